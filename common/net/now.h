@@ -1,0 +1,14 @@
+/* common/net/now.h - reads the clocks. The only place that does, so that everything else can be simulated. */
+#ifndef TW_NET_NOW_H
+#define TW_NET_NOW_H
+
+#include "common/clk.h"
+
+struct tw_mono tw_mono_now(void);
+struct tw_wall tw_wall_now(void);
+/* Both, read back to back (wall between two mono readings; mono is their middle). */
+struct tw_now tw_now(void);
+/* adjtimex(): state and maximum error of this host's clock; steps is left 0. No privilege needed. */
+void tw_clock_read(struct tw_clock_state *ret);
+
+#endif
