@@ -1,0 +1,65 @@
+/* agent/io/worker.h - the thread that moves probes: its sessions, its reflector socket, its timer queue and buffers.
+ * One owner for all of it; the agent loop sends commands and takes summaries through bounded rings. The worker
+ * neither allocates nor locks nor logs per packet: allocation happens when sessions come and go. */
+#ifndef TW_AGENT_WORKER_H
+#define TW_AGENT_WORKER_H
+
+#include "agent/core/session.h"
+#include "common/addr.h"
+#include "common/net/loop.h"
+
+struct worker;
+
+struct worker_cfg {
+    unsigned index;
+    struct loop *loop;                /* where `wake` is posted */
+    void (*on_results)(void *ctx);    /* on the loop thread: summaries or notices are waiting */
+    void *ctx;
+    struct tw_addr reflect[8];        /* reflector sockets to open (SO_REUSEPORT); family 0 ends the list */
+    uint32_t reflect_max_sessions;    /* 0 = 65536 */
+    int64_t refwait_ns;               /* 0 = 900 s */
+    size_t max_sessions;              /* of sender; 0 = 10000 */
+};
+
+/* Opens the sockets (so that errors are reported here), then starts the thread. */
+enum tw_rc worker_start(const struct worker_cfg *cfg, struct worker **ret, struct tw_err *err);
+/* Stops sending, flushes the open periods into the result ring (drain it afterwards with worker_next_summary()), ends the
+ * thread. */
+void worker_stop(struct worker *w);
+void worker_free(struct worker *w);
+
+/* Commands; loop thread only. `target` carries the port. TW_EBUSY: the command ring is full, try again after on_results(). */
+enum tw_rc worker_add(struct worker *w, const struct session_cfg *cfg, const struct tw_addr *target, uint8_t ttl);
+/* Stops it; its last summary follows when nothing is in flight. */
+enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow);
+enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation);
+/* For error estimates; also tells of wall clock steps. Any thread. */
+void worker_set_clock(struct worker *w, const struct tw_clock_state *c);
+
+/* Loop thread. TW_EAGAIN: none. *ret is initialised by the caller and swapped in. */
+enum tw_rc worker_next_summary(struct worker *w, struct tw_summary *ret);
+/* A session that could not start or ended; rc TW_OK = ended as asked. */
+struct worker_notice {
+    uint64_t pair_id;
+    uint32_t flow;
+    enum tw_rc rc;
+};
+enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret);
+
+/* Any thread; momentary. */
+struct worker_counters {
+    uint64_t sessions, probes_sent, probes_received, probes_lost, send_errors, unmatched /* from addresses we do not probe */;
+    uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions, rxq_drops;
+    uint64_t rx_user_time, summaries_lost, wakeups;
+};
+void worker_counters(const struct worker *w, struct worker_counters *ret);
+/* Totals per session, for Live: fills up to cap rows and returns how many sessions there are. Loop thread; answered by the worker
+ * within a moment, TW_ETIMEOUT after 1 s. */
+struct worker_live {
+    uint64_t pair_id;
+    uint32_t flow;
+    struct session_totals totals;
+};
+enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, size_t *ret_n);
+
+#endif

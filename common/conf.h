@@ -1,0 +1,59 @@
+/* common/conf.h - one table of options per program: it parses the command line (argp), the environment and the
+ * configuration file's values, and prints the help. A new option is one more row. */
+#ifndef TW_COMMON_CONF_H
+#define TW_COMMON_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/rc.h"
+
+enum conf_type {
+    CONF_FLAG,     /* bool *; no value on the command line */
+    CONF_STR,      /* char **: allocated copy, conf_free() frees it */
+    CONF_STRLIST,  /* struct conf_strlist *: may be repeated; a value with commas is split */
+    CONF_INT,      /* int64_t *, within [min, max] */
+    CONF_DURATION, /* int64_t * in ns, within [min, max]; "20ms" */
+    CONF_ENUM      /* int *: index into choices[] */
+};
+
+struct conf_strlist {
+    char **v;
+    size_t n;
+};
+
+struct conf_opt {
+    const char *name; /* long option and key: "controller-url"; environment: PREFIX_CONTROLLER_URL */
+    char short_name;  /* 0 = none */
+    enum conf_type type;
+    size_t offset;         /* of the field in the program's option struct */
+    const char *dflt;      /* as text, parsed like any other value; NULL = leave zero */
+    int64_t min, max;      /* CONF_INT, CONF_DURATION */
+    const char *const *choices; /* CONF_ENUM, NULL-terminated */
+    const char *arg;       /* placeholder in help */
+    const char *help;      /* one sentence, no default: it is printed from dflt */
+    bool required;
+};
+
+struct conf_program {
+    const char *name, *env_prefix;
+    const char *usage_args;   /* e.g. "MESH-FILE"; NULL = takes none */
+    const char *doc;          /* paragraph before the options */
+    const char *examples;     /* printed after the options */
+    const struct conf_opt *opts;
+    size_t n_opts;
+    int min_args, max_args;
+};
+
+/* Fills *target (zeroed by the caller): defaults, then environment, then command line. Positional arguments go
+ * to ret_args (pointers into argv). On a bad value fills *err (field = the option) and returns TW_EINVAL.
+ * --help prints to stdout and returns TW_ECLOSED, and so does --version: the caller exits with 0. */
+enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void *target,
+                      struct conf_strlist *ret_args, struct tw_err *err);
+/* Sets one option from text, as the file loader and tests do. */
+enum tw_rc conf_set(const struct conf_opt *o, void *target, const char *text, struct tw_err *err);
+void conf_print_help(const struct conf_program *p);
+/* Frees what the options own; args of conf_parse() are freed by conf_strlist_free(). */
+void conf_free(const struct conf_program *p, void *target);
+void conf_strlist_free(struct conf_strlist *l);
+
+#endif

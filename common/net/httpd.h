@@ -1,0 +1,53 @@
+/* common/net/httpd.h - a thin shell on libmicrohttpd: routes in a table, handlers on the loop thread, answers now or
+ * later. libmicrohttpd's threads only parse and wait. Only GET and HEAD; limits as in the table of httpd_start(). */
+#ifndef TW_NET_HTTPD_H
+#define TW_NET_HTTPD_H
+
+#include "common/net/loop.h"
+
+struct httpd;
+struct http_req; /* one request; owned by httpd until it is answered */
+
+struct http_route {
+    const char *path; /* exact: "/api/v1/agents" */
+    const char *help; /* one line, for the index and docs */
+    void (*fn)(void *ctx, struct http_req *rq);
+};
+
+/* Query parameter, decoded, NULL if absent; valid until the answer. */
+const char *http_query(const struct http_req *rq, const char *key);
+/* The n-th parameter's name, NULL past the end: to refuse unknown ones. */
+const char *http_query_name(const struct http_req *rq, size_t n);
+bool http_accepts_gzip(const struct http_req *rq);
+const char *http_header(const struct http_req *rq, const char *name);
+
+/* Bytes shared by many answers, reference counted, any thread. gzip may be NULL. */
+struct http_blob;
+enum tw_rc http_blob_new(char *data, size_t len, const char *type, bool gzip, struct http_blob **ret); /* takes data (malloc) */
+struct http_blob *http_blob_ref(struct http_blob *b);
+void http_blob_unref(struct http_blob *b);
+size_t http_blob_len(const struct http_blob *b);
+
+/* Exactly one of these answers a request and ends it; loop thread. If the client has gone, no effect. */
+void http_answer_blob(struct http_req *rq, unsigned status, struct http_blob *b); /* takes its own reference */
+void http_answer(struct http_req *rq, unsigned status, const char *type, char *data, size_t len); /* takes data (malloc) */
+void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4))); /* JSON {"error": ...} */
+
+struct httpd_conf {
+    struct loop *loop;
+    const char *address; /* "127.0.0.1:8080", "[::]:8080" */
+    const struct http_route *routes;
+    size_t n_routes;
+    void *ctx;
+    unsigned max_connections; /* 0 = 512 */
+    unsigned max_per_address; /* 0 = 64 */
+};
+enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw_err *err);
+void httpd_stop(struct httpd *h);
+struct httpd_counters {
+    uint64_t requests, refused, errors_4xx, errors_5xx, open;
+};
+void httpd_counters(const struct httpd *h, struct httpd_counters *ret); /* any thread */
+
+#endif

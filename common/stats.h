@@ -1,0 +1,179 @@
+/* common/stats.h - what a summary is, how summaries merge, and every number that people are shown. Pure.
+ *
+ * `struct tw_summary` is the aggregate of the probes that one session SENT in one report period, closed when
+ * none of them is in flight any more. Merging summaries gives a summary of the longer span (or of the group);
+ * `stats_view()` derives every printed number from it. Text, JSON, CSV, metrics and the page all go through
+ * stats_view(), so the same pair and interval gives the same number everywhere. */
+#ifndef TW_COMMON_STATS_H
+#define TW_COMMON_STATS_H
+
+#include "common/clk.h"
+#include "common/hist.h"
+
+enum tw_direction { TW_FORWARD, TW_BACKWARD, TW_ROUNDTRIP, TW_UNKNOWN, TW_DIRECTION_COUNT };
+const char *tw_direction_name(enum tw_direction d); /* "forward", ... */
+
+/* Order matters: stored as numbers. */
+enum tw_status {
+    TW_STATUS_OK,         /* every probe of the period came back */
+    TW_STATUS_PARTIAL,    /* some did */
+    TW_STATUS_ALL_LOST,   /* probes were sent, none came back */
+    TW_STATUS_SEND_ERROR, /* none could be sent */
+    TW_STATUS_NAME_ERROR, /* the target's name could not be resolved */
+    TW_STATUS_REFUSED,    /* the agent refused the session (limits) */
+    TW_STATUS_NOT_RUN,    /* scheduled but nothing was attempted */
+    TW_STATUS_AGENT_DOWN, /* made by the controller, never sent by agents */
+    TW_STATUS_COUNT
+};
+const char *tw_status_name(enum tw_status s);
+enum tw_rc tw_status_parse(const char *text, enum tw_status *ret);
+
+enum tw_ts_source { TW_TS_UNKNOWN, TW_TS_USER, TW_TS_KERNEL, TW_TS_HARDWARE, TW_TS_MIXED, TW_TS_COUNT };
+const char *tw_ts_source_name(enum tw_ts_source s);
+
+/* Counters: uint64_t each, merged by addition. One row here is one field in struct tw_summary, in the proto
+ * message (same name), in the SQL table (same name), and in JSON. X(name, what it counts). */
+#define TW_COUNTERS(X)                                                                                             \
+    X(sent, "probes handed to the network")                                                                       \
+    X(received, "probes answered in time, first answer only")                                                     \
+    X(lost_forward, "lost between sender and reflector")                                                          \
+    X(lost_backward, "lost between reflector and sender")                                                         \
+    X(lost_unknown, "lost, direction cannot be told")                                                             \
+    X(late, "answers after the timeout; the probe stays lost")                                                    \
+    X(duplicates_forward, "second answers that the reflector made from a second copy of the probe")               \
+    X(duplicates_backward, "second copies of the same answer")                                                    \
+    X(duplicates_unknown, "second answers of a stateless reflector")                                              \
+    X(reordered_forward, "received probes overtaken on the way out (RFC 4737)")                                   \
+    X(reordered_backward, "answers overtaken on the way back")                                                    \
+    X(reordered_roundtrip, "answers out of order of sending, as the sender sees them")                            \
+    X(rejected, "datagrams that are no answer to a probe: wrong length, unknown number, T1 never sent")           \
+    X(invalid_time, "answers whose timestamps contradict themselves: counted as received, not in the delays")     \
+    X(send_errors, "probes that the operating system refused to send")                                            \
+    X(skipped, "probes not attempted: the host was too late or too many were in flight")                          \
+    X(host_drops, "datagrams dropped by this host's socket buffer (SO_RXQ_OVFL), an upper bound for this session") \
+    X(rx_user_time, "answers timed in user space because the kernel gave no receive time")
+
+/* Jitter accumulators of one direction. All mergeable: sums are added. */
+struct tw_jitter {
+    int64_t ewma_sum_ns; /* sum over samples of the RFC 3550 estimate J after that sample */
+    uint64_t ewma_n;
+    int64_t ipdv_abs_sum_ns; /* sum of |D(i) - D(i-1)| over consecutive sequence numbers both received */
+    uint64_t ipdv_n;
+};
+
+/* An octet (TTL, TOS) as seen over the span. n = 0: not known. */
+struct tw_octet_range {
+    uint8_t min, max;
+    uint64_t n;       /* packets in which it was seen */
+    uint64_t changes; /* times it differed from the packet before */
+};
+
+struct tw_summary {
+    /* Identity and span. */
+    uint64_t pair_id;
+    uint32_t flow;
+    uint64_t generation;
+    int64_t start_ns, end_ns; /* wall clock, [start, end) of the sending times; 0,0 = empty merge target */
+    uint32_t seq_first;       /* Sequence Number of the first probe of the span */
+    enum tw_status status;
+
+#define TW_X_FIELD(name, help) uint64_t name;
+    TW_COUNTERS(TW_X_FIELD)
+#undef TW_X_FIELD
+
+    /* Delays in ns, signed, of received probes with valid times; RFC 8.1 formulas: roundtrip = (T4-T1)-(T3-T2). */
+    struct hist delay[3];        /* by enum tw_direction: forward, backward, roundtrip */
+    struct hist send_lateness;   /* actual minus scheduled sending time */
+    struct tw_jitter jitter[3];  /* by enum tw_direction */
+
+    /* Loss runs: consecutive sequence numbers lost. */
+    uint64_t loss_runs;
+    uint64_t loss_run_longest;    /* probes */
+    int64_t loss_run_longest_ns;  /* from the first lost probe's sending to the first received one after it */
+
+    struct tw_octet_range ttl_forward;  /* TTL of our probe as the reflector received it */
+    struct tw_octet_range ttl_backward; /* TTL of the answer as we received it */
+    struct tw_octet_range tos_backward; /* TOS / Traffic Class of the answer as we received it */
+    uint8_t tos_sent;
+
+    int64_t residence_sum_ns, residence_max_ns; /* T3 - T2, over delay[TW_ROUNDTRIP].count samples */
+
+    enum tw_ts_source tx_source, rx_source; /* T1, T4; TW_TS_MIXED after merging different ones */
+    struct tw_clock_state clock_local;   /* at the end of the span; merged: worst */
+    bool clock_remote_known;             /* the reflector's Error Estimate was seen */
+    struct tw_clock_state clock_remote;  /* from the Error Estimate of its answers; steps = 0 */
+    uint32_t clock_steps;                /* steps of the local clock during the span */
+};
+
+void summary_init(struct tw_summary *s);
+void summary_free(struct tw_summary *s); /* frees the histograms */
+/* Empties all but pair_id, flow, generation and tos_sent; keeps histogram memory. */
+void summary_reset(struct tw_summary *s);
+enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src);
+
+/* dst becomes the summary of both: counters add, histograms merge, span is the union, worst clock, status by
+ * the merged counters (summary_status()). An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep
+ * pair_id/flow/generation if equal, else 0. RFC 3550 jitter merges as the mean over samples. */
+void summary_merge(struct tw_summary *dst, const struct tw_summary *src);
+
+/* Status that the counters imply: sent == 0 && send_errors > 0: SEND_ERROR; sent == 0: NOT_RUN; received == 0: ALL_LOST;
+ * received < sent: PARTIAL; else OK. */
+enum tw_status summary_status(const struct tw_summary *s);
+
+/* Contradictions that no honest program can produce; every receiver and reader of summaries calls it.
+ * lost_* + received == sent; delay counts <= received; times sane and in order; octet ranges; status matches. */
+enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err);
+
+/* ---- The numbers people see ---------------------------------------------------------------------------- */
+
+/* A number that may be absent: no samples, or withheld. */
+struct tw_num {
+    bool known;
+    double value;
+};
+
+struct stats_delay {
+    uint64_t count;
+    struct tw_num min_s, mean_s, p50_s, p90_s, p95_s, p99_s, p999_s, max_s; /* seconds, signed */
+    struct tw_num jitter_rfc3550_s, jitter_ipdv_s /* mean absolute IPDV */, jitter_p95_p50_s;
+};
+
+struct stats_view {
+    int64_t start_ns, end_ns;
+    enum tw_status status;
+    uint64_t sent, received, lost, lost_forward, lost_backward, lost_unknown;
+    uint64_t late, duplicates, reordered_forward, reordered_backward, reordered_roundtrip;
+    uint64_t rejected, invalid_time, send_errors, skipped, host_drops;
+    struct tw_num loss_ratio, loss_forward_ratio, loss_backward_ratio, loss_unknown_ratio; /* of sent */
+    struct stats_delay delay[3]; /* by enum tw_direction */
+    uint64_t loss_runs, loss_run_longest;
+    double loss_run_longest_s;
+    struct tw_num ttl_forward_min, ttl_forward_max, ttl_backward_min, ttl_backward_max;
+    struct tw_num tos_backward_min, tos_backward_max;
+    uint8_t tos_sent;
+    struct tw_num residence_mean_s, residence_max_s;
+    struct tw_num send_lateness_p50_s, send_lateness_p99_s, send_lateness_max_s;
+    const char *tx_source, *rx_source;
+    bool clock_local_synced, clock_remote_known, clock_remote_synced;
+    double clock_local_error_s, clock_remote_error_s;
+    uint32_t clock_steps;
+    struct tw_num one_way_error_bound_s; /* sum of both ends' errors; unknown unless both are known */
+    bool one_way_valid; /* both clocks synced, no step, and the bound is at most STATS_ONE_WAY_LIMIT_NS
+                         * or at most half the median one-way delay */
+};
+#define STATS_ONE_WAY_LIMIT_NS (1 * TW_NS_PER_MS)
+
+/* Derives everything from s. Cheap enough for every pair of every scrape (a few microseconds). */
+void stats_view(const struct tw_summary *s, struct stats_view *ret);
+
+/* One row per number of struct stats_view that tables, CSV and JSON print; the writers are loops over this. */
+enum stats_kind { STATS_U64, STATS_U8, STATS_U32, STATS_F64, STATS_NUM, STATS_BOOL, STATS_TEXT };
+struct stats_field {
+    const char *name; /* as in JSON and CSV: "loss_forward_ratio", "delay_roundtrip_p95_seconds" */
+    enum stats_kind kind;
+    size_t offset; /* in struct stats_view */
+};
+extern const struct stats_field stats_fields[];
+extern const size_t stats_fields_n;
+
+#endif

@@ -1,0 +1,63 @@
+/* db/spool.h - the agent's spool: summaries wait here until the controller says that they are durable, and a while
+ * longer. One SQLite file, WAL; also keeps the agent's last schedule. One thread (the agent loop).
+ *
+ * Every record gets the next sequence number of this spool; the spool's random id and its numbers together make delivery
+ * exactly-once. Bounded in octets and age: the oldest records go first, are counted, and leave a gap record in their place, so
+ * the loss is reported like everything else. */
+#ifndef TW_DB_SPOOL_H
+#define TW_DB_SPOOL_H
+
+#include <stdint.h>
+#include "common/rc.h"
+
+#define SPOOL_ID_LEN 16
+struct spool;
+
+struct spool_cfg {
+    const char *path;
+    int64_t max_bytes;     /* of unacknowledged and kept records together; 0 = 256 MiB */
+    int64_t max_age_ns;    /* unacknowledged records older than this are dropped; 0 = 7 days */
+    int64_t keep_acked_ns; /* acknowledged ones are kept so long for a controller that lost its database; 0 = 6 h */
+};
+
+/* Opens or makes it. TW_ECORRUPT, TW_EVERSION: the file is left untouched and *err says what to do. TW_ENOSPC, TW_EPERM. */
+enum tw_rc spool_open(const struct spool_cfg *cfg, struct spool **ret, struct tw_err *err);
+void spool_close(struct spool *s);
+const uint8_t *spool_id(const struct spool *s); /* SPOOL_ID_LEN octets */
+
+/* Appends n records (packed Summary messages) durably in one transaction (synchronous=FULL); `now_ns` is wall time. On TW_ENOSPC or
+ * TW_EIO nothing was stored: the caller keeps them and tries again, or drops and counts them with spool_count_lost(). */
+struct spool_record {
+    const uint8_t *data;
+    size_t len;
+};
+enum tw_rc spool_append(struct spool *s, int64_t now_ns, const struct spool_record *rec, size_t n, uint64_t *ret_first_seq);
+
+/* Reads up to max_n records from `seq` on, in order, at most max_bytes in all (at least one). Consecutive; stops before a gap. If
+ * `seq` itself was dropped: *ret_n = 0 and *ret_gap is filled with the whole dropped stretch from seq on. TW_EAGAIN: seq is beyond the
+ * last. The bytes belong to the spool until the next call. */
+struct spool_gap {
+    uint64_t first_seq, last_seq; /* last_seq 0: no gap */
+    const char *reason;           /* "spool_full", "spool_age" */
+};
+enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_bytes, struct spool_record *ret, size_t *ret_n,
+                      struct spool_gap *ret_gap);
+/* Everything up to and including seq is durable at the controller. Going back (controller lost its database) is not an
+ * acknowledgement: use the sequence number that the controller wants and read again. */
+enum tw_rc spool_ack(struct spool *s, uint64_t through_seq, int64_t now_ns);
+/* Drops what is over the bounds; call now and then. */
+enum tw_rc spool_trim(struct spool *s, int64_t now_ns);
+
+struct spool_stats {
+    uint64_t first_seq, last_seq; /* stored; last_seq = last one given out */
+    uint64_t acked_seq;
+    uint64_t waiting;             /* not acknowledged */
+    uint64_t bytes, dropped, append_errors;
+};
+void spool_stats(struct spool *s, struct spool_stats *ret);
+
+/* Small values kept with it: "schedule", ... put replaces durably. get: malloc'ed copy; TW_ENOENT. */
+enum tw_rc spool_put_value(struct spool *s, const char *key, const void *data, size_t len);
+enum tw_rc spool_get_value(struct spool *s, const char *key, uint8_t **ret, size_t *ret_len);
+
+#endif

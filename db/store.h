@@ -1,0 +1,139 @@
+/* db/store.h - the controller's history and control state. Coarse on purpose, so that another database can stand behind it.
+ *
+ * One `struct store` (read-write) belongs to one thread, the store writer. Any number of `struct store_reader` (read-only), one thread
+ * each at a time. All times are wall ns, UTC. */
+#ifndef TW_DB_STORE_H
+#define TW_DB_STORE_H
+
+#include "common/stats.h"
+
+struct store;
+struct store_reader;
+
+#define STORE_ID_LEN 16
+#define STORE_KEY_LEN 32
+#define STORE_NAME_MAX 64
+
+/* Opens, creates or migrates (migrations are embedded, numbered, each in its own transaction; the schema version is PRAGMA user_version).
+ * TW_ECORRUPT (quick_check fails or not a database), TW_EVERSION (made by a newer program): the file is left untouched and *err says
+ * what to do. TW_EPERM, TW_ENOSPC, TW_EINUSE (another controller has it open: an advisory lock is held while open). */
+enum tw_rc store_open(const char *path, struct store **ret, struct tw_err *err);
+void store_close(struct store *s);
+enum tw_rc store_reader_open(const char *path, struct store_reader **ret, struct tw_err *err);
+void store_reader_close(struct store_reader *r);
+
+/* ---- Transactions: the writer groups many changes in one commit ------------------------------------------- */
+enum tw_rc store_begin(struct store *s, struct tw_err *err);
+/* Durable on TW_OK (synchronous=FULL). On an error everything since store_begin() is gone; TW_ENOSPC: disk full. */
+enum tw_rc store_commit(struct store *s, struct tw_err *err);
+void store_rollback(struct store *s);
+
+/* ---- Agents ------------------------------------------------------------------------------------------------ */
+struct store_agent {
+    int64_t id; /* 0 = new: store_put_agent() fills it */
+    char name[STORE_NAME_MAX];
+    uint8_t public_key[STORE_KEY_LEN];
+    bool approved;
+    int64_t first_seen_ns, approved_ns, last_contact_ns;
+    char software[STORE_NAME_MAX];
+    char *enrolment; /* JSON as enrolled (labels, addresses, ...); may be NULL */
+};
+enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err *err);
+/* Its history stays; its cursor and key go. */
+enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err);
+/* Each row is valid during fn; a non-OK result of fn stops and is returned. */
+enum tw_rc store_each_agent(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_agent *a), void *ctx,
+                            struct tw_err *err);
+
+/* ---- Meshes, pairs, generations ----------------------------------------------------------------------------- */
+struct store_mesh {
+    char name[STORE_NAME_MAX];
+    const char *document; /* as applied */
+    bool paused;
+    uint64_t generation; /* in which it last changed */
+    int64_t changed_ns;
+    const char *author;
+};
+enum tw_rc store_put_mesh(struct store *s, const struct store_mesh *m, struct tw_err *err);
+enum tw_rc store_remove_mesh(struct store *s, const char *name, struct tw_err *err);
+enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_mesh *m), void *ctx,
+                           struct tw_err *err);
+
+/* A pair keeps its id for ever: the same (mesh, class, source, target) always gets the same one. */
+struct store_pair {
+    uint64_t id;
+    char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
+};
+/* Finds or makes; fills p->id. */
+enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err);
+enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
+                           struct tw_err *err);
+
+/* When a pair was scheduled, so that what is missing can be told from what was never asked for. Opens an interval at from_ns, or closes
+ * the open one at until_ns. */
+enum tw_rc store_pair_scheduled(struct store *s, uint64_t pair_id, uint64_t generation, int64_t report_period_ns, uint32_t flows,
+                                int64_t from_ns, struct tw_err *err);
+enum tw_rc store_pair_unscheduled(struct store *s, uint64_t pair_id, int64_t until_ns, struct tw_err *err);
+
+struct store_generation {
+    uint64_t number;
+    int64_t time_ns;
+    const char *author, *reason;
+};
+enum tw_rc store_put_generation(struct store *s, const struct store_generation *g, struct tw_err *err);
+enum tw_rc store_last_generation(struct store *s, uint64_t *ret, struct tw_err *err); /* 0 = none yet */
+
+/* ---- Summaries: exactly once -------------------------------------------------------------------------------- */
+
+/* A batch of consecutive records of one agent's spool: n summaries, or one gap (n == 0, gap_last_seq != 0). */
+struct store_batch {
+    int64_t agent_id;
+    uint8_t spool_id[STORE_ID_LEN];
+    uint64_t first_seq;
+    const struct tw_summary *rows;
+    size_t n;
+    uint64_t gap_last_seq;
+    const char *gap_reason;
+    int64_t received_ns;
+};
+enum store_append_result {
+    STORE_APPENDED,  /* rows and cursor are in the open transaction */
+    STORE_REPEATED,  /* all of it is stored already: acknowledge */
+    STORE_OUT_OF_SEQ /* first_seq > cursor + 1: refuse; *ret_through is what is stored */
+};
+/* Inside store_begin/commit. Rows with seq <= cursor are skipped (a batch that overlaps is stored from cursor + 1). The first batch of a
+ * spool id not seen before may start at any number. *ret_through: the cursor afterwards. Also keeps `latest`. */
+enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store_append_result *ret, uint64_t *ret_through,
+                        struct tw_err *err);
+/* The cursor of (agent, spool); TW_ENOENT: nothing stored of it yet. */
+enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN], uint64_t *ret_through);
+enum tw_rc store_each_cursor(struct store *s,
+                             enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through),
+                             void *ctx, struct tw_err *err);
+/* Drops whole days of raw summaries that ended before `before_ns`. */
+enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err);
+
+struct store_stats {
+    uint64_t rows_written, batches, commits, commit_errors, repeated_batches, out_of_seq_batches;
+    uint64_t file_bytes, wal_bytes;
+};
+void store_stats(struct store *s, struct store_stats *ret);
+
+/* ---- Reading ------------------------------------------------------------------------------------------------ */
+
+/* Summaries with start in [from, to), all flows, of the given pairs, in order of (pair, start, flow); each valid during fn. n_pairs == 0: none. */
+enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs, int64_t from_ns,
+                                int64_t to_ns, enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
+                                struct tw_err *err);
+/* The latest summary of each flow of each given pair. */
+enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
+                             enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx, struct tw_err *err);
+/* Report periods that should have summaries with start in [from, to) by `now_ns` minus grace: sum over the scheduled intervals of the pair of
+ * (aligned periods, a partial first or last one counts) x flows. */
+enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns, uint64_t *ret_periods,
+                               struct tw_err *err);
+/* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to). */
+enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns, uint64_t *ret,
+                              struct tw_err *err);
+
+#endif
