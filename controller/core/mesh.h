@@ -1,0 +1,95 @@
+/* controller/core/mesh.h - a mesh document as data, and its expansion to pairs. Pure.
+ *
+ * Document (YAML or JSON; docs/mesh.md):
+ *   mesh: quickstart            # [a-z0-9-]{1,63}
+ *   description: text
+ *   topology: full              # full | hub-spoke | list
+ *   members: [ams, fra, @emea]  # full: agents and @groups
+ *   hubs: [...]  spokes: [...]  # hub-spoke: hub<->spoke both ways, never spoke-spoke, nor hub-hub
+ *   pairs: [[ams, fra], ...]    # list: source, target; one-way
+ *   exclude: [[ams, fra], ...]  # one-way; any topology
+ *   groups: { emea: [ams, @core], ... }     # nested groups allowed, cycles refused
+ *   targets: { edge1: 192.0.2.1:862, ... }  # addresses that reflect but are no agents; targets only
+ *   classes:
+ *     voice: { dscp: EF, spacing: 20ms, spacing_kind: fixed, size: 200, timeout: 2s, report_period: 10s, ttl: 255, flows: 1 }
+ * Defaults of a class: dscp 0, spacing 100ms, fixed, size 100, timeout 2s, report_period 10s, ttl 255, flows 1. */
+#ifndef TW_CONTROLLER_MESH_H
+#define TW_CONTROLLER_MESH_H
+
+#include "common/addr.h"
+#include "common/clk.h"
+
+#define MESH_NAME_MAX 64
+
+enum mesh_topology { MESH_FULL, MESH_HUB_SPOKE, MESH_LIST };
+
+struct mesh_class {
+    char name[MESH_NAME_MAX];
+    uint8_t dscp, ttl;
+    uint16_t size_bytes;         /* UDP payload, 14..9000 */
+    bool exponential;
+    int64_t spacing_ns;          /* 1 ms .. 1 h */
+    int64_t timeout_ns;          /* 10 ms .. report_period */
+    int64_t report_period_ns;    /* 1 s .. 1 h, divides a day */
+    uint32_t flows;              /* 1..32 */
+};
+
+struct mesh_target {
+    char name[MESH_NAME_MAX];
+    struct tw_addr addr;
+};
+
+/* A name in a list, with its place in the document for error messages. */
+struct mesh_name {
+    char name[MESH_NAME_MAX]; /* a group begins with '@' */
+    unsigned line, column;
+};
+struct mesh_names {
+    struct mesh_name *v;
+    size_t n;
+};
+struct mesh_group {
+    char name[MESH_NAME_MAX];
+    struct mesh_names members;
+    unsigned line, column;
+};
+struct mesh_link {
+    struct mesh_name source, target;
+};
+
+struct mesh {
+    char name[MESH_NAME_MAX];
+    char *description;
+    enum mesh_topology topology;
+    struct mesh_names members, hubs, spokes;
+    struct mesh_link *pairs;
+    size_t n_pairs;
+    struct mesh_link *exclude;
+    size_t n_exclude;
+    struct mesh_group *groups;
+    size_t n_groups;
+    struct mesh_target *targets;
+    size_t n_targets;
+    struct mesh_class *classes;
+    size_t n_classes;
+};
+
+/* Reads a document (controller/mesh_doc.c does it with libyaml, outside the pure library). Everything is checked that the
+ * document alone can tell: unknown keys, duplicate names, empty groups, cycles, ranges, DSCP names. On an error *err has file, line,
+ * column, field and what was expected, and nothing is returned. */
+enum tw_rc mesh_doc_parse(const char *file, const char *text, size_t len, struct mesh **ret, struct tw_err *err);
+void mesh_free(struct mesh *m);
+
+/* One pair: indices into what expansion was given. */
+struct mesh_pair {
+    char source[MESH_NAME_MAX], target[MESH_NAME_MAX];
+    uint32_t class_index;   /* into mesh->classes */
+    int32_t target_index;   /* into mesh->targets; -1 = an agent */
+};
+/* Expands to pairs, sorted by (class, source, target), each once, no self pairs, exclusions applied. agent_known(ctx, name) says whether
+ * an approved agent has that name. strict: an unknown name is an error with its line (for apply); otherwise its pairs are left out and the
+ * names counted in *ret_unresolved (agents may be removed later). *ret is malloc'ed. */
+enum tw_rc mesh_expand(const struct mesh *m, bool (*agent_known)(void *ctx, const char *name), void *ctx, bool strict,
+                       struct mesh_pair **ret, size_t *ret_n, size_t *ret_unresolved, struct tw_err *err);
+
+#endif

@@ -1,0 +1,72 @@
+/* controller/core/metrics_text.h - the Prometheus text exposition 0.0.4 from a snapshot. Pure: snapshot in, bytes out.
+ * A new metric is one more row in a table. Base units: seconds and ratios. Names: docs/api.md. */
+#ifndef TW_CONTROLLER_METRICS_TEXT_H
+#define TW_CONTROLLER_METRICS_TEXT_H
+
+#include "common/stats.h"
+#include "controller/core/mesh.h"
+
+/* Bounds of the classic histograms: powers of two of seconds from 2^-15 (30.5 us) to 2^3 (8 s), so that counts are exact. */
+#define METRICS_LE_N 19
+extern const double metrics_le_s[METRICS_LE_N];
+
+/* Monotonic since the controller started. */
+struct metrics_hist {
+    uint64_t bucket[METRICS_LE_N]; /* cumulative: <= metrics_le_s[i] */
+    uint64_t count;
+    double sum_s;
+};
+void metrics_hist_add(struct metrics_hist *h, const struct hist *delays);
+
+/* One pair; strings live as long as the snapshot. */
+struct metrics_pair {
+    const char *mesh, *class_name, *source, *target;
+    bool fresh;              /* a summary ended less than two report periods ago: gauges are shown */
+    const char *state;       /* as PairReport.state */
+    int64_t last_end_ns;     /* 0 = never */
+    struct stats_view last;  /* of the latest closed report period, all flows merged; valid when fresh */
+    struct tw_num completeness_ratio; /* of the last hour */
+    /* Counters since the controller started. */
+    uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
+};
+/* An aggregate: per (mesh, class, source) at level agent, per (mesh, class) at level mesh. */
+struct metrics_group {
+    const char *mesh, *class_name, *source; /* source NULL at level mesh */
+    uint64_t pairs, pairs_fresh;
+    uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT];
+    struct metrics_hist delay[3]; /* by enum tw_direction */
+};
+struct metrics_agent {
+    const char *name, *state, *software;
+    bool has_health;
+    uint64_t spool_summaries, spool_dropped, generation, reflected, reflector_rejected, host_drops;
+    double clock_error_s, cpu_s, rss_bytes;
+    bool clock_synced;
+};
+/* Everything about ourselves: ingest, store, rpc, http. */
+struct metrics_self {
+    const char *name, *help, *type; /* "twamp_ingest_summaries_total", ..., "counter" */
+    const char *label, *label_value; /* or NULL */
+    double value;
+};
+struct metrics_snapshot {
+    const struct metrics_pair *pairs;
+    size_t n_pairs;
+    const struct metrics_group *agents, *meshes;
+    size_t n_agents_groups, n_meshes;
+    const struct metrics_agent *fleet;
+    size_t n_fleet;
+    uint64_t generation;
+    const struct metrics_self *self;
+    size_t n_self;
+    uint64_t max_pair_series; /* budget; pairs beyond it are held back, worst loss first kept, and counted */
+};
+enum metrics_level { METRICS_PAIR = 1, METRICS_AGENT = 2, METRICS_MESH = 4 };
+
+/* Whole page in a malloc'ed buffer. levels: bits. mesh: only this one, or NULL for all. */
+enum tw_rc metrics_render(const struct metrics_snapshot *s, unsigned levels, const char *mesh, char **ret, size_t *ret_len);
+/* Series that one pair, one agent group, one mesh group add: for plans. */
+unsigned metrics_series_per_pair(void);
+unsigned metrics_series_per_group(void);
+
+#endif

@@ -1,0 +1,39 @@
+/* controller/core/plan.h - what a schedule costs, and when its sessions start. Pure. */
+#ifndef TW_CONTROLLER_PLAN_H
+#define TW_CONTROLLER_PLAN_H
+
+#include "controller/core/mesh.h"
+
+/* Phase of a session in [0, spacing): a hash (FNV-1a 64, then a finaliser) of its names, so a restart keeps it and sessions spread evenly. */
+int64_t plan_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow,
+                      int64_t spacing_ns);
+/* Seed for padding and exponential spacing: same names, same seed. */
+uint64_t plan_seed(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow);
+
+/* Load per agent. */
+struct plan_agent {
+    char name[MESH_NAME_MAX];
+    uint64_t pairs, sessions;
+    double pps, bps;             /* sent as source: IP packets and their bits */
+    double reflected_pps;        /* answers it makes */
+};
+struct plan_cost {
+    struct plan_agent *agents; /* sorted by name; malloc'ed */
+    size_t n_agents;
+    uint64_t pairs, sessions;
+    double pps;
+    uint64_t series;           /* Prometheus series, as publish makes them */
+    double store_bytes_per_day;
+};
+/* Adds one mesh's pairs to a cost (start from a zeroed one). ipv6: count 40 instead of 20 octets of IP header. */
+enum tw_rc plan_add(struct plan_cost *c, const struct mesh *m, const struct mesh_pair *pairs, size_t n, bool ipv6);
+void plan_free(struct plan_cost *c);
+
+/* What a change does to a mesh's pairs; a pair whose class settings differ counts as changed. Either side may be NULL/0. */
+struct plan_diff {
+    uint64_t added, removed, changed, kept;
+};
+void plan_compare(const struct mesh *before, const struct mesh_pair *pb, size_t nb, const struct mesh *after,
+                  const struct mesh_pair *pa, size_t na, struct plan_diff *ret);
+
+#endif
