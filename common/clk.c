@@ -37,7 +37,8 @@ static enum tw_rc join(int64_t s, int64_t ns, struct tw_wall *ret)
     return TW_OK;
 }
 
-/* The instant with these low 32 bits of seconds (counted from `offset` before 1970) that is nearest to `near`. */
+/* The instant with these low 32 bits of seconds (counted from `offset` before 1970) that is nearest to
+ * `near`. */
 static struct tw_wall from_seconds32(uint32_t s32, uint32_t ns, int64_t offset, struct tw_wall near)
 {
     int64_t near_s = split(near).s;
@@ -116,7 +117,8 @@ enum tw_rc tw_errest_decode(uint16_t wire, int64_t *ret_error_ns, bool *ret_sync
 
 /* ---- Text: wall clock. The calendar is our own, because libc's normalises what should be refused. ---- */
 
-/* Days from 1970-01-01 in the proleptic Gregorian calendar; years run from March here, so that the leap day is last. */
+/* Days from 1970-01-01 in the proleptic Gregorian calendar; years run from March here, so that the leap day
+ * is last. */
 static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
 {
     int64_t y = month <= 2 ? year - 1 : year;
@@ -152,8 +154,8 @@ const char *tw_wall_format(struct tw_wall t, char buf[TW_TIME_TEXT])
         days--;
     }
     civil_from_days(days, &year, &month, &day);
-    snprintf(buf, TW_TIME_TEXT, "%04d-%02u-%02uT%02d:%02d:%02d.%03uZ", (int)year, month, day, (int)(second / 3600),
-             (int)(second / 60 % 60), (int)(second % 60), at.ns / 1000000);
+    snprintf(buf, TW_TIME_TEXT, "%04d-%02u-%02uT%02d:%02d:%02d.%03uZ", (int)year, month, day,
+             (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60), at.ns / 1000000);
     return buf;
 }
 
@@ -257,8 +259,8 @@ enum tw_rc tw_wall_parse(const char *text, struct tw_wall *ret)
 
     if (*text && strspn(text, "0123456789") == strlen(text))
         return parse_unix_seconds(text, ret);
-    if (!take_date(&p, &days) || !take_char(&p, "Tt ") || !take_time(&p, &second) || !take_fraction(&p, &ns) ||
-        !take_zone(&p, &zone) || *p)
+    if (!take_date(&p, &days) || !take_char(&p, "Tt ") || !take_time(&p, &second) ||
+        !take_fraction(&p, &ns) || !take_zone(&p, &zone) || *p)
         return TW_EINVAL;
     return join(days * 86400 + second - zone, ns, ret);
 }
@@ -268,9 +270,14 @@ enum tw_rc tw_wall_parse(const char *text, struct tw_wall *ret)
 static const struct {
     const char *name;
     int64_t ns;
-} units[] = { /* largest first */
-    { "d", INT64_C(86400) * TW_NS_PER_S }, { "h", 3600 * TW_NS_PER_S }, { "m", 60 * TW_NS_PER_S },
-    { "s", TW_NS_PER_S },                  { "ms", TW_NS_PER_MS },      { "us", TW_NS_PER_US },
+} units[] = {
+    /* largest first */
+    { "d", INT64_C(86400) * TW_NS_PER_S },
+    { "h", 3600 * TW_NS_PER_S },
+    { "m", 60 * TW_NS_PER_S },
+    { "s", TW_NS_PER_S },
+    { "ms", TW_NS_PER_MS },
+    { "us", TW_NS_PER_US },
     { "ns", 1 },
 };
 
@@ -285,16 +292,17 @@ static int64_t unit_ns(const char *name)
 /* Digits after the point; what is not a whole number of nanoseconds is refused rather than rounded. */
 static enum tw_rc parse_decimals(const char *digits, size_t n, int64_t unit, int64_t *ret_ns)
 {
-    int64_t ns = 0;
+    int64_t value = 0, tens = 1;
 
-    for (size_t i = 0; i < n; i++) {
-        int64_t digit = digits[i] - '0';
-        if (unit % 10 && digit * unit % 10)
-            return TW_EINVAL;
-        ns += digit * unit / 10;
-        unit /= 10;
-    }
-    *ret_ns = ns;
+    while (n && digits[n - 1] == '0')
+        n--;
+    if (n > 15) /* finer than any unit divides */
+        return TW_EINVAL;
+    for (size_t i = 0; i < n; i++, tens *= 10)
+        value = value * 10 + digits[i] - '0';
+    if ((__int128)value * unit % tens)
+        return TW_EINVAL;
+    *ret_ns = (int64_t)((__int128)value * unit / tens);
     return TW_OK;
 }
 
@@ -338,7 +346,7 @@ const char *tw_duration_format(int64_t ns, char buf[TW_TIME_TEXT])
         return strcpy(buf, "0");
     while (left % (uint64_t)units[i].ns)
         i++;
-    snprintf(buf, TW_TIME_TEXT, "%s%llu%s", ns < 0 ? "-" : "", (unsigned long long)(left / (uint64_t)units[i].ns),
-             units[i].name);
+    snprintf(buf, TW_TIME_TEXT, "%s%llu%s", ns < 0 ? "-" : "",
+             (unsigned long long)(left / (uint64_t)units[i].ns), units[i].name);
     return buf;
 }

@@ -10,7 +10,7 @@
 enum conf_type {
     CONF_FLAG,     /* bool *; no value on the command line */
     CONF_STR,      /* char **: allocated copy, conf_free() frees it */
-    CONF_STRLIST,  /* struct conf_strlist *: may be repeated; a value with commas is split */
+    CONF_STRLIST,  /* struct conf_strlist *: may be repeated; a value with commas is split; conf_set() appends */
     CONF_INT,      /* int64_t *, within [min, max] */
     CONF_DURATION, /* int64_t * in ns, within [min, max]; "20ms" */
     CONF_ENUM      /* int *: index into choices[] */
@@ -45,8 +45,9 @@ struct conf_program {
 };
 
 /* Fills *target (zeroed by the caller): defaults, then environment, then command line. Positional arguments go
- * to ret_args (pointers into argv). On a bad value fills *err (field = the option) and returns TW_EINVAL.
- * --help prints to stdout and returns TW_ECLOSED, and so does --version: the caller exits with 0. */
+ * to ret_args (copies). On a bad value fills *err (field = the option) and returns TW_EINVAL.
+ * --help prints to stdout and returns TW_ECLOSED, and so does --version: the caller exits with 0. A list given at a
+ * later place replaces that of an earlier one. Unless TW_OK, *target owns nothing. argv is reordered. */
 enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void *target,
                       struct conf_strlist *ret_args, struct tw_err *err);
 /* Sets one option from text, as the file loader and tests do. */

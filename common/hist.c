@@ -16,8 +16,8 @@ static uint64_t magnitude(int64_t v)
     return v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 }
 
-/* Index at HIST_SCALE of seconds > 0. Works on the bits of the double: x = 1.f * 2^e, and the boundaries below
- * 1.f are counted by one look into a table and one comparison. */
+/* Index at HIST_SCALE of seconds > 0. Works on the bits of the double: x = 1.f * 2^e, and the boundaries
+ * below 1.f are counted by one look into a table and one comparison. */
 static int32_t index_of(double seconds)
 {
     uint64_t bits, frac_mask = (UINT64_C(1) << 52) - 1;
@@ -369,16 +369,17 @@ enum tw_rc hist_mean(const struct hist *h, double *ret_ns)
     return TW_OK;
 }
 
-/* Does the bucket of `bound_ns` end exactly there? Then the next value above it has another key. Negative buckets
- * end (towards zero) at a bound that they do not contain. */
+/* Does the bucket of `bound_ns` end exactly there? Then the next value above it has another key. Negative
+ * buckets end (towards zero) at a bound that they do not contain. */
 static bool ends_bucket(int64_t bound, int32_t key, int scale)
 {
     double seconds = (double)bound / (double)TW_NS_PER_S;
 
     if (bound <= 0)
         return bound == 0;
-    return seconds == scalbn(hist_bound[(index_of_key(key) + 1) * (1 << (HIST_SCALE - scale)) & (HIST_OCTAVE - 1)],
-                             (index_of_key(key) + 1) * (1 << (HIST_SCALE - scale)) >> HIST_SCALE);
+    return seconds ==
+           scalbn(hist_bound[(index_of_key(key) + 1) * (1 << (HIST_SCALE - scale)) & (HIST_OCTAVE - 1)],
+                  (index_of_key(key) + 1) * (1 << (HIST_SCALE - scale)) >> HIST_SCALE);
 }
 
 uint64_t hist_count_le(const struct hist *h, int64_t bound)
@@ -463,9 +464,8 @@ static enum tw_rc decode_buckets(struct wire_rd *r, struct hist *h, uint32_t n)
         uint64_t count = wire_get_varint(r);
         if (r->bad)
             return TW_ETRUNC;
-        if (!count || (h->n && delta < 1) || __builtin_add_overflow(key, delta, &key) ||
-            key == INT64_MIN || !key_is_possible(key, h->scale) ||
-            __builtin_add_overflow(h->count, count, &h->count))
+        if (!count || (h->n && delta < 1) || __builtin_add_overflow(key, delta, &key) || key == INT64_MIN ||
+            !key_is_possible(key, h->scale) || __builtin_add_overflow(h->count, count, &h->count))
             return TW_ECORRUPT;
         h->b[h->n] = (struct hist_bucket){ (int32_t)key, count };
     }

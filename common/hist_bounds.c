@@ -1,5 +1,5 @@
-/* The bucket boundaries of one octave. Constants, so that every build on every machine puts a value into the same
- * bucket; nothing here is computed at run time. */
+/* The bucket boundaries of one octave. Constants, so that every build on every machine puts a value into the
+ * same bucket; nothing here is computed at run time. */
 #include "common/hist_bounds.h"
 
 /* 2^(j / 64), rounded to the nearest double. */
@@ -23,15 +23,12 @@ const double hist_bound[HIST_OCTAVE + 1] = {
     0x1.0000000000000p+1,
 };
 
-/* How many boundaries lie below 1 + k / 128. A slot is narrower than the narrowest bucket, so a value of slot k is
- * above this many boundaries or one more. */
+/* How many boundaries lie below 1 + k / 128. A slot is narrower than the narrowest bucket, so a value of slot
+ * k is above this many boundaries or one more. */
 const uint8_t hist_bound_guess[HIST_GUESSES] = {
-    0, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11,
-    11, 12, 13, 13, 14, 15, 15, 16, 16, 17, 18, 18, 19, 19, 20, 21,
-    21, 22, 22, 23, 23, 24, 25, 25, 26, 26, 27, 27, 28, 28, 29, 29,
-    30, 30, 31, 31, 32, 32, 33, 34, 34, 35, 35, 36, 36, 36, 37, 37,
-    38, 38, 39, 39, 40, 40, 41, 41, 42, 42, 43, 43, 44, 44, 44, 45,
-    45, 46, 46, 47, 47, 48, 48, 48, 49, 49, 50, 50, 51, 51, 51, 52,
-    52, 53, 53, 53, 54, 54, 55, 55, 55, 56, 56, 57, 57, 57, 58, 58,
-    59, 59, 59, 60, 60, 60, 61, 61, 62, 62, 62, 63, 63, 63, 64, 64,
+    0,  1,  2,  3,  3,  4,  5,  5,  6,  7,  7,  8,  9,  9,  10, 11, 11, 12, 13, 13, 14, 15, 15, 16, 16, 17,
+    18, 18, 19, 19, 20, 21, 21, 22, 22, 23, 23, 24, 25, 25, 26, 26, 27, 27, 28, 28, 29, 29, 30, 30, 31, 31,
+    32, 32, 33, 34, 34, 35, 35, 36, 36, 36, 37, 37, 38, 38, 39, 39, 40, 40, 41, 41, 42, 42, 43, 43, 44, 44,
+    44, 45, 45, 46, 46, 47, 47, 48, 48, 48, 49, 49, 50, 50, 51, 51, 51, 52, 52, 53, 53, 53, 54, 54, 55, 55,
+    55, 56, 56, 57, 57, 57, 58, 58, 59, 59, 59, 60, 60, 60, 61, 61, 62, 62, 62, 63, 63, 63, 64, 64,
 };

@@ -112,16 +112,21 @@ void summary_reset(struct tw_summary *s);
 enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src);
 
 /* dst becomes the summary of both: counters add, histograms merge, span is the union, worst clock, status by
- * the merged counters (summary_status()). An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep
- * pair_id/flow/generation if equal, else 0. RFC 3550 jitter merges as the mean over samples. */
+ * the merged counters (summary_status()); where those only say NOT_RUN, the more telling of the two statuses stays.
+ * An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep pair_id/flow/generation/tos_sent if
+ * equal, else 0. RFC 3550 jitter merges as the mean over samples. A side that received nothing has no say about the
+ * reflector's clock. */
 void summary_merge(struct tw_summary *dst, const struct tw_summary *src);
 
-/* Status that the counters imply: sent == 0 && send_errors > 0: SEND_ERROR; sent == 0: NOT_RUN; received == 0: ALL_LOST;
+/* Status that the counters imply (NAME_ERROR, REFUSED and AGENT_DOWN are set by whoever knows, and look like NOT_RUN
+ * here): sent == 0 && send_errors > 0: SEND_ERROR; sent == 0: NOT_RUN; received == 0: ALL_LOST;
  * received < sent: PARTIAL; else OK. */
 enum tw_status summary_status(const struct tw_summary *s);
 
 /* Contradictions that no honest program can produce; every receiver and reader of summaries calls it.
- * lost_* + received == sent; delay counts <= received; times sane and in order; octet ranges; status matches. */
+ * lost_* + received == sent; delay counts <= received; times sane and in order; octet ranges; status matches (for
+ * NOT_RUN also NAME_ERROR, REFUSED, AGENT_DOWN). No counter exceeds STATS_COUNTER_MAX, so sums of many cannot wrap. */
+#define STATS_COUNTER_MAX (UINT64_C(1) << 48)
 enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err);
 
 /* ---- The numbers people see ---------------------------------------------------------------------------- */
@@ -157,16 +162,18 @@ struct stats_view {
     bool clock_local_synced, clock_remote_known, clock_remote_synced;
     double clock_local_error_s, clock_remote_error_s;
     uint32_t clock_steps;
-    struct tw_num one_way_error_bound_s; /* sum of both ends' errors; unknown unless both are known */
+    struct tw_num one_way_error_bound_s; /* sum of both ends' errors; unknown unless both are synced:
+                                          * else the figure means nothing */
     bool one_way_valid; /* both clocks synced, no step, and the bound is at most STATS_ONE_WAY_LIMIT_NS
-                         * or at most half the median one-way delay */
+                         * or at most half the smaller |median| of the one-way delays */
 };
 #define STATS_ONE_WAY_LIMIT_NS (1 * TW_NS_PER_MS)
 
 /* Derives everything from s. Cheap enough for every pair of every scrape (a few microseconds). */
 void stats_view(const struct tw_summary *s, struct stats_view *ret);
 
-/* One row per number of struct stats_view that tables, CSV and JSON print; the writers are loops over this. */
+/* One row per number of struct stats_view that tables, CSV and JSON print; the writers are loops over this. Span and
+ * status are not in it. STATS_TEXT is a const char *. */
 enum stats_kind { STATS_U64, STATS_U8, STATS_U32, STATS_F64, STATS_NUM, STATS_BOOL, STATS_TEXT };
 struct stats_field {
     const char *name; /* as in JSON and CSV: "loss_forward_ratio", "delay_roundtrip_p95_seconds" */

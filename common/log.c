@@ -1,0 +1,280 @@
+#include "common/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clk.h"
+
+enum {
+    LINE_MAX_OCTETS = 4096, /* at most PIPE_BUF: lines of several processes on one pipe do not mix */
+    VALUE_MAX_OCTETS = 1024,
+    TAIL_OCTETS = 32 /* kept free for the truncation mark and the end of the line */
+};
+
+static struct {
+    const char *program;
+    enum log_level min;
+    enum log_format format;
+} config = { "twampmesh", LOG_INFO_, LOG_TEXT };
+
+static const char *const level_names[] = { "debug", "info", "warn", "error" };
+
+void log_init(const char *program, enum log_level min, enum log_format format)
+{
+    config.program = program;
+    config.min = min;
+    config.format = format;
+}
+
+enum tw_rc log_level_parse(const char *text, enum log_level *ret)
+{
+    for (size_t i = 0; i < TW_NELEM(level_names); i++)
+        if (!strcmp(text, level_names[i])) {
+            *ret = (enum log_level)i;
+            return TW_OK;
+        }
+    return TW_EINVAL;
+}
+
+/* ---- A line that is being written ---- */
+
+struct line {
+    char text[LINE_MAX_OCTETS];
+    size_t len;
+    bool full;
+};
+
+static void put(struct line *l, const char *s, size_t n)
+{
+    if (l->full || n > sizeof l->text - TAIL_OCTETS - l->len) {
+        l->full = true;
+        return;
+    }
+    memcpy(l->text + l->len, s, n);
+    l->len += n;
+}
+
+static void put_str(struct line *l, const char *s)
+{
+    put(l, s, strlen(s));
+}
+
+__attribute__((format(printf, 2, 3))) static void putf(struct line *l, const char *fmt, ...)
+{
+    char buf[64];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(buf, sizeof buf, fmt, ap);
+    va_end(ap);
+    put_str(l, buf);
+}
+
+/* Length of the well-formed UTF-8 sequence at s (RFC 3629), 0 if it is none. s ends with NUL. */
+static size_t utf8_len(const unsigned char *s)
+{
+    size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : 0;
+    unsigned char lo = 0x80, hi = 0xbf;
+
+    if (s[0] >= 0xf0 && s[0] < 0xf5)
+        n = 4;
+    if (s[0] == 0xe0)
+        lo = 0xa0; /* overlong */
+    if (s[0] == 0xed)
+        hi = 0x9f; /* surrogates */
+    if (s[0] == 0xf0)
+        lo = 0x90;
+    if (s[0] == 0xf4)
+        hi = 0x8f;
+    for (size_t i = 1; i < n; i++, lo = 0x80, hi = 0xbf)
+        if (s[i] < lo || s[i] > hi)
+            return 0;
+    return n;
+}
+
+/* U+0080..U+009F: terminals obey some of these like ESC sequences. */
+static bool is_c1(const unsigned char *s, size_t n)
+{
+    return n == 2 && s[0] == 0xc2 && s[1] < 0xa0;
+}
+
+/* Inside quotes; these escapes are valid in JSON and are used for the text form as well. */
+static void put_escaped(struct line *l, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    const unsigned char *end = s + VALUE_MAX_OCTETS;
+
+    while (*s) {
+        size_t n = utf8_len(s);
+        if (s + n > end) {
+            put_str(l, "...[truncated]");
+            return;
+        }
+        if (n == 0)
+            put_str(l, "\xef\xbf\xbd"); /* U+FFFD */
+        else if (*s == '"' || *s == '\\')
+            putf(l, "\\%c", *s);
+        else if (*s == '\n')
+            put_str(l, "\\n");
+        else if (*s < ' ' || *s == 0x7f)
+            putf(l, "\\u%04x", *s);
+        else if (is_c1(s, n))
+            putf(l, "\\u%04x", s[1]);
+        else
+            put(l, (const char *)s, n);
+        s += n ? n : 1;
+    }
+}
+
+static void put_quoted(struct line *l, const char *text)
+{
+    put(l, "\"", 1);
+    put_escaped(l, text);
+    put(l, "\"", 1);
+}
+
+/* ---- Values ---- */
+
+static bool needs_quotes(const char *s)
+{
+    if (!*s || strlen(s) > VALUE_MAX_OCTETS)
+        return true;
+    for (; *s; s++)
+        if ((unsigned char)*s <= ' ' || (unsigned char)*s >= 0x7f || *s == '"' || *s == '\\' || *s == '=')
+            return true;
+    return false;
+}
+
+static void put_string_value(struct line *l, const char *s)
+{
+    if (!s)
+        put_str(l, config.format == LOG_JSON ? "null" : "-");
+    else if (config.format == LOG_JSON || needs_quotes(s))
+        put_quoted(l, s);
+    else
+        put_str(l, s);
+}
+
+static void put_double(struct line *l, double v)
+{
+    if (config.format == LOG_JSON && !isfinite(v))
+        put_str(l, "null");
+    else
+        putf(l, "%.10g", v);
+}
+
+static void put_value(struct line *l, const struct log_kv *kv)
+{
+    switch (kv->kind) {
+    case LOG_KV_STR:
+        put_string_value(l, kv->v.str);
+        break;
+    case LOG_KV_I64:
+        putf(l, "%" PRId64, kv->v.i64);
+        break;
+    case LOG_KV_U64:
+        putf(l, "%" PRIu64, kv->v.u64);
+        break;
+    case LOG_KV_F64:
+        put_double(l, kv->v.f64);
+        break;
+    }
+}
+
+/* One pair, or nothing of it. */
+static void put_pair(struct line *l, const struct log_kv *kv)
+{
+    size_t before = l->len;
+    bool json = config.format == LOG_JSON;
+
+    if (l->full)
+        return;
+    if (json) {
+        put_str(l, before ? "," : "{");
+        put_quoted(l, kv->key);
+    } else {
+        put_str(l, before ? " " : "");
+        put_str(l, kv->key);
+    }
+    put_str(l, json ? ":" : "=");
+    put_value(l, kv);
+    if (l->full)
+        l->len = before;
+}
+
+static void put_end(struct line *l)
+{
+    bool json = config.format == LOG_JSON;
+    const char *end = json ? "}\n" : "\n";
+
+    if (l->full)
+        end = json ? ",\"truncated\":true}\n" : " truncated=true\n";
+    memcpy(l->text + l->len, end, strlen(end)); /* TAIL_OCTETS are free */
+    l->len += strlen(end);
+}
+
+static void write_line(const struct line *l)
+{
+    ssize_t n;
+
+    do
+        n = write(STDERR_FILENO, l->text, l->len);
+    while (n < 0 && errno == EINTR);
+    /* Nowhere to complain to if stderr is gone. */
+}
+
+void log_event(enum log_level level, const char *event, const struct log_kv *kv)
+{
+    struct line l;
+    struct timespec ts;
+    char now[TW_TIME_TEXT];
+    int saved_errno = errno; /* callers log first and look at errno later */
+
+    if (level < config.min)
+        return;
+    l.len = 0;
+    l.full = false;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    tw_wall_format((struct tw_wall){ ts.tv_sec * TW_NS_PER_S + ts.tv_nsec }, now);
+    put_pair(&l, &LOG_S("time", now));
+    put_pair(&l, &LOG_S("level", level_names[level]));
+    put_pair(&l, &LOG_S("program", config.program));
+    put_pair(&l, &LOG_S("event", event));
+    for (; kv && kv->key; kv++)
+        put_pair(&l, kv);
+    put_end(&l);
+    write_line(&l);
+    errno = saved_errno;
+}
+
+/* ---- Limiting ---- */
+
+#define LIMIT_WINDOW_NS (10 * TW_NS_PER_S)
+
+/* The window starts anew with every line that is let through, and the burst is granted again only after a
+ * whole window without one: that is what makes "any 10 s" true, where fixed windows would let two bursts
+ * meet. */
+bool log_limit_ok(struct log_limit *l, int64_t mono_ns, unsigned *ret_held)
+{
+    int64_t start = atomic_load(&l->window_start_ns);
+    bool fresh = l->burst && (!atomic_load(&l->used) || mono_ns - start >= LIMIT_WINDOW_NS);
+
+    if (fresh && atomic_compare_exchange_strong(&l->window_start_ns, &start, mono_ns)) {
+        atomic_store(&l->used, 1);
+    } else if (atomic_fetch_add(&l->used, 1) < l->burst) {
+        atomic_store(&l->window_start_ns, mono_ns);
+    } else {
+        atomic_store(&l->used, l->burst); /* so that it cannot wrap */
+        atomic_fetch_add(&l->held, 1);
+        return false;
+    }
+    *ret_held = atomic_exchange(&l->held, 0);
+    return true;
+}

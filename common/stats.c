@@ -1,0 +1,385 @@
+#include "common/stats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int find_name(const char *const *names, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(names[i], text))
+            return (int)i;
+    return -1;
+}
+
+const char *tw_direction_name(enum tw_direction d)
+{
+    static const char *const names[TW_DIRECTION_COUNT] = { "forward", "backward", "roundtrip", "unknown" };
+
+    return (unsigned)d < TW_DIRECTION_COUNT ? names[d] : "unknown";
+}
+
+static const char *const status_names[TW_STATUS_COUNT] = {
+    "ok", "partial", "all_lost", "send_error", "name_error", "refused", "not_run", "agent_down",
+};
+
+const char *tw_status_name(enum tw_status s)
+{
+    return (unsigned)s < TW_STATUS_COUNT ? status_names[s] : "invalid";
+}
+
+enum tw_rc tw_status_parse(const char *text, enum tw_status *ret)
+{
+    int i = find_name(status_names, TW_STATUS_COUNT, text);
+
+    if (i < 0)
+        return TW_EINVAL;
+    *ret = (enum tw_status)i;
+    return TW_OK;
+}
+
+const char *tw_ts_source_name(enum tw_ts_source s)
+{
+    static const char *const names[TW_TS_COUNT] = { "unknown", "user", "kernel", "hardware", "mixed" };
+
+    return (unsigned)s < TW_TS_COUNT ? names[s] : "unknown";
+}
+
+/* ---- Life ---- */
+
+enum { N_HISTS = 4 };
+
+static struct hist *hist_of(struct tw_summary *s, int i)
+{
+    return i < 3 ? &s->delay[i] : &s->send_lateness;
+}
+
+static const struct hist *hist_of_const(const struct tw_summary *s, int i)
+{
+    return i < 3 ? &s->delay[i] : &s->send_lateness;
+}
+
+/* *s becomes *value, except that it keeps its own histograms. */
+static void assign(struct tw_summary *s, const struct tw_summary *value)
+{
+    struct hist own[N_HISTS];
+
+    for (int i = 0; i < N_HISTS; i++)
+        own[i] = *hist_of(s, i);
+    *s = *value;
+    for (int i = 0; i < N_HISTS; i++)
+        *hist_of(s, i) = own[i];
+}
+
+void summary_init(struct tw_summary *s)
+{
+    *s = (struct tw_summary){ .status = TW_STATUS_NOT_RUN };
+    for (int i = 0; i < N_HISTS; i++)
+        hist_init(hist_of(s, i));
+}
+
+void summary_free(struct tw_summary *s)
+{
+    for (int i = 0; i < N_HISTS; i++)
+        hist_free(hist_of(s, i));
+}
+
+void summary_reset(struct tw_summary *s)
+{
+    assign(s, &(struct tw_summary){ .pair_id = s->pair_id,
+                                    .flow = s->flow,
+                                    .generation = s->generation,
+                                    .tos_sent = s->tos_sent,
+                                    .status = TW_STATUS_NOT_RUN });
+    for (int i = 0; i < N_HISTS; i++)
+        hist_reset(hist_of(s, i));
+}
+
+enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src)
+{
+    if (dst == src)
+        return TW_OK;
+    /* All the room first: afterwards nothing can fail half way. */
+    for (int i = 0; i < N_HISTS; i++)
+        if (hist_reserve(hist_of(dst, i), hist_of_const(src, i)->n))
+            return TW_ENOMEM;
+    assign(dst, src);
+    for (int i = 0; i < N_HISTS; i++)
+        hist_copy(hist_of(dst, i), hist_of_const(src, i));
+    return TW_OK;
+}
+
+/* ---- Merging ---- */
+
+static void add_u64(uint64_t *to, uint64_t v)
+{
+    if (__builtin_add_overflow(*to, v, to))
+        *to = UINT64_MAX;
+}
+
+static void add_i64(int64_t *to, int64_t v)
+{
+    int64_t sum;
+
+    if (__builtin_add_overflow(*to, v, &sum))
+        sum = v < 0 ? INT64_MIN : INT64_MAX;
+    *to = sum;
+}
+
+#define TAKE_MAX(to, v) \
+    do {                \
+        if ((v) > (to)) \
+            (to) = (v); \
+    } while (0)
+
+static void merge_octets(struct tw_octet_range *to, const struct tw_octet_range *v)
+{
+    if (!v->n)
+        return;
+    if (!to->n) {
+        *to = *v;
+        return;
+    }
+    if (v->min < to->min)
+        to->min = v->min;
+    TAKE_MAX(to->max, v->max);
+    add_u64(&to->n, v->n);
+    add_u64(&to->changes, v->changes);
+}
+
+static void merge_clock(struct tw_clock_state *to, const struct tw_clock_state *v)
+{
+    to->synced = to->synced && v->synced;
+    TAKE_MAX(to->max_error_ns, v->max_error_ns);
+    TAKE_MAX(to->steps, v->steps);
+}
+
+/* Called before the counters are added. */
+static void merge_remote_clock(struct tw_summary *to, const struct tw_summary *v)
+{
+    if (!v->clock_remote_known && !v->received)
+        return;
+    if (!to->clock_remote_known && !to->received) {
+        to->clock_remote_known = v->clock_remote_known;
+        to->clock_remote = v->clock_remote;
+        return;
+    }
+    to->clock_remote_known = to->clock_remote_known && v->clock_remote_known;
+    merge_clock(&to->clock_remote, &v->clock_remote);
+}
+
+static enum tw_ts_source merge_source(enum tw_ts_source a, enum tw_ts_source b)
+{
+    if (a == b || b == TW_TS_UNKNOWN)
+        return a;
+    return a == TW_TS_UNKNOWN ? b : TW_TS_MIXED;
+}
+
+static bool is_empty(const struct tw_summary *s)
+{
+    return !s->start_ns && !s->end_ns;
+}
+
+static void merge_identity(struct tw_summary *to, const struct tw_summary *v)
+{
+    if (v->pair_id != to->pair_id)
+        to->pair_id = 0;
+    if (v->flow != to->flow)
+        to->flow = 0;
+    if (v->generation != to->generation)
+        to->generation = 0;
+    if (v->tos_sent != to->tos_sent)
+        to->tos_sent = 0;
+    if (v->start_ns < to->start_ns) {
+        to->start_ns = v->start_ns;
+        to->seq_first = v->seq_first;
+    }
+    TAKE_MAX(to->end_ns, v->end_ns);
+}
+
+static void merge_counters(struct tw_summary *to, const struct tw_summary *v)
+{
+#define X_ADD(name, help) add_u64(&to->name, v->name);
+    TW_COUNTERS(X_ADD)
+#undef X_ADD
+    add_u64(&to->loss_runs, v->loss_runs);
+    TAKE_MAX(to->loss_run_longest, v->loss_run_longest);
+    TAKE_MAX(to->loss_run_longest_ns, v->loss_run_longest_ns);
+    to->clock_steps =
+        to->clock_steps + v->clock_steps < v->clock_steps ? UINT32_MAX : to->clock_steps + v->clock_steps;
+}
+
+/* Called before the delays are merged: a side without samples has no maximum. */
+static void merge_residence(struct tw_summary *to, const struct tw_summary *v)
+{
+    if (!v->delay[TW_ROUNDTRIP].count)
+        return;
+    if (!to->delay[TW_ROUNDTRIP].count)
+        to->residence_max_ns = v->residence_max_ns;
+    TAKE_MAX(to->residence_max_ns, v->residence_max_ns);
+    add_i64(&to->residence_sum_ns, v->residence_sum_ns);
+}
+
+static void merge_jitter(struct tw_jitter *to, const struct tw_jitter *v)
+{
+    add_i64(&to->ewma_sum_ns, v->ewma_sum_ns);
+    add_u64(&to->ewma_n, v->ewma_n);
+    add_i64(&to->ipdv_abs_sum_ns, v->ipdv_abs_sum_ns);
+    add_u64(&to->ipdv_n, v->ipdv_n);
+}
+
+/* What the counters cannot tell apart: a name error says more than a refusal, that more than nothing at all.
+ */
+static enum tw_status merge_status(const struct tw_summary *merged, enum tw_status a, enum tw_status b)
+{
+    enum tw_status implied = summary_status(merged);
+
+    if (implied != TW_STATUS_NOT_RUN)
+        return implied;
+    if (a == TW_STATUS_NOT_RUN)
+        return b;
+    return b == TW_STATUS_NOT_RUN || a < b ? a : b;
+}
+
+static void take_all_but_hists(struct tw_summary *dst, const struct tw_summary *src)
+{
+    assign(dst, src);
+    for (int i = 0; i < N_HISTS; i++) {
+        /* Not hist_reset(): a target that was made coarser stays so. */
+        hist_of(dst, i)->n = 0;
+        hist_of(dst, i)->count = 0;
+        hist_of(dst, i)->sum_ns = 0;
+    }
+}
+
+void summary_merge(struct tw_summary *dst, const struct tw_summary *src)
+{
+    if (is_empty(src))
+        return;
+    if (is_empty(dst)) {
+        take_all_but_hists(dst, src);
+    } else {
+        enum tw_status before = dst->status;
+        merge_identity(dst, src);
+        merge_remote_clock(dst, src);
+        merge_clock(&dst->clock_local, &src->clock_local);
+        merge_residence(dst, src);
+        merge_counters(dst, src);
+        merge_octets(&dst->ttl_forward, &src->ttl_forward);
+        merge_octets(&dst->ttl_backward, &src->ttl_backward);
+        merge_octets(&dst->tos_backward, &src->tos_backward);
+        dst->tx_source = merge_source(dst->tx_source, src->tx_source);
+        dst->rx_source = merge_source(dst->rx_source, src->rx_source);
+        for (int d = 0; d < 3; d++)
+            merge_jitter(&dst->jitter[d], &src->jitter[d]);
+        dst->status = merge_status(dst, before, src->status);
+    }
+    for (int i = 0; i < N_HISTS; i++)
+        hist_merge(hist_of(dst, i), hist_of_const(src, i));
+}
+
+enum tw_status summary_status(const struct tw_summary *s)
+{
+    if (!s->sent)
+        return s->send_errors ? TW_STATUS_SEND_ERROR : TW_STATUS_NOT_RUN;
+    if (!s->received)
+        return TW_STATUS_ALL_LOST;
+    return s->received < s->sent ? TW_STATUS_PARTIAL : TW_STATUS_OK;
+}
+
+/* ---- Validation ---- */
+
+static enum tw_rc refuse(struct tw_err *err, const char *field, const char *why)
+{
+    if (err)
+        snprintf(err->field, sizeof err->field, "%s", field);
+    return tw_err_set(err, TW_ECORRUPT, "%s", why);
+}
+
+static enum tw_rc check_counters(const struct tw_summary *s, struct tw_err *err)
+{
+#define X_CHECK(name, help)          \
+    if (s->name > STATS_COUNTER_MAX) \
+        return refuse(err, #name, "is larger than any count can be");
+    TW_COUNTERS(X_CHECK)
+#undef X_CHECK
+    if (s->lost_forward + s->lost_backward + s->lost_unknown + s->received != s->sent)
+        return refuse(err, "sent", "must be received plus lost");
+    if (s->loss_runs > STATS_COUNTER_MAX || s->loss_run_longest > STATS_COUNTER_MAX ||
+        s->loss_run_longest_ns < 0)
+        return refuse(err, "loss_runs", "are larger than any count can be, or negative");
+    return TW_OK;
+}
+
+static enum tw_rc check_jitter(const struct tw_jitter *j, uint64_t received, struct tw_err *err)
+{
+    if (j->ewma_n > received || j->ewma_sum_ns < 0 || (!j->ewma_n && j->ewma_sum_ns))
+        return refuse(err, "jitter.ewma",
+                      "has more samples than were received, or a sum that they cannot have");
+    if (j->ipdv_n > received || j->ipdv_abs_sum_ns < 0 || (!j->ipdv_n && j->ipdv_abs_sum_ns))
+        return refuse(err, "jitter.ipdv",
+                      "has more samples than were received, or a sum that they cannot have");
+    return TW_OK;
+}
+
+static enum tw_rc check_delays(const struct tw_summary *s, struct tw_err *err)
+{
+    const struct hist *rt = &s->delay[TW_ROUNDTRIP];
+
+    for (int d = 0; d < 3; d++) {
+        enum tw_rc rc;
+        if (s->delay[d].count > s->received)
+            return refuse(err, "delay", "has more samples than were received");
+        rc = check_jitter(&s->jitter[d], s->received, err);
+        if (rc)
+            return rc;
+    }
+    if (s->send_lateness.count > s->sent + s->send_errors + s->skipped)
+        return refuse(err, "send_lateness", "has more samples than were sent");
+    if ((!rt->count && s->residence_sum_ns) ||
+        (__int128)s->residence_max_ns * rt->count < s->residence_sum_ns)
+        return refuse(err, "residence_sum_ns", "is more than the samples can have");
+    return TW_OK;
+}
+
+static enum tw_rc check_octets(const struct tw_octet_range *o, const char *field, struct tw_err *err)
+{
+    if (o->n > STATS_COUNTER_MAX || (o->n && o->min > o->max) || (o->n ? o->changes >= o->n : o->changes > 0))
+        return refuse(err, field, "has its minimum above its maximum, or more changes than packets");
+    return TW_OK;
+}
+
+static enum tw_rc check_status(const struct tw_summary *s, struct tw_err *err)
+{
+    enum tw_status implied = summary_status(s);
+
+    if ((unsigned)s->status >= TW_STATUS_COUNT)
+        return refuse(err, "status", "is not a known status");
+    if (s->status == implied)
+        return TW_OK;
+    if (implied == TW_STATUS_NOT_RUN && s->status >= TW_STATUS_NAME_ERROR)
+        return TW_OK;
+    return refuse(err, "status", "does not match the counters");
+}
+
+static enum tw_rc check_clocks(const struct tw_summary *s, struct tw_err *err)
+{
+    if (s->clock_local.max_error_ns < 0 || s->clock_remote.max_error_ns < 0)
+        return refuse(err, "clock", "has a negative error");
+    if ((unsigned)s->tx_source >= TW_TS_COUNT || (unsigned)s->rx_source >= TW_TS_COUNT)
+        return refuse(err, "tx_source", "or rx_source is not a known source of time");
+    return TW_OK;
+}
+
+enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (s->start_ns < 0 || s->end_ns <= s->start_ns)
+        return refuse(err, "end_ns", "must be after start_ns, and both after 1970");
+    if ((rc = check_counters(s, err)) || (rc = check_delays(s, err)) ||
+        (rc = check_octets(&s->ttl_forward, "ttl_forward", err)) ||
+        (rc = check_octets(&s->ttl_backward, "ttl_backward", err)) ||
+        (rc = check_octets(&s->tos_backward, "tos_backward", err)) || (rc = check_clocks(s, err)))
+        return rc;
+    return check_status(s, err);
+}
