@@ -1,0 +1,41 @@
+/* controller/controller.h - the parts of the running controller, wired up by main. Loop thread only. */
+#ifndef TW_CONTROLLER_CONTROLLER_H
+#define TW_CONTROLLER_CONTROLLER_H
+
+#include "common/net/httpd.h"
+#include "admin.pb-c.h"
+#include "common/net/arena.h"
+#include "common/net/rpc.h"
+#include "controller/inventory.h"
+#include "controller/publish.h"
+#include "controller/reader.h"
+
+struct writer;  /* controller/writer.h: the store writer thread */
+struct ingest;  /* controller/ingest.h */
+
+struct controller {
+    struct loop *loop;
+    struct inventory inv;
+    struct writer *writer;
+    struct reader_pool *readers;
+    struct ingest *ingest;
+    struct publish *publish;
+    struct rpc_server *fleet, *admin;
+    struct httpd *http;
+    int64_t started_ns;
+    const char *name;
+    char problem[256]; /* why we are not ready: "" = ready */
+};
+
+/* Rows about ourselves, for metrics and Status. */
+size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap);
+/* Health: number of problems, each a sentence (static or in the controller's memory). 0 = ready. */
+size_t controller_problems(struct controller *c, const char **ret, size_t cap);
+/* controller/http/routes.c */
+extern const struct http_route controller_routes[];
+extern const size_t controller_routes_n;
+/* controller/admin.c: the service handlers, and the functions behind them that the HTTP API shares. */
+Tw__Admin_Service *admin_service(struct controller *c);
+void controller_fill_agent(const struct controller *c, const struct agent *a, struct arena *ar, Tw__AgentInfo *ret);
+
+#endif

@@ -1,0 +1,75 @@
+/* controller/inventory.h - what the controller knows right now: agents, meshes, pairs, generations. Loop thread only.
+ * The database is the durable copy: loaded once at start, every change is queued to the store writer. */
+#ifndef TW_CONTROLLER_INVENTORY_H
+#define TW_CONTROLLER_INVENTORY_H
+
+#include <uthash.h>
+#include "common/net/rpc.h"
+#include "controller/core/mesh.h"
+#include "controller/core/metrics_text.h"
+#include "db/store.h"
+#include "fleet.pb-c.h"
+
+struct agent {
+    struct store_agent row;
+    struct rpc_peer *peer;            /* NULL = not connected */
+    Tw__EnrolRequest *enrolment;      /* last one, unpacked; NULL = never enrolled */
+    Tw__HealthReport *health;         /* last one; NULL = none since start */
+    char peer_address[TW_ADDR_TEXT];
+    int64_t last_contact_ns;
+    uint64_t acked_generation;
+    bool acked_current;               /* runs exactly what is wanted (digest equal) */
+    Tw__AckRequest *ack;              /* last one, with its refusals */
+    struct session_list *wanted;      /* schedule.c: its part of the present generation */
+    UT_hash_handle hh;                /* by row.name */
+};
+
+/* A mesh as applied. */
+struct mesh_state {
+    struct store_mesh row;            /* document and author point to memory owned here */
+    char *document, *author;
+    struct mesh *mesh;                /* parsed document */
+    uint64_t pairs, unresolved;
+    UT_hash_handle hh;                /* by row.name */
+};
+
+/* Live state of one pair: what the newest committed summaries say. publish.c keeps it. */
+struct pair_live {
+    struct tw_summary last;           /* latest closed report period, flows merged */
+    int64_t last_start_ns, last_end_ns;
+    uint32_t last_flows;              /* flows merged into last */
+    int64_t report_period_ns;
+    uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
+    int64_t minute[60];               /* completeness of the last hour: which minute the count beside it is of */
+    uint32_t minute_periods[60];      /* stored report periods (all flows) that ended in it */
+};
+
+struct pair {
+    struct store_pair row;
+    bool scheduled, paused;           /* in the present generation */
+    uint32_t flows;
+    int64_t report_period_ns;
+    int64_t scheduled_since_ns;
+    struct agent *source;             /* NULL if removed */
+    struct pair_live *live;           /* NULL until the first summary since start */
+    UT_hash_handle hh;                /* by row.id */
+    UT_hash_handle hh_name;           /* by names; see inventory_pair_by_names() */
+};
+
+struct inventory {
+    struct agent *agents;             /* uthash by name */
+    struct mesh_state *meshes;        /* uthash by name */
+    struct pair *pairs;               /* uthash (hh) by id */
+    struct pair *pairs_by_name;       /* uthash (hh_name) */
+    uint64_t generation;
+};
+
+struct agent *inventory_agent(struct inventory *inv, const char *name);
+struct agent *inventory_agent_by_id(struct inventory *inv, int64_t id);
+struct pair *inventory_pair(struct inventory *inv, uint64_t id);
+/* State of an agent: "pending", "up", "down". */
+const char *agent_state(const struct agent *a);
+/* State of a pair as in PairReport.state: its last status, or "agent_down", "no_data", "not_scheduled", "paused". */
+const char *pair_state(const struct pair *p, int64_t now_ns);
+
+#endif

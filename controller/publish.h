@@ -1,0 +1,30 @@
+/* controller/publish.h - live state of the pairs and aggregates from committed summaries, and the metrics pages made of it. Loop
+ * thread; pages are rendered and compressed on a reader thread from a snapshot, once per interval, only when somebody asks. */
+#ifndef TW_CONTROLLER_PUBLISH_H
+#define TW_CONTROLLER_PUBLISH_H
+
+#include "common/net/httpd.h"
+#include "controller/inventory.h"
+#include "controller/reader.h"
+
+struct publish;
+struct publish_conf {
+    struct loop *loop;
+    struct inventory *inventory;
+    struct reader_pool *readers;
+    uint64_t max_pair_series;   /* 0 = 100000 */
+    int64_t page_interval_ns;   /* 0 = 5 s: a page is at most so old */
+    /* Fills rows about ourselves (ingest, store, rpc, http); returns how many. */
+    size_t (*self)(void *ctx, struct metrics_self *rows, size_t cap);
+    void *self_ctx;
+};
+enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret);
+void publish_free(struct publish *p);
+/* A summary that is committed. */
+void publish_summary(struct publish *p, struct pair *pair, const struct tw_summary *s);
+/* A pair left the schedule or was deleted: its series and live state go. */
+void publish_forget(struct publish *p, struct pair *pair);
+/* Answers /metrics; `levels` bits of enum metrics_level, mesh NULL = all. */
+void publish_answer(struct publish *p, struct http_req *rq, unsigned levels, const char *mesh);
+
+#endif

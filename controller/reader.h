@@ -1,0 +1,23 @@
+/* controller/reader.h - threads with read-only database handles, so that no query blocks the loop. A job is decided and
+ * answered on the loop thread and runs in between on a reader. The queue is bounded: TW_EBUSY says so to the user. */
+#ifndef TW_CONTROLLER_READER_H
+#define TW_CONTROLLER_READER_H
+
+#include "common/net/loop.h"
+#include "db/store.h"
+
+struct reader_pool;
+struct reader_job {
+    void (*run)(struct reader_job *j, struct store_reader *r); /* reader thread; touches only the job */
+    void (*done)(struct reader_job *j);                        /* loop thread; owns and frees the job */
+    struct loop_task task;                                     /* reader_pool's own */
+    struct reader_job *next;                                   /* reader_pool's own */
+};
+enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs, struct reader_pool **ret,
+                             struct tw_err *err);
+/* Finishes what runs, fails nothing: queued jobs are run, done() called by the caller's loop before it ends. */
+void reader_pool_stop(struct reader_pool *p);
+enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j); /* TW_EBUSY: not taken */
+uint64_t reader_refused(const struct reader_pool *p);
+
+#endif

@@ -1,0 +1,52 @@
+/* controller/report.h - results and reports of pairs: one function behind the Admin service and the HTTP API, so that the same pair
+ * and interval gives the same numbers everywhere. */
+#ifndef TW_CONTROLLER_REPORT_H
+#define TW_CONTROLLER_REPORT_H
+
+#include "controller/inventory.h"
+#include "controller/reader.h"
+
+/* A filter as a user gives it; empty strings match everything. */
+struct report_filter {
+    char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
+    int64_t from_ns, to_ns; /* [from, to); to 0 = now, from 0 = one hour before to */
+    uint32_t limit;         /* pairs (report) or rows (results); 0 = 10000 / 1000 */
+    bool latest;            /* report: the last closed report period of each pair */
+};
+
+struct report_pair {
+    struct store_pair pair;
+    bool scheduled;
+    const char *state;          /* static string */
+    struct tw_summary merged;   /* of the span, all flows; n of flows merged */
+    struct stats_view view;     /* of merged */
+    uint64_t periods_expected, periods_stored, summaries_dropped;
+    struct tw_num completeness_ratio;
+};
+struct report {
+    int64_t from_ns, to_ns;
+    struct report_pair *pairs;  /* sorted by mesh, class, source, target */
+    size_t n_pairs;
+    bool truncated;
+};
+struct result_row {
+    struct store_pair pair;
+    struct tw_summary summary;
+};
+struct results {
+    struct result_row *rows;    /* sorted by pair, then start */
+    size_t n_rows;
+    bool truncated;
+};
+
+/* Selects the pairs on the loop thread, reads on a reader, calls done on the loop thread. On an error rep is NULL. done owns
+ * *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM at once: done is not called. */
+/* Completeness: min(1, stored / expected); unknown when nothing was expected. */
+enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
+                      void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx);
+void report_free(struct report *r);
+enum tw_rc results_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
+                       void (*done)(void *ctx, struct results *res, const struct tw_err *err), void *ctx);
+void results_free(struct results *r);
+
+#endif
