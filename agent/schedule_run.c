@@ -1,0 +1,392 @@
+/* agent/schedule_run.c - see schedule_run.h. Each session is a row with what is wanted and whether its worker has
+ * been told; a full command ring only delays the telling. */
+#include "agent/schedule_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include "agent/core/twamp_pkt.h"
+#include "common/log.h"
+
+#define RETRY_NS (20 * TW_NS_PER_MS)
+
+struct session_key {
+    uint64_t pair_id;
+    uint32_t flow;
+    uint32_t zero; /* no padding octets in a hashed key */
+};
+
+struct run_session {
+    struct session_key key;
+    struct session_cfg cfg;
+    struct tw_addr target;
+    uint8_t ttl;
+    bool wanted;  /* in the present schedule */
+    bool running; /* its worker has taken the add */
+    bool changed; /* must stop, then start with the new settings */
+    bool renumber; /* only the generation is new */
+    struct session_cfg next_cfg;
+    struct tw_addr next_target;
+    uint8_t next_ttl;
+    UT_hash_handle hh;
+};
+
+struct schedule_run {
+    struct schedule_run_conf conf;
+    struct run_session *sessions;
+    struct loop_timer retry;
+    bool settled; /* every worker knows everything */
+    uint64_t generation;
+    uint8_t digest[64];
+    size_t digest_len;
+    Tw__Refusal **refusals;
+    size_t n_refusals;
+    double pps;
+    size_t accepted;
+};
+
+static struct session_key make_key(uint64_t pair_id, uint32_t flow)
+{
+    return (struct session_key){ .pair_id = pair_id, .flow = flow };
+}
+
+static struct run_session *find(struct schedule_run *r, struct session_key key)
+{
+    struct run_session *s;
+
+    HASH_FIND(hh, r->sessions, &key, sizeof key, s);
+    return s;
+}
+
+static struct worker *worker_of(const struct schedule_run *r, const struct session_key *k)
+{
+    return r->conf.workers[(k->pair_id * 31 + k->flow) % r->conf.n_workers];
+}
+
+/* ---- Telling the workers ---- */
+
+static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
+{
+    enum tw_rc rc = worker_add(worker_of(r, &s->key), &s->cfg, &s->target, s->ttl);
+
+    if (rc == TW_OK)
+        s->running = true;
+    return rc;
+}
+
+static enum tw_rc stop_session(struct schedule_run *r, struct run_session *s)
+{
+    enum tw_rc rc = worker_remove(worker_of(r, &s->key), s->key.pair_id, s->key.flow);
+
+    if (rc == TW_OK)
+        s->running = false;
+    return rc;
+}
+
+/* One step of a session towards what is wanted. TW_EBUSY: its worker's ring is full. */
+static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
+{
+    enum tw_rc rc = TW_OK;
+
+    if (s->running && (!s->wanted || s->changed))
+        rc = stop_session(r, s);
+    if (rc == TW_OK && s->changed) {
+        s->cfg = s->next_cfg;
+        s->target = s->next_target;
+        s->ttl = s->next_ttl;
+        s->changed = s->renumber = false;
+    }
+    if (rc == TW_OK && s->wanted && !s->running) {
+        rc = start_session(r, s);
+        s->renumber = s->renumber && rc != TW_OK;
+    }
+    if (rc == TW_OK && s->running && s->renumber) {
+        rc = worker_set_generation(worker_of(r, &s->key), s->key.pair_id, s->key.flow, s->cfg.generation);
+        s->renumber = rc != TW_OK;
+    }
+    return rc;
+}
+
+static void settle(struct schedule_run *r)
+{
+    struct run_session *s, *tmp;
+    bool busy = false;
+
+    HASH_ITER(hh, r->sessions, s, tmp)
+    {
+        if (settle_session(r, s) == TW_EBUSY)
+            busy = true;
+        else if (!s->wanted && !s->running) {
+            HASH_DEL(r->sessions, s);
+            free(s);
+        }
+    }
+    if (busy) {
+        loop_timer_set(r->conf.loop, &r->retry, (struct tw_mono){ loop_now(r->conf.loop).mono.ns + RETRY_NS });
+    } else if (!r->settled) {
+        r->settled = true;
+        r->conf.on_applied(r->conf.ctx);
+    }
+}
+
+static void on_retry(struct loop_timer *t)
+{
+    settle(t->ctx);
+}
+
+/* ---- Taking over a schedule ---- */
+
+static void free_refusals(struct schedule_run *r)
+{
+    for (size_t i = 0; i < r->n_refusals; i++) {
+        free(r->refusals[i]->reason);
+        free(r->refusals[i]);
+    }
+    free(r->refusals);
+    r->refusals = NULL;
+    r->n_refusals = 0;
+}
+
+static enum tw_rc refuse(struct schedule_run *r, const Tw__SessionSpec *spec, const char *reason)
+{
+    Tw__Refusal **grown = realloc(r->refusals, (r->n_refusals + 1) * sizeof *grown);
+    Tw__Refusal *one = calloc(1, sizeof *one);
+    char *text = strdup(reason);
+
+    if (grown)
+        r->refusals = grown;
+    if (!grown || !one || !text) {
+        free(one);
+        free(text);
+        return TW_ENOMEM;
+    }
+    tw__refusal__init(one);
+    one->pair_id = spec->pair_id;
+    one->flow = spec->flow;
+    one->reason = text;
+    r->refusals[r->n_refusals++] = one;
+    return TW_OK;
+}
+
+/* NULL when this agent can run it, else why not, for the operator. */
+static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p, struct tw_addr *ret_target)
+{
+    if (!p->pair_id || p->port < 1 || p->port > 65535)
+        return "no pair or port";
+    if (tw_addr_parse(p->address, (uint16_t)p->port, ret_target) != TW_OK)
+        return "target address is not numeric";
+    if (p->spacing_ns < TW_NS_PER_MS || p->spacing_ns > 3600 * TW_NS_PER_S)
+        return "spacing outside 1ms..1h";
+    if (p->size_bytes < TWAMP_PROBE_MIN || p->size_bytes > TWAMP_DATAGRAM_MAX)
+        return "size outside 14..9000 octets";
+    if (p->dscp > 63 || p->ttl < 1 || p->ttl > 255)
+        return "dscp outside 0..63 or ttl outside 1..255";
+    if (p->report_period_ns < TW_NS_PER_S || p->timeout_ns <= 0 || p->timeout_ns > p->report_period_ns)
+        return "timeout must be above 0 and within the report period of at least 1s";
+    if (p->phase_ns < 0 || p->phase_ns >= p->spacing_ns)
+        return "phase outside the spacing";
+    if (r->accepted >= r->conf.limits.max_sessions)
+        return "over this agent's --max-sessions";
+    if (r->pps + 1e9 / (double)p->spacing_ns > (double)r->conf.limits.max_pps)
+        return "over this agent's --max-pps";
+    return NULL;
+}
+
+static uint64_t seed_of(const Tw__SessionSpec *p)
+{
+    uint64_t x = p->pair_id * 0x9e3779b97f4a7c15u + p->flow;
+
+    x ^= x >> 31;
+    return x * 0xbf58476d1ce4e5b9u;
+}
+
+static struct session_cfg cfg_of(const Tw__SessionSpec *p, uint64_t generation)
+{
+    return (struct session_cfg){
+        .pair_id = p->pair_id,
+        .flow = p->flow,
+        .generation = generation,
+        .spacing_ns = p->spacing_ns,
+        .spacing_kind = p->spacing_kind == TW__SPACING_KIND__SPACING_EXPONENTIAL ? SESSION_EXPONENTIAL : SESSION_FIXED,
+        .size_bytes = (uint16_t)p->size_bytes,
+        .dscp = (uint8_t)p->dscp,
+        .timeout_ns = p->timeout_ns,
+        .report_period_ns = p->report_period_ns,
+        .phase_ns = p->phase_ns,
+        .seed = seed_of(p),
+        .reflector_stateful = p->reflector_stateful,
+    };
+}
+
+static bool same_settings(const struct session_cfg *a, const struct session_cfg *b)
+{
+    return a->spacing_ns == b->spacing_ns && a->spacing_kind == b->spacing_kind && a->size_bytes == b->size_bytes &&
+           a->dscp == b->dscp && a->timeout_ns == b->timeout_ns && a->report_period_ns == b->report_period_ns &&
+           a->phase_ns == b->phase_ns && a->reflector_stateful == b->reflector_stateful;
+}
+
+/* Puts what is wanted of one session into its row, new or old. */
+static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const struct tw_addr *target, uint64_t generation)
+{
+    struct session_key key = make_key(p->pair_id, p->flow);
+    struct run_session *s = find(r, key);
+    struct session_cfg cfg = cfg_of(p, generation);
+
+    if (!s) {
+        s = calloc(1, sizeof *s);
+        if (!s)
+            return TW_ENOMEM;
+        s->key = key;
+        s->cfg = cfg;
+        s->target = *target;
+        s->ttl = (uint8_t)p->ttl;
+        HASH_ADD(hh, r->sessions, key, sizeof s->key, s);
+    } else if (same_settings(&s->cfg, &cfg) && s->ttl == p->ttl && !memcmp(&s->target, target, sizeof *target)) {
+        s->changed = false;
+        s->renumber = s->running;
+        s->cfg.generation = generation;
+    } else {
+        s->changed = true;
+        s->next_cfg = cfg;
+        s->next_target = *target;
+        s->next_ttl = (uint8_t)p->ttl;
+    }
+    s->wanted = true;
+    r->accepted++;
+    r->pps += 1e9 / (double)p->spacing_ns;
+    return TW_OK;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct session_key *x = a, *y = b;
+
+    if (x->pair_id != y->pair_id)
+        return x->pair_id < y->pair_id ? -1 : 1;
+    return (x->flow > y->flow) - (x->flow < y->flow);
+}
+
+/* A pair and flow may be named once: two sessions under one key could not be told apart in the results. */
+static enum tw_rc check_unique(const Tw__ScheduleRequest *rq, struct tw_err *err)
+{
+    struct session_key *keys = calloc(rq->n_sessions + 1, sizeof *keys);
+    enum tw_rc rc = TW_OK;
+
+    if (!keys)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < rq->n_sessions; i++)
+        keys[i] = make_key(rq->sessions[i]->pair_id, rq->sessions[i]->flow);
+    qsort(keys, rq->n_sessions, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < rq->n_sessions && rc == TW_OK; i++)
+        if (!compare_keys(&keys[i - 1], &keys[i]))
+            rc = tw_err_set(err, TW_EINVAL, "pair %llu flow %u stands twice in the schedule",
+                            (unsigned long long)keys[i].pair_id, keys[i].flow);
+    free(keys);
+    return rc;
+}
+
+static enum tw_rc take_sessions(struct schedule_run *r, const Tw__ScheduleRequest *rq)
+{
+    for (size_t i = 0; i < rq->n_sessions; i++) {
+        const Tw__SessionSpec *p = rq->sessions[i];
+        struct tw_addr target;
+        const char *why = check_spec(r, p, &target);
+        enum tw_rc rc = why ? refuse(r, p, why) : want(r, p, &target, rq->generation);
+        if (rc != TW_OK)
+            return rc;
+    }
+    return TW_OK;
+}
+
+enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err)
+{
+    struct run_session *s, *tmp;
+    enum tw_rc rc;
+
+    if (!rq->digest.len || rq->digest.len > sizeof r->digest)
+        return tw_err_set(err, TW_EINVAL, "schedule without a digest");
+    rc = check_unique(rq, err);
+    if (rc != TW_OK)
+        return rc;
+    free_refusals(r);
+    r->accepted = 0;
+    r->pps = 0;
+    r->settled = false;
+    HASH_ITER(hh, r->sessions, s, tmp)
+        s->wanted = false;
+    rc = take_sessions(r, rq);
+    r->generation = rq->generation;
+    memcpy(r->digest, rq->digest.data, rq->digest.len);
+    r->digest_len = rq->digest.len;
+    settle(r);
+    return rc == TW_OK ? TW_OK : tw_err_set(err, rc, "out of memory while taking over the schedule");
+}
+
+void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n)
+{
+    struct run_session *s = find(r, make_key(n->pair_id, n->flow));
+    Tw__SessionSpec spec = TW__SESSION_SPEC__INIT;
+
+    if (n->rc == TW_OK || !s || !s->running)
+        return;
+    s->running = s->wanted = false;
+    spec.pair_id = n->pair_id;
+    spec.flow = n->flow;
+    refuse(r, &spec, n->rc == TW_ENOMEM ? "the agent has no memory left for it" : "the agent could not open a socket for it");
+    log_warn("session could not start", LOG_U("pair", n->pair_id), LOG_U("flow", n->flow), LOG_S("reason", tw_rc_name(n->rc)));
+    r->conf.on_applied(r->conf.ctx);
+}
+
+/* ---- Lifetime and figures ---- */
+
+enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_run **ret)
+{
+    struct schedule_run *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return TW_ENOMEM;
+    r->conf = *c;
+    r->retry.fn = on_retry;
+    r->retry.ctx = r;
+    r->settled = true;
+    *ret = r;
+    return TW_OK;
+}
+
+void schedule_run_free(struct schedule_run *r)
+{
+    struct run_session *s, *tmp;
+
+    if (!r)
+        return;
+    loop_timer_cancel(r->conf.loop, &r->retry);
+    HASH_ITER(hh, r->sessions, s, tmp)
+    {
+        HASH_DEL(r->sessions, s);
+        free(s);
+    }
+    free_refusals(r);
+    free(r);
+}
+
+uint64_t schedule_run_generation(const struct schedule_run *r)
+{
+    return r->generation;
+}
+
+ProtobufCBinaryData schedule_run_digest(const struct schedule_run *r)
+{
+    return (ProtobufCBinaryData){ .len = r->digest_len, .data = (uint8_t *)r->digest };
+}
+
+size_t schedule_run_sessions(const struct schedule_run *r)
+{
+    return r->accepted;
+}
+
+size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret)
+{
+    *ret = r->refusals;
+    return r->n_refusals;
+}

@@ -1,0 +1,43 @@
+/* agent/schedule_run.h - makes the workers run what the schedule says. Loop thread only.
+ *
+ * A schedule replaces the one before as a whole: sessions that are the same go on undisturbed under the new generation number,
+ * the others stop or start. The agent's own limits hold whatever it is asked; what it refuses is reported. The schedule is
+ * kept with the spool, so a restarted agent goes on without the controller. */
+#ifndef TW_AGENT_SCHEDULE_RUN_H
+#define TW_AGENT_SCHEDULE_RUN_H
+
+#include "agent/io/worker.h"
+#include "fleet.pb-c.h"
+
+struct schedule_run;
+
+struct schedule_limits {
+    uint32_t max_sessions;
+    uint32_t max_pps; /* probes sent per second, all sessions */
+};
+struct schedule_run_conf {
+    struct loop *loop;
+    struct worker **workers;
+    size_t n_workers;
+    struct schedule_limits limits;
+    /* The whole schedule has been handed to the workers: time to acknowledge. */
+    void (*on_applied)(void *ctx);
+    void *ctx;
+};
+
+enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_run **ret);
+void schedule_run_free(struct schedule_run *r);
+
+/* Takes over a schedule; copies what it needs. TW_EINVAL with *err: malformed as a whole (duplicate session, missing digest), nothing
+ * changed. A single session that cannot run is refused, not the schedule. */
+enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err);
+/* A worker says that a session ended or could not start. */
+void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n);
+
+uint64_t schedule_run_generation(const struct schedule_run *r);
+ProtobufCBinaryData schedule_run_digest(const struct schedule_run *r);
+size_t schedule_run_sessions(const struct schedule_run *r);
+/* The refusals of the present schedule; valid until the next apply. */
+size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret);
+
+#endif
