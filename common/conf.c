@@ -1,6 +1,5 @@
 #include "common/conf.h"
 
-#include <argp.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -9,9 +8,8 @@
 #include <string.h>
 
 #include "common/clk.h"
+#include "common/conf_priv.h"
 #include "common/version.h"
-
-enum { KEY_HELP = 0x10000, KEY_VERSION, KEY_FIRST_OPT, ENV_NAME_MAX = 96 };
 
 static void *field_of(const struct conf_opt *o, void *target)
 {
@@ -50,7 +48,7 @@ static enum tw_rc set_str(const struct conf_opt *o, void *target, const char *te
     return TW_OK;
 }
 
-static enum tw_rc strlist_append(struct conf_strlist *l, const char *text, size_t len)
+enum tw_rc conf_strlist_append(struct conf_strlist *l, const char *text, size_t len)
 {
     char **v = realloc(l->v, (l->n + 1) * sizeof *v);
 
@@ -70,14 +68,14 @@ static enum tw_rc add_strlist(const struct conf_opt *o, void *target, const char
 
     for (const char *p = text;; p += len + 1) {
         len = strcspn(p, ",");
-        if (len && strlist_append(field_of(o, target), p, len))
+        if (len && conf_strlist_append(field_of(o, target), p, len))
             return tw_err_set(err, TW_ENOMEM, "out of memory");
         if (!p[len])
             return TW_OK;
     }
 }
 
-static void range_text(const struct conf_opt *o, char *buf, size_t cap)
+void conf_range_text(const struct conf_opt *o, char *buf, size_t cap)
 {
     char min[TW_TIME_TEXT], max[TW_TIME_TEXT];
     const char *what = "";
@@ -114,14 +112,14 @@ static enum tw_rc set_number(const struct conf_opt *o, void *target, const char 
     bool ok = o->type == CONF_DURATION ? tw_duration_parse(text, &v) == TW_OK : parse_int(text, &v);
 
     if (!ok || v < o->min || v > o->max) {
-        range_text(o, expected, sizeof expected);
+        conf_range_text(o, expected, sizeof expected);
         return refuse(o, err, expected, text);
     }
     *(int64_t *)field_of(o, target) = v;
     return TW_OK;
 }
 
-static void choices_text(const struct conf_opt *o, char *buf, size_t cap)
+void conf_choices_text(const struct conf_opt *o, char *buf, size_t cap)
 {
     size_t len = 0;
 
@@ -139,7 +137,7 @@ static enum tw_rc set_enum(const struct conf_opt *o, void *target, const char *t
             *(int *)field_of(o, target) = i;
             return TW_OK;
         }
-    choices_text(o, choices, sizeof choices);
+    conf_choices_text(o, choices, sizeof choices);
     snprintf(expected, sizeof expected, "one of %s", choices);
     return refuse(o, err, expected, text);
 }
@@ -177,29 +175,16 @@ void conf_free(const struct conf_program *p, void *target)
     }
 }
 
-/* ---- Help ---- */
+/* ---- Names ---- */
 
-/* A terminal's width is not asked for: help is the same everywhere, so it can be compared and pasted. */
-enum { HELP_WIDTH = 96, HELP_INDENT = 8 };
-
-static void print_wrapped(const char *text, int indent)
+void conf_env_name(const struct conf_program *p, const struct conf_opt *o, char buf[CONF_ENV_NAME_MAX])
 {
-    int column = 0;
-
-    while (*text) {
-        size_t word = strcspn(text, " ");
-        if (column && column + 1 + (int)word > HELP_WIDTH) {
-            putchar('\n');
-            column = 0;
-        }
-        column += printf("%*s%.*s", column ? 1 : indent, column ? " " : "", (int)word, text);
-        text += word;
-        text += strspn(text, " ");
-    }
-    putchar('\n');
+    snprintf(buf, CONF_ENV_NAME_MAX, "%s_%s", p->env_prefix, o->name);
+    for (char *c = buf; *c; c++)
+        *c = (char)(*c == '-' ? '_' : toupper((unsigned char)*c));
 }
 
-static const char *placeholder(const struct conf_opt *o)
+const char *conf_placeholder(const struct conf_opt *o)
 {
     static const char *const by_type[] = {
         [CONF_FLAG] = NULL, [CONF_STR] = "TEXT",          [CONF_STRLIST] = "ITEM,...",
@@ -209,176 +194,12 @@ static const char *placeholder(const struct conf_opt *o)
     return o->type != CONF_FLAG && o->arg ? o->arg : by_type[o->type];
 }
 
-static void print_name(char short_name, const char *name, const char *arg)
-{
-    if (short_name)
-        printf("  -%c, --%s", short_name, name);
-    else
-        printf("      --%s", name);
-    printf("%s%s\n", arg ? "=" : "", arg ? arg : "");
-}
-
-static void env_name(const struct conf_program *p, const struct conf_opt *o, char buf[ENV_NAME_MAX])
-{
-    snprintf(buf, ENV_NAME_MAX, "%s_%s", p->env_prefix, o->name);
-    for (char *c = buf; *c; c++)
-        *c = (char)(*c == '-' ? '_' : toupper((unsigned char)*c));
-}
-
-static void print_opt(const struct conf_program *p, const struct conf_opt *o)
-{
-    char text[1024], extra[160] = "", env[ENV_NAME_MAX] = "";
-
-    print_name(o->short_name, o->name, placeholder(o));
-    if (o->type == CONF_ENUM)
-        choices_text(o, extra, sizeof extra);
-    else if (o->type == CONF_INT)
-        range_text(o, extra, sizeof extra);
-    if (p->env_prefix)
-        env_name(p, o, env);
-    snprintf(text, sizeof text, "%s%s%s%s%s%s%s%s%s%s", o->help, extra[0] ? " Allowed: " : "", extra,
-             extra[0] ? "." : "", o->dflt && o->type != CONF_FLAG ? " Default: " : "",
-             o->dflt && o->type != CONF_FLAG ? o->dflt : "", o->required ? " Required." : "",
-             p->env_prefix ? " [" : "", p->env_prefix ? env : "", p->env_prefix ? "]" : "");
-    print_wrapped(text, HELP_INDENT);
-}
-
-static bool short_is_free(const struct conf_program *p, char c)
+bool conf_short_is_free(const struct conf_program *p, char c)
 {
     for (size_t i = 0; i < p->n_opts; i++)
         if (p->opts[i].short_name == c)
             return false;
     return true;
-}
-
-void conf_print_help(const struct conf_program *p)
-{
-    printf("Usage: %s [OPTION...]%s%s\n\n", p->name, p->usage_args ? " " : "",
-           p->usage_args ? p->usage_args : "");
-    if (p->doc) {
-        print_wrapped(p->doc, 0);
-        putchar('\n');
-    }
-    printf("Options:\n");
-    for (size_t i = 0; i < p->n_opts; i++)
-        print_opt(p, &p->opts[i]);
-    print_name(short_is_free(p, 'h') ? 'h' : 0, "help", NULL);
-    print_wrapped("Print this help.", HELP_INDENT);
-    print_name(short_is_free(p, 'V') ? 'V' : 0, "version", NULL);
-    print_wrapped("Print the version.", HELP_INDENT);
-    if (p->env_prefix)
-        printf("\nThe variable in [] sets the same option; the command line wins.\n");
-    if (p->examples)
-        printf("\nExamples:\n%s%s", p->examples,
-               p->examples[0] && p->examples[strlen(p->examples) - 1] == '\n' ? "" : "\n");
-}
-
-/* ---- Command line. argp only collects: values are applied later, after the environment's. ---- */
-
-struct given {
-    const struct conf_opt *opt;
-    const char *text;
-};
-
-struct cmdline {
-    const struct conf_program *p;
-    struct argp_option *options;
-    struct given *given; /* room for argc */
-    size_t n_given;
-    struct conf_strlist args;
-    bool help, version, no_memory;
-};
-
-static error_t collect(int key, char *arg, struct argp_state *state)
-{
-    struct cmdline *c = state->input;
-
-    if (key == ARGP_KEY_ARG) {
-        c->no_memory |= strlist_append(&c->args, arg, strlen(arg)) != TW_OK;
-        return 0;
-    }
-    if (key == KEY_HELP || (key == 'h' && short_is_free(c->p, 'h'))) {
-        c->help = true;
-        return 0;
-    }
-    if (key == KEY_VERSION || (key == 'V' && short_is_free(c->p, 'V'))) {
-        c->version = true;
-        return 0;
-    }
-    for (size_t i = 0; i < c->p->n_opts; i++)
-        if (key == KEY_FIRST_OPT + (int)i || (c->p->opts[i].short_name && key == c->p->opts[i].short_name)) {
-            c->given[c->n_given++] = (struct given){ &c->p->opts[i], arg ? arg : "true" };
-            return 0;
-        }
-    return ARGP_ERR_UNKNOWN;
-}
-
-static void fill_options(const struct conf_program *p, struct argp_option *o)
-{
-    for (size_t i = 0; i < p->n_opts; i++)
-        *o++ = (struct argp_option){ .name = p->opts[i].name,
-                                     .key = p->opts[i].short_name ? p->opts[i].short_name
-                                                                  : KEY_FIRST_OPT + (int)i,
-                                     .arg = placeholder(&p->opts[i]) };
-    *o++ = (struct argp_option){ .name = "help", .key = short_is_free(p, 'h') ? 'h' : KEY_HELP };
-    *o = (struct argp_option){ .name = "version", .key = short_is_free(p, 'V') ? 'V' : KEY_VERSION };
-}
-
-/* Tells apart why argp gave up on this word: it only says where. */
-static enum tw_rc explain(const struct conf_program *p, const char *word, struct tw_err *err)
-{
-    size_t len = strcspn(word, "="), matches = 0;
-    const struct conf_opt *match = NULL;
-
-    if (err)
-        snprintf(err->field, sizeof err->field, "%s", word);
-    if (!strncmp(word, "--", 2))
-        for (size_t i = 0; i < p->n_opts; i++)
-            if (!strncmp(p->opts[i].name, word + 2, len - 2)) {
-                match = &p->opts[i];
-                matches++;
-                if (strlen(match->name) == len - 2) {
-                    matches = 1;
-                    break;
-                }
-            }
-    if (word[0] == '-' && word[1] != '-')
-        for (size_t i = 0; i < p->n_opts; i++)
-            if (p->opts[i].short_name == word[strlen(word) - 1]) {
-                match = &p->opts[i];
-                matches = 1;
-            }
-    if (matches > 1)
-        return tw_err_set(err, TW_EINVAL, "could be several options: write it in full (--help lists them)");
-    if (matches == 1 && placeholder(match) && !word[len])
-        return tw_err_set(err, TW_EINVAL, "needs a value: --%s=%s", match->name, placeholder(match));
-    if (matches == 1 && !placeholder(match) && word[len])
-        return tw_err_set(err, TW_EINVAL, "takes no value");
-    return tw_err_set(err, TW_EINVAL, "is not an option of %s (--help lists them)", p->name);
-}
-
-static enum tw_rc run_argp(struct cmdline *c, int argc, char **argv, struct tw_err *err)
-{
-    struct argp argp = { .options = c->options, .parser = collect };
-    int at = 0;
-
-    if (argc < 1) /* argp wants argv[0] */
-        return TW_OK;
-    if (argp_parse(&argp, argc, argv, ARGP_SILENT, &at, c))
-        return explain(c->p, argv[at > 0 && at <= argc ? at - 1 : 0], err);
-    if (c->no_memory)
-        return tw_err_set(err, TW_ENOMEM, "out of memory");
-    return TW_OK;
-}
-
-static enum tw_rc collect_cmdline(struct cmdline *c, int argc, char **argv, struct tw_err *err)
-{
-    c->options = calloc(c->p->n_opts + 3, sizeof *c->options); /* help, version, end */
-    c->given = calloc((size_t)argc + 1, sizeof *c->given);
-    if (!c->options || !c->given)
-        return tw_err_set(err, TW_ENOMEM, "out of memory");
-    fill_options(c->p, c->options);
-    return run_argp(c, argc, argv, err);
 }
 
 /* ---- Putting it together ---- */
@@ -392,7 +213,7 @@ static void restart_list(const struct conf_opt *o, void *target)
 static enum tw_rc apply_default_and_env(const struct conf_program *p, const struct conf_opt *o, void *target,
                                         bool *ret_set, struct tw_err *err)
 {
-    char name[ENV_NAME_MAX];
+    char name[CONF_ENV_NAME_MAX];
     const char *text;
     enum tw_rc rc;
 
@@ -404,7 +225,7 @@ static enum tw_rc apply_default_and_env(const struct conf_program *p, const stru
     }
     if (!p->env_prefix)
         return TW_OK;
-    env_name(p, o, name);
+    conf_env_name(p, o, name);
     text = getenv(name);
     if (!text)
         return TW_OK;
@@ -416,7 +237,7 @@ static enum tw_rc apply_default_and_env(const struct conf_program *p, const stru
     return rc;
 }
 
-static bool is_given(const struct cmdline *c, const struct conf_opt *o, size_t before)
+static bool is_given(const struct conf_cmdline *c, const struct conf_opt *o, size_t before)
 {
     for (size_t i = 0; i < before; i++)
         if (c->given[i].opt == o)
@@ -424,7 +245,7 @@ static bool is_given(const struct cmdline *c, const struct conf_opt *o, size_t b
     return false;
 }
 
-static enum tw_rc apply_all(const struct cmdline *c, void *target, struct tw_err *err)
+static enum tw_rc apply_all(const struct conf_cmdline *c, void *target, struct tw_err *err)
 {
     enum tw_rc rc;
 
@@ -450,7 +271,7 @@ static enum tw_rc apply_all(const struct cmdline *c, void *target, struct tw_err
     return TW_OK;
 }
 
-static enum tw_rc check_arg_count(const struct cmdline *c, struct tw_err *err)
+static enum tw_rc check_arg_count(const struct conf_cmdline *c, struct tw_err *err)
 {
     const char *usage = c->p->usage_args ? c->p->usage_args : "no arguments";
 
@@ -462,7 +283,7 @@ static enum tw_rc check_arg_count(const struct cmdline *c, struct tw_err *err)
     return TW_OK;
 }
 
-static enum tw_rc evaluate(struct cmdline *c, void *target, struct tw_err *err)
+static enum tw_rc evaluate(struct conf_cmdline *c, void *target, struct tw_err *err)
 {
     enum tw_rc rc;
 
@@ -486,16 +307,15 @@ static enum tw_rc evaluate(struct cmdline *c, void *target, struct tw_err *err)
 enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void *target,
                       struct conf_strlist *ret_args, struct tw_err *err)
 {
-    struct cmdline c = { .p = p };
-    enum tw_rc rc = collect_cmdline(&c, argc, argv, err);
+    struct conf_cmdline c = { .p = p };
+    enum tw_rc rc = conf_cmdline_collect(&c, argc, argv, err);
 
     if (rc == TW_OK)
         rc = evaluate(&c, target, err);
-    free(c.options);
-    free(c.given);
-    if (rc || !ret_args)
-        conf_strlist_free(&c.args);
-    else
+    if (rc == TW_OK && ret_args) {
         *ret_args = c.args;
+        c.args = (struct conf_strlist){ 0 };
+    }
+    conf_cmdline_free(&c);
     return rc;
 }

@@ -1,0 +1,36 @@
+/* common/conf_priv.h - what the conf_*.c files share. */
+#ifndef TW_COMMON_CONF_PRIV_H
+#define TW_COMMON_CONF_PRIV_H
+
+#include "common/conf.h"
+
+#define CONF_ENV_NAME_MAX 96
+
+/* Name of the environment variable of an option. */
+void conf_env_name(const struct conf_program *p, const struct conf_opt *o, char buf[CONF_ENV_NAME_MAX]);
+/* What stands for the value in help; NULL for a flag. */
+const char *conf_placeholder(const struct conf_opt *o);
+/* Is this letter left for -h or -V? */
+bool conf_short_is_free(const struct conf_program *p, char c);
+/* What values are allowed, as a phrase after "must be". */
+void conf_range_text(const struct conf_opt *o, char *buf, size_t cap);
+void conf_choices_text(const struct conf_opt *o, char *buf, size_t cap);
+enum tw_rc conf_strlist_append(struct conf_strlist *l, const char *text, size_t len);
+
+struct conf_given {
+    const struct conf_opt *opt;
+    const char *text;
+};
+struct conf_cmdline {
+    const struct conf_program *p;
+    struct conf_given *given; /* in the order of the command line */
+    size_t n_given;
+    struct conf_strlist args;
+    bool help, version;
+};
+
+/* Sorts the words of the command line into *c (zeroed but for p), to be freed also after a failure. */
+enum tw_rc conf_cmdline_collect(struct conf_cmdline *c, int argc, char **argv, struct tw_err *err);
+void conf_cmdline_free(struct conf_cmdline *c);
+
+#endif
