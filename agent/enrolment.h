@@ -1,0 +1,12 @@
+/* agent/enrolment.h - what this agent says of itself when it enrols. */
+#ifndef TW_AGENT_ENROLMENT_H
+#define TW_AGENT_ENROLMENT_H
+
+#include "agent/options.h"
+#include "fleet.pb-c.h"
+
+/* Builds the request from the options (generation and digest are the uplink's); enrolment_free() frees it. */
+enum tw_rc enrolment_new(const struct agent_options *o, uint16_t reflector_port, Tw__EnrolRequest **ret);
+void enrolment_free(Tw__EnrolRequest *rq);
+
+#endif

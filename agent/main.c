@@ -1,0 +1,374 @@
+/* agent/main.c - wires the agent: options, key, spool, workers, schedule, uplink. The only place that exits. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "agent/clockwatch.h"
+#include "agent/enrolment.h"
+#include "agent/options.h"
+#include "agent/results.h"
+#include "agent/uplink.h"
+#include "common/net/now.h"
+#include "common/version.h"
+
+#define REFLECT_MAX 8 /* as struct worker_cfg */
+#define SPOOL_TRIM_NS (60 * TW_NS_PER_S)
+#define SCHEDULE_KEY "schedule"
+
+struct agent {
+    struct agent_options opt;
+    struct loop *loop;
+    struct identity *identity;
+    struct spool *spool;
+    struct worker **workers;
+    size_t n_workers;
+    struct tw_addr reflect[REFLECT_MAX];
+    uint16_t reflector_port;
+    Tw__EnrolRequest *enrolment;
+    struct schedule_run *schedule;
+    struct results *results;
+    struct clockwatch clock;
+    struct uplink *uplink;
+    struct loop_timer trim;
+    int64_t started_ns;
+};
+
+/* ---- Hooks between the parts ---- */
+
+static void on_worker_results(void *ctx)
+{
+    struct agent *a = ctx;
+    struct worker_notice n;
+
+    if (!a->results)
+        return;
+    results_notify(a->results);
+    for (size_t i = 0; i < a->n_workers; i++)
+        while (worker_next_notice(a->workers[i], &n) == TW_OK)
+            schedule_run_notice(a->schedule, &n);
+}
+
+static void on_stored(void *ctx)
+{
+    struct agent *a = ctx;
+
+    if (a->uplink)
+        uplink_kick(a->uplink);
+}
+
+static void on_applied(void *ctx)
+{
+    struct agent *a = ctx;
+
+    log_info("schedule applied", LOG_U("generation", schedule_run_generation(a->schedule)),
+             LOG_U("sessions", schedule_run_sessions(a->schedule)));
+    if (a->uplink)
+        uplink_send_ack(a->uplink);
+}
+
+/* Kept first, then run: after a crash in between the agent runs what the controller was told it has. */
+static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err)
+{
+    struct agent *a = ctx;
+    size_t len = tw__schedule_request__get_packed_size(rq);
+    uint8_t *data = malloc(len ? len : 1);
+    enum tw_rc rc;
+
+    if (!data)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    tw__schedule_request__pack(rq, data);
+    rc = spool_put_value(a->spool, SCHEDULE_KEY, data, len);
+    free(data);
+    if (rc != TW_OK)
+        log_warn("the schedule cannot be kept for a restart", LOG_S("reason", tw_rc_name(rc)));
+    return schedule_run_apply(a->schedule, rq, err);
+}
+
+static uint64_t rss_bytes(void)
+{
+    unsigned long total = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f) {
+        if (fscanf(f, "%lu %lu", &total, &resident) != 2)
+            resident = 0;
+        fclose(f);
+    }
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct rusage ru;
+
+    getrusage(RUSAGE_SELF, &ru);
+    return (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000u +
+           (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000u;
+}
+
+static void fill_health(void *ctx, Tw__HealthReport *h)
+{
+    struct agent *a = ctx;
+    struct spool_stats sp;
+
+    spool_stats(a->spool, &sp);
+    h->time_ns = tw_wall_now().ns;
+    h->started_ns = a->started_ns;
+    h->clock->synced = a->clock.state.synced;
+    h->clock->max_error_ns = a->clock.state.max_error_ns;
+    h->clock->steps = a->clock.state.steps;
+    h->spool_summaries = sp.waiting;
+    h->spool_bytes = sp.bytes;
+    h->spool_dropped = sp.dropped;
+    h->generation = schedule_run_generation(a->schedule);
+    h->results_refused = results_dropped(a->results);
+    h->cpu_ns = cpu_ns();
+    h->rss_bytes = rss_bytes();
+    for (size_t i = 0; i < a->n_workers; i++) {
+        struct worker_counters c;
+        worker_counters(a->workers[i], &c);
+        h->sessions += c.sessions;
+        h->probes_sent += c.probes_sent;
+        h->probes_received += c.probes_received;
+        h->reflected += c.reflected;
+        h->reflector_rejected += c.reflector_rejected;
+        h->reflector_drops += c.rxq_drops;
+        h->results_refused += c.summaries_lost;
+    }
+}
+
+static void on_signal(void *ctx, int signo)
+{
+    struct agent *a = ctx;
+
+    log_info("stopping", LOG_S("signal", strsignal(signo)));
+    loop_stop(a->loop);
+}
+
+static void on_trim(struct loop_timer *t)
+{
+    struct agent *a = t->ctx;
+
+    if (spool_trim(a->spool, tw_wall_now().ns) != TW_OK)
+        log_warn("the spool cannot be trimmed");
+    loop_timer_set(a->loop, t, (struct tw_mono){ tw_mono_now().ns + SPOOL_TRIM_NS });
+}
+
+/* ---- Start, step by step; each says what is wrong ---- */
+
+static enum tw_rc parse_reflect(struct agent *a, struct tw_err *err)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < a->opt.reflect.n; i++) {
+        const char *text = a->opt.reflect.v[i];
+        if (!strcmp(text, "none"))
+            continue;
+        if (n == REFLECT_MAX)
+            return tw_err_set(err, TW_EINVAL, "--reflect: at most %d addresses", REFLECT_MAX);
+        if (tw_addr_parse(text, 862, &a->reflect[n]) != TW_OK)
+            return tw_err_set(err, TW_EINVAL, "--reflect: \"%.64s\" is no address; expected 192.0.2.1:862 or [2001:db8::1]:862",
+                              text);
+        if (n && a->reflect[n].port != a->reflect[0].port)
+            return tw_err_set(err, TW_EINVAL, "--reflect: all addresses must have the same port");
+        n++;
+    }
+    a->reflector_port = n ? a->reflect[0].port : 0;
+    for (size_t i = 0; i < a->opt.advertise.n; i++) {
+        struct tw_addr ignored;
+        if (tw_addr_parse(a->opt.advertise.v[i], 0, &ignored) != TW_OK)
+            return tw_err_set(err, TW_EINVAL, "--advertise: \"%.64s\" is no numeric address", a->opt.advertise.v[i]);
+    }
+    return TW_OK;
+}
+
+static enum tw_rc open_data(struct agent *a, struct tw_err *err)
+{
+    char path[512];
+    struct spool_cfg cfg = { .path = path, .max_bytes = a->opt.spool_max_mb << 20, .keep_acked_ns = a->opt.keep_acked_ns };
+    enum tw_rc rc;
+
+    if (mkdir(a->opt.data_dir, 0750) && errno != EEXIST)
+        return tw_err_set(err, tw_rc_errno(errno), "cannot make %.200s: %s; choose another --data-dir", a->opt.data_dir,
+                          strerror(errno));
+    snprintf(path, sizeof path, "%s/agent.key", a->opt.data_dir);
+    rc = identity_load(path, &a->identity, err);
+    if (rc != TW_OK)
+        return rc;
+    snprintf(path, sizeof path, "%s/spool.db", a->opt.data_dir);
+    return spool_open(&cfg, &a->spool, err);
+}
+
+static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
+{
+    a->workers = calloc((size_t)a->opt.workers, sizeof(struct worker *));
+    if (!a->workers)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    for (unsigned i = 0; i < (unsigned)a->opt.workers; i++) {
+        struct worker_cfg cfg = { .index = i,
+                                  .loop = a->loop,
+                                  .on_results = on_worker_results,
+                                  .ctx = a,
+                                  .max_sessions = (size_t)a->opt.max_sessions };
+        memcpy(cfg.reflect, a->reflect, sizeof cfg.reflect);
+        enum tw_rc rc = worker_start(&cfg, &a->workers[i], err);
+        if (rc != TW_OK)
+            return rc;
+        a->n_workers++;
+    }
+    return TW_OK;
+}
+
+static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
+{
+    struct schedule_run_conf sc = { .loop = a->loop,
+                                    .workers = a->workers,
+                                    .n_workers = a->n_workers,
+                                    .limits = { (uint32_t)a->opt.max_sessions, (uint32_t)a->opt.max_pps },
+                                    .on_applied = on_applied,
+                                    .ctx = a };
+    struct results_conf rc_conf = { .loop = a->loop,
+                                    .spool = a->spool,
+                                    .workers = a->workers,
+                                    .n_workers = a->n_workers,
+                                    .on_stored = on_stored,
+                                    .ctx = a };
+
+    if (schedule_run_new(&sc, &a->schedule) != TW_OK || results_new(&rc_conf, &a->results) != TW_OK ||
+        enrolment_new(&a->opt, a->reflector_port, &a->enrolment) != TW_OK)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    return TW_OK;
+}
+
+/* Goes on with what ran before the restart; without one, waits for the controller. */
+static void resume_schedule(struct agent *a)
+{
+    uint8_t *data = NULL;
+    size_t len = 0;
+    struct tw_err err = { 0 };
+    Tw__ScheduleRequest *rq;
+
+    if (spool_get_value(a->spool, SCHEDULE_KEY, &data, &len) != TW_OK)
+        return;
+    rq = tw__schedule_request__unpack(NULL, len, data);
+    free(data);
+    if (!rq || schedule_run_apply(a->schedule, rq, &err) != TW_OK)
+        log_error("the kept schedule cannot be used, waiting for the controller", LOG_S("reason", err.text));
+    if (rq)
+        tw__schedule_request__free_unpacked(rq, NULL);
+}
+
+static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
+{
+    struct uplink_conf c = { .loop = a->loop,
+                             .url = a->opt.controller,
+                             .name = a->opt.name,
+                             .identity = a->identity,
+                             .spool = a->spool,
+                             .schedule = a->schedule,
+                             .workers = a->workers,
+                             .n_workers = a->n_workers,
+                             .enrolment = a->enrolment,
+                             .on_schedule = on_schedule,
+                             .fill_health = fill_health,
+                             .ctx = a };
+
+    return uplink_start(&c, &a->uplink, err);
+}
+
+static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
+{
+    enum tw_rc rc = parse_reflect(a, err);
+
+    if (rc == TW_OK)
+        rc = loop_new(&a->loop);
+    if (rc == TW_OK)
+        rc = loop_on_signal(a->loop, SIGTERM, on_signal, a);
+    if (rc == TW_OK)
+        rc = loop_on_signal(a->loop, SIGINT, on_signal, a);
+    if (rc == TW_OK)
+        rc = open_data(a, err);
+    if (rc == TW_OK)
+        rc = start_workers(a, err);
+    if (rc == TW_OK)
+        rc = make_parts(a, err);
+    if (rc != TW_OK)
+        return rc;
+    clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
+    a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };
+    on_trim(&a->trim);
+    resume_schedule(a);
+    return start_uplink(a, err);
+}
+
+/* Workers first: what they still hold goes to the spool. */
+static void agent_stop(struct agent *a)
+{
+    uplink_stop(a->uplink);
+    a->uplink = NULL;
+    clockwatch_stop(&a->clock);
+    for (size_t i = 0; i < a->n_workers; i++)
+        worker_stop(a->workers[i]);
+    if (a->results)
+        results_flush(a->results);
+    schedule_run_free(a->schedule);
+    results_free(a->results);
+    for (size_t i = 0; i < a->n_workers; i++)
+        worker_free(a->workers[i]);
+    free(a->workers);
+    enrolment_free(a->enrolment);
+    if (a->spool)
+        spool_close(a->spool);
+    if (a->identity)
+        identity_free(a->identity);
+    if (a->loop)
+        loop_free(a->loop);
+}
+
+static int fail(const struct tw_err *err, enum tw_rc rc, int code)
+{
+    char text[512];
+
+    if (err->text[0])
+        fprintf(stderr, "twamp-agent: %s\n", tw_err_format(err, text, sizeof text));
+    else
+        fprintf(stderr, "twamp-agent: cannot start: %s\n", tw_rc_name(rc));
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct agent a = { 0 };
+    struct conf_strlist args = { 0 };
+    struct tw_err err = { 0 };
+    enum log_level level = LOG_INFO_;
+    enum tw_rc rc = conf_parse(&agent_program, argc, argv, &a.opt, &args, &err);
+    int code = 0;
+
+    if (rc == TW_ECLOSED)
+        return 0;
+    if (rc == TW_OK)
+        rc = agent_options_check(&a.opt, &err);
+    if (rc == TW_OK && (rc = log_level_parse(a.opt.log_level, &level)) != TW_OK)
+        tw_err_set(&err, rc, "--log-level: expected debug, info, warn or error");
+    if (rc != TW_OK)
+        return fail(&err, rc, 2);
+    log_init("twamp-agent", level, a.opt.log_format ? LOG_JSON : LOG_TEXT);
+    a.started_ns = tw_wall_now().ns;
+    rc = agent_start(&a, &err);
+    if (rc == TW_OK) {
+        log_info("ready", LOG_S("name", a.opt.name), LOG_S("controller", a.opt.controller), LOG_S("version", TW_VERSION),
+                 LOG_U("reflector_port", a.reflector_port));
+        loop_run(a.loop);
+    } else {
+        code = fail(&err, rc, 1);
+    }
+    agent_stop(&a);
+    conf_strlist_free(&args);
+    conf_free(&agent_program, &a.opt);
+    return code;
+}

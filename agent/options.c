@@ -1,0 +1,120 @@
+/* agent/options.c - see options.h. */
+#include "agent/options.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/clk.h"
+
+#define FIELD(f) offsetof(struct agent_options, f)
+
+static const char *const log_formats[] = { "text", "json", NULL };
+
+static const struct conf_opt opts[] = {
+    { .name = "controller", .short_name = 'c', .type = CONF_STR, .offset = FIELD(controller),
+      .dflt = "tcp://127.0.0.1:8620", .arg = "URL", .help = "Controller to report to" },
+    { .name = "allow-plaintext", .type = CONF_FLAG, .offset = FIELD(allow_plaintext),
+      .help = "Allow tcp:// to a controller that is not on this host (nothing is encrypted)" },
+    { .name = "name", .short_name = 'n', .type = CONF_STR, .offset = FIELD(name), .arg = "NAME",
+      .help = "Name of this agent, [a-z0-9.-]; without it the host name" },
+    { .name = "label", .short_name = 'l', .type = CONF_STRLIST, .offset = FIELD(labels), .arg = "KEY=VALUE",
+      .help = "Label such as site=ams; may be repeated" },
+    { .name = "data-dir", .short_name = 'd', .type = CONF_STR, .offset = FIELD(data_dir),
+      .dflt = "/var/lib/twampmesh-agent", .arg = "DIR", .help = "Directory of the agent's key and spool" },
+    { .name = "reflect", .short_name = 'r', .type = CONF_STRLIST, .offset = FIELD(reflect), .dflt = "0.0.0.0:862,[::]:862",
+      .arg = "ADDR:PORT", .help = "Where the Session-Reflector listens; may be repeated; \"none\" switches it off" },
+    { .name = "advertise", .short_name = 'a', .type = CONF_STRLIST, .offset = FIELD(advertise), .arg = "ADDR",
+      .help = "Address at which other agents reach the reflector; without it the one the controller sees" },
+    { .name = "workers", .type = CONF_INT, .offset = FIELD(workers), .dflt = "1", .min = 1, .max = 64, .arg = "N",
+      .help = "Threads that send and reflect" },
+    { .name = "max-sessions", .type = CONF_INT, .offset = FIELD(max_sessions), .dflt = "10000", .min = 0, .max = 1000000,
+      .arg = "N", .help = "Refuse sessions beyond this, whatever the controller asks" },
+    { .name = "max-pps", .type = CONF_INT, .offset = FIELD(max_pps), .dflt = "100000", .min = 0, .max = 10000000,
+      .arg = "N", .help = "Refuse sessions beyond this many probes sent per second in all" },
+    { .name = "spool-max-mb", .type = CONF_INT, .offset = FIELD(spool_max_mb), .dflt = "256", .min = 1, .max = 1000000,
+      .arg = "MB", .help = "Bound of the spool; beyond it the oldest summaries are dropped and counted" },
+    { .name = "keep-acknowledged", .type = CONF_DURATION, .offset = FIELD(keep_acked_ns), .dflt = "6h", .min = 0,
+      .max = 30 * 86400 * TW_NS_PER_S, .arg = "TIME",
+      .help = "Keep summaries this long after the controller has them, to refill a lost database" },
+    { .name = "log-level", .type = CONF_STR, .offset = FIELD(log_level), .dflt = "info", .arg = "LEVEL",
+      .help = "debug, info, warn or error" },
+    { .name = "log-format", .type = CONF_ENUM, .offset = FIELD(log_format), .dflt = "text", .choices = log_formats,
+      .arg = "FORMAT", .help = "text (key=value) or json" },
+};
+
+const struct conf_program agent_program = {
+    .name = "twamp-agent",
+    .env_prefix = "TWAMP_AGENT",
+    .doc = "Measures the network from this host: reflects TWAMP Light probes, sends those that the controller's "
+           "schedule asks for, and reports a summary of every session and report period. It only dials out, goes on "
+           "without the controller, and delivers every summary exactly once when it is back.",
+    .examples = "  twamp-agent --controller tcp://127.0.0.1:8620 --name ams --data-dir /tmp/ams --reflect 127.0.0.1:8862\n"
+                "      a second terminal:  twampctl agent approve ams\n"
+                "  TWAMP_AGENT_LABEL=site=ams,role=edge twamp-agent --controller tcp://[2001:db8::1]:8620 --allow-plaintext\n",
+    .opts = opts,
+    .n_opts = TW_NELEM(opts),
+};
+
+static enum tw_rc field_error(struct tw_err *err, const char *field)
+{
+    strncpy(err->field, field, sizeof err->field - 1);
+    return TW_EINVAL;
+}
+
+static bool valid_name(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-");
+
+    return n >= 1 && n <= 63 && !s[n];
+}
+
+static enum tw_rc default_name(struct agent_options *o, struct tw_err *err)
+{
+    char host[65] = "";
+
+    if (o->name)
+        return TW_OK;
+    if (gethostname(host, sizeof host - 1))
+        return tw_err_set(err, TW_EIO, "the host has no name; give --name");
+    for (char *p = host; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    o->name = strdup(host);
+    return o->name ? TW_OK : TW_ENOMEM;
+}
+
+static bool is_loopback(const char *url)
+{
+    static const char *const local[] = { "tcp://127.", "tcp://[::1]:", "tcp://localhost:", "ipc://" };
+
+    for (size_t i = 0; i < TW_NELEM(local); i++)
+        if (!strncmp(url, local[i], strlen(local[i])))
+            return true;
+    return false;
+}
+
+enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
+{
+    enum tw_rc rc = default_name(o, err);
+
+    if (rc != TW_OK)
+        return rc;
+    if (!valid_name(o->name)) {
+        tw_err_set(err, TW_EINVAL, "\"%.63s\" is no agent name: expected 1 to 63 of a-z 0-9 . -", o->name);
+        return field_error(err, "name");
+    }
+    for (size_t i = 0; i < o->labels.n; i++) {
+        const char *eq = strchr(o->labels.v[i], '=');
+        if (!eq || eq == o->labels.v[i] || !eq[1] || strlen(o->labels.v[i]) > 128) {
+            tw_err_set(err, TW_EINVAL, "\"%.64s\" is no label: expected KEY=VALUE", o->labels.v[i]);
+            return field_error(err, "label");
+        }
+    }
+    if (!o->allow_plaintext && !is_loopback(o->controller)) {
+        tw_err_set(err, TW_EINVAL, "%.100s is not on this host and would not be encrypted; "
+                                   "give --allow-plaintext if that network is trusted", o->controller);
+        return field_error(err, "controller");
+    }
+    return TW_OK;
+}

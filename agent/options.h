@@ -1,0 +1,21 @@
+/* agent/options.h - the options of twamp-agent: one table for command line, environment and help. */
+#ifndef TW_AGENT_OPTIONS_H
+#define TW_AGENT_OPTIONS_H
+
+#include "common/conf.h"
+#include "common/log.h"
+
+struct agent_options {
+    char *controller, *name, *data_dir, *log_level;
+    struct conf_strlist reflect, advertise, labels;
+    int64_t workers, max_sessions, max_pps, spool_max_mb, keep_acked_ns;
+    int log_format;
+    bool allow_plaintext;
+};
+
+extern const struct conf_program agent_program;
+
+/* What the table cannot say: name syntax, label syntax, plaintext only to loopback unless allowed; fills in the host name. */
+enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err);
+
+#endif

@@ -1,0 +1,367 @@
+/* agent/uplink.c - see uplink.h. What is sent is what the spool holds after `sent_seq`, as long as it is within the window;
+ * an acknowledgement moves `acked_seq`, a refusal moves `sent_seq` back to what the controller has. */
+#include "agent/uplink.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
+#include "common/net/arena.h"
+#include "common/net/now.h"
+#include "common/version.h"
+
+#define BATCH_RECORDS 256u
+#define BATCH_BYTES (256u * 1024)
+#define HEALTH_PERIOD_NS (10 * TW_NS_PER_S)
+#define REFUSED_PAUSE_NS (1 * TW_NS_PER_S)
+#define CALL_DEADLINE_MS 10000
+
+struct uplink {
+    struct uplink_conf conf;
+    struct rpc_client *client;
+    struct rpc_peer *peer; /* NULL: not connected */
+    bool approved;
+    uint8_t boot_id[RPC_ID_LEN];
+    uint64_t sent_seq;  /* last record handed to the connection */
+    uint64_t acked_seq; /* last record that is durable at the controller */
+    uint32_t window;
+    struct arena *arena;
+    struct loop_timer health, resume;
+    bool paused; /* a batch was refused: wait for `resume` */
+    Tw__FleetAgent_Service service;
+    struct rpc_service services[1];
+    struct log_limit refused_log;
+};
+
+/* ---- Delivering the spool ---- */
+
+static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *rec, size_t n, Tw__SummaryBatch *b)
+{
+    b->summaries = arena_alloc(u->arena, n * sizeof *b->summaries);
+    if (!b->summaries)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        b->summaries[i] = tw__summary__unpack(arena_allocator(u->arena), rec[i].len, rec[i].data);
+        if (!b->summaries[i])
+            return TW_ECORRUPT;
+    }
+    b->n_summaries = n;
+    return TW_OK;
+}
+
+/* Sends the next batch from the spool. TW_EAGAIN: nothing left, TW_EBUSY: the connection is full. */
+static enum tw_rc send_batch(struct uplink *u)
+{
+    struct spool_record rec[BATCH_RECORDS];
+    struct spool_gap gap = { 0 };
+    Tw__SummaryBatch b = TW__SUMMARY_BATCH__INIT;
+    Tw__Gap g = TW__GAP__INIT;
+    uint64_t room = u->window - (u->sent_seq - u->acked_seq);
+    size_t want = room < BATCH_RECORDS ? (size_t)room : BATCH_RECORDS, n = 0;
+    enum tw_rc rc = spool_read(u->conf.spool, u->sent_seq + 1, want, BATCH_BYTES, rec, &n, &gap);
+
+    if (rc != TW_OK)
+        return rc;
+    arena_reset(u->arena);
+    b.spool_id = (ProtobufCBinaryData){ SPOOL_ID_LEN, (uint8_t *)spool_id(u->conf.spool) };
+    b.first_seq = u->sent_seq + 1;
+    if (!n) {
+        g.first_seq = gap.first_seq;
+        g.last_seq = gap.last_seq;
+        g.reason = (char *)gap.reason;
+        b.gap = &g;
+    } else {
+        rc = unpack_records(u, rec, n, &b);
+    }
+    if (rc == TW_OK)
+        rc = rpc_peer_send_data(u->peer, &b.base);
+    if (rc == TW_OK)
+        u->sent_seq = n ? u->sent_seq + n : gap.last_seq;
+    return rc;
+}
+
+static void pump(struct uplink *u)
+{
+    enum tw_rc rc = TW_OK;
+
+    /* A gap may count for more than the window: it is one record to the controller. */
+    while (rc == TW_OK && u->peer && u->approved && !u->paused && u->sent_seq - u->acked_seq < u->window)
+        rc = send_batch(u);
+    if (rc != TW_OK && rc != TW_EAGAIN && rc != TW_EBUSY)
+        log_error("spool cannot be delivered", LOG_S("reason", tw_rc_name(rc)), LOG_U("seq", u->sent_seq + 1));
+}
+
+static void on_resume(struct loop_timer *t)
+{
+    struct uplink *u = t->ctx;
+
+    u->paused = false;
+    pump(u);
+}
+
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status, const char *detail)
+{
+    struct uplink *u = ctx;
+    unsigned held;
+
+    (void)p;
+    u->window = window;
+    if (status != TW__STATUS__STATUS_OK) {
+        if (log_limit_ok(&u->refused_log, tw_mono_now().ns, &held))
+            log_warn("controller refused a batch", LOG_S("status", rpc_status_name(status)), LOG_S("detail", detail),
+                     LOG_U("through_seq", through), LOG_U("held_back", held));
+        u->sent_seq = u->acked_seq = through;
+        u->paused = true;
+        loop_timer_set(u->conf.loop, &u->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS });
+        return;
+    }
+    if (through > u->acked_seq && through <= u->sent_seq) {
+        u->acked_seq = through;
+        if (spool_ack(u->conf.spool, through, tw_wall_now().ns) != TW_OK)
+            log_warn("spool cannot note the acknowledgement", LOG_U("seq", through));
+    }
+    pump(u);
+}
+
+void uplink_kick(struct uplink *u)
+{
+    pump(u);
+}
+
+/* Where to go on: after what the controller has; a controller that knows nothing of this spool gets all that is left. */
+static void set_position(struct uplink *u, uint64_t through)
+{
+    struct spool_stats st;
+
+    spool_stats(u->conf.spool, &st);
+    if (!through && st.first_seq)
+        through = st.first_seq - 1;
+    if (through > st.last_seq) { /* restored from an old copy: those numbers were given out before */
+        log_error("the controller has more of this spool than the spool itself; remove the spool file to start a new one",
+                  LOG_U("controller_seq", through), LOG_U("spool_seq", st.last_seq));
+        through = st.last_seq;
+    }
+    u->sent_seq = u->acked_seq = through;
+}
+
+/* ---- Calls to the controller ---- */
+
+static void log_failure(const char *event)
+{
+    struct rpc_result res = rpc_result();
+
+    log_warn(event, LOG_S("status", rpc_status_name(res.status)), LOG_S("detail", res.detail ? res.detail : ""));
+}
+
+static void ack_done(const Tw__AckReply *reply, void *ctx)
+{
+    (void)ctx;
+    if (!reply)
+        log_failure("acknowledging the schedule failed");
+}
+
+void uplink_send_ack(struct uplink *u)
+{
+    Tw__AckRequest rq = TW__ACK_REQUEST__INIT;
+
+    if (!u->peer || !u->approved)
+        return;
+    rq.generation = schedule_run_generation(u->conf.schedule);
+    rq.digest = schedule_run_digest(u->conf.schedule);
+    rq.sessions_running = (uint32_t)schedule_run_sessions(u->conf.schedule);
+    rq.n_refusals = schedule_run_refusals(u->conf.schedule, &rq.refusals);
+    tw__fleet_controller__ack(
+        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS), &rq, ack_done, u);
+}
+
+static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
+{
+    struct uplink *u = ctx;
+
+    if (!reply) {
+        log_failure("enrolling failed");
+        return;
+    }
+    if (!reply->approved)
+        log_info("waiting for approval", LOG_S("hint", "twampctl agent approve"), LOG_S("name", u->conf.name));
+}
+
+static void enrol(struct uplink *u)
+{
+    Tw__EnrolRequest rq = *u->conf.enrolment;
+
+    rq.generation = schedule_run_generation(u->conf.schedule);
+    rq.digest = schedule_run_digest(u->conf.schedule);
+    tw__fleet_controller__enrol(
+        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS), &rq, enrol_done, u);
+}
+
+static void report_done(const Tw__HealthReply *reply, void *ctx)
+{
+    (void)ctx;
+    if (!reply && rpc_result().status != TW__STATUS__STATUS_UNAVAILABLE)
+        log_failure("health report failed");
+}
+
+static void on_health(struct loop_timer *t)
+{
+    struct uplink *u = t->ctx;
+    Tw__HealthReport h = TW__HEALTH_REPORT__INIT;
+    Tw__ClockState clock = TW__CLOCK_STATE__INIT;
+
+    loop_timer_set(u->conf.loop, t, (struct tw_mono){ tw_mono_now().ns + HEALTH_PERIOD_NS });
+    if (!u->peer)
+        return;
+    h.clock = &clock;
+    u->conf.fill_health(u->conf.ctx, &h);
+    tw__fleet_controller__report(
+        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS), &h, report_done, u);
+}
+
+/* ---- Connection ---- */
+
+static void on_up(void *ctx, struct rpc_peer *p)
+{
+    struct uplink *u = ctx;
+    struct rpc_welcome w = rpc_client_welcome(u->client);
+
+    u->peer = p;
+    u->approved = w.approved;
+    u->window = w.window;
+    u->paused = false;
+    set_position(u, w.through_seq);
+    log_info("connected to the controller", LOG_S("url", u->conf.url), LOG_S("state", w.approved ? "approved" : "pending"),
+             LOG_U("through_seq", w.through_seq));
+    enrol(u);
+    loop_timer_set(u->conf.loop, &u->health, tw_mono_now());
+    pump(u);
+}
+
+static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    struct uplink *u = ctx;
+
+    if (p)
+        log_warn("connection to the controller lost", LOG_S("status", rpc_status_name(status)), LOG_S("detail", detail));
+    u->peer = NULL;
+    loop_timer_cancel(u->conf.loop, &u->health);
+    loop_timer_cancel(u->conf.loop, &u->resume);
+}
+
+/* ---- Calls from the controller ---- */
+
+static struct uplink *uplink_of(Tw__FleetAgent_Service *s)
+{
+    return (struct uplink *)((char *)s - offsetof(struct uplink, service));
+}
+
+static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest *rq, Tw__ScheduleReply_Closure closure,
+                           void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+    struct tw_err err = { 0 };
+    Tw__ScheduleReply reply = TW__SCHEDULE_REPLY__INIT;
+
+    if (u->conf.on_schedule(u->conf.ctx, rq, &err) != TW_OK)
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", err.text);
+    else
+        closure(&reply, closure_data);
+}
+
+static void serve_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *rq, Tw__LiveReply_Closure closure, void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+    size_t cap = schedule_run_sessions(u->conf.schedule) + 64, n = 0;
+    struct worker_live *live = calloc(cap, sizeof *live);
+    Tw__LiveSession *rows = calloc(cap, sizeof *rows), **list = calloc(cap, sizeof *list);
+    Tw__LiveReply reply = TW__LIVE_REPLY__INIT;
+
+    (void)rq;
+    for (size_t w = 0; live && rows && list && w < u->conf.n_workers; w++) {
+        size_t got = 0;
+        if (worker_live(u->conf.workers[w], live + n, cap - n, &got) == TW_OK)
+            n += got < cap - n ? got : cap - n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        tw__live_session__init(&rows[i]);
+        rows[i].pair_id = live[i].pair_id;
+        rows[i].flow = live[i].flow;
+        rows[i].sent = live[i].totals.sent;
+        rows[i].received = live[i].totals.received;
+        rows[i].lost = live[i].totals.lost;
+        rows[i].in_flight = live[i].totals.in_flight;
+        list[i] = &rows[i];
+    }
+    reply.n_sessions = n;
+    reply.sessions = list;
+    if (live && rows && list)
+        closure(&reply, closure_data);
+    else
+        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+    free(live);
+    free(rows);
+    free(list);
+}
+
+/* ---- Lifetime ---- */
+
+static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
+{
+    const struct rpc_client_conf c = {
+        .loop = u->conf.loop,
+        .url = u->conf.url,
+        .role = TW__ROLE__ROLE_AGENT,
+        .name = u->conf.name,
+        .software = "twamp-agent " TW_VERSION,
+        .boot_id = u->boot_id,
+        .spool_id = spool_id(u->conf.spool),
+        .identity = u->conf.identity,
+        .services = u->services,
+        .n_services = TW_NELEM(u->services),
+        .hooks = { .ctx = u, .on_up = on_up, .on_down = on_down, .on_ack = on_ack },
+    };
+
+    return rpc_client_start(&c, &u->client, err);
+}
+
+enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct tw_err *err)
+{
+    struct uplink *u = calloc(1, sizeof *u);
+    enum tw_rc rc;
+
+    if (!u)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    u->conf = *c;
+    u->service = (Tw__FleetAgent_Service){ .base.descriptor = &tw__fleet_agent__descriptor,
+                                           .schedule = serve_schedule,
+                                           .live = serve_live };
+    u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
+    u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
+    u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };
+    u->refused_log.burst = 5;
+    rc = identity_random(u->boot_id, sizeof u->boot_id);
+    if (rc == TW_OK)
+        rc = arena_new(8u << 20, &u->arena);
+    if (rc != TW_OK)
+        tw_err_set(err, rc, "cannot prepare the uplink: %s", tw_rc_name(rc));
+    else
+        rc = start_client(u, err);
+    if (rc != TW_OK) {
+        uplink_stop(u);
+        return rc;
+    }
+    *ret = u;
+    return TW_OK;
+}
+
+void uplink_stop(struct uplink *u)
+{
+    if (!u)
+        return;
+    if (u->client)
+        rpc_client_stop(u->client);
+    loop_timer_cancel(u->conf.loop, &u->health);
+    loop_timer_cancel(u->conf.loop, &u->resume);
+    if (u->arena)
+        arena_free(u->arena);
+    free(u);
+}

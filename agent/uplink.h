@@ -1,0 +1,35 @@
+/* agent/uplink.h - the agent's side of the connection to the controller: delivers what is in the spool within the granted
+ * window, takes schedules, answers Live, reports health. Loop thread only. */
+#ifndef TW_AGENT_UPLINK_H
+#define TW_AGENT_UPLINK_H
+
+#include "agent/schedule_run.h"
+#include "common/net/rpc.h"
+#include "db/spool.h"
+
+struct uplink;
+
+struct uplink_conf {
+    struct loop *loop;
+    const char *url, *name;
+    const struct identity *identity;
+    struct spool *spool;
+    struct schedule_run *schedule;
+    struct worker **workers;
+    size_t n_workers;
+    const Tw__EnrolRequest *enrolment; /* all but generation and digest */
+    /* A new schedule to keep and to run; *err goes back to the controller. */
+    enum tw_rc (*on_schedule)(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err);
+    /* Fills a health report. */
+    void (*fill_health)(void *ctx, Tw__HealthReport *ret);
+    void *ctx;
+};
+
+enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct tw_err *err);
+void uplink_stop(struct uplink *u);
+/* There is something new in the spool. */
+void uplink_kick(struct uplink *u);
+/* The schedule has been taken over, or changed what it refuses: tell the controller. */
+void uplink_send_ack(struct uplink *u);
+
+#endif
