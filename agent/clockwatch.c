@@ -6,7 +6,8 @@
 #include "common/net/now.h"
 
 #define PERIOD_NS (1 * TW_NS_PER_S)
-#define STEP_NS (50 * TW_NS_PER_MS) /* more than slewing (500 ppm) can do between two looks, less than matters */
+#define STEP_NS \
+    (50 * TW_NS_PER_MS) /* more than slewing (500 ppm) can do between two looks, less than matters */
 
 static void look(struct clockwatch *c)
 {
@@ -18,7 +19,8 @@ static void look(struct clockwatch *c)
     c->state.steps = steps;
     if (llabs(jump) > STEP_NS) {
         c->state.steps++;
-        log_warn("the wall clock was stepped", LOG_F("seconds", (double)jump / 1e9), LOG_U("steps", c->state.steps));
+        log_warn("the wall clock was stepped", LOG_F("seconds", (double)jump / 1e9),
+                 LOG_U("steps", c->state.steps));
     }
     c->offset_ns = offset;
     for (size_t i = 0; i < c->n_workers; i++)

@@ -1,5 +1,5 @@
-/* agent/clockwatch.h - watches this host's clock once a second: its state by adjtimex, and steps of the wall clock against the
- * monotonic one. Tells the workers. Loop thread only. */
+/* agent/clockwatch.h - watches this host's clock once a second: its state by adjtimex, and steps of the wall
+ * clock against the monotonic one. Tells the workers. Loop thread only. */
 #ifndef TW_AGENT_CLOCKWATCH_H
 #define TW_AGENT_CLOCKWATCH_H
 

@@ -1,10 +1,11 @@
-/* agent/enrolment.c - see enrolment.h. Everything is malloc'ed as protobuf-c's own unpack would do, so its free fits. */
+/* agent/enrolment.c - see enrolment.h. Everything is malloc'ed as protobuf-c's own unpack would do, so its
+ * free fits. */
 #include "agent/enrolment.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static char **copy_list(char *const *v, size_t n)
+static char **copy_list(const char *const *v, size_t n)
 {
     char **out = calloc(n + 1, sizeof *out);
 
@@ -41,7 +42,7 @@ static bool complete(const Tw__EnrolRequest *rq)
 
 enum tw_rc enrolment_new(const struct agent_options *o, uint16_t reflector_port, Tw__EnrolRequest **ret)
 {
-    static char *const capabilities[] = { "light", "rx-kernel-timestamps" };
+    static const char *const capabilities[] = { "light", "rx-kernel-timestamps" };
     Tw__EnrolRequest *rq = malloc(sizeof *rq);
 
     if (!rq)
@@ -50,7 +51,7 @@ enum tw_rc enrolment_new(const struct agent_options *o, uint16_t reflector_port,
     rq->labels = calloc(o->labels.n + 1, sizeof *rq->labels);
     for (size_t i = 0; rq->labels && i < o->labels.n; i++)
         rq->labels[rq->n_labels++] = make_label(o->labels.v[i]);
-    rq->addresses = copy_list(o->advertise.v, o->advertise.n);
+    rq->addresses = copy_list((const char *const *)o->advertise.v, o->advertise.n);
     rq->n_addresses = o->advertise.n;
     rq->capabilities = copy_list(capabilities, TW_NELEM(capabilities));
     rq->n_capabilities = TW_NELEM(capabilities);

@@ -1,4 +1,5 @@
-/* agent/main.c - wires the agent: options, key, spool, workers, schedule, uplink. The only place that exits. */
+/* agent/main.c - wires the agent: options, key, spool, workers, schedule, uplink. The only place that exits.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -171,8 +172,9 @@ static enum tw_rc parse_reflect(struct agent *a, struct tw_err *err)
         if (n == REFLECT_MAX)
             return tw_err_set(err, TW_EINVAL, "--reflect: at most %d addresses", REFLECT_MAX);
         if (tw_addr_parse(text, 862, &a->reflect[n]) != TW_OK)
-            return tw_err_set(err, TW_EINVAL, "--reflect: \"%.64s\" is no address; expected 192.0.2.1:862 or [2001:db8::1]:862",
-                              text);
+            return tw_err_set(
+                err, TW_EINVAL,
+                "--reflect: \"%.64s\" is no address; expected 192.0.2.1:862 or [2001:db8::1]:862", text);
         if (n && a->reflect[n].port != a->reflect[0].port)
             return tw_err_set(err, TW_EINVAL, "--reflect: all addresses must have the same port");
         n++;
@@ -181,7 +183,8 @@ static enum tw_rc parse_reflect(struct agent *a, struct tw_err *err)
     for (size_t i = 0; i < a->opt.advertise.n; i++) {
         struct tw_addr ignored;
         if (tw_addr_parse(a->opt.advertise.v[i], 0, &ignored) != TW_OK)
-            return tw_err_set(err, TW_EINVAL, "--advertise: \"%.64s\" is no numeric address", a->opt.advertise.v[i]);
+            return tw_err_set(err, TW_EINVAL, "--advertise: \"%.64s\" is no numeric address",
+                              a->opt.advertise.v[i]);
     }
     return TW_OK;
 }
@@ -189,12 +192,14 @@ static enum tw_rc parse_reflect(struct agent *a, struct tw_err *err)
 static enum tw_rc open_data(struct agent *a, struct tw_err *err)
 {
     char path[512];
-    struct spool_cfg cfg = { .path = path, .max_bytes = a->opt.spool_max_mb << 20, .keep_acked_ns = a->opt.keep_acked_ns };
+    struct spool_cfg cfg = { .path = path,
+                             .max_bytes = a->opt.spool_max_mb << 20,
+                             .keep_acked_ns = a->opt.keep_acked_ns };
     enum tw_rc rc;
 
     if (mkdir(a->opt.data_dir, 0750) && errno != EEXIST)
-        return tw_err_set(err, tw_rc_errno(errno), "cannot make %.200s: %s; choose another --data-dir", a->opt.data_dir,
-                          strerror(errno));
+        return tw_err_set(err, tw_rc_errno(errno), "cannot make %.200s: %s; choose another --data-dir",
+                          a->opt.data_dir, strerror(errno));
     snprintf(path, sizeof path, "%s/agent.key", a->opt.data_dir);
     rc = identity_load(path, &a->identity, err);
     if (rc != TW_OK)
@@ -361,8 +366,8 @@ int main(int argc, char **argv)
     a.started_ns = tw_wall_now().ns;
     rc = agent_start(&a, &err);
     if (rc == TW_OK) {
-        log_info("ready", LOG_S("name", a.opt.name), LOG_S("controller", a.opt.controller), LOG_S("version", TW_VERSION),
-                 LOG_U("reflector_port", a.reflector_port));
+        log_info("ready", LOG_S("name", a.opt.name), LOG_S("controller", a.opt.controller),
+                 LOG_S("version", TW_VERSION), LOG_U("reflector_port", a.reflector_port));
         loop_run(a.loop);
     } else {
         code = fail(&err, rc, 1);

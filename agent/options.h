@@ -15,7 +15,8 @@ struct agent_options {
 
 extern const struct conf_program agent_program;
 
-/* What the table cannot say: name syntax, label syntax, plaintext only to loopback unless allowed; fills in the host name. */
+/* What the table cannot say: name syntax, label syntax, plaintext only to loopback unless allowed; fills in
+ * the host name. */
 enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err);
 
 #endif

@@ -68,7 +68,8 @@ static void report_outcome(struct results *r, enum tw_rc rc)
 {
     if (rc != TW_OK && !r->failing)
         log_error("spool cannot be written, summaries wait in memory", LOG_S("reason", tw_rc_name(rc)),
-                  LOG_S("hint", rc == TW_ENOSPC ? "free disk space" : "look at the disk"), LOG_U("waiting", r->n));
+                  LOG_S("hint", rc == TW_ENOSPC ? "free disk space" : "look at the disk"),
+                  LOG_U("waiting", r->n));
     if (rc == TW_OK && r->failing)
         log_info("spool is written again", LOG_U("dropped", r->dropped));
     r->failing = rc != TW_OK;

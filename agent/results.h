@@ -1,6 +1,6 @@
-/* agent/results.h - closed summaries on their way from the workers to the spool: collected for a moment, so that one durable write
- * takes all that close at the end of a report period. What the spool cannot take (disk full) waits in memory, bounded; what does not
- * fit there is dropped and counted. Loop thread only. */
+/* agent/results.h - closed summaries on their way from the workers to the spool: collected for a moment, so
+ * that one durable write takes all that close at the end of a report period. What the spool cannot take (disk
+ * full) waits in memory, bounded; what does not fit there is dropped and counted. Loop thread only. */
 #ifndef TW_AGENT_RESULTS_H
 #define TW_AGENT_RESULTS_H
 

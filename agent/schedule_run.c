@@ -1,5 +1,5 @@
-/* agent/schedule_run.c - see schedule_run.h. Each session is a row with what is wanted and whether its worker has
- * been told; a full command ring only delays the telling. */
+/* agent/schedule_run.c - see schedule_run.h. Each session is a row with what is wanted and whether its worker
+ * has been told; a full command ring only delays the telling. */
 #include "agent/schedule_run.h"
 
 #include <stdio.h>
@@ -22,9 +22,9 @@ struct run_session {
     struct session_cfg cfg;
     struct tw_addr target;
     uint8_t ttl;
-    bool wanted;  /* in the present schedule */
-    bool running; /* its worker has taken the add */
-    bool changed; /* must stop, then start with the new settings */
+    bool wanted;   /* in the present schedule */
+    bool running;  /* its worker has taken the add */
+    bool changed;  /* must stop, then start with the new settings */
     bool renumber; /* only the generation is new */
     struct session_cfg next_cfg;
     struct tw_addr next_target;
@@ -123,7 +123,8 @@ static void settle(struct schedule_run *r)
         }
     }
     if (busy) {
-        loop_timer_set(r->conf.loop, &r->retry, (struct tw_mono){ loop_now(r->conf.loop).mono.ns + RETRY_NS });
+        loop_timer_set(r->conf.loop, &r->retry,
+                       (struct tw_mono){ loop_now(r->conf.loop).mono.ns + RETRY_NS });
     } else if (!r->settled) {
         r->settled = true;
         r->conf.on_applied(r->conf.ctx);
@@ -170,7 +171,8 @@ static enum tw_rc refuse(struct schedule_run *r, const Tw__SessionSpec *spec, co
 }
 
 /* NULL when this agent can run it, else why not, for the operator. */
-static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p, struct tw_addr *ret_target)
+static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p,
+                              struct tw_addr *ret_target)
 {
     if (!p->pair_id || p->port < 1 || p->port > 65535)
         return "no pair or port";
@@ -208,7 +210,8 @@ static struct session_cfg cfg_of(const Tw__SessionSpec *p, uint64_t generation)
         .flow = p->flow,
         .generation = generation,
         .spacing_ns = p->spacing_ns,
-        .spacing_kind = p->spacing_kind == TW__SPACING_KIND__SPACING_EXPONENTIAL ? SESSION_EXPONENTIAL : SESSION_FIXED,
+        .spacing_kind =
+            p->spacing_kind == TW__SPACING_KIND__SPACING_EXPONENTIAL ? SESSION_EXPONENTIAL : SESSION_FIXED,
         .size_bytes = (uint16_t)p->size_bytes,
         .dscp = (uint8_t)p->dscp,
         .timeout_ns = p->timeout_ns,
@@ -221,13 +224,15 @@ static struct session_cfg cfg_of(const Tw__SessionSpec *p, uint64_t generation)
 
 static bool same_settings(const struct session_cfg *a, const struct session_cfg *b)
 {
-    return a->spacing_ns == b->spacing_ns && a->spacing_kind == b->spacing_kind && a->size_bytes == b->size_bytes &&
-           a->dscp == b->dscp && a->timeout_ns == b->timeout_ns && a->report_period_ns == b->report_period_ns &&
-           a->phase_ns == b->phase_ns && a->reflector_stateful == b->reflector_stateful;
+    return a->spacing_ns == b->spacing_ns && a->spacing_kind == b->spacing_kind &&
+           a->size_bytes == b->size_bytes && a->dscp == b->dscp && a->timeout_ns == b->timeout_ns &&
+           a->report_period_ns == b->report_period_ns && a->phase_ns == b->phase_ns &&
+           a->reflector_stateful == b->reflector_stateful;
 }
 
 /* Puts what is wanted of one session into its row, new or old. */
-static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const struct tw_addr *target, uint64_t generation)
+static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const struct tw_addr *target,
+                       uint64_t generation)
 {
     struct session_key key = make_key(p->pair_id, p->flow);
     struct run_session *s = find(r, key);
@@ -242,7 +247,8 @@ static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const s
         s->target = *target;
         s->ttl = (uint8_t)p->ttl;
         HASH_ADD(hh, r->sessions, key, sizeof s->key, s);
-    } else if (same_settings(&s->cfg, &cfg) && s->ttl == p->ttl && !memcmp(&s->target, target, sizeof *target)) {
+    } else if (same_settings(&s->cfg, &cfg) && s->ttl == p->ttl &&
+               !memcmp(&s->target, target, sizeof *target)) {
         s->changed = false;
         s->renumber = s->running;
         s->cfg.generation = generation;
@@ -314,7 +320,7 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
     r->pps = 0;
     r->settled = false;
     HASH_ITER(hh, r->sessions, s, tmp)
-        s->wanted = false;
+    s->wanted = false;
     rc = take_sessions(r, rq);
     r->generation = rq->generation;
     memcpy(r->digest, rq->digest.data, rq->digest.len);
@@ -333,8 +339,11 @@ void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n)
     s->running = s->wanted = false;
     spec.pair_id = n->pair_id;
     spec.flow = n->flow;
-    refuse(r, &spec, n->rc == TW_ENOMEM ? "the agent has no memory left for it" : "the agent could not open a socket for it");
-    log_warn("session could not start", LOG_U("pair", n->pair_id), LOG_U("flow", n->flow), LOG_S("reason", tw_rc_name(n->rc)));
+    refuse(r, &spec,
+           n->rc == TW_ENOMEM ? "the agent has no memory left for it"
+                              : "the agent could not open a socket for it");
+    log_warn("session could not start", LOG_U("pair", n->pair_id), LOG_U("flow", n->flow),
+             LOG_S("reason", tw_rc_name(n->rc)));
     r->conf.on_applied(r->conf.ctx);
 }
 

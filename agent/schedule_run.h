@@ -1,8 +1,9 @@
 /* agent/schedule_run.h - makes the workers run what the schedule says. Loop thread only.
  *
- * A schedule replaces the one before as a whole: sessions that are the same go on undisturbed under the new generation number,
- * the others stop or start. The agent's own limits hold whatever it is asked; what it refuses is reported. The schedule is
- * kept with the spool, so a restarted agent goes on without the controller. */
+ * A schedule replaces the one before as a whole: sessions that are the same go on undisturbed under the new
+ * generation number, the others stop or start. The agent's own limits hold whatever it is asked; what it
+ * refuses is reported. The schedule is kept with the spool, so a restarted agent goes on without the
+ * controller. */
 #ifndef TW_AGENT_SCHEDULE_RUN_H
 #define TW_AGENT_SCHEDULE_RUN_H
 
@@ -28,8 +29,8 @@ struct schedule_run_conf {
 enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_run **ret);
 void schedule_run_free(struct schedule_run *r);
 
-/* Takes over a schedule; copies what it needs. TW_EINVAL with *err: malformed as a whole (duplicate session, missing digest), nothing
- * changed. A single session that cannot run is refused, not the schedule. */
+/* Takes over a schedule; copies what it needs. TW_EINVAL with *err: malformed as a whole (duplicate session,
+ * missing digest), nothing changed. A single session that cannot run is refused, not the schedule. */
 enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err);
 /* A worker says that a session ended or could not start. */
 void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n);

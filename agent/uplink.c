@@ -1,5 +1,6 @@
-/* agent/uplink.c - see uplink.h. What is sent is what the spool holds after `sent_seq`, as long as it is within the window;
- * an acknowledgement moves `acked_seq`, a refusal moves `sent_seq` back to what the controller has. */
+/* agent/uplink.c - see uplink.h. What is sent is what the spool holds after `sent_seq`, as long as it is
+ * within the window; an acknowledgement moves `acked_seq`, a refusal moves `sent_seq` back to what the
+ * controller has. */
 #include "agent/uplink.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ struct uplink {
 
 /* ---- Delivering the spool ---- */
 
-static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *rec, size_t n, Tw__SummaryBatch *b)
+static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *rec, size_t n,
+                                 Tw__SummaryBatch *b)
 {
     b->summaries = arena_alloc(u->arena, n * sizeof *b->summaries);
     if (!b->summaries)
@@ -87,7 +89,8 @@ static void pump(struct uplink *u)
     while (rc == TW_OK && u->peer && u->approved && !u->paused && u->sent_seq - u->acked_seq < u->window)
         rc = send_batch(u);
     if (rc != TW_OK && rc != TW_EAGAIN && rc != TW_EBUSY)
-        log_error("spool cannot be delivered", LOG_S("reason", tw_rc_name(rc)), LOG_U("seq", u->sent_seq + 1));
+        log_error("spool cannot be delivered", LOG_S("reason", tw_rc_name(rc)),
+                  LOG_U("seq", u->sent_seq + 1));
 }
 
 static void on_resume(struct loop_timer *t)
@@ -98,7 +101,8 @@ static void on_resume(struct loop_timer *t)
     pump(u);
 }
 
-static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status, const char *detail)
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
+                   const char *detail)
 {
     struct uplink *u = ctx;
     unsigned held;
@@ -107,8 +111,8 @@ static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t win
     u->window = window;
     if (status != TW__STATUS__STATUS_OK) {
         if (log_limit_ok(&u->refused_log, tw_mono_now().ns, &held))
-            log_warn("controller refused a batch", LOG_S("status", rpc_status_name(status)), LOG_S("detail", detail),
-                     LOG_U("through_seq", through), LOG_U("held_back", held));
+            log_warn("controller refused a batch", LOG_S("status", rpc_status_name(status)),
+                     LOG_S("detail", detail), LOG_U("through_seq", through), LOG_U("held_back", held));
         u->sent_seq = u->acked_seq = through;
         u->paused = true;
         loop_timer_set(u->conf.loop, &u->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS });
@@ -127,7 +131,8 @@ void uplink_kick(struct uplink *u)
     pump(u);
 }
 
-/* Where to go on: after what the controller has; a controller that knows nothing of this spool gets all that is left. */
+/* Where to go on: after what the controller has; a controller that knows nothing of this spool gets all that
+ * is left. */
 static void set_position(struct uplink *u, uint64_t through)
 {
     struct spool_stats st;
@@ -136,7 +141,8 @@ static void set_position(struct uplink *u, uint64_t through)
     if (!through && st.first_seq)
         through = st.first_seq - 1;
     if (through > st.last_seq) { /* restored from an old copy: those numbers were given out before */
-        log_error("the controller has more of this spool than the spool itself; remove the spool file to start a new one",
+        log_error("the controller has more of this spool than the spool itself; remove the spool file to "
+                  "start a new one",
                   LOG_U("controller_seq", through), LOG_U("spool_seq", st.last_seq));
         through = st.last_seq;
     }
@@ -149,7 +155,8 @@ static void log_failure(const char *event)
 {
     struct rpc_result res = rpc_result();
 
-    log_warn(event, LOG_S("status", rpc_status_name(res.status)), LOG_S("detail", res.detail ? res.detail : ""));
+    log_warn(event, LOG_S("status", rpc_status_name(res.status)),
+             LOG_S("detail", res.detail ? res.detail : ""));
 }
 
 static void ack_done(const Tw__AckReply *reply, void *ctx)
@@ -170,7 +177,8 @@ void uplink_send_ack(struct uplink *u)
     rq.sessions_running = (uint32_t)schedule_run_sessions(u->conf.schedule);
     rq.n_refusals = schedule_run_refusals(u->conf.schedule, &rq.refusals);
     tw__fleet_controller__ack(
-        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS), &rq, ack_done, u);
+        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS),
+        &rq, ack_done, u);
 }
 
 static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
@@ -182,7 +190,8 @@ static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
         return;
     }
     if (!reply->approved)
-        log_info("waiting for approval", LOG_S("hint", "twampctl agent approve"), LOG_S("name", u->conf.name));
+        log_info("waiting for approval", LOG_S("hint", "twampctl agent approve"),
+                 LOG_S("name", u->conf.name));
 }
 
 static void enrol(struct uplink *u)
@@ -192,7 +201,8 @@ static void enrol(struct uplink *u)
     rq.generation = schedule_run_generation(u->conf.schedule);
     rq.digest = schedule_run_digest(u->conf.schedule);
     tw__fleet_controller__enrol(
-        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS), &rq, enrol_done, u);
+        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS),
+        &rq, enrol_done, u);
 }
 
 static void report_done(const Tw__HealthReply *reply, void *ctx)
@@ -214,7 +224,8 @@ static void on_health(struct loop_timer *t)
     h.clock = &clock;
     u->conf.fill_health(u->conf.ctx, &h);
     tw__fleet_controller__report(
-        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS), &h, report_done, u);
+        rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS),
+        &h, report_done, u);
 }
 
 /* ---- Connection ---- */
@@ -229,8 +240,8 @@ static void on_up(void *ctx, struct rpc_peer *p)
     u->window = w.window;
     u->paused = false;
     set_position(u, w.through_seq);
-    log_info("connected to the controller", LOG_S("url", u->conf.url), LOG_S("state", w.approved ? "approved" : "pending"),
-             LOG_U("through_seq", w.through_seq));
+    log_info("connected to the controller", LOG_S("url", u->conf.url),
+             LOG_S("state", w.approved ? "approved" : "pending"), LOG_U("through_seq", w.through_seq));
     enrol(u);
     loop_timer_set(u->conf.loop, &u->health, tw_mono_now());
     pump(u);
@@ -241,7 +252,8 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
     struct uplink *u = ctx;
 
     if (p)
-        log_warn("connection to the controller lost", LOG_S("status", rpc_status_name(status)), LOG_S("detail", detail));
+        log_warn("connection to the controller lost", LOG_S("status", rpc_status_name(status)),
+                 LOG_S("detail", detail));
     u->peer = NULL;
     loop_timer_cancel(u->conf.loop, &u->health);
     loop_timer_cancel(u->conf.loop, &u->resume);
@@ -254,8 +266,8 @@ static struct uplink *uplink_of(Tw__FleetAgent_Service *s)
     return (struct uplink *)((char *)s - offsetof(struct uplink, service));
 }
 
-static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest *rq, Tw__ScheduleReply_Closure closure,
-                           void *closure_data)
+static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest *rq,
+                           Tw__ScheduleReply_Closure closure, void *closure_data)
 {
     struct uplink *u = uplink_of(s);
     struct tw_err err = { 0 };
@@ -267,7 +279,8 @@ static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest 
         closure(&reply, closure_data);
 }
 
-static void serve_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *rq, Tw__LiveReply_Closure closure, void *closure_data)
+static void serve_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *rq, Tw__LiveReply_Closure closure,
+                       void *closure_data)
 {
     struct uplink *u = uplink_of(s);
     size_t cap = schedule_run_sessions(u->conf.schedule) + 64, n = 0;

@@ -1,5 +1,5 @@
-/* agent/uplink.h - the agent's side of the connection to the controller: delivers what is in the spool within the granted
- * window, takes schedules, answers Live, reports health. Loop thread only. */
+/* agent/uplink.h - the agent's side of the connection to the controller: delivers what is in the spool within
+ * the granted window, takes schedules, answers Live, reports health. Loop thread only. */
 #ifndef TW_AGENT_UPLINK_H
 #define TW_AGENT_UPLINK_H
 

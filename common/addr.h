@@ -1,4 +1,5 @@
-/* common/addr.h - an IP address and port as a value: comparable, hashable, printable. Pure (inet_pton only). */
+/* common/addr.h - an IP address and port as a value: comparable, hashable, printable. Pure (inet_pton only).
+ */
 #ifndef TW_COMMON_ADDR_H
 #define TW_COMMON_ADDR_H
 
@@ -6,19 +7,19 @@
 #include <stdint.h>
 #include "common/rc.h"
 
-/* No padding, so memcmp() compares and the bytes hash. IPv4 in the first four octets, the rest zero. An IPv4-mapped
- * IPv6 address is stored as IPv4. */
+/* No padding, so memcmp() compares and the bytes hash. IPv4 in the first four octets, the rest zero. An
+ * IPv4-mapped IPv6 address is stored as IPv4. */
 struct tw_addr {
     uint8_t ip[16];
-    uint16_t port;    /* host order */
-    uint8_t family;   /* 4 or 6; 0 = none */
+    uint16_t port;  /* host order */
+    uint8_t family; /* 4 or 6; 0 = none */
     uint8_t zero;
-    uint32_t scope;   /* IPv6 interface index, else 0 */
+    uint32_t scope; /* IPv6 interface index, else 0 */
 };
 #define TW_ADDR_TEXT 72
 
-/* "192.0.2.1", "192.0.2.1:862", "2001:db8::1", "[2001:db8::1]:862", ":862" (any IPv4 address); numeric only. Without a port:
- * dflt_port. TW_EINVAL. */
+/* "192.0.2.1", "192.0.2.1:862", "2001:db8::1", "[2001:db8::1]:862", ":862" (any IPv4 address); numeric only.
+ * Without a port: dflt_port. TW_EINVAL. */
 enum tw_rc tw_addr_parse(const char *text, uint16_t dflt_port, struct tw_addr *ret);
 /* "192.0.2.1:862", "[2001:db8::1]:862". Returns buf. */
 const char *tw_addr_format(const struct tw_addr *a, char buf[TW_ADDR_TEXT]);

@@ -12,6 +12,7 @@ struct reflect_cfg {
     int64_t refwait_ns;      /* forget a sender after so long silence; 900 s by RFC 5357 section 3.6 */
     int64_t restart_gap_ns;  /* number 0 after at least this silence starts the count again; 3 s */
     uint16_t port;           /* our own: probes whose source port equals it, or 862, are dropped (answer loops) */
+    uint64_t hash_seed;      /* random, so that nobody can choose addresses that collide in the table of senders */
 };
 
 struct reflector;
@@ -36,6 +37,7 @@ void reflect_stamp(const struct reflector *r, uint8_t *answer, struct tw_wall t3
  * like a loss on the way back. */
 void reflect_unsent(struct reflector *r, const struct reflect_rx *rx, const uint8_t *answer);
 
+/* answered counts answers built; send_errors of them could not be sent. sessions: senders remembered now. */
 struct reflect_counters {
     uint64_t answered, too_short, too_long, bad_error_estimate, loops_refused, stateless, sessions, expired, restarted,
         send_errors;

@@ -24,7 +24,7 @@ struct twamp_reply {
     uint32_t sender_seq;
     uint64_t sender_t1;       /* as returned */
     uint16_t sender_err_est;
-    bool ttl_known;           /* false in replies shorter than 41 octets */
+    bool ttl_known;           /* false in replies shorter than 41 octets, and for 0, which is padding there */
     uint8_t sender_ttl;
 };
 
