@@ -23,6 +23,8 @@ struct worker_cfg {
 
 /* Opens the sockets (so that errors are reported here), then starts the thread. */
 enum tw_rc worker_start(const struct worker_cfg *cfg, struct worker **ret, struct tw_err *err);
+/* Where reflector i (of cfg.reflect) listens: tells the port that the kernel chose for port 0. TW_ENOENT: no such. */
+enum tw_rc worker_reflector_addr(const struct worker *w, size_t i, struct tw_addr *ret);
 /* Stops sending, flushes the open periods into the result ring (drain it afterwards with worker_next_summary()), ends the
  * thread. */
 void worker_stop(struct worker *w);

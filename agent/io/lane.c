@@ -1,0 +1,163 @@
+/* agent/io/lane.c - which socket a session uses, and whose an arriving answer is; rules in worker_priv.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent/io/worker_priv.h"
+
+enum { LANE_RCVBUF = 1 << 20 };
+
+static size_t bucket_of(const struct worker *w, const struct lane *l, const struct tw_addr *a)
+{
+    uint64_t part[3], h = (uint64_t)(uintptr_t)l;
+
+    _Static_assert(sizeof part == sizeof *a, "all of the address is hashed");
+    memcpy(part, a, sizeof part);
+    for (size_t i = 0; i < TW_NELEM(part); i++) {
+        h = (h ^ part[i]) * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio */
+        h ^= h >> 32;
+    }
+    return (size_t)h & (w->buckets - 1);
+}
+
+struct peer *peer_find(struct worker *w, const struct lane *l, const struct tw_addr *a)
+{
+    struct peer *p = w->peers[bucket_of(w, l, a)];
+
+    while (p && (p->lane != l || memcmp(&p->addr, a, sizeof *a) != 0))
+        p = p->bucket_next;
+    return p;
+}
+
+static enum tw_rc peer_add(struct worker *w, struct lane *l, const struct tw_addr *a, struct peer **ret)
+{
+    size_t bucket = bucket_of(w, l, a);
+    struct peer *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return TW_ENOMEM;
+    p->addr = *a;
+    p->lane = l;
+    p->bucket_next = w->peers[bucket];
+    w->peers[bucket] = p;
+    p->lane_next = l->peers;
+    l->peers = p;
+    *ret = p;
+    return TW_OK;
+}
+
+static void peer_remove(struct worker *w, struct peer *p)
+{
+    struct peer **at = &w->peers[bucket_of(w, p->lane, &p->addr)];
+
+    while (*at != p)
+        at = &(*at)->bucket_next;
+    *at = p->bucket_next;
+    for (at = &p->lane->peers; *at != p;)
+        at = &(*at)->lane_next;
+    *at = p->lane_next;
+    if (!p->flow)
+        w->n_resting--;
+    timerq_cancel(&w->timers, &p->rest.entry);
+    free(p);
+}
+
+static void peer_rested(struct worker *w, struct wtimer *t)
+{
+    peer_remove(w, (struct peer *)t); /* its first member */
+}
+
+static enum tw_rc lane_open(struct worker *w, uint8_t family, struct lane **ret)
+{
+    struct udp_conf conf = { .local = { .family = family }, .rcvbuf_bytes = LANE_RCVBUF };
+    struct lane *l;
+    enum tw_rc rc;
+
+    if (w->n_lanes == LANES_MAX)
+        return TW_ENOSPC;
+    l = calloc(1, sizeof *l);
+    if (!l)
+        return TW_ENOMEM;
+    l->port.kind = PORT_LANE;
+    rc = udp_open(&conf, &l->port.sock, NULL);
+    if (rc)
+        goto fail_free;
+    rc = worker_watch(w, &l->port);
+    if (rc)
+        goto fail_close;
+    l->next = w->lanes;
+    w->lanes = l;
+    w->n_lanes++;
+    *ret = l;
+    return TW_OK;
+
+fail_close:
+    udp_close(&l->port.sock);
+fail_free:
+    free(l);
+    return rc;
+}
+
+static void lane_close(struct worker *w, struct lane *l)
+{
+    struct lane **at = &w->lanes;
+
+    while (l->peers)
+        peer_remove(w, l->peers);
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    w->n_lanes--;
+    udp_close(&l->port.sock); /* leaves epoll with it */
+    free(l);
+}
+
+static struct lane *free_lane(struct worker *w, const struct tw_addr *target)
+{
+    struct lane *l = w->lanes;
+
+    while (l && (l->port.sock.local.family != target->family || peer_find(w, l, target)))
+        l = l->next;
+    return l;
+}
+
+enum tw_rc lane_attach(struct worker *w, struct flow *f)
+{
+    struct lane *l = free_lane(w, &f->target);
+    enum tw_rc rc = l ? TW_OK : lane_open(w, f->target.family, &l);
+
+    if (rc)
+        return rc;
+    rc = peer_add(w, l, &f->target, &f->peer);
+    if (rc) {
+        if (!l->flows)
+            lane_close(w, l);
+        return rc;
+    }
+    f->peer->flow = f;
+    l->flows++;
+    return TW_OK;
+}
+
+void lane_detach(struct worker *w, struct flow *f)
+{
+    struct peer *p = f->peer;
+    struct lane *l = p->lane;
+
+    f->peer = NULL;
+    p->flow = NULL;
+    w->n_resting++;
+    if (--l->flows == 0) {
+        lane_close(w, l); /* a new socket will have another port */
+    } else if (w->n_resting > w->max_sessions) {
+        peer_remove(w, p); /* bounded memory: then the reflector's own restart rule has to do */
+    } else {
+        p->rest.fn = peer_rested;
+        worker_set_timer(w, &p->rest, (struct tw_mono){ w->now.mono.ns + PEER_REST_NS });
+    }
+}
+
+void lanes_free(struct worker *w)
+{
+    while (w->lanes)
+        lane_close(w, w->lanes);
+}

@@ -1,0 +1,85 @@
+/* agent/io/udpsock.h - UDP sockets for measuring: what the kernel knows about each datagram (receive time,
+ * TTL, TOS, the address it came to, drops) comes with it, and batches go in and out with one system call.
+ * IPv4 and IPv6 are separate sockets. No allocation after the *_new() and udp_open() calls. Not thread-safe:
+ * one owner each. */
+#ifndef TW_AGENT_UDPSOCK_H
+#define TW_AGENT_UDPSOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/addr.h"
+#include "common/clk.h"
+#include "common/stats.h"
+
+struct udp_conf {
+    struct tw_addr local; /* family 4 or 6; all-zero address: any; port 0: the kernel chooses */
+    bool reuse_port;      /* several sockets of ours share the port (SO_REUSEPORT) */
+    bool want_to;         /* report the local address of each datagram */
+    int rcvbuf_bytes;     /* asked for; the kernel may give less without CAP_NET_ADMIN */
+};
+
+struct udpsock {
+    int fd; /* nonblocking, for epoll */
+    struct tw_addr local;
+    bool any;       /* bound to any address */
+    uint32_t ovfl;  /* SO_RXQ_OVFL as last reported */
+    uint64_t drops; /* not yet taken by udp_take_drops() */
+};
+
+/* Packets leave with TTL / hop limit 255. On failure *ret is left alone and *err says what to do: TW_EINUSE,
+ * TW_EPERM, TW_EINVAL (no such address here), TW_EIO. */
+enum tw_rc udp_open(const struct udp_conf *conf, struct udpsock *ret, struct tw_err *err);
+/* TW_EINUSE if any socket of this host has the address and port, even one that would share it. */
+enum tw_rc udp_check_free(const struct tw_addr *local, struct tw_err *err);
+void udp_close(struct udpsock *s);
+/* Datagrams that the kernel dropped because the buffer was full, since the last call. */
+uint64_t udp_take_drops(struct udpsock *s);
+
+/* ---- Receiving
+ * ---------------------------------------------------------------------------------------------- */
+
+struct udp_rx; /* buffers for one batch; may serve many sockets in turn */
+
+struct udp_in {
+    struct tw_addr from, to; /* to: family 0 if not asked for; its port is 0 */
+    struct tw_wall time;
+    enum tw_ts_source source; /* TW_TS_KERNEL, or TW_TS_USER: read after the batch came */
+    int16_t ttl, tos;         /* -1 = not known */
+    bool truncated;           /* longer than the buffer */
+    const uint8_t *data;      /* valid until the next udp_rx_recv() */
+    size_t len;
+};
+
+enum tw_rc udp_rx_new(unsigned batch, size_t datagram_bytes, struct udp_rx **ret);
+void udp_rx_free(struct udp_rx *rx);
+/* Takes what is there, at most a batch; 0 = nothing. */
+unsigned udp_rx_recv(struct udp_rx *rx, struct udpsock *s);
+/* i < what udp_rx_recv() returned. */
+void udp_rx_get(const struct udp_rx *rx, unsigned i, struct udp_in *ret);
+
+/* ---- Sending
+ * ------------------------------------------------------------------------------------------------ */
+
+struct udp_tx; /* messages on their way into one sendmmsg() */
+
+struct udp_dest {
+    struct tw_addr to;
+    struct tw_addr from; /* source address; family 0: the kernel chooses */
+    uint8_t tos, ttl;    /* ttl 0 = 255 */
+};
+
+enum tw_rc udp_tx_new(unsigned batch, size_t datagram_bytes, struct udp_tx **ret);
+void udp_tx_free(struct udp_tx *tx);
+unsigned udp_tx_len(const struct udp_tx *tx);
+bool udp_tx_full(const struct udp_tx *tx);
+/* Buffer of message i; i == udp_tx_len() is the one to fill before udp_tx_add(). */
+uint8_t *udp_tx_buf(const struct udp_tx *tx, unsigned i);
+/* Not when full. */
+void udp_tx_add(struct udp_tx *tx, size_t len, const struct udp_dest *d);
+/* Hands all to the kernel, skipping those it refuses; returns how many it refused. udp_tx_error() tells which
+ * until udp_tx_clear(). A full send buffer is a refusal too (EAGAIN): a probe that waits is worth nothing. */
+unsigned udp_tx_send(struct udp_tx *tx, const struct udpsock *s);
+int udp_tx_error(const struct udp_tx *tx, unsigned i); /* errno, 0 = sent */
+void udp_tx_clear(struct udp_tx *tx);
+
+#endif

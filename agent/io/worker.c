@@ -1,0 +1,357 @@
+/* agent/io/worker.c - life of a worker: sockets, thread, the rounds that the thread goes. */
+#include "agent/io/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include "agent/io/worker_priv.h"
+#include "common/net/now.h"
+
+enum {
+    DEFAULT_MAX_SESSIONS = 10000,
+    RESULTS_MIN = 64,
+    RESULTS_MAX = 1024, /* what does not fit waits in the sessions */
+    COMMANDS_MAX = 4096,
+    EVENTS_PER_ROUND = 64
+};
+
+/* ---- The thread ---- */
+
+void worker_set_timer(struct worker *w, struct wtimer *t, struct tw_mono due)
+{
+    timerq_set(&w->timers, &t->entry, due); /* cannot fail: room was reserved for all there can be */
+}
+
+static void apply_clock(struct worker *w)
+{
+    unsigned version = atomic_load_explicit(&w->clock_version, memory_order_acquire);
+
+    if (version == w->clock_seen)
+        return;
+    pthread_mutex_lock(&w->clock_lock);
+    w->clock = w->clock_set;
+    pthread_mutex_unlock(&w->clock_lock);
+    w->clock_seen = version;
+    mirrors_set_clock(w);
+    for (struct flow *f = w->flows; f; f = f->next) {
+        session_set_clock(f->session, &w->clock);
+        flow_rearm(w, f);
+    }
+}
+
+static void publish(struct worker *w)
+{
+    struct worker_counters c = w->count;
+    uint64_t values[WORKER_COUNTERS_N];
+
+    _Static_assert(sizeof values == sizeof c, "counters are uint64_t each");
+    mirrors_count(w, &c);
+    memcpy(values, &c, sizeof values);
+    for (size_t i = 0; i < WORKER_COUNTERS_N; i++)
+        atomic_store_explicit(&w->published[i], values[i], memory_order_relaxed);
+}
+
+static void tell_loop(struct worker *w)
+{
+    uint64_t one = 1;
+    ssize_t n;
+
+    if (!w->news)
+        return;
+    w->news = false;
+    n = write(w->news_fd, &one, sizeof one); /* fails only when it has not been read for ages */
+    (void)n;
+}
+
+/* Nanoseconds matter: a probe that leaves late is a probe of another instant. */
+static int wait_events(struct worker *w, struct epoll_event *ev)
+{
+    struct tw_mono due = timerq_next_due(&w->timers);
+    struct timespec ts, *timeout = NULL;
+    struct pollfd p = { .fd = w->epoll_fd, .events = POLLIN };
+    int n;
+
+    if (due.ns != TW_MONO_NEVER.ns) {
+        int64_t left_ns = due.ns - tw_mono_now().ns;
+
+        if (left_ns < 0)
+            left_ns = 0;
+        ts = (struct timespec){ .tv_sec = left_ns / TW_NS_PER_S, .tv_nsec = left_ns % TW_NS_PER_S };
+        timeout = &ts;
+    }
+    n = epoll_pwait2(w->epoll_fd, ev, EVENTS_PER_ROUND, timeout, NULL);
+    if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+        return n;
+    /* Linux before 5.11, or a sandbox that does not know the call. */
+    if (ppoll(&p, 1, timeout, NULL) <= 0)
+        return 0;
+    return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, 0);
+}
+
+/* Sockets, then commands, then timers: lanes come and go only in the latter two, so no event names one that
+ * has gone, and a probe is declared lost only after the answers that are here have been seen. */
+static void one_round(struct worker *w)
+{
+    struct epoll_event ev[EVENTS_PER_ROUND];
+    int n = wait_events(w, ev);
+    bool commands = false;
+
+    w->now = tw_now();
+    w->count.wakeups++;
+    apply_clock(w);
+    for (int i = 0; i < n; i++) {
+        struct port *p = ev[i].data.ptr;
+
+        if (p->kind == PORT_REFLECTOR)
+            mirror_receive(w, (struct mirror *)p); /* port is their first member */
+        else if (p->kind == PORT_LANE)
+            lane_receive(w, (struct lane *)p);
+        else
+            commands = true;
+    }
+    if (commands)
+        worker_take_commands(w);
+    worker_send_due(w);
+    publish(w);
+    tell_loop(w);
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker *w = arg;
+
+    prctl(PR_SET_TIMERSLACK, 1UL); /* the default lets us sleep 50 us too long */
+    while (!atomic_load(&w->stop))
+        one_round(w);
+    w->now = tw_now();
+    for (struct flow *f = w->flows; f; f = f->next) {
+        session_flush(f->session, w->now);
+        flow_count(w, f);
+    }
+    publish(w);
+    return NULL;
+}
+
+/* ---- Life ---- */
+
+enum tw_rc worker_watch(struct worker *w, struct port *p)
+{
+    struct epoll_event ev = { .events = EPOLLIN, .data.ptr = p };
+
+    return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, p->sock.fd, &ev) < 0 ? tw_rc_errno(errno) : TW_OK;
+}
+
+static void on_news(struct loop_watch *watch, uint32_t events)
+{
+    struct worker *w = watch->ctx;
+    uint64_t count;
+    ssize_t n = read(watch->fd, &count, sizeof count);
+
+    (void)events;
+    if (n > 0 && w->cfg.on_results)
+        w->cfg.on_results(w->cfg.ctx);
+}
+
+static enum tw_rc make_rings(struct worker *w)
+{
+    size_t results = w->max_sessions < RESULTS_MIN   ? RESULTS_MIN
+                     : w->max_sessions > RESULTS_MAX ? RESULTS_MAX
+                                                     : w->max_sessions;
+    size_t commands = 2 * w->max_sessions < COMMANDS_MAX ? 2 * w->max_sessions : COMMANDS_MAX;
+    enum tw_rc rc = ring_new(sizeof(struct cmd), commands, &w->cmds);
+
+    if (!rc)
+        rc = ring_new(sizeof(struct ending), 2 * w->max_sessions, &w->endings);
+    if (!rc)
+        rc = sumring_new(results, &w->results);
+    return rc;
+}
+
+static enum tw_rc make_tables(struct worker *w)
+{
+    timerq_init(&w->timers);
+    for (w->buckets = 16; w->buckets < 2 * w->max_sessions;)
+        w->buckets *= 2;
+    w->registry = calloc(w->buckets, sizeof *w->registry);
+    w->peers = calloc(w->buckets, sizeof *w->peers);
+    if (!w->registry || !w->peers)
+        return TW_ENOMEM;
+    /* Registered flows, resting peers, the retry. */
+    return timerq_reserve(&w->timers, 3 * w->max_sessions + 2);
+}
+
+static enum tw_rc make_buffers(struct worker *w)
+{
+    enum tw_rc rc = udp_rx_new(RX_BATCH, DATAGRAM_CAP, &w->rx);
+
+    if (!rc)
+        rc = udp_tx_new(TX_BATCH, DATAGRAM_CAP, &w->tx_probes);
+    if (!rc)
+        rc = udp_tx_new(TX_BATCH, DATAGRAM_CAP, &w->tx_answers);
+    return rc;
+}
+
+static enum tw_rc make_fds(struct worker *w)
+{
+    w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    w->commands.sock.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    w->live_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    w->news_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (w->epoll_fd < 0 || w->commands.sock.fd < 0 || w->live_fd < 0 || w->news_fd < 0)
+        return tw_rc_errno(errno);
+    w->commands.kind = PORT_COMMANDS;
+    return worker_watch(w, &w->commands);
+}
+
+static enum tw_rc watch_news(struct worker *w)
+{
+    w->news_watch = (struct loop_watch){ .fn = on_news, .ctx = w, .fd = w->news_fd };
+    return w->cfg.loop ? loop_watch(w->cfg.loop, &w->news_watch, EPOLLIN) : TW_OK;
+}
+
+enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct tw_err *err)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    enum tw_rc rc;
+
+    if (!w)
+        return tw_err_set(err, TW_ENOMEM, "out of memory for a worker");
+    w->cfg = *cfg;
+    w->max_sessions = cfg->max_sessions ? cfg->max_sessions : DEFAULT_MAX_SESSIONS;
+    w->retry.fn = flow_retry_results;
+    w->epoll_fd = w->commands.sock.fd = w->live_fd = w->news_fd = -1;
+    pthread_mutex_init(&w->clock_lock, NULL);
+    rc = make_rings(w);
+    if (!rc)
+        rc = make_tables(w);
+    if (!rc)
+        rc = make_buffers(w);
+    if (!rc)
+        rc = make_fds(w);
+    if (!rc)
+        rc = watch_news(w);
+    if (rc)
+        tw_err_set(err, rc, "cannot set up a worker for %zu sessions: %s", w->max_sessions, tw_rc_name(rc));
+    for (size_t i = 0; !rc && i < REFLECTORS_MAX && cfg->reflect[i].family; i++)
+        rc = mirror_open(w, &cfg->reflect[i], err);
+    if (rc) {
+        worker_free(w);
+        return rc;
+    }
+    *ret = w;
+    return TW_OK;
+}
+
+enum tw_rc worker_run(struct worker *w, struct tw_err *err)
+{
+    sigset_t all, old;
+    char name[16];
+    int e;
+
+    sigfillset(&all); /* signals are for the loop */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    e = pthread_create(&w->thread, NULL, thread_main, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (e)
+        return tw_err_set(err, tw_rc_errno(e), "cannot start a thread: %s", strerror(e));
+    w->started = true;
+    snprintf(name, sizeof name, "worker-%u", w->cfg.index % 1000);
+    pthread_setname_np(w->thread, name);
+    return TW_OK;
+}
+
+enum tw_rc worker_start(const struct worker_cfg *cfg, struct worker **ret, struct tw_err *err)
+{
+    struct worker *w;
+    enum tw_rc rc = worker_open(cfg, &w, err);
+
+    if (rc)
+        return rc;
+    rc = worker_run(w, err);
+    if (rc) {
+        worker_free(w);
+        return rc;
+    }
+    *ret = w;
+    return TW_OK;
+}
+
+void worker_stop(struct worker *w)
+{
+    uint64_t one = 1;
+    ssize_t n;
+
+    if (w->stopped)
+        return;
+    w->stopped = true;
+    if (!w->started)
+        return;
+    atomic_store(&w->stop, true);
+    n = write(w->commands.sock.fd, &one, sizeof one); /* fails only when it is readable anyway */
+    (void)n;
+    pthread_join(w->thread, NULL);
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    worker_stop(w);
+    if (w->news_watch.fn && w->cfg.loop)
+        loop_unwatch(w->cfg.loop, &w->news_watch);
+    if (w->peers)
+        lanes_free(w);
+    if (w->registry)
+        worker_free_flows(w);
+    for (size_t i = 0; i < w->n_mirrors; i++) {
+        reflector_free(w->mirrors[i].state);
+        udp_close(&w->mirrors[i].port.sock);
+    }
+    udp_rx_free(w->rx);
+    udp_tx_free(w->tx_probes);
+    udp_tx_free(w->tx_answers);
+    timerq_free(&w->timers);
+    ring_free(w->cmds);
+    ring_free(w->endings);
+    sumring_free(w->results);
+    free(w->registry);
+    free(w->peers);
+    close_fd(w->epoll_fd);
+    close_fd(w->commands.sock.fd);
+    close_fd(w->live_fd);
+    close_fd(w->news_fd);
+    pthread_mutex_destroy(&w->clock_lock);
+    free(w);
+}
+
+/* ---- Any thread ---- */
+
+void worker_counters(const struct worker *w, struct worker_counters *ret)
+{
+    uint64_t values[WORKER_COUNTERS_N];
+
+    for (size_t i = 0; i < WORKER_COUNTERS_N; i++)
+        values[i] = atomic_load_explicit(&w->published[i], memory_order_relaxed);
+    memcpy(ret, values, sizeof values);
+}
+
+enum tw_rc worker_reflector_addr(const struct worker *w, size_t i, struct tw_addr *ret)
+{
+    if (i >= w->n_mirrors)
+        return TW_ENOENT;
+    *ret = w->mirrors[i].port.sock.local;
+    return TW_OK;
+}

@@ -1,0 +1,322 @@
+/* agent/io/worker_cmd.c - commands from the loop thread, and what comes back to it. The upper half of this
+ * file runs on the loop thread, the lower half on the worker. */
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "agent/io/worker_priv.h"
+#include "common/net/now.h"
+
+#define LIVE_TIMEOUT_NS TW_NS_PER_S
+
+static void ring_bell(int fd)
+{
+    uint64_t one = 1;
+    ssize_t n = write(fd, &one, sizeof one); /* fails only when it is ringing already */
+
+    (void)n;
+}
+
+static void silence_bell(int fd)
+{
+    uint64_t count;
+    ssize_t n = read(fd, &count, sizeof count); /* EAGAIN: was silent already */
+
+    (void)n;
+}
+
+/* ---- Loop thread: the registry ---- */
+
+static struct flow **bucket_of(const struct worker *w, uint64_t pair_id, uint32_t number)
+{
+    uint64_t h = (pair_id ^ (uint64_t)number << 40) * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio */
+
+    return &w->registry[(size_t)(h >> 32) & (w->buckets - 1)];
+}
+
+/* A removed one may still be waiting for its last answers: it does not count. */
+static struct flow *find_flow(const struct worker *w, uint64_t pair_id, uint32_t number)
+{
+    struct flow *f = *bucket_of(w, pair_id, number);
+
+    while (f && (f->removed || f->pair_id != pair_id || f->number != number))
+        f = f->bucket_next;
+    return f;
+}
+
+static void enter(struct worker *w, struct flow *f)
+{
+    struct flow **bucket = bucket_of(w, f->pair_id, f->number);
+
+    f->bucket_next = *bucket;
+    *bucket = f;
+    w->registered++;
+    w->running++;
+}
+
+static void take_out(struct worker *w, struct flow *f)
+{
+    struct flow **at = bucket_of(w, f->pair_id, f->number);
+
+    while (*at != f)
+        at = &(*at)->bucket_next;
+    *at = f->bucket_next;
+    w->registered--;
+    if (!f->removed)
+        w->running--;
+}
+
+static void free_flow(struct flow *f)
+{
+    session_free(f->session);
+    free(f);
+}
+
+static void free_finished(struct worker *w)
+{
+    uint64_t done = atomic_load(&w->cmds_done);
+    struct flow **at = &w->finished, *f;
+
+    while ((f = *at)) {
+        if (f->last_cmd > done) { /* the worker has yet to read a command that names it */
+            at = &f->bucket_next;
+            continue;
+        }
+        *at = f->bucket_next;
+        free_flow(f);
+    }
+}
+
+void worker_free_flows(struct worker *w)
+{
+    struct flow *f;
+
+    for (size_t i = 0; i < w->buckets; i++) {
+        while ((f = w->registry[i])) {
+            w->registry[i] = f->bucket_next;
+            free_flow(f);
+        }
+    }
+    while ((f = w->finished)) {
+        w->finished = f->bucket_next;
+        free_flow(f);
+    }
+}
+
+/* ---- Loop thread: commands ---- */
+
+static enum tw_rc send_cmd(struct worker *w, enum cmd_op op, struct flow *f, uint64_t arg)
+{
+    struct cmd c = { op, f, arg };
+
+    if (w->stopped)
+        return TW_ECLOSED;
+    if (!ring_push(w->cmds, &c)) {
+        /* If it is still full after the flag is up, the worker will see the flag when it makes room. */
+        atomic_store(&w->want_room, true);
+        if (!ring_push(w->cmds, &c))
+            return TW_EBUSY;
+    }
+    w->cmds_sent++;
+    if (f)
+        f->last_cmd = w->cmds_sent;
+    ring_bell(w->commands.sock.fd);
+    return TW_OK;
+}
+
+static enum tw_rc make_flow(const struct session_cfg *cfg, const struct tw_addr *target, uint8_t ttl,
+                            struct flow **ret)
+{
+    struct flow *f = calloc(1, sizeof *f);
+    enum tw_rc rc;
+
+    if (!f)
+        return TW_ENOMEM;
+    /* Made here and handed over, so that the worker is not held up by allocation. */
+    rc = session_new(cfg, tw_now(), &f->session);
+    if (rc) {
+        free(f);
+        return rc;
+    }
+    f->pair_id = cfg->pair_id;
+    f->number = cfg->flow;
+    f->target = *target;
+    f->tos = (uint8_t)(cfg->dscp << 2);
+    f->ttl = ttl;
+    *ret = f;
+    return TW_OK;
+}
+
+enum tw_rc worker_add(struct worker *w, const struct session_cfg *cfg, const struct tw_addr *target,
+                      uint8_t ttl)
+{
+    struct flow *f;
+    enum tw_rc rc;
+
+    free_finished(w);
+    if (target->family != 4 && target->family != 6)
+        return TW_EINVAL;
+    if (find_flow(w, cfg->pair_id, cfg->flow))
+        return TW_EEXIST;
+    if (w->running == w->max_sessions)
+        return TW_ENOSPC;
+    if (w->registered == 2 * w->max_sessions) /* too many removed ones are still waiting for answers */
+        return TW_EBUSY;
+    rc = make_flow(cfg, target, ttl, &f);
+    if (rc)
+        return rc;
+    rc = send_cmd(w, CMD_START, f, 0);
+    if (rc)
+        free_flow(f);
+    else
+        enter(w, f);
+    return rc;
+}
+
+enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow)
+{
+    struct flow *f = find_flow(w, pair_id, flow);
+    enum tw_rc rc = f ? send_cmd(w, CMD_STOP, f, 0) : TW_ENOENT;
+
+    if (rc)
+        return rc;
+    f->removed = true;
+    w->running--;
+    return TW_OK;
+}
+
+enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation)
+{
+    struct flow *f = find_flow(w, pair_id, flow);
+
+    return f ? send_cmd(w, CMD_GENERATION, f, generation) : TW_ENOENT;
+}
+
+void worker_set_clock(struct worker *w, const struct tw_clock_state *c)
+{
+    pthread_mutex_lock(&w->clock_lock);
+    w->clock_set = *c;
+    atomic_fetch_add(&w->clock_version, 1);
+    pthread_mutex_unlock(&w->clock_lock);
+}
+
+/* ---- Loop thread: answers ---- */
+
+enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret)
+{
+    struct ending e;
+
+    free_finished(w);
+    if (!ring_pop(w->endings, &e))
+        return TW_EAGAIN;
+    *ret = (struct worker_notice){ e.flow->pair_id, e.flow->number, e.rc };
+    take_out(w, e.flow);
+    e.flow->bucket_next = w->finished;
+    w->finished = e.flow;
+    return TW_OK;
+}
+
+/* After the thread has ended its sessions are ours: what did not fit into the ring is fetched from them. */
+static enum tw_rc next_left_over(struct worker *w, struct tw_summary *ret)
+{
+    for (; w->drain_bucket < w->buckets; w->drain_bucket++) {
+        for (struct flow *f = w->registry[w->drain_bucket]; f; f = f->bucket_next) {
+            if (f->peer && session_next_summary(f->session, w->now, ret) == TW_OK)
+                return TW_OK;
+        }
+    }
+    return TW_EAGAIN;
+}
+
+enum tw_rc worker_next_summary(struct worker *w, struct tw_summary *ret)
+{
+    enum tw_rc rc = sumring_pop(w->results, ret);
+
+    return rc == TW_EAGAIN && w->stopped ? next_left_over(w, ret) : rc;
+}
+
+static bool wait_for_live(struct worker *w, struct tw_mono deadline)
+{
+    struct pollfd p = { .fd = w->live_fd, .events = POLLIN };
+
+    while (atomic_load(&w->live_done) < w->live_asked) {
+        int64_t left_ns = deadline.ns - tw_mono_now().ns;
+
+        if (left_ns <= 0)
+            return false;
+        poll(&p, 1, (int)(left_ns / TW_NS_PER_MS) + 1);
+        silence_bell(w->live_fd);
+    }
+    return true;
+}
+
+static size_t copy_live(const struct worker *w, struct worker_live *ret, size_t cap)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->buckets; i++) {
+        for (const struct flow *f = w->registry[i]; f; f = f->bucket_next, n++) {
+            if (n < cap)
+                ret[n] = (struct worker_live){ f->pair_id, f->number, f->snapshot };
+        }
+    }
+    return n;
+}
+
+enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, size_t *ret_n)
+{
+    struct tw_mono deadline = { tw_mono_now().ns + LIVE_TIMEOUT_NS };
+    enum tw_rc rc;
+
+    /* While an earlier question that timed out is open, the worker may be writing. */
+    if (!wait_for_live(w, deadline))
+        return TW_ETIMEOUT;
+    rc = send_cmd(w, CMD_LIVE, NULL, w->live_asked + 1);
+    if (rc)
+        return rc;
+    w->live_asked++;
+    if (!wait_for_live(w, deadline))
+        return TW_ETIMEOUT;
+    *ret_n = copy_live(w, ret, cap);
+    return TW_OK;
+}
+
+/* ---- Worker thread ---- */
+
+static void answer_live(struct worker *w, uint64_t question)
+{
+    for (struct flow *f = w->flows; f; f = f->next)
+        session_totals(f->session, &f->snapshot);
+    atomic_store(&w->live_done, question);
+    ring_bell(w->live_fd);
+}
+
+static void execute(struct worker *w, const struct cmd *c)
+{
+    switch (c->op) {
+    case CMD_START:
+        flow_start(w, c->flow);
+        break;
+    case CMD_STOP:
+        flow_stop(w, c->flow);
+        break;
+    case CMD_GENERATION:
+        session_set_generation(c->flow->session, c->arg);
+        break;
+    case CMD_LIVE:
+        answer_live(w, c->arg);
+        break;
+    }
+}
+
+void worker_take_commands(struct worker *w)
+{
+    struct cmd c;
+
+    silence_bell(w->commands.sock.fd); /* before the ring is emptied, so that no command is overlooked */
+    while (ring_pop(w->cmds, &c)) {
+        execute(w, &c);
+        atomic_fetch_add(&w->cmds_done, 1);
+    }
+    if (atomic_exchange(&w->want_room, false))
+        w->news = true;
+}

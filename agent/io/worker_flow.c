@@ -1,0 +1,146 @@
+/* agent/io/worker_flow.c - the life of a session inside the worker: start, results, end. */
+#include "agent/io/worker_priv.h"
+
+/* ---- The list of started flows ---- */
+
+static void list_add(struct worker *w, struct flow *f)
+{
+    f->next = w->flows;
+    if (f->next)
+        f->next->prev = f;
+    w->flows = f;
+    w->count.sessions++;
+}
+
+static void list_remove(struct worker *w, struct flow *f)
+{
+    *(f->prev ? &f->prev->next : &w->flows) = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
+    f->prev = f->next = NULL;
+    w->count.sessions--;
+}
+
+/* ---- Counters ---- */
+
+void flow_count(struct worker *w, struct flow *f)
+{
+    struct session_totals t, *old = &f->counted;
+    uint64_t lost = session_summaries_lost(f->session);
+
+    session_totals(f->session, &t);
+    /* Differences modulo 2^64: what a session takes back is taken back here too. */
+    w->count.probes_sent += t.sent - old->sent;
+    w->count.probes_received += t.received - old->received;
+    w->count.probes_lost += t.lost - old->lost;
+    w->count.send_errors += t.send_errors - old->send_errors;
+    w->count.summaries_lost += lost - f->lost_counted;
+    *old = t;
+    f->lost_counted = lost;
+}
+
+/* ---- Results ---- */
+
+static void wait_for_room(struct worker *w, struct flow *f)
+{
+    if (f->stuck)
+        return;
+    f->stuck = true;
+    f->stuck_next = w->stuck;
+    w->stuck = f;
+    if (!w->retry.entry.slot)
+        worker_set_timer(w, &w->retry, (struct tw_mono){ w->now.mono.ns + RESULT_RETRY_NS });
+}
+
+static void take_summaries(struct worker *w, struct flow *f)
+{
+    for (;;) {
+        struct tw_summary *slot = sumring_slot(w->results);
+
+        if (!slot) { /* the session keeps them meanwhile, and counts what it cannot keep */
+            wait_for_room(w, f);
+            return;
+        }
+        if (session_next_summary(f->session, w->now, slot) != TW_OK)
+            return;
+        sumring_push(w->results);
+        w->news = true;
+    }
+}
+
+void flow_retry_results(struct worker *w, struct wtimer *t)
+{
+    struct flow *f = w->stuck, *next;
+
+    (void)t;
+    w->stuck = NULL;
+    for (; f; f = next) {
+        next = f->stuck_next;
+        f->stuck = false;
+        flow_settle(w, f);
+    }
+}
+
+/* ---- Start and end ---- */
+
+static void say_ended(struct worker *w, struct flow *f, enum tw_rc rc)
+{
+    struct ending e = { f, rc };
+
+    ring_push(w->endings, &e); /* has room for every registered flow */
+    w->news = true;
+}
+
+static void flow_end(struct worker *w, struct flow *f)
+{
+    timerq_cancel(&w->timers, &f->due.entry);
+    list_remove(w, f);
+    lane_detach(w, f);
+    f->snapshot = f->counted;
+    say_ended(w, f, TW_OK);
+}
+
+void flow_rearm(struct worker *w, struct flow *f)
+{
+    struct tw_mono due = session_next_due(f->session);
+
+    if (session_done(
+            f->session)) /* the end comes by way of the timer; or of the retry if results are waiting */
+        due = f->stuck ? TW_MONO_NEVER : w->now.mono;
+    if (due.ns == TW_MONO_NEVER.ns)
+        timerq_cancel(&w->timers, &f->due.entry);
+    else if (!f->due.entry.slot || f->due.entry.due.ns != due.ns)
+        worker_set_timer(w, &f->due, due);
+}
+
+void flow_settle(struct worker *w, struct flow *f)
+{
+    take_summaries(w, f);
+    flow_count(w, f);
+    if (session_done(f->session) && !f->stuck)
+        flow_end(w, f);
+    else
+        flow_rearm(w, f);
+}
+
+void flow_start(struct worker *w, struct flow *f)
+{
+    enum tw_rc rc = lane_attach(w, f);
+
+    if (rc) {
+        say_ended(w, f, rc);
+        return;
+    }
+    f->due.fn = flow_on_due;
+    list_add(w, f);
+    session_set_clock(f->session, &w->clock);
+    flow_rearm(w, f);
+}
+
+void flow_stop(struct worker *w, struct flow *f)
+{
+    if (!f->peer) /* has ended, or never began */
+        return;
+    session_stop(f->session, w->now);
+    flow_settle(w, f);
+}

@@ -1,0 +1,202 @@
+/* agent/io/worker_priv.h - what the files of the worker share. Private to agent/io and its tests.
+ *
+ * A flow is a session and what the worker knows about it. The loop thread makes it, hands it over with
+ * CMD_START, and frees it after the worker's notice that it has ended; between the two the worker thread owns
+ * everything but the fields marked "loop". After the thread has been joined all belongs to the loop thread
+ * again.
+ *
+ * A lane is a socket with a source port of its own. Sessions to different peers share a lane; two sessions to
+ * the same address and port are always on different lanes, because a stateful reflector counts per pair of
+ * addresses and ports. For the same reason a lane does not serve a peer again until PEER_REST_NS after its
+ * last session there: a restarted session gets another lane, hence a fresh count, whatever the reflector's
+ * rule for restarts is. */
+#ifndef TW_AGENT_WORKER_PRIV_H
+#define TW_AGENT_WORKER_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "agent/core/reflect.h"
+#include "agent/core/twamp_pkt.h"
+#include "agent/io/sumring.h"
+#include "agent/io/udpsock.h"
+#include "agent/io/worker.h"
+#include "common/ring.h"
+
+#define PEER_REST_NS (5 * TW_NS_PER_S)
+#define RESULT_RETRY_NS (100 * TW_NS_PER_MS) /* when the result ring was full */
+
+enum {
+    REFLECTORS_MAX = TW_NELEM(((struct worker_cfg *)0)->reflect),
+    LANES_MAX = 4096,
+    RX_BATCH = 64,
+    /* The later ones of a batch wait for the earlier ones with their time already stamped: few, so that this
+     * stays in the order of 10 us when the host is busy. An idle host sends one at a time anyway. */
+    TX_BATCH = 8,
+    DATAGRAM_CAP = TWAMP_DATAGRAM_MAX
+};
+
+struct wtimer {
+    struct timerq_entry entry; /* first */
+    void (*fn)(struct worker *w, struct wtimer *t);
+};
+
+/* ---- What epoll points to ---- */
+
+enum port_kind { PORT_COMMANDS, PORT_REFLECTOR, PORT_LANE };
+struct port {
+    enum port_kind kind;
+    struct udpsock sock; /* of PORT_COMMANDS only .fd is used */
+};
+
+struct mirror {       /* a reflector socket */
+    struct port port; /* first */
+    struct reflector *state;
+};
+
+struct lane {
+    struct port port; /* first */
+    struct lane *next;
+    struct peer *peers; /* all that it serves or rests from */
+    unsigned flows;
+};
+
+/* A target as seen from one lane; flow NULL = resting until the timer fires. */
+struct peer {
+    struct wtimer rest; /* first */
+    struct tw_addr addr;
+    struct lane *lane;
+    struct flow *flow;
+    struct peer *bucket_next, *lane_next;
+};
+
+/* ---- Sessions ---- */
+
+struct flow {
+    struct wtimer due; /* first */
+    struct session *session;
+    uint64_t pair_id;
+    uint32_t number;
+    struct tw_addr target;
+    uint8_t tos, ttl;
+    struct peer *peer; /* NULL: not started, or ended */
+    struct flow *prev, *next;
+    bool stuck; /* on the list of those that wait for room in the result ring */
+    struct flow *stuck_next;
+    struct session_totals counted; /* what the worker's counters have of it */
+    uint64_t lost_counted;
+    /* Written by the worker before it answers CMD_LIVE or sends the notice, read by the loop after that. */
+    struct session_totals snapshot;
+    /* loop: */
+    struct flow *bucket_next;
+    bool removed;
+    uint64_t last_cmd; /* number of the last command that names this flow */
+};
+
+enum cmd_op { CMD_START, CMD_STOP, CMD_GENERATION, CMD_LIVE };
+struct cmd {
+    enum cmd_op op;
+    struct flow *flow;
+    uint64_t arg;
+};
+
+struct ending { /* item of the notice ring */
+    struct flow *flow;
+    enum tw_rc rc;
+};
+
+#define WORKER_COUNTERS_N (sizeof(struct worker_counters) / sizeof(uint64_t))
+
+struct worker {
+    struct worker_cfg cfg;
+    size_t max_sessions;
+    pthread_t thread;
+    bool started, stopped;
+
+    /* Between the threads. */
+    struct ring *cmds, *endings;
+    struct sumring *results;
+    _Atomic uint64_t cmds_done;
+    _Atomic bool want_room; /* a command found the ring full */
+    _Atomic bool stop;
+    _Atomic uint64_t live_done;
+    int live_fd, news_fd; /* eventfd: worker to loop */
+    pthread_mutex_t clock_lock;
+    struct tw_clock_state clock_set; /* under clock_lock */
+    _Atomic unsigned clock_version;
+    _Atomic uint64_t published[WORKER_COUNTERS_N];
+
+    /* Loop thread. */
+    struct loop_watch news_watch;
+    struct flow **registry; /* by pair and flow; until the notice has been taken */
+    size_t buckets;         /* of registry and peers: a power of two */
+    size_t registered, running;
+    struct flow *finished; /* noticed, not freed yet: a command may still name it */
+    uint64_t cmds_sent, live_asked;
+    size_t drain_bucket; /* worker_next_summary() after the stop */
+
+    /* Worker thread. */
+    int epoll_fd;
+    struct port commands;
+    struct mirror mirrors[REFLECTORS_MAX];
+    size_t n_mirrors;
+    struct lane *lanes;
+    unsigned n_lanes;
+    struct peer **peers;
+    size_t n_resting;
+    struct flow *flows, *stuck;
+    struct timerq timers;
+    struct wtimer retry;
+    struct tw_now now; /* of this round */
+    bool news;
+    unsigned clock_seen;
+    struct tw_clock_state clock;
+    struct udp_rx *rx;
+    struct udp_tx *tx_probes, *tx_answers;
+    struct lane *tx_lane; /* of all in tx_probes */
+    struct flow *tx_flow[TX_BATCH];
+    struct reflect_rx asked[TX_BATCH]; /* of tx_answers */
+    struct worker_counters count;
+};
+
+/* worker.c */
+enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret,
+                       struct tw_err *err); /* no thread yet */
+enum tw_rc worker_run(struct worker *w, struct tw_err *err);
+enum tw_rc worker_watch(struct worker *w, struct port *p);
+void worker_set_timer(struct worker *w, struct wtimer *t, struct tw_mono due);
+
+/* worker_cmd.c: loop side and worker side of the commands */
+void worker_take_commands(struct worker *w);
+void worker_free_flows(struct worker *w);
+
+/* worker_flow.c */
+void flow_start(struct worker *w, struct flow *f);
+void flow_stop(struct worker *w, struct flow *f);
+/* Sets its timer to what the session wants next. */
+void flow_rearm(struct worker *w, struct flow *f);
+/* Counts, fetches summaries, ends it if it is done, else re-arms. Not while lane events are being handled. */
+void flow_settle(struct worker *w, struct flow *f);
+void flow_count(struct worker *w, struct flow *f);
+void flow_retry_results(struct worker *w, struct wtimer *t);
+
+/* worker_send.c */
+void worker_send_due(struct worker *w);
+void flow_on_due(struct worker *w, struct wtimer *t);
+
+/* worker_recv.c */
+void lane_receive(struct worker *w, struct lane *l);
+
+/* worker_reflect.c */
+enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_err *err);
+void mirror_receive(struct worker *w, struct mirror *m);
+void mirrors_set_clock(struct worker *w);
+/* Adds what the reflectors counted. */
+void mirrors_count(struct worker *w, struct worker_counters *ret);
+
+/* lane.c */
+enum tw_rc lane_attach(struct worker *w, struct flow *f);
+void lane_detach(struct worker *w, struct flow *f);
+struct peer *peer_find(struct worker *w, const struct lane *l, const struct tw_addr *a);
+void lanes_free(struct worker *w);
+
+#endif

@@ -1,0 +1,55 @@
+/* agent/io/worker_send.c - the timer queue, and probes on their way out. */
+#include "agent/io/worker_priv.h"
+#include "common/net/now.h"
+
+enum { TIMERS_PER_ROUND = 64 }; /* then sockets get their turn */
+
+static void flush(struct worker *w)
+{
+    unsigned n = udp_tx_len(w->tx_probes);
+
+    if (!n)
+        return;
+    udp_tx_send(w->tx_probes, &w->tx_lane->port.sock);
+    for (unsigned i = 0; i < n; i++) {
+        if (udp_tx_error(w->tx_probes, i))
+            session_on_send_error(w->tx_flow[i]->session);
+    }
+    udp_tx_clear(w->tx_probes);
+    /* Only now: a flow that is not armed cannot come twice into a batch, and ending one may close the lane.
+     */
+    for (unsigned i = 0; i < n; i++)
+        flow_settle(w, w->tx_flow[i]);
+}
+
+void flow_on_due(struct worker *w, struct wtimer *t)
+{
+    struct flow *f = (struct flow *)t; /* its first member */
+    struct udp_dest d = { .to = f->target, .tos = f->tos, .ttl = f->ttl };
+    unsigned i;
+    size_t len;
+
+    if (w->tx_lane != f->peer->lane || udp_tx_full(w->tx_probes))
+        flush(w);
+    w->tx_lane = f->peer->lane;
+    i = udp_tx_len(w->tx_probes);
+    w->now = tw_now(); /* becomes T1 */
+    if (session_next_probe(f->session, w->now, udp_tx_buf(w->tx_probes, i), DATAGRAM_CAP, &len) != TW_OK) {
+        flow_settle(w, f);
+        return;
+    }
+    udp_tx_add(w->tx_probes, len, &d);
+    w->tx_flow[i] = f;
+}
+
+void worker_send_due(struct worker *w)
+{
+    for (int i = 0; i < TIMERS_PER_ROUND; i++) {
+        struct wtimer *t = (struct wtimer *)timerq_pop(&w->timers, w->now.mono); /* its first member */
+
+        if (!t)
+            break;
+        t->fn(w, t);
+    }
+    flush(w);
+}
