@@ -150,19 +150,19 @@ void hist_downscale(struct hist *h, int scale)
 
 /* ---- Adding ---- */
 
-/* Position of the first bucket whose key is not below `key`; may be n. */
+/* Position of the first bucket whose key is not below `key`; may be n. Halves without branching: delays are
+ * random enough that a processor would guess half of the branches wrong. */
 static uint32_t find(const struct hist *h, int32_t key)
 {
-    uint32_t lo = 0, hi = h->n;
+    const struct hist_bucket *at = h->b;
+    uint32_t left = h->n;
 
-    while (lo < hi) {
-        uint32_t mid = (lo + hi) / 2;
-        if (h->b[mid].key < key)
-            lo = mid + 1;
-        else
-            hi = mid;
+    while (left > 1) {
+        uint32_t half = left / 2;
+        at += (size_t)(at[half - 1].key < key) * half;
+        left -= half;
     }
-    return lo;
+    return (uint32_t)(at - h->b) + (left && at->key < key);
 }
 
 static bool holds(const struct hist *h, uint32_t at, int32_t key)
