@@ -4,11 +4,11 @@
  *   mesh: quickstart            # [a-z0-9-]{1,63}
  *   description: text
  *   topology: full              # full | hub-spoke | list
- *   members: [ams, fra, @emea]  # full: agents and @groups
+ *   members: [ams, fra, "@emea"] # full: agents, @groups (quoted: YAML reserves a leading @), targets
  *   hubs: [...]  spokes: [...]  # hub-spoke: hub<->spoke both ways, never spoke-spoke, nor hub-hub
- *   pairs: [[ams, fra], ...]    # list: source, target; one-way
+ *   pairs: [[ams, fra], ...]    # list: source, target; one-way; a @group stands for each of its members
  *   exclude: [[ams, fra], ...]  # one-way; any topology
- *   groups: { emea: [ams, @core], ... }     # nested groups allowed, cycles refused
+ *   groups: { emea: [ams, "@core"], ... }   # nested groups allowed, cycles refused
  *   targets: { edge1: 192.0.2.1:862, ... }  # addresses that reflect but are no agents; targets only
  *   classes:
  *     voice: { dscp: EF, spacing: 20ms, spacing_kind: fixed, size: 200, timeout: 2s, report_period: 10s, ttl: 255, flows: 1 }
@@ -20,6 +20,9 @@
 #include "common/clk.h"
 
 #define MESH_NAME_MAX 64
+/* Bounds that keep one document from eating the controller. */
+#define MESH_GROUP_DEPTH 32       /* groups within groups */
+#define MESH_PAIRS_MAX 4000000    /* of one mesh: 1,000 agents, full, 4 classes */
 
 enum mesh_topology { MESH_FULL, MESH_HUB_SPOKE, MESH_LIST };
 
@@ -79,6 +82,9 @@ struct mesh {
  * column, field and what was expected, and nothing is returned. */
 enum tw_rc mesh_doc_parse(const char *file, const char *text, size_t len, struct mesh **ret, struct tw_err *err);
 void mesh_free(struct mesh *m);
+/* The part of it that is about meaning and not about syntax: groups exist, no cycles, no self pairs, nobody both hub and spoke, at
+ * least two members, no target as a source. mesh_doc_parse() calls it. */
+enum tw_rc mesh_check(const struct mesh *m, struct tw_err *err);
 
 /* One pair: indices into what expansion was given. */
 struct mesh_pair {
@@ -86,9 +92,11 @@ struct mesh_pair {
     uint32_t class_index;   /* into mesh->classes */
     int32_t target_index;   /* into mesh->targets; -1 = an agent */
 };
-/* Expands to pairs, sorted by (class, source, target), each once, no self pairs, exclusions applied. agent_known(ctx, name) says whether
- * an approved agent has that name. strict: an unknown name is an error with its line (for apply); otherwise its pairs are left out and the
- * names counted in *ret_unresolved (agents may be removed later). *ret is malloc'ed. */
+/* Expands to pairs, sorted by names (class, source, target), each once, no self pairs, exclusions applied; a target is never a source.
+ * agent_known(ctx, name) says whether an approved agent has that name; it is asked once for each name in use.
+ * strict: an unknown name is an error with its line, and so is a name that is both a target and an agent (for apply). Otherwise
+ * unknown names' pairs are left out and the names counted in *ret_unresolved (agents may be removed later), and where both exist the
+ * document's target is meant. *ret is malloc'ed, also when *ret_n is 0. More than MESH_PAIRS_MAX pairs: TW_ENOSPC. */
 enum tw_rc mesh_expand(const struct mesh *m, bool (*agent_known)(void *ctx, const char *name), void *ctx, bool strict,
                        struct mesh_pair **ret, size_t *ret_n, size_t *ret_unresolved, struct tw_err *err);
 

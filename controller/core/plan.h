@@ -10,6 +10,9 @@ int64_t plan_phase_ns(const char *mesh, const char *class_name, const char *sour
 /* Seed for padding and exponential spacing: same names, same seed. */
 uint64_t plan_seed(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow);
 
+/* Octets that one stored summary is reckoned at: counters, three sparse histograms and its part of the indexes. */
+#define PLAN_ROW_BYTES 450
+
 /* Load per agent. */
 struct plan_agent {
     char name[MESH_NAME_MAX];
@@ -25,11 +28,13 @@ struct plan_cost {
     uint64_t series;           /* Prometheus series, as publish makes them */
     double store_bytes_per_day;
 };
-/* Adds one mesh's pairs to a cost (start from a zeroed one). ipv6: count 40 instead of 20 octets of IP header. */
+/* Adds one mesh's pairs, as mesh_expand() made them, to a cost (start from a zeroed one). Bits count IP and UDP headers and payload.
+ * ipv6: between agents count 40 instead of 20 octets of IP header; targets have their own address. TW_ENOMEM: *c is as before. */
 enum tw_rc plan_add(struct plan_cost *c, const struct mesh *m, const struct mesh_pair *pairs, size_t n, bool ipv6);
 void plan_free(struct plan_cost *c);
 
-/* What a change does to a mesh's pairs; a pair whose class settings differ counts as changed. Either side may be NULL/0. */
+/* What a change does to a mesh's pairs; a pair whose class settings differ counts as changed. Pairs as
+ * mesh_expand() made them. Either side may be NULL/0. */
 struct plan_diff {
     uint64_t added, removed, changed, kept;
 };

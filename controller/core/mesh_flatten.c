@@ -1,0 +1,245 @@
+#include "controller/core/mesh_flatten.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum tw_rc mesh_fail(struct tw_err *err, const struct mesh_name *at, const char *field, const char *fmt, ...)
+{
+    char text[sizeof err->text];
+    va_list ap;
+
+    if (!err)
+        return TW_EINVAL;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    err->line = at->line;
+    err->column = at->column;
+    snprintf(err->field, sizeof err->field, "%s", field);
+    return tw_err_set(err, TW_EINVAL, "%s", text);
+}
+
+static size_t count_all(const struct mesh *m)
+{
+    size_t n = m->members.n + m->hubs.n + m->spokes.n + 2 * (m->n_pairs + m->n_exclude);
+
+    for (size_t i = 0; i < m->n_groups; i++)
+        n += m->groups[i].members.n;
+    return n;
+}
+
+static void gather(struct name_index *x, const struct mesh_name *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i].name[0] != '@')
+            name_index_add(x, v[i].name, 0);
+}
+
+static void gather_links(struct name_index *x, const struct mesh_link *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        gather(x, &v[i].source, 1);
+        gather(x, &v[i].target, 1);
+    }
+}
+
+static void gather_all(struct flatten *f)
+{
+    const struct mesh *m = f->m;
+
+    gather(&f->names, m->members.v, m->members.n);
+    gather(&f->names, m->hubs.v, m->hubs.n);
+    gather(&f->names, m->spokes.v, m->spokes.n);
+    gather_links(&f->names, m->pairs, m->n_pairs);
+    gather_links(&f->names, m->exclude, m->n_exclude);
+    for (size_t i = 0; i < m->n_groups; i++) {
+        gather(&f->names, m->groups[i].members.v, m->groups[i].members.n);
+        name_index_add(&f->groups, m->groups[i].name, (uint32_t)i);
+    }
+    for (size_t i = 0; i < m->n_targets; i++)
+        name_index_add(&f->targets, m->targets[i].name, (uint32_t)i);
+    name_index_rank(&f->names);
+    name_index_sort(&f->groups);
+    name_index_sort(&f->targets);
+}
+
+static void number_nodes(struct flatten *f)
+{
+    for (size_t i = 0; i < f->names.n; i++) {
+        uint32_t target;
+        bool is_target = name_index_find(&f->targets, f->names.v[i].name, &target);
+
+        f->nodes[i].name = f->names.v[i].name;
+        f->nodes[i].target = is_target ? (int32_t)target : -1;
+    }
+}
+
+enum tw_rc flatten_init(struct flatten *f, const struct mesh *m, struct tw_err *err)
+{
+    *f = (struct flatten){ .m = m, .err = err };
+    if (name_index_init(&f->names, count_all(m)) || name_index_init(&f->groups, m->n_groups) ||
+        name_index_init(&f->targets, m->n_targets))
+        goto fail;
+    gather_all(f);
+    f->nodes = calloc(f->names.n + 1, sizeof *f->nodes);
+    f->group_round = calloc(m->n_groups + 1, sizeof *f->group_round);
+    f->todo = calloc(m->n_groups + 1, sizeof *f->todo);
+    if (!f->nodes || !f->group_round || !f->todo)
+        goto fail;
+    number_nodes(f);
+    return TW_OK;
+
+fail:
+    flatten_free(f);
+    return tw_err_set(err, TW_ENOMEM, "out of memory");
+}
+
+void flatten_free(struct flatten *f)
+{
+    name_index_free(&f->names);
+    name_index_free(&f->groups);
+    name_index_free(&f->targets);
+    free(f->nodes);
+    free(f->group_round);
+    free(f->todo);
+    f->nodes = NULL;
+    f->group_round = f->todo = NULL;
+}
+
+void id_set_free(struct id_set *s)
+{
+    free(s->v);
+    *s = (struct id_set){ 0 };
+}
+
+static enum tw_rc id_set_push(struct id_set *s, uint32_t id)
+{
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 16;
+        uint32_t *v = reallocarray(s->v, cap, sizeof *v);
+
+        if (!v)
+            return TW_ENOMEM;
+        s->v = v;
+        s->cap = cap;
+    }
+    s->v[s->n++] = id;
+    return TW_OK;
+}
+
+static int compare_id(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void id_set_sort(struct id_set *s)
+{
+    size_t out = 0;
+
+    if (s->n > 1)
+        qsort(s->v, s->n, sizeof *s->v, compare_id);
+    for (size_t i = 0; i < s->n; i++)
+        if (!out || s->v[out - 1] != s->v[i])
+            s->v[out++] = s->v[i];
+    s->n = out;
+}
+
+/* Asks once for each name; says why a name will not do. */
+static enum tw_rc resolve(struct flatten *f, struct mesh_node *node, const struct mesh_name *at,
+                          const char *field)
+{
+    bool is_agent;
+
+    if (node->state != NODE_UNSEEN)
+        return TW_OK;
+    is_agent = !f->agent_known || f->agent_known(f->ctx, node->name);
+    node->state = is_agent || node->target >= 0 ? NODE_KNOWN : NODE_UNKNOWN;
+    if (f->strict && f->agent_known && is_agent && node->target >= 0)
+        return mesh_fail(
+            f->err, at, field,
+            "\"%s\" is both an agent and a target of this document: give the target another name",
+            node->name);
+    if (node->state == NODE_KNOWN)
+        return TW_OK;
+    f->unresolved++;
+    if (f->strict)
+        return mesh_fail(f->err, at, field,
+                         "\"%s\" is unknown: expected an approved agent, or a name under targets",
+                         node->name);
+    return TW_OK;
+}
+
+enum tw_rc flatten_check_group(const struct flatten *f, const struct mesh_name *at, const char *field)
+{
+    const char *like;
+    uint32_t id;
+
+    if (at->name[0] != '@' || name_index_find(&f->groups, at->name + 1, &id))
+        return TW_OK;
+    like = name_index_nearest(&f->groups, at->name + 1);
+    if (like)
+        return mesh_fail(f->err, at, field, "group \"%s\" is unknown: did you mean \"@%s\"?", at->name, like);
+    return mesh_fail(f->err, at, field, "group \"%s\" is unknown: expected a name under groups", at->name);
+}
+
+static enum tw_rc take_one(struct flatten *f, const struct mesh_name *at, const char *field,
+                           struct id_set *ret)
+{
+    uint32_t id;
+    enum tw_rc rc;
+
+    if (at->name[0] == '@') {
+        if (!name_index_find(&f->groups, at->name + 1, &id))
+            return flatten_check_group(f, at, field);
+        if (f->group_round[id] != f->round)
+            f->todo[f->n_todo++] = id;
+        f->group_round[id] = f->round;
+        return TW_OK;
+    }
+    if (!name_index_find(&f->names, at->name, &id))
+        return mesh_fail(f->err, at, field, "\"%s\" is not in the document", at->name);
+    rc = resolve(f, &f->nodes[id], at, field);
+    if (rc || f->nodes[id].state != NODE_KNOWN)
+        return rc;
+    rc = id_set_push(ret, id);
+    return rc ? tw_err_set(f->err, rc, "out of memory") : TW_OK;
+}
+
+static enum tw_rc take_list(struct flatten *f, const struct mesh_names *names, const char *field,
+                            struct id_set *ret)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        char path[sizeof f->err->field];
+        enum tw_rc rc;
+
+        snprintf(path, sizeof path, "%s[%zu]", field, i);
+        rc = take_one(f, &names->v[i], path, ret);
+        if (rc)
+            return rc;
+    }
+    return TW_OK;
+}
+
+enum tw_rc flatten_names(struct flatten *f, const struct mesh_names *names, const char *field,
+                         struct id_set *ret)
+{
+    enum tw_rc rc;
+
+    ret->n = 0;
+    f->n_todo = 0;
+    f->round++;
+    rc = take_list(f, names, field, ret);
+    for (size_t done = 0; !rc && done < f->n_todo; done++) {
+        const struct mesh_group *g = &f->m->groups[f->todo[done]];
+        char path[sizeof f->err->field];
+
+        snprintf(path, sizeof path, "groups.%s", g->name);
+        rc = take_list(f, &g->members, path, ret);
+    }
+    id_set_sort(ret);
+    return rc;
+}

@@ -1,0 +1,105 @@
+#include "controller/core/name_index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum tw_rc name_index_init(struct name_index *x, size_t cap)
+{
+    *x = (struct name_index){ .v = calloc(cap ? cap : 1, sizeof *x->v) };
+    return x->v ? TW_OK : TW_ENOMEM;
+}
+
+void name_index_free(struct name_index *x)
+{
+    free(x->v);
+    *x = (struct name_index){ 0 };
+}
+
+void name_index_add(struct name_index *x, const char *name, uint32_t value)
+{
+    x->v[x->n++] = (struct name_ref){ .name = name, .value = value };
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(((const struct name_ref *)a)->name, ((const struct name_ref *)b)->name);
+}
+
+void name_index_sort(struct name_index *x)
+{
+    qsort(x->v, x->n, sizeof *x->v, compare);
+}
+
+void name_index_rank(struct name_index *x)
+{
+    size_t out = 0;
+
+    name_index_sort(x);
+    for (size_t i = 0; i < x->n; i++) {
+        if (out && !strcmp(x->v[out - 1].name, x->v[i].name))
+            continue;
+        x->v[out] = (struct name_ref){ .name = x->v[i].name, .value = (uint32_t)out };
+        out++;
+    }
+    x->n = out;
+}
+
+bool name_index_find(const struct name_index *x, const char *name, uint32_t *ret)
+{
+    struct name_ref key = { .name = name };
+    const struct name_ref *r = x->n ? bsearch(&key, x->v, x->n, sizeof *x->v, compare) : NULL;
+
+    if (!r)
+        return false;
+    *ret = r->value;
+    return true;
+}
+
+#define DISTANCE_MAX 63
+
+static unsigned least(unsigned a, unsigned b, unsigned c)
+{
+    unsigned ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance, one row of the matrix at a time. */
+unsigned name_distance(const char *a, const char *b)
+{
+    size_t na = strnlen(a, DISTANCE_MAX), nb = strnlen(b, DISTANCE_MAX);
+    unsigned row[DISTANCE_MAX + 1];
+
+    for (unsigned j = 0; j <= nb; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= na; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= nb; j++) {
+            unsigned above = row[j];
+            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[nb];
+}
+
+bool name_is_near(unsigned distance, const char *name)
+{
+    return distance <= (strlen(name) < 4 ? 1 : 2 + strlen(name) / 8);
+}
+
+const char *name_index_nearest(const struct name_index *x, const char *name)
+{
+    const char *best = NULL;
+    unsigned best_distance = UINT32_MAX;
+
+    for (size_t i = 0; i < x->n; i++) {
+        unsigned d = name_distance(x->v[i].name, name);
+        if (d < best_distance) {
+            best_distance = d;
+            best = x->v[i].name;
+        }
+    }
+    return best && name_is_near(best_distance, name) ? best : NULL;
+}

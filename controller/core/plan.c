@@ -1,0 +1,271 @@
+#include "controller/core/plan.h"
+#include "controller/core/metrics_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_NS (INT64_C(86400) * TW_NS_PER_S)
+
+/* ---- Phases and seeds ---- */
+
+static uint64_t fnv1a(uint64_t h, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+/* FNV-1a mixes its last octets badly into the high bits; this is the 64 bit finaliser of MurmurHash3. */
+static uint64_t finish(uint64_t h)
+{
+    h = (h ^ h >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    h = (h ^ h >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return h ^ h >> 33;
+}
+
+/* The NUL at the end of each text keeps "ab","c" and "a","bc" apart. */
+static uint64_t hash_names(const char *purpose, const char *mesh, const char *class_name, const char *source,
+                           const char *target, uint32_t flow)
+{
+    const char *texts[] = { purpose, mesh, class_name, source, target };
+    const uint8_t number[4] = { (uint8_t)flow, (uint8_t)(flow >> 8), (uint8_t)(flow >> 16),
+                                (uint8_t)(flow >> 24) };
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < TW_NELEM(texts); i++)
+        h = fnv1a(h, texts[i], strlen(texts[i]) + 1);
+    return finish(fnv1a(h, number, sizeof number));
+}
+
+int64_t plan_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target,
+                      uint32_t flow, int64_t spacing_ns)
+{
+    uint64_t h = hash_names("phase", mesh, class_name, source, target, flow);
+
+    if (spacing_ns <= 0)
+        return 0;
+    return (int64_t)((unsigned __int128)h * (uint64_t)spacing_ns >> 64);
+}
+
+uint64_t plan_seed(const char *mesh, const char *class_name, const char *source, const char *target,
+                   uint32_t flow)
+{
+    return hash_names("seed", mesh, class_name, source, target, flow);
+}
+
+/* ---- Costs ---- */
+
+/* Agents by name while a mesh is added: open addressing, at most half full. */
+struct table {
+    struct plan_agent *v; /* name[0] == 0: empty */
+    size_t cap, n;
+};
+
+static struct plan_agent *probe(struct plan_agent *v, size_t cap, const char *name)
+{
+    size_t i = finish(fnv1a(UINT64_C(0xcbf29ce484222325), name, strlen(name))) & (cap - 1);
+
+    while (v[i].name[0] && strcmp(v[i].name, name))
+        i = (i + 1) & (cap - 1);
+    return &v[i];
+}
+
+static enum tw_rc table_grow(struct table *t)
+{
+    size_t cap = t->cap ? 2 * t->cap : 64;
+    struct plan_agent *v = calloc(cap, sizeof *v);
+
+    if (!v)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->v[i].name[0])
+            *probe(v, cap, t->v[i].name) = t->v[i];
+    free(t->v);
+    t->v = v;
+    t->cap = cap;
+    return TW_OK;
+}
+
+/* The pointer is good until the next call. */
+static struct plan_agent *table_get(struct table *t, const char *name)
+{
+    struct plan_agent *a;
+
+    if (2 * (t->n + 1) > t->cap && table_grow(t))
+        return NULL;
+    a = probe(t->v, t->cap, name);
+    if (!a->name[0]) {
+        memcpy(a->name, name, strlen(name) + 1);
+        t->n++;
+    }
+    return a;
+}
+
+static unsigned header_bytes(const struct mesh *m, const struct mesh_pair *p, bool ipv6)
+{
+    if (p->target_index >= 0)
+        ipv6 = m->targets[p->target_index].addr.family == 6;
+    return (ipv6 ? 40 : 20) + 8;
+}
+
+static void add_class(struct plan_cost *c, const struct mesh_class *k)
+{
+    double rate = k->flows / ((double)k->spacing_ns / (double)TW_NS_PER_S);
+
+    c->pairs++;
+    c->sessions += k->flows;
+    c->pps += rate;
+    c->store_bytes_per_day +=
+        (double)k->flows * (double)DAY_NS / (double)k->report_period_ns * PLAN_ROW_BYTES;
+}
+
+static enum tw_rc add_pair(struct table *t, const struct mesh *m, const struct mesh_pair *p, bool ipv6)
+{
+    const struct mesh_class *k = &m->classes[p->class_index];
+    double rate = k->flows / ((double)k->spacing_ns / (double)TW_NS_PER_S);
+    struct plan_agent *a = table_get(t, p->source);
+
+    if (!a)
+        return TW_ENOMEM;
+    a->pairs++;
+    a->sessions += k->flows;
+    a->pps += rate;
+    a->bps += rate * 8 * (k->size_bytes + header_bytes(m, p, ipv6));
+    if (p->target_index >= 0)
+        return TW_OK;
+    a = table_get(t, p->target);
+    if (!a)
+        return TW_ENOMEM;
+    a->reflected_pps += rate;
+    return TW_OK;
+}
+
+/* The pairs are in order, so a new group begins wherever the class or the source changes. */
+static uint64_t count_series(const struct mesh_pair *p, size_t n)
+{
+    uint64_t groups = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool new_class = !i || p[i].class_index != p[i - 1].class_index;
+
+        groups += new_class;
+        groups += new_class || strcmp(p[i].source, p[i - 1].source);
+    }
+    return n * metrics_series_per_pair() + groups * metrics_series_per_group();
+}
+
+static int compare_agent(const void *a, const void *b)
+{
+    return strcmp(((const struct plan_agent *)a)->name, ((const struct plan_agent *)b)->name);
+}
+
+static enum tw_rc collect(const struct plan_cost *c, struct table *t)
+{
+    for (size_t i = 0; i < c->n_agents; i++) {
+        struct plan_agent *a = table_get(t, c->agents[i].name);
+        if (!a)
+            return TW_ENOMEM;
+        *a = c->agents[i];
+    }
+    return TW_OK;
+}
+
+/* The table itself becomes the sorted list. */
+static void take_table(struct plan_cost *c, struct table *t)
+{
+    size_t out = 0;
+
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->v[i].name[0])
+            t->v[out++] = t->v[i];
+    if (out)
+        qsort(t->v, out, sizeof *t->v, compare_agent);
+    free(c->agents);
+    c->agents = t->v;
+    c->n_agents = out;
+}
+
+enum tw_rc plan_add(struct plan_cost *c, const struct mesh *m, const struct mesh_pair *pairs, size_t n,
+                    bool ipv6)
+{
+    struct table t = { 0 };
+    enum tw_rc rc = collect(c, &t);
+
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = add_pair(&t, m, &pairs[i], ipv6);
+    if (rc) {
+        free(t.v);
+        return rc;
+    }
+    for (size_t i = 0; i < n; i++)
+        add_class(c, &m->classes[pairs[i].class_index]);
+    c->series += count_series(pairs, n);
+    take_table(c, &t);
+    return TW_OK;
+}
+
+void plan_free(struct plan_cost *c)
+{
+    free(c->agents);
+    *c = (struct plan_cost){ 0 };
+}
+
+/* ---- Changes ---- */
+
+static int compare_pair(const struct mesh *ma, const struct mesh_pair *a, const struct mesh *mb,
+                        const struct mesh_pair *b)
+{
+    int order = strcmp(ma->classes[a->class_index].name, mb->classes[b->class_index].name);
+
+    if (!order)
+        order = strcmp(a->source, b->source);
+    return order ? order : strcmp(a->target, b->target);
+}
+
+static bool same_class(const struct mesh_class *a, const struct mesh_class *b)
+{
+    return a->dscp == b->dscp && a->ttl == b->ttl && a->size_bytes == b->size_bytes &&
+           a->exponential == b->exponential && a->spacing_ns == b->spacing_ns &&
+           a->timeout_ns == b->timeout_ns && a->report_period_ns == b->report_period_ns &&
+           a->flows == b->flows;
+}
+
+static bool same_target(const struct mesh *ma, const struct mesh_pair *a, const struct mesh *mb,
+                        const struct mesh_pair *b)
+{
+    if (a->target_index < 0 || b->target_index < 0)
+        return a->target_index < 0 && b->target_index < 0;
+    return !memcmp(&ma->targets[a->target_index].addr, &mb->targets[b->target_index].addr,
+                   sizeof(struct tw_addr));
+}
+
+void plan_compare(const struct mesh *before, const struct mesh_pair *pb, size_t nb, const struct mesh *after,
+                  const struct mesh_pair *pa, size_t na, struct plan_diff *ret)
+{
+    struct plan_diff d = { 0 };
+    size_t b = 0, a = 0;
+
+    while (b < nb && a < na) {
+        int order = compare_pair(before, &pb[b], after, &pa[a]);
+
+        if (order < 0) {
+            d.removed++;
+            b++;
+        } else if (order > 0) {
+            d.added++;
+            a++;
+        } else {
+            bool same = same_class(&before->classes[pb[b].class_index], &after->classes[pa[a].class_index]) &&
+                        same_target(before, &pb[b], after, &pa[a]);
+            d.kept += same;
+            d.changed += !same;
+            b++;
+            a++;
+        }
+    }
+    d.removed += nb - b;
+    d.added += na - a;
+    *ret = d;
+}
