@@ -18,17 +18,19 @@ struct http_route {
 const char *http_query(const struct http_req *rq, const char *key);
 /* The n-th parameter's name, NULL past the end: to refuse unknown ones. */
 const char *http_query_name(const struct http_req *rq, size_t n);
+const char *http_query_value(const struct http_req *rq, size_t n);
 bool http_accepts_gzip(const struct http_req *rq);
 const char *http_header(const struct http_req *rq, const char *name);
 
-/* Bytes shared by many answers, reference counted, any thread. gzip may be NULL. */
+/* Bytes shared by many answers, reference counted, any thread. gzip: also keep them compressed, for clients that take it; that
+ * happens here, so large pages are made outside the loop. `type` is copied. Takes data even when it fails. */
 struct http_blob;
 enum tw_rc http_blob_new(char *data, size_t len, const char *type, bool gzip, struct http_blob **ret); /* takes data (malloc) */
 struct http_blob *http_blob_ref(struct http_blob *b);
 void http_blob_unref(struct http_blob *b);
 size_t http_blob_len(const struct http_blob *b);
 
-/* Exactly one of these answers a request and ends it; loop thread. If the client has gone, no effect. */
+/* Exactly one of these answers a request and ends it; loop thread. If the client or the whole httpd has gone, no effect. */
 void http_answer_blob(struct http_req *rq, unsigned status, struct http_blob *b); /* takes its own reference */
 void http_answer(struct http_req *rq, unsigned status, const char *type, char *data, size_t len); /* takes data (malloc) */
 void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ...)
@@ -43,10 +45,17 @@ struct httpd_conf {
     unsigned max_connections; /* 0 = 512 */
     unsigned max_per_address; /* 0 = 64 */
 };
+/* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address), TW_EINUSE, TW_EPERM. */
 enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw_err *err);
+/* Requests that are still unanswered get 503; handlers may answer them afterwards without effect. Loop thread. */
 void httpd_stop(struct httpd *h);
+/* The port listened on, for address "127.0.0.1:0". */
+uint16_t httpd_port(const struct httpd *h);
 struct httpd_counters {
-    uint64_t requests, refused, errors_4xx, errors_5xx, open;
+    uint64_t requests;               /* with a complete, well-formed head */
+    uint64_t refused;                /* of these: not given to a handler (method, path, content, memory, stopping) */
+    uint64_t errors_4xx, errors_5xx; /* answers of ours; libmicrohttpd's own (400, 414, 431) are not seen here */
+    uint64_t open;                   /* connections now */
 };
 void httpd_counters(const struct httpd *h, struct httpd_counters *ret); /* any thread */
 

@@ -1,0 +1,586 @@
+/* A request's life: libmicrohttpd's thread makes it, suspends the connection and puts it in the inbox; the
+ * loop gives it to its handler; the answer resumes the connection; libmicrohttpd's thread queues the
+ * response. A suspended connection is never closed by libmicrohttpd, so whoever answers may resume it without
+ * asking whether the client is still there. */
+#include "common/net/httpd.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+#include "common/addr.h"
+#include "common/log.h"
+#include "common/net/http_blob.h"
+#include "common/net/http_text.h"
+
+#define THREADS 2u
+#define MEMORY_LIMIT ((size_t)32 * 1024) /* a connection's buffers: bounds the head of a request */
+#define IDLE_S 30u
+#define BACKLOG 511
+#define MAX_ITEMS 64 /* query parameters; headers kept */
+#define DFLT_PORT 8080
+
+struct item {
+    char *name, *value; /* one allocation: name */
+};
+struct items {
+    struct item v[MAX_ITEMS];
+    size_t n;
+    bool overflow, bad; /* more than MAX_ITEMS; no memory, or a NUL inside */
+};
+
+struct http_req {
+    _Atomic unsigned refs; /* the connection's and the loop's */
+    struct httpd *h;       /* these two: valid until answered */
+    struct MHD_Connection *conn;
+    const struct http_route *route;
+    struct items query, headers;
+    bool is_root, submitted, answered;
+    unsigned status;
+    struct http_blob *blob; /* NULL when memory was short: the connection is closed */
+    struct http_req *prev, *next;
+};
+
+struct httpd {
+    struct loop *loop;
+    const struct http_route *routes;
+    size_t n_routes;
+    void *ctx;
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    struct http_blob *index;
+    struct loop_watch wake;
+    pthread_mutex_t lock; /* inbox and stopping; never taken inside libmicrohttpd's locks */
+    struct http_req *inbox;
+    bool stopping;
+    struct http_req *pending; /* with their handlers; loop thread only */
+    _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open;
+};
+
+/* ---- Requests ---- */
+
+static void items_free(struct items *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->v[i].name);
+}
+
+static void req_unref(struct http_req *rq)
+{
+    if (atomic_fetch_sub(&rq->refs, 1) != 1)
+        return;
+    http_blob_unref(rq->blob);
+    items_free(&rq->query);
+    items_free(&rq->headers);
+    free(rq);
+}
+
+static enum MHD_Result take_item(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    struct items *s = cls;
+    char *copy;
+
+    (void)kind;
+    s->overflow = s->n == MAX_ITEMS;
+    s->bad = !s->overflow && (memchr(name, 0, name_len) || (value_len && memchr(value, 0, value_len)));
+    if (s->overflow || s->bad)
+        return MHD_NO;
+    copy = calloc(1, name_len + value_len + 2);
+    if (!copy) {
+        s->bad = true;
+        return MHD_NO;
+    }
+    memcpy(copy, name, name_len);
+    if (value_len)
+        memcpy(copy + name_len + 1, value, value_len);
+    s->v[s->n++] = (struct item){ copy, copy + name_len + 1 };
+    return MHD_YES;
+}
+
+/* Copies, since a handler may ask after httpd_stop() has let the connection go. */
+static struct http_req *req_new(struct httpd *h, struct MHD_Connection *conn, const struct http_route *route)
+{
+    struct http_req *rq = calloc(1, sizeof *rq);
+
+    if (!rq)
+        return NULL;
+    atomic_store(&rq->refs, 1);
+    rq->h = h;
+    rq->conn = conn;
+    rq->route = route;
+    MHD_get_connection_values_n(conn, MHD_GET_ARGUMENT_KIND, take_item, &rq->query);
+    MHD_get_connection_values_n(conn, MHD_HEADER_KIND, take_item, &rq->headers);
+    return rq;
+}
+
+const char *http_query(const struct http_req *rq, const char *key)
+{
+    for (size_t i = 0; i < rq->query.n; i++)
+        if (!strcmp(rq->query.v[i].name, key))
+            return rq->query.v[i].value;
+    return NULL;
+}
+
+const char *http_query_name(const struct http_req *rq, size_t n)
+{
+    return n < rq->query.n ? rq->query.v[n].name : NULL;
+}
+
+const char *http_query_value(const struct http_req *rq, size_t n)
+{
+    return n < rq->query.n ? rq->query.v[n].value : NULL;
+}
+
+const char *http_header(const struct http_req *rq, const char *name)
+{
+    for (size_t i = 0; i < rq->headers.n; i++)
+        if (!strcasecmp(rq->headers.v[i].name, name))
+            return rq->headers.v[i].value;
+    return NULL;
+}
+
+bool http_accepts_gzip(const struct http_req *rq)
+{
+    return http_accept_gzip(http_header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING));
+}
+
+/* ---- Answers: loop thread ---- */
+
+static void count_status(struct httpd *h, unsigned status)
+{
+    if (status >= 500)
+        atomic_fetch_add(&h->errors_5xx, 1);
+    else if (status >= 400)
+        atomic_fetch_add(&h->errors_4xx, 1);
+}
+
+/* Takes the reference to b and the loop's to rq. */
+static void finish(struct http_req *rq, unsigned status, struct http_blob *b)
+{
+    if (rq->answered) { /* by httpd_stop(): rq->h is gone */
+        http_blob_unref(b);
+        req_unref(rq);
+        return;
+    }
+    DL_DELETE(rq->h->pending, rq);
+    count_status(rq->h, status);
+    rq->status = status;
+    rq->blob = b;
+    rq->answered = true;
+    MHD_resume_connection(rq->conn);
+    req_unref(rq);
+}
+
+void http_answer_blob(struct http_req *rq, unsigned status, struct http_blob *b)
+{
+    finish(rq, status, http_blob_ref(b));
+}
+
+void http_answer(struct http_req *rq, unsigned status, const char *type, char *data, size_t len)
+{
+    struct http_blob *b = NULL;
+
+    if (http_blob_new(data, len, type, false, &b))
+        status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+    finish(rq, status, b);
+}
+
+static struct http_blob *error_blob(const char *text)
+{
+    struct http_blob *b = NULL;
+    size_t len;
+    char *json = http_error_json(text, &len);
+
+    if (json)
+        http_blob_new(json, len, "application/json", false, &b);
+    return b;
+}
+
+void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    finish(rq, status, error_blob(text));
+}
+
+static void on_wake(struct loop_watch *w, uint32_t events)
+{
+    struct httpd *h = w->ctx;
+    struct http_req *rq, *next, *inbox;
+    uint64_t count;
+    ssize_t n = read(w->fd, &count, sizeof count);
+
+    (void)events;
+    (void)n;
+    pthread_mutex_lock(&h->lock);
+    inbox = h->inbox;
+    h->inbox = NULL;
+    pthread_mutex_unlock(&h->lock);
+    DL_FOREACH_SAFE(inbox, rq, next)
+    {
+        DL_DELETE(inbox, rq);
+        DL_APPEND(h->pending, rq);
+        rq->route->fn(h->ctx, rq);
+    }
+}
+
+/* ---- libmicrohttpd's threads ---- */
+
+static enum MHD_Result queue_blob(struct MHD_Connection *conn, unsigned status, const struct http_blob *b,
+                                  bool gzip)
+{
+    return b ? MHD_queue_response(conn, status, http_blob_response(b, gzip)) : MHD_NO;
+}
+
+/* An answer that needs no handler. */
+static enum MHD_Result turn_away(struct httpd *h, struct MHD_Connection *conn, unsigned status,
+                                 const char *text)
+{
+    struct http_blob *b = error_blob(text);
+    enum MHD_Result r;
+
+    atomic_fetch_add(&h->refused, 1);
+    count_status(h, status);
+    if (b && status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(http_blob_response(b, false), MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    r = queue_blob(conn, status, b, false);
+    http_blob_unref(b);
+    return r;
+}
+
+static bool has_content(struct MHD_Connection *conn)
+{
+    const char *len = MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+    return (len && strcmp(len, "0") != 0) ||
+           MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+static const struct http_route *find_route(const struct httpd *h, const char *path)
+{
+    for (size_t i = 0; i < h->n_routes; i++)
+        if (!strcmp(h->routes[i].path, path))
+            return &h->routes[i];
+    return NULL;
+}
+
+/* The head has been read. A response queued here also spares us the content, and costs the client its
+ * connection. */
+static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const char *path,
+                             const char *method, void **ret_rq)
+{
+    struct http_req *rq;
+
+    atomic_fetch_add(&h->requests, 1);
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return turn_away(h, conn, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are served");
+    if (has_content(conn))
+        return turn_away(h, conn, MHD_HTTP_BAD_REQUEST, "a request must not have content");
+    rq = req_new(h, conn, find_route(h, path));
+    if (!rq)
+        return turn_away(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    rq->is_root = !strcmp(path, "/");
+    *ret_rq = rq; /* on_completed() lets it go */
+    return MHD_YES;
+}
+
+/* False when we are stopping: nobody may be suspended any more. */
+static bool hand_over(struct httpd *h, struct http_req *rq)
+{
+    bool stopping, first;
+    uint64_t one = 1;
+    ssize_t n = 0;
+
+    pthread_mutex_lock(&h->lock);
+    stopping = h->stopping;
+    first = !h->inbox;
+    if (!stopping) {
+        atomic_fetch_add(&rq->refs, 1); /* the loop's */
+        rq->submitted = true;
+        MHD_suspend_connection(rq->conn); /* before the loop can see it, and resume it */
+        DL_APPEND(h->inbox, rq);
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (!stopping && first)
+        n = write(h->wake.fd, &one, sizeof one); /* fails only when the loop is about to wake anyway */
+    (void)n;
+    return !stopping;
+}
+
+static enum MHD_Result submit(struct httpd *h, struct http_req *rq)
+{
+    if (!rq->route && rq->is_root)
+        return queue_blob(rq->conn, MHD_HTTP_OK, h->index, false);
+    if (!rq->route)
+        return turn_away(h, rq->conn, MHD_HTTP_NOT_FOUND, "no such path; / lists what there is");
+    if (rq->query.overflow || rq->query.bad)
+        return turn_away(h, rq->conn, MHD_HTTP_BAD_REQUEST,
+                         "too many query parameters, or one with a NUL in it");
+    if (!hand_over(h, rq))
+        return turn_away(h, rq->conn, MHD_HTTP_SERVICE_UNAVAILABLE, "stopping");
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *data_len, void **con_cls)
+{
+    struct httpd *h = cls;
+    struct http_req *rq = *con_cls;
+
+    (void)version;
+    (void)data;
+    if (!rq)
+        return begin(h, conn, url, method, con_cls);
+    if (*data_len)
+        return MHD_NO; /* content that was not announced */
+    if (!rq->submitted)
+        return submit(h, rq);
+    return queue_blob(conn, rq->status, rq->blob, http_accepts_gzip(rq));
+}
+
+/* Lock-free: libmicrohttpd may hold its own locks here. */
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)cls;
+    (void)conn;
+    (void)why;
+    if (*con_cls)
+        req_unref(*con_cls);
+    *con_cls = NULL;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_ctx,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct httpd *h = cls;
+
+    (void)conn;
+    (void)socket_ctx;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        atomic_fetch_add(&h->open, 1);
+    else
+        atomic_fetch_sub(&h->open, 1);
+}
+
+/* Mostly about clients that went away; any of them can cause it. */
+static void on_log(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void on_log(void *cls, const char *fmt, va_list ap)
+{
+    char text[256];
+
+    (void)cls;
+    vsnprintf(text, sizeof text, fmt, ap);
+    text[strcspn(text, "\r\n")] = '\0';
+    log_debug("http server", LOG_S("text", text));
+}
+
+/* ---- Life ---- */
+
+static enum tw_rc refuse_address(const char *address, const char *step, struct tw_err *err)
+{
+    int e = errno;
+
+    return tw_err_set(err, tw_rc_errno(e), "http: cannot %s %s: %s", step, address, strerror(e));
+}
+
+static enum tw_rc bind_listen(int fd, const struct tw_addr *a, const char *address, uint16_t *ret_port,
+                              struct tw_err *err)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = tw_addr_to_sockaddr(a, &ss);
+    struct tw_addr bound;
+    int on = 1;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, BACKLOG) < 0)
+        return refuse_address(address, "listen on", err);
+    len = sizeof ss;
+    if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
+        tw_addr_from_sockaddr((struct sockaddr *)&ss, &bound))
+        return refuse_address(address, "read back the port of", err);
+    *ret_port = bound.port;
+    return TW_OK;
+}
+
+/* Our own socket: libmicrohttpd's would fail without saying why. */
+static enum tw_rc open_socket(const char *address, int *ret_fd, uint16_t *ret_port, struct tw_err *err)
+{
+    struct tw_addr a;
+    enum tw_rc rc;
+    int fd;
+
+    if (tw_addr_parse(address, DFLT_PORT, &a))
+        return tw_err_set(err, TW_EINVAL,
+                          "http: \"%s\" is no address; expected e.g. 127.0.0.1:8080 or [::]:8080", address);
+    fd = socket(a.family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return refuse_address(address, "make a socket for", err);
+    rc = bind_listen(fd, &a, address, ret_port, err);
+    if (rc)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return rc;
+}
+
+static enum tw_rc make_index(struct httpd *h)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+
+    if (!f)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < h->n_routes; i++)
+        fprintf(f, "%-24s %s\n", h->routes[i].path, h->routes[i].help);
+    if (fclose(f)) {
+        free(text);
+        return TW_ENOMEM;
+    }
+    return http_blob_new(text, len, "text/plain; charset=utf-8", false, &h->index);
+}
+
+static struct MHD_Daemon *start_daemon(struct httpd *h, const struct httpd_conf *c, int fd)
+{
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, /* the logger goes first */
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+                            MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT,
+                            c->max_connections ? c->max_connections : 512u,
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, c->max_per_address ? c->max_per_address : 64u,
+                            MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            MEMORY_LIMIT, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+}
+
+static enum tw_rc watch_inbox(struct httpd *h)
+{
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    enum tw_rc rc;
+
+    if (fd < 0)
+        return tw_rc_errno(errno);
+    h->wake = (struct loop_watch){ .fn = on_wake, .ctx = h, .fd = fd };
+    rc = loop_watch(h->loop, &h->wake, EPOLLIN);
+    if (rc) {
+        close(fd);
+        h->wake.fd = -1;
+    }
+    return rc;
+}
+
+static void unwatch_inbox(struct httpd *h)
+{
+    if (h->wake.fd < 0)
+        return;
+    loop_unwatch(h->loop, &h->wake);
+    close(h->wake.fd);
+}
+
+static void free_parts(struct httpd *h)
+{
+    unwatch_inbox(h);
+    http_blob_unref(h->index);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+}
+
+static enum tw_rc start_parts(struct httpd *h, const struct httpd_conf *c, struct tw_err *err)
+{
+    enum tw_rc rc = make_index(h);
+    int fd = -1;
+
+    if (!rc)
+        rc = watch_inbox(h);
+    if (rc)
+        return tw_err_set(err, rc, "http: cannot start: %s", tw_rc_name(rc));
+    rc = open_socket(c->address, &fd, &h->port, err);
+    if (rc)
+        return rc;
+    h->daemon = start_daemon(h, c, fd);
+    if (h->daemon)
+        return TW_OK;
+    close(fd);
+    return tw_err_set(err, TW_EIO, "http: the server library does not start on %s", c->address);
+}
+
+enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw_err *err)
+{
+    struct httpd *h = calloc(1, sizeof *h);
+    enum tw_rc rc;
+
+    if (!h)
+        return tw_err_set(err, TW_ENOMEM, "http: out of memory");
+    h->loop = c->loop;
+    h->routes = c->routes;
+    h->n_routes = c->n_routes;
+    h->ctx = c->ctx;
+    h->wake.fd = -1;
+    pthread_mutex_init(&h->lock, NULL);
+    rc = start_parts(h, c, err);
+    if (rc)
+        free_parts(h);
+    else
+        *ret = h;
+    return rc;
+}
+
+/* libmicrohttpd aborts the process if it is stopped with a connection suspended. */
+static void answer_all(struct httpd *h)
+{
+    struct http_req *rq, *next;
+
+    pthread_mutex_lock(&h->lock);
+    h->stopping = true; /* nobody is suspended from here on */
+    DL_FOREACH_SAFE(h->inbox, rq, next)
+    {
+        DL_DELETE(h->inbox, rq);
+        DL_APPEND(h->pending, rq);
+        rq->route = NULL; /* its handler will never run */
+    }
+    pthread_mutex_unlock(&h->lock);
+    DL_FOREACH_SAFE(h->pending, rq, next)
+    {
+        if (rq->route)
+            atomic_fetch_add(&rq->refs, 1); /* the handler's own answer still comes, and takes one */
+        finish(rq, MHD_HTTP_SERVICE_UNAVAILABLE, error_blob("stopping"));
+    }
+}
+
+void httpd_stop(struct httpd *h)
+{
+    if (!h)
+        return;
+    answer_all(h);
+    MHD_stop_daemon(h->daemon);
+    free_parts(h);
+}
+
+uint16_t httpd_port(const struct httpd *h)
+{
+    return h->port;
+}
+
+void httpd_counters(const struct httpd *h, struct httpd_counters *ret)
+{
+    ret->requests = atomic_load(&h->requests);
+    ret->refused = atomic_load(&h->refused);
+    ret->errors_4xx = atomic_load(&h->errors_4xx);
+    ret->errors_5xx = atomic_load(&h->errors_5xx);
+    ret->open = atomic_load(&h->open);
+}
