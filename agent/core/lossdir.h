@@ -1,11 +1,23 @@
 /* agent/core/lossdir.h - which way was a probe lost? Attribution from the stateful reflector's own sequence
  * numbers. Pure; no allocation after lossdir_new(). RFC 5357 section 4.2.1, RFC 6673.
  *
- * A stateful reflector numbers the answers it SENDS: every probe that arrived uses up one number. Between two answers
- * (s_a, r_a), (s_b, r_b) that nothing overtook ("cut points"), the unseen numbers in (r_a, r_b) are answers lost on the way
- * back, and the rest of the lost probes in (s_a, s_b) were lost on the way out. What cannot be told is unknown:
- * losses after the last answer, around a restart of the reflector, of a stateless reflector, and the part of a mixed
- * gap that lies across two report periods and could be in either. Never guessed. */
+ * A stateful reflector numbers the answers it SENDS: every probe that arrived uses up one number. Between two
+ * answers (s_a, r_a), (s_b, r_b) that nothing overtook ("cut points"), the unseen numbers in (r_a, r_b) are
+ * answers lost on the way back, and the rest of the lost probes in (s_a, s_b) were lost on the way out. What
+ * cannot be told is unknown: losses after the last answer, around a restart of the reflector, of a stateless
+ * reflector, and the part of a mixed gap that lies across two report periods and could be in either. Never
+ * guessed.
+ *
+ * A cut point is an answer whose number is above those of all earlier probes and below those of the next G,
+ * with no lost probe among the G on either side. G is how far probes were lately seen to overtake each other
+ * on the way out (lossdir_overtaken()); usually 0, and then every answer is a cut point. So attribution is
+ * exact while probes keep their order on the way out and the reflector sees no duplicates; answers may be
+ * reordered and duplicated freely. Otherwise it is wrong only when a LOST probe was part of a reordering
+ * wider than any seen in the last LOSSDIR_MEMORY to 2 * LOSSDIR_MEMORY probes, or when answers to both copies
+ * of a duplicated probe were not both seen.
+ *
+ * A probe whose answer came after the timeout did reach the reflector: its late answer must not be told here,
+ * and it counts as lost on the way back. */
 #ifndef TW_AGENT_LOSSDIR_H
 #define TW_AGENT_LOSSDIR_H
 
@@ -15,22 +27,37 @@
 
 struct lossdir;
 
-/* What a verdict is about: `lost` probes of period `period` (an opaque number that the caller gave). */
+#define LOSSDIR_MEMORY 1024
+
+/* What a verdict is about: lost probes of period `period` (an opaque number that the caller gave). */
 struct lossdir_verdict {
-    uint64_t period;
+    uint16_t period;
     uint64_t forward, backward, unknown;
 };
 
-/* window: the most probes that can be undecided at a time (power of two). */
-enum tw_rc lossdir_new(uint32_t window, struct lossdir **ret);
+/* window: the most probes that can be in flight or unresolved at a time (power of two, 16 or more). stateful:
+ * the reflector is known to number its answers; else nothing is attributed until an answer with r != s shows
+ * that it does. */
+enum tw_rc lossdir_new(uint32_t window, bool stateful, struct lossdir **ret);
 void lossdir_free(struct lossdir *d);
+bool lossdir_is_stateful(const struct lossdir *d);
+size_t lossdir_bytes(uint32_t window);
 
-/* An answer arrived (first answer or duplicate), in order of arrival: number r has been seen. */
-void lossdir_seen(struct lossdir *d, uint32_t s, uint32_t r, bool duplicate);
-/* The fate of probe s, in order of s without gaps, each when it is final. r is valid when received. */
-void lossdir_resolve(struct lossdir *d, uint32_t s, bool received, uint32_t r, uint64_t period);
-/* The period will close: everything of it that is resolved must get its verdict now. */
-void lossdir_close_period(struct lossdir *d, uint64_t period);
+enum lossdir_seen {
+    LOSSDIR_NEW,     /* a number not seen before */
+    LOSSDIR_REPEAT,  /* seen before */
+    LOSSDIR_RESTART, /* the reflector has begun to count again; this is the first answer since */
+    LOSSDIR_OLD,     /* from before a restart, or too old to tell */
+};
+/* An answer arrived in time (first answer or duplicate), in order of arrival. s counts from 0 for the
+ * session's first probe. All numbers are modulo 2^32. */
+enum lossdir_seen lossdir_seen(struct lossdir *d, uint32_t s, uint32_t r, bool duplicate);
+/* A probe was overtaken on the way out by one sent `extent` probes later. */
+void lossdir_overtaken(struct lossdir *d, uint32_t extent);
+/* The fate of probe s, in order of s from 0 without gaps, each when it is final. r is valid when received. */
+void lossdir_resolve(struct lossdir *d, uint32_t s, bool received, uint32_t r, uint16_t period);
+/* The period will close: everything of it that is resolved and undecided becomes unknown. */
+void lossdir_close_period(struct lossdir *d, uint16_t period);
 /* TW_EAGAIN: none. */
 enum tw_rc lossdir_next(struct lossdir *d, struct lossdir_verdict *ret);
 

@@ -1,11 +1,13 @@
-/* agent/core/session.h - a Session-Sender for one flow of one pair: what to send next, what each answer means, and
- * a summary for each report period. Pure: time and datagrams are arguments, so agent, simulator and fuzzer drive the
- * same code. Not thread-safe: a session belongs to the thread that made it. RFC 5357 section 4.1, RFC 2330 section 11.
+/* agent/core/session.h - a Session-Sender for one flow of one pair: what to send next, what each answer
+ * means, and a summary for each report period. Pure: time and datagrams are arguments, so agent, simulator
+ * and fuzzer drive the same code. Not thread-safe: a session belongs to the thread that made it. RFC 5357
+ * section 4.1, RFC 2330 section 11.
  *
- * Periods are aligned to the wall clock (start = k * report_period). A probe belongs to the period in which it was
- * sent; the period's summary closes when none of its probes is in flight. At every moment
- * sent = received + lost + in flight. After a step of the wall clock the open period is closed early and a new
- * one begins, so that no summary mixes two time scales; pacing follows the monotonic clock and does not notice. */
+ * Periods are aligned to the wall clock (start = k * report_period). A probe belongs to the period in which
+ * it was sent; the period's summary closes when none of its probes is in flight. At every moment sent =
+ * received + lost + in flight. After a step of the wall clock the open period is closed early and a new one
+ * begins, so that no summary mixes two time scales; pacing follows the monotonic clock and does not notice.
+ */
 #ifndef TW_AGENT_SESSION_H
 #define TW_AGENT_SESSION_H
 
@@ -18,16 +20,18 @@ struct session_cfg {
     uint64_t pair_id;
     uint32_t flow;
     uint64_t generation;
-    int64_t spacing_ns;        /* > 0; mean if exponential */
+    int64_t spacing_ns; /* > 0; mean if exponential */
     enum session_spacing spacing_kind;
-    uint16_t size_bytes;       /* TWAMP_PROBE_MIN..TWAMP_DATAGRAM_MAX */
-    uint8_t dscp;              /* 0..63; for the summary's tos_sent */
-    int64_t timeout_ns;        /* > 0, <= report_period_ns: the waiting time of RFC 6673 */
-    int64_t report_period_ns;  /* > 0 */
-    int64_t phase_ns;          /* [0, spacing): the first probe goes out when wall time mod spacing == phase */
-    uint64_t seed;             /* of exponential spacing and padding */
-    uint64_t count;            /* probes to send; 0 = until session_stop() */
-    bool reflector_stateful;   /* configuration says that the reflector numbers its answers itself; false: find out */
+    uint16_t size_bytes;      /* TWAMP_PROBE_MIN..TWAMP_DATAGRAM_MAX */
+    uint8_t dscp;             /* 0..63; for the summary's tos_sent */
+    int64_t timeout_ns;       /* > 0, <= report_period_ns: the waiting time of RFC 6673 */
+    int64_t report_period_ns; /* > 0 */
+    int64_t phase_ns;         /* [0, spacing): the first probe goes out when wall time mod spacing == phase */
+    uint64_t seed;            /* of exponential spacing and padding */
+    uint64_t count;           /* probes to send; 0 = until session_stop() */
+    bool reflector_stateful;  /* configuration says that the reflector numbers its answers itself; false: find
+                                 out */
+    uint32_t seq_start;       /* Sequence Number of the first probe; 0 but for tests of the wrap */
 };
 
 struct session;
@@ -44,36 +48,41 @@ void session_set_generation(struct session *s, uint64_t generation);
  * session_done() is true. */
 void session_stop(struct session *s, struct tw_now now);
 bool session_done(const struct session *s);
-/* For shutdown: closes all periods now. Probes in flight are taken out of `sent`: their outcome is not known. */
+/* For shutdown: closes all periods now. Probes in flight are taken out of `sent`: their outcome is not known.
+ */
 void session_flush(struct session *s, struct tw_now now);
 
-/* ---- Inputs ------------------------------------------------------------------------------------------------ */
+/* ---- Inputs
+ * ------------------------------------------------------------------------------------------------ */
 
 /* A received datagram and what the kernel said about it. */
 struct session_rx {
-    struct tw_wall time;       /* T4 */
-    enum tw_ts_source source;  /* TW_TS_KERNEL or TW_TS_USER */
-    int16_t ttl, tos;          /* -1 = not known */
+    struct tw_wall time;      /* T4 */
+    enum tw_ts_source source; /* TW_TS_KERNEL or TW_TS_USER */
+    int16_t ttl, tos;         /* -1 = not known */
 };
-/* The caller has matched the source address. TW_OK: counted as received, late or duplicate. TW_EINVAL, TW_ETRUNC:
- * counted as rejected. `now` is when it is handed over. */
-enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct session_rx *rx, const uint8_t *data,
-                            size_t len);
-/* The probe that session_next_probe() made last could not be sent: takes it back and counts a send error. Only
- * before the next session_next_probe() of this session. */
+/* The caller has matched the source address. TW_OK: counted as received, late or duplicate. TW_EINVAL,
+ * TW_ETRUNC: counted as rejected. `now` is when it is handed over. */
+enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct session_rx *rx,
+                            const uint8_t *data, size_t len);
+/* The probe that session_next_probe() made last could not be sent: takes it back and counts a send error.
+ * Only before the next session_next_probe() of this session. */
 void session_on_send_error(struct session *s);
 /* Datagrams that the host dropped on the socket this session uses. */
 void session_on_host_drops(struct session *s, uint64_t n);
 /* Present state of the local clock, for error estimates and summaries; steps counts since process start. */
 void session_set_clock(struct session *s, const struct tw_clock_state *c);
 
-/* ---- Outputs: call each until TW_EAGAIN, then sleep to session_next_due() ---------------------------------- */
+/* ---- Outputs: call each until TW_EAGAIN, then sleep to session_next_due()
+ * ---------------------------------- */
 
-/* At most one probe per due time; when the host was late by more than one spacing, the missed ones are counted as
- * skipped, never sent in a burst. Stamps T1 = now.wall. cap >= size_bytes. */
-enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap, size_t *ret_len);
-/* Moves the oldest closed summary into *ret (initialised; swapped, so memory is reused). A closed summary that is not
- * fetched within a few periods is overwritten by newer ones and counted by session_summaries_lost(). */
+/* At most one probe per due time; when the host was late by more than one spacing, the missed ones are
+ * counted as skipped, never sent in a burst. Stamps T1 = now.wall. cap >= size_bytes. */
+enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap,
+                              size_t *ret_len);
+/* Moves the oldest closed summary into *ret (initialised; swapped, so memory is reused). A closed summary
+ * that is not fetched within a few periods is overwritten by newer ones and counted by
+ * session_summaries_lost(). */
 enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret);
 uint64_t session_summaries_lost(const struct session *s);
 /* When something is to do next: a probe to send or a period to close. TW_MONO_NEVER: done. */

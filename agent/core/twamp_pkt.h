@@ -6,25 +6,25 @@
 #include "common/clk.h"
 
 #define TWAMP_PROBE_MIN 14
-#define TWAMP_REPLY_MIN 41   /* what we send at least */
+#define TWAMP_REPLY_MIN 41    /* what we send at least */
 #define TWAMP_REPLY_ACCEPT 36 /* some reflectors leave out MBZ and TTL */
 #define TWAMP_DATAGRAM_MAX 9000
 
 struct twamp_probe {
     uint32_t seq;
-    uint64_t t1;       /* wire form; Z of err_est tells which format */
+    uint64_t t1; /* wire form; Z of err_est tells which format */
     uint16_t err_est;
 };
 
 struct twamp_reply {
-    uint32_t seq;             /* the reflector's own number */
+    uint32_t seq; /* the reflector's own number */
     uint64_t t3;
     uint16_t err_est;
     uint64_t t2;
     uint32_t sender_seq;
-    uint64_t sender_t1;       /* as returned */
+    uint64_t sender_t1; /* as returned */
     uint16_t sender_err_est;
-    bool ttl_known;           /* false in replies shorter than 41 octets, and for 0, which is padding there */
+    bool ttl_known; /* false in replies shorter than 41 octets, and for 0, which is padding there */
     uint8_t sender_ttl;
 };
 

@@ -1,0 +1,350 @@
+/* agent/core/session_period.c - probes in order of sending, loss runs, report periods, and summaries. */
+#include "agent/core/session_priv.h"
+
+#include <stdlib.h>
+#include "common/dscp.h"
+
+/* How long after the last timeout of a period its undecided losses wait for an answer that decides them. */
+#define GRACE_MAX_NS TW_NS_PER_S
+
+static struct period *nth(struct session *s, unsigned i)
+{
+    return &s->periods[(s->first + i) % PERIODS];
+}
+
+static const struct period *nth_const(const struct session *s, unsigned i)
+{
+    return &s->periods[(s->first + i) % PERIODS];
+}
+
+struct period *session_period_of(struct session *s, uint16_t id)
+{
+    for (unsigned i = s->n_periods; i-- > s->n_closed;)
+        if (nth(s, i)->id == id)
+            return nth(s, i);
+    return NULL;
+}
+
+struct period *session_current(struct session *s)
+{
+    return s->n_periods > s->n_closed ? nth(s, s->n_periods - 1) : NULL;
+}
+
+const struct period *session_oldest_open(const struct session *s)
+{
+    return s->n_periods > s->n_closed ? nth_const(s, s->n_closed) : NULL;
+}
+
+void session_count_steps(struct session *s)
+{
+    uint32_t steps = s->steps_found > s->steps_told ? s->steps_found : s->steps_told;
+    struct period *p = session_current(s);
+
+    if (p)
+        p->sum.clock_steps += steps - s->steps_counted;
+    s->steps_counted = steps;
+}
+
+/* ---- Loss runs: never across a boundary, so that a summary's runs are made of its own probes ---- */
+
+static void end_run(struct session *s, struct tw_mono end)
+{
+    struct period *p = session_period_of(s, s->run.period);
+    int64_t ns = end.ns - s->run.start.ns;
+
+    if (p && s->run.n > p->sum.loss_run_longest)
+        p->sum.loss_run_longest = s->run.n;
+    if (p && s->run.n && ns > p->sum.loss_run_longest_ns)
+        p->sum.loss_run_longest_ns = ns;
+    s->run.n = 0;
+}
+
+static void cut_run(struct session *s, uint16_t next_period)
+{
+    struct period *p;
+
+    if (!s->run.n || s->run.period == next_period)
+        return;
+    p = session_period_of(s, s->run.period);
+    end_run(s, p ? p->end : s->run.start);
+}
+
+static void add_to_run(struct session *s, const struct slot *p, struct period *period)
+{
+    if (!s->run.n++) {
+        s->run.period = p->period;
+        s->run.start = p->t1_mono;
+        if (period)
+            period->sum.loss_runs++;
+    }
+}
+
+/* ---- Probes in order of sending ---- */
+
+static void take_verdicts(struct session *s)
+{
+    struct lossdir_verdict v;
+
+    while (lossdir_next(s->lossdir, &v) == TW_OK) {
+        struct period *p = session_period_of(s, v.period);
+        if (!p)
+            continue;
+        p->sum.lost_forward += v.forward;
+        p->sum.lost_backward += v.backward;
+        p->sum.lost_unknown += v.unknown;
+    }
+}
+
+static void resolve(struct session *s, uint32_t seq, const struct slot *p)
+{
+    struct period *period = session_period_of(s, p->period);
+
+    cut_run(s, p->period);
+    if (p->state == SLOT_LOST)
+        add_to_run(s, p, period);
+    else if (s->run.n)
+        end_run(s, p->t1_mono);
+    lossdir_resolve(s->lossdir, seq - s->cfg.seq_start, p->state == SLOT_RECEIVED, p->r, p->period);
+    take_verdicts(s);
+}
+
+static void lose(struct session *s, struct slot *p)
+{
+    struct period *period = session_period_of(s, p->period);
+
+    p->state = SLOT_LOST;
+    s->totals.lost++;
+    if (period)
+        period->lost++;
+}
+
+void session_advance(struct session *s, struct tw_mono at)
+{
+    for (; s->head_seq != s->next_seq; s->head_seq++) {
+        struct slot *p = slot_at(s, s->head_seq);
+        if (p->state == SLOT_SENT) {
+            if (at.ns - p->t1_mono.ns < s->cfg.timeout_ns)
+                return; /* all others are younger */
+            lose(s, p);
+        }
+        resolve(s, s->head_seq, p);
+    }
+}
+
+/* ---- Periods ---- */
+
+static void drop_oldest(struct session *s)
+{
+    s->first = (s->first + 1) % PERIODS;
+    s->n_periods--;
+    if (s->n_closed)
+        s->n_closed--;
+    s->summaries_lost++;
+}
+
+static struct period *open_period(struct session *s, int64_t start_ns, struct tw_mono start)
+{
+    struct period *p;
+
+    if (s->n_periods == PERIODS)
+        drop_oldest(s);
+    p = nth(s, s->n_periods++);
+    summary_reset(&p->sum);
+    p->sum.pair_id = s->cfg.pair_id;
+    p->sum.flow = s->cfg.flow;
+    p->sum.generation = s->cfg.generation;
+    p->sum.tos_sent = dscp_to_tos(s->cfg.dscp, 0);
+    p->sum.seq_first = s->next_seq;
+    p->sum.start_ns = start_ns;
+    p->id = s->next_period++;
+    p->ended = false;
+    p->start = start;
+    p->lost = 0;
+    return p;
+}
+
+/* The end is where the wall clock says; from here on the monotonic clock keeps it. */
+static void aim_end(struct session *s, struct period *p, int64_t end_ns)
+{
+    p->sum.end_ns = end_ns;
+    p->end.ns = end_ns - s->offset_ns;
+    if (p->end.ns <= p->start.ns)
+        p->end.ns = p->start.ns + 1;
+}
+
+static int64_t next_boundary(const struct session *s, int64_t wall_ns)
+{
+    int64_t into = wall_ns % s->cfg.report_period_ns;
+
+    return wall_ns - into + (into < 0 ? 0 : s->cfg.report_period_ns);
+}
+
+void session_open_first(struct session *s, struct tw_now now)
+{
+    aim_end(s, open_period(s, now.wall.ns, now.mono), next_boundary(s, now.wall.ns));
+}
+
+void session_end_current(struct session *s, int64_t end_wall_ns, struct tw_mono end)
+{
+    struct period *p = session_current(s);
+
+    if (end_wall_ns <= p->sum.start_ns)
+        end_wall_ns = p->sum.start_ns + 1;
+    p->sum.end_ns = end_wall_ns;
+    p->end = end;
+    p->ended = true;
+}
+
+/* After a long stall only the last periods are kept: the others held nothing, and would only push each other
+ * out. */
+static void pass_stall(struct session *s, struct period *p, struct tw_mono at)
+{
+    int64_t behind = (at.ns - p->end.ns) / s->cfg.report_period_ns - PERIODS;
+
+    if (behind <= 0)
+        return;
+    p->sum.start_ns += behind * s->cfg.report_period_ns;
+    p->sum.end_ns += behind * s->cfg.report_period_ns;
+    p->start.ns += behind * s->cfg.report_period_ns;
+    p->end.ns += behind * s->cfg.report_period_ns;
+    s->summaries_lost += (uint64_t)behind;
+}
+
+static void roll(struct session *s, struct tw_mono at)
+{
+    struct period *p = session_current(s);
+
+    while (!s->stopped && at.ns >= p->end.ns) {
+        int64_t next_ns = p->sum.end_ns;
+        struct tw_mono end = p->end;
+        session_skip_before(s, end, at);
+        session_end_current(s, next_ns, end);
+        session_close_ready(s, at);
+        p = open_period(s, next_ns, end);
+        aim_end(s, p, next_ns + s->cfg.report_period_ns);
+        pass_stall(s, p, at);
+    }
+}
+
+static void on_step(struct session *s, struct tw_now now)
+{
+    struct period *p = session_current(s);
+
+    s->steps_found++;
+    session_count_steps(s);
+    s->jitter_ready = false;
+    if (s->stopped)
+        return;
+    if (now.mono.ns > p->start.ns)
+        session_end_current(s, p->sum.start_ns + (now.mono.ns - p->start.ns), now.mono);
+    else
+        s->n_periods--; /* it has only just begun */
+    session_open_first(s, now);
+}
+
+static void watch_clock(struct session *s, struct tw_now now)
+{
+    int64_t offset = now.wall.ns - now.mono.ns, jump;
+    bool far = __builtin_sub_overflow(offset, s->offset_ns, &jump) || llabs(jump) > STEP_NS;
+
+    if (far) /* the boundaries before the step are those of the old time */
+        roll(s, now.mono);
+    s->offset_ns = offset;
+    s->last = now;
+    if (far)
+        on_step(s, now);
+}
+
+void session_tick(struct session *s, struct tw_now now, struct tw_mono at)
+{
+    session_settle_probe(s);
+    session_advance(s, at);
+    watch_clock(s, now);
+    roll(s, at);
+    if (s->finished)
+        session_stop(s, now);
+    session_close_ready(s, at);
+}
+
+/* ---- Closing ---- */
+
+static uint64_t undecided(const struct period *p)
+{
+    return p->lost - p->sum.lost_forward - p->sum.lost_backward - p->sum.lost_unknown;
+}
+
+static uint64_t in_flight(const struct period *p)
+{
+    return p->sum.sent - p->sum.received - p->lost;
+}
+
+struct tw_mono session_close_due(const struct session *s, const struct period *p)
+{
+    int64_t grace = s->cfg.timeout_ns / 2 < GRACE_MAX_NS ? s->cfg.timeout_ns / 2 : GRACE_MAX_NS;
+
+    if (!p->ended)
+        return p->end;
+    if (in_flight(p))
+        return (struct tw_mono){ p->last_sent.ns + s->cfg.timeout_ns };
+    return (struct tw_mono){ p->end.ns + s->cfg.timeout_ns + grace };
+}
+
+static bool is_closable(const struct session *s, const struct period *p, struct tw_mono at)
+{
+    if (!p->ended || in_flight(p))
+        return false;
+    if (!undecided(p) || at.ns >= session_close_due(s, p).ns)
+        return true;
+    return s->stopped && s->head_seq == s->next_seq; /* no answer will come any more */
+}
+
+static void close_oldest(struct session *s)
+{
+    struct period *p = nth(s, s->n_closed);
+
+    if (s->run.n && s->run.period == p->id)
+        end_run(s, p->end);
+    lossdir_close_period(s->lossdir, p->id);
+    take_verdicts(s);
+    p->sum.lost_unknown += undecided(p);
+    p->sum.clock_local = s->clock;
+    p->sum.status = summary_status(&p->sum);
+    s->n_closed++;
+}
+
+void session_close_ready(struct session *s, struct tw_mono at)
+{
+    while (s->n_periods > s->n_closed && is_closable(s, nth(s, s->n_closed), at))
+        close_oldest(s);
+}
+
+void session_close_all(struct session *s)
+{
+    while (s->n_periods > s->n_closed)
+        close_oldest(s);
+}
+
+/* The caller's histograms come in by the swap: they must not be without room. Growing may fail, then the next
+ * one adds what it can. */
+static void swap_out(struct period *p, struct tw_summary *ret)
+{
+    struct tw_summary t = *ret;
+
+    *ret = p->sum;
+    p->sum = t;
+    for (int d = 0; d < 3; d++)
+        hist_reserve(&p->sum.delay[d], HIST_ROOM_MIN);
+    hist_reserve(&p->sum.send_lateness, HIST_ROOM_MIN);
+}
+
+enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret)
+{
+    session_tick(s, now, now.mono);
+    if (!s->n_closed)
+        return TW_EAGAIN;
+    swap_out(nth(s, 0), ret);
+    s->first = (s->first + 1) % PERIODS;
+    s->n_closed--;
+    s->n_periods--;
+    return TW_OK;
+}

@@ -1,0 +1,126 @@
+/* agent/core/session_priv.h - private to session*.c: the state of a session.
+ *
+ *   session.c         life, pacing, probes
+ *   session_answer.c  what an answer means: delays, order, duplicates
+ *   session_period.c  probes in order of sending, loss runs, report periods, summaries */
+#ifndef TW_AGENT_SESSION_PRIV_H
+#define TW_AGENT_SESSION_PRIV_H
+
+#include "agent/core/lossdir.h"
+#include "agent/core/session.h"
+
+/* A jump of wall against monotonic time beyond this between two calls is a step of the clock. */
+#define STEP_NS (50 * TW_NS_PER_MS)
+/* A probe during which the two clocks moved apart by more than this has no valid delay. */
+#define SKEW_NS TW_NS_PER_MS
+/* Summaries open or waiting to be fetched. Two are open for a timeout after each boundary. */
+#define PERIODS 4
+
+enum slot_state { SLOT_EMPTY, SLOT_SENT, SLOT_RECEIVED, SLOT_LOST };
+
+/* A probe. Stays after its fate is known until the ring comes round, so that late and second answers are
+ * recognised. */
+struct slot {
+    struct tw_wall t1_wall;
+    struct tw_mono t1_mono;
+    int64_t forward, backward; /* received, if timed */
+    uint32_t r;                /* received, or answered late */
+    uint16_t period;
+    uint8_t state;      /* enum slot_state */
+    bool timed : 1;     /* the delays are valid */
+    bool overtaken : 1; /* counted as reordered on the way out */
+    bool answered : 1;  /* r is valid */
+};
+
+struct period {
+    struct tw_summary sum;
+    uint16_t id;
+    bool ended; /* no probe is added any more */
+    struct tw_mono start, end;
+    struct tw_mono last_sent;
+    uint64_t lost;
+    uint8_t last_ttl_forward, last_ttl_backward, last_tos_backward;
+};
+
+/* A run of lost probes, all of one period. */
+struct loss_run {
+    uint64_t n;
+    uint16_t period;
+    struct tw_mono start;
+};
+
+struct session {
+    struct session_cfg cfg;
+    uint64_t rng, padding_seed;
+    struct session_totals totals; /* in_flight is computed */
+    struct tw_clock_state clock;
+    uint16_t err_est;
+
+    /* Pacing. */
+    struct tw_mono due;
+    uint64_t attempts;
+    bool finished; /* `count` reached: stops at the next call, so that the last probe can still be taken back
+                    */
+    bool stopped;
+    bool lateness_open; /* of the newest probe: counted when it can no more be taken back */
+    int64_t lateness_ns;
+
+    /* Clocks. */
+    struct tw_now last;
+    int64_t offset_ns; /* wall - mono at the last call */
+    uint32_t steps_found, steps_told, steps_counted;
+
+    /* Probes [next_seq - mask - 1, next_seq); those from head_seq on are not resolved. */
+    uint32_t mask, next_seq, head_seq;
+    struct slot *ring;
+
+    /* Order of answers. */
+    bool any_answer, any_number;
+    uint32_t s_max;                                  /* highest answered: round trip */
+    uint32_t r_max, s_max_numbered, s_numbered_from; /* since the reflector last started to count */
+    bool jitter_ready;
+    int64_t jitter_last[3];
+    double jitter[3];
+
+    struct lossdir *lossdir;
+    struct loss_run run;
+
+    /* FIFO of periods: closed ones first, then the ended, then the current. */
+    struct period periods[PERIODS];
+    unsigned first, n_closed, n_periods;
+    uint16_t next_period;
+    uint64_t summaries_lost;
+};
+
+static inline struct slot *slot_at(struct session *s, uint32_t seq)
+{
+    return &s->ring[seq & s->mask];
+}
+static inline const struct slot *slot_at_const(const struct session *s, uint32_t seq)
+{
+    return &s->ring[seq & s->mask];
+}
+
+/* session.c */
+void session_settle_probe(struct session *s);
+void session_skip_before(struct session *s, struct tw_mono limit, struct tw_mono now);
+
+/* session_period.c */
+/* Brings everything up to `at` (not later than now but for an answer's arrival): timeouts, boundaries,
+ * closing. */
+void session_tick(struct session *s, struct tw_now now, struct tw_mono at);
+/* Resolves what can be resolved in order of sending; probes older than the timeout at `at` are lost. */
+void session_advance(struct session *s, struct tw_mono at);
+/* NULL when that period has been closed (or dropped). */
+struct period *session_period_of(struct session *s, uint16_t id);
+/* Where events that belong to no open period are counted; NULL when none is open. */
+struct period *session_current(struct session *s);
+const struct period *session_oldest_open(const struct session *s);
+void session_open_first(struct session *s, struct tw_now now);
+void session_end_current(struct session *s, int64_t end_wall_ns, struct tw_mono end);
+void session_close_ready(struct session *s, struct tw_mono at);
+void session_close_all(struct session *s);
+struct tw_mono session_close_due(const struct session *s, const struct period *p);
+void session_count_steps(struct session *s);
+
+#endif
