@@ -7,6 +7,7 @@
 #ifndef TW_DB_SPOOL_H
 #define TW_DB_SPOOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "common/rc.h"
 
@@ -20,22 +21,29 @@ struct spool_cfg {
     int64_t keep_acked_ns; /* acknowledged ones are kept so long for a controller that lost its database; 0 = 6 h */
 };
 
-/* Opens or makes it. TW_ECORRUPT, TW_EVERSION: the file is left untouched and *err says what to do. TW_ENOSPC, TW_EPERM. */
+/* Opens or makes it. TW_ECORRUPT, TW_EVERSION: the file is left untouched and *err says what to do. TW_ENOSPC, TW_EPERM, TW_ENOENT (no
+ * such directory), TW_EINUSE (another agent has it: an advisory lock on PATH.lock is held while open). */
 enum tw_rc spool_open(const struct spool_cfg *cfg, struct spool **ret, struct tw_err *err);
 void spool_close(struct spool *s);
 const uint8_t *spool_id(const struct spool *s); /* SPOOL_ID_LEN octets */
 
 /* Appends n records (packed Summary messages) durably in one transaction (synchronous=FULL); `now_ns` is wall time. On TW_ENOSPC or
- * TW_EIO nothing was stored: the caller keeps them and tries again, or drops and counts them with spool_count_lost(). */
+ * TW_EIO nothing was stored: the caller keeps them and tries again, or drops and counts them with spool_count_lost(). Over max_bytes
+ * the oldest go in the same transaction. */
 struct spool_record {
     const uint8_t *data;
     size_t len;
 };
 enum tw_rc spool_append(struct spool *s, int64_t now_ns, const struct spool_record *rec, size_t n, uint64_t *ret_first_seq);
 
+/* n summaries were lost before they could be appended. The next append gives them numbers and a gap "spool_full" before its own
+ * records, so they are reported too (unless the agent ends before that). */
+void spool_count_lost(struct spool *s, uint64_t n);
+
 /* Reads up to max_n records from `seq` on, in order, at most max_bytes in all (at least one). Consecutive; stops before a gap. If
- * `seq` itself was dropped: *ret_n = 0 and *ret_gap is filled with the whole dropped stretch from seq on. TW_EAGAIN: seq is beyond the
- * last. The bytes belong to the spool until the next call. */
+ * `seq` itself was dropped: *ret_n = 0 and *ret_gap is filled with the dropped stretch from seq on that has one reason. Acknowledged
+ * records that have been removed since (a controller restored from a backup asks for them) are a gap "spool_age". TW_EAGAIN: seq is
+ * beyond the last. The bytes belong to the spool until the next call. */
 struct spool_gap {
     uint64_t first_seq, last_seq; /* last_seq 0: no gap */
     const char *reason;           /* "spool_full", "spool_age" */
@@ -43,13 +51,14 @@ struct spool_gap {
 enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_bytes, struct spool_record *ret, size_t *ret_n,
                       struct spool_gap *ret_gap);
 /* Everything up to and including seq is durable at the controller. Going back (controller lost its database) is not an
- * acknowledgement: use the sequence number that the controller wants and read again. */
+ * acknowledgement: use the sequence number that the controller wants and read again. TW_EINVAL: seq was never given out. Written with
+ * the next append or trim: losing it in a crash only sends some records twice. */
 enum tw_rc spool_ack(struct spool *s, uint64_t through_seq, int64_t now_ns);
 /* Drops what is over the bounds; call now and then. */
 enum tw_rc spool_trim(struct spool *s, int64_t now_ns);
 
 struct spool_stats {
-    uint64_t first_seq, last_seq; /* stored; last_seq = last one given out */
+    uint64_t first_seq, last_seq; /* first stored record (none: last_seq + 1); last_seq = last one given out */
     uint64_t acked_seq;
     uint64_t waiting;             /* not acknowledged */
     uint64_t bytes, dropped, append_errors;

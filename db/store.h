@@ -15,10 +15,12 @@ struct store_reader;
 #define STORE_NAME_MAX 64
 
 /* Opens, creates or migrates (migrations are embedded, numbered, each in its own transaction; the schema version is PRAGMA user_version).
- * TW_ECORRUPT (quick_check fails or not a database), TW_EVERSION (made by a newer program): the file is left untouched and *err says
- * what to do. TW_EPERM, TW_ENOSPC, TW_EINUSE (another controller has it open: an advisory lock is held while open). */
+ * TW_ECORRUPT (quick_check fails or not a database; files over 64 MiB: the raw days are not checked, so that a start is quick),
+ * TW_EVERSION (made by a newer program): the file is left untouched and *err says what to do. TW_EPERM, TW_ENOSPC, TW_ENOENT (no such
+ * directory), TW_EINUSE (another controller has it open: an advisory lock on PATH.lock is held while open). */
 enum tw_rc store_open(const char *path, struct store **ret, struct tw_err *err);
 void store_close(struct store *s);
+/* After store_open() of the same file. While a reader's fn runs, the same reader takes no other call. */
 enum tw_rc store_reader_open(const char *path, struct store_reader **ret, struct tw_err *err);
 void store_reader_close(struct store_reader *r);
 
@@ -38,6 +40,7 @@ struct store_agent {
     char software[STORE_NAME_MAX];
     char *enrolment; /* JSON as enrolled (labels, addresses, ...); may be NULL */
 };
+/* TW_EEXIST: another agent has the name. TW_ENOENT: no agent has the id. */
 enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err *err);
 /* Its history stays; its cursor and key go. */
 enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err);
@@ -70,7 +73,8 @@ enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const st
                            struct tw_err *err);
 
 /* When a pair was scheduled, so that what is missing can be told from what was never asked for. Opens an interval at from_ns, or closes
- * the open one at until_ns. */
+ * the open one at until_ns. Scheduling a pair again with the same period and flows changes nothing (the session runs on); with others it
+ * closes the open interval and opens one. Unscheduling without an open interval is no error. */
 enum tw_rc store_pair_scheduled(struct store *s, uint64_t pair_id, uint64_t generation, int64_t report_period_ns, uint32_t flows,
                                 int64_t from_ns, struct tw_err *err);
 enum tw_rc store_pair_unscheduled(struct store *s, uint64_t pair_id, int64_t until_ns, struct tw_err *err);
@@ -102,7 +106,9 @@ enum store_append_result {
     STORE_OUT_OF_SEQ /* first_seq > cursor + 1: refuse; *ret_through is what is stored */
 };
 /* Inside store_begin/commit. Rows with seq <= cursor are skipped (a batch that overlaps is stored from cursor + 1). The first batch of a
- * spool id not seen before may start at any number. *ret_through: the cursor afterwards. Also keeps `latest`. */
+ * spool id not seen before may start at any number. *ret_through: the cursor afterwards. Also keeps `latest`. TW_EINVAL (numbers that
+ * cannot be) and TW_ENOENT (no such agent) refuse the batch and leave the transaction good; after any other error it can only be
+ * rolled back. */
 enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store_append_result *ret, uint64_t *ret_through,
                         struct tw_err *err);
 /* The cursor of (agent, spool); TW_ENOENT: nothing stored of it yet. */
@@ -110,7 +116,8 @@ enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_i
 enum tw_rc store_each_cursor(struct store *s,
                              enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through),
                              void *ctx, struct tw_err *err);
-/* Drops whole days of raw summaries that ended before `before_ns`. */
+/* Drops whole days of raw summaries that ended before `before_ns`, and gaps and scheduled intervals from before it. In the open
+ * transaction, or else in its own. */
 enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err);
 
 struct store_stats {
@@ -128,11 +135,12 @@ enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids
 /* The latest summary of each flow of each given pair. */
 enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx, struct tw_err *err);
-/* Report periods that should have summaries with start in [from, to) by `now_ns` minus grace: sum over the scheduled intervals of the pair of
- * (aligned periods, a partial first or last one counts) x flows. */
+/* Summaries that should be there for [from, to): sum over the pair's scheduled intervals of (aligned report periods [k P, (k+1) P) that lie
+ * wholly in the interval and in [from, to)) x flows. A first or last period that scheduling, or from and to, cut may have a summary or not
+ * and is not expected: completeness is min(1, stored / expected). The caller limits to_ns to now minus what a summary needs to arrive. */
 enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns, uint64_t *ret_periods,
                                struct tw_err *err);
-/* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to). */
+/* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to); UINT64_MAX at most. */
 enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns, uint64_t *ret,
                               struct tw_err *err);
 

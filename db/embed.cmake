@@ -1,0 +1,21 @@
+# cmake -DDIR=folder -DNAME=symbol -DOUT=file.c -P embed.cmake
+# Turns the numbered SQL files of a folder into `const struct sq_migration NAME[]` and `NAME_n`.
+file(GLOB files "${DIR}/[0-9][0-9][0-9][0-9]_*.sql")
+list(SORT files)
+set(arrays "")
+set(rows "")
+set(n 0)
+foreach(f IN LISTS files)
+  math(EXPR n "${n} + 1")
+  get_filename_component(base "${f}" NAME_WE)
+  string(REGEX MATCH "^0*([1-9][0-9]*)_" ignored "${base}")
+  if(NOT CMAKE_MATCH_1 EQUAL n)
+    message(FATAL_ERROR "${f}: migrations are numbered without holes from 0001; expected number ${n}")
+  endif()
+  file(READ "${f}" hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," hex "${hex}")
+  string(APPEND arrays "static const unsigned char sql_${n}[] = {${hex}0};\n")
+  string(APPEND rows "    { \"${base}\", (const char *)sql_${n} },\n")
+endforeach()
+file(WRITE "${OUT}" "#include \"db/sqlite/sq.h\"\n${arrays}const struct sq_migration ${NAME}[] = {\n${rows}};\n"
+     "const size_t ${NAME}_n = ${n};\n")

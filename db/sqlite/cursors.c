@@ -1,0 +1,93 @@
+#include "db/sqlite/cursors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void cursors_free(struct cursors *c)
+{
+    free(c->e);
+    *c = (struct cursors){ 0 };
+}
+
+static int compare(const struct cursor *e, int64_t agent_id, const uint8_t *spool_id)
+{
+    if (e->agent_id != agent_id)
+        return e->agent_id < agent_id ? -1 : 1;
+    return memcmp(e->spool_id, spool_id, STORE_ID_LEN);
+}
+
+/* The first entry that is not below. */
+static size_t lower_bound(const struct cursors *c, int64_t agent_id, const uint8_t *spool_id)
+{
+    size_t lo = 0, hi = c->n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (compare(&c->e[mid], agent_id, spool_id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+const struct cursor *cursors_find(const struct cursors *c, int64_t agent_id, const uint8_t *spool_id)
+{
+    size_t i = lower_bound(c, agent_id, spool_id);
+
+    return i < c->n && compare(&c->e[i], agent_id, spool_id) == 0 && c->e[i].through ? &c->e[i] : NULL;
+}
+
+enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id, uint64_t through)
+{
+    size_t i = lower_bound(c, agent_id, spool_id);
+
+    if (i < c->n && compare(&c->e[i], agent_id, spool_id) == 0) {
+        c->e[i].through = through;
+        return TW_OK;
+    }
+    if (c->n == c->cap) {
+        size_t cap = c->cap ? 2 * c->cap : 64;
+        struct cursor *more = realloc(c->e, cap * sizeof *more);
+        if (!more)
+            return TW_ENOMEM;
+        c->e = more;
+        c->cap = cap;
+    }
+    memmove(&c->e[i + 1], &c->e[i], (c->n - i) * sizeof *c->e);
+    c->n++;
+    c->e[i] = (struct cursor){ .agent_id = agent_id, .through = through };
+    memcpy(c->e[i].spool_id, spool_id, STORE_ID_LEN);
+    return TW_OK;
+}
+
+void cursors_drop_agent(struct cursors *c, int64_t agent_id)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->e[i].agent_id == agent_id)
+            c->e[i].through = 0;
+}
+
+static void drop_empty(struct cursors *c)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (c->e[i].through)
+            c->e[kept++] = c->e[i];
+    c->n = kept;
+}
+
+void cursors_commit(struct cursors *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        c->e[i].durable = c->e[i].through;
+    drop_empty(c);
+}
+
+void cursors_rollback(struct cursors *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        c->e[i].through = c->e[i].durable;
+    drop_empty(c);
+}

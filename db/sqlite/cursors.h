@@ -1,0 +1,30 @@
+/* db/sqlite/cursors.h - how far each (agent, spool) is stored, in memory: what the open transaction moved
+ * counts at once, and is forgotten when the transaction is. Sequence numbers start at 1; 0 = nothing stored.
+ */
+#ifndef TW_DB_CURSORS_H
+#define TW_DB_CURSORS_H
+
+#include "db/store.h"
+
+struct cursor {
+    int64_t agent_id;
+    uint8_t spool_id[STORE_ID_LEN];
+    uint64_t through; /* with the open transaction */
+    uint64_t durable; /* committed */
+};
+struct cursors {
+    struct cursor *e; /* sorted by agent, spool */
+    size_t n, cap;
+};
+
+void cursors_free(struct cursors *c);
+const struct cursor *cursors_find(const struct cursors *c, int64_t agent_id, const uint8_t *spool_id);
+/* TW_ENOMEM */
+enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id, uint64_t through);
+/* All of an agent's go to 0. */
+void cursors_drop_agent(struct cursors *c, int64_t agent_id);
+/* The open transaction was committed, or was lost. */
+void cursors_commit(struct cursors *c);
+void cursors_rollback(struct cursors *c);
+
+#endif

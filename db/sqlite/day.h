@@ -1,0 +1,45 @@
+/* db/sqlite/day.h - the tables of raw summaries, one per UTC day of their start: summary_YYYYMMDD. A day is
+ * named by its number since 1970-01-01.
+ *
+ * A table made by an older program lacks the columns of newer counters: the writer adds them when it opens
+ * the table to insert (today's, and days that late summaries belong to); readers take 0 for what is missing,
+ * so old days are never rewritten. */
+#ifndef TW_DB_DAY_H
+#define TW_DB_DAY_H
+
+#include "db/sqlite/row.h"
+
+#define DAY_NAME 24
+#define DAY_GLOB "summary_[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]"
+#define DAY_NS (86400 * TW_NS_PER_S)
+/* Every int64_t of nanoseconds is in [DAY_MIN, DAY_MAX]. */
+#define DAY_MIN (-106752)
+#define DAY_MAX 106751
+
+int64_t day_of(int64_t ns);
+const char *day_name(int64_t day, char buf[DAY_NAME]);
+
+/* Statements kept per day; the one not used for longest makes room. */
+#define DAY_CACHE 16
+struct day_cache {
+    struct {
+        int64_t day;
+        uint64_t used;
+        sqlite3_stmt *st;
+    } e[DAY_CACHE];
+    uint64_t clock;
+};
+void day_cache_clear(struct day_cache *c);
+void day_cache_drop(struct day_cache *c, int64_t day);
+
+/* The cached INSERT of all columns; makes or widens the table first. */
+enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_stmt **ret, struct tw_err *err);
+/* A cached SELECT of all columns with `tail` (WHERE ...); one cache per tail. TW_ENOENT: no such day. */
+enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char *tail, sqlite3_stmt **ret,
+                      struct tw_err *err);
+
+/* Days in [first, last] that have a table, ascending; malloc'ed. */
+enum tw_rc day_list(struct sq *q, int64_t first, int64_t last, int64_t **ret, size_t *ret_n,
+                    struct tw_err *err);
+
+#endif

@@ -1,0 +1,160 @@
+#include "db/sqlite/row.h"
+
+#include <string.h>
+
+/* Enumerations are unsigned int, that is uint32_t, to this compiler. */
+_Static_assert(sizeof(enum tw_status) == 4 && sizeof(enum tw_ts_source) == 4, "stored as 32 bits");
+/* clang-format off */
+#define KIND(member)                                  \
+    _Generic(((struct tw_summary *)0)->member,        \
+        uint64_t: ROW_64, int64_t: ROW_64,            \
+        uint32_t: ROW_32, uint8_t: ROW_8,             \
+        bool: ROW_BOOL, struct hist: ROW_HIST)
+/* clang-format on */
+#define COL(name, member) { #name, KIND(member), offsetof(struct tw_summary, member) },
+#define SAME(name) COL(name, name)
+#define COUNTER(name, help) SAME(name)
+#define JITTER(name, i)                                    \
+    COL(name##_ewma_sum_ns, jitter[i].ewma_sum_ns)         \
+    COL(name##_ewma_n, jitter[i].ewma_n)                   \
+    COL(name##_ipdv_abs_sum_ns, jitter[i].ipdv_abs_sum_ns) \
+    COL(name##_ipdv_n, jitter[i].ipdv_n)
+#define OCTET(name)           \
+    COL(name##_min, name.min) \
+    COL(name##_max, name.max) COL(name##_n, name.n) COL(name##_changes, name.changes)
+#define CLOCK(name) \
+    COL(name##_synced, name.synced) COL(name##_max_error_ns, name.max_error_ns) COL(name##_steps, name.steps)
+
+/* clang-format off */
+const struct row_col row_cols[] = {
+    SAME(pair_id) SAME(start_ns) SAME(flow) SAME(generation) SAME(end_ns) SAME(seq_first) SAME(status)
+    TW_COUNTERS(COUNTER)
+    COL(delay_forward, delay[TW_FORWARD])
+    COL(delay_backward, delay[TW_BACKWARD])
+    COL(delay_roundtrip, delay[TW_ROUNDTRIP])
+    SAME(send_lateness)
+    JITTER(jitter_forward, TW_FORWARD)
+    JITTER(jitter_backward, TW_BACKWARD)
+    JITTER(jitter_roundtrip, TW_ROUNDTRIP)
+    SAME(loss_runs) SAME(loss_run_longest) SAME(loss_run_longest_ns)
+    OCTET(ttl_forward) OCTET(ttl_backward) OCTET(tos_backward) SAME(tos_sent)
+    SAME(residence_sum_ns) SAME(residence_max_ns)
+    SAME(tx_source) SAME(rx_source)
+    CLOCK(clock_local) SAME(clock_remote_known) CLOCK(clock_remote) SAME(clock_steps)
+};
+/* clang-format on */
+const size_t row_cols_n = TW_NELEM(row_cols);
+_Static_assert(TW_NELEM(row_cols) <= ROW_MAX, "raise ROW_MAX");
+
+void row_column_sql(sqlite3_str *sql, const struct row_col *col)
+{
+    sqlite3_str_appendf(sql, "%s %s", col->name,
+                        col->kind == ROW_HIST ? "BLOB" : "INTEGER NOT NULL DEFAULT 0");
+}
+
+static enum tw_rc put_hist(struct sq_cur *c, const struct hist *h, uint8_t **scratch)
+{
+    size_t len = 0;
+    enum tw_rc rc;
+
+    if (h->count == 0) {
+        sq_put_null(c);
+        return TW_OK;
+    }
+    rc = hist_encode(h, *scratch, HIST_MAX_BLOB, &len);
+    if (!rc)
+        sq_put_blob(c, *scratch, len);
+    *scratch += len;
+    return rc;
+}
+
+enum tw_rc row_put(struct sq_cur *c, const struct tw_summary *s, uint8_t *scratch)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < row_cols_n && !rc; i++) {
+        const uint8_t *p = (const uint8_t *)s + row_cols[i].offset;
+        int64_t v64;
+        uint32_t v32;
+
+        switch (row_cols[i].kind) {
+        case ROW_64:
+            memcpy(&v64, p, sizeof v64);
+            sq_put_i64(c, v64);
+            break;
+        case ROW_32:
+            memcpy(&v32, p, sizeof v32);
+            sq_put_i64(c, v32);
+            break;
+        case ROW_8:
+        case ROW_BOOL:
+            sq_put_i64(c, *p);
+            break;
+        case ROW_HIST:
+            rc = put_hist(c, (const struct hist *)(const void *)p, &scratch);
+            break;
+        }
+    }
+    return rc;
+}
+
+static enum tw_rc take_hist(struct sq_cur *c, struct hist *h)
+{
+    size_t len;
+    const uint8_t *data = sq_take_blob(c, &len);
+
+    if (len)
+        return hist_decode(h, data, len);
+    hist_reset(h);
+    return TW_OK;
+}
+
+/* What does not fit its field was not written by us. */
+static bool take_number(struct sq_cur *c, enum row_kind kind, uint8_t *p)
+{
+    int64_t v = sq_take_i64(c);
+    uint32_t v32 = (uint32_t)v;
+
+    switch (kind) {
+    case ROW_64:
+        memcpy(p, &v, sizeof v);
+        return true;
+    case ROW_32:
+        memcpy(p, &v32, sizeof v32);
+        return v >= 0 && v <= UINT32_MAX;
+    case ROW_8:
+        *p = (uint8_t)v;
+        return v >= 0 && v <= UINT8_MAX;
+    case ROW_BOOL:
+        *p = v != 0;
+        return v == 0 || v == 1;
+    case ROW_HIST:
+        break;
+    }
+    return false;
+}
+
+static enum tw_rc take_columns(struct sq_cur *c, struct tw_summary *s, struct tw_err *err)
+{
+    for (size_t i = 0; i < row_cols_n; i++) {
+        uint8_t *p = (uint8_t *)s + row_cols[i].offset;
+        if (row_cols[i].kind == ROW_HIST) {
+            if (take_hist(c, (struct hist *)(void *)p))
+                return tw_err_set(err, TW_ECORRUPT, "%s is damaged", row_cols[i].name);
+        } else if (!take_number(c, row_cols[i].kind, p)) {
+            return tw_err_set(err, TW_ECORRUPT, "%s is out of range", row_cols[i].name);
+        }
+    }
+    return summary_validate(s, err);
+}
+
+enum tw_rc row_take(struct sq_cur *c, struct tw_summary *s, struct tw_err *err)
+{
+    struct tw_err why = { 0 };
+
+    if (take_columns(c, s, &why) == TW_OK)
+        return TW_OK;
+    return tw_err_set(
+        err, TW_ECORRUPT, "%s %s: damaged row of pair %llu at %lld: %s: restore the file from a backup",
+        c->q->spec->what, c->q->path, (unsigned long long)s->pair_id, (long long)s->start_ns, why.text);
+}

@@ -1,0 +1,180 @@
+#include "db/sqlite/sq.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* Common to all writers. auto_vacuum only takes before the first table; FULL: a commit survives power loss.
+ */
+static const char pragmas[] = "PRAGMA auto_vacuum = INCREMENTAL;"
+                              "PRAGMA journal_mode = WAL;"
+                              "PRAGMA synchronous = FULL;"
+                              "PRAGMA secure_delete = OFF;"
+                              "PRAGMA foreign_keys = ON;";
+static const char reader_pragmas[] = "PRAGMA query_only = ON;"
+                                     "PRAGMA cache_size = -8192;"
+                                     "PRAGMA mmap_size = 1073741824;";
+#define BUSY_MS 5000
+
+static enum tw_rc sys_fail(struct sq *q, const char *name, struct tw_err *err)
+{
+    int e = errno;
+
+    if (e == ENOENT || e == ENOTDIR)
+        return tw_err_set(err, TW_ENOENT, "%s %s: its directory does not exist: create it", q->spec->what,
+                          name);
+    if (e == EACCES || e == EPERM || e == EROFS)
+        return tw_err_set(err, TW_EPERM, "%s %s: %s: check owner and mode of the file and its directory",
+                          q->spec->what, name, strerror(e));
+    return tw_err_set(err, tw_rc_errno(e), "%s %s: %s", q->spec->what, name, strerror(e));
+}
+
+/* The lock file stays: deleting it would let two openers hold locks on two files. */
+static enum tw_rc take_lock(struct sq *q, struct tw_err *err)
+{
+    char name[PATH_MAX];
+
+    if ((size_t)snprintf(name, sizeof name, "%s.lock", q->path) >= sizeof name)
+        return tw_err_set(err, TW_EINVAL, "%s: path too long", q->spec->what);
+    q->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (q->lock_fd < 0)
+        return sys_fail(q, name, err);
+    if (flock(q->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return TW_OK;
+    if (errno == EWOULDBLOCK)
+        return tw_err_set(err, TW_EINUSE, "%s %s: in use by another process: stop it, or give another path",
+                          q->spec->what, q->path);
+    return sys_fail(q, name, err);
+}
+
+/* By us and not by SQLite, for the mode; -wal and -shm get the same. */
+static enum tw_rc make_file(struct sq *q, struct tw_err *err)
+{
+    int fd = open(q->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+
+    if (fd < 0)
+        return sys_fail(q, q->path, err);
+    close(fd);
+    return TW_OK;
+}
+
+static enum tw_rc connect_db(struct sq *q, int flags, struct tw_err *err)
+{
+    if (sqlite3_open_v2(q->path, &q->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        return sq_fail(q, err);
+    sqlite3_busy_timeout(q->db, BUSY_MS);
+    return TW_OK;
+}
+
+static enum tw_rc migrate_one(struct sq *q, size_t i, struct tw_err *err)
+{
+    char tail[128];
+    enum tw_rc rc;
+
+    snprintf(tail, sizeof tail, "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT",
+             (int)q->spec->application_id, i + 1);
+    rc = sq_exec(q, "BEGIN IMMEDIATE", err);
+    if (!rc)
+        rc = sq_exec(q, q->spec->migrations[i].sql, err);
+    if (!rc)
+        rc = sq_exec(q, tail, err);
+    if (rc)
+        sq_rollback(q);
+    return rc;
+}
+
+static enum tw_rc migrate(struct sq *q, struct tw_err *err)
+{
+    int64_t version;
+    enum tw_rc rc = sq_get_int(q, "PRAGMA user_version", &version, err);
+
+    for (size_t i = (size_t)version; !rc && i < *q->spec->n_migrations; i++)
+        rc = migrate_one(q, i, err);
+    return rc;
+}
+
+static enum tw_rc init(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err)
+{
+    *q = (struct sq){ .spec = spec, .lock_fd = -1 };
+    q->path = strdup(path);
+    q->stmt = calloc(spec->n_sql, sizeof *q->stmt);
+    if (q->path && q->stmt)
+        return TW_OK;
+    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", spec->what, path);
+}
+
+enum tw_rc sq_open(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err)
+{
+    enum tw_rc rc = init(q, path, spec, err);
+
+    if (!rc)
+        rc = take_lock(q, err);
+    if (!rc)
+        rc = make_file(q, err);
+    if (!rc)
+        rc = sq_check_file(path, spec, err);
+    if (!rc)
+        rc = connect_db(q, SQLITE_OPEN_READWRITE, err);
+    if (!rc)
+        rc = sq_exec(q, pragmas, err);
+    if (!rc)
+        rc = sq_exec(q, spec->pragmas, err);
+    if (!rc)
+        rc = migrate(q, err);
+    if (rc)
+        sq_close(q);
+    return rc;
+}
+
+static enum tw_rc check_version(struct sq *q, struct tw_err *err)
+{
+    int64_t id = 0, version = 0;
+    enum tw_rc rc = sq_get_int(q, "PRAGMA application_id", &id, err);
+
+    if (!rc)
+        rc = sq_get_int(q, "PRAGMA user_version", &version, err);
+    if (rc)
+        return rc;
+    if (id != q->spec->application_id)
+        return tw_err_set(err, TW_ECORRUPT, "%s: not a %s: give another path", q->path, q->spec->what);
+    if ((uint64_t)version != *q->spec->n_migrations)
+        return tw_err_set(err, TW_EVERSION,
+                          "%s %s: schema %lld, this program reads %zu: use programs of one version",
+                          q->spec->what, q->path, (long long)version, *q->spec->n_migrations);
+    return TW_OK;
+}
+
+enum tw_rc sq_open_reader(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err)
+{
+    enum tw_rc rc = init(q, path, spec, err);
+
+    if (!rc)
+        rc = connect_db(q, SQLITE_OPEN_READONLY, err);
+    if (!rc) {
+        sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        rc = sq_exec(q, reader_pragmas, err);
+    }
+    if (!rc)
+        rc = check_version(q, err);
+    if (rc)
+        sq_close(q);
+    return rc;
+}
+
+void sq_close(struct sq *q)
+{
+    for (unsigned i = 0; q->stmt && i < q->spec->n_sql; i++)
+        sqlite3_finalize(q->stmt[i]);
+    free(q->stmt);
+    sqlite3_close(q->db);
+    /* Only now: the close may still write the WAL back. */
+    if (q->spec && q->lock_fd >= 0)
+        close(q->lock_fd);
+    free(q->path);
+    *q = (struct sq){ .lock_fd = -1 };
+}

@@ -1,0 +1,209 @@
+#include "db/sqlite/store_priv.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+extern const struct sq_migration store_migrations[];
+extern const size_t store_migrations_n;
+
+static const char *const statements[ST_COUNT] = {
+    [ST_BEGIN] = "BEGIN IMMEDIATE",
+    [ST_COMMIT] = "COMMIT",
+    [ST_AGENT_INSERT] =
+        "INSERT INTO agent (name, public_key, approved, first_seen_ns, approved_ns, last_contact_ns,"
+        " software, enrolment) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+    [ST_AGENT_UPDATE] =
+        "UPDATE agent SET name = ?, public_key = ?, approved = ?, first_seen_ns = ?, approved_ns = ?,"
+        " last_contact_ns = ?, software = ?, enrolment = ? WHERE id = ? RETURNING id",
+    [ST_AGENT_DELETE] = "DELETE FROM agent WHERE id = ? RETURNING id",
+    [ST_AGENT_EACH] =
+        "SELECT id, name, public_key, approved, first_seen_ns, approved_ns, last_contact_ns, software,"
+        " enrolment FROM agent ORDER BY id",
+    [ST_AGENT_KNOWN] = "SELECT 1 FROM agent WHERE id = ?",
+    [ST_MESH_PUT] = "INSERT OR REPLACE INTO mesh (name, document, paused, generation, changed_ns, author)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+    [ST_MESH_DELETE] = "DELETE FROM mesh WHERE name = ? RETURNING name",
+    [ST_MESH_EACH] = "SELECT name, document, paused, generation, changed_ns, author FROM mesh ORDER BY name",
+    [ST_PAIR_FIND] = "SELECT id FROM pair WHERE mesh = ? AND class_name = ? AND source = ? AND target = ?",
+    [ST_PAIR_INSERT] = "INSERT INTO pair (mesh, class_name, source, target) VALUES (?, ?, ?, ?) RETURNING id",
+    [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target FROM pair ORDER BY id",
+    [ST_INTERVAL_SAME] = "SELECT 1 FROM pair_interval WHERE pair_id = ? AND period_ns = ? AND flows = ?"
+                         " AND until_ns IS NULL",
+    [ST_INTERVAL_OPEN] = "INSERT INTO pair_interval (pair_id, generation, period_ns, flows, from_ns)"
+                         " VALUES (?, ?, ?, ?, ?)",
+    [ST_INTERVAL_CLOSE] = "UPDATE pair_interval SET until_ns = max(from_ns, ?2) WHERE pair_id = ?1"
+                          " AND until_ns IS NULL",
+    [ST_GENERATION_PUT] = "INSERT INTO generation (number, time_ns, author, reason) VALUES (?, ?, ?, ?)",
+    [ST_GENERATION_LAST] = "SELECT ifnull(max(number), 0) FROM generation",
+    [ST_CURSOR_EACH] = "SELECT agent_id, spool_id, through_seq FROM cursor",
+    [ST_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor (agent_id, spool_id, through_seq) VALUES (?, ?, ?)",
+    [ST_GAP_PUT] = "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns)"
+                   " SELECT name, ?2, ?3, ?4, ?5, ?6 FROM agent WHERE id = ?1",
+    [ST_LATEST_PUT] = "INSERT INTO latest (pair_id, flow, start_ns, day, row) VALUES (?, ?, ?, ?, ?)"
+                      " ON CONFLICT DO UPDATE SET start_ns = excluded.start_ns, day = excluded.day,"
+                      " row = excluded.row WHERE excluded.start_ns >= start_ns",
+    [ST_RETAIN_LATEST] = "DELETE FROM latest WHERE day < ?",
+    [ST_RETAIN_GAP] = "DELETE FROM gap WHERE received_ns < ?",
+    [ST_RETAIN_INTERVAL] = "DELETE FROM pair_interval WHERE until_ns < ?",
+    [ST_READ_LATEST] = "SELECT day, row FROM latest WHERE pair_id = ? ORDER BY flow",
+    [ST_READ_INTERVALS] = "SELECT period_ns, flows, from_ns, ifnull(until_ns, 9223372036854775807)"
+                          " FROM pair_interval WHERE pair_id = ?1 AND from_ns < ?3"
+                          " AND ifnull(until_ns, 9223372036854775807) > ?2",
+    [ST_READ_GAPS] = "SELECT first_seq, last_seq FROM gap WHERE source = ? AND received_ns >= ?"
+                     " AND received_ns < ?",
+};
+
+/* wal_autocheckpoint: 80 MB of WAL; a checkpoint per 1,000 pages halves the ingest at millions of rows. */
+const struct sq_spec store_spec = {
+    .what = "history database",
+    .application_id = 0x74776d68, /* "twmh" */
+    .migrations = store_migrations,
+    .n_migrations = &store_migrations_n,
+    .bulk_glob = DAY_GLOB,
+    .pragmas = "PRAGMA wal_autocheckpoint = 20000; PRAGMA cache_size = -65536;",
+    .sql = statements,
+    .n_sql = ST_COUNT,
+};
+
+static enum tw_rc load_cursors(struct store *s, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_CURSOR_EACH, &c, err);
+
+    if (rc)
+        return rc;
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        int64_t agent = sq_take_i64(&c);
+        size_t len;
+        const uint8_t *spool = sq_take_blob(&c, &len);
+        uint64_t through = (uint64_t)sq_take_i64(&c);
+        if (len == STORE_ID_LEN && cursors_set(&s->cursors, agent, spool, through)) {
+            sq_end(&c);
+            return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
+        }
+    }
+    cursors_commit(&s->cursors);
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+enum tw_rc store_open(const char *path, struct store **ret, struct tw_err *err)
+{
+    struct store *s = calloc(1, sizeof *s);
+    enum tw_rc rc;
+
+    if (!s || !(s->scratch = malloc(ROW_SCRATCH))) {
+        free(s);
+        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", store_spec.what, path);
+    }
+    rc = sq_open(&s->q, path, &store_spec, err);
+    if (!rc)
+        rc = load_cursors(s, err);
+    if (rc) {
+        store_close(s);
+        return rc;
+    }
+    *ret = s;
+    return TW_OK;
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    if (s->q.db)
+        store_rollback(s);
+    day_cache_clear(&s->insert);
+    sq_close(&s->q);
+    cursors_free(&s->cursors);
+    free(s->latest);
+    free(s->scratch);
+    free(s);
+}
+
+/* ---- Transactions
+ * ------------------------------------------------------------------------------------------- */
+
+static enum tw_rc run(struct store *s, enum store_stmt which, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, which, &c, err);
+
+    return rc ? rc : sq_run(&c, err);
+}
+
+enum tw_rc store_begin(struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (s->q.in_txn)
+        return tw_err_set(err, TW_EINVAL, "%s: a transaction is open already", s->q.spec->what);
+    rc = run(s, ST_BEGIN, err);
+    if (!rc)
+        s->q.in_txn = true;
+    return rc;
+}
+
+static void forget_pending(struct store *s)
+{
+    s->q.in_txn = false;
+    s->broken = TW_OK;
+    s->n_latest = 0;
+    s->pending_rows = s->pending_batches = 0;
+}
+
+static enum tw_rc try_commit(struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (!s->q.in_txn)
+        return tw_err_set(err, TW_EINVAL, "%s: no transaction is open", s->q.spec->what);
+    if (s->broken)
+        return tw_err_set(err, s->broken, "%s %s: a write of this transaction failed (%s)", s->q.spec->what,
+                          s->q.path, tw_rc_name(s->broken));
+    rc = store_flush_pending(s, err);
+    return rc ? rc : run(s, ST_COMMIT, err);
+}
+
+enum tw_rc store_commit(struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc = try_commit(s, err);
+
+    if (rc) {
+        s->stats.commit_errors++;
+        store_rollback(s);
+        return rc;
+    }
+    s->stats.commits++;
+    s->stats.rows_written += s->pending_rows;
+    s->stats.batches += s->pending_batches;
+    cursors_commit(&s->cursors);
+    forget_pending(s);
+    return TW_OK;
+}
+
+void store_rollback(struct store *s)
+{
+    if (s->q.in_txn) {
+        /* The tables of new days go too, and with them what was prepared on them. */
+        day_cache_clear(&s->insert);
+        cursors_rollback(&s->cursors);
+    }
+    sq_rollback(&s->q);
+    forget_pending(s);
+}
+
+void store_stats(struct store *s, struct store_stats *ret)
+{
+    char wal[PATH_MAX];
+    struct stat st;
+
+    *ret = s->stats;
+    if (stat(s->q.path, &st) == 0)
+        ret->file_bytes = (uint64_t)st.st_size;
+    snprintf(wal, sizeof wal, "%s-wal", s->q.path);
+    if (stat(wal, &st) == 0)
+        ret->wal_bytes = (uint64_t)st.st_size;
+}

@@ -1,0 +1,102 @@
+/* Agents. */
+#include "db/sqlite/store_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void put_columns(struct sq_cur *c, const struct store_agent *a)
+{
+    sq_put_text(c, a->name);
+    sq_put_blob(c, a->public_key, sizeof a->public_key);
+    sq_put_i64(c, a->approved);
+    sq_put_i64(c, a->first_seen_ns);
+    sq_put_i64(c, a->approved_ns);
+    sq_put_i64(c, a->last_contact_ns);
+    sq_put_text(c, a->software);
+    sq_put_text(c, a->enrolment);
+}
+
+enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err *err)
+{
+    struct sq_cur c;
+    int64_t id;
+    enum tw_rc rc = sq_start(&s->q, a->id ? ST_AGENT_UPDATE : ST_AGENT_INSERT, &c, err);
+
+    if (rc)
+        return rc;
+    put_columns(&c, a);
+    if (a->id)
+        sq_put_i64(&c, a->id);
+    rc = sq_next(&c, err);
+    if (rc == TW_ENOENT)
+        return tw_err_set(err, rc, "no agent has id %lld", (long long)a->id);
+    if (rc == TW_EEXIST)
+        return tw_err_set(err, rc, "an agent named '%s' is enrolled already", a->name);
+    if (rc)
+        return rc;
+    id = sq_take_i64(&c);
+    rc = sq_run(&c, err);
+    if (!rc)
+        a->id = id;
+    return rc;
+}
+
+enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_AGENT_DELETE, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, id);
+    rc = sq_next(&c, err);
+    if (rc == TW_ENOENT)
+        return tw_err_set(err, rc, "no agent has id %lld", (long long)id);
+    if (!rc)
+        rc = sq_run(&c, err);
+    if (rc)
+        return rc;
+    cursors_drop_agent(&s->cursors, id);
+    if (!s->q.in_txn)
+        cursors_commit(&s->cursors);
+    return TW_OK;
+}
+
+static void take_agent(struct sq_cur *c, struct store_agent *a)
+{
+    size_t len;
+    const uint8_t *key;
+    const char *enrolment;
+
+    *a = (struct store_agent){ .id = sq_take_i64(c) };
+    sq_take_name(c, a->name, sizeof a->name);
+    key = sq_take_blob(c, &len);
+    if (len == sizeof a->public_key)
+        memcpy(a->public_key, key, len);
+    a->approved = sq_take_i64(c) != 0;
+    a->first_seen_ns = sq_take_i64(c);
+    a->approved_ns = sq_take_i64(c);
+    a->last_contact_ns = sq_take_i64(c);
+    sq_take_name(c, a->software, sizeof a->software);
+    enrolment = sq_take_text(c);
+    a->enrolment = *enrolment ? (char *)enrolment : NULL;
+}
+
+enum tw_rc store_each_agent(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_agent *a),
+                            void *ctx, struct tw_err *err)
+{
+    struct sq_cur c;
+    struct store_agent a;
+    enum tw_rc rc = sq_start(&s->q, ST_AGENT_EACH, &c, err);
+
+    if (rc)
+        return rc;
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        take_agent(&c, &a);
+        if ((rc = fn(ctx, &a)) != TW_OK) {
+            sq_end(&c);
+            return rc;
+        }
+    }
+    return rc == TW_ENOENT ? TW_OK : rc;
+}

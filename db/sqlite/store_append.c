@@ -1,0 +1,322 @@
+/* Summaries in, each exactly once, and whole days out. */
+#include "db/sqlite/store_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum tw_rc no_memory(struct store *s, struct tw_err *err)
+{
+    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
+}
+
+/* ---- Cursors
+ * ------------------------------------------------------------------------------------------------ */
+
+enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
+                        uint64_t *ret_through)
+{
+    const struct cursor *c = cursors_find(&s->cursors, agent_id, spool_id);
+
+    if (!c)
+        return TW_ENOENT;
+    *ret_through = c->through;
+    return TW_OK;
+}
+
+enum tw_rc store_each_cursor(struct store *s,
+                             enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
+                                              uint64_t through),
+                             void *ctx, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    (void)err; /* all in memory: nothing can fail but fn */
+    for (size_t i = 0; i < s->cursors.n; i++) {
+        const struct cursor *c = &s->cursors.e[i];
+        if (c->through && (rc = fn(ctx, c->agent_id, c->spool_id, c->through)) != TW_OK)
+            return rc;
+    }
+    return TW_OK;
+}
+
+static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_CURSOR_PUT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, e->agent_id);
+    sq_put_blob(&c, e->spool_id, STORE_ID_LEN);
+    sq_put_i64(&c, (int64_t)e->through);
+    return sq_run(&c, err);
+}
+
+/* ---- Latest
+ * ------------------------------------------------------------------------------------------------- */
+
+static enum tw_rc note_latest(struct store *s, const struct tw_summary *row, int64_t day)
+{
+    if (s->n_latest == s->cap_latest) {
+        size_t cap = s->cap_latest ? 2 * s->cap_latest : 1024;
+        struct latest_row *more = realloc(s->latest, cap * sizeof *more);
+        if (!more)
+            return TW_ENOMEM;
+        s->latest = more;
+        s->cap_latest = cap;
+    }
+    s->latest[s->n_latest++] = (struct latest_row){
+        .pair_id = row->pair_id,
+        .flow = row->flow,
+        .start_ns = row->start_ns,
+        .day = day,
+        .row = sqlite3_last_insert_rowid(s->q.db),
+    };
+    return TW_OK;
+}
+
+static bool same_flow(const struct latest_row *a, const struct latest_row *b)
+{
+    return a->pair_id == b->pair_id && a->flow == b->flow;
+}
+
+static int by_flow_and_start(const void *pa, const void *pb)
+{
+    const struct latest_row *a = pa, *b = pb;
+
+    if (a->pair_id != b->pair_id)
+        return a->pair_id < b->pair_id ? -1 : 1;
+    if (a->flow != b->flow)
+        return a->flow < b->flow ? -1 : 1;
+    if (a->start_ns != b->start_ns)
+        return a->start_ns < b->start_ns ? -1 : 1;
+    return (a->row > b->row) - (a->row < b->row);
+}
+
+static enum tw_rc write_latest(struct store *s, const struct latest_row *l, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_LATEST_PUT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)l->pair_id);
+    sq_put_i64(&c, l->flow);
+    sq_put_i64(&c, l->start_ns);
+    sq_put_i64(&c, l->day);
+    sq_put_i64(&c, l->row);
+    return sq_run(&c, err);
+}
+
+/* Once per flow and cursor, however many rows the transaction has of them. */
+enum tw_rc store_flush_pending(struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    if (s->n_latest)
+        qsort(s->latest, s->n_latest, sizeof *s->latest, by_flow_and_start);
+    for (size_t i = 0; i < s->n_latest && !rc; i++)
+        if (i + 1 == s->n_latest || !same_flow(&s->latest[i], &s->latest[i + 1]))
+            rc = write_latest(s, &s->latest[i], err);
+    for (size_t i = 0; i < s->cursors.n && !rc; i++)
+        if (s->cursors.e[i].through && s->cursors.e[i].through != s->cursors.e[i].durable)
+            rc = write_cursor(s, &s->cursors.e[i], err);
+    return rc;
+}
+
+/* ---- Append
+ * ------------------------------------------------------------------------------------------------- */
+
+static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, struct tw_err *err)
+{
+    int64_t day = day_of(row->start_ns);
+    sqlite3_stmt *st;
+    struct sq_cur c;
+    enum tw_rc rc = day_insert(&s->q, &s->insert, day, &st, err);
+
+    if (rc)
+        return rc;
+    sq_start_stmt(&s->q, st, &c);
+    rc = row_put(&c, row, s->scratch);
+    if (rc)
+        return tw_err_set(err, rc, "pair %llu: histogram cannot be encoded",
+                          (unsigned long long)row->pair_id);
+    rc = sq_run(&c, err);
+    if (rc)
+        return rc;
+    return note_latest(s, row, day) ? no_memory(s, err) : TW_OK;
+}
+
+static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, uint64_t first, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_GAP_PUT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, b->agent_id);
+    sq_put_blob(&c, b->spool_id, STORE_ID_LEN);
+    sq_put_i64(&c, (int64_t)first);
+    sq_put_i64(&c, (int64_t)b->gap_last_seq);
+    sq_put_text(&c, b->gap_reason ? b->gap_reason : "");
+    sq_put_i64(&c, b->received_ns);
+    return sq_run(&c, err);
+}
+
+/* *ret: the last number of the batch. */
+static enum tw_rc check_batch(const struct store *s, const struct store_batch *b, uint64_t *ret,
+                              struct tw_err *err)
+{
+    bool gap = b->n == 0;
+
+    if (!s->q.in_txn || s->broken)
+        return tw_err_set(err, TW_EINVAL, "%s: append without a good transaction", s->q.spec->what);
+    if (b->first_seq == 0 || b->first_seq > INT64_MAX || b->gap_last_seq > INT64_MAX ||
+        b->n > (uint64_t)INT64_MAX - b->first_seq || gap != (b->gap_last_seq != 0) ||
+        (gap && b->gap_last_seq < b->first_seq))
+        return tw_err_set(err, TW_EINVAL, "batch at %llu: impossible numbers",
+                          (unsigned long long)b->first_seq);
+    *ret = gap ? b->gap_last_seq : b->first_seq + b->n - 1;
+    return TW_OK;
+}
+
+/* An unknown agent's cursor would fail the whole commit later; only new spools need to look. */
+static enum tw_rc check_agent(struct store *s, int64_t id, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_AGENT_KNOWN, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, id);
+    rc = sq_next(&c, err);
+    if (rc == TW_ENOENT)
+        return tw_err_set(err, rc, "no agent has id %lld", (long long)id);
+    return rc ? rc : sq_run(&c, err);
+}
+
+static enum tw_rc insert_from(struct store *s, const struct store_batch *b, uint64_t first, uint64_t last,
+                              struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    if (b->n == 0)
+        rc = insert_gap(s, b, first, err);
+    for (size_t i = (size_t)(first - b->first_seq); i < b->n && !rc; i++)
+        rc = insert_row(s, &b->rows[i], err);
+    if (!rc && cursors_set(&s->cursors, b->agent_id, b->spool_id, last))
+        rc = no_memory(s, err);
+    if (rc)
+        s->broken = rc; /* some rows are in, the cursor is not: committing would store them twice */
+    return rc;
+}
+
+enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store_append_result *ret,
+                        uint64_t *ret_through, struct tw_err *err)
+{
+    const struct cursor *known;
+    uint64_t last = 0, through;
+    enum tw_rc rc = check_batch(s, b, &last, err);
+
+    if (rc)
+        return rc;
+    known = cursors_find(&s->cursors, b->agent_id, b->spool_id);
+    if (!known && (rc = check_agent(s, b->agent_id, err)) != TW_OK)
+        return rc;
+    through = known ? known->through : b->first_seq - 1;
+    *ret_through = through;
+    if (last <= through) {
+        *ret = STORE_REPEATED;
+        s->stats.repeated_batches++;
+        return TW_OK;
+    }
+    if (b->first_seq > through + 1) {
+        *ret = STORE_OUT_OF_SEQ;
+        s->stats.out_of_seq_batches++;
+        return TW_OK;
+    }
+    rc = insert_from(s, b, through + 1, last, err);
+    if (rc)
+        return rc;
+    s->pending_rows += b->n ? last - through : 0;
+    s->pending_batches++;
+    *ret = STORE_APPENDED;
+    *ret_through = last;
+    return TW_OK;
+}
+
+/* ---- Retention
+ * ---------------------------------------------------------------------------------------------- */
+
+static enum tw_rc run_i64(struct store *s, enum store_stmt which, int64_t v, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, which, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, v);
+    return sq_run(&c, err);
+}
+
+static enum tw_rc drop_days(struct store *s, int64_t first_kept, struct tw_err *err)
+{
+    int64_t *days = NULL;
+    size_t n = 0;
+    enum tw_rc rc = day_list(&s->q, DAY_MIN, first_kept - 1, &days, &n, err);
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        char name[DAY_NAME], sql[DAY_NAME + 16] = "DROP TABLE ";
+        day_cache_drop(&s->insert, days[i]);
+        rc = sq_exec(&s->q, strcat(sql, day_name(days[i], name)), err);
+    }
+    free(days);
+    return rc;
+}
+
+/* Rows of the open transaction in dropped days. */
+static void forget_latest(struct store *s, int64_t first_kept)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->n_latest; i++)
+        if (s->latest[i].day >= first_kept)
+            s->latest[kept++] = s->latest[i];
+    s->n_latest = kept;
+}
+
+static enum tw_rc retain(struct store *s, int64_t before_ns, struct tw_err *err)
+{
+    int64_t first_kept = day_of(before_ns);
+    enum tw_rc rc = drop_days(s, first_kept, err);
+
+    if (!rc)
+        rc = run_i64(s, ST_RETAIN_LATEST, first_kept, err);
+    /* What completeness of the dropped days would need; nobody can ask for that any more. */
+    if (!rc)
+        rc = run_i64(s, ST_RETAIN_GAP, before_ns, err);
+    if (!rc)
+        rc = run_i64(s, ST_RETAIN_INTERVAL, before_ns, err);
+    forget_latest(s, first_kept);
+    if (rc)
+        s->broken = rc;
+    return rc;
+}
+
+enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (s->q.in_txn)
+        return retain(s, before_ns, err);
+    rc = store_begin(s, err);
+    if (rc)
+        return rc;
+    rc = retain(s, before_ns, err);
+    if (rc) {
+        store_rollback(s);
+        return rc;
+    }
+    rc = store_commit(s, err);
+    return rc ? rc : sq_shrink(&s->q, err);
+}

@@ -1,0 +1,213 @@
+/* Meshes, pairs, when pairs were scheduled, generations. */
+#include "db/sqlite/store_priv.h"
+
+#include <stdio.h>
+
+enum tw_rc store_put_mesh(struct store *s, const struct store_mesh *m, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_MESH_PUT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, m->name);
+    sq_put_text(&c, m->document ? m->document : "");
+    sq_put_i64(&c, m->paused);
+    sq_put_i64(&c, (int64_t)m->generation);
+    sq_put_i64(&c, m->changed_ns);
+    sq_put_text(&c, m->author ? m->author : "");
+    return sq_run(&c, err);
+}
+
+enum tw_rc store_remove_mesh(struct store *s, const char *name, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_MESH_DELETE, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, name);
+    rc = sq_next(&c, err);
+    if (rc == TW_ENOENT)
+        return tw_err_set(err, rc, "no mesh is named '%s'", name);
+    return rc ? rc : sq_run(&c, err);
+}
+
+enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_mesh *m),
+                           void *ctx, struct tw_err *err)
+{
+    struct sq_cur c;
+    struct store_mesh m;
+    enum tw_rc rc = sq_start(&s->q, ST_MESH_EACH, &c, err);
+
+    if (rc)
+        return rc;
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        sq_take_name(&c, m.name, sizeof m.name);
+        m.document = sq_take_text(&c);
+        m.paused = sq_take_i64(&c) != 0;
+        m.generation = (uint64_t)sq_take_i64(&c);
+        m.changed_ns = sq_take_i64(&c);
+        m.author = sq_take_text(&c);
+        if ((rc = fn(ctx, &m)) != TW_OK) {
+            sq_end(&c);
+            return rc;
+        }
+    }
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+/* ---- Pairs
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Runs the statement with the pair's four names; fills p->id from its row. */
+static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_pair *p, struct tw_err *err)
+{
+    struct sq_cur c;
+    uint64_t id;
+    enum tw_rc rc = sq_start(&s->q, which, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, p->mesh);
+    sq_put_text(&c, p->class_name);
+    sq_put_text(&c, p->source);
+    sq_put_text(&c, p->target);
+    rc = sq_next(&c, err);
+    if (rc)
+        return rc;
+    id = (uint64_t)sq_take_i64(&c);
+    rc = sq_run(&c, err);
+    if (!rc)
+        p->id = id;
+    return rc;
+}
+
+enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err)
+{
+    enum tw_rc rc = pair_id(s, ST_PAIR_FIND, p, err);
+
+    return rc == TW_ENOENT ? pair_id(s, ST_PAIR_INSERT, p, err) : rc;
+}
+
+enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p),
+                           void *ctx, struct tw_err *err)
+{
+    struct sq_cur c;
+    struct store_pair p;
+    enum tw_rc rc = sq_start(&s->q, ST_PAIR_EACH, &c, err);
+
+    if (rc)
+        return rc;
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        p.id = (uint64_t)sq_take_i64(&c);
+        sq_take_name(&c, p.mesh, sizeof p.mesh);
+        sq_take_name(&c, p.class_name, sizeof p.class_name);
+        sq_take_name(&c, p.source, sizeof p.source);
+        sq_take_name(&c, p.target, sizeof p.target);
+        if ((rc = fn(ctx, &p)) != TW_OK) {
+            sq_end(&c);
+            return rc;
+        }
+    }
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+/* ---- Intervals
+ * ---------------------------------------------------------------------------------------------- */
+
+/* TW_OK: an interval with the same expectations is open. */
+static enum tw_rc open_same(struct store *s, uint64_t id, int64_t period_ns, uint32_t flows,
+                            struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_INTERVAL_SAME, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)id);
+    sq_put_i64(&c, period_ns);
+    sq_put_i64(&c, flows);
+    rc = sq_next(&c, err);
+    return rc ? rc : sq_run(&c, err);
+}
+
+static enum tw_rc open_interval(struct store *s, uint64_t id, uint64_t generation, int64_t period_ns,
+                                uint32_t flows, int64_t from_ns, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_INTERVAL_OPEN, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)id);
+    sq_put_i64(&c, (int64_t)generation);
+    sq_put_i64(&c, period_ns);
+    sq_put_i64(&c, flows);
+    sq_put_i64(&c, from_ns);
+    return sq_run(&c, err);
+}
+
+enum tw_rc store_pair_scheduled(struct store *s, uint64_t id, uint64_t generation, int64_t report_period_ns,
+                                uint32_t flows, int64_t from_ns, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (report_period_ns <= 0 || flows == 0)
+        return tw_err_set(err, TW_EINVAL, "pair %llu: report period and flows must be above 0",
+                          (unsigned long long)id);
+    rc = open_same(s, id, report_period_ns, flows, err);
+    if (rc != TW_ENOENT)
+        return rc;
+    rc = store_pair_unscheduled(s, id, from_ns, err);
+    return rc ? rc : open_interval(s, id, generation, report_period_ns, flows, from_ns, err);
+}
+
+enum tw_rc store_pair_unscheduled(struct store *s, uint64_t id, int64_t until_ns, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_INTERVAL_CLOSE, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)id);
+    sq_put_i64(&c, until_ns);
+    return sq_run(&c, err);
+}
+
+/* ---- Generations
+ * -------------------------------------------------------------------------------------------- */
+
+enum tw_rc store_put_generation(struct store *s, const struct store_generation *g, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_GENERATION_PUT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)g->number);
+    sq_put_i64(&c, g->time_ns);
+    sq_put_text(&c, g->author ? g->author : "");
+    sq_put_text(&c, g->reason ? g->reason : "");
+    rc = sq_run(&c, err);
+    if (rc == TW_EEXIST)
+        return tw_err_set(err, rc, "generation %llu is recorded already", (unsigned long long)g->number);
+    return rc;
+}
+
+enum tw_rc store_last_generation(struct store *s, uint64_t *ret, struct tw_err *err)
+{
+    struct sq_cur c;
+    uint64_t last;
+    enum tw_rc rc = sq_start(&s->q, ST_GENERATION_LAST, &c, err);
+
+    if (!rc)
+        rc = sq_next(&c, err);
+    if (rc)
+        return rc;
+    last = (uint64_t)sq_take_i64(&c);
+    rc = sq_run(&c, err);
+    if (!rc)
+        *ret = last;
+    return rc;
+}

@@ -1,0 +1,72 @@
+/* db/sqlite/store_priv.h - what the files of the store share. */
+#ifndef TW_DB_STORE_PRIV_H
+#define TW_DB_STORE_PRIV_H
+
+#include "db/sqlite/cursors.h"
+#include "db/sqlite/day.h"
+#include "db/store.h"
+
+extern const struct sq_spec store_spec;
+
+/* Statements of the writer and, from ST_READ_ on, of readers. */
+enum store_stmt {
+    ST_BEGIN,
+    ST_COMMIT,
+    ST_AGENT_INSERT,
+    ST_AGENT_UPDATE,
+    ST_AGENT_DELETE,
+    ST_AGENT_EACH,
+    ST_AGENT_KNOWN,
+    ST_MESH_PUT,
+    ST_MESH_DELETE,
+    ST_MESH_EACH,
+    ST_PAIR_FIND,
+    ST_PAIR_INSERT,
+    ST_PAIR_EACH,
+    ST_INTERVAL_SAME,
+    ST_INTERVAL_OPEN,
+    ST_INTERVAL_CLOSE,
+    ST_GENERATION_PUT,
+    ST_GENERATION_LAST,
+    ST_CURSOR_EACH,
+    ST_CURSOR_PUT,
+    ST_GAP_PUT,
+    ST_LATEST_PUT,
+    ST_RETAIN_LATEST,
+    ST_RETAIN_GAP,
+    ST_RETAIN_INTERVAL,
+    ST_READ_LATEST,
+    ST_READ_INTERVALS,
+    ST_READ_GAPS,
+    ST_COUNT
+};
+
+/* A row of the open transaction that may become its flow's latest. */
+struct latest_row {
+    uint64_t pair_id;
+    uint32_t flow;
+    int64_t start_ns, day, row;
+};
+
+struct store {
+    struct sq q;
+    enum tw_rc broken; /* a write of the open transaction failed half-way: it cannot be committed */
+    struct cursors cursors;
+    struct day_cache insert;
+    struct latest_row *latest;
+    size_t n_latest, cap_latest;
+    uint8_t *scratch; /* ROW_SCRATCH, encoded histograms of the row being inserted */
+    struct store_stats stats;
+    uint64_t pending_rows, pending_batches;
+};
+
+struct store_reader {
+    struct sq q;
+    struct day_cache range, by_row;
+    struct tw_summary row;
+};
+
+/* store_append.c: writes what a transaction collected; at its end. */
+enum tw_rc store_flush_pending(struct store *s, struct tw_err *err);
+
+#endif

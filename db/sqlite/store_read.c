@@ -1,0 +1,248 @@
+/* Readers: every call is one read transaction, so days that the writer drops meanwhile stay until it ends. */
+#include "db/sqlite/store_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum tw_rc (*summary_fn)(void *ctx, const struct tw_summary *s);
+
+enum tw_rc store_reader_open(const char *path, struct store_reader **ret, struct tw_err *err)
+{
+    struct store_reader *r = calloc(1, sizeof *r);
+    enum tw_rc rc;
+
+    if (!r)
+        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", store_spec.what, path);
+    summary_init(&r->row);
+    rc = sq_open_reader(&r->q, path, &store_spec, err);
+    if (rc) {
+        store_reader_close(r);
+        return rc;
+    }
+    *ret = r;
+    return TW_OK;
+}
+
+void store_reader_close(struct store_reader *r)
+{
+    if (!r)
+        return;
+    day_cache_clear(&r->range);
+    day_cache_clear(&r->by_row);
+    sq_close(&r->q);
+    summary_free(&r->row);
+    free(r);
+}
+
+static int by_value(const void *pa, const void *pb)
+{
+    uint64_t a = *(const uint64_t *)pa, b = *(const uint64_t *)pb;
+
+    return (a > b) - (a < b);
+}
+
+static uint64_t *sorted(const uint64_t *ids, size_t n)
+{
+    uint64_t *copy = malloc((n ? n : 1) * sizeof *copy);
+
+    if (copy && n) {
+        memcpy(copy, ids, n * sizeof *copy);
+        qsort(copy, n, sizeof *copy, by_value);
+    }
+    return copy;
+}
+
+/* Hands on each row of a statement on a day table that is bound already. */
+static enum tw_rc each_row(struct store_reader *r, struct sq_cur *c, summary_fn fn, void *ctx,
+                           struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    while ((rc = sq_next(c, err)) == TW_OK) {
+        rc = row_take(c, &r->row, err);
+        if (!rc)
+            rc = fn(ctx, &r->row);
+        if (rc) {
+            sq_end(c);
+            return rc;
+        }
+    }
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+/* ---- A span of time
+ * ----------------------------------------------------------------------------------------- */
+
+struct span {
+    const int64_t *days;
+    size_t n_days;
+    int64_t from_ns, to_ns;
+};
+
+static enum tw_rc read_pair(struct store_reader *r, uint64_t pair_id, const struct span *span, summary_fn fn,
+                            void *ctx, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < span->n_days && !rc; i++) {
+        sqlite3_stmt *st;
+        struct sq_cur c;
+        rc = day_select(&r->q, &r->range, span->days[i],
+                        "WHERE pair_id = ? AND start_ns >= ? AND start_ns < ? ORDER BY start_ns, flow, rowid",
+                        &st, err);
+        if (rc)
+            break;
+        sq_start_stmt(&r->q, st, &c);
+        sq_put_i64(&c, (int64_t)pair_id);
+        sq_put_i64(&c, span->from_ns);
+        sq_put_i64(&c, span->to_ns);
+        rc = each_row(r, &c, fn, ctx, err);
+    }
+    return rc;
+}
+
+static enum tw_rc read_pairs(struct store_reader *r, const uint64_t *ids, size_t n, int64_t from_ns,
+                             int64_t to_ns, summary_fn fn, void *ctx, struct tw_err *err)
+{
+    int64_t *days = NULL;
+    struct span span = { .from_ns = from_ns, .to_ns = to_ns };
+    enum tw_rc rc = day_list(&r->q, day_of(from_ns), day_of(to_ns - 1), &days, &span.n_days, err);
+
+    span.days = days;
+    for (size_t i = 0; i < n && !rc; i++)
+        if (i == 0 || ids[i] != ids[i - 1])
+            rc = read_pair(r, ids[i], &span, fn, ctx, err);
+    free(days);
+    return rc;
+}
+
+enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
+                                int64_t from_ns, int64_t to_ns, summary_fn fn, void *ctx, struct tw_err *err)
+{
+    uint64_t *ids;
+    enum tw_rc rc;
+
+    if (n_pairs == 0 || from_ns >= to_ns)
+        return TW_OK;
+    ids = sorted(pair_ids, n_pairs);
+    if (!ids)
+        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
+    rc = sq_exec(&r->q, "BEGIN", err);
+    if (!rc)
+        rc = read_pairs(r, ids, n_pairs, from_ns, to_ns, fn, ctx, err);
+    sq_rollback(&r->q);
+    free(ids);
+    return rc;
+}
+
+/* ---- Latest
+ * ------------------------------------------------------------------------------------------------- */
+
+static enum tw_rc read_latest_row(struct store_reader *r, int64_t day, int64_t row, summary_fn fn, void *ctx,
+                                  struct tw_err *err)
+{
+    sqlite3_stmt *st;
+    struct sq_cur c;
+    enum tw_rc rc = day_select(&r->q, &r->by_row, day, "WHERE rowid = ?", &st, err);
+
+    if (rc)
+        return rc;
+    sq_start_stmt(&r->q, st, &c);
+    sq_put_i64(&c, row);
+    return each_row(r, &c, fn, ctx, err);
+}
+
+static enum tw_rc read_latest(struct store_reader *r, uint64_t pair_id, summary_fn fn, void *ctx,
+                              struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&r->q, ST_READ_LATEST, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)pair_id);
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        int64_t day = sq_take_i64(&c);
+        rc = read_latest_row(r, day, sq_take_i64(&c), fn, ctx, err);
+        if (rc) {
+            sq_end(&c);
+            return rc;
+        }
+    }
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs, summary_fn fn,
+                             void *ctx, struct tw_err *err)
+{
+    enum tw_rc rc = sq_exec(&r->q, "BEGIN", err);
+
+    for (size_t i = 0; i < n_pairs && !rc; i++)
+        rc = read_latest(r, pair_ids[i], fn, ctx, err);
+    sq_rollback(&r->q);
+    return rc;
+}
+
+/* ---- Completeness
+ * ------------------------------------------------------------------------------------------- */
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+/* Periods [k * period, (k + 1) * period) that lie wholly in [from, to). */
+static uint64_t whole_periods(int64_t period, int64_t from, int64_t to)
+{
+    int64_t first = floor_div(from, period) + (from % period != 0), end = floor_div(to, period);
+
+    return end > first ? (uint64_t)(end - first) : 0;
+}
+
+enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                               uint64_t *ret_periods, struct tw_err *err)
+{
+    struct sq_cur c;
+    uint64_t sum = 0;
+    enum tw_rc rc = sq_start(&r->q, ST_READ_INTERVALS, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)pair_id);
+    sq_put_i64(&c, from_ns);
+    sq_put_i64(&c, to_ns);
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        int64_t period = sq_take_i64(&c), flows = sq_take_i64(&c);
+        int64_t from = sq_take_i64(&c), until = sq_take_i64(&c);
+        if (period > 0)
+            sum += (uint64_t)flows *
+                   whole_periods(period, from > from_ns ? from : from_ns, until < to_ns ? until : to_ns);
+    }
+    if (rc != TW_ENOENT)
+        return rc;
+    *ret_periods = sum;
+    return TW_OK;
+}
+
+enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
+                              uint64_t *ret, struct tw_err *err)
+{
+    struct sq_cur c;
+    uint64_t sum = 0;
+    enum tw_rc rc = sq_start(&r->q, ST_READ_GAPS, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, source);
+    sq_put_i64(&c, from_ns);
+    sq_put_i64(&c, to_ns);
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        uint64_t first = (uint64_t)sq_take_i64(&c), last = (uint64_t)sq_take_i64(&c);
+        uint64_t n = last - first + 1;
+        sum = sum + n < sum ? UINT64_MAX : sum + n; /* an agent says how much it lost: any number */
+    }
+    if (rc != TW_ENOENT)
+        return rc;
+    *ret = sum;
+    return TW_OK;
+}
