@@ -258,23 +258,35 @@ void log_event(enum log_level level, const char *event, const struct log_kv *kv)
 
 #define LIMIT_WINDOW_NS (10 * TW_NS_PER_S)
 
+/* One of the burst, if any is left. */
+static bool take(struct log_limit *l)
+{
+    unsigned used = atomic_load(&l->used);
+
+    do {
+        if (used >= l->burst)
+            return false;
+    } while (!atomic_compare_exchange_weak(&l->used, &used, used + 1));
+    return true;
+}
+
 /* The window starts anew with every line that is let through, and the burst is granted again only after a
  * whole window without one: that is what makes "any 10 s" true, where fixed windows would let two bursts
- * meet. */
+ * meet. Whoever grants it takes back what it saw used, not all: others may have taken from the new burst
+ * already. */
 bool log_limit_ok(struct log_limit *l, int64_t mono_ns, unsigned *ret_held)
 {
     int64_t start = atomic_load(&l->window_start_ns);
-    bool fresh = l->burst && (!atomic_load(&l->used) || mono_ns - start >= LIMIT_WINDOW_NS);
+    unsigned used = atomic_load(&l->used);
 
-    if (fresh && atomic_compare_exchange_strong(&l->window_start_ns, &start, mono_ns)) {
-        atomic_store(&l->used, 1);
-    } else if (atomic_fetch_add(&l->used, 1) < l->burst) {
-        atomic_store(&l->window_start_ns, mono_ns);
-    } else {
-        atomic_store(&l->used, l->burst); /* so that it cannot wrap */
+    if (used && mono_ns - start >= LIMIT_WINDOW_NS &&
+        atomic_compare_exchange_strong(&l->window_start_ns, &start, mono_ns))
+        atomic_fetch_sub(&l->used, used);
+    if (!take(l)) {
         atomic_fetch_add(&l->held, 1);
         return false;
     }
+    atomic_store(&l->window_start_ns, mono_ns);
     *ret_held = atomic_exchange(&l->held, 0);
     return true;
 }

@@ -1,0 +1,68 @@
+/* tests/unit/common/summary_fixture.h - a summary as an honest session would report it. */
+#ifndef TW_TESTS_UNIT_COMMON_SUMMARY_FIXTURE_H
+#define TW_TESTS_UNIT_COMMON_SUMMARY_FIXTURE_H
+
+#include "common/stats.h"
+
+#define MINUTE_NS (60 * TW_NS_PER_S)
+
+/* Minute number i of a session: 100 sent, 3 lost (one each way, one unknown), delays 10 ms + up to 1 ms; the
+ * reflector took 50 us for each. */
+static inline void make_summary(struct tw_summary *s, int i)
+{
+    summary_init(s);
+    s->pair_id = 7;
+    s->flow = 1;
+    s->generation = 3;
+    s->start_ns = (1000 + i) * MINUTE_NS;
+    s->end_ns = s->start_ns + MINUTE_NS;
+    s->seq_first = (uint32_t)i * 100;
+    s->sent = 100;
+    s->received = 97;
+    s->lost_forward = s->lost_backward = s->lost_unknown = 1;
+    s->duplicates_forward = 1;
+    s->duplicates_unknown = 2;
+    s->loss_runs = 2;
+    s->loss_run_longest = 2;
+    s->loss_run_longest_ns = (20 + i) * TW_NS_PER_MS;
+    for (int n = 0; n < 97; n++) {
+        hist_add(&s->delay[TW_FORWARD], 10 * TW_NS_PER_MS + n * 10000);
+        hist_add(&s->delay[TW_BACKWARD], 5 * TW_NS_PER_MS + n * 10000);
+        hist_add(&s->delay[TW_ROUNDTRIP], 15 * TW_NS_PER_MS + n * 20000);
+        hist_add(&s->send_lateness, 1000 * n);
+    }
+    for (int d = 0; d < 3; d++)
+        s->jitter[d] = (struct tw_jitter){ 97 * 2000, 97, 90 * (3000 + i), 90 };
+    s->ttl_forward = (struct tw_octet_range){ 60, 60, 97, 0 };
+    s->ttl_backward = (struct tw_octet_range){ (uint8_t)(50 + i), (uint8_t)(55 + i), 97, 2 };
+    s->tos_sent = 184;
+    s->residence_sum_ns = 97 * 50000;
+    s->residence_max_ns = 60000 + i;
+    s->tx_source = s->rx_source = TW_TS_KERNEL;
+    s->clock_local = (struct tw_clock_state){ true, 300000 + i, 0 };
+    s->clock_remote_known = true;
+    s->clock_remote = (struct tw_clock_state){ true, 400000, 0 };
+    s->status = TW_STATUS_PARTIAL;
+}
+
+/* Minute number i in which nothing came back. */
+static inline void make_all_lost(struct tw_summary *s, int i)
+{
+    summary_init(s);
+    s->pair_id = 7;
+    s->flow = 1;
+    s->generation = 3;
+    s->start_ns = (1000 + i) * MINUTE_NS;
+    s->end_ns = s->start_ns + MINUTE_NS;
+    s->seq_first = (uint32_t)i * 100;
+    s->sent = s->lost_unknown = 100;
+    s->loss_runs = 1;
+    s->loss_run_longest = 100;
+    s->loss_run_longest_ns = MINUTE_NS;
+    s->tos_sent = 184;
+    s->tx_source = TW_TS_KERNEL;
+    s->clock_local = (struct tw_clock_state){ true, 300000, 0 };
+    s->status = TW_STATUS_ALL_LOST;
+}
+
+#endif
