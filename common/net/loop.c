@@ -25,6 +25,7 @@ struct loop {
     struct tw_now now;
     _Atomic bool stop;
     _Atomic(struct loop_task *) posted; /* newest first; pushed by any thread, taken as a whole */
+    struct loop_task *tasks;            /* taken, oldest first; the loop thread's own */
     struct epoll_event ev[EVENTS_PER_ROUND];
     int ev_next, ev_n; /* events of this round that are still to be dispatched */
     sigset_t mask;
@@ -102,30 +103,50 @@ void loop_post(struct loop *l, struct loop_task *t)
         wake_up(l);
 }
 
-static struct loop_task *take_tasks(struct loop *l)
+/* Moves what was posted to the end of l->tasks, in the order of posting. */
+static void take_tasks(struct loop *l)
 {
     struct loop_task *t = atomic_exchange(&l->posted, NULL), *oldest = NULL, *next;
+    struct loop_task **end = &l->tasks;
 
     for (; t; t = next) {
         next = t->next;
         t->next = oldest;
         oldest = t;
     }
-    return oldest;
+    while (*end)
+        end = &(*end)->next;
+    *end = oldest;
 }
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     struct loop *l = w->ctx;
-    struct loop_task *t, *next;
 
     (void)events;
     drain(w->fd); /* before the list is taken, so that no wake-up gets lost */
-    for (t = take_tasks(l); t; t = next) {
-        next = t->next;
+    take_tasks(l);
+    while (l->tasks) {
+        struct loop_task *t = l->tasks;
+
+        l->tasks = t->next;
         atomic_store(&t->queued, false); /* first: it may be posted again, or freed, while it runs */
         t->fn(t);
     }
+}
+
+void loop_unpost(struct loop *l, struct loop_task *t)
+{
+    struct loop_task **at = &l->tasks;
+
+    if (!atomic_load(&t->queued))
+        return;
+    take_tasks(l);
+    while (*at && *at != t)
+        at = &(*at)->next;
+    if (*at)
+        *at = t->next;
+    atomic_store(&t->queued, false);
 }
 
 void loop_stop(struct loop *l)

@@ -48,6 +48,9 @@ struct loop_task {
     _Atomic bool queued;
 };
 void loop_post(struct loop *l, struct loop_task *t);
+/* Takes a queued task out again, so that its memory may go; no effect on an idle one. Loop thread; whoever posts it
+ * must have stopped before. */
+void loop_unpost(struct loop *l, struct loop_task *t);
 
 /* Blocks `signo` in the whole process (call before starting threads) and delivers it here. */
 enum tw_rc loop_on_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), void *ctx);

@@ -99,6 +99,11 @@ struct rpc_hooks {
     void (*on_hello)(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret);
 };
 
+/* For tests; 0 = the default. */
+struct rpc_times {
+    uint32_t ping_ms, dead_ms, hello_timeout_ms; /* 15 s, 45 s, 10 s */
+};
+
 /* ---- Server ------------------------------------------------------------------------------------------------- */
 struct rpc_server;
 struct rpc_server_conf {
@@ -111,11 +116,14 @@ struct rpc_server_conf {
     struct rpc_hooks hooks;
     unsigned max_peers;      /* 0 = 20000; connections past HELLO */
     unsigned max_handshakes; /* 0 = 1024; connections before HELLO_OK: the oldest is cut off when one more comes */
+    struct rpc_times times;
 };
 /* Bound on return. TW_EINUSE, TW_EPERM, TW_EINVAL with *err saying what to do. */
 enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server **ret, struct tw_err *err);
-/* Closes everything; on_down() runs for each peer before this returns. */
+/* Closes everything; on_down() runs for each peer before this returns. Not from inside a hook, handler or done(). */
 void rpc_server_stop(struct rpc_server *s);
+/* The TCP port it is bound to (also when the URL said 0); 0 on ipc. */
+uint16_t rpc_server_port(const struct rpc_server *s);
 
 struct rpc_counters {
     uint64_t accepted, handshakes_failed, handshakes_timed_out, handshakes_evicted, peers, frames_in, frames_out,
@@ -137,11 +145,14 @@ struct rpc_client_conf {
     size_t n_services;
     struct rpc_hooks hooks;
     bool once; /* no reconnecting: the first failure calls on_down(ctx, NULL, status, why) */
+    struct rpc_times times;
 };
 /* Dials and keeps dialling: after 0.2 s doubling to 30 s, full jitter (a uniform draw from 0 to the bound). A dial that takes
  * more than 10 s is abandoned. on_up() when HELLO_OK came. */
 enum tw_rc rpc_client_start(const struct rpc_client_conf *c, struct rpc_client **ret, struct tw_err *err);
+/* As rpc_server_stop(). */
 void rpc_client_stop(struct rpc_client *c);
+void rpc_client_counters(const struct rpc_client *c, struct rpc_counters *ret); /* any thread */
 /* From HELLO_OK, valid in and after on_up(). */
 struct rpc_welcome rpc_client_welcome(const struct rpc_client *c);
 

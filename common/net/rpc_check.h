@@ -1,0 +1,16 @@
+/* common/net/rpc_check.h - what protobuf-c accepts and we do not: strings that are not UTF-8, enum values
+ * that the .proto does not name. Pure. */
+#ifndef TW_NET_RPC_CHECK_H
+#define TW_NET_RPC_CHECK_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include "common/rc.h"
+
+/* RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
+bool rpc_utf8_ok(const char *text);
+
+/* Walks the whole message by its descriptor. TW_EINVAL: err->field names the field. */
+enum tw_rc rpc_check_message(const ProtobufCMessage *m, struct tw_err *err);
+
+#endif

@@ -1,0 +1,58 @@
+/* common/net/rpc_conn.h - a connection as the RPC layer needs it: bytes in, bytes out, an orderly end. This
+ * is all that knows nng's streams, so that the transport can change.
+ *
+ * Threads: functions and hooks belong to the loop thread, but for cut(), which runs on a thread of nng, or on
+ * the loop thread inside conn_resume(); never on both at once. Nothing is received between readable() and
+ * conn_resume(). */
+#ifndef TW_NET_RPC_CONN_H
+#define TW_NET_RPC_CONN_H
+
+#include <nng/nng.h>
+#include "common/net/loop.h"
+
+struct conn;
+
+/* What cut() made of the octets received so far. */
+struct conn_cut {
+    size_t used;  /* octets dealt with */
+    size_t need;  /* octets that the next unit needs in all, as far as it is known */
+    bool deliver; /* call readable(); else receive more */
+};
+
+struct conn_hooks {
+    struct conn_cut (*cut)(void *ctx, const uint8_t *data, size_t len);
+    void (*readable)(void *ctx);
+    void (*failed)(void *ctx, enum tw_rc rc, const char *why); /* may come twice: receiving and sending */
+    void (*gone)(void *ctx); /* after conn_close(); the connection has been freed */
+};
+
+/* Takes the stream, also on failure. Receives as soon as conn_resume() is called. */
+enum tw_rc conn_new(struct loop *l, nng_stream *stream, const struct conn_hooks *hooks, void *ctx,
+                    struct conn **ret);
+/* Octets that a receive may bring in one piece, and how long it may wait for the first (0 = for ever). From
+ * the next conn_resume() on. */
+enum tw_rc conn_set_receive(struct conn *c, size_t buffer, uint32_t timeout_ms);
+/* First deals with what has been received already. */
+void conn_resume(struct conn *c);
+
+/* Octets not yet taken by the network. */
+size_t conn_queued(const struct conn *c);
+/* Room for n octets at the end of the queue; NULL without memory. conn_flush() starts sending. Everything
+ * appended while a write is under way goes out with the next one. */
+uint8_t *conn_append(struct conn *c, size_t n);
+void conn_flush(struct conn *c);
+
+/* Stops both directions now; gone() follows from the loop, no other hook does. */
+void conn_close(struct conn *c);
+/* The same at once, waiting for nng's callbacks; gone() is not called. */
+void conn_free(struct conn *c);
+
+/* Numeric addresses without port, "" if there is none (ipc). */
+#define CONN_ADDRESS_TEXT 64
+void conn_peer_address(const struct conn *c, char ret[CONN_ADDRESS_TEXT]);
+void conn_local_address(const struct conn *c, char ret[CONN_ADDRESS_TEXT]);
+
+/* nng's error as ours. */
+enum tw_rc conn_rc(int nng_error);
+
+#endif

@@ -1,0 +1,274 @@
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
+#include "common/net/rpc_peer.h"
+#include "common/version.h"
+
+#define ACCEPT_PAUSE_NS (100 * TW_NS_PER_MS) /* when accepting itself fails: out of descriptors or memory */
+
+struct rpc_server {
+    struct rpc_side side; /* first */
+    char *name;
+    unsigned max_peers, max_handshakes;
+    uint16_t port;
+    nng_stream_listener *listener;
+    nng_aio *accept;
+    int accept_error;
+    nng_stream *accepted; /* nng's thread sets it, the loop takes it */
+    struct loop_task accept_task;
+    struct loop_timer retry;
+    struct log_limit refused, unable;
+};
+
+/* ---- Handshake ---- */
+
+static void greet(struct rpc_server *s, struct rpc_peer *p)
+{
+    Tw__Frame f = TW__FRAME__INIT;
+    Tw__ServerHello h = TW__SERVER_HELLO__INIT;
+
+    f.kind = TW__FRAME_KIND__FRAME_HELLO;
+    h.version_min = TW_RPC_VERSION_MIN;
+    h.version_max = TW_RPC_VERSION_MAX;
+    h.nonce = (ProtobufCBinaryData){ .len = sizeof p->nonce, .data = p->nonce };
+    h.controller = s->name;
+    if (peer_send(p, &f, &h.base))
+        peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static void ask_user(struct rpc_server *s, struct rpc_peer *p, struct rpc_welcome *ret)
+{
+    *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_OK, .approved = true };
+    if (s->side.n_up >= s->max_peers)
+        *ret = (struct rpc_welcome){ TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "too many connections", false, 0,
+                                     0 };
+    else if (s->side.hooks.on_hello)
+        s->side.hooks.on_hello(s->side.hooks.ctx, &p->hello, ret);
+}
+
+static void welcome(struct rpc_peer *p, const struct rpc_welcome *w)
+{
+    Tw__Frame f = TW__FRAME__INIT;
+    Tw__HelloOk ok = TW__HELLO_OK__INIT;
+
+    f.kind = TW__FRAME_KIND__FRAME_HELLO_OK;
+    f.through_seq = w->through_seq;
+    f.window = w->window;
+    ok.version = TW_RPC_VERSION_MAX;
+    ok.approved = w->approved;
+    if (peer_send(p, &f, &ok.base))
+        peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
+{
+    struct rpc_server *s = (struct rpc_server *)p->side;
+    struct rpc_welcome w;
+
+    if (f->status) {
+        peer_refuse(p, f->status, f->detail);
+        return;
+    }
+    peer_name(p, f->hello);
+    ask_user(s, p, &w);
+    if (w.status) {
+        peer_refuse(p, w.status, w.detail ? w.detail : "refused");
+        return;
+    }
+    welcome(p, &w);
+    if (p->state != PEER_HELLO)
+        return;
+    peer_up(p, f->hello);
+    if (s->side.hooks.on_up)
+        s->side.hooks.on_up(s->side.hooks.ctx, p);
+}
+
+static void on_ended(struct rpc_peer *p)
+{
+    struct rpc_server *s = (struct rpc_server *)p->side;
+    unsigned held = 0;
+
+    if (p->was_up || s->side.stopping)
+        return;
+    if (log_limit_ok(&s->refused, loop_now(s->side.loop).mono.ns, &held))
+        log_info("connection refused", LOG_S("address", p->address), LOG_S("name", p->id.name),
+                 LOG_S("status", rpc_status_name(p->end_status)), LOG_S("reason", p->end_detail),
+                 LOG_U("not_logged", held));
+}
+
+/* ---- Accepting ---- */
+
+static void on_accepted(void *arg) /* nng's thread */
+{
+    struct rpc_server *s = arg;
+
+    s->accept_error = nng_aio_result(s->accept);
+    if (!s->accept_error)
+        s->accepted = nng_aio_get_output(s->accept, 0);
+    loop_post(s->side.loop, &s->accept_task);
+}
+
+static void accept_next(struct rpc_server *s)
+{
+    nng_stream_listener_accept(s->listener, s->accept);
+}
+
+static void on_retry(struct loop_timer *t)
+{
+    accept_next(t->ctx);
+}
+
+static void evict_oldest(struct rpc_server *s)
+{
+    struct rpc_peer *p = s->side.handshakes;
+
+    if (!p)
+        return;
+    p->end_counter = &s->side.stats.handshakes_evicted;
+    peer_reason(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "made room for a newer handshake");
+    peer_down(p);
+}
+
+static void take_connection(struct rpc_server *s)
+{
+    nng_stream *stream = s->accepted;
+    struct rpc_peer *p;
+
+    s->accepted = NULL;
+    rpc_count(&s->side.stats.accepted, 1);
+    if (s->side.n_handshakes >= s->max_handshakes)
+        evict_oldest(s);
+    if (peer_new(&s->side, stream, &p) == TW_OK)
+        greet(s, p);
+    else
+        rpc_count(&s->side.stats.handshakes_failed, 1);
+}
+
+/* Accepting must go on whatever happens; only an error that would come again at once makes it pause. */
+static void accept_done(struct loop_task *t)
+{
+    struct rpc_server *s = t->ctx;
+    struct tw_mono now = loop_now(s->side.loop).mono;
+    unsigned held = 0;
+
+    if (s->accept_error == 0) {
+        take_connection(s);
+        accept_next(s);
+        return;
+    }
+    if (s->accept_error == NNG_ECONNABORTED || s->accept_error == NNG_ECONNRESET) {
+        accept_next(s);
+        return;
+    }
+    if (log_limit_ok(&s->unable, now.ns, &held))
+        log_warn("cannot accept connections", LOG_S("reason", nng_strerror(s->accept_error)),
+                 LOG_U("not_logged", held));
+    evict_oldest(s); /* gives back a descriptor */
+    now.ns += ACCEPT_PAUSE_NS;
+    if (loop_timer_set(s->side.loop, &s->retry, now))
+        accept_next(s);
+}
+
+/* ---- Start and stop ---- */
+
+static enum tw_rc explain(int nng_error, const char *url, struct tw_err *err)
+{
+    enum tw_rc rc = conn_rc(nng_error);
+
+    if (rc == TW_EINUSE)
+        return tw_err_set(err, rc, "%s is in use: another process listens there; stop it or choose another",
+                          url);
+    if (rc == TW_EPERM)
+        return tw_err_set(
+            err, rc, "%s: permission denied: take a port above 1023, or a folder that we may write to", url);
+    return tw_err_set(err, rc, "cannot listen on %s: %s", url, nng_strerror(nng_error));
+}
+
+static enum tw_rc listen_on(struct rpc_server *s, const char *url, struct tw_err *err)
+{
+    int port = 0, e = nng_stream_listener_alloc(&s->listener, url);
+
+    if (e)
+        return explain(e, url, err);
+    /* Each fits one of the transports and is refused by the other. */
+    nng_stream_listener_set_bool(s->listener, NNG_OPT_TCP_NODELAY, true);
+    nng_stream_listener_set_int(s->listener, NNG_OPT_IPC_PERMISSIONS, 0660);
+    e = nng_stream_listener_listen(s->listener);
+    if (e)
+        return explain(e, url, err);
+    if (nng_stream_listener_get_int(s->listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0)
+        s->port = (uint16_t)port;
+    return nng_aio_alloc(&s->accept, on_accepted, s) ? tw_err_set(err, TW_ENOMEM, "out of memory") : TW_OK;
+}
+
+static enum tw_rc fill(struct rpc_server *s, const struct rpc_server_conf *c)
+{
+    enum tw_rc rc = side_init(&s->side, c->loop, &c->hooks, c->services, c->n_services, &c->times);
+
+    s->side.server = true;
+    s->side.policy = (struct hello_policy){ c->agents, c->operators };
+    s->side.on_handshake = on_handshake;
+    s->side.on_ended = on_ended;
+    s->name = strdup(c->name ? c->name : "");
+    s->max_peers = c->max_peers ? c->max_peers : 20000;
+    s->max_handshakes = c->max_handshakes ? c->max_handshakes : 1024;
+    s->accept_task = (struct loop_task){ .fn = accept_done, .ctx = s };
+    s->retry = (struct loop_timer){ .fn = on_retry, .ctx = s };
+    s->refused.burst = s->unable.burst = 10;
+    return rc || s->name ? rc : TW_ENOMEM;
+}
+
+enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server **ret, struct tw_err *err)
+{
+    struct rpc_server *s;
+    enum tw_rc rc = side_check_url(c->url, err);
+
+    if (rc)
+        return rc;
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    rc = fill(s, c);
+    if (rc)
+        tw_err_set(err, rc, "out of memory");
+    else
+        rc = listen_on(s, c->url, err);
+    if (rc) {
+        rpc_server_stop(s);
+        return rc;
+    }
+    accept_next(s);
+    *ret = s;
+    return TW_OK;
+}
+
+void rpc_server_stop(struct rpc_server *s)
+{
+    if (!s)
+        return;
+    loop_timer_cancel(s->side.loop, &s->retry);
+    if (s->listener)
+        nng_stream_listener_close(s->listener);
+    if (s->accept)
+        nng_aio_stop(s->accept);
+    loop_unpost(s->side.loop, &s->accept_task);
+    if (s->accepted)
+        nng_stream_free(s->accepted);
+    side_stop(&s->side);
+    nng_aio_free(s->accept);
+    if (s->listener)
+        nng_stream_listener_free(s->listener);
+    free(s->name);
+    free(s);
+}
+
+uint16_t rpc_server_port(const struct rpc_server *s)
+{
+    return s->port;
+}
+
+void rpc_server_counters(const struct rpc_server *s, struct rpc_counters *ret)
+{
+    rpc_stats_read(&s->side.stats, ret);
+}
