@@ -114,6 +114,7 @@ enum tw_rc session_new(const struct session_cfg *cfg, struct tw_now now, struct 
     s->last = now;
     s->offset_ns = now.wall.ns - now.mono.ns;
     s->due.ns = now.mono.ns + floor_mod(cfg->phase_ns - now.wall.ns, cfg->spacing_ns);
+    s->gap_ns = next_interval(s);
     session_open_first(s, now);
     *ret = s;
     return TW_OK;
@@ -144,14 +145,15 @@ void session_set_generation(struct session *s, uint64_t generation)
 
 void session_set_clock(struct session *s, const struct tw_clock_state *c)
 {
-    if (c->steps > s->clock.steps && s->clock.steps)
+    if (s->clock_told && c->steps > s->clock.steps)
         s->steps_told += c->steps - s->clock.steps;
+    s->clock_told = true;
     s->clock = *c;
     s->err_est = tw_errest_encode(c->max_error_ns, c->synced, false);
     session_count_steps(s);
 }
 
-static void end_sending(struct session *s, struct tw_now now)
+void session_end_sending(struct session *s, struct tw_now now)
 {
     struct period *p = session_current(s);
     int64_t end = now.wall.ns;
@@ -172,7 +174,7 @@ void session_stop(struct session *s, struct tw_now now)
         return;
     session_tick(s, now, now.mono);
     if (!s->stopped)
-        end_sending(s, now);
+        session_end_sending(s, now);
     session_close_ready(s, now.mono);
 }
 
@@ -189,6 +191,7 @@ void session_flush(struct session *s, struct tw_now now)
         if (period)
             period->sum.sent--;
     }
+    s->head_seq = s->next_seq;
     session_close_all(s);
 }
 
@@ -227,31 +230,53 @@ static void count_skipped(struct session *s, uint64_t n)
         p->sum.skipped += n;
 }
 
+static void advance_due(struct session *s)
+{
+    s->due.ns += s->gap_ns;
+    s->gap_ns = next_interval(s);
+}
+
+/* How many fixed sending times before `limit` are followed by another one that is not later than `now`. */
+static uint64_t skip_fixed(struct session *s, struct tw_mono limit, struct tw_mono now)
+{
+    int64_t replaced = (now.ns - s->due.ns) / s->gap_ns;
+    int64_t before = (limit.ns - s->due.ns - 1) / s->gap_ns + 1;
+    int64_t n = replaced < before ? replaced : before;
+
+    s->due.ns += n * s->gap_ns;
+    return (uint64_t)n;
+}
+
+/* So far behind, drawing each of them would stall the thread. */
+static uint64_t skip_by_mean(struct session *s, struct tw_mono to)
+{
+    int64_t n = (to.ns - s->due.ns) / s->cfg.spacing_ns;
+
+    s->due.ns += n * s->cfg.spacing_ns;
+    return (uint64_t)n;
+}
+
+static uint64_t skip_random(struct session *s, struct tw_mono limit, struct tw_mono now)
+{
+    uint64_t n = 0;
+
+    for (; s->due.ns < limit.ns && s->gap_ns <= now.ns - s->due.ns; n++) {
+        if (n == MAX_DRAWS) {
+            n += skip_by_mean(s, limit.ns < now.ns ? limit : now);
+            break;
+        }
+        advance_due(s);
+    }
+    return n;
+}
+
 /* Steps over the sending times before `limit` that another one, not later than now, has replaced. */
 void session_skip_before(struct session *s, struct tw_mono limit, struct tw_mono now)
 {
-    int64_t spacing = s->cfg.spacing_ns;
-    uint64_t n = 0;
-
-    if (s->stopped || s->due.ns >= limit.ns || now.ns - s->due.ns < spacing)
+    if (s->stopped || s->due.ns >= limit.ns || now.ns - s->due.ns < s->gap_ns)
         return;
-    if (s->cfg.spacing_kind == SESSION_FIXED) {
-        int64_t replaced = (now.ns - s->due.ns) / spacing;
-        int64_t before = (limit.ns - s->due.ns + spacing - 1) / spacing;
-        n = (uint64_t)(replaced < before ? replaced : before);
-        s->due.ns += (int64_t)n * spacing;
-    } else {
-        while (s->due.ns < limit.ns && n < MAX_DRAWS && now.ns - s->due.ns >= spacing) {
-            s->due.ns += next_interval(s);
-            n++;
-        }
-        if (n == MAX_DRAWS && s->due.ns < limit.ns) {
-            int64_t behind = (limit.ns - s->due.ns) / spacing;
-            n += (uint64_t)behind;
-            s->due.ns += behind * spacing;
-        }
-    }
-    count_skipped(s, n);
+    count_skipped(s, s->cfg.spacing_kind == SESSION_FIXED ? skip_fixed(s, limit, now)
+                                                          : skip_random(s, limit, now));
 }
 
 void session_settle_probe(struct session *s)
@@ -307,7 +332,7 @@ enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf
     if (now.mono.ns < s->due.ns)
         return TW_EAGAIN;
     s->lateness_ns = now.mono.ns - s->due.ns;
-    s->due.ns += next_interval(s);
+    advance_due(s);
     p = session_current(s);
     if (s->next_seq - s->head_seq > s->mask) { /* no room to remember it */
         count_skipped(s, 1);
@@ -339,17 +364,26 @@ void session_on_send_error(struct session *s)
     }
 }
 
+static struct tw_mono earlier(struct tw_mono a, struct tw_mono b)
+{
+    return a.ns < b.ns ? a : b;
+}
+
 struct tw_mono session_next_due(const struct session *s)
 {
-    const struct period *p = session_oldest_open(s);
     struct tw_mono due = s->due;
 
     if (s->n_closed || s->finished)
         return s->last.mono;
-    if (p) {
-        struct tw_mono close = session_close_due(s, p);
-        if (close.ns < due.ns)
-            due = close;
+    /* The first can be waiting for its answers while the boundary of the last comes. */
+    if (s->n_periods) {
+        due = earlier(due, session_close_due(s, session_oldest_open(s)));
+        due = earlier(due, session_close_due(s, session_current((struct session *)s)));
     }
     return due;
+}
+
+struct tw_mono session_next_probe_due(const struct session *s)
+{
+    return s->finished ? TW_MONO_NEVER : s->due;
 }
