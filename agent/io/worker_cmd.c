@@ -314,6 +314,7 @@ void worker_take_commands(struct worker *w)
 
     silence_bell(w->commands.sock.fd); /* before the ring is emptied, so that no command is overlooked */
     while (ring_pop(w->cmds, &c)) {
+        w->now = tw_now(); /* not before the session that the command brings was made */
         execute(w, &c);
         atomic_fetch_add(&w->cmds_done, 1);
     }

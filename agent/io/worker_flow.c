@@ -1,6 +1,8 @@
 /* agent/io/worker_flow.c - the life of a session inside the worker: start, results, end. */
 #include "agent/io/worker_priv.h"
 
+#define CLOSE_PATIENCE_NS TW_NS_PER_S
+
 /* ---- The list of started flows ---- */
 
 static void list_add(struct worker *w, struct flow *f)
@@ -100,13 +102,24 @@ static void flow_end(struct worker *w, struct flow *f)
     say_ended(w, f, TW_OK);
 }
 
+/* The periods of all sessions end at the same instant. Closing them is left to each one's next probe if that
+ * is not far away, or the probes due just then would have to wait for thousands of summaries. While the
+ * result ring is full only the probes count; the retry timer sees to the rest. */
+static struct tw_mono next_due(const struct worker *w, const struct flow *f)
+{
+    struct tw_mono due = session_next_due(f->session), probe = session_next_probe_due(f->session);
+
+    if (f->stuck || probe.ns - CLOSE_PATIENCE_NS < due.ns)
+        return probe;
+    return due.ns < w->now.mono.ns ? w->now.mono : due;
+}
+
 void flow_rearm(struct worker *w, struct flow *f)
 {
-    struct tw_mono due = session_next_due(f->session);
+    struct tw_mono due = next_due(w, f);
 
-    if (session_done(
-            f->session)) /* the end comes by way of the timer; or of the retry if results are waiting */
-        due = f->stuck ? TW_MONO_NEVER : w->now.mono;
+    if (session_done(f->session) && !f->stuck) /* the end comes by way of the timer */
+        due = w->now.mono;
     if (due.ns == TW_MONO_NEVER.ns)
         timerq_cancel(&w->timers, &f->due.entry);
     else if (!f->due.entry.slot || f->due.entry.due.ns != due.ns)

@@ -1,5 +1,6 @@
 /* agent/io/worker_reflect.c - the reflector sockets: a batch of probes in, their answers out. */
 #include <stdlib.h>
+#include <sys/random.h>
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 
@@ -36,6 +37,8 @@ enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_
     if (ret)
         return ret;
     rc.port = m->port.sock.local.port;
+    if (getrandom(&rc.hash_seed, sizeof rc.hash_seed, 0) != (ssize_t)sizeof rc.hash_seed)
+        rc.hash_seed = (uint64_t)tw_wall_now().ns; /* better than none */
     ret = reflector_new(&rc, &m->state);
     if (!ret)
         ret = worker_watch(w, &m->port);
