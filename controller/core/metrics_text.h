@@ -1,5 +1,5 @@
 /* controller/core/metrics_text.h - the Prometheus text exposition 0.0.4 from a snapshot. Pure: snapshot in, bytes out.
- * A new metric is one more row in a table. Base units: seconds and ratios. Names: docs/api.md. */
+ * A new metric is one more row in a table (metrics_families.c). Base units: seconds and ratios. Names: docs/metrics.md. */
 #ifndef TW_CONTROLLER_METRICS_TEXT_H
 #define TW_CONTROLLER_METRICS_TEXT_H
 
@@ -59,14 +59,22 @@ struct metrics_snapshot {
     uint64_t generation;
     const struct metrics_self *self;
     size_t n_self;
-    uint64_t max_pair_series; /* budget; pairs beyond it are held back, worst loss first kept, and counted */
+    uint64_t max_pair_series; /* budget of a page, 0 = none; pairs beyond it are held back, worst loss first kept, and counted */
 };
 enum metrics_level { METRICS_PAIR = 1, METRICS_AGENT = 2, METRICS_MESH = 4 };
 
-/* Whole page in a malloc'ed buffer. levels: bits. mesh: only this one, or NULL for all. */
+/* Whole page in a malloc'ed buffer (not terminated). levels: bits. mesh: only this one's pairs and aggregates, without fleet and self, so
+ * that scrapes can be split by mesh without showing those twice; NULL for all. Fleet states are "pending", "up", "down". */
 enum tw_rc metrics_render(const struct metrics_snapshot *s, unsigned levels, const char *mesh, char **ret, size_t *ret_len);
 /* Series that one pair, one agent group, one mesh group add: for plans. */
 unsigned metrics_series_per_pair(void);
 unsigned metrics_series_per_group(void);
+
+/* Family number i of the tables, for the reference; false past the last. */
+struct metrics_description {
+    char name[80], labels[160];
+    const char *type, *help;
+};
+bool metrics_describe(size_t i, struct metrics_description *ret);
 
 #endif
