@@ -171,7 +171,7 @@ static enum tw_rc map_pair(struct doc *d, const yaml_node_pair_t *pair, const st
                            uint64_t *seen, void *into)
 {
     const yaml_node_t *key = node_at(d, pair->key), *value = node_at(d, pair->value);
-    const char *text;
+    const char *text = "";
     size_t i, before;
     enum tw_rc rc = key_text(d, key, &text);
 
@@ -216,7 +216,7 @@ enum tw_rc doc_map(struct doc *d, const yaml_node_t *map, const struct doc_key *
 /* ---- Names that must differ ---- */
 
 struct item {
-    const char *text;
+    const char *text = "";
     const yaml_node_t *node;
     size_t place;
 };
@@ -338,7 +338,7 @@ enum tw_rc doc_list(struct doc *d, const yaml_node_t *list, enum doc_kind kind,
 enum tw_rc doc_integer(struct doc *d, const yaml_node_t *node, int64_t min, int64_t max, const char *what,
                        int64_t *ret)
 {
-    const char *text;
+    const char *text = "";
     char quote[DOC_QUOTE];
     int64_t value = 0;
     size_t n;
@@ -362,7 +362,7 @@ enum tw_rc doc_duration(struct doc *d, const yaml_node_t *node, int64_t min_ns, 
                         int64_t *ret_ns)
 {
     char quote[DOC_QUOTE], lo[TW_TIME_TEXT], hi[TW_TIME_TEXT];
-    const char *text;
+    const char *text = "";
     int64_t ns;
     enum tw_rc rc = doc_text(d, node, &text);
 
@@ -383,7 +383,7 @@ enum tw_rc doc_duration(struct doc *d, const yaml_node_t *node, int64_t min_ns, 
 enum tw_rc doc_choice(struct doc *d, const yaml_node_t *node, const char *const *choices, size_t n, int *ret)
 {
     char quote[DOC_QUOTE], all[96] = "";
-    const char *text;
+    const char *text = "";
     size_t len = 0;
     enum tw_rc rc = doc_text(d, node, &text);
 

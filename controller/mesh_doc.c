@@ -22,7 +22,7 @@ static enum tw_rc take_name(struct doc *d, const yaml_node_t *node, const char *
                             char ret[MESH_NAME_MAX])
 {
     char quote[DOC_QUOTE];
-    const char *text;
+    const char *text = "";
     enum tw_rc rc = doc_text(d, node, &text);
 
     if (rc)
@@ -38,7 +38,7 @@ static enum tw_rc take_name(struct doc *d, const yaml_node_t *node, const char *
 static enum tw_rc take_member(struct doc *d, const yaml_node_t *node, struct mesh_name *ret)
 {
     char quote[DOC_QUOTE];
-    const char *text, *name;
+    const char *text = "", *name;
     enum tw_rc rc = doc_text(d, node, &text);
 
     if (rc)
@@ -223,7 +223,7 @@ static enum tw_rc each_target(struct doc *d, const yaml_node_t *key, const yaml_
 {
     struct mesh_target *t = &((struct mesh *)into)->targets[i];
     char quote[DOC_QUOTE];
-    const char *text;
+    const char *text = "";
     enum tw_rc rc = take_name(d, key, "target", MESH_NAME_MAX - 1, t->name);
 
     if (!rc)
@@ -255,7 +255,7 @@ static enum tw_rc set_targets(struct doc *d, const yaml_node_t *value, void *int
 static enum tw_rc set_dscp(struct doc *d, const yaml_node_t *value, void *into)
 {
     char quote[DOC_QUOTE];
-    const char *text;
+    const char *text = "";
     enum tw_rc rc = doc_text(d, value, &text);
 
     if (rc)
@@ -390,7 +390,7 @@ static enum tw_rc set_mesh(struct doc *d, const yaml_node_t *value, void *into)
 static enum tw_rc set_description(struct doc *d, const yaml_node_t *value, void *into)
 {
     struct mesh *m = into;
-    const char *text;
+    const char *text = "";
     enum tw_rc rc = doc_text(d, value, &text);
 
     if (rc)

@@ -38,9 +38,9 @@ struct walk {
 static enum tw_rc fail_in_group(struct walk *w, const struct mesh_name *at, const char *text)
 {
     const struct mesh_group *g = &w->m->groups[w->path[w->depth - 1]];
-    char field[sizeof w->err->field];
+    char field[MESH_PATH];
 
-    snprintf(field, sizeof field, "groups.%s[%td]", g->name, at - g->members.v);
+    mesh_path(field, "groups.%s[%td]", g->name, at - g->members.v);
     return mesh_fail(w->err, at, field, "%s", text);
 }
 
@@ -127,10 +127,10 @@ static enum tw_rc check_groups(struct flatten *f)
         const struct mesh_group *g = &f->m->groups[i];
 
         for (size_t k = 0; k < g->members.n; k++) {
-            char field[sizeof f->err->field];
+            char field[MESH_PATH];
             enum tw_rc rc;
 
-            snprintf(field, sizeof field, "groups.%s[%zu]", g->name, k);
+            mesh_path(field, "groups.%s[%zu]", g->name, k);
             rc = flatten_check_group(f, &g->members.v[k], field);
             if (rc)
                 return rc;
@@ -159,10 +159,10 @@ static enum tw_rc check_link(struct flatten *f, const struct mesh_link *l, const
 static enum tw_rc check_links(struct flatten *f, const char *name, const struct mesh_link *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        char field[32];
+        char field[MESH_PATH];
         enum tw_rc rc;
 
-        snprintf(field, sizeof field, "%s[%zu]", name, i);
+        mesh_path(field, "%s[%zu]", name, i);
         rc = check_link(f, &v[i], field);
         if (rc)
             return rc;

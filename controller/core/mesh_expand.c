@@ -112,10 +112,10 @@ static enum tw_rc links_listed(struct flatten *f, const char *field, const struc
 {
     for (size_t i = 0; i < n; i++) {
         struct mesh_name names[2] = { v[i].source, v[i].target };
-        char path[32];
+        char path[MESH_PATH];
         enum tw_rc rc;
 
-        snprintf(path, sizeof path, "%s[%zu]", field, i);
+        mesh_path(path, "%s[%zu]", field, i);
         rc = flatten_names(f, &(struct mesh_names){ &names[0], 1 }, path, &s->a);
         if (!rc)
             rc = flatten_names(f, &(struct mesh_names){ &names[1], 1 }, path, &s->b);

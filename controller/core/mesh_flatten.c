@@ -17,8 +17,18 @@ enum tw_rc mesh_fail(struct tw_err *err, const struct mesh_name *at, const char 
     va_end(ap);
     err->line = at->line;
     err->column = at->column;
-    snprintf(err->field, sizeof err->field, "%s", field);
+    mesh_path(err->field, "%s", field);
     return tw_err_set(err, TW_EINVAL, "%s", text);
+}
+
+const char *mesh_path(char buf[MESH_PATH], const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(buf, MESH_PATH, fmt, ap);
+    va_end(ap);
+    return buf;
 }
 
 static size_t count_all(const struct mesh *m)
@@ -213,10 +223,10 @@ static enum tw_rc take_list(struct flatten *f, const struct mesh_names *names, c
                             struct id_set *ret)
 {
     for (size_t i = 0; i < names->n; i++) {
-        char path[sizeof f->err->field];
+        char path[MESH_PATH];
         enum tw_rc rc;
 
-        snprintf(path, sizeof path, "%s[%zu]", field, i);
+        mesh_path(path, "%s[%zu]", field, i);
         rc = take_one(f, &names->v[i], path, ret);
         if (rc)
             return rc;
@@ -235,9 +245,9 @@ enum tw_rc flatten_names(struct flatten *f, const struct mesh_names *names, cons
     rc = take_list(f, names, field, ret);
     for (size_t done = 0; !rc && done < f->n_todo; done++) {
         const struct mesh_group *g = &f->m->groups[f->todo[done]];
-        char path[sizeof f->err->field];
+        char path[MESH_PATH];
 
-        snprintf(path, sizeof path, "groups.%s", g->name);
+        mesh_path(path, "groups.%s", g->name);
         rc = take_list(f, &g->members, path, ret);
     }
     id_set_sort(ret);

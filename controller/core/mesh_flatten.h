@@ -50,4 +50,8 @@ enum tw_rc flatten_check_group(const struct flatten *f, const struct mesh_name *
 enum tw_rc mesh_fail(struct tw_err *err, const struct mesh_name *at, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Path of a field, cut to the room that an error has. Returns buf. */
+#define MESH_PATH 96
+const char *mesh_path(char buf[MESH_PATH], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 #endif
