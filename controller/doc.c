@@ -216,7 +216,7 @@ enum tw_rc doc_map(struct doc *d, const yaml_node_t *map, const struct doc_key *
 /* ---- Names that must differ ---- */
 
 struct item {
-    const char *text = "";
+    const char *text;
     const yaml_node_t *node;
     size_t place;
 };
