@@ -192,9 +192,9 @@ static enum tw_rc make_buffers(struct worker *w)
     enum tw_rc rc = udp_rx_new(RX_BATCH, DATAGRAM_CAP, &w->rx);
 
     if (!rc)
-        rc = udp_tx_new(TX_BATCH, DATAGRAM_CAP, &w->tx_probes);
+        rc = udp_tx_new(PROBE_BATCH, DATAGRAM_CAP, &w->tx_probes);
     if (!rc)
-        rc = udp_tx_new(TX_BATCH, DATAGRAM_CAP, &w->tx_answers);
+        rc = udp_tx_new(ANSWER_BATCH, DATAGRAM_CAP, &w->tx_answers);
     return rc;
 }
 

@@ -31,7 +31,8 @@ enum {
     RX_BATCH = 64,
     /* The later ones of a batch wait for the earlier ones with their time already stamped: few, so that this
      * stays in the order of 10 us when the host is busy. An idle host sends one at a time anyway. */
-    TX_BATCH = 8,
+    PROBE_BATCH = 8,
+    ANSWER_BATCH = 16,
     DATAGRAM_CAP = TWAMP_DATAGRAM_MAX
 };
 
@@ -153,8 +154,8 @@ struct worker {
     struct udp_rx *rx;
     struct udp_tx *tx_probes, *tx_answers;
     struct lane *tx_lane; /* of all in tx_probes */
-    struct flow *tx_flow[TX_BATCH];
-    struct reflect_rx asked[TX_BATCH]; /* of tx_answers */
+    struct flow *tx_flow[PROBE_BATCH];
+    struct reflect_rx asked[ANSWER_BATCH]; /* of tx_answers */
     struct worker_counters count;
 };
 
