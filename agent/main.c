@@ -53,6 +53,13 @@ static void on_worker_results(void *ctx)
             schedule_run_notice(a->schedule, &n);
 }
 
+static void name_summary(void *ctx, Tw__Summary *m)
+{
+    const struct agent *a = ctx;
+
+    schedule_run_name(a->schedule, m);
+}
+
 static void on_stored(void *ctx)
 {
     struct agent *a = ctx;
@@ -240,6 +247,7 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
                                     .spool = a->spool,
                                     .workers = a->workers,
                                     .n_workers = a->n_workers,
+                                    .name = name_summary,
                                     .on_stored = on_stored,
                                     .ctx = a };
 

@@ -49,6 +49,7 @@ static bool hold(struct results *r)
     arena_reset(r->arena);
     if (!make_room(r) || summary_to_pb(&r->scratch, r->arena, &m) != TW_OK)
         return false;
+    r->conf.name(r->conf.ctx, m);
     len = tw__summary__get_packed_size(m);
     data = malloc(len ? len : 1);
     if (!data)

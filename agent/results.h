@@ -6,6 +6,7 @@
 
 #include "agent/io/worker.h"
 #include "db/spool.h"
+#include "measure.pb-c.h"
 
 struct results;
 struct results_conf {
@@ -13,6 +14,7 @@ struct results_conf {
     struct spool *spool;
     struct worker **workers;
     size_t n_workers;
+    void (*name)(void *ctx, Tw__Summary *m); /* puts the pair's names in; called before packing */
     void (*on_stored)(void *ctx); /* new records are in the spool */
     void *ctx;
 };

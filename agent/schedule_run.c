@@ -32,9 +32,18 @@ struct run_session {
     UT_hash_handle hh;
 };
 
+/* Names outlive the session: its last summary comes after it has stopped. */
+struct pair_name {
+    uint64_t pair_id;
+    char *mesh, *class_name, *target;
+    uint64_t wanted_in; /* generation that last had it */
+    UT_hash_handle hh;
+};
+
 struct schedule_run {
     struct schedule_run_conf conf;
     struct run_session *sessions;
+    struct pair_name *names;
     struct loop_timer retry;
     bool settled; /* every worker knows everything */
     uint64_t generation;
@@ -230,6 +239,63 @@ static bool same_settings(const struct session_cfg *a, const struct session_cfg 
            a->reflector_stateful == b->reflector_stateful;
 }
 
+static void free_name(struct pair_name *n)
+{
+    free(n->mesh);
+    free(n->class_name);
+    free(n->target);
+    free(n);
+}
+
+static enum tw_rc keep_name(struct schedule_run *r, const Tw__SessionSpec *p, uint64_t generation)
+{
+    struct pair_name *n;
+
+    HASH_FIND(hh, r->names, &p->pair_id, sizeof p->pair_id, n);
+    if (!n) {
+        n = calloc(1, sizeof *n);
+        if (!n)
+            return TW_ENOMEM;
+        n->pair_id = p->pair_id;
+        n->mesh = strdup(p->mesh);
+        n->class_name = strdup(p->class_name);
+        n->target = strdup(p->target);
+        if (!n->mesh || !n->class_name || !n->target) {
+            free_name(n);
+            return TW_ENOMEM;
+        }
+        HASH_ADD(hh, r->names, pair_id, sizeof n->pair_id, n);
+    }
+    n->wanted_in = generation;
+    return TW_OK;
+}
+
+/* Names that neither this schedule nor the one before has are not needed any more. */
+static void forget_names(struct schedule_run *r, uint64_t previous, uint64_t present)
+{
+    struct pair_name *n, *tmp;
+
+    HASH_ITER(hh, r->names, n, tmp)
+    {
+        if (n->wanted_in == previous || n->wanted_in == present)
+            continue;
+        HASH_DEL(r->names, n);
+        free_name(n);
+    }
+}
+
+void schedule_run_name(const struct schedule_run *r, Tw__Summary *m)
+{
+    struct pair_name *n;
+
+    HASH_FIND(hh, r->names, &m->pair_id, sizeof m->pair_id, n);
+    if (!n)
+        return;
+    m->mesh = n->mesh;
+    m->class_name = n->class_name;
+    m->target = n->target;
+}
+
 /* Puts what is wanted of one session into its row, new or old. */
 static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const struct tw_addr *target,
                        uint64_t generation)
@@ -238,6 +304,8 @@ static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const s
     struct run_session *s = find(r, key);
     struct session_cfg cfg = cfg_of(p, generation);
 
+    if (keep_name(r, p, generation) != TW_OK)
+        return TW_ENOMEM;
     if (!s) {
         s = calloc(1, sizeof *s);
         if (!s)
@@ -322,6 +390,7 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
     HASH_ITER(hh, r->sessions, s, tmp)
     s->wanted = false;
     rc = take_sessions(r, rq);
+    forget_names(r, r->generation, rq->generation);
     r->generation = rq->generation;
     memcpy(r->digest, rq->digest.data, rq->digest.len);
     r->digest_len = rq->digest.len;
@@ -366,6 +435,7 @@ enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_r
 void schedule_run_free(struct schedule_run *r)
 {
     struct run_session *s, *tmp;
+    struct pair_name *n, *next;
 
     if (!r)
         return;
@@ -374,6 +444,11 @@ void schedule_run_free(struct schedule_run *r)
     {
         HASH_DEL(r->sessions, s);
         free(s);
+    }
+    HASH_ITER(hh, r->names, n, next)
+    {
+        HASH_DEL(r->names, n);
+        free_name(n);
     }
     free_refusals(r);
     free(r);

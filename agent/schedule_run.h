@@ -35,6 +35,10 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
 /* A worker says that a session ended or could not start. */
 void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n);
 
+/* Writes the names of the summary's pair into it (pointers valid until the next apply): also of sessions that ended
+ * with the last schedule, whose final summaries are still to come. */
+void schedule_run_name(const struct schedule_run *r, Tw__Summary *m);
+
 uint64_t schedule_run_generation(const struct schedule_run *r);
 ProtobufCBinaryData schedule_run_digest(const struct schedule_run *r);
 size_t schedule_run_sessions(const struct schedule_run *r);
