@@ -67,7 +67,10 @@ struct store_pair {
     uint64_t id;
     char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
 };
-/* Finds or makes; fills p->id. */
+/* The id that belongs to these names (p->id is not read): a hash, 1..2^53-1 (exact in JSON too), so that it is the same in every database and
+ * an agent's spool can refill an empty one. */
+uint64_t store_pair_id(const struct store_pair *p);
+/* Finds or makes; fills p->id. TW_EEXIST: another pair has the same id by chance (one in 10^4 for a million pairs); *err names it. */
 enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err);
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
                            struct tw_err *err);

@@ -28,7 +28,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_MESH_DELETE] = "DELETE FROM mesh WHERE name = ? RETURNING name",
     [ST_MESH_EACH] = "SELECT name, document, paused, generation, changed_ns, author FROM mesh ORDER BY name",
     [ST_PAIR_FIND] = "SELECT id FROM pair WHERE mesh = ? AND class_name = ? AND source = ? AND target = ?",
-    [ST_PAIR_INSERT] = "INSERT INTO pair (mesh, class_name, source, target) VALUES (?, ?, ?, ?) RETURNING id",
+    [ST_PAIR_INSERT] = "INSERT INTO pair (mesh, class_name, source, target, id) VALUES (?, ?, ?, ?, ?) "
+                       "ON CONFLICT (id) DO NOTHING RETURNING id",
     [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target FROM pair ORDER BY id",
     [ST_INTERVAL_SAME] = "SELECT 1 FROM pair_interval WHERE pair_id = ? AND period_ns = ? AND flows = ?"
                          " AND until_ns IS NULL",

@@ -60,6 +60,23 @@ enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const st
 /* ---- Pairs
  * -------------------------------------------------------------------------------------------------- */
 
+/* FNV-1a over the names with their terminators, which no name contains. */
+uint64_t store_pair_id(const struct store_pair *p)
+{
+    const char *const names[] = { p->mesh, p->class_name, p->source, p->target };
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < TW_NELEM(names); i++) {
+        const char *c = names[i];
+        do
+            h = (h ^ (uint8_t)*c) * 0x100000001b3u;
+        while (*c++);
+    }
+    h ^= h >> 32; /* the low bits of FNV depend on the low bits of the input only */
+    h = (h * 0x9e3779b97f4a7c15u) >> 11;
+    return h ? h : 1;
+}
+
 /* Runs the statement with the pair's four names; fills p->id from its row. */
 static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_pair *p, struct tw_err *err)
 {
@@ -73,6 +90,8 @@ static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_p
     sq_put_text(&c, p->class_name);
     sq_put_text(&c, p->source);
     sq_put_text(&c, p->target);
+    if (which == ST_PAIR_INSERT)
+        sq_put_i64(&c, (int64_t)store_pair_id(p));
     rc = sq_next(&c, err);
     if (rc)
         return rc;
@@ -87,7 +106,14 @@ enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *
 {
     enum tw_rc rc = pair_id(s, ST_PAIR_FIND, p, err);
 
-    return rc == TW_ENOENT ? pair_id(s, ST_PAIR_INSERT, p, err) : rc;
+    if (rc != TW_ENOENT)
+        return rc;
+    rc = pair_id(s, ST_PAIR_INSERT, p, err);
+    return rc != TW_ENOENT ? rc
+                           : tw_err_set(err, TW_EEXIST,
+                                        "the pair %s to %s, class %s of mesh %s, has the same number as another "
+                                        "pair by chance; rename the class or the mesh",
+                                        p->source, p->target, p->class_name, p->mesh);
 }
 
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p),
