@@ -1,0 +1,616 @@
+/* Each summary exactly once, every field back as it was, latest, days that come and go. */
+#include "tests/unit/db/db_fixture.h"
+
+static const uint8_t spool_a[STORE_ID_LEN] = "spool-a", spool_b[STORE_ID_LEN] = "spool-b";
+
+struct fx {
+    struct store *s;
+    struct store_reader *r;
+    char path[PATH_SIZE];
+    int64_t agent;
+};
+
+static int setup(void **state)
+{
+    static unsigned n;
+    struct fx *f = calloc(1, sizeof *f);
+    char name[32];
+    struct tw_err err;
+
+    snprintf(name, sizeof name, "append%u.db", n++);
+    in_dir(f->path, name);
+    *state = f;
+    if (store_open(f->path, &f->s, &err) || store_reader_open(f->path, &f->r, &err))
+        return -1;
+    f->agent = new_agent(f->s, "ams1");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fx *f = *state;
+
+    store_reader_close(f->r);
+    store_close(f->s);
+    free(f);
+    return 0;
+}
+
+static enum store_append_result append(struct fx *f, const uint8_t *spool, uint64_t first,
+                                       const struct tw_summary *rows, size_t n, uint64_t *through)
+{
+    struct store_batch b = { .agent_id = f->agent, .first_seq = first, .rows = rows, .n = n };
+    enum store_append_result res = (enum store_append_result)99;
+
+    memcpy(b.spool_id, spool, STORE_ID_LEN);
+    CHECK_OK(store_append(f->s, &b, &res, through, &test_err));
+    return res;
+}
+
+static void append_one(struct fx *f, uint64_t seq, const struct tw_summary *row)
+{
+    uint64_t through;
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    assert_int_equal(append(f, spool_a, seq, row, 1, &through), STORE_APPENDED);
+    CHECK_OK(store_commit(f->s, &test_err));
+}
+
+/* "pair.flow@minute#seq_first " per row. */
+static enum tw_rc show(void *ctx, const struct tw_summary *s)
+{
+    char *buf = ctx;
+    size_t n = strlen(buf);
+
+    snprintf(buf + n, 1024 - n, "%llu.%u@%lld#%u ", (unsigned long long)s->pair_id, s->flow,
+             (long long)((s->start_ns - DAY0) / MINUTE), s->seq_first);
+    return TW_OK;
+}
+
+static const uint64_t pairs[] = { 2, 1, 1, 3 }; /* out of order, and one twice */
+
+static void check_rows(struct fx *f, const char *name, const char *expected)
+{
+    char text[1024] = "";
+
+    CHECK_OK(store_read_summaries(f->r, pairs, TW_NELEM(pairs), 0, INT64_MAX, show, text, &test_err));
+    if (strcmp(text, expected) != 0)
+        fail_msg("%s: %s\nnot: %s", name, text, expected);
+}
+
+static void check_latest(struct fx *f, const char *name, const char *expected)
+{
+    static const uint64_t ids[] = { 1, 2, 3 };
+    char text[1024] = "";
+
+    CHECK_OK(store_read_latest(f->r, ids, TW_NELEM(ids), show, text, &test_err));
+    if (strcmp(text, expected) != 0)
+        fail_msg("%s: %s\nnot: %s", name, text, expected);
+}
+
+/* ---- Exactly once
+ * -------------------------------------------------------------------------------------------- */
+
+/* One after the other on one store. gap: no rows, a gap of n numbers. */
+static const struct {
+    const char *name;
+    const uint8_t *spool;
+    uint64_t first;
+    size_t n;
+    bool gap;
+    enum { COMMIT, ROLLBACK, STAY } end; /* STAY: the next one is in the same transaction */
+    enum store_append_result res;
+    uint64_t through, total; /* rows then stored or pending */
+} sequence[] = {
+    { "a new spool starts anywhere", spool_a, 100, 5, false, COMMIT, STORE_APPENDED, 104, 5 },
+    { "goes on", spool_a, 105, 2, false, COMMIT, STORE_APPENDED, 106, 7 },
+    { "repeated", spool_a, 105, 2, false, COMMIT, STORE_REPEATED, 106, 7 },
+    { "older still", spool_a, 1, 3, false, COMMIT, STORE_REPEATED, 106, 7 },
+    { "overlap: only the new ones", spool_a, 104, 5, false, COMMIT, STORE_APPENDED, 108, 9 },
+    { "one is missing", spool_a, 110, 3, false, COMMIT, STORE_OUT_OF_SEQ, 108, 9 },
+    { "gap", spool_a, 109, 20, true, COMMIT, STORE_APPENDED, 128, 9 },
+    { "gap repeated", spool_a, 109, 20, true, COMMIT, STORE_REPEATED, 128, 9 },
+    { "gap out of sequence", spool_a, 130, 2, true, COMMIT, STORE_OUT_OF_SEQ, 128, 9 },
+    { "gap overlaps", spool_a, 120, 20, true, COMMIT, STORE_APPENDED, 139, 9 },
+    { "rolled back", spool_a, 140, 4, false, ROLLBACK, STORE_APPENDED, 143, 13 },
+    { "as if it had never been", spool_a, 140, 2, false, STAY, STORE_APPENDED, 141, 11 },
+    { "pending ones count: goes on", spool_a, 142, 1, false, STAY, STORE_APPENDED, 142, 12 },
+    { "pending ones count: repeated", spool_a, 140, 3, false, COMMIT, STORE_REPEATED, 142, 12 },
+    { "a second spool", spool_b, 1, 1, false, ROLLBACK, STORE_APPENDED, 1, 13 },
+    { "new again after the rollback", spool_b, 7, 1, false, COMMIT, STORE_APPENDED, 7, 13 },
+    { "the first one is where it was", spool_a, 143, 1, false, COMMIT, STORE_APPENDED, 143, 14 },
+};
+
+static void sequence_step(struct fx *f, size_t i, bool *in_txn)
+{
+    struct tw_summary rows[8];
+    struct store_batch b = { .agent_id = f->agent, .first_seq = sequence[i].first, .rows = rows };
+    enum store_append_result res = (enum store_append_result)99;
+    uint64_t through = 0;
+
+    for (size_t k = 0; k < TW_NELEM(rows); k++)
+        rows[k] =
+            plain(1, 0, DAY0 + (int64_t)(sequence[i].first + k) * MINUTE, (uint32_t)(sequence[i].first + k));
+    memcpy(b.spool_id, sequence[i].spool, STORE_ID_LEN);
+    b.n = sequence[i].gap ? 0 : sequence[i].n;
+    b.gap_last_seq = sequence[i].gap ? sequence[i].first + sequence[i].n - 1 : 0;
+    b.gap_reason = "spool_age";
+    if (!*in_txn)
+        CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_append(f->s, &b, &res, &through, &test_err));
+    if (res != sequence[i].res || through != sequence[i].through)
+        fail_msg("%s: result %d through %llu", sequence[i].name, (int)res, (unsigned long long)through);
+    *in_txn = sequence[i].end == STAY;
+    if (sequence[i].end == COMMIT)
+        CHECK_OK(store_commit(f->s, &test_err));
+    else if (sequence[i].end == ROLLBACK)
+        store_rollback(f->s);
+}
+
+static void exactly_once(void **state)
+{
+    struct fx *f = *state;
+    bool in_txn = false;
+    uint64_t through = 0;
+
+    for (size_t i = 0; i < TW_NELEM(sequence); i++) {
+        sequence_step(f, i, &in_txn);
+        if (sequence[i].end == COMMIT) {
+            int64_t n = sql_int(f->path, "SELECT count(*) FROM summary_20241004");
+            if ((uint64_t)n != sequence[i].total)
+                fail_msg("%s: %lld rows", sequence[i].name, (long long)n);
+        }
+        if (i % 3 == 0 && !in_txn) { /* a restart changes nothing */
+            store_close(f->s);
+            CHECK_OK(store_open(f->path, &f->s, &test_err));
+        }
+    }
+    assert_int_equal(store_cursor(f->s, f->agent, spool_a, &through), TW_OK);
+    assert_int_equal(through, 143);
+    assert_int_equal(store_cursor(f->s, f->agent + 1, spool_a, &through), TW_ENOENT);
+}
+
+static const struct {
+    const char *name;
+    uint64_t first, n, gap_last;
+    int64_t agent_plus;
+    enum tw_rc rc;
+} refused[] = {
+    { "number 0", 0, 1, 0, 0, TW_EINVAL },
+    { "beyond 63 bits", UINT64_MAX, 1, 0, 0, TW_EINVAL },
+    { "runs beyond 63 bits", INT64_MAX, 2, 0, 0, TW_EINVAL },
+    { "gap backwards", 5, 0, 4, 0, TW_EINVAL },
+    { "gap beyond 63 bits", 5, 0, UINT64_MAX, 0, TW_EINVAL },
+    { "neither rows nor gap", 5, 0, 0, 0, TW_EINVAL },
+    { "both rows and gap", 5, 1, 9, 0, TW_EINVAL },
+    { "unknown agent", 5, 1, 0, 7, TW_ENOENT },
+};
+
+/* One hostile or late batch must not take the rest of the transaction with it. */
+static void refused_batches_leave_the_transaction_good(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary rows[2] = { plain(1, 0, DAY0, 1), plain(1, 0, DAY0 + MINUTE, 2) };
+    uint64_t through = 0;
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    append(f, spool_a, 1, rows, 2, &through);
+    for (size_t i = 0; i < TW_NELEM(refused); i++) {
+        struct store_batch b = { .agent_id = f->agent + refused[i].agent_plus,
+                                 .first_seq = refused[i].first,
+                                 .rows = rows,
+                                 .n = refused[i].n,
+                                 .gap_last_seq = refused[i].gap_last };
+        enum store_append_result res;
+        struct tw_err err = { 0 };
+        enum tw_rc rc = store_append(f->s, &b, &res, &through, &err);
+        if (rc != refused[i].rc || !err.text[0])
+            fail_msg("%s: %s %s", refused[i].name, tw_rc_name(rc), err.text);
+    }
+    CHECK_OK(store_commit(f->s, &test_err));
+    check_rows(f, "the good ones", "1.0@0#1 1.0@1#2 ");
+}
+
+static void misuse_is_an_error(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary row = plain(1, 0, DAY0, 1);
+    struct store_batch b = { .agent_id = f->agent, .first_seq = 1, .rows = &row, .n = 1 };
+    enum store_append_result res;
+    uint64_t through;
+    struct tw_err err;
+
+    assert_int_equal(store_append(f->s, &b, &res, &through, &err), TW_EINVAL);
+    assert_int_equal(store_commit(f->s, &err), TW_EINVAL);
+    CHECK_OK(store_begin(f->s, &test_err));
+    assert_int_equal(store_begin(f->s, &err), TW_EINVAL);
+    CHECK_OK(store_commit(f->s, &test_err));
+}
+
+static enum tw_rc count_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through)
+{
+    (void)agent_id;
+    (void)spool_id;
+    *(uint64_t *)ctx += through;
+    return TW_OK;
+}
+
+static void a_removed_agent_has_no_cursor(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary row = plain(1, 0, DAY0, 1);
+    struct store_batch b = { .agent_id = f->agent, .first_seq = 2, .rows = &row, .n = 1 };
+    enum store_append_result res;
+    uint64_t through, sum = 0;
+    struct tw_err err;
+
+    append_one(f, 1, &row);
+    memcpy(b.spool_id, spool_a, STORE_ID_LEN);
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_append(f->s, &b, &res, &through, &test_err));
+    CHECK_OK(store_remove_agent(f->s, f->agent, &test_err));
+    b.first_seq = 3;
+    assert_int_equal(store_append(f->s, &b, &res, &through, &err), TW_ENOENT);
+    store_rollback(f->s);
+    assert_int_equal(store_cursor(f->s, f->agent, spool_a, &through), TW_OK);
+    assert_int_equal(through, 1);
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    b.first_seq = 2;
+    CHECK_OK(store_append(f->s, &b, &res, &through, &test_err));
+    CHECK_OK(store_remove_agent(f->s, f->agent, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    assert_int_equal(store_cursor(f->s, f->agent, spool_a, &through), TW_ENOENT);
+    CHECK_OK(store_each_cursor(f->s, count_cursor, &sum, &test_err));
+    assert_int_equal(sum, 0);
+    check_rows(f, "its history stays", "1.0@0#1 1.0@0#1 ");
+}
+
+/* ---- Every field
+ * --------------------------------------------------------------------------------------------- */
+
+static void fill(struct tw_summary *s)
+{
+    uint64_t v = 1000;
+
+    *s = plain(1, 3, DAY0, 0xffffffff);
+#define X_SET(name, help) s->name = v++;
+    TW_COUNTERS(X_SET)
+#undef X_SET
+    s->generation = UINT64_C(1) << 60;
+    s->lost_forward = 3;
+    s->lost_backward = 2;
+    s->lost_unknown = 1;
+    s->received = 94;
+    s->sent = 100;
+    s->status = TW_STATUS_PARTIAL;
+    for (int d = 0; d < 3; d++) {
+        for (int i = 0; i < 90; i++)
+            hist_add(&s->delay[d], (i - 10) * INT64_C(12345678) * (d + 1));
+        s->jitter[d] = (struct tw_jitter){ 10 + d, 20 + d, 30 + d, 40 + d };
+    }
+    hist_add(&s->send_lateness, -5);
+    s->loss_runs = 4;
+    s->loss_run_longest = 5;
+    s->loss_run_longest_ns = INT64_C(6) << 40;
+    s->ttl_forward = (struct tw_octet_range){ 1, 255, 90, 8 };
+    s->ttl_backward = (struct tw_octet_range){ 2, 254, 91, 9 };
+    s->tos_backward = (struct tw_octet_range){ 3, 253, 92, 10 };
+    s->tos_sent = 184;
+    s->residence_sum_ns = 900;
+    s->residence_max_ns = 77;
+    s->tx_source = TW_TS_KERNEL;
+    s->rx_source = TW_TS_MIXED;
+    s->clock_local = (struct tw_clock_state){ true, 11, 12 };
+    s->clock_remote_known = true;
+    s->clock_remote = (struct tw_clock_state){ true, 13, 14 };
+    s->clock_steps = 15;
+}
+
+static void check_same(const struct tw_summary *a, const struct tw_summary *b)
+{
+#define X_SAME(name, help) assert_int_equal(a->name, b->name);
+    TW_COUNTERS(X_SAME)
+    X_SAME(pair_id, )
+    X_SAME(flow, )
+    X_SAME(generation, ) X_SAME(start_ns, ) X_SAME(end_ns, ) X_SAME(seq_first, ) X_SAME(status, )
+        X_SAME(loss_runs, ) X_SAME(loss_run_longest, ) X_SAME(loss_run_longest_ns, ) X_SAME(tos_sent, )
+            X_SAME(residence_sum_ns, ) X_SAME(residence_max_ns, ) X_SAME(tx_source, ) X_SAME(rx_source, )
+                X_SAME(clock_local.synced, ) X_SAME(clock_local.max_error_ns, ) X_SAME(clock_local.steps, )
+                    X_SAME(clock_remote_known, ) X_SAME(clock_remote.synced, )
+                        X_SAME(clock_remote.max_error_ns, ) X_SAME(clock_remote.steps, ) X_SAME(clock_steps, )
+#undef X_SAME
+                            for (int d = 0; d < 3; d++)
+    {
+        assert_true(hist_equal(&a->delay[d], &b->delay[d]));
+        assert_memory_equal(&a->jitter[d], &b->jitter[d], sizeof a->jitter[d]);
+    }
+    assert_true(hist_equal(&a->send_lateness, &b->send_lateness));
+    for (size_t i = 0; i < 3; i++) {
+        const struct tw_octet_range *x = &(&a->ttl_forward)[i], *y = &(&b->ttl_forward)[i];
+        assert_int_equal(x->min, y->min);
+        assert_int_equal(x->max, y->max);
+        assert_int_equal(x->n, y->n);
+        assert_int_equal(x->changes, y->changes);
+    }
+}
+
+struct same {
+    const struct tw_summary *expected[2];
+    size_t n;
+};
+
+static enum tw_rc expect(void *ctx, const struct tw_summary *s)
+{
+    struct same *l = ctx;
+
+    check_same(l->expected[l->n++], s);
+    return TW_OK;
+}
+
+static void every_field_comes_back(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary full, empty = plain(1, 3, DAY0 + MINUTE, 0);
+    struct same l = { { &full, &empty }, 0 };
+    uint64_t one = 1;
+    struct tw_err err = { 0 };
+
+    fill(&full);
+    if (summary_validate(&full, &err))
+        fail_msg("%s: %s", err.field, err.text);
+    append_one(f, 1, &full);
+    append_one(f, 2, &empty);
+    /* The empty one follows the full one: nothing of it may be left over. */
+    CHECK_OK(store_read_summaries(f->r, &one, 1, 0, INT64_MAX, expect, &l, &test_err));
+    assert_int_equal(l.n, 2);
+    summary_free(&full);
+}
+
+static void a_damaged_row_is_named(void **state)
+{
+    static const char *const damage[] = { "received = 5", "status = 300", "delay_forward = x'010203'",
+                                          "clock_remote_known = 2", "flow = -1" };
+    struct fx *f = *state;
+    struct tw_summary full;
+    uint64_t one = 1;
+
+    fill(&full);
+    append_one(f, 1, &full);
+    for (size_t i = 0; i < TW_NELEM(damage); i++) {
+        char set[160], shown[1024] = "";
+        struct tw_err err = { 0 };
+        enum tw_rc rc;
+
+        snprintf(set, sizeof set,
+                 "CREATE TABLE kept AS SELECT * FROM summary_20241004; UPDATE summary_20241004 SET %s;",
+                 damage[i]);
+        sql(f->path, set);
+        rc = store_read_summaries(f->r, &one, 1, 0, INT64_MAX, show, shown, &err);
+        if (rc != TW_ECORRUPT || !strstr(err.text, "pair 1") || shown[0])
+            fail_msg("%s: %s: %s", damage[i], tw_rc_name(rc), err.text);
+        sql(f->path, "DELETE FROM summary_20241004; INSERT INTO summary_20241004 SELECT * FROM kept; DROP "
+                     "TABLE kept;");
+    }
+    CHECK_OK(store_read_summaries(f->r, &one, 1, 0, INT64_MAX, show, (char[1024]){ "" }, &test_err));
+    summary_free(&full);
+}
+
+/* ---- Days and latest
+ * ----------------------------------------------------------------------------------------- */
+
+#define DAY_MINUTES 1440
+static const struct {
+    uint64_t pair;
+    uint32_t flow;
+    int minute;
+} scattered[] = {
+    { 1, 0, 0 },  { 2, 0, DAY_MINUTES - 1 }, { 1, 1, 0 }, { 1, 0, DAY_MINUTES }, { 3, 0, 2 * DAY_MINUTES },
+    { 1, 0, -1 }, { 2, 0, 3 /* late */ },    { 9, 0, 0 },
+};
+
+static void append_scattered(struct fx *f)
+{
+    struct tw_summary rows[TW_NELEM(scattered)];
+    uint64_t through;
+
+    for (size_t i = 0; i < TW_NELEM(rows); i++)
+        rows[i] =
+            plain(scattered[i].pair, scattered[i].flow, DAY0 + scattered[i].minute * MINUTE, (uint32_t)i);
+    CHECK_OK(store_begin(f->s, &test_err));
+    assert_int_equal(append(f, spool_a, 1, rows, TW_NELEM(rows), &through), STORE_APPENDED);
+    CHECK_OK(store_commit(f->s, &test_err));
+}
+
+static void days_are_one_history(void **state)
+{
+    struct fx *f = *state;
+    char text[1024] = "";
+
+    append_scattered(f);
+    assert_int_equal(sql_int(f->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB "
+                                      "'summary_2024100[3456]'"),
+                     4);
+    check_rows(f, "all", "1.0@-1#5 1.0@0#0 1.1@0#2 1.0@1440#3 2.0@3#6 2.0@1439#1 3.0@2880#4 ");
+    CHECK_OK(store_read_summaries(f->r, pairs, 4, DAY0, DAY0 + DAY_MINUTES * MINUTE, show, text, &test_err));
+    assert_string_equal(text, "1.0@0#0 1.1@0#2 2.0@3#6 2.0@1439#1 ");
+    text[0] = '\0';
+    CHECK_OK(store_read_summaries(f->r, pairs, 0, 0, INT64_MAX, show, text, &test_err));
+    CHECK_OK(store_read_summaries(f->r, pairs, 4, DAY0 + 1, DAY0 + 1, show, text, &test_err));
+    assert_string_equal(text, "");
+}
+
+static void latest_is_the_newest_not_the_last(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary old = plain(2, 0, DAY0 + 4 * MINUTE, 77), newer = plain(2, 0, DAY0 + 5000 * MINUTE, 78);
+    uint64_t through;
+
+    append_scattered(f);
+    check_latest(f, "in one transaction", "1.0@1440#3 1.1@0#2 2.0@1439#1 3.0@2880#4 ");
+    append_one(f, 9, &old);
+    check_latest(f, "a late one in another", "1.0@1440#3 1.1@0#2 2.0@1439#1 3.0@2880#4 ");
+    CHECK_OK(store_begin(f->s, &test_err));
+    append(f, spool_a, 10, &newer, 1, &through);
+    store_rollback(f->s);
+    check_latest(f, "rolled back, and the day's table with it", "1.0@1440#3 1.1@0#2 2.0@1439#1 3.0@2880#4 ");
+    append_one(f, 10, &newer);
+    check_latest(f, "again", "1.0@1440#3 1.1@0#2 2.0@5000#78 3.0@2880#4 ");
+}
+
+static void retention_drops_whole_days(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary row = plain(1, 1, DAY0 + 10 * MINUTE, 80);
+
+    append_scattered(f);
+    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE - 1, &test_err)); /* the day has not ended yet */
+    check_rows(f, "one day less", "1.0@0#0 1.1@0#2 1.0@1440#3 2.0@3#6 2.0@1439#1 3.0@2880#4 ");
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
+    store_rollback(f->s);
+    check_latest(f, "rolled back", "1.0@1440#3 1.1@0#2 2.0@1439#1 3.0@2880#4 ");
+    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
+    check_rows(f, "two days less", "1.0@1440#3 3.0@2880#4 ");
+    check_latest(f, "no rows that are gone", "1.0@1440#3 3.0@2880#4 ");
+    append_one(f, 9, &row); /* a late one brings its day back */
+    check_rows(f, "late", "1.1@10#80 1.0@1440#3 3.0@2880#4 ");
+    check_latest(f, "late", "1.0@1440#3 1.1@10#80 3.0@2880#4 ");
+}
+
+static void retention_and_append_in_one_transaction(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary rows[] = { plain(1, 0, DAY0, 1), plain(1, 0, DAY0 + DAY_MINUTES * MINUTE, 2),
+                                 plain(2, 0, DAY0, 3) };
+    uint64_t through;
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    append(f, spool_a, 1, rows, 3, &through);
+    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    check_rows(f, "rows", "1.0@1440#2 ");
+    check_latest(f, "latest", "1.0@1440#2 ");
+}
+
+/* More days at once than statements are kept. */
+static void refill_of_many_days(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary rows[200];
+    uint64_t through, one = 1;
+    char text[8192] = "";
+
+    for (size_t i = 0; i < 200; i++)
+        rows[i] =
+            plain(1, 0, DAY0 + (int64_t)(i % 40) * DAY_MINUTES * MINUTE + (int64_t)i * MINUTE, (uint32_t)i);
+    CHECK_OK(store_begin(f->s, &test_err));
+    append(f, spool_a, 1, rows, 200, &through);
+    CHECK_OK(store_commit(f->s, &test_err));
+    for (int pass = 0; pass < 2; pass++) {
+        text[0] = '\0';
+        CHECK_OK(store_read_summaries(f->r, &one, 1, DAY0, INT64_MAX, show, text, &test_err));
+        assert_int_equal(strncmp(text, "1.0@0#0 1.0@40#40 ", 18), 0);
+    }
+    check_latest(f, "many days", "1.0@56359#199 ");
+}
+
+/* A table made by a program that did not have all of today's counters. */
+static void older_days_lack_columns(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary full, next;
+    uint64_t one = 1;
+    struct same l = { { &full, &next }, 0 };
+
+    fill(&full);
+    append_one(f, 1, &full);
+    sql(f->path, "ALTER TABLE summary_20241004 DROP COLUMN host_drops;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN send_lateness;"
+                 "ALTER TABLE summary_20241004 ADD COLUMN from_the_future INTEGER NOT NULL DEFAULT 5");
+    full.host_drops = 0;
+    hist_reset(&full.send_lateness);
+    next = full;
+    CHECK_OK(store_read_summaries(f->r, &one, 1, 0, INT64_MAX, expect, &l, &test_err)); /* not widened yet */
+    assert_int_equal(l.n, 1);
+
+    store_close(f->s);
+    CHECK_OK(store_open(f->path, &f->s, &test_err));
+    next.host_drops = 9;
+    next.start_ns += 1;
+    append_one(f, 2, &next);
+    l.n = 0;
+    store_reader_close(f->r);
+    CHECK_OK(store_reader_open(f->path, &f->r, &test_err));
+    CHECK_OK(store_read_summaries(f->r, &one, 1, 0, INT64_MAX, expect, &l, &test_err));
+    assert_int_equal(l.n, 2);
+    summary_free(&full);
+}
+
+static enum tw_rc stop(void *ctx, const struct tw_summary *s)
+{
+    (void)s;
+    ++*(int *)ctx;
+    return TW_ECLOSED;
+}
+
+static void a_reader_that_stops_holds_nothing_up(void **state)
+{
+    struct fx *f = *state;
+    struct tw_err err;
+    int n = 0;
+
+    append_scattered(f);
+    assert_int_equal(store_read_summaries(f->r, pairs, 4, 0, INT64_MAX, stop, &n, &err), TW_ECLOSED);
+    assert_int_equal(store_read_latest(f->r, pairs, 4, stop, &n, &err), TW_ECLOSED);
+    assert_int_equal(n, 2);
+    CHECK_OK(store_retain(f->s, DAY0 + 10 * DAY_MINUTES * MINUTE, &test_err));
+    check_rows(f, "all gone", "");
+    check_latest(f, "all gone", "");
+}
+
+static void counts(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary row = plain(1, 0, DAY0, 1);
+    struct store_stats st;
+    uint64_t through;
+
+    append_one(f, 1, &row);
+    CHECK_OK(store_begin(f->s, &test_err));
+    append(f, spool_a, 1, &row, 1, &through);
+    append(f, spool_a, 9, &row, 1, &through);
+    append(f, spool_a, 2, &row, 1, &through);
+    store_rollback(f->s);
+    store_stats(f->s, &st);
+    assert_int_equal(st.rows_written, 1);
+    assert_int_equal(st.batches, 1);
+    assert_int_equal(st.commits, 1);
+    assert_int_equal(st.repeated_batches, 1);
+    assert_int_equal(st.out_of_seq_batches, 1);
+    assert_true(st.file_bytes + st.wal_bytes > 4096);
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_STORE(exactly_once),
+        WITH_STORE(refused_batches_leave_the_transaction_good),
+        WITH_STORE(misuse_is_an_error),
+        WITH_STORE(a_removed_agent_has_no_cursor),
+        WITH_STORE(every_field_comes_back),
+        WITH_STORE(a_damaged_row_is_named),
+        WITH_STORE(days_are_one_history),
+        WITH_STORE(latest_is_the_newest_not_the_last),
+        WITH_STORE(retention_drops_whole_days),
+        WITH_STORE(retention_and_append_in_one_transaction),
+        WITH_STORE(refill_of_many_days),
+        WITH_STORE(older_days_lack_columns),
+        WITH_STORE(a_reader_that_stops_holds_nothing_up),
+        WITH_STORE(counts),
+    };
+
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

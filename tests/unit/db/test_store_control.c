@@ -1,0 +1,323 @@
+/* Agents, meshes, pairs, generations, and what was expected and dropped. */
+#include "tests/unit/db/db_fixture.h"
+
+struct fx {
+    struct store *s;
+    struct store_reader *r;
+    char path[PATH_SIZE];
+};
+
+static int setup(void **state)
+{
+    static unsigned n;
+    struct fx *f = calloc(1, sizeof *f);
+    char name[32];
+    struct tw_err err;
+
+    snprintf(name, sizeof name, "control%u.db", n++);
+    in_dir(f->path, name);
+    *state = f;
+    return store_open(f->path, &f->s, &err) || store_reader_open(f->path, &f->r, &err);
+}
+
+static int teardown(void **state)
+{
+    struct fx *f = *state;
+
+    store_reader_close(f->r);
+    store_close(f->s);
+    free(f);
+    return 0;
+}
+
+static void reopen(struct fx *f)
+{
+    store_close(f->s);
+    CHECK_OK(store_open(f->path, &f->s, &test_err));
+}
+
+struct agents {
+    struct store_agent a[8];
+    char enrolment[8][64];
+    size_t n;
+};
+
+static enum tw_rc collect_agent(void *ctx, const struct store_agent *a)
+{
+    struct agents *l = ctx;
+
+    l->a[l->n] = *a;
+    snprintf(l->enrolment[l->n], sizeof l->enrolment[0], "%s", a->enrolment ? a->enrolment : "(none)");
+    l->n++;
+    return TW_OK;
+}
+
+static void agents_survive_a_restart(void **state)
+{
+    struct fx *f = *state;
+    struct store_agent a = { .name = "ams1", .public_key = { 1, 2, 3, 0, 5 }, .first_seen_ns = 7 };
+    struct store_agent b = { .name = "fra1", .software = "0.1.0" };
+    struct agents l = { 0 };
+
+    CHECK_OK(store_put_agent(f->s, &a, &test_err));
+    CHECK_OK(store_put_agent(f->s, &b, &test_err));
+    assert_int_not_equal(a.id, b.id);
+    a.approved = true;
+    a.approved_ns = 8;
+    a.last_contact_ns = 9;
+    a.enrolment = (char[]){ "{\"labels\":{\"site\":\"\xc3\xa9\"}}" };
+    CHECK_OK(store_put_agent(f->s, &a, &test_err));
+    reopen(f);
+    CHECK_OK(store_each_agent(f->s, collect_agent, &l, &test_err));
+    assert_int_equal(l.n, 2);
+    assert_int_equal(l.a[0].id, a.id);
+    assert_string_equal(l.a[0].name, "ams1");
+    assert_memory_equal(l.a[0].public_key, a.public_key, STORE_KEY_LEN);
+    assert_true(l.a[0].approved && !l.a[1].approved);
+    assert_int_equal(l.a[0].first_seen_ns, 7);
+    assert_int_equal(l.a[0].approved_ns, 8);
+    assert_int_equal(l.a[0].last_contact_ns, 9);
+    assert_string_equal(l.enrolment[0], a.enrolment);
+    assert_string_equal(l.enrolment[1], "(none)");
+    assert_string_equal(l.a[1].software, "0.1.0");
+}
+
+static void agents_keep_names_and_ids_apart(void **state)
+{
+    struct fx *f = *state;
+    struct store_agent a = { .name = "ams1" }, same = { .name = "ams1" }, ghost = { .id = 99, .name = "x" };
+    struct agents l = { 0 };
+    struct tw_err err = { 0 };
+    int64_t old;
+
+    CHECK_OK(store_put_agent(f->s, &a, &test_err));
+    assert_int_equal(store_put_agent(f->s, &same, &err), TW_EEXIST);
+    assert_non_null(strstr(err.text, "'ams1'"));
+    assert_int_equal(same.id, 0);
+    assert_int_equal(store_put_agent(f->s, &ghost, &err), TW_ENOENT);
+    assert_int_equal(store_remove_agent(f->s, 99, &err), TW_ENOENT);
+    CHECK_OK(store_remove_agent(f->s, a.id, &test_err));
+    old = a.id;
+    a.id = 0;
+    CHECK_OK(store_put_agent(f->s, &a, &test_err));
+    assert_true(a.id > old); /* a removed agent's history is not another's */
+    CHECK_OK(store_each_agent(f->s, collect_agent, &l, &test_err));
+    assert_int_equal(l.n, 1);
+}
+
+static enum tw_rc stop_at_once(void *ctx, const struct store_agent *a)
+{
+    (void)a;
+    ++*(int *)ctx;
+    return TW_ECLOSED;
+}
+
+static void a_callback_can_stop(void **state)
+{
+    struct fx *f = *state;
+    struct tw_err err;
+    int n = 0;
+
+    new_agent(f->s, "a");
+    new_agent(f->s, "b");
+    assert_int_equal(store_each_agent(f->s, stop_at_once, &n, &err), TW_ECLOSED);
+    assert_int_equal(n, 1);
+    CHECK_OK(store_begin(f->s, &test_err)); /* the statement that was left half-way holds nothing up */
+    CHECK_OK(store_commit(f->s, &test_err));
+}
+
+static enum tw_rc show_mesh(void *ctx, const struct store_mesh *m)
+{
+    char *buf = ctx;
+    size_t n = strlen(buf);
+
+    snprintf(buf + n, 512 - n, "%s|%s|%d|%llu|%lld|%s\n", m->name, m->document, m->paused,
+             (unsigned long long)m->generation, (long long)m->changed_ns, m->author);
+    return TW_OK;
+}
+
+static void meshes(void **state)
+{
+    struct fx *f = *state;
+    struct store_mesh m = {
+        .name = "core", .document = "a: 1\n", .generation = 1, .changed_ns = 5, .author = "root"
+    };
+    char text[512] = "";
+    struct tw_err err;
+
+    CHECK_OK(store_put_mesh(f->s, &m, &test_err));
+    m.document = "a: 2\n";
+    m.paused = true;
+    m.generation = 2;
+    CHECK_OK(store_put_mesh(f->s, &m, &test_err));
+    snprintf(m.name, sizeof m.name, "edge");
+    CHECK_OK(store_put_mesh(f->s, &m, &test_err));
+    CHECK_OK(store_remove_mesh(f->s, "edge", &test_err));
+    assert_int_equal(store_remove_mesh(f->s, "edge", &err), TW_ENOENT);
+    reopen(f);
+    CHECK_OK(store_each_mesh(f->s, show_mesh, text, &test_err));
+    assert_string_equal(text, "core|a: 2\n|1|2|5|root\n");
+}
+
+static enum tw_rc count_pair(void *ctx, const struct store_pair *p)
+{
+    uint64_t *seen = ctx;
+
+    seen[p->id] += 1 + strlen(p->target);
+    return TW_OK;
+}
+
+static void a_pair_keeps_its_id(void **state)
+{
+    struct fx *f = *state;
+    struct store_pair a = { .mesh = "m", .class_name = "voice", .source = "a", .target = "b" }, b = a,
+                      again = a;
+    uint64_t seen[4] = { 0 };
+
+    snprintf(b.target, sizeof b.target, "ccc");
+    CHECK_OK(store_put_pair(f->s, &a, &test_err));
+    CHECK_OK(store_put_pair(f->s, &b, &test_err));
+    reopen(f);
+    CHECK_OK(store_put_pair(f->s, &again, &test_err));
+    assert_int_equal(again.id, a.id);
+    assert_int_not_equal(b.id, a.id);
+    CHECK_OK(store_each_pair(f->s, count_pair, seen, &test_err));
+    assert_int_equal(seen[a.id], 2);
+    assert_int_equal(seen[b.id], 4);
+}
+
+static void generations(void **state)
+{
+    struct fx *f = *state;
+    struct store_generation g = { .number = 3, .time_ns = 1, .author = "root", .reason = "apply core" };
+    struct tw_err err = { 0 };
+    uint64_t last = 77;
+
+    CHECK_OK(store_last_generation(f->s, &last, &test_err));
+    assert_int_equal(last, 0);
+    CHECK_OK(store_put_generation(f->s, &g, &test_err));
+    assert_int_equal(store_put_generation(f->s, &g, &err), TW_EEXIST);
+    assert_non_null(strstr(err.text, "generation 3"));
+    reopen(f);
+    CHECK_OK(store_last_generation(f->s, &last, &test_err));
+    assert_int_equal(last, 3);
+}
+
+/* ---- Expected
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Seconds after DAY0; period 60 s unless told. until 0: still scheduled. */
+struct step {
+    int from, until, flows, period;
+};
+static const struct {
+    const char *name;
+    struct step steps[3];
+    int from, to;
+    uint64_t expected;
+} expectations[] = {
+    { "never scheduled", { { 0 } }, 0, 600, 0 },
+    { "open interval", { { 60, 0, 1, 60 } }, 0, 600, 9 },
+    { "two flows", { { 60, 0, 2, 60 } }, 0, 600, 18 },
+    { "closed", { { 60, 240, 1, 60 } }, 0, 600, 3 },
+    { "first period cut", { { 61, 240, 1, 60 } }, 0, 600, 2 },
+    { "last period cut", { { 60, 239, 1, 60 } }, 0, 600, 2 },
+    { "within one period", { { 70, 110, 1, 60 } }, 0, 600, 0 },
+    { "span cuts both", { { 0, 0, 1, 60 } }, 30, 570, 8 },
+    { "before the span", { { 0, 300, 1, 60 } }, 300, 600, 0 },
+    { "after the span", { { 600, 0, 1, 60 } }, 0, 600, 0 },
+    { "empty span", { { 0, 0, 1, 60 } }, 600, 600, 0 },
+    { "with a pause", { { 0, 120, 1, 60 }, { 300, 0, 1, 60 } }, 0, 600, 2 + 5 },
+    { "again with the same: runs on", { { 0, 0, 1, 60 }, { 90, 0, 1, 60 } }, 0, 600, 10 },
+    { "again with other flows: starts over", { { 0, 0, 1, 60 }, { 90, 0, 3, 60 } }, 0, 600, 1 + 3 * 8 },
+    { "again with another period", { { 0, 0, 1, 60 }, { 300, 0, 1, 10 } }, 0, 600, 5 + 30 },
+};
+
+static void expected_periods(void **state)
+{
+    struct fx *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(expectations); i++) {
+        struct store_pair p = { .mesh = "m" };
+        uint64_t n = 77;
+
+        snprintf(p.source, sizeof p.source, "%zu", i);
+        CHECK_OK(store_put_pair(f->s, &p, &test_err));
+        for (size_t k = 0; k < 3 && expectations[i].steps[k].flows; k++) {
+            const struct step *st = &expectations[i].steps[k];
+            CHECK_OK(store_pair_scheduled(f->s, p.id, k + 1, st->period * TW_NS_PER_S, (uint32_t)st->flows,
+                                          DAY0 + st->from * TW_NS_PER_S, &test_err));
+            if (st->until)
+                CHECK_OK(store_pair_unscheduled(f->s, p.id, DAY0 + st->until * TW_NS_PER_S, &test_err));
+        }
+        CHECK_OK(store_read_expected(f->r, p.id, DAY0 + expectations[i].from * TW_NS_PER_S,
+                                     DAY0 + expectations[i].to * TW_NS_PER_S, &n, &test_err));
+        if (n != expectations[i].expected)
+            fail_msg("%s: %llu, not %llu", expectations[i].name, (unsigned long long)n,
+                     (unsigned long long)expectations[i].expected);
+    }
+}
+
+static void odd_intervals(void **state)
+{
+    struct fx *f = *state;
+    struct store_pair p = { .mesh = "m" };
+    struct tw_err err;
+    uint64_t n = 77;
+
+    CHECK_OK(store_put_pair(f->s, &p, &test_err));
+    assert_int_equal(store_pair_scheduled(f->s, p.id, 1, 0, 1, DAY0, &err), TW_EINVAL);
+    assert_int_equal(store_pair_scheduled(f->s, p.id, 1, MINUTE, 0, DAY0, &err), TW_EINVAL);
+    assert_int_not_equal(store_pair_scheduled(f->s, 999, 1, MINUTE, 1, DAY0, &err), TW_OK); /* no such pair */
+    CHECK_OK(store_pair_unscheduled(f->s, p.id, DAY0, &test_err));                          /* nothing open */
+    CHECK_OK(store_pair_scheduled(f->s, p.id, 1, MINUTE, 1, DAY0, &test_err));
+    CHECK_OK(store_pair_unscheduled(f->s, p.id, DAY0 - 5 * MINUTE, &test_err)); /* the clock went back */
+    CHECK_OK(store_read_expected(f->r, p.id, 0, INT64_MAX, &n, &test_err));
+    assert_int_equal(n, 0);
+}
+
+static void dropped_summaries_add_up(void **state)
+{
+    struct fx *f = *state;
+    struct store_batch b = { .agent_id = new_agent(f->s, "ams1"), .gap_reason = "spool_full" };
+    enum store_append_result res;
+    uint64_t through, n = 0;
+    static const struct {
+        uint64_t first, last;
+        int64_t at;
+    } gaps[] = { { 1, 10, 100 }, { 11, 11, 200 }, { 5, 15, 300 /* overlaps: 4 new ones */ } };
+
+    for (size_t i = 0; i < TW_NELEM(gaps); i++) {
+        b.first_seq = gaps[i].first;
+        b.gap_last_seq = gaps[i].last;
+        b.received_ns = gaps[i].at;
+        CHECK_OK(store_begin(f->s, &test_err));
+        CHECK_OK(store_append(f->s, &b, &res, &through, &test_err));
+        CHECK_OK(store_commit(f->s, &test_err));
+        assert_int_equal(res, STORE_APPENDED);
+    }
+    CHECK_OK(store_read_dropped(f->r, "ams1", 0, 1000, &n, &test_err));
+    assert_int_equal(n, 15);
+    CHECK_OK(store_read_dropped(f->r, "ams1", 100, 300, &n, &test_err));
+    assert_int_equal(n, 11);
+    CHECK_OK(store_read_dropped(f->r, "fra1", 0, 1000, &n, &test_err));
+    assert_int_equal(n, 0);
+    CHECK_OK(store_remove_agent(f->s, b.agent_id, &test_err)); /* its history stays */
+    CHECK_OK(store_read_dropped(f->r, "ams1", 0, 1000, &n, &test_err));
+    assert_int_equal(n, 15);
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_STORE(agents_survive_a_restart), WITH_STORE(agents_keep_names_and_ids_apart),
+        WITH_STORE(a_callback_can_stop),      WITH_STORE(meshes),
+        WITH_STORE(a_pair_keeps_its_id),      WITH_STORE(generations),
+        WITH_STORE(expected_periods),         WITH_STORE(odd_intervals),
+        WITH_STORE(dropped_summaries_add_up),
+    };
+
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
