@@ -1,0 +1,491 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include "agent/io/worker_priv.h"
+#include "tests/unit/agent/io/worker_rig.h"
+
+/* ---- Measuring ---- */
+
+static void measures_a_reflector(void **state)
+{
+    enum { COUNT = 50 };
+    struct rig r;
+    struct worker_counters c;
+
+    (void)state;
+    rig_start(&r);
+    for (uint64_t pair = 0; pair < 2; pair++) { /* IPv4, IPv6 */
+        struct session_cfg cfg = rig_session(pair, COUNT);
+        struct tw_addr to = rig_reflector(&r, pair);
+        cfg.dscp = 46;
+        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    }
+    RIG_WAIT(&r, r.ended == 2);
+    for (size_t pair = 0; pair < 2; pair++) {
+        const struct tw_summary *s = &r.sum[pair];
+        if (r.last_end[pair].rc || s->sent != COUNT || s->received != COUNT || s->status != TW_STATUS_OK ||
+            s->rx_source != TW_TS_KERNEL || s->tos_sent != 0xb8 || s->tos_backward.min != 0xb8 ||
+            s->tos_backward.max != 0xb8 || s->ttl_forward.min != 255 || s->ttl_backward.min != 255 ||
+            s->delay[TW_ROUNDTRIP].count != COUNT || s->delay[TW_ROUNDTRIP].min_ns <= 0)
+            fail_msg("pair %zu: sent %llu received %llu invalid %llu rx %s tos %u ttl %u %u", pair,
+                     (unsigned long long)s->sent, (unsigned long long)s->received,
+                     (unsigned long long)s->invalid_time, tw_ts_source_name(s->rx_source),
+                     s->tos_backward.min, s->ttl_forward.min, s->ttl_backward.min);
+    }
+    RIG_WAIT(&r, rig_counters(&r).sessions == 0);
+    c = rig_counters(&r);
+    assert_int_equal(c.probes_sent, 2 * COUNT);
+    assert_int_equal(c.probes_received, 2 * COUNT);
+    assert_int_equal(c.reflected, 2 * COUNT);
+    assert_int_equal(c.reflector_sessions, 2);
+    assert_int_equal(c.probes_lost + c.send_errors + c.unmatched + c.reflector_rejected + c.rx_user_time, 0);
+    rig_end(&r);
+}
+
+static const struct {
+    const char *name;
+    uint16_t size;
+} sizes[] = { { "least", TWAMP_PROBE_MIN },
+              { "as the answer", TWAMP_REPLY_MIN },
+              { "most", TWAMP_DATAGRAM_MAX } };
+
+static void probes_of_all_sizes_come_back(void **state)
+{
+    struct rig r;
+    struct tw_addr to;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    for (uint64_t i = 0; i < TW_NELEM(sizes); i++) {
+        struct session_cfg cfg = rig_session(i, 5);
+        cfg.size_bytes = sizes[i].size;
+        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    }
+    RIG_WAIT(&r, r.ended == TW_NELEM(sizes));
+    for (size_t i = 0; i < TW_NELEM(sizes); i++) {
+        if (r.sum[i].sent != 5 || r.sum[i].received != 5)
+            fail_msg("%s: received %llu of %llu", sizes[i].name, (unsigned long long)r.sum[i].received,
+                     (unsigned long long)r.sum[i].sent);
+    }
+    rig_end(&r);
+}
+
+static void clock_state_reaches_summaries_and_answers(void **state)
+{
+    const struct tw_clock_state good = { .synced = true, .max_error_ns = 2 * TW_NS_PER_MS };
+    struct session_cfg cfg = rig_session(1, 10);
+    struct tw_addr to;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    worker_set_clock(r.w, &good);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_true(r.sum[1].clock_local.synced);
+    assert_int_equal(r.sum[1].clock_local.max_error_ns, good.max_error_ns);
+    assert_true(r.sum[1].clock_remote_known);
+    assert_true(r.sum[1].clock_remote.synced);
+    assert_in_range(r.sum[1].clock_remote.max_error_ns, good.max_error_ns, good.max_error_ns * 102 / 100);
+    rig_end(&r);
+}
+
+/* ---- On the wire ---- */
+
+static const struct {
+    const char *name, *at;
+    uint8_t dscp, ttl, tos;
+    int got_ttl;
+} wire_cases[] = {
+    { "EF, IPv4", "127.0.0.1", 46, 255, 0xb8, 255 },
+    { "EF, IPv6", "::1", 46, 255, 0xb8, 255 },
+    { "CS1, TTL 64, IPv4", "127.0.0.1", 8, 64, 0x20, 64 },
+    { "CS1, TTL 64, IPv6", "::1", 8, 64, 0x20, 64 },
+    { "best effort, TTL not given", "127.0.0.1", 0, 0, 0, 255 },
+};
+
+static void probes_carry_dscp_and_ttl(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    for (size_t i = 0; i < TW_NELEM(wire_cases); i++) {
+        struct session_cfg cfg = rig_session(i, 1);
+        struct udpsock s = rig_socket(wire_cases[i].at);
+        struct udp_in in;
+
+        cfg.dscp = wire_cases[i].dscp;
+        assert_int_equal(worker_add(r.w, &cfg, &s.local, wire_cases[i].ttl), TW_OK);
+        in = rig_recv(&r, &s);
+        if (in.tos != wire_cases[i].tos || in.ttl != wire_cases[i].got_ttl || in.len != cfg.size_bytes)
+            fail_msg("%s: TOS 0x%02x TTL %d, %zu octets", wire_cases[i].name, (unsigned)in.tos, in.ttl,
+                     in.len);
+        udp_close(&s);
+    }
+    rig_end(&r);
+}
+
+/* A stateful reflector counts per pair of addresses and ports. */
+static void sessions_to_one_target_differ_in_source_port(void **state)
+{
+    enum { SESSIONS = 5 };
+    struct udpsock one, other;
+    struct udp_in in;
+    uint16_t port_of[256] = { 0 };
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    one = rig_socket("127.0.0.1");
+    other = rig_socket("127.0.0.1");
+    for (uint32_t i = 0; i < SESSIONS; i++) {
+        struct session_cfg cfg = rig_session(i, 0);
+        cfg.dscp = (uint8_t)(i + 1);
+        cfg.flow = i;
+        assert_int_equal(worker_add(r.w, &cfg, &one.local, 255), TW_OK);
+    }
+    for (int i = 0; i < 20 * SESSIONS; i++) {
+        in = rig_recv(&r, &one);
+        assert_in_range(in.tos >> 2, 1, SESSIONS);
+        if (!port_of[in.tos])
+            port_of[in.tos] = in.from.port;
+        assert_int_equal(port_of[in.tos], in.from.port);
+    }
+    for (unsigned i = 1; i <= SESSIONS; i++)
+        for (unsigned k = 1; k < i; k++)
+            assert_int_not_equal(port_of[i << 2], port_of[k << 2]);
+
+    /* Another target needs no further socket. */
+    struct session_cfg cfg = rig_session(20, 1);
+    bool shared = false;
+    assert_int_equal(worker_add(r.w, &cfg, &other.local, 255), TW_OK);
+    in = rig_recv(&r, &other);
+    for (unsigned i = 1; i <= SESSIONS; i++)
+        shared |= port_of[i << 2] == in.from.port;
+    assert_true(shared);
+    udp_close(&one);
+    udp_close(&other);
+    rig_end(&r);
+}
+
+static void a_restarted_session_gets_another_source_port(void **state)
+{
+    struct udpsock target, second;
+    struct session_cfg cfg = rig_session(1, 0), other = rig_session(2, 0);
+    struct rig r;
+    uint16_t before;
+
+    (void)state;
+    rig_start(&r);
+    cfg.timeout_ns = 10 * TW_NS_PER_MS;
+    target = rig_socket("127.0.0.1");
+    second = rig_socket("127.0.0.1");
+    assert_int_equal(worker_add(r.w, &other, &second.local, 255), TW_OK); /* keeps the shared socket open */
+    assert_int_equal(worker_add(r.w, &cfg, &target.local, 255), TW_OK);
+    before = rig_recv(&r, &target).from.port;
+    assert_int_equal(rig_recv(&r, &second).from.port, before);
+    assert_int_equal(worker_remove(r.w, 1, 0), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    while (udp_rx_recv(r.rx, &target))
+        ; /* what the first one sent */
+    assert_int_equal(worker_add(r.w, &cfg, &target.local, 255), TW_OK);
+    assert_int_not_equal(rig_recv(&r, &target).from.port, before);
+    udp_close(&target);
+    udp_close(&second);
+    rig_end(&r);
+}
+
+/* ---- Strangers ---- */
+
+static void make_reply(uint8_t buf[100], uint32_t sender_seq)
+{
+    struct twamp_reply a = { .sender_seq = sender_seq, .err_est = 1, .sender_err_est = 1, .ttl_known = true };
+
+    a.t2 = a.t3 = a.sender_t1 = tw_wall_to_ntp(tw_wall_now());
+    memset(buf, 0, 100);
+    assert_int_equal(twamp_encode_reply(&a, buf, 100), TW_OK);
+}
+
+static void answers_from_strangers_change_nothing(void **state)
+{
+    struct udpsock target, stranger, other_address;
+    struct session_cfg cfg = rig_session(1, 20);
+    struct tw_addr sender;
+    struct rig r;
+    uint8_t reply[100];
+
+    (void)state;
+    rig_start(&r);
+    target = rig_socket("127.0.0.1");
+    stranger = rig_socket("127.0.0.1");
+    other_address = rig_socket("127.0.0.9");
+    cfg.timeout_ns = 500 * TW_NS_PER_MS;
+    assert_int_equal(worker_add(r.w, &cfg, &target.local, 255), TW_OK);
+    sender = rig_recv(&r, &target).from;
+    make_reply(reply, 0);
+    rig_send(&r, &stranger, &sender, 0, reply, sizeof reply);
+    rig_send(&r, &other_address, &sender, 0, reply, sizeof reply);
+    RIG_WAIT(&r, rig_counters(&r).unmatched == 2);
+    make_reply(reply, 123456); /* right address, a number that was never sent */
+    rig_send(&r, &target, &sender, 0, reply, sizeof reply);
+    rig_send(&r, &target, &sender, 0, reply, 5);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[1].sent, 20);
+    assert_int_equal(r.sum[1].received, 0);
+    assert_int_equal(r.sum[1].rejected, 2);
+    assert_int_equal(r.sum[1].status, TW_STATUS_ALL_LOST);
+    assert_int_equal(rig_counters(&r).probes_received, 0);
+    assert_int_equal(rig_counters(&r).probes_lost, 20);
+    udp_close(&target);
+    udp_close(&stranger);
+    udp_close(&other_address);
+    rig_end(&r);
+}
+
+/* ---- Commands ---- */
+
+static void refuses_what_contradicts_itself(void **state)
+{
+    struct session_cfg cfg = rig_session(1, 0), bad = rig_session(2, 0);
+    struct tw_addr to, none = { 0 };
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    bad.spacing_ns = 0;
+    assert_int_equal(worker_remove(r.w, 1, 0), TW_ENOENT);
+    assert_int_equal(worker_set_generation(r.w, 1, 0, 2), TW_ENOENT);
+    assert_int_equal(worker_add(r.w, &cfg, &none, 255), TW_EINVAL);
+    assert_int_equal(worker_add(r.w, &bad, &to, 255), TW_EINVAL);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_EEXIST);
+    cfg.flow = 1;
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(worker_remove(r.w, 1, 1), TW_OK);
+    assert_int_equal(worker_remove(r.w, 1, 1), TW_ENOENT);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK); /* while the old one waits for its answers */
+    RIG_WAIT(&r, r.ended == 1);
+    worker_stop(r.w);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_EEXIST);
+    assert_int_equal(worker_remove(r.w, 1, 1), TW_ECLOSED);
+    rig_end(&r);
+}
+
+static void bounds_the_number_of_sessions(void **state)
+{
+    struct session_cfg cfg = rig_session(0, 0);
+    struct tw_addr to;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 1);
+    for (cfg.flow = 0; cfg.flow < r.cfg.max_sessions; cfg.flow++)
+        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_ENOSPC);
+    assert_int_equal(worker_remove(r.w, 0, 3), TW_OK);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1 && rig_counters(&r).sessions == r.cfg.max_sessions);
+    rig_end(&r);
+}
+
+static void a_full_command_ring_pushes_back(void **state)
+{
+    struct session_cfg cfg = rig_session(0, 0);
+    struct tw_addr to;
+    struct rig r;
+    enum tw_rc rc = TW_OK;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.max_sessions = 4;
+    r.cfg.reflect[0] = rig_addr("127.0.0.1", 0);
+    assert_int_equal(worker_open(&r.cfg, &r.w, NULL), TW_OK); /* nobody reads commands yet */
+    to = rig_reflector(&r, 0);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    for (int i = 0; i < 1000 && !rc; i++)
+        rc = worker_set_generation(r.w, 0, 0, 7);
+    assert_int_equal(rc, TW_EBUSY);
+    assert_int_equal(worker_remove(r.w, 0, 0), TW_EBUSY);
+    cfg.flow = 1;
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_EBUSY);
+    assert_int_equal(r.woken, 0);
+    assert_int_equal(worker_run(r.w, NULL), TW_OK);
+    RIG_WAIT(&r, r.woken > 0);
+    assert_int_equal(worker_remove(r.w, 0, 0), TW_OK); /* the refused attempt has not marked it removed */
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[0].generation, 7);
+    rig_end(&r);
+}
+
+static void tells_totals_of_the_moment(void **state)
+{
+    struct worker_live rows[4];
+    struct tw_addr to;
+    struct rig r;
+    size_t n = 0;
+
+    (void)state;
+    rig_start(&r);
+    assert_int_equal(worker_live(r.w, rows, TW_NELEM(rows), &n), TW_OK);
+    assert_int_equal(n, 0);
+    to = rig_reflector(&r, 0);
+    for (uint64_t pair = 0; pair < 3; pair++) {
+        struct session_cfg cfg = rig_session(pair, 0);
+        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    }
+    RIG_WAIT(&r, worker_live(r.w, rows, TW_NELEM(rows), &n) == TW_OK && rows[0].totals.received > 3 &&
+                     rows[1].totals.received > 3 && rows[2].totals.received > 3);
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(rows[i].totals.sent,
+                         rows[i].totals.received + rows[i].totals.lost + rows[i].totals.in_flight);
+    assert_int_equal(worker_live(r.w, rows, 1, &n), TW_OK); /* says how many there are, fills what fits */
+    assert_int_equal(n, 3);
+    rig_end(&r);
+}
+
+/* ---- Failure and the end ---- */
+
+static void what_cannot_be_sent_is_a_send_error(void **state)
+{
+    struct session_cfg cfg = rig_session(1, 10);
+    struct tw_addr nowhere = rig_addr("127.0.0.1", 0); /* the kernel refuses port 0 */
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    assert_int_equal(worker_add(r.w, &cfg, &nowhere, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[1].sent, 0);
+    assert_int_equal(r.sum[1].send_errors, 10);
+    assert_int_equal(r.sum[1].status, TW_STATUS_SEND_ERROR);
+    assert_int_equal(rig_counters(&r).send_errors, 10);
+    rig_end(&r);
+}
+
+static void a_closed_port_loses_every_probe(void **state)
+{
+    struct session_cfg cfg = rig_session(1, 10);
+    struct udpsock gone = rig_socket("127.0.0.1");
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    cfg.timeout_ns = 50 * TW_NS_PER_MS;
+    udp_close(&gone);
+    assert_int_equal(worker_add(r.w, &cfg, &gone.local, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[1].sent, 10);
+    assert_int_equal(r.sum[1].send_errors, 0);
+    assert_int_equal(r.sum[1].status, TW_STATUS_ALL_LOST);
+    rig_end(&r);
+}
+
+static void stopping_hands_over_the_open_periods(void **state)
+{
+    struct rig r;
+    struct tw_addr to;
+    uint64_t sent = 0;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    for (uint64_t pair = 0; pair < r.cfg.max_sessions; pair++) {
+        struct session_cfg cfg = rig_session(pair, 0);
+        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    }
+    RIG_WAIT(&r, rig_counters(&r).probes_received > 1000);
+    worker_stop(r.w);
+    worker_stop(r.w); /* harmless */
+    rig_collect(&r);
+    for (uint64_t pair = 0; pair < r.cfg.max_sessions; pair++) {
+        sent += r.sum[pair].sent;
+        assert_int_equal(r.sum[pair].sent, r.sum[pair].received);
+        assert_true(r.sum[pair].sent > 0);
+    }
+    assert_int_equal(sent, rig_counters(&r).probes_sent);
+    rig_end(&r);
+}
+
+/* Nobody takes results for a while: probing goes on, what cannot be kept is counted, then all continues. */
+static void survives_a_consumer_that_pauses(void **state)
+{
+    enum { PAIRS = 8 };
+    struct tw_addr to;
+    struct rig r;
+    unsigned before;
+    uint64_t sent;
+
+    (void)state;
+    rig_start(&r);
+    r.hold = true;
+    to = rig_reflector(&r, 0);
+    for (uint64_t pair = 0; pair < PAIRS; pair++) {
+        struct session_cfg cfg = rig_session(pair, 0);
+        cfg.timeout_ns = cfg.report_period_ns = 10 * TW_NS_PER_MS;
+        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    }
+    RIG_WAIT(&r, rig_counters(&r).summaries_lost > 20);
+    sent = rig_counters(&r).probes_sent;
+    RIG_WAIT(&r, rig_counters(&r).probes_sent > sent + 100);
+    r.hold = false;
+    rig_collect(&r);
+    before = r.summaries;
+    RIG_WAIT(&r, r.summaries > before + 64);
+    for (uint64_t pair = 0; pair < PAIRS; pair++)
+        assert_int_equal(worker_remove(r.w, pair, 0), TW_OK);
+    RIG_WAIT(&r, r.ended == PAIRS);
+    rig_end(&r);
+}
+
+static void an_idle_worker_sleeps(void **state)
+{
+    static const bool never = false;
+    struct rig r;
+    struct session_cfg cfg = rig_session(1, 1);
+    struct tw_addr to;
+    uint64_t wakeups;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1 && rig_counters(&r).sessions == 0);
+    wakeups = rig_counters(&r).wakeups;
+    loop_run_until(r.loop, &never, (struct tw_mono){ tw_mono_now().ns + 300 * TW_NS_PER_MS });
+    assert_int_equal(rig_counters(&r).wakeups, wakeups);
+    rig_end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(measures_a_reflector),
+        cmocka_unit_test(probes_of_all_sizes_come_back),
+        cmocka_unit_test(clock_state_reaches_summaries_and_answers),
+        cmocka_unit_test(probes_carry_dscp_and_ttl),
+        cmocka_unit_test(sessions_to_one_target_differ_in_source_port),
+        cmocka_unit_test(a_restarted_session_gets_another_source_port),
+        cmocka_unit_test(answers_from_strangers_change_nothing),
+        cmocka_unit_test(refuses_what_contradicts_itself),
+        cmocka_unit_test(bounds_the_number_of_sessions),
+        cmocka_unit_test(a_full_command_ring_pushes_back),
+        cmocka_unit_test(tells_totals_of_the_moment),
+        cmocka_unit_test(what_cannot_be_sent_is_a_send_error),
+        cmocka_unit_test(a_closed_port_loses_every_probe),
+        cmocka_unit_test(stopping_hands_over_the_open_periods),
+        cmocka_unit_test(survives_a_consumer_that_pauses),
+        cmocka_unit_test(an_idle_worker_sleeps),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,234 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include "tests/unit/agent/io/worker_rig.h"
+
+static size_t make_probe(uint8_t *buf, uint32_t seq, size_t len)
+{
+    struct twamp_probe p = { .seq = seq, .t1 = tw_wall_to_ntp(tw_wall_now()), .err_est = 1 };
+
+    for (size_t i = 0; i < len; i++)
+        buf[i] = (uint8_t)i;
+    assert_int_equal(twamp_encode_probe(&p, buf, len), TW_OK);
+    return len;
+}
+
+static const struct {
+    const char *name, *from;
+    size_t reflector;
+    size_t len, reply_len;
+    uint8_t tos, reply_tos;
+} replies[] = {
+    { "shortest", "127.0.0.1", 0, 14, 41, 0, 0 },
+    { "one octet short of the answer", "127.0.0.1", 0, 40, 41, 0, 0 },
+    { "as long as the answer", "127.0.0.1", 0, 41, 41, 0, 0 },
+    { "100 octets", "127.0.0.1", 0, 100, 100, 0, 0 },
+    { "largest", "127.0.0.1", 0, 9000, 9000, 0, 0 },
+    { "EF", "127.0.0.1", 0, 100, 100, 0xb8, 0xb8 },
+    { "EF with ECT(0)", "127.0.0.1", 0, 100, 100, 0xba, 0xb8 },
+    { "IPv6, EF with ECT(1)", "::1", 1, 100, 100, 0xb9, 0xb8 },
+    { "IPv6, largest", "::1", 1, 9000, 9000, 0, 0 },
+};
+
+static void answers_as_asked(void **state)
+{
+    struct rig r;
+    uint8_t probe[9000];
+
+    (void)state;
+    rig_start(&r);
+    for (size_t i = 0; i < TW_NELEM(replies); i++) {
+        struct udpsock s = rig_socket(replies[i].from);
+        struct tw_addr to = rig_reflector(&r, replies[i].reflector);
+        struct tw_wall before = tw_wall_now(), t2, t3;
+        struct twamp_reply a;
+        struct udp_in in;
+
+        rig_send(&r, &s, &to, replies[i].tos, probe, make_probe(probe, 77, replies[i].len));
+        in = rig_recv(&r, &s);
+        if (in.len != replies[i].reply_len || in.tos != replies[i].reply_tos || in.ttl != 255)
+            fail_msg("%s: %zu octets, TOS 0x%02x, TTL %d", replies[i].name, in.len, (unsigned)in.tos, in.ttl);
+        assert_int_equal(twamp_decode_reply(in.data, in.len, &a), TW_OK);
+        t2 = tw_wall_from_ntp(a.t2, before);
+        t3 = tw_wall_from_ntp(a.t3, before);
+        if (a.seq != 0 || a.sender_seq != 77 || a.sender_ttl != 255 || t2.ns < before.ns || t3.ns <= t2.ns ||
+            in.time.ns < t3.ns)
+            fail_msg("%s: number %u of %u, TTL %u, T2 - sent %lld, T3 - T2 %lld, T4 - T3 %lld",
+                     replies[i].name, a.seq, a.sender_seq, a.sender_ttl, (long long)(t2.ns - before.ns),
+                     (long long)(t3.ns - t2.ns), (long long)(in.time.ns - t3.ns));
+        udp_close(&s);
+    }
+    rig_end(&r);
+}
+
+static void answers_from_the_address_that_was_asked(void **state)
+{
+    static const char *const asked[] = { "127.0.0.1", "127.0.0.42", "127.1.2.3" };
+    struct tw_err err = { 0 };
+    uint8_t probe[64];
+    struct udpsock s;
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.reflect[0] = rig_addr("0.0.0.0", 0);
+    if (worker_start(&r.cfg, &r.w, &err))
+        fail_msg("%s", err.text);
+    s = rig_socket("127.0.0.1");
+    for (size_t i = 0; i < TW_NELEM(asked); i++) {
+        struct tw_addr to = rig_addr(asked[i], rig_reflector(&r, 0).port);
+        struct twamp_reply a;
+        struct udp_in in;
+
+        rig_send(&r, &s, &to, 0, probe, make_probe(probe, 5, sizeof probe));
+        in = rig_recv(&r, &s);
+        assert_memory_equal(&in.from, &to, sizeof to);
+        assert_int_equal(twamp_decode_reply(in.data, in.len, &a), TW_OK);
+        assert_int_equal(a.seq, 0); /* each address is counted by itself */
+    }
+    udp_close(&s);
+    rig_end(&r);
+}
+
+static uint64_t next_random(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x;
+}
+
+static uint64_t handled(const struct rig *r)
+{
+    struct worker_counters c = rig_counters(r);
+
+    return c.reflected + c.reflector_rejected;
+}
+
+static void junk_is_counted_and_survived(void **state)
+{
+    enum { JUNK = 20000, LONGEST = 2000, BURST = 50 };
+    uint64_t seed = UINT64_C(0x2545f4914f6cdd1d), rejected = 0;
+    uint8_t data[LONGEST], probe[100];
+    struct twamp_reply a;
+    struct tw_addr to;
+    struct udpsock s, clean;
+    struct udp_in in;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    s = rig_socket("127.0.0.1");
+    for (unsigned i = 1; i <= JUNK; i++) {
+        size_t len = next_random(&seed) % (LONGEST + 1);
+        for (size_t k = 0; k < len; k++)
+            data[k] = (uint8_t)next_random(&seed);
+        rejected += len < TWAMP_PROBE_MIN;
+        rig_send(&r, &s, &to, (uint8_t)next_random(&seed), data, len);
+        if (i % BURST == 0) /* keeps within the socket buffer: every single one is to be accounted for */
+            RIG_WAIT(&r, handled(&r) == i);
+    }
+    assert_true(rig_counters(&r).reflector_rejected >= rejected);
+    assert_int_equal(rig_counters(&r).rxq_drops, 0);
+    assert_int_equal(rig_counters(&r).reflector_send_errors, 0);
+    clean = rig_socket("127.0.0.1");
+    rig_send(&r, &clean, &to, 0, probe, make_probe(probe, 9, sizeof probe));
+    in = rig_recv(&r, &clean);
+    assert_int_equal(twamp_decode_reply(in.data, in.len, &a), TW_OK);
+    assert_int_equal(a.sender_seq, 9);
+    udp_close(&s);
+    udp_close(&clean);
+    rig_end(&r);
+}
+
+static void a_datagram_too_long_is_rejected(void **state)
+{
+    enum { TOO_LONG = TWAMP_DATAGRAM_MAX + 1 };
+    static uint8_t probe[TOO_LONG];
+    struct tw_addr to;
+    struct udpsock s;
+    struct udp_tx *big;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    s = rig_socket("127.0.0.1");
+    assert_int_equal(udp_tx_new(1, TOO_LONG, &big), TW_OK);
+    make_probe(probe, 0, TOO_LONG);
+    memcpy(udp_tx_buf(big, 0), probe, TOO_LONG);
+    udp_tx_add(big, TOO_LONG, &(struct udp_dest){ .to = to });
+    assert_int_equal(udp_tx_send(big, &s), 0);
+    RIG_WAIT(&r, handled(&r) == 1);
+    assert_int_equal(rig_counters(&r).reflector_rejected, 1);
+    udp_tx_free(big);
+    udp_close(&s);
+    rig_end(&r);
+}
+
+static void senders_beyond_the_bound_are_answered_statelessly(void **state)
+{
+    struct tw_err err = { 0 };
+    uint8_t probe[64];
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.reflect[0] = rig_addr("127.0.0.1", 0);
+    r.cfg.reflect_max_sessions = 2;
+    if (worker_start(&r.cfg, &r.w, &err))
+        fail_msg("%s", err.text);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct udpsock s = rig_socket("127.0.0.1");
+        struct tw_addr to = rig_reflector(&r, 0);
+        struct twamp_reply a;
+        struct udp_in in;
+
+        rig_send(&r, &s, &to, 0, probe, make_probe(probe, 1000 + i, sizeof probe));
+        in = rig_recv(&r, &s);
+        assert_int_equal(twamp_decode_reply(in.data, in.len, &a), TW_OK);
+        assert_int_equal(a.seq, i < 2 ? 0 : 1000 + i);
+        udp_close(&s);
+    }
+    RIG_WAIT(&r, handled(&r) == 4);
+    assert_int_equal(rig_counters(&r).reflector_sessions, 2);
+    assert_int_equal(rig_counters(&r).reflector_stateless, 2);
+    rig_end(&r);
+}
+
+static void a_second_program_is_told_that_the_port_is_taken(void **state)
+{
+    struct worker_cfg cfg = { .max_sessions = 4 };
+    struct tw_err err = { 0 };
+    struct worker *second;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    cfg.reflect[0] = rig_reflector(&r, 0);
+    assert_int_equal(worker_start(&cfg, &second, &err), TW_EINUSE);
+    assert_non_null(strstr(err.text, "--reflector-port"));
+    cfg.index = 1; /* a further worker of the same program shares it */
+    assert_int_equal(worker_start(&cfg, &second, &err), TW_OK);
+    worker_free(second);
+    rig_end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_as_asked),
+        cmocka_unit_test(answers_from_the_address_that_was_asked),
+        cmocka_unit_test(junk_is_counted_and_survived),
+        cmocka_unit_test(a_datagram_too_long_is_rejected),
+        cmocka_unit_test(senders_beyond_the_bound_are_answered_statelessly),
+        cmocka_unit_test(a_second_program_is_told_that_the_port_is_taken),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
