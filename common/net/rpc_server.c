@@ -92,7 +92,7 @@ static void on_ended(struct rpc_peer *p)
     if (p->was_up || s->side.stopping)
         return;
     if (log_limit_ok(&s->refused, loop_now(s->side.loop).mono.ns, &held))
-        log_info("connection refused", LOG_S("address", p->address), LOG_S("name", p->id.name),
+        log_info("handshake failed", LOG_S("address", p->address), LOG_S("name", p->id.name),
                  LOG_S("status", rpc_status_name(p->end_status)), LOG_S("reason", p->end_detail),
                  LOG_U("not_logged", held));
 }
