@@ -25,14 +25,36 @@ static const struct {
     { SQLITE_CONSTRAINT, TW_EEXIST, "already there, or refers to something unknown" },
 };
 
+static bool is_full(int e)
+{
+    return e == ENOSPC || e == EDQUOT || e == EFBIG;
+}
+
+/* What the last failing call on the file or its WAL said; sqlite3_system_errno() may be of a later call
+ * already. */
+static bool file_full(sqlite3 *db)
+{
+    static const int files[] = { SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER };
+
+    for (size_t i = 0; i < TW_NELEM(files); i++) {
+        sqlite3_file *f = NULL;
+        int e = 0;
+        if (sqlite3_file_control(db, "main", files[i], &f) != SQLITE_OK || !f || !f->pMethods)
+            continue;
+        if (f->pMethods->xFileControl(f, SQLITE_FCNTL_LAST_ERRNO, &e) == SQLITE_OK && is_full(e))
+            return true;
+    }
+    return false;
+}
+
 /* A full quota or file size limit is an I/O error to SQLite but a full disk to its owner. */
 static int code_of(sqlite3 *db, int code)
 {
     int sys = db ? sqlite3_system_errno(db) : 0;
 
-    if (code == SQLITE_IOERR && (sys == ENOSPC || sys == EDQUOT || sys == EFBIG))
+    if (code == SQLITE_IOERR && db && (is_full(sys) || file_full(db)))
         return SQLITE_FULL;
-    if (code == SQLITE_CANTOPEN && sys == ENOSPC)
+    if (code == SQLITE_CANTOPEN && is_full(sys))
         return SQLITE_FULL;
     if (code == SQLITE_CANTOPEN && (sys == EACCES || sys == EPERM || sys == EROFS))
         return SQLITE_PERM;
