@@ -15,15 +15,23 @@ struct publish_conf {
     uint64_t max_pair_series;   /* 0 = 100000 */
     int64_t page_interval_ns;   /* 0 = 5 s: a page is at most so old */
     /* Fills rows about ourselves (ingest, store, rpc, http); returns how many. */
-    size_t (*self)(void *ctx, struct metrics_self *rows, size_t cap);
+    size_t (*self)(void *ctx, struct metrics_self *rows, size_t cap); /* strings outlive the process's pages: static */
     void *self_ctx;
 };
 enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret);
+/* After reader_pool_stop() and before the inventory goes: frees the live state of its pairs. */
 void publish_free(struct publish *p);
 /* A summary that is committed. */
 void publish_summary(struct publish *p, struct pair *pair, const struct tw_summary *s);
 /* A pair left the schedule or was deleted: its series and live state go. */
 void publish_forget(struct publish *p, struct pair *pair);
+/* The numbers of pair->live->last, kept ready. NULL without live state. */
+const struct stats_view *publish_view(const struct pair *pair);
+/* Has a summary that ended so lately that the next one is not overdue? Two report periods, as in pair_state(). */
+bool publish_is_fresh(const struct pair *pair, int64_t now_ns);
+/* Completeness of the last hour, as far as this process has seen it: report periods that ended in whole minutes after the pair was
+ * scheduled and the process started, and one period and some seconds ago at least. */
+struct tw_num publish_completeness(const struct publish *p, const struct pair *pair, int64_t now_ns);
 /* Answers /metrics; `levels` bits of enum metrics_level, mesh NULL = all. */
 void publish_answer(struct publish *p, struct http_req *rq, unsigned levels, const char *mesh);
 

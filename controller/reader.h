@@ -10,14 +10,13 @@ struct reader_pool;
 struct reader_job {
     void (*run)(struct reader_job *j, struct store_reader *r); /* reader thread; touches only the job */
     void (*done)(struct reader_job *j);                        /* loop thread; owns and frees the job */
-    struct loop_task task;                                     /* reader_pool's own */
     struct reader_job *next;                                   /* reader_pool's own */
 };
 enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs, struct reader_pool **ret,
                              struct tw_err *err);
-/* Finishes what runs, fails nothing: queued jobs are run, done() called by the caller's loop before it ends. */
+/* Fails nothing: queued jobs are run, and every done() has been called when it returns. Loop thread; the loop need not run. */
 void reader_pool_stop(struct reader_pool *p);
-enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j); /* TW_EBUSY: not taken */
+enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j); /* TW_EBUSY, TW_ECLOSED (stopping): not taken */
 uint64_t reader_refused(const struct reader_pool *p);
 
 #endif

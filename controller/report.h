@@ -14,13 +14,22 @@ struct report_filter {
     bool latest;            /* report: the last closed report period of each pair */
 };
 
+/* Fills the defaults (to, from). TW_EINVAL: from is not before to. */
+enum tw_rc report_filter_resolve(struct report_filter *f, int64_t now_ns, struct tw_err *err);
+bool report_filter_matches(const struct report_filter *f, const struct store_pair *p);
+#define REPORT_LIMIT_DEFAULT 10000
+#define RESULTS_LIMIT_DEFAULT 1000
+
 struct report_pair {
     struct store_pair pair;
     bool scheduled;
     const char *state;          /* static string */
     struct tw_summary merged;   /* of the span, all flows; n of flows merged */
     struct stats_view view;     /* of merged */
-    uint64_t periods_expected, periods_stored, summaries_dropped;
+    /* Report periods that are due: their start lies in the span and two periods (one to close, one for the way here) have
+     * passed since. With `latest`: those of the one period. */
+    uint64_t periods_expected, periods_stored;
+    uint64_t summaries_dropped; /* by the source's spool, for whatever pair */
     struct tw_num completeness_ratio;
 };
 struct report {
@@ -40,8 +49,9 @@ struct results {
 };
 
 /* Selects the pairs on the loop thread, reads on a reader, calls done on the loop thread. On an error rep is NULL. done owns
- * *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM at once: done is not called. */
-/* Completeness: min(1, stored / expected); unknown when nothing was expected. */
+ * *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM, TW_EINVAL (report_filter_resolve()) at once: done is not called.
+ * A pair that is not scheduled is left out when it has nothing to show: nothing expected and nothing stored in the span, or `latest`.
+ * Completeness: min(1, stored / expected); unknown when nothing was expected. */
 enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
                       void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx);
 void report_free(struct report *r);

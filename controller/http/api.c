@@ -1,0 +1,119 @@
+#include "controller/http/api.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_PARAMS 64
+
+bool api_filter(const struct controller *c, struct http_req *rq, unsigned known, struct report_filter *ret)
+{
+    struct query_param q[MAX_PARAMS];
+    struct tw_err err = { 0 };
+    const char *name;
+    size_t n = 0;
+
+    while (n < MAX_PARAMS && (name = http_query_name(rq, n))) {
+        q[n] = (struct query_param){ name, http_query_value(rq, n) };
+        n++;
+    }
+    if (query_filter(q, n, known, loop_now(c->loop).wall.ns, ret, &err) == TW_OK)
+        return true;
+    http_answer_error(rq, 400, "%s", err.text);
+    return false;
+}
+
+void api_refuse(struct http_req *rq, enum tw_rc rc, const struct tw_err *err)
+{
+    if (rc == TW_EBUSY)
+        http_answer_error(rq, 503, "too many queries at once; try again");
+    else
+        http_answer_error(rq, 503, "cannot read the results: %s",
+                          err && err->text[0] ? err->text : tw_rc_name(rc));
+}
+
+cJSON *api_head(const char *name)
+{
+    char schema[64];
+    cJSON *head = cJSON_CreateObject();
+
+    snprintf(schema, sizeof schema, "twampmesh/%s/v1", name);
+    cJSON_AddStringToObject(head, "schema", schema);
+    return head;
+}
+
+void api_answer(struct http_req *rq, char *text, size_t len)
+{
+    if (text)
+        http_answer(rq, 200, "application/json", text, len);
+    else
+        api_refuse(rq, TW_ENOMEM, NULL);
+}
+
+/* ---- Printing on a reader ---- */
+
+struct render_job {
+    struct reader_job job; /* first */
+    struct http_req *rq;
+    char *(*write)(const void *data, size_t *ret_len);
+    void (*free_data)(void *data);
+    void *data;
+    struct http_blob *blob;
+};
+
+static void render_work(struct reader_job *job, struct store_reader *db)
+{
+    struct render_job *j = (struct render_job *)job;
+    size_t len;
+    char *text = j->write(j->data, &len);
+
+    (void)db;
+    if (text)
+        http_blob_new(text, len, "application/json", true, &j->blob);
+}
+
+static void render_free(struct render_job *j)
+{
+    j->free_data(j->data);
+    http_blob_unref(j->blob);
+    free(j);
+}
+
+static void render_done(struct reader_job *job)
+{
+    struct render_job *j = (struct render_job *)job;
+
+    if (j->blob)
+        http_answer_blob(j->rq, 200, j->blob);
+    else
+        api_refuse(j->rq, TW_ENOMEM, NULL);
+    render_free(j);
+}
+
+void api_render(struct controller *c, struct http_req *rq, char *(*write)(const void *data, size_t *ret_len),
+                void (*free_data)(void *data), void *data)
+{
+    struct render_job *j = calloc(1, sizeof *j);
+    enum tw_rc rc;
+
+    if (!j) {
+        free_data(data);
+        api_refuse(rq, TW_ENOMEM, NULL);
+        return;
+    }
+    *j = (struct render_job){ { .run = render_work, .done = render_done }, rq, write, free_data, data, NULL };
+    rc = reader_submit(c->readers, &j->job);
+    if (rc) {
+        api_refuse(rq, rc, NULL);
+        render_free(j);
+    }
+}
+
+struct api_wait *api_wait_new(struct controller *c, struct http_req *rq, const struct report_filter *f)
+{
+    struct api_wait *w = malloc(sizeof *w);
+
+    if (w)
+        *w = (struct api_wait){ c, rq, *f };
+    else
+        api_refuse(rq, TW_ENOMEM, NULL);
+    return w;
+}

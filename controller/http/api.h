@@ -1,0 +1,37 @@
+/* controller/http/api.h - what the handlers of /api/v1 share. Handlers run on the loop thread with the controller as context. */
+#ifndef TW_CONTROLLER_HTTP_API_H
+#define TW_CONTROLLER_HTTP_API_H
+
+#include "controller/controller.h"
+#include "controller/http/json_stats.h"
+#include "controller/http/query.h"
+
+/* Reads the query; on an error answers 400 and returns false. `known`: bits of enum query_known. */
+bool api_filter(const struct controller *c, struct http_req *rq, unsigned known, struct report_filter *ret);
+/* Answers what could not be started, or read. */
+void api_refuse(struct http_req *rq, enum tw_rc rc, const struct tw_err *err);
+/* {"schema": "twampmesh/NAME/v1"} */
+cJSON *api_head(const char *name);
+/* Answers with finished JSON (malloc'ed); NULL: 503. */
+void api_answer(struct http_req *rq, char *text, size_t len);
+/* Lets a reader thread print and compress the answer; write() gives malloc'ed JSON or NULL. Takes data. */
+void api_render(struct controller *c, struct http_req *rq, char *(*write)(const void *data, size_t *ret_len),
+                void (*free_data)(void *data), void *data);
+/* A request that waits for a report; malloc'ed. NULL: no memory, answered. */
+struct api_wait {
+    struct controller *c;
+    struct http_req *rq;
+    struct report_filter filter;
+};
+struct api_wait *api_wait_new(struct controller *c, struct http_req *rq, const struct report_filter *f);
+
+void http_metrics(void *ctx, struct http_req *rq);
+void http_healthz(void *ctx, struct http_req *rq);
+void http_readyz(void *ctx, struct http_req *rq);
+void http_agents(void *ctx, struct http_req *rq);
+void http_pairs(void *ctx, struct http_req *rq);
+void http_summaries(void *ctx, struct http_req *rq);
+void http_report(void *ctx, struct http_req *rq);
+void http_sd(void *ctx, struct http_req *rq);
+
+#endif

@@ -1,0 +1,83 @@
+/* /api/v1/summaries: the stored summaries themselves, one row for each flow and report period. */
+#include <stdlib.h>
+#include "controller/http/api.h"
+
+struct summaries_answer {
+    struct results *res;
+    int64_t from_ns, to_ns;
+};
+
+static cJSON *row_item(const struct result_row *row)
+{
+    const struct tw_summary *s = &row->summary;
+    cJSON *o = cJSON_CreateObject();
+    struct stats_view view;
+
+    stats_view(s, &view);
+    json_pair(o, &row->pair);
+    cJSON_AddNumberToObject(o, "flow", s->flow);
+    json_u64(o, "generation", s->generation);
+    cJSON_AddNumberToObject(o, "seq_first", s->seq_first);
+    cJSON_AddStringToObject(o, "status", tw_status_name(s->status));
+    json_time(o, "start", "start_ns", s->start_ns);
+    json_time(o, "end", "end_ns", s->end_ns);
+    json_stats(o, &view);
+    return o;
+}
+
+static char *write_summaries(const void *data, size_t *ret_len)
+{
+    const struct summaries_answer *a = data;
+    cJSON *head = api_head("summaries");
+    struct json_list l;
+
+    json_time(head, "from", "from_ns", a->from_ns);
+    json_time(head, "to", "to_ns", a->to_ns);
+    cJSON_AddBoolToObject(head, "truncated", a->res->truncated);
+    json_list_begin(&l, head, "summaries");
+    for (size_t i = 0; i < a->res->n_rows; i++)
+        json_list_add(&l, row_item(&a->res->rows[i]));
+    return json_list_end(&l, ret_len);
+}
+
+static void free_answer(void *data)
+{
+    struct summaries_answer *a = data;
+
+    results_free(a->res);
+    free(a);
+}
+
+static void on_results(void *ctx, struct results *res, const struct tw_err *err)
+{
+    struct api_wait *w = ctx;
+    struct summaries_answer *a = res ? malloc(sizeof *a) : NULL;
+
+    if (a) {
+        *a = (struct summaries_answer){ res, w->filter.from_ns, w->filter.to_ns };
+        api_render(w->c, w->rq, write_summaries, free_answer, a);
+    } else {
+        results_free(res);
+        api_refuse(w->rq, err ? err->rc : TW_ENOMEM, err);
+    }
+    free(w);
+}
+
+void http_summaries(void *ctx, struct http_req *rq)
+{
+    struct controller *c = ctx;
+    struct report_filter f;
+    struct api_wait *w;
+    enum tw_rc rc;
+
+    if (!api_filter(c, rq, QUERY_NAMES | QUERY_FROM | QUERY_TO | QUERY_LIMIT, &f))
+        return;
+    w = api_wait_new(c, rq, &f);
+    if (!w)
+        return;
+    rc = results_run(&c->inv, c->readers, &f, loop_now(c->loop).wall.ns, on_results, w);
+    if (rc) {
+        api_refuse(rq, rc, NULL);
+        free(w);
+    }
+}

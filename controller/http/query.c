@@ -1,0 +1,177 @@
+#include "controller/http/query.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Values ---- */
+
+/* A '+' that was not percent-encoded arrives as a space; in a time it can only have been the zone's sign. */
+static void restore_plus(char *time)
+{
+    for (size_t i = 11; i < strlen(time); i++)
+        if (time[i] == ' ')
+            time[i] = '+';
+}
+
+static enum tw_rc parse_time(const char *value, int64_t now_ns, int64_t *ret_ns)
+{
+    char text[TW_TIME_TEXT + 16];
+    struct tw_wall t;
+    int64_t ago_ns;
+
+    if (value[0] == '-') {
+        if (tw_duration_parse(value + 1, &ago_ns) || ago_ns >= now_ns)
+            return TW_EINVAL;
+        *ret_ns = now_ns - ago_ns;
+        return TW_OK;
+    }
+    if ((size_t)snprintf(text, sizeof text, "%s", value) >= sizeof text)
+        return TW_EINVAL;
+    restore_plus(text);
+    if (tw_wall_parse(text, &t) || t.ns <= 0) /* 0 would mean "the default" */
+        return TW_EINVAL;
+    *ret_ns = t.ns;
+    return TW_OK;
+}
+
+static enum tw_rc parse_limit(const char *value, uint32_t *ret)
+{
+    unsigned long n;
+    char *end;
+
+    if (!*value || strspn(value, "0123456789") != strlen(value))
+        return TW_EINVAL;
+    errno = 0;
+    n = strtoul(value, &end, 10);
+    if (errno || n < 1 || n > QUERY_LIMIT_MAX)
+        return TW_EINVAL;
+    *ret = (uint32_t)n;
+    return TW_OK;
+}
+
+static enum tw_rc parse_bool(const char *value, bool *ret)
+{
+    if (!strcmp(value, "1") || !strcmp(value, "true"))
+        *ret = true;
+    else if (!strcmp(value, "0") || !strcmp(value, "false"))
+        *ret = false;
+    else
+        return TW_EINVAL;
+    return TW_OK;
+}
+
+static enum tw_rc parse_name(const char *value, char *ret)
+{
+    size_t len = strlen(value);
+
+    if (len >= STORE_NAME_MAX)
+        return TW_EINVAL;
+    memcpy(ret, value, len + 1);
+    return TW_OK;
+}
+
+/* ---- Parameters ---- */
+
+#define A_TIME "a time: RFC 3339, Unix seconds, or a duration before now such as -15m"
+#define A_NAME "a name of at most 63 octets"
+
+static const struct {
+    const char *name;
+    unsigned bit;
+    size_t offset; /* in struct report_filter */
+    const char *expected;
+} params[] = {
+    { "mesh", QUERY_MESH, offsetof(struct report_filter, mesh), A_NAME },
+    { "class", QUERY_CLASS, offsetof(struct report_filter, class_name), A_NAME },
+    { "source", QUERY_SOURCE, offsetof(struct report_filter, source), A_NAME },
+    { "target", QUERY_TARGET, offsetof(struct report_filter, target), A_NAME },
+    { "from", QUERY_FROM, offsetof(struct report_filter, from_ns), A_TIME },
+    { "to", QUERY_TO, offsetof(struct report_filter, to_ns), A_TIME },
+    { "limit", QUERY_LIMIT, offsetof(struct report_filter, limit), "a whole number from 1 to 10000" },
+    { "latest", QUERY_LATEST, offsetof(struct report_filter, latest), "0, 1, false or true" },
+};
+
+static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struct report_filter *f)
+{
+    void *field = (char *)f + params[row].offset;
+
+    if (params[row].bit & QUERY_NAMES)
+        return parse_name(value, field);
+    if (params[row].bit & (QUERY_FROM | QUERY_TO))
+        return parse_time(value, now_ns, field);
+    return params[row].bit == QUERY_LIMIT ? parse_limit(value, field) : parse_bool(value, field);
+}
+
+static enum tw_rc refuse_unknown(const char *name, unsigned known, struct tw_err *err)
+{
+    char list[128] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < TW_NELEM(params); i++)
+        if (known & params[i].bit)
+            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len ? ", " : "", params[i].name);
+    return tw_err_set(err, TW_EINVAL, "unknown parameter \"%.63s\"; known: %s", name, len ? list : "none");
+}
+
+static enum tw_rc take_param(const struct query_param *q, unsigned known, int64_t now_ns, unsigned *seen,
+                             struct report_filter *f, struct tw_err *err)
+{
+    size_t i = 0;
+
+    while (i < TW_NELEM(params) && strcmp(params[i].name, q->name) != 0)
+        i++;
+    if (i == TW_NELEM(params) || !(params[i].bit & known))
+        return refuse_unknown(q->name, known, err);
+    if (*seen & params[i].bit)
+        return tw_err_set(err, TW_EINVAL, "parameter \"%s\" is given twice", q->name);
+    if (!*q->value)
+        return TW_OK;
+    *seen |= params[i].bit;
+    if (set_param(i, q->value, now_ns, f))
+        return tw_err_set(err, TW_EINVAL, "parameter \"%s\" is \"%.63s\"; expected %s", q->name, q->value,
+                          params[i].expected);
+    return TW_OK;
+}
+
+enum tw_rc query_filter(const struct query_param *q, size_t n, unsigned known, int64_t now_ns,
+                        struct report_filter *ret, struct tw_err *err)
+{
+    struct report_filter f = { 0 };
+    unsigned seen = 0;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = take_param(&q[i], known, now_ns, &seen, &f, err);
+    if (!rc && f.latest && seen & (QUERY_FROM | QUERY_TO))
+        rc = tw_err_set(err, TW_EINVAL, "\"latest\" goes without \"from\" and \"to\"");
+    if (!rc)
+        rc = report_filter_resolve(&f, now_ns, err);
+    if (!rc)
+        *ret = f;
+    return rc;
+}
+
+/* ---- Levels ---- */
+
+enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } levels[] = { { "pair", METRICS_PAIR }, { "agent", METRICS_AGENT }, { "mesh", METRICS_MESH } };
+
+    for (;;) {
+        size_t len = strcspn(value, ","), i = 0;
+        while (i < TW_NELEM(levels) &&
+               (strlen(levels[i].name) != len || memcmp(levels[i].name, value, len) != 0))
+            i++;
+        if (i == TW_NELEM(levels))
+            return tw_err_set(err, TW_EINVAL, "level \"%.*s\" is unknown; expected pair, agent or mesh",
+                              (int)(len < 63 ? len : 63), value);
+        *ret |= levels[i].bit;
+        if (!value[len])
+            return TW_OK;
+        value += len + 1;
+    }
+}

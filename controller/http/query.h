@@ -1,0 +1,30 @@
+/* controller/http/query.h - query parameters as data: unknown ones, repeated ones and bad values are refused by name. Pure. */
+#ifndef TW_CONTROLLER_HTTP_QUERY_H
+#define TW_CONTROLLER_HTTP_QUERY_H
+
+#include "controller/report.h"
+
+struct query_param {
+    const char *name, *value;
+};
+enum query_known {
+    QUERY_MESH = 1,
+    QUERY_CLASS = 2,
+    QUERY_SOURCE = 4,
+    QUERY_TARGET = 8,
+    QUERY_FROM = 16,
+    QUERY_TO = 32,
+    QUERY_LIMIT = 64,
+    QUERY_LATEST = 128,
+    QUERY_NAMES = QUERY_MESH | QUERY_CLASS | QUERY_SOURCE | QUERY_TARGET
+};
+#define QUERY_LIMIT_MAX 10000
+
+/* `known`: bits of enum query_known. Times: RFC 3339, whole Unix seconds, or a duration before now ("-15m"). An empty value is as if
+ * the parameter were absent. The filter's defaults are filled in. TW_EINVAL: err->text names the parameter. */
+enum tw_rc query_filter(const struct query_param *q, size_t n, unsigned known, int64_t now_ns, struct report_filter *ret,
+                        struct tw_err *err);
+/* Comma-separated names of levels -> bits of enum metrics_level, added to *ret. */
+enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err);
+
+#endif

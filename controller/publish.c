@@ -1,0 +1,256 @@
+#include "controller/publish.h"
+#include <stdlib.h>
+#include <string.h>
+#include "common/net/now.h"
+#include "controller/publish_page.h"
+
+#define MINUTE_NS (60 * TW_NS_PER_S)
+#define MINUTES 60                 /* of pair_live.minute[] */
+#define GRACE_NS (5 * TW_NS_PER_S) /* a summary's way from the agent into the store, with room */
+
+/* What stands behind pair.live. */
+struct live {
+    struct pair_live pub; /* first */
+    struct stats_view view;
+};
+
+/* ---- Live state of a pair ---- */
+
+static struct live *live_of(const struct pair *pair)
+{
+    return (struct live *)pair->live;
+}
+
+static struct live *make_live(struct pair *pair)
+{
+    struct live *l = calloc(1, sizeof *l);
+
+    if (!l)
+        return NULL;
+    summary_init(&l->pub.last);
+    for (size_t i = 0; i < MINUTES; i++)
+        l->pub.minute[i] = -1;
+    pair->live = &l->pub;
+    return l;
+}
+
+static void free_live(struct pair *pair)
+{
+    if (!pair->live)
+        return;
+    summary_free(&pair->live->last);
+    free(live_of(pair));
+    pair->live = NULL;
+}
+
+const struct stats_view *publish_view(const struct pair *pair)
+{
+    return pair->live ? &live_of(pair)->view : NULL;
+}
+
+/* The same bound as in pair_state(): a period's summary comes a timeout after its end, a period at most. */
+bool publish_is_fresh(const struct pair *pair, int64_t now_ns)
+{
+    return pair->live && pair->live->last_end_ns &&
+           now_ns - pair->live->last_end_ns < 2 * pair->report_period_ns + TW_NS_PER_S;
+}
+
+static void count(struct pair_live *l, const struct tw_summary *s)
+{
+    l->sent += s->sent;
+    l->received += s->received;
+    l->late += s->late;
+    l->duplicates += s->duplicates_forward + s->duplicates_backward + s->duplicates_unknown;
+    l->lost[TW_FORWARD] += s->lost_forward;
+    l->lost[TW_BACKWARD] += s->lost_backward;
+    l->lost[TW_UNKNOWN] += s->lost_unknown;
+    l->reordered[TW_FORWARD] += s->reordered_forward;
+    l->reordered[TW_BACKWARD] += s->reordered_backward;
+    l->reordered[TW_ROUNDTRIP] += s->reordered_roundtrip;
+}
+
+/* A period that ends on the minute belongs to the minute before it. */
+static int64_t minute_of(int64_t end_ns)
+{
+    return (end_ns - 1) / MINUTE_NS;
+}
+
+static void note_minute(struct pair_live *l, int64_t end_ns)
+{
+    int64_t minute = minute_of(end_ns);
+    size_t i = (size_t)(minute % MINUTES);
+
+    if (minute < l->minute[i])
+        return; /* of an hour that is over: out of a spool */
+    if (minute > l->minute[i]) {
+        l->minute[i] = minute;
+        l->minute_periods[i] = 0;
+    }
+    l->minute_periods[i]++;
+}
+
+static void note_last(struct live *l, const struct tw_summary *s, const struct stats_view *view)
+{
+    struct pair_live *pub = &l->pub;
+
+    if (s->end_ns < pub->last_end_ns)
+        return;
+    if (s->end_ns > pub->last_end_ns) {
+        summary_reset(&pub->last);
+        pub->last_flows = 0;
+    }
+    summary_merge(&pub->last, s);
+    pub->last_start_ns = pub->last.start_ns;
+    pub->last_end_ns = pub->last.end_ns;
+    if (pub->last_flows++)
+        stats_view(&pub->last, &l->view);
+    else
+        l->view = *view;
+}
+
+static uint64_t stored_periods(const struct pair_live *l, int64_t from_minute, int64_t to_minute)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; l && i < MINUTES; i++)
+        if (l->minute[i] >= from_minute && l->minute[i] < to_minute)
+            n += l->minute_periods[i];
+    return n;
+}
+
+static int64_t minute_up(int64_t ns)
+{
+    return (ns + MINUTE_NS - 1) / MINUTE_NS;
+}
+
+struct tw_num publish_completeness(const struct publish *p, const struct pair *pair, int64_t now_ns)
+{
+    int64_t period_ns = pair->report_period_ns;
+    int64_t since_ns = pair->scheduled_since_ns > p->started_ns ? pair->scheduled_since_ns : p->started_ns;
+    int64_t from = minute_up(since_ns), to = (now_ns - period_ns - GRACE_NS) / MINUTE_NS;
+    int64_t oldest = minute_of(now_ns) - (MINUTES - 1);
+    uint64_t expected;
+    double ratio;
+
+    if (from < oldest)
+        from = oldest;
+    if (!pair->scheduled || period_ns <= 0 || to <= from)
+        return (struct tw_num){ 0 };
+    expected = (uint64_t)(to * MINUTE_NS / period_ns - from * MINUTE_NS / period_ns) * pair->flows;
+    if (!expected)
+        return (struct tw_num){ 0 };
+    ratio = (double)stored_periods(pair->live, from, to) / (double)expected;
+    return (struct tw_num){ true, ratio < 1 ? ratio : 1 };
+}
+
+/* ---- Groups ---- */
+
+static void set_name(char dst[STORE_NAME_MAX], const char *src)
+{
+    memcpy(dst, src, strnlen(src, STORE_NAME_MAX - 1));
+}
+
+struct group *publish_group(struct group **table, const struct store_pair *pair, bool by_source)
+{
+    struct group_key key = { 0 };
+    struct group *g;
+
+    set_name(key.mesh, pair->mesh);
+    set_name(key.class_name, pair->class_name);
+    if (by_source)
+        set_name(key.source, pair->source);
+    HASH_FIND(hh, *table, &key, sizeof key, g);
+    if (g)
+        return g;
+    g = calloc(1, sizeof *g);
+    if (!g)
+        return NULL;
+    g->key = key;
+    HASH_ADD(hh, *table, key, sizeof key, g);
+    return g;
+}
+
+/* One-way delays that the clocks do not bear out would spoil the whole group, and could not be marked in it.
+ */
+static void add_to_group(struct group *g, const struct tw_summary *s, const struct stats_view *view)
+{
+    if (!g)
+        return;
+    g->sum.sent += s->sent;
+    g->sum.received += s->received;
+    g->sum.late += s->late;
+    g->sum.duplicates += view->duplicates;
+    g->sum.lost[TW_FORWARD] += s->lost_forward;
+    g->sum.lost[TW_BACKWARD] += s->lost_backward;
+    g->sum.lost[TW_UNKNOWN] += s->lost_unknown;
+    for (int d = 0; d < 3; d++)
+        if (d == TW_ROUNDTRIP || view->one_way_valid)
+            metrics_hist_add(&g->sum.delay[d], &s->delay[d]);
+}
+
+static void free_groups(struct group **table)
+{
+    struct group *g, *next;
+
+    HASH_ITER(hh, *table, g, next)
+    {
+        HASH_DEL(*table, g);
+        free(g);
+    }
+}
+
+/* ---- Events ---- */
+
+void publish_summary(struct publish *p, struct pair *pair, const struct tw_summary *s)
+{
+    struct live *l = live_of(pair);
+    struct stats_view view;
+
+    if (!pair->scheduled || pair->paused)
+        return; /* the end of a session that was taken off: history only */
+    if (!l && !(l = make_live(pair)))
+        return;
+    stats_view(s, &view);
+    l->pub.report_period_ns = pair->report_period_ns;
+    count(&l->pub, s);
+    note_minute(&l->pub, s->end_ns);
+    note_last(l, s, &view);
+    add_to_group(publish_group(&p->agents, &pair->row, true), s, &view);
+    add_to_group(publish_group(&p->meshes, &pair->row, false), s, &view);
+}
+
+void publish_forget(struct publish *p, struct pair *pair)
+{
+    (void)p; /* groups without pairs go with the next page */
+    free_live(pair);
+}
+
+/* ---- Life ---- */
+
+enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret)
+{
+    struct publish *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return TW_ENOMEM;
+    p->conf = *c;
+    if (!p->conf.max_pair_series)
+        p->conf.max_pair_series = 100000;
+    if (!p->conf.page_interval_ns)
+        p->conf.page_interval_ns = 5 * TW_NS_PER_S;
+    p->started_ns = tw_wall_now().ns;
+    *ret = p;
+    return TW_OK;
+}
+
+void publish_free(struct publish *p)
+{
+    if (!p)
+        return;
+    for (struct pair *pair = p->conf.inventory->pairs; pair; pair = pair->hh.next)
+        free_live(pair);
+    free_groups(&p->agents);
+    free_groups(&p->meshes);
+    publish_free_pages(p);
+    free(p);
+}

@@ -1,0 +1,396 @@
+/* A page is rendered from a snapshot that owns everything it shows: pairs and agents may go while it is
+ * written. */
+#include "controller/publish_page.h"
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+#include "common/log.h"
+
+#define MAX_PAGES 64
+#define MAX_SELF 256
+#define PAGE_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+struct waiter {
+    struct http_req *rq;
+    struct waiter *next;
+};
+
+struct page {
+    unsigned levels;
+    char mesh[STORE_NAME_MAX]; /* "" = all */
+    struct http_blob *blob;    /* NULL = never rendered, or failed */
+    int64_t at_ns;             /* monotonic: when its snapshot was taken */
+    bool rendering;
+    struct waiter *waiters;
+    struct page *prev, *next;
+};
+
+struct agent_names {
+    char name[STORE_NAME_MAX], software[STORE_NAME_MAX];
+};
+
+struct page_job {
+    struct reader_job job; /* first */
+    struct publish *p;
+    struct page *page;
+    char mesh[STORE_NAME_MAX];
+    unsigned levels;
+    struct metrics_snapshot snap;
+    struct metrics_pair *pairs;
+    struct store_pair *pair_rows; /* the strings of pairs[] */
+    struct metrics_group *agents, *meshes;
+    struct group_key *agent_keys, *mesh_keys;
+    struct metrics_agent *fleet;
+    struct agent_names *fleet_names;
+    struct metrics_self self[MAX_SELF];
+    enum tw_rc rc;
+    struct http_blob *blob;
+};
+
+/* ---- Snapshot: loop thread ---- */
+
+static void job_free(struct page_job *j)
+{
+    http_blob_unref(j->blob);
+    free(j->pairs);
+    free(j->pair_rows);
+    free(j->agents);
+    free(j->meshes);
+    free(j->agent_keys);
+    free(j->mesh_keys);
+    free(j->fleet);
+    free(j->fleet_names);
+    free(j);
+}
+
+static bool in_scope(const struct page_job *j, const char *mesh)
+{
+    return !j->mesh[0] || !strcmp(j->mesh, mesh);
+}
+
+static enum tw_rc make_room(struct page_job *j)
+{
+    const struct inventory *inv = j->p->conf.inventory;
+    size_t n_pairs = HASH_COUNT(inv->pairs) + 1, n_fleet = HASH_COUNT(inv->agents) + 1;
+
+    j->pairs = malloc(n_pairs * sizeof j->pairs[0]);
+    j->pair_rows = malloc(n_pairs * sizeof j->pair_rows[0]);
+    j->fleet = calloc(n_fleet, sizeof j->fleet[0]);
+    j->fleet_names = malloc(n_fleet * sizeof j->fleet_names[0]);
+    return j->pairs && j->pair_rows && j->fleet && j->fleet_names ? TW_OK : TW_ENOMEM;
+}
+
+static void take_live(struct metrics_pair *m, const struct pair *pair)
+{
+    const struct pair_live *l = pair->live;
+
+    m->last_end_ns = l->last_end_ns;
+    m->last = *publish_view(pair);
+    m->sent = l->sent;
+    m->received = l->received;
+    m->late = l->late;
+    m->duplicates = l->duplicates;
+    memcpy(m->lost, l->lost, sizeof m->lost);
+    memcpy(m->reordered, l->reordered, sizeof m->reordered);
+}
+
+static void take_pair(struct page_job *j, const struct pair *pair, int64_t now_ns)
+{
+    size_t i = j->snap.n_pairs++;
+    struct store_pair *row = &j->pair_rows[i];
+
+    *row = pair->row;
+    j->pairs[i] = (struct metrics_pair){
+        .mesh = row->mesh,
+        .class_name = row->class_name,
+        .source = row->source,
+        .target = row->target,
+        .state = pair_state(pair, now_ns),
+        .fresh = publish_is_fresh(pair, now_ns),
+        .completeness_ratio = publish_completeness(j->p, pair, now_ns),
+    };
+    if (pair->live)
+        take_live(&j->pairs[i], pair);
+}
+
+static enum tw_rc count_in_group(struct group **table, const struct pair *pair, bool by_source, bool fresh)
+{
+    struct group *g = publish_group(table, &pair->row, by_source);
+
+    if (!g)
+        return TW_ENOMEM;
+    g->sum.pairs++;
+    g->sum.pairs_fresh += fresh;
+    return TW_OK;
+}
+
+static void clear_counts(struct group *table)
+{
+    for (struct group *g = table; g; g = g->hh.next)
+        g->sum.pairs = g->sum.pairs_fresh = 0;
+}
+
+static enum tw_rc take_pairs(struct page_job *j, int64_t now_ns)
+{
+    struct publish *p = j->p;
+    enum tw_rc rc = TW_OK;
+
+    clear_counts(p->agents);
+    clear_counts(p->meshes);
+    for (const struct pair *pair = p->conf.inventory->pairs; !rc && pair; pair = pair->hh.next) {
+        bool fresh = publish_is_fresh(pair, now_ns);
+        if (!pair->scheduled || pair->paused || !in_scope(j, pair->row.mesh))
+            continue;
+        take_pair(j, pair, now_ns);
+        rc = count_in_group(&p->agents, pair, true, fresh);
+        if (!rc)
+            rc = count_in_group(&p->meshes, pair, false, fresh);
+    }
+    return rc;
+}
+
+/* Copies the groups that have pairs, and lets go of those that have none left. */
+static enum tw_rc take_groups(struct page_job *j, struct group **table, struct metrics_group **ret,
+                              struct group_key **ret_keys, size_t *ret_n)
+{
+    size_t n = HASH_COUNT(*table) + 1;
+    struct metrics_group *v = *ret = malloc(n * sizeof *v);
+    struct group_key *keys = *ret_keys = malloc(n * sizeof *keys);
+    struct group *g, *next;
+
+    *ret_n = 0;
+    if (!v || !keys)
+        return TW_ENOMEM;
+    HASH_ITER(hh, *table, g, next)
+    {
+        size_t i = *ret_n;
+        if (!in_scope(j, g->key.mesh))
+            continue;
+        if (!g->sum.pairs) {
+            HASH_DEL(*table, g);
+            free(g);
+            continue;
+        }
+        keys[i] = g->key;
+        v[i] = g->sum;
+        v[i].mesh = keys[i].mesh;
+        v[i].class_name = keys[i].class_name;
+        v[i].source = keys[i].source[0] ? keys[i].source : NULL;
+        ++*ret_n;
+    }
+    return TW_OK;
+}
+
+static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
+{
+    m->has_health = true;
+    m->spool_summaries = h->spool_summaries;
+    m->spool_dropped = h->spool_dropped;
+    m->reflected = h->reflected;
+    m->reflector_rejected = h->reflector_rejected;
+    m->host_drops = h->reflector_drops;
+    m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
+    m->rss_bytes = (double)h->rss_bytes;
+    if (!h->clock)
+        return;
+    m->clock_error_s = (double)h->clock->max_error_ns / (double)TW_NS_PER_S;
+    m->clock_synced = h->clock->synced;
+}
+
+static void take_fleet(struct page_job *j)
+{
+    for (const struct agent *a = j->p->conf.inventory->agents; a; a = a->hh.next) {
+        size_t i = j->snap.n_fleet++;
+        struct agent_names *names = &j->fleet_names[i];
+        memcpy(names->name, a->row.name, sizeof names->name);
+        memcpy(names->software, a->row.software, sizeof names->software);
+        j->fleet[i] = (struct metrics_agent){
+            .name = names->name,
+            .software = names->software,
+            .state = agent_state(a),
+            .generation = a->acked_generation,
+        };
+        if (a->health)
+            take_health(&j->fleet[i], a->health);
+    }
+}
+
+static enum tw_rc take_snapshot(struct page_job *j)
+{
+    struct publish *p = j->p;
+    struct metrics_snapshot *s = &j->snap;
+    enum tw_rc rc = make_room(j);
+
+    if (!rc)
+        rc = take_pairs(j, loop_now(p->conf.loop).wall.ns);
+    if (!rc)
+        rc = take_groups(j, &p->agents, &j->agents, &j->agent_keys, &s->n_agents_groups);
+    if (!rc)
+        rc = take_groups(j, &p->meshes, &j->meshes, &j->mesh_keys, &s->n_meshes);
+    if (rc)
+        return rc;
+    take_fleet(j);
+    s->pairs = j->pairs;
+    s->agents = j->agents;
+    s->meshes = j->meshes;
+    s->fleet = j->fleet;
+    s->generation = p->conf.inventory->generation;
+    s->self = j->self;
+    s->n_self = p->conf.self ? p->conf.self(p->conf.self_ctx, j->self, MAX_SELF) : 0;
+    s->max_pair_series = p->conf.max_pair_series;
+    return TW_OK;
+}
+
+/* ---- Rendering: reader thread ---- */
+
+static void render(struct reader_job *job, struct store_reader *db)
+{
+    struct page_job *j = (struct page_job *)job;
+    char *text;
+    size_t len;
+
+    (void)db;
+    j->rc = metrics_render(&j->snap, j->levels, j->mesh[0] ? j->mesh : NULL, &text, &len);
+    if (!j->rc)
+        j->rc = http_blob_new(text, len, PAGE_TYPE, true, &j->blob);
+}
+
+/* ---- Pages: loop thread ---- */
+
+static void answer_waiters(struct page *page, enum tw_rc rc)
+{
+    struct waiter *w, *next;
+
+    LL_FOREACH_SAFE(page->waiters, w, next)
+    {
+        if (!rc)
+            http_answer_blob(w->rq, 200, page->blob);
+        else
+            http_answer_error(w->rq, 503, "the page cannot be made now: %s", tw_rc_name(rc));
+        free(w);
+    }
+    page->waiters = NULL;
+}
+
+static void rendered(struct reader_job *job)
+{
+    struct page_job *j = (struct page_job *)job;
+    struct page *page = j->page;
+
+    page->rendering = false;
+    if (!j->rc) {
+        http_blob_unref(page->blob);
+        page->blob = http_blob_ref(j->blob);
+    } else {
+        page->at_ns = INT64_MIN / 2;
+        log_warn("metrics page failed", LOG_S("reason", tw_rc_name(j->rc)));
+    }
+    answer_waiters(page, j->rc);
+    job_free(j);
+}
+
+static enum tw_rc start_rendering(struct publish *p, struct page *page)
+{
+    struct page_job *j = calloc(1, sizeof *j);
+    enum tw_rc rc;
+
+    if (!j)
+        return TW_ENOMEM;
+    j->job = (struct reader_job){ .run = render, .done = rendered };
+    j->p = p;
+    j->page = page;
+    j->levels = page->levels;
+    memcpy(j->mesh, page->mesh, sizeof j->mesh);
+    rc = take_snapshot(j);
+    if (!rc)
+        rc = reader_submit(p->conf.readers, &j->job);
+    if (rc) {
+        job_free(j);
+        return rc;
+    }
+    page->rendering = true;
+    page->at_ns = loop_now(p->conf.loop).mono.ns;
+    return TW_OK;
+}
+
+static void page_free(struct publish *p, struct page *page)
+{
+    DL_DELETE(p->pages, page);
+    http_blob_unref(page->blob);
+    free(page);
+}
+
+/* Whoever asks for many different pages pushes out those that were not asked for the longest. */
+static void make_place(struct publish *p)
+{
+    struct page *page, *oldest = NULL;
+    unsigned n = 0;
+
+    DL_FOREACH(p->pages, page)
+    {
+        n++;
+        if (!page->rendering)
+            oldest = page;
+    }
+    if (n >= MAX_PAGES && oldest)
+        page_free(p, oldest);
+}
+
+static struct page *find_page(struct publish *p, unsigned levels, const char *mesh)
+{
+    struct page *page;
+
+    DL_FOREACH(p->pages, page)
+    if (page->levels == levels && !strcmp(page->mesh, mesh))
+        break;
+    if (page) {
+        DL_DELETE(p->pages, page);
+    } else {
+        make_place(p);
+        page = calloc(1, sizeof *page);
+        if (!page)
+            return NULL;
+        page->levels = levels;
+        memcpy(page->mesh, mesh, strnlen(mesh, sizeof page->mesh - 1));
+    }
+    DL_PREPEND(p->pages, page);
+    return page;
+}
+
+static enum tw_rc wait_for(struct page *page, struct http_req *rq)
+{
+    struct waiter *w = malloc(sizeof *w);
+
+    if (!w)
+        return TW_ENOMEM;
+    w->rq = rq;
+    LL_PREPEND(page->waiters, w);
+    return TW_OK;
+}
+
+void publish_answer(struct publish *p, struct http_req *rq, unsigned levels, const char *mesh)
+{
+    struct page *page = find_page(p, levels, mesh ? mesh : "");
+    int64_t now_ns = loop_now(p->conf.loop).mono.ns;
+    enum tw_rc rc;
+
+    if (page && !page->rendering && page->blob && now_ns - page->at_ns < p->conf.page_interval_ns) {
+        http_answer_blob(rq, 200, page->blob);
+        return;
+    }
+    rc = page ? wait_for(page, rq) : TW_ENOMEM;
+    if (rc) {
+        http_answer_error(rq, 503, "the page cannot be made now: %s", tw_rc_name(rc));
+        return;
+    }
+    if (!page->rendering && (rc = start_rendering(p, page)))
+        answer_waiters(page, rc);
+}
+
+void publish_free_pages(struct publish *p)
+{
+    struct page *page, *next;
+
+    DL_FOREACH_SAFE(p->pages, page, next)
+    page_free(p, page);
+}

@@ -1,0 +1,250 @@
+#include "controller/reader.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct queue {
+    struct reader_job *first, **end;
+};
+
+struct worker {
+    struct reader_pool *pool;
+    struct store_reader *db;
+    pthread_t thread;
+    bool running;
+};
+
+struct reader_pool {
+    struct loop *loop;
+    struct loop_watch wake; /* the loop: something is finished */
+    pthread_mutex_t lock;   /* everything below */
+    pthread_cond_t work;
+    struct queue waiting, finished;
+    unsigned n_waiting, max_waiting;
+    bool stopping;
+    _Atomic uint64_t refused;
+    unsigned n_workers;
+    struct worker workers[];
+};
+
+/* ---- Queues ---- */
+
+static void queue_init(struct queue *q)
+{
+    q->first = NULL;
+    q->end = &q->first;
+}
+
+static void queue_put(struct queue *q, struct reader_job *j)
+{
+    j->next = NULL;
+    *q->end = j;
+    q->end = &j->next;
+}
+
+static struct reader_job *queue_take(struct queue *q)
+{
+    struct reader_job *j = q->first;
+
+    if (!j)
+        return NULL;
+    q->first = j->next;
+    if (!q->first)
+        q->end = &q->first;
+    return j;
+}
+
+/* ---- Reader threads ---- */
+
+static void run_one(struct worker *w, struct reader_job *j)
+{
+    struct reader_pool *p = w->pool;
+    uint64_t one = 1;
+    ssize_t n = 0;
+    bool first;
+
+    pthread_mutex_unlock(&p->lock);
+    j->run(j, w->db);
+    pthread_mutex_lock(&p->lock);
+    first = !p->finished.first;
+    queue_put(&p->finished, j);
+    if (first)
+        n = write(p->wake.fd, &one, sizeof one); /* fails only when the loop is about to wake anyway */
+    (void)n;
+}
+
+static void *worker_main(void *ctx)
+{
+    struct worker *w = ctx;
+    struct reader_pool *p = w->pool;
+
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        struct reader_job *j = queue_take(&p->waiting);
+        if (j) {
+            p->n_waiting--;
+            run_one(w, j);
+        } else if (p->stopping) {
+            break;
+        } else {
+            pthread_cond_wait(&p->work, &p->lock);
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+/* ---- Loop thread ---- */
+
+static void call_done(struct reader_pool *p)
+{
+    struct reader_job *j, *next;
+
+    pthread_mutex_lock(&p->lock);
+    j = p->finished.first;
+    queue_init(&p->finished);
+    pthread_mutex_unlock(&p->lock);
+    for (; j; j = next) {
+        next = j->next; /* done() frees the job */
+        j->done(j);
+    }
+}
+
+static void on_wake(struct loop_watch *w, uint32_t events)
+{
+    uint64_t count;
+    ssize_t n = read(w->fd, &count, sizeof count);
+
+    (void)events;
+    (void)n;
+    call_done(w->ctx);
+}
+
+enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j)
+{
+    enum tw_rc rc = TW_OK;
+
+    pthread_mutex_lock(&p->lock);
+    if (p->stopping) {
+        rc = TW_ECLOSED;
+    } else if (p->n_waiting >= p->max_waiting) {
+        atomic_fetch_add(&p->refused, 1);
+        rc = TW_EBUSY;
+    } else {
+        p->n_waiting++;
+        queue_put(&p->waiting, j);
+        pthread_cond_signal(&p->work);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+uint64_t reader_refused(const struct reader_pool *p)
+{
+    return atomic_load(&p->refused);
+}
+
+/* ---- Life ---- */
+
+static enum tw_rc watch_finished(struct reader_pool *p)
+{
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    enum tw_rc rc;
+
+    if (fd < 0)
+        return tw_rc_errno(errno);
+    p->wake = (struct loop_watch){ .fn = on_wake, .ctx = p, .fd = fd };
+    rc = loop_watch(p->loop, &p->wake, EPOLLIN);
+    if (rc) {
+        close(fd);
+        p->wake.fd = -1;
+    }
+    return rc;
+}
+
+/* Signals are the loop's. */
+static int start_thread(struct worker *w)
+{
+    sigset_t all, before;
+    int e;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    e = pthread_create(&w->thread, NULL, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    w->running = !e;
+    return e;
+}
+
+static enum tw_rc start_workers(struct reader_pool *p, const char *path, struct tw_err *err)
+{
+    for (unsigned i = 0; i < p->n_workers; i++) {
+        struct worker *w = &p->workers[i];
+        enum tw_rc rc = store_reader_open(path, &w->db, err);
+        int e;
+        if (rc)
+            return rc;
+        w->pool = p;
+        e = start_thread(w);
+        if (e)
+            return tw_err_set(err, tw_rc_errno(e), "cannot start a reader thread");
+    }
+    return TW_OK;
+}
+
+enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs,
+                             struct reader_pool **ret, struct tw_err *err)
+{
+    struct reader_pool *p = calloc(1, sizeof *p + threads * sizeof p->workers[0]);
+    enum tw_rc rc;
+
+    if (!p)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    p->loop = l;
+    p->wake.fd = -1;
+    p->max_waiting = max_jobs;
+    p->n_workers = threads;
+    queue_init(&p->waiting);
+    queue_init(&p->finished);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->work, NULL);
+    rc = watch_finished(p);
+    if (rc)
+        tw_err_set(err, rc, "cannot start the readers: %s", tw_rc_name(rc));
+    else
+        rc = start_workers(p, path, err);
+    if (rc)
+        reader_pool_stop(p);
+    else
+        *ret = p;
+    return rc;
+}
+
+void reader_pool_stop(struct reader_pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stopping = true;
+    pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->n_workers; i++) {
+        if (p->workers[i].running)
+            pthread_join(p->workers[i].thread, NULL);
+        if (p->workers[i].db)
+            store_reader_close(p->workers[i].db);
+    }
+    call_done(p);
+    if (p->wake.fd >= 0) {
+        loop_unwatch(p->loop, &p->wake);
+        close(p->wake.fd);
+    }
+    pthread_cond_destroy(&p->work);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}

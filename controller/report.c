@@ -1,0 +1,462 @@
+#include "controller/report.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Selection: loop thread ---- */
+
+static int cmp_names(const struct store_pair *a, const struct store_pair *b)
+{
+    int d = strcmp(a->mesh, b->mesh);
+
+    if (!d)
+        d = strcmp(a->class_name, b->class_name);
+    if (!d)
+        d = strcmp(a->source, b->source);
+    return d ? d : strcmp(a->target, b->target);
+}
+
+static int cmp_pairs(const void *a, const void *b)
+{
+    const struct pair *const *pa = a, *const *pb = b;
+
+    return cmp_names(&(*pa)->row, &(*pb)->row);
+}
+
+/* Those that match, sorted; malloc'ed. */
+static enum tw_rc select_pairs(const struct inventory *inv, const struct report_filter *f,
+                               const struct pair ***ret, size_t *ret_n)
+{
+    const struct pair **v = malloc((HASH_COUNT(inv->pairs) + 1) * sizeof(*v));
+    size_t n = 0;
+
+    if (!v)
+        return TW_ENOMEM;
+    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
+        if (report_filter_matches(f, &p->row))
+            v[n++] = p;
+    qsort(v, n, sizeof(*v), cmp_pairs);
+    *ret = v;
+    *ret_n = n;
+    return TW_OK;
+}
+
+/* ---- Reports ---- */
+
+struct id_row {
+    uint64_t id;
+    size_t at; /* in report.pairs */
+};
+
+struct report_job {
+    struct reader_job job; /* first */
+    struct report_filter f;
+    int64_t now_ns;
+    struct report *rep;
+    int64_t *due_ns;     /* by pair: a period that starts later is not due */
+    struct id_row *rows; /* sorted by id */
+    enum tw_rc rc;
+    struct tw_err err;
+    void (*done)(void *ctx, struct report *rep, const struct tw_err *err);
+    void *ctx;
+};
+
+static void free_pairs(struct report *r, size_t from)
+{
+    for (size_t i = from; i < r->n_pairs; i++)
+        summary_free(&r->pairs[i].merged);
+}
+
+void report_free(struct report *r)
+{
+    if (!r)
+        return;
+    free_pairs(r, 0);
+    free(r->pairs);
+    free(r);
+}
+
+static void report_job_free(struct report_job *j)
+{
+    report_free(j->rep);
+    free(j->due_ns);
+    free(j->rows);
+    free(j);
+}
+
+static int cmp_ids(const void *a, const void *b)
+{
+    uint64_t ia = ((const struct id_row *)a)->id, ib = ((const struct id_row *)b)->id;
+
+    return ia < ib ? -1 : ia > ib;
+}
+
+static struct report_pair *find_pair(struct report_job *j, uint64_t id, size_t *ret_at)
+{
+    struct id_row key = { .id = id };
+    const struct id_row *row = bsearch(&key, j->rows, j->rep->n_pairs, sizeof key, cmp_ids);
+
+    if (!row)
+        return NULL;
+    *ret_at = row->at;
+    return &j->rep->pairs[row->at];
+}
+
+static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
+{
+    struct report_job *j = ctx;
+    size_t at;
+    struct report_pair *p = find_pair(j, s->pair_id, &at);
+
+    if (!p)
+        return TW_OK;
+    summary_merge(&p->merged, s);
+    p->periods_stored += s->start_ns < j->due_ns[at];
+    return TW_OK;
+}
+
+static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
+{
+    size_t at;
+    struct report_pair *p = find_pair(ctx, s->pair_id, &at);
+
+    if (!p || s->end_ns < p->merged.end_ns)
+        return TW_OK;
+    if (s->end_ns > p->merged.end_ns) {
+        summary_free(&p->merged);
+        summary_init(&p->merged);
+        p->periods_stored = 0;
+    }
+    summary_merge(&p->merged, s);
+    p->periods_stored++;
+    return TW_OK;
+}
+
+static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
+{
+    size_t n = j->rep->n_pairs;
+    uint64_t *ids = malloc((n + 1) * sizeof *ids);
+    enum tw_rc rc;
+
+    if (!ids)
+        return tw_err_set(&j->err, TW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        ids[i] = j->rows[i].id;
+    if (j->f.latest)
+        rc = store_read_latest(db, ids, n, add_to_latest, j, &j->err);
+    else
+        rc = store_read_summaries(db, ids, n, j->f.from_ns, j->f.to_ns, add_to_span, j, &j->err);
+    free(ids);
+    return rc;
+}
+
+static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, size_t at)
+{
+    struct report_pair *p = &j->rep->pairs[at];
+    int64_t from_ns = j->f.latest ? p->merged.start_ns : j->f.from_ns;
+    int64_t to_ns = j->f.latest ? p->merged.end_ns : j->due_ns[at];
+    enum tw_rc rc = TW_OK;
+
+    if (from_ns < to_ns)
+        rc = store_read_expected(db, p->pair.id, from_ns, to_ns, &p->periods_expected, &j->err);
+    if (p->periods_expected) {
+        double ratio = (double)p->periods_stored / (double)p->periods_expected;
+        p->completeness_ratio = (struct tw_num){ true, ratio < 1 ? ratio : 1 };
+    }
+    stats_view(&p->merged, &p->view);
+    return rc;
+}
+
+/* Sources stand together only within a mesh and class, so an answer is remembered for the next pair, not for
+ * all. */
+static enum tw_rc read_dropped(struct report_job *j, struct store_reader *db)
+{
+    struct report *r = j->rep;
+
+    for (size_t i = 0; i < r->n_pairs; i++) {
+        struct report_pair *p = &r->pairs[i];
+        enum tw_rc rc = TW_OK;
+        if (i && !strcmp(p->pair.source, p[-1].pair.source))
+            p->summaries_dropped = p[-1].summaries_dropped;
+        else
+            rc = store_read_dropped(db, p->pair.source, r->from_ns, r->to_ns, &p->summaries_dropped, &j->err);
+        if (rc)
+            return rc;
+    }
+    return TW_OK;
+}
+
+static bool has_something(const struct report_pair *p, bool latest)
+{
+    if (p->scheduled || !strcmp(p->state, "paused"))
+        return true;
+    return !latest && (p->periods_expected || p->merged.end_ns);
+}
+
+static void leave_out_empty(struct report *r, bool latest)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->n_pairs; i++) {
+        if (has_something(&r->pairs[i], latest))
+            r->pairs[kept++] = r->pairs[i];
+        else
+            summary_free(&r->pairs[i].merged);
+    }
+    r->n_pairs = kept;
+}
+
+/* What the latest periods of all pairs span. */
+static void set_span(struct report *r)
+{
+    int64_t from_ns = INT64_MAX, to_ns = 0;
+
+    for (size_t i = 0; i < r->n_pairs; i++) {
+        const struct tw_summary *m = &r->pairs[i].merged;
+        if (m->end_ns && m->start_ns < from_ns)
+            from_ns = m->start_ns;
+        if (m->end_ns > to_ns)
+            to_ns = m->end_ns;
+    }
+    if (!to_ns)
+        return;
+    r->from_ns = from_ns;
+    r->to_ns = to_ns;
+}
+
+static enum tw_rc fill_report(struct report_job *j, struct store_reader *db)
+{
+    enum tw_rc rc = read_rows(j, db);
+
+    for (size_t i = 0; !rc && i < j->rep->n_pairs; i++)
+        rc = finish_pair(j, db, i);
+    if (rc)
+        return rc;
+    leave_out_empty(j->rep, j->f.latest);
+    if (j->f.latest)
+        set_span(j->rep);
+    return read_dropped(j, db);
+}
+
+static void report_work(struct reader_job *job, struct store_reader *db)
+{
+    struct report_job *j = (struct report_job *)job;
+
+    j->rc = fill_report(j, db);
+}
+
+static void report_done(struct reader_job *job)
+{
+    struct report_job *j = (struct report_job *)job;
+    struct report *rep = j->rep;
+
+    if (j->rc) {
+        j->done(j->ctx, NULL, &j->err);
+    } else {
+        j->rep = NULL;
+        j->done(j->ctx, rep, NULL);
+    }
+    report_job_free(j);
+}
+
+static enum tw_rc make_room(struct report_job *j, size_t n)
+{
+    j->rep = calloc(1, sizeof *j->rep);
+    if (!j->rep)
+        return TW_ENOMEM;
+    j->rep->pairs = calloc(n + 1, sizeof j->rep->pairs[0]);
+    j->due_ns = calloc(n + 1, sizeof j->due_ns[0]);
+    j->rows = calloc(n + 1, sizeof j->rows[0]);
+    return j->rep->pairs && j->due_ns && j->rows ? TW_OK : TW_ENOMEM;
+}
+
+static void take_pair(struct report_job *j, size_t at, const struct pair *p)
+{
+    struct report_pair *rp = &j->rep->pairs[at];
+    int64_t due_ns = j->now_ns - 2 * p->report_period_ns;
+
+    rp->pair = p->row;
+    rp->scheduled = p->scheduled;
+    rp->state = pair_state(p, j->now_ns);
+    summary_init(&rp->merged);
+    j->due_ns[at] = due_ns < j->f.to_ns ? due_ns : j->f.to_ns;
+    j->rows[at] = (struct id_row){ p->row.id, at };
+}
+
+static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
+{
+    size_t limit = j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n;
+    const struct pair **v;
+    enum tw_rc rc = select_pairs(inv, &j->f, &v, &n);
+    bool truncated;
+
+    if (rc)
+        return rc;
+    truncated = n > limit;
+    n = truncated ? limit : n;
+    rc = make_room(j, n);
+    for (size_t i = 0; !rc && i < n; i++)
+        take_pair(j, i, v[i]);
+    free(v);
+    if (rc)
+        return rc;
+    qsort(j->rows, n, sizeof j->rows[0], cmp_ids);
+    *j->rep = (struct report){ j->f.from_ns, j->f.to_ns, j->rep->pairs, n, truncated };
+    return TW_OK;
+}
+
+enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f,
+                      int64_t now_ns, void (*done)(void *ctx, struct report *rep, const struct tw_err *err),
+                      void *ctx)
+{
+    struct report_job *j = calloc(1, sizeof *j);
+    enum tw_rc rc;
+
+    if (!j)
+        return TW_ENOMEM;
+    j->job = (struct reader_job){ .run = report_work, .done = report_done };
+    j->f = *f;
+    j->now_ns = now_ns;
+    j->done = done;
+    j->ctx = ctx;
+    rc = report_filter_resolve(&j->f, now_ns, NULL);
+    if (!rc)
+        rc = take_pairs(j, inv);
+    if (!rc)
+        rc = reader_submit(readers, &j->job);
+    if (rc)
+        report_job_free(j);
+    return rc;
+}
+
+/* ---- Results ---- */
+
+struct results_job {
+    struct reader_job job; /* first */
+    struct report_filter f;
+    struct store_pair *pairs; /* sorted by names */
+    size_t n_pairs, at, cap;
+    struct results *res;
+    enum tw_rc rc;
+    struct tw_err err;
+    void (*done)(void *ctx, struct results *res, const struct tw_err *err);
+    void *ctx;
+};
+
+void results_free(struct results *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->n_rows; i++)
+        summary_free(&r->rows[i].summary);
+    free(r->rows);
+    free(r);
+}
+
+static void results_job_free(struct results_job *j)
+{
+    results_free(j->res);
+    free(j->pairs);
+    free(j);
+}
+
+static enum tw_rc grow_rows(struct results_job *j)
+{
+    size_t cap = j->cap ? 2 * j->cap : 64;
+    struct result_row *rows = realloc(j->res->rows, cap * sizeof *rows);
+
+    if (!rows)
+        return TW_ENOMEM;
+    j->res->rows = rows;
+    j->cap = cap;
+    return TW_OK;
+}
+
+/* TW_EAGAIN: that is enough. */
+static enum tw_rc add_row(void *ctx, const struct tw_summary *s)
+{
+    struct results_job *j = ctx;
+    struct results *r = j->res;
+    struct result_row *row;
+
+    if (r->n_rows == (j->f.limit ? j->f.limit : RESULTS_LIMIT_DEFAULT)) {
+        r->truncated = true;
+        return TW_EAGAIN;
+    }
+    if (r->n_rows == j->cap && grow_rows(j))
+        return TW_ENOMEM;
+    row = &r->rows[r->n_rows];
+    row->pair = j->pairs[j->at];
+    summary_init(&row->summary);
+    if (summary_copy(&row->summary, s)) {
+        summary_free(&row->summary);
+        return TW_ENOMEM;
+    }
+    r->n_rows++;
+    return TW_OK;
+}
+
+/* Pair by pair, so that a limit cuts the list where its reader would. */
+static void results_work(struct reader_job *job, struct store_reader *db)
+{
+    struct results_job *j = (struct results_job *)job;
+
+    for (j->at = 0; !j->rc && j->at < j->n_pairs; j->at++)
+        j->rc =
+            store_read_summaries(db, &j->pairs[j->at].id, 1, j->f.from_ns, j->f.to_ns, add_row, j, &j->err);
+    if (j->res->truncated)
+        j->rc = TW_OK;
+    else if (j->rc == TW_ENOMEM)
+        tw_err_set(&j->err, TW_ENOMEM, "out of memory");
+}
+
+static void results_done(struct reader_job *job)
+{
+    struct results_job *j = (struct results_job *)job;
+    struct results *res = j->res;
+
+    if (j->rc) {
+        j->done(j->ctx, NULL, &j->err);
+    } else {
+        j->res = NULL;
+        j->done(j->ctx, res, NULL);
+    }
+    results_job_free(j);
+}
+
+static enum tw_rc take_names(struct results_job *j, const struct inventory *inv)
+{
+    const struct pair **v;
+    enum tw_rc rc = select_pairs(inv, &j->f, &v, &j->n_pairs);
+
+    if (rc)
+        return rc;
+    j->pairs = calloc(j->n_pairs + 1, sizeof j->pairs[0]);
+    j->res = calloc(1, sizeof *j->res);
+    for (size_t i = 0; j->pairs && i < j->n_pairs; i++)
+        j->pairs[i] = v[i]->row;
+    free(v);
+    return j->pairs && j->res ? TW_OK : TW_ENOMEM;
+}
+
+enum tw_rc results_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f,
+                       int64_t now_ns, void (*done)(void *ctx, struct results *res, const struct tw_err *err),
+                       void *ctx)
+{
+    struct results_job *j = calloc(1, sizeof *j);
+    enum tw_rc rc;
+
+    if (!j)
+        return TW_ENOMEM;
+    j->job = (struct reader_job){ .run = results_work, .done = results_done };
+    j->f = *f;
+    j->done = done;
+    j->ctx = ctx;
+    rc = report_filter_resolve(&j->f, now_ns, NULL);
+    if (!rc)
+        rc = take_names(j, inv);
+    if (!rc)
+        rc = reader_submit(readers, &j->job);
+    if (rc)
+        results_job_free(j);
+    return rc;
+}
