@@ -1,0 +1,366 @@
+/* Documents as people write them: good ones to the last field, bad ones to line, column, field and advice. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controller/core/mesh.h"
+
+#define FULL "mesh: m\ntopology: full\nmembers: [a, b]\n" /* 3 lines */
+#define CLASS "classes: {c: {}}\n"                        /* 1 line */
+#define CLASS_OF(keys) FULL "classes:\n  voice:\n" keys   /* keys begin on line 6 */
+#define GROUPS(groups) \
+    "mesh: m\ntopology: full\nmembers: [a, b]\n" CLASS "groups:\n" groups /* groups on line 6 */
+#define LIST(pairs) \
+    "mesh: m\ntopology: list\n" CLASS "targets: {edge: 192.0.2.1}\npairs:\n" pairs /* on line 6 */
+
+static const struct {
+    const char *name, *text;
+    unsigned line, column; /* 0: nowhere */
+    const char *field, *says;
+} bad[] = {
+    /* Keys */
+    { "unknown key", FULL CLASS "topolgy: full\n", 5, 1, "",
+      "unknown key \"topolgy\": did you mean \"topology\"?" },
+    { "unknown key of a class", CLASS_OF("    dcsp: EF\n"), 6, 5, "classes.voice", "did you mean \"dscp\"?" },
+    { "nothing like it", CLASS_OF("    colour: red\n"), 6, 5, "classes.voice",
+      "expected one of dscp, spacing" },
+    { "merge key", CLASS_OF("    <<: {}\n"), 6, 5, "classes.voice", "unknown key \"<<\"" },
+    { "key twice", FULL CLASS "mesh: n\n", 5, 1, "mesh", "given twice" },
+    { "class key twice", CLASS_OF("    size: 100\n    size: 200\n"), 7, 5, "classes.voice.size",
+      "given twice" },
+    { "no mesh", "topology: full\nmembers: [a, b]\n" CLASS, 1, 1, "mesh", "missing" },
+    { "no topology", "mesh: m\nmembers: [a, b]\n" CLASS, 1, 1, "topology", "missing" },
+    { "no classes", FULL, 1, 1, "classes", "missing" },
+    { "list as key", "? [a]\n: b\n", 1, 3, "", "expected a name before the colon" },
+    { "NUL in a key", "\"me\\0sh\": m\n", 1, 1, "", "NUL" },
+    /* Shapes */
+    { "text where a list belongs", "mesh: m\ntopology: full\nmembers: a\n" CLASS, 3, 10, "members",
+      "expected a list such as [a, b], got a plain value" },
+    { "list where text belongs", "mesh: [m]\n", 1, 7, "mesh", "expected a plain value, got a list" },
+    { "list in a list", "mesh: m\nmembers: [a, [b]]\n", 2, 14, "members[1]", "expected a plain value" },
+    { "class without keys", FULL "classes:\n  voice:\n", 5, 9, "classes.voice", "no value" },
+    { "null", FULL CLASS "description: null\n", 5, 14, "description", "no value" },
+    { "root is a list", "- a\n", 1, 1, "", "expected keys and values, got a list" },
+    { "root is text", "hello\n", 1, 1, "", "expected keys and values, got a plain value" },
+    { "root refers to itself", "&a [*a]\n", 1, 1, "", "expected keys and values" },
+    { "members contain themselves", "mesh: m\nmembers: &a [*a]\n", 2, 10, "members[0]",
+      "expected a plain value" },
+    /* Names */
+    { "capital letters", "mesh: Voice\n", 1, 7, "mesh", "a-z 0-9 -; got \"Voice\"" },
+    { "empty name", "mesh: \"\"\n", 1, 7, "mesh", "expected the name of a mesh" },
+    { "long name", "mesh: aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg\n", 1, 7, "mesh",
+      "1 to 63" },
+    { "dot in a class", FULL "classes: {a.b: {}}\n", 4, 11, "classes.a.b", "expected the name of a class" },
+    { "agent with a space", "mesh: m\nmembers: [a, \"b c\"]\n", 2, 14, "members[1]", "expected an agent" },
+    { "lone at sign", "mesh: m\nmembers: [a, \"@\"]\n", 2, 14, "members[1]", "expected an agent" },
+    { "not ASCII", "mesh: m\xc3\xbcnchen\n", 1, 7, "mesh", "got \"m??nchen\"" },
+    /* Lists */
+    { "no members", "mesh: m\nmembers: []\n", 2, 10, "members", "the list is empty" },
+    { "one member", "mesh: m\ntopology: full\nmembers: [a]\n" CLASS, 3, 11, "members",
+      "at least two members, this is 1" },
+    { "member twice", "mesh: m\nmembers: [b, a, b]\n", 2, 17, "members", "entry \"b\" is given twice" },
+    { "hubs in a full mesh", FULL CLASS "hubs: [c]\n", 5, 8, "hubs",
+      "belongs to topology hub-spoke, this is full" },
+    { "members in a list", "mesh: m\ntopology: list\npairs: [[a, b]]\nmembers: [a, b]\n" CLASS, 4, 11,
+      "members", "belongs to topology full" },
+    { "no spokes", "mesh: m\ntopology: hub-spoke\nhubs: [a]\n" CLASS, 1, 1, "spokes",
+      "topology hub-spoke needs \"spokes\"" },
+    { "hub is a spoke",
+      "mesh: m\ntopology: hub-spoke\nhubs: [a]\nspokes: [b, \"@g\"]\ngroups: {g: [a]}\n" CLASS, 4, 13,
+      "spokes", "\"a\" is both a hub and a spoke" },
+    { "topology by another name", "mesh: m\ntopology: star\n", 2, 11, "topology",
+      "one of full, hub-spoke, list; got \"star\"" },
+    /* Pairs */
+    { "self pair", LIST("  - [a, b]\n  - [a, a]\n"), 7, 6, "pairs[1]", "\"a\" is paired with itself" },
+    { "self pair excluded", FULL CLASS "exclude: [[a, a]]\n", 5, 12, "exclude[0]",
+      "\"a\" is paired with itself" },
+    { "pair of three", LIST("  - [a, b, c]\n"), 6, 5, "pairs[0]", "expected [source, target], got 3 names" },
+    { "pair twice", LIST("  - [a, b]\n  - [b, a]\n  - [a, b]\n"), 8, 6, "pairs[2]", "given twice" },
+    { "no pairs", LIST("  []\n"), 6, 3, "pairs", "the list is empty" },
+    { "target sends", LIST("  - [edge, a]\n"), 6, 6, "pairs[0]", "\"edge\" is a target and cannot send" },
+    { "unknown group in a pair", LIST("  - [a, \"@g\"]\n"), 6, 9, "pairs[0]", "group \"@g\" is unknown" },
+    /* Groups */
+    { "unknown group", "mesh: m\ntopology: full\nmembers: [a, \"@emae\"]\ngroups: {emea: [b]}\n" CLASS, 3, 14,
+      "members[1]", "did you mean \"@emea\"?" },
+    { "unknown group in a group", GROUPS("  x: [a]\n  y: [a, \"@zz\"]\n"), 7, 10, "groups.y[1]",
+      "group \"@zz\" is unknown" },
+    { "group without members", GROUPS("  x: []\n"), 6, 6, "groups.x", "the list is empty" },
+    { "group twice", GROUPS("  x: [a]\n  x: [b]\n"), 7, 3, "groups", "key \"x\" is given twice" },
+    { "group in itself", GROUPS("  x: [a, \"@x\"]\n"), 6, 10, "groups.x[1]", "contain each other: @x -> @x" },
+    { "cycle", GROUPS("  x: [\"@y\"]\n  y: [a, \"@z\"]\n  z: [\"@y\"]\n"), 8, 7, "groups.z[0]",
+      "groups contain each other: @y -> @z -> @y" },
+    { "group name too long for its @",
+      GROUPS("  a23456789012345678901234567890123456789012345678901234567890123: [a]\n"), 6, 3,
+      "groups.a2345678901234567890123456789012345678901234...", "1 to 62" },
+    /* Targets */
+    { "host name as address", FULL CLASS "targets: {edge: router.example}\n", 5, 17, "targets.edge",
+      "expected a unicast address" },
+    { "port 0", FULL CLASS "targets: {edge: \"192.0.2.1:0\"}\n", 5, 17, "targets.edge",
+      "got \"192.0.2.1:0\"" },
+    { "multicast", FULL CLASS "targets: {edge: \"ff02::1\"}\n", 5, 17, "targets.edge", "unicast" },
+    { "any address", FULL CLASS "targets: {edge: \":862\"}\n", 5, 17, "targets.edge", "unicast" },
+    { "zone", FULL CLASS "targets: {edge: \"fe80::1%lo\"}\n", 5, 17, "targets.edge", "unicast" },
+    /* Classes */
+    { "no class", FULL "classes: {}\n", 4, 10, "classes", "expected 1 to 64 classes, got 0" },
+    { "class twice", FULL "classes:\n  a: {}\n  a: {}\n", 6, 3, "classes", "key \"a\" is given twice" },
+    { "DSCP by a wrong name", CLASS_OF("    dscp: AF51\n"), 6, 11, "classes.voice.dscp",
+      "expected EF, AF11..AF43, CS0..CS7, LE, VOICE-ADMIT, BE, 0..63 or 0x00..0x3f; got \"AF51\"" },
+    { "DSCP too large", CLASS_OF("    dscp: 64\n"), 6, 11, "classes.voice.dscp", "got \"64\"" },
+    { "no unit", CLASS_OF("    spacing: 20\n"), 6, 14, "classes.voice.spacing",
+      "with its unit, such as 20ms" },
+    { "negative", CLASS_OF("    spacing: -1s\n"), 6, 14, "classes.voice.spacing", "got \"-1s\"" },
+    { "spacing too small", CLASS_OF("    spacing: 999us\n"), 6, 14, "classes.voice.spacing",
+      "expected 1ms to 1h" },
+    { "spacing beyond all numbers", CLASS_OF("    spacing: 99999999999999999999h\n"), 6, 14,
+      "classes.voice.spacing", "expected 1ms to 1h" },
+    { "spacing kind", CLASS_OF("    spacing_kind: poisson\n"), 6, 19, "classes.voice.spacing_kind",
+      "one of fixed, exponential; got \"poisson\"" },
+    { "size too small", CLASS_OF("    size: 13\n"), 6, 11, "classes.voice.size",
+      "expected 14 to 9000 octets of UDP payload" },
+    { "size too large", CLASS_OF("    size: 9001\n"), 6, 11, "classes.voice.size", "got \"9001\"" },
+    { "size with a unit", CLASS_OF("    size: 200B\n"), 6, 11, "classes.voice.size", "got \"200B\"" },
+    { "size beyond 64 bit", CLASS_OF("    size: 18446744073709551716\n"), 6, 11, "classes.voice.size",
+      "expected 14" },
+    { "timeout above the period", CLASS_OF("    report_period: 10s\n    timeout: 11s\n"), 6, 5,
+      "classes.voice.timeout", "timeout 11s is longer than report_period 10s" },
+    { "default timeout above the period", CLASS_OF("    report_period: 1s\n"), 6, 5, "classes.voice.timeout",
+      "timeout 2s is longer than report_period 1s" },
+    { "timeout too short", CLASS_OF("    timeout: 9ms\n"), 6, 14, "classes.voice.timeout",
+      "expected 10ms to 1h" },
+    { "period does not divide a day", CLASS_OF("    report_period: 7s\n"), 6, 20,
+      "classes.voice.report_period", "7s does not divide a day" },
+    { "period too short", CLASS_OF("    report_period: 500ms\n"), 6, 20, "classes.voice.report_period",
+      "expected 1s to 1h" },
+    { "TTL 0", CLASS_OF("    ttl: 0\n"), 6, 10, "classes.voice.ttl", "expected 1 to 255 hops" },
+    { "too many flows", CLASS_OF("    flows: 33\n"), 6, 12, "classes.voice.flows", "expected 1 to 32 flows" },
+    /* Text that is no document */
+    { "empty", "", 1, 1, "", "the document is empty" },
+    { "only a comment", "# nothing\n", 1, 1, "", "the document is empty" },
+    { "two documents", FULL CLASS "---\n" FULL CLASS, 5, 1, "", "a second document begins here" },
+    { "tab", "mesh: m\nclasses:\n\tvoice: {}\n", 3, 1, "", "a tab: indent with spaces" },
+    { "unquoted group", "mesh: m\nmembers: [a, @emea]\n", 2, 14, "", "quote the names of groups: \"@name\"" },
+    { "unclosed list", "mesh: m\nmembers: [a, b\n", 3, 1, "", "" },
+    { "bad indent", "mesh: m\n  topology: full\n", 2, 11, "", "mapping values are not allowed" },
+    { "undefined alias", "mesh: *x\n", 1, 7, "", "found undefined alias" },
+    { "not UTF-8", "mesh: m\n# caf\xe9\n", 2, 6, "", "not UTF-8" },
+    { "overlong UTF-8", "mesh: \xc0\xaf\n", 1, 7, "", "not UTF-8" },
+    { "surrogate", "mesh: \xed\xa0\x80\n", 1, 7, "", "not UTF-8" },
+    { "cut UTF-8", "mesh: \xe2\x82", 1, 7, "", "not UTF-8" },
+    { "control character", "mesh: m\x1b[0m\n", 1, 8, "", "control character" },
+    { "nested too deeply", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 1, 17, "", "nested too deeply" },
+    { "nested too deeply in blocks", "- - - - - - - - - - - - - - - - - - - - a\n", 1, 33, "",
+      "nested too deeply" },
+};
+
+static void expect_refused(const char *name, const char *text, size_t len, unsigned line, unsigned column,
+                           const char *field, const char *says)
+{
+    struct mesh *m = NULL;
+    struct tw_err e;
+    enum tw_rc rc = mesh_doc_parse("x.yaml", text, len, &m, &e);
+
+    if (rc == TW_OK || m)
+        fail_msg("%s: accepted", name);
+    if (rc != e.rc || strcmp(e.file, "x.yaml") || e.line != line || e.column != column ||
+        strcmp(e.field, field) || !strstr(e.text, says))
+        fail_msg("%s: rc %s, %s:%u:%u, field \"%s\", says \"%s\"\nexpected %u:%u, field \"%s\", \"%s\"", name,
+                 tw_rc_name(rc), e.file, e.line, e.column, e.field, e.text, line, column, field, says);
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(bad); i++)
+        expect_refused(bad[i].name, bad[i].text, strlen(bad[i].text), bad[i].line, bad[i].column,
+                       bad[i].field, bad[i].says);
+}
+
+static void refuses_nul(void **state)
+{
+    static const char text[] = "mesh: m\nx\0y: 1\n";
+
+    (void)state;
+    expect_refused("NUL", text, sizeof text - 1, 2, 2, "", "a NUL character");
+}
+
+static struct mesh *parse(const char *text)
+{
+    struct mesh *m = NULL;
+    struct tw_err e;
+    char line[512];
+
+    if (mesh_doc_parse("x.yaml", text, strlen(text), &m, &e))
+        fail_msg("%s\n%s", tw_err_format(&e, line, sizeof line), text);
+    return m;
+}
+
+static void expect_class(const struct mesh_class *c, const struct mesh_class *want)
+{
+    assert_string_equal(c->name, want->name);
+    assert_int_equal(c->dscp, want->dscp);
+    assert_int_equal(c->ttl, want->ttl);
+    assert_int_equal(c->size_bytes, want->size_bytes);
+    assert_int_equal(c->exponential, want->exponential);
+    assert_int_equal(c->spacing_ns, want->spacing_ns);
+    assert_int_equal(c->timeout_ns, want->timeout_ns);
+    assert_int_equal(c->report_period_ns, want->report_period_ns);
+    assert_int_equal(c->flows, want->flows);
+}
+
+static void every_field(void **state)
+{
+    struct mesh *m =
+        parse("mesh: branches\n"
+              "description: \"two\\nlines\"\n"
+              "topology: hub-spoke\n"
+              "hubs: [dc.one, dc2]\n"
+              "spokes: ['@north', no]\n" /* no boolean: every value is text */
+              "exclude: [[no, dc2]]\n"
+              "groups: {north: [oslo, \"@far\"], far: [alta]}\n"
+              "targets: {r1: 192.0.2.1, r2: '[2001:db8::1]:863'}\n"
+              "classes:\n"
+              "  all: {dscp: 0x2E, spacing: 1.5s, spacing_kind: exponential, size: 9000, timeout: 10ms,\n"
+              "        report_period: 1m, ttl: 1, flows: 32}\n"
+              "  none: {}\n");
+    const struct mesh_class all = { "all", 46, 1, 9000, true, 1500000000, 10000000, 60000000000, 32 };
+    const struct mesh_class none = { "none", 0, 255, 100, false, 100000000, 2000000000, 10000000000, 1 };
+
+    (void)state;
+    assert_string_equal(m->name, "branches");
+    assert_string_equal(m->description, "two\nlines");
+    assert_int_equal(m->topology, MESH_HUB_SPOKE);
+    assert_int_equal(m->hubs.n, 2);
+    assert_string_equal(m->hubs.v[0].name, "dc.one");
+    assert_int_equal(m->spokes.n, 2);
+    assert_string_equal(m->spokes.v[0].name, "@north");
+    assert_string_equal(m->spokes.v[1].name, "no");
+    assert_int_equal(m->spokes.v[1].line, 5);
+    assert_int_equal(m->spokes.v[1].column, 20);
+    assert_int_equal(m->n_exclude, 1);
+    assert_string_equal(m->exclude[0].source.name, "no");
+    assert_string_equal(m->exclude[0].target.name, "dc2");
+    assert_int_equal(m->n_groups, 2);
+    assert_string_equal(m->groups[0].members.v[1].name, "@far");
+    assert_int_equal(m->n_targets, 2);
+    assert_int_equal(m->targets[0].addr.port, 862);
+    assert_int_equal(m->targets[1].addr.port, 863);
+    assert_int_equal(m->targets[1].addr.family, 6);
+    assert_int_equal(m->n_classes, 2);
+    expect_class(&m->classes[0], &all);
+    expect_class(&m->classes[1], &none);
+    mesh_free(m);
+}
+
+static void same_in_json(void **state)
+{
+    struct mesh *m =
+        parse("\xef\xbb\xbf{\"mesh\":\"m\",\r\n\t\"topology\":\"full\",\r\n\t\"members\":[\"a\",\"@g\"],"
+              "\"groups\":{\"g\":"
+              "[\"b\"]},\r\n\t\"classes\":{\"voice\":{\"dscp\":\"EF\",\"size\":200,\"spacing\":\"20ms\"}}}");
+
+    (void)state;
+    assert_string_equal(m->members.v[1].name, "@g");
+    assert_int_equal(m->classes[0].dscp, 46);
+    assert_int_equal(m->classes[0].size_bytes, 200);
+    mesh_free(m);
+}
+
+static void anchors_share(void **state)
+{
+    struct mesh *m = parse(FULL "classes: {a: &x {size: 300}, b: *x}\n");
+
+    (void)state;
+    assert_int_equal(m->classes[1].size_bytes, 300);
+    assert_string_equal(m->classes[1].name, "b");
+    mesh_free(m);
+}
+
+/* Room for a document made by a loop. */
+static char big[(1 << 20) + 1024];
+
+static void aliases_are_bounded(void **state)
+{
+    size_t len =
+        (size_t)sprintf(big, "mesh: m\ntopology: full\nmembers: [a, b]\n" CLASS "groups:\n  g0: &g [a0");
+
+    (void)state;
+    for (int i = 1; i < 2000; i++)
+        len += (size_t)sprintf(big + len, ", a%d", i);
+    len += (size_t)sprintf(big + len, "]\n");
+    for (int i = 1; i < 2000; i++) /* 2,000 times 2,000 members from 40 kB */
+        len += (size_t)sprintf(big + len, "  g%d: *g\n", i);
+    expect_refused("alias bomb", big, len, 6, 11795, "groups.g149[1842]",
+                   "aliases repeat too much: more than 300000");
+}
+
+static void size_is_bounded(void **state)
+{
+    struct mesh *m = NULL;
+    struct tw_err e;
+
+    (void)state;
+    memset(big, '#', sizeof big);
+    assert_int_not_equal(mesh_doc_parse("x", big, (1 << 20) + 1, &m, &e), TW_OK);
+    assert_non_null(strstr(e.text, "1048577 octets: expected at most 1048576"));
+    memset(big, '[', sizeof big);
+    assert_int_not_equal(mesh_doc_parse("x", big, 1 << 20, &m, NULL), TW_OK);
+    for (size_t i = 0; i < 1 << 20; i += 2)
+        memcpy(big + i, i ? "a," : "[a", 2);
+    assert_int_not_equal(mesh_doc_parse("x", big, 1 << 20, &m, &e), TW_OK);
+    assert_non_null(strstr(e.text, "too many values"));
+}
+
+static void group_chain(unsigned n, char *text)
+{
+    size_t len = (size_t)sprintf(text, FULL CLASS "groups:\n");
+
+    for (unsigned i = 1; i < n; i++)
+        len += (size_t)sprintf(text + len, "  g%u: [\"@g%u\"]\n", i, i + 1);
+    sprintf(text + len, "  g%u: [z]\n", n);
+}
+
+static void group_depth_is_bounded(void **state)
+{
+    (void)state;
+    group_chain(MESH_GROUP_DEPTH, big);
+    mesh_free(parse(big));
+    group_chain(MESH_GROUP_DEPTH + 1, big);
+    expect_refused("33 deep", big, strlen(big), 37, 9, "groups.g32[0]", "nested too deeply");
+}
+
+static void examples_are_good(void **state)
+{
+    static const char *const names[] = { "quickstart", "hub-spoke", "list-targets" };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(names); i++) {
+        char path[512];
+        size_t len;
+        FILE *f;
+
+        snprintf(path, sizeof path, TW_SOURCE_DIR "/deploy/examples/%s.yaml", names[i]);
+        f = fopen(path, "r");
+        if (!f)
+            fail_msg("%s: cannot be read", path);
+        len = fread(big, 1, sizeof big - 1, f);
+        fclose(f);
+        big[len] = '\0';
+        mesh_free(parse(big));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses),           cmocka_unit_test(refuses_nul),
+        cmocka_unit_test(every_field),       cmocka_unit_test(same_in_json),
+        cmocka_unit_test(anchors_share),     cmocka_unit_test(aliases_are_bounded),
+        cmocka_unit_test(size_is_bounded),   cmocka_unit_test(group_depth_is_bounded),
+        cmocka_unit_test(examples_are_good),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
