@@ -16,8 +16,8 @@
  * wider than any seen in the last LOSSDIR_MEMORY to 2 * LOSSDIR_MEMORY probes, or when answers to both copies
  * of a duplicated probe were not both seen.
  *
- * A probe whose answer came after the timeout did reach the reflector: its late answer must not be told here,
- * and it counts as lost on the way back. */
+ * A probe whose answer came after the timeout did reach the reflector. Its late answer must not be told here,
+ * so it counts as lost on the way back, unless it was overtaken on the way out. */
 #ifndef TW_AGENT_LOSSDIR_H
 #define TW_AGENT_LOSSDIR_H
 

@@ -188,8 +188,10 @@ void session_flush(struct session *s, struct tw_now now)
             continue;
         p->state = SLOT_EMPTY;
         s->totals.sent--;
-        if (period)
-            period->sum.sent--;
+        if (!period)
+            continue;
+        period->sum.sent--;
+        hist_reset(&period->sum.send_lateness); /* which of the values were theirs is not known */
     }
     s->head_seq = s->next_seq;
     session_close_all(s);
@@ -364,23 +366,13 @@ void session_on_send_error(struct session *s)
     }
 }
 
-static struct tw_mono earlier(struct tw_mono a, struct tw_mono b)
-{
-    return a.ns < b.ns ? a : b;
-}
-
 struct tw_mono session_next_due(const struct session *s)
 {
-    struct tw_mono due = s->due;
+    struct tw_mono close = session_close_due(s);
 
     if (s->n_closed || s->finished)
         return s->last.mono;
-    /* The first can be waiting for its answers while the boundary of the last comes. */
-    if (s->n_periods) {
-        due = earlier(due, session_close_due(s, session_oldest_open(s)));
-        due = earlier(due, session_close_due(s, session_current((struct session *)s)));
-    }
-    return due;
+    return close.ns < s->due.ns ? close : s->due;
 }
 
 struct tw_mono session_next_probe_due(const struct session *s)

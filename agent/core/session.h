@@ -87,8 +87,9 @@ enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_
 uint64_t session_summaries_lost(const struct session *s);
 /* When something is to do next: a probe to send or a period to close. TW_MONO_NEVER: done. */
 struct tw_mono session_next_due(const struct session *s);
-/* The part of it that cannot wait: when the next probe is to be sent (TW_MONO_NEVER: no more). Closing a period can, so a
- * shell with many sessions, whose periods all end at the same instant, may leave it to the next probe. */
+/* The part of it that cannot wait: when the next probe is to be sent (TW_MONO_NEVER: no more). Closing a
+ * period can, so a shell with many sessions, whose periods all end at the same instant, may leave it to the
+ * next probe. */
 struct tw_mono session_next_probe_due(const struct session *s);
 
 /* Since session_new(); sent = received + lost + in_flight. */

@@ -18,11 +18,19 @@ static enum tw_rc reject(struct session *s, enum tw_rc rc)
     return rc;
 }
 
+/* The probe's own period while it is open, else the current one. */
+static struct period *period_for(struct session *s, const struct slot *p)
+{
+    struct period *period = session_period_of(s, p->period);
+
+    return period ? period : session_current(s);
+}
+
 /* ---- Order, RFC 4737. Only first answers in time take part. ---- */
 
 static void count_overtaken(struct session *s, struct slot *p)
 {
-    struct period *period = session_period_of(s, p->period);
+    struct period *period = period_for(s, p);
 
     p->overtaken = true;
     if (period)
@@ -61,18 +69,19 @@ static void compare_neighbours(struct session *s, uint32_t seq, struct slot *p)
     }
 }
 
-static void start_numbers(struct session *s, uint32_t seq, uint32_t r)
+static void start_numbers(struct session *s, uint32_t seq, uint32_t r, uint32_t from)
 {
     s->any_number = true;
     s->r_max = r;
-    s->s_max_numbered = s->s_numbered_from = seq;
+    s->s_max_numbered = seq;
+    s->s_numbered_from = from;
 }
 
 /* By the reflector's numbers: order on the way out, and of the answers on the way back. */
 static void order_by_number(struct session *s, uint32_t seq, struct slot *p, struct period *period)
 {
     if ((int32_t)(p->r - s->r_max) < 0) {
-        if (period)
+        if (period && lossdir_is_stateful(s->lossdir)) /* else the number is the probe's own */
             period->sum.reordered_backward++;
         compare_neighbours(s, seq, p);
     } else {
@@ -96,8 +105,7 @@ static void order(struct session *s, uint32_t seq, struct slot *p, struct period
     s->any_answer = true;
 
     if (!s->any_number || seen == LOSSDIR_RESTART) {
-        start_numbers(s, seq, p->r);
-        s->s_numbered_from = seen == LOSSDIR_RESTART ? seq : s->cfg.seq_start;
+        start_numbers(s, seq, p->r, seen == LOSSDIR_RESTART ? seq : s->cfg.seq_start);
     } else if (seen == LOSSDIR_NEW) {
         order_by_number(s, seq, p, period);
     }
@@ -143,7 +151,7 @@ static void add_jitter(struct session *s, struct tw_summary *sum, const int64_t 
         if (s->jitter_ready) {
             s->jitter[i] += (fabs((double)(d[i] - s->jitter_last[i])) - s->jitter[i]) / 16;
             sum->jitter[i].ewma_n++;
-            if (__builtin_add_overflow(sum->jitter[i].ewma_sum_ns, (int64_t)s->jitter[i],
+            if (__builtin_add_overflow(sum->jitter[i].ewma_sum_ns, llrint(s->jitter[i]),
                                        &sum->jitter[i].ewma_sum_ns))
                 sum->jitter[i].ewma_sum_ns = INT64_MAX;
         }
@@ -287,14 +295,6 @@ static void on_first(struct session *s, uint32_t seq, struct slot *p, const stru
         period->sum.invalid_time++;
 }
 
-/* The probe's own period while it is open, else the current one. */
-static struct period *period_for(struct session *s, const struct slot *p)
-{
-    struct period *period = session_period_of(s, p->period);
-
-    return period ? period : session_current(s);
-}
-
 static void on_late(struct session *s, struct slot *p, const struct answer *a)
 {
     struct period *period = period_for(s, p);
@@ -341,11 +341,12 @@ enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct s
                             const uint8_t *data, size_t len)
 {
     struct answer a = { .rx = rx };
+    struct tw_mono at = arrival(now, rx, &a.in_future);
     struct slot *p;
     uint32_t seq;
     enum tw_rc rc;
 
-    session_tick(s, now, arrival(now, rx, &a.in_future));
+    session_tick(s, now, at);
     rc = twamp_decode_reply(data, len, &a.reply);
     if (rc)
         return reject(s, rc);
@@ -360,7 +361,7 @@ enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct s
         on_late(s, p, &a);
     else
         on_duplicate(s, seq, p, &a);
-    session_advance(s, s->head_seq == seq ? p->t1_mono : (struct tw_mono){ INT64_MIN });
-    session_close_ready(s, now.mono);
+    session_advance(s, at);
+    session_close_ready(s, at);
     return TW_OK;
 }

@@ -30,11 +30,6 @@ struct period *session_current(struct session *s)
     return s->n_periods > s->n_closed ? nth(s, s->n_periods - 1) : NULL;
 }
 
-const struct period *session_oldest_open(const struct session *s)
-{
-    return s->n_periods > s->n_closed ? nth_const(s, s->n_closed) : NULL;
-}
-
 void session_count_steps(struct session *s)
 {
     uint32_t steps = s->steps_found > s->steps_told ? s->steps_found : s->steps_told;
@@ -235,10 +230,7 @@ static void on_step(struct session *s, struct tw_now now)
     s->jitter_ready = false;
     if (s->stopped)
         return;
-    if (now.mono.ns > p->start.ns)
-        session_end_current(s, p->sum.start_ns + (now.mono.ns - p->start.ns), now.mono);
-    else
-        s->n_periods--; /* it has only just begun */
+    session_end_current(s, p->sum.start_ns + (now.mono.ns - p->start.ns), now.mono);
     session_open_first(s, now);
 }
 
@@ -262,7 +254,7 @@ void session_tick(struct session *s, struct tw_now now, struct tw_mono at)
     watch_clock(s, now);
     roll(s, at);
     if (s->finished)
-        session_stop(s, now);
+        session_end_sending(s, now);
     session_close_ready(s, at);
 }
 
@@ -278,7 +270,7 @@ static uint64_t in_flight(const struct period *p)
     return p->sum.sent - p->sum.received - p->lost;
 }
 
-struct tw_mono session_close_due(const struct session *s, const struct period *p)
+static struct tw_mono due_of(const struct session *s, const struct period *p)
 {
     int64_t grace = s->cfg.timeout_ns / 2 < GRACE_MAX_NS ? s->cfg.timeout_ns / 2 : GRACE_MAX_NS;
 
@@ -289,11 +281,23 @@ struct tw_mono session_close_due(const struct session *s, const struct period *p
     return (struct tw_mono){ p->end.ns + s->cfg.timeout_ns + grace };
 }
 
+struct tw_mono session_close_due(const struct session *s)
+{
+    struct tw_mono oldest, newest;
+
+    if (s->n_periods == s->n_closed)
+        return TW_MONO_NEVER;
+    /* The oldest can be waiting for its answers while the boundary of the newest comes. */
+    oldest = due_of(s, nth_const(s, s->n_closed));
+    newest = due_of(s, nth_const(s, s->n_periods - 1));
+    return oldest.ns < newest.ns ? oldest : newest;
+}
+
 static bool is_closable(const struct session *s, const struct period *p, struct tw_mono at)
 {
     if (!p->ended || in_flight(p))
         return false;
-    if (!undecided(p) || at.ns >= session_close_due(s, p).ns)
+    if (!undecided(p) || at.ns >= due_of(s, p).ns)
         return true;
     return s->stopped && s->head_seq == s->next_seq; /* no answer will come any more */
 }

@@ -54,10 +54,12 @@ struct session {
     uint64_t rng, padding_seed;
     struct session_totals totals; /* in_flight is computed */
     struct tw_clock_state clock;
+    bool clock_told;
     uint16_t err_est;
 
     /* Pacing. */
     struct tw_mono due;
+    int64_t gap_ns; /* from due to the one after it */
     uint64_t attempts;
     bool finished; /* `count` reached: stops at the next call, so that the last probe can still be taken back
                     */
@@ -103,6 +105,7 @@ static inline const struct slot *slot_at_const(const struct session *s, uint32_t
 
 /* session.c */
 void session_settle_probe(struct session *s);
+void session_end_sending(struct session *s, struct tw_now now);
 void session_skip_before(struct session *s, struct tw_mono limit, struct tw_mono now);
 
 /* session_period.c */
@@ -115,12 +118,12 @@ void session_advance(struct session *s, struct tw_mono at);
 struct period *session_period_of(struct session *s, uint16_t id);
 /* Where events that belong to no open period are counted; NULL when none is open. */
 struct period *session_current(struct session *s);
-const struct period *session_oldest_open(const struct session *s);
 void session_open_first(struct session *s, struct tw_now now);
 void session_end_current(struct session *s, int64_t end_wall_ns, struct tw_mono end);
 void session_close_ready(struct session *s, struct tw_mono at);
 void session_close_all(struct session *s);
-struct tw_mono session_close_due(const struct session *s, const struct period *p);
+/* When the next period ends or closes, whatever arrives. */
+struct tw_mono session_close_due(const struct session *s);
 void session_count_steps(struct session *s);
 
 #endif

@@ -1,0 +1,61 @@
+/* tests/sim/truth.h - what really happened to every probe, kept by the simulated network, and the summaries
+ * that follow from it, computed afterwards and in another way than the engine does. */
+#ifndef TESTS_SIM_TRUTH_H
+#define TESTS_SIM_TRUTH_H
+
+#include "agent/core/session.h"
+
+struct truth_probe {
+    int64_t t1_wall, t1_mono;
+    int64_t arrived; /* mono; of the first answer */
+    int64_t d[3];
+    uint32_t r;
+    size_t period;
+    bool reached;  /* a copy reached the reflector and was answered */
+    bool received; /* first answer in time */
+    bool answered; /* at all */
+    bool timed;
+};
+
+struct truth_period {
+    int64_t start_ns, end_ns, start_mono, end_mono;
+    uint64_t send_errors;
+    struct hist lateness;
+};
+
+struct truth {
+    const struct session_cfg *cfg;
+    struct truth_probe *probe;
+    size_t n, cap;
+    size_t *arrival; /* probes in order of their first answer in time */
+    size_t n_arrival;
+    struct truth_period *period;
+    size_t n_period, cap_period;
+    uint64_t late, duplicates_forward, duplicates_backward, rejected;
+    int64_t offset_ns;
+    int64_t first_due_ns, last_slot; /* fixed spacing: sending times are first + slot * spacing */
+    unsigned slot_errors;            /* a slot was used twice */
+    bool stopped;
+};
+
+void truth_init(struct truth *t, const struct session_cfg *cfg, struct tw_now now);
+void truth_free(struct truth *t);
+/* The engine is about to be told `now`: boundaries and steps of the clock up to it. */
+void truth_clock(struct truth *t, struct tw_now now);
+void truth_sent(struct truth *t, struct tw_now now);
+/* Instead of truth_sent(): the operating system refused. */
+void truth_unsent(struct truth *t, struct tw_now now);
+void truth_stop(struct truth *t, struct tw_now now);
+
+/* What to compare beyond the counters that are always exact. */
+struct truth_checks {
+    bool order;       /* reordering of each direction is exact */
+    bool direction;   /* no loss is ever attributed wrongly; what lies within one period is never unknown */
+    bool never_known; /* a stateless reflector: all loss is unknown */
+    bool duplicates_way; /* duplicates per direction are exact */
+};
+/* sum[i] is the i-th summary that the engine gave. Prints what differs; returns the number of differences. */
+unsigned truth_compare(const struct truth *t, const struct tw_summary *sum, size_t n,
+                       const struct truth_checks *checks);
+
+#endif
