@@ -1,0 +1,211 @@
+/* What schedules cost, against sums by hand; phases that stay and spread; changes told apart. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controller/core/metrics_text.h"
+#include "controller/core/plan.h"
+
+#define MS TW_NS_PER_MS
+#define S TW_NS_PER_S
+
+/* ---- Phases ---- */
+
+static void phases_stay(void **state)
+{
+    /* From a second implementation, written down: a new release must not move running sessions. */
+    static const struct {
+        const char *mesh, *class_name, *source, *target;
+        uint32_t flow;
+        int64_t spacing_ns, phase_ns;
+        uint64_t seed;
+    } cases[] = {
+        { "quickstart", "voice", "ams", "fra", 0, 20 * MS, 3101822, UINT64_C(0xa05b8b47e5e97df0) },
+        { "quickstart", "voice", "fra", "ams", 0, 20 * MS, 1202842, UINT64_C(0xe138ff5c95ccdff8) },
+        { "quickstart", "voice", "ams", "fra", 1, 20 * MS, 11187180, UINT64_C(0xf9166b621d0159ab) },
+        { "quickstart", "voice", "ams", "fra", 0, 3600 * S, 558328071901, UINT64_C(0xa05b8b47e5e97df0) },
+        { "quickstartv", "oice", "ams", "fra", 0, 20 * MS, 11577922, UINT64_C(0xb6001c71ed8c96b0) },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        int64_t phase = plan_phase_ns(cases[i].mesh, cases[i].class_name, cases[i].source, cases[i].target,
+                                      cases[i].flow, cases[i].spacing_ns);
+        uint64_t seed =
+            plan_seed(cases[i].mesh, cases[i].class_name, cases[i].source, cases[i].target, cases[i].flow);
+
+        if (phase != cases[i].phase_ns || seed != cases[i].seed)
+            fail_msg("row %zu: phase %lld, seed 0x%llx", i, (long long)phase, (unsigned long long)seed);
+    }
+}
+
+/* Chi-squared over 64 slots with 63 degrees of freedom: above 118 once in 30,000 times by chance. */
+static void phases_spread(void **state)
+{
+    static const int64_t spacings[] = { 1 * MS, 20 * MS, 1 * S, 3600 * S };
+
+    (void)state;
+    for (size_t k = 0; k < TW_NELEM(spacings); k++) {
+        unsigned slot[64] = { 0 };
+        double chi = 0;
+
+        for (unsigned i = 0; i < 100; i++)
+            for (unsigned j = 0; j < 100; j++) {
+                char source[16], target[16];
+                int64_t phase;
+
+                sprintf(source, "agent%u", i);
+                sprintf(target, "agent%u", j);
+                phase = plan_phase_ns("m", "c", source, target, 0, spacings[k]);
+                assert_in_range(phase, 0, spacings[k] - 1);
+                slot[phase * 64 / spacings[k]]++;
+            }
+        for (unsigned i = 0; i < 64; i++)
+            chi += (slot[i] - 156.25) * (slot[i] - 156.25) / 156.25;
+        if (chi > 118)
+            fail_msg("spacing %lld: chi squared %.1f", (long long)spacings[k], chi);
+    }
+}
+
+/* ---- Costs ---- */
+
+static struct mesh_class classes[] = {
+    { .name = "bulk", .size_bytes = 1400, .spacing_ns = 100 * MS, .report_period_ns = 60 * S, .flows = 1 },
+    { .name = "voice", .size_bytes = 200, .spacing_ns = 20 * MS, .report_period_ns = 10 * S, .flows = 2 },
+};
+static struct mesh_target targets[] = {
+    { .name = "e4", .addr = { .family = 4, .port = 862 } },
+    { .name = "e6", .addr = { .family = 6, .port = 862 } },
+};
+static const struct mesh mesh = {
+    .name = "m", .classes = classes, .n_classes = 2, .targets = targets, .n_targets = 2
+};
+static const struct mesh_pair pairs[] = {
+    { "a", "b", 0, -1 }, { "b", "a", 0, -1 }, { "a", "b", 1, -1 }, { "a", "e4", 1, 0 }, { "a", "e6", 1, 1 },
+};
+
+static void expect_agent(const struct plan_agent *a, const char *name, uint64_t n_pairs, uint64_t sessions,
+                         double pps, double bps, double reflected_pps)
+{
+    if (strcmp(a->name, name) || a->pairs != n_pairs || a->sessions != sessions ||
+        fabs(a->pps - pps) > 1e-6 || fabs(a->bps - bps) > 1e-3 ||
+        fabs(a->reflected_pps - reflected_pps) > 1e-6)
+        fail_msg("%s: %llu pairs, %llu sessions, %.3f pps, %.3f bit/s, reflects %.3f pps", a->name,
+                 (unsigned long long)a->pairs, (unsigned long long)a->sessions, a->pps, a->bps,
+                 a->reflected_pps);
+}
+
+static void costs_add_up(void **state)
+{
+    struct plan_cost c = { 0 };
+
+    (void)state;
+    assert_int_equal(plan_add(&c, &mesh, pairs, TW_NELEM(pairs), false), TW_OK);
+    assert_int_equal(c.n_agents, 2);
+    /* a: bulk 10/s of 1428 octets; voice 3 x 100/s of 228, one of them to IPv6: 248 */
+    expect_agent(&c.agents[0], "a", 4, 7, 310, 8 * (10 * 1428. + 200 * 228. + 100 * 248.), 10);
+    expect_agent(&c.agents[1], "b", 1, 1, 10, 8 * 10 * 1428., 110);
+    assert_int_equal(c.pairs, 5);
+    assert_int_equal(c.sessions, 8);
+    assert_true(fabs(c.pps - 320) < 1e-6);
+    /* 2 flows of bulk a minute, 6 of voice each 10 s */
+    assert_true(fabs(c.store_bytes_per_day - PLAN_ROW_BYTES * (2 * 1440. + 6 * 8640.)) < 1e-3);
+    /* sources: bulk a, bulk b, voice a; meshes: bulk, voice */
+    assert_int_equal(c.series, 5 * metrics_series_per_pair() + 5 * metrics_series_per_group());
+
+    /* A second mesh over IPv6 adds to the same agents, and brings a new one. */
+    assert_int_equal(plan_add(&c, &mesh, (const struct mesh_pair[]){ { "_", "a", 0, -1 } }, 1, true), TW_OK);
+    assert_int_equal(c.n_agents, 3);
+    expect_agent(&c.agents[0], "_", 1, 1, 10, 8 * 10 * 1448., 0);
+    expect_agent(&c.agents[1], "a", 4, 7, 310, 8 * (10 * 1428. + 200 * 228. + 100 * 248.), 20);
+    assert_int_equal(c.pairs, 6);
+    plan_free(&c);
+    assert_null(c.agents);
+}
+
+static void nothing_costs_nothing(void **state)
+{
+    struct plan_cost c = { 0 };
+
+    (void)state;
+    assert_int_equal(plan_add(&c, &mesh, NULL, 0, false), TW_OK);
+    assert_int_equal(c.n_agents, 0);
+    assert_int_equal(c.series, 0);
+    plan_free(&c);
+}
+
+static void many_agents(void **state)
+{
+    struct mesh_pair *p = calloc(300 * 299, sizeof *p);
+    struct plan_cost c = { 0 };
+    size_t n = 0;
+
+    (void)state;
+    assert_non_null(p);
+    for (unsigned i = 0; i < 300; i++)
+        for (unsigned j = 0; j < 300; j++)
+            if (i != j) {
+                sprintf(p[n].source, "n%03u", i);
+                sprintf(p[n].target, "n%03u", j);
+                p[n++].target_index = -1;
+            }
+    assert_int_equal(plan_add(&c, &mesh, p, n, false), TW_OK);
+    assert_int_equal(c.n_agents, 300);
+    for (unsigned i = 0; i < 300; i++) {
+        char name[8];
+
+        sprintf(name, "n%03u", i);
+        expect_agent(&c.agents[i], name, 299, 299, 2990, 8 * 2990 * 1428., 2990);
+    }
+    plan_free(&c);
+    free(p);
+}
+
+/* ---- Changes ---- */
+
+static void changes_are_told_apart(void **state)
+{
+    struct mesh_class other[] = { classes[1], classes[0] }; /* another order in the document */
+    struct mesh_target moved[] = { targets[0], targets[1] };
+    struct mesh after = { .classes = other, .n_classes = 2, .targets = moved, .n_targets = 2 };
+    const struct mesh_pair p[] = {
+        { "a", "b", 1, -1 },  /* bulk: kept */
+        { "c", "a", 1, -1 },  /* added, for b to a */
+        { "a", "b", 0, -1 },  /* voice: kept */
+        { "a", "e4", 0, 0 },  /* another address: changed */
+        { "a", "e6", 0, -1 }, /* an agent now: changed */
+    };
+    struct plan_diff d;
+
+    (void)state;
+    moved[0].addr.ip[3] = 1;
+    plan_compare(&mesh, pairs, TW_NELEM(pairs), &after, p, TW_NELEM(p), &d);
+    if (d.added != 1 || d.removed != 1 || d.changed != 2 || d.kept != 2)
+        fail_msg("added %llu, removed %llu, changed %llu, kept %llu", (unsigned long long)d.added,
+                 (unsigned long long)d.removed, (unsigned long long)d.changed, (unsigned long long)d.kept);
+    other[0].dscp = 46;
+    plan_compare(&mesh, pairs, TW_NELEM(pairs), &after, p, TW_NELEM(p), &d);
+    assert_int_equal(d.changed, 3);
+    assert_int_equal(d.kept, 1);
+    plan_compare(NULL, NULL, 0, &after, p, TW_NELEM(p), &d);
+    assert_int_equal(d.added, 5);
+    assert_int_equal(d.removed + d.changed + d.kept, 0);
+    plan_compare(&mesh, pairs, TW_NELEM(pairs), NULL, NULL, 0, &d);
+    assert_int_equal(d.removed, 5);
+    assert_int_equal(d.added, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(phases_stay),  cmocka_unit_test(phases_spread),
+        cmocka_unit_test(costs_add_up), cmocka_unit_test(nothing_costs_nothing),
+        cmocka_unit_test(many_agents),  cmocka_unit_test(changes_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
