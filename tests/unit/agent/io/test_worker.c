@@ -416,6 +416,26 @@ static void stopping_hands_over_the_open_periods(void **state)
     rig_end(&r);
 }
 
+static void stopping_forgets_probes_in_flight(void **state)
+{
+    struct session_cfg cfg = rig_session(1, 0);
+    struct udpsock silent = rig_socket("127.0.0.1");
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    assert_int_equal(worker_add(r.w, &cfg, &silent.local, 255), TW_OK);
+    for (int i = 0; i < 10; i++)
+        rig_recv(&r, &silent);
+    worker_stop(r.w);
+    rig_collect(&r); /* finds them valid */
+    assert_true(r.summaries > 0);
+    assert_int_equal(r.sum[1].sent, 0);
+    assert_int_equal(r.sum[1].lost_forward + r.sum[1].lost_backward + r.sum[1].lost_unknown, 0);
+    udp_close(&silent);
+    rig_end(&r);
+}
+
 /* Nobody takes results for a while: probing goes on, what cannot be kept is counted, then all continues. */
 static void survives_a_consumer_that_pauses(void **state)
 {
@@ -483,6 +503,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_sent_is_a_send_error),
         cmocka_unit_test(a_closed_port_loses_every_probe),
         cmocka_unit_test(stopping_hands_over_the_open_periods),
+        cmocka_unit_test(stopping_forgets_probes_in_flight),
         cmocka_unit_test(survives_a_consumer_that_pauses),
         cmocka_unit_test(an_idle_worker_sleeps),
     };
