@@ -10,8 +10,12 @@
 #include "controller/publish.h"
 #include "controller/reader.h"
 
+struct store;
 struct writer;  /* controller/writer.h: the store writer thread */
 struct ingest;  /* controller/ingest.h */
+struct changes; /* controller/change.h */
+struct fleet;   /* controller/fleet.h */
+struct admin;   /* controller/admin.h */
 
 struct controller {
     struct loop *loop;
@@ -25,7 +29,30 @@ struct controller {
     int64_t started_ns;
     const char *name;
     char problem[256]; /* why we are not ready: "" = ready */
+    struct store *store; /* the writer thread's while that runs */
+    struct changes *changes;
+    struct fleet *fleet_state;
+    struct admin *admin_state;
+    bool auto_approve;
+    int64_t retain_ns;
+    struct loop_timer retention;
 };
+
+struct controller_conf {
+    struct loop *loop;
+    const char *listen, *admin_listen; /* URLs of common/net/rpc.h */
+    const char *http;                  /* ADDR:PORT, or "off" */
+    const char *data_dir, *name;
+    bool allow_plaintext; /* plain TCP on an address that is not loopback */
+    bool auto_approve;
+    uint64_t max_pair_series;
+    int64_t retain_days;
+};
+/* Opens the store, loads everything, starts threads and servers. The strings of *conf are used until controller_stop(). On an
+ * error *err says what to do. */
+enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err);
+/* Takes nothing more, brings what was taken to the disk, frees everything. The loop may have been stopped. */
+void controller_stop(struct controller *c);
 
 /* Rows about ourselves, for metrics and Status. */
 size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap);

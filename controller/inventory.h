@@ -10,8 +10,11 @@
 #include "db/store.h"
 #include "fleet.pb-c.h"
 
+#define AGENT_DIGEST_LEN 32
+#define AGENT_PORT 862 /* RFC 8762 section 4.1: where a reflector answers unless it says otherwise */
+
 struct agent {
-    struct store_agent row;
+    struct store_agent row;           /* enrolment is NULL here: see below */
     struct rpc_peer *peer;            /* NULL = not connected */
     Tw__EnrolRequest *enrolment;      /* last one, unpacked; NULL = never enrolled */
     Tw__HealthReport *health;         /* last one; NULL = none since start */
@@ -20,7 +23,13 @@ struct agent {
     uint64_t acked_generation;
     bool acked_current;               /* runs exactly what is wanted (digest equal) */
     Tw__AckRequest *ack;              /* last one, with its refusals */
-    struct session_list *wanted;      /* schedule.c: its part of the present generation */
+    struct session_list *wanted;      /* schedule.c: its part of the present generation; NULL = none yet */
+    uint8_t acked_digest[AGENT_DIGEST_LEN];
+    uint64_t pairs;                   /* as source, in the present generation */
+    struct fleet_link *link;          /* fleet.c: what goes with `peer` */
+    bool saving, save_again;          /* its row is on the way to the store */
+    bool changing;                    /* a change that approves or removes it is on the way */
+    bool welcomed;                    /* its last HELLO was answered with approved = true */
     UT_hash_handle hh;                /* by row.name */
 };
 
@@ -50,6 +59,11 @@ struct pair {
     uint32_t flows;
     int64_t report_period_ns;
     int64_t scheduled_since_ns;
+    uint64_t settings;                /* hash of class settings and address, as scheduled */
+    enum { INTERVAL_CLOSED, INTERVAL_MAYBE, INTERVAL_OPEN } interval; /* in the store; MAYBE: from before this start */
+    int64_t interval_period_ns;
+    uint32_t interval_flows;
+    uint64_t seen;                    /* schedule.c's mark */
     struct agent *source;             /* NULL if removed */
     struct pair_live *live;           /* NULL until the first summary since start */
     UT_hash_handle hh;                /* by row.id */
@@ -62,7 +76,26 @@ struct inventory {
     struct pair *pairs;               /* uthash (hh) by id */
     struct pair *pairs_by_name;       /* uthash (hh_name) */
     uint64_t generation;
+    uint64_t marks;                   /* schedule.c's */
+    unsigned pending;                 /* agents that wait for approval */
 };
+
+/* Frees everything in it. */
+void inventory_free(struct inventory *inv);
+/* Copies *row but not its enrolment. NULL: no memory. */
+struct agent *inventory_add_agent(struct inventory *inv, const struct store_agent *row);
+/* Takes it out of every pair and frees it. */
+void inventory_drop_agent(struct inventory *inv, struct agent *a);
+struct mesh_state *inventory_mesh(const struct inventory *inv, const char *name);
+/* Puts or replaces; copies the texts of *row and takes the mesh, but only on TW_OK. */
+enum tw_rc inventory_put_mesh(struct inventory *inv, const struct store_mesh *row, struct mesh *mesh);
+void inventory_drop_mesh(struct inventory *inv, struct mesh_state *m);
+struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row);
+struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
+                                     const char *source, const char *target);
+/* Where its reflector answers: the first enrolled address of the family (4, 6; 0 = any), else the first one, else the address
+ * that its connection comes from. TW_ENOENT: none is known. */
+enum tw_rc agent_address(const struct agent *a, uint8_t family, struct tw_addr *ret);
 
 struct agent *inventory_agent(struct inventory *inv, const char *name);
 struct agent *inventory_agent_by_id(struct inventory *inv, int64_t id);

@@ -1,0 +1,95 @@
+#include "controller/admin.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct admin {
+    Tw__Admin_Service service; /* first */
+    struct controller *c;
+    struct rpc_service offered;
+    struct arena *arena;
+};
+
+Tw__Admin_Service *admin_service(struct controller *c)
+{
+    return &c->admin_state->service;
+}
+
+struct controller *admin_controller(Tw__Admin_Service *service)
+{
+    return ((struct admin *)service)->c;
+}
+
+struct arena *admin_arena(struct controller *c)
+{
+    arena_reset(c->admin_state->arena);
+    return c->admin_state->arena;
+}
+
+char *admin_text(struct arena *ar, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = arena_alloc(ar, size);
+
+    return copy ? memcpy(copy, text, size) : (char *)protobuf_c_empty_string;
+}
+
+/* ---- Changes ---- */
+
+bool admin_change_failed(const struct change_result *r, void *closure_data)
+{
+    char text[512];
+
+    if (r->status == TW__STATUS__STATUS_OK)
+        return false;
+    rpc_fail(closure_data, r->status, "%s", tw_err_format(&r->err, text, sizeof text));
+    return true;
+}
+
+void admin_change(Tw__Admin_Service *service, const struct change_request *rq, void *closure_data)
+{
+    enum tw_rc rc = rq->ctx ? change_submit(admin_controller(service)->changes, rq) : TW_ENOMEM;
+
+    if (rc == TW_OK)
+        return;
+    free(rq->ctx);
+    rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "%s",
+             rc == TW_EBUSY ? "too many changes wait: try again" : "out of memory");
+}
+
+/* ---- Start ---- */
+
+void admin_free(struct admin *a)
+{
+    if (!a)
+        return;
+    arena_free(a->arena);
+    free(a);
+}
+
+enum tw_rc admin_start(struct controller *c, const char *url, struct admin **ret, struct tw_err *err)
+{
+    struct admin *a = calloc(1, sizeof *a);
+    enum tw_rc rc = a ? arena_new(ADMIN_ARENA_CAP, &a->arena) : TW_ENOMEM;
+
+    if (rc != TW_OK) {
+        admin_free(a);
+        return tw_err_set(err, rc, "out of memory");
+    }
+    a->service = (Tw__Admin_Service)TW__ADMIN__INIT(admin_);
+    a->offered = (struct rpc_service){ RPC_ADMIN, &a->service.base };
+    a->c = c;
+    rc = rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
+                                                     .url = url,
+                                                     .name = c->name,
+                                                     .operators = true,
+                                                     .services = &a->offered,
+                                                     .n_services = 1,
+                                                     .max_peers = 256 },
+                          &c->admin, err);
+    if (rc != TW_OK) {
+        admin_free(a);
+        return rc;
+    }
+    *ret = a;
+    return TW_OK;
+}

@@ -1,0 +1,46 @@
+/* controller/admin.h - the Admin service: one handler per method of proto/admin.proto, in files by subject. Loop thread. */
+#ifndef TW_CONTROLLER_ADMIN_H
+#define TW_CONTROLLER_ADMIN_H
+
+#include "controller/change.h"
+#include "controller/controller.h"
+
+/* A reply is packed into one frame of at most 1 MiB: lists stop here and say so. */
+#define ADMIN_REPLY_MAX (900u << 10)
+#define ADMIN_ARENA_CAP (16u << 20)
+
+/* Starts the operators' listener. */
+enum tw_rc admin_start(struct controller *c, const char *url, struct admin **ret, struct tw_err *err);
+void admin_free(struct admin *a);
+
+struct controller *admin_controller(Tw__Admin_Service *service);
+/* For the reply that is being built; empty; valid until the next one. */
+struct arena *admin_arena(struct controller *c);
+/* Copy in the arena; "" when there is no room. */
+char *admin_text(struct arena *ar, const char *text);
+/* A call that waits for a change: rpc_fail() is called for what fails; else done(). */
+void admin_change(Tw__Admin_Service *service, const struct change_request *rq, void *closure_data);
+/* The answer to a change that failed: true if it did. */
+bool admin_change_failed(const struct change_result *r, void *closure_data);
+
+#define ADMIN_METHODS(X)                                                                                                \
+    X(agent_list, AgentListRequest, AgentListReply)                                                                    \
+    X(agent_show, AgentRequest, AgentReply)                                                                            \
+    X(agent_approve, AgentRequest, AgentReply)                                                                         \
+    X(agent_remove, AgentRequest, AgentReply)                                                                          \
+    X(schedule_apply, ScheduleApplyRequest, ScheduleApplyReply)                                                        \
+    X(schedule_list, ScheduleListRequest, ScheduleListReply)                                                           \
+    X(schedule_show, MeshRequest, ScheduleShowReply)                                                                   \
+    X(schedule_pause, MeshRequest, ScheduleChangeReply)                                                                \
+    X(schedule_resume, MeshRequest, ScheduleChangeReply)                                                               \
+    X(schedule_delete, MeshRequest, ScheduleChangeReply)                                                               \
+    X(results, PairFilter, ResultsReply)                                                                               \
+    X(report, PairFilter, ReportReply)                                                                                 \
+    X(status, StatusRequest, StatusReply)
+#define ADMIN_DECLARE(name, request, reply)                                                                             \
+    void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
+                      void *closure_data);
+ADMIN_METHODS(ADMIN_DECLARE)
+#undef ADMIN_DECLARE
+
+#endif

@@ -1,0 +1,214 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/net/now.h"
+#include "common/net/summary_pb.h"
+#include "controller/admin.h"
+#include "controller/report.h"
+
+static bool copy_name(char dst[STORE_NAME_MAX], const char *src, const char *what, void *closure_data)
+{
+    if (strlen(src) >= STORE_NAME_MAX) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
+                 "the filter's %s has more than %d characters", what, STORE_NAME_MAX - 1);
+        return false;
+    }
+    strcpy(dst, src);
+    return true;
+}
+
+static bool read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data)
+{
+    *ret = (struct report_filter){
+        .from_ns = rq->from_ns, .to_ns = rq->to_ns, .limit = rq->limit, .latest = rq->latest
+    };
+    return copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
+           copy_name(ret->class_name, rq->class_name, "class", closure_data) &&
+           copy_name(ret->source, rq->source, "source", closure_data) &&
+           copy_name(ret->target, rq->target, "target", closure_data);
+}
+
+static void fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret)
+{
+    const struct pair *known = inventory_pair((struct inventory *)inv, p->id);
+
+    tw__pair_info__init(ret);
+    ret->pair_id = p->id;
+    ret->mesh = (char *)p->mesh;
+    ret->class_name = (char *)p->class_name;
+    ret->source = (char *)p->source;
+    ret->target = (char *)p->target;
+    ret->scheduled = known && known->scheduled;
+}
+
+static void fail_run(enum tw_rc rc, const char *text, void *closure_data)
+{
+    Tw__Status status = rc == TW_EBUSY || rc == TW_ENOMEM ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED
+                        : rc == TW_EINVAL                 ? TW__STATUS__STATUS_INVALID_ARGUMENT
+                                                          : TW__STATUS__STATUS_INTERNAL;
+
+    rpc_fail(closure_data, status, "%s",
+             text[0]          ? text
+             : rc == TW_EBUSY ? "too many queries run already: try again"
+                              : tw_rc_name(rc));
+}
+
+/* ---- Results ---- */
+
+struct results_call {
+    struct controller *c;
+    Tw__ResultsReply_Closure closure;
+    void *closure_data;
+};
+
+/* Room for message and packed octets both; NULL: the reply is full. */
+static Tw__ResultRow *result_row(const struct controller *c, const struct result_row *r, struct arena *ar)
+{
+    Tw__ResultRow *row = arena_alloc(ar, sizeof *row);
+
+    if (!row)
+        return NULL;
+    tw__result_row__init(row);
+    row->pair = arena_alloc(ar, sizeof *row->pair);
+    if (!row->pair || summary_to_pb(&r->summary, ar, &row->summary) != TW_OK)
+        return NULL;
+    fill_pair(&c->inv, &r->pair, row->pair);
+    return row;
+}
+
+static void answer_results(const struct results_call *call, const struct results *res)
+{
+    struct arena *ar = admin_arena(call->c);
+    Tw__ResultsReply reply = TW__RESULTS_REPLY__INIT;
+    size_t octets = 0;
+
+    reply.truncated = res->truncated;
+    reply.rows = arena_alloc(ar, sizeof *reply.rows * (res->n_rows + 1));
+    for (size_t i = 0; i < res->n_rows; i++) {
+        Tw__ResultRow *row = reply.rows ? result_row(call->c, &res->rows[i], ar) : NULL;
+
+        octets += row ? tw__result_row__get_packed_size(row) + 8 : 0;
+        if (!row || octets > ADMIN_REPLY_MAX) {
+            reply.truncated = true;
+            break;
+        }
+        reply.rows[reply.n_rows++] = row;
+    }
+    call->closure(&reply, call->closure_data);
+}
+
+static void results_done(void *ctx, struct results *res, const struct tw_err *err)
+{
+    struct results_call *call = ctx;
+
+    if (res)
+        answer_results(call, res);
+    else
+        fail_run(err->rc, err->text, call->closure_data);
+    if (res)
+        results_free(res);
+    free(call);
+}
+
+void admin_results(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__ResultsReply_Closure closure,
+                   void *closure_data)
+{
+    struct controller *c = admin_controller(service);
+    struct results_call *call;
+    struct report_filter f;
+    enum tw_rc rc;
+
+    if (!read_filter(rq, &f, closure_data))
+        return;
+    call = malloc(sizeof *call);
+    if (call)
+        *call = (struct results_call){ c, closure, closure_data };
+    rc = call ? results_run(&c->inv, c->readers, &f, tw_wall_now().ns, results_done, call) : TW_ENOMEM;
+    if (rc == TW_OK)
+        return;
+    free(call);
+    fail_run(rc, "", closure_data);
+}
+
+/* ---- Reports ---- */
+
+struct report_call {
+    struct controller *c;
+    Tw__ReportReply_Closure closure;
+    void *closure_data;
+};
+
+static Tw__PairReport *report_row(const struct controller *c, const struct report_pair *r, struct arena *ar)
+{
+    Tw__PairReport *row = arena_alloc(ar, sizeof *row);
+
+    if (!row)
+        return NULL;
+    tw__pair_report__init(row);
+    row->pair = arena_alloc(ar, sizeof *row->pair);
+    if (!row->pair || summary_to_pb(&r->merged, ar, &row->merged) != TW_OK)
+        return NULL;
+    fill_pair(&c->inv, &r->pair, row->pair);
+    row->pair->scheduled = r->scheduled;
+    row->periods_expected = r->periods_expected;
+    row->periods_stored = r->periods_stored;
+    row->summaries_dropped = r->summaries_dropped;
+    row->state = (char *)r->state;
+    return row;
+}
+
+static void answer_report(const struct report_call *call, const struct report *rep)
+{
+    struct arena *ar = admin_arena(call->c);
+    Tw__ReportReply reply = TW__REPORT_REPLY__INIT;
+    size_t octets = 0;
+
+    reply.from_ns = rep->from_ns;
+    reply.to_ns = rep->to_ns;
+    reply.truncated = rep->truncated;
+    reply.pairs = arena_alloc(ar, sizeof *reply.pairs * (rep->n_pairs + 1));
+    for (size_t i = 0; i < rep->n_pairs; i++) {
+        Tw__PairReport *row = reply.pairs ? report_row(call->c, &rep->pairs[i], ar) : NULL;
+
+        octets += row ? tw__pair_report__get_packed_size(row) + 8 : 0;
+        if (!row || octets > ADMIN_REPLY_MAX) {
+            reply.truncated = true;
+            break;
+        }
+        reply.pairs[reply.n_pairs++] = row;
+    }
+    call->closure(&reply, call->closure_data);
+}
+
+static void report_done(void *ctx, struct report *rep, const struct tw_err *err)
+{
+    struct report_call *call = ctx;
+
+    if (rep)
+        answer_report(call, rep);
+    else
+        fail_run(err->rc, err->text, call->closure_data);
+    if (rep)
+        report_free(rep);
+    free(call);
+}
+
+void admin_report(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__ReportReply_Closure closure,
+                  void *closure_data)
+{
+    struct controller *c = admin_controller(service);
+    struct report_call *call;
+    struct report_filter f;
+    enum tw_rc rc;
+
+    if (!read_filter(rq, &f, closure_data))
+        return;
+    call = malloc(sizeof *call);
+    if (call)
+        *call = (struct report_call){ c, closure, closure_data };
+    rc = call ? report_run(&c->inv, c->readers, &f, tw_wall_now().ns, report_done, call) : TW_ENOMEM;
+    if (rc == TW_OK)
+        return;
+    free(call);
+    fail_run(rc, "", closure_data);
+}

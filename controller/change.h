@@ -1,0 +1,54 @@
+/* controller/change.h - everything that alters the schedule, one at a time: work out what the documents and agents want, let the
+ * store writer make it durable in one transaction (mesh, agent, generation, pairs and their ids, closed intervals), and only then
+ * take it over and push it. Loop thread.
+ *
+ * An interval "this pair is scheduled" opens at the first acknowledgement of a schedule that has the pair (fleet.c), and closes in the
+ * change that ends or alters the pair. While an agent is down its intervals stay open, so that what is missing shows. */
+#ifndef TW_CONTROLLER_CHANGE_H
+#define TW_CONTROLLER_CHANGE_H
+
+#include "controller/controller.h"
+#include "controller/core/plan.h"
+#include "controller/schedule.h"
+
+enum change_kind {
+    CHANGE_APPLY,  /* document */
+    CHANGE_PAUSE,  /* name: of a mesh */
+    CHANGE_RESUME,
+    CHANGE_DELETE,
+    CHANGE_APPROVE, /* name: of an agent; fingerprint */
+    CHANGE_REMOVE,
+    CHANGE_EXPAND   /* agents changed: expand again */
+};
+
+struct change_plan { /* CHANGE_APPLY */
+    const char *mesh;
+    uint64_t pairs;
+    struct plan_diff diff;
+    struct plan_cost before, after; /* all meshes */
+};
+/* What came of it; valid during done(). */
+struct change_result {
+    Tw__Status status;
+    struct tw_err err;   /* status != 0 */
+    bool in_document;    /* the error is one of the document: line, column and field say where */
+    uint64_t generation; /* the present one, after it */
+    const struct change_plan *plan; /* CHANGE_APPLY without an error, else NULL */
+};
+struct change_request { /* texts are copied; NULL = "" */
+    enum change_kind kind;
+    const char *name, *file, *document, *author, *fingerprint;
+    bool plan_only;
+    void (*done)(void *ctx, const struct change_result *r); /* may be NULL; may run before change_submit() returns */
+    void *ctx;
+};
+
+enum tw_rc changes_new(struct controller *c, struct changes **ret);
+/* After the writer has stopped: no change is with it any more. Those that wait are dropped; done() is called. */
+void changes_free(struct changes *s);
+/* TW_EBUSY: 64 wait already; done() is not called. TW_ENOMEM. */
+enum tw_rc change_submit(struct changes *s, const struct change_request *rq);
+/* Addresses or the set of agents changed. Many calls become one change. */
+void change_expand(struct changes *s);
+
+#endif

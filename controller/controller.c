@@ -1,0 +1,196 @@
+#include "controller/controller.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "common/log.h"
+#include "common/net/now.h"
+#include "controller/admin.h"
+#include "controller/change.h"
+#include "controller/fleet.h"
+#include "controller/ingest.h"
+#include "controller/listen.h"
+#include "controller/load.h"
+#include "controller/schedule.h"
+#include "controller/writer.h"
+
+#define READER_THREADS 2
+#define READER_JOBS 64
+#define RETAIN_EVERY_NS (3600 * TW_NS_PER_S)
+#define DAY_NS (86400 * TW_NS_PER_S)
+
+/* ---- Retention: whole days of raw summaries go ---- */
+
+struct retain_job {
+    struct writer_job job; /* first */
+    int64_t before_ns;
+};
+
+static enum tw_rc run_retain(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    return store_retain(s, ((struct retain_job *)j)->before_ns, err);
+}
+
+static void retain_done(struct writer_job *j)
+{
+    if (j->rc != TW_OK && j->rc != TW_ECLOSED)
+        log_error("old summaries cannot be dropped", LOG_S("error", j->err.text));
+    free(j);
+}
+
+static void retain(struct loop_timer *t)
+{
+    struct controller *c = t->ctx;
+    struct retain_job *j = calloc(1, sizeof *j);
+
+    if (j) {
+        j->job = (struct writer_job){ .run = run_retain, .done = retain_done };
+        j->before_ns = tw_wall_now().ns - c->retain_ns;
+        if (writer_submit(c->writer, &j->job) != TW_OK)
+            free(j);
+    }
+    if (loop_timer_set(c->loop, t, (struct tw_mono){ tw_mono_now().ns + RETAIN_EVERY_NS }) != TW_OK)
+        log_error("no memory for the retention timer: old summaries stay until a restart");
+}
+
+/* ---- Start ---- */
+
+static enum tw_rc make_dir(const char *path, struct tw_err *err)
+{
+    if (mkdir(path, 0750) == 0 || errno == EEXIST)
+        return TW_OK;
+    return tw_err_set(err, tw_rc_errno(errno),
+                      "cannot make the directory %s: %s; make it, or name another one", path,
+                      strerror(errno));
+}
+
+static enum tw_rc open_store(struct controller *c, const struct controller_conf *conf, char *path, size_t cap,
+                             struct tw_err *err)
+{
+    enum tw_rc rc = make_dir(conf->data_dir, err);
+
+    if (rc == TW_OK && snprintf(path, cap, "%s/controller.db", conf->data_dir) >= (int)cap)
+        rc = tw_err_set(err, TW_EINVAL, "the path of --data-dir is too long");
+    return rc == TW_OK ? store_open(path, &c->store, err) : rc;
+}
+
+static enum tw_rc start_publish(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
+{
+    enum tw_rc rc = publish_new(&(struct publish_conf){ .loop = c->loop,
+                                                        .inventory = &c->inv,
+                                                        .readers = c->readers,
+                                                        .max_pair_series = conf->max_pair_series,
+                                                        .self = controller_self,
+                                                        .self_ctx = c },
+                                &c->publish);
+
+    return rc == TW_OK ? rc : tw_err_set(err, rc, "cannot prepare the metrics pages: %s", tw_rc_name(rc));
+}
+
+/* Everything behind the servers. */
+static enum tw_rc start_inside(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
+{
+    char path[4096];
+    enum tw_rc rc = open_store(c, conf, path, sizeof path, err);
+
+    if (rc == TW_OK && (ingest_new(c, &c->ingest) != TW_OK || changes_new(c, &c->changes) != TW_OK))
+        rc = tw_err_set(err, TW_ENOMEM, "out of memory");
+    if (rc == TW_OK)
+        rc = load_all(c, err);
+    if (rc == TW_OK)
+        rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
+    if (rc == TW_OK)
+        rc = reader_pool_start(c->loop, path, READER_THREADS, READER_JOBS, &c->readers, err);
+    return rc == TW_OK ? start_publish(c, conf, err) : rc;
+}
+
+static enum tw_rc start_http(struct controller *c, const char *address, struct tw_err *err)
+{
+    if (!address || !strcmp(address, "off"))
+        return TW_OK;
+    return httpd_start(&(struct httpd_conf){ .loop = c->loop,
+                                             .address = address,
+                                             .routes = controller_routes,
+                                             .n_routes = controller_routes_n,
+                                             .ctx = c },
+                       &c->http, err);
+}
+
+/* The agents' listener comes last: when it answers, all else does. */
+static enum tw_rc start_servers(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
+{
+    enum tw_rc rc = listen_prepare(conf->admin_listen, err);
+
+    if (rc == TW_OK)
+        rc = listen_prepare(conf->listen, err);
+    if (rc == TW_OK)
+        rc = admin_start(c, conf->admin_listen, &c->admin_state, err);
+    if (rc == TW_OK)
+        rc = start_http(c, conf->http, err);
+    return rc == TW_OK ? fleet_start(c, conf->listen, &c->fleet_state, err) : rc;
+}
+
+static enum tw_rc check_conf(const struct controller_conf *conf, struct tw_err *err)
+{
+    enum tw_rc rc = listen_check(conf->listen, conf->allow_plaintext, err);
+
+    return rc == TW_OK ? listen_check(conf->admin_listen, conf->allow_plaintext, err) : rc;
+}
+
+enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err)
+{
+    struct controller *c;
+    enum tw_rc rc = check_conf(conf, err);
+
+    if (rc != TW_OK)
+        return rc;
+    c = calloc(1, sizeof *c);
+    if (!c)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    c->loop = conf->loop;
+    c->name = conf->name;
+    c->auto_approve = conf->auto_approve;
+    c->started_ns = tw_wall_now().ns;
+    c->retain_ns = conf->retain_days * DAY_NS;
+    c->retention = (struct loop_timer){ .fn = retain, .ctx = c };
+    rc = start_inside(c, conf, err);
+    if (rc == TW_OK)
+        rc = start_servers(c, conf, err);
+    if (rc != TW_OK) {
+        controller_stop(c);
+        return rc;
+    }
+    retain(&c->retention);
+    change_expand(c->changes); /* finishes what a crash may have left half done */
+    *ret = c;
+    return TW_OK;
+}
+
+/* First nothing new comes in, then what has come goes to the disk, then the rest goes. */
+void controller_stop(struct controller *c)
+{
+    if (!c)
+        return;
+    loop_timer_cancel(c->loop, &c->retention);
+    if (c->fleet)
+        rpc_server_stop(c->fleet);
+    if (c->http)
+        httpd_stop(c->http);
+    if (c->writer)
+        writer_stop(c->writer);
+    if (c->changes)
+        changes_free(c->changes);
+    if (c->readers)
+        reader_pool_stop(c->readers);
+    if (c->admin) /* after those that answer its calls */
+        rpc_server_stop(c->admin);
+    if (c->publish)
+        publish_free(c->publish);
+    ingest_free(c->ingest);
+    fleet_free(c->fleet_state);
+    admin_free(c->admin_state);
+    inventory_free(&c->inv);
+    store_close(c->store);
+    free(c);
+}

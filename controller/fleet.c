@@ -1,0 +1,445 @@
+#include "controller/fleet.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
+#include "common/net/now.h"
+#include "controller/change.h"
+#include "controller/enrolment.h"
+#include "controller/fleet_push.h"
+#include "controller/ingest.h"
+#include "controller/writer.h"
+
+struct fleet {
+    Tw__FleetController_Service service; /* first */
+    struct rpc_service offered;
+    struct controller *c;
+    char refused[160]; /* detail of a refused HELLO: lives until the next one */
+    struct log_limit refused_log;
+};
+
+/* ---- The agent's row in the store ---- */
+
+struct save_job {
+    struct writer_job job; /* first */
+    struct controller *c;
+    struct store_agent row;
+    int64_t stored_id;
+};
+
+enum tw_rc fleet_agent_row(const struct agent *a, struct store_agent *ret)
+{
+    char *json = NULL;
+
+    if (a->enrolment) {
+        json = enrolment_to_json(a->enrolment, a->peer_address);
+        if (!json)
+            return TW_ENOMEM;
+    }
+    *ret = a->row;
+    ret->last_contact_ns = a->last_contact_ns;
+    ret->enrolment = json;
+    return TW_OK;
+}
+
+static enum tw_rc run_save(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    struct save_job *sj = (struct save_job *)j;
+    struct store_agent row = sj->row; /* another run begins anew: a rolled back insert's id means nothing */
+    enum tw_rc rc = store_put_agent(s, &row, err);
+
+    sj->stored_id = row.id;
+    return rc;
+}
+
+static void save_done(struct writer_job *j)
+{
+    struct save_job *sj = (struct save_job *)j;
+    struct agent *a = inventory_agent(&sj->c->inv, sj->row.name);
+
+    if (j->rc != TW_OK && j->rc != TW_ECLOSED)
+        log_error("an agent cannot be stored", LOG_S("agent", sj->row.name), LOG_S("error", j->err.text));
+    if (a) {
+        a->saving = false;
+        if (j->rc == TW_OK)
+            a->row.id = sj->stored_id;
+        if (j->rc == TW_OK && a->save_again)
+            fleet_save(sj->c, a);
+    }
+    free(sj->row.enrolment);
+    free(sj);
+}
+
+void fleet_save(struct controller *c, struct agent *a)
+{
+    struct save_job *j;
+
+    a->save_again = a->saving || a->changing; /* a change that is under way holds a row of its own */
+    if (a->save_again)
+        return;
+    j = calloc(1, sizeof *j);
+    if (!j || fleet_agent_row(a, &j->row) != TW_OK) {
+        free(j);
+        return; /* the next contact saves it */
+    }
+    j->c = c;
+    j->job = (struct writer_job){ .run = run_save, .done = save_done };
+    if (writer_submit(c->writer, &j->job) == TW_OK) {
+        a->saving = true;
+        return;
+    }
+    free(j->row.enrolment);
+    free(j);
+}
+
+/* ---- HELLO ---- */
+
+static struct agent *new_agent(struct controller *c, const struct rpc_hello *h)
+{
+    char fingerprint[IDENTITY_FINGERPRINT_TEXT];
+    int64_t now = tw_wall_now().ns;
+    struct store_agent row = { .first_seen_ns = now, .last_contact_ns = now, .approved = c->auto_approve };
+    struct agent *a;
+
+    row.approved_ns = row.approved ? now : 0;
+    snprintf(row.name, sizeof row.name, "%s", h->name);
+    snprintf(row.software, sizeof row.software, "%s", h->software);
+    memcpy(row.public_key, h->public_key, sizeof row.public_key);
+    a = inventory_add_agent(&c->inv, &row);
+    if (!a)
+        return NULL;
+    identity_fingerprint(row.public_key, fingerprint);
+    log_info(row.approved ? "new agent, approved without asking" : "new agent waits for approval",
+             LOG_S("agent", a->row.name), LOG_S("address", h->address), LOG_S("fingerprint", fingerprint));
+    fleet_save(c, a);
+    return a;
+}
+
+static void refuse(struct fleet *f, const struct rpc_hello *h, struct rpc_welcome *ret, Tw__Status status)
+{
+    unsigned held;
+
+    *ret = (struct rpc_welcome){ .status = status, .detail = f->refused };
+    if (log_limit_ok(&f->refused_log, tw_mono_now().ns, &held))
+        log_warn("agent refused", LOG_S("agent", h->name), LOG_S("address", h->address),
+                 LOG_S("reason", f->refused), LOG_U("held_back", held));
+}
+
+static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
+{
+    struct fleet *f = ctx;
+    struct controller *c = f->c;
+    struct agent *a = inventory_agent(&c->inv, h->name);
+
+    if (a && memcmp(a->row.public_key, h->public_key, sizeof a->row.public_key) != 0) {
+        snprintf(f->refused, sizeof f->refused,
+                 "another key is enrolled under this name; twampctl agent remove %s, then approve", h->name);
+        refuse(f, h, ret, TW__STATUS__STATUS_UNAUTHENTICATED);
+        return;
+    }
+    if (!a && !c->auto_approve && c->inv.pending >= FLEET_MAX_PENDING) {
+        snprintf(f->refused, sizeof f->refused,
+                 "%u agents wait for approval already; twampctl agent list, then approve or remove",
+                 c->inv.pending);
+        refuse(f, h, ret, TW__STATUS__STATUS_RESOURCE_EXHAUSTED);
+        return;
+    }
+    if (!a)
+        a = new_agent(c, h);
+    if (!a) {
+        snprintf(f->refused, sizeof f->refused, "out of memory");
+        refuse(f, h, ret, TW__STATUS__STATUS_UNAVAILABLE);
+        return;
+    }
+    a->welcomed = a->row.approved;
+    *ret = (struct rpc_welcome){ .approved = a->row.approved, .detail = "" };
+    if (!a->row.approved)
+        return;
+    ret->window = ingest_window(c->ingest);
+    ret->through_seq = ingest_cursor(c->ingest, a->row.id, h->spool_id);
+}
+
+/* ---- Connections ---- */
+
+/* From now on this connection speaks for nobody. */
+static void detach(struct agent *a, Tw__Status status, const char *why)
+{
+    struct fleet_link *l = a->link;
+
+    if (!l)
+        return;
+    loop_timer_cancel(l->c->loop, &l->push);
+    l->agent = NULL;
+    a->link = NULL;
+    a->peer = NULL;
+    rpc_peer_close(l->peer, status, why);
+}
+
+static void attach(struct controller *c, struct agent *a, struct fleet_link *l, struct rpc_peer *p)
+{
+    const struct rpc_hello *h = rpc_peer_hello(p);
+
+    if (a->link) {
+        log_warn("a newer connection of the same agent takes over", LOG_S("agent", a->row.name),
+                 LOG_S("old_address", rpc_peer_hello(a->link->peer)->address),
+                 LOG_S("new_address", h->address));
+        detach(a, TW__STATUS__STATUS_ABORTED, "a newer connection of this agent took over");
+    }
+    *l = (struct fleet_link){ .c = c, .peer = p, .agent = a };
+    fleet_push_init(l);
+    rpc_peer_set_ctx(p, l);
+    a->link = l;
+    a->peer = p;
+    a->last_contact_ns = tw_wall_now().ns;
+    snprintf(a->row.software, sizeof a->row.software, "%s", h->software);
+    log_info("agent connected", LOG_S("agent", a->row.name), LOG_S("state", agent_state(a)),
+             LOG_S("address", h->address), LOG_S("software", a->row.software));
+    if (a->row.approved && !a->welcomed)
+        detach(a, TW__STATUS__STATUS_UNAVAILABLE, "approved: reconnect");
+}
+
+static void on_up(void *ctx, struct rpc_peer *p)
+{
+    struct controller *c = ((struct fleet *)ctx)->c;
+    struct agent *a = inventory_agent(&c->inv, rpc_peer_hello(p)->name);
+    struct fleet_link *l = a ? calloc(1, sizeof *l) : NULL;
+
+    rpc_peer_set_ctx(p, NULL);
+    if (!l) {
+        rpc_peer_close(p, TW__STATUS__STATUS_UNAVAILABLE, a ? "out of memory" : "removed: reconnect");
+        return;
+    }
+    attach(c, a, l, p);
+}
+
+static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    struct fleet_link *l = rpc_peer_ctx(p);
+    struct agent *a = l ? l->agent : NULL;
+
+    (void)ctx;
+    if (a) {
+        log_info("agent disconnected", LOG_S("agent", a->row.name), LOG_S("status", rpc_status_name(status)),
+                 LOG_S("detail", detail));
+        a->peer = NULL;
+        a->link = NULL;
+        fleet_save(l->c, a);
+    }
+    if (l)
+        fleet_link_down(l);
+}
+
+void fleet_approved(struct controller *c, struct agent *a, int64_t now_ns)
+{
+    if (!a->row.approved)
+        c->inv.pending--;
+    a->row.approved = true;
+    a->row.approved_ns = now_ns;
+    log_info("agent approved", LOG_S("agent", a->row.name));
+    detach(a, TW__STATUS__STATUS_UNAVAILABLE, "approved: reconnect");
+    if (a->save_again)
+        fleet_save(c, a);
+}
+
+void fleet_removed(struct controller *c, struct agent *a)
+{
+    log_info("agent removed", LOG_S("agent", a->row.name));
+    detach(a, TW__STATUS__STATUS_PERMISSION_DENIED, "removed by an operator");
+    ingest_forget(c->ingest, a->row.id);
+    inventory_drop_agent(&c->inv, a);
+}
+
+void fleet_push_all(struct controller *c)
+{
+    for (struct agent *a = c->inv.agents; a; a = a->hh.next)
+        if (a->link)
+            fleet_push(a->link);
+}
+
+/* ---- Calls ---- */
+
+/* The link of the caller, or NULL and the call is answered. */
+static struct fleet_link *caller(void *closure_data, bool approved)
+{
+    struct rpc_peer *p = rpc_call_peer(closure_data);
+    struct fleet_link *l = p ? rpc_peer_ctx(p) : NULL;
+
+    if (!l || !l->agent) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE,
+                 "this connection has been replaced: reconnect");
+        return NULL;
+    }
+    if (approved && !l->agent->row.approved) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_PERMISSION_DENIED, "this agent is not approved");
+        return NULL;
+    }
+    l->agent->last_contact_ns = tw_wall_now().ns;
+    return l;
+}
+
+struct addresses {
+    struct tw_addr any, v4, v6;
+};
+
+static struct addresses addresses_of(const struct agent *a)
+{
+    struct addresses r;
+
+    memset(&r, 0, sizeof r);
+    agent_address(a, 0, &r.any);
+    agent_address(a, 4, &r.v4);
+    agent_address(a, 6, &r.v6);
+    return r;
+}
+
+static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
+{
+    struct agent *a = l->agent;
+    struct addresses before = addresses_of(a), after;
+
+    if (a->enrolment)
+        tw__enrol_request__free_unpacked(a->enrolment, NULL);
+    a->enrolment = m;
+    snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
+    after = addresses_of(a);
+    fleet_save(l->c, a);
+    if (a->row.approved && memcmp(&before, &after, sizeof before) != 0)
+        change_expand(l->c->changes);
+}
+
+static void fleet_enrol(Tw__FleetController_Service *service, const Tw__EnrolRequest *rq,
+                        Tw__EnrolReply_Closure closure, void *closure_data)
+{
+    struct fleet_link *l = caller(closure_data, false);
+    Tw__EnrolReply reply = TW__ENROL_REPLY__INIT;
+    Tw__EnrolRequest *m;
+    struct tw_err err = { 0 };
+
+    (void)service;
+    if (!l)
+        return;
+    if (enrolment_validate(rq, &err) != TW_OK) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s: %s", err.field, err.text);
+        return;
+    }
+    m = message_clone(&rq->base);
+    if (!m) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "out of memory");
+        return;
+    }
+    take_enrolment(l, m);
+    reply.approved = l->agent->row.approved;
+    if (reply.approved)
+        fleet_acked(l, m->generation, &m->digest);
+    closure(&reply, closure_data);
+    if (reply.approved)
+        fleet_push(l);
+}
+
+static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest *rq,
+                      Tw__AckReply_Closure closure, void *closure_data)
+{
+    struct fleet_link *l = caller(closure_data, true);
+    Tw__AckReply reply = TW__ACK_REPLY__INIT;
+    Tw__AckRequest *m;
+
+    (void)service;
+    if (!l)
+        return;
+    if (rq->n_refusals > SCHEDULE_MAX_SESSIONS || (rq->digest.len && rq->digest.len != AGENT_DIGEST_LEN)) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
+                 "more refusals than sessions, or a digest that is none");
+        return;
+    }
+    m = message_clone(&rq->base);
+    if (!m) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "out of memory");
+        return;
+    }
+    if (l->agent->ack)
+        tw__ack_request__free_unpacked(l->agent->ack, NULL);
+    l->agent->ack = m;
+    if (m->n_refusals)
+        log_warn("agent refuses sessions", LOG_S("agent", l->agent->row.name),
+                 LOG_U("sessions", m->n_refusals), LOG_S("first_reason", m->refusals[0]->reason));
+    fleet_acked(l, m->generation, &m->digest);
+    closure(&reply, closure_data);
+}
+
+static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthReport *rq,
+                         Tw__HealthReply_Closure closure, void *closure_data)
+{
+    struct fleet_link *l = caller(closure_data, true);
+    Tw__HealthReply reply = TW__HEALTH_REPLY__INIT;
+    Tw__HealthReport *m;
+
+    (void)service;
+    if (!l)
+        return;
+    m = message_clone(&rq->base);
+    if (!m) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "out of memory");
+        return;
+    }
+    if (l->agent->health)
+        tw__health_report__free_unpacked(l->agent->health, NULL);
+    l->agent->health = m;
+    closure(&reply, closure_data);
+}
+
+/* ---- Start ---- */
+
+static void on_data(void *ctx, struct rpc_peer *p, void *object)
+{
+    ingest_on_data(((struct fleet *)ctx)->c->ingest, p, object);
+}
+
+static void drop(void *ctx, void *object)
+{
+    (void)ctx;
+    ingest_drop(object);
+}
+
+static void *decode(void *ctx, const uint8_t *body, size_t len, struct tw_err *err)
+{
+    (void)ctx;
+    return ingest_decode(body, len, err);
+}
+
+enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret, struct tw_err *err)
+{
+    struct fleet *f = calloc(1, sizeof *f);
+    enum tw_rc rc;
+
+    if (!f)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    f->service = (Tw__FleetController_Service)TW__FLEET_CONTROLLER__INIT(fleet_);
+    f->offered = (struct rpc_service){ RPC_FLEET_CONTROLLER, &f->service.base };
+    f->c = c;
+    f->refused_log.burst = 10;
+    rc = rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
+                                                     .url = url,
+                                                     .name = c->name,
+                                                     .agents = true,
+                                                     .services = &f->offered,
+                                                     .n_services = 1,
+                                                     .hooks = { .ctx = f,
+                                                                .on_up = on_up,
+                                                                .on_down = on_down,
+                                                                .decode = decode,
+                                                                .drop = drop,
+                                                                .on_data = on_data,
+                                                                .on_hello = on_hello } },
+                          &c->fleet, err);
+    if (rc != TW_OK) {
+        free(f);
+        return rc;
+    }
+    *ret = f;
+    return TW_OK;
+}
+
+void fleet_free(struct fleet *f)
+{
+    free(f);
+}

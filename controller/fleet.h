@@ -1,0 +1,38 @@
+/* controller/fleet.h - the agents' side of the controller: who may come in, what they enrol with, pushing schedules until they are
+ * acknowledged. Loop thread. */
+#ifndef TW_CONTROLLER_FLEET_H
+#define TW_CONTROLLER_FLEET_H
+
+#include "controller/controller.h"
+
+#define FLEET_MAX_PENDING 1000 /* agents that wait for approval; more are sent away */
+
+struct fleet;
+struct ingest;
+
+/* What goes with one connection of an agent, from on_up to on_down: rpc_peer_ctx(). */
+struct fleet_link {
+    struct controller *c;
+    struct rpc_peer *peer;
+    struct agent *agent; /* NULL: removed, approved anew, or a newer connection took its place */
+    struct loop_timer push;
+    unsigned refs, failures;
+    bool down, pushing;
+    uint8_t pushed[AGENT_DIGEST_LEN];
+    size_t unacked_rows; /* summaries taken and not yet answered; ingest.c */
+};
+
+/* Starts the agents' listener. */
+enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret, struct tw_err *err);
+void fleet_free(struct fleet *f);
+/* A copy to give to the store; free ->enrolment. */
+enum tw_rc fleet_agent_row(const struct agent *a, struct store_agent *ret);
+/* Queues its row for the store; several calls become one write. */
+void fleet_save(struct controller *c, struct agent *a);
+/* An approval or a removal is durable. fleet_removed() frees the agent. */
+void fleet_approved(struct controller *c, struct agent *a, int64_t now_ns);
+void fleet_removed(struct controller *c, struct agent *a);
+/* Offers its schedule to every connected agent that does not run it yet. */
+void fleet_push_all(struct controller *c);
+
+#endif

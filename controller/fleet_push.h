@@ -1,0 +1,17 @@
+/* controller/fleet_push.h - gets one agent's part of the schedule acknowledged. Loop thread. */
+#ifndef TW_CONTROLLER_FLEET_PUSH_H
+#define TW_CONTROLLER_FLEET_PUSH_H
+
+#include "controller/fleet.h"
+
+void fleet_push_init(struct fleet_link *l);
+/* No effect if the agent runs what is wanted, or is being told. */
+void fleet_push(struct fleet_link *l);
+/* What the agent says that it runs. Opens the intervals of its pairs when that is what is wanted, else offers it again soon. */
+void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest);
+/* A link with a reference (l->refs++) outlives its connection. */
+void fleet_link_unref(struct fleet_link *l);
+/* The connection has ended: frees the link, at once or when nothing refers to it any more. */
+void fleet_link_down(struct fleet_link *l);
+
+#endif

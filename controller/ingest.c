@@ -1,0 +1,278 @@
+#include "controller/ingest.h"
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
+#include "common/net/now.h"
+#include "controller/ingest_batch.h"
+
+/* How far a spool is durable. */
+struct cursor {
+    struct cursor_key {
+        int64_t agent_id;
+        uint8_t spool_id[STORE_ID_LEN];
+    } key;
+    uint64_t through;
+    UT_hash_handle hh;
+};
+
+struct ingest {
+    struct controller *c;
+    struct cursor *cursors;
+    struct ingest_counters counters;
+    struct log_limit refused_log;
+};
+
+enum tw_rc ingest_new(struct controller *c, struct ingest **ret)
+{
+    struct ingest *in = calloc(1, sizeof *in);
+
+    if (!in)
+        return TW_ENOMEM;
+    in->c = c;
+    in->refused_log.burst = 10;
+    *ret = in;
+    return TW_OK;
+}
+
+/* ---- Cursors ---- */
+
+static struct cursor *find_cursor(const struct ingest *in, int64_t agent_id, const uint8_t *spool_id)
+{
+    struct cursor_key key = { .agent_id = agent_id };
+    struct cursor *c;
+
+    memcpy(key.spool_id, spool_id, sizeof key.spool_id);
+    HASH_FIND(hh, in->cursors, &key, sizeof key, c);
+    return c;
+}
+
+uint64_t ingest_cursor(const struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN])
+{
+    const struct cursor *c = find_cursor(in, agent_id, spool_id);
+
+    return c ? c->through : 0;
+}
+
+enum tw_rc ingest_set_cursor(struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
+                             uint64_t through)
+{
+    struct cursor *c = find_cursor(in, agent_id, spool_id);
+
+    if (c) {
+        c->through = through;
+        return TW_OK;
+    }
+    c = calloc(1, sizeof *c);
+    if (!c)
+        return TW_ENOMEM;
+    c->key.agent_id = agent_id;
+    memcpy(c->key.spool_id, spool_id, sizeof c->key.spool_id);
+    c->through = through;
+    HASH_ADD(hh, in->cursors, key, sizeof c->key, c);
+    return TW_OK;
+}
+
+void ingest_forget(struct ingest *in, int64_t agent_id)
+{
+    struct cursor *c, *next;
+
+    HASH_ITER(hh, in->cursors, c, next)
+    {
+        if (c->key.agent_id != agent_id)
+            continue;
+        HASH_DEL(in->cursors, c);
+        free(c);
+    }
+}
+
+void ingest_free(struct ingest *in)
+{
+    struct cursor *c, *next;
+
+    if (!in)
+        return;
+    HASH_ITER(hh, in->cursors, c, next)
+    {
+        HASH_DEL(in->cursors, c);
+        free(c);
+    }
+    free(in);
+}
+
+uint32_t ingest_window(struct ingest *in)
+{
+    return writer_pressed(in->c->writer) ? INGEST_WINDOW_PRESSED : INGEST_WINDOW;
+}
+
+void ingest_counters(const struct ingest *in, struct ingest_counters *ret)
+{
+    *ret = in->counters;
+}
+
+/* ---- Batches ---- */
+
+void *ingest_decode(const uint8_t *body, size_t len, struct tw_err *err)
+{
+    return ingest_batch_decode(body, len, err);
+}
+
+void ingest_drop(void *object)
+{
+    ingest_batch_free(object);
+}
+
+static void refuse(struct ingest *in, struct fleet_link *l, const struct ingest_batch *b, Tw__Status status,
+                   const char *detail)
+{
+    unsigned held;
+
+    in->counters.batches_refused++;
+    if (log_limit_ok(&in->refused_log, tw_mono_now().ns, &held))
+        log_warn("batch refused", LOG_S("agent", l->agent->row.name), LOG_S("reason", detail),
+                 LOG_U("first_seq", b->first_seq), LOG_U("held_back", held));
+    rpc_peer_send_ack(l->peer, ingest_cursor(in, l->agent->row.id, rpc_peer_hello(l->peer)->spool_id),
+                      ingest_window(in), status, detail);
+}
+
+/* Rows are committed: show them. Numbers that were durable before are shown already. */
+static void publish_rows(struct ingest *in, const struct ingest_batch *b, uint64_t before)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        struct pair *p;
+
+        if (b->first_seq + i <= before)
+            continue;
+        if (b->unknown[i]) {
+            in->counters.rows_refused++;
+            continue;
+        }
+        in->counters.summaries++;
+        p = inventory_pair(&in->c->inv, b->rows[i].pair_id);
+        if (p && p->scheduled)
+            publish_summary(in->c->publish, p, &b->rows[i]);
+    }
+}
+
+static void take_stored(struct ingest *in, const struct ingest_batch *b)
+{
+    uint64_t before = ingest_cursor(in, b->agent_id, b->spool_id);
+
+    publish_rows(in, b, before);
+    in->counters.batches++;
+    if (!b->n)
+        in->counters.gap_summaries += b->gap_last_seq - (before >= b->first_seq ? before : b->first_seq - 1);
+    if (inventory_agent_by_id(&in->c->inv, b->agent_id) &&
+        ingest_set_cursor(in, b->agent_id, b->spool_id, b->through) != TW_OK)
+        log_error("no memory for a spool's cursor: its agent sends again what is stored");
+}
+
+static void answer(struct ingest *in, const struct ingest_batch *b)
+{
+    struct fleet_link *l = b->link;
+    bool stored = b->job.rc == TW_OK && b->result != STORE_OUT_OF_SEQ;
+
+    l->unacked_rows -= b->n;
+    if (l->down || !l->agent || b->job.rc == TW_ECLOSED)
+        return;
+    if (stored)
+        rpc_peer_send_ack(l->peer, b->through, ingest_window(in), TW__STATUS__STATUS_OK, "");
+    else if (b->job.rc == TW_OK)
+        refuse(in, l, b, TW__STATUS__STATUS_OUT_OF_RANGE, "out of sequence: go on after through_seq");
+    else
+        refuse(in, l, b, TW__STATUS__STATUS_INTERNAL, b->job.err.text);
+}
+
+static void batch_stored(struct writer_job *j)
+{
+    struct ingest_batch *b = (struct ingest_batch *)j;
+    struct ingest *in = b->in;
+
+    if (j->rc == TW_OK && b->result == STORE_APPENDED)
+        take_stored(in, b);
+    else if (j->rc == TW_OK && b->result == STORE_REPEATED)
+        in->counters.repeated_batches++;
+    else if (j->rc == TW_OK)
+        in->counters.out_of_sequence++;
+    answer(in, b);
+    ingest_batch_free(b);
+}
+
+/* Pairs are compared by the source's name: an agent that was removed and came back with a new key keeps its
+ * history. */
+static bool check_pairs(struct ingest *in, const struct agent *a, struct ingest_batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        const struct pair *p = inventory_pair(&in->c->inv, b->rows[i].pair_id);
+
+        b->unknown[i] = !p;
+        if (p && strcmp(p->row.source, a->row.name) != 0)
+            return false;
+    }
+    return true;
+}
+
+static Tw__Status check_batch(struct ingest *in, struct fleet_link *l, struct ingest_batch *b,
+                              const char **ret_why)
+{
+    if (memcmp(b->spool_id, rpc_peer_hello(l->peer)->spool_id, sizeof b->spool_id) != 0) {
+        *ret_why = "the batch is of another spool than the connection";
+        return TW__STATUS__STATUS_INVALID_ARGUMENT;
+    }
+    if (!l->agent->row.id) {
+        *ret_why = "the agent is not stored yet";
+        return TW__STATUS__STATUS_UNAVAILABLE;
+    }
+    if (l->unacked_rows + b->n >
+        2 * INGEST_WINDOW) { /* twice: a window that shrank may still be on its way */
+        *ret_why = "more summaries are unacknowledged than the window allows";
+        return TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
+    }
+    if (!check_pairs(in, l->agent, b)) {
+        *ret_why = "a summary is of a pair that has another source";
+        return TW__STATUS__STATUS_PERMISSION_DENIED;
+    }
+    return TW__STATUS__STATUS_OK;
+}
+
+static void submit(struct ingest *in, struct fleet_link *l, struct ingest_batch *b)
+{
+    b->in = in;
+    b->agent_id = l->agent->row.id;
+    b->received_ns = tw_wall_now().ns;
+    b->job = (struct writer_job){ .run = ingest_batch_store, .done = batch_stored, .rows = b->n ? b->n : 1 };
+    if (writer_submit(in->c->writer, &b->job) != TW_OK) {
+        refuse(in, l, b, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "the store writer's queue is full");
+        ingest_batch_free(b);
+        return;
+    }
+    b->link = l;
+    l->refs++;
+    l->unacked_rows += b->n;
+    l->agent->last_contact_ns = b->received_ns;
+}
+
+void ingest_on_data(struct ingest *in, struct rpc_peer *p, void *object)
+{
+    struct fleet_link *l = rpc_peer_ctx(p);
+    struct ingest_batch *b = object;
+    const char *why = "";
+    Tw__Status status;
+
+    if (!l || !l->agent) { /* replaced or removed: its connection is being closed */
+        ingest_batch_free(b);
+        return;
+    }
+    if (!l->agent->row.approved) {
+        in->counters.batches_refused++;
+        rpc_peer_close(p, TW__STATUS__STATUS_PERMISSION_DENIED, "this agent is not approved");
+        ingest_batch_free(b);
+        return;
+    }
+    status = check_batch(in, l, b, &why);
+    if (status == TW__STATUS__STATUS_OK) {
+        submit(in, l, b);
+        return;
+    }
+    refuse(in, l, b, status, why);
+    ingest_batch_free(b);
+}

@@ -1,0 +1,37 @@
+/* controller/ingest.h - results: decoded on nng's threads, checked against the inventory on the loop, stored by the writer, then
+ * published and acknowledged. Loop thread but for ingest_decode() and ingest_drop().
+ *
+ * Rows of a pair that nobody knows any more are dropped and counted, and keep their numbers as a gap in the store, so that the
+ * spool behind them is not blocked. A row of another agent's pair refuses its whole batch. */
+#ifndef TW_CONTROLLER_INGEST_H
+#define TW_CONTROLLER_INGEST_H
+
+#include "controller/controller.h"
+
+#define INGEST_BATCH_MAX 256 /* summaries; measure.proto */
+#define INGEST_WINDOW 2048   /* summaries that an agent may have unacknowledged */
+#define INGEST_WINDOW_PRESSED INGEST_BATCH_MAX
+
+struct ingest;
+enum tw_rc ingest_new(struct controller *c, struct ingest **ret);
+/* After the writer has stopped. */
+void ingest_free(struct ingest *in);
+
+void *ingest_decode(const uint8_t *body, size_t len, struct tw_err *err);
+void ingest_drop(void *object);
+void ingest_on_data(struct ingest *in, struct rpc_peer *p, void *object);
+
+uint32_t ingest_window(struct ingest *in);
+/* What is durable of (agent, spool); 0: nothing. */
+uint64_t ingest_cursor(const struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN]);
+enum tw_rc ingest_set_cursor(struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN], uint64_t through);
+/* The agent was removed. */
+void ingest_forget(struct ingest *in, int64_t agent_id);
+
+struct ingest_counters {
+    uint64_t summaries, batches; /* stored */
+    uint64_t repeated_batches, out_of_sequence, batches_refused, rows_refused, gap_summaries;
+};
+void ingest_counters(const struct ingest *in, struct ingest_counters *ret);
+
+#endif

@@ -1,0 +1,166 @@
+#include "controller/ingest_batch.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/net/arena.h"
+#include "common/net/summary_pb.h"
+
+/* An honest batch of 256 takes under a MiB unpacked; without a cap a hostile one takes a hundred. */
+#define ARENA_CAP (8u << 20)
+#define REASON_UNKNOWN_PAIR "unknown_pair"
+
+/* ---- Decoding ---- */
+
+static enum tw_rc check_gap(const Tw__SummaryBatch *m, struct tw_err *err)
+{
+    const Tw__Gap *g = m->gap;
+
+    if (!g)
+        return m->n_summaries ? TW_OK : tw_err_set(err, TW_EINVAL, "a batch without summaries or gap");
+    if (m->n_summaries)
+        return tw_err_set(err, TW_EINVAL, "a gap stands alone in its batch");
+    if (g->first_seq != m->first_seq || g->last_seq < g->first_seq || g->last_seq > INT64_MAX)
+        return tw_err_set(err, TW_EINVAL, "the numbers of a gap contradict themselves");
+    if (strcmp(g->reason, "spool_full") != 0 && strcmp(g->reason, "spool_age") != 0)
+        return tw_err_set(err, TW_EINVAL, "a gap has an unknown reason");
+    return TW_OK;
+}
+
+static enum tw_rc check_batch(const Tw__SummaryBatch *m, struct tw_err *err)
+{
+    if (m->spool_id.len != STORE_ID_LEN)
+        return tw_err_set(err, TW_EINVAL, "spool_id has %zu octets, not %d", m->spool_id.len, STORE_ID_LEN);
+    if (m->n_summaries > INGEST_BATCH_MAX)
+        return tw_err_set(err, TW_EINVAL, "%zu summaries in a batch, at most %d are allowed", m->n_summaries,
+                          INGEST_BATCH_MAX);
+    if (!m->first_seq || m->first_seq > INT64_MAX - INGEST_BATCH_MAX)
+        return tw_err_set(err, TW_EINVAL, "first_seq is out of range");
+    return check_gap(m, err);
+}
+
+void ingest_batch_free(struct ingest_batch *b)
+{
+    if (!b)
+        return;
+    for (size_t i = 0; i < b->n; i++)
+        summary_free(&b->rows[i]);
+    free(b->rows);
+    free(b->unknown);
+    if (b->link)
+        fleet_link_unref(b->link);
+    free(b);
+}
+
+static enum tw_rc fill_rows(const Tw__SummaryBatch *m, struct ingest_batch *b, struct tw_err *err)
+{
+    b->rows = calloc(m->n_summaries + 1, sizeof *b->rows);
+    b->unknown = calloc(m->n_summaries + 1, sizeof *b->unknown);
+    if (!b->rows || !b->unknown)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < m->n_summaries; i++) {
+        enum tw_rc rc;
+
+        summary_init(&b->rows[b->n++]);
+        rc = summary_from_pb(m->summaries[i], &b->rows[i], err);
+        if (rc != TW_OK)
+            return rc;
+        if (b->rows[i].status == TW_STATUS_AGENT_DOWN)
+            return tw_err_set(err, TW_EINVAL, "only the controller says that an agent is down");
+    }
+    return TW_OK;
+}
+
+static struct ingest_batch *batch_new(const Tw__SummaryBatch *m, struct tw_err *err)
+{
+    struct ingest_batch *b;
+
+    if (check_batch(m, err) != TW_OK)
+        return NULL;
+    b = calloc(1, sizeof *b);
+    if (!b) {
+        tw_err_set(err, TW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    memcpy(b->spool_id, m->spool_id.data, sizeof b->spool_id);
+    b->first_seq = m->first_seq;
+    if (m->gap) {
+        b->gap_last_seq = m->gap->last_seq;
+        snprintf(b->gap_reason, sizeof b->gap_reason, "%s", m->gap->reason);
+    }
+    if (fill_rows(m, b, err) == TW_OK)
+        return b;
+    ingest_batch_free(b);
+    return NULL;
+}
+
+struct ingest_batch *ingest_batch_decode(const uint8_t *body, size_t len, struct tw_err *err)
+{
+    struct ingest_batch *b = NULL;
+    Tw__SummaryBatch *m;
+    struct arena *ar;
+
+    if (arena_new(ARENA_CAP, &ar) != TW_OK) {
+        tw_err_set(err, TW_ENOMEM, "out of memory");
+        return NULL;
+    }
+    m = tw__summary_batch__unpack(arena_allocator(ar), len, body);
+    if (m)
+        b = batch_new(m, err);
+    else
+        tw_err_set(err, TW_ECORRUPT, "not a batch of summaries, or one that unpacks to too much");
+    arena_free(ar);
+    return b;
+}
+
+/* ---- Storing, writer thread ---- */
+
+static size_t run_length(const struct ingest_batch *b, size_t from)
+{
+    size_t n = 1;
+
+    while (from + n < b->n && b->unknown[from + n] == b->unknown[from])
+        n++;
+    return n;
+}
+
+static enum tw_rc store_run(const struct ingest_batch *b, struct store *s, size_t from, size_t n,
+                            enum store_append_result *ret, uint64_t *ret_through, struct tw_err *err)
+{
+    struct store_batch sb = { .agent_id = b->agent_id,
+                              .first_seq = b->first_seq + from,
+                              .received_ns = b->received_ns };
+
+    memcpy(sb.spool_id, b->spool_id, sizeof sb.spool_id);
+    if (!b->n) {
+        sb.gap_last_seq = b->gap_last_seq;
+        sb.gap_reason = b->gap_reason;
+    } else if (b->unknown[from]) {
+        sb.gap_last_seq = b->first_seq + from + n - 1;
+        sb.gap_reason = REASON_UNKNOWN_PAIR;
+    } else {
+        sb.rows = b->rows + from;
+        sb.n = n;
+    }
+    return store_append(s, &sb, ret, ret_through, err);
+}
+
+/* Runs of rows and of dropped rows one after the other. Only the first can be out of sequence. */
+enum tw_rc ingest_batch_store(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    struct ingest_batch *b = (struct ingest_batch *)j;
+    enum store_append_result part;
+    enum tw_rc rc;
+    size_t from = 0, n;
+
+    b->result = STORE_REPEATED;
+    do {
+        n = b->n ? run_length(b, from) : 0;
+        rc = store_run(b, s, from, n, &part, &b->through, err);
+        if (rc != TW_OK)
+            return rc;
+        if (part != STORE_REPEATED)
+            b->result = part;
+        from += n;
+    } while (from < b->n && part != STORE_OUT_OF_SEQ);
+    return TW_OK;
+}

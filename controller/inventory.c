@@ -1,0 +1,231 @@
+#include "controller/inventory.h"
+#include <stdlib.h>
+#include <string.h>
+#include "controller/schedule.h"
+
+/* ---- Agents ---- */
+
+struct agent *inventory_agent(struct inventory *inv, const char *name)
+{
+    struct agent *a;
+
+    HASH_FIND_STR(inv->agents, name, a);
+    return a;
+}
+
+struct agent *inventory_agent_by_id(struct inventory *inv, int64_t id)
+{
+    for (struct agent *a = inv->agents; a; a = a->hh.next)
+        if (a->row.id == id)
+            return a;
+    return NULL;
+}
+
+struct agent *inventory_add_agent(struct inventory *inv, const struct store_agent *row)
+{
+    struct agent *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return NULL;
+    a->row = *row;
+    a->row.enrolment = NULL;
+    a->last_contact_ns = row->last_contact_ns;
+    HASH_ADD_STR(inv->agents, row.name, a);
+    inv->pending += !row->approved;
+    for (struct pair *p = inv->pairs; p;
+         p = p->hh.next) /* it may come back under a name that has a history */
+        if (!strcmp(p->row.source, a->row.name))
+            p->source = a;
+    return a;
+}
+
+static void free_agent(struct agent *a)
+{
+    if (a->enrolment)
+        tw__enrol_request__free_unpacked(a->enrolment, NULL);
+    if (a->health)
+        tw__health_report__free_unpacked(a->health, NULL);
+    if (a->ack)
+        tw__ack_request__free_unpacked(a->ack, NULL);
+    session_list_free(a->wanted);
+    free(a);
+}
+
+void inventory_drop_agent(struct inventory *inv, struct agent *a)
+{
+    for (struct pair *p = inv->pairs; p; p = p->hh.next)
+        if (p->source == a)
+            p->source = NULL;
+    inv->pending -= !a->row.approved;
+    HASH_DEL(inv->agents, a);
+    free_agent(a);
+}
+
+enum tw_rc agent_address(const struct agent *a, uint8_t family, struct tw_addr *ret)
+{
+    uint16_t port =
+        a->enrolment && a->enrolment->reflector_port ? (uint16_t)a->enrolment->reflector_port : AGENT_PORT;
+    size_t n = a->enrolment ? a->enrolment->n_addresses : 0;
+    struct tw_addr first = { 0 }, addr;
+
+    for (size_t i = 0; i < n; i++) {
+        if (tw_addr_parse(a->enrolment->addresses[i], port, &addr) != TW_OK)
+            continue;
+        if (!first.family)
+            first = addr;
+        if (addr.family == family) {
+            *ret = addr;
+            return TW_OK;
+        }
+    }
+    if (!first.family && (!a->peer_address[0] || tw_addr_parse(a->peer_address, port, &first) != TW_OK))
+        return TW_ENOENT;
+    first.port = port;
+    *ret = first;
+    return TW_OK;
+}
+
+const char *agent_state(const struct agent *a)
+{
+    if (!a->row.approved)
+        return "pending";
+    return a->peer ? "up" : "down";
+}
+
+/* ---- Meshes ---- */
+
+struct mesh_state *inventory_mesh(const struct inventory *inv, const char *name)
+{
+    struct mesh_state *m;
+
+    HASH_FIND_STR(inv->meshes, name, m);
+    return m;
+}
+
+static void free_mesh(struct mesh_state *m)
+{
+    free(m->document);
+    free(m->author);
+    mesh_free(m->mesh);
+    free(m);
+}
+
+enum tw_rc inventory_put_mesh(struct inventory *inv, const struct store_mesh *row, struct mesh *mesh)
+{
+    struct mesh_state *m = calloc(1, sizeof *m), *old = inventory_mesh(inv, row->name);
+
+    if (!m)
+        return TW_ENOMEM;
+    m->document = strdup(row->document);
+    m->author = strdup(row->author ? row->author : "");
+    if (!m->document || !m->author) {
+        free_mesh(m);
+        return TW_ENOMEM;
+    }
+    m->row = *row;
+    m->row.document = m->document;
+    m->row.author = m->author;
+    m->mesh = mesh;
+    if (old)
+        inventory_drop_mesh(inv, old);
+    HASH_ADD_STR(inv->meshes, row.name, m);
+    return TW_OK;
+}
+
+void inventory_drop_mesh(struct inventory *inv, struct mesh_state *m)
+{
+    HASH_DEL(inv->meshes, m);
+    free_mesh(m);
+}
+
+/* ---- Pairs ---- */
+
+/* The four names lie side by side and are padded with zeros, so that they are one key. */
+#define NAMES_LEN (4 * STORE_NAME_MAX)
+
+static void set_name(char dst[STORE_NAME_MAX], const char *src)
+{
+    size_t len = strnlen(src, STORE_NAME_MAX - 1);
+
+    memset(dst, 0, STORE_NAME_MAX);
+    memcpy(dst, src, len);
+}
+
+struct pair *inventory_pair(struct inventory *inv, uint64_t id)
+{
+    struct pair *p;
+
+    HASH_FIND(hh, inv->pairs, &id, sizeof id, p);
+    return p;
+}
+
+struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
+                                     const char *source, const char *target)
+{
+    struct store_pair key;
+    struct pair *p;
+
+    set_name(key.mesh, mesh);
+    set_name(key.class_name, class_name);
+    set_name(key.source, source);
+    set_name(key.target, target);
+    HASH_FIND(hh_name, inv->pairs_by_name, key.mesh, NAMES_LEN, p);
+    return p;
+}
+
+struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row)
+{
+    struct pair *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    p->row.id = row->id;
+    set_name(p->row.mesh, row->mesh);
+    set_name(p->row.class_name, row->class_name);
+    set_name(p->row.source, row->source);
+    set_name(p->row.target, row->target);
+    p->source = inventory_agent(inv, row->source);
+    HASH_ADD(hh, inv->pairs, row.id, sizeof p->row.id, p);
+    HASH_ADD_KEYPTR(hh_name, inv->pairs_by_name, p->row.mesh, NAMES_LEN, p);
+    return p;
+}
+
+/* A period's summary comes a timeout after its end, and timeouts are as long as a period at most. */
+static bool is_fresh(const struct pair *p, int64_t now_ns)
+{
+    return p->live && p->live->last_end_ns &&
+           now_ns - p->live->last_end_ns < 2 * p->report_period_ns + TW_NS_PER_S;
+}
+
+const char *pair_state(const struct pair *p, int64_t now_ns)
+{
+    if (p->paused)
+        return "paused";
+    if (!p->scheduled)
+        return "not_scheduled";
+    if (is_fresh(p, now_ns))
+        return tw_status_name(p->live->last.status);
+    return p->source && p->source->peer ? "no_data" : "agent_down";
+}
+
+void inventory_free(struct inventory *inv)
+{
+    struct agent *a, *next_agent;
+    struct mesh_state *m, *next_mesh;
+    struct pair *p, *next_pair;
+
+    HASH_CLEAR(hh_name, inv->pairs_by_name);
+    HASH_ITER(hh, inv->pairs, p, next_pair)
+    {
+        HASH_DELETE(hh, inv->pairs, p);
+        free(p);
+    }
+    HASH_ITER(hh, inv->meshes, m, next_mesh)
+    inventory_drop_mesh(inv, m);
+    HASH_ITER(hh, inv->agents, a, next_agent)
+    {
+        HASH_DEL(inv->agents, a);
+        free_agent(a);
+    }
+    *inv = (struct inventory){ 0 };
+}

@@ -1,0 +1,56 @@
+#include "controller/listen.h"
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "common/addr.h"
+
+static const char *after(const char *url, const char *scheme)
+{
+    size_t len = strlen(scheme);
+
+    return strncmp(url, scheme, len) ? NULL : url + len;
+}
+
+static bool is_loopback(const struct tw_addr *a)
+{
+    static const uint8_t v6[16] = { [15] = 1 };
+
+    return a->family == 4 ? a->ip[0] == 127 : !memcmp(a->ip, v6, sizeof v6);
+}
+
+enum tw_rc listen_check(const char *url, bool allow_plaintext, struct tw_err *err)
+{
+    const char *host = after(url, "tcp://"), *path = after(url, "ipc://");
+    struct tw_addr addr;
+
+    if (path)
+        return path[0] == '/' ? TW_OK : tw_err_set(err, TW_EINVAL, "%s: expected ipc:///absolute/path", url);
+    if (!host || tw_addr_parse(host, 0, &addr) != TW_OK)
+        return tw_err_set(err, TW_EINVAL,
+                          "%s: expected tcp://ADDRESS:PORT with a numeric address, or ipc:///path", url);
+    if (is_loopback(&addr) || allow_plaintext)
+        return TW_OK;
+    return tw_err_set(
+        err, TW_EPERM,
+        "%s would carry results unencrypted over the network: listen on a loopback address, or give "
+        "--allow-plaintext if that network is trusted",
+        url);
+}
+
+enum tw_rc listen_prepare(const char *url, struct tw_err *err)
+{
+    const char *path = after(url, "ipc://"), *dir;
+    char buf[4096];
+
+    if (!path)
+        return TW_OK;
+    snprintf(buf, sizeof buf, "%s", path);
+    dir = dirname(buf);
+    if (mkdir(dir, 0755) == 0 || errno == EEXIST)
+        return TW_OK;
+    return tw_err_set(err, tw_rc_errno(errno),
+                      "cannot make the directory %s for the socket: %s; make it, or name another one", dir,
+                      strerror(errno));
+}

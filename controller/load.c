@@ -1,0 +1,122 @@
+#include "controller/load.h"
+#include <stdio.h>
+#include <string.h>
+#include "common/log.h"
+#include "common/net/now.h"
+#include "controller/enrolment.h"
+#include "controller/ingest.h"
+#include "controller/schedule.h"
+
+struct load {
+    struct controller *c;
+    struct tw_err *err;
+};
+
+static enum tw_rc no_memory(const struct load *l)
+{
+    return tw_err_set(l->err, TW_ENOMEM, "out of memory");
+}
+
+static enum tw_rc load_agent(void *ctx, const struct store_agent *row)
+{
+    struct load *l = ctx;
+    struct agent *a = inventory_add_agent(&l->c->inv, row);
+    enum tw_rc rc;
+
+    if (!a)
+        return no_memory(l);
+    if (!row->enrolment)
+        return TW_OK;
+    rc = enrolment_from_json(row->enrolment, &a->enrolment, a->peer_address, sizeof a->peer_address);
+    if (rc == TW_ENOMEM)
+        return no_memory(l);
+    if (rc != TW_OK) /* it enrols again when it connects */
+        log_warn("what an agent enrolled with cannot be read", LOG_S("agent", row->name));
+    return TW_OK;
+}
+
+static enum tw_rc load_mesh(void *ctx, const struct store_mesh *row)
+{
+    struct load *l = ctx;
+    struct mesh *mesh;
+    enum tw_rc rc = mesh_doc_parse(row->name, row->document, strlen(row->document), &mesh, l->err);
+
+    if (rc != TW_OK)
+        return rc;
+    rc = inventory_put_mesh(&l->c->inv, row, mesh);
+    if (rc == TW_OK)
+        return rc;
+    mesh_free(mesh);
+    return no_memory(l);
+}
+
+static enum tw_rc load_pair(void *ctx, const struct store_pair *row)
+{
+    struct load *l = ctx;
+
+    return inventory_add_pair(&l->c->inv, row) ? TW_OK : no_memory(l);
+}
+
+static enum tw_rc load_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through)
+{
+    struct load *l = ctx;
+
+    return ingest_set_cursor(l->c->ingest, agent_id, spool_id, through) == TW_OK ? TW_OK : no_memory(l);
+}
+
+static void forget_nothing(void *ctx, struct pair *p)
+{
+    (void)ctx;
+    (void)p;
+}
+
+static enum tw_rc adopt(struct controller *c, struct tw_err *err)
+{
+    struct wanted w;
+    enum tw_rc rc = wanted_build(&c->inv, &(struct overlay){ 0 }, &w, err);
+
+    if (rc != TW_OK)
+        return rc;
+    rc = schedule_adopt(&c->inv, &w, c->started_ns, forget_nothing, NULL);
+    wanted_free(&w);
+    return rc == TW_OK ? rc : tw_err_set(err, rc, "cannot build the schedule: %s", tw_rc_name(rc));
+}
+
+/* What is scheduled may have an open interval, depending on whether its agent had acknowledged it. What is
+ * not must not have one: a crash between two commits may have left it. */
+static enum tw_rc settle_intervals(struct controller *c, struct tw_err *err)
+{
+    enum tw_rc rc = store_begin(c->store, err);
+
+    for (struct pair *p = c->inv.pairs; p && rc == TW_OK; p = p->hh.next) {
+        if (!p->scheduled) {
+            rc = store_pair_unscheduled(c->store, p->row.id, c->started_ns, err);
+            continue;
+        }
+        p->interval = INTERVAL_MAYBE;
+        p->interval_period_ns = p->report_period_ns;
+        p->interval_flows = p->flows;
+    }
+    if (rc == TW_OK)
+        return store_commit(c->store, err);
+    store_rollback(c->store);
+    return rc;
+}
+
+enum tw_rc load_all(struct controller *c, struct tw_err *err)
+{
+    struct load l = { c, err };
+    enum tw_rc rc = store_each_agent(c->store, load_agent, &l, err);
+
+    if (rc == TW_OK)
+        rc = store_each_mesh(c->store, load_mesh, &l, err);
+    if (rc == TW_OK)
+        rc = store_each_pair(c->store, load_pair, &l, err);
+    if (rc == TW_OK)
+        rc = store_each_cursor(c->store, load_cursor, &l, err);
+    if (rc == TW_OK)
+        rc = store_last_generation(c->store, &c->inv.generation, err);
+    if (rc == TW_OK)
+        rc = adopt(c, err);
+    return rc == TW_OK ? settle_intervals(c, err) : rc;
+}

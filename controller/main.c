@@ -1,0 +1,179 @@
+/* controller/main.c - twamp-controller: options, start, signals. */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/version.h"
+#include "controller/controller.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+
+struct options {
+    char *listen, *admin_listen, *http, *data_dir, *name;
+    bool allow_plaintext, auto_approve;
+    int64_t max_pair_series, retain_days;
+    int log_level, log_format;
+};
+
+static const char *const levels[] = { "debug", "info", "warn", "error", NULL }; /* as enum log_level */
+static const char *const formats[] = { "text", "json", NULL };                  /* as enum log_format */
+
+#define OPT(field) offsetof(struct options, field)
+static const struct conf_opt opts[] = {
+    { .name = "listen",
+      .type = CONF_STR,
+      .offset = OPT(listen),
+      .dflt = "tcp://127.0.0.1:8620",
+      .arg = "URL",
+      .help = "Where agents connect." },
+    { .name = "allow-plaintext",
+      .type = CONF_FLAG,
+      .offset = OPT(allow_plaintext),
+      .help = "Let --listen be plain TCP on an address that is not loopback: for networks that are trusted "
+              "or encrypted otherwise." },
+    { .name = "admin-listen",
+      .type = CONF_STR,
+      .offset = OPT(admin_listen),
+      .dflt = "ipc:///run/twampmesh/ctl.sock",
+      .arg = "URL",
+      .help = "Where twampctl connects; whoever can connect here can do everything." },
+    { .name = "http",
+      .type = CONF_STR,
+      .offset = OPT(http),
+      .dflt = "127.0.0.1:8080",
+      .arg = "ADDR:PORT",
+      .help = "Where metrics, API and page are served; \"off\" for none." },
+    { .name = "data-dir",
+      .type = CONF_STR,
+      .offset = OPT(data_dir),
+      .dflt = "/var/lib/twampmesh-controller",
+      .arg = "DIR",
+      .help = "Directory of the database." },
+    { .name = "name",
+      .type = CONF_STR,
+      .offset = OPT(name),
+      .arg = "NAME",
+      .help = "Name of this controller, shown to agents and operators; the host's name if not given." },
+    { .name = "auto-approve",
+      .type = CONF_FLAG,
+      .offset = OPT(auto_approve),
+      .help = "Approve every agent that connects: for labs only." },
+    { .name = "max-pair-series",
+      .type = CONF_INT,
+      .offset = OPT(max_pair_series),
+      .dflt = "100000",
+      .min = 1,
+      .max = 100000000,
+      .help = "Most Prometheus series of pairs on one page; the rest is held back, worst loss first kept, "
+              "and counted." },
+    { .name = "retain-days",
+      .type = CONF_INT,
+      .offset = OPT(retain_days),
+      .dflt = "30",
+      .min = 1,
+      .max = 3650,
+      .help = "Days for which raw summaries are kept." },
+    { .name = "log-level",
+      .type = CONF_ENUM,
+      .offset = OPT(log_level),
+      .dflt = "info",
+      .choices = levels,
+      .help = "Least level that is logged." },
+    { .name = "log-format",
+      .type = CONF_ENUM,
+      .offset = OPT(log_format),
+      .dflt = "text",
+      .choices = formats,
+      .help = "Form of log lines on standard error." },
+};
+
+static const struct conf_program program = {
+    .name = "twamp-controller",
+    .env_prefix = "TWAMP_CONTROLLER",
+    .doc = "Keeps the inventory of agents, gives them their schedules, stores their results, and serves "
+           "metrics and an API.",
+    .examples = "  twamp-controller --data-dir ./data --admin-listen ipc://$PWD/ctl.sock --auto-approve\n"
+                "  twamp-controller --listen tcp://192.0.2.1:8620 --allow-plaintext --http 192.0.2.1:8080\n",
+    .opts = opts,
+    .n_opts = TW_NELEM(opts),
+};
+
+static void on_signal(void *ctx, int signo)
+{
+    log_info("stopping", LOG_S("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
+    loop_stop(ctx);
+}
+
+static enum tw_rc make_loop(struct loop **ret)
+{
+    enum tw_rc rc = loop_new(ret);
+
+    if (rc == TW_OK)
+        rc = loop_on_signal(*ret, SIGTERM, on_signal, *ret);
+    if (rc == TW_OK)
+        rc = loop_on_signal(*ret, SIGINT, on_signal, *ret);
+    return rc;
+}
+
+static int fail(const struct tw_err *err, int code)
+{
+    char text[512];
+
+    fprintf(stderr, "%s: %s\n", program.name, tw_err_format(err, text, sizeof text));
+    return code;
+}
+
+static int run(struct loop *loop, const struct options *o, const char *name)
+{
+    struct controller *c = NULL;
+    struct tw_err err = { 0 };
+    const struct controller_conf conf = { .loop = loop,
+                                          .listen = o->listen,
+                                          .admin_listen = o->admin_listen,
+                                          .http = o->http,
+                                          .data_dir = o->data_dir,
+                                          .name = name,
+                                          .allow_plaintext = o->allow_plaintext,
+                                          .auto_approve = o->auto_approve,
+                                          .max_pair_series = (uint64_t)o->max_pair_series,
+                                          .retain_days = o->retain_days };
+
+    if (controller_start(&conf, &c, &err) != TW_OK)
+        return fail(&err, EXIT_FAILED);
+    log_info("ready", LOG_S("listen", o->listen), LOG_S("admin_listen", o->admin_listen),
+             LOG_S("http", o->http), LOG_S("data_dir", o->data_dir), LOG_S("name", name),
+             LOG_S("version", TW_VERSION), LOG_U("generation", c->inv.generation));
+    if (o->auto_approve)
+        log_warn("every agent that connects is approved: --auto-approve is for labs");
+    loop_run(loop);
+    controller_stop(c);
+    log_info("stopped");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { 0 };
+    struct tw_err err = { 0 };
+    struct loop *loop = NULL;
+    char host[256] = "controller";
+    enum tw_rc rc = conf_parse(&program, argc, argv, &o, NULL, &err);
+    int code;
+
+    if (rc != TW_OK)
+        return rc == TW_ECLOSED ? 0 : fail(&err, EXIT_USAGE);
+    log_init(program.name, (enum log_level)o.log_level, (enum log_format)o.log_format);
+    gethostname(host, sizeof host - 1);
+    rc = make_loop(&loop);
+    if (rc != TW_OK) {
+        tw_err_set(&err, rc, "cannot make the event loop: %s", tw_rc_name(rc));
+        code = fail(&err, EXIT_FAILED);
+    } else {
+        code = run(loop, &o, o.name ? o.name : host);
+    }
+    loop_free(loop);
+    conf_free(&program, &o);
+    return code;
+}

@@ -1,0 +1,68 @@
+/* controller/schedule.h - from mesh documents and approved agents to what each agent has to run. Loop thread, but touches nothing
+ * except what it is given: the store is change.c's, the network is fleet.c's. */
+#ifndef TW_CONTROLLER_SCHEDULE_H
+#define TW_CONTROLLER_SCHEDULE_H
+
+#include "controller/inventory.h"
+
+/* A ScheduleRequest stays under RPC_MAX_FRAME with so many sessions, however long the names are. */
+#define SCHEDULE_MAX_SESSIONS 3000
+
+/* One agent's part of a generation: sessions by pair id and flow. The names belong to the pairs. */
+struct session_list {
+    size_t n;
+    Tw__SessionSpec *specs;
+    Tw__SessionSpec **list; /* the same, as messages want them */
+    char (*addresses)[TW_ADDR_TEXT];
+    uint8_t digest[AGENT_DIGEST_LEN]; /* SHA-256 over the packed sessions in order */
+};
+void session_list_free(struct session_list *l);
+
+/* A pair as documents and agents want it. */
+struct wanted_pair {
+    const struct mesh *mesh;
+    const struct mesh_class *class_;
+    const struct mesh_pair *names;
+    struct agent *source;
+    struct tw_addr address; /* of the target */
+    uint64_t settings;      /* hash of what the agent has to know of it */
+    bool paused;
+    struct pair *pair;      /* NULL: never seen before, has no id yet */
+};
+struct wanted_mesh {
+    const struct mesh *mesh;
+    struct mesh_pair *pairs;
+    size_t n;
+    bool paused;
+    uint64_t unresolved; /* names that are no approved agent */
+    uint64_t unreachable;/* pairs left out since an end has no address yet */
+};
+struct wanted {
+    struct wanted_mesh *meshes;
+    size_t n_meshes;
+    struct wanted_pair *pairs;
+    size_t n;
+};
+
+/* The inventory as it will be when a change has happened. All zero: as it is. */
+struct overlay {
+    const struct mesh *put;         /* takes the place of the mesh with its name; expanded strictly */
+    const char *drop_mesh;
+    const char *pause_mesh;         /* with `paused` */
+    bool paused;
+    const struct agent *approve, *remove;
+};
+
+/* Expands everything. On TW_EINVAL *err says what is wrong in overlay->put. Valid as long as meshes and agents stay. */
+enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct wanted *ret, struct tw_err *err);
+void wanted_free(struct wanted *w);
+const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *name);
+/* Does it differ from what is scheduled? */
+bool wanted_differs(struct inventory *inv, const struct wanted *w);
+
+/* Makes it the schedule: marks the pairs, links their sources, counts, and builds every agent's list. Pairs without an id are left
+ * out. forget(ctx, pair) is called for each pair that leaves the schedule. TW_ENOMEM: some agents keep their old list. */
+enum tw_rc schedule_adopt(struct inventory *inv, struct wanted *w, int64_t now_ns, void (*forget)(void *ctx, struct pair *p),
+                          void *ctx);
+
+#endif

@@ -1,0 +1,200 @@
+#include "controller/schedule.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct view {
+    struct inventory *inv;
+    const struct overlay *o;
+};
+
+static bool is_approved(const struct view *v, const struct agent *a)
+{
+    return a && a != v->o->remove && (a->row.approved || a == v->o->approve);
+}
+
+static bool agent_known(void *ctx, const char *name)
+{
+    const struct view *v = ctx;
+
+    return is_approved(v, inventory_agent(v->inv, name));
+}
+
+/* ---- Which meshes ---- */
+
+static bool same(const char *a, const char *b)
+{
+    return a && b && !strcmp(a, b);
+}
+
+static void add_mesh(struct wanted *w, const struct mesh *m, bool paused)
+{
+    w->meshes[w->n_meshes++] = (struct wanted_mesh){ .mesh = m, .paused = paused };
+}
+
+static enum tw_rc list_meshes(const struct view *v, struct wanted *w)
+{
+    const struct overlay *o = v->o;
+    bool replaced = false;
+
+    w->meshes = calloc(HASH_COUNT(v->inv->meshes) + 1, sizeof *w->meshes);
+    if (!w->meshes)
+        return TW_ENOMEM;
+    for (struct mesh_state *m = v->inv->meshes; m; m = m->hh.next) {
+        bool is_put = o->put && same(o->put->name, m->row.name);
+
+        if (same(o->drop_mesh, m->row.name))
+            continue;
+        replaced |= is_put;
+        add_mesh(w, is_put ? o->put : m->mesh, same(o->pause_mesh, m->row.name) ? o->paused : m->row.paused);
+    }
+    if (o->put && !replaced)
+        add_mesh(w, o->put, false);
+    return TW_OK;
+}
+
+static enum tw_rc expand_meshes(struct view *v, struct wanted *w, struct tw_err *err)
+{
+    for (size_t i = 0; i < w->n_meshes; i++) {
+        struct wanted_mesh *m = &w->meshes[i];
+        size_t unresolved = 0;
+        enum tw_rc rc =
+            mesh_expand(m->mesh, agent_known, v, m->mesh == v->o->put, &m->pairs, &m->n, &unresolved, err);
+
+        if (rc != TW_OK)
+            return rc;
+        m->unresolved = unresolved;
+    }
+    return TW_OK;
+}
+
+/* ---- The pairs ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    for (int i = 0; i < 8; i++, v >>= 8)
+        h = (h ^ (v & 0xff)) * UINT64_C(0x100000001b3); /* FNV-1a */
+    return h;
+}
+
+static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *a)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325), ip[2];
+
+    memcpy(ip, a->ip, sizeof ip);
+    h = mix(mix(mix(mix(h, ip[0]), ip[1]), a->port), a->scope);
+    h = mix(mix(mix(mix(h, c->dscp), c->ttl), c->size_bytes), c->exponential);
+    return mix(
+        mix(mix(mix(h, (uint64_t)c->spacing_ns), (uint64_t)c->timeout_ns), (uint64_t)c->report_period_ns),
+        c->flows);
+}
+
+/* An agent with both families sends to the target's address of the family that it prefers itself. */
+static enum tw_rc target_address(const struct view *v, const struct wanted_mesh *m, const struct mesh_pair *p,
+                                 const struct agent *source, struct tw_addr *ret)
+{
+    const struct agent *target;
+    struct tw_addr own = { 0 };
+
+    if (p->target_index >= 0) {
+        *ret = m->mesh->targets[p->target_index].addr;
+        return TW_OK;
+    }
+    target = inventory_agent(v->inv, p->target);
+    if (!is_approved(v, target))
+        return TW_ENOENT;
+    agent_address(source, 0, &own);
+    return agent_address(target, own.family, ret);
+}
+
+static bool want_pair(const struct view *v, const struct wanted_mesh *m, const struct mesh_pair *p,
+                      struct wanted_pair *ret)
+{
+    const struct mesh_class *c = &m->mesh->classes[p->class_index];
+    struct agent *source = inventory_agent(v->inv, p->source);
+    struct tw_addr address;
+
+    if (!is_approved(v, source) || target_address(v, m, p, source, &address) != TW_OK)
+        return false;
+    *ret = (struct wanted_pair){ .mesh = m->mesh,
+                                 .class_ = c,
+                                 .names = p,
+                                 .source = source,
+                                 .address = address,
+                                 .settings = hash_settings(c, &address),
+                                 .paused = m->paused,
+                                 .pair = inventory_pair_by_names(v->inv, m->mesh->name, c->name, p->source,
+                                                                 p->target) };
+    return true;
+}
+
+static enum tw_rc list_pairs(const struct view *v, struct wanted *w)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < w->n_meshes; i++)
+        total += w->meshes[i].n;
+    w->pairs = calloc(total + 1, sizeof *w->pairs);
+    if (!w->pairs)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < w->n_meshes; i++)
+        for (size_t k = 0; k < w->meshes[i].n; k++)
+            if (want_pair(v, &w->meshes[i], &w->meshes[i].pairs[k], &w->pairs[w->n]))
+                w->n++;
+            else
+                w->meshes[i].unreachable++;
+    return TW_OK;
+}
+
+enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct wanted *ret,
+                        struct tw_err *err)
+{
+    struct view v = { inv, o };
+    struct wanted w = { 0 };
+    enum tw_rc rc = list_meshes(&v, &w);
+
+    if (rc == TW_OK)
+        rc = expand_meshes(&v, &w, err);
+    if (rc == TW_OK)
+        rc = list_pairs(&v, &w);
+    if (rc == TW_ENOMEM)
+        tw_err_set(err, rc, "out of memory");
+    if (rc != TW_OK) {
+        wanted_free(&w);
+        return rc;
+    }
+    *ret = w;
+    return TW_OK;
+}
+
+void wanted_free(struct wanted *w)
+{
+    for (size_t i = 0; i < w->n_meshes; i++)
+        free(w->meshes[i].pairs);
+    free(w->meshes);
+    free(w->pairs);
+    *w = (struct wanted){ 0 };
+}
+
+const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *name)
+{
+    for (size_t i = 0; i < w->n_meshes; i++)
+        if (!strcmp(w->meshes[i].mesh->name, name))
+            return &w->meshes[i];
+    return NULL;
+}
+
+bool wanted_differs(struct inventory *inv, const struct wanted *w)
+{
+    size_t now = 0;
+
+    for (size_t i = 0; i < w->n; i++) {
+        const struct wanted_pair *p = &w->pairs[i];
+
+        if (!p->pair || p->pair->paused != p->paused || p->pair->scheduled == p->paused ||
+            p->pair->settings != p->settings)
+            return true;
+    }
+    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
+        now += p->scheduled || p->paused;
+    return now != w->n; /* all of w is there already, so a difference is a pair that must go */
+}

@@ -1,0 +1,212 @@
+/* What the controller says about itself: to metrics pages, Status and readyz. A new figure is one more row.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "controller/controller.h"
+#include "controller/ingest.h"
+#include "controller/writer.h"
+
+struct rows {
+    struct metrics_self *v;
+    size_t n, cap;
+};
+
+static void add_labelled(struct rows *r, const char *name, const char *type, const char *help,
+                         const char *label, const char *label_value, double value)
+{
+    if (r->n < r->cap)
+        r->v[r->n++] = (struct metrics_self){ name, help, type, label, label_value, value };
+}
+
+static void counter(struct rows *r, const char *name, const char *help, uint64_t value)
+{
+    add_labelled(r, name, "counter", help, NULL, NULL, (double)value);
+}
+
+static void gauge(struct rows *r, const char *name, const char *help, double value)
+{
+    add_labelled(r, name, "gauge", help, NULL, NULL, value);
+}
+
+/* ---- Ingest and store ---- */
+
+static void add_ingest(struct rows *r, const struct controller *c)
+{
+    struct ingest_counters in;
+
+    ingest_counters(c->ingest, &in);
+    counter(r, "twamp_ingest_summaries_total", "Summaries stored.", in.summaries);
+    counter(r, "twamp_ingest_batches_total", "Batches stored.", in.batches);
+    counter(r, "twamp_ingest_repeated_batches_total",
+            "Batches that were stored already and only acknowledged again.", in.repeated_batches);
+    counter(r, "twamp_ingest_out_of_sequence_total", "Batches refused because earlier ones are missing.",
+            in.out_of_sequence);
+    counter(r, "twamp_ingest_batches_refused_total", "Batches refused for any reason.", in.batches_refused);
+    counter(r, "twamp_ingest_rows_refused_total", "Summaries of unknown pairs, not stored.", in.rows_refused);
+    counter(r, "twamp_ingest_gap_summaries_total",
+            "Summaries that agents had to drop before they could send them.", in.gap_summaries);
+}
+
+static void add_store(struct rows *r, const struct controller *c)
+{
+    static const char commit[] = "twamp_ingest_commit_seconds",
+                      commit_help[] = "Time from begin to durable of a commit.";
+    struct writer_stats w;
+
+    writer_stats(c->writer, &w);
+    gauge(r, "twamp_ingest_queue_rows", "Summaries that wait for the store writer.", (double)w.queued_rows);
+    gauge(r, "twamp_ingest_queue_limit_rows", "Bound of that queue.", (double)w.max_rows);
+    add_labelled(r, commit, "gauge", commit_help, "which", "last", w.commit_last_s);
+    add_labelled(r, commit, "gauge", commit_help, "which", "p99", w.commit_p99_s);
+    counter(r, "twamp_store_rows_written_total", "Rows of summaries written.", w.store.rows_written);
+    counter(r, "twamp_store_commits_total", "Commits.", w.store.commits);
+    counter(r, "twamp_store_commit_errors_total", "Commits that failed.", w.store.commit_errors);
+    counter(r, "twamp_store_retries_total", "Groups of changes that were tried again.", w.retries);
+    gauge(r, "twamp_store_writable", "1: the last commit worked. 0: the disk is full or fails.",
+          w.problem[0] ? 0 : 1);
+    gauge(r, "twamp_store_file_bytes", "Size of the database file.", (double)w.store.file_bytes);
+    gauge(r, "twamp_store_wal_bytes", "Size of its write-ahead log.", (double)w.store.wal_bytes);
+    counter(r, "twamp_reader_refused_total", "Queries refused because too many ran.",
+            reader_refused(c->readers));
+}
+
+/* ---- RPC: each figure for both listeners ---- */
+
+static const struct rpc_row {
+    const char *name, *type, *help;
+    size_t offset;
+} rpc_rows[] = {
+#define RPC_ROW(field, name, type, help)                                    \
+    {                                                                       \
+        "twamp_rpc_" name, type, help, offsetof(struct rpc_counters, field) \
+    }
+    RPC_ROW(peers, "peers", "gauge", "Connections past HELLO."),
+    RPC_ROW(accepted, "accepted_total", "counter", "Connections accepted."),
+    RPC_ROW(handshakes_failed, "handshakes_failed_total", "counter",
+            "Connections whose HELLO was wrong or refused."),
+    RPC_ROW(handshakes_timed_out, "handshakes_timed_out_total", "counter",
+            "Connections that were silent or slow."),
+    RPC_ROW(handshakes_evicted, "handshakes_evicted_total", "counter",
+            "Connections cut off before HELLO to make room."),
+    RPC_ROW(frames_in, "frames_in_total", "counter", "Frames received."),
+    RPC_ROW(frames_out, "frames_out_total", "counter", "Frames sent."),
+    RPC_ROW(bytes_in, "received_bytes_total", "counter", "Octets received."),
+    RPC_ROW(bytes_out, "sent_bytes_total", "counter", "Octets sent."),
+    RPC_ROW(calls_in, "calls_in_total", "counter", "Calls from peers."),
+    RPC_ROW(calls_out, "calls_out_total", "counter", "Calls to peers."),
+    RPC_ROW(bad_frames, "bad_frames_total", "counter", "Frames that cut off their connection."),
+    RPC_ROW(dead_peers, "dead_peers_total", "counter", "Connections closed after 45 s of silence."),
+    RPC_ROW(late_replies, "late_replies_total", "counter", "Replies that came after their deadline."),
+#undef RPC_ROW
+};
+
+static double rpc_value(const struct rpc_counters *c, size_t offset)
+{
+    uint64_t v;
+
+    memcpy(&v, (const char *)c + offset, sizeof v);
+    return (double)v;
+}
+
+static void add_rpc(struct rows *r, const struct controller *c)
+{
+    struct rpc_counters fleet, admin;
+
+    rpc_server_counters(c->fleet, &fleet);
+    rpc_server_counters(c->admin, &admin);
+    for (size_t i = 0; i < TW_NELEM(rpc_rows); i++) {
+        const struct rpc_row *row = &rpc_rows[i];
+
+        add_labelled(r, row->name, row->type, row->help, "listener", "fleet", rpc_value(&fleet, row->offset));
+        add_labelled(r, row->name, row->type, row->help, "listener", "admin", rpc_value(&admin, row->offset));
+    }
+}
+
+static void add_http(struct rows *r, const struct controller *c)
+{
+    struct httpd_counters h;
+
+    if (!c->http)
+        return;
+    httpd_counters(c->http, &h);
+    counter(r, "twamp_http_requests_total", "Requests.", h.requests);
+    counter(r, "twamp_http_refused_total", "Connections refused by a limit.", h.refused);
+    add_labelled(r, "twamp_http_errors_total", "counter", "Answers with an error status.", "class", "4xx",
+                 (double)h.errors_4xx);
+    add_labelled(r, "twamp_http_errors_total", "counter", "Answers with an error status.", "class", "5xx",
+                 (double)h.errors_5xx);
+    gauge(r, "twamp_http_open_requests", "Requests that are being answered.", (double)h.open);
+}
+
+/* ---- The process ---- */
+
+static double resident_bytes(void)
+{
+    unsigned long size, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (!f)
+        return 0;
+    if (fscanf(f, "%lu %lu", &size, &resident) != 2)
+        resident = 0;
+    fclose(f);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double open_fds(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    double n = -3; /* ".", ".." and this descriptor */
+
+    if (!d)
+        return 0;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void add_process(struct rows *r, const struct controller *c)
+{
+    struct rusage u = { 0 };
+
+    getrusage(RUSAGE_SELF, &u);
+    gauge(r, "process_start_time_seconds", "Start time, seconds since 1970.", (double)c->started_ns / 1e9);
+    gauge(r, "process_resident_memory_bytes", "Resident memory.", resident_bytes());
+    add_labelled(r, "process_cpu_seconds_total", "counter", "CPU time, user and system.", NULL, NULL,
+                 seconds(u.ru_utime) + seconds(u.ru_stime));
+    gauge(r, "process_open_fds", "Open descriptors.", open_fds());
+}
+
+size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
+{
+    const struct controller *c = ctx;
+    struct rows r = { rows, 0, cap };
+
+    add_ingest(&r, c);
+    add_store(&r, c);
+    add_rpc(&r, c);
+    add_http(&r, c);
+    add_process(&r, c);
+    return r.n;
+}
+
+size_t controller_problems(struct controller *c, const char **ret, size_t cap)
+{
+    struct writer_stats w;
+
+    writer_stats(c->writer, &w);
+    snprintf(c->problem, sizeof c->problem, "%.255s", w.problem);
+    if (!c->problem[0] || !cap)
+        return 0;
+    ret[0] = c->problem;
+    return 1;
+}

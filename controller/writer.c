@@ -1,0 +1,397 @@
+#include "controller/writer.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "common/log.h"
+#include "common/net/now.h"
+
+#define MAX_ROWS 32768
+#define GROUP_ROWS 1000
+#define LINGER_NS (200 * TW_NS_PER_MS)
+#define RETRY_NS TW_NS_PER_S
+#define STOP_NS (1500 * TW_NS_PER_MS)
+
+struct job_list {
+    struct writer_job *first, **end;
+    size_t rows;
+    bool urgent;
+};
+
+struct writer {
+    struct writer_conf conf;
+    pthread_t thread;
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t wake;
+    struct job_list queue, finished;
+    int64_t first_queued_ns; /* when the oldest job of the queue came */
+    size_t rows;             /* queued or being committed */
+    bool stopping;
+    int64_t stop_by_ns;
+    struct writer_stats stats;
+    struct loop_task deliver;
+    struct hist commit_ns; /* writer thread only */
+};
+
+static void list_init(struct job_list *l)
+{
+    *l = (struct job_list){ .end = &l->first };
+}
+
+static void list_add(struct job_list *l, struct writer_job *j)
+{
+    j->next = NULL;
+    *l->end = j;
+    l->end = &j->next;
+    l->rows += j->rows;
+    l->urgent |= j->urgent;
+}
+
+static struct writer_job *list_take(struct job_list *l)
+{
+    struct writer_job *j = l->first;
+
+    if (!j)
+        return NULL;
+    l->first = j->next;
+    if (!l->first)
+        l->end = &l->first;
+    l->rows -= j->rows;
+    return j;
+}
+
+/* ---- Delivery, loop thread ---- */
+
+static struct writer_job *take_finished(struct writer *w)
+{
+    struct writer_job *j;
+
+    pthread_mutex_lock(&w->lock);
+    j = w->finished.first;
+    list_init(&w->finished);
+    pthread_mutex_unlock(&w->lock);
+    return j;
+}
+
+static void deliver(struct loop_task *t)
+{
+    struct writer *w = t->ctx;
+
+    for (struct writer_job *j = take_finished(w), *next; j; j = next) {
+        next = j->next;
+        j->done(j);
+    }
+}
+
+/* ---- Commit, writer thread ---- */
+
+static void set_problem(struct writer *w, const struct tw_err *err)
+{
+    pthread_mutex_lock(&w->lock);
+    if (!w->stats.problem[0])
+        log_error("the database cannot be written; what came is kept and tried again",
+                  LOG_S("error", err->text));
+    snprintf(w->stats.problem, sizeof w->stats.problem, "database %s: %.200s",
+             err->rc == TW_ENOSPC ? "disk full" : "cannot be written", err->text);
+    w->stats.retries++;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static bool is_retryable(enum tw_rc rc)
+{
+    return rc == TW_ENOSPC || rc == TW_EIO || rc == TW_ENOMEM || rc == TW_EBUSY || rc == TW_EAGAIN ||
+           rc == TW_EPERM;
+}
+
+/* Jobs that failed by themselves have rc set and are left out. TW_EAGAIN: one more did, begin again without
+ * it. */
+static enum tw_rc run_jobs(struct writer *w, struct job_list *group, struct tw_err *err)
+{
+    for (struct writer_job *j = group->first; j; j = j->next) {
+        enum tw_rc rc;
+
+        if (j->rc != TW_OK)
+            continue;
+        j->err = (struct tw_err){ 0 };
+        rc = j->run(j, w->conf.store, &j->err);
+        if (rc == TW_OK)
+            continue;
+        store_rollback(w->conf.store);
+        if (is_retryable(rc)) {
+            *err = j->err;
+            err->rc = rc;
+            return rc;
+        }
+        j->rc = rc;
+        return TW_EAGAIN;
+    }
+    return TW_OK;
+}
+
+static enum tw_rc commit_once(struct writer *w, struct job_list *group, struct tw_err *err)
+{
+    enum tw_rc rc;
+    bool again;
+
+    do {
+        *err = (struct tw_err){ 0 };
+        rc = store_begin(w->conf.store, err);
+        if (rc != TW_OK)
+            return rc;
+        rc = run_jobs(w, group, err);
+        again = rc == TW_EAGAIN && err->rc == TW_OK;
+    } while (again);
+    return rc == TW_OK ? store_commit(w->conf.store, err) : rc;
+}
+
+/* False: stopping, and there is no point in waiting. */
+static bool wait_retry(struct writer *w)
+{
+    struct timespec ts;
+    int64_t due = tw_mono_now().ns + w->conf.retry_ns;
+    bool stopping;
+
+    ts.tv_sec = due / TW_NS_PER_S;
+    ts.tv_nsec = due % TW_NS_PER_S;
+    pthread_mutex_lock(&w->lock);
+    while (!w->stopping && pthread_cond_timedwait(&w->wake, &w->lock, &ts) != ETIMEDOUT)
+        ;
+    stopping = w->stopping;
+    pthread_mutex_unlock(&w->lock);
+    return !stopping;
+}
+
+static enum tw_rc commit_until_done(struct writer *w, struct job_list *group)
+{
+    struct tw_err err;
+    enum tw_rc rc;
+
+    while ((rc = commit_once(w, group, &err)) != TW_OK) {
+        err.rc = rc;
+        set_problem(w, &err);
+        if (!wait_retry(w))
+            return TW_ECLOSED;
+    }
+    return TW_OK;
+}
+
+static void note_commit(struct writer *w, int64_t took_ns)
+{
+    struct store_stats st;
+    int64_t p99 = 0;
+
+    hist_add(&w->commit_ns, took_ns);
+    hist_percentile(&w->commit_ns, 99, &p99);
+    store_stats(w->conf.store, &st);
+    pthread_mutex_lock(&w->lock);
+    w->stats.store = st;
+    w->stats.commit_last_s = (double)took_ns / 1e9;
+    w->stats.commit_p99_s = (double)p99 / 1e9;
+    if (w->stats.problem[0])
+        log_info("the database can be written again", LOG_U("retries", w->stats.retries));
+    w->stats.problem[0] = '\0';
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void finish(struct writer *w, struct job_list *group, enum tw_rc rc)
+{
+    struct writer_job *j;
+
+    pthread_mutex_lock(&w->lock);
+    w->rows -= group->rows;
+    while ((j = list_take(group))) {
+        if (rc != TW_OK)
+            j->rc = rc;
+        list_add(&w->finished, j);
+    }
+    pthread_mutex_unlock(&w->lock);
+    loop_post(w->conf.loop, &w->deliver);
+}
+
+/* ---- Collecting a group ---- */
+
+static void linger(struct writer *w)
+{
+    int64_t due = w->first_queued_ns + w->conf.linger_ns;
+    struct timespec ts = { due / TW_NS_PER_S, due % TW_NS_PER_S };
+
+    while (!w->stopping && !w->queue.urgent && w->queue.rows < w->conf.group_rows)
+        if (pthread_cond_timedwait(&w->wake, &w->lock, &ts) == ETIMEDOUT)
+            return;
+}
+
+/* False: stopped, and nothing is left. *ret_give_up: there is no time left to write it. */
+static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up)
+{
+    list_init(ret);
+    pthread_mutex_lock(&w->lock);
+    while (!w->queue.first && !w->stopping)
+        pthread_cond_wait(&w->wake, &w->lock);
+    if (w->queue.first)
+        linger(w);
+    while (w->queue.first && (!ret->first || ret->rows + w->queue.first->rows <= w->conf.group_rows))
+        list_add(ret, list_take(&w->queue));
+    if (!w->queue.first)
+        w->queue.urgent = false;
+    w->first_queued_ns = tw_mono_now().ns;
+    *ret_give_up = w->stopping && tw_mono_now().ns > w->stop_by_ns;
+    pthread_mutex_unlock(&w->lock);
+    return ret->first != NULL;
+}
+
+static void *writer_main(void *arg)
+{
+    struct writer *w = arg;
+    struct job_list group;
+    bool give_up;
+
+    while (take_group(w, &group, &give_up)) {
+        int64_t start = tw_mono_now().ns;
+        enum tw_rc rc = give_up ? TW_ECLOSED : commit_until_done(w, &group);
+
+        if (rc == TW_OK)
+            note_commit(w, tw_mono_now().ns - start);
+        finish(w, &group, rc);
+    }
+    return NULL;
+}
+
+/* ---- Loop thread ---- */
+
+enum tw_rc writer_submit(struct writer *w, struct writer_job *j)
+{
+    enum tw_rc rc = TW_OK;
+
+    j->rc = TW_OK;
+    pthread_mutex_lock(&w->lock);
+    if (w->stopping) {
+        rc = TW_ECLOSED;
+    } else if (j->rows && w->rows + j->rows > w->conf.max_rows) {
+        rc = TW_EBUSY;
+    } else {
+        if (!w->queue.first)
+            w->first_queued_ns = tw_mono_now().ns;
+        list_add(&w->queue, j);
+        w->rows += j->rows;
+        pthread_cond_signal(&w->wake);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+bool writer_pressed(struct writer *w)
+{
+    bool pressed;
+
+    pthread_mutex_lock(&w->lock);
+    pressed = w->rows > w->conf.max_rows / 2;
+    pthread_mutex_unlock(&w->lock);
+    return pressed;
+}
+
+void writer_stats(struct writer *w, struct writer_stats *ret)
+{
+    pthread_mutex_lock(&w->lock);
+    *ret = w->stats;
+    ret->queued_rows = w->rows;
+    ret->max_rows = w->conf.max_rows;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void set_defaults(struct writer_conf *c)
+{
+    c->max_rows = c->max_rows ? c->max_rows : MAX_ROWS;
+    c->group_rows = c->group_rows ? c->group_rows : GROUP_ROWS;
+    c->linger_ns = c->linger_ns ? c->linger_ns : LINGER_NS;
+    c->retry_ns = c->retry_ns ? c->retry_ns : RETRY_NS;
+}
+
+/* Waits are by the monotonic clock: a step of the wall clock must not stretch them. */
+static void init_sync(struct writer *w)
+{
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static void writer_free(struct writer *w)
+{
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    hist_free(&w->commit_ns);
+    free(w);
+}
+
+/* Signals are the loop's. */
+static int start_thread(struct writer *w)
+{
+    sigset_t all, before;
+    int e;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    e = pthread_create(&w->thread, NULL, writer_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return e;
+}
+
+enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct tw_err *err)
+{
+    struct writer *w = calloc(1, sizeof *w);
+    int e;
+
+    if (!w)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    w->conf = *c;
+    set_defaults(&w->conf);
+    list_init(&w->queue);
+    list_init(&w->finished);
+    hist_init(&w->commit_ns);
+    w->deliver = (struct loop_task){ .fn = deliver, .ctx = w };
+    store_stats(c->store, &w->stats.store);
+    init_sync(w);
+    e = start_thread(w);
+    if (e) {
+        writer_free(w);
+        return tw_err_set(err, tw_rc_errno(e), "cannot start the store writer thread: %s", strerror(e));
+    }
+    *ret = w;
+    return TW_OK;
+}
+
+struct drain {
+    struct loop_task task;
+    bool done;
+};
+
+static void drained(struct loop_task *t)
+{
+    ((struct drain *)t->ctx)->done = true;
+}
+
+void writer_stop(struct writer *w)
+{
+    struct drain end = { .task = { .fn = drained, .ctx = &end } };
+
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    w->stop_by_ns = tw_mono_now().ns + STOP_NS;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    /* Tasks run in order, so none of ours is in the loop any more once this one has run. */
+    loop_post(w->conf.loop, &end.task);
+    while (!end.done && loop_run_until(w->conf.loop, &end.done, TW_MONO_NEVER) == TW_ECLOSED)
+        ; /* a second signal must not cut this short */
+    deliver(&w->deliver);
+    writer_free(w);
+}

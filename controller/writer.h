@@ -1,0 +1,51 @@
+/* controller/writer.h - the one thread that changes the database. Jobs are queued in order and many share one commit; a job is done
+ * only when what it wrote is durable.
+ *
+ * A disk that is full or fails loses nothing: the transaction is rolled back, the jobs stay, and all of it is tried again until it
+ * works; meanwhile writer_stats() says what is wrong. A job that fails for a reason of its own (TW_EINVAL, TW_ENOENT, ...) ends
+ * alone, the others go on. */
+#ifndef TW_CONTROLLER_WRITER_H
+#define TW_CONTROLLER_WRITER_H
+
+#include "common/net/loop.h"
+#include "db/store.h"
+
+struct writer;
+struct writer_job {
+    /* Writer thread, inside a transaction; touches only the job and the store. It may run again after a rollback, so it must not
+     * build on what an earlier run found. */
+    enum tw_rc (*run)(struct writer_job *j, struct store *s, struct tw_err *err);
+    void (*done)(struct writer_job *j); /* loop thread; owns and frees the job; see rc */
+    size_t rows;                        /* what it counts in the queue; 0 = always taken, for jobs whose number is bounded elsewhere */
+    bool urgent;                        /* somebody waits: do not wait for company */
+    enum tw_rc rc;                      /* TW_OK: committed. TW_ECLOSED: the writer was stopped before it could be */
+    struct tw_err err;
+    struct writer_job *next;            /* writer's own */
+};
+
+struct writer_conf {
+    struct loop *loop;
+    struct store *store;  /* this thread's until writer_stop() */
+    size_t max_rows;      /* bound of the queue; 0 = 32768 */
+    size_t group_rows;    /* about so many in one commit; 0 = 1000 */
+    int64_t linger_ns;    /* how long the first job of a group waits for others; 0 = 200 ms */
+    int64_t retry_ns;     /* pause before a failed commit is tried again; 0 = 1 s */
+};
+enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct tw_err *err);
+/* Loop thread. TW_EBUSY: the queue is full and the job was not taken. */
+enum tw_rc writer_submit(struct writer *w, struct writer_job *j);
+/* The queue is more than half full: grant less. */
+bool writer_pressed(struct writer *w);
+/* Writes what is queued (given up after 1.5 s, or when the disk fails), calls every done(), frees. The loop may have been stopped. */
+void writer_stop(struct writer *w);
+
+struct writer_stats {
+    struct store_stats store;
+    size_t queued_rows, max_rows;
+    double commit_last_s, commit_p99_s; /* begin to durable */
+    uint64_t retries;
+    char problem[256]; /* "" = none */
+};
+void writer_stats(struct writer *w, struct writer_stats *ret); /* any thread */
+
+#endif
