@@ -77,7 +77,7 @@ void mbuf_double(struct mbuf *b, double v)
     int n;
 
     /* Almost every value is a delay in whole nanoseconds or a ratio, and printf() is slow. */
-    if (size < 1e6 && (fabs(billionths - nearest) < 1e-4 || size >= 0.1)) {
+    if (size < 1e6 && (fabs(billionths - nearest) <= 1e-10 * fabs(billionths) || size >= 0.1)) {
         mbuf_seconds(b, (int64_t)nearest);
         return;
     }

@@ -66,7 +66,7 @@ static const struct family pair_families[] = {
       ONE(SAMPLE_U64, metrics_pair, duplicates) },
     { "probes_reordered_total", "counter", THREE_WAYS, "Probes and answers that were overtaken (RFC 4737).",
       NO_GATE, ROWS(pair_reordered) },
-    { "delay_quantile_seconds", "gauge", THREE_WAYS ", quantile (0.5, 0.95, 0.99)",
+    { "delay_quantile_seconds", "summary", THREE_WAYS ", quantile (0.5, 0.95, 0.99)",
       "Delay in the last closed report period.", FRESH, ROWS(pair_quantiles) },
     { "delay_min_seconds", "gauge", THREE_WAYS, "Least delay in the last closed report period.", FRESH,
       ROWS(pair_min) },
@@ -85,7 +85,7 @@ static const struct family pair_families[] = {
       ONE(SAMPLE_NUM, metrics_pair, completeness_ratio) },
     { "pair_status", "gauge", "status", "1 for the present status, the only one that is shown.", NO_GATE,
       ROWS(pair_status) },
-    { "last_summary_timestamp_seconds", "gauge", "", "End of the last closed report period, Unix time.",
+    { "last_result_timestamp_seconds", "gauge", "", "End of the last closed report period, Unix time.",
       NO_GATE, ONE(SAMPLE_TIME, metrics_pair, last_end_ns) },
 };
 const struct level level_pair = { "twamp_", "mesh, class, source, target", ROWS(pair_families) };

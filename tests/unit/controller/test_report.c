@@ -1,0 +1,389 @@
+/* Reports and results against a store of known summaries. */
+#include "tests/unit/controller/api_fixture.h"
+#include <pthread.h>
+#include "controller/report.h"
+
+#define T0 (INT64_C(1700000000) * TW_NS_PER_S) /* a multiple of the period */
+#define AT(n) (T0 + (n)*FX_PERIOD)
+#define NOW AT(1000)
+
+/* Stands in for inventory.c: whatever the report is to carry. */
+const char *pair_state(const struct pair *p, int64_t now_ns)
+{
+    (void)now_ns;
+    return p->paused ? "paused" : p->scheduled ? "ok" : "not_scheduled";
+}
+
+const char *agent_state(const struct agent *a)
+{
+    (void)a;
+    return "up";
+}
+
+struct got {
+    bool done;
+    struct report *rep;
+    struct results *res;
+    struct tw_err err;
+};
+
+static void on_report(void *ctx, struct report *rep, const struct tw_err *err)
+{
+    struct got *g = ctx;
+
+    g->done = true;
+    g->rep = rep;
+    if (err)
+        g->err = *err;
+}
+
+static void on_results(void *ctx, struct results *res, const struct tw_err *err)
+{
+    struct got *g = ctx;
+
+    g->done = true;
+    g->res = res;
+    if (err)
+        g->err = *err;
+}
+
+static struct report *run_report(struct fx *f, const struct report_filter *filter)
+{
+    struct got g = { 0 };
+
+    FX_OK(report_run(&f->inv, f->readers, filter, NOW, on_report, &g));
+    fx_run_until(f, &g.done, "report");
+    if (!g.rep)
+        fail_msg("report: %s", g.err.text);
+    return g.rep;
+}
+
+static struct results *run_results(struct fx *f, const struct report_filter *filter)
+{
+    struct got g = { 0 };
+
+    FX_OK(results_run(&f->inv, f->readers, filter, NOW, on_results, &g));
+    fx_run_until(f, &g.done, "results");
+    if (!g.res)
+        fail_msg("results: %s", g.err.text);
+    return g.res;
+}
+
+/* ---- Reports ---- */
+
+static void equals_a_direct_merge(void **state)
+{
+    struct fx *f = fx_new(2, 10);
+    struct pair *a = fx_pair(f, "m", "voice", "ams", "fra", 2, AT(0)),
+                *b = fx_pair(f, "m", "voice", "ams", "ber", 1, AT(0));
+    struct report_filter filter = { .from_ns = AT(2), .to_ns = AT(6) };
+    struct tw_summary direct;
+    struct stats_view view;
+    struct report *rep;
+
+    (void)state;
+    summary_init(&direct);
+    for (int64_t n = 0; n < 8; n++)
+        for (uint32_t flow = 0; flow < 2; flow++) {
+            struct tw_summary s = fx_summary(f, a, flow, AT(n));
+            fx_store(f, &s);
+            if (n >= 2 && n < 6)
+                summary_merge(&direct, &s);
+            summary_free(&s);
+        }
+    stats_view(&direct, &view);
+    rep = run_report(f, &filter);
+    assert_int_equal(rep->n_pairs, 2);
+    assert_string_equal(rep->pairs[0].pair.target, "ber"); /* sorted */
+    assert_true(rep->pairs[1].pair.id == a->row.id && rep->pairs[0].pair.id == b->row.id);
+    fx_same_view("two flows", &rep->pairs[1].view, &view);
+    for (int d = 0; d < 3; d++)
+        assert_true(hist_equal(&rep->pairs[1].merged.delay[d], &direct.delay[d]));
+    assert_int_equal(rep->pairs[1].view.sent, 800);
+    assert_true(rep->from_ns == AT(2) && rep->to_ns == AT(6) && !rep->truncated);
+    /* Nothing stored: nothing known, rather than zeros that look measured. */
+    assert_int_equal(rep->pairs[0].merged.end_ns, 0);
+    assert_false(rep->pairs[0].view.loss_ratio.known);
+    report_free(rep);
+    summary_free(&direct);
+    fx_free(f);
+}
+
+static void completeness(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t from, to; /* periods */
+        uint64_t expected, stored;
+        bool known;
+        double ratio;
+    } cases[] = {
+        { "all there", 0, 4, 8, 8, true, 1 },
+        { "one of two flows missing in one period", 0, 5, 10, 9, true, 0.9 },
+        { "a whole period missing", 6, 8, 4, 2, true, 0.5 },
+        { "before it was scheduled", -10, 0, 0, 0, false, 0 },
+        { "after the last", 20, 30, 20, 0, true, 0 },
+        { "not due yet", 997, 1001, 2, 1, true, 0.5 }, /* of 997: due at 1000; 998 is there early */
+        { "nothing due", 999, 1001, 0, 0, false, 0 },
+    };
+    struct fx *f = fx_new(1, 10);
+    struct pair *p = fx_pair(f, "m", "c", "ams", "fra", 2, AT(0));
+    static const int16_t stored[][2] = { { 0, 0 }, { 0, 1 },   { 1, 0 },   { 1, 1 },  { 2, 0 },
+                                         { 2, 1 }, { 3, 0 },   { 3, 1 },   { 4, 1 },  { 7, 0 },
+                                         { 7, 1 }, { 997, 0 }, { 998, 0 }, { 998, 1 } };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(stored); i++) {
+        struct tw_summary s = fx_summary(f, p, (uint32_t)stored[i][1], AT(stored[i][0]));
+        fx_store(f, &s);
+        summary_free(&s);
+    }
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct report_filter filter = { .from_ns = AT(cases[i].from), .to_ns = AT(cases[i].to) };
+        struct report *rep = run_report(f, &filter);
+        const struct report_pair *r = &rep->pairs[0];
+        if (r->periods_expected != cases[i].expected || r->periods_stored != cases[i].stored ||
+            r->completeness_ratio.known != cases[i].known ||
+            (cases[i].known && r->completeness_ratio.value != cases[i].ratio))
+            fail_msg("%s: expected %llu, stored %llu, ratio %d %g", cases[i].name,
+                     (unsigned long long)r->periods_expected, (unsigned long long)r->periods_stored,
+                     r->completeness_ratio.known, r->completeness_ratio.value);
+        report_free(rep);
+    }
+    fx_free(f);
+}
+
+static void latest_takes_the_newest_end(void **state)
+{
+    struct fx *f = fx_new(1, 10);
+    struct pair *p = fx_pair(f, "m", "c", "ams", "fra", 3, AT(0)),
+                *off = fx_pair(f, "m", "c", "ams", "old", 1, 0);
+    struct report_filter filter = { .latest = true };
+    struct tw_summary s[4], direct;
+    struct stats_view view;
+    struct report *rep;
+
+    (void)state;
+    s[0] = fx_summary(f, p, 0, AT(5));
+    s[1] = fx_summary(f, p, 1, AT(4)); /* behind: not of the latest period */
+    s[2] = fx_summary(f, p, 2, AT(5));
+    s[3] = fx_summary(f, off, 0, AT(9)); /* not scheduled: not how things are now */
+    for (size_t i = 0; i < 4; i++)
+        fx_store(f, &s[i]);
+    summary_init(&direct);
+    summary_merge(&direct, &s[0]);
+    summary_merge(&direct, &s[2]);
+    stats_view(&direct, &view);
+    rep = run_report(f, &filter);
+    assert_int_equal(rep->n_pairs, 1);
+    fx_same_view("latest", &rep->pairs[0].view, &view);
+    assert_true(rep->from_ns == AT(5) && rep->to_ns == AT(6));
+    assert_int_equal(rep->pairs[0].periods_expected, 3);
+    assert_int_equal(rep->pairs[0].periods_stored, 2);
+    report_free(rep);
+    for (size_t i = 0; i < 4; i++)
+        summary_free(&s[i]);
+    summary_free(&direct);
+    fx_free(f);
+}
+
+static void selects_sorts_and_cuts(void **state)
+{
+    static const struct {
+        const char *name;
+        struct report_filter f;
+        const char *expect; /* mesh/class/source/target of each */
+        bool truncated;
+    } cases[] = {
+        { "all",
+          { .from_ns = AT(0), .to_ns = AT(9) },
+          "a/c/ams/ber a/c/ams/fra a/c/fra/old b/c/ams/fra b/d/ams/fra ",
+          false },
+        { "mesh", { .from_ns = AT(0), .to_ns = AT(9), .mesh = "b" }, "b/c/ams/fra b/d/ams/fra ", false },
+        { "class and target",
+          { .from_ns = AT(0), .to_ns = AT(9), .class_name = "c", .target = "fra" },
+          "a/c/ams/fra b/c/ams/fra ",
+          false },
+        { "source", { .from_ns = AT(0), .to_ns = AT(9), .source = "fra" }, "a/c/fra/old ", false },
+        { "source, outside its data", { .from_ns = AT(5), .to_ns = AT(9), .source = "fra" }, "", false },
+        { "nobody", { .from_ns = AT(0), .to_ns = AT(9), .mesh = "nobody" }, "", false },
+        { "limit", { .from_ns = AT(0), .to_ns = AT(9), .limit = 2 }, "a/c/ams/ber a/c/ams/fra ", true },
+        { "limit not reached",
+          { .from_ns = AT(0), .to_ns = AT(9), .mesh = "b", .limit = 2 },
+          "b/c/ams/fra b/d/ams/fra ",
+          false },
+    };
+    struct fx *f = fx_new(1, 10);
+    struct pair *old;
+    struct tw_summary s;
+
+    (void)state;
+    fx_pair(f, "b", "d", "ams", "fra", 1, AT(0));
+    fx_pair(f, "b", "c", "ams", "fra", 1, AT(0));
+    fx_pair(f, "a", "c", "ams", "fra", 1, AT(0));
+    fx_pair(f, "a", "c", "ams", "ber", 1, AT(0));
+    old = fx_pair(f, "a", "c", "fra", "old", 1, 0); /* not scheduled, but has data */
+    s = fx_summary(f, old, 0, AT(1));
+    fx_store(f, &s);
+    summary_free(&s);
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct report *rep = run_report(f, &cases[i].f);
+        char text[512] = "";
+        for (size_t k = 0; k < rep->n_pairs; k++) {
+            const struct store_pair *p = &rep->pairs[k].pair;
+            size_t len = strlen(text);
+            snprintf(text + len, sizeof text - len, "%.9s/%.9s/%.9s/%.9s ", p->mesh, p->class_name, p->source,
+                     p->target);
+        }
+        if (strcmp(text, cases[i].expect) != 0 || rep->truncated != cases[i].truncated)
+            fail_msg("%s: %s%s", cases[i].name, text, rep->truncated ? "(truncated)" : "");
+        report_free(rep);
+    }
+    fx_free(f);
+}
+
+static void dropped_by_the_source(void **state)
+{
+    struct fx *f = fx_new(1, 10);
+    struct report_filter filter = { .from_ns = AT(0), .to_ns = AT(9) };
+    struct store_batch gap = { .agent_id = f->agent_id,
+                               .spool_id = "spool",
+                               .first_seq = 1,
+                               .gap_last_seq = 7,
+                               .gap_reason = "spool_full",
+                               .received_ns = AT(3) };
+    enum store_append_result res;
+    uint64_t through;
+    struct report *rep;
+
+    (void)state;
+    fx_pair(f, "m", "c", "ams", "fra", 1, AT(0));
+    fx_pair(f, "m", "c", "ams", "ber", 1, AT(0));
+    fx_pair(f, "m", "c", "fra", "ams", 1, AT(0));
+    FX_OK(store_begin(f->store, &err));
+    FX_OK(store_append(f->store, &gap, &res, &through, &err));
+    FX_OK(store_commit(f->store, &err));
+    rep = run_report(f, &filter);
+    assert_int_equal(rep->pairs[0].summaries_dropped, 7);
+    assert_int_equal(rep->pairs[1].summaries_dropped, 7);
+    assert_int_equal(rep->pairs[2].summaries_dropped, 0);
+    report_free(rep);
+    fx_free(f);
+}
+
+/* ---- Results ---- */
+
+static void results_in_order_up_to_the_limit(void **state)
+{
+    static const struct {
+        const char *name;
+        struct report_filter f;
+        const char *expect; /* target:period.flow */
+        bool truncated;
+    } cases[] = {
+        { "all",
+          { .from_ns = AT(0), .to_ns = AT(9) },
+          "ber:0.0 ber:1.0 fra:0.0 fra:0.1 fra:1.0 fra:1.1 ",
+          false },
+        { "span", { .from_ns = AT(1), .to_ns = AT(2) }, "ber:1.0 fra:1.0 fra:1.1 ", false },
+        { "limit", { .from_ns = AT(0), .to_ns = AT(9), .limit = 3 }, "ber:0.0 ber:1.0 fra:0.0 ", true },
+        { "limit just reached",
+          { .from_ns = AT(0), .to_ns = AT(9), .limit = 6 },
+          "ber:0.0 ber:1.0 fra:0.0 fra:0.1 fra:1.0 fra:1.1 ",
+          false },
+        { "one pair", { .from_ns = AT(0), .to_ns = AT(9), .target = "ber" }, "ber:0.0 ber:1.0 ", false },
+    };
+    struct fx *f = fx_new(1, 10);
+    struct pair *fra = fx_pair(f, "m", "c", "ams", "fra", 2, AT(0)),
+                *ber = fx_pair(f, "m", "c", "ams", "ber", 1, AT(0));
+
+    (void)state;
+    for (int64_t n = 0; n < 2; n++)
+        for (uint32_t flow = 0; flow < 3; flow++) {
+            struct tw_summary s = fx_summary(f, flow < 2 ? fra : ber, flow % 2, AT(n));
+            fx_store(f, &s);
+            summary_free(&s);
+        }
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct results *res = run_results(f, &cases[i].f);
+        char text[512] = "";
+        for (size_t k = 0; k < res->n_rows; k++) {
+            size_t len = strlen(text);
+            snprintf(text + len, sizeof text - len, "%.9s:%lld.%u ", res->rows[k].pair.target,
+                     (long long)((res->rows[k].summary.start_ns - T0) / FX_PERIOD),
+                     res->rows[k].summary.flow);
+        }
+        if (strcmp(text, cases[i].expect) != 0 || res->truncated != cases[i].truncated)
+            fail_msg("%s: %s%s", cases[i].name, text, res->truncated ? "(truncated)" : "");
+        results_free(res);
+    }
+    fx_free(f);
+}
+
+/* ---- The readers ---- */
+
+struct blocker {
+    struct reader_job job; /* first */
+    pthread_mutex_t lock;  /* held while it is to run on */
+    _Atomic bool running;
+    bool done;
+};
+
+static void block(struct reader_job *j, struct store_reader *r)
+{
+    struct blocker *b = (struct blocker *)j;
+
+    (void)r;
+    b->running = true;
+    pthread_mutex_lock(&b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void unblocked(struct reader_job *j)
+{
+    ((struct blocker *)j)->done = true;
+}
+
+static void busy_is_said_and_stopping_loses_nothing(void **state)
+{
+    struct fx *f = fx_new(1, 2);
+    struct blocker b = { .job = { .run = block, .done = unblocked }, .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct report_filter filter = { .from_ns = AT(0), .to_ns = AT(9) },
+                         wrong = { .from_ns = AT(9), .to_ns = AT(9) };
+    struct got first = { 0 }, second = { 0 }, third = { 0 };
+
+    (void)state;
+    fx_pair(f, "m", "c", "ams", "fra", 1, AT(0));
+    pthread_mutex_lock(&b.lock);
+    FX_OK(reader_submit(f->readers, &b.job));
+    while (!b.running)
+        usleep(1000);
+    FX_OK(report_run(&f->inv, f->readers, &filter, NOW, on_report, &first));
+    FX_OK(results_run(&f->inv, f->readers, &filter, NOW, on_results, &second));
+    assert_int_equal(report_run(&f->inv, f->readers, &filter, NOW, on_report, &third), TW_EBUSY);
+    assert_int_equal(report_run(&f->inv, f->readers, &wrong, NOW, on_report, &third), TW_EINVAL);
+    assert_int_equal(reader_refused(f->readers), 1);
+    pthread_mutex_unlock(&b.lock);
+    reader_pool_stop(f->readers); /* the loop does not run */
+    f->readers = NULL;
+    assert_true(b.done && first.done && first.rep && second.done && second.res);
+    assert_false(third.done);
+    report_free(first.rep);
+    results_free(second.res);
+    fx_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_a_direct_merge),
+        cmocka_unit_test(completeness),
+        cmocka_unit_test(latest_takes_the_newest_end),
+        cmocka_unit_test(selects_sorts_and_cuts),
+        cmocka_unit_test(dropped_by_the_source),
+        cmocka_unit_test(results_in_order_up_to_the_limit),
+        cmocka_unit_test(busy_is_said_and_stopping_loses_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
