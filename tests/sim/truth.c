@@ -83,6 +83,7 @@ static int64_t use_slot(struct truth *t, struct tw_now now)
 {
     int64_t since = now.mono.ns - t->first_due_ns, slot = since / t->cfg->spacing_ns;
 
+    t->last_attempt_ns = now.mono.ns;
     if (t->cfg->spacing_kind != SESSION_FIXED)
         return 0;
     t->slot_errors += slot <= t->last_slot || since < 0;
@@ -111,8 +112,9 @@ void truth_unsent(struct truth *t, struct tw_now now)
 void truth_stop(struct truth *t, struct tw_now now)
 {
     truth_clock(t, now);
-    now_period(t)->end_ns =
-        now.wall.ns + (t->n && t->probe[t->n - 1].t1_mono == now.mono.ns); /* the end is outside */
+    now_period(t)->end_ns = now.wall.ns + (t->last_attempt_ns == now.mono.ns); /* the end is outside */
+    if (now_period(t)->end_ns == now_period(t)->start_ns) /* stopped in the instant of a step */
+        now_period(t)->end_ns++;
     now_period(t)->end_mono = now.mono.ns;
     t->stopped = true;
 }

@@ -32,7 +32,7 @@ struct truth {
     struct truth_period *period;
     size_t n_period, cap_period;
     uint64_t late, duplicates_forward, duplicates_backward, rejected;
-    int64_t offset_ns;
+    int64_t offset_ns, last_attempt_ns;
     int64_t first_due_ns, last_slot; /* fixed spacing: sending times are first + slot * spacing */
     unsigned slot_errors;            /* a slot was used twice */
     bool stopped;

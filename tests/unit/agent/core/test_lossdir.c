@@ -1,0 +1,157 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+#include "agent/core/lossdir.h"
+
+/* A script of what happens, in order:
+ *   N      the next probe is answered with number N            .      the next probe is lost
+ *   dN     the answer to the newest probe comes again as N     |      the next probes are of the next period
+ *   oN     probes were overtaken by N                          c      the first period closes */
+static const struct {
+    const char *name;
+    bool stateful;
+    const char *script;
+    struct lossdir_verdict want[3]; /* by period */
+} rows[] = {
+    { "nothing lost", true, "0 1 2 3", { { 0 } } },
+    { "the worked example", true, "0 1 . . 2 3 . 5 . 7", { { 0, 2, 2, 0 } } },
+    { "the same when found out", false, "0 1 . . 2 3 . 5 . 7", { { 0, 2, 2, 0 } } },
+    { "only backward, configured", true, "0 . 2 . 4", { { 0, 0, 2, 0 } } },
+    { "only backward, not configured", false, "0 . 2 . 4", { { 0, 0, 0, 2 } } },
+    { "known from the first difference on", false, "0 . 2 . 3 . 5", { { 0, 1, 1, 1 } } },
+    { "start lost on the way out", true, ". . 0", { { 0, 2, 0, 0 } } },
+    { "start lost on the way back", true, ". . 2", { { 0, 0, 2, 0 } } },
+    { "start lost both ways", true, ". . 1", { { 0, 1, 1, 0 } } },
+    { "reflector had counted before", true, ". . 7 8 . 9", { { 0, 1, 0, 2 } } },
+    { "tail", true, "0 1 . . c", { { 0, 0, 0, 2 } } },
+    { "all lost", true, ". . . c", { { 0, 0, 0, 3 } } },
+    { "tail decided by the next period", true, "0 . | 1 c", { { 0, 1, 0, 0 } } },
+    { "pure gap across a boundary", true, "0 . . | . 1", { { 0, 2, 0, 0 }, { 1, 1, 0, 0 } } },
+    { "mixed gap across a boundary", true, "0 . . | . 2", { { 0, 1, 0, 1 }, { 1, 0, 0, 1 } } },
+    { "mixed gap, mostly in one period", true, "0 . . . | . 3", { { 0, 1, 1, 1 }, { 1, 0, 0, 1 } } },
+    { "the first period closes in the gap", true, "0 . . | . c . 1", { { 0, 0, 0, 2 }, { 1, 2, 0, 0 } } },
+    { "what is closed may hold the other way", true, "0 . . | . c . 3", { { 0, 0, 0, 2 }, { 1, 0, 0, 2 } } },
+    { "duplicated probe, both answers", true, "0 1 d2 . 3", { { 0, 1, 0, 0 } } },
+    { "duplicated probe, answer repeated", true, "0 1 d1 . 2", { { 0, 1, 0, 0 } } },
+    { "duplicated probe, second answer lost", true, "0 1 3 4", { { 0 } } },
+    { "restart", true, "50 51 . 0 1 . 2", { { 0, 1, 0, 1 } } },
+    { "restart with losses across it", true, "5 6 . . . 1 . 3", { { 0, 0, 1, 3 } } },
+    { "numbers leap ahead", true, "0 1 . 90000 . 90001", { { 0, 1, 0, 1 } } },
+    { "always the same number", true, "0 0 . 0 . 0", { { 0, 0, 0, 2 } } },
+    { "reordered far from the loss", true, "o1 0 2 1 3 4 . 5 6 7", { { 0, 1, 0, 0 } } },
+    { "reordered beside the loss waits for a clear cut", true, "o1 0 1 . 3 2 4 5 6", { { 0, 1, 0, 0 } } },
+    { "reordering too wide to tell", true, "o40 0 1 . 2 3 c", { { 0, 0, 0, 1 } } },
+};
+
+static void feed(struct lossdir *d, const char *script)
+{
+    uint32_t s = 0;
+    uint16_t period = 0;
+    unsigned n;
+    int used;
+
+    for (; *script; script += strspn(script, " ")) {
+        if (*script == '.') {
+            lossdir_resolve(d, s++, false, 0, period);
+            script++;
+        } else if (*script == '|') {
+            period++;
+            script++;
+        } else if (*script == 'c') {
+            lossdir_close_period(d, 0);
+            script++;
+        } else if (sscanf(script, "d%u%n", &n, &used) == 1) {
+            lossdir_seen(d, s - 1, n, true);
+            script += used;
+        } else if (sscanf(script, "o%u%n", &n, &used) == 1) {
+            lossdir_overtaken(d, n);
+            script += used;
+        } else if (sscanf(script, "%u%n", &n, &used) == 1) {
+            lossdir_seen(d, s, n, false);
+            lossdir_resolve(d, s++, true, n, period);
+            script += used;
+        } else {
+            fail_msg("bad script at %s", script);
+        }
+    }
+}
+
+static void verdicts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct lossdir_verdict got[3] = { { 0 } }, v;
+        struct lossdir *d;
+        assert_int_equal(lossdir_new(64, rows[i].stateful, &d), TW_OK);
+        feed(d, rows[i].script);
+        while (lossdir_next(d, &v) == TW_OK) {
+            got[v.period].forward += v.forward;
+            got[v.period].backward += v.backward;
+            got[v.period].unknown += v.unknown;
+        }
+        for (int p = 0; p < 3; p++)
+            if (got[p].forward != rows[i].want[p].forward || got[p].backward != rows[i].want[p].backward ||
+                got[p].unknown != rows[i].want[p].unknown)
+                fail_msg("%s: period %d: forward %u backward %u unknown %u", rows[i].name, p,
+                         (unsigned)got[p].forward, (unsigned)got[p].backward, (unsigned)got[p].unknown);
+        lossdir_free(d);
+    }
+}
+
+/* The reflector's numbers wrap in the middle of a long run: 1 of 4 lost on the way out, 1 of 4 on the way
+ * back. */
+static void numbers_wrap(void **state)
+{
+    uint64_t forward = 0, backward = 0, unknown = 0;
+    uint32_t s = 0, r = UINT32_MAX - 500;
+    struct lossdir_verdict v;
+    struct lossdir *d;
+
+    (void)state;
+    assert_int_equal(lossdir_new(16, true, &d), TW_OK);
+    for (int i = 0; i < 1000; i++) {
+        for (int k = 0; k < 2; k++, s++, r++) {
+            lossdir_seen(d, s, r, false);
+            lossdir_resolve(d, s, true, r, 0);
+        }
+        lossdir_resolve(d, s++, false, 0, 0);
+        lossdir_resolve(d, s++, false, 0, 0);
+        r++;
+    }
+    while (lossdir_next(d, &v) == TW_OK) {
+        forward += v.forward;
+        backward += v.backward;
+        unknown += v.unknown;
+    }
+    assert_int_equal(forward, 999);
+    assert_int_equal(backward, 999);
+    assert_int_equal(unknown, 0);
+    lossdir_free(d);
+}
+
+static void bad_windows(void **state)
+{
+    struct lossdir *d = NULL;
+
+    (void)state;
+    assert_int_equal(lossdir_new(0, true, &d), TW_EINVAL);
+    assert_int_equal(lossdir_new(8, true, &d), TW_EINVAL);
+    assert_int_equal(lossdir_new(100, true, &d), TW_EINVAL);
+    assert_null(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(verdicts),
+        cmocka_unit_test(numbers_wrap),
+        cmocka_unit_test(bad_windows),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

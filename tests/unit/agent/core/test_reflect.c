@@ -1,0 +1,296 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "agent/core/reflect.h"
+#include "agent/core/twamp_pkt.h"
+#include "tests/unit/agent/core/golden.h"
+
+#define S TW_NS_PER_S
+
+static struct reflector *make(uint32_t max)
+{
+    struct reflect_cfg cfg = {
+        .max_sessions = max, .refwait_ns = 900 * S, .restart_gap_ns = 3 * S, .port = 8620, .hash_seed = 42
+    };
+    struct reflector *r;
+
+    assert_int_equal(reflector_new(&cfg, &r), TW_OK);
+    return r;
+}
+
+static struct reflect_rx rx_from(uint32_t host, uint16_t port, int64_t at_ns)
+{
+    return (struct reflect_rx){
+        .from = { .ip = { 10, (uint8_t)(host >> 16), (uint8_t)(host >> 8), (uint8_t)host },
+                  .port = port,
+                  .family = 4 },
+        .to = { .ip = { 192, 0, 2, 1 }, .port = 8620, .family = 4 },
+        .t2 = { 1795424684 * S + at_ns },
+        .mono = { at_ns },
+        .ttl = 61,
+        .tos = 0,
+    };
+}
+
+/* Answers probe `seq`; -1: refused, else the number of the answer. */
+static int64_t ask(struct reflector *r, const struct reflect_rx *rx, uint32_t seq)
+{
+    struct twamp_probe p = { seq, 0x1122334455667788, 0x0001 };
+    uint8_t probe[TWAMP_PROBE_MIN], answer[TWAMP_REPLY_MIN];
+    struct twamp_reply a;
+    size_t len;
+
+    twamp_encode_probe(&p, probe, sizeof probe);
+    if (reflect_answer(r, rx, probe, sizeof probe, answer, sizeof answer, &len))
+        return -1;
+    assert_int_equal(len, TWAMP_REPLY_MIN);
+    reflect_stamp(r, answer, rx->t2);
+    assert_int_equal(twamp_decode_reply(answer, len, &a), TW_OK);
+    assert_int_equal(a.sender_seq, seq);
+    assert_int_equal(a.sender_t1, p.t1);
+    return a.seq;
+}
+
+/* Our answer to the captured probe is the captured answer, but for what the reflector's own clock decides. */
+static void answer_captures(void **state)
+{
+    static const char *const names[] = { "open4", "open4-pad0", "open4-dscp-pad" };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(names); i++) {
+        cJSON *doc = golden_load(names[i]);
+        const cJSON *packets = golden_packets(doc);
+        struct reflector *r = make(4);
+        for (int k = 0; k + 1 < cJSON_GetArraySize(packets); k += 2) {
+            struct reflect_rx rx = rx_from(1, 5000, k * S / 10);
+            uint8_t probe[512], want[512], got[512];
+            size_t probe_len = golden_wire(cJSON_GetArrayItem(packets, k), probe, sizeof probe);
+            size_t want_len = golden_wire(cJSON_GetArrayItem(packets, k + 1), want, sizeof want), got_len;
+            rx.ttl = 255;
+            assert_int_equal(reflect_answer(r, &rx, probe, probe_len, got, sizeof got, &got_len), TW_OK);
+            assert_int_equal(got_len, want_len);
+            memcpy(got + 4, want + 4, 10);  /* T3, Error Estimate */
+            memcpy(got + 16, want + 16, 8); /* T2 */
+            if (memcmp(got, want, got_len))
+                fail_msg("%s: answer %d differs", names[i], k / 2);
+        }
+        reflector_free(r);
+        cJSON_Delete(doc);
+    }
+}
+
+static void padding_and_size(void **state)
+{
+    static const struct {
+        size_t len, want;
+    } rows[] = { { 14, 41 }, { 15, 41 }, { 40, 41 }, { 41, 41 }, { 42, 42 }, { 1400, 1400 }, { 9000, 9000 } };
+    static uint8_t probe[TWAMP_DATAGRAM_MAX + 1], answer[TWAMP_DATAGRAM_MAX + 1];
+    struct reflector *r = make(4);
+    struct reflect_rx rx = rx_from(1, 5000, 0);
+    struct reflect_counters n;
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof probe; i++)
+        probe[i] = (uint8_t)(i * 7 + 1);
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        memset(answer, 0xee, sizeof answer);
+        assert_int_equal(reflect_answer(r, &rx, probe, rows[i].len, answer, TWAMP_DATAGRAM_MAX, &len), TW_OK);
+        assert_int_equal(len, rows[i].want);
+        assert_memory_equal(answer + 41, probe + 14, len - 41);
+        assert_int_equal(answer[14] | answer[15] | answer[38] | answer[39], 0);
+    }
+    assert_int_equal(reflect_answer(r, &rx, probe, 13, answer, sizeof answer, &len), TW_ETRUNC);
+    assert_int_equal(reflect_answer(r, &rx, probe, 9001, answer, sizeof answer, &len), TW_EINVAL);
+    assert_int_equal(reflect_answer(r, &rx, probe, 14, answer, 40, &len), TW_EINVAL);
+    probe[13] = 0;
+    assert_int_equal(reflect_answer(r, &rx, probe, 14, answer, sizeof answer, &len), TW_EINVAL);
+    reflector_counters(r, &n);
+    assert_true(n.too_short == 1 && n.too_long == 2 && n.bad_error_estimate == 1 &&
+                n.answered == TW_NELEM(rows));
+    reflector_free(r);
+}
+
+static void ttl_and_clock(void **state)
+{
+    struct reflector *r = make(4);
+    struct reflect_rx rx = rx_from(1, 5000, 0);
+    struct tw_clock_state c = { .synced = true, .max_error_ns = 1000000 };
+    uint8_t probe[14] = { [13] = 1 }, answer[41];
+    struct twamp_reply a;
+    size_t len;
+
+    (void)state;
+    rx.ttl = -1;
+    reflect_answer(r, &rx, probe, sizeof probe, answer, sizeof answer, &len);
+    assert_int_equal(answer[40], 255);
+    rx.ttl = 7;
+    reflect_answer(r, &rx, probe, sizeof probe, answer, sizeof answer, &len);
+    assert_int_equal(answer[40], 7);
+    reflector_set_clock(r, &c); /* between answer and stamp: the stamp has the newer */
+    reflect_stamp(r, answer, (struct tw_wall){ 1795424684 * S + 5 });
+    assert_int_equal(twamp_decode_reply(answer, len, &a), TW_OK);
+    assert_int_equal(a.t3, tw_wall_to_ntp((struct tw_wall){ 1795424684 * S + 5 }));
+    assert_int_equal(a.t2, tw_wall_to_ntp(rx.t2));
+    assert_int_equal(a.err_est, tw_errest_encode(1000000, true, false));
+    reflector_free(r);
+}
+
+static void loops_are_refused(void **state)
+{
+    struct reflector *r = make(4);
+    struct reflect_rx own = rx_from(1, 8620, 0), well_known = rx_from(1, 862, 0);
+    struct reflect_counters n;
+
+    (void)state;
+    assert_int_equal(ask(r, &own, 0), -1);
+    assert_int_equal(ask(r, &well_known, 0), -1);
+    reflector_counters(r, &n);
+    assert_true(n.loops_refused == 2 && n.answered == 0 && n.sessions == 0);
+    reflector_free(r);
+}
+
+static void counts_per_sender(void **state)
+{
+    struct reflector *r = make(8);
+    struct reflect_rx a = rx_from(1, 5000, 0), b = rx_from(1, 5001, 0), c = rx_from(2, 5000, 0), d = a;
+
+    (void)state;
+    d.to.ip[3] = 9;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ask(r, &a, 100 + i), i);
+        assert_int_equal(ask(r, &b, i), i);
+    }
+    assert_int_equal(ask(r, &c, 0), 0);
+    assert_int_equal(ask(r, &d, 0), 0);
+    reflector_free(r);
+}
+
+static void starts_again(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t gap;
+        uint32_t seq;
+        int64_t want;
+    } rows[] = {
+        { "goes on", S, 9, 2 },
+        { "number 0 soon", 3 * S - 1, 0, 2 },
+        { "number 0 after silence", 3 * S, 0, 0 },
+        { "other number after silence", 3 * S, 1, 2 },
+        { "just before refwait", 900 * S, 5, 2 },
+        { "after refwait", 900 * S + 1, 5, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct reflector *r = make(4);
+        struct reflect_rx rx = rx_from(1, 5000, 0);
+        ask(r, &rx, 0);
+        ask(r, &rx, 1);
+        rx.mono.ns = rows[i].gap;
+        if (ask(r, &rx, rows[i].seq) != rows[i].want)
+            fail_msg("%s", rows[i].name);
+        reflector_free(r);
+    }
+}
+
+static void takes_back(void **state)
+{
+    struct reflector *r = make(4);
+    struct reflect_rx rx = rx_from(1, 5000, 0);
+    uint8_t probe[14] = { [13] = 1 }, first[41], second[41];
+    struct reflect_counters n;
+    size_t len;
+
+    (void)state;
+    reflect_answer(r, &rx, probe, sizeof probe, first, sizeof first, &len);
+    reflect_answer(r, &rx, probe, sizeof probe, second, sizeof second, &len);
+    reflect_unsent(r, &rx, first); /* not the last: its number is gone */
+    assert_int_equal(ask(r, &rx, 7), 2);
+    reflect_answer(r, &rx, probe, sizeof probe, second, sizeof second, &len);
+    reflect_unsent(r, &rx, second);
+    assert_int_equal(ask(r, &rx, 8), 3);
+    reflector_counters(r, &n);
+    assert_int_equal(n.send_errors, 2);
+    reflector_free(r);
+}
+
+static void full_table_answers_without_state(void **state)
+{
+    struct reflector *r = make(3);
+    struct reflect_counters n;
+    struct reflect_rx rx;
+
+    (void)state;
+    for (uint32_t h = 0; h < 3; h++) {
+        rx = rx_from(h, 5000, 0);
+        assert_int_equal(ask(r, &rx, 77), 0);
+    }
+    rx = rx_from(9, 5000, S);
+    assert_int_equal(ask(r, &rx, 77), 77);
+    reflector_counters(r, &n);
+    assert_true(n.stateless == 1 && n.sessions == 3);
+    /* The silent ones make room. */
+    rx = rx_from(9, 5000, 1000 * S);
+    assert_int_equal(ask(r, &rx, 78), 0);
+    reflector_counters(r, &n);
+    assert_true(n.stateless == 1 && n.sessions <= 3 && n.expired >= 1);
+    reflector_free(r);
+}
+
+/* Thousands of senders that come and go: each keeps its own count, and the table does not fill with the dead.
+ */
+static void many_come_and_go(void **state)
+{
+    enum { ROUNDS = 20, SENDERS = 1000 };
+    struct reflector *r = make(SENDERS);
+    struct reflect_counters n;
+
+    (void)state;
+    for (int64_t round = 0; round < ROUNDS; round++)
+        for (int64_t seq = 0; seq < 4; seq++)
+            for (uint32_t h = 0; h < SENDERS; h++) {
+                struct reflect_rx rx = rx_from((uint32_t)round * SENDERS + h, 5000, (round * 1000 + seq) * S);
+                int64_t got = ask(r, &rx, (uint32_t)seq + 1000);
+                if (got != seq)
+                    fail_msg("round %d sender %u: answer %d is numbered %d", (int)round, h, (int)seq,
+                             (int)got);
+            }
+    reflector_counters(r, &n);
+    assert_int_equal(n.stateless, 0);
+    assert_true(n.sessions <= SENDERS && n.expired >= (ROUNDS - 1) * SENDERS);
+    reflector_free(r);
+}
+
+static void bad_configuration(void **state)
+{
+    static const struct reflect_cfg bad[] = {
+        { .max_sessions = 1, .refwait_ns = 0 },
+        { .max_sessions = 1, .refwait_ns = 1, .restart_gap_ns = -1 },
+        { .max_sessions = UINT32_MAX, .refwait_ns = 1 },
+    };
+    struct reflector *r = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(bad); i++)
+        assert_int_equal(reflector_new(&bad[i], &r), TW_EINVAL);
+    assert_null(r);
+    reflector_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answer_captures),   cmocka_unit_test(padding_and_size),
+        cmocka_unit_test(ttl_and_clock),     cmocka_unit_test(loops_are_refused),
+        cmocka_unit_test(counts_per_sender), cmocka_unit_test(starts_again),
+        cmocka_unit_test(takes_back),        cmocka_unit_test(full_table_answers_without_state),
+        cmocka_unit_test(many_come_and_go),  cmocka_unit_test(bad_configuration),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
