@@ -37,7 +37,6 @@ struct lossdir {
 
     /* Numbers seen: bitmap of [r_floor, r_max]. */
     uint64_t r_floor, r_max;
-    uint64_t r_first;        /* lower ones cannot be answers to us: the reflector had counted before us */
     uint64_t dropped_unseen; /* numbers above the anchor that left the bitmap unseen */
     uint32_t s_max;
 
@@ -156,7 +155,7 @@ static bool is_restart(const struct lossdir *d, uint32_t s, uint64_t r)
         return false;
     if (r > d->r_max)
         return r - d->r_max > (uint64_t)ahead * 2 + d->seen_bits;
-    return r < d->r_floor || r < d->r_first || is_seen(d, r) || d->r_max - r > REACH_MAX;
+    return r < d->r_floor || is_seen(d, r) || d->r_max - r > REACH_MAX;
 }
 
 static void first_seen(struct lossdir *d, uint32_t s, uint32_t r)
@@ -164,7 +163,6 @@ static void first_seen(struct lossdir *d, uint32_t s, uint32_t r)
     d->any_seen = true;
     start_numbers(d, R_BASE); /* as if 0 were the first, so that those before r count as unseen */
     d->s_max = s;
-    d->r_first = r > s ? R_BASE + r : R_BASE;
     if (r)
         raise_to(d, R_BASE + r);
     mark(d, R_BASE + r);
@@ -176,7 +174,6 @@ static enum lossdir_seen restart(struct lossdir *d, uint32_t s, uint64_t r)
     d->restart_s = s;
     d->s_max = s;
     start_numbers(d, R_BASE + (uint32_t)r);
-    d->r_first = 0;
     mark(d, d->r_max);
     return LOSSDIR_RESTART;
 }
