@@ -52,7 +52,7 @@ struct report_job {
     struct report_filter f;
     int64_t now_ns;
     struct report *rep;
-    int64_t *due_ns;     /* by pair: a period that starts later is not due */
+    int64_t *due_ns;     /* by pair: a period that ends later is not due */
     struct id_row *rows; /* sorted by id */
     enum tw_rc rc;
     struct tw_err err;
@@ -101,6 +101,13 @@ static struct report_pair *find_pair(struct report_job *j, uint64_t id, size_t *
     return &j->rep->pairs[row->at];
 }
 
+/* Is it one that store_read_expected() counts? Scheduling cuts first and last periods: those may be there or
+ * not. */
+static bool is_whole_before(const struct tw_summary *s, int64_t due_ns)
+{
+    return s->end_ns <= due_ns && s->start_ns % (s->end_ns - s->start_ns) == 0;
+}
+
 static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
 {
     struct report_job *j = ctx;
@@ -110,7 +117,7 @@ static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
     if (!p)
         return TW_OK;
     summary_merge(&p->merged, s);
-    p->periods_stored += s->start_ns < j->due_ns[at];
+    p->periods_stored += is_whole_before(s, j->due_ns[at]);
     return TW_OK;
 }
 
@@ -127,7 +134,7 @@ static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
         p->periods_stored = 0;
     }
     summary_merge(&p->merged, s);
-    p->periods_stored++;
+    p->periods_stored += is_whole_before(s, INT64_MAX);
     return TW_OK;
 }
 

@@ -26,8 +26,8 @@ struct report_pair {
     const char *state;          /* static string */
     struct tw_summary merged;   /* of the span, all flows; n of flows merged */
     struct stats_view view;     /* of merged */
-    /* Report periods that are due: their start lies in the span and two periods (one to close, one for the way here) have
-     * passed since. With `latest`: those of the one period. */
+    /* Whole report periods in the span, of every flow, as far as they are due: they ended two periods ago (one to close, one
+     * for the way here). With `latest`: those of the one period. */
     uint64_t periods_expected, periods_stored;
     uint64_t summaries_dropped; /* by the source's spool, for whatever pair */
     struct tw_num completeness_ratio;

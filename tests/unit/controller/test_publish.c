@@ -1,0 +1,358 @@
+/* Live state and the metrics pages made of it. */
+#include "tests/unit/controller/http_get.h"
+#include <stdatomic.h>
+#include "controller/publish_page.h" /* to set when the process started */
+#include "controller/report.h"
+
+#define LEVELS (METRICS_PAIR | METRICS_AGENT | METRICS_MESH)
+
+const char *pair_state(const struct pair *p, int64_t now_ns)
+{
+    return publish_is_fresh(p, now_ns) ? tw_status_name(p->live->last.status) : "no_data";
+}
+
+const char *agent_state(const struct agent *a)
+{
+    (void)a;
+    return "up";
+}
+
+struct rig {
+    struct fx *f;
+    struct publish *publish;
+    struct httpd *httpd;
+    unsigned snapshots; /* taken: self() is called once for each */
+    int64_t start_ns;   /* of the latest whole period that has ended */
+};
+
+static size_t self(void *ctx, struct metrics_self *rows, size_t cap)
+{
+    struct rig *r = ctx;
+
+    assert_true(cap >= 1);
+    r->snapshots++;
+    rows[0] = (struct metrics_self){
+        .name = "twamp_test_snapshots_total", .help = "Snapshots.", .type = "counter", .value = r->snapshots
+    };
+    return 1;
+}
+
+static void serve(void *ctx, struct http_req *rq)
+{
+    struct rig *r = ctx;
+
+    publish_answer(r->publish, rq, LEVELS, http_query(rq, "mesh"));
+}
+
+static const struct http_route routes[] = { { "/metrics", "", serve } };
+
+static struct rig *rig_new(int64_t page_interval_ns)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    struct publish_conf pc = { .self = self, .self_ctx = r, .page_interval_ns = page_interval_ns };
+    struct httpd_conf hc = { .address = "127.0.0.1:0", .routes = routes, .n_routes = 1, .ctx = r };
+
+    r->f = fx_new(1, 20);
+    pc.loop = hc.loop = r->f->loop;
+    pc.inventory = &r->f->inv;
+    pc.readers = r->f->readers;
+    r->start_ns = (tw_wall_now().ns / FX_PERIOD - 1) * FX_PERIOD;
+    FX_OK(publish_new(&pc, &r->publish));
+    FX_OK(httpd_start(&hc, &r->httpd, &err));
+    return r;
+}
+
+static void rig_free(struct rig *r)
+{
+    httpd_stop(r->httpd);
+    reader_pool_stop(r->f->readers);
+    r->f->readers = NULL;
+    publish_free(r->publish);
+    fx_free(r->f);
+    free(r);
+}
+
+static char *page(struct rig *r, const char *target)
+{
+    struct get g;
+
+    get_start(&g, r->f->loop, httpd_port(r->httpd), target);
+    get_await(&g, r->f);
+    if (g.status != 200)
+        fail_msg("%s: %.300s", target, g.text);
+    return g.text;
+}
+
+/* The value behind "NAME{LABELS} "; NAN without such a line. */
+static double sample(const char *text, const char *name_and_labels)
+{
+    const char *at = strstr(text, name_and_labels);
+
+    return at ? strtod(at + strlen(name_and_labels), NULL) : __builtin_nan("");
+}
+
+static void expect(const char *text, const char *name_and_labels, double value)
+{
+    double is = sample(text, name_and_labels);
+
+    if (!(is == value))
+        fail_msg("%s is %.17g, expected %.17g in:\n%.4000s", name_and_labels, is, value, text);
+}
+
+static void absent(const char *text, const char *what)
+{
+    const char *at = strstr(text, what);
+
+    if (at)
+        fail_msg("%s is there: %.200s", what, at);
+}
+
+static void publish_period(struct rig *r, struct pair *p, uint32_t flow, int64_t start_ns,
+                           struct tw_summary *direct)
+{
+    struct tw_summary s = fx_summary(r->f, p, flow, start_ns);
+
+    fx_store(r->f, &s);
+    publish_summary(r->publish, p, &s);
+    if (direct)
+        summary_merge(direct, &s);
+    summary_free(&s);
+}
+
+struct got {
+    bool done;
+    struct report *rep;
+};
+
+static void on_report(void *ctx, struct report *rep, const struct tw_err *err)
+{
+    struct got *g = ctx;
+
+    if (err)
+        fail_msg("report: %s", err->text);
+    g->done = true;
+    g->rep = rep;
+}
+
+/* ---- Tests ---- */
+
+static void shows_what_the_report_says(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "voice", "ams", "fra", 2, r->start_ns - 100 * FX_PERIOD);
+    struct report_filter filter = { .from_ns = r->start_ns, .to_ns = r->start_ns + FX_PERIOD };
+    struct got g = { 0 };
+    char *text;
+
+    (void)state;
+    publish_period(r, p, 0, r->start_ns - FX_PERIOD, NULL);
+    publish_period(r, p, 1, r->start_ns - FX_PERIOD, NULL);
+    publish_period(r, p, 0, r->start_ns, NULL);
+    publish_period(r, p, 1, r->start_ns, NULL);
+    FX_OK(report_run(&r->f->inv, r->f->readers, &filter, tw_wall_now().ns, on_report, &g));
+    fx_run_until(r->f, &g.done, "report");
+    fx_same_view("live and stored", publish_view(p), &g.rep->pairs[0].view);
+    text = page(r, "/metrics");
+#define PAIR "{mesh=\"m\",class=\"voice\",source=\"ams\",target=\"fra\""
+    expect(text, "twamp_delay_quantile_seconds" PAIR ",direction=\"roundtrip\",quantile=\"0.95\"} ",
+           g.rep->pairs[0].view.delay[TW_ROUNDTRIP].p95_s.value);
+    expect(text, "twamp_loss_ratio" PAIR ",direction=\"forward\"} ",
+           g.rep->pairs[0].view.loss_forward_ratio.value);
+    expect(text, "twamp_probes_sent_total" PAIR "} ", 400);
+    expect(text, "twamp_agent_probes_sent_total{mesh=\"m\",class=\"voice\",source=\"ams\"} ", 400);
+    expect(text, "twamp_mesh_delay_seconds_count{mesh=\"m\",class=\"voice\",direction=\"roundtrip\"} ",
+           (double)p->live->received);
+    expect(text, "twamp_mesh_pairs_fresh{mesh=\"m\",class=\"voice\"} ", 1);
+    free(text);
+    report_free(g.rep);
+    rig_free(r);
+}
+
+static void last_period_and_counters(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "c", "ams", "fra", 2, 1);
+    struct tw_summary direct;
+    struct stats_view view;
+
+    (void)state;
+    summary_init(&direct);
+    publish_period(r, p, 0, r->start_ns, &direct);
+    publish_period(r, p, 0, r->start_ns - FX_PERIOD,
+                   NULL); /* late out of a spool: counted, but not the last */
+    publish_period(r, p, 1, r->start_ns, &direct);
+    stats_view(&direct, &view);
+    fx_same_view("merged flows", publish_view(p), &view);
+    assert_int_equal(p->live->sent, 300);
+    assert_int_equal(p->live->last_flows, 2);
+    assert_true(p->live->last_start_ns == r->start_ns && p->live->last_end_ns == r->start_ns + FX_PERIOD);
+    summary_free(&direct);
+    rig_free(r);
+}
+
+static void stale_pairs_leave(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *fresh = fx_pair(r->f, "m", "c", "ams", "fra", 1, 1),
+                *stale = fx_pair(r->f, "m", "c", "ams", "ber", 1, 1);
+    struct pair *gone = fx_pair(r->f, "n", "c", "ams", "rom", 1, 1);
+    char *text;
+
+    (void)state;
+    publish_period(r, fresh, 0, r->start_ns, NULL);
+    publish_period(r, stale, 0, r->start_ns - 3 * FX_PERIOD, NULL);
+    publish_period(r, gone, 0, r->start_ns, NULL);
+    text = page(r, "/metrics");
+#define OF(target) "{mesh=\"m\",class=\"c\",source=\"ams\",target=\"" target "\""
+    assert_non_null(strstr(text, "twamp_delay_min_seconds" OF("fra")));
+    absent(text, "twamp_delay_min_seconds" OF("ber"));
+    expect(text, "twamp_probes_sent_total" OF("ber") "} ", 100);
+    expect(text, "twamp_pair_status" OF("ber") ",status=\"no_data\"} ", 1);
+    expect(text, "twamp_mesh_pairs{mesh=\"m\",class=\"c\"} ", 2);
+    expect(text, "twamp_mesh_pairs_fresh{mesh=\"m\",class=\"c\"} ", 1);
+    assert_non_null(strstr(text, "target=\"rom\""));
+    free(text);
+    gone->scheduled = false;
+    publish_forget(r->publish, gone);
+    publish_period(r, gone, 0, r->start_ns, NULL); /* the rest of a session that was taken off */
+    assert_null(gone->live);
+    text = page(r, "/metrics");
+    absent(text, "target=\"rom\"");
+    absent(text, "mesh=\"n\"");
+    free(text);
+    text = page(r, "/metrics?mesh=m");
+    assert_non_null(strstr(text, "target=\"fra\""));
+    free(text);
+    rig_free(r);
+}
+
+static void pages_are_kept_for_an_interval(void **state)
+{
+    struct rig *r = rig_new(3600 * TW_NS_PER_S);
+    struct pair *p = fx_pair(r->f, "m", "c", "ams", "fra", 1, 1);
+    char *first, *second, *other;
+
+    (void)state;
+    publish_period(r, p, 0, r->start_ns - FX_PERIOD, NULL);
+    first = page(r, "/metrics");
+    publish_period(r, p, 0, r->start_ns, NULL);
+    second = page(r, "/metrics");
+    assert_string_equal(strstr(first, "\r\n\r\n"), strstr(second, "\r\n\r\n"));
+    assert_int_equal(r->snapshots, 1);
+    other = page(r, "/metrics?mesh=m"); /* another page, made now */
+    expect(other, "twamp_probes_sent_total" OF("fra") "} ", 200);
+    assert_int_equal(r->snapshots, 2);
+    free(first);
+    free(second);
+    free(other);
+    rig_free(r);
+}
+
+struct blocker {
+    struct reader_job job; /* first */
+    pthread_mutex_t lock;
+};
+
+static void block(struct reader_job *j, struct store_reader *db)
+{
+    struct blocker *b = (struct blocker *)j;
+
+    (void)db;
+    pthread_mutex_lock(&b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void unblocked(struct reader_job *j)
+{
+    (void)j;
+}
+
+/* Many ask while a page is being made, and what it shows is deleted meanwhile. */
+static void requests_share_a_page_of_deleted_pairs(void **state)
+{
+    enum { N = 10 };
+    struct rig *r = rig_new(3600 * TW_NS_PER_S);
+    struct pair *p = fx_pair(r->f, "m", "c", "ams", "fra", 1, 1);
+    struct blocker b = { .job = { .run = block, .done = unblocked }, .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct httpd_counters c = { 0 };
+    static const bool never;
+    struct get g[N];
+
+    (void)state;
+    publish_period(r, p, 0, r->start_ns, NULL);
+    pthread_mutex_lock(&b.lock);
+    FX_OK(reader_submit(r->f->readers, &b.job));
+    for (size_t i = 0; i < N; i++)
+        get_start(&g[i], r->f->loop, httpd_port(r->httpd), "/metrics");
+    for (int64_t until = tw_mono_now().ns + FX_DEADLINE_S * TW_NS_PER_S; c.requests < N || !r->snapshots;) {
+        loop_run_until(r->f->loop, &never, (struct tw_mono){ tw_mono_now().ns + TW_NS_PER_MS });
+        httpd_counters(r->httpd, &c);
+        assert_true(tw_mono_now().ns < until);
+    }
+    publish_forget(r->publish, p);
+    HASH_DEL(r->f->inv.pairs, p);
+    memset(p, 0x55, sizeof *p);
+    free(p);
+    pthread_mutex_unlock(&b.lock);
+    for (size_t i = 0; i < N; i++) {
+        get_await(&g[i], r->f);
+        expect(g[i].text, "twamp_probes_sent_total" OF("fra") "} ", 100);
+        free(g[i].text);
+    }
+    assert_int_equal(r->snapshots, 1);
+    rig_free(r);
+}
+
+static void completeness_of_the_last_hour(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t started_min, scheduled_min; /* minutes before now */
+        int64_t skip_from, skip_to;         /* seconds before now without summaries */
+        bool known;
+        double ratio;
+    } cases[] = {
+        { "all there", 120, 120, 0, 0, true, 1 },
+        { "ten minutes missing of the 59 that are over", 120, 120, 1200, 600, true, 294.0 / 354 },
+        { "scheduled after the gap", 120, 5, 1200, 600, true, 1 },
+        { "started after the gap", 5, 120, 1200, 600, true, 1 },
+        { "just scheduled", 120, 0, 0, 0, false, 0 },
+        { "nothing at all", 120, 120, 7200, 0, true, 0 },
+    };
+    const int64_t now_ns = INT64_C(1700000040) * TW_NS_PER_S; /* a whole minute */
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct rig *r = rig_new(1);
+        struct pair *p =
+            fx_pair(r->f, "m", "c", "ams", "fra", 1, now_ns - cases[i].scheduled_min * 60 * TW_NS_PER_S);
+        struct tw_num is;
+
+        r->publish->started_ns = now_ns - cases[i].started_min * 60 * TW_NS_PER_S;
+        for (int64_t ago = 7200; ago > 0; ago -= 10) {
+            struct tw_summary s = fx_summary(r->f, p, 0, now_ns - ago * TW_NS_PER_S);
+            if (ago > cases[i].skip_from || ago <= cases[i].skip_to)
+                publish_summary(r->publish, p, &s);
+            summary_free(&s);
+        }
+        is = publish_completeness(r->publish, p, now_ns);
+        if (is.known != cases[i].known ||
+            (is.known && (is.value > cases[i].ratio + 1e-9 || is.value < cases[i].ratio - 1e-9)))
+            fail_msg("%s: %d %g, expected %g", cases[i].name, is.known, is.value, cases[i].ratio);
+        rig_free(r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shows_what_the_report_says),
+        cmocka_unit_test(last_period_and_counters),
+        cmocka_unit_test(stale_pairs_leave),
+        cmocka_unit_test(pages_are_kept_for_an_interval),
+        cmocka_unit_test(requests_share_a_page_of_deleted_pairs),
+        cmocka_unit_test(completeness_of_the_last_hour),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
