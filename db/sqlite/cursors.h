@@ -1,6 +1,5 @@
 /* db/sqlite/cursors.h - how far each (agent, spool) is stored, in memory: what the open transaction moved
- * counts at once, and is forgotten when the transaction is. Sequence numbers start at 1; 0 = nothing stored.
- */
+ * counts at once, and is forgotten when the transaction is. Numbers start at 1; 0 = nothing stored. */
 #ifndef TW_DB_CURSORS_H
 #define TW_DB_CURSORS_H
 

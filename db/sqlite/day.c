@@ -31,8 +31,7 @@ static int64_t day_parse(const char *name)
     return timegm(&tm) / 86400;
 }
 
-/* ---- Cache
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Cache -------------------------------------------------------------------------------------- */
 
 void day_cache_clear(struct day_cache *c)
 {
@@ -78,8 +77,7 @@ static void cache_put(struct day_cache *c, int64_t day, sqlite3_stmt *st)
     c->e[at].used = ++c->clock;
 }
 
-/* ---- Tables
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Tables ------------------------------------------------------------------------------------- */
 
 /* Ends `sql` and runs or prepares it (ret not NULL). */
 static enum tw_rc finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct tw_err *err)

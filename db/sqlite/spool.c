@@ -110,8 +110,7 @@ const uint8_t *spool_id(const struct spool *s)
     return s->id;
 }
 
-/* ---- Transactions
- * ------------------------------------------------------------------------------------------- */
+/* ---- Transactions ------------------------------------------------------------------------------- */
 
 enum tw_rc spool_begin(struct spool *s)
 {
@@ -139,7 +138,7 @@ static enum tw_rc put_state(struct spool *s)
     return sq_run(&c, NULL);
 }
 
-static enum tw_rc put_ack(struct spool *s)
+enum tw_rc spool_put_ack(struct spool *s)
 {
     struct sq_cur c;
     enum tw_rc rc;
@@ -165,7 +164,7 @@ static enum tw_rc commit(struct spool *s)
 enum tw_rc spool_finish(struct spool *s, enum tw_rc rc)
 {
     if (!rc)
-        rc = put_ack(s);
+        rc = spool_put_ack(s);
     if (!rc)
         rc = put_state(s);
     if (!rc)
@@ -180,8 +179,7 @@ enum tw_rc spool_finish(struct spool *s, enum tw_rc rc)
     return TW_OK;
 }
 
-/* ---- Gaps
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Gaps --------------------------------------------------------------------------------------- */
 
 static enum tw_rc gap_to_join(struct spool *s, uint64_t first, const char *reason, uint64_t *ret)
 {
@@ -225,8 +223,7 @@ void spool_count_lost(struct spool *s, uint64_t n)
     s->lost += n;
 }
 
-/* ---- Append
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Append ------------------------------------------------------------------------------------- */
 
 static enum tw_rc put_record(struct spool *s, int64_t now_ns, const struct spool_record *r)
 {
@@ -281,8 +278,7 @@ enum tw_rc spool_append(struct spool *s, int64_t now_ns, const struct spool_reco
     return TW_OK;
 }
 
-/* ---- Read
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Read --------------------------------------------------------------------------------------- */
 
 /* `seq` is not stored, the next record is `next` (0: none). Without a gap record it was acknowledged and then
  * removed, which a controller that asks again has to hear of as well. */
@@ -381,8 +377,7 @@ enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_by
     return find_gap(s, seq, next, ret_gap);
 }
 
-/* ---- Acknowledgements, statistics, values
- * ------------------------------------------------------------------- */
+/* ---- Acknowledgements, statistics, values ------------------------------------------------------- */
 
 /* Written with the next change: a lost acknowledgement only means that some records are sent twice. */
 enum tw_rc spool_ack(struct spool *s, uint64_t through_seq, int64_t now_ns)

@@ -53,6 +53,8 @@ struct spool {
 enum tw_rc spool_begin(struct spool *s);
 /* Writes the state and commits if rc is TW_OK, else (or if that fails) rolls back. */
 enum tw_rc spool_finish(struct spool *s, enum tw_rc rc);
+/* Writes the acknowledgement that waits, if any; spool_finish() does it too. */
+enum tw_rc spool_put_ack(struct spool *s);
 /* Records [first, last] as dropped and counts them; joins the gap before it when that has the same reason. */
 enum tw_rc spool_put_gap(struct spool *s, uint64_t first, uint64_t last, const char *reason);
 /* In the open transaction; spool_trim.c. */

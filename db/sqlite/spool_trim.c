@@ -149,6 +149,8 @@ enum tw_rc spool_trim(struct spool *s, int64_t now_ns)
     enum tw_rc rc = spool_begin(s);
 
     if (!rc)
+        rc = spool_put_ack(s);
+    if (!rc)
         rc = drop_expired(s, now_ns);
     if (!rc)
         rc = drop_old(s, now_ns);

@@ -9,10 +9,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* Common to all writers. auto_vacuum only takes before the first table; FULL: a commit survives power loss.
- */
-static const char pragmas[] = "PRAGMA auto_vacuum = INCREMENTAL;"
-                              "PRAGMA journal_mode = WAL;"
+/* Common to all writers. FULL: a commit survives power loss. */
+static const char pragmas[] = "PRAGMA journal_mode = WAL;"
                               "PRAGMA synchronous = FULL;"
                               "PRAGMA secure_delete = OFF;"
                               "PRAGMA foreign_keys = ON;";
@@ -98,6 +96,15 @@ static enum tw_rc migrate(struct sq *q, struct tw_err *err)
     return rc;
 }
 
+/* Takes effect only before the first table, and writes to the file each time. */
+static enum tw_rc set_vacuum(struct sq *q, struct tw_err *err)
+{
+    int64_t version;
+    enum tw_rc rc = sq_get_int(q, "PRAGMA user_version", &version, err);
+
+    return rc || version ? rc : sq_exec(q, "PRAGMA auto_vacuum = INCREMENTAL", err);
+}
+
 static enum tw_rc init(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err)
 {
     *q = (struct sq){ .spec = spec, .lock_fd = -1 };
@@ -120,6 +127,8 @@ enum tw_rc sq_open(struct sq *q, const char *path, const struct sq_spec *spec, s
         rc = sq_check_file(path, spec, err);
     if (!rc)
         rc = connect_db(q, SQLITE_OPEN_READWRITE, err);
+    if (!rc)
+        rc = set_vacuum(q, err);
     if (!rc)
         rc = sq_exec(q, pragmas, err);
     if (!rc)

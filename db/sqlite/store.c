@@ -124,8 +124,7 @@ void store_close(struct store *s)
     free(s);
 }
 
-/* ---- Transactions
- * ------------------------------------------------------------------------------------------- */
+/* ---- Transactions ------------------------------------------------------------------------------- */
 
 static enum tw_rc run(struct store *s, enum store_stmt which, struct tw_err *err)
 {

@@ -9,8 +9,7 @@ static enum tw_rc no_memory(struct store *s, struct tw_err *err)
     return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
 }
 
-/* ---- Cursors
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Cursors ------------------------------------------------------------------------------------ */
 
 enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
                         uint64_t *ret_through)
@@ -52,8 +51,7 @@ static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct t
     return sq_run(&c, err);
 }
 
-/* ---- Latest
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Latest ------------------------------------------------------------------------------------- */
 
 static enum tw_rc note_latest(struct store *s, const struct tw_summary *row, int64_t day)
 {
@@ -124,8 +122,7 @@ enum tw_rc store_flush_pending(struct store *s, struct tw_err *err)
     return rc;
 }
 
-/* ---- Append
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Append ------------------------------------------------------------------------------------- */
 
 static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, struct tw_err *err)
 {
@@ -245,8 +242,7 @@ enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store
     return TW_OK;
 }
 
-/* ---- Retention
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Retention ---------------------------------------------------------------------------------- */
 
 static enum tw_rc run_i64(struct store *s, enum store_stmt which, int64_t v, struct tw_err *err)
 {

@@ -57,8 +57,7 @@ enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const st
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-/* ---- Pairs
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Pairs -------------------------------------------------------------------------------------- */
 
 /* FNV-1a over the names with their terminators, which no name contains. */
 uint64_t store_pair_id(const struct store_pair *p)
@@ -109,11 +108,12 @@ enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *
     if (rc != TW_ENOENT)
         return rc;
     rc = pair_id(s, ST_PAIR_INSERT, p, err);
-    return rc != TW_ENOENT ? rc
-                           : tw_err_set(err, TW_EEXIST,
-                                        "the pair %s to %s, class %s of mesh %s, has the same number as another "
-                                        "pair by chance; rename the class or the mesh",
-                                        p->source, p->target, p->class_name, p->mesh);
+    return rc != TW_ENOENT
+               ? rc
+               : tw_err_set(err, TW_EEXIST,
+                            "the pair %s to %s, class %s of mesh %s, has the same number as another "
+                            "pair by chance; rename the class or the mesh",
+                            p->source, p->target, p->class_name, p->mesh);
 }
 
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p),
@@ -139,8 +139,7 @@ enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const st
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-/* ---- Intervals
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Intervals ---------------------------------------------------------------------------------- */
 
 /* TW_OK: an interval with the same expectations is open. */
 static enum tw_rc open_same(struct store *s, uint64_t id, int64_t period_ns, uint32_t flows,
@@ -201,8 +200,7 @@ enum tw_rc store_pair_unscheduled(struct store *s, uint64_t id, int64_t until_ns
     return sq_run(&c, err);
 }
 
-/* ---- Generations
- * -------------------------------------------------------------------------------------------- */
+/* ---- Generations -------------------------------------------------------------------------------- */
 
 enum tw_rc store_put_generation(struct store *s, const struct store_generation *g, struct tw_err *err)
 {

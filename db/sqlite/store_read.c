@@ -70,8 +70,7 @@ static enum tw_rc each_row(struct store_reader *r, struct sq_cur *c, summary_fn 
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-/* ---- A span of time
- * ----------------------------------------------------------------------------------------- */
+/* ---- A span of time ----------------------------------------------------------------------------- */
 
 struct span {
     const int64_t *days;
@@ -135,8 +134,7 @@ enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids
     return rc;
 }
 
-/* ---- Latest
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Latest ------------------------------------------------------------------------------------- */
 
 static enum tw_rc read_latest_row(struct store_reader *r, int64_t day, int64_t row, summary_fn fn, void *ctx,
                                   struct tw_err *err)
@@ -183,8 +181,7 @@ enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, s
     return rc;
 }
 
-/* ---- Completeness
- * ------------------------------------------------------------------------------------------- */
+/* ---- Completeness ------------------------------------------------------------------------------- */
 
 static int64_t floor_div(int64_t a, int64_t b)
 {

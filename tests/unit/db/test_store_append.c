@@ -88,8 +88,7 @@ static void check_latest(struct fx *f, const char *name, const char *expected)
         fail_msg("%s: %s\nnot: %s", name, text, expected);
 }
 
-/* ---- Exactly once
- * -------------------------------------------------------------------------------------------- */
+/* ---- Exactly once ------------------------------------------------------------------------------- */
 
 /* One after the other on one store. gap: no rows, a gap of n numbers. */
 static const struct {
@@ -266,8 +265,7 @@ static void a_removed_agent_has_no_cursor(void **state)
     check_rows(f, "its history stays", "1.0@0#1 1.0@0#1 ");
 }
 
-/* ---- Every field
- * --------------------------------------------------------------------------------------------- */
+/* ---- Every field -------------------------------------------------------------------------------- */
 
 static void fill(struct tw_summary *s)
 {
@@ -307,33 +305,57 @@ static void fill(struct tw_summary *s)
     s->clock_steps = 15;
 }
 
-static void check_same(const struct tw_summary *a, const struct tw_summary *b)
+/* clang-format off */
+static void check_same_numbers(const struct tw_summary *a, const struct tw_summary *b)
 {
 #define X_SAME(name, help) assert_int_equal(a->name, b->name);
     TW_COUNTERS(X_SAME)
     X_SAME(pair_id, )
     X_SAME(flow, )
     X_SAME(generation, )
-    X_SAME(start_ns, ) X_SAME(end_ns, ) X_SAME(seq_first, ) X_SAME(status, ) X_SAME(loss_runs, )
-        X_SAME(loss_run_longest, ) X_SAME(loss_run_longest_ns, ) X_SAME(tos_sent, ) X_SAME(residence_sum_ns, )
-            X_SAME(residence_max_ns, ) X_SAME(tx_source, ) X_SAME(rx_source, ) X_SAME(clock_local.synced, )
-                X_SAME(clock_local.max_error_ns, ) X_SAME(clock_local.steps, ) X_SAME(clock_remote_known, )
-                    X_SAME(clock_remote.synced, ) X_SAME(clock_remote.max_error_ns, )
-                        X_SAME(clock_remote.steps, ) X_SAME(clock_steps, )
+    X_SAME(start_ns, )
+    X_SAME(end_ns, )
+    X_SAME(seq_first, )
+    X_SAME(status, )
+    X_SAME(loss_runs, )
+    X_SAME(loss_run_longest, )
+    X_SAME(loss_run_longest_ns, )
+    X_SAME(tos_sent, )
+    X_SAME(residence_sum_ns, )
+    X_SAME(residence_max_ns, )
+    X_SAME(tx_source, )
+    X_SAME(rx_source, )
+    X_SAME(clock_local.synced, )
+    X_SAME(clock_local.max_error_ns, )
+    X_SAME(clock_local.steps, )
+    X_SAME(clock_remote_known, )
+    X_SAME(clock_remote.synced, )
+    X_SAME(clock_remote.max_error_ns, )
+    X_SAME(clock_remote.steps, )
+    X_SAME(clock_steps, )
 #undef X_SAME
-                            for (int d = 0; d < 3; d++)
-    {
+}
+/* clang-format on */
+
+static void check_same_octets(const struct tw_octet_range *a, const struct tw_octet_range *b)
+{
+    assert_int_equal(a->min, b->min);
+    assert_int_equal(a->max, b->max);
+    assert_int_equal(a->n, b->n);
+    assert_int_equal(a->changes, b->changes);
+}
+
+static void check_same(const struct tw_summary *a, const struct tw_summary *b)
+{
+    check_same_numbers(a, b);
+    for (int d = 0; d < 3; d++) {
         assert_true(hist_equal(&a->delay[d], &b->delay[d]));
         assert_memory_equal(&a->jitter[d], &b->jitter[d], sizeof a->jitter[d]);
     }
     assert_true(hist_equal(&a->send_lateness, &b->send_lateness));
-    for (size_t i = 0; i < 3; i++) {
-        const struct tw_octet_range *x = &(&a->ttl_forward)[i], *y = &(&b->ttl_forward)[i];
-        assert_int_equal(x->min, y->min);
-        assert_int_equal(x->max, y->max);
-        assert_int_equal(x->n, y->n);
-        assert_int_equal(x->changes, y->changes);
-    }
+    check_same_octets(&a->ttl_forward, &b->ttl_forward);
+    check_same_octets(&a->ttl_backward, &b->ttl_backward);
+    check_same_octets(&a->tos_backward, &b->tos_backward);
 }
 
 struct same {
@@ -397,8 +419,7 @@ static void a_damaged_row_is_named(void **state)
     summary_free(&full);
 }
 
-/* ---- Days and latest
- * ----------------------------------------------------------------------------------------- */
+/* ---- Days and latest ---------------------------------------------------------------------------- */
 
 #define DAY_MINUTES 1440
 static const struct {

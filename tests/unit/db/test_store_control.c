@@ -159,11 +159,14 @@ static void meshes(void **state)
     assert_string_equal(text, "core|a: 2\n|1|2|5|root\n");
 }
 
-static enum tw_rc count_pair(void *ctx, const struct store_pair *p)
+static enum tw_rc show_pair(void *ctx, const struct store_pair *p)
 {
-    uint64_t *seen = ctx;
+    uint64_t *ids = ctx;
 
-    seen[p->id] += 1 + strlen(p->target);
+    assert_string_equal(p->mesh, "m");
+    assert_string_equal(p->class_name, "voice");
+    assert_string_equal(p->source, "a");
+    ids[strlen(p->target)] = p->id;
     return TW_OK;
 }
 
@@ -172,7 +175,7 @@ static void a_pair_keeps_its_id(void **state)
     struct fx *f = *state;
     struct store_pair a = { .mesh = "m", .class_name = "voice", .source = "a", .target = "b" }, b = a,
                       again = a;
-    uint64_t seen[4] = { 0 };
+    uint64_t ids[4] = { 0 };
 
     snprintf(b.target, sizeof b.target, "ccc");
     CHECK_OK(store_put_pair(f->s, &a, &test_err));
@@ -180,10 +183,23 @@ static void a_pair_keeps_its_id(void **state)
     reopen(f);
     CHECK_OK(store_put_pair(f->s, &again, &test_err));
     assert_int_equal(again.id, a.id);
+    assert_int_equal(store_pair_id(&b), b.id); /* the same in every database */
     assert_int_not_equal(b.id, a.id);
-    CHECK_OK(store_each_pair(f->s, count_pair, seen, &test_err));
-    assert_int_equal(seen[a.id], 2);
-    assert_int_equal(seen[b.id], 4);
+    CHECK_OK(store_each_pair(f->s, show_pair, ids, &test_err));
+    assert_int_equal(ids[1], a.id);
+    assert_int_equal(ids[3], b.id);
+}
+
+/* "a" + "bc" and "ab" + "c" are two pairs; the number is pinned because databases and agents remember it. */
+static void pair_ids_are_for_ever(void **state)
+{
+    struct store_pair p = { .mesh = "m", .class_name = "c", .source = "a", .target = "bc" };
+    struct store_pair q = { .mesh = "m", .class_name = "c", .source = "ab", .target = "c" };
+
+    (void)state;
+    assert_int_not_equal(store_pair_id(&p), store_pair_id(&q));
+    assert_true(store_pair_id(&p) < UINT64_C(1) << 53);
+    assert_int_equal(store_pair_id(&p), UINT64_C(3777039936905210));
 }
 
 static void generations(void **state)
@@ -203,8 +219,7 @@ static void generations(void **state)
     assert_int_equal(last, 3);
 }
 
-/* ---- Expected
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Expected ----------------------------------------------------------------------------------- */
 
 /* Seconds after DAY0; period 60 s unless told. until 0: still scheduled. */
 struct step {
@@ -312,10 +327,15 @@ static void dropped_summaries_add_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(agents_survive_a_restart), WITH_STORE(agents_keep_names_and_ids_apart),
-        WITH_STORE(a_callback_can_stop),      WITH_STORE(meshes),
-        WITH_STORE(a_pair_keeps_its_id),      WITH_STORE(generations),
-        WITH_STORE(expected_periods),         WITH_STORE(odd_intervals),
+        WITH_STORE(agents_survive_a_restart),
+        WITH_STORE(agents_keep_names_and_ids_apart),
+        WITH_STORE(a_callback_can_stop),
+        WITH_STORE(meshes),
+        WITH_STORE(a_pair_keeps_its_id),
+        WITH_STORE(pair_ids_are_for_ever),
+        WITH_STORE(generations),
+        WITH_STORE(expected_periods),
+        WITH_STORE(odd_intervals),
         WITH_STORE(dropped_summaries_add_up),
     };
 

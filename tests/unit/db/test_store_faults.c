@@ -1,5 +1,4 @@
-/* Full disks and kill -9: what was acknowledged is there, once; the store goes on when there is room again.
- */
+/* Full disks and kill -9: what was acknowledged is there, once, and the store goes on. */
 #include "tests/unit/db/db_fixture.h"
 
 #include <errno.h>
@@ -48,8 +47,7 @@ static void check_complete(const char *path, uint64_t n)
                      n < 7 ? n : 7);
 }
 
-/* ---- Full disk
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Full disk ---------------------------------------------------------------------------------- */
 
 struct disk {
     const char *name;
@@ -204,8 +202,7 @@ static void nothing_slips_in_behind_a_failed_transaction(void **state)
     assert_int_equal(sql_int(path, "SELECT count(*) FROM mesh"), 0);
 }
 
-/* ---- kill -9
- * -------------------------------------------------------------------------------------------------- */
+/* ---- kill -9 ------------------------------------------------------------------------------------ */
 
 /* Appends batches for ever and tells each number that is durable. */
 __attribute__((noreturn)) static void writer(const char *path, int fd, unsigned seed)

@@ -1,4 +1,4 @@
-/* What the store does with files that it cannot or must not use: refuse with one clear line, change no octet.
+/* What the store does with files that it cannot or must not use: refuse with a clear line, change no octet.
  */
 #include "tests/unit/db/db_fixture.h"
 
