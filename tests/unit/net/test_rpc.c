@@ -159,12 +159,14 @@ static void a_deadline_ends_a_call_and_cancels_it(void **state)
     wait_call(&o, 1);
     assert_false(o.replied);
     assert_int_equal(o.status, TW__STATUS__STATUS_DEADLINE_EXCEEDED);
+    call_schedule(f->srv.peer, 1, 20000, &next);
+    wait_call(&next, 1); /* so the CANCEL before it has come, too */
     WAIT(n_waiting, 1);
     before = counters(f);
     answer_live(f, 0, 1); /* allowed, and goes nowhere */
     f->n_waiting = 0;
-    call_schedule(f->srv.peer, 1, 10000, &next);
-    wait_call(&next, 1);
+    call_schedule(f->srv.peer, 1, 20000, &next);
+    wait_call(&next, 2);
     assert_int_equal(o.n, 1);
     assert_int_equal(counters(f).frames_in - before.frames_in, 1); /* the answer to `next` alone */
 }
