@@ -81,7 +81,7 @@ static enum tw_rc lane_open(struct worker *w, uint8_t family, struct lane **ret)
     rc = udp_open(&conf, &l->port.sock, NULL);
     if (rc)
         goto fail_free;
-    rc = worker_watch(w, &l->port);
+    rc = worker_watch(w, &l->port, 0);
     if (rc)
         goto fail_close;
     l->next = w->lanes;

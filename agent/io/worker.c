@@ -2,14 +2,13 @@
 #include "agent/io/worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
@@ -70,29 +69,45 @@ static void tell_loop(struct worker *w)
     (void)n;
 }
 
-/* Nanoseconds matter: a probe that leaves late is a probe of another instant. */
+/* By timerfd, because a timeout of epoll_wait() or epoll_pwait2() may be exceeded by a thousandth of it, a
+ * millisecond for a probe per second. */
+static void arm(struct worker *w, struct tw_mono due)
+{
+    struct itimerspec at = { .it_value = { 0 } };
+
+    if (due.ns == w->armed.ns)
+        return;
+    if (due.ns != TW_MONO_NEVER.ns)
+        at.it_value = (struct timespec){ .tv_sec = due.ns / TW_NS_PER_S, .tv_nsec = due.ns % TW_NS_PER_S };
+    timerfd_settime(w->alarm.sock.fd, TFD_TIMER_ABSTIME, &at, NULL); /* cannot fail with these arguments */
+    w->armed = due;
+}
+
 static int wait_events(struct worker *w, struct epoll_event *ev)
 {
     struct tw_mono due = timerq_next_due(&w->timers);
-    struct timespec ts, *timeout = NULL;
-    struct pollfd p = { .fd = w->epoll_fd, .events = POLLIN };
-    int n;
 
-    if (due.ns != TW_MONO_NEVER.ns) {
-        int64_t left_ns = due.ns - tw_mono_now().ns;
+    if (due.ns <= tw_mono_now().ns)
+        return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, 0);
+    arm(w, due);
+    return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, -1);
+}
 
-        if (left_ns < 0)
-            left_ns = 0;
-        ts = (struct timespec){ .tv_sec = left_ns / TW_NS_PER_S, .tv_nsec = left_ns % TW_NS_PER_S };
-        timeout = &ts;
+static void dispatch(struct worker *w, struct port *p)
+{
+    switch (p->kind) {
+    case PORT_REFLECTOR:
+        mirror_receive(w, (struct mirror *)p); /* port is their first member */
+        break;
+    case PORT_LANE:
+        lane_receive(w, (struct lane *)p);
+        break;
+    case PORT_COMMANDS:
+        w->commanded = true;
+        break;
+    case PORT_ALARM:
+        break; /* timers run in every round */
     }
-    n = epoll_pwait2(w->epoll_fd, ev, EVENTS_PER_ROUND, timeout, NULL);
-    if (n >= 0 || (errno != ENOSYS && errno != EPERM))
-        return n;
-    /* Linux before 5.11, or a sandbox that does not know the call. */
-    if (ppoll(&p, 1, timeout, NULL) <= 0)
-        return 0;
-    return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, 0);
 }
 
 /* Sockets, then commands, then timers: lanes come and go only in the latter two, so no event names one that
@@ -101,23 +116,15 @@ static void one_round(struct worker *w)
 {
     struct epoll_event ev[EVENTS_PER_ROUND];
     int n = wait_events(w, ev);
-    bool commands = false;
 
     w->now = tw_now();
     w->count.wakeups++;
     apply_clock(w);
-    for (int i = 0; i < n; i++) {
-        struct port *p = ev[i].data.ptr;
-
-        if (p->kind == PORT_REFLECTOR)
-            mirror_receive(w, (struct mirror *)p); /* port is their first member */
-        else if (p->kind == PORT_LANE)
-            lane_receive(w, (struct lane *)p);
-        else
-            commands = true;
-    }
-    if (commands)
+    for (int i = 0; i < n; i++)
+        dispatch(w, ev[i].data.ptr);
+    if (w->commanded)
         worker_take_commands(w);
+    w->commanded = false;
     worker_send_due(w);
     publish(w);
     tell_loop(w);
@@ -127,7 +134,6 @@ static void *thread_main(void *arg)
 {
     struct worker *w = arg;
 
-    prctl(PR_SET_TIMERSLACK, 1UL); /* the default lets us sleep 50 us too long */
     while (!atomic_load(&w->stop))
         one_round(w);
     w->now = tw_now();
@@ -141,9 +147,9 @@ static void *thread_main(void *arg)
 
 /* ---- Life ---- */
 
-enum tw_rc worker_watch(struct worker *w, struct port *p)
+enum tw_rc worker_watch(struct worker *w, struct port *p, uint32_t flags)
 {
-    struct epoll_event ev = { .events = EPOLLIN, .data.ptr = p };
+    struct epoll_event ev = { .events = EPOLLIN | flags, .data.ptr = p };
 
     return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, p->sock.fd, &ev) < 0 ? tw_rc_errno(errno) : TW_OK;
 }
@@ -200,14 +206,21 @@ static enum tw_rc make_buffers(struct worker *w)
 
 static enum tw_rc make_fds(struct worker *w)
 {
+    enum tw_rc rc;
+
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     w->commands.sock.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    w->alarm.sock.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     w->live_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     w->news_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (w->epoll_fd < 0 || w->commands.sock.fd < 0 || w->live_fd < 0 || w->news_fd < 0)
+    if (w->epoll_fd < 0 || w->commands.sock.fd < 0 || w->alarm.sock.fd < 0 || w->live_fd < 0 ||
+        w->news_fd < 0)
         return tw_rc_errno(errno);
     w->commands.kind = PORT_COMMANDS;
-    return worker_watch(w, &w->commands);
+    w->alarm.kind = PORT_ALARM;
+    w->armed = TW_MONO_NEVER;
+    rc = worker_watch(w, &w->commands, 0);
+    return rc ? rc : worker_watch(w, &w->alarm, EPOLLET); /* by edge: it need not be read */
 }
 
 static enum tw_rc watch_news(struct worker *w)
@@ -226,7 +239,7 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
     w->cfg = *cfg;
     w->max_sessions = cfg->max_sessions ? cfg->max_sessions : DEFAULT_MAX_SESSIONS;
     w->retry.fn = flow_retry_results;
-    w->epoll_fd = w->commands.sock.fd = w->live_fd = w->news_fd = -1;
+    w->epoll_fd = w->commands.sock.fd = w->alarm.sock.fd = w->live_fd = w->news_fd = -1;
     pthread_mutex_init(&w->clock_lock, NULL);
     rc = make_rings(w);
     if (!rc)
@@ -331,6 +344,7 @@ void worker_free(struct worker *w)
     free(w->peers);
     close_fd(w->epoll_fd);
     close_fd(w->commands.sock.fd);
+    close_fd(w->alarm.sock.fd);
     close_fd(w->live_fd);
     close_fd(w->news_fd);
     pthread_mutex_destroy(&w->clock_lock);

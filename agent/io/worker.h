@@ -12,7 +12,7 @@ struct worker;
 
 struct worker_cfg {
     unsigned index;
-    struct loop *loop;                /* where `wake` is posted */
+    struct loop *loop;                /* where on_results() runs; NULL: nowhere */
     void (*on_results)(void *ctx);    /* on the loop thread: summaries or notices are waiting */
     void *ctx;
     struct tw_addr reflect[8];        /* reflector sockets to open (SO_REUSEPORT); family 0 ends the list */
@@ -30,7 +30,10 @@ enum tw_rc worker_reflector_addr(const struct worker *w, size_t i, struct tw_add
 void worker_stop(struct worker *w);
 void worker_free(struct worker *w);
 
-/* Commands; loop thread only. `target` carries the port. TW_EBUSY: the command ring is full, try again after on_results(). */
+/* Commands; loop thread only. `target` carries the port. TW_EBUSY: the command ring is full, try again after on_results();
+ * TW_ECLOSED after worker_stop(). worker_add: TW_EEXIST if that flow of the pair runs (one that was removed and still
+ * waits for answers does not count), TW_ENOSPC at max_sessions, TW_EINVAL or TW_ENOMEM from session_new(). Each session
+ * that was added gives exactly one notice; what it takes is freed once the notice has been read. ttl 0 = 255. */
 enum tw_rc worker_add(struct worker *w, const struct session_cfg *cfg, const struct tw_addr *target, uint8_t ttl);
 /* Stops it; its last summary follows when nothing is in flight. */
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow);

@@ -43,10 +43,10 @@ struct wtimer {
 
 /* ---- What epoll points to ---- */
 
-enum port_kind { PORT_COMMANDS, PORT_REFLECTOR, PORT_LANE };
+enum port_kind { PORT_COMMANDS, PORT_ALARM, PORT_REFLECTOR, PORT_LANE };
 struct port {
     enum port_kind kind;
-    struct udpsock sock; /* of PORT_COMMANDS only .fd is used */
+    struct udpsock sock; /* of the first two kinds only .fd is used */
 };
 
 struct mirror {       /* a reflector socket */
@@ -137,7 +137,9 @@ struct worker {
 
     /* Worker thread. */
     int epoll_fd;
-    struct port commands;
+    struct port commands, alarm;
+    struct tw_mono armed; /* what the alarm is set to */
+    bool commanded;       /* in this round */
     struct mirror mirrors[REFLECTORS_MAX];
     size_t n_mirrors;
     struct lane *lanes;
@@ -163,7 +165,7 @@ struct worker {
 enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret,
                        struct tw_err *err); /* no thread yet */
 enum tw_rc worker_run(struct worker *w, struct tw_err *err);
-enum tw_rc worker_watch(struct worker *w, struct port *p);
+enum tw_rc worker_watch(struct worker *w, struct port *p, uint32_t flags);
 void worker_set_timer(struct worker *w, struct wtimer *t, struct tw_mono due);
 
 /* worker_cmd.c: loop side and worker side of the commands */

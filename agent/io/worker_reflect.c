@@ -41,7 +41,7 @@ enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_
         rc.hash_seed = (uint64_t)tw_wall_now().ns; /* better than none */
     ret = reflector_new(&rc, &m->state);
     if (!ret)
-        ret = worker_watch(w, &m->port);
+        ret = worker_watch(w, &m->port, 0);
     if (ret) {
         reflector_free(m->state);
         m->state = NULL;
