@@ -1,6 +1,7 @@
-/* agent/io/worker.h - the thread that moves probes: its sessions, its reflector socket, its timer queue and buffers.
- * One owner for all of it; the agent loop sends commands and takes summaries through bounded rings. The worker
- * neither allocates nor locks nor logs per packet: allocation happens when sessions come and go. */
+/* agent/io/worker.h - the thread that moves probes: its sessions, its reflector socket, its timer queue and
+ * buffers. One owner for all of it; the agent loop sends commands and takes summaries through bounded rings.
+ * The worker neither allocates nor locks nor logs per packet: allocation happens when sessions come and go.
+ */
 #ifndef TW_AGENT_WORKER_H
 #define TW_AGENT_WORKER_H
 
@@ -12,29 +13,32 @@ struct worker;
 
 struct worker_cfg {
     unsigned index;
-    struct loop *loop;                /* where on_results() runs; NULL: nowhere */
-    void (*on_results)(void *ctx);    /* on the loop thread: summaries or notices are waiting */
+    struct loop *loop;             /* where on_results() runs; NULL: nowhere */
+    void (*on_results)(void *ctx); /* on the loop thread: summaries or notices are waiting */
     void *ctx;
-    struct tw_addr reflect[8];        /* reflector sockets to open (SO_REUSEPORT); family 0 ends the list */
-    uint32_t reflect_max_sessions;    /* 0 = 65536 */
-    int64_t refwait_ns;               /* 0 = 900 s */
-    size_t max_sessions;              /* of sender; 0 = 10000 */
+    struct tw_addr reflect[8];     /* reflector sockets to open (SO_REUSEPORT); family 0 ends the list */
+    uint32_t reflect_max_sessions; /* 0 = 65536 */
+    int64_t refwait_ns;            /* 0 = 900 s */
+    size_t max_sessions;           /* of sender; 0 = 10000 */
 };
 
 /* Opens the sockets (so that errors are reported here), then starts the thread. */
 enum tw_rc worker_start(const struct worker_cfg *cfg, struct worker **ret, struct tw_err *err);
-/* Where reflector i (of cfg.reflect) listens: tells the port that the kernel chose for port 0. TW_ENOENT: no such. */
+/* Where reflector i (of cfg.reflect) listens: tells the port that the kernel chose for port 0. TW_ENOENT: no
+ * such. */
 enum tw_rc worker_reflector_addr(const struct worker *w, size_t i, struct tw_addr *ret);
-/* Stops sending, flushes the open periods into the result ring (drain it afterwards with worker_next_summary()), ends the
- * thread. */
+/* Stops sending, flushes the open periods into the result ring (drain it afterwards with
+ * worker_next_summary()), ends the thread. */
 void worker_stop(struct worker *w);
 void worker_free(struct worker *w);
 
-/* Commands; loop thread only. `target` carries the port. TW_EBUSY: the command ring is full, try again after on_results();
- * TW_ECLOSED after worker_stop(). worker_add: TW_EEXIST if that flow of the pair runs (one that was removed and still
- * waits for answers does not count), TW_ENOSPC at max_sessions, TW_EINVAL or TW_ENOMEM from session_new(). Each session
- * that was added gives exactly one notice; what it takes is freed once the notice has been read. ttl 0 = 255. */
-enum tw_rc worker_add(struct worker *w, const struct session_cfg *cfg, const struct tw_addr *target, uint8_t ttl);
+/* Commands; loop thread only. `target` carries the port. TW_EBUSY: the command ring is full, try again after
+ * on_results(); TW_ECLOSED after worker_stop(). worker_add: TW_EEXIST if that flow of the pair runs (one that
+ * was removed and still waits for answers does not count), TW_ENOSPC at max_sessions, TW_EINVAL or TW_ENOMEM
+ * from session_new(). Each session that was added gives exactly one notice; what it takes is freed once the
+ * notice has been read. ttl 0 = 255. */
+enum tw_rc worker_add(struct worker *w, const struct session_cfg *cfg, const struct tw_addr *target,
+                      uint8_t ttl);
 /* Stops it; its last summary follows when nothing is in flight. */
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow);
 enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation);
@@ -53,13 +57,15 @@ enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret);
 
 /* Any thread; momentary. */
 struct worker_counters {
-    uint64_t sessions, probes_sent, probes_received, probes_lost, send_errors, unmatched /* from addresses we do not probe */;
-    uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions, rxq_drops;
+    uint64_t sessions, probes_sent, probes_received, probes_lost, send_errors,
+        unmatched /* from addresses we do not probe */;
+    uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
+        rxq_drops;
     uint64_t rx_user_time, summaries_lost, wakeups;
 };
 void worker_counters(const struct worker *w, struct worker_counters *ret);
-/* Totals per session, for Live: fills up to cap rows and returns how many sessions there are. Loop thread; answered by the worker
- * within a moment, TW_ETIMEOUT after 1 s. */
+/* Totals per session, for Live: fills up to cap rows and returns how many sessions there are. Loop thread;
+ * answered by the worker within a moment, TW_ETIMEOUT after 1 s. */
 struct worker_live {
     uint64_t pair_id;
     uint32_t flow;
