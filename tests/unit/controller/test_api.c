@@ -1,0 +1,329 @@
+/* Every route over HTTP: status, numbers, and that answers match the published schemas. */
+#include "tests/unit/controller/http_get.h"
+#include "tests/unit/controller/json_schema.h"
+#include "controller/http/api.h"
+
+/* ---- Stand-ins for the rest of the controller ---- */
+
+static const char *problem;
+
+size_t controller_problems(struct controller *c, const char **ret, size_t cap)
+{
+    (void)c;
+    assert_true(cap > 0);
+    ret[0] = problem;
+    return problem ? 1 : 0;
+}
+
+const char *pair_state(const struct pair *p, int64_t now_ns)
+{
+    return p->paused                     ? "paused"
+           : publish_is_fresh(p, now_ns) ? tw_status_name(p->live->last.status)
+                                         : "no_data";
+}
+
+const char *agent_state(const struct agent *a)
+{
+    (void)a;
+    return "up";
+}
+
+void controller_fill_agent(const struct controller *c, const struct agent *a, struct arena *ar,
+                           Tw__AgentInfo *ret)
+{
+    static char empty[] = "", up[] = "up", print[] = "00:ff", address[] = "192.0.2.1", why[] = "too \"many\"";
+    static char *addresses[] = { address };
+    static Tw__Label label = TW__LABEL__INIT, *labels[] = { &label };
+    static Tw__Refusal refusal = TW__REFUSAL__INIT, *refusals[] = { &refusal };
+
+    (void)ar;
+    label.key = up;
+    label.value = print;
+    refusal.reason = why;
+    ret->name = (char *)(uintptr_t)a->row.name;
+    ret->state = up;
+    ret->fingerprint = print;
+    ret->software = ret->peer_address = empty;
+    ret->addresses = addresses;
+    ret->labels = labels;
+    ret->refusals = refusals;
+    ret->n_addresses = ret->n_labels = ret->n_refusals = 1;
+    ret->generation_wanted = c->inv.generation;
+    ret->last_contact_ns = INT64_C(1700000000123456789);
+    ret->health = a->health;
+}
+
+/* ---- Rig ---- */
+
+struct rig {
+    struct fx *f;
+    struct controller c;
+    struct pair *fra, *ber, *off;
+    struct mesh_state mesh;
+    struct agent agent;
+    int64_t start_ns;
+};
+
+static struct rig *rig_new(void)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    struct publish_conf pc = { .inventory = &r->c.inv, .page_interval_ns = 1 };
+    struct httpd_conf hc = {
+        .address = "127.0.0.1:0", .routes = controller_routes, .n_routes = controller_routes_n, .ctx = &r->c
+    };
+    struct tw_summary s;
+
+    r->f = fx_new(2, 20);
+    r->start_ns = (tw_wall_now().ns / FX_PERIOD - 5) * FX_PERIOD;
+    r->fra = fx_pair(r->f, "m", "voice", "ams", "fra", 1, r->start_ns - FX_PERIOD);
+    r->ber = fx_pair(r->f, "m", "voice", "ams", "ber", 1, r->start_ns - FX_PERIOD);
+    r->off = fx_pair(r->f, "m", "voice", "ams", "old", 1, 0);
+    r->c.inv = r->f->inv;
+    r->c.inv.generation = 7;
+    strcpy(r->mesh.row.name, "m");
+    HASH_ADD_STR(r->c.inv.meshes, row.name, &r->mesh);
+    strcpy(r->agent.row.name, "ams");
+    HASH_ADD_STR(r->c.inv.agents, row.name, &r->agent);
+    r->c.loop = pc.loop = hc.loop = r->f->loop;
+    r->c.readers = pc.readers = r->f->readers;
+    FX_OK(publish_new(&pc, &r->c.publish));
+    s = fx_summary(r->f, r->fra, 0, r->start_ns);
+    fx_store(r->f, &s);
+    publish_summary(r->c.publish, r->fra, &s);
+    summary_free(&s);
+    FX_OK(httpd_start(&hc, &r->c.http, &err));
+    return r;
+}
+
+static void rig_free(struct rig *r)
+{
+    httpd_stop(r->c.http);
+    reader_pool_stop(r->f->readers);
+    r->f->readers = NULL;
+    publish_free(r->c.publish);
+    HASH_CLEAR(hh, r->c.inv.meshes);
+    HASH_CLEAR(hh, r->c.inv.agents);
+    fx_free(r->f);
+    free(r);
+}
+
+static struct get fetch(struct rig *r, const char *target)
+{
+    struct get g;
+
+    get_start(&g, r->f->loop, httpd_port(r->c.http), target);
+    get_await(&g, r->f);
+    return g;
+}
+
+/* The parsed answer, checked against docs/schema/NAME-v1.json. */
+static cJSON *fetch_json(struct rig *r, const char *target, const char *name)
+{
+    struct get g = fetch(r, target);
+    cJSON *json = cJSON_Parse(get_body(&g)), *schema;
+    struct schema_error why = { "" };
+    char path[256], *text = calloc(1, 1 << 20);
+    FILE *f;
+
+    if (g.status != 200 || !json)
+        fail_msg("%s: %.500s", target, g.text);
+    snprintf(path, sizeof path, "%s/docs/schema/%s-v1.json", TW_SOURCE_DIR, name);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    assert_true(fread(text, 1, (1 << 20) - 1, f) > 0);
+    fclose(f);
+    schema = cJSON_Parse(text);
+    assert_non_null(schema);
+    if (!schema_check(schema, schema, json, "", &why))
+        fail_msg("%s: %s in\n%.2000s", target, why.text, get_body(&g));
+    cJSON_Delete(schema);
+    free(text);
+    free(g.text);
+    return json;
+}
+
+static const cJSON *at(const cJSON *o, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(o, key);
+}
+
+/* ---- Tests ---- */
+
+static void statuses(void **state)
+{
+    static const struct {
+        const char *target;
+        unsigned status;
+        const char *has;
+    } cases[] = {
+        { "/", 200, "/api/v1/summaries" },
+        { "/healthz", 200, "ok\n" },
+        { "/readyz", 200, "{\"ready\":true,\"problems\":[]}" },
+        { "/metrics", 200,
+          "twamp_probes_sent_total{mesh=\"m\",class=\"voice\",source=\"ams\",target=\"fra\"} 100" },
+        { "/metrics?level=mesh", 200, "twamp_mesh_probes_sent_total{mesh=\"m\",class=\"voice\"} 100" },
+        { "/metrics?level=mesh,agent&level=pair&mesh=m", 200, "text/plain; version=0.0.4" },
+        { "/metrics?level=site", 400, "level \\\"site\\\" is unknown" },
+        { "/metrics?mesh=x", 404, "no mesh \\\"x\\\"" },
+        { "/metrics?mesh=m&mesh=m", 400, "given twice" },
+        { "/metrics?lvl=1", 400, "known: level, mesh" },
+        { "/api/v1/sd", 200,
+          "[{\"targets\":[\"test.example:8080\"],\"labels\":{\"__metrics_path__\":\"/"
+          "metrics\",\"__param_mesh\":\"m\","
+          "\"instance\":\"test.example:8080/m\"}}]" },
+        { "/api/v1/sd?x=1", 400, "unknown parameter \\\"x\\\"; known: none" },
+        { "/api/v1/agents?x=1", 400, "known: none" },
+        { "/api/v1/pairs?from=1", 400, "known: mesh, class, source, target, limit" },
+        { "/api/v1/summaries?latest=1", 400, "known: mesh, class, source, target, from, to, limit" },
+        { "/api/v1/report?latest=1&from=-1h", 400, "goes without" },
+        { "/api/v1/report?from=yesterday", 400, "\\\"from\\\" is \\\"yesterday\\\"; expected a time" },
+        { "/api/v1/report?mesh=%22%3Cx%3E%c3", 200, "\"pairs\":[]" },
+    };
+    struct rig *r = rig_new();
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct get g = fetch(r, cases[i].target);
+        if (g.status != cases[i].status || !strstr(g.text, cases[i].has))
+            fail_msg("%s: expected %u with %s, is\n%.1500s", cases[i].target, cases[i].status, cases[i].has,
+                     g.text);
+        free(g.text);
+    }
+    problem = "the disk is full";
+    struct get g = fetch(r, "/readyz");
+    if (g.status != 503 || !strstr(g.text, "{\"ready\":false,\"problems\":[\"the disk is full\"]}"))
+        fail_msg("%s", g.text);
+    problem = NULL;
+    free(g.text);
+    rig_free(r);
+}
+
+static void report_matches_its_schema(void **state)
+{
+    struct rig *r = rig_new();
+    const struct stats_view *view = publish_view(r->fra);
+    cJSON *json;
+    const cJSON *pair, *stats;
+
+    (void)state;
+    json = fetch_json(r, "/api/v1/report?from=-10m", "report");
+    assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), 2);
+    pair = cJSON_GetArrayItem(at(json, "pairs"), 0); /* ber: nothing stored */
+    assert_string_equal(at(pair, "target")->valuestring, "ber");
+    assert_true(cJSON_IsNull(at(pair, "stats")) && cJSON_IsNull(at(pair, "status")) &&
+                cJSON_IsNull(at(pair, "start_ns")));
+    pair = cJSON_GetArrayItem(at(json, "pairs"), 1);
+    stats = at(pair, "stats");
+    assert_true(at(stats, "delay_roundtrip_p99_seconds")->valuedouble ==
+                view->delay[TW_ROUNDTRIP].p99_s.value);
+    assert_true(at(stats, "loss_ratio")->valuedouble == view->loss_ratio.value);
+    assert_true(cJSON_IsNull(at(stats, "ttl_forward_min"))); /* not known, not 0 */
+    assert_int_equal(cJSON_GetArraySize(stats), stats_fields_n);
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/report?latest=1&target=fra", "report");
+    assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), 1);
+    assert_true(at(json, "from_ns")->valuedouble == (double)r->start_ns);
+    cJSON_Delete(json);
+    rig_free(r);
+}
+
+static void the_other_answers_match_theirs(void **state)
+{
+    struct rig *r = rig_new();
+    cJSON *json;
+    const cJSON *pair;
+    Tw__HealthReport health = TW__HEALTH_REPORT__INIT;
+    Tw__ClockState clock = TW__CLOCK_STATE__INIT;
+
+    (void)state;
+    json = fetch_json(r, "/api/v1/summaries?from=-10m", "summaries");
+    assert_int_equal(cJSON_GetArraySize(at(json, "summaries")), 1);
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/pairs", "pairs");
+    assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), 2);
+    pair = cJSON_GetArrayItem(at(json, "pairs"), 0);
+    assert_true(cJSON_IsNull(at(pair, "last")) && cJSON_IsNull(at(pair, "totals")));
+    pair = cJSON_GetArrayItem(at(json, "pairs"), 1);
+    assert_int_equal(at(at(pair, "totals"), "sent")->valueint, 100);
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/pairs?limit=1", "pairs");
+    assert_true(cJSON_IsTrue(at(json, "truncated")));
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/agents", "agents");
+    assert_true(cJSON_IsNull(at(cJSON_GetArrayItem(at(json, "agents"), 0), "health")));
+    cJSON_Delete(json);
+    health.clock = &clock;
+    health.time_ns = r->start_ns;
+    health.cpu_ns = UINT64_C(9007199254740993); /* 2^53 + 1: a double would lose it */
+    r->agent.health = &health;
+    json = fetch_json(r, "/api/v1/agents", "agents");
+    cJSON_Delete(json);
+    struct get g = fetch(r, "/api/v1/agents");
+    assert_non_null(strstr(g.text, "\"cpu_ns\":9007199254740993,"));
+    assert_non_null(strstr(
+        g.text, "\"last_contact\":\"2023-11-14T22:13:20.123Z\",\"last_contact_ns\":1700000000123456789,"));
+    free(g.text);
+    rig_free(r);
+}
+
+/* ---- Queries ---- */
+
+#define NOW (INT64_C(1700000000) * TW_NS_PER_S)
+#define ALL 255u
+
+static void queries(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        enum tw_rc rc;
+        int64_t from_ns, to_ns;
+    } cases[] = {
+        { "from", "-15m", TW_OK, NOW - 900 * TW_NS_PER_S, NOW },
+        { "from", "1699999000", TW_OK, INT64_C(1699999000) * TW_NS_PER_S, NOW },
+        { "from", "2023-11-14T22:13:19.5Z", TW_OK, NOW - TW_NS_PER_S / 2, NOW },
+        { "from", "2023-11-14T23:13:19+01:00", TW_OK, NOW - TW_NS_PER_S, NOW },
+        { "from", "2023-11-14T23:13:19 01:00", TW_OK, NOW - TW_NS_PER_S, NOW }, /* '+' not percent-encoded */
+        { "to", "-1h", TW_OK, NOW - 7200 * TW_NS_PER_S, NOW - 3600 * TW_NS_PER_S },
+        { "to", "", TW_OK, NOW - 3600 * TW_NS_PER_S, NOW },
+        { "from", "1700000000", TW_EINVAL, 0, 0 }, /* not before to */
+        { "from", "-15", TW_EINVAL, 0, 0 },
+        { "from", "--15m", TW_EINVAL, 0, 0 },
+        { "from", "-1000000d", TW_EINVAL, 0, 0 },
+        { "from", "15m", TW_EINVAL, 0, 0 },
+        { "from", "0", TW_EINVAL, 0, 0 },
+        { "from", "1960-01-01T00:00:00Z", TW_EINVAL, 0, 0 },
+        { "from", "99999999999999999999", TW_EINVAL, 0, 0 },
+        { "limit", "0", TW_EINVAL, 0, 0 },
+        { "limit", "10001", TW_EINVAL, 0, 0 },
+        { "limit", "1 ", TW_EINVAL, 0, 0 },
+        { "limit", "10000", TW_OK, NOW - 3600 * TW_NS_PER_S, NOW },
+        { "latest", "yes", TW_EINVAL, 0, 0 },
+        { "latest", "true", TW_OK, NOW - 3600 * TW_NS_PER_S, NOW },
+        { "mesh", "1234567890123456789012345678901234567890123456789012345678901234", TW_EINVAL, 0, 0 },
+        { "mash", "x", TW_EINVAL, 0, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct query_param q = { cases[i].name, cases[i].value };
+        struct report_filter f = { 0 };
+        struct tw_err err = { 0 };
+        enum tw_rc rc = query_filter(&q, 1, ALL, NOW, &f, &err);
+        if (rc != cases[i].rc || f.from_ns != cases[i].from_ns || f.to_ns != cases[i].to_ns ||
+            (rc && !err.text[0]))
+            fail_msg("%s=%s: %s (%s), %lld to %lld", cases[i].name, cases[i].value, tw_rc_name(rc), err.text,
+                     (long long)f.from_ns, (long long)f.to_ns);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statuses),
+        cmocka_unit_test(report_matches_its_schema),
+        cmocka_unit_test(the_other_answers_match_theirs),
+        cmocka_unit_test(queries),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
