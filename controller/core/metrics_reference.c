@@ -1,0 +1,66 @@
+/* Classic histograms, and what the tables say about themselves. */
+#include "controller/core/metrics_families.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Classic histograms ---- */
+
+const double metrics_le_s[METRICS_LE_N] = { 0x1p-15, 0x1p-14, 0x1p-13, 0x1p-12, 0x1p-11, 0x1p-10, 0x1p-9,
+                                            0x1p-8,  0x1p-7,  0x1p-6,  0x1p-5,  0x1p-4,  0x1p-3,  0x1p-2,
+                                            0x1p-1,  1,       2,       4,       8 };
+/* Bounds that are no whole number of ns lie inside a bucket whose upper end they round to; rounding up puts
+ * them into the next one, and all of the bucket below counts. */
+void metrics_hist_add(struct metrics_hist *h, const struct hist *delays)
+{
+    for (size_t i = 0; i < METRICS_LE_N; i++)
+        h->bucket[i] += hist_count_le(delays, (int64_t)ceil(metrics_le_s[i] * (double)TW_NS_PER_S));
+    h->count += delays->count;
+    h->sum_s += (double)delays->sum_ns / (double)TW_NS_PER_S;
+}
+
+/* ---- For plans and for the reference ---- */
+
+static unsigned series_of(const struct level *l)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        for (size_t k = 0; k < l->families[i].n; k++)
+            n += l->families[i].samples[k].kind == SAMPLE_HIST ? METRICS_LE_N + 3 : 1;
+    return n;
+}
+
+unsigned metrics_series_per_pair(void)
+{
+    return series_of(&level_pair);
+}
+
+unsigned metrics_series_per_group(void)
+{
+    return series_of(&level_agent);
+}
+
+static void describe(const char *prefix, const char *labels, const struct family *f,
+                     struct metrics_description *ret)
+{
+    *ret = (struct metrics_description){ .type = f->type, .help = f->help };
+    snprintf(ret->name, sizeof ret->name, "%s%s", prefix, f->name);
+    snprintf(ret->labels, sizeof ret->labels, "%s%s%s", labels, *labels && *f->labels ? ", " : "", f->labels);
+}
+
+bool metrics_describe(size_t i, struct metrics_description *ret)
+{
+    static const struct level *const levels[] = { &level_pair, &level_agent, &level_mesh, &level_fleet };
+
+    for (size_t k = 0; k < TW_NELEM(levels); i -= levels[k++]->n)
+        if (i < levels[k]->n) {
+            describe(levels[k]->prefix, levels[k]->labels, &levels[k]->families[i], ret);
+            return true;
+        }
+    if (i >= SINGLE_COUNT)
+        return false;
+    describe("", "", &singles[i], ret);
+    return true;
+}
