@@ -1,0 +1,530 @@
+/* tests/unit/controller/fixture.h - a whole controller on a temporary database, with agents and an operator
+ * made of rpc clients in the same loop. */
+#ifndef TW_TESTS_CONTROLLER_FIXTURE_H
+#define TW_TESTS_CONTROLLER_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "common/log.h"
+#include "common/net/now.h"
+#include "common/net/summary_pb.h"
+#include "controller/admin.h"
+#include "controller/change.h"
+#include "controller/controller.h"
+#include "controller/ingest.h"
+#include "controller/schedule.h"
+#include "controller/writer.h"
+
+#define WAIT_S 20
+#define MAX_FAKES 4
+#define MAX_SPECS 64
+
+struct fake {
+    struct fixture *f;
+    char name[STORE_NAME_MAX];
+    struct identity *id;
+    uint8_t boot_id[RPC_ID_LEN], spool_id[RPC_ID_LEN];
+    struct rpc_client *client;
+    struct rpc_peer *peer;
+    Tw__FleetAgent_Service service;
+    struct rpc_service offered;
+    bool enrols, acks, refuses_schedule; /* what it does by itself */
+    bool once;                           /* does not come back */
+    unsigned n_up, n_down, n_enrolled, n_schedules, n_acked, n_answers;
+    Tw__Status down_status;
+    char down_detail[256], address[64];
+    uint64_t generation; /* of the last schedule */
+    uint8_t digest[AGENT_DIGEST_LEN];
+    size_t n_sessions;
+    uint64_t pair_ids[MAX_SPECS];
+    char targets[MAX_SPECS][STORE_NAME_MAX], addresses[MAX_SPECS][TW_ADDR_TEXT];
+    uint64_t through; /* of the last answer to DATA */
+    uint32_t window;
+    Tw__Status status;
+    char detail[256];
+};
+
+struct fixture {
+    char dir[64], fleet_url[128], admin_url[128], data[128];
+    struct loop *loop;
+    struct controller *c;
+    struct fake *fakes[MAX_FAKES];
+    size_t n_fakes;
+    struct rpc_client *operator_;
+    struct rpc_peer *op;
+    bool auto_approve;
+};
+
+#define WAIT(expr)                                                                                          \
+    do {                                                                                                    \
+        int64_t wait_until_ = tw_mono_now().ns + WAIT_S * TW_NS_PER_S;                                      \
+        bool wait_never_ = false;                                                                           \
+        while (!(expr)) {                                                                                   \
+            if (tw_mono_now().ns > wait_until_)                                                             \
+                fail_msg("timed out waiting for: %s", #expr);                                               \
+            loop_run_until(f->loop, &wait_never_, (struct tw_mono){ tw_mono_now().ns + 2 * TW_NS_PER_MS }); \
+        }                                                                                                   \
+    } while (0)
+
+/* ---- Controller ---- */
+
+static inline void start_controller(struct fixture *f)
+{
+    struct tw_err err = { 0 };
+    struct controller_conf conf = { .loop = f->loop,
+                                    .listen = f->fleet_url,
+                                    .admin_listen = f->admin_url,
+                                    .http = "off",
+                                    .data_dir = f->data,
+                                    .name = "test",
+                                    .auto_approve = f->auto_approve,
+                                    .retain_days = 30 };
+
+    if (controller_start(&conf, &f->c, &err) != TW_OK)
+        fail_msg("controller_start: %s", err.text);
+}
+
+static inline void stop_controller(struct fixture *f)
+{
+    controller_stop(f->c);
+    f->c = NULL;
+}
+
+static inline void op_up(void *ctx, struct rpc_peer *p)
+{
+    ((struct fixture *)ctx)->op = p;
+}
+
+static inline void op_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    (void)p;
+    (void)status;
+    (void)detail;
+    ((struct fixture *)ctx)->op = NULL;
+}
+
+static inline void start_operator(struct fixture *f)
+{
+    struct tw_err err = { 0 };
+    struct rpc_client_conf c = { .loop = f->loop,
+                                 .url = f->admin_url,
+                                 .role = TW__ROLE__ROLE_OPERATOR,
+                                 .name = "tester",
+                                 .software = "test",
+                                 .hooks = { .ctx = f, .on_up = op_up, .on_down = op_down } };
+
+    if (rpc_client_start(&c, &f->operator_, &err) != TW_OK)
+        fail_msg("operator: %s", err.text);
+    WAIT(f->op);
+}
+
+static inline ProtobufCService *admin_stub(struct fixture *f)
+{
+    WAIT(f->op);
+    return rpc_peer_service(f->op, RPC_ADMIN, &tw__admin__descriptor, 10000);
+}
+
+static inline int fixture_setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    log_init("test", LOG_ERROR_, LOG_TEXT);
+    strcpy(f->dir, "/tmp/tw-controller-XXXXXX");
+    if (!mkdtemp(f->dir))
+        return -1;
+    snprintf(f->fleet_url, sizeof f->fleet_url, "ipc://%s/fleet.sock", f->dir);
+    snprintf(f->admin_url, sizeof f->admin_url, "ipc://%s/ctl.sock", f->dir);
+    snprintf(f->data, sizeof f->data, "%s/data", f->dir);
+    if (loop_new(&f->loop) != TW_OK)
+        return -1;
+    start_controller(f);
+    start_operator(f);
+    *state = f;
+    return 0;
+}
+
+static inline void stop_fake(struct fake *a)
+{
+    if (a->client)
+        rpc_client_stop(a->client);
+    a->client = NULL;
+    a->peer = NULL;
+}
+
+static inline int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    char cmd[128];
+
+    for (size_t i = 0; i < f->n_fakes; i++) {
+        stop_fake(f->fakes[i]);
+        identity_free(f->fakes[i]->id);
+        free(f->fakes[i]);
+    }
+    rpc_client_stop(f->operator_);
+    controller_stop(f->c);
+    loop_free(f->loop);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", f->dir);
+    if (system(cmd) != 0)
+        return -1;
+    free(f);
+    return 0;
+}
+
+/* ---- Agents ---- */
+
+static inline void enrolled(const Tw__EnrolReply *reply, void *ctx)
+{
+    ((struct fake *)ctx)->n_enrolled += reply != NULL;
+}
+
+static inline void fake_enrol(struct fake *a)
+{
+    Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
+    char *address = a->address;
+    char key[] = "site", value[] = "ams";
+    Tw__Label label = TW__LABEL__INIT, *labels = &label;
+
+    label.key = key;
+    label.value = value;
+    rq.n_labels = 1;
+    rq.labels = &labels;
+    rq.n_addresses = 1;
+    rq.addresses = &address;
+    rq.reflector_port = 862;
+    rq.generation = a->n_acked ? a->generation : 0;
+    if (a->n_acked)
+        rq.digest = (ProtobufCBinaryData){ sizeof a->digest, a->digest };
+    tw__fleet_controller__enrol(
+        rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 10000), &rq,
+        enrolled, a);
+}
+
+static inline void acked(const Tw__AckReply *reply, void *ctx)
+{
+    ((struct fake *)ctx)->n_acked += reply != NULL;
+}
+
+static inline void fake_ack(struct fake *a)
+{
+    Tw__AckRequest rq = TW__ACK_REQUEST__INIT;
+
+    rq.generation = a->generation;
+    rq.digest = (ProtobufCBinaryData){ sizeof a->digest, a->digest };
+    tw__fleet_controller__ack(
+        rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 10000), &rq, acked,
+        a);
+}
+
+static inline void fake_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest *rq,
+                                 Tw__ScheduleReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+    Tw__ScheduleReply reply = TW__SCHEDULE_REPLY__INIT;
+
+    a->n_schedules++;
+    if (a->refuses_schedule) {
+        rpc_fail(data, TW__STATUS__STATUS_INTERNAL, "the disk is on fire");
+        return;
+    }
+    a->generation = rq->generation;
+    assert_int_equal(rq->digest.len, sizeof a->digest);
+    memcpy(a->digest, rq->digest.data, sizeof a->digest);
+    a->n_sessions = rq->n_sessions;
+    for (size_t i = 0; i < rq->n_sessions && i < MAX_SPECS; i++) {
+        a->pair_ids[i] = rq->sessions[i]->pair_id;
+        snprintf(a->targets[i], sizeof a->targets[i], "%s", rq->sessions[i]->target);
+        snprintf(a->addresses[i], sizeof a->addresses[i], "%s", rq->sessions[i]->address);
+    }
+    closure(&reply, data);
+    if (a->acks)
+        fake_ack(a);
+}
+
+static inline void fake_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *rq,
+                             Tw__LiveReply_Closure closure, void *data)
+{
+    (void)s;
+    (void)rq;
+    (void)closure;
+    rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
+}
+
+static inline void fake_up(void *ctx, struct rpc_peer *p)
+{
+    struct fake *a = ctx;
+
+    a->peer = p;
+    a->n_up++;
+    if (a->enrols)
+        fake_enrol(a);
+}
+
+static inline void fake_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    struct fake *a = ctx;
+
+    (void)p;
+    a->peer = NULL;
+    a->n_down++;
+    a->down_status = status;
+    snprintf(a->down_detail, sizeof a->down_detail, "%s", detail);
+}
+
+static inline void fake_answer(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window,
+                               Tw__Status status, const char *detail)
+{
+    struct fake *a = ctx;
+
+    (void)p;
+    a->n_answers++;
+    a->through = through;
+    a->window = window;
+    a->status = status;
+    snprintf(a->detail, sizeof a->detail, "%s", detail);
+}
+
+static inline void connect_fake(struct fake *a)
+{
+    struct tw_err err = { 0 };
+    struct rpc_client_conf c = {
+        .loop = a->f->loop,
+        .url = a->f->fleet_url,
+        .role = TW__ROLE__ROLE_AGENT,
+        .name = a->name,
+        .software = "test-agent 1",
+        .boot_id = a->boot_id,
+        .spool_id = a->spool_id,
+        .identity = a->id,
+        .services = &a->offered,
+        .n_services = 1,
+        .once = a->once,
+        .hooks = { .ctx = a, .on_up = fake_up, .on_down = fake_down, .on_ack = fake_answer }
+    };
+
+    if (rpc_client_start(&c, &a->client, &err) != TW_OK)
+        fail_msg("agent %s: %s", a->name, err.text);
+}
+
+/* Two agents with the same name and different `key` have different keys. */
+static inline struct fake *new_fake(struct fixture *f, const char *name, const char *key, const char *address)
+{
+    struct fake *a = calloc(1, sizeof *a);
+    char path[256];
+    struct tw_err err = { 0 };
+
+    assert_true(f->n_fakes < MAX_FAKES);
+    f->fakes[f->n_fakes++] = a;
+    a->f = f;
+    snprintf(a->name, sizeof a->name, "%s", name);
+    snprintf(a->address, sizeof a->address, "%s", address);
+    snprintf(path, sizeof path, "%s/%s.pem", f->dir, key);
+    if (identity_load(path, &a->id, &err) != TW_OK)
+        fail_msg("identity: %s", err.text);
+    memset(a->boot_id, 1, sizeof a->boot_id);
+    memset(a->spool_id, 0x40 + (int)f->n_fakes, sizeof a->spool_id);
+    a->service = (Tw__FleetAgent_Service)TW__FLEET_AGENT__INIT(fake_);
+    a->offered = (struct rpc_service){ RPC_FLEET_AGENT, &a->service.base };
+    a->enrols = a->acks = true;
+    return a;
+}
+
+/* ---- What the operator does ---- */
+
+struct op_result {
+    bool done, ok;
+    Tw__Status status;
+    char detail[512];
+    uint64_t generation, pairs, added, removed;
+    bool in_document;
+    uint32_t line;
+    char text[512];
+};
+
+static inline void op_note(struct op_result *r, bool ok)
+{
+    r->done = true;
+    r->ok = ok;
+    r->status = rpc_result().status;
+    snprintf(r->detail, sizeof r->detail, "%s", rpc_result().detail ? rpc_result().detail : "");
+}
+
+static inline void agent_done(const Tw__AgentReply *m, void *ctx)
+{
+    op_note(ctx, m != NULL);
+}
+
+static inline struct op_result approve(struct fixture *f, const char *name, const char *fingerprint)
+{
+    struct op_result r = { 0 };
+    Tw__AgentRequest rq = TW__AGENT_REQUEST__INIT;
+
+    rq.name = (char *)name;
+    rq.fingerprint = (char *)fingerprint;
+    tw__admin__agent_approve(admin_stub(f), &rq, agent_done, &r);
+    WAIT(r.done);
+    return r;
+}
+
+static inline struct op_result remove_agent(struct fixture *f, const char *name)
+{
+    struct op_result r = { 0 };
+    Tw__AgentRequest rq = TW__AGENT_REQUEST__INIT;
+
+    rq.name = (char *)name;
+    tw__admin__agent_remove(admin_stub(f), &rq, agent_done, &r);
+    WAIT(r.done);
+    return r;
+}
+
+static inline void apply_done(const Tw__ScheduleApplyReply *m, void *ctx)
+{
+    struct op_result *r = ctx;
+
+    op_note(r, m != NULL);
+    if (!m)
+        return;
+    r->generation = m->generation;
+    if (m->plan) {
+        r->pairs = m->plan->pairs;
+        r->added = m->plan->added;
+        r->removed = m->plan->removed;
+    }
+    if (m->error) {
+        r->in_document = true;
+        r->line = m->error->line;
+        snprintf(r->text, sizeof r->text, "%s", m->error->text);
+    }
+}
+
+static inline struct op_result apply(struct fixture *f, const char *document, bool plan_only)
+{
+    struct op_result r = { 0 };
+    Tw__ScheduleApplyRequest rq = TW__SCHEDULE_APPLY_REQUEST__INIT;
+
+    rq.file = (char *)"test.yaml";
+    rq.document = (char *)document;
+    rq.author = (char *)"tester";
+    rq.plan_only = plan_only;
+    tw__admin__schedule_apply(admin_stub(f), &rq, apply_done, &r);
+    WAIT(r.done);
+    return r;
+}
+
+static inline void mesh_done(const Tw__ScheduleChangeReply *m, void *ctx)
+{
+    op_note(ctx, m != NULL);
+    ((struct op_result *)ctx)->generation = m ? m->generation : 0;
+}
+
+typedef void (*mesh_method)(ProtobufCService *, const Tw__MeshRequest *, Tw__ScheduleChangeReply_Closure,
+                            void *);
+static inline struct op_result change_one_mesh(struct fixture *f, mesh_method method, const char *name)
+{
+    struct op_result r = { 0 };
+    Tw__MeshRequest rq = TW__MESH_REQUEST__INIT;
+
+    rq.name = (char *)name;
+    rq.author = (char *)"tester";
+    method(admin_stub(f), &rq, mesh_done, &r);
+    WAIT(r.done);
+    return r;
+}
+
+/* Connected, approved and enrolled. */
+static inline struct fake *bring_up(struct fixture *f, const char *name, const char *address)
+{
+    struct fake *a = new_fake(f, name, name, address);
+    struct op_result r;
+    struct agent *known;
+
+    connect_fake(a);
+    WAIT(a->n_enrolled);
+    known = inventory_agent(&f->c->inv, name);
+    WAIT(known->row.id);
+    r = approve(f, name, "");
+    if (!r.ok)
+        fail_msg("approve %s: %s", name, r.detail);
+    WAIT(a->n_enrolled == 2 && inventory_agent(&f->c->inv, name)->peer);
+    return a;
+}
+
+#define MESH_AB                                                                                            \
+    "mesh: lab\ntopology: full\nmembers: [a, b]\nclasses:\n  voice: { spacing: 20ms, report_period: 10s, " \
+    "timeout: 1s }\n"
+
+/* ---- Results ---- */
+
+#define T0 (INT64_C(1795000000) * TW_NS_PER_S)
+
+/* A summary of a period in which everything came back, number i of its pair. */
+static inline void make_summary(uint64_t pair_id, unsigned i, struct tw_summary *s)
+{
+    summary_init(s);
+    s->pair_id = pair_id;
+    s->generation = 1;
+    s->start_ns = T0 + i * 10 * TW_NS_PER_S;
+    s->end_ns = s->start_ns + 10 * TW_NS_PER_S;
+    s->sent = s->received = 3;
+    for (int k = 0; k < 3; k++)
+        hist_add(&s->delay[TW_ROUNDTRIP], 1000000 + k);
+    s->status = TW_STATUS_OK;
+    s->tx_source = s->rx_source = TW_TS_KERNEL;
+}
+
+static inline void send_batch(struct fake *a, uint64_t first_seq, const uint64_t *pair_ids, size_t n)
+{
+    Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
+    Tw__Summary *rows[INGEST_BATCH_MAX + 1];
+    struct arena *ar;
+
+    assert_int_equal(arena_new(4u << 20, &ar), TW_OK);
+    for (size_t i = 0; i < n; i++) {
+        struct tw_summary s;
+
+        make_summary(pair_ids[i], (unsigned)(first_seq + i), &s);
+        assert_int_equal(summary_to_pb(&s, ar, &rows[i]), TW_OK);
+        summary_free(&s);
+    }
+    m.spool_id = (ProtobufCBinaryData){ sizeof a->spool_id, a->spool_id };
+    m.first_seq = first_seq;
+    m.n_summaries = n;
+    m.summaries = rows;
+    assert_int_equal(rpc_peer_send_data(a->peer, &m.base), TW_OK);
+    arena_free(ar);
+}
+
+/* Sends and waits for the answer. */
+static inline void deliver(struct fake *a, uint64_t first_seq, const uint64_t *pair_ids, size_t n)
+{
+    struct fixture *f = a->f;
+    unsigned before = a->n_answers;
+
+    send_batch(a, first_seq, pair_ids, n);
+    WAIT(a->n_answers == before + 1);
+}
+
+static inline void expect_answer(const struct fake *a, Tw__Status status, uint64_t through, const char *what)
+{
+    if (a->status != status || a->through != through)
+        fail_msg("%s: got %s through %llu (%s), expected %s through %llu", what, rpc_status_name(a->status),
+                 (unsigned long long)a->through, a->detail, rpc_status_name(status),
+                 (unsigned long long)through);
+}
+
+static inline struct ingest_counters ingested(struct fixture *f)
+{
+    struct ingest_counters c;
+
+    ingest_counters(f->c->ingest, &c);
+    return c;
+}
+
+#endif

@@ -1,0 +1,294 @@
+/* Agents come, are approved, get schedules; operators change what they run. */
+#include "tests/unit/controller/fixture.h"
+
+static void approval_needs_the_right_fingerprint(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = new_fake(f, "a", "a", "127.0.0.1");
+    uint8_t key[IDENTITY_KEY_LEN];
+    char fingerprint[IDENTITY_FINGERPRINT_TEXT];
+    struct op_result r;
+
+    connect_fake(a);
+    WAIT(a->n_enrolled && inventory_agent(&f->c->inv, "a")->row.id);
+    r = approve(f, "a", "0123");
+    assert_false(r.ok);
+    assert_int_equal(r.status, TW__STATUS__STATUS_FAILED_PRECONDITION);
+    assert_string_equal(agent_state(inventory_agent(&f->c->inv, "a")), "pending");
+    identity_public(a->id, key);
+    identity_fingerprint(key, fingerprint);
+    r = approve(f, "a", fingerprint);
+    assert_true(r.ok);
+    WAIT(a->n_up == 2);
+    assert_true(rpc_client_welcome(a->client).approved);
+    assert_int_equal(rpc_client_welcome(a->client).window, INGEST_WINDOW);
+    assert_string_equal(agent_state(inventory_agent(&f->c->inv, "a")), "up");
+    r = approve(f, "nobody", "");
+    assert_int_equal(r.status, TW__STATUS__STATUS_NOT_FOUND);
+}
+
+static void another_key_under_the_same_name_is_sent_away(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *thief = new_fake(f, "a", "thief", "127.0.0.1");
+
+    thief->once = true; /* to be told of the first refusal */
+    connect_fake(thief);
+    WAIT(thief->n_down);
+    assert_int_equal(thief->n_up, 0);
+    assert_int_equal(thief->down_status, TW__STATUS__STATUS_UNAUTHENTICATED);
+    assert_non_null(strstr(thief->down_detail, "twampctl agent remove a"));
+    assert_non_null(a->peer);
+}
+
+static void the_newer_connection_wins(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *again = new_fake(f, "a", "a", "127.0.0.1");
+    unsigned down = a->n_down;
+
+    connect_fake(again);
+    WAIT(a->n_down > down);
+    assert_int_equal(a->down_status, TW__STATUS__STATUS_ABORTED);
+    stop_fake(a); /* else it would come back and win in turn */
+    WAIT(again->peer && inventory_agent(&f->c->inv, "a")->peer);
+}
+
+static void a_schedule_is_pushed_until_it_is_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+    struct op_result r;
+
+    a->refuses_schedule = true;
+    r = apply(f, MESH_AB, false);
+    assert_true(r.ok);
+    assert_int_equal(r.pairs, 2);
+    assert_int_equal(r.added, 2);
+    WAIT(b->n_acked && a->n_schedules);
+    assert_int_equal(b->generation, r.generation);
+    assert_int_equal(b->n_sessions, 1);
+    assert_string_equal(b->targets[0], "a");
+    assert_string_equal(b->addresses[0], "127.0.0.1");
+    assert_false(inventory_agent(&f->c->inv, "a")->acked_current);
+    a->refuses_schedule = false;
+    WAIT(a->n_acked); /* tried again */
+    WAIT(inventory_agent(&f->c->inv, "a")->acked_current);
+    assert_int_equal(inventory_pair(&f->c->inv, a->pair_ids[0])->interval, INTERVAL_OPEN);
+}
+
+static void a_new_address_makes_a_new_generation(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+    uint64_t generation = apply(f, MESH_AB, false).generation;
+
+    WAIT(a->n_acked && b->n_acked);
+    strcpy(b->address, "127.0.0.9");
+    fake_enrol(b);
+    WAIT(a->generation == generation + 1);
+    assert_string_equal(a->addresses[0], "127.0.0.9");
+    assert_int_equal(f->c->inv.generation, generation + 1);
+    fake_enrol(b); /* the same again: nothing to change */
+    assert_int_equal(apply(f, MESH_AB, false).generation, generation + 1);
+}
+
+static void a_bad_document_changes_nothing(void **state)
+{
+    static const struct {
+        const char *name, *document;
+        uint32_t line;
+    } cases[] = {
+        { "not a mesh", "mesh: lab\ntopology: star\n", 2 },
+        { "unknown agent",
+          "mesh: lab\ntopology: full\nmembers: [a, b, nobody]\nclasses:\n  voice: { spacing: 20ms }\n", 3 },
+    };
+    struct fixture *f = *state;
+    uint64_t generation;
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    generation = apply(f, MESH_AB, false).generation;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct op_result r = apply(f, cases[i].document, false);
+
+        if (!r.ok || !r.in_document || r.line != cases[i].line || !r.text[0])
+            fail_msg("%s: ok %d in_document %d line %u \"%s\"", cases[i].name, r.ok, r.in_document, r.line,
+                     r.text);
+    }
+    assert_int_equal(f->c->inv.generation, generation);
+}
+
+static void a_plan_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1");
+    struct op_result r;
+
+    bring_up(f, "b", "127.0.0.2");
+    r = apply(f, MESH_AB, true);
+    assert_true(r.ok);
+    assert_int_equal(r.generation, 0);
+    assert_int_equal(r.added, 2);
+    assert_int_equal(f->c->inv.generation, 0);
+    assert_null(f->c->inv.meshes);
+    assert_int_equal(a->n_schedules, 0);
+}
+
+static void pause_resume_delete(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+    uint64_t generation = apply(f, MESH_AB, false).generation, id;
+    struct pair *p;
+
+    WAIT(a->n_acked && b->n_acked);
+    id = a->pair_ids[0];
+    p = inventory_pair(&f->c->inv, id);
+    assert_int_equal(change_one_mesh(f, tw__admin__schedule_pause, "lab").generation, generation + 1);
+    assert_string_equal(pair_state(p, T0), "paused");
+    assert_int_equal(p->interval, INTERVAL_CLOSED);
+    WAIT(a->n_sessions == 0);
+    assert_int_equal(change_one_mesh(f, tw__admin__schedule_pause, "lab").generation, generation + 1);
+    assert_int_equal(change_one_mesh(f, tw__admin__schedule_resume, "lab").generation, generation + 2);
+    WAIT(a->n_sessions == 1 && a->pair_ids[0] == id && p->interval == INTERVAL_OPEN);
+    assert_string_equal(pair_state(p, T0), "no_data");
+    assert_int_equal(change_one_mesh(f, tw__admin__schedule_delete, "lab").generation, generation + 3);
+    WAIT(a->n_sessions == 0 && a->generation == generation + 3);
+    assert_string_equal(pair_state(p, T0), "not_scheduled");
+    assert_int_equal(change_one_mesh(f, tw__admin__schedule_delete, "lab").status,
+                     TW__STATUS__STATUS_NOT_FOUND);
+}
+
+struct seen {
+    bool done;
+    size_t agents, counters, problems, rollout, rows;
+    bool ready, current;
+};
+
+static void list_done(const Tw__AgentListReply *m, void *ctx)
+{
+    struct seen *s = ctx;
+
+    s->done = true;
+    s->agents = m ? m->n_agents : 99;
+    if (m && m->n_agents) {
+        assert_string_equal(m->agents[0]->name, "a");
+        assert_string_equal(m->agents[0]->state, "up");
+        assert_string_equal(m->agents[0]->labels[0]->value, "ams");
+        assert_int_equal(strlen(m->agents[0]->fingerprint), 64);
+    }
+}
+
+static void status_done(const Tw__StatusReply *m, void *ctx)
+{
+    struct seen *s = ctx;
+
+    s->done = true;
+    if (!m)
+        return;
+    s->ready = m->ready;
+    s->counters = m->n_counters;
+    s->problems = m->n_problems;
+    s->agents = m->agents_up;
+}
+
+static void rollout_done(const Tw__ScheduleListReply *m, void *ctx)
+{
+    struct seen *s = ctx;
+
+    s->done = true;
+    s->rollout = m ? m->n_rollout : 99;
+    s->current = m && m->n_rollout && m->rollout[0]->current;
+}
+
+static void results_seen(const Tw__ResultsReply *m, void *ctx)
+{
+    struct seen *s = ctx;
+
+    s->done = true;
+    s->rows = m ? m->n_rows : 99;
+}
+
+static void report_seen(const Tw__ReportReply *m, void *ctx)
+{
+    struct seen *s = ctx;
+
+    s->done = true;
+    s->rows = m ? m->n_pairs : 99;
+    if (m && m->n_pairs) {
+        assert_int_equal(m->pairs[0]->merged->sent, 6);
+        assert_int_equal(m->pairs[0]->periods_stored, 2);
+    }
+}
+
+static void an_operator_sees_what_is(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+    uint64_t pairs[2];
+    struct seen s = { 0 };
+
+    assert_true(apply(f, MESH_AB, false).ok);
+    WAIT(a->n_acked && b->n_acked);
+    pairs[0] = pairs[1] = a->pair_ids[0];
+    deliver(a, 1, pairs, 2);
+    tw__admin__agent_list(admin_stub(f), &(Tw__AgentListRequest)TW__AGENT_LIST_REQUEST__INIT, list_done, &s);
+    WAIT(s.done);
+    assert_int_equal(s.agents, 2);
+    s = (struct seen){ 0 };
+    tw__admin__status(admin_stub(f), &(Tw__StatusRequest)TW__STATUS_REQUEST__INIT, status_done, &s);
+    WAIT(s.done);
+    assert_true(s.ready);
+    assert_int_equal(s.agents, 2);
+    assert_true(s.counters > 40);
+    s = (struct seen){ 0 };
+    tw__admin__schedule_list(admin_stub(f), &(Tw__ScheduleListRequest)TW__SCHEDULE_LIST_REQUEST__INIT,
+                             rollout_done, &s);
+    WAIT(s.done);
+    assert_int_equal(s.rollout, 2);
+    assert_true(s.current);
+}
+
+static void results_and_reports_come_back(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+    uint64_t pairs[2];
+    Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
+    struct seen s = { 0 };
+
+    assert_true(apply(f, MESH_AB, false).ok);
+    WAIT(a->n_acked && b->n_acked);
+    pairs[0] = pairs[1] = a->pair_ids[0];
+    deliver(a, 1, pairs, 2);
+    rq.source = (char *)"a";
+    rq.from_ns = T0;
+    rq.to_ns = T0 + 3600 * TW_NS_PER_S;
+    tw__admin__results(admin_stub(f), &rq, results_seen, &s);
+    WAIT(s.done);
+    assert_int_equal(s.rows, 2);
+    s = (struct seen){ 0 };
+    tw__admin__report(admin_stub(f), &rq, report_seen, &s);
+    WAIT(s.done);
+    assert_int_equal(s.rows, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+        T(approval_needs_the_right_fingerprint),
+        T(another_key_under_the_same_name_is_sent_away),
+        T(the_newer_connection_wins),
+        T(a_schedule_is_pushed_until_it_is_acknowledged),
+        T(a_new_address_makes_a_new_generation),
+        T(a_bad_document_changes_nothing),
+        T(a_plan_changes_nothing),
+        T(pause_resume_delete),
+        T(an_operator_sees_what_is),
+        T(results_and_reports_come_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,220 @@
+/* Results: who may store what, exactly once, and what survives. */
+#include "tests/unit/controller/fixture.h"
+
+struct lab {
+    struct fixture *f;
+    struct fake *a, *b;
+    uint64_t ab, ba; /* pairs */
+};
+
+static struct lab make_lab(void **state)
+{
+    struct fixture *f = *state;
+    struct lab l = { .f = f };
+    struct op_result r;
+
+    l.a = bring_up(f, "a", "127.0.0.1");
+    l.b = bring_up(f, "b", "127.0.0.2");
+    r = apply(f, MESH_AB, false);
+    if (!r.ok || r.in_document)
+        fail_msg("apply: %s %s", r.detail, r.text);
+    WAIT(l.a->n_acked && l.b->n_acked);
+    l.ab = l.a->pair_ids[0];
+    l.ba = l.b->pair_ids[0];
+    return l;
+}
+
+static void a_pending_agent_stores_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = new_fake(f, "a", "a", "127.0.0.1");
+    uint64_t pair = 1;
+
+    connect_fake(a);
+    WAIT(a->n_enrolled);
+    assert_false(rpc_client_welcome(a->client).approved);
+    assert_int_equal(rpc_client_welcome(a->client).window, 0);
+    send_batch(a, 1, &pair, 1);
+    WAIT(a->n_down);
+    assert_int_equal(a->down_status, TW__STATUS__STATUS_PERMISSION_DENIED);
+    assert_int_equal(a->n_answers, 0);
+    assert_int_equal(ingested(f).summaries, 0);
+    assert_int_equal(ingested(f).batches_refused, 1);
+    assert_int_equal(ingest_cursor(f->c->ingest, inventory_agent(&f->c->inv, "a")->row.id, a->spool_id), 0);
+}
+
+static void a_batch_is_stored_once(void **state)
+{
+    struct lab l = make_lab(state);
+    uint64_t pairs[] = { l.ab, l.ab, l.ab };
+    struct pair *p = inventory_pair(&l.f->c->inv, l.ab);
+
+    deliver(l.a, 1, pairs, 3);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 3, "first");
+    assert_int_equal(l.a->window, INGEST_WINDOW);
+    assert_non_null(p->live);
+    assert_int_equal(p->live->sent, 9);
+    deliver(l.a, 1, pairs, 3);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 3, "repeated");
+    assert_int_equal(ingested(l.f).repeated_batches, 1);
+    assert_int_equal(ingested(l.f).summaries, 3);
+    assert_int_equal(p->live->sent, 9);
+    deliver(l.a, 3, pairs, 2); /* one old, one new */
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 4, "overlapping");
+    assert_int_equal(ingested(l.f).summaries, 4);
+    assert_int_equal(p->live->sent, 12);
+}
+
+static void a_batch_out_of_sequence_is_refused(void **state)
+{
+    struct lab l = make_lab(state);
+
+    deliver(l.a, 1, &l.ab, 1);
+    deliver(l.a, 5, &l.ab, 1);
+    expect_answer(l.a, TW__STATUS__STATUS_OUT_OF_RANGE, 1, "gap");
+    assert_int_equal(ingested(l.f).out_of_sequence, 1);
+    deliver(l.a, 2, &l.ab, 1);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 2, "continued");
+}
+
+static void rows_of_unknown_pairs_keep_their_numbers(void **state)
+{
+    struct lab l = make_lab(state);
+    uint64_t pairs[] = { 990, l.ab, 991, 992, l.ab, 993 };
+
+    deliver(l.a, 1, pairs, 6);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 6, "mixed");
+    assert_int_equal(ingested(l.f).summaries, 2);
+    assert_int_equal(ingested(l.f).rows_refused, 4);
+    deliver(l.a, 1, pairs, 6);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 6, "mixed, repeated");
+    assert_int_equal(ingested(l.f).rows_refused, 4);
+}
+
+static void what_is_not_its_own_is_refused(void **state)
+{
+    struct lab l = make_lab(state);
+    uint64_t pairs[] = { l.ab, l.ba };
+
+    deliver(l.a, 1, pairs, 2);
+    expect_answer(l.a, TW__STATUS__STATUS_PERMISSION_DENIED, 0, "another agent's pair");
+    l.a->spool_id[0] ^= 1;
+    deliver(l.a, 1, &l.ab, 1);
+    expect_answer(l.a, TW__STATUS__STATUS_INVALID_ARGUMENT, 0, "another spool");
+    assert_int_equal(ingested(l.f).summaries, 0);
+    assert_int_equal(ingested(l.f).batches_refused, 2);
+}
+
+static void a_batch_that_is_too_big_cuts_the_connection(void **state)
+{
+    struct lab l = make_lab(state);
+    uint64_t pairs[INGEST_BATCH_MAX + 1];
+    struct fixture *f = l.f;
+    unsigned down = l.a->n_down;
+
+    for (size_t i = 0; i < TW_NELEM(pairs); i++)
+        pairs[i] = l.ab;
+    send_batch(l.a, 1, pairs, TW_NELEM(pairs));
+    WAIT(l.a->n_down > down);
+    assert_int_equal(ingested(f).summaries, 0);
+}
+
+static void a_gap_is_stored(void **state)
+{
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+    Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
+    Tw__Gap gap = TW__GAP__INIT;
+    unsigned before = l.a->n_answers;
+
+    gap.first_seq = 1;
+    gap.last_seq = 500;
+    gap.reason = (char *)"spool_full";
+    m.spool_id = (ProtobufCBinaryData){ sizeof l.a->spool_id, l.a->spool_id };
+    m.first_seq = 1;
+    m.gap = &gap;
+    assert_int_equal(rpc_peer_send_data(l.a->peer, &m.base), TW_OK);
+    WAIT(l.a->n_answers > before);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 500, "gap");
+    assert_int_equal(ingested(f).gap_summaries, 500);
+    deliver(l.a, 501, &l.ab, 1);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 501, "after the gap");
+}
+
+/* What a machine that lost power would find: the files as they are, without any goodbye. */
+static void crash(struct fixture *f)
+{
+    char cmd[512];
+
+    snprintf(cmd, sizeof cmd, "cp -r %s %s/crashed", f->data, f->dir);
+    assert_int_equal(system(cmd), 0);
+    stop_controller(f);
+    snprintf(f->data, sizeof f->data, "%s/crashed", f->dir);
+    start_controller(f);
+}
+
+static void a_restart_keeps_everything(void **state)
+{
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+    uint64_t pairs[] = { l.ab, l.ab }, generation = f->c->inv.generation;
+    unsigned enrolled_before, schedules_before = l.a->n_schedules;
+    struct op_result r;
+
+    deliver(l.a, 1, pairs, 2);
+    enrolled_before = l.a->n_enrolled;
+    crash(f);
+    WAIT(l.a->n_enrolled > enrolled_before && inventory_agent(&f->c->inv, "a")->peer);
+    assert_true(rpc_client_welcome(l.a->client).approved);
+    assert_int_equal(rpc_client_welcome(l.a->client).through_seq, 2);
+    assert_int_equal(f->c->inv.generation, generation);
+    assert_int_equal(l.a->n_schedules, schedules_before); /* it runs the same digest already */
+    assert_true(inventory_agent(&f->c->inv, "a")->acked_current);
+    deliver(l.a, 2, pairs, 2);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 3, "after the restart");
+    r = change_one_mesh(f, tw__admin__schedule_delete, "lab");
+    assert_true(r.ok);
+    assert_int_equal(r.generation, generation + 1);
+    r = apply(f, MESH_AB, false);
+    assert_int_equal(r.generation, generation + 2);
+    WAIT(l.a->generation == generation + 2);
+    assert_int_equal(l.a->pair_ids[0], l.ab); /* a pair keeps its id for ever */
+}
+
+static void a_removed_agent_is_out(void **state)
+{
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+    unsigned down = l.a->n_down;
+
+    deliver(l.a, 1, &l.ab, 1);
+    assert_true(remove_agent(f, "a").ok);
+    WAIT(l.a->n_down > down);
+    WAIT(l.b->n_sessions == 0); /* its pair had the removed agent as target */
+    assert_non_null(inventory_pair(&f->c->inv, l.ab));
+    assert_string_equal(pair_state(inventory_pair(&f->c->inv, l.ab), T0), "not_scheduled");
+    WAIT(l.a->peer); /* comes back as one that waits for approval */
+    assert_false(rpc_client_welcome(l.a->client).approved);
+    down = l.a->n_down;
+    send_batch(l.a, 2, &l.ab, 1);
+    WAIT(l.a->n_down > down);
+    assert_int_equal(ingested(f).summaries, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+        T(a_pending_agent_stores_nothing),
+        T(a_batch_is_stored_once),
+        T(a_batch_out_of_sequence_is_refused),
+        T(rows_of_unknown_pairs_keep_their_numbers),
+        T(what_is_not_its_own_is_refused),
+        T(a_batch_that_is_too_big_cuts_the_connection),
+        T(a_gap_is_stored),
+        T(a_restart_keeps_everything),
+        T(a_removed_agent_is_out),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

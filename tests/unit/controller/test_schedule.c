@@ -1,0 +1,376 @@
+/* From documents and agents to what each agent runs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <openssl/sha.h>
+#include "common/net/rpc.h"
+#include "controller/core/plan.h"
+#include "controller/enrolment.h"
+#include "controller/schedule.h"
+
+struct fixture {
+    struct inventory inv;
+    unsigned forgotten;
+    uint64_t next_id;
+};
+
+static int setup(void **state)
+{
+    *state = calloc(1, sizeof(struct fixture));
+    return *state ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    inventory_free(&((struct fixture *)*state)->inv);
+    free(*state);
+    return 0;
+}
+
+static void set_addresses(struct agent *a, const char *first, const char *second)
+{
+    Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
+    char *addresses[] = { (char *)first, (char *)second };
+
+    rq.n_addresses = (first != NULL) + (second != NULL);
+    rq.addresses = addresses;
+    rq.reflector_port = 8620;
+    if (a->enrolment)
+        tw__enrol_request__free_unpacked(a->enrolment, NULL);
+    a->enrolment = message_clone(&rq.base);
+    assert_non_null(a->enrolment);
+}
+
+static struct agent *add_agent(struct fixture *f, const char *name, bool approved, const char *address)
+{
+    struct store_agent row = { .id = 1, .approved = approved };
+    struct agent *a;
+
+    snprintf(row.name, sizeof row.name, "%s", name);
+    a = inventory_add_agent(&f->inv, &row);
+    assert_non_null(a);
+    if (address)
+        set_addresses(a, address, NULL);
+    return a;
+}
+
+static struct mesh *parse(const char *text)
+{
+    struct tw_err err = { 0 };
+    struct mesh *m = NULL;
+
+    if (mesh_doc_parse("test", text, strlen(text), &m, &err) != TW_OK)
+        fail_msg("mesh: %s", err.text);
+    return m;
+}
+
+static void put_mesh(struct fixture *f, const char *text, bool paused)
+{
+    struct mesh *m = parse(text);
+    struct store_mesh row = { .document = text, .author = "test", .paused = paused };
+
+    snprintf(row.name, sizeof row.name, "%s", m->name);
+    assert_int_equal(inventory_put_mesh(&f->inv, &row, m), TW_OK);
+}
+
+static struct wanted want(struct fixture *f, const struct overlay *o)
+{
+    struct wanted w;
+    struct tw_err err = { 0 };
+
+    if (wanted_build(&f->inv, o, &w, &err) != TW_OK)
+        fail_msg("wanted_build: %s", err.text);
+    return w;
+}
+
+static void forget(void *ctx, struct pair *p)
+{
+    (void)p;
+    ((struct fixture *)ctx)->forgotten++;
+}
+
+/* As change.c does: ids for the new ones, then the new schedule. */
+static void adopt(struct fixture *f)
+{
+    struct wanted w = want(f, &(struct overlay){ 0 });
+
+    for (size_t i = 0; i < w.n; i++) {
+        struct wanted_pair *p = &w.pairs[i];
+        struct store_pair row = { 0 };
+
+        if (p->pair)
+            continue;
+        row.id = 1000 - f->next_id++; /* descending: lists must not rely on the order of arrival */
+        snprintf(row.mesh, sizeof row.mesh, "%s", p->mesh->name);
+        snprintf(row.class_name, sizeof row.class_name, "%s", p->class_->name);
+        snprintf(row.source, sizeof row.source, "%s", p->names->source);
+        snprintf(row.target, sizeof row.target, "%s", p->names->target);
+        p->pair = inventory_add_pair(&f->inv, &row);
+    }
+    assert_int_equal(schedule_adopt(&f->inv, &w, 1, forget, f), TW_OK);
+    wanted_free(&w);
+}
+
+static bool differs(struct fixture *f)
+{
+    struct wanted w = want(f, &(struct overlay){ 0 });
+    bool d = wanted_differs(&f->inv, &w);
+
+    wanted_free(&w);
+    return d;
+}
+
+#define VOICE                                                                                              \
+    "classes: { voice: { spacing: 20ms, flows: 2, dscp: EF, size: 172, timeout: 1s, report_period: 10s } " \
+    "}\n"
+#define FULL "mesh: lab\ntopology: full\nmembers: [a, b, c]\n" VOICE
+
+static void a_full_mesh_becomes_lists(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1");
+    const Tw__SessionSpec *s;
+
+    add_agent(f, "b", true, "192.0.2.2");
+    add_agent(f, "c", true, "192.0.2.3");
+    put_mesh(f, FULL, false);
+    assert_true(differs(f));
+    adopt(f);
+    assert_false(differs(f));
+    assert_int_equal(HASH_COUNT(f->inv.pairs), 6);
+    assert_int_equal(a->wanted->n, 4);
+    assert_int_equal(a->pairs, 2);
+    for (size_t i = 0; i < a->wanted->n; i++) {
+        s = a->wanted->list[i];
+        if (i && (s[-1].pair_id > s->pair_id || (s[-1].pair_id == s->pair_id && s[-1].flow >= s->flow)))
+            fail_msg("session %zu is not in order", i);
+        assert_int_equal(s->phase_ns, plan_phase_ns("lab", "voice", "a", s->target, s->flow, s->spacing_ns));
+        assert_in_range(s->phase_ns, 0, s->spacing_ns - 1);
+    }
+    s = a->wanted->list[0];
+    assert_string_equal(s->address, !strcmp(s->target, "b") ? "192.0.2.2" : "192.0.2.3");
+    assert_int_equal(s->port, 8620);
+    assert_int_equal(s->dscp, 46);
+    assert_int_equal(s->size_bytes, 172);
+    assert_int_equal(s->ttl, 255);
+    assert_int_equal(s->timeout_ns, TW_NS_PER_S);
+}
+
+static void the_digest_is_that_of_the_packed_sessions(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1");
+    uint8_t buf[8192], md[SHA256_DIGEST_LENGTH], before[AGENT_DIGEST_LEN];
+    size_t len = 0;
+
+    add_agent(f, "b", true, "192.0.2.2");
+    add_agent(f, "c", true, "192.0.2.3");
+    put_mesh(f, FULL, false);
+    adopt(f);
+    for (size_t i = 0; i < a->wanted->n; i++)
+        len += tw__session_spec__pack(a->wanted->list[i], buf + len);
+    SHA256(buf, len, md);
+    assert_memory_equal(md, a->wanted->digest, sizeof md);
+    memcpy(before, a->wanted->digest, sizeof before);
+    adopt(f);
+    assert_memory_equal(before, a->wanted->digest, sizeof before);
+    set_addresses(inventory_agent(&f->inv, "c"), "192.0.2.33", NULL);
+    assert_true(differs(f));
+    adopt(f);
+    assert_memory_not_equal(before, a->wanted->digest, sizeof before);
+}
+
+static void who_is_left_out(void **state)
+{
+    static const struct {
+        const char *name;
+        bool b_approved;
+        const char *b_address;
+        size_t pairs;
+    } cases[] = {
+        { "all there", true, "192.0.2.2", 6 },
+        { "b waits for approval", false, "192.0.2.2", 2 },
+        { "b has no address yet", true, NULL, 4 }, /* it can still send to the others */
+    };
+
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct fixture f = { 0 };
+        struct wanted w;
+
+        add_agent(&f, "a", true, "192.0.2.1");
+        add_agent(&f, "b", cases[i].b_approved, cases[i].b_address);
+        add_agent(&f, "c", true, "192.0.2.3");
+        put_mesh(&f, FULL, false);
+        w = want(&f, &(struct overlay){ 0 });
+        if (w.n != cases[i].pairs)
+            fail_msg("%s: %zu pairs, expected %zu", cases[i].name, w.n, cases[i].pairs);
+        wanted_free(&w);
+        inventory_free(&f.inv);
+    }
+    (void)state;
+}
+
+static void the_family_of_the_source_decides(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "2001:db8::1"), *b = add_agent(f, "b", true, "192.0.2.2");
+
+    set_addresses(b, "192.0.2.2", "2001:db8::2");
+    put_mesh(f, "mesh: lab\ntopology: full\nmembers: [a, b]\n" VOICE, false);
+    adopt(f);
+    assert_string_equal(a->wanted->list[0]->address, "2001:db8::2");
+    set_addresses(a, "192.0.2.1", NULL);
+    assert_true(differs(f));
+    adopt(f);
+    assert_string_equal(a->wanted->list[0]->address, "192.0.2.2");
+}
+
+static void an_address_that_was_seen_serves_when_none_is_given(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, NULL);
+    struct tw_addr addr;
+    char text[TW_ADDR_TEXT];
+
+    assert_int_equal(agent_address(a, 0, &addr), TW_ENOENT);
+    strcpy(a->peer_address, "198.51.100.7");
+    assert_int_equal(agent_address(a, 0, &addr), TW_OK);
+    assert_string_equal(tw_addr_format(&addr, text), "198.51.100.7:862");
+    set_addresses(a, NULL, NULL);
+    assert_int_equal(agent_address(a, 0, &addr), TW_OK);
+    assert_string_equal(tw_addr_format(&addr, text), "198.51.100.7:8620");
+}
+
+static void a_paused_mesh_is_known_but_not_run(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1");
+    struct wanted w;
+    struct pair *p;
+
+    add_agent(f, "b", true, "192.0.2.2");
+    add_agent(f, "c", true, "192.0.2.3");
+    put_mesh(f, FULL, false);
+    adopt(f);
+    w = want(f, &(struct overlay){ .pause_mesh = "lab", .paused = true });
+    assert_true(wanted_differs(&f->inv, &w));
+    assert_int_equal(schedule_adopt(&f->inv, &w, 2, forget, f), TW_OK);
+    assert_int_equal(f->forgotten, 6);
+    assert_int_equal(a->wanted->n, 0);
+    p = inventory_pair_by_names(&f->inv, "lab", "voice", "a", "b");
+    assert_true(p->paused && !p->scheduled);
+    assert_string_equal(pair_state(p, 3), "paused");
+    assert_false(wanted_differs(&f->inv, &w));
+    wanted_free(&w);
+}
+
+static void an_overlay_is_what_would_be(void **state)
+{
+    static const struct {
+        const char *name;
+        bool drop, approve, remove;
+        size_t pairs;
+    } cases[] = {
+        { "as it is", false, false, false, 2 },
+        { "mesh dropped", true, false, false, 0 },
+        { "agent approved", false, true, false, 6 },
+        { "agent removed", false, false, true, 0 },
+    };
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1"), *c = add_agent(f, "c", false, "192.0.2.3");
+
+    add_agent(f, "b", true, "192.0.2.2");
+    put_mesh(f, FULL, false);
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct overlay o = { .drop_mesh = cases[i].drop ? "lab" : NULL,
+                             .approve = cases[i].approve ? c : NULL,
+                             .remove = cases[i].remove ? a : NULL };
+        struct wanted w = want(f, &o);
+
+        if (w.n != cases[i].pairs)
+            fail_msg("%s: %zu pairs, expected %zu", cases[i].name, w.n, cases[i].pairs);
+        wanted_free(&w);
+    }
+}
+
+static void a_strict_mesh_names_what_is_unknown(void **state)
+{
+    struct fixture *f = *state;
+    struct mesh *m = parse(FULL);
+    struct tw_err err = { 0 };
+    struct wanted w;
+
+    add_agent(f, "a", true, "192.0.2.1");
+    add_agent(f, "b", true, "192.0.2.2");
+    assert_int_equal(wanted_build(&f->inv, &(struct overlay){ .put = m }, &w, &err), TW_EINVAL);
+    assert_int_equal(err.line, 3);
+    mesh_free(m);
+}
+
+/* The longest names there are must fit into one message with the most sessions. */
+static void the_largest_schedule_fits_into_a_frame(void **state)
+{
+    char name[STORE_NAME_MAX];
+    Tw__SessionSpec s = TW__SESSION_SPEC__INIT;
+
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    s.pair_id = UINT64_MAX;
+    s.flow = 31;
+    s.mesh = s.class_name = s.target = name;
+    s.address = (char *)"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff";
+    s.port = UINT16_MAX;
+    s.spacing_ns = s.timeout_ns = s.report_period_ns = s.phase_ns = 3600 * TW_NS_PER_S;
+    s.spacing_kind = TW__SPACING_KIND__SPACING_EXPONENTIAL;
+    s.size_bytes = 9000;
+    s.dscp = 63;
+    s.ttl = 255;
+    assert_true((tw__session_spec__get_packed_size(&s) + 4) * SCHEDULE_MAX_SESSIONS < RPC_MAX_FRAME - 1024);
+}
+
+static void an_enrolment_survives_the_store(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1");
+    Tw__EnrolRequest *back = NULL;
+    char peer[TW_ADDR_TEXT], *json;
+
+    set_addresses(a, "192.0.2.1", "2001:db8::1");
+    json = enrolment_to_json(a->enrolment, "198.51.100.7");
+    assert_non_null(json);
+    assert_int_equal(enrolment_from_json(json, &back, peer, sizeof peer), TW_OK);
+    assert_string_equal(peer, "198.51.100.7");
+    assert_int_equal(back->n_addresses, 2);
+    assert_string_equal(back->addresses[1], "2001:db8::1");
+    assert_int_equal(back->reflector_port, 8620);
+    tw__enrol_request__free_unpacked(back, NULL);
+    free(json);
+    assert_int_equal(enrolment_from_json("{\"addresses\":[\"nowhere\"]}", &back, peer, sizeof peer),
+                     TW_ECORRUPT);
+    assert_int_equal(enrolment_from_json("[", &back, peer, sizeof peer), TW_ECORRUPT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+        T(a_full_mesh_becomes_lists),
+        T(the_digest_is_that_of_the_packed_sessions),
+        T(who_is_left_out),
+        T(the_family_of_the_source_decides),
+        T(an_address_that_was_seen_serves_when_none_is_given),
+        T(a_paused_mesh_is_known_but_not_run),
+        T(an_overlay_is_what_would_be),
+        T(a_strict_mesh_names_what_is_unknown),
+        T(the_largest_schedule_fits_into_a_frame),
+        T(an_enrolment_survives_the_store),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

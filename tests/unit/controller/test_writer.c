@@ -1,0 +1,291 @@
+/* The store writer: order, groups, what fails alone, what is tried again, what a stop leaves behind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "common/log.h"
+#include "common/net/now.h"
+#include "controller/writer.h"
+
+#define WAIT_S 20
+#define MAX_JOBS 64
+
+struct fixture {
+    char dir[64], path[128];
+    struct loop *loop;
+    struct store *store;
+    struct writer *w;
+    unsigned order[MAX_JOBS], n_done;
+};
+
+/* A job that puts the agent "agent-N". */
+struct job {
+    struct writer_job job; /* first */
+    struct fixture *f;
+    unsigned number;
+    _Atomic bool fails; /* its run fails with fail_rc */
+    enum tw_rc fail_rc;
+    _Atomic unsigned runs;
+    enum tw_rc outcome;
+    bool done;
+};
+
+#define WAIT(expr)                                                                                          \
+    do {                                                                                                    \
+        int64_t wait_until_ = tw_mono_now().ns + WAIT_S * TW_NS_PER_S;                                      \
+        bool wait_never_ = false;                                                                           \
+        while (!(expr)) {                                                                                   \
+            if (tw_mono_now().ns > wait_until_)                                                             \
+                fail_msg("timed out waiting for: %s", #expr);                                               \
+            loop_run_until(f->loop, &wait_never_, (struct tw_mono){ tw_mono_now().ns + 2 * TW_NS_PER_MS }); \
+        }                                                                                                   \
+    } while (0)
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct tw_err err = { 0 };
+
+    log_init("test", LOG_ERROR_ + 1, LOG_TEXT);
+    strcpy(f->dir, "/tmp/tw-writer-XXXXXX");
+    if (!mkdtemp(f->dir) || loop_new(&f->loop) != TW_OK)
+        return -1;
+    snprintf(f->path, sizeof f->path, "%s/test.db", f->dir);
+    if (store_open(f->path, &f->store, &err) != TW_OK)
+        return -1;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char cmd[128];
+
+    writer_stop(f->w);
+    store_close(f->store);
+    loop_free(f->loop);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", f->dir);
+    free(f);
+    return system(cmd) ? -1 : 0;
+}
+
+static void start(struct fixture *f, struct writer_conf c)
+{
+    struct tw_err err = { 0 };
+
+    c.loop = f->loop;
+    c.store = f->store;
+    assert_int_equal(writer_start(&c, &f->w, &err), TW_OK);
+}
+
+static enum tw_rc run(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    struct job *job = (struct job *)j;
+    struct store_agent a = { .first_seen_ns = 1 };
+
+    job->runs++;
+    if (job->fails)
+        return tw_err_set(err, job->fail_rc, "made to fail");
+    snprintf(a.name, sizeof a.name, "agent-%u", job->number);
+    return store_put_agent(s, &a, err);
+}
+
+static void done(struct writer_job *j)
+{
+    struct job *job = (struct job *)j;
+
+    job->done = true;
+    job->outcome = j->rc;
+    job->f->order[job->f->n_done++] = job->number;
+}
+
+static void init_job(struct fixture *f, struct job *j, unsigned number, size_t rows)
+{
+    memset(j, 0, sizeof *j);
+    j->job = (struct writer_job){ .run = run, .done = done, .rows = rows };
+    j->f = f;
+    j->number = number;
+}
+
+static enum tw_rc count_agent(void *ctx, const struct store_agent *a)
+{
+    (void)a;
+    ++*(unsigned *)ctx;
+    return TW_OK;
+}
+
+static unsigned stored(struct fixture *f)
+{
+    unsigned n = 0;
+    struct tw_err err = { 0 };
+
+    assert_int_equal(store_each_agent(f->store, count_agent, &n, &err), TW_OK);
+    return n;
+}
+
+static struct writer_stats stats(struct fixture *f)
+{
+    struct writer_stats st;
+
+    writer_stats(f->w, &st);
+    return st;
+}
+
+static void stop(struct fixture *f)
+{
+    writer_stop(f->w);
+    f->w = NULL;
+}
+
+static void jobs_end_in_order_and_share_commits(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[40];
+    uint64_t commits;
+
+    start(f, (struct writer_conf){ .linger_ns = 50 * TW_NS_PER_MS });
+    commits = stats(f).store.commits;
+    for (unsigned i = 0; i < 40; i++) {
+        init_job(f, &j[i], i, 1);
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(f->n_done == 40);
+    for (unsigned i = 0; i < 40; i++)
+        if (f->order[i] != i || j[i].outcome != TW_OK)
+            fail_msg("place %u: job %u, outcome %s", i, f->order[i], tw_rc_name(j[i].outcome));
+    assert_in_range(stats(f).store.commits - commits, 1, 5);
+    assert_int_equal(stats(f).queued_rows, 0);
+    stop(f);
+    assert_int_equal(stored(f), 40);
+}
+
+static void a_full_disk_is_waited_for(void **state)
+{
+    static const enum tw_rc reasons[] = { TW_ENOSPC, TW_EIO };
+    struct fixture *f = *state;
+    struct job j[3];
+
+    for (size_t r = 0; r < TW_NELEM(reasons); r++) {
+        f->n_done = 0;
+        start(f, (struct writer_conf){ .linger_ns = 20 * TW_NS_PER_MS, .retry_ns = 20 * TW_NS_PER_MS });
+        for (unsigned i = 0; i < 3; i++)
+            init_job(f, &j[i], (unsigned)r * 3 + i, 1);
+        j[1].fail_rc = reasons[r];
+        j[1].fails = true;
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+        WAIT(j[1].runs >= 3);
+        assert_int_equal(f->n_done, 0); /* nothing is said to be done that is not durable */
+        assert_non_null(strstr(stats(f).problem, r ? "cannot be written" : "disk full"));
+        assert_non_null(strstr(stats(f).problem, "made to fail"));
+        assert_true(stats(f).retries >= 2);
+        j[1].fails = false;
+        WAIT(f->n_done == 3);
+        assert_string_equal(stats(f).problem, "");
+        stop(f);
+        assert_int_equal(stored(f), 3 * (r + 1));
+    }
+}
+
+static void a_job_that_is_wrong_fails_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[3];
+
+    start(f, (struct writer_conf){ .linger_ns = 20 * TW_NS_PER_MS });
+    for (unsigned i = 0; i < 3; i++)
+        init_job(f, &j[i], i, 1);
+    j[1].fail_rc = TW_EINVAL;
+    j[1].fails = true;
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    WAIT(f->n_done == 3);
+    assert_int_equal(j[0].outcome, TW_OK);
+    assert_int_equal(j[1].outcome, TW_EINVAL);
+    assert_string_equal(j[1].job.err.text, "made to fail");
+    assert_int_equal(j[2].outcome, TW_OK);
+    assert_int_equal(j[1].runs, 1);
+    stop(f);
+    assert_int_equal(stored(f), 2);
+}
+
+static void the_queue_is_bounded_and_says_when_it_fills(void **state)
+{
+    struct fixture *f = *state;
+    struct job stuck, a, b, control;
+
+    start(f, (struct writer_conf){ .max_rows = 10, .linger_ns = 1, .retry_ns = 10 * TW_NS_PER_MS });
+    init_job(f, &stuck, 0, 4);
+    stuck.fail_rc = TW_ENOSPC;
+    stuck.fails = true;
+    assert_int_equal(writer_submit(f->w, &stuck.job), TW_OK);
+    assert_false(writer_pressed(f->w));
+    init_job(f, &a, 1, 6);
+    assert_int_equal(writer_submit(f->w, &a.job), TW_OK);
+    assert_true(writer_pressed(f->w));
+    init_job(f, &b, 2, 1);
+    assert_int_equal(writer_submit(f->w, &b.job), TW_EBUSY);
+    init_job(f, &control, 3, 0);
+    assert_int_equal(writer_submit(f->w, &control.job), TW_OK);
+    stuck.fails = false;
+    WAIT(f->n_done == 3);
+    assert_false(writer_pressed(f->w));
+    assert_int_equal(writer_submit(f->w, &b.job), TW_OK);
+    WAIT(f->n_done == 4);
+}
+
+static void a_stop_writes_what_is_queued(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[30];
+
+    start(f, (struct writer_conf){ .linger_ns = 10 * TW_NS_PER_S, .group_rows = 7 });
+    for (unsigned i = 0; i < 30; i++) {
+        init_job(f, &j[i], i, 1);
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    stop(f);
+    assert_int_equal(f->n_done, 30);
+    for (unsigned i = 0; i < 30; i++)
+        assert_int_equal(j[i].outcome, TW_OK);
+    assert_int_equal(stored(f), 30);
+}
+
+static void a_stop_on_a_full_disk_ends_and_says_what_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[2];
+    int64_t before = tw_mono_now().ns;
+
+    start(f, (struct writer_conf){ .linger_ns = 1, .retry_ns = 3600 * TW_NS_PER_S });
+    for (unsigned i = 0; i < 2; i++) {
+        init_job(f, &j[i], i, 1);
+        j[i].fail_rc = TW_ENOSPC;
+        j[i].fails = true;
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(stats(f).retries);
+    stop(f);
+    assert_int_equal(j[0].outcome, TW_ECLOSED);
+    assert_int_equal(j[1].outcome, TW_ECLOSED);
+    assert_true(tw_mono_now().ns - before < 10 * TW_NS_PER_S);
+    assert_int_equal(stored(f), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+        T(jobs_end_in_order_and_share_commits), T(a_full_disk_is_waited_for),
+        T(a_job_that_is_wrong_fails_alone),     T(the_queue_is_bounded_and_says_when_it_fills),
+        T(a_stop_writes_what_is_queued),        T(a_stop_on_a_full_disk_ends_and_says_what_is_lost),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
