@@ -515,6 +515,20 @@ static void killed_at_any_point(void **state)
     }
 }
 
+static void every_append_waits_for_the_disk(void **state)
+{
+    struct fx *f = *state;
+
+    for (int i = 0; i < 5; i++) {
+        syncs = 0;
+        append(f, DAY0, 1);
+        assert_true(syncs > 0);
+    }
+    syncs = 0;
+    CHECK_OK(spool_trim(f->s, DAY0)); /* nothing to do: leaves the disk alone */
+    assert_int_equal(syncs, 0);
+}
+
 #define WITH_SPOOL(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -534,6 +548,7 @@ int main(void)
         WITH_SPOOL(one_agent_at_a_time),
         WITH_SPOOL(full_disk_and_again),
         WITH_SPOOL(killed_at_any_point),
+        WITH_SPOOL(every_append_waits_for_the_disk),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

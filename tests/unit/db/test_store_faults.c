@@ -278,6 +278,24 @@ static void killed_at_any_point(void **state)
     }
 }
 
+/* An acknowledgement promises that power loss takes nothing back. */
+static void every_commit_waits_for_the_disk(void **state)
+{
+    char path[PATH_SIZE];
+    struct store *s;
+    int64_t agent;
+
+    (void)state;
+    CHECK_OK(store_open(in_dir(path, "synced.db"), &s, &test_err));
+    agent = new_agent(s, "ams1");
+    for (uint64_t i = 1; i <= 5; i++) {
+        syncs = 0;
+        CHECK_OK(append(s, agent, i, 1, &test_err));
+        assert_true(syncs > 0);
+    }
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +303,7 @@ int main(void)
         cmocka_unit_test(full_disk_by_file_system),
         cmocka_unit_test(nothing_slips_in_behind_a_failed_transaction),
         cmocka_unit_test(killed_at_any_point),
+        cmocka_unit_test(every_commit_waits_for_the_disk),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
