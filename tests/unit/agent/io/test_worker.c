@@ -467,6 +467,31 @@ static void survives_a_consumer_that_pauses(void **state)
     rig_end(&r);
 }
 
+static void a_full_result_ring_does_not_keep_it_awake(void **state)
+{
+    static const bool never = false;
+    struct tw_addr to;
+    struct rig r;
+    uint64_t wakeups;
+
+    (void)state;
+    rig_start(&r);
+    r.hold = true;
+    to = rig_reflector(&r, 0);
+    for (uint64_t pair = 0; pair < 8; pair++) {
+        struct session_cfg cfg = rig_session(pair, 0);
+        cfg.spacing_ns = 3600 * TW_NS_PER_S; /* no probe is near */
+        cfg.phase_ns = 0;
+        cfg.timeout_ns = cfg.report_period_ns = 10 * TW_NS_PER_MS;
+        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    }
+    RIG_WAIT(&r, rig_counters(&r).summaries_lost > 0);
+    wakeups = rig_counters(&r).wakeups;
+    loop_run_until(r.loop, &never, (struct tw_mono){ tw_mono_now().ns + 300 * TW_NS_PER_MS });
+    assert_in_range(rig_counters(&r).wakeups - wakeups, 0, 100);
+    rig_end(&r);
+}
+
 static void an_idle_worker_sleeps(void **state)
 {
     static const bool never = false;
@@ -505,6 +530,7 @@ int main(void)
         cmocka_unit_test(stopping_hands_over_the_open_periods),
         cmocka_unit_test(stopping_forgets_probes_in_flight),
         cmocka_unit_test(survives_a_consumer_that_pauses),
+        cmocka_unit_test(a_full_result_ring_does_not_keep_it_awake),
         cmocka_unit_test(an_idle_worker_sleeps),
     };
 
