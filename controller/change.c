@@ -512,16 +512,17 @@ static void change_stored(struct writer_job *j)
 {
     struct change *ch = (struct change *)j;
     struct changes *s = ch->owner;
+    enum tw_rc rc = j->rc;
 
     if (ch->agent)
         ch->agent->changing = false;
     s->busy = false;
-    if (j->rc == TW_OK)
+    if (rc == TW_OK)
         take_over(ch);
     else
         ch->result.err = j->err;
-    answer(ch, j->rc);
-    if (j->rc != TW_ECLOSED)
+    answer(ch, rc);
+    if (rc != TW_ECLOSED)
         run_waiting(s);
 }
 
