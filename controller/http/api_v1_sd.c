@@ -1,5 +1,5 @@
 /* /api/v1/sd: Prometheus HTTP service discovery. One target for each mesh, so that the scrapes of a large
- * fleet split; the address is the one by which Prometheus reached us. */
+ * fleet split, and one for agents and controller; the address is the one by which Prometheus reached us. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,19 +15,25 @@ static bool is_host(const char *host)
     return len && len <= MAX_HOST && strspn(host, HOST_CHARS) == len;
 }
 
-/* Instances differ, or the series about the fleet, which are on every page, would collide. */
-static cJSON *target(const char *host, const char *mesh)
+/* Targets of one address differ in a parameter only, which Prometheus does not show: hence the instance. */
+static cJSON *target(const char *host, const char *param, const char *value, const char *instance)
 {
     cJSON *o = cJSON_CreateObject(), *labels;
-    char instance[MAX_HOST + STORE_NAME_MAX + 2];
 
-    snprintf(instance, sizeof instance, "%s/%s", host, mesh);
     cJSON_AddItemToArray(cJSON_AddArrayToObject(o, "targets"), cJSON_CreateString(host));
     labels = cJSON_AddObjectToObject(o, "labels");
     cJSON_AddStringToObject(labels, "__metrics_path__", "/metrics");
-    cJSON_AddStringToObject(labels, "__param_mesh", mesh);
+    cJSON_AddStringToObject(labels, param, value);
     cJSON_AddStringToObject(labels, "instance", instance);
     return o;
+}
+
+static cJSON *mesh_target(const char *host, const char *mesh)
+{
+    char instance[MAX_HOST + STORE_NAME_MAX + 2];
+
+    snprintf(instance, sizeof instance, "%s/%s", host, mesh);
+    return target(host, "__param_mesh", mesh, instance);
 }
 
 void http_sd(void *ctx, struct http_req *rq)
@@ -45,8 +51,9 @@ void http_sd(void *ctx, struct http_req *rq)
         return;
     }
     list = cJSON_CreateArray();
+    cJSON_AddItemToArray(list, target(host, "__param_level", "fleet", host));
     for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next)
-        cJSON_AddItemToArray(list, target(host, m->row.name));
+        cJSON_AddItemToArray(list, mesh_target(host, m->row.name));
     text = cJSON_PrintUnformatted(list);
     cJSON_Delete(list);
     api_answer(rq, text, text ? strlen(text) : 0);

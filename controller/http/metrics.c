@@ -2,6 +2,8 @@
 #include <string.h>
 #include "controller/http/api.h"
 
+#define ALL_LEVELS (METRICS_PAIR | METRICS_AGENT | METRICS_MESH)
+
 /* "level" may be repeated. */
 static enum tw_rc read_query(const struct http_req *rq, unsigned *ret_levels, const char **ret_mesh,
                              struct tw_err *err)
@@ -43,5 +45,5 @@ void http_metrics(void *ctx, struct http_req *rq)
     else if (mesh && !find_mesh(c, mesh))
         http_answer_error(rq, 404, "no mesh \"%.63s\"", mesh);
     else
-        publish_answer(c->publish, rq, levels ? levels : METRICS_PAIR | METRICS_AGENT | METRICS_MESH, mesh);
+        publish_answer(c->publish, rq, (levels ? levels : ALL_LEVELS) & ALL_LEVELS, mesh);
 }

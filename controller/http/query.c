@@ -159,7 +159,10 @@ enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err)
     static const struct {
         const char *name;
         unsigned bit;
-    } levels[] = { { "pair", METRICS_PAIR }, { "agent", METRICS_AGENT }, { "mesh", METRICS_MESH } };
+    } levels[] = { { "pair", METRICS_PAIR },
+                   { "agent", METRICS_AGENT },
+                   { "mesh", METRICS_MESH },
+                   { "fleet", QUERY_LEVEL_FLEET } };
 
     for (;;) {
         size_t len = strcspn(value, ","), i = 0;
@@ -167,7 +170,8 @@ enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err)
                (strlen(levels[i].name) != len || memcmp(levels[i].name, value, len) != 0))
             i++;
         if (i == TW_NELEM(levels))
-            return tw_err_set(err, TW_EINVAL, "level \"%.*s\" is unknown; expected pair, agent or mesh",
+            return tw_err_set(err, TW_EINVAL,
+                              "level \"%.*s\" is unknown; expected pair, agent, mesh or fleet",
                               (int)(len < 63 ? len : 63), value);
         *ret |= levels[i].bit;
         if (!value[len])

@@ -24,7 +24,9 @@ enum query_known {
  * the parameter were absent. The filter's defaults are filled in. TW_EINVAL: err->text names the parameter. */
 enum tw_rc query_filter(const struct query_param *q, size_t n, unsigned known, int64_t now_ns, struct report_filter *ret,
                         struct tw_err *err);
-/* Comma-separated names of levels -> bits of enum metrics_level, added to *ret. */
+/* Comma-separated names of levels -> bits of enum metrics_level, added to *ret; "fleet" stands for QUERY_LEVEL_FLEET: what a page of all
+ * meshes has beside its levels. */
+#define QUERY_LEVEL_FLEET 8u
 enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err);
 
 #endif

@@ -2,7 +2,7 @@
 #include "controller/http/api.h"
 
 const struct http_route controller_routes[] = {
-    { "/metrics", "Prometheus text; ?level=pair,agent,mesh&mesh=NAME", http_metrics },
+    { "/metrics", "Prometheus text; ?level=pair,agent,mesh,fleet&mesh=NAME", http_metrics },
     { "/healthz", "200 while the controller answers", http_healthz },
     { "/readyz", "200 when it can work, 503 with its problems when not", http_readyz },
     { "/api/v1/agents", "agents and their health", http_agents },
@@ -10,6 +10,6 @@ const struct http_route controller_routes[] = {
     { "/api/v1/summaries", "stored summaries; ?mesh&class&source&target&from&to&limit", http_summaries },
     { "/api/v1/report",
       "numbers of each pair over a span; ?mesh&class&source&target&from&to&limit or &latest=1", http_report },
-    { "/api/v1/sd", "Prometheus HTTP service discovery: a target for each mesh", http_sd },
+    { "/api/v1/sd", "Prometheus HTTP service discovery: the fleet, and each mesh", http_sd },
 };
 const size_t controller_routes_n = TW_NELEM(controller_routes);

@@ -168,9 +168,13 @@ static void statuses(void **state)
         { "/metrics?mesh=m&mesh=m", 400, "given twice" },
         { "/metrics?lvl=1", 400, "known: level, mesh" },
         { "/api/v1/sd", 200,
-          "[{\"targets\":[\"test.example:8080\"],\"labels\":{\"__metrics_path__\":\"/"
+          "{\"targets\":[\"test.example:8080\"],\"labels\":{\"__metrics_path__\":\"/"
           "metrics\",\"__param_mesh\":\"m\","
           "\"instance\":\"test.example:8080/m\"}}]" },
+        { "/api/v1/sd", 200,
+          "[{\"targets\":[\"test.example:8080\"],\"labels\":{\"__metrics_path__\":\"/"
+          "metrics\",\"__param_level\":\"fleet\"," },
+        { "/metrics?level=fleet", 200, "twamp_agents" },
         { "/api/v1/sd?x=1", 400, "unknown parameter \\\"x\\\"; known: none" },
         { "/api/v1/agents?x=1", 400, "known: none" },
         { "/api/v1/pairs?from=1", 400, "known: mesh, class, source, target, limit" },
