@@ -75,7 +75,7 @@ static bool is_wanted(const struct pair *p, const struct report_filter *f)
 static struct pairs_answer *snapshot(const struct controller *c, const struct report_filter *f,
                                      int64_t now_ns)
 {
-    size_t limit = f->limit ? f->limit : QUERY_LIMIT_MAX, n = 0;
+    size_t limit = f->limit ? f->limit : REPORT_LIMIT_DEFAULT, n = 0;
     struct pairs_answer *a;
 
     for (const struct pair *p = c->inv.pairs; p && n < limit; p = p->hh.next)

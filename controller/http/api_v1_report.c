@@ -21,19 +21,18 @@ static cJSON *completeness(const struct report_pair *p)
 static cJSON *pair_item(const struct report_pair *p)
 {
     cJSON *o = cJSON_CreateObject();
-    bool any = p->merged.end_ns != 0;
 
     json_pair(o, &p->pair);
     cJSON_AddBoolToObject(o, "scheduled", p->scheduled);
     cJSON_AddStringToObject(o, "state", p->state);
-    if (any)
+    if (p->merged.end_ns)
         cJSON_AddStringToObject(o, "status", tw_status_name(p->view.status));
     else
         cJSON_AddNullToObject(o, "status");
     json_time(o, "start", "start_ns", p->view.start_ns);
     json_time(o, "end", "end_ns", p->view.end_ns);
     cJSON_AddItemToObject(o, "completeness", completeness(p));
-    json_stats(o, any ? &p->view : NULL);
+    json_stats(o, &p->view);
     return o;
 }
 

@@ -86,11 +86,8 @@ static void put_field(cJSON *o, const struct stats_field *f, const void *at)
 
 void json_stats(cJSON *o, const struct stats_view *v)
 {
-    cJSON *stats = v ? cJSON_CreateObject() : cJSON_CreateNull();
-
-    for (size_t i = 0; v && i < stats_fields_n; i++)
-        put_field(stats, &stats_fields[i], (const char *)v + stats_fields[i].offset);
-    put(o, "stats", stats);
+    for (size_t i = 0; i < stats_fields_n; i++)
+        put_field(o, &stats_fields[i], (const char *)v + stats_fields[i].offset);
 }
 
 /* ---- Lists ---- */

@@ -15,7 +15,7 @@ void json_num(cJSON *o, const char *key, struct tw_num v); /* not known: null, n
 void json_time(cJSON *o, const char *key, const char *ns_key, int64_t ns);
 /* pair_id, mesh, class, source, target. */
 void json_pair(cJSON *o, const struct store_pair *p);
-/* "stats": every number of stats_fields[]; null for v NULL. */
+/* Every number of stats_fields[], as members of o. */
 void json_stats(cJSON *o, const struct stats_view *v);
 
 struct json_list {

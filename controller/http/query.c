@@ -88,7 +88,7 @@ static const struct {
     { "target", QUERY_TARGET, offsetof(struct report_filter, target), A_NAME },
     { "from", QUERY_FROM, offsetof(struct report_filter, from_ns), A_TIME },
     { "to", QUERY_TO, offsetof(struct report_filter, to_ns), A_TIME },
-    { "limit", QUERY_LIMIT, offsetof(struct report_filter, limit), "a whole number from 1 to 10000" },
+    { "limit", QUERY_LIMIT, offsetof(struct report_filter, limit), "a whole number from 1 to 100000" },
     { "latest", QUERY_LATEST, offsetof(struct report_filter, latest), "0, 1, false or true" },
 };
 

@@ -18,7 +18,7 @@ enum query_known {
     QUERY_LATEST = 128,
     QUERY_NAMES = QUERY_MESH | QUERY_CLASS | QUERY_SOURCE | QUERY_TARGET
 };
-#define QUERY_LIMIT_MAX 10000
+#define QUERY_LIMIT_MAX 100000
 
 /* `known`: bits of enum query_known. Times: RFC 3339, whole Unix seconds, or a duration before now ("-15m"). An empty value is as if
  * the parameter were absent. The filter's defaults are filled in. TW_EINVAL: err->text names the parameter. */

@@ -207,22 +207,20 @@ static void report_matches_its_schema(void **state)
     struct rig *r = rig_new();
     const struct stats_view *view = publish_view(r->fra);
     cJSON *json;
-    const cJSON *pair, *stats;
+    const cJSON *pair;
 
     (void)state;
     json = fetch_json(r, "/api/v1/report?from=-10m", "report");
     assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), 2);
     pair = cJSON_GetArrayItem(at(json, "pairs"), 0); /* ber: nothing stored */
     assert_string_equal(at(pair, "target")->valuestring, "ber");
-    assert_true(cJSON_IsNull(at(pair, "stats")) && cJSON_IsNull(at(pair, "status")) &&
+    assert_true(cJSON_IsNull(at(pair, "loss_ratio")) && cJSON_IsNull(at(pair, "status")) &&
                 cJSON_IsNull(at(pair, "start_ns")));
     pair = cJSON_GetArrayItem(at(json, "pairs"), 1);
-    stats = at(pair, "stats");
-    assert_true(at(stats, "delay_roundtrip_p99_seconds")->valuedouble ==
+    assert_true(at(pair, "delay_roundtrip_p99_seconds")->valuedouble ==
                 view->delay[TW_ROUNDTRIP].p99_s.value);
-    assert_true(at(stats, "loss_ratio")->valuedouble == view->loss_ratio.value);
-    assert_true(cJSON_IsNull(at(stats, "ttl_forward_min"))); /* not known, not 0 */
-    assert_int_equal(cJSON_GetArraySize(stats), stats_fields_n);
+    assert_true(at(pair, "loss_ratio")->valuedouble == view->loss_ratio.value);
+    assert_true(cJSON_IsNull(at(pair, "ttl_forward_min"))); /* not known, not 0 */
     cJSON_Delete(json);
     json = fetch_json(r, "/api/v1/report?latest=1&target=fra", "report");
     assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), 1);
@@ -298,9 +296,9 @@ static void queries(void **state)
         { "from", "1960-01-01T00:00:00Z", TW_EINVAL, 0, 0 },
         { "from", "99999999999999999999", TW_EINVAL, 0, 0 },
         { "limit", "0", TW_EINVAL, 0, 0 },
-        { "limit", "10001", TW_EINVAL, 0, 0 },
+        { "limit", "100001", TW_EINVAL, 0, 0 },
         { "limit", "1 ", TW_EINVAL, 0, 0 },
-        { "limit", "10000", TW_OK, NOW - 3600 * TW_NS_PER_S, NOW },
+        { "limit", "100000", TW_OK, NOW - 3600 * TW_NS_PER_S, NOW },
         { "latest", "yes", TW_EINVAL, 0, 0 },
         { "latest", "true", TW_OK, NOW - 3600 * TW_NS_PER_S, NOW },
         { "mesh", "1234567890123456789012345678901234567890123456789012345678901234", TW_EINVAL, 0, 0 },
