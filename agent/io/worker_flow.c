@@ -81,6 +81,8 @@ void flow_retry_results(struct worker *w, struct wtimer *t)
         f->stuck = false;
         flow_settle(w, f);
     }
+    if (w->stuck) /* a consumer that took only a part would not hear of the rest otherwise */
+        w->news = true;
 }
 
 /* ---- Start and end ---- */
