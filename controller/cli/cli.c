@@ -1,0 +1,304 @@
+/* How the command line is read: the options that every command has may stand anywhere, so they are sorted out
+ * first; then the command's own table parses what is left. */
+#include "controller/cli/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/version.h"
+
+/* ---- Saying what is wrong ---- */
+
+enum cli_exit cli_fail(enum cli_exit code, const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    fflush(stdout);
+    fputs("twampctl: ", stderr);
+    out_safe(stderr, text, false);
+    putc('\n', stderr);
+    return code;
+}
+
+enum cli_exit cli_no_memory(void)
+{
+    return cli_fail(CLI_FAILED, "out of memory");
+}
+
+/* ---- What commands need ---- */
+
+enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,
+                       ProtobufCMessage **ret)
+{
+    struct ctl_error err = { "" };
+    enum cli_exit code;
+
+    if (!c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
+        return cli_no_memory();
+    code = ctl_call(c->ctl, method, request, ret, &err);
+    return code ? cli_fail(code, "%s", err.text) : CLI_OK;
+}
+
+void cli_free_reply(ProtobufCMessage *m)
+{
+    if (m)
+        protobuf_c_message_free_unpacked(m, NULL);
+}
+
+enum cli_exit cli_print_json(cJSON *root)
+{
+    return out_json_print(root, stdout, false) ? CLI_OK : cli_no_memory();
+}
+
+enum cli_exit cli_print_records(struct cli *c, const char *key, struct out_records *r)
+{
+    enum cli_exit code = CLI_OK;
+
+    if (r->no_memory) {
+        code = cli_no_memory();
+    } else if (c->opt.output == OUT_CSV) {
+        out_csv_header(r, stdout);
+        out_csv_rows(r, stdout);
+    } else {
+        cJSON *root = cJSON_CreateObject();
+        if (!cJSON_AddItemToObject(root, key, out_json_array(r))) {
+            cJSON_Delete(root);
+            root = NULL;
+        }
+        code = cli_print_json(root);
+    }
+    out_records_free(r);
+    return code;
+}
+
+enum cli_exit cli_print_table(struct cli *c, struct out_table *t)
+{
+    enum cli_exit code = t->no_memory ? cli_no_memory() : CLI_OK;
+
+    if (!code)
+        out_table_print(t, stdout, c->colour, 0);
+    out_table_free(t);
+    return code;
+}
+
+/* ---- Sorting the words ---- */
+
+struct words {
+    char **global, **own; /* each like an argv, beginning with the program's name */
+    int n_global, n_own;
+    const char *command[2];
+    int n_command;
+    bool help, version;
+    const char *stray; /* an option before the command that no command line begins with */
+};
+
+static const struct conf_opt *find_global(const char *word)
+{
+    size_t len = strcspn(word, "=");
+
+    for (size_t i = 0; i < cli_global.n_opts; i++) {
+        const struct conf_opt *o = &cli_global.opts[i];
+        if (!strncmp(word, "--", 2) && strlen(o->name) == len - 2 && !strncmp(word + 2, o->name, len - 2))
+            return o;
+        if (word[0] == '-' && word[1] != '-' && o->short_name && word[1] == o->short_name)
+            return o;
+    }
+    return NULL;
+}
+
+/* Does the option's value stand in the next word? */
+static bool value_follows(const struct conf_opt *o, const char *word)
+{
+    if (o->type == CONF_FLAG)
+        return false;
+    return word[1] == '-' ? !strchr(word, '=') : !word[2];
+}
+
+/* How many words belong to the command, given the first. */
+static int command_length(const char *first)
+{
+    return cli_group_exists(first) ? 2 : 1;
+}
+
+static bool command_complete(const struct words *w)
+{
+    return w->n_command && w->n_command >= command_length(w->command[0]);
+}
+
+static void sort_word(struct words *w, char *word)
+{
+    if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+        w->help = true;
+    else if (!strcmp(word, "--version") || !strcmp(word, "-V"))
+        w->version = true;
+    else if (command_complete(w))
+        w->own[w->n_own++] = word;
+    else if (word[0] != '-')
+        w->command[w->n_command++] = word;
+    else if (!w->stray)
+        w->stray = word;
+}
+
+static void sort_words(struct words *w, int argc, char **argv)
+{
+    bool options = true;
+
+    for (int i = 1; i < argc; i++) {
+        const struct conf_opt *o = options ? find_global(argv[i]) : NULL;
+        if (o) {
+            w->global[w->n_global++] = argv[i];
+            if (value_follows(o, argv[i]) && i + 1 < argc)
+                w->global[w->n_global++] = argv[++i];
+        } else if (!options && command_complete(w)) {
+            w->own[w->n_own++] = argv[i];
+        } else {
+            options = options && strcmp(argv[i], "--") != 0;
+            sort_word(w, argv[i]);
+        }
+    }
+}
+
+static const struct cli_command *find_command(const char *first, const char *second)
+{
+    for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
+        if (!cmd->group && !strcmp(cmd->name, first))
+            return cmd;
+        if (cmd->group && second && !strcmp(cmd->group, first) && !strcmp(cmd->name, second))
+            return cmd;
+    }
+    return NULL;
+}
+
+/* ---- Help ---- */
+
+static int help_about(const char *first, const char *second)
+{
+    const struct cli_command *cmd = first ? find_command(first, second) : NULL;
+
+    if (!first)
+        cli_print_help();
+    else if (cmd)
+        cli_print_command_help(cmd);
+    else if (!second && cli_group_exists(first))
+        cli_print_group_help(first);
+    else {
+        bool group = cli_group_exists(first);
+        cli_unknown_command(group ? first : NULL, group ? second : first);
+        return CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
+static int no_command(const struct words *w)
+{
+    if (w->stray)
+        return cli_fail(CLI_USAGE,
+                        "%.60s is no option of twampctl itself; options of a command come after the command",
+                        w->stray);
+    if (!w->n_command)
+        return cli_fail(CLI_USAGE, "a command is missing; twampctl --help lists all");
+    if (cli_group_exists(w->command[0]) && w->n_command == 1)
+        return cli_fail(CLI_USAGE, "\"%s\" needs one more word; twampctl help %s lists the commands",
+                        w->command[0], w->command[0]);
+    cli_unknown_command(w->n_command == 2 ? w->command[0] : NULL, w->command[w->n_command - 1]);
+    return CLI_USAGE;
+}
+
+/* ---- Running ---- */
+
+static int usage_error(const struct tw_err *err, const char *what)
+{
+    char text[512];
+
+    /* Fields are options without their dashes, or words as they were typed, or variables. */
+    bool option = err->field[0] && err->field[0] != '-' && strncmp(err->field, "TWAMPCTL_", 9) != 0;
+
+    return cli_fail(CLI_USAGE, "%s%s; %s --help tells more", option ? "--" : "",
+                    tw_err_format(err, text, sizeof text), what);
+}
+
+static bool wants_colour(const struct cli *c)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return !c->opt.no_color && !(no && *no) && isatty(STDOUT_FILENO) && !(term && !strcmp(term, "dumb"));
+}
+
+/* A full disk must not look like success; a reader that has seen enough (EPIPE) is fine. */
+static int close_output(int code)
+{
+    if ((fflush(stdout) || ferror(stdout)) && errno != EPIPE && code == CLI_OK)
+        return cli_fail(CLI_FAILED, "cannot write the output: %s", strerror(errno));
+    return code;
+}
+
+static int run(struct cli *c, struct words *w)
+{
+    char words[64], name[80];
+    struct conf_program own = { .usage_args = c->command->args,
+                                .opts = c->command->opts,
+                                .n_opts = c->command->n_opts,
+                                .min_args = c->command->n_args,
+                                .max_args = c->command->n_args };
+    struct tw_err err = { 0 };
+    int code;
+
+    snprintf(name, sizeof name, "twampctl %s", cli_command_words(c->command, words));
+    own.name = name;
+    if (conf_parse(&cli_global, w->n_global, w->global, &c->opt, NULL, &err) != TW_OK)
+        return usage_error(&err, "twampctl");
+    if (conf_parse(&own, w->n_own, w->own, &c->opt, &c->args, &err) != TW_OK) {
+        conf_free(&cli_global, &c->opt);
+        return usage_error(&err, name);
+    }
+    c->colour = wants_colour(c);
+    code = close_output(c->command->run(c));
+    ctl_free(c->ctl);
+    conf_strlist_free(&c->args);
+    conf_free(&own, &c->opt);
+    conf_free(&cli_global, &c->opt);
+    return code;
+}
+
+static int dispatch(struct words *w, int64_t (*wall_ns)(void))
+{
+    struct cli c = { .wall_ns = wall_ns };
+
+    if (w->n_command && !strcmp(w->command[0], "help"))
+        return help_about(w->n_own > 1 ? w->own[1] : NULL, w->n_own > 2 ? w->own[2] : NULL);
+    if (w->version) {
+        printf("twampctl %s\n", TW_VERSION);
+        return CLI_OK;
+    }
+    if (w->help)
+        return help_about(w->command[0], w->command[1]);
+    if (w->n_command && !w->stray)
+        c.command = find_command(w->command[0], w->command[1]);
+    return c.command ? run(&c, w) : no_command(w);
+}
+
+int cli_main(int argc, char **argv, int64_t (*wall_ns)(void))
+{
+    struct words w = { 0 };
+    int code;
+
+    w.global = calloc((size_t)argc + 2, sizeof *w.global);
+    w.own = calloc((size_t)argc + 2, sizeof *w.own);
+    if (!w.global || !w.own) {
+        code = cli_no_memory();
+    } else {
+        w.global[w.n_global++] = w.own[w.n_own++] = (char *)"twampctl";
+        sort_words(&w, argc, argv);
+        code = close_output(dispatch(&w, wall_ns));
+    }
+    free(w.global);
+    free(w.own);
+    return code;
+}

@@ -1,0 +1,92 @@
+/* controller/cli/cli.h - what the files of twampctl share: options, exit codes, and the table of commands. */
+#ifndef TW_CLI_CLI_H
+#define TW_CLI_CLI_H
+
+#include "admin.pb-c.h"
+#include "common/conf.h"
+#include "controller/cli/ctl.h"
+#include "controller/cli/out.h"
+
+/* Options of all commands; each command's table names those that it takes. */
+struct cli_options {
+    char *controller;
+    int output; /* enum out_format */
+    int64_t timeout_ns;
+    bool no_color;
+
+    char *fingerprint, *author, *file;
+    bool yes, plan, document, latest, once;
+    int64_t wait_ns, interval_ns, count, limit;
+    char *mesh, *class_name, *source, *target, *from, *to;
+};
+#define CLI_FIELD(f) offsetof(struct cli_options, f)
+
+struct cli {
+    struct cli_options opt;
+    struct conf_strlist args;
+    const struct cli_command *command;
+    int64_t (*wall_ns)(void); /* what time it is; tests stop it */
+    struct ctl *ctl;
+    bool colour;
+};
+
+struct cli_command {
+    const char *group; /* NULL: stands alone */
+    const char *name;
+    const char *args; /* "NAME"; NULL = none */
+    int n_args;
+    const char *brief; /* one line for the list of commands */
+    const char *doc, *examples;
+    const struct conf_opt *opts;
+    size_t n_opts;
+    enum cli_exit (*run)(struct cli *c);
+};
+extern const struct cli_command cli_commands[]; /* ends with name NULL */
+extern const struct conf_program cli_global;    /* the options that every command has */
+
+/* Everything but the process: parses, runs, cleans up, and returns the exit code. */
+int cli_main(int argc, char **argv, int64_t (*wall_ns)(void));
+
+/* cli_help.c */
+void cli_print_help(void);
+void cli_print_group_help(const char *group);
+void cli_print_command_help(const struct cli_command *cmd);
+bool cli_group_exists(const char *group);
+/* In one line on stderr: no such command, and the nearest that there is. group may be NULL. */
+void cli_unknown_command(const char *group, const char *word);
+/* "agent approve"; returns buf. */
+const char *cli_command_words(const struct cli_command *cmd, char buf[64]);
+
+/* One line on stderr: "twampctl: " and the text; returns code. */
+enum cli_exit cli_fail(enum cli_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum cli_exit cli_no_memory(void);
+/* Calls the controller, connecting first if need be; on a failure says so. *ret is freed with
+ * cli_free_reply(). */
+enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,
+                       ProtobufCMessage **ret);
+void cli_free_reply(ProtobufCMessage *m);
+
+/* Records as JSON {"key": [...]} or CSV with heading. Frees *r. */
+enum cli_exit cli_print_records(struct cli *c, const char *key, struct out_records *r);
+/* A JSON document; takes root (NULL: no memory). */
+enum cli_exit cli_print_json(cJSON *root);
+/* Prints and frees *t. */
+enum cli_exit cli_print_table(struct cli *c, struct out_table *t);
+
+/* Commands, by file. */
+enum cli_exit cmd_agent_list(struct cli *c);
+enum cli_exit cmd_agent_show(struct cli *c);
+enum cli_exit cmd_agent_approve(struct cli *c);
+enum cli_exit cmd_agent_remove(struct cli *c);
+enum cli_exit cmd_schedule_apply(struct cli *c); /* cmd_apply.c */
+enum cli_exit cmd_schedule_list(struct cli *c);
+enum cli_exit cmd_schedule_show(struct cli *c);
+enum cli_exit cmd_schedule_pause(struct cli *c);
+enum cli_exit cmd_schedule_resume(struct cli *c);
+enum cli_exit cmd_schedule_delete(struct cli *c);
+enum cli_exit cmd_results(struct cli *c);
+enum cli_exit cmd_report(struct cli *c);
+enum cli_exit cmd_status(struct cli *c);
+enum cli_exit cmd_watch(struct cli *c);
+
+#endif

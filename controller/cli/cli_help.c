@@ -1,0 +1,130 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controller/cli/cli.h"
+
+const char *cli_command_words(const struct cli_command *cmd, char buf[64])
+{
+    snprintf(buf, 64, "%s%s%s", cmd->group ? cmd->group : "", cmd->group ? " " : "", cmd->name);
+    return buf;
+}
+
+bool cli_group_exists(const char *group)
+{
+    for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++)
+        if (cmd->group && !strcmp(cmd->group, group))
+            return true;
+    return false;
+}
+
+static void print_line(const struct cli_command *cmd)
+{
+    char words[64], usage[96];
+
+    snprintf(usage, sizeof usage, "%s%s%s", cli_command_words(cmd, words), cmd->args ? " " : "",
+             cmd->args ? cmd->args : "");
+    printf("  %-22s  %s\n", usage, cmd->brief);
+}
+
+static void print_commands(const char *group)
+{
+    printf("Commands:\n");
+    for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++)
+        if (!group || (cmd->group && !strcmp(cmd->group, group)))
+            print_line(cmd);
+    if (!group)
+        printf("  %-22s  %s\n", "help [COMMAND]", "what a command does, its options, and examples");
+}
+
+void cli_print_help(void)
+{
+    printf("twampctl looks after a twampmesh: its agents, what they measure, and the results.\n\n");
+    print_commands(NULL);
+    putchar('\n');
+    conf_print_help(&cli_global);
+    printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 controller out of reach, 4 no answer in time,\n"
+           "5 document refused, 6 some connected agents do not run the new schedule yet.\n");
+}
+
+void cli_print_group_help(const char *group)
+{
+    printf("Usage: twampctl [OPTION...] %s COMMAND [ARGUMENT...]\n\n", group);
+    print_commands(group);
+    printf("\ntwampctl help %s COMMAND tells more.\n", group);
+}
+
+void cli_print_command_help(const struct cli_command *cmd)
+{
+    char words[64], name[80];
+    struct conf_program p = { .usage_args = cmd->args,
+                              .doc = cmd->doc,
+                              .examples = cmd->examples,
+                              .opts = cmd->opts,
+                              .n_opts = cmd->n_opts };
+
+    snprintf(name, sizeof name, "twampctl %s", cli_command_words(cmd, words));
+    p.name = name;
+    conf_print_help(&p);
+    printf(
+        "\nThe options of every command (--controller, --output, --timeout, --no-color): twampctl --help\n");
+}
+
+/* ---- Suggestions ---- */
+
+/* Edits from a to b (Levenshtein); words are short. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[65], n = strlen(b);
+
+    if (n >= TW_NELEM(row))
+        return SIZE_MAX;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= n; j++) {
+            size_t best = diagonal + (a[i] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+/* What the user may have typed in place of the whole command. */
+static size_t command_distance(const struct cli_command *cmd, const char *group, const char *word)
+{
+    size_t d = distance(word, cmd->name), by_group;
+
+    if (group)
+        return cmd->group && !strcmp(cmd->group, group) ? d : SIZE_MAX;
+    by_group = cmd->group ? distance(word, cmd->group) : SIZE_MAX;
+    return by_group < d ? by_group : d;
+}
+
+void cli_unknown_command(const char *group, const char *word)
+{
+    const struct cli_command *best = NULL;
+    size_t least = strlen(word) > 3 ? 3 : 2; /* further away is no misspelling */
+    char words[64] = "";
+
+    for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
+        size_t d = command_distance(cmd, group, word);
+        if (d < least) {
+            least = d;
+            best = cmd;
+        }
+    }
+    if (best && !group && best->group && distance(word, best->group) == least)
+        snprintf(words, sizeof words, "%s", best->group); /* it was the group that was misspelt */
+    else if (best)
+        cli_command_words(best, words);
+    cli_fail(CLI_USAGE, "there is no command \"%s%s%.40s\"%s%s%s; twampctl --help lists all",
+             group ? group : "", group ? " " : "", word, best ? ": did you mean \"" : "", words,
+             best ? "\"?" : "");
+}

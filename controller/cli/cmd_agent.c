@@ -1,0 +1,387 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "controller/cli/cli.h"
+
+static const struct out_column columns[] = {
+    { "NAME", false },       { "STATE", false },       { "ADDRESS", false },   { "LABELS", false },
+    { "PAIRS", true },       { "SESSIONS", true },     { "GENERATION", true }, { "SPOOL", true },
+    { "CLOCK ERROR", true }, { "LAST CONTACT", true },
+};
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / (double)TW_NS_PER_S;
+}
+
+/* ---- Cells ---- */
+
+static enum out_style state_style(const char *state)
+{
+    if (!strcmp(state, "down"))
+        return OUT_BAD;
+    return strcmp(state, "pending") ? OUT_PLAIN : OUT_DOUBT;
+}
+
+static void put_labels(struct out_table *t, const Tw__AgentInfo *a)
+{
+    char text[512] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < a->n_labels && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s=%s", i ? " " : "", a->labels[i]->key,
+                                a->labels[i]->value);
+    out_cell(t, OUT_PLAIN, "%s", len ? text : "-");
+}
+
+static void put_address(struct out_table *t, const Tw__AgentInfo *a)
+{
+    const char *address = a->n_addresses ? a->addresses[0] : a->peer_address;
+
+    if (!*address)
+        out_cell(t, OUT_PLAIN, "-");
+    else if (!a->reflector_port)
+        out_cell(t, OUT_PLAIN, "%s", address);
+    else
+        out_cell(t, OUT_PLAIN, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, a->reflector_port);
+}
+
+static void put_generation(struct out_table *t, const Tw__AgentInfo *a)
+{
+    if (a->generation == a->generation_wanted)
+        out_cell(t, OUT_PLAIN, "%" PRIu64, a->generation);
+    else
+        out_cell(t, OUT_DOUBT, "%" PRIu64 " of %" PRIu64, a->generation, a->generation_wanted);
+}
+
+static void put_count(struct out_table *t, bool known, uint64_t n, enum out_style style)
+{
+    if (known)
+        out_cell(t, style, "%" PRIu64, n);
+    else
+        out_cell(t, OUT_PLAIN, "-");
+}
+
+static void put_clock(struct out_table *t, const Tw__HealthReport *h)
+{
+    char text[OUT_NUM];
+
+    if (!h || !h->clock)
+        out_cell(t, OUT_PLAIN, "-");
+    else if (!h->clock->synced)
+        out_cell(t, OUT_DOUBT, "not synced");
+    else
+        out_cell(t, OUT_PLAIN, "%s",
+                 out_seconds((struct tw_num){ true, seconds(h->clock->max_error_ns) }, text));
+}
+
+/* ---- List ---- */
+
+static void put_row(struct cli *c, struct out_table *t, const Tw__AgentInfo *a)
+{
+    const Tw__HealthReport *h = a->health;
+    char text[OUT_NUM];
+
+    out_cell(t, OUT_PLAIN, "%s", a->name);
+    out_cell(t, state_style(a->state), "%s", a->state);
+    put_address(t, a);
+    put_labels(t, a);
+    out_cell(t, OUT_PLAIN, "%" PRIu64, a->pairs);
+    put_count(t, h, h ? h->sessions : 0, OUT_PLAIN);
+    put_generation(t, a);
+    put_count(t, h, h ? h->spool_summaries : 0, h && h->spool_dropped ? OUT_BAD : OUT_PLAIN);
+    put_clock(t, h);
+    out_cell(t, OUT_PLAIN, "%s", out_ago(a->last_contact_ns, c->wall_ns(), text));
+}
+
+static void print_hints(const Tw__AgentListReply *reply)
+{
+    size_t pending = 0, refusing = 0;
+
+    for (size_t i = 0; i < reply->n_agents; i++) {
+        pending += !strcmp(reply->agents[i]->state, "pending");
+        refusing += reply->agents[i]->n_refusals > 0;
+    }
+    if (pending)
+        printf("\n%zu pending: compare the fingerprint (twampctl agent show NAME), then twampctl agent "
+               "approve NAME\n",
+               pending);
+    if (refusing)
+        printf("\n%zu refuse%s sessions: twampctl agent show NAME says why\n", refusing,
+               refusing == 1 ? "s" : "");
+}
+
+static enum cli_exit print_list(struct cli *c, const Tw__AgentListReply *reply)
+{
+    struct out_table t;
+    enum cli_exit code;
+
+    if (!reply->n_agents) {
+        printf("No agents yet. On a host: twamp-agent --controller tcp://THIS-HOST:8620 --name NAME\n");
+        return CLI_OK;
+    }
+    out_table_init(&t, columns, TW_NELEM(columns));
+    for (size_t i = 0; i < reply->n_agents; i++)
+        put_row(c, &t, reply->agents[i]);
+    code = cli_print_table(c, &t);
+    if (!code)
+        print_hints(reply);
+    return code;
+}
+
+/* ---- Records ---- */
+
+/* X(name): counts of the health report under their own names. */
+#define HEALTH_COUNTS(X)                                                                                 \
+    X(sessions)                                                                                          \
+    X(spool_summaries)                                                                                   \
+    X(spool_bytes) X(spool_dropped) X(probes_sent) X(probes_received) X(reflected) X(reflector_rejected) \
+        X(reflector_drops) X(results_refused) X(rss_bytes)
+
+static void put_health(struct out_records *r, const Tw__HealthReport *h)
+{
+    const Tw__ClockState *clock = h ? h->clock : NULL;
+
+#define X(name)                     \
+    if (h)                          \
+        out_u64(r, #name, h->name); \
+    else                            \
+        out_null(r, #name);
+    HEALTH_COUNTS(X)
+#undef X
+    out_num(r, "cpu_seconds", (struct tw_num){ h != NULL, seconds(h ? (int64_t)h->cpu_ns : 0) });
+    out_ns(r, "health_time_ns", h ? h->time_ns : 0);
+    out_ns(r, "started_ns", h ? h->started_ns : 0);
+    if (clock)
+        out_bool(r, "clock_synced", clock->synced);
+    else
+        out_null(r, "clock_synced");
+    out_num(r, "clock_error_seconds",
+            (struct tw_num){ clock && clock->synced, seconds(clock ? clock->max_error_ns : 0) });
+    if (clock)
+        out_u64(r, "clock_steps", clock->steps);
+    else
+        out_null(r, "clock_steps");
+}
+
+static void put_record(struct out_records *r, const Tw__AgentInfo *a)
+{
+    out_record(r);
+    out_text(r, "name", a->name);
+    out_text(r, "state", a->state);
+    out_u64(r, "generation", a->generation);
+    out_u64(r, "generation_wanted", a->generation_wanted);
+    out_u64(r, "pairs", a->pairs);
+    out_u64(r, "refusals", a->n_refusals);
+    put_health(r, a->health);
+    out_ns(r, "last_contact_ns", a->last_contact_ns);
+    out_ns(r, "approved_ns", a->approved_ns);
+    out_text(r, "fingerprint", a->fingerprint);
+    out_text(r, "software", a->software);
+    out_text(r, "peer_address", a->peer_address);
+    out_u64(r, "reflector_port", a->reflector_port);
+    out_list(r, "addresses", a->addresses, a->n_addresses);
+    out_labels(r, "labels", a->labels, a->n_labels);
+}
+
+static enum cli_exit print_records(struct cli *c, Tw__AgentInfo *const *agents, size_t n)
+{
+    static const Tw__AgentInfo no_agent = TW__AGENT_INFO__INIT;
+    struct out_records r = { .skip = n ? 0 : 1 };
+
+    if (!n)
+        put_record(&r, &no_agent);
+    for (size_t i = 0; i < n; i++)
+        put_record(&r, agents[i]);
+    return cli_print_records(c, "agents", &r);
+}
+
+enum cli_exit cmd_agent_list(struct cli *c)
+{
+    Tw__AgentListRequest rq = TW__AGENT_LIST_REQUEST__INIT;
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = cli_call(c, "AgentList", &rq.base, &m);
+    const Tw__AgentListReply *reply = (const Tw__AgentListReply *)m;
+
+    if (!code)
+        code = c->opt.output == OUT_TABLE ? print_list(c, reply)
+                                          : print_records(c, reply->agents, reply->n_agents);
+    cli_free_reply(m);
+    return code;
+}
+
+/* ---- One ---- */
+
+static void put_fact(struct out_table *t, const char *what, const char *value)
+{
+    out_cell(t, OUT_PLAIN, "%s", what);
+    out_cell(t, OUT_PLAIN, "%s", *value ? value : "-");
+}
+
+static void put_fact_u64(struct out_table *t, const char *what, uint64_t v, bool bad)
+{
+    out_cell(t, OUT_PLAIN, "%s", what);
+    out_cell(t, bad && v ? OUT_BAD : OUT_PLAIN, "%" PRIu64, v);
+}
+
+static void put_identity(struct cli *c, struct out_table *t, const Tw__AgentInfo *a)
+{
+    char when[OUT_NUM], ago[OUT_NUM];
+
+    put_fact(t, "Name", a->name);
+    out_cell(t, OUT_PLAIN, "State");
+    out_cell(t, state_style(a->state), "%s", a->state);
+    put_fact(t, "Fingerprint", a->fingerprint);
+    put_fact(t, "Approved", out_time(a->approved_ns, when));
+    out_cell(t, OUT_PLAIN, "Last contact");
+    out_cell(t, OUT_PLAIN, "%s (%s ago)", out_time(a->last_contact_ns, when),
+             out_ago(a->last_contact_ns, c->wall_ns(), ago));
+    put_fact(t, "Software", a->software);
+    put_fact(t, "Connects from", a->peer_address);
+    out_cell(t, OUT_PLAIN, "Reflector");
+    put_address(t, a);
+    for (size_t i = 1; i < a->n_addresses; i++)
+        put_fact(t, "", a->addresses[i]);
+    out_cell(t, OUT_PLAIN, "Labels");
+    put_labels(t, a);
+    out_cell(t, OUT_PLAIN, "Generation");
+    put_generation(t, a);
+    put_fact_u64(t, "Pairs as source", a->pairs, false);
+}
+
+static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
+{
+    char text[OUT_NUM], more[OUT_NUM];
+
+    put_fact_u64(t, "Sessions", h->sessions, false);
+    put_fact_u64(t, "Probes sent", h->probes_sent, false);
+    put_fact_u64(t, "Probes answered", h->probes_received, false);
+    put_fact_u64(t, "Reflected", h->reflected, false);
+    put_fact_u64(t, "Not reflected", h->reflector_rejected, false);
+    put_fact_u64(t, "Dropped by the host", h->reflector_drops, true);
+    out_cell(t, OUT_PLAIN, "Spool");
+    out_cell(t, OUT_PLAIN, "%" PRIu64 " summaries, %s", h->spool_summaries,
+             out_si((double)h->spool_bytes, "B", text));
+    put_fact_u64(t, "Dropped by the spool", h->spool_dropped, true);
+    put_fact_u64(t, "Lost before the spool", h->results_refused, true);
+    out_cell(t, OUT_PLAIN, "Clock error");
+    put_clock(t, h);
+    put_fact_u64(t, "Clock steps", h->clock ? h->clock->steps : 0, true);
+    out_cell(t, OUT_PLAIN, "CPU, memory");
+    out_cell(t, OUT_PLAIN, "%s, %s", out_seconds((struct tw_num){ true, seconds((int64_t)h->cpu_ns) }, text),
+             out_si((double)h->rss_bytes, "B", more));
+}
+
+#define REFUSALS_SHOWN 20
+
+static void put_refusals(struct out_table *t, const Tw__AgentInfo *a)
+{
+    for (size_t i = 0; i < a->n_refusals && i < REFUSALS_SHOWN; i++) {
+        const Tw__Refusal *r = a->refusals[i];
+        out_cell(t, OUT_BAD, "Refused");
+        out_cell(t, OUT_BAD, "pair %" PRIu64 " flow %u: %s", r->pair_id, r->flow, r->reason);
+    }
+    if (a->n_refusals > REFUSALS_SHOWN) {
+        out_cell(t, OUT_BAD, "Refused");
+        out_cell(t, OUT_BAD, "and %zu more", a->n_refusals - REFUSALS_SHOWN);
+    }
+}
+
+static enum cli_exit print_agent(struct cli *c, const Tw__AgentInfo *a)
+{
+    static const struct out_column facts[] = { { NULL, false }, { NULL, false } };
+    struct out_table t;
+
+    out_table_init(&t, facts, TW_NELEM(facts));
+    put_identity(c, &t, a);
+    if (a->health)
+        put_vitals(&t, a->health);
+    put_refusals(&t, a);
+    return cli_print_table(c, &t);
+}
+
+/* Calls a method that takes an AgentRequest and gives the agent. */
+static enum cli_exit call(struct cli *c, const char *method, ProtobufCMessage **ret)
+{
+    Tw__AgentRequest rq = TW__AGENT_REQUEST__INIT;
+    enum cli_exit code;
+
+    rq.name = c->args.v[0];
+    if (c->opt.fingerprint)
+        rq.fingerprint = c->opt.fingerprint;
+    code = cli_call(c, method, &rq.base, ret);
+    if (!code && !((const Tw__AgentReply *)*ret)->agent && strcmp(method, "AgentRemove") != 0) {
+        cli_free_reply(*ret);
+        return cli_fail(CLI_FAILED, "the controller's answer lacks the agent");
+    }
+    return code;
+}
+
+enum cli_exit cmd_agent_show(struct cli *c)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = call(c, "AgentShow", &m);
+
+    if (code)
+        return code;
+    if (c->opt.output == OUT_TABLE)
+        code = print_agent(c, ((Tw__AgentReply *)m)->agent);
+    else
+        code = print_records(c, &((Tw__AgentReply *)m)->agent, 1);
+    cli_free_reply(m);
+    return code;
+}
+
+/* ---- Changes ---- */
+
+enum cli_exit cmd_agent_approve(struct cli *c)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = call(c, "AgentApprove", &m);
+
+    if (code)
+        return code;
+    if (c->opt.output == OUT_TABLE) {
+        const Tw__AgentInfo *a = ((const Tw__AgentReply *)m)->agent;
+        printf("Approved %s with the key %s\n", a->name, a->fingerprint);
+    } else {
+        code = print_records(c, &((Tw__AgentReply *)m)->agent, 1);
+    }
+    cli_free_reply(m);
+    return code;
+}
+
+static bool confirmed(const char *name)
+{
+    char answer[16] = "";
+
+    fprintf(stderr, "Forget agent ");
+    out_safe(stderr, name, false);
+    fprintf(stderr, " and cut it off? Its results stay. [y/N] ");
+    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+enum cli_exit cmd_agent_remove(struct cli *c)
+{
+    ProtobufCMessage *m = NULL;
+    struct out_records r = { 0 };
+    enum cli_exit code;
+
+    if (!c->opt.yes && !isatty(STDIN_FILENO))
+        return cli_fail(CLI_USAGE, "nobody can be asked here: give --yes to remove %.64s", c->args.v[0]);
+    if (!c->opt.yes && !confirmed(c->args.v[0]))
+        return cli_fail(CLI_FAILED, "nothing was removed");
+    code = call(c, "AgentRemove", &m);
+    cli_free_reply(m);
+    if (code)
+        return code;
+    if (c->opt.output == OUT_TABLE) {
+        printf("Removed %s\n", c->args.v[0]);
+        return CLI_OK;
+    }
+    out_record(&r);
+    out_text(&r, "name", c->args.v[0]);
+    out_text(&r, "state", "removed");
+    return cli_print_records(c, "agents", &r);
+}

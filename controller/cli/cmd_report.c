@@ -1,0 +1,128 @@
+#include <inttypes.h>
+#include "controller/cli/filter.h"
+#include "controller/cli/pairs.h"
+
+static const struct out_column columns[] = {
+    { "MESH/CLASS", false }, { "PAIR", false },      { "STATE", false }, { "SENT", true },
+    { "LOSS", true },        { "FWD", true },        { "BWD", true },    { "UNKN", true },
+    { "RTT P50", true },     { "P95", true },        { "P99", true },    { "FWD P50", true },
+    { "BWD P50", true },     { "JITTER FWD", true }, { "BWD", true },    { "RTT", true },
+    { "COMPLETE", true },
+};
+
+static void put_loss(struct out_table *t, const struct stats_view *v)
+{
+    pairs_cell_loss(t, v->loss_ratio);
+    pairs_cell_loss(t, v->loss_forward_ratio);
+    pairs_cell_loss(t, v->loss_backward_ratio);
+    pairs_cell_loss(t, v->loss_unknown_ratio);
+}
+
+static void put_completeness(struct out_table *t, const Tw__PairReport *p)
+{
+    bool whole = p->periods_stored >= p->periods_expected;
+    struct tw_num ratio = { p->periods_expected > 0, 1 };
+    char text[OUT_NUM];
+
+    if (!whole)
+        ratio.value = (double)p->periods_stored / (double)p->periods_expected;
+    out_cell(t, whole ? OUT_PLAIN : OUT_DOUBT, "%s", out_percent(ratio, text));
+}
+
+static bool put_row(struct out_table *t, const struct pair_row *row)
+{
+    const struct stats_view *v = &row->view;
+    const struct stats_delay *rtt = &v->delay[TW_ROUNDTRIP];
+    bool doubt;
+
+    pairs_cell_names(t, row->report->pair);
+    pairs_cell_state(t, row->report->state);
+    out_cell(t, OUT_PLAIN, "%" PRIu64, v->sent);
+    put_loss(t, v);
+    pairs_cell_seconds(t, rtt->p50_s);
+    pairs_cell_seconds(t, rtt->p95_s);
+    pairs_cell_seconds(t, rtt->p99_s);
+    doubt = pairs_cell_one_way(t, v, TW_FORWARD);
+    doubt |= pairs_cell_one_way(t, v, TW_BACKWARD);
+    for (int d = 0; d < 3; d++)
+        pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
+    put_completeness(t, row->report);
+    return doubt;
+}
+
+static void print_span(const Tw__ReportReply *reply, size_t n)
+{
+    char from[OUT_NUM], to[OUT_NUM];
+
+    printf("%zu pair%s, %s to %s\n", n, n == 1 ? "" : "s", out_time(reply->from_ns, from),
+           out_time(reply->to_ns, to));
+}
+
+static enum cli_exit print_table(struct cli *c, const struct pairs *p)
+{
+    struct out_table t;
+    bool doubt = false;
+    uint64_t dropped = 0;
+    enum cli_exit code;
+
+    if (!p->n) {
+        printf("No pair matches. \"twampctl schedule list\" shows what is measured.\n");
+        return CLI_OK;
+    }
+    out_table_init(&t, columns, TW_NELEM(columns));
+    for (size_t i = 0; i < p->n; i++) {
+        doubt |= put_row(&t, &p->rows[i]);
+        if (p->rows[i].report->summaries_dropped > dropped)
+            dropped = p->rows[i].report->summaries_dropped;
+    }
+    print_span(p->reply, p->n);
+    code = cli_print_table(c, &t);
+    if (doubt)
+        fputs(pairs_one_way_note, stdout);
+    if (dropped)
+        printf("Up to %" PRIu64
+               " summaries of one source were dropped by its full spool: those periods are gone\n",
+               dropped);
+    return code;
+}
+
+static enum cli_exit print_report(struct cli *c, const struct pairs *p)
+{
+    struct out_records r = { 0 };
+    enum cli_exit code = CLI_OK;
+
+    if (c->opt.output == OUT_TABLE)
+        return print_table(c, p);
+    pairs_records(p, &r);
+    if (c->opt.output == OUT_CSV)
+        return cli_print_records(c, "pairs", &r);
+    code = cli_print_json(pairs_json(p, &r));
+    out_records_free(&r);
+    return code;
+}
+
+enum cli_exit cmd_report(struct cli *c)
+{
+    Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
+    ProtobufCMessage *reply = NULL;
+    struct pairs p = { 0 };
+    struct tw_err err = { 0 };
+    char text[512];
+    enum cli_exit code = filter_fill(c, &rq);
+
+    if (!code)
+        code = cli_call(c, "Report", &rq.base, &reply);
+    if (code)
+        return code;
+    if (pairs_decode((const Tw__ReportReply *)reply, &p, &err) != TW_OK)
+        code = cli_fail(CLI_FAILED, "the controller's report contradicts itself: %s",
+                        tw_err_format(&err, text, sizeof text));
+    else
+        code = print_report(c, &p);
+    if (!code && p.reply->truncated)
+        cli_fail(CLI_OK,
+                 "there are more pairs than shown: narrow it with --mesh, --class, --source or --target");
+    pairs_free(&p);
+    cli_free_reply(reply);
+    return code;
+}

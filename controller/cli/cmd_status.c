@@ -1,0 +1,137 @@
+#include <inttypes.h>
+#include <string.h>
+#include "controller/cli/cli.h"
+
+static const struct out_column facts[] = { { NULL, false }, { NULL, false } };
+static const struct out_column counter_columns[] = { { "COUNTER", false },
+                                                     { "VALUE", true },
+                                                     { "UNIT", false } };
+
+static void put_facts(struct cli *c, struct out_table *t, const Tw__StatusReply *s)
+{
+    char since[OUT_NUM], ago[OUT_NUM];
+
+    out_cell(t, OUT_PLAIN, "Controller");
+    out_cell(t, s->ready ? OUT_PLAIN : OUT_BAD, s->ready ? "ready" : "NOT READY");
+    out_cell(t, OUT_PLAIN, "Version");
+    out_cell(t, OUT_PLAIN, "%s", s->version);
+    out_cell(t, OUT_PLAIN, "Running since");
+    out_cell(t, OUT_PLAIN, "%s (%s)", out_time(s->started_ns, since),
+             out_ago(s->started_ns, c->wall_ns(), ago));
+    out_cell(t, OUT_PLAIN, "Generation");
+    out_cell(t, OUT_PLAIN, "%" PRIu64, s->generation);
+    out_cell(t, OUT_PLAIN, "Agents");
+    out_cell(t, s->agents_down ? OUT_BAD : OUT_PLAIN, "%u up, %u down, %u pending", s->agents_up,
+             s->agents_down, s->agents_pending);
+    out_cell(t, OUT_PLAIN, "Pairs");
+    out_cell(t, OUT_PLAIN, "%" PRIu64, s->pairs);
+    for (size_t i = 0; i < s->n_problems; i++) {
+        out_cell(t, OUT_BAD, "Problem");
+        out_cell(t, OUT_BAD, "%s", s->problems[i]);
+    }
+}
+
+static void put_value(struct out_table *t, const Tw__Counter *n)
+{
+    char text[OUT_NUM];
+
+    if (!strcmp(n->unit, "seconds") || !strcmp(n->unit, "s"))
+        out_cell(t, OUT_PLAIN, "%s", out_seconds((struct tw_num){ true, n->value }, text));
+    else
+        out_cell(t, OUT_PLAIN, "%s", out_exact(n->value, text));
+    out_cell(t, OUT_DIM, "%s", n->unit);
+}
+
+static enum cli_exit print_table(struct cli *c, const Tw__StatusReply *s)
+{
+    struct out_table t;
+    enum cli_exit code;
+
+    out_table_init(&t, facts, TW_NELEM(facts));
+    put_facts(c, &t, s);
+    code = cli_print_table(c, &t);
+    if (code || !s->n_counters)
+        return code;
+    putchar('\n');
+    out_table_init(&t, counter_columns, TW_NELEM(counter_columns));
+    for (size_t i = 0; i < s->n_counters; i++) {
+        out_cell(&t, OUT_PLAIN, "%s", s->counters[i]->name);
+        put_value(&t, s->counters[i]);
+    }
+    return cli_print_table(c, &t);
+}
+
+static void put_record(struct out_records *r, const Tw__StatusReply *s)
+{
+    out_record(r);
+    out_text(r, "version", s->version);
+    out_bool(r, "ready", s->ready);
+    out_ns(r, "started_ns", s->started_ns);
+    out_u64(r, "generation", s->generation);
+    out_u64(r, "agents_up", s->agents_up);
+    out_u64(r, "agents_down", s->agents_down);
+    out_u64(r, "agents_pending", s->agents_pending);
+    out_u64(r, "pairs", s->pairs);
+    out_list(r, "problems", s->problems, s->n_problems);
+}
+
+static void put_counters(struct out_records *r, const Tw__StatusReply *s)
+{
+    for (size_t i = 0; i < s->n_counters; i++) {
+        out_record(r);
+        out_text(r, "name", s->counters[i]->name);
+        out_real(r, "value", s->counters[i]->value);
+        out_text(r, "unit", s->counters[i]->unit);
+    }
+}
+
+/* CSV: one row of what status is about, with a column per counter. */
+static void put_counter_columns(struct out_records *r, const Tw__StatusReply *s)
+{
+    for (size_t i = 0; i < s->n_counters; i++)
+        out_real(r, s->counters[i]->name, s->counters[i]->value);
+}
+
+static enum cli_exit print_json(struct cli *c, const Tw__StatusReply *s)
+{
+    struct out_records head = { 0 }, counters = { 0 };
+    cJSON *root, *list;
+
+    (void)c;
+    put_record(&head, s);
+    put_counters(&counters, s);
+    root = out_json_object(&head, 0);
+    list = out_json_array(&counters);
+    out_records_free(&head);
+    out_records_free(&counters);
+    if (!list || !cJSON_AddItemToObject(root, "counters", list)) {
+        cJSON_Delete(list);
+        cJSON_Delete(root);
+        return cli_no_memory();
+    }
+    return cli_print_json(root);
+}
+
+static enum cli_exit print_csv(struct cli *c, const Tw__StatusReply *s)
+{
+    struct out_records r = { 0 };
+
+    put_record(&r, s);
+    put_counter_columns(&r, s);
+    return cli_print_records(c, "", &r);
+}
+
+enum cli_exit cmd_status(struct cli *c)
+{
+    static enum cli_exit (*const printers[])(struct cli *, const Tw__StatusReply *) = {
+        [OUT_TABLE] = print_table, [OUT_JSON] = print_json, [OUT_CSV] = print_csv
+    };
+    Tw__StatusRequest rq = TW__STATUS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    enum cli_exit code = cli_call(c, "Status", &rq.base, &reply);
+
+    if (!code)
+        code = printers[c->opt.output](c, (const Tw__StatusReply *)reply);
+    cli_free_reply(reply);
+    return code;
+}

@@ -1,0 +1,244 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "controller/cli/filter.h"
+#include "controller/cli/pairs.h"
+
+static const struct out_column columns[] = {
+    { "MESH/CLASS", false }, { "PAIR", false },      { "STATE", false }, { "LOSS FWD", true },
+    { "BWD", true },         { "RTT P50", true },    { "P95", true },    { "FWD P50", true },
+    { "BWD P50", true },     { "JITTER FWD", true }, { "BWD", true },    { "RTT", true },
+    { "AGE", true },
+};
+
+#define HIDE_AND_CLEAR "\033[?25l\033[?7l\033[2J" /* no cursor, no wrapping of long lines */
+#define SHOW_AGAIN "\033[?7h\033[?25h"
+#define HOME "\033[H"
+#define CLEAR_LINE "\033[K"
+#define CLEAR_BELOW "\033[J"
+#define LINES_AROUND 5 /* title, heading, note, what is left out, and the last line */
+
+struct watch {
+    struct cli *c;
+    Tw__PairFilter filter;
+    bool terminal, drawn;
+    bool csv_begun;
+    int64_t looks;
+};
+
+/* ---- One look ---- */
+
+static bool put_row(struct watch *w, struct out_table *t, const struct pair_row *row)
+{
+    const struct stats_view *v = &row->view;
+    char text[OUT_NUM];
+    bool doubt;
+
+    pairs_cell_names(t, row->report->pair);
+    pairs_cell_state(t, row->report->state);
+    pairs_cell_loss(t, v->loss_forward_ratio);
+    pairs_cell_loss(t, v->loss_backward_ratio);
+    pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p50_s);
+    pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p95_s);
+    doubt = pairs_cell_one_way(t, v, TW_FORWARD);
+    doubt |= pairs_cell_one_way(t, v, TW_BACKWARD);
+    for (int d = 0; d < 3; d++)
+        pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
+    out_cell(t, OUT_PLAIN, "%s", out_ago(row->measured ? v->end_ns : 0, w->c->wall_ns(), text));
+    return doubt;
+}
+
+static int by_severity(const void *a, const void *b)
+{
+    const struct pair_row *ra = a, *rb = b;
+    return pairs_severity(rb) - pairs_severity(ra); /* glibc's qsort() merges: equal rows keep their order */
+}
+
+static size_t room(const struct watch *w)
+{
+    struct winsize size = { 0 };
+
+    if (!w->terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_row <= LINES_AROUND + 1)
+        return SIZE_MAX;
+    return size.ws_row - LINES_AROUND;
+}
+
+static void print_title(struct watch *w, const struct pairs *p, FILE *to)
+{
+    size_t trouble = 0;
+    char now[OUT_NUM];
+
+    for (size_t i = 0; i < p->n; i++)
+        trouble += pairs_severity(&p->rows[i]) > 1;
+    fprintf(to, "%s  %zu pair%s, %zu in trouble", out_time(w->c->wall_ns(), now), p->n, p->n == 1 ? "" : "s",
+            trouble);
+    fprintf(to, "%s\n", w->terminal && !w->c->opt.once ? "  (Ctrl-C ends)" : "");
+}
+
+static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
+{
+    size_t lines = room(w);
+    struct out_table t;
+    bool doubt = false;
+
+    print_title(w, p, to);
+    if (!p->n) {
+        fprintf(to, "No pair is scheduled that matches: twampctl schedule list\n");
+        return CLI_OK;
+    }
+    if (p->n > lines)
+        qsort(p->rows, p->n, sizeof *p->rows, by_severity);
+    else
+        lines = p->n;
+    out_table_init(&t, columns, TW_NELEM(columns));
+    for (size_t i = 0; i < lines; i++)
+        doubt |= put_row(w, &t, &p->rows[i]);
+    if (!t.no_memory)
+        out_table_print(&t, to, w->c->colour, 0);
+    out_table_free(&t);
+    if (doubt)
+        fputs(pairs_one_way_note, to);
+    if (p->n > lines)
+        fprintf(to, "... and %zu more: narrow it with --mesh, --class, --source or --target\n", p->n - lines);
+    return CLI_OK;
+}
+
+/* Draws over what was there before, line by line, so that nothing flickers. */
+static void redraw(const char *text)
+{
+    fputs(HOME, stdout);
+    for (const char *line = text; *line;) {
+        size_t n = strcspn(line, "\n");
+        fwrite(line, 1, n, stdout);
+        fputs(CLEAR_LINE "\n", stdout);
+        line += n + (line[n] == '\n');
+    }
+    fputs(CLEAR_BELOW, stdout);
+}
+
+static enum cli_exit draw(struct watch *w, struct pairs *p)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *mem;
+    enum cli_exit code;
+
+    if (!w->terminal) {
+        if (w->looks)
+            putchar('\n');
+        return print_table(w, p, stdout);
+    }
+    mem = open_memstream(&text, &len);
+    if (!mem)
+        return cli_no_memory();
+    code = print_table(w, p, mem);
+    fclose(mem);
+    if (!w->drawn)
+        fputs(HIDE_AND_CLEAR, stdout);
+    w->drawn = true;
+    if (text)
+        redraw(text);
+    free(text);
+    return code;
+}
+
+static enum cli_exit print_records(struct watch *w, const struct pairs *p)
+{
+    struct out_records r = { 0 };
+    enum cli_exit code = CLI_OK;
+
+    pairs_records(p, &r);
+    if (w->c->opt.output == OUT_JSON) {
+        if (!out_json_print(pairs_json(p, &r), stdout, true))
+            code = cli_no_memory();
+    } else if (r.no_memory) {
+        code = cli_no_memory();
+    } else {
+        if (!w->csv_begun)
+            out_csv_header(&r, stdout);
+        w->csv_begun = true;
+        out_csv_rows(&r, stdout);
+    }
+    out_records_free(&r);
+    return code;
+}
+
+static enum cli_exit show(struct watch *w, const Tw__ReportReply *reply, struct ctl_error *err)
+{
+    struct tw_err why = { 0 };
+    struct pairs p = { 0 };
+    enum cli_exit code;
+
+    if (pairs_decode(reply, &p, &why) != TW_OK) {
+        char text[512];
+        snprintf(err->text, sizeof err->text, "the controller's report contradicts itself: %s",
+                 tw_err_format(&why, text, sizeof text));
+        return CLI_FAILED;
+    }
+    code = w->c->opt.output == OUT_TABLE ? draw(w, &p) : print_records(w, &p);
+    pairs_free(&p);
+    return code;
+}
+
+static enum cli_exit look(struct watch *w, struct ctl_error *err)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = ctl_call(w->c->ctl, "Report", &w->filter.base, &m, err);
+
+    if (!code)
+        code = show(w, (const Tw__ReportReply *)m, err);
+    cli_free_reply(m);
+    return code;
+}
+
+/* ---- Again and again ---- */
+
+/* The controller may be restarting: who watches wants to see it come back. The old table stays, with the
+ * reason below. */
+static bool goes_on_after(const struct watch *w, enum cli_exit code)
+{
+    return w->looks > 0 && (code == CLI_UNREACHABLE || code == CLI_TIMEOUT) && !w->c->opt.once;
+}
+
+static enum cli_exit watch(struct watch *w)
+{
+    struct ctl_error err = { "" };
+    enum cli_exit code;
+
+    for (;;) {
+        code = look(w, &err);
+        if (ctl_interrupted(w->c->ctl))
+            return CLI_OK;
+        if (code && !goes_on_after(w, code))
+            return err.text[0] ? cli_fail(code, "%s", err.text) : code;
+        if (code)
+            cli_fail(code, "%s", err.text);
+        fflush(stdout);
+        if (ferror(stdout) || ++w->looks == w->c->opt.count || w->c->opt.once)
+            return code;
+        ctl_pause(w->c->ctl, w->c->opt.interval_ns);
+        if (ctl_interrupted(w->c->ctl))
+            return CLI_OK;
+    }
+}
+
+enum cli_exit cmd_watch(struct cli *c)
+{
+    struct watch w = { .c = c, .filter = TW__PAIR_FILTER__INIT };
+    enum cli_exit code;
+
+    c->opt.latest = true;
+    code = filter_fill(c, &w.filter);
+    if (code)
+        return code;
+    w.terminal = c->opt.output == OUT_TABLE && !c->opt.once && isatty(STDOUT_FILENO);
+    if (ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
+        return cli_no_memory();
+    code = watch(&w);
+    if (w.drawn)
+        fputs(SHOW_AGAIN, stdout);
+    return code;
+}

@@ -1,0 +1,288 @@
+/* The table of commands: one row is all that the parser, the help and the suggestions know of a command. */
+#include "controller/cli/filter.h"
+
+static const char *const formats[] = { "table", "json", "csv", NULL };
+
+static const struct conf_opt global_opts[] = {
+    { .name = "controller",
+      .short_name = 'c',
+      .type = CONF_STR,
+      .offset = CLI_FIELD(controller),
+      .dflt = "ipc:///run/twampmesh/ctl.sock",
+      .arg = "URL",
+      .help = "The controller's --admin-listen." },
+    { .name = "output",
+      .short_name = 'o',
+      .type = CONF_ENUM,
+      .offset = CLI_FIELD(output),
+      .dflt = "table",
+      .choices = formats,
+      .arg = "FORMAT",
+      .help = "A table for people, or JSON or CSV with seconds, ratios and full precision." },
+    { .name = "timeout",
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(timeout_ns),
+      .dflt = "10s",
+      .min = TW_NS_PER_MS,
+      .max = 3600 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "How long to wait for the controller." },
+    { .name = "no-color",
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(no_color),
+      .help = "No colours on a terminal either. NO_COLOR does the same." },
+};
+
+const struct conf_program cli_global = {
+    .name = "twampctl",
+    .env_prefix = "TWAMPCTL",
+    .usage_args = "COMMAND [ARGUMENT...]",
+    .examples = "  twampctl agent list\n"
+                "  twampctl agent approve ams\n"
+                "  twampctl schedule apply -f mesh.yaml --plan\n"
+                "  twampctl watch --mesh voice\n"
+                "  twampctl report --from -1h -o csv >report.csv\n"
+                "  twampctl help schedule apply\n",
+    .opts = global_opts,
+    .n_opts = TW_NELEM(global_opts),
+    .max_args = 0,
+};
+
+static const struct conf_opt approve_opts[] = {
+    { .name = "fingerprint",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(fingerprint),
+      .arg = "HEX",
+      .help =
+          "Refuse unless the agent's key has this SHA-256 fingerprint: the one that the agent itself logs." },
+};
+
+static const struct conf_opt remove_opts[] = {
+    { .name = "yes", .short_name = 'y', .type = CONF_FLAG, .offset = CLI_FIELD(yes), .help = "Do not ask." },
+};
+
+#define OPT_AUTHOR                                                                                         \
+    {                                                                                                      \
+        .name = "author", .short_name = 'a', .type = CONF_STR, .offset = CLI_FIELD(author), .arg = "NAME", \
+        .help = "Who changes it, for the record. Without it your user name."                               \
+    }
+
+static const struct conf_opt apply_opts[] = {
+    { .name = "file",
+      .short_name = 'f',
+      .type = CONF_STR,
+      .offset = CLI_FIELD(file),
+      .arg = "FILE",
+      .help = "The mesh document, YAML or JSON; \"-\" is standard input.",
+      .required = true },
+    { .name = "plan",
+      .short_name = 'p',
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(plan),
+      .help = "Only show what would change and what it would cost." },
+    OPT_AUTHOR,
+    { .name = "wait",
+      .short_name = 'w',
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(wait_ns),
+      .dflt = "10s",
+      .min = 0,
+      .max = 3600 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "How long to wait until every connected agent runs it; 0 does not wait." },
+};
+
+static const struct conf_opt show_opts[] = {
+    { .name = "document",
+      .short_name = 'd',
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(document),
+      .help = "Print only the document, as it was applied." },
+};
+
+static const struct conf_opt change_opts[] = { OPT_AUTHOR };
+
+#define OPT_LIMIT(what)                                                                                \
+    {                                                                                                  \
+        .name = "limit", .short_name = 'n', .type = CONF_INT, .offset = CLI_FIELD(limit), .dflt = "0", \
+        .min = 0, .max = 1000000, .arg = "N", .help = what                                             \
+    }
+
+static const struct conf_opt results_opts[] = {
+    FILTER_OPTS_NAMES,
+    FILTER_OPTS_TIMES,
+    OPT_LIMIT("At most so many summaries; 0 leaves it to the controller."),
+};
+
+static const struct conf_opt report_opts[] = {
+    FILTER_OPTS_NAMES,
+    FILTER_OPTS_TIMES,
+    { .name = "latest",
+      .short_name = 'l',
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(latest),
+      .help = "The last closed report period of each pair instead of a span." },
+    OPT_LIMIT("At most so many pairs; 0 leaves it to the controller."),
+};
+
+static const struct conf_opt watch_opts[] = {
+    FILTER_OPTS_NAMES,
+    { .name = "interval",
+      .short_name = 'i',
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(interval_ns),
+      .dflt = "2s",
+      .min = 100 * TW_NS_PER_MS,
+      .max = 86400 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "How often to look." },
+    { .name = "once", .type = CONF_FLAG, .offset = CLI_FIELD(once), .help = "Look once and end." },
+    { .name = "count",
+      .type = CONF_INT,
+      .offset = CLI_FIELD(count),
+      .dflt = "0",
+      .min = 0,
+      .max = INT64_MAX,
+      .arg = "N",
+      .help = "End after so many looks; 0 goes on until Ctrl-C." },
+};
+
+#define OPTS(table) .opts = (table), .n_opts = TW_NELEM(table)
+
+const struct cli_command cli_commands[] = {
+    { .group = "agent",
+      .name = "list",
+      .brief = "all agents and how they are",
+      .doc = "Lists every agent that ever came: pending ones wait for approval, down ones are approved but "
+             "not connected.",
+      .examples = "  twampctl agent list\n"
+                  "  twampctl -o csv agent list | awk -F, '$2 == \"down\" { print $1 }'\n",
+      .run = cmd_agent_list },
+    { .group = "agent",
+      .name = "show",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "one agent with everything known of it",
+      .doc = "Shows one agent: its key's fingerprint, addresses, clock, spool, counters, and the sessions "
+             "that it refused.",
+      .examples = "  twampctl agent show ams\n",
+      .run = cmd_agent_show },
+    { .group = "agent",
+      .name = "approve",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "let a pending agent in",
+      .doc = "From now on the name belongs to the key that the agent has shown. Compare the fingerprint with "
+             "the one in the "
+             "agent's log, or give it here.",
+      .examples = "  twampctl agent approve ams\n"
+                  "  twampctl agent approve ams --fingerprint 5d41402abc4b2a76b9719d911017c592...\n",
+      OPTS(approve_opts),
+      .run = cmd_agent_approve },
+    { .group = "agent",
+      .name = "remove",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "forget an agent and cut it off; its results stay",
+      .doc = "Cuts the agent off and forgets its key. Its stored results stay. If it still runs it comes "
+             "back as pending.",
+      .examples = "  twampctl agent remove ams --yes\n",
+      OPTS(remove_opts),
+      .run = cmd_agent_remove },
+    { .group = "schedule",
+      .name = "apply",
+      .brief = "put a mesh document in force, or show what it would cost",
+      .doc = "Sends a mesh document. It is taken as a whole or refused as a whole, with the line that is "
+             "wrong. Then waits "
+             "until every connected agent runs it; agents that are down are named, and get it when they are "
+             "back. Exit code "
+             "5: refused. 6: some connected agents do not run it yet.",
+      .examples =
+          "  twampctl schedule apply -f mesh.yaml --plan\n"
+          "  twampctl schedule apply -f mesh.yaml\n"
+          "  twampctl schedule show voice --document | sed s/20ms/50ms/ | twampctl schedule apply -f -\n",
+      OPTS(apply_opts),
+      .run = cmd_schedule_apply },
+    { .group = "schedule",
+      .name = "list",
+      .brief = "all meshes, and which agents run the schedule",
+      .doc = "Lists the meshes, and the agents that do not run the present generation of the schedule.",
+      .examples = "  twampctl schedule list\n",
+      .run = cmd_schedule_list },
+    { .group = "schedule",
+      .name = "show",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "one mesh and its document",
+      .doc = "Shows a mesh and its document as it was applied.",
+      .examples = "  twampctl schedule show voice\n"
+                  "  twampctl schedule show voice --document >voice.yaml\n",
+      OPTS(show_opts),
+      .run = cmd_schedule_show },
+    { .group = "schedule",
+      .name = "pause",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "stop measuring a mesh for now",
+      .doc = "Its sessions end within seconds; the document stays.",
+      .examples = "  twampctl schedule pause voice\n",
+      OPTS(change_opts),
+      .run = cmd_schedule_pause },
+    { .group = "schedule",
+      .name = "resume",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "measure a paused mesh again",
+      .doc = "Starts the sessions of a paused mesh again.",
+      .examples = "  twampctl schedule resume voice\n",
+      OPTS(change_opts),
+      .run = cmd_schedule_resume },
+    { .group = "schedule",
+      .name = "delete",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "end a mesh; its results stay",
+      .doc = "Ends the mesh's sessions and forgets its document. Its stored results stay.",
+      .examples = "  twampctl schedule delete voice\n",
+      OPTS(change_opts),
+      .run = cmd_schedule_delete },
+    { .name = "results",
+      .brief = "the stored summaries, one row each",
+      .doc = "One row per summary: what one session sent in one report period. In order of pair and time.",
+      .examples =
+          "  twampctl results --source ams --target fra --from -10m\n"
+          "  twampctl results --mesh voice --from 2026-11-23T12:00:00Z --to 2026-11-23T13:00:00Z -o csv\n",
+      OPTS(results_opts),
+      .run = cmd_results },
+    { .name = "report",
+      .brief = "loss, delay and jitter of every pair over a span",
+      .doc = "One row per pair, merged over the span. LOSS is of the probes sent; FWD, BWD and UNKN say "
+             "where they were lost "
+             "(towards the target, on the way back, cannot be told). Delays are round trips without the "
+             "target's own time. "
+             "COMPLETE is the share of the expected report periods that is stored. A one-way delay with a ? "
+             "cannot be "
+             "relied on, since the two clocks are not known to agree; jitter and round trips can.",
+      .examples = "  twampctl report --mesh voice\n"
+                  "  twampctl report --source ams --from -24h\n"
+                  "  twampctl report --latest -o json\n",
+      OPTS(report_opts),
+      .run = cmd_report },
+    { .name = "status",
+      .brief = "is the controller itself well?",
+      .doc = "Shows the controller's state, what is wrong if anything is, and its counters.",
+      .examples = "  twampctl status\n"
+                  "  twampctl -o json status\n",
+      .run = cmd_status },
+    { .name = "watch",
+      .brief = "a live table of all pairs",
+      .doc = "Shows the last report period of every pair, again and again. On a terminal the table is "
+             "redrawn in place; when "
+             "there is no room for all, pairs in trouble come first. Ctrl-C ends it.",
+      .examples = "  twampctl watch\n"
+                  "  twampctl watch --mesh voice --interval 5s\n"
+                  "  twampctl watch --count 10 -o csv >ten.csv\n",
+      OPTS(watch_opts),
+      .run = cmd_watch },
+    { 0 },
+};

@@ -1,0 +1,302 @@
+#include "controller/cli/ctl.h"
+
+#include <assert.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "admin.pb-c.h"
+#include "common/net/now.h"
+#include "common/net/rpc.h"
+#include "common/version.h"
+
+#define GRACE_NS (500 * TW_NS_PER_MS) /* a call ends itself at its deadline; only then do we */
+
+struct ctl {
+    struct loop *loop;
+    struct rpc_client *client;
+    struct rpc_peer *peer; /* NULL: not connected */
+    const char *url;
+    int64_t timeout_ns;
+    bool settled; /* what is waited for has come, or will not */
+    bool interrupted;
+
+    Tw__Status status; /* of the last call or connection */
+    char detail[600];
+    ProtobufCMessage *reply;
+};
+
+/* ---- Hooks ---- */
+
+static void note(struct ctl *c, Tw__Status status, const char *detail)
+{
+    c->status = status;
+    snprintf(c->detail, sizeof c->detail, "%s", detail ? detail : "");
+    c->settled = true;
+}
+
+static void on_up(void *ctx, struct rpc_peer *p)
+{
+    struct ctl *c = ctx;
+
+    c->peer = p;
+    note(c, TW__STATUS__STATUS_OK, "");
+}
+
+static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    struct ctl *c = ctx;
+
+    (void)p;
+    c->peer = NULL;
+    if (!c->settled) /* a call that waits has been told the same */
+        note(c, status, detail);
+}
+
+static void on_signal(void *ctx, int signo)
+{
+    struct ctl *c = ctx;
+
+    (void)signo;
+    c->interrupted = true;
+    c->settled = true;
+}
+
+/* ---- Life ---- */
+
+static enum tw_rc catch (struct ctl *c) {
+    enum tw_rc rc = loop_on_signal(c->loop, SIGINT, on_signal, c);
+
+    return rc ? rc : loop_on_signal(c->loop, SIGTERM, on_signal, c);
+}
+
+enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, struct ctl **ret)
+{
+    struct ctl *c = calloc(1, sizeof *c);
+    enum tw_rc rc;
+
+    if (!c)
+        return TW_ENOMEM;
+    c->url = url;
+    c->timeout_ns = timeout_ns;
+    rc = loop_new(&c->loop);
+    if (rc == TW_OK && catch_signals)
+        rc = catch (c);
+    if (rc != TW_OK) {
+        ctl_free(c);
+        return rc;
+    }
+    *ret = c;
+    return TW_OK;
+}
+
+static void disconnect(struct ctl *c)
+{
+    if (c->client)
+        rpc_client_stop(c->client);
+    c->client = NULL;
+    c->peer = NULL;
+}
+
+void ctl_free(struct ctl *c)
+{
+    if (!c)
+        return;
+    disconnect(c);
+    if (c->loop)
+        loop_free(c->loop);
+    free(c);
+}
+
+bool ctl_interrupted(const struct ctl *c)
+{
+    return c->interrupted;
+}
+
+/* ---- Waiting ---- */
+
+static enum tw_rc wait_until_settled(struct ctl *c, int64_t ns)
+{
+    return loop_run_until(c->loop, &c->settled, (struct tw_mono){ tw_mono_now().ns + ns });
+}
+
+void ctl_pause(struct ctl *c, int64_t ns)
+{
+    c->settled = c->interrupted;
+    while (!c->interrupted && wait_until_settled(c, ns) == TW_OK && !c->interrupted)
+        c->settled = false; /* the connection broke: the next call will see to that */
+}
+
+/* ---- Connecting ---- */
+
+/* What rpc says, without the URL, which we say ourselves. */
+static const char *reason(const struct ctl *c)
+{
+    char start[600];
+    size_t n = (size_t)snprintf(start, sizeof start, "cannot connect to %s: ", c->url);
+
+    return n < sizeof start && !strncmp(c->detail, start, n) ? c->detail + n : c->detail;
+}
+
+static enum cli_exit unreachable(const struct ctl *c, struct ctl_error *err)
+{
+    if (c->status == TW__STATUS__STATUS_PERMISSION_DENIED || strstr(c->detail, "ermission denied"))
+        snprintf(err->text, sizeof err->text,
+                 "cannot reach the controller at %s: %s: may you open its socket? Its owner and group may",
+                 c->url, reason(c));
+    else
+        snprintf(err->text, sizeof err->text,
+                 "cannot reach the controller at %s: %s: is twamp-controller running? "
+                 "--controller or TWAMPCTL_CONTROLLER says where",
+                 c->url, reason(c));
+    return CLI_UNREACHABLE;
+}
+
+static enum cli_exit timed_out(const struct ctl *c, const char *what, struct ctl_error *err)
+{
+    char text[TW_TIME_TEXT];
+
+    snprintf(err->text, sizeof err->text,
+             "the controller at %s did not %s within %s: --timeout gives it longer", c->url, what,
+             tw_duration_format(c->timeout_ns, text));
+    return CLI_TIMEOUT;
+}
+
+static enum cli_exit interrupted(struct ctl_error *err)
+{
+    snprintf(err->text, sizeof err->text, "interrupted");
+    return CLI_FAILED;
+}
+
+char *ctl_user_name(char buf[64])
+{
+    const struct passwd *pw = getpwuid(geteuid());
+
+    if (pw)
+        snprintf(buf, 64, "%s", pw->pw_name);
+    else
+        snprintf(buf, 64, "uid-%u", geteuid());
+    return buf;
+}
+
+enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
+{
+    char user[64];
+    struct tw_err why = { 0 };
+    struct rpc_client_conf conf = { .loop = c->loop,
+                                    .url = c->url,
+                                    .role = TW__ROLE__ROLE_OPERATOR,
+                                    .name = ctl_user_name(user),
+                                    .software = "twampctl " TW_VERSION,
+                                    .hooks = { .ctx = c, .on_up = on_up, .on_down = on_down },
+                                    .once = true };
+
+    if (c->peer)
+        return CLI_OK;
+    disconnect(c);
+    c->settled = c->interrupted;
+    if (rpc_client_start(&conf, &c->client, &why) != TW_OK) {
+        c->client = NULL;
+        tw_err_format(&why, err->text, sizeof err->text);
+        return why.rc == TW_EINVAL ? CLI_USAGE : CLI_FAILED;
+    }
+    if (wait_until_settled(c, c->timeout_ns) == TW_ETIMEOUT)
+        return timed_out(c, "accept the connection", err);
+    if (c->interrupted)
+        return interrupted(err);
+    return c->peer ? CLI_OK : unreachable(c, err);
+}
+
+/* ---- Calling ---- */
+
+/* The reply is only lent to us: it is kept by packing and unpacking it. */
+static ProtobufCMessage *copy(const ProtobufCMessage *m)
+{
+    size_t len = protobuf_c_message_get_packed_size(m);
+    uint8_t *data = malloc(len ? len : 1);
+    ProtobufCMessage *ret = NULL;
+
+    if (data) {
+        protobuf_c_message_pack(m, data);
+        ret = protobuf_c_message_unpack(m->descriptor, NULL, len, data);
+    }
+    free(data);
+    return ret;
+}
+
+static void on_reply(const ProtobufCMessage *reply, void *ctx)
+{
+    struct ctl *c = ctx;
+    struct rpc_result r = rpc_result();
+
+    if (!reply) {
+        note(c, r.status, r.detail);
+        return;
+    }
+    c->reply = copy(reply);
+    if (c->reply)
+        note(c, TW__STATUS__STATUS_OK, "");
+    else
+        note(c, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static void invoke(struct ctl *c, const char *method, const ProtobufCMessage *request)
+{
+    const ProtobufCServiceDescriptor *d = &tw__admin__descriptor;
+    const ProtobufCMethodDescriptor *m = protobuf_c_service_descriptor_get_method_by_name(d, method);
+    ProtobufCService *service =
+        rpc_peer_service(c->peer, RPC_ADMIN, d, (uint32_t)(c->timeout_ns / TW_NS_PER_MS));
+
+    assert(m && m->input == request->descriptor);
+    service->invoke(service, (unsigned)(m - d->methods), request, on_reply, c);
+}
+
+static enum cli_exit explain(struct ctl *c, const char *method, struct ctl_error *err)
+{
+    const char *text = c->detail[0] ? c->detail : rpc_status_name(c->status);
+
+    switch (c->status) {
+    case TW__STATUS__STATUS_UNAVAILABLE:
+        return unreachable(c, err);
+    case TW__STATUS__STATUS_DEADLINE_EXCEEDED:
+        return timed_out(c, "answer", err);
+    case TW__STATUS__STATUS_UNIMPLEMENTED:
+        snprintf(err->text, sizeof err->text,
+                 "the controller at %s does not know %s: it is older than this twampctl", c->url, method);
+        return CLI_FAILED;
+    case TW__STATUS__STATUS_INVALID_ARGUMENT:
+    case TW__STATUS__STATUS_FAILED_PRECONDITION:
+    case TW__STATUS__STATUS_OUT_OF_RANGE:
+        snprintf(err->text, sizeof err->text, "%s", text);
+        return strcmp(method, "ScheduleApply") ? CLI_FAILED : CLI_REFUSED;
+    default:
+        snprintf(err->text, sizeof err->text, "%s", text);
+        return CLI_FAILED;
+    }
+}
+
+enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                       ProtobufCMessage **ret, struct ctl_error *err)
+{
+    enum cli_exit code = ctl_connect(c, err);
+    enum tw_rc rc;
+
+    if (code)
+        return code;
+    c->settled = c->interrupted;
+    c->reply = NULL;
+    invoke(c, method, request);
+    rc = wait_until_settled(c, c->timeout_ns + GRACE_NS);
+    if (c->reply) {
+        *ret = c->reply;
+        return CLI_OK;
+    }
+    if (rc == TW_OK && !c->interrupted)
+        return explain(c, method, err);
+    disconnect(c); /* the call is given up, and so is its answer */
+    if (c->reply)
+        protobuf_c_message_free_unpacked(c->reply, NULL);
+    return c->interrupted ? interrupted(err) : timed_out(c, "answer", err);
+}

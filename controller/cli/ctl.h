@@ -1,0 +1,41 @@
+/* controller/cli/ctl.h - a connection to the controller's Admin service, with calls that wait for their
+ * answer. Single-threaded but for nng's threads, which rpc hides. */
+#ifndef TW_CLI_CTL_H
+#define TW_CLI_CTL_H
+
+#include <protobuf-c/protobuf-c.h>
+#include "common/clk.h"
+
+/* Exit codes of twampctl; documented in docs/twampctl.md. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,      /* the controller refused, or something else went wrong */
+    CLI_USAGE = 2,       /* the command line is wrong */
+    CLI_UNREACHABLE = 3, /* no connection to the controller */
+    CLI_TIMEOUT = 4,     /* no answer in time */
+    CLI_REFUSED = 5,     /* the document or what it asks for was refused */
+    CLI_BEHIND = 6       /* applied, but some connected agents have not taken it over */
+};
+
+struct ctl;
+struct ctl_error {
+    char text[1024]; /* one line: what is wrong and what to do */
+};
+
+/* Makes a loop and nothing else. With catch_signals SIGINT and SIGTERM end any waiting and are remembered. */
+enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, struct ctl **ret);
+void ctl_free(struct ctl *c);
+/* Connects unless connected. */
+enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err);
+/* Connects if need be and calls a method of Admin by its name. *ret belongs to the caller
+ * (protobuf_c_message_free_unpacked(m, NULL)). After a failure that is not the method's own, the next call
+ * connects anew. */
+enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                       ProtobufCMessage **ret, struct ctl_error *err);
+/* Runs the loop for a while; ends early when a signal came. */
+void ctl_pause(struct ctl *c, int64_t ns);
+bool ctl_interrupted(const struct ctl *c);
+/* Who we are to the controller; returns buf. */
+char *ctl_user_name(char buf[64]);
+
+#endif
