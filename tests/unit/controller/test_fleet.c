@@ -274,6 +274,45 @@ static void results_and_reports_come_back(void **state)
     assert_int_equal(s.rows, 1);
 }
 
+static void cut_seen(const Tw__ResultsReply *m, void *ctx)
+{
+    struct seen *s = ctx;
+
+    s->done = true;
+    s->rows = m ? m->n_rows : 0;
+    if (!m)
+        fail_msg("results: %s %s", rpc_status_name(rpc_result().status), rpc_result().detail);
+    s->current = m && m->truncated;
+}
+
+/* More rows than fit into a frame: as many as do, and the operator is told. */
+static void a_reply_that_is_too_big_is_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+    uint64_t pairs[INGEST_BATCH_MAX], seq = 1;
+    Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
+    struct seen s = { 0 };
+
+    assert_true(apply(f, MESH_AB, false).ok);
+    WAIT(a->n_acked && b->n_acked);
+    for (size_t i = 0; i < TW_NELEM(pairs); i++)
+        pairs[i] = a->pair_ids[0];
+    for (unsigned k = 0, window = INGEST_WINDOW / INGEST_BATCH_MAX; k < 48; k++, seq += TW_NELEM(pairs)) {
+        WAIT(k - a->n_answers < window);
+        send_batch(a, seq, pairs, TW_NELEM(pairs));
+    }
+    WAIT(a->n_answers == 48);
+    expect_answer(a, TW__STATUS__STATUS_OK, seq - 1, "all");
+    rq.from_ns = T0;
+    rq.to_ns = T0 + (int64_t)seq * 10 * TW_NS_PER_S;
+    rq.limit = 20000;
+    tw__admin__results(admin_stub(f), &rq, cut_seen, &s);
+    WAIT(s.done);
+    if (!s.current || s.rows < 1000 || s.rows >= seq - 1)
+        fail_msg("%zu of %llu rows, truncated %d", s.rows, (unsigned long long)seq - 1, s.current);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +327,7 @@ int main(void)
         T(pause_resume_delete),
         T(an_operator_sees_what_is),
         T(results_and_reports_come_back),
+        T(a_reply_that_is_too_big_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
