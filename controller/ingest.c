@@ -1,4 +1,5 @@
 #include "controller/ingest.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
@@ -142,7 +143,7 @@ static void publish_rows(struct ingest *in, const struct ingest_batch *b, uint64
 
         if (b->first_seq + i <= before)
             continue;
-        if (b->unknown[i]) {
+        if (b->refused[i]) {
             in->counters.rows_refused++;
             continue;
         }
@@ -197,18 +198,81 @@ static void batch_stored(struct writer_job *j)
     ingest_batch_free(b);
 }
 
-/* Pairs are compared by the source's name: an agent that was removed and came back with a new key keeps its
- * history. */
-static bool check_pairs(struct ingest *in, const struct agent *a, struct ingest_batch *b)
-{
-    for (size_t i = 0; i < b->n; i++) {
-        const struct pair *p = inventory_pair(&in->c->inv, b->rows[i].pair_id);
+/* ---- Whose are the rows? ----
+ * A pair's number is computed from its names, and its source can only be the agent that delivers. So an agent
+ * can refill a controller that lost its database, and can never write another agent's history. */
 
-        b->unknown[i] = !p;
-        if (p && strcmp(p->row.source, a->row.name) != 0)
-            return false;
-    }
+static bool valid_name(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-");
+
+    return n >= 1 && n < STORE_NAME_MAX && !s[n];
+}
+
+/* The pair that row i says it is of; id 0: what it says is not so. */
+static struct store_pair named_pair(const struct agent *a, const struct ingest_batch *b, size_t i)
+{
+    struct store_pair p = { 0 };
+
+    if (!valid_name(b->names[i].mesh) || !valid_name(b->names[i].class_name) ||
+        !valid_name(b->names[i].target))
+        return p;
+    snprintf(p.mesh, sizeof p.mesh, "%s", b->names[i].mesh);
+    snprintf(p.class_name, sizeof p.class_name, "%s", b->names[i].class_name);
+    snprintf(p.source, sizeof p.source, "%s", a->row.name);
+    snprintf(p.target, sizeof p.target, "%s", b->names[i].target);
+    p.id = store_pair_id(&p);
+    if (p.id != b->rows[i].pair_id)
+        p.id = 0;
+    return p;
+}
+
+/* A pair that this database does not know: kept in the inventory at once, stored with the rows. */
+static bool learn_pair(struct ingest *in, struct agent *a, struct ingest_batch *b, size_t i)
+{
+    struct store_pair row = named_pair(a, b, i);
+    struct store_pair *grown;
+
+    if (!row.id || a->pairs_learned >= INGEST_LEARN_MAX)
+        return false;
+    grown = realloc(b->learned, (b->n_learned + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    b->learned = grown;
+    if (!inventory_add_pair(&in->c->inv, &row))
+        return false;
+    b->learned[b->n_learned++] = row;
+    a->pairs_learned++;
     return true;
+}
+
+static enum ingest_refusal judge_row(struct ingest *in, struct agent *a, struct ingest_batch *b, size_t i,
+                                     int64_t now_ns)
+{
+    const struct tw_summary *s = &b->rows[i];
+    const struct pair *p = inventory_pair(&in->c->inv, s->pair_id);
+
+    if (s->end_ns > now_ns + INGEST_FUTURE_NS || s->start_ns < now_ns - INGEST_PAST_NS)
+        return INGEST_BAD_TIME;
+    if (p)
+        return strcmp(p->row.source, a->row.name) ? INGEST_UNKNOWN_PAIR : INGEST_ROW_OK;
+    return learn_pair(in, a, b, i) ? INGEST_ROW_OK : INGEST_UNKNOWN_PAIR;
+}
+
+static void judge_rows(struct ingest *in, struct agent *a, struct ingest_batch *b)
+{
+    int64_t now_ns = tw_wall_now().ns;
+    size_t refused = 0;
+    unsigned held;
+
+    for (size_t i = 0; i < b->n; i++) {
+        b->refused[i] = (uint8_t)judge_row(in, a, b, i, now_ns);
+        refused += b->refused[i] != INGEST_ROW_OK;
+    }
+    if (refused && log_limit_ok(&in->refused_log, tw_mono_now().ns, &held))
+        log_warn("rows refused: not this agent's pairs, or their time cannot be right",
+                 LOG_S("agent", a->row.name), LOG_U("rows", refused), LOG_U("first_seq", b->first_seq),
+                 LOG_U("held_back", held));
 }
 
 static Tw__Status check_batch(struct ingest *in, struct fleet_link *l, struct ingest_batch *b,
@@ -227,10 +291,7 @@ static Tw__Status check_batch(struct ingest *in, struct fleet_link *l, struct in
         *ret_why = "more summaries are unacknowledged than the window allows";
         return TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
     }
-    if (!check_pairs(in, l->agent, b)) {
-        *ret_why = "a summary is of a pair that has another source";
-        return TW__STATUS__STATUS_PERMISSION_DENIED;
-    }
+    judge_rows(in, l->agent, b);
     return TW__STATUS__STATUS_OK;
 }
 

@@ -11,6 +11,10 @@
 #define INGEST_BATCH_MAX 256 /* summaries; measure.proto */
 #define INGEST_WINDOW 2048   /* summaries that an agent may have unacknowledged */
 #define INGEST_WINDOW_PRESSED INGEST_BATCH_MAX
+#define INGEST_LEARN_MAX 20000 /* pairs that one agent may tell of; bounds what a hostile one can make us keep */
+/* The store makes a table for each day it is given: times far from ours are refused. */
+#define INGEST_FUTURE_NS (24 * 3600 * TW_NS_PER_S)
+#define INGEST_PAST_NS (400 * 24 * 3600 * TW_NS_PER_S)
 
 struct ingest;
 enum tw_rc ingest_new(struct controller *c, struct ingest **ret);

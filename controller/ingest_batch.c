@@ -7,7 +7,11 @@
 
 /* An honest batch of 256 takes under a MiB unpacked; without a cap a hostile one takes a hundred. */
 #define ARENA_CAP (8u << 20)
-#define REASON_UNKNOWN_PAIR "unknown_pair"
+static const char *const refusal_reason[] = {
+    [INGEST_ROW_OK] = "",
+    [INGEST_UNKNOWN_PAIR] = "unknown_pair",
+    [INGEST_BAD_TIME] = "bad_time",
+};
 
 /* ---- Decoding ---- */
 
@@ -45,17 +49,51 @@ void ingest_batch_free(struct ingest_batch *b)
     for (size_t i = 0; i < b->n; i++)
         summary_free(&b->rows[i]);
     free(b->rows);
-    free(b->unknown);
+    free(b->refused);
+    free(b->names);
+    free(b->name_text);
+    free(b->learned);
     if (b->link)
         fleet_link_unref(b->link);
     free(b);
 }
 
+/* One copy of all names, since the message goes with its arena. */
+static const char *keep_text(char **at, const char *text)
+{
+    const char *kept = *at;
+
+    *at = stpcpy(*at, text) + 1;
+    return kept;
+}
+
+static bool keep_names(const Tw__SummaryBatch *m, struct ingest_batch *b)
+{
+    size_t octets = 1;
+    char *at;
+
+    for (size_t i = 0; i < m->n_summaries; i++) {
+        const Tw__Summary *s = m->summaries[i];
+        octets += strlen(s->mesh) + strlen(s->class_name) + strlen(s->target) + 3;
+    }
+    b->names = calloc(m->n_summaries + 1, sizeof *b->names);
+    b->name_text = at = malloc(octets);
+    if (!b->names || !b->name_text)
+        return false;
+    for (size_t i = 0; i < m->n_summaries; i++) {
+        const Tw__Summary *s = m->summaries[i];
+        b->names[i].mesh = keep_text(&at, s->mesh);
+        b->names[i].class_name = keep_text(&at, s->class_name);
+        b->names[i].target = keep_text(&at, s->target);
+    }
+    return true;
+}
+
 static enum tw_rc fill_rows(const Tw__SummaryBatch *m, struct ingest_batch *b, struct tw_err *err)
 {
     b->rows = calloc(m->n_summaries + 1, sizeof *b->rows);
-    b->unknown = calloc(m->n_summaries + 1, sizeof *b->unknown);
-    if (!b->rows || !b->unknown)
+    b->refused = calloc(m->n_summaries + 1, sizeof *b->refused);
+    if (!b->rows || !b->refused || !keep_names(m, b))
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     for (size_t i = 0; i < m->n_summaries; i++) {
         enum tw_rc rc;
@@ -118,7 +156,7 @@ static size_t run_length(const struct ingest_batch *b, size_t from)
 {
     size_t n = 1;
 
-    while (from + n < b->n && b->unknown[from + n] == b->unknown[from])
+    while (from + n < b->n && b->refused[from + n] == b->refused[from])
         n++;
     return n;
 }
@@ -134,14 +172,23 @@ static enum tw_rc store_run(const struct ingest_batch *b, struct store *s, size_
     if (!b->n) {
         sb.gap_last_seq = b->gap_last_seq;
         sb.gap_reason = b->gap_reason;
-    } else if (b->unknown[from]) {
+    } else if (b->refused[from]) {
         sb.gap_last_seq = b->first_seq + from + n - 1;
-        sb.gap_reason = REASON_UNKNOWN_PAIR;
+        sb.gap_reason = refusal_reason[b->refused[from]];
     } else {
         sb.rows = b->rows + from;
         sb.n = n;
     }
     return store_append(s, &sb, ret, ret_through, err);
+}
+
+static enum tw_rc store_learned(struct ingest_batch *b, struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < b->n_learned && rc == TW_OK; i++)
+        rc = store_put_pair(s, &b->learned[i], err);
+    return rc;
 }
 
 /* Runs of rows and of dropped rows one after the other. Only the first can be out of sequence. */
@@ -152,6 +199,9 @@ enum tw_rc ingest_batch_store(struct writer_job *j, struct store *s, struct tw_e
     enum tw_rc rc;
     size_t from = 0, n;
 
+    rc = store_learned(b, s, err);
+    if (rc != TW_OK)
+        return rc;
     b->result = STORE_REPEATED;
     do {
         n = b->n ? run_length(b, from) : 0;

@@ -6,6 +6,14 @@
 #include "controller/ingest.h"
 #include "controller/writer.h"
 
+/* Why a row is not stored; stored instead is a gap with the reason. */
+enum ingest_refusal { INGEST_ROW_OK, INGEST_UNKNOWN_PAIR, INGEST_BAD_TIME };
+
+/* Into name_text; all empty when an agent did not say. */
+struct batch_name {
+    const char *mesh, *class_name, *target;
+};
+
 struct ingest_batch {
     struct writer_job job; /* first */
     struct ingest *in;
@@ -14,7 +22,11 @@ struct ingest_batch {
     uint8_t spool_id[STORE_ID_LEN];
     uint64_t first_seq;
     struct tw_summary *rows; /* row i has number first_seq + i */
-    bool *unknown;           /* rows of pairs that are not known */
+    uint8_t *refused;        /* per row: enum ingest_refusal; such a row keeps its number but is not stored */
+    struct batch_name *names; /* per row: what it says of its pair */
+    char *name_text;
+    struct store_pair *learned; /* pairs first heard of here; stored with the rows */
+    size_t n_learned;
     size_t n;
     uint64_t gap_last_seq; /* n == 0: a gap from first_seq to here */
     char gap_reason[32];

@@ -30,6 +30,7 @@ struct agent {
     bool saving, save_again;          /* its row is on the way to the store */
     bool changing;                    /* a change that approves or removes it is on the way */
     bool welcomed;                    /* its last HELLO was answered with approved = true */
+    uint32_t pairs_learned;           /* pairs that only its summaries told of, since the controller's start */
     UT_hash_handle hh;                /* by row.name */
 };
 

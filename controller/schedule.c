@@ -37,6 +37,7 @@ static void fill_spec(const struct wanted_pair *w, uint32_t flow, char *address,
     s->ttl = c->ttl;
     s->timeout_ns = c->timeout_ns;
     s->report_period_ns = c->report_period_ns;
+    s->reflector_stateful = w->names->target_index < 0;
     s->phase_ns = plan_phase_ns(p->mesh, p->class_name, p->source, p->target, flow, c->spacing_ns);
 }
 

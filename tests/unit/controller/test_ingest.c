@@ -97,12 +97,67 @@ static void what_is_not_its_own_is_refused(void **state)
     uint64_t pairs[] = { l.ab, l.ba };
 
     deliver(l.a, 1, pairs, 2);
-    expect_answer(l.a, TW__STATUS__STATUS_PERMISSION_DENIED, 0, "another agent's pair");
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 2, "another agent's pair keeps its number");
+    assert_int_equal(ingested(l.f).summaries, 1);
+    assert_int_equal(ingested(l.f).rows_refused, 1);
+    assert_null(inventory_pair(&l.f->c->inv, l.ba)->live);
     l.a->spool_id[0] ^= 1;
     deliver(l.a, 1, &l.ab, 1);
-    expect_answer(l.a, TW__STATUS__STATUS_INVALID_ARGUMENT, 0, "another spool");
-    assert_int_equal(ingested(l.f).summaries, 0);
-    assert_int_equal(ingested(l.f).batches_refused, 2);
+    expect_answer(l.a, TW__STATUS__STATUS_INVALID_ARGUMENT, 2, "another spool");
+    assert_int_equal(ingested(l.f).summaries, 1);
+    assert_int_equal(ingested(l.f).batches_refused, 1);
+}
+
+static void name_old_pair(Tw__Summary *m)
+{
+    m->mesh = (char *)"gone";
+    m->class_name = (char *)"voice";
+    m->target = (char *)"z9";
+}
+
+/* As after the loss of the database: the pair is in no mesh that this controller has ever seen. */
+static void a_pair_is_learned_from_its_own_source_only(void **state)
+{
+    struct lab l = make_lab(state);
+    struct store_pair mine = { .mesh = "gone", .class_name = "voice", .source = "a", .target = "z9" };
+    struct store_pair other = { .mesh = "gone", .class_name = "voice", .source = "b", .target = "z9" };
+    struct fixture *f = l.f;
+    uint64_t ids[] = { store_pair_id(&mine), store_pair_id(&other) };
+    unsigned before = l.a->n_answers;
+
+    send_changed(l.a, 1, ids, 2, name_old_pair);
+    WAIT(l.a->n_answers == before + 1);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 2, "learned");
+    assert_int_equal(ingested(f).summaries, 1);
+    assert_int_equal(ingested(f).rows_refused, 1);
+    assert_non_null(inventory_pair(&f->c->inv, ids[0]));
+    assert_false(inventory_pair(&f->c->inv, ids[0])->scheduled);
+    assert_null(inventory_pair(&f->c->inv, ids[1]));
+}
+
+static void shift_500_days_back(Tw__Summary *m)
+{
+    m->start_ns -= INT64_C(500) * 86400 * TW_NS_PER_S;
+    m->end_ns -= INT64_C(500) * 86400 * TW_NS_PER_S;
+}
+
+static void shift_3_days_ahead(Tw__Summary *m)
+{
+    m->start_ns += INT64_C(3) * 86400 * TW_NS_PER_S;
+    m->end_ns += INT64_C(3) * 86400 * TW_NS_PER_S;
+}
+
+/* Each day makes a table: an agent may not choose any day it likes. */
+static void impossible_times_are_refused(void **state)
+{
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+
+    send_changed(l.a, 1, &l.ab, 1, shift_500_days_back);
+    send_changed(l.a, 2, &l.ab, 1, shift_3_days_ahead);
+    WAIT(l.a->through == 2);
+    assert_int_equal(ingested(f).summaries, 0);
+    assert_int_equal(ingested(f).rows_refused, 2);
 }
 
 static void a_batch_that_is_too_big_cuts_the_connection(void **state)
@@ -210,6 +265,8 @@ int main(void)
         T(a_batch_out_of_sequence_is_refused),
         T(rows_of_unknown_pairs_keep_their_numbers),
         T(what_is_not_its_own_is_refused),
+        T(a_pair_is_learned_from_its_own_source_only),
+        T(impossible_times_are_refused),
         T(a_batch_that_is_too_big_cuts_the_connection),
         T(a_gap_is_stored),
         T(a_restart_keeps_everything),
