@@ -344,7 +344,7 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     if (!u)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     u->conf = *c;
-    u->service = (Tw__FleetAgent_Service){ .base.descriptor = &tw__fleet_agent__descriptor,
+    u->service = (Tw__FleetAgent_Service){ .base = TW__FLEET_AGENT__BASE_INIT,
                                            .schedule = serve_schedule,
                                            .live = serve_live };
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
