@@ -57,7 +57,7 @@ def check_same_numbers(lab):
     """One pair, one closed interval: metrics, API and twampctl agree."""
     pair = {"mesh": "lab", "class": "voice", "source": "ams", "target": "par"}
     page = lab.http("/metrics?level=pair")[1]
-    end = int(round(gauge(page, "twamp_last_summary_timestamp_seconds", pair) * 1000)) * 1000000
+    end = int(round(gauge(page, "twamp_last_result_timestamp_seconds", pair) * 1000)) * 1000000
     span = f"from={(end - 1000000000) // 1000000000}&to={end // 1000000000}"
     query = "&".join(f"{k}={v}" for k, v in pair.items())
     report = lab.api(f"/api/v1/report?{query}&{span}")["pairs"]
