@@ -220,8 +220,10 @@ static int usage_error(const struct tw_err *err, const char *what)
     /* Fields are options without their dashes, or words as they were typed, or variables. */
     bool option = err->field[0] && err->field[0] != '-' && strncmp(err->field, "TWAMPCTL_", 9) != 0;
 
-    return cli_fail(CLI_USAGE, "%s%s; %s --help tells more", option ? "--" : "",
-                    tw_err_format(err, text, sizeof text), what);
+    tw_err_format(err, text, sizeof text);
+    if (strstr(text, "--help"))
+        return cli_fail(CLI_USAGE, "%s%s", option ? "--" : "", text);
+    return cli_fail(CLI_USAGE, "%s%s; %s --help tells more", option ? "--" : "", text, what);
 }
 
 static bool wants_colour(const struct cli *c)

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "controller/cli/cli.h"
@@ -133,11 +134,13 @@ static enum cli_exit print_list(struct cli *c, const Tw__AgentListReply *reply)
 /* ---- Records ---- */
 
 /* X(name): counts of the health report under their own names. */
-#define HEALTH_COUNTS(X)                                                                                 \
-    X(sessions)                                                                                          \
-    X(spool_summaries)                                                                                   \
-    X(spool_bytes) X(spool_dropped) X(probes_sent) X(probes_received) X(reflected) X(reflector_rejected) \
-        X(reflector_drops) X(results_refused) X(rss_bytes)
+#define HEALTH_COUNTS(X) \
+    X(sessions)          \
+    X(spool_summaries)   \
+    X(spool_bytes)       \
+    X(spool_dropped)     \
+    X(probes_sent)       \
+    X(probes_received) X(reflected) X(reflector_rejected) X(reflector_drops) X(results_refused) X(rss_bytes)
 
 static void put_health(struct out_records *r, const Tw__HealthReport *h)
 {
@@ -185,6 +188,39 @@ static void put_record(struct out_records *r, const Tw__AgentInfo *a)
     out_labels(r, "labels", a->labels, a->n_labels);
 }
 
+/* Which sessions an agent refuses is a list of its own, which only JSON can hold. */
+static cJSON *refused(const Tw__AgentInfo *a)
+{
+    struct out_records r = { 0 };
+    cJSON *list;
+
+    for (size_t i = 0; i < a->n_refusals; i++) {
+        out_record(&r);
+        out_u64(&r, "pair_id", a->refusals[i]->pair_id);
+        out_u64(&r, "flow", a->refusals[i]->flow);
+        out_text(&r, "reason", a->refusals[i]->reason);
+    }
+    list = out_json_array(&r);
+    out_records_free(&r);
+    return list;
+}
+
+/* Frees *r. */
+static enum cli_exit print_json(Tw__AgentInfo *const *agents, size_t n, struct out_records *r)
+{
+    cJSON *root = cJSON_CreateObject(), *list = out_json_array(r);
+    cJSON *item = list ? list->child : NULL;
+
+    out_records_free(r);
+    for (size_t i = 0; item && i < n; i++, item = item->next)
+        cJSON_AddItemToObject(item, "refused", refused(agents[i]));
+    if (cJSON_AddItemToObject(root, "agents", list))
+        return cli_print_json(root);
+    cJSON_Delete(list);
+    cJSON_Delete(root);
+    return cli_no_memory();
+}
+
 static enum cli_exit print_records(struct cli *c, Tw__AgentInfo *const *agents, size_t n)
 {
     static const Tw__AgentInfo no_agent = TW__AGENT_INFO__INIT;
@@ -194,7 +230,14 @@ static enum cli_exit print_records(struct cli *c, Tw__AgentInfo *const *agents, 
         put_record(&r, &no_agent);
     for (size_t i = 0; i < n; i++)
         put_record(&r, agents[i]);
-    return cli_print_records(c, "agents", &r);
+    return c->opt.output == OUT_JSON ? print_json(agents, n, &r) : cli_print_records(c, "agents", &r);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const Tw__AgentInfo *const *aa = a, *const *ab = b;
+
+    return strcmp((*aa)->name, (*ab)->name);
 }
 
 enum cli_exit cmd_agent_list(struct cli *c)
@@ -204,6 +247,8 @@ enum cli_exit cmd_agent_list(struct cli *c)
     enum cli_exit code = cli_call(c, "AgentList", &rq.base, &m);
     const Tw__AgentListReply *reply = (const Tw__AgentListReply *)m;
 
+    if (!code && reply->n_agents)
+        qsort(reply->agents, reply->n_agents, sizeof(Tw__AgentInfo *), by_name);
     if (!code)
         code = c->opt.output == OUT_TABLE ? print_list(c, reply)
                                           : print_records(c, reply->agents, reply->n_agents);

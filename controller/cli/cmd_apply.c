@@ -241,8 +241,8 @@ static enum cli_exit after(struct cli *c, const Tw__ScheduleApplyReply *reply)
         printed = print_applied(c, reply, (const Tw__ScheduleListReply *)m);
     else if (c->opt.plan)
         printed = print_plan(c, reply->plan);
-    else if (m && code == CLI_OK)
-        printf("Every connected agent runs it\n");
+    else if (m)
+        rollout_print_count((const Tw__ScheduleListReply *)m);
     if (m)
         tell_rollout((const Tw__ScheduleListReply *)m, reply->generation);
     cli_free_reply(m);

@@ -1,12 +1,13 @@
 #include <inttypes.h>
+#include "controller/cli/fetch.h"
 #include "controller/cli/filter.h"
 #include "controller/cli/pairs.h"
 
 static const struct out_column columns[] = {
-    { "MESH/CLASS", false }, { "PAIR", false },      { "STATE", false }, { "SENT", true },
-    { "LOSS", true },        { "FWD", true },        { "BWD", true },    { "UNKN", true },
-    { "RTT P50", true },     { "P95", true },        { "P99", true },    { "FWD P50", true },
-    { "BWD P50", true },     { "JITTER FWD", true }, { "BWD", true },    { "RTT", true },
+    { "MESH/CLASS", false }, { "PAIR", false },   { "STATE", false },  { "SENT", true },
+    { "LOSS", true },        { "FWD", true },     { "BWD", true },     { "UNKN", true },
+    { "RTT P50", true },     { "P95", true },     { "P99", true },     { "FWD P50", true },
+    { "BWD P50", true },     { "JIT FWD", true }, { "JIT BWD", true }, { "JIT RTT", true },
     { "COMPLETE", true },
 };
 
@@ -101,28 +102,39 @@ static enum cli_exit print_report(struct cli *c, const struct pairs *p)
     return code;
 }
 
+static enum cli_exit fetch(struct cli *c, const Tw__PairFilter *filter, Tw__ReportReply **ret)
+{
+    struct ctl_error err = { "" };
+    enum cli_exit code;
+
+    if (ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
+        return cli_no_memory();
+    code = fetch_report(c->ctl, filter, ret, &err);
+    return code ? cli_fail(code, "%s", err.text) : CLI_OK;
+}
+
 enum cli_exit cmd_report(struct cli *c)
 {
-    Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
-    ProtobufCMessage *reply = NULL;
+    Tw__PairFilter filter = TW__PAIR_FILTER__INIT;
+    Tw__ReportReply *reply = NULL;
     struct pairs p = { 0 };
     struct tw_err err = { 0 };
     char text[512];
-    enum cli_exit code = filter_fill(c, &rq);
+    enum cli_exit code = filter_fill(c, &filter);
 
     if (!code)
-        code = cli_call(c, "Report", &rq.base, &reply);
+        code = fetch(c, &filter, &reply);
     if (code)
         return code;
-    if (pairs_decode((const Tw__ReportReply *)reply, &p, &err) != TW_OK)
+    if (pairs_decode(reply, &p, &err) != TW_OK)
         code = cli_fail(CLI_FAILED, "the controller's report contradicts itself: %s",
                         tw_err_format(&err, text, sizeof text));
     else
         code = print_report(c, &p);
-    if (!code && p.reply->truncated)
+    if (!code && reply->truncated)
         cli_fail(CLI_OK,
                  "there are more pairs than shown: narrow it with --mesh, --class, --source or --target");
     pairs_free(&p);
-    cli_free_reply(reply);
+    tw__report_reply__free_unpacked(reply, NULL);
     return code;
 }

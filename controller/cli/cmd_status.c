@@ -3,9 +3,7 @@
 #include "controller/cli/cli.h"
 
 static const struct out_column facts[] = { { NULL, false }, { NULL, false } };
-static const struct out_column counter_columns[] = { { "COUNTER", false },
-                                                     { "VALUE", true },
-                                                     { "UNIT", false } };
+static const struct out_column counter_columns[] = { { "COUNTER", false }, { "VALUE", true } };
 
 static void put_facts(struct cli *c, struct out_table *t, const Tw__StatusReply *s)
 {
@@ -31,15 +29,41 @@ static void put_facts(struct cli *c, struct out_table *t, const Tw__StatusReply 
     }
 }
 
-static void put_value(struct out_table *t, const Tw__Counter *n)
+static const char *value_text(const Tw__Counter *n, char buf[OUT_NUM])
 {
-    char text[OUT_NUM];
+    bool seconds = !strcmp(n->unit, "seconds");
 
-    if (!strcmp(n->unit, "seconds") || !strcmp(n->unit, "s"))
-        out_cell(t, OUT_PLAIN, "%s", out_seconds((struct tw_num){ true, n->value }, text));
-    else
-        out_cell(t, OUT_PLAIN, "%s", out_exact(n->value, text));
-    out_cell(t, OUT_DIM, "%s", n->unit);
+    if (seconds && strstr(n->name, "_time_seconds")) /* a moment, by the naming rules of Prometheus */
+        return out_time((int64_t)(n->value * 1e9), buf);
+    if (seconds)
+        return out_seconds((struct tw_num){ true, n->value }, buf);
+    if (!strcmp(n->unit, "bytes"))
+        return out_si(n->value, "B", buf);
+    return out_exact(n->value, buf);
+}
+
+/* Those at 0 say nothing to people; JSON and CSV have them. */
+static enum cli_exit print_counters(struct cli *c, const Tw__StatusReply *s)
+{
+    struct out_table t;
+    char text[OUT_NUM];
+    size_t left_out = 0;
+    enum cli_exit code;
+
+    out_table_init(&t, counter_columns, TW_NELEM(counter_columns));
+    for (size_t i = 0; i < s->n_counters; i++) {
+        if (!(s->counters[i]->value < 0 || s->counters[i]->value > 0)) {
+            left_out++;
+            continue;
+        }
+        out_cell(&t, OUT_PLAIN, "%s", s->counters[i]->name);
+        out_cell(&t, OUT_PLAIN, "%s", value_text(s->counters[i], text));
+    }
+    putchar('\n');
+    code = cli_print_table(c, &t);
+    if (!code && left_out)
+        printf("and %zu more that are 0\n", left_out);
+    return code;
 }
 
 static enum cli_exit print_table(struct cli *c, const Tw__StatusReply *s)
@@ -50,15 +74,7 @@ static enum cli_exit print_table(struct cli *c, const Tw__StatusReply *s)
     out_table_init(&t, facts, TW_NELEM(facts));
     put_facts(c, &t, s);
     code = cli_print_table(c, &t);
-    if (code || !s->n_counters)
-        return code;
-    putchar('\n');
-    out_table_init(&t, counter_columns, TW_NELEM(counter_columns));
-    for (size_t i = 0; i < s->n_counters; i++) {
-        out_cell(&t, OUT_PLAIN, "%s", s->counters[i]->name);
-        put_value(&t, s->counters[i]);
-    }
-    return cli_print_table(c, &t);
+    return code || !s->n_counters ? code : print_counters(c, s);
 }
 
 static void put_record(struct out_records *r, const Tw__StatusReply *s)

@@ -4,14 +4,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include "controller/cli/fetch.h"
 #include "controller/cli/filter.h"
 #include "controller/cli/pairs.h"
 
 static const struct out_column columns[] = {
-    { "MESH/CLASS", false }, { "PAIR", false },      { "STATE", false }, { "LOSS FWD", true },
-    { "BWD", true },         { "RTT P50", true },    { "P95", true },    { "FWD P50", true },
-    { "BWD P50", true },     { "JITTER FWD", true }, { "BWD", true },    { "RTT", true },
-    { "AGE", true },
+    { "MESH/CLASS", false }, { "PAIR", false },   { "STATE", false },  { "LOSS", true },
+    { "FWD", true },         { "BWD", true },     { "RTT P50", true }, { "RTT P95", true },
+    { "JIT FWD", true },     { "JIT BWD", true }, { "JIT RTT", true }, { "AGE", true },
 };
 
 #define HIDE_AND_CLEAR "\033[?25l\033[?7l\033[2J" /* no cursor, no wrapping of long lines */
@@ -19,7 +19,7 @@ static const struct out_column columns[] = {
 #define HOME "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_BELOW "\033[J"
-#define LINES_AROUND 5 /* title, heading, note, what is left out, and the last line */
+#define LINES_AROUND 5 /* title, heading, what is left out, a failure, and the cursor */
 
 struct watch {
     struct cli *c;
@@ -31,24 +31,21 @@ struct watch {
 
 /* ---- One look ---- */
 
-static bool put_row(struct watch *w, struct out_table *t, const struct pair_row *row)
+static void put_row(struct watch *w, struct out_table *t, const struct pair_row *row)
 {
     const struct stats_view *v = &row->view;
     char text[OUT_NUM];
-    bool doubt;
 
     pairs_cell_names(t, row->report->pair);
     pairs_cell_state(t, row->report->state);
+    pairs_cell_loss(t, v->loss_ratio);
     pairs_cell_loss(t, v->loss_forward_ratio);
     pairs_cell_loss(t, v->loss_backward_ratio);
     pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p50_s);
     pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p95_s);
-    doubt = pairs_cell_one_way(t, v, TW_FORWARD);
-    doubt |= pairs_cell_one_way(t, v, TW_BACKWARD);
     for (int d = 0; d < 3; d++)
         pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
     out_cell(t, OUT_PLAIN, "%s", out_ago(row->measured ? v->end_ns : 0, w->c->wall_ns(), text));
-    return doubt;
 }
 
 static int by_severity(const void *a, const void *b)
@@ -82,7 +79,6 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
 {
     size_t lines = room(w);
     struct out_table t;
-    bool doubt = false;
 
     print_title(w, p, to);
     if (!p->n) {
@@ -95,12 +91,10 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
         lines = p->n;
     out_table_init(&t, columns, TW_NELEM(columns));
     for (size_t i = 0; i < lines; i++)
-        doubt |= put_row(w, &t, &p->rows[i]);
+        put_row(w, &t, &p->rows[i]);
     if (!t.no_memory)
         out_table_print(&t, to, w->c->colour, 0);
     out_table_free(&t);
-    if (doubt)
-        fputs(pairs_one_way_note, to);
     if (p->n > lines)
         fprintf(to, "... and %zu more: narrow it with --mesh, --class, --source or --target\n", p->n - lines);
     return CLI_OK;
@@ -185,12 +179,13 @@ static enum cli_exit show(struct watch *w, const Tw__ReportReply *reply, struct 
 
 static enum cli_exit look(struct watch *w, struct ctl_error *err)
 {
-    ProtobufCMessage *m = NULL;
-    enum cli_exit code = ctl_call(w->c->ctl, "Report", &w->filter.base, &m, err);
+    Tw__ReportReply *reply = NULL;
+    enum cli_exit code = fetch_report(w->c->ctl, &w->filter, &reply, err);
 
     if (!code)
-        code = show(w, (const Tw__ReportReply *)m, err);
-    cli_free_reply(m);
+        code = show(w, reply, err);
+    if (reply)
+        tw__report_reply__free_unpacked(reply, NULL);
     return code;
 }
 
@@ -201,6 +196,15 @@ static enum cli_exit look(struct watch *w, struct ctl_error *err)
 static bool goes_on_after(const struct watch *w, enum cli_exit code)
 {
     return w->looks > 0 && (code == CLI_UNREACHABLE || code == CLI_TIMEOUT) && !w->c->opt.once;
+}
+
+/* On a terminal below the table, without moving it. */
+static void complain(const struct watch *w, enum cli_exit code, const char *text)
+{
+    if (w->drawn)
+        printf("\r%s" CLEAR_LINE, text);
+    else
+        cli_fail(code, "%s", text);
 }
 
 static enum cli_exit watch(struct watch *w)
@@ -215,7 +219,7 @@ static enum cli_exit watch(struct watch *w)
         if (code && !goes_on_after(w, code))
             return err.text[0] ? cli_fail(code, "%s", err.text) : code;
         if (code)
-            cli_fail(code, "%s", err.text);
+            complain(w, code, err.text);
         fflush(stdout);
         if (ferror(stdout) || ++w->looks == w->c->opt.count || w->c->opt.once)
             return code;
@@ -239,6 +243,6 @@ enum cli_exit cmd_watch(struct cli *c)
         return cli_no_memory();
     code = watch(&w);
     if (w.drawn)
-        fputs(SHOW_AGAIN, stdout);
+        fputs("\r" CLEAR_LINE SHOW_AGAIN, stdout);
     return code;
 }

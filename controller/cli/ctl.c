@@ -142,15 +142,14 @@ static const char *reason(const struct ctl *c)
 
 static enum cli_exit unreachable(const struct ctl *c, struct ctl_error *err)
 {
-    if (c->status == TW__STATUS__STATUS_PERMISSION_DENIED || strstr(c->detail, "ermission denied"))
-        snprintf(err->text, sizeof err->text,
-                 "cannot reach the controller at %s: %s: may you open its socket? Its owner and group may",
-                 c->url, reason(c));
-    else
-        snprintf(err->text, sizeof err->text,
-                 "cannot reach the controller at %s: %s: is twamp-controller running? "
-                 "--controller or TWAMPCTL_CONTROLLER says where",
-                 c->url, reason(c));
+    const char *hint = "is twamp-controller running? --controller or TWAMPCTL_CONTROLLER says where";
+
+    if (c->status != TW__STATUS__STATUS_UNAVAILABLE) /* something answered and refused us */
+        hint = "is that its --admin-listen?";
+    else if (strstr(c->detail, "ermission denied"))
+        hint = "only the owner and the group of its socket may";
+    snprintf(err->text, sizeof err->text, "cannot reach the controller at %s: %s: %s", c->url, reason(c),
+             hint);
     return CLI_UNREACHABLE;
 }
 

@@ -73,8 +73,11 @@ static void print_value(const struct out_field *f, FILE *to)
 
 void out_csv_header(const struct out_records *r, FILE *to)
 {
-    for (size_t i = 0; i < r->per_record; i++)
-        fprintf(to, "%s%s", i ? "," : "", r->fields[i].name);
+    for (size_t i = 0; i < r->per_record; i++) {
+        if (i)
+            putc(',', to);
+        print_text(r->fields[i].name, to); /* counters have labels in their names */
+    }
     putc('\n', to);
 }
 

@@ -2,16 +2,39 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/net/now.h"
 
 #define ASK_EVERY_NS (200 * TW_NS_PER_MS)
 
+static int by_agent(const void *a, const void *b)
+{
+    const Tw__AgentRollout *const *ra = a, *const *rb = b;
+
+    return strcmp((*ra)->agent, (*rb)->agent);
+}
+
+static int by_mesh(const void *a, const void *b)
+{
+    const Tw__MeshInfo *const *ma = a, *const *mb = b;
+
+    return strcmp((*ma)->name, (*mb)->name);
+}
+
 enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret)
 {
     Tw__ScheduleListRequest rq = TW__SCHEDULE_LIST_REQUEST__INIT;
+    enum cli_exit code = cli_call(c, "ScheduleList", &rq.base, ret);
+    Tw__ScheduleListReply *reply = (Tw__ScheduleListReply *)*ret;
 
-    return cli_call(c, "ScheduleList", &rq.base, ret);
+    if (code)
+        return code;
+    if (reply->n_rollout)
+        qsort(reply->rollout, reply->n_rollout, sizeof(Tw__AgentRollout *), by_agent);
+    if (reply->n_meshes)
+        qsort(reply->meshes, reply->n_meshes, sizeof(Tw__MeshInfo *), by_mesh);
+    return CLI_OK;
 }
 
 static bool is_up(const Tw__AgentRollout *a)
@@ -34,7 +57,7 @@ static void print_agent(const Tw__AgentRollout *a)
                a->refusals == 1 ? "" : "s");
 }
 
-void rollout_print(const Tw__ScheduleListReply *reply)
+void rollout_print_count(const Tw__ScheduleListReply *reply)
 {
     size_t current = 0;
 
@@ -42,6 +65,11 @@ void rollout_print(const Tw__ScheduleListReply *reply)
         current += reply->rollout[i]->current;
     printf("Generation %" PRIu64 " runs on %zu of %zu agents\n", reply->generation, current,
            reply->n_rollout);
+}
+
+void rollout_print(const Tw__ScheduleListReply *reply)
+{
+    rollout_print_count(reply);
     for (size_t i = 0; i < reply->n_rollout; i++)
         if (!reply->rollout[i]->current || !is_up(reply->rollout[i]) || reply->rollout[i]->refusals)
             print_agent(reply->rollout[i]);

@@ -4,9 +4,11 @@
 
 #include "controller/cli/cli.h"
 
-/* ScheduleList. */
+/* ScheduleList, with meshes and agents sorted by name. */
 enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret);
-/* How many run it, and a line for each agent that does not. */
+/* How many run it. */
+void rollout_print_count(const Tw__ScheduleListReply *reply);
+/* The same, and a line for each agent that does not. */
 void rollout_print(const Tw__ScheduleListReply *reply);
 /* false: no memory. */
 bool rollout_add_json(cJSON *root, const Tw__ScheduleListReply *reply);

@@ -1,0 +1,99 @@
+#include "controller/cli/fetch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum cli_exit call(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply **ret,
+                          struct ctl_error *err)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = ctl_call(c, "Report", &filter->base, &m, err);
+
+    *ret = (Tw__ReportReply *)m;
+    return code;
+}
+
+/* Moves the pairs of `part` behind those of `all`, and frees `part`. Both come from unpack() with malloc().
+ */
+static bool append(Tw__ReportReply *all, Tw__ReportReply *part)
+{
+    size_t n = all->n_pairs + part->n_pairs;
+    Tw__PairReport **pairs = realloc(all->pairs, (n + 1) * sizeof(Tw__PairReport *));
+
+    if (pairs) {
+        all->pairs = pairs;
+        for (size_t i = 0; i < part->n_pairs; i++)
+            pairs[all->n_pairs++] = part->pairs[i];
+        all->truncated |= part->truncated;
+        part->n_pairs = 0;
+    }
+    tw__report_reply__free_unpacked(part, NULL);
+    return pairs != NULL;
+}
+
+static void drop_pairs(Tw__ReportReply *r)
+{
+    for (size_t i = 0; i < r->n_pairs; i++)
+        tw__pair_report__free_unpacked(r->pairs[i], NULL);
+    r->n_pairs = 0;
+}
+
+static int by_names(const void *a, const void *b)
+{
+    const Tw__PairInfo *pa = (*(Tw__PairReport *const *)a)->pair, *pb = (*(Tw__PairReport *const *)b)->pair;
+    int d = pa && pb ? strcmp(pa->mesh, pb->mesh) : 0;
+
+    if (!pa || !pb)
+        return 0;
+    if (!d)
+        d = strcmp(pa->class_name, pb->class_name);
+    if (!d)
+        d = strcmp(pa->source, pb->source);
+    return d ? d : strcmp(pa->target, pb->target);
+}
+
+static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply *all,
+                                     struct ctl_error *err)
+{
+    Tw__AgentListRequest rq = TW__AGENT_LIST_REQUEST__INIT;
+    Tw__PairFilter one = *filter;
+    ProtobufCMessage *m = NULL;
+    Tw__ReportReply *part;
+    enum cli_exit code = ctl_call(c, "AgentList", &rq.base, &m, err);
+    const Tw__AgentListReply *list = (const Tw__AgentListReply *)m;
+
+    if (code)
+        return code;
+    drop_pairs(all);
+    all->truncated = false;
+    one.to_ns = all->to_ns; /* the same span for all, however long it takes */
+    one.from_ns = all->from_ns;
+    for (size_t i = 0; !code && i < list->n_agents; i++) {
+        one.source = list->agents[i]->name;
+        code = call(c, &one, &part, err);
+        if (!code && !append(all, part)) {
+            snprintf(err->text, sizeof err->text, "out of memory");
+            code = CLI_FAILED;
+        }
+    }
+    protobuf_c_message_free_unpacked(m, NULL);
+    if (!code && all->n_pairs)
+        qsort(all->pairs, all->n_pairs, sizeof(Tw__PairReport *), by_names);
+    return code;
+}
+
+enum cli_exit fetch_report(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply **ret,
+                           struct ctl_error *err)
+{
+    Tw__ReportReply *all = NULL;
+    enum cli_exit code = call(c, filter, &all, err);
+
+    if (!code && all->truncated && !filter->source[0] && !filter->limit)
+        code = fetch_by_source(c, filter, all, err);
+    if (code && all)
+        tw__report_reply__free_unpacked(all, NULL);
+    if (!code)
+        *ret = all;
+    return code;
+}

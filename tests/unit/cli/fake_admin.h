@@ -1,0 +1,623 @@
+/* A controller that only has an Admin service with prepared answers, and twampctl as a process of its own
+ * with a stopped clock: this program again, called with "--child". */
+#ifndef TW_TEST_FAKE_ADMIN_H
+#define TW_TEST_FAKE_ADMIN_H
+
+#include <fcntl.h>
+#include <locale.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "admin.pb-c.h"
+#include "common/net/now.h"
+#include "common/net/rpc.h"
+#include "common/net/summary_pb.h"
+#include "controller/cli/cli.h"
+#include "tests/unit/common/summary_fixture.h"
+
+#define PATIENCE_NS (60 * TW_NS_PER_S)
+#define NOW_NS (1003 * MINUTE_NS + 5 * TW_NS_PER_S) /* a little after the last summary */
+#define MAX_ARGS 24
+#define MAX_OUT (256 * 1024)
+
+/* What the service remembers and how it behaves. */
+struct fake {
+    struct loop *loop;
+    struct rpc_server *server;
+    struct rpc_service services[1];
+    struct arena *arena;
+    char dir[64], url[128];
+    Tw__PairFilter filter; /* of the last Report or Results, without its texts */
+    char filter_text[256];
+    char author[64], file[64];
+    size_t document_len;
+    bool plan_only;
+    bool empty;          /* nothing is known */
+    bool behind;         /* an agent that is up never takes a generation */
+    unsigned list_calls; /* of ScheduleList */
+    unsigned report_calls;
+    bool truncate; /* a report of all sources does not fit */
+};
+static struct fake *fake; /* handlers get no context of their own */
+
+/* ---- Answers ---- */
+
+static Tw__Label site_ams = { PROTOBUF_C_MESSAGE_INIT(&tw__label__descriptor), (char *)"site",
+                              (char *)"ams" };
+static Tw__Label role_core = { PROTOBUF_C_MESSAGE_INIT(&tw__label__descriptor), (char *)"role",
+                               (char *)"core" };
+
+static inline Tw__HealthReport healthy(void)
+{
+    static Tw__ClockState clock = TW__CLOCK_STATE__INIT;
+    Tw__HealthReport h = TW__HEALTH_REPORT__INIT;
+
+    clock.synced = true;
+    clock.max_error_ns = 312000;
+    h.time_ns = NOW_NS - 3 * TW_NS_PER_S;
+    h.started_ns = 900 * MINUTE_NS;
+    h.clock = &clock;
+    h.spool_summaries = 2;
+    h.spool_bytes = 4096;
+    h.spool_dropped = 7;
+    h.sessions = 6;
+    h.generation = 4;
+    h.probes_sent = 123456;
+    h.probes_received = 123400;
+    h.reflected = 99;
+    h.cpu_ns = 1234567890;
+    h.rss_bytes = 10500000;
+    return h;
+}
+
+/* Up and well but for a refusal; down; pending with a name that would move the cursor. */
+static inline Tw__AgentInfo *agents(size_t i)
+{
+    static Tw__AgentInfo a[3];
+    static Tw__HealthReport health;
+    static Tw__Refusal refusal = TW__REFUSAL__INIT;
+    static Tw__Refusal *refusals[] = { &refusal };
+    static Tw__Label *labels[] = { &site_ams, &role_core };
+    static char *addresses[] = { (char *)"192.0.2.1", (char *)"2001:db8::1" };
+
+    health = healthy();
+    refusal.pair_id = 77;
+    refusal.reason = (char *)"over this agent's --max-pps, \"really\"";
+    for (size_t k = 0; k < 3; k++)
+        tw__agent_info__init(&a[k]);
+    a[0].name = (char *)"ams";
+    a[0].state = (char *)"up";
+    a[0].fingerprint = (char *)"5d41402abc4b2a76b9719d911017c5925d41402abc4b2a76b9719d911017c592";
+    a[0].labels = labels;
+    a[0].n_labels = 2;
+    a[0].addresses = addresses;
+    a[0].n_addresses = 2;
+    a[0].reflector_port = 862;
+    a[0].software = (char *)"twamp-agent 0.1.0";
+    a[0].approved_ns = 950 * MINUTE_NS;
+    a[0].last_contact_ns = NOW_NS - 3 * TW_NS_PER_S;
+    a[0].generation = a[0].generation_wanted = 4;
+    a[0].refusals = refusals;
+    a[0].n_refusals = 1;
+    a[0].health = &health;
+    a[0].peer_address = (char *)"192.0.2.1";
+    a[0].pairs = 6;
+    a[1].name = (char *)"fra";
+    a[1].state = (char *)"down";
+    a[1].peer_address = (char *)"2001:db8::2";
+    a[1].reflector_port = 862;
+    a[1].last_contact_ns = NOW_NS - 3 * 3600 * TW_NS_PER_S;
+    a[1].generation = 3;
+    a[1].generation_wanted = 4;
+    a[1].pairs = 6;
+    a[2].name = (char *)"p\033[31mr";
+    a[2].state = (char *)"pending";
+    a[2].fingerprint = (char *)"00";
+    a[2].peer_address = (char *)"192.0.2.3";
+    return &a[i];
+}
+
+static void fake_agent_list(Tw__Admin_Service *s, const Tw__AgentListRequest *rq,
+                            Tw__AgentListReply_Closure closure, void *data)
+{
+    Tw__AgentListReply reply = TW__AGENT_LIST_REPLY__INIT;
+    Tw__AgentInfo *list[] = { agents(2), agents(1), agents(0) }; /* twampctl sorts */
+
+    (void)s;
+    (void)rq;
+    reply.agents = list;
+    reply.n_agents = fake->empty ? 0 : 3;
+    closure(&reply, data);
+}
+
+static void answer_agent(const Tw__AgentRequest *rq, Tw__AgentReply_Closure closure, void *data)
+{
+    Tw__AgentReply reply = TW__AGENT_REPLY__INIT;
+
+    reply.agent = agents(0);
+    if (!strcmp(rq->name, "ams"))
+        closure(&reply, data);
+    else if (strcmp(rq->name, "silent") != 0) /* that one is never answered */
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no agent \"%s\": twampctl agent list shows them",
+                 rq->name);
+}
+
+static void fake_agent_show(Tw__Admin_Service *s, const Tw__AgentRequest *rq, Tw__AgentReply_Closure closure,
+                            void *data)
+{
+    (void)s;
+    answer_agent(rq, closure, data);
+}
+
+static void fake_agent_approve(Tw__Admin_Service *s, const Tw__AgentRequest *rq,
+                               Tw__AgentReply_Closure closure, void *data)
+{
+    (void)s;
+    if (rq->fingerprint[0] && strcmp(rq->fingerprint, agents(0)->fingerprint) != 0)
+        rpc_fail(data, TW__STATUS__STATUS_FAILED_PRECONDITION, "its key has another fingerprint");
+    else
+        answer_agent(rq, closure, data);
+}
+
+static void fake_agent_remove(Tw__Admin_Service *s, const Tw__AgentRequest *rq,
+                              Tw__AgentReply_Closure closure, void *data)
+{
+    Tw__AgentReply reply = TW__AGENT_REPLY__INIT;
+
+    (void)s;
+    (void)rq;
+    closure(&reply, data);
+}
+
+static inline void fill_plan(Tw__Plan *p)
+{
+    static Tw__PlanAgent a[2];
+    static Tw__PlanAgent *list[] = { &a[0], &a[1] };
+
+    for (size_t i = 0; i < 2; i++)
+        tw__plan_agent__init(&a[i]);
+    a[0].agent = (char *)"ams";
+    a[0].pairs_before = 4;
+    a[0].pairs_after = 6;
+    a[0].packets_per_second = 1234.5;
+    a[0].bits_per_second = 6.16e5;
+    a[0].reflected_packets_per_second = 180;
+    a[1].agent = (char *)"fra";
+    a[1].pairs_after = 6;
+    a[1].packets_per_second = 0.5;
+    p->mesh = (char *)"voice";
+    p->pairs = 12;
+    p->added = 8;
+    p->changed = 1;
+    p->removed = 2;
+    p->series = 1590;
+    p->store_bytes_per_day = 93300000;
+    p->agents = list;
+    p->n_agents = 2;
+}
+
+static void fake_schedule_apply(Tw__Admin_Service *s, const Tw__ScheduleApplyRequest *rq,
+                                Tw__ScheduleApplyReply_Closure closure, void *data)
+{
+    Tw__ScheduleApplyReply reply = TW__SCHEDULE_APPLY_REPLY__INIT;
+    Tw__Plan plan = TW__PLAN__INIT;
+    Tw__Field error = TW__FIELD__INIT;
+
+    (void)s;
+    snprintf(fake->author, sizeof fake->author, "%s", rq->author);
+    snprintf(fake->file, sizeof fake->file, "%s", rq->file);
+    fake->document_len = strlen(rq->document);
+    fake->plan_only = rq->plan_only;
+    if (strstr(rq->document, "EFF")) {
+        error.line = 3;
+        error.column = 17;
+        error.path = (char *)"classes.voice.dscp";
+        error.text = (char *)"\"EFF\" is no DSCP: expected a name such as EF, or 0..63";
+        reply.error = &error;
+    } else if (strstr(rq->document, "expensive")) {
+        rpc_fail(data, TW__STATUS__STATUS_FAILED_PRECONDITION,
+                 "agent ams would send 200000 packets/s, its limit is 100000");
+        return;
+    } else {
+        fill_plan(&plan);
+        reply.plan = &plan;
+        reply.generation = rq->plan_only ? 0 : 5;
+    }
+    closure(&reply, data);
+}
+
+static inline void fill_mesh(Tw__MeshInfo *m)
+{
+    static char *classes[] = { (char *)"voice", (char *)"bulk" };
+
+    m->name = (char *)"voice";
+    m->description = (char *)"Zürich – \033]0;x\007, \"quoted\"";
+    m->topology = (char *)"full";
+    m->classes = classes;
+    m->n_classes = 2;
+    m->pairs = 12;
+    m->agents = 3;
+    m->generation = 4;
+    m->changed_ns = 990 * MINUTE_NS;
+    m->author = (char *)"op";
+}
+
+/* Agents take the generation at the third question, unless one stays behind. */
+static void fake_schedule_list(Tw__Admin_Service *s, const Tw__ScheduleListRequest *rq,
+                               Tw__ScheduleListReply_Closure closure, void *data)
+{
+    Tw__ScheduleListReply reply = TW__SCHEDULE_LIST_REPLY__INIT;
+    Tw__MeshInfo mesh = TW__MESH_INFO__INIT, *meshes[] = { &mesh };
+    Tw__AgentRollout up = TW__AGENT_ROLLOUT__INIT, down = TW__AGENT_ROLLOUT__INIT,
+                     *rollout[] = { &down, &up };
+    bool taken = ++fake->list_calls >= 3 && !fake->behind;
+
+    (void)s;
+    (void)rq;
+    fill_mesh(&mesh);
+    up.agent = (char *)"ams";
+    up.state = (char *)"up";
+    up.generation = taken ? 5 : 4;
+    up.current = taken;
+    down.agent = (char *)"fra";
+    down.state = (char *)"down";
+    down.generation = 3;
+    reply.generation = 5;
+    reply.meshes = meshes;
+    reply.rollout = rollout;
+    reply.n_meshes = fake->empty ? 0 : 1;
+    reply.n_rollout = fake->empty ? 0 : 2;
+    closure(&reply, data);
+}
+
+static void fake_schedule_show(Tw__Admin_Service *s, const Tw__MeshRequest *rq,
+                               Tw__ScheduleShowReply_Closure closure, void *data)
+{
+    Tw__ScheduleShowReply reply = TW__SCHEDULE_SHOW_REPLY__INIT;
+    Tw__MeshInfo mesh = TW__MESH_INFO__INIT;
+
+    (void)s;
+    fill_mesh(&mesh);
+    mesh.document = (char *)"# as I wrote it\nmesh: voice";
+    reply.mesh = &mesh;
+    if (!strcmp(rq->name, "voice"))
+        closure(&reply, data);
+    else
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no mesh \"%s\": twampctl schedule list shows them",
+                 rq->name);
+}
+
+static void answer_change(const Tw__MeshRequest *rq, Tw__ScheduleChangeReply_Closure closure, void *data)
+{
+    Tw__ScheduleChangeReply reply = TW__SCHEDULE_CHANGE_REPLY__INIT;
+
+    snprintf(fake->author, sizeof fake->author, "%s", rq->author);
+    reply.generation = 6;
+    closure(&reply, data);
+}
+
+static void fake_schedule_pause(Tw__Admin_Service *s, const Tw__MeshRequest *rq,
+                                Tw__ScheduleChangeReply_Closure closure, void *data)
+{
+    (void)s;
+    answer_change(rq, closure, data);
+}
+
+static void fake_schedule_resume(Tw__Admin_Service *s, const Tw__MeshRequest *rq,
+                                 Tw__ScheduleChangeReply_Closure closure, void *data)
+{
+    (void)s;
+    answer_change(rq, closure, data);
+}
+
+static void fake_schedule_delete(Tw__Admin_Service *s, const Tw__MeshRequest *rq,
+                                 Tw__ScheduleChangeReply_Closure closure, void *data)
+{
+    (void)rq;
+    (void)closure;
+    (void)s;
+    rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "unknown method");
+}
+
+static void keep_filter(const Tw__PairFilter *rq)
+{
+    fake->filter = *rq;
+    snprintf(fake->filter_text, sizeof fake->filter_text, "%s|%s|%s|%s", rq->mesh, rq->class_name, rq->source,
+             rq->target);
+}
+
+static Tw__Summary *as_pb(struct tw_summary *s)
+{
+    Tw__Summary *m = NULL;
+
+    assert_int_equal(summary_to_pb(s, fake->arena, &m), TW_OK);
+    summary_free(s);
+    return m;
+}
+
+static Tw__PairInfo *pair(const char *class_name, const char *source, const char *target)
+{
+    Tw__PairInfo *p = arena_alloc(fake->arena, sizeof *p);
+
+    tw__pair_info__init(p);
+    p->pair_id = 9007199254740993u; /* more than a double can hold */
+    p->mesh = (char *)"voice";
+    p->class_name = (char *)class_name;
+    p->source = (char *)source;
+    p->target = (char *)target;
+    p->scheduled = true;
+    return p;
+}
+
+static void fake_results(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__ResultsReply_Closure closure,
+                         void *data)
+{
+    Tw__ResultsReply reply = TW__RESULTS_REPLY__INIT;
+    Tw__ResultRow rows[2] = { TW__RESULT_ROW__INIT, TW__RESULT_ROW__INIT }, *list[] = { &rows[0], &rows[1] };
+    struct tw_summary sum;
+
+    (void)s;
+    keep_filter(rq);
+    arena_reset(fake->arena);
+    make_summary(&sum, 1);
+    rows[0].pair = pair("ef", "ams", "fra");
+    rows[0].summary = as_pb(&sum);
+    make_all_lost(&sum, 2);
+    rows[1].pair = pair("ef", "ams", "fra");
+    rows[1].summary = as_pb(&sum);
+    reply.rows = list;
+    reply.n_rows = fake->empty ? 0 : 2;
+    reply.truncated = rq->limit == 2;
+    closure(&reply, data);
+}
+
+static void put_pair(Tw__PairReport *p, Tw__PairInfo *info, const char *state, struct tw_summary *merged)
+{
+    tw__pair_report__init(p);
+    p->pair = info;
+    p->state = (char *)state;
+    p->periods_expected = 3;
+    p->merged = merged ? as_pb(merged) : NULL;
+}
+
+/* One pair that loses some, with a doubtful clock; one that loses all; one without anything. */
+static size_t fill_pairs(Tw__PairReport *p)
+{
+    struct tw_summary sum;
+
+    make_summary(&sum, 2);
+    sum.clock_local.synced = false;
+    put_pair(&p[0], pair("ef", "ams", "fra"), "partial", &sum);
+    p[0].periods_stored = 2;
+    p[0].summaries_dropped = 4;
+    make_all_lost(&sum, 2);
+    put_pair(&p[1], pair("ef", "ams", "zürich"), "all_lost", &sum);
+    p[1].periods_stored = 3;
+    put_pair(&p[2], pair("ef", "fra", "ams"), "agent_down", NULL);
+    return 3;
+}
+
+static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__ReportReply_Closure closure,
+                        void *data)
+{
+    Tw__ReportReply reply = TW__REPORT_REPLY__INIT;
+    Tw__PairReport rows[3], *list[3];
+    size_t n;
+
+    (void)s;
+    keep_filter(rq);
+    fake->report_calls++;
+    arena_reset(fake->arena);
+    n = fill_pairs(rows);
+    reply.pairs = list;
+    reply.from_ns = 1000 * MINUTE_NS;
+    reply.to_ns = 1003 * MINUTE_NS;
+    for (size_t i = 0; i < n && !fake->empty; i++)
+        if (!rq->source[0] || !strcmp(rq->source, rows[i].pair->source))
+            list[reply.n_pairs++] = &rows[i];
+    if (fake->truncate && !rq->source[0]) {
+        reply.truncated = true;
+        reply.n_pairs = 1;
+    }
+    closure(&reply, data);
+}
+
+static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__StatusReply_Closure closure,
+                        void *data)
+{
+    Tw__StatusReply reply = TW__STATUS_REPLY__INIT;
+    Tw__Counter c[3] = { TW__COUNTER__INIT, TW__COUNTER__INIT, TW__COUNTER__INIT },
+                *list[] = { &c[0], &c[1], &c[2] };
+    char *problems[] = { (char *)"the disk is full" };
+
+    (void)s;
+    (void)rq;
+    c[0].name = (char *)"twamp_rpc_peers{listener=\"fleet\"}";
+    c[0].value = 4;
+    c[1].name = (char *)"twamp_commit_seconds";
+    c[1].unit = (char *)"seconds";
+    c[1].value = 0.0123456789012345;
+    c[2].name = (char *)"twamp_nothing_total";
+    reply.version = (char *)"0.1.0";
+    reply.started_ns = 900 * MINUTE_NS;
+    reply.generation = 5;
+    reply.agents_up = 1;
+    reply.agents_down = 1;
+    reply.agents_pending = 1;
+    reply.pairs = 12;
+    reply.counters = list;
+    reply.n_counters = 3;
+    reply.problems = problems;
+    reply.n_problems = 1;
+    closure(&reply, data);
+}
+
+/* ---- Life ---- */
+
+static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);
+
+static inline int fake_start(void **state)
+{
+    struct fake *f = calloc(1, sizeof *f);
+    struct rpc_server_conf conf = { .name = "fake", .operators = true, .n_services = 1 };
+    struct tw_err err = { 0 };
+
+    snprintf(f->dir, sizeof f->dir, "/tmp/twampctl-test.XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->url, sizeof f->url, "ipc://%s/ctl.sock", f->dir);
+    assert_int_equal(arena_new(1 << 20, &f->arena), TW_OK);
+    assert_int_equal(loop_new(&f->loop), TW_OK);
+    f->services[0] = (struct rpc_service){ RPC_ADMIN, &fake_service.base };
+    conf.loop = f->loop;
+    conf.url = f->url;
+    conf.services = f->services;
+    if (rpc_server_start(&conf, &f->server, &err) != TW_OK)
+        fail_msg("the server does not start: %s", err.text);
+    fake = f;
+    *state = f;
+    return 0;
+}
+
+static inline void remove_file(struct fake *f, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    unlink(path);
+}
+
+static inline int fake_stop(void **state)
+{
+    static const char *const names[] = { "ctl.sock", "out", "err", "in", "mesh.yaml" };
+    struct fake *f = *state;
+
+    rpc_server_stop(f->server);
+    loop_free(f->loop);
+    arena_free(f->arena);
+    for (size_t i = 0; i < TW_NELEM(names); i++)
+        remove_file(f, names[i]);
+    rmdir(f->dir);
+    free(f);
+    return 0;
+}
+
+/* ---- twampctl ---- */
+
+struct run {
+    int code;
+    char out[MAX_OUT], err[16384];
+};
+
+static int64_t stopped_clock(void)
+{
+    return NOW_NS;
+}
+
+/* In main() of the test program, before anything else. */
+static inline void child_if_asked(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--child") != 0)
+        return;
+    setlocale(LC_CTYPE, "C.UTF-8");
+    argv[1] = (char *)"twampctl";
+    exit(cli_main(argc - 1, argv + 1, stopped_clock));
+}
+
+static inline int open_in(struct fake *f, const char *name, int flags)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    return open(path, flags | O_CLOEXEC, 0600);
+}
+
+static inline void write_in(struct fake *f, const char *name, const char *text)
+{
+    int fd = open_in(f, name, O_WRONLY | O_CREAT | O_TRUNC);
+
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+/* The folder has another name each time. */
+static inline void read_out(struct fake *f, const char *name, char *buf, size_t cap)
+{
+    int fd = open_in(f, name, O_RDONLY);
+    ssize_t n = read(fd, buf, cap - 1);
+
+    close(fd);
+    assert_true(n >= 0);
+    buf[n] = '\0';
+    for (char *at; (at = strstr(buf, f->dir));) {
+        memcpy(at, "DIR", 3);
+        memmove(at + 3, at + strlen(f->dir), strlen(at + strlen(f->dir)) + 1);
+    }
+}
+
+static inline void become_child(struct fake *f, char **argv)
+{
+    dup2(open_in(f, "in", O_RDONLY), 0);
+    dup2(open_in(f, "out", O_WRONLY | O_CREAT | O_TRUNC), 1);
+    dup2(open_in(f, "err", O_WRONLY | O_CREAT | O_TRUNC), 2);
+    unsetenv("TWAMPCTL_OUTPUT");
+    unsetenv("TWAMPCTL_TIMEOUT");
+    setenv("TWAMPCTL_CONTROLLER", f->url, 1);
+    execv("/proc/self/exe", argv);
+    _exit(99);
+}
+
+static inline void child_ended(struct loop_watch *w, uint32_t events)
+{
+    (void)events;
+    *(bool *)w->ctx = true;
+}
+
+/* Serves until the child has ended. */
+static inline int serve(struct fake *f, pid_t pid)
+{
+    bool ended = false;
+    struct loop_watch w = { .fn = child_ended, .ctx = &ended, .fd = pidfd_open(pid, 0) };
+    struct tw_mono deadline = { tw_mono_now().ns + PATIENCE_NS };
+    int status;
+
+    assert_int_equal(loop_watch(f->loop, &w, EPOLLIN), TW_OK);
+    if (loop_run_until(f->loop, &ended, deadline) != TW_OK)
+        kill(pid, SIGKILL);
+    loop_unwatch(f->loop, &w);
+    close(w.fd);
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/* Runs "twampctl WORDS" with the text as standard input; words are parted by blanks. */
+static inline void run_ctl(struct fake *f, const char *words, const char *input, struct run *ret)
+{
+    char copy[512], *argv[MAX_ARGS] = { (char *)"twampctl", (char *)"--child" }, *save = NULL;
+    int argc = 2;
+    pid_t pid;
+
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *w = strtok_r(copy, " ", &save); w && argc < MAX_ARGS - 1; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    write_in(f, "in", input ? input : "");
+    fflush(NULL);
+    pid = fork();
+    if (!pid)
+        become_child(f, argv);
+    ret->code = serve(f, pid);
+    read_out(f, "out", ret->out, sizeof ret->out);
+    read_out(f, "err", ret->err, sizeof ret->err);
+}
+
+#endif

@@ -1,0 +1,347 @@
+/* twampctl as its users meet it: what every command prints in every format, exit codes, and one line for what
+ * went wrong. TW_UPDATE_GOLDEN=1 in the environment writes the golden copies anew. */
+#include "tests/unit/cli/fake_admin.h"
+
+#define GOLDEN TW_SOURCE_DIR "/tests/golden/cli/"
+#define GOOD "mesh: voice\ntopology: full\n"
+#define BAD "mesh: voice\nclasses:\n\tvoice: { dscp: EFF }\n"
+
+static struct run r;
+
+/* ---- Golden copies ---- */
+
+static const struct {
+    const char *name, *words, *input;
+} golden_cases[] = {
+    { "help", "--help", NULL },
+    { "help-apply", "schedule apply --help", NULL },
+    { "help-agent", "help agent", NULL },
+    { "agent-list", "agent list", NULL },
+    { "agent-list-json", "agent list -o json", NULL },
+    { "agent-list-csv", "-o csv agent list", NULL },
+    { "agent-show", "agent show ams", NULL },
+    { "agent-show-csv", "agent show ams -o csv", NULL },
+    { "agent-unknown", "agent show nope", NULL },
+    { "report", "report", NULL },
+    { "report-json", "report --output=json", NULL },
+    { "report-csv", "report -ocsv", NULL },
+    { "results", "results", NULL },
+    { "results-json", "results -o json", NULL },
+    { "results-csv", "results -o csv", NULL },
+    { "plan", "schedule apply --plan -f -", GOOD },
+    { "plan-json", "schedule apply --plan -f - -o json", GOOD },
+    { "plan-csv", "schedule apply --plan -f - -o csv", GOOD },
+    { "apply", "schedule apply -f -", GOOD },
+    { "apply-json", "schedule apply -f - -o json", GOOD },
+    { "apply-refused", "schedule apply -f -", BAD },
+    { "schedule-list", "schedule list", NULL },
+    { "schedule-list-json", "schedule list -o json", NULL },
+    { "schedule-list-csv", "schedule list -o csv", NULL },
+    { "schedule-show", "schedule show voice", NULL },
+    { "status", "status", NULL },
+    { "status-json", "status -o json", NULL },
+    { "status-csv", "status -o csv", NULL },
+    { "watch", "watch --count 2 --interval 100ms", NULL },
+    { "watch-csv", "watch --once -o csv", NULL },
+};
+
+static void read_golden(const char *path, char *buf, size_t cap)
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(buf, 1, cap - 1, f) : 0;
+
+    buf[n] = '\0';
+    if (f)
+        fclose(f);
+}
+
+static void write_golden(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "we");
+
+    if (!f)
+        fail_msg("cannot write %s", path);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void expect_same(const char *name, const char *got, const char *want)
+{
+    size_t line = 1, at = 0, start = 0;
+
+    while (got[at] && got[at] == want[at])
+        if (got[at++] == '\n') {
+            line++;
+            start = at;
+        }
+    if (got[at] != want[at])
+        fail_msg("%s, line %zu:\n  got      %.*s\n  expected %.*s", name, line,
+                 (int)strcspn(got + start, "\n"), got + start, (int)strcspn(want + start, "\n"),
+                 want + start);
+}
+
+static void golden(void **state)
+{
+    static char got[MAX_OUT + 32768], want[MAX_OUT + 32768];
+    struct fake *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(golden_cases); i++) {
+        char path[256];
+        f->list_calls = 0;
+        run_ctl(f, golden_cases[i].words, golden_cases[i].input, &r);
+        snprintf(got, sizeof got, "$ twampctl %s\n%s%s%s$ echo $?\n%d\n", golden_cases[i].words, r.out,
+                 r.err[0] ? "---- standard error\n" : "", r.err, r.code);
+        snprintf(path, sizeof path, GOLDEN "%s.txt", golden_cases[i].name);
+        if (getenv("TW_UPDATE_GOLDEN"))
+            write_golden(path, got);
+        read_golden(path, want, sizeof want);
+        expect_same(golden_cases[i].name, got, want);
+    }
+}
+
+/* ---- Exit codes and messages ---- */
+
+struct expectation {
+    const char *words;
+    int code;
+    const char *out, *err; /* must be in it; NULL = must be empty */
+    const char *input;
+};
+
+static void expect_text(const char *words, const char *what, const char *got, const char *part)
+{
+    if (part ? !strstr(got, part) : *got)
+        fail_msg("%s: %s is\n%s\nexpected %s", words, what, got, part ? part : "nothing");
+}
+
+static void check(struct fake *f, const struct expectation *e)
+{
+    run_ctl(f, e->words, e->input, &r);
+    if (r.code != e->code)
+        fail_msg("%s: exit %d, expected %d: %s%s", e->words, r.code, e->code, r.out, r.err);
+    expect_text(e->words, "output", r.out, e->out);
+    expect_text(e->words, "error", r.err, e->err);
+}
+
+static void check_all(struct fake *f, const struct expectation *e, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        check(f, &e[i]);
+}
+
+static void wrong_usage(void **state)
+{
+    static const struct expectation cases[] = {
+        { "", 2, NULL, "a command is missing", NULL },
+        { "agnet list", 2, NULL, "did you mean \"agent\"?", NULL },
+        { "agent lst", 2, NULL, "did you mean \"agent list\"?", NULL },
+        { "list", 2, NULL, "did you mean \"agent list\"?", NULL },
+        { "reprot", 2, NULL, "did you mean \"report\"?", NULL },
+        { "frobnicate", 2, NULL, "there is no command \"frobnicate\"; twampctl --help", NULL },
+        { "help frobnicate", 2, NULL, "no command \"frobnicate\"", NULL },
+        { "agent", 2, NULL, "needs one more word", NULL },
+        { "agent show", 2, NULL, "expected NAME", NULL },
+        { "agent show a b", 2, NULL, "unexpected argument \"b\"", NULL },
+        { "status now", 2, NULL, "unexpected argument \"now\"", NULL },
+        { "--mesh x report", 2, NULL, "--mesh is no option of twampctl itself", NULL },
+        { "report --bogus", 2, NULL, "--bogus", NULL },
+        { "report --from yesterday", 2, NULL, "\"yesterday\" is no time", NULL },
+        { "report --from 5m", 2, NULL, "-15m", NULL },
+        { "report --from -1m --to -2m", 2, NULL, "--from must be before --to", NULL },
+        { "report --from -1m --to", 2, NULL, "needs a value", NULL },
+        { "status -o xml", 2, NULL, "table, json, csv", NULL },
+        { "status --timeout 10", 2, NULL, "with a unit", NULL },
+        { "-c nowhere status", 2, NULL, "expected tcp://HOST:PORT or ipc:///PATH", NULL },
+        { "schedule apply", 2, NULL, "give --file", NULL },
+        { "agent remove ams", 2, NULL, "give --yes", NULL },
+    };
+
+    check_all(*state, cases, TW_NELEM(cases));
+}
+
+static void help_needs_no_controller(void **state)
+{
+    static const struct expectation cases[] = {
+        { "--version", 0, "twampctl 0.", NULL, NULL },
+        { "help", 0, "Commands:", NULL, NULL },
+        { "help watch", 0, "--interval", NULL, NULL },
+        { "-c ipc:///nowhere report --help", 0, "--latest", NULL, NULL },
+        { "schedule --help", 0, "schedule apply", NULL, NULL },
+        { "help schedule pause", 0, "Usage: twampctl schedule pause", NULL, NULL },
+    };
+
+    check_all(*state, cases, TW_NELEM(cases));
+}
+
+static void failures(void **state)
+{
+    static const struct expectation cases[] = {
+        { "-c ipc:///nowhere/ctl.sock status", 3, NULL, "is twamp-controller running?", NULL },
+        { "-c tcp://127.0.0.1:1 status", 3, NULL,
+          "cannot reach the controller at tcp://127.0.0.1:1: ", NULL },
+        { "--timeout 200ms agent show silent", 4, NULL, "did not answer within 200ms: --timeout", NULL },
+        { "agent show nope", 1, NULL, "no agent \"nope\"", NULL },
+        { "schedule delete voice", 1, NULL, "does not know ScheduleDelete: it is older", NULL },
+        { "agent approve ams --fingerprint 00", 1, NULL, "another fingerprint", NULL },
+        { "schedule apply -f /nowhere/mesh.yaml", 1, NULL, "cannot read /nowhere/mesh.yaml: No such file",
+          NULL },
+        { "schedule apply -f -", 5, NULL, "200000 packets/s", "expensive" },
+        { "schedule apply -f -", 5, NULL, "<stdin>:3:17: classes.voice.dscp: \"EFF\" is no DSCP", BAD },
+    };
+
+    check_all(*state, cases, TW_NELEM(cases));
+}
+
+/* A message is one line, and names the program. */
+static void errors_are_one_line(void **state)
+{
+    static const char *const words[] = { "-c ipc:///nowhere/ctl.sock status", "agent show nope", "agnet",
+                                         "report --bogus" };
+
+    for (size_t i = 0; i < TW_NELEM(words); i++) {
+        run_ctl(*state, words[i], NULL, &r);
+        if (strncmp(r.err, "twampctl: ", 10) != 0 || strchr(r.err, '\n') != r.err + strlen(r.err) - 1)
+            fail_msg("%s: not one line: %s", words[i], r.err);
+    }
+}
+
+/* ---- What is asked ---- */
+
+static void filters_reach_the_controller(void **state)
+{
+    struct fake *f = *state;
+
+    check(f, &(struct expectation){
+                 "report -m voice --class ef -s ams --target fra --from -15m --to now --limit 9", 0, "", NULL,
+                 NULL });
+    assert_string_equal(f->filter_text, "voice|ef|ams|fra");
+    assert_int_equal(f->filter.from_ns, NOW_NS - 15 * MINUTE_NS);
+    assert_int_equal(f->filter.to_ns, NOW_NS);
+    assert_int_equal(f->filter.limit, 9);
+    assert_false(f->filter.latest);
+    check(f, &(struct expectation){ "results --from 1970-01-01T16:40:00Z --to=60120", 0, "", NULL, NULL });
+    assert_int_equal(f->filter.from_ns, 1000 * MINUTE_NS);
+    assert_int_equal(f->filter.to_ns, 1002 * MINUTE_NS);
+    check(f, &(struct expectation){ "report --latest", 0, "", NULL, NULL });
+    assert_true(f->filter.latest);
+    assert_int_equal(f->filter.from_ns, 0);
+    check(f, &(struct expectation){ "results --limit 2", 0, "", "more than these 2 summaries", NULL });
+}
+
+static void documents_reach_the_controller(void **state)
+{
+    struct fake *f = *state;
+    char words[256], big[70000];
+
+    write_in(f, "mesh.yaml", GOOD);
+    snprintf(words, sizeof words, "schedule apply -f %s/mesh.yaml --author me --wait 0", f->dir);
+    check(f, &(struct expectation){ words, 0, "Applied: generation 5", NULL, NULL });
+    assert_string_equal(f->author, "me");
+    assert_int_equal(f->document_len, strlen(GOOD));
+    assert_false(f->plan_only);
+    memset(big, '#', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    check(f, &(struct expectation){ "schedule apply --plan -f -", 0, "8 added", NULL, big });
+    assert_string_equal(f->file, "<stdin>");
+    assert_int_equal(f->document_len, sizeof big - 1);
+    assert_true(f->plan_only);
+    check(f, &(struct expectation){ "schedule pause voice -a you", 0, "Paused voice: generation 6", NULL,
+                                    NULL });
+    assert_string_equal(f->author, "you");
+}
+
+static void too_large_documents_stay_here(void **state)
+{
+    size_t n = 1100000;
+    char *big = malloc(n + 1);
+
+    memset(big, '#', n);
+    big[n] = '\0';
+    check(*state, &(struct expectation){ "schedule apply -f -", 5, NULL, "larger than 1008 KiB", big });
+    free(big);
+}
+
+static void raw_document(void **state)
+{
+    check(*state, &(struct expectation){ "schedule show voice --document", 0, "", NULL, NULL });
+    assert_string_equal(r.out, "# as I wrote it\nmesh: voice\n");
+}
+
+static void apply_waits_for_connected_agents(void **state)
+{
+    struct fake *f = *state;
+
+    f->list_calls = 0;
+    check(f, &(struct expectation){ "schedule apply -f -", 0, "runs on 1 of 2 agents", "agent fra is down",
+                                    GOOD });
+    assert_int_equal(f->list_calls, 3);
+    f->behind = true;
+    check(f, &(struct expectation){ "schedule apply -f - --wait 300ms", 6, "Applied: generation 5",
+                                    "agent ams still runs generation 4", GOOD });
+    f->behind = false;
+}
+
+/* More pairs than fit into one answer are asked for source by source. */
+static void large_reports_come_in_parts(void **state)
+{
+    struct fake *f = *state;
+
+    f->truncate = true;
+    f->report_calls = 0;
+    check(f, &(struct expectation){ "report -o csv", 0, "voice,ef,fra,ams,agent_down", NULL, NULL });
+    assert_non_null(strstr(r.out, "voice,ef,ams,fra,partial"));
+    assert_non_null(strstr(r.out, "voice,ef,ams,zürich,all_lost"));
+    assert_int_equal(f->report_calls, 4); /* all, and each agent of the list */
+    check(f, &(struct expectation){ "report -o csv --limit 1", 0, "voice,ef,ams,fra", "more pairs than shown",
+                                    NULL });
+    f->truncate = false;
+}
+
+/* Nothing there: people are told what to do, programs get the names of the columns. */
+static void nothing_there(void **state)
+{
+    static const struct expectation cases[] = {
+        { "agent list", 0, "No agents yet", NULL, NULL },
+        { "agent list -o csv", 0, "name,state,generation", NULL, NULL },
+        { "agent list -o json", 0, "\"agents\":\t[]", NULL, NULL },
+        { "report", 0, "No pair matches", NULL, NULL },
+        { "report -o csv", 0, "mesh,class,source,target,state,status,start_ns,end_ns", NULL, NULL },
+        { "report -o json", 0, "\"pairs\":\t[]", NULL, NULL },
+        { "results", 0, "No summaries", NULL, NULL },
+        { "results -o csv", 0, "mesh,class,source,target,flow,status", NULL, NULL },
+        { "results -o json", 0, "\"summaries\":\t[]", NULL, NULL },
+        { "schedule list", 0, "No meshes yet", NULL, NULL },
+        { "schedule list -o csv", 0, "name,paused,", NULL, NULL },
+        { "watch --once", 0, "No pair is scheduled", NULL, NULL },
+    };
+    struct fake *f = *state;
+
+    f->empty = true;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        check(f, &cases[i]);
+        if (strstr(cases[i].words, "csv") && strchr(r.out, '\n') != r.out + strlen(r.out) - 1)
+            fail_msg("%s: rows out of nothing: %s", cases[i].words, r.out);
+    }
+    f->empty = false;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden),
+        cmocka_unit_test(wrong_usage),
+        cmocka_unit_test(help_needs_no_controller),
+        cmocka_unit_test(failures),
+        cmocka_unit_test(errors_are_one_line),
+        cmocka_unit_test(filters_reach_the_controller),
+        cmocka_unit_test(documents_reach_the_controller),
+        cmocka_unit_test(too_large_documents_stay_here),
+        cmocka_unit_test(raw_document),
+        cmocka_unit_test(apply_waits_for_connected_agents),
+        cmocka_unit_test(large_reports_come_in_parts),
+        cmocka_unit_test(nothing_there),
+    };
+
+    child_if_asked(argc, argv);
+    return cmocka_run_group_tests(tests, fake_start, fake_stop);
+}
