@@ -104,13 +104,14 @@ static void print_hints(const Tw__AgentListReply *reply)
         pending += !strcmp(reply->agents[i]->state, "pending");
         refusing += reply->agents[i]->n_refusals > 0;
     }
+    if (pending || refusing)
+        putchar('\n');
     if (pending)
-        printf("\n%zu pending: compare the fingerprint (twampctl agent show NAME), then twampctl agent "
-               "approve NAME\n",
+        printf("%zu pending: compare the fingerprint (twampctl agent show NAME), then twampctl agent approve "
+               "NAME\n",
                pending);
     if (refusing)
-        printf("\n%zu refuse%s sessions: twampctl agent show NAME says why\n", refusing,
-               refusing == 1 ? "s" : "");
+        printf("%zu with refused sessions: twampctl agent show NAME says why\n", refusing);
 }
 
 static enum cli_exit print_list(struct cli *c, const Tw__AgentListReply *reply)

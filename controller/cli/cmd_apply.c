@@ -105,6 +105,11 @@ static const struct out_column agent_columns[] = {
     { "SENDS", true },  { "", true },          { "REFLECTS", true },
 };
 
+static void put_rate(struct out_table *t, double pps)
+{
+    out_cell(t, OUT_PLAIN, "%.*f packets/s", pps < 10 && pps > 0 ? 2 : 0, pps);
+}
+
 static void put_agent(struct out_table *t, const Tw__PlanAgent *a)
 {
     char text[OUT_NUM];
@@ -112,9 +117,9 @@ static void put_agent(struct out_table *t, const Tw__PlanAgent *a)
     out_cell(t, OUT_PLAIN, "%s", a->agent);
     out_cell(t, OUT_PLAIN, "%" PRIu64, a->pairs_before);
     out_cell(t, OUT_PLAIN, "%" PRIu64, a->pairs_after);
-    out_cell(t, OUT_PLAIN, "%s", out_si(a->packets_per_second, "packets/s", text));
+    put_rate(t, a->packets_per_second);
     out_cell(t, OUT_PLAIN, "%s", out_si(a->bits_per_second, "bit/s", text));
-    out_cell(t, OUT_PLAIN, "%s", out_si(a->reflected_packets_per_second, "packets/s", text));
+    put_rate(t, a->reflected_packets_per_second);
 }
 
 static void print_totals(const Tw__Plan *p)

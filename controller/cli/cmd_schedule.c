@@ -129,13 +129,18 @@ enum cli_exit cmd_schedule_list(struct cli *c)
 
 /* ---- Show ---- */
 
-static void print_document(const char *document)
+static void end_line(const char *document)
 {
     size_t n = strlen(document);
 
-    fputs(document, stdout);
     if (n && document[n - 1] != '\n')
         putchar('\n');
+}
+
+static void print_document(const char *document)
+{
+    fputs(document, stdout);
+    end_line(document);
 }
 
 static void put_fact(struct out_table *t, const char *what, const char *value)
@@ -166,6 +171,7 @@ static enum cli_exit print_mesh(struct cli *c, const Tw__MeshInfo *m)
     code = cli_print_table(c, &t);
     putchar('\n');
     out_safe(stdout, m->document, true);
+    end_line(m->document);
     return code;
 }
 

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "controller/cli/out.h"
@@ -72,7 +73,10 @@ void out_ns(struct out_records *r, const char *name, int64_t ns)
 
 void out_real(struct out_records *r, const char *name, double v)
 {
-    put(r, (struct out_field){ .name = name, .kind = OUT_REAL, .v.real = v });
+    if (!isfinite(v)) /* JSON has no word for it */
+        out_null(r, name);
+    else
+        put(r, (struct out_field){ .name = name, .kind = OUT_REAL, .v.real = v });
 }
 
 void out_num(struct out_records *r, const char *name, struct tw_num v)

@@ -92,8 +92,9 @@ static void defuse(char *text)
     char *to = text;
 
     for (const char *c = text; *c; c++) {
-        *to++ = is_control(c) ? '?' : *c;
-        if ((unsigned char)*c == 0xc2 && is_control(c))
+        bool control = is_control(c), two = (unsigned char)*c == 0xc2;
+        *to++ = control ? '?' : *c; /* may overwrite *c */
+        if (control && two)
             c++;
     }
     *to = '\0';

@@ -47,7 +47,8 @@ struct fake {
     bool behind;         /* an agent that is up never takes a generation */
     unsigned list_calls; /* of ScheduleList */
     unsigned report_calls;
-    bool truncate; /* a report of all sources does not fit */
+    bool truncate;    /* a report of all sources does not fit */
+    void *unanswered; /* a call that waits until the end */
 };
 static struct fake *fake; /* handlers get no context of their own */
 
@@ -146,11 +147,14 @@ static void answer_agent(const Tw__AgentRequest *rq, Tw__AgentReply_Closure clos
     Tw__AgentReply reply = TW__AGENT_REPLY__INIT;
 
     reply.agent = agents(0);
-    if (!strcmp(rq->name, "ams"))
+    if (!strcmp(rq->name, "ams")) {
         closure(&reply, data);
-    else if (strcmp(rq->name, "silent") != 0) /* that one is never answered */
+    } else if (!strcmp(rq->name, "silent")) {
+        fake->unanswered = data;
+    } else {
         rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no agent \"%s\": twampctl agent list shows them",
                  rq->name);
+    }
 }
 
 static void fake_agent_show(Tw__Admin_Service *s, const Tw__AgentRequest *rq, Tw__AgentReply_Closure closure,
@@ -467,11 +471,23 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
 
 static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);
 
+static inline void fake_serve(struct fake *f)
+{
+    struct rpc_server_conf conf = { .loop = f->loop,
+                                    .url = f->url,
+                                    .name = "fake",
+                                    .operators = true,
+                                    .services = f->services,
+                                    .n_services = 1 };
+    struct tw_err err = { 0 };
+
+    if (rpc_server_start(&conf, &f->server, &err) != TW_OK)
+        fail_msg("the server does not start: %s", err.text);
+}
+
 static inline int fake_start(void **state)
 {
     struct fake *f = calloc(1, sizeof *f);
-    struct rpc_server_conf conf = { .name = "fake", .operators = true, .n_services = 1 };
-    struct tw_err err = { 0 };
 
     snprintf(f->dir, sizeof f->dir, "/tmp/twampctl-test.XXXXXX");
     assert_non_null(mkdtemp(f->dir));
@@ -479,12 +495,8 @@ static inline int fake_start(void **state)
     assert_int_equal(arena_new(1 << 20, &f->arena), TW_OK);
     assert_int_equal(loop_new(&f->loop), TW_OK);
     f->services[0] = (struct rpc_service){ RPC_ADMIN, &fake_service.base };
-    conf.loop = f->loop;
-    conf.url = f->url;
-    conf.services = f->services;
-    if (rpc_server_start(&conf, &f->server, &err) != TW_OK)
-        fail_msg("the server does not start: %s", err.text);
     fake = f;
+    fake_serve(f);
     *state = f;
     return 0;
 }
@@ -502,6 +514,8 @@ static inline int fake_stop(void **state)
     static const char *const names[] = { "ctl.sock", "out", "err", "in", "mesh.yaml" };
     struct fake *f = *state;
 
+    if (f->unanswered)
+        rpc_fail(f->unanswered, TW__STATUS__STATUS_CANCELLED, "the end");
     rpc_server_stop(f->server);
     loop_free(f->loop);
     arena_free(f->arena);

@@ -1,0 +1,219 @@
+/* Numbers, tables, CSV and times on the command line. */
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "controller/cli/filter.h"
+
+static void expect(const char *what, const char *got, const char *want)
+{
+    if (strcmp(got, want) != 0)
+        fail_msg("%s: \"%s\", expected \"%s\"", what, got, want);
+}
+
+static void seconds_adapt(void **state)
+{
+    static const struct {
+        double s;
+        const char *text;
+    } cases[] = {
+        { 0, "0.0 us" },         { 1e-9, "0.0 us" },      { 9.94e-6, "9.9 us" },   { 9.96e-6, "10 us" },
+        { 999.4e-6, "999 us" },  { 999.6e-6, "1.00 ms" }, { 1.234e-3, "1.23 ms" }, { 9.996e-3, "10.0 ms" },
+        { 99.96e-3, "100 ms" },  { 0.9994, "999 ms" },    { 0.9996, "1.00 s" },    { 12.34, "12.3 s" },
+        { -5.5e-3, "-5.50 ms" }, { -2e-6, "-2.0 us" },
+    };
+    char buf[OUT_NUM];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++)
+        expect(cases[i].text, out_seconds((struct tw_num){ true, cases[i].s }, buf), cases[i].text);
+    expect("unknown", out_seconds((struct tw_num){ 0 }, buf), "-");
+}
+
+/* A single loss in a billion is not none, and a single answer is not all lost. */
+static void percents_are_honest(void **state)
+{
+    static const struct {
+        double ratio;
+        const char *text;
+    } cases[] = {
+        { 0, "0%" },         { 1, "100%" },       { 1e-9, "<0.01%" },
+        { 0.0001, "0.01%" }, { 0.0123, "1.23%" }, { 0.99999999, "99.99%" },
+        { 0.5, "50.00%" },
+    };
+    char buf[OUT_NUM];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++)
+        expect(cases[i].text, out_percent((struct tw_num){ true, cases[i].ratio }, buf), cases[i].text);
+    expect("unknown", out_percent((struct tw_num){ 0 }, buf), "-");
+}
+
+static void other_numbers(void **state)
+{
+    char buf[OUT_NUM];
+    const int64_t s = TW_NS_PER_S, now = 1000000 * s;
+
+    (void)state;
+    expect("bit/s", out_si(615999, "bit/s", buf), "616 kbit/s");
+    expect("bytes", out_si(12, "B", buf), "12 B");
+    expect("giga", out_si(2.8e9, "B", buf), "2.80 GB");
+    expect("carry", out_si(999999, "B", buf), "1.00 MB");
+    expect("s", out_ago(now - 119 * s, now, buf), "119 s");
+    expect("min", out_ago(now - 120 * s, now, buf), "2 min");
+    expect("h", out_ago(now - 7200 * s, now, buf), "2 h");
+    expect("d", out_ago(now - 172800 * s, now, buf), "2 d");
+    expect("a clock behind", out_ago(now + 5 * s, now, buf), "0 s");
+    expect("never", out_ago(0, now, buf), "-");
+    expect("time", out_time(1700000000 * s, buf), "2023-11-14T22:13:20Z");
+}
+
+static void exact_reads_back(void **state)
+{
+    static const double cases[] = { 0.1,    1.0 / 3, 8.383254999999998e-06, 1e300,
+                                    5e-324, 0,       123456789012345680.0,  -0.25 };
+    char buf[OUT_NUM];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++)
+        if (strtod(out_exact(cases[i], buf), NULL) != cases[i])
+            fail_msg("%.17g became %s", cases[i], buf);
+    expect("short", out_exact(0.1, buf), "0.1");
+    expect("whole", out_exact(616000, buf), "616000");
+}
+
+/* ---- Tables ---- */
+
+static char *printed(void (*print)(FILE *to))
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+
+    print(f);
+    fclose(f);
+    return text;
+}
+
+static void print_wide(FILE *to)
+{
+    static const struct out_column columns[] = { { "NAME", false }, { "N", true }, { "LAST", false } };
+    struct out_table t;
+
+    out_table_init(&t, columns, TW_NELEM(columns));
+    out_cell(&t, OUT_PLAIN, "zürich"); /* 6 wide, 7 octets */
+    out_cell(&t, OUT_PLAIN, "%d", 7);
+    out_cell(&t, OUT_PLAIN, "a");
+    out_cell(&t, OUT_BAD, "東京"); /* 4 wide, 6 octets */
+    out_cell(&t, OUT_PLAIN, "%d", 12345);
+    out_cell(&t, OUT_DOUBT, "b\033[2J\xc2\x9b");
+    out_table_print(&t, to, false, 0);
+    out_table_print(&t, to, true, 1);
+    out_table_free(&t);
+}
+
+static void tables_align_by_width(void **state)
+{
+    char *text = printed(print_wide);
+
+    (void)state;
+    expect("table", text,
+           "NAME        N  LAST\n"
+           "zürich      7  a\n"
+           "東京    12345  b?[2J?\n"
+           "\033[1mNAME\033[0m    \033[1mN\033[0m  \033[1mLAST\033[0m\n"
+           "zürich  7  a\n");
+    free(text);
+}
+
+static void print_csv(FILE *to)
+{
+    char *list[] = { (char *)"a", (char *)"b, c" };
+    struct out_records r = { 0 };
+
+    for (int i = 0; i < 2; i++) {
+        out_record(&r);
+        out_text(&r, "plain", "x");
+        out_text(&r, "odd{\"k\"}", i ? "say \"hi\", twice\nor more" : "");
+        out_u64(&r, "u", UINT64_MAX);
+        out_i64(&r, "i", INT64_MIN);
+        out_num(&r, "n", (struct tw_num){ i == 0, 0.5 });
+        out_real(&r, "inf", 1.0 / (double)(1 - i));
+        out_bool(&r, "b", i);
+        out_list(&r, "l", list, (size_t)i * 2);
+    }
+    out_csv_header(&r, to);
+    out_csv_rows(&r, to);
+    out_json_print(out_json_object(&r, 1), to, true);
+    out_records_free(&r);
+}
+
+static void records_are_exact(void **state)
+{
+    char *text = printed(print_csv);
+
+    (void)state;
+    expect(
+        "records", text,
+        "plain,\"odd{\"\"k\"\"}\",u,i,n,inf,b,l\n"
+        "x,,18446744073709551615,-9223372036854775808,0.5,1,false,\n"
+        "x,\"say \"\"hi\"\", twice\nor more\",18446744073709551615,-9223372036854775808,,,true,\"a b, c\"\n"
+        "{\"plain\":\"x\",\"odd{\\\"k\\\"}\":\"say \\\"hi\\\", twice\\nor more\",\"u\":18446744073709551615,"
+        "\"i\":-9223372036854775808,\"n\":null,\"inf\":null,\"b\":true,\"l\":[\"a\",\"b, c\"]}\n");
+    free(text);
+}
+
+/* ---- Times ---- */
+
+static void times(void **state)
+{
+    const int64_t now = 1700000000 * TW_NS_PER_S;
+    static const struct {
+        const char *text;
+        int64_t ns; /* 0: refused */
+    } cases[] = {
+        { "now", 1700000000 * TW_NS_PER_S },
+        { "-15m", 1699999100 * TW_NS_PER_S },
+        { "-0", 1700000000 * TW_NS_PER_S },
+        { "-1.5s", 1700000000 * TW_NS_PER_S - 1500 * TW_NS_PER_MS },
+        { "1600000000", 1600000000 * TW_NS_PER_S },
+        { "2023-11-14T22:13:20Z", 1700000000 * TW_NS_PER_S },
+        { "2023-11-14T23:13:20+01:00", 1700000000 * TW_NS_PER_S },
+        { "0", 1 }, /* not the default, which is what 0 asks for */
+        { "15m", 0 },
+        { "-15", 0 },
+        { "-", 0 },
+        { "", 0 },
+        { "-100000d", 0 }, /* before 1970 */
+        { "2023-11-14", 0 },
+        { "yesterday", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        int64_t ns = 0;
+        filter_parse_time(cases[i].text, now, &ns);
+        if (ns != cases[i].ns)
+            fail_msg("\"%s\" is %lld, expected %lld", cases[i].text, (long long)ns, (long long)cases[i].ns);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(seconds_adapt),
+        cmocka_unit_test(percents_are_honest),
+        cmocka_unit_test(other_numbers),
+        cmocka_unit_test(exact_reads_back),
+        cmocka_unit_test(tables_align_by_width),
+        cmocka_unit_test(records_are_exact),
+        cmocka_unit_test(times),
+    };
+
+    setlocale(LC_CTYPE, "C.UTF-8");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

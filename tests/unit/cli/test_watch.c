@@ -1,0 +1,191 @@
+/* twampctl on a terminal: watch draws in place, survives a controller that goes and comes back, and leaves
+ * the terminal as it was. */
+#include <pty.h>
+#include "tests/unit/cli/fake_admin.h"
+
+#define HOME "\033[H"
+#define SHOW_CURSOR "\033[?25h"
+
+/* A pseudo-terminal with twampctl on it, and everything that it has printed. */
+struct screen {
+    struct fake *f;
+    pid_t pid;
+    int fd;
+    struct loop_watch watch;
+    char text[MAX_OUT];
+    size_t len;
+    const char *wanted; /* what is waited for, from `seen` on */
+    size_t seen;
+    bool found;
+};
+
+static void on_text(struct loop_watch *w, uint32_t events)
+{
+    struct screen *s = w->ctx;
+    ssize_t n = read(s->fd, s->text + s->len, sizeof s->text - 1 - s->len);
+
+    (void)events;
+    if (n <= 0) { /* EIO: the other end has ended */
+        loop_unwatch(s->f->loop, w);
+        s->watch.fd = -1;
+        s->found = true;
+        return;
+    }
+    s->len += (size_t)n;
+    s->text[s->len] = '\0';
+    s->found = s->wanted && strstr(s->text + s->seen, s->wanted) != NULL;
+}
+
+static void start(struct screen *s, struct fake *f, const char *words, unsigned short rows)
+{
+    struct winsize size = { .ws_row = rows, .ws_col = 120 };
+    char copy[256], *argv[MAX_ARGS] = { (char *)"twampctl", (char *)"--child" }, *save = NULL;
+    int argc = 2;
+
+    memset(s, 0, sizeof *s);
+    s->f = f;
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *w = strtok_r(copy, " ", &save); w && argc < MAX_ARGS - 1; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    fflush(NULL);
+    s->pid = forkpty(&s->fd, NULL, NULL, &size);
+    if (!s->pid) {
+        unsetenv("NO_COLOR");
+        setenv("TERM", "xterm", 1);
+        setenv("TWAMPCTL_CONTROLLER", f->url, 1);
+        execv("/proc/self/exe", argv);
+        _exit(99);
+    }
+    s->watch = (struct loop_watch){ .fn = on_text, .ctx = s, .fd = s->fd };
+    assert_int_equal(loop_watch(f->loop, &s->watch, EPOLLIN), TW_OK);
+}
+
+/* Until the text appears after what was waited for before; NULL: until the end. */
+static void await(struct screen *s, const char *text)
+{
+    const char *at;
+
+    s->wanted = text;
+    s->found = text && strstr(s->text + s->seen, text);
+    if (s->watch.fd >= 0)
+        loop_run_until(s->f->loop, &s->found, (struct tw_mono){ tw_mono_now().ns + PATIENCE_NS });
+    at = text ? strstr(s->text + s->seen, text) : NULL;
+    if (text && !at)
+        fail_msg("waited in vain for \"%s\" in: %s", text, s->text + s->seen);
+    if (at)
+        s->seen = (size_t)(at - s->text) + strlen(text);
+}
+
+static int finish(struct screen *s)
+{
+    int status;
+
+    while (s->watch.fd >= 0)
+        await(s, NULL);
+    waitpid(s->pid, &status, 0);
+    close(s->fd);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static struct screen screen;
+
+static void draws_in_place_until_interrupted(void **state)
+{
+    struct screen *s = &screen;
+
+    start(s, *state, "watch --interval 100ms", 24);
+    await(s, "\033[2J");
+    for (int i = 0; i < 3; i++) {
+        await(s, HOME);
+        await(s, "MESH/CLASS");
+        await(s, "\033[33mpartial\033[0m");
+        await(s, "\033[31mall_lost\033[0m");
+        await(s, "\033[J"); /* what was below is wiped */
+    }
+    assert_int_equal(write(s->fd, "\003", 1), 1); /* Ctrl-C */
+    assert_int_equal(finish(s), 0);
+    if (!strstr(s->text + s->seen, SHOW_CURSOR))
+        fail_msg("the cursor stays hidden: %s", s->text + s->seen);
+}
+
+/* Ctrl-C does not wait for the next look. */
+static void interrupt_ends_a_pause(void **state)
+{
+    struct fake *f = *state;
+    struct screen *s = &screen;
+
+    start(s, f, "watch --interval 1h", 24);
+    await(s, "\033[J");
+    assert_int_equal(write(s->fd, "\003", 1), 1);
+    assert_int_equal(finish(s), 0);
+}
+
+static void survives_the_controller(void **state)
+{
+    struct fake *f = *state;
+    struct screen *s = &screen;
+
+    start(s, f, "watch --interval 100ms", 24);
+    await(s, "all_lost");
+    rpc_server_stop(f->server);
+    await(s, "cannot reach the controller");
+    fake_serve(f);
+    await(s, HOME);
+    await(s, "all_lost");
+    assert_int_equal(write(s->fd, "\003", 1), 1);
+    assert_int_equal(finish(s), 0);
+}
+
+/* Three pairs on a terminal with room for two: the worst are shown, and how many are not. */
+static void worst_first_without_room(void **state)
+{
+    struct screen *s = &screen;
+
+    start(s, *state, "watch --interval 100ms --no-color --count 1", 7);
+    assert_int_equal(finish(s), 0);
+    assert_non_null(strstr(s->text, "all_lost"));
+    assert_non_null(strstr(s->text, "agent_down"));
+    assert_null(strstr(s->text, "partial"));
+    assert_non_null(strstr(s->text, "... and 1 more"));
+    assert_null(strstr(s->text, "\033[31m"));
+}
+
+static void colours_only_on_terminals(void **state)
+{
+    struct screen *s = &screen;
+
+    start(s, *state, "agent list", 24);
+    assert_int_equal(finish(s), 0);
+    assert_non_null(strstr(s->text, "\033[31mdown\033[0m"));
+    start(s, *state, "agent list --no-color", 24);
+    assert_int_equal(finish(s), 0);
+    assert_null(strstr(s->text, "\033["));
+}
+
+static void asks_before_removing(void **state)
+{
+    struct screen *s = &screen;
+
+    start(s, *state, "agent remove ams", 24);
+    await(s, "[y/N] ");
+    assert_int_equal(write(s->fd, "n\n", 2), 2);
+    await(s, "nothing was removed");
+    assert_int_equal(finish(s), 1);
+    start(s, *state, "agent remove ams", 24);
+    await(s, "[y/N] ");
+    assert_int_equal(write(s->fd, "y\n", 2), 2);
+    await(s, "Removed ams");
+    assert_int_equal(finish(s), 0);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(draws_in_place_until_interrupted), cmocka_unit_test(interrupt_ends_a_pause),
+        cmocka_unit_test(survives_the_controller),          cmocka_unit_test(worst_first_without_room),
+        cmocka_unit_test(colours_only_on_terminals),        cmocka_unit_test(asks_before_removing),
+    };
+
+    child_if_asked(argc, argv);
+    return cmocka_run_group_tests(tests, fake_start, fake_stop);
+}
