@@ -85,14 +85,14 @@ class Process:
 class Lab:
     """with Lab(build, ["a1", "a2"]) as lab: ..."""
 
-    count = 0
+    made = 0
 
     def __init__(self, build, agents, port=862):
-        Lab.count += 1
+        Lab.made += 1
         self.build = os.path.abspath(build)
         self.names = list(agents)
         self.port = port
-        self.tag = f"tw{os.getpid() % 100000}x{Lab.count}"
+        self.tag = f"tw{os.getpid() % 100000}x{Lab.made}"
         self.dir = tempfile.mkdtemp(prefix="twlab-")
         self.admin = f"ipc://{self.dir}/ctl.sock"
         self.controller = None
@@ -131,6 +131,17 @@ class Lab:
     def nft(self, who, text):
         """Loads rules in an agent's namespace."""
         self.exec(who, "nft", "-f", "-", input=text)
+
+    def count(self, who, name, match):
+        """Counts packets that arrive in an agent's namespace and match; see counter()."""
+        self.nft(who, f"""
+            table inet lab {{
+              counter {name} {{ }}
+              chain in {{
+                type filter hook prerouting priority 0
+                {match} counter name {name}
+              }}
+            }}""")
 
     def counter(self, who, name, table="lab"):
         """Packets of a named nftables counter."""
@@ -195,7 +206,7 @@ class Lab:
     def approve_all(self):
         wait("every agent to be known", lambda: {a["name"] for a in self.agent_list()} >= set(self.names))
         for name in self.names:
-            self.ctl("agent", "approve", name)
+            wait(f"{name} to be approved", lambda n=name: self.ctl("agent", "approve", n))
         wait("every agent to be up", lambda: all(a["state"] == "up" for a in self.agent_list()))
 
     # ---- asking ----

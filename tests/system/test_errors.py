@@ -119,11 +119,11 @@ def test_full_disk_loses_nothing(build):
             wait("not ready: disk full", lambda: "full" in lab.http("/readyz", check=False)[1], 60)
             expect("full" in lab.ctl("status"), "status does not say that the disk is full")
             wait("the spool to grow", lambda: [a for a in lab.api("/api/v1/agents")["agents"]
-                                               if a["name"] == "a1" and a["spool_summaries"] > 3], 30)
+                                               if a["name"] == "a1" and a["health"]["spool_summaries"] > 3], 30)
             os.unlink(filler)
             wait("ready again", lab.ready, 30)
             wait("the spool to drain", lambda: [a for a in lab.api("/api/v1/agents")["agents"]
-                                                if a["name"] == "a1" and a["spool_summaries"] == 0], 30)
+                                                if a["name"] == "a1" and a["health"]["spool_summaries"] == 0], 30)
             from test_outage import nothing_lost_or_doubled
             nothing_lost_or_doubled(lab.results("mesh=lab"))
         finally:

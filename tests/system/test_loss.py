@@ -5,27 +5,40 @@ from meshes import one_way, total
 DROP = """
 table inet lab {{
   counter drops {{ }}
-  chain in {{ type filter hook input priority 0;
+  chain in {{
+    type filter hook input priority 0
     udp {port} 862 numgen inc mod {k} == 0 counter name drops drop
   }}
 }}
 """
 
 
-def settle(lab, source="a1"):
-    """Stops the mesh and waits until everything that was sent is accounted for at the controller."""
+SENT = """
+table inet sent {
+  counter probes { }
+  chain out {
+    type filter hook output priority 0
+    udp dport 862 counter name probes
+  }
+}
+"""
+
+
+def settle(lab, source):
+    """Stops the mesh and waits until everything that left the source is accounted for at the controller."""
     lab.ctl("schedule", "pause", "lab")
-    wait("the session to end", lambda: lab.csv("agent", "show", source)[0]["sessions"] == "0")
-    wait("the spool to drain", lambda: lab.csv("agent", "show", source)[0]["spool_summaries"] == "0")
+    wait("every probe to be in a summary",
+         lambda: total(lab.results("mesh=lab"), "sent") == lab.counter(source, "probes", "sent"))
 
 
 def dropped_one_way(build, who, port, direction, other):
     with Lab(build, ["a1", "a2"]) as lab:
         lab.start_fleet()
+        lab.nft("a1", SENT)
         lab.nft(who, DROP.format(port=port, k=7))
         lab.apply(one_way("a1", "a2"))
         wait("drops", lambda: lab.counter(who, "drops") >= 60, 30)
-        settle(lab)
+        settle(lab, "a1")
         rows = lab.results("mesh=lab")
         truth = lab.counter(who, "drops")
         sent, received = total(rows, "sent"), total(rows, "received")

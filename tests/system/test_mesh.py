@@ -19,11 +19,16 @@ def measured(lab, n):
 def check_marking(lab):
     """EF on the wire and hop limit 255, as a packet filter at the target sees them."""
     lab.nft("fra", """table inet lab {
-      counter ef { } counter be { } counter other { }
-      chain in { type filter hook prerouting priority 0;
+      counter ef { }
+      counter be { }
+      counter other { }
+      chain in {
+        type filter hook prerouting priority 0;
         udp dport 862 ip dscp ef ip ttl 255 udp length 208 counter name ef accept
         udp dport 862 ip dscp 0 ip ttl 255 udp length 1408 counter name be accept
-        udp dport 862 counter name other } }""")
+        udp dport 862 counter name other
+      }
+    }""")
     wait("marked probes", lambda: lab.counter("fra", "ef") > 20 and lab.counter("fra", "be") > 5)
     expect(lab.counter("fra", "other") == 0, "probes with another marking, hop limit or size")
 
@@ -122,6 +127,5 @@ def test_ipv6(build):
         lab.apply(full(["a1", "a2"]))
         pairs = wait("pairs over IPv6", lambda: measured(lab, 4), 30)
         expect(all(p["ttl_forward_min"] == 255 and p["lost"] == 0 for p in pairs), str(pairs))
-        lab.nft("a2", "table inet lab { counter ef { } chain in { type filter hook prerouting priority 0; "
-                      "udp dport 862 ip6 dscp ef ip6 hoplimit 255 counter name ef } }")
+        lab.count("a2", "ef", "udp dport 862 ip6 dscp ef ip6 hoplimit 255")
         wait("EF over IPv6", lambda: lab.counter("a2", "ef") > 20)

@@ -29,7 +29,7 @@ def latest_end(lab):
 
 
 def drained(lab):
-    return all(a["spool_summaries"] == 0 for a in lab.agents_api())
+    return all(a["health"]["spool_summaries"] == 0 for a in lab.api("/api/v1/agents")["agents"])
 
 
 def test_controller_away_for_a_minute(build):
@@ -95,8 +95,7 @@ def test_agent_goes_on_without_the_controller_from_its_first_moment(build):
         expect(lab.agents["a1"].stop() == 0, "the agent did not end cleanly")
         restarted = time.time_ns()
         lab.start_agent("a1")
-        lab.nft("a2", "table inet lab { counter probes { } chain in { type filter hook prerouting priority 0; "
-                      "udp dport 862 counter name probes } }")
+        lab.count("a2", "probes", "udp dport 862")
         wait("probes without a controller", lambda: lab.counter("a2", "probes") > 200)
         lab.start_controller()
         wait("what was measured meanwhile", lambda: [
@@ -107,8 +106,7 @@ def test_agent_goes_on_without_the_controller_from_its_first_moment(build):
 def test_deleted_mesh_stops_within_5_s(build):
     with Lab(build, TWO) as lab:
         lab.start_fleet()
-        lab.nft("a2", "table inet lab { counter probes { } chain in { type filter hook prerouting priority 0; "
-                      "udp dport 862 counter name probes } }")
+        lab.count("a2", "probes", "udp dport 862")
         lab.apply(one_way("a1", "a2"))
         wait("probes", lambda: lab.counter("a2", "probes") > 50)
         deleted = time.monotonic()

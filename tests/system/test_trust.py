@@ -85,7 +85,7 @@ def test_2000_bad_connections_while_agents_report(build):
         lab.start_fleet()
         lab.apply(full(["a1", "a2"]))
         wait("results", lambda: lab.results("mesh=lab"))
-        fds = lambda: len(os.listdir(f"/proc/{lab.controller_pid()}/fd"))
+        fds = lambda: len(os.listdir(f"/proc/{lab.controller.popen.pid}/fd"))
         before = fds()
         strangers = [subprocess.Popen(["ip", "netns", "exec", lab.ns("ctl"), sys.executable, "-c", STRANGER,
                                        f"{NET4}.{CONTROLLER}", "500", str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
