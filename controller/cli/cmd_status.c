@@ -39,7 +39,7 @@ static const char *value_text(const Tw__Counter *n, char buf[OUT_NUM])
         return out_seconds((struct tw_num){ true, n->value }, buf);
     if (!strcmp(n->unit, "bytes"))
         return out_si(n->value, "B", buf);
-    return out_exact(n->value, buf);
+    return numtext_exact(n->value, buf);
 }
 
 /* Those at 0 say nothing to people; JSON and CSV have them. */

@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include "common/numtext.h"
 #include "common/stats.h"
 #include "fleet.pb-c.h"
 
@@ -50,15 +51,13 @@ void out_safe(FILE *to, const char *text, bool lines);
 /* ---- Numbers for people (out_num.c). Each returns buf.
  * ------------------------------------------------------------ */
 
-#define OUT_NUM 32
+#define OUT_NUM NUMTEXT_MAX
 const char *out_seconds(struct tw_num s, char buf[OUT_NUM]);       /* "412 us", "1.23 ms", "-" */
 const char *out_percent(struct tw_num ratio, char buf[OUT_NUM]);   /* never rounded to 0% or 100% */
 const char *out_si(double v, const char *unit, char buf[OUT_NUM]); /* "1.23 Mbit/s" */
 const char *out_ago(int64_t then_ns, int64_t now_ns,
                     char buf[OUT_NUM]);              /* "12 s", "3 min", "5 h", "2 d"; then 0: "-" */
 const char *out_time(int64_t ns, char buf[OUT_NUM]); /* RFC 3339 in whole seconds; 0: "-" */
-/* The fewest digits that read back as the same number. */
-const char *out_exact(double v, char buf[OUT_NUM]);
 
 /* ---- Records (out_records.c)
  * ------------------------------------------------------------------------------------- */

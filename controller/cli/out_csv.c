@@ -59,7 +59,7 @@ static void print_value(const struct out_field *f, FILE *to)
         fprintf(to, "%" PRId64, f->v.i64);
         break;
     case OUT_REAL:
-        fputs(out_exact(f->v.real, text), to);
+        fputs(numtext_exact(f->v.real, text), to);
         break;
     case OUT_BOOL:
         fputs(f->v.boolean ? "true" : "false", to);

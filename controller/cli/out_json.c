@@ -12,7 +12,7 @@ static cJSON *raw_number(const struct out_field *f)
     else if (f->kind == OUT_I64)
         snprintf(text, sizeof text, "%" PRId64, f->v.i64);
     else
-        out_exact(f->v.real, text);
+        numtext_exact(f->v.real, text);
     return cJSON_CreateRaw(text);
 }
 

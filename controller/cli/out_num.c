@@ -1,6 +1,5 @@
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "controller/cli/out.h"
 
@@ -94,15 +93,5 @@ const char *out_time(int64_t ns, char buf[OUT_NUM])
         return unknown(buf);
     tw_wall_format((struct tw_wall){ ns }, text);
     snprintf(buf, OUT_NUM, "%.19sZ", text); /* without the milliseconds */
-    return buf;
-}
-
-const char *out_exact(double v, char buf[OUT_NUM])
-{
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(buf, OUT_NUM, "%.*g", digits, v);
-        if (strtod(buf, NULL) == v)
-            break;
-    }
     return buf;
 }

@@ -1,8 +1,10 @@
 #include "controller/http/json_stats.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/numtext.h"
 
 /* ---- Values ---- */
 
@@ -28,9 +30,13 @@ void json_i64(cJSON *o, const char *key, int64_t v)
     put(o, key, cJSON_CreateRaw(text));
 }
 
+/* Not by cJSON, whose digits need not read back as the same number: twampctl prints these ones too. */
 void json_num(cJSON *o, const char *key, struct tw_num v)
 {
-    put(o, key, v.known ? cJSON_CreateNumber(v.value) : cJSON_CreateNull());
+    char text[NUMTEXT_MAX];
+
+    put(o, key,
+        v.known && isfinite(v.value) ? cJSON_CreateRaw(numtext_exact(v.value, text)) : cJSON_CreateNull());
 }
 
 void json_time(cJSON *o, const char *key, const char *ns_key, int64_t ns)
@@ -70,7 +76,7 @@ static void put_field(cJSON *o, const struct stats_field *f, const void *at)
         put(o, f->name, cJSON_CreateNumber(*(const uint8_t *)at));
         break;
     case STATS_F64:
-        put(o, f->name, cJSON_CreateNumber(*(const double *)at));
+        json_num(o, f->name, (struct tw_num){ true, *(const double *)at });
         break;
     case STATS_NUM:
         json_num(o, f->name, *(const struct tw_num *)at);

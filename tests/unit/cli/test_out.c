@@ -72,20 +72,6 @@ static void other_numbers(void **state)
     expect("time", out_time(1700000000 * s, buf), "2023-11-14T22:13:20Z");
 }
 
-static void exact_reads_back(void **state)
-{
-    static const double cases[] = { 0.1,    1.0 / 3, 8.383254999999998e-06, 1e300,
-                                    5e-324, 0,       123456789012345680.0,  -0.25 };
-    char buf[OUT_NUM];
-
-    (void)state;
-    for (size_t i = 0; i < TW_NELEM(cases); i++)
-        if (strtod(out_exact(cases[i], buf), NULL) != cases[i])
-            fail_msg("%.17g became %s", cases[i], buf);
-    expect("short", out_exact(0.1, buf), "0.1");
-    expect("whole", out_exact(616000, buf), "616000");
-}
-
 /* ---- Tables ---- */
 
 static char *printed(void (*print)(FILE *to))
@@ -208,7 +194,6 @@ int main(void)
         cmocka_unit_test(seconds_adapt),
         cmocka_unit_test(percents_are_honest),
         cmocka_unit_test(other_numbers),
-        cmocka_unit_test(exact_reads_back),
         cmocka_unit_test(tables_align_by_width),
         cmocka_unit_test(records_are_exact),
         cmocka_unit_test(times),

@@ -268,6 +268,36 @@ static void the_other_answers_match_theirs(void **state)
     rig_free(r);
 }
 
+/* twampctl prints the same ones. */
+static void numbers_keep_every_digit(void **state)
+{
+    static const struct {
+        struct tw_num v;
+        const char *text;
+    } cases[] = {
+        { { true, 0.1 }, "{\"n\":0.1}" },
+        { { true, 0.1 + 0.2 }, "{\"n\":0.30000000000000004}" },
+        { { true, 8.383254999999998e-06 }, "{\"n\":8.383254999999998e-06}" },
+        { { true, 1700000000 }, "{\"n\":1700000000}" },
+        { { true, 1e15 }, "{\"n\":1e+15}" },
+        { { true, (double)INFINITY }, "{\"n\":null}" },
+        { { false, 1 }, "{\"n\":null}" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        cJSON *o = cJSON_CreateObject();
+        char *text;
+
+        json_num(o, "n", cases[i].v);
+        text = cJSON_PrintUnformatted(o);
+        if (strcmp(text, cases[i].text) != 0)
+            fail_msg("%s, expected %s", text, cases[i].text);
+        free(text);
+        cJSON_Delete(o);
+    }
+}
+
 /* ---- Queries ---- */
 
 #define NOW (INT64_C(1700000000) * TW_NS_PER_S)
@@ -324,6 +354,7 @@ int main(void)
         cmocka_unit_test(statuses),
         cmocka_unit_test(report_matches_its_schema),
         cmocka_unit_test(the_other_answers_match_theirs),
+        cmocka_unit_test(numbers_keep_every_digit),
         cmocka_unit_test(queries),
     };
 

@@ -1,0 +1,63 @@
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "common/numtext.h"
+#include "rng.h"
+
+static const struct {
+    double v;
+    const char *text;
+} cases[] = {
+    { 0, "0" },
+    { 0.1, "0.1" },
+    { 616000, "616000" },
+    { -0.000412, "-0.000412" },
+    { 0.1 + 0.2, "0.30000000000000004" },
+    { 1.0 / 3, "0.3333333333333333" },
+    { 9007199254740993.0, "9007199254740992" },
+    { 1e300, "1e+300" },
+    { DBL_MIN, "2.2250738585072014e-308" },
+    { -DBL_MAX, "-1.7976931348623157e+308" },
+};
+
+static void fewest_digits(void **state)
+{
+    char buf[NUMTEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (strcmp(numtext_exact(cases[i].v, buf), cases[i].text))
+            fail_msg("row %zu: \"%s\", expected \"%s\"", i, buf, cases[i].text);
+}
+
+static void every_number_reads_back(void **state)
+{
+    uint64_t seed = 1;
+    char buf[NUMTEXT_MAX];
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        uint64_t bits = rng_next(&seed);
+        double v;
+
+        memcpy(&v, &bits, sizeof v);
+        if (isfinite(v) && strtod(numtext_exact(v, buf), NULL) != v)
+            fail_msg("%a became %s", v, buf);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fewest_digits),
+        cmocka_unit_test(every_number_reads_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
