@@ -210,9 +210,11 @@ static void release(struct conn *c)
         nng_aio_stop(c->tx);
     loop_unpost(c->loop, &c->rx_task);
     loop_unpost(c->loop, &c->tx_task);
-    nng_stream_free(c->stream);
+    /* The operations before the stream: freeing one waits until nng's timeout thread has let go of it, and that thread
+     * may be about to cancel it in the stream; stopping alone does not wait for that. */
     nng_aio_free(c->rx);
     nng_aio_free(c->tx);
+    nng_stream_free(c->stream);
     free(c->in.p);
     free(c->sending.p);
     free(c->out.p);
