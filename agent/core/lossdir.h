@@ -12,12 +12,17 @@
  * with no lost probe among the G on either side. G is how far probes were lately seen to overtake each other
  * on the way out (lossdir_overtaken()); usually 0, and then every answer is a cut point. So attribution is
  * exact while probes keep their order on the way out and the reflector sees no duplicates; answers may be
- * reordered and duplicated freely. Otherwise it is wrong only when a LOST probe was part of a reordering
- * wider than any seen in the last LOSSDIR_MEMORY to 2 * LOSSDIR_MEMORY probes, or when answers to both copies
- * of a duplicated probe were not both seen.
+ * reordered and duplicated freely. Otherwise it can be wrong in two cases:
  *
- * A probe whose answer came after the timeout did reach the reflector. Its late answer must not be told here,
- * so it counts as lost on the way back, unless it was overtaken on the way out. */
+ *  - A LOST probe was part of a reordering wider than any seen in the last LOSSDIR_MEMORY to
+ *    2 * LOSSDIR_MEMORY probes: it counts as forward, and its number may turn one later forward loss into a
+ *    backward one. Once the answer to it comes, late, the reordering has been seen.
+ *  - A probe was duplicated on the way out, and the answer to the second copy was lost: its number may turn
+ *    one forward loss into a backward one.
+ *
+ * A probe whose answer came after the timeout did reach the reflector. The number of its late answer must not
+ * be told here as seen, so it counts as lost on the way back, unless it was overtaken on the way out: then it
+ * falls under the first case. */
 #ifndef TW_AGENT_LOSSDIR_H
 #define TW_AGENT_LOSSDIR_H
 
@@ -52,7 +57,7 @@ enum lossdir_seen {
 /* An answer arrived in time (first answer or duplicate), in order of arrival. s counts from 0 for the
  * session's first probe. All numbers are modulo 2^32. */
 enum lossdir_seen lossdir_seen(struct lossdir *d, uint32_t s, uint32_t r, bool duplicate);
-/* A probe was overtaken on the way out by one sent `extent` probes later. */
+/* A probe, answered in time or late, was overtaken on the way out by one sent `extent` probes later. */
 void lossdir_overtaken(struct lossdir *d, uint32_t extent);
 /* The fate of probe s, in order of s from 0 without gaps, each when it is final. r is valid when received. */
 void lossdir_resolve(struct lossdir *d, uint32_t s, bool received, uint32_t r, uint16_t period);

@@ -69,6 +69,23 @@ static void compare_neighbours(struct session *s, uint32_t seq, struct slot *p)
     }
 }
 
+/* A late answer takes no part in order, but its number may say that the probe was overtaken on the way out, by
+ * so much that it counted as lost: the probes lose their order further than those in time show. */
+static void tell_overtaken_late(struct session *s, uint32_t seq, const struct slot *p)
+{
+    uint32_t later = s->s_max_numbered - seq;
+
+    if (!s->any_number || (int32_t)later <= 0 || (int32_t)(seq - s->s_numbered_from) < 0)
+        return;
+    for (uint32_t i = later < ORDER_SCAN_MAX ? later : ORDER_SCAN_MAX; i > 0; i--) {
+        const struct slot *q = slot_at(s, seq + i);
+        if (is_numbered(s, seq + i, q) && (int32_t)(q->r - p->r) < 0) {
+            lossdir_overtaken(s->lossdir, i);
+            return;
+        }
+    }
+}
+
 static void start_numbers(struct session *s, uint32_t seq, uint32_t r, uint32_t from)
 {
     s->any_number = true;
@@ -103,6 +120,8 @@ static void order(struct session *s, uint32_t seq, struct slot *p, struct period
     else if (period)
         period->sum.reordered_roundtrip++;
     s->any_answer = true;
+    if ((int32_t)(seq - s->s_numbered_from) > INT32_MAX / 2) /* before it looks like one yet to come */
+        s->s_numbered_from = seq - s->mask;
 
     if (!s->any_number || seen == LOSSDIR_RESTART) {
         start_numbers(s, seq, p->r, seen == LOSSDIR_RESTART ? seq : s->cfg.seq_start);
@@ -295,12 +314,13 @@ static void on_first(struct session *s, uint32_t seq, struct slot *p, const stru
         period->sum.invalid_time++;
 }
 
-static void on_late(struct session *s, struct slot *p, const struct answer *a)
+static void on_late(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
 {
     struct period *period = period_for(s, p);
 
     p->answered = true;
     p->r = a->reply.seq;
+    tell_overtaken_late(s, seq, p);
     s->totals.late++;
     if (period)
         period->sum.late++;
@@ -358,7 +378,7 @@ enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct s
     if (p->state == SLOT_SENT)
         on_first(s, seq, p, &a);
     else if (!p->answered)
-        on_late(s, p, &a);
+        on_late(s, seq, p, &a);
     else
         on_duplicate(s, seq, p, &a);
     session_advance(s, at);

@@ -143,6 +143,18 @@ static void count_probes(const struct truth *t, struct expected *e)
     }
 }
 
+struct truth_lost truth_lost_in(const struct truth *t, size_t period)
+{
+    struct truth_lost n = { 0 };
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct truth_probe *p = &t->probe[i];
+        n.forward += p->period == period && !p->received && !p->reached;
+        n.backward += p->period == period && !p->received && p->reached;
+    }
+    return n;
+}
+
 static void count_pairs(const struct truth *t, struct expected *e)
 {
     for (size_t i = 1; i < t->n; i++) {

@@ -47,6 +47,11 @@ void truth_sent(struct truth *t, struct tw_now now);
 void truth_unsent(struct truth *t, struct tw_now now);
 void truth_stop(struct truth *t, struct tw_now now);
 
+struct truth_lost {
+    uint64_t forward, backward; /* never reached the reflector; did reach it */
+};
+struct truth_lost truth_lost_in(const struct truth *t, size_t period);
+
 /* What to compare beyond the counters that are always exact. */
 struct truth_checks {
     bool order;       /* reordering of each direction is exact */
