@@ -250,6 +250,11 @@ class Lab:
             f.write(document)
         return self.ctl("schedule", "apply", "-f", path, *extra)
 
+    def spool(self, name):
+        """Summaries that an agent holds back, as of its last health report."""
+        agent = next(a for a in self.api("/api/v1/agents")["agents"] if a["name"] == name)
+        return agent["health"]["spool_summaries"] if agent["health"] else 0
+
     def results(self, *args):
         """Every stored summary that matches, in order of pair and time, as the API tells it."""
         query = "&".join(["limit=100000", "from=-1d", *args])
