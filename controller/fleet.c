@@ -83,7 +83,7 @@ void fleet_save(struct controller *c, struct agent *a)
         return; /* the next contact saves it */
     }
     j->c = c;
-    j->job = (struct writer_job){ .run = run_save, .done = save_done };
+    j->job = (struct writer_job){ .run = run_save, .done = save_done, .urgent = !a->row.id };
     if (writer_submit(c->writer, &j->job) == TW_OK) {
         a->saving = true;
         return;

@@ -158,6 +158,8 @@ static void take_stored(struct ingest *in, const struct ingest_batch *b)
 {
     uint64_t before = ingest_cursor(in, b->agent_id, b->spool_id);
 
+    for (size_t i = 0; i < b->n_learned; i++)
+        inventory_pair(&in->c->inv, b->learned[i].id)->unstored = false;
     publish_rows(in, b, before);
     in->counters.batches++;
     if (!b->n)
@@ -227,23 +229,37 @@ static struct store_pair named_pair(const struct agent *a, const struct ingest_b
     return p;
 }
 
-/* A pair that this database does not know: kept in the inventory at once, stored with the rows. */
-static bool learn_pair(struct ingest *in, struct agent *a, struct ingest_batch *b, size_t i)
+/* Its rows must not reach the store before it does. A batch that told of it earlier may have failed, so each
+ * batch brings it until one is committed. */
+static bool bring_pair(struct ingest_batch *b, const struct store_pair *row)
 {
-    struct store_pair row = named_pair(a, b, i);
     struct store_pair *grown;
 
-    if (!row.id || a->pairs_learned >= INGEST_LEARN_MAX)
-        return false;
+    for (size_t i = 0; i < b->n_learned; i++)
+        if (b->learned[i].id == row->id)
+            return true;
     grown = realloc(b->learned, (b->n_learned + 1) * sizeof *grown);
     if (!grown)
         return false;
     b->learned = grown;
-    if (!inventory_add_pair(&in->c->inv, &row))
-        return false;
-    b->learned[b->n_learned++] = row;
-    a->pairs_learned++;
+    b->learned[b->n_learned++] = *row;
     return true;
+}
+
+/* A pair that this database does not know: kept in the inventory at once, stored with the rows. */
+static bool learn_pair(struct ingest *in, struct agent *a, struct ingest_batch *b, size_t i)
+{
+    struct store_pair row = named_pair(a, b, i);
+    struct pair *p;
+
+    if (!row.id || a->pairs_learned >= INGEST_LEARN_MAX)
+        return false;
+    p = inventory_add_pair(&in->c->inv, &row);
+    if (!p)
+        return false;
+    p->unstored = true;
+    a->pairs_learned++;
+    return bring_pair(b, &row);
 }
 
 static enum ingest_refusal judge_row(struct ingest *in, struct agent *a, struct ingest_batch *b, size_t i,
@@ -254,8 +270,10 @@ static enum ingest_refusal judge_row(struct ingest *in, struct agent *a, struct 
 
     if (s->end_ns > now_ns + INGEST_FUTURE_NS || s->start_ns < now_ns - INGEST_PAST_NS)
         return INGEST_BAD_TIME;
+    if (p && strcmp(p->row.source, a->row.name) != 0)
+        return INGEST_UNKNOWN_PAIR;
     if (p)
-        return strcmp(p->row.source, a->row.name) ? INGEST_UNKNOWN_PAIR : INGEST_ROW_OK;
+        return !p->unstored || bring_pair(b, &p->row) ? INGEST_ROW_OK : INGEST_UNKNOWN_PAIR;
     return learn_pair(in, a, b, i) ? INGEST_ROW_OK : INGEST_UNKNOWN_PAIR;
 }
 

@@ -65,6 +65,7 @@ struct pair {
     int64_t interval_period_ns;
     uint32_t interval_flows;
     uint64_t seen;                    /* schedule.c's mark */
+    bool unstored;                    /* only a batch told of it, which is not committed: the store may not know it */
     struct agent *source;             /* NULL if removed */
     struct pair_live *live;           /* NULL until the first summary since start */
     UT_hash_handle hh;                /* by row.id */

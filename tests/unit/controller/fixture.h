@@ -488,15 +488,13 @@ static inline void make_summary(uint64_t pair_id, unsigned i, struct tw_summary 
     s->tx_source = s->rx_source = TW_TS_KERNEL;
 }
 
-/* change() may alter each row before it is sent; NULL = as made. */
-static inline void send_changed(struct fake *a, uint64_t first_seq, const uint64_t *pair_ids, size_t n,
-                                void (*change)(Tw__Summary *m))
+/* change() may alter each row before it is sent; NULL = as made. `ar` is empty and holds the message. */
+static inline Tw__SummaryBatch make_batch(struct fake *a, struct arena *ar, uint64_t first_seq,
+                                          const uint64_t *pair_ids, size_t n, void (*change)(Tw__Summary *m))
 {
     Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
-    Tw__Summary *rows[INGEST_BATCH_MAX + 1];
-    struct arena *ar;
+    Tw__Summary **rows = arena_alloc(ar, (n + 1) * sizeof(Tw__Summary *));
 
-    assert_int_equal(arena_new(4u << 20, &ar), TW_OK);
     for (size_t i = 0; i < n; i++) {
         struct tw_summary s;
 
@@ -510,8 +508,43 @@ static inline void send_changed(struct fake *a, uint64_t first_seq, const uint64
     m.first_seq = first_seq;
     m.n_summaries = n;
     m.summaries = rows;
+    return m;
+}
+
+static inline void send_changed(struct fake *a, uint64_t first_seq, const uint64_t *pair_ids, size_t n,
+                                void (*change)(Tw__Summary *m))
+{
+    Tw__SummaryBatch m;
+    struct arena *ar;
+
+    assert_int_equal(arena_new(4u << 20, &ar), TW_OK);
+    m = make_batch(a, ar, first_seq, pair_ids, n, change);
     assert_int_equal(rpc_peer_send_data(a->peer, &m.base), TW_OK);
     arena_free(ar);
+}
+
+/* Gives the controller a batch as if it had just been received: nothing else happens in between. */
+static inline void inject(struct fake *a, uint64_t first_seq, const uint64_t *pair_ids, size_t n,
+                          void (*change)(Tw__Summary *m))
+{
+    struct rpc_peer *p = inventory_agent(&a->f->c->inv, a->name)->peer;
+    Tw__SummaryBatch m;
+    struct tw_err err = { 0 };
+    struct arena *ar;
+    uint8_t *body;
+    size_t len;
+    void *batch;
+
+    assert_int_equal(arena_new(4u << 20, &ar), TW_OK);
+    m = make_batch(a, ar, first_seq, pair_ids, n, change);
+    body = malloc(tw__summary_batch__get_packed_size(&m) + 1);
+    len = tw__summary_batch__pack(&m, body);
+    arena_free(ar);
+    batch = ingest_decode(body, len, &err);
+    free(body);
+    if (!batch)
+        fail_msg("batch: %s", err.text);
+    ingest_on_data(a->f->c->ingest, p, batch);
 }
 
 static inline void send_batch(struct fake *a, uint64_t first_seq, const uint64_t *pair_ids, size_t n)

@@ -1,5 +1,7 @@
 /* Agents come, are approved, get schedules; operators change what they run. */
 #include "tests/unit/controller/fixture.h"
+#include <semaphore.h>
+#include "controller/fleet_push.h"
 
 static void approval_needs_the_right_fingerprint(void **state)
 {
@@ -25,6 +27,116 @@ static void approval_needs_the_right_fingerprint(void **state)
     assert_string_equal(agent_state(inventory_agent(&f->c->inv, "a")), "up");
     r = approve(f, "nobody", "");
     assert_int_equal(r.status, TW__STATUS__STATUS_NOT_FOUND);
+}
+
+/* Keeps the writer busy. */
+struct plug {
+    struct writer_job job; /* first */
+    sem_t pull;
+    bool done;
+};
+
+static enum tw_rc run_plug(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    (void)s;
+    (void)err;
+    sem_wait(&((struct plug *)j)->pull);
+    return TW_OK;
+}
+
+static void plug_done(struct writer_job *j)
+{
+    ((struct plug *)j)->done = true;
+}
+
+static void plug_in(struct fixture *f, struct plug *p)
+{
+    *p = (struct plug){ .job = { .run = run_plug, .done = plug_done, .urgent = true } };
+    sem_init(&p->pull, 0, 0);
+    assert_int_equal(writer_submit(f->c->writer, &p->job), TW_OK);
+}
+
+static void change_answered(void *ctx, const struct change_result *r)
+{
+    struct op_result *op = ctx;
+
+    op->done = true;
+    op->ok = !r->status;
+    snprintf(op->detail, sizeof op->detail, "%s", r->err.text);
+}
+
+/* Operators are quick, and scripts are quicker. */
+static void a_new_agent_can_be_approved_or_removed_at_once(void **state)
+{
+    static const enum change_kind kinds[] = { CHANGE_APPROVE, CHANGE_REMOVE };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(kinds); i++) {
+        struct op_result r = { 0 };
+        struct fake *a = new_fake(f, i ? "b" : "a", "a", "127.0.0.1");
+        struct plug plug;
+
+        a->once = true;
+        plug_in(f, &plug);
+        connect_fake(a);
+        WAIT(inventory_agent(&f->c->inv, a->name));
+        assert_int_equal(change_submit(f->c->changes, &(struct change_request){ .kind = kinds[i],
+                                                                                .name = a->name,
+                                                                                .done = change_answered,
+                                                                                .ctx = &r }),
+                         TW_OK);
+        assert_int_equal(inventory_agent(&f->c->inv, a->name)->row.id, 0);
+        sem_post(&plug.pull);
+        WAIT(r.done && plug.done && a->n_down);
+        if (!r.ok)
+            fail_msg("change %d: %s", kinds[i], r.detail);
+        sem_destroy(&plug.pull);
+    }
+    assert_true(inventory_agent(&f->c->inv, "a")->row.approved);
+    assert_null(inventory_agent(&f->c->inv, "b"));
+}
+
+static uint64_t expected_tomorrow(struct fixture *f, uint64_t pair_id)
+{
+    char path[256];
+    struct store_reader *r;
+    struct tw_err err = { 0 };
+    int64_t from_ns = tw_wall_now().ns + 86400 * TW_NS_PER_S;
+    uint64_t n = 0;
+
+    snprintf(path, sizeof path, "%s/controller.db", f->data);
+    if (store_reader_open(path, &r, &err) != TW_OK ||
+        store_read_expected(r, pair_id, from_ns, from_ns + 3600 * TW_NS_PER_S, &n, &err) != TW_OK)
+        fail_msg("%s", err.text);
+    store_reader_close(r);
+    return n;
+}
+
+/* The agent's answer to the old schedule arrives while the new one is being written. */
+static void an_acknowledgement_that_crosses_a_change_opens_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = new_fake(f, "a", "a", "127.0.0.1");
+    struct agent *known;
+    struct pair *p;
+
+    bring_up(f, "b", "127.0.0.2");
+    a->acks = false;
+    connect_fake(a);
+    WAIT(inventory_agent(&f->c->inv, "a"));
+    assert_true(approve(f, "a", "").ok);
+    assert_true(apply(f, MESH_AB, false).ok);
+    WAIT(a->n_sessions == 1);
+    known = inventory_agent(&f->c->inv, "a");
+    p = inventory_pair(&f->c->inv, a->pair_ids[0]);
+    assert_int_equal(p->interval, INTERVAL_CLOSED);
+    assert_int_equal(
+        change_submit(f->c->changes, &(struct change_request){ .kind = CHANGE_DELETE, .name = "lab" }),
+        TW_OK);
+    fleet_acked(known->link, a->generation, &(ProtobufCBinaryData){ sizeof a->digest, a->digest });
+    assert_int_equal(p->interval, INTERVAL_OPEN);
+    WAIT(!p->scheduled && p->interval == INTERVAL_CLOSED);
+    assert_int_equal(expected_tomorrow(f, p->row.id), 0);
 }
 
 static void another_key_under_the_same_name_is_sent_away(void **state)
@@ -318,6 +430,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
         T(approval_needs_the_right_fingerprint),
+        T(a_new_agent_can_be_approved_or_removed_at_once),
+        T(an_acknowledgement_that_crosses_a_change_opens_nothing),
         T(another_key_under_the_same_name_is_sent_away),
         T(the_newer_connection_wins),
         T(a_schedule_is_pushed_until_it_is_acknowledged),

@@ -135,6 +135,38 @@ static void a_pair_is_learned_from_its_own_source_only(void **state)
     assert_null(inventory_pair(&f->c->inv, ids[1]));
 }
 
+static size_t count_pairs(const struct inventory *inv, uint64_t id)
+{
+    size_t n = 0;
+
+    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
+        n += p->row.id == id;
+    return n;
+}
+
+/* A refill and an operator's apply bring the same pair at the same time. */
+static void a_pair_that_comes_twice_is_one(void **state)
+{
+    static const char doc[] = "mesh: gone\ntopology: list\ntargets: { z9: 192.0.2.9 }\npairs: [[a, z9]]\n"
+                              "classes:\n  voice: { spacing: 20ms, report_period: 10s, timeout: 1s }\n";
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+    struct store_pair row = { .mesh = "gone", .class_name = "voice", .source = "a", .target = "z9" };
+    uint64_t id = store_pair_id(&row);
+    unsigned before = l.a->n_answers;
+
+    assert_int_equal(
+        change_submit(f->c->changes,
+                      &(struct change_request){ .kind = CHANGE_APPLY, .file = "t", .document = doc }),
+        TW_OK);
+    inject(l.a, 1, &id, 1, name_old_pair);
+    assert_int_equal(count_pairs(&f->c->inv, id), 1); /* the change is still with the writer */
+    WAIT(l.a->n_answers > before && l.a->n_sessions == 2);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 1, "refilled");
+    assert_int_equal(count_pairs(&f->c->inv, id), 1);
+    assert_true(inventory_pair(&f->c->inv, id)->scheduled);
+}
+
 static void shift_500_days_back(Tw__Summary *m)
 {
     m->start_ns -= INT64_C(500) * 86400 * TW_NS_PER_S;
@@ -208,6 +240,29 @@ static void crash(struct fixture *f)
     start_controller(f);
 }
 
+/* The first batch that told of the pair was not stored, since its agent was being removed. */
+static void a_pair_is_brought_until_it_is_stored(void **state)
+{
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+    struct store_pair row = { .mesh = "gone", .class_name = "voice", .source = "a", .target = "z9" };
+    uint64_t id = store_pair_id(&row);
+    unsigned before = l.a->n_answers;
+
+    assert_int_equal(
+        change_submit(f->c->changes, &(struct change_request){ .kind = CHANGE_REMOVE, .name = "a" }), TW_OK);
+    inject(l.a, 1, &id, 1, name_old_pair);
+    WAIT(inventory_agent(&f->c->inv, "a") && !inventory_agent(&f->c->inv, "a")->row.approved);
+    assert_int_equal(ingested(f).summaries, 0);
+    assert_true(approve(f, "a", "").ok);
+    WAIT(l.a->peer && rpc_client_welcome(l.a->client).approved);
+    send_changed(l.a, 1, &id, 1, name_old_pair);
+    WAIT(l.a->n_answers > before);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 1, "again");
+    crash(f);
+    assert_non_null(inventory_pair(&f->c->inv, id));
+}
+
 static void a_restart_keeps_everything(void **state)
 {
     struct lab l = make_lab(state);
@@ -266,6 +321,8 @@ int main(void)
         T(rows_of_unknown_pairs_keep_their_numbers),
         T(what_is_not_its_own_is_refused),
         T(a_pair_is_learned_from_its_own_source_only),
+        T(a_pair_that_comes_twice_is_one),
+        T(a_pair_is_brought_until_it_is_stored),
         T(impossible_times_are_refused),
         T(a_batch_that_is_too_big_cuts_the_connection),
         T(a_gap_is_stored),
