@@ -66,6 +66,7 @@ void admin_agent_list(Tw__Admin_Service *service, const Tw__AgentListRequest *rq
             break;
         reply.agents[reply.n_agents++] = info;
     }
+    reply.truncated = reply.n_agents < HASH_COUNT(c->inv.agents);
     closure(&reply, closure_data);
 }
 

@@ -68,7 +68,7 @@ static void fill_plan(Tw__Plan *plan, struct arena *ar, const struct change_plan
     plan->series = p->after.series;
     plan->store_bytes_per_day = p->after.store_bytes_per_day;
     fill_plan_agents(plan, ar, p);
-    while (plan->n_agents && tw__plan__get_packed_size(plan) > ADMIN_REPLY_MAX)
+    for (; plan->n_agents && tw__plan__get_packed_size(plan) > ADMIN_REPLY_MAX; plan->truncated = true)
         plan->n_agents /= 2;
 }
 
@@ -182,19 +182,22 @@ static void list_meshes(const struct controller *c, struct arena *ar, Tw__Schedu
         Tw__MeshInfo *info = arena_alloc(ar, sizeof *info);
 
         if (!info)
-            return;
+            break;
         fill_mesh(c, m, ar, info);
         *octets += tw__mesh_info__get_packed_size(info) + 8;
         if (*octets > ADMIN_REPLY_MAX)
-            return;
+            break;
         reply->meshes[reply->n_meshes++] = info;
     }
+    reply->truncated |= reply->n_meshes < HASH_COUNT(c->inv.meshes);
 }
 
 static void list_rollout(const struct controller *c, struct arena *ar, Tw__ScheduleListReply *reply,
                          size_t *octets)
 {
-    reply->rollout = arena_alloc(ar, sizeof *reply->rollout * (HASH_COUNT(c->inv.agents) + 1));
+    size_t approved = HASH_COUNT(c->inv.agents) - c->inv.pending;
+
+    reply->rollout = arena_alloc(ar, sizeof *reply->rollout * (approved + 1));
     for (const struct agent *a = c->inv.agents; a && reply->rollout; a = a->hh.next) {
         Tw__AgentRollout *r = a->row.approved ? arena_alloc(ar, sizeof *r) : NULL;
 
@@ -208,9 +211,10 @@ static void list_rollout(const struct controller *c, struct arena *ar, Tw__Sched
         r->refusals = a->ack ? (uint32_t)a->ack->n_refusals : 0;
         *octets += tw__agent_rollout__get_packed_size(r) + 8;
         if (*octets > ADMIN_REPLY_MAX)
-            return;
+            break;
         reply->rollout[reply->n_rollout++] = r;
     }
+    reply->truncated |= reply->n_rollout < approved;
 }
 
 void admin_schedule_list(Tw__Admin_Service *service, const Tw__ScheduleListRequest *rq,

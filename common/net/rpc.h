@@ -49,6 +49,7 @@ ProtobufCService *rpc_peer_service(struct rpc_peer *p, enum rpc_service_number n
 struct rpc_result {
     Tw__Status status;
     const char *detail;
+    bool answered; /* the status is the peer's own; else nothing came from it */
 };
 /* Inside done(): the outcome of this call. */
 struct rpc_result rpc_result(void);

@@ -34,7 +34,7 @@ struct rpc_in_call {
 
 /* ---- Making calls ---- */
 
-static _Thread_local struct rpc_result result = { TW__STATUS__STATUS_OK, "" };
+static _Thread_local struct rpc_result result = { TW__STATUS__STATUS_OK, "", false };
 
 struct rpc_result rpc_result(void)
 {
@@ -48,23 +48,31 @@ const char *rpc_status_name(Tw__Status s)
     return v ? v->name + strlen("STATUS_") : "UNKNOWN";
 }
 
-static void tell(ProtobufCClosure closure, void *data, Tw__Status status, const char *detail,
-                 const ProtobufCMessage *reply)
+static void tell(ProtobufCClosure closure, void *data, struct rpc_result r, const ProtobufCMessage *reply)
 {
     struct rpc_result outer = result; /* a done() may make a call that fails at once */
 
-    result = (struct rpc_result){ status, detail ? detail : "" };
+    result = r;
     closure(reply, data);
     result = outer;
 }
 
-static void end_call(struct rpc_out_call *c, Tw__Status status, const char *detail,
-                     const ProtobufCMessage *reply)
+static void end_with(struct rpc_out_call *c, struct rpc_result r, const ProtobufCMessage *reply)
 {
     HASH_DEL(c->peer->calls, c);
     loop_timer_cancel(c->peer->side->loop, &c->timer);
-    tell(c->closure, c->closure_data, status, detail, reply);
+    tell(c->closure, c->closure_data, r, reply);
     free(c);
+}
+
+static void end_call(struct rpc_out_call *c, Tw__Status status, const char *detail)
+{
+    end_with(c, (struct rpc_result){ status, detail ? detail : "", false }, NULL);
+}
+
+static void end_answered(struct rpc_out_call *c, const struct rpc_in_frame *f, const ProtobufCMessage *reply)
+{
+    end_with(c, (struct rpc_result){ f->status, f->detail ? f->detail : "", true }, reply);
 }
 
 static void on_deadline(struct loop_timer *t)
@@ -73,13 +81,13 @@ static void on_deadline(struct loop_timer *t)
     Tw__Frame cancel = TW__FRAME__INIT;
 
     if (c->failed) {
-        end_call(c, c->failed, c->failed_why, NULL);
+        end_call(c, c->failed, c->failed_why);
         return;
     }
     cancel.kind = TW__FRAME_KIND__FRAME_CANCEL;
     cancel.id = c->id;
     peer_send_control(c->peer, &cancel);
-    end_call(c, TW__STATUS__STATUS_DEADLINE_EXCEEDED, "no answer in time", NULL);
+    end_call(c, TW__STATUS__STATUS_DEADLINE_EXCEEDED, "no answer in time");
 }
 
 static void send_request(struct rpc_out_call *c, const struct rpc_stub *stub, unsigned method,
@@ -139,7 +147,8 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     struct rpc_out_call *c;
 
     if (p->state == PEER_DOWN) {
-        tell(closure, closure_data, TW__STATUS__STATUS_UNAVAILABLE, "the connection is closed", NULL);
+        tell(closure, closure_data,
+             (struct rpc_result){ TW__STATUS__STATUS_UNAVAILABLE, "the connection is closed", false }, NULL);
         return;
     }
     c = calloc(1, sizeof *c);
@@ -155,7 +164,8 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
             return;
     }
     free(c);
-    tell(closure, closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory", NULL);
+    tell(closure, closure_data,
+         (struct rpc_result){ TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory", false }, NULL);
 }
 
 ProtobufCService *rpc_peer_service(struct rpc_peer *p, enum rpc_service_number number,
@@ -176,14 +186,14 @@ static void deliver_reply(struct rpc_out_call *c, const struct rpc_in_frame *f)
     ProtobufCMessage *reply = NULL;
 
     if (arena_new(RPC_ARENA_CAP(f->body_len), &a)) {
-        end_call(c, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory", NULL);
+        end_call(c, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
     if (rpc_body_unpack(c->output, f->body, f->body_len, a, &reply, &err)) {
         rpc_count(&c->peer->side->stats.bad_frames, 1);
-        end_call(c, TW__STATUS__STATUS_INTERNAL, tw_err_format(&err, why, sizeof why), NULL);
+        end_call(c, TW__STATUS__STATUS_INTERNAL, tw_err_format(&err, why, sizeof why));
     } else {
-        end_call(c, TW__STATUS__STATUS_OK, f->detail, reply);
+        end_answered(c, f, reply);
     }
     arena_free(a);
 }
@@ -196,7 +206,7 @@ void call_on_reply(struct rpc_peer *p, struct rpc_in_frame *f)
     if (!c || c->failed)
         rpc_count(&p->side->stats.late_replies, 1);
     else if (f->status)
-        end_call(c, f->status, f->detail, NULL);
+        end_answered(c, f, NULL);
     else
         deliver_reply(c, f);
 }
@@ -331,9 +341,9 @@ void call_end_all(struct rpc_peer *p)
         struct rpc_out_call *c = p->calls;
 
         if (c->failed)
-            end_call(c, c->failed, c->failed_why, NULL);
+            end_call(c, c->failed, c->failed_why);
         else
-            end_call(c, status, p->end_detail, NULL);
+            end_call(c, status, p->end_detail);
     }
     while (p->serving) {
         struct rpc_in_call *c = p->serving;

@@ -253,6 +253,8 @@ enum cli_exit cmd_agent_list(struct cli *c)
     if (!code)
         code = c->opt.output == OUT_TABLE ? print_list(c, reply)
                                           : print_records(c, reply->agents, reply->n_agents);
+    if (!code && reply->truncated)
+        cli_fail(CLI_OK, "there are more agents than these %zu: the answer is full", reply->n_agents);
     cli_free_reply(m);
     return code;
 }

@@ -194,6 +194,7 @@ static cJSON *plan_json(const Tw__Plan *p)
 /* Warns of the agents that are not there to take it, and tells which have not. */
 static void tell_rollout(const Tw__ScheduleListReply *reply, uint64_t generation)
 {
+    rollout_warn_cut(reply);
     for (size_t i = 0; i < reply->n_rollout; i++) {
         const Tw__AgentRollout *a = reply->rollout[i];
         if (strcmp(a->state, "up") != 0)
@@ -248,6 +249,8 @@ static enum cli_exit after(struct cli *c, const Tw__ScheduleApplyReply *reply)
         printed = print_plan(c, reply->plan);
     else if (m)
         rollout_print_count((const Tw__ScheduleListReply *)m);
+    if (reply->plan->truncated)
+        cli_fail(CLI_OK, "the plan has more agents than shown: the answer is full");
     if (m)
         tell_rollout((const Tw__ScheduleListReply *)m, reply->generation);
     cli_free_reply(m);

@@ -123,6 +123,8 @@ enum cli_exit cmd_schedule_list(struct cli *c)
         code = print_json(reply);
     else
         code = c->opt.output == OUT_CSV ? print_csv(c, reply) : print_table(c, reply);
+    if (!code)
+        rollout_warn_cut(reply);
     cli_free_reply(m);
     return code;
 }

@@ -24,6 +24,7 @@ struct ctl {
     bool interrupted;
 
     Tw__Status status; /* of the last call or connection */
+    bool answered;     /* it is the controller's own answer */
     char detail[600];
     ProtobufCMessage *reply;
 };
@@ -230,6 +231,7 @@ static void on_reply(const ProtobufCMessage *reply, void *ctx)
     struct ctl *c = ctx;
     struct rpc_result r = rpc_result();
 
+    c->answered = r.answered;
     if (!reply) {
         note(c, r.status, r.detail);
         return;
@@ -256,9 +258,9 @@ static enum cli_exit explain(struct ctl *c, const char *method, struct ctl_error
 {
     const char *text = c->detail[0] ? c->detail : rpc_status_name(c->status);
 
-    switch (c->status) {
-    case TW__STATUS__STATUS_UNAVAILABLE:
+    if (c->status == TW__STATUS__STATUS_UNAVAILABLE && !c->answered)
         return unreachable(c, err);
+    switch (c->status) {
     case TW__STATUS__STATUS_DEADLINE_EXCEEDED:
         return timed_out(c, "answer", err);
     case TW__STATUS__STATUS_UNIMPLEMENTED:

@@ -66,7 +66,7 @@ static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter
     if (code)
         return code;
     drop_pairs(all);
-    all->truncated = false;
+    all->truncated = list->truncated;
     one.to_ns = all->to_ns; /* the same span for all, however long it takes */
     one.from_ns = all->from_ns;
     for (size_t i = 0; !code && i < list->n_agents; i++) {

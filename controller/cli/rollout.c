@@ -37,6 +37,12 @@ enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret)
     return CLI_OK;
 }
 
+void rollout_warn_cut(const Tw__ScheduleListReply *reply)
+{
+    if (reply->truncated)
+        cli_fail(CLI_OK, "there are more meshes or agents than shown: the answer is full");
+}
+
 static bool is_up(const Tw__AgentRollout *a)
 {
     return !strcmp(a->state, "up");

@@ -6,6 +6,8 @@
 
 /* ScheduleList, with meshes and agents sorted by name. */
 enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret);
+/* On stderr, if the answer does not hold all. */
+void rollout_warn_cut(const Tw__ScheduleListReply *reply);
 /* How many run it. */
 void rollout_print_count(const Tw__ScheduleListReply *reply);
 /* The same, and a line for each agent that does not. */

@@ -48,6 +48,7 @@ struct fake {
     unsigned list_calls; /* of ScheduleList */
     unsigned report_calls;
     bool truncate;    /* a report of all sources does not fit */
+    bool cut_lists;   /* neither do all agents */
     void *unanswered; /* a call that waits until the end */
 };
 static struct fake *fake; /* handlers get no context of their own */
@@ -139,6 +140,7 @@ static void fake_agent_list(Tw__Admin_Service *s, const Tw__AgentListRequest *rq
     (void)rq;
     reply.agents = list;
     reply.n_agents = fake->empty ? 0 : 3;
+    reply.truncated = fake->cut_lists;
     closure(&reply, data);
 }
 
@@ -151,6 +153,8 @@ static void answer_agent(const Tw__AgentRequest *rq, Tw__AgentReply_Closure clos
         closure(&reply, data);
     } else if (!strcmp(rq->name, "silent")) {
         fake->unanswered = data;
+    } else if (!strcmp(rq->name, "busy")) {
+        rpc_fail(data, TW__STATUS__STATUS_UNAVAILABLE, "the controller is stopping");
     } else {
         rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no agent \"%s\": twampctl agent list shows them",
                  rq->name);
@@ -282,6 +286,7 @@ static void fake_schedule_list(Tw__Admin_Service *s, const Tw__ScheduleListReque
     reply.rollout = rollout;
     reply.n_meshes = fake->empty ? 0 : 1;
     reply.n_rollout = fake->empty ? 0 : 2;
+    reply.truncated = fake->cut_lists;
     closure(&reply, data);
 }
 

@@ -181,6 +181,7 @@ static void failures(void **state)
           "cannot reach the controller at tcp://127.0.0.1:1: ", NULL },
         { "--timeout 200ms agent show silent", 4, NULL, "did not answer within 200ms: --timeout", NULL },
         { "agent show nope", 1, NULL, "no agent \"nope\"", NULL },
+        { "agent show busy", 1, NULL, "twampctl: the controller is stopping", NULL },
         { "schedule delete voice", 1, NULL, "does not know ScheduleDelete: it is older", NULL },
         { "agent approve ams --fingerprint 00", 1, NULL, "another fingerprint", NULL },
         { "schedule apply -f /nowhere/mesh.yaml", 1, NULL, "cannot read /nowhere/mesh.yaml: No such file",
@@ -190,6 +191,22 @@ static void failures(void **state)
     };
 
     check_all(*state, cases, TW_NELEM(cases));
+}
+
+static void a_list_that_is_cut_says_so(void **state)
+{
+    static const struct expectation cases[] = {
+        { "agent list", 0, "ams", "there are more agents than these 3", NULL },
+        { "agent list -o json", 0, "ams", "there are more agents than these 3", NULL },
+        { "schedule list", 0, "voice", "there are more meshes or agents than shown", NULL },
+        { "schedule list -o csv", 0, "voice", "there are more meshes or agents than shown", NULL },
+        { "schedule apply -f -", 0, "Applied", "there are more meshes or agents than shown", GOOD },
+    };
+    struct fake *f = *state;
+
+    f->cut_lists = true;
+    check_all(f, cases, TW_NELEM(cases));
+    f->cut_lists = false;
 }
 
 /* A message is one line, and names the program. */
@@ -332,6 +349,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wrong_usage),
         cmocka_unit_test(help_needs_no_controller),
         cmocka_unit_test(failures),
+        cmocka_unit_test(a_list_that_is_cut_says_so),
         cmocka_unit_test(errors_are_one_line),
         cmocka_unit_test(filters_reach_the_controller),
         cmocka_unit_test(documents_reach_the_controller),
