@@ -27,10 +27,10 @@ static bool make_room(struct results *r)
     size_t cap = r->cap ? r->cap * 2 : 256;
     struct spool_record *grown;
 
-    if (r->n < r->cap)
-        return true;
     if (r->n >= HELD_MAX)
         return false;
+    if (r->n < r->cap)
+        return true;
     grown = realloc(r->held, cap * sizeof *grown);
     if (!grown)
         return false;
@@ -58,11 +58,17 @@ static bool hold(struct results *r)
     return true;
 }
 
+/* What is dropped leaves a gap in the spool, so that the controller hears of it. */
 static void collect(struct results *r)
 {
-    for (size_t w = 0; w < r->conf.n_workers; w++)
-        while (worker_next_summary(r->conf.workers[w], &r->scratch) == TW_OK)
-            r->dropped += !hold(r);
+    for (size_t w = 0; w < r->conf.n_workers; w++) {
+        while (worker_next_summary(r->conf.workers[w], &r->scratch) == TW_OK) {
+            if (hold(r))
+                continue;
+            r->dropped++;
+            spool_count_lost(r->conf.spool, 1);
+        }
+    }
 }
 
 static void report_outcome(struct results *r, enum tw_rc rc)
@@ -112,6 +118,7 @@ static void on_timer(struct loop_timer *t)
 
 void results_notify(struct results *r)
 {
+    collect(r); /* now, while the names of those that have ended are known */
     if (!r->armed)
         arm(r, COLLECT_NS);
 }

@@ -10,6 +10,7 @@
 #include "common/log.h"
 
 #define RETRY_NS (20 * TW_NS_PER_MS)
+#define PERIOD_MAX_NS (366 * 86400 * TW_NS_PER_S) /* as session_new() */
 
 struct session_key {
     uint64_t pair_id;
@@ -37,6 +38,7 @@ struct pair_name {
     uint64_t pair_id;
     char *mesh, *class_name, *target;
     uint64_t wanted_in; /* generation that last had it */
+    size_t in_workers;  /* sessions handed over and not ended yet */
     UT_hash_handle hh;
 };
 
@@ -73,14 +75,78 @@ static struct worker *worker_of(const struct schedule_run *r, const struct sessi
     return r->conf.workers[(k->pair_id * 31 + k->flow) % r->conf.n_workers];
 }
 
+/* ---- What cannot run ---- */
+
+static void free_refusals(struct schedule_run *r)
+{
+    for (size_t i = 0; i < r->n_refusals; i++) {
+        free(r->refusals[i]->reason);
+        free(r->refusals[i]);
+    }
+    free(r->refusals);
+    r->refusals = NULL;
+    r->n_refusals = 0;
+}
+
+static enum tw_rc refuse(struct schedule_run *r, struct session_key key, const char *reason)
+{
+    Tw__Refusal **grown = realloc(r->refusals, (r->n_refusals + 1) * sizeof *grown);
+    Tw__Refusal *one = calloc(1, sizeof *one);
+    char *text = strdup(reason);
+
+    if (grown)
+        r->refusals = grown;
+    if (!grown || !one || !text) {
+        free(one);
+        free(text);
+        return TW_ENOMEM;
+    }
+    tw__refusal__init(one);
+    one->pair_id = key.pair_id;
+    one->flow = key.flow;
+    one->reason = text;
+    r->refusals[r->n_refusals++] = one;
+    return TW_OK;
+}
+
+/* A session that was accepted and could not start after all: the next schedule tries again. */
+static void give_up(struct schedule_run *r, struct run_session *s, enum tw_rc rc)
+{
+    const char *why = "the agent could not open a socket for it";
+
+    if (rc == TW_ENOMEM)
+        why = "the agent has no memory or no file descriptors left for it";
+    else if (rc == TW_EINVAL)
+        why = "more probes would be in flight than the agent can remember: shorter timeout or wider spacing";
+    else if (rc == TW_ENOSPC)
+        why = "one of the agent's workers has all the sessions or sockets that it can have";
+    s->running = s->wanted = false;
+    r->accepted--;
+    r->pps -= 1e9 / (double)s->cfg.spacing_ns;
+    log_warn("session could not start", LOG_U("pair", s->key.pair_id), LOG_U("flow", s->key.flow),
+             LOG_S("reason", tw_rc_name(rc)));
+    if (refuse(r, s->key, why) != TW_OK)
+        log_error("out of memory: a refusal cannot be reported");
+}
+
 /* ---- Telling the workers ---- */
+
+static struct pair_name *find_name(const struct schedule_run *r, uint64_t pair_id)
+{
+    struct pair_name *n;
+
+    HASH_FIND(hh, r->names, &pair_id, sizeof pair_id, n);
+    return n;
+}
 
 static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
 {
     enum tw_rc rc = worker_add(worker_of(r, &s->key), &s->cfg, &s->target, s->ttl);
 
-    if (rc == TW_OK)
+    if (rc == TW_OK) {
         s->running = true;
+        find_name(r, s->key.pair_id)->in_workers++; /* it has one: the session is wanted */
+    }
     return rc;
 }
 
@@ -124,9 +190,13 @@ static void settle(struct schedule_run *r)
 
     HASH_ITER(hh, r->sessions, s, tmp)
     {
-        if (settle_session(r, s) == TW_EBUSY)
+        enum tw_rc rc = settle_session(r, s);
+
+        if (rc == TW_EBUSY)
             busy = true;
-        else if (!s->wanted && !s->running) {
+        else if (rc != TW_OK && s->wanted)
+            give_up(r, s, rc);
+        if (rc != TW_EBUSY && !s->wanted && !s->running) {
             HASH_DEL(r->sessions, s);
             free(s);
         }
@@ -147,38 +217,6 @@ static void on_retry(struct loop_timer *t)
 
 /* ---- Taking over a schedule ---- */
 
-static void free_refusals(struct schedule_run *r)
-{
-    for (size_t i = 0; i < r->n_refusals; i++) {
-        free(r->refusals[i]->reason);
-        free(r->refusals[i]);
-    }
-    free(r->refusals);
-    r->refusals = NULL;
-    r->n_refusals = 0;
-}
-
-static enum tw_rc refuse(struct schedule_run *r, const Tw__SessionSpec *spec, const char *reason)
-{
-    Tw__Refusal **grown = realloc(r->refusals, (r->n_refusals + 1) * sizeof *grown);
-    Tw__Refusal *one = calloc(1, sizeof *one);
-    char *text = strdup(reason);
-
-    if (grown)
-        r->refusals = grown;
-    if (!grown || !one || !text) {
-        free(one);
-        free(text);
-        return TW_ENOMEM;
-    }
-    tw__refusal__init(one);
-    one->pair_id = spec->pair_id;
-    one->flow = spec->flow;
-    one->reason = text;
-    r->refusals[r->n_refusals++] = one;
-    return TW_OK;
-}
-
 /* NULL when this agent can run it, else why not, for the operator. */
 static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p,
                               struct tw_addr *ret_target)
@@ -193,6 +231,8 @@ static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpe
         return "size outside 14..9000 octets";
     if (p->dscp > 63 || p->ttl < 1 || p->ttl > 255)
         return "dscp outside 0..63 or ttl outside 1..255";
+    if (p->report_period_ns > PERIOD_MAX_NS)
+        return "report period over 366 days";
     if (p->report_period_ns < TW_NS_PER_S || p->timeout_ns <= 0 || p->timeout_ns > p->report_period_ns)
         return "timeout must be above 0 and within the report period of at least 1s";
     if (p->phase_ns < 0 || p->phase_ns >= p->spacing_ns)
@@ -249,9 +289,8 @@ static void free_name(struct pair_name *n)
 
 static enum tw_rc keep_name(struct schedule_run *r, const Tw__SessionSpec *p, uint64_t generation)
 {
-    struct pair_name *n;
+    struct pair_name *n = find_name(r, p->pair_id);
 
-    HASH_FIND(hh, r->names, &p->pair_id, sizeof p->pair_id, n);
     if (!n) {
         n = calloc(1, sizeof *n);
         if (!n)
@@ -270,14 +309,15 @@ static enum tw_rc keep_name(struct schedule_run *r, const Tw__SessionSpec *p, ui
     return TW_OK;
 }
 
-/* Names that neither this schedule nor the one before has are not needed any more. */
+/* Names that neither this schedule nor the one before has, nor a session that still waits for its last
+ * answers, are not needed any more. */
 static void forget_names(struct schedule_run *r, uint64_t previous, uint64_t present)
 {
     struct pair_name *n, *tmp;
 
     HASH_ITER(hh, r->names, n, tmp)
     {
-        if (n->wanted_in == previous || n->wanted_in == present)
+        if (n->in_workers || n->wanted_in == previous || n->wanted_in == present)
             continue;
         HASH_DEL(r->names, n);
         free_name(n);
@@ -286,9 +326,8 @@ static void forget_names(struct schedule_run *r, uint64_t previous, uint64_t pre
 
 void schedule_run_name(const struct schedule_run *r, Tw__Summary *m)
 {
-    struct pair_name *n;
+    const struct pair_name *n = find_name(r, m->pair_id);
 
-    HASH_FIND(hh, r->names, &m->pair_id, sizeof m->pair_id, n);
     if (!n)
         return;
     m->mesh = n->mesh;
@@ -366,7 +405,8 @@ static enum tw_rc take_sessions(struct schedule_run *r, const Tw__ScheduleReques
         const Tw__SessionSpec *p = rq->sessions[i];
         struct tw_addr target;
         const char *why = check_spec(r, p, &target);
-        enum tw_rc rc = why ? refuse(r, p, why) : want(r, p, &target, rq->generation);
+        enum tw_rc rc =
+            why ? refuse(r, make_key(p->pair_id, p->flow), why) : want(r, p, &target, rq->generation);
         if (rc != TW_OK)
             return rc;
     }
@@ -401,19 +441,17 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
 void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n)
 {
     struct run_session *s = find(r, make_key(n->pair_id, n->flow));
-    Tw__SessionSpec spec = TW__SESSION_SPEC__INIT;
+    struct pair_name *name = find_name(r, n->pair_id);
 
-    if (n->rc == TW_OK || !s || !s->running)
+    if (name && name->in_workers)
+        name->in_workers--;
+    if (n->rc == TW_OK || n->removed || !s || !s->running)
         return;
-    s->running = s->wanted = false;
-    spec.pair_id = n->pair_id;
-    spec.flow = n->flow;
-    refuse(r, &spec,
-           n->rc == TW_ENOMEM ? "the agent has no memory left for it"
-                              : "the agent could not open a socket for it");
-    log_warn("session could not start", LOG_U("pair", n->pair_id), LOG_U("flow", n->flow),
-             LOG_S("reason", tw_rc_name(n->rc)));
-    r->conf.on_applied(r->conf.ctx);
+    s->running = false;
+    if (s->wanted && !s->changed) /* what it changes to may well start */
+        give_up(r, s, n->rc);
+    if (r->settled) /* else it is acknowledged when it is */
+        r->conf.on_applied(r->conf.ctx);
 }
 
 /* ---- Lifetime and figures ---- */

@@ -32,11 +32,13 @@ void schedule_run_free(struct schedule_run *r);
 /* Takes over a schedule; copies what it needs. TW_EINVAL with *err: malformed as a whole (duplicate session,
  * missing digest), nothing changed. A single session that cannot run is refused, not the schedule. */
 enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err);
-/* A worker says that a session ended or could not start. */
+/* A worker says that a session ended or could not start. Its summaries must have been taken before: their
+ * names may be forgotten after the next schedule. What could not start is refused: on_applied() runs again.
+ */
 void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n);
 
-/* Writes the names of the summary's pair into it (pointers valid until the next apply): also of sessions that ended
- * with the last schedule, whose final summaries are still to come. */
+/* Writes the names of the summary's pair into it (pointers valid until the next apply): also of sessions that
+ * ended with the last schedule, whose final summaries are still to come. */
 void schedule_run_name(const struct schedule_run *r, Tw__Summary *m);
 
 uint64_t schedule_run_generation(const struct schedule_run *r);

@@ -69,8 +69,8 @@ static void compare_neighbours(struct session *s, uint32_t seq, struct slot *p)
     }
 }
 
-/* A late answer takes no part in order, but its number may say that the probe was overtaken on the way out, by
- * so much that it counted as lost: the probes lose their order further than those in time show. */
+/* A late answer takes no part in order, but its number may say that the probe was overtaken on the way out,
+ * by so much that it counted as lost: the probes lose their order further than those in time show. */
 static void tell_overtaken_late(struct session *s, uint32_t seq, const struct slot *p)
 {
     uint32_t later = s->s_max_numbered - seq;

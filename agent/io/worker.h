@@ -52,6 +52,7 @@ struct worker_notice {
     uint64_t pair_id;
     uint32_t flow;
     enum tw_rc rc;
+    bool removed; /* worker_remove() came before it: the flow may run again by another worker_add() */
 };
 enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret);
 

@@ -208,7 +208,7 @@ enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret)
     free_finished(w);
     if (!ring_pop(w->endings, &e))
         return TW_EAGAIN;
-    *ret = (struct worker_notice){ e.flow->pair_id, e.flow->number, e.rc };
+    *ret = (struct worker_notice){ e.flow->pair_id, e.flow->number, e.rc, e.flow->removed };
     take_out(w, e.flow);
     e.flow->bucket_next = w->finished;
     w->finished = e.flow;
