@@ -341,7 +341,7 @@ struct results_job {
     struct reader_job job; /* first */
     struct report_filter f;
     struct store_pair *pairs; /* sorted by names */
-    size_t n_pairs, at, cap;
+    size_t n_pairs, at, cap, bytes;
     struct results *res;
     enum tw_rc rc;
     struct tw_err err;
@@ -378,6 +378,21 @@ static enum tw_rc grow_rows(struct results_job *j)
     return TW_OK;
 }
 
+static size_t row_bytes(const struct tw_summary *s)
+{
+    size_t n = s->send_lateness.n;
+
+    for (int d = 0; d < 3; d++)
+        n += s->delay[d].n;
+    return sizeof(struct result_row) + n * sizeof(struct hist_bucket);
+}
+
+static bool is_full(const struct results_job *j)
+{
+    return j->res->n_rows == (j->f.limit ? j->f.limit : RESULTS_LIMIT_DEFAULT) ||
+           j->bytes > RESULTS_MAX_BYTES;
+}
+
 /* TW_EAGAIN: that is enough. */
 static enum tw_rc add_row(void *ctx, const struct tw_summary *s)
 {
@@ -385,7 +400,7 @@ static enum tw_rc add_row(void *ctx, const struct tw_summary *s)
     struct results *r = j->res;
     struct result_row *row;
 
-    if (r->n_rows == (j->f.limit ? j->f.limit : RESULTS_LIMIT_DEFAULT)) {
+    if (is_full(j)) {
         r->truncated = true;
         return TW_EAGAIN;
     }
@@ -398,6 +413,7 @@ static enum tw_rc add_row(void *ctx, const struct tw_summary *s)
         summary_free(&row->summary);
         return TW_ENOMEM;
     }
+    j->bytes += row_bytes(s);
     r->n_rows++;
     return TW_OK;
 }

@@ -14,11 +14,13 @@ struct report_filter {
     bool latest;            /* report: the last closed report period of each pair */
 };
 
-/* Fills the defaults (to, from). TW_EINVAL: from is not before to. */
+/* Fills the defaults (to, from). TW_EINVAL: from is not before to, or one of them is before 1970. */
 enum tw_rc report_filter_resolve(struct report_filter *f, int64_t now_ns, struct tw_err *err);
 bool report_filter_matches(const struct report_filter *f, const struct store_pair *p);
 #define REPORT_LIMIT_DEFAULT 10000
 #define RESULTS_LIMIT_DEFAULT 1000
+/* An answer that takes more memory is cut, whatever its limit allows: histograms make a row some KiB, or up to 200. */
+#define RESULTS_MAX_BYTES ((size_t)32 << 20)
 
 struct report_pair {
     struct store_pair pair;

@@ -3,6 +3,8 @@
 
 enum tw_rc report_filter_resolve(struct report_filter *f, int64_t now_ns, struct tw_err *err)
 {
+    if (f->from_ns < 0 || f->to_ns < 0)
+        return tw_err_set(err, TW_EINVAL, "times before 1970 have no results");
     if (!f->to_ns)
         f->to_ns = now_ns;
     if (!f->from_ns)

@@ -152,6 +152,7 @@ static void forget_pending(struct store *s)
     s->broken = TW_OK;
     s->n_latest = 0;
     s->pending_rows = s->pending_batches = 0;
+    s->shrink = false;
 }
 
 static enum tw_rc try_commit(struct store *s, struct tw_err *err)
@@ -170,6 +171,8 @@ static enum tw_rc try_commit(struct store *s, struct tw_err *err)
 enum tw_rc store_commit(struct store *s, struct tw_err *err)
 {
     enum tw_rc rc = try_commit(s, err);
+    bool shrink = s->shrink;
+    struct tw_err ignored;
 
     if (rc) {
         s->stats.commit_errors++;
@@ -181,6 +184,8 @@ enum tw_rc store_commit(struct store *s, struct tw_err *err)
     s->stats.batches += s->pending_batches;
     cursors_commit(&s->cursors);
     forget_pending(s);
+    if (shrink)
+        sq_shrink(&s->q, &ignored); /* what was asked for is durable; the next retention tries again */
     return TW_OK;
 }
 

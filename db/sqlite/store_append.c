@@ -303,16 +303,18 @@ enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err)
 {
     enum tw_rc rc;
 
-    if (s->q.in_txn)
+    if (s->q.in_txn) {
+        s->shrink = true;
         return retain(s, before_ns, err);
+    }
     rc = store_begin(s, err);
     if (rc)
         return rc;
+    s->shrink = true;
     rc = retain(s, before_ns, err);
     if (rc) {
         store_rollback(s);
         return rc;
     }
-    rc = store_commit(s, err);
-    return rc ? rc : sq_shrink(&s->q, err);
+    return store_commit(s, err);
 }

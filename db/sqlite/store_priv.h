@@ -58,6 +58,7 @@ struct store {
     uint8_t *scratch; /* ROW_SCRATCH, encoded histograms of the row being inserted */
     struct store_stats stats;
     uint64_t pending_rows, pending_batches;
+    bool shrink; /* the open transaction drops days: give room back after it */
 };
 
 struct store_reader {

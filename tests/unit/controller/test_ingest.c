@@ -263,6 +263,73 @@ static void a_pair_is_brought_until_it_is_stored(void **state)
     assert_non_null(inventory_pair(&f->c->inv, id));
 }
 
+static void shift_40_days_back(Tw__Summary *m)
+{
+    m->start_ns -= INT64_C(40) * 86400 * TW_NS_PER_S;
+    m->end_ns -= INT64_C(40) * 86400 * TW_NS_PER_S;
+}
+
+static enum tw_rc count_row(void *ctx, const struct tw_summary *s)
+{
+    (void)s;
+    ++*(size_t *)ctx;
+    return TW_OK;
+}
+
+/* Of one pair: all summaries, or the latest. */
+static size_t rows_in_store(struct fixture *f, uint64_t pair_id, bool latest)
+{
+    char path[256];
+    struct store_reader *r;
+    struct tw_err err = { 0 };
+    enum tw_rc rc;
+    size_t n = 0;
+
+    snprintf(path, sizeof path, "%s/controller.db", f->data);
+    rc = store_reader_open(path, &r, &err);
+    if (rc == TW_OK)
+        rc = latest ? store_read_latest(r, &pair_id, 1, count_row, &n, &err)
+                    : store_read_summaries(r, &pair_id, 1, 0, INT64_MAX, count_row, &n, &err);
+    if (rc != TW_OK)
+        fail_msg("%s", err.text);
+    store_reader_close(r);
+    return n;
+}
+
+static void latest_seen(const Tw__ReportReply *m, void *ctx)
+{
+    *(int *)ctx = m ? (int)m->n_pairs : -1;
+}
+
+/* 30 days are kept: what is older goes with the next start, and nobody who asks for the latest stumbles. */
+static void old_days_go(void **state)
+{
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+    Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
+    unsigned before = l.a->n_answers;
+    int n_pairs = 0;
+
+    send_changed(l.a, 1, &l.ab, 1, shift_40_days_back);
+    WAIT(l.a->n_answers > before);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 1, "old, but taken");
+    deliver(l.b, 1, &l.ba, 1);
+    assert_int_equal(rows_in_store(f, l.ab, true), 1);
+    crash(f);
+    WAIT(rows_in_store(f, l.ab, false) == 0);
+    assert_int_equal(rows_in_store(f, l.ab, true), 0);
+    assert_int_equal(rows_in_store(f, l.ba, true), 1);
+    rq.latest = true;
+    tw__admin__report(admin_stub(f), &rq, latest_seen, &n_pairs);
+    WAIT(n_pairs);
+    assert_int_equal(n_pairs, 2);
+    WAIT(l.a->peer);
+    before = l.a->n_answers;
+    deliver(l.a, 2, &l.ab, 1); /* its spool goes on */
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 2, "after it");
+    assert_int_equal(rows_in_store(f, l.ab, true), 1);
+}
+
 static void a_restart_keeps_everything(void **state)
 {
     struct lab l = make_lab(state);
@@ -326,6 +393,7 @@ int main(void)
         T(impossible_times_are_refused),
         T(a_batch_that_is_too_big_cuts_the_connection),
         T(a_gap_is_stored),
+        T(old_days_go),
         T(a_restart_keeps_everything),
         T(a_removed_agent_is_out),
     };

@@ -320,6 +320,46 @@ static void results_in_order_up_to_the_limit(void **state)
     fx_free(f);
 }
 
+/* Every bucket of thirty octaves on both sides of zero: no honest period is so wide. */
+static void widen(struct hist *h)
+{
+    for (int octave = 10; octave < 40; octave++)
+        for (int i = 0; i < 64; i++) {
+            int64_t v = ((int64_t)1 << octave) + ((int64_t)1 << octave) * i / 64;
+            hist_add(h, v);
+            hist_add(h, -v);
+        }
+}
+
+static void results_are_bounded_in_memory(void **state)
+{
+    struct fx *f = fx_new(1, 10);
+    struct pair *p = fx_pair(f, "m", "c", "ams", "fra", 1, AT(0));
+    struct report_filter filter = { .from_ns = AT(0), .to_ns = AT(400), .limit = 100000 };
+    struct tw_summary s = fx_summary(f, p, 0, AT(0));
+    struct results *res;
+    size_t bytes = 0, one;
+
+    (void)state;
+    for (int d = 0; d < 3; d++)
+        widen(&s.delay[d]);
+    s.received = s.delay[TW_ROUNDTRIP].count;
+    s.sent = s.received + s.lost_forward;
+    one = sizeof *res->rows + (s.delay[0].n + s.delay[1].n + s.delay[2].n) * sizeof(struct hist_bucket);
+    for (int64_t n = 0; n < 300; n++) {
+        s.start_ns = AT(n);
+        s.end_ns = AT(n + 1);
+        fx_store(f, &s);
+    }
+    summary_free(&s);
+    res = run_results(f, &filter);
+    bytes = res->n_rows * one;
+    if (!res->truncated || bytes < RESULTS_MAX_BYTES || bytes > RESULTS_MAX_BYTES + one)
+        fail_msg("%zu rows of %zu octets%s", res->n_rows, one, res->truncated ? " (truncated)" : "");
+    results_free(res);
+    fx_free(f);
+}
+
 /* ---- The readers ---- */
 
 struct blocker {
@@ -349,7 +389,7 @@ static void busy_is_said_and_stopping_loses_nothing(void **state)
     struct fx *f = fx_new(1, 2);
     struct blocker b = { .job = { .run = block, .done = unblocked }, .lock = PTHREAD_MUTEX_INITIALIZER };
     struct report_filter filter = { .from_ns = AT(0), .to_ns = AT(9) },
-                         wrong = { .from_ns = AT(9), .to_ns = AT(9) };
+                         wrong = { .from_ns = AT(9), .to_ns = AT(9) }, hostile = { .to_ns = INT64_MIN };
     struct got first = { 0 }, second = { 0 }, third = { 0 };
 
     (void)state;
@@ -362,6 +402,7 @@ static void busy_is_said_and_stopping_loses_nothing(void **state)
     FX_OK(results_run(&f->inv, f->readers, &filter, NOW, on_results, &second));
     assert_int_equal(report_run(&f->inv, f->readers, &filter, NOW, on_report, &third), TW_EBUSY);
     assert_int_equal(report_run(&f->inv, f->readers, &wrong, NOW, on_report, &third), TW_EINVAL);
+    assert_int_equal(report_run(&f->inv, f->readers, &hostile, NOW, on_report, &third), TW_EINVAL);
     assert_int_equal(reader_refused(f->readers), 1);
     pthread_mutex_unlock(&b.lock);
     reader_pool_stop(f->readers); /* the loop does not run */
@@ -382,6 +423,7 @@ int main(void)
         cmocka_unit_test(selects_sorts_and_cuts),
         cmocka_unit_test(dropped_by_the_source),
         cmocka_unit_test(results_in_order_up_to_the_limit),
+        cmocka_unit_test(results_are_bounded_in_memory),
         cmocka_unit_test(busy_is_said_and_stopping_loses_nothing),
     };
 

@@ -500,6 +500,24 @@ static void retention_drops_whole_days(void **state)
     check_latest(f, "late", "1.0@1440#3 1.1@10#80 3.0@2880#4 ");
 }
 
+/* The store writer never leaves the transaction to retention. */
+static void retention_gives_room_back(void **state)
+{
+    struct fx *f = *state;
+    int64_t pages;
+
+    sql(f->path,
+        "CREATE TABLE filler (x); INSERT INTO filler VALUES (zeroblob(32 << 20)); DROP TABLE filler");
+    pages = sql_int(f->path, "PRAGMA page_count");
+    assert_true(pages > 8000);
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_retain(f->s, DAY0, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    if (sql_int(f->path, "PRAGMA page_count") > pages - 4000)
+        fail_msg("%lld pages, %lld before", (long long)sql_int(f->path, "PRAGMA page_count"),
+                 (long long)pages);
+}
+
 static void retention_and_append_in_one_transaction(void **state)
 {
     struct fx *f = *state;
@@ -627,6 +645,7 @@ int main(void)
         WITH_STORE(days_are_one_history),
         WITH_STORE(latest_is_the_newest_not_the_last),
         WITH_STORE(retention_drops_whole_days),
+        WITH_STORE(retention_gives_room_back),
         WITH_STORE(retention_and_append_in_one_transaction),
         WITH_STORE(refill_of_many_days),
         WITH_STORE(older_days_lack_columns),
