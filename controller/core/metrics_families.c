@@ -119,7 +119,9 @@ static const struct family group_families[] = {
       ONE(SAMPLE_U64, metrics_group, late) },
     { "probes_duplicate_total", "counter", "", "Second answers to a probe, all pairs together.", NO_GATE,
       ONE(SAMPLE_U64, metrics_group, duplicates) },
-    { "delay_seconds", "histogram", THREE_WAYS, "Delay, all pairs together.", NO_GATE, ROWS(group_delay) },
+    { "delay_seconds", "histogram", THREE_WAYS,
+      "Delay, all pairs together; forward and backward: only of report periods with one_way_valid.", NO_GATE,
+      ROWS(group_delay) },
 };
 const struct level level_agent = { "twamp_agent_", "mesh, class, source", ROWS(group_families) };
 const struct level level_mesh = { "twamp_mesh_", "mesh, class", ROWS(group_families) };
