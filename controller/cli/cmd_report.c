@@ -43,8 +43,8 @@ static bool put_row(struct out_table *t, const struct pair_row *row)
     pairs_cell_seconds(t, rtt->p50_s);
     pairs_cell_seconds(t, rtt->p95_s);
     pairs_cell_seconds(t, rtt->p99_s);
-    doubt = pairs_cell_one_way(t, v, TW_FORWARD);
-    doubt |= pairs_cell_one_way(t, v, TW_BACKWARD);
+    doubt = pairs_cell_one_way(t, v, v->delay[TW_FORWARD].p50_s);
+    doubt |= pairs_cell_one_way(t, v, v->delay[TW_BACKWARD].p50_s);
     for (int d = 0; d < 3; d++)
         pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
     put_completeness(t, row->report);

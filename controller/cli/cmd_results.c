@@ -32,8 +32,8 @@ static bool put_row(struct out_table *t, const Tw__ResultRow *row, const struct 
     pairs_cell_seconds(t, rtt->p50_s);
     pairs_cell_seconds(t, rtt->p95_s);
     pairs_cell_seconds(t, rtt->p99_s);
-    doubt = pairs_cell_one_way(t, v, TW_FORWARD);
-    doubt |= pairs_cell_one_way(t, v, TW_BACKWARD);
+    doubt = pairs_cell_one_way(t, v, v->delay[TW_FORWARD].p50_s);
+    doubt |= pairs_cell_one_way(t, v, v->delay[TW_BACKWARD].p50_s);
     pairs_cell_seconds(t, rtt->jitter_rfc3550_s);
     return doubt;
 }

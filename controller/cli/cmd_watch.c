@@ -10,7 +10,8 @@
 
 static const struct out_column columns[] = {
     { "MESH/CLASS", false }, { "PAIR", false },   { "STATE", false },  { "LOSS", true },
-    { "FWD", true },         { "BWD", true },     { "RTT P50", true }, { "RTT P95", true },
+    { "FWD", true },         { "BWD", true },     { "RTT P50", true }, { "P95", true },
+    { "FWD P50", true },     { "P95", true },     { "BWD P50", true }, { "P95", true },
     { "JIT FWD", true },     { "JIT BWD", true }, { "JIT RTT", true }, { "AGE", true },
 };
 
@@ -19,7 +20,7 @@ static const struct out_column columns[] = {
 #define HOME "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_BELOW "\033[J"
-#define LINES_AROUND 5 /* title, heading, what is left out, a failure, and the cursor */
+#define LINES_AROUND 6 /* title, heading, note, what is left out, a failure, and the cursor */
 
 struct watch {
     struct cli *c;
@@ -31,9 +32,11 @@ struct watch {
 
 /* ---- One look ---- */
 
-static void put_row(struct watch *w, struct out_table *t, const struct pair_row *row)
+/* True: a one-way delay was marked as not reliable. */
+static bool put_row(struct watch *w, struct out_table *t, const struct pair_row *row)
 {
     const struct stats_view *v = &row->view;
+    bool doubt = false;
     char text[OUT_NUM];
 
     pairs_cell_names(t, row->report->pair);
@@ -43,9 +46,14 @@ static void put_row(struct watch *w, struct out_table *t, const struct pair_row 
     pairs_cell_loss(t, v->loss_backward_ratio);
     pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p50_s);
     pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p95_s);
+    for (int d = TW_FORWARD; d <= TW_BACKWARD; d++) {
+        doubt |= pairs_cell_one_way(t, v, v->delay[d].p50_s);
+        doubt |= pairs_cell_one_way(t, v, v->delay[d].p95_s);
+    }
     for (int d = 0; d < 3; d++)
         pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
     out_cell(t, OUT_PLAIN, "%s", out_ago(row->measured ? v->end_ns : 0, w->c->wall_ns(), text));
+    return doubt;
 }
 
 static int by_severity(const void *a, const void *b)
@@ -79,6 +87,7 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
 {
     size_t lines = room(w);
     struct out_table t;
+    bool doubt = false;
 
     print_title(w, p, to);
     if (!p->n) {
@@ -91,10 +100,12 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
         lines = p->n;
     out_table_init(&t, columns, TW_NELEM(columns));
     for (size_t i = 0; i < lines; i++)
-        put_row(w, &t, &p->rows[i]);
+        doubt |= put_row(w, &t, &p->rows[i]);
     if (!t.no_memory)
         out_table_print(&t, to, w->c->colour, 0);
     out_table_free(&t);
+    if (doubt)
+        fputs(pairs_one_way_note, to);
     if (p->n > lines)
         fprintf(to, "... and %zu more: narrow it with --mesh, --class, --source or --target\n", p->n - lines);
     return CLI_OK;

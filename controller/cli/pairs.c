@@ -170,9 +170,8 @@ void pairs_cell_seconds(struct out_table *t, struct tw_num s)
     out_cell(t, OUT_PLAIN, "%s", out_seconds(s, text));
 }
 
-bool pairs_cell_one_way(struct out_table *t, const struct stats_view *v, enum tw_direction d)
+bool pairs_cell_one_way(struct out_table *t, const struct stats_view *v, struct tw_num delay)
 {
-    struct tw_num delay = v->delay[d].p50_s;
     bool doubt = delay.known && !v->one_way_valid;
     char text[OUT_NUM];
 

@@ -30,8 +30,8 @@ void pairs_cell_names(struct out_table *t, const Tw__PairInfo *p);
 void pairs_cell_state(struct out_table *t, const char *state);
 void pairs_cell_loss(struct out_table *t, struct tw_num ratio);
 void pairs_cell_seconds(struct out_table *t, struct tw_num s);
-/* Marked with "?" unless it is valid; true if it was marked. */
-bool pairs_cell_one_way(struct out_table *t, const struct stats_view *v, enum tw_direction d);
+/* A one-way delay of v, marked with "?" unless it is valid; true if it was marked. */
+bool pairs_cell_one_way(struct out_table *t, const struct stats_view *v, struct tw_num delay);
 extern const char pairs_one_way_note[];
 /* How bad a state is, for sorting: 0 ok. */
 int pairs_severity(const struct pair_row *row);
