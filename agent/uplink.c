@@ -1,6 +1,7 @@
 /* agent/uplink.c - see uplink.h. What is sent is what the spool holds after `sent_seq`, as long as it is
  * within the window; an acknowledgement moves `acked_seq`, a refusal moves `sent_seq` back to what the
- * controller has. */
+ * controller has. A controller that has nothing of this spool takes whatever it stores first for the
+ * beginning: until that is acknowledged, one batch is sent at a time. */
 #include "agent/uplink.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #define HEALTH_PERIOD_NS (10 * TW_NS_PER_S)
 #define REFUSED_PAUSE_NS (1 * TW_NS_PER_S)
 #define CALL_DEADLINE_MS 10000
+#define SKIP_MAX (UINT64_C(1) << 32) /* more than a spool gives out between two backups */
 
 struct uplink {
     struct uplink_conf conf;
@@ -24,13 +26,14 @@ struct uplink {
     uint8_t boot_id[RPC_ID_LEN];
     uint64_t sent_seq;  /* last record handed to the connection */
     uint64_t acked_seq; /* last record that is durable at the controller */
+    bool anchored;      /* the controller has something of this spool, so it notices what is missing */
     uint32_t window;
     struct arena *arena;
     struct loop_timer health, resume;
     bool paused; /* a batch was refused: wait for `resume` */
     Tw__FleetAgent_Service service;
     struct rpc_service services[1];
-    struct log_limit refused_log;
+    struct log_limit refused_log, failed_log;
 };
 
 /* ---- Delivering the spool ---- */
@@ -81,16 +84,25 @@ static enum tw_rc send_batch(struct uplink *u)
     return rc;
 }
 
+static bool may_send(const struct uplink *u)
+{
+    uint64_t outstanding = u->sent_seq - u->acked_seq;
+
+    return u->peer && u->approved && !u->paused && outstanding < u->window && (u->anchored || !outstanding);
+}
+
 static void pump(struct uplink *u)
 {
     enum tw_rc rc = TW_OK;
+    unsigned held;
 
     /* A gap may count for more than the window: it is one record to the controller. */
-    while (rc == TW_OK && u->peer && u->approved && !u->paused && u->sent_seq - u->acked_seq < u->window)
+    while (rc == TW_OK && may_send(u))
         rc = send_batch(u);
-    if (rc != TW_OK && rc != TW_EAGAIN && rc != TW_EBUSY)
-        log_error("spool cannot be delivered", LOG_S("reason", tw_rc_name(rc)),
-                  LOG_U("seq", u->sent_seq + 1));
+    if (rc != TW_OK && rc != TW_EAGAIN && rc != TW_EBUSY &&
+        log_limit_ok(&u->failed_log, tw_mono_now().ns, &held))
+        log_error("spool cannot be delivered", LOG_S("reason", tw_rc_name(rc)), LOG_U("seq", u->sent_seq + 1),
+                  LOG_U("held_back", held));
 }
 
 static void on_resume(struct loop_timer *t)
@@ -101,10 +113,53 @@ static void on_resume(struct loop_timer *t)
     pump(u);
 }
 
+static void note_durable(struct uplink *u, uint64_t through)
+{
+    if (spool_ack(u->conf.spool, through, tw_wall_now().ns) != TW_OK)
+        log_warn("spool cannot note the acknowledgement", LOG_U("seq", through));
+}
+
+/* The spool was restored from an old copy: the numbers up to `through` were given out before, and the
+ * controller would take new records under them for repetitions. Gives them up. */
+static void skip_to(struct uplink *u, uint64_t through, const struct spool_stats *st)
+{
+    uint64_t skipped = through - st->last_seq, first;
+    enum tw_rc rc = TW_ERANGE;
+
+    if (skipped <= SKIP_MAX) {
+        spool_count_lost(u->conf.spool, skipped);
+        rc = spool_append(u->conf.spool, tw_wall_now().ns, NULL, 0, &first);
+    }
+    log_error(
+        "the controller has more of this spool than the spool itself, which must be an old copy; what it "
+        "got since then is lost",
+        LOG_U("controller_seq", through), LOG_U("spool_seq", st->last_seq), LOG_U("acked_seq", st->acked_seq),
+        LOG_S("numbers_skipped", rc == TW_OK ? "yes" : tw_rc_name(rc)),
+        LOG_S("hint", rc == TW_OK ? "" : "remove the spool file to start a new one"));
+}
+
+/* Where to go on: after what the controller has. One that knows nothing of this spool gets all that is left,
+ * and of what is not, the gaps that nobody was told of yet. */
+static void set_position(struct uplink *u, uint64_t through)
+{
+    struct spool_stats st;
+
+    spool_stats(u->conf.spool, &st);
+    u->anchored = through != 0;
+    if (!through)
+        through = st.acked_seq < st.first_seq - 1 ? st.acked_seq : st.first_seq - 1;
+    else if (through > st.last_seq)
+        skip_to(u, through, &st);
+    if (u->anchored)
+        note_durable(u, through);
+    u->sent_seq = u->acked_seq = through;
+}
+
 static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
                    const char *detail)
 {
     struct uplink *u = ctx;
+    struct spool_stats st;
     unsigned held;
 
     (void)p;
@@ -113,15 +168,18 @@ static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t win
         if (log_limit_ok(&u->refused_log, tw_mono_now().ns, &held))
             log_warn("controller refused a batch", LOG_S("status", rpc_status_name(status)),
                      LOG_S("detail", detail), LOG_U("through_seq", through), LOG_U("held_back", held));
-        u->sent_seq = u->acked_seq = through;
+        set_position(u, through);
         u->paused = true;
         loop_timer_set(u->conf.loop, &u->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS });
         return;
     }
-    if (through > u->acked_seq && through <= u->sent_seq) {
+    spool_stats(u->conf.spool, &st);
+    if (through > u->acked_seq && through <= st.last_seq) {
+        u->anchored = true;
         u->acked_seq = through;
-        if (spool_ack(u->conf.spool, through, tw_wall_now().ns) != TW_OK)
-            log_warn("spool cannot note the acknowledgement", LOG_U("seq", through));
+        if (u->sent_seq < through) /* sent before a refusal took it back, and stored all the same */
+            u->sent_seq = through;
+        note_durable(u, through);
     }
     pump(u);
 }
@@ -129,24 +187,6 @@ static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t win
 void uplink_kick(struct uplink *u)
 {
     pump(u);
-}
-
-/* Where to go on: after what the controller has; a controller that knows nothing of this spool gets all that
- * is left. */
-static void set_position(struct uplink *u, uint64_t through)
-{
-    struct spool_stats st;
-
-    spool_stats(u->conf.spool, &st);
-    if (!through && st.first_seq)
-        through = st.first_seq - 1;
-    if (through > st.last_seq) { /* restored from an old copy: those numbers were given out before */
-        log_error("the controller has more of this spool than the spool itself; remove the spool file to "
-                  "start a new one",
-                  LOG_U("controller_seq", through), LOG_U("spool_seq", st.last_seq));
-        through = st.last_seq;
-    }
-    u->sent_seq = u->acked_seq = through;
 }
 
 /* ---- Calls to the controller ---- */
@@ -184,6 +224,7 @@ void uplink_send_ack(struct uplink *u)
 static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
 {
     struct uplink *u = ctx;
+    Tw__Refusal **refusals;
 
     if (!reply) {
         log_failure("enrolling failed");
@@ -192,6 +233,8 @@ static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
     if (!reply->approved)
         log_info("waiting for approval", LOG_S("hint", "twampctl agent approve"),
                  LOG_S("name", u->conf.name));
+    else if (schedule_run_refusals(u->conf.schedule, &refusals)) /* a new controller does not know of them */
+        uplink_send_ack(u);
 }
 
 static void enrol(struct uplink *u)
@@ -350,7 +393,7 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
     u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };
-    u->refused_log.burst = 5;
+    u->refused_log.burst = u->failed_log.burst = 5;
     rc = identity_random(u->boot_id, sizeof u->boot_id);
     if (rc == TW_OK)
         rc = arena_new(8u << 20, &u->arena);

@@ -1,5 +1,9 @@
 /* agent/uplink.h - the agent's side of the connection to the controller: delivers what is in the spool within
- * the granted window, takes schedules, answers Live, reports health. Loop thread only. */
+ * the granted window, takes schedules, answers Live, reports health. Loop thread only.
+ *
+ * Every number of the spool is delivered in order, as a record or as part of a gap, until the controller says that
+ * it is durable. If the controller is ahead of the spool (which is then an old copy), the numbers in between are
+ * given up, so that no new record is taken for a repetition. */
 #ifndef TW_AGENT_UPLINK_H
 #define TW_AGENT_UPLINK_H
 
