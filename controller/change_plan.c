@@ -322,7 +322,7 @@ enum tw_rc change_prepare(struct change *ch)
 
     if (rc == TW_OK)
         rc = wanted_build(&ch->owner->c->inv, &ch->overlay, &ch->wanted, &ch->result.err);
-    if (rc == TW_EINVAL)
+    if (rc == TW_EINVAL || rc == TW_ENOSPC) /* more pairs than a mesh may have */
         ch->result.in_document = true;
     if (rc == TW_OK && ch->rq.kind == CHANGE_APPLY)
         rc = plan_apply(ch);

@@ -175,8 +175,10 @@ void controller_stop(struct controller *c)
     loop_timer_cancel(c->loop, &c->retention);
     if (c->fleet)
         rpc_server_stop(c->fleet);
+    c->fleet = NULL; /* operators may ask for the status until the writer has stopped */
     if (c->http)
         httpd_stop(c->http);
+    c->http = NULL;
     if (c->writer)
         writer_stop(c->writer);
     if (c->changes)

@@ -336,6 +336,15 @@ static void fleet_enrol(Tw__FleetController_Service *service, const Tw__EnrolReq
         fleet_push(l);
 }
 
+/* They are kept, and shown many at a time: an honest reason is a line. */
+static bool reasons_ok(const Tw__AckRequest *rq)
+{
+    for (size_t i = 0; i < rq->n_refusals; i++)
+        if (strlen(rq->refusals[i]->reason) > FLEET_REASON_MAX)
+            return false;
+    return true;
+}
+
 static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest *rq,
                       Tw__AckReply_Closure closure, void *closure_data)
 {
@@ -346,9 +355,11 @@ static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest
     (void)service;
     if (!l)
         return;
-    if (rq->n_refusals > SCHEDULE_MAX_SESSIONS || (rq->digest.len && rq->digest.len != AGENT_DIGEST_LEN)) {
+    if (rq->n_refusals > SCHEDULE_MAX_SESSIONS || (rq->digest.len && rq->digest.len != AGENT_DIGEST_LEN) ||
+        !reasons_ok(rq)) {
         rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
-                 "more refusals than sessions, or a digest that is none");
+                 "more refusals than sessions, a reason of more than %d octets, or a digest that is none",
+                 FLEET_REASON_MAX);
         return;
     }
     m = message_clone(&rq->base);

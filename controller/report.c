@@ -52,8 +52,9 @@ struct report_job {
     struct report_filter f;
     int64_t now_ns;
     struct report *rep;
-    int64_t *due_ns;     /* by pair: a period that ends later is not due */
-    struct id_row *rows; /* sorted by id */
+    int64_t *due_ns;             /* by pair: a period that ends later is not due */
+    struct id_row *rows;         /* sorted by id */
+    struct report_pair *reading; /* rows come pair by pair: the one that is being merged */
     enum tw_rc rc;
     struct tw_err err;
     void (*done)(void *ctx, struct report *rep, const struct tw_err *err);
@@ -108,11 +109,32 @@ static bool is_whole_before(const struct tw_summary *s, int64_t due_ns)
     return s->end_ns <= due_ns && s->start_ns % (s->end_ns - s->start_ns) == 0;
 }
 
+/* No more rows of it will come. */
+static void seal(const struct report_job *j, struct report_pair *p)
+{
+    stats_view(&p->merged, &p->view);
+    if (!j->f.views_only)
+        return;
+    for (int d = 0; d < 3; d++)
+        hist_free(&p->merged.delay[d]);
+    hist_free(&p->merged.send_lateness);
+}
+
+static struct report_pair *pair_of_row(struct report_job *j, const struct tw_summary *s, size_t *ret_at)
+{
+    struct report_pair *p = find_pair(j, s->pair_id, ret_at);
+
+    if (j->reading && j->reading != p)
+        seal(j, j->reading);
+    j->reading = p;
+    return p;
+}
+
 static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
 {
     struct report_job *j = ctx;
     size_t at;
-    struct report_pair *p = find_pair(j, s->pair_id, &at);
+    struct report_pair *p = pair_of_row(j, s, &at);
 
     if (!p)
         return TW_OK;
@@ -124,7 +146,7 @@ static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
 static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
 {
     size_t at;
-    struct report_pair *p = find_pair(ctx, s->pair_id, &at);
+    struct report_pair *p = pair_of_row(ctx, s, &at);
 
     if (!p || s->end_ns < p->merged.end_ns)
         return TW_OK;
@@ -152,6 +174,8 @@ static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
         rc = store_read_latest(db, ids, n, add_to_latest, j, &j->err);
     else
         rc = store_read_summaries(db, ids, n, j->f.from_ns, j->f.to_ns, add_to_span, j, &j->err);
+    if (j->reading)
+        seal(j, j->reading);
     free(ids);
     return rc;
 }
@@ -169,7 +193,8 @@ static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, siz
         double ratio = (double)p->periods_stored / (double)p->periods_expected;
         p->completeness_ratio = (struct tw_num){ true, ratio < 1 ? ratio : 1 };
     }
-    stats_view(&p->merged, &p->view);
+    if (!p->merged.end_ns) /* without a row */
+        seal(j, p);
     return rc;
 }
 

@@ -12,6 +12,7 @@ struct report_filter {
     int64_t from_ns, to_ns; /* [from, to); to 0 = now, from 0 = one hour before to */
     uint32_t limit;         /* pairs (report) or rows (results); 0 = 10000 / 1000 */
     bool latest;            /* report: the last closed report period of each pair */
+    bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 
 /* Fills the defaults (to, from). TW_EINVAL: from is not before to, or one of them is before 1970. */

@@ -45,7 +45,8 @@ static void add_ingest(struct rows *r, const struct controller *c)
     counter(r, "twamp_ingest_out_of_sequence_total", "Batches refused because earlier ones are missing.",
             in.out_of_sequence);
     counter(r, "twamp_ingest_batches_refused_total", "Batches refused for any reason.", in.batches_refused);
-    counter(r, "twamp_ingest_rows_refused_total", "Summaries of unknown pairs, not stored.", in.rows_refused);
+    counter(r, "twamp_ingest_rows_refused_total",
+            "Summaries of unknown pairs, or with times that cannot be right: not stored.", in.rows_refused);
     counter(r, "twamp_ingest_gap_summaries_total",
             "Summaries that agents had to drop before they could send them.", in.gap_summaries);
 }
@@ -113,10 +114,12 @@ static double rpc_value(const struct rpc_counters *c, size_t offset)
 
 static void add_rpc(struct rows *r, const struct controller *c)
 {
-    struct rpc_counters fleet, admin;
+    struct rpc_counters fleet = { 0 }, admin = { 0 };
 
-    rpc_server_counters(c->fleet, &fleet);
-    rpc_server_counters(c->admin, &admin);
+    if (c->fleet)
+        rpc_server_counters(c->fleet, &fleet);
+    if (c->admin)
+        rpc_server_counters(c->admin, &admin);
     for (size_t i = 0; i < TW_NELEM(rpc_rows); i++) {
         const struct rpc_row *row = &rpc_rows[i];
 

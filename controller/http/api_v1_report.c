@@ -84,6 +84,7 @@ void http_report(void *ctx, struct http_req *rq)
 
     if (!api_filter(c, rq, QUERY_NAMES | QUERY_FROM | QUERY_TO | QUERY_LIMIT | QUERY_LATEST, &f))
         return;
+    f.views_only = true;
     w = api_wait_new(c, rq, &f);
     if (!w)
         return;

@@ -278,6 +278,65 @@ struct seen {
     bool ready, current;
 };
 
+static void forgotten(const Tw__StatusReply *m, void *ctx)
+{
+    (void)m;
+    *(bool *)ctx = true;
+}
+
+/* The listener of the agents is gone by then, the operators' is not. */
+static void a_status_that_is_asked_for_while_stopping(void **state)
+{
+    struct fixture *f = *state;
+    Tw__StatusRequest rq = TW__STATUS_REQUEST__INIT;
+    struct rpc_counters before, now = { 0 };
+    int64_t until = tw_mono_now().ns + WAIT_S * TW_NS_PER_S;
+    bool answered = false;
+
+    bring_up(f, "a", "127.0.0.1");
+    rpc_server_counters(f->c->admin, &before);
+    tw__admin__status(admin_stub(f), &rq, forgotten, &answered);
+    do /* the loop must not see it yet */
+        rpc_server_counters(f->c->admin, &now);
+    while (now.frames_in == before.frames_in && tw_mono_now().ns < until);
+    assert_true(now.frames_in > before.frames_in);
+    assert_false(answered);
+    stop_controller(f);
+    start_controller(f);
+    WAIT(answered && f->op);
+}
+
+static void ack_noted(const Tw__AckReply *m, void *ctx)
+{
+    op_note(ctx, m != NULL);
+}
+
+static void a_reason_is_a_line(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1");
+    char reason[FLEET_REASON_MAX + 2];
+    Tw__Refusal refusal = TW__REFUSAL__INIT, *refusals[] = { &refusal };
+    Tw__AckRequest rq = TW__ACK_REQUEST__INIT;
+    struct op_result r;
+
+    memset(reason, 'x', sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
+    refusal.reason = reason;
+    rq.refusals = refusals;
+    rq.n_refusals = 1;
+    for (int i = 0; i < 2; i++) {
+        r = (struct op_result){ 0 };
+        tw__fleet_controller__ack(
+            rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 10000), &rq,
+            ack_noted, &r);
+        WAIT(r.done);
+        assert_int_equal(r.ok, i);
+        assert_true(!inventory_agent(&f->c->inv, "a")->ack == !i);
+        reason[FLEET_REASON_MAX] = '\0';
+    }
+}
+
 static void list_done(const Tw__AgentListReply *m, void *ctx)
 {
     struct seen *s = ctx;
@@ -432,6 +491,8 @@ int main(void)
         T(approval_needs_the_right_fingerprint),
         T(a_new_agent_can_be_approved_or_removed_at_once),
         T(an_acknowledgement_that_crosses_a_change_opens_nothing),
+        T(a_status_that_is_asked_for_while_stopping),
+        T(a_reason_is_a_line),
         T(another_key_under_the_same_name_is_sent_away),
         T(the_newer_connection_wins),
         T(a_schedule_is_pushed_until_it_is_acknowledged),

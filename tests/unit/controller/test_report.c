@@ -109,6 +109,41 @@ static void equals_a_direct_merge(void **state)
     fx_free(f);
 }
 
+/* The numbers stay the same when the histograms do not. */
+static void views_need_no_histograms(void **state)
+{
+    struct fx *f = fx_new(1, 10);
+    struct pair *pairs[] = { fx_pair(f, "m", "c", "ams", "ber", 2, AT(0)),
+                             fx_pair(f, "m", "c", "ams", "fra", 1, AT(0)),
+                             fx_pair(f, "m", "c", "ams", "lon", 1, AT(0)) };
+
+    (void)state;
+    for (int64_t n = 0; n < 3; n++)
+        for (uint32_t i = 0; i < 3; i++) { /* the last pair has nothing */
+            struct tw_summary s = fx_summary(f, pairs[i / 2], i % 2, AT(n));
+            fx_store(f, &s);
+            summary_free(&s);
+        }
+    for (int latest = 0; latest < 2; latest++) {
+        struct report_filter full = { .from_ns = AT(0), .to_ns = AT(9), .latest = latest }, bare = full;
+        struct report *a, *b;
+
+        bare.views_only = true;
+        a = run_report(f, &full);
+        b = run_report(f, &bare);
+        assert_true(a->n_pairs == 3 && b->n_pairs == 3);
+        for (size_t i = 0; i < 3; i++) {
+            fx_same_view(a->pairs[i].pair.target, &a->pairs[i].view, &b->pairs[i].view);
+            assert_int_equal(a->pairs[i].merged.delay[TW_ROUNDTRIP].count == 0, i == 2);
+            assert_int_equal(b->pairs[i].merged.delay[TW_ROUNDTRIP].cap, 0);
+            assert_int_equal(b->pairs[i].merged.end_ns, a->pairs[i].merged.end_ns);
+        }
+        report_free(a);
+        report_free(b);
+    }
+    fx_free(f);
+}
+
 static void completeness(void **state)
 {
     static const struct {
@@ -418,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_direct_merge),
+        cmocka_unit_test(views_need_no_histograms),
         cmocka_unit_test(completeness),
         cmocka_unit_test(latest_takes_the_newest_end),
         cmocka_unit_test(selects_sorts_and_cuts),
