@@ -168,12 +168,31 @@ class Lab:
             for who, p in [("controller", self.controller), *self.agents.items()]:
                 if p:
                     print(f"# ---- {who}\n" + "".join(f"# {line}\n" for line in p.tail().splitlines()))
-        for p in [*self.agents.values(), self.controller]:
-            if p and p.alive():
-                p.kill()
+        ended = self.end_programs(clean=kind is None)
         for ns in self.namespaces:
             sh("ip", "netns", "del", ns, check=False)
         sh("rm", "-rf", self.dir, check=False)
+        if ended:
+            raise Failure(ended)
+
+    def end_programs(self, clean):
+        """Ends what runs. Clean: by SIGTERM, and says what went wrong: an exit code, or a sanitizer's report in a log."""
+        wrong = ""
+        for who, p in [*self.agents.items(), ("controller", self.controller)]:
+            if not p:
+                continue
+            if p.alive() and clean:
+                try:
+                    code = p.stop()
+                    wrong += f"{who} ended with {code}: {p.tail()}\n" if code else ""
+                except Failure as e:
+                    wrong += f"{who} {e}\n"
+            elif p.alive():
+                p.kill()
+            with open(p.log, errors="replace") as f:
+                reports = [x for x in f if "Sanitizer" in x or "runtime error" in x]
+            wrong += f"{who}: {reports[0]}" if reports else ""
+        return wrong
 
     # ---- programs ----
 
