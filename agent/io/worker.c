@@ -115,13 +115,19 @@ static void dispatch(struct worker *w, struct port *p)
 static void one_round(struct worker *w)
 {
     struct epoll_event ev[EVENTS_PER_ROUND];
-    int n = wait_events(w, ev);
+    int n = wait_events(w, ev), all = n;
 
     w->now = tw_now();
     w->count.wakeups++;
     apply_clock(w);
-    for (int i = 0; i < n; i++)
-        dispatch(w, ev[i].data.ptr);
+    for (;;) {
+        for (int i = 0; i < n; i++)
+            dispatch(w, ev[i].data.ptr);
+        if (n < EVENTS_PER_ROUND || all > LANES_MAX)
+            break;
+        n = epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, 0); /* the kernel takes them in turn */
+        all += n;
+    }
     if (w->commanded)
         worker_take_commands(w);
     w->commanded = false;

@@ -61,8 +61,8 @@ struct worker_counters {
     uint64_t sessions, probes_sent, probes_received, probes_lost, send_errors,
         unmatched /* from addresses we do not probe */;
     uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
-        rxq_drops;
-    uint64_t rx_user_time, summaries_lost, wakeups;
+        rxq_drops; /* of the reflector sockets */
+    uint64_t sender_rxq_drops, rx_user_time, summaries_lost, wakeups;
 };
 void worker_counters(const struct worker *w, struct worker_counters *ret);
 /* Totals per session, for Live: fills up to cap rows and returns how many sessions there are. Loop thread;

@@ -1,9 +1,9 @@
 /* agent/io/worker_recv.c - answers coming in on the lanes. */
 #include "agent/io/worker_priv.h"
+#include "common/net/now.h"
 
-/* Several batches per round: the timers that run afterwards declare probes lost, and an answer that is
- * already in the socket buffer should have been seen by then. */
-enum { BATCHES_PER_ROUND = 4 };
+/* More than a socket buffer holds. */
+enum { BATCHES_MAX = 64 };
 
 static void count_drops(struct worker *w, struct lane *l)
 {
@@ -11,7 +11,7 @@ static void count_drops(struct worker *w, struct lane *l)
 
     if (!n)
         return;
-    w->count.rxq_drops += n;
+    w->count.sender_rxq_drops += n;
     for (struct peer *p = l->peers; p; p = p->lane_next) {
         if (p->flow)
             session_on_host_drops(p->flow->session, n);
@@ -34,18 +34,23 @@ static void take_answer(struct worker *w, struct lane *l, const struct udp_in *i
     flow_rearm(w, p->flow);
 }
 
+/* Everything that had arrived when this began: the timers that run afterwards declare probes lost, and an
+ * answer that is in the socket buffer must have been seen by then, however long the host was held up. What
+ * keeps coming waits for the next round. */
 void lane_receive(struct worker *w, struct lane *l)
 {
+    struct tw_wall began = tw_wall_now();
     struct udp_in in;
 
-    for (int round = 0; round < BATCHES_PER_ROUND; round++) {
+    for (int i = 0; i < BATCHES_MAX; i++) {
         unsigned n = udp_rx_recv(w->rx, &l->port.sock);
 
-        for (unsigned i = 0; i < n; i++) {
-            udp_rx_get(w->rx, i, &in);
+        w->now = tw_now(); /* not before what has just been received */
+        for (unsigned k = 0; k < n; k++) {
+            udp_rx_get(w->rx, k, &in);
             take_answer(w, l, &in);
         }
-        if (n < RX_BATCH)
+        if (n < RX_BATCH || in.time.ns > began.ns)
             break;
     }
     count_drops(w, l);

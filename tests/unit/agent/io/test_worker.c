@@ -326,6 +326,49 @@ static void a_full_command_ring_pushes_back(void **state)
     rig_end(&r);
 }
 
+/* A host that was held up finds many answers in its socket buffer: those that came in time count as such,
+ * however late they are read. Takes the clock's lock to hold the thread up. */
+static void answers_that_waited_in_the_buffer_are_in_time(void **state)
+{
+    enum { N = 300 }; /* fits the smallest buffer that the kernel gives */
+    static uint8_t probe[N][100];
+    static struct tw_addr from[N];
+    struct rig r;
+    struct session_cfg c = rig_session(1, N);
+    struct udpsock s;
+
+    (void)state;
+    rig_start(&r);
+    s = rig_socket("127.0.0.1");
+    c.spacing_ns = TW_NS_PER_MS;
+    assert_int_equal(worker_add(r.w, &c, &s.local, 0), TW_OK);
+    for (int i = 0; i < N; i++) {
+        struct udp_in in = rig_recv(&r, &s);
+        memcpy(probe[i], in.data, sizeof probe[i]);
+        from[i] = in.from;
+    }
+    pthread_mutex_lock(&r.w->clock_lock);
+    atomic_fetch_add(&r.w->clock_version, 1);
+    for (int i = 0; i < N; i++) {
+        uint8_t reply[100];
+        uint32_t seq = (uint32_t)probe[i][0] << 24 | (uint32_t)probe[i][1] << 16 |
+                       (uint32_t)probe[i][2] << 8 | probe[i][3];
+        make_reply(reply, seq);
+        memcpy(reply + 28, probe[i] + 4, 8); /* Sender Timestamp, RFC 5357 section 4.2.1 */
+        rig_send(&r, &s, &from[i], 0, reply, sizeof reply);
+    }
+    for (int64_t end_ns = tw_mono_now().ns + c.timeout_ns; tw_mono_now().ns < end_ns;)
+        poll(NULL, 0, 50); /* past all timeouts */
+    pthread_mutex_unlock(&r.w->clock_lock);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(rig_counters(&r).sender_rxq_drops, 0);
+    assert_int_equal(r.sum[1].sent, N);
+    assert_int_equal(r.sum[1].late, 0);
+    assert_int_equal(r.sum[1].received, N);
+    udp_close(&s);
+    rig_end(&r);
+}
+
 static void tells_totals_of_the_moment(void **state)
 {
     struct worker_live rows[4];
@@ -525,6 +568,7 @@ int main(void)
         cmocka_unit_test(refuses_what_contradicts_itself),
         cmocka_unit_test(bounds_the_number_of_sessions),
         cmocka_unit_test(a_full_command_ring_pushes_back),
+        cmocka_unit_test(answers_that_waited_in_the_buffer_are_in_time),
         cmocka_unit_test(tells_totals_of_the_moment),
         cmocka_unit_test(what_cannot_be_sent_is_a_send_error),
         cmocka_unit_test(a_closed_port_loses_every_probe),
