@@ -102,7 +102,8 @@ void ingest_free(struct ingest *in)
 
 uint32_t ingest_window(struct ingest *in)
 {
-    return writer_pressed(in->c->writer) ? INGEST_WINDOW_PRESSED : INGEST_WINDOW;
+    return window_grant(writer_capacity(in->c->writer), HASH_COUNT(in->c->inv.agents),
+                        writer_pressed(in->c->writer));
 }
 
 void ingest_counters(const struct ingest *in, struct ingest_counters *ret)

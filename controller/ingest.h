@@ -1,16 +1,16 @@
 /* controller/ingest.h - results: decoded on nng's threads, checked against the inventory on the loop, stored by the writer, then
  * published and acknowledged. Loop thread but for ingest_decode() and ingest_drop().
  *
- * Rows of a pair that nobody knows any more are dropped and counted, and keep their numbers as a gap in the store, so that the
- * spool behind them is not blocked. A row of another agent's pair refuses its whole batch. */
+ * Rows of a pair that is not this agent's, or whose names do not make its number, and rows with impossible times are dropped and
+ * counted, and keep their numbers as a gap in the store, so that the spool behind them is not blocked. */
 #ifndef TW_CONTROLLER_INGEST_H
 #define TW_CONTROLLER_INGEST_H
 
 #include "controller/controller.h"
+#include "controller/core/window.h"
 
 #define INGEST_BATCH_MAX 256 /* summaries; measure.proto */
-#define INGEST_WINDOW 2048   /* summaries that an agent may have unacknowledged */
-#define INGEST_WINDOW_PRESSED INGEST_BATCH_MAX
+#define INGEST_WINDOW WINDOW_MAX /* summaries that an agent may have unacknowledged */
 #define INGEST_LEARN_MAX 20000 /* pairs that one agent may tell of; bounds what a hostile one can make us keep */
 /* The store makes a table for each day it is given: times far from ours are refused. */
 #define INGEST_FUTURE_NS (24 * 3600 * TW_NS_PER_S)

@@ -292,6 +292,11 @@ bool writer_pressed(struct writer *w)
     return pressed;
 }
 
+size_t writer_capacity(const struct writer *w)
+{
+    return w->conf.max_rows;
+}
+
 void writer_stats(struct writer *w, struct writer_stats *ret)
 {
     pthread_mutex_lock(&w->lock);

@@ -36,6 +36,8 @@ enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct
 enum tw_rc writer_submit(struct writer *w, struct writer_job *j);
 /* The queue is more than half full: grant less. */
 bool writer_pressed(struct writer *w);
+/* Rows that the queue can hold. */
+size_t writer_capacity(const struct writer *w);
 /* Writes what is queued (given up after 1.5 s, or when the disk fails), calls every done(), frees. The loop may have been stopped. */
 void writer_stop(struct writer *w);
 
