@@ -131,7 +131,7 @@ enum tw_rc sq_get_int(struct sq *q, const char *sql, int64_t *ret, struct tw_err
 
 enum tw_rc sq_shrink(struct sq *q, struct tw_err *err)
 {
-    int64_t pages, unused;
+    int64_t pages = 0, unused = 0;
     enum tw_rc rc = sq_get_int(q, "PRAGMA page_count", &pages, err);
 
     if (!rc)
