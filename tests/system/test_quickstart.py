@@ -40,10 +40,9 @@ def run_and_stop(user, http):
     try:
         done = quickstart(env, "--http", http, user=user)
         expect(done.returncode == 0, f"exit {done.returncode}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
-        rows = [x for x in done.stdout.splitlines() if "quickstart" in x or " voice " in x or " bulk " in x]
         for mesh_class in ["voice", "bulk"]:
-            n = len([x for x in rows if f" {mesh_class} " in x])
-            expect(n >= 12, f"only {n} rows of {mesh_class}: {done.stdout}")
+            rows = [x for x in done.stdout.splitlines() if x.startswith(f"quickstart/{mesh_class} ") and " ok " in x]
+            expect(len(rows) == 12, f"{len(rows)} rows of {mesh_class}: {done.stdout}")
         expect(len(processes(state)) == 5, f"processes: {processes(state)}")
         again = quickstart(env, "--http", http, user=user)
         expect(again.returncode == 1 and "--stop" in again.stderr, f"a second start: {again.returncode} {again.stderr}")
