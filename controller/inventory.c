@@ -193,8 +193,10 @@ struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *
 /* A period's summary comes a timeout after its end, and timeouts are as long as a period at most. */
 static bool is_fresh(const struct pair *p, int64_t now_ns)
 {
-    return p->live && p->live->last_end_ns &&
-           now_ns - p->live->last_end_ns < 2 * p->report_period_ns + TW_NS_PER_S;
+    int64_t bound = 2 * p->report_period_ns + TW_NS_PER_S;
+
+    return p->live && p->live->last_end_ns && now_ns - p->live->last_end_ns < bound &&
+           p->live->last_end_ns - now_ns < bound;
 }
 
 const char *pair_state(const struct pair *p, int64_t now_ns)

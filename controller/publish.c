@@ -5,7 +5,8 @@
 #include "controller/publish_page.h"
 
 #define MINUTE_NS (60 * TW_NS_PER_S)
-#define MINUTES 60                 /* of pair_live.minute[] */
+#define MINUTES 60         /* of pair_live.minute[] */
+#define AHEAD_NS MINUTE_NS /* a period that ends later came of a clock that was ahead: it hides nothing */
 #define GRACE_NS (5 * TW_NS_PER_S) /* a summary's way from the agent into the store, with room */
 
 /* What stands behind pair.live. */
@@ -48,11 +49,14 @@ const struct stats_view *publish_view(const struct pair *pair)
     return pair->live ? &live_of(pair)->view : NULL;
 }
 
-/* The same bound as in pair_state(): a period's summary comes a timeout after its end, a period at most. */
+/* The same bound as in pair_state(): a period's summary comes a timeout after its end, a period at most. What
+ * is as far in the future comes from a clock that was wrong. */
 bool publish_is_fresh(const struct pair *pair, int64_t now_ns)
 {
-    return pair->live && pair->live->last_end_ns &&
-           now_ns - pair->live->last_end_ns < 2 * pair->report_period_ns + TW_NS_PER_S;
+    int64_t bound = 2 * pair->report_period_ns + TW_NS_PER_S;
+
+    return pair->live && pair->live->last_end_ns && now_ns - pair->live->last_end_ns < bound &&
+           pair->live->last_end_ns - now_ns < bound;
 }
 
 static void count(struct pair_live *l, const struct tw_summary *s)
@@ -93,9 +97,9 @@ static void note_last(struct live *l, const struct tw_summary *s, const struct s
 {
     struct pair_live *pub = &l->pub;
 
-    if (s->end_ns < pub->last_end_ns)
+    if (s->end_ns < pub->last_end_ns && pub->last_end_ns <= tw_wall_now().ns + AHEAD_NS)
         return;
-    if (s->end_ns > pub->last_end_ns) {
+    if (s->end_ns != pub->last_end_ns) {
         summary_reset(&pub->last);
         pub->last_flows = 0;
     }

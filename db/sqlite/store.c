@@ -43,9 +43,9 @@ static const char *const statements[ST_COUNT] = {
     [ST_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor (agent_id, spool_id, through_seq) VALUES (?, ?, ?)",
     [ST_GAP_PUT] = "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns)"
                    " SELECT name, ?2, ?3, ?4, ?5, ?6 FROM agent WHERE id = ?1",
-    [ST_LATEST_PUT] = "INSERT INTO latest (pair_id, flow, start_ns, day, row) VALUES (?, ?, ?, ?, ?)"
+    [ST_LATEST_PUT] = "INSERT INTO latest (pair_id, flow, start_ns, day, row) VALUES (?1, ?2, ?3, ?4, ?5)"
                       " ON CONFLICT DO UPDATE SET start_ns = excluded.start_ns, day = excluded.day,"
-                      " row = excluded.row WHERE excluded.start_ns >= start_ns",
+                      " row = excluded.row WHERE excluded.start_ns >= start_ns OR start_ns > ?6",
     [ST_RETAIN_LATEST] = "DELETE FROM latest WHERE day < ?",
     [ST_RETAIN_GAP] = "DELETE FROM gap WHERE received_ns < ?",
     [ST_RETAIN_INTERVAL] = "DELETE FROM pair_interval WHERE until_ns < ?",

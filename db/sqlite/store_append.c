@@ -53,7 +53,11 @@ static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct t
 
 /* ---- Latest ------------------------------------------------------------------------------------- */
 
-static enum tw_rc note_latest(struct store *s, const struct tw_summary *row, int64_t day)
+/* A row that starts later than now came of a clock that was ahead: it must not hide those that come after it.
+ */
+#define AHEAD_NS (60 * TW_NS_PER_S)
+
+static enum tw_rc note_latest(struct store *s, const struct tw_summary *row, int64_t day, int64_t received_ns)
 {
     if (s->n_latest == s->cap_latest) {
         size_t cap = s->cap_latest ? 2 * s->cap_latest : 1024;
@@ -69,6 +73,7 @@ static enum tw_rc note_latest(struct store *s, const struct tw_summary *row, int
         .start_ns = row->start_ns,
         .day = day,
         .row = sqlite3_last_insert_rowid(s->q.db),
+        .ahead_ns = received_ns ? received_ns + AHEAD_NS : INT64_MAX,
     };
     return TW_OK;
 }
@@ -103,6 +108,7 @@ static enum tw_rc write_latest(struct store *s, const struct latest_row *l, stru
     sq_put_i64(&c, l->start_ns);
     sq_put_i64(&c, l->day);
     sq_put_i64(&c, l->row);
+    sq_put_i64(&c, l->ahead_ns);
     return sq_run(&c, err);
 }
 
@@ -124,7 +130,8 @@ enum tw_rc store_flush_pending(struct store *s, struct tw_err *err)
 
 /* ---- Append ------------------------------------------------------------------------------------- */
 
-static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, struct tw_err *err)
+static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int64_t received_ns,
+                             struct tw_err *err)
 {
     int64_t day = day_of(row->start_ns);
     sqlite3_stmt *st;
@@ -141,7 +148,7 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, stru
     rc = sq_run(&c, err);
     if (rc)
         return rc;
-    return note_latest(s, row, day) ? no_memory(s, err) : TW_OK;
+    return note_latest(s, row, day, received_ns) ? no_memory(s, err) : TW_OK;
 }
 
 static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, uint64_t first, struct tw_err *err)
@@ -200,7 +207,7 @@ static enum tw_rc insert_from(struct store *s, const struct store_batch *b, uint
     if (b->n == 0)
         rc = insert_gap(s, b, first, err);
     for (size_t i = (size_t)(first - b->first_seq); i < b->n && !rc; i++)
-        rc = insert_row(s, &b->rows[i], err);
+        rc = insert_row(s, &b->rows[i], b->received_ns, err);
     if (!rc && cursors_set(&s->cursors, b->agent_id, b->spool_id, last))
         rc = no_memory(s, err);
     if (rc)

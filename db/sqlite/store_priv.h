@@ -46,6 +46,7 @@ struct latest_row {
     uint64_t pair_id;
     uint32_t flow;
     int64_t start_ns, day, row;
+    int64_t ahead_ns; /* a latest that starts after this is none */
 };
 
 struct store {

@@ -190,6 +190,23 @@ static void last_period_and_counters(void **state)
     rig_free(r);
 }
 
+/* An agent started 20 hours ahead, until its time daemon set the clock right. */
+static void a_wrong_clock_does_not_hide_the_present(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "c", "ams", "fra", 1, 1);
+    int64_t ahead_ns = 20 * 3600 * TW_NS_PER_S;
+
+    (void)state;
+    publish_period(r, p, 0, r->start_ns + ahead_ns, NULL);
+    assert_false(publish_is_fresh(p, r->start_ns + 2 * FX_PERIOD));
+    publish_period(r, p, 0, r->start_ns, NULL);
+    assert_true(p->live->last_end_ns == r->start_ns + FX_PERIOD && p->live->last_flows == 1);
+    assert_true(publish_is_fresh(p, r->start_ns + 2 * FX_PERIOD));
+    assert_int_equal(p->live->sent, 200);
+    rig_free(r);
+}
+
 static void stale_pairs_leave(void **state)
 {
     struct rig *r = rig_new(1);
@@ -348,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shows_what_the_report_says),
         cmocka_unit_test(last_period_and_counters),
+        cmocka_unit_test(a_wrong_clock_does_not_hide_the_present),
         cmocka_unit_test(stale_pairs_leave),
         cmocka_unit_test(pages_are_kept_for_an_interval),
         cmocka_unit_test(requests_share_a_page_of_deleted_pairs),

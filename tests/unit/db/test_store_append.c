@@ -500,6 +500,25 @@ static void retention_drops_whole_days(void **state)
     check_latest(f, "late", "1.0@1440#3 1.1@10#80 3.0@2880#4 ");
 }
 
+static void a_wrong_clock_does_not_stay_latest(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary rows[] = { plain(1, 0, DAY0 + 1000 * MINUTE, 1), plain(1, 0, DAY0 + 5 * MINUTE, 2),
+                                 plain(1, 0, DAY0 + 4 * MINUTE, 3) };
+    struct store_batch b = { .agent_id = f->agent, .n = 1, .received_ns = DAY0 + 6 * MINUTE };
+    enum store_append_result res;
+    uint64_t through;
+
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        b.rows = &rows[i];
+        b.first_seq = i + 1;
+        CHECK_OK(store_begin(f->s, &test_err));
+        CHECK_OK(store_append(f->s, &b, &res, &through, &test_err));
+        CHECK_OK(store_commit(f->s, &test_err));
+    }
+    check_latest(f, "the clock is right again", "1.0@5#2 ");
+}
+
 /* The store writer never leaves the transaction to retention. */
 static void retention_gives_room_back(void **state)
 {
@@ -645,6 +664,7 @@ int main(void)
         WITH_STORE(days_are_one_history),
         WITH_STORE(latest_is_the_newest_not_the_last),
         WITH_STORE(retention_drops_whole_days),
+        WITH_STORE(a_wrong_clock_does_not_stay_latest),
         WITH_STORE(retention_gives_room_back),
         WITH_STORE(retention_and_append_in_one_transaction),
         WITH_STORE(refill_of_many_days),
