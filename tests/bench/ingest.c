@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "admin.pb-c.h"
@@ -23,6 +24,9 @@
 #define PERIOD_NS (10 * TW_NS_PER_S)
 #define LATENCIES 200000
 #define FLIGHTS 256
+#define REFUSED_PAUSE_NS TW_NS_PER_S /* as an agent waits */
+#define WARM_UP_S 2
+#define SET_UP_NS (30 * TW_NS_PER_S)
 
 struct flight {
     uint64_t last_seq;
@@ -42,7 +46,9 @@ struct sim_agent {
     struct arena *arena;
     size_t n_pairs;
     uint64_t sent_seq, acked_seq;
-    uint32_t window, refused;
+    uint32_t window;
+    struct loop_timer resume; /* after a refusal */
+    bool paused;
     struct flight flights[FLIGHTS];
     unsigned first, n_flights;
 };
@@ -56,13 +62,31 @@ struct bench {
     struct rpc_client *admin;
     struct rpc_peer *admin_peer;
     bool running, flag;
-    uint64_t acked;
+    uint64_t acked, refused;
     int64_t *latency_ns;
     size_t n_latency;
     int64_t base_ns;
 };
 
-static void die(const char *what)
+static struct bench bench; /* for the exit handler */
+
+/* Whatever ends us, the controller and its files go too. */
+static void clean_up(void)
+{
+    char cmd[128];
+
+    if (bench.controller > 0) {
+        kill(bench.controller, SIGKILL);
+        waitpid(bench.controller, NULL, 0);
+    }
+    if (!bench.dir[0])
+        return;
+    snprintf(cmd, sizeof cmd, "rm -rf '%s'", bench.dir);
+    if (system(cmd))
+        fprintf(stderr, "ingest: %s is left behind\n", bench.dir);
+}
+
+__attribute__((noreturn)) static void die(const char *what)
 {
     fprintf(stderr, "ingest: %s\n", what);
     exit(1);
@@ -123,28 +147,46 @@ static void sent_note(struct sim_agent *a)
     a->n_flights++;
 }
 
+static void next_row(const struct sim_agent *a, uint64_t number, Tw__Summary *ret)
+{
+    *ret = *a->rows[number % a->n_pairs];
+    ret->start_ns = a->b->base_ns + (int64_t)(number / a->n_pairs) * PERIOD_NS;
+    ret->end_ns = ret->start_ns + PERIOD_NS;
+    ret->seq_first = (uint32_t)(number / a->n_pairs * 500);
+}
+
+/* How many rows may go now; a part of a batch only when nothing is under way. */
+static size_t batch_size(const struct sim_agent *a)
+{
+    uint64_t under_way = a->sent_seq - a->acked_seq, room;
+
+    if (!a->peer || a->paused || a->n_flights == FLIGHTS || under_way >= a->window)
+        return 0;
+    room = a->window - under_way;
+    if (room >= BATCH)
+        return BATCH;
+    return under_way ? 0 : (size_t)room;
+}
+
 static bool send_batch(struct sim_agent *a)
 {
     Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
     Tw__Summary copies[BATCH], *list[BATCH];
+    size_t n = batch_size(a);
 
-    if (!a->peer || a->n_flights == FLIGHTS || a->sent_seq - a->acked_seq + BATCH > a->window)
+    if (!n)
         return false;
-    for (unsigned i = 0; i < BATCH; i++) {
-        uint64_t n = a->sent_seq + i;
-        copies[i] = *a->rows[n % a->n_pairs];
-        copies[i].start_ns = a->b->base_ns + (int64_t)(n / a->n_pairs) * PERIOD_NS;
-        copies[i].end_ns = copies[i].start_ns + PERIOD_NS;
-        copies[i].seq_first = (uint32_t)(n / a->n_pairs * 500);
+    for (size_t i = 0; i < n; i++) {
+        next_row(a, a->sent_seq + i, &copies[i]);
         list[i] = &copies[i];
     }
     m.spool_id = (ProtobufCBinaryData){ RPC_ID_LEN, a->spool };
     m.first_seq = a->sent_seq + 1;
-    m.n_summaries = BATCH;
+    m.n_summaries = n;
     m.summaries = list;
     if (rpc_peer_send_data(a->peer, &m.base) != TW_OK)
         return false;
-    a->sent_seq += BATCH;
+    a->sent_seq += n;
     sent_note(a);
     return true;
 }
@@ -155,24 +197,53 @@ static void pump(struct sim_agent *a)
         ;
 }
 
-static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
-                   const char *detail)
+static void on_resume(struct loop_timer *t)
 {
-    struct sim_agent *a = ctx;
+    struct sim_agent *a = t->ctx;
+
+    a->paused = false;
+    pump(a);
+}
+
+/* As an agent does it: back to what is durable, and a pause. */
+static void take_refusal(struct sim_agent *a, uint64_t through)
+{
+    a->sent_seq = a->acked_seq = through;
+    a->first = a->n_flights = 0;
+    a->b->refused++;
+    a->paused = true;
+    must(loop_timer_set(a->b->loop, &a->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS }),
+         "timer");
+}
+
+static void note_latencies(struct sim_agent *a, uint64_t through)
+{
     int64_t now = tw_mono_now().ns;
 
-    (void)p;
-    a->window = window;
-    if (status != TW__STATUS__STATUS_OK) {
-        fprintf(stderr, "ingest: %s refused: %s\n", a->name, detail);
-        exit(1);
-    }
-    a->b->acked += through - a->acked_seq;
-    a->acked_seq = through;
     for (; a->n_flights && a->flights[a->first].last_seq <= through;
          a->first = (a->first + 1) % FLIGHTS, a->n_flights--)
         if (a->b->n_latency < LATENCIES)
             a->b->latency_ns[a->b->n_latency++] = now - a->flights[a->first].sent_ns;
+}
+
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
+                   const char *detail)
+{
+    struct sim_agent *a = ctx;
+
+    (void)p;
+    (void)detail;
+    a->window = window;
+    a->b->acked += through > a->acked_seq ? through - a->acked_seq : 0;
+    if (status != TW__STATUS__STATUS_OK) {
+        take_refusal(a, through);
+        return;
+    }
+    if (through > a->acked_seq)
+        a->acked_seq = through;
+    if (a->sent_seq < a->acked_seq) /* stored after all, though a later one was refused */
+        a->sent_seq = a->acked_seq;
+    note_latencies(a, through);
     pump(a);
 }
 
@@ -220,7 +291,6 @@ static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest 
     Tw__ScheduleReply reply = TW__SCHEDULE_REPLY__INIT;
     Tw__AckRequest ack = TW__ACK_REQUEST__INIT;
 
-    closure(&reply, closure_data);
     for (size_t i = 0; i < rq->n_sessions && i < CLASSES; i++) {
         struct tw_summary sum;
         fill_summary(&sum, (unsigned)i);
@@ -228,13 +298,14 @@ static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest 
         must(summary_to_pb(&sum, a->arena, &a->rows[i]), "summary");
         summary_free(&sum);
     }
-    a->n_pairs = rq->n_sessions;
+    a->n_pairs = rq->n_sessions < CLASSES ? rq->n_sessions : CLASSES;
     ack.generation = rq->generation;
     ack.digest = rq->digest;
     ack.sessions_running = (uint32_t)rq->n_sessions;
     tw__fleet_controller__ack(
         rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 30000), &ack,
         ignore_ack, a);
+    closure(&reply, closure_data); /* the request goes with it */
 }
 
 static void start_agent(struct bench *b, size_t i)
@@ -255,14 +326,14 @@ static void start_agent(struct bench *b, size_t i)
                                      .ctx = a, .on_up = on_up, .on_down = on_down, .on_ack = on_ack } };
 
     a->b = b;
+    a->resume = (struct loop_timer){ .fn = on_resume, .ctx = a };
     snprintf(a->name, sizeof a->name, "a%zu", i);
     snprintf(path, sizeof path, "%s/%s.key", b->dir, a->name);
     must(identity_load(path, &a->key, &err), err.text);
     must(identity_random(a->boot, RPC_ID_LEN), "random");
     must(identity_random(a->spool, RPC_ID_LEN), "random");
     must(arena_new(1u << 20, &a->arena), "arena");
-    a->service = (Tw__FleetAgent_Service){ .base = TW__FLEET_AGENT__BASE_INIT,
-                                           .schedule = serve_schedule };
+    a->service = (Tw__FleetAgent_Service){ .base = TW__FLEET_AGENT__BASE_INIT, .schedule = serve_schedule };
     a->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &a->service.base };
     c.identity = a->key;
     must(rpc_client_start(&c, &a->client, &err), err.text);
@@ -276,7 +347,10 @@ static void start_controller(struct bench *b, const char *binary)
 
     snprintf(data, sizeof data, "%s/data", b->dir);
     b->controller = fork();
+    if (b->controller < 0)
+        die("cannot start a process");
     if (b->controller == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         execl(binary, binary, "--listen", b->url, "--admin-listen", b->admin_url, "--http", "off",
               "--data-dir", data, "--auto-approve", "--log-level", "warn", (char *)NULL);
         _exit(127);
@@ -305,8 +379,7 @@ static void applied(const Tw__ScheduleApplyReply *r, void *ctx)
     struct bench *b = ctx;
 
     if (!r || r->error) {
-        fprintf(stderr, "ingest: apply failed: %s\n", r ? r->error->text : rpc_result().detail);
-        exit(1);
+        die(r ? r->error->text : rpc_result().detail);
     }
     b->flag = true;
 }
@@ -344,15 +417,21 @@ static bool all_scheduled(const struct bench *b)
     return true;
 }
 
-static void run_until(struct bench *b, bool (*cond)(const struct bench *), const char *what)
+static void run_for(struct bench *b, int64_t ns)
 {
-    int64_t end = tw_mono_now().ns + 60 * TW_NS_PER_S;
     bool never = false;
 
+    loop_run_until(b->loop, &never, (struct tw_mono){ tw_mono_now().ns + ns });
+}
+
+static void run_until(struct bench *b, bool (*cond)(const struct bench *), const char *what)
+{
+    int64_t end = tw_mono_now().ns + SET_UP_NS;
+
     while (!cond(b)) {
-        loop_run_until(b->loop, &never, (struct tw_mono){ tw_mono_now().ns + 20 * TW_NS_PER_MS });
-        if (tw_mono_now().ns > end)
+        if (tw_mono_now().ns > end || waitpid(b->controller, NULL, WNOHANG) == b->controller)
             die(what);
+        run_for(b, 20 * TW_NS_PER_MS);
     }
 }
 
@@ -398,15 +477,19 @@ static int by_value(const void *x, const void *y)
 
 static double measure(struct bench *b, int seconds)
 {
-    bool never = false;
-    int64_t start = tw_mono_now().ns;
+    int64_t start;
+    double rate;
 
     b->running = true;
     for (size_t i = 0; i < b->n; i++)
         pump(&b->agents[i]);
-    loop_run_until(b->loop, &never, (struct tw_mono){ start + seconds * TW_NS_PER_S });
+    run_for(b, WARM_UP_S * TW_NS_PER_S);
+    b->acked = b->refused = b->n_latency = 0;
+    start = tw_mono_now().ns;
+    run_for(b, seconds * TW_NS_PER_S);
+    rate = (double)b->acked / ((double)(tw_mono_now().ns - start) / 1e9);
     b->running = false;
-    return (double)b->acked / ((double)(tw_mono_now().ns - start) / 1e9);
+    return rate;
 }
 
 /* The same number of rows of the same size, so that both tables grow alike. */
@@ -422,6 +505,7 @@ static double measure_bare(struct bench *b)
     }
     snprintf(path, sizeof path, "%s/bare.db", b->dir);
     snprintf(schema_of, sizeof schema_of, "%s/data/controller.db", b->dir);
+    sync(); /* or it would wait for the pages that the controller left to be written */
     rate = bench_bare_inserts_per_second(path, schema_of, &r, b->acked / BENCH_COMMIT * BENCH_COMMIT);
     for (size_t i = 0; i < r.n; i++)
         summary_free(&r.rows[i]);
@@ -429,53 +513,78 @@ static double measure_bare(struct bench *b)
     return rate;
 }
 
-int main(int argc, char **argv)
+static void set_up(struct bench *b, const char *binary)
 {
-    struct bench b = { .n = argc > 2 ? (size_t)atoi(argv[2]) : 200, .dir = "/tmp/twbench-XXXXXX" };
-    int seconds = argc > 3 ? atoi(argv[3]) : 10, status;
     struct tw_err err = { 0 };
-
-    if (argc < 2 || !b.n || seconds < 1)
-        die("usage: ingest CONTROLLER-BINARY [agents] [seconds]");
-    if (!mkdtemp(b.dir))
-        die("no temporary directory");
-    snprintf(b.url, sizeof b.url, "tcp://127.0.0.1:%d", 20000 + (int)(getpid() % 20000));
-    snprintf(b.admin_url, sizeof b.admin_url, "ipc://%s/ctl.sock", b.dir);
-    b.agents = calloc(b.n, sizeof *b.agents);
-    b.latency_ns = calloc(LATENCIES, sizeof *b.latency_ns);
-    b.base_ns = tw_wall_now().ns / (86400 * TW_NS_PER_S) * (86400 * TW_NS_PER_S) - 3 * 86400 * TW_NS_PER_S;
-    start_controller(&b, argv[1]);
-    must(loop_new(&b.loop), "loop");
-    struct rpc_client_conf admin = { .loop = b.loop,
-                                     .url = b.admin_url,
+    struct rpc_client_conf admin = { .loop = b->loop,
+                                     .url = b->admin_url,
                                      .role = TW__ROLE__ROLE_OPERATOR,
                                      .name = "bench",
                                      .software = "bench",
-                                     .hooks = { .ctx = &b, .on_up = admin_up, .on_down = admin_down } };
-    must(rpc_client_start(&admin, &b.admin, &err), err.text);
-    for (size_t i = 0; i < b.n; i++)
-        start_agent(&b, i);
-    run_until(&b, all_up, "not all agents came up");
-    apply(&b);
-    run_until(&b, all_scheduled, "not all agents got their schedule");
+                                     .hooks = { .ctx = b, .on_up = admin_up, .on_down = admin_down } };
 
-    double rate = measure(&b, seconds);
-    double peak_mb = controller_peak_mb(&b);
-    qsort(b.latency_ns, b.n_latency, sizeof *b.latency_ns, by_value);
-    kill(b.controller, SIGTERM);
-    waitpid(b.controller, &status, 0);
+    start_controller(b, binary);
+    must(rpc_client_start(&admin, &b->admin, &err), err.text);
+    for (size_t i = 0; i < b->n; i++)
+        start_agent(b, i);
+    run_until(b, all_up, "not all agents came up");
+    apply(b);
+    run_until(b, all_scheduled, "not all agents got their schedule");
+}
 
-    double bare = measure_bare(&b);
-    printf("ingest, %zu agents, %d pairs each, batches of %d, %d s each\n", b.n, CLASSES, BATCH, seconds);
+/* Its end is waited for: the bare inserts must have the machine for themselves. */
+static void stop_controller(struct bench *b)
+{
+    kill(b->controller, SIGTERM);
+    waitpid(b->controller, NULL, 0);
+    b->controller = 0;
+}
+
+static double at_ms(const struct bench *b, size_t percent)
+{
+    return b->n_latency ? (double)b->latency_ns[b->n_latency * percent / 100] / 1e6 : 0;
+}
+
+static void report(struct bench *b, int seconds, double rate, double bare, double peak_mb)
+{
+    qsort(b->latency_ns, b->n_latency, sizeof *b->latency_ns, by_value);
+    printf("ingest, %zu agents, %d pairs each, batches of %d, %d s\n", b->n, CLASSES, BATCH, seconds);
     printf("  %-44s %12.0f /s\n", "summaries committed through the controller", rate);
     printf("  %-44s %12.0f /s\n", "bare SQLite inserts of the same rows", bare);
     printf("  %-44s %12.2f\n", "ratio", rate / bare);
-    if (b.n_latency)
-        printf("  %-44s %9.1f ms, p99 %.1f ms\n", "commit answer p50",
-               (double)b.latency_ns[b.n_latency / 2] / 1e6,
-               (double)b.latency_ns[b.n_latency * 99 / 100] / 1e6);
-    printf("  %-44s %9.1f MB\n", "controller peak memory", peak_mb);
-    char cmd[128];
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", b.dir);
-    return system(cmd) ? 1 : 0;
+    printf("  %-44s %12.1f ms\n", "commit answer p50", at_ms(b, 50));
+    printf("  %-44s %12.1f ms\n", "commit answer p99", at_ms(b, 99));
+    printf("  %-44s %12llu\n", "batches refused", (unsigned long long)b->refused);
+    printf("  %-44s %12.1f MB\n", "controller peak memory", peak_mb);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench *b = &bench;
+    int seconds = argc > 3 ? atoi(argv[3]) : 10;
+    double rate, peak_mb;
+
+    b->n = argc > 2 ? (size_t)atoi(argv[2]) : 200;
+    if (argc < 2 || !b->n || seconds < 1)
+        die("usage: ingest CONTROLLER-BINARY [agents] [seconds]");
+    snprintf(b->dir, sizeof b->dir, "/tmp/twbench-XXXXXX");
+    if (!mkdtemp(b->dir)) {
+        b->dir[0] = '\0';
+        die("no temporary directory");
+    }
+    atexit(clean_up);
+    snprintf(b->url, sizeof b->url, "tcp://127.0.0.1:%d", 20000 + (int)(getpid() % 20000));
+    snprintf(b->admin_url, sizeof b->admin_url, "ipc://%.40s/ctl.sock", b->dir);
+    b->agents = calloc(b->n, sizeof *b->agents);
+    b->latency_ns = calloc(LATENCIES, sizeof *b->latency_ns);
+    b->base_ns = tw_wall_now().ns / (86400 * TW_NS_PER_S) * (86400 * TW_NS_PER_S) - 3 * 86400 * TW_NS_PER_S;
+    if (!b->agents || !b->latency_ns)
+        die("out of memory");
+    must(loop_new(&b->loop), "loop");
+    set_up(b, argv[1]);
+    rate = measure(b, seconds);
+    peak_mb = controller_peak_mb(b);
+    stop_controller(b);
+    report(b, seconds, rate, measure_bare(b), peak_mb);
+    return 0;
 }
