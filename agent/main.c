@@ -78,22 +78,31 @@ static void on_applied(void *ctx)
         uplink_send_ack(a->uplink);
 }
 
-/* Kept first, then run: after a crash in between the agent runs what the controller was told it has. */
+static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
+{
+    size_t len = tw__schedule_request__get_packed_size(rq);
+    uint8_t *data = malloc(len ? len : 1);
+    enum tw_rc rc = TW_ENOMEM;
+
+    if (data) {
+        tw__schedule_request__pack(rq, data);
+        rc = spool_put_value(a->spool, SCHEDULE_KEY, data, len);
+    }
+    if (rc != TW_OK)
+        log_warn("the schedule cannot be kept for a restart", LOG_S("reason", tw_rc_name(rc)));
+    free(data);
+}
+
+/* Only one that is accepted replaces the one that is kept. After a crash in between the agent runs the one
+ * before and says so when it enrols. */
 static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err)
 {
     struct agent *a = ctx;
-    size_t len = tw__schedule_request__get_packed_size(rq);
-    uint8_t *data = malloc(len ? len : 1);
-    enum tw_rc rc;
+    enum tw_rc rc = schedule_run_apply(a->schedule, rq, err);
 
-    if (!data)
-        return tw_err_set(err, TW_ENOMEM, "out of memory");
-    tw__schedule_request__pack(rq, data);
-    rc = spool_put_value(a->spool, SCHEDULE_KEY, data, len);
-    free(data);
-    if (rc != TW_OK)
-        log_warn("the schedule cannot be kept for a restart", LOG_S("reason", tw_rc_name(rc)));
-    return schedule_run_apply(a->schedule, rq, err);
+    if (rc == TW_OK)
+        keep_schedule(a, rq);
+    return rc;
 }
 
 static uint64_t rss_bytes(void)
@@ -201,7 +210,8 @@ static enum tw_rc open_data(struct agent *a, struct tw_err *err)
     char path[512];
     struct spool_cfg cfg = { .path = path,
                              .max_bytes = a->opt.spool_max_mb << 20,
-                             .keep_acked_ns = a->opt.keep_acked_ns };
+                             /* to the spool 0 is its default */
+                             .keep_acked_ns = a->opt.keep_acked_ns ? a->opt.keep_acked_ns : 1 };
     enum tw_rc rc;
 
     if (mkdir(a->opt.data_dir, 0750) && errno != EEXIST)
@@ -269,6 +279,8 @@ static void resume_schedule(struct agent *a)
         return;
     rq = tw__schedule_request__unpack(NULL, len, data);
     free(data);
+    if (!rq)
+        tw_err_set(&err, TW_ECORRUPT, "it cannot be decoded");
     if (!rq || schedule_run_apply(a->schedule, rq, &err) != TW_OK)
         log_error("the kept schedule cannot be used, waiting for the controller", LOG_S("reason", err.text));
     if (rq)
