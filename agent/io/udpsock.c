@@ -59,12 +59,12 @@ static enum tw_rc bind_error(const struct tw_addr *a, int e, struct tw_err *err)
     tw_addr_format(a, text);
     if (e == EADDRINUSE)
         return tw_err_set(err, TW_EINUSE,
-                          "UDP %s is in use: another reflector runs here? Stop it or choose --reflector-port",
+                          "UDP %s is in use: another reflector runs here? Stop it or choose another port",
                           text);
     if ((e == EACCES || e == EPERM) && a->port < FIRST_UNPRIVILEGED_PORT)
         return tw_err_set(err, TW_EPERM,
                           "not allowed to bind UDP %s: ports below 1024 need CAP_NET_BIND_SERVICE, or choose"
-                          " --reflector-port",
+                          " another port",
                           text);
     if (e == EADDRNOTAVAIL)
         return tw_err_set(err, TW_EINVAL, "cannot bind UDP %s: this host has no such address", text);

@@ -60,12 +60,25 @@ void side_stop(struct rpc_side *s)
     free(s->services);
 }
 
+/* nng would find out only when it dials, again and again. */
+static bool ends_with_port(const char *url)
+{
+    const char *colon = strrchr(url, ':');
+    size_t n = colon ? strspn(colon + 1, "0123456789") : 0;
+
+    return n >= 1 && n <= 5 && !colon[1 + n] && atoi(colon + 1) <= UINT16_MAX;
+}
+
 enum tw_rc side_check_url(const char *url, struct tw_err *err)
 {
-    static const char *const schemes[] = { "tcp://", "tcp4://", "tcp6://", "ipc:///" };
+    static const struct {
+        const char *scheme;
+        bool port;
+    } known[] = { { "tcp://", true }, { "tcp4://", true }, { "tcp6://", true }, { "ipc:///", false } };
 
-    for (size_t i = 0; i < TW_NELEM(schemes); i++)
-        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+    for (size_t i = 0; i < TW_NELEM(known); i++)
+        if (strncmp(url, known[i].scheme, strlen(known[i].scheme)) == 0 &&
+            (!known[i].port || ends_with_port(url)))
             return TW_OK;
     return tw_err_set(err, TW_EINVAL, "%s: expected tcp://HOST:PORT or ipc:///PATH", url);
 }

@@ -283,8 +283,16 @@ static void operators_come_in_on_their_own_listener_only(void **state)
 
 static void bad_configuration_is_refused_with_a_reason(void **state)
 {
-    static const char *const urls[] = { "tls+tcp://127.0.0.1:1", "127.0.0.1:1", "", "inproc://x",
-                                        "ipc://relative" };
+    static const char *const urls[] = { "tls+tcp://127.0.0.1:1",
+                                        "127.0.0.1:1",
+                                        "",
+                                        "inproc://x",
+                                        "ipc://relative",
+                                        "tcp://127.0.0.1",
+                                        "tcp://127.0.0.1:",
+                                        "tcp://127.0.0.1:port",
+                                        "tcp://127.0.0.1:65536",
+                                        "tcp://[::1]" };
     struct fixture *f = *state;
     struct rpc_server_conf s = server_conf(f);
     struct rpc_client_conf c = client_conf(f);

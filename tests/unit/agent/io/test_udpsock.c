@@ -243,7 +243,7 @@ static void says_what_to_do_when_the_port_is_taken(void **state)
     open_at("127.0.0.1", 0, &first);
     c.local = first.local;
     assert_int_equal(udp_open(&c, &other, &err), TW_EINUSE);
-    assert_non_null(strstr(err.text, "--reflector-port"));
+    assert_non_null(strstr(err.text, "choose another port"));
     assert_int_equal(udp_check_free(&first.local, &err), TW_EINUSE);
     udp_close(&first);
     assert_int_equal(udp_check_free(&c.local, &err), TW_OK);

@@ -212,7 +212,7 @@ static void a_second_program_is_told_that_the_port_is_taken(void **state)
     rig_start(&r);
     cfg.reflect[0] = rig_reflector(&r, 0);
     assert_int_equal(worker_start(&cfg, &second, &err), TW_EINUSE);
-    assert_non_null(strstr(err.text, "--reflector-port"));
+    assert_non_null(strstr(err.text, "choose another port"));
     cfg.index = 1; /* a further worker of the same program shares it */
     assert_int_equal(worker_start(&cfg, &second, &err), TW_OK);
     worker_free(second);
