@@ -132,8 +132,12 @@ void admin_results(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Res
 
 /* ---- Reports ---- */
 
+/* Who asks again source by source does not hear of these from AgentList. They fit behind ADMIN_REPLY_MAX. */
+#define REMOVED_MAX (64u << 10)
+
 struct report_call {
     struct controller *c;
+    struct report_filter filter;
     Tw__ReportReply_Closure closure;
     void *closure_data;
 };
@@ -157,6 +161,32 @@ static Tw__PairReport *report_row(const struct controller *c, const struct repor
     return row;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void list_removed(const struct report_call *call, struct arena *ar, Tw__ReportReply *reply)
+{
+    const struct inventory *inv = &call->c->inv;
+    char **v = arena_alloc(ar, sizeof *v * (HASH_COUNT(inv->pairs) + 1));
+    size_t n = 0, octets = 0;
+
+    for (const struct pair *p = inv->pairs; p && v; p = p->hh.next)
+        if (!p->source && report_filter_matches(&call->filter, &p->row))
+            v[n++] = (char *)p->row.source;
+    if (!n)
+        return;
+    qsort(v, n, sizeof *v, by_text);
+    reply->removed_sources = v;
+    for (size_t i = 0; i < n && octets < REMOVED_MAX; i++) {
+        if (i && !strcmp(v[i], v[reply->n_removed_sources - 1]))
+            continue;
+        octets += strlen(v[i]) + 2;
+        v[reply->n_removed_sources++] = v[i];
+    }
+}
+
 static void answer_report(const struct report_call *call, const struct report *rep)
 {
     struct arena *ar = admin_arena(call->c);
@@ -177,6 +207,8 @@ static void answer_report(const struct report_call *call, const struct report *r
         }
         reply.pairs[reply.n_pairs++] = row;
     }
+    if (reply.truncated)
+        list_removed(call, ar, &reply);
     call->closure(&reply, call->closure_data);
 }
 
@@ -205,7 +237,7 @@ void admin_report(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Repo
         return;
     call = malloc(sizeof *call);
     if (call)
-        *call = (struct report_call){ c, closure, closure_data };
+        *call = (struct report_call){ c, f, closure, closure_data };
     rc = call ? report_run(&c->inv, c->readers, &f, tw_wall_now().ns, report_done, call) : TW_ENOMEM;
     if (rc == TW_OK)
         return;

@@ -53,13 +53,26 @@ static int by_names(const void *a, const void *b)
     return d ? d : strcmp(pa->target, pb->target);
 }
 
+static enum cli_exit fetch_one(struct ctl *c, Tw__PairFilter *filter, char *source, Tw__ReportReply *all,
+                               struct ctl_error *err)
+{
+    Tw__ReportReply *part;
+    enum cli_exit code;
+
+    filter->source = source;
+    code = call(c, filter, &part, err);
+    if (code || append(all, part))
+        return code;
+    snprintf(err->text, sizeof err->text, "out of memory");
+    return CLI_FAILED;
+}
+
 static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply *all,
                                      struct ctl_error *err)
 {
     Tw__AgentListRequest rq = TW__AGENT_LIST_REQUEST__INIT;
     Tw__PairFilter one = *filter;
     ProtobufCMessage *m = NULL;
-    Tw__ReportReply *part;
     enum cli_exit code = ctl_call(c, "AgentList", &rq.base, &m, err);
     const Tw__AgentListReply *list = (const Tw__AgentListReply *)m;
 
@@ -69,14 +82,10 @@ static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter
     all->truncated = list->truncated;
     one.to_ns = all->to_ns; /* the same span for all, however long it takes */
     one.from_ns = all->from_ns;
-    for (size_t i = 0; !code && i < list->n_agents; i++) {
-        one.source = list->agents[i]->name;
-        code = call(c, &one, &part, err);
-        if (!code && !append(all, part)) {
-            snprintf(err->text, sizeof err->text, "out of memory");
-            code = CLI_FAILED;
-        }
-    }
+    for (size_t i = 0; !code && i < list->n_agents; i++)
+        code = fetch_one(c, &one, list->agents[i]->name, all, err);
+    for (size_t i = 0; !code && i < all->n_removed_sources; i++)
+        code = fetch_one(c, &one, all->removed_sources[i], all, err);
     protobuf_c_message_free_unpacked(m, NULL);
     if (!code && all->n_pairs)
         qsort(all->pairs, all->n_pairs, sizeof(Tw__PairReport *), by_names);

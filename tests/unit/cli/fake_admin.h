@@ -422,6 +422,7 @@ static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Repo
 {
     Tw__ReportReply reply = TW__REPORT_REPLY__INIT;
     Tw__PairReport rows[3], *list[3];
+    char *removed[] = { (char *)"gone" };
     size_t n;
 
     (void)s;
@@ -438,6 +439,8 @@ static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Repo
     if (fake->truncate && !rq->source[0]) {
         reply.truncated = true;
         reply.n_pairs = 1;
+        reply.removed_sources = removed;
+        reply.n_removed_sources = 1;
     }
     closure(&reply, data);
 }

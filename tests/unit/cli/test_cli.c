@@ -308,7 +308,8 @@ static void large_reports_come_in_parts(void **state)
     check(f, &(struct expectation){ "report -o csv", 0, "voice,ef,fra,ams,agent_down", NULL, NULL });
     assert_non_null(strstr(r.out, "voice,ef,ams,fra,partial"));
     assert_non_null(strstr(r.out, "voice,ef,ams,zürich,all_lost"));
-    assert_int_equal(f->report_calls, 4); /* all, and each agent of the list */
+    assert_int_equal(f->report_calls, 5); /* all, each agent of the list, and one that was removed */
+    assert_string_equal(f->filter_text, "||gone|");
     check(f, &(struct expectation){ "report -o csv --limit 1", 0, "voice,ef,ams,fra", "more pairs than shown",
                                     NULL });
     f->truncate = false;

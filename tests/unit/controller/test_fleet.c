@@ -445,6 +445,47 @@ static void results_and_reports_come_back(void **state)
     assert_int_equal(s.rows, 1);
 }
 
+struct removed {
+    bool done, truncated;
+    size_t n;
+    char name[STORE_NAME_MAX];
+};
+
+static void removed_seen(const Tw__ReportReply *m, void *ctx)
+{
+    struct removed *r = ctx;
+
+    r->done = true;
+    r->truncated = m && m->truncated;
+    r->n = m ? m->n_removed_sources : 0;
+    if (r->n)
+        snprintf(r->name, sizeof r->name, "%s", m->removed_sources[0]);
+}
+
+/* A report that is cut names the sources that AgentList cannot. */
+static void a_cut_report_names_removed_sources(void **state)
+{
+    struct fixture *f = *state;
+    Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
+    struct removed r = { 0 };
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    assert_true(apply(f, MESH_AB, false).ok);
+    assert_true(remove_agent(f, "a").ok);
+    rq.limit = 1;
+    for (int i = 0; i < 2; i++) {
+        r = (struct removed){ 0 };
+        tw__admin__report(admin_stub(f), &rq, removed_seen, &r);
+        WAIT(r.done);
+        assert_int_equal(r.truncated, !i);
+        assert_int_equal(r.n, !i);
+        if (r.n)
+            assert_string_equal(r.name, "a");
+        rq.limit = 0;
+    }
+}
+
 static void cut_seen(const Tw__ResultsReply *m, void *ctx)
 {
     struct seen *s = ctx;
@@ -493,6 +534,7 @@ int main(void)
         T(an_acknowledgement_that_crosses_a_change_opens_nothing),
         T(a_status_that_is_asked_for_while_stopping),
         T(a_reason_is_a_line),
+        T(a_cut_report_names_removed_sources),
         T(another_key_under_the_same_name_is_sent_away),
         T(the_newer_connection_wins),
         T(a_schedule_is_pushed_until_it_is_acknowledged),
