@@ -18,6 +18,7 @@ struct results {
     struct spool_record *held; /* data malloc'ed here */
     size_t n, cap;
     uint64_t dropped;
+    uint64_t lost_in_workers; /* of those that the spool has been told of */
     struct tw_summary scratch;
     struct arena *arena;
 };
@@ -58,7 +59,21 @@ static bool hold(struct results *r)
     return true;
 }
 
-/* What is dropped leaves a gap in the spool, so that the controller hears of it. */
+/* Sessions drop their oldest summaries when nobody has taken them for some periods. */
+static void note_lost_in_workers(struct results *r)
+{
+    struct worker_counters c;
+    uint64_t lost = 0;
+
+    for (size_t w = 0; w < r->conf.n_workers; w++) {
+        worker_counters(r->conf.workers[w], &c);
+        lost += c.summaries_lost;
+    }
+    spool_count_lost(r->conf.spool, lost - r->lost_in_workers);
+    r->lost_in_workers = lost;
+}
+
+/* What is lost leaves a gap in the spool, so that the controller hears of it. */
 static void collect(struct results *r)
 {
     for (size_t w = 0; w < r->conf.n_workers; w++) {
@@ -69,6 +84,7 @@ static void collect(struct results *r)
             spool_count_lost(r->conf.spool, 1);
         }
     }
+    note_lost_in_workers(r);
 }
 
 static void report_outcome(struct results *r, enum tw_rc rc)

@@ -27,7 +27,7 @@ struct fx {
 
 /* ---- The worker ---- */
 
-static uint64_t waiting, next_pair;
+static uint64_t waiting, next_pair, lost;
 
 enum tw_rc worker_next_summary(struct worker *w, struct tw_summary *ret)
 {
@@ -40,6 +40,12 @@ enum tw_rc worker_next_summary(struct worker *w, struct tw_summary *ret)
     ret->start_ns = 1;
     ret->end_ns = 2;
     return TW_OK;
+}
+
+void worker_counters(const struct worker *w, struct worker_counters *ret)
+{
+    (void)w;
+    *ret = (struct worker_counters){ .summaries_lost = lost };
 }
 
 /* ---- Fixture ---- */
@@ -66,7 +72,7 @@ static int setup(void **state)
     struct results_conf c = { .n_workers = 1, .name = name, .on_stored = on_stored, .ctx = f };
     struct tw_err err = { 0 };
 
-    waiting = next_pair = 0;
+    waiting = next_pair = lost = 0;
     snprintf(f->dir, sizeof f->dir, "/tmp/twtest-results-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof f->path, "%s/spool.db", f->dir);
@@ -206,6 +212,26 @@ static void what_memory_cannot_hold_leaves_a_gap(void **state)
     check_records(f, 6, 1, 100);
 }
 
+static void what_a_worker_lost_leaves_a_gap_once(void **state)
+{
+    struct fx *f = *state;
+    struct spool_record rec[1];
+    struct spool_gap gap = { 0 };
+    size_t n = 0;
+
+    lost = 4;
+    waiting = 1;
+    results_notify(f->results);
+    results_notify(f->results);
+    WAIT(f, f->stored == 1);
+    assert_int_equal(spool_read(f->spool, 1, 1, 1 << 20, rec, &n, &gap), TW_OK);
+    assert_int_equal(gap.last_seq, 4);
+    check_records(f, 5, 1, 1);
+    waiting = 1;
+    results_flush(f->results);
+    check_records(f, 6, 2, 1);
+}
+
 static void a_flush_stores_everything_now(void **state)
 {
     struct fx *f = *state;
@@ -225,6 +251,7 @@ int main(void)
         ROW(summaries_are_named_at_once_and_stored_together),
         ROW(a_full_disk_only_delays_them),
         ROW(what_memory_cannot_hold_leaves_a_gap),
+        ROW(what_a_worker_lost_leaves_a_gap_once),
         ROW(a_flush_stores_everything_now),
     };
 
