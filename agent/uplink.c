@@ -262,7 +262,7 @@ static void on_health(struct loop_timer *t)
     Tw__ClockState clock = TW__CLOCK_STATE__INIT;
 
     loop_timer_set(u->conf.loop, t, (struct tw_mono){ tw_mono_now().ns + HEALTH_PERIOD_NS });
-    if (!u->peer)
+    if (!u->peer || !u->approved) /* before approval only enrolling is allowed */
         return;
     h.clock = &clock;
     u->conf.fill_health(u->conf.ctx, &h);

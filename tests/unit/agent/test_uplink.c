@@ -35,7 +35,9 @@ struct fx {
     uint64_t through;
     uint32_t window;
     unsigned refuse; /* so many batches more, as if its queue were full */
+    bool pending;    /* the agent is not approved */
     bool silent;     /* stores, but does not acknowledge */
+    unsigned reports, pending_reports;
     unsigned ups, enrols, acks, refused, repeated, out_of_seq, too_much;
     uint8_t stored[NUMBERS], gaps[NUMBERS]; /* how often each number was stored */
 };
@@ -50,7 +52,7 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
 
     (void)h;
     *ret = (struct rpc_welcome){
-        .approved = true, .through_seq = f->known ? f->through : 0, .window = f->window, .detail = ""
+        .approved = !f->pending, .through_seq = f->known ? f->through : 0, .window = f->window, .detail = ""
     };
 }
 
@@ -136,7 +138,7 @@ static void serve_enrol(Tw__FleetController_Service *s, const Tw__EnrolRequest *
     (void)s;
     (void)rq;
     the->enrols++;
-    r.approved = true;
+    r.approved = !the->pending;
     done(&r, data);
 }
 
@@ -157,6 +159,8 @@ static void serve_report(Tw__FleetController_Service *s, const Tw__HealthReport 
 
     (void)s;
     (void)rq;
+    the->reports++;
+    the->pending_reports += the->pending;
     done(&r, data);
 }
 
@@ -482,6 +486,28 @@ static void a_controller_ahead_of_the_spool_loses_nothing_new(void **state)
     assert_int_equal(stats(f).last_seq, 55);
 }
 
+static void a_pending_agent_only_enrols(void **state)
+{
+    struct fx *f = *state;
+
+    append(f, 10);
+    f->pending = true;
+    start_uplink(f);
+    WAIT(f, f->enrols == 1);
+    uplink_kick(f->uplink);
+    WAIT(f, f->peer);
+    for (int i = 0; i < 20; i++) { /* rounds of the loop, enough for what is due at once */
+        static const bool never = false;
+        loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + TW_NS_PER_MS });
+    }
+    assert_int_equal(f->through, 0);
+    rpc_peer_close(f->peer, TW__STATUS__STATUS_UNAVAILABLE, "approved: come again");
+    WAIT(f, !f->peer);
+    f->pending = false;
+    WAIT(f, f->through == 10 && f->reports);
+    assert_int_equal(f->pending_reports, 0);
+}
+
 static void refusals_are_told_again_after_connecting(void **state)
 {
     struct fx *f = *state;
@@ -513,6 +539,7 @@ int main(void)
         ROW(what_another_controller_had_is_no_loss),
         ROW(a_wide_gap_fits_the_window),
         ROW(a_controller_ahead_of_the_spool_loses_nothing_new),
+        ROW(a_pending_agent_only_enrols),
         ROW(refusals_are_told_again_after_connecting),
     };
 
