@@ -10,6 +10,8 @@
 #include "common/log.h"
 
 #define RETRY_NS (20 * TW_NS_PER_MS)
+/* Of all sessions; each takes 112 to 224 octets. */
+#define IN_FLIGHT_MAX 2097152
 #define PERIOD_MAX_NS (366 * 86400 * TW_NS_PER_S) /* as session_new() */
 
 struct session_key {
@@ -53,7 +55,7 @@ struct schedule_run {
     size_t digest_len;
     Tw__Refusal **refusals;
     size_t n_refusals;
-    double pps;
+    double pps, in_flight; /* of the accepted, at most */
     size_t accepted;
 };
 
@@ -122,7 +124,6 @@ static void give_up(struct schedule_run *r, struct run_session *s, enum tw_rc rc
         why = "one of the agent's workers has all the sessions or sockets that it can have";
     s->running = s->wanted = false;
     r->accepted--;
-    r->pps -= 1e9 / (double)s->cfg.spacing_ns;
     log_warn("session could not start", LOG_U("pair", s->key.pair_id), LOG_U("flow", s->key.flow),
              LOG_S("reason", tw_rc_name(rc)));
     if (refuse(r, s->key, why) != TW_OK)
@@ -217,6 +218,11 @@ static void on_retry(struct loop_timer *t)
 
 /* ---- Taking over a schedule ---- */
 
+static double in_flight_of(int64_t timeout_ns, int64_t spacing_ns)
+{
+    return (double)timeout_ns / (double)spacing_ns + 1;
+}
+
 /* NULL when this agent can run it, else why not, for the operator. */
 static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p,
                               struct tw_addr *ret_target)
@@ -241,6 +247,8 @@ static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpe
         return "over this agent's --max-sessions";
     if (r->pps + 1e9 / (double)p->spacing_ns > (double)r->conf.limits.max_pps)
         return "over this agent's --max-pps";
+    if (r->in_flight + in_flight_of(p->timeout_ns, p->spacing_ns) > IN_FLIGHT_MAX)
+        return "over 2097152 probes in flight in all: shorter timeout or wider spacing";
     return NULL;
 }
 
@@ -368,6 +376,7 @@ static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const s
     s->wanted = true;
     r->accepted++;
     r->pps += 1e9 / (double)p->spacing_ns;
+    r->in_flight += in_flight_of(p->timeout_ns, p->spacing_ns);
     return TW_OK;
 }
 
@@ -425,7 +434,7 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
         return rc;
     free_refusals(r);
     r->accepted = 0;
-    r->pps = 0;
+    r->pps = r->in_flight = 0;
     r->settled = false;
     HASH_ITER(hh, r->sessions, s, tmp)
     s->wanted = false;

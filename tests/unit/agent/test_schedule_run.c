@@ -381,7 +381,15 @@ static void the_agents_own_limits_hold(void **state)
     apply(f, 2);
     assert_int_equal(refusals(f), 1);
     assert_non_null(strstr(refusal_of(f, 1, 5), "--max-pps"));
+    for (uint32_t i = 0; i < 5; i++) { /* 500,000 probes in flight each */
+        Tw__SessionSpec *p = add(f, 1, i);
+        p->spacing_ns = TW_NS_PER_MS;
+        p->timeout_ns = 500 * TW_NS_PER_S;
+    }
     apply(f, 3);
+    assert_int_equal(refusals(f), 1);
+    assert_non_null(strstr(refusal_of(f, 1, 4), "in flight"));
+    apply(f, 4);
     assert_int_equal(refusals(f), 0);
 }
 
