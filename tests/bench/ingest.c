@@ -26,6 +26,7 @@
 #define FLIGHTS 256
 #define REFUSED_PAUSE_NS TW_NS_PER_S /* as an agent waits */
 #define WARM_UP_S 2
+#define BARE_ROUNDS 3 /* the best one counts, so that what else the disk does flatters nobody */
 #define SET_UP_NS (30 * TW_NS_PER_S)
 
 struct flight {
@@ -497,7 +498,7 @@ static double measure_bare(struct bench *b)
 {
     struct bench_rows r = { calloc(b->n * CLASSES, sizeof *r.rows), b->n * CLASSES, b->base_ns, PERIOD_NS };
     char path[96], schema_of[96];
-    double rate;
+    double best = 0;
 
     for (size_t i = 0; i < r.n; i++) {
         fill_summary(&r.rows[i], (unsigned)i);
@@ -505,12 +506,18 @@ static double measure_bare(struct bench *b)
     }
     snprintf(path, sizeof path, "%s/bare.db", b->dir);
     snprintf(schema_of, sizeof schema_of, "%s/data/controller.db", b->dir);
-    sync(); /* or it would wait for the pages that the controller left to be written */
-    rate = bench_bare_inserts_per_second(path, schema_of, &r, b->acked / BENCH_COMMIT * BENCH_COMMIT);
+    for (int round = 0; round < BARE_ROUNDS; round++) {
+        double rate;
+        sync(); /* or it would wait for the pages that others left to be written */
+        rate = bench_bare_inserts_per_second(path, schema_of, &r, b->acked / BENCH_COMMIT * BENCH_COMMIT);
+        best = rate > best ? rate : best;
+        if (unlink(path))
+            die("the bare database cannot be removed");
+    }
     for (size_t i = 0; i < r.n; i++)
         summary_free(&r.rows[i]);
     free(r.rows);
-    return rate;
+    return best;
 }
 
 static void set_up(struct bench *b, const char *binary)
