@@ -274,5 +274,7 @@ int main(int argc, char **argv)
     free(l.at);
     free(l.len);
     free(p.text);
+    free((void *)s.pairs[0].source); /* the names are one block, and this is its first */
+    free((void *)s.pairs);
     return 0;
 }
