@@ -1,9 +1,9 @@
 /* agent/schedule_run.h - makes the workers run what the schedule says. Loop thread only.
  *
  * A schedule replaces the one before as a whole: sessions that are the same go on undisturbed under the new
- * generation number, the others stop or start. The agent's own limits hold whatever it is asked; what it
- * refuses is reported. The schedule is kept with the spool, so a restarted agent goes on without the
- * controller. */
+ * generation number, the others stop or start. The agent's own limits (sessions, probes per second, probes
+ * in flight) hold whatever it is asked; what it refuses is reported. The schedule is kept with the spool, so
+ * a restarted agent goes on without the controller. */
 #ifndef TW_AGENT_SCHEDULE_RUN_H
 #define TW_AGENT_SCHEDULE_RUN_H
 
