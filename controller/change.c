@@ -194,6 +194,8 @@ static void answer(struct change *ch, enum tw_rc rc)
     ch->result.plan = rc == TW_OK && ch->rq.kind == CHANGE_APPLY ? &ch->plan : NULL;
     if (ch->rq.done)
         ch->rq.done(ch->rq.ctx, &ch->result);
+    else if (ch->rq.kind == CHANGE_EXPAND && rc != TW_OK && rc != TW_ECLOSED)
+        log_error("the schedule cannot follow the agents", LOG_S("error", ch->result.err.text));
     change_free(ch);
 }
 
@@ -210,6 +212,8 @@ static void change_stored(struct writer_job *j)
         take_over(ch);
     else
         ch->result.err = j->err;
+    if (rc != TW_OK && ch->agent && ch->agent->save_again) /* it was held back for the change */
+        fleet_save(s->c, ch->agent);
     answer(ch, rc);
     if (rc == TW_OK)
         close_stray_intervals(s);
@@ -288,7 +292,7 @@ enum tw_rc change_submit(struct changes *s, const struct change_request *rq)
 {
     struct change *ch;
 
-    if (s->waiting >= MAX_WAITING)
+    if (s->waiting >= MAX_WAITING && rq->kind != CHANGE_EXPAND) /* there is one of these at most: see below */
         return TW_EBUSY;
     ch = change_new(s, rq);
     if (!ch)
@@ -309,8 +313,7 @@ void change_expand(struct changes *s)
     s->expand_waiting = true;
     if (change_submit(s, &rq) != TW_OK) {
         s->expand_waiting = false;
-        log_error("the schedule is not expanded again for now: too many changes wait",
-                  LOG_U("waiting", s->waiting));
+        log_error("no memory: the schedule is not expanded again before the next change");
     }
 }
 

@@ -46,7 +46,7 @@ struct change_request { /* texts are copied; NULL = "" */
 enum tw_rc changes_new(struct controller *c, struct changes **ret);
 /* After the writer has stopped: no change is with it any more. Those that wait are dropped; done() is called. */
 void changes_free(struct changes *s);
-/* TW_EBUSY: 64 wait already; done() is not called. TW_ENOMEM. */
+/* TW_EBUSY: 64 wait already (CHANGE_EXPAND is always taken: use change_expand()); done() is not called. TW_ENOMEM. */
 enum tw_rc change_submit(struct changes *s, const struct change_request *rq);
 /* Addresses or the set of agents changed. Many calls become one change. */
 void change_expand(struct changes *s);

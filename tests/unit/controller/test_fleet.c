@@ -96,6 +96,36 @@ static void a_new_agent_can_be_approved_or_removed_at_once(void **state)
     assert_null(inventory_agent(&f->c->inv, "b"));
 }
 
+/* Agents that change address while many operators wait must not be forgotten. */
+static void an_expansion_always_finds_room(void **state)
+{
+    struct fixture *f = *state;
+    struct change_request rq = { .kind = CHANGE_DELETE, .name = "nothing" };
+    struct op_result first = { 0 }, last = { 0 };
+    struct plug plug;
+    int n = 0;
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    plug_in(f, &plug);
+    assert_int_equal(change_submit(f->c->changes, &(struct change_request){ .kind = CHANGE_APPLY,
+                                                                            .file = "t",
+                                                                            .document = MESH_AB,
+                                                                            .done = change_answered,
+                                                                            .ctx = &first }),
+                     TW_OK);
+    assert_false(first.done);
+    while (change_submit(f->c->changes, &rq) == TW_OK)
+        assert_true(++n <= 64);
+    assert_int_equal(n, 64);
+    rq = (struct change_request){ .kind = CHANGE_EXPAND, .done = change_answered, .ctx = &last };
+    assert_int_equal(change_submit(f->c->changes, &rq), TW_OK);
+    sem_post(&plug.pull);
+    WAIT(first.done && last.done && plug.done);
+    assert_true(first.ok && last.ok);
+    sem_destroy(&plug.pull);
+}
+
 static uint64_t expected_tomorrow(struct fixture *f, uint64_t pair_id)
 {
     char path[256];
@@ -534,6 +564,7 @@ int main(void)
         T(an_acknowledgement_that_crosses_a_change_opens_nothing),
         T(a_status_that_is_asked_for_while_stopping),
         T(a_reason_is_a_line),
+        T(an_expansion_always_finds_room),
         T(a_cut_report_names_removed_sources),
         T(another_key_under_the_same_name_is_sent_away),
         T(the_newer_connection_wins),
