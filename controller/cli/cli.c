@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include "common/version.h"
 
@@ -78,12 +79,22 @@ enum cli_exit cli_print_records(struct cli *c, const char *key, struct out_recor
     return code;
 }
 
+size_t cli_terminal_width(void)
+{
+    struct winsize size = { 0 };
+
+    return isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? size.ws_col : 0;
+}
+
 enum cli_exit cli_print_table(struct cli *c, struct out_table *t)
 {
     enum cli_exit code = t->no_memory ? cli_no_memory() : CLI_OK;
 
-    if (!code)
+    if (!code) {
+        out_table_fit(t, cli_terminal_width());
         out_table_print(t, stdout, c->colour, 0);
+        out_table_print_hidden(t, stdout);
+    }
     out_table_free(t);
     return code;
 }
@@ -182,7 +193,7 @@ static int help_about(const char *first, const char *second)
 {
     const struct cli_command *cmd = first ? find_command(first, second) : NULL;
 
-    if (!first)
+    if (!first || !strcmp(first, "help"))
         cli_print_help();
     else if (cmd)
         cli_print_command_help(cmd);

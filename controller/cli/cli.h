@@ -70,7 +70,9 @@ void cli_free_reply(ProtobufCMessage *m);
 enum cli_exit cli_print_records(struct cli *c, const char *key, struct out_records *r);
 /* A JSON document; takes root (NULL: no memory). */
 enum cli_exit cli_print_json(cJSON *root);
-/* Prints and frees *t. */
+/* Columns of the terminal on standard output; 0: it is none, or does not say. */
+size_t cli_terminal_width(void);
+/* Prints and frees *t, with as many columns as the terminal has room for. */
 enum cli_exit cli_print_table(struct cli *c, struct out_table *t);
 
 /* Commands, by file. */

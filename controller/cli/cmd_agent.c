@@ -6,9 +6,10 @@
 #include "controller/cli/cli.h"
 
 static const struct out_column columns[] = {
-    { "NAME", false },       { "STATE", false },       { "ADDRESS", false },   { "LABELS", false },
-    { "PAIRS", true },       { "SESSIONS", true },     { "GENERATION", true }, { "SPOOL", true },
-    { "CLOCK ERROR", true }, { "LAST CONTACT", true },
+    { "NAME", false, 0 },        { "STATE", false, 0 }, { "ADDRESS", false, 3 },
+    { "LABELS", false, 4 },      { "PAIRS", true, 2 },  { "SESSIONS", true, 1 },
+    { "GENERATION", true, 0 },   { "SPOOL", true, 0 },  { "CLOCK ERROR", true, 5 },
+    { "LAST CONTACT", true, 0 },
 };
 
 static double seconds(int64_t ns)
@@ -338,7 +339,7 @@ static void put_refusals(struct out_table *t, const Tw__AgentInfo *a)
 
 static enum cli_exit print_agent(struct cli *c, const Tw__AgentInfo *a)
 {
-    static const struct out_column facts[] = { { NULL, false }, { NULL, false } };
+    static const struct out_column facts[] = { { NULL, false, 0 }, { NULL, false, 0 } };
     struct out_table t;
 
     out_table_init(&t, facts, TW_NELEM(facts));

@@ -101,8 +101,8 @@ static enum cli_exit refused(const char *file, const char *document, const Tw__F
 /* ---- The plan ---- */
 
 static const struct out_column agent_columns[] = {
-    { "AGENT", false }, { "PAIRS NOW", true }, { "THEN", true },
-    { "SENDS", true },  { "", true },          { "REFLECTS", true },
+    { "AGENT", false, 0 }, { "PAIRS NOW", true, 0 }, { "THEN", true, 0 },
+    { "SENDS", true, 0 },  { "", true, 0 },          { "REFLECTS", true, 0 },
 };
 
 static void put_rate(struct out_table *t, double pps)

@@ -4,12 +4,13 @@
 #include "controller/cli/pairs.h"
 
 static const struct out_column columns[] = {
-    { "MESH/CLASS", false }, { "PAIR", false },   { "STATE", false },  { "SENT", true },
-    { "LOSS", true },        { "FWD", true },     { "BWD", true },     { "UNKN", true },
-    { "RTT P50", true },     { "P95", true },     { "P99", true },     { "FWD P50", true },
-    { "BWD P50", true },     { "JIT FWD", true }, { "JIT BWD", true }, { "JIT RTT", true },
-    { "COMPLETE", true },
+    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "STATE", false, 0 },  { "SENT", true, 5 },
+    { "LOSS", true, 0 },        { "FWD", true, 8 },     { "BWD", true, 8 },     { "UNKN", true, 8 },
+    { "RTT P50", true, 0 },     { "P95", true, 6 },     { "P99", true, 4 },     { "FWD P50", true, 2 },
+    { "BWD P50", true, 2 },     { "JIT FWD", true, 1 }, { "JIT BWD", true, 1 }, { "JIT RTT", true, 3 },
+    { "COMPLETE", true, 7 },
 };
+#define COLUMN_FWD_P50 11
 
 static void put_loss(struct out_table *t, const struct stats_view *v)
 {
@@ -77,6 +78,8 @@ static enum cli_exit print_table(struct cli *c, const struct pairs *p)
             dropped = p->rows[i].report->summaries_dropped;
     }
     print_span(p->reply, p->n);
+    out_table_fit(&t, cli_terminal_width());
+    doubt &= out_table_shows(&t, COLUMN_FWD_P50);
     code = cli_print_table(c, &t);
     if (doubt)
         fputs(pairs_one_way_note, stdout);

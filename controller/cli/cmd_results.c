@@ -4,11 +4,12 @@
 #include "controller/cli/pairs.h"
 
 static const struct out_column columns[] = {
-    { "START", false },  { "MESH/CLASS", false }, { "PAIR", false },      { "FLOW", true },
-    { "STATUS", false }, { "SENT", true },        { "LOST FWD", true },   { "BWD", true },
-    { "UNKN", true },    { "RTT P50", true },     { "P95", true },        { "P99", true },
-    { "FWD P50", true }, { "BWD P50", true },     { "JITTER RTT", true },
+    { "START", false, 0 },  { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },      { "FLOW", true, 5 },
+    { "STATUS", false, 0 }, { "SENT", true, 6 },        { "LOST FWD", true, 0 },   { "BWD", true, 0 },
+    { "UNKN", true, 0 },    { "RTT P50", true, 7 },     { "P95", true, 4 },        { "P99", true, 3 },
+    { "FWD P50", true, 1 }, { "BWD P50", true, 1 },     { "JITTER RTT", true, 2 },
 };
+#define COLUMN_FWD_P50 12
 
 static void put_lost(struct out_table *t, uint64_t n)
 {
@@ -69,6 +70,8 @@ static enum cli_exit print_table(struct cli *c, const Tw__ResultsReply *reply, c
     out_table_init(&t, columns, TW_NELEM(columns));
     for (size_t i = 0; i < reply->n_rows; i++)
         doubt |= put_row(&t, reply->rows[i], &views[i]);
+    out_table_fit(&t, cli_terminal_width());
+    doubt &= out_table_shows(&t, COLUMN_FWD_P50);
     code = cli_print_table(c, &t);
     if (doubt)
         fputs(pairs_one_way_note, stdout);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const struct out_column columns[] = {
-    { "MESH", false },  { "STATE", false },       { "TOPOLOGY", false }, { "CLASSES", false },
-    { "AGENTS", true }, { "PAIRS", true },        { "SINCE", true },     { "CHANGED", false },
-    { "BY", false },    { "DESCRIPTION", false },
+    { "MESH", false, 0 },  { "STATE", false, 0 },       { "TOPOLOGY", false, 3 }, { "CLASSES", false, 4 },
+    { "AGENTS", true, 0 }, { "PAIRS", true, 0 },        { "SINCE", true, 2 },     { "CHANGED", false, 0 },
+    { "BY", false, 0 },    { "DESCRIPTION", false, 1 },
 };
 
 /* ---- Cells and records ---- */
@@ -153,7 +153,7 @@ static void put_fact(struct out_table *t, const char *what, const char *value)
 
 static enum cli_exit print_mesh(struct cli *c, const Tw__MeshInfo *m)
 {
-    static const struct out_column facts[] = { { NULL, false }, { NULL, false } };
+    static const struct out_column facts[] = { { NULL, false, 0 }, { NULL, false, 0 } };
     struct out_table t;
     char when[OUT_NUM];
     enum cli_exit code;

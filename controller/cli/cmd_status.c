@@ -2,8 +2,8 @@
 #include <string.h>
 #include "controller/cli/cli.h"
 
-static const struct out_column facts[] = { { NULL, false }, { NULL, false } };
-static const struct out_column counter_columns[] = { { "COUNTER", false }, { "VALUE", true } };
+static const struct out_column facts[] = { { NULL, false, 0 }, { NULL, false, 0 } };
+static const struct out_column counter_columns[] = { { "COUNTER", false, 0 }, { "VALUE", true, 0 } };
 
 static void put_facts(struct cli *c, struct out_table *t, const Tw__StatusReply *s)
 {

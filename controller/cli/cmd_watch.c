@@ -8,19 +8,24 @@
 #include "controller/cli/filter.h"
 #include "controller/cli/pairs.h"
 
+/* What is left out last is what says whether somebody has to act. The parts of a loss go together: two of
+ * them without the third would mislead. */
 static const struct out_column columns[] = {
-    { "MESH/CLASS", false }, { "PAIR", false },   { "STATE", false },  { "LOSS", true },
-    { "FWD", true },         { "BWD", true },     { "RTT P50", true }, { "P95", true },
-    { "FWD P50", true },     { "P95", true },     { "BWD P50", true }, { "P95", true },
-    { "JIT FWD", true },     { "JIT BWD", true }, { "JIT RTT", true }, { "AGE", true },
+    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "STATE", false, 0 },  { "LOSS", true, 0 },
+    { "FWD", true, 7 },         { "BWD", true, 7 },     { "UNKN", true, 7 },    { "RTT P50", true, 0 },
+    { "P95", true, 5 },         { "FWD P50", true, 3 }, { "P95", true, 2 },     { "BWD P50", true, 3 },
+    { "P95", true, 2 },         { "JIT FWD", true, 1 }, { "JIT BWD", true, 1 }, { "JIT RTT", true, 4 },
+    { "AGE", true, 6 },
 };
+#define COLUMN_FWD_P50 9
 
 #define HIDE_AND_CLEAR "\033[?25l\033[?7l\033[2J" /* no cursor, no wrapping of long lines */
 #define SHOW_AGAIN "\033[?7h\033[?25h"
 #define HOME "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_BELOW "\033[J"
-#define LINES_AROUND 6 /* title, heading, note, what is left out, a failure, and the cursor */
+#define LINES_AROUND \
+    6 /* title, heading, left out columns, note, left out pairs, and the cursor's line for failures */
 
 struct watch {
     struct cli *c;
@@ -44,6 +49,7 @@ static bool put_row(struct watch *w, struct out_table *t, const struct pair_row 
     pairs_cell_loss(t, v->loss_ratio);
     pairs_cell_loss(t, v->loss_forward_ratio);
     pairs_cell_loss(t, v->loss_backward_ratio);
+    pairs_cell_loss(t, v->loss_unknown_ratio);
     pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p50_s);
     pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p95_s);
     for (int d = TW_FORWARD; d <= TW_BACKWARD; d++) {
@@ -101,8 +107,11 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
     out_table_init(&t, columns, TW_NELEM(columns));
     for (size_t i = 0; i < lines; i++)
         doubt |= put_row(w, &t, &p->rows[i]);
+    out_table_fit(&t, cli_terminal_width());
     if (!t.no_memory)
         out_table_print(&t, to, w->c->colour, 0);
+    out_table_print_hidden(&t, to);
+    doubt &= out_table_shows(&t, COLUMN_FWD_P50);
     out_table_free(&t);
     if (doubt)
         fputs(pairs_one_way_note, to);

@@ -1,6 +1,7 @@
 #include "controller/cli/ctl.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -141,6 +142,12 @@ static const char *reason(const struct ctl *c)
     return n < sizeof start && !strncmp(c->detail, start, n) ? c->detail + n : c->detail;
 }
 
+/* nng says "Connection refused" of a socket that does not exist, too: two things to look at at night. */
+static bool socket_is_missing(const struct ctl *c)
+{
+    return !strncmp(c->url, "ipc://", 6) && access(c->url + 6, F_OK) && errno == ENOENT;
+}
+
 static enum cli_exit unreachable(const struct ctl *c, struct ctl_error *err)
 {
     const char *hint = "is twamp-controller running? --controller or TWAMPCTL_CONTROLLER says where";
@@ -149,8 +156,8 @@ static enum cli_exit unreachable(const struct ctl *c, struct ctl_error *err)
         hint = "is that its --admin-listen?";
     else if (strstr(c->detail, "ermission denied"))
         hint = "only the owner and the group of its socket may";
-    snprintf(err->text, sizeof err->text, "cannot reach the controller at %s: %s: %s", c->url, reason(c),
-             hint);
+    snprintf(err->text, sizeof err->text, "cannot reach the controller at %s: %s: %s", c->url,
+             socket_is_missing(c) ? "there is no such socket" : reason(c), hint);
     return CLI_UNREACHABLE;
 }
 

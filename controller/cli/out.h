@@ -22,6 +22,7 @@ enum out_style { OUT_PLAIN, OUT_BAD, OUT_DOUBT, OUT_DIM };
 struct out_column {
     const char *title; /* NULL in every column: no heading */
     bool right;        /* numbers */
+    unsigned drop;     /* where there is no room for all: 1 is left out first, equal ones together, 0 never */
 };
 struct out_cell {
     char *text;
@@ -32,6 +33,8 @@ struct out_table {
     size_t n_columns;
     struct out_cell *cells; /* row by row */
     size_t n_cells, cap;
+    uint32_t hidden;   /* bit by column: left out by out_table_fit() */
+    size_t full_width; /* found by out_table_fit(): what all columns need */
     bool no_memory;
 };
 
@@ -41,6 +44,12 @@ void out_table_free(struct out_table *t);
  * operators wrote must not move the cursor. */
 void out_cell(struct out_table *t, enum out_style style, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Leaves out columns, as their `drop` says, until the rows built so far take at most `width` (0: no limit).
+ * Those that are never left out may still need more. */
+void out_table_fit(struct out_table *t, size_t width);
+bool out_table_shows(const struct out_table *t, size_t column);
+/* A line that says how many columns were left out and what would show them; nothing if none was. */
+void out_table_print_hidden(const struct out_table *t, FILE *to);
 /* Heading, then at most max_rows rows (0 = all). */
 void out_table_print(const struct out_table *t, FILE *to, bool colour, size_t max_rows);
 /* Columns that text takes on a terminal. */

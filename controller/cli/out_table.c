@@ -4,7 +4,8 @@
 #include <wchar.h>
 #include "controller/cli/out.h"
 
-#define GAP 2 /* blanks between columns */
+#define GAP 2          /* blanks between columns */
+#define MAX_COLUMNS 32 /* bits of `hidden` */
 
 static const char *const styles[] = {
     [OUT_PLAIN] = "", [OUT_BAD] = "\033[31m", [OUT_DOUBT] = "\033[33m", [OUT_DIM] = "\033[2m"
@@ -120,7 +121,7 @@ void out_cell(struct out_table *t, enum out_style style, const char *fmt, ...)
     t->cells[t->n_cells++] = (struct out_cell){ text, style };
 }
 
-/* ---- Printing ---- */
+/* ---- Measuring ---- */
 
 static bool has_heading(const struct out_table *t)
 {
@@ -142,17 +143,84 @@ static size_t column_width(const struct out_table *t, size_t column, size_t rows
     return width;
 }
 
+bool out_table_shows(const struct out_table *t, size_t column)
+{
+    return !(t->hidden & 1u << column);
+}
+
+/* One past the last column that is shown: nothing is padded to the right of it. */
+static size_t last_shown(const struct out_table *t)
+{
+    size_t end = t->n_columns;
+
+    while (end && !out_table_shows(t, end - 1))
+        end--;
+    return end;
+}
+
 static void blanks(FILE *to, size_t n)
 {
     fprintf(to, "%*s", (int)n, "");
 }
 
+/* ---- Fitting ---- */
+
+static size_t shown_width(const struct out_table *t, const size_t *widths)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (out_table_shows(t, i))
+            sum += widths[i] + (sum ? GAP : 0);
+    return sum;
+}
+
+static void hide(struct out_table *t, unsigned drop)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (t->columns[i].drop == drop)
+            t->hidden |= 1u << i;
+}
+
+void out_table_fit(struct out_table *t, size_t width)
+{
+    size_t widths[MAX_COLUMNS] = { 0 };
+    unsigned last = 0;
+
+    t->hidden = 0;
+    if (!width || !t->n_columns || t->n_columns > MAX_COLUMNS)
+        return;
+    for (size_t i = 0; i < t->n_columns; i++) {
+        widths[i] = column_width(t, i, t->n_cells / t->n_columns);
+        if (t->columns[i].drop > last)
+            last = t->columns[i].drop;
+    }
+    t->full_width = shown_width(t, widths);
+    for (unsigned drop = 1; drop <= last && shown_width(t, widths) > width; drop++)
+        hide(t, drop);
+}
+
+void out_table_print_hidden(const struct out_table *t, FILE *to)
+{
+    int n = __builtin_popcount(t->hidden);
+
+    if (n)
+        fprintf(to, "%d column%s left out: all need a terminal %zu wide (or -o csv)\n", n, n == 1 ? "" : "s",
+                t->full_width);
+}
+
+/* ---- Printing ---- */
+
 static void print_row(const struct out_table *t, FILE *to, bool colour, const struct out_cell *row,
                       const size_t *widths)
 {
-    for (size_t i = 0; i < t->n_columns; i++) {
+    size_t end = last_shown(t);
+
+    for (size_t i = 0; i < end; i++) {
         size_t pad = widths[i] - out_width(row[i].text);
-        bool last = i + 1 == t->n_columns;
+        bool last = i + 1 == end;
+        if (!out_table_shows(t, i))
+            continue;
         if (i)
             blanks(to, GAP);
         if (t->columns[i].right)
@@ -169,15 +237,19 @@ static void print_row(const struct out_table *t, FILE *to, bool colour, const st
 
 static void print_heading(const struct out_table *t, FILE *to, bool colour, const size_t *widths)
 {
-    for (size_t i = 0; i < t->n_columns; i++) {
+    size_t end = last_shown(t);
+
+    for (size_t i = 0; i < end; i++) {
         const char *title = t->columns[i].title ? t->columns[i].title : "";
         size_t pad = widths[i] - out_width(title);
+        if (!out_table_shows(t, i))
+            continue;
         if (i)
             blanks(to, GAP);
         if (t->columns[i].right)
             blanks(to, pad);
         fprintf(to, colour ? "\033[1m%s\033[0m" : "%s", title);
-        if (!t->columns[i].right && i + 1 < t->n_columns)
+        if (!t->columns[i].right && i + 1 < end)
             blanks(to, pad);
     }
     putc('\n', to);
@@ -186,9 +258,9 @@ static void print_heading(const struct out_table *t, FILE *to, bool colour, cons
 void out_table_print(const struct out_table *t, FILE *to, bool colour, size_t max_rows)
 {
     size_t rows = t->n_columns ? t->n_cells / t->n_columns : 0;
-    size_t widths[32] = { 0 };
+    size_t widths[MAX_COLUMNS] = { 0 };
 
-    if (t->n_columns > TW_NELEM(widths))
+    if (t->n_columns > MAX_COLUMNS)
         return;
     if (max_rows && rows > max_rows)
         rows = max_rows;

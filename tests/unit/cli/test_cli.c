@@ -149,6 +149,7 @@ static void wrong_usage(void **state)
         { "report --from 5m", 2, NULL, "-15m", NULL },
         { "report --from -1m --to -2m", 2, NULL, "--from must be before --to", NULL },
         { "report --from -1m --to", 2, NULL, "needs a value", NULL },
+        { "report --latest --from -1h", 2, NULL, "--latest goes without --from and --to", NULL },
         { "status -o xml", 2, NULL, "table, json, csv", NULL },
         { "status --timeout 10", 2, NULL, "with a unit", NULL },
         { "-c nowhere status", 2, NULL, "expected tcp://HOST:PORT or ipc:///PATH", NULL },
@@ -164,6 +165,7 @@ static void help_needs_no_controller(void **state)
     static const struct expectation cases[] = {
         { "--version", 0, "twampctl 0.", NULL, NULL },
         { "help", 0, "Commands:", NULL, NULL },
+        { "help help", 0, "Commands:", NULL, NULL },
         { "help watch", 0, "--interval", NULL, NULL },
         { "-c ipc:///nowhere report --help", 0, "--latest", NULL, NULL },
         { "schedule --help", 0, "schedule apply", NULL, NULL },
@@ -176,7 +178,8 @@ static void help_needs_no_controller(void **state)
 static void failures(void **state)
 {
     static const struct expectation cases[] = {
-        { "-c ipc:///nowhere/ctl.sock status", 3, NULL, "is twamp-controller running?", NULL },
+        { "-c ipc:///nowhere/ctl.sock status", 3, NULL,
+          "there is no such socket: is twamp-controller running?", NULL },
         { "-c tcp://127.0.0.1:1 status", 3, NULL,
           "cannot reach the controller at tcp://127.0.0.1:1: ", NULL },
         { "--timeout 200ms agent show silent", 4, NULL, "did not answer within 200ms: --timeout", NULL },

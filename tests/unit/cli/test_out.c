@@ -87,7 +87,9 @@ static char *printed(void (*print)(FILE *to))
 
 static void print_wide(FILE *to)
 {
-    static const struct out_column columns[] = { { "NAME", false }, { "N", true }, { "LAST", false } };
+    static const struct out_column columns[] = { { "NAME", false, 0 },
+                                                 { "N", true, 0 },
+                                                 { "LAST", false, 0 } };
     struct out_table t;
 
     out_table_init(&t, columns, TW_NELEM(columns));
@@ -114,6 +116,60 @@ static void tables_align_by_width(void **state)
            "\033[1mNAME\033[0m    \033[1mN\033[0m  \033[1mLAST\033[0m\n"
            "zürich  7  a\n");
     free(text);
+}
+
+/* Six columns as in a table of pairs; the first and the fourth are never left out. */
+static void print_fitted(FILE *to, size_t width)
+{
+    static const struct out_column columns[] = {
+        { "PAIR", false, 0 }, { "FWD", true, 2 }, { "JIT", true, 1 },
+        { "LOSS", true, 0 },  { "BWD", true, 2 }, { "LABELS", false, 3 },
+    };
+    static const char *const cells[] = { "ams > fra", "10 ms", "2.0 us", "3%", "9.0 ms", "site=ams" };
+    struct out_table t;
+
+    out_table_init(&t, columns, TW_NELEM(columns));
+    for (size_t i = 0; i < TW_NELEM(cells); i++)
+        out_cell(&t, OUT_PLAIN, "%s", cells[i]);
+    out_table_fit(&t, width);
+    out_table_print(&t, to, false, 0);
+    out_table_print_hidden(&t, to);
+    if (out_table_shows(&t, 1) != out_table_shows(&t, 4) || !out_table_shows(&t, 0))
+        fail_msg("%zu wide: columns that go together do not, or one is hidden that never goes", width);
+    out_table_free(&t);
+}
+
+#define ALL_NEED " left out: all need a terminal 48 wide (or -o csv)\n"
+
+static void columns_give_way(void **state)
+{
+    static const char whole[] = "PAIR         FWD     JIT  LOSS     BWD  LABELS\n"
+                                "ams > fra  10 ms  2.0 us    3%  9.0 ms  site=ams\n";
+    static const struct {
+        size_t width;
+        const char *text;
+    } cases[] = {
+        { 0, whole }, /* no terminal */
+        { 48, whole },
+        { 47, "PAIR         FWD  LOSS     BWD  LABELS\n"
+              "ams > fra  10 ms    3%  9.0 ms  site=ams\n1 column" ALL_NEED },
+        { 40, "PAIR         FWD  LOSS     BWD  LABELS\n"
+              "ams > fra  10 ms    3%  9.0 ms  site=ams\n1 column" ALL_NEED },
+        { 39, "PAIR       LOSS  LABELS\nams > fra    3%  site=ams\n3 columns" ALL_NEED },
+        { 24, "PAIR       LOSS\nams > fra    3%\n4 columns" ALL_NEED },
+        { 1, "PAIR       LOSS\nams > fra    3%\n4 columns" ALL_NEED },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        char *text = NULL;
+        size_t len;
+        FILE *f = open_memstream(&text, &len);
+        print_fitted(f, cases[i].width);
+        fclose(f);
+        expect("table", text, cases[i].text);
+        free(text);
+    }
 }
 
 static void print_csv(FILE *to)
@@ -195,6 +251,7 @@ int main(void)
         cmocka_unit_test(percents_are_honest),
         cmocka_unit_test(other_numbers),
         cmocka_unit_test(tables_align_by_width),
+        cmocka_unit_test(columns_give_way),
         cmocka_unit_test(records_are_exact),
         cmocka_unit_test(times),
     };

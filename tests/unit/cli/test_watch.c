@@ -36,9 +36,8 @@ static void on_text(struct loop_watch *w, uint32_t events)
     s->found = s->wanted && strstr(s->text + s->seen, s->wanted) != NULL;
 }
 
-static void start(struct screen *s, struct fake *f, const char *words, unsigned short rows)
+static void start_sized(struct screen *s, struct fake *f, const char *words, struct winsize size)
 {
-    struct winsize size = { .ws_row = rows, .ws_col = 120 };
     char copy[256], *argv[MAX_ARGS] = { (char *)"twampctl", (char *)"--child" }, *save = NULL;
     int argc = 2;
 
@@ -58,6 +57,11 @@ static void start(struct screen *s, struct fake *f, const char *words, unsigned 
     }
     s->watch = (struct loop_watch){ .fn = on_text, .ctx = s, .fd = s->fd };
     assert_int_equal(loop_watch(f->loop, &s->watch, EPOLLIN), TW_OK);
+}
+
+static void start(struct screen *s, struct fake *f, const char *words, unsigned short rows)
+{
+    start_sized(s, f, words, (struct winsize){ .ws_row = rows, .ws_col = 160 });
 }
 
 /* Until the text appears after what was waited for before; NULL: until the end. */
@@ -150,6 +154,47 @@ static void worst_first_without_room(void **state)
     assert_null(strstr(s->text, "\033[31m"));
 }
 
+/* How wide the widest line of the table is, without what moves the cursor or colours. Notes below it may
+ * wrap. */
+static size_t widest(const char *text)
+{
+    const char *end = strstr(text, " left out");
+    size_t widest = 0, n = 0;
+
+    for (const char *c = text; c < end; c++) {
+        if (*c == '\033')
+            c += strcspn(c, "mHJKhl");
+        else if (*c == '\n')
+            n = 0;
+        else if (*c != '\r' && ((unsigned char)*c & 0xc0) != 0x80 && ++n > widest)
+            widest = n;
+    }
+    return widest;
+}
+
+/* 80 columns: which pair, its state and its loss by direction stay, and a line says what is missing. */
+static void narrow_terminals_show_what_matters(void **state)
+{
+    static const char *const commands[] = { "watch --count 1", "watch --once", "report", "agent list" };
+    struct screen *s = &screen;
+
+    for (size_t i = 0; i < TW_NELEM(commands); i++) {
+        start_sized(s, *state, commands[i], (struct winsize){ .ws_row = 24, .ws_col = 80 });
+        assert_int_equal(finish(s), 0);
+        if (widest(s->text) > 80 || !strstr(s->text, " left out: all need a terminal"))
+            fail_msg("%s is %zu wide, or does not say what is left out: %s", commands[i], widest(s->text),
+                     s->text);
+        if (i < 3 && (!strstr(s->text, "all_lost") || !strstr(s->text, "UNKN") || strstr(s->text, "JIT FWD")))
+            fail_msg("%s does not show what matters: %s", commands[i], s->text);
+        if (strstr(s->text, "one-way delay"))
+            fail_msg("%s explains a mark that it does not show: %s", commands[i], s->text);
+    }
+    start(s, *state, "watch --once", 24);
+    assert_int_equal(finish(s), 0);
+    assert_null(strstr(s->text, "left out"));
+    assert_non_null(strstr(s->text, "one-way delay"));
+}
+
 static void colours_only_on_terminals(void **state)
 {
     struct screen *s = &screen;
@@ -181,9 +226,13 @@ static void asks_before_removing(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_in_place_until_interrupted), cmocka_unit_test(interrupt_ends_a_pause),
-        cmocka_unit_test(survives_the_controller),          cmocka_unit_test(worst_first_without_room),
-        cmocka_unit_test(colours_only_on_terminals),        cmocka_unit_test(asks_before_removing),
+        cmocka_unit_test(draws_in_place_until_interrupted),
+        cmocka_unit_test(interrupt_ends_a_pause),
+        cmocka_unit_test(survives_the_controller),
+        cmocka_unit_test(worst_first_without_room),
+        cmocka_unit_test(narrow_terminals_show_what_matters),
+        cmocka_unit_test(colours_only_on_terminals),
+        cmocka_unit_test(asks_before_removing),
     };
 
     child_if_asked(argc, argv);
