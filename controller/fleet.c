@@ -307,6 +307,15 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
         change_expand(l->c->changes);
 }
 
+/* Whether this controller has ever had pairs of that source. */
+static bool is_known_source(const struct inventory *inv, const char *name)
+{
+    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
+        if (!strcmp(p->row.source, name))
+            return true;
+    return false;
+}
+
 static void fleet_enrol(Tw__FleetController_Service *service, const Tw__EnrolRequest *rq,
                         Tw__EnrolReply_Closure closure, void *closure_data)
 {
@@ -328,6 +337,8 @@ static void fleet_enrol(Tw__FleetController_Service *service, const Tw__EnrolReq
         return;
     }
     take_enrolment(l, m);
+    if (!l->agent->row.approved && rq->generation && is_known_source(&l->c->inv, l->agent->row.name))
+        fleet_push_nothing(l);
     reply.approved = l->agent->row.approved;
     if (reply.approved)
         fleet_acked(l, m->generation, &m->digest);

@@ -18,7 +18,7 @@ struct fleet_link {
     struct agent *agent; /* NULL: removed, approved anew, or a newer connection took its place */
     struct loop_timer push;
     unsigned refs, failures;
-    bool down, pushing;
+    bool down, pushing, told_to_stop;
     uint8_t pushed[AGENT_DIGEST_LEN];
     size_t unacked_rows; /* summaries taken and not yet answered; ingest.c */
 };

@@ -71,6 +71,32 @@ void fleet_push(struct fleet_link *l)
         push_done, l);
 }
 
+static void nothing_done(const Tw__ScheduleReply *reply, void *ctx)
+{
+    struct fleet_link *l = ctx;
+
+    if (!reply && !l->down)
+        log_warn("a removed agent did not stop its sessions",
+                 LOG_S("status", rpc_status_name(rpc_result().status)), LOG_S("detail", rpc_result().detail));
+    fleet_link_unref(l);
+}
+
+void fleet_push_nothing(struct fleet_link *l)
+{
+    uint8_t digest[AGENT_DIGEST_LEN] = { 0 }; /* no list's, so that approval later brings the real one */
+    Tw__ScheduleRequest rq = TW__SCHEDULE_REQUEST__INIT;
+
+    if (l->down || l->told_to_stop)
+        return;
+    l->told_to_stop = true;
+    rq.generation = l->c->inv.generation ? l->c->inv.generation : 1;
+    rq.digest = (ProtobufCBinaryData){ sizeof digest, digest };
+    l->refs++;
+    tw__fleet_agent__schedule(
+        rpc_peer_service(l->peer, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, PUSH_DEADLINE_MS), &rq,
+        nothing_done, l);
+}
+
 static void push_timer(struct loop_timer *t)
 {
     fleet_push(t->ctx);

@@ -7,6 +7,9 @@
 void fleet_push_init(struct fleet_link *l);
 /* No effect if the agent runs what is wanted, or is being told. */
 void fleet_push(struct fleet_link *l);
+/* A stranger that runs sessions which this controller once gave it was removed: it is told to stop them, once. (One that
+ * comes to a controller without its history goes on, so that a lost database leaves no hole.) */
+void fleet_push_nothing(struct fleet_link *l);
 /* What the agent says that it runs. Opens the intervals of its pairs when that is what is wanted, else offers it again soon. */
 void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest);
 /* A link with a reference (l->refs++) outlives its connection. */

@@ -68,16 +68,54 @@ def test_another_key_under_a_known_name_is_refused(build):
         expect([a["state"] for a in lab.agent_list() if a["name"] == "a1"] == ["down"], "the impostor was let in")
 
 
+def silent_for(lab, who, name, seconds):
+    """True once the counter has stood still for so long."""
+    seen, since = lab.counter(who, name), time.monotonic()
+
+    def quiet():
+        nonlocal seen, since
+        now = lab.counter(who, name)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > seconds
+    return quiet
+
+
 def test_removed_agent_is_cut_off(build):
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_fleet()
+        lab.count("a2", "probes", "udp dport 862")
+        lab.apply(one_way("a1", "a2"))
+        wait("results", lambda: lab.results("mesh=lab"))
+        removed = time.monotonic()
+        lab.ctl("agent", "remove", "a1", "--yes")
+        wait("it to come back as a stranger", lambda: [a["state"] for a in lab.agent_list() if a["name"] == "a1"] == ["pending"])
+        wait("its probes to stop", silent_for(lab, "a2", "probes", 1), 10)
+        expect(time.monotonic() - removed < 7, "it went on probing for more than 5 s")
+        n = len(lab.results("mesh=lab"))
+        lab.agents["a1"].stop()
+        lab.start_agent("a1")
+        wait("it to connect again", lambda: "state=pending" in lab.agents["a1"].tail())
+        wait("it to stay silent", silent_for(lab, "a2", "probes", 2), 10)
+        expect(len(lab.results("mesh=lab")) == n, "a removed agent's results are still stored")
+
+
+def test_agent_removed_while_away_stops_on_return(build):
     with Lab(build, ["a1", "a2"]) as lab:
         lab.start_fleet()
         lab.apply(one_way("a1", "a2"))
         wait("results", lambda: lab.results("mesh=lab"))
+        lab.agents["a1"].stop()
         lab.ctl("agent", "remove", "a1", "--yes")
-        wait("it to come back as a stranger", lambda: [a["state"] for a in lab.agent_list() if a["name"] == "a1"] == ["pending"])
-        n = len(lab.results("mesh=lab"))
-        time.sleep(3)  # three report periods in which nothing may arrive
-        expect(len(lab.results("mesh=lab")) <= n + 1, "a removed agent's results are still stored")
+        lab.count("a2", "probes", "udp dport 862")
+        lab.start_agent("a1")
+        wait("it to be told", lambda: "sessions=0" in lab.agents["a1"].tail())
+        wait("its probes to stop", silent_for(lab, "a2", "probes", 2), 10)
+        # Approved again, it gets its sessions back.
+        lab.ctl("agent", "approve", "a1")
+        before = lab.counter("a2", "probes")
+        lab.ctl("schedule", "list")
+        wait("probes after the new approval", lambda: lab.counter("a2", "probes") > before + 50)
 
 
 def test_2000_bad_connections_while_agents_report(build):
