@@ -30,7 +30,7 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
     ret->software = (char *)a->row.software;
     ret->approved_ns = a->row.approved_ns;
     ret->last_contact_ns = a->last_contact_ns;
-    ret->generation = a->acked_generation;
+    ret->generation = agent_generation(&c->inv, a);
     ret->generation_wanted = c->inv.generation;
     ret->peer_address = (char *)a->peer_address;
     ret->pairs = a->pairs;

@@ -206,7 +206,7 @@ static void list_rollout(const struct controller *c, struct arena *ar, Tw__Sched
         tw__agent_rollout__init(r);
         r->agent = (char *)a->row.name;
         r->state = (char *)agent_state(a);
-        r->generation = a->acked_generation;
+        r->generation = agent_generation(&c->inv, a);
         r->current = a->acked_current;
         r->refusals = a->ack ? (uint32_t)a->ack->n_refusals : 0;
         *octets += tw__agent_rollout__get_packed_size(r) + 8;

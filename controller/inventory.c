@@ -92,6 +92,11 @@ const char *agent_state(const struct agent *a)
     return a->peer ? "up" : "down";
 }
 
+uint64_t agent_generation(const struct inventory *inv, const struct agent *a)
+{
+    return a->acked_current ? inv->generation : a->acked_generation;
+}
+
 /* ---- Meshes ---- */
 
 struct mesh_state *inventory_mesh(const struct inventory *inv, const char *name)

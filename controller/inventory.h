@@ -104,6 +104,8 @@ struct agent *inventory_agent_by_id(struct inventory *inv, int64_t id);
 struct pair *inventory_pair(struct inventory *inv, uint64_t id);
 /* State of an agent: "pending", "up", "down". */
 const char *agent_state(const struct agent *a);
+/* The generation that an agent runs: the present one, too, if its part of it is what it acknowledged earlier. */
+uint64_t agent_generation(const struct inventory *inv, const struct agent *a);
 /* State of a pair as in PairReport.state: its last status, or "agent_down", "no_data", "not_scheduled", "paused". */
 const char *pair_state(const struct pair *p, int64_t now_ns);
 

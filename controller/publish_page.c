@@ -208,7 +208,7 @@ static void take_fleet(struct page_job *j)
             .name = names->name,
             .software = names->software,
             .state = agent_state(a),
-            .generation = a->acked_generation,
+            .generation = agent_generation(j->p->conf.inventory, a),
         };
         if (a->health)
             take_health(&j->fleet[i], a->health);

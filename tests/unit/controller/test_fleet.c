@@ -231,6 +231,9 @@ static void a_new_address_makes_a_new_generation(void **state)
     WAIT(a->generation == generation + 1);
     assert_string_equal(a->addresses[0], "127.0.0.9");
     assert_int_equal(f->c->inv.generation, generation + 1);
+    /* b's own sessions are the same: it is not told, but not behind either. */
+    assert_int_equal(b->generation, generation);
+    assert_int_equal(agent_generation(&f->c->inv, inventory_agent(&f->c->inv, "b")), generation + 1);
     fake_enrol(b); /* the same again: nothing to change */
     assert_int_equal(apply(f, MESH_AB, false).generation, generation + 1);
 }
