@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/net/arena.h"
 #include "common/net/now.h"
+#include "common/net/summary_pb.h"
 #include "common/version.h"
 
 #define BATCH_RECORDS 256u
@@ -29,6 +30,7 @@ struct uplink {
     bool anchored;      /* the controller has something of this spool, so it notices what is missing */
     uint32_t window;
     struct arena *arena;
+    struct tw_summary scratch; /* to see whether a record is whole */
     struct loop_timer health, resume;
     bool paused; /* a batch was refused: wait for `resume` */
     Tw__FleetAgent_Service service;
@@ -38,6 +40,16 @@ struct uplink {
 
 /* ---- Delivering the spool ---- */
 
+/* NULL: what the disk gave back is no summary that the controller would take. */
+static Tw__Summary *unpack_record(struct uplink *u, const struct spool_record *rec)
+{
+    Tw__Summary *m = tw__summary__unpack(arena_allocator(u->arena), rec->len, rec->data);
+    struct tw_err err = { 0 };
+
+    return m && summary_from_pb(m, &u->scratch, &err) == TW_OK ? m : NULL;
+}
+
+/* Up to the first record that cannot be read. */
 static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *rec, size_t n,
                                  Tw__SummaryBatch *b)
 {
@@ -45,12 +57,19 @@ static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *re
     if (!b->summaries)
         return TW_ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        b->summaries[i] = tw__summary__unpack(arena_allocator(u->arena), rec[i].len, rec[i].data);
+        b->summaries[i] = unpack_record(u, &rec[i]);
         if (!b->summaries[i])
-            return TW_ECORRUPT;
+            break;
+        b->n_summaries++;
     }
-    b->n_summaries = n;
     return TW_OK;
+}
+
+/* One record that cannot be read must not hold up all that follow: its loss is reported like any other. */
+static void report_corrupt(struct uplink *u, struct spool_gap *ret)
+{
+    *ret = (struct spool_gap){ u->sent_seq + 1, u->sent_seq + 1, "spool_corrupt" };
+    log_error("a record of the spool cannot be read and is given up", LOG_U("seq", u->sent_seq + 1));
 }
 
 /* Sends the next batch from the spool. TW_EAGAIN: nothing left, TW_EBUSY: the connection is full. */
@@ -69,18 +88,21 @@ static enum tw_rc send_batch(struct uplink *u)
     arena_reset(u->arena);
     b.spool_id = (ProtobufCBinaryData){ SPOOL_ID_LEN, (uint8_t *)spool_id(u->conf.spool) };
     b.first_seq = u->sent_seq + 1;
-    if (!n) {
+    if (n) {
+        rc = unpack_records(u, rec, n, &b);
+        if (rc == TW_OK && !b.n_summaries)
+            report_corrupt(u, &gap);
+    }
+    if (!b.n_summaries) {
         g.first_seq = gap.first_seq;
         g.last_seq = gap.last_seq;
         g.reason = (char *)gap.reason;
         b.gap = &g;
-    } else {
-        rc = unpack_records(u, rec, n, &b);
     }
     if (rc == TW_OK)
         rc = rpc_peer_send_data(u->peer, &b.base);
     if (rc == TW_OK)
-        u->sent_seq = n ? u->sent_seq + n : gap.last_seq;
+        u->sent_seq = b.gap ? gap.last_seq : u->sent_seq + b.n_summaries;
     return rc;
 }
 
@@ -294,9 +316,9 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
 {
     struct uplink *u = ctx;
 
-    if (p)
-        log_warn("connection to the controller lost", LOG_S("status", rpc_status_name(status)),
-                 LOG_S("detail", detail));
+    (void)p; /* rpc has logged it, not too often */
+    (void)status;
+    (void)detail;
     u->peer = NULL;
     loop_timer_cancel(u->conf.loop, &u->health);
     loop_timer_cancel(u->conf.loop, &u->resume);
@@ -393,6 +415,7 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
     u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };
+    summary_init(&u->scratch);
     u->refused_log.burst = u->failed_log.burst = 5;
     rc = identity_random(u->boot_id, sizeof u->boot_id);
     if (rc == TW_OK)
@@ -419,5 +442,6 @@ void uplink_stop(struct uplink *u)
     loop_timer_cancel(u->conf.loop, &u->resume);
     if (u->arena)
         arena_free(u->arena);
+    summary_free(&u->scratch);
     free(u);
 }

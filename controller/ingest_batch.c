@@ -25,7 +25,8 @@ static enum tw_rc check_gap(const Tw__SummaryBatch *m, struct tw_err *err)
         return tw_err_set(err, TW_EINVAL, "a gap stands alone in its batch");
     if (g->first_seq != m->first_seq || g->last_seq < g->first_seq || g->last_seq > INT64_MAX)
         return tw_err_set(err, TW_EINVAL, "the numbers of a gap contradict themselves");
-    if (strcmp(g->reason, "spool_full") != 0 && strcmp(g->reason, "spool_age") != 0)
+    if (strcmp(g->reason, "spool_full") != 0 && strcmp(g->reason, "spool_age") != 0 &&
+        strcmp(g->reason, "spool_corrupt") != 0)
         return tw_err_set(err, TW_EINVAL, "a gap has an unknown reason");
     return TW_OK;
 }

@@ -308,6 +308,9 @@ static void append_as(struct fx *f, uint64_t seq, size_t n)
         for (size_t k = 0; k < m; k++) {
             Tw__Summary s = TW__SUMMARY__INIT;
             s.pair_id = PAIR_BASE + seq + i + k;
+            s.start_ns = TW_NS_PER_S;
+            s.end_ns = 2 * TW_NS_PER_S;
+            s.status = TW_STATUS_NOT_RUN;
             rec[k] = (struct spool_record){ data[k], tw__summary__pack(&s, data[k]) };
         }
         assert_int_equal(spool_append(f->spool, tw_wall_now().ns, rec, m, &first), TW_OK);
@@ -343,6 +346,26 @@ static void a_new_controller_gets_everything(void **state)
     WAIT(f, f->through == 1001 && stats(f).acked_seq == 1001);
     check_stored(f, 1, 1001);
     assert_int_equal(f->repeated + f->out_of_seq, 0);
+}
+
+/* Bits rot, and programs have bugs: what is no summary is reported as lost, and what follows still arrives.
+ */
+static void a_record_that_cannot_be_read_holds_up_nothing(void **state)
+{
+    static const uint8_t rotten[] = { 0xff, 0xff, 0xff };
+    const struct spool_record rec = { rotten, sizeof rotten };
+    struct fx *f = *state;
+    uint64_t first;
+
+    append(f, 10);
+    assert_int_equal(spool_append(f->spool, tw_wall_now().ns, &rec, 1, &first), TW_OK);
+    append(f, 10);
+    start_uplink(f);
+    WAIT(f, f->through == 21);
+    check_stored(f, 1, 10);
+    check_stored(f, 12, 21);
+    assert_int_equal(f->gaps[11], 1);
+    assert_int_equal(f->stored[11], 0);
 }
 
 /* It would take the second batch for the beginning. */
@@ -530,6 +553,7 @@ int main(void)
 #define ROW(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
         ROW(a_new_controller_gets_everything),
+        ROW(a_record_that_cannot_be_read_holds_up_nothing),
         ROW(a_new_controller_may_refuse_the_first_batch),
         ROW(a_refusal_in_the_middle_goes_back),
         ROW(it_goes_on_where_the_controller_is),
