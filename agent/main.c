@@ -365,6 +365,19 @@ static int fail(const struct tw_err *err, enum tw_rc rc, int code)
     return code;
 }
 
+/* With the fingerprint, which an operator compares before letting the agent in. */
+static void log_ready(const struct agent *a)
+{
+    uint8_t key[IDENTITY_KEY_LEN];
+    char fingerprint[IDENTITY_FINGERPRINT_TEXT];
+
+    identity_public(a->identity, key);
+    identity_fingerprint(key, fingerprint);
+    log_info("ready", LOG_S("name", a->opt.name), LOG_S("controller", a->opt.controller),
+             LOG_S("version", TW_VERSION), LOG_U("reflector_port", a->reflector_port),
+             LOG_S("fingerprint", fingerprint));
+}
+
 int main(int argc, char **argv)
 {
     struct agent a = { 0 };
@@ -386,8 +399,7 @@ int main(int argc, char **argv)
     a.started_ns = tw_wall_now().ns;
     rc = agent_start(&a, &err);
     if (rc == TW_OK) {
-        log_info("ready", LOG_S("name", a.opt.name), LOG_S("controller", a.opt.controller),
-                 LOG_S("version", TW_VERSION), LOG_U("reflector_port", a.reflector_port));
+        log_ready(&a);
         loop_run(a.loop);
     } else {
         code = fail(&err, rc, 1);
