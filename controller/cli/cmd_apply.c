@@ -7,7 +7,7 @@
 #include <string.h>
 #include "controller/cli/rollout.h"
 
-#define DOCUMENT_MAX (1024u * 1024 - 16 * 1024) /* a call is at most 1 MiB with its envelope */
+#define DOCUMENT_MAX (512u * 1024) /* the controller takes no more */
 
 /* ---- Reading ---- */
 

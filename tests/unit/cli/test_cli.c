@@ -277,7 +277,7 @@ static void too_large_documents_stay_here(void **state)
 
     memset(big, '#', n);
     big[n] = '\0';
-    check(*state, &(struct expectation){ "schedule apply -f -", 5, NULL, "larger than 1008 KiB", big });
+    check(*state, &(struct expectation){ "schedule apply -f -", 5, NULL, "larger than 512 KiB", big });
     free(big);
 }
 
