@@ -60,7 +60,8 @@ static void try_request(const ProtobufCBinaryData *b)
     arena_free(a);
 }
 
-/* Unpacked, packed and unpacked again it says the same. */
+/* Unpacked, packed and unpacked again it says the same. Not so with fields that we do not know, which we
+ * never pack: protobuf-c reads a field number 0 in two octets, writes it in one, and does not read that. */
 static void check_again(const Tw__Frame *f)
 {
     size_t n = rpc_frame_size(f, NULL);
@@ -89,7 +90,8 @@ static void try_frame(const uint8_t *data, size_t len)
     if (rpc_frame_unpack(data, len, a, &f, &err) == TW_OK) {
         CHECK(f->kind >= TW__FRAME_KIND__FRAME_HELLO && f->kind <= TW__FRAME_KIND__FRAME_GOAWAY);
         CHECK(strlen(f->detail) <= RPC_MAX_DETAIL);
-        check_again(f);
+        if (!f->base.n_unknown_fields)
+            check_again(f);
         try_hello(&f->body);
         try_request(&f->body);
     } else {
