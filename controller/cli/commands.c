@@ -191,6 +191,7 @@ const struct cli_command cli_commands[] = {
       .run = cmd_agent_remove },
     { .group = "schedule",
       .name = "apply",
+      .args = "-f FILE",
       .brief = "put a mesh document in force, or show what it would cost",
       .doc = "Sends a mesh document. It is taken as a whole or refused as a whole, with the line that is "
              "wrong. Then waits "
