@@ -258,7 +258,7 @@ static enum tw_rc apply_all(const struct conf_cmdline *c, void *target, struct t
         if (o->required && !is_set && !is_given(c, o, c->n_given)) {
             if (err)
                 snprintf(err->field, sizeof err->field, "%s", o->name);
-            return tw_err_set(err, TW_EINVAL, "is required: give --%s", o->name);
+            return tw_err_set(err, TW_EINVAL, "is required");
         }
     }
     for (size_t i = 0; i < c->n_given; i++) {

@@ -3,6 +3,9 @@
 #include <string.h>
 #include "controller/schedule.h"
 
+#define RETURN_NS (45 * TW_NS_PER_S) /* the longest reconnect backoff, 30 s, and a connection's time to die \
+                                      */
+
 /* ---- Agents ---- */
 
 struct agent *inventory_agent(struct inventory *inv, const char *name)
@@ -204,6 +207,13 @@ static bool is_fresh(const struct pair *p, int64_t now_ns)
            p->live->last_end_ns - now_ns < bound;
 }
 
+/* After a restart of the controller agents come back within their reconnect backoff: not yet a reason for
+ * alarm. One that has been here since then and went is down at once. */
+static bool may_still_come(const struct pair *p, int64_t now_ns)
+{
+    return p->source && !p->source->peer_address[0] && now_ns - p->scheduled_since_ns < RETURN_NS;
+}
+
 const char *pair_state(const struct pair *p, int64_t now_ns)
 {
     if (p->paused)
@@ -212,7 +222,7 @@ const char *pair_state(const struct pair *p, int64_t now_ns)
         return "not_scheduled";
     if (is_fresh(p, now_ns))
         return tw_status_name(p->live->last.status);
-    return p->source && p->source->peer ? "no_data" : "agent_down";
+    return (p->source && p->source->peer) || may_still_come(p, now_ns) ? "no_data" : "agent_down";
 }
 
 void inventory_free(struct inventory *inv)

@@ -153,7 +153,7 @@ static void wrong_usage(void **state)
         { "status -o xml", 2, NULL, "table, json, csv", NULL },
         { "status --timeout 10", 2, NULL, "with a unit", NULL },
         { "-c nowhere status", 2, NULL, "expected tcp://HOST:PORT or ipc:///PATH", NULL },
-        { "schedule apply", 2, NULL, "give --file", NULL },
+        { "schedule apply", 2, NULL, "--file: is required", NULL },
         { "schedule apply mesh.yaml", 2, NULL, "\"mesh.yaml\": expected -f FILE", NULL },
         { "agent remove ams", 2, NULL, "give --yes", NULL },
     };

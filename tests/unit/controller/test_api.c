@@ -15,19 +15,6 @@ size_t controller_problems(struct controller *c, const char **ret, size_t cap)
     return problem ? 1 : 0;
 }
 
-const char *pair_state(const struct pair *p, int64_t now_ns)
-{
-    return p->paused                     ? "paused"
-           : publish_is_fresh(p, now_ns) ? tw_status_name(p->live->last.status)
-                                         : "no_data";
-}
-
-const char *agent_state(const struct agent *a)
-{
-    (void)a;
-    return "up";
-}
-
 void controller_fill_agent(const struct controller *c, const struct agent *a, struct arena *ar,
                            Tw__AgentInfo *ret)
 {

@@ -7,19 +7,6 @@
 #define AT(n) (T0 + (n)*FX_PERIOD)
 #define NOW AT(1000)
 
-/* Stands in for inventory.c: whatever the report is to carry. */
-const char *pair_state(const struct pair *p, int64_t now_ns)
-{
-    (void)now_ns;
-    return p->paused ? "paused" : p->scheduled ? "ok" : "not_scheduled";
-}
-
-const char *agent_state(const struct agent *a)
-{
-    (void)a;
-    return "up";
-}
-
 struct got {
     bool done;
     struct report *rep;

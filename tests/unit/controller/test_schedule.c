@@ -356,10 +356,26 @@ static void an_enrolment_survives_the_store(void **state)
     assert_int_equal(enrolment_from_json("[", &back, peer, sizeof peer), TW_ECORRUPT);
 }
 
+/* Nobody is called at night because the controller was restarted. */
+static void after_a_restart_agents_have_time_to_come_back(void **state)
+{
+    struct agent gone = { .row.approved = true };
+    struct pair p = { .scheduled = true, .source = &gone, .scheduled_since_ns = 1000 * TW_NS_PER_S };
+
+    (void)state;
+    assert_string_equal(pair_state(&p, 1044 * TW_NS_PER_S), "no_data");
+    assert_string_equal(pair_state(&p, 1045 * TW_NS_PER_S), "agent_down");
+    strcpy(gone.peer_address, "192.0.2.1"); /* it was here and went */
+    assert_string_equal(pair_state(&p, 1001 * TW_NS_PER_S), "agent_down");
+    p.source = NULL;
+    assert_string_equal(pair_state(&p, 1001 * TW_NS_PER_S), "agent_down");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+        T(after_a_restart_agents_have_time_to_come_back),
         T(a_full_mesh_becomes_lists),
         T(the_digest_is_that_of_the_packed_sessions),
         T(who_is_left_out),
