@@ -22,9 +22,8 @@ static int cmp_pairs(const void *a, const void *b)
     return cmp_names(&(*pa)->row, &(*pb)->row);
 }
 
-/* Those that match, sorted; malloc'ed. */
-static enum tw_rc select_pairs(const struct inventory *inv, const struct report_filter *f,
-                               const struct pair ***ret, size_t *ret_n)
+enum tw_rc report_select(const struct inventory *inv, const struct report_filter *f,
+                         const struct pair ***ret, size_t *ret_n)
 {
     const struct pair **v = malloc((HASH_COUNT(inv->pairs) + 1) * sizeof(*v));
     size_t n = 0;
@@ -318,7 +317,7 @@ static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
 {
     size_t limit = j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n;
     const struct pair **v;
-    enum tw_rc rc = select_pairs(inv, &j->f, &v, &n);
+    enum tw_rc rc = report_select(inv, &j->f, &v, &n);
     bool truncated;
 
     if (rc)
@@ -474,7 +473,7 @@ static void results_done(struct reader_job *job)
 static enum tw_rc take_names(struct results_job *j, const struct inventory *inv)
 {
     const struct pair **v;
-    enum tw_rc rc = select_pairs(inv, &j->f, &v, &j->n_pairs);
+    enum tw_rc rc = report_select(inv, &j->f, &v, &j->n_pairs);
 
     if (rc)
         return rc;

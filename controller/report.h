@@ -51,6 +51,9 @@ struct results {
     bool truncated;
 };
 
+/* The pairs that match, sorted by mesh, class, source, target; the array is malloc'ed. Loop thread. */
+enum tw_rc report_select(const struct inventory *inv, const struct report_filter *f, const struct pair ***ret, size_t *ret_n);
+
 /* Selects the pairs on the loop thread, reads on a reader, calls done on the loop thread. On an error rep is NULL. done owns
  * *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM, TW_EINVAL (report_filter_resolve()) at once: done is not called.
  * A pair that is not scheduled is left out when it has nothing to show: nothing expected and nothing stored in the span, or `latest`.

@@ -54,44 +54,28 @@ static void take_pair(struct pair_row *r, const struct controller *c, const stru
         take_live(r, p);
 }
 
-static int cmp_rows(const void *a, const void *b)
-{
-    const struct store_pair *pa = &((const struct pair_row *)a)->pair,
-                            *pb = &((const struct pair_row *)b)->pair;
-    int d = strcmp(pa->mesh, pb->mesh);
-
-    if (!d)
-        d = strcmp(pa->class_name, pb->class_name);
-    if (!d)
-        d = strcmp(pa->source, pb->source);
-    return d ? d : strcmp(pa->target, pb->target);
-}
-
-static bool is_wanted(const struct pair *p, const struct report_filter *f)
-{
-    return (p->scheduled || p->paused) && report_filter_matches(f, &p->row);
-}
-
+/* The first `limit` by name, so that a cut answer is a beginning. */
 static struct pairs_answer *snapshot(const struct controller *c, const struct report_filter *f,
                                      int64_t now_ns)
 {
     size_t limit = f->limit ? f->limit : REPORT_LIMIT_DEFAULT, n = 0;
+    const struct pair **v;
     struct pairs_answer *a;
 
-    for (const struct pair *p = c->inv.pairs; p && n < limit; p = p->hh.next)
-        n += is_wanted(p, f);
-    a = calloc(1, sizeof *a + n * sizeof a->rows[0]);
-    if (!a)
+    if (report_select(&c->inv, f, &v, &n) != TW_OK)
         return NULL;
-    a->now_ns = now_ns;
-    a->generation = c->inv.generation;
-    for (const struct pair *p = c->inv.pairs; p; p = p->hh.next) {
-        if (!is_wanted(p, f))
+    a = calloc(1, sizeof *a + (n < limit ? n : limit) * sizeof a->rows[0]);
+    for (size_t i = 0; a && i < n && !a->truncated; i++) {
+        if (!v[i]->scheduled && !v[i]->paused)
             continue;
-        a->truncated = a->n == n;
-        if (a->truncated)
-            break;
-        take_pair(&a->rows[a->n++], c, p, now_ns);
+        a->truncated = a->n == limit;
+        if (!a->truncated)
+            take_pair(&a->rows[a->n++], c, v[i], now_ns);
+    }
+    free(v);
+    if (a) {
+        a->now_ns = now_ns;
+        a->generation = c->inv.generation;
     }
     return a;
 }
@@ -165,6 +149,5 @@ void http_pairs(void *ctx, struct http_req *rq)
         api_refuse(rq, TW_ENOMEM, NULL);
         return;
     }
-    qsort(a->rows, a->n, sizeof a->rows[0], cmp_rows);
     api_render(c, rq, write_pairs, free, a);
 }

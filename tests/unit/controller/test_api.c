@@ -237,6 +237,8 @@ static void the_other_answers_match_theirs(void **state)
     cJSON_Delete(json);
     json = fetch_json(r, "/api/v1/pairs?limit=1", "pairs");
     assert_true(cJSON_IsTrue(at(json, "truncated")));
+    assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), 1); /* the first by name */
+    assert_true(cJSON_IsNull(at(cJSON_GetArrayItem(at(json, "pairs"), 0), "last")));
     cJSON_Delete(json);
     json = fetch_json(r, "/api/v1/agents", "agents");
     assert_true(cJSON_IsNull(at(cJSON_GetArrayItem(at(json, "agents"), 0), "health")));
