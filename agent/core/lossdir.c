@@ -253,7 +253,8 @@ static struct bucket *bucket_of(struct lossdir *d, uint16_t period, bool decided
     for (unsigned i = 0; i < d->n_gap; i++)
         if (d->gap[i].decided == decided && (decided || d->gap[i].period == period))
             return &d->gap[i];
-    if (d->n_gap == (decided ? BUCKETS : BUCKETS - 1)) /* one is kept for the decided */
+    if (d->n_gap >=
+        (decided ? BUCKETS : BUCKETS - 1)) /* one is kept for the decided, and may be taken already */
         return NULL;
     d->gap[d->n_gap] = (struct bucket){ .period = period, .decided = decided };
     return &d->gap[d->n_gap++];

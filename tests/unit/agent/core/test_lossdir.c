@@ -145,12 +145,47 @@ static void bad_windows(void **state)
     assert_null(d);
 }
 
+static uint64_t drain(struct lossdir *d)
+{
+    struct lossdir_verdict v;
+    uint64_t n = 0;
+
+    while (lossdir_next(d, &v) == TW_OK)
+        n += v.forward + v.backward + v.unknown;
+    return n;
+}
+
+/* Wall clock steps make periods as short as they like: each loss gets one verdict, however many there are. */
+static void more_periods_than_can_be_told_apart(void **state)
+{
+    struct lossdir *d;
+    uint64_t told;
+
+    (void)state;
+    assert_int_equal(lossdir_new(64, true, &d), TW_OK);
+    lossdir_seen(d, 0, 0, false);
+    lossdir_resolve(d, 0, true, 0, 0);
+    lossdir_resolve(d, 1, false, 0, 0);
+    lossdir_close_period(d, 0);
+    told = drain(d);
+    for (uint16_t period = 1; period < 20; period++) {
+        lossdir_resolve(d, 1u + period, false, 0, period);
+        told += drain(d);
+    }
+    lossdir_seen(d, 21, 1, false);
+    lossdir_resolve(d, 21, true, 1, 20);
+    told += drain(d);
+    assert_int_equal(told, 20);
+    lossdir_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts),
         cmocka_unit_test(numbers_wrap),
         cmocka_unit_test(bad_windows),
+        cmocka_unit_test(more_periods_than_can_be_told_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
