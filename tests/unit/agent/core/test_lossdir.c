@@ -166,7 +166,6 @@ static void more_periods_than_can_be_told_apart(void **state)
     lossdir_seen(d, 0, 0, false);
     lossdir_resolve(d, 0, true, 0, 0);
     lossdir_resolve(d, 1, false, 0, 0);
-    lossdir_close_period(d, 0);
     told = drain(d);
     for (uint16_t period = 1; period < 20; period++) {
         lossdir_resolve(d, 1u + period, false, 0, period);
