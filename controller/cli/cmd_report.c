@@ -4,7 +4,7 @@
 #include "controller/cli/pairs.h"
 
 static const struct out_column columns[] = {
-    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "STATE", false, 0 },  { "SENT", true, 5 },
+    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "NOW", false, 0 },    { "SENT", true, 5 },
     { "LOSS", true, 0 },        { "FWD", true, 8 },     { "BWD", true, 8 },     { "UNKN", true, 8 },
     { "RTT P50", true, 0 },     { "P95", true, 6 },     { "P99", true, 4 },     { "FWD P50", true, 2 },
     { "BWD P50", true, 2 },     { "JIT FWD", true, 1 }, { "JIT BWD", true, 1 }, { "JIT RTT", true, 3 },
