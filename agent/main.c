@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/clockwatch.h"
@@ -14,6 +13,7 @@
 #include "agent/results.h"
 #include "agent/uplink.h"
 #include "common/net/now.h"
+#include "common/net/process.h"
 #include "common/version.h"
 
 #define REFLECT_MAX 8 /* as struct worker_cfg */
@@ -105,28 +105,6 @@ static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct t
     return rc;
 }
 
-static uint64_t rss_bytes(void)
-{
-    unsigned long total = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-
-    if (f) {
-        if (fscanf(f, "%lu %lu", &total, &resident) != 2)
-            resident = 0;
-        fclose(f);
-    }
-    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint64_t cpu_ns(void)
-{
-    struct rusage ru;
-
-    getrusage(RUSAGE_SELF, &ru);
-    return (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000u +
-           (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000u;
-}
-
 static void fill_health(void *ctx, Tw__HealthReport *h)
 {
     struct agent *a = ctx;
@@ -143,8 +121,8 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->spool_dropped = sp.dropped;
     h->generation = schedule_run_generation(a->schedule);
     h->results_refused = results_dropped(a->results);
-    h->cpu_ns = cpu_ns();
-    h->rss_bytes = rss_bytes();
+    h->cpu_ns = (uint64_t)process_cpu_ns();
+    h->rss_bytes = process_rss_bytes();
     for (size_t i = 0; i < a->n_workers; i++) {
         struct worker_counters c;
         worker_counters(a->workers[i], &c);

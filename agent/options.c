@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/clk.h"
+#include "common/net/rpc_hello.h"
 
 #define FIELD(f) offsetof(struct agent_options, f)
 
@@ -134,13 +135,6 @@ static enum tw_rc field_error(struct tw_err *err, const char *field)
     return TW_EINVAL;
 }
 
-static bool valid_name(const char *s)
-{
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-");
-
-    return n >= 1 && n <= 63 && !s[n];
-}
-
 static enum tw_rc default_name(struct agent_options *o, struct tw_err *err)
 {
     char host[65] = "";
@@ -171,7 +165,7 @@ enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
 
     if (rc != TW_OK)
         return rc;
-    if (!valid_name(o->name)) {
+    if (!hello_agent_name_ok(o->name)) {
         tw_err_set(err, TW_EINVAL, "\"%.63s\" is no agent name: expected 1 to 63 of a-z 0-9 . -", o->name);
         return field_error(err, "name");
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "common/net/rpc_hello.h"
 #include "controller/ingest_batch.h"
 
 /* How far a spool is durable. */
@@ -205,20 +206,13 @@ static void batch_stored(struct writer_job *j)
  * A pair's number is computed from its names, and its source can only be the agent that delivers. So an agent
  * can refill a controller that lost its database, and can never write another agent's history. */
 
-static bool valid_name(const char *s)
-{
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-");
-
-    return n >= 1 && n < STORE_NAME_MAX && !s[n];
-}
-
 /* The pair that row i says it is of; id 0: what it says is not so. */
 static struct store_pair named_pair(const struct agent *a, const struct ingest_batch *b, size_t i)
 {
     struct store_pair p = { 0 };
 
-    if (!valid_name(b->names[i].mesh) || !valid_name(b->names[i].class_name) ||
-        !valid_name(b->names[i].target))
+    if (!hello_agent_name_ok(b->names[i].mesh) || !hello_agent_name_ok(b->names[i].class_name) ||
+        !hello_agent_name_ok(b->names[i].target))
         return p;
     snprintf(p.mesh, sizeof p.mesh, "%s", b->names[i].mesh);
     snprintf(p.class_name, sizeof p.class_name, "%s", b->names[i].class_name);

@@ -3,8 +3,8 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
+#include "common/net/process.h"
 #include "controller/controller.h"
 #include "controller/ingest.h"
 #include "controller/writer.h"
@@ -146,19 +146,6 @@ static void add_http(struct rows *r, const struct controller *c)
 
 /* ---- The process ---- */
 
-static double resident_bytes(void)
-{
-    unsigned long size, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-
-    if (!f)
-        return 0;
-    if (fscanf(f, "%lu %lu", &size, &resident) != 2)
-        resident = 0;
-    fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
-
 static double open_fds(void)
 {
     DIR *d = opendir("/proc/self/fd");
@@ -172,20 +159,12 @@ static double open_fds(void)
     return n;
 }
 
-static double seconds(struct timeval t)
-{
-    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
-}
-
 static void add_process(struct rows *r, const struct controller *c)
 {
-    struct rusage u = { 0 };
-
-    getrusage(RUSAGE_SELF, &u);
     gauge(r, "process_start_time_seconds", "Start time, seconds since 1970.", (double)c->started_ns / 1e9);
-    gauge(r, "process_resident_memory_bytes", "Resident memory.", resident_bytes());
+    gauge(r, "process_resident_memory_bytes", "Resident memory.", (double)process_rss_bytes());
     add_labelled(r, "process_cpu_seconds_total", "counter", "CPU time, user and system.", NULL, NULL,
-                 seconds(u.ru_utime) + seconds(u.ru_stime));
+                 (double)process_cpu_ns() / 1e9);
     gauge(r, "process_open_fds", "Open descriptors.", open_fds());
 }
 

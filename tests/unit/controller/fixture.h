@@ -21,8 +21,8 @@
 #include "controller/ingest.h"
 #include "controller/schedule.h"
 #include "controller/writer.h"
+#include "tests/unit/controller/wait.h"
 
-#define WAIT_S 20
 #define MAX_FAKES 4
 #define MAX_SPECS 64
 
@@ -61,17 +61,6 @@ struct fixture {
     struct rpc_peer *op;
     bool auto_approve;
 };
-
-#define WAIT(expr)                                                                                          \
-    do {                                                                                                    \
-        int64_t wait_until_ = tw_mono_now().ns + WAIT_S * TW_NS_PER_S;                                      \
-        bool wait_never_ = false;                                                                           \
-        while (!(expr)) {                                                                                   \
-            if (tw_mono_now().ns > wait_until_)                                                             \
-                fail_msg("timed out waiting for: %s", #expr);                                               \
-            loop_run_until(f->loop, &wait_never_, (struct tw_mono){ tw_mono_now().ns + 2 * TW_NS_PER_MS }); \
-        }                                                                                                   \
-    } while (0)
 
 /* ---- Controller ---- */
 

@@ -11,8 +11,8 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/writer.h"
+#include "tests/unit/controller/wait.h"
 
-#define WAIT_S 20
 #define MAX_JOBS 64
 
 struct fixture {
@@ -34,17 +34,6 @@ struct job {
     enum tw_rc outcome;
     bool done;
 };
-
-#define WAIT(expr)                                                                                          \
-    do {                                                                                                    \
-        int64_t wait_until_ = tw_mono_now().ns + WAIT_S * TW_NS_PER_S;                                      \
-        bool wait_never_ = false;                                                                           \
-        while (!(expr)) {                                                                                   \
-            if (tw_mono_now().ns > wait_until_)                                                             \
-                fail_msg("timed out waiting for: %s", #expr);                                               \
-            loop_run_until(f->loop, &wait_never_, (struct tw_mono){ tw_mono_now().ns + 2 * TW_NS_PER_MS }); \
-        }                                                                                                   \
-    } while (0)
 
 static int setup(void **state)
 {
