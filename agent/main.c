@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include "agent/clockwatch.h"
 #include "agent/enrolment.h"
 #include "agent/options.h"

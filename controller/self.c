@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "common/net/process.h"
 #include "controller/controller.h"
 #include "controller/ingest.h"
