@@ -1,0 +1,51 @@
+/* agent/core/form.h - how the packets of one session look: TWAMP in one of its modes (Light is the
+ * unauthenticated one), or STAMP with or without authentication and TLVs. Session-Senders and controlled
+ * Session-Reflectors are written once, against this. Pure; belongs to one session. */
+#ifndef TW_AGENT_FORM_H
+#define TW_AGENT_FORM_H
+
+#include "agent/core/stamp_pkt.h"
+#include "agent/core/stamp_tlv.h"
+#include "agent/core/twamp_form.h"
+
+enum form_kind { FORM_TWAMP, FORM_STAMP };
+
+struct form_key {
+    const uint8_t *octets;
+    size_t len;
+};
+
+struct form_cfg {
+    enum form_kind kind;
+    struct twamp_form_cfg twamp; /* FORM_TWAMP; mode 0 = TWAMP_OPEN */
+    /* FORM_STAMP: */
+    uint16_t ssid; /* 0 = none, RFC 8762 */
+    bool authenticated;
+    struct form_key keys[STAMP_KEYS_MAX]; /* the first signs, all are taken */
+    unsigned n_keys;                      /* also for an HMAC TLV in unauthenticated mode */
+    struct stamp_tlv_want tlvs;
+};
+
+struct form;
+
+/* cfg NULL: TWAMP Light. Copies what it needs; freeing wipes the keys. TW_EINVAL: contradictory. */
+enum tw_rc form_new(const struct form_cfg *cfg, struct form **ret);
+void form_free(struct form *f);
+enum form_kind form_kind(const struct form *f);
+/* Smallest sender packet; a larger one may need at least so many octets more (STAMP: 4 for the Extra Padding
+ * TLV). */
+size_t form_probe_min(const struct form *f);
+/* May a sender packet have this size? */
+bool form_size_ok(const struct form *f, size_t len);
+/* Octets of a packet that the form does not need: where the caller may fill in padding once. */
+size_t form_padding_at(const struct form *f);
+
+/* Writes a sender packet of len octets, its padding filled by the caller before. */
+enum tw_rc form_write_probe(struct form *f, const struct test_probe *p, uint8_t *buf, size_t len);
+/* What an answer says. tlvs is zeroed where there are none. TW_ETRUNC, TW_EINVAL, TW_EPERM (authentication).
+ * A STAMP answer whose SSID is neither ours nor 0: TW_EINVAL. TLVs are read only if the SSID came back (or
+ * none was sent). */
+enum tw_rc form_read_reply(struct form *f, const uint8_t *data, size_t len, struct test_reply *ret,
+                           struct stamp_tlv_seen *ret_tlvs);
+
+#endif
