@@ -265,6 +265,7 @@ void summary_merge(struct tw_summary *dst, const struct tw_summary *src)
         merge_counters(dst, src);
         merge_octets(&dst->ttl_forward, &src->ttl_forward);
         merge_octets(&dst->ttl_backward, &src->ttl_backward);
+        merge_octets(&dst->tos_forward, &src->tos_forward);
         merge_octets(&dst->tos_backward, &src->tos_backward);
         dst->tx_source = merge_source(dst->tx_source, src->tx_source);
         dst->rx_source = merge_source(dst->rx_source, src->rx_source);

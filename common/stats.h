@@ -93,6 +93,7 @@ struct tw_summary {
 
     struct tw_octet_range ttl_forward;  /* TTL of our probe as the reflector received it */
     struct tw_octet_range ttl_backward; /* TTL of the answer as we received it */
+    struct tw_octet_range tos_forward;  /* TOS / Traffic Class of our probe as the reflector received it */
     struct tw_octet_range tos_backward; /* TOS / Traffic Class of the answer as we received it */
     uint8_t tos_sent;
 

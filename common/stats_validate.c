@@ -94,6 +94,7 @@ enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err)
     if ((rc = check_counters(s, err)) || (rc = check_delays(s, err)) ||
         (rc = check_octets(&s->ttl_forward, "ttl_forward", err)) ||
         (rc = check_octets(&s->ttl_backward, "ttl_backward", err)) ||
+        (rc = check_octets(&s->tos_forward, "tos_forward", err)) ||
         (rc = check_octets(&s->tos_backward, "tos_backward", err)) || (rc = check_clocks(s, err)))
         return rc;
     return check_status(s, err);

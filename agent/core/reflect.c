@@ -13,6 +13,7 @@
 #include "common/wire.h"
 
 #define WELL_KNOWN_PORT 862
+#define TOS_DSCP 0xfc /* the other two bits are ECN: what the path did to the probe is not for the answer */
 /* Pool entries looked at per answer: a table of n senders is swept every n/2 answers. When a new sender
  * finds the pool full, more are looked at. */
 #define SWEEP 2
@@ -28,6 +29,7 @@ struct sender {
     struct key key;
     uint64_t hash;
     struct tw_mono last;
+    uint64_t id; /* of this use of the entry */
     uint32_t next_seq;
     bool used;
     uint32_t next_free;
@@ -42,6 +44,7 @@ struct reflector {
     uint32_t free_list, sweep_at;
     uint32_t *table; /* index into pool + 1; 0 = empty */
     uint64_t mask;
+    uint64_t last_id;
 };
 
 enum tw_rc reflector_new(const struct reflect_cfg *cfg, struct reflector **ret)
@@ -200,14 +203,15 @@ static struct sender *add_sender(struct reflector *r, const struct reflect_rx *r
     if (index == NONE)
         return NULL;
     s = &r->pool[index];
-    *s = (struct sender){ .key = k, .hash = hash, .used = true };
+    *s = (struct sender){ .key = k, .hash = hash, .id = ++r->last_id, .used = true };
     r->table[find_slot(r, &k, hash)] = index + 1;
     r->n.sessions++;
     return s;
 }
 
-/* The number of the answer to probe `seq` of this sender. */
-static uint32_t number_answer(struct reflector *r, const struct reflect_rx *rx, uint32_t seq)
+/* Gives the answer to probe `seq` of this sender its number. */
+static void number_answer(struct reflector *r, const struct reflect_rx *rx, uint32_t seq,
+                          struct reflect_tx *tx)
 {
     struct sender *s = find_sender(r, rx);
 
@@ -222,10 +226,13 @@ static uint32_t number_answer(struct reflector *r, const struct reflect_rx *rx, 
     }
     if (!s) {
         r->n.stateless++;
-        return seq;
+        tx->seq = seq;
+        return;
     }
     s->last = rx->mono;
-    return s->next_seq++;
+    tx->session = (uint32_t)(s - r->pool) + 1;
+    tx->session_id = s->id;
+    tx->seq = s->next_seq++;
 }
 
 /* ---- Answers ---- */
@@ -243,11 +250,12 @@ static bool is_error_estimate_ok(uint16_t err_est)
 }
 
 enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, const uint8_t *data, size_t len,
-                          uint8_t *ret, size_t cap, size_t *ret_len)
+                          uint8_t *ret, size_t cap, struct reflect_tx *ret_tx)
 {
     size_t need = len < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : len;
     struct twamp_probe p;
     struct twamp_reply a;
+    struct reflect_tx tx = { .len = need, .tos = rx->tos < 0 ? 0 : (uint8_t)(rx->tos & TOS_DSCP) };
 
     if (twamp_decode_probe(data, len, &p))
         return refuse(&r->n.too_short, TW_ETRUNC);
@@ -260,8 +268,9 @@ enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, cons
         return refuse(&r->n.loops_refused, TW_EPERM);
 
     sweep(r, rx->mono, SWEEP);
+    number_answer(r, rx, p.seq, &tx);
     a = (struct twamp_reply){
-        .seq = number_answer(r, rx, p.seq),
+        .seq = tx.seq,
         .err_est = r->err_est,
         .t2 = tw_wall_to_ntp(rx->t2),
         .sender_seq = p.seq,
@@ -273,25 +282,25 @@ enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, cons
     twamp_encode_reply(&a, ret, cap);
     /* RFC 5357 section 4.2.1: the sender's padding, cut at its end. */
     memcpy(ret + TWAMP_REPLY_MIN, data + TWAMP_PROBE_MIN, need - TWAMP_REPLY_MIN);
-    *ret_len = need;
+    *ret_tx = tx;
     r->n.answered++;
     return TW_OK;
 }
 
-void reflect_stamp(const struct reflector *r, uint8_t *answer, struct tw_wall t3)
+void reflect_stamp(struct reflector *r, const struct reflect_tx *tx, uint8_t *answer, struct tw_wall t3)
 {
     struct wire_wr w = { .p = answer + 4, .end = answer + TWAMP_PROBE_MIN };
 
+    (void)tx;
     wire_put_u64(&w, tw_wall_to_ntp(t3));
     wire_put_u16(&w, r->err_est);
 }
 
-void reflect_unsent(struct reflector *r, const struct reflect_rx *rx, const uint8_t *answer)
+void reflect_unsent(struct reflector *r, const struct reflect_tx *tx)
 {
-    struct wire_rd rd = { .p = answer, .end = answer + TWAMP_REPLY_MIN };
-    struct sender *s = find_sender(r, rx);
+    struct sender *s = tx->session ? &r->pool[tx->session - 1] : NULL;
 
     r->n.send_errors++;
-    if (s && s->next_seq == wire_get_u32(&rd) + 1)
+    if (s && s->used && s->id == tx->session_id && s->next_seq == tx->seq + 1)
         s->next_seq--;
 }

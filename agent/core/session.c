@@ -38,10 +38,10 @@ static int64_t next_interval(struct session *s)
 
 static bool is_cfg_ok(const struct session_cfg *c)
 {
-    return c->spacing_ns > 0 && c->spacing_ns <= INT64_MAX / 64 && c->size_bytes >= TWAMP_PROBE_MIN &&
-           c->size_bytes <= TWAMP_DATAGRAM_MAX && c->dscp < 64 && c->timeout_ns > 0 &&
-           c->timeout_ns <= c->report_period_ns && c->report_period_ns <= 86400 * TW_NS_PER_S * 366 &&
-           c->phase_ns >= 0 && c->phase_ns < c->spacing_ns &&
+    return c->spacing_ns > 0 && c->spacing_ns <= INT64_MAX / 64 && c->size_bytes <= TWAMP_DATAGRAM_MAX &&
+           c->dscp < 64 && c->timeout_ns > 0 && c->timeout_ns <= c->report_period_ns &&
+           c->report_period_ns <= 86400 * TW_NS_PER_S * 366 && c->phase_ns >= 0 &&
+           c->phase_ns < c->spacing_ns &&
            (c->spacing_kind == SESSION_FIXED || c->spacing_kind == SESSION_EXPONENTIAL);
 }
 
@@ -90,18 +90,21 @@ static enum tw_rc allocate(struct session *s, uint64_t ring)
     return rc ? rc : reserve_histograms(s);
 }
 
-enum tw_rc session_new(const struct session_cfg *cfg, struct tw_now now, struct session **ret)
+enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct tw_now now,
+                       struct session **ret)
 {
     struct session *s;
     uint64_t ring;
     enum tw_rc rc;
 
-    if (!is_cfg_ok(cfg) || (ring = ring_size(cfg)) > RING_MAX)
+    if (form || !is_cfg_ok(cfg) || (ring = ring_size(cfg)) > RING_MAX)
         return TW_EINVAL;
     s = calloc(1, sizeof *s);
     if (!s)
         return TW_ENOMEM;
     s->cfg = *cfg;
+    if (s->cfg.size_bytes < TWAMP_PROBE_MIN)
+        s->cfg.size_bytes = TWAMP_PROBE_MIN;
     rc = allocate(s, ring);
     if (rc) {
         session_free(s);

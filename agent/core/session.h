@@ -11,6 +11,7 @@
 #ifndef TW_AGENT_SESSION_H
 #define TW_AGENT_SESSION_H
 
+#include "agent/core/form.h"
 #include "common/clk.h"
 #include "common/stats.h"
 
@@ -22,7 +23,11 @@ struct session_cfg {
     uint64_t generation;
     int64_t spacing_ns; /* > 0; mean if exponential */
     enum session_spacing spacing_kind;
-    uint16_t size_bytes;      /* TWAMP_PROBE_MIN..TWAMP_DATAGRAM_MAX */
+    uint16_t
+        size_bytes; /* UDP payload, TEST_DATAGRAM_MAX at most; less than the form needs is raised to it */
+    uint16_t imix_bytes[3];   /* small, middle, large, not 0: of each 12 probes 7, 4, 1 have that size, not
+                                 size_bytes */
+    bool zero_padding;        /* else pseudo-random, the same in every probe */
     uint8_t dscp;             /* 0..63; for the summary's tos_sent */
     int64_t timeout_ns;       /* > 0, <= report_period_ns: the waiting time of RFC 6673 */
     int64_t report_period_ns; /* > 0 */
@@ -32,17 +37,22 @@ struct session_cfg {
     bool reflector_stateful;  /* configuration says that the reflector numbers its answers itself; false: find
                                  out */
     uint32_t seq_start;       /* Sequence Number of the first probe; 0 but for tests of the wrap */
+    uint32_t samples; /* keep this many outcomes of single probes for session_next_sample(); 0 = none */
 };
 
 struct session;
 
-/* Copies *cfg. Allocates everything it will need for steady running (ring of outstanding probes, histograms).
- * TW_EINVAL, TW_ENOMEM: *ret is left alone. */
-enum tw_rc session_new(const struct session_cfg *cfg, struct tw_now now, struct session **ret);
+/* Copies *cfg, takes over form (NULL: TWAMP Light). Allocates everything it will need for steady running
+ * (ring of outstanding probes, histograms). TW_EINVAL, TW_ENOMEM: *ret and the form are left alone. */
+enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct tw_now now,
+                       struct session **ret);
 void session_free(struct session *s);
 const struct session_cfg *session_config(const struct session *s);
 /* A new generation that leaves the session as it is: later summaries carry the number. */
 void session_set_generation(struct session *s, uint64_t generation);
+/* Other keys for the same kind of packets: takes over `form` and frees the one before. TW_EINVAL: its packets
+ * do not have the sizes that this session sends; nothing is taken. */
+enum tw_rc session_set_form(struct session *s, struct form *form);
 
 /* No probe after this; what is in flight is awaited, then session_next_summary() gives the last one and
  * session_done() is true. */
@@ -92,9 +102,30 @@ struct tw_mono session_next_due(const struct session *s);
  * next probe. */
 struct tw_mono session_next_probe_due(const struct session *s);
 
-/* Since session_new(); sent = received + lost + in_flight. */
+/* The outcome of one probe. Order: as it becomes known; a late or second answer is a sample of its own. When
+ * nobody takes them the oldest are overwritten and counted. */
+enum sample_kind { SAMPLE_RECEIVED, SAMPLE_LOST, SAMPLE_LATE, SAMPLE_DUPLICATE, SAMPLE_SEND_ERROR };
+struct session_sample {
+    enum sample_kind kind;
+    uint32_t seq; /* of the probe */
+    uint32_t reflector_seq;
+    uint16_t size_bytes;
+    struct tw_wall t1, t2, t3, t4;                                /* t2..t4: 0 when there was no answer */
+    bool timed;                                                   /* the delays are valid */
+    int64_t forward_ns, backward_ns;                              /* signed; round trip = their sum */
+    int16_t ttl_forward, ttl_backward, tos_forward, tos_backward; /* -1 = not known */
+    uint16_t reply_bytes;
+    uint16_t err_est; /* of the reflector */
+    uint16_t ssid;    /* as returned */
+    struct stamp_tlv_seen tlvs;
+};
+enum tw_rc session_next_sample(struct session *s, struct session_sample *ret); /* TW_EAGAIN: none */
+uint64_t session_samples_lost(const struct session *s);
+
+/* Since session_new(); sent = received + lost + in_flight. auth_failed: of `rejected`, those whose HMAC was
+ * wrong. */
 struct session_totals {
-    uint64_t sent, received, lost, in_flight, late, duplicates, rejected, send_errors, skipped;
+    uint64_t sent, received, lost, in_flight, late, duplicates, rejected, send_errors, skipped, auth_failed;
 };
 void session_totals(const struct session *s, struct session_totals *ret);
 

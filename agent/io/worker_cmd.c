@@ -132,7 +132,7 @@ static enum tw_rc make_flow(const struct session_cfg *cfg, const struct tw_addr 
     if (!f)
         return TW_ENOMEM;
     /* Made here and handed over, so that the worker is not held up by allocation. */
-    rc = session_new(cfg, tw_now(), &f->session);
+    rc = session_new(cfg, NULL, tw_now(), &f->session);
     if (rc) {
         free(f);
         return rc;

@@ -157,7 +157,7 @@ struct worker {
     struct udp_tx *tx_probes, *tx_answers;
     struct lane *tx_lane; /* of all in tx_probes */
     struct flow *tx_flow[PROBE_BATCH];
-    struct reflect_rx asked[ANSWER_BATCH]; /* of tx_answers */
+    struct reflect_tx answers[ANSWER_BATCH]; /* of tx_answers */
     struct worker_counters count;
 };
 

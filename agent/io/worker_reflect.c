@@ -7,7 +7,6 @@
 enum { MIRROR_RCVBUF = 4 << 20, DEFAULT_SENDERS = 65536 };
 #define DEFAULT_REFWAIT_NS (900 * TW_NS_PER_S) /* RFC 5357 section 3.6 */
 #define RESTART_GAP_NS (3 * TW_NS_PER_S)
-#define TOS_DSCP 0xfc /* the other two bits are ECN: what the path did to the probe is not for the answer */
 
 static enum tw_rc open_socket(struct worker *w, const struct tw_addr *local, struct mirror *m,
                               struct tw_err *err)
@@ -61,11 +60,11 @@ static void send_answers(struct worker *w, struct mirror *m)
     if (!n)
         return;
     for (unsigned i = 0; i < n; i++)
-        reflect_stamp(m->state, udp_tx_buf(tx, i), tw_wall_now());
+        reflect_stamp(m->state, &w->answers[i], udp_tx_buf(tx, i), tw_wall_now());
     if (udp_tx_send(tx, &m->port.sock)) {
         for (unsigned i = 0; i < n; i++) {
             if (udp_tx_error(tx, i))
-                reflect_unsent(m->state, &w->asked[i], udp_tx_buf(tx, i));
+                reflect_unsent(m->state, &w->answers[i]);
         }
     }
     udp_tx_clear(tx);
@@ -75,19 +74,23 @@ static void answer(struct worker *w, struct mirror *m, const struct udp_in *in)
 {
     struct udp_tx *tx = w->tx_answers;
     unsigned i = udp_tx_len(tx);
-    struct reflect_rx *rx = &w->asked[i];
-    struct udp_dest d = { .to = in->from, .tos = in->tos < 0 ? 0 : (uint8_t)(in->tos & TOS_DSCP) };
-    size_t len;
+    struct reflect_tx *a = &w->answers[i];
+    struct udp_dest d = { .to = in->from };
+    struct reflect_rx rx = { .from = in->from,
+                             .to = in->to,
+                             .t2 = in->time,
+                             .source = in->source,
+                             .mono = w->now.mono,
+                             .ttl = in->ttl,
+                             .tos = in->tos };
 
-    *rx = (struct reflect_rx){
-        .from = in->from, .to = in->to, .t2 = in->time, .mono = w->now.mono, .ttl = in->ttl, .tos = in->tos
-    };
-    rx->to.port = m->port.sock.local.port;
-    if (reflect_answer(m->state, rx, in->data, in->len, udp_tx_buf(tx, i), DATAGRAM_CAP, &len) != TW_OK)
+    rx.to.port = m->port.sock.local.port;
+    if (reflect_answer(m->state, &rx, in->data, in->len, udp_tx_buf(tx, i), DATAGRAM_CAP, a) != TW_OK)
         return;
+    d.tos = a->tos;
     if (m->port.sock.any) /* else routing alone would choose the source address */
         d.from = in->to;
-    udp_tx_add(tx, len, &d);
+    udp_tx_add(tx, a->len, &d);
     if (udp_tx_full(tx))
         send_answers(w, m);
 }

@@ -22,16 +22,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static bool step(struct reflector *r, struct reflect_rx *rx, const uint8_t *data, size_t len)
 {
     uint8_t answer[300];
-    size_t n = 0;
+    struct reflect_tx tx = { 0 };
 
-    if (reflect_answer(r, rx, data, len, answer, sizeof answer, &n))
+    if (reflect_answer(r, rx, data, len, answer, sizeof answer, &tx))
         return false;
     CHECK(rx->from.port != 862 && rx->from.port != 8620);
-    CHECK(n == (len < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : len));
+    CHECK(tx.len == (len < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : len));
     CHECK(!memcmp(answer + 24, data, 14)); /* the sender's number, time and error estimate */
-    reflect_stamp(r, answer, rx->t2);
+    reflect_stamp(r, &tx, answer, rx->t2);
     if (data[0] & 1)
-        reflect_unsent(r, rx, answer);
+        reflect_unsent(r, &tx);
     return true;
 }
 

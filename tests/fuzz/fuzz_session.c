@@ -146,7 +146,7 @@ static void start(struct fuzz *f, uint8_t options)
                                .seed = options };
 
     f->now = (struct tw_now){ { TW_NS_PER_S }, { INT64_C(1795424480) * TW_NS_PER_S } };
-    CHECK(session_new(&cfg, f->now, &f->s) == TW_OK);
+    CHECK(session_new(&cfg, NULL, f->now, &f->s) == TW_OK);
     summary_init(&f->sum);
 }
 

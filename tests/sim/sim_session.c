@@ -293,15 +293,15 @@ static void at_reflector(struct sim *s, const struct event *e)
                              .tos = 184 };
     int64_t residence = 10000 + rng_below(&s->rng, 100000);
     uint8_t answer[64];
-    size_t len;
+    struct reflect_tx tx;
 
-    if (reflect_answer(s->reflector, &rx, e->data, e->len, answer, sizeof answer, &len)) {
+    if (reflect_answer(s->reflector, &rx, e->data, e->len, answer, sizeof answer, &tx)) {
         check(s, false, "the reflector refused a probe");
         return;
     }
-    reflect_stamp(s->reflector, answer, reflector_wall(s, s->now_ns + residence));
+    reflect_stamp(s->reflector, &tx, answer, reflector_wall(s, s->now_ns + residence));
     s->truth.probe[e->probe].reached = true;
-    send_copies(s, &s->back, AT_SENDER, e->probe, answer, len, s->now_ns + residence, new_mark(s));
+    send_copies(s, &s->back, AT_SENDER, e->probe, answer, tx.len, s->now_ns + residence, new_mark(s));
 }
 
 static void note_first(struct sim *s, const struct event *e)
@@ -520,7 +520,7 @@ static void sim_init(struct sim *s, const struct scenario *sc, uint64_t seed, in
     s->back.cfg = &sc->back;
     timerq_init(&s->q);
     new_reflector(s);
-    if (session_new(&s->cfg, now_of(s), &s->session))
+    if (session_new(&s->cfg, NULL, now_of(s), &s->session))
         abort();
     truth_init(&s->truth, &s->cfg, now_of(s));
     schedule(s, STOP, s->now_ns + seconds * TW_NS_PER_S + rng_below(&s->rng, TW_NS_PER_S));

@@ -53,6 +53,7 @@ static void check_same(const struct tw_summary *a, const struct tw_summary *b)
     assert_int_equal(a->ttl_backward.min, b->ttl_backward.min);
     assert_int_equal(a->ttl_backward.max, b->ttl_backward.max);
     assert_int_equal(a->ttl_backward.n, b->ttl_backward.n);
+    assert_memory_equal(&a->tos_forward, &b->tos_forward, sizeof a->tos_forward);
     assert_int_equal(a->tx_source, b->tx_source);
     assert_int_equal(a->rx_source, b->rx_source);
     assert_int_equal(a->clock_local.max_error_ns, b->clock_local.max_error_ns);
@@ -69,6 +70,8 @@ static void make_minute(struct tw_summary *s, int i)
         make_all_lost(s, i);
     else
         make_summary(s, i);
+    if (s->received)
+        s->tos_forward = (struct tw_octet_range){ (uint8_t)(184 - i), 185, s->received, 1 };
 }
 
 static void merge_minutes(struct tw_summary *sum, int first, int step)
@@ -97,6 +100,8 @@ static void an_hour_is_the_same_in_any_order(void **state)
     assert_int_equal(hour.seq_first, 0);
     assert_int_equal(hour.ttl_backward.min, 50);
     assert_int_equal(hour.ttl_backward.max, 55 + 59);
+    assert_true(hour.tos_forward.min == 184 - 59 && hour.tos_forward.max == 185 &&
+                hour.tos_forward.n == 48 * 97 && hour.tos_forward.changes == 48);
     assert_int_equal(hour.residence_max_ns, 60059);
     assert_int_equal(hour.clock_local.max_error_ns, 300059);
     assert_true(hour.clock_remote_known); /* minutes without answers have no say */
@@ -273,6 +278,10 @@ static void spoil_octet_n(struct tw_summary *s)
 {
     s->tos_backward.changes = 1;
 }
+static void spoil_tos_forward(struct tw_summary *s)
+{
+    s->tos_forward = (struct tw_octet_range){ 185, 184, 1, 0 };
+}
 static void spoil_changes(struct tw_summary *s)
 {
     s->ttl_backward.changes = 97;
@@ -332,6 +341,7 @@ static const struct {
     { "end_ns", spoil_start },
     { "ttl_forward", spoil_octets },
     { "tos_backward", spoil_octet_n },
+    { "tos_forward", spoil_tos_forward },
     { "ttl_backward", spoil_changes },
     { "status", spoil_status },
     { "status", spoil_unknown_status },

@@ -41,14 +41,14 @@ static int64_t ask(struct reflector *r, const struct reflect_rx *rx, uint32_t se
     struct twamp_probe p = { seq, 0x1122334455667788, 0x0001 };
     uint8_t probe[TWAMP_PROBE_MIN], answer[TWAMP_REPLY_MIN];
     struct twamp_reply a;
-    size_t len;
+    struct reflect_tx tx;
 
     twamp_encode_probe(&p, probe, sizeof probe);
-    if (reflect_answer(r, rx, probe, sizeof probe, answer, sizeof answer, &len))
+    if (reflect_answer(r, rx, probe, sizeof probe, answer, sizeof answer, &tx))
         return -1;
-    assert_int_equal(len, TWAMP_REPLY_MIN);
-    reflect_stamp(r, answer, rx->t2);
-    assert_int_equal(twamp_decode_reply(answer, len, &a), TW_OK);
+    assert_int_equal(tx.len, TWAMP_REPLY_MIN);
+    reflect_stamp(r, &tx, answer, rx->t2);
+    assert_int_equal(twamp_decode_reply(answer, tx.len, &a), TW_OK);
     assert_int_equal(a.sender_seq, seq);
     assert_int_equal(a.sender_t1, p.t1);
     return a.seq;
@@ -68,13 +68,14 @@ static void answer_captures(void **state)
             struct reflect_rx rx = rx_from(1, 5000, k * S / 10);
             uint8_t probe[512], want[512], got[512];
             size_t probe_len = golden_wire(cJSON_GetArrayItem(packets, k), probe, sizeof probe);
-            size_t want_len = golden_wire(cJSON_GetArrayItem(packets, k + 1), want, sizeof want), got_len;
+            size_t want_len = golden_wire(cJSON_GetArrayItem(packets, k + 1), want, sizeof want);
+            struct reflect_tx tx;
             rx.ttl = 255;
-            assert_int_equal(reflect_answer(r, &rx, probe, probe_len, got, sizeof got, &got_len), TW_OK);
-            assert_int_equal(got_len, want_len);
+            assert_int_equal(reflect_answer(r, &rx, probe, probe_len, got, sizeof got, &tx), TW_OK);
+            assert_int_equal(tx.len, want_len);
             memcpy(got + 4, want + 4, 10);  /* T3, Error Estimate */
             memcpy(got + 16, want + 16, 8); /* T2 */
-            if (memcmp(got, want, got_len))
+            if (memcmp(got, want, tx.len))
                 fail_msg("%s: answer %d differs", names[i], k / 2);
         }
         reflector_free(r);
@@ -91,23 +92,23 @@ static void padding_and_size(void **state)
     struct reflector *r = make(4);
     struct reflect_rx rx = rx_from(1, 5000, 0);
     struct reflect_counters n;
-    size_t len;
+    struct reflect_tx tx;
 
     (void)state;
     for (size_t i = 0; i < sizeof probe; i++)
         probe[i] = (uint8_t)(i * 7 + 1);
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         memset(answer, 0xee, sizeof answer);
-        assert_int_equal(reflect_answer(r, &rx, probe, rows[i].len, answer, TWAMP_DATAGRAM_MAX, &len), TW_OK);
-        assert_int_equal(len, rows[i].want);
-        assert_memory_equal(answer + 41, probe + 14, len - 41);
+        assert_int_equal(reflect_answer(r, &rx, probe, rows[i].len, answer, TWAMP_DATAGRAM_MAX, &tx), TW_OK);
+        assert_int_equal(tx.len, rows[i].want);
+        assert_memory_equal(answer + 41, probe + 14, tx.len - 41);
         assert_int_equal(answer[14] | answer[15] | answer[38] | answer[39], 0);
     }
-    assert_int_equal(reflect_answer(r, &rx, probe, 13, answer, sizeof answer, &len), TW_ETRUNC);
-    assert_int_equal(reflect_answer(r, &rx, probe, 9001, answer, sizeof answer, &len), TW_EINVAL);
-    assert_int_equal(reflect_answer(r, &rx, probe, 14, answer, 40, &len), TW_EINVAL);
+    assert_int_equal(reflect_answer(r, &rx, probe, 13, answer, sizeof answer, &tx), TW_ETRUNC);
+    assert_int_equal(reflect_answer(r, &rx, probe, 9001, answer, sizeof answer, &tx), TW_EINVAL);
+    assert_int_equal(reflect_answer(r, &rx, probe, 14, answer, 40, &tx), TW_EINVAL);
     probe[13] = 0;
-    assert_int_equal(reflect_answer(r, &rx, probe, 14, answer, sizeof answer, &len), TW_EINVAL);
+    assert_int_equal(reflect_answer(r, &rx, probe, 14, answer, sizeof answer, &tx), TW_EINVAL);
     reflector_counters(r, &n);
     assert_true(n.too_short == 1 && n.too_long == 2 && n.bad_error_estimate == 1 &&
                 n.answered == TW_NELEM(rows));
@@ -121,18 +122,18 @@ static void ttl_and_clock(void **state)
     struct tw_clock_state c = { .synced = true, .max_error_ns = 1000000 };
     uint8_t probe[14] = { [13] = 1 }, answer[41];
     struct twamp_reply a;
-    size_t len;
+    struct reflect_tx tx;
 
     (void)state;
     rx.ttl = -1;
-    reflect_answer(r, &rx, probe, sizeof probe, answer, sizeof answer, &len);
+    reflect_answer(r, &rx, probe, sizeof probe, answer, sizeof answer, &tx);
     assert_int_equal(answer[40], 255);
     rx.ttl = 7;
-    reflect_answer(r, &rx, probe, sizeof probe, answer, sizeof answer, &len);
+    reflect_answer(r, &rx, probe, sizeof probe, answer, sizeof answer, &tx);
     assert_int_equal(answer[40], 7);
     reflector_set_clock(r, &c); /* between answer and stamp: the stamp has the newer */
-    reflect_stamp(r, answer, (struct tw_wall){ 1795424684 * S + 5 });
-    assert_int_equal(twamp_decode_reply(answer, len, &a), TW_OK);
+    reflect_stamp(r, &tx, answer, (struct tw_wall){ 1795424684 * S + 5 });
+    assert_int_equal(twamp_decode_reply(answer, tx.len, &a), TW_OK);
     assert_int_equal(a.t3, tw_wall_to_ntp((struct tw_wall){ 1795424684 * S + 5 }));
     assert_int_equal(a.t2, tw_wall_to_ntp(rx.t2));
     assert_int_equal(a.err_est, tw_errest_encode(1000000, true, false));
@@ -204,15 +205,15 @@ static void takes_back(void **state)
     struct reflect_rx rx = rx_from(1, 5000, 0);
     uint8_t probe[14] = { [13] = 1 }, first[41], second[41];
     struct reflect_counters n;
-    size_t len;
+    struct reflect_tx tx, tx2;
 
     (void)state;
-    reflect_answer(r, &rx, probe, sizeof probe, first, sizeof first, &len);
-    reflect_answer(r, &rx, probe, sizeof probe, second, sizeof second, &len);
-    reflect_unsent(r, &rx, first); /* not the last: its number is gone */
+    reflect_answer(r, &rx, probe, sizeof probe, first, sizeof first, &tx);
+    reflect_answer(r, &rx, probe, sizeof probe, second, sizeof second, &tx2);
+    reflect_unsent(r, &tx); /* not the last: its number is gone */
     assert_int_equal(ask(r, &rx, 7), 2);
-    reflect_answer(r, &rx, probe, sizeof probe, second, sizeof second, &len);
-    reflect_unsent(r, &rx, second);
+    reflect_answer(r, &rx, probe, sizeof probe, second, sizeof second, &tx2);
+    reflect_unsent(r, &tx2);
     assert_int_equal(ask(r, &rx, 8), 3);
     reflector_counters(r, &n);
     assert_int_equal(n.send_errors, 2);

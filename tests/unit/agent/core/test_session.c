@@ -43,7 +43,7 @@ static struct rig start(const struct session_cfg *cfg)
 {
     struct rig r = { 0 };
 
-    assert_int_equal(session_new(cfg, now_of(&r), &r.s), TW_OK);
+    assert_int_equal(session_new(cfg, NULL, now_of(&r), &r.s), TW_OK);
     summary_init(&r.sum);
     return r;
 }
@@ -142,13 +142,26 @@ static void bad_configurations(void **state)
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         cfg = base;
         memcpy((char *)&cfg + rows[i].offset, &rows[i].value, sizeof rows[i].value);
-        if (session_new(&cfg, (struct tw_now){ { 0 }, { WALL0 } }, &s) != TW_EINVAL || s)
+        if (session_new(&cfg, NULL, (struct tw_now){ { 0 }, { WALL0 } }, &s) != TW_EINVAL || s)
             fail_msg("%s", rows[i].name);
     }
     cfg = base;
-    cfg.size_bytes = 13;
-    assert_int_equal(session_new(&cfg, (struct tw_now){ { 0 }, { WALL0 } }, &s), TW_EINVAL);
+    cfg.size_bytes = TWAMP_DATAGRAM_MAX + 1;
+    assert_int_equal(session_new(&cfg, NULL, (struct tw_now){ { 0 }, { WALL0 } }, &s), TW_EINVAL);
     session_free(NULL);
+}
+
+static void too_small_is_raised_to_what_the_form_needs(void **state)
+{
+    struct session_cfg cfg = base;
+    struct rig r;
+
+    (void)state;
+    cfg.size_bytes = 0;
+    r = start(&cfg);
+    assert_int_equal(probe_at(&r, 0), TW_OK);
+    assert_int_equal(r.len, TWAMP_PROBE_MIN);
+    finish(&r);
 }
 
 /* ---- Pacing ---- */
@@ -168,7 +181,7 @@ static void first_probe_keeps_the_phase(void **state)
         struct session_cfg cfg = base;
         struct session *s;
         cfg.phase_ns = rows[i].phase;
-        session_new(&cfg, (struct tw_now){ { rows[i].start }, { WALL0 + rows[i].start } }, &s);
+        session_new(&cfg, NULL, (struct tw_now){ { rows[i].start }, { WALL0 + rows[i].start } }, &s);
         if (session_next_due(s).ns != rows[i].want)
             fail_msg("row %d: due at %ld", (int)i, (long)session_next_due(s).ns);
         session_free(s);
@@ -542,7 +555,7 @@ static void periods_are_aligned_and_gapless(void **state)
 
     (void)state;
     cfg.spacing_ns = 700 * MS;
-    session_new(&cfg, now_of(&r), &r.s);
+    session_new(&cfg, NULL, now_of(&r), &r.s);
     summary_init(&r.sum);
     while (n < 5) {
         int64_t due = session_next_due(r.s).ns - 5 * S;
@@ -693,6 +706,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_configurations),
+        cmocka_unit_test(too_small_is_raised_to_what_the_form_needs),
         cmocka_unit_test(first_probe_keeps_the_phase),
         cmocka_unit_test(pacing_does_not_drift_or_burst),
         cmocka_unit_test(exponential_spacing_has_its_mean),
