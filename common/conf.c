@@ -142,9 +142,19 @@ static enum tw_rc set_enum(const struct conf_opt *o, void *target, const char *t
     return refuse(o, err, expected, text);
 }
 
+static enum tw_rc set_parsed(const struct conf_opt *o, void *target, const char *text, struct tw_err *err)
+{
+    enum tw_rc rc = o->parse(text, field_of(o, target), err);
+
+    if (rc && err)
+        snprintf(err->field, sizeof err->field, "%s", o->name);
+    return rc;
+}
+
 static enum tw_rc (*const setters[])(const struct conf_opt *, void *, const char *, struct tw_err *) = {
-    [CONF_FLAG] = set_flag,  [CONF_STR] = set_str,         [CONF_STRLIST] = add_strlist,
-    [CONF_INT] = set_number, [CONF_DURATION] = set_number, [CONF_ENUM] = set_enum,
+    [CONF_FLAG] = set_flag,     [CONF_STR] = set_str,         [CONF_STRLIST] = add_strlist,
+    [CONF_INT] = set_number,    [CONF_DURATION] = set_number, [CONF_ENUM] = set_enum,
+    [CONF_PARSED] = set_parsed,
 };
 
 enum tw_rc conf_set(const struct conf_opt *o, void *target, const char *text, struct tw_err *err)
@@ -187,8 +197,8 @@ void conf_env_name(const struct conf_program *p, const struct conf_opt *o, char 
 const char *conf_placeholder(const struct conf_opt *o)
 {
     static const char *const by_type[] = {
-        [CONF_FLAG] = NULL, [CONF_STR] = "TEXT",          [CONF_STRLIST] = "ITEM,...",
-        [CONF_INT] = "N",   [CONF_DURATION] = "DURATION", [CONF_ENUM] = "WORD",
+        [CONF_FLAG] = NULL,           [CONF_STR] = "TEXT",  [CONF_STRLIST] = "ITEM,...", [CONF_INT] = "N",
+        [CONF_DURATION] = "DURATION", [CONF_ENUM] = "WORD", [CONF_PARSED] = "VALUE",
     };
 
     return o->type != CONF_FLAG && o->arg ? o->arg : by_type[o->type];

@@ -13,7 +13,8 @@ enum conf_type {
     CONF_STRLIST,  /* struct conf_strlist *: may be repeated; a value with commas is split; conf_set() appends */
     CONF_INT,      /* int64_t *, within [min, max] */
     CONF_DURATION, /* int64_t * in ns, within [min, max]; "20ms" */
-    CONF_ENUM      /* int *: index into choices[] */
+    CONF_ENUM,     /* int *: index into choices[] */
+    CONF_PARSED    /* whatever parse() fills in; owns no memory */
 };
 
 struct conf_strlist {
@@ -32,6 +33,10 @@ struct conf_opt {
     const char *arg;       /* placeholder in help */
     const char *help;      /* one sentence, no default: it is printed from dflt */
     bool required;
+    /* CONF_PARSED: on failure sets err's text, "must be ..., not ..."; the field of the error is ours. */
+    enum tw_rc (*parse)(const char *text, void *field, struct tw_err *err);
+    const char *implied; /* not NULL: the value may be left out, then it is this; it can only follow "--name=" */
+    bool prefer;         /* an abbreviation that others could mean, too, means this one */
 };
 
 struct conf_program {

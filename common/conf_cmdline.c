@@ -28,7 +28,9 @@ static error_t collect(int key, char *arg, struct argp_state *state)
     const struct conf_opt *opt = opt_of_key(to->c->p, key);
 
     if (opt)
-        to->c->given[to->c->n_given++] = (struct conf_given){ opt, arg ? arg : "true" };
+        to->c->given[to->c->n_given++] = (struct conf_given){ opt, arg            ? arg
+                                                                   : opt->implied ? opt->implied
+                                                                                  : "true" };
     else if (key == ARGP_KEY_ARG)
         to->no_memory |= conf_strlist_append(&to->c->args, arg, strlen(arg)) != TW_OK;
     else if (key == KEY_HELP || key == 'h')
@@ -44,13 +46,104 @@ static error_t collect(int key, char *arg, struct argp_state *state)
 
 static void fill_options(const struct conf_program *p, struct argp_option *o)
 {
-    for (size_t i = 0; i < p->n_opts; i++)
-        *o++ = (struct argp_option){ .name = p->opts[i].name,
-                                     .key = p->opts[i].short_name ? p->opts[i].short_name
-                                                                  : KEY_FIRST_OPT + (int)i,
-                                     .arg = conf_placeholder(&p->opts[i]) };
+    for (size_t i = 0; i < p->n_opts; i++) {
+        const struct conf_opt *row = &p->opts[i];
+        bool split =
+            row->implied && row->short_name; /* the letter takes no value, so that letters may follow */
+
+        *o++ = (struct argp_option){
+            .name = row->name,
+            .key = row->short_name && !split ? row->short_name : KEY_FIRST_OPT + (int)i,
+            .arg = conf_placeholder(row),
+            .flags = row->implied ? OPTION_ARG_OPTIONAL : 0,
+        };
+        if (split)
+            *o++ = (struct argp_option){ .key = row->short_name };
+    }
     *o++ = (struct argp_option){ .name = "help", .key = conf_short_is_free(p, 'h') ? 'h' : KEY_HELP };
     *o = (struct argp_option){ .name = "version", .key = conf_short_is_free(p, 'V') ? 'V' : KEY_VERSION };
+}
+
+/* ---- Abbreviations that argp would call ambiguous ---- */
+
+static bool takes_next_word(const struct conf_opt *o)
+{
+    return o && o->type != CONF_FLAG && !o->implied;
+}
+
+/* The preferred option that `name` (len octets) abbreviates; NULL when none, several, or it is a whole name.
+ */
+static const struct conf_opt *preferred(const struct conf_program *p, const char *name, size_t len)
+{
+    const struct conf_opt *found = NULL;
+    bool several = false;
+
+    for (size_t i = 0; i < p->n_opts; i++) {
+        const struct conf_opt *o = &p->opts[i];
+        if (strncmp(o->name, name, len) != 0)
+            continue;
+        if (strlen(o->name) == len)
+            return NULL;
+        if (o->prefer) {
+            several = found != NULL;
+            found = o;
+        }
+    }
+    return several ? NULL : found;
+}
+
+static const struct conf_opt *named(const struct conf_program *p, const char *name, size_t len)
+{
+    for (size_t i = 0; i < p->n_opts; i++)
+        if (strlen(p->opts[i].name) == len && !strncmp(p->opts[i].name, name, len))
+            return &p->opts[i];
+    return NULL;
+}
+
+/* Does the value of the option in this word of letters stand in the next word? */
+static bool cluster_takes_next(const struct conf_program *p, const char *word)
+{
+    for (const char *c = word + 1; *c; c++)
+        if (takes_next_word(opt_of_key(p, *c)))
+            return !c[1];
+    return false;
+}
+
+/* Puts "--NAME" and what follows the abbreviation in place of the word. */
+static enum tw_rc replace_word(struct conf_cmdline *c, char **word, const char *name, const char *rest)
+{
+    char *full;
+    enum tw_rc rc;
+
+    if (asprintf(&full, "--%s%s", name, rest) < 0)
+        return TW_ENOMEM;
+    rc = conf_strlist_append(&c->expanded, full, strlen(full));
+    free(full);
+    if (!rc)
+        *word = c->expanded.v[c->expanded.n - 1];
+    return rc;
+}
+
+/* Writes preferred abbreviations in full. TW_ENOMEM. */
+static enum tw_rc expand(struct conf_cmdline *c, int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *name = argv[i] + 2;
+        size_t len = strcspn(argv[i], "=") - 2;
+        const struct conf_opt *o;
+
+        if (strncmp(argv[i], "--", 2) != 0) {
+            i += argv[i][0] == '-' && cluster_takes_next(c->p, argv[i]);
+            continue;
+        }
+        o = preferred(c->p, name, len);
+        if (!o)
+            o = named(c->p, name, len);
+        else if (replace_word(c, &argv[i], o->name, name + len))
+            return TW_ENOMEM;
+        i += !strchr(argv[i], '=') && takes_next_word(o);
+    }
+    return TW_OK;
 }
 
 /* ---- Why argp gave up: it only says where ---- */
@@ -95,7 +188,7 @@ static const char *unknown_letter(const struct conf_program *p, const char *word
         const struct conf_opt *o = opt_of_key(p, *c);
         if (!o && *c != 'h' && *c != 'V')
             return c;
-        if (o && o->type != CONF_FLAG)
+        if (takes_next_word(o))
             return NULL; /* the rest is its value */
     }
     return NULL;
@@ -133,11 +226,11 @@ enum tw_rc conf_cmdline_collect(struct conf_cmdline *c, int argc, char **argv, s
 {
     struct argp argp = { .parser = collect };
     struct collector to = { .c = c };
-    struct argp_option *options = calloc(c->p->n_opts + 3, sizeof *options); /* help, version, end */
+    struct argp_option *options = calloc(2 * c->p->n_opts + 3, sizeof *options); /* help, version, end */
     error_t failed = 0;
 
     c->given = calloc((size_t)argc + 1, sizeof *c->given);
-    if (!options || !c->given) {
+    if (!options || !c->given || expand(c, argc, argv)) {
         free(options);
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     }
@@ -157,4 +250,5 @@ void conf_cmdline_free(struct conf_cmdline *c)
 {
     free(c->given);
     conf_strlist_free(&c->args);
+    conf_strlist_free(&c->expanded);
 }

@@ -25,20 +25,21 @@ static void print_wrapped(const char *text, int indent)
     putchar('\n');
 }
 
-static void print_name(char short_name, const char *name, const char *arg)
+static void print_name(char short_name, const char *name, const char *arg, bool optional)
 {
     if (short_name)
         printf("  -%c, --%s", short_name, name);
     else
         printf("      --%s", name);
-    printf("%s%s\n", arg ? "=" : "", arg ? arg : "");
+    printf("%s%s%s%s\n", arg && optional ? "[" : "", arg ? "=" : "", arg ? arg : "",
+           arg && optional ? "]" : "");
 }
 
 static void print_opt(const struct conf_program *p, const struct conf_opt *o)
 {
     char text[1024], extra[160] = "", env[CONF_ENV_NAME_MAX] = "";
 
-    print_name(o->short_name, o->name, conf_placeholder(o));
+    print_name(o->short_name, o->name, conf_placeholder(o), o->implied != NULL);
     if (o->type == CONF_ENUM)
         conf_choices_text(o, extra, sizeof extra);
     else if (o->type == CONF_INT)
@@ -63,9 +64,9 @@ void conf_print_help(const struct conf_program *p)
     printf("Options:\n");
     for (size_t i = 0; i < p->n_opts; i++)
         print_opt(p, &p->opts[i]);
-    print_name(conf_short_is_free(p, 'h') ? 'h' : 0, "help", NULL);
+    print_name(conf_short_is_free(p, 'h') ? 'h' : 0, "help", NULL, false);
     print_wrapped("Print this help.", HELP_INDENT);
-    print_name(conf_short_is_free(p, 'V') ? 'V' : 0, "version", NULL);
+    print_name(conf_short_is_free(p, 'V') ? 'V' : 0, "version", NULL, false);
     print_wrapped("Print the version.", HELP_INDENT);
     if (p->env_prefix)
         printf("\nThe variable in [] sets the same option; the command line wins.\n");

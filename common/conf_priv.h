@@ -26,6 +26,7 @@ struct conf_cmdline {
     struct conf_given *given; /* in the order of the command line */
     size_t n_given;
     struct conf_strlist args;
+    struct conf_strlist expanded; /* words that argv has instead of abbreviations */
     bool help, version;
 };
 

@@ -152,6 +152,121 @@ static void good_lines(void **state)
     }
 }
 
+/* ---- Values that may be left out, values with their own parser, preferred abbreviations ---- */
+
+struct more_opts {
+    char *json;
+    bool forever, flows_flag;
+    int64_t interval, twice;
+    char *interface;
+};
+
+static enum tw_rc parse_twice(const char *text, void *field, struct tw_err *err)
+{
+    if (*text < '0' || *text > '9')
+        return tw_err_set(err, TW_EINVAL, "must be a digit, not \"%.60s\"", text);
+    *(int64_t *)field = 2 * (*text - '0');
+    return TW_OK;
+}
+
+static const struct conf_opt more_table[] = {
+    { .name = "json",
+      .short_name = 'j',
+      .type = CONF_STR,
+      .offset = offsetof(struct more_opts, json),
+      .arg = "FORM",
+      .implied = "v1",
+      .help = "As JSON." },
+    { .name = "interval",
+      .short_name = 'i',
+      .type = CONF_INT,
+      .offset = offsetof(struct more_opts, interval),
+      .dflt = "100",
+      .min = -1,
+      .max = 1000,
+      .prefer = true,
+      .help = "Spacing." },
+    { .name = "interface",
+      .type = CONF_STR,
+      .offset = offsetof(struct more_opts, interface),
+      .help = "Where." },
+    { .name = "forever",
+      .short_name = 'f',
+      .type = CONF_FLAG,
+      .offset = offsetof(struct more_opts, forever),
+      .prefer = true,
+      .help = "Never end." },
+    { .name = "flows",
+      .type = CONF_FLAG,
+      .offset = offsetof(struct more_opts, flows_flag),
+      .help = "Flows." },
+    { .name = "twice",
+      .type = CONF_PARSED,
+      .offset = offsetof(struct more_opts, twice),
+      .dflt = "1",
+      .parse = parse_twice,
+      .help = "Doubles." },
+};
+static const struct conf_program more_prog = {
+    .name = "more", .usage_args = "FILE...", .opts = more_table, .n_opts = TW_NELEM(more_table), .max_args = 9
+};
+
+static const struct {
+    const char *line, *json, *interface, *args, *error;
+    bool forever, flows;
+    int64_t interval, twice;
+} more[] = {
+    { "", NULL, NULL, "", NULL, false, false, 100, 2 },
+    { "-j a", "v1", NULL, "a", NULL, false, false, 100, 2 },
+    { "--json a", "v1", NULL, "a", NULL, false, false, 100, 2 },
+    { "--json=v0 a", "v0", NULL, "a", NULL, false, false, 100, 2 },
+    { "--js=v0 a", "v0", NULL, "a", NULL, false, false, 100, 2 },
+    { "-jf a", "v1", NULL, "a", NULL, true, false, 100, 2 },
+    { "-fj --twice 4 a", "v1", NULL, "a", NULL, true, false, 100, 8 },
+    { "--int 7 b", NULL, NULL, "b", NULL, false, false, 7, 2 },
+    { "--int=7 b", NULL, NULL, "b", NULL, false, false, 7, 2 },
+    { "--interf 7", NULL, "7", "", NULL, false, false, 100, 2 },
+    { "--interface --int", NULL, "--int", "", NULL, false, false, 100, 2 }, /* a value stays what it is */
+    { "-i -1 --f --fl", NULL, NULL, "", NULL, true, true, -1, 2 },
+    { "-- --int", NULL, NULL, "--int", NULL, false, false, 100, 2 },
+    { "--twice x", NULL, NULL, "", "must be a digit, not \"x\"", false, false, 0, 0 },
+    { "-fi", NULL, NULL, "", "needs a value: --interval=N", false, false, 0, 0 },
+};
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static void more_kinds_of_options(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(more); i++) {
+        char line[256], *argv[WORDS] = { (char[]){ "more" } };
+        struct more_opts o = { 0 };
+        struct conf_strlist args = { 0 };
+        struct tw_err err = { 0 };
+        int argc = 1;
+
+        snprintf(line, sizeof line, "%s", more[i].line);
+        for (char *w = strtok(line, " "); w; w = strtok(NULL, " "))
+            argv[argc++] = w;
+        if (conf_parse(&more_prog, argc, argv, &o, &args, &err)) {
+            if (!more[i].error || !strstr(err.text, more[i].error))
+                fail_msg("\"%s\": %s: %s", more[i].line, err.field, err.text);
+            continue;
+        }
+        if (more[i].error || !same_text(o.json, more[i].json) || !same_text(o.interface, more[i].interface) ||
+            o.forever != more[i].forever || o.flows_flag != more[i].flows || o.interval != more[i].interval ||
+            o.twice != more[i].twice)
+            fail_msg("\"%s\": json %s interval %d twice %d", more[i].line, o.json ? o.json : "-",
+                     (int)o.interval, (int)o.twice);
+        check_list(more[i].line, &args, more[i].args);
+        conf_free(&more_prog, &o);
+        conf_strlist_free(&args);
+    }
+}
+
 /* ---- What is refused, and what is said ---- */
 
 static const struct {
@@ -349,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_lines),
+        cmocka_unit_test(more_kinds_of_options),
         cmocka_unit_test(bad_lines),
         cmocka_unit_test(everything_works_without_an_error_report),
         cmocka_unit_test(the_environment_is_between_default_and_command_line),
