@@ -1,6 +1,6 @@
 #include "controller/core/metrics_text.h"
 #include "common/version.h"
-#include "controller/core/metrics_lines.h"
+#include "controller/core/metrics_families.h"
 
 #include <math.h>
 #include <stdlib.h>

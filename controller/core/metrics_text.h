@@ -3,20 +3,9 @@
 #ifndef TW_CONTROLLER_METRICS_TEXT_H
 #define TW_CONTROLLER_METRICS_TEXT_H
 
+#include "common/metrics_hist.h"
 #include "common/stats.h"
 #include "controller/core/mesh.h"
-
-/* Bounds of the classic histograms: powers of two of seconds from 2^-15 (30.5 us) to 2^3 (8 s), so that counts are exact. */
-#define METRICS_LE_N 19
-extern const double metrics_le_s[METRICS_LE_N];
-
-/* Monotonic since the controller started. */
-struct metrics_hist {
-    uint64_t bucket[METRICS_LE_N]; /* cumulative: <= metrics_le_s[i] */
-    uint64_t count;
-    double sum_s;
-};
-void metrics_hist_add(struct metrics_hist *h, const struct hist *delays);
 
 /* One pair; strings live as long as the snapshot. */
 struct metrics_pair {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "controller/core/metrics_buf.h"
+#include "common/metrics_buf.h"
 #include "controller/core/metrics_text.h"
 
 #define ALL (METRICS_PAIR | METRICS_AGENT | METRICS_MESH)

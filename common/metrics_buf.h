@@ -1,7 +1,7 @@
-/* controller/core/metrics_buf.h - a growing text with fast appends of what metrics are made of. Pure. An
+/* common/metrics_buf.h - a growing text with fast appends of what metrics are made of. Pure. An
  * append that finds no memory sets `bad` and drops the rest; look once at the end. */
-#ifndef TW_CONTROLLER_METRICS_BUF_H
-#define TW_CONTROLLER_METRICS_BUF_H
+#ifndef TW_COMMON_METRICS_BUF_H
+#define TW_COMMON_METRICS_BUF_H
 
 #include <stdbool.h>
 #include <stddef.h>

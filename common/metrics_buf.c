@@ -1,4 +1,4 @@
-#include "controller/core/metrics_buf.h"
+#include "common/metrics_buf.h"
 
 #include <math.h>
 #include <stdio.h>

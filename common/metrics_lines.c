@@ -1,4 +1,6 @@
-#include "controller/core/metrics_lines.h"
+#include "common/metrics_lines.h"
+
+#include "common/stats.h"
 
 #include <math.h>
 #include <stdlib.h>
