@@ -2,13 +2,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <linux/errqueue.h>
 #include "agent/io/udp_addr.h"
 #include "agent/io/udpsock.h"
 #include "common/net/now.h"
 
 /* Time, TTL, TOS, packet info, drop count; the largest set is IPv6's. */
-#define RX_CONTROL                                                       \
-    (CMSG_SPACE(sizeof(struct timespec)) + 2 * CMSG_SPACE(sizeof(int)) + \
+#define RX_CONTROL                                                               \
+    (CMSG_SPACE(sizeof(struct scm_timestamping)) + 2 * CMSG_SPACE(sizeof(int)) + \
      CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t)))
 
 struct rx_slot {
@@ -123,9 +125,12 @@ static void take_socket_level(const struct cmsghdr *c, struct udp_in *in)
 {
     struct timespec ts;
 
-    if (c->cmsg_type != SCM_TIMESTAMPNS)
+    /* The latter once send times have been asked for: its first element is the time by software. */
+    if (c->cmsg_type != SCM_TIMESTAMPNS && c->cmsg_type != SCM_TIMESTAMPING)
         return;
     memcpy(&ts, CMSG_DATA(c), sizeof ts);
+    if (!ts.tv_sec)
+        return;
     in->time.ns = (int64_t)ts.tv_sec * TW_NS_PER_S + ts.tv_nsec;
     in->source = TW_TS_KERNEL;
 }

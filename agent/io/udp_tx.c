@@ -3,20 +3,25 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <linux/net_tstamp.h>
 #include "agent/io/udp_addr.h"
+#include "agent/io/udp_stamp.h"
 #include "agent/io/udpsock.h"
 
-/* TOS, TTL, packet info. */
-#define TX_CONTROL (2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
+/* TOS, TTL, send time, packet info. */
+#define TX_CONTROL (3 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
 
 struct tx_slot {
     union udp_name name;
     _Alignas(struct cmsghdr) char control[TX_CONTROL];
     int error;
+    bool want_stamp, stamped; /* stamped: stamp_id is valid */
+    uint32_t stamp_id;
 };
 
 struct udp_tx {
     unsigned batch, n;
+    bool want_stamps; /* any of the n does */
     size_t stride;
     struct mmsghdr *hdr;
     struct iovec *iov;
@@ -134,6 +139,8 @@ static size_t put_control(struct tx_slot *s, const struct udp_dest *d)
         at = put_int(at, level, six ? IPV6_HOPLIMIT : IP_TTL, d->ttl);
     if (d->from.family)
         at = six ? put_from6(at, &d->from) : put_from4(at, &d->from);
+    if (d->want_txstamp)
+        at = put_int(at, SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_TX_SOFTWARE);
     return (size_t)(at - s->control);
 }
 
@@ -147,6 +154,9 @@ void udp_tx_add(struct udp_tx *tx, size_t len, const struct udp_dest *d)
     h->msg_control = h->msg_controllen ? s->control : NULL;
     tx->iov[tx->n].iov_len = len;
     s->error = 0;
+    s->stamped = false;
+    s->want_stamp = d->want_txstamp;
+    tx->want_stamps |= d->want_txstamp;
     tx->n++;
 }
 
@@ -156,25 +166,42 @@ static bool is_stale_error(int e)
     return e == ECONNREFUSED || e == EHOSTUNREACH;
 }
 
-unsigned udp_tx_send(struct udp_tx *tx, const struct udpsock *s)
+/* The kernel numbers those that ask in the order in which it takes them. */
+static void number_stamps(struct udp_tx *tx, unsigned from, unsigned n, struct udpsock *s)
+{
+    for (unsigned i = from; i < from + n; i++) {
+        if (!tx->slot[i].want_stamp || s->stamps_unsure)
+            continue;
+        tx->slot[i].stamp_id = s->stamp_next++;
+        tx->slot[i].stamped = true;
+    }
+    if (from + n < tx->n) /* the next one was tried and failed: it may go through at the second attempt */
+        udp_stamps_unsure(s);
+}
+
+unsigned udp_tx_send(struct udp_tx *tx, struct udpsock *s)
 {
     unsigned at = 0, failed = 0;
     bool retried = false;
 
     while (at < tx->n) {
         /* Stops early at a message that fails; that message's errno comes when it is the first of a call. */
-        int n = sendmmsg(s->fd, tx->hdr + at, tx->n - at, MSG_DONTWAIT);
+        int n = sendmmsg(s->fd, tx->hdr + at, tx->n - at, MSG_DONTWAIT), e = errno;
 
         if (n > 0) {
+            if (tx->want_stamps)
+                number_stamps(tx, at, (unsigned)n, s);
             at += (unsigned)n;
             retried = false;
-        } else if (errno != EINTR && (retried || !is_stale_error(errno))) {
-            tx->slot[at++].error = errno;
+        } else if (e != EINTR && (retried || !is_stale_error(e))) {
+            tx->slot[at++].error = e;
             failed++;
             retried = false;
         } else {
-            retried = errno != EINTR;
+            retried = e != EINTR;
         }
+        if (tx->want_stamps && n <= 0)
+            udp_stamps_unsure(s);
     }
     return failed;
 }
@@ -184,7 +211,16 @@ int udp_tx_error(const struct udp_tx *tx, unsigned i)
     return tx->slot[i].error;
 }
 
+bool udp_tx_stamp_id(const struct udp_tx *tx, unsigned i, uint32_t *ret)
+{
+    if (!tx->slot[i].stamped)
+        return false;
+    *ret = tx->slot[i].stamp_id;
+    return true;
+}
+
 void udp_tx_clear(struct udp_tx *tx)
 {
     tx->n = 0;
+    tx->want_stamps = false;
 }

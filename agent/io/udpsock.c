@@ -8,35 +8,60 @@
 
 enum { FIRST_UNPRIVILEGED_PORT = 1024 };
 
+enum option_when { ALWAYS, IF_TO, IF_DF, IF_NOT_DF };
+
 /* One option of a family. Those that only tell about datagrams may be missing: the value is "not known" then.
  */
 struct option_row {
     uint8_t family; /* 0 = both */
-    bool required, for_to;
+    bool required;
+    enum option_when when;
     int level, name, value;
     const char *text;
 };
 
 static const struct option_row options[] = {
-    { 4, true, false, IPPROTO_IP, IP_TTL, 255, "IP_TTL" },
-    { 6, true, false, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255, "IPV6_UNICAST_HOPS" },
-    { 6, true, false, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY" },
-    { 0, false, false, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS" },
-    { 0, false, false, SOL_SOCKET, SO_RXQ_OVFL, 1, "SO_RXQ_OVFL" },
-    { 4, false, false, IPPROTO_IP, IP_RECVTTL, 1, "IP_RECVTTL" },
-    { 4, false, false, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS" },
-    { 6, false, false, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1, "IPV6_RECVHOPLIMIT" },
-    { 6, false, false, IPPROTO_IPV6, IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS" },
-    { 4, true, true, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO" },
-    { 6, true, true, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO" },
+    { 4, true, ALWAYS, IPPROTO_IP, IP_TTL, 255, "IP_TTL" },
+    { 6, true, ALWAYS, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255, "IPV6_UNICAST_HOPS" },
+    { 6, true, ALWAYS, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY" },
+    { 0, false, ALWAYS, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS" },
+    { 0, false, ALWAYS, SOL_SOCKET, SO_RXQ_OVFL, 1, "SO_RXQ_OVFL" },
+    { 4, false, ALWAYS, IPPROTO_IP, IP_RECVTTL, 1, "IP_RECVTTL" },
+    { 4, false, ALWAYS, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS" },
+    { 6, false, ALWAYS, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1, "IPV6_RECVHOPLIMIT" },
+    { 6, false, ALWAYS, IPPROTO_IPV6, IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS" },
+    { 4, true, IF_TO, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO" },
+    { 6, true, IF_TO, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO" },
+    { 4, true, IF_DF, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, "IP_MTU_DISCOVER" },
+    { 4, true, IF_NOT_DF, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, "IP_MTU_DISCOVER" },
+    { 6, true, IF_DF, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO, "IPV6_MTU_DISCOVER" },
+    { 6, true, IF_DF, IPPROTO_IPV6, IPV6_DONTFRAG, 1, "IPV6_DONTFRAG" },
+    { 6, true, IF_NOT_DF, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT, "IPV6_MTU_DISCOVER" },
 };
+
+static bool applies(const struct option_row *o, const struct udp_conf *c)
+{
+    if (o->family && o->family != c->local.family)
+        return false;
+    switch (o->when) {
+    case ALWAYS:
+        return true;
+    case IF_TO:
+        return c->want_to;
+    case IF_DF:
+        return c->df;
+    case IF_NOT_DF:
+        return !c->df;
+    }
+    return false;
+}
 
 static enum tw_rc set_options(int fd, const struct udp_conf *c, struct tw_err *err)
 {
     for (size_t i = 0; i < TW_NELEM(options); i++) {
         const struct option_row *o = &options[i];
 
-        if ((o->family && o->family != c->local.family) || (o->for_to && !c->want_to))
+        if (!applies(o, c))
             continue;
         if (setsockopt(fd, o->level, o->name, &o->value, sizeof o->value) < 0 && o->required)
             return tw_err_set(err, tw_rc_errno(errno), "cannot set %s on a UDP socket: %s", o->text,
@@ -50,6 +75,27 @@ static void set_rcvbuf(int fd, int bytes)
     /* FORCE goes beyond net.core.rmem_max but needs CAP_NET_ADMIN. Less is no error: drops are counted. */
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) < 0)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+static enum tw_rc set_interface(int fd, const char *name, struct tw_err *err)
+{
+    size_t len = strnlen(name, UDP_INTERFACE);
+
+    if (len == 0)
+        return TW_OK;
+    if (len == UDP_INTERFACE)
+        return tw_err_set(err, TW_EINVAL, "the name of an interface has at most %d octets",
+                          UDP_INTERFACE - 1);
+    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)len + 1) == 0)
+        return TW_OK;
+    if (errno == ENODEV)
+        return tw_err_set(err, TW_EINVAL, "cannot bind to interface %s: this host has no such interface",
+                          name);
+    if (errno == EPERM || errno == EACCES)
+        return tw_err_set(err, TW_EPERM,
+                          "not allowed to bind to interface %s: this kernel demands CAP_NET_RAW for it",
+                          name);
+    return tw_err_set(err, tw_rc_errno(errno), "cannot bind to interface %s: %s", name, strerror(errno));
 }
 
 static enum tw_rc bind_error(const struct tw_addr *a, int e, struct tw_err *err)
@@ -104,7 +150,9 @@ static enum tw_rc set_up(int fd, const struct udp_conf *conf, struct tw_addr *re
         return rc;
     if (conf->rcvbuf_bytes > 0)
         set_rcvbuf(fd, conf->rcvbuf_bytes);
-    rc = bind_to(fd, &conf->local, err);
+    rc = set_interface(fd, conf->interface, err);
+    if (!rc)
+        rc = bind_to(fd, &conf->local, err);
     if (rc)
         return rc;
     if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)

@@ -11,11 +11,16 @@
 #include "common/clk.h"
 #include "common/stats.h"
 
+#define UDP_INTERFACE 16 /* octets of an interface name, with its end */
+
 struct udp_conf {
     struct tw_addr local; /* family 4 or 6; all-zero address: any; port 0: the kernel chooses */
     bool reuse_port;      /* several sockets of ours share the port (SO_REUSEPORT) */
     bool want_to;         /* report the local address of each datagram */
     int rcvbuf_bytes;     /* asked for; the kernel may give less without CAP_NET_ADMIN */
+    bool df;              /* Don't Fragment: what is longer than the path's MTU is refused (EMSGSIZE).
+                           * Else routers may fragment, and so does this host. */
+    char interface[UDP_INTERFACE]; /* in and out by this one only (SO_BINDTODEVICE); "" = any */
 };
 
 struct udpsock {
@@ -24,10 +29,14 @@ struct udpsock {
     bool any;       /* bound to any address */
     uint32_t ovfl;  /* SO_RXQ_OVFL as last reported */
     uint64_t drops; /* not yet taken by udp_take_drops() */
+    /* udp_stamp.c's own: */
+    bool stamping, stamps_unsure;
+    uint32_t stamp_next;
+    struct tw_mono stamp_rest;
 };
 
 /* Packets leave with TTL / hop limit 255. On failure *ret is left alone and *err says what to do: TW_EINUSE,
- * TW_EPERM, TW_EINVAL (no such address here), TW_EIO. */
+ * TW_EPERM, TW_EINVAL (no such address or interface here), TW_EIO. */
 enum tw_rc udp_open(const struct udp_conf *conf, struct udpsock *ret, struct tw_err *err);
 /* TW_EINUSE if any socket of this host has the address and port, even one that would share it. */
 enum tw_rc udp_check_free(const struct tw_addr *local, struct tw_err *err);
@@ -66,6 +75,7 @@ struct udp_dest {
     struct tw_addr to;
     struct tw_addr from; /* source address; family 0: the kernel chooses */
     uint8_t tos, ttl;    /* ttl 0 = 255 */
+    bool want_txstamp;   /* only after udp_txstamp_ready() */
 };
 
 enum tw_rc udp_tx_new(unsigned batch, size_t datagram_bytes, struct udp_tx **ret);
@@ -78,8 +88,30 @@ uint8_t *udp_tx_buf(const struct udp_tx *tx, unsigned i);
 void udp_tx_add(struct udp_tx *tx, size_t len, const struct udp_dest *d);
 /* Hands all to the kernel, skipping those it refuses; returns how many it refused. udp_tx_error() tells which
  * until udp_tx_clear(). A full send buffer is a refusal too (EAGAIN): a probe that waits is worth nothing. */
-unsigned udp_tx_send(struct udp_tx *tx, const struct udpsock *s);
+unsigned udp_tx_send(struct udp_tx *tx, struct udpsock *s);
 int udp_tx_error(const struct udp_tx *tx, unsigned i); /* errno, 0 = sent */
 void udp_tx_clear(struct udp_tx *tx);
+
+/* ---- When a datagram left, and errors
+ * ------------------------------------------------------------------------ */
+
+/* The kernel's time of handing a datagram to the device, for those that ask. It comes later, by the socket's
+ * error queue, or never: the queue is bounded by the receive buffer, and not every device tells. */
+struct udp_txstamp {
+    uint32_t id;
+    struct tw_wall time;
+};
+
+/* May datagrams ask now? The first call turns it on, which makes receiving cost a little more. Not for a
+ * second after one that asked could not be sent: whether the kernel has numbered that one is not known. */
+bool udp_txstamp_ready(struct udpsock *s, struct tw_mono now);
+/* By which id message i will be told of, until udp_tx_clear(). false: it did not ask, was not sent, or its
+ * number is not certain. Ids wrap. */
+bool udp_tx_stamp_id(const struct udp_tx *tx, unsigned i, uint32_t *ret);
+/* For EPOLLERR: takes what is in the error queue, at most `cap` send times and a bounded number of other
+ * things, which are let go of (ICMP errors say nothing about a single probe). What is left makes epoll call
+ * again. Returns how many send times there are; ret may be NULL when cap is 0: then they are let go of too.
+ */
+unsigned udp_take_errors(struct udpsock *s, struct udp_txstamp *ret, unsigned cap);
 
 #endif

@@ -8,9 +8,15 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/if_packet.h>
+#include <netinet/ip.h>
 #include "agent/io/udpsock.h"
 #include "common/net/now.h"
 
@@ -300,6 +306,356 @@ static void says_what_to_do_about_a_privileged_port(void **state)
     assert_int_equal(status, 0);
 }
 
+/* ---- Don't Fragment, interfaces ---- */
+
+/* A socket that sees what goes over loopback, from the IP header on; -1: not allowed to. */
+static int open_tap(void)
+{
+    struct sockaddr_ll a = { .sll_family = AF_PACKET, .sll_protocol = htons(0x0800) };
+    int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(0x0800));
+
+    a.sll_ifindex = (int)if_nametoindex("lo");
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* The first octets of the next IPv4 packet to that UDP port. */
+static void tap_read(int fd, uint16_t port, uint8_t ret[28])
+{
+    uint8_t buf[64];
+
+    for (;;) {
+        struct pollfd pfd = { .fd = fd, .events = POLLIN };
+        assert_int_equal(poll(&pfd, 1, DEADLINE_MS), 1);
+        if (recv(fd, buf, sizeof buf, 0) >= 28 && buf[0] == 0x45 && buf[9] == IPPROTO_UDP &&
+            (buf[22] << 8 | buf[23]) == port)
+            break;
+    }
+    memcpy(ret, buf, 28);
+}
+
+static void the_dont_fragment_bit_is_as_asked(void **state)
+{
+    int tap = open_tap();
+
+    (void)state;
+    if (tap < 0)
+        skip();
+    for (int df = 0; df < 2; df++) {
+        struct udp_conf c = { .local = addr("127.0.0.1"), .df = df };
+        struct tw_err err = { 0 };
+        uint8_t ip[28];
+        struct pair p;
+
+        pair_open(&p, "127.0.0.1", "127.0.0.1");
+        udp_close(&p.from);
+        if (udp_open(&c, &p.from, &err))
+            fail_msg("%s", err.text);
+        put(p.tx, 100, &(struct udp_dest){ .to = p.to.local, .tos = 0xb8 });
+        assert_int_equal(udp_tx_send(p.tx, &p.from), 0);
+        tap_read(tap, p.to.local.port, ip);
+        assert_int_equal((ip[6] << 8 | ip[7]) & IP_DF, df ? IP_DF : 0);
+        assert_int_equal(ip[1], 0xb8);
+        pair_close(&p);
+    }
+    close(tap);
+}
+
+/* This thread moves to a network of its own whose loopback has the MTU; -1: not allowed to. Returns the way
+ * back. */
+static int enter_own_network(int mtu)
+{
+    struct ifreq rq = { .ifr_name = "lo" };
+    int back = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), fd;
+
+    if (back < 0 || unshare(CLONE_NEWNET) < 0) {
+        close(back);
+        return -1;
+    }
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    rq.ifr_mtu = mtu;
+    assert_int_equal(ioctl(fd, SIOCSIFMTU, &rq), 0);
+    rq.ifr_flags = IFF_UP;
+    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &rq), 0);
+    close(fd);
+    return back;
+}
+
+static void leave_own_network(int back)
+{
+    assert_int_equal(setns(back, CLONE_NEWNET), 0);
+    close(back);
+}
+
+static const struct {
+    const char *name, *at;
+    bool df;
+    size_t len;
+    int error;
+} mtu_cases[] = {
+    { "IPv4, DF, fits", "127.0.0.1", true, 1472, 0 },
+    { "IPv4, DF, one octet too many", "127.0.0.1", true, 1473, EMSGSIZE },
+    { "IPv4, may be fragmented", "127.0.0.1", false, 1473, 0 },
+    { "IPv4, may be fragmented, large", "127.0.0.1", false, 9000, 0 },
+    { "IPv6, DF, fits", "::1", true, 1452, 0 },
+    { "IPv6, DF, one octet too many", "::1", true, 1453, EMSGSIZE },
+    { "IPv6, may be fragmented", "::1", false, 1453, 0 },
+    { "IPv6, may be fragmented, large", "::1", false, 9000, 0 },
+};
+
+static void what_must_not_be_fragmented_and_is_too_long_is_refused(void **state)
+{
+    int back = enter_own_network(1500);
+
+    (void)state;
+    if (back < 0)
+        skip();
+    for (size_t i = 0; i < TW_NELEM(mtu_cases); i++) {
+        struct udp_conf c = { .local = addr(mtu_cases[i].at), .df = mtu_cases[i].df };
+        struct tw_err err = { 0 };
+        struct udp_tx *tx;
+        struct udp_rx *rx;
+        struct udpsock s, to;
+        struct udp_in in;
+
+        open_at(mtu_cases[i].at, 1 << 20, &to);
+        if (udp_open(&c, &s, &err))
+            fail_msg("%s: %s", mtu_cases[i].name, err.text);
+        assert_int_equal(udp_tx_new(1, 9000, &tx), TW_OK);
+        assert_int_equal(udp_rx_new(1, 9000, &rx), TW_OK);
+        put(tx, mtu_cases[i].len, &(struct udp_dest){ .to = to.local });
+        udp_tx_send(tx, &s);
+        if (udp_tx_error(tx, 0) != mtu_cases[i].error)
+            fail_msg("%s: %s", mtu_cases[i].name, strerror(udp_tx_error(tx, 0)));
+        if (!mtu_cases[i].error) {
+            struct pollfd pfd = { .fd = to.fd, .events = POLLIN };
+            assert_int_equal(poll(&pfd, 1, DEADLINE_MS), 1);
+            assert_int_equal(udp_rx_recv(rx, &to), 1);
+            udp_rx_get(rx, 0, &in);
+            assert_int_equal(in.len, mtu_cases[i].len);
+        }
+        udp_tx_free(tx);
+        udp_rx_free(rx);
+        udp_close(&s);
+        udp_close(&to);
+    }
+    leave_own_network(back);
+}
+
+static bool deny_interfaces;
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    if (deny_interfaces && level == SOL_SOCKET && name == SO_BINDTODEVICE) {
+        errno = EPERM;
+        return -1;
+    }
+    return __real_setsockopt(fd, level, name, value, len);
+}
+
+static const struct {
+    const char *interface;
+    bool denied;
+    enum tw_rc rc;
+    const char *text;
+} interface_cases[] = {
+    { "lo", false, TW_OK, "" },
+    { "nosuch0", false, TW_EINVAL, "no such interface" },
+    { "sixteen-octets-x", false, TW_EINVAL, "at most 15 octets" },
+    { "lo", true, TW_EPERM, "CAP_NET_RAW" },
+};
+
+static void binds_to_an_interface_or_says_why_not(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(interface_cases); i++) {
+        struct udp_conf c = { .local = addr("127.0.0.1") };
+        struct udpsock s = { .fd = -1 };
+        struct tw_err err = { 0 };
+        char name[UDP_INTERFACE] = "";
+        socklen_t len = sizeof name;
+
+        memcpy(c.interface, interface_cases[i].interface,
+               strnlen(interface_cases[i].interface, sizeof c.interface));
+        deny_interfaces = interface_cases[i].denied;
+        if (udp_open(&c, &s, &err) != interface_cases[i].rc || !strstr(err.text, interface_cases[i].text))
+            fail_msg("%s: %s", interface_cases[i].interface, err.text);
+        deny_interfaces = false;
+        if (interface_cases[i].rc)
+            continue;
+        assert_int_equal(getsockopt(s.fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len), 0);
+        assert_string_equal(name, interface_cases[i].interface);
+        udp_close(&s);
+    }
+}
+
+/* ---- Send times and the error queue ---- */
+
+static bool has_errors(const struct udpsock *s, int wait_ms)
+{
+    struct pollfd pfd = { .fd = s->fd };
+
+    return poll(&pfd, 1, wait_ms) == 1 && pfd.revents & POLLERR;
+}
+
+static void send_times_come_for_those_that_ask(void **state)
+{
+    static const char *const at[] = { "127.0.0.1", "::1" };
+    static const bool asks[] = { false, true, true, false, true };
+
+    (void)state;
+    for (size_t k = 0; k < TW_NELEM(at); k++) {
+        struct udp_txstamp t[8];
+        struct tw_wall before;
+        struct udp_in in;
+        struct pair p;
+
+        pair_open(&p, at[k], at[k]);
+        for (int round = 0; round < 3; round++) {
+            unsigned n = 0, next = 0;
+
+            assert_true(udp_txstamp_ready(&p.from, tw_mono_now()));
+            before = tw_wall_now();
+            for (size_t i = 0; i < TW_NELEM(asks); i++)
+                put(p.tx, 50, &(struct udp_dest){ .to = p.to.local, .tos = 0x20, .want_txstamp = asks[i] });
+            assert_int_equal(udp_tx_send(p.tx, &p.from), 0);
+            while (n < 3) {
+                assert_true(has_errors(&p.from, DEADLINE_MS));
+                n += udp_take_errors(&p.from, t + n, TW_NELEM(t) - n);
+            }
+            assert_false(has_errors(&p.from, 0));
+            for (unsigned i = 0; i < TW_NELEM(asks); i++) {
+                uint32_t id;
+                if (!asks[i]) {
+                    assert_false(udp_tx_stamp_id(p.tx, i, &id));
+                    continue;
+                }
+                assert_true(udp_tx_stamp_id(p.tx, i, &id));
+                assert_int_equal(t[next].id, id);
+                assert_in_range(t[next].time.ns, before.ns, tw_wall_now().ns);
+                next++;
+            }
+            udp_tx_clear(p.tx);
+            while (udp_rx_recv(p.rx, &p.to))
+                ;
+        }
+        /* Receive times still come from the kernel, and everything else with them. */
+        before = tw_wall_now();
+        put(p.tx, 50, &(struct udp_dest){ .to = p.from.local, .tos = 0xb8 });
+        assert_int_equal(udp_tx_send(p.tx, &p.to), 0);
+        assert_int_equal(recv_some(&p, &p.from), 1);
+        udp_rx_get(p.rx, 0, &in);
+        assert_int_equal(in.source, TW_TS_KERNEL);
+        assert_in_range(in.time.ns, before.ns, tw_wall_now().ns);
+        assert_int_equal(in.tos, 0xb8);
+        assert_int_equal(in.ttl, 255);
+        assert_int_equal(in.to.family, p.from.local.family);
+        pair_close(&p);
+    }
+}
+
+static void a_failure_among_those_that_ask_makes_a_pause(void **state)
+{
+    struct udp_txstamp t;
+    struct tw_mono later;
+    struct udp_dest d;
+    struct pair p;
+    uint32_t id;
+
+    (void)state;
+    pair_open(&p, "127.0.0.1", "127.0.0.1");
+    d = (struct udp_dest){ .to = p.to.local, .want_txstamp = true };
+    assert_true(udp_txstamp_ready(&p.from, tw_mono_now()));
+    put(p.tx, 50, &d);
+    d.to.port = 0; /* is refused */
+    put(p.tx, 50, &d);
+    d.to.port = p.to.local.port;
+    put(p.tx, 50, &d);
+    assert_int_equal(udp_tx_send(p.tx, &p.from), 1);
+    assert_true(udp_tx_stamp_id(p.tx, 0, &id));
+    assert_int_equal(id, 0);
+    assert_false(udp_tx_stamp_id(p.tx, 1, &id));
+    assert_false(udp_tx_stamp_id(p.tx, 2, &id)); /* was sent, its number is not certain */
+    udp_tx_clear(p.tx);
+    assert_false(udp_txstamp_ready(&p.from, tw_mono_now()));
+    while (has_errors(&p.from, 0))
+        udp_take_errors(&p.from, NULL, 0);
+    later.ns = tw_mono_now().ns + 2 * TW_NS_PER_S;
+    assert_true(udp_txstamp_ready(&p.from, later));
+    put(p.tx, 50, &d);
+    assert_int_equal(udp_tx_send(p.tx, &p.from), 0);
+    assert_true(udp_tx_stamp_id(p.tx, 0, &id));
+    assert_true(has_errors(&p.from, DEADLINE_MS));
+    assert_int_equal(udp_take_errors(&p.from, &t, 1), 1);
+    assert_int_equal(t.id, id);
+    pair_close(&p);
+}
+
+static void send_times_that_nobody_takes_are_bounded(void **state)
+{
+    enum { SENT = 2000 };
+    struct udp_txstamp t[64];
+    unsigned told = 0, n;
+    struct pair p;
+    uint32_t id = 0;
+
+    (void)state;
+    pair_open(&p, "127.0.0.1", "127.0.0.1");
+    udp_close(&p.from);
+    open_at("127.0.0.1", 4096, &p.from);
+    assert_true(udp_txstamp_ready(&p.from, tw_mono_now()));
+    for (int i = 0; i < SENT; i++) {
+        put(p.tx, 20, &(struct udp_dest){ .to = p.to.local, .want_txstamp = true });
+        assert_int_equal(udp_tx_send(p.tx, &p.from), 0);
+        udp_tx_clear(p.tx);
+    }
+    while ((n = udp_take_errors(&p.from, t, TW_NELEM(t))) > 0)
+        told += n;
+    assert_in_range(told, 1, SENT / 2);
+    put(p.tx, 20, &(struct udp_dest){ .to = p.to.local, .want_txstamp = true });
+    assert_int_equal(udp_tx_send(p.tx, &p.from), 0);
+    assert_true(udp_tx_stamp_id(p.tx, 0, &id));
+    assert_true(has_errors(&p.from, DEADLINE_MS));
+    assert_int_equal(udp_take_errors(&p.from, t, TW_NELEM(t)), 1);
+    assert_int_equal(t[0].id, id);
+    assert_int_equal(id, SENT);
+    pair_close(&p);
+}
+
+/* Or a socket with an error would keep its owner awake for ever. */
+static void errors_can_be_used_up(void **state)
+{
+    static const struct {
+        const char *at;
+        int level, name;
+    } rows[] = { { "127.0.0.1", IPPROTO_IP, IP_RECVERR }, { "::1", IPPROTO_IPV6, IPV6_RECVERR } };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct udp_txstamp t[4];
+        struct udpsock gone;
+        struct pair p;
+        int on = 1;
+
+        pair_open(&p, rows[i].at, rows[i].at);
+        assert_int_equal(setsockopt(p.from.fd, rows[i].level, rows[i].name, &on, sizeof on), 0);
+        open_at(rows[i].at, 0, &gone);
+        udp_close(&gone);
+        put(p.tx, 20, &(struct udp_dest){ .to = gone.local });
+        assert_int_equal(udp_tx_send(p.tx, &p.from), 0);
+        assert_true(has_errors(&p.from, DEADLINE_MS));
+        assert_int_equal(udp_take_errors(&p.from, i ? t : NULL, i ? TW_NELEM(t) : 0), 0);
+        assert_false(has_errors(&p.from, 0));
+        pair_close(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +668,13 @@ int main(void)
         cmocka_unit_test(says_what_to_do_when_the_port_is_taken),
         cmocka_unit_test(says_what_to_do_about_a_foreign_address),
         cmocka_unit_test(says_what_to_do_about_a_privileged_port),
+        cmocka_unit_test(the_dont_fragment_bit_is_as_asked),
+        cmocka_unit_test(what_must_not_be_fragmented_and_is_too_long_is_refused),
+        cmocka_unit_test(binds_to_an_interface_or_says_why_not),
+        cmocka_unit_test(send_times_come_for_those_that_ask),
+        cmocka_unit_test(a_failure_among_those_that_ask_makes_a_pause),
+        cmocka_unit_test(send_times_that_nobody_takes_are_bounded),
+        cmocka_unit_test(errors_can_be_used_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,7 +168,7 @@ static inline struct udp_in rig_recv(struct rig *r, struct udpsock *s)
     return in;
 }
 
-static inline void rig_send(struct rig *r, const struct udpsock *s, const struct tw_addr *to, uint8_t tos,
+static inline void rig_send(struct rig *r, struct udpsock *s, const struct tw_addr *to, uint8_t tos,
                             const uint8_t *data, size_t len)
 {
     memcpy(udp_tx_buf(r->tx, 0), data, len);

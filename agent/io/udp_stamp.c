@@ -1,0 +1,115 @@
+/* agent/io/udp_stamp.c - the kernel's send times, and the error queue by which they come; see udpsock.h.
+ *
+ * With SOF_TIMESTAMPING_OPT_ID the kernel numbers the datagrams of a socket that ask, from 0. One that asks
+ * and fails may or may not have taken a number, that depends on where it failed and on the kernel. So after a
+ * failure nothing asks for a while, until what is still on its way has left or is lost, and then the kernel
+ * is made to start again from 0. */
+#include "agent/io/udp_stamp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+#include "common/net/now.h"
+
+#define REST_NS TW_NS_PER_S
+
+enum {
+    ERRORS_AT_A_TIME = 64,
+    STAMP_CONTROL = 512, /* times, the extended error with the offender's address, packet info */
+    /* Receive times come by the same option from then on: SO_TIMESTAMPNS would tell them a second time. */
+    WITHOUT_ID = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY,
+    WITH_ID = WITHOUT_ID | SOF_TIMESTAMPING_OPT_ID
+};
+
+static bool set_flags(const struct udpsock *s, int flags)
+{
+    return setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) == 0;
+}
+
+static bool turn_on(struct udpsock *s)
+{
+    int off = 0;
+
+    if (!set_flags(s, WITH_ID)) {
+        s->stamp_rest = TW_MONO_NEVER;
+        return false;
+    }
+    setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &off, sizeof off);
+    s->stamping = true;
+    return true;
+}
+
+static bool start_again(struct udpsock *s)
+{
+    if (!set_flags(s, WITHOUT_ID) || !set_flags(s, WITH_ID)) {
+        s->stamp_rest = TW_MONO_NEVER;
+        return false;
+    }
+    s->stamp_next = 0;
+    s->stamps_unsure = false;
+    return true;
+}
+
+bool udp_txstamp_ready(struct udpsock *s, struct tw_mono now)
+{
+    if (now.ns < s->stamp_rest.ns)
+        return false;
+    if (!s->stamping)
+        return turn_on(s);
+    return !s->stamps_unsure || start_again(s);
+}
+
+void udp_stamps_unsure(struct udpsock *s)
+{
+    s->stamps_unsure = true;
+    s->stamp_rest.ns = tw_mono_now().ns + REST_NS;
+}
+
+static bool is_extended_error(const struct cmsghdr *c)
+{
+    return (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+           (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
+}
+
+/* Is it a send time? */
+static bool read_stamp(struct msghdr *h, struct udp_txstamp *ret)
+{
+    struct timespec ts = { 0 };
+    struct sock_extended_err e = { 0 };
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPING)
+            memcpy(&ts, CMSG_DATA(c), sizeof ts); /* the first of three: by software */
+        else if (is_extended_error(c))
+            memcpy(&e, CMSG_DATA(c), sizeof e);
+    }
+    if (e.ee_origin != SO_EE_ORIGIN_TIMESTAMPING || e.ee_info != SCM_TSTAMP_SND || !ts.tv_sec)
+        return false;
+    ret->id = e.ee_data;
+    ret->time.ns = (int64_t)ts.tv_sec * TW_NS_PER_S + ts.tv_nsec;
+    return true;
+}
+
+unsigned udp_take_errors(struct udpsock *s, struct udp_txstamp *ret, unsigned cap)
+{
+    _Alignas(struct cmsghdr) char control[STAMP_CONTROL];
+    struct udp_txstamp stamp;
+    socklen_t len = sizeof(int);
+    unsigned n = 0;
+    int pending;
+
+    for (int i = 0; i < ERRORS_AT_A_TIME && (!cap || n < cap); i++) {
+        struct msghdr h = { .msg_control = control, .msg_controllen = sizeof control };
+
+        if (recvmsg(s->fd, &h, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            break;
+        if (read_stamp(&h, &stamp) && cap)
+            ret[n++] = stamp;
+    }
+    getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &pending, &len); /* reading it uses it up */
+    return n;
+}
