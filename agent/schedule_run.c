@@ -233,7 +233,7 @@ static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpe
         return "target address is not numeric";
     if (p->spacing_ns < TW_NS_PER_MS || p->spacing_ns > 3600 * TW_NS_PER_S)
         return "spacing outside 1ms..1h";
-    if (p->size_bytes < TWAMP_PROBE_MIN || p->size_bytes > TWAMP_DATAGRAM_MAX)
+    if (p->size_bytes < TWAMP_PROBE_MIN || p->size_bytes > TEST_DATAGRAM_MAX)
         return "size outside 14..9000 octets";
     if (p->dscp > 63 || p->ttl < 1 || p->ttl > 255)
         return "dscp outside 0..63 or ttl outside 1..255";

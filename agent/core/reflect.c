@@ -253,13 +253,13 @@ enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, cons
                           uint8_t *ret, size_t cap, struct reflect_tx *ret_tx)
 {
     size_t need = len < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : len;
-    struct twamp_probe p;
-    struct twamp_reply a;
+    struct test_probe p;
+    struct test_reply a;
     struct reflect_tx tx = { .len = need, .tos = rx->tos < 0 ? 0 : (uint8_t)(rx->tos & TOS_DSCP) };
 
     if (twamp_decode_probe(data, len, &p))
         return refuse(&r->n.too_short, TW_ETRUNC);
-    if (len > TWAMP_DATAGRAM_MAX || need > cap)
+    if (len > TEST_DATAGRAM_MAX || need > cap)
         return refuse(&r->n.too_long, TW_EINVAL);
     if (!is_error_estimate_ok(p.err_est))
         return refuse(&r->n.bad_error_estimate, TW_EINVAL);
@@ -269,7 +269,7 @@ enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, cons
 
     sweep(r, rx->mono, SWEEP);
     number_answer(r, rx, p.seq, &tx);
-    a = (struct twamp_reply){
+    a = (struct test_reply){
         .seq = tx.seq,
         .err_est = r->err_est,
         .t2 = tw_wall_to_ntp(rx->t2),

@@ -38,7 +38,7 @@ static int64_t next_interval(struct session *s)
 
 static bool is_cfg_ok(const struct session_cfg *c)
 {
-    return c->spacing_ns > 0 && c->spacing_ns <= INT64_MAX / 64 && c->size_bytes <= TWAMP_DATAGRAM_MAX &&
+    return c->spacing_ns > 0 && c->spacing_ns <= INT64_MAX / 64 && c->size_bytes <= TEST_DATAGRAM_MAX &&
            c->dscp < 64 && c->timeout_ns > 0 && c->timeout_ns <= c->report_period_ns &&
            c->report_period_ns <= 86400 * TW_NS_PER_S * 366 && c->phase_ns >= 0 &&
            c->phase_ns < c->spacing_ns &&
@@ -325,7 +325,7 @@ static void note_sent(struct session *s, struct tw_now now, struct period *p)
 
 enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap, size_t *ret_len)
 {
-    struct twamp_probe probe = { s->next_seq, tw_wall_to_ntp(now.wall), s->err_est };
+    struct test_probe probe = { .seq = s->next_seq, .t1 = tw_wall_to_ntp(now.wall), .err_est = s->err_est };
     struct period *p;
 
     session_tick(s, now, now.mono);

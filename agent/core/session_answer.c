@@ -150,7 +150,7 @@ static bool read_stamp(uint64_t wire, bool ptp, struct tw_wall near, int64_t *re
 
 /* False when the times contradict each other. */
 static bool compute_times(const struct session *s, const struct slot *p, const struct session_rx *rx,
-                          bool in_future, const struct twamp_reply *a, struct times *ret)
+                          bool in_future, const struct test_reply *a, struct times *ret)
 {
     bool synced, ptp = false;
     int64_t error, t2, t3;
@@ -277,7 +277,7 @@ static void add_source(struct tw_summary *sum, enum tw_ts_source source)
     sum->rx_user_time += source == TW_TS_USER;
 }
 
-static void add_attributes(struct period *p, const struct session_rx *rx, const struct twamp_reply *a)
+static void add_attributes(struct period *p, const struct session_rx *rx, const struct test_reply *a)
 {
     add_octet(&p->sum.ttl_forward, &p->last_ttl_forward, a->ttl_known ? a->sender_ttl : -1);
     add_octet(&p->sum.ttl_backward, &p->last_ttl_backward, rx->ttl);
@@ -290,7 +290,7 @@ static void add_attributes(struct period *p, const struct session_rx *rx, const 
 
 struct answer {
     const struct session_rx *rx;
-    struct twamp_reply reply;
+    struct test_reply reply;
     bool in_future;
 };
 

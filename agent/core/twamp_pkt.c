@@ -12,7 +12,7 @@
 
 enum { ERREST_MULTIPLIER = 0xff };
 
-enum tw_rc twamp_encode_probe(const struct twamp_probe *p, uint8_t *buf, size_t cap)
+enum tw_rc twamp_encode_probe(const struct test_probe *p, uint8_t *buf, size_t cap)
 {
     struct wire_wr w = { .p = buf, .end = buf + cap };
 
@@ -24,10 +24,10 @@ enum tw_rc twamp_encode_probe(const struct twamp_probe *p, uint8_t *buf, size_t 
     return TW_OK;
 }
 
-enum tw_rc twamp_decode_probe(const uint8_t *data, size_t len, struct twamp_probe *ret)
+enum tw_rc twamp_decode_probe(const uint8_t *data, size_t len, struct test_probe *ret)
 {
     struct wire_rd r = { .p = data, .end = data + len };
-    struct twamp_probe p;
+    struct test_probe p = { 0 };
 
     p.seq = wire_get_u32(&r);
     p.t1 = wire_get_u64(&r);
@@ -38,7 +38,7 @@ enum tw_rc twamp_decode_probe(const uint8_t *data, size_t len, struct twamp_prob
     return TW_OK;
 }
 
-enum tw_rc twamp_encode_reply(const struct twamp_reply *p, uint8_t *buf, size_t cap)
+enum tw_rc twamp_encode_reply(const struct test_reply *p, uint8_t *buf, size_t cap)
 {
     struct wire_wr w = { .p = buf, .end = buf + cap };
 
@@ -57,10 +57,10 @@ enum tw_rc twamp_encode_reply(const struct twamp_reply *p, uint8_t *buf, size_t 
     return TW_OK;
 }
 
-enum tw_rc twamp_decode_reply(const uint8_t *data, size_t len, struct twamp_reply *ret)
+enum tw_rc twamp_decode_reply(const uint8_t *data, size_t len, struct test_reply *ret)
 {
     struct wire_rd r = { .p = data, .end = data + len };
-    struct twamp_reply p = { 0 };
+    struct test_reply p = { 0 };
 
     p.seq = wire_get_u32(&r);
     p.t3 = wire_get_u64(&r);

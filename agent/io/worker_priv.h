@@ -33,7 +33,7 @@ enum {
      * stays in the order of 10 us when the host is busy. An idle host sends one at a time anyway. */
     PROBE_BATCH = 8,
     ANSWER_BATCH = 16,
-    DATAGRAM_CAP = TWAMP_DATAGRAM_MAX
+    DATAGRAM_CAP = TEST_DATAGRAM_MAX
 };
 
 struct wtimer {

@@ -162,7 +162,7 @@ static void load_close(struct load *l)
 static void send_probes(struct load *l, int flow, int n)
 {
     static uint8_t burst[WINDOW * SIZE_MAX_OCTETS];
-    const struct twamp_probe p = { .t1 = tw_wall_to_ntp(tw_wall_now()), .err_est = 1 };
+    const struct test_probe p = { .t1 = tw_wall_to_ntp(tw_wall_now()), .err_est = 1 };
 
     for (int i = 0; i < n; i++)
         twamp_encode_probe(&p, burst + i * opt.size, TWAMP_PROBE_MIN);

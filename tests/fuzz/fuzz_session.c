@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct fuzz {
     struct session *s;
     struct tw_now now;
-    struct twamp_probe sent[256];
+    struct test_probe sent[256];
     size_t n_sent;
     uint64_t summed_sent, summed_received;
     struct tw_summary sum;
@@ -78,16 +78,16 @@ static void answer(struct fuzz *f, struct wire_rd *in)
 {
     size_t ago = wire_get_u8(in);
     uint8_t off = wire_get_u8(in), faults = wire_get_u8(in);
-    const struct twamp_probe *p = &f->sent[(f->n_sent - 1 - ago) & 255];
+    const struct test_probe *p = &f->sent[(f->n_sent - 1 - ago) & 255];
     struct tw_wall there = { f->now.wall.ns - faults * MS };
-    struct twamp_reply r = { .seq = p->seq + (uint32_t)(int8_t)off,
-                             .t2 = tw_wall_to_ntp(there),
-                             .t3 = tw_wall_to_ntp(there),
-                             .err_est = faults & 1 ? 0x8001 : 0xc001,
-                             .sender_seq = p->seq,
-                             .sender_t1 = p->t1,
-                             .ttl_known = true,
-                             .sender_ttl = faults };
+    struct test_reply r = { .seq = p->seq + (uint32_t)(int8_t)off,
+                            .t2 = tw_wall_to_ntp(there),
+                            .t3 = tw_wall_to_ntp(there),
+                            .err_est = faults & 1 ? 0x8001 : 0xc001,
+                            .sender_seq = p->seq,
+                            .sender_t1 = p->t1,
+                            .ttl_known = true,
+                            .sender_ttl = faults };
     struct session_rx rx = {
         { f->now.wall.ns - (faults >> 4) * MS }, faults & 2 ? TW_TS_USER : TW_TS_KERNEL, off, faults
     };

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_probe(const uint8_t *data, size_t size)
 {
-    struct twamp_probe p;
+    struct test_probe p;
     uint8_t out[TWAMP_PROBE_MIN];
 
     if (twamp_decode_probe(data, size, &p)) {
@@ -31,7 +31,7 @@ static void check_probe(const uint8_t *data, size_t size)
 
 static void check_reply(const uint8_t *data, size_t size)
 {
-    struct twamp_reply r;
+    struct test_reply r;
     uint8_t out[TWAMP_REPLY_MIN];
     enum tw_rc rc = twamp_decode_reply(data, size, &r);
 

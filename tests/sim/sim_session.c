@@ -307,7 +307,7 @@ static void at_reflector(struct sim *s, const struct event *e)
 static void note_first(struct sim *s, const struct event *e)
 {
     struct truth_probe *p = &s->truth.probe[e->probe];
-    struct twamp_reply r;
+    struct test_reply r;
     int64_t t2, t3;
 
     twamp_decode_reply(e->data, e->len, &r);

@@ -38,9 +38,9 @@ static struct reflect_rx rx_from(uint32_t host, uint16_t port, int64_t at_ns)
 /* Answers probe `seq`; -1: refused, else the number of the answer. */
 static int64_t ask(struct reflector *r, const struct reflect_rx *rx, uint32_t seq)
 {
-    struct twamp_probe p = { seq, 0x1122334455667788, 0x0001 };
+    struct test_probe p = { .seq = seq, .t1 = 0x1122334455667788, .err_est = 0x0001 };
     uint8_t probe[TWAMP_PROBE_MIN], answer[TWAMP_REPLY_MIN];
-    struct twamp_reply a;
+    struct test_reply a;
     struct reflect_tx tx;
 
     twamp_encode_probe(&p, probe, sizeof probe);
@@ -88,7 +88,7 @@ static void padding_and_size(void **state)
     static const struct {
         size_t len, want;
     } rows[] = { { 14, 41 }, { 15, 41 }, { 40, 41 }, { 41, 41 }, { 42, 42 }, { 1400, 1400 }, { 9000, 9000 } };
-    static uint8_t probe[TWAMP_DATAGRAM_MAX + 1], answer[TWAMP_DATAGRAM_MAX + 1];
+    static uint8_t probe[TEST_DATAGRAM_MAX + 1], answer[TEST_DATAGRAM_MAX + 1];
     struct reflector *r = make(4);
     struct reflect_rx rx = rx_from(1, 5000, 0);
     struct reflect_counters n;
@@ -99,7 +99,7 @@ static void padding_and_size(void **state)
         probe[i] = (uint8_t)(i * 7 + 1);
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         memset(answer, 0xee, sizeof answer);
-        assert_int_equal(reflect_answer(r, &rx, probe, rows[i].len, answer, TWAMP_DATAGRAM_MAX, &tx), TW_OK);
+        assert_int_equal(reflect_answer(r, &rx, probe, rows[i].len, answer, TEST_DATAGRAM_MAX, &tx), TW_OK);
         assert_int_equal(tx.len, rows[i].want);
         assert_memory_equal(answer + 41, probe + 14, tx.len - 41);
         assert_int_equal(answer[14] | answer[15] | answer[38] | answer[39], 0);
@@ -121,7 +121,7 @@ static void ttl_and_clock(void **state)
     struct reflect_rx rx = rx_from(1, 5000, 0);
     struct tw_clock_state c = { .synced = true, .max_error_ns = 1000000 };
     uint8_t probe[14] = { [13] = 1 }, answer[41];
-    struct twamp_reply a;
+    struct test_reply a;
     struct reflect_tx tx;
 
     (void)state;

@@ -29,7 +29,7 @@ static const struct session_cfg base = {
 struct rig {
     struct session *s;
     int64_t ns, step_ns; /* since the start; how much the wall clock has been set forward */
-    uint8_t probe[TWAMP_DATAGRAM_MAX];
+    uint8_t probe[TEST_DATAGRAM_MAX];
     size_t len;
     struct tw_summary sum;
 };
@@ -62,7 +62,7 @@ static enum tw_rc probe_at(struct rig *r, int64_t ns)
 
 static uint32_t probe_seq(const struct rig *r)
 {
-    struct twamp_probe p;
+    struct test_probe p;
 
     twamp_decode_probe(r->probe, r->len, &p);
     return p.seq;
@@ -70,24 +70,24 @@ static uint32_t probe_seq(const struct rig *r)
 
 /* The answer numbered `seq` to the last probe, sent at t1: forward and backward take that long, nothing
  * between. */
-static struct twamp_reply answer(const struct rig *r, uint32_t seq, int64_t forward, int64_t t1_ns)
+static struct test_reply answer(const struct rig *r, uint32_t seq, int64_t forward, int64_t t1_ns)
 {
     struct tw_wall t2 = { WALL0 + t1_ns + r->step_ns + forward };
-    struct twamp_probe p;
+    struct test_probe p;
 
     twamp_decode_probe(r->probe, r->len, &p);
-    return (struct twamp_reply){ .seq = seq,
-                                 .t3 = tw_wall_to_ntp(t2),
-                                 .t2 = tw_wall_to_ntp(t2),
-                                 .err_est = 0x8001,
-                                 .sender_seq = p.seq,
-                                 .sender_t1 = p.t1,
-                                 .sender_err_est = p.err_est,
-                                 .ttl_known = true,
-                                 .sender_ttl = 60 };
+    return (struct test_reply){ .seq = seq,
+                                .t3 = tw_wall_to_ntp(t2),
+                                .t2 = tw_wall_to_ntp(t2),
+                                .err_est = 0x8001,
+                                .sender_seq = p.seq,
+                                .sender_t1 = p.t1,
+                                .sender_err_est = p.err_est,
+                                .ttl_known = true,
+                                .sender_ttl = 60 };
 }
 
-static enum tw_rc reply_at(struct rig *r, int64_t ns, const struct twamp_reply *a)
+static enum tw_rc reply_at(struct rig *r, int64_t ns, const struct test_reply *a)
 {
     struct session_rx rx = { { WALL0 + ns + r->step_ns }, TW_TS_KERNEL, 61, 184 };
     uint8_t wire[TWAMP_REPLY_MIN];
@@ -146,7 +146,7 @@ static void bad_configurations(void **state)
             fail_msg("%s", rows[i].name);
     }
     cfg = base;
-    cfg.size_bytes = TWAMP_DATAGRAM_MAX + 1;
+    cfg.size_bytes = TEST_DATAGRAM_MAX + 1;
     assert_int_equal(session_new(&cfg, NULL, (struct tw_now){ { 0 }, { WALL0 } }, &s), TW_EINVAL);
     session_free(NULL);
 }
@@ -223,7 +223,7 @@ static void exponential_spacing_has_its_mean(void **state)
     while (n < 4000) {
         int64_t due = session_next_due(r.s).ns - 5 * S;
         if (probe_at(&r, due > r.ns ? due : r.ns) == TW_OK) {
-            struct twamp_reply a = answer(&r, probe_seq(&r), MS, r.ns);
+            struct test_reply a = answer(&r, probe_seq(&r), MS, r.ns);
             last = r.ns;
             reply_at(&r, r.ns + 2 * MS, &a);
             n++;
@@ -280,7 +280,7 @@ static void padding_is_not_zero_and_repeats(void **state)
 static void count_ends_the_session(void **state)
 {
     struct session_cfg cfg = base;
-    struct twamp_reply a;
+    struct test_reply a;
     struct rig r;
 
     (void)state;
@@ -309,7 +309,7 @@ static void delays_and_attributes(void **state)
 {
     struct tw_clock_state clock = { .synced = true, .max_error_ns = 5000 };
     struct rig r = start(&base);
-    struct twamp_reply a;
+    struct test_reply a;
 
     (void)state;
     session_set_clock(r.s, &clock);
@@ -338,7 +338,7 @@ static void jitter_example(void **state)
 
     (void)state;
     for (int i = 0; i < 4; i++) {
-        struct twamp_reply a;
+        struct test_reply a;
         assert_int_equal(probe_at(&r, i * 100 * MS), TW_OK);
         a = answer(&r, (uint32_t)i, d[i], i * 100 * MS);
         reply_at(&r, i * 100 * MS + d[i] + 5 * MS, &a);
@@ -364,7 +364,7 @@ static void loss_example(void **state)
     for (int i = 0; i < 10; i++) {
         assert_int_equal(probe_at(&r, i * 100 * MS), TW_OK);
         if (number[i] >= 0) {
-            struct twamp_reply a = answer(&r, (uint32_t)number[i], 10 * MS, i * 100 * MS);
+            struct test_reply a = answer(&r, (uint32_t)number[i], 10 * MS, i * 100 * MS);
             reply_at(&r, i * 100 * MS + 20 * MS, &a);
         }
     }
@@ -394,7 +394,7 @@ static void timeout_is_exact(void **state)
         struct rig r = start(&base);
         struct session_rx rx = { { WALL0 + rows[i].arrives }, TW_TS_KERNEL, -1, -1 };
         uint8_t wire[TWAMP_REPLY_MIN];
-        struct twamp_reply a;
+        struct test_reply a;
         probe_at(&r, 0);
         a = answer(&r, 0, MS, 0);
         twamp_encode_reply(&a, wire, sizeof wire);
@@ -423,7 +423,7 @@ static void duplicates(void **state)
     (void)state;
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         struct session_cfg cfg = base;
-        struct twamp_reply a;
+        struct test_reply a;
         struct rig r;
         cfg.reflector_stateful = rows[i].stateful;
         r = start(&cfg);
@@ -445,7 +445,7 @@ static void rejected(void **state)
 {
     struct rig r = start(&base);
     struct session_rx rx = { { WALL0 }, TW_TS_KERNEL, -1, -1 };
-    struct twamp_reply a;
+    struct test_reply a;
     uint8_t wire[TWAMP_REPLY_MIN];
 
     (void)state;
@@ -474,8 +474,8 @@ static void swapped_times_show_in_returned_t1(void **state)
 {
     cJSON *doc = golden_load("light-domos");
     uint8_t probe[512], reply[512];
-    struct twamp_reply a;
-    struct twamp_probe p;
+    struct test_reply a;
+    struct test_probe p;
     size_t len;
 
     (void)state;
@@ -503,7 +503,7 @@ static void contradicting_times(void **state)
     (void)state;
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         struct rig r = start(&base);
-        struct twamp_reply a;
+        struct test_reply a;
         probe_at(&r, 0);
         a = answer(&r, 0, 0, 0);
         a.t2 = tw_wall_to_ntp((struct tw_wall){ WALL0 + rows[i].t2 });
@@ -522,7 +522,7 @@ static void contradicting_times(void **state)
 static void ptp_answers(void **state)
 {
     struct rig r = start(&base);
-    struct twamp_reply a;
+    struct test_reply a;
 
     (void)state;
     probe_at(&r, 0);
@@ -560,7 +560,7 @@ static void periods_are_aligned_and_gapless(void **state)
     while (n < 5) {
         int64_t due = session_next_due(r.s).ns - 5 * S;
         if (probe_at(&r, due > r.ns ? due : r.ns) == TW_OK) {
-            struct twamp_reply a = answer(&r, probe_seq(&r), MS, r.ns);
+            struct test_reply a = answer(&r, probe_seq(&r), MS, r.ns);
             reply_at(&r, r.ns + 2 * MS, &a);
         }
         while (summary_at(&r, r.ns) == TW_OK) {
@@ -628,7 +628,7 @@ static void clock_step_splits_the_period(void **state)
     (void)state;
     for (size_t i = 0; i < TW_NELEM(steps); i++) {
         struct rig r = start(&base);
-        struct twamp_reply a;
+        struct test_reply a;
         probe_at(&r, 0);
         a = answer(&r, 0, MS, 0);
         r.step_ns = steps[i]; /* while it is in flight */
@@ -673,7 +673,7 @@ static void steps_told_are_counted_once(void **state)
 static void flush_takes_back_what_is_in_flight(void **state)
 {
     struct rig r = start(&base);
-    struct twamp_reply a;
+    struct test_reply a;
 
     (void)state;
     probe_at(&r, 0);

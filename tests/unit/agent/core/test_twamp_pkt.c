@@ -40,7 +40,7 @@ static void decode_reply(void **state)
 {
     (void)state;
     for (size_t i = 0; i < TW_NELEM(replies); i++) {
-        struct twamp_reply r = { 0 };
+        struct test_reply r = { 0 };
         uint8_t buf[64];
         size_t len = test_unhex(replies[i].hex, buf, sizeof buf);
         enum tw_rc rc = twamp_decode_reply(buf, len, &r);
@@ -57,7 +57,7 @@ static void decode_reply(void **state)
 
 static void probe_there_and_back(void **state)
 {
-    struct twamp_probe p = { 0x01020304, 0x1122334455667788, 0x8c32 }, q = { 0 };
+    struct test_probe p = { 0x01020304, 0x1122334455667788, 0x8c32, 0 }, q = { 0 };
     static const uint8_t wire[] = { 1, 2, 3, 4, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x8c, 0x32 };
     uint8_t buf[TWAMP_PROBE_MIN];
 
@@ -75,7 +75,16 @@ static void probe_there_and_back(void **state)
 
 static void reply_there_and_back(void **state)
 {
-    struct twamp_reply r = { 5, 6, 0x0107, 8, 9, 10, 0x0b01, true, 12 }, q;
+    struct test_reply r = { .seq = 5,
+                            .t3 = 6,
+                            .err_est = 0x0107,
+                            .t2 = 8,
+                            .sender_seq = 9,
+                            .sender_t1 = 10,
+                            .sender_err_est = 0x0b01,
+                            .ttl_known = true,
+                            .sender_ttl = 12 },
+                      q;
     uint8_t buf[TWAMP_REPLY_MIN];
 
     (void)state;
@@ -93,7 +102,7 @@ static void reply_there_and_back(void **state)
 
 static void check_sender(const char *name, const cJSON *packet, const uint8_t *wire, size_t len)
 {
-    struct twamp_probe p;
+    struct test_probe p;
 
     if (twamp_decode_probe(wire, len, &p) || p.seq != golden_number(packet, "seq") ||
         p.t1 != golden_hex(packet, "ts") || p.err_est != golden_hex(packet, "ee"))
@@ -103,7 +112,7 @@ static void check_sender(const char *name, const cJSON *packet, const uint8_t *w
 static void check_reflector(const char *name, const cJSON *packet, const uint8_t *wire, size_t len)
 {
     const cJSON *ttl = cJSON_GetObjectItem(packet, "s_ttl");
-    struct twamp_reply r;
+    struct test_reply r;
 
     if (twamp_decode_reply(wire, len, &r) || r.seq != golden_number(packet, "seq") ||
         r.t3 != golden_hex(packet, "ts") || r.err_est != golden_hex(packet, "ee") ||

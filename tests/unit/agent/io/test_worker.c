@@ -51,7 +51,7 @@ static const struct {
     uint16_t size;
 } sizes[] = { { "least", TWAMP_PROBE_MIN },
               { "as the answer", TWAMP_REPLY_MIN },
-              { "most", TWAMP_DATAGRAM_MAX } };
+              { "most", TEST_DATAGRAM_MAX } };
 
 static void probes_of_all_sizes_come_back(void **state)
 {
@@ -206,7 +206,7 @@ static void a_restarted_session_gets_another_source_port(void **state)
 
 static void make_reply(uint8_t buf[100], uint32_t sender_seq)
 {
-    struct twamp_reply a = { .sender_seq = sender_seq, .err_est = 1, .sender_err_est = 1, .ttl_known = true };
+    struct test_reply a = { .sender_seq = sender_seq, .err_est = 1, .sender_err_est = 1, .ttl_known = true };
 
     a.t2 = a.t3 = a.sender_t1 = tw_wall_to_ntp(tw_wall_now());
     memset(buf, 0, 100);

@@ -9,7 +9,7 @@
 
 static size_t make_probe(uint8_t *buf, uint32_t seq, size_t len)
 {
-    struct twamp_probe p = { .seq = seq, .t1 = tw_wall_to_ntp(tw_wall_now()), .err_est = 1 };
+    struct test_probe p = { .seq = seq, .t1 = tw_wall_to_ntp(tw_wall_now()), .err_est = 1 };
 
     for (size_t i = 0; i < len; i++)
         buf[i] = (uint8_t)i;
@@ -45,7 +45,7 @@ static void answers_as_asked(void **state)
         struct udpsock s = rig_socket(replies[i].from);
         struct tw_addr to = rig_reflector(&r, replies[i].reflector);
         struct tw_wall before = tw_wall_now(), t2, t3;
-        struct twamp_reply a;
+        struct test_reply a;
         struct udp_in in;
 
         rig_send(&r, &s, &to, replies[i].tos, probe, make_probe(probe, 77, replies[i].len));
@@ -81,7 +81,7 @@ static void answers_from_the_address_that_was_asked(void **state)
     s = rig_socket("127.0.0.1");
     for (size_t i = 0; i < TW_NELEM(asked); i++) {
         struct tw_addr to = rig_addr(asked[i], rig_reflector(&r, 0).port);
-        struct twamp_reply a;
+        struct test_reply a;
         struct udp_in in;
 
         rig_send(&r, &s, &to, 0, probe, make_probe(probe, 5, sizeof probe));
@@ -114,7 +114,7 @@ static void junk_is_counted_and_survived(void **state)
     enum { JUNK = 20000, LONGEST = 2000, BURST = 50 };
     uint64_t seed = UINT64_C(0x2545f4914f6cdd1d), rejected = 0;
     uint8_t data[LONGEST], probe[100];
-    struct twamp_reply a;
+    struct test_reply a;
     struct tw_addr to;
     struct udpsock s, clean;
     struct udp_in in;
@@ -148,7 +148,7 @@ static void junk_is_counted_and_survived(void **state)
 
 static void a_datagram_too_long_is_rejected(void **state)
 {
-    enum { TOO_LONG = TWAMP_DATAGRAM_MAX + 1 };
+    enum { TOO_LONG = TEST_DATAGRAM_MAX + 1 };
     static uint8_t probe[TOO_LONG];
     struct tw_addr to;
     struct udpsock s;
@@ -186,7 +186,7 @@ static void senders_beyond_the_bound_are_answered_statelessly(void **state)
     for (uint32_t i = 0; i < 4; i++) {
         struct udpsock s = rig_socket("127.0.0.1");
         struct tw_addr to = rig_reflector(&r, 0);
-        struct twamp_reply a;
+        struct test_reply a;
         struct udp_in in;
 
         rig_send(&r, &s, &to, 0, probe, make_probe(probe, 1000 + i, sizeof probe));

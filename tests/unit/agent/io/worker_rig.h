@@ -71,8 +71,8 @@ static inline void rig_prepare(struct rig *r)
     summary_init(&r->scratch);
     for (int i = 0; i < RIG_PAIRS; i++)
         summary_init(&r->sum[i]);
-    assert_int_equal(udp_rx_new(1, TWAMP_DATAGRAM_MAX, &r->rx), TW_OK);
-    assert_int_equal(udp_tx_new(1, TWAMP_DATAGRAM_MAX, &r->tx), TW_OK);
+    assert_int_equal(udp_rx_new(1, TEST_DATAGRAM_MAX, &r->rx), TW_OK);
+    assert_int_equal(udp_tx_new(1, TEST_DATAGRAM_MAX, &r->tx), TW_OK);
 }
 
 /* Reflectors on loopback, IPv4 (0) and IPv6 (1). */
