@@ -42,7 +42,8 @@ struct twamp_form;
 /* TW_EINVAL: not exactly one security mode, or unknown features. Copies the keys; freeing wipes them. */
 enum tw_rc twamp_form_new(const struct twamp_form_cfg *cfg, struct twamp_form **ret);
 void twamp_form_free(struct twamp_form *f);
-/* Smallest sender packet; where its padding begins; smallest answer; where its padding begins. */
+/* Smallest sender packet, and where its padding begins (Server octets need two more); smallest answer, and
+ * where its padding begins. With RFC 6038's symmetrical size both are the same. */
 size_t twamp_form_probe_min(const struct twamp_form *f);
 size_t twamp_form_reply_min(const struct twamp_form *f);
 
@@ -58,7 +59,8 @@ enum tw_rc twamp_form_read_reply(struct twamp_form *f, const uint8_t *data, size
 
 /* ---- Session-Reflector ---- */
 
-/* TW_ETRUNC; TW_EPERM: HMAC. */
+/* Leaves the input as it is. Takes packets without the MBZ of RFC 6038, too: peers differ about its length.
+ * TW_ETRUNC; TW_EPERM: HMAC. */
 enum tw_rc twamp_form_read_probe(struct twamp_form *f, const uint8_t *data, size_t len,
                                  struct test_probe *ret);
 /* Length of the answer to a request of so many octets: as long, but at least twamp_form_reply_min(). */
