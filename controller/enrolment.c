@@ -85,6 +85,10 @@ enum tw_rc enrolment_validate(const Tw__EnrolRequest *m, struct tw_err *err)
         check_count("reflector_port", 0, 0, err);
         rc = tw_err_set(err, TW_EINVAL, "%u is not a port", m->reflector_port);
     }
+    if (rc == TW_OK && m->control_port > UINT16_MAX) {
+        check_count("control_port", 0, 0, err);
+        rc = tw_err_set(err, TW_EINVAL, "%u is not a port", m->control_port);
+    }
     return rc;
 }
 
@@ -118,6 +122,7 @@ char *enrolment_to_json(const Tw__EnrolRequest *m, const char *peer_address)
     if (o && add_labels(o, m) && add_texts(o, "addresses", m->addresses, m->n_addresses) &&
         add_texts(o, "capabilities", m->capabilities, m->n_capabilities) &&
         cJSON_AddNumberToObject(o, "reflector_port", m->reflector_port) &&
+        cJSON_AddNumberToObject(o, "control_port", m->control_port) &&
         cJSON_AddNumberToObject(o, "max_sessions", m->max_sessions) &&
         cJSON_AddNumberToObject(o, "max_pps", m->max_pps) &&
         cJSON_AddStringToObject(o, "peer_address", peer_address))
@@ -171,6 +176,7 @@ static enum tw_rc from_tree(const cJSON *o, struct arena *ar, Tw__EnrolRequest *
     m.n_addresses = get_texts(o, "addresses", ar, &m.addresses);
     m.n_capabilities = get_texts(o, "capabilities", ar, &m.capabilities);
     m.reflector_port = get_u32(o, "reflector_port");
+    m.control_port = get_u32(o, "control_port");
     m.max_sessions = get_u32(o, "max_sessions");
     m.max_pps = get_u32(o, "max_pps");
     if (enrolment_validate(&m, NULL) != TW_OK)

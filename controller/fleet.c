@@ -277,31 +277,35 @@ static struct fleet_link *caller(void *closure_data, bool approved)
     return l;
 }
 
-struct addresses {
+/* What other agents' sessions depend on, and its own. */
+struct reach {
     struct tw_addr any, v4, v6;
+    uint32_t control_port, abilities;
 };
 
-static struct addresses addresses_of(const struct agent *a)
+static struct reach reach_of(const struct agent *a)
 {
-    struct addresses r;
+    struct reach r;
 
     memset(&r, 0, sizeof r);
     agent_address(a, 0, &r.any);
     agent_address(a, 4, &r.v4);
     agent_address(a, 6, &r.v6);
+    r.control_port = agent_control_port(a);
+    r.abilities = schedule_abilities(a);
     return r;
 }
 
 static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
 {
     struct agent *a = l->agent;
-    struct addresses before = addresses_of(a), after;
+    struct reach before = reach_of(a), after;
 
     if (a->enrolment)
         tw__enrol_request__free_unpacked(a->enrolment, NULL);
     a->enrolment = m;
     snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
-    after = addresses_of(a);
+    after = reach_of(a);
     fleet_save(l->c, a);
     if (a->row.approved && memcmp(&before, &after, sizeof before) != 0)
         change_expand(l->c->changes);

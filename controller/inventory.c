@@ -88,6 +88,19 @@ enum tw_rc agent_address(const struct agent *a, uint8_t family, struct tw_addr *
     return TW_OK;
 }
 
+bool agent_can(const struct agent *a, const char *capability)
+{
+    for (size_t i = 0; a->enrolment && i < a->enrolment->n_capabilities; i++)
+        if (!strcmp(a->enrolment->capabilities[i], capability))
+            return true;
+    return false;
+}
+
+uint16_t agent_control_port(const struct agent *a)
+{
+    return a->enrolment ? (uint16_t)a->enrolment->control_port : 0;
+}
+
 const char *agent_state(const struct agent *a)
 {
     if (!a->row.approved)

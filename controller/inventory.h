@@ -99,6 +99,11 @@ struct pair *inventory_pair_by_names(const struct inventory *inv, const char *me
  * that its connection comes from. TW_ENOENT: none is known. */
 enum tw_rc agent_address(const struct agent *a, uint8_t family, struct tw_addr *ret);
 
+/* Has it said so when it enrolled? */
+bool agent_can(const struct agent *a, const char *capability);
+/* Where its TWAMP-Control server listens; 0 = it has none. */
+uint16_t agent_control_port(const struct agent *a);
+
 struct agent *inventory_agent(struct inventory *inv, const char *name);
 struct agent *inventory_agent_by_id(struct inventory *inv, int64_t id);
 struct pair *inventory_pair(struct inventory *inv, uint64_t id);

@@ -1,15 +1,10 @@
 /* The keys of a mesh document; docs/mesh.md is their reference. Declared in controller/core/mesh.h. */
-#include "common/dscp.h"
-#include "controller/core/mesh.h"
-#include "controller/doc.h"
+#include "controller/mesh_doc_class.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_NS (INT64_C(86400) * TW_NS_PER_S)
-#define MINUTE_NS (60 * TW_NS_PER_S)
-#define HOUR_NS (60 * MINUTE_NS)
 #define TWAMP_PORT 862
 #define DESCRIPTION_MAX 1024
 #define CLASSES_MAX 64
@@ -252,118 +247,18 @@ static enum tw_rc set_targets(struct doc *d, const yaml_node_t *value, void *int
 
 /* ---- Classes ---- */
 
-static enum tw_rc set_dscp(struct doc *d, const yaml_node_t *value, void *into)
-{
-    char quote[DOC_QUOTE];
-    const char *text = "";
-    enum tw_rc rc = doc_text(d, value, &text);
-
-    if (rc)
-        return rc;
-    if (dscp_parse(text, &((struct mesh_class *)into)->dscp))
-        return doc_fail(
-            d, value,
-            "expected EF, AF11..AF43, CS0..CS7, LE, VOICE-ADMIT, BE, 0..63 or 0x00..0x3f; got \"%s\"",
-            doc_quote(text, quote));
-    return TW_OK;
-}
-
-static enum tw_rc set_spacing(struct doc *d, const yaml_node_t *value, void *into)
-{
-    return doc_duration(d, value, TW_NS_PER_MS, HOUR_NS, &((struct mesh_class *)into)->spacing_ns);
-}
-
-static enum tw_rc set_spacing_kind(struct doc *d, const yaml_node_t *value, void *into)
-{
-    static const char *const kinds[] = { "fixed", "exponential" };
-    int kind = 0;
-    enum tw_rc rc = doc_choice(d, value, kinds, TW_NELEM(kinds), &kind);
-
-    ((struct mesh_class *)into)->exponential = kind == 1;
-    return rc;
-}
-
-static enum tw_rc set_size(struct doc *d, const yaml_node_t *value, void *into)
-{
-    int64_t n = 0;
-    enum tw_rc rc = doc_integer(d, value, 14, 9000, "octets of UDP payload", &n);
-
-    ((struct mesh_class *)into)->size_bytes = (uint16_t)n;
-    return rc;
-}
-
-static enum tw_rc set_timeout(struct doc *d, const yaml_node_t *value, void *into)
-{
-    return doc_duration(d, value, 10 * TW_NS_PER_MS, HOUR_NS, &((struct mesh_class *)into)->timeout_ns);
-}
-
-static enum tw_rc set_report_period(struct doc *d, const yaml_node_t *value, void *into)
-{
-    struct mesh_class *c = into;
-    char text[TW_TIME_TEXT];
-    enum tw_rc rc = doc_duration(d, value, TW_NS_PER_S, HOUR_NS, &c->report_period_ns);
-
-    if (!rc && DAY_NS % c->report_period_ns)
-        return doc_fail(d, value, "%s does not divide a day: expected such as 1s, 10s, 30s, 1m, 5m, 1h",
-                        tw_duration_format(c->report_period_ns, text));
-    return rc;
-}
-
-static enum tw_rc set_ttl(struct doc *d, const yaml_node_t *value, void *into)
-{
-    int64_t n = 0;
-    enum tw_rc rc = doc_integer(d, value, 1, 255, "hops", &n);
-
-    ((struct mesh_class *)into)->ttl = (uint8_t)n;
-    return rc;
-}
-
-static enum tw_rc set_flows(struct doc *d, const yaml_node_t *value, void *into)
-{
-    int64_t n = 0;
-    enum tw_rc rc = doc_integer(d, value, 1, 32, "flows", &n);
-
-    ((struct mesh_class *)into)->flows = (uint32_t)n;
-    return rc;
-}
-
-static const struct doc_key class_keys[] = {
-    { "dscp", DOC_TEXT, false, set_dscp },
-    { "spacing", DOC_TEXT, false, set_spacing },
-    { "spacing_kind", DOC_TEXT, false, set_spacing_kind },
-    { "size", DOC_TEXT, false, set_size },
-    { "timeout", DOC_TEXT, false, set_timeout },
-    { "report_period", DOC_TEXT, false, set_report_period },
-    { "ttl", DOC_TEXT, false, set_ttl },
-    { "flows", DOC_TEXT, false, set_flows },
-};
-
-static const struct mesh_class class_defaults = {
-    .size_bytes = 100,
-    .ttl = 255,
-    .spacing_ns = 100 * TW_NS_PER_MS,
-    .timeout_ns = 2 * TW_NS_PER_S,
-    .report_period_ns = 10 * TW_NS_PER_S,
-    .flows = 1,
-};
-
 static enum tw_rc each_class(struct doc *d, const yaml_node_t *key, const yaml_node_t *value, size_t i,
                              void *into)
 {
     struct mesh_class *c = &((struct mesh *)into)->classes[i];
-    char timeout[TW_TIME_TEXT], period[TW_TIME_TEXT];
-    enum tw_rc rc;
+    char name[MESH_NAME_MAX];
+    enum tw_rc rc = take_name(d, key, "class", MESH_NAME_MAX - 1, name);
 
-    *c = class_defaults;
-    rc = take_name(d, key, "class", MESH_NAME_MAX - 1, c->name);
     if (!rc)
-        rc = doc_map(d, value, class_keys, TW_NELEM(class_keys), c);
-    if (rc || c->timeout_ns <= c->report_period_ns)
-        return rc;
-    doc_push(d, ".timeout");
-    return doc_fail(d, value, "timeout %s is longer than report_period %s: expected at most the period",
-                    tw_duration_format(c->timeout_ns, timeout),
-                    tw_duration_format(c->report_period_ns, period));
+        rc = mesh_doc_class(d, value, c);
+    if (!rc)
+        memcpy(c->name, name, sizeof name);
+    return rc;
 }
 
 static enum tw_rc set_classes(struct doc *d, const yaml_node_t *value, void *into)

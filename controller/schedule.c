@@ -10,14 +10,70 @@ void session_list_free(struct session_list *l)
         return;
     free(l->specs);
     free(l->list);
-    free(l->addresses);
+    free(l->rooms);
+    for (size_t i = 0; i < l->n_texts; i++)
+        free(l->texts[i]);
+    free(l->texts);
     free(l);
 }
 
 /* ---- Building one agent's list ---- */
 
-static void fill_spec(const struct wanted_pair *w, uint32_t flow, char *address, Tw__SessionSpec *s)
+/* The list's own copy; NULL: no memory. There are only as many texts as classes, or two of each. */
+static char *keep_text(struct session_list *l, const char *text)
 {
+    char **more;
+
+    if (!*text)
+        return (char *)protobuf_c_empty_string;
+    for (size_t i = 0; i < l->n_texts; i++)
+        if (!strcmp(l->texts[i], text))
+            return l->texts[i];
+    more = realloc(l->texts, (l->n_texts + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    l->texts = more;
+    more[l->n_texts] = strdup(text);
+    return more[l->n_texts] ? more[l->n_texts++] : NULL;
+}
+
+/* protocol and auth have the numbers of the mesh: checked here, so that nobody moves them. */
+_Static_assert((int)TW__PROTOCOL__PROTOCOL_STAMP == MESH_STAMP &&
+                   (int)TW__PROTOCOL__PROTOCOL_TWAMP == MESH_TWAMP &&
+                   (int)TW__AUTH__AUTH_AUTHENTICATED == MESH_AUTHENTICATED &&
+                   (int)TW__AUTH__AUTH_ENCRYPTED == MESH_ENCRYPTED && (int)TW__AUTH__AUTH_MIXED == MESH_MIXED,
+               "fleet.proto and mesh.h number them alike");
+
+static bool fill_packets(struct session_list *l, const struct wanted_pair *w, struct spec_room *room,
+                         Tw__SessionSpec *s)
+{
+    const struct mesh_class *c = w->class_;
+    uint16_t sizes[MESH_IMIX];
+
+    s->protocol = (Tw__Protocol)c->protocol;
+    s->auth = (Tw__Auth)c->auth;
+    s->key_id = keep_text(l, c->key_id);
+    s->df = c->df;
+    s->zero_padding = c->zero_padding;
+    s->bind = keep_text(l, c->bind);
+    s->tlvs = c->tlvs;
+    s->reply_dscp = c->reply_dscp;
+    s->size_bytes = c->size_bytes;
+    if (!c->imix)
+        return s->key_id && s->bind;
+    mesh_class_imix(c, w->address.family == 6, sizes);
+    for (unsigned i = 0; i < MESH_IMIX; i++)
+        room->imix[i] = sizes[i];
+    s->imix_bytes = room->imix;
+    s->n_imix_bytes = MESH_IMIX;
+    s->size_bytes = sizes[MESH_IMIX - 1];
+    return s->key_id && s->bind;
+}
+
+static bool add_spec(struct session_list *l, const struct wanted_pair *w, uint32_t flow)
+{
+    struct spec_room *room = &l->rooms[l->n];
+    Tw__SessionSpec *s = &l->specs[l->n];
     const struct store_pair *p = &w->pair->row;
     const struct mesh_class *c = w->class_;
 
@@ -27,18 +83,23 @@ static void fill_spec(const struct wanted_pair *w, uint32_t flow, char *address,
     s->mesh = (char *)p->mesh;
     s->class_name = (char *)p->class_name;
     s->target = (char *)p->target;
-    s->address = address;
+    s->address = (char *)tw_addr_format_ip(&w->address, room->address);
     s->port = w->address.port;
     s->spacing_ns = c->spacing_ns;
     s->spacing_kind =
         c->exponential ? TW__SPACING_KIND__SPACING_EXPONENTIAL : TW__SPACING_KIND__SPACING_FIXED;
-    s->size_bytes = c->size_bytes;
     s->dscp = c->dscp;
     s->ttl = c->ttl;
     s->timeout_ns = c->timeout_ns;
     s->report_period_ns = c->report_period_ns;
-    s->reflector_stateful = w->names->target_index < 0;
+    s->reflector_stateful = w->stateful;
     s->phase_ns = plan_phase_ns(p->mesh, p->class_name, p->source, p->target, flow, c->spacing_ns);
+    if (w->refuse) {
+        s->refuse = (char *)w->refuse;
+        s->port = 0; /* an agent that is too old to know of `refuse` refuses this */
+    }
+    l->list[l->n++] = s;
+    return fill_packets(l, w, room, s);
 }
 
 /* Names and address are bounded, so a packed session is too. */
@@ -66,8 +127,8 @@ static struct session_list *list_alloc(size_t n)
         return NULL;
     l->specs = calloc(n + 1, sizeof *l->specs);
     l->list = calloc(n + 1, sizeof *l->list);
-    l->addresses = calloc(n + 1, sizeof *l->addresses);
-    if (l->specs && l->list && l->addresses)
+    l->rooms = calloc(n + 1, sizeof *l->rooms);
+    if (l->specs && l->list && l->rooms)
         return l;
     session_list_free(l);
     return NULL;
@@ -79,6 +140,7 @@ static struct session_list *list_build(struct wanted_pair *const *pairs, size_t 
 {
     struct session_list *l;
     size_t sessions = 0;
+    bool ok = true;
 
     for (size_t i = 0; i < n; i++)
         sessions += pairs[i]->class_->flows;
@@ -87,14 +149,10 @@ static struct session_list *list_build(struct wanted_pair *const *pairs, size_t 
     l = list_alloc(sessions);
     if (!l)
         return NULL;
-    for (size_t i = 0; i < n; i++)
-        for (uint32_t flow = 0; flow < pairs[i]->class_->flows && l->n < sessions; flow++) {
-            tw_addr_format_ip(&pairs[i]->address, l->addresses[l->n]);
-            fill_spec(pairs[i], flow, l->addresses[l->n], &l->specs[l->n]);
-            l->list[l->n] = &l->specs[l->n];
-            l->n++;
-        }
-    if (set_digest(l))
+    for (size_t i = 0; ok && i < n; i++)
+        for (uint32_t flow = 0; ok && flow < pairs[i]->class_->flows && l->n < sessions; flow++)
+            ok = add_spec(l, pairs[i], flow);
+    if (ok && set_digest(l))
         return l;
     session_list_free(l);
     return NULL;

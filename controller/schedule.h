@@ -8,12 +8,19 @@
 /* A ScheduleRequest stays under RPC_MAX_FRAME with so many sessions, however long the names are. */
 #define SCHEDULE_MAX_SESSIONS 3000
 
+/* What a session's message points to. */
+struct spec_room {
+    char address[TW_ADDR_TEXT];
+    uint32_t imix[MESH_IMIX];
+};
 /* One agent's part of a generation: sessions by pair id and flow. The names belong to the pairs. */
 struct session_list {
     size_t n;
     Tw__SessionSpec *specs;
     Tw__SessionSpec **list; /* the same, as messages want them */
-    char (*addresses)[TW_ADDR_TEXT];
+    struct spec_room *rooms;
+    char **texts; /* keys and interfaces in use, each once: meshes may go before the list does */
+    size_t n_texts;
     uint8_t digest[AGENT_DIGEST_LEN]; /* SHA-256 over the packed sessions in order */
 };
 void session_list_free(struct session_list *l);
@@ -24,7 +31,9 @@ struct wanted_pair {
     const struct mesh_class *class_;
     const struct mesh_pair *names;
     struct agent *source;
-    struct tw_addr address; /* of the target */
+    struct tw_addr address; /* of the target; for TWAMP with the port of its control server */
+    const char *refuse;     /* why it cannot run, for the operator; NULL: nothing known. A static string */
+    bool stateful;          /* the target numbers its answers itself, as far as is known */
     uint64_t settings;      /* hash of what the agent has to know of it */
     bool paused;
     struct pair *pair;      /* NULL: never seen before, has no id yet */
@@ -59,6 +68,9 @@ void wanted_free(struct wanted *w);
 const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *name);
 /* Does it differ from what is scheduled? */
 bool wanted_differs(struct inventory *inv, const struct wanted *w);
+
+/* Which of the capabilities that matter to schedules an agent has, as bits. */
+uint32_t schedule_abilities(const struct agent *a);
 
 /* Makes it the schedule: marks the pairs, links their sources, counts, and builds every agent's list. Pairs without an id are left
  * out. forget(ctx, pair) is called for each pair that leaves the schedule. TW_ENOMEM: some agents keep their old list. */

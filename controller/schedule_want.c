@@ -76,34 +76,102 @@ static uint64_t mix(uint64_t h, uint64_t v)
     return h;
 }
 
-static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *a)
+static uint64_t mix_text(uint64_t h, const char *text)
+{
+    for (; *text; text++)
+        h = mix(h, (uint8_t)*text);
+    return mix(h, 0);
+}
+
+static uint64_t hash_packets(uint64_t h, const struct mesh_class *c)
+{
+    h = mix(mix(mix(mix(h, c->imix), c->df), c->zero_padding), c->protocol);
+    h = mix(mix(mix(h, c->auth), c->tlvs), c->reply_dscp);
+    return mix_text(mix_text(h, c->key_id), c->bind);
+}
+
+static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *a, const char *refuse)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325), ip[2];
 
     memcpy(ip, a->ip, sizeof ip);
     h = mix(mix(mix(mix(h, ip[0]), ip[1]), a->port), a->scope);
     h = mix(mix(mix(mix(h, c->dscp), c->ttl), c->size_bytes), c->exponential);
+    h = hash_packets(h, c);
+    h = mix_text(h, refuse ? refuse : "");
     return mix(
         mix(mix(mix(h, (uint64_t)c->spacing_ns), (uint64_t)c->timeout_ns), (uint64_t)c->report_period_ns),
         c->flows);
+}
+
+/* ---- What cannot run ---- */
+
+enum ability { HAS_SHAPES, HAS_STAMP, HAS_STAMP_AUTH, HAS_TWAMP, HAS_STATELESS, HAS_DEMAND_AUTH };
+static const char *const abilities[] = {
+    [HAS_SHAPES] = "shapes", [HAS_STAMP] = "stamp",         [HAS_STAMP_AUTH] = "stamp-auth",
+    [HAS_TWAMP] = "twamp",   [HAS_STATELESS] = "stateless", [HAS_DEMAND_AUTH] = "demand-auth",
+};
+
+uint32_t schedule_abilities(const struct agent *a)
+{
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < TW_NELEM(abilities); i++)
+        bits |= (uint32_t)agent_can(a, abilities[i]) << i;
+    return bits;
+}
+
+static bool has(const struct agent *a, enum ability what)
+{
+    return agent_can(a, abilities[what]);
+}
+
+static const char *source_cannot(const struct agent *source, const struct mesh_class *c)
+{
+    if (c->protocol == MESH_STAMP && !has(source, HAS_STAMP))
+        return "the agent's program is too old for protocol stamp";
+    if (c->protocol == MESH_TWAMP && !has(source, HAS_TWAMP))
+        return "the agent's program is too old for protocol twamp";
+    if ((c->imix || c->df || c->zero_padding || c->bind[0]) && !has(source, HAS_SHAPES))
+        return "the agent's program is too old for imix, df, padding or bind";
+    return NULL;
+}
+
+/* target NULL: an address, of which nothing is known. */
+static const char *target_cannot(const struct agent *target, const struct mesh_class *c)
+{
+    bool signs = c->protocol == MESH_STAMP && c->auth == MESH_AUTHENTICATED;
+
+    if (!target)
+        return NULL;
+    if (c->protocol == MESH_TWAMP && !agent_control_port(target))
+        return "the target agent has no TWAMP-Control server: start it with --control";
+    if (signs && !has(target, HAS_STAMP_AUTH))
+        return "the target agent has no keys for authenticated STAMP: start it with --secrets";
+    if (c->protocol != MESH_TWAMP && !signs && has(target, HAS_DEMAND_AUTH))
+        return "the target agent answers only authenticated STAMP: it was started with --demand-auth";
+    return NULL;
 }
 
 /* An agent with both families sends to the target's address of the family that it prefers itself. */
 static enum tw_rc target_address(const struct view *v, const struct wanted_mesh *m, const struct mesh_pair *p,
                                  const struct agent *source, struct tw_addr *ret)
 {
-    const struct agent *target;
+    const struct agent *target = inventory_agent(v->inv, p->target);
     struct tw_addr own = { 0 };
+    enum tw_rc rc;
 
     if (p->target_index >= 0) {
         *ret = m->mesh->targets[p->target_index].addr;
         return TW_OK;
     }
-    target = inventory_agent(v->inv, p->target);
     if (!is_approved(v, target))
         return TW_ENOENT;
     agent_address(source, 0, &own);
-    return agent_address(target, own.family, ret);
+    rc = agent_address(target, own.family, ret);
+    if (!rc && m->mesh->classes[p->class_index].protocol == MESH_TWAMP)
+        ret->port = agent_control_port(target);
+    return rc;
 }
 
 static bool want_pair(const struct view *v, const struct wanted_mesh *m, const struct mesh_pair *p,
@@ -111,16 +179,23 @@ static bool want_pair(const struct view *v, const struct wanted_mesh *m, const s
 {
     const struct mesh_class *c = &m->mesh->classes[p->class_index];
     struct agent *source = inventory_agent(v->inv, p->source);
+    const struct agent *target = p->target_index < 0 ? inventory_agent(v->inv, p->target) : NULL;
+    const char *refuse;
     struct tw_addr address;
 
     if (!is_approved(v, source) || target_address(v, m, p, source, &address) != TW_OK)
         return false;
+    refuse = source_cannot(source, c);
+    if (!refuse)
+        refuse = target_cannot(target, c);
     *ret = (struct wanted_pair){ .mesh = m->mesh,
                                  .class_ = c,
                                  .names = p,
                                  .source = source,
                                  .address = address,
-                                 .settings = hash_settings(c, &address),
+                                 .refuse = refuse,
+                                 .stateful = target && !has(target, HAS_STATELESS),
+                                 .settings = hash_settings(c, &address, refuse),
                                  .paused = m->paused,
                                  .pair = inventory_pair_by_names(v->inv, m->mesh->name, c->name, p->source,
                                                                  p->target) };

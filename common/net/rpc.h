@@ -19,7 +19,7 @@
 enum rpc_service_number { RPC_FLEET_AGENT = 1, RPC_FLEET_CONTROLLER = 2, RPC_ADMIN = 3 };
 
 #define RPC_MAX_FRAME_BEFORE_HELLO 4096
-#define RPC_MAX_FRAME (1u << 20)
+#define RPC_MAX_FRAME (2u << 20)
 #define RPC_ID_LEN 16 /* boot_id, spool_id */
 
 struct rpc_peer; /* one connection, from HELLO_OK until on_down() has returned */

@@ -11,8 +11,10 @@
  *   groups: { emea: [ams, "@core"], ... }   # nested groups allowed, cycles refused
  *   targets: { edge1: 192.0.2.1:862, ... }  # addresses that reflect but are no agents; targets only
  *   classes:
- *     voice: { dscp: EF, spacing: 20ms, spacing_kind: fixed, size: 200, timeout: 2s, report_period: 10s, ttl: 255, flows: 1 }
- * Defaults of a class: dscp 0, spacing 100ms, fixed, size 100, timeout 2s, report_period 10s, ttl 255, flows 1. */
+ *     voice: { dscp: EF, spacing: 20ms, spacing_kind: fixed, size: 200, timeout: 2s, report_period: 10s, ttl: 255, flows: 1,
+ *              protocol: stamp, auth: authenticated, key_id: site, tlvs: [cos], reply_dscp: EF, df: true, padding: zero, bind: eth0 }
+ * Defaults of a class: dscp 0, spacing 100ms, fixed, size 100, timeout 2s, report_period 10s, ttl 255, flows 1, protocol light
+ * without authentication, random padding, routers may fragment, no bind. */
 #ifndef TW_CONTROLLER_MESH_H
 #define TW_CONTROLLER_MESH_H
 
@@ -24,12 +26,41 @@
 #define MESH_GROUP_DEPTH 32       /* groups within groups */
 #define MESH_PAIRS_MAX 4000000    /* of one mesh: 1,000 agents, full, 4 classes */
 
+#define MESH_KEY_MAX 80           /* octets of a key_id: KeyID of RFC 5357 */
+#define MESH_BIND_MAX 46          /* with the NUL: an IPv6 address, or the name of an interface */
+#define MESH_DATAGRAM_MAX 9000    /* UDP payload */
+
 enum mesh_topology { MESH_FULL, MESH_HUB_SPOKE, MESH_LIST };
+
+enum mesh_protocol { MESH_LIGHT, MESH_STAMP, MESH_TWAMP, MESH_PROTOCOLS };
+enum mesh_auth { MESH_AUTH_NONE, MESH_AUTHENTICATED, MESH_ENCRYPTED, MESH_MIXED, MESH_AUTHS };
+/* STAMP TLVs by their types, RFC 8972 section 4; mesh_class.tlvs has one bit for each. */
+enum mesh_tlv {
+    MESH_TLV_LOCATION = 2,
+    MESH_TLV_TIMESTAMP_INFO,
+    MESH_TLV_COS,
+    MESH_TLV_DIRECT,
+    MESH_TLV_ACCESS,
+    MESH_TLV_FOLLOW_UP,
+    MESH_TLV_HMAC,
+    MESH_TLVS
+};
+#define MESH_TLV_BIT(type) (1u << (type))
+#define MESH_IMIX 3 /* sizes of an imix: of 12 packets 7, 4 and 1 have them */
 
 struct mesh_class {
     char name[MESH_NAME_MAX];
     uint8_t dscp, ttl;
-    uint16_t size_bytes;         /* UDP payload, 14..9000 */
+    uint16_t size_bytes;         /* UDP payload, mesh_class_min_bytes()..9000; 0 with imix */
+    bool imix;                   /* sizes by mesh_class_imix() */
+    bool df;                     /* Don't Fragment */
+    bool zero_padding;           /* else pseudo-random */
+    enum mesh_protocol protocol;
+    enum mesh_auth auth;
+    char key_id[MESH_KEY_MAX + 1]; /* entry of the agents' files of secrets; "" = none */
+    char bind[MESH_BIND_MAX];    /* source address, or interface, of the probes; "" = by routing */
+    uint32_t tlvs;               /* MESH_TLV_BIT() of each; STAMP only */
+    uint8_t reply_dscp;          /* with MESH_TLV_COS: DSCP wished for the answers */
     bool exponential;
     int64_t spacing_ns;          /* 1 ms .. 1 h */
     int64_t timeout_ns;          /* 10 ms .. report_period */
@@ -85,6 +116,21 @@ void mesh_free(struct mesh *m);
 /* The part of it that is about meaning and not about syntax: groups exist, no cycles, no self pairs, nobody both hub and spoke, at
  * least two members, no target as a source. mesh_doc_parse() calls it. */
 enum tw_rc mesh_check(const struct mesh *m, struct tw_err *err);
+
+const char *mesh_protocol_name(enum mesh_protocol p);
+const char *mesh_auth_name(enum mesh_auth a);
+const char *mesh_tlv_name(enum mesh_tlv t); /* as in documents: "timestamp-info" */
+/* May a class of this protocol have this kind of authentication? */
+bool mesh_auth_allowed(enum mesh_protocol p, enum mesh_auth a);
+/* Smallest UDP payload of its probes, with their TLVs. */
+uint16_t mesh_class_min_bytes(const struct mesh_class *c);
+/* UDP payloads of an imix class, in order of size: IP packets of 50 (IPv6: 62), 576 and 1500 octets, as far as the class' packets can
+ * be so small. */
+void mesh_class_imix(const struct mesh_class *c, bool ipv6, uint16_t ret[MESH_IMIX]);
+/* Mean UDP payload. */
+double mesh_class_mean_bytes(const struct mesh_class *c, bool ipv6);
+/* Would an agent have to do the same? The name does not count. */
+bool mesh_class_same(const struct mesh_class *a, const struct mesh_class *b);
 
 /* One pair: indices into what expansion was given. */
 struct mesh_pair {

@@ -103,11 +103,12 @@ static struct plan_agent *table_get(struct table *t, const char *name)
     return a;
 }
 
-static unsigned header_bytes(const struct mesh *m, const struct mesh_pair *p, bool ipv6)
+/* Of one IP packet, in the mean. */
+static double packet_bits(const struct mesh *m, const struct mesh_pair *p, bool ipv6)
 {
     if (p->target_index >= 0)
         ipv6 = m->targets[p->target_index].addr.family == 6;
-    return (ipv6 ? 40 : 20) + 8;
+    return 8 * (mesh_class_mean_bytes(&m->classes[p->class_index], ipv6) + (ipv6 ? 40 : 20) + 8);
 }
 
 static void add_class(struct plan_cost *c, const struct mesh_class *k)
@@ -132,7 +133,7 @@ static enum tw_rc add_pair(struct table *t, const struct mesh *m, const struct m
     a->pairs++;
     a->sessions += k->flows;
     a->pps += rate;
-    a->bps += rate * 8 * (k->size_bytes + header_bytes(m, p, ipv6));
+    a->bps += rate * packet_bits(m, p, ipv6);
     if (p->target_index >= 0)
         return TW_OK;
     a = table_get(t, p->target);
@@ -224,14 +225,6 @@ static int compare_pair(const struct mesh *ma, const struct mesh_pair *a, const 
     return order ? order : strcmp(a->target, b->target);
 }
 
-static bool same_class(const struct mesh_class *a, const struct mesh_class *b)
-{
-    return a->dscp == b->dscp && a->ttl == b->ttl && a->size_bytes == b->size_bytes &&
-           a->exponential == b->exponential && a->spacing_ns == b->spacing_ns &&
-           a->timeout_ns == b->timeout_ns && a->report_period_ns == b->report_period_ns &&
-           a->flows == b->flows;
-}
-
 static bool same_target(const struct mesh *ma, const struct mesh_pair *a, const struct mesh *mb,
                         const struct mesh_pair *b)
 {
@@ -257,8 +250,9 @@ void plan_compare(const struct mesh *before, const struct mesh_pair *pb, size_t 
             d.added++;
             a++;
         } else {
-            bool same = same_class(&before->classes[pb[b].class_index], &after->classes[pa[a].class_index]) &&
-                        same_target(before, &pb[b], after, &pa[a]);
+            bool same =
+                mesh_class_same(&before->classes[pb[b].class_index], &after->classes[pa[a].class_index]) &&
+                same_target(before, &pb[b], after, &pa[a]);
             d.kept += same;
             d.changed += !same;
             b++;

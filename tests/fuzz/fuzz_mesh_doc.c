@@ -19,7 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_class(const struct mesh_class *c)
 {
     CHECK(c->name[0] && c->dscp < 64 && c->ttl && c->flows >= 1 && c->flows <= 32);
-    CHECK(c->size_bytes >= 14 && c->size_bytes <= 9000);
+    CHECK(c->imix ? !c->size_bytes : c->size_bytes >= mesh_class_min_bytes(c) && c->size_bytes <= 9000);
+    CHECK(mesh_auth_allowed(c->protocol, c->auth));
+    CHECK(!c->tlvs || c->protocol == MESH_STAMP);
+    CHECK(!!c->key_id[0] == (c->auth || c->tlvs & MESH_TLV_BIT(MESH_TLV_HMAC)));
+    CHECK(c->reply_dscp <= 63 && strlen(c->bind) < sizeof c->bind);
     CHECK(c->spacing_ns >= TW_NS_PER_MS && c->timeout_ns >= 10 * TW_NS_PER_MS &&
           c->timeout_ns <= c->report_period_ns);
     CHECK(INT64_C(86400) * TW_NS_PER_S % c->report_period_ns == 0);
