@@ -227,6 +227,8 @@ static double in_flight_of(int64_t timeout_ns, int64_t spacing_ns)
 static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p,
                               struct tw_addr *ret_target)
 {
+    if (p->refuse[0])
+        return p->refuse;
     if (!p->pair_id || p->port < 1 || p->port > 65535)
         return "no pair or port";
     if (tw_addr_parse(p->address, (uint16_t)p->port, ret_target) != TW_OK)
