@@ -367,6 +367,20 @@ static void what_cannot_run_is_refused_with_a_reason(void **state)
     WAIT(f, sessions_in_workers(f) == 1);
 }
 
+/* The controller knew that it cannot run: the operator shall see it where all refusals are seen. */
+static void what_the_controller_wants_refused_is_refused(void **state)
+{
+    struct fx *f = *state;
+    Tw__SessionSpec *p = add(f, 1, 0);
+
+    p->refuse = (char *)"the target agent has no TWAMP-Control server";
+    p->port = 0;
+    add(f, 2, 0);
+    apply(f, 1);
+    assert_string_equal(refusal_of(f, 1, 0), "the target agent has no TWAMP-Control server");
+    assert_int_equal(schedule_run_sessions(f->run), 1);
+}
+
 static void the_agents_own_limits_hold(void **state)
 {
     struct fx *f = *state;
@@ -495,6 +509,7 @@ int main(void)
         ROW(a_removed_session_stops_and_its_last_summary_has_names),
         ROW(names_are_forgotten_at_last),
         ROW(what_cannot_run_is_refused_with_a_reason),
+        ROW(what_the_controller_wants_refused_is_refused),
         ROW(the_agents_own_limits_hold),
         ROW(a_malformed_schedule_changes_nothing),
         cmocka_unit_test_setup_teardown(a_full_command_ring_is_tried_again, setup_without_threads, teardown),

@@ -137,6 +137,61 @@ static const struct {
       "expected 1s to 1h" },
     { "TTL 0", CLASS_OF("    ttl: 0\n"), 6, 10, "classes.voice.ttl", "expected 1 to 255 hops" },
     { "too many flows", CLASS_OF("    flows: 33\n"), 6, 12, "classes.voice.flows", "expected 1 to 32 flows" },
+    { "unknown protocol", CLASS_OF("    protocol: icmp\n"), 6, 15, "classes.voice.protocol",
+      "one of light, stamp, twamp; got \"icmp\"" },
+    { "unknown auth", CLASS_OF("    auth: secret\n"), 6, 11, "classes.voice.auth",
+      "one of none, authenticated, encrypted, mixed; got \"secret\"" },
+    { "light does not sign", CLASS_OF("    auth: authenticated\n    key_id: k\n"), 6, 11,
+      "classes.voice.auth", "\"authenticated\" is not for protocol light: expected none" },
+    { "STAMP does not encrypt", CLASS_OF("    protocol: stamp\n    auth: encrypted\n    key_id: k\n"), 7, 11,
+      "classes.voice.auth", "\"encrypted\" is not for protocol stamp: expected none, authenticated" },
+    { "no key", CLASS_OF("    protocol: twamp\n    auth: mixed\n"), 7, 11, "classes.voice.key_id",
+      "missing: auth mixed needs the name of an entry" },
+    { "no key for an HMAC TLV", CLASS_OF("    protocol: stamp\n    tlvs: [hmac]\n"), 7, 11,
+      "classes.voice.key_id", "missing: TLV hmac needs" },
+    { "key for nothing", CLASS_OF("    protocol: stamp\n    key_id: k\n"), 7, 13, "classes.voice.key_id",
+      "nothing is signed with auth none" },
+    { "key with a space", CLASS_OF("    key_id: a b\n"), 6, 13, "classes.voice.key_id",
+      "1 to 80 printable characters without spaces; got \"a b\"" },
+    { "key not ASCII", CLASS_OF("    key_id: k\xc3\xbc\n"), 6, 13, "classes.voice.key_id", "got \"k??\"" },
+    { "key of 81 octets",
+      CLASS_OF("    key_id: "
+               "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhi\n"),
+      6, 13, "classes.voice.key_id", "1 to 80" },
+    { "unknown TLV", CLASS_OF("    protocol: stamp\n    tlvs: [cos, colour]\n"), 7, 17,
+      "classes.voice.tlvs[1]",
+      "one of location, timestamp-info, cos, direct-measurement, access-report, follow-up, hmac; got" },
+    { "TLV twice", CLASS_OF("    protocol: stamp\n    tlvs: [cos, cos]\n"), 7, 17, "classes.voice.tlvs",
+      "entry \"cos\" is given twice" },
+    { "TLVs as text", CLASS_OF("    tlvs: cos\n"), 6, 11, "classes.voice.tlvs", "expected a list" },
+    { "TLVs in TWAMP", CLASS_OF("    tlvs: [cos]\n"), 6, 11, "classes.voice.tlvs",
+      "only protocol stamp has TLVs, this is light" },
+    { "reply DSCP in TWAMP", CLASS_OF("    protocol: twamp\n    reply_dscp: EF\n"), 7, 17,
+      "classes.voice.reply_dscp", "only protocol stamp has TLVs, this is twamp" },
+    { "reply DSCP", CLASS_OF("    reply_dscp: 64\n"), 6, 17, "classes.voice.reply_dscp", "got \"64\"" },
+    { "STAMP too small", CLASS_OF("    protocol: stamp\n    size: 43\n"), 7, 11, "classes.voice.size",
+      "43 octets are too few for protocol stamp with auth none and these TLVs: expected at least 44" },
+    { "STAMP with TLVs too small",
+      CLASS_OF("    protocol: stamp\n    auth: authenticated\n    key_id: k\n    tlvs: [location]\n    size: "
+               "179\n"),
+      10, 11, "classes.voice.size", "expected at least 180" }, /* 112, 48, and 20 of the HMAC */
+    { "TWAMP too small", CLASS_OF("    size: 47\n    protocol: twamp\n    auth: encrypted\n    key_id: k\n"),
+      6, 11, "classes.voice.size", "expected at least 48" },
+    { "no room for a padding TLV", CLASS_OF("    protocol: stamp\n    size: 47\n"), 7, 11,
+      "classes.voice.size",
+      "47 octets leave 3 for padding, which takes 4 at least: expected 44, or at least 48" },
+    { "DF by another word", CLASS_OF("    df: yes\n"), 6, 9, "classes.voice.df", "one of false, true" },
+    { "padding of ones", CLASS_OF("    padding: ones\n"), 6, 14, "classes.voice.padding",
+      "one of random, zero" },
+    { "bind with a port", CLASS_OF("    bind: 192.0.2.1:862\n"), 6, 11, "classes.voice.bind",
+      "a source address without a port" },
+    { "bind to a cut address", CLASS_OF("    bind: 192.0.2\n"), 6, 11, "classes.voice.bind",
+      "got \"192.0.2\"" },
+    { "bind to any", CLASS_OF("    bind: \"::\"\n"), 6, 11, "classes.voice.bind", "a source address" },
+    { "bind to a long name", CLASS_OF("    bind: interface0123456\n"), 6, 11, "classes.voice.bind",
+      "the name of an interface" },
+    { "bind to a path", CLASS_OF("    bind: ../eth0\n"), 6, 11, "classes.voice.bind",
+      "the name of an interface" },
     /* Text that is no document */
     { "empty", "", 1, 1, "", "the document is empty" },
     { "only a comment", "# nothing\n", 1, 1, "", "the document is empty" },
@@ -209,6 +264,13 @@ static void expect_class(const struct mesh_class *c, const struct mesh_class *wa
     assert_int_equal(c->timeout_ns, want->timeout_ns);
     assert_int_equal(c->report_period_ns, want->report_period_ns);
     assert_int_equal(c->flows, want->flows);
+    assert_int_equal(c->protocol, want->protocol);
+    assert_int_equal(c->auth, want->auth);
+    assert_string_equal(c->key_id, want->key_id);
+    assert_string_equal(c->bind, want->bind);
+    assert_int_equal(c->tlvs, want->tlvs);
+    assert_int_equal(c->reply_dscp, want->reply_dscp);
+    assert_true(mesh_class_same(c, want));
 }
 
 static void every_field(void **state)
@@ -224,10 +286,35 @@ static void every_field(void **state)
               "targets: {r1: 192.0.2.1, r2: '[2001:db8::1]:863'}\n"
               "classes:\n"
               "  all: {dscp: 0x2E, spacing: 1.5s, spacing_kind: exponential, size: 9000, timeout: 10ms,\n"
-              "        report_period: 1m, ttl: 1, flows: 32}\n"
+              "        report_period: 1m, ttl: 1, flows: 32, protocol: stamp, auth: authenticated,\n"
+              "        key_id: site.2026, df: true, padding: zero, bind: eth0.7, tlvs: [follow-up],\n"
+              "        reply_dscp: AF41}\n"
               "  none: {}\n");
-    const struct mesh_class all = { "all", 46, 1, 9000, true, 1500000000, 10000000, 60000000000, 32 };
-    const struct mesh_class none = { "none", 0, 255, 100, false, 100000000, 2000000000, 10000000000, 1 };
+    const struct mesh_class all = { "all",
+                                    .dscp = 46,
+                                    .ttl = 1,
+                                    .size_bytes = 9000,
+                                    .exponential = true,
+                                    .spacing_ns = 1500000000,
+                                    .timeout_ns = 10000000,
+                                    .report_period_ns = 60000000000,
+                                    .flows = 32,
+                                    .protocol = MESH_STAMP,
+                                    .auth = MESH_AUTHENTICATED,
+                                    .key_id = "site.2026",
+                                    .df = true,
+                                    .zero_padding = true,
+                                    .bind = "eth0.7",
+                                    .tlvs = MESH_TLV_BIT(MESH_TLV_COS) | MESH_TLV_BIT(MESH_TLV_FOLLOW_UP) |
+                                            MESH_TLV_BIT(MESH_TLV_HMAC),
+                                    .reply_dscp = 34 };
+    const struct mesh_class none = { "none",
+                                     .ttl = 255,
+                                     .size_bytes = 100,
+                                     .spacing_ns = 100000000,
+                                     .timeout_ns = 2000000000,
+                                     .report_period_ns = 10000000000,
+                                     .flows = 1 };
 
     (void)state;
     assert_string_equal(m->name, "branches");
@@ -253,6 +340,51 @@ static void every_field(void **state)
     expect_class(&m->classes[0], &all);
     expect_class(&m->classes[1], &none);
     mesh_free(m);
+}
+
+/* One line each: what a class becomes. */
+static void classes_as_given(void **state)
+{
+    static const struct {
+        const char *keys;
+        uint16_t min_bytes, size_bytes;
+        uint32_t tlvs;
+        uint8_t reply_dscp;
+    } rows[] = {
+        { "protocol: light, size: 14", 14, 14, 0, 0 },
+        { "protocol: stamp", 44, 100, 0, 0 },
+        { "protocol: stamp, size: 44", 44, 44, 0, 0 },
+        { "protocol: stamp, auth: authenticated, key_id: k", 112, 112, 0, 0 }, /* 100 would be too few */
+        { "protocol: stamp, tlvs: [cos], dscp: EF", 52, 100, 0x10, 46 },
+        { "protocol: stamp, reply_dscp: CS1, dscp: EF", 52, 100, 0x10, 8 },
+        { "protocol: stamp, reply_dscp: 0, dscp: EF, tlvs: [cos]", 52, 100, 0x10, 0 },
+        { "protocol: stamp, key_id: k, tlvs: [hmac]", 64, 100, 0x100, 0 },
+        { "protocol: stamp, size: 172, key_id: k, "
+          "tlvs: [location, timestamp-info, cos, direct-measurement, access-report, follow-up, hmac]",
+          172, 172, 0x1fc, 0 },
+        { "protocol: twamp, size: 14", 14, 14, 0, 0 },
+        { "protocol: twamp, auth: authenticated, key_id: k, size: 48", 48, 48, 0, 0 },
+        { "protocol: twamp, auth: encrypted, key_id: k, size: 49", 48, 49, 0, 0 },
+        { "protocol: twamp, auth: mixed, key_id: k, size: 14", 14, 14, 0, 0 },
+        { "protocol: light, size: imix, bind: 2001:db8::1", 14, 0, 0, 0 },
+        { "df: false, padding: random, bind: 192.0.2.1", 14, 100, 0, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        char text[512];
+        struct mesh *m;
+        const struct mesh_class *c;
+
+        snprintf(text, sizeof text, FULL "classes: {c: {%s}}\n", rows[i].keys);
+        m = parse(text);
+        c = &m->classes[0];
+        if (mesh_class_min_bytes(c) != rows[i].min_bytes || c->size_bytes != rows[i].size_bytes ||
+            c->imix != !rows[i].size_bytes || c->tlvs != rows[i].tlvs || c->reply_dscp != rows[i].reply_dscp)
+            fail_msg("%s: min %u, size %u, TLVs 0x%x, reply DSCP %u", rows[i].keys, mesh_class_min_bytes(c),
+                     c->size_bytes, c->tlvs, c->reply_dscp);
+        mesh_free(m);
+    }
 }
 
 static void same_in_json(void **state)
@@ -334,7 +466,7 @@ static void group_depth_is_bounded(void **state)
 
 static void examples_are_good(void **state)
 {
-    static const char *const names[] = { "quickstart", "hub-spoke", "list-targets" };
+    static const char *const names[] = { "quickstart", "hub-spoke", "list-targets", "classes" };
 
     (void)state;
     for (size_t i = 0; i < TW_NELEM(names); i++) {
@@ -360,7 +492,7 @@ int main(void)
         cmocka_unit_test(every_field),       cmocka_unit_test(same_in_json),
         cmocka_unit_test(anchors_share),     cmocka_unit_test(aliases_are_bounded),
         cmocka_unit_test(size_is_bounded),   cmocka_unit_test(group_depth_is_bounded),
-        cmocka_unit_test(examples_are_good),
+        cmocka_unit_test(examples_are_good), cmocka_unit_test(classes_as_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,12 +315,17 @@ static void a_strict_mesh_names_what_is_unknown(void **state)
 /* The longest names there are must fit into one message with the most sessions. */
 static void the_largest_schedule_fits_into_a_frame(void **state)
 {
-    char name[STORE_NAME_MAX];
+    char name[STORE_NAME_MAX], key[MESH_KEY_MAX + 1], reason[100]; /* the longest there is has 83 */
+    uint32_t imix[MESH_IMIX] = { 9000, 9000, 9000 };
     Tw__SessionSpec s = TW__SESSION_SPEC__INIT;
 
     (void)state;
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
+    memset(key, 'k', sizeof key - 1);
+    key[sizeof key - 1] = '\0';
+    memset(reason, 'r', sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
     s.pair_id = UINT64_MAX;
     s.flow = 31;
     s.mesh = s.class_name = s.target = name;
@@ -331,7 +336,150 @@ static void the_largest_schedule_fits_into_a_frame(void **state)
     s.size_bytes = 9000;
     s.dscp = 63;
     s.ttl = 255;
+    s.protocol = TW__PROTOCOL__PROTOCOL_TWAMP;
+    s.auth = TW__AUTH__AUTH_MIXED;
+    s.key_id = key;
+    s.bind = (char *)"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff";
+    s.df = s.zero_padding = s.reflector_stateful = true;
+    s.imix_bytes = imix;
+    s.n_imix_bytes = MESH_IMIX;
+    s.tlvs = 0x1fc;
+    s.reply_dscp = 63;
+    s.refuse = reason;
     assert_true((tw__session_spec__get_packed_size(&s) + 4) * SCHEDULE_MAX_SESSIONS < RPC_MAX_FRAME - 1024);
+}
+
+/* ---- Classes ---- */
+
+static void set_abilities(struct agent *a, const char *list, uint32_t control_port)
+{
+    char text[128], *v[8], *save = NULL;
+    Tw__EnrolRequest *before = a->enrolment, rq = *before;
+
+    snprintf(text, sizeof text, "%s", list);
+    rq.capabilities = v;
+    rq.n_capabilities = 0;
+    for (char *p = strtok_r(text, " ", &save); p; p = strtok_r(NULL, " ", &save))
+        v[rq.n_capabilities++] = p;
+    rq.control_port = control_port;
+    a->enrolment = message_clone(&rq.base);
+    assert_non_null(a->enrolment);
+    tw__enrol_request__free_unpacked(before, NULL);
+}
+
+#define MODERN "light shapes stamp stamp-auth twamp"
+#define PAIR_OF(class) "mesh: m\ntopology: list\npairs: [[a, b]]\nclasses: {c: {" class "}}\n"
+
+static void a_class_reaches_the_agent(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1"), *b = add_agent(f, "b", true, "192.0.2.2");
+    const Tw__SessionSpec *s;
+
+    set_abilities(a, MODERN, 0);
+    set_abilities(b, MODERN, 8621);
+    put_mesh(
+        f,
+        PAIR_OF("protocol: stamp, auth: authenticated, key_id: site, size: imix, df: true, padding: zero, "
+                "bind: eth0, flows: 2, reply_dscp: EF"),
+        false);
+    adopt(f);
+    assert_int_equal(a->wanted->n, 2);
+    for (uint32_t flow = 0; flow < 2; flow++) {
+        s = a->wanted->list[flow];
+        assert_int_equal(s->flow, flow);
+        assert_int_equal(s->protocol, TW__PROTOCOL__PROTOCOL_STAMP);
+        assert_int_equal(s->auth, TW__AUTH__AUTH_AUTHENTICATED);
+        assert_string_equal(s->key_id, "site");
+        assert_string_equal(s->bind, "eth0");
+        assert_true(s->df && s->zero_padding && s->reflector_stateful);
+        assert_int_equal(s->n_imix_bytes, 3);
+        assert_int_equal(s->imix_bytes[0], 140); /* 112, 8 of the CoS TLV, 20 of the HMAC TLV */
+        assert_int_equal(s->imix_bytes[1], 548);
+        assert_int_equal(s->imix_bytes[2], 1472);
+        assert_int_equal(s->tlvs, 0x110);
+        assert_int_equal(s->reply_dscp, 46);
+        assert_string_equal(s->refuse, "");
+        assert_int_equal(s->port, 8620);
+    }
+}
+
+static void a_twamp_pair_goes_to_the_control_port(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1"), *b = add_agent(f, "b", true, "192.0.2.2");
+
+    set_abilities(a, MODERN, 0);
+    set_abilities(b, MODERN, 8621);
+    put_mesh(f, PAIR_OF("protocol: twamp, size: imix"), false);
+    adopt(f);
+    assert_int_equal(a->wanted->list[0]->port, 8621);
+    assert_int_equal(a->wanted->list[0]->imix_bytes[0], 22);
+    assert_int_equal(a->wanted->list[0]->protocol, TW__PROTOCOL__PROTOCOL_TWAMP);
+}
+
+/* What is known to be impossible is planned all the same; the agent is told to refuse it, and why. */
+static void what_cannot_run_is_said(void **state)
+{
+    static const struct {
+        const char *mesh, *source, *target;
+        uint32_t control_port; /* of the target */
+        const char *says;      /* NULL: runs */
+    } rows[] = {
+        { PAIR_OF(""), "", "", 0, NULL },
+        { PAIR_OF("protocol: stamp"), "light shapes", MODERN, 0, "too old for protocol stamp" },
+        { PAIR_OF("protocol: stamp"), MODERN, "light", 0, NULL },
+        { PAIR_OF("protocol: twamp"), "light shapes stamp", MODERN, 862, "too old for protocol twamp" },
+        { PAIR_OF("protocol: twamp"), MODERN, MODERN, 0, "no TWAMP-Control server" },
+        { PAIR_OF("protocol: twamp"), MODERN, "", 862, NULL },
+        { PAIR_OF("protocol: stamp, auth: authenticated, key_id: k"), MODERN, "light stamp", 0, "no keys" },
+        { PAIR_OF("protocol: stamp, auth: authenticated, key_id: k"), MODERN, MODERN, 0, NULL },
+        { PAIR_OF("df: true"), "light", MODERN, 0, "too old for imix, df, padding or bind" },
+        { PAIR_OF(""), MODERN, MODERN " demand-auth", 0, "--demand-auth" },
+        { PAIR_OF("protocol: stamp, auth: authenticated, key_id: k"), MODERN, MODERN " demand-auth", 0,
+          NULL },
+    };
+
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct fixture *f = *state;
+        struct agent *a = add_agent(f, "a", true, "192.0.2.1"), *b = add_agent(f, "b", true, "192.0.2.2");
+        const Tw__SessionSpec *s;
+
+        set_abilities(a, rows[i].source, 0);
+        set_abilities(b, rows[i].target, rows[i].control_port);
+        put_mesh(f, rows[i].mesh, false);
+        adopt(f);
+        assert_int_equal(a->wanted->n, 1);
+        s = a->wanted->list[0];
+        if (rows[i].says ? !strstr(s->refuse, rows[i].says) || s->port || strlen(s->refuse) >= 100
+                         : *s->refuse || !s->port)
+            fail_msg("row %zu: refuse \"%s\", port %u", i, s->refuse, s->port);
+        assert_true(s->reflector_stateful);
+        inventory_free(&f->inv);
+    }
+}
+
+/* An agent that comes back with another ability changes what its neighbours run. */
+static void abilities_change_the_schedule(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1"), *b = add_agent(f, "b", true, "192.0.2.2");
+    uint32_t before;
+
+    set_abilities(a, MODERN, 0);
+    set_abilities(b, MODERN, 0);
+    put_mesh(f, PAIR_OF("protocol: twamp"), false);
+    adopt(f);
+    assert_true(*a->wanted->list[0]->refuse);
+    set_abilities(b, MODERN, 862);
+    assert_true(differs(f));
+    adopt(f);
+    assert_false(*a->wanted->list[0]->refuse);
+    before = schedule_abilities(b);
+    set_abilities(b, MODERN " stateless", 862);
+    assert_int_not_equal(schedule_abilities(b), before);
+    adopt(f);
+    assert_false(a->wanted->list[0]->reflector_stateful);
 }
 
 static void an_enrolment_survives_the_store(void **state)
@@ -342,6 +490,7 @@ static void an_enrolment_survives_the_store(void **state)
     char peer[TW_ADDR_TEXT], *json;
 
     set_addresses(a, "192.0.2.1", "2001:db8::1");
+    a->enrolment->control_port = 8621;
     json = enrolment_to_json(a->enrolment, "198.51.100.7");
     assert_non_null(json);
     assert_int_equal(enrolment_from_json(json, &back, peer, sizeof peer), TW_OK);
@@ -349,6 +498,7 @@ static void an_enrolment_survives_the_store(void **state)
     assert_int_equal(back->n_addresses, 2);
     assert_string_equal(back->addresses[1], "2001:db8::1");
     assert_int_equal(back->reflector_port, 8620);
+    assert_int_equal(back->control_port, 8621);
     tw__enrol_request__free_unpacked(back, NULL);
     free(json);
     assert_int_equal(enrolment_from_json("{\"addresses\":[\"nowhere\"]}", &back, peer, sizeof peer),
@@ -386,6 +536,10 @@ int main(void)
         T(a_strict_mesh_names_what_is_unknown),
         T(the_largest_schedule_fits_into_a_frame),
         T(an_enrolment_survives_the_store),
+        T(a_class_reaches_the_agent),
+        T(a_twamp_pair_goes_to_the_control_port),
+        T(what_cannot_run_is_said),
+        T(abilities_change_the_schedule),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

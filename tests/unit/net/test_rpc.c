@@ -260,7 +260,7 @@ static void breaking_the_rules_ends_the_connection(void **state)
         { "HELLO again", "\0\0\0\2\x08\1", 6 },
         { "an even id from a client", "\0\0\0\7\x08\3\x10\2\x18\x80\4", 11 },
         { "no id", "\0\0\0\5\x08\3\x18\x80\4", 9 },
-        { "a frame of 1 MiB + 1", "\0\x10\0\1\x08\6", 6 },
+        { "a frame of 2 MiB + 1", "\0\x20\0\1\x08\6", 6 },
         { "DATA that decode() refuses", "\0\0\0\5\x08\6\x4a\1\xff", 9 },
         { "no frame", "\0\0\0\0", 4 },
     };

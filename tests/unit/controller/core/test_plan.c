@@ -128,6 +128,74 @@ static void costs_add_up(void **state)
     assert_null(c.agents);
 }
 
+/* 7 of 50 octets (62 with IPv6), 4 of 576, 1 of 1500, by the dozen. */
+static void imix_costs_its_mean(void **state)
+{
+    static struct mesh_class imix[] = {
+        { .name = "a", .imix = true, .spacing_ns = 12 * MS, .report_period_ns = 10 * S, .flows = 1 },
+        { .name = "b",
+          .imix = true,
+          .spacing_ns = 12 * MS,
+          .report_period_ns = 10 * S,
+          .flows = 1,
+          .protocol = MESH_STAMP,
+          .auth = MESH_AUTHENTICATED },
+    };
+    static const struct {
+        uint32_t class_index;
+        int32_t target;
+        bool ipv6;
+        double small_bytes; /* IP packet */
+    } rows[] = {
+        { 0, -1, false, 50 },       { 0, -1, true, 62 }, { 0, 0, true, 50 }, /* the target's family counts */
+        { 1, -1, false, 112 + 28 }, /* as small as the packets can be */
+        { 1, 1, false, 112 + 48 },
+    };
+    const struct mesh m = { .classes = imix, .n_classes = 2, .targets = targets, .n_targets = 2 };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct mesh_pair p = { "a", "e", rows[i].class_index, rows[i].target };
+        double bps = 8 * (1000. / 144) * (7 * rows[i].small_bytes + 4 * 576 + 1500);
+        struct plan_cost c = { 0 };
+
+        assert_int_equal(plan_add(&c, &m, &p, 1, rows[i].ipv6), TW_OK);
+        if (fabs(c.agents[0].bps - bps) > 1e-6)
+            fail_msg("row %zu: %.6f bit/s, expected %.6f", i, c.agents[0].bps, bps);
+        plan_free(&c);
+    }
+}
+
+/* Whatever an agent must do otherwise counts as a change. */
+static void every_setting_is_a_change(void **state)
+{
+    const struct mesh_class base = classes[1];
+    struct mesh_class v[15];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(v); i++)
+        v[i] = base;
+    v[0].imix = v[1].df = v[2].zero_padding = true;
+    v[3].protocol = MESH_STAMP;
+    v[4].auth = MESH_AUTHENTICATED;
+    strcpy(v[5].key_id, "k");
+    strcpy(v[6].bind, "eth0");
+    v[7].tlvs = MESH_TLV_BIT(MESH_TLV_COS);
+    v[8].reply_dscp = 1;
+    v[9].ttl = 7;
+    v[10].dscp = 1;
+    v[11].flows = 3;
+    v[12].spacing_ns++;
+    v[13].timeout_ns++;
+    v[14].size_bytes++;
+    for (size_t i = 0; i < TW_NELEM(v); i++)
+        if (mesh_class_same(&base, &v[i]))
+            fail_msg("change %zu is not seen", i);
+    v[0] = base;
+    strcpy(v[0].name, "other");
+    assert_true(mesh_class_same(&base, &v[0]));
+}
+
 static void nothing_costs_nothing(void **state)
 {
     struct plan_cost c = { 0 };
@@ -203,9 +271,10 @@ static void changes_are_told_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phases_stay),  cmocka_unit_test(phases_spread),
-        cmocka_unit_test(costs_add_up), cmocka_unit_test(nothing_costs_nothing),
-        cmocka_unit_test(many_agents),  cmocka_unit_test(changes_are_told_apart),
+        cmocka_unit_test(phases_stay),         cmocka_unit_test(phases_spread),
+        cmocka_unit_test(costs_add_up),        cmocka_unit_test(nothing_costs_nothing),
+        cmocka_unit_test(imix_costs_its_mean), cmocka_unit_test(every_setting_is_a_change),
+        cmocka_unit_test(many_agents),         cmocka_unit_test(changes_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
