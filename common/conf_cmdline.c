@@ -103,7 +103,7 @@ static const struct conf_opt *named(const struct conf_program *p, const char *na
 /* Does the value of the option in this word of letters stand in the next word? */
 static bool cluster_takes_next(const struct conf_program *p, const char *word)
 {
-    for (const char *c = word + 1; *c; c++)
+    for (const char *c = word + 1; *c && *c != '-'; c++)
         if (takes_next_word(opt_of_key(p, *c)))
             return !c[1];
     return false;
@@ -124,7 +124,7 @@ static enum tw_rc replace_word(struct conf_cmdline *c, char **word, const char *
     return rc;
 }
 
-/* Writes preferred abbreviations in full. TW_ENOMEM. */
+/* Writes preferred abbreviations in full, and letters whose value may be left out but is not. TW_ENOMEM. */
 static enum tw_rc expand(struct conf_cmdline *c, int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
@@ -133,6 +133,9 @@ static enum tw_rc expand(struct conf_cmdline *c, int argc, char **argv)
         const struct conf_opt *o;
 
         if (strncmp(argv[i], "--", 2) != 0) {
+            o = argv[i][0] == '-' && argv[i][1] && argv[i][2] == '=' ? opt_of_key(c->p, argv[i][1]) : NULL;
+            if (o && o->implied && replace_word(c, &argv[i], o->name, argv[i] + 2)) /* "-m=VALUE" */
+                return TW_ENOMEM;
             i += argv[i][0] == '-' && cluster_takes_next(c->p, argv[i]);
             continue;
         }

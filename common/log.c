@@ -22,7 +22,8 @@ static struct {
     const char *program;
     enum log_level min;
     enum log_format format;
-} config = { "twampmesh", LOG_INFO_, LOG_TEXT };
+    int fd;
+} config = { "twampmesh", LOG_INFO_, LOG_TEXT, STDERR_FILENO };
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
@@ -31,6 +32,11 @@ void log_init(const char *program, enum log_level min, enum log_format format)
     config.program = program;
     config.min = min;
     config.format = format;
+}
+
+void log_to(int fd)
+{
+    config.fd = fd;
 }
 
 enum tw_rc log_level_parse(const char *text, enum log_level *ret)
@@ -225,7 +231,7 @@ static void write_line(const struct line *l)
     ssize_t n;
 
     do
-        n = write(STDERR_FILENO, l->text, l->len);
+        n = write(config.fd, l->text, l->len);
     while (n < 0 && errno == EINTR);
     /* Nowhere to complain to if stderr is gone. */
 }

@@ -85,8 +85,8 @@ static void put_double(struct mbuf *b, double v)
     mbuf_put(b, "\n", 1);
 }
 
-static void put_hist(struct mbuf *b, const struct name *n, const struct object *o, const struct sample *s,
-                     const struct metrics_hist *h)
+static void put_hist(struct mbuf *b, const struct name *n, const struct object *o,
+                     const struct metric_sample *s, const struct metrics_hist *h)
 {
     for (size_t i = 0; i <= METRICS_LE_N; i++) {
         put_series(b, n, "_bucket", o, s->labels);
@@ -101,8 +101,8 @@ static void put_hist(struct mbuf *b, const struct name *n, const struct object *
     metrics_put_integer(b, h->count);
 }
 
-static void put_labelled(struct mbuf *b, const struct name *n, const struct object *o, const struct sample *s,
-                         const char *value)
+static void put_labelled(struct mbuf *b, const struct name *n, const struct object *o,
+                         const struct metric_sample *s, const char *value)
 {
     if (!value)
         return;
@@ -112,8 +112,8 @@ static void put_labelled(struct mbuf *b, const struct name *n, const struct obje
     metrics_put_integer(b, 1);
 }
 
-static void put_number(struct mbuf *b, const struct name *n, const struct object *o, const struct sample *s,
-                       double v)
+static void put_number(struct mbuf *b, const struct name *n, const struct object *o,
+                       const struct metric_sample *s, double v)
 {
     if (!isfinite(v))
         return;
@@ -121,8 +121,8 @@ static void put_number(struct mbuf *b, const struct name *n, const struct object
     put_double(b, v);
 }
 
-static void put_time(struct mbuf *b, const struct name *n, const struct object *o, const struct sample *s,
-                     int64_t ns)
+static void put_time(struct mbuf *b, const struct name *n, const struct object *o,
+                     const struct metric_sample *s, int64_t ns)
 {
     if (!ns)
         return;
@@ -132,37 +132,38 @@ static void put_time(struct mbuf *b, const struct name *n, const struct object *
     mbuf_put(b, "\n", 1);
 }
 
-static void put_sample(struct mbuf *b, const struct name *n, const struct object *o, const struct sample *s)
+static void put_sample(struct mbuf *b, const struct name *n, const struct object *o,
+                       const struct metric_sample *s)
 {
     const void *field = (const char *)o->p + s->offset;
 
     switch (s->kind) {
-    case SAMPLE_U64:
+    case METRIC_U64:
         put_series(b, n, "", o, s->labels);
         metrics_put_integer(b, *(const uint64_t *)field);
         break;
-    case SAMPLE_DOUBLE:
+    case METRIC_DOUBLE:
         put_number(b, n, o, s, *(const double *)field);
         break;
-    case SAMPLE_NUM:
+    case METRIC_NUM:
         put_number(b, n, o, s,
                    ((const struct tw_num *)field)->known ? ((const struct tw_num *)field)->value : NAN);
         break;
-    case SAMPLE_BOOL:
+    case METRIC_BOOL:
         put_series(b, n, "", o, s->labels);
         metrics_put_integer(b, *(const bool *)field);
         break;
-    case SAMPLE_TIME:
+    case METRIC_TIME:
         put_time(b, n, o, s, *(const int64_t *)field);
         break;
-    case SAMPLE_LABEL:
+    case METRIC_LABEL:
         put_labelled(b, n, o, s, *(const char *const *)field);
         break;
-    case SAMPLE_IS_UP:
+    case METRIC_IS_UP:
         put_series(b, n, "", o, s->labels);
         metrics_put_integer(b, !strcmp(*(const char *const *)field, "up"));
         break;
-    case SAMPLE_HIST:
+    case METRIC_HIST:
         put_hist(b, n, o, s, field);
         break;
     }

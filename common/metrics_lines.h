@@ -7,19 +7,19 @@
 #include "common/metrics_hist.h"
 #include "common/rc.h"
 
-enum sample_kind {
-    SAMPLE_U64,
-    SAMPLE_DOUBLE,
-    SAMPLE_NUM,   /* struct tw_num; left out when not known */
-    SAMPLE_BOOL,  /* 1 or 0 */
-    SAMPLE_TIME,  /* int64_t ns since 1970; left out when 0 */
-    SAMPLE_LABEL, /* 1, with the text as value of the last label, which `labels` leaves open */
-    SAMPLE_IS_UP, /* 1 if the text is "up" */
-    SAMPLE_HIST   /* struct metrics_hist */
+enum metric_kind {
+    METRIC_U64,
+    METRIC_DOUBLE,
+    METRIC_NUM,   /* struct tw_num; left out when not known */
+    METRIC_BOOL,  /* 1 or 0 */
+    METRIC_TIME,  /* int64_t ns since 1970; left out when 0 */
+    METRIC_LABEL, /* 1, with the text as value of the last label, which `labels` leaves open */
+    METRIC_IS_UP, /* 1 if the text is "up" */
+    METRIC_HIST   /* struct metrics_hist */
 };
-struct sample {
+struct metric_sample {
     const char *labels; /* after those of the object: ",direction=\"forward\"" */
-    enum sample_kind kind;
+    enum metric_kind kind;
     size_t offset; /* in the object */
 };
 
@@ -28,7 +28,7 @@ struct family {
     const char *name; /* without the level's prefix */
     const char *type, *labels, *help;
     size_t gate; /* offset of a bool in the object: without it no sample */
-    const struct sample *samples;
+    const struct metric_sample *samples;
     size_t n;
 };
 

@@ -6,64 +6,64 @@
 #define ROWS(name) name, TW_NELEM(name)
 /* A family of one sample without labels of its own. */
 #define ONE(kind, object, member) \
-    ((const struct sample[]){ { "", kind, offsetof(struct object, member) } }), 1
+    ((const struct metric_sample[]){ { "", kind, offsetof(struct object, member) } }), 1
 
 /* ---- Pairs ---- */
 
 #define IN_PAIR(member) offsetof(struct metrics_pair, member)
 #define FRESH IN_PAIR(fresh)
 #define EACH_DELAY(member)                                                              \
-    { DIRECTION("forward"), SAMPLE_NUM, IN_PAIR(last.delay[TW_FORWARD].member) },       \
-        { DIRECTION("backward"), SAMPLE_NUM, IN_PAIR(last.delay[TW_BACKWARD].member) }, \
+    { DIRECTION("forward"), METRIC_NUM, IN_PAIR(last.delay[TW_FORWARD].member) },       \
+        { DIRECTION("backward"), METRIC_NUM, IN_PAIR(last.delay[TW_BACKWARD].member) }, \
     {                                                                                   \
-        DIRECTION("roundtrip"), SAMPLE_NUM, IN_PAIR(last.delay[TW_ROUNDTRIP].member)    \
+        DIRECTION("roundtrip"), METRIC_NUM, IN_PAIR(last.delay[TW_ROUNDTRIP].member)    \
     }
 #define QUANTILES(direction, d)                                                                  \
-    { DIRECTION(direction) ",quantile=\"0.5\"", SAMPLE_NUM, IN_PAIR(last.delay[d].p50_s) },      \
-        { DIRECTION(direction) ",quantile=\"0.95\"", SAMPLE_NUM, IN_PAIR(last.delay[d].p95_s) }, \
+    { DIRECTION(direction) ",quantile=\"0.5\"", METRIC_NUM, IN_PAIR(last.delay[d].p50_s) },      \
+        { DIRECTION(direction) ",quantile=\"0.95\"", METRIC_NUM, IN_PAIR(last.delay[d].p95_s) }, \
     {                                                                                            \
-        DIRECTION(direction) ",quantile=\"0.99\"", SAMPLE_NUM, IN_PAIR(last.delay[d].p99_s)      \
+        DIRECTION(direction) ",quantile=\"0.99\"", METRIC_NUM, IN_PAIR(last.delay[d].p99_s)      \
     }
 
-static const struct sample pair_lost[] = {
-    { DIRECTION("forward"), SAMPLE_U64, IN_PAIR(lost[TW_FORWARD]) },
-    { DIRECTION("backward"), SAMPLE_U64, IN_PAIR(lost[TW_BACKWARD]) },
-    { DIRECTION("unknown"), SAMPLE_U64, IN_PAIR(lost[TW_UNKNOWN]) },
+static const struct metric_sample pair_lost[] = {
+    { DIRECTION("forward"), METRIC_U64, IN_PAIR(lost[TW_FORWARD]) },
+    { DIRECTION("backward"), METRIC_U64, IN_PAIR(lost[TW_BACKWARD]) },
+    { DIRECTION("unknown"), METRIC_U64, IN_PAIR(lost[TW_UNKNOWN]) },
 };
-static const struct sample pair_reordered[] = {
-    { DIRECTION("forward"), SAMPLE_U64, IN_PAIR(reordered[TW_FORWARD]) },
-    { DIRECTION("backward"), SAMPLE_U64, IN_PAIR(reordered[TW_BACKWARD]) },
-    { DIRECTION("roundtrip"), SAMPLE_U64, IN_PAIR(reordered[TW_ROUNDTRIP]) },
+static const struct metric_sample pair_reordered[] = {
+    { DIRECTION("forward"), METRIC_U64, IN_PAIR(reordered[TW_FORWARD]) },
+    { DIRECTION("backward"), METRIC_U64, IN_PAIR(reordered[TW_BACKWARD]) },
+    { DIRECTION("roundtrip"), METRIC_U64, IN_PAIR(reordered[TW_ROUNDTRIP]) },
 };
-static const struct sample pair_quantiles[] = {
+static const struct metric_sample pair_quantiles[] = {
     QUANTILES("forward", TW_FORWARD),
     QUANTILES("backward", TW_BACKWARD),
     QUANTILES("roundtrip", TW_ROUNDTRIP),
 };
-static const struct sample pair_min[] = { EACH_DELAY(min_s) };
-static const struct sample pair_jitter[] = { EACH_DELAY(jitter_rfc3550_s) };
-static const struct sample pair_loss[] = {
-    { DIRECTION("forward"), SAMPLE_NUM, IN_PAIR(last.loss_forward_ratio) },
-    { DIRECTION("backward"), SAMPLE_NUM, IN_PAIR(last.loss_backward_ratio) },
-    { DIRECTION("unknown"), SAMPLE_NUM, IN_PAIR(last.loss_unknown_ratio) },
-    { DIRECTION("roundtrip"), SAMPLE_NUM, IN_PAIR(last.loss_ratio) },
+static const struct metric_sample pair_min[] = { EACH_DELAY(min_s) };
+static const struct metric_sample pair_jitter[] = { EACH_DELAY(jitter_rfc3550_s) };
+static const struct metric_sample pair_loss[] = {
+    { DIRECTION("forward"), METRIC_NUM, IN_PAIR(last.loss_forward_ratio) },
+    { DIRECTION("backward"), METRIC_NUM, IN_PAIR(last.loss_backward_ratio) },
+    { DIRECTION("unknown"), METRIC_NUM, IN_PAIR(last.loss_unknown_ratio) },
+    { DIRECTION("roundtrip"), METRIC_NUM, IN_PAIR(last.loss_ratio) },
 };
-static const struct sample pair_ttl[] = {
-    { DIRECTION("forward"), SAMPLE_NUM, IN_PAIR(last.ttl_forward_min) },
-    { DIRECTION("backward"), SAMPLE_NUM, IN_PAIR(last.ttl_backward_min) },
+static const struct metric_sample pair_ttl[] = {
+    { DIRECTION("forward"), METRIC_NUM, IN_PAIR(last.ttl_forward_min) },
+    { DIRECTION("backward"), METRIC_NUM, IN_PAIR(last.ttl_backward_min) },
 };
-static const struct sample pair_status[] = { { ",status=\"", SAMPLE_LABEL, IN_PAIR(state) } };
+static const struct metric_sample pair_status[] = { { ",status=\"", METRIC_LABEL, IN_PAIR(state) } };
 
 static const struct family pair_families[] = {
-    { "probes_sent_total", "counter", "", "Probes sent.", NO_GATE, ONE(SAMPLE_U64, metrics_pair, sent) },
+    { "probes_sent_total", "counter", "", "Probes sent.", NO_GATE, ONE(METRIC_U64, metrics_pair, sent) },
     { "probes_received_total", "counter", "", "Probes answered in time.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_pair, received) },
+      ONE(METRIC_U64, metrics_pair, received) },
     { "probes_lost_total", "counter", LOSS_WAYS, "Probes not answered in time, by where they were lost.",
       NO_GATE, ROWS(pair_lost) },
     { "probes_late_total", "counter", "", "Answers after the timeout; the probe stays lost.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_pair, late) },
+      ONE(METRIC_U64, metrics_pair, late) },
     { "probes_duplicate_total", "counter", "", "Second answers to a probe.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_pair, duplicates) },
+      ONE(METRIC_U64, metrics_pair, duplicates) },
     { "probes_reordered_total", "counter", THREE_WAYS, "Probes and answers that were overtaken (RFC 4737).",
       NO_GATE, ROWS(pair_reordered) },
     { "delay_quantile_seconds", "summary", THREE_WAYS ", quantile (0.5, 0.95, 0.99)",
@@ -80,13 +80,13 @@ static const struct family pair_families[] = {
       ROWS(pair_ttl) },
     { "one_way_valid", "gauge", "",
       "1 if both clocks are good enough for the one-way delays of the last closed report period.", FRESH,
-      ONE(SAMPLE_BOOL, metrics_pair, last.one_way_valid) },
+      ONE(METRIC_BOOL, metrics_pair, last.one_way_valid) },
     { "completeness_ratio", "gauge", "", "Report periods stored of those expected in the last hour.", NO_GATE,
-      ONE(SAMPLE_NUM, metrics_pair, completeness_ratio) },
+      ONE(METRIC_NUM, metrics_pair, completeness_ratio) },
     { "pair_status", "gauge", "status", "1 for the present status, the only one that is shown.", NO_GATE,
       ROWS(pair_status) },
     { "last_result_timestamp_seconds", "gauge", "", "End of the last closed report period, Unix time.",
-      NO_GATE, ONE(SAMPLE_TIME, metrics_pair, last_end_ns) },
+      NO_GATE, ONE(METRIC_TIME, metrics_pair, last_end_ns) },
 };
 const struct level level_pair = { "twamp_", "mesh, class, source, target", ROWS(pair_families) };
 
@@ -94,31 +94,31 @@ const struct level level_pair = { "twamp_", "mesh, class, source, target", ROWS(
 
 #define IN_GROUP(member) offsetof(struct metrics_group, member)
 
-static const struct sample group_lost[] = {
-    { DIRECTION("forward"), SAMPLE_U64, IN_GROUP(lost[TW_FORWARD]) },
-    { DIRECTION("backward"), SAMPLE_U64, IN_GROUP(lost[TW_BACKWARD]) },
-    { DIRECTION("unknown"), SAMPLE_U64, IN_GROUP(lost[TW_UNKNOWN]) },
+static const struct metric_sample group_lost[] = {
+    { DIRECTION("forward"), METRIC_U64, IN_GROUP(lost[TW_FORWARD]) },
+    { DIRECTION("backward"), METRIC_U64, IN_GROUP(lost[TW_BACKWARD]) },
+    { DIRECTION("unknown"), METRIC_U64, IN_GROUP(lost[TW_UNKNOWN]) },
 };
-static const struct sample group_delay[] = {
-    { DIRECTION("forward"), SAMPLE_HIST, IN_GROUP(delay[TW_FORWARD]) },
-    { DIRECTION("backward"), SAMPLE_HIST, IN_GROUP(delay[TW_BACKWARD]) },
-    { DIRECTION("roundtrip"), SAMPLE_HIST, IN_GROUP(delay[TW_ROUNDTRIP]) },
+static const struct metric_sample group_delay[] = {
+    { DIRECTION("forward"), METRIC_HIST, IN_GROUP(delay[TW_FORWARD]) },
+    { DIRECTION("backward"), METRIC_HIST, IN_GROUP(delay[TW_BACKWARD]) },
+    { DIRECTION("roundtrip"), METRIC_HIST, IN_GROUP(delay[TW_ROUNDTRIP]) },
 };
 
 static const struct family group_families[] = {
-    { "pairs", "gauge", "", "Pairs in the schedule.", NO_GATE, ONE(SAMPLE_U64, metrics_group, pairs) },
+    { "pairs", "gauge", "", "Pairs in the schedule.", NO_GATE, ONE(METRIC_U64, metrics_group, pairs) },
     { "pairs_fresh", "gauge", "", "Pairs with a summary of the last two report periods.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_group, pairs_fresh) },
+      ONE(METRIC_U64, metrics_group, pairs_fresh) },
     { "probes_sent_total", "counter", "", "Probes sent, all pairs together.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_group, sent) },
+      ONE(METRIC_U64, metrics_group, sent) },
     { "probes_received_total", "counter", "", "Probes answered in time, all pairs together.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_group, received) },
+      ONE(METRIC_U64, metrics_group, received) },
     { "probes_lost_total", "counter", LOSS_WAYS, "Probes not answered in time, all pairs together.", NO_GATE,
       ROWS(group_lost) },
     { "probes_late_total", "counter", "", "Answers after the timeout, all pairs together.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_group, late) },
+      ONE(METRIC_U64, metrics_group, late) },
     { "probes_duplicate_total", "counter", "", "Second answers to a probe, all pairs together.", NO_GATE,
-      ONE(SAMPLE_U64, metrics_group, duplicates) },
+      ONE(METRIC_U64, metrics_group, duplicates) },
     { "delay_seconds", "histogram", THREE_WAYS,
       "Delay, all pairs together; forward and backward: only of report periods with one_way_valid.", NO_GATE,
       ROWS(group_delay) },
@@ -130,32 +130,32 @@ const struct level level_mesh = { "twamp_mesh_", "mesh, class", ROWS(group_famil
 
 #define HEALTH offsetof(struct metrics_agent, has_health)
 
-static const struct sample agent_info[] = { { ",software=\"", SAMPLE_LABEL,
-                                              offsetof(struct metrics_agent, software) } };
+static const struct metric_sample agent_info[] = { { ",software=\"", METRIC_LABEL,
+                                                     offsetof(struct metrics_agent, software) } };
 
 static const struct family fleet_families[] = {
     { "info", "gauge", "software", "1 for each approved agent.", NO_GATE, ROWS(agent_info) },
-    { "up", "gauge", "", "1 if the agent is connected.", NO_GATE, ONE(SAMPLE_IS_UP, metrics_agent, state) },
+    { "up", "gauge", "", "1 if the agent is connected.", NO_GATE, ONE(METRIC_IS_UP, metrics_agent, state) },
     { "generation", "gauge", "", "Generation of the schedule that the agent runs.", HEALTH,
-      ONE(SAMPLE_U64, metrics_agent, generation) },
+      ONE(METRIC_U64, metrics_agent, generation) },
     { "spool_summaries", "gauge", "", "Summaries that wait in the agent's spool.", HEALTH,
-      ONE(SAMPLE_U64, metrics_agent, spool_summaries) },
+      ONE(METRIC_U64, metrics_agent, spool_summaries) },
     { "spool_dropped_total", "counter", "", "Summaries that a full spool has dropped.", HEALTH,
-      ONE(SAMPLE_U64, metrics_agent, spool_dropped) },
+      ONE(METRIC_U64, metrics_agent, spool_dropped) },
     { "clock_error_seconds", "gauge", "", "Greatest error of the agent's clock, as its kernel reckons.",
-      HEALTH, ONE(SAMPLE_DOUBLE, metrics_agent, clock_error_s) },
+      HEALTH, ONE(METRIC_DOUBLE, metrics_agent, clock_error_s) },
     { "clock_synced", "gauge", "", "1 if the agent's kernel says that its clock is synchronised.", HEALTH,
-      ONE(SAMPLE_BOOL, metrics_agent, clock_synced) },
+      ONE(METRIC_BOOL, metrics_agent, clock_synced) },
     { "reflected_total", "counter", "", "Answers that the agent's reflector has sent.", HEALTH,
-      ONE(SAMPLE_U64, metrics_agent, reflected) },
+      ONE(METRIC_U64, metrics_agent, reflected) },
     { "reflector_rejected_total", "counter", "", "Datagrams that the reflector did not answer.", HEALTH,
-      ONE(SAMPLE_U64, metrics_agent, reflector_rejected) },
+      ONE(METRIC_U64, metrics_agent, reflector_rejected) },
     { "host_drops_total", "counter", "", "Datagrams that full socket buffers of the host have dropped.",
-      HEALTH, ONE(SAMPLE_U64, metrics_agent, host_drops) },
+      HEALTH, ONE(METRIC_U64, metrics_agent, host_drops) },
     { "cpu_seconds_total", "counter", "", "Processor time of the agent.", HEALTH,
-      ONE(SAMPLE_DOUBLE, metrics_agent, cpu_s) },
+      ONE(METRIC_DOUBLE, metrics_agent, cpu_s) },
     { "rss_bytes", "gauge", "", "Resident memory of the agent.", HEALTH,
-      ONE(SAMPLE_DOUBLE, metrics_agent, rss_bytes) },
+      ONE(METRIC_DOUBLE, metrics_agent, rss_bytes) },
 };
 const struct level level_fleet = { "twamp_agent_", "agent", ROWS(fleet_families) };
 

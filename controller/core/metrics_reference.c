@@ -12,7 +12,7 @@ static unsigned series_of(const struct level *l)
 
     for (size_t i = 0; i < l->n; i++)
         for (size_t k = 0; k < l->families[i].n; k++)
-            n += l->families[i].samples[k].kind == SAMPLE_HIST ? METRICS_LE_N + 3 : 1;
+            n += l->families[i].samples[k].kind == METRIC_HIST ? METRICS_LE_N + 3 : 1;
     return n;
 }
 

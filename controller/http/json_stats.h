@@ -1,22 +1,13 @@
-/* controller/http/json_stats.h - the JSON of numbers, times and pairs, the same in every answer; and long lists, printed item by
- * item so that the tree of a whole answer never stands in memory. Keys are string literals. Any thread. */
+/* controller/http/json_stats.h - the JSON of pairs; and long lists, printed item by item so that the
+ * tree of a whole answer never stands in memory. Numbers and times: common/json.h. Any thread. */
 #ifndef TW_CONTROLLER_HTTP_JSON_STATS_H
 #define TW_CONTROLLER_HTTP_JSON_STATS_H
 
-#include <cJSON.h>
-#include "common/stats.h"
+#include "common/json.h"
 #include "db/store.h"
 
-/* Exact beyond 2^53, where a double is not. */
-void json_u64(cJSON *o, const char *key, uint64_t v);
-void json_i64(cJSON *o, const char *key, int64_t v);
-void json_num(cJSON *o, const char *key, struct tw_num v); /* not known: null, never 0 */
-/* KEY: RFC 3339 with milliseconds, and NS_KEY: nanoseconds since 1970; both null for 0, "never". */
-void json_time(cJSON *o, const char *key, const char *ns_key, int64_t ns);
 /* pair_id, mesh, class, source, target. */
 void json_pair(cJSON *o, const struct store_pair *p);
-/* Every number of stats_fields[], as members of o. */
-void json_stats(cJSON *o, const struct stats_view *v);
 
 struct json_list {
     char *text;

@@ -220,6 +220,7 @@ static const struct {
     { "-j a", "v1", NULL, "a", NULL, false, false, 100, 2 },
     { "--json a", "v1", NULL, "a", NULL, false, false, 100, 2 },
     { "--json=v0 a", "v0", NULL, "a", NULL, false, false, 100, 2 },
+    { "-j=v0 a", "v0", NULL, "a", NULL, false, false, 100, 2 },
     { "--js=v0 a", "v0", NULL, "a", NULL, false, false, 100, 2 },
     { "-jf a", "v1", NULL, "a", NULL, true, false, 100, 2 },
     { "-fj --twice 4 a", "v1", NULL, "a", NULL, true, false, 100, 8 },

@@ -1,0 +1,282 @@
+/* agent/tool/options.c - see options.h. */
+#include "agent/tool/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/addr.h"
+#include "common/clk.h"
+#include "common/dscp.h"
+
+#define FIELD(f) offsetof(struct tool_options, f)
+#define DATAGRAM_HEAD 14 /* what the Python tool's padding is added to */
+
+/* ---- Readers ---- */
+
+/* Decimal, or hexadecimal after 0x; within [min, max]. */
+static bool read_number(const char *text, int64_t min, int64_t max, int64_t *ret)
+{
+    bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const char *digits = hex ? text + 2 : text;
+    char *end;
+    long long v;
+
+    if (hex ? !strchr("0123456789abcdefABCDEF", *digits) || !*digits : !strchr("-0123456789", *digits))
+        return false;
+    errno = 0;
+    v = strtoll(digits, &end, hex ? 16 : 10);
+    if (errno || *end || end == digits || v < min || v > max)
+        return false;
+    *ret = v;
+    return true;
+}
+
+enum tw_rc tool_parse_octet(const char *text, void *field, struct tw_err *err)
+{
+    if (read_number(text, 0, 255, field))
+        return TW_OK;
+    return tw_err_set(err, TW_EINVAL, "must be 0..255 or 0x00..0xff, not \"%.60s\"", text);
+}
+
+enum tw_rc tool_parse_dscp(const char *text, void *field, struct tw_err *err)
+{
+    uint8_t dscp;
+
+    if (dscp_parse(text, &dscp) != TW_OK)
+        return tw_err_set(err, TW_EINVAL,
+                          "must be a name such as ef, af41 or cs1, or 0..63 or 0x00..0x3f, not \"%.60s\" "
+                          "(twamp dscptable lists them)",
+                          text);
+    *(int64_t *)field = dscp;
+    return TW_OK;
+}
+
+enum tw_rc tool_parse_interval(const char *text, void *field, struct tw_err *err)
+{
+    int64_t v;
+
+    if (read_number(text, 1, 60000, &v))
+        v *= TW_NS_PER_MS;
+    else if (tw_duration_parse(text, &v) != TW_OK || v < TW_NS_PER_MS || v > 60 * TW_NS_PER_S)
+        return tw_err_set(err, TW_EINVAL,
+                          "must be 1..60000 milliseconds, or a duration such as \"20ms\" from 1ms to 1m, "
+                          "not \"%.60s\"",
+                          text);
+    *(int64_t *)field = v;
+    return TW_OK;
+}
+
+enum tw_rc tool_parse_padding(const char *text, void *field, struct tw_err *err)
+{
+    if (read_number(text, TOOL_PADDING_IMIX, TEST_DATAGRAM_MAX - DATAGRAM_HEAD, field))
+        return TW_OK;
+    return tw_err_set(err, TW_EINVAL, "must be 0..%d octets, or -1 for IMIX, not \"%.60s\"",
+                      TEST_DATAGRAM_MAX - DATAGRAM_HEAD, text);
+}
+
+/* "8000" alone is a port, as people type it. */
+static bool read_listen(const char *text, char *ret, size_t cap)
+{
+    struct tw_addr a;
+    char full[80];
+
+    snprintf(full, sizeof full, "%s%.70s", strspn(text, "0123456789") == strlen(text) ? ":" : "", text);
+    if (tw_addr_parse(full, 8000, &a) != TW_OK)
+        return false;
+    tw_addr_format(&a, full);
+    snprintf(ret, cap, "%s", full);
+    return true;
+}
+
+/* Parts in any order, separated by commas; "" is what -m alone means. */
+enum tw_rc tool_parse_metrics(const char *text, void *field, struct tw_err *err)
+{
+    struct tool_metrics_opt m = { .on = true, .address = TOOL_METRICS_ADDRESS };
+    char part[80];
+
+    for (const char *p = text; *p;) {
+        size_t len = strcspn(p, ",");
+
+        snprintf(part, sizeof part, "%.*s", (int)(len < sizeof part ? len : sizeof part - 1), p);
+        if (!strcmp(part, "histogram"))
+            m.histogram = true;
+        else if (!read_listen(part, m.address, sizeof m.address))
+            return tw_err_set(
+                err, TW_EINVAL,
+                "must be ADDRESS:PORT, \"histogram\" or both separated by a comma, not \"%.60s\"", text);
+        p += len + (p[len] == ',');
+    }
+    *(struct tool_metrics_opt *)field = m;
+    return TW_OK;
+}
+
+static const struct {
+    const char *name;
+    enum stamp_tlv_type type;
+} tlvs[] = {
+    { "location", STAMP_TLV_LOCATION }, { "timestamp", STAMP_TLV_TIMESTAMP_INFO },
+    { "cos", STAMP_TLV_COS },           { "direct", STAMP_TLV_DIRECT },
+    { "access", STAMP_TLV_ACCESS },     { "follow-up", STAMP_TLV_FOLLOW_UP },
+    { "hmac", STAMP_TLV_HMAC },         { "padding", STAMP_TLV_PADDING },
+};
+
+const char *tool_tlv_name(enum stamp_tlv_type t)
+{
+    for (size_t i = 0; i < TW_NELEM(tlvs); i++)
+        if (tlvs[i].type == t)
+            return tlvs[i].name;
+    return "unknown";
+}
+
+enum tw_rc tool_parse_tlvs(const char *text, void *field, struct tw_err *err)
+{
+    uint32_t found = 0;
+    size_t len, i;
+
+    for (const char *p = text; *p; p += len + (p[len] == ',')) {
+        len = strcspn(p, ",");
+        for (i = 0; i < TW_NELEM(tlvs); i++)
+            if (strlen(tlvs[i].name) == len && !strncmp(tlvs[i].name, p, len))
+                break;
+        if (i == TW_NELEM(tlvs))
+            return tw_err_set(
+                err, TW_EINVAL,
+                "must be of location, timestamp, cos, direct, access, follow-up, hmac, padding, "
+                "separated by commas, not \"%.60s\"",
+                text);
+        found |= STAMP_TLV_BIT(tlvs[i].type);
+    }
+    if (!found)
+        return tw_err_set(err, TW_EINVAL, "must name at least one TLV");
+    *(uint32_t *)field = found;
+    return TW_OK;
+}
+
+enum tw_rc tool_options_tos(const struct tool_options *o, uint8_t dflt, uint8_t *ret, struct tw_err *err)
+{
+    if (o->tos >= 0 && o->dscp >= 0 && o->tos >> 2 != o->dscp)
+        return tw_err_set(err, TW_EINVAL, "--tos 0x%02x is DSCP %d, but --dscp says %d: give one of them",
+                          (unsigned)o->tos, (int)o->tos >> 2, (int)o->dscp);
+    *ret = o->tos >= 0 ? (uint8_t)o->tos : o->dscp >= 0 ? dscp_to_tos((uint8_t)o->dscp, 0) : dflt;
+    return TW_OK;
+}
+
+/* ---- Shared groups ---- */
+
+static const struct conf_opt log_opts[] = {
+    { .name = "logfile",
+      .short_name = 'l',
+      .type = CONF_STR,
+      .offset = FIELD(logfile),
+      .arg = "FILE",
+      .prefer = true,
+      .help = "Where the log goes; \"-\" is standard output. Without it: standard error." },
+    { .name = "quiet",
+      .short_name = 'q',
+      .type = CONF_FLAG,
+      .offset = FIELD(quiet),
+      .prefer = true,
+      .help = "Log only errors, and show no progress." },
+    { .name = "verbose",
+      .short_name = 'v',
+      .type = CONF_FLAG,
+      .offset = FIELD(verbose),
+      .prefer = true,
+      .help = "Log what is done." },
+    { .name = "debug",
+      .short_name = 'd',
+      .type = CONF_FLAG,
+      .offset = FIELD(debug),
+      .prefer = true,
+      .help = "Log every packet." },
+    { .name = "metrics",
+      .short_name = 'm',
+      .type = CONF_PARSED,
+      .parse = tool_parse_metrics,
+      .offset = FIELD(metrics),
+      .arg = "[histogram,]ADDR:PORT",
+      .implied = "",
+      .prefer = true,
+      .help = "Serve Prometheus metrics, at " TOOL_METRICS_ADDRESS
+              " if nothing else is said: of the run (sender, controller), or of the reflector (responder, "
+              "server). "
+              "\"histogram\" gives twampy_latency and twampy_jitter as histograms. No effect elsewhere." },
+    { .name = "nodegraph",
+      .short_name = 'g',
+      .type = CONF_FLAG,
+      .offset = FIELD(nodegraph),
+      .prefer = true,
+      .help = "With --metrics: also twampy_edge, for Grafana's node graph." },
+};
+
+static const struct conf_opt mark_opts[] = {
+    { .name = "tos",
+      .type = CONF_PARSED,
+      .parse = tool_parse_octet,
+      .offset = FIELD(tos),
+      .arg = "OCTET",
+      .prefer = true,
+      .help = "TOS or Traffic Class octet of the probes, 0..255 or 0x00..0xff. Default: 0x88 (AF41)." },
+    { .name = "dscp",
+      .type = CONF_PARSED,
+      .parse = tool_parse_dscp,
+      .offset = FIELD(dscp),
+      .arg = "NAME",
+      .prefer = true,
+      .help = "DSCP of the probes instead of --tos: a name (ef, af41, cs1, ...), 0..63 or 0x00..0x3f." },
+    { .name = "ttl",
+      .type = CONF_INT,
+      .offset = FIELD(ttl),
+      .dflt = "64",
+      .min = 1,
+      .max = 255,
+      .prefer = true,
+      .help = "TTL or Hop Limit of the probes." },
+    { .name = "padding",
+      .type = CONF_PARSED,
+      .parse = tool_parse_padding,
+      .offset = FIELD(padding),
+      .arg = "N",
+      .prefer = true,
+      .help = "Octets after the 14 of the TWAMP header (44 or 112 in STAMP); -1 sends an IMIX of exactly 7 "
+              "small, 4 "
+              "of 576 and 1 of 1500 octets in every 12. Without it and --size: as much as makes request and "
+              "answer "
+              "equally long." },
+    { .name = "do-not-fragment",
+      .type = CONF_FLAG,
+      .offset = FIELD(do_not_fragment),
+      .prefer = true,
+      .help = "Set Don't Fragment (IPv4), or do not fragment (IPv6): what is too large for the path is a "
+              "send error." },
+};
+
+static const struct conf_opt secrets_opts[] = {
+    { .name = "secrets",
+      .type = CONF_STR,
+      .offset = FIELD(secrets),
+      .arg = "FILE",
+      .help = "File of keys: a name, white space and the secret in each line; readable only by its owner." },
+};
+
+static const struct {
+    enum tool_share group;
+    const struct conf_opt *opts;
+    size_t n;
+} groups[] = {
+    { TOOL_SHARES_LOG, log_opts, TW_NELEM(log_opts) },
+    { TOOL_SHARES_MARK, mark_opts, TW_NELEM(mark_opts) },
+    { TOOL_SHARES_SECRETS, secrets_opts, TW_NELEM(secrets_opts) },
+};
+
+const struct conf_opt *tool_group(enum tool_share group, size_t *ret_n)
+{
+    for (size_t i = 0; i < TW_NELEM(groups); i++)
+        if (groups[i].group == group) {
+            *ret_n = groups[i].n;
+            return groups[i].opts;
+        }
+    *ret_n = 0;
+    return NULL;
+}

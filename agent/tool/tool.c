@@ -1,0 +1,137 @@
+/* agent/tool/tool.c - see tool.h. */
+#include "agent/tool/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/log.h"
+
+static char program[48] = "twamp";
+
+/* ---- Saying what is wrong ---- */
+
+enum tool_exit tool_fail(enum tool_exit code, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (char *c = text; *c; c++) /* one line, whatever a file or a peer put into it */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", program, text);
+    return code;
+}
+
+enum tool_exit tool_fail_err(enum tool_exit code, const struct tw_err *err, enum tw_rc rc)
+{
+    char text[512];
+
+    if (!err->text[0])
+        return tool_fail(code, "%s", tw_rc_name(rc));
+    return tool_fail(code, "%s", tw_err_format(err, text, sizeof text));
+}
+
+/* The option as it is typed. */
+static enum tool_exit wrong_option(struct tw_err *err, enum tw_rc rc)
+{
+    char field[sizeof err->field];
+
+    if (err->field[0] && err->field[0] != '-' && snprintf(field, sizeof field, "--%s", err->field) > 0)
+        memcpy(err->field, field, sizeof field);
+    return tool_fail_err(TOOL_USAGE, err, rc);
+}
+
+/* ---- The log ---- */
+
+static enum tool_exit open_log(const struct tool_options *o)
+{
+    int fd;
+
+    log_init("twamp",
+             o->debug     ? LOG_DEBUG_
+             : o->verbose ? LOG_INFO_
+             : o->quiet   ? LOG_ERROR_
+                          : LOG_WARN_,
+             LOG_TEXT);
+    if (!o->logfile)
+        return TOOL_OK;
+    if (!strcmp(o->logfile, "-")) {
+        log_to(STDOUT_FILENO);
+        return TOOL_OK;
+    }
+    fd = open(o->logfile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return tool_fail(TOOL_FAILED, "cannot write the log to %.200s: %s", o->logfile, strerror(errno));
+    log_to(fd); /* open until the end */
+    return TOOL_OK;
+}
+
+/* ---- One sub-command ---- */
+
+/* Its own rows, then those of the groups that it shares. */
+static struct conf_opt *collect_rows(const struct tool_cmd *cmd, size_t *ret_n)
+{
+    static const enum tool_share shares[] = { TOOL_SHARES_MARK, TOOL_SHARES_SECRETS, TOOL_SHARES_LOG };
+    size_t n = cmd->n_opts, more;
+    struct conf_opt *rows;
+
+    for (size_t i = 0; i < TW_NELEM(shares); i++)
+        if (cmd->shares & shares[i] && tool_group(shares[i], &more))
+            n += more;
+    rows = calloc(n + 1, sizeof *rows);
+    if (!rows)
+        return NULL;
+    *ret_n = cmd->n_opts;
+    if (cmd->n_opts)
+        memcpy(rows, cmd->opts, cmd->n_opts * sizeof *rows);
+    for (size_t i = 0; i < TW_NELEM(shares); i++) {
+        const struct conf_opt *group = cmd->shares & shares[i] ? tool_group(shares[i], &more) : NULL;
+        if (!group)
+            continue;
+        memcpy(rows + *ret_n, group, more * sizeof *rows);
+        *ret_n += more;
+    }
+    return rows;
+}
+
+enum tool_exit tool_run_cmd(const struct tool_cmd *cmd, int argc, char **argv)
+{
+    struct tool_options o = { .tos = -1, .dscp = -1, .reply_dscp = -1, .padding = TOOL_PADDING_DEFAULT };
+    struct conf_program p = { .name = program,
+                              .usage_args = cmd->usage_args,
+                              .doc = cmd->doc,
+                              .examples = cmd->examples,
+                              .min_args = cmd->min_args,
+                              .max_args = cmd->max_args };
+    struct conf_strlist args = { 0 };
+    struct tw_err err = { 0 };
+    struct conf_opt *rows;
+    enum tool_exit code;
+    enum tw_rc rc;
+
+    snprintf(program, sizeof program, "twamp %s", cmd->name);
+    rows = collect_rows(cmd, &p.n_opts);
+    if (!rows)
+        return tool_fail(TOOL_FAILED, "out of memory");
+    p.opts = rows;
+    rc = conf_parse(&p, argc, argv, &o, &args, &err);
+    if (rc == TW_OK) {
+        code = open_log(&o);
+        if (code == TOOL_OK)
+            code = cmd->run(&o, &args);
+        conf_strlist_free(&args);
+        conf_free(&p, &o);
+    } else {
+        code = rc == TW_ECLOSED ? TOOL_OK : wrong_option(&err, rc);
+    }
+    free(rows);
+    return code;
+}
