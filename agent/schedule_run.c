@@ -112,12 +112,14 @@ static enum tw_rc refuse(struct schedule_run *r, struct session_key key, const c
 }
 
 /* A session that was accepted and could not start after all: the next schedule tries again. */
-static void give_up(struct schedule_run *r, struct run_session *s, enum tw_rc rc)
+static void give_up(struct schedule_run *r, struct run_session *s, enum tw_rc rc, const char *told)
 {
     const char *why = "the agent could not open a socket for it";
 
     if (rc == TW_ENOMEM)
         why = "the agent has no memory or no file descriptors left for it";
+    else if (told[0])
+        why = told;
     else if (rc == TW_EINVAL)
         why = "more probes would be in flight than the agent can remember: shorter timeout or wider spacing";
     else if (rc == TW_ENOSPC)
@@ -142,7 +144,8 @@ static struct pair_name *find_name(const struct schedule_run *r, uint64_t pair_i
 
 static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
 {
-    enum tw_rc rc = worker_add(worker_of(r, &s->key), &s->cfg, &s->target, s->ttl);
+    struct worker_session ws = { .cfg = s->cfg, .target = s->target, .ttl = s->ttl };
+    enum tw_rc rc = worker_add(worker_of(r, &s->key), &ws);
 
     if (rc == TW_OK) {
         s->running = true;
@@ -196,7 +199,7 @@ static void settle(struct schedule_run *r)
         if (rc == TW_EBUSY)
             busy = true;
         else if (rc != TW_OK && s->wanted)
-            give_up(r, s, rc);
+            give_up(r, s, rc, "");
         if (rc != TW_EBUSY && !s->wanted && !s->running) {
             HASH_DEL(r->sessions, s);
             free(s);
@@ -460,7 +463,7 @@ void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n)
         return;
     s->running = false;
     if (s->wanted && !s->changed) /* what it changes to may well start */
-        give_up(r, s, n->rc);
+        give_up(r, s, n->rc, n->why);
     if (r->settled) /* else it is acknowledged when it is */
         r->conf.on_applied(r->conf.ctx);
 }

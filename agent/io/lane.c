@@ -66,9 +66,32 @@ static void peer_rested(struct worker *w, struct wtimer *t)
     peer_remove(w, (struct peer *)t); /* its first member */
 }
 
-static enum tw_rc lane_open(struct worker *w, uint8_t family, struct lane **ret)
+static bool wants_own_lane(const struct flow *f)
 {
-    struct udp_conf conf = { .local = { .family = family }, .rcvbuf_bytes = LANE_RCVBUF };
+    return f->given.fd >= 0 || f->key.local.port;
+}
+
+static bool equal_keys(const struct lane_key *a, const struct lane_key *b)
+{
+    return a->df == b->df && memcmp(&a->local, &b->local, sizeof a->local) == 0 &&
+           memcmp(a->interface, b->interface, sizeof a->interface) == 0;
+}
+
+static enum tw_rc lane_socket(struct lane *l, struct flow *f, struct tw_err *err)
+{
+    struct udp_conf conf = { .local = f->key.local, .rcvbuf_bytes = LANE_RCVBUF, .df = f->key.df };
+
+    if (f->given.fd >= 0) {
+        l->port.sock = f->given;
+        f->given.fd = -1;
+        return TW_OK;
+    }
+    memcpy(conf.interface, f->key.interface, sizeof conf.interface);
+    return udp_open(&conf, &l->port.sock, err);
+}
+
+static enum tw_rc lane_open(struct worker *w, struct flow *f, struct lane **ret, struct tw_err *err)
+{
     struct lane *l;
     enum tw_rc rc;
 
@@ -78,7 +101,9 @@ static enum tw_rc lane_open(struct worker *w, uint8_t family, struct lane **ret)
     if (!l)
         return TW_ENOMEM;
     l->port.kind = PORT_LANE;
-    rc = udp_open(&conf, &l->port.sock, NULL);
+    l->key = f->key;
+    l->own = wants_own_lane(f);
+    rc = lane_socket(l, f, err);
     if (rc)
         goto fail_free;
     rc = worker_watch(w, &l->port, 0);
@@ -111,19 +136,19 @@ static void lane_close(struct worker *w, struct lane *l)
     free(l);
 }
 
-static struct lane *free_lane(struct worker *w, const struct tw_addr *target)
+static struct lane *free_lane(struct worker *w, const struct flow *f)
 {
-    struct lane *l = w->lanes;
+    struct lane *l = wants_own_lane(f) ? NULL : w->lanes;
 
-    while (l && (l->port.sock.local.family != target->family || peer_find(w, l, target)))
+    while (l && (l->own || !equal_keys(&l->key, &f->key) || peer_find(w, l, &f->target)))
         l = l->next;
     return l;
 }
 
-enum tw_rc lane_attach(struct worker *w, struct flow *f)
+enum tw_rc lane_attach(struct worker *w, struct flow *f, struct tw_err *err)
 {
-    struct lane *l = free_lane(w, &f->target);
-    enum tw_rc rc = l ? TW_OK : lane_open(w, f->target.family, &l);
+    struct lane *l = free_lane(w, f);
+    enum tw_rc rc = l ? TW_OK : lane_open(w, f, &l, err);
 
     if (rc)
         return rc;

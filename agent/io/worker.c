@@ -179,6 +179,7 @@ static enum tw_rc make_rings(struct worker *w)
     size_t commands = 2 * w->max_sessions < COMMANDS_MAX ? 2 * w->max_sessions : COMMANDS_MAX;
     enum tw_rc rc = ring_new(sizeof(struct cmd), commands, &w->cmds);
 
+    w->cmds_max = commands;
     if (!rc)
         rc = ring_new(sizeof(struct ending), 2 * w->max_sessions, &w->endings);
     if (!rc)

@@ -6,6 +6,7 @@
 #define TW_AGENT_WORKER_H
 
 #include "agent/core/session.h"
+#include "agent/io/udpsock.h"
 #include "common/addr.h"
 #include "common/net/loop.h"
 
@@ -32,13 +33,28 @@ enum tw_rc worker_reflector_addr(const struct worker *w, size_t i, struct tw_add
 void worker_stop(struct worker *w);
 void worker_free(struct worker *w);
 
-/* Commands; loop thread only. `target` carries the port. TW_EBUSY: the command ring is full, try again after
- * on_results(); TW_ECLOSED after worker_stop(). worker_add: TW_EEXIST if that flow of the pair runs (one that
- * was removed and still waits for answers does not count), TW_ENOSPC at max_sessions, TW_EINVAL or TW_ENOMEM
- * from session_new(). Each session that was added gives exactly one notice; what it takes is freed once the
- * notice has been read. ttl 0 = 255. */
-enum tw_rc worker_add(struct worker *w, const struct session_cfg *cfg, const struct tw_addr *target,
-                      uint8_t ttl);
+/* What to run for one flow. */
+struct worker_session {
+    struct session_cfg cfg; /* samples are not kept */
+    struct form *form;      /* NULL: TWAMP Light; taken over on TW_OK */
+    struct tw_addr target;  /* with the port */
+    uint8_t ttl;            /* 0 = 255 */
+    /* Where it sends from. Sessions share a socket only if all of this is equal, and never with one that has
+     * a port of its own. */
+    bool df;             /* Don't Fragment: what is too long for the path is a send error */
+    struct tw_addr bind; /* source address (family 0: by routing) and port (0: the kernel chooses) */
+    char interface[UDP_INTERFACE]; /* "" = any */
+    struct udpsock *sock;          /* an open socket to send from, for those who must know the port before;
+                                    * its own options count, not the three above. Taken over on TW_OK: its fd
+                                    * is -1 then. NULL: the worker finds or opens one. */
+};
+
+/* Commands; loop thread only. TW_EBUSY: the command ring is full, try again after on_results(); TW_ECLOSED
+ * after worker_stop(). worker_add: TW_EEXIST if that flow of the pair runs (one that was removed and still
+ * waits for answers does not count), TW_ENOSPC at max_sessions, TW_EINVAL if the families of its addresses
+ * differ, TW_EINVAL or TW_ENOMEM from session_new(). Each session that was added gives exactly one notice;
+ * what it takes is freed once the notice has been read. */
+enum tw_rc worker_add(struct worker *w, const struct worker_session *ws);
 /* Stops it; its last summary follows when nothing is in flight. */
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow);
 enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation);
@@ -52,7 +68,8 @@ struct worker_notice {
     uint64_t pair_id;
     uint32_t flow;
     enum tw_rc rc;
-    bool removed; /* worker_remove() came before it: the flow may run again by another worker_add() */
+    bool removed;  /* worker_remove() came before it: the flow may run again by another worker_add() */
+    char why[160]; /* it could not start: what is wrong with its socket; "" = rc says all */
 };
 enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret);
 

@@ -1,7 +1,9 @@
 /* agent/io/worker_cmd.c - commands from the loop thread, and what comes back to it. The upper half of this
  * file runs on the loop thread, the lower half on the worker. */
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
@@ -68,6 +70,8 @@ static void take_out(struct worker *w, struct flow *f)
 static void free_flow(struct flow *f)
 {
     session_free(f->session);
+    udp_close(&f->given);
+    free(f->err);
     free(f);
 }
 
@@ -104,18 +108,26 @@ void worker_free_flows(struct worker *w)
 
 /* ---- Loop thread: commands ---- */
 
+/* Only the worker makes the ring emptier, so there is still room afterwards. */
+static enum tw_rc check_room(struct worker *w)
+{
+    if (w->stopped)
+        return TW_ECLOSED;
+    if (ring_len(w->cmds) < w->cmds_max)
+        return TW_OK;
+    /* If it is still full after the flag is up, the worker will see the flag when it makes room. */
+    atomic_store(&w->want_room, true);
+    return ring_len(w->cmds) < w->cmds_max ? TW_OK : TW_EBUSY;
+}
+
 static enum tw_rc send_cmd(struct worker *w, enum cmd_op op, struct flow *f, uint64_t arg)
 {
     struct cmd c = { op, f, arg };
+    enum tw_rc rc = check_room(w);
 
-    if (w->stopped)
-        return TW_ECLOSED;
-    if (!ring_push(w->cmds, &c)) {
-        /* If it is still full after the flag is up, the worker will see the flag when it makes room. */
-        atomic_store(&w->want_room, true);
-        if (!ring_push(w->cmds, &c))
-            return TW_EBUSY;
-    }
+    if (rc)
+        return rc;
+    ring_push(w->cmds, &c);
     w->cmds_sent++;
     if (f)
         f->last_cmd = w->cmds_sent;
@@ -123,53 +135,69 @@ static enum tw_rc send_cmd(struct worker *w, enum cmd_op op, struct flow *f, uin
     return TW_OK;
 }
 
-static enum tw_rc make_flow(const struct session_cfg *cfg, const struct tw_addr *target, uint8_t ttl,
-                            struct flow **ret)
+static enum tw_rc make_flow(const struct worker_session *ws, struct flow **ret)
 {
+    struct session_cfg cfg = ws->cfg;
     struct flow *f = calloc(1, sizeof *f);
     enum tw_rc rc;
 
     if (!f)
         return TW_ENOMEM;
+    cfg.samples = 0;
     /* Made here and handed over, so that the worker is not held up by allocation. */
-    rc = session_new(cfg, NULL, tw_now(), &f->session);
+    rc = session_new(&cfg, ws->form, tw_now(), &f->session);
     if (rc) {
         free(f);
         return rc;
     }
-    f->pair_id = cfg->pair_id;
-    f->number = cfg->flow;
-    f->target = *target;
-    f->tos = (uint8_t)(cfg->dscp << 2);
-    f->ttl = ttl;
+    f->pair_id = cfg.pair_id;
+    f->number = cfg.flow;
+    f->target = ws->target;
+    f->tos = (uint8_t)(cfg.dscp << 2);
+    f->ttl = ws->ttl;
+    f->given.fd = -1;
+    f->key.local = ws->bind;
+    f->key.local.family = ws->target.family;
+    f->key.df = ws->df;
+    memcpy(f->key.interface, ws->interface, strnlen(ws->interface, sizeof ws->interface));
+    if (ws->sock) {
+        f->given = *ws->sock;
+        ws->sock->fd = -1;
+    }
     *ret = f;
     return TW_OK;
 }
 
-enum tw_rc worker_add(struct worker *w, const struct session_cfg *cfg, const struct tw_addr *target,
-                      uint8_t ttl)
+static bool agree_families(const struct worker_session *ws)
+{
+    uint8_t family = ws->target.family;
+
+    return (family == 4 || family == 6) && (!ws->bind.family || ws->bind.family == family) &&
+           (!ws->sock || ws->sock->local.family == family);
+}
+
+enum tw_rc worker_add(struct worker *w, const struct worker_session *ws)
 {
     struct flow *f;
     enum tw_rc rc;
 
     free_finished(w);
-    if (target->family != 4 && target->family != 6)
+    if (!agree_families(ws))
         return TW_EINVAL;
-    if (find_flow(w, cfg->pair_id, cfg->flow))
+    if (find_flow(w, ws->cfg.pair_id, ws->cfg.flow))
         return TW_EEXIST;
     if (w->running == w->max_sessions)
         return TW_ENOSPC;
     if (w->registered == 2 * w->max_sessions) /* too many removed ones are still waiting for answers */
         return TW_EBUSY;
-    rc = make_flow(cfg, target, ttl, &f);
+    rc = check_room(w); /* before anything is taken over */
+    if (!rc)
+        rc = make_flow(ws, &f);
     if (rc)
         return rc;
-    rc = send_cmd(w, CMD_START, f, 0);
-    if (rc)
-        free_flow(f);
-    else
-        enter(w, f);
-    return rc;
+    send_cmd(w, CMD_START, f, 0);
+    enter(w, f);
+    return TW_OK;
 }
 
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow)
@@ -208,7 +236,9 @@ enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret)
     free_finished(w);
     if (!ring_pop(w->endings, &e))
         return TW_EAGAIN;
-    *ret = (struct worker_notice){ e.flow->pair_id, e.flow->number, e.rc, e.flow->removed };
+    *ret = (struct worker_notice){ e.flow->pair_id, e.flow->number, e.rc, e.flow->removed, "" };
+    if (e.flow->err)
+        snprintf(ret->why, sizeof ret->why, "%.*s", (int)sizeof ret->why - 1, e.flow->err->text);
     take_out(w, e.flow);
     e.flow->bucket_next = w->finished;
     w->finished = e.flow;

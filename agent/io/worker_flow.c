@@ -1,4 +1,5 @@
 /* agent/io/worker_flow.c - the life of a session inside the worker: start, results, end. */
+#include <stdlib.h>
 #include "agent/io/worker_priv.h"
 
 #define CLOSE_PATIENCE_NS TW_NS_PER_S
@@ -140,9 +141,12 @@ void flow_settle(struct worker *w, struct flow *f)
 
 void flow_start(struct worker *w, struct flow *f)
 {
-    enum tw_rc rc = lane_attach(w, f);
+    struct tw_err err = { 0 };
+    enum tw_rc rc = lane_attach(w, f, &err);
 
     if (rc) {
+        if (err.text[0] && (f->err = malloc(sizeof *f->err)))
+            *f->err = err;
         say_ended(w, f, rc);
         return;
     }

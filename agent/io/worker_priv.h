@@ -5,11 +5,12 @@
  * everything but the fields marked "loop". After the thread has been joined all belongs to the loop thread
  * again.
  *
- * A lane is a socket with a source port of its own. Sessions to different peers share a lane; two sessions to
- * the same address and port are always on different lanes, because a stateful reflector counts per pair of
- * addresses and ports. For the same reason a lane does not serve a peer again until PEER_REST_NS after its
- * last session there: a restarted session gets another lane, hence a fresh count, whatever the reflector's
- * rule for restarts is. */
+ * A lane is a socket with a source port of its own. Sessions to different peers share a lane if they want to
+ * send from the same address and interface and agree on Don't Fragment; one that brings its socket or names a
+ * port has a lane to itself. Two sessions to the same address and port are always on different lanes, because
+ * a stateful reflector counts per pair of addresses and ports. For the same reason a lane does not serve a
+ * peer again until PEER_REST_NS after its last session there: a restarted session gets another lane, hence a
+ * fresh count, whatever the reflector's rule for restarts is. */
 #ifndef TW_AGENT_WORKER_PRIV_H
 #define TW_AGENT_WORKER_PRIV_H
 
@@ -54,8 +55,17 @@ struct mirror {       /* a reflector socket */
     struct reflector *state;
 };
 
+/* What a lane's socket was asked to be. */
+struct lane_key {
+    struct tw_addr local; /* with the port if it is fixed; the family is always known */
+    bool df;
+    char interface[UDP_INTERFACE];
+};
+
 struct lane {
     struct port port; /* first */
+    struct lane_key key;
+    bool own; /* of one session */
     struct lane *next;
     struct peer *peers; /* all that it serves or rests from */
     unsigned flows;
@@ -79,7 +89,10 @@ struct flow {
     uint32_t number;
     struct tw_addr target;
     uint8_t tos, ttl;
-    struct peer *peer; /* NULL: not started, or ended */
+    struct lane_key key;
+    struct udpsock given; /* fd -1: none, or a lane has it */
+    struct peer *peer;    /* NULL: not started, or ended */
+    struct tw_err *err;   /* why it could not start, or NULL */
     struct flow *prev, *next;
     bool stuck; /* on the list of those that wait for room in the result ring */
     struct flow *stuck_next;
@@ -115,6 +128,7 @@ struct worker {
 
     /* Between the threads. */
     struct ring *cmds, *endings;
+    size_t cmds_max;
     struct sumring *results;
     _Atomic uint64_t cmds_done;
     _Atomic bool want_room; /* a command found the ring full */
@@ -197,7 +211,7 @@ void mirrors_set_clock(struct worker *w);
 void mirrors_count(struct worker *w, struct worker_counters *ret);
 
 /* lane.c */
-enum tw_rc lane_attach(struct worker *w, struct flow *f);
+enum tw_rc lane_attach(struct worker *w, struct flow *f, struct tw_err *err);
 void lane_detach(struct worker *w, struct flow *f);
 struct peer *peer_find(struct worker *w, const struct lane *l, const struct tw_addr *a);
 void lanes_free(struct worker *w);

@@ -8,17 +8,15 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/if_packet.h>
 #include <netinet/ip.h>
 #include "agent/io/udpsock.h"
 #include "common/net/now.h"
+#include "tests/unit/agent/io/own_network.h"
 
 enum { BATCH = 16, BYTES = 2048, DEADLINE_MS = 5000 };
 
@@ -362,33 +360,6 @@ static void the_dont_fragment_bit_is_as_asked(void **state)
         pair_close(&p);
     }
     close(tap);
-}
-
-/* This thread moves to a network of its own whose loopback has the MTU; -1: not allowed to. Returns the way
- * back. */
-static int enter_own_network(int mtu)
-{
-    struct ifreq rq = { .ifr_name = "lo" };
-    int back = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), fd;
-
-    if (back < 0 || unshare(CLONE_NEWNET) < 0) {
-        close(back);
-        return -1;
-    }
-    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    rq.ifr_mtu = mtu;
-    assert_int_equal(ioctl(fd, SIOCSIFMTU, &rq), 0);
-    rq.ifr_flags = IFF_UP;
-    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &rq), 0);
-    close(fd);
-    return back;
-}
-
-static void leave_own_network(int back)
-{
-    assert_int_equal(setns(back, CLONE_NEWNET), 0);
-    close(back);
 }
 
 static const struct {

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include "agent/io/worker_priv.h"
+#include "tests/unit/agent/io/own_network.h"
 #include "tests/unit/agent/io/worker_rig.h"
 
 /* ---- Measuring ---- */
@@ -22,7 +23,7 @@ static void measures_a_reflector(void **state)
         struct session_cfg cfg = rig_session(pair, COUNT);
         struct tw_addr to = rig_reflector(&r, pair);
         cfg.dscp = 46;
-        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     }
     RIG_WAIT(&r, r.ended == 2);
     for (size_t pair = 0; pair < 2; pair++) {
@@ -64,7 +65,7 @@ static void probes_of_all_sizes_come_back(void **state)
     for (uint64_t i = 0; i < TW_NELEM(sizes); i++) {
         struct session_cfg cfg = rig_session(i, 5);
         cfg.size_bytes = sizes[i].size;
-        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     }
     RIG_WAIT(&r, r.ended == TW_NELEM(sizes));
     for (size_t i = 0; i < TW_NELEM(sizes); i++) {
@@ -86,7 +87,7 @@ static void clock_state_reaches_summaries_and_answers(void **state)
     rig_start(&r);
     to = rig_reflector(&r, 0);
     worker_set_clock(r.w, &good);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     RIG_WAIT(&r, r.ended == 1);
     assert_true(r.sum[1].clock_local.synced);
     assert_int_equal(r.sum[1].clock_local.max_error_ns, good.max_error_ns);
@@ -122,7 +123,7 @@ static void probes_carry_dscp_and_ttl(void **state)
         struct udp_in in;
 
         cfg.dscp = wire_cases[i].dscp;
-        assert_int_equal(worker_add(r.w, &cfg, &s.local, wire_cases[i].ttl), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &s.local, wire_cases[i].ttl), TW_OK);
         in = rig_recv(&r, &s);
         if (in.tos != wire_cases[i].tos || in.ttl != wire_cases[i].got_ttl || in.len != cfg.size_bytes)
             fail_msg("%s: TOS 0x%02x TTL %d, %zu octets", wire_cases[i].name, (unsigned)in.tos, in.ttl,
@@ -149,7 +150,7 @@ static void sessions_to_one_target_differ_in_source_port(void **state)
         struct session_cfg cfg = rig_session(i, 0);
         cfg.dscp = (uint8_t)(i + 1);
         cfg.flow = i;
-        assert_int_equal(worker_add(r.w, &cfg, &one.local, 255), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &one.local, 255), TW_OK);
     }
     for (int i = 0; i < 20 * SESSIONS; i++) {
         in = rig_recv(&r, &one);
@@ -165,7 +166,7 @@ static void sessions_to_one_target_differ_in_source_port(void **state)
     /* Another target needs no further socket. */
     struct session_cfg cfg = rig_session(20, 1);
     bool shared = false;
-    assert_int_equal(worker_add(r.w, &cfg, &other.local, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &other.local, 255), TW_OK);
     in = rig_recv(&r, &other);
     for (unsigned i = 1; i <= SESSIONS; i++)
         shared |= port_of[i << 2] == in.from.port;
@@ -187,19 +188,217 @@ static void a_restarted_session_gets_another_source_port(void **state)
     cfg.timeout_ns = 10 * TW_NS_PER_MS;
     target = rig_socket("127.0.0.1");
     second = rig_socket("127.0.0.1");
-    assert_int_equal(worker_add(r.w, &other, &second.local, 255), TW_OK); /* keeps the shared socket open */
-    assert_int_equal(worker_add(r.w, &cfg, &target.local, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &other, &second.local, 255), TW_OK); /* keeps the shared socket open */
+    assert_int_equal(rig_add(&r, &cfg, &target.local, 255), TW_OK);
     before = rig_recv(&r, &target).from.port;
     assert_int_equal(rig_recv(&r, &second).from.port, before);
     assert_int_equal(worker_remove(r.w, 1, 0), TW_OK);
     RIG_WAIT(&r, r.ended == 1);
     while (udp_rx_recv(r.rx, &target))
         ; /* what the first one sent */
-    assert_int_equal(worker_add(r.w, &cfg, &target.local, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &target.local, 255), TW_OK);
     assert_int_not_equal(rig_recv(&r, &target).from.port, before);
     udp_close(&target);
     udp_close(&second);
     rig_end(&r);
+}
+
+/* ---- Where a session sends from ---- */
+
+static struct worker_session session_to(const struct udpsock *target, uint64_t pair)
+{
+    return (struct worker_session){ .cfg = rig_session(pair, 0), .target = target->local };
+}
+
+/* Each row: a session of its own to a target of its own. Which of them may share a socket? */
+static const struct {
+    const char *name, *bind, *interface;
+    bool df;
+    size_t shares; /* with this row */
+} source_rows[] = {
+    { "plain", NULL, "", false, 0 },
+    { "plain again", NULL, "", false, 0 },
+    { "DF", NULL, "", true, 2 },
+    { "DF again", NULL, "", true, 2 },
+    { "source address", "127.0.0.9", "", false, 4 },
+    { "source address again", "127.0.0.9", "", false, 4 },
+    { "other source address", "127.0.0.10", "", false, 6 },
+    { "interface", NULL, "lo", false, 7 },
+    { "interface again", NULL, "lo", false, 7 },
+    { "all of it", "127.0.0.9", "lo", true, 9 },
+    { "all of it again", "127.0.0.9", "lo", true, 9 },
+};
+
+static void only_like_sessions_share_a_socket(void **state)
+{
+    struct udpsock to[TW_NELEM(source_rows)];
+    uint16_t port[TW_NELEM(source_rows)];
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    for (size_t i = 0; i < TW_NELEM(source_rows); i++) {
+        struct worker_session ws;
+        struct tw_addr want = rig_addr(source_rows[i].bind ? source_rows[i].bind : "127.0.0.1", 0);
+        struct udp_in in;
+
+        to[i] = rig_socket("127.0.0.1");
+        ws = session_to(&to[i], i);
+        ws.df = source_rows[i].df;
+        if (source_rows[i].bind)
+            ws.bind = want;
+        memcpy(ws.interface, source_rows[i].interface, strlen(source_rows[i].interface));
+        assert_int_equal(worker_add(r.w, &ws), TW_OK);
+        in = rig_recv(&r, &to[i]);
+        assert_memory_equal(in.from.ip, want.ip, sizeof want.ip);
+        port[i] = in.from.port;
+        for (size_t k = 0; k < i; k++) {
+            if ((port[k] == port[i]) != (source_rows[k].shares == source_rows[i].shares))
+                fail_msg("%s, %s: ports %u, %u", source_rows[k].name, source_rows[i].name, port[k], port[i]);
+        }
+    }
+    for (size_t i = 0; i < TW_NELEM(source_rows); i++)
+        udp_close(&to[i]);
+    rig_end(&r);
+}
+
+static uint16_t unused_port(const char *at)
+{
+    struct udpsock s = rig_socket(at);
+
+    udp_close(&s);
+    return s.local.port;
+}
+
+static void a_session_sends_from_the_port_it_names(void **state)
+{
+    struct udpsock first = rig_socket("127.0.0.1"), second = rig_socket("127.0.0.1");
+    struct worker_session ws = session_to(&first, 1), other = session_to(&second, 2);
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    ws.bind.port = unused_port("127.0.0.1");
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    assert_int_equal(rig_recv(&r, &first).from.port, ws.bind.port);
+    assert_int_equal(worker_add(r.w, &other), TW_OK); /* does not move in with it */
+    assert_int_not_equal(rig_recv(&r, &second).from.port, ws.bind.port);
+    ws.cfg.flow = 1; /* the port is taken now */
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.last_end[1].rc, TW_EINUSE);
+    assert_int_equal(r.last_end[1].flow, 1);
+    assert_non_null(strstr(r.last_end[1].why, "is in use"));
+    udp_close(&first);
+    udp_close(&second);
+    rig_end(&r);
+}
+
+static void a_session_sends_from_the_socket_it_brings(void **state)
+{
+    struct udpsock first = rig_socket("::1"), second = rig_socket("::1"), own = rig_socket("::1");
+    struct worker_session ws = session_to(&first, 1), other = session_to(&second, 2);
+    uint16_t port = own.local.port;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    ws.sock = &own;
+    ws.cfg.spacing_ns = 0;
+    assert_int_equal(worker_add(r.w, &ws), TW_EINVAL);
+    assert_true(own.fd >= 0); /* still ours */
+    ws.cfg.spacing_ns = TW_NS_PER_MS;
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    assert_int_equal(own.fd, -1);
+    assert_int_equal(rig_recv(&r, &first).from.port, port);
+    assert_int_equal(worker_add(r.w, &other), TW_OK);
+    assert_int_not_equal(rig_recv(&r, &second).from.port, port);
+    assert_int_equal(worker_remove(r.w, 1, 0), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    ws.sock = NULL; /* it has been closed: the port is free */
+    ws.bind.port = port;
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    while (udp_rx_recv(r.rx, &first))
+        ;
+    assert_int_equal(rig_recv(&r, &first).from.port, port);
+    udp_close(&first);
+    udp_close(&second);
+    rig_end(&r);
+}
+
+static const struct {
+    const char *bind, *interface;
+    enum tw_rc add, end;
+    const char *why;
+} bad_sources[] = {
+    { "::1", "", TW_EINVAL, TW_OK, "" },
+    { "192.0.2.7", "", TW_OK, TW_EINVAL, "no such address" },
+    { NULL, "nosuch0", TW_OK, TW_EINVAL, "no such interface" },
+};
+
+static void says_why_it_cannot_send_from_there(void **state)
+{
+    struct udpsock to = rig_socket("127.0.0.1");
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    for (size_t i = 0; i < TW_NELEM(bad_sources); i++) {
+        struct worker_session ws = session_to(&to, i);
+
+        if (bad_sources[i].bind)
+            ws.bind = rig_addr(bad_sources[i].bind, 0);
+        memcpy(ws.interface, bad_sources[i].interface, strlen(bad_sources[i].interface));
+        r.ended = 0;
+        assert_int_equal(worker_add(r.w, &ws), bad_sources[i].add);
+        if (bad_sources[i].add)
+            continue;
+        RIG_WAIT(&r, r.ended == 1);
+        assert_int_equal(r.last_end[i].rc, bad_sources[i].end);
+        if (!strstr(r.last_end[i].why, bad_sources[i].why))
+            fail_msg("row %zu: %s", i, r.last_end[i].why);
+    }
+    udp_close(&to);
+    rig_end(&r);
+}
+
+static const struct {
+    const char *name;
+    size_t reflector;
+    uint16_t size;
+    bool df;
+    uint64_t send_errors;
+} mtu_rows[] = {
+    { "IPv4, fits", 0, 1472, true, 0 },        { "IPv4, too long", 0, 1473, true, 10 },
+    { "IPv4, fragmented", 0, 9000, false, 0 }, { "IPv6, fits", 1, 1452, true, 0 },
+    { "IPv6, too long", 1, 1453, true, 10 },   { "IPv6, fragmented", 1, 9000, false, 0 },
+};
+
+static void a_probe_too_long_for_the_path_is_a_send_error(void **state)
+{
+    int back = enter_own_network(1500);
+    struct rig r;
+
+    (void)state;
+    if (back < 0)
+        skip();
+    rig_start(&r);
+    for (uint64_t i = 0; i < TW_NELEM(mtu_rows); i++) {
+        struct worker_session ws = { .cfg = rig_session(i, 10), .df = mtu_rows[i].df };
+
+        ws.cfg.size_bytes = mtu_rows[i].size;
+        ws.target = rig_reflector(&r, mtu_rows[i].reflector);
+        assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    }
+    RIG_WAIT(&r, r.ended == TW_NELEM(mtu_rows));
+    for (size_t i = 0; i < TW_NELEM(mtu_rows); i++) {
+        if (r.sum[i].send_errors != mtu_rows[i].send_errors ||
+            r.sum[i].received != 10 - mtu_rows[i].send_errors)
+            fail_msg("%s: %llu errors, %llu received", mtu_rows[i].name,
+                     (unsigned long long)r.sum[i].send_errors, (unsigned long long)r.sum[i].received);
+    }
+    rig_end(&r);
+    leave_own_network(back);
 }
 
 /* ---- Strangers ---- */
@@ -227,7 +426,7 @@ static void answers_from_strangers_change_nothing(void **state)
     stranger = rig_socket("127.0.0.1");
     other_address = rig_socket("127.0.0.9");
     cfg.timeout_ns = 500 * TW_NS_PER_MS;
-    assert_int_equal(worker_add(r.w, &cfg, &target.local, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &target.local, 255), TW_OK);
     sender = rig_recv(&r, &target).from;
     make_reply(reply, 0);
     rig_send(&r, &stranger, &sender, 0, reply, sizeof reply);
@@ -263,18 +462,18 @@ static void refuses_what_contradicts_itself(void **state)
     bad.spacing_ns = 0;
     assert_int_equal(worker_remove(r.w, 1, 0), TW_ENOENT);
     assert_int_equal(worker_set_generation(r.w, 1, 0, 2), TW_ENOENT);
-    assert_int_equal(worker_add(r.w, &cfg, &none, 255), TW_EINVAL);
-    assert_int_equal(worker_add(r.w, &bad, &to, 255), TW_EINVAL);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_EEXIST);
+    assert_int_equal(rig_add(&r, &cfg, &none, 255), TW_EINVAL);
+    assert_int_equal(rig_add(&r, &bad, &to, 255), TW_EINVAL);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_EEXIST);
     cfg.flow = 1;
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     assert_int_equal(worker_remove(r.w, 1, 1), TW_OK);
     assert_int_equal(worker_remove(r.w, 1, 1), TW_ENOENT);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK); /* while the old one waits for its answers */
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK); /* while the old one waits for its answers */
     RIG_WAIT(&r, r.ended == 1);
     worker_stop(r.w);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_EEXIST);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_EEXIST);
     assert_int_equal(worker_remove(r.w, 1, 1), TW_ECLOSED);
     rig_end(&r);
 }
@@ -289,10 +488,10 @@ static void bounds_the_number_of_sessions(void **state)
     rig_start(&r);
     to = rig_reflector(&r, 1);
     for (cfg.flow = 0; cfg.flow < r.cfg.max_sessions; cfg.flow++)
-        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_ENOSPC);
+        assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_ENOSPC);
     assert_int_equal(worker_remove(r.w, 0, 3), TW_OK);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     RIG_WAIT(&r, r.ended == 1 && rig_counters(&r).sessions == r.cfg.max_sessions);
     rig_end(&r);
 }
@@ -310,13 +509,13 @@ static void a_full_command_ring_pushes_back(void **state)
     r.cfg.reflect[0] = rig_addr("127.0.0.1", 0);
     assert_int_equal(worker_open(&r.cfg, &r.w, NULL), TW_OK); /* nobody reads commands yet */
     to = rig_reflector(&r, 0);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     for (int i = 0; i < 1000 && !rc; i++)
         rc = worker_set_generation(r.w, 0, 0, 7);
     assert_int_equal(rc, TW_EBUSY);
     assert_int_equal(worker_remove(r.w, 0, 0), TW_EBUSY);
     cfg.flow = 1;
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_EBUSY);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_EBUSY);
     assert_int_equal(r.woken, 0);
     assert_int_equal(worker_run(r.w, NULL), TW_OK);
     RIG_WAIT(&r, r.woken > 0);
@@ -341,7 +540,7 @@ static void answers_that_waited_in_the_buffer_are_in_time(void **state)
     rig_start(&r);
     s = rig_socket("127.0.0.1");
     c.spacing_ns = TW_NS_PER_MS;
-    assert_int_equal(worker_add(r.w, &c, &s.local, 0), TW_OK);
+    assert_int_equal(rig_add(&r, &c, &s.local, 0), TW_OK);
     for (int i = 0; i < N; i++) {
         struct udp_in in = rig_recv(&r, &s);
         memcpy(probe[i], in.data, sizeof probe[i]);
@@ -383,7 +582,7 @@ static void tells_totals_of_the_moment(void **state)
     to = rig_reflector(&r, 0);
     for (uint64_t pair = 0; pair < 3; pair++) {
         struct session_cfg cfg = rig_session(pair, 0);
-        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     }
     RIG_WAIT(&r, worker_live(r.w, rows, TW_NELEM(rows), &n) == TW_OK && rows[0].totals.received > 3 &&
                      rows[1].totals.received > 3 && rows[2].totals.received > 3);
@@ -406,7 +605,7 @@ static void what_cannot_be_sent_is_a_send_error(void **state)
 
     (void)state;
     rig_start(&r);
-    assert_int_equal(worker_add(r.w, &cfg, &nowhere, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &nowhere, 255), TW_OK);
     RIG_WAIT(&r, r.ended == 1);
     assert_int_equal(r.sum[1].sent, 0);
     assert_int_equal(r.sum[1].send_errors, 10);
@@ -425,7 +624,7 @@ static void a_closed_port_loses_every_probe(void **state)
     rig_start(&r);
     cfg.timeout_ns = 50 * TW_NS_PER_MS;
     udp_close(&gone);
-    assert_int_equal(worker_add(r.w, &cfg, &gone.local, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &gone.local, 255), TW_OK);
     RIG_WAIT(&r, r.ended == 1);
     assert_int_equal(r.sum[1].sent, 10);
     assert_int_equal(r.sum[1].send_errors, 0);
@@ -444,7 +643,7 @@ static void stopping_hands_over_the_open_periods(void **state)
     to = rig_reflector(&r, 0);
     for (uint64_t pair = 0; pair < r.cfg.max_sessions; pair++) {
         struct session_cfg cfg = rig_session(pair, 0);
-        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     }
     RIG_WAIT(&r, rig_counters(&r).probes_received > 1000);
     worker_stop(r.w);
@@ -467,7 +666,7 @@ static void stopping_forgets_probes_in_flight(void **state)
 
     (void)state;
     rig_start(&r);
-    assert_int_equal(worker_add(r.w, &cfg, &silent.local, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &silent.local, 255), TW_OK);
     for (int i = 0; i < 10; i++)
         rig_recv(&r, &silent);
     worker_stop(r.w);
@@ -495,7 +694,7 @@ static void survives_a_consumer_that_pauses(void **state)
     for (uint64_t pair = 0; pair < PAIRS; pair++) {
         struct session_cfg cfg = rig_session(pair, 0);
         cfg.timeout_ns = cfg.report_period_ns = 10 * TW_NS_PER_MS;
-        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     }
     RIG_WAIT(&r, rig_counters(&r).summaries_lost > 20);
     sent = rig_counters(&r).probes_sent;
@@ -532,7 +731,7 @@ static void a_full_result_ring_does_not_keep_it_awake(void **state)
         struct session_cfg cfg = rig_session(pair, 0);
         cfg.spacing_ns = 3600 * TW_NS_PER_S; /* no probe is near */
         cfg.timeout_ns = cfg.report_period_ns = 10 * TW_NS_PER_MS;
-        assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+        assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     }
     RIG_WAIT(&r, wakeups_in(&r, 300 * TW_NS_PER_MS) < 20); /* hundreds while there is room */
     r.hold = false;
@@ -549,7 +748,7 @@ static void an_idle_worker_sleeps(void **state)
     (void)state;
     rig_start(&r);
     to = rig_reflector(&r, 0);
-    assert_int_equal(worker_add(r.w, &cfg, &to, 255), TW_OK);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
     RIG_WAIT(&r, r.ended == 1 && rig_counters(&r).sessions == 0);
     assert_int_equal(wakeups_in(&r, 300 * TW_NS_PER_MS), 0);
     rig_end(&r);
@@ -564,6 +763,11 @@ int main(void)
         cmocka_unit_test(probes_carry_dscp_and_ttl),
         cmocka_unit_test(sessions_to_one_target_differ_in_source_port),
         cmocka_unit_test(a_restarted_session_gets_another_source_port),
+        cmocka_unit_test(only_like_sessions_share_a_socket),
+        cmocka_unit_test(a_session_sends_from_the_port_it_names),
+        cmocka_unit_test(a_session_sends_from_the_socket_it_brings),
+        cmocka_unit_test(says_why_it_cannot_send_from_there),
+        cmocka_unit_test(a_probe_too_long_for_the_path_is_a_send_error),
         cmocka_unit_test(answers_from_strangers_change_nothing),
         cmocka_unit_test(refuses_what_contradicts_itself),
         cmocka_unit_test(bounds_the_number_of_sessions),

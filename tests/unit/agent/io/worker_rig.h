@@ -136,6 +136,14 @@ static inline struct session_cfg rig_session(uint64_t pair, uint64_t count)
                                  .count = count };
 }
 
+static inline enum tw_rc rig_add(struct rig *r, const struct session_cfg *cfg, const struct tw_addr *to,
+                                 uint8_t ttl)
+{
+    struct worker_session ws = { .cfg = *cfg, .target = *to, .ttl = ttl };
+
+    return worker_add(r->w, &ws);
+}
+
 static inline struct worker_counters rig_counters(const struct rig *r)
 {
     struct worker_counters c;
