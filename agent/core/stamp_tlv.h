@@ -47,14 +47,14 @@ struct stamp_tlv_want {
 size_t stamp_tlv_size(const struct stamp_tlv_want *w);
 /* Fills exactly len octets at buf (which hold padding already, for the Extra Padding TLV's value): the TLVs,
  * HMAC last but for the padding behind it. hmac: NULL unless STAMP_TLV_HMAC is wanted. TW_EINVAL: len is less
- * than stamp_tlv_size(), or more by 1 to 3 octets, in which no TLV fits. */
+ * than stamp_tlv_size(), or more by 1 to 3 octets, in which no TLV fits; or *w wants what there is not. */
 enum tw_rc stamp_tlv_write(const struct stamp_tlv_want *w, uint32_t seq, struct crypto_hmac *hmac,
                            uint8_t *buf, size_t len);
 
 struct stamp_tlv_seen {
     uint32_t answered; /* STAMP_TLV_BIT() of those that the reflector has filled in */
     uint32_t unrecognised;
-    bool malformed; /* an M: what stands behind it has not been read */
+    bool malformed; /* an M: what stands behind it has not been read; of a sub-TLV: in its TLV */
     bool integrity; /* an I, or our own check failed: nothing has been read */
     /* Location: what the reflector saw. family 0: not told. */
     struct tw_addr location_source, location_target;
