@@ -142,6 +142,10 @@ static void put_sample(struct mbuf *b, const struct name *n, const struct object
         put_series(b, n, "", o, s->labels);
         metrics_put_integer(b, *(const uint64_t *)field);
         break;
+    case METRIC_U8:
+        put_series(b, n, "", o, s->labels);
+        metrics_put_integer(b, *(const uint8_t *)field);
+        break;
     case METRIC_DOUBLE:
         put_number(b, n, o, s, *(const double *)field);
         break;

@@ -9,6 +9,7 @@
 
 enum metric_kind {
     METRIC_U64,
+    METRIC_U8,
     METRIC_DOUBLE,
     METRIC_NUM,   /* struct tw_num; left out when not known */
     METRIC_BOOL,  /* 1 or 0 */

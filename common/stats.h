@@ -155,7 +155,7 @@ struct stats_view {
     uint64_t loss_runs, loss_run_longest;
     double loss_run_longest_s;
     struct tw_num ttl_forward_min, ttl_forward_max, ttl_backward_min, ttl_backward_max;
-    struct tw_num tos_backward_min, tos_backward_max;
+    struct tw_num tos_forward_min, tos_forward_max, tos_backward_min, tos_backward_max;
     uint8_t tos_sent;
     struct tw_num residence_mean_s, residence_max_s;
     struct tw_num send_lateness_p50_s, send_lateness_p99_s, send_lateness_max_s;

@@ -127,6 +127,7 @@ void stats_view(const struct tw_summary *s, struct stats_view *ret)
         view_delay(&s->delay[d], &s->jitter[d], &v.delay[d]);
     view_octets(&s->ttl_forward, &v.ttl_forward_min, &v.ttl_forward_max);
     view_octets(&s->ttl_backward, &v.ttl_backward_min, &v.ttl_backward_max);
+    view_octets(&s->tos_forward, &v.tos_forward_min, &v.tos_forward_max);
     view_octets(&s->tos_backward, &v.tos_backward_min, &v.tos_backward_max);
     v.tos_sent = s->tos_sent;
     v.residence_mean_s = ratio(seconds(s->residence_sum_ns), s->delay[TW_ROUNDTRIP].count);
@@ -215,5 +216,7 @@ const struct stats_field stats_fields[] = {
     ROW(clock_steps, STATS_U32),
     ROW_S(one_way_error_bound_s, STATS_NUM),
     ROW(one_way_valid, STATS_BOOL),
+    ROW(tos_forward_min, STATS_NUM), /* newer numbers come last: columns of CSV keep their places */
+    ROW(tos_forward_max, STATS_NUM),
 };
 const size_t stats_fields_n = TW_NELEM(stats_fields);

@@ -20,7 +20,11 @@ static bool copy_name(char dst[STORE_NAME_MAX], const char *src, const char *wha
 static bool read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data)
 {
     *ret = (struct report_filter){
-        .from_ns = rq->from_ns, .to_ns = rq->to_ns, .limit = rq->limit, .latest = rq->latest
+        .from_ns = rq->from_ns,
+        .to_ns = rq->to_ns,
+        .limit = rq->limit,
+        .latest = rq->latest,
+        .flows = rq->flows,
     };
     return copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
            copy_name(ret->class_name, rq->class_name, "class", closure_data) &&
@@ -142,7 +146,9 @@ struct report_call {
     void *closure_data;
 };
 
-static Tw__PairReport *report_row(const struct controller *c, const struct report_pair *r, struct arena *ar)
+/* flow NULL: the pair as a whole. Room for message and packed octets both; NULL: the reply is full. */
+static Tw__PairReport *report_row(const struct controller *c, const struct report_pair *r,
+                                  const struct report_flow *flow, struct arena *ar)
 {
     Tw__PairReport *row = arena_alloc(ar, sizeof *row);
 
@@ -150,12 +156,13 @@ static Tw__PairReport *report_row(const struct controller *c, const struct repor
         return NULL;
     tw__pair_report__init(row);
     row->pair = arena_alloc(ar, sizeof *row->pair);
-    if (!row->pair || summary_to_pb(&r->merged, ar, &row->merged) != TW_OK)
+    if (!row->pair || summary_to_pb(flow ? &flow->merged : &r->merged, ar, &row->merged) != TW_OK)
         return NULL;
     fill_pair(&c->inv, &r->pair, row->pair);
     row->pair->scheduled = r->scheduled;
-    row->periods_expected = r->periods_expected;
-    row->periods_stored = r->periods_stored;
+    row->flow = flow ? flow->flow : 0;
+    row->periods_expected = flow ? flow->periods_expected : r->periods_expected;
+    row->periods_stored = flow ? flow->periods_stored : r->periods_stored;
     row->summaries_dropped = r->summaries_dropped;
     row->state = (char *)r->state;
     return row;
@@ -187,25 +194,41 @@ static void list_removed(const struct report_call *call, struct arena *ar, Tw__R
     }
 }
 
+static bool add_row(const struct controller *c, struct arena *ar, Tw__ReportReply *reply,
+                    const struct report_pair *r, const struct report_flow *flow, size_t *octets)
+{
+    Tw__PairReport *row = reply->pairs ? report_row(c, r, flow, ar) : NULL;
+
+    *octets += row ? tw__pair_report__get_packed_size(row) + 8 : 0;
+    if (!row || *octets > ADMIN_REPLY_MAX) {
+        reply->truncated = true;
+        return false;
+    }
+    reply->pairs[reply->n_pairs++] = row;
+    return true;
+}
+
 static void answer_report(const struct report_call *call, const struct report *rep)
 {
     struct arena *ar = admin_arena(call->c);
     Tw__ReportReply reply = TW__REPORT_REPLY__INIT;
-    size_t octets = 0;
+    size_t octets = 0, rows = 0;
+    bool room = true;
 
     reply.from_ns = rep->from_ns;
     reply.to_ns = rep->to_ns;
     reply.truncated = rep->truncated;
-    reply.pairs = arena_alloc(ar, sizeof *reply.pairs * (rep->n_pairs + 1));
-    for (size_t i = 0; i < rep->n_pairs; i++) {
-        Tw__PairReport *row = reply.pairs ? report_row(call->c, &rep->pairs[i], ar) : NULL;
+    reply.flows = call->filter.flows;
+    for (size_t i = 0; i < rep->n_pairs; i++)
+        rows += reply.flows ? rep->pairs[i].n_flows : 1;
+    reply.pairs = arena_alloc(ar, sizeof *reply.pairs * (rows + 1));
+    for (size_t i = 0; room && i < rep->n_pairs; i++) {
+        const struct report_pair *r = &rep->pairs[i];
 
-        octets += row ? tw__pair_report__get_packed_size(row) + 8 : 0;
-        if (!row || octets > ADMIN_REPLY_MAX) {
-            reply.truncated = true;
-            break;
-        }
-        reply.pairs[reply.n_pairs++] = row;
+        if (!reply.flows)
+            room = add_row(call->c, ar, &reply, r, NULL, &octets);
+        for (size_t k = 0; room && reply.flows && k < r->n_flows; k++)
+            room = add_row(call->c, ar, &reply, r, &r->flows[k], &octets);
     }
     if (reply.truncated)
         list_removed(call, ar, &reply);

@@ -1,4 +1,4 @@
-#include "controller/report.h"
+#include "controller/report_flows.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +22,8 @@ static int cmp_pairs(const void *a, const void *b)
     return cmp_names(&(*pa)->row, &(*pb)->row);
 }
 
-enum tw_rc report_select(const struct inventory *inv, const struct report_filter *f,
-                         const struct pair ***ret, size_t *ret_n)
+enum tw_rc report_select(const struct inventory *inv, const struct report_filter *f, const struct pair ***ret,
+                         size_t *ret_n)
 {
     const struct pair **v = malloc((HASH_COUNT(inv->pairs) + 1) * sizeof(*v));
     size_t n = 0;
@@ -60,10 +60,16 @@ struct report_job {
     void *ctx;
 };
 
+static void free_pair(struct report_pair *p)
+{
+    summary_free(&p->merged);
+    report_flows_free(p);
+}
+
 static void free_pairs(struct report *r, size_t from)
 {
     for (size_t i = from; i < r->n_pairs; i++)
-        summary_free(&r->pairs[i].merged);
+        free_pair(&r->pairs[i]);
 }
 
 void report_free(struct report *r)
@@ -112,11 +118,9 @@ static bool is_whole_before(const struct tw_summary *s, int64_t due_ns)
 static void seal(const struct report_job *j, struct report_pair *p)
 {
     stats_view(&p->merged, &p->view);
-    if (!j->f.views_only)
-        return;
-    for (int d = 0; d < 3; d++)
-        hist_free(&p->merged.delay[d]);
-    hist_free(&p->merged.send_lateness);
+    if (j->f.views_only)
+        report_hists_free(&p->merged);
+    report_flows_seal(p, j->f.views_only);
 }
 
 static struct report_pair *pair_of_row(struct report_job *j, const struct tw_summary *s, size_t *ret_at)
@@ -129,17 +133,23 @@ static struct report_pair *pair_of_row(struct report_job *j, const struct tw_sum
     return p;
 }
 
+static enum tw_rc add_row_to(const struct report_job *j, struct report_pair *p, const struct tw_summary *s,
+                             int64_t due_ns)
+{
+    bool whole = is_whole_before(s, due_ns);
+
+    summary_merge(&p->merged, s);
+    p->periods_stored += whole;
+    return j->f.flows ? report_flows_add(p, s, whole) : TW_OK;
+}
+
 static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
 {
     struct report_job *j = ctx;
     size_t at;
     struct report_pair *p = pair_of_row(j, s, &at);
 
-    if (!p)
-        return TW_OK;
-    summary_merge(&p->merged, s);
-    p->periods_stored += is_whole_before(s, j->due_ns[at]);
-    return TW_OK;
+    return p ? add_row_to(j, p, s, j->due_ns[at]) : TW_OK;
 }
 
 static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
@@ -153,10 +163,9 @@ static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
         summary_free(&p->merged);
         summary_init(&p->merged);
         p->periods_stored = 0;
+        report_flows_clear(p);
     }
-    summary_merge(&p->merged, s);
-    p->periods_stored += is_whole_before(s, INT64_MAX);
-    return TW_OK;
+    return add_row_to(ctx, p, s, INT64_MAX);
 }
 
 static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
@@ -173,6 +182,8 @@ static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
         rc = store_read_latest(db, ids, n, add_to_latest, j, &j->err);
     else
         rc = store_read_summaries(db, ids, n, j->f.from_ns, j->f.to_ns, add_to_span, j, &j->err);
+    if (rc == TW_ENOMEM)
+        tw_err_set(&j->err, TW_ENOMEM, "out of memory");
     if (j->reading)
         seal(j, j->reading);
     free(ids);
@@ -187,11 +198,11 @@ static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, siz
     enum tw_rc rc = TW_OK;
 
     if (from_ns < to_ns)
-        rc = store_read_expected(db, p->pair.id, from_ns, to_ns, &p->periods_expected, &j->err);
-    if (p->periods_expected) {
-        double ratio = (double)p->periods_stored / (double)p->periods_expected;
-        p->completeness_ratio = (struct tw_num){ true, ratio < 1 ? ratio : 1 };
-    }
+        rc = store_read_expected(db, p->pair.id, STORE_ALL_FLOWS, from_ns, to_ns, &p->periods_expected,
+                                 &j->err);
+    p->completeness_ratio = report_completeness(p->periods_stored, p->periods_expected);
+    if (rc == TW_OK && from_ns < to_ns)
+        rc = report_flows_expect(p, db, from_ns, to_ns, &j->err);
     if (!p->merged.end_ns) /* without a row */
         seal(j, p);
     return rc;
@@ -231,7 +242,7 @@ static void leave_out_empty(struct report *r, bool latest)
         if (has_something(&r->pairs[i], latest))
             r->pairs[kept++] = r->pairs[i];
         else
-            summary_free(&r->pairs[i].merged);
+            free_pair(&r->pairs[i]);
     }
     r->n_pairs = kept;
 }
@@ -300,7 +311,7 @@ static enum tw_rc make_room(struct report_job *j, size_t n)
     return j->rep->pairs && j->due_ns && j->rows ? TW_OK : TW_ENOMEM;
 }
 
-static void take_pair(struct report_job *j, size_t at, const struct pair *p)
+static enum tw_rc take_pair(struct report_job *j, size_t at, const struct pair *p)
 {
     struct report_pair *rp = &j->rep->pairs[at];
     int64_t due_ns = j->now_ns - 2 * p->report_period_ns;
@@ -311,6 +322,8 @@ static void take_pair(struct report_job *j, size_t at, const struct pair *p)
     summary_init(&rp->merged);
     j->due_ns[at] = due_ns < j->f.to_ns ? due_ns : j->f.to_ns;
     j->rows[at] = (struct id_row){ p->row.id, at };
+    j->rep->n_pairs++;
+    return j->f.flows ? report_flows_init(rp, p->scheduled ? p->flows : 0) : TW_OK;
 }
 
 static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
@@ -326,7 +339,7 @@ static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
     n = truncated ? limit : n;
     rc = make_room(j, n);
     for (size_t i = 0; !rc && i < n; i++)
-        take_pair(j, i, v[i]);
+        rc = take_pair(j, i, v[i]);
     free(v);
     if (rc)
         return rc;

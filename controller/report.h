@@ -12,6 +12,7 @@ struct report_filter {
     int64_t from_ns, to_ns; /* [from, to); to 0 = now, from 0 = one hour before to */
     uint32_t limit;         /* pairs (report) or rows (results); 0 = 10000 / 1000 */
     bool latest;            /* report: the last closed report period of each pair */
+    bool flows;             /* report: the flows of each pair, too */
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 
@@ -23,6 +24,14 @@ bool report_filter_matches(const struct report_filter *f, const struct store_pai
 /* An answer that takes more memory is cut, whatever its limit allows: histograms make a row some KiB, or up to 200. */
 #define RESULTS_MAX_BYTES ((size_t)32 << 20)
 
+/* One flow of a pair; the pair's own numbers are the merge of all its flows. */
+struct report_flow {
+    uint32_t flow;
+    struct tw_summary merged;   /* of the span */
+    struct stats_view view;     /* of merged */
+    uint64_t periods_expected, periods_stored;
+    struct tw_num completeness_ratio;
+};
 struct report_pair {
     struct store_pair pair;
     bool scheduled;
@@ -34,6 +43,8 @@ struct report_pair {
     uint64_t periods_expected, periods_stored;
     uint64_t summaries_dropped; /* by the source's spool, for whatever pair */
     struct tw_num completeness_ratio;
+    struct report_flow *flows;  /* by number: those that are scheduled and those that have something stored */
+    size_t n_flows;             /* 0 unless asked for */
 };
 struct report {
     int64_t from_ns, to_ns;

@@ -140,9 +140,11 @@ enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, s
                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx, struct tw_err *err);
 /* Summaries that should be there for [from, to): sum over the pair's scheduled intervals of (aligned report periods [k P, (k+1) P) that lie
  * wholly in the interval and in [from, to)) x flows. A first or last period that scheduling, or from and to, cut may have a summary or not
- * and is not expected: completeness is min(1, stored / expected). The caller limits to_ns to now minus what a summary needs to arrive. */
-enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns, uint64_t *ret_periods,
-                               struct tw_err *err);
+ * and is not expected: completeness is min(1, stored / expected). The caller limits to_ns to now minus what a summary needs to arrive.
+ * A flow's number instead of STORE_ALL_FLOWS: of that flow alone. */
+#define STORE_ALL_FLOWS UINT32_MAX
+enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_t flow, int64_t from_ns, int64_t to_ns,
+                               uint64_t *ret_periods, struct tw_err *err);
 /* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to); UINT64_MAX at most. */
 enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns, uint64_t *ret,
                               struct tw_err *err);

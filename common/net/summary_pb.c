@@ -110,6 +110,7 @@ static enum tw_rc put_parts(const struct tw_summary *s, struct arena *a, Tw__Sum
         (rc = put_jitter(&s->jitter[TW_ROUNDTRIP], a, &m->jitter_roundtrip)) ||
         (rc = put_range(&s->ttl_forward, a, &m->ttl_forward)) ||
         (rc = put_range(&s->ttl_backward, a, &m->ttl_backward)) ||
+        (rc = put_range(&s->tos_forward, a, &m->tos_forward)) ||
         (rc = put_range(&s->tos_backward, a, &m->tos_backward)) ||
         (rc = put_clock(&s->clock_local, a, &m->clock_local)))
         return rc;
@@ -232,7 +233,8 @@ static enum tw_rc get_parts(const Tw__Summary *m, struct tw_summary *s, struct t
         (rc = get_hist(&m->delay_roundtrip, "delay_roundtrip", &s->delay[TW_ROUNDTRIP], err)) ||
         (rc = get_hist(&m->send_lateness, "send_lateness", &s->send_lateness, err)) ||
         (rc = get_range(m->ttl_forward, "ttl_forward", &s->ttl_forward, err)) ||
-        (rc = get_range(m->ttl_backward, "ttl_backward", &s->ttl_backward, err)))
+        (rc = get_range(m->ttl_backward, "ttl_backward", &s->ttl_backward, err)) ||
+        (rc = get_range(m->tos_forward, "tos_forward", &s->tos_forward, err)))
         return rc;
     return get_range(m->tos_backward, "tos_backward", &s->tos_backward, err);
 }

@@ -15,7 +15,7 @@ struct cli_options {
     bool no_color;
 
     char *fingerprint, *author, *file;
-    bool yes, plan, document, latest, once;
+    bool yes, plan, document, latest, once, flows;
     int64_t wait_ns, interval_ns, count, limit;
     char *mesh, *class_name, *source, *target, *from, *to;
 };

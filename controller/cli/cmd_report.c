@@ -4,13 +4,25 @@
 #include "controller/cli/pairs.h"
 
 static const struct out_column columns[] = {
-    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "NOW", false, 0 },    { "SENT", true, 5 },
-    { "LOSS", true, 0 },        { "FWD", true, 8 },     { "BWD", true, 8 },     { "UNKN", true, 8 },
-    { "RTT P50", true, 0 },     { "P95", true, 6 },     { "P99", true, 4 },     { "FWD P50", true, 2 },
-    { "BWD P50", true, 2 },     { "JIT FWD", true, 1 }, { "JIT BWD", true, 1 }, { "JIT RTT", true, 3 },
-    { "COMPLETE", true, 7 },
+    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },    { "FLOW", true, 0 },    { "NOW", false, 0 },
+    { "SENT", true, 5 },        { "LOSS", true, 0 },     { "FWD", true, 8 },     { "BWD", true, 8 },
+    { "UNKN", true, 8 },        { "RTT P50", true, 0 },  { "P95", true, 6 },     { "P99", true, 4 },
+    { "FWD P50", true, 2 },     { "BWD P50", true, 2 },  { "JIT FWD", true, 1 }, { "JIT BWD", true, 1 },
+    { "JIT RTT", true, 3 },     { "COMPLETE", true, 7 },
 };
-#define COLUMN_FWD_P50 11
+#define COLUMN_FLOW 2
+#define COLUMN_FWD_P50 12
+
+/* Without --flows there is no such column. Returns how many there are. */
+static size_t pick_columns(struct out_column *ret, bool flows)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < TW_NELEM(columns); i++)
+        if (flows || i != COLUMN_FLOW)
+            ret[n++] = columns[i];
+    return n;
+}
 
 static void put_loss(struct out_table *t, const struct stats_view *v)
 {
@@ -31,13 +43,15 @@ static void put_completeness(struct out_table *t, const Tw__PairReport *p)
     out_cell(t, whole ? OUT_PLAIN : OUT_DOUBT, "%s", out_percent(ratio, text));
 }
 
-static bool put_row(struct out_table *t, const struct pair_row *row)
+static bool put_row(struct out_table *t, const struct pair_row *row, bool flows)
 {
     const struct stats_view *v = &row->view;
     const struct stats_delay *rtt = &v->delay[TW_ROUNDTRIP];
     bool doubt;
 
     pairs_cell_names(t, row->report->pair);
+    if (flows)
+        out_cell(t, OUT_PLAIN, "%" PRIu32, row->report->flow);
     pairs_cell_state(t, row->report->state);
     out_cell(t, OUT_PLAIN, "%" PRIu64, v->sent);
     put_loss(t, v);
@@ -56,14 +70,15 @@ static void print_span(const Tw__ReportReply *reply, size_t n)
 {
     char from[OUT_NUM], to[OUT_NUM];
 
-    printf("%zu pair%s, %s to %s\n", n, n == 1 ? "" : "s", out_time(reply->from_ns, from),
-           out_time(reply->to_ns, to));
+    printf("%zu %s%s, %s to %s\n", n, reply->flows ? "flow" : "pair", n == 1 ? "" : "s",
+           out_time(reply->from_ns, from), out_time(reply->to_ns, to));
 }
 
 static enum cli_exit print_table(struct cli *c, const struct pairs *p)
 {
+    struct out_column shown[TW_NELEM(columns)];
     struct out_table t;
-    bool doubt = false;
+    bool doubt = false, flows = p->reply->flows;
     uint64_t dropped = 0;
     enum cli_exit code;
 
@@ -71,15 +86,15 @@ static enum cli_exit print_table(struct cli *c, const struct pairs *p)
         printf("No pair matches. \"twampctl schedule list\" shows what is measured.\n");
         return CLI_OK;
     }
-    out_table_init(&t, columns, TW_NELEM(columns));
+    out_table_init(&t, shown, pick_columns(shown, flows));
     for (size_t i = 0; i < p->n; i++) {
-        doubt |= put_row(&t, &p->rows[i]);
+        doubt |= put_row(&t, &p->rows[i], flows);
         if (p->rows[i].report->summaries_dropped > dropped)
             dropped = p->rows[i].report->summaries_dropped;
     }
     print_span(p->reply, p->n);
     out_table_fit(&t, cli_terminal_width());
-    doubt &= out_table_shows(&t, COLUMN_FWD_P50);
+    doubt &= out_table_shows(&t, COLUMN_FWD_P50 - !flows);
     code = cli_print_table(c, &t);
     if (doubt)
         fputs(pairs_one_way_note, stdout);
@@ -113,7 +128,12 @@ static enum cli_exit fetch(struct cli *c, const Tw__PairFilter *filter, Tw__Repo
     if (ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
         return cli_no_memory();
     code = fetch_report(c->ctl, filter, ret, &err);
-    return code ? cli_fail(code, "%s", err.text) : CLI_OK;
+    if (code)
+        return cli_fail(code, "%s", err.text);
+    if (!filter->flows || (*ret)->flows)
+        return CLI_OK;
+    tw__report_reply__free_unpacked(*ret, NULL);
+    return cli_fail(CLI_FAILED, "this controller is too old for --flows: it only has pairs as a whole");
 }
 
 enum cli_exit cmd_report(struct cli *c)

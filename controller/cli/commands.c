@@ -122,6 +122,10 @@ static const struct conf_opt report_opts[] = {
       .type = CONF_FLAG,
       .offset = CLI_FIELD(latest),
       .help = "The last closed report period of each pair instead of a span." },
+    { .name = "flows",
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(flows),
+      .help = "One row for each flow of a pair, to compare the paths that its source ports take." },
     OPT_LIMIT("At most so many pairs; 0 leaves it to the controller."),
 };
 
@@ -266,7 +270,8 @@ const struct cli_command cli_commands[] = {
              "relied on, since the two clocks are not known to agree; jitter and round trips can.",
       .examples = "  twampctl report --mesh voice\n"
                   "  twampctl report --source ams --from -24h\n"
-                  "  twampctl report --latest -o json\n",
+                  "  twampctl report --latest -o json\n"
+                  "  twampctl report --flows --source ams --target fra\n",
       OPTS(report_opts),
       .run = cmd_report },
     { .name = "status",

@@ -41,7 +41,8 @@ static void drop_pairs(Tw__ReportReply *r)
 
 static int by_names(const void *a, const void *b)
 {
-    const Tw__PairInfo *pa = (*(Tw__PairReport *const *)a)->pair, *pb = (*(Tw__PairReport *const *)b)->pair;
+    const Tw__PairReport *ra = *(Tw__PairReport *const *)a, *rb = *(Tw__PairReport *const *)b;
+    const Tw__PairInfo *pa = ra->pair, *pb = rb->pair;
     int d = pa && pb ? strcmp(pa->mesh, pb->mesh) : 0;
 
     if (!pa || !pb)
@@ -50,7 +51,9 @@ static int by_names(const void *a, const void *b)
         d = strcmp(pa->class_name, pb->class_name);
     if (!d)
         d = strcmp(pa->source, pb->source);
-    return d ? d : strcmp(pa->target, pb->target);
+    if (!d)
+        d = strcmp(pa->target, pb->target);
+    return d ? d : (ra->flow > rb->flow) - (ra->flow < rb->flow);
 }
 
 static enum cli_exit fetch_one(struct ctl *c, Tw__PairFilter *filter, char *source, Tw__ReportReply *all,

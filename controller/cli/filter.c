@@ -49,6 +49,7 @@ enum cli_exit filter_fill(struct cli *c, Tw__PairFilter *f)
     f->target = or_empty(c->opt.target);
     f->limit = (uint32_t)c->opt.limit;
     f->latest = c->opt.latest;
+    f->flows = c->opt.flows;
     if (f->latest && (c->opt.from || c->opt.to))
         return cli_fail(CLI_USAGE, "--latest goes without --from and --to");
     code = parse(c, "from", c->opt.from, &f->from_ns);

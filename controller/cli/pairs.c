@@ -66,7 +66,8 @@ static struct tw_num completeness(const Tw__PairReport *p)
     return (struct tw_num){ true, ratio < 1 ? ratio : 1 };
 }
 
-static void put_record(struct out_records *r, const Tw__PairInfo *pair, const struct pair_row *row)
+static void put_record(struct out_records *r, const Tw__PairInfo *pair, const struct pair_row *row,
+                       bool flows)
 {
     const Tw__PairReport *p = row->report;
 
@@ -75,6 +76,8 @@ static void put_record(struct out_records *r, const Tw__PairInfo *pair, const st
     out_text(r, "class", pair->class_name);
     out_text(r, "source", pair->source);
     out_text(r, "target", pair->target);
+    if (flows)
+        out_u64(r, "flow", p->flow);
     out_text(r, "state", p->state);
     out_text(r, "status", row->measured ? tw_status_name(row->view.status) : NULL);
     out_ns(r, "start_ns", row->view.start_ns);
@@ -96,9 +99,9 @@ void pairs_records(const struct pairs *p, struct out_records *r)
 {
     r->skip = p->n ? 0 : 1;
     if (!p->n)
-        put_record(r, &no_info, &no_row);
+        put_record(r, &no_info, &no_row, p->reply->flows);
     for (size_t i = 0; i < p->n; i++)
-        put_record(r, p->rows[i].report->pair, &p->rows[i]);
+        put_record(r, p->rows[i].report->pair, &p->rows[i], p->reply->flows);
 }
 
 cJSON *pairs_json(const struct pairs *p, const struct out_records *r)

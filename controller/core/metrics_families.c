@@ -52,6 +52,11 @@ static const struct metric_sample pair_ttl[] = {
     { DIRECTION("forward"), METRIC_NUM, IN_PAIR(last.ttl_forward_min) },
     { DIRECTION("backward"), METRIC_NUM, IN_PAIR(last.ttl_backward_min) },
 };
+static const struct metric_sample pair_tos[] = {
+    { DIRECTION("sent"), METRIC_U8, IN_PAIR(last.tos_sent) },
+    { DIRECTION("forward"), METRIC_NUM, IN_PAIR(last.tos_forward_min) },
+    { DIRECTION("backward"), METRIC_NUM, IN_PAIR(last.tos_backward_min) },
+};
 static const struct metric_sample pair_status[] = { { ",status=\"", METRIC_LABEL, IN_PAIR(state) } };
 
 static const struct family pair_families[] = {
@@ -78,6 +83,9 @@ static const struct family pair_families[] = {
     { "ttl", "gauge", "direction (forward, backward)",
       "Lowest TTL or Hop Limit of arriving packets in the last closed report period.", FRESH,
       ROWS(pair_ttl) },
+    { "tos", "gauge", "direction (sent, forward, backward)",
+      "Lowest TOS or Traffic Class of arriving packets in the last closed report period, and the one sent.",
+      FRESH, ROWS(pair_tos) },
     { "one_way_valid", "gauge", "",
       "1 if both clocks are good enough for the one-way delays of the last closed report period.", FRESH,
       ONE(METRIC_BOOL, metrics_pair, last.one_way_valid) },

@@ -90,6 +90,7 @@ static const struct {
     { "to", QUERY_TO, offsetof(struct report_filter, to_ns), A_TIME },
     { "limit", QUERY_LIMIT, offsetof(struct report_filter, limit), "a whole number from 1 to 100000" },
     { "latest", QUERY_LATEST, offsetof(struct report_filter, latest), "0, 1, false or true" },
+    { "flows", QUERY_FLOWS, offsetof(struct report_filter, flows), "0, 1, false or true" },
 };
 
 static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struct report_filter *f)

@@ -41,6 +41,7 @@ const struct row_col row_cols[] = {
     SAME(residence_sum_ns) SAME(residence_max_ns)
     SAME(tx_source) SAME(rx_source)
     CLOCK(clock_local) SAME(clock_remote_known) CLOCK(clock_remote) SAME(clock_steps)
+    OCTET(tos_forward)
 };
 /* clang-format on */
 const size_t row_cols_n = TW_NELEM(row_cols);

@@ -196,8 +196,8 @@ static uint64_t whole_periods(int64_t period, int64_t from, int64_t to)
     return end > first ? (uint64_t)(end - first) : 0;
 }
 
-enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
-                               uint64_t *ret_periods, struct tw_err *err)
+enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_t flow, int64_t from_ns,
+                               int64_t to_ns, uint64_t *ret_periods, struct tw_err *err)
 {
     struct sq_cur c;
     uint64_t sum = 0;
@@ -211,6 +211,8 @@ enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, int64_t
     while ((rc = sq_next(&c, err)) == TW_OK) {
         int64_t period = sq_take_i64(&c), flows = sq_take_i64(&c);
         int64_t from = sq_take_i64(&c), until = sq_take_i64(&c);
+        if (flow != STORE_ALL_FLOWS)
+            flows = flow < flows;
         if (period > 0)
             sum += (uint64_t)flows *
                    whole_periods(period, from > from_ns ? from : from_ns, until < to_ns ? until : to_ns);

@@ -47,6 +47,7 @@ struct fake {
     bool behind;         /* an agent that is up never takes a generation */
     unsigned list_calls; /* of ScheduleList */
     unsigned report_calls;
+    bool no_flows;    /* a controller from before they could be asked for */
     bool truncate;    /* a report of all sources does not fit */
     bool cut_lists;   /* neither do all agents */
     void *unanswered; /* a call that waits until the end */
@@ -433,6 +434,9 @@ static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Repo
     reply.pairs = list;
     reply.from_ns = 1000 * MINUTE_NS;
     reply.to_ns = 1003 * MINUTE_NS;
+    reply.flows = rq->flows && !fake->no_flows;
+    for (uint32_t i = 0; i < 3; i++)
+        rows[i].flow = reply.flows ? i : 0;
     for (size_t i = 0; i < n && !fake->empty; i++)
         if (!rq->source[0] || !strcmp(rq->source, rows[i].pair->source))
             list[reply.n_pairs++] = &rows[i];

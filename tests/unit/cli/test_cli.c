@@ -25,6 +25,8 @@ static const struct {
     { "report", "report", NULL },
     { "report-json", "report --output=json", NULL },
     { "report-csv", "report -ocsv", NULL },
+    { "report-flows", "report --flows", NULL },
+    { "report-flows-csv", "report --flows -o csv", NULL },
     { "results", "results", NULL },
     { "results-json", "results -o json", NULL },
     { "results-csv", "results -o csv", NULL },
@@ -246,6 +248,12 @@ static void filters_reach_the_controller(void **state)
     check(f, &(struct expectation){ "report --latest", 0, "", NULL, NULL });
     assert_true(f->filter.latest);
     assert_int_equal(f->filter.from_ns, 0);
+    assert_false(f->filter.flows);
+    check(f, &(struct expectation){ "report --flows -o json", 0, "\"flow\":\t2", NULL, NULL });
+    assert_true(f->filter.flows);
+    f->no_flows = true;
+    check(f, &(struct expectation){ "report --flows", 1, NULL, "too old for --flows", NULL });
+    f->no_flows = false;
     check(f, &(struct expectation){ "results --limit 2", 0, "", "more than these 2 summaries", NULL });
 }
 

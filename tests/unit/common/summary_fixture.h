@@ -35,6 +35,7 @@ static inline void make_summary(struct tw_summary *s, int i)
         s->jitter[d] = (struct tw_jitter){ 97 * 2000, 97, 90 * (3000 + i), 90 };
     s->ttl_forward = (struct tw_octet_range){ 60, 60, 97, 0 };
     s->ttl_backward = (struct tw_octet_range){ (uint8_t)(50 + i), (uint8_t)(55 + i), 97, 2 };
+    s->tos_forward = (struct tw_octet_range){ 0, 184, 96, 1 };
     s->tos_sent = 184;
     s->residence_sum_ns = 97 * 50000;
     s->residence_max_ns = 60000 + i;

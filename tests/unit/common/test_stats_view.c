@@ -77,6 +77,8 @@ static const struct {
     { "ttl_forward_min", 60, 0 },
     { "ttl_backward_max", 55, 0 },
     { "tos_sent", 184, 0 },
+    { "tos_forward_min", 0, 0 },
+    { "tos_forward_max", 184, 0 },
     { "residence_mean_seconds", 50e-6, 1e-12 },
     { "residence_max_seconds", 60e-6, 1e-12 },
     { "send_lateness_p99_seconds", 96e-6, 0.011 },

@@ -167,6 +167,7 @@ static void statuses(void **state)
         { "/api/v1/pairs?from=1", 400, "known: mesh, class, source, target, limit" },
         { "/api/v1/summaries?latest=1", 400, "known: mesh, class, source, target, from, to, limit" },
         { "/api/v1/report?latest=1&from=-1h", 400, "goes without" },
+        { "/api/v1/report?flows=2", 400, "\\\"flows\\\" is \\\"2\\\"; expected 0, 1, false or true" },
         { "/api/v1/report?from=yesterday", 400, "\\\"from\\\" is \\\"yesterday\\\"; expected a time" },
         { "/api/v1/report?mesh=%22%3Cx%3E%c3", 200, "\"pairs\":[]" },
     };
@@ -212,6 +213,15 @@ static void report_matches_its_schema(void **state)
     json = fetch_json(r, "/api/v1/report?latest=1&target=fra", "report");
     assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), 1);
     assert_true(at(json, "from_ns")->valuedouble == (double)r->start_ns);
+    assert_true(cJSON_IsFalse(at(json, "flows")));
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/report?latest=1&target=fra&flows=1", "report");
+    assert_true(cJSON_IsTrue(at(json, "flows")));
+    assert_int_equal(cJSON_GetArraySize(at(json, "pairs")), (int)r->fra->flows);
+    pair = cJSON_GetArrayItem(at(json, "pairs"), 0);
+    assert_true(at(pair, "flow")->valuedouble == 0);
+    assert_string_equal(at(pair, "target")->valuestring, "fra");
+    assert_true(at(pair, "sent")->valuedouble == 100);
     cJSON_Delete(json);
     rig_free(r);
 }

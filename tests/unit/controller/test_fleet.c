@@ -136,7 +136,7 @@ static uint64_t expected_tomorrow(struct fixture *f, uint64_t pair_id)
 
     snprintf(path, sizeof path, "%s/controller.db", f->data);
     if (store_reader_open(path, &r, &err) != TW_OK ||
-        store_read_expected(r, pair_id, from_ns, from_ns + 3600 * TW_NS_PER_S, &n, &err) != TW_OK)
+        store_read_expected(r, pair_id, STORE_ALL_FLOWS, from_ns, from_ns + 3600 * TW_NS_PER_S, &n, &err) != TW_OK)
         fail_msg("%s", err.text);
     store_reader_close(r);
     return n;

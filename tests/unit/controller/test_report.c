@@ -96,6 +96,70 @@ static void equals_a_direct_merge(void **state)
     fx_free(f);
 }
 
+/* Each flow for itself, and the pair as their merge: in a span and in the latest period, with flows that are
+ * not scheduled any more and with some that have nothing. */
+static void flows_and_their_merge(void **state)
+{
+    static const struct {
+        const char *name;
+        bool latest;
+        uint32_t n; /* flows that are listed */
+        uint32_t flow[5];
+        uint64_t expected[5], stored[5];
+    } rows[] = {
+        { "span", false, 5, { 0, 1, 2, 3, 7 }, { 4, 4, 4, 4, 0 }, { 4, 4, 3, 0, 4 } },
+        { "latest", true, 5, { 0, 1, 2, 3, 7 }, { 1, 1, 1, 1, 0 }, { 1, 1, 0, 0, 1 } },
+    };
+    struct fx *f = fx_new(2, 10);
+    struct pair *p = fx_pair(f, "m", "paths", "ams", "fra", 4, AT(0));
+
+    (void)state;
+    for (int64_t n = 0; n < 4; n++)
+        for (uint32_t flow = 0; flow < 8; flow++) {
+            struct tw_summary s = fx_summary(f, p, flow, AT(n));
+            if (flow < 2 || flow == 7 || (flow == 2 && n < 3)) /* 3 has nothing, 2 stops, 7 is of old */
+                fx_store(f, &s);
+            summary_free(&s);
+        }
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct report_filter filter = { .from_ns = AT(0),
+                                        .to_ns = AT(4),
+                                        .flows = true,
+                                        .latest = rows[i].latest },
+                             whole = filter;
+        struct report *rep = run_report(f, &filter), *together;
+        const struct report_pair *r = &rep->pairs[0];
+        struct tw_summary sum;
+        struct stats_view view;
+
+        whole.flows = false;
+        together = run_report(f, &whole);
+        summary_init(&sum);
+        assert_int_equal(rep->n_pairs, 1);
+        assert_int_equal(r->n_flows, rows[i].n);
+        for (size_t k = 0; k < r->n_flows; k++) {
+            const struct report_flow *fl = &r->flows[k];
+
+            if (fl->flow != rows[i].flow[k] || fl->periods_expected != rows[i].expected[k] ||
+                fl->periods_stored != rows[i].stored[k] || fl->view.sent != 100 * rows[i].stored[k] ||
+                fl->completeness_ratio.known != (rows[i].expected[k] != 0))
+                fail_msg("%s, flow %u: sent %llu, stored %llu of %llu", rows[i].name, fl->flow,
+                         (unsigned long long)fl->view.sent, (unsigned long long)fl->periods_stored,
+                         (unsigned long long)fl->periods_expected);
+            summary_merge(&sum, &fl->merged);
+        }
+        stats_view(&sum, &view);
+        fx_same_view(rows[i].name, &view, &r->view);
+        fx_same_view(rows[i].name, &view, &together->pairs[0].view);
+        assert_int_equal(together->pairs[0].n_flows, 0);
+        assert_int_equal(r->periods_stored, together->pairs[0].periods_stored);
+        summary_free(&sum);
+        report_free(rep);
+        report_free(together);
+    }
+    fx_free(f);
+}
+
 /* The numbers stay the same when the histograms do not. */
 static void views_need_no_histograms(void **state)
 {
@@ -112,7 +176,8 @@ static void views_need_no_histograms(void **state)
             summary_free(&s);
         }
     for (int latest = 0; latest < 2; latest++) {
-        struct report_filter full = { .from_ns = AT(0), .to_ns = AT(9), .latest = latest }, bare = full;
+        struct report_filter full = { .from_ns = AT(0), .to_ns = AT(9), .latest = latest, .flows = true },
+                             bare = full;
         struct report *a, *b;
 
         bare.views_only = true;
@@ -123,6 +188,9 @@ static void views_need_no_histograms(void **state)
             fx_same_view(a->pairs[i].pair.target, &a->pairs[i].view, &b->pairs[i].view);
             assert_int_equal(a->pairs[i].merged.delay[TW_ROUNDTRIP].count == 0, i == 2);
             assert_int_equal(b->pairs[i].merged.delay[TW_ROUNDTRIP].cap, 0);
+            assert_int_equal(b->pairs[i].n_flows, i ? 1 : 2);
+            fx_same_view("flow 0", &a->pairs[i].flows[0].view, &b->pairs[i].flows[0].view);
+            assert_int_equal(b->pairs[i].flows[0].merged.delay[TW_ROUNDTRIP].cap, 0);
             assert_int_equal(b->pairs[i].merged.end_ns, a->pairs[i].merged.end_ns);
         }
         report_free(a);
@@ -440,6 +508,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_direct_merge),
+        cmocka_unit_test(flows_and_their_merge),
         cmocka_unit_test(views_need_no_histograms),
         cmocka_unit_test(completeness),
         cmocka_unit_test(latest_takes_the_newest_end),

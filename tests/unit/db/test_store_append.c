@@ -294,6 +294,7 @@ static void fill(struct tw_summary *s)
     s->ttl_forward = (struct tw_octet_range){ 1, 255, 90, 8 };
     s->ttl_backward = (struct tw_octet_range){ 2, 254, 91, 9 };
     s->tos_backward = (struct tw_octet_range){ 3, 253, 92, 10 };
+    s->tos_forward = (struct tw_octet_range){ 4, 252, 93, 11 };
     s->tos_sent = 184;
     s->residence_sum_ns = 900;
     s->residence_max_ns = 77;
@@ -356,6 +357,7 @@ static void check_same(const struct tw_summary *a, const struct tw_summary *b)
     check_same_octets(&a->ttl_forward, &b->ttl_forward);
     check_same_octets(&a->ttl_backward, &b->ttl_backward);
     check_same_octets(&a->tos_backward, &b->tos_backward);
+    check_same_octets(&a->tos_forward, &b->tos_forward);
 }
 
 struct same {
@@ -586,8 +588,13 @@ static void older_days_lack_columns(void **state)
     append_one(f, 1, &full);
     sql(f->path, "ALTER TABLE summary_20241004 DROP COLUMN host_drops;"
                  "ALTER TABLE summary_20241004 DROP COLUMN send_lateness;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_min;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_max;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_n;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_changes;"
                  "ALTER TABLE summary_20241004 ADD COLUMN from_the_future INTEGER NOT NULL DEFAULT 5");
     full.host_drops = 0;
+    full.tos_forward = (struct tw_octet_range){ 0 }; /* as if never seen */
     hist_reset(&full.send_lateness);
     next = full;
     CHECK_OK(store_read_summaries(f->r, &one, 1, 0, INT64_MAX, expect, &l, &test_err)); /* not widened yet */
@@ -596,6 +603,7 @@ static void older_days_lack_columns(void **state)
     store_close(f->s);
     CHECK_OK(store_open(f->path, &f->s, &test_err));
     next.host_drops = 9;
+    next.tos_forward = (struct tw_octet_range){ 0, 184, 5, 1 };
     next.start_ns += 1;
     append_one(f, 2, &next);
     l.n = 0;

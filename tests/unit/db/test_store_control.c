@@ -248,6 +248,20 @@ static const struct {
     { "again with another period", { { 0, 0, 1, 60 }, { 300, 0, 1, 10 } }, 0, 600, 5 + 30 },
 };
 
+/* What is expected of each flow makes up what is expected of all. */
+static void expect_sum_of_flows(struct fx *f, uint64_t pair_id, size_t i)
+{
+    uint64_t sum = 0, n = 0;
+
+    for (uint32_t flow = 0; flow < 32; flow++) {
+        CHECK_OK(store_read_expected(f->r, pair_id, flow, DAY0 + expectations[i].from * TW_NS_PER_S,
+                                     DAY0 + expectations[i].to * TW_NS_PER_S, &n, &test_err));
+        sum += n;
+    }
+    if (sum != expectations[i].expected)
+        fail_msg("%s: flows make up %llu", expectations[i].name, (unsigned long long)sum);
+}
+
 static void expected_periods(void **state)
 {
     struct fx *f = *state;
@@ -265,11 +279,12 @@ static void expected_periods(void **state)
             if (st->until)
                 CHECK_OK(store_pair_unscheduled(f->s, p.id, DAY0 + st->until * TW_NS_PER_S, &test_err));
         }
-        CHECK_OK(store_read_expected(f->r, p.id, DAY0 + expectations[i].from * TW_NS_PER_S,
+        CHECK_OK(store_read_expected(f->r, p.id, STORE_ALL_FLOWS, DAY0 + expectations[i].from * TW_NS_PER_S,
                                      DAY0 + expectations[i].to * TW_NS_PER_S, &n, &test_err));
         if (n != expectations[i].expected)
             fail_msg("%s: %llu, not %llu", expectations[i].name, (unsigned long long)n,
                      (unsigned long long)expectations[i].expected);
+        expect_sum_of_flows(f, p.id, i);
     }
 }
 
@@ -287,7 +302,7 @@ static void odd_intervals(void **state)
     CHECK_OK(store_pair_unscheduled(f->s, p.id, DAY0, &test_err));                          /* nothing open */
     CHECK_OK(store_pair_scheduled(f->s, p.id, 1, MINUTE, 1, DAY0, &test_err));
     CHECK_OK(store_pair_unscheduled(f->s, p.id, DAY0 - 5 * MINUTE, &test_err)); /* the clock went back */
-    CHECK_OK(store_read_expected(f->r, p.id, 0, INT64_MAX, &n, &test_err));
+    CHECK_OK(store_read_expected(f->r, p.id, STORE_ALL_FLOWS, 0, INT64_MAX, &n, &test_err));
     assert_int_equal(n, 0);
 }
 

@@ -37,6 +37,9 @@ static struct metrics_pair pairs[] = {
                 .loss_backward_ratio = N(1.0 / 12),
                 .loss_unknown_ratio = N(0),
                 .ttl_forward_min = N(60),
+                .tos_sent = 184,
+                .tos_forward_min = N(0),
+                .tos_backward_min = N(184),
                 .one_way_valid = true,
                 .delay = { [TW_FORWARD] = { .min_s = N(-0.000000250),
                                             .p50_s = N(0.0051),
@@ -385,7 +388,8 @@ static struct metrics_pair full_pair(const char *source)
     for (int d = 0; d < 3; d++)
         set_delay(&p.last.delay[d]);
     p.last.loss_ratio = p.last.loss_forward_ratio = p.last.loss_backward_ratio = p.last.loss_unknown_ratio =
-        p.last.ttl_forward_min = p.last.ttl_backward_min = (struct tw_num)N(0);
+        p.last.ttl_forward_min = p.last.ttl_backward_min = p.last.tos_forward_min =
+            p.last.tos_backward_min = (struct tw_num)N(0);
     return p;
 }
 
