@@ -1,74 +1,46 @@
-/* agent/core/reflect.c - answers, and the table of senders whose answers are numbered.
- *
- * A sender is (source, destination) address and port. Open addressing with linear probing over indices into a
- * pool, both made once: a packet never allocates, and the table is never more than half full. Deletion moves
- * entries back instead of leaving tombstones, so that years of coming and going senders do not slow it down.
- */
+/* agent/core/reflect.c - answers; what is remembered of their senders is in senders.c. */
 #include "agent/core/reflect.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/core/senders.h"
 #include "agent/core/twamp_pkt.h"
 #include "common/wire.h"
 
 #define WELL_KNOWN_PORT 862
 #define TOS_DSCP 0xfc /* the other two bits are ECN: what the path did to the probe is not for the answer */
-/* Pool entries looked at per answer: a table of n senders is swept every n/2 answers. When a new sender
- * finds the pool full, more are looked at. */
-#define SWEEP 2
-#define SWEEP_WHEN_FULL 32
+#define TLV_HEAD 4
+#define AUTH_SSID_AT 26
 
-enum { NONE = UINT32_MAX };
-
-struct key {
-    struct tw_addr from, to;
-};
-
-struct sender {
-    struct key key;
-    uint64_t hash;
-    struct tw_mono last;
-    uint64_t id; /* of this use of the entry */
-    uint32_t next_seq;
-    bool used;
-    uint32_t next_free;
-};
+enum kind { KIND_LIGHT, KIND_STAMP, KIND_AUTH };
 
 struct reflector {
     struct reflect_cfg cfg;
     struct reflect_counters n;
+    struct tw_clock_state clock;
     uint16_t err_est;
-    struct sender *pool;
-    uint32_t high_water; /* pool entries that were ever used */
-    uint32_t free_list, sweep_at;
-    uint32_t *table; /* index into pool + 1; 0 = empty */
-    uint64_t mask;
-    uint64_t last_id;
+    struct stamp_keys keys;
+    struct senders *senders;
 };
 
 enum tw_rc reflector_new(const struct reflect_cfg *cfg, struct reflector **ret)
 {
+    const struct senders_cfg senders = { cfg->max_sessions, cfg->refwait_ns, cfg->hash_seed };
     struct reflector *r;
-    uint64_t slots = 16;
+    enum tw_rc rc;
 
-    if (cfg->refwait_ns <= 0 || cfg->restart_gap_ns < 0 || cfg->max_sessions > UINT32_MAX / 4)
+    if (cfg->restart_gap_ns < 0)
         return TW_EINVAL;
-    while (slots < (uint64_t)cfg->max_sessions * 2)
-        slots *= 2;
     r = calloc(1, sizeof *r);
     if (!r)
         return TW_ENOMEM;
-    r->cfg = *cfg;
-    r->mask = slots - 1;
-    r->free_list = NONE;
-    r->err_est = tw_errest_encode(0, false, false);
-    r->pool = calloc(cfg->max_sessions ? cfg->max_sessions : 1, sizeof *r->pool);
-    r->table = calloc(slots, sizeof *r->table);
-    if (!r->pool || !r->table) {
-        reflector_free(r);
-        return TW_ENOMEM;
+    rc = senders_new(&senders, &r->senders);
+    if (rc) {
+        free(r);
+        return rc;
     }
+    r->cfg = *cfg;
+    r->err_est = tw_errest_encode(0, false, false);
     *ret = r;
     return TW_OK;
 }
@@ -77,165 +49,42 @@ void reflector_free(struct reflector *r)
 {
     if (!r)
         return;
-    free(r->table);
-    free(r->pool);
+    senders_free(r->senders);
+    stamp_keys_clear(&r->keys);
     free(r);
 }
 
 void reflector_set_clock(struct reflector *r, const struct tw_clock_state *c)
 {
+    r->clock = *c;
     r->err_est = tw_errest_encode(c->max_error_ns, c->synced, false);
+}
+
+void reflector_set_keys(struct reflector *r, struct stamp_keys *keys)
+{
+    stamp_keys_clear(&r->keys);
+    r->keys = *keys;
+    *keys = (struct stamp_keys){ 0 };
 }
 
 void reflector_counters(const struct reflector *r, struct reflect_counters *ret)
 {
     *ret = r->n;
+    ret->sessions = senders_count(r->senders);
+    ret->expired += senders_forgotten(r->senders);
 }
 
-/* ---- Table of senders ---- */
+/* ---- Requests ---- */
 
-/* 64 x 64 -> 128 bit multiply, folded: each half of the product depends on all bits of both factors. */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 p = (unsigned __int128)a * b;
-
-    return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
-
-static uint64_t hash_key(uint64_t seed, const struct key *k)
-{
-    uint64_t word[sizeof *k / 8], h = seed ^ UINT64_C(0x9e3779b97f4a7c15);
-
-    static_assert(sizeof *k % 16 == 0, "whole pairs of words, no padding");
-    memcpy(word, k, sizeof *k);
-    for (size_t i = 0; i < TW_NELEM(word); i += 2)
-        h = mix(word[i] ^ h, word[i + 1] ^ seed ^ UINT64_C(0xa0761d6478bd642f));
-    return h;
-}
-
-/* The table slot that holds the key, or the empty one where it would go. */
-static uint64_t find_slot(const struct reflector *r, const struct key *k, uint64_t hash)
-{
-    uint64_t at = hash & r->mask;
-
-    for (; r->table[at]; at = (at + 1) & r->mask) {
-        const struct sender *s = &r->pool[r->table[at] - 1];
-        if (s->hash == hash && !memcmp(&s->key, k, sizeof *k))
-            break;
-    }
-    return at;
-}
-
-/* Empties a slot and moves back what had to step over it. */
-static void erase_slot(struct reflector *r, uint64_t hole)
-{
-    for (uint64_t at = (hole + 1) & r->mask; r->table[at]; at = (at + 1) & r->mask) {
-        uint64_t home = r->pool[r->table[at] - 1].hash & r->mask;
-        if (((at - home) & r->mask) >= ((at - hole) & r->mask)) {
-            r->table[hole] = r->table[at];
-            hole = at;
-        }
-    }
-    r->table[hole] = 0;
-}
-
-static bool is_expired(const struct reflector *r, const struct sender *s, struct tw_mono now)
-{
-    return now.ns - s->last.ns > r->cfg.refwait_ns;
-}
-
-static void forget(struct reflector *r, uint32_t index)
-{
-    struct sender *s = &r->pool[index];
-
-    erase_slot(r, find_slot(r, &s->key, s->hash));
-    s->used = false;
-    s->next_free = r->free_list;
-    r->free_list = index;
-    r->n.sessions--;
-    r->n.expired++;
-}
-
-/* Forgets the silent ones a few at a time, so that no packet waits for a sweep of the whole table. */
-static void sweep(struct reflector *r, struct tw_mono now, unsigned n)
-{
-    for (; n && r->high_water; n--) {
-        if (r->sweep_at >= r->high_water)
-            r->sweep_at = 0;
-        if (r->pool[r->sweep_at].used && is_expired(r, &r->pool[r->sweep_at], now))
-            forget(r, r->sweep_at);
-        r->sweep_at++;
-    }
-}
-
-/* An unused pool entry, or NONE. */
-static uint32_t take_entry(struct reflector *r)
-{
-    uint32_t index = r->free_list;
-
-    if (index != NONE) {
-        r->free_list = r->pool[index].next_free;
-        return index;
-    }
-    return r->high_water < r->cfg.max_sessions ? r->high_water++ : NONE;
-}
-
-static struct sender *find_sender(struct reflector *r, const struct reflect_rx *rx)
-{
-    struct key k = { rx->from, rx->to };
-    uint64_t at = find_slot(r, &k, hash_key(r->cfg.hash_seed, &k));
-
-    return r->table[at] ? &r->pool[r->table[at] - 1] : NULL;
-}
-
-/* NULL: no room, answer without state. */
-static struct sender *add_sender(struct reflector *r, const struct reflect_rx *rx)
-{
-    struct key k = { rx->from, rx->to };
-    uint64_t hash = hash_key(r->cfg.hash_seed, &k);
-    uint32_t index = take_entry(r);
-    struct sender *s;
-
-    if (index == NONE) {
-        sweep(r, rx->mono, SWEEP_WHEN_FULL);
-        index = take_entry(r);
-    }
-    if (index == NONE)
-        return NULL;
-    s = &r->pool[index];
-    *s = (struct sender){ .key = k, .hash = hash, .id = ++r->last_id, .used = true };
-    r->table[find_slot(r, &k, hash)] = index + 1;
-    r->n.sessions++;
-    return s;
-}
-
-/* Gives the answer to probe `seq` of this sender its number. */
-static void number_answer(struct reflector *r, const struct reflect_rx *rx, uint32_t seq,
-                          struct reflect_tx *tx)
-{
-    struct sender *s = find_sender(r, rx);
-
-    if (s && is_expired(r, s, rx->mono)) {
-        s->next_seq = 0;
-        r->n.expired++;
-    } else if (s && !seq && s->next_seq && rx->mono.ns - s->last.ns >= r->cfg.restart_gap_ns) {
-        s->next_seq = 0;
-        r->n.restarted++;
-    } else if (!s) {
-        s = add_sender(r, rx);
-    }
-    if (!s) {
-        r->n.stateless++;
-        tx->seq = seq;
-        return;
-    }
-    s->last = rx->mono;
-    tx->session = (uint32_t)(s - r->pool) + 1;
-    tx->session_id = s->id;
-    tx->seq = s->next_seq++;
-}
-
-/* ---- Answers ---- */
+struct request {
+    const struct reflect_rx *rx;
+    const uint8_t *data;
+    size_t len;
+    enum kind kind;
+    unsigned key; /* KIND_AUTH: the one that verified */
+    struct test_probe probe;
+    struct sender *sender; /* NULL: not remembered */
+};
 
 static enum tw_rc refuse(uint64_t *counter, enum tw_rc rc)
 {
@@ -249,39 +98,227 @@ static bool is_error_estimate_ok(uint16_t err_est)
     return err_est & 0xff;
 }
 
+static enum kind kind_of(const uint8_t *data, size_t len)
+{
+    if (stamp_looks_authenticated(data, len))
+        return KIND_AUTH;
+    return stamp_looks_like_stamp(data, len) ? KIND_STAMP : KIND_LIGHT;
+}
+
+/* The sender's last key is tried first: the others are of other senders, or of yesterday. Nothing is
+ * remembered of a sender before it has proved itself. */
+static enum tw_rc read_authenticated(struct reflector *r, struct request *q)
+{
+    struct wire_rd ssid = { .p = q->data + AUTH_SSID_AT, .end = q->data + STAMP_BASE_AUTH };
+    struct sender_key k = sender_key(&q->rx->from, &q->rx->to, wire_get_u16(&ssid));
+    const struct sender *s = senders_find(r->senders, &k);
+
+    q->key = s ? s->auth_key : 0;
+    return stamp_read_probe(&r->keys, q->data, q->len, &q->probe, &q->key);
+}
+
+static enum tw_rc read_request(struct reflector *r, struct request *q)
+{
+    q->kind = kind_of(q->data, q->len);
+    if (r->cfg.demand_auth && q->kind != KIND_AUTH)
+        return refuse(&r->n.auth_demanded, TW_EPERM);
+    if (q->kind == KIND_AUTH && read_authenticated(r, q))
+        return refuse(&r->n.auth_failed, TW_EPERM);
+    if (q->kind == KIND_STAMP)
+        stamp_read_probe(NULL, q->data, q->len, &q->probe, NULL);
+    else if (q->kind == KIND_LIGHT)
+        twamp_decode_probe(q->data, q->len, &q->probe);
+    if (!is_error_estimate_ok(q->probe.err_est))
+        return refuse(&r->n.bad_error_estimate, TW_EINVAL);
+    return TW_OK;
+}
+
+/* ---- Senders ---- */
+
+/* Looks the sender up, or remembers it, and counts this probe of it. */
+static void meet_sender(struct reflector *r, struct request *q)
+{
+    struct sender_key k = sender_key(&q->rx->from, &q->rx->to, q->probe.ssid);
+    bool is_new;
+    struct sender *s = senders_get(r->senders, &k, q->rx->mono, &is_new);
+
+    q->sender = s;
+    if (!s) {
+        r->n.stateless++;
+        return;
+    }
+    if (!is_new && senders_is_expired(r->senders, s, q->rx->mono)) {
+        senders_restart(r->senders, s);
+        r->n.expired++;
+    } else if (!q->probe.seq && s->rx && q->rx->mono.ns - s->last.ns >= r->cfg.restart_gap_ns) {
+        senders_restart(r->senders, s);
+        r->n.restarted++;
+    }
+    s->last = q->rx->mono;
+    s->rx++;
+    s->tx++;
+    if (q->kind == KIND_AUTH)
+        s->auth_key = (uint8_t)q->key;
+}
+
+static void number_answer(const struct reflector *r, const struct request *q, struct reflect_tx *tx)
+{
+    struct sender *s = q->sender;
+
+    tx->seq = q->probe.seq;
+    if (!s)
+        return;
+    tx->session = senders_handle(r->senders, s);
+    tx->session_id = s->id;
+    if (!r->cfg.stateless)
+        tx->seq = s->next_seq++;
+}
+
+/* ---- TLVs ---- */
+
+static uint8_t ts_method(enum tw_ts_source source)
+{
+    return source == TW_TS_HARDWARE ? STAMP_TS_HARDWARE : STAMP_TS_SOFTWARE;
+}
+
+static struct stamp_tlv_facts facts_for(const struct reflector *r, const struct request *q,
+                                        const struct reflect_tx *tx)
+{
+    const struct sender *s = q->sender;
+    struct stamp_tlv_facts f = {
+        .from = q->rx->from,
+        .to = q->rx->to,
+        .tos = q->rx->tos,
+        .sync_source = r->clock.synced ? STAMP_SYNC_NTP : STAMP_SYNC_LOCAL,
+        .method_in = ts_method(q->rx->source),
+        .method_out = STAMP_TS_SOFTWARE,
+        .refuse_dscp = r->cfg.refuse_dscp,
+        .seq = q->probe.seq,
+        .reply_seq = tx->seq,
+        .demand_hmac = q->kind == KIND_AUTH,
+    };
+
+    if (!s)
+        return f;
+    f.rx_count = s->rx;
+    f.tx_count = s->tx;
+    f.follow_up = s->follow_up && !r->cfg.stateless; /* RFC 8972 section 4.7 */
+    f.follow_up_seq = s->follow_up_seq;
+    f.follow_up_time = s->follow_up_time;
+    f.follow_up_method = s->follow_up_method;
+    return f;
+}
+
+/* In unauthenticated mode the HMAC TLV alone tells the key: any of them may be it. */
+static void answer_by_any_key(struct reflector *r, const struct request *q, struct stamp_tlv_facts *f,
+                              const uint8_t *in, size_t len, uint8_t *out, struct stamp_tlv_outcome *ret)
+{
+    unsigned first = q->sender && q->sender->auth_key < r->keys.n ? q->sender->auth_key : 0;
+
+    f->hmac = r->keys.key[first]; /* NULL: there are none, and nothing is checked */
+    stamp_tlv_answer(in, len, f, out, ret);
+    for (unsigned i = 0; ret->integrity_failed && i < r->keys.n; i++) {
+        if (i == first)
+            continue;
+        f->hmac = r->keys.key[i];
+        stamp_tlv_answer(in, len, f, out, ret);
+        if (!ret->integrity_failed && q->sender)
+            q->sender->auth_key = (uint8_t)i;
+    }
+}
+
+static void answer_tlvs(struct reflector *r, const struct request *q, uint8_t *answer, struct reflect_tx *tx)
+{
+    size_t base = stamp_base(q->kind == KIND_AUTH);
+    struct stamp_tlv_facts f = facts_for(r, q, tx);
+    struct stamp_tlv_outcome o = { .reply_dscp = -1 };
+
+    if (q->kind == KIND_AUTH) {
+        f.hmac = r->keys.key[q->key];
+        stamp_tlv_answer(q->data + base, q->len - base, &f, answer + base, &o);
+    } else {
+        answer_by_any_key(r, q, &f, q->data + base, q->len - base, answer + base, &o);
+    }
+    if (o.reply_dscp >= 0)
+        tx->tos = (uint8_t)(o.reply_dscp << 2);
+    tx->want_txstamp = o.want_follow_up && q->sender && !r->cfg.stateless;
+    r->n.auth_failed += o.integrity_failed;
+}
+
+/* ---- Answers ---- */
+
+static struct test_reply reply_to(const struct request *q, const struct reflect_tx *tx)
+{
+    return (struct test_reply){
+        .seq = tx->seq,
+        .t2 = tw_wall_to_ntp(q->rx->t2),
+        .sender_seq = q->probe.seq,
+        .sender_t1 = q->probe.t1,
+        .sender_err_est = q->probe.err_est,
+        .ssid = q->probe.ssid,
+        .ttl_known = q->rx->ttl >= 0,
+        .sender_ttl = (uint8_t)q->rx->ttl,
+    };
+}
+
+/* RFC 5357 section 4.2.1: the sender's padding, cut at its end. */
+static void write_light(const struct request *q, uint8_t *ret, const struct reflect_tx *tx)
+{
+    struct test_reply a = reply_to(q, tx);
+
+    twamp_encode_reply(&a, ret, tx->len);
+    memcpy(ret + TWAMP_REPLY_MIN, q->data + TWAMP_PROBE_MIN, tx->len - TWAMP_REPLY_MIN);
+}
+
+/* A TLV begins with the flags, U set, and its type, of which 0 is reserved: what begins with two zeros is the
+ * padding of a sender that knows RFC 8762 alone, or of TWAMP Light. */
+static bool has_tlvs(const uint8_t *p, size_t len)
+{
+    return len >= TLV_HEAD && (p[0] || p[1]);
+}
+
+static void write_stamp(struct reflector *r, const struct request *q, uint8_t *ret, struct reflect_tx *tx)
+{
+    bool auth = q->kind == KIND_AUTH;
+    size_t base = stamp_base(auth);
+    struct test_reply a = reply_to(q, tx);
+
+    stamp_write_reply(auth, &a, ret, base);
+    if (has_tlvs(q->data + base, q->len - base))
+        answer_tlvs(r, q, ret, tx);
+    else /* RFC 8762 section 4.3: as it came */
+        memcpy(ret + base, q->data + base, q->len - base);
+    r->n.answered_stamp++;
+    r->n.answered_auth += auth;
+}
+
 enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, const uint8_t *data, size_t len,
                           uint8_t *ret, size_t cap, struct reflect_tx *ret_tx)
 {
     size_t need = len < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : len;
-    struct test_probe p;
-    struct test_reply a;
+    struct request q = { .rx = rx, .data = data, .len = len };
     struct reflect_tx tx = { .len = need, .tos = rx->tos < 0 ? 0 : (uint8_t)(rx->tos & TOS_DSCP) };
+    enum tw_rc rc;
 
-    if (twamp_decode_probe(data, len, &p))
+    if (len < TWAMP_PROBE_MIN)
         return refuse(&r->n.too_short, TW_ETRUNC);
     if (len > TEST_DATAGRAM_MAX || need > cap)
         return refuse(&r->n.too_long, TW_EINVAL);
-    if (!is_error_estimate_ok(p.err_est))
-        return refuse(&r->n.bad_error_estimate, TW_EINVAL);
     /* Only reflectors send from there; two of them would answer each other's answers for ever. */
     if (rx->from.port == r->cfg.port || rx->from.port == WELL_KNOWN_PORT)
         return refuse(&r->n.loops_refused, TW_EPERM);
-
-    sweep(r, rx->mono, SWEEP);
-    number_answer(r, rx, p.seq, &tx);
-    a = (struct test_reply){
-        .seq = tx.seq,
-        .err_est = r->err_est,
-        .t2 = tw_wall_to_ntp(rx->t2),
-        .sender_seq = p.seq,
-        .sender_t1 = p.t1,
-        .sender_err_est = p.err_est,
-        .ttl_known = rx->ttl >= 0,
-        .sender_ttl = (uint8_t)rx->ttl,
-    };
-    twamp_encode_reply(&a, ret, cap);
-    /* RFC 5357 section 4.2.1: the sender's padding, cut at its end. */
-    memcpy(ret + TWAMP_REPLY_MIN, data + TWAMP_PROBE_MIN, need - TWAMP_REPLY_MIN);
+    rc = read_request(r, &q);
+    if (rc)
+        return rc;
+    senders_sweep(r->senders, rx->mono);
+    meet_sender(r, &q);
+    number_answer(r, &q, &tx);
+    tx.kind = (uint8_t)q.kind;
+    tx.key = (uint8_t)q.key;
+    if (q.kind == KIND_LIGHT)
+        write_light(&q, ret, &tx);
+    else
+        write_stamp(r, &q, ret, &tx);
     *ret_tx = tx;
     r->n.answered++;
     return TW_OK;
@@ -291,16 +328,36 @@ void reflect_stamp(struct reflector *r, const struct reflect_tx *tx, uint8_t *an
 {
     struct wire_wr w = { .p = answer + 4, .end = answer + TWAMP_PROBE_MIN };
 
-    (void)tx;
-    wire_put_u64(&w, tw_wall_to_ntp(t3));
+    if (tx->kind == KIND_AUTH) {
+        if (tx->key < r->keys.n) /* else it was taken away meanwhile, and the answer stays unsigned */
+            stamp_seal_reply(&r->keys, tx->key, answer, tw_wall_to_ntp(t3), r->err_est);
+        return;
+    }
+    wire_put_u64(&w, tw_wall_to_ntp(t3)); /* the same place in the other two */
     wire_put_u16(&w, r->err_est);
 }
 
 void reflect_unsent(struct reflector *r, const struct reflect_tx *tx)
 {
-    struct sender *s = tx->session ? &r->pool[tx->session - 1] : NULL;
+    struct sender *s = senders_by_handle(r->senders, tx->session, tx->session_id);
 
     r->n.send_errors++;
-    if (s && s->used && s->id == tx->session_id && s->next_seq == tx->seq + 1)
+    if (!s)
+        return;
+    s->tx--;
+    if (!r->cfg.stateless && s->next_seq == tx->seq + 1)
         s->next_seq--;
+}
+
+void reflect_on_txstamp(struct reflector *r, const struct reflect_tx *tx, struct tw_wall t,
+                        enum tw_ts_source source)
+{
+    struct sender *s = senders_by_handle(r->senders, tx->session, tx->session_id);
+
+    if (!s || (s->follow_up && (int32_t)(tx->seq - s->follow_up_seq) < 0)) /* the older one came later */
+        return;
+    s->follow_up = true;
+    s->follow_up_seq = tx->seq;
+    s->follow_up_time = tw_wall_to_ntp(t);
+    s->follow_up_method = ts_method(source);
 }

@@ -30,7 +30,8 @@ struct reflector;
 enum tw_rc reflector_new(const struct reflect_cfg *cfg, struct reflector **ret);
 void reflector_free(struct reflector *r);
 void reflector_set_clock(struct reflector *r, const struct tw_clock_state *c);
-/* Keys for authenticated STAMP and HMAC TLVs; takes over what *keys holds and empties it. Sessions go on. */
+/* Keys for authenticated STAMP and HMAC TLVs; takes over what *keys holds and empties it. Sessions go on. Not
+ * between reflect_answer() and reflect_stamp(). */
 void reflector_set_keys(struct reflector *r, struct stamp_keys *keys);
 
 struct reflect_rx {
@@ -70,7 +71,7 @@ struct reflect_counters {
         restarted, send_errors;
     uint64_t auth_failed;   /* HMAC of the base packet or of the TLVs; the latter are answered, flagged */
     uint64_t auth_demanded; /* not authenticated where that is demanded */
-    uint64_t answered_stamp, answered_auth; /* of `answered` */
+    uint64_t answered_stamp, answered_auth; /* of `answered`, STAMP; and of those, authenticated */
     uint64_t foreign, not_started; /* controlled sessions: not from its sender, not between start and stop */
 };
 void reflector_counters(const struct reflector *r, struct reflect_counters *ret);

@@ -7,7 +7,9 @@
  * it was sent; the period's summary closes when none of its probes is in flight. At every moment sent =
  * received + lost + in flight. After a step of the wall clock the open period is closed early and a new one
  * begins, so that no summary mixes two time scales; pacing follows the monotonic clock and does not notice.
- */
+ *
+ * What TLVs tell is for those who take samples; delays are by T1 to T4 alone. An Access Report TLV, which is
+ * to be repeated until it is answered (RFC 8972 section 4.6), goes along in every probe. */
 #ifndef TW_AGENT_SESSION_H
 #define TW_AGENT_SESSION_H
 
@@ -25,11 +27,11 @@ struct session_cfg {
     enum session_spacing spacing_kind;
     uint16_t
         size_bytes; /* UDP payload, TEST_DATAGRAM_MAX at most; less than the form needs is raised to it */
-    uint16_t imix_bytes[3];   /* small, middle, large, not 0: of each 12 probes 7, 4, 1 have that size, not
-                                 size_bytes */
-    bool zero_padding;        /* else pseudo-random, the same in every probe */
-    uint8_t dscp;             /* 0..63; for the summary's tos_sent */
-    int64_t timeout_ns;       /* > 0, <= report_period_ns: the waiting time of RFC 6673 */
+    uint16_t imix_bytes[3]; /* small S, middle M, large L, not 0: probes of these sizes, not of size_bytes, in
+                               turns of S M S S M S L S M S M S: of any 12 in a row 7, 4 and 1 */
+    bool zero_padding;      /* else pseudo-random, the same in every probe */
+    uint8_t dscp;           /* 0..63; for the summary's tos_sent */
+    int64_t timeout_ns;     /* > 0, <= report_period_ns: the waiting time of RFC 6673 */
     int64_t report_period_ns; /* > 0 */
     int64_t phase_ns;         /* [0, spacing): the first probe goes out when wall time mod spacing == phase */
     uint64_t seed;            /* of exponential spacing and padding */
@@ -87,7 +89,8 @@ void session_set_clock(struct session *s, const struct tw_clock_state *c);
  * ---------------------------------- */
 
 /* At most one probe per due time; when the host was late by more than one spacing, the missed ones are
- * counted as skipped, never sent in a burst. Stamps T1 = now.wall. cap >= size_bytes. */
+ * counted as skipped, never sent in a burst. Stamps T1 = now.wall. TW_ETRUNC: it is longer than cap, and stays
+ * due. */
 enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap,
                               size_t *ret_len);
 /* Moves the oldest closed summary into *ret (initialised; swapped, so memory is reused). A closed summary

@@ -3,131 +3,16 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include "agent/core/twamp_pkt.h"
-
-/* How far around an overtaken answer its neighbours are compared with it. */
-#define ORDER_SCAN_MAX 1024
 
 static enum tw_rc reject(struct session *s, enum tw_rc rc)
 {
     struct period *p = session_current(s);
 
     s->totals.rejected++;
+    s->totals.auth_failed += rc == TW_EPERM;
     if (p)
         p->sum.rejected++;
     return rc;
-}
-
-/* The probe's own period while it is open, else the current one. */
-static struct period *period_for(struct session *s, const struct slot *p)
-{
-    struct period *period = session_period_of(s, p->period);
-
-    return period ? period : session_current(s);
-}
-
-/* ---- Order, RFC 4737. Only first answers in time take part. ---- */
-
-static void count_overtaken(struct session *s, struct slot *p)
-{
-    struct period *period = period_for(s, p);
-
-    p->overtaken = true;
-    if (period)
-        period->sum.reordered_forward++;
-}
-
-static bool is_numbered(const struct session *s, uint32_t seq, const struct slot *p)
-{
-    return p->state == SLOT_RECEIVED && (int32_t)(seq - s->s_numbered_from) >= 0;
-}
-
-/* The answer came out of order, so probes on both sides of it are known whose order at the reflector its
- * number now tells: those sent later but numbered lower overtook it; those sent before and numbered higher
- * were overtaken by it. */
-static void compare_neighbours(struct session *s, uint32_t seq, struct slot *p)
-{
-    uint32_t later = s->s_max_numbered - seq, earlier = s->mask - (s->next_seq - 1 - seq);
-
-    if ((int32_t)later < 0)
-        later = 0;
-    for (uint32_t i = later < ORDER_SCAN_MAX ? later : ORDER_SCAN_MAX; i > 0; i--) {
-        const struct slot *q = slot_at(s, seq + i);
-        if (is_numbered(s, seq + i, q) && (int32_t)(q->r - p->r) < 0) {
-            count_overtaken(s, p);
-            lossdir_overtaken(s->lossdir, i);
-            break;
-        }
-    }
-    for (uint32_t i = 1; i <= earlier && i <= ORDER_SCAN_MAX; i++) {
-        struct slot *q = slot_at(s, seq - i);
-        if (!is_numbered(s, seq - i, q) || (int32_t)(q->r - p->r) <= 0)
-            continue;
-        if (!q->overtaken)
-            count_overtaken(s, q);
-        lossdir_overtaken(s->lossdir, i);
-    }
-}
-
-/* A late answer takes no part in order, but its number may say that the probe was overtaken on the way out,
- * by so much that it counted as lost: the probes lose their order further than those in time show. */
-static void tell_overtaken_late(struct session *s, uint32_t seq, const struct slot *p)
-{
-    uint32_t later = s->s_max_numbered - seq;
-
-    if (!s->any_number || (int32_t)later <= 0 || (int32_t)(seq - s->s_numbered_from) < 0)
-        return;
-    for (uint32_t i = later < ORDER_SCAN_MAX ? later : ORDER_SCAN_MAX; i > 0; i--) {
-        const struct slot *q = slot_at(s, seq + i);
-        if (is_numbered(s, seq + i, q) && (int32_t)(q->r - p->r) < 0) {
-            lossdir_overtaken(s->lossdir, i);
-            return;
-        }
-    }
-}
-
-static void start_numbers(struct session *s, uint32_t seq, uint32_t r, uint32_t from)
-{
-    s->any_number = true;
-    s->r_max = r;
-    s->s_max_numbered = seq;
-    s->s_numbered_from = from;
-}
-
-/* By the reflector's numbers: order on the way out, and of the answers on the way back. */
-static void order_by_number(struct session *s, uint32_t seq, struct slot *p, struct period *period)
-{
-    if ((int32_t)(p->r - s->r_max) < 0) {
-        if (period && lossdir_is_stateful(s->lossdir)) /* else the number is the probe's own */
-            period->sum.reordered_backward++;
-        compare_neighbours(s, seq, p);
-    } else {
-        s->r_max = p->r;
-        if ((int32_t)(seq - s->s_max_numbered) < 0) {
-            count_overtaken(s, p);
-            lossdir_overtaken(s->lossdir, s->s_max_numbered - seq);
-        }
-    }
-    if ((int32_t)(seq - s->s_max_numbered) > 0)
-        s->s_max_numbered = seq;
-}
-
-static void order(struct session *s, uint32_t seq, struct slot *p, struct period *period,
-                  enum lossdir_seen seen)
-{
-    if (!s->any_answer || (int32_t)(seq - s->s_max) > 0)
-        s->s_max = seq;
-    else if (period)
-        period->sum.reordered_roundtrip++;
-    s->any_answer = true;
-    if ((int32_t)(seq - s->s_numbered_from) > INT32_MAX / 2) /* before it looks like one yet to come */
-        s->s_numbered_from = seq - s->mask;
-
-    if (!s->any_number || seen == LOSSDIR_RESTART) {
-        start_numbers(s, seq, p->r, seen == LOSSDIR_RESTART ? seq : s->cfg.seq_start);
-    } else if (seen == LOSSDIR_NEW) {
-        order_by_number(s, seq, p, period);
-    }
 }
 
 /* ---- Delays, RFC 7679, RFC 2681, RFC 3393, RFC 3550 ---- */
@@ -148,15 +33,22 @@ static bool read_stamp(uint64_t wire, bool ptp, struct tw_wall near, int64_t *re
     return true;
 }
 
+static bool read_stamps(const struct test_reply *a, struct tw_wall near, int64_t *ret_t2, int64_t *ret_t3)
+{
+    bool synced, ptp = false;
+    int64_t error;
+
+    tw_errest_decode(a->err_est, &error, &synced, &ptp);
+    return read_stamp(a->t2, ptp, near, ret_t2) && read_stamp(a->t3, ptp, near, ret_t3);
+}
+
 /* False when the times contradict each other. */
 static bool compute_times(const struct session *s, const struct slot *p, const struct session_rx *rx,
                           bool in_future, const struct test_reply *a, struct times *ret)
 {
-    bool synced, ptp = false;
-    int64_t error, t2, t3;
+    int64_t t2, t3;
 
-    tw_errest_decode(a->err_est, &error, &synced, &ptp);
-    if (in_future || !read_stamp(a->t2, ptp, rx->time, &t2) || !read_stamp(a->t3, ptp, rx->time, &t3))
+    if (in_future || !read_stamps(a, rx->time, &t2, &t3))
         return false;
     *ret = (struct times){ t2 - p->t1_wall.ns, rx->time.ns - t3, t3 - t2 };
     if (llabs(p->t1_wall.ns - p->t1_mono.ns - s->offset_ns) > SKEW_NS)
@@ -281,6 +173,7 @@ static void add_attributes(struct period *p, const struct session_rx *rx, const 
 {
     add_octet(&p->sum.ttl_forward, &p->last_ttl_forward, a->ttl_known ? a->sender_ttl : -1);
     add_octet(&p->sum.ttl_backward, &p->last_ttl_backward, rx->ttl);
+    add_octet(&p->sum.tos_forward, &p->last_tos_forward, a->tos_known ? a->sender_tos : -1);
     add_octet(&p->sum.tos_backward, &p->last_tos_backward, rx->tos);
     add_remote_clock(&p->sum, a->err_est);
     add_source(&p->sum, rx->source);
@@ -290,9 +183,35 @@ static void add_attributes(struct period *p, const struct session_rx *rx, const 
 
 struct answer {
     const struct session_rx *rx;
+    size_t len;
     struct test_reply reply;
+    struct stamp_tlv_seen tlvs;
     bool in_future;
 };
+
+static void keep_sample(struct session *s, enum sample_kind kind, uint32_t seq, const struct slot *p,
+                        const struct answer *a)
+{
+    struct session_sample *m = session_add_sample(s, kind, seq, p);
+    struct times t = { 0 };
+
+    if (!m)
+        return;
+    m->timed = compute_times(s, p, a->rx, a->in_future, &a->reply, &t);
+    m->forward_ns = t.forward;
+    m->backward_ns = t.backward;
+    read_stamps(&a->reply, a->rx->time, &m->t2.ns, &m->t3.ns);
+    m->t4 = a->rx->time;
+    m->reflector_seq = a->reply.seq;
+    m->ttl_forward = a->reply.ttl_known ? a->reply.sender_ttl : -1;
+    m->tos_forward = a->reply.tos_known ? a->reply.sender_tos : -1;
+    m->ttl_backward = a->rx->ttl;
+    m->tos_backward = a->rx->tos;
+    m->reply_bytes = (uint16_t)a->len;
+    m->err_est = a->reply.err_est;
+    m->ssid = a->reply.ssid;
+    m->tlvs = a->tlvs;
+}
 
 static void on_first(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
 {
@@ -303,7 +222,7 @@ static void on_first(struct session *s, uint32_t seq, struct slot *p, const stru
     p->answered = true;
     p->r = a->reply.seq;
     s->totals.received++;
-    order(s, seq, p, period, lossdir_seen(s->lossdir, seq - s->cfg.seq_start, p->r, false));
+    session_order(s, seq, p, period, lossdir_seen(s->lossdir, seq - s->cfg.seq_start, p->r, false));
     if (period) {
         period->sum.received++;
         add_attributes(period, a->rx, &a->reply);
@@ -316,11 +235,11 @@ static void on_first(struct session *s, uint32_t seq, struct slot *p, const stru
 
 static void on_late(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
 {
-    struct period *period = period_for(s, p);
+    struct period *period = session_period_for(s, p);
 
     p->answered = true;
     p->r = a->reply.seq;
-    tell_overtaken_late(s, seq, p);
+    session_overtaken_late(s, seq, p);
     s->totals.late++;
     if (period)
         period->sum.late++;
@@ -329,7 +248,7 @@ static void on_late(struct session *s, uint32_t seq, struct slot *p, const struc
 /* RFC 5560. The reflector gives each copy of a probe its own number. */
 static void on_duplicate(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
 {
-    struct period *period = period_for(s, p);
+    struct period *period = session_period_for(s, p);
     bool repeat = a->reply.seq == p->r;
 
     if (p->state == SLOT_RECEIVED &&
@@ -357,17 +276,31 @@ static struct tw_mono arrival(struct tw_now now, const struct session_rx *rx, bo
     return (struct tw_mono){ age };
 }
 
+static void on_answer(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
+{
+    if (p->state == SLOT_SENT) {
+        on_first(s, seq, p, a);
+        keep_sample(s, SAMPLE_RECEIVED, seq, p, a);
+    } else if (!p->answered) {
+        on_late(s, seq, p, a);
+        keep_sample(s, SAMPLE_LATE, seq, p, a);
+    } else {
+        on_duplicate(s, seq, p, a);
+        keep_sample(s, SAMPLE_DUPLICATE, seq, p, a);
+    }
+}
+
 enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct session_rx *rx,
                             const uint8_t *data, size_t len)
 {
-    struct answer a = { .rx = rx };
+    struct answer a;
     struct tw_mono at = arrival(now, rx, &a.in_future);
     struct slot *p;
     uint32_t seq;
     enum tw_rc rc;
 
     session_tick(s, now, at);
-    rc = twamp_decode_reply(data, len, &a.reply);
+    rc = form_read_reply(s->form, data, len, &a.reply, &a.tlvs);
     if (rc)
         return reject(s, rc);
     seq = a.reply.sender_seq;
@@ -375,12 +308,9 @@ enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct s
     if (s->next_seq - 1 - seq > s->mask || p->state == SLOT_EMPTY ||
         tw_wall_to_ntp(p->t1_wall) != a.reply.sender_t1)
         return reject(s, TW_EINVAL);
-    if (p->state == SLOT_SENT)
-        on_first(s, seq, p, &a);
-    else if (!p->answered)
-        on_late(s, seq, p, &a);
-    else
-        on_duplicate(s, seq, p, &a);
+    a.rx = rx;
+    a.len = len;
+    on_answer(s, seq, p, &a);
     session_advance(s, at);
     session_close_ready(s, at);
     return TW_OK;

@@ -25,6 +25,13 @@ struct period *session_period_of(struct session *s, uint16_t id)
     return NULL;
 }
 
+struct period *session_period_for(struct session *s, const struct slot *p)
+{
+    struct period *period = session_period_of(s, p->period);
+
+    return period ? period : session_current(s);
+}
+
 struct period *session_current(struct session *s)
 {
     return s->n_periods > s->n_closed ? nth(s, s->n_periods - 1) : NULL;
@@ -103,7 +110,7 @@ static void resolve(struct session *s, uint32_t seq, const struct slot *p)
     take_verdicts(s);
 }
 
-static void lose(struct session *s, struct slot *p)
+static void lose(struct session *s, uint32_t seq, struct slot *p)
 {
     struct period *period = session_period_of(s, p->period);
 
@@ -111,6 +118,7 @@ static void lose(struct session *s, struct slot *p)
     s->totals.lost++;
     if (period)
         period->lost++;
+    session_add_sample(s, SAMPLE_LOST, seq, p);
 }
 
 void session_advance(struct session *s, struct tw_mono at)
@@ -120,7 +128,7 @@ void session_advance(struct session *s, struct tw_mono at)
         if (p->state == SLOT_SENT) {
             if (at.ns - p->t1_mono.ns < s->cfg.timeout_ns)
                 return; /* all others are younger */
-            lose(s, p);
+            lose(s, s->head_seq, p);
         }
         resolve(s, s->head_seq, p);
     }

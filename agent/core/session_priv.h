@@ -1,8 +1,11 @@
 /* agent/core/session_priv.h - private to session*.c: the state of a session.
  *
- *   session.c         life, pacing, probes
- *   session_answer.c  what an answer means: delays, order, duplicates
- *   session_period.c  probes in order of sending, loss runs, report periods, summaries */
+ *   session.c         life
+ *   session_send.c    pacing, probes
+ *   session_answer.c  what an answer means: delays, duplicates
+ *   session_order.c   who overtook whom
+ *   session_period.c  probes in order of sending, loss runs, report periods, summaries
+ *   session_sample.c  outcomes of single probes */
 #ifndef TW_AGENT_SESSION_PRIV_H
 #define TW_AGENT_SESSION_PRIV_H
 
@@ -39,7 +42,7 @@ struct period {
     struct tw_mono start, end;
     struct tw_mono last_sent;
     uint64_t lost;
-    uint8_t last_ttl_forward, last_ttl_backward, last_tos_backward;
+    uint8_t last_ttl_forward, last_ttl_backward, last_tos_forward, last_tos_backward;
 };
 
 /* A run of lost probes, all of one period. */
@@ -51,6 +54,9 @@ struct loss_run {
 
 struct session {
     struct session_cfg cfg;
+    struct form *form;
+    uint16_t size[3]; /* of probes: small, middle, large of a mix, else the first */
+    bool imix;
     uint64_t rng, padding_seed;
     struct session_totals totals; /* in_flight is computed */
     struct tw_clock_state clock;
@@ -74,6 +80,7 @@ struct session {
 
     /* Probes [next_seq - mask - 1, next_seq); those from head_seq on are not resolved. */
     uint32_t mask, next_seq, head_seq;
+    uint64_t numbered; /* probes before next_seq, without wrapping */
     struct slot *ring;
 
     /* Order of answers. */
@@ -92,6 +99,10 @@ struct session {
     unsigned first, n_closed, n_periods;
     uint16_t next_period;
     uint64_t summaries_lost;
+
+    struct session_sample *samples; /* FIFO of cfg.samples; NULL: none are kept */
+    uint32_t sample_first, n_samples;
+    uint64_t samples_lost;
 };
 
 static inline struct slot *slot_at(struct session *s, uint32_t seq)
@@ -104,8 +115,13 @@ static inline const struct slot *slot_at_const(const struct session *s, uint32_t
 }
 
 /* session.c */
-void session_settle_probe(struct session *s);
 void session_end_sending(struct session *s, struct tw_now now);
+
+/* session_send.c */
+int64_t session_first_gap(struct session *s);
+void session_settle_probe(struct session *s);
+/* UDP payload octets of probe seq: next_seq, or one that is remembered. */
+uint16_t session_size_of(const struct session *s, uint32_t seq);
 void session_skip_before(struct session *s, struct tw_mono limit, struct tw_mono now);
 
 /* session_period.c */
@@ -116,6 +132,8 @@ void session_tick(struct session *s, struct tw_now now, struct tw_mono at);
 void session_advance(struct session *s, struct tw_mono at);
 /* NULL when that period has been closed (or dropped). */
 struct period *session_period_of(struct session *s, uint16_t id);
+/* The probe's own period while it is open, else the current one. */
+struct period *session_period_for(struct session *s, const struct slot *p);
 /* Where events that belong to no open period are counted; NULL when none is open. */
 struct period *session_current(struct session *s);
 void session_open_first(struct session *s, struct tw_now now);
@@ -125,5 +143,16 @@ void session_close_all(struct session *s);
 /* When the next period ends or closes, whatever arrives. */
 struct tw_mono session_close_due(const struct session *s);
 void session_count_steps(struct session *s);
+
+/* session_order.c */
+/* A first answer in time, numbered p->r, as lossdir has seen it. */
+void session_order(struct session *s, uint32_t seq, struct slot *p, struct period *period,
+                   enum lossdir_seen seen);
+void session_overtaken_late(struct session *s, uint32_t seq, const struct slot *p);
+
+/* session_sample.c */
+/* The room for one more, with all that is known without an answer; NULL: none are kept. */
+struct session_sample *session_add_sample(struct session *s, enum sample_kind kind, uint32_t seq,
+                                          const struct slot *p);
 
 #endif

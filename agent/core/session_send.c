@@ -1,0 +1,226 @@
+/* agent/core/session_send.c - when a probe is due, how long it is, and what is in it. */
+#include "agent/core/session_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Exponential spacing: behind by more than this many means, the rest is estimated. */
+#define MAX_DRAWS 1024
+
+/* ---- Random numbers: splitmix64, enough for spacing and padding ---- */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* RFC 2330 section 11.1.1: exponentially distributed intervals make a Poisson stream. */
+static int64_t next_interval(struct session *s)
+{
+    double u;
+
+    if (s->cfg.spacing_kind == SESSION_FIXED)
+        return s->cfg.spacing_ns;
+    u = ((double)(next_random(&s->rng) >> 11) + 1) * 0x1p-53; /* (0, 1] */
+    return (int64_t)(-log(u) * (double)s->cfg.spacing_ns) + 1;
+}
+
+int64_t session_first_gap(struct session *s)
+{
+    return next_interval(s);
+}
+
+/* ---- Pacing ---- */
+
+static void count_skipped(struct session *s, uint64_t n)
+{
+    struct period *p = session_current(s);
+
+    s->totals.skipped += n;
+    if (p)
+        p->sum.skipped += n;
+}
+
+static void advance_due(struct session *s)
+{
+    s->due.ns += s->gap_ns;
+    s->gap_ns = next_interval(s);
+}
+
+/* How many fixed sending times before `limit` are followed by another one that is not later than `now`. */
+static uint64_t skip_fixed(struct session *s, struct tw_mono limit, struct tw_mono now)
+{
+    int64_t replaced = (now.ns - s->due.ns) / s->gap_ns;
+    int64_t before = (limit.ns - s->due.ns - 1) / s->gap_ns + 1;
+    int64_t n = replaced < before ? replaced : before;
+
+    s->due.ns += n * s->gap_ns;
+    return (uint64_t)n;
+}
+
+/* So far behind, drawing each of them would stall the thread. */
+static uint64_t skip_by_mean(struct session *s, struct tw_mono to)
+{
+    int64_t n = (to.ns - s->due.ns) / s->cfg.spacing_ns;
+
+    s->due.ns += n * s->cfg.spacing_ns;
+    return (uint64_t)n;
+}
+
+static uint64_t skip_random(struct session *s, struct tw_mono limit, struct tw_mono now)
+{
+    uint64_t n = 0;
+
+    for (; s->due.ns < limit.ns && s->gap_ns <= now.ns - s->due.ns; n++) {
+        if (n == MAX_DRAWS) {
+            n += skip_by_mean(s, limit.ns < now.ns ? limit : now);
+            break;
+        }
+        advance_due(s);
+    }
+    return n;
+}
+
+/* Steps over the sending times before `limit` that another one, not later than now, has replaced. */
+void session_skip_before(struct session *s, struct tw_mono limit, struct tw_mono now)
+{
+    if (s->stopped || s->due.ns >= limit.ns || now.ns - s->due.ns < s->gap_ns)
+        return;
+    count_skipped(s, s->cfg.spacing_kind == SESSION_FIXED ? skip_fixed(s, limit, now)
+                                                          : skip_random(s, limit, now));
+}
+
+void session_settle_probe(struct session *s)
+{
+    const struct slot *p = slot_at_const(s, s->next_seq - 1);
+    struct period *period = session_period_of(s, p->period);
+
+    if (!s->lateness_open)
+        return;
+    s->lateness_open = false;
+    if (period)
+        hist_add(&period->sum.send_lateness, s->lateness_ns);
+}
+
+/* ---- Probes ---- */
+
+/* session.h: imix_bytes */
+static const uint8_t imix_order[12] = { 0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 1, 0 };
+
+uint16_t session_size_of(const struct session *s, uint32_t seq)
+{
+    return s->size[s->imix ? imix_order[(s->numbered - (s->next_seq - seq)) % TW_NELEM(imix_order)] : 0];
+}
+
+static void fill_padding(const struct session *s, uint8_t *p, size_t n)
+{
+    uint64_t state = s->padding_seed, word;
+
+    if (s->cfg.zero_padding) {
+        memset(p, 0, n);
+        return;
+    }
+    for (; n >= sizeof word; p += sizeof word, n -= sizeof word) {
+        word = next_random(&state);
+        memcpy(p, &word, sizeof word);
+    }
+    word = next_random(&state);
+    memcpy(p, &word, n);
+}
+
+static enum tw_rc write_probe(struct session *s, struct tw_wall t1, uint8_t *buf, size_t len)
+{
+    struct test_probe p = { .seq = s->next_seq, .t1 = tw_wall_to_ntp(t1), .err_est = s->err_est };
+    size_t at = form_padding_at(s->form);
+
+    if (at < len)
+        fill_padding(s, buf + at, len - at);
+    return form_write_probe(s->form, &p, buf, len);
+}
+
+static void note_sent(struct session *s, struct tw_now now, struct period *p)
+{
+    if (!p->sum.sent)
+        p->sum.seq_first = s->next_seq;
+    p->sum.sent++;
+    p->sum.tx_source = TW_TS_USER;
+    p->last_sent = now.mono;
+    *slot_at(s, s->next_seq) =
+        (struct slot){ .t1_wall = now.wall, .t1_mono = now.mono, .period = p->id, .state = SLOT_SENT };
+    s->next_seq++;
+    s->numbered++;
+    s->totals.sent++;
+    s->attempts++;
+    s->finished = s->cfg.count && s->attempts >= s->cfg.count;
+}
+
+enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+    struct period *p;
+    uint16_t size;
+    enum tw_rc rc;
+
+    session_tick(s, now, now.mono);
+    if (s->stopped || now.mono.ns < s->due.ns)
+        return TW_EAGAIN;
+    size = session_size_of(s, s->next_seq);
+    if (cap < size)
+        return TW_ETRUNC;
+    session_skip_before(s, (struct tw_mono){ INT64_MAX }, now.mono);
+    if (now.mono.ns < s->due.ns)
+        return TW_EAGAIN;
+    s->lateness_ns = now.mono.ns - s->due.ns;
+    advance_due(s);
+    p = session_current(s);
+    if (s->next_seq - s->head_seq > s->mask) { /* no room to remember it */
+        count_skipped(s, 1);
+        return TW_EAGAIN;
+    }
+    rc = write_probe(s, now.wall, buf, size);
+    s->lateness_open = true;
+    note_sent(s, now, p);
+    if (rc) { /* a fault of libcrypto */
+        session_on_send_error(s);
+        return TW_EAGAIN;
+    }
+    *ret_len = size;
+    return TW_OK;
+}
+
+void session_on_send_error(struct session *s)
+{
+    struct slot *newest = slot_at(s, s->next_seq - 1);
+    struct period *p = session_period_of(s, newest->period);
+
+    if (!s->lateness_open || newest->state != SLOT_SENT)
+        return;
+    session_add_sample(s, SAMPLE_SEND_ERROR, s->next_seq - 1, newest);
+    s->lateness_open = false;
+    newest->state = SLOT_EMPTY;
+    s->next_seq--;
+    s->numbered--;
+    s->totals.sent--;
+    s->totals.send_errors++;
+    if (p) {
+        p->sum.sent--;
+        p->sum.send_errors++;
+    }
+}
+
+struct tw_mono session_next_due(const struct session *s)
+{
+    struct tw_mono close = session_close_due(s);
+
+    if (s->n_closed || s->finished)
+        return s->last.mono;
+    return close.ns < s->due.ns ? close : s->due;
+}
+
+struct tw_mono session_next_probe_due(const struct session *s)
+{
+    return s->finished ? TW_MONO_NEVER : s->due;
+}
