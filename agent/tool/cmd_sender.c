@@ -1,13 +1,293 @@
+/* agent/tool/cmd_sender.c - twamp sender: a Session-Sender of TWAMP Light or STAMP. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent/tool/measure.h"
 #include "agent/tool/tool.h"
+#include "common/log.h"
+
+#define FIELD(f) offsetof(struct tool_options, f)
+
+static const char *const spacings[] = { "fixed", "exponential", NULL };
+static const char *const protocols[] = { "light", "stamp", NULL };
+static const char *const auths[] = { "none", "authenticated", "encrypted", "mixed", NULL };
+static const char *const jsons[] = { "none", "run", "compat", NULL };
+
+static const struct conf_opt opts[] = {
+    { .name = "interval",
+      .short_name = 'i',
+      .type = CONF_PARSED,
+      .parse = tool_parse_interval,
+      .offset = FIELD(interval_ns),
+      .dflt = "100",
+      .arg = "MS",
+      .prefer = true,
+      .help = "Time between probes: milliseconds, or with a unit such as 20ms. Allowed: 1ms..1m." },
+    { .name = "count",
+      .short_name = 'c',
+      .type = CONF_INT,
+      .offset = FIELD(count),
+      .dflt = "100",
+      .min = 1,
+      .max = 1000000000,
+      .arg = "N",
+      .prefer = true,
+      .help = "Probes to send, of each flow." },
+    { .name = "forever",
+      .short_name = 'f',
+      .type = CONF_FLAG,
+      .offset = FIELD(forever),
+      .prefer = true,
+      .help = "Send without end and without pauses, and print a result for each --report-period." },
+    { .name = "json",
+      .short_name = 'j',
+      .type = CONF_ENUM,
+      .choices = jsons,
+      .offset = FIELD(json),
+      .arg = "FORM",
+      .implied = "run",
+      .prefer = true,
+      .help = "Print JSON: one document per run (with --forever, per report period) as "
+              "docs/schema/run-v1.json says; "
+              "\"compat\" prints the lines and the array of the Python tool." },
+    { .name = "csv",
+      .type = CONF_FLAG,
+      .offset = FIELD(csv),
+      .help = "Print CSV: a line per flow and one for all." },
+    { .name = "raw",
+      .type = CONF_FLAG,
+      .offset = FIELD(raw),
+      .help = "Print a line per packet; with --json a document per packet, and the result at the end." },
+    { .name = "protocol",
+      .type = CONF_ENUM,
+      .choices = protocols,
+      .offset = FIELD(protocol),
+      .dflt = "light",
+      .arg = "NAME",
+      .help = "TWAMP Light (RFC 5357 appendix I) or STAMP (RFC 8762)." },
+    { .name = "auth",
+      .type = CONF_ENUM,
+      .choices = auths,
+      .offset = FIELD(auth),
+      .arg = "MODE",
+      .implied = "authenticated",
+      .help = "Sign the packets, with a key of --secrets; encrypted and mixed are for TWAMP." },
+    { .name = "key-id",
+      .type = CONF_STR,
+      .offset = FIELD(key_id),
+      .arg = "NAME",
+      .help = "Which key of --secrets signs; without it the first. Answers may be signed with any." },
+    { .name = "user",
+      .type = CONF_STR,
+      .offset = FIELD(user),
+      .arg = "NAME",
+      .help = "The same by the name that TWAMP-Control has for it." },
+    { .name = "size",
+      .type = CONF_INT,
+      .offset = FIELD(size),
+      .min = 14,
+      .max = TEST_DATAGRAM_MAX,
+      .arg = "N",
+      .help = "Octets of a probe's UDP payload in all, instead of --padding." },
+    { .name = "zero-padding",
+      .type = CONF_FLAG,
+      .offset = FIELD(zero_padding),
+      .help = "Pad with zeros; else with pseudo-random octets, which links cannot compress." },
+    { .name = "tlv",
+      .type = CONF_PARSED,
+      .parse = tool_parse_tlvs,
+      .offset = FIELD(tlvs),
+      .arg = "NAME,...",
+      .help = "STAMP: TLVs to send (RFC 8972): location, timestamp, cos, direct, access, follow-up, hmac, "
+              "padding." },
+    { .name = "ssid",
+      .type = CONF_INT,
+      .offset = FIELD(ssid),
+      .min = 1,
+      .max = 65535,
+      .arg = "N",
+      .help = "STAMP: Session Identifier; without it a random one." },
+    { .name = "reply-dscp",
+      .type = CONF_PARSED,
+      .parse = tool_parse_dscp,
+      .offset = FIELD(reply_dscp),
+      .arg = "NAME",
+      .help = "STAMP: DSCP that the answers shall have (Class of Service TLV)." },
+    { .name = "flows",
+      .type = CONF_INT,
+      .offset = FIELD(flows),
+      .dflt = "1",
+      .min = 1,
+      .max = RUN_FLOWS_MAX,
+      .arg = "K",
+      .help =
+          "Send from K source ports, to see several equal paths; results are given for each and together." },
+    { .name = "bind",
+      .type = CONF_STR,
+      .offset = FIELD(bind),
+      .arg = "ADDR[:PORT]",
+      .help = "Address to send from, instead of the second argument." },
+    { .name = "interface",
+      .type = CONF_STR,
+      .offset = FIELD(interface),
+      .arg = "NAME",
+      .help = "Interface to send from and to receive at." },
+    { .name = "timeout",
+      .type = CONF_DURATION,
+      .offset = FIELD(timeout_ns),
+      .dflt = "5s",
+      .min = TW_NS_PER_MS,
+      .max = 60 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "A probe that is not answered for so long is lost." },
+    { .name = "spacing-kind",
+      .type = CONF_ENUM,
+      .choices = spacings,
+      .offset = FIELD(spacing_kind),
+      .dflt = "fixed",
+      .arg = "KIND",
+      .help = "Intervals all the same, or exponentially distributed around --interval (a Poisson stream)." },
+    { .name = "exponential",
+      .type = CONF_FLAG,
+      .offset = FIELD(exponential),
+      .help = "The same as --spacing-kind=exponential." },
+    { .name = "report-period",
+      .type = CONF_DURATION,
+      .offset = FIELD(report_period_ns),
+      .dflt = "10s",
+      .min = TW_NS_PER_S,
+      .max = 3600 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "With --forever and --metrics: how often there is a result, aligned to the clock." },
+};
+
+struct sender {
+    struct loop *loop;
+    struct measure measure;
+    struct plan plan;
+};
+
+static void on_signal(void *ctx, int signo)
+{
+    struct sender *s = ctx;
+
+    log_info("stopping", LOG_S("signal", strsignal(signo)));
+    measure_interrupt(&s->measure);
+}
+
+static void on_end(void *ctx)
+{
+    struct sender *s = ctx;
+
+    loop_stop(s->loop);
+}
+
+/* ---- Addresses ---- */
+
+static enum tw_rc read_hosts(const struct tool_options *o, const struct conf_strlist *args,
+                             struct host_spec *ret_remote, struct host_spec *ret_local, struct tw_err *err)
+{
+    enum tw_rc rc = host_parse(args->n ? args->v[0] : "127.0.0.1", TOOL_REMOTE_PORT, ret_remote, err);
+
+    if (rc == TW_OK && o->bind && args->n > 1)
+        return tw_err_set(err, TW_EINVAL,
+                          "--bind and the second argument \"%.80s\" say the same thing: give one",
+                          args->v[1]);
+    if (rc == TW_OK)
+        rc = host_parse(o->bind ? o->bind : args->n > 1 ? args->v[1] : "", TOOL_LOCAL_PORT, ret_local, err);
+    return rc;
+}
+
+/* ---- Life ---- */
+
+static enum tw_rc start(struct sender *s, const struct tool_options *o, struct tw_err *err)
+{
+    enum tw_rc rc = loop_new(&s->loop);
+
+    if (rc == TW_OK) /* before threads start */
+        rc = loop_on_signal(s->loop, SIGINT, on_signal, s);
+    if (rc == TW_OK)
+        rc = loop_on_signal(s->loop, SIGTERM, on_signal, s);
+    if (rc)
+        return tw_err_set(err, rc, "cannot make an event loop: %s", tw_rc_name(rc));
+    s->measure.o = o;
+    s->measure.plan = &s->plan;
+    s->measure.loop = s->loop;
+    s->measure.on_end = on_end;
+    s->measure.ctx = s;
+    return measure_start(&s->measure, err);
+}
+
+static enum tool_exit run_plan(struct sender *s, const struct tool_options *o)
+{
+    struct tw_err err = { 0 };
+    enum tw_rc rc = start(s, o, &err);
+
+    if (rc == TW_OK) {
+        loop_run(s->loop);
+        rc = measure_verdict(&s->measure, &err);
+    }
+    measure_close(&s->measure);
+    if (s->loop)
+        loop_free(s->loop);
+    return rc ? tool_fail_err(TOOL_FAILED, &err, rc) : TOOL_OK;
+}
+
 static enum tool_exit run(struct tool_options *o, const struct conf_strlist *args)
 {
-    (void)o;
-    (void)args;
-    return tool_fail(TOOL_FAILED, "not yet");
+    struct host_spec remote, local;
+    const struct out_writer *out;
+    struct host_pair hosts;
+    struct tw_err err = { 0 };
+    struct sender *s;
+    enum tool_exit code;
+    enum tw_rc rc = read_hosts(o, args, &remote, &local, &err);
+
+    if (rc == TW_OK)
+        rc = out_choose(o, &out, &err);
+    if (rc == TW_OK)
+        rc = plan_check(o, &err);
+    if (rc)
+        return tool_fail_err(TOOL_USAGE, &err, rc);
+    rc = host_resolve_pair(&remote, &local, host_lookup, &hosts, &err);
+    if (rc)
+        return tool_fail_err(TOOL_FAILED, &err, rc);
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return tool_fail(TOOL_FAILED, "out of memory");
+    rc = plan_make(o, &hosts, &s->plan, &err);
+    if (rc) {
+        code = tool_fail_err(rc == TW_EINVAL ? TOOL_USAGE : TOOL_FAILED, &err, rc);
+    } else {
+        rc = plan_open(o, &hosts, local.port_given, &s->plan, &err);
+        code = rc ? tool_fail_err(TOOL_FAILED, &err, rc) : run_plan(s, o);
+        plan_close(&s->plan);
+    }
+    free(s);
+    return code;
 }
-const struct tool_cmd cmd_sender = { .name = "sender",
-                                     .usage_args = "[REMOTE-IP:PORT [LOCAL-IP:PORT]]",
-                                     .summary = "send probes and print the result",
-                                     .shares = TOOL_SHARES_MARK | TOOL_SHARES_LOG,
-                                     .max_args = 2,
-                                     .run = run };
+
+const struct tool_cmd cmd_sender = {
+    .name = "sender",
+    .usage_args = "[REMOTE-IP:PORT [LOCAL-IP:PORT]]",
+    .summary = "send TWAMP Light or STAMP probes and print the result",
+    .doc = "Session-Sender: sends probes to a reflector (default 127.0.0.1:20001) from a local port (default "
+           ":20000; "
+           "another if that is in use and was not asked for), waits until every answer is in or --timeout is "
+           "over, and "
+           "prints delay, jitter and loss in each direction. Addresses may be names; IPv6 addresses with a "
+           "port stand "
+           "in brackets. SIGINT and SIGTERM end it with the result so far.",
+    .examples = "  twamp sender 192.0.2.7                                  100 probes, a table\n"
+                "  twamp sender 192.0.2.7:862 :0 -i 20ms -c 3000 --dscp ef\n"
+                "  twamp sender [2001:db8::7]:20001 --padding -1 --do-not-fragment\n"
+                "  twamp sender router:862 --protocol stamp --tlv location,cos --reply-dscp ef --raw\n"
+                "  twamp sender 192.0.2.7 --protocol stamp --auth --secrets keys --key-id 2026a\n"
+                "  twamp sender 192.0.2.7 --flows 8 --json | jq '.flows[] | [.source_port, .loss_ratio]'\n"
+                "  twamp sender 192.0.2.7 --forever --metrics=histogram,127.0.0.1:9000 --nodegraph\n",
+    .shares = TOOL_SHARES_MARK | TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
+    .opts = opts,
+    .n_opts = TW_NELEM(opts),
+    .max_args = 2,
+    .run = run,
+};

@@ -138,28 +138,25 @@ enum tw_rc host_resolve_pair(const struct host_spec *remote, const struct host_s
                              host_lookup_fn lookup, struct host_pair *ret, struct tw_err *err)
 {
     struct host_pair p = { .target = "" };
-    const char *brackets = strchr(remote->name, ':') ? "[]" : "";
+    struct host_spec to = *remote;
     uint8_t family = 0;
     enum tw_rc rc = TW_OK;
 
-    if (!remote->name[0])
-        return tw_err_set(err, TW_EINVAL,
-                          "\":%u\" is no address to send to; expected one such as 192.0.2.1:%u", remote->port,
-                          remote->port);
-    if (!remote->port)
+    if (!to.port)
         return tw_err_set(err, TW_EINVAL, "port 0 cannot be sent to");
     if (is_numeric(local->name)) { /* then the remote has to be of that family */
         rc = host_resolve(local, 0, lookup, &p.local, err);
         family = p.local.family;
     }
+    if (!to.name[0]) /* ":20001": this host */
+        strcpy(to.name, family == 6 ? "::1" : "127.0.0.1");
     if (rc == TW_OK)
-        rc = host_resolve(remote, family, lookup, &p.remote, err);
+        rc = host_resolve(&to, family, lookup, &p.remote, err);
     if (rc == TW_OK && !family)
         rc = host_resolve(local, p.remote.family, lookup, &p.local, err);
     if (rc)
         return rc;
-    snprintf(p.target, sizeof p.target, "%.1s%s%s:%u", brackets, remote->name, *brackets ? "]" : "",
-             remote->port);
+    snprintf(p.target, sizeof p.target, strchr(to.name, ':') ? "[%s]:%u" : "%s:%u", to.name, to.port);
     *ret = p;
     return TW_OK;
 }

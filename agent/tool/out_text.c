@@ -1,0 +1,116 @@
+/* agent/tool/out_text.c - the table that people know from the Python tool, with what it left out below. */
+#include <inttypes.h>
+#include <math.h>
+#include "agent/tool/compat.h"
+#include "agent/tool/out.h"
+
+#define RULE "==============================================================================="
+#define LINE "-------------------------------------------------------------------------------"
+
+const char *out_delay(double ms, char buf[24])
+{
+    double size = fabs(ms);
+
+    if (size >= 60e3)
+        snprintf(buf, 24, "%7.1fmin", ms / 60e3);
+    else if (size >= 10e3)
+        snprintf(buf, 24, "%7.1fsec", ms / 1e3);
+    else if (size >= 1e3)
+        snprintf(buf, 24, "%7.2fsec", ms / 1e3);
+    else if (size >= 1)
+        snprintf(buf, 24, "%8.2fms", ms);
+    else
+        snprintf(buf, 24, "%8.0fus", fabs(ms * 1e3) < 0.5 ? 0 : ms * 1e3);
+    return buf;
+}
+
+static void print_row(FILE *to, const char *label, const struct compat_row *r)
+{
+    char min[24], max[24], avg[24], jitter[24];
+
+    if (r->known)
+        fprintf(to, "  %-13s%s  %s  %s  %s    %5.1f%%\n", label, out_delay(r->min_ms, min),
+                out_delay(r->max_ms, max), out_delay(r->avg_ms, avg), out_delay(r->jitter_ms, jitter),
+                r->loss_percent);
+    else
+        fprintf(to, "  %-13s%10s  %10s  %10s  %10s    %5.1f%%\n", label, "-", "-", "-", "-", r->loss_percent);
+}
+
+static void print_rows(FILE *to, const struct compat_view *c)
+{
+    static const char *const labels[] = { "Outbound:", "Inbound:", "Roundtrip:" };
+
+    if (!c->ok) {
+        fprintf(to, "  NO STATS AVAILABLE (%s)\n", c->loss_known ? "100% loss" : "nothing could be sent");
+        return;
+    }
+    for (int d = 0; d < 3; d++)
+        print_row(to, labels[d], &c->row[d]);
+    if (c->unknown_percent > 0)
+        fprintf(to, "  %-63s%5.1f%%\n", "Direction unknown:", c->unknown_percent);
+}
+
+static void print_counts(FILE *to, const struct stats_view *v)
+{
+    fprintf(to,
+            "sent %" PRIu64 ", received %" PRIu64 ", lost %" PRIu64 " (outbound %" PRIu64 ", inbound %" PRIu64
+            ", unknown %" PRIu64 "), late %" PRIu64 ",\nduplicates %" PRIu64 ", reordered %" PRIu64
+            " (outbound %" PRIu64 ", inbound %" PRIu64 "), rejected %" PRIu64 ", send errors %" PRIu64 "\n",
+            v->sent, v->received, v->lost, v->lost_forward, v->lost_backward, v->lost_unknown, v->late,
+            v->duplicates, v->reordered_roundtrip, v->reordered_forward, v->reordered_backward, v->rejected,
+            v->send_errors);
+    if (v->skipped || v->host_drops || v->invalid_time)
+        fprintf(to,
+                "this host: skipped %" PRIu64 ", dropped %" PRIu64 "; answers with impossible times %" PRIu64
+                "\n",
+                v->skipped, v->host_drops, v->invalid_time);
+    if (v->received && !v->one_way_valid)
+        fputs("one-way delays hold only as far as both clocks agree, which they are not known to (round "
+              "trip, jitter\n"
+              "and loss do not depend on it)\n",
+              to);
+}
+
+static void print_flows(FILE *to, const struct report *r)
+{
+    char min[24], max[24], avg[24], jitter[24];
+
+    fputs("Flow   Source port         Min         Max         Avg      Jitter     Loss\n", to);
+    for (size_t i = 0; i < r->n_flows; i++) {
+        struct compat_view c;
+        struct stats_view v;
+
+        stats_view(&r->flows[i], &v);
+        compat_view(&v, &c);
+        fprintf(to, "%4zu        %6u", i, r->plan->source[i].port);
+        if (c.row[TW_ROUNDTRIP].known)
+            fprintf(to, "  %s  %s  %s  %s   %5.1f%%\n", out_delay(c.row[TW_ROUNDTRIP].min_ms, min),
+                    out_delay(c.row[TW_ROUNDTRIP].max_ms, max), out_delay(c.row[TW_ROUNDTRIP].avg_ms, avg),
+                    out_delay(c.row[TW_ROUNDTRIP].jitter_ms, jitter), c.row[TW_ROUNDTRIP].loss_percent);
+        else
+            fprintf(to, "  NO STATS AVAILABLE (%s)\n", c.loss_known ? "100% loss" : "nothing could be sent");
+    }
+}
+
+static void print_report(FILE *to, const struct report *r)
+{
+    char from[TW_TIME_TEXT], until[TW_TIME_TEXT];
+    struct compat_view c;
+    struct stats_view v;
+
+    stats_view(r->total, &v);
+    compat_view(&v, &c);
+    if (r->plan->forever)
+        fprintf(to, "%s to %s: %s%s\n", tw_wall_format((struct tw_wall){ v.start_ns }, from),
+                tw_wall_format((struct tw_wall){ v.end_ns }, until), r->plan->target,
+                r->whole ? ", everything since the start" : "");
+    fputs(RULE "\nDirection         Min         Max         Avg          Jitter     Loss\n" LINE "\n", to);
+    print_rows(to, &c);
+    fputs(LINE "\n                                                    Jitter Algorithm [RFC1889]\n" RULE "\n",
+          to);
+    print_counts(to, &v);
+    if (r->n_flows > 1)
+        print_flows(to, r);
+}
+
+const struct out_writer out_text = { .name = "text", .report = print_report, .periods = true };

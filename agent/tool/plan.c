@@ -1,0 +1,309 @@
+/* agent/tool/plan.c - see plan.h. */
+#include "agent/tool/plan.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "agent/core/twamp_pkt.h"
+#include "common/net/now.h"
+
+enum { SAMPLES = 4096, SENDER_RCVBUF = 1 << 20 };
+
+/* ---- Contradictions ---- */
+
+static enum tw_rc refuse(struct tw_err *err, const char *option, const char *why)
+{
+    return tw_err_set(err, TW_EINVAL, "--%s %s", option, why);
+}
+
+static bool wants_stamp(const struct tool_options *o)
+{
+    return o->tlvs || o->ssid || o->reply_dscp >= 0;
+}
+
+static enum tw_rc check_security(const struct tool_options *o, struct tw_err *err)
+{
+    if (o->protocol != TOOL_STAMP && wants_stamp(o))
+        return refuse(err,
+                      o->tlvs   ? "tlv"
+                      : o->ssid ? "ssid"
+                                : "reply-dscp",
+                      "is of STAMP: give --protocol stamp, too");
+    if (o->protocol == TOOL_LIGHT && o->auth != TOOL_AUTH_OPEN)
+        return refuse(err, "auth", "needs --protocol stamp or twamp: TWAMP Light has no authentication");
+    if (o->protocol == TOOL_STAMP && o->auth > TOOL_AUTH_AUTHENTICATED)
+        return refuse(err, "auth", "of STAMP is \"authenticated\" only");
+    if ((o->auth != TOOL_AUTH_OPEN || o->tlvs & STAMP_TLV_BIT(STAMP_TLV_HMAC)) && !o->secrets)
+        return refuse(err, o->auth != TOOL_AUTH_OPEN ? "auth" : "tlv hmac",
+                      "needs keys: give --secrets FILE");
+    return TW_OK;
+}
+
+enum tw_rc plan_check(const struct tool_options *o, struct tw_err *err)
+{
+    if (o->size && o->padding != TOOL_PADDING_DEFAULT)
+        return refuse(err, "size", "and --padding say the same thing: give one of them");
+    if (o->timeout_ns > o->report_period_ns && (o->forever || o->metrics.on))
+        return refuse(err, "timeout", "may not be longer than --report-period");
+    if (o->timeout_ns / o->interval_ns > 200000)
+        return refuse(err, "timeout", "is too long for this --interval: 200000 probes may be in flight");
+    return check_security(o, err);
+}
+
+/* ---- Forms ---- */
+
+static uint16_t random_u16(void)
+{
+    uint16_t v = 0;
+
+    if (getrandom(&v, sizeof v, 0) != (ssize_t)sizeof v)
+        v = (uint16_t)tw_wall_now().ns;
+    return v;
+}
+
+/* The key that signs first, the others so that answers may be signed with them. */
+static enum tw_rc add_keys(const struct tool_options *o, const struct secrets *s, struct form_cfg *fc,
+                           struct tw_err *err)
+{
+    const char *name = o->key_id ? o->key_id : o->user;
+    struct secret first;
+
+    if (!secrets_count(s))
+        return tw_err_set(err, TW_EINVAL, "%.100s holds no key", o->secrets);
+    if (!name)
+        first = secrets_get(s, 0);
+    else if (secrets_find(s, name, &first) != TW_OK)
+        return tw_err_set(err, TW_EINVAL, "--key-id: %.100s has no key \"%.80s\"", o->secrets, name);
+    fc->keys[fc->n_keys++] = (struct form_key){ first.octets, first.len };
+    for (size_t i = 0; i < secrets_count(s) && fc->n_keys < STAMP_KEYS_MAX; i++) {
+        struct secret more = secrets_get(s, i);
+        if (more.octets != first.octets)
+            fc->keys[fc->n_keys++] = (struct form_key){ more.octets, more.len };
+    }
+    return TW_OK;
+}
+
+static void fill_tlvs(const struct tool_options *o, struct form_cfg *fc)
+{
+    fc->tlvs.types = o->tlvs;
+    if (o->reply_dscp >= 0) {
+        fc->tlvs.types |= STAMP_TLV_BIT(STAMP_TLV_COS);
+        fc->tlvs.cos_dscp = (uint8_t)o->reply_dscp;
+    }
+    if (fc->tlvs.types & STAMP_TLV_BIT(STAMP_TLV_ACCESS)) { /* a wired host: not 3GPP, available */
+        fc->tlvs.access_id = 2;
+        fc->tlvs.access_code = 1;
+    }
+}
+
+static enum tw_rc make_forms(const struct tool_options *o, const struct secrets *s, struct plan *p,
+                             struct tw_err *err)
+{
+    struct form_cfg fc = { .kind = o->protocol == TOOL_STAMP ? FORM_STAMP : FORM_TWAMP };
+    enum tw_rc rc = TW_OK;
+
+    fc.authenticated = o->auth == TOOL_AUTH_AUTHENTICATED;
+    fill_tlvs(o, &fc);
+    p->tlvs = fc.tlvs.types;
+    if (s)
+        rc = add_keys(o, s, &fc, err);
+    for (size_t i = 0; rc == TW_OK && i < p->run.n_flows; i++) {
+        fc.ssid = p->ssid;
+        rc = form_new(fc.kind == FORM_STAMP ? &fc : NULL, &p->flows[i].form);
+        if (rc)
+            tw_err_set(err, rc, "these options do not go together: %s", tw_rc_name(rc));
+    }
+    return rc;
+}
+
+/* ---- Sizes ---- */
+
+/* So that the answer is as long as the request: no answer is shorter than TWAMP_REPLY_MIN. */
+static size_t symmetrical_min(const struct form *f)
+{
+    size_t min = form_probe_min(f);
+
+    return form_kind(f) == FORM_TWAMP && min < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : min;
+}
+
+/* Octets of IP packets that the mix is known by, less IP and UDP headers. */
+static void set_imix(struct plan *p, const struct form *f)
+{
+    uint16_t headers = p->remote.family == 6 ? 48 : 28;
+
+    p->imix_bytes[0] = (uint16_t)symmetrical_min(f);
+    p->imix_bytes[1] = (uint16_t)(576 - headers);
+    p->imix_bytes[2] = (uint16_t)(1500 - headers);
+    memcpy(p->run.session.imix_bytes, p->imix_bytes, sizeof p->imix_bytes);
+}
+
+static enum tw_rc set_size(const struct tool_options *o, struct plan *p, struct tw_err *err)
+{
+    const struct form *f = p->flows[0].form;
+    size_t min = form_probe_min(f), size = symmetrical_min(f);
+
+    if (o->padding == TOOL_PADDING_IMIX) {
+        set_imix(p, f);
+        return TW_OK;
+    }
+    if (o->size)
+        size = (size_t)o->size;
+    else if (o->padding >= 0)
+        size = min + (size_t)o->padding;
+    if (size < min)
+        return tw_err_set(err, TW_EINVAL, "--size: these packets need at least %zu octets, not %zu", min,
+                          size);
+    if (size > TEST_DATAGRAM_MAX)
+        return tw_err_set(err, TW_EINVAL, "--padding: with the header that is %zu octets, more than %d", size,
+                          TEST_DATAGRAM_MAX);
+    if (!form_size_ok(f, size))
+        return tw_err_set(
+            err, TW_EINVAL,
+            "%s: STAMP pads with a TLV of 4 octets or more: expected %zu octets, or at least %zu",
+            o->size ? "--size" : "--padding", o->size ? min : 0, o->size ? min + 4 : 4);
+    p->size_bytes = p->run.session.size_bytes = (uint16_t)size;
+    return TW_OK;
+}
+
+/* ---- All together ---- */
+
+static uint64_t random_seed(void)
+{
+    uint64_t v;
+
+    return getrandom(&v, sizeof v, 0) == (ssize_t)sizeof v ? v : (uint64_t)tw_wall_now().ns;
+}
+
+static void fill_session(const struct tool_options *o, struct plan *p)
+{
+    struct session_cfg *s = &p->run.session;
+
+    s->spacing_ns = o->interval_ns;
+    s->spacing_kind = o->exponential || o->spacing_kind ? SESSION_EXPONENTIAL : SESSION_FIXED;
+    s->zero_padding = o->zero_padding;
+    s->dscp = p->run.tos >> 2;
+    s->timeout_ns = o->timeout_ns;
+    /* A run that ends is one piece, unless somebody watches its metrics. */
+    s->report_period_ns = o->forever || o->metrics.on ? o->report_period_ns : RUN_ONE_PERIOD_NS;
+    s->seed = random_seed();
+    s->count = o->forever ? 0 : (uint64_t)o->count;
+    s->samples = SAMPLES;
+}
+
+static void describe(const struct tool_options *o, const struct host_pair *hosts, struct plan *p)
+{
+    static const char *const protocols[] = { "light", "stamp", "twamp" };
+    static const char *const auths[] = { "none", "authenticated", "encrypted", "mixed" };
+
+    p->protocol = protocols[o->protocol];
+    p->auth = auths[o->auth];
+    memcpy(p->target, hosts->target, sizeof p->target);
+    p->remote = hosts->remote;
+    p->df = o->do_not_fragment;
+    p->forever = o->forever;
+    p->ssid = (uint16_t)o->ssid;
+    if (o->protocol == TOOL_STAMP && !p->ssid)
+        while (!p->ssid)
+            p->ssid = random_u16();
+}
+
+enum tw_rc plan_make(const struct tool_options *o, const struct host_pair *hosts, struct plan *p,
+                     struct tw_err *err)
+{
+    struct secrets *s = NULL;
+    enum tw_rc rc;
+
+    *p = (struct plan){ .run = { .n_flows = (size_t)o->flows, .ttl = (uint8_t)o->ttl } };
+    p->run.flows = p->flows;
+    for (size_t i = 0; i < RUN_FLOWS_MAX; i++)
+        p->flows[i] = (struct run_flow){ .target = hosts->remote, .sock = { .fd = -1 } };
+    describe(o, hosts, p);
+    rc = tool_options_tos(o, TOOL_DEFAULT_TOS, &p->run.tos, err);
+    if (rc == TW_OK)
+        rc = plan_check(o, err);
+    if (rc == TW_OK && o->secrets)
+        rc = secrets_load(o->secrets, &s, err);
+    if (rc == TW_OK)
+        rc = make_forms(o, s, p, err);
+    secrets_free(s);
+    if (rc == TW_OK)
+        rc = set_size(o, p, err);
+    if (rc == TW_OK)
+        fill_session(o, p);
+    else
+        plan_close(p);
+    return rc;
+}
+
+void plan_close(struct plan *p)
+{
+    for (size_t i = 0; i < RUN_FLOWS_MAX; i++) {
+        form_free(p->flows[i].form);
+        p->flows[i].form = NULL;
+        udp_close(&p->flows[i].sock);
+    }
+}
+
+/* ---- Sockets ---- */
+
+/* The address that routing chooses: what a connected socket says. */
+static struct tw_addr source_of(const struct udpsock *s, const struct tw_addr *remote)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = tw_addr_to_sockaddr(remote, &ss);
+    struct tw_addr a = s->local;
+    int fd = s->any ? socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+
+    if (fd >= 0 && !connect(fd, (struct sockaddr *)&ss, len)) {
+        len = sizeof ss;
+        if (!getsockname(fd, (struct sockaddr *)&ss, &len))
+            tw_addr_from_sockaddr((struct sockaddr *)&ss, &a);
+    }
+    if (fd >= 0)
+        close(fd);
+    a.port = s->local.port;
+    return a;
+}
+
+static enum tw_rc open_flow(const struct tool_options *o, const struct udp_conf *conf, bool port_given,
+                            size_t i, struct plan *p, struct tw_err *err)
+{
+    struct udp_conf c = *conf;
+    enum tw_rc rc;
+
+    if (c.local.port && c.local.port + i > 65535)
+        return tw_err_set(err, TW_EINVAL, "--flows: %d source ports from %u on do not exist", (int)o->flows,
+                          c.local.port);
+    c.local.port = c.local.port ? (uint16_t)(c.local.port + i) : 0;
+    rc = udp_open(&c, &p->flows[i].sock, err);
+    if (rc == TW_EINUSE && !port_given) {
+        c.local.port = 0;
+        rc = udp_open(&c, &p->flows[i].sock, err);
+    }
+    if (rc == TW_EINUSE) {
+        char text[TW_ADDR_TEXT];
+        tw_err_set(err, rc, "UDP %s is in use, by another sender? Choose another local port, or 0 for any",
+                   tw_addr_format(&c.local, text));
+    }
+    if (rc == TW_OK)
+        p->source[i] = source_of(&p->flows[i].sock, &p->remote);
+    return rc;
+}
+
+enum tw_rc plan_open(const struct tool_options *o, const struct host_pair *hosts, bool port_given,
+                     struct plan *p, struct tw_err *err)
+{
+    struct udp_conf conf = { .local = hosts->local, .rcvbuf_bytes = SENDER_RCVBUF, .df = o->do_not_fragment };
+    enum tw_rc rc = TW_OK;
+
+    if (o->interface && strlen(o->interface) >= sizeof conf.interface)
+        return tw_err_set(err, TW_EINVAL, "--interface: \"%.40s\" is longer than an interface name can be",
+                          o->interface);
+    if (o->interface)
+        strcpy(conf.interface, o->interface);
+    for (size_t i = 0; rc == TW_OK && i < p->run.n_flows; i++)
+        rc = open_flow(o, &conf, port_given, i, p, err);
+    return rc;
+}
