@@ -22,12 +22,13 @@ static const uint16_t base_bytes[MESH_PROTOCOLS][MESH_AUTHS] = {
                      [MESH_MIXED] = 14 },
 };
 
-/* With the four octets before each value. Location asks for both addresses: ports and two sub-TLVs. */
+/* With the four octets before each value. Location asks for MAC and both addresses: ports and three sub-TLVs.
+ */
 static const struct {
     const char *name;
     uint16_t bytes;
 } tlvs[MESH_TLVS] = {
-    [MESH_TLV_LOCATION] = { "location", 8 + 2 * 20 },
+    [MESH_TLV_LOCATION] = { "location", 8 + 12 + 2 * 20 },
     [MESH_TLV_TIMESTAMP_INFO] = { "timestamp-info", 8 },
     [MESH_TLV_COS] = { "cos", 8 },
     [MESH_TLV_DIRECT] = { "direct-measurement", 16 },

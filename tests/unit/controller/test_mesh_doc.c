@@ -173,8 +173,8 @@ static const struct {
       "43 octets are too few for protocol stamp with auth none and these TLVs: expected at least 44" },
     { "STAMP with TLVs too small",
       CLASS_OF("    protocol: stamp\n    auth: authenticated\n    key_id: k\n    tlvs: [location]\n    size: "
-               "179\n"),
-      10, 11, "classes.voice.size", "expected at least 180" }, /* 112, 48, and 20 of the HMAC */
+               "191\n"),
+      10, 11, "classes.voice.size", "expected at least 192" }, /* 112, 60, and 20 of the HMAC */
     { "TWAMP too small", CLASS_OF("    size: 47\n    protocol: twamp\n    auth: encrypted\n    key_id: k\n"),
       6, 11, "classes.voice.size", "expected at least 48" },
     { "no room for a padding TLV", CLASS_OF("    protocol: stamp\n    size: 47\n"), 7, 11,
@@ -359,9 +359,9 @@ static void classes_as_given(void **state)
         { "protocol: stamp, reply_dscp: CS1, dscp: EF", 52, 100, 0x10, 8 },
         { "protocol: stamp, reply_dscp: 0, dscp: EF, tlvs: [cos]", 52, 100, 0x10, 0 },
         { "protocol: stamp, key_id: k, tlvs: [hmac]", 64, 100, 0x100, 0 },
-        { "protocol: stamp, size: 172, key_id: k, "
+        { "protocol: stamp, size: 184, key_id: k, "
           "tlvs: [location, timestamp-info, cos, direct-measurement, access-report, follow-up, hmac]",
-          172, 172, 0x1fc, 0 },
+          184, 184, 0x1fc, 0 },
         { "protocol: twamp, size: 14", 14, 14, 0, 0 },
         { "protocol: twamp, auth: authenticated, key_id: k, size: 48", 48, 48, 0, 0 },
         { "protocol: twamp, auth: encrypted, key_id: k, size: 49", 48, 49, 0, 0 },
