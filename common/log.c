@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clk.h"
+#include "common/utf8.h"
 
 enum {
     LINE_MAX_OCTETS = 4096, /* at most PIPE_BUF: lines of several processes on one pipe do not mix */
@@ -83,28 +84,6 @@ __attribute__((format(printf, 2, 3))) static void putf(struct line *l, const cha
     put_str(l, buf);
 }
 
-/* Length of the well-formed UTF-8 sequence at s (RFC 3629), 0 if it is none. s ends with NUL. */
-static size_t utf8_len(const unsigned char *s)
-{
-    size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : 0;
-    unsigned char lo = 0x80, hi = 0xbf;
-
-    if (s[0] >= 0xf0 && s[0] < 0xf5)
-        n = 4;
-    if (s[0] == 0xe0)
-        lo = 0xa0; /* overlong */
-    if (s[0] == 0xed)
-        hi = 0x9f; /* surrogates */
-    if (s[0] == 0xf0)
-        lo = 0x90;
-    if (s[0] == 0xf4)
-        hi = 0x8f;
-    for (size_t i = 1; i < n; i++, lo = 0x80, hi = 0xbf)
-        if (s[i] < lo || s[i] > hi)
-            return 0;
-    return n;
-}
-
 /* U+0080..U+009F: terminals obey some of these like ESC sequences. */
 static bool is_c1(const unsigned char *s, size_t n)
 {
@@ -118,7 +97,7 @@ static void put_escaped(struct line *l, const char *text)
     const unsigned char *end = s + VALUE_MAX_OCTETS;
 
     while (*s) {
-        size_t n = utf8_len(s);
+        size_t n = tw_utf8_len(s);
         if (s + n > end) {
             put_str(l, "...[truncated]");
             return;

@@ -63,24 +63,29 @@ static uint16_t random_u16(void)
     return v;
 }
 
-/* The key that signs first, the others so that answers may be signed with them. */
+static bool has_key(const struct form_cfg *fc, const struct form_key *k)
+{
+    for (unsigned i = 0; i < fc->n_keys; i++)
+        if (fc->keys[i].octets == k->octets)
+            return true;
+    return false;
+}
+
+/* Those of the key that was named first, of which the first signs, then all others: answers may be signed
+ * with any. */
 static enum tw_rc add_keys(const struct tool_options *o, const struct secrets *s, struct form_cfg *fc,
                            struct tw_err *err)
 {
     const char *name = o->key_id ? o->key_id : o->user;
-    struct secret first;
+    size_t n = name ? secrets_find(s, name, strlen(name), fc->keys, STAMP_KEYS_MAX) : 0;
 
-    if (!secrets_count(s))
-        return tw_err_set(err, TW_EINVAL, "%.100s holds no key", o->secrets);
-    if (!name)
-        first = secrets_get(s, 0);
-    else if (secrets_find(s, name, &first) != TW_OK)
+    if (name && !n)
         return tw_err_set(err, TW_EINVAL, "--key-id: %.100s has no key \"%.80s\"", o->secrets, name);
-    fc->keys[fc->n_keys++] = (struct form_key){ first.octets, first.len };
+    fc->n_keys = n < STAMP_KEYS_MAX ? (unsigned)n : STAMP_KEYS_MAX;
     for (size_t i = 0; i < secrets_count(s) && fc->n_keys < STAMP_KEYS_MAX; i++) {
-        struct secret more = secrets_get(s, i);
-        if (more.octets != first.octets)
-            fc->keys[fc->n_keys++] = (struct form_key){ more.octets, more.len };
+        struct form_key more = secrets_get(s, i);
+        if (!has_key(fc, &more))
+            fc->keys[fc->n_keys++] = more;
     }
     return TW_OK;
 }

@@ -2,45 +2,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Length of the well-formed sequence at p (RFC 3629 section 4), 0 if there is none. */
-static unsigned sequence(const unsigned char *p)
-{
-    unsigned char lo = 0x80, hi = 0xbf;
-    unsigned more = p[0] < 0xe0 ? 1 : p[0] < 0xf0 ? 2 : 3;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    if (p[0] == 0xe0)
-        lo = 0xa0;
-    else if (p[0] == 0xed)
-        hi = 0x9f;
-    else if (p[0] == 0xf0)
-        lo = 0x90;
-    else if (p[0] == 0xf4)
-        hi = 0x8f;
-    if (p[1] < lo || p[1] > hi)
-        return 0;
-    for (unsigned i = 2; i <= more; i++)
-        if ((p[i] & 0xc0) != 0x80) /* also stops at the terminating NUL */
-            return 0;
-    return more + 1;
-}
-
-bool rpc_utf8_ok(const char *text)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    unsigned n;
-
-    for (; *p; p += n) {
-        n = sequence(p);
-        if (n == 0)
-            return false;
-    }
-    return true;
-}
-
 static enum tw_rc wrong(const ProtobufCFieldDescriptor *f, struct tw_err *err, const char *text)
 {
     if (err)
@@ -57,7 +18,7 @@ static enum tw_rc check_value(const ProtobufCFieldDescriptor *f, const void *at,
     switch (f->type) {
     case PROTOBUF_C_TYPE_STRING:
         text = *(const char *const *)at;
-        return !text || rpc_utf8_ok(text) ? TW_OK : wrong(f, err, "not UTF-8");
+        return !text || tw_utf8_ok(text) ? TW_OK : wrong(f, err, "not UTF-8");
     case PROTOBUF_C_TYPE_ENUM:
         if (!protobuf_c_enum_descriptor_get_value(f->descriptor, *(const int *)at))
             return wrong(f, err, "not a value of this enumeration");

@@ -4,11 +4,8 @@
 #define TW_NET_RPC_CHECK_H
 
 #include <protobuf-c/protobuf-c.h>
-#include <stdbool.h>
 #include "common/rc.h"
-
-/* RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
-bool rpc_utf8_ok(const char *text);
+#include "common/utf8.h"
 
 /* Walks the whole message by its descriptor. TW_EINVAL: err->field names the field. */
 enum tw_rc rpc_check_message(const ProtobufCMessage *m, struct tw_err *err);

@@ -55,10 +55,10 @@ char *peer_clip_detail(const char *detail, char buf[RPC_MAX_DETAIL + 1])
 
     snprintf(buf, RPC_MAX_DETAIL + 1, "%s", detail);
     n = strlen(buf);
-    for (int cut = 0; cut < 3 && n > 0 && !rpc_utf8_ok(buf);
+    for (int cut = 0; cut < 3 && n > 0 && !tw_utf8_ok(buf);
          cut++) /* perhaps only the last character was cut */
         buf[--n] = '\0';
-    if (rpc_utf8_ok(buf))
+    if (tw_utf8_ok(buf))
         return buf;
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)buf[i] >= 0x80)

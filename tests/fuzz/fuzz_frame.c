@@ -33,7 +33,7 @@ static void try_hello(const ProtobufCBinaryData *b)
         return;
     if (hello_check_client(b->data, b->len, all, nonce, a, &id, &err) == TW__STATUS__STATUS_OK) {
         CHECK(id.role == TW__ROLE__ROLE_AGENT || id.role == TW__ROLE__ROLE_OPERATOR);
-        CHECK(id.name[0] && memchr(id.name, 0, sizeof id.name) && rpc_utf8_ok(id.name));
+        CHECK(id.name[0] && memchr(id.name, 0, sizeof id.name) && tw_utf8_ok(id.name));
     } else {
         CHECK(err.text[0]);
     }
@@ -55,7 +55,7 @@ static void try_request(const ProtobufCBinaryData *b)
         const Tw__ScheduleRequest *rq = (const Tw__ScheduleRequest *)m;
 
         for (size_t i = 0; i < rq->n_sessions; i++)
-            CHECK(rpc_utf8_ok(rq->sessions[i]->mesh));
+            CHECK(tw_utf8_ok(rq->sessions[i]->mesh));
     }
     arena_free(a);
 }

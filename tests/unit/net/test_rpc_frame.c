@@ -176,7 +176,7 @@ static void utf8_is_what_rfc_3629_says(void **state)
 
     (void)state;
     for (size_t i = 0; i < TW_NELEM(rows); i++)
-        if (rpc_utf8_ok(rows[i].text) != rows[i].ok)
+        if (tw_utf8_ok(rows[i].text) != rows[i].ok)
             fail_msg("row %zu", i);
 }
 
