@@ -94,6 +94,21 @@ enum tw_rc crypto_hmac_new(enum crypto_hash hash, const uint8_t *key, size_t len
     return TW_OK;
 }
 
+enum tw_rc crypto_hmac_copy(const struct crypto_hmac *m, struct crypto_hmac **ret)
+{
+    struct crypto_hmac *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return TW_ENOMEM;
+    c->ctx = EVP_MAC_CTX_dup(m->ctx);
+    if (!c->ctx) {
+        free(c);
+        return TW_EIO;
+    }
+    *ret = c;
+    return TW_OK;
+}
+
 void crypto_hmac_free(struct crypto_hmac *m)
 {
     if (!m)

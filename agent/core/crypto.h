@@ -32,6 +32,8 @@ enum tw_rc crypto_aes_run(struct crypto_aes *a, const uint8_t *in, size_t len, u
 enum crypto_hash { CRYPTO_SHA1, CRYPTO_SHA256 };
 struct crypto_hmac;
 enum tw_rc crypto_hmac_new(enum crypto_hash hash, const uint8_t *key, size_t len, struct crypto_hmac **ret);
+/* For another owner. TW_ENOMEM, TW_EIO. */
+enum tw_rc crypto_hmac_copy(const struct crypto_hmac *m, struct crypto_hmac **ret);
 void crypto_hmac_free(struct crypto_hmac *m);
 /* HMAC over the two texts, one after the other; either may be empty. */
 void crypto_hmac(struct crypto_hmac *m, const uint8_t *text, size_t len, const uint8_t *text2, size_t len2,

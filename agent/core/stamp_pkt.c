@@ -73,6 +73,21 @@ enum tw_rc stamp_keys_add(struct stamp_keys *k, const uint8_t *key, size_t len)
     return rc;
 }
 
+enum tw_rc stamp_keys_copy(const struct stamp_keys *k, struct stamp_keys *ret)
+{
+    struct stamp_keys c = { .n = 0 };
+    enum tw_rc rc = TW_OK;
+
+    for (unsigned i = 0; !rc && i < k->n; i++) {
+        rc = crypto_hmac_copy(k->key[i], &c.key[i]);
+        c.n += !rc;
+    }
+    if (rc)
+        stamp_keys_clear(&c);
+    *ret = c;
+    return rc;
+}
+
 void stamp_keys_clear(struct stamp_keys *k)
 {
     for (unsigned i = 0; i < k->n; i++)

@@ -26,6 +26,8 @@ struct stamp_keys {
 };
 /* Appends a key. TW_ENOSPC: STAMP_KEYS_MAX are there; TW_EINVAL: empty; TW_ENOMEM, TW_EIO. */
 enum tw_rc stamp_keys_add(struct stamp_keys *k, const uint8_t *key, size_t len);
+/* A set for another owner; *ret is overwritten. TW_ENOMEM, TW_EIO: it is empty then. */
+enum tw_rc stamp_keys_copy(const struct stamp_keys *k, struct stamp_keys *ret);
 /* Frees and wipes what it holds, not k itself, which is empty then. */
 void stamp_keys_clear(struct stamp_keys *k);
 

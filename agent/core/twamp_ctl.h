@@ -3,10 +3,11 @@
  * clock and the random numbers. Not thread-safe. RFC 5357 section 3, 4656 section 3, 5618, 5938, 6038, 7750,
  * 8186.
  *
- * Rules for the shell: feed what arrives with *_on_bytes(), call *_on_time() when *_next_due() has come, and
- * after each call take outputs with *_next() until TW_EAGAIN. After CTL_CLOSE there is no more output. Each
- * CTL_SEND is one message, or several that belong together, to be written in one go: some peers take one
- * recv() for one message. */
+ * Rules for the shell: feed what arrives with *_on_bytes(), at most *_room() octets at once (0: read no more
+ * until something has been answered), call *_on_time() when *_next_due() has come, and after each call take
+ * outputs with *_next() until TW_EAGAIN. After CTL_CLOSE there is no more output; what was sent before it is
+ * to be written before the connection is closed. Each CTL_SEND is one message, or several that belong
+ * together, to be written in one go: some peers take one recv() for one message. */
 #ifndef TW_AGENT_TWAMP_CTL_H
 #define TW_AGENT_TWAMP_CTL_H
 
@@ -22,6 +23,7 @@
 /* Accept values, RFC 4656 section 3.3. Others are treated as CTL_FAILED. */
 enum ctl_accept { CTL_OK, CTL_FAILED, CTL_INTERNAL, CTL_UNSUPPORTED, CTL_NO_RESOURCES, CTL_BUSY };
 const char *ctl_accept_text(unsigned accept); /* for people */
+const char *ctl_mode_text(uint32_t mode);     /* of one security mode: "open", "authenticated", ... */
 
 /* What one test session is: asked for by a client, understood by a server. */
 struct ctl_session_spec {
@@ -63,7 +65,8 @@ struct ctl_server_cfg {
     uint64_t start_time_ntp; /* of this server instance */
     int64_t servwait_ns;     /* 900 s by RFC 5357 section 3.1 */
     int64_t handshake_ns;    /* until Server-Start has been sent; 10 s */
-    uint32_t max_sessions;   /* of this connection */
+    int64_t max_timeout_ns;  /* the client's Timeout is cut to it; not 0 */
+    uint32_t max_sessions;   /* of this connection, those that go on for their timeout included */
     uint32_t max_padding_bytes;
     struct tw_addr local, peer; /* of the TCP connection */
     ctl_secret_fn secret;       /* NULL: no password modes, whatever `modes` says */
@@ -71,53 +74,72 @@ struct ctl_server_cfg {
     void *ctx; /* of both */
 };
 
+/* Sends the greeting first. TW_EINVAL: count, or a time is not positive. TW_ENOMEM. */
 enum tw_rc ctl_server_new(const struct ctl_server_cfg *cfg, struct tw_now now, struct ctl_server **ret);
 /* Wipes the keys. Sessions that still run are the shell's to end. */
 void ctl_server_free(struct ctl_server *s);
 
+size_t ctl_server_room(const struct ctl_server *s);
 void ctl_server_on_bytes(struct ctl_server *s, struct tw_now now, const uint8_t *data, size_t len);
 void ctl_server_on_time(struct ctl_server *s, struct tw_now now);
 struct tw_mono ctl_server_next_due(const struct ctl_server *s);
 /* Answer to CTL_OPEN: the port that the reflector listens on, or why not. Commands that have come meanwhile
- * wait. */
-void ctl_server_opened(struct ctl_server *s, struct tw_now now, uint32_t id, enum ctl_accept accept,
+ * wait. false: nobody waits for it any more, end the reflector. */
+bool ctl_server_opened(struct ctl_server *s, struct tw_now now, uint32_t id, enum ctl_accept accept,
                        uint16_t port);
-/* A session has ended by itself (REFWAIT). When all have, SERVWAIT runs again. */
+/* A session has ended: by itself (REFWAIT), or some time after CTL_STOP. When none runs, SERVWAIT does. */
 void ctl_server_ended(struct ctl_server *s, struct tw_now now, uint32_t id);
-/* No new connections or sessions are wanted: say so at the next command, close at once if no session runs. */
+/* No new sessions are wanted: says so to requests, closes as soon as no session runs. */
 void ctl_server_shut_down(struct ctl_server *s, struct tw_now now);
+/* The connection has gone: every session that was not stopped gets CTL_DROP. */
+void ctl_server_on_close(struct ctl_server *s, struct tw_now now);
 
 enum ctl_server_do {
     CTL_SEND,  /* data, len: valid until the next call */
     CTL_OPEN,  /* open a reflector for session id: answer with ctl_server_opened(). session.sid and keys are
-                * set then, and  must be kept from here: with port from the answer it is complete */
+                * set then, and must be kept from here: with the port of the answer it is complete */
     CTL_START, /* session id may answer from now on */
-    CTL_STOP,  /* session id: go on for spec.timeout_ns, then end it */
+    CTL_STOP,  /* session id: go on for spec.timeout_ns, then end it and say ctl_server_ended() */
     CTL_DROP,  /* session id: end it at once (connection lost, never started, protocol error) */
-    CTL_CLOSE, /* close the connection; text says why, for the log */
+    CTL_NOTE,  /* for the log; accept: why a request was refused, CTL_OK = only odd */
+    CTL_CLOSE, /* close the connection; why and text say so, for the log */
 };
+/* Why a connection ended, to be counted. */
+enum ctl_why {
+    CTL_WHY_PEER,     /* the client closed it */
+    CTL_WHY_MODE,     /* asked for a mode that is not offered, or for none */
+    CTL_WHY_LOGIN,    /* unknown user or wrong passphrase */
+    CTL_WHY_PROTOCOL, /* bad HMAC, unknown command */
+    CTL_WHY_TIMEOUT,  /* handshake or SERVWAIT */
+    CTL_WHY_SHUT_DOWN,
+    CTL_WHY_INTERNAL,
+    CTL_WHYS,
+};
+const char *ctl_why_name(enum ctl_why why); /* "peer", "mode", ...: for metrics */
+
 struct ctl_server_out {
     enum ctl_server_do what;
     const uint8_t *data;
     size_t len;
     uint32_t id;
-    const struct ctl_session *session; /* CTL_OPEN */
+    const struct ctl_session *session; /* CTL_OPEN; valid until the next call */
+    enum ctl_accept accept;
+    enum ctl_why why;
     const char *text;
 };
 enum tw_rc ctl_server_next(struct ctl_server *s, struct ctl_server_out *ret);
-/* The connection has gone: every session gets CTL_DROP. */
-void ctl_server_on_close(struct ctl_server *s, struct tw_now now);
 /* The mode chosen by the client (0 before) and its KeyID ("" in open mode), for logs and metrics. */
 uint32_t ctl_server_mode(const struct ctl_server *s);
 const char *ctl_server_key_id(const struct ctl_server *s);
+/* Server-Start has not been sent yet: such connections are to be bounded. */
+bool ctl_server_is_handshaking(const struct ctl_server *s);
 
 /* ---- Client ---- */
 
 struct ctl_client;
 
 struct ctl_client_cfg {
-    uint32_t modes;     /* security modes that may be used, best first is fixed: 4, 2, 8, 1; all that are not
-                           wanted off */
+    uint32_t modes;     /* security modes that may be used, 0 = all; the best offered is taken: 4, 2, 8, 1 */
     uint32_t features;  /* wanted; those not offered are left out */
     uint32_t need;      /* features that must be offered, else the connection fails */
     const char *key_id; /* NULL: only the open mode */
@@ -125,14 +147,17 @@ struct ctl_client_cfg {
     size_t passphrase_len;      /* copied, wiped when no longer needed */
     uint32_t max_count;         /* of PBKDF2 rounds that we do for a server; 0 = 32768 */
     int64_t answer_ns;          /* how long to wait for each answer; 10 s */
+    uint32_t max_sessions;      /* at the same time on this connection; 0 = 16 */
     struct tw_addr local, peer; /* of the TCP connection */
     ctl_random_fn random;
     void *ctx;
 };
 
+/* TW_EINVAL: unknown modes or features, a user without a passphrase, one of them too long. TW_ENOMEM. */
 enum tw_rc ctl_client_new(const struct ctl_client_cfg *cfg, struct tw_now now, struct ctl_client **ret);
 void ctl_client_free(struct ctl_client *c);
 
+size_t ctl_client_room(const struct ctl_client *c);
 void ctl_client_on_bytes(struct ctl_client *c, struct tw_now now, const uint8_t *data, size_t len);
 void ctl_client_on_time(struct ctl_client *c, struct tw_now now);
 void ctl_client_on_close(struct ctl_client *c, struct tw_now now); /* by the server */
@@ -140,7 +165,8 @@ struct tw_mono ctl_client_next_due(const struct ctl_client *c);
 
 /* Commands; after CTLC_READY. They are queued and sent one at a time, each after the answer to the one
  * before. Start and stop are for all accepted sessions; with TWAMP_INDIVIDUAL in force ids choose. n 0 = all.
- * TW_EINVAL: not now. */
+ * TW_EINVAL: not now, or not a session that the protocol can ask for. TW_EEXIST: the id is taken. TW_ENOSPC:
+ * max_sessions. TW_EBUSY: too many commands wait. */
 enum tw_rc ctl_client_request(struct ctl_client *c, struct tw_now now, uint32_t id,
                               const struct ctl_session_spec *spec);
 enum tw_rc ctl_client_start(struct ctl_client *c, struct tw_now now, const uint32_t *ids, size_t n);
@@ -149,12 +175,13 @@ enum tw_rc ctl_client_stop(struct ctl_client *c, struct tw_now now, const uint32
 enum ctl_client_do {
     CTLC_SEND,     /* data, len */
     CTLC_READY,    /* Server-Start accepted: commands may be given */
-    CTLC_ACCEPTED, /* session id; session: with the port to send to, and keys */
-    CTLC_REFUSED,  /* session id, accept; or START refused: id = UINT32_MAX */
-    CTLC_STARTED,  /* sessions run: test packets may be sent. id, or UINT32_MAX for all */
+    CTLC_ACCEPTED, /* session id; session, valid until the next call: with the port to send to, and keys */
+    CTLC_REFUSED,  /* session id, accept; or nothing was started: id = CTL_ALL */
+    CTLC_STARTED,  /* sessions run: test packets may be sent. id, or CTL_ALL */
     CTLC_STOPPED,  /* Stop-Sessions is on its way (or Stop-N-Ack has come); id as above */
-    CTLC_CLOSE,    /* close the connection; text says why, "" = as asked */
+    CTLC_CLOSE,    /* close the connection; text says why, "" = everything was stopped before */
 };
+#define CTL_ALL UINT32_MAX
 struct ctl_client_out {
     enum ctl_client_do what;
     const uint8_t *data;

@@ -15,6 +15,7 @@
 
 enum {
     DEFAULT_MAX_SESSIONS = 10000,
+    DEFAULT_MAX_AGREED = 1000,
     RESULTS_MIN = 64,
     RESULTS_MAX = 1024, /* what does not fit waits in the sessions */
     COMMANDS_MAX = 4096,
@@ -39,6 +40,7 @@ static void apply_clock(struct worker *w)
     pthread_mutex_unlock(&w->clock_lock);
     w->clock_seen = version;
     mirrors_set_clock(w);
+    agreed_set_clock(w);
     for (struct flow *f = w->flows; f; f = f->next) {
         session_set_clock(f->session, &w->clock);
         flow_rearm(w, f);
@@ -93,14 +95,20 @@ static int wait_events(struct worker *w, struct epoll_event *ev)
     return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, -1);
 }
 
-static void dispatch(struct worker *w, struct port *p)
+static void dispatch(struct worker *w, struct port *p, uint32_t events)
 {
     switch (p->kind) {
-    case PORT_REFLECTOR:
-        mirror_receive(w, (struct mirror *)p); /* port is their first member */
+    case PORT_REFLECTOR: /* errors first: when answers left may be told in the next ones */
+        if (events & EPOLLERR)
+            mirror_take_errors((struct mirror *)p); /* port is their first member */
+        if (events & EPOLLIN)
+            mirror_receive(w, (struct mirror *)p);
         break;
     case PORT_LANE:
-        lane_receive(w, (struct lane *)p);
+        if (events & EPOLLERR)
+            udp_take_errors(&p->sock, NULL, 0);
+        if (events & EPOLLIN)
+            lane_receive(w, (struct lane *)p);
         break;
     case PORT_COMMANDS:
         w->commanded = true;
@@ -122,7 +130,7 @@ static void one_round(struct worker *w)
     apply_clock(w);
     for (;;) {
         for (int i = 0; i < n; i++)
-            dispatch(w, ev[i].data.ptr);
+            dispatch(w, ev[i].data.ptr, ev[i].events);
         if (n < EVENTS_PER_ROUND || all > LANES_MAX)
             break;
         n = epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, 0); /* the kernel takes them in turn */
@@ -196,8 +204,8 @@ static enum tw_rc make_tables(struct worker *w)
     w->peers = calloc(w->buckets, sizeof *w->peers);
     if (!w->registry || !w->peers)
         return TW_ENOMEM;
-    /* Registered flows, resting peers, the retry. */
-    return timerq_reserve(&w->timers, 3 * w->max_sessions + 2);
+    /* Registered flows, resting peers, the retry, agreed sessions. */
+    return timerq_reserve(&w->timers, 3 * w->max_sessions + 2 + w->max_agreed);
 }
 
 static enum tw_rc make_buffers(struct worker *w)
@@ -249,6 +257,8 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
     w->epoll_fd = w->commands.sock.fd = w->alarm.sock.fd = w->live_fd = w->news_fd = -1;
     pthread_mutex_init(&w->clock_lock, NULL);
     rc = make_rings(w);
+    if (!rc)
+        rc = agreed_init(w, cfg->max_reflect_sessions ? cfg->max_reflect_sessions : DEFAULT_MAX_AGREED);
     if (!rc)
         rc = make_tables(w);
     if (!rc)
@@ -336,10 +346,10 @@ void worker_free(struct worker *w)
         lanes_free(w);
     if (w->registry)
         worker_free_flows(w);
-    for (size_t i = 0; i < w->n_mirrors; i++) {
-        reflector_free(w->mirrors[i].state);
-        udp_close(&w->mirrors[i].port.sock);
-    }
+    if (w->cmds)
+        worker_drop_commands(w);
+    agreed_free_all(w);
+    mirrors_free(w);
     udp_rx_free(w->rx);
     udp_tx_free(w->tx_probes);
     udp_tx_free(w->tx_answers);

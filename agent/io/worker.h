@@ -1,10 +1,11 @@
-/* agent/io/worker.h - the thread that moves probes: its sessions, its reflector socket, its timer queue and
+/* agent/io/worker.h - the thread that moves probes: its sessions, its reflector sockets, its timer queue and
  * buffers. One owner for all of it; the agent loop sends commands and takes summaries through bounded rings.
  * The worker neither allocates nor locks nor logs per packet: allocation happens when sessions come and go.
  */
 #ifndef TW_AGENT_WORKER_H
 #define TW_AGENT_WORKER_H
 
+#include "agent/core/reflect_session.h"
 #include "agent/core/session.h"
 #include "agent/io/udpsock.h"
 #include "common/addr.h"
@@ -21,6 +22,8 @@ struct worker_cfg {
     uint32_t reflect_max_sessions; /* 0 = 65536 */
     int64_t refwait_ns;            /* 0 = 900 s */
     size_t max_sessions;           /* of sender; 0 = 10000 */
+    uint32_t max_reflect_sessions; /* agreed by TWAMP-Control; 0 = 1000 */
+    bool stateless, demand_auth, refuse_dscp; /* of its reflectors: reflect_cfg */
 };
 
 /* Opens the sockets (so that errors are reported here), then starts the thread. */
@@ -58,6 +61,11 @@ enum tw_rc worker_add(struct worker *w, const struct worker_session *ws);
 /* Stops it; its last summary follows when nothing is in flight. */
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow);
 enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation);
+/* Other keys: takes over `form` on TW_OK. TW_EINVAL: its packets do not have the sizes that the session
+ * sends; TW_ENOENT. */
+enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, struct form *form);
+/* Keys of authenticated STAMP for all reflectors of this worker: on TW_OK takes over and empties *keys. */
+enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys);
 /* For error estimates; also tells of wall clock steps. Any thread. */
 void worker_set_clock(struct worker *w, const struct tw_clock_state *c);
 
@@ -73,12 +81,36 @@ struct worker_notice {
 };
 enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret);
 
+/* Reflectors of sessions agreed by TWAMP-Control. Loop thread. open: binds a socket at `local` (port 0: any)
+ * and hands it to the worker; *ret_id names it from then on, *ret_port is where it listens. TW_EINUSE,
+ * TW_EPERM, TW_EINVAL (address, configuration), TW_ENOSPC (max_reflect_sessions are open, or their ends not
+ * yet taken), TW_EBUSY and TW_ECLOSED as above. *err says it in words. */
+enum tw_rc worker_reflect_open(struct worker *w, const struct tw_addr *local,
+                               const struct reflect_session_cfg *cfg, uint64_t *ret_id, uint16_t *ret_port,
+                               struct tw_err *err);
+/* TW_ENOENT: no such, or its end has been taken; on one that has ended otherwise they have no effect. */
+enum tw_rc worker_reflect_start(struct worker *w, uint64_t id);
+enum tw_rc worker_reflect_stop(struct worker *w, uint64_t id); /* answers for its timeout, then ends */
+enum tw_rc worker_reflect_drop(struct worker *w, uint64_t id); /* ends now */
+/* Each one that was opened ends exactly once: by REFWAIT, by the timeout after its stop, dropped, or with the
+ * worker. Until then its port is taken. on_results() tells that there is news. TW_EAGAIN: none. */
+struct worker_reflect_end {
+    uint64_t id;
+    struct reflect_counters counters;
+};
+enum tw_rc worker_next_reflect_end(struct worker *w, struct worker_reflect_end *ret);
+
 /* Any thread; momentary. */
 struct worker_counters {
     uint64_t sessions, probes_sent, probes_received, probes_lost, send_errors,
         unmatched /* from addresses we do not probe */;
+    uint64_t auth_failed; /* answers whose HMAC was wrong */
     uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
         rxq_drops; /* of the reflector sockets */
+    uint64_t reflector_auth_failed /* answered, flagged, if it was of the TLVs only */,
+        reflector_auth_demanded;
+    uint64_t reflected_stamp, reflected_auth; /* of `reflected` */
+    uint64_t reflect_sessions;                /* agreed by TWAMP-Control, open now */
     uint64_t sender_rxq_drops, rx_user_time, summaries_lost, wakeups;
 };
 void worker_counters(const struct worker *w, struct worker_counters *ret);

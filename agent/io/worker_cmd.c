@@ -108,8 +108,14 @@ void worker_free_flows(struct worker *w)
 
 /* ---- Loop thread: commands ---- */
 
-/* Only the worker makes the ring emptier, so there is still room afterwards. */
-static enum tw_rc check_room(struct worker *w)
+static void free_keys(const struct worker *w, struct stamp_keys *keys)
+{
+    for (size_t i = 0; i < w->n_mirrors; i++)
+        stamp_keys_clear(&keys[i]);
+    free(keys);
+}
+
+enum tw_rc worker_check_room(struct worker *w)
 {
     if (w->stopped)
         return TW_ECLOSED;
@@ -120,19 +126,36 @@ static enum tw_rc check_room(struct worker *w)
     return ring_len(w->cmds) < w->cmds_max ? TW_OK : TW_EBUSY;
 }
 
-static enum tw_rc send_cmd(struct worker *w, enum cmd_op op, struct flow *f, uint64_t arg)
+uint64_t worker_send(struct worker *w, const struct cmd *c)
 {
-    struct cmd c = { op, f, arg };
-    enum tw_rc rc = check_room(w);
+    ring_push(w->cmds, c);
+    ring_bell(w->commands.sock.fd);
+    return ++w->cmds_sent;
+}
+
+static enum tw_rc send_cmd(struct worker *w, enum cmd_op op, struct flow *f, uint64_t number)
+{
+    enum tw_rc rc = worker_check_room(w);
+    uint64_t n;
 
     if (rc)
         return rc;
-    ring_push(w->cmds, &c);
-    w->cmds_sent++;
+    n = worker_send(w, &(struct cmd){ .op = op, .flow = f, .number = number });
     if (f)
-        f->last_cmd = w->cmds_sent;
-    ring_bell(w->commands.sock.fd);
+        f->last_cmd = n;
     return TW_OK;
+}
+
+void worker_drop_commands(struct worker *w)
+{
+    struct cmd c;
+
+    while (ring_pop(w->cmds, &c)) {
+        if (c.op == CMD_FORM)
+            form_free(c.form);
+        if (c.op == CMD_KEYS)
+            free_keys(w, c.keys);
+    }
 }
 
 static enum tw_rc make_flow(const struct worker_session *ws, struct flow **ret)
@@ -190,7 +213,7 @@ enum tw_rc worker_add(struct worker *w, const struct worker_session *ws)
         return TW_ENOSPC;
     if (w->registered == 2 * w->max_sessions) /* too many removed ones are still waiting for answers */
         return TW_EBUSY;
-    rc = check_room(w); /* before anything is taken over */
+    rc = worker_check_room(w); /* before anything is taken over */
     if (!rc)
         rc = make_flow(ws, &f);
     if (rc)
@@ -217,6 +240,48 @@ enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t fl
     struct flow *f = find_flow(w, pair_id, flow);
 
     return f ? send_cmd(w, CMD_GENERATION, f, generation) : TW_ENOENT;
+}
+
+static bool fits(const struct session_cfg *c, const struct form *form)
+{
+    if (!c->imix_bytes[0])
+        return form_size_ok(form, c->size_bytes);
+    for (size_t i = 0; i < TW_NELEM(c->imix_bytes); i++)
+        if (!form_size_ok(form, c->imix_bytes[i]))
+            return false;
+    return true;
+}
+
+enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, struct form *form)
+{
+    struct flow *f = find_flow(w, pair_id, flow);
+    enum tw_rc rc = f ? worker_check_room(w) : TW_ENOENT;
+
+    if (rc)
+        return rc;
+    /* The sizes are the loop's to read: they never change. */
+    if (!fits(session_config(f->session), form))
+        return TW_EINVAL;
+    f->last_cmd = worker_send(w, &(struct cmd){ .op = CMD_FORM, .flow = f, .form = form });
+    return TW_OK;
+}
+
+enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys)
+{
+    struct stamp_keys *sets = calloc(w->n_mirrors + 1, sizeof *sets);
+    enum tw_rc rc = sets ? worker_check_room(w) : TW_ENOMEM;
+
+    /* A copy for each reflector: what signs with a key works in its memory. */
+    for (size_t i = 0; !rc && i < w->n_mirrors; i++)
+        rc = stamp_keys_copy(keys, &sets[i]);
+    if (rc) {
+        if (sets)
+            free_keys(w, sets);
+        return rc;
+    }
+    worker_send(w, &(struct cmd){ .op = CMD_KEYS, .keys = sets });
+    stamp_keys_clear(keys);
+    return TW_OK;
 }
 
 void worker_set_clock(struct worker *w, const struct tw_clock_state *c)
@@ -320,6 +385,13 @@ static void answer_live(struct worker *w, uint64_t question)
     ring_bell(w->live_fd);
 }
 
+/* One that has ended takes it, too, and is freed with it. */
+static void set_form(struct flow *f, struct form *form)
+{
+    if (session_set_form(f->session, form) != TW_OK)
+        form_free(form); /* cannot be: worker_set_form() has asked the same */
+}
+
 static void execute(struct worker *w, const struct cmd *c)
 {
     switch (c->op) {
@@ -330,10 +402,23 @@ static void execute(struct worker *w, const struct cmd *c)
         flow_stop(w, c->flow);
         break;
     case CMD_GENERATION:
-        session_set_generation(c->flow->session, c->arg);
+        session_set_generation(c->flow->session, c->number);
+        break;
+    case CMD_FORM:
+        set_form(c->flow, c->form);
         break;
     case CMD_LIVE:
-        answer_live(w, c->arg);
+        answer_live(w, c->number);
+        break;
+    case CMD_KEYS:
+        mirrors_set_keys(w, c->keys);
+        free_keys(w, c->keys);
+        break;
+    case CMD_AGREED_OPEN:
+    case CMD_AGREED_START:
+    case CMD_AGREED_STOP:
+    case CMD_AGREED_DROP:
+        agreed_execute(w, c);
         break;
     }
 }

@@ -37,6 +37,7 @@ void flow_count(struct worker *w, struct flow *f)
     w->count.probes_received += t.received - old->received;
     w->count.probes_lost += t.lost - old->lost;
     w->count.send_errors += t.send_errors - old->send_errors;
+    w->count.auth_failed += t.auth_failed - old->auth_failed;
     w->count.summaries_lost += lost - f->lost_counted;
     *old = t;
     f->lost_counted = lost;

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "agent/core/reflect.h"
+#include "agent/core/reflect_session.h"
 #include "agent/core/twamp_pkt.h"
 #include "agent/io/sumring.h"
 #include "agent/io/udpsock.h"
@@ -34,6 +35,7 @@ enum {
      * stays in the order of 10 us when the host is busy. An idle host sends one at a time anyway. */
     PROBE_BATCH = 8,
     ANSWER_BATCH = 16,
+    STAMPS_AWAITED = 256,
     DATAGRAM_CAP = TEST_DATAGRAM_MAX
 };
 
@@ -50,9 +52,36 @@ struct port {
     struct udpsock sock; /* of the first two kinds only .fd is used */
 };
 
-struct mirror {       /* a reflector socket */
+/* An answer whose send time the kernel will tell. */
+struct awaited {
+    bool used;
+    uint32_t id;
+    struct tw_wall t3; /* cannot have left before */
+    struct reflect_tx tx;
+};
+
+/* A reflector socket: for everybody, or of one agreed session. */
+struct mirror {
     struct port port; /* first */
     struct reflector *state;
+    struct reflect_session *session; /* instead of `state` */
+    struct awaited *awaited;         /* STAMPS_AWAITED, by id; an older one gives way. With `state` only. */
+};
+
+/* A session agreed by TWAMP-Control. The loop thread makes it, hands it over with CMD_AGREED_OPEN, and frees
+ * it after the worker has said that it has ended; between the two the worker thread owns everything but the
+ * fields marked "loop". */
+struct agreed {
+    struct mirror mirror; /* first */
+    struct wtimer ends;
+    uint64_t id;
+    bool open;
+    struct agreed *prev, *next;
+    struct reflect_counters
+        counted; /* what the worker's counters have of it; all there is once it has ended */
+    /* loop: */
+    struct agreed *bucket_next;
+    uint64_t last_cmd; /* number of the last command that names it */
 };
 
 /* What a lane's socket was asked to be. */
@@ -106,11 +135,29 @@ struct flow {
     uint64_t last_cmd; /* number of the last command that names this flow */
 };
 
-enum cmd_op { CMD_START, CMD_STOP, CMD_GENERATION, CMD_LIVE };
+enum cmd_op {
+    CMD_START,
+    CMD_STOP,
+    CMD_GENERATION,
+    CMD_FORM,
+    CMD_LIVE,
+    CMD_KEYS,
+    CMD_AGREED_OPEN,
+    CMD_AGREED_START,
+    CMD_AGREED_STOP,
+    CMD_AGREED_DROP
+};
 struct cmd {
     enum cmd_op op;
-    struct flow *flow;
-    uint64_t arg;
+    union {
+        struct flow *flow;
+        struct agreed *agreed;
+        struct stamp_keys *keys; /* one for each mirror, from calloc() */
+    };
+    union {
+        uint64_t number;
+        struct form *form;
+    };
 };
 
 struct ending { /* item of the notice ring */
@@ -127,7 +174,7 @@ struct worker {
     bool started, stopped;
 
     /* Between the threads. */
-    struct ring *cmds, *endings;
+    struct ring *cmds, *endings, *agreed_endings;
     size_t cmds_max;
     struct sumring *results;
     _Atomic uint64_t cmds_done;
@@ -145,7 +192,11 @@ struct worker {
     struct flow **registry; /* by pair and flow; until the notice has been taken */
     size_t buckets;         /* of registry and peers: a power of two */
     size_t registered, running;
-    struct flow *finished; /* noticed, not freed yet: a command may still name it */
+    struct flow *finished;           /* noticed, not freed yet: a command may still name it */
+    struct agreed **agreed_registry; /* by id; until the end has been taken */
+    size_t agreed_buckets, n_agreed, max_agreed;
+    uint64_t last_agreed_id;
+    struct agreed *agreed_finished;
     uint64_t cmds_sent, live_asked;
     size_t drain_bucket; /* worker_next_summary() after the stop */
 
@@ -156,6 +207,7 @@ struct worker {
     bool commanded;       /* in this round */
     struct mirror mirrors[REFLECTORS_MAX];
     size_t n_mirrors;
+    struct agreed *agreed;
     struct lane *lanes;
     unsigned n_lanes;
     struct peer **peers;
@@ -172,6 +224,8 @@ struct worker {
     struct lane *tx_lane; /* of all in tx_probes */
     struct flow *tx_flow[PROBE_BATCH];
     struct reflect_tx answers[ANSWER_BATCH]; /* of tx_answers */
+    struct tw_wall answers_t3[ANSWER_BATCH];
+    bool answers_awaited; /* the send time of any of them is wanted */
     struct worker_counters count;
 };
 
@@ -185,6 +239,13 @@ void worker_set_timer(struct worker *w, struct wtimer *t, struct tw_mono due);
 /* worker_cmd.c: loop side and worker side of the commands */
 void worker_take_commands(struct worker *w);
 void worker_free_flows(struct worker *w);
+/* Loop thread. Only the worker makes the ring emptier, so after TW_OK there is still room. TW_EBUSY,
+ * TW_ECLOSED. */
+enum tw_rc worker_check_room(struct worker *w);
+/* After that. Returns the command's number. */
+uint64_t worker_send(struct worker *w, const struct cmd *c);
+/* Frees what commands carry that nobody will read. */
+void worker_drop_commands(struct worker *w);
 
 /* worker_flow.c */
 void flow_start(struct worker *w, struct flow *f);
@@ -206,9 +267,22 @@ void lane_receive(struct worker *w, struct lane *l);
 /* worker_reflect.c */
 enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_err *err);
 void mirror_receive(struct worker *w, struct mirror *m);
+void mirror_take_errors(struct mirror *m);
+void mirrors_set_keys(struct worker *w, struct stamp_keys *keys);
+void mirrors_free(struct worker *w);
 void mirrors_set_clock(struct worker *w);
 /* Adds what the reflectors counted. */
 void mirrors_count(struct worker *w, struct worker_counters *ret);
+/* Adds c less what it was before. */
+void mirror_add_counters(struct worker_counters *to, const struct reflect_counters *c,
+                         const struct reflect_counters *before);
+
+/* worker_agreed.c: loop side and worker side */
+enum tw_rc agreed_init(struct worker *w, size_t max);
+void agreed_free_all(struct worker *w);
+void agreed_execute(struct worker *w, const struct cmd *c);
+void agreed_count(struct worker *w, struct agreed *a);
+void agreed_set_clock(struct worker *w);
 
 /* lane.c */
 enum tw_rc lane_attach(struct worker *w, struct flow *f, struct tw_err *err);

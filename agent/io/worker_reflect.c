@@ -1,10 +1,11 @@
-/* agent/io/worker_reflect.c - the reflector sockets: a batch of probes in, their answers out. */
+/* agent/io/worker_reflect.c - the reflector sockets: a batch of probes in, their answers out. Those of agreed
+ * sessions (worker_agreed.c) answer here as well. */
 #include <stdlib.h>
 #include <sys/random.h>
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 
-enum { MIRROR_RCVBUF = 4 << 20, DEFAULT_SENDERS = 65536 };
+enum { MIRROR_RCVBUF = 4 << 20, DEFAULT_SENDERS = 65536, STAMPS_AT_A_TIME = 64 };
 #define DEFAULT_REFWAIT_NS (900 * TW_NS_PER_S) /* RFC 5357 section 3.6 */
 #define RESTART_GAP_NS (3 * TW_NS_PER_S)
 
@@ -24,33 +25,113 @@ static enum tw_rc open_socket(struct worker *w, const struct tw_addr *local, str
     return udp_open(&conf, &m->port.sock, err);
 }
 
+static void mirror_free(struct mirror *m)
+{
+    reflector_free(m->state);
+    free(m->awaited);
+    udp_close(&m->port.sock);
+    *m = (struct mirror){ .port.sock.fd = -1 };
+}
+
+static struct reflect_cfg reflect_cfg_of(const struct worker_cfg *c, uint16_t port)
+{
+    struct reflect_cfg rc = { .max_sessions =
+                                  c->reflect_max_sessions ? c->reflect_max_sessions : DEFAULT_SENDERS,
+                              .refwait_ns = c->refwait_ns ? c->refwait_ns : DEFAULT_REFWAIT_NS,
+                              .restart_gap_ns = RESTART_GAP_NS,
+                              .port = port,
+                              .stateless = c->stateless,
+                              .demand_auth = c->demand_auth,
+                              .refuse_dscp = c->refuse_dscp };
+
+    if (getrandom(&rc.hash_seed, sizeof rc.hash_seed, 0) != (ssize_t)sizeof rc.hash_seed)
+        rc.hash_seed = (uint64_t)tw_wall_now().ns; /* better than none */
+    return rc;
+}
+
 enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_err *err)
 {
     struct mirror *m = &w->mirrors[w->n_mirrors];
-    struct reflect_cfg rc = { .max_sessions =
-                                  w->cfg.reflect_max_sessions ? w->cfg.reflect_max_sessions : DEFAULT_SENDERS,
-                              .refwait_ns = w->cfg.refwait_ns ? w->cfg.refwait_ns : DEFAULT_REFWAIT_NS,
-                              .restart_gap_ns = RESTART_GAP_NS };
+    struct reflect_cfg rc;
     enum tw_rc ret = open_socket(w, local, m, err);
 
     if (ret)
         return ret;
-    rc.port = m->port.sock.local.port;
-    if (getrandom(&rc.hash_seed, sizeof rc.hash_seed, 0) != (ssize_t)sizeof rc.hash_seed)
-        rc.hash_seed = (uint64_t)tw_wall_now().ns; /* better than none */
-    ret = reflector_new(&rc, &m->state);
+    rc = reflect_cfg_of(&w->cfg, m->port.sock.local.port);
+    m->awaited = calloc(STAMPS_AWAITED, sizeof *m->awaited);
+    ret = m->awaited ? reflector_new(&rc, &m->state) : TW_ENOMEM;
     if (!ret)
         ret = worker_watch(w, &m->port, 0);
     if (ret) {
-        reflector_free(m->state);
-        m->state = NULL;
-        udp_close(&m->port.sock);
+        mirror_free(m);
         return tw_err_set(err, ret, "cannot set up a reflector for %u senders: %s", rc.max_sessions,
                           tw_rc_name(ret));
     }
     w->n_mirrors++;
     return TW_OK;
 }
+
+/* ---- Answers: the two kinds of reflectors ---- */
+
+static enum tw_rc build(struct mirror *m, const struct reflect_rx *rx, const struct udp_in *in, uint8_t *ret,
+                        struct reflect_tx *ret_tx)
+{
+    return m->session ? reflect_session_answer(m->session, rx, in->data, in->len, ret, DATAGRAM_CAP, ret_tx)
+                      : reflect_answer(m->state, rx, in->data, in->len, ret, DATAGRAM_CAP, ret_tx);
+}
+
+static void stamp(struct mirror *m, const struct reflect_tx *tx, uint8_t *answer, struct tw_wall t3)
+{
+    if (m->session)
+        reflect_session_stamp(m->session, tx, answer, t3);
+    else
+        reflect_stamp(m->state, tx, answer, t3);
+}
+
+static void unsent(struct mirror *m, const struct reflect_tx *tx)
+{
+    if (m->session)
+        reflect_session_unsent(m->session, tx);
+    else
+        reflect_unsent(m->state, tx);
+}
+
+/* ---- When an answer left ---- */
+
+static void await_stamps(struct worker *w, struct mirror *m, unsigned n)
+{
+    uint32_t id;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!udp_tx_stamp_id(w->tx_answers, i, &id))
+            continue;
+        m->awaited[id % STAMPS_AWAITED] =
+            (struct awaited){ .used = true, .id = id, .t3 = w->answers_t3[i], .tx = w->answers[i] };
+    }
+    w->answers_awaited = false;
+}
+
+static void take_stamp(struct mirror *m, const struct udp_txstamp *t)
+{
+    struct awaited *a = &m->awaited[t->id % STAMPS_AWAITED];
+
+    if (!a->used || a->id != t->id)
+        return;
+    a->used = false;
+    if (t->time.ns >= a->t3.ns) /* else the clock was set back in between */
+        reflect_on_txstamp(m->state, &a->tx, t->time, TW_TS_KERNEL);
+}
+
+void mirror_take_errors(struct mirror *m)
+{
+    struct udp_txstamp t[STAMPS_AT_A_TIME];
+    unsigned n = udp_take_errors(&m->port.sock, t, STAMPS_AT_A_TIME);
+
+    for (unsigned i = 0; m->awaited && i < n; i++)
+        take_stamp(m, &t[i]);
+}
+
+/* ---- Receiving and sending ---- */
 
 static void send_answers(struct worker *w, struct mirror *m)
 {
@@ -59,14 +140,18 @@ static void send_answers(struct worker *w, struct mirror *m)
 
     if (!n)
         return;
-    for (unsigned i = 0; i < n; i++)
-        reflect_stamp(m->state, &w->answers[i], udp_tx_buf(tx, i), tw_wall_now());
+    for (unsigned i = 0; i < n; i++) {
+        w->answers_t3[i] = tw_wall_now();
+        stamp(m, &w->answers[i], udp_tx_buf(tx, i), w->answers_t3[i]);
+    }
     if (udp_tx_send(tx, &m->port.sock)) {
         for (unsigned i = 0; i < n; i++) {
             if (udp_tx_error(tx, i))
-                reflect_unsent(m->state, &w->answers[i]);
+                unsent(m, &w->answers[i]);
         }
     }
+    if (w->answers_awaited)
+        await_stamps(w, m, n);
     udp_tx_clear(tx);
 }
 
@@ -85,9 +170,11 @@ static void answer(struct worker *w, struct mirror *m, const struct udp_in *in)
                              .tos = in->tos };
 
     rx.to.port = m->port.sock.local.port;
-    if (reflect_answer(m->state, &rx, in->data, in->len, udp_tx_buf(tx, i), DATAGRAM_CAP, a) != TW_OK)
+    if (build(m, &rx, in, udp_tx_buf(tx, i), a) != TW_OK)
         return;
     d.tos = a->tos;
+    d.want_txstamp = a->want_txstamp && m->awaited && udp_txstamp_ready(&m->port.sock, w->now.mono);
+    w->answers_awaited |= d.want_txstamp;
     if (m->port.sock.any) /* else routing alone would choose the source address */
         d.from = in->to;
     udp_tx_add(tx, a->len, &d);
@@ -111,6 +198,22 @@ void mirror_receive(struct worker *w, struct mirror *m)
     }
     send_answers(w, m);
     w->count.rxq_drops += udp_take_drops(&m->port.sock);
+    if (m->session)
+        agreed_count(w, (struct agreed *)m); /* its first member */
+}
+
+/* ---- All of them ---- */
+
+void mirrors_free(struct worker *w)
+{
+    for (size_t i = 0; i < w->n_mirrors; i++)
+        mirror_free(&w->mirrors[i]);
+}
+
+void mirrors_set_keys(struct worker *w, struct stamp_keys *keys)
+{
+    for (size_t i = 0; i < w->n_mirrors; i++)
+        reflector_set_keys(w->mirrors[i].state, &keys[i]);
 }
 
 void mirrors_set_clock(struct worker *w)
@@ -119,16 +222,33 @@ void mirrors_set_clock(struct worker *w)
         reflector_set_clock(w->mirrors[i].state, &w->clock);
 }
 
+static uint64_t rejected(const struct reflect_counters *c)
+{
+    return c->too_short + c->too_long + c->bad_error_estimate + c->loops_refused + c->foreign +
+           c->not_started;
+}
+
+void mirror_add_counters(struct worker_counters *to, const struct reflect_counters *c,
+                         const struct reflect_counters *before)
+{
+    to->reflected += c->answered - before->answered;
+    to->reflector_rejected += rejected(c) - rejected(before);
+    to->reflector_send_errors += c->send_errors - before->send_errors;
+    to->reflector_stateless += c->stateless - before->stateless;
+    to->reflector_sessions += c->sessions - before->sessions;
+    to->reflector_auth_failed += c->auth_failed - before->auth_failed;
+    to->reflector_auth_demanded += c->auth_demanded - before->auth_demanded;
+    to->reflected_stamp += c->answered_stamp - before->answered_stamp;
+    to->reflected_auth += c->answered_auth - before->answered_auth;
+}
+
 void mirrors_count(struct worker *w, struct worker_counters *ret)
 {
+    static const struct reflect_counters zero;
     struct reflect_counters c;
 
     for (size_t i = 0; i < w->n_mirrors; i++) {
         reflector_counters(w->mirrors[i].state, &c);
-        ret->reflected += c.answered;
-        ret->reflector_rejected += c.too_short + c.too_long + c.bad_error_estimate + c.loops_refused;
-        ret->reflector_send_errors += c.send_errors;
-        ret->reflector_stateless += c.stateless;
-        ret->reflector_sessions += c.sessions;
+        mirror_add_counters(ret, &c, &zero);
     }
 }

@@ -394,11 +394,196 @@ static void a_probe_too_long_for_the_path_is_a_send_error(void **state)
     for (size_t i = 0; i < TW_NELEM(mtu_rows); i++) {
         if (r.sum[i].send_errors != mtu_rows[i].send_errors ||
             r.sum[i].received != 10 - mtu_rows[i].send_errors)
-            fail_msg("%s: %llu errors, %llu received", mtu_rows[i].name,
-                     (unsigned long long)r.sum[i].send_errors, (unsigned long long)r.sum[i].received);
+            fail_msg(
+                "%s: %s; sent %llu, errors %llu, received %llu; reflected %llu, rejected %llu, not sent %llu",
+                mtu_rows[i].name, tw_rc_name(r.last_end[i].rc), (unsigned long long)r.sum[i].sent,
+                (unsigned long long)r.sum[i].send_errors, (unsigned long long)r.sum[i].received,
+                (unsigned long long)rig_counters(&r).reflected,
+                (unsigned long long)rig_counters(&r).reflector_rejected,
+                (unsigned long long)rig_counters(&r).reflector_send_errors);
     }
     rig_end(&r);
     leave_own_network(back);
+}
+
+/* ---- Forms ---- */
+
+static struct form *stamp_form(const char *key, uint32_t tlvs)
+{
+    struct form_cfg c = { .kind = FORM_STAMP, .ssid = 5, .authenticated = key != NULL, .tlvs.types = tlvs };
+    struct form *f;
+
+    if (key) {
+        c.keys[0] = (struct form_key){ (const uint8_t *)key, strlen(key) };
+        c.n_keys = 1;
+    }
+    assert_int_equal(form_new(&c, &f), TW_OK);
+    return f;
+}
+
+static struct form *both_keys(const char *first, const char *second)
+{
+    struct form_cfg c = { .kind = FORM_STAMP, .ssid = 5, .authenticated = true, .n_keys = 2 };
+    struct form *f;
+
+    c.keys[0] = (struct form_key){ (const uint8_t *)first, strlen(first) };
+    c.keys[1] = (struct form_key){ (const uint8_t *)second, strlen(second) };
+    assert_int_equal(form_new(&c, &f), TW_OK);
+    return f;
+}
+
+static void measures_with_stamp(void **state)
+{
+    enum { COUNT = 20, ROWS = 4 };
+    struct worker_counters c;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    rig_set_keys(&r, "secret", NULL);
+    for (uint64_t i = 0; i < ROWS; i++) { /* IPv4, IPv6; unauthenticated, authenticated */
+        struct worker_session ws = { .cfg = rig_session(i, COUNT), .target = rig_reflector(&r, i % 2) };
+
+        ws.cfg.size_bytes = 300;
+        ws.form = i < 2 ? stamp_form(NULL, STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP)) : stamp_form("secret", 0);
+        assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    }
+    RIG_WAIT(&r, r.ended == ROWS);
+    for (size_t i = 0; i < ROWS; i++) {
+        if (r.sum[i].sent != COUNT || r.sum[i].received != COUNT || r.sum[i].ttl_forward.min != 255)
+            fail_msg("row %zu: %llu of %llu", i, (unsigned long long)r.sum[i].received,
+                     (unsigned long long)r.sum[i].sent);
+    }
+    RIG_WAIT(&r, rig_counters(&r).sessions == 0);
+    c = rig_counters(&r);
+    assert_int_equal(c.reflected_stamp, ROWS * COUNT);
+    assert_int_equal(c.reflected_auth, 2 * COUNT);
+    assert_int_equal(c.auth_failed + c.reflector_auth_failed, 0);
+    rig_end(&r);
+}
+
+/* Reflector first, then the sender, then the reflector again. */
+static void a_key_changes_without_a_lost_interval(void **state)
+{
+    struct worker_session ws = { .cfg = rig_session(1, 0) };
+    struct worker_counters c;
+    uint64_t sent;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    rig_set_keys(&r, "old", NULL);
+    ws.target = rig_reflector(&r, 0);
+    ws.cfg.size_bytes = 200;
+    ws.form = stamp_form("old", 0);
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    RIG_WAIT(&r, rig_counters(&r).probes_received > 20);
+    rig_set_keys(&r, "new", "old");
+    sent = rig_counters(&r).probes_sent;
+    RIG_WAIT(&r, rig_counters(&r).probes_received > sent + 20);
+    assert_int_equal(worker_set_form(r.w, 1, 0, both_keys("new", "old")), TW_OK);
+    sent = rig_counters(&r).probes_sent;
+    RIG_WAIT(&r, rig_counters(&r).probes_received > sent + 20);
+    rig_set_keys(&r, "new", NULL);
+    sent = rig_counters(&r).probes_sent;
+    RIG_WAIT(&r, rig_counters(&r).probes_received > sent + 20);
+    assert_int_equal(worker_remove(r.w, 1, 0), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[1].sent, r.sum[1].received);
+    c = rig_counters(&r);
+    assert_int_equal(c.auth_failed + c.reflector_auth_failed, 0);
+    assert_int_equal(c.reflected_auth, c.reflected);
+    rig_end(&r);
+}
+
+static void refuses_a_form_that_does_not_fit(void **state)
+{
+    struct udpsock to = rig_socket("127.0.0.1");
+    struct worker_session ws = session_to(&to, 1);
+    struct form *big, *fits;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    big = stamp_form("secret", 0); /* 112 octets */
+    fits = stamp_form(NULL, 0);
+    ws.cfg.size_bytes = 100;
+    ws.form = stamp_form(NULL, 0);
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    assert_int_equal(worker_set_form(r.w, 1, 0, big), TW_EINVAL);
+    assert_int_equal(worker_set_form(r.w, 1, 1, fits), TW_ENOENT);
+    assert_int_equal(worker_set_form(r.w, 1, 0, fits), TW_OK);
+    assert_int_equal(worker_remove(r.w, 1, 0), TW_OK);
+    assert_int_equal(worker_set_form(r.w, 1, 0, big), TW_ENOENT);
+    form_free(big);
+    worker_stop(r.w);
+    udp_close(&to);
+    rig_end(&r);
+}
+
+static void answers_signed_with_another_key_are_counted(void **state)
+{
+    enum { COUNT = 5 };
+    struct udpsock to = rig_socket("127.0.0.1");
+    struct worker_session ws = session_to(&to, 1);
+    struct stamp_keys wrong;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    rig_keys(&wrong, "wrong", NULL);
+    ws.cfg.size_bytes = STAMP_BASE_AUTH;
+    ws.cfg.count = COUNT;
+    ws.cfg.timeout_ns = 300 * TW_NS_PER_MS;
+    ws.form = stamp_form("right", 0);
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct udp_in in = rig_recv(&r, &to);
+        struct test_reply a = { .seq = i, .sender_seq = i, .t2 = tw_wall_to_ntp(in.time) };
+        uint8_t buf[STAMP_BASE_AUTH];
+
+        a.sender_err_est = 1;
+        assert_int_equal(stamp_write_reply(true, &a, buf, sizeof buf), TW_OK);
+        stamp_seal_reply(&wrong, 0, buf, tw_wall_to_ntp(tw_wall_now()), 1);
+        rig_send(&r, &to, &in.from, 0, buf, sizeof buf);
+    }
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[1].received, 0);
+    assert_int_equal(rig_counters(&r).auth_failed, COUNT);
+    stamp_keys_clear(&wrong);
+    udp_close(&to);
+    rig_end(&r);
+}
+
+/* As TWAMP-Control will: the sender's port is known first, then the reflector opens, then both run. */
+static void measures_a_session_that_was_agreed(void **state)
+{
+    enum { COUNT = 20 };
+    struct twamp_test_keys keys = { .aes = { 1 }, .hmac = { 2 } };
+    struct form_cfg fc = { .kind = FORM_TWAMP, .twamp = { .mode = TWAMP_ENCRYPTED, .keys = keys } };
+    struct reflect_session_cfg rc = { .form = fc.twamp, .refwait_ns = 60 * TW_NS_PER_S, .dscp = 46 };
+    struct worker_session ws = { .cfg = rig_session(1, COUNT), .target = rig_addr("127.0.0.1", 0) };
+    struct udpsock own = rig_socket("127.0.0.1");
+    uint64_t id;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    rc.sender = own.local;
+    assert_int_equal(worker_reflect_open(r.w, &ws.target, &rc, &id, &ws.target.port, NULL), TW_OK);
+    assert_int_equal(worker_reflect_start(r.w, id), TW_OK);
+    assert_int_equal(form_new(&fc, &ws.form), TW_OK);
+    ws.sock = &own;
+    ws.cfg.dscp = 46;
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(worker_reflect_stop(r.w, id), TW_OK);
+    RIG_WAIT(&r, r.reflect_ended == 1);
+    assert_int_equal(r.sum[1].sent, COUNT);
+    assert_int_equal(r.sum[1].received, COUNT);
+    assert_int_equal(r.sum[1].tos_backward.min, 0xb8);
+    assert_int_equal(r.last_reflect_end[id].counters.answered, COUNT);
+    rig_end(&r);
 }
 
 /* ---- Strangers ---- */
@@ -768,6 +953,11 @@ int main(void)
         cmocka_unit_test(a_session_sends_from_the_socket_it_brings),
         cmocka_unit_test(says_why_it_cannot_send_from_there),
         cmocka_unit_test(a_probe_too_long_for_the_path_is_a_send_error),
+        cmocka_unit_test(measures_with_stamp),
+        cmocka_unit_test(a_key_changes_without_a_lost_interval),
+        cmocka_unit_test(refuses_a_form_that_does_not_fit),
+        cmocka_unit_test(answers_signed_with_another_key_are_counted),
+        cmocka_unit_test(measures_a_session_that_was_agreed),
         cmocka_unit_test(answers_from_strangers_change_nothing),
         cmocka_unit_test(refuses_what_contradicts_itself),
         cmocka_unit_test(bounds_the_number_of_sessions),

@@ -201,6 +201,216 @@ static void senders_beyond_the_bound_are_answered_statelessly(void **state)
     rig_end(&r);
 }
 
+/* ---- STAMP ---- */
+
+/* A probe with these TLVs; keys NULL: unauthenticated. */
+static size_t make_stamp(uint8_t *buf, uint32_t seq, struct stamp_keys *keys,
+                         const struct stamp_tlv_want *want)
+{
+    struct test_probe p = { .seq = seq, .t1 = tw_wall_to_ntp(tw_wall_now()), .err_est = 1, .ssid = 9 };
+    size_t base = stamp_base(keys != NULL), len = want ? stamp_tlv_size(want) : 0;
+
+    memset(buf, 0, base + len);
+    assert_int_equal(stamp_write_probe(keys, 0, &p, buf, base), TW_OK);
+    if (len)
+        assert_int_equal(stamp_tlv_write(want, seq, NULL, buf + base, len), TW_OK);
+    return base + len;
+}
+
+static bool is_answered(struct rig *r, struct udpsock *s, const struct tw_addr *to, const uint8_t *probe,
+                        size_t len)
+{
+    struct worker_counters before = rig_counters(r), now;
+    struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
+
+    rig_send(r, s, to, 0, probe, len);
+    RIG_WAIT(r, (now = rig_counters(r), now.reflected + now.reflector_auth_failed +
+                                                now.reflector_auth_demanded + now.reflector_rejected >
+                                            before.reflected + before.reflector_auth_failed +
+                                                before.reflector_auth_demanded + before.reflector_rejected));
+    return poll(&pfd, 1, 0) == 1 && udp_rx_recv(r->rx, s) == 1;
+}
+
+static void a_stateless_reflector_returns_the_senders_number(void **state)
+{
+    struct test_reply a;
+    struct udpsock s;
+    struct tw_addr to;
+    struct udp_in in;
+    uint8_t probe[64];
+    unsigned key = 0;
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.stateless = true;
+    rig_go(&r);
+    s = rig_socket("127.0.0.1");
+    to = rig_reflector(&r, 0);
+    for (uint32_t seq = 700; seq < 703; seq++) {
+        rig_send(&r, &s, &to, 0, probe, make_stamp(probe, seq, NULL, NULL));
+        in = rig_recv(&r, &s);
+        assert_int_equal(stamp_read_reply(NULL, in.data, in.len, &a, &key), TW_OK);
+        assert_int_equal(a.seq, seq);
+        assert_int_equal(a.ssid, 9);
+    }
+    RIG_WAIT(&r, rig_counters(&r).reflected_stamp == 3);
+    assert_int_equal(rig_counters(&r).reflected_auth, 0);
+    udp_close(&s);
+    rig_end(&r);
+}
+
+static void demands_authentication_where_it_is_told_to(void **state)
+{
+    static const char *const at[] = { "127.0.0.1", "::1" };
+    struct stamp_keys right, wrong;
+    struct worker_counters c;
+    uint8_t probe[200];
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.demand_auth = true;
+    rig_go(&r);
+    rig_keys(&right, "right", NULL);
+    rig_keys(&wrong, "wrong", NULL);
+    rig_set_keys(&r, "some other key", "right");
+    for (size_t i = 0; i < TW_NELEM(at); i++) { /* each reflector has the keys */
+        struct udpsock s = rig_socket(at[i]);
+        struct tw_addr to = rig_reflector(&r, i);
+
+        assert_false(is_answered(&r, &s, &to, probe, make_probe(probe, 1, 100)));
+        assert_false(is_answered(&r, &s, &to, probe, make_stamp(probe, 2, NULL, NULL)));
+        assert_false(is_answered(&r, &s, &to, probe, make_stamp(probe, 3, &wrong, NULL)));
+        assert_true(is_answered(&r, &s, &to, probe, make_stamp(probe, 4, &right, NULL)));
+        udp_close(&s);
+    }
+    c = rig_counters(&r);
+    assert_int_equal(c.reflector_auth_demanded, 4);
+    assert_int_equal(c.reflector_auth_failed, 2);
+    assert_int_equal(c.reflected, 2);
+    assert_int_equal(c.reflected_auth, 2);
+    stamp_keys_clear(&right);
+    stamp_keys_clear(&wrong);
+    rig_end(&r);
+}
+
+static void keys_change_while_it_runs(void **state)
+{
+    struct stamp_keys old, new;
+    struct udpsock s;
+    struct tw_addr to;
+    uint8_t probe[200];
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    s = rig_socket("127.0.0.1");
+    to = rig_reflector(&r, 0);
+    rig_keys(&old, "old", NULL);
+    rig_keys(&new, "new", NULL);
+    rig_set_keys(&r, "old", NULL);
+    assert_true(is_answered(&r, &s, &to, probe, make_stamp(probe, 0, &old, NULL)));
+    assert_false(is_answered(&r, &s, &to, probe, make_stamp(probe, 1, &new, NULL)));
+    rig_set_keys(&r, "new", "old");
+    assert_true(is_answered(&r, &s, &to, probe, make_stamp(probe, 2, &old, NULL)));
+    assert_true(is_answered(&r, &s, &to, probe, make_stamp(probe, 3, &new, NULL)));
+    rig_set_keys(&r, "new", NULL);
+    assert_false(is_answered(&r, &s, &to, probe, make_stamp(probe, 4, &old, NULL)));
+    assert_true(is_answered(&r, &s, &to, probe, make_stamp(probe, 5, &new, NULL)));
+    stamp_keys_clear(&old);
+    stamp_keys_clear(&new);
+    udp_close(&s);
+    rig_end(&r);
+}
+
+static const struct {
+    const char *name, *at;
+    size_t reflector;
+    bool refuse;
+    uint8_t tos, wish, reply_tos;
+} cos_rows[] = {
+    { "IPv4", "127.0.0.1", 0, false, 0x28, 46, 0xb8 },
+    { "IPv6", "::1", 1, false, 0x28, 46, 0xb8 },
+    { "IPv4, refused", "127.0.0.1", 0, true, 0x28, 46, 0x28 },
+    { "IPv6, refused", "::1", 1, true, 0x28, 46, 0x28 },
+};
+
+static void answers_in_the_class_of_service_that_is_wished(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cos_rows); i++) {
+        struct stamp_tlv_want want = { .types = STAMP_TLV_BIT(STAMP_TLV_COS), .cos_dscp = cos_rows[i].wish };
+        struct stamp_tlv_seen seen;
+        struct tw_addr to;
+        struct udpsock s;
+        struct udp_in in;
+        uint8_t probe[200];
+        struct rig r;
+
+        rig_prepare(&r);
+        r.cfg.refuse_dscp = cos_rows[i].refuse;
+        rig_go(&r);
+        s = rig_socket(cos_rows[i].at);
+        to = rig_reflector(&r, cos_rows[i].reflector);
+        rig_send(&r, &s, &to, cos_rows[i].tos, probe, make_stamp(probe, 0, NULL, &want));
+        in = rig_recv(&r, &s);
+        stamp_tlv_read(in.data + STAMP_BASE, in.len - STAMP_BASE, 0, NULL, &seen);
+        if (in.tos != cos_rows[i].reply_tos || seen.cos_dscp != cos_rows[i].tos >> 2 ||
+            seen.cos_refused != cos_rows[i].refuse)
+            fail_msg("%s: TOS 0x%02x, DSCP seen %u", cos_rows[i].name, (unsigned)in.tos, seen.cos_dscp);
+        udp_close(&s);
+        rig_end(&r);
+    }
+}
+
+/* Answer n says when answer n - 1 left: between its T3 and its arrival. */
+static void tells_when_its_last_answer_left(void **state)
+{
+    enum { PROBES = 20 };
+    static const char *const at[] = { "127.0.0.1", "::1" };
+    const struct stamp_tlv_want want = { .types = STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP) };
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    for (size_t i = 0; i < TW_NELEM(at); i++) {
+        struct udpsock s = rig_socket(at[i]);
+        struct tw_addr to = rig_reflector(&r, i);
+        struct tw_wall t3 = { 0 }, t4 = { 0 }, left;
+
+        for (uint32_t n = 0; n < PROBES; n++) {
+            struct stamp_tlv_seen seen;
+            struct test_reply a;
+            struct udp_in in;
+            uint8_t probe[100];
+            unsigned key = 0;
+
+            rig_send(&r, &s, &to, 0, probe, make_stamp(probe, n, NULL, &want));
+            in = rig_recv(&r, &s);
+            assert_int_equal(stamp_read_reply(NULL, in.data, in.len, &a, &key), TW_OK);
+            assert_int_equal(a.seq, n);
+            stamp_tlv_read(in.data + STAMP_BASE, in.len - STAMP_BASE, n, NULL, &seen);
+            assert_true(seen.answered & STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP));
+            if (n > 0) {
+                left = tw_wall_from_ntp(seen.follow_up_time, in.time);
+                if (!seen.follow_up || seen.follow_up_seq != n - 1 ||
+                    seen.follow_up_method != STAMP_TS_SOFTWARE || left.ns < t3.ns || left.ns > t4.ns)
+                    fail_msg("%s, answer %u: left %lld ns after its T3, %lld ns before its T4, number %u",
+                             at[i], n, (long long)(left.ns - t3.ns), (long long)(t4.ns - left.ns),
+                             seen.follow_up_seq);
+            }
+            assert_int_equal(in.source, TW_TS_KERNEL);
+            t3 = tw_wall_from_ntp(a.t3, in.time);
+            t4 = in.time;
+        }
+        udp_close(&s);
+    }
+    RIG_WAIT(&r, rig_counters(&r).reflected_stamp == 2 * PROBES);
+    assert_int_equal(rig_counters(&r).rx_user_time, 0); /* T2 still come from the kernel */
+    rig_end(&r);
+}
+
 static void a_second_program_is_told_that_the_port_is_taken(void **state)
 {
     struct worker_cfg cfg = { .max_sessions = 4 };
@@ -227,6 +437,11 @@ int main(void)
         cmocka_unit_test(junk_is_counted_and_survived),
         cmocka_unit_test(a_datagram_too_long_is_rejected),
         cmocka_unit_test(senders_beyond_the_bound_are_answered_statelessly),
+        cmocka_unit_test(a_stateless_reflector_returns_the_senders_number),
+        cmocka_unit_test(demands_authentication_where_it_is_told_to),
+        cmocka_unit_test(keys_change_while_it_runs),
+        cmocka_unit_test(answers_in_the_class_of_service_that_is_wished),
+        cmocka_unit_test(tells_when_its_last_answer_left),
         cmocka_unit_test(a_second_program_is_told_that_the_port_is_taken),
     };
 

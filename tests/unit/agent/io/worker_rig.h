@@ -8,7 +8,7 @@
 #include <string.h>
 #include "agent/core/twamp_pkt.h"
 #include "agent/io/udpsock.h"
-#include "agent/io/worker.h"
+#include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 
 #define RIG_DEADLINE_NS (20 * TW_NS_PER_S)
@@ -23,6 +23,9 @@ struct rig {
     struct tw_summary scratch, sum[RIG_PAIRS]; /* by pair id */
     unsigned ended;
     struct worker_notice last_end[RIG_PAIRS];
+    unsigned reflect_ended;
+    struct worker_reflect_end last_reflect_end[RIG_PAIRS]; /* by id */
+    unsigned reflect_ends[RIG_PAIRS];
     struct udp_rx *rx;
     struct udp_tx *tx;
 };
@@ -38,6 +41,7 @@ static inline struct tw_addr rig_addr(const char *text, uint16_t port)
 
 static inline void rig_collect(struct rig *r)
 {
+    struct worker_reflect_end e;
     struct worker_notice n;
 
     while (!r->hold && worker_next_summary(r->w, &r->scratch) == TW_OK) {
@@ -51,6 +55,11 @@ static inline void rig_collect(struct rig *r)
     while (worker_next_notice(r->w, &n) == TW_OK) {
         r->last_end[n.pair_id % RIG_PAIRS] = n;
         r->ended++;
+    }
+    while (worker_next_reflect_end(r->w, &e) == TW_OK) {
+        r->last_reflect_end[e.id % RIG_PAIRS] = e;
+        r->reflect_ends[e.id % RIG_PAIRS]++;
+        r->reflect_ended++;
     }
 }
 
@@ -75,16 +84,21 @@ static inline void rig_prepare(struct rig *r)
     assert_int_equal(udp_tx_new(1, TEST_DATAGRAM_MAX, &r->tx), TW_OK);
 }
 
-/* Reflectors on loopback, IPv4 (0) and IPv6 (1). */
-static inline void rig_start(struct rig *r)
+/* After rig_prepare() and changes of r->cfg. Reflectors on loopback, IPv4 (0) and IPv6 (1). */
+static inline void rig_go(struct rig *r)
 {
     struct tw_err err = { 0 };
 
-    rig_prepare(r);
     r->cfg.reflect[0] = rig_addr("127.0.0.1", 0);
     r->cfg.reflect[1] = rig_addr("::1", 0);
     if (worker_start(&r->cfg, &r->w, &err))
         fail_msg("%s", err.text);
+}
+
+static inline void rig_start(struct rig *r)
+{
+    rig_prepare(r);
+    rig_go(r);
 }
 
 static inline void rig_end(struct rig *r)
@@ -142,6 +156,27 @@ static inline enum tw_rc rig_add(struct rig *r, const struct session_cfg *cfg, c
     struct worker_session ws = { .cfg = *cfg, .target = *to, .ttl = ttl };
 
     return worker_add(r->w, &ws);
+}
+
+/* Until the worker has carried out every command. */
+#define RIG_SETTLE(r) RIG_WAIT(r, atomic_load(&(r)->w->cmds_done) == (r)->w->cmds_sent)
+
+static inline void rig_keys(struct stamp_keys *ret, const char *first, const char *second)
+{
+    *ret = (struct stamp_keys){ .n = 0 };
+    assert_int_equal(stamp_keys_add(ret, (const uint8_t *)first, strlen(first)), TW_OK);
+    if (second)
+        assert_int_equal(stamp_keys_add(ret, (const uint8_t *)second, strlen(second)), TW_OK);
+}
+
+static inline void rig_set_keys(struct rig *r, const char *first, const char *second)
+{
+    struct stamp_keys keys;
+
+    rig_keys(&keys, first, second);
+    assert_int_equal(worker_set_stamp_keys(r->w, &keys), TW_OK);
+    assert_int_equal(keys.n, 0); /* taken over */
+    RIG_SETTLE(r);
 }
 
 static inline struct worker_counters rig_counters(const struct rig *r)
