@@ -172,8 +172,7 @@ static enum tw_rc parse_text(const char *text, size_t len, struct table *t, stru
         size_t n = (size_t)((stop ? stop : end) - text);
         line++;
         if (parse_line(text, n, t, err)) {
-            if (err)
-                err->line = line;
+            err->line = line;
             return TW_EINVAL;
         }
         text += n + 1;
@@ -260,26 +259,25 @@ static enum tw_rc read_table(int fd, const struct stat *st, struct table *ret, s
 /* *seen is set whatever the result, *ret only on success. */
 static enum tw_rc read_file(const char *path, struct identity *seen, struct table *ret, struct tw_err *err)
 {
+    struct tw_err e = { 0 };
     struct stat st;
     enum tw_rc rc;
     /* O_NONBLOCK: a pipe of this name must not hold us up */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-    if (err) {
-        snprintf(err->file, sizeof err->file, "%s", path);
-        err->line = err->column = 0;
-        err->field[0] = '\0';
-    }
     if (fd < 0 || fstat(fd, &st) < 0) {
-        rc = tw_err_set(err, tw_rc_errno(errno), "%s", strerror(errno));
+        rc = tw_err_set(&e, tw_rc_errno(errno), "%s", strerror(errno));
     } else {
         *seen = identity_of(&st);
-        rc = check_file(path, &st, err);
+        rc = check_file(path, &st, &e);
         if (rc == TW_OK)
-            rc = read_table(fd, &st, ret, err);
+            rc = read_table(fd, &st, ret, &e);
     }
     if (fd >= 0)
         close(fd);
+    snprintf(e.file, sizeof e.file, "%s", path);
+    if (rc && err)
+        *err = e;
     return rc;
 }
 
