@@ -242,7 +242,7 @@ static void answer_tlvs(struct reflector *r, const struct request *q, uint8_t *a
     if (o.reply_dscp >= 0)
         tx->tos = (uint8_t)(o.reply_dscp << 2);
     tx->want_txstamp = o.want_follow_up && q->sender && !r->cfg.stateless;
-    r->n.auth_failed += o.integrity_failed;
+    r->n.tlv_auth_failed += o.integrity_failed;
 }
 
 /* ---- Answers ---- */

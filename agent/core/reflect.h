@@ -69,8 +69,9 @@ void reflect_on_txstamp(struct reflector *r, const struct reflect_tx *tx, struct
 struct reflect_counters {
     uint64_t answered, too_short, too_long, bad_error_estimate, loops_refused, stateless, sessions, expired,
         restarted, send_errors;
-    uint64_t auth_failed;   /* HMAC of the base packet or of the TLVs; the latter are answered, flagged */
-    uint64_t auth_demanded; /* not authenticated where that is demanded */
+    uint64_t auth_failed;                   /* HMAC of the base packet: not answered */
+    uint64_t tlv_auth_failed;               /* HMAC of the TLVs: answered, flagged */
+    uint64_t auth_demanded;                 /* not authenticated where that is demanded */
     uint64_t answered_stamp, answered_auth; /* of `answered`, STAMP; and of those, authenticated */
     uint64_t foreign, not_started; /* controlled sessions: not from its sender, not between start and stop */
 };

@@ -107,8 +107,8 @@ struct worker_counters {
     uint64_t auth_failed; /* answers whose HMAC was wrong */
     uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
         rxq_drops; /* of the reflector sockets */
-    uint64_t reflector_auth_failed /* answered, flagged, if it was of the TLVs only */,
-        reflector_auth_demanded;
+    uint64_t reflector_auth_failed, reflector_auth_demanded;
+    uint64_t reflector_tlv_auth_failed;       /* of `reflected`: only the HMAC of their TLVs was wrong */
     uint64_t reflected_stamp, reflected_auth; /* of `reflected` */
     uint64_t reflect_sessions;                /* agreed by TWAMP-Control, open now */
     uint64_t sender_rxq_drops, rx_user_time, summaries_lost, wakeups;

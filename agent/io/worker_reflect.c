@@ -237,6 +237,7 @@ void mirror_add_counters(struct worker_counters *to, const struct reflect_counte
     to->reflector_stateless += c->stateless - before->stateless;
     to->reflector_sessions += c->sessions - before->sessions;
     to->reflector_auth_failed += c->auth_failed - before->auth_failed;
+    to->reflector_tlv_auth_failed += c->tlv_auth_failed - before->tlv_auth_failed;
     to->reflector_auth_demanded += c->auth_demanded - before->auth_demanded;
     to->reflected_stamp += c->answered_stamp - before->answered_stamp;
     to->reflected_auth += c->answered_auth - before->answered_auth;
