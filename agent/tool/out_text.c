@@ -65,9 +65,8 @@ static void print_counts(FILE *to, const struct stats_view *v)
                 "\n",
                 v->skipped, v->host_drops, v->invalid_time);
     if (v->received && !v->one_way_valid)
-        fputs("one-way delays hold only as far as both clocks agree, which they are not known to (round "
-              "trip, jitter\n"
-              "and loss do not depend on it)\n",
+        fputs("outbound and inbound delays need clocks that agree, which these are not known to do;\n"
+              "round trip, jitter and loss do not\n",
               to);
 }
 

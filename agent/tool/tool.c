@@ -102,36 +102,55 @@ static struct conf_opt *collect_rows(const struct tool_cmd *cmd, size_t *ret_n)
     return rows;
 }
 
+enum tw_rc tool_parse(const struct tool_cmd *cmd, int argc, char **argv, struct tool_line *ret,
+                      struct tw_err *err)
+{
+    struct tool_line l = {
+        .options = { .tos = -1, .dscp = -1, .reply_dscp = -1, .padding = TOOL_PADDING_DEFAULT },
+        .program = { .usage_args = cmd->usage_args,
+                     .doc = cmd->doc,
+                     .examples = cmd->examples,
+                     .min_args = cmd->min_args,
+                     .max_args = cmd->max_args }
+    };
+    enum tw_rc rc;
+
+    snprintf(l.name, sizeof l.name, "twamp %s", cmd->name);
+    l.program.name = l.name;
+    l.program.opts = l.rows = collect_rows(cmd, &l.program.n_opts);
+    if (!l.rows)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    rc = conf_parse(&l.program, argc, argv, &l.options, &l.args, err);
+    if (rc) {
+        free(l.rows);
+        return rc;
+    }
+    *ret = l;
+    ret->program.name = ret->name;
+    return TW_OK;
+}
+
+void tool_line_free(struct tool_line *l)
+{
+    conf_strlist_free(&l->args);
+    conf_free(&l->program, &l->options);
+    free(l->rows);
+}
+
 enum tool_exit tool_run_cmd(const struct tool_cmd *cmd, int argc, char **argv)
 {
-    struct tool_options o = { .tos = -1, .dscp = -1, .reply_dscp = -1, .padding = TOOL_PADDING_DEFAULT };
-    struct conf_program p = { .name = program,
-                              .usage_args = cmd->usage_args,
-                              .doc = cmd->doc,
-                              .examples = cmd->examples,
-                              .min_args = cmd->min_args,
-                              .max_args = cmd->max_args };
-    struct conf_strlist args = { 0 };
+    struct tool_line l;
     struct tw_err err = { 0 };
-    struct conf_opt *rows;
     enum tool_exit code;
     enum tw_rc rc;
 
     snprintf(program, sizeof program, "twamp %s", cmd->name);
-    rows = collect_rows(cmd, &p.n_opts);
-    if (!rows)
-        return tool_fail(TOOL_FAILED, "out of memory");
-    p.opts = rows;
-    rc = conf_parse(&p, argc, argv, &o, &args, &err);
-    if (rc == TW_OK) {
-        code = open_log(&o);
-        if (code == TOOL_OK)
-            code = cmd->run(&o, &args);
-        conf_strlist_free(&args);
-        conf_free(&p, &o);
-    } else {
-        code = rc == TW_ECLOSED ? TOOL_OK : wrong_option(&err, rc);
-    }
-    free(rows);
+    rc = tool_parse(cmd, argc, argv, &l, &err);
+    if (rc)
+        return rc == TW_ECLOSED ? TOOL_OK : wrong_option(&err, rc);
+    code = open_log(&l.options);
+    if (code == TOOL_OK)
+        code = cmd->run(&l.options, &l.args);
+    tool_line_free(&l);
     return code;
 }

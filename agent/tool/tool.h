@@ -32,6 +32,18 @@ enum tool_exit tool_fail(enum tool_exit code, const char *fmt, ...) __attribute_
  * command line's: the caller knows. */
 enum tool_exit tool_fail_err(enum tool_exit code, const struct tw_err *err, enum tw_rc rc);
 
+/* A command line that has been read. */
+struct tool_line {
+    struct tool_options options;
+    struct conf_strlist args;
+    char name[48];
+    struct conf_program program; /* tool's own, for freeing */
+    struct conf_opt *rows;
+};
+/* As conf_parse(): TW_ECLOSED after --help. On TW_OK *ret is ended with tool_line_free(). */
+enum tw_rc tool_parse(const struct tool_cmd *cmd, int argc, char **argv, struct tool_line *ret,
+                      struct tw_err *err);
+void tool_line_free(struct tool_line *l);
 /* Reads the command line of one sub-command and runs it. argv[0] is the sub-command's name. */
 enum tool_exit tool_run_cmd(const struct tool_cmd *cmd, int argc, char **argv);
 
