@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "agent/clockwatch.h"
+#include "agent/secrets.h"
 #include "agent/tool/hosts.h"
 #include "agent/tool/page.h"
 #include "agent/tool/reflector_metrics.h"
@@ -12,6 +13,7 @@
 #include "common/net/now.h"
 
 #define FIELD(f) offsetof(struct tool_options, f)
+#define REREAD_NS (5 * TW_NS_PER_S)
 
 static const struct conf_opt opts[] = {
     { .name = "timer",
@@ -24,11 +26,23 @@ static const struct conf_opt opts[] = {
       .prefer = true,
       .help =
           "Forget a sender after so long silence, and count its next probe as 0; 0 = after 900 (RFC 5357)." },
+    { .name = "stateless",
+      .type = CONF_FLAG,
+      .offset = FIELD(stateless),
+      .help = "Answer with the sender's Sequence Number and remember no sender: nobody can then tell on "
+              "which way a "
+              "probe was lost." },
+    { .name = "demand-auth",
+      .type = CONF_FLAG,
+      .offset = FIELD(demand_auth),
+      .help = "Answer nothing but authenticated STAMP; needs --secrets." },
 };
 
 struct responder {
     struct loop *loop;
     struct worker *worker;
+    struct secrets *secrets;
+    struct loop_timer reread;
     struct clockwatch clock;
     struct page page;
     char listens[2 * TW_ADDR_TEXT + 4];
@@ -55,7 +69,10 @@ static void render(void *ctx, struct mbuf *b)
 static enum tw_rc start_worker(struct responder *r, const struct tool_options *o, const struct host_spec *at,
                                struct tw_err *err)
 {
-    struct worker_cfg cfg = { .loop = r->loop, .refwait_ns = o->timer_s * TW_NS_PER_S };
+    struct worker_cfg cfg = { .loop = r->loop,
+                              .refwait_ns = o->timer_s * TW_NS_PER_S,
+                              .stateless = o->stateless,
+                              .demand_auth = o->demand_auth };
     enum tw_rc rc = host_resolve(at, 0, host_lookup, &cfg.reflect[0], err);
 
     if (rc)
@@ -81,6 +98,55 @@ static void note_addresses(struct responder *r)
     }
 }
 
+/* ---- Keys ---- */
+
+static enum tw_rc set_keys(struct responder *r, struct tw_err *err)
+{
+    struct stamp_keys keys = { .n = 0 };
+    size_t left = 0;
+    enum tw_rc rc = secrets_stamp_keys(r->secrets, NULL, &keys, &left);
+
+    if (rc == TW_OK && left)
+        log_warn("only some of the keys are used", LOG_U("limit", STAMP_KEYS_MAX), LOG_U("left_out", left));
+    if (rc == TW_OK)
+        rc = worker_set_stamp_keys(r->worker, &keys);
+    stamp_keys_clear(&keys);
+    return rc ? tw_err_set(err, rc, "the keys cannot be used: %s", tw_rc_name(rc)) : TW_OK;
+}
+
+static void on_reread(struct loop_timer *t)
+{
+    struct responder *r = t->ctx;
+    struct tw_err err = { 0 };
+    char text[400];
+    enum tw_rc rc = secrets_reload_if_changed(r->secrets, &err);
+
+    if (rc == TW_OK)
+        rc = set_keys(r, &err);
+    if (rc == TW_OK)
+        log_info("keys read again", LOG_S("file", secrets_path(r->secrets)));
+    else if (rc != TW_EAGAIN)
+        log_warn("keys cannot be read again", LOG_S("reason", tw_err_format(&err, text, sizeof text)));
+    loop_timer_set(r->loop, t, (struct tw_mono){ tw_mono_now().ns + REREAD_NS });
+}
+
+static enum tw_rc start_keys(struct responder *r, const struct tool_options *o, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (!o->secrets)
+        return TW_OK;
+    rc = secrets_load(o->secrets, &r->secrets, err);
+    if (rc == TW_OK)
+        rc = set_keys(r, err);
+    if (rc)
+        return rc;
+    r->reread = (struct loop_timer){ .fn = on_reread, .ctx = r };
+    return loop_timer_set(r->loop, &r->reread, (struct tw_mono){ tw_mono_now().ns + REREAD_NS });
+}
+
+/* ---- Life ---- */
+
 static enum tw_rc start(struct responder *r, const struct tool_options *o, const struct host_spec *at,
                         struct tw_err *err)
 {
@@ -92,6 +158,8 @@ static enum tw_rc start(struct responder *r, const struct tool_options *o, const
         rc = loop_on_signal(r->loop, SIGINT, on_signal, r);
     if (rc == TW_OK)
         rc = start_worker(r, o, at, err);
+    if (rc == TW_OK)
+        rc = start_keys(r, o, err);
     if (rc)
         return rc;
     clockwatch_start(&r->clock, r->loop, &r->worker, 1);
@@ -105,16 +173,23 @@ static void report(const struct responder *r)
     struct worker_counters c;
 
     worker_counters(r->worker, &c);
-    printf("Reflected %" PRIu64 ", rejected %" PRIu64 ", stateless %" PRIu64 ", send errors %" PRIu64
-           ", host drops %" PRIu64 ", senders %" PRIu64 "\n",
-           c.reflected, c.reflector_rejected, c.reflector_stateless, c.reflector_send_errors, c.rxq_drops,
+    printf("Reflected %" PRIu64 " (TWAMP Light %" PRIu64 ", STAMP %" PRIu64 ", authenticated %" PRIu64
+           "), senders remembered %" PRIu64 "\n",
+           c.reflected, c.reflected - c.reflected_stamp, c.reflected_stamp, c.reflected_auth,
            c.reflector_sessions);
+    printf("Not answered: rejected %" PRIu64 ", wrong HMAC %" PRIu64 ", not authenticated %" PRIu64
+           ", send errors %" PRIu64 ", dropped by this host %" PRIu64 "\n",
+           c.reflector_rejected, c.reflector_auth_failed, c.reflector_auth_demanded, c.reflector_send_errors,
+           c.rxq_drops);
 }
 
 static void stop(struct responder *r)
 {
     page_stop(&r->page);
     clockwatch_stop(&r->clock);
+    if (r->loop)
+        loop_timer_cancel(r->loop, &r->reread);
+    secrets_free(r->secrets);
     if (r->worker) {
         worker_stop(r->worker);
         report(r);
@@ -132,6 +207,8 @@ static enum tool_exit run(struct tool_options *o, const struct conf_strlist *arg
     enum tool_exit code = TOOL_OK;
     enum tw_rc rc = host_parse(args->n ? args->v[0] : "", TOOL_REMOTE_PORT, &at, &err);
 
+    if (rc == TW_OK && o->demand_auth && !o->secrets)
+        rc = tw_err_set(&err, TW_EINVAL, "--demand-auth needs keys: give --secrets FILE");
     if (rc)
         return tool_fail_err(TOOL_USAGE, &err, rc);
     rc = start(&r, o, &at, &err);
@@ -159,11 +236,15 @@ const struct tool_cmd cmd_responder = {
         "probe is counted and not answered. Answers are as long as the requests, at least 41 octets, and "
         "leave "
         "with the DSCP that the request came with; --tos, --dscp, --ttl, --padding and --do-not-fragment are "
-        "accepted for the sake of old command lines and have no effect. --metrics serves the counters.",
+        "accepted for the sake of old command lines and have no effect. --metrics serves the counters. With "
+        "--secrets authenticated STAMP is answered, too, with any of the file's keys; the file is read again "
+        "when it "
+        "changes.",
     .examples = "  twamp responder\n"
                 "  twamp responder 192.0.2.7:862\n"
+                "  twamp responder :862 --secrets keys --demand-auth\n"
                 "  twamp responder [2001:db8::7]:20001 --metrics=127.0.0.1:8000\n",
-    .shares = TOOL_SHARES_MARK | TOOL_SHARES_LOG,
+    .shares = TOOL_SHARES_MARK | TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
     .opts = opts,
     .n_opts = TW_NELEM(opts),
     .max_args = 1,

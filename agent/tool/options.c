@@ -257,7 +257,8 @@ static const struct conf_opt secrets_opts[] = {
       .type = CONF_STR,
       .offset = FIELD(secrets),
       .arg = "FILE",
-      .help = "File of keys: a name, white space and the secret in each line; readable only by its owner." },
+      .help =
+          "File of keys: a name, white space and the passphrase in each line; only its owner may read it." },
 };
 
 static const struct {

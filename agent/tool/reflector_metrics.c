@@ -9,6 +9,14 @@
 
 static const struct family families[] = {
     { "reflected_total", "counter", "", "Probes answered.", NO_GATE, ONE(reflected) },
+    { "reflected_stamp_total", "counter", "", "Probes answered that were STAMP.", NO_GATE,
+      ONE(reflected_stamp) },
+    { "reflected_authenticated_total", "counter", "", "Probes answered that were authenticated.", NO_GATE,
+      ONE(reflected_auth) },
+    { "reflector_wrong_hmac_total", "counter", "", "Packets whose HMAC was wrong.", NO_GATE,
+      ONE(reflector_auth_failed) },
+    { "reflector_not_authenticated_total", "counter", "",
+      "Probes not answered because only authenticated ones are.", NO_GATE, ONE(reflector_auth_demanded) },
     { "reflector_rejected_total", "counter", "", "Datagrams that were no probe, or not to be answered.",
       NO_GATE, ONE(reflector_rejected) },
     { "reflector_send_errors_total", "counter", "", "Answers that the operating system refused to send.",
