@@ -105,9 +105,10 @@ struct worker_counters {
     uint64_t sessions, probes_sent, probes_received, probes_lost, send_errors,
         unmatched /* from addresses we do not probe */;
     uint64_t auth_failed; /* answers whose HMAC was wrong */
+    /* Each datagram that came to a reflector is either reflected or rejected. */
     uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
-        rxq_drops; /* of the reflector sockets */
-    uint64_t reflector_auth_failed, reflector_auth_demanded;
+        rxq_drops;                                           /* of the reflector sockets */
+    uint64_t reflector_auth_failed, reflector_auth_demanded; /* of `reflector_rejected` */
     uint64_t reflector_tlv_auth_failed;       /* of `reflected`: only the HMAC of their TLVs was wrong */
     uint64_t reflected_stamp, reflected_auth; /* of `reflected` */
     uint64_t reflect_sessions;                /* agreed by TWAMP-Control, open now */

@@ -225,7 +225,7 @@ void mirrors_set_clock(struct worker *w)
 static uint64_t rejected(const struct reflect_counters *c)
 {
     return c->too_short + c->too_long + c->bad_error_estimate + c->loops_refused + c->foreign +
-           c->not_started;
+           c->not_started + c->auth_demanded + c->auth_failed;
 }
 
 void mirror_add_counters(struct worker_counters *to, const struct reflect_counters *c,

@@ -44,6 +44,11 @@ static inline void rig_collect(struct rig *r)
     struct worker_reflect_end e;
     struct worker_notice n;
 
+    /* Before the summaries: those of a session that has ended are there then. */
+    while (worker_next_notice(r->w, &n) == TW_OK) {
+        r->last_end[n.pair_id % RIG_PAIRS] = n;
+        r->ended++;
+    }
     while (!r->hold && worker_next_summary(r->w, &r->scratch) == TW_OK) {
         struct tw_err err = { 0 };
         if (summary_validate(&r->scratch, &err))
@@ -51,10 +56,6 @@ static inline void rig_collect(struct rig *r)
                      err.text);
         summary_merge(&r->sum[r->scratch.pair_id % RIG_PAIRS], &r->scratch);
         r->summaries++;
-    }
-    while (worker_next_notice(r->w, &n) == TW_OK) {
-        r->last_end[n.pair_id % RIG_PAIRS] = n;
-        r->ended++;
     }
     while (worker_next_reflect_end(r->w, &e) == TW_OK) {
         r->last_reflect_end[e.id % RIG_PAIRS] = e;
