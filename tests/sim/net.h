@@ -37,6 +37,7 @@ static inline int64_t rng_below(struct rng *r, int64_t n)
  * of changing state per packet. */
 struct path_cfg {
     double loss, burst_in, burst_out, duplicate, far; /* far: chance of `far_ns` more delay */
+    double corrupt;                                   /* an octet is changed that authentication covers */
     int64_t delay_ns, spread_ns, far_ns;
 };
 

@@ -1,217 +1,33 @@
 /* tests/sim/sim_session.c - a real session and a real reflector on a virtual clock and network, against the
- * truth.
- *
- *   sim_session [--seed N] [--seeds N] [--seconds N] [--scenario NAME] [--verbose]
- *
- * Without --seed the seeds 1..N run; a failure prints the seed and scenario that repeat it. */
+ * truth. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/core/reflect.h"
-#include "agent/core/session.h"
-#include "agent/core/twamp_pkt.h"
-#include "common/timerq.h"
-#include "common/wire.h"
-#include "tests/sim/net.h"
-#include "tests/sim/truth.h"
+#include "tests/sim/sim_priv.h"
 
-#define MS TW_NS_PER_MS
 #define EPOCH_NS (INT64_C(1795424486) * TW_NS_PER_S)
 
-struct scenario {
-    const char *name;
-    struct session_cfg cfg; /* what is 0 is set by fill_cfg() */
-    struct path_cfg out, back;
-    int64_t reflector_offset_ns;
-    double reflector_drift;
-    double step_every_s, restart_every_s, stall_every_s; /* mean; 0 = never */
-    int64_t stall_max_ns;
-    double send_error;
-    bool stateless;
-    struct truth_checks check;
-};
-
-#define EVERYTHING                                               \
-    {                                                            \
-        .order = true, .direction = true, .duplicates_way = true \
-    }
-static const struct scenario scenarios[] = {
-    { .name = "clean", .out = { .delay_ns = 10 * MS }, .back = { .delay_ns = 12 * MS }, .check = EVERYTHING },
-    { .name = "clock offset and drift",
-      .out = { .delay_ns = 10 * MS, .spread_ns = MS },
-      .back = { .delay_ns = 2 * MS, .spread_ns = MS },
-      .reflector_offset_ns = -50 * MS,
-      .reflector_drift = 50e-6,
-      .check = EVERYTHING },
-    { .name = "single losses",
-      .out = { .loss = 0.05, .delay_ns = 10 * MS, .spread_ns = 5 * MS },
-      .back = { .loss = 0.03, .delay_ns = 10 * MS, .spread_ns = 5 * MS },
-      .check = EVERYTHING },
-    { .name = "bursts",
-      .out = { .burst_in = 0.01, .burst_out = 0.1, .delay_ns = 10 * MS },
-      .back = { .burst_in = 0.01, .burst_out = 0.2, .delay_ns = 10 * MS },
-      .check = EVERYTHING },
-    { .name = "outages",
-      .out = { .burst_in = 0.002, .burst_out = 0.002, .delay_ns = 10 * MS },
-      .back = { .burst_in = 0.001, .burst_out = 0.002, .delay_ns = 10 * MS },
-      .check = EVERYTHING },
-    { .name = "loss, answers reordered and duplicated",
-      .out = { .loss = 0.05, .burst_in = 0.005, .burst_out = 0.2, .delay_ns = 10 * MS, .spread_ns = 5 * MS },
-      .back = { .loss = 0.05, .duplicate = 0.05, .delay_ns = 10 * MS, .spread_ns = 150 * MS },
-      .check = EVERYTHING },
-    { .name = "probes reordered",
-      .out = { .delay_ns = 10 * MS, .spread_ns = 100 * MS },
-      .back = { .delay_ns = 10 * MS, .spread_ns = 10 * MS },
-      .check = EVERYTHING },
-    { .name = "both reordered",
-      .out = { .delay_ns = 10 * MS, .spread_ns = 100 * MS },
-      .back = { .delay_ns = 10 * MS, .spread_ns = 200 * MS },
-      .check = EVERYTHING },
-    { .name = "probes reordered and lost",
-      .out = { .loss = 0.01, .delay_ns = 10 * MS, .spread_ns = 60 * MS },
-      .back = { .loss = 0.01, .delay_ns = 10 * MS, .spread_ns = 60 * MS },
-      .check = { .order = true, .duplicates_way = true } },
-    { .name = "duplicates both ways",
-      .out = { .duplicate = 0.1, .delay_ns = 10 * MS, .spread_ns = 50 * MS },
-      .back = { .duplicate = 0.1, .delay_ns = 10 * MS, .spread_ns = 50 * MS },
-      .check = { .duplicates_way = true } },
-    { .name = "probes reordered, lost and duplicated",
-      .out = { .loss = 0.05, .duplicate = 0.05, .delay_ns = 10 * MS, .spread_ns = 80 * MS },
-      .back = { .loss = 0.05, .duplicate = 0.05, .delay_ns = 10 * MS, .spread_ns = 80 * MS },
-      .check = { 0 } },
-    { .name = "probes overtaken so far that they are late",
-      .out = { .loss = 0.05, .far = 0.01, .delay_ns = 10 * MS, .far_ns = 700 * MS },
-      .back = { .loss = 0.05, .delay_ns = 10 * MS },
-      .check = { .duplicates_way = true } },
-    { .name = "everything",
-      .out = { .loss = 0.02,
-               .burst_in = 0.005,
-               .burst_out = 0.1,
-               .duplicate = 0.05,
-               .far = 0.02,
-               .delay_ns = 10 * MS,
-               .spread_ns = 80 * MS,
-               .far_ns = 700 * MS },
-      .back = { .loss = 0.02,
-                .burst_in = 0.005,
-                .burst_out = 0.1,
-                .duplicate = 0.05,
-                .far = 0.02,
-                .delay_ns = 10 * MS,
-                .spread_ns = 80 * MS,
-                .far_ns = 700 * MS },
-      .reflector_offset_ns = 30 * MS,
-      .reflector_drift = -30e-6,
-      .step_every_s = 40,
-      .restart_every_s = 50,
-      .stall_every_s = 20,
-      .stall_max_ns = 9000 * MS,
-      .send_error = 0.01 },
-    { .name = "late answers",
-      .out = { .loss = 0.02, .delay_ns = 10 * MS },
-      .back = { .loss = 0.02, .far = 0.05, .delay_ns = 10 * MS, .spread_ns = 10 * MS, .far_ns = 600 * MS },
-      .check = EVERYTHING },
-    { .name = "reflector restarts",
-      .out = { .loss = 0.02, .delay_ns = 10 * MS },
-      .back = { .loss = 0.02, .delay_ns = 10 * MS },
-      .restart_every_s = 15,
-      .check = { .duplicates_way = true } },
-    { .name = "clock steps",
-      .out = { .loss = 0.02, .delay_ns = 10 * MS },
-      .back = { .loss = 0.02, .delay_ns = 10 * MS },
-      .step_every_s = 12,
-      .check = EVERYTHING },
-    { .name = "stalls",
-      .out = { .loss = 0.02, .delay_ns = 10 * MS },
-      .back = { .loss = 0.02, .delay_ns = 10 * MS },
-      .stall_every_s = 8,
-      .stall_max_ns = 9000 * MS,
-      .check = EVERYTHING },
-    { .name = "send errors",
-      .out = { .loss = 0.02, .delay_ns = 10 * MS },
-      .back = { .loss = 0.02, .delay_ns = 10 * MS },
-      .send_error = 0.1,
-      .check = EVERYTHING },
-    { .name = "sequence numbers wrap",
-      .cfg = { .seq_start = UINT32_MAX - 1000 },
-      .out = { .loss = 0.05, .delay_ns = 10 * MS },
-      .back = { .loss = 0.05, .delay_ns = 10 * MS, .spread_ns = 100 * MS },
-      .check = EVERYTHING },
-    { .name = "exponential spacing",
-      .cfg = { .spacing_kind = SESSION_EXPONENTIAL },
-      .out = { .loss = 0.05, .delay_ns = 10 * MS },
-      .back = { .loss = 0.05, .delay_ns = 10 * MS },
-      .check = EVERYTHING },
-    { .name = "wide spacing",
-      .cfg = { .spacing_ns = 1000 * MS },
-      .out = { .loss = 0.05, .delay_ns = 10 * MS },
-      .back = { .loss = 0.05, .delay_ns = 10 * MS },
-      .check = EVERYTHING },
-    { .name = "timeout as long as the period",
-      .cfg = { .timeout_ns = 2000 * MS, .report_period_ns = 2000 * MS },
-      .out = { .loss = 0.05, .delay_ns = 10 * MS },
-      .back = { .loss = 0.05, .delay_ns = 10 * MS, .spread_ns = 900 * MS },
-      .check = EVERYTHING },
-    { .name = "stateless reflector",
-      .out = { .loss = 0.05, .delay_ns = 10 * MS },
-      .back = { .loss = 0.05, .duplicate = 0.05, .delay_ns = 10 * MS },
-      .stateless = true,
-      .check = { .never_known = true } },
-};
-
-/* ---- One run ---- */
-
-enum event_kind { AT_REFLECTOR, AT_SENDER, CLOCK_STEP, RESTART, STALL, STOP };
-
-struct event {
-    struct timerq_entry entry; /* first */
-    enum event_kind kind;
-    size_t probe;                /* index of the truth */
-    int64_t arrived_ns, t4_wall; /* at the sender's socket; 0 = not yet */
-    bool *delivered;             /* shared by the copies of one answer: set when the first of them arrives */
-    size_t len;
-    uint8_t data[64];
-};
-
-struct answer_mark { /* lists all, for freeing */
-    struct answer_mark *next;
-    bool delivered;
-};
-
-struct sim {
-    const struct scenario *sc;
-    struct session_cfg cfg;
-    struct rng rng;
-    struct timerq q;
-    int64_t now_ns, wall_offset_ns, stalled_until_ns;
-    struct session *session;
-    struct reflector *reflector;
-    struct path out, back;
-    struct truth truth;
-    struct answer_mark *marks;
-    struct tw_summary *sum;
-    size_t n_sum;
-    bool stopped;
-    unsigned bad;
-};
-
-static struct tw_now now_of(const struct sim *s)
+static struct event *schedule_data(struct sim *s, enum event_kind kind, int64_t at, const uint8_t *data,
+                                   size_t len)
 {
-    return (struct tw_now){ { s->now_ns }, { s->now_ns + s->wall_offset_ns } };
-}
-
-static struct event *schedule(struct sim *s, enum event_kind kind, int64_t at)
-{
-    struct event *e = calloc(1, sizeof *e);
+    struct event *e = calloc(1, sizeof *e + len);
 
     if (!e)
         abort();
     e->kind = kind;
+    e->len = len;
+    if (len)
+        memcpy(e->data, data, len);
     if (timerq_set(&s->q, &e->entry, (struct tw_mono){ at }))
         abort();
     return e;
+}
+
+static void schedule(struct sim *s, enum event_kind kind, int64_t at)
+{
+    schedule_data(s, kind, at, NULL, 0);
 }
 
 static void schedule_random(struct sim *s, enum event_kind kind, double every_s)
@@ -219,50 +35,35 @@ static void schedule_random(struct sim *s, enum event_kind kind, double every_s)
     if (every_s > 0)
         schedule(s, kind, s->now_ns + rng_below(&s->rng, (int64_t)(2e9 * every_s)) + 1);
 }
-
-static void check(struct sim *s, bool ok, const char *what)
-{
-    if (ok)
-        return;
-    printf("  at %.6f s: %s\n", (double)s->now_ns / 1e9, what);
-    s->bad++;
-}
-
-static void take_summaries(struct sim *s)
-{
-    struct session_totals t;
-
-    for (;;) {
-        s->sum = realloc(s->sum, (s->n_sum + 1) * sizeof *s->sum);
-        if (!s->sum)
-            abort();
-        summary_init(&s->sum[s->n_sum]);
-        truth_clock(&s->truth, now_of(s));
-        if (session_next_summary(s->session, now_of(s), &s->sum[s->n_sum]) != TW_OK)
-            break;
-        s->n_sum++;
-    }
-    session_totals(s->session, &t);
-    check(s, t.sent == t.received + t.lost + t.in_flight && t.in_flight <= t.sent,
-          "sent is not received + lost + in flight");
-    check(s, !session_summaries_lost(s->session), "a summary was lost");
-}
-
 /* ---- Network ---- */
 
-static void send_copies(struct sim *s, struct path *path, enum event_kind kind, size_t probe,
-                        const uint8_t *data, size_t len, int64_t from_ns, bool *mark)
+/* What is the same in all copies of a datagram. */
+struct parcel {
+    size_t probe;
+    const uint8_t *data;
+    size_t len;
+    bool *mark;
+    int64_t t2, t3;
+    uint32_t number;
+};
+
+static void send_copies(struct sim *s, struct path *path, enum event_kind kind, const struct parcel *p,
+                        int64_t from_ns)
 {
     unsigned copies = 1 + rng_chance(&s->rng, path->cfg->duplicate);
 
     if (path_loses(path, &s->rng))
         return;
     while (copies--) {
-        struct event *e = schedule(s, kind, from_ns + path_delay(path, &s->rng));
-        e->probe = probe;
-        e->len = len;
-        e->delivered = mark;
-        memcpy(e->data, data, len);
+        struct event *e = schedule_data(s, kind, from_ns + path_delay(path, &s->rng), p->data, p->len);
+        e->probe = p->probe;
+        e->delivered = p->mark;
+        e->t2 = p->t2;
+        e->t3 = p->t3;
+        e->number = p->number;
+        e->corrupt = rng_chance(&s->rng, path->cfg->corrupt);
+        if (e->corrupt)
+            e->data[sim_protected_octet(&s->sc->form, kind == AT_SENDER, &s->rng)] ^= 1;
     }
 }
 
@@ -283,37 +84,40 @@ static bool *new_mark(struct sim *s)
     return &m->delivered;
 }
 
+static const struct tw_addr sender = { .ip = { 10, 0, 0, 1 }, .port = 40000, .family = 4 };
+
 static void at_reflector(struct sim *s, const struct event *e)
 {
-    struct reflect_rx rx = { .from = { .ip = { 10, 0, 0, 1 }, .port = 40000, .family = 4 },
+    struct reflect_rx rx = { .from = sender,
                              .to = { .ip = { 10, 0, 0, 2 }, .port = 862, .family = 4 },
                              .t2 = reflector_wall(s, s->now_ns),
                              .mono = { s->now_ns },
                              .ttl = 61,
-                             .tos = 184 };
+                             .tos = TOS };
     int64_t residence = 10000 + rng_below(&s->rng, 100000);
-    uint8_t answer[64];
-    struct reflect_tx tx;
+    struct tw_wall t3 = reflector_wall(s, s->now_ns + residence);
+    uint8_t answer[CAP];
+    struct parcel p = { .probe = e->probe, .data = answer, .t2 = rx.t2.ns, .t3 = t3.ns };
+    bool refused =
+        mirror_answer(s->mirror, &rx, e->data, e->len, t3, answer, sizeof answer, &p.len, &p.number);
 
-    if (reflect_answer(s->reflector, &rx, e->data, e->len, answer, sizeof answer, &tx)) {
-        check(s, false, "the reflector refused a probe");
+    sim_check(s, refused == (e->corrupt || s->sc->wrong_key),
+              "the reflector refused a probe, or took a forged one");
+    s->refused += refused;
+    if (refused)
         return;
-    }
-    reflect_stamp(s->reflector, &tx, answer, reflector_wall(s, s->now_ns + residence));
     s->truth.probe[e->probe].reached = true;
-    send_copies(s, &s->back, AT_SENDER, e->probe, answer, tx.len, s->now_ns + residence, new_mark(s));
+    p.mark = new_mark(s);
+    send_copies(s, &s->back, AT_SENDER, &p, s->now_ns + residence);
 }
 
 static void note_first(struct sim *s, const struct event *e)
 {
     struct truth_probe *p = &s->truth.probe[e->probe];
-    struct test_reply r;
-    int64_t t2, t3;
 
-    twamp_decode_reply(e->data, e->len, &r);
     p->answered = true;
     p->arrived = e->arrived_ns;
-    p->r = r.seq;
+    p->r = e->number;
     if (e->arrived_ns - p->t1_mono >= s->cfg.timeout_ns) {
         s->truth.late++;
         return;
@@ -321,11 +125,9 @@ static void note_first(struct sim *s, const struct event *e)
     p->received = true;
     s->truth.arrival[s->truth.n_arrival++] = e->probe;
     p->timed = p->t1_wall - p->t1_mono == s->wall_offset_ns;
-    t2 = tw_wall_from_ntp(r.t2, (struct tw_wall){ EPOCH_NS }).ns;
-    t3 = tw_wall_from_ntp(r.t3, (struct tw_wall){ EPOCH_NS }).ns;
-    p->d[TW_FORWARD] = t2 - p->t1_wall;
-    p->d[TW_BACKWARD] = e->t4_wall - t3;
-    p->d[TW_ROUNDTRIP] = (e->t4_wall - p->t1_wall) - (t3 - t2);
+    p->d[TW_FORWARD] = e->t2 - p->t1_wall;
+    p->d[TW_BACKWARD] = e->t4_wall - e->t3;
+    p->d[TW_ROUNDTRIP] = (e->t4_wall - p->t1_wall) - (e->t3 - e->t2);
 }
 
 /* The session remembers twice what can be in flight, rounded up. */
@@ -342,7 +144,8 @@ static void note_answer(struct sim *s, const struct event *e)
 {
     if (session_done(s->session))
         return;
-    if (s->truth.n - e->probe > remembered(&s->cfg)) {
+    s->corrupt_answers += e->corrupt;
+    if (e->corrupt || s->truth.n - e->probe > remembered(&s->cfg)) {
         s->truth.rejected++;
         return;
     }
@@ -357,37 +160,39 @@ static void note_answer(struct sim *s, const struct event *e)
 
 static void at_sender(struct sim *s, const struct event *e)
 {
-    struct session_rx rx = { { e->t4_wall }, TW_TS_KERNEL, 60, 184 };
+    struct session_rx rx = { { e->t4_wall }, TW_TS_KERNEL, 60, TOS };
 
     if (s->stopped) /* what is still open decides where this answer counts */
-        take_summaries(s);
-    truth_clock(&s->truth, now_of(s));
+        sim_take_summaries(s);
+    truth_clock(&s->truth, sim_now(s));
     note_answer(s, e);
-    session_on_reply(s->session, now_of(s), &rx, e->data, e->len);
+    session_on_reply(s->session, sim_now(s), &rx, e->data, e->len);
 }
 
 /* ---- Host ---- */
 
 static void send_due(struct sim *s)
 {
-    uint8_t buf[64];
-    size_t len = 0;
+    uint8_t buf[CAP];
+    struct parcel p = { .data = buf };
     enum tw_rc rc;
 
-    truth_clock(&s->truth, now_of(s));
-    rc = session_next_probe(s->session, now_of(s), buf, sizeof buf, &len);
+    truth_clock(&s->truth, sim_now(s));
+    rc = session_next_probe(s->session, sim_now(s), buf, sizeof buf, &p.len);
     if (rc != TW_OK) {
-        take_summaries(s);
+        sim_take_summaries(s);
         return;
     }
     if (rng_chance(&s->rng, s->sc->send_error)) {
         session_on_send_error(s->session);
-        truth_unsent(&s->truth, now_of(s));
+        truth_unsent(&s->truth, sim_now(s));
     } else {
-        truth_sent(&s->truth, now_of(s));
-        send_copies(s, &s->out, AT_REFLECTOR, s->truth.n - 1, buf, len, s->now_ns, NULL);
+        truth_sent(&s->truth, sim_now(s));
+        sim_check_size(s, p.len);
+        p.probe = s->truth.n - 1;
+        send_copies(s, &s->out, AT_REFLECTOR, &p, s->now_ns);
     }
-    take_summaries(s);
+    sim_take_summaries(s);
 }
 
 static void step_clock(struct sim *s)
@@ -400,22 +205,45 @@ static void step_clock(struct sim *s)
 
 static void new_reflector(struct sim *s)
 {
-    struct reflect_cfg rc = { .max_sessions = s->sc->stateless ? 0 : 4,
-                              .refwait_ns = 900 * TW_NS_PER_S,
-                              .restart_gap_ns = 3 * TW_NS_PER_S,
-                              .port = 862 };
+    mirror_free(s->mirror);
+    s->mirror = mirror_new(s->sc->mirror, &s->sc->form, s->key + s->sc->wrong_key, s->sc->stateless ? 0 : 4,
+                           &sender, (struct tw_mono){ s->now_ns });
+}
 
-    reflector_free(s->reflector);
-    if (reflector_new(&rc, &s->reflector))
-        abort();
+static void use_form(struct sim *s, bool with_previous)
+{
+    sim_check(s, session_set_form(s->session, sim_form(&s->sc->form, s->key, with_previous)) == TW_OK,
+              "the session does not take its new keys");
+}
+
+/* First the reflector learns the new key, then the sender signs with it, then the old one goes at both ends;
+ * what is on its way between two steps arrives. */
+static void rotate(struct sim *s)
+{
+    switch (s->rotation++ % 4) {
+    case 0:
+        mirror_set_keys(s->mirror, s->key, 2);
+        break;
+    case 1:
+        s->key++;
+        use_form(s, true);
+        break;
+    case 2:
+        mirror_set_keys(s->mirror, s->key, 1);
+        break;
+    case 3:
+        use_form(s, false);
+        break;
+    }
+    schedule(s, ROTATE, s->now_ns + (int64_t)(s->sc->rotate_every_s * 0.25e9));
 }
 
 static void stop(struct sim *s)
 {
     s->stopped = true;
-    truth_stop(&s->truth, now_of(s));
-    session_stop(s->session, now_of(s));
-    take_summaries(s);
+    truth_stop(&s->truth, sim_now(s));
+    session_stop(s->session, sim_now(s));
+    sim_take_summaries(s);
 }
 
 /* Nothing happens in the sending host while it is stalled, but its kernel takes datagrams and notes the time.
@@ -426,9 +254,9 @@ static void handle(struct sim *s, struct event *e)
 
     if (e->kind == AT_SENDER && !e->arrived_ns) {
         e->arrived_ns = s->now_ns;
-        e->t4_wall = now_of(s).wall.ns;
+        e->t4_wall = sim_now(s).wall.ns;
     }
-    if (stalled && e->kind != AT_REFLECTOR && e->kind != RESTART) {
+    if (stalled && e->kind != AT_REFLECTOR && e->kind != RESTART && e->kind != ROTATE) {
         timerq_set(&s->q, &e->entry, (struct tw_mono){ s->stalled_until_ns + (e->kind != AT_SENDER) });
         return;
     }
@@ -445,6 +273,9 @@ static void handle(struct sim *s, struct event *e)
     case RESTART:
         new_reflector(s);
         schedule_random(s, RESTART, s->sc->restart_every_s);
+        break;
+    case ROTATE:
+        rotate(s);
         break;
     case STALL:
         if (s->stopped)
@@ -496,7 +327,9 @@ static void fill_cfg(struct session_cfg *c, const struct scenario *sc, uint64_t 
 {
     c->pair_id = 7;
     c->generation = 3;
-    c->size_bytes = TWAMP_REPLY_MIN;
+    if (!c->size_bytes)
+        c->size_bytes = sc->form.kind == FORM_STAMP ? 0 : 41;
+    c->samples = 4096;
     c->dscp = 46;
     c->phase_ns = 7 * MS;
     c->seed = seed;
@@ -511,22 +344,26 @@ static void fill_cfg(struct session_cfg *c, const struct scenario *sc, uint64_t 
 
 static void sim_init(struct sim *s, const struct scenario *sc, uint64_t seed, int64_t seconds)
 {
-    *s = (struct sim){
-        .sc = sc, .cfg = sc->cfg, .rng = { seed * 2654435761u + 88172645463325252u }, .now_ns = 1000000007
-    };
+    *s = (struct sim){ .sc = sc,
+                       .cfg = sc->cfg,
+                       .rng = { seed * 2654435761u + 88172645463325252u },
+                       .now_ns = 1000000007,
+                       .key = 1 };
     s->wall_offset_ns = EPOCH_NS + rng_below(&s->rng, 100 * TW_NS_PER_S);
     fill_cfg(&s->cfg, sc, rng_next(&s->rng));
     s->out.cfg = &sc->out;
     s->back.cfg = &sc->back;
     timerq_init(&s->q);
     new_reflector(s);
-    if (session_new(&s->cfg, NULL, now_of(s), &s->session))
+    if (session_new(&s->cfg, sim_form(&sc->form, s->key, false), sim_now(s), &s->session))
         abort();
-    truth_init(&s->truth, &s->cfg, now_of(s));
+    truth_init(&s->truth, &s->cfg, sim_now(s));
     schedule(s, STOP, s->now_ns + seconds * TW_NS_PER_S + rng_below(&s->rng, TW_NS_PER_S));
     schedule_random(s, CLOCK_STEP, sc->step_every_s);
     schedule_random(s, RESTART, sc->restart_every_s);
     schedule_random(s, STALL, sc->stall_every_s);
+    if (sc->rotate_every_s > 0)
+        schedule(s, ROTATE, s->now_ns + TW_NS_PER_S);
 }
 
 static void sim_free(struct sim *s)
@@ -544,120 +381,22 @@ static void sim_free(struct sim *s)
         summary_free(&s->sum[i]);
     free(s->sum);
     session_free(s->session);
-    reflector_free(s->reflector);
+    mirror_free(s->mirror);
     truth_free(&s->truth);
 }
 
-struct tally {
-    uint64_t probes, lost, forward, backward, unknown, true_forward;
-    uint64_t wrong_forward, wrong_backward; /* more than the truth, summed over the summaries */
-};
-
-static uint64_t excess(uint64_t said, uint64_t truth)
-{
-    return said > truth ? said - truth : 0;
-}
-
-static void add_tally(const struct sim *s, struct tally *t)
-{
-    for (size_t i = 0; i < s->n_sum && i < s->truth.n_period; i++) {
-        struct truth_lost lost = truth_lost_in(&s->truth, i);
-        t->forward += s->sum[i].lost_forward;
-        t->backward += s->sum[i].lost_backward;
-        t->unknown += s->sum[i].lost_unknown;
-        t->lost += lost.forward + lost.backward;
-        t->true_forward += lost.forward;
-        t->wrong_forward += excess(s->sum[i].lost_forward, lost.forward);
-        t->wrong_backward += excess(s->sum[i].lost_backward, lost.backward);
-    }
-    t->probes += s->truth.n;
-}
-
-/* Where probes overtake each other or are duplicated, the direction of a loss can be wrong, in the rare cases
- * that lossdir.h names: the lost probe is the first that was overtaken so far, or the answer to a second copy
- * is lost (no path back loses more than 8 %). */
-static bool is_tally_plausible(const struct tally *t, const struct scenario *sc)
-{
-    double second_copies = (double)t->probes * sc->out.duplicate;
-
-    return t->wrong_forward <= t->lost / 500 &&
-           (double)t->wrong_backward <= (double)t->lost / 500 + second_copies * 0.08;
-}
-
-static unsigned run_one(const struct scenario *sc, uint64_t seed, int64_t seconds, struct tally *t)
+unsigned sim_run(const struct scenario *sc, uint64_t seed, int64_t seconds, struct tally *t)
 {
     struct sim s;
     unsigned bad;
 
     sim_init(&s, sc, seed, seconds);
     run(&s);
+    sim_check_counters(&s);
     bad = s.bad + truth_compare(&s.truth, s.sum, s.n_sum, &sc->check);
     if (bad)
         printf("FAILED: --seed %" PRIu64 " --seconds %" PRId64 " --scenario '%s'\n", seed, seconds, sc->name);
-    add_tally(&s, t);
+    sim_add_tally(&s, t);
     sim_free(&s);
     return bad;
-}
-
-struct options {
-    uint64_t seed, seeds;
-    int64_t seconds;
-    const char *scenario;
-    bool verbose;
-};
-
-static bool parse(int argc, char **argv, struct options *o)
-{
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--verbose"))
-            o->verbose = true;
-        else if (i + 1 == argc)
-            return false;
-        else if (!strcmp(argv[i], "--seed"))
-            o->seed = strtoull(argv[++i], NULL, 0);
-        else if (!strcmp(argv[i], "--seeds"))
-            o->seeds = strtoull(argv[++i], NULL, 0);
-        else if (!strcmp(argv[i], "--seconds"))
-            o->seconds = strtoll(argv[++i], NULL, 0);
-        else if (!strcmp(argv[i], "--scenario"))
-            o->scenario = argv[++i];
-        else
-            return false;
-    }
-    return o->seconds > 0;
-}
-
-int main(int argc, char **argv)
-{
-    struct options o = { .seeds = 20, .seconds = 60 };
-    unsigned bad = 0;
-
-    if (!parse(argc, argv, &o)) {
-        fprintf(stderr,
-                "usage: sim_session [--seed N] [--seeds N] [--seconds N] [--scenario NAME] [--verbose]\n");
-        return 2;
-    }
-    if (o.seed)
-        o.seeds = 1;
-    printf("seeds %" PRIu64 "..%" PRIu64 ", %" PRId64 " simulated seconds each\n", o.seed ? o.seed : 1,
-           o.seed ? o.seed : o.seeds, o.seconds);
-    for (size_t i = 0; i < TW_NELEM(scenarios); i++) {
-        struct tally t = { 0 };
-        if (o.scenario && strcmp(o.scenario, scenarios[i].name))
-            continue;
-        for (uint64_t k = 0; k < o.seeds; k++)
-            bad += run_one(&scenarios[i], (o.seed ? o.seed : 1) + k, o.seconds, &t) != 0;
-        if (!is_tally_plausible(&t, &scenarios[i])) {
-            printf("FAILED: '%s': of %" PRIu64 " lost, %" PRIu64 " wrongly forward, %" PRIu64
-                   " wrongly backward\n",
-                   scenarios[i].name, t.lost, t.wrong_forward, t.wrong_backward);
-            bad++;
-        }
-        if (o.verbose)
-            printf("%-40s probes %7" PRIu64 " lost %6" PRIu64 " forward %6" PRIu64 " (truth %6" PRIu64
-                   ") backward %6" PRIu64 " unknown %6" PRIu64 "\n",
-                   scenarios[i].name, t.probes, t.lost, t.forward, t.true_forward, t.backward, t.unknown);
-    }
-    printf("%u runs failed\n", bad);
-    return bad ? 1 : 0;
 }
