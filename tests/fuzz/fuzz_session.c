@@ -1,15 +1,20 @@
 /* A hostile peer and a host in trouble against a session: whatever comes, the books balance and every summary
- * is valid. Input: u8 options, then records that begin with an octet: 0..99     time passes, in steps of 5
- * ms, and the session does what is due 100..199  an answer: u8 which probe (how many ago), u8 number (signed,
- * from the probe's), u8 faults 200..219  octets from the peer as they are: u8 length, octets 220..229  the
- * wall clock jumps: u8 by how much 230..239  the last probe could not be sent 240..249  the host stalls for
- * seconds 250       stop     251 flush */
+ * is valid. Input: u8 form, u8 options, then records that begin with an octet:
+ *   0..99     time passes, in steps of 5 ms, and the session does what is due
+ *   100..199  an answer: u8 which probe (how many ago), u8 number (signed, from the probe's), u8 faults; with
+ *             TLVs: u8 length, octets
+ *   200..219  octets from the peer as they are: u8 length, octets
+ *   220..229  the wall clock jumps: u8 by how much
+ *   230..239  the last probe could not be sent
+ *   240..249  the host stalls for seconds
+ *   250       stop
+ *   251       flush
+ *   252       the form is made anew, as when keys change */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/session.h"
-#include "agent/core/twamp_pkt.h"
 #include "common/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,8 +29,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MS TW_NS_PER_MS
 
+static const uint8_t key[16] = "a key";
+
+static const struct {
+    struct form_cfg cfg;
+    uint16_t imix[3];
+} forms[] = {
+    { .cfg = { .kind = FORM_TWAMP } },
+    { .cfg = { .twamp = { .mode = TWAMP_AUTHENTICATED } } },
+    { .cfg = { .twamp = { .mode = TWAMP_ENCRYPTED | TWAMP_FEATURES, .server_octets = 0x1234 } } },
+    { .cfg = { .twamp = { .mode = TWAMP_OPEN | TWAMP_DSCP_ECN } } },
+    { .cfg = { .kind = FORM_STAMP } },
+    { .cfg = { .kind = FORM_STAMP,
+               .ssid = 7,
+               .authenticated = true,
+               .keys = { { key, sizeof key } },
+               .n_keys = 1 } },
+    { .cfg = { .kind = FORM_STAMP,
+               .ssid = 7,
+               .tlvs = { .types = STAMP_TLV_BIT(STAMP_TLV_COS) | STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP) } } },
+    { .cfg = { .kind = FORM_TWAMP }, .imix = { 50, 100, 200 } },
+};
+
 struct fuzz {
     struct session *s;
+    unsigned form;
+    struct twamp_form *twamp; /* of the peer */
+    struct stamp_keys keys;
+    uint64_t samples[SAMPLE_SEND_ERROR + 1];
     struct tw_now now;
     struct test_probe sent[256];
     size_t n_sent;
@@ -57,14 +88,38 @@ static void take_summaries(struct fuzz *f)
     }
 }
 
+static void take_samples(struct fuzz *f)
+{
+    struct session_sample m;
+
+    while (session_next_sample(f->s, &m) == TW_OK) {
+        CHECK(m.kind <= SAMPLE_SEND_ERROR);
+        f->samples[m.kind]++;
+    }
+}
+
+/* What the peer reads of it. */
+static struct test_probe read_probe(struct fuzz *f, const uint8_t *buf, size_t len)
+{
+    struct stamp_keys *keys = forms[f->form].cfg.authenticated ? &f->keys : NULL;
+    struct test_probe p;
+    unsigned used = 0;
+
+    if (f->twamp)
+        CHECK(twamp_form_read_probe(f->twamp, buf, len, &p) == TW_OK);
+    else
+        CHECK(stamp_read_probe(keys, buf, len, &p, &used) == TW_OK);
+    return p;
+}
+
 static void send_due(struct fuzz *f)
 {
-    uint8_t buf[64];
+    uint8_t buf[300];
     size_t len;
 
     if (session_next_probe(f->s, f->now, buf, sizeof buf, &len) == TW_OK) {
-        CHECK(len == 41);
-        CHECK(twamp_decode_probe(buf, len, &f->sent[f->n_sent++ & 255]) == TW_OK);
+        CHECK(len >= 41 && len <= 200);
+        f->sent[f->n_sent++ & 255] = read_probe(f, buf, len);
     }
 }
 
@@ -72,6 +127,28 @@ static void pass(struct fuzz *f, int64_t ns)
 {
     f->now.mono.ns += ns;
     f->now.wall.ns += ns;
+}
+
+static size_t write_reply(struct fuzz *f, const struct test_reply *r, struct wire_rd *in, uint8_t *wire)
+{
+    static const uint8_t request[200];
+    bool auth = forms[f->form].cfg.authenticated;
+    size_t base = stamp_base(auth), len = 0;
+    const uint8_t *tlvs;
+
+    if (f->twamp) {
+        len = twamp_form_reply_min(f->twamp);
+        CHECK(twamp_form_write_reply(f->twamp, r, request, len, wire) == TW_OK);
+        CHECK(twamp_form_seal_reply(f->twamp, wire, r->t3, r->err_est) == TW_OK);
+        return len;
+    }
+    CHECK(stamp_write_reply(auth, r, wire, base) == TW_OK);
+    stamp_seal_reply(auth ? &f->keys : NULL, 0, wire, r->t3, r->err_est);
+    if (forms[f->form].cfg.tlvs.types && (tlvs = wire_take(in, len = wire_get_u8(in))))
+        memcpy(wire + base, tlvs, len);
+    else
+        len = 0;
+    return base + len;
 }
 
 static void answer(struct fuzz *f, struct wire_rd *in)
@@ -86,15 +163,18 @@ static void answer(struct fuzz *f, struct wire_rd *in)
                             .err_est = faults & 1 ? 0x8001 : 0xc001,
                             .sender_seq = p->seq,
                             .sender_t1 = p->t1,
+                            .ssid = p->ssid,
                             .ttl_known = true,
-                            .sender_ttl = faults };
+                            .sender_ttl = faults,
+                            .tos_known = true,
+                            .sender_tos = off };
     struct session_rx rx = {
         { f->now.wall.ns - (faults >> 4) * MS }, faults & 2 ? TW_TS_USER : TW_TS_KERNEL, off, faults
     };
-    uint8_t wire[TWAMP_REPLY_MIN];
+    uint8_t wire[400];
+    size_t len = write_reply(f, &r, in, wire);
 
-    twamp_encode_reply(&r, wire, sizeof wire);
-    session_on_reply(f->s, f->now, &rx, wire, sizeof wire);
+    session_on_reply(f->s, f->now, &rx, wire, len);
 }
 
 static void raw(struct fuzz *f, struct wire_rd *in)
@@ -107,6 +187,14 @@ static void raw(struct fuzz *f, struct wire_rd *in)
         session_on_reply(f->s, f->now, &rx, data, len);
 }
 
+static struct form *make_form(const struct fuzz *f)
+{
+    struct form *form;
+
+    CHECK(form_new(&forms[f->form].cfg, &form) == TW_OK);
+    return form;
+}
+
 static void step(struct fuzz *f, struct wire_rd *in)
 {
     uint8_t op = wire_get_u8(in);
@@ -115,6 +203,7 @@ static void step(struct fuzz *f, struct wire_rd *in)
         pass(f, op * 5 * MS);
         send_due(f);
         take_summaries(f);
+        take_samples(f);
     } else if (op < 200) {
         answer(f, in);
     } else if (op < 220) {
@@ -129,11 +218,14 @@ static void step(struct fuzz *f, struct wire_rd *in)
         session_stop(f->s, f->now);
     } else if (op == 251) {
         session_flush(f->s, f->now);
+    } else if (op == 252) {
+        CHECK(session_set_form(f->s, make_form(f)) == TW_OK);
     }
 }
 
-static void start(struct fuzz *f, uint8_t options)
+static void start(struct fuzz *f, uint8_t form, uint8_t options)
 {
+    struct twamp_form_cfg twamp;
     struct session_cfg cfg = { .pair_id = 1,
                                .spacing_ns = 20 * MS,
                                .size_bytes = 41,
@@ -143,10 +235,19 @@ static void start(struct fuzz *f, uint8_t options)
                                .reflector_stateful = options & 4,
                                .count = options & 8 ? 20 : 0,
                                .seq_start = options & 16 ? UINT32_MAX - 20 : 0,
-                               .seed = options };
+                               .seed = options,
+                               .samples = 4096 };
 
     f->now = (struct tw_now){ { TW_NS_PER_S }, { INT64_C(1795424480) * TW_NS_PER_S } };
-    CHECK(session_new(&cfg, NULL, f->now, &f->s) == TW_OK);
+    f->form = form % TW_NELEM(forms);
+    twamp = forms[f->form].cfg.twamp;
+    if (!twamp.mode)
+        twamp.mode = TWAMP_OPEN;
+    memcpy(cfg.imix_bytes, forms[f->form].imix, sizeof cfg.imix_bytes);
+    if (forms[f->form].cfg.kind == FORM_TWAMP)
+        CHECK(twamp_form_new(&twamp, &f->twamp) == TW_OK);
+    CHECK(stamp_keys_add(&f->keys, key, sizeof key) == TW_OK);
+    CHECK(session_new(&cfg, make_form(f), f->now, &f->s) == TW_OK);
     summary_init(&f->sum);
 }
 
@@ -155,9 +256,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct fuzz f;
     struct wire_rd in = { .p = data, .end = data + size };
     struct session_totals t;
+    uint8_t form;
 
     memset(&f, 0, sizeof f);
-    start(&f, wire_get_u8(&in));
+    form = wire_get_u8(&in);
+    start(&f, form, wire_get_u8(&in));
     while (in.p < in.end && !in.bad) {
         step(&f, &in);
         check_books(&f);
@@ -167,9 +270,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(session_done(f.s));
     session_totals(f.s, &t);
     CHECK(t.in_flight == 0);
+    take_samples(&f);
+    if (!session_samples_lost(f.s))
+        CHECK(f.samples[SAMPLE_RECEIVED] == t.received && f.samples[SAMPLE_LOST] == t.lost &&
+              f.samples[SAMPLE_LATE] == t.late && f.samples[SAMPLE_DUPLICATE] == t.duplicates &&
+              f.samples[SAMPLE_SEND_ERROR] == t.send_errors);
     if (!session_summaries_lost(f.s))
         CHECK(f.summed_sent == t.sent && f.summed_received == t.received);
     summary_free(&f.sum);
     session_free(f.s);
+    twamp_form_free(f.twamp);
+    stamp_keys_clear(&f.keys);
     return 0;
 }
