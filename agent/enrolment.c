@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CAPABILITIES_MAX 16
+
 static char **copy_list(const char *const *v, size_t n)
 {
     char **out = calloc(n + 1, sizeof *out);
@@ -40,9 +42,35 @@ static bool complete(const Tw__EnrolRequest *rq)
     return ok;
 }
 
-enum tw_rc enrolment_new(const struct agent_options *o, uint16_t reflector_port, Tw__EnrolRequest **ret)
+/* What fleet.proto calls them. */
+static size_t list_capabilities(const struct agent_options *o, const char *ret[CAPABILITIES_MAX])
 {
-    static const char *const capabilities[] = { "light", "rx-kernel-timestamps" };
+    const struct {
+        const char *name;
+        bool have;
+    } rows[] = {
+        { "light", true },
+        { "rx-kernel-timestamps", true },
+        { "shapes", true },
+        { "stamp", true },
+        { "stamp-auth", o->secrets },
+        { "stateless", o->reflect_stateless },
+        { "demand-auth", o->demand_auth },
+    };
+    size_t n = 0;
+
+    _Static_assert(TW_NELEM(rows) <= CAPABILITIES_MAX, "raise CAPABILITIES_MAX");
+    for (size_t i = 0; i < TW_NELEM(rows); i++)
+        if (rows[i].have)
+            ret[n++] = rows[i].name;
+    return n;
+}
+
+enum tw_rc enrolment_new(const struct agent_options *o, uint16_t reflector_port, uint16_t control_port,
+                         Tw__EnrolRequest **ret)
+{
+    const char *capabilities[CAPABILITIES_MAX];
+    size_t n_capabilities = list_capabilities(o, capabilities);
     Tw__EnrolRequest *rq = malloc(sizeof *rq);
 
     if (!rq)
@@ -53,9 +81,10 @@ enum tw_rc enrolment_new(const struct agent_options *o, uint16_t reflector_port,
         rq->labels[rq->n_labels++] = make_label(o->labels.v[i]);
     rq->addresses = copy_list((const char *const *)o->advertise.v, o->advertise.n);
     rq->n_addresses = o->advertise.n;
-    rq->capabilities = copy_list(capabilities, TW_NELEM(capabilities));
-    rq->n_capabilities = TW_NELEM(capabilities);
+    rq->capabilities = copy_list(capabilities, n_capabilities);
+    rq->n_capabilities = n_capabilities;
     rq->reflector_port = reflector_port;
+    rq->control_port = control_port;
     rq->max_sessions = (uint32_t)o->max_sessions;
     rq->max_pps = (uint32_t)o->max_pps;
     if (!complete(rq)) {

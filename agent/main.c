@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include "agent/clockwatch.h"
 #include "agent/enrolment.h"
+#include "agent/keyring.h"
 #include "agent/options.h"
 #include "agent/results.h"
 #include "agent/uplink.h"
@@ -29,6 +30,7 @@ struct agent {
     struct tw_addr reflect[REFLECT_MAX];
     uint16_t reflector_port;
     Tw__EnrolRequest *enrolment;
+    struct keyring *keys; /* NULL: no file of secrets */
     struct schedule_run *schedule;
     struct results *results;
     struct clockwatch clock;
@@ -92,6 +94,14 @@ static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
     free(data);
 }
 
+static void apply_kept_schedule(struct agent *a);
+
+/* What was refused for want of a key may start, what has lost its key must stop, the rest gets the new ones. */
+static void on_keys_changed(void *ctx)
+{
+    apply_kept_schedule(ctx);
+}
+
 /* Only one that is accepted replaces the one that is kept. After a crash in between the agent runs the one
  * before and says so when it enrols. */
 static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err)
@@ -122,6 +132,8 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->results_refused = results_dropped(a->results);
     h->cpu_ns = (uint64_t)process_cpu_ns();
     h->rss_bytes = process_rss_bytes();
+    if (a->keys)
+        h->secrets_error = (char *)keyring_error(a->keys);
     for (size_t i = 0; i < a->n_workers; i++) {
         struct worker_counters c;
         worker_counters(a->workers[i], &c);
@@ -131,8 +143,23 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
         h->reflected += c.reflected;
         h->reflector_rejected += c.reflector_rejected;
         h->reflector_drops += c.rxq_drops;
+        h->reflector_auth_failed += c.reflector_auth_failed;
+        h->reflector_auth_demanded += c.reflector_auth_demanded;
+        h->reflected_stamp += c.reflected_stamp;
+        h->reflected_auth += c.reflected_auth;
+        h->reflect_sessions += c.reflect_sessions;
+        h->auth_failed += c.auth_failed;
         h->results_refused += c.summaries_lost;
     }
+}
+
+static void on_hangup(void *ctx, int signo)
+{
+    struct agent *a = ctx;
+
+    (void)signo;
+    if (a->keys)
+        keyring_look(a->keys);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -212,7 +239,9 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .loop = a->loop,
                                   .on_results = on_worker_results,
                                   .ctx = a,
-                                  .max_sessions = (size_t)a->opt.max_sessions };
+                                  .max_sessions = (size_t)a->opt.max_sessions,
+                                  .stateless = a->opt.reflect_stateless,
+                                  .demand_auth = a->opt.demand_auth };
         memcpy(cfg.reflect, a->reflect, sizeof cfg.reflect);
         enum tw_rc rc = worker_start(&cfg, &a->workers[i], err);
         if (rc != TW_OK)
@@ -222,12 +251,25 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
     return TW_OK;
 }
 
+static enum tw_rc open_keys(struct agent *a, struct tw_err *err)
+{
+    struct keyring_conf c = { .loop = a->loop,
+                              .path = a->opt.secrets,
+                              .workers = a->workers,
+                              .n_workers = a->n_workers,
+                              .on_changed = on_keys_changed,
+                              .ctx = a };
+
+    return a->opt.secrets ? keyring_open(&c, &a->keys, err) : TW_OK;
+}
+
 static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
 {
     struct schedule_run_conf sc = { .loop = a->loop,
                                     .workers = a->workers,
                                     .n_workers = a->n_workers,
                                     .limits = { (uint32_t)a->opt.max_sessions, (uint32_t)a->opt.max_pps },
+                                    .keys = a->keys,
                                     .on_applied = on_applied,
                                     .ctx = a };
     struct results_conf rc_conf = { .loop = a->loop,
@@ -239,13 +281,13 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
                                     .ctx = a };
 
     if (schedule_run_new(&sc, &a->schedule) != TW_OK || results_new(&rc_conf, &a->results) != TW_OK ||
-        enrolment_new(&a->opt, a->reflector_port, &a->enrolment) != TW_OK)
+        enrolment_new(&a->opt, a->reflector_port, 0, &a->enrolment) != TW_OK)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     return TW_OK;
 }
 
-/* Goes on with what ran before the restart; without one, waits for the controller. */
-static void resume_schedule(struct agent *a)
+/* At the start: goes on with what ran before; without one, waits for the controller. */
+static void apply_kept_schedule(struct agent *a)
 {
     uint8_t *data = NULL;
     size_t len = 0;
@@ -293,9 +335,13 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc == TW_OK)
         rc = loop_on_signal(a->loop, SIGINT, on_signal, a);
     if (rc == TW_OK)
+        rc = loop_on_signal(a->loop, SIGHUP, on_hangup, a);
+    if (rc == TW_OK)
         rc = open_data(a, err);
     if (rc == TW_OK)
         rc = start_workers(a, err);
+    if (rc == TW_OK)
+        rc = open_keys(a, err);
     if (rc == TW_OK)
         rc = make_parts(a, err);
     if (rc != TW_OK)
@@ -303,7 +349,7 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
     a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };
     on_trim(&a->trim);
-    resume_schedule(a);
+    apply_kept_schedule(a);
     return start_uplink(a, err);
 }
 
@@ -318,6 +364,7 @@ static void agent_stop(struct agent *a)
     if (a->results)
         results_flush(a->results);
     schedule_run_free(a->schedule);
+    keyring_free(a->keys);
     results_free(a->results);
     for (size_t i = 0; i < a->n_workers; i++)
         worker_free(a->workers[i]);

@@ -57,6 +57,24 @@ static const struct conf_opt opts[] = {
       .offset = FIELD(advertise),
       .arg = "ADDR",
       .help = "Address at which other agents reach the reflector; without it the one the controller sees." },
+    { .name = "reflect-stateless",
+      .type = CONF_FLAG,
+      .offset = FIELD(reflect_stateless),
+      .help = "Answers carry the sender's number: no memory of senders, but senders cannot tell where probes "
+              "were "
+              "lost." },
+    { .name = "secrets",
+      .short_name = 's',
+      .type = CONF_STR,
+      .offset = FIELD(secrets),
+      .arg = "FILE",
+      .help = "Keys of authenticated STAMP, one \"KEYID passphrase\" a "
+              "line, readable "
+              "by this user only; read anew when it changes." },
+    { .name = "demand-auth",
+      .type = CONF_FLAG,
+      .offset = FIELD(demand_auth),
+      .help = "Reflect only authenticated STAMP." },
     { .name = "workers",
       .type = CONF_INT,
       .offset = FIELD(workers),
@@ -115,11 +133,11 @@ static const struct conf_opt opts[] = {
 const struct conf_program agent_program = {
     .name = "twamp-agent",
     .env_prefix = "TWAMP_AGENT",
-    .doc =
-        "Measures the network from this host: reflects TWAMP Light probes, sends those that the controller's "
-        "schedule asks for, and reports a summary of every session and report period. It only dials out, "
-        "goes on "
-        "without the controller, and delivers every summary exactly once when it is back.",
+    .doc = "Measures the network from this host: reflects TWAMP and STAMP probes, sends those that the "
+           "controller's "
+           "schedule asks for, and reports a summary of every session and report period. It only dials out, "
+           "goes on "
+           "without the controller, and delivers every summary exactly once when it is back.",
     .examples = "  twamp-agent --controller tcp://127.0.0.1:8620 --name ams --data-dir /tmp/ams --reflect "
                 "127.0.0.1:8862\n"
                 "      a second terminal:  twampctl agent approve ams\n"
@@ -175,6 +193,10 @@ enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
             tw_err_set(err, TW_EINVAL, "\"%.64s\" is no label: expected KEY=VALUE", o->labels.v[i]);
             return field_error(err, "label");
         }
+    }
+    if (o->demand_auth && !o->secrets) {
+        tw_err_set(err, TW_EINVAL, "nothing could be authenticated without --secrets");
+        return field_error(err, "demand-auth");
     }
     if (!o->allow_plaintext && !is_loopback(o->controller)) {
         tw_err_set(err, TW_EINVAL,

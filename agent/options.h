@@ -6,17 +6,17 @@
 #include "common/log.h"
 
 struct agent_options {
-    char *controller, *name, *data_dir, *log_level;
+    char *controller, *name, *data_dir, *log_level, *secrets;
     struct conf_strlist reflect, advertise, labels;
     int64_t workers, max_sessions, max_pps, spool_max_mb, keep_acked_ns;
     int log_format;
-    bool allow_plaintext;
+    bool allow_plaintext, reflect_stateless, demand_auth;
 };
 
 extern const struct conf_program agent_program;
 
-/* What the table cannot say: name syntax, label syntax, plaintext only to loopback unless allowed; fills in
- * the host name. */
+/* What the table cannot say: name syntax, label syntax, plaintext only to loopback unless allowed, what needs
+ * a file of secrets; fills in the host name. */
 enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err);
 
 #endif

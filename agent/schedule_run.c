@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
-#include "agent/core/twamp_pkt.h"
+#include "agent/keyring.h"
+#include "agent/session_spec.h"
 #include "common/log.h"
 
 #define RETRY_NS (20 * TW_NS_PER_MS)
 /* Of all sessions; each takes 112 to 224 octets. */
 #define IN_FLIGHT_MAX 2097152
-#define PERIOD_MAX_NS (366 * 86400 * TW_NS_PER_S) /* as session_new() */
 
 struct session_key {
     uint64_t pair_id;
@@ -22,16 +22,12 @@ struct session_key {
 
 struct run_session {
     struct session_key key;
-    struct session_cfg cfg;
-    struct tw_addr target;
-    uint8_t ttl;
-    bool wanted;   /* in the present schedule */
-    bool running;  /* its worker has taken the add */
-    bool changed;  /* must stop, then start with the new settings */
-    bool renumber; /* only the generation is new */
-    struct session_cfg next_cfg;
-    struct tw_addr next_target;
-    uint8_t next_ttl;
+    struct session_spec spec, next; /* next: if changed */
+    uint64_t keys;                  /* version of the keyring that its form is of */
+    bool wanted;                    /* in the present schedule */
+    bool running;                   /* its worker has taken the add */
+    bool changed;                   /* must stop, then start with the new settings */
+    bool renumber;                  /* only the generation is new */
     UT_hash_handle hh;
 };
 
@@ -142,16 +138,59 @@ static struct pair_name *find_name(const struct schedule_run *r, uint64_t pair_i
     return n;
 }
 
+/* Its form with the keys as they are now. */
+static enum tw_rc make_form(const struct schedule_run *r, const struct run_session *s, struct form **ret)
+{
+    struct form_key keys[STAMP_KEYS_MAX];
+    size_t n = 0;
+
+    if (session_spec_keyed(&s->spec))
+        n = keyring_find(r->conf.keys, s->spec.key_id, keys, TW_NELEM(keys));
+    return session_spec_form(&s->spec, keys, n, ret);
+}
+
+static uint64_t key_version(const struct schedule_run *r)
+{
+    return r->conf.keys ? keyring_version(r->conf.keys) : 0;
+}
+
 static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
 {
-    struct worker_session ws = { .cfg = s->cfg, .target = s->target, .ttl = s->ttl };
-    enum tw_rc rc = worker_add(worker_of(r, &s->key), &ws);
+    struct worker_session ws = { .cfg = s->spec.cfg,
+                                 .target = s->spec.target,
+                                 .ttl = s->spec.ttl,
+                                 .df = s->spec.df,
+                                 .bind = s->spec.bind };
+    enum tw_rc rc = make_form(r, s, &ws.form);
+
+    if (rc)
+        return rc;
+    memcpy(ws.interface, s->spec.interface, sizeof ws.interface);
+    rc = worker_add(worker_of(r, &s->key), &ws);
+    if (rc) {
+        form_free(ws.form);
+        return rc;
+    }
+    s->running = true;
+    s->keys = key_version(r);
+    find_name(r, s->key.pair_id)->in_workers++; /* it has one: the session is wanted */
+    return TW_OK;
+}
+
+/* Other keys, while it goes on. */
+static enum tw_rc rekey_session(struct schedule_run *r, struct run_session *s)
+{
+    struct form *form;
+    enum tw_rc rc = make_form(r, s, &form);
 
     if (rc == TW_OK) {
-        s->running = true;
-        find_name(r, s->key.pair_id)->in_workers++; /* it has one: the session is wanted */
+        rc = worker_set_form(worker_of(r, &s->key), s->key.pair_id, s->key.flow, form);
+        if (rc)
+            form_free(form);
     }
-    return rc;
+    if (rc == TW_OK || rc == TW_ENOENT) /* ended: its notice is on the way */
+        s->keys = key_version(r);
+    return rc == TW_ENOENT ? TW_OK : rc;
 }
 
 static enum tw_rc stop_session(struct schedule_run *r, struct run_session *s)
@@ -171,9 +210,7 @@ static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
     if (s->running && (!s->wanted || s->changed))
         rc = stop_session(r, s);
     if (rc == TW_OK && s->changed) {
-        s->cfg = s->next_cfg;
-        s->target = s->next_target;
-        s->ttl = s->next_ttl;
+        s->spec = s->next;
         s->changed = s->renumber = false;
     }
     if (rc == TW_OK && s->wanted && !s->running) {
@@ -181,9 +218,12 @@ static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
         s->renumber = s->renumber && rc != TW_OK;
     }
     if (rc == TW_OK && s->running && s->renumber) {
-        rc = worker_set_generation(worker_of(r, &s->key), s->key.pair_id, s->key.flow, s->cfg.generation);
+        rc =
+            worker_set_generation(worker_of(r, &s->key), s->key.pair_id, s->key.flow, s->spec.cfg.generation);
         s->renumber = rc != TW_OK;
     }
+    if (rc == TW_OK && s->running && session_spec_keyed(&s->spec) && s->keys != key_version(r))
+        rc = rekey_session(r, s);
     return rc;
 }
 
@@ -226,70 +266,39 @@ static double in_flight_of(int64_t timeout_ns, int64_t spacing_ns)
     return (double)timeout_ns / (double)spacing_ns + 1;
 }
 
-/* NULL when this agent can run it, else why not, for the operator. */
-static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p,
-                              struct tw_addr *ret_target)
+static const char *check_limits(const struct schedule_run *r, const struct session_cfg *c)
 {
-    if (p->refuse[0])
-        return p->refuse;
-    if (!p->pair_id || p->port < 1 || p->port > 65535)
-        return "no pair or port";
-    if (tw_addr_parse(p->address, (uint16_t)p->port, ret_target) != TW_OK)
-        return "target address is not numeric";
-    if (p->spacing_ns < TW_NS_PER_MS || p->spacing_ns > 3600 * TW_NS_PER_S)
-        return "spacing outside 1ms..1h";
-    if (p->size_bytes < TWAMP_PROBE_MIN || p->size_bytes > TEST_DATAGRAM_MAX)
-        return "size outside 14..9000 octets";
-    if (p->dscp > 63 || p->ttl < 1 || p->ttl > 255)
-        return "dscp outside 0..63 or ttl outside 1..255";
-    if (p->report_period_ns > PERIOD_MAX_NS)
-        return "report period over 366 days";
-    if (p->report_period_ns < TW_NS_PER_S || p->timeout_ns <= 0 || p->timeout_ns > p->report_period_ns)
-        return "timeout must be above 0 and within the report period of at least 1s";
-    if (p->phase_ns < 0 || p->phase_ns >= p->spacing_ns)
-        return "phase outside the spacing";
     if (r->accepted >= r->conf.limits.max_sessions)
         return "over this agent's --max-sessions";
-    if (r->pps + 1e9 / (double)p->spacing_ns > (double)r->conf.limits.max_pps)
+    if (r->pps + 1e9 / (double)c->spacing_ns > (double)r->conf.limits.max_pps)
         return "over this agent's --max-pps";
-    if (r->in_flight + in_flight_of(p->timeout_ns, p->spacing_ns) > IN_FLIGHT_MAX)
+    if (r->in_flight + in_flight_of(c->timeout_ns, c->spacing_ns) > IN_FLIGHT_MAX)
         return "over 2097152 probes in flight in all: shorter timeout or wider spacing";
     return NULL;
 }
 
-static uint64_t seed_of(const Tw__SessionSpec *p)
+static const char *check_keys(const struct schedule_run *r, const struct session_spec *s)
 {
-    uint64_t x = p->pair_id * 0x9e3779b97f4a7c15u + p->flow;
+    struct form_key key;
 
-    x ^= x >> 31;
-    return x * 0xbf58476d1ce4e5b9u;
+    if (!session_spec_keyed(s))
+        return NULL;
+    if (!r->conf.keys)
+        return "it needs a key and the agent has no file of secrets: start it with --secrets";
+    return keyring_find(r->conf.keys, s->key_id, &key, 1)
+               ? NULL
+               : "its key_id is not in the agent's file of secrets";
 }
 
-static struct session_cfg cfg_of(const Tw__SessionSpec *p, uint64_t generation)
+/* NULL when this agent can run it, else why not, for the operator. */
+static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpec *p, uint64_t generation,
+                              struct session_spec *ret)
 {
-    return (struct session_cfg){
-        .pair_id = p->pair_id,
-        .flow = p->flow,
-        .generation = generation,
-        .spacing_ns = p->spacing_ns,
-        .spacing_kind =
-            p->spacing_kind == TW__SPACING_KIND__SPACING_EXPONENTIAL ? SESSION_EXPONENTIAL : SESSION_FIXED,
-        .size_bytes = (uint16_t)p->size_bytes,
-        .dscp = (uint8_t)p->dscp,
-        .timeout_ns = p->timeout_ns,
-        .report_period_ns = p->report_period_ns,
-        .phase_ns = p->phase_ns,
-        .seed = seed_of(p),
-        .reflector_stateful = p->reflector_stateful,
-    };
-}
+    const char *why = session_spec_read(p, generation, ret);
 
-static bool same_settings(const struct session_cfg *a, const struct session_cfg *b)
-{
-    return a->spacing_ns == b->spacing_ns && a->spacing_kind == b->spacing_kind &&
-           a->size_bytes == b->size_bytes && a->dscp == b->dscp && a->timeout_ns == b->timeout_ns &&
-           a->report_period_ns == b->report_period_ns && a->phase_ns == b->phase_ns &&
-           a->reflector_stateful == b->reflector_stateful;
+    if (!why)
+        why = check_keys(r, ret);
+    return why ? why : check_limits(r, &ret->cfg);
 }
 
 static void free_name(struct pair_name *n)
@@ -349,34 +358,27 @@ void schedule_run_name(const struct schedule_run *r, Tw__Summary *m)
 }
 
 /* Puts what is wanted of one session into its row, new or old. */
-static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const struct tw_addr *target,
-                       uint64_t generation)
+static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const struct session_spec *spec)
 {
     struct session_key key = make_key(p->pair_id, p->flow);
     struct run_session *s = find(r, key);
-    struct session_cfg cfg = cfg_of(p, generation);
 
-    if (keep_name(r, p, generation) != TW_OK)
+    if (keep_name(r, p, spec->cfg.generation) != TW_OK)
         return TW_ENOMEM;
     if (!s) {
         s = calloc(1, sizeof *s);
         if (!s)
             return TW_ENOMEM;
         s->key = key;
-        s->cfg = cfg;
-        s->target = *target;
-        s->ttl = (uint8_t)p->ttl;
+        s->spec = *spec;
         HASH_ADD(hh, r->sessions, key, sizeof s->key, s);
-    } else if (same_settings(&s->cfg, &cfg) && s->ttl == p->ttl &&
-               !memcmp(&s->target, target, sizeof *target)) {
+    } else if (session_spec_same(&s->spec, spec)) {
         s->changed = false;
-        s->renumber = s->running;
-        s->cfg.generation = generation;
+        s->renumber = s->running && (s->renumber || s->spec.cfg.generation != spec->cfg.generation);
+        s->spec.cfg.generation = spec->cfg.generation;
     } else {
         s->changed = true;
-        s->next_cfg = cfg;
-        s->next_target = *target;
-        s->next_ttl = (uint8_t)p->ttl;
+        s->next = *spec;
     }
     s->wanted = true;
     r->accepted++;
@@ -417,10 +419,9 @@ static enum tw_rc take_sessions(struct schedule_run *r, const Tw__ScheduleReques
 {
     for (size_t i = 0; i < rq->n_sessions; i++) {
         const Tw__SessionSpec *p = rq->sessions[i];
-        struct tw_addr target;
-        const char *why = check_spec(r, p, &target);
-        enum tw_rc rc =
-            why ? refuse(r, make_key(p->pair_id, p->flow), why) : want(r, p, &target, rq->generation);
+        struct session_spec spec;
+        const char *why = check_spec(r, p, rq->generation, &spec);
+        enum tw_rc rc = why ? refuse(r, make_key(p->pair_id, p->flow), why) : want(r, p, &spec);
         if (rc != TW_OK)
             return rc;
     }

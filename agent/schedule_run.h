@@ -11,6 +11,7 @@
 #include "fleet.pb-c.h"
 
 struct schedule_run;
+struct keyring;
 
 struct schedule_limits {
     uint32_t max_sessions;
@@ -21,6 +22,7 @@ struct schedule_run_conf {
     struct worker **workers;
     size_t n_workers;
     struct schedule_limits limits;
+    struct keyring *keys; /* NULL: none, and sessions that need a key are refused */
     /* The whole schedule has been handed to the workers: time to acknowledge. */
     void (*on_applied)(void *ctx);
     void *ctx;
@@ -30,7 +32,9 @@ enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_r
 void schedule_run_free(struct schedule_run *r);
 
 /* Takes over a schedule; copies what it needs. TW_EINVAL with *err: malformed as a whole (duplicate session,
- * missing digest), nothing changed. A single session that cannot run is refused, not the schedule. */
+ * missing digest), nothing changed. A single session that cannot run is refused, not the schedule. After a
+ * change of the keyring the same schedule is to be applied again: sessions get the new keys without stopping,
+ * and what was refused for want of a key starts. */
 enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err);
 /* A worker says that a session ended or could not start. Its summaries must have been taken before: their
  * names may be forgotten after the next schedule. What could not start is refused: on_applied() runs again.

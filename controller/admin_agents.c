@@ -14,6 +14,9 @@ static void fill_enrolment(const struct agent *a, Tw__AgentInfo *ret)
     ret->n_addresses = a->enrolment->n_addresses;
     ret->addresses = a->enrolment->addresses;
     ret->reflector_port = a->enrolment->reflector_port;
+    ret->control_port = a->enrolment->control_port;
+    ret->n_capabilities = a->enrolment->n_capabilities;
+    ret->capabilities = a->enrolment->capabilities;
 }
 
 /* Refers to the agent where it can: the message is used up before the loop goes on. */

@@ -402,6 +402,11 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     (void)service;
     if (!l)
         return;
+    if (strlen(rq->secrets_error) > FLEET_REASON_MAX) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "secrets_error has more than %d octets",
+                 FLEET_REASON_MAX);
+        return;
+    }
     m = message_clone(&rq->base);
     if (!m) {
         rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "out of memory");

@@ -5,7 +5,7 @@
 
 #include "controller/controller.h"
 
-#define FLEET_REASON_MAX 512   /* octets of an agent's reason to refuse a session */
+#define FLEET_REASON_MAX 512   /* octets of an agent's reason to refuse a session, or keys */
 #define FLEET_MAX_PENDING 1000 /* agents that wait for approval; more are sent away */
 
 struct fleet;

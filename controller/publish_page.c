@@ -189,6 +189,13 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->reflected = h->reflected;
     m->reflector_rejected = h->reflector_rejected;
     m->host_drops = h->reflector_drops;
+    m->reflected_stamp = h->reflected_stamp;
+    m->reflected_auth = h->reflected_auth;
+    m->reflector_auth_failed = h->reflector_auth_failed;
+    m->reflector_auth_demanded = h->reflector_auth_demanded;
+    m->reflect_sessions = h->reflect_sessions;
+    m->auth_failed = h->auth_failed;
+    m->secrets_stale = h->secrets_error[0];
     m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
     m->rss_bytes = (double)h->rss_bytes;
     if (!h->clock)

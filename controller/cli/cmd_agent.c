@@ -170,6 +170,24 @@ static void put_health(struct out_records *r, const Tw__HealthReport *h)
         out_null(r, "clock_steps");
 }
 
+/* Newer ones come last: columns of CSV keep their places. */
+#define MORE_HEALTH_COUNTS(X) \
+    X(reflected_stamp)        \
+    X(reflected_auth)         \
+    X(reflector_auth_failed) X(reflector_auth_demanded) X(reflect_sessions) X(auth_failed)
+
+static void put_more_health(struct out_records *r, const Tw__HealthReport *h)
+{
+#define X(name)                     \
+    if (h)                          \
+        out_u64(r, #name, h->name); \
+    else                            \
+        out_null(r, #name);
+    MORE_HEALTH_COUNTS(X)
+#undef X
+    out_text(r, "secrets_error", h && h->secrets_error[0] ? h->secrets_error : NULL);
+}
+
 static void put_record(struct out_records *r, const Tw__AgentInfo *a)
 {
     out_record(r);
@@ -188,6 +206,9 @@ static void put_record(struct out_records *r, const Tw__AgentInfo *a)
     out_u64(r, "reflector_port", a->reflector_port);
     out_list(r, "addresses", a->addresses, a->n_addresses);
     out_labels(r, "labels", a->labels, a->n_labels);
+    out_u64(r, "control_port", a->control_port);
+    out_list(r, "capabilities", a->capabilities, a->n_capabilities);
+    put_more_health(r, a->health);
 }
 
 /* Which sessions an agent refuses is a list of its own, which only JSON can hold. */
@@ -274,6 +295,16 @@ static void put_fact_u64(struct out_table *t, const char *what, uint64_t v, bool
     out_cell(t, bad && v ? OUT_BAD : OUT_PLAIN, "%" PRIu64, v);
 }
 
+static void put_capabilities(struct out_table *t, const Tw__AgentInfo *a)
+{
+    char text[256] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < a->n_capabilities && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", i ? " " : "", a->capabilities[i]);
+    put_fact(t, "Capabilities", text);
+}
+
 static void put_identity(struct cli *c, struct out_table *t, const Tw__AgentInfo *a)
 {
     char when[OUT_NUM], ago[OUT_NUM];
@@ -292,6 +323,9 @@ static void put_identity(struct cli *c, struct out_table *t, const Tw__AgentInfo
     put_address(t, a);
     for (size_t i = 1; i < a->n_addresses; i++)
         put_fact(t, "", a->addresses[i]);
+    if (a->control_port)
+        put_fact_u64(t, "TWAMP-Control port", a->control_port, false);
+    put_capabilities(t, a);
     out_cell(t, OUT_PLAIN, "Labels");
     put_labels(t, a);
     out_cell(t, OUT_PLAIN, "Generation");
@@ -307,7 +341,17 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
     put_fact_u64(t, "Probes sent", h->probes_sent, false);
     put_fact_u64(t, "Probes answered", h->probes_received, false);
     put_fact_u64(t, "Reflected", h->reflected, false);
+    put_fact_u64(t, "Reflected, STAMP", h->reflected_stamp, false);
+    put_fact_u64(t, "Reflected, signed", h->reflected_auth, false);
     put_fact_u64(t, "Not reflected", h->reflector_rejected, false);
+    put_fact_u64(t, "Probes, wrong HMAC", h->reflector_auth_failed, true);
+    put_fact_u64(t, "Probes, not signed", h->reflector_auth_demanded, false);
+    put_fact_u64(t, "Answers, wrong HMAC", h->auth_failed, true);
+    put_fact_u64(t, "Agreed sessions", h->reflect_sessions, false);
+    if (h->secrets_error[0]) {
+        out_cell(t, OUT_PLAIN, "Secrets");
+        out_cell(t, OUT_BAD, "%s", h->secrets_error);
+    }
     put_fact_u64(t, "Dropped by the host", h->reflector_drops, true);
     out_cell(t, OUT_PLAIN, "Spool");
     out_cell(t, OUT_PLAIN, "%" PRIu64 " summaries, %s", h->spool_summaries,

@@ -29,8 +29,9 @@ struct metrics_agent {
     const char *name, *state, *software;
     bool has_health;
     uint64_t spool_summaries, spool_dropped, generation, reflected, reflector_rejected, host_drops;
+    uint64_t reflected_stamp, reflected_auth, reflector_auth_failed, reflector_auth_demanded, reflect_sessions, auth_failed;
     double clock_error_s, cpu_s, rss_bytes;
-    bool clock_synced;
+    bool clock_synced, secrets_stale;
 };
 /* Everything about ourselves: ingest, store, rpc, http. */
 struct metrics_self {

@@ -14,12 +14,12 @@ static cJSON *labels(const Tw__AgentInfo *i)
     return o;
 }
 
-static cJSON *addresses(const Tw__AgentInfo *i)
+static cJSON *texts(char *const *v, size_t n)
 {
     cJSON *a = cJSON_CreateArray();
 
-    for (size_t k = 0; k < i->n_addresses; k++)
-        cJSON_AddItemToArray(a, cJSON_CreateString(i->addresses[k]));
+    for (size_t k = 0; k < n; k++)
+        cJSON_AddItemToArray(a, cJSON_CreateString(v[k]));
     return a;
 }
 
@@ -70,6 +70,16 @@ static cJSON *health(const Tw__HealthReport *h)
     json_u64(o, "results_refused", h->results_refused);
     json_u64(o, "cpu_ns", h->cpu_ns);
     json_u64(o, "rss_bytes", h->rss_bytes);
+    json_u64(o, "reflector_auth_failed", h->reflector_auth_failed);
+    json_u64(o, "reflector_auth_demanded", h->reflector_auth_demanded);
+    json_u64(o, "reflected_stamp", h->reflected_stamp);
+    json_u64(o, "reflected_auth", h->reflected_auth);
+    json_u64(o, "reflect_sessions", h->reflect_sessions);
+    json_u64(o, "auth_failed", h->auth_failed);
+    if (h->secrets_error[0])
+        cJSON_AddStringToObject(o, "secrets_error", h->secrets_error);
+    else
+        cJSON_AddNullToObject(o, "secrets_error");
     return o;
 }
 
@@ -81,8 +91,10 @@ static cJSON *agent_item(const Tw__AgentInfo *i)
     cJSON_AddStringToObject(o, "state", i->state);
     cJSON_AddStringToObject(o, "fingerprint", i->fingerprint);
     cJSON_AddItemToObject(o, "labels", labels(i));
-    cJSON_AddItemToObject(o, "addresses", addresses(i));
+    cJSON_AddItemToObject(o, "addresses", texts(i->addresses, i->n_addresses));
     cJSON_AddNumberToObject(o, "reflector_port", i->reflector_port);
+    cJSON_AddNumberToObject(o, "control_port", i->control_port);
+    cJSON_AddItemToObject(o, "capabilities", texts(i->capabilities, i->n_capabilities));
     cJSON_AddStringToObject(o, "software", i->software);
     cJSON_AddStringToObject(o, "peer_address", i->peer_address);
     json_time(o, "approved", "approved_ns", i->approved_ns);

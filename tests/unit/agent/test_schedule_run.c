@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "agent/io/worker_priv.h" /* to fill the command ring, a worker is opened without its thread */
+#include "agent/keyring.h"
 #include "agent/schedule_run.h"
 #include "common/net/now.h"
 #include "common/net/summary_pb.h"
@@ -25,6 +28,7 @@
 struct seen { /* of a pair's summaries */
     unsigned n;
     uint64_t sent, received, last_generation;
+    int tos_forward_min, tos_forward_max, tos_backward_min; /* -1 = not known */
     char names[64];
 };
 
@@ -32,6 +36,9 @@ struct fx {
     struct loop *loop;
     struct worker *workers[WORKERS];
     struct schedule_run *run;
+    struct keyring *keys;
+    char path[32]; /* of the file of secrets */
+    bool keys_changed;
     uint16_t port;
     unsigned applied, ended, failed;
     uint64_t applied_generation;
@@ -57,6 +64,9 @@ static void take_summaries(struct fx *f, struct worker *w)
         s->sent += f->scratch.sent;
         s->received += f->scratch.received;
         s->last_generation = f->scratch.generation;
+        s->tos_forward_min = f->scratch.tos_forward.n ? f->scratch.tos_forward.min : -1;
+        s->tos_forward_max = f->scratch.tos_forward.n ? f->scratch.tos_forward.max : -1;
+        s->tos_backward_min = f->scratch.tos_backward.n ? f->scratch.tos_backward.min : -1;
     }
 }
 
@@ -118,6 +128,59 @@ static int setup(void **state)
     return setup_with(state, true);
 }
 
+static void on_keys_changed(void *ctx)
+{
+    ((struct fx *)ctx)->keys_changed = true;
+}
+
+static void write_secrets(struct fx *f, const char *text)
+{
+    char fresh[sizeof f->path + 4];
+    FILE *file;
+
+    snprintf(fresh, sizeof fresh, "%s.new", f->path);
+    file = fopen(fresh, "w");
+    assert_non_null(file);
+    assert_int_equal(fchmod(fileno(file), 0600), 0);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(rename(fresh, f->path), 0);
+}
+
+/* With a file of secrets that has one key, "site". */
+static int setup_with_keys(void **state)
+{
+    struct tw_err err = { 0 };
+    struct keyring_conf kc = { .n_workers = WORKERS, .on_changed = on_keys_changed };
+    struct fx *f;
+    int fd;
+
+    setup_with(state, true);
+    f = *state;
+    strcpy(f->path, "/tmp/twsecretsXXXXXX");
+    fd = mkstemp(f->path);
+    assert_true(fd >= 0);
+    close(fd);
+    write_secrets(f, "site old-passphrase\n");
+    kc.loop = f->loop;
+    kc.path = f->path;
+    kc.workers = f->workers;
+    kc.ctx = f;
+    if (keyring_open(&kc, &f->keys, &err))
+        fail_msg("%s", err.text);
+    schedule_run_free(f->run);
+    assert_int_equal(schedule_run_new(&(struct schedule_run_conf){ .loop = f->loop,
+                                                                   .workers = f->workers,
+                                                                   .n_workers = WORKERS,
+                                                                   .limits = { SESSIONS_MAX, PPS_MAX },
+                                                                   .keys = f->keys,
+                                                                   .on_applied = on_applied,
+                                                                   .ctx = f },
+                                      &f->run),
+                     TW_OK);
+    return 0;
+}
+
 static int setup_without_threads(void **state)
 {
     return setup_with(state, false);
@@ -130,6 +193,9 @@ static int teardown(void **state)
     for (size_t i = 0; i < WORKERS; i++)
         worker_free(f->workers[i]);
     schedule_run_free(f->run);
+    keyring_free(f->keys);
+    if (f->path[0])
+        unlink(f->path);
     loop_free(f->loop);
     summary_free(&f->scratch);
     free(f);
@@ -223,6 +289,34 @@ static uint64_t sent_by(struct fx *f, uint64_t pair)
             sent += live[k].pair_id == pair ? live[k].totals.sent : 0;
     }
     return sent;
+}
+
+/* Totals of a pair, all flows. */
+static struct session_totals totals_of(struct fx *f, uint64_t pair)
+{
+    struct worker_live live[64];
+    struct session_totals t = { 0 };
+    size_t n = 0;
+
+    for (size_t i = 0; i < WORKERS; i++) {
+        assert_int_equal(worker_live(f->workers[i], live, TW_NELEM(live), &n), TW_OK);
+        for (size_t k = 0; k < n; k++) {
+            if (live[k].pair_id != pair)
+                continue;
+            t.received += live[k].totals.received;
+            t.rejected += live[k].totals.rejected;
+            t.lost += live[k].totals.lost;
+        }
+    }
+    return t;
+}
+
+static struct worker_counters counters(struct fx *f)
+{
+    struct worker_counters c;
+
+    worker_counters(f->workers[0], &c); /* the one that reflects */
+    return c;
 }
 
 static const char *refusal_of(struct fx *f, uint64_t pair, uint32_t flow)
@@ -381,6 +475,132 @@ static void what_the_controller_wants_refused_is_refused(void **state)
     assert_int_equal(schedule_run_sessions(f->run), 1);
 }
 
+/* ---- Keys ---- */
+
+static void add_signed(struct fx *f, uint64_t pair, const char *key_id)
+{
+    Tw__SessionSpec *p = add(f, pair, 0);
+
+    p->protocol = TW__PROTOCOL__PROTOCOL_STAMP;
+    p->auth = TW__AUTH__AUTH_AUTHENTICATED;
+    p->key_id = (char *)key_id;
+    p->size_bytes = 112;
+}
+
+static void new_secrets(struct fx *f, const char *text)
+{
+    f->keys_changed = false;
+    write_secrets(f, text);
+    keyring_look(f->keys);
+    assert_true(f->keys_changed);
+}
+
+static void received_more(struct fx *f, uint64_t pair)
+{
+    uint64_t before = totals_of(f, pair).received;
+
+    WAIT(f, totals_of(f, pair).received >= before + 20);
+}
+
+/* The passphrase changes step by step while a session runs: it goes on, and no probe or answer is turned
+ * away. */
+static void a_key_changes_without_a_gap(void **state)
+{
+    static const char *const steps[] = {
+        "site old-passphrase\nsite new-passphrase\n", /* both taken, the old one signs */
+        "site new-passphrase\nsite old-passphrase\n", /* the new one signs */
+        "site new-passphrase\n",
+    };
+    struct fx *f = *state;
+    struct session_totals t;
+
+    add_signed(f, 1, "site");
+    apply(f, 1);
+    WAIT(f, totals_of(f, 1).received >= 20);
+    for (size_t i = 0; i < TW_NELEM(steps); i++) {
+        new_secrets(f, steps[i]);
+        add_signed(f, 1, "site");
+        apply(f, 1); /* the kept schedule, as main does */
+        assert_int_equal(refusals(f), 0);
+        received_more(f, 1);
+    }
+    t = totals_of(f, 1);
+    assert_int_equal(f->ended + f->seen[1].n, 0); /* of one piece */
+    assert_int_equal(t.rejected, 0);
+    assert_int_equal(t.lost, 0);
+    assert_int_equal(counters(f).reflector_auth_failed, 0);
+    assert_true(counters(f).reflected_auth >= t.received);
+}
+
+static void keys_that_come_and_go(void **state)
+{
+    struct fx *f = *state;
+
+    add_signed(f, 1, "site");
+    add_signed(f, 2, "other");
+    apply(f, 1);
+    assert_non_null(strstr(refusal_of(f, 2, 0), "not in the agent's file of secrets"));
+    WAIT(f, totals_of(f, 1).received >= 5);
+    new_secrets(f, "other passphrase of many words\n");
+    add_signed(f, 1, "site");
+    add_signed(f, 2, "other");
+    apply(f, 1);
+    assert_non_null(strstr(refusal_of(f, 1, 0), "not in the agent's file of secrets"));
+    assert_string_equal(refusal_of(f, 2, 0), "");
+    WAIT(f, f->ended == 1 && totals_of(f, 2).received >= 5);
+    assert_int_equal(totals_of(f, 2).rejected, 0);
+}
+
+/* A change that cannot be read leaves everything as it is, and says so. */
+static void a_bad_file_changes_nothing(void **state)
+{
+    struct fx *f = *state;
+    uint64_t version = keyring_version(f->keys);
+
+    add_signed(f, 1, "site");
+    apply(f, 1);
+    WAIT(f, totals_of(f, 1).received >= 5);
+    assert_string_equal(keyring_error(f->keys), "");
+    write_secrets(f, "site\n");
+    keyring_look(f->keys);
+    assert_false(f->keys_changed);
+    assert_true(*keyring_error(f->keys));
+    assert_null(strstr(keyring_error(f->keys), "passphrase\n"));
+    assert_int_equal(keyring_version(f->keys), version);
+    received_more(f, 1);
+    assert_int_equal(totals_of(f, 1).rejected, 0);
+    new_secrets(f, "site old-passphrase\n");
+    assert_string_equal(keyring_error(f->keys), "");
+}
+
+static void without_a_file_of_secrets(void **state)
+{
+    struct fx *f = *state;
+
+    add_signed(f, 1, "site");
+    apply(f, 1);
+    assert_non_null(strstr(refusal_of(f, 1, 0), "--secrets"));
+}
+
+/* STAMP without keys: plain, and with what the far end saw of our marking. */
+static void stamp_tells_the_marking(void **state)
+{
+    struct fx *f = *state;
+    Tw__SessionSpec *p = add(f, 1, 0);
+
+    p->protocol = TW__PROTOCOL__PROTOCOL_STAMP;
+    p->tlvs = STAMP_TLV_BIT(STAMP_TLV_COS);
+    p->dscp = 46;
+    p->reply_dscp = 34;
+    apply(f, 1);
+    WAIT(f, totals_of(f, 1).received >= 10);
+    apply(f, 2);
+    WAIT(f, f->seen[1].n == 1);
+    assert_true(f->seen[1].tos_forward_min == 46 << 2 && f->seen[1].tos_forward_max == 46 << 2);
+    assert_true(f->seen[1].tos_backward_min == 34 << 2);
+    assert_true(counters(f).reflected_stamp >= 10);
+}
+
 static void the_agents_own_limits_hold(void **state)
 {
     struct fx *f = *state;
@@ -510,6 +730,11 @@ int main(void)
         ROW(names_are_forgotten_at_last),
         ROW(what_cannot_run_is_refused_with_a_reason),
         ROW(what_the_controller_wants_refused_is_refused),
+        cmocka_unit_test_setup_teardown(a_key_changes_without_a_gap, setup_with_keys, teardown),
+        cmocka_unit_test_setup_teardown(keys_that_come_and_go, setup_with_keys, teardown),
+        cmocka_unit_test_setup_teardown(a_bad_file_changes_nothing, setup_with_keys, teardown),
+        ROW(without_a_file_of_secrets),
+        ROW(stamp_tells_the_marking),
         ROW(the_agents_own_limits_hold),
         ROW(a_malformed_schedule_changes_nothing),
         cmocka_unit_test_setup_teardown(a_full_command_ring_is_tried_again, setup_without_threads, teardown),

@@ -81,6 +81,13 @@ static inline Tw__HealthReport healthy(void)
     h.reflected = 99;
     h.cpu_ns = 1234567890;
     h.rss_bytes = 10500000;
+    h.reflected_stamp = 80;
+    h.reflected_auth = 70;
+    h.reflector_auth_failed = 3;
+    h.reflector_auth_demanded = 2;
+    h.reflect_sessions = 5;
+    h.auth_failed = 1;
+    h.secrets_error = (char *)"/etc/twamp/secrets:3: expected KEYID and passphrase";
     return h;
 }
 
@@ -93,6 +100,7 @@ static inline Tw__AgentInfo *agents(size_t i)
     static Tw__Refusal *refusals[] = { &refusal };
     static Tw__Label *labels[] = { &site_ams, &role_core };
     static char *addresses[] = { (char *)"192.0.2.1", (char *)"2001:db8::1" };
+    static char *capabilities[] = { (char *)"light", (char *)"stamp", (char *)"stamp-auth" };
 
     health = healthy();
     refusal.pair_id = 77;
@@ -107,6 +115,9 @@ static inline Tw__AgentInfo *agents(size_t i)
     a[0].addresses = addresses;
     a[0].n_addresses = 2;
     a[0].reflector_port = 862;
+    a[0].control_port = 8862;
+    a[0].capabilities = capabilities;
+    a[0].n_capabilities = 3;
     a[0].software = (char *)"twamp-agent 0.1.0";
     a[0].approved_ns = 950 * MINUTE_NS;
     a[0].last_contact_ns = NOW_NS - 3 * TW_NS_PER_S;

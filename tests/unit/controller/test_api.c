@@ -256,8 +256,13 @@ static void the_other_answers_match_theirs(void **state)
     health.clock = &clock;
     health.time_ns = r->start_ns;
     health.cpu_ns = UINT64_C(9007199254740993); /* 2^53 + 1: a double would lose it */
+    health.reflector_auth_failed = 7;
+    health.secrets_error = (char *)"secrets:3: expected KEYID and passphrase";
     r->agent.health = &health;
     json = fetch_json(r, "/api/v1/agents", "agents");
+    pair = at(cJSON_GetArrayItem(at(json, "agents"), 0), "health");
+    assert_int_equal(at(pair, "reflector_auth_failed")->valueint, 7);
+    assert_string_equal(at(pair, "secrets_error")->valuestring, "secrets:3: expected KEYID and passphrase");
     cJSON_Delete(json);
     struct get g = fetch(r, "/api/v1/agents");
     assert_non_null(strstr(g.text, "\"cpu_ns\":9007199254740993,"));

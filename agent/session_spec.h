@@ -1,0 +1,41 @@
+/* agent/session_spec.h - a session as the controller asks for it (fleet.proto), checked, and as what a worker
+ * takes: all but the keys, which come from the file of secrets when it starts. */
+#ifndef TW_AGENT_SESSION_SPEC_H
+#define TW_AGENT_SESSION_SPEC_H
+
+#include "agent/core/form.h"
+#include "agent/io/worker.h"
+#include "fleet.pb-c.h"
+
+#define SPEC_KEY_ID 81 /* octets of a KeyID, with the NUL */
+
+struct session_spec {
+    struct session_cfg cfg;
+    struct tw_addr target; /* PROTOCOL_TWAMP: of the control connection */
+    uint8_t ttl;
+    bool df;
+    struct tw_addr bind; /* family 0: by routing */
+    char interface[UDP_INTERFACE];
+    Tw__Protocol protocol;
+    Tw__Auth auth;
+    char key_id[SPEC_KEY_ID]; /* "" = none */
+    uint32_t tlvs;            /* STAMP_TLV_BIT() */
+    uint8_t reply_dscp;
+    uint16_t ssid; /* STAMP: from pair and flow, never 0 */
+};
+
+/* NULL: fine, and *ret is filled. Else why this cannot run, for the operator. */
+const char *session_spec_read(const Tw__SessionSpec *p, uint64_t generation, struct session_spec *ret);
+/* Is there nothing to restart for? The generation does not count. */
+bool session_spec_same(const struct session_spec *a, const struct session_spec *b);
+/* The form of its packets; not for PROTOCOL_TWAMP, whose keys come from the control connection. The first key
+ * signs. TW_EINVAL: it needs keys and there are none. */
+enum tw_rc session_spec_form(const struct session_spec *s, const struct form_key *keys, size_t n,
+                             struct form **ret);
+/* Does a file of secrets have a part in it? */
+static inline bool session_spec_keyed(const struct session_spec *s)
+{
+    return s->key_id[0];
+}
+
+#endif
