@@ -55,9 +55,11 @@ typedef void (*ctl_random_fn)(void *ctx, uint8_t *buf, size_t n);
 
 struct ctl_server;
 
-/* Looks a KeyID up: copies at most cap octets of its passphrase to ret and returns their number, 0 = unknown.
- */
-typedef size_t (*ctl_secret_fn)(void *ctx, const char *key_id, uint8_t *ret, size_t cap);
+/* Passphrases of one user that are taken: the present one and the one before, so that it can be changed. */
+#define CTL_PASSPHRASES 2
+/* Looks a KeyID up: copies at most cap octets of its passphrase number `which` (0, 1) to ret and returns how
+ * many there are, 0 = unknown. Called for each `which`, whatever it returns. */
+typedef size_t (*ctl_secret_fn)(void *ctx, const char *key_id, unsigned which, uint8_t *ret, size_t cap);
 
 struct ctl_server_cfg {
     uint32_t modes;          /* offered; 0 = refuse to talk */

@@ -287,16 +287,15 @@ static bool is_mode_offered(const struct ctl_server *s, uint32_t mode)
     return is_power_of_2(mode & TWAMP_SECURITY) && !(mode & ~s->cfg.modes);
 }
 
-/* An unknown user costs the same time and gets the same answer as a wrong passphrase: the token is opened
- * with a passphrase that nobody has. */
-static enum tw_rc check_token(struct ctl_server *s, const struct ctl_set_up *u)
+/* A passphrase that is not there is replaced by one that nobody has, and its token is opened all the same. */
+static enum tw_rc try_passphrase(struct ctl_server *s, const struct ctl_set_up *u, unsigned which)
 {
     uint8_t passphrase[CTL_PASSPHRASE_MAX];
     struct ctl_proof p = { passphrase, 0, s->greeting.salt, s->greeting.challenge, s->greeting.count };
     bool known;
     enum tw_rc rc;
 
-    p.len = s->cfg.secret(s->cfg.ctx, u->key_id, passphrase, sizeof passphrase);
+    p.len = s->cfg.secret(s->cfg.ctx, u->key_id, which, passphrase, sizeof passphrase);
     known = p.len > 0 && p.len <= sizeof passphrase;
     if (!known) {
         p.len = sizeof s->greeting.challenge;
@@ -305,6 +304,19 @@ static enum tw_rc check_token(struct ctl_server *s, const struct ctl_set_up *u)
     rc = ctl_token_open(&p, u->token, &s->keys);
     crypto_wipe(passphrase, sizeof passphrase);
     return rc || known ? rc : TW_EPERM;
+}
+
+/* Always the same work: an unknown user gets the same answer after the same time as a wrong passphrase. */
+static enum tw_rc check_token(struct ctl_server *s, const struct ctl_set_up *u)
+{
+    enum tw_rc ret = TW_EPERM;
+
+    for (unsigned which = 0; which < CTL_PASSPHRASES; which++) {
+        enum tw_rc rc = try_passphrase(s, u, which);
+        if (rc != TW_EPERM && ret == TW_EPERM)
+            ret = rc;
+    }
+    return ret;
 }
 
 static enum tw_rc begin_encryption(struct ctl_server *s, const struct ctl_set_up *u,

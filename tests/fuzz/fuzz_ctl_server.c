@@ -22,12 +22,12 @@ struct play {
     bool greeted;
 };
 
-static size_t secret_of(void *ctx, const char *key_id, uint8_t *ret, size_t cap)
+static size_t secret_of(void *ctx, const char *key_id, unsigned which, uint8_t *ret, size_t cap)
 {
     (void)ctx;
     CHECK(cap >= sizeof FUZZ_PASSPHRASE);
     memcpy(ret, FUZZ_PASSPHRASE, sizeof FUZZ_PASSPHRASE - 1);
-    return strcmp(key_id, "f") ? 0 : sizeof FUZZ_PASSPHRASE - 1;
+    return which || strcmp(key_id, "f") ? 0 : sizeof FUZZ_PASSPHRASE - 1;
 }
 
 static enum life *life_of(struct play *p, uint32_t id)

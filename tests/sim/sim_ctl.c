@@ -109,10 +109,10 @@ static void draw(void *ctx, uint8_t *buf, size_t n)
         buf[i] = (uint8_t)rng_next(&r->random);
 }
 
-static size_t secret_of(void *ctx, const char *key_id, uint8_t *ret, size_t cap)
+static size_t secret_of(void *ctx, const char *key_id, unsigned which, uint8_t *ret, size_t cap)
 {
     (void)ctx;
-    if (strcmp(key_id, "alice") || cap < strlen(PASSPHRASE))
+    if (strcmp(key_id, "alice") || which || cap < strlen(PASSPHRASE))
         return 0;
     memcpy(ret, PASSPHRASE, strlen(PASSPHRASE));
     return strlen(PASSPHRASE);

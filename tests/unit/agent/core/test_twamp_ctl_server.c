@@ -58,14 +58,16 @@ static void draw(void *ctx, uint8_t *buf, size_t n)
     rig_draw(&((struct rig *)ctx)->random, buf, n);
 }
 
-static size_t secret_of(void *ctx, const char *key_id, uint8_t *ret, size_t cap)
+static size_t secret_of(void *ctx, const char *key_id, unsigned which, uint8_t *ret, size_t cap)
 {
     (void)ctx;
+    static const char *const passphrases[CTL_PASSPHRASES] = { "the next passphrase", RIG_PASSPHRASE };
+
     if (strcmp(key_id, "alice"))
         return 0;
-    assert_true(cap >= strlen(RIG_PASSPHRASE));
-    memcpy(ret, RIG_PASSPHRASE, strlen(RIG_PASSPHRASE));
-    return strlen(RIG_PASSPHRASE);
+    assert_true(cap >= strlen(passphrases[which]));
+    memcpy(ret, passphrases[which], strlen(passphrases[which]));
+    return strlen(passphrases[which]);
 }
 
 static struct rig new_rig(uint32_t modes)
@@ -412,8 +414,8 @@ static void unknown_user_costs_the_same(void **state)
         pbkdf2.calls = 0;
         pbkdf2.rounds = 0;
         set_up(&r, TWAMP_ENCRYPTED, logins[i][0], logins[i][1]);
-        assert_int_equal(pbkdf2.calls, 2); /* ours, for the token, and the server's */
-        assert_int_equal(pbkdf2.rounds, 2 * r.cfg.count);
+        assert_int_equal(pbkdf2.calls, 1 + CTL_PASSPHRASES); /* ours, for the token, and the server's */
+        assert_int_equal(pbkdf2.rounds, pbkdf2.calls * r.cfg.count);
         if (!i)
             first = r.sent;
         assert_int_equal(r.sent.len, CTL_SERVER_START_BYTES);
@@ -422,6 +424,30 @@ static void unknown_user_costs_the_same(void **state)
         assert_int_equal(r.closes, 1);
         assert_int_equal(r.why, CTL_WHY_LOGIN);
         assert_string_equal(r.text, "unknown user or wrong passphrase");
+        end_rig(&r);
+    }
+}
+
+/* The old passphrase goes on for a while, at the same cost. */
+static void two_passphrases(void **state)
+{
+    static const char *const passphrases[] = { RIG_PASSPHRASE, "the next passphrase" };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(passphrases); i++) {
+        struct rig r = new_rig(ALL_MODES);
+        struct ctl_request q = good_request();
+        start_rig(&r);
+        pbkdf2.calls = 0;
+        set_up(&r, TWAMP_ENCRYPTED, "alice", passphrases[i]);
+        assert_int_equal(pbkdf2.calls, 1 + CTL_PASSPHRASES);
+        assert_int_equal(r.sent.v[15], CTL_OK);
+        assert_int_equal(ctl_rx_set_keys(&r.rx, &r.keys, r.sent.v + 16), TW_OK);
+        ctl_rx_put(&r.rx, r.sent.v + 32, 16);
+        assert_non_null(ctl_rx_peek(&r.rx, 16));
+        ctl_rx_carry(&r.rx);
+        r.sent.len = 0;
+        assert_int_equal(request(&r, &q).accept, CTL_OK);
         end_rig(&r);
     }
 }
@@ -1062,6 +1088,7 @@ int main(void)
         cmocka_unit_test(captured_clients),
         cmocka_unit_test(stop_with_any_number),
         cmocka_unit_test(unknown_user_costs_the_same),
+        cmocka_unit_test(two_passphrases),
         cmocka_unit_test(dummy_is_no_passphrase),
         cmocka_unit_test(modes_refused),
         cmocka_unit_test(no_modes),
