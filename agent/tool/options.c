@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "common/addr.h"
 #include "common/clk.h"
+#include "agent/tool/run.h"
 #include "common/dscp.h"
 
 #define FIELD(f) offsetof(struct tool_options, f)
@@ -153,6 +155,89 @@ enum tw_rc tool_parse_tlvs(const char *text, void *field, struct tw_err *err)
     return TW_OK;
 }
 
+/* ---- TWAMP-Control ---- */
+
+struct named_bits {
+    const char *name, *letter; /* letter: as perfSONAR's twping has it */
+    uint32_t bits;
+};
+static const struct named_bits modes[] = {
+    { "open", "O", TWAMP_OPEN },           { "authenticated", "A", TWAMP_AUTHENTICATED },
+    { "encrypted", "E", TWAMP_ENCRYPTED }, { "mixed", "M", TWAMP_MIXED },
+    { "all", "all", TWAMP_SECURITY },
+};
+static const struct named_bits features[] = {
+    { "individual", "individual", TWAMP_INDIVIDUAL },
+    { "reflect", "reflect", TWAMP_REFLECT },
+    { "symmetrical", "symmetrical", TWAMP_SYMMETRICAL },
+    { "dscp", "dscp", TWAMP_DSCP_ECN },
+    { "ptp", "ptp", TWAMP_PTP },
+    { "all", "all", TWAMP_FEATURES },
+    { "none", "none", 0 },
+};
+
+static const struct named_bits *find_bits(const struct named_bits *rows, size_t n, const char *p, size_t len)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((strlen(rows[i].name) == len && !strncasecmp(rows[i].name, p, len)) ||
+            (strlen(rows[i].letter) == len && !strncasecmp(rows[i].letter, p, len)))
+            return &rows[i];
+    return NULL;
+}
+
+static bool parse_bits(const struct named_bits *rows, size_t n, const char *text, uint32_t *ret)
+{
+    uint32_t found = 0;
+    size_t len;
+
+    for (const char *p = text; *p; p += len + (p[len] == ',')) {
+        const struct named_bits *b;
+        len = strcspn(p, ",");
+        b = find_bits(rows, n, p, len);
+        if (!b)
+            return false;
+        found |= b->bits;
+    }
+    *ret = found;
+    return *text;
+}
+
+enum tw_rc tool_parse_modes(const char *text, void *field, struct tw_err *err)
+{
+    if (parse_bits(modes, TW_NELEM(modes), text, field))
+        return TW_OK;
+    return tw_err_set(
+        err, TW_EINVAL,
+        "must be open, authenticated, encrypted, mixed (O, A, E, M) or several of them separated by "
+        "commas, or all, not \"%.60s\"",
+        text);
+}
+
+enum tw_rc tool_parse_features(const char *text, void *field, struct tw_err *err)
+{
+    if (parse_bits(features, TW_NELEM(features), text, field))
+        return TW_OK;
+    return tw_err_set(
+        err, TW_EINVAL,
+        "must be individual, reflect, symmetrical, dscp, ptp or several of them separated by commas, or "
+        "all or none, not \"%.60s\"",
+        text);
+}
+
+enum tw_rc tool_parse_ports(const char *text, void *field, struct tw_err *err)
+{
+    unsigned low, high;
+    int end = 0;
+
+    if (sscanf(text, "%5u-%5u%n", &low, &high, &end) == 2 && !text[end] && low && low <= high &&
+        high <= 65535) {
+        *(struct tool_ports *)field = (struct tool_ports){ (uint16_t)low, (uint16_t)high };
+        return TW_OK;
+    }
+    return tw_err_set(err, TW_EINVAL,
+                      "must be two ports such as 20000-20999, the lower one first, not \"%.60s\"", text);
+}
+
 enum tw_rc tool_options_tos(const struct tool_options *o, uint8_t dflt, uint8_t *ret, struct tw_err *err)
 {
     if (o->tos >= 0 && o->dscp >= 0 && o->tos >> 2 != o->dscp)
@@ -252,6 +337,145 @@ static const struct conf_opt mark_opts[] = {
               "send error." },
 };
 
+static const char *const spacings[] = { "fixed", "exponential", NULL };
+static const char *const jsons[] = { "none", "run", "compat", NULL };
+
+static const struct conf_opt run_opts[] = {
+    { .name = "interval",
+      .short_name = 'i',
+      .type = CONF_PARSED,
+      .parse = tool_parse_interval,
+      .offset = FIELD(interval_ns),
+      .dflt = "100",
+      .arg = "MS",
+      .prefer = true,
+      .help = "Time between probes: milliseconds, or with a unit such as 20ms. Allowed: 1ms..1m." },
+    { .name = "count",
+      .short_name = 'c',
+      .type = CONF_INT,
+      .offset = FIELD(count),
+      .dflt = "100",
+      .min = 1,
+      .max = 1000000000,
+      .arg = "N",
+      .prefer = true,
+      .help = "Probes to send, of each flow." },
+    { .name = "forever",
+      .short_name = 'f',
+      .type = CONF_FLAG,
+      .offset = FIELD(forever),
+      .prefer = true,
+      .help = "Send without end and without pauses, and print a result for each --report-period." },
+    { .name = "json",
+      .short_name = 'j',
+      .type = CONF_ENUM,
+      .choices = jsons,
+      .offset = FIELD(json),
+      .arg = "FORM",
+      .implied = "run",
+      .prefer = true,
+      .help = "Print JSON: one document per run (with --forever, per report period) as "
+              "docs/schema/run-v1.json says; "
+              "\"compat\" prints the lines and the array of the Python tool." },
+    { .name = "csv",
+      .type = CONF_FLAG,
+      .offset = FIELD(csv),
+      .help = "Print CSV: a line per flow and one for all." },
+    { .name = "raw",
+      .type = CONF_FLAG,
+      .offset = FIELD(raw),
+      .help = "Print a line per packet; with --json a document per packet, and the result at the end." },
+    { .name = "size",
+      .type = CONF_INT,
+      .offset = FIELD(size),
+      .min = 14,
+      .max = TEST_DATAGRAM_MAX,
+      .arg = "N",
+      .help = "Octets of a probe's UDP payload in all, instead of --padding." },
+    { .name = "zero-padding",
+      .type = CONF_FLAG,
+      .offset = FIELD(zero_padding),
+      .help = "Pad with zeros; else with pseudo-random octets, which links cannot compress." },
+    { .name = "flows",
+      .type = CONF_INT,
+      .offset = FIELD(flows),
+      .dflt = "1",
+      .min = 1,
+      .max = RUN_FLOWS_MAX,
+      .arg = "K",
+      .help =
+          "Send from K source ports, to see several equal paths; results are given for each and together." },
+    { .name = "bind",
+      .type = CONF_STR,
+      .offset = FIELD(bind),
+      .arg = "ADDR[:PORT]",
+      .help = "Address to send from, instead of the second argument." },
+    { .name = "interface",
+      .type = CONF_STR,
+      .offset = FIELD(interface),
+      .arg = "NAME",
+      .help = "Interface to send from and to receive at." },
+    { .name = "timeout",
+      .type = CONF_DURATION,
+      .offset = FIELD(timeout_ns),
+      .dflt = "5s",
+      .min = TW_NS_PER_MS,
+      .max = 60 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "A probe that is not answered for so long is lost." },
+    { .name = "spacing-kind",
+      .type = CONF_ENUM,
+      .choices = spacings,
+      .offset = FIELD(spacing_kind),
+      .dflt = "fixed",
+      .arg = "KIND",
+      .help = "Intervals all the same, or exponentially distributed around --interval (a Poisson stream)." },
+    { .name = "exponential",
+      .type = CONF_FLAG,
+      .offset = FIELD(exponential),
+      .help = "The same as --spacing-kind=exponential." },
+    { .name = "report-period",
+      .type = CONF_DURATION,
+      .offset = FIELD(report_period_ns),
+      .dflt = "10s",
+      .min = TW_NS_PER_S,
+      .max = 3600 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "With --forever and --metrics: how often there is a result, aligned to the clock." },
+};
+
+static const struct conf_opt control_opts[] = {
+    { .name = "mode",
+      .type = CONF_PARSED,
+      .parse = tool_parse_modes,
+      .offset = FIELD(modes),
+      .arg = "NAME,...",
+      .help =
+          "Modes that may be used: encrypted, authenticated, mixed, open; the first of them that the server "
+          "offers and for which there is a passphrase is. Without it: all." },
+    { .name = "features",
+      .type = CONF_PARSED,
+      .parse = tool_parse_features,
+      .offset = FIELD(features),
+      .arg = "NAME,...",
+      .help =
+          "Features that the server must offer: individual (RFC 5938), reflect, symmetrical (RFC 6038), dscp "
+          "(RFC 7750), ptp (RFC 8186)." },
+    { .name = "user",
+      .type = CONF_STR,
+      .offset = FIELD(user),
+      .arg = "NAME",
+      .help = "Who we are to the server: the KeyID, whose passphrase is in --secrets." },
+    { .name = "control-port",
+      .type = CONF_INT,
+      .offset = FIELD(control_port),
+      .dflt = "862",
+      .min = 1,
+      .max = 65535,
+      .arg = "PORT",
+      .help = "TCP port of the server." },
+};
+
 static const struct conf_opt secrets_opts[] = {
     { .name = "secrets",
       .type = CONF_STR,
@@ -269,6 +493,8 @@ static const struct {
     { TOOL_SHARES_LOG, log_opts, TW_NELEM(log_opts) },
     { TOOL_SHARES_MARK, mark_opts, TW_NELEM(mark_opts) },
     { TOOL_SHARES_SECRETS, secrets_opts, TW_NELEM(secrets_opts) },
+    { TOOL_SHARES_RUN, run_opts, TW_NELEM(run_opts) },
+    { TOOL_SHARES_CONTROL, control_opts, TW_NELEM(control_opts) },
 };
 
 const struct conf_opt *tool_group(enum tool_share group, size_t *ret_n)

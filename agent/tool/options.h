@@ -12,14 +12,21 @@
 #define TOOL_METRICS_ADDRESS "0.0.0.0:8000"
 
 enum tool_share {
-    TOOL_SHARES_LOG = 1,    /* -l -q -v -d -m -g: all sub-commands have them */
-    TOOL_SHARES_MARK = 2,   /* --tos --dscp --ttl --padding --do-not-fragment */
-    TOOL_SHARES_SECRETS = 4 /* --secrets */
+    TOOL_SHARES_LOG = 1,     /* -l -q -v -d -m -g: all sub-commands have them */
+    TOOL_SHARES_MARK = 2,    /* --tos --dscp --ttl --padding --do-not-fragment */
+    TOOL_SHARES_SECRETS = 4, /* --secrets */
+    TOOL_SHARES_RUN = 8,     /* what a run of probes is, and how its result is printed */
+    TOOL_SHARES_CONTROL = 16 /* TWAMP-Control clients: --mode --features --user --control-port */
 };
 
 enum tool_protocol { TOOL_LIGHT, TOOL_STAMP, TOOL_TWAMP };
 enum tool_auth { TOOL_AUTH_OPEN, TOOL_AUTH_AUTHENTICATED, TOOL_AUTH_ENCRYPTED, TOOL_AUTH_MIXED };
 enum tool_json { TOOL_JSON_NONE, TOOL_JSON_RUN, TOOL_JSON_COMPAT };
+
+/* --test-ports LOW-HIGH; 0, 0 = any. */
+struct tool_ports {
+    uint16_t low, high;
+};
 
 /* -m, --metrics[=[histogram][,ADDR:PORT]] */
 struct tool_metrics_opt {
@@ -64,6 +71,16 @@ struct tool_options {
     int json;
     bool csv, raw;
 
+    /* Group CONTROL, and server. */
+    uint32_t modes, features; /* of enum twamp_mode; modes 0 = all */
+    int64_t control_port;
+
+    /* server */
+    struct tool_ports test_ports;
+    int64_t light_port, rounds;
+    int64_t max_connections, max_per_peer, max_sessions;
+    int64_t servwait_ns, refwait_ns;
+
     /* responder */
     int64_t timer_s;
     bool stateless, demand_auth;
@@ -86,6 +103,10 @@ enum tw_rc tool_parse_metrics(const char *text, void *field,
                               struct tw_err *err); /* struct tool_metrics_opt */
 enum tw_rc tool_parse_tlvs(const char *text, void *field,
                            struct tw_err *err); /* uint32_t of STAMP_TLV_BIT() */
+enum tw_rc tool_parse_modes(const char *text, void *field,
+                            struct tw_err *err); /* uint32_t of enum twamp_mode, security */
+enum tw_rc tool_parse_features(const char *text, void *field, struct tw_err *err); /* the same, features */
+enum tw_rc tool_parse_ports(const char *text, void *field, struct tw_err *err);    /* struct tool_ports */
 const char *tool_tlv_name(enum stamp_tlv_type t);
 
 #endif

@@ -6,10 +6,11 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "agent/core/twamp_ctl.h"
 #include "agent/core/twamp_pkt.h"
 #include "common/net/now.h"
 
-enum { SAMPLES = 4096, SENDER_RCVBUF = 1 << 20 };
+enum { SAMPLES = 4096, SENDER_RCVBUF = 1 << 20, REFLECT_MAX = 16 };
 
 /* ---- Contradictions ---- */
 
@@ -134,23 +135,24 @@ static size_t symmetrical_min(const struct form *f)
 }
 
 /* Octets of IP packets that the mix is known by, less IP and UDP headers. */
-static void set_imix(struct plan *p, const struct form *f)
+static void set_imix(struct plan *p, size_t smallest)
 {
     uint16_t headers = p->remote.family == 6 ? 48 : 28;
 
-    p->imix_bytes[0] = (uint16_t)symmetrical_min(f);
+    p->imix_bytes[0] = (uint16_t)smallest;
     p->imix_bytes[1] = (uint16_t)(576 - headers);
     p->imix_bytes[2] = (uint16_t)(1500 - headers);
     memcpy(p->run.session.imix_bytes, p->imix_bytes, sizeof p->imix_bytes);
 }
 
-static enum tw_rc set_size(const struct tool_options *o, struct plan *p, struct tw_err *err)
+/* equal: the smallest size whose answer is as long. */
+static enum tw_rc set_size(const struct tool_options *o, struct plan *p, const struct form *f, size_t equal,
+                           struct tw_err *err)
 {
-    const struct form *f = p->flows[0].form;
-    size_t min = form_probe_min(f), size = symmetrical_min(f);
+    size_t min = form_probe_min(f), size = equal;
 
     if (o->padding == TOOL_PADDING_IMIX) {
-        set_imix(p, f);
+        set_imix(p, equal);
         return TW_OK;
     }
     if (o->size)
@@ -170,6 +172,60 @@ static enum tw_rc set_size(const struct tool_options *o, struct plan *p, struct 
             o->size ? "--size" : "--padding", o->size ? min : 0, o->size ? min + 4 : 4);
     p->size_bytes = p->run.session.size_bytes = (uint16_t)size;
     return TW_OK;
+}
+
+/* ---- TWAMP-Control ---- */
+
+/* How much of the padding is to come back: what the answer has room for, RFC 6038 section 4.2. */
+static void ask_reflection(size_t padding, size_t cut_off, struct plan_request *ret)
+{
+    size_t room = padding > cut_off ? padding - cut_off : 0;
+
+    if (room && !cut_off)
+        room--; /* less than the whole */
+    ret->reflect_bytes = (uint16_t)(room < REFLECT_MAX ? room : REFLECT_MAX);
+    ret->reflect_octets = random_u16();
+}
+
+static enum tw_rc set_sizes_of_mode(const struct tool_options *o, uint32_t mode, const struct twamp_form *t,
+                                    const struct form *f, struct plan *p, struct plan_request *ret,
+                                    struct tw_err *err)
+{
+    size_t min = twamp_form_probe_min(t), equal = twamp_form_reply_min(t), cut_off = equal - min, largest;
+    enum tw_rc rc;
+
+    if (mode & TWAMP_REFLECT)
+        equal += REFLECT_MAX + 1;
+    rc = set_size(o, p, f, equal, err);
+    if (rc)
+        return rc;
+    largest = p->imix_bytes[2] ? p->imix_bytes[2] : p->size_bytes;
+    ret->padding_bytes = (uint32_t)(largest - min);
+    if (mode & TWAMP_REFLECT) /* every probe of a mix must have room for it */
+        ask_reflection((p->imix_bytes[0] ? p->imix_bytes[0] : largest) - min, cut_off, ret);
+    return TW_OK;
+}
+
+enum tw_rc plan_set_mode(const struct tool_options *o, uint32_t mode, struct plan *p,
+                         struct plan_request *ret, struct tw_err *err)
+{
+    struct form_cfg fc = { .kind = FORM_TWAMP, .twamp = { .mode = mode } };
+    struct twamp_form *t = NULL;
+    struct form *f = NULL;
+    enum tw_rc rc = twamp_form_new(&fc.twamp, &t);
+
+    if (rc == TW_OK)
+        rc = form_new(&fc, &f);
+    if (rc) {
+        tw_err_set(err, rc, "mode 0x%x: %s", mode, tw_rc_name(rc));
+    } else {
+        *ret = (struct plan_request){ 0 };
+        rc = set_sizes_of_mode(o, mode, t, f, p, ret, err);
+    }
+    p->auth = mode & TWAMP_OPEN ? "none" : ctl_mode_text(mode);
+    twamp_form_free(t);
+    form_free(f);
+    return rc;
 }
 
 /* ---- All together ---- */
@@ -228,13 +284,13 @@ enum tw_rc plan_make(const struct tool_options *o, const struct host_pair *hosts
     rc = tool_options_tos(o, TOOL_DEFAULT_TOS, &p->run.tos, err);
     if (rc == TW_OK)
         rc = plan_check(o, err);
-    if (rc == TW_OK && o->secrets)
+    if (rc == TW_OK && o->secrets && o->protocol != TOOL_TWAMP)
         rc = secrets_load(o->secrets, &s, err);
     if (rc == TW_OK)
         rc = make_forms(o, s, p, err);
     secrets_free(s);
-    if (rc == TW_OK)
-        rc = set_size(o, p, err);
+    if (rc == TW_OK && o->protocol != TOOL_TWAMP) /* there a mode has to be agreed first */
+        rc = set_size(o, p, p->flows[0].form, symmetrical_min(p->flows[0].form), err);
     if (rc == TW_OK)
         fill_session(o, p);
     else

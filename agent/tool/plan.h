@@ -30,6 +30,15 @@ struct plan {
  * freed. *p may be large: not for small stacks. */
 enum tw_rc plan_make(const struct tool_options *o, const struct host_pair *hosts, struct plan *p,
                      struct tw_err *err);
+/* TWAMP-Control: the mode that was agreed. Sets sizes so, and says what a session is to be requested with.
+ * TW_EINVAL: the size that was asked for does not fit the mode. */
+struct plan_request {
+    uint32_t padding_bytes;
+    uint16_t reflect_octets, reflect_bytes; /* TWAMP_REFLECT */
+};
+enum tw_rc plan_set_mode(const struct tool_options *o, uint32_t mode, struct plan *p,
+                         struct plan_request *ret, struct tw_err *err);
+
 /* Opens the sockets: flow i at the local port + i. Without --bind or a port of the user's an occupied port is
  * no error: the kernel chooses another. */
 enum tw_rc plan_open(const struct tool_options *o, const struct host_pair *hosts, bool port_given,

@@ -79,7 +79,8 @@ static enum tool_exit open_log(const struct tool_options *o)
 /* Its own rows, then those of the groups that it shares. */
 static struct conf_opt *collect_rows(const struct tool_cmd *cmd, size_t *ret_n)
 {
-    static const enum tool_share shares[] = { TOOL_SHARES_MARK, TOOL_SHARES_SECRETS, TOOL_SHARES_LOG };
+    static const enum tool_share shares[] = { TOOL_SHARES_RUN, TOOL_SHARES_CONTROL, TOOL_SHARES_MARK,
+                                              TOOL_SHARES_SECRETS, TOOL_SHARES_LOG };
     size_t n = cmd->n_opts, more;
     struct conf_opt *rows;
 

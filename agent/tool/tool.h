@@ -24,7 +24,8 @@ struct tool_cmd {
     enum tool_exit (*run)(struct tool_options *o, const struct conf_strlist *args);
 };
 
-extern const struct tool_cmd cmd_responder, cmd_sender, cmd_dscptable;
+extern const struct tool_cmd cmd_responder, cmd_sender, cmd_dscptable, cmd_server, cmd_controller,
+    cmd_controlclient;
 
 /* One line on stderr, "twamp sender: ..."; returns code. */
 enum tool_exit tool_fail(enum tool_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
