@@ -7,7 +7,7 @@
 
 /* One row per sub-command. */
 static const struct tool_cmd *const cmds[] = {
-    &cmd_responder, &cmd_sender, &cmd_server, &cmd_controller, &cmd_controlclient, &cmd_dscptable,
+    &cmd_responder, &cmd_sender, &cmd_server, &cmd_controller, &cmd_controlclient, &cmd_probe, &cmd_dscptable,
 };
 
 static void print_usage(FILE *to)

@@ -84,6 +84,9 @@ struct tool_options {
     /* responder */
     int64_t timer_s;
     bool stateless, demand_auth;
+
+    /* probe */
+    int64_t max_pps, tries;
 };
 
 /* The rows of a group. */

@@ -309,8 +309,8 @@ void plan_close(struct plan *p)
 
 /* ---- Sockets ---- */
 
-/* The address that routing chooses: what a connected socket says. */
-static struct tw_addr source_of(const struct udpsock *s, const struct tw_addr *remote)
+/* What a connected socket says. */
+struct tw_addr plan_source_of(const struct udpsock *s, const struct tw_addr *remote)
 {
     struct sockaddr_storage ss;
     socklen_t len = tw_addr_to_sockaddr(remote, &ss);
@@ -349,7 +349,7 @@ static enum tw_rc open_flow(const struct tool_options *o, const struct udp_conf 
                    tw_addr_format(&c.local, text));
     }
     if (rc == TW_OK)
-        p->source[i] = source_of(&p->flows[i].sock, &p->remote);
+        p->source[i] = plan_source_of(&p->flows[i].sock, &p->remote);
     return rc;
 }
 

@@ -49,4 +49,7 @@ void plan_close(struct plan *p);
 /* Contradictions among the options of a sender. TW_EINVAL. */
 enum tw_rc plan_check(const struct tool_options *o, struct tw_err *err);
 
+/* The address that packets to `remote` leave from, by routing where the socket is bound to none. */
+struct tw_addr plan_source_of(const struct udpsock *s, const struct tw_addr *remote);
+
 #endif

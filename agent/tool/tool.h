@@ -25,7 +25,7 @@ struct tool_cmd {
 };
 
 extern const struct tool_cmd cmd_responder, cmd_sender, cmd_dscptable, cmd_server, cmd_controller,
-    cmd_controlclient;
+    cmd_controlclient, cmd_probe;
 
 /* One line on stderr, "twamp sender: ..."; returns code. */
 enum tool_exit tool_fail(enum tool_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
