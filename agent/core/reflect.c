@@ -110,7 +110,7 @@ static enum kind kind_of(const uint8_t *data, size_t len)
 static enum tw_rc read_authenticated(struct reflector *r, struct request *q)
 {
     struct wire_rd ssid = { .p = q->data + AUTH_SSID_AT, .end = q->data + STAMP_BASE_AUTH };
-    struct sender_key k = sender_key(&q->rx->from, &q->rx->to, wire_get_u16(&ssid));
+    struct sender_key k = sender_key(&q->rx->from, &q->rx->to, wire_get_u16(&ssid), true);
     const struct sender *s = senders_find(r->senders, &k);
 
     q->key = s ? s->auth_key : 0;
@@ -138,7 +138,7 @@ static enum tw_rc read_request(struct reflector *r, struct request *q)
 /* Looks the sender up, or remembers it, and counts this probe of it. */
 static void meet_sender(struct reflector *r, struct request *q)
 {
-    struct sender_key k = sender_key(&q->rx->from, &q->rx->to, q->probe.ssid);
+    struct sender_key k = sender_key(&q->rx->from, &q->rx->to, q->probe.ssid, q->kind == KIND_AUTH);
     bool is_new;
     struct sender *s = senders_get(r->senders, &k, q->rx->mono, &is_new);
 

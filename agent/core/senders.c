@@ -13,6 +13,7 @@
 #define SWEEP_WHEN_FULL 32
 
 enum { NONE = UINT32_MAX };
+#define AUTHENTICATED 0x80 /* in the family of an address */
 
 struct senders {
     struct senders_cfg cfg;
@@ -70,12 +71,15 @@ uint64_t senders_forgotten(const struct senders *t)
 
 /* ---- Keys ---- */
 
-struct sender_key sender_key(const struct tw_addr *from, const struct tw_addr *to, uint16_t ssid)
+struct sender_key sender_key(const struct tw_addr *from, const struct tw_addr *to, uint16_t ssid,
+                             bool authenticated)
 {
     struct sender_key k = { *from, *to };
 
     k.from.zero = (uint8_t)(ssid >> 8);
     k.to.zero = (uint8_t)ssid;
+    if (authenticated)
+        k.from.family |= AUTHENTICATED;
     return k;
 }
 

@@ -1,7 +1,8 @@
 /* agent/core/senders.h - the table of senders that a reflector remembers, and what it knows of each. Pure;
  * not thread-safe; private to the reflector.
  *
- * A sender is (source, destination) address and port, and the SSID where there is one. Everything is
+ * A sender is (source, destination) address and port, and the SSID where there is one; one that proves itself
+ * is not the same as one that does not, so that nobody disturbs its count in its name. Everything is
  * allocated when the table is made: a packet never allocates. Silent senders are forgotten a few at a time,
  * so that no packet waits for a sweep of the whole table. */
 #ifndef TW_AGENT_SENDERS_H
@@ -10,8 +11,8 @@
 #include "common/addr.h"
 #include "common/clk.h"
 
-/* The octets of the addresses that are always zero hold the SSID: what comes with each packet is in one piece
- * without padding, which compares and hashes fast. */
+/* What else belongs to it is in octets of the addresses that are always zero, and in a bit of the family: one
+ * piece without padding, which compares and hashes fast. */
 struct sender_key {
     struct tw_addr from, to;
 };
@@ -44,7 +45,8 @@ struct senders;
 enum tw_rc senders_new(const struct senders_cfg *cfg, struct senders **ret);
 void senders_free(struct senders *t);
 
-struct sender_key sender_key(const struct tw_addr *from, const struct tw_addr *to, uint16_t ssid);
+struct sender_key sender_key(const struct tw_addr *from, const struct tw_addr *to, uint16_t ssid,
+                             bool authenticated);
 /* NULL: not known. */
 struct sender *senders_find(struct senders *t, const struct sender_key *k);
 /* The one that is known by this key, silent for too long or not, else a new one (*ret_new); NULL: no room. */

@@ -252,6 +252,27 @@ static void answered_with_the_key_that_it_was_asked_with(void **state)
     reflector_free(g.r);
 }
 
+/* A packet without proof in the name of a session that has proved itself does not take its numbers. */
+static void nobody_counts_in_its_name(void **state)
+{
+    struct form *a = stamp_form(1, true, key_a, (struct stamp_tlv_want){ 0 });
+    struct form *open = stamp_form(1, false, NULL, (struct stamp_tlv_want){ 0 });
+    struct rig g;
+
+    (void)state;
+    open_rig(&g, NULL);
+    set_keys(&g, key_a, NULL);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(ask_form(&g, a, i, 112), TW_OK);
+        assert_int_equal(g.got.seq, i);
+        assert_int_equal(ask_form(&g, open, i, 44), TW_OK);
+        assert_int_equal(g.got.seq, i);
+    }
+    form_free(a);
+    form_free(open);
+    reflector_free(g.r);
+}
+
 /* Keys change places, and sessions go on. */
 static void keys_may_change(void **state)
 {
@@ -510,6 +531,7 @@ int main(void)
         cmocka_unit_test(ssid_is_part_of_the_session),
         cmocka_unit_test(stateless_answers_carry_the_senders_number),
         cmocka_unit_test(answered_with_the_key_that_it_was_asked_with),
+        cmocka_unit_test(nobody_counts_in_its_name),
         cmocka_unit_test(keys_may_change),
         cmocka_unit_test(nothing_forged_is_answered),
         cmocka_unit_test(corrupt_error_estimate),
