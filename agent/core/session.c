@@ -144,11 +144,18 @@ void session_free(struct session *s)
     free(s);
 }
 
-enum tw_rc session_set_form(struct session *s, struct form *form)
+bool session_form_fits(const struct session *s, const struct form *form)
 {
     for (int i = 0; i < (s->imix ? 3 : 1); i++)
         if (!form_size_ok(form, s->size[i]))
-            return TW_EINVAL;
+            return false;
+    return true;
+}
+
+enum tw_rc session_set_form(struct session *s, struct form *form)
+{
+    if (!session_form_fits(s, form))
+        return TW_EINVAL;
     form_free(s->form);
     s->form = form;
     return TW_OK;

@@ -55,6 +55,8 @@ void session_set_generation(struct session *s, uint64_t generation);
 /* Other keys for the same kind of packets: takes over `form` and frees the one before. TW_EINVAL: its packets
  * do not have the sizes that this session sends; nothing is taken. */
 enum tw_rc session_set_form(struct session *s, struct form *form);
+/* Would session_set_form() take it? Looks at what never changes, so any thread may ask. */
+bool session_form_fits(const struct session *s, const struct form *form);
 
 /* No probe after this; what is in flight is awaited, then session_next_summary() gives the last one and
  * session_done() is true. */

@@ -242,16 +242,6 @@ enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t fl
     return f ? send_cmd(w, CMD_GENERATION, f, generation) : TW_ENOENT;
 }
 
-static bool fits(const struct session_cfg *c, const struct form *form)
-{
-    if (!c->imix_bytes[0])
-        return form_size_ok(form, c->size_bytes);
-    for (size_t i = 0; i < TW_NELEM(c->imix_bytes); i++)
-        if (!form_size_ok(form, c->imix_bytes[i]))
-            return false;
-    return true;
-}
-
 enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, struct form *form)
 {
     struct flow *f = find_flow(w, pair_id, flow);
@@ -259,8 +249,7 @@ enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, st
 
     if (rc)
         return rc;
-    /* The sizes are the loop's to read: they never change. */
-    if (!fits(session_config(f->session), form))
+    if (!session_form_fits(f->session, form))
         return TW_EINVAL;
     f->last_cmd = worker_send(w, &(struct cmd){ .op = CMD_FORM, .flow = f, .form = form });
     return TW_OK;

@@ -511,8 +511,13 @@ static void refuses_a_form_that_does_not_fit(void **state)
     ws.form = stamp_form(NULL, 0);
     assert_int_equal(worker_add(r.w, &ws), TW_OK);
     assert_int_equal(worker_set_form(r.w, 1, 0, big), TW_EINVAL);
-    assert_int_equal(worker_set_form(r.w, 1, 1, fits), TW_ENOENT);
+    assert_int_equal(worker_set_form(r.w, 1, 9, fits), TW_ENOENT);
     assert_int_equal(worker_set_form(r.w, 1, 0, fits), TW_OK);
+    ws.cfg.flow = 1;
+    ws.cfg.size_bytes = 14; /* raised to what the form needs */
+    ws.form = stamp_form("secret", 0);
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    assert_int_equal(worker_set_form(r.w, 1, 1, stamp_form("other", 0)), TW_OK);
     assert_int_equal(worker_remove(r.w, 1, 0), TW_OK);
     assert_int_equal(worker_set_form(r.w, 1, 0, big), TW_ENOENT);
     form_free(big);
@@ -817,6 +822,35 @@ static void a_closed_port_loses_every_probe(void **state)
     rig_end(&r);
 }
 
+static uint64_t wakeups_in(struct rig *r, int64_t ns)
+{
+    static const bool never = false;
+    uint64_t before = rig_counters(r).wakeups;
+
+    loop_run_until(r->loop, &never, (struct tw_mono){ tw_mono_now().ns + ns });
+    return rig_counters(r).wakeups - before;
+}
+
+/* On a socket that asks for them, ICMP errors stay until somebody takes them. */
+static void icmp_errors_do_not_keep_it_awake(void **state)
+{
+    struct udpsock gone = rig_socket("127.0.0.1"), own = rig_socket("127.0.0.1");
+    struct worker_session ws = session_to(&gone, 1);
+    int on = 1;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    udp_close(&gone);
+    assert_int_equal(setsockopt(own.fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+    ws.sock = &own;
+    ws.cfg.spacing_ns = 50 * TW_NS_PER_MS;
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    RIG_WAIT(&r, rig_counters(&r).probes_sent >= 2);
+    assert_in_range(wakeups_in(&r, 500 * TW_NS_PER_MS), 2, 100);
+    rig_end(&r);
+}
+
 static void stopping_hands_over_the_open_periods(void **state)
 {
     struct rig r;
@@ -894,15 +928,6 @@ static void survives_a_consumer_that_pauses(void **state)
     rig_end(&r);
 }
 
-static uint64_t wakeups_in(struct rig *r, int64_t ns)
-{
-    static const bool never = false;
-    uint64_t before = rig_counters(r).wakeups;
-
-    loop_run_until(r->loop, &never, (struct tw_mono){ tw_mono_now().ns + ns });
-    return rig_counters(r).wakeups - before;
-}
-
 static void a_full_result_ring_does_not_keep_it_awake(void **state)
 {
     struct tw_addr to;
@@ -966,6 +991,7 @@ int main(void)
         cmocka_unit_test(tells_totals_of_the_moment),
         cmocka_unit_test(what_cannot_be_sent_is_a_send_error),
         cmocka_unit_test(a_closed_port_loses_every_probe),
+        cmocka_unit_test(icmp_errors_do_not_keep_it_awake),
         cmocka_unit_test(stopping_hands_over_the_open_periods),
         cmocka_unit_test(stopping_forgets_probes_in_flight),
         cmocka_unit_test(survives_a_consumer_that_pauses),

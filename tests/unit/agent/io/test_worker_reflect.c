@@ -5,6 +5,8 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "tests/unit/agent/io/worker_rig.h"
 
 static size_t make_probe(uint8_t *buf, uint32_t seq, size_t len)
@@ -409,6 +411,104 @@ static void tells_when_its_last_answer_left(void **state)
     rig_end(&r);
 }
 
+/* By a raw socket, with a UDP header that no other can write: the answer to it cannot be sent. false: not
+ * allowed to. */
+static bool send_from_port_0(const struct tw_addr *to, const uint8_t *data, size_t len)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET };
+    uint8_t packet[200] = { 0, 0, (uint8_t)(to->port >> 8), (uint8_t)to->port, 0, (uint8_t)(8 + len) };
+    int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
+    bool sent;
+
+    if (fd < 0)
+        return false;
+    memcpy(&a.sin_addr, to->ip, 4);
+    memcpy(packet + 8, data, len); /* checksum 0: none */
+    sent = sendto(fd, packet, 8 + len, 0, (struct sockaddr *)&a, sizeof a) == (ssize_t)(8 + len);
+    close(fd);
+    return sent;
+}
+
+static struct stamp_tlv_seen ask_follow_up(struct rig *r, struct udpsock *s, uint32_t n)
+{
+    const struct stamp_tlv_want want = { .types = STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP) };
+    struct tw_addr to = rig_reflector(r, 0);
+    struct stamp_tlv_seen seen;
+    uint8_t probe[100];
+    struct udp_in in;
+
+    rig_send(r, s, &to, 0, probe, make_stamp(probe, n, NULL, &want));
+    in = rig_recv(r, s);
+    stamp_tlv_read(in.data + STAMP_BASE, in.len - STAMP_BASE, n, NULL, &seen);
+    return seen;
+}
+
+/* More answers wait for their times than are remembered, from one sender that never looks. */
+static void a_burst_of_send_times_is_survived(void **state)
+{
+    enum { BURST = 3000 };
+    const struct stamp_tlv_want want = { .types = STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP) };
+    struct udpsock s, calm;
+    struct stamp_tlv_seen seen;
+    uint64_t wakeups;
+    struct tw_addr to;
+    uint8_t probe[100];
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    s = rig_socket("127.0.0.1");
+    calm = rig_socket("127.0.0.1");
+    to = rig_reflector(&r, 0);
+    for (uint32_t n = 0; n < BURST; n++)
+        rig_send(&r, &s, &to, 0, probe, make_stamp(probe, n, NULL, &want));
+    RIG_WAIT(&r, handled(&r) + rig_counters(&r).rxq_drops == BURST);
+    ask_follow_up(&r, &calm, 0);
+    seen = ask_follow_up(&r, &calm, 1);
+    assert_true(seen.follow_up);
+    assert_int_equal(seen.follow_up_seq, 0);
+    RIG_WAIT(&r,
+             (wakeups = rig_counters(&r).wakeups, poll(NULL, 0, 200), rig_counters(&r).wakeups == wakeups));
+    udp_close(&s);
+    udp_close(&calm);
+    rig_end(&r);
+}
+
+/* What cannot be sent makes the numbers of send times uncertain: nothing is told for a while, nothing wrong
+ * either, and then all goes on. */
+static void a_failed_answer_interrupts_send_times(void **state)
+{
+    const struct stamp_tlv_want want = { .types = STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP) };
+    struct udpsock s;
+    struct stamp_tlv_seen seen;
+    struct tw_addr to;
+    uint8_t probe[100];
+    uint32_t n = 0;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    s = rig_socket("127.0.0.1");
+    to = rig_reflector(&r, 0);
+    ask_follow_up(&r, &s, n++);
+    if (!send_from_port_0(&to, probe, make_stamp(probe, 0, NULL, &want))) {
+        udp_close(&s);
+        rig_end(&r);
+        skip();
+    }
+    RIG_WAIT(&r, rig_counters(&r).reflector_send_errors == 1);
+    ask_follow_up(&r, &s, n++);
+    seen = ask_follow_up(&r, &s, n++);
+    assert_false(seen.follow_up && seen.follow_up_seq == n - 2);
+    poll(NULL, 0, 1100);
+    ask_follow_up(&r, &s, n++);
+    seen = ask_follow_up(&r, &s, n++);
+    assert_true(seen.follow_up);
+    assert_int_equal(seen.follow_up_seq, n - 2);
+    udp_close(&s);
+    rig_end(&r);
+}
+
 static void a_second_program_is_told_that_the_port_is_taken(void **state)
 {
     struct worker_cfg cfg = { .max_sessions = 4 };
@@ -440,6 +540,8 @@ int main(void)
         cmocka_unit_test(keys_change_while_it_runs),
         cmocka_unit_test(answers_in_the_class_of_service_that_is_wished),
         cmocka_unit_test(tells_when_its_last_answer_left),
+        cmocka_unit_test(a_burst_of_send_times_is_survived),
+        cmocka_unit_test(a_failed_answer_interrupts_send_times),
         cmocka_unit_test(a_second_program_is_told_that_the_port_is_taken),
     };
 
