@@ -328,26 +328,43 @@ struct tw_addr plan_source_of(const struct udpsock *s, const struct tw_addr *rem
     return a;
 }
 
+/* Reflectors drop what comes from their own port, or from that of TWAMP-Control, lest two of them answer each
+ * other. The first flow is what was asked for, the others go around. */
+static bool skips(const struct plan *p, uint32_t port)
+{
+    return port == p->remote.port || port == 862;
+}
+
+/* The port of flow i, counting up from `first`; 0: there is none. */
+static uint16_t port_of(const struct plan *p, uint16_t first, size_t i)
+{
+    uint32_t port = first;
+
+    while (i > 0 && port < 65536) {
+        port++;
+        i -= !skips(p, port);
+    }
+    return port < 65536 ? (uint16_t)port : 0;
+}
+
 static enum tw_rc open_flow(const struct tool_options *o, const struct udp_conf *conf, bool port_given,
                             size_t i, struct plan *p, struct tw_err *err)
 {
     struct udp_conf c = *conf;
+    char text[TW_ADDR_TEXT];
     enum tw_rc rc;
 
-    if (c.local.port && c.local.port + i > 65535)
-        return tw_err_set(err, TW_EINVAL, "--flows: %d source ports from %u on do not exist", (int)o->flows,
-                          c.local.port);
-    c.local.port = c.local.port ? (uint16_t)(c.local.port + i) : 0;
+    if (conf->local.port && !(c.local.port = port_of(p, conf->local.port, i)))
+        return tw_err_set(err, TW_EINVAL, "--flows: there are no %d source ports from %u on", (int)o->flows,
+                          conf->local.port);
     rc = udp_open(&c, &p->flows[i].sock, err);
     if (rc == TW_EINUSE && !port_given) {
         c.local.port = 0;
         rc = udp_open(&c, &p->flows[i].sock, err);
     }
-    if (rc == TW_EINUSE) {
-        char text[TW_ADDR_TEXT];
+    if (rc == TW_EINUSE)
         tw_err_set(err, rc, "UDP %s is in use, by another sender? Choose another local port, or 0 for any",
                    tw_addr_format(&c.local, text));
-    }
     if (rc == TW_OK)
         p->source[i] = plan_source_of(&p->flows[i].sock, &p->remote);
     return rc;

@@ -39,8 +39,8 @@ struct plan_request {
 enum tw_rc plan_set_mode(const struct tool_options *o, uint32_t mode, struct plan *p,
                          struct plan_request *ret, struct tw_err *err);
 
-/* Opens the sockets: flow i at the local port + i. Without --bind or a port of the user's an occupied port is
- * no error: the kernel chooses another. */
+/* Opens the sockets: flows at the local port and those after it, but not at the reflector's own. Without
+ * --bind or a port of the user's an occupied port is no error: the kernel chooses another. */
 enum tw_rc plan_open(const struct tool_options *o, const struct host_pair *hosts, bool port_given,
                      struct plan *p, struct tw_err *err);
 /* What run_start() has not taken; opened: plan_open() was called. */

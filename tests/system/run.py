@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 def tests(words):
     for path in sorted(HERE.glob("test_*.py")):
         module = importlib.import_module(path.stem)
-        for name, fn in vars(module).items():
+        for name, fn in list(vars(module).items()):
             full = f"{path.stem[5:]}.{name[5:]}"
             if name.startswith("test_") and callable(fn) and (not words or any(w in full for w in words)):
                 yield full, fn
