@@ -233,11 +233,16 @@ static bool find_rate_step(struct probe_run *r)
 {
     static const enum probe_step preferred[] = { PROBE_100, PROBE_STAMP, PROBE_300, PROBE_41, PROBE_14 };
 
-    for (size_t i = 0; i < TW_NELEM(preferred); i++) {
-        r->rate_step = preferred[i];
-        if (r->answers[r->rate_step].answered)
+    for (size_t i = 0; i < TW_NELEM(preferred); i++)
+        if (r->answers[preferred[i]].answered) {
+            r->rate_step = preferred[i];
             return true;
-    }
+        }
+    for (unsigned i = PROBE_14; i < PROBE_STEPS; i++)
+        if (r->answers[i].answered) {
+            r->rate_step = (enum probe_step)i;
+            return true;
+        }
     return false;
 }
 

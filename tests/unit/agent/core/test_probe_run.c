@@ -558,6 +558,26 @@ static void rate_limits(void **state)
     }
 }
 
+/* One that wakes up late, and answers but the last kind of packet: the rates are tried with that. */
+static bool only_malformed(struct state *s, const struct request *q, struct answer *a)
+{
+    return q->len == 52 && q->data[46] == 1 && stateful(s, q, a);
+}
+
+static void rate_of_what_is_answered(void **state)
+{
+    struct path *p = path_to(only_malformed);
+    struct probe_findings f;
+    struct probe_run_extra extra;
+
+    (void)state;
+    run(p, &settings, &f, &extra);
+    assert_int_equal(f.steps_answered, 1);
+    assert_int_equal(f.n_rates, 5);
+    assert_int_equal(f.pps_without_loss, PPS);
+    path_free(p);
+}
+
 static void bad_settings(void **state)
 {
     static const struct probe_run_cfg rows[] = {
@@ -620,10 +640,15 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinds),        cmocka_unit_test(kinds_with_loss),
-        cmocka_unit_test(no_reflector), cmocka_unit_test(tlvs),
-        cmocka_unit_test(rate),         cmocka_unit_test(rate_limits),
-        cmocka_unit_test(bad_settings), cmocka_unit_test(strange_answers),
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(kinds_with_loss),
+        cmocka_unit_test(no_reflector),
+        cmocka_unit_test(tlvs),
+        cmocka_unit_test(rate),
+        cmocka_unit_test(rate_limits),
+        cmocka_unit_test(rate_of_what_is_answered),
+        cmocka_unit_test(bad_settings),
+        cmocka_unit_test(strange_answers),
         cmocka_unit_test(names),
     };
 
