@@ -78,7 +78,7 @@ static const struct {
 } notes[] = {
     { no_answer,
       "check the port (TWAMP Light and STAMP: 862; twampy: 20001), filters, and that reflecting is on; "
-      "reflectors of TWAMP-Control sessions answer only those" },
+      "reflectors of TWAMP-Control sessions, and those that demand authentication, do not answer this" },
     { use_stamp, "measure with protocol stamp" },
     { use_light, "measure with protocol light" },
     { is_swapped, "T1 and T3 are swapped: the round trip can be computed, delays in one direction cannot" },

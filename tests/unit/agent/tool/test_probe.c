@@ -202,7 +202,7 @@ static void own_reflector(void **state)
         char words[200];
         cJSON *doc;
         reflector_start(&r, stateless[i / 2]);
-        snprintf(words, sizeof words, "--json --timeout=300ms --tries 4 --max-pps 200 %s", r.port[i % 2]);
+        snprintf(words, sizeof words, "--json --timeout=1s --tries 2 --max-pps 200 %s", r.port[i % 2]);
         if (probe(words) != TOOL_OK)
             fail_msg("%s", err_text);
         doc = parse(words, out_text);
@@ -234,7 +234,7 @@ static void own_reflector_for_people(void **state)
 
     (void)state;
     reflector_start(&r, false);
-    snprintf(words, sizeof words, "--max-pps 0 --tries 4 --timeout 300ms %s", r.port[0]);
+    snprintf(words, sizeof words, "--max-pps 0 --tries 2 --timeout 1s %s", r.port[0]);
     assert_int_equal(probe(words), TOOL_OK);
     for (size_t i = 0; i < TW_NELEM(lines); i++)
         if (!strstr(out_text, lines[i]))
