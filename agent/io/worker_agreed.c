@@ -140,6 +140,10 @@ static enum tw_rc tell(struct worker *w, enum cmd_op op, uint64_t id)
 
 enum tw_rc worker_reflect_start(struct worker *w, uint64_t id)
 {
+    struct agreed *a = *slot_of(w, id);
+
+    if (a)
+        atomic_store(&a->start_told, true);
     return tell(w, CMD_AGREED_START, id);
 }
 
@@ -265,6 +269,20 @@ static void open_agreed(struct worker *w, struct agreed *a)
     wait_for_end(w, a);
 }
 
+static void start(struct worker *w, struct agreed *a)
+{
+    if (!a->started)
+        reflect_session_start(a->mirror.session, w->now.mono);
+    a->started = true;
+}
+
+/* The sender may have been told to go ahead, and its first probe may be here, before the command is read. */
+void agreed_catch_up(struct worker *w, struct agreed *a)
+{
+    if (!a->started && atomic_load(&a->start_told))
+        start(w, a);
+}
+
 void agreed_execute(struct worker *w, const struct cmd *c)
 {
     struct agreed *a = c->agreed;
@@ -280,7 +298,7 @@ void agreed_execute(struct worker *w, const struct cmd *c)
         return;
     }
     if (c->op == CMD_AGREED_START)
-        reflect_session_start(a->mirror.session, w->now.mono);
+        start(w, a);
     else
         reflect_session_stop(a->mirror.session, w->now.mono);
     wait_for_end(w, a);

@@ -75,7 +75,8 @@ struct agreed {
     struct mirror mirror; /* first */
     struct wtimer ends;
     uint64_t id;
-    bool open;
+    bool open, started;
+    _Atomic bool start_told; /* by the loop, ahead of its command: see agreed_catch_up() */
     struct agreed *prev, *next;
     struct reflect_counters
         counted; /* what the worker's counters have of it; all there is once it has ended */
@@ -282,6 +283,7 @@ enum tw_rc agreed_init(struct worker *w, size_t max);
 void agreed_free_all(struct worker *w);
 void agreed_execute(struct worker *w, const struct cmd *c);
 void agreed_count(struct worker *w, struct agreed *a);
+void agreed_catch_up(struct worker *w, struct agreed *a);
 void agreed_set_clock(struct worker *w);
 
 /* lane.c */

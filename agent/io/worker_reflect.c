@@ -187,6 +187,8 @@ void mirror_receive(struct worker *w, struct mirror *m)
     unsigned n = udp_rx_recv(w->rx, &m->port.sock);
     struct udp_in in;
 
+    if (m->session)
+        agreed_catch_up(w, (struct agreed *)m); /* its first member */
     for (unsigned i = 0; i < n; i++) {
         udp_rx_get(w->rx, i, &in);
         if (in.source != TW_TS_KERNEL)
@@ -199,7 +201,7 @@ void mirror_receive(struct worker *w, struct mirror *m)
     send_answers(w, m);
     w->count.rxq_drops += udp_take_drops(&m->port.sock);
     if (m->session)
-        agreed_count(w, (struct agreed *)m); /* its first member */
+        agreed_count(w, (struct agreed *)m);
 }
 
 /* ---- All of them ---- */
