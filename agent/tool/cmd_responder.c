@@ -177,8 +177,8 @@ static void report(const struct responder *r)
            "), senders remembered %" PRIu64 "\n",
            c.reflected, c.reflected - c.reflected_stamp, c.reflected_stamp, c.reflected_auth,
            c.reflector_sessions);
-    printf("Not answered: rejected %" PRIu64 ", wrong HMAC %" PRIu64 ", not authenticated %" PRIu64
-           ", send errors %" PRIu64 ", dropped by this host %" PRIu64 "\n",
+    printf("Not answered: rejected %" PRIu64 " (wrong HMAC %" PRIu64 ", not authenticated %" PRIu64
+           "), send errors %" PRIu64 ", dropped by this host %" PRIu64 "\n",
            c.reflector_rejected, c.reflector_auth_failed, c.reflector_auth_demanded, c.reflector_send_errors,
            c.rxq_drops);
 }
