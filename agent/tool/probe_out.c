@@ -145,7 +145,7 @@ static void print_numbers(FILE *to, const struct probe_findings *f)
 
 static void print_clock(FILE *to, const struct probe_findings *f)
 {
-    static const char *const format[] = { "unknown", "NTP", "PTP", "PTP, but with seconds from 1900" };
+    static const char *const format[] = { "unknown", "NTP", "PTP", "PTP (with seconds from 1900)" };
 
     label(to, "timestamps");
     fprintf(to, "%s format%s; T1 %s; T2 and T3 %s\n", format[f->format],
