@@ -8,7 +8,7 @@
 
 #define FIELD(f) offsetof(struct tool_options, f)
 
-static const char *const protocols[] = { "light", "stamp", NULL };
+static const char *const protocols[] = { "light", "stamp", "twamp", NULL };
 static const char *const auths[] = { "none", "authenticated", "encrypted", "mixed", NULL };
 
 static const struct conf_opt opts[] = {
@@ -18,24 +18,23 @@ static const struct conf_opt opts[] = {
       .offset = FIELD(protocol),
       .dflt = "light",
       .arg = "NAME",
-      .help = "TWAMP Light (RFC 5357 appendix I) or STAMP (RFC 8762)." },
+      .help = "TWAMP Light (RFC 5357 appendix I), STAMP (RFC 8762), or TWAMP with a control connection: the "
+              "same as "
+              "the sub-command controller." },
     { .name = "auth",
       .type = CONF_ENUM,
       .choices = auths,
       .offset = FIELD(auth),
       .arg = "MODE",
       .implied = "authenticated",
-      .help = "Sign the packets, with a key of --secrets; encrypted and mixed are for TWAMP." },
+      .help = "STAMP: sign the packets, with a key of --secrets. TWAMP: as --mode." },
     { .name = "key-id",
       .type = CONF_STR,
       .offset = FIELD(key_id),
       .arg = "NAME",
-      .help = "Which key of --secrets signs; without it the first. Answers may be signed with any." },
-    { .name = "user",
-      .type = CONF_STR,
-      .offset = FIELD(user),
-      .arg = "NAME",
-      .help = "The same by the name that TWAMP-Control has for it." },
+      .help =
+          "STAMP: which key of --secrets signs (--user does the same); without it the first. Answers may be "
+          "signed with any." },
     { .name = "tlv",
       .type = CONF_PARSED,
       .parse = tool_parse_tlvs,
@@ -130,7 +129,19 @@ static enum tool_exit run_plan(struct sender *s, const struct tool_options *o)
     return rc ? tool_fail_err(TOOL_FAILED, &err, rc) : TOOL_OK;
 }
 
-static enum tool_exit run(struct tool_options *o, const struct conf_strlist *args)
+/* TWAMP in full is what the controller does. */
+static enum tool_exit run_controlled(struct tool_options *o, const struct conf_strlist *args)
+{
+    static const uint32_t modes[] = { 0, TWAMP_AUTHENTICATED, TWAMP_ENCRYPTED, TWAMP_MIXED };
+
+    if (o->auth != TOOL_AUTH_OPEN && o->modes && o->modes != modes[o->auth])
+        return tool_fail(TOOL_USAGE, "--auth and --mode contradict each other: give one of them");
+    if (o->auth != TOOL_AUTH_OPEN)
+        o->modes = modes[o->auth];
+    return cmd_controller.run(o, args);
+}
+
+static enum tool_exit run_uncontrolled(struct tool_options *o, const struct conf_strlist *args)
 {
     struct host_spec remote, local;
     const struct out_writer *out;
@@ -164,6 +175,11 @@ static enum tool_exit run(struct tool_options *o, const struct conf_strlist *arg
     return code;
 }
 
+static enum tool_exit run(struct tool_options *o, const struct conf_strlist *args)
+{
+    return o->protocol == TOOL_TWAMP ? run_controlled(o, args) : run_uncontrolled(o, args);
+}
+
 const struct tool_cmd cmd_sender = {
     .name = "sender",
     .usage_args = "[REMOTE-IP:PORT [LOCAL-IP:PORT]]",
@@ -180,9 +196,11 @@ const struct tool_cmd cmd_sender = {
                 "  twamp sender [2001:db8::7]:20001 --padding -1 --do-not-fragment\n"
                 "  twamp sender router:862 --protocol stamp --tlv location,cos --reply-dscp ef --raw\n"
                 "  twamp sender 192.0.2.7 --protocol stamp --auth --secrets keys --key-id 2026a\n"
+                "  twamp sender 192.0.2.7 --protocol twamp --user alice --secrets keys\n"
                 "  twamp sender 192.0.2.7 --flows 8 --json | jq '.flows[] | [.source_port, .loss_ratio]'\n"
                 "  twamp sender 192.0.2.7 --forever --metrics=histogram,127.0.0.1:9000 --nodegraph\n",
-    .shares = TOOL_SHARES_RUN | TOOL_SHARES_MARK | TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
+    .shares =
+        TOOL_SHARES_RUN | TOOL_SHARES_CONTROL | TOOL_SHARES_MARK | TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
     .opts = opts,
     .n_opts = TW_NELEM(opts),
     .max_args = 2,

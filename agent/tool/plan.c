@@ -32,6 +32,8 @@ static enum tw_rc check_security(const struct tool_options *o, struct tw_err *er
                       : o->ssid ? "ssid"
                                 : "reply-dscp",
                       "is of STAMP: give --protocol stamp, too");
+    if (o->protocol != TOOL_TWAMP && (o->modes || o->features))
+        return refuse(err, o->modes ? "mode" : "features", "is of TWAMP: give --protocol twamp, too");
     if (o->protocol == TOOL_LIGHT && o->auth != TOOL_AUTH_OPEN)
         return refuse(err, "auth", "needs --protocol stamp or twamp: TWAMP Light has no authentication");
     if (o->protocol == TOOL_STAMP && o->auth > TOOL_AUTH_AUTHENTICATED)

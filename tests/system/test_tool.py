@@ -290,6 +290,29 @@ def test_fault_13_logging_crashes(build):
         expect(code == 1 and err.count("level=warn") == 3 and err.splitlines()[-1].startswith("twamp sender: none of 20"), err)
 
 
+def test_fault_13_control_connection_fails(build):
+    """Server-Start is read, and what is logged is lines."""
+    with Rig(build) as rig:
+        server = rig.start("server", "127.0.0.1")
+        wait("the server", lambda: rig.run("controlclient", "--help")[0] == 0 and port_open(rig, 862))
+        code, out, err = rig.run("controller", "-c", "5", "-i", "10", "--timeout", "1s", "-d", "127.0.0.1")
+        expect(code == 0 and table(out)["Roundtrip"][-1] == "0.0%", f"{code} {out} {err}")
+        expect(all(x.startswith("time=") for x in err.splitlines()) and err.count("event=probe ") == 5, err)
+        client = rig.start("controlclient", "-v", "127.0.0.1:20005", "127.0.0.1:20000")
+        wait("the session", lambda: "20005" in client.text() or client.popen.poll() is not None)
+        code, took = client.stop(signal.SIGINT)
+        expect(code == 0 and took < 2, f"{code} after {took} s: {client.text()} {client.errors()}")
+        expect(server.stop()[0] == 0, server.errors())
+
+
+def port_open(rig, port):
+    s = ns_socket(rig.ns, kind=socket.SOCK_STREAM)
+    try:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+    finally:
+        s.close()
+
+
 DF = """
 table inet lab {
   counter with_df { }
@@ -337,6 +360,71 @@ def test_fault_14_do_not_fragment_and_signals(build):
         time.sleep(0.7)
         code, took = d.stop(signal.SIGTERM)
         expect(code == 0 and took < 2 and [x["scope"] for x in d.lines()] == ["period", "run"], d.text()[:300])
+
+
+class ControlServer:
+    """A TWAMP-Control server of the open mode whose every octet comes alone, and whose test port is not the one that was asked for."""
+
+    def __init__(self, ns, address, port):
+        self.sock = ns_socket(ns, socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind((address, 862))
+        self.sock.listen()
+        self.port, self.request, self.stop, self.failure = port, None, None, None
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    @staticmethod
+    def drip(c, data):
+        for i in range(len(data)):
+            c.sendall(data[i:i + 1])
+            if i % 8 == 0:
+                time.sleep(0.002)
+
+    @staticmethod
+    def take(c, n):
+        data = b""
+        while len(data) < n:
+            chunk = c.recv(n - len(data))
+            if not chunk:
+                raise EOFError(f"closed after {len(data)} of {n} octets")
+            data += chunk
+        return data
+
+    def serve(self):
+        try:
+            c, _ = self.sock.accept()
+            c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.drip(c, bytes(12) + struct.pack("!I", 1) + bytes(32) + struct.pack("!I", 1024) + bytes(12))
+            self.setup = self.take(c, 164)
+            self.drip(c, bytes(16) + bytes(16) + bytes(16))
+            self.request = self.take(c, 112)
+            self.drip(c, bytes(2) + struct.pack("!H", self.port) + bytes(range(1, 17)) + bytes(28))
+            self.start = self.take(c, 32)
+            self.drip(c, bytes(32))
+            self.stop = self.take(c, 32)
+        except (OSError, EOFError) as e:
+            self.failure = e
+
+
+def test_fault_15_control_client_details(build):
+    with Rig(build) as rig:
+        for address, version in (("127.0.0.1", 4), ("::1", 6)):
+            server = ControlServer(rig.ns, address, 20077)
+            with Reflector(rig.ns, address, 20077) as peer, Reflector(rig.ns, address, 20001) as asked:
+                code, out, err = rig.run("controller", "-c", "10", "-i", "10ms", "--timeout", "1s", "--dscp", "ef", "--json", address)
+                doc = json.loads(out) if out else {}
+                expect(code == 0 and doc["total"]["received"] == 10, f"{code} {err} {server.failure}")
+                expect(len(peer.seen) == 10 and not asked.seen, "the port in Accept-Session is not the one that is sent to")
+                expect({p.tos for p in peer.seen} == {0xb8}, f"TOS {peer.seen[0].tos:#x}")
+            server.thread.join(5)
+            rq = server.request
+            expect(server.failure is None and rq[0] == 5, f"{server.failure}")
+            expect(rq[1] & 15 == version, f"IPVN {rq[1] & 15} to {address}")
+            expect(struct.unpack("!I", rq[84:88])[0] >> 24 == 46, f"Type-P {rq[84:88].hex()}, expected DSCP 46")
+            expect(server.start[0] == 2 and server.stop[0] == 3, "Start-Sessions, Stop-Sessions")
+            expect(struct.unpack("!I", server.stop[4:8])[0] == 1, f"Number of Sessions {server.stop[4:8].hex()} in Stop-Sessions")
+            server.sock.close()
 
 
 STEP = r"""

@@ -141,6 +141,10 @@ static void shared_options_everywhere(void **state)
         { &cmd_responder, ":20001 --timer 30 -m -g -q" },
         { &cmd_responder, "--tos 136 --dscp af41 --ttl 1 --padding 0 --do-not-fragment 192.0.2.1" },
         { &cmd_responder, "--ti 5 -vd -l x" },
+        { &cmd_controller, "-i 100 -c 10 --tos 136 --ttl 64 --padding 0 -q 192.0.2.1:20001 :20000" },
+        { &cmd_controller, "192.0.2.1 --co 5 --do -m" },
+        { &cmd_controlclient, "-c 5 --dscp ef -v 192.0.2.2:20001 192.0.2.1:20000" },
+        { &cmd_controlclient, "--pad 5 -m -g" },
         { &cmd_dscptable, "-m -g -v -d -q -l -" },
     };
 
@@ -249,7 +253,7 @@ static const struct {
     { "--metrics=nowhere x", "metrics", "must be ADDRESS:PORT, \"histogram\"" },
     { "--flows 65 x", "flows", "must be 1..64" },
     { "--timeout 5 x", "timeout", "a duration with a unit" },
-    { "--protocol x25 x", "protocol", "must be one of light, stamp" },
+    { "--protocol x25 x", "protocol", "must be one of light, stamp, twamp" },
     { "a b c", "", "unexpected argument \"c\"" },
     { "--nope x", "--nope", "is not an option of twamp sender" },
 };
@@ -282,6 +286,9 @@ static const struct {
     { "--ssid 5 x", "--ssid is of STAMP" },
     { "--reply-dscp ef x", "--reply-dscp is of STAMP" },
     { "--protocol stamp --tlv cos --ssid 5 --reply-dscp ef x", NULL },
+    { "--mode open x", "--mode is of TWAMP" },
+    { "--protocol stamp --features dscp x", "--features is of TWAMP" },
+    { "--protocol twamp --features dscp x", NULL },
     { "--auth x", "--auth needs --protocol stamp" },
     { "--protocol stamp --auth x", "--auth needs keys: give --secrets" },
     { "--protocol stamp --auth=encrypted --secrets y x", "--auth of STAMP is" },
