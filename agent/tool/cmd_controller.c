@@ -224,20 +224,6 @@ static enum tool_exit run_plan(struct controller *c, const struct host_pair *hos
     return c->rc ? tool_fail_err(TOOL_FAILED, &c->err, c->rc) : TOOL_OK;
 }
 
-static enum tw_rc read_hosts(const struct tool_options *o, const struct conf_strlist *args,
-                             struct host_spec *remote, struct host_spec *local, struct tw_err *err)
-{
-    enum tw_rc rc = host_parse(args->n ? args->v[0] : "127.0.0.1", TOOL_REMOTE_PORT, remote, err);
-
-    if (rc == TW_OK && o->bind && args->n > 1)
-        return tw_err_set(err, TW_EINVAL,
-                          "--bind and the second argument \"%.80s\" say the same thing: give one",
-                          args->v[1]);
-    if (rc == TW_OK)
-        rc = host_parse(o->bind ? o->bind : args->n > 1 ? args->v[1] : "", TOOL_LOCAL_PORT, local, err);
-    return rc;
-}
-
 static enum tool_exit run_hosts(struct controller *c, const struct host_pair *hosts, bool port_given)
 {
     enum tool_exit code;
@@ -259,7 +245,7 @@ static enum tool_exit run(struct tool_options *o, const struct conf_strlist *arg
     struct tw_err err = { 0 };
     struct controller *c;
     enum tool_exit code;
-    enum tw_rc rc = read_hosts(o, args, &remote, &local, &err);
+    enum tw_rc rc = plan_read_hosts(o, args, &remote, &local, &err);
 
     o->protocol = TOOL_TWAMP;
     if (rc == TW_OK)

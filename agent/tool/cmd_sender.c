@@ -78,22 +78,6 @@ static void on_end(void *ctx)
     loop_stop(s->loop);
 }
 
-/* ---- Addresses ---- */
-
-static enum tw_rc read_hosts(const struct tool_options *o, const struct conf_strlist *args,
-                             struct host_spec *ret_remote, struct host_spec *ret_local, struct tw_err *err)
-{
-    enum tw_rc rc = host_parse(args->n ? args->v[0] : "127.0.0.1", TOOL_REMOTE_PORT, ret_remote, err);
-
-    if (rc == TW_OK && o->bind && args->n > 1)
-        return tw_err_set(err, TW_EINVAL,
-                          "--bind and the second argument \"%.80s\" say the same thing: give one",
-                          args->v[1]);
-    if (rc == TW_OK)
-        rc = host_parse(o->bind ? o->bind : args->n > 1 ? args->v[1] : "", TOOL_LOCAL_PORT, ret_local, err);
-    return rc;
-}
-
 /* ---- Life ---- */
 
 static enum tw_rc start(struct sender *s, const struct tool_options *o, struct tw_err *err)
@@ -149,7 +133,7 @@ static enum tool_exit run_uncontrolled(struct tool_options *o, const struct conf
     struct tw_err err = { 0 };
     struct sender *s;
     enum tool_exit code;
-    enum tw_rc rc = read_hosts(o, args, &remote, &local, &err);
+    enum tw_rc rc = plan_read_hosts(o, args, &remote, &local, &err);
 
     if (rc == TW_OK)
         rc = out_choose(o, &out, &err);

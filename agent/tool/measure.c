@@ -140,8 +140,11 @@ enum tw_rc measure_verdict(const struct measure *m, struct tw_err *err)
     if (ferror(stdout))
         return tw_err_set(err, TW_EIO, "cannot write to standard output");
     if (!m->whole.sent && m->whole.send_errors)
-        return tw_err_set(err, TW_EIO, "none of %llu probes could be sent; --verbose or the log tells why",
-                          (unsigned long long)m->whole.send_errors);
+        return tw_err_set(err, TW_EIO, "none of %llu probes could be sent: %s%s",
+                          (unsigned long long)m->whole.send_errors, strerror(run_last_error(m->run)),
+                          run_last_error(m->run) == EMSGSIZE
+                              ? "; choose a smaller --size, or leave out --do-not-fragment"
+                              : "");
     return TW_OK;
 }
 

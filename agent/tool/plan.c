@@ -55,6 +55,20 @@ enum tw_rc plan_check(const struct tool_options *o, struct tw_err *err)
     return check_security(o, err);
 }
 
+enum tw_rc plan_read_hosts(const struct tool_options *o, const struct conf_strlist *args,
+                           struct host_spec *ret_remote, struct host_spec *ret_local, struct tw_err *err)
+{
+    enum tw_rc rc = host_parse(args->n ? args->v[0] : "127.0.0.1", TOOL_REMOTE_PORT, ret_remote, err);
+
+    if (rc == TW_OK && o->bind && args->n > 1)
+        return tw_err_set(err, TW_EINVAL,
+                          "--bind and the second argument \"%.80s\" say the same thing: give one",
+                          args->v[1]);
+    if (rc == TW_OK)
+        rc = host_parse(o->bind ? o->bind : args->n > 1 ? args->v[1] : "", TOOL_LOCAL_PORT, ret_local, err);
+    return rc;
+}
+
 /* ---- Forms ---- */
 
 static uint16_t random_u16(void)

@@ -26,6 +26,9 @@ struct plan {
     uint32_t tlvs;
 };
 
+/* The two positional arguments of a sender, and --bind, which may stand for the second. TW_EINVAL. */
+enum tw_rc plan_read_hosts(const struct tool_options *o, const struct conf_strlist *args,
+                           struct host_spec *ret_remote, struct host_spec *ret_local, struct tw_err *err);
 /* Session configuration, sizes and forms for options->flows flows; opens nothing. On failure nothing is to be
  * freed. *p may be large: not for small stacks. */
 enum tw_rc plan_make(const struct tool_options *o, const struct host_pair *hosts, struct plan *p,

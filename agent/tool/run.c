@@ -42,6 +42,7 @@ struct run {
     struct udp_tx *tx;
     struct loop_timer clock, grace;
     struct log_limit send_errors;
+    int last_error; /* errno of the last probe that could not be sent */
 };
 
 /* ---- Report periods ---- */
@@ -163,6 +164,7 @@ static void log_send_error(struct run *r, int error, size_t len)
 {
     unsigned held;
 
+    r->last_error = error;
     if (log_limit_ok(&r->send_errors, tw_mono_now().ns, &held))
         log_warn("a probe cannot be sent", LOG_S("reason", strerror(error)), LOG_U("octets", len),
                  LOG_U("held_back", held));
@@ -309,6 +311,11 @@ void run_totals(const struct run *r, struct session_totals *ret)
         sum.auth_failed += one.auth_failed;
     }
     *ret = sum;
+}
+
+int run_last_error(const struct run *r)
+{
+    return r->last_error;
 }
 
 static void free_summaries(struct run *r)
