@@ -348,18 +348,18 @@ def test_fault_14_do_not_fragment_and_signals(build):
             expect(err == "twamp sender: none of 5 probes could be sent: Message too long; choose a smaller --size, or leave out "
                    "--do-not-fragment\n", err)
         for sig in (signal.SIGINT, signal.SIGTERM):
-            d = rig.start("sender", "-c", "1000", "-i", "20ms", "--json", "10.99.78.2")
-            time.sleep(0.7)
+            d = rig.start("sender", "-c", "1000", "-i", "20ms", "--json", "-d", "10.99.78.2")
+            wait("some probes", lambda: d.errors().count("event=probe ") >= 10)
             code, took = d.stop(sig)
             doc = d.lines()[0]
             expect(code == 0 and took < 2, f"{sig}: exit {code} after {took:.1f} s: {d.errors()}")
-            expect(doc["interrupted"] and 10 < doc["total"]["sent"] < 60 and doc["total"]["lost"] == 0, str(doc)[:400])
-        d = rig.start("sender", "-c", "1000", "-i", "20ms", "10.99.78.3")  # nobody is there
-        time.sleep(0.7)
+            expect(doc["interrupted"] and 10 <= doc["total"]["sent"] < 200 and doc["total"]["lost"] == 0, str(doc)[:400])
+        d = rig.start("sender", "-c", "1000", "-i", "20ms", "-v", "10.99.78.3")  # nobody is there
+        wait("it to send", lambda: "event=sending" in d.errors())
         code, took = d.stop(signal.SIGINT)
         expect(code == 0 and took < 2 and "Jitter Algorithm" in d.text(), f"exit {code} after {took:.1f} s: {d.text()}")
-        d = rig.start("sender", "--forever", "--json", "-i", "20ms", "10.99.78.2")
-        time.sleep(0.7)
+        d = rig.start("sender", "--forever", "--json", "-i", "20ms", "-d", "--report-period", "1h", "10.99.78.2")
+        wait("some probes", lambda: d.errors().count("event=probe ") >= 10)
         code, took = d.stop(signal.SIGTERM)
         expect(code == 0 and took < 2 and [x["scope"] for x in d.lines()] == ["period", "run"], d.text()[:300])
 
@@ -476,14 +476,14 @@ def test_fault_16_clock_steps_stall_or_burst(build):
 def test_fault_17_forever_has_gaps(build):
     with Rig(build) as rig, Reflector(rig.ns) as peer:
         d = rig.start("sender", "--forever", "-i", "50", "--timeout", "300ms", "--report-period", "1s", "--json", "-c", "10")
-        time.sleep(4)
+        wait("70 probes of --count 10", lambda: len(peer.seen) >= 70)
         code, _ = d.stop()
         gaps = [b.mono - a.mono for a, b in zip(peer.seen, peer.seen[1:])]
-        expect(code == 0 and len(peer.seen) > 60, f"exit {code}, {len(peer.seen)} probes in 4 s")
+        expect(code == 0, f"exit {code}: {d.errors()}")
         expect(max(gaps) < 0.4, f"a pause of {max(gaps):.3f} s")
         docs = d.lines()
         periods, whole = [x for x in docs if x["scope"] == "period"], docs[-1]
-        expect(len(periods) >= 4 and whole["scope"] == "run", str([x["scope"] for x in docs]))
+        expect(len(periods) >= 3 and whole["scope"] == "run", str([x["scope"] for x in docs]))
         for a, b in zip(periods, periods[1:]):
             expect(a["end_ns"] == b["start_ns"], "a gap between report periods")
         expect(sum(x["total"]["sent"] for x in periods) == whole["total"]["sent"], "periods and whole differ")
