@@ -184,7 +184,8 @@ static enum tw_rc make_rings(struct worker *w)
     size_t results = w->max_sessions < RESULTS_MIN   ? RESULTS_MIN
                      : w->max_sessions > RESULTS_MAX ? RESULTS_MAX
                                                      : w->max_sessions;
-    size_t commands = 2 * w->max_sessions < COMMANDS_MAX ? 2 * w->max_sessions : COMMANDS_MAX;
+    size_t things = w->max_sessions + w->max_agreed;
+    size_t commands = 2 * things < COMMANDS_MAX ? 2 * things : COMMANDS_MAX;
     enum tw_rc rc = ring_new(sizeof(struct cmd), commands, &w->cmds);
 
     w->cmds_max = commands;
@@ -256,9 +257,9 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
     w->retry.fn = flow_retry_results;
     w->epoll_fd = w->commands.sock.fd = w->alarm.sock.fd = w->live_fd = w->news_fd = -1;
     pthread_mutex_init(&w->clock_lock, NULL);
-    rc = make_rings(w);
+    rc = agreed_init(w, cfg->max_reflect_sessions ? cfg->max_reflect_sessions : DEFAULT_MAX_AGREED);
     if (!rc)
-        rc = agreed_init(w, cfg->max_reflect_sessions ? cfg->max_reflect_sessions : DEFAULT_MAX_AGREED);
+        rc = make_rings(w);
     if (!rc)
         rc = make_tables(w);
     if (!rc)

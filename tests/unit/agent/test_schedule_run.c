@@ -105,9 +105,12 @@ static int setup_with(void **state, bool run)
     assert_int_equal(loop_new(&f->loop), TW_OK);
     summary_init(&f->scratch);
     for (unsigned i = 0; i < WORKERS; i++) {
-        struct worker_cfg wc = {
-            .index = i, .loop = f->loop, .on_results = on_results, .ctx = f, .max_sessions = SESSIONS_MAX
-        };
+        struct worker_cfg wc = { .index = i,
+                                 .loop = f->loop,
+                                 .on_results = on_results,
+                                 .ctx = f,
+                                 .max_sessions = SESSIONS_MAX,
+                                 .max_reflect_sessions = 1 };
         if (i == 0)
             assert_int_equal(tw_addr_parse("127.0.0.1", 0, &wc.reflect[0]), TW_OK);
         assert_int_equal(worker_open(&wc, &f->workers[i], &err), TW_OK);
@@ -652,7 +655,7 @@ static void a_full_command_ring_is_tried_again(void **state)
     struct fx *f = *state;
     struct tw_err err = { 0 };
 
-    for (uint64_t g = 1; g <= 8; g++) { /* more commands than two rings of 2 * SESSIONS_MAX take */
+    for (uint64_t g = 1; g <= 8; g++) { /* more commands than two rings of 2 * (SESSIONS_MAX + 1) take */
         for (uint32_t i = 0; i < SESSIONS_MAX; i++)
             add(f, 1, i);
         assert_int_equal(try_apply(f, g, &err), TW_OK);

@@ -696,6 +696,7 @@ static void a_full_command_ring_pushes_back(void **state)
     (void)state;
     rig_prepare(&r);
     r.cfg.max_sessions = 4;
+    r.cfg.max_reflect_sessions = 4;
     r.cfg.reflect[0] = rig_addr("127.0.0.1", 0);
     assert_int_equal(worker_open(&r.cfg, &r.w, NULL), TW_OK); /* nobody reads commands yet */
     to = rig_reflector(&r, 0);

@@ -399,6 +399,7 @@ static void a_full_command_ring_pushes_back(void **state)
     (void)state;
     rig_prepare(&r);
     r.cfg.max_sessions = 4;
+    r.cfg.max_reflect_sessions = 4;
     assert_int_equal(worker_open(&r.cfg, &r.w, NULL), TW_OK); /* nobody reads commands yet */
     pair_prepare(&p, "127.0.0.1", TWAMP_OPEN);
     pair_prepare(&more, "127.0.0.1", TWAMP_OPEN);
