@@ -2,10 +2,11 @@
  * Pure: random octets are arguments of those who need them. RFC 4656 section 3.1, 5357 section 3, 8762
  * section 4.4.
  *
- * Contexts are made once per key; using one neither allocates nor locks. Not thread-safe: each belongs to its
- * owner. Freeing wipes the keys. Nothing here fails after the *_new() call but by a fault of libcrypto: then
- * functions give TW_EIO, crypto_hmac_ok() says no, and crypto_hmac() gives zeros, which no receiver takes for
- * a good value. */
+ * Contexts are made once per key. Using one makes no new context and takes no lock; libcrypto 3.0 itself
+ * allocates and frees a digest state for each HMAC, which is in the 0.25 us that one takes. Not thread-safe:
+ * each belongs to its owner. Freeing wipes the keys. Nothing here fails after the *_new() call but by a fault
+ * of libcrypto: then functions give TW_EIO, crypto_hmac_ok() says no, and crypto_hmac() gives zeros, which no
+ * receiver takes for a good value. */
 #ifndef TW_AGENT_CRYPTO_H
 #define TW_AGENT_CRYPTO_H
 
