@@ -17,7 +17,7 @@ enum { ACCEPT_BATCH = 16, BACKLOG = 128, PROBE_HEAD = 14 };
 
 /* ---- Taking connections ---- */
 
-static bool is_same_host(const struct tw_addr *a, const struct tw_addr *b)
+bool ctl_is_same_host(const struct tw_addr *a, const struct tw_addr *b)
 {
     return a->family == b->family && !memcmp(a->ip, b->ip, sizeof a->ip);
 }
@@ -28,7 +28,7 @@ static uint64_t *limit_of(struct ctl_listener *l, const struct tw_addr *peer)
     uint32_t same = 0, handshakes = 0;
 
     for (const struct ctl_conn *c = l->conns; c; c = c->next) {
-        same += is_same_host(&c->peer, peer);
+        same += ctl_is_same_host(&c->peer, peer);
         handshakes += ctl_server_is_handshaking(c->server);
     }
     if (l->n.connections >= l->cfg.max_connections)
@@ -188,6 +188,8 @@ static void set_defaults(struct ctl_listener *l)
     DEFAULT(max_handshakes, 100);
     DEFAULT(max_sessions, 1000);
     DEFAULT(max_conn_sessions, 100);
+    DEFAULT(max_peer_sessions, l->cfg.max_sessions / 4 > l->cfg.max_conn_sessions ? l->cfg.max_sessions / 4
+                                                                                  : l->cfg.max_conn_sessions);
     DEFAULT(max_padding_bytes, TEST_DATAGRAM_MAX - PROBE_HEAD);
     DEFAULT(servwait_ns, 900 * TW_NS_PER_S);
     DEFAULT(refwait_ns, 900 * TW_NS_PER_S);

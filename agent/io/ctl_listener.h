@@ -3,8 +3,8 @@
  * Loop thread only. RFC 5357 section 3; the limits are those of section 9 of RFC 4656 and ours.
  *
  * Everything a client can use up is bounded: connections in all and per address, handshakes going on (each
- * costs a PBKDF2), sessions per connection and in all, octets waiting in either direction. What is refused is
- * counted, and its log lines are rationed. */
+ * costs a PBKDF2), sessions per connection, per address and in all, octets waiting in either direction. What
+ * is refused is counted, and its log lines are rationed. */
 #ifndef TW_AGENT_CTL_LISTENER_H
 #define TW_AGENT_CTL_LISTENER_H
 
@@ -29,6 +29,8 @@ struct ctl_listener_cfg {
     uint32_t max_handshakes;      /* that have not logged in (100) */
     uint32_t max_sessions;        /* in all, those included that go on for their timeout (1000) */
     uint32_t max_conn_sessions;   /* of one connection (100) */
+    uint32_t max_peer_sessions;   /* of one address (a quarter of max_sessions, but as many as of a
+                                   * connection), those included whose connection has ended */
     uint32_t max_padding_bytes;   /* (9000 less what stands before it) */
     int64_t servwait_ns;          /* (900 s) */
     int64_t refwait_ns;           /* (900 s) */

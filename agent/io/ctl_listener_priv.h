@@ -24,6 +24,7 @@ struct ctl_conn {
 struct ctl_reflector {
     struct ctl_reflector *next;
     struct ctl_conn *conn; /* NULL: gone */
+    struct tw_addr peer;   /* of the connection, which may be gone */
     uint32_t id;           /* by which the connection's server knows it */
     unsigned worker;
     uint64_t worker_id;
@@ -70,5 +71,6 @@ void ctl_reflectors_free(struct ctl_listener *l);
 void ctl_reflectors_retry(struct loop_timer *t);
 
 void ctl_random(void *ctx, uint8_t *buf, size_t n);
+bool ctl_is_same_host(const struct tw_addr *a, const struct tw_addr *b);
 
 #endif

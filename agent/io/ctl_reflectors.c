@@ -96,6 +96,16 @@ static void log_opened(const struct ctl_conn *c, const struct ctl_session *s, ui
                  LOG_U("held_back", held));
 }
 
+/* Those that go on after their connection has ended count, too: else one client could have them all. */
+static bool has_too_many(const struct ctl_listener *l, const struct tw_addr *peer)
+{
+    uint32_t n = 0;
+
+    for (const struct ctl_reflector *r = l->reflectors; r; r = r->next)
+        n += ctl_is_same_host(&r->peer, peer);
+    return n >= l->cfg.max_peer_sessions;
+}
+
 enum ctl_accept ctl_reflectors_open(struct ctl_conn *c, uint32_t id, const struct ctl_session *s,
                                     uint16_t *ret_port)
 {
@@ -103,12 +113,13 @@ enum ctl_accept ctl_reflectors_open(struct ctl_conn *c, uint32_t id, const struc
     struct ctl_reflector *r;
     enum tw_rc rc;
 
-    if (l->n.sessions >= l->cfg.max_sessions)
+    if (l->n.sessions >= l->cfg.max_sessions || has_too_many(l, &c->peer))
         return CTL_BUSY;
     r = calloc(1, sizeof *r);
     if (!r)
         return CTL_NO_RESOURCES;
     r->conn = c;
+    r->peer = c->peer;
     r->id = id;
     r->worker = l->next_worker++ % (unsigned)l->cfg.n_workers;
     rc = open_somewhere(c, r->worker, s, r, ret_port);

@@ -407,6 +407,58 @@ static ssize_t heard(int fd)
     return n == 0 ? -1 : n < 0 ? 0 : n;
 }
 
+/* Logs in to the open mode and asks for n sessions, without waiting for any answer. */
+static int ask_raw(const struct rig *r, unsigned n, int64_t timeout_ns)
+{
+    const struct ctl_set_up up = { .mode = TWAMP_OPEN };
+    const struct ctl_request rq = { .ipvn = 4,
+                                    .sender_port = 5000,
+                                    .timeout = ctl_interval_to_wire(timeout_ns) };
+    uint8_t set_up[CTL_SET_UP_BYTES], request[CTL_REQUEST_BYTES];
+    int fd = connect_raw(r);
+
+    ctl_write_set_up(&up, set_up);
+    ctl_write_request(&rq, request);
+    assert_int_equal(send(fd, set_up, sizeof set_up, 0), sizeof set_up);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(send(fd, request, sizeof request, 0), sizeof request);
+    return fd;
+}
+
+static bool are_all_asked(struct rig *r)
+{
+    return counters(r).opened + counters(r).requests_refused[CTL_BUSY] == r->wanted;
+}
+
+/* Sessions that go on for their timeout without their connection are still of the address that asked. */
+static void sessions_of_one_address(void **state)
+{
+    struct rig r = { .wanted = 3, .cfg = { .max_peer_sessions = 3 } };
+    uint8_t start[CTL_SIMPLE_BYTES], stop[CTL_SIMPLE_BYTES];
+    int fd;
+
+    (void)state;
+    setup(&r);
+    fd = ask_raw(&r, 2, 10 * TW_NS_PER_S);
+    ctl_write_start(start);
+    ctl_write_stop(&(struct ctl_stop){ .sessions = 2 }, stop);
+    assert_int_equal(send(fd, start, sizeof start, 0), sizeof start);
+    assert_int_equal(send(fd, stop, sizeof stop, 0), sizeof stop);
+    shutdown(fd, SHUT_WR);
+    r.wanted = 2;
+    WAIT_FOR(&r, are_all_asked);
+    WAIT_FOR(&r, are_all_closed);
+    close(fd);
+    fd = ask_raw(&r, 2, 0);
+    r.wanted = 4;
+    WAIT_FOR(&r, are_all_asked);
+    assert_int_equal(counters(&r).opened, 3);
+    assert_int_equal(counters(&r).sessions, 3);
+    close(fd);
+    WAIT_FOR(&r, are_all_closed);
+    teardown(&r);
+}
+
 static bool all_taken(struct rig *r)
 {
     struct ctl_listener_counters c = counters(r);
@@ -515,6 +567,7 @@ int main(void)
         cmocka_unit_test(port_in_use),
         cmocka_unit_test(too_many_sessions),
         cmocka_unit_test(lost_connection),
+        cmocka_unit_test(sessions_of_one_address),
         cmocka_unit_test(limits),
         cmocka_unit_test(silent_client),
         cmocka_unit_test(last_words),
