@@ -5,14 +5,23 @@
 
 #define TYPE_P_DSCP UINT32_C(0x3f000000) /* RFC 5357 section 3.5: two bits 00, then the DSCP */
 
-/* Octets of an answer that are not in the probe: so much padding is cut off, RFC 6038 section 4.2.1. */
+/* Octets of a probe and of its answer before the padding. */
+static uint32_t probe_head(uint32_t mode)
+{
+    return mode & (TWAMP_AUTHENTICATED | TWAMP_ENCRYPTED) ? 48 : 14;
+}
+
+static uint32_t reply_head(uint32_t mode)
+{
+    if (mode & (TWAMP_AUTHENTICATED | TWAMP_ENCRYPTED))
+        return 112;
+    return mode & TWAMP_DSCP_ECN ? 44 : 41;
+}
+
+/* So much padding is cut off, RFC 6038 section 4.2.1. */
 static uint32_t cut_off(uint32_t mode)
 {
-    if (mode & TWAMP_SYMMETRICAL)
-        return 0;
-    if (mode & (TWAMP_AUTHENTICATED | TWAMP_ENCRYPTED))
-        return 112 - 48;
-    return mode & TWAMP_DSCP_ECN ? 44 - 14 : 41 - 14;
+    return mode & TWAMP_SYMMETRICAL ? 0 : reply_head(mode) - probe_head(mode);
 }
 
 /* ---- One rule a function: true = broken ---- */
@@ -88,6 +97,14 @@ static bool is_padding_too_large(const struct ctl_request *r, const struct ctl_r
     return r->padding_bytes > l->max_padding_bytes;
 }
 
+/* The reflector would have to drop each of them. */
+static bool is_packet_too_long(const struct ctl_request *r, const struct ctl_request_limits *l)
+{
+    uint32_t head = l->mode & TWAMP_SYMMETRICAL ? reply_head(l->mode) : probe_head(l->mode);
+
+    return r->padding_bytes > TEST_DATAGRAM_MAX - head;
+}
+
 static bool is_padding_too_small(const struct ctl_request *r, const struct ctl_request_limits *l)
 {
     if (!(l->mode & TWAMP_REFLECT) || !r->reflect_bytes)
@@ -108,6 +125,7 @@ static const struct {
     { is_receiver_foreign, "the Receiver Address must be zero or the server's own" },
     { has_no_sender_port, "the Sender Port must not be 0" },
     { is_padding_too_large, "the Padding Length is above the limit" },
+    { is_packet_too_long, "the Padding Length makes test packets longer than 9000 octets" },
     { is_padding_too_small, "the padding is too short for the octets to be reflected" },
 };
 

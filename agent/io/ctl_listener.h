@@ -31,7 +31,7 @@ struct ctl_listener_cfg {
     uint32_t max_conn_sessions;   /* of one connection (100) */
     uint32_t max_peer_sessions;   /* of one address (a quarter of max_sessions, but as many as of a
                                    * connection), those included whose connection has ended */
-    uint32_t max_padding_bytes;   /* (9000 less what stands before it) */
+    uint32_t max_padding_bytes;   /* (as much as test packets of 9000 octets have) */
     int64_t servwait_ns;          /* (900 s) */
     int64_t refwait_ns;           /* (900 s) */
     int64_t handshake_ns;         /* (10 s) */

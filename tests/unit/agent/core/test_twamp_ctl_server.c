@@ -563,7 +563,24 @@ static const struct {
     { "foreign sender", TWAMP_OPEN, { 0 }, other4, NULL, 0, CTL_UNSUPPORTED },
     { "foreign receiver", TWAMP_OPEN, { 0 }, NULL, other4, 0, CTL_UNSUPPORTED },
     { "IPv6 addresses over IPv4", TWAMP_OPEN, { .ipvn = 6 }, peer4, NULL, 0, CTL_UNSUPPORTED },
-    { "largest padding", TWAMP_OPEN, { .padding_bytes = 9000 }, NULL, NULL, 0, CTL_OK },
+    { "largest packet", TWAMP_OPEN, { .padding_bytes = 8986 }, NULL, NULL, 0, CTL_OK },
+    { "packet too long", TWAMP_OPEN, { .padding_bytes = 8987 }, NULL, NULL, 0, CTL_UNSUPPORTED },
+    { "largest packet", TWAMP_ENCRYPTED, { .padding_bytes = 8952 }, NULL, NULL, 0, CTL_OK },
+    { "packet too long", TWAMP_ENCRYPTED, { .padding_bytes = 8953 }, NULL, NULL, 0, CTL_UNSUPPORTED },
+    { "largest symmetrical packet",
+      TWAMP_MIXED | TWAMP_SYMMETRICAL | TWAMP_DSCP_ECN,
+      { .padding_bytes = 8956 },
+      NULL,
+      NULL,
+      0,
+      CTL_OK },
+    { "symmetrical packet too long",
+      TWAMP_MIXED | TWAMP_SYMMETRICAL | TWAMP_DSCP_ECN,
+      { .padding_bytes = 8957 },
+      NULL,
+      NULL,
+      0,
+      CTL_UNSUPPORTED },
     { "too much padding", TWAMP_OPEN, { .padding_bytes = 9001 }, NULL, NULL, 0, CTL_UNSUPPORTED },
     { "all padding", TWAMP_OPEN, { .padding_bytes = UINT32_MAX }, NULL, NULL, 0, CTL_UNSUPPORTED },
     { "reflect without the mode", TWAMP_OPEN, { .padding_bytes = 1 }, NULL, NULL, 500, CTL_OK },
@@ -665,6 +682,22 @@ static void all_requests(void **state)
         assert_int_equal(r.starts, 1 + !a.accept);
         end_rig(&r);
     }
+}
+
+static void padding_limit(void **state)
+{
+    struct rig r = new_rig(ALL_MODES);
+    struct ctl_request q = good_request();
+
+    (void)state;
+    r.cfg.max_padding_bytes = 100;
+    log_in(&r, TWAMP_OPEN);
+    q.padding_bytes = 101;
+    assert_int_equal(request(&r, &q).accept, CTL_UNSUPPORTED);
+    assert_string_equal(r.note, "the Padding Length is above the limit");
+    q.padding_bytes = 100;
+    assert_int_equal(request(&r, &q).accept, CTL_OK);
+    end_rig(&r);
 }
 
 static void sender_port_0(void **state)
@@ -1094,6 +1127,7 @@ int main(void)
         cmocka_unit_test(no_modes),
         cmocka_unit_test(bad_configurations),
         cmocka_unit_test(all_requests),
+        cmocka_unit_test(padding_limit),
         cmocka_unit_test(sender_port_0),
         cmocka_unit_test(session_as_understood),
         cmocka_unit_test(too_many_sessions),
