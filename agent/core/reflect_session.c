@@ -9,6 +9,7 @@ struct reflect_session {
     struct twamp_form *form;
     struct reflect_counters n;
     uint16_t err_est;
+    bool ptp; /* RFC 8186: the sender reads PTP timestamps, so it gets them */
     bool started, stopped;
     struct tw_mono last;    /* probe, or the start */
     struct tw_mono stop_at; /* with its timeout */
@@ -35,7 +36,8 @@ enum tw_rc reflect_session_new(const struct reflect_session_cfg *cfg, struct tw_
     s->cfg = *cfg;
     crypto_wipe(&s->cfg.form.keys, sizeof s->cfg.form.keys);
     s->last = now;
-    s->err_est = tw_errest_encode(0, false, false);
+    s->ptp = cfg->form.mode & TWAMP_PTP;
+    s->err_est = tw_errest_encode(0, false, s->ptp);
     *ret = s;
     return TW_OK;
 }
@@ -50,7 +52,7 @@ void reflect_session_free(struct reflect_session *s)
 
 void reflect_session_set_clock(struct reflect_session *s, const struct tw_clock_state *c)
 {
-    s->err_est = tw_errest_encode(c->max_error_ns, c->synced, false);
+    s->err_est = tw_errest_encode(c->max_error_ns, c->synced, s->ptp);
 }
 
 void reflect_session_counters(const struct reflect_session *s, struct reflect_counters *ret)
@@ -122,6 +124,11 @@ static enum tw_rc read_probe(struct reflect_session *s, const uint8_t *data, siz
     return TW_OK;
 }
 
+static uint64_t to_wire(const struct reflect_session *s, struct tw_wall t)
+{
+    return s->ptp ? tw_wall_to_ptp(t) : tw_wall_to_ntp(t);
+}
+
 enum tw_rc reflect_session_answer(struct reflect_session *s, const struct reflect_rx *rx, const uint8_t *data,
                                   size_t len, uint8_t *ret, size_t cap, struct reflect_tx *ret_tx)
 {
@@ -142,7 +149,7 @@ enum tw_rc reflect_session_answer(struct reflect_session *s, const struct reflec
     s->last = rx->mono;
     a = (struct test_reply){
         .seq = s->next_seq++,
-        .t2 = tw_wall_to_ntp(rx->t2),
+        .t2 = to_wire(s, rx->t2),
         .sender_seq = p.seq,
         .sender_t1 = p.t1,
         .sender_err_est = p.err_est,
@@ -161,7 +168,7 @@ void reflect_session_stamp(struct reflect_session *s, const struct reflect_tx *t
                            struct tw_wall t3)
 {
     (void)tx;
-    twamp_form_seal_reply(s->form, answer, tw_wall_to_ntp(t3), s->err_est);
+    twamp_form_seal_reply(s->form, answer, to_wire(s, t3), s->err_est);
 }
 
 void reflect_session_unsent(struct reflect_session *s, const struct reflect_tx *tx)

@@ -1,6 +1,9 @@
 /* agent/core/reflect_session.h - the Session-Reflector of one session that was agreed by TWAMP-Control: one
  * sender, one form, from start to stop. Pure; not thread-safe. RFC 5357 sections 3.1 and 4.2. The reflector
- * for everybody (TWAMP Light, STAMP) is reflect.h; both are used alike. */
+ * for everybody (TWAMP Light, STAMP) is reflect.h; both are used alike.
+ *
+ * T2 and T3 are in NTP format, with TWAMP_PTP in that of PTP (seconds of UTC, as this host's clock has them).
+ */
 #ifndef TW_AGENT_REFLECT_SESSION_H
 #define TW_AGENT_REFLECT_SESSION_H
 

@@ -79,11 +79,21 @@ static int64_t number(struct rig *r, int64_t at_ns, uint32_t seq)
 
 /* ---- In every mode ---- */
 
+/* RFC 8186: the format that was agreed, and the Z bit says so. */
+static void check_times(const struct rig *r, bool ptp)
+{
+    const struct tw_wall t3 = { WALL0 + 7 };
+
+    assert_int_equal(r->got.t2, ptp ? UINT64_C(1795424480) << 32 : tw_wall_to_ntp(r->rx.t2));
+    assert_int_equal(r->got.t3, ptp ? UINT64_C(1795424480) << 32 | 7 : tw_wall_to_ntp(t3));
+    assert_int_equal(r->got.err_est, ptp ? 0x4001 : 0x0001);
+}
+
 static void answers_in_every_mode(void **state)
 {
     static const uint32_t security[] = { TWAMP_OPEN, TWAMP_AUTHENTICATED, TWAMP_ENCRYPTED, TWAMP_MIXED };
-    static const uint32_t features[] = { 0, TWAMP_REFLECT, TWAMP_SYMMETRICAL, TWAMP_DSCP_ECN,
-                                         TWAMP_FEATURES };
+    static const uint32_t features[] = { 0,         TWAMP_REFLECT, TWAMP_SYMMETRICAL, TWAMP_DSCP_ECN,
+                                         TWAMP_PTP, TWAMP_FEATURES };
     struct rig r;
 
     (void)state;
@@ -99,8 +109,7 @@ static void answers_in_every_mode(void **state)
             assert_int_equal(number(&r, S, 101), 1);
             assert_true(r.got.sender_seq == 101 && r.got.sender_t1 == 0x1122334455667788 &&
                         r.got.sender_err_est == 1 && r.got.ttl_known && r.got.sender_ttl == 61);
-            assert_int_equal(r.got.t2, tw_wall_to_ntp(r.rx.t2));
-            assert_int_equal(r.got.t3, tw_wall_to_ntp((struct tw_wall){ WALL0 + 7 }));
+            check_times(&r, cfg.form.mode & TWAMP_PTP);
             assert_int_equal(r.got.tos_known, !!(features[k] & TWAMP_DSCP_ECN));
             assert_int_equal(r.got.sender_tos, r.got.tos_known ? 0xba : 0);
             assert_int_equal(r.tx.tos, 46 << 2);
@@ -121,18 +130,21 @@ static void answers_in_every_mode(void **state)
 static void clock_goes_into_the_error_estimate(void **state)
 {
     static const struct tw_clock_state clock = { .synced = true, .max_error_ns = 1000000 };
-    struct reflect_session_cfg cfg = cfg_of(TWAMP_ENCRYPTED);
-    struct rig r;
+    static const uint32_t modes[] = { TWAMP_ENCRYPTED, TWAMP_ENCRYPTED | TWAMP_PTP };
 
     (void)state;
-    open_rig(&r, &cfg);
-    reflect_session_start(r.s, (struct tw_mono){ 0 });
-    number(&r, 0, 0);
-    assert_int_equal(r.got.err_est, tw_errest_encode(0, false, false));
-    reflect_session_set_clock(r.s, &clock);
-    number(&r, 0, 1);
-    assert_int_equal(r.got.err_est, tw_errest_encode(1000000, true, false));
-    close_rig(&r);
+    for (int ptp = 0; ptp < 2; ptp++) {
+        struct reflect_session_cfg cfg = cfg_of(modes[ptp]);
+        struct rig r;
+        open_rig(&r, &cfg);
+        reflect_session_start(r.s, (struct tw_mono){ 0 });
+        number(&r, 0, 0);
+        assert_int_equal(r.got.err_est, tw_errest_encode(0, false, ptp));
+        reflect_session_set_clock(r.s, &clock);
+        number(&r, 0, 1);
+        assert_int_equal(r.got.err_est, tw_errest_encode(1000000, true, ptp));
+        close_rig(&r);
+    }
 }
 
 /* ---- Who may ask, and when ---- */
