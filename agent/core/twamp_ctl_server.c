@@ -610,12 +610,18 @@ static size_t find_command(const struct ctl_server *s, unsigned number)
 }
 
 /* Nobody knows how long it is, so the connection cannot go on. */
-static void refuse_command(struct ctl_server *s, unsigned number)
+static void refuse_command(struct ctl_server *s, const uint8_t head[CTL_HEAD])
 {
     char text[96];
+    struct ctl_many m;
 
-    snprintf(text, sizeof text, "command %u (%s) is not for this connection", number,
-             ctl_command_name(number));
+    ctl_read_many(head, &m);
+    if (find_command(s, m.command) == TW_NELEM(commands))
+        snprintf(text, sizeof text, "command %u (%s) is not for this connection", m.command,
+                 ctl_command_name(m.command));
+    else
+        snprintf(text, sizeof text, "%s of %u sessions, expected 1 to %u", ctl_command_name(m.command), m.n,
+                 s->cfg.max_sessions);
     refuse(s, CTL_UNSUPPORTED, text);
     end(s, CTL_WHY_PROTOCOL, text);
 }
@@ -630,7 +636,7 @@ static bool step_command(struct ctl_server *s)
     i = find_command(s, msg[0]);
     len = i < TW_NELEM(commands) ? ctl_command_bytes(msg, s->cfg.max_sessions) : 0;
     if (!len) {
-        refuse_command(s, msg[0]);
+        refuse_command(s, msg);
         return true;
     }
     msg = ctl_rx_peek(&s->rx, len);

@@ -1094,9 +1094,15 @@ static void individual_refusals(void **state)
     static const struct {
         uint8_t command;
         uint32_t n;
-    } rows[] = { { CTL_CMD_START, 0 },           { CTL_CMD_STOP, 0 },
-                 { CTL_CMD_START_N, 0 },         { CTL_CMD_START_N, 5 },
-                 { CTL_CMD_STOP_N, UINT32_MAX }, { CTL_CMD_START_N_ACK, 1 } };
+        const char *text;
+    } rows[] = {
+        { CTL_CMD_START, 0, "command 2 (Start-Sessions) is not for this connection" },
+        { CTL_CMD_STOP, 0, "command 3 (Stop-Sessions) is not for this connection" },
+        { CTL_CMD_START_N, 0, "Start-N-Sessions of 0 sessions, expected 1 to 4" },
+        { CTL_CMD_START_N, 5, "Start-N-Sessions of 5 sessions, expected 1 to 4" },
+        { CTL_CMD_STOP_N, UINT32_MAX, "Stop-N-Sessions of 4294967295 sessions, expected 1 to 4" },
+        { CTL_CMD_START_N_ACK, 1, "command 8 (Start-N-Ack) is not for this connection" },
+    };
 
     (void)state;
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
@@ -1110,6 +1116,7 @@ static void individual_refusals(void **state)
         give(&r, msg, sizeof msg);
         assert_int_equal(answer(&r, CTL_ACCEPT_BYTES)[0], CTL_UNSUPPORTED);
         assert_int_equal(r.closes, 1);
+        assert_string_equal(r.text, rows[i].text);
         assert_int_equal(r.starts, 0);
         end_rig(&r);
     }
