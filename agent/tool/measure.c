@@ -21,8 +21,7 @@ static void on_sample(void *ctx, unsigned flow, const struct session_sample *s)
         return;
     live_clear(&m->live);
     m->out->sample(stdout, m->plan, flow, s);
-    if (m->plan->forever || m->live.on)
-        fflush(stdout);
+    fflush(stdout); /* somebody may be looking */
 }
 
 static void print(struct measure *m, const struct report *r)
@@ -60,6 +59,10 @@ static void on_end(void *ctx)
 
     m->done = true;
     live_stop(&m->live);
+    if (run_samples_lost(m->run))
+        log_warn(
+            "this host was too slow to follow every packet: they are in the counts, but not shown one by one",
+            LOG_U("packets", run_samples_lost(m->run)));
     if (!m->plan->forever || m->out->periods)
         print(m, &r);
     if (m->on_end)

@@ -10,7 +10,7 @@
 #include "agent/core/twamp_pkt.h"
 #include "common/net/now.h"
 
-enum { SAMPLES = 4096, SENDER_RCVBUF = 1 << 20, REFLECT_MAX = 16 };
+enum { SAMPLES_MIN = 256, SENDER_RCVBUF = 1 << 20, REFLECT_MAX = 16 };
 
 /* ---- Contradictions ---- */
 
@@ -253,6 +253,12 @@ static uint64_t random_seed(void)
     return getrandom(&v, sizeof v, 0) == (ssize_t)sizeof v ? v : (uint64_t)tw_wall_now().ns;
 }
 
+/* All that may be in flight, of which the fate can become known at once. */
+static uint32_t samples_for(const struct tool_options *o)
+{
+    return (uint32_t)(o->timeout_ns / o->interval_ns) + SAMPLES_MIN;
+}
+
 static void fill_session(const struct tool_options *o, struct plan *p)
 {
     struct session_cfg *s = &p->run.session;
@@ -266,7 +272,7 @@ static void fill_session(const struct tool_options *o, struct plan *p)
     s->report_period_ns = o->forever || o->metrics.on ? o->report_period_ns : RUN_ONE_PERIOD_NS;
     s->seed = random_seed();
     s->count = o->forever ? 0 : (uint64_t)o->count;
-    s->samples = SAMPLES;
+    s->samples = samples_for(o);
 }
 
 static void describe(const struct tool_options *o, const struct host_pair *hosts, struct plan *p)

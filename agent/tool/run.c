@@ -313,6 +313,15 @@ void run_totals(const struct run *r, struct session_totals *ret)
     *ret = sum;
 }
 
+uint64_t run_samples_lost(const struct run *r)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < r->cfg.n_flows; i++)
+        n += session_samples_lost(r->flows[i].session);
+    return n;
+}
+
 int run_last_error(const struct run *r)
 {
     return r->last_error;

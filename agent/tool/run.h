@@ -48,6 +48,8 @@ enum tw_rc run_start(const struct run_cfg *cfg, struct run **ret, struct tw_err 
 void run_stop(struct run *r);
 /* At once; on_end() is not called. */
 void run_free(struct run *r);
+/* Samples that were overwritten before on_sample() could have them. */
+uint64_t run_samples_lost(const struct run *r);
 /* errno of the last probe that the operating system refused; 0: none. */
 int run_last_error(const struct run *r);
 /* All flows together, now. */
