@@ -133,10 +133,17 @@ def decoded(packets):
     return result, mode, decode.test_packets(udp, sessions, mode, crypt)
 
 
+def carries_data(segment):
+    return len(segment) > (segment[12] >> 4) * 4
+
+
 def check_mode(lab, mode, address):
     lab.start_capture()
     lab.measure(address, "--mode", mode, "--dscp", "ef")
-    result, number, tests = decoded(lab.end_capture())
+    captured = lab.end_capture()
+    result, number, tests = decoded(captured)
+    marks = {i["tos"] for i in map(decode.ip_parse, captured) if i and i["proto"] == 6 and carries_data(i["pl"])}
+    expect(marks == {0xb8}, f"{mode}: control traffic is marked {marks}: the server is to follow the client")
     expect(number == MODES[mode], f"{mode}: mode {number}")
     names = [m["message"] for m in result["control"]]
     expect(names == ["Request-TW-Session", "Accept-Session", "Start-Sessions", "Start-Ack", "Stop-Sessions"], f"{names}")
