@@ -54,6 +54,7 @@ static size_t list_capabilities(const struct agent_options *o, const char *ret[C
         { "shapes", true },
         { "stamp", true },
         { "stamp-auth", o->secrets },
+        { "twamp", true },
         { "stateless", o->reflect_stateless },
         { "demand-auth", o->demand_auth },
     };

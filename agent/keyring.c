@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/core/twamp_ctl.h"
 #include "agent/secrets.h"
 #include "common/log.h"
 #include "common/net/now.h"
@@ -142,14 +143,15 @@ size_t keyring_find(const struct keyring *k, const char *key_id, struct form_key
     return secrets_find(k->secrets, key_id, strlen(key_id), ret, cap);
 }
 
-size_t keyring_secret(const struct keyring *k, const char *key_id, uint8_t *ret, size_t cap)
+size_t keyring_secret(const struct keyring *k, const char *key_id, unsigned which, uint8_t *ret, size_t cap)
 {
-    struct form_key key;
+    struct form_key keys[CTL_PASSPHRASES];
+    size_t n = secrets_find(k->secrets, key_id, strlen(key_id), keys, TW_NELEM(keys));
 
-    if (!secrets_find(k->secrets, key_id, strlen(key_id), &key, 1) || key.len > cap)
+    if (which >= n || keys[which].len > cap)
         return 0;
-    memcpy(ret, key.octets, key.len);
-    return key.len;
+    memcpy(ret, keys[which].octets, keys[which].len);
+    return keys[which].len;
 }
 
 const char *keyring_error(const struct keyring *k)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "agent/clockwatch.h"
+#include "agent/control.h"
 #include "agent/enrolment.h"
 #include "agent/keyring.h"
 #include "agent/options.h"
@@ -30,7 +31,8 @@ struct agent {
     struct tw_addr reflect[REFLECT_MAX];
     uint16_t reflector_port;
     Tw__EnrolRequest *enrolment;
-    struct keyring *keys; /* NULL: no file of secrets */
+    struct keyring *keys;    /* NULL: no file of secrets */
+    struct control *control; /* NULL: no TWAMP-Control server */
     struct schedule_run *schedule;
     struct results *results;
     struct clockwatch clock;
@@ -46,6 +48,7 @@ static void on_worker_results(void *ctx)
     struct agent *a = ctx;
     struct worker_notice n;
 
+    control_on_results(a->control);
     if (!a->results)
         return;
     results_notify(a->results);
@@ -96,7 +99,8 @@ static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
 
 static void apply_kept_schedule(struct agent *a);
 
-/* What was refused for want of a key may start, what has lost its key must stop, the rest gets the new ones. */
+/* What was refused for want of a key may start, what has lost its key must stop, the rest gets the new ones.
+ */
 static void on_keys_changed(void *ctx)
 {
     apply_kept_schedule(ctx);
@@ -143,7 +147,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
         h->reflected += c.reflected;
         h->reflector_rejected += c.reflector_rejected;
         h->reflector_drops += c.rxq_drops;
-        h->reflector_auth_failed += c.reflector_auth_failed;
+        h->reflector_auth_failed += c.reflector_auth_failed + c.reflector_tlv_auth_failed;
         h->reflector_auth_demanded += c.reflector_auth_demanded;
         h->reflected_stamp += c.reflected_stamp;
         h->reflected_auth += c.reflected_auth;
@@ -281,7 +285,7 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
                                     .ctx = a };
 
     if (schedule_run_new(&sc, &a->schedule) != TW_OK || results_new(&rc_conf, &a->results) != TW_OK ||
-        enrolment_new(&a->opt, a->reflector_port, 0, &a->enrolment) != TW_OK)
+        enrolment_new(&a->opt, a->reflector_port, control_port(a->control), &a->enrolment) != TW_OK)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     return TW_OK;
 }
@@ -343,6 +347,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc == TW_OK)
         rc = open_keys(a, err);
     if (rc == TW_OK)
+        rc = control_start(&a->opt, a->loop, a->workers, a->n_workers, a->keys, &a->control, err);
+    if (rc == TW_OK)
         rc = make_parts(a, err);
     if (rc != TW_OK)
         return rc;
@@ -359,6 +365,8 @@ static void agent_stop(struct agent *a)
     uplink_stop(a->uplink);
     a->uplink = NULL;
     clockwatch_stop(&a->clock);
+    control_stop(a->control);
+    a->control = NULL;
     for (size_t i = 0; i < a->n_workers; i++)
         worker_stop(a->workers[i]);
     if (a->results)
@@ -399,7 +407,7 @@ static void log_ready(const struct agent *a)
     identity_fingerprint(key, fingerprint);
     log_info("ready", LOG_S("name", a->opt.name), LOG_S("controller", a->opt.controller),
              LOG_S("version", TW_VERSION), LOG_U("reflector_port", a->reflector_port),
-             LOG_S("fingerprint", fingerprint));
+             LOG_U("control_port", control_port(a->control)), LOG_S("fingerprint", fingerprint));
 }
 
 int main(int argc, char **argv)

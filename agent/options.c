@@ -3,15 +3,74 @@
 
 #include <ctype.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/core/twamp_form.h"
 #include "common/clk.h"
 #include "common/net/rpc_hello.h"
 
 #define FIELD(f) offsetof(struct agent_options, f)
 
 static const char *const log_formats[] = { "text", "json", NULL };
+
+/* ---- Values of our own ---- */
+
+static enum tw_rc add_mode(const char *name, size_t len, uint32_t *modes)
+{
+    static const struct {
+        const char *name;
+        uint32_t mode;
+    } rows[] = {
+        { "open", TWAMP_OPEN },
+        { "authenticated", TWAMP_AUTHENTICATED },
+        { "encrypted", TWAMP_ENCRYPTED },
+        { "mixed", TWAMP_MIXED },
+    };
+
+    for (size_t i = 0; i < TW_NELEM(rows); i++)
+        if (strlen(rows[i].name) == len && !memcmp(rows[i].name, name, len)) {
+            *modes |= rows[i].mode;
+            return TW_OK;
+        }
+    return TW_EINVAL;
+}
+
+static enum tw_rc parse_modes(const char *text, void *field, struct tw_err *err)
+{
+    uint32_t modes = 0;
+
+    for (const char *p = text;; p++) {
+        size_t len = strcspn(p, ",");
+
+        if (add_mode(p, len, &modes))
+            return tw_err_set(err, TW_EINVAL,
+                              "must be open, authenticated, encrypted, mixed, or several with commas, not "
+                              "\"%.64s\"",
+                              text);
+        p += len;
+        if (!*p)
+            break;
+    }
+    *(uint32_t *)field = modes;
+    return TW_OK;
+}
+
+static enum tw_rc parse_ports(const char *text, void *field, struct tw_err *err)
+{
+    unsigned low, high;
+    int used = 0;
+
+    if (sscanf(text, "%5u-%5u%n", &low, &high, &used) != 2 || text[used] || !isdigit((unsigned char)*text) ||
+        !isdigit((unsigned char)strchr(text, '-')[1]) || low < 1 || high > UINT16_MAX || low > high)
+        return tw_err_set(err, TW_EINVAL,
+                          "must be LOW-HIGH of 1 to 65535, such as 18760-19960, not \"%.64s\"", text);
+    *(struct port_range *)field = (struct port_range){ (uint16_t)low, (uint16_t)high };
+    return TW_OK;
+}
+
+/* ---- The table ---- */
 
 static const struct conf_opt opts[] = {
     { .name = "controller",
@@ -68,13 +127,34 @@ static const struct conf_opt opts[] = {
       .type = CONF_STR,
       .offset = FIELD(secrets),
       .arg = "FILE",
-      .help = "Keys of authenticated STAMP, one \"KEYID passphrase\" a "
+      .help = "Keys of authenticated STAMP and passphrases of TWAMP-Control, one \"KEYID passphrase\" a "
               "line, readable "
               "by this user only; read anew when it changes." },
     { .name = "demand-auth",
       .type = CONF_FLAG,
       .offset = FIELD(demand_auth),
       .help = "Reflect only authenticated STAMP." },
+    { .name = "control",
+      .type = CONF_STRLIST,
+      .offset = FIELD(control),
+      .dflt = "none",
+      .arg = "ADDR:PORT",
+      .help =
+          "Where the TWAMP-Control server listens (TCP, port 862 unless given); may be repeated; \"none\" is "
+          "nowhere." },
+    { .name = "control-modes",
+      .type = CONF_PARSED,
+      .offset = FIELD(control_modes),
+      .dflt = "open,authenticated,encrypted,mixed",
+      .arg = "MODES",
+      .parse = parse_modes,
+      .help = "Modes that the TWAMP-Control server offers; all but open need --secrets." },
+    { .name = "test-ports",
+      .type = CONF_PARSED,
+      .offset = FIELD(test_ports),
+      .arg = "LOW-HIGH",
+      .parse = parse_ports,
+      .help = "UDP ports for sessions that are agreed over TWAMP-Control, for firewalls; without it any." },
     { .name = "workers",
       .type = CONF_INT,
       .offset = FIELD(workers),
@@ -177,6 +257,11 @@ static bool is_loopback(const char *url)
     return false;
 }
 
+static bool has_control(const struct agent_options *o)
+{
+    return o->control.n && strcmp(o->control.v[0], "none") != 0;
+}
+
 enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
 {
     enum tw_rc rc = default_name(o, err);
@@ -197,6 +282,10 @@ enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
     if (o->demand_auth && !o->secrets) {
         tw_err_set(err, TW_EINVAL, "nothing could be authenticated without --secrets");
         return field_error(err, "demand-auth");
+    }
+    if (has_control(o) && !o->secrets && !(o->control_modes & TWAMP_OPEN)) {
+        tw_err_set(err, TW_EINVAL, "every mode but open needs --secrets");
+        return field_error(err, "control-modes");
     }
     if (!o->allow_plaintext && !is_loopback(o->controller)) {
         tw_err_set(err, TW_EINVAL,

@@ -5,10 +5,17 @@
 #include "common/conf.h"
 #include "common/log.h"
 
+/* UDP ports of sessions that others agree with our TWAMP-Control server; low 0: the kernel chooses. */
+struct port_range {
+    uint16_t low, high;
+};
+
 struct agent_options {
     char *controller, *name, *data_dir, *log_level, *secrets;
-    struct conf_strlist reflect, advertise, labels;
+    struct conf_strlist reflect, advertise, labels, control;
     int64_t workers, max_sessions, max_pps, spool_max_mb, keep_acked_ns;
+    uint32_t control_modes; /* enum twamp_mode: security modes offered */
+    struct port_range test_ports;
     int log_format;
     bool allow_plaintext, reflect_stateless, demand_auth;
 };

@@ -7,7 +7,10 @@
 #include <string.h>
 #include <uthash.h>
 #include "agent/keyring.h"
+#include "agent/pair_names.h"
+#include "agent/refusals.h"
 #include "agent/session_spec.h"
+#include "agent/twamp_run.h"
 #include "common/log.h"
 
 #define RETRY_NS (20 * TW_NS_PER_MS)
@@ -28,29 +31,21 @@ struct run_session {
     bool running;                   /* its worker has taken the add */
     bool changed;                   /* must stop, then start with the new settings */
     bool renumber;                  /* only the generation is new */
-    UT_hash_handle hh;
-};
-
-/* Names outlive the session: its last summary comes after it has stopped. */
-struct pair_name {
-    uint64_t pair_id;
-    char *mesh, *class_name, *target;
-    uint64_t wanted_in; /* generation that last had it */
-    size_t in_workers;  /* sessions handed over and not ended yet */
+    char *trouble;                  /* TWAMP: why it does not run at present; NULL: nothing is known */
     UT_hash_handle hh;
 };
 
 struct schedule_run {
     struct schedule_run_conf conf;
     struct run_session *sessions;
-    struct pair_name *names;
+    struct pair_names names;
+    struct twamp_run *twamp;
     struct loop_timer retry;
     bool settled; /* every worker knows everything */
     uint64_t generation;
     uint8_t digest[64];
     size_t digest_len;
-    Tw__Refusal **refusals;
-    size_t n_refusals;
+    struct refusals refusals;
     double pps, in_flight; /* of the accepted, at most */
     size_t accepted;
 };
@@ -70,41 +65,14 @@ static struct run_session *find(struct schedule_run *r, struct session_key key)
 
 static struct worker *worker_of(const struct schedule_run *r, const struct session_key *k)
 {
-    return r->conf.workers[(k->pair_id * 31 + k->flow) % r->conf.n_workers];
+    return session_worker(r->conf.workers, r->conf.n_workers, k->pair_id, k->flow);
 }
 
 /* ---- What cannot run ---- */
 
-static void free_refusals(struct schedule_run *r)
-{
-    for (size_t i = 0; i < r->n_refusals; i++) {
-        free(r->refusals[i]->reason);
-        free(r->refusals[i]);
-    }
-    free(r->refusals);
-    r->refusals = NULL;
-    r->n_refusals = 0;
-}
-
 static enum tw_rc refuse(struct schedule_run *r, struct session_key key, const char *reason)
 {
-    Tw__Refusal **grown = realloc(r->refusals, (r->n_refusals + 1) * sizeof *grown);
-    Tw__Refusal *one = calloc(1, sizeof *one);
-    char *text = strdup(reason);
-
-    if (grown)
-        r->refusals = grown;
-    if (!grown || !one || !text) {
-        free(one);
-        free(text);
-        return TW_ENOMEM;
-    }
-    tw__refusal__init(one);
-    one->pair_id = key.pair_id;
-    one->flow = key.flow;
-    one->reason = text;
-    r->refusals[r->n_refusals++] = one;
-    return TW_OK;
+    return refusals_add(&r->refusals, key.pair_id, key.flow, reason);
 }
 
 /* A session that was accepted and could not start after all: the next schedule tries again. */
@@ -130,14 +98,6 @@ static void give_up(struct schedule_run *r, struct run_session *s, enum tw_rc rc
 
 /* ---- Telling the workers ---- */
 
-static struct pair_name *find_name(const struct schedule_run *r, uint64_t pair_id)
-{
-    struct pair_name *n;
-
-    HASH_FIND(hh, r->names, &pair_id, sizeof pair_id, n);
-    return n;
-}
-
 /* Its form with the keys as they are now. */
 static enum tw_rc make_form(const struct schedule_run *r, const struct run_session *s, struct form **ret)
 {
@@ -154,6 +114,17 @@ static uint64_t key_version(const struct schedule_run *r)
     return r->conf.keys ? keyring_version(r->conf.keys) : 0;
 }
 
+static void forget_trouble(struct run_session *s)
+{
+    free(s->trouble);
+    s->trouble = NULL;
+}
+
+static bool is_agreed(const struct run_session *s)
+{
+    return s->spec.protocol == TW__PROTOCOL__PROTOCOL_TWAMP;
+}
+
 static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
 {
     struct worker_session ws = { .cfg = s->spec.cfg,
@@ -161,19 +132,27 @@ static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
                                  .ttl = s->spec.ttl,
                                  .df = s->spec.df,
                                  .bind = s->spec.bind };
-    enum tw_rc rc = make_form(r, s, &ws.form);
+    enum tw_rc rc;
 
+    if (is_agreed(s)) {
+        rc = twamp_run_add(r->twamp, &s->spec);
+        s->running = rc == TW_OK;
+        return rc;
+    }
+    rc = make_form(r, s, &ws.form);
     if (rc)
         return rc;
     memcpy(ws.interface, s->spec.interface, sizeof ws.interface);
     rc = worker_add(worker_of(r, &s->key), &ws);
     if (rc) {
         form_free(ws.form);
+        if (rc == TW_EEXIST && twamp_run_holds(r->twamp, s->key.pair_id, s->key.flow))
+            return TW_EBUSY; /* it was of protocol TWAMP until now: that one ends when the loop goes on */
         return rc;
     }
     s->running = true;
     s->keys = key_version(r);
-    find_name(r, s->key.pair_id)->in_workers++; /* it has one: the session is wanted */
+    pair_names_find(&r->names, s->key.pair_id)->in_workers++; /* it has one: the session is wanted */
     return TW_OK;
 }
 
@@ -195,11 +174,28 @@ static enum tw_rc rekey_session(struct schedule_run *r, struct run_session *s)
 
 static enum tw_rc stop_session(struct schedule_run *r, struct run_session *s)
 {
-    enum tw_rc rc = worker_remove(worker_of(r, &s->key), s->key.pair_id, s->key.flow);
+    enum tw_rc rc;
+
+    if (is_agreed(s)) {
+        twamp_run_remove(r->twamp, s->key.pair_id, s->key.flow);
+        forget_trouble(s);
+        s->running = false;
+        return TW_OK;
+    }
+    rc = worker_remove(worker_of(r, &s->key), s->key.pair_id, s->key.flow);
 
     if (rc == TW_OK)
         s->running = false;
     return rc;
+}
+
+static enum tw_rc renumber_session(struct schedule_run *r, struct run_session *s)
+{
+    uint64_t generation = s->spec.cfg.generation;
+
+    if (is_agreed(s))
+        return twamp_run_set_generation(r->twamp, s->key.pair_id, s->key.flow, generation);
+    return worker_set_generation(worker_of(r, &s->key), s->key.pair_id, s->key.flow, generation);
 }
 
 /* One step of a session towards what is wanted. TW_EBUSY: its worker's ring is full. */
@@ -218,11 +214,12 @@ static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
         s->renumber = s->renumber && rc != TW_OK;
     }
     if (rc == TW_OK && s->running && s->renumber) {
-        rc =
-            worker_set_generation(worker_of(r, &s->key), s->key.pair_id, s->key.flow, s->spec.cfg.generation);
+        rc = renumber_session(r, s);
         s->renumber = rc != TW_OK;
     }
-    if (rc == TW_OK && s->running && session_spec_keyed(&s->spec) && s->keys != key_version(r))
+    /* TWAMP uses its key when it logs in. */
+    if (rc == TW_OK && s->running && !is_agreed(s) && session_spec_keyed(&s->spec) &&
+        s->keys != key_version(r))
         rc = rekey_session(r, s);
     return rc;
 }
@@ -242,6 +239,7 @@ static void settle(struct schedule_run *r)
             give_up(r, s, rc, "");
         if (rc != TW_EBUSY && !s->wanted && !s->running) {
             HASH_DEL(r->sessions, s);
+            forget_trouble(s);
             free(s);
         }
     }
@@ -257,6 +255,34 @@ static void settle(struct schedule_run *r)
 static void on_retry(struct loop_timer *t)
 {
     settle(t->ctx);
+}
+
+/* ---- What TWAMP-Control says ---- */
+
+static void on_twamp_state(void *ctx, uint64_t pair_id, uint32_t flow, const char *why)
+{
+    struct schedule_run *r = ctx;
+    struct run_session *s = find(r, make_key(pair_id, flow));
+
+    if (!s || !s->wanted || !is_agreed(s))
+        return;
+    if (why)
+        log_warn("a TWAMP session does not run", LOG_U("pair", pair_id), LOG_U("flow", flow),
+                 LOG_S("reason", why));
+    refusals_drop(&r->refusals, pair_id, flow);
+    forget_trouble(s);
+    if (why && (!(s->trouble = strdup(why)) || refuse(r, s->key, why) != TW_OK))
+        log_error("out of memory: a refusal cannot be reported");
+    if (r->settled)
+        r->conf.on_applied(r->conf.ctx);
+}
+
+static void on_twamp_handed(void *ctx, uint64_t pair_id)
+{
+    struct pair_name *n = pair_names_find(&((struct schedule_run *)ctx)->names, pair_id);
+
+    if (n)
+        n->in_workers++;
 }
 
 /* ---- Taking over a schedule ---- */
@@ -301,54 +327,9 @@ static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpe
     return why ? why : check_limits(r, &ret->cfg);
 }
 
-static void free_name(struct pair_name *n)
-{
-    free(n->mesh);
-    free(n->class_name);
-    free(n->target);
-    free(n);
-}
-
-static enum tw_rc keep_name(struct schedule_run *r, const Tw__SessionSpec *p, uint64_t generation)
-{
-    struct pair_name *n = find_name(r, p->pair_id);
-
-    if (!n) {
-        n = calloc(1, sizeof *n);
-        if (!n)
-            return TW_ENOMEM;
-        n->pair_id = p->pair_id;
-        n->mesh = strdup(p->mesh);
-        n->class_name = strdup(p->class_name);
-        n->target = strdup(p->target);
-        if (!n->mesh || !n->class_name || !n->target) {
-            free_name(n);
-            return TW_ENOMEM;
-        }
-        HASH_ADD(hh, r->names, pair_id, sizeof n->pair_id, n);
-    }
-    n->wanted_in = generation;
-    return TW_OK;
-}
-
-/* Names that neither this schedule nor the one before has, nor a session that still waits for its last
- * answers, are not needed any more. */
-static void forget_names(struct schedule_run *r, uint64_t previous, uint64_t present)
-{
-    struct pair_name *n, *tmp;
-
-    HASH_ITER(hh, r->names, n, tmp)
-    {
-        if (n->in_workers || n->wanted_in == previous || n->wanted_in == present)
-            continue;
-        HASH_DEL(r->names, n);
-        free_name(n);
-    }
-}
-
 void schedule_run_name(const struct schedule_run *r, Tw__Summary *m)
 {
-    const struct pair_name *n = find_name(r, m->pair_id);
+    const struct pair_name *n = pair_names_find(&r->names, m->pair_id);
 
     if (!n)
         return;
@@ -363,7 +344,7 @@ static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const s
     struct session_key key = make_key(p->pair_id, p->flow);
     struct run_session *s = find(r, key);
 
-    if (keep_name(r, p, spec->cfg.generation) != TW_OK)
+    if (pair_names_keep(&r->names, p, spec->cfg.generation) != TW_OK)
         return TW_ENOMEM;
     if (!s) {
         s = calloc(1, sizeof *s);
@@ -428,6 +409,18 @@ static enum tw_rc take_sessions(struct schedule_run *r, const Tw__ScheduleReques
     return TW_OK;
 }
 
+/* Of sessions that go on as they are. */
+static enum tw_rc keep_troubles(struct schedule_run *r)
+{
+    struct run_session *s, *tmp;
+    enum tw_rc rc = TW_OK;
+
+    HASH_ITER(hh, r->sessions, s, tmp)
+    if (rc == TW_OK && s->wanted && !s->changed && s->trouble)
+        rc = refuse(r, s->key, s->trouble);
+    return rc;
+}
+
 enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err)
 {
     struct run_session *s, *tmp;
@@ -438,14 +431,16 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
     rc = check_unique(rq, err);
     if (rc != TW_OK)
         return rc;
-    free_refusals(r);
+    refusals_clear(&r->refusals);
     r->accepted = 0;
     r->pps = r->in_flight = 0;
     r->settled = false;
     HASH_ITER(hh, r->sessions, s, tmp)
     s->wanted = false;
     rc = take_sessions(r, rq);
-    forget_names(r, r->generation, rq->generation);
+    if (rc == TW_OK)
+        rc = keep_troubles(r);
+    pair_names_forget(&r->names, r->generation, rq->generation);
     r->generation = rq->generation;
     memcpy(r->digest, rq->digest.data, rq->digest.len);
     r->digest_len = rq->digest.len;
@@ -456,10 +451,13 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
 void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n)
 {
     struct run_session *s = find(r, make_key(n->pair_id, n->flow));
-    struct pair_name *name = find_name(r, n->pair_id);
+    struct pair_name *name = pair_names_find(&r->names, n->pair_id);
 
     if (name && name->in_workers)
         name->in_workers--;
+    twamp_run_notice(r->twamp, n);
+    if (s && is_agreed(s))
+        return;
     if (n->rc == TW_OK || n->removed || !s || !s->running)
         return;
     s->running = false;
@@ -477,6 +475,17 @@ enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_r
 
     if (!r)
         return TW_ENOMEM;
+    if (twamp_run_new(&(struct twamp_run_conf){ .loop = c->loop,
+                                                .workers = c->workers,
+                                                .n_workers = c->n_workers,
+                                                .keys = c->keys,
+                                                .on_state = on_twamp_state,
+                                                .on_handed = on_twamp_handed,
+                                                .ctx = r },
+                      &r->twamp) != TW_OK) {
+        free(r);
+        return TW_ENOMEM;
+    }
     r->conf = *c;
     r->retry.fn = on_retry;
     r->retry.ctx = r;
@@ -488,22 +497,19 @@ enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_r
 void schedule_run_free(struct schedule_run *r)
 {
     struct run_session *s, *tmp;
-    struct pair_name *n, *next;
 
     if (!r)
         return;
     loop_timer_cancel(r->conf.loop, &r->retry);
+    twamp_run_free(r->twamp);
     HASH_ITER(hh, r->sessions, s, tmp)
     {
         HASH_DEL(r->sessions, s);
+        forget_trouble(s);
         free(s);
     }
-    HASH_ITER(hh, r->names, n, next)
-    {
-        HASH_DEL(r->names, n);
-        free_name(n);
-    }
-    free_refusals(r);
+    pair_names_free(&r->names);
+    refusals_clear(&r->refusals);
     free(r);
 }
 
@@ -524,6 +530,6 @@ size_t schedule_run_sessions(const struct schedule_run *r)
 
 size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret)
 {
-    *ret = r->refusals;
-    return r->n_refusals;
+    *ret = r->refusals.v;
+    return r->refusals.n;
 }

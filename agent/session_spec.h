@@ -32,6 +32,12 @@ bool session_spec_same(const struct session_spec *a, const struct session_spec *
  * signs. TW_EINVAL: it needs keys and there are none. */
 enum tw_rc session_spec_form(const struct session_spec *s, const struct form_key *keys, size_t n,
                              struct form **ret);
+/* Which worker runs it. */
+static inline struct worker *session_worker(struct worker **workers, size_t n, uint64_t pair_id,
+                                            uint32_t flow)
+{
+    return workers[(pair_id * 31 + flow) % n];
+}
 /* Does a file of secrets have a part in it? */
 static inline bool session_spec_keyed(const struct session_spec *s)
 {

@@ -307,3 +307,86 @@ def test_a_target_without_an_agent(build):
         for c in ("light", "stamp", "mix"):
             whole(wait(f"class {c}", lambda c=c: measured(lab, c), 30))
         expect(all(r["tos_backward_min"] == 184 for r in rows_of(lab, "mix") if r["received"]), "answers without the wished DSCP")
+
+
+AGREED = """table inet lab {
+  counter probes { }
+  counter light { }
+  chain in {
+    type filter hook prerouting priority 0
+    udp dport 30000-30099 ip dscp ef counter name probes
+    udp dport 862 counter name light
+  }
+}"""
+
+
+def connections(lab, who):
+    """Established TCP connections to our TWAMP-Control server."""
+    return len(lab.exec(who, "ss", "-Htn", "state", "established", "sport = :862").splitlines())
+
+
+def session_ends(lab, agent):
+    """What an agent's control server says of each session when it is over."""
+    with open(lab.agents[agent].log, errors="replace") as f:
+        return [x.strip() for x in f if "test session ended" in x]
+
+
+def test_twamp_is_agreed(build):
+    modes = {"open": "auth: none", "signed": "auth: authenticated, key_id: site", "secret": "auth: encrypted, key_id: site",
+             "mixed": "auth: mixed, key_id: site"}
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_controller()
+        for name in lab.names:
+            write_secrets(lab, name, "site correct horse battery staple")
+            lab.start_agent(name, "--secrets", secrets_path(lab, name), "--control", f"{lab.ip4(name)}:862",
+                            "--test-ports", "30000-30099")
+        lab.approve_all()
+        lab.nft("a2", AGREED)
+        lab.apply(mesh([("a1", "a2")], {
+            **{n: f"protocol: twamp, {m}, dscp: EF, flows: 2, size: 200, spacing: 20ms" for n, m in modes.items()},
+            "mix": "protocol: twamp, size: imix, dscp: EF, spacing: 20ms"}))
+        for c in [*modes, "mix"]:
+            rows = wait(f"class {c}", lambda c=c: measured(lab, c, 6), 30)
+            whole(rows)
+            seen = {(r["tos_forward_min"], r["tos_forward_max"]) for r in rows if r["received"]}
+            expect(seen == {(184, 184)}, f"class {c}: what the reflector saw: {seen}")
+            expect(len({r["flow"] for r in rows}) == (1 if c == "mix" else 2), f"class {c}: flows")
+        expect(connections(lab, "a2") == 5, f"{connections(lab, 'a2')} connections, not one for each pair")
+        expect(lab.counter("a2", "probes") > 500 and lab.counter("a2", "light") == 0, "probes to other ports")
+        h = wait("the sessions in the health report", lambda: health(lab, "a2").get("reflect_sessions") == 9 and health(lab, "a2"), 20)
+        expect(h["reflector_auth_failed"] == 0, str(h))
+        for agent in lab.names:
+            expect(not refusals(lab, agent), f"{agent} refuses: {refusals(lab, agent)}")
+        # The far end goes away: its agents' pairs say why, and come back by themselves.
+        lab.agents["a2"].stop()
+        wait("the loss to be told", lambda: len(refusals(lab, "a1")) == 9 and
+             all("TWAMP-Control with" in r for r in refusals(lab, "a1")))
+        lab.start_agent("a2", "--secrets", secrets_path(lab, "a2"), "--control", f"{lab.ip4('a2')}:862",
+                        "--test-ports", "30000-30099")
+        wait("all to run again", lambda: not refusals(lab, "a1"), 40)
+        before = len(measured(lab, "secret"))
+        wait("new results", lambda: len(measured(lab, "secret")) >= before + 4)
+        lab.ctl("schedule", "pause", "lab")
+        wait("an orderly end", lambda: connections(lab, "a2") == 0)
+        ends = wait("the ends of all sessions", lambda: (lambda v: len(v) >= 9 and v)(session_ends(lab, "a2")))
+        expect(all("auth_failed=0 foreign=0" in e for e in ends), f"packets turned away: {ends}")
+
+
+def test_twamp_to_a_server_without_an_agent(build):
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_controller()
+        write_secrets(lab, "a1", "site correct horse battery staple")
+        write_secrets(lab, "a2", "site another passphrase")
+        lab.start_agent("a1", "--secrets", secrets_path(lab, "a1"))
+        wait("a1 to be known", lambda: lab.agent_list())
+        wait("a1 to be approved", lambda: lab.ctl("agent", "approve", "a1"))
+        lab.agents["server"] = Process([f"{lab.build}/agent/twamp", "server", "--secrets", secrets_path(lab, "a2"),
+                                        f"{lab.ip4('a2')}:8862"], f"{lab.dir}/server.log", ns=lab.ns("a2"))
+        lab.apply(mesh([("a1", "router")], {"open": "protocol: twamp, spacing: 20ms",
+                                            "signed": "protocol: twamp, auth: authenticated, key_id: site, spacing: 20ms"},
+                       {"router": f"{lab.ip4('a2')}:8862"}))
+        whole(wait("class open", lambda: measured(lab, "open"), 30))
+        wait("the wrong passphrase to be told", lambda: len(refusals(lab, "a1")) == 1)
+        write_secrets(lab, "a1", "site another passphrase")
+        whole(wait("class signed", lambda: measured(lab, "signed"), 40))
+        wait("no refusals", lambda: not refusals(lab, "a1"))

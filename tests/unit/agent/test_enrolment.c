@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "agent/core/twamp_form.h"
 #include "agent/enrolment.h"
 #include "agent/options.h"
 
@@ -44,6 +45,16 @@ static void what_is_wrong_is_said(void **state)
         { "--name a --label x", "label", "expected KEY=VALUE" },
         { "--name a --controller tcp://192.0.2.1:8620", "controller", "--allow-plaintext" },
         { "--name a --demand-auth", "demand-auth", "without --secrets" },
+        { "--name a --control 127.0.0.1 --control-modes encrypted", "control-modes", "needs --secrets" },
+        { "--name a --control-modes open,secret", "control-modes", "must be open, authenticated" },
+        { "--name a --control-modes open,", "control-modes", "not \"open,\"" },
+        { "--name a --control-modes=", "control-modes", "must be open" },
+        { "--name a --test-ports 100", "test-ports", "must be LOW-HIGH" },
+        { "--name a --test-ports 200-100", "test-ports", "must be LOW-HIGH" },
+        { "--name a --test-ports 0-100", "test-ports", "must be LOW-HIGH" },
+        { "--name a --test-ports 1-65536", "test-ports", "must be LOW-HIGH" },
+        { "--name a --test-ports 1-2x", "test-ports", "not \"1-2x\"" },
+        { "--name a --test-ports 1--2", "test-ports", "must be LOW-HIGH" },
     };
 
     (void)state;
@@ -62,11 +73,11 @@ static void capabilities_follow_the_options(void **state)
     static const struct {
         const char *words, *capabilities;
     } rows[] = {
-        { "--name a", "light rx-kernel-timestamps shapes stamp " },
-        { "--name a --secrets /tmp/none", "light rx-kernel-timestamps shapes stamp stamp-auth " },
-        { "--name a --reflect-stateless", "light rx-kernel-timestamps shapes stamp stateless " },
+        { "--name a", "light rx-kernel-timestamps shapes stamp twamp " },
+        { "--name a --secrets /tmp/none", "light rx-kernel-timestamps shapes stamp stamp-auth twamp " },
+        { "--name a --reflect-stateless", "light rx-kernel-timestamps shapes stamp twamp stateless " },
         { "--name a -s /tmp/none --demand-auth",
-          "light rx-kernel-timestamps shapes stamp stamp-auth demand-auth " },
+          "light rx-kernel-timestamps shapes stamp stamp-auth twamp demand-auth " },
     };
 
     (void)state;
@@ -92,11 +103,35 @@ static void capabilities_follow_the_options(void **state)
     }
 }
 
+static void values_of_our_own(void **state)
+{
+    struct agent_options o;
+    struct tw_err err = { 0 };
+
+    (void)state;
+    assert_int_equal(parse("--name a", &o, &err), TW_OK);
+    assert_int_equal(o.control_modes, TWAMP_SECURITY);
+    assert_int_equal(o.test_ports.low, 0);
+    assert_int_equal(o.control.n, 1);
+    assert_string_equal(o.control.v[0], "none");
+    conf_free(&agent_program, &o);
+    assert_int_equal(
+        parse("--name a --control-modes mixed,open --test-ports 1-65535 --control 127.0.0.1,[::1]:863", &o,
+              &err),
+        TW_OK);
+    assert_int_equal(o.control_modes, TWAMP_OPEN | TWAMP_MIXED);
+    assert_int_equal(o.test_ports.low, 1);
+    assert_int_equal(o.test_ports.high, 65535);
+    assert_int_equal(o.control.n, 2);
+    conf_free(&agent_program, &o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(capabilities_follow_the_options),
+        cmocka_unit_test(values_of_our_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,18 @@
+/* agent/refusals.h - which sessions of the schedule do not run, and why: as the controller hears it. */
+#ifndef TW_AGENT_REFUSALS_H
+#define TW_AGENT_REFUSALS_H
+
+#include "common/rc.h"
+#include "fleet.pb-c.h"
+
+struct refusals {
+    Tw__Refusal **v; /* as messages want them */
+    size_t n;
+};
+
+void refusals_clear(struct refusals *r);
+enum tw_rc refusals_add(struct refusals *r, uint64_t pair_id, uint32_t flow, const char *reason);
+/* No effect if there is none. */
+void refusals_drop(struct refusals *r, uint64_t pair_id, uint32_t flow);
+
+#endif
