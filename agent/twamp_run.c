@@ -29,9 +29,12 @@ enum phase {
     PHASE_STOPPING,
 };
 
+/* A pair, or those of its flows that were refused while others run: then it stands in the chain behind them.
+ */
 struct twamp_pair {
     struct twamp_run *run;
     uint64_t id;
+    struct twamp_pair *next;  /* of the same pair */
     struct twamp_flow *flows; /* the index is the session's id on the connection */
     size_t n;
     enum phase phase;
@@ -59,11 +62,15 @@ static struct twamp_pair *find_pair(const struct twamp_run *t, uint64_t id)
     return p;
 }
 
-static struct twamp_flow *find_flow(const struct twamp_pair *p, uint32_t flow)
+static struct twamp_flow *find_flow(const struct twamp_run *t, uint64_t pair_id, uint32_t flow,
+                                    struct twamp_pair **ret)
 {
-    for (size_t i = 0; p && i < p->n; i++)
-        if (p->flows[i].spec.cfg.flow == flow)
-            return &p->flows[i];
+    for (struct twamp_pair *p = find_pair(t, pair_id); p; p = p->next)
+        for (size_t i = 0; i < p->n; i++)
+            if (p->flows[i].spec.cfg.flow == flow) {
+                *ret = p;
+                return &p->flows[i];
+            }
     return NULL;
 }
 
@@ -236,7 +243,8 @@ static enum tw_rc dial(struct twamp_pair *p, struct tw_err *err)
     if (session_spec_keyed(s)) {
         c.client.key_id = s->key_id;
         c.client.passphrase = passphrase;
-        c.client.passphrase_len = keyring_secret(p->run->conf.keys, s->key_id, 0, passphrase, sizeof passphrase);
+        c.client.passphrase_len =
+            keyring_secret(p->run->conf.keys, s->key_id, 0, passphrase, sizeof passphrase);
     }
     rc = ctl_dialer_start(&c, &p->dialer, err);
     crypto_wipe(passphrase, sizeof passphrase);
@@ -268,15 +276,62 @@ static void drop_unwanted(struct twamp_pair *p)
     p->n = kept;
 }
 
+/* The next in its chain takes its place. */
+static void unlink_pair(struct twamp_pair *p)
+{
+    struct twamp_pair *head = find_pair(p->run, p->id);
+
+    if (head == p) {
+        HASH_DEL(p->run->pairs, p);
+        if (p->next)
+            HASH_ADD(hh, p->run->pairs, id, sizeof p->id, p->next);
+        return;
+    }
+    while (head->next != p)
+        head = head->next;
+    head->next = p->next;
+}
+
 static void free_pair(struct twamp_pair *p)
 {
     loop_timer_cancel(p->run->conf.loop, &p->tick);
     ctl_dialer_free(p->dialer);
     for (size_t i = 0; i < p->n; i++)
         twamp_flow_reset(&p->flows[i]);
-    HASH_DEL(p->run->pairs, p);
+    unlink_pair(p);
     free(p->flows);
     free(p);
+}
+
+static void on_tick(struct loop_timer *t);
+
+static struct twamp_pair *make_pair(struct twamp_run *t, uint64_t id)
+{
+    struct twamp_pair *p = calloc(1, sizeof *p), *head = find_pair(t, id);
+
+    if (!p)
+        return NULL;
+    p->run = t;
+    p->id = id;
+    p->tick = (struct loop_timer){ .fn = on_tick, .ctx = p };
+    if (!head) {
+        HASH_ADD(hh, t->pairs, id, sizeof p->id, p);
+        return p;
+    }
+    p->next = head->next;
+    head->next = p;
+    return p;
+}
+
+static struct twamp_flow *make_flow(struct twamp_pair *p)
+{
+    struct twamp_flow *more = realloc(p->flows, (p->n + 1) * sizeof *more);
+
+    if (!more)
+        return NULL;
+    p->flows = more;
+    more[p->n] = (struct twamp_flow){ .sock = { .fd = -1 } };
+    return &more[p->n++];
 }
 
 /* ---- Running ---- */
@@ -284,6 +339,43 @@ static void free_pair(struct twamp_pair *p)
 static struct worker *worker_of(const struct twamp_pair *p, const struct twamp_flow *f)
 {
     return session_worker(p->run->conf.workers, p->run->conf.n_workers, p->id, f->spec.cfg.flow);
+}
+
+static void draw_retry(struct twamp_pair *p)
+{
+    uint64_t dice = 0;
+
+    if (p->since.ns && tw_mono_now().ns - p->since.ns >= STABLE_NS)
+        p->backoff_ns = 0;
+    p->backoff_ns = p->backoff_ns ? 2 * p->backoff_ns : BACKOFF_MIN_NS;
+    if (p->backoff_ns > BACKOFF_MAX_NS)
+        p->backoff_ns = BACKOFF_MAX_NS;
+    identity_random((uint8_t *)&dice, sizeof dice);
+    p->retry.ns = tw_mono_now().ns + PAUSE_NS + (int64_t)(dice % (uint64_t)p->backoff_ns);
+}
+
+/* What was refused tries again on a connection of its own, and leaves those that run alone. Without memory it
+ * waits for the next one of all. */
+static void part_with_refused(struct twamp_pair *p)
+{
+    struct twamp_pair *q = count(p, FLOW_REFUSED) ? make_pair(p->run, p->id) : NULL;
+    size_t kept = 0;
+
+    if (!q)
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        struct twamp_flow *f = p->flows[i].state == FLOW_REFUSED ? make_flow(q) : NULL;
+
+        if (!f) {
+            p->flows[kept++] = p->flows[i];
+            continue;
+        }
+        twamp_flow_reset(&p->flows[i]);
+        *f = p->flows[i];
+    }
+    p->n = kept;
+    draw_retry(q);
+    wake_at(q, q->retry);
 }
 
 static void hand_over(struct twamp_pair *p)
@@ -308,22 +400,10 @@ static void hand_over(struct twamp_pair *p)
     }
     p->phase = PHASE_RUNNING;
     p->since = tw_mono_now();
+    part_with_refused(p);
 }
 
 /* ---- Ending ---- */
-
-static void draw_retry(struct twamp_pair *p)
-{
-    uint64_t dice = 0;
-
-    if (p->since.ns && tw_mono_now().ns - p->since.ns >= STABLE_NS)
-        p->backoff_ns = 0;
-    p->backoff_ns = p->backoff_ns ? 2 * p->backoff_ns : BACKOFF_MIN_NS;
-    if (p->backoff_ns > BACKOFF_MAX_NS)
-        p->backoff_ns = BACKOFF_MAX_NS;
-    identity_random((uint8_t *)&dice, sizeof dice);
-    p->retry.ns = tw_mono_now().ns + PAUSE_NS + (int64_t)(dice % (uint64_t)p->backoff_ns);
-}
 
 /* Nothing is left of the connection and its sessions. */
 static void finish(struct twamp_pair *p)
@@ -418,34 +498,10 @@ static void on_tick(struct loop_timer *t)
 
 /* ---- For the schedule ---- */
 
-static struct twamp_pair *make_pair(struct twamp_run *t, uint64_t id)
-{
-    struct twamp_pair *p = calloc(1, sizeof *p);
-
-    if (!p)
-        return NULL;
-    p->run = t;
-    p->id = id;
-    p->tick = (struct loop_timer){ .fn = on_tick, .ctx = p };
-    HASH_ADD(hh, t->pairs, id, sizeof p->id, p);
-    return p;
-}
-
-static struct twamp_flow *make_flow(struct twamp_pair *p)
-{
-    struct twamp_flow *more = realloc(p->flows, (p->n + 1) * sizeof *more);
-
-    if (!more)
-        return NULL;
-    p->flows = more;
-    more[p->n] = (struct twamp_flow){ .sock = { .fd = -1 } };
-    return &more[p->n++];
-}
-
 enum tw_rc twamp_run_add(struct twamp_run *t, const struct session_spec *spec)
 {
     struct twamp_pair *p = find_pair(t, spec->cfg.pair_id);
-    struct twamp_flow *f = find_flow(p, spec->cfg.flow);
+    struct twamp_flow *f = find_flow(t, spec->cfg.pair_id, spec->cfg.flow, &p);
 
     if (!p)
         p = make_pair(t, spec->cfg.pair_id);
@@ -462,8 +518,8 @@ enum tw_rc twamp_run_add(struct twamp_run *t, const struct session_spec *spec)
 
 void twamp_run_remove(struct twamp_run *t, uint64_t pair_id, uint32_t flow)
 {
-    struct twamp_pair *p = find_pair(t, pair_id);
-    struct twamp_flow *f = find_flow(p, flow);
+    struct twamp_pair *p;
+    struct twamp_flow *f = find_flow(t, pair_id, flow, &p);
 
     if (!f)
         return;
@@ -474,15 +530,16 @@ void twamp_run_remove(struct twamp_run *t, uint64_t pair_id, uint32_t flow)
 
 bool twamp_run_holds(const struct twamp_run *t, uint64_t pair_id, uint32_t flow)
 {
-    const struct twamp_flow *f = find_flow(find_pair(t, pair_id), flow);
+    struct twamp_pair *p;
+    const struct twamp_flow *f = find_flow(t, pair_id, flow, &p);
 
     return f && f->state == FLOW_RUNNING;
 }
 
 enum tw_rc twamp_run_set_generation(struct twamp_run *t, uint64_t pair_id, uint32_t flow, uint64_t generation)
 {
-    struct twamp_pair *p = find_pair(t, pair_id);
-    struct twamp_flow *f = find_flow(p, flow);
+    struct twamp_pair *p;
+    struct twamp_flow *f = find_flow(t, pair_id, flow, &p);
     enum tw_rc rc = TW_OK;
 
     if (!f)
@@ -495,8 +552,8 @@ enum tw_rc twamp_run_set_generation(struct twamp_run *t, uint64_t pair_id, uint3
 
 void twamp_run_notice(struct twamp_run *t, const struct worker_notice *n)
 {
-    struct twamp_pair *p = find_pair(t, n->pair_id);
-    struct twamp_flow *f = find_flow(p, n->flow);
+    struct twamp_pair *p;
+    struct twamp_flow *f = find_flow(t, n->pair_id, n->flow, &p);
 
     if (!f || (f->state != FLOW_RUNNING && f->state != FLOW_ENDING))
         return;
@@ -521,11 +578,9 @@ enum tw_rc twamp_run_new(const struct twamp_run_conf *c, struct twamp_run **ret)
 
 void twamp_run_free(struct twamp_run *t)
 {
-    struct twamp_pair *p, *next;
-
     if (!t)
         return;
-    HASH_ITER(hh, t->pairs, p, next)
-    free_pair(p);
+    while (t->pairs)
+        free_pair(t->pairs);
     free(t);
 }

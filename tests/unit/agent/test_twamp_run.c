@@ -174,6 +174,16 @@ static void what_the_server_refuses_is_told(void **state)
     WAIT(f, refusals(f) == 2 && totals_of(f, 3).received >= 10);
     assert_string_equal(refusal_of(f, 3, 0), "");
     assert_non_null(strstr(refusal_of(f, 3, 2), "the server refuses the session"));
+    WAIT(f, strstr(refusal_of(f, 3, 1), "TWAMP-Control with")); /* tried again, on its own */
+    received_more(f, 3);
+    assert_int_equal(f->seen[3].n, 0);        /* the one that runs was left alone */
+    for (uint32_t flow = 1; flow < 3; flow++) /* it goes: there is room for another */
+        add_agreed(f, 3, flow, TW__AUTH__AUTH_NONE);
+    apply(f, 3);
+    WAIT(f, f->seen[3].n == 1);
+    WAIT(f, refusals(f) == 1 && totals_of(f, 3).received >= 10);
+    apply(f, 4);
+    WAIT(f, control(f).connections == 0 && sessions_in_workers(f) == 0);
 }
 
 static void a_wrong_passphrase_is_told(void **state)
