@@ -76,30 +76,39 @@ static enum tool_exit open_log(const struct tool_options *o)
 
 /* ---- One sub-command ---- */
 
-/* Its own rows, then those of the groups that it shares. */
+#define OWN_ROWS ((enum tool_share)0)
+
+static const struct conf_opt *rows_of(const struct tool_cmd *cmd, enum tool_share share, size_t *ret_n)
+{
+    *ret_n = cmd->n_opts;
+    if (share == OWN_ROWS)
+        return cmd->opts;
+    return cmd->shares & share ? tool_group(share, ret_n) : NULL;
+}
+
+/* Its own rows and those of the groups that it shares, in the order of the help. */
 static struct conf_opt *collect_rows(const struct tool_cmd *cmd, size_t *ret_n)
 {
-    static const enum tool_share shares[] = { TOOL_SHARES_RUN, TOOL_SHARES_CONTROL, TOOL_SHARES_MARK,
-                                              TOOL_SHARES_SECRETS, TOOL_SHARES_LOG };
-    size_t n = cmd->n_opts, more;
-    struct conf_opt *rows;
+    static const enum tool_share order[] = { TOOL_SHARES_RUN,     OWN_ROWS,
+                                             TOOL_SHARES_CONTROL, TOOL_SHARES_MARK,
+                                             TOOL_SHARES_SECRETS, TOOL_SHARES_LOG };
+    struct conf_opt *rows = NULL;
+    size_t n = 0, more;
 
-    for (size_t i = 0; i < TW_NELEM(shares); i++)
-        if (cmd->shares & shares[i] && tool_group(shares[i], &more))
-            n += more;
-    rows = calloc(n + 1, sizeof *rows);
-    if (!rows)
-        return NULL;
-    *ret_n = cmd->n_opts;
-    if (cmd->n_opts)
-        memcpy(rows, cmd->opts, cmd->n_opts * sizeof *rows);
-    for (size_t i = 0; i < TW_NELEM(shares); i++) {
-        const struct conf_opt *group = cmd->shares & shares[i] ? tool_group(shares[i], &more) : NULL;
+    for (size_t i = 0; i < TW_NELEM(order); i++) {
+        const struct conf_opt *group = rows_of(cmd, order[i], &more);
+        struct conf_opt *larger = group ? realloc(rows, (n + more + 1) * sizeof *rows) : rows;
         if (!group)
             continue;
-        memcpy(rows + *ret_n, group, more * sizeof *rows);
-        *ret_n += more;
+        if (!larger) {
+            free(rows);
+            return NULL;
+        }
+        rows = larger;
+        memcpy(rows + n, group, more * sizeof *rows);
+        n += more;
     }
+    *ret_n = n;
     return rows;
 }
 

@@ -218,6 +218,29 @@ static void stopped_without_answers(void **state)
     rig_close(&r);
 }
 
+/* Whoever asks twice is in a hurry. */
+static void stopped_twice(void **state)
+{
+    struct rig r;
+    struct tw_err err = { 0 };
+    int64_t start;
+    bool never = false;
+
+    (void)state;
+    rig_open(&r, 2, 0, false);
+    r.cfg.session.timeout_ns = 30 * TW_NS_PER_S;
+    assert_int_equal(run_start(&r.cfg, &r.run, &err), TW_OK);
+    loop_run_until(r.loop, &never, (struct tw_mono){ tw_mono_now().ns + 20 * TW_NS_PER_MS });
+    start = tw_mono_now().ns;
+    run_stop(r.run);
+    assert_false(r.ended);
+    run_stop(r.run);
+    assert_true(r.ended);
+    run_stop(r.run); /* no effect */
+    assert_true(tw_mono_now().ns - start < TW_NS_PER_S / 2);
+    rig_close(&r);
+}
+
 /* Fault 7: only the right address and port, and a time that was sent. */
 static void forged_answers(void **state)
 {
@@ -286,10 +309,15 @@ static void too_much_in_flight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counted_run),        cmocka_unit_test(flows_apart_and_together),
-        cmocka_unit_test(nobody_answers),     cmocka_unit_test(stopped_half_way),
-        cmocka_unit_test(forged_answers),     cmocka_unit_test(stopped_without_answers),
-        cmocka_unit_test(too_much_in_flight), cmocka_unit_test(probes_that_cannot_be_sent),
+        cmocka_unit_test(counted_run),
+        cmocka_unit_test(flows_apart_and_together),
+        cmocka_unit_test(nobody_answers),
+        cmocka_unit_test(stopped_half_way),
+        cmocka_unit_test(forged_answers),
+        cmocka_unit_test(stopped_without_answers),
+        cmocka_unit_test(stopped_twice),
+        cmocka_unit_test(too_much_in_flight),
+        cmocka_unit_test(probes_that_cannot_be_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
