@@ -2,6 +2,7 @@
  */
 #include "agent/core/twamp_ctl_server_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool sv_step_greet(struct ctl_server *s)
@@ -98,7 +99,11 @@ static void on_set_up(struct ctl_server *s, const struct ctl_set_up *u)
         return;
     }
     if (!is_mode_offered(s, u->mode)) {
-        refuse_set_up(s, CTL_UNSUPPORTED, CTL_WHY_MODE, "the client asks for a mode that is not offered");
+        char text[96];
+        snprintf(text, sizeof text,
+                 "the client asks for mode 0x%x, expected one of 0x%x and features of 0x%x", u->mode,
+                 s->cfg.modes & TWAMP_SECURITY, s->cfg.modes & TWAMP_FEATURES);
+        refuse_set_up(s, CTL_UNSUPPORTED, CTL_WHY_MODE, text);
         return;
     }
     memcpy(s->key_id, u->key_id, sizeof s->key_id);

@@ -488,6 +488,7 @@ static void modes_refused(void **state)
     (void)state;
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         struct rig r = new_rig(rows[i].offered);
+        char text[120];
         start_rig(&r);
         pbkdf2.calls = 0;
         set_up(&r, rows[i].wanted | 0, "", "x");
@@ -495,6 +496,12 @@ static void modes_refused(void **state)
             assert_int_equal(r.sent.len, 0);
         else
             assert_int_equal(r.sent.v[15], rows[i].accept);
+        if (rows[i].accept == CTL_UNSUPPORTED) {
+            snprintf(text, sizeof text,
+                     "the client asks for mode 0x%x, expected one of 0x%x and features of 0x%x",
+                     rows[i].wanted, rows[i].offered & TWAMP_SECURITY, rows[i].offered & TWAMP_FEATURES);
+            assert_string_equal(r.text, text);
+        }
         assert_int_equal(r.closes, rows[i].accept != CTL_OK);
         assert_int_equal(ctl_server_mode(r.s), rows[i].accept == CTL_OK ? rows[i].wanted : 0);
         end_rig(&r);
