@@ -3,21 +3,12 @@
 #ifndef TESTS_FUZZ_CTL_FUZZ_H
 #define TESTS_FUZZ_CTL_FUZZ_H
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/twamp_ctl.h"
 #include "agent/core/twamp_ctl_crypt.h"
 #include "common/wire.h"
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
+#include "tests/fuzz/check.h"
 
 #define FUZZ_PASSPHRASE "fuzz"
 

@@ -1,6 +1,5 @@
 /* What a stranger can send: the octets are cut into frames, unpacked and checked, and each body is read as
  * both HELLO messages and as a request. First octet: odd = after the handshake. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,16 +8,9 @@
 #include "common/net/rpc_frame.h"
 #include "common/net/rpc_hello.h"
 #include "fleet.pb-c.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 static void try_hello(const ProtobufCBinaryData *b)
 {

@@ -1,19 +1,11 @@
 /* Whatever hist_decode() accepts must be a histogram in good order: later code relies on it without looking.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/hist.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 static void check_order(const struct hist *h)
 {

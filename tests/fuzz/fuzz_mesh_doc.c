@@ -1,20 +1,12 @@
 /* Whatever mesh_doc_parse() accepts must expand to pairs in order, none with itself, and have a cost;
  * whatever it refuses must say why. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controller/core/plan.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 static void check_class(const struct mesh_class *c)
 {

@@ -1,20 +1,12 @@
 /* A probe whose answers are the fuzzer's: of any length, with the number of a packet that was sent in its
  * place or not. It ends, and what it finds does not contradict itself. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/probe_run.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 enum { PACKETS_MAX = 3 * PROBE_STEPS + 300 };
 

@@ -2,23 +2,14 @@
  * never to a reflector's port, and each datagram is answered or counted exactly once. Input: u8
  * configuration, then records of { u8 sender, u8 seconds, u8 length, octets }; the sender's bit 7: it is
  * signed as authenticated STAMP, and a HMAC TLV that ends it, too. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/reflect.h"
 #include "agent/core/twamp_pkt.h"
 #include "common/wire.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 enum { CAP = 300, HMAC_TLV = 4 + CRYPTO_MAC };
 enum { WITH_KEYS = 1, DEMAND_AUTH = 2, STATELESS = 4, REFUSE_DSCP = 8 };       /* configuration */

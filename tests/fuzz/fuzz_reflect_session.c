@@ -2,22 +2,13 @@
  * as long as requests (or the smallest), and only what is authentic is answered. Input: u8 form, then records
  * of { u8 what, u8 seconds, u8 length, octets }. What: 1 from elsewhere, 2 start first, 4 stop first, 8 the
  * octets 0..13 are the values of a good probe that is to be protected as the form wants it. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/reflect_session.h"
 #include "common/wire.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 enum { CAP = 400 };
 enum { FOREIGN = 1, START = 2, STOP = 4, GOOD = 8 };

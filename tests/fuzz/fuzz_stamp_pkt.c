@@ -1,21 +1,12 @@
 /* STAMP base packets. Whatever is accepted gives the same octets when written again (but for MBZ, and what a
  * short answer lacks). Octet 0 chooses the keys; with keys, the packet is accepted if and only if it is
  * signed, so half of the inputs are signed here. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/stamp_pkt.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 enum { SIGNED = 96, PACKET_MAX = 4096, KEYS = 3 };
 

@@ -2,21 +2,13 @@
  * the rest is taken three times: as what follows a request, as what follows an answer, and as what a sender
  * wants. The answer must keep every boundary and type, all values that are unknown, unreadable or unverified,
  * and be readable by our own sender; what a sender writes, a reflector must recognise to the last octet. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/stamp_tlv_kinds.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 enum { INPUT_MAX = 4096, SEQ = 7, REPLY_SEQ = 9 };
 enum { KEYED = 1, DEMAND = 2, REFUSE = 4, FOLLOW_UP = 8, V6 = 16, NO_ADDR = 32, NO_TOS = 64, MAC = 128 };

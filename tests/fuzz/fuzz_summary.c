@@ -1,20 +1,11 @@
 /* What an agent can send as DATA: a SummaryBatch, unpacked in an arena, each summary validated. What is
  * accepted must survive merging, printing and sending on. */
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "common/net/rpc_frame.h"
 #include "common/net/summary_pb.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 static void send_on(const struct tw_summary *s)
 {

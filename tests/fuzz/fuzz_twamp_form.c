@@ -1,21 +1,13 @@
 /* TWAMP-Test packets in every mode. The first octets choose mode, features and what to spoil; what follows is
  * a packet: it is read as a probe and as an answer, and it is the padding of packets that we write and read.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/twamp_form.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 enum { HEAD = 5, LEN_MAX = 2048 };
 

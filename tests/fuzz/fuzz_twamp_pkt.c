@@ -1,20 +1,11 @@
 /* Whatever the decoders accept, encoding it gives the same octets back (but for MBZ, and what a short reply
  * lacks). */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/core/twamp_pkt.h"
+#include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 static void check_probe(const uint8_t *data, size_t size)
 {
