@@ -772,3 +772,22 @@ def test_interface_and_bind(build):
                            (["10.99.78.2", "[::1]:0"], "has no IPv6 address")):
             code, _, err = rig.run("sender", "-c", "1", *args)
             expect(code == 1 and len(err.splitlines()) == 1 and text in err, f"{args}: {code} {err}")
+
+
+def test_sender_speaks_twamp(build):
+    with Rig(build) as rig:
+        keys = f"{rig.dir}/keys"
+        pathlib.Path(keys).write_text("alice open sesame\n")
+        os.chmod(keys, 0o600)
+        server = rig.start("server", "127.0.0.1", "--secrets", keys)
+        wait("the server", lambda: port_open(rig, 862))
+        twamp = ("-c", "5", *FAST, "--protocol", "twamp")
+        for more, auth in (([], "none"), (["--auth=encrypted", "--user", "alice", "--secrets", keys], "encrypted"),
+                           (["--mode", "authenticated", "--user", "alice", "--secrets", keys], "authenticated")):
+            doc = rig.json(*twamp, *more, "127.0.0.1")
+            expect(doc["total"]["received"] == 5 and doc["options"]["protocol"] == "twamp", str(doc)[:600])
+            expect(doc["options"]["auth"] == auth, f"{more}: {doc['options']['auth']}")
+            jsonschema.validate(doc, schema("run-v1.json"))
+        code, _, err = rig.run("sender", *twamp, "--auth", "--mode", "open", "--secrets", keys, "127.0.0.1")
+        expect(code == 2 and "--auth and --mode contradict" in err, f"{code} {err}")
+        expect(server.stop()[0] == 0, server.errors())
