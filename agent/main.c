@@ -245,7 +245,8 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .ctx = a,
                                   .max_sessions = (size_t)a->opt.max_sessions,
                                   .stateless = a->opt.reflect_stateless,
-                                  .demand_auth = a->opt.demand_auth };
+                                  .demand_auth = a->opt.demand_auth,
+                                  .refuse_dscp = a->opt.refuse_dscp };
         memcpy(cfg.reflect, a->reflect, sizeof cfg.reflect);
         enum tw_rc rc = worker_start(&cfg, &a->workers[i], err);
         if (rc != TW_OK)
@@ -427,6 +428,7 @@ int main(int argc, char **argv)
         tw_err_set(&err, rc, "--log-level: expected debug, info, warn or error");
     if (rc != TW_OK)
         return fail(&err, rc, 2);
+    process_raise_files();
     log_init("twamp-agent", level, a.opt.log_format ? LOG_JSON : LOG_TEXT);
     a.started_ns = tw_wall_now().ns;
     rc = agent_start(&a, &err);

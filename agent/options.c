@@ -119,9 +119,7 @@ static const struct conf_opt opts[] = {
     { .name = "reflect-stateless",
       .type = CONF_FLAG,
       .offset = FIELD(reflect_stateless),
-      .help = "Answers carry the sender's number: no memory of senders, but senders cannot tell where probes "
-              "were "
-              "lost." },
+      .help = "Answers carry the sender's number: senders cannot tell on which way probes were lost." },
     { .name = "secrets",
       .short_name = 's',
       .type = CONF_STR,
@@ -134,6 +132,10 @@ static const struct conf_opt opts[] = {
       .type = CONF_FLAG,
       .offset = FIELD(demand_auth),
       .help = "Reflect only authenticated STAMP." },
+    { .name = "refuse-dscp",
+      .type = CONF_FLAG,
+      .offset = FIELD(refuse_dscp),
+      .help = "Answer STAMP in the DSCP that a probe came with, whatever its Class of Service TLV wishes." },
     { .name = "control",
       .type = CONF_STRLIST,
       .offset = FIELD(control),

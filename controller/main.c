@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/net/process.h"
 #include "common/version.h"
 #include "controller/controller.h"
 
@@ -164,6 +165,7 @@ int main(int argc, char **argv)
 
     if (rc != TW_OK)
         return rc == TW_ECLOSED ? 0 : fail(&err, EXIT_USAGE);
+    process_raise_files();
     log_init(program.name, (enum log_level)o.log_level, (enum log_format)o.log_format);
     gethostname(host, sizeof host - 1);
     rc = make_loop(&loop);

@@ -29,13 +29,17 @@ static const struct conf_opt opts[] = {
     { .name = "stateless",
       .type = CONF_FLAG,
       .offset = FIELD(stateless),
-      .help = "Answer with the sender's Sequence Number and remember no sender: nobody can then tell on "
-              "which way a "
-              "probe was lost." },
+      .help = "Answer with the sender's Sequence Number: nobody can then tell on which way a probe was "
+              "lost." },
     { .name = "demand-auth",
       .type = CONF_FLAG,
       .offset = FIELD(demand_auth),
       .help = "Answer nothing but authenticated STAMP; needs --secrets." },
+    { .name = "refuse-dscp",
+      .type = CONF_FLAG,
+      .offset = FIELD(refuse_dscp),
+      .help =
+          "STAMP: answer in the DSCP that the probe came with, whatever its Class of Service TLV wishes." },
 };
 
 struct responder {
@@ -72,7 +76,8 @@ static enum tw_rc start_worker(struct responder *r, const struct tool_options *o
     struct worker_cfg cfg = { .loop = r->loop,
                               .refwait_ns = o->timer_s * TW_NS_PER_S,
                               .stateless = o->stateless,
-                              .demand_auth = o->demand_auth };
+                              .demand_auth = o->demand_auth,
+                              .refuse_dscp = o->refuse_dscp };
     enum tw_rc rc = host_resolve(at, 0, host_lookup, &cfg.reflect[0], err);
 
     if (rc)
@@ -174,9 +179,9 @@ static void report(const struct responder *r)
 
     worker_counters(r->worker, &c);
     printf("Reflected %" PRIu64 " (TWAMP Light %" PRIu64 ", STAMP %" PRIu64 ", authenticated %" PRIu64
-           "), senders remembered %" PRIu64 "\n",
+           "; wrong HMAC TLV, so flagged, %" PRIu64 "), senders remembered %" PRIu64 "\n",
            c.reflected, c.reflected - c.reflected_stamp, c.reflected_stamp, c.reflected_auth,
-           c.reflector_sessions);
+           c.reflector_tlv_auth_failed, c.reflector_sessions);
     printf("Not answered: rejected %" PRIu64 " (wrong HMAC %" PRIu64 ", not authenticated %" PRIu64
            "), send errors %" PRIu64 ", dropped by this host %" PRIu64 "\n",
            c.reflector_rejected, c.reflector_auth_failed, c.reflector_auth_demanded, c.reflector_send_errors,

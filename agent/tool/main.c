@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "agent/tool/tool.h"
+#include "common/net/process.h"
 #include "common/version.h"
 
 /* One row per sub-command. */
@@ -77,6 +78,7 @@ int main(int argc, char **argv)
         printf("twamp %s\n", TW_VERSION);
         return TOOL_OK;
     }
+    process_raise_files();
     cmd = find(argv[1]);
     return (int)(cmd ? tool_run_cmd(cmd, argc - 1, argv + 1) : unknown(argv[1]));
 }

@@ -83,7 +83,7 @@ struct tool_options {
 
     /* responder */
     int64_t timer_s;
-    bool stateless, demand_auth;
+    bool stateless, demand_auth, refuse_dscp;
 
     /* probe */
     int64_t max_pps, tries;

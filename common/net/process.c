@@ -19,6 +19,16 @@ uint64_t process_rss_bytes(void)
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+void process_raise_files(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur == l.rlim_max)
+        return;
+    l.rlim_cur = l.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &l); /* as before where it fails: what cannot be opened is reported then */
+}
+
 static int64_t timeval_ns(struct timeval t)
 {
     return t.tv_sec * TW_NS_PER_S + t.tv_usec * TW_NS_PER_US;

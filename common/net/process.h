@@ -1,4 +1,5 @@
-/* common/net/process.h - what this process uses, for health reports and metrics about ourselves. Any thread.
+/* common/net/process.h - what this process uses and may use, for health reports and metrics about ourselves.
+ * Any thread.
  */
 #ifndef TW_NET_PROCESS_H
 #define TW_NET_PROCESS_H
@@ -7,5 +8,8 @@
 
 uint64_t process_rss_bytes(void); /* resident memory; 0 = not known */
 int64_t process_cpu_ns(void);     /* user and system time of all threads */
+/* Lets this process open as many files as it may without privileges: the usual soft limit of 1,024 is for
+ * select(). */
+void process_raise_files(void);
 
 #endif

@@ -706,6 +706,21 @@ def test_responder_serves_both_families(build):
         expect(n["received"] == 3, str(n))
 
 
+def test_wish_for_the_dscp_of_answers(build):
+    """A Class of Service TLV is followed, or refused with --refuse-dscp, and the sender is told which."""
+    with Rig(build) as rig:
+        for port, extra, dscp, refused in ((20001, (), 8, False), (20002, ("--refuse-dscp",), 46, True)):
+            rig.responder(*extra, f"127.0.0.1:{port}")
+            code, out, err = rig.run("sender", "-c", "3", *FAST, "--protocol", "stamp", "--dscp", "ef", "--reply-dscp", "cs1",
+                                     "--json", "--raw", f"127.0.0.1:{port}")
+            rows = [json.loads(line) for line in out.splitlines()]
+            packets = [r for r in rows if r["schema"].startswith("twampmesh/packet/")]
+            expect(code == 0 and len(packets) == 3, f"{code} {err} {out}")
+            for r in packets:
+                expect(r["tos_backward"] == dscp << 2 and r["tlvs"]["cos_refused"] == refused and r["tlvs"]["cos_dscp"] == 46,
+                       f"{extra}: {r}")
+
+
 def test_csv(build):
     with Rig(build) as rig:
         rig.responder()
