@@ -105,3 +105,17 @@ void control_on_results(struct control *c)
     if (c)
         ctl_listener_on_results(c->listener);
 }
+
+void control_fill_health(const struct control *c, Tw__HealthReport *h)
+{
+    struct ctl_listener_counters n;
+
+    if (!c)
+        return;
+    ctl_listener_counters(c->listener, &n);
+    h->control_connections = n.connections;
+    h->control_logins_failed = n.closed[CTL_WHY_LOGIN];
+    h->control_refused = n.refused_connections + n.refused_peer + n.refused_handshakes;
+    for (unsigned i = CTL_OK + 1; i < CTL_ACCEPTS; i++)
+        h->control_refused += n.requests_refused[i];
+}

@@ -5,6 +5,7 @@
 #include "agent/io/ctl_listener.h"
 #include "agent/keyring.h"
 #include "agent/options.h"
+#include "fleet.pb-c.h"
 
 struct control;
 
@@ -15,5 +16,6 @@ enum tw_rc control_start(const struct agent_options *o, struct loop *loop, struc
 void control_stop(struct control *c);
 uint16_t control_port(const struct control *c); /* 0: there is none */
 void control_on_results(struct control *c);     /* of any worker */
+void control_fill_health(const struct control *c, Tw__HealthReport *h);
 
 #endif

@@ -136,6 +136,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->results_refused = results_dropped(a->results);
     h->cpu_ns = (uint64_t)process_cpu_ns();
     h->rss_bytes = process_rss_bytes();
+    control_fill_health(a->control, h);
     if (a->keys)
         h->secrets_error = (char *)keyring_error(a->keys);
     for (size_t i = 0; i < a->n_workers; i++) {

@@ -382,9 +382,7 @@ static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest
         rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "out of memory");
         return;
     }
-    if (l->agent->ack)
-        tw__ack_request__free_unpacked(l->agent->ack, NULL);
-    l->agent->ack = m;
+    inventory_take_ack(&l->c->inv, l->agent, m);
     if (m->n_refusals)
         log_warn("agent refuses sessions", LOG_S("agent", l->agent->row.name),
                  LOG_U("sessions", m->n_refusals), LOG_S("first_reason", m->refusals[0]->reason));

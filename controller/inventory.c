@@ -3,8 +3,9 @@
 #include <string.h>
 #include "controller/schedule.h"
 
-#define RETURN_NS (45 * TW_NS_PER_S) /* the longest reconnect backoff, 30 s, and a connection's time to die \
-                                      */
+#define RETURN_NS                                                                             \
+    (45 * TW_NS_PER_S) /* the longest reconnect backoff, 30 s, and a connection's time to die \
+                        */
 
 /* ---- Agents ---- */
 
@@ -227,6 +228,20 @@ static bool may_still_come(const struct pair *p, int64_t now_ns)
     return p->source && !p->source->peer_address[0] && now_ns - p->scheduled_since_ns < RETURN_NS;
 }
 
+void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *ack)
+{
+    if (a->ack)
+        tw__ack_request__free_unpacked(a->ack, NULL);
+    a->ack = ack;
+    a->ack_serial = ++inv->acks;
+    for (size_t i = 0; i < ack->n_refusals; i++) {
+        struct pair *p = inventory_pair(inv, ack->refusals[i]->pair_id);
+
+        if (p && p->source == a)
+            p->refused_in = a->ack_serial;
+    }
+}
+
 const char *pair_state(const struct pair *p, int64_t now_ns)
 {
     if (p->paused)
@@ -235,6 +250,8 @@ const char *pair_state(const struct pair *p, int64_t now_ns)
         return "not_scheduled";
     if (is_fresh(p, now_ns))
         return tw_status_name(p->live->last.status);
+    if (p->source && p->source->peer && p->refused_in && p->refused_in == p->source->ack_serial)
+        return tw_status_name(TW_STATUS_REFUSED);
     return (p->source && p->source->peer) || may_still_come(p, now_ns) ? "no_data" : "agent_down";
 }
 

@@ -23,6 +23,7 @@ struct agent {
     uint64_t acked_generation;
     bool acked_current;               /* runs exactly what is wanted (digest equal) */
     Tw__AckRequest *ack;              /* last one, with its refusals */
+    uint64_t ack_serial;              /* of it: see struct pair */
     struct session_list *wanted;      /* schedule.c: its part of the present generation; NULL = none yet */
     uint8_t acked_digest[AGENT_DIGEST_LEN];
     uint64_t pairs;                   /* as source, in the present generation */
@@ -67,6 +68,7 @@ struct pair {
     uint64_t seen;                    /* schedule.c's mark */
     bool unstored;                    /* only a batch told of it, which is not committed: the store may not know it */
     struct agent *source;             /* NULL if removed */
+    uint64_t refused_in;              /* ack_serial of the acknowledgement in which its source last refused a flow of it */
     struct pair_live *live;           /* NULL until the first summary since start */
     UT_hash_handle hh;                /* by row.id */
     UT_hash_handle hh_name;           /* by names; see inventory_pair_by_names() */
@@ -79,6 +81,7 @@ struct inventory {
     struct pair *pairs_by_name;       /* uthash (hh_name) */
     uint64_t generation;
     uint64_t marks;                   /* schedule.c's */
+    uint64_t acks;                    /* that have come, to number them */
     unsigned pending;                 /* agents that wait for approval */
 };
 
@@ -111,7 +114,10 @@ struct pair *inventory_pair(struct inventory *inv, uint64_t id);
 const char *agent_state(const struct agent *a);
 /* The generation that an agent runs: the present one, too, if its part of it is what it acknowledged earlier. */
 uint64_t agent_generation(const struct inventory *inv, const struct agent *a);
-/* State of a pair as in PairReport.state: its last status, or "agent_down", "no_data", "not_scheduled", "paused". */
+/* Takes over an agent's acknowledgement: which of its pairs it refuses. */
+void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *ack);
+/* State of a pair as in PairReport.state: its last status, or "refused" (and nothing of it comes), "agent_down", "no_data",
+ * "not_scheduled", "paused". */
 const char *pair_state(const struct pair *p, int64_t now_ns);
 
 #endif

@@ -195,6 +195,9 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->reflector_auth_demanded = h->reflector_auth_demanded;
     m->reflect_sessions = h->reflect_sessions;
     m->auth_failed = h->auth_failed;
+    m->control_connections = h->control_connections;
+    m->control_logins_failed = h->control_logins_failed;
+    m->control_refused = h->control_refused;
     m->secrets_stale = h->secrets_error[0];
     m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
     m->rss_bytes = (double)h->rss_bytes;

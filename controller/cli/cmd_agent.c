@@ -171,10 +171,12 @@ static void put_health(struct out_records *r, const Tw__HealthReport *h)
 }
 
 /* Newer ones come last: columns of CSV keep their places. */
-#define MORE_HEALTH_COUNTS(X) \
-    X(reflected_stamp)        \
-    X(reflected_auth)         \
-    X(reflector_auth_failed) X(reflector_auth_demanded) X(reflect_sessions) X(auth_failed)
+#define MORE_HEALTH_COUNTS(X)  \
+    X(reflected_stamp)         \
+    X(reflected_auth)          \
+    X(reflector_auth_failed)   \
+    X(reflector_auth_demanded) \
+    X(reflect_sessions) X(auth_failed) X(control_connections) X(control_logins_failed) X(control_refused)
 
 static void put_more_health(struct out_records *r, const Tw__HealthReport *h)
 {
@@ -348,6 +350,9 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
     put_fact_u64(t, "Probes, not signed", h->reflector_auth_demanded, false);
     put_fact_u64(t, "Answers, wrong HMAC", h->auth_failed, true);
     put_fact_u64(t, "Agreed sessions", h->reflect_sessions, false);
+    put_fact_u64(t, "Control connections", h->control_connections, false);
+    put_fact_u64(t, "Logins failed", h->control_logins_failed, true);
+    put_fact_u64(t, "Refused by limits", h->control_refused, true);
     if (h->secrets_error[0]) {
         out_cell(t, OUT_PLAIN, "Secrets");
         out_cell(t, OUT_BAD, "%s", h->secrets_error);

@@ -30,6 +30,7 @@ struct metrics_agent {
     bool has_health;
     uint64_t spool_summaries, spool_dropped, generation, reflected, reflector_rejected, host_drops;
     uint64_t reflected_stamp, reflected_auth, reflector_auth_failed, reflector_auth_demanded, reflect_sessions, auth_failed;
+    uint64_t control_connections, control_logins_failed, control_refused;
     double clock_error_s, cpu_s, rss_bytes;
     bool clock_synced, secrets_stale;
 };

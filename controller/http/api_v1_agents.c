@@ -76,6 +76,9 @@ static cJSON *health(const Tw__HealthReport *h)
     json_u64(o, "reflected_auth", h->reflected_auth);
     json_u64(o, "reflect_sessions", h->reflect_sessions);
     json_u64(o, "auth_failed", h->auth_failed);
+    json_u64(o, "control_connections", h->control_connections);
+    json_u64(o, "control_logins_failed", h->control_logins_failed);
+    json_u64(o, "control_refused", h->control_refused);
     if (h->secrets_error[0])
         cJSON_AddStringToObject(o, "secrets_error", h->secrets_error);
     else

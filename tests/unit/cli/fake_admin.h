@@ -87,6 +87,9 @@ static inline Tw__HealthReport healthy(void)
     h.reflector_auth_demanded = 2;
     h.reflect_sessions = 5;
     h.auth_failed = 1;
+    h.control_connections = 4;
+    h.control_logins_failed = 6;
+    h.control_refused = 8;
     h.secrets_error = (char *)"/etc/twamp/secrets:3: expected KEYID and passphrase";
     return h;
 }

@@ -521,6 +521,40 @@ static void after_a_restart_agents_have_time_to_come_back(void **state)
     assert_string_equal(pair_state(&p, 1001 * TW_NS_PER_S), "agent_down");
 }
 
+/* A pair that its agent refuses is that, and not merely silent; with another acknowledgement it no longer is.
+ */
+static void a_refused_pair_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1");
+    struct store_pair row = { .id = 7, .mesh = "m", .source = "a" }, foreign = { .id = 8, .source = "b" };
+    struct pair *p, *other;
+    Tw__Refusal r[] = { TW__REFUSAL__INIT, TW__REFUSAL__INIT, TW__REFUSAL__INIT },
+                *list[] = { &r[0], &r[1], &r[2] };
+    Tw__AckRequest ack = TW__ACK_REQUEST__INIT;
+
+    p = inventory_add_pair(&f->inv, &row);
+    other = inventory_add_pair(&f->inv, &foreign);
+    p->scheduled = other->scheduled = true;
+    a->peer = (struct rpc_peer *)f; /* connected: nobody looks at it */
+    assert_string_equal(pair_state(p, 1), "no_data");
+    r[0].pair_id = 7;
+    r[1].pair_id = 8; /* of another agent: it has no say in that */
+    r[2].pair_id = 9; /* of nobody */
+    ack.refusals = list;
+    ack.n_refusals = 3;
+    inventory_take_ack(&f->inv, a, message_clone(&ack.base));
+    assert_string_equal(pair_state(p, 1), "refused");
+    assert_string_not_equal(pair_state(other, 1), "refused");
+    p->paused = true;
+    assert_string_equal(pair_state(p, 1), "paused");
+    p->paused = false;
+    ack.n_refusals = 0;
+    inventory_take_ack(&f->inv, a, message_clone(&ack.base));
+    assert_string_equal(pair_state(p, 1), "no_data");
+    a->peer = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +574,7 @@ int main(void)
         T(a_twamp_pair_goes_to_the_control_port),
         T(what_cannot_run_is_said),
         T(abilities_change_the_schedule),
+        T(a_refused_pair_says_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
