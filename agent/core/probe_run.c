@@ -9,6 +9,7 @@
 #include "agent/core/stamp_pkt.h"
 #include "agent/core/twamp_pkt.h"
 #include "common/dscp.h"
+#include "common/splitmix.h"
 #include "common/wire.h"
 
 enum {
@@ -77,15 +78,6 @@ static const struct {
     [PROBE_300] = { 300, false, false }, [PROBE_MARKED] = { 100, true, false },
     [PROBE_PTP] = { 100, false, true },
 };
-
-static uint64_t next_random(uint64_t *state) /* splitmix64 */
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
 
 static void write_light(const struct probe_run *r, const struct test_probe *p, uint8_t *buf, size_t len)
 {
@@ -166,10 +158,11 @@ enum tw_rc probe_run_new(const struct probe_run_cfg *cfg, struct tw_mono start, 
     r->next_seq = SEQ_START;
     r->rng = cfg->seed;
     for (size_t i = 0; i < sizeof r->padding; i++)
-        r->padding[i] = (uint8_t)(next_random(&r->rng) | 1); /* no zeros: a reflector's own are to be seen */
-    r->ssid = (uint16_t)(next_random(&r->rng) | 1);
+        r->padding[i] =
+            (uint8_t)(tw_splitmix64(&r->rng) | 1); /* no zeros: a reflector's own are to be seen */
+    r->ssid = (uint16_t)(tw_splitmix64(&r->rng) | 1);
     for (size_t i = 0; i < sizeof key; i++)
-        key[i] = (uint8_t)next_random(&r->rng);
+        key[i] = (uint8_t)tw_splitmix64(&r->rng);
     r->stage_seen = calloc(1, (size_t)cfg->max_pps * STAGE_NS / TW_NS_PER_S / 8 + STAGE_MIN);
     if (r->stage_seen)
         rc = crypto_hmac_new(CRYPTO_SHA256, key, sizeof key, &r->hmac);

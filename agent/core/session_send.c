@@ -3,20 +3,12 @@
 
 #include <math.h>
 #include <string.h>
+#include "common/splitmix.h"
 
 /* Exponential spacing: behind by more than this many means, the rest is estimated. */
 #define MAX_DRAWS 1024
 
-/* ---- Random numbers: splitmix64, enough for spacing and padding ---- */
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
+/* ---- Pacing ---- */
 
 /* RFC 2330 section 11.1.1: exponentially distributed intervals make a Poisson stream. */
 static int64_t next_interval(struct session *s)
@@ -25,7 +17,7 @@ static int64_t next_interval(struct session *s)
 
     if (s->cfg.spacing_kind == SESSION_FIXED)
         return s->cfg.spacing_ns;
-    u = ((double)(next_random(&s->rng) >> 11) + 1) * 0x1p-53; /* (0, 1] */
+    u = ((double)(tw_splitmix64(&s->rng) >> 11) + 1) * 0x1p-53; /* (0, 1] */
     return (int64_t)(-log(u) * (double)s->cfg.spacing_ns) + 1;
 }
 
@@ -33,8 +25,6 @@ int64_t session_first_gap(struct session *s)
 {
     return next_interval(s);
 }
-
-/* ---- Pacing ---- */
 
 static void count_skipped(struct session *s, uint64_t n)
 {
@@ -125,10 +115,10 @@ static void fill_padding(const struct session *s, uint8_t *p, size_t n)
         return;
     }
     for (; n >= sizeof word; p += sizeof word, n -= sizeof word) {
-        word = next_random(&state);
+        word = tw_splitmix64(&state);
         memcpy(p, &word, sizeof word);
     }
-    word = next_random(&state);
+    word = tw_splitmix64(&state);
     memcpy(p, &word, n);
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,18 +19,6 @@ enum {
     KEEPALIVE_COUNT = 3,
 };
 #define LINGER_NS (2 * TW_NS_PER_S)
-
-void ctl_random(void *ctx, uint8_t *buf, size_t n)
-{
-    (void)ctx;
-    while (n) {
-        ssize_t got = getrandom(buf, n, 0);
-        if (got > 0) {
-            buf += got;
-            n -= (size_t)got;
-        }
-    }
-}
 
 /* ---- Writing ---- */
 

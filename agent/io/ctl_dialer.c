@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/core/crypto.h"
+#include "agent/io/ctl_random.h"
 #include "common/net/now.h"
 
 enum { READ_BYTES = 4096, OUT_BYTES = 65536 };
@@ -30,18 +30,6 @@ struct ctl_dialer {
     bool closed;   /* on_closed() has been called */
     bool settling; /* outputs are being taken: commands of callbacks wait for it */
 };
-
-static void draw(void *ctx, uint8_t *buf, size_t n)
-{
-    (void)ctx;
-    while (n) {
-        ssize_t got = getrandom(buf, n, 0);
-        if (got > 0) {
-            buf += got;
-            n -= (size_t)got;
-        }
-    }
-}
 
 /* ---- Ends ---- */
 
@@ -300,7 +288,7 @@ enum tw_rc ctl_dialer_start(const struct ctl_dialer_cfg *cfg, struct ctl_dialer 
     if (!d)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     d->cfg = *cfg;
-    d->cfg.client.random = draw;
+    d->cfg.client.random = ctl_random;
     if (!cfg->client.answer_ns)
         d->cfg.client.answer_ns = WAIT_NS;
     d->watch = (struct loop_watch){ .fn = on_event, .ctx = d, .fd = -1 };

@@ -4,6 +4,7 @@
 #define TW_AGENT_CTL_LISTENER_PRIV_H
 
 #include "agent/io/ctl_listener.h"
+#include "agent/io/ctl_random.h"
 #include "common/log.h"
 
 struct ctl_conn {
@@ -70,7 +71,6 @@ void ctl_reflectors_take_ends(struct ctl_listener *l);
 void ctl_reflectors_free(struct ctl_listener *l);
 void ctl_reflectors_retry(struct loop_timer *t);
 
-void ctl_random(void *ctx, uint8_t *buf, size_t n);
 bool ctl_is_same_host(const struct tw_addr *a, const struct tw_addr *b);
 
 #endif

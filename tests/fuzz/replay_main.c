@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/splitmix.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)(void));
@@ -98,19 +99,9 @@ static void unload(void)
 
 /* ---- Mutation ---- */
 
-/* splitmix64 */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
 static size_t below(uint64_t *rng, size_t n)
 {
-    return n ? (size_t)(next_random(rng) % n) : 0;
+    return n ? (size_t)(tw_splitmix64(rng) % n) : 0;
 }
 
 struct work {
@@ -130,7 +121,7 @@ static void set_octet(struct work *w, uint64_t *rng)
     bool any = below(rng, 2);
 
     if (w->len)
-        w->data[below(rng, w->len)] = any ? (uint8_t)next_random(rng) : telling[below(rng, sizeof telling)];
+        w->data[below(rng, w->len)] = any ? (uint8_t)tw_splitmix64(rng) : telling[below(rng, sizeof telling)];
 }
 
 static void cut_end(struct work *w, uint64_t *rng)
@@ -154,7 +145,7 @@ static void insert_some(struct work *w, uint64_t *rng)
         return;
     memmove(w->data + at + n, w->data + at, w->len - at);
     for (size_t i = 0; i < n; i++)
-        w->data[at + i] = (uint8_t)next_random(rng);
+        w->data[at + i] = (uint8_t)tw_splitmix64(rng);
     w->len += n;
 }
 

@@ -4,15 +4,11 @@
 
 #include <math.h>
 #include <stdint.h>
+#include "common/splitmix.h"
 
-/* splitmix64: any seed is good. */
 static inline uint64_t rng_next(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
+    return tw_splitmix64(state);
 }
 
 static inline uint64_t rng_below(uint64_t *state, uint64_t n)
