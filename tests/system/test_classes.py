@@ -193,6 +193,46 @@ def test_imix_is_exact(build):
         whole(rows_of(lab, "mix"))
 
 
+SIZES6 = """table inet lab {
+  counter small { }
+  counter middle { }
+  counter large { }
+  counter other { }
+  chain in {
+    type filter hook prerouting priority -450
+    udp dport 862 ip6 dscp cs5 udp length 22 counter name small accept
+    udp dport 862 ip6 dscp cs5 udp length 536 counter name middle accept
+    udp dport 862 ip6 dscp cs5 udp length 1460 counter name large accept
+    udp dport 862 ip6 dscp cs5 counter name other
+  }
+}"""
+
+
+def test_every_protocol_over_ipv6(build):
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_controller()
+        for name in lab.names:
+            write_secrets(lab, name, "site correct horse battery staple")
+            lab.start_agent(name, "--secrets", secrets_path(lab, name), "--control", f"[{lab.ip6(name)}]:862",
+                            address=lab.ip6(name))
+        lab.approve_all()
+        lab.nft("a2", SIZES6)
+        lab.apply(mesh([("a1", "a2")], {
+            "mix": "size: imix, df: true, dscp: CS5, spacing: 10ms",
+            "signed": "protocol: stamp, auth: authenticated, key_id: site, reply_dscp: AF41, dscp: EF, spacing: 20ms",
+            "agreed": "protocol: twamp, auth: encrypted, key_id: site, dscp: EF, spacing: 20ms, flows: 2"}))
+        for c in ("mix", "signed", "agreed"):
+            whole(wait(f"class {c}", lambda c=c: measured(lab, c, 4), 30))
+        for c in ("signed", "agreed"):
+            seen = {(r["tos_forward_min"], r["tos_forward_max"]) for r in rows_of(lab, c) if r["received"]}
+            expect(seen == {(184, 184)}, f"class {c}: {seen}")
+        expect({r["tos_backward_min"] for r in rows_of(lab, "signed") if r["received"]} == {136}, "answers without AF41")
+        wait("the mix", lambda: lab.counter("a2", "large") >= 20, 30)
+        expect(lab.counter("a2", "other") == 0, "probes of another size")
+        small, middle, large = (lab.counter("a2", s) for s in ("small", "middle", "large"))
+        expect(abs(small - 7 * large) <= 14 and abs(middle - 4 * large) <= 8, f"{small}:{middle}:{large}")
+
+
 def test_df_tells_too_large_from_fragmented(build):
     with Lab(build, ["a1", "a2"]) as lab:
         lab.start_fleet()
