@@ -113,6 +113,7 @@ static void do_output(struct ctl_conn *c, const struct ctl_server_out *o)
         break;
     case CTL_CLOSE:
         c->closed = true;
+        c->guessed = o->why == CTL_WHY_LOGIN;
         c->l->n.closed[o->why]++;
         loop_timer_set(c->l->cfg.loop, &c->timer, (struct tw_mono){ tw_mono_now().ns + LINGER_NS });
         log_close(c, o);
@@ -130,14 +131,28 @@ static void take_outputs(struct ctl_conn *c)
 
 /* ---- Life ---- */
 
+/* Each wrong passphrase costs us PBKDF2 and the client nothing. */
+bool ctl_conn_is_handshaking(const struct ctl_conn *c)
+{
+    return c->guessed || ctl_server_is_handshaking(c->server);
+}
+
+static void close_socket(struct ctl_conn *c)
+{
+    if (c->watch.fd < 0)
+        return;
+    loop_unwatch(c->l->cfg.loop, &c->watch);
+    close(c->watch.fd);
+    c->watch.fd = -1;
+}
+
 void ctl_conn_free(struct ctl_conn *c)
 {
     struct ctl_listener *l = c->l;
 
     ctl_reflectors_leave(c);
-    loop_unwatch(l->cfg.loop, &c->watch);
+    close_socket(c);
     loop_timer_cancel(l->cfg.loop, &c->timer);
-    close(c->watch.fd);
     ctl_server_free(c->server);
     *c->link = c->next;
     if (c->next)
@@ -172,6 +187,10 @@ static void settle(struct ctl_conn *c)
     if (c->gone && !c->closed) {
         ctl_server_on_close(c->server, tw_now());
         take_outputs(c);
+    }
+    if (c->gone && c->guessed && !c->over) {
+        close_socket(c); /* its place is kept */
+        return;
     }
     if (c->gone) {
         ctl_conn_free(c);
@@ -218,7 +237,7 @@ static void on_timer(struct loop_timer *t)
     struct ctl_conn *c = t->ctx;
 
     if (c->closed) /* long enough */
-        c->gone = true;
+        c->gone = c->over = true;
     else
         ctl_server_on_time(c->server, tw_now());
     settle(c);

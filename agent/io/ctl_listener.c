@@ -29,7 +29,7 @@ static uint64_t *limit_of(struct ctl_listener *l, const struct tw_addr *peer)
 
     for (const struct ctl_conn *c = l->conns; c; c = c->next) {
         same += ctl_is_same_host(&c->peer, peer);
-        handshakes += ctl_server_is_handshaking(c->server);
+        handshakes += ctl_conn_is_handshaking(c);
     }
     if (l->n.connections >= l->cfg.max_connections)
         return &l->n.refused_connections;
@@ -260,5 +260,5 @@ void ctl_listener_counters(const struct ctl_listener *l, struct ctl_listener_cou
     *ret = l->n;
     ret->handshakes = 0;
     for (const struct ctl_conn *c = l->conns; c; c = c->next)
-        ret->handshakes += ctl_server_is_handshaking(c->server);
+        ret->handshakes += ctl_conn_is_handshaking(c);
 }

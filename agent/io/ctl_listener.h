@@ -26,7 +26,7 @@ struct ctl_listener_cfg {
     uint32_t count;               /* PBKDF2 rounds (2048) */
     uint32_t max_connections;     /* in all (1000) */
     uint32_t max_per_peer;        /* of one address (32) */
-    uint32_t max_handshakes;      /* that have not logged in (100) */
+    uint32_t max_handshakes;      /* that have not logged in, or failed to in the last 2 s (100) */
     uint32_t max_sessions;        /* in all, those included that go on for their timeout (1000) */
     uint32_t max_conn_sessions;   /* of one connection (100) */
     uint32_t max_peer_sessions;   /* of one address (a quarter of max_sessions, but as many as of a

@@ -19,6 +19,8 @@ struct ctl_conn {
     bool closed;    /* by the server's CTL_CLOSE: what is in `out` still goes out */
     bool lingering; /* ours is shut, theirs is read until it ends */
     bool gone;      /* nothing more can be read or written */
+    bool guessed;   /* its login failed: it counts as a handshake until its timer fires, `over` */
+    bool over;
 };
 
 /* One session at a worker. It may outlive its connection, for the timeout after its stop. */
@@ -57,6 +59,7 @@ struct ctl_listener {
 /* ctl_conn.c. Takes over fd, on failure, too. */
 void ctl_conn_new(struct ctl_listener *l, int fd, const struct tw_addr *peer);
 void ctl_conn_free(struct ctl_conn *c);
+bool ctl_conn_is_handshaking(const struct ctl_conn *c);
 void ctl_conn_session_ended(struct ctl_conn *c, uint32_t id); /* may free it */
 
 /* ctl_reflectors.c */

@@ -499,6 +499,46 @@ static void limits(void **state)
     }
 }
 
+static bool have_logins_failed(struct rig *r)
+{
+    return counters(r).closed[CTL_WHY_LOGIN] == r->wanted;
+}
+
+/* Each wrong passphrase costs the server its PBKDF2 and the client nothing, so a failed login keeps its place
+ * among the handshakes for a while, though the client has gone. */
+static void failed_logins_are_slow(void **state)
+{
+    const struct ctl_set_up up = { .mode = TWAMP_ENCRYPTED, .key_id = "mallory" };
+    struct rig r = { .cfg = { .max_handshakes = 2 } };
+    uint8_t set_up[CTL_SET_UP_BYTES];
+    int fd;
+
+    (void)state;
+    setup(&r);
+    ctl_write_set_up(&up, set_up);
+    for (r.wanted = 1; r.wanted <= 2; r.wanted++) {
+        fd = connect_raw(&r);
+        assert_int_equal(send(fd, set_up, sizeof set_up, 0), sizeof set_up);
+        WAIT_FOR(&r, have_logins_failed);
+        assert_int_equal(heard(fd), CTL_GREETING_BYTES + CTL_SERVER_START_BYTES);
+        assert_int_equal(heard(fd), -1); /* told at once */
+        close(fd);
+    }
+    fd = connect_raw(&r);
+    r.wanted = 3;
+    WAIT_FOR(&r, all_taken);
+    assert_int_equal(counters(&r).refused_handshakes, 1);
+    close(fd);
+    WAIT_FOR(&r, are_all_closed);
+    fd = connect_raw(&r);
+    r.wanted = 4;
+    WAIT_FOR(&r, all_taken);
+    assert_int_equal(counters(&r).accepted, 3);
+    close(fd);
+    WAIT_FOR(&r, are_all_closed);
+    teardown(&r);
+}
+
 static void silent_client(void **state)
 {
     struct rig r = { .cfg = { .handshake_ns = 50 * TW_NS_PER_MS } };
@@ -569,6 +609,7 @@ int main(void)
         cmocka_unit_test(lost_connection),
         cmocka_unit_test(sessions_of_one_address),
         cmocka_unit_test(limits),
+        cmocka_unit_test(failed_logins_are_slow),
         cmocka_unit_test(silent_client),
         cmocka_unit_test(last_words),
         cmocka_unit_test(address_in_use),
