@@ -194,9 +194,8 @@ void mirror_receive(struct worker *w, struct mirror *m)
         if (in.source != TW_TS_KERNEL)
             w->count.rx_user_time++;
         if (in.truncated)
-            w->count.reflector_rejected++;
-        else
-            answer(w, m, &in);
+            in.len = DATAGRAM_CAP + 1; /* at least: it is refused for its length before it is read */
+        answer(w, m, &in);
     }
     send_answers(w, m);
     w->count.rxq_drops += udp_take_drops(&m->port.sock);

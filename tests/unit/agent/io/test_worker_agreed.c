@@ -189,6 +189,33 @@ static void answers_its_sender_between_start_and_stop(void **state)
     rig_end(&r);
 }
 
+/* Longer than what is received at all: dropped for its length like any other, and counted once. */
+static void a_datagram_too_long_is_counted_as_such(void **state)
+{
+    enum { TOO_LONG = TEST_DATAGRAM_MAX + 1 };
+    struct udp_tx *big;
+    struct peer_pair p;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    pair_prepare(&p, "127.0.0.1", TWAMP_OPEN);
+    pair_open(&r, &p);
+    assert_int_equal(worker_reflect_start(r.w, p.id), TW_OK);
+    assert_int_equal(udp_tx_new(1, TOO_LONG, &big), TW_OK);
+    memset(udp_tx_buf(big, 0), 0x5a, TOO_LONG);
+    udp_tx_add(big, TOO_LONG, &(struct udp_dest){ .to = p.reflector });
+    assert_int_equal(udp_tx_send(big, &p.sender), 0);
+    RIG_WAIT(&r, rig_counters(&r).reflector_rejected);
+    assert_int_equal(rig_counters(&r).reflector_rejected, 1);
+    assert_int_equal(worker_reflect_drop(r.w, p.id), TW_OK);
+    RIG_WAIT(&r, r.reflect_ended == 1);
+    assert_int_equal(r.last_reflect_end[p.id].counters.too_long, 1);
+    udp_tx_free(big);
+    pair_end(&p);
+    rig_end(&r);
+}
+
 /* ---- How it ends ---- */
 
 enum ending_by { BY_DROP, BY_DROP_BEFORE_START, BY_STOP, BY_STOP_BEFORE_START, BY_SILENCE };
@@ -483,6 +510,7 @@ int main(void)
         cmocka_unit_test(answers_in_every_mode),
         cmocka_unit_test(carries_the_state_of_the_clock),
         cmocka_unit_test(answers_its_sender_between_start_and_stop),
+        cmocka_unit_test(a_datagram_too_long_is_counted_as_such),
         cmocka_unit_test(ends_once_and_holds_its_port_until_then),
         cmocka_unit_test(probes_keep_it_alive),
         cmocka_unit_test(ends_with_the_worker),
