@@ -306,7 +306,7 @@ static void says_what_to_do_about_a_privileged_port(void **state)
 
 /* ---- Don't Fragment, interfaces ---- */
 
-/* A socket that sees what goes over loopback, from the IP header on; -1: not allowed to. */
+/* A socket that sees what goes over loopback, from the IP header on. */
 static int open_tap(void)
 {
     struct sockaddr_ll a = { .sll_family = AF_PACKET, .sll_protocol = htons(0x0800) };
@@ -337,11 +337,13 @@ static void tap_read(int fd, uint16_t port, uint8_t ret[28])
 
 static void the_dont_fragment_bit_is_as_asked(void **state)
 {
-    int tap = open_tap();
+    int back = enter_own_network(65536), tap; /* where nobody else's traffic can fill the tap */
 
     (void)state;
-    if (tap < 0)
+    if (back < 0)
         skip();
+    tap = open_tap();
+    assert_true(tap >= 0);
     for (int df = 0; df < 2; df++) {
         struct udp_conf c = { .local = addr("127.0.0.1"), .df = df };
         struct tw_err err = { 0 };
@@ -360,6 +362,7 @@ static void the_dont_fragment_bit_is_as_asked(void **state)
         pair_close(&p);
     }
     close(tap);
+    leave_own_network(back);
 }
 
 static const struct {
