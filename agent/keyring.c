@@ -88,7 +88,8 @@ void keyring_look(struct keyring *k)
     log_info("the file of secrets was read anew", LOG_S("file", k->conf.path),
              LOG_U("entries", secrets_count(k->secrets)));
     tell_workers(k);
-    k->conf.on_changed(k->conf.ctx);
+    if (k->conf.on_changed)
+        k->conf.on_changed(k->conf.ctx);
 }
 
 static void on_look(struct loop_timer *t)

@@ -14,7 +14,8 @@ struct keyring_conf {
     const char *path;
     struct worker **workers;
     size_t n_workers;
-    void (*on_changed)(void *ctx); /* other keys: sessions may start, stop, or need another form */
+    /* Other keys: sessions may start, stop, or need another form. NULL: nobody needs to know. */
+    void (*on_changed)(void *ctx);
     void *ctx;
 };
 

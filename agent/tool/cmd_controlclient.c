@@ -1,6 +1,5 @@
 /* agent/tool/cmd_controlclient.c - twamp controlclient: agrees on a test session for a sender that is another
  * program, and holds it until it is stopped. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,14 +163,10 @@ static enum tw_rc start(struct holder *h)
                                   .on_stopped = on_stopped,
                                   .on_closed = on_closed,
                                   .ctx = h };
-    enum tw_rc rc = loop_new(&h->loop);
+    enum tw_rc rc = tool_loop_new(&h->loop, on_signal, h, &h->err);
 
-    if (rc == TW_OK)
-        rc = loop_on_signal(h->loop, SIGINT, on_signal, h);
-    if (rc == TW_OK)
-        rc = loop_on_signal(h->loop, SIGTERM, on_signal, h);
     if (rc)
-        return tw_err_set(&h->err, rc, "cannot make an event loop: %s", tw_rc_name(rc));
+        return rc;
     cfg.loop = h->loop;
     h->farewell = (struct loop_timer){ .fn = on_farewell, .ctx = h };
     /* Of the others the sender would need the keys. */

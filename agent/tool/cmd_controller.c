@@ -1,6 +1,5 @@
 /* agent/tool/cmd_controller.c - twamp controller: agrees on test sessions with a TWAMP server, then measures
  * as a sender. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,14 +191,10 @@ static enum tw_rc dial(struct controller *c, const struct host_pair *hosts, stru
 
 static enum tw_rc start(struct controller *c, const struct host_pair *hosts)
 {
-    enum tw_rc rc = loop_new(&c->loop);
+    enum tw_rc rc = tool_loop_new(&c->loop, on_signal, c, &c->err);
 
-    if (rc == TW_OK) /* before threads start */
-        rc = loop_on_signal(c->loop, SIGINT, on_signal, c);
-    if (rc == TW_OK)
-        rc = loop_on_signal(c->loop, SIGTERM, on_signal, c);
     if (rc)
-        return tw_err_set(&c->err, rc, "cannot make an event loop: %s", tw_rc_name(rc));
+        return rc;
     c->farewell = (struct loop_timer){ .fn = on_farewell, .ctx = c };
     c->measure.o = c->o;
     c->measure.plan = &c->plan;
@@ -286,8 +281,8 @@ const struct tool_cmd cmd_controller = {
         "  twamp controller 192.0.2.7 --user alice --secrets keys  encrypted, if the server offers it\n"
         "  twamp controller [2001:db8::7]:8000 :0 --mode authenticated --user alice --secrets keys\n"
         "  twamp controller 192.0.2.7 --features individual,symmetrical --flows 4 --json\n",
-    .shares =
-        TOOL_SHARES_RUN | TOOL_SHARES_CONTROL | TOOL_SHARES_MARK | TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
+    .shares = TOOL_SHARES_RUN | TOOL_SHARES_SOURCE | TOOL_SHARES_CONTROL | TOOL_SHARES_MARK |
+              TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
     .max_args = 2,
     .run = run,
 };

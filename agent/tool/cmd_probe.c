@@ -1,6 +1,5 @@
 /* agent/tool/cmd_probe.c - twamp probe: what kind of reflector is it, and how does it behave? */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -62,16 +61,6 @@ static const struct conf_opt opts[] = {
       .max = 8,
       .arg = "N",
       .help = "How often a packet is sent until it is answered." },
-    { .name = "bind",
-      .type = CONF_STR,
-      .offset = FIELD(bind),
-      .arg = "ADDR[:PORT]",
-      .help = "Address to send from, instead of the second argument." },
-    { .name = "interface",
-      .type = CONF_STR,
-      .offset = FIELD(interface),
-      .arg = "NAME",
-      .help = "Interface to send from and to receive at." },
 };
 
 struct probe {
@@ -163,12 +152,8 @@ static void on_signal(void *ctx, int signo)
 static enum tw_rc open_all(struct probe *p, const struct tool_options *o, struct tw_err *err)
 {
     struct udp_conf conf = { .local = p->hosts.local, .rcvbuf_bytes = RCVBUF };
-    enum tw_rc rc = loop_new(&p->loop);
+    enum tw_rc rc = tool_loop_new(&p->loop, on_signal, p, err);
 
-    if (rc == TW_OK)
-        rc = loop_on_signal(p->loop, SIGINT, on_signal, p);
-    if (rc == TW_OK)
-        rc = loop_on_signal(p->loop, SIGTERM, on_signal, p);
     if (rc == TW_OK)
         rc = udp_rx_new(BATCH, TEST_DATAGRAM_MAX, &p->rx);
     if (rc == TW_OK)
@@ -298,7 +283,7 @@ const struct tool_cmd cmd_probe = {
     .examples = "  twamp probe router.example.net\n"
                 "  twamp probe 192.0.2.7:20001 --max-pps 0\n"
                 "  twamp probe [2001:db8::7]:862 --json | jq '.kind, .counting, .tlvs'\n",
-    .shares = TOOL_SHARES_LOG,
+    .shares = TOOL_SHARES_SOURCE | TOOL_SHARES_LOG,
     .opts = opts,
     .n_opts = TW_NELEM(opts),
     .min_args = 1,

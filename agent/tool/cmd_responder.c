@@ -1,19 +1,16 @@
 /* agent/tool/cmd_responder.c - twamp responder: reflects TWAMP Light and STAMP until it is stopped. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "agent/clockwatch.h"
-#include "agent/secrets.h"
+#include "agent/keyring.h"
 #include "agent/tool/hosts.h"
 #include "agent/tool/page.h"
 #include "agent/tool/reflector_metrics.h"
 #include "agent/tool/tool.h"
 #include "common/log.h"
-#include "common/net/now.h"
 
 #define FIELD(f) offsetof(struct tool_options, f)
-#define REREAD_NS (5 * TW_NS_PER_S)
 
 static const struct conf_opt opts[] = {
     { .name = "timer",
@@ -45,8 +42,7 @@ static const struct conf_opt opts[] = {
 struct responder {
     struct loop *loop;
     struct worker *worker;
-    struct secrets *secrets;
-    struct loop_timer reread;
+    struct keyring *keys;
     struct clockwatch clock;
     struct page page;
     char listens[2 * TW_ADDR_TEXT + 4];
@@ -103,51 +99,11 @@ static void note_addresses(struct responder *r)
     }
 }
 
-/* ---- Keys ---- */
-
-static enum tw_rc set_keys(struct responder *r, struct tw_err *err)
-{
-    struct stamp_keys keys = { .n = 0 };
-    size_t left = 0;
-    enum tw_rc rc = secrets_stamp_keys(r->secrets, NULL, &keys, &left);
-
-    if (rc == TW_OK && left)
-        log_warn("only some of the keys are used", LOG_U("limit", STAMP_KEYS_MAX), LOG_U("left_out", left));
-    if (rc == TW_OK)
-        rc = worker_set_stamp_keys(r->worker, &keys);
-    stamp_keys_clear(&keys);
-    return rc ? tw_err_set(err, rc, "the keys cannot be used: %s", tw_rc_name(rc)) : TW_OK;
-}
-
-static void on_reread(struct loop_timer *t)
-{
-    struct responder *r = t->ctx;
-    struct tw_err err = { 0 };
-    char text[400];
-    enum tw_rc rc = secrets_reload_if_changed(r->secrets, &err);
-
-    if (rc == TW_OK)
-        rc = set_keys(r, &err);
-    if (rc == TW_OK)
-        log_info("keys read again", LOG_S("file", secrets_path(r->secrets)));
-    else if (rc != TW_EAGAIN)
-        log_warn("keys cannot be read again", LOG_S("reason", tw_err_format(&err, text, sizeof text)));
-    loop_timer_set(r->loop, t, (struct tw_mono){ tw_mono_now().ns + REREAD_NS });
-}
-
 static enum tw_rc start_keys(struct responder *r, const struct tool_options *o, struct tw_err *err)
 {
-    enum tw_rc rc;
+    struct keyring_conf c = { .loop = r->loop, .path = o->secrets, .workers = &r->worker, .n_workers = 1 };
 
-    if (!o->secrets)
-        return TW_OK;
-    rc = secrets_load(o->secrets, &r->secrets, err);
-    if (rc == TW_OK)
-        rc = set_keys(r, err);
-    if (rc)
-        return rc;
-    r->reread = (struct loop_timer){ .fn = on_reread, .ctx = r };
-    return loop_timer_set(r->loop, &r->reread, (struct tw_mono){ tw_mono_now().ns + REREAD_NS });
+    return o->secrets ? keyring_open(&c, &r->keys, err) : TW_OK;
 }
 
 /* ---- Life ---- */
@@ -155,12 +111,8 @@ static enum tw_rc start_keys(struct responder *r, const struct tool_options *o, 
 static enum tw_rc start(struct responder *r, const struct tool_options *o, const struct host_spec *at,
                         struct tw_err *err)
 {
-    enum tw_rc rc = loop_new(&r->loop);
+    enum tw_rc rc = tool_loop_new(&r->loop, on_signal, r, err);
 
-    if (rc == TW_OK) /* before threads start */
-        rc = loop_on_signal(r->loop, SIGTERM, on_signal, r);
-    if (rc == TW_OK)
-        rc = loop_on_signal(r->loop, SIGINT, on_signal, r);
     if (rc == TW_OK)
         rc = start_worker(r, o, at, err);
     if (rc == TW_OK)
@@ -192,9 +144,7 @@ static void stop(struct responder *r)
 {
     page_stop(&r->page);
     clockwatch_stop(&r->clock);
-    if (r->loop)
-        loop_timer_cancel(r->loop, &r->reread);
-    secrets_free(r->secrets);
+    keyring_free(r->keys);
     if (r->worker) {
         worker_stop(r->worker);
         report(r);

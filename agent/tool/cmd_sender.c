@@ -1,5 +1,4 @@
 /* agent/tool/cmd_sender.c - twamp sender: a Session-Sender of TWAMP Light or STAMP. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include "agent/tool/measure.h"
@@ -82,14 +81,10 @@ static void on_end(void *ctx)
 
 static enum tw_rc start(struct sender *s, const struct tool_options *o, struct tw_err *err)
 {
-    enum tw_rc rc = loop_new(&s->loop);
+    enum tw_rc rc = tool_loop_new(&s->loop, on_signal, s, err);
 
-    if (rc == TW_OK) /* before threads start */
-        rc = loop_on_signal(s->loop, SIGINT, on_signal, s);
-    if (rc == TW_OK)
-        rc = loop_on_signal(s->loop, SIGTERM, on_signal, s);
     if (rc)
-        return tw_err_set(err, rc, "cannot make an event loop: %s", tw_rc_name(rc));
+        return rc;
     s->measure.o = o;
     s->measure.plan = &s->plan;
     s->measure.loop = s->loop;
@@ -183,8 +178,8 @@ const struct tool_cmd cmd_sender = {
                 "  twamp sender 192.0.2.7 --protocol twamp --user alice --secrets keys\n"
                 "  twamp sender 192.0.2.7 --flows 8 --json | jq '.flows[] | [.source_port, .loss_ratio]'\n"
                 "  twamp sender 192.0.2.7 --forever --metrics=histogram,127.0.0.1:9000 --nodegraph\n",
-    .shares =
-        TOOL_SHARES_RUN | TOOL_SHARES_CONTROL | TOOL_SHARES_MARK | TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
+    .shares = TOOL_SHARES_RUN | TOOL_SHARES_SOURCE | TOOL_SHARES_CONTROL | TOOL_SHARES_MARK |
+              TOOL_SHARES_SECRETS | TOOL_SHARES_LOG,
     .opts = opts,
     .n_opts = TW_NELEM(opts),
     .max_args = 2,

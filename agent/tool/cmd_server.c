@@ -1,22 +1,19 @@
 /* agent/tool/cmd_server.c - twamp server: a TWAMP-Control server with its reflectors, and beside it the
  * reflector for everybody. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "agent/clockwatch.h"
 #include "agent/io/ctl_listener.h"
-#include "agent/secrets.h"
+#include "agent/keyring.h"
 #include "agent/tool/ctl_metrics.h"
 #include "agent/tool/hosts.h"
 #include "agent/tool/page.h"
 #include "agent/tool/reflector_metrics.h"
 #include "agent/tool/tool.h"
 #include "common/log.h"
-#include "common/net/now.h"
 
 #define FIELD(f) offsetof(struct tool_options, f)
-#define REREAD_NS (5 * TW_NS_PER_S)
 
 static const struct conf_opt opts[] = {
     { .name = "mode",
@@ -106,8 +103,7 @@ struct server {
     struct loop *loop;
     struct worker *worker;
     struct ctl_listener *control;
-    struct secrets *secrets;
-    struct loop_timer reread;
+    struct keyring *keys;
     struct clockwatch clock;
     struct page page;
     char listens[2 * TW_ADDR_TEXT + 4];
@@ -143,57 +139,21 @@ static void render(void *ctx, struct mbuf *b)
 
 /* ---- Secrets ---- */
 
-static enum tw_rc set_stamp_keys(struct server *s, struct tw_err *err)
-{
-    struct stamp_keys keys = { .n = 0 };
-    size_t left = 0;
-    enum tw_rc rc = secrets_stamp_keys(s->secrets, NULL, &keys, &left);
-
-    if (rc == TW_OK && left)
-        log_warn("only some of the keys are used for STAMP", LOG_U("limit", STAMP_KEYS_MAX),
-                 LOG_U("left_out", left));
-    if (rc == TW_OK)
-        rc = worker_set_stamp_keys(s->worker, &keys);
-    stamp_keys_clear(&keys);
-    return rc ? tw_err_set(err, rc, "the keys of STAMP cannot be used: %s", tw_rc_name(rc)) : TW_OK;
-}
-
 /* A file that has changed counts from the next login on, and for STAMP soon. */
-static void look_at_file(struct server *s)
-{
-    struct tw_err err = { 0 };
-    char text[512];
-    enum tw_rc rc = secrets_reload_if_changed(s->secrets, &err);
-
-    if (rc == TW_OK)
-        rc = set_stamp_keys(s, &err);
-    if (rc == TW_OK)
-        log_info("secrets read again", LOG_S("file", secrets_path(s->secrets)));
-    else if (rc != TW_EAGAIN)
-        log_warn("secrets cannot be read again", LOG_S("reason", tw_err_format(&err, text, sizeof text)));
-}
-
-static void on_reread(struct loop_timer *t)
-{
-    struct server *s = t->ctx;
-
-    look_at_file(s);
-    loop_timer_set(s->loop, t, (struct tw_mono){ tw_mono_now().ns + REREAD_NS });
-}
-
 static size_t secret_of(void *ctx, const char *key_id, unsigned which, uint8_t *ret, size_t cap)
 {
     struct server *s = ctx;
-    struct form_key keys[CTL_PASSPHRASES];
-    size_t n;
 
     if (which == 0)
-        look_at_file(s);
-    n = secrets_find(s->secrets, key_id, strlen(key_id), keys, CTL_PASSPHRASES);
-    if (which >= n || which >= CTL_PASSPHRASES || keys[which].len > cap)
-        return 0;
-    memcpy(ret, keys[which].octets, keys[which].len);
-    return keys[which].len;
+        keyring_look(s->keys);
+    return keyring_secret(s->keys, key_id, which, ret, cap);
+}
+
+static enum tw_rc start_keys(struct server *s, struct tw_err *err)
+{
+    struct keyring_conf c = { .loop = s->loop, .path = s->o->secrets, .workers = &s->worker, .n_workers = 1 };
+
+    return s->o->secrets ? keyring_open(&c, &s->keys, err) : TW_OK;
 }
 
 /* ---- Starting ---- */
@@ -225,18 +185,12 @@ static enum tw_rc start_worker(struct server *s, const struct tw_addr at[2], str
                               .ctx = s,
                               .refwait_ns = s->o->refwait_ns,
                               .max_reflect_sessions = (uint32_t)s->o->max_sessions };
-    enum tw_rc rc;
 
     for (size_t i = 0; s->o->light_port && i < 2; i++) {
         cfg.reflect[i] = at[i];
         cfg.reflect[i].port = (uint16_t)s->o->light_port;
     }
-    rc = worker_start(&cfg, &s->worker, err);
-    if (rc || !s->secrets)
-        return rc;
-    s->reread = (struct loop_timer){ .fn = on_reread, .ctx = s };
-    rc = loop_timer_set(s->loop, &s->reread, (struct tw_mono){ tw_mono_now().ns + REREAD_NS });
-    return rc ? rc : set_stamp_keys(s, err);
+    return worker_start(&cfg, &s->worker, err);
 }
 
 static enum tw_rc start_control(struct server *s, const struct tw_addr at[2], struct tw_err *err)
@@ -256,7 +210,7 @@ static enum tw_rc start_control(struct server *s, const struct tw_addr at[2], st
                                     .port_low = o->test_ports.low,
                                     .port_high = o->test_ports.high };
 
-    if (s->secrets) {
+    if (s->keys) {
         cfg.secret = secret_of;
         cfg.secret_ctx = s;
     }
@@ -277,18 +231,14 @@ static void note_addresses(struct server *s)
 static enum tw_rc start(struct server *s, const struct host_spec *at, struct tw_err *err)
 {
     struct tw_addr addrs[2] = { { .family = 0 } };
-    enum tw_rc rc = loop_new(&s->loop);
+    enum tw_rc rc = tool_loop_new(&s->loop, on_signal, s, err);
 
-    if (rc == TW_OK) /* before threads start */
-        rc = loop_on_signal(s->loop, SIGTERM, on_signal, s);
-    if (rc == TW_OK)
-        rc = loop_on_signal(s->loop, SIGINT, on_signal, s);
-    if (rc == TW_OK && s->o->secrets)
-        rc = secrets_load(s->o->secrets, &s->secrets, err);
     if (rc == TW_OK)
         rc = resolve(at, addrs, err);
     if (rc == TW_OK)
         rc = start_worker(s, addrs, err);
+    if (rc == TW_OK)
+        rc = start_keys(s, err);
     if (rc == TW_OK)
         rc = start_control(s, addrs, err);
     if (rc)
@@ -323,9 +273,9 @@ static void stop(struct server *s)
         report(s);
     }
     ctl_listener_stop(s->control);
+    keyring_free(s->keys);
     if (s->worker)
         worker_free(s->worker);
-    secrets_free(s->secrets);
     if (s->loop)
         loop_free(s->loop);
 }

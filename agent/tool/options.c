@@ -405,16 +405,6 @@ static const struct conf_opt run_opts[] = {
       .arg = "K",
       .help =
           "Send from K source ports, to see several equal paths; results are given for each and together." },
-    { .name = "bind",
-      .type = CONF_STR,
-      .offset = FIELD(bind),
-      .arg = "ADDR[:PORT]",
-      .help = "Address to send from, instead of the second argument." },
-    { .name = "interface",
-      .type = CONF_STR,
-      .offset = FIELD(interface),
-      .arg = "NAME",
-      .help = "Interface to send from and to receive at." },
     { .name = "timeout",
       .type = CONF_DURATION,
       .offset = FIELD(timeout_ns),
@@ -442,6 +432,19 @@ static const struct conf_opt run_opts[] = {
       .max = 3600 * TW_NS_PER_S,
       .arg = "TIME",
       .help = "With --forever and --metrics: how often there is a result, aligned to the clock." },
+};
+
+static const struct conf_opt source_opts[] = {
+    { .name = "bind",
+      .type = CONF_STR,
+      .offset = FIELD(bind),
+      .arg = "ADDR[:PORT]",
+      .help = "Address to send from, instead of the second argument." },
+    { .name = "interface",
+      .type = CONF_STR,
+      .offset = FIELD(interface),
+      .arg = "NAME",
+      .help = "Interface to send from and to receive at." },
 };
 
 static const struct conf_opt control_opts[] = {
@@ -494,6 +497,7 @@ static const struct {
     { TOOL_SHARES_MARK, mark_opts, TW_NELEM(mark_opts) },
     { TOOL_SHARES_SECRETS, secrets_opts, TW_NELEM(secrets_opts) },
     { TOOL_SHARES_RUN, run_opts, TW_NELEM(run_opts) },
+    { TOOL_SHARES_SOURCE, source_opts, TW_NELEM(source_opts) },
     { TOOL_SHARES_CONTROL, control_opts, TW_NELEM(control_opts) },
 };
 

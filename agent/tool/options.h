@@ -12,11 +12,12 @@
 #define TOOL_METRICS_ADDRESS "0.0.0.0:8000"
 
 enum tool_share {
-    TOOL_SHARES_LOG = 1,     /* -l -q -v -d -m -g: all sub-commands have them */
-    TOOL_SHARES_MARK = 2,    /* --tos --dscp --ttl --padding --do-not-fragment */
-    TOOL_SHARES_SECRETS = 4, /* --secrets */
-    TOOL_SHARES_RUN = 8,     /* what a run of probes is, and how its result is printed */
-    TOOL_SHARES_CONTROL = 16 /* TWAMP-Control clients: --mode --features --user --control-port */
+    TOOL_SHARES_LOG = 1,      /* -l -q -v -d -m -g: all sub-commands have them */
+    TOOL_SHARES_MARK = 2,     /* --tos --dscp --ttl --padding --do-not-fragment */
+    TOOL_SHARES_SECRETS = 4,  /* --secrets */
+    TOOL_SHARES_RUN = 8,      /* what a run of probes is, and how its result is printed */
+    TOOL_SHARES_CONTROL = 16, /* TWAMP-Control clients: --mode --features --user --control-port */
+    TOOL_SHARES_SOURCE = 32   /* --bind --interface */
 };
 
 enum tool_protocol { TOOL_LIGHT, TOOL_STAMP, TOOL_TWAMP };

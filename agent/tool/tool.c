@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/log.h"
+#include "common/net/loop.h"
 
 static char program[48] = "twamp";
 
@@ -78,6 +80,18 @@ static enum tool_exit open_log(const struct tool_options *o)
 
 #define OWN_ROWS ((enum tool_share)0)
 
+enum tw_rc tool_loop_new(struct loop **ret, void (*on_signal)(void *ctx, int signo), void *ctx,
+                         struct tw_err *err)
+{
+    enum tw_rc rc = loop_new(ret);
+
+    if (rc == TW_OK)
+        rc = loop_on_signal(*ret, SIGINT, on_signal, ctx);
+    if (rc == TW_OK)
+        rc = loop_on_signal(*ret, SIGTERM, on_signal, ctx);
+    return rc ? tw_err_set(err, rc, "cannot make an event loop: %s", tw_rc_name(rc)) : TW_OK;
+}
+
 static const struct conf_opt *rows_of(const struct tool_cmd *cmd, enum tool_share share, size_t *ret_n)
 {
     *ret_n = cmd->n_opts;
@@ -89,9 +103,9 @@ static const struct conf_opt *rows_of(const struct tool_cmd *cmd, enum tool_shar
 /* Its own rows and those of the groups that it shares, in the order of the help. */
 static struct conf_opt *collect_rows(const struct tool_cmd *cmd, size_t *ret_n)
 {
-    static const enum tool_share order[] = { TOOL_SHARES_RUN,     OWN_ROWS,
-                                             TOOL_SHARES_CONTROL, TOOL_SHARES_MARK,
-                                             TOOL_SHARES_SECRETS, TOOL_SHARES_LOG };
+    static const enum tool_share order[] = { TOOL_SHARES_RUN,    OWN_ROWS,         TOOL_SHARES_CONTROL,
+                                             TOOL_SHARES_SOURCE, TOOL_SHARES_MARK, TOOL_SHARES_SECRETS,
+                                             TOOL_SHARES_LOG };
     struct conf_opt *rows = NULL;
     size_t n = 0, more;
 

@@ -33,6 +33,11 @@ enum tool_exit tool_fail(enum tool_exit code, const char *fmt, ...) __attribute_
  * command line's: the caller knows. */
 enum tool_exit tool_fail_err(enum tool_exit code, const struct tw_err *err, enum tw_rc rc);
 
+/* An event loop that calls on_signal() on SIGINT and SIGTERM; before threads start. */
+struct loop;
+enum tw_rc tool_loop_new(struct loop **ret, void (*on_signal)(void *ctx, int signo), void *ctx,
+                         struct tw_err *err);
+
 /* A command line that has been read. */
 struct tool_line {
     struct tool_options options;
