@@ -369,6 +369,25 @@ static uint16_t port_of(const struct plan *p, uint16_t first, size_t i)
     return port < 65536 ? (uint16_t)port : 0;
 }
 
+/* At a port that the kernel chooses. It may choose one to leave out: then another one, while that is held. */
+static enum tw_rc open_anywhere(const struct plan *p, const struct udp_conf *conf, struct udpsock *ret,
+                                struct tw_err *err)
+{
+    struct udp_conf c = *conf;
+    struct udpsock held = { .fd = -1 };
+    enum tw_rc rc;
+
+    c.local.port = 0;
+    rc = udp_open(&c, ret, err);
+    if (rc == TW_OK && skips(p, ret->local.port)) {
+        held = *ret;
+        ret->fd = -1;
+        rc = udp_open(&c, ret, err);
+    }
+    udp_close(&held);
+    return rc;
+}
+
 static enum tw_rc open_flow(const struct tool_options *o, const struct udp_conf *conf, bool port_given,
                             size_t i, struct plan *p, struct tw_err *err)
 {
@@ -379,11 +398,9 @@ static enum tw_rc open_flow(const struct tool_options *o, const struct udp_conf 
     if (conf->local.port && !(c.local.port = port_of(p, conf->local.port, i)))
         return tw_err_set(err, TW_EINVAL, "--flows: there are no %d source ports from %u on", (int)o->flows,
                           conf->local.port);
-    rc = udp_open(&c, &p->flows[i].sock, err);
-    if (rc == TW_EINUSE && !port_given) {
-        c.local.port = 0;
-        rc = udp_open(&c, &p->flows[i].sock, err);
-    }
+    rc = c.local.port ? udp_open(&c, &p->flows[i].sock, err) : TW_EINUSE;
+    if (rc == TW_EINUSE && (!port_given || !c.local.port))
+        rc = open_anywhere(p, &c, &p->flows[i].sock, err);
     if (rc == TW_EINUSE)
         tw_err_set(err, rc, "UDP %s is in use, by another sender? Choose another local port, or 0 for any",
                    tw_addr_format(&c.local, text));
