@@ -231,21 +231,22 @@ class NameServer:
         threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
-        while True:
-            try:
-                data, addr = self.sock.recvfrom(512)
-            except OSError:
-                return
-            at = 12
-            while data[at]:
-                at += data[at] + 1
-            kind, = struct.unpack("!H", data[at + 1:at + 3])
-            self.queries.append(kind)
-            time.sleep(self.delay)
-            question = data[12:at + 5]
-            answers = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + bytes([127, 0, 0, 1]) if kind == 1 else b""
-            self.sock.sendto(data[:2] + b"\x81\x80" + struct.pack("!HHHH", 1, 1 if answers else 0, 0, 0) + question + answers,
-                             addr)
+        try:
+            while True:
+                self.answer(*self.sock.recvfrom(512))
+        except OSError:  # the test is over
+            return
+
+    def answer(self, data, addr):
+        at = 12
+        while data[at]:
+            at += data[at] + 1
+        kind, = struct.unpack("!H", data[at + 1:at + 3])
+        self.queries.append(kind)
+        time.sleep(self.delay)
+        question = data[12:at + 5]
+        answers = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + bytes([127, 0, 0, 1]) if kind == 1 else b""
+        self.sock.sendto(data[:2] + b"\x81\x80" + struct.pack("!HHHH", 1, 1 if answers else 0, 0, 0) + question + answers, addr)
 
 
 def test_fault_12_name_looked_up_for_every_probe(build):
