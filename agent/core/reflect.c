@@ -315,6 +315,7 @@ enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, cons
     number_answer(r, &q, &tx);
     tx.kind = (uint8_t)q.kind;
     tx.key = (uint8_t)q.key;
+    tx.is_signed = q.kind == KIND_AUTH;
     if (q.kind == KIND_LIGHT)
         write_light(&q, ret, &tx);
     else

@@ -45,6 +45,7 @@ struct reflect_rx {
 struct reflect_tx {
     size_t len;
     uint8_t tos;       /* to send it with */
+    bool is_signed;    /* reflect_stamp() takes a microsecond, else next to nothing */
     bool want_txstamp; /* Follow-Up Telemetry: call reflect_on_txstamp() when the kernel tells when it left */
     /* The reflector's own: */
     uint8_t kind, key;

@@ -18,12 +18,23 @@ enum { NONE = UINT32_MAX };
 struct senders {
     struct senders_cfg cfg;
     struct sender *pool;
+    void *pool_memory;   /* pool, not aligned */
     uint32_t high_water; /* pool entries that were ever used */
     uint32_t free_list, sweep_at, n;
     uint32_t *table; /* index into pool + 1; 0 = empty */
     uint32_t mask;
     uint64_t last_id, forgotten;
 };
+
+/* By calloc(), which leaves a large piece untouched: what is never used costs nothing. */
+static bool make_pool(struct senders *t)
+{
+    size_t align = _Alignof(struct sender);
+
+    t->pool_memory = calloc(t->cfg.max + 1, sizeof *t->pool);
+    t->pool = (void *)(((uintptr_t)t->pool_memory + align - 1) & ~(uintptr_t)(align - 1));
+    return t->pool_memory;
+}
 
 enum tw_rc senders_new(const struct senders_cfg *cfg, struct senders **ret)
 {
@@ -40,9 +51,8 @@ enum tw_rc senders_new(const struct senders_cfg *cfg, struct senders **ret)
     t->cfg = *cfg;
     t->mask = (uint32_t)(slots - 1);
     t->free_list = NONE;
-    t->pool = calloc(cfg->max ? cfg->max : 1, sizeof *t->pool);
     t->table = calloc(slots, sizeof *t->table);
-    if (!t->pool || !t->table) {
+    if (!t->table || !make_pool(t)) {
         senders_free(t);
         return TW_ENOMEM;
     }
@@ -55,7 +65,7 @@ void senders_free(struct senders *t)
     if (!t)
         return;
     free(t->table);
-    free(t->pool);
+    free(t->pool_memory);
     free(t);
 }
 

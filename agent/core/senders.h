@@ -17,6 +17,7 @@ struct sender_key {
     struct tw_addr from, to;
 };
 
+/* What finding it, counting and forgetting need is in the first cache line. */
 struct sender {
     struct sender_key key;
     uint32_t hash;
@@ -24,7 +25,8 @@ struct sender {
     uint8_t auth_key; /* index of the one that verified last */
     uint8_t follow_up_method;
     struct tw_mono last;
-    uint64_t id; /* of this count: another one when it starts again, or the entry has a new owner */
+    _Alignas(
+        64) uint64_t id; /* of this count: another one when it starts again, or the entry has a new owner */
     union {
         uint32_t next_seq; /* number of the next answer */
         uint32_t next_free;

@@ -34,7 +34,8 @@ enum {
     /* The later ones of a batch wait for the earlier ones with their time already stamped: few, so that this
      * stays in the order of 10 us when the host is busy. An idle host sends one at a time anyway. */
     PROBE_BATCH = 8,
-    ANSWER_BATCH = 16,
+    ANSWER_BATCH = 64,   /* their time is told by their place, see stamp_answers() */
+    ANSWERS_SIGNED = 16, /* of answers that are dear to make */
     STAMPS_AWAITED = 256,
     DATAGRAM_CAP = TEST_DATAGRAM_MAX
 };
@@ -56,7 +57,7 @@ struct port {
 struct awaited {
     bool used;
     uint32_t id;
-    struct tw_wall t3; /* cannot have left before */
+    struct tw_wall began; /* cannot have left before */
     struct reflect_tx tx;
 };
 
@@ -225,8 +226,10 @@ struct worker {
     struct lane *tx_lane; /* of all in tx_probes */
     struct flow *tx_flow[PROBE_BATCH];
     struct reflect_tx answers[ANSWER_BATCH]; /* of tx_answers */
-    struct tw_wall answers_t3[ANSWER_BATCH];
-    bool answers_awaited; /* the send time of any of them is wanted */
+    struct tw_wall answers_began;            /* their sending */
+    bool answers_awaited;                    /* the send time of any of them is wanted */
+    bool answers_signed;                     /* any of them is, or is of an agreed session */
+    int64_t answer_ns;                       /* that one of many takes in the system call */
     struct worker_counters count;
 };
 

@@ -7,6 +7,8 @@
 
 enum { MIRROR_RCVBUF = 4 << 20, DEFAULT_SENDERS = 65536, STAMPS_AT_A_TIME = 64 };
 #define DEFAULT_REFWAIT_NS (900 * TW_NS_PER_S) /* RFC 5357 section 3.6 */
+#define ANSWER_NS_MAX (5 * TW_NS_PER_US)       /* more is a thread that had to wait */
+#define ANSWER_NS_WEIGHT 256
 #define RESTART_GAP_NS (3 * TW_NS_PER_S)
 
 static enum tw_rc open_socket(struct worker *w, const struct tw_addr *local, struct mirror *m,
@@ -106,7 +108,7 @@ static void await_stamps(struct worker *w, struct mirror *m, unsigned n)
         if (!udp_tx_stamp_id(w->tx_answers, i, &id))
             continue;
         m->awaited[id % STAMPS_AWAITED] =
-            (struct awaited){ .used = true, .id = id, .t3 = w->answers_t3[i], .tx = w->answers[i] };
+            (struct awaited){ .used = true, .id = id, .began = w->answers_began, .tx = w->answers[i] };
     }
     w->answers_awaited = false;
 }
@@ -118,7 +120,7 @@ static void take_stamp(struct mirror *m, const struct udp_txstamp *t)
     if (!a->used || a->id != t->id)
         return;
     a->used = false;
-    if (t->time.ns >= a->t3.ns) /* else the clock was set back in between */
+    if (t->time.ns >= a->began.ns) /* else the clock was set back in between */
         reflect_on_txstamp(m->state, &a->tx, t->time, TW_TS_KERNEL);
 }
 
@@ -133,6 +135,31 @@ void mirror_take_errors(struct mirror *m)
 
 /* ---- Receiving and sending ---- */
 
+/* T3 of each. Plain answers cost next to nothing to stamp: those behind the first are told when their turn in
+ * the system call will come. The others are few (see is_full()), and each one's time is read when it is
+ * signed. */
+static void stamp_answers(struct worker *w, struct mirror *m, unsigned n)
+{
+    w->answers_began = tw_wall_now();
+    for (unsigned i = 0; i < n; i++) {
+        struct tw_wall t3 = { w->answers_began.ns + i * w->answer_ns };
+        if (w->answers_signed)
+            t3 = tw_wall_now();
+        stamp(m, &w->answers[i], udp_tx_buf(w->tx_answers, i), t3);
+    }
+}
+
+/* What the kernel takes for one answer of many: near the least lately seen, so that T3 is not after the fact.
+ */
+static void learn_cost(struct worker *w, unsigned n)
+{
+    int64_t ns = (tw_wall_now().ns - w->answers_began.ns) / n;
+
+    if (ns < 0 || ns > ANSWER_NS_MAX)
+        return;
+    w->answer_ns = ns < w->answer_ns ? ns : w->answer_ns + (ns - w->answer_ns) / ANSWER_NS_WEIGHT;
+}
+
 static void send_answers(struct worker *w, struct mirror *m)
 {
     struct udp_tx *tx = w->tx_answers;
@@ -140,19 +167,26 @@ static void send_answers(struct worker *w, struct mirror *m)
 
     if (!n)
         return;
-    for (unsigned i = 0; i < n; i++) {
-        w->answers_t3[i] = tw_wall_now();
-        stamp(m, &w->answers[i], udp_tx_buf(tx, i), w->answers_t3[i]);
-    }
+    stamp_answers(w, m, n);
     if (udp_tx_send(tx, &m->port.sock)) {
         for (unsigned i = 0; i < n; i++) {
             if (udp_tx_error(tx, i))
                 unsent(m, &w->answers[i]);
         }
     }
+    if (n >= ANSWERS_SIGNED && !w->answers_signed)
+        learn_cost(w, n);
+    w->answers_signed = false;
     if (w->answers_awaited)
         await_stamps(w, m, n);
     udp_tx_clear(tx);
+}
+
+/* Signing is slow, and the earlier ones of a batch wait for the later ones with their time already in them.
+ */
+static bool is_full(const struct worker *w)
+{
+    return udp_tx_full(w->tx_answers) || (w->answers_signed && udp_tx_len(w->tx_answers) >= ANSWERS_SIGNED);
 }
 
 static void answer(struct worker *w, struct mirror *m, const struct udp_in *in)
@@ -177,8 +211,9 @@ static void answer(struct worker *w, struct mirror *m, const struct udp_in *in)
     w->answers_awaited |= d.want_txstamp;
     if (m->port.sock.any) /* else routing alone would choose the source address */
         d.from = in->to;
+    w->answers_signed |= m->session || a->is_signed;
     udp_tx_add(tx, a->len, &d);
-    if (udp_tx_full(tx))
+    if (is_full(w))
         send_answers(w, m);
 }
 

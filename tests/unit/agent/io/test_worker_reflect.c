@@ -96,6 +96,41 @@ static void answers_from_the_address_that_was_asked(void **state)
     rig_end(&r);
 }
 
+/* The times of a batch of answers are told ahead, by their place in it: each leaves after it came, in order,
+ * and does not arrive long before it is said to leave. */
+static void answers_of_a_burst_tell_their_own_time(void **state)
+{
+    enum { BURST = 256, EARLY_NS = 200000, BACK_NS = 50000 };
+    struct tw_wall began = tw_wall_now(), last = began;
+    uint8_t probe[64];
+    struct tw_addr to;
+    struct udpsock s;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    s = rig_socket("127.0.0.1");
+    to = rig_reflector(&r, 0);
+    for (uint32_t i = 0; i < BURST; i++)
+        rig_send(&r, &s, &to, 0, probe, make_probe(probe, i, sizeof probe));
+    for (uint32_t i = 0; i < BURST; i++) {
+        struct udp_in in = rig_recv(&r, &s);
+        struct test_reply a;
+        struct tw_wall t2, t3;
+
+        assert_int_equal(twamp_decode_reply(in.data, in.len, &a), TW_OK);
+        t2 = tw_wall_from_ntp(a.t2, began);
+        t3 = tw_wall_from_ntp(a.t3, began);
+        if (a.seq != i || t3.ns < t2.ns || t3.ns + BACK_NS < last.ns || in.time.ns + EARLY_NS < t3.ns)
+            fail_msg("answer %u of %u: T3 - T2 %lld, T3 - T3 before %lld, T4 - T3 %lld", a.seq, i,
+                     (long long)(t3.ns - t2.ns), (long long)(t3.ns - last.ns),
+                     (long long)(in.time.ns - t3.ns));
+        last = t3;
+    }
+    udp_close(&s);
+    rig_end(&r);
+}
+
 static uint64_t next_random(uint64_t *x)
 {
     *x ^= *x << 13;
@@ -532,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_as_asked),
         cmocka_unit_test(answers_from_the_address_that_was_asked),
+        cmocka_unit_test(answers_of_a_burst_tell_their_own_time),
         cmocka_unit_test(junk_is_counted_and_survived),
         cmocka_unit_test(a_datagram_too_long_is_rejected),
         cmocka_unit_test(senders_beyond_the_bound_are_answered_statelessly),
