@@ -272,8 +272,10 @@ static size_t build(uint8_t *out, size_t cap, bool v6, bool ptp, const uint8_t *
         wire_put_u32(&w, 0x60000000);
         wire_put_u16(&w, (uint16_t)(8 + payload));
         wire_put_u16(&w, 17 << 8 | 64);
-        wire_put_be(&w, 0x20010db8, 16);
-        wire_put_be(&w, 0x20010db9, 16);
+        wire_put_u64(&w, UINT64_C(0x20010db800000000));
+        wire_put_u64(&w, 1);
+        wire_put_u64(&w, UINT64_C(0x20010db900000000));
+        wire_put_u64(&w, 1);
     } else {
         wire_put_u32(&w, 0x45000000 | (uint32_t)(28 + payload));
         wire_put_u64(&w, UINT64_C(0x1234400040110000));
