@@ -43,6 +43,15 @@ const char *tw_ts_source_name(enum tw_ts_source s)
     return (unsigned)s < TW_TS_COUNT ? names[s] : "unknown";
 }
 
+const char *tw_trouble_name(enum tw_trouble t)
+{
+    static const char *const names[TW_TROUBLE_COUNT] = {
+        "none", "drops", "send_errors", "loopback_loss", "starved", "stalled", "noise",
+    };
+
+    return (unsigned)t < TW_TROUBLE_COUNT ? names[t] : "unknown";
+}
+
 /* ---- Life ---- */
 
 enum { N_HISTS = 4 };
@@ -226,6 +235,31 @@ static void merge_jitter(struct tw_jitter *to, const struct tw_jitter *v)
     add_u64(&to->ipdv_n, v->ipdv_n);
 }
 
+/* Percentiles cannot be merged: the higher one stays. A side that heard nothing has none. */
+static void merge_noise(struct tw_noise *to, const struct tw_noise *v)
+{
+    bool to_has = to->sent > to->lost, v_has = v->sent > v->lost;
+
+    if (v_has && !to_has) {
+        to->p50_ns = v->p50_ns;
+        to->p99_ns = v->p99_ns;
+        to->max_ns = v->max_ns;
+    } else if (v_has) {
+        TAKE_MAX(to->p50_ns, v->p50_ns);
+        TAKE_MAX(to->p99_ns, v->p99_ns);
+        TAKE_MAX(to->max_ns, v->max_ns);
+    }
+    add_u64(&to->sent, v->sent);
+    add_u64(&to->lost, v->lost);
+}
+
+static void merge_host(struct tw_summary *to, const struct tw_summary *v)
+{
+    TAKE_MAX(to->host_stall_max_ns, v->host_stall_max_ns);
+    TAKE_MAX(to->host_cpu_wait_ppm, v->host_cpu_wait_ppm);
+    merge_noise(&to->noise, &v->noise);
+}
+
 /* What the counters cannot tell apart: a name error says more than a refusal, that more than nothing at all.
  */
 static enum tw_status merge_status(const struct tw_summary *merged, enum tw_status a, enum tw_status b)
@@ -263,6 +297,7 @@ void summary_merge(struct tw_summary *dst, const struct tw_summary *src)
         merge_clock(&dst->clock_local, &src->clock_local);
         merge_residence(dst, src);
         merge_counters(dst, src);
+        merge_host(dst, src);
         merge_octets(&dst->ttl_forward, &src->ttl_forward);
         merge_octets(&dst->ttl_backward, &src->ttl_backward);
         merge_octets(&dst->tos_forward, &src->tos_forward);
@@ -284,4 +319,19 @@ enum tw_status summary_status(const struct tw_summary *s)
     if (!s->received)
         return TW_STATUS_ALL_LOST;
     return s->received < s->sent ? TW_STATUS_PARTIAL : TW_STATUS_OK;
+}
+
+enum tw_trouble summary_trouble(const struct tw_summary *s)
+{
+    if (s->host_drops)
+        return TW_TROUBLE_DROPS;
+    if (s->send_errors)
+        return TW_TROUBLE_SEND_ERRORS;
+    if (s->noise.lost)
+        return TW_TROUBLE_LOOPBACK_LOSS;
+    if (s->host_cpu_wait_ppm >= STATS_STARVED_PPM)
+        return TW_TROUBLE_STARVED;
+    if (s->host_stall_max_ns >= STATS_STALL_LIMIT_NS)
+        return TW_TROUBLE_STALLED;
+    return s->noise.p99_ns > STATS_NOISE_LIMIT_NS ? TW_TROUBLE_NOISE : TW_TROUBLE_NONE;
 }

@@ -51,7 +51,8 @@ const char *tw_ts_source_name(enum tw_ts_source s);
     X(send_errors, "probes that the operating system refused to send")                                            \
     X(skipped, "probes not attempted: the host was too late or too many were in flight")                          \
     X(host_drops, "datagrams dropped by this host's socket buffer (SO_RXQ_OVFL), an upper bound for this session") \
-    X(rx_user_time, "answers timed in user space because the kernel gave no receive time")
+    X(rx_user_time, "answers timed in user space because the kernel gave no receive time")                         \
+    X(host_stalls, "times that the measuring thread came more than 1 ms late to a timer or to a datagram")
 
 /* Jitter accumulators of one direction. All mergeable: sums are added. */
 struct tw_jitter {
@@ -66,6 +67,13 @@ struct tw_octet_range {
     uint8_t min, max;
     uint64_t n;       /* packets in which it was seen */
     uint64_t changes; /* times it differed from the packet before */
+};
+
+/* The loopback self-test of the measuring thread during the span: what this host adds by itself. sent = 0: there was
+ * none. The delays are round trips; all 0 when nothing came back. */
+struct tw_noise {
+    uint64_t sent, lost;
+    int64_t p50_ns, p99_ns, max_ns;
 };
 
 struct tw_summary {
@@ -104,6 +112,11 @@ struct tw_summary {
     bool clock_remote_known;             /* the reflector's Error Estimate was seen */
     struct tw_clock_state clock_remote;  /* from the Error Estimate of its answers; steps = 0 */
     uint32_t clock_steps;                /* steps of the local clock during the span */
+
+    int64_t host_stall_max_ns;  /* the longest of host_stalls */
+    uint32_t host_cpu_wait_ppm; /* highest share, in any second of the span, of time that the measuring thread was
+                                 * ready but waited for a CPU; 0 also where the kernel does not tell */
+    struct tw_noise noise;
 };
 
 void summary_init(struct tw_summary *s);
@@ -116,7 +129,8 @@ enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src);
  * the merged counters (summary_status()); where those only say NOT_RUN, the more telling of the two statuses stays.
  * An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep pair_id/flow/generation/tos_sent if
  * equal, else 0. RFC 3550 jitter merges as the mean over samples. A side that received nothing has no say about the
- * reflector's clock. */
+ * reflector's clock. Of what the host did to us the worst stays: the longest stall, the highest share, the highest
+ * noise; what the self-test sent and lost adds. */
 void summary_merge(struct tw_summary *dst, const struct tw_summary *src);
 
 /* Status that the counters imply (NAME_ERROR, REFUSED and AGENT_DOWN are set by whoever knows, and look like NOT_RUN
@@ -129,6 +143,24 @@ enum tw_status summary_status(const struct tw_summary *s);
  * NOT_RUN also NAME_ERROR, REFUSED, AGENT_DOWN). No counter exceeds STATS_COUNTER_MAX, so sums of many cannot wrap. */
 #define STATS_COUNTER_MAX (UINT64_C(1) << 48)
 enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err);
+
+/* What about this host may have made a loss or a delay that looks like the network's. The first that holds, in this
+ * order. */
+enum tw_trouble {
+    TW_TROUBLE_NONE,
+    TW_TROUBLE_DROPS,         /* host_drops: a socket buffer was full, so some "lost" answers were here */
+    TW_TROUBLE_SEND_ERRORS,   /* send_errors: the operating system refused probes */
+    TW_TROUBLE_LOOPBACK_LOSS, /* the self-test lost probes that never left the host */
+    TW_TROUBLE_STARVED,       /* host_cpu_wait_ppm is at least STATS_STARVED_PPM */
+    TW_TROUBLE_STALLED,       /* the longest stall is at least STATS_STALL_LIMIT_NS */
+    TW_TROUBLE_NOISE,         /* p99 of the self-test is above STATS_NOISE_LIMIT_NS */
+    TW_TROUBLE_COUNT
+};
+#define STATS_STARVED_PPM 200000 /* of any second: every fifth probe finds the thread waiting */
+#define STATS_STALL_LIMIT_NS (20 * TW_NS_PER_MS) /* shorter ones are daily life and shown as numbers only */
+#define STATS_NOISE_LIMIT_NS (1 * TW_NS_PER_MS)
+const char *tw_trouble_name(enum tw_trouble t); /* "none", "drops", "send_errors", ... */
+enum tw_trouble summary_trouble(const struct tw_summary *s);
 
 /* ---- The numbers people see ---------------------------------------------------------------------------- */
 
@@ -167,6 +199,11 @@ struct stats_view {
                                           * else the figure means nothing */
     bool one_way_valid; /* both clocks synced, no step, and the bound is at most STATS_ONE_WAY_LIMIT_NS
                          * or at most half the smaller |median| of the one-way delays */
+    const char *host_trouble; /* tw_trouble_name(): not "none" = this host may have caused it */
+    uint64_t host_stalls;
+    double host_stall_max_s, host_cpu_wait_ratio;
+    uint64_t noise_sent, noise_lost;
+    struct tw_num noise_p50_s, noise_p99_s, noise_max_s;
 };
 #define STATS_ONE_WAY_LIMIT_NS (1 * TW_NS_PER_MS)
 

@@ -85,6 +85,22 @@ static enum tw_rc check_clocks(const struct tw_summary *s, struct tw_err *err)
     return TW_OK;
 }
 
+static enum tw_rc check_host(const struct tw_summary *s, struct tw_err *err)
+{
+    const struct tw_noise *n = &s->noise;
+
+    if (s->host_stall_max_ns < 0 || (s->host_stalls == 0) != (s->host_stall_max_ns == 0))
+        return refuse(err, "host_stall_max_ns", "must be 0 without host_stalls, and more than 0 with them");
+    if (s->host_cpu_wait_ppm > 1000000)
+        return refuse(err, "host_cpu_wait_ppm", "must be at most 1000000");
+    if (n->sent > STATS_COUNTER_MAX || n->lost > n->sent)
+        return refuse(err, "noise.lost", "must be at most noise.sent");
+    if (n->p50_ns > n->p99_ns || n->p99_ns > n->max_ns || (n->sent == n->lost && (n->p50_ns || n->max_ns)))
+        return refuse(err, "noise.p50_ns",
+                      "must be at most p99, that at most the maximum, and 0 without answers");
+    return TW_OK;
+}
+
 enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err)
 {
     enum tw_rc rc;
@@ -95,7 +111,8 @@ enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err)
         (rc = check_octets(&s->ttl_forward, "ttl_forward", err)) ||
         (rc = check_octets(&s->ttl_backward, "ttl_backward", err)) ||
         (rc = check_octets(&s->tos_forward, "tos_forward", err)) ||
-        (rc = check_octets(&s->tos_backward, "tos_backward", err)) || (rc = check_clocks(s, err)))
+        (rc = check_octets(&s->tos_backward, "tos_backward", err)) || (rc = check_clocks(s, err)) ||
+        (rc = check_host(s, err)))
         return rc;
     return check_status(s, err);
 }

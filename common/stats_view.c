@@ -117,6 +117,21 @@ static void view_clocks(const struct tw_summary *s, struct stats_view *v)
         !s->clock_steps && (bound <= seconds(STATS_ONE_WAY_LIMIT_NS) || bound <= smaller_median(v) / 2);
 }
 
+static void view_host(const struct tw_summary *s, struct stats_view *v)
+{
+    v->host_trouble = tw_trouble_name(summary_trouble(s));
+    v->host_stalls = s->host_stalls;
+    v->host_stall_max_s = seconds(s->host_stall_max_ns);
+    v->host_cpu_wait_ratio = s->host_cpu_wait_ppm / 1e6;
+    v->noise_sent = s->noise.sent;
+    v->noise_lost = s->noise.lost;
+    if (s->noise.sent <= s->noise.lost)
+        return;
+    v->noise_p50_s = num(seconds(s->noise.p50_ns));
+    v->noise_p99_s = num(seconds(s->noise.p99_ns));
+    v->noise_max_s = num(seconds(s->noise.max_ns));
+}
+
 void stats_view(const struct tw_summary *s, struct stats_view *ret)
 {
     struct stats_view v = { .start_ns = s->start_ns, .end_ns = s->end_ns, .status = s->status };
@@ -139,6 +154,7 @@ void stats_view(const struct tw_summary *s, struct stats_view *ret)
     v.tx_source = tw_ts_source_name(s->tx_source);
     v.rx_source = tw_ts_source_name(s->rx_source);
     view_clocks(s, &v);
+    view_host(s, &v);
     *ret = v;
 }
 
@@ -218,5 +234,14 @@ const struct stats_field stats_fields[] = {
     ROW(one_way_valid, STATS_BOOL),
     ROW(tos_forward_min, STATS_NUM), /* newer numbers come last: columns of CSV keep their places */
     ROW(tos_forward_max, STATS_NUM),
+    ROW(host_trouble, STATS_TEXT),
+    ROW(host_stalls, STATS_U64),
+    ROW_S(host_stall_max_s, STATS_F64),
+    ROW(host_cpu_wait_ratio, STATS_F64),
+    ROW(noise_sent, STATS_U64),
+    ROW(noise_lost, STATS_U64),
+    ROW_S(noise_p50_s, STATS_NUM),
+    ROW_S(noise_p99_s, STATS_NUM),
+    ROW_S(noise_max_s, STATS_NUM),
 };
 const size_t stats_fields_n = TW_NELEM(stats_fields);

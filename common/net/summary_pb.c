@@ -74,6 +74,25 @@ static enum tw_rc put_clock(const struct tw_clock_state *c, struct arena *a, Tw_
     return TW_OK;
 }
 
+static enum tw_rc put_noise(const struct tw_noise *n, struct arena *a, Tw__Noise **ret)
+{
+    Tw__Noise *m;
+
+    if (n->sent == 0)
+        return TW_OK;
+    m = arena_alloc(a, sizeof *m);
+    if (!m)
+        return TW_ENOMEM;
+    tw__noise__init(m);
+    m->sent = n->sent;
+    m->lost = n->lost;
+    m->p50_ns = n->p50_ns;
+    m->p99_ns = n->p99_ns;
+    m->max_ns = n->max_ns;
+    *ret = m;
+    return TW_OK;
+}
+
 static void put_numbers(const struct tw_summary *s, Tw__Summary *m)
 {
     m->pair_id = s->pair_id;
@@ -95,6 +114,8 @@ static void put_numbers(const struct tw_summary *s, Tw__Summary *m)
     m->tx_source = (uint32_t)s->tx_source;
     m->rx_source = (uint32_t)s->rx_source;
     m->clock_steps = s->clock_steps;
+    m->host_stall_max_ns = s->host_stall_max_ns;
+    m->host_cpu_wait_ppm = s->host_cpu_wait_ppm;
 }
 
 static enum tw_rc put_parts(const struct tw_summary *s, struct arena *a, Tw__Summary *m)
@@ -112,7 +133,7 @@ static enum tw_rc put_parts(const struct tw_summary *s, struct arena *a, Tw__Sum
         (rc = put_range(&s->ttl_backward, a, &m->ttl_backward)) ||
         (rc = put_range(&s->tos_forward, a, &m->tos_forward)) ||
         (rc = put_range(&s->tos_backward, a, &m->tos_backward)) ||
-        (rc = put_clock(&s->clock_local, a, &m->clock_local)))
+        (rc = put_noise(&s->noise, a, &m->noise)) || (rc = put_clock(&s->clock_local, a, &m->clock_local)))
         return rc;
     return s->clock_remote_known ? put_clock(&s->clock_remote, a, &m->clock_remote) : TW_OK;
 }
@@ -181,6 +202,13 @@ static struct tw_clock_state get_clock(const Tw__ClockState *m)
     return (struct tw_clock_state){ m->synced, m->max_error_ns, m->steps };
 }
 
+static struct tw_noise get_noise(const Tw__Noise *m)
+{
+    if (!m)
+        return (struct tw_noise){ 0 };
+    return (struct tw_noise){ m->sent, m->lost, m->p50_ns, m->p99_ns, m->max_ns };
+}
+
 /* What does not fit its narrower field in struct tw_summary must be refused before it is narrowed. */
 static enum tw_rc check_narrow(const Tw__Summary *m, struct tw_err *err)
 {
@@ -222,6 +250,9 @@ static void get_numbers(const Tw__Summary *m, struct tw_summary *s)
     s->clock_local = get_clock(m->clock_local);
     s->clock_remote_known = m->clock_remote != NULL;
     s->clock_remote = get_clock(m->clock_remote);
+    s->host_stall_max_ns = m->host_stall_max_ns;
+    s->host_cpu_wait_ppm = m->host_cpu_wait_ppm;
+    s->noise = get_noise(m->noise);
 }
 
 static enum tw_rc get_parts(const Tw__Summary *m, struct tw_summary *s, struct tw_err *err)

@@ -43,6 +43,10 @@ static inline void make_summary(struct tw_summary *s, int i)
     s->clock_local = (struct tw_clock_state){ true, 300000 + i, 0 };
     s->clock_remote_known = true;
     s->clock_remote = (struct tw_clock_state){ true, 400000, 0 };
+    s->host_stalls = 2;
+    s->host_stall_max_ns = 3 * TW_NS_PER_MS + i;
+    s->host_cpu_wait_ppm = 30000 + (uint32_t)i;
+    s->noise = (struct tw_noise){ 600, 0, 20000 + i, 60000 + i, 200000 + i };
     s->status = TW_STATUS_PARTIAL;
 }
 

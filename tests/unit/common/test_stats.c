@@ -61,6 +61,9 @@ static void check_same(const struct tw_summary *a, const struct tw_summary *b)
     assert_int_equal(a->clock_remote_known, b->clock_remote_known);
     assert_int_equal(a->clock_remote.max_error_ns, b->clock_remote.max_error_ns);
     assert_int_equal(a->clock_steps, b->clock_steps);
+    assert_int_equal(a->host_stall_max_ns, b->host_stall_max_ns);
+    assert_int_equal(a->host_cpu_wait_ppm, b->host_cpu_wait_ppm);
+    assert_memory_equal(&a->noise, &b->noise, sizeof a->noise);
 }
 
 /* Every fifth minute is lost entirely. */
@@ -107,6 +110,11 @@ static void an_hour_is_the_same_in_any_order(void **state)
     assert_true(hour.clock_remote_known); /* minutes without answers have no say */
     assert_int_equal(hour.loss_run_longest, 100);
     assert_int_equal(hour.rx_source, TW_TS_KERNEL);
+    assert_int_equal(hour.host_stalls, 48 * 2);
+    assert_int_equal(hour.host_stall_max_ns, 3000059);
+    assert_int_equal(hour.host_cpu_wait_ppm, 30059);
+    assert_true(hour.noise.sent == 48 * 600 && hour.noise.p50_ns == 20059 && hour.noise.p99_ns == 60059 &&
+                hour.noise.max_ns == 200059);
     assert_int_equal(hour.status, TW_STATUS_PARTIAL);
     assert_int_equal(summary_validate(&hour, NULL), TW_OK);
     for (size_t i = 0; i < TW_NELEM(steps); i++) {
@@ -327,6 +335,39 @@ static void spoil_run(struct tw_summary *s)
     s->loss_run_longest_ns = -1;
 }
 
+static void spoil_stalls(struct tw_summary *s)
+{
+    s->host_stalls = 0;
+}
+static void spoil_stall_max(struct tw_summary *s)
+{
+    s->host_stall_max_ns = 0;
+}
+static void spoil_stall_sign(struct tw_summary *s)
+{
+    s->host_stall_max_ns = -1;
+}
+static void spoil_cpu_wait(struct tw_summary *s)
+{
+    s->host_cpu_wait_ppm = 1000001;
+}
+static void spoil_noise_lost(struct tw_summary *s)
+{
+    s->noise.lost = s->noise.sent + 1;
+}
+static void spoil_noise_order(struct tw_summary *s)
+{
+    s->noise.p50_ns = s->noise.p99_ns + 1;
+}
+static void spoil_noise_max(struct tw_summary *s)
+{
+    s->noise.max_ns = s->noise.p99_ns - 1;
+}
+static void spoil_noise_silent(struct tw_summary *s)
+{
+    s->noise.lost = s->noise.sent;
+}
+
 static const struct {
     const char *field;
     void (*spoil)(struct tw_summary *s);
@@ -353,6 +394,14 @@ static const struct {
     { "clock", spoil_clock },
     { "tx_source", spoil_source },
     { "loss_runs", spoil_run },
+    { "host_stall_max_ns", spoil_stalls },
+    { "host_stall_max_ns", spoil_stall_max },
+    { "host_stall_max_ns", spoil_stall_sign },
+    { "host_cpu_wait_ppm", spoil_cpu_wait },
+    { "noise.lost", spoil_noise_lost },
+    { "noise.p50_ns", spoil_noise_order },
+    { "noise.p50_ns", spoil_noise_max },
+    { "noise.p50_ns", spoil_noise_silent },
 };
 
 static void contradictions_are_refused(void **state)
@@ -392,6 +441,77 @@ static void honest_summaries_are_accepted(void **state)
     assert_int_equal(summary_validate(&s, NULL), TW_OK);
 }
 
+/* ---- Host trouble ---- */
+
+static const struct {
+    const char *verdict;
+    uint64_t drops, send_errors, noise_lost;
+    uint32_t wait_ppm;
+    int64_t stall_ns, p99_ns;
+} troubles[] = {
+    { "none", 0, 0, 0, 0, 0, 0 },
+    { "none", 0, 0, 0, STATS_STARVED_PPM - 1, STATS_STALL_LIMIT_NS - 1, STATS_NOISE_LIMIT_NS },
+    { "noise", 0, 0, 0, STATS_STARVED_PPM - 1, STATS_STALL_LIMIT_NS - 1, STATS_NOISE_LIMIT_NS + 1 },
+    { "stalled", 0, 0, 0, STATS_STARVED_PPM - 1, STATS_STALL_LIMIT_NS, STATS_NOISE_LIMIT_NS + 1 },
+    { "starved", 0, 0, 0, STATS_STARVED_PPM, STATS_STALL_LIMIT_NS, STATS_NOISE_LIMIT_NS + 1 },
+    { "loopback_loss", 0, 0, 1, STATS_STARVED_PPM, STATS_STALL_LIMIT_NS, STATS_NOISE_LIMIT_NS + 1 },
+    { "send_errors", 0, 1, 1, STATS_STARVED_PPM, STATS_STALL_LIMIT_NS, STATS_NOISE_LIMIT_NS + 1 },
+    { "drops", 1, 1, 1, STATS_STARVED_PPM, STATS_STALL_LIMIT_NS, STATS_NOISE_LIMIT_NS + 1 },
+    { "drops", 1, 0, 0, 0, 0, 0 },
+    { "send_errors", 0, 1, 0, 0, 0, 0 },
+    { "loopback_loss", 0, 0, 1, 0, 0, 0 },
+    { "starved", 0, 0, 0, 1000000, 0, 0 },
+};
+
+static void the_first_trouble_of_the_host_is_named(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(troubles); i++) {
+        struct tw_summary s;
+        make_summary(&s, 0);
+        s.host_drops = troubles[i].drops;
+        s.send_errors = troubles[i].send_errors;
+        s.host_cpu_wait_ppm = troubles[i].wait_ppm;
+        s.host_stalls = troubles[i].stall_ns > 0;
+        s.host_stall_max_ns = troubles[i].stall_ns;
+        s.noise = (struct tw_noise){ 10, troubles[i].noise_lost, 0, troubles[i].p99_ns, troubles[i].p99_ns };
+        if (strcmp(tw_trouble_name(summary_trouble(&s)), troubles[i].verdict) != 0)
+            fail_msg("row %zu: %s, expected %s", i, tw_trouble_name(summary_trouble(&s)),
+                     troubles[i].verdict);
+        summary_free(&s);
+    }
+    assert_string_equal(tw_trouble_name(TW_TROUBLE_COUNT), "unknown");
+}
+
+static void noise_of_a_span_is_its_worst(void **state)
+{
+    static const struct {
+        const char *name;
+        struct tw_noise a, b, sum;
+    } rows[] = {
+        { "none at all", { 0 }, { 0 }, { 0 } },
+        { "only before", { 10, 1, -2, 3, 4 }, { 0 }, { 10, 1, -2, 3, 4 } },
+        { "only after", { 0 }, { 10, 1, -2, 3, 4 }, { 10, 1, -2, 3, 4 } },
+        { "nothing came back before", { 5, 5, 0, 0, 0 }, { 10, 0, -4, -3, -2 }, { 15, 5, -4, -3, -2 } },
+        { "nothing came back after", { 10, 0, -4, -3, -2 }, { 5, 5, 0, 0, 0 }, { 15, 5, -4, -3, -2 } },
+        { "each the higher", { 10, 0, 1, 9, 10 }, { 10, 2, 2, 3, 11 }, { 20, 2, 2, 9, 11 } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct tw_summary a, b;
+        make_summary(&a, 0);
+        make_summary(&b, 1);
+        a.noise = rows[i].a;
+        b.noise = rows[i].b;
+        summary_merge(&a, &b);
+        if (memcmp(&a.noise, &rows[i].sum, sizeof a.noise) != 0 || summary_validate(&a, NULL))
+            fail_msg("%s", rows[i].name);
+        summary_free(&a);
+        summary_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +523,8 @@ int main(void)
         cmocka_unit_test(copies_and_resets_are_whole),
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(honest_summaries_are_accepted),
+        cmocka_unit_test(the_first_trouble_of_the_host_is_named),
+        cmocka_unit_test(noise_of_a_span_is_its_worst),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,14 @@ static const struct {
     { "clock_local_error_seconds", 300e-6, 1e-12 },
     { "one_way_error_bound_seconds", 700e-6, 1e-12 },
     { "one_way_valid", 1, 0 },
+    { "host_stalls", 2, 0 },
+    { "host_stall_max_seconds", 0.003, 1e-12 },
+    { "host_cpu_wait_ratio", 0.03, 1e-12 },
+    { "noise_sent", 600, 0 },
+    { "noise_lost", 0, 0 },
+    { "noise_p50_seconds", 20e-6, 1e-12 },
+    { "noise_p99_seconds", 60e-6, 1e-12 },
+    { "noise_max_seconds", 200e-6, 1e-12 },
 };
 
 static void numbers_follow_from_the_summary(void **state)
@@ -103,8 +111,14 @@ static void numbers_follow_from_the_summary(void **state)
             fail_msg("%s: %.9g, expected %.9g", expected[i].name, got, expected[i].value);
     }
     assert_string_equal(*(const char **)((char *)&v + field("tx_source")->offset), "kernel");
+    assert_string_equal(*(const char **)((char *)&v + field("host_trouble")->offset), "none");
     assert_int_equal(v.status, TW_STATUS_PARTIAL);
     assert_int_equal(v.start_ns, s.start_ns);
+    s.noise.lost = s.noise.sent; /* nothing came back: no delays */
+    s.noise.p50_ns = s.noise.p99_ns = s.noise.max_ns = 0;
+    stats_view(&s, &v);
+    assert_false(v.noise_p50_s.known || v.noise_p99_s.known || v.noise_max_s.known);
+    assert_string_equal(v.host_trouble, "loopback_loss");
     summary_free(&s);
 }
 
@@ -124,6 +138,7 @@ static void nothing_is_known_of_an_empty_summary(void **state)
     }
     assert_string_equal(v.tx_source, "unknown");
     assert_string_equal(v.rx_source, "unknown");
+    assert_string_equal(v.host_trouble, "none");
 }
 
 static size_t size_of_kind(enum stats_kind k)

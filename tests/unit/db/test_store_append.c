@@ -304,6 +304,9 @@ static void fill(struct tw_summary *s)
     s->clock_remote_known = true;
     s->clock_remote = (struct tw_clock_state){ true, 13, 14 };
     s->clock_steps = 15;
+    s->host_stall_max_ns = INT64_C(16) << 40;
+    s->host_cpu_wait_ppm = 17;
+    s->noise = (struct tw_noise){ 18, 2, -20, 21, INT64_C(22) << 40 };
 }
 
 /* clang-format off */
@@ -334,6 +337,13 @@ static void check_same_numbers(const struct tw_summary *a, const struct tw_summa
     X_SAME(clock_remote.max_error_ns, )
     X_SAME(clock_remote.steps, )
     X_SAME(clock_steps, )
+    X_SAME(host_stall_max_ns, )
+    X_SAME(host_cpu_wait_ppm, )
+    X_SAME(noise.sent, )
+    X_SAME(noise.lost, )
+    X_SAME(noise.p50_ns, )
+    X_SAME(noise.p99_ns, )
+    X_SAME(noise.max_ns, )
 #undef X_SAME
 }
 /* clang-format on */
@@ -592,8 +602,17 @@ static void older_days_lack_columns(void **state)
                  "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_max;"
                  "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_n;"
                  "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_changes;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN host_stalls;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN host_stall_max_ns;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN noise_sent;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN noise_lost;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN noise_p50_ns;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN noise_p99_ns;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN noise_max_ns;"
                  "ALTER TABLE summary_20241004 ADD COLUMN from_the_future INTEGER NOT NULL DEFAULT 5");
-    full.host_drops = 0;
+    full.host_drops = full.host_stalls = 0;
+    full.host_stall_max_ns = 0;
+    full.noise = (struct tw_noise){ 0 };
     full.tos_forward = (struct tw_octet_range){ 0 }; /* as if never seen */
     hist_reset(&full.send_lateness);
     next = full;
@@ -602,7 +621,9 @@ static void older_days_lack_columns(void **state)
 
     store_close(f->s);
     CHECK_OK(store_open(f->path, &f->s, &test_err));
-    next.host_drops = 9;
+    next.host_drops = next.host_stalls = 9;
+    next.host_stall_max_ns = 99;
+    next.noise = (struct tw_noise){ 10, 1, 2, 3, 4 };
     next.tos_forward = (struct tw_octet_range){ 0, 184, 5, 1 };
     next.start_ns += 1;
     append_one(f, 2, &next);
