@@ -43,6 +43,7 @@ struct session_cfg {
 };
 
 struct session;
+struct flight;
 
 /* Copies *cfg, takes over form (NULL: TWAMP Light). Allocates everything it will need for steady running
  * (ring of outstanding probes, histograms). TW_EINVAL, TW_ENOMEM: *ret and the form are left alone. */
@@ -57,6 +58,10 @@ void session_set_generation(struct session *s, uint64_t generation);
 enum tw_rc session_set_form(struct session *s, struct form *form);
 /* Would session_set_form() take it? Looks at what never changes, so any thread may ask. */
 bool session_form_fits(const struct session *s, const struct form *form);
+
+/* Every probe is recorded there from now on (agent/core/flight.h); NULL: no more. It must outlive the session or
+ * that call. */
+void session_set_flight(struct session *s, struct flight *f);
 
 /* No probe after this; what is in flight is awaited, then session_next_summary() gives the last one and
  * session_done() is true. */

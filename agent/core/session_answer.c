@@ -213,6 +213,37 @@ static void keep_sample(struct session *s, enum sample_kind kind, uint32_t seq, 
     m->tlvs = a->tlvs;
 }
 
+static void record_answer(struct session *s, enum sample_kind kind, uint32_t seq, const struct slot *p,
+                          const struct answer *a)
+{
+    struct times t = { 0 };
+    struct flight_answer f = { .timed = compute_times(s, p, a->rx, a->in_future, &a->reply, &t),
+                               .forward_ns = t.forward,
+                               .backward_ns = t.backward,
+                               .residence_ns = t.residence,
+                               .ttl_forward = a->reply.ttl_known ? a->reply.sender_ttl : -1,
+                               .ttl_backward = a->rx->ttl,
+                               .tos_forward = a->reply.tos_known ? a->reply.sender_tos : -1,
+                               .tos_backward = a->rx->tos,
+                               .tx_source = TW_TS_USER,
+                               .rx_source = a->rx->source };
+
+    flight_answered(s->flight, seq, kind == SAMPLE_LATE, &f);
+}
+
+/* For those who look at single probes. */
+static void note_outcome(struct session *s, enum sample_kind kind, uint32_t seq, const struct slot *p,
+                         const struct answer *a)
+{
+    keep_sample(s, kind, seq, p, a);
+    if (!s->flight)
+        return;
+    if (kind == SAMPLE_DUPLICATE)
+        flight_duplicate(s->flight, seq);
+    else
+        record_answer(s, kind, seq, p, a);
+}
+
 static void on_first(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
 {
     struct period *period = session_period_of(s, p->period);
@@ -280,13 +311,13 @@ static void on_answer(struct session *s, uint32_t seq, struct slot *p, const str
 {
     if (p->state == SLOT_SENT) {
         on_first(s, seq, p, a);
-        keep_sample(s, SAMPLE_RECEIVED, seq, p, a);
+        note_outcome(s, SAMPLE_RECEIVED, seq, p, a);
     } else if (!p->answered) {
         on_late(s, seq, p, a);
-        keep_sample(s, SAMPLE_LATE, seq, p, a);
+        note_outcome(s, SAMPLE_LATE, seq, p, a);
     } else {
         on_duplicate(s, seq, p, a);
-        keep_sample(s, SAMPLE_DUPLICATE, seq, p, a);
+        note_outcome(s, SAMPLE_DUPLICATE, seq, p, a);
     }
 }
 

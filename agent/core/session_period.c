@@ -89,6 +89,8 @@ static void take_verdicts(struct session *s)
 
     while (lossdir_next(s->lossdir, &v) == TW_OK) {
         struct period *p = session_period_of(s, v.period);
+        if (s->flight)
+            flight_decided(s->flight, v.forward, v.backward, v.unknown);
         if (!p)
             continue;
         p->sum.lost_forward += v.forward;
@@ -106,6 +108,8 @@ static void resolve(struct session *s, uint32_t seq, const struct slot *p)
         add_to_run(s, p, period);
     else if (s->run.n)
         end_run(s, p->t1_mono);
+    if (s->flight && p->state == SLOT_RECEIVED)
+        flight_passed(s->flight, p->t1_wall);
     lossdir_resolve(s->lossdir, seq - s->cfg.seq_start, p->state == SLOT_RECEIVED, p->r, p->period);
     take_verdicts(s);
 }
@@ -119,6 +123,8 @@ static void lose(struct session *s, uint32_t seq, struct slot *p)
     if (period)
         period->lost++;
     session_add_sample(s, SAMPLE_LOST, seq, p);
+    if (s->flight)
+        flight_lost(s->flight, seq, p->t1_wall);
 }
 
 void session_advance(struct session *s, struct tw_mono at)

@@ -9,6 +9,7 @@
 #ifndef TW_AGENT_SESSION_PRIV_H
 #define TW_AGENT_SESSION_PRIV_H
 
+#include "agent/core/flight.h"
 #include "agent/core/lossdir.h"
 #include "agent/core/session.h"
 
@@ -103,6 +104,8 @@ struct session {
     struct session_sample *samples; /* FIFO of cfg.samples; NULL: none are kept */
     uint32_t sample_first, n_samples;
     uint64_t samples_lost;
+
+    struct flight *flight; /* the caller's; NULL: nothing is recorded */
 };
 
 static inline struct slot *slot_at(struct session *s, uint32_t seq)

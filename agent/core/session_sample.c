@@ -39,3 +39,8 @@ uint64_t session_samples_lost(const struct session *s)
 {
     return s->samples_lost;
 }
+
+void session_set_flight(struct session *s, struct flight *f)
+{
+    s->flight = f;
+}

@@ -141,6 +141,8 @@ static void note_sent(struct session *s, struct tw_now now, struct period *p)
     p->last_sent = now.mono;
     *slot_at(s, s->next_seq) =
         (struct slot){ .t1_wall = now.wall, .t1_mono = now.mono, .period = p->id, .state = SLOT_SENT };
+    if (s->flight)
+        flight_sent(s->flight, s->next_seq, now.wall);
     s->next_seq++;
     s->numbered++;
     s->totals.sent++;
@@ -189,6 +191,8 @@ void session_on_send_error(struct session *s)
     if (!s->lateness_open || newest->state != SLOT_SENT)
         return;
     session_add_sample(s, SAMPLE_SEND_ERROR, s->next_seq - 1, newest);
+    if (s->flight)
+        flight_not_sent(s->flight);
     s->lateness_open = false;
     newest->state = SLOT_EMPTY;
     s->next_seq--;
