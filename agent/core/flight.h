@@ -75,7 +75,7 @@ struct flight;
  * the other are an incident; 0 = never. The memory is touched only as it is used. TW_EINVAL: bytes hold no
  * chunk, or probes is 0 or too many. */
 enum tw_rc flight_pool_new(size_t bytes, uint32_t probes, uint32_t loss_run, struct flight_pool **ret);
-/* After all of its rings have been detached. */
+/* No ring of it may be used afterwards. */
 void flight_pool_free(struct flight_pool *p);
 
 /* Any thread may make a ring and free one that is not attached. `probes` as for the pool that it will have.

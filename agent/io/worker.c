@@ -54,6 +54,7 @@ static void publish(struct worker *w)
 
     _Static_assert(sizeof values == sizeof c, "counters are uint64_t each");
     mirrors_count(w, &c);
+    flight_count(w, &c);
     memcpy(values, &c, sizeof values);
     for (size_t i = 0; i < WORKER_COUNTERS_N; i++)
         atomic_store_explicit(&w->published[i], values[i], memory_order_relaxed);
@@ -265,6 +266,8 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
     if (!rc)
         rc = make_buffers(w);
     if (!rc)
+        rc = flight_init(w);
+    if (!rc)
         rc = make_fds(w);
     if (!rc)
         rc = watch_news(w);
@@ -347,6 +350,7 @@ void worker_free(struct worker *w)
         lanes_free(w);
     if (w->registry)
         worker_free_flows(w);
+    flight_free_all(w);
     if (w->cmds)
         worker_drop_commands(w);
     agreed_free_all(w);

@@ -5,6 +5,7 @@
 #ifndef TW_AGENT_WORKER_H
 #define TW_AGENT_WORKER_H
 
+#include "agent/core/flight.h"
 #include "agent/core/reflect_session.h"
 #include "agent/core/session.h"
 #include "agent/io/udpsock.h"
@@ -24,6 +25,9 @@ struct worker_cfg {
     size_t max_sessions;           /* of sender; 0 = 10000 */
     uint32_t max_reflect_sessions; /* agreed by TWAMP-Control; 0 = 1000 */
     bool stateless, demand_auth, refuse_dscp; /* of its reflectors: reflect_cfg */
+    uint32_t flight_probes;                   /* that a session keeps in the flight recorder; 0 = none */
+    size_t flight_bytes;                      /* of all sessions */
+    uint32_t flight_loss_run;                 /* so many lost in a row are an incident; 0 = never */
 };
 
 /* Opens the sockets (so that errors are reported here), then starts the thread. */
@@ -113,6 +117,9 @@ struct worker_counters {
     uint64_t reflected_stamp, reflected_auth; /* of `reflected` */
     uint64_t reflect_sessions;                /* agreed by TWAMP-Control, open now */
     uint64_t sender_rxq_drops, rx_user_time, summaries_lost, wakeups;
+    /* struct flight_stats; incidents_lost: nobody took them in time. */
+    uint64_t flight_share, flight_kept_min_ns, flight_octets, flight_refused, flight_withheld,
+        flight_incidents_lost;
 };
 void worker_counters(const struct worker *w, struct worker_counters *ret);
 /* Totals per session, for Live: fills up to cap rows and returns how many sessions there are. Loop thread;
@@ -123,5 +130,31 @@ struct worker_live {
     struct session_totals totals;
 };
 enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, size_t *ret_n);
+
+/* ---- The flight recorder. Loop thread. ---- */
+
+#define WORKER_FLIGHT_MAX 8192 /* records that one question gets */
+
+/* A copy of what a session recorded, answered by the worker within a moment. TW_ENOENT: no such session, or
+ * nothing is recorded here; TW_ETIMEOUT after 1 s. `records` are valid until the next call. */
+struct worker_flight {
+    struct flight_kept kept;
+    uint64_t total; /* in the span */
+    const struct flight_record *records;
+    size_t n;
+};
+enum tw_rc worker_flight(struct worker *w, uint64_t pair_id, uint32_t flow, const struct flight_span *span,
+                         size_t limit, struct worker_flight *ret);
+/* The flows of a pair that run here, at most cap; returns how many there are. */
+size_t worker_flows(const struct worker *w, uint64_t pair_id, uint32_t *ret, size_t cap);
+/* A session has lost probes in a row. on_results() tells that there is news. TW_EAGAIN: none. */
+struct worker_incident {
+    uint64_t pair_id;
+    uint32_t flow;
+    struct flight_incident what;
+    int64_t timeout_ns; /* after which the fate of a probe is known */
+    int64_t holds_ns;   /* the ring will hold about so much time */
+};
+enum tw_rc worker_next_incident(struct worker *w, struct worker_incident *ret);
 
 #endif

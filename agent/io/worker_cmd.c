@@ -36,7 +36,7 @@ static struct flow **bucket_of(const struct worker *w, uint64_t pair_id, uint32_
 }
 
 /* A removed one may still be waiting for its last answers: it does not count. */
-static struct flow *find_flow(const struct worker *w, uint64_t pair_id, uint32_t number)
+struct flow *worker_find_flow(const struct worker *w, uint64_t pair_id, uint32_t number)
 {
     struct flow *f = *bucket_of(w, pair_id, number);
 
@@ -70,6 +70,7 @@ static void take_out(struct worker *w, struct flow *f)
 static void free_flow(struct flow *f)
 {
     session_free(f->session);
+    flight_free(f->flight);
     udp_close(&f->given);
     free(f->err);
     free(f);
@@ -158,7 +159,7 @@ void worker_drop_commands(struct worker *w)
     }
 }
 
-static enum tw_rc make_flow(const struct worker_session *ws, struct flow **ret)
+static enum tw_rc make_flow(const struct worker *w, const struct worker_session *ws, struct flow **ret)
 {
     struct session_cfg cfg = ws->cfg;
     struct flow *f = calloc(1, sizeof *f);
@@ -168,8 +169,11 @@ static enum tw_rc make_flow(const struct worker_session *ws, struct flow **ret)
         return TW_ENOMEM;
     cfg.samples = 0;
     /* Made here and handed over, so that the worker is not held up by allocation. */
-    rc = session_new(&cfg, ws->form, tw_now(), &f->session);
+    rc = flight_flow_init(w, f);
+    if (!rc)
+        rc = session_new(&cfg, ws->form, tw_now(), &f->session);
     if (rc) {
+        flight_free(f->flight);
         free(f);
         return rc;
     }
@@ -207,7 +211,7 @@ enum tw_rc worker_add(struct worker *w, const struct worker_session *ws)
     free_finished(w);
     if (!agree_families(ws))
         return TW_EINVAL;
-    if (find_flow(w, ws->cfg.pair_id, ws->cfg.flow))
+    if (worker_find_flow(w, ws->cfg.pair_id, ws->cfg.flow))
         return TW_EEXIST;
     if (w->running == w->max_sessions)
         return TW_ENOSPC;
@@ -215,7 +219,7 @@ enum tw_rc worker_add(struct worker *w, const struct worker_session *ws)
         return TW_EBUSY;
     rc = worker_check_room(w); /* before anything is taken over */
     if (!rc)
-        rc = make_flow(ws, &f);
+        rc = make_flow(w, ws, &f);
     if (rc)
         return rc;
     send_cmd(w, CMD_START, f, 0);
@@ -225,7 +229,7 @@ enum tw_rc worker_add(struct worker *w, const struct worker_session *ws)
 
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow)
 {
-    struct flow *f = find_flow(w, pair_id, flow);
+    struct flow *f = worker_find_flow(w, pair_id, flow);
     enum tw_rc rc = f ? send_cmd(w, CMD_STOP, f, 0) : TW_ENOENT;
 
     if (rc)
@@ -237,14 +241,14 @@ enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow)
 
 enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation)
 {
-    struct flow *f = find_flow(w, pair_id, flow);
+    struct flow *f = worker_find_flow(w, pair_id, flow);
 
     return f ? send_cmd(w, CMD_GENERATION, f, generation) : TW_ENOENT;
 }
 
 enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, struct form *form)
 {
-    struct flow *f = find_flow(w, pair_id, flow);
+    struct flow *f = worker_find_flow(w, pair_id, flow);
     enum tw_rc rc = f ? worker_check_room(w) : TW_ENOENT;
 
     if (rc)
@@ -318,7 +322,7 @@ enum tw_rc worker_next_summary(struct worker *w, struct tw_summary *ret)
     return rc == TW_EAGAIN && w->stopped ? next_left_over(w, ret) : rc;
 }
 
-static bool wait_for_live(struct worker *w, struct tw_mono deadline)
+enum tw_rc worker_quiet(struct worker *w, struct tw_mono deadline)
 {
     struct pollfd p = { .fd = w->live_fd, .events = POLLIN };
 
@@ -326,11 +330,21 @@ static bool wait_for_live(struct worker *w, struct tw_mono deadline)
         int64_t left_ns = deadline.ns - tw_mono_now().ns;
 
         if (left_ns <= 0)
-            return false;
+            return TW_ETIMEOUT;
         poll(&p, 1, (int)(left_ns / TW_NS_PER_MS) + 1);
         silence_bell(w->live_fd);
     }
-    return true;
+    return TW_OK;
+}
+
+enum tw_rc worker_ask(struct worker *w, enum cmd_op op, struct flow *f, struct tw_mono deadline)
+{
+    enum tw_rc rc = send_cmd(w, op, f, w->live_asked + 1);
+
+    if (rc)
+        return rc;
+    w->live_asked++;
+    return worker_quiet(w, deadline);
 }
 
 static size_t copy_live(const struct worker *w, struct worker_live *ret, size_t cap)
@@ -349,29 +363,28 @@ static size_t copy_live(const struct worker *w, struct worker_live *ret, size_t 
 enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, size_t *ret_n)
 {
     struct tw_mono deadline = { tw_mono_now().ns + LIVE_TIMEOUT_NS };
-    enum tw_rc rc;
+    enum tw_rc rc = worker_quiet(w, deadline);
 
-    /* While an earlier question that timed out is open, the worker may be writing. */
-    if (!wait_for_live(w, deadline))
-        return TW_ETIMEOUT;
-    rc = send_cmd(w, CMD_LIVE, NULL, w->live_asked + 1);
-    if (rc)
-        return rc;
-    w->live_asked++;
-    if (!wait_for_live(w, deadline))
-        return TW_ETIMEOUT;
-    *ret_n = copy_live(w, ret, cap);
-    return TW_OK;
+    if (!rc)
+        rc = worker_ask(w, CMD_LIVE, NULL, deadline);
+    if (!rc)
+        *ret_n = copy_live(w, ret, cap);
+    return rc;
 }
 
 /* ---- Worker thread ---- */
+
+void worker_answered(struct worker *w, uint64_t question)
+{
+    atomic_store(&w->live_done, question);
+    ring_bell(w->live_fd);
+}
 
 static void answer_live(struct worker *w, uint64_t question)
 {
     for (struct flow *f = w->flows; f; f = f->next)
         session_totals(f->session, &f->snapshot);
-    atomic_store(&w->live_done, question);
-    ring_bell(w->live_fd);
+    worker_answered(w, question);
 }
 
 /* One that has ended takes it, too, and is freed with it. */
@@ -398,6 +411,10 @@ static void execute(struct worker *w, const struct cmd *c)
         break;
     case CMD_LIVE:
         answer_live(w, c->number);
+        break;
+    case CMD_FLIGHT:
+        flight_answer(w, c->flow);
+        worker_answered(w, c->number);
         break;
     case CMD_KEYS:
         mirrors_set_keys(w, c->keys);

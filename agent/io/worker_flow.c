@@ -41,6 +41,8 @@ void flow_count(struct worker *w, struct flow *f)
     w->count.summaries_lost += lost - f->lost_counted;
     *old = t;
     f->lost_counted = lost;
+    if (f->flight)
+        flight_look(w, f);
 }
 
 /* ---- Results ---- */
@@ -102,6 +104,7 @@ static void flow_end(struct worker *w, struct flow *f)
     timerq_cancel(&w->timers, &f->due.entry);
     list_remove(w, f);
     lane_detach(w, f);
+    flight_flow_end(f);
     f->snapshot = f->counted;
     say_ended(w, f, TW_OK);
 }
@@ -153,6 +156,7 @@ void flow_start(struct worker *w, struct flow *f)
     }
     f->due.fn = flow_on_due;
     list_add(w, f);
+    flight_flow_start(w, f);
     session_set_clock(f->session, &w->clock);
     flow_rearm(w, f);
 }

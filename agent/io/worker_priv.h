@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include "agent/core/flight.h"
 #include "agent/core/reflect.h"
 #include "agent/core/reflect_session.h"
 #include "agent/core/twamp_pkt.h"
@@ -116,6 +117,7 @@ struct peer {
 struct flow {
     struct wtimer due; /* first */
     struct session *session;
+    struct flight *flight; /* NULL: nothing is recorded */
     uint64_t pair_id;
     uint32_t number;
     struct tw_addr target;
@@ -143,6 +145,7 @@ enum cmd_op {
     CMD_GENERATION,
     CMD_FORM,
     CMD_LIVE,
+    CMD_FLIGHT,
     CMD_KEYS,
     CMD_AGREED_OPEN,
     CMD_AGREED_START,
@@ -167,6 +170,16 @@ struct ending { /* item of the notice ring */
     enum tw_rc rc;
 };
 
+/* The loop fills in the upper half and asks; the lower half is its again once the worker has answered. */
+struct flight_question {
+    struct flight_span span;
+    size_t limit;
+    struct flight_kept kept;
+    uint64_t total;
+    struct flight_record *records; /* WORKER_FLIGHT_MAX; made for the first question */
+    size_t n;
+};
+
 #define WORKER_COUNTERS_N (sizeof(struct worker_counters) / sizeof(uint64_t))
 
 struct worker {
@@ -177,6 +190,8 @@ struct worker {
 
     /* Between the threads. */
     struct ring *cmds, *endings, *agreed_endings;
+    struct ring *incidents;         /* NULL: no flight recorder */
+    struct flight_question flight_question;
     size_t cmds_max;
     struct sumring *results;
     _Atomic uint64_t cmds_done;
@@ -215,6 +230,7 @@ struct worker {
     struct peer **peers;
     size_t n_resting;
     struct flow *flows, *stuck;
+    struct flight_pool *flights; /* NULL: nothing is recorded */
     struct timerq timers;
     struct wtimer retry;
     struct tw_now now; /* of this round */
@@ -250,6 +266,14 @@ enum tw_rc worker_check_room(struct worker *w);
 uint64_t worker_send(struct worker *w, const struct cmd *c);
 /* Frees what commands carry that nobody will read. */
 void worker_drop_commands(struct worker *w);
+/* One that was removed does not count. */
+struct flow *worker_find_flow(const struct worker *w, uint64_t pair_id, uint32_t number);
+/* Questions, one at a time: while an earlier one that timed out is open, the worker may be writing its answer.
+ * worker_quiet() waits until none is; worker_ask() sends one and waits for the answer. TW_ETIMEOUT. */
+enum tw_rc worker_quiet(struct worker *w, struct tw_mono deadline);
+enum tw_rc worker_ask(struct worker *w, enum cmd_op op, struct flow *f, struct tw_mono deadline);
+/* Worker thread: the question has been answered. */
+void worker_answered(struct worker *w, uint64_t question);
 
 /* worker_flow.c */
 void flow_start(struct worker *w, struct flow *f);
@@ -260,6 +284,16 @@ void flow_rearm(struct worker *w, struct flow *f);
 void flow_settle(struct worker *w, struct flow *f);
 void flow_count(struct worker *w, struct flow *f);
 void flow_retry_results(struct worker *w, struct wtimer *t);
+
+/* worker_flight.c: worker side, then what the loop calls in the life of flow and worker */
+void flight_flow_start(struct worker *w, struct flow *f);
+void flight_flow_end(struct flow *f);
+void flight_look(struct worker *w, struct flow *f); /* tells what the session has noticed */
+void flight_answer(struct worker *w, struct flow *f);
+void flight_count(const struct worker *w, struct worker_counters *ret);
+enum tw_rc flight_flow_init(const struct worker *w, struct flow *f);
+enum tw_rc flight_init(struct worker *w);
+void flight_free_all(struct worker *w);
 
 /* worker_send.c */
 void worker_send_due(struct worker *w);
