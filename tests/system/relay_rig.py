@@ -12,7 +12,7 @@ import os
 import signal
 
 from lab import FIRST_AGENT, Failure, Lab, Process, expect, sh, wait
-from tool_rig import Rig
+from tool_rig import Rig, add_namespace
 
 COUNTS = ("number", "arrival_ns", "due_ns", "departure_ns", "sport", "dport", "size", "seq", "seq24", "rule")
 
@@ -81,8 +81,7 @@ class RelayRig(Rig):
     def __enter__(self):
         try:
             for ns in (self.ns, self.far, self.mid):
-                sh("ip", "netns", "add", ns)
-                sh("ip", "-n", ns, "link", "set", "lo", "up")
+                add_namespace(ns)
             quiet(self.mid)
             for port, ns, host in (("a", self.ns, 1), ("b", self.far, 2)):
                 sh("ip", "-n", self.mid, "link", "add", f"to-{port}", "type", "veth", "peer", "name", "eth0", "netns", ns)
@@ -91,8 +90,6 @@ class RelayRig(Rig):
                 sh("ip", "-n", ns, "addr", "add", f"fd99:78::{host}/64", "dev", "eth0", "nodad")
                 sh("ip", "-n", ns, "link", "set", "eth0", "up")
             self.relay = Relay(self.build, self.mid, {"a": "to-a", "b": "to-b"}, self.rules, self.dir, self.options)
-            for ns in (self.ns, self.far):  # neighbours are asked from link-local addresses, too
-                wait("link-local addresses", lambda n=ns: "tentative" not in (x := sh("ip", "-n", n, "-6", "addr")) and "fe80" in x)
         except BaseException:
             self.__exit__(None, None, None)
             raise

@@ -163,6 +163,13 @@ class Daemon:
         return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.popen.pid}/status").read_text())[1])
 
 
+def add_namespace(ns):
+    """With loopback. Nobody else there could have our IPv6 addresses: no waiting for that."""
+    sh("ip", "netns", "add", ns)
+    sh("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
+    sh("ip", "-n", ns, "link", "set", "lo", "up")
+
+
 class Rig:
     """with Rig(build) as rig: one namespace with loopback; pair=True: two, joined by a veth of MTU 1500."""
 
@@ -178,8 +185,7 @@ class Rig:
 
     def __enter__(self):
         for ns in {self.ns, self.far}:
-            sh("ip", "netns", "add", ns)
-            sh("ip", "-n", ns, "link", "set", "lo", "up")
+            add_namespace(ns)
         if self.far != self.ns:
             sh("ip", "-n", self.ns, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", self.far)
             for ns, host in ((self.ns, 1), (self.far, 2)):
