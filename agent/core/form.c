@@ -15,15 +15,18 @@ enum {
 
 struct form {
     enum form_kind kind;
-    struct twamp_form *twamp;
+    struct twamp_form *twamp;     /* NULL: TWAMP Light */
     size_t min, padding_at, more; /* a packet has min octets, or min + more at least */
     /* STAMP: */
     uint16_t ssid;
     bool authenticated;
-    struct stamp_keys keys;
-    unsigned last_key; /* that an answer was signed with */
+    struct stamp_keys *keys; /* NULL: none */
+    unsigned last_key;       /* that an answer was signed with */
     struct stamp_tlv_want want;
 };
+
+/* Has no key and nothing of its own, so that all sessions can share it. Never written to. */
+static struct form light = { .kind = FORM_TWAMP, .min = TWAMP_PROBE_MIN, .padding_at = TWAMP_PROBE_MIN };
 
 /* ---- Making one ---- */
 
@@ -46,18 +49,18 @@ static bool twamp_ok(const struct form_cfg *c)
     return !c->ssid && !c->authenticated && !c->n_keys && !c->tlvs.types;
 }
 
+static bool is_light(const struct form_cfg *c)
+{
+    return !c || (c->kind == FORM_TWAMP && twamp_ok(c) && (!c->twamp.mode || c->twamp.mode == TWAMP_OPEN));
+}
+
 static enum tw_rc init_twamp(struct form *f, const struct form_cfg *c)
 {
-    struct twamp_form_cfg twamp = { .mode = TWAMP_OPEN };
+    struct twamp_form_cfg twamp = c->twamp;
     enum tw_rc rc;
 
-    if (c) {
-        if (!twamp_ok(c))
-            return TW_EINVAL;
-        twamp = c->twamp;
-        if (!twamp.mode)
-            twamp.mode = TWAMP_OPEN;
-    }
+    if (!twamp_ok(c))
+        return TW_EINVAL;
     rc = twamp_form_new(&twamp, &f->twamp);
     crypto_wipe(&twamp.keys, sizeof twamp.keys);
     if (rc)
@@ -78,8 +81,10 @@ static enum tw_rc init_stamp(struct form *f, const struct form_cfg *c)
     f->want.types &= ~(uint32_t)STAMP_TLV_BIT(STAMP_TLV_PADDING); /* comes by the size */
     if (f->authenticated && f->want.types)                        /* RFC 8972 section 4.8: must */
         f->want.types |= STAMP_TLV_BIT(STAMP_TLV_HMAC);
+    if (c->n_keys && !(f->keys = calloc(1, sizeof *f->keys)))
+        return TW_ENOMEM;
     for (unsigned i = 0; i < c->n_keys; i++) {
-        enum tw_rc rc = stamp_keys_add(&f->keys, c->keys[i].octets, c->keys[i].len);
+        enum tw_rc rc = stamp_keys_add(f->keys, c->keys[i].octets, c->keys[i].len);
         if (rc)
             return rc;
     }
@@ -91,12 +96,17 @@ static enum tw_rc init_stamp(struct form *f, const struct form_cfg *c)
 
 enum tw_rc form_new(const struct form_cfg *cfg, struct form **ret)
 {
-    struct form *f = calloc(1, sizeof *f);
+    struct form *f;
     enum tw_rc rc;
 
+    if (is_light(cfg)) {
+        *ret = &light;
+        return TW_OK;
+    }
+    f = calloc(1, sizeof *f);
     if (!f)
         return TW_ENOMEM;
-    f->kind = cfg ? cfg->kind : FORM_TWAMP;
+    f->kind = cfg->kind;
     rc = f->kind == FORM_STAMP ? init_stamp(f, cfg) : init_twamp(f, cfg);
     if (rc) {
         form_free(f);
@@ -108,10 +118,12 @@ enum tw_rc form_new(const struct form_cfg *cfg, struct form **ret)
 
 void form_free(struct form *f)
 {
-    if (!f)
+    if (!f || f == &light)
         return;
     twamp_form_free(f->twamp);
-    stamp_keys_clear(&f->keys);
+    if (f->keys)
+        stamp_keys_clear(f->keys);
+    free(f->keys);
     free(f);
 }
 
@@ -146,7 +158,7 @@ static enum tw_rc write_tlvs(struct form *f, uint32_t seq, uint8_t *buf, size_t 
         return TW_OK;
     /* The flow that Direct Measurement counts is the session itself: its packets up to this one. */
     want.tx_count += seq + 1;
-    return stamp_tlv_write(&want, seq, sign ? f->keys.key[0] : NULL, buf, len);
+    return stamp_tlv_write(&want, seq, sign ? f->keys->key[0] : NULL, buf, len);
 }
 
 static enum tw_rc write_stamp(struct form *f, const struct test_probe *p, uint8_t *buf, size_t len)
@@ -156,7 +168,7 @@ static enum tw_rc write_stamp(struct form *f, const struct test_probe *p, uint8_
     enum tw_rc rc;
 
     probe.ssid = f->ssid;
-    rc = stamp_write_probe(f->authenticated ? &f->keys : NULL, 0, &probe, buf, len);
+    rc = stamp_write_probe(f->authenticated ? f->keys : NULL, 0, &probe, buf, len);
     return rc ? rc : write_tlvs(f, p->seq, buf + base, len - base);
 }
 
@@ -166,8 +178,9 @@ enum tw_rc form_write_probe(struct form *f, const struct test_probe *p, uint8_t 
         return TW_ETRUNC;
     if (!form_size_ok(f, len))
         return TW_EINVAL;
-    return f->kind == FORM_STAMP ? write_stamp(f, p, buf, len)
-                                 : twamp_form_write_probe(f->twamp, p, buf, len);
+    if (f->kind == FORM_STAMP)
+        return write_stamp(f, p, buf, len);
+    return f->twamp ? twamp_form_write_probe(f->twamp, p, buf, len) : twamp_encode_probe(p, buf, len);
 }
 
 /* ---- Answers ---- */
@@ -178,7 +191,7 @@ static void read_tlvs(struct form *f, uint32_t seq, const uint8_t *data, size_t 
                       struct stamp_tlv_seen *ret)
 {
     if (f->authenticated) {
-        stamp_tlv_read(data, len, seq, f->keys.key[f->last_key], ret);
+        stamp_tlv_read(data, len, seq, f->keys->key[f->last_key], ret);
         return;
     }
     if (!(f->want.types & STAMP_TLV_BIT(STAMP_TLV_HMAC))) {
@@ -186,8 +199,8 @@ static void read_tlvs(struct form *f, uint32_t seq, const uint8_t *data, size_t 
         return;
     }
     ret->integrity = true;
-    for (unsigned i = 0; i < f->keys.n && ret->integrity; i++)
-        stamp_tlv_read(data, len, seq, f->keys.key[i], ret);
+    for (unsigned i = 0; i < f->keys->n && ret->integrity; i++)
+        stamp_tlv_read(data, len, seq, f->keys->key[i], ret);
 }
 
 /* A reflector of TWAMP Light or of RFC 8762 only returns something else than TLVs, or not as TLVs. The SSID
@@ -202,7 +215,7 @@ static enum tw_rc read_stamp(struct form *f, const uint8_t *data, size_t len, st
 {
     size_t base = stamp_base(f->authenticated);
     struct test_reply r;
-    enum tw_rc rc = stamp_read_reply(f->authenticated ? &f->keys : NULL, data, len, &r, &f->last_key);
+    enum tw_rc rc = stamp_read_reply(f->authenticated ? f->keys : NULL, data, len, &r, &f->last_key);
 
     if (rc)
         return rc;
@@ -226,7 +239,7 @@ enum tw_rc form_read_reply(struct form *f, const uint8_t *data, size_t len, stru
 
     if (f->kind == FORM_STAMP)
         return read_stamp(f, data, len, ret, ret_tlvs);
-    rc = twamp_form_read_reply(f->twamp, data, len, ret);
+    rc = f->twamp ? twamp_form_read_reply(f->twamp, data, len, ret) : twamp_decode_reply(data, len, ret);
     if (!rc)
         memset(ret_tlvs, 0, sizeof *ret_tlvs);
     return rc;

@@ -1,6 +1,7 @@
 /* agent/core/form.h - how the packets of one session look: TWAMP in one of its modes (Light is the
  * unauthenticated one), or STAMP with or without authentication and TLVs. Session-Senders and controlled
- * Session-Reflectors are written once, against this. Pure; belongs to one session. */
+ * Session-Reflectors are written once, against this. Pure; belongs to one session (that of TWAMP Light, which
+ * has nothing to remember, is one for all: any thread may use and free it). */
 #ifndef TW_AGENT_FORM_H
 #define TW_AGENT_FORM_H
 

@@ -10,7 +10,7 @@
 /* Reordering on the way out further than this makes everything unknown: the look-ahead has to fit the ring.
  */
 #define REACH_MAX 32
-#define RING (4 * REACH_MAX)
+#define RING (2 * REACH_MAX) /* of those that wait: REACH_MAX + 1 at most */
 /* Numbers remembered per probe of the window: room for the duplicates that the reflector saw. */
 #define SEEN_PER_PROBE 4
 #define R_BASE (UINT64_C(1) << 32)
@@ -26,7 +26,7 @@ struct bucket {
 struct entry {
     uint32_t r;
     uint16_t period;
-    bool received, decided;
+    bool received : 1, decided : 1;
 };
 
 struct lossdir {
@@ -42,9 +42,10 @@ struct lossdir {
 
     uint32_t reach, reach_before, reach_left; /* G = the larger; reach_left resolves until they move on */
 
-    /* Resolved probes [next_s - RING, next_s); [judged_s, next_s) are waiting for the look-ahead. */
+    /* Resolved probes [judged_s, next_s) are waiting for the look-ahead. */
     uint32_t next_s, judged_s;
-    uint64_t r_top; /* highest number among the judged since the anchor */
+    uint32_t received_before; /* bit i: probe judged_s - 1 - i was received */
+    uint64_t r_top;           /* highest number among the judged since the anchor */
     uint64_t r_anchor;
     uint32_t s_anchor;
 
@@ -53,11 +54,14 @@ struct lossdir {
     struct lossdir_verdict out[BUCKETS];
     unsigned n_out;
 
-    struct entry ring[RING];
+    /* RING of them, when the reach is first not 0; until then each probe is judged at once, in `alone`. NULL
+     * also when there was no memory for it. */
+    struct entry *ring;
+    struct entry alone;
     uint64_t seen[]; /* bit n % seen_bits */
 };
 
-size_t lossdir_bytes(uint32_t window)
+static size_t bytes_of(uint32_t window)
 {
     return sizeof(struct lossdir) + (size_t)window * SEEN_PER_PROBE / 8;
 }
@@ -68,7 +72,7 @@ enum tw_rc lossdir_new(uint32_t window, bool stateful, struct lossdir **ret)
 
     if (window < 16 || window & (window - 1) || window > 1u << 24)
         return TW_EINVAL;
-    d = calloc(1, lossdir_bytes(window));
+    d = calloc(1, bytes_of(window));
     if (!d)
         return TW_ENOMEM;
     d->seen_bits = window * SEEN_PER_PROBE;
@@ -82,6 +86,8 @@ enum tw_rc lossdir_new(uint32_t window, bool stateful, struct lossdir **ret)
 
 void lossdir_free(struct lossdir *d)
 {
+    if (d)
+        free(d->ring);
     free(d);
 }
 
@@ -352,19 +358,26 @@ static void cut(struct lossdir *d, uint32_t s, uint64_t r)
 
 /* ---- Probes in order ---- */
 
-static const struct entry *entry_at(const struct lossdir *d, uint32_t s)
+static struct entry *entry_at(struct lossdir *d, uint32_t s)
 {
-    return &d->ring[s & (RING - 1)];
+    return d->ring ? &d->ring[s & (RING - 1)] : &d->alone;
+}
+
+static void pass(struct lossdir *d)
+{
+    d->received_before = d->received_before << 1 | entry_at(d, d->judged_s)->received;
+    d->judged_s++;
 }
 
 /* Nothing near s can have changed places with it. */
-static bool is_clear(const struct lossdir *d, uint32_t s, uint64_t r, uint32_t reach)
+static bool is_clear(struct lossdir *d, uint32_t s, uint64_t r, uint32_t reach)
 {
-    if (reach > REACH_MAX)
+    if (reach > REACH_MAX || (reach && !d->ring))
         return false;
     for (uint32_t i = 1; i <= reach; i++) {
-        const struct entry *before = entry_at(d, s - i), *after = entry_at(d, s + i);
-        if ((i <= s && !before->received) || !after->received || widen(d, after->r) < r)
+        const struct entry *after = entry_at(d, s + i);
+        bool before = d->received_before >> (i - 1) & 1;
+        if ((i <= s && !before) || !after->received || widen(d, after->r) < r)
             return false;
     }
     return true;
@@ -390,16 +403,16 @@ static void judge(struct lossdir *d, uint32_t s, uint32_t reach)
 static void judge_ready(struct lossdir *d)
 {
     uint32_t reach = reach_of(d);
-    uint32_t ahead = reach < REACH_MAX ? reach : REACH_MAX;
+    uint32_t ahead = !d->ring ? 0 : reach < REACH_MAX ? reach : REACH_MAX;
 
-    while (d->next_s - d->judged_s > ahead)
-        judge(d, d->judged_s++, reach);
+    for (; d->next_s - d->judged_s > ahead; pass(d))
+        judge(d, d->judged_s, reach);
 }
 
 /* Everything up to the first answer after a restart cannot be told. */
 static void pass_restart(struct lossdir *d, uint32_t s)
 {
-    for (; d->judged_s != d->next_s; d->judged_s++) {
+    for (; d->judged_s != d->next_s; pass(d)) {
         const struct entry *e = entry_at(d, d->judged_s);
         if (!e->received)
             add_to_gap(d, e->period, e->decided);
@@ -420,9 +433,21 @@ static void age_reach(struct lossdir *d)
     d->reach = 0;
 }
 
+/* While nothing has to wait is the time to get the ring, or to be rid of it. */
+static void fit_ring(struct lossdir *d)
+{
+    bool wanted = reach_of(d) > 0;
+
+    if (wanted == (d->ring != NULL) || d->judged_s != d->next_s)
+        return;
+    free(d->ring);
+    d->ring = wanted ? calloc(RING, sizeof *d->ring) : NULL;
+}
+
 void lossdir_resolve(struct lossdir *d, uint32_t s, bool received, uint32_t r, uint16_t period)
 {
-    d->ring[s & (RING - 1)] = (struct entry){ .r = r, .period = period, .received = received };
+    fit_ring(d);
+    *entry_at(d, s) = (struct entry){ .r = r, .period = period, .received = received };
     d->next_s = s + 1;
     if (d->restarting)
         pass_restart(d, s);
@@ -445,7 +470,7 @@ void lossdir_close_period(struct lossdir *d, uint16_t period)
         break;
     }
     for (uint32_t s = d->judged_s; s != d->next_s; s++) {
-        struct entry *e = &d->ring[s & (RING - 1)];
+        struct entry *e = entry_at(d, s);
         if (e->received || e->decided || e->period != period)
             continue;
         e->decided = true;

@@ -1,5 +1,6 @@
 /* agent/core/lossdir.h - which way was a probe lost? Attribution from the stateful reflector's own sequence
- * numbers. Pure; no allocation after lossdir_new(). RFC 5357 section 4.2.1, RFC 6673.
+ * numbers. Pure; no allocation after lossdir_new(), but for half a kilobyte while probes are seen to overtake
+ * each other (without memory for it losses are unknown meanwhile). RFC 5357 section 4.2.1, RFC 6673.
  *
  * A stateful reflector numbers the answers it SENDS: every probe that arrived uses up one number. Between two
  * answers (s_a, r_a), (s_b, r_b) that nothing overtook ("cut points"), the unseen numbers in (r_a, r_b) are
@@ -46,7 +47,6 @@ struct lossdir_verdict {
 enum tw_rc lossdir_new(uint32_t window, bool stateful, struct lossdir **ret);
 void lossdir_free(struct lossdir *d);
 bool lossdir_is_stateful(const struct lossdir *d);
-size_t lossdir_bytes(uint32_t window);
 
 enum lossdir_seen {
     LOSSDIR_NEW,     /* a number not seen before */

@@ -14,14 +14,26 @@ static bool is_cfg_ok(const struct session_cfg *c)
            (c->spacing_kind == SESSION_FIXED || c->spacing_kind == SESSION_EXPONENTIAL);
 }
 
+static uint64_t in_flight_max(const struct session_cfg *c)
+{
+    uint64_t n = (uint64_t)(c->timeout_ns / c->spacing_ns) + 2;
+
+    return c->spacing_kind == SESSION_FIXED ? n : n * 2 + 32;
+}
+
 /* Twice what is in flight at most, so that answers are recognised for another timeout after they were due. */
 static uint64_t ring_size(const struct session_cfg *c)
 {
-    uint64_t in_flight = (uint64_t)(c->timeout_ns / c->spacing_ns) + 2;
-    uint64_t want = c->spacing_kind == SESSION_FIXED ? in_flight * 2 : in_flight * 4 + 64;
-    uint64_t n = RING_MIN;
+    uint64_t want = in_flight_max(c) * 2;
 
-    while (n < want)
+    return want > RING_MIN ? want : RING_MIN;
+}
+
+static uint32_t power_of_two(uint64_t at_least)
+{
+    uint32_t n = RING_MIN;
+
+    while (n < at_least)
         n *= 2;
     return n;
 }
@@ -60,37 +72,24 @@ static int64_t floor_mod(int64_t a, int64_t b)
     return m < 0 ? m + b : m;
 }
 
-static enum tw_rc reserve_histograms(struct session *s)
-{
-    for (unsigned i = 0; i < PERIODS; i++) {
-        struct tw_summary *sum = &s->periods[i].sum;
-        enum tw_rc rc = hist_reserve(&sum->send_lateness, HIST_ROOM_MIN);
-        for (int d = 0; !rc && d < 3; d++)
-            rc = hist_reserve(&sum->delay[d], HIST_ROOM_MIN);
-        if (rc)
-            return rc;
-    }
-    return TW_OK;
-}
-
 static enum tw_rc allocate(struct session *s, uint64_t ring)
 {
-    enum tw_rc rc;
+    /* Exponential spacing can have more in flight than is to be expected, up to the whole ring. */
+    uint32_t delays = power_of_two(s->cfg.spacing_kind == SESSION_FIXED ? in_flight_max(&s->cfg) + 1 : ring);
 
-    for (unsigned i = 0; i < PERIODS; i++)
-        summary_init(&s->periods[i].sum);
+    s->span = (uint32_t)ring;
     s->ring = calloc(ring, sizeof *s->ring);
+    s->delays_mask = delays - 1;
+    s->delays = calloc(delays, sizeof *s->delays);
     if (s->cfg.samples)
         s->samples = calloc(s->cfg.samples, sizeof *s->samples);
-    if (!s->ring || (s->cfg.samples && !s->samples))
+    if (!s->ring || !s->delays || (s->cfg.samples && !s->samples))
         return TW_ENOMEM;
-    rc = lossdir_new((uint32_t)ring, s->cfg.reflector_stateful, &s->lossdir);
-    return rc ? rc : reserve_histograms(s);
+    return lossdir_new(power_of_two(ring), s->cfg.reflector_stateful, &s->lossdir);
 }
 
-static void begin(struct session *s, uint64_t ring, struct tw_now now)
+static enum tw_rc begin(struct session *s, struct tw_now now)
 {
-    s->mask = (uint32_t)(ring - 1);
     s->next_seq = s->head_seq = s->cfg.seq_start;
     s->rng = s->padding_seed = s->cfg.seed;
     s->err_est = tw_errest_encode(0, false, false);
@@ -98,7 +97,7 @@ static void begin(struct session *s, uint64_t ring, struct tw_now now)
     s->offset_ns = now.wall.ns - now.mono.ns;
     s->due.ns = now.mono.ns + floor_mod(s->cfg.phase_ns - now.wall.ns, s->cfg.spacing_ns);
     s->gap_ns = session_first_gap(s);
-    session_open_first(s, now);
+    return session_open_first(s, now);
 }
 
 enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct tw_now now,
@@ -120,13 +119,14 @@ enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct 
         rc = set_sizes(s);
     if (!rc)
         rc = allocate(s, ring);
+    if (!rc)
+        rc = begin(s, now);
     if (rc) {
         if (form) /* it stays the caller's */
             s->form = NULL;
         session_free(s);
         return rc;
     }
-    begin(s, ring, now);
     *ret = s;
     return TW_OK;
 }
@@ -135,11 +135,12 @@ void session_free(struct session *s)
 {
     if (!s)
         return;
-    for (unsigned i = 0; i < PERIODS; i++)
-        summary_free(&s->periods[i].sum);
+    for (unsigned i = 0; i < s->n_periods; i++)
+        session_free_period(s->periods[(s->first + i) % PERIODS]);
     lossdir_free(s->lossdir);
     form_free(s->form);
     free(s->samples);
+    free(s->delays);
     free(s->ring);
     free(s);
 }
@@ -170,7 +171,7 @@ void session_set_generation(struct session *s, uint64_t generation)
 {
     s->cfg.generation = generation;
     for (unsigned i = s->n_closed; i < s->n_periods; i++)
-        s->periods[(s->first + i) % PERIODS].sum.generation = generation;
+        s->periods[(s->first + i) % PERIODS]->sum.generation = generation;
 }
 
 void session_set_clock(struct session *s, const struct tw_clock_state *c)

@@ -45,8 +45,10 @@ struct session_cfg {
 struct session;
 struct flight;
 
-/* Copies *cfg, takes over form (NULL: TWAMP Light). Allocates everything it will need for steady running
- * (ring of outstanding probes, histograms). TW_EINVAL, TW_ENOMEM: *ret and the form are left alone. */
+/* Copies *cfg, takes over form (NULL: TWAMP Light). Allocates all that it will need for single probes (the ring
+ * of those outstanding). Report periods are made when they begin, and their histograms grow with what they see:
+ * so that 10,000 sessions fit into 40 MB. When memory is short a period goes on and its histograms get coarser,
+ * but nothing is lost. TW_EINVAL, TW_ENOMEM: *ret and the form are left alone. */
 enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct tw_now now,
                        struct session **ret);
 void session_free(struct session *s);
@@ -100,7 +102,7 @@ void session_set_clock(struct session *s, const struct tw_clock_state *c);
  * due. */
 enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap,
                               size_t *ret_len);
-/* Moves the oldest closed summary into *ret (initialised; swapped, so memory is reused). A closed summary
+/* Moves the oldest closed summary into *ret (initialised; what it held is freed). A closed summary
  * that is not fetched within a few periods is overwritten by newer ones and counted by
  * session_summaries_lost(). */
 enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret);

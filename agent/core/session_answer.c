@@ -71,11 +71,13 @@ static void add_jitter(struct session *s, struct tw_summary *sum, const int64_t 
     s->jitter_ready = true;
 }
 
-/* The pair (earlier, later) of consecutive numbers belongs to the period of the later one. */
-static void add_ipdv(struct session *s, const struct slot *earlier, const struct slot *later)
+/* The pair (seq - 1, seq) belongs to the period of the later one. */
+static void add_ipdv(struct session *s, uint32_t seq)
 {
+    const struct slot *earlier = slot_at(s, seq - 1), *later = slot_at(s, seq);
+    const struct delays *from = delays_at(s, seq - 1), *to = delays_at(s, seq);
     struct period *period = session_period_of(s, later->period);
-    int64_t d[3] = { later->forward - earlier->forward, later->backward - earlier->backward };
+    int64_t d[3] = { to->forward - from->forward, to->backward - from->backward };
 
     /* Across a step of the clock the one-way difference would be the step. */
     if (!period || llabs((later->t1_wall.ns - later->t1_mono.ns) -
@@ -90,20 +92,22 @@ static void add_ipdv(struct session *s, const struct slot *earlier, const struct
     }
 }
 
-static bool has_delay(const struct slot *p)
+static bool has_delay(const struct session *s, uint32_t seq)
 {
+    const struct slot *p;
+
+    if (!is_remembered(s, seq) || s->next_seq - 1 - seq > s->delays_mask)
+        return false;
+    p = slot_at_const(s, seq);
     return p->state == SLOT_RECEIVED && p->timed;
 }
 
-static void pair_with_neighbours(struct session *s, uint32_t seq, const struct slot *p)
+static void pair_with_neighbours(struct session *s, uint32_t seq)
 {
-    const struct slot *before = slot_at(s, seq - 1), *after = slot_at(s, seq + 1);
-
-    /* The ring holds [next_seq - mask - 1, next_seq). */
-    if (s->next_seq - seq <= s->mask && has_delay(before))
-        add_ipdv(s, before, p);
-    if (seq + 1 != s->next_seq && has_delay(after))
-        add_ipdv(s, p, after);
+    if (has_delay(s, seq - 1))
+        add_ipdv(s, seq);
+    if (has_delay(s, seq + 1))
+        add_ipdv(s, seq + 1);
 }
 
 static void add_delays(struct session *s, uint32_t seq, struct slot *p, struct tw_summary *sum,
@@ -112,9 +116,8 @@ static void add_delays(struct session *s, uint32_t seq, struct slot *p, struct t
     int64_t d[3] = { t->forward, t->backward, t->forward + t->backward };
 
     p->timed = true;
-    p->forward = t->forward;
-    p->backward = t->backward;
-    pair_with_neighbours(s, seq, p);
+    *delays_at(s, seq) = (struct delays){ t->forward, t->backward };
+    pair_with_neighbours(s, seq);
     if (!sum)
         return;
     for (int i = 0; i < 3; i++)
@@ -335,9 +338,10 @@ enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct s
     if (rc)
         return reject(s, rc);
     seq = a.reply.sender_seq;
+    if (!is_remembered(s, seq))
+        return reject(s, TW_EINVAL);
     p = slot_at(s, seq);
-    if (s->next_seq - 1 - seq > s->mask || p->state == SLOT_EMPTY ||
-        tw_wall_to_ntp(p->t1_wall) != a.reply.sender_t1)
+    if (p->state == SLOT_EMPTY || tw_wall_to_ntp(p->t1_wall) != a.reply.sender_t1)
         return reject(s, TW_EINVAL);
     a.rx = rx;
     a.len = len;

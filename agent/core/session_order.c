@@ -24,7 +24,7 @@ static bool is_numbered(const struct session *s, uint32_t seq, const struct slot
  * were overtaken by it. */
 static void compare_neighbours(struct session *s, uint32_t seq, struct slot *p)
 {
-    uint32_t later = s->s_max_numbered - seq, earlier = s->mask - (s->next_seq - 1 - seq);
+    uint32_t later = s->s_max_numbered - seq, earlier = s->span - 1 - (s->next_seq - 1 - seq);
 
     if ((int32_t)later < 0)
         later = 0;
@@ -98,7 +98,7 @@ void session_order(struct session *s, uint32_t seq, struct slot *p, struct perio
         period->sum.reordered_roundtrip++;
     s->any_answer = true;
     if ((int32_t)(seq - s->s_numbered_from) > INT32_MAX / 2) /* before it looks like one yet to come */
-        s->s_numbered_from = seq - s->mask;
+        s->s_numbered_from = seq - (s->span - 1);
 
     if (!s->any_number || seen == LOSSDIR_RESTART) {
         start_numbers(s, seq, p->r, seen == LOSSDIR_RESTART ? seq : s->cfg.seq_start);

@@ -9,12 +9,12 @@
 
 static struct period *nth(struct session *s, unsigned i)
 {
-    return &s->periods[(s->first + i) % PERIODS];
+    return s->periods[(s->first + i) % PERIODS];
 }
 
 static const struct period *nth_const(const struct session *s, unsigned i)
 {
-    return &s->periods[(s->first + i) % PERIODS];
+    return s->periods[(s->first + i) % PERIODS];
 }
 
 struct period *session_period_of(struct session *s, uint16_t id)
@@ -142,23 +142,58 @@ void session_advance(struct session *s, struct tw_mono at)
 
 /* ---- Periods ---- */
 
-static void drop_oldest(struct session *s)
+static enum tw_rc reserve_histograms(struct tw_summary *sum)
 {
+    enum tw_rc rc = hist_reserve(&sum->send_lateness, HIST_ROOM_MIN);
+
+    for (int d = 0; !rc && d < 3; d++)
+        rc = hist_reserve(&sum->delay[d], HIST_ROOM_MIN);
+    return rc;
+}
+
+void session_free_period(struct period *p)
+{
+    summary_free(&p->sum);
+    free(p);
+}
+
+/* With room for the first values, so that none is lost when memory is short later. */
+static struct period *new_period(void)
+{
+    struct period *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    summary_init(&p->sum);
+    if (reserve_histograms(&p->sum) == TW_OK)
+        return p;
+    session_free_period(p);
+    return NULL;
+}
+
+static struct period *take_oldest(struct session *s)
+{
+    struct period *p = nth(s, 0);
+
     s->first = (s->first + 1) % PERIODS;
     s->n_periods--;
     if (s->n_closed)
         s->n_closed--;
-    s->summaries_lost++;
+    return p;
 }
 
-static struct period *open_period(struct session *s, int64_t start_ns, struct tw_mono start)
+static struct period *drop_oldest(struct session *s)
 {
-    struct period *p;
+    struct period *p = take_oldest(s);
 
-    if (s->n_periods == PERIODS)
-        drop_oldest(s);
-    p = nth(s, s->n_periods++);
+    s->summaries_lost++;
     summary_reset(&p->sum);
+    return p;
+}
+
+static void open_period(struct session *s, struct period *p, int64_t start_ns, struct tw_mono start)
+{
+    s->periods[(s->first + s->n_periods++) % PERIODS] = p;
     p->sum.pair_id = s->cfg.pair_id;
     p->sum.flow = s->cfg.flow;
     p->sum.generation = s->cfg.generation;
@@ -169,7 +204,6 @@ static struct period *open_period(struct session *s, int64_t start_ns, struct tw
     p->ended = false;
     p->start = start;
     p->lost = 0;
-    return p;
 }
 
 /* The end is where the wall clock says; from here on the monotonic clock keeps it. */
@@ -188,9 +222,17 @@ static int64_t next_boundary(const struct session *s, int64_t wall_ns)
     return wall_ns - into + (into < 0 ? 0 : s->cfg.report_period_ns);
 }
 
-void session_open_first(struct session *s, struct tw_now now)
+enum tw_rc session_open_first(struct session *s, struct tw_now now)
 {
-    aim_end(s, open_period(s, now.wall.ns, now.mono), next_boundary(s, now.wall.ns));
+    struct period *p = s->n_periods < PERIODS ? new_period() : NULL;
+
+    if (!p && !s->n_periods)
+        return TW_ENOMEM;
+    if (!p)
+        p = drop_oldest(s);
+    open_period(s, p, now.wall.ns, now.mono);
+    aim_end(s, p, next_boundary(s, now.wall.ns));
+    return TW_OK;
 }
 
 void session_end_current(struct session *s, int64_t end_wall_ns, struct tw_mono end)
@@ -226,10 +268,18 @@ static void roll(struct session *s, struct tw_mono at)
     while (!s->stopped && at.ns >= p->end.ns) {
         int64_t next_ns = p->sum.end_ns;
         struct tw_mono end = p->end;
+        struct period *next = s->n_periods < PERIODS ? new_period() : NULL;
+
+        if (!next &&
+            s->n_periods < PERIODS) { /* no memory: the present one goes on, so that nothing is lost */
+            aim_end(s, p, next_ns + s->cfg.report_period_ns);
+            continue;
+        }
         session_skip_before(s, end, at);
         session_end_current(s, next_ns, end);
         session_close_ready(s, at);
-        p = open_period(s, next_ns, end);
+        p = next ? next : drop_oldest(s);
+        open_period(s, p, next_ns, end);
         aim_end(s, p, next_ns + s->cfg.report_period_ns);
         pass_stall(s, p, at);
     }
@@ -245,7 +295,7 @@ static void on_step(struct session *s, struct tw_now now)
     if (s->stopped)
         return;
     session_end_current(s, p->sum.start_ns + (now.mono.ns - p->start.ns), now.mono);
-    session_open_first(s, now);
+    session_open_first(s, now); /* cannot fail: there is one whose memory it could take */
 }
 
 static void watch_clock(struct session *s, struct tw_now now)
@@ -342,27 +392,16 @@ void session_close_all(struct session *s)
         close_oldest(s);
 }
 
-/* The caller's histograms come in by the swap: they must not be without room. Growing may fail, then the next
- * one adds what it can. */
-static void swap_out(struct period *p, struct tw_summary *ret)
-{
-    struct tw_summary t = *ret;
-
-    *ret = p->sum;
-    p->sum = t;
-    for (int d = 0; d < 3; d++)
-        hist_reserve(&p->sum.delay[d], HIST_ROOM_MIN);
-    hist_reserve(&p->sum.send_lateness, HIST_ROOM_MIN);
-}
-
 enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret)
 {
+    struct period *p;
+
     session_tick(s, now, now.mono);
     if (!s->n_closed)
         return TW_EAGAIN;
-    swap_out(nth(s, 0), ret);
-    s->first = (s->first + 1) % PERIODS;
-    s->n_closed--;
-    s->n_periods--;
+    p = take_oldest(s);
+    summary_free(ret);
+    *ret = p->sum;
+    free(p);
     return TW_OK;
 }

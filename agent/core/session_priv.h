@@ -17,23 +17,28 @@
 #define STEP_NS (50 * TW_NS_PER_MS)
 /* A probe during which the two clocks moved apart by more than this has no valid delay. */
 #define SKEW_NS TW_NS_PER_MS
-/* Summaries open or waiting to be fetched. Two are open for a timeout after each boundary. */
+/* Summaries open or waiting to be fetched: made when a period begins, freed when its summary has been
+ * fetched. Two are open for a timeout after each boundary. */
 #define PERIODS 4
 
 enum slot_state { SLOT_EMPTY, SLOT_SENT, SLOT_RECEIVED, SLOT_LOST };
 
 /* A probe. Stays after its fate is known until the ring comes round, so that late and second answers are
- * recognised. */
+ * recognised. An agent may have 10,000 sessions with dozens of them: each octet counts. */
 struct slot {
     struct tw_wall t1_wall;
     struct tw_mono t1_mono;
-    int64_t forward, backward; /* received, if timed */
-    uint32_t r;                /* received, or answered late */
+    uint32_t r; /* received, or answered late */
     uint16_t period;
     uint8_t state;      /* enum slot_state */
-    bool timed : 1;     /* the delays are valid */
+    bool timed : 1;     /* delays_at() is, or was, valid */
     bool overtaken : 1; /* counted as reordered on the way out */
     bool answered : 1;  /* r is valid */
+};
+
+/* Of a received probe, until its neighbours have been compared with it. */
+struct delays {
+    int64_t forward, backward;
 };
 
 struct period {
@@ -79,10 +84,14 @@ struct session {
     int64_t offset_ns; /* wall - mono at the last call */
     uint32_t steps_found, steps_told, steps_counted;
 
-    /* Probes [next_seq - mask - 1, next_seq); those from head_seq on are not resolved. */
-    uint32_t mask, next_seq, head_seq;
+    /* Probes [next_seq - span, next_seq); those from head_seq on are not resolved. */
+    uint32_t span, next_seq, head_seq;
+    uint32_t next_at;  /* where next_seq will be in the ring */
     uint64_t numbered; /* probes before next_seq, without wrapping */
     struct slot *ring;
+    /* By sequence number, a power of two: of all that can be in flight and the one before. */
+    uint32_t delays_mask;
+    struct delays *delays;
 
     /* Order of answers. */
     bool any_answer, any_number;
@@ -96,7 +105,7 @@ struct session {
     struct loss_run run;
 
     /* FIFO of periods: closed ones first, then the ended, then the current. */
-    struct period periods[PERIODS];
+    struct period *periods[PERIODS];
     unsigned first, n_closed, n_periods;
     uint16_t next_period;
     uint64_t summaries_lost;
@@ -108,13 +117,29 @@ struct session {
     struct flight *flight; /* the caller's; NULL: nothing is recorded */
 };
 
+/* Is it one of those that are in the ring? */
+static inline bool is_remembered(const struct session *s, uint32_t seq)
+{
+    return s->next_seq - 1 - seq < s->span;
+}
+static inline uint32_t slot_index(const struct session *s, uint32_t seq)
+{
+    uint32_t back = s->next_seq - seq;
+
+    return s->next_at >= back ? s->next_at - back : s->next_at + s->span - back;
+}
+/* Of one that is remembered, or next_seq. */
 static inline struct slot *slot_at(struct session *s, uint32_t seq)
 {
-    return &s->ring[seq & s->mask];
+    return &s->ring[slot_index(s, seq)];
 }
 static inline const struct slot *slot_at_const(const struct session *s, uint32_t seq)
 {
-    return &s->ring[seq & s->mask];
+    return &s->ring[slot_index(s, seq)];
+}
+static inline struct delays *delays_at(const struct session *s, uint32_t seq)
+{
+    return &s->delays[seq & s->delays_mask];
 }
 
 /* session.c */
@@ -139,7 +164,9 @@ struct period *session_period_of(struct session *s, uint16_t id);
 struct period *session_period_for(struct session *s, const struct slot *p);
 /* Where events that belong to no open period are counted; NULL when none is open. */
 struct period *session_current(struct session *s);
-void session_open_first(struct session *s, struct tw_now now);
+void session_free_period(struct period *p);
+/* TW_ENOMEM only for the first; without memory a later one takes that of the oldest, which is counted. */
+enum tw_rc session_open_first(struct session *s, struct tw_now now);
 void session_end_current(struct session *s, int64_t end_wall_ns, struct tw_mono end);
 void session_close_ready(struct session *s, struct tw_mono at);
 void session_close_all(struct session *s);

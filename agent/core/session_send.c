@@ -144,6 +144,7 @@ static void note_sent(struct session *s, struct tw_now now, struct period *p)
     if (s->flight)
         flight_sent(s->flight, s->next_seq, now.wall);
     s->next_seq++;
+    s->next_at = s->next_at + 1 < s->span ? s->next_at + 1 : 0;
     s->numbered++;
     s->totals.sent++;
     s->attempts++;
@@ -168,7 +169,7 @@ enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf
     s->lateness_ns = now.mono.ns - s->due.ns;
     advance_due(s);
     p = session_current(s);
-    if (s->next_seq - s->head_seq > s->mask) { /* no room to remember it */
+    if (s->next_seq - s->head_seq >= s->span) { /* no room to remember it */
         count_skipped(s, 1);
         return TW_EAGAIN;
     }
@@ -196,6 +197,7 @@ void session_on_send_error(struct session *s)
     s->lateness_open = false;
     newest->state = SLOT_EMPTY;
     s->next_seq--;
+    s->next_at = (s->next_at ? s->next_at : s->span) - 1;
     s->numbered--;
     s->totals.sent--;
     s->totals.send_errors++;

@@ -130,14 +130,13 @@ static void note_first(struct sim *s, const struct event *e)
     p->d[TW_ROUNDTRIP] = (e->t4_wall - p->t1_wall) - (e->t3 - e->t2);
 }
 
-/* The session remembers twice what can be in flight, rounded up. */
+/* The session remembers twice what can be in flight. */
 static size_t remembered(const struct session_cfg *c)
 {
-    size_t in_flight = (size_t)(c->timeout_ns / c->spacing_ns) + 2, n = 16;
+    size_t in_flight = (size_t)(c->timeout_ns / c->spacing_ns) + 2;
+    size_t n = c->spacing_kind == SESSION_FIXED ? in_flight * 2 : in_flight * 4 + 64;
 
-    while (n < (c->spacing_kind == SESSION_FIXED ? in_flight * 2 : in_flight * 4 + 64))
-        n *= 2;
-    return n;
+    return n > 16 ? n : 16;
 }
 
 static void note_answer(struct sim *s, const struct event *e)
