@@ -18,6 +18,8 @@ struct controller *admin_controller(Tw__Admin_Service *service);
 struct arena *admin_arena(struct controller *c);
 /* Copy in the arena; "" when there is no room. */
 char *admin_text(struct arena *ar, const char *text);
+/* NULL: the agent has not been audited. From the arena. */
+Tw__ClockFinding *admin_clock_finding(const struct agent *a, struct arena *ar);
 /* A call that waits for a change: rpc_fail() is called for what fails; else done(). */
 void admin_change(Tw__Admin_Service *service, const struct change_request *rq, void *closure_data);
 /* The answer to a change that failed: true if it did. */
@@ -36,6 +38,7 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(schedule_delete, MeshRequest, ScheduleChangeReply)                                                               \
     X(results, PairFilter, ResultsReply)                                                                               \
     X(report, PairFilter, ReportReply)                                                                                 \
+    X(clock, ClockRequest, ClockReply)                                                                                 \
     X(status, StatusRequest, StatusReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \

@@ -40,6 +40,7 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
     ret->health = a->health;
     if (a->enrolment)
         fill_enrolment(a, ret);
+    ret->clock = admin_clock_finding(a, ar);
     if (a->ack) {
         ret->n_refusals = a->ack->n_refusals < REFUSALS_SHOWN ? a->ack->n_refusals : REFUSALS_SHOWN;
         ret->refusals = a->ack->refusals;

@@ -102,7 +102,11 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
         rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
     if (rc == TW_OK)
         rc = reader_pool_start(c->loop, path, READER_THREADS, READER_JOBS, &c->readers, err);
-    return rc == TW_OK ? start_publish(c, conf, err) : rc;
+    if (rc == TW_OK)
+        rc = start_publish(c, conf, err);
+    if (rc == TW_OK && (rc = clocks_new(c->loop, &c->inv, c->readers, &c->clocks)) != TW_OK)
+        tw_err_set(err, rc, "cannot start the clock audit: %s", tw_rc_name(rc));
+    return rc;
 }
 
 static enum tw_rc start_http(struct controller *c, const char *address, struct tw_err *err)
@@ -187,6 +191,7 @@ void controller_stop(struct controller *c)
         reader_pool_stop(c->readers);
     if (c->admin) /* after those that answer its calls */
         rpc_server_stop(c->admin);
+    clocks_free(c->clocks);
     if (c->publish)
         publish_free(c->publish);
     ingest_free(c->ingest);

@@ -6,6 +6,7 @@
 #include "admin.pb-c.h"
 #include "common/net/arena.h"
 #include "common/net/rpc.h"
+#include "controller/clocks.h"
 #include "controller/inventory.h"
 #include "controller/publish.h"
 #include "controller/reader.h"
@@ -24,6 +25,7 @@ struct controller {
     struct reader_pool *readers;
     struct ingest *ingest;
     struct publish *publish;
+    struct clocks *clocks;
     struct rpc_server *fleet, *admin;
     struct httpd *http;
     int64_t started_ns;

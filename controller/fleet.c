@@ -413,6 +413,7 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     if (l->agent->health)
         tw__health_report__free_unpacked(l->agent->health, NULL);
     l->agent->health = m;
+    l->agent->clock_ahead_ns = m->time_ns - loop_now(l->c->loop).wall.ns;
     closure(&reply, closure_data);
 }
 

@@ -137,6 +137,12 @@ static void refuse(struct ingest *in, struct fleet_link *l, const struct ingest_
                       ingest_window(in), status, detail);
 }
 
+static void note_summary(struct controller *c, struct pair *p, const struct tw_summary *s)
+{
+    publish_summary(c->publish, p, s);
+    clocks_note(c->clocks, p, s);
+}
+
 /* Rows are committed: show them. Numbers that were durable before are shown already. */
 static void publish_rows(struct ingest *in, const struct ingest_batch *b, uint64_t before)
 {
@@ -152,7 +158,7 @@ static void publish_rows(struct ingest *in, const struct ingest_batch *b, uint64
         in->counters.summaries++;
         p = inventory_pair(&in->c->inv, b->rows[i].pair_id);
         if (p && p->scheduled)
-            publish_summary(in->c->publish, p, &b->rows[i]);
+            note_summary(in->c, p, &b->rows[i]);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include <uthash.h>
 #include "common/net/rpc.h"
+#include "controller/core/clock_audit.h"
 #include "controller/core/mesh.h"
 #include "controller/core/metrics_text.h"
 #include "db/store.h"
@@ -13,11 +14,20 @@
 #define AGENT_DIGEST_LEN 32
 #define AGENT_PORT 862 /* RFC 8762 section 4.1: where a reflector answers unless it says otherwise */
 
+/* What the last mesh clock audit found; clocks.c keeps it. */
+struct agent_audit {
+    bool known;
+    struct clock_claim claim;
+    struct clock_host host;
+};
+
 struct agent {
     struct store_agent row;           /* enrolment is NULL here: see below */
     struct rpc_peer *peer;            /* NULL = not connected */
     Tw__EnrolRequest *enrolment;      /* last one, unpacked; NULL = never enrolled */
     Tw__HealthReport *health;         /* last one; NULL = none since start */
+    int64_t clock_ahead_ns;           /* its wall clock minus ours, as its last health report came; rough */
+    struct agent_audit audit;
     char peer_address[TW_ADDR_TEXT];
     int64_t last_contact_ns;
     uint64_t acked_generation;

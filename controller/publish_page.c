@@ -207,6 +207,16 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->clock_synced = h->clock->synced;
 }
 
+/* Only what is known: whom the audit cannot judge has no figures. */
+static void take_audit(struct metrics_agent *m, const struct agent_audit *f)
+{
+    enum clock_verdict v = f->host.verdict;
+    bool judged = f->known && (v == CLOCK_OK || v == CLOCK_OFFSET);
+
+    m->clock_offset_s = (struct tw_num){ judged, f->host.offset_s };
+    m->clock_suspect = (struct tw_num){ judged, v == CLOCK_OFFSET };
+}
+
 static void take_fleet(struct page_job *j)
 {
     for (const struct agent *a = j->p->conf.inventory->agents; a; a = a->hh.next) {
@@ -222,6 +232,7 @@ static void take_fleet(struct page_job *j)
         };
         if (a->health)
             take_health(&j->fleet[i], a->health);
+        take_audit(&j->fleet[i], &a->audit);
     }
 }
 

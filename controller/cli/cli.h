@@ -88,6 +88,7 @@ enum cli_exit cmd_schedule_resume(struct cli *c);
 enum cli_exit cmd_schedule_delete(struct cli *c);
 enum cli_exit cmd_results(struct cli *c);
 enum cli_exit cmd_report(struct cli *c);
+enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
 

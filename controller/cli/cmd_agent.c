@@ -65,7 +65,12 @@ static void put_count(struct out_table *t, bool known, uint64_t n, enum out_styl
         out_cell(t, OUT_PLAIN, "-");
 }
 
-static void put_clock(struct out_table *t, const Tw__HealthReport *h)
+static bool is_clock_wrong(const Tw__AgentInfo *a)
+{
+    return a->clock && !strcmp(a->clock->verdict, "offset");
+}
+
+static void put_claim(struct out_table *t, const Tw__HealthReport *h)
 {
     char text[OUT_NUM];
 
@@ -76,6 +81,38 @@ static void put_clock(struct out_table *t, const Tw__HealthReport *h)
     else
         out_cell(t, OUT_PLAIN, "%s",
                  out_seconds((struct tw_num){ true, seconds(h->clock->max_error_ns) }, text));
+}
+
+static const char *signed_seconds(int64_t ns, char buf[OUT_NUM])
+{
+    char text[OUT_NUM];
+
+    snprintf(buf, OUT_NUM, "%s%.20s", ns > 0 ? "+" : "",
+             out_seconds((struct tw_num){ true, seconds(ns) }, text));
+    return buf;
+}
+
+static void put_clock(struct out_table *t, const Tw__AgentInfo *a)
+{
+    char text[OUT_NUM];
+
+    if (is_clock_wrong(a)) /* whatever it claims */
+        out_cell(t, OUT_BAD, "off %s", signed_seconds(a->clock->offset_ns, text));
+    else
+        put_claim(t, a->health);
+}
+
+/* What the mesh clock audit says. */
+static void put_audit(struct out_table *t, const Tw__ClockFinding *f)
+{
+    char offset[OUT_NUM], uncertainty[OUT_NUM];
+
+    if (!f->measured)
+        out_cell(t, OUT_PLAIN, "no pairs to tell by");
+    else
+        out_cell(t, strcmp(f->verdict, "offset") ? OUT_PLAIN : OUT_BAD, "%s, %s +- %s", f->verdict,
+                 signed_seconds(f->offset_ns, offset),
+                 out_seconds((struct tw_num){ true, seconds(f->uncertainty_ns) }, uncertainty));
 }
 
 /* ---- List ---- */
@@ -93,19 +130,20 @@ static void put_row(struct cli *c, struct out_table *t, const Tw__AgentInfo *a)
     put_count(t, h, h ? h->sessions : 0, OUT_PLAIN);
     put_generation(t, a);
     put_count(t, h, h ? h->spool_summaries : 0, h && h->spool_dropped ? OUT_BAD : OUT_PLAIN);
-    put_clock(t, h);
+    put_clock(t, a);
     out_cell(t, OUT_PLAIN, "%s", out_ago(a->last_contact_ns, c->wall_ns(), text));
 }
 
 static void print_hints(const Tw__AgentListReply *reply)
 {
-    size_t pending = 0, refusing = 0;
+    size_t pending = 0, refusing = 0, wrong = 0;
 
     for (size_t i = 0; i < reply->n_agents; i++) {
         pending += !strcmp(reply->agents[i]->state, "pending");
         refusing += reply->agents[i]->n_refusals > 0;
+        wrong += is_clock_wrong(reply->agents[i]);
     }
-    if (pending || refusing)
+    if (pending || refusing || wrong)
         putchar('\n');
     if (pending)
         printf("%zu pending: compare the fingerprint (twampctl agent show NAME), then twampctl agent approve "
@@ -113,6 +151,8 @@ static void print_hints(const Tw__AgentListReply *reply)
                pending);
     if (refusing)
         printf("%zu with refused sessions: twampctl agent show NAME says why\n", refusing);
+    if (wrong)
+        printf("%zu with a wrong clock: twampctl clock says more\n", wrong);
 }
 
 static enum cli_exit print_list(struct cli *c, const Tw__AgentListReply *reply)
@@ -190,6 +230,16 @@ static void put_more_health(struct out_records *r, const Tw__HealthReport *h)
     out_text(r, "secrets_error", h && h->secrets_error[0] ? h->secrets_error : NULL);
 }
 
+static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
+{
+    bool measured = f && f->measured;
+
+    out_text(r, "clock_verdict", f ? f->verdict : NULL);
+    out_num(r, "clock_offset_seconds", (struct tw_num){ measured, measured ? seconds(f->offset_ns) : 0 });
+    out_num(r, "clock_uncertainty_seconds",
+            (struct tw_num){ measured, measured ? seconds(f->uncertainty_ns) : 0 });
+}
+
 static void put_record(struct out_records *r, const Tw__AgentInfo *a)
 {
     out_record(r);
@@ -211,6 +261,7 @@ static void put_record(struct out_records *r, const Tw__AgentInfo *a)
     out_u64(r, "control_port", a->control_port);
     out_list(r, "capabilities", a->capabilities, a->n_capabilities);
     put_more_health(r, a->health);
+    put_finding(r, a->clock);
 }
 
 /* Which sessions an agent refuses is a list of its own, which only JSON can hold. */
@@ -364,7 +415,7 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
     put_fact_u64(t, "Dropped by the spool", h->spool_dropped, true);
     put_fact_u64(t, "Lost before the spool", h->results_refused, true);
     out_cell(t, OUT_PLAIN, "Clock error");
-    put_clock(t, h);
+    put_claim(t, h);
     put_fact_u64(t, "Clock steps", h->clock ? h->clock->steps : 0, true);
     out_cell(t, OUT_PLAIN, "CPU, memory");
     out_cell(t, OUT_PLAIN, "%s, %s", out_seconds((struct tw_num){ true, seconds((int64_t)h->cpu_ns) }, text),
@@ -395,6 +446,10 @@ static enum cli_exit print_agent(struct cli *c, const Tw__AgentInfo *a)
     put_identity(c, &t, a);
     if (a->health)
         put_vitals(&t, a->health);
+    if (a->clock) {
+        out_cell(&t, OUT_PLAIN, "Clock by its pairs");
+        put_audit(&t, a->clock);
+    }
     put_refusals(&t, a);
     return cli_print_table(c, &t);
 }

@@ -274,6 +274,16 @@ const struct cli_command cli_commands[] = {
                   "  twampctl report --flows --source ams --target fra\n",
       OPTS(report_opts),
       .run = cmd_report },
+    { .name = "clock",
+      .brief = "whose clock is wrong?",
+      .doc = "Shows each agent's clock as all pairs together show it, worst first. OFFSET is from the median of "
+             "the agents that say they are synchronised; +- is its uncertainty, CLAIMED the error that the "
+             "agent's kernel admits. VERDICT: ok; offset, it is this clock that is wrong; either, one of them is, "
+             "but two agents, or halves that contradict each other, cannot tell which; unknown, too few pairs to "
+             "tell. The audit is made now, from the least delays of the last minutes.",
+      .examples = "  twampctl clock\n"
+                  "  twampctl clock -o json\n",
+      .run = cmd_clock },
     { .name = "status",
       .brief = "is the controller itself well?",
       .doc = "Shows the controller's state, what is wrong if anything is, and its counters.",

@@ -289,6 +289,7 @@ static enum tw_rc choose_edges(struct work *w)
 static size_t number_components(struct work *w)
 {
     uint32_t n = 0;
+    size_t linked = 0;
 
     for (uint32_t i = 0; i < w->n; i++)
         if (w->root[i] == i)
@@ -299,7 +300,9 @@ static size_t number_components(struct work *w)
         w->hosts[w->root[i]].component_hosts++;
     for (uint32_t i = 0; i < w->n; i++)
         w->hosts[i].component_hosts = w->hosts[w->root[i]].component_hosts;
-    return n;
+    for (uint32_t i = 0; i < w->n; i++)
+        linked += w->root[i] == i && w->hosts[i].component_hosts > 1;
+    return linked;
 }
 
 static int cmp_double(const void *a, const void *b)

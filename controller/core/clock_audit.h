@@ -68,7 +68,8 @@ struct clock_crooked {
 
 struct clock_audit {
     struct clock_host *hosts; /* as the claims */
-    size_t n_hosts, pairs, pairs_used, components;
+    size_t n_hosts, pairs, pairs_used;
+    size_t components; /* of more than one host */
     struct clock_crooked crooked[CLOCK_AUDIT_CROOKED]; /* worst first */
     size_t n_crooked;
 };

@@ -33,6 +33,7 @@ struct metrics_agent {
     uint64_t control_connections, control_logins_failed, control_refused;
     double clock_error_s, cpu_s, rss_bytes;
     bool clock_synced, secrets_stale;
+    struct tw_num clock_offset_s, clock_suspect; /* by the mesh clock audit */
 };
 /* Everything about ourselves: ingest, store, rpc, http. */
 struct metrics_self {

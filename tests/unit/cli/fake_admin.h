@@ -94,6 +94,37 @@ static inline Tw__HealthReport healthy(void)
     return h;
 }
 
+/* Fra is wrong and does not know; lon is an hour behind and says it is not synchronised; two that nobody can part; one
+ * without pairs; and one is right. */
+static inline Tw__ClockFinding *clock_finding(size_t i)
+{
+    static Tw__ClockFinding v[6];
+    static const char *const names[] = { "fra", "lon", "osl", "sto", "ams", "new" };
+
+    for (size_t k = 0; k < 6; k++) {
+        tw__clock_finding__init(&v[k]);
+        v[k].agent = (char *)names[k];
+        v[k].verdict = (char *)(k < 2 ? "offset" : k < 4 ? "either" : k == 4 ? "ok" : "unknown");
+        v[k].claimed = k < 5;
+        v[k].synced = k < 5 && k != 1;
+        v[k].claimed_error_ns = v[k].synced ? 312000 : 0;
+        v[k].measured = k < 5;
+        v[k].uncertainty_ns = k < 5 ? 151234 : 0;
+        v[k].limit_ns = k < 5 ? 563234 : 0;
+        v[k].pairs = k == 2 || k == 3 ? 1 : k < 5 ? 99 : 0;
+        v[k].pairs_used = k == 2 || k == 3 ? 1 : k < 5 ? 64 : 0;
+        v[k].component = k == 2 || k == 3 ? 1 : k < 5 ? 0 : 2;
+        v[k].component_agents = k == 2 || k == 3 ? 2 : k < 5 ? 100 : 1;
+    }
+    v[0].offset_ns = 5012345;
+    v[1].offset_ns = -3600 * TW_NS_PER_S;
+    v[1].certain = true;
+    v[2].offset_ns = -25000000;
+    v[3].offset_ns = 25000000;
+    v[4].offset_ns = -12000;
+    return &v[i];
+}
+
 /* Up and well but for a refusal; down; pending with a name that would move the cursor. */
 static inline Tw__AgentInfo *agents(size_t i)
 {
@@ -130,6 +161,8 @@ static inline Tw__AgentInfo *agents(size_t i)
     a[0].health = &health;
     a[0].peer_address = (char *)"192.0.2.1";
     a[0].pairs = 6;
+    a[0].clock = clock_finding(0);
+    a[1].clock = clock_finding(4);
     a[1].name = (char *)"fra";
     a[1].state = (char *)"down";
     a[1].peer_address = (char *)"2001:db8::2";
@@ -490,6 +523,31 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
     reply.n_counters = 3;
     reply.problems = problems;
     reply.n_problems = 1;
+    closure(&reply, data);
+}
+
+static void fake_clock(Tw__Admin_Service *s, const Tw__ClockRequest *rq, Tw__ClockReply_Closure closure, void *data)
+{
+    Tw__ClockReply reply = TW__CLOCK_REPLY__INIT;
+    Tw__ClockFinding *list[6];
+    Tw__ClockCrooked crooked = TW__CLOCK_CROOKED__INIT, *ways[] = { &crooked };
+
+    (void)s;
+    (void)rq;
+    for (size_t i = 0; i < 6; i++)
+        list[i] = clock_finding(i);
+    crooked.a = (char *)"ams";
+    crooked.b = (char *)"tok";
+    crooked.longer_ns = -18000000;
+    crooked.round_trip_ns = 230000000;
+    reply.time_ns = NOW_NS;
+    reply.agents = list;
+    reply.n_agents = fake->empty ? 0 : 6;
+    reply.crooked = ways;
+    reply.n_crooked = fake->empty ? 0 : 1;
+    reply.pairs = 4951;
+    reply.pairs_used = 3200;
+    reply.components = 2;
     closure(&reply, data);
 }
 

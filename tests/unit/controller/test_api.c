@@ -74,6 +74,7 @@ static struct rig *rig_new(void)
     r->c.loop = pc.loop = hc.loop = r->f->loop;
     r->c.readers = pc.readers = r->f->readers;
     FX_OK(publish_new(&pc, &r->c.publish));
+    FX_OK(clocks_new(r->c.loop, &r->c.inv, r->c.readers, &r->c.clocks));
     s = fx_summary(r->f, r->fra, 0, r->start_ns);
     fx_store(r->f, &s);
     publish_summary(r->c.publish, r->fra, &s);
@@ -87,6 +88,7 @@ static void rig_free(struct rig *r)
     httpd_stop(r->c.http);
     reader_pool_stop(r->f->readers);
     r->f->readers = NULL;
+    clocks_free(r->c.clocks);
     publish_free(r->c.publish);
     HASH_CLEAR(hh, r->c.inv.meshes);
     HASH_CLEAR(hh, r->c.inv.agents);
@@ -164,6 +166,7 @@ static void statuses(void **state)
         { "/metrics?level=fleet", 200, "twamp_agents" },
         { "/api/v1/sd?x=1", 400, "unknown parameter \\\"x\\\"; known: none" },
         { "/api/v1/agents?x=1", 400, "known: none" },
+        { "/api/v1/clock?x=1", 400, "known: none" },
         { "/api/v1/pairs?from=1", 400, "known: mesh, class, source, target, limit" },
         { "/api/v1/summaries?latest=1", 400, "known: mesh, class, source, target, from, to, limit" },
         { "/api/v1/report?latest=1&from=-1h", 400, "goes without" },
@@ -272,6 +275,49 @@ static void the_other_answers_match_theirs(void **state)
     rig_free(r);
 }
 
+/* Two agents 50 ms apart with 5 ms between them: either. A third without pairs: unknown, and no figures. */
+static void clock_matches_its_schema(void **state)
+{
+    static const char *const names[] = { "ber", "new" };
+    struct rig *r = rig_new();
+    struct agent *more = calloc(2, sizeof *more);
+    struct tw_summary s;
+    const cJSON *agents, *first;
+    cJSON *json;
+
+    (void)state;
+    r->agent.row.id = 1;
+    r->agent.row.approved = true;
+    for (int i = 0; i < 2; i++) {
+        strcpy(more[i].row.name, names[i]);
+        more[i].row.id = 2 + i;
+        more[i].row.approved = true;
+        HASH_ADD_STR(r->c.inv.agents, row.name, &more[i]);
+    }
+    r->ber->source = &r->agent;
+    summary_init(&s);
+    s.end_ns = tw_wall_now().ns;
+    s.start_ns = s.end_ns - FX_PERIOD;
+    hist_add(&s.delay[TW_FORWARD], 55 * TW_NS_PER_MS);
+    hist_add(&s.delay[TW_BACKWARD], -45 * TW_NS_PER_MS);
+    clocks_note(r->c.clocks, r->ber, &s);
+    summary_free(&s);
+    json = fetch_json(r, "/api/v1/clock", "clock");
+    agents = at(json, "agents");
+    first = cJSON_GetArrayItem(agents, 0);
+    assert_int_equal(cJSON_GetArraySize(agents), 3);
+    assert_int_equal(at(json, "pairs")->valueint, 1);
+    assert_string_equal(at(first, "verdict")->valuestring, "either");
+    assert_true(fabs(fabs(at(first, "offset_seconds")->valuedouble) - 0.025) < 1e-6);
+    assert_true(cJSON_IsNull(at(first, "synced")));
+    assert_string_equal(at(cJSON_GetArrayItem(agents, 2), "name")->valuestring, "new");
+    assert_true(cJSON_IsNull(at(cJSON_GetArrayItem(agents, 2), "offset_seconds")));
+    cJSON_Delete(json);
+    r->ber->source = NULL;
+    rig_free(r);
+    free(more);
+}
+
 /* twampctl prints the same ones. */
 static void numbers_keep_every_digit(void **state)
 {
@@ -358,6 +404,7 @@ int main(void)
         cmocka_unit_test(statuses),
         cmocka_unit_test(report_matches_its_schema),
         cmocka_unit_test(the_other_answers_match_theirs),
+        cmocka_unit_test(clock_matches_its_schema),
         cmocka_unit_test(numbers_keep_every_digit),
         cmocka_unit_test(queries),
     };

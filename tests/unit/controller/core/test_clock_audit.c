@@ -363,7 +363,7 @@ static void components_are_apart(void **state)
         m.offset[1] += 5 * MS;
         m.offset[9] -= 5 * MS;
         a = audit(&m);
-        assert_int_equal(a.components, 3);
+        assert_int_equal(a.components, 2);
         for (size_t i = 0; i < 10; i++)
             expect(&a, i, i == 1 || i == 9 ? CLOCK_OFFSET : CLOCK_OK, "two components", seed);
         expect(&a, 10, CLOCK_UNKNOWN, "a host alone", seed);

@@ -129,6 +129,8 @@ static const struct metrics_agent fleet[] = {
       .clock_error_s = 0.000512,
       .cpu_s = 12.25,
       .rss_bytes = 12345678,
+      .clock_offset_s = { true, -0.005 },
+      .clock_suspect = { true, 1 },
       .clock_synced = true },
     { .name = "fra", .state = "down", .software = "0.1.0" },
     { .name = "stranger", .state = "pending", .software = "9" },
