@@ -247,7 +247,8 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .max_sessions = (size_t)a->opt.max_sessions,
                                   .stateless = a->opt.reflect_stateless,
                                   .demand_auth = a->opt.demand_auth,
-                                  .refuse_dscp = a->opt.refuse_dscp };
+                                  .refuse_dscp = a->opt.refuse_dscp,
+                                  .precise = a->opt.precise };
         memcpy(cfg.reflect, a->reflect, sizeof cfg.reflect);
         enum tw_rc rc = worker_start(&cfg, &a->workers[i], err);
         if (rc != TW_OK)

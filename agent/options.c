@@ -165,6 +165,12 @@ static const struct conf_opt opts[] = {
       .max = 64,
       .arg = "N",
       .help = "Threads that send and reflect." },
+    { .name = "precise",
+      .type = CONF_FLAG,
+      .offset = FIELD(precise),
+      .help =
+          "Send probes closer to their time: wake a little earlier (20 to 200 us, learnt) and wait for the "
+          "rest without sleeping. Costs CPU for each instant when probes are due." },
     { .name = "max-sessions",
       .type = CONF_INT,
       .offset = FIELD(max_sessions),

@@ -17,7 +17,7 @@ struct agent_options {
     uint32_t control_modes; /* enum twamp_mode: security modes offered */
     struct port_range test_ports;
     int log_format;
-    bool allow_plaintext, reflect_stateless, demand_auth, refuse_dscp;
+    bool allow_plaintext, reflect_stateless, demand_auth, refuse_dscp, precise;
 };
 
 extern const struct conf_program agent_program;

@@ -107,6 +107,11 @@ struct timerq_entry *timerq_pop(struct timerq *q, struct tw_mono now)
     return e;
 }
 
+struct timerq_entry *timerq_first(const struct timerq *q)
+{
+    return q->len ? q->heap[1] : NULL;
+}
+
 struct tw_mono timerq_next_due(const struct timerq *q)
 {
     return q->len ? q->heap[1]->due : TW_MONO_NEVER;

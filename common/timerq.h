@@ -29,6 +29,8 @@ enum tw_rc timerq_set(struct timerq *q, struct timerq_entry *e, struct tw_mono d
 void timerq_cancel(struct timerq *q, struct timerq_entry *e);
 /* Removes and returns the earliest entry with due <= now, else NULL. */
 struct timerq_entry *timerq_pop(struct timerq *q, struct tw_mono now);
+/* The earliest entry, which stays; NULL when empty. */
+struct timerq_entry *timerq_first(const struct timerq *q);
 /* TW_MONO_NEVER when empty. */
 struct tw_mono timerq_next_due(const struct timerq *q);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "agent/io/worker_priv.h"
 
-enum { LANE_RCVBUF = 1 << 20 };
+enum { LANE_RCVBUF = 4 << 20 }; /* answers of 0.2 s at 50,000 a second */
 
 static size_t bucket_of(const struct worker *w, const struct lane *l, const struct tw_addr *a)
 {

@@ -86,14 +86,46 @@ static void arm(struct worker *w, struct tw_mono due)
     w->armed = due;
 }
 
+static int sleep_until(struct worker *w, struct epoll_event *ev, struct tw_mono wake)
+{
+    int64_t late = tw_mono_now().ns - wake.ns;
+    int n;
+
+    if (late >= 0)
+        return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, 0);
+    arm(w, wake);
+    n = epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, -1);
+    late = tw_mono_now().ns - wake.ns;
+    if (late >= 0) /* not by an event before */
+        wake_margin_add(&w->margin, late);
+    return n;
+}
+
 static int wait_events(struct worker *w, struct epoll_event *ev)
 {
-    struct tw_mono due = timerq_next_due(&w->timers);
+    bool probe;
+    struct tw_mono wake = worker_next_due(w, &probe);
 
-    if (due.ns <= tw_mono_now().ns)
-        return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, 0);
-    arm(w, due);
-    return epoll_wait(w->epoll_fd, ev, EVENTS_PER_ROUND, -1);
+    if (w->cfg.precise && probe)
+        wake.ns -= wake_margin_ns(&w->margin);
+    return sleep_until(w, ev, wake);
+}
+
+/* `precise`: what is left until a probe is due, if that is no more than the margin. */
+static void spin(struct worker *w)
+{
+    bool probe;
+    struct tw_mono due, began;
+
+    if (!w->cfg.precise)
+        return;
+    due = worker_next_due(w, &probe);
+    began = tw_mono_now();
+    if (!probe || due.ns <= began.ns || due.ns - began.ns > wake_margin_ns(&w->margin))
+        return;
+    w->count.spun_ns += (uint64_t)(tw_spin_until(due).ns - began.ns);
+    w->count.spins++;
+    w->now = tw_now();
 }
 
 static void dispatch(struct worker *w, struct port *p, uint32_t events)
@@ -140,6 +172,7 @@ static void one_round(struct worker *w)
     if (w->commanded)
         worker_take_commands(w);
     w->commanded = false;
+    spin(w);
     worker_send_due(w);
     publish(w);
     tell_loop(w);

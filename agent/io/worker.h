@@ -28,6 +28,9 @@ struct worker_cfg {
     uint32_t flight_probes;                   /* that a session keeps in the flight recorder; 0 = none */
     size_t flight_bytes;                      /* of all sessions */
     uint32_t flight_loss_run;                 /* so many lost in a row are an incident; 0 = never */
+    /* Probes leave closer to their time: the thread wakes a margin earlier (agent/core/wake_margin.h) and
+     * spins for what is left of it. Costs as much CPU: up to 200 us for each instant when probes are due. */
+    bool precise;
 };
 
 /* Opens the sockets (so that errors are reported here), then starts the thread. */
@@ -120,6 +123,7 @@ struct worker_counters {
     /* struct flight_stats; incidents_lost: nobody took them in time. */
     uint64_t flight_share, flight_kept_min_ns, flight_octets, flight_refused, flight_withheld,
         flight_incidents_lost;
+    uint64_t spins, spun_ns; /* `precise`: how often it spun, and for how long in all */
 };
 void worker_counters(const struct worker *w, struct worker_counters *ret);
 /* Totals per session, for Live: fills up to cap rows and returns how many sessions there are. Loop thread;

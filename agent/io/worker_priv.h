@@ -20,6 +20,7 @@
 #include "agent/core/reflect.h"
 #include "agent/core/reflect_session.h"
 #include "agent/core/twamp_pkt.h"
+#include "agent/core/wake_margin.h"
 #include "agent/io/sumring.h"
 #include "agent/io/udpsock.h"
 #include "agent/io/worker.h"
@@ -221,6 +222,7 @@ struct worker {
     int epoll_fd;
     struct port commands, alarm;
     struct tw_mono armed; /* what the alarm is set to */
+    struct wake_margin margin;
     bool commanded;       /* in this round */
     struct mirror mirrors[REFLECTORS_MAX];
     size_t n_mirrors;
@@ -297,6 +299,9 @@ void flight_free_all(struct worker *w);
 
 /* worker_send.c */
 void worker_send_due(struct worker *w);
+/* When the thread has to be awake for the timer that is due first; *ret_probe: that is when a probe is to
+ * leave. */
+struct tw_mono worker_next_due(const struct worker *w, bool *ret_probe);
 void flow_on_due(struct worker *w, struct wtimer *t);
 
 /* worker_recv.c */

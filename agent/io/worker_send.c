@@ -2,7 +2,8 @@
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 
-enum { TIMERS_PER_ROUND = 64 }; /* then sockets get their turn */
+/* Then sockets get their turn: what comes in meanwhile fits any buffer. */
+#define ROUND_NS (200 * TW_NS_PER_US)
 
 static void flush(struct worker *w)
 {
@@ -29,11 +30,12 @@ void flow_on_due(struct worker *w, struct wtimer *t)
     unsigned i;
     size_t len;
 
-    if (w->tx_lane != f->peer->lane || udp_tx_full(w->tx_probes))
+    if (w->tx_lane != f->peer->lane || udp_tx_full(w->tx_probes)) {
         flush(w);
+        w->now = tw_now();
+    }
     w->tx_lane = f->peer->lane;
     i = udp_tx_len(w->tx_probes);
-    w->now = tw_now(); /* becomes T1 */
     if (session_next_probe(f->session, w->now, udp_tx_buf(w->tx_probes, i), DATAGRAM_CAP, &len) != TW_OK) {
         flow_settle(w, f);
         return;
@@ -42,14 +44,27 @@ void flow_on_due(struct worker *w, struct wtimer *t)
     w->tx_flow[i] = f;
 }
 
+struct tw_mono worker_next_due(const struct worker *w, bool *ret_probe)
+{
+    struct tw_mono due = timerq_next_due(&w->timers);
+    const struct wtimer *t = w->timers.len ? (struct wtimer *)timerq_first(&w->timers) : NULL;
+
+    *ret_probe =
+        t && t->fn == flow_on_due && session_next_probe_due(((const struct flow *)t)->session).ns == due.ns;
+    return due;
+}
+
 void worker_send_due(struct worker *w)
 {
-    for (int i = 0; i < TIMERS_PER_ROUND; i++) {
+    struct tw_mono end = { w->now.mono.ns + ROUND_NS };
+
+    while (w->now.mono.ns < end.ns) {
         struct wtimer *t = (struct wtimer *)timerq_pop(&w->timers, w->now.mono); /* its first member */
 
         if (!t)
             break;
         t->fn(w, t);
+        w->now = tw_now(); /* becomes T1 of the next probe */
     }
     flush(w);
 }

@@ -420,6 +420,12 @@ static const struct conf_opt run_opts[] = {
       .dflt = "fixed",
       .arg = "KIND",
       .help = "Intervals all the same, or exponentially distributed around --interval (a Poisson stream)." },
+    { .name = "precise",
+      .type = CONF_FLAG,
+      .offset = FIELD(precise),
+      .help = "Send closer to the time that is due: wake a little earlier (20 to 200 us, learnt) and wait "
+              "for the "
+              "rest without sleeping. Costs that much CPU for each packet." },
     { .name = "exponential",
       .type = CONF_FLAG,
       .offset = FIELD(exponential),

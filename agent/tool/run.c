@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include "agent/core/wake_margin.h"
 #include "common/log.h"
 #include "common/net/now.h"
 
@@ -41,6 +42,7 @@ struct run {
     struct udp_rx *rx;
     struct udp_tx *tx;
     struct loop_timer clock, grace;
+    struct wake_margin margin;
     struct log_limit send_errors;
     int last_error; /* errno of the last probe that could not be sent */
 };
@@ -134,6 +136,16 @@ static void end_flow(struct flow *f)
     r->n_done++;
 }
 
+/* With --precise a margin before the next probe is due. */
+static struct tw_mono wake_time(const struct flow *f)
+{
+    struct tw_mono due = session_next_due(f->session);
+
+    if (f->run->cfg.precise && due.ns == session_next_probe_due(f->session).ns)
+        due.ns -= wake_margin_ns(&f->run->margin);
+    return due;
+}
+
 /* Takes what the session has for us, and sets the timer. */
 static void settle(struct flow *f)
 {
@@ -150,7 +162,7 @@ static void settle(struct flow *f)
         end_flow(f);
     deliver_ready(r);
     if (!f->done)
-        loop_timer_set(r->cfg.loop, &f->due, session_next_due(f->session));
+        loop_timer_set(r->cfg.loop, &f->due, wake_time(f));
     if (r->n_done < r->cfg.n_flows || r->ended)
         return;
     r->ended = true;
@@ -188,10 +200,23 @@ static bool send_one(struct flow *f)
     return true;
 }
 
+/* If the wake-up was not much too early, because the margin has shrunk since: then the timer is set again. */
+static void spin(struct flow *f)
+{
+    struct wake_margin *m = &f->run->margin;
+    struct tw_mono due = session_next_probe_due(f->session), now = tw_mono_now();
+
+    wake_margin_add(m, now.ns - f->due.entry.due.ns);
+    if (now.ns < due.ns && due.ns - now.ns <= wake_margin_ns(m))
+        tw_spin_until(due);
+}
+
 static void on_due(struct loop_timer *t)
 {
     struct flow *f = t->ctx;
 
+    if (f->run->cfg.precise)
+        spin(f);
     while (send_one(f))
         ;
     settle(f);

@@ -33,6 +33,27 @@ struct tw_now tw_now(void)
     return n;
 }
 
+/* Leaves the core to its other thread, and power. */
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+struct tw_mono tw_spin_until(struct tw_mono due)
+{
+    struct tw_mono now = tw_mono_now();
+
+    while (now.ns < due.ns) {
+        relax();
+        now = tw_mono_now();
+    }
+    return now;
+}
+
 void tw_clock_read(struct tw_clock_state *ret)
 {
     struct timex tx = { .modes = 0 };

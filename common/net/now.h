@@ -8,6 +8,8 @@ struct tw_mono tw_mono_now(void);
 struct tw_wall tw_wall_now(void);
 /* Both, read back to back (wall between two mono readings; mono is their middle). */
 struct tw_now tw_now(void);
+/* Returns the first reading that is not before `due`: without sleeping, so not for long. */
+struct tw_mono tw_spin_until(struct tw_mono due);
 /* adjtimex(): state and maximum error of this host's clock; steps is left 0. No privilege needed. */
 void tw_clock_read(struct tw_clock_state *ret);
 

@@ -965,6 +965,56 @@ static void an_idle_worker_sleeps(void **state)
     rig_end(&r);
 }
 
+/* ---- Precise ---- */
+
+static void precise_spins_for_probes_only(void **state)
+{
+    enum { COUNT = 100 };
+    struct session_cfg cfg = rig_session(1, COUNT), idle = rig_session(2, 0);
+    struct worker_counters c, before;
+    struct tw_addr to;
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.precise = true;
+    rig_go(&r);
+    to = rig_reflector(&r, 0);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    c = rig_counters(&r);
+    assert_int_equal(r.sum[1].sent, COUNT);
+    assert_int_equal(r.sum[1].received, r.sum[1].sent);
+    assert_in_range(c.spins, 1, r.sum[1].sent); /* at most once for each */
+    assert_true(c.spun_ns > 0);
+    assert_in_range(r.sum[1].send_lateness.min_ns, 0, 2 * TW_NS_PER_US); /* no thread is woken so exactly */
+
+    /* Periods end all the time, but no probe is near. */
+    idle.spacing_ns = 3600 * TW_NS_PER_S;
+    idle.timeout_ns = idle.report_period_ns = 10 * TW_NS_PER_MS;
+    before = rig_counters(&r);
+    assert_int_equal(rig_add(&r, &idle, &to, 255), TW_OK);
+    RIG_WAIT(&r, rig_counters(&r).wakeups > before.wakeups + 20);
+    assert_int_equal(rig_counters(&r).spins, before.spins);
+    rig_end(&r);
+}
+
+static void without_precise_nothing_spins(void **state)
+{
+    struct session_cfg cfg = rig_session(1, 20);
+    struct tw_addr to;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(rig_counters(&r).spins, 0);
+    assert_int_equal(rig_counters(&r).spun_ns, 0);
+    rig_end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -998,6 +1048,8 @@ int main(void)
         cmocka_unit_test(survives_a_consumer_that_pauses),
         cmocka_unit_test(a_full_result_ring_does_not_keep_it_awake),
         cmocka_unit_test(an_idle_worker_sleeps),
+        cmocka_unit_test(precise_spins_for_probes_only),
+        cmocka_unit_test(without_precise_nothing_spins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

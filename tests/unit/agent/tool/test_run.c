@@ -148,6 +148,21 @@ static void counted_run(void **state)
     rig_close(&r);
 }
 
+/* Spinning ends within the time of one look at the clock; no thread is woken so exactly. */
+static void precise_run(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_open(&r, 2, 100, true);
+    r.cfg.precise = true;
+    rig_go(&r, 10 * TW_NS_PER_S);
+    assert_int_equal(r.total.sent, 2 * 100);
+    assert_int_equal(r.total.received, r.total.sent);
+    assert_in_range(r.total.send_lateness.min_ns, 0, 2 * TW_NS_PER_US);
+    rig_close(&r);
+}
+
 static void flows_apart_and_together(void **state)
 {
     struct rig r;
@@ -310,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counted_run),
+        cmocka_unit_test(precise_run),
         cmocka_unit_test(flows_apart_and_together),
         cmocka_unit_test(nobody_answers),
         cmocka_unit_test(stopped_half_way),
