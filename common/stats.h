@@ -52,6 +52,8 @@ const char *tw_ts_source_name(enum tw_ts_source s);
     X(skipped, "probes not attempted: the host was too late or too many were in flight")                          \
     X(host_drops, "datagrams dropped by this host's socket buffer (SO_RXQ_OVFL), an upper bound for this session") \
     X(rx_user_time, "answers timed in user space because the kernel gave no receive time")                         \
+    X(tx_user_time, "delays from a sending time taken in user space: the kernel told none in time")                \
+    X(followed_up, "delays whose T3 is when the answer really left: the next answer told (RFC 8972 section 4.7)")  \
     X(host_stalls, "times that the measuring thread came more than 1 ms late to a timer or to a datagram")
 
 /* Jitter accumulators of one direction. All mergeable: sums are added. */

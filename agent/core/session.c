@@ -139,6 +139,9 @@ void session_free(struct session *s)
         session_free_period(s->periods[(s->first + i) % PERIODS]);
     lossdir_free(s->lossdir);
     form_free(s->form);
+    if (s->waiting)
+        free(s->waiting->samples);
+    free(s->waiting);
     free(s->samples);
     free(s->delays);
     free(s->ring);

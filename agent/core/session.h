@@ -8,14 +8,25 @@
  * received + lost + in flight. After a step of the wall clock the open period is closed early and a new one
  * begins, so that no summary mixes two time scales; pacing follows the monotonic clock and does not notice.
  *
- * What TLVs tell is for those who take samples; delays are by T1 to T4 alone. An Access Report TLV, which is
- * to be repeated until it is answered (RFC 8972 section 4.6), goes along in every probe. */
+ * Better times than those in the packets: the kernel's time of sending a probe, which the shell tells by
+ * session_on_txstamp(), takes the place of T1 in the delays, and the reflector's Follow-Up Telemetry (RFC
+ * 8972 section 4.7) that of T3. Both may come late or never. The answer is counted as received at once; its
+ * delays wait in a bounded queue, for the kernel SESSION_TX_GRACE_NS at most, for the follow-up until it
+ * comes, or later answers show that it will not, or the period must close. Then what the packets say has to
+ * do.
+ *
+ * What other TLVs tell is for those who take samples. An Access Report TLV, which is to be repeated until it
+ * is answered (RFC 8972 section 4.6), goes along in every probe. */
 #ifndef TW_AGENT_SESSION_H
 #define TW_AGENT_SESSION_H
 
 #include "agent/core/form.h"
 #include "common/clk.h"
 #include "common/stats.h"
+
+#define SESSION_TX_GRACE_NS (50 * TW_NS_PER_MS)
+/* A sending time so long after T1 or T3, or before it, is not believed: a clock was set in between. */
+#define SESSION_LEFT_MAX_NS TW_NS_PER_S
 
 enum session_spacing { SESSION_FIXED, SESSION_EXPONENTIAL };
 
@@ -79,7 +90,7 @@ void session_flush(struct session *s, struct tw_now now);
 /* A received datagram and what the kernel said about it. */
 struct session_rx {
     struct tw_wall time;      /* T4 */
-    enum tw_ts_source source; /* TW_TS_KERNEL or TW_TS_USER */
+    enum tw_ts_source source; /* TW_TS_HARDWARE, TW_TS_KERNEL or TW_TS_USER */
     int16_t ttl, tos;         /* -1 = not known */
 };
 /* The caller has matched the source address. TW_OK: counted as received, late or duplicate. TW_EINVAL,
@@ -89,6 +100,13 @@ enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct s
 /* The probe that session_next_probe() made last could not be sent: takes it back and counts a send error.
  * Only before the next session_next_probe() of this session. */
 void session_on_send_error(struct session *s);
+/* The probe that session_next_probe() made last was sent, and the kernel is to tell when it left; `best`:
+ * TW_TS_KERNEL, or TW_TS_HARDWARE with or without the kernel's before it. Returns its Sequence Number. Only
+ * before the next session_next_probe() of this session. */
+uint32_t session_await_txstamp(struct session *s, enum tw_ts_source best);
+/* When probe `seq` left. TW_EINVAL: not believed. TW_ENOENT: not awaited, or not any more: its delays have
+ * been computed without. */
+enum tw_rc session_on_txstamp(struct session *s, uint32_t seq, struct tw_wall time, enum tw_ts_source source);
 /* Datagrams that the host dropped on the socket this session uses. */
 void session_on_host_drops(struct session *s, uint64_t n);
 /* Present state of the local clock, for error estimates and summaries; steps counts since process start. */
@@ -98,8 +116,8 @@ void session_set_clock(struct session *s, const struct tw_clock_state *c);
  * ---------------------------------- */
 
 /* At most one probe per due time; when the host was late by more than one spacing, the missed ones are
- * counted as skipped, never sent in a burst. Stamps T1 = now.wall. TW_ETRUNC: it is longer than cap, and stays
- * due. */
+ * counted as skipped, never sent in a burst. Stamps T1 = now.wall. TW_ETRUNC: it is longer than cap, and
+ * stays due. */
 enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap,
                               size_t *ret_len);
 /* Moves the oldest closed summary into *ret (initialised; what it held is freed). A closed summary
@@ -115,16 +133,20 @@ struct tw_mono session_next_due(const struct session *s);
 struct tw_mono session_next_probe_due(const struct session *s);
 
 /* The outcome of one probe. Order: as it becomes known; a late or second answer is a sample of its own. When
- * nobody takes them the oldest are overwritten and counted. */
+ * nobody takes them the oldest are overwritten and counted. That of a received probe comes when its delays
+ * are computed. */
 enum sample_kind { SAMPLE_RECEIVED, SAMPLE_LOST, SAMPLE_LATE, SAMPLE_DUPLICATE, SAMPLE_SEND_ERROR };
 struct session_sample {
     enum sample_kind kind;
     uint32_t seq; /* of the probe */
     uint32_t reflector_seq;
     uint16_t size_bytes;
-    struct tw_wall t1, t2, t3, t4;                                /* t2..t4: 0 when there was no answer */
-    bool timed;                                                   /* the delays are valid */
-    int64_t forward_ns, backward_ns;                              /* signed; round trip = their sum */
+    struct tw_wall t1, t2, t3, t4;          /* t2..t4: 0 when there was no answer */
+    struct tw_wall t1_used, t3_used;        /* what the delays are made of: t1 and t3, or better ones */
+    enum tw_ts_source tx_source, rx_source; /* of t1_used, t4 */
+    bool followed_up;                       /* t3_used is when the answer really left */
+    bool timed;                             /* the delays are valid */
+    int64_t forward_ns, backward_ns;        /* signed; round trip = their sum */
     int16_t ttl_forward, ttl_backward, tos_forward, tos_backward; /* -1 = not known */
     uint16_t reply_bytes;
     uint16_t err_est; /* of the reflector */

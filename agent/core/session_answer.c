@@ -1,9 +1,6 @@
 /* agent/core/session_answer.c - what an answer means. */
 #include "agent/core/session_priv.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 static enum tw_rc reject(struct session *s, enum tw_rc rc)
 {
     struct period *p = session_current(s);
@@ -13,120 +10,6 @@ static enum tw_rc reject(struct session *s, enum tw_rc rc)
     if (p)
         p->sum.rejected++;
     return rc;
-}
-
-/* ---- Delays, RFC 7679, RFC 2681, RFC 3393, RFC 3550 ---- */
-
-struct times {
-    int64_t forward, backward, residence;
-};
-
-static bool read_stamp(uint64_t wire, bool ptp, struct tw_wall near, int64_t *ret_ns)
-{
-    struct tw_wall t = { 0 };
-
-    if (!ptp)
-        t = tw_wall_from_ntp(wire, near);
-    else if (tw_wall_from_ptp(wire, near, &t))
-        return false;
-    *ret_ns = t.ns;
-    return true;
-}
-
-static bool read_stamps(const struct test_reply *a, struct tw_wall near, int64_t *ret_t2, int64_t *ret_t3)
-{
-    bool synced, ptp = false;
-    int64_t error;
-
-    tw_errest_decode(a->err_est, &error, &synced, &ptp);
-    return read_stamp(a->t2, ptp, near, ret_t2) && read_stamp(a->t3, ptp, near, ret_t3);
-}
-
-/* False when the times contradict each other. */
-static bool compute_times(const struct session *s, const struct slot *p, const struct session_rx *rx,
-                          bool in_future, const struct test_reply *a, struct times *ret)
-{
-    int64_t t2, t3;
-
-    if (in_future || !read_stamps(a, rx->time, &t2, &t3))
-        return false;
-    *ret = (struct times){ t2 - p->t1_wall.ns, rx->time.ns - t3, t3 - t2 };
-    if (llabs(p->t1_wall.ns - p->t1_mono.ns - s->offset_ns) > SKEW_NS)
-        return false;
-    return ret->residence >= 0 && ret->forward + ret->backward >= 0;
-}
-
-static void add_jitter(struct session *s, struct tw_summary *sum, const int64_t d[3])
-{
-    for (int i = 0; i < 3; i++) {
-        if (s->jitter_ready) {
-            s->jitter[i] += (fabs((double)(d[i] - s->jitter_last[i])) - s->jitter[i]) / 16;
-            sum->jitter[i].ewma_n++;
-            if (__builtin_add_overflow(sum->jitter[i].ewma_sum_ns, llrint(s->jitter[i]),
-                                       &sum->jitter[i].ewma_sum_ns))
-                sum->jitter[i].ewma_sum_ns = INT64_MAX;
-        }
-        s->jitter_last[i] = d[i];
-    }
-    s->jitter_ready = true;
-}
-
-/* The pair (seq - 1, seq) belongs to the period of the later one. */
-static void add_ipdv(struct session *s, uint32_t seq)
-{
-    const struct slot *earlier = slot_at(s, seq - 1), *later = slot_at(s, seq);
-    const struct delays *from = delays_at(s, seq - 1), *to = delays_at(s, seq);
-    struct period *period = session_period_of(s, later->period);
-    int64_t d[3] = { to->forward - from->forward, to->backward - from->backward };
-
-    /* Across a step of the clock the one-way difference would be the step. */
-    if (!period || llabs((later->t1_wall.ns - later->t1_mono.ns) -
-                         (earlier->t1_wall.ns - earlier->t1_mono.ns)) > SKEW_NS)
-        return;
-    d[2] = d[0] + d[1];
-    for (int i = 0; i < 3; i++) {
-        struct tw_jitter *j = &period->sum.jitter[i];
-        j->ipdv_n++;
-        if (__builtin_add_overflow(j->ipdv_abs_sum_ns, llabs(d[i]), &j->ipdv_abs_sum_ns))
-            j->ipdv_abs_sum_ns = INT64_MAX;
-    }
-}
-
-static bool has_delay(const struct session *s, uint32_t seq)
-{
-    const struct slot *p;
-
-    if (!is_remembered(s, seq) || s->next_seq - 1 - seq > s->delays_mask)
-        return false;
-    p = slot_at_const(s, seq);
-    return p->state == SLOT_RECEIVED && p->timed;
-}
-
-static void pair_with_neighbours(struct session *s, uint32_t seq)
-{
-    if (has_delay(s, seq - 1))
-        add_ipdv(s, seq);
-    if (has_delay(s, seq + 1))
-        add_ipdv(s, seq + 1);
-}
-
-static void add_delays(struct session *s, uint32_t seq, struct slot *p, struct tw_summary *sum,
-                       const struct times *t)
-{
-    int64_t d[3] = { t->forward, t->backward, t->forward + t->backward };
-
-    p->timed = true;
-    *delays_at(s, seq) = (struct delays){ t->forward, t->backward };
-    pair_with_neighbours(s, seq);
-    if (!sum)
-        return;
-    for (int i = 0; i < 3; i++)
-        hist_add(&sum->delay[i], d[i]);
-    add_jitter(s, sum, d);
-    if (__builtin_add_overflow(sum->residence_sum_ns, t->residence, &sum->residence_sum_ns))
-        sum->residence_sum_ns = INT64_MAX;
-    if (t->residence > sum->residence_max_ns)
-        sum->residence_max_ns = t->residence;
 }
 
 /* ---- What else an answer carries ---- */
@@ -184,54 +67,13 @@ static void add_attributes(struct period *p, const struct session_rx *rx, const 
 
 /* ---- Answers ---- */
 
-struct answer {
-    const struct session_rx *rx;
-    size_t len;
-    struct test_reply reply;
-    struct stamp_tlv_seen tlvs;
-    bool in_future;
-};
-
 static void keep_sample(struct session *s, enum sample_kind kind, uint32_t seq, const struct slot *p,
                         const struct answer *a)
 {
     struct session_sample *m = session_add_sample(s, kind, seq, p);
-    struct times t = { 0 };
 
-    if (!m)
-        return;
-    m->timed = compute_times(s, p, a->rx, a->in_future, &a->reply, &t);
-    m->forward_ns = t.forward;
-    m->backward_ns = t.backward;
-    read_stamps(&a->reply, a->rx->time, &m->t2.ns, &m->t3.ns);
-    m->t4 = a->rx->time;
-    m->reflector_seq = a->reply.seq;
-    m->ttl_forward = a->reply.ttl_known ? a->reply.sender_ttl : -1;
-    m->tos_forward = a->reply.tos_known ? a->reply.sender_tos : -1;
-    m->ttl_backward = a->rx->ttl;
-    m->tos_backward = a->rx->tos;
-    m->reply_bytes = (uint16_t)a->len;
-    m->err_est = a->reply.err_est;
-    m->ssid = a->reply.ssid;
-    m->tlvs = a->tlvs;
-}
-
-static void record_answer(struct session *s, enum sample_kind kind, uint32_t seq, const struct slot *p,
-                          const struct answer *a)
-{
-    struct times t = { 0 };
-    struct flight_answer f = { .timed = compute_times(s, p, a->rx, a->in_future, &a->reply, &t),
-                               .forward_ns = t.forward,
-                               .backward_ns = t.backward,
-                               .residence_ns = t.residence,
-                               .ttl_forward = a->reply.ttl_known ? a->reply.sender_ttl : -1,
-                               .ttl_backward = a->rx->ttl,
-                               .tos_forward = a->reply.tos_known ? a->reply.sender_tos : -1,
-                               .tos_backward = a->rx->tos,
-                               .tx_source = TW_TS_USER,
-                               .rx_source = a->rx->source };
-
-    flight_answered(s->flight, seq, kind == SAMPLE_LATE, &f);
+    if (m)
+        session_fill_sample(s, m, p, a);
 }
 
 /* For those who look at single probes. */
@@ -244,27 +86,27 @@ static void note_outcome(struct session *s, enum sample_kind kind, uint32_t seq,
     if (kind == SAMPLE_DUPLICATE)
         flight_duplicate(s->flight, seq);
     else
-        record_answer(s, kind, seq, p, a);
+        session_record_answer(s, kind == SAMPLE_LATE, seq, p, a);
 }
 
 static void on_first(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
 {
     struct period *period = session_period_of(s, p->period);
-    struct times t;
+    enum lossdir_seen seen;
 
     p->state = SLOT_RECEIVED;
     p->answered = true;
     p->r = a->reply.seq;
     s->totals.received++;
-    session_order(s, seq, p, period, lossdir_seen(s->lossdir, seq - s->cfg.seq_start, p->r, false));
+    seen = lossdir_seen(s->lossdir, seq - s->cfg.seq_start, p->r, false);
+    if (seen == LOSSDIR_RESTART) /* it does not know any more when it sent those before */
+        session_settle_all(s);
+    session_order(s, seq, p, period, seen);
     if (period) {
         period->sum.received++;
         add_attributes(period, a->rx, &a->reply);
     }
-    if (compute_times(s, p, a->rx, a->in_future, &a->reply, &t))
-        add_delays(s, seq, p, period ? &period->sum : NULL, &t);
-    else if (period)
-        period->sum.invalid_time++;
+    session_take_times(s, seq, p, a);
 }
 
 static void on_late(struct session *s, uint32_t seq, struct slot *p, const struct answer *a)
@@ -314,7 +156,6 @@ static void on_answer(struct session *s, uint32_t seq, struct slot *p, const str
 {
     if (p->state == SLOT_SENT) {
         on_first(s, seq, p, a);
-        note_outcome(s, SAMPLE_RECEIVED, seq, p, a);
     } else if (!p->answered) {
         on_late(s, seq, p, a);
         note_outcome(s, SAMPLE_LATE, seq, p, a);
@@ -345,6 +186,8 @@ enum tw_rc session_on_reply(struct session *s, struct tw_now now, const struct s
         return reject(s, TW_EINVAL);
     a.rx = rx;
     a.len = len;
+    a.at = at;
+    session_take_follow_up(s, &a);
     on_answer(s, seq, p, &a);
     session_advance(s, at);
     session_close_ready(s, at);

@@ -290,6 +290,7 @@ static void on_step(struct session *s, struct tw_now now)
     struct period *p = session_current(s);
 
     s->steps_found++;
+    session_settle_all(s); /* jitter does not go on across it */
     session_count_steps(s);
     s->jitter_ready = false;
     if (s->stopped)
@@ -314,6 +315,7 @@ static void watch_clock(struct session *s, struct tw_now now)
 void session_tick(struct session *s, struct tw_now now, struct tw_mono at)
 {
     session_settle_probe(s);
+    session_settle_due(s, at);
     session_advance(s, at);
     watch_clock(s, now);
     roll(s, at);
@@ -357,19 +359,22 @@ struct tw_mono session_close_due(const struct session *s)
     return oldest.ns < newest.ns ? oldest : newest;
 }
 
-static bool is_closable(const struct session *s, const struct period *p, struct tw_mono at)
+static bool is_closable(struct session *s, const struct period *p, struct tw_mono at)
 {
     if (!p->ended || in_flight(p))
         return false;
-    if (!undecided(p) || at.ns >= due_of(s, p).ns)
+    if (at.ns >= due_of(s, p).ns)
         return true;
-    return s->stopped && s->head_seq == s->next_seq; /* no answer will come any more */
+    if (s->stopped && s->head_seq == s->next_seq) /* no answer will come any more */
+        return session_settle_at(s).ns == TW_MONO_NEVER.ns;
+    return !undecided(p) && !session_waits_in(s, p->id);
 }
 
 static void close_oldest(struct session *s)
 {
     struct period *p = nth(s, s->n_closed);
 
+    session_settle_period(s, p->id);
     if (s->run.n && s->run.period == p->id)
         end_run(s, p->end);
     lossdir_close_period(s->lossdir, p->id);
@@ -390,6 +395,7 @@ void session_close_all(struct session *s)
 {
     while (s->n_periods > s->n_closed)
         close_oldest(s);
+    session_settle_all(s);
 }
 
 enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret)

@@ -2,7 +2,8 @@
  *
  *   session.c         life
  *   session_send.c    pacing, probes
- *   session_answer.c  what an answer means: delays, duplicates
+ *   session_answer.c  what an answer means: duplicates, what else it carries
+ *   session_times.c   which times the delays are made of; delays
  *   session_order.c   who overtook whom
  *   session_period.c  probes in order of sending, loss runs, report periods, summaries
  *   session_sample.c  outcomes of single probes */
@@ -23,17 +24,29 @@
 
 enum slot_state { SLOT_EMPTY, SLOT_SENT, SLOT_RECEIVED, SLOT_LOST };
 
+/* When a probe left, by others than ourselves. */
+enum slot_tx {
+    TX_USER, /* not asked, not told in time, or not believed */
+    TX_AWAITED,
+    TX_HARDWARE_AWAITED,
+    TX_KERNEL_FIRST, /* known, and the hardware's is still awaited */
+    TX_KERNEL,
+    TX_HARDWARE
+};
+
 /* A probe. Stays after its fate is known until the ring comes round, so that late and second answers are
  * recognised. An agent may have 10,000 sessions with dozens of them: each octet counts. */
 struct slot {
     struct tw_wall t1_wall;
     struct tw_mono t1_mono;
-    uint32_t r; /* received, or answered late */
+    uint32_t r;      /* received, or answered late */
+    int32_t left_ns; /* so long after T1 it left; if tx tells */
     uint16_t period;
     uint8_t state;      /* enum slot_state */
     bool timed : 1;     /* delays_at() is, or was, valid */
     bool overtaken : 1; /* counted as reordered on the way out */
     bool answered : 1;  /* r is valid */
+    enum slot_tx tx : 3;
 };
 
 /* Of a received probe, until its neighbours have been compared with it. */
@@ -56,6 +69,47 @@ struct loss_run {
     uint64_t n;
     uint16_t period;
     struct tw_mono start;
+};
+
+/* A first answer in time, and its times as the packet has them. */
+struct arrived {
+    uint32_t seq, r;
+    bool valid;           /* the times do not contradict each other */
+    bool await_follow_up; /* when this answer left is still to be told */
+    bool followed_up;     /* left_ns is valid */
+    uint8_t rx_source;    /* enum tw_ts_source */
+    int32_t left_ns;      /* after T3 */
+    int64_t t2_ns, t3_ns, t4_ns;
+    struct tw_mono until; /* the kernel's sending time is waited for until then */
+    int16_t ttl_forward, ttl_backward, tos_forward, tos_backward; /* -1 = not known */
+};
+
+#define ARRIVED_MAX 8
+#define FOLLOW_UPS_KEPT 4
+
+/* Answers whose delays wait for better times, in order of arrival: jitter is computed in that order, so one
+ * that waits holds up those behind it. */
+struct waiting {
+    struct arrived at[ARRIVED_MAX];
+    struct session_sample *samples; /* of each, or NULL: none are kept */
+    unsigned first, n;
+    /* Follow-ups of answers that have not come yet: these were overtaken. */
+    struct {
+        bool used;
+        uint32_t r;
+        int64_t ns;
+    } follow_up[FOLLOW_UPS_KEPT];
+    unsigned next_follow_up;
+};
+
+/* An answer that has been read. */
+struct answer {
+    const struct session_rx *rx;
+    size_t len;
+    struct test_reply reply;
+    struct stamp_tlv_seen tlvs;
+    struct tw_mono at; /* when it arrived */
+    bool in_future;
 };
 
 struct session {
@@ -103,6 +157,7 @@ struct session {
 
     struct lossdir *lossdir;
     struct loss_run run;
+    struct waiting *waiting; /* NULL: none was needed yet */
 
     /* FIFO of periods: closed ones first, then the ended, then the current. */
     struct period *periods[PERIODS];
@@ -174,6 +229,31 @@ void session_close_all(struct session *s);
 struct tw_mono session_close_due(const struct session *s);
 void session_count_steps(struct session *s);
 
+/* session_times.c */
+/* The delays of a first answer in time: now, or when better times are there. */
+void session_take_times(struct session *s, uint32_t seq, struct slot *p, const struct answer *a);
+/* What an accepted answer tells about one before it. */
+void session_take_follow_up(struct session *s, const struct answer *a);
+/* Delays that have waited for the kernel for long enough at `at`. */
+void session_settle_due(struct session *s, struct tw_mono at);
+/* All that wait, as it is. */
+void session_settle_all(struct session *s);
+/* Those whose probe, or the one before it, is about to be forgotten; and those of a period that closes. */
+void session_settle_old(struct session *s);
+void session_settle_period(struct session *s, uint16_t id);
+bool session_waits_in(struct session *s, uint16_t id);
+/* When the kernel is not waited for any more; TW_MONO_NEVER: nobody waits for it. */
+struct tw_mono session_settle_at(const struct session *s);
+/* Who told when it left, and how long after T1 that was. */
+enum tw_ts_source session_tx_source(const struct slot *p);
+int64_t session_left_ns(const struct slot *p);
+/* Into the flight recorder, by the same times. */
+void session_record_answer(struct session *s, bool late, uint32_t seq, const struct slot *p,
+                           const struct answer *a);
+/* A sample of this answer, by the times of the packet and the sending time that is known. */
+void session_fill_sample(struct session *s, struct session_sample *m, const struct slot *p,
+                         const struct answer *a);
+
 /* session_order.c */
 /* A first answer in time, numbered p->r, as lossdir has seen it. */
 void session_order(struct session *s, uint32_t seq, struct slot *p, struct period *period,
@@ -181,6 +261,9 @@ void session_order(struct session *s, uint32_t seq, struct slot *p, struct perio
 void session_overtaken_late(struct session *s, uint32_t seq, const struct slot *p);
 
 /* session_sample.c */
+/* All that is known without an answer. */
+void session_start_sample(const struct session *s, struct session_sample *m, enum sample_kind kind,
+                          uint32_t seq, const struct slot *p);
 /* The room for one more, with all that is known without an answer; NULL: none are kept. */
 struct session_sample *session_add_sample(struct session *s, enum sample_kind kind, uint32_t seq,
                                           const struct slot *p);

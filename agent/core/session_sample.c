@@ -1,6 +1,21 @@
 /* agent/core/session_sample.c - outcomes of single probes, for those who want them. */
 #include "agent/core/session_priv.h"
 
+void session_start_sample(const struct session *s, struct session_sample *m, enum sample_kind kind,
+                          uint32_t seq, const struct slot *p)
+{
+    *m = (struct session_sample){ .kind = kind,
+                                  .seq = seq,
+                                  .size_bytes = session_size_of(s, seq),
+                                  .t1 = p->t1_wall,
+                                  .t1_used = { p->t1_wall.ns + session_left_ns(p) },
+                                  .tx_source = session_tx_source(p),
+                                  .ttl_forward = -1,
+                                  .ttl_backward = -1,
+                                  .tos_forward = -1,
+                                  .tos_backward = -1 };
+}
+
 struct session_sample *session_add_sample(struct session *s, enum sample_kind kind, uint32_t seq,
                                           const struct slot *p)
 {
@@ -14,14 +29,7 @@ struct session_sample *session_add_sample(struct session *s, enum sample_kind ki
         s->samples_lost++;
     }
     m = &s->samples[((uint64_t)s->sample_first + s->n_samples++) % s->cfg.samples];
-    *m = (struct session_sample){ .kind = kind,
-                                  .seq = seq,
-                                  .size_bytes = session_size_of(s, seq),
-                                  .t1 = p->t1_wall,
-                                  .ttl_forward = -1,
-                                  .ttl_backward = -1,
-                                  .tos_forward = -1,
-                                  .tos_backward = -1 };
+    session_start_sample(s, m, kind, seq, p);
     return m;
 }
 

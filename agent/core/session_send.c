@@ -137,8 +137,8 @@ static void note_sent(struct session *s, struct tw_now now, struct period *p)
     if (!p->sum.sent)
         p->sum.seq_first = s->next_seq;
     p->sum.sent++;
-    p->sum.tx_source = TW_TS_USER;
     p->last_sent = now.mono;
+    session_settle_old(s);
     *slot_at(s, s->next_seq) =
         (struct slot){ .t1_wall = now.wall, .t1_mono = now.mono, .period = p->id, .state = SLOT_SENT };
     if (s->flight)
@@ -209,11 +209,13 @@ void session_on_send_error(struct session *s)
 
 struct tw_mono session_next_due(const struct session *s)
 {
-    struct tw_mono close = session_close_due(s);
+    struct tw_mono due = session_close_due(s), settle = session_settle_at(s);
 
     if (s->n_closed || s->finished)
         return s->last.mono;
-    return close.ns < s->due.ns ? close : s->due;
+    if (settle.ns < due.ns)
+        due = settle;
+    return due.ns < s->due.ns ? due : s->due;
 }
 
 struct tw_mono session_next_probe_due(const struct session *s)

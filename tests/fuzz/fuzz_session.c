@@ -9,7 +9,9 @@
  *   240..249  the host stalls for seconds
  *   250       stop
  *   251       flush
- *   252       the form is made anew, as when keys change */
+ *   252       the form is made anew, as when keys change
+ *   253       the kernel is to tell when the last probe left; u8 even: the hardware, too
+ *   254       it tells: u8 which probe (how many ago), u8 when (signed, ms after T1), u8 odd: the hardware */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +80,8 @@ static void take_summaries(struct fuzz *f)
         }
         f->summed_sent += f->sum.sent;
         f->summed_received += f->sum.received;
+        CHECK(f->sum.delay[TW_ROUNDTRIP].count + f->sum.invalid_time == f->sum.received);
+        CHECK(f->sum.tx_user_time <= f->sum.received && f->sum.followed_up <= f->sum.received);
     }
 }
 
@@ -188,6 +192,20 @@ static struct form *make_form(const struct fuzz *f)
     return form;
 }
 
+static void await_stamp(struct fuzz *f, struct wire_rd *in)
+{
+    session_await_txstamp(f->s, wire_get_u8(in) & 1 ? TW_TS_KERNEL : TW_TS_HARDWARE);
+}
+
+static void stamp(struct fuzz *f, struct wire_rd *in)
+{
+    const struct test_probe *p = &f->sent[(f->n_sent - 1 - wire_get_u8(in)) & 255];
+    struct tw_wall t = tw_wall_from_ntp(p->t1, f->now.wall);
+
+    t.ns += (int8_t)wire_get_u8(in) * MS;
+    session_on_txstamp(f->s, p->seq, t, wire_get_u8(in) & 1 ? TW_TS_HARDWARE : TW_TS_KERNEL);
+}
+
 static void step(struct fuzz *f, struct wire_rd *in)
 {
     uint8_t op = wire_get_u8(in);
@@ -213,6 +231,10 @@ static void step(struct fuzz *f, struct wire_rd *in)
         session_flush(f->s, f->now);
     } else if (op == 252) {
         CHECK(session_set_form(f->s, make_form(f)) == TW_OK);
+    } else if (op == 253) {
+        await_stamp(f, in);
+    } else if (op == 254) {
+        stamp(f, in);
     }
 }
 

@@ -99,7 +99,7 @@ static enum tw_rc answer_as_stamp(struct mirror *m, const struct reflect_rx *rx,
 }
 
 static enum tw_rc answer_at_port(struct mirror *m, const struct reflect_rx *rx, const uint8_t *data,
-                                 size_t len, struct tw_wall t3, uint8_t *ret, size_t cap,
+                                 size_t len, struct tw_wall t3, struct tw_wall left, uint8_t *ret, size_t cap,
                                  struct reflect_tx *tx)
 {
     enum tw_rc rc = reflect_answer(m->port, rx, data, len, ret, cap, tx);
@@ -107,13 +107,14 @@ static enum tw_rc answer_at_port(struct mirror *m, const struct reflect_rx *rx, 
     if (rc)
         return rc;
     reflect_stamp(m->port, tx, ret, t3);
-    if (tx->want_txstamp)
-        reflect_on_txstamp(m->port, tx, (struct tw_wall){ t3.ns + 1000 }, TW_TS_KERNEL);
+    if (tx->want_txstamp && left.ns)
+        reflect_on_txstamp(m->port, tx, left, TW_TS_KERNEL);
     return TW_OK;
 }
 
 enum tw_rc mirror_answer(struct mirror *m, const struct reflect_rx *rx, const uint8_t *data, size_t len,
-                         struct tw_wall t3, uint8_t *ret, size_t cap, size_t *ret_len, uint32_t *ret_number)
+                         struct tw_wall t3, struct tw_wall left, uint8_t *ret, size_t cap, size_t *ret_len,
+                         uint32_t *ret_number)
 {
     struct reflect_tx tx;
     enum tw_rc rc;
@@ -122,7 +123,7 @@ enum tw_rc mirror_answer(struct mirror *m, const struct reflect_rx *rx, const ui
     if (m->kind == MIRROR_STAMP)
         return answer_as_stamp(m, rx, data, len, t3, ret, ret_len);
     if (m->port)
-        rc = answer_at_port(m, rx, data, len, t3, ret, cap, &tx);
+        rc = answer_at_port(m, rx, data, len, t3, left, ret, cap, &tx);
     else
         rc = reflect_session_answer(m->session, rx, data, len, ret, cap, &tx);
     if (rc)

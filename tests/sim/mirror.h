@@ -21,9 +21,10 @@ struct mirror *mirror_new(enum mirror_kind kind, const struct form_spec *spec, u
 void mirror_free(struct mirror *m);
 /* Takes key `first`, and the next one, too, if n is 2. */
 void mirror_set_keys(struct mirror *m, unsigned first, unsigned n);
-/* The answer, ready to send, and its number. */
+/* The answer, ready to send, and its number. left: when it will leave, 0: the reflector never knows. */
 enum tw_rc mirror_answer(struct mirror *m, const struct reflect_rx *rx, const uint8_t *data, size_t len,
-                         struct tw_wall t3, uint8_t *ret, size_t cap, size_t *ret_len, uint32_t *ret_number);
+                         struct tw_wall t3, struct tw_wall left, uint8_t *ret, size_t cap, size_t *ret_len,
+                         uint32_t *ret_number);
 void mirror_counters(const struct mirror *m, struct reflect_counters *ret);
 
 #endif

@@ -16,6 +16,11 @@ struct scenario {
     double step_every_s, restart_every_s, stall_every_s; /* mean; 0 = never */
     int64_t stall_max_ns;
     double send_error;
+    /* The kernel tells when probes left: at once, but for shares that come `left_late_ns` late or never. */
+    bool left_told;
+    double left_late, left_missing;
+    int64_t left_late_ns;
+    double follow_up_missing; /* share of answers of which the reflector does not know when they left */
     bool stateless;
     struct form_spec form; /* all 0: TWAMP Light */
     enum mirror_kind mirror;

@@ -25,12 +25,19 @@ static void take_samples(struct sim *s)
     struct session_sample m;
 
     while (session_next_sample(s->session, &m) == TW_OK) {
-        const struct truth_probe *p = &s->truth.probe[m.seq - s->cfg.seq_start];
+        size_t i = m.seq - s->cfg.seq_start;
+        const struct truth_probe *p = &s->truth.probe[i];
         s->samples[m.kind]++;
         if (m.kind != SAMPLE_RECEIVED)
             continue;
         sim_check(s, p->received && m.t1.ns == p->t1_wall && m.reflector_seq == p->r && m.timed == p->timed,
                   "a sample is not of its probe");
+        sim_check(s, truth_times(&s->truth, i, m.tx_source == TW_TS_KERNEL, m.followed_up),
+                  "a sample knows a time that nobody told");
+        sim_check(s,
+                  m.t1_used.ns == (p->left_used ? p->left_wall : p->t1_wall) &&
+                      m.t3_used.ns == (p->followed_up ? p->t3_left : p->t3),
+                  "a sample's times are wrong");
         sim_check(s, !m.timed || (m.forward_ns == p->d[TW_FORWARD] && m.backward_ns == p->d[TW_BACKWARD]),
                   "a sample's delays are wrong");
         sim_check(s, m.tos_forward == (sim_form_tells_tos(&s->sc->form) && knows_all(s) ? TOS : -1),

@@ -9,7 +9,7 @@
 
 enum { CAP = 2000, TOS = 184 };
 
-enum event_kind { AT_REFLECTOR, AT_SENDER, CLOCK_STEP, RESTART, ROTATE, STALL, STOP };
+enum event_kind { AT_REFLECTOR, AT_SENDER, LEFT_TOLD, CLOCK_STEP, RESTART, ROTATE, STALL, STOP };
 
 struct event {
     struct timerq_entry entry; /* first */
@@ -18,7 +18,7 @@ struct event {
     int64_t arrived_ns, t4_wall; /* at the sender's socket; 0 = not yet */
     bool *delivered;             /* shared by the copies of one answer: set when the first of them arrives */
     bool corrupt;
-    int64_t t2, t3; /* of an answer, as the reflector's clock has them */
+    int64_t t2, t3, t3_left; /* of an answer, as the reflector's clock has them */
     uint32_t number;
     size_t len;
     uint8_t data[];

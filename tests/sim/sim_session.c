@@ -43,7 +43,7 @@ struct parcel {
     const uint8_t *data;
     size_t len;
     bool *mark;
-    int64_t t2, t3;
+    int64_t t2, t3, t3_left;
     uint32_t number;
 };
 
@@ -60,6 +60,7 @@ static void send_copies(struct sim *s, struct path *path, enum event_kind kind, 
         e->delivered = p->mark;
         e->t2 = p->t2;
         e->t3 = p->t3;
+        e->t3_left = p->t3_left;
         e->number = p->number;
         e->corrupt = rng_chance(&s->rng, path->cfg->corrupt);
         if (e->corrupt)
@@ -84,6 +85,17 @@ static bool *new_mark(struct sim *s)
     return &m->delivered;
 }
 
+static bool asks_follow_up(const struct sim *s)
+{
+    return s->sc->form.tlvs & STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP);
+}
+
+/* From a timestamp in user space to the device. */
+static int64_t time_to_leave(struct sim *s, bool any)
+{
+    return any ? 1000 + rng_below(&s->rng, 200000) : 0;
+}
+
 static const struct tw_addr sender = { .ip = { 10, 0, 0, 1 }, .port = 40000, .family = 4 };
 
 static void at_reflector(struct sim *s, const struct event *e)
@@ -94,12 +106,18 @@ static void at_reflector(struct sim *s, const struct event *e)
                              .mono = { s->now_ns },
                              .ttl = 61,
                              .tos = TOS };
-    int64_t residence = 10000 + rng_below(&s->rng, 100000);
+    int64_t residence = 10000 + rng_below(&s->rng, 100000), left = time_to_leave(s, asks_follow_up(s));
     struct tw_wall t3 = reflector_wall(s, s->now_ns + residence);
+    struct tw_wall known = reflector_wall(s, s->now_ns + residence + left);
     uint8_t answer[CAP];
     struct parcel p = { .probe = e->probe, .data = answer, .t2 = rx.t2.ns, .t3 = t3.ns };
-    bool refused =
-        mirror_answer(s->mirror, &rx, e->data, e->len, t3, answer, sizeof answer, &p.len, &p.number);
+    bool refused;
+
+    if (!asks_follow_up(s) || rng_chance(&s->rng, s->sc->follow_up_missing))
+        known.ns = 0;
+    p.t3_left = known.ns;
+    refused =
+        mirror_answer(s->mirror, &rx, e->data, e->len, t3, known, answer, sizeof answer, &p.len, &p.number);
 
     sim_check(s, refused == (e->corrupt || s->sc->wrong_key),
               "the reflector refused a probe, or took a forged one");
@@ -107,8 +125,10 @@ static void at_reflector(struct sim *s, const struct event *e)
     if (refused)
         return;
     s->truth.probe[e->probe].reached = true;
+    if (!s->truth.probe[e->probe].answered)
+        s->truth.probe[e->probe].t3_left = known.ns;
     p.mark = new_mark(s);
-    send_copies(s, &s->back, AT_SENDER, &p, s->now_ns + residence);
+    send_copies(s, &s->back, AT_SENDER, &p, s->now_ns + residence + left);
 }
 
 static void note_first(struct sim *s, const struct event *e)
@@ -125,9 +145,10 @@ static void note_first(struct sim *s, const struct event *e)
     p->received = true;
     s->truth.arrival[s->truth.n_arrival++] = e->probe;
     p->timed = p->t1_wall - p->t1_mono == s->wall_offset_ns;
-    p->d[TW_FORWARD] = e->t2 - p->t1_wall;
-    p->d[TW_BACKWARD] = e->t4_wall - e->t3;
-    p->d[TW_ROUNDTRIP] = (e->t4_wall - p->t1_wall) - (e->t3 - e->t2);
+    p->t2 = e->t2;
+    p->t3 = e->t3;
+    p->t3_left = e->t3_left;
+    p->t4 = e->t4_wall;
 }
 
 /* The session remembers twice what can be in flight. */
@@ -170,6 +191,34 @@ static void at_sender(struct sim *s, const struct event *e)
 
 /* ---- Host ---- */
 
+/* When the probe that was sent last leaves; the kernel tells it a moment later, or much later, or never. */
+static int64_t leave(struct sim *s)
+{
+    struct truth_probe *p = &s->truth.probe[s->truth.n - 1];
+    int64_t left = s->now_ns + time_to_leave(s, s->sc->left_told);
+
+    if (!s->sc->left_told)
+        return left;
+    p->left_ns = left;
+    p->left_wall = left + s->wall_offset_ns;
+    session_await_txstamp(s->session, TW_TS_KERNEL);
+    if (!rng_chance(&s->rng, s->sc->left_missing)) {
+        int64_t late = rng_chance(&s->rng, s->sc->left_late) ? s->sc->left_late_ns : 0;
+        struct event *e = schedule_data(s, LEFT_TOLD, left + late, NULL, 0);
+        e->probe = s->truth.n - 1;
+    }
+    return left;
+}
+
+static void told(struct sim *s, const struct event *e)
+{
+    struct truth_probe *p = &s->truth.probe[e->probe];
+
+    p->told_ns = s->now_ns;
+    session_on_txstamp(s->session, s->cfg.seq_start + (uint32_t)e->probe, (struct tw_wall){ p->left_wall },
+                       TW_TS_KERNEL);
+}
+
 static void send_due(struct sim *s)
 {
     uint8_t buf[CAP];
@@ -189,7 +238,7 @@ static void send_due(struct sim *s)
         truth_sent(&s->truth, sim_now(s));
         sim_check_size(s, p.len);
         p.probe = s->truth.n - 1;
-        send_copies(s, &s->out, AT_REFLECTOR, &p, s->now_ns);
+        send_copies(s, &s->out, AT_REFLECTOR, &p, leave(s));
     }
     sim_take_summaries(s);
 }
@@ -245,26 +294,41 @@ static void stop(struct sim *s)
     sim_take_summaries(s);
 }
 
+/* What comes while the host is stalled is seen afterwards: first when probes left, then answers, then the
+ * rest. */
+static bool put_off(struct sim *s, struct event *e)
+{
+    int64_t last = s->stalled_until_ns - 1;
+
+    if (s->now_ns > last || e->kind == AT_REFLECTOR || e->kind == RESTART || e->kind == ROTATE ||
+        (e->kind == LEFT_TOLD && s->now_ns == last))
+        return false;
+    timerq_set(&s->q, &e->entry,
+               (struct tw_mono){ last + (e->kind == AT_SENDER) +
+                                 2 * (e->kind != AT_SENDER && e->kind != LEFT_TOLD) });
+    return true;
+}
+
 /* Nothing happens in the sending host while it is stalled, but its kernel takes datagrams and notes the time.
  */
 static void handle(struct sim *s, struct event *e)
 {
-    bool stalled = s->now_ns < s->stalled_until_ns;
 
     if (e->kind == AT_SENDER && !e->arrived_ns) {
         e->arrived_ns = s->now_ns;
         e->t4_wall = sim_now(s).wall.ns;
     }
-    if (stalled && e->kind != AT_REFLECTOR && e->kind != RESTART && e->kind != ROTATE) {
-        timerq_set(&s->q, &e->entry, (struct tw_mono){ s->stalled_until_ns + (e->kind != AT_SENDER) });
+    if (put_off(s, e))
         return;
-    }
     switch (e->kind) {
     case AT_REFLECTOR:
         at_reflector(s, e);
         break;
     case AT_SENDER:
         at_sender(s, e);
+        break;
+    case LEFT_TOLD:
+        told(s, e);
         break;
     case CLOCK_STEP:
         step_clock(s);

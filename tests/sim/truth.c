@@ -103,6 +103,19 @@ void truth_sent(struct truth *t, struct tw_now now)
     hist_add(&now_period(t)->lateness, use_slot(t, now));
 }
 
+bool truth_times(struct truth *t, size_t i, bool left_used, bool followed_up)
+{
+    struct truth_probe *p = &t->probe[i];
+    int64_t t1 = left_used ? p->left_wall : p->t1_wall, t3 = followed_up ? p->t3_left : p->t3;
+
+    p->left_used = left_used;
+    p->followed_up = followed_up;
+    p->d[TW_FORWARD] = p->t2 - t1;
+    p->d[TW_BACKWARD] = p->t4 - t3;
+    p->d[TW_ROUNDTRIP] = p->d[TW_FORWARD] + p->d[TW_BACKWARD];
+    return (!left_used || p->told_ns) && (!followed_up || p->t3_left);
+}
+
 void truth_unsent(struct truth *t, struct tw_now now)
 {
     use_slot(t, now);
@@ -123,6 +136,7 @@ void truth_stop(struct truth *t, struct tw_now now)
 
 struct expected {
     uint64_t sent, received, lost_forward, lost_backward, forward_certain, backward_certain, timed;
+    uint64_t left_used, followed_up;
     uint64_t order_roundtrip, order_forward, order_backward, ipdv_n, ewma_n, runs, run_longest;
     int64_t run_longest_ns, ipdv[3], ewma[3];
     struct hist delay[3];
@@ -138,6 +152,8 @@ static void count_probes(const struct truth *t, struct expected *e)
         x->lost_forward += !p->received && !p->reached;
         x->lost_backward += !p->received && p->reached;
         x->timed += p->received && p->timed;
+        x->left_used += p->received && p->timed && p->left_used;
+        x->followed_up += p->received && p->timed && p->followed_up;
         for (int k = 0; k < 3 && p->received && p->timed; k++)
             hist_add(&x->delay[k], p->d[k]);
     }
@@ -330,6 +346,54 @@ static unsigned compare_delays(const struct truth_period *p, const struct expect
     return bad;
 }
 
+static enum tw_ts_source source_of(const struct expected *e)
+{
+    if (!e->timed)
+        return TW_TS_UNKNOWN;
+    if (!e->left_used)
+        return TW_TS_USER;
+    return e->left_used == e->timed ? TW_TS_KERNEL : TW_TS_MIXED;
+}
+
+static unsigned compare_times(const struct expected *e, const struct tw_summary *s, size_t i)
+{
+    return differ(i, "tx_source", source_of(e), s->tx_source) +
+           differ(i, "tx_user_time", (int64_t)(e->timed - e->left_used), (int64_t)s->tx_user_time) +
+           differ(i, "followed_up", (int64_t)e->followed_up, (int64_t)s->followed_up);
+}
+
+/* Answers tell of the last one before them whose time is known. */
+static bool is_followed(const struct truth *t, size_t i)
+{
+    size_t next = i;
+
+    if (!t->probe[i].t3_left)
+        return false;
+    do
+        next++;
+    while (next < t->n && !t->probe[next].received && !t->probe[next].t3_left);
+    return next < t->n && t->probe[next].received;
+}
+
+/* Which times the session should have known. */
+static unsigned compare_used(const struct truth *t, const struct truth_checks *c)
+{
+    unsigned bad = 0;
+
+    for (size_t i = 0; i < t->n && bad < 10; i++) {
+        const struct truth_probe *p = &t->probe[i];
+        bool told = p->told_ns && p->told_ns < p->arrived + SESSION_TX_GRACE_NS;
+
+        if (!p->received || !p->timed)
+            continue;
+        if (c->left)
+            bad += differ(i, "of a probe, use of the time it left", told, p->left_used);
+        if (c->follow_up)
+            bad += differ(i, "of a probe, use of the follow-up", is_followed(t, i), p->followed_up);
+    }
+    return bad;
+}
+
 static unsigned compare_checked(const struct expected *e, const struct tw_summary *s, size_t i,
                                 const struct truth_checks *c)
 {
@@ -406,8 +470,10 @@ unsigned truth_compare(const struct truth *t, const struct tw_summary *sum, size
         }
         bad += compare_counts(&t->period[i], &e[i], &sum[i], i);
         bad += compare_delays(&t->period[i], &e[i], &sum[i], i, t->cfg->spacing_kind == SESSION_FIXED);
+        bad += compare_times(&e[i], &sum[i], i);
         bad += compare_checked(&e[i], &sum[i], i, checks);
     }
+    bad += compare_used(t, checks);
     bad += compare_sums(t, sum, n, checks->duplicates_way);
     if (checks->order)
         bad += compare_forward_order(t, e, sum, n);

@@ -7,7 +7,12 @@
 
 struct truth_probe {
     int64_t t1_wall, t1_mono;
-    int64_t arrived; /* mono; of the first answer */
+    int64_t arrived;            /* mono; of the first answer */
+    int64_t left_ns, left_wall; /* when it really left; 0: by nobody's word but the sender's */
+    int64_t told_ns;            /* when the session was told so; 0: it was not */
+    int64_t t2, t3, t4,
+        t3_left; /* of the first answer; when it left, 0: the reflector does not know */
+    bool left_used, followed_up; /* what the session says of its delays */
     int64_t d[3];
     uint32_t r;
     size_t period;
@@ -43,6 +48,8 @@ void truth_free(struct truth *t);
 /* The engine is about to be told `now`: boundaries and steps of the clock up to it. */
 void truth_clock(struct truth *t, struct tw_now now);
 void truth_sent(struct truth *t, struct tw_now now);
+/* The delays of probe i, by the times that are said to be used; false: it cannot have known them. */
+bool truth_times(struct truth *t, size_t i, bool left_used, bool followed_up);
 /* Instead of truth_sent(): the operating system refused. */
 void truth_unsent(struct truth *t, struct tw_now now);
 void truth_stop(struct truth *t, struct tw_now now);
@@ -58,6 +65,9 @@ struct truth_checks {
     bool direction;   /* no loss is ever attributed wrongly; what lies within one period is never unknown */
     bool never_known; /* a stateless reflector: all loss is unknown */
     bool duplicates_way; /* duplicates per direction are exact */
+    bool left;           /* the kernel's time is used exactly where it came within the grace */
+    bool follow_up; /* T3 of an answer is replaced exactly where an answer that tells of it came in time, too
+                     */
 };
 /* sum[i] is the i-th summary that the engine gave. Prints what differs; returns the number of differences. */
 unsigned truth_compare(const struct truth *t, const struct tw_summary *sum, size_t n,
