@@ -79,6 +79,52 @@ void hist_key_bounds(int32_t key, int scale, double *ret_lo_ns, double *ret_hi_n
     *ret_hi_ns = key < 0 ? -near : far;
 }
 
+/* ---- Buckets: two ways to store them, both with the key first ---- */
+
+struct __attribute__((may_alias)) narrow {
+    int16_t key;
+    uint16_t count;
+};
+struct __attribute__((packed, may_alias)) wide {
+    int16_t key;
+    uint64_t count;
+};
+_Static_assert(sizeof(struct narrow) == 4 && sizeof(struct wide) == 10, "as hist.h says");
+enum { KEYS_AT_MIN = 11 }; /* at HIST_SCALE_MIN: 5 of each sign, and 0 */
+_Static_assert(KEYS_AT_MIN * sizeof(struct wide) <= HIST_ROOM_OCTETS, "the least room is enough for them");
+
+static size_t stride(const struct hist *h)
+{
+    return h->wide ? sizeof(struct wide) : sizeof(struct narrow);
+}
+
+static int32_t key_at(const struct hist *h, uint32_t i)
+{
+    int16_t key;
+
+    memcpy(&key, (const char *)h->b + i * stride(h), sizeof key);
+    return key;
+}
+
+static uint64_t count_at(const struct hist *h, uint32_t i)
+{
+    return h->wide ? ((const struct wide *)h->b)[i].count : ((const struct narrow *)h->b)[i].count;
+}
+
+/* Narrow: the count is HIST_NARROW_MAX at most. */
+static void put(struct hist *h, uint32_t i, int32_t key, uint64_t count)
+{
+    if (h->wide)
+        ((struct wide *)h->b)[i] = (struct wide){ (int16_t)key, count };
+    else
+        ((struct narrow *)h->b)[i] = (struct narrow){ (int16_t)key, (uint16_t)count };
+}
+
+struct hist_bucket hist_bucket(const struct hist *h, uint32_t i)
+{
+    return (struct hist_bucket){ key_at(h, i), count_at(h, i) };
+}
+
 /* ---- Room ---- */
 
 void hist_init(struct hist *h)
@@ -97,55 +143,144 @@ void hist_reset(struct hist *h)
     *h = (struct hist){ .scale = HIST_SCALE, .cap = h->cap, .b = h->b };
 }
 
-enum tw_rc hist_reserve(struct hist *h, uint32_t n)
+static enum tw_rc reserve_octets(struct hist *h, size_t octets)
 {
-    struct hist_bucket *b;
+    void *b;
 
-    if (n <= h->cap)
+    _Static_assert(HIST_MAX_BUCKETS * sizeof(struct wide) <= UINT16_MAX, "cap holds all there can be");
+    if (octets <= h->cap)
         return TW_OK;
-    if (n > HIST_MAX_BUCKETS)
-        return TW_ENOMEM;
-    if (n < HIST_ROOM_MIN)
-        n = HIST_ROOM_MIN;
-    b = realloc(h->b, n * sizeof *b);
+    if (octets < HIST_ROOM_OCTETS)
+        octets = HIST_ROOM_OCTETS;
+    b = realloc(h->b, octets);
     if (!b)
         return TW_ENOMEM;
     h->b = b;
-    h->cap = n;
+    h->cap = (uint16_t)octets;
     return TW_OK;
 }
 
+enum tw_rc hist_reserve(struct hist *h, uint32_t n)
+{
+    return n > HIST_MAX_BUCKETS ? TW_ENOMEM : reserve_octets(h, n * stride(h));
+}
+
+enum tw_rc hist_reserve_copy(struct hist *dst, const struct hist *src)
+{
+    return reserve_octets(dst, src->n * stride(src));
+}
+
+/* By half as much again: most histograms of a period stay small, and there are many. */
 static enum tw_rc grow(struct hist *h)
 {
-    uint32_t want = h->cap * 2;
+    uint32_t want = h->n + h->n / 2;
 
-    if (h->n < h->cap)
+    if ((h->n + 1u) * stride(h) <= h->cap)
         return TW_OK;
-    if (want > HIST_MAX_BUCKETS && h->cap < HIST_MAX_BUCKETS)
+    if (want > HIST_MAX_BUCKETS && h->n < HIST_MAX_BUCKETS)
         want = HIST_MAX_BUCKETS;
-    return hist_reserve(h, want ? want : HIST_ROOM_MIN);
+    return hist_reserve(h, want > h->n ? want : h->n + 1u);
+}
+
+static void spread(struct hist *h)
+{
+    const struct narrow *from = h->b;
+    struct wide *to = h->b;
+
+    for (uint32_t i = h->n;
+         i-- > 0;) { /* from the back: what is written never reaches what is still to be read */
+        struct narrow b = from[i];
+        to[i] = (struct wide){ b.key, b.count };
+    }
+    h->wide = true;
+}
+
+static enum tw_rc try_widen(struct hist *h)
+{
+    enum tw_rc rc = h->wide ? TW_OK : reserve_octets(h, (h->n + h->n / 4u) * sizeof(struct wide));
+
+    if (!rc && !h->wide)
+        spread(h);
+    return rc;
+}
+
+/* Without memory the buckets become so few that they fit in any case. */
+static void collapse(struct hist *h)
+{
+    struct wide few[KEYS_AT_MIN];
+    uint16_t n = 0;
+
+    for (uint32_t i = 0; i < h->n; i++) {
+        int32_t key = key_lower(key_at(h, i), h->scale - HIST_SCALE_MIN);
+        if (n && few[n - 1].key == key)
+            few[n - 1].count += count_at(h, i);
+        else
+            few[n++] = (struct wide){ (int16_t)key, count_at(h, i) };
+    }
+    if (n)
+        memcpy(h->b, few, n * sizeof *few);
+    h->n = n;
+    h->hot = 0;
+    h->scale = HIST_SCALE_MIN;
+    h->wide = true;
+}
+
+static void widen(struct hist *h)
+{
+    if (try_widen(h))
+        collapse(h);
+}
+
+/* Would two narrow buckets become one that counts too much? */
+static bool needs_wide(const struct hist *h, int shift)
+{
+    uint64_t sum = 0;
+    int32_t last = 0;
+
+    if (h->wide || h->count <= HIST_NARROW_MAX)
+        return false;
+    for (uint32_t i = 0; i < h->n && sum <= HIST_NARROW_MAX; i++) {
+        int32_t key = key_lower(key_at(h, i), shift);
+        sum = (i && key == last ? sum : 0) + count_at(h, i);
+        last = key;
+    }
+    return sum > HIST_NARROW_MAX;
 }
 
 void hist_downscale(struct hist *h, int scale)
 {
     int shift;
-    uint32_t n = 0;
+    uint16_t n = 0;
 
     if (scale < HIST_SCALE_MIN)
         scale = HIST_SCALE_MIN;
+    if (h->scale > scale && needs_wide(h, h->scale - scale))
+        widen(h); /* may be coarser after it */
     shift = h->scale - scale;
     if (shift <= 0)
         return;
     for (uint32_t i = 0; i < h->n; i++) {
-        int32_t key = key_lower(h->b[i].key, shift);
-        if (n && h->b[n - 1].key == key)
-            h->b[n - 1].count += h->b[i].count;
+        int32_t key = key_lower(key_at(h, i), shift);
+        if (n && key_at(h, n - 1u) == key)
+            put(h, n - 1u, key, count_at(h, n - 1u) + count_at(h, i));
         else
-            h->b[n++] = (struct hist_bucket){ key, h->b[i].count };
+            put(h, n++, key, count_at(h, i));
     }
     h->n = n;
     h->hot = 0;
     h->scale = (int8_t)scale;
+}
+
+enum tw_rc hist_append(struct hist *h, struct hist_bucket b)
+{
+    enum tw_rc rc = b.count > HIST_NARROW_MAX ? try_widen(h) : TW_OK;
+
+    if (!rc)
+        rc = grow(h);
+    if (rc)
+        return rc;
+    put(h, h->n++, b.key, b.count);
+    return TW_OK;
 }
 
 /* ---- Adding ---- */
@@ -154,20 +289,28 @@ void hist_downscale(struct hist *h, int scale)
  * random enough that a processor would guess half of the branches wrong. */
 static uint32_t find(const struct hist *h, int32_t key)
 {
-    const struct hist_bucket *at = h->b;
-    uint32_t left = h->n;
+    uint32_t at = 0, left = h->n;
 
     while (left > 1) {
         uint32_t half = left / 2;
-        at += (size_t)(at[half - 1].key < key) * half;
+        at += (uint32_t)(key_at(h, at + half - 1) < key) * half;
         left -= half;
     }
-    return (uint32_t)(at - h->b) + (left && at->key < key);
+    return at + (left && key_at(h, at) < key);
 }
 
 static bool holds(const struct hist *h, uint32_t at, int32_t key)
 {
-    return at < h->n && h->b[at].key == key;
+    return at < h->n && key_at(h, at) == key;
+}
+
+static void insert(struct hist *h, uint32_t at, int32_t key)
+{
+    char *p = (char *)h->b + at * stride(h);
+
+    memmove(p + stride(h), p, (h->n - at) * stride(h));
+    h->n++;
+    put(h, at, key, 0);
 }
 
 /* The bucket of the value, made if need be; h->n if there is no memory for a first one. */
@@ -183,11 +326,8 @@ static uint32_t bucket_for(struct hist *h, int64_t value_ns)
         key = hist_key(value_ns, h->scale);
         at = find(h, key);
     }
-    if (!holds(h, at, key)) {
-        memmove(h->b + at + 1, h->b + at, (h->n - at) * sizeof *h->b);
-        h->b[at] = (struct hist_bucket){ .key = key };
-        h->n++;
-    }
+    if (!holds(h, at, key))
+        insert(h, at, key);
     return at;
 }
 
@@ -217,8 +357,15 @@ void hist_add(struct hist *h, int64_t value_ns)
 
     if (at == h->n)
         return;
-    h->b[at].count++;
-    h->hot = at;
+    if (!h->wide && count_at(h, at) == HIST_NARROW_MAX) {
+        widen(h);
+        at = find(h, hist_key(value_ns, h->scale));
+    }
+    if (h->wide)
+        ((struct wide *)h->b)[at].count++;
+    else
+        ((struct narrow *)h->b)[at].count++;
+    h->hot = (uint16_t)at;
     note(h, 1, value_ns, value_ns, value_ns);
 }
 
@@ -231,10 +378,10 @@ static uint32_t union_size(const struct hist *dst, const struct hist *src)
     uint32_t d = 0, s = 0, n = 0;
 
     for (; d < dst->n || s < src->n; n++) {
-        int32_t dk = d < dst->n ? dst->b[d].key : INT32_MAX;
-        int32_t sk = s < src->n ? key_lower(src->b[s].key, shift) : INT32_MAX;
+        int32_t dk = d < dst->n ? key_at(dst, d) : INT32_MAX;
+        int32_t sk = s < src->n ? key_lower(key_at(src, s), shift) : INT32_MAX;
         d += dk <= sk;
-        while (sk <= dk && s < src->n && key_lower(src->b[s].key, shift) == sk)
+        while (sk <= dk && s < src->n && key_lower(key_at(src, s), shift) == sk)
             s++;
     }
     return n;
@@ -247,16 +394,16 @@ static void merge_buckets(struct hist *dst, const struct hist *src, uint32_t n)
     uint32_t d = dst->n, s = src->n;
 
     for (uint32_t w = n; w-- > 0;) {
-        int32_t dk = d ? dst->b[d - 1].key : INT32_MIN;
-        int32_t sk = s ? key_lower(src->b[s - 1].key, shift) : INT32_MIN;
-        struct hist_bucket out = { .key = dk > sk ? dk : sk };
+        int32_t dk = d ? key_at(dst, d - 1) : INT32_MIN;
+        int32_t sk = s ? key_lower(key_at(src, s - 1), shift) : INT32_MIN;
+        uint64_t count = 0;
         if (dk >= sk)
-            out.count += dst->b[--d].count;
-        for (; sk >= dk && s && key_lower(src->b[s - 1].key, shift) == sk; s--)
-            out.count += src->b[s - 1].count;
-        dst->b[w] = out;
+            count += count_at(dst, --d);
+        for (; sk >= dk && s && key_lower(key_at(src, s - 1), shift) == sk; s--)
+            count += count_at(src, s - 1);
+        put(dst, w, dk > sk ? dk : sk, count);
     }
-    dst->n = n;
+    dst->n = (uint16_t)n;
 }
 
 void hist_merge(struct hist *dst, const struct hist *src)
@@ -266,7 +413,9 @@ void hist_merge(struct hist *dst, const struct hist *src)
     if (!src->count)
         return;
     hist_downscale(dst, src->scale);
-    while ((n = union_size(dst, src)) > dst->cap && hist_reserve(dst, n) != TW_OK) {
+    if (dst->count + src->count > HIST_NARROW_MAX || dst->count + src->count < src->count)
+        widen(dst); /* may be coarser after it */
+    while (hist_reserve(dst, n = union_size(dst, src)) != TW_OK) {
         if (dst->scale == HIST_SCALE_MIN)
             return; /* no memory for a first bucket */
         hist_downscale(dst, dst->scale - 1);
@@ -277,13 +426,14 @@ void hist_merge(struct hist *dst, const struct hist *src)
 
 enum tw_rc hist_copy(struct hist *dst, const struct hist *src)
 {
-    enum tw_rc rc = hist_reserve(dst, src->n);
+    enum tw_rc rc = hist_reserve_copy(dst, src);
 
     if (rc || dst == src)
         return rc;
     if (src->n)
-        memcpy(dst->b, src->b, src->n * sizeof *src->b);
+        memcpy(dst->b, src->b, src->n * stride(src));
     *dst = (struct hist){ .scale = src->scale,
+                          .wide = src->wide,
                           .n = src->n,
                           .cap = dst->cap,
                           .count = src->count,
@@ -301,7 +451,7 @@ bool hist_equal(const struct hist *a, const struct hist *b)
     if (a->count && (a->min_ns != b->min_ns || a->max_ns != b->max_ns))
         return false;
     for (uint32_t i = 0; i < a->n; i++)
-        if (a->b[i].key != b->b[i].key || a->b[i].count != b->b[i].count)
+        if (key_at(a, i) != key_at(b, i) || count_at(a, i) != count_at(b, i))
             return false;
     return true;
 }
@@ -349,9 +499,9 @@ enum tw_rc hist_percentile(const struct hist *h, double p, int64_t *ret_ns)
         return TW_OK;
     }
     for (uint32_t i = 0; i < h->n; i++) {
-        seen += h->b[i].count;
+        seen += count_at(h, i);
         if (seen >= rank) {
-            *ret_ns = middle(h, h->b[i].key);
+            *ret_ns = middle(h, key_at(h, i));
             return TW_OK;
         }
     }
@@ -386,8 +536,8 @@ uint64_t hist_count_le(const struct hist *h, int64_t bound)
     bool all_of_it = ends_bucket(bound, key, h->scale);
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < h->n && h->b[i].key <= key; i++)
-        if (h->b[i].key < key || all_of_it)
-            sum += h->b[i].count;
+    for (uint32_t i = 0; i < h->n && key_at(h, i) <= key; i++)
+        if (key_at(h, i) < key || all_of_it)
+            sum += count_at(h, i);
     return sum;
 }

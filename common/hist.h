@@ -8,7 +8,8 @@
  * whatever the order. At HIST_SCALE (64 buckets per octave) the middle of a bucket is within 0.55 % of any value in it.
  *
  * Values are stored in a sorted array of non-empty buckets, so iteration is in order of value and memory is
- * proportional to what was seen. Adding allocates only when a new bucket does not fit; hist_reset() keeps the
+ * proportional to what was seen: 4 octets a bucket until one has counted more than HIST_NARROW_MAX, 10 from then on.
+ * Adding allocates only when a new bucket does not fit; hist_reset() keeps the
  * room. If memory is short or HIST_MAX_BUCKETS reached, the scale is lowered instead: no value is ever lost once the
  * histogram has its first room (cap > 0; any room is enough for every value at HIST_SCALE_MIN). Owners that must not
  * lose a value even when memory is exhausted from the start call hist_reserve() when they are made; without it, values
@@ -27,8 +28,11 @@
 
 /* Keys order by value: 0 is the zero bucket, HIST_KEY_BIAS + i a positive bucket, -(HIST_KEY_BIAS + i) a negative one. */
 #define HIST_KEY_BIAS 4096
-/* The least room that is ever allocated. At HIST_SCALE_MIN there are only 11 keys. */
-#define HIST_ROOM_MIN 16
+/* The least room that is ever allocated, in octets and in narrow buckets. At HIST_SCALE_MIN there are only 11 keys:
+ * they fit even when they are wide. */
+#define HIST_ROOM_OCTETS 112
+#define HIST_ROOM_MIN (HIST_ROOM_OCTETS / 4)
+#define HIST_NARROW_MAX UINT16_MAX
 
 struct hist_bucket {
     int32_t key;
@@ -37,12 +41,14 @@ struct hist_bucket {
 
 struct hist {
     int8_t scale;
-    uint32_t n, cap;   /* buckets in use, allocated */
-    uint32_t hot;      /* hist.c's own: where the last value went */
+    bool wide;         /* hist.c's own: how buckets are stored */
+    uint16_t n;        /* buckets in use */
+    uint16_t cap;      /* octets allocated */
+    uint16_t hot;      /* hist.c's own: where the last value went */
     uint64_t count;    /* = sum of the bucket counts */
     int64_t min_ns, max_ns; /* valid when count > 0; exact, not bucket bounds */
     int64_t sum_ns;    /* saturating */
-    struct hist_bucket *b; /* sorted by key, counts > 0 */
+    void *b;           /* hist.c's own: see hist_bucket() */
 };
 
 /* An empty histogram at HIST_SCALE; owns nothing yet. `(struct hist){ .scale = HIST_SCALE }` is the same. */
@@ -50,8 +56,15 @@ void hist_init(struct hist *h);
 void hist_free(struct hist *h);
 /* Empties it, back to HIST_SCALE, keeps the memory. */
 void hist_reset(struct hist *h);
-/* Room for n buckets now, so that adding does not allocate while no more are needed. */
+/* Room for n buckets as they are stored now, so that adding does not allocate while no more are needed. */
 enum tw_rc hist_reserve(struct hist *h, uint32_t n);
+/* Room for a copy of src: hist_copy() cannot fail after it. */
+enum tw_rc hist_reserve_copy(struct hist *dst, const struct hist *src);
+/* Bucket i < n: sorted by key, counts > 0. */
+struct hist_bucket hist_bucket(const struct hist *h, uint32_t i);
+/* For those that build one from its buckets, and see to count, min, max and sum themselves: one more behind the
+ * last, with a higher key. TW_ENOMEM: nothing is changed. */
+enum tw_rc hist_append(struct hist *h, struct hist_bucket b);
 
 void hist_add(struct hist *h, int64_t value_ns);
 /* dst += src, exactly, at the lower of the two scales. Cannot fail (lowers dst's scale if memory is short). */

@@ -22,9 +22,10 @@ enum tw_rc hist_encode(const struct hist *h, uint8_t *buf, size_t cap, size_t *r
     wire_put_u8(&w, (uint8_t)h->scale);
     wire_put_varint(&w, h->n);
     for (uint32_t i = 0; i < h->n; i++) {
-        wire_put_zigzag(&w, h->b[i].key - key);
-        wire_put_varint(&w, h->b[i].count);
-        key = h->b[i].key;
+        struct hist_bucket b = hist_bucket(h, i);
+        wire_put_zigzag(&w, b.key - key);
+        wire_put_varint(&w, b.count);
+        key = b.key;
     }
     wire_put_zigzag(&w, h->sum_ns);
     if (h->count) {
@@ -70,7 +71,7 @@ static enum tw_rc decode_buckets(struct wire_rd *r, struct hist *h, uint32_t n)
 {
     int64_t key = 0;
 
-    for (; h->n < n; h->n++) {
+    while (h->n < n) {
         int64_t delta = wire_get_zigzag(r);
         uint64_t count = wire_get_varint(r);
         if (r->bad)
@@ -78,7 +79,8 @@ static enum tw_rc decode_buckets(struct wire_rd *r, struct hist *h, uint32_t n)
         if (!count || (h->n && delta < 1) || __builtin_add_overflow(key, delta, &key) || key == INT64_MIN ||
             !key_is_possible(key, h->scale) || __builtin_add_overflow(h->count, count, &h->count))
             return TW_ECORRUPT;
-        h->b[h->n] = (struct hist_bucket){ (int32_t)key, count };
+        if (hist_append(h, (struct hist_bucket){ (int32_t)key, count }))
+            return TW_ENOMEM;
     }
     return TW_OK;
 }
@@ -105,8 +107,8 @@ static enum tw_rc decode_totals(struct wire_rd *r, struct hist *h)
         return TW_ECORRUPT;
     if (!h->count)
         return h->sum_ns ? TW_ECORRUPT : TW_OK;
-    if (h->min_ns > h->max_ns || hist_key(h->min_ns, h->scale) != h->b[0].key ||
-        hist_key(h->max_ns, h->scale) != h->b[h->n - 1].key || !sum_is_possible(h))
+    if (h->min_ns > h->max_ns || hist_key(h->min_ns, h->scale) != hist_bucket(h, 0).key ||
+        hist_key(h->max_ns, h->scale) != hist_bucket(h, h->n - 1u).key || !sum_is_possible(h))
         return TW_ECORRUPT;
     return TW_OK;
 }

@@ -108,7 +108,7 @@ enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src)
         return TW_OK;
     /* All the room first: afterwards nothing can fail half way. */
     for (int i = 0; i < N_HISTS; i++)
-        if (hist_reserve(hist_of(dst, i), hist_of_const(src, i)->n))
+        if (hist_reserve_copy(hist_of(dst, i), hist_of_const(src, i)))
             return TW_ENOMEM;
     assign(dst, src);
     for (int i = 0; i < N_HISTS; i++)

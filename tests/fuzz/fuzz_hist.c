@@ -12,17 +12,17 @@ static void check_order(const struct hist *h)
     uint64_t count = 0;
 
     for (uint32_t i = 0; i < h->n; i++) {
-        CHECK(h->b[i].count > 0);
-        CHECK(i == 0 || h->b[i - 1].key < h->b[i].key);
-        count += h->b[i].count;
+        CHECK(hist_bucket(h, i).count > 0);
+        CHECK(i == 0 || hist_bucket(h, i - 1).key < hist_bucket(h, i).key);
+        count += hist_bucket(h, i).count;
     }
     CHECK(count == h->count);
     CHECK(h->n <= h->cap);
     CHECK((h->count == 0) == (h->n == 0));
     if (h->count) {
         CHECK(h->min_ns <= h->max_ns);
-        CHECK(hist_key(h->min_ns, h->scale) == h->b[0].key);
-        CHECK(hist_key(h->max_ns, h->scale) == h->b[h->n - 1].key);
+        CHECK(hist_key(h->min_ns, h->scale) == hist_bucket(h, 0).key);
+        CHECK(hist_key(h->max_ns, h->scale) == hist_bucket(h, h->n - 1u).key);
     }
 }
 

@@ -315,7 +315,7 @@ static void merging_with_itself_and_with_nothing(void **state)
     assert_int_equal(h.count, 20);
     assert_int_equal(h.n, 10);
     for (uint32_t i = 0; i < h.n; i++)
-        assert_int_equal(h.b[i].count, 2);
+        assert_int_equal(hist_bucket(&h, i).count, 2);
     hist_merge(&empty, &h); /* stays as coarse as it was made */
     assert_int_equal(empty.scale, 0);
     assert_int_equal(empty.count, 20);
@@ -382,7 +382,7 @@ static uint64_t bucket_sum(const struct hist *h)
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < h->n; i++)
-        sum += h->b[i].count;
+        sum += hist_bucket(h, i).count;
     return sum;
 }
 
@@ -409,6 +409,92 @@ static void no_value_is_lost_without_memory(void **state)
     assert_true(h.n <= HIST_ROOM_MIN);
     hist_free(&h);
     hist_free(&other);
+}
+
+/* Buckets that count more than they can while they are stored in 4 octets, with and without memory to store
+ * them in more. */
+static void counts_grow_beyond_a_narrow_bucket(void **state)
+{
+    const int n = 3 * HIST_NARROW_MAX;
+
+    (void)state;
+    for (int memory = 0; memory < 2; memory++) {
+        struct hist h, twice, coarse;
+        hist_init(&h);
+        hist_init(&twice);
+        hist_init(&coarse);
+        assert_int_equal(hist_reserve(&h, 1), TW_OK);
+        for (int i = 0; i < 20; i++)
+            hist_add(&h, TW_NS_PER_MS * (i + 1));
+        hist_merge(&twice, &h);
+        assert_int_equal(hist_copy(&coarse, &h), TW_OK);
+        no_memory = !memory;
+        for (int i = 0; i < n; i++)
+            hist_add(&h, TW_NS_PER_MS * (i % 2 ? 3 : 7));
+        hist_merge(&twice, &h);
+        no_memory = false;
+        assert_int_equal(h.count, n + 20);
+        assert_int_equal(bucket_sum(&h), n + 20);
+        assert_int_equal(h.scale, memory ? HIST_SCALE : HIST_SCALE_MIN);
+        assert_int_equal(h.min_ns, TW_NS_PER_MS);
+        assert_int_equal(twice.count, n + 40);
+        assert_int_equal(bucket_sum(&twice), n + 40);
+        assert_int_equal(twice.scale, h.scale);
+        assert_int_equal(hist_copy(&coarse, &h), TW_OK);
+        assert_true(hist_equal(&coarse, &h));
+        hist_reset(&h);
+        hist_add(&h, 5);
+        assert_int_equal(hist_bucket(&h, 0).count, 1);
+        hist_free(&h);
+        hist_free(&twice);
+        hist_free(&coarse);
+    }
+}
+
+/* Buckets that become one when the scale is lowered: there is room to store two of them wide, not so many. */
+static void lowering_the_scale_widens(void **state)
+{
+    static const struct {
+        bool memory, many;
+        int scale;
+    } rows[] = {
+        { true, false, 2 }, { false, false, 2 }, { true, true, 2 }, { false, true, HIST_SCALE_MIN }
+    };
+
+    (void)state;
+    for (size_t r = 0; r < TW_NELEM(rows); r++) {
+        struct hist h;
+        uint64_t count = 2 * HIST_NARROW_MAX + (rows[r].many ? 20 : 0);
+        hist_init(&h);
+        for (int i = 0; i < 2 * HIST_NARROW_MAX; i++)
+            hist_add(&h, TW_NS_PER_MS + (i % 2) * TW_NS_PER_MS / 50);
+        for (int i = 0; i < 20 && rows[r].many; i++)
+            hist_add(&h, (i + 2) * TW_NS_PER_MS);
+        no_memory = !rows[r].memory;
+        hist_downscale(&h, 2);
+        no_memory = false;
+        if (h.scale != rows[r].scale || h.count != count || bucket_sum(&h) != count)
+            fail_msg("row %zu: scale %d, buckets %u with %llu of %llu", r, h.scale, h.n,
+                     (unsigned long long)bucket_sum(&h), (unsigned long long)count);
+        hist_free(&h);
+    }
+}
+
+static void a_histogram_of_few_values_is_small(void **state)
+{
+    struct hist h;
+
+    (void)state;
+    hist_init(&h);
+    for (int i = 0; i < HIST_ROOM_MIN; i++)
+        hist_add(&h, (int64_t)(1e6 * pow(2, (double)i / 50)));
+    assert_int_equal(h.n, HIST_ROOM_MIN);
+    assert_int_equal(h.cap, HIST_ROOM_OCTETS);
+    for (int i = 0; i < 50; i++)
+        hist_add(&h, (int64_t)(1e6 * pow(2, (double)i / 50)));
+    assert_int_equal(h.n, 50);
+    assert_true(h.cap <= 50 * 4 * 3 / 2);
+    hist_free(&h);
 }
 
 static void without_any_room_the_histogram_stays_in_order(void **state)
@@ -505,6 +591,9 @@ int main(void)
         cmocka_unit_test(downscaling_equals_adding_at_the_lower_scale),
         cmocka_unit_test(too_many_buckets_lower_the_scale),
         cmocka_unit_test(no_value_is_lost_without_memory),
+        cmocka_unit_test(counts_grow_beyond_a_narrow_bucket),
+        cmocka_unit_test(lowering_the_scale_widens),
+        cmocka_unit_test(a_histogram_of_few_values_is_small),
         cmocka_unit_test(without_any_room_the_histogram_stays_in_order),
         cmocka_unit_test(reserved_room_is_enough),
         cmocka_unit_test(counts_below_powers_of_two_are_exact),

@@ -27,10 +27,11 @@ static void check_order(const struct hist *h, const char *what, size_t at)
     uint64_t count = 0;
 
     for (uint32_t i = 0; i < h->n; i++) {
-        if (!h->b[i].count || (i && h->b[i].key <= h->b[i - 1].key))
-            fail_msg("%s at %zu: bucket %u has key %d count %llu", what, at, i, h->b[i].key,
-                     (unsigned long long)h->b[i].count);
-        count += h->b[i].count;
+        struct hist_bucket b = hist_bucket(h, i);
+        if (!b.count || (i && b.key <= hist_bucket(h, i - 1).key))
+            fail_msg("%s at %zu: bucket %u has key %d count %llu", what, at, i, b.key,
+                     (unsigned long long)b.count);
+        count += b.count;
     }
     if (count != h->count || (count && h->min_ns > h->max_ns))
         fail_msg("%s at %zu: count %llu of %llu, min %lld max %lld", what, at, (unsigned long long)h->count,
@@ -74,9 +75,9 @@ static void the_largest_fits_the_promised_room(void **state)
 
     (void)state;
     hist_init(&h);
-    assert_int_equal(hist_reserve(&h, HIST_MAX_BUCKETS), TW_OK);
-    for (h.n = 0; h.n < HIST_MAX_BUCKETS; h.n++)
-        h.b[h.n] = (struct hist_bucket){ (int32_t)h.n * 3 - 6200, UINT64_MAX };
+    for (int32_t i = 0; i < HIST_MAX_BUCKETS; i++)
+        assert_int_equal(hist_append(&h, (struct hist_bucket){ i * 3 - 6200, UINT64_MAX }), TW_OK);
+    assert_int_equal(hist_append(&h, (struct hist_bucket){ HIST_MAX_BUCKETS * 3 - 6200, 1 }), TW_ENOMEM);
     h.count = 1;
     h.sum_ns = h.min_ns = h.max_ns = INT64_MIN;
     assert_true(hist_encoded_max(&h) <= HIST_MAX_BLOB);
