@@ -1,6 +1,7 @@
 /* agent/main.c - wires the agent: options, key, spool, workers, schedule, uplink. The only place that exits.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -431,6 +432,9 @@ int main(int argc, char **argv)
     if (rc != TW_OK)
         return fail(&err, rc, 2);
     process_raise_files();
+    /* One heap for all threads: what one of them frees another can use. With a heap each, the report periods that
+     * the workers make and the loop's sessions leave behind would need their memory twice. */
+    mallopt(M_ARENA_MAX, 1);
     log_init("twamp-agent", level, a.opt.log_format ? LOG_JSON : LOG_TEXT);
     a.started_ns = tw_wall_now().ns;
     rc = agent_start(&a, &err);

@@ -40,6 +40,8 @@ static enum tw_rc peer_add(struct worker *w, struct lane *l, const struct tw_add
     p->bucket_next = w->peers[bucket];
     w->peers[bucket] = p;
     p->lane_next = l->peers;
+    if (p->lane_next)
+        p->lane_next->lane_prev = p;
     l->peers = p;
     *ret = p;
     return TW_OK;
@@ -52,9 +54,9 @@ static void peer_remove(struct worker *w, struct peer *p)
     while (*at != p)
         at = &(*at)->bucket_next;
     *at = p->bucket_next;
-    for (at = &p->lane->peers; *at != p;)
-        at = &(*at)->lane_next;
-    *at = p->lane_next;
+    *(p->lane_prev ? &p->lane_prev->lane_next : &p->lane->peers) = p->lane_next;
+    if (p->lane_next)
+        p->lane_next->lane_prev = p->lane_prev;
     if (!p->flow)
         w->n_resting--;
     timerq_cancel(&w->timers, &p->rest.entry);
@@ -66,7 +68,7 @@ static void peer_rested(struct worker *w, struct wtimer *t)
     peer_remove(w, (struct peer *)t); /* its first member */
 }
 
-static bool wants_own_lane(const struct flow *f)
+static bool wants_own_lane(const struct flow_start *f)
 {
     return f->given.fd >= 0 || f->key.local.port;
 }
@@ -77,7 +79,7 @@ static bool equal_keys(const struct lane_key *a, const struct lane_key *b)
            memcmp(a->interface, b->interface, sizeof a->interface) == 0;
 }
 
-static enum tw_rc lane_socket(struct lane *l, struct flow *f, struct tw_err *err)
+static enum tw_rc lane_socket(struct lane *l, struct flow_start *f, struct tw_err *err)
 {
     struct udp_conf conf = { .local = f->key.local, .rcvbuf_bytes = LANE_RCVBUF, .df = f->key.df };
 
@@ -90,13 +92,45 @@ static enum tw_rc lane_socket(struct lane *l, struct flow *f, struct tw_err *err
     return udp_open(&conf, &l->port.sock, err);
 }
 
-static enum tw_rc lane_open(struct worker *w, struct flow *f, struct lane **ret, struct tw_err *err)
+static void list_add(struct lane *l, struct lane **list)
+{
+    l->list = list;
+    l->next = *list;
+    if (l->next)
+        l->next->prev = l;
+    *list = l;
+}
+
+static void list_remove(struct lane *l)
+{
+    *(l->prev ? &l->prev->next : l->list) = l->next;
+    if (l->next)
+        l->next->prev = l->prev;
+}
+
+static enum tw_rc refuse_lane(const struct flow_start *f, struct tw_err *err)
+{
+    char target[TW_ADDR_TEXT];
+
+    if (wants_own_lane(f))
+        return tw_err_set(err, TW_ENOSPC,
+                          "it needs a socket of its own, and this worker has all the %d it can have: fewer "
+                          "TWAMP sessions or fixed ports, or more workers",
+                          LANES_MAX);
+    return tw_err_set(
+        err, TW_ENOSPC,
+        "all the %d sockets that this worker can have probe %s already, and each session to the "
+        "same address and port needs one of its own: fewer flows to it, or more workers",
+        LANES_MAX, tw_addr_format(&f->target, target));
+}
+
+static enum tw_rc lane_open(struct worker *w, struct flow_start *f, struct lane **ret, struct tw_err *err)
 {
     struct lane *l;
     enum tw_rc rc;
 
     if (w->n_lanes == LANES_MAX)
-        return TW_ENOSPC;
+        return refuse_lane(f, err);
     l = calloc(1, sizeof *l);
     if (!l)
         return TW_ENOMEM;
@@ -109,8 +143,7 @@ static enum tw_rc lane_open(struct worker *w, struct flow *f, struct lane **ret,
     rc = worker_watch(w, &l->port, 0);
     if (rc)
         goto fail_close;
-    l->next = w->lanes;
-    w->lanes = l;
+    list_add(l, l->own ? &w->own_lanes : &w->lanes);
     w->n_lanes++;
     *ret = l;
     return TW_OK;
@@ -124,35 +157,31 @@ fail_free:
 
 static void lane_close(struct worker *w, struct lane *l)
 {
-    struct lane **at = &w->lanes;
-
     while (l->peers)
         peer_remove(w, l->peers);
-    while (*at != l)
-        at = &(*at)->next;
-    *at = l->next;
+    list_remove(l);
     w->n_lanes--;
     udp_close(&l->port.sock); /* leaves epoll with it */
     free(l);
 }
 
-static struct lane *free_lane(struct worker *w, const struct flow *f)
+static struct lane *free_lane(struct worker *w, const struct flow_start *f)
 {
     struct lane *l = wants_own_lane(f) ? NULL : w->lanes;
 
-    while (l && (l->own || !equal_keys(&l->key, &f->key) || peer_find(w, l, &f->target)))
+    while (l && (!equal_keys(&l->key, &f->key) || peer_find(w, l, &f->target)))
         l = l->next;
     return l;
 }
 
 enum tw_rc lane_attach(struct worker *w, struct flow *f, struct tw_err *err)
 {
-    struct lane *l = free_lane(w, f);
-    enum tw_rc rc = l ? TW_OK : lane_open(w, f, &l, err);
+    struct lane *l = free_lane(w, f->start);
+    enum tw_rc rc = l ? TW_OK : lane_open(w, f->start, &l, err);
 
     if (rc)
         return rc;
-    rc = peer_add(w, l, &f->target, &f->peer);
+    rc = peer_add(w, l, &f->start->target, &f->peer);
     if (rc) {
         if (!l->flows)
             lane_close(w, l);
@@ -160,6 +189,8 @@ enum tw_rc lane_attach(struct worker *w, struct flow *f, struct tw_err *err)
     }
     f->peer->flow = f;
     l->flows++;
+    free(f->start);
+    f->start = NULL;
     return TW_OK;
 }
 
@@ -185,4 +216,6 @@ void lanes_free(struct worker *w)
 {
     while (w->lanes)
         lane_close(w, w->lanes);
+    while (w->own_lanes)
+        lane_close(w, w->own_lanes);
 }

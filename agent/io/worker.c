@@ -396,6 +396,7 @@ void worker_free(struct worker *w)
     ring_free(w->endings);
     sumring_free(w->results);
     free(w->registry);
+    free(w->live_rows);
     free(w->peers);
     close_fd(w->epoll_fd);
     close_fd(w->commands.sock.fd);

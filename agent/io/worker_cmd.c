@@ -71,7 +71,9 @@ static void free_flow(struct flow *f)
 {
     session_free(f->session);
     flight_free(f->flight);
-    udp_close(&f->given);
+    if (f->start)
+        udp_close(&f->start->given);
+    free(f->start);
     free(f->err);
     free(f);
 }
@@ -159,6 +161,22 @@ void worker_drop_commands(struct worker *w)
     }
 }
 
+static enum tw_rc make_start(const struct worker_session *ws, struct flow_start **ret)
+{
+    struct flow_start *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return TW_ENOMEM;
+    s->target = ws->target;
+    s->given.fd = -1;
+    s->key.local = ws->bind;
+    s->key.local.family = ws->target.family;
+    s->key.df = ws->df;
+    memcpy(s->key.interface, ws->interface, strnlen(ws->interface, sizeof ws->interface));
+    *ret = s;
+    return TW_OK;
+}
+
 static enum tw_rc make_flow(const struct worker *w, const struct worker_session *ws, struct flow **ret)
 {
     struct session_cfg cfg = ws->cfg;
@@ -169,26 +187,23 @@ static enum tw_rc make_flow(const struct worker *w, const struct worker_session 
         return TW_ENOMEM;
     cfg.samples = 0;
     /* Made here and handed over, so that the worker is not held up by allocation. */
-    rc = flight_flow_init(w, f);
+    rc = make_start(ws, &f->start);
+    if (!rc)
+        rc = flight_flow_init(w, f);
     if (!rc)
         rc = session_new(&cfg, ws->form, tw_now(), &f->session);
     if (rc) {
         flight_free(f->flight);
+        free(f->start);
         free(f);
         return rc;
     }
     f->pair_id = cfg.pair_id;
     f->number = cfg.flow;
-    f->target = ws->target;
     f->tos = (uint8_t)(cfg.dscp << 2);
     f->ttl = ws->ttl;
-    f->given.fd = -1;
-    f->key.local = ws->bind;
-    f->key.local.family = ws->target.family;
-    f->key.df = ws->df;
-    memcpy(f->key.interface, ws->interface, strnlen(ws->interface, sizeof ws->interface));
     if (ws->sock) {
-        f->given = *ws->sock;
+        f->start->given = *ws->sock;
         ws->sock->fd = -1;
     }
     *ret = f;
@@ -353,11 +368,28 @@ static size_t copy_live(const struct worker *w, struct worker_live *ret, size_t 
 
     for (size_t i = 0; i < w->buckets; i++) {
         for (const struct flow *f = w->registry[i]; f; f = f->bucket_next, n++) {
-            if (n < cap)
-                ret[n] = (struct worker_live){ f->pair_id, f->number, f->snapshot };
+            if (n >= cap)
+                continue;
+            ret[n] = (struct worker_live){ f->pair_id, f->number, w->live_rows[n].totals };
+            if (!w->live_rows[n].told)
+                session_totals(f->session, &ret[n].totals);
         }
     }
     return n;
+}
+
+static enum tw_rc make_live_rows(struct worker *w)
+{
+    uint32_t n = 0;
+
+    free(w->live_rows);
+    w->live_rows = calloc(w->registered + 1, sizeof *w->live_rows);
+    if (!w->live_rows)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < w->buckets; i++)
+        for (struct flow *f = w->registry[i]; f; f = f->bucket_next)
+            f->live_row = n++;
+    return TW_OK;
 }
 
 enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, size_t *ret_n)
@@ -365,6 +397,8 @@ enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, si
     struct tw_mono deadline = { tw_mono_now().ns + LIVE_TIMEOUT_NS };
     enum tw_rc rc = worker_quiet(w, deadline);
 
+    if (!rc)
+        rc = make_live_rows(w);
     if (!rc)
         rc = worker_ask(w, CMD_LIVE, NULL, deadline);
     if (!rc)
@@ -382,8 +416,11 @@ void worker_answered(struct worker *w, uint64_t question)
 
 static void answer_live(struct worker *w, uint64_t question)
 {
-    for (struct flow *f = w->flows; f; f = f->next)
-        session_totals(f->session, &f->snapshot);
+    for (struct flow *f = w->flows; f; f = f->next) {
+        struct live_row *row = &w->live_rows[f->live_row];
+        session_totals(f->session, &row->totals);
+        row->told = true;
+    }
     worker_answered(w, question);
 }
 

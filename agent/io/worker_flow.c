@@ -26,21 +26,25 @@ static void list_remove(struct worker *w, struct flow *f)
 
 /* ---- Counters ---- */
 
+/* Signed: what a session takes back is taken back here, too. It is counted after each of its calls, far more
+ * often than anything moves by 2^31. */
+static void add_difference(uint64_t *sum, uint64_t now, uint32_t *counted)
+{
+    *sum += (uint64_t)(int64_t)(int32_t)((uint32_t)now - *counted);
+    *counted = (uint32_t)now;
+}
+
 void flow_count(struct worker *w, struct flow *f)
 {
-    struct session_totals t, *old = &f->counted;
-    uint64_t lost = session_summaries_lost(f->session);
+    struct session_totals t;
 
     session_totals(f->session, &t);
-    /* Differences modulo 2^64: what a session takes back is taken back here too. */
-    w->count.probes_sent += t.sent - old->sent;
-    w->count.probes_received += t.received - old->received;
-    w->count.probes_lost += t.lost - old->lost;
-    w->count.send_errors += t.send_errors - old->send_errors;
-    w->count.auth_failed += t.auth_failed - old->auth_failed;
-    w->count.summaries_lost += lost - f->lost_counted;
-    *old = t;
-    f->lost_counted = lost;
+    add_difference(&w->count.probes_sent, t.sent, &f->counted.sent);
+    add_difference(&w->count.probes_received, t.received, &f->counted.received);
+    add_difference(&w->count.probes_lost, t.lost, &f->counted.lost);
+    add_difference(&w->count.send_errors, t.send_errors, &f->counted.send_errors);
+    add_difference(&w->count.auth_failed, t.auth_failed, &f->counted.auth_failed);
+    add_difference(&w->count.summaries_lost, session_summaries_lost(f->session), &f->counted.summaries_lost);
     if (f->flight)
         flight_look(w, f);
 }
@@ -105,7 +109,6 @@ static void flow_end(struct worker *w, struct flow *f)
     list_remove(w, f);
     lane_detach(w, f);
     flight_flow_end(f);
-    f->snapshot = f->counted;
     say_ended(w, f, TW_OK);
 }
 

@@ -98,8 +98,9 @@ struct lane_key {
 struct lane {
     struct port port; /* first */
     struct lane_key key;
-    bool own; /* of one session */
-    struct lane *next;
+    bool own;           /* of one session */
+    struct lane **list; /* that it is on */
+    struct lane *prev, *next;
     struct peer *peers; /* all that it serves or rests from */
     unsigned flows;
 };
@@ -110,34 +111,49 @@ struct peer {
     struct tw_addr addr;
     struct lane *lane;
     struct flow *flow;
-    struct peer *bucket_next, *lane_next;
+    struct peer *bucket_next, *lane_prev, *lane_next;
 };
 
 /* ---- Sessions ---- */
 
+/* Where to and from: until it has a lane. */
+struct flow_start {
+    struct tw_addr target;
+    struct lane_key key;
+    struct udpsock given; /* fd -1: none, or a lane has it */
+};
+
+/* What the worker's counters have of a session, modulo 2^32: differences are what is added. */
+struct flow_counted {
+    uint32_t sent, received, lost, send_errors, auth_failed, summaries_lost;
+};
+
+/* An agent may have 10,000 of them. */
 struct flow {
     struct wtimer due; /* first */
     struct session *session;
     struct flight *flight; /* NULL: nothing is recorded */
     uint64_t pair_id;
     uint32_t number;
-    struct tw_addr target;
     uint8_t tos, ttl;
-    struct lane_key key;
-    struct udpsock given; /* fd -1: none, or a lane has it */
-    struct peer *peer;    /* NULL: not started, or ended */
-    struct tw_err *err;   /* why it could not start, or NULL */
+    bool stuck;   /* on the list of those that wait for room in the result ring */
+    bool removed; /* loop */
+    struct flow_start *start;
+    struct peer *peer;  /* NULL: not started, or ended */
+    struct tw_err *err; /* why it could not start, or NULL */
     struct flow *prev, *next;
-    bool stuck; /* on the list of those that wait for room in the result ring */
     struct flow *stuck_next;
-    struct session_totals counted; /* what the worker's counters have of it */
-    uint64_t lost_counted;
-    /* Written by the worker before it answers CMD_LIVE or sends the notice, read by the loop after that. */
-    struct session_totals snapshot;
+    struct flow_counted counted;
     /* loop: */
     struct flow *bucket_next;
-    bool removed;
     uint64_t last_cmd; /* number of the last command that names this flow */
+    uint32_t live_row; /* its row of the open question */
+};
+
+/* One for each registered flow: made by the loop before it asks, filled by the worker before it answers. */
+struct live_row {
+    bool told; /* else the session has ended, or did not start: it is the loop's to ask */
+    struct session_totals totals;
 };
 
 enum cmd_op {
@@ -191,7 +207,7 @@ struct worker {
 
     /* Between the threads. */
     struct ring *cmds, *endings, *agreed_endings;
-    struct ring *incidents;         /* NULL: no flight recorder */
+    struct ring *incidents; /* NULL: no flight recorder */
     struct flight_question flight_question;
     size_t cmds_max;
     struct sumring *results;
@@ -216,7 +232,8 @@ struct worker {
     uint64_t last_agreed_id;
     struct agreed *agreed_finished;
     uint64_t cmds_sent, live_asked;
-    size_t drain_bucket; /* worker_next_summary() after the stop */
+    struct live_row *live_rows; /* of the open question: the worker's */
+    size_t drain_bucket;        /* worker_next_summary() after the stop */
 
     /* Worker thread. */
     int epoll_fd;
@@ -227,7 +244,7 @@ struct worker {
     struct mirror mirrors[REFLECTORS_MAX];
     size_t n_mirrors;
     struct agreed *agreed;
-    struct lane *lanes;
+    struct lane *lanes, *own_lanes; /* those that sessions can share, and those that they cannot */
     unsigned n_lanes;
     struct peer **peers;
     size_t n_resting;
@@ -270,8 +287,9 @@ uint64_t worker_send(struct worker *w, const struct cmd *c);
 void worker_drop_commands(struct worker *w);
 /* One that was removed does not count. */
 struct flow *worker_find_flow(const struct worker *w, uint64_t pair_id, uint32_t number);
-/* Questions, one at a time: while an earlier one that timed out is open, the worker may be writing its answer.
- * worker_quiet() waits until none is; worker_ask() sends one and waits for the answer. TW_ETIMEOUT. */
+/* Questions, one at a time: while an earlier one that timed out is open, the worker may be writing its
+ * answer. worker_quiet() waits until none is; worker_ask() sends one and waits for the answer. TW_ETIMEOUT.
+ */
 enum tw_rc worker_quiet(struct worker *w, struct tw_mono deadline);
 enum tw_rc worker_ask(struct worker *w, enum cmd_op op, struct flow *f, struct tw_mono deadline);
 /* Worker thread: the question has been answered. */

@@ -26,7 +26,7 @@ static void flush(struct worker *w)
 void flow_on_due(struct worker *w, struct wtimer *t)
 {
     struct flow *f = (struct flow *)t; /* its first member */
-    struct udp_dest d = { .to = f->target, .tos = f->tos, .ttl = f->ttl };
+    struct udp_dest d = { .to = f->peer->addr, .tos = f->tos, .ttl = f->ttl };
     unsigned i;
     size_t len;
 

@@ -522,6 +522,7 @@ static bool parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    mallopt(M_ARENA_MAX, 1); /* as the agent does */
     if (!parse(argc, argv) || optind == argc)
         return usage();
     if (!strcmp(argv[optind], "cost") && optind + 1 == argc)
