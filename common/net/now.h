@@ -6,7 +6,8 @@
 
 struct tw_mono tw_mono_now(void);
 struct tw_wall tw_wall_now(void);
-/* Both, read back to back (wall between two mono readings; mono is their middle). */
+/* Both, read back to back (wall between two mono readings; mono is their middle); anew if this thread lost
+ * the CPU in between. */
 struct tw_now tw_now(void);
 /* Returns the first reading that is not before `due`: without sleeping, so not for long. */
 struct tw_mono tw_spin_until(struct tw_mono due);
