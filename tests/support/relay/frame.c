@@ -68,6 +68,9 @@ void frame_parse(uint8_t *data, size_t len, struct frame *ret)
     if (get16(udp + 4) != total - head)
         return; /* several in one, for the network card to cut: not ours to number */
     ret->udp = true;
+    ret->ip_len = type == ETH_IPV4 ? 4 : 16;
+    ret->src = ip + (type == ETH_IPV4 ? 12 : 8);
+    ret->dst = ret->src + ret->ip_len;
     ret->sport = get16(udp);
     ret->dport = get16(udp + 2);
     ret->checksum = udp + 6;

@@ -15,6 +15,8 @@ struct frame {
     bool udp; /* holds one whole UDP datagram, over IPv4 or IPv6 without extension headers; else the rest is 0
                */
     uint16_t sport, dport;
+    uint8_t ip_len; /* of each address: 4 or 16 */
+    const uint8_t *src, *dst;
     uint8_t *checksum; /* the UDP header's */
     uint8_t *payload;
     size_t payload_len;

@@ -41,7 +41,7 @@ struct relay {
 
     struct rules *rules;
     struct records records;
-    struct timerq queue;
+    struct timerq queue; /* by the wall clock, by which arrivals are timed: nobody steps it during a test */
     struct port ports[PORTS_MAX];
     const char *names[PORTS_MAX];
     unsigned ports_n;
@@ -123,8 +123,7 @@ static void take_send_times(struct relay *r, unsigned port)
 
 /* ---- arrival ---- */
 
-static bool queue_packet(struct relay *r, const struct packet *pkt, unsigned to, size_t row,
-                         struct tw_mono due)
+static bool queue_packet(struct relay *r, const struct packet *pkt, unsigned to, size_t row, int64_t due_ns)
 {
     struct job *j = malloc(sizeof *j + pkt->len);
 
@@ -138,7 +137,7 @@ static bool queue_packet(struct relay *r, const struct packet *pkt, unsigned to,
     memcpy(j->data, pkt->data, pkt->len);
     j->to = to;
     j->row = row;
-    if (timerq_set(&r->queue, &j->due, due)) {
+    if (timerq_set(&r->queue, &j->due, (struct tw_mono){ due_ns })) {
         free(j);
         return false;
     }
@@ -147,7 +146,7 @@ static bool queue_packet(struct relay *r, const struct packet *pkt, unsigned to,
 
 /* Records one copy of a packet, and queues it unless it is lost. */
 static void schedule(struct relay *r, const struct packet *pkt, unsigned to, struct record *row,
-                     int64_t delay_ns, struct tw_now now)
+                     int64_t delay_ns)
 {
     size_t at;
 
@@ -155,11 +154,11 @@ static void schedule(struct relay *r, const struct packet *pkt, unsigned to, str
     at = records_add(&r->records, row);
     if (row->fate != FATE_SENT && row->fate != FATE_COPY)
         return;
-    if (!queue_packet(r, pkt, to, at, (struct tw_mono){ now.mono.ns + row->due_ns - now.wall.ns }))
+    if (!queue_packet(r, pkt, to, at, row->due_ns))
         r->failed++;
 }
 
-static void forward(struct relay *r, const struct packet *pkt, unsigned from, unsigned to, struct tw_now now)
+static void forward(struct relay *r, const struct packet *pkt, unsigned from, unsigned to)
 {
     struct verdict v;
     struct packet moved = *pkt;
@@ -180,18 +179,21 @@ static void forward(struct relay *r, const struct packet *pkt, unsigned from, un
                            .sport = f.sport,
                            .dport = f.dport };
     if (f.udp) {
+        row.ip_len = f.ip_len;
+        memcpy(row.src, f.src, f.ip_len);
+        memcpy(row.dst, f.dst, f.ip_len);
         row.seq = frame_word(&f, 0);
         row.seq24 = frame_word(&f, 24);
     }
     frame_shift_times(&f, shift, pkt->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM);
     if (!v.rule) {
         r->passed++;
-        r->failed += !queue_packet(r, &moved, to, SIZE_MAX, now.mono);
+        r->failed += !queue_packet(r, &moved, to, SIZE_MAX, pkt->arrival.ns);
     } else {
-        schedule(r, &moved, to, &row, v.delay_ns, now);
+        schedule(r, &moved, to, &row, v.delay_ns);
         row.fate = FATE_COPY;
         if (v.copy)
-            schedule(r, &moved, to, &row, v.copy_delay_ns, now);
+            schedule(r, &moved, to, &row, v.copy_delay_ns);
     }
     frame_shift_times(&f, -shift, pkt->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM); /* for the next port */
 }
@@ -200,19 +202,19 @@ static bool receive(struct relay *r, unsigned from)
 {
     struct packet pkts[PORT_BATCH];
     unsigned n = port_receive(&r->ports[from], pkts);
-    struct tw_now now = tw_now();
+    struct tw_wall now = tw_wall_now();
 
     for (unsigned i = 0; i < n; i++) {
         unsigned known;
         if (pkts[i].len < 2 * FRAME_MAC)
             continue;
         if (!pkts[i].arrival.ns)
-            pkts[i].arrival = now.wall;
+            pkts[i].arrival = now;
         learn(r, pkts[i].data + FRAME_MAC, from);
         known = mac_find(r, pkts[i].data);
         for (unsigned to = 0; to < r->ports_n; to++)
             if (to != from && (known == r->macs_n || r->macs[known].port == to))
-                forward(r, &pkts[i], from, to, now);
+                forward(r, &pkts[i], from, to);
     }
     return n == PORT_BATCH;
 }
@@ -224,7 +226,7 @@ static bool receive(struct relay *r, unsigned from)
 static void wait_for_work(struct relay *r, struct pollfd *polls, const sigset_t *mask)
 {
     struct tw_mono due = timerq_next_due(&r->queue);
-    int64_t left = due.ns == INT64_MAX ? TW_NS_PER_S : due.ns - tw_mono_now().ns - r->spin_ns;
+    int64_t left = due.ns == INT64_MAX ? TW_NS_PER_S : due.ns - tw_wall_now().ns - r->spin_ns;
     struct timespec t = { 0 };
 
     if (left > 0) {
@@ -271,7 +273,7 @@ static void run(struct relay *r)
         for (unsigned i = 0; i < r->ports_n; i++)
             if (polls[i].revents & POLLIN)
                 receive(r, i);
-        while ((e = timerq_pop(&r->queue, tw_mono_now())))
+        while ((e = timerq_pop(&r->queue, (struct tw_mono){ tw_wall_now().ns })))
             depart(r, (struct job *)((char *)e - offsetof(struct job, due)));
         for (unsigned i = 0; i < r->ports_n; i++)
             if (polls[i].revents & POLLERR)

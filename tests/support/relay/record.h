@@ -15,6 +15,7 @@ struct record {
     uint32_t seq, seq24; /* words of the payload at 0 and 24: the Sequence Number; in answers, the probe's */
     uint32_t size;       /* UDP payload */
     uint16_t sport, dport;
+    uint8_t ip_len, src[16], dst[16]; /* 4 or 16 octets */
     uint8_t rule, from, to, fate, source;
 };
 

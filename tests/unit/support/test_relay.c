@@ -320,6 +320,8 @@ static void times_are_shifted(void **state)
         struct frame f;
         frame_parse(frame, len, &f);
         assert_true(f.udp && f.sport == 862 && f.dport == 40000 && f.payload_len == 44 + (tlv ? 20u : 0u));
+        assert_int_equal(f.ip_len, v6 ? 16 : 4);
+        assert_int_equal(f.src[0] << 8 | f.dst[3], v6 ? 0x20b9 : 0x0a02);
         assert_int_equal(frame_word(&f, 0), 77);
         assert_int_equal(frame_word(&f, 24), 55);
         assert_int_equal(frame_word(&f, f.payload_len - 3), 0);
