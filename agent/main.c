@@ -19,6 +19,8 @@
 #include "common/version.h"
 
 #define REFLECT_MAX 8 /* as struct worker_cfg */
+#define HEALTH_FRESH_NS (60 * TW_NS_PER_S)
+#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 #define SPOOL_TRIM_NS (60 * TW_NS_PER_S)
 #define SCHEDULE_KEY "schedule"
 
@@ -119,10 +121,32 @@ static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct t
     return rc;
 }
 
+/* The worst of the workers, as long as it is of the last minute. */
+static void add_host_health(Tw__HealthReport *h, const struct worker_counters *c, struct tw_mono now)
+{
+    struct tw_noise n = { c->self_test_sent, c->self_test_lost, (int64_t)c->noise_p50_ns,
+                          (int64_t)c->noise_p99_ns, (int64_t)c->noise_max_ns };
+    bool fresh = c->host_looked_ns && now.ns - (int64_t)c->host_looked_ns < HEALTH_FRESH_NS;
+
+    h->host_stalls += c->host_stalls;
+    h->send_errors += c->send_errors;
+    h->sender_drops += c->sender_rxq_drops;
+    h->noise->sent += n.sent;
+    h->noise->lost += n.lost;
+    if (!fresh)
+        return;
+    h->host_stall_max_ns = MAX_OF(h->host_stall_max_ns, (int64_t)c->host_stall_max_ns);
+    h->host_cpu_wait_ppm = MAX_OF(h->host_cpu_wait_ppm, (uint32_t)c->host_cpu_wait_ppm);
+    h->noise->p50_ns = MAX_OF(h->noise->p50_ns, n.p50_ns);
+    h->noise->p99_ns = MAX_OF(h->noise->p99_ns, n.p99_ns);
+    h->noise->max_ns = MAX_OF(h->noise->max_ns, n.max_ns);
+}
+
 static void fill_health(void *ctx, Tw__HealthReport *h)
 {
     struct agent *a = ctx;
     struct spool_stats sp;
+    struct tw_mono now = tw_mono_now();
 
     spool_stats(a->spool, &sp);
     h->time_ns = tw_wall_now().ns;
@@ -156,7 +180,10 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
         h->reflect_sessions += c.reflect_sessions;
         h->auth_failed += c.auth_failed;
         h->results_refused += c.summaries_lost;
+        add_host_health(h, &c, now);
     }
+    if (!h->noise->sent)
+        h->noise = NULL;
 }
 
 static void on_hangup(void *ctx, int signo)
@@ -249,7 +276,8 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .stateless = a->opt.reflect_stateless,
                                   .demand_auth = a->opt.demand_auth,
                                   .refuse_dscp = a->opt.refuse_dscp,
-                                  .precise = a->opt.precise };
+                                  .precise = a->opt.precise,
+                                  .self_test = a->opt.self_test };
         memcpy(cfg.reflect, a->reflect, sizeof cfg.reflect);
         enum tw_rc rc = worker_start(&cfg, &a->workers[i], err);
         if (rc != TW_OK)

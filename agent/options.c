@@ -14,6 +14,7 @@
 #define FIELD(f) offsetof(struct agent_options, f)
 
 static const char *const log_formats[] = { "text", "json", NULL };
+static const char *const off_on[] = { "off", "on", NULL };
 
 /* ---- Values of our own ---- */
 
@@ -187,6 +188,14 @@ static const struct conf_opt opts[] = {
       .max = 10000000,
       .arg = "N",
       .help = "Refuse sessions beyond this many probes sent per second in all." },
+    { .name = "self-test",
+      .type = CONF_ENUM,
+      .offset = FIELD(self_test),
+      .dflt = "on",
+      .choices = off_on,
+      .arg = "off|on",
+      .help = "While there are sessions, send ten probes a second over the loopback device to a reflector of its "
+              "own: the noise floor of this host, shown with each result." },
     { .name = "spool-max-mb",
       .type = CONF_INT,
       .offset = FIELD(spool_max_mb),

@@ -282,11 +282,13 @@ static void on_health(struct loop_timer *t)
     struct uplink *u = t->ctx;
     Tw__HealthReport h = TW__HEALTH_REPORT__INIT;
     Tw__ClockState clock = TW__CLOCK_STATE__INIT;
+    Tw__Noise noise = TW__NOISE__INIT;
 
     loop_timer_set(u->conf.loop, t, (struct tw_mono){ tw_mono_now().ns + HEALTH_PERIOD_NS });
     if (!u->peer || !u->approved) /* before approval only enrolling is allowed */
         return;
     h.clock = &clock;
+    h.noise = &noise; /* NULL then if there is none */
     u->conf.fill_health(u->conf.ctx, &h);
     tw__fleet_controller__report(
         rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS),

@@ -38,6 +38,7 @@ static void apply_clock(struct worker *w)
     pthread_mutex_lock(&w->clock_lock);
     w->clock = w->clock_set;
     pthread_mutex_unlock(&w->clock_lock);
+    w->now = tw_now(); /* the lock may have taken its time */
     w->clock_seen = version;
     mirrors_set_clock(w);
     agreed_set_clock(w);
@@ -173,7 +174,9 @@ static void one_round(struct worker *w)
         worker_take_commands(w);
     w->commanded = false;
     spin(w);
+    host_on_timers(w);
     worker_send_due(w);
+    host_look(w);
     publish(w);
     tell_loop(w);
 }
@@ -182,6 +185,7 @@ static void *thread_main(void *arg)
 {
     struct worker *w = arg;
 
+    host_begin(w);
     while (!atomic_load(&w->stop))
         one_round(w);
     w->now = tw_now();
@@ -189,6 +193,7 @@ static void *thread_main(void *arg)
         session_flush(f->session, w->now);
         flow_count(w, f);
     }
+    host_end(w);
     publish(w);
     return NULL;
 }
@@ -239,8 +244,8 @@ static enum tw_rc make_tables(struct worker *w)
     w->peers = calloc(w->buckets, sizeof *w->peers);
     if (!w->registry || !w->peers)
         return TW_ENOMEM;
-    /* Registered flows, resting peers, the retry, agreed sessions. */
-    return timerq_reserve(&w->timers, 3 * w->max_sessions + 2 + w->max_agreed);
+    /* Registered flows, resting peers, the retry, the self-test, agreed sessions. */
+    return timerq_reserve(&w->timers, 3 * w->max_sessions + 3 + w->max_agreed);
 }
 
 static enum tw_rc make_buffers(struct worker *w)
@@ -289,6 +294,8 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
     w->cfg = *cfg;
     w->max_sessions = cfg->max_sessions ? cfg->max_sessions : DEFAULT_MAX_SESSIONS;
     w->retry.fn = flow_retry_results;
+    w->self.mirror.port.sock.fd = -1;
+    summary_init(&w->self.unused);
     w->epoll_fd = w->commands.sock.fd = w->alarm.sock.fd = w->live_fd = w->news_fd = -1;
     pthread_mutex_init(&w->clock_lock, NULL);
     rc = agreed_init(w, cfg->max_reflect_sessions ? cfg->max_reflect_sessions : DEFAULT_MAX_AGREED);
@@ -300,6 +307,8 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
         rc = make_buffers(w);
     if (!rc)
         rc = flight_init(w);
+    if (!rc)
+        rc = hoststate_new(&w->host);
     if (!rc)
         rc = make_fds(w);
     if (!rc)
@@ -379,6 +388,8 @@ void worker_free(struct worker *w)
     worker_stop(w);
     if (w->news_watch.fn && w->cfg.loop)
         loop_unwatch(w->cfg.loop, &w->news_watch);
+    selftest_end(w);
+    summary_free(&w->self.unused);
     if (w->peers)
         lanes_free(w);
     if (w->registry)
@@ -392,6 +403,7 @@ void worker_free(struct worker *w)
     udp_tx_free(w->tx_probes);
     udp_tx_free(w->tx_answers);
     timerq_free(&w->timers);
+    hoststate_free(w->host);
     ring_free(w->cmds);
     ring_free(w->endings);
     sumring_free(w->results);

@@ -323,8 +323,10 @@ static enum tw_rc next_left_over(struct worker *w, struct tw_summary *ret)
 {
     for (; w->drain_bucket < w->buckets; w->drain_bucket++) {
         for (struct flow *f = w->registry[w->drain_bucket]; f; f = f->bucket_next) {
-            if (f->peer && session_next_summary(f->session, w->now, ret) == TW_OK)
+            if (f->peer && session_next_summary(f->session, w->now, ret) == TW_OK) {
+                hoststate_fill(w->host, ret);
                 return TW_OK;
+            }
         }
     }
     return TW_EAGAIN;

@@ -38,6 +38,8 @@ void flow_count(struct worker *w, struct flow *f)
 {
     struct session_totals t;
 
+    if (f->self)
+        return;
     session_totals(f->session, &t);
     add_difference(&w->count.probes_sent, t.sent, &f->counted.sent);
     add_difference(&w->count.probes_received, t.received, &f->counted.received);
@@ -73,6 +75,7 @@ static void take_summaries(struct worker *w, struct flow *f)
         }
         if (session_next_summary(f->session, w->now, slot) != TW_OK)
             return;
+        hoststate_fill(w->host, slot);
         sumring_push(w->results);
         w->news = true;
     }
@@ -138,6 +141,10 @@ void flow_rearm(struct worker *w, struct flow *f)
 
 void flow_settle(struct worker *w, struct flow *f)
 {
+    if (f->self) {
+        selftest_settle(w, f);
+        return;
+    }
     take_summaries(w, f);
     flow_count(w, f);
     if (session_done(f->session) && !f->stuck)
@@ -162,6 +169,7 @@ void flow_start(struct worker *w, struct flow *f)
     flight_flow_start(w, f);
     session_set_clock(f->session, &w->clock);
     flow_rearm(w, f);
+    selftest_start(w);
 }
 
 void flow_stop(struct worker *w, struct flow *f)

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "agent/core/flight.h"
+#include "agent/core/hoststate.h"
 #include "agent/core/reflect.h"
 #include "agent/core/reflect_session.h"
 #include "agent/core/twamp_pkt.h"
@@ -136,6 +137,7 @@ struct flow {
     uint64_t pair_id;
     uint32_t number;
     uint8_t tos, ttl;
+    bool self;    /* of the self-test: on no list, in no count */
     bool stuck;   /* on the list of those that wait for room in the result ring */
     bool removed; /* loop */
     struct flow_start *start;
@@ -195,6 +197,14 @@ struct flight_question {
     uint64_t total;
     struct flight_record *records; /* WORKER_FLIGHT_MAX; made for the first question */
     size_t n;
+};
+
+/* worker_selftest.c */
+struct selftest {
+    struct flow *flow; /* NULL: does not run */
+    struct mirror mirror;
+    struct tw_mono rests_until; /* it could not run */
+    struct tw_summary unused;
 };
 
 #define WORKER_COUNTERS_N (sizeof(struct worker_counters) / sizeof(uint64_t))
@@ -266,6 +276,11 @@ struct worker {
     bool answers_signed;                     /* any of them is, or is of an agreed session */
     int64_t answer_ns;                       /* that one of many takes in the system call */
     struct worker_counters count;
+    struct hoststate *host;
+    int schedstat_fd;
+    struct tw_mono host_looked, host_published; /* worker_host.c: last time */
+    bool reflecting;                            /* since then */
+    struct selftest self;
 };
 
 /* worker.c */
@@ -330,6 +345,7 @@ enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_
 void mirror_receive(struct worker *w, struct mirror *m);
 void mirror_take_errors(struct mirror *m);
 void mirrors_set_keys(struct worker *w, struct stamp_keys *keys);
+void mirror_free(struct mirror *m);
 void mirrors_free(struct worker *w);
 void mirrors_set_clock(struct worker *w);
 /* Adds what the reflectors counted. */
@@ -345,6 +361,19 @@ void agreed_execute(struct worker *w, const struct cmd *c);
 void agreed_count(struct worker *w, struct agreed *a);
 void agreed_catch_up(struct worker *w, struct agreed *a);
 void agreed_set_clock(struct worker *w);
+
+/* worker_host.c */
+void host_begin(struct worker *w); /* on the worker's own thread */
+void host_end(struct worker *w);
+/* Before timers are run, for each batch of datagrams its oldest, and at the end of a round. */
+void host_on_timers(struct worker *w);
+void host_on_datagram(struct worker *w, const struct udp_in *in);
+void host_look(struct worker *w);
+
+/* worker_selftest.c */
+void selftest_start(struct worker *w); /* there is a session; no effect if it runs or is switched off */
+void selftest_end(struct worker *w);
+void selftest_settle(struct worker *w, struct flow *f);
 
 /* lane.c */
 enum tw_rc lane_attach(struct worker *w, struct flow *f, struct tw_err *err);

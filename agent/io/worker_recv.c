@@ -48,6 +48,8 @@ void lane_receive(struct worker *w, struct lane *l)
         w->now = tw_now(); /* not before what has just been received */
         for (unsigned k = 0; k < n; k++) {
             udp_rx_get(w->rx, k, &in);
+            if (k == 0)
+                host_on_datagram(w, &in);
             take_answer(w, l, &in);
         }
         if (n < RX_BATCH || in.time.ns > began.ns)

@@ -27,7 +27,7 @@ static enum tw_rc open_socket(struct worker *w, const struct tw_addr *local, str
     return udp_open(&conf, &m->port.sock, err);
 }
 
-static void mirror_free(struct mirror *m)
+void mirror_free(struct mirror *m)
 {
     reflector_free(m->state);
     free(m->awaited);
@@ -226,6 +226,8 @@ void mirror_receive(struct worker *w, struct mirror *m)
         agreed_catch_up(w, (struct agreed *)m); /* its first member */
     for (unsigned i = 0; i < n; i++) {
         udp_rx_get(w->rx, i, &in);
+        if (i == 0)
+            host_on_datagram(w, &in);
         if (in.source != TW_TS_KERNEL)
             w->count.rx_user_time++;
         if (in.truncated)
@@ -233,6 +235,7 @@ void mirror_receive(struct worker *w, struct mirror *m)
         answer(w, m, &in);
     }
     send_answers(w, m);
+    w->reflecting = true;
     w->count.rxq_drops += udp_take_drops(&m->port.sock);
     if (m->session)
         agreed_count(w, (struct agreed *)m);
