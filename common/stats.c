@@ -1,6 +1,7 @@
 #include "common/stats.h"
 
 #include <string.h>
+#include "common/loss_runs.h"
 
 static int find_name(const char *const *names, size_t n, const char *text)
 {
@@ -10,11 +11,23 @@ static int find_name(const char *const *names, size_t n, const char *text)
     return -1;
 }
 
+static const char *const direction_names[TW_DIRECTION_COUNT] = {
+    "forward", "backward", "roundtrip", "unknown", "mixed",
+};
+
 const char *tw_direction_name(enum tw_direction d)
 {
-    static const char *const names[TW_DIRECTION_COUNT] = { "forward", "backward", "roundtrip", "unknown" };
+    return (unsigned)d < TW_DIRECTION_COUNT ? direction_names[d] : "unknown";
+}
 
-    return (unsigned)d < TW_DIRECTION_COUNT ? names[d] : "unknown";
+enum tw_rc tw_direction_parse(const char *text, enum tw_direction *ret)
+{
+    int i = find_name(direction_names, TW_DIRECTION_COUNT, text);
+
+    if (i < 0)
+        return TW_EINVAL;
+    *ret = (enum tw_direction)i;
+    return TW_OK;
 }
 
 static const char *const status_names[TW_STATUS_COUNT] = {
@@ -66,14 +79,16 @@ static const struct hist *hist_of_const(const struct tw_summary *s, int i)
     return i < 3 ? &s->delay[i] : &s->send_lateness;
 }
 
-/* *s becomes *value, except that it keeps its own histograms. */
+/* *s becomes *value, except that it keeps its own histograms and list of runs. */
 static void assign(struct tw_summary *s, const struct tw_summary *value)
 {
     struct hist own[N_HISTS];
+    struct tw_loss_runs runs = s->runs;
 
     for (int i = 0; i < N_HISTS; i++)
         own[i] = *hist_of(s, i);
     *s = *value;
+    s->runs = runs;
     for (int i = 0; i < N_HISTS; i++)
         *hist_of(s, i) = own[i];
 }
@@ -89,10 +104,12 @@ void summary_free(struct tw_summary *s)
 {
     for (int i = 0; i < N_HISTS; i++)
         hist_free(hist_of(s, i));
+    loss_runs_free(&s->runs);
 }
 
 void summary_reset(struct tw_summary *s)
 {
+    loss_runs_free(&s->runs);
     assign(s, &(struct tw_summary){ .pair_id = s->pair_id,
                                     .flow = s->flow,
                                     .generation = s->generation,
@@ -110,7 +127,12 @@ enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src)
     for (int i = 0; i < N_HISTS; i++)
         if (hist_reserve_copy(hist_of(dst, i), hist_of_const(src, i)))
             return TW_ENOMEM;
+    if (loss_runs_reserve(&dst->runs, src->runs.n))
+        return TW_ENOMEM;
     assign(dst, src);
+    if (src->runs.n)
+        memcpy(dst->runs.v, src->runs.v, src->runs.n * sizeof *src->runs.v);
+    dst->runs.n = src->runs.n;
     for (int i = 0; i < N_HISTS; i++)
         hist_copy(hist_of(dst, i), hist_of_const(src, i));
     return TW_OK;
@@ -260,6 +282,20 @@ static void merge_host(struct tw_summary *to, const struct tw_summary *v)
     merge_noise(&to->noise, &v->noise);
 }
 
+/* Called after identity and counters: what was two runs there is one. */
+static void merge_runs(struct tw_summary *to, const struct tw_summary *v)
+{
+    if (!to->pair_id && v->pair_id) /* of several pairs */
+        loss_runs_free(&to->runs);
+    for (size_t i = 0; i < v->runs.n && (to->pair_id || !v->pair_id); i++) {
+        struct tw_loss_run whole;
+        unsigned joined = loss_runs_add_joined(&to->runs, &v->runs.v[i], &whole);
+        to->loss_runs -= joined < to->loss_runs ? joined : 0;
+        TAKE_MAX(to->loss_run_longest, whole.probes);
+        TAKE_MAX(to->loss_run_longest_ns, whole.length_ns);
+    }
+}
+
 /* What the counters cannot tell apart: a name error says more than a refusal, that more than nothing at all.
  */
 static enum tw_status merge_status(const struct tw_summary *merged, enum tw_status a, enum tw_status b)
@@ -276,6 +312,7 @@ static enum tw_status merge_status(const struct tw_summary *merged, enum tw_stat
 static void take_all_but_hists(struct tw_summary *dst, const struct tw_summary *src)
 {
     assign(dst, src);
+    dst->runs.n = 0;
     for (int i = 0; i < N_HISTS; i++) {
         /* Not hist_reset(): a target that was made coarser stays so. */
         hist_of(dst, i)->n = 0;
@@ -308,6 +345,7 @@ void summary_merge(struct tw_summary *dst, const struct tw_summary *src)
             merge_jitter(&dst->jitter[d], &src->jitter[d]);
         dst->status = merge_status(dst, before, src->status);
     }
+    merge_runs(dst, src);
     for (int i = 0; i < N_HISTS; i++)
         hist_merge(hist_of(dst, i), hist_of_const(src, i));
 }

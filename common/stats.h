@@ -10,8 +10,10 @@
 #include "common/clk.h"
 #include "common/hist.h"
 
-enum tw_direction { TW_FORWARD, TW_BACKWARD, TW_ROUNDTRIP, TW_UNKNOWN, TW_DIRECTION_COUNT };
+/* TW_MIXED is only for what has several losses: some went one way, some the other. */
+enum tw_direction { TW_FORWARD, TW_BACKWARD, TW_ROUNDTRIP, TW_UNKNOWN, TW_MIXED, TW_DIRECTION_COUNT };
 const char *tw_direction_name(enum tw_direction d); /* "forward", ... */
+enum tw_rc tw_direction_parse(const char *text, enum tw_direction *ret);
 
 /* Order matters: stored as numbers. */
 enum tw_status {
@@ -78,6 +80,27 @@ struct tw_noise {
     int64_t p50_ns, p99_ns, max_ns;
 };
 
+/* Consecutive probes that were lost, all of one report period: a run that goes on over its end is cut there, and the
+ * parts say so. common/loss_runs.h joins them. */
+struct tw_loss_run {
+    int64_t start_ns;            /* wall time of the first lost probe's sending */
+    int64_t length_ns;           /* to the sending of the next probe that came back, or the end of the period */
+    uint64_t probes;
+    uint32_t seq_first;          /* Sequence Number of the first lost probe */
+    uint32_t flow;
+    enum tw_direction direction; /* TW_FORWARD, TW_BACKWARD: of all, those of the other parts, too; TW_MIXED: both
+                                  * ways; else TW_UNKNOWN */
+    bool continues_before;       /* the last probe of the period before was lost, too */
+    bool continues_after;        /* when the period closed, no later probe had come back */
+};
+
+/* In order of start; the longest TW_LOSS_RUNS_MAX. Memory is there only where something was lost. */
+#define TW_LOSS_RUNS_MAX 64
+struct tw_loss_runs {
+    struct tw_loss_run *v;
+    uint16_t n, cap;
+};
+
 struct tw_summary {
     /* Identity and span. */
     uint64_t pair_id;
@@ -100,6 +123,7 @@ struct tw_summary {
     uint64_t loss_runs;
     uint64_t loss_run_longest;    /* probes */
     int64_t loss_run_longest_ns;  /* from the first lost probe's sending to the first received one after it */
+    struct tw_loss_runs runs;     /* of one pair; loss_runs - runs.n are not listed */
 
     struct tw_octet_range ttl_forward;  /* TTL of our probe as the reflector received it */
     struct tw_octet_range ttl_backward; /* TTL of the answer as we received it */
@@ -122,15 +146,16 @@ struct tw_summary {
 };
 
 void summary_init(struct tw_summary *s);
-void summary_free(struct tw_summary *s); /* frees the histograms */
-/* Empties all but pair_id, flow, generation and tos_sent; keeps histogram memory. */
+void summary_free(struct tw_summary *s); /* frees the histograms and the list of runs */
+/* Empties all but pair_id, flow, generation and tos_sent; keeps histogram memory, frees the list of runs. */
 void summary_reset(struct tw_summary *s);
 enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src);
 
 /* dst becomes the summary of both: counters add, histograms merge, span is the union, worst clock, status by
  * the merged counters (summary_status()); where those only say NOT_RUN, the more telling of the two statuses stays.
  * An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep pair_id/flow/generation/tos_sent if
- * equal, else 0. RFC 3550 jitter merges as the mean over samples. A side that received nothing has no say about the
+ * equal, else 0. Loss runs that go on from one summary to the other become one; a summary of more than one pair lists
+ * none. RFC 3550 jitter merges as the mean over samples. A side that received nothing has no say about the
  * reflector's clock. Of what the host did to us the worst stays: the longest stall, the highest share, the highest
  * noise; what the self-test sent and lost adds. */
 void summary_merge(struct tw_summary *dst, const struct tw_summary *src);
@@ -141,7 +166,8 @@ void summary_merge(struct tw_summary *dst, const struct tw_summary *src);
 enum tw_status summary_status(const struct tw_summary *s);
 
 /* Contradictions that no honest program can produce; every receiver and reader of summaries calls it.
- * lost_* + received == sent; delay counts <= received; times sane and in order; octet ranges; status matches (for
+ * lost_* + received == sent; the listed runs are not more than loss_runs, in order, within the span, and have no more
+ * probes than were lost; delay counts <= received; times sane and in order; octet ranges; status matches (for
  * NOT_RUN also NAME_ERROR, REFUSED, AGENT_DOWN). No counter exceeds STATS_COUNTER_MAX, so sums of many cannot wrap. */
 #define STATS_COUNTER_MAX (UINT64_C(1) << 48)
 enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err);

@@ -25,6 +25,32 @@ static enum tw_rc check_counters(const struct tw_summary *s, struct tw_err *err)
     return TW_OK;
 }
 
+static bool is_run_ok(const struct tw_loss_run *r, const struct tw_summary *s)
+{
+    return r->start_ns >= s->start_ns && r->start_ns < s->end_ns && r->length_ns >= 0 &&
+           r->length_ns <= s->end_ns - r->start_ns && r->probes && r->probes <= s->loss_run_longest &&
+           (unsigned)r->direction < TW_DIRECTION_COUNT && r->direction != TW_ROUNDTRIP;
+}
+
+/* Directions are not compared with the counters: a run of a merged gap may be known where its period's part of the gap
+ * is not. */
+static enum tw_rc check_runs(const struct tw_summary *s, struct tw_err *err)
+{
+    uint64_t lost = s->lost_forward + s->lost_backward + s->lost_unknown, probes = 0;
+
+    if (s->runs.n > s->loss_runs || s->runs.n > TW_LOSS_RUNS_MAX)
+        return refuse(err, "runs", "are more than loss_runs says, or than a summary can list");
+    for (size_t i = 0; i < s->runs.n; i++) {
+        const struct tw_loss_run *r = &s->runs.v[i];
+        if (!is_run_ok(r, s))
+            return refuse(err, "runs", "have one that is not in the span, or longer than the longest, or of no direction");
+        if (i && r->start_ns < r[-1].start_ns)
+            return refuse(err, "runs", "are not in order of start");
+        probes += r->probes;
+    }
+    return probes <= lost ? TW_OK : refuse(err, "runs", "have more probes than were lost");
+}
+
 static enum tw_rc check_jitter(const struct tw_jitter *j, uint64_t received, struct tw_err *err)
 {
     if (j->ewma_n > received || j->ewma_sum_ns < 0 || (!j->ewma_n && j->ewma_sum_ns))
@@ -107,7 +133,7 @@ enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err)
 
     if (s->start_ns < 0 || s->end_ns <= s->start_ns)
         return refuse(err, "end_ns", "must be after start_ns, and both after 1970");
-    if ((rc = check_counters(s, err)) || (rc = check_delays(s, err)) ||
+    if ((rc = check_counters(s, err)) || (rc = check_runs(s, err)) || (rc = check_delays(s, err)) ||
         (rc = check_octets(&s->ttl_forward, "ttl_forward", err)) ||
         (rc = check_octets(&s->ttl_backward, "ttl_backward", err)) ||
         (rc = check_octets(&s->tos_forward, "tos_forward", err)) ||

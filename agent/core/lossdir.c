@@ -15,7 +15,7 @@
 #define SEEN_PER_PROBE 4
 #define R_BASE (UINT64_C(1) << 32)
 
-enum { BUCKETS = 6 };
+enum { BUCKETS = 6, GAPS = 4 };
 
 struct bucket {
     uint16_t period;
@@ -53,6 +53,8 @@ struct lossdir {
     unsigned n_gap;
     struct lossdir_verdict out[BUCKETS];
     unsigned n_out;
+    struct lossdir_gap decided[GAPS];
+    unsigned n_decided;
 
     /* RING of them, when the reach is first not 0; until then each probe is judged at once, in `alone`. NULL
      * also when there was no memory for it. */
@@ -253,6 +255,24 @@ enum tw_rc lossdir_next(struct lossdir *d, struct lossdir_verdict *ret)
     return TW_OK;
 }
 
+static void tell_gap(struct lossdir *d, uint32_t end, uint64_t forward, uint64_t backward)
+{
+    if (d->n_decided == GAPS)
+        memmove(d->decided, d->decided + 1, sizeof *d->decided * --d->n_decided);
+    d->decided[d->n_decided++] = (struct lossdir_gap){
+        .first = d->s_anchor + 1, .end = end, .forward = (uint32_t)forward, .backward = (uint32_t)backward
+    };
+}
+
+enum tw_rc lossdir_next_gap(struct lossdir *d, struct lossdir_gap *ret)
+{
+    if (!d->n_decided)
+        return TW_EAGAIN;
+    *ret = d->decided[0];
+    memmove(d->decided, d->decided + 1, sizeof *d->decided * --d->n_decided);
+    return TW_OK;
+}
+
 /* The bucket of this kind, made if there is room. */
 static struct bucket *bucket_of(struct lossdir *d, uint16_t period, bool decided)
 {
@@ -292,10 +312,11 @@ static uint64_t without(uint64_t n, uint64_t others)
 
 /* The gap has `backward` losses on the way back and `forward` on the way out; what of each is certainly a
  * period's own? */
-static void decide(struct lossdir *d, uint64_t forward, uint64_t backward)
+static void decide(struct lossdir *d, uint32_t end, uint64_t forward, uint64_t backward)
 {
     uint64_t total = forward + backward;
 
+    tell_gap(d, end, forward, backward);
     for (unsigned i = 0; i < d->n_gap; i++) {
         const struct bucket *b = &d->gap[i];
         uint64_t f = without(forward, total - b->n), k = without(backward, total - b->n);
@@ -351,7 +372,7 @@ static void cut(struct lossdir *d, uint32_t s, uint64_t r)
             unseen > lost + (uint32_t)(s - d->s_anchor) + REACH_MAX)
             decide_unknown(d);
         else /* more unseen than lost: second copies of probes, whose answers were lost */
-            decide(d, unseen < lost ? lost - unseen : 0, unseen < lost ? unseen : lost);
+            decide(d, s, unseen < lost ? lost - unseen : 0, unseen < lost ? unseen : lost);
     }
     set_anchor(d, s, r);
 }

@@ -41,6 +41,14 @@ struct lossdir_verdict {
     uint64_t forward, backward, unknown;
 };
 
+/* The lost probes among [first, end) as a whole: these were lost on the way out, those on the way back, and in
+ * which order is not known. A loss run lies in one gap; a gap holds several where probes overtake each other.
+ * Nothing is said of a gap that is unknown. */
+struct lossdir_gap {
+    uint32_t first, end; /* numbered like s below */
+    uint32_t forward, backward;
+};
+
 /* window: the most probes that can be in flight or unresolved at a time (power of two, 16 or more). stateful:
  * the reflector is known to number its answers; else nothing is attributed until an answer with r != s shows
  * that it does. */
@@ -65,5 +73,8 @@ void lossdir_resolve(struct lossdir *d, uint32_t s, bool received, uint32_t r, u
 void lossdir_close_period(struct lossdir *d, uint16_t period);
 /* TW_EAGAIN: none. */
 enum tw_rc lossdir_next(struct lossdir *d, struct lossdir_verdict *ret);
+/* The gaps that were decided since the last call, oldest first; when they pile up the oldest are forgotten. Verdicts come by
+ * lossdir_next() all the same. TW_EAGAIN: none. */
+enum tw_rc lossdir_next_gap(struct lossdir *d, struct lossdir_gap *ret);
 
 #endif

@@ -1,4 +1,4 @@
-/* agent/core/session_period.c - probes in order of sending, loss runs, report periods, and summaries. */
+/* agent/core/session_period.c - probes in order of sending, report periods, and summaries. */
 #include "agent/core/session_priv.h"
 
 #include <stdlib.h>
@@ -47,40 +47,6 @@ void session_count_steps(struct session *s)
     s->steps_counted = steps;
 }
 
-/* ---- Loss runs: never across a boundary, so that a summary's runs are made of its own probes ---- */
-
-static void end_run(struct session *s, struct tw_mono end)
-{
-    struct period *p = session_period_of(s, s->run.period);
-    int64_t ns = end.ns - s->run.start.ns;
-
-    if (p && s->run.n > p->sum.loss_run_longest)
-        p->sum.loss_run_longest = s->run.n;
-    if (p && s->run.n && ns > p->sum.loss_run_longest_ns)
-        p->sum.loss_run_longest_ns = ns;
-    s->run.n = 0;
-}
-
-static void cut_run(struct session *s, uint16_t next_period)
-{
-    struct period *p;
-
-    if (!s->run.n || s->run.period == next_period)
-        return;
-    p = session_period_of(s, s->run.period);
-    end_run(s, p ? p->end : s->run.start);
-}
-
-static void add_to_run(struct session *s, const struct slot *p, struct period *period)
-{
-    if (!s->run.n++) {
-        s->run.period = p->period;
-        s->run.start = p->t1_mono;
-        if (period)
-            period->sum.loss_runs++;
-    }
-}
-
 /* ---- Probes in order of sending ---- */
 
 static void take_verdicts(struct session *s)
@@ -97,17 +63,12 @@ static void take_verdicts(struct session *s)
         p->sum.lost_backward += v.backward;
         p->sum.lost_unknown += v.unknown;
     }
+    session_run_directions(s);
 }
 
 static void resolve(struct session *s, uint32_t seq, const struct slot *p)
 {
-    struct period *period = session_period_of(s, p->period);
-
-    cut_run(s, p->period);
-    if (p->state == SLOT_LOST)
-        add_to_run(s, p, period);
-    else if (s->run.n)
-        end_run(s, p->t1_mono);
+    session_run_resolve(s, seq, p);
     if (s->flight && p->state == SLOT_RECEIVED)
         flight_passed(s->flight, p->t1_wall);
     lossdir_resolve(s->lossdir, seq - s->cfg.seq_start, p->state == SLOT_RECEIVED, p->r, p->period);
@@ -201,7 +162,7 @@ static void open_period(struct session *s, struct period *p, int64_t start_ns, s
     p->sum.seq_first = s->next_seq;
     p->sum.start_ns = start_ns;
     p->id = s->next_period++;
-    p->ended = false;
+    p->ended = p->after_step = false;
     p->start = start;
     p->lost = 0;
 }
@@ -297,6 +258,7 @@ static void on_step(struct session *s, struct tw_now now)
         return;
     session_end_current(s, p->sum.start_ns + (now.mono.ns - p->start.ns), now.mono);
     session_open_first(s, now); /* cannot fail: there is one whose memory it could take */
+    session_current(s)->after_step = true;
 }
 
 static void watch_clock(struct session *s, struct tw_now now)
@@ -375,8 +337,7 @@ static void close_oldest(struct session *s)
     struct period *p = nth(s, s->n_closed);
 
     session_settle_period(s, p->id);
-    if (s->run.n && s->run.period == p->id)
-        end_run(s, p->end);
+    session_run_close(s, p);
     lossdir_close_period(s->lossdir, p->id);
     take_verdicts(s);
     p->sum.lost_unknown += undecided(p);

@@ -5,7 +5,8 @@
  *   session_answer.c  what an answer means: duplicates, what else it carries
  *   session_times.c   which times the delays are made of; delays
  *   session_order.c   who overtook whom
- *   session_period.c  probes in order of sending, loss runs, report periods, summaries
+ *   session_runs.c    loss runs and their directions
+ *   session_period.c  probes in order of sending, report periods, summaries
  *   session_sample.c  outcomes of single probes */
 #ifndef TW_AGENT_SESSION_PRIV_H
 #define TW_AGENT_SESSION_PRIV_H
@@ -58,17 +59,22 @@ struct period {
     struct tw_summary sum;
     uint16_t id;
     bool ended; /* no probe is added any more */
+    bool after_step; /* a step of the clock began it: no loss run goes on from before */
     struct tw_mono start, end;
     struct tw_mono last_sent;
     uint64_t lost;
     uint8_t last_ttl_forward, last_ttl_backward, last_tos_forward, last_tos_backward;
 };
 
-/* A run of lost probes, all of one period. */
+/* The run of lost probes that is open, all of one period. */
 struct loss_run {
-    uint64_t n;
+    uint64_t n; /* 0: none is */
     uint16_t period;
+    uint32_t seq_first;
     struct tw_mono start;
+    struct tw_wall start_wall;
+    bool continues_before;
+    bool last_lost; /* the probe that was resolved last, of whatever period */
 };
 
 /* A first answer in time, and its times as the packet has them. */
@@ -253,6 +259,14 @@ void session_record_answer(struct session *s, bool late, uint32_t seq, const str
 /* A sample of this answer, by the times of the packet and the sending time that is known. */
 void session_fill_sample(struct session *s, struct session_sample *m, const struct slot *p,
                          const struct answer *a);
+
+/* session_runs.c */
+/* The next probe in order of sending has its fate. Before lossdir is told. */
+void session_run_resolve(struct session *s, uint32_t seq, const struct slot *p);
+/* The period closes: what is open of it ends. */
+void session_run_close(struct session *s, struct period *p);
+/* Takes what lossdir has found out about gaps since the last time. */
+void session_run_directions(struct session *s);
 
 /* session_order.c */
 /* A first answer in time, numbered p->r, as lossdir has seen it. */

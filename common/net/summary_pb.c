@@ -1,6 +1,7 @@
 #include "common/net/summary_pb.h"
 #include <stdio.h>
 #include <string.h>
+#include "common/loss_runs.h"
 
 /* ---- To the message ---- */
 
@@ -93,6 +94,37 @@ static enum tw_rc put_noise(const struct tw_noise *n, struct arena *a, Tw__Noise
     return TW_OK;
 }
 
+static void put_run(const struct tw_loss_run *r, Tw__LossRun *m)
+{
+    tw__loss_run__init(m);
+    m->start_ns = r->start_ns;
+    m->length_ns = r->length_ns;
+    m->probes = r->probes;
+    m->direction = (uint32_t)r->direction;
+    m->continues_before = r->continues_before;
+    m->continues_after = r->continues_after;
+    m->seq_first = r->seq_first;
+    m->flow = r->flow;
+}
+
+static enum tw_rc put_runs(const struct tw_loss_runs *l, struct arena *a, Tw__Summary *m)
+{
+    Tw__LossRun *v;
+
+    if (!l->n)
+        return TW_OK;
+    m->runs = arena_alloc(a, l->n * sizeof *m->runs);
+    v = arena_alloc(a, l->n * sizeof *v);
+    if (!m->runs || !v)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < l->n; i++) {
+        put_run(&l->v[i], &v[i]);
+        m->runs[i] = &v[i];
+    }
+    m->n_runs = l->n;
+    return TW_OK;
+}
+
 static void put_numbers(const struct tw_summary *s, Tw__Summary *m)
 {
     m->pair_id = s->pair_id;
@@ -133,7 +165,8 @@ static enum tw_rc put_parts(const struct tw_summary *s, struct arena *a, Tw__Sum
         (rc = put_range(&s->ttl_backward, a, &m->ttl_backward)) ||
         (rc = put_range(&s->tos_forward, a, &m->tos_forward)) ||
         (rc = put_range(&s->tos_backward, a, &m->tos_backward)) ||
-        (rc = put_noise(&s->noise, a, &m->noise)) || (rc = put_clock(&s->clock_local, a, &m->clock_local)))
+        (rc = put_noise(&s->noise, a, &m->noise)) || (rc = put_runs(&s->runs, a, m)) ||
+        (rc = put_clock(&s->clock_local, a, &m->clock_local)))
         return rc;
     return s->clock_remote_known ? put_clock(&s->clock_remote, a, &m->clock_remote) : TW_OK;
 }
@@ -192,6 +225,29 @@ static enum tw_rc get_range(const Tw__OctetRange *m, const char *field, struct t
     if (m->min > UINT8_MAX || m->max > UINT8_MAX)
         return wrong(err, TW_EINVAL, field, "octets are at most 255");
     *ret = (struct tw_octet_range){ (uint8_t)m->min, (uint8_t)m->max, m->n, m->changes };
+    return TW_OK;
+}
+
+static enum tw_rc get_runs(const Tw__Summary *m, struct tw_loss_runs *ret, struct tw_err *err)
+{
+    ret->n = 0;
+    if (m->n_runs > TW_LOSS_RUNS_MAX)
+        return wrong(err, TW_EINVAL, "runs", "more than a summary can list");
+    if (loss_runs_reserve(ret, m->n_runs))
+        return wrong(err, TW_ENOMEM, "runs", "out of memory");
+    for (size_t i = 0; i < m->n_runs; i++) {
+        const Tw__LossRun *r = m->runs[i];
+        if (r->direction >= TW_DIRECTION_COUNT)
+            return wrong(err, TW_EINVAL, "runs", "unknown direction");
+        ret->v[ret->n++] = (struct tw_loss_run){ .start_ns = r->start_ns,
+                                                 .length_ns = r->length_ns,
+                                                 .probes = r->probes,
+                                                 .seq_first = r->seq_first,
+                                                 .flow = r->flow,
+                                                 .direction = (enum tw_direction)r->direction,
+                                                 .continues_before = r->continues_before,
+                                                 .continues_after = r->continues_after };
+    }
     return TW_OK;
 }
 
@@ -265,7 +321,8 @@ static enum tw_rc get_parts(const Tw__Summary *m, struct tw_summary *s, struct t
         (rc = get_hist(&m->send_lateness, "send_lateness", &s->send_lateness, err)) ||
         (rc = get_range(m->ttl_forward, "ttl_forward", &s->ttl_forward, err)) ||
         (rc = get_range(m->ttl_backward, "ttl_backward", &s->ttl_backward, err)) ||
-        (rc = get_range(m->tos_forward, "tos_forward", &s->tos_forward, err)))
+        (rc = get_range(m->tos_forward, "tos_forward", &s->tos_forward, err)) ||
+        (rc = get_runs(m, &s->runs, err)))
         return rc;
     return get_range(m->tos_backward, "tos_backward", &s->tos_backward, err);
 }

@@ -19,6 +19,10 @@ static void send_on(const struct tw_summary *s)
     CHECK(summary_to_pb(s, a, &m) == TW_OK);
     CHECK(summary_from_pb(m, &back, &err) == TW_OK);
     CHECK(hist_equal(&s->delay[TW_ROUNDTRIP], &back.delay[TW_ROUNDTRIP]));
+    CHECK(s->runs.n == back.runs.n);
+    for (size_t i = 0; i < s->runs.n; i++)
+        CHECK(s->runs.v[i].start_ns == back.runs.v[i].start_ns && s->runs.v[i].length_ns == back.runs.v[i].length_ns &&
+              s->runs.v[i].probes == back.runs.v[i].probes && s->runs.v[i].direction == back.runs.v[i].direction);
     CHECK(s->received == back.received && s->status == back.status && s->tos_sent == back.tos_sent);
     summary_free(&back);
     arena_free(a);
@@ -36,6 +40,7 @@ static void take(const Tw__Summary *m, struct tw_summary *s, struct tw_summary *
     }
     send_on(s);
     summary_merge(sum, s);
+    CHECK(sum->runs.n <= TW_LOSS_RUNS_MAX && sum->runs.n <= sum->loss_runs);
     stats_view(s, &view);
     stats_view(sum, &view);
     CHECK(view.sent >= s->sent);

@@ -475,6 +475,7 @@ unsigned truth_compare(const struct truth *t, const struct tw_summary *sum, size
     }
     bad += compare_used(t, checks);
     bad += compare_sums(t, sum, n, checks->duplicates_way);
+    bad += truth_compare_runs(t, sum, n, checks);
     if (checks->order)
         bad += compare_forward_order(t, e, sum, n);
     for (size_t i = 0; i < t->n_period; i++)

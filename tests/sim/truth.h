@@ -69,6 +69,10 @@ struct truth_checks {
     bool follow_up; /* T3 of an answer is replaced exactly where an answer that tells of it came in time, too
                      */
 };
+/* Loss runs: each one's start, length, probes and direction, the parts at the ends of periods, and the outages that the
+ * parts are joined to. */
+unsigned truth_compare_runs(const struct truth *t, const struct tw_summary *sum, size_t n,
+                            const struct truth_checks *checks);
 /* sum[i] is the i-th summary that the engine gave. Prints what differs; returns the number of differences. */
 unsigned truth_compare(const struct truth *t, const struct tw_summary *sum, size_t n,
                        const struct truth_checks *checks);

@@ -2,9 +2,32 @@
 #ifndef TW_TESTS_UNIT_COMMON_SUMMARY_FIXTURE_H
 #define TW_TESTS_UNIT_COMMON_SUMMARY_FIXTURE_H
 
-#include "common/stats.h"
+#include "common/loss_runs.h"
 
 #define MINUTE_NS (60 * TW_NS_PER_S)
+
+static inline bool same_runs(const struct tw_loss_runs *a, const struct tw_loss_runs *b)
+{
+    for (size_t i = 0; i < a->n && i < b->n; i++) {
+        const struct tw_loss_run *x = &a->v[i], *y = &b->v[i];
+        if (x->start_ns != y->start_ns || x->length_ns != y->length_ns || x->probes != y->probes ||
+            x->seq_first != y->seq_first || x->flow != y->flow || x->direction != y->direction ||
+            x->continues_before != y->continues_before || x->continues_after != y->continues_after)
+            return false;
+    }
+    return a->n == b->n;
+}
+
+static inline void add_fixture_run(struct tw_summary *s, int64_t at_ns, int64_t length_ns, uint32_t seq, uint64_t probes,
+                                   enum tw_direction d)
+{
+    loss_runs_add(&s->runs, &(struct tw_loss_run){ .start_ns = s->start_ns + at_ns,
+                                                   .length_ns = length_ns,
+                                                   .probes = probes,
+                                                   .seq_first = s->seq_first + seq,
+                                                   .flow = s->flow,
+                                                   .direction = d });
+}
 
 /* Minute number i of a session: 100 sent, 3 lost (one each way, one unknown), delays 10 ms + up to 1 ms; the
  * reflector took 50 us for each. */
@@ -25,6 +48,8 @@ static inline void make_summary(struct tw_summary *s, int i)
     s->loss_runs = 2;
     s->loss_run_longest = 2;
     s->loss_run_longest_ns = (20 + i) * TW_NS_PER_MS;
+    add_fixture_run(s, 20 * TW_NS_PER_S, (20 + i) * TW_NS_PER_MS, 33, 2, TW_MIXED);
+    add_fixture_run(s, 40 * TW_NS_PER_S, 10 * TW_NS_PER_MS, 66, 1, TW_UNKNOWN);
     for (int n = 0; n < 97; n++) {
         hist_add(&s->delay[TW_FORWARD], 10 * TW_NS_PER_MS + n * 10000);
         hist_add(&s->delay[TW_BACKWARD], 5 * TW_NS_PER_MS + n * 10000);
@@ -64,6 +89,8 @@ static inline void make_all_lost(struct tw_summary *s, int i)
     s->loss_runs = 1;
     s->loss_run_longest = 100;
     s->loss_run_longest_ns = MINUTE_NS;
+    add_fixture_run(s, 0, MINUTE_NS, 0, 100, TW_UNKNOWN);
+    s->runs.v[0].continues_before = s->runs.v[0].continues_after = true;
     s->tos_sent = 184;
     s->tx_source = TW_TS_KERNEL;
     s->clock_local = (struct tw_clock_state){ true, 300000, 0 };

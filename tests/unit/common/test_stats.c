@@ -21,6 +21,12 @@ static void names_go_both_ways(void **state)
     assert_string_equal(tw_status_name(TW_STATUS_ALL_LOST), "all_lost");
     assert_int_equal(tw_status_parse("OK", &(enum tw_status){ TW_STATUS_OK }), TW_EINVAL);
     assert_string_equal(tw_direction_name(TW_ROUNDTRIP), "roundtrip");
+    for (int i = 0; i < TW_DIRECTION_COUNT; i++) {
+        enum tw_direction d = TW_DIRECTION_COUNT;
+        assert_int_equal(tw_direction_parse(tw_direction_name((enum tw_direction)i), &d), TW_OK);
+        assert_int_equal(d, i);
+    }
+    assert_int_equal(tw_direction_parse("both", &(enum tw_direction){ TW_FORWARD }), TW_EINVAL);
     assert_string_equal(tw_ts_source_name(TW_TS_HARDWARE), "hardware");
     /* Numbers from files and peers. */
     assert_non_null(tw_status_name((enum tw_status)99));
@@ -48,6 +54,7 @@ static void check_same(const struct tw_summary *a, const struct tw_summary *b)
     assert_int_equal(a->loss_runs, b->loss_runs);
     assert_int_equal(a->loss_run_longest, b->loss_run_longest);
     assert_int_equal(a->loss_run_longest_ns, b->loss_run_longest_ns);
+    assert_true(same_runs(&a->runs, &b->runs));
     assert_int_equal(a->residence_sum_ns, b->residence_sum_ns);
     assert_int_equal(a->residence_max_ns, b->residence_max_ns);
     assert_int_equal(a->ttl_backward.min, b->ttl_backward.min);
@@ -225,10 +232,12 @@ static void copies_and_resets_are_whole(void **state)
     assert_int_equal(summary_copy(&b, &a), TW_OK);
     check_same(&a, &b);
     assert_ptr_not_equal(a.delay[0].b, b.delay[0].b);
+    assert_ptr_not_equal(a.runs.v, b.runs.v);
     summary_reset(&b);
     assert_int_equal(b.pair_id, 7);
     assert_int_equal(b.tos_sent, 184);
     assert_int_equal(b.sent, 0);
+    assert_true(!b.runs.v && !b.runs.n);
     assert_int_equal(b.start_ns, 0);
     assert_int_equal(b.delay[TW_ROUNDTRIP].count, 0);
     assert_true(b.delay[TW_ROUNDTRIP].cap > 0);
@@ -368,10 +377,70 @@ static void spoil_noise_silent(struct tw_summary *s)
     s->noise.lost = s->noise.sent;
 }
 
+static void spoil_runs_n(struct tw_summary *s)
+{
+    s->loss_runs = 1;
+}
+
+static void spoil_runs_start(struct tw_summary *s)
+{
+    s->runs.v[0].start_ns = s->start_ns - 1;
+}
+
+static void spoil_runs_end(struct tw_summary *s)
+{
+    s->runs.v[1].length_ns = 20 * TW_NS_PER_S + 1;
+}
+
+static void spoil_runs_length(struct tw_summary *s)
+{
+    s->runs.v[1].length_ns = -1;
+}
+
+static void spoil_runs_order(struct tw_summary *s)
+{
+    s->runs.v[0].start_ns = s->runs.v[1].start_ns + 1;
+}
+
+static void spoil_runs_empty(struct tw_summary *s)
+{
+    s->runs.v[0].probes = 0;
+}
+
+static void spoil_runs_probes(struct tw_summary *s)
+{
+    s->runs.v[1].probes = 2; /* 4 in all, 3 were lost */
+}
+
+static void spoil_runs_longest(struct tw_summary *s)
+{
+    s->runs.v[0].probes = 3;
+}
+
+static void spoil_runs_direction(struct tw_summary *s)
+{
+    s->runs.v[0].direction = TW_ROUNDTRIP;
+}
+
+static void spoil_runs_no_direction(struct tw_summary *s)
+{
+    s->runs.v[0].direction = TW_DIRECTION_COUNT;
+}
+
 static const struct {
     const char *field;
     void (*spoil)(struct tw_summary *s);
 } contradictions[] = {
+    { "runs", spoil_runs_n },
+    { "runs", spoil_runs_start },
+    { "runs", spoil_runs_end },
+    { "runs", spoil_runs_length },
+    { "runs", spoil_runs_order },
+    { "runs", spoil_runs_empty },
+    { "runs", spoil_runs_probes },
+    { "runs", spoil_runs_longest },
+    { "runs", spoil_runs_direction },
+    { "runs", spoil_runs_no_direction },
     { "sent", spoil_sent },
     { "lost_forward", spoil_wrap },
     { "late", spoil_huge },
@@ -430,6 +499,7 @@ static void honest_summaries_are_accepted(void **state)
     (void)state;
     make_all_lost(&s, 0);
     assert_int_equal(summary_validate(&s, NULL), TW_OK);
+    summary_free(&s);
     summary_init(&s);
     s.end_ns = 1;
     for (size_t i = 0; i < TW_NELEM(idle); i++) {

@@ -31,7 +31,7 @@ static void check_hists(const struct tw_summary *x, const struct tw_summary *y)
     assert_true(hist_equal(&x->send_lateness, &y->send_lateness));
 }
 
-/* Everything but the histograms must be equal octet for octet, so no field can be forgotten. */
+/* Everything but histograms and runs must be equal octet for octet, so no field can be forgotten. */
 static void check_equal(const struct tw_summary *x, const struct tw_summary *y, const char *name)
 {
     struct tw_summary p = *x, q = *y;
@@ -39,6 +39,10 @@ static void check_equal(const struct tw_summary *x, const struct tw_summary *y, 
     check_hists(x, y);
     memset(p.delay, 0, sizeof p.delay);
     memset(q.delay, 0, sizeof q.delay);
+    if (!same_runs(&x->runs, &y->runs))
+        fail_msg("%s: a loss run was changed on the way", name);
+    memset(&p.runs, 0, sizeof p.runs);
+    memset(&q.runs, 0, sizeof q.runs);
     memset(&p.send_lateness, 0, sizeof p.send_lateness);
     memset(&q.send_lateness, 0, sizeof q.send_lateness);
     if (memcmp(&p, &q, sizeof p) != 0)
@@ -80,6 +84,7 @@ static void every_field_survives(void **state)
         fail_msg("%s: %s", err.field, err.text);
     check_hists(&s, &back);
     assert_int_equal(back.delay[TW_FORWARD].count, 0);
+    assert_true(same_runs(&s.runs, &back.runs));
     assert_int_equal(back.ttl_forward.n, 0);
     assert_false(back.clock_remote_known);
     assert_int_equal(back.jitter[TW_FORWARD].ewma_n, 0);
@@ -134,6 +139,29 @@ static void negative_error(Tw__Summary *m)
     m->clock_local->max_error_ns = -1;
 }
 
+static void bad_direction(Tw__Summary *m)
+{
+    m->runs[1]->direction = TW_DIRECTION_COUNT;
+}
+static void wide_direction(Tw__Summary *m)
+{
+    m->runs[0]->direction = UINT32_MAX;
+}
+static void too_many_runs(Tw__Summary *m)
+{
+    static Tw__LossRun *many[TW_LOSS_RUNS_MAX + 1];
+
+    for (size_t i = 0; i <= TW_LOSS_RUNS_MAX; i++)
+        many[i] = m->runs[0];
+    m->runs = many;
+    m->n_runs = TW_LOSS_RUNS_MAX + 1;
+    m->loss_runs = 1000;
+}
+static void twice_the_same_run(Tw__Summary *m)
+{
+    m->runs[1] = m->runs[0]; /* 4 probes, 3 were lost */
+}
+
 static void contradictions_are_refused_by_name(void **state)
 {
     static const struct {
@@ -143,7 +171,8 @@ static void contradictions_are_refused_by_name(void **state)
         { bad_status, "status" },     { wide_status, "status" },      { wide_tos, "tos_sent" },
         { wide_ttl, "ttl_backward" }, { wide_min, "ttl_forward" },    { wide_tx, "tx_source" },
         { wide_rx, "rx_source" },     { bad_hist, "delay_backward" }, { bad_sum, NULL },
-        { bad_times, NULL },          { negative_error, NULL },
+        { bad_times, NULL },          { negative_error, NULL },       { bad_direction, "runs" },
+        { wide_direction, "runs" },   { too_many_runs, "runs" },      { twice_the_same_run, "runs" },
     };
 
     (void)state;

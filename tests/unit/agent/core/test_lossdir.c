@@ -103,6 +103,43 @@ static void verdicts(void **state)
     }
 }
 
+static const struct {
+    const char *name, *script;
+    struct lossdir_gap want[3]; /* end 0: no more */
+} gap_rows[] = {
+    { "one of each", "0 . 1 . 3 . . 5", { { 1, 2, 1, 0 }, { 3, 4, 0, 1 }, { 5, 7, 1, 1 } } },
+    { "from the start", ". . 0", { { 0, 2, 2, 0 } } },
+    { "across a boundary", "0 . | . 1", { { 1, 3, 2, 0 } } },
+    { "closed meanwhile", "0 . | . c 1", { { 1, 3, 2, 0 } } },
+    { "at the end", "0 . . c", { { 0 } } },
+    { "across a restart", "50 51 . 0 1 . 2", { { 5, 6, 1, 0 } } },
+    { "overtaken beside it", "o1 0 1 . 3 2 4 5 6", { { 1, 5, 1, 0 } } },
+    { "the oldest give way",
+      "0 . 1 . 2 . 3 . 4 . 5 . 6",
+      { { 5, 6, 1, 0 }, { 7, 8, 1, 0 }, { 9, 10, 1, 0 } } },
+};
+
+static void gaps(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(gap_rows); i++) {
+        struct lossdir_gap got = { 0 };
+        struct lossdir *d;
+        assert_int_equal(lossdir_new(64, true, &d), TW_OK);
+        feed(d, gap_rows[i].script);
+        for (int k = 0; k < 3; k++) {
+            const struct lossdir_gap *want = &gap_rows[i].want[k];
+            enum tw_rc rc = lossdir_next_gap(d, &got);
+            if (rc != (want->end ? TW_OK : TW_EAGAIN) ||
+                (!rc && (got.first != want->first || got.end != want->end || got.forward != want->forward ||
+                         got.backward != want->backward)))
+                fail_msg("%s: gap %d: rc %d, [%u, %u) forward %u backward %u", gap_rows[i].name, k, rc,
+                         got.first, got.end, got.forward, got.backward);
+        }
+        lossdir_free(d);
+    }
+}
+
 /* The reflector's numbers wrap in the middle of a long run: 1 of 4 lost on the way out, 1 of 4 on the way
  * back. */
 static void numbers_wrap(void **state)
@@ -182,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(gaps),
         cmocka_unit_test(numbers_wrap),
         cmocka_unit_test(bad_windows),
         cmocka_unit_test(more_periods_than_can_be_told_apart),

@@ -375,6 +375,19 @@ static void loss_example(void **state)
     assert_true(r.sum.sent == 10 && r.sum.received == 6 && r.sum.lost_forward == 2 &&
                 r.sum.lost_backward == 2 && r.sum.lost_unknown == 0);
     assert_true(r.sum.loss_runs == 3 && r.sum.loss_run_longest == 2 && r.sum.loss_run_longest_ns == 200 * MS);
+    assert_int_equal(r.sum.runs.n, 3);
+    for (int i = 0; i < 3; i++) {
+        static const struct {
+            uint32_t seq, probes;
+            enum tw_direction direction;
+        } want[] = { { 2, 2, TW_FORWARD }, { 6, 1, TW_BACKWARD }, { 8, 1, TW_BACKWARD } };
+        const struct tw_loss_run *run = &r.sum.runs.v[i];
+        assert_true(run->seq_first == want[i].seq && run->probes == want[i].probes &&
+                    run->length_ns == want[i].probes * 100 * MS &&
+                    run->start_ns == r.sum.start_ns + want[i].seq * 100 * MS && !run->continues_before &&
+                    !run->continues_after);
+        assert_int_equal(run->direction, want[i].direction);
+    }
     assert_int_equal(r.sum.status, TW_STATUS_PARTIAL);
     finish(&r);
 }
