@@ -119,7 +119,7 @@ enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_i
 enum tw_rc store_each_cursor(struct store *s,
                              enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through),
                              void *ctx, struct tw_err *err);
-/* Drops whole days of raw summaries that ended before `before_ns`, and gaps and scheduled intervals from before it. In the open
+/* Drops whole days of raw summaries and loss runs that ended before `before_ns`, and gaps and scheduled intervals from before it. In the open
  * transaction, or else in its own. */
 enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err);
 
@@ -135,6 +135,10 @@ void store_stats(struct store *s, struct store_stats *ret);
 enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs, int64_t from_ns,
                                 int64_t to_ns, enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
                                 struct tw_err *err);
+/* A pair's loss runs with start in [from, to), all flows, in order of (start, flow); each valid during fn. Parts of runs that go on
+ * over the end of a report period are not joined (common/loss_runs.h). A summary lists its longest runs only. */
+enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run), void *ctx, struct tw_err *err);
 /* The latest summary of each flow of each given pair. */
 enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx, struct tw_err *err);

@@ -22,9 +22,10 @@ const char *day_name(int64_t day, char buf[DAY_NAME])
 
 static int64_t day_parse(const char *name)
 {
+    const char *digits = strrchr(name, '_');
     struct tm tm = { 0 };
 
-    if (sscanf(name, "summary_%4d%2d%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday) != 3)
+    if (!digits || sscanf(digits, "_%4d%2d%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday) != 3)
         return DAY_MIN - 1;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
@@ -49,7 +50,7 @@ void day_cache_drop(struct day_cache *c, int64_t day)
         }
 }
 
-static sqlite3_stmt *cache_find(struct day_cache *c, int64_t day)
+sqlite3_stmt *day_cache_find(struct day_cache *c, int64_t day)
 {
     for (size_t i = 0; i < DAY_CACHE; i++)
         if (c->e[i].st && c->e[i].day == day) {
@@ -59,7 +60,7 @@ static sqlite3_stmt *cache_find(struct day_cache *c, int64_t day)
     return NULL;
 }
 
-static void cache_put(struct day_cache *c, int64_t day, sqlite3_stmt *st)
+void day_cache_put(struct day_cache *c, int64_t day, sqlite3_stmt *st)
 {
     size_t at = 0;
 
@@ -161,7 +162,7 @@ enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_st
     bool have[ROW_MAX], any;
     enum tw_rc rc;
 
-    if ((*ret = cache_find(c, day)))
+    if ((*ret = day_cache_find(c, day)))
         return TW_OK;
     rc = columns(q, day_name(day, name), have, &any, err);
     if (!rc)
@@ -169,7 +170,7 @@ enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_st
     if (!rc)
         rc = prepare_insert(q, name, ret, err);
     if (!rc)
-        cache_put(c, day, *ret);
+        day_cache_put(c, day, *ret);
     return rc;
 }
 
@@ -181,7 +182,7 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
     sqlite3_str *sql;
     enum tw_rc rc;
 
-    if ((*ret = cache_find(c, day)))
+    if ((*ret = day_cache_find(c, day)))
         return TW_OK;
     rc = columns(q, day_name(day, name), have, &any, err);
     if (rc)
@@ -197,22 +198,28 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
     sqlite3_str_appendf(sql, " FROM %s %s", name, tail);
     rc = finish(q, sql, ret, err);
     if (!rc)
-        cache_put(c, day, *ret);
+        day_cache_put(c, day, *ret);
     return rc;
 }
 
 enum tw_rc day_list(struct sq *q, int64_t first, int64_t last, int64_t **ret, size_t *ret_n,
                     struct tw_err *err)
 {
+    return day_list_of(q, DAY_GLOB, first, last, ret, ret_n, err);
+}
+
+enum tw_rc day_list_of(struct sq *q, const char *glob, int64_t first, int64_t last, int64_t **ret, size_t *ret_n,
+                       struct tw_err *err)
+{
     sqlite3_stmt *st;
     int64_t *list = NULL;
     size_t n = 0;
     enum tw_rc rc = sq_prepare(
-        q, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '" DAY_GLOB "' ORDER BY name",
-        &st, err);
+        q, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ? ORDER BY name", &st, err);
 
     if (rc)
         return rc;
+    sqlite3_bind_text(st, 1, glob, -1, SQLITE_STATIC);
     while (!rc && sqlite3_step(st) == SQLITE_ROW) {
         int64_t day = day_parse((const char *)sqlite3_column_text(st, 0));
         int64_t *more;

@@ -31,6 +31,8 @@ struct day_cache {
 };
 void day_cache_clear(struct day_cache *c);
 void day_cache_drop(struct day_cache *c, int64_t day);
+sqlite3_stmt *day_cache_find(struct day_cache *c, int64_t day); /* NULL: not there */
+void day_cache_put(struct day_cache *c, int64_t day, sqlite3_stmt *st); /* takes st */
 
 /* The cached INSERT of all columns; makes or widens the table first. */
 enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_stmt **ret, struct tw_err *err);
@@ -41,5 +43,8 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
 /* Days in [first, last] that have a table, ascending; malloc'ed. */
 enum tw_rc day_list(struct sq *q, int64_t first, int64_t last, int64_t **ret, size_t *ret_n,
                     struct tw_err *err);
+/* The same of other tables whose names end in _YYYYMMDD. */
+enum tw_rc day_list_of(struct sq *q, const char *glob, int64_t first, int64_t last, int64_t **ret, size_t *ret_n,
+                       struct tw_err *err);
 
 #endif

@@ -117,6 +117,7 @@ void store_close(struct store *s)
     if (s->q.db)
         store_rollback(s);
     day_cache_clear(&s->insert);
+    day_cache_clear(&s->insert_runs);
     sq_close(&s->q);
     cursors_free(&s->cursors);
     free(s->latest);
@@ -194,6 +195,7 @@ void store_rollback(struct store *s)
     if (s->q.in_txn) {
         /* The tables of new days go too, and with them what was prepared on them. */
         day_cache_clear(&s->insert);
+        day_cache_clear(&s->insert_runs);
         cursors_rollback(&s->cursors);
     }
     sq_rollback(&s->q);

@@ -148,7 +148,9 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int6
     rc = sq_run(&c, err);
     if (rc)
         return rc;
-    return note_latest(s, row, day, received_ns) ? no_memory(s, err) : TW_OK;
+    if (note_latest(s, row, day, received_ns)) /* before another row has the last number */
+        return no_memory(s, err);
+    return runs_insert(&s->q, &s->insert_runs, row, err);
 }
 
 static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, uint64_t first, struct tw_err *err)
@@ -293,6 +295,8 @@ static enum tw_rc retain(struct store *s, int64_t before_ns, struct tw_err *err)
     int64_t first_kept = day_of(before_ns);
     enum tw_rc rc = drop_days(s, first_kept, err);
 
+    if (!rc)
+        rc = runs_drop_days(&s->q, &s->insert_runs, first_kept, err);
     if (!rc)
         rc = run_i64(s, ST_RETAIN_LATEST, first_kept, err);
     /* What completeness of the dropped days would need; nobody can ask for that any more. */

@@ -3,7 +3,7 @@
 #define TW_DB_STORE_PRIV_H
 
 #include "db/sqlite/cursors.h"
-#include "db/sqlite/day.h"
+#include "db/sqlite/runs.h"
 #include "db/store.h"
 
 extern const struct sq_spec store_spec;
@@ -53,7 +53,7 @@ struct store {
     struct sq q;
     enum tw_rc broken; /* a write of the open transaction failed half-way: it cannot be committed */
     struct cursors cursors;
-    struct day_cache insert;
+    struct day_cache insert, insert_runs;
     struct latest_row *latest;
     size_t n_latest, cap_latest;
     uint8_t *scratch; /* ROW_SCRATCH, encoded histograms of the row being inserted */
@@ -64,7 +64,7 @@ struct store {
 
 struct store_reader {
     struct sq q;
-    struct day_cache range, by_row;
+    struct day_cache range, by_row, runs;
     struct tw_summary row;
 };
 

@@ -29,6 +29,7 @@ void store_reader_close(struct store_reader *r)
         return;
     day_cache_clear(&r->range);
     day_cache_clear(&r->by_row);
+    day_cache_clear(&r->runs);
     sq_close(&r->q);
     summary_free(&r->row);
     free(r);
@@ -131,6 +132,21 @@ enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids
         rc = read_pairs(r, ids, n_pairs, from_ns, to_ns, fn, ctx, err);
     sq_rollback(&r->q);
     free(ids);
+    return rc;
+}
+
+enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run), void *ctx,
+                                struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (from_ns >= to_ns)
+        return TW_OK;
+    rc = sq_exec(&r->q, "BEGIN", err);
+    if (!rc)
+        rc = runs_read(&r->q, &r->runs, pair_id, from_ns, to_ns, fn, ctx, err);
+    sq_rollback(&r->q);
     return rc;
 }
 

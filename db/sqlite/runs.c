@@ -1,0 +1,170 @@
+#include "db/sqlite/runs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX "loss_run_"
+#define GLOB PREFIX "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]"
+
+enum { BEFORE = 1, AFTER = 2 }; /* column continues */
+
+static const char *run_table(int64_t day, char buf[DAY_NAME])
+{
+    char summary[DAY_NAME];
+
+    snprintf(buf, DAY_NAME, PREFIX "%.8s", strchr(day_name(day, summary), '_') + 1);
+    return buf;
+}
+
+/* ---- Writing ---- */
+
+/* The same run again, from an agent that sends what it has sent before, changes nothing. */
+static enum tw_rc prepare_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_stmt **ret,
+                                 struct tw_err *err)
+{
+    char name[DAY_NAME], sql[400];
+    enum tw_rc rc;
+
+    if ((*ret = day_cache_find(c, day)))
+        return TW_OK;
+    snprintf(sql, sizeof sql,
+             "CREATE TABLE IF NOT EXISTS %s (pair_id INTEGER NOT NULL, start_ns INTEGER NOT NULL, flow "
+             "INTEGER NOT NULL,"
+             " seq_first INTEGER NOT NULL, length_ns INTEGER NOT NULL, probes INTEGER NOT NULL,"
+             " direction INTEGER NOT NULL, continues INTEGER NOT NULL,"
+             " PRIMARY KEY (pair_id, start_ns, flow, seq_first)) STRICT, WITHOUT ROWID",
+             run_table(day, name));
+    rc = sq_exec(q, sql, err);
+    if (rc)
+        return rc;
+    snprintf(sql, sizeof sql,
+             "INSERT OR REPLACE INTO %s (pair_id, start_ns, flow, seq_first, length_ns, probes, direction, "
+             "continues)"
+             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             name);
+    rc = sq_prepare(q, sql, ret, err);
+    if (!rc)
+        day_cache_put(c, day, *ret);
+    return rc;
+}
+
+static enum tw_rc insert(struct sq *q, struct day_cache *c, const struct tw_summary *s,
+                         const struct tw_loss_run *r, struct tw_err *err)
+{
+    sqlite3_stmt *st;
+    struct sq_cur cur;
+    enum tw_rc rc = prepare_insert(q, c, day_of(r->start_ns), &st, err);
+
+    if (rc)
+        return rc;
+    sq_start_stmt(q, st, &cur);
+    sq_put_i64(&cur, (int64_t)s->pair_id);
+    sq_put_i64(&cur, r->start_ns);
+    sq_put_i64(&cur, s->flow);
+    sq_put_i64(&cur, r->seq_first);
+    sq_put_i64(&cur, r->length_ns);
+    sq_put_i64(&cur, (int64_t)r->probes);
+    sq_put_i64(&cur, r->direction);
+    sq_put_i64(&cur, (r->continues_before ? BEFORE : 0) | (r->continues_after ? AFTER : 0));
+    return sq_run(&cur, err);
+}
+
+enum tw_rc runs_insert(struct sq *q, struct day_cache *c, const struct tw_summary *s, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < s->runs.n && !rc; i++)
+        rc = insert(q, c, s, &s->runs.v[i], err);
+    return rc;
+}
+
+enum tw_rc runs_drop_days(struct sq *q, struct day_cache *c, int64_t first_kept, struct tw_err *err)
+{
+    int64_t *days = NULL;
+    size_t n = 0;
+    enum tw_rc rc = day_list_of(q, GLOB, DAY_MIN, first_kept - 1, &days, &n, err);
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        char name[DAY_NAME], sql[DAY_NAME + 16] = "DROP TABLE ";
+        day_cache_drop(c, days[i]);
+        rc = sq_exec(q, strcat(sql, run_table(days[i], name)), err);
+    }
+    free(days);
+    return rc;
+}
+
+/* ---- Reading ---- */
+
+static enum tw_rc prepare_select(struct sq *q, struct day_cache *c, int64_t day, sqlite3_stmt **ret,
+                                 struct tw_err *err)
+{
+    char name[DAY_NAME], sql[300];
+    enum tw_rc rc;
+
+    if ((*ret = day_cache_find(c, day)))
+        return TW_OK;
+    snprintf(sql, sizeof sql,
+             "SELECT start_ns, flow, seq_first, length_ns, probes, direction, continues FROM %s"
+             " WHERE pair_id = ? AND start_ns >= ? AND start_ns < ? ORDER BY start_ns, flow, seq_first",
+             run_table(day, name));
+    rc = sq_prepare(q, sql, ret, err);
+    if (!rc)
+        day_cache_put(c, day, *ret);
+    return rc;
+}
+
+/* What is in the file need not be what was put there. */
+static enum tw_rc take_run(struct sq *q, struct sq_cur *cur, struct tw_loss_run *ret, struct tw_err *err)
+{
+    int64_t start = sq_take_i64(cur), flow = sq_take_i64(cur), seq = sq_take_i64(cur),
+            length = sq_take_i64(cur);
+    int64_t probes = sq_take_i64(cur), direction = sq_take_i64(cur), continues = sq_take_i64(cur);
+
+    if (start < 0 || length < 0 || length > INT64_MAX - start || probes < 1 || flow < 0 ||
+        flow > UINT32_MAX || seq < 0 || seq > UINT32_MAX || direction < 0 || direction >= TW_DIRECTION_COUNT)
+        return tw_err_set(err, TW_ECORRUPT, "%s %s: a loss run at %lld ns is not valid", q->spec->what,
+                          q->path, (long long)start);
+    *ret = (struct tw_loss_run){ .start_ns = start,
+                                 .length_ns = length,
+                                 .probes = (uint64_t)probes,
+                                 .seq_first = (uint32_t)seq,
+                                 .flow = (uint32_t)flow,
+                                 .direction = (enum tw_direction)direction,
+                                 .continues_before = continues & BEFORE,
+                                 .continues_after = continues & AFTER };
+    return TW_OK;
+}
+
+enum tw_rc runs_read(struct sq *q, struct day_cache *c, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                     enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *r), void *ctx, struct tw_err *err)
+{
+    int64_t *days = NULL;
+    size_t n = 0;
+    enum tw_rc rc = day_list_of(q, GLOB, day_of(from_ns), day_of(to_ns - 1), &days, &n, err);
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        sqlite3_stmt *st;
+        struct sq_cur cur;
+        struct tw_loss_run r;
+        rc = prepare_select(q, c, days[i], &st, err);
+        if (rc)
+            break;
+        sq_start_stmt(q, st, &cur);
+        sq_put_i64(&cur, (int64_t)pair_id);
+        sq_put_i64(&cur, from_ns);
+        sq_put_i64(&cur, to_ns);
+        while ((rc = sq_next(&cur, err)) == TW_OK) {
+            rc = take_run(q, &cur, &r, err);
+            if (!rc)
+                rc = fn(ctx, &r);
+            if (rc) {
+                sq_end(&cur);
+                break;
+            }
+        }
+        rc = rc == TW_ENOENT ? TW_OK : rc;
+    }
+    free(days);
+    return rc;
+}
