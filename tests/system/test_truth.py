@@ -92,7 +92,7 @@ def test_fleet_against_record(build):
         lab.start_fleet()
         lab.nft("a1", SENT)
         lab.apply(one_way("a1", "a2"))
-        wait("300 probes", lambda: total(lab.results("mesh=lab"), "sent") >= 300, 30)
+        wait("200 probes", lambda: total(lab.results("mesh=lab"), "sent") >= 200, 30)
         settle(lab, "a1")
         said = lab.results("mesh=lab")
     truth = Truth(lab.relay.rows, 300_000_000, "a1", "a2")
@@ -131,7 +131,7 @@ def test_random_loss_of_the_packet_filter(build):
         sh_in(rig.far, "nft", "-f", "-", input=FILTER % ("dport", 7))
         sh_in(rig.ns, "nft", "-f", "-", input=FILTER % ("sport", 4))
         rig.responder()
-        said, packets = measure(rig, "-c", "1000", "-i", "1ms")
+        said, packets = measure(rig, "-c", "800", "-i", "1ms")
         forward, backward = counter(rig.far, "drops"), counter(rig.ns, "drops")
         expect(said["sent"] == counter(rig.far, "seen") and said["received"] == counter(rig.ns, "seen") - backward and
                said["lost"] == forward + backward and forward > 20 and backward > 8, f"{forward} + {backward} dropped; {said}")
@@ -185,8 +185,8 @@ def test_delays_against_record(build):
     for _ in range(4):
         errors, share = delays_once(build)
         tries.append(f"{errors.text()}; starved {share:.3f}")
-        # Nobody is early, and what waits for no CPU, as one in twenty never does, is exact however busy the host is.
-        expect(min(v[0] for v in errors.of.values()) > -1000 and errors.worst(5) < 100_000, tries[-1])
+        # Nobody is early, nearly all have a delay, and what waits for no CPU, as one in twenty never does, is exact however busy the host is.
+        expect(min(v[0] for v in errors.of.values()) > -1000 and len(errors.of["roundtrip"]) > 390 and errors.worst(5) < 100_000, tries[-1])
         if errors.worst(50) <= GOAL_P50_NS and errors.worst(95) <= GOAL_P95_NS:
             return
     if share < 0.005:

@@ -106,10 +106,10 @@ class Errors:
         back = {(r.seq24, r.seq): r for r in rows if getattr(r, "from") == target and r.fate == "sent"}
         self.of = {"forward": [], "backward": [], "roundtrip": []}
         for p in packets:
-            if p["kind"] != "received":
+            if p["kind"] != "received" or p["delay_roundtrip_seconds"] is None:
                 continue
             f, b = out[p["seq"]], back[p["seq"], p["reflector_seq"]]
-            forward, backward = p["t2_ns"] - p["t1_ns"] - f.delay_ns, p["t4_ns"] - p["t3_ns"] - b.delay_ns
+            forward, backward = p["delay_forward_seconds"] * 1e9 - f.delay_ns, p["delay_backward_seconds"] * 1e9 - b.delay_ns
             for k, v in (("forward", forward), ("backward", backward), ("roundtrip", forward + backward)):
                 self.of[k].append(v)
         for v in self.of.values():
