@@ -8,6 +8,8 @@ enum { CACHE_LINE = 64 };
 /* Indices run freely and wrap. */
 struct sumring {
     _Alignas(CACHE_LINE) _Atomic size_t tail; /* producer: next slot to fill */
+    size_t made; /* producer: slots that are initialised; an agent without sessions touches none of their
+                    memory */
     _Alignas(CACHE_LINE) _Atomic size_t head; /* consumer: next slot to empty */
     _Alignas(CACHE_LINE) size_t mask;
     struct tw_summary *slots;
@@ -28,8 +30,6 @@ enum tw_rc sumring_new(size_t capacity, struct sumring **ret)
         free(r);
         return TW_ENOMEM;
     }
-    for (size_t i = 0; i < n; i++)
-        summary_init(&r->slots[i]);
     *ret = r;
     return TW_OK;
 }
@@ -50,6 +50,8 @@ struct tw_summary *sumring_slot(struct sumring *r)
 
     if (tail - atomic_load_explicit(&r->head, memory_order_acquire) > r->mask)
         return NULL;
+    if (r->made <= r->mask && r->made == tail)
+        summary_init(&r->slots[r->made++]);
     return &r->slots[tail & r->mask];
 }
 
