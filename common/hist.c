@@ -152,6 +152,7 @@ static enum tw_rc reserve_octets(struct hist *h, size_t octets)
         return TW_OK;
     if (octets < HIST_ROOM_OCTETS)
         octets = HIST_ROOM_OCTETS;
+    octets = ((octets + 8 + 15) & ~(size_t)15) - 8; /* what malloc() would take in any case */
     b = realloc(h->b, octets);
     if (!b)
         return TW_ENOMEM;
@@ -170,10 +171,10 @@ enum tw_rc hist_reserve_copy(struct hist *dst, const struct hist *src)
     return reserve_octets(dst, src->n * stride(src));
 }
 
-/* By half as much again: most histograms of a period stay small, and there are many. */
+/* By a quarter: most histograms of a period stay small, and there are many. */
 static enum tw_rc grow(struct hist *h)
 {
-    uint32_t want = h->n + h->n / 2;
+    uint32_t want = h->n + h->n / 4;
 
     if ((h->n + 1u) * stride(h) <= h->cap)
         return TW_OK;

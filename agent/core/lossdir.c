@@ -18,9 +18,17 @@
 enum { BUCKETS = 6, GAPS = 4 };
 
 struct bucket {
-    uint16_t period;
-    bool decided; /* verdict already given (unknown): counts in the gap, gets no other verdict */
-    uint64_t n;
+    uint64_t n : 47;
+    uint64_t decided : 1; /* verdict already given (unknown): counts in the gap, gets no other verdict */
+    uint64_t period : 16;
+};
+
+/* As struct lossdir_verdict. Of 2^48 probes in one gap nobody will ever know. */
+#define COUNT_MAX ((UINT64_C(1) << 48) - 1)
+struct verdict {
+    uint64_t forward : 48, period : 16;
+    uint64_t backward : 48, : 16;
+    uint64_t unknown : 48, : 16;
 };
 
 struct entry {
@@ -51,7 +59,7 @@ struct lossdir {
 
     struct bucket gap[BUCKETS]; /* lost probes since the anchor */
     unsigned n_gap;
-    struct lossdir_verdict out[BUCKETS];
+    struct verdict out[BUCKETS];
     unsigned n_out;
     struct lossdir_gap decided[GAPS];
     unsigned n_decided;
@@ -228,7 +236,7 @@ static uint32_t reach_of(const struct lossdir *d)
 
 static void say(struct lossdir *d, uint16_t period, uint64_t forward, uint64_t backward, uint64_t unknown)
 {
-    struct lossdir_verdict *v = d->out;
+    struct verdict *v = d->out;
 
     while (v < d->out + d->n_out && v->period != period)
         v++;
@@ -238,19 +246,22 @@ static void say(struct lossdir *d, uint16_t period, uint64_t forward, uint64_t b
         v--;
     }
     if (v == d->out + d->n_out) {
-        *v = (struct lossdir_verdict){ .period = period };
+        *v = (struct verdict){ .period = period };
         d->n_out++;
     }
-    v->forward += forward;
-    v->backward += backward;
-    v->unknown += unknown;
+    v->forward = (v->forward + forward) & COUNT_MAX;
+    v->backward = (v->backward + backward) & COUNT_MAX;
+    v->unknown = (v->unknown + unknown) & COUNT_MAX;
 }
 
 enum tw_rc lossdir_next(struct lossdir *d, struct lossdir_verdict *ret)
 {
     if (!d->n_out)
         return TW_EAGAIN;
-    *ret = d->out[0];
+    *ret = (struct lossdir_verdict){ .period = d->out[0].period,
+                                     .forward = d->out[0].forward,
+                                     .backward = d->out[0].backward,
+                                     .unknown = d->out[0].unknown };
     memmove(d->out, d->out + 1, sizeof *d->out * --d->n_out);
     return TW_OK;
 }

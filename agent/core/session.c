@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define RING_MIN 16
+#define DELAYS_MIN 4
 #define RING_MAX (UINT64_C(1) << 20)
 
 static bool is_cfg_ok(const struct session_cfg *c)
@@ -75,12 +76,11 @@ static int64_t floor_mod(int64_t a, int64_t b)
 static enum tw_rc allocate(struct session *s, uint64_t ring)
 {
     /* Exponential spacing can have more in flight than is to be expected, up to the whole ring. */
-    uint32_t delays = power_of_two(s->cfg.spacing_kind == SESSION_FIXED ? in_flight_max(&s->cfg) + 1 : ring);
-
+    s->delays_max = power_of_two(s->cfg.spacing_kind == SESSION_FIXED ? in_flight_max(&s->cfg) + 1 : ring);
     s->span = (uint32_t)ring;
     s->ring = calloc(ring, sizeof *s->ring);
-    s->delays_mask = delays - 1;
-    s->delays = calloc(delays, sizeof *s->delays);
+    s->delays_mask = DELAYS_MIN - 1;
+    s->delays = calloc(DELAYS_MIN, sizeof *s->delays);
     if (s->cfg.samples)
         s->samples = calloc(s->cfg.samples, sizeof *s->samples);
     if (!s->ring || !s->delays || (s->cfg.samples && !s->samples))

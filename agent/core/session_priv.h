@@ -149,8 +149,8 @@ struct session {
     uint32_t next_at;  /* where next_seq will be in the ring */
     uint64_t numbered; /* probes before next_seq, without wrapping */
     struct slot *ring;
-    /* By sequence number, a power of two: of all that can be in flight and the one before. */
-    uint32_t delays_mask;
+    /* By sequence number, a power of two: of all that are in flight and the one before. Grows with them. */
+    uint32_t delays_mask, delays_max;
     struct delays *delays;
 
     /* Order of answers. */
@@ -246,6 +246,8 @@ void session_settle_due(struct session *s, struct tw_mono at);
 void session_settle_all(struct session *s);
 /* Those whose probe, or the one before it, is about to be forgotten; and those of a period that closes. */
 void session_settle_old(struct session *s);
+/* The oldest probe whose delays may still come, at most next_seq. */
+uint32_t session_oldest_awaited(struct session *s);
 void session_settle_period(struct session *s, uint16_t id);
 bool session_waits_in(struct session *s, uint16_t id);
 /* When the kernel is not waited for any more; TW_MONO_NEVER: nobody waits for it. */

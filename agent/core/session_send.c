@@ -2,6 +2,7 @@
 #include "agent/core/session_priv.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/splitmix.h"
 
@@ -132,6 +133,27 @@ static enum tw_rc write_probe(struct session *s, struct tw_wall t1, uint8_t *buf
     return form_write_probe(s->form, &p, buf, len);
 }
 
+/* For one more in flight. Without memory for it, the answers that come far out of order are not compared with
+ * their neighbours. */
+static void fit_delays(struct session *s)
+{
+    uint32_t want = s->next_seq - session_oldest_awaited(s) + 1, n = s->delays_mask + 1;
+    struct delays *d;
+
+    while (n < want && n < s->delays_max)
+        n *= 2;
+    if (n == s->delays_mask + 1 || !(d = malloc(n * sizeof *d)))
+        return;
+    /* The newest has none yet: in its place are those of one more. */
+    for (uint32_t i = 2; i <= s->delays_mask + 2; i++)
+        d[(s->next_seq - i) & (n - 1)] = *delays_at(s, s->next_seq - i);
+    for (uint32_t i = s->delays_mask + 3; i <= n && is_remembered(s, s->next_seq - i); i++)
+        slot_at(s, s->next_seq - i)->timed = false; /* they are lost */
+    free(s->delays);
+    s->delays = d;
+    s->delays_mask = n - 1;
+}
+
 static void note_sent(struct session *s, struct tw_now now, struct period *p)
 {
     if (!p->sum.sent)
@@ -146,6 +168,7 @@ static void note_sent(struct session *s, struct tw_now now, struct period *p)
     s->next_seq++;
     s->next_at = s->next_at + 1 < s->span ? s->next_at + 1 : 0;
     s->numbered++;
+    fit_delays(s);
     s->totals.sent++;
     s->attempts++;
     s->finished = s->cfg.count && s->attempts >= s->cfg.count;

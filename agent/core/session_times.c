@@ -350,9 +350,20 @@ void session_settle_all(struct session *s)
         settle_n(s, s->waiting->n);
 }
 
+uint32_t session_oldest_awaited(struct session *s)
+{
+    struct waiting *q = s->waiting;
+    uint32_t oldest = s->head_seq;
+
+    for (unsigned i = 0; q && i < q->n; i++)
+        if (s->next_seq - nth(q, i)->seq > s->next_seq - oldest)
+            oldest = nth(q, i)->seq;
+    return oldest;
+}
+
 void session_settle_old(struct session *s)
 {
-    uint32_t room = s->delays_mask < s->span ? s->delays_mask : s->span - 1;
+    uint32_t room = (s->delays_max <= s->span ? s->delays_max : s->span) - 1;
     struct waiting *q = s->waiting;
 
     for (unsigned i = q ? q->n : 0; i > 0; i--)
