@@ -277,7 +277,8 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .demand_auth = a->opt.demand_auth,
                                   .refuse_dscp = a->opt.refuse_dscp,
                                   .precise = a->opt.precise,
-                                  .self_test = a->opt.self_test };
+                                  .self_test = a->opt.self_test,
+                                  .user_tx_times = !a->opt.tx_timestamps };
         memcpy(cfg.reflect, a->reflect, sizeof cfg.reflect);
         enum tw_rc rc = worker_start(&cfg, &a->workers[i], err);
         if (rc != TW_OK)
@@ -460,8 +461,8 @@ int main(int argc, char **argv)
     if (rc != TW_OK)
         return fail(&err, rc, 2);
     process_raise_files();
-    /* One heap for all threads: what one of them frees another can use. With a heap each, the report periods that
-     * the workers make and the loop's sessions leave behind would need their memory twice. */
+    /* One heap for all threads: what one of them frees another can use. With a heap each, the report periods
+     * that the workers make and the loop's sessions leave behind would need their memory twice. */
     mallopt(M_ARENA_MAX, 1);
     log_init("twamp-agent", level, a.opt.log_format ? LOG_JSON : LOG_TEXT);
     a.started_ns = tw_wall_now().ns;

@@ -16,7 +16,7 @@ struct agent_options {
     int64_t workers, max_sessions, max_pps, spool_max_mb, keep_acked_ns;
     uint32_t control_modes; /* enum twamp_mode: security modes offered */
     struct port_range test_ports;
-    int log_format, self_test;
+    int log_format, self_test, tx_timestamps;
     bool allow_plaintext, reflect_stateless, demand_auth, refuse_dscp, precise;
 };
 

@@ -137,6 +137,7 @@ static enum tw_rc lane_open(struct worker *w, struct flow_start *f, struct lane 
     l->port.kind = PORT_LANE;
     l->key = f->key;
     l->own = wants_own_lane(f);
+    l->serial = ++w->last_lane;
     rc = lane_socket(l, f, err);
     if (rc)
         goto fail_free;
@@ -199,6 +200,7 @@ void lane_detach(struct worker *w, struct flow *f)
     struct peer *p = f->peer;
     struct lane *l = p->lane;
 
+    stamp_wait_forget(w->stamps, &f->stamps);
     f->peer = NULL;
     p->flow = NULL;
     w->n_resting++;

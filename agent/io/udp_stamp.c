@@ -19,8 +19,7 @@
 
 enum {
     ERRORS_AT_A_TIME = 64,
-    STAMP_CONTROL = 512, /* times, the extended error with the offender's address, packet info */
-    /* Receive times come by the same option from then on: SO_TIMESTAMPNS would tell them a second time. */
+    STAMP_CONTROL = 256, /* times, the extended error with the offender's address, packet info */
     WITHOUT_ID = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY,
     WITH_ID = WITHOUT_ID | SOF_TIMESTAMPING_OPT_ID
 };
@@ -30,17 +29,14 @@ static bool set_flags(const struct udpsock *s, int flags)
     return setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) == 0;
 }
 
-static bool turn_on(struct udpsock *s)
+void udp_stamps_open(struct udpsock *s)
 {
-    int off = 0;
+    int on = 1;
 
-    if (!set_flags(s, WITH_ID)) {
-        s->stamp_rest = TW_MONO_NEVER;
-        return false;
-    }
-    setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &off, sizeof off);
-    s->stamping = true;
-    return true;
+    if (set_flags(s, WITH_ID))
+        return;
+    s->stamp_rest = TW_MONO_NEVER;
+    setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
 }
 
 static bool start_again(struct udpsock *s)
@@ -58,8 +54,6 @@ bool udp_txstamp_ready(struct udpsock *s, struct tw_mono now)
 {
     if (now.ns < s->stamp_rest.ns)
         return false;
-    if (!s->stamping)
-        return turn_on(s);
     return !s->stamps_unsure || start_again(s);
 }
 
@@ -94,22 +88,32 @@ static bool read_stamp(struct msghdr *h, struct udp_txstamp *ret)
     return true;
 }
 
+/* One look at the error queue: fills in at most `cap` of *ret. Returns how many things were in it. */
+static int take_batch(const struct udpsock *s, struct udp_txstamp *ret, unsigned cap, unsigned *ret_n)
+{
+    struct {
+        _Alignas(struct cmsghdr) char control[STAMP_CONTROL];
+    } room[ERRORS_AT_A_TIME];
+    struct mmsghdr hdr[ERRORS_AT_A_TIME];
+    unsigned batch = cap && cap < ERRORS_AT_A_TIME ? cap : ERRORS_AT_A_TIME;
+    int n;
+
+    for (unsigned i = 0; i < batch; i++)
+        hdr[i].msg_hdr =
+            (struct msghdr){ .msg_control = room[i].control, .msg_controllen = sizeof room[i].control };
+    n = recvmmsg(s->fd, hdr, batch, MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
+    for (int i = 0; cap && i < n; i++)
+        *ret_n += read_stamp(&hdr[i].msg_hdr, &ret[*ret_n]);
+    return n;
+}
+
 unsigned udp_take_errors(struct udpsock *s, struct udp_txstamp *ret, unsigned cap)
 {
-    _Alignas(struct cmsghdr) char control[STAMP_CONTROL];
-    struct udp_txstamp stamp;
     socklen_t len = sizeof(int);
     unsigned n = 0;
     int pending;
 
-    for (int i = 0; i < ERRORS_AT_A_TIME && (!cap || n < cap); i++) {
-        struct msghdr h = { .msg_control = control, .msg_controllen = sizeof control };
-
-        if (recvmsg(s->fd, &h, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
-            break;
-        if (read_stamp(&h, &stamp) && cap)
-            ret[n++] = stamp;
-    }
-    getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &pending, &len); /* reading it uses it up */
+    if (take_batch(s, ret, cap, &n) <= 0) /* epoll told of an error all the same; reading it uses it up */
+        getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &pending, &len);
     return n;
 }

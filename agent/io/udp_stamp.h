@@ -4,6 +4,8 @@
 
 #include "agent/io/udpsock.h"
 
+/* Receive times by the kernel from now on, and sending times for those who ask, if the kernel has them. */
+void udp_stamps_open(struct udpsock *s);
 /* A datagram that asked for its send time could not be sent. */
 void udp_stamps_unsure(struct udpsock *s);
 

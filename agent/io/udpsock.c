@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "agent/io/udp_stamp.h"
 
 enum { FIRST_UNPRIVILEGED_PORT = 1024 };
 
@@ -24,7 +25,6 @@ static const struct option_row options[] = {
     { 4, true, ALWAYS, IPPROTO_IP, IP_TTL, 255, "IP_TTL" },
     { 6, true, ALWAYS, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255, "IPV6_UNICAST_HOPS" },
     { 6, true, ALWAYS, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY" },
-    { 0, false, ALWAYS, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS" },
     { 0, false, ALWAYS, SOL_SOCKET, SO_RXQ_OVFL, 1, "SO_RXQ_OVFL" },
     { 4, false, ALWAYS, IPPROTO_IP, IP_RECVTTL, 1, "IP_RECVTTL" },
     { 4, false, ALWAYS, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS" },
@@ -183,6 +183,7 @@ enum tw_rc udp_open(const struct udp_conf *conf, struct udpsock *ret, struct tw_
         return rc;
     }
     s.any = is_any(&s.local);
+    udp_stamps_open(&s);
     *ret = s;
     return TW_OK;
 }

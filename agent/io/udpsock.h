@@ -30,7 +30,7 @@ struct udpsock {
     uint32_t ovfl;  /* SO_RXQ_OVFL as last reported */
     uint64_t drops; /* not yet taken by udp_take_drops() */
     /* udp_stamp.c's own: */
-    bool stamping, stamps_unsure;
+    bool stamps_unsure;
     uint32_t stamp_next;
     struct tw_mono stamp_rest;
 };
@@ -102,8 +102,7 @@ struct udp_txstamp {
     struct tw_wall time;
 };
 
-/* May datagrams ask now? The first call turns it on, which makes receiving cost a little more. Not for a
- * second after one that asked could not be sent: whether the kernel has numbered that one is not known. */
+/* May datagrams ask now? Not for a second after one that asked could not be sent: whether the kernel has numbered that one is not known. */
 bool udp_txstamp_ready(struct udpsock *s, struct tw_mono now);
 /* By which id message i will be told of, until udp_tx_clear(). false: it did not ask, was not sent, or its
  * number is not certain. Ids wrap. */

@@ -56,6 +56,7 @@ static void publish(struct worker *w)
     _Static_assert(sizeof values == sizeof c, "counters are uint64_t each");
     mirrors_count(w, &c);
     flight_count(w, &c);
+    stamps_count(w, &c);
     memcpy(values, &c, sizeof values);
     for (size_t i = 0; i < WORKER_COUNTERS_N; i++)
         atomic_store_explicit(&w->published[i], values[i], memory_order_relaxed);
@@ -140,7 +141,7 @@ static void dispatch(struct worker *w, struct port *p, uint32_t events)
         break;
     case PORT_LANE:
         if (events & EPOLLERR)
-            udp_take_errors(&p->sock, NULL, 0);
+            lane_take_stamps(w, (struct lane *)p); /* before the answers */
         if (events & EPOLLIN)
             lane_receive(w, (struct lane *)p);
         break;
@@ -310,6 +311,8 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
     if (!rc)
         rc = hoststate_new(&w->host);
     if (!rc)
+        rc = stamps_init(w);
+    if (!rc)
         rc = make_fds(w);
     if (!rc)
         rc = watch_news(w);
@@ -395,6 +398,7 @@ void worker_free(struct worker *w)
     if (w->registry)
         worker_free_flows(w);
     flight_free_all(w);
+    stamp_wait_free(w->stamps);
     if (w->cmds)
         worker_drop_commands(w);
     agreed_free_all(w);

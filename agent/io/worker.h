@@ -31,7 +31,8 @@ struct worker_cfg {
     /* Probes leave closer to their time: the thread wakes a margin earlier (agent/core/wake_margin.h) and
      * spins for what is left of it. Costs as much CPU: up to 200 us for each instant when probes are due. */
     bool precise;
-    bool self_test; /* while there are sessions, measure over the loopback device, too: the noise floor */
+    bool self_test;     /* while there are sessions, measure over the loopback device, too: the noise floor */
+    bool user_tx_times; /* the kernel is not asked when probes left: saves a tenth of the CPU of a probe */
 };
 
 /* Opens the sockets (so that errors are reported here), then starts the thread. */
@@ -77,8 +78,8 @@ enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys);
 /* For error estimates; also tells of wall clock steps. Any thread. */
 void worker_set_clock(struct worker *w, const struct tw_clock_state *c);
 
-/* Loop thread. TW_EAGAIN: none. *ret is initialised by the caller and swapped in. It tells of the host in its span,
- * too. */
+/* Loop thread. TW_EAGAIN: none. *ret is initialised by the caller and swapped in. It tells of the host in its
+ * span, too. */
 enum tw_rc worker_next_summary(struct worker *w, struct tw_summary *ret);
 /* A session that could not start or ended; rc TW_OK = ended as asked. */
 struct worker_notice {
@@ -125,7 +126,9 @@ struct worker_counters {
     /* struct flight_stats; incidents_lost: nobody took them in time. */
     uint64_t flight_share, flight_kept_min_ns, flight_octets, flight_refused, flight_withheld,
         flight_incidents_lost;
-    uint64_t spins, spun_ns; /* `precise`: how often it spun, and for how long in all */
+    /* Sending times that the kernel told: used; after the answer had been settled; not credible; never. */
+    uint64_t tx_stamps, tx_stamps_late, tx_stamps_refused, tx_stamps_missing;
+    uint64_t spins, spun_ns;                 /* `precise`: how often it spun, and for how long in all */
     uint64_t host_stalls;                    /* agent/core/hoststate.h */
     uint64_t self_test_sent, self_test_lost; /* in none of the counts above */
     /* Of the minute before `host_looked_ns` (monotonic; 0: never yet); an idle worker does not look. */

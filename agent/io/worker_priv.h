@@ -22,6 +22,7 @@
 #include "agent/core/reflect_session.h"
 #include "agent/core/twamp_pkt.h"
 #include "agent/core/wake_margin.h"
+#include "agent/io/stamp_wait.h"
 #include "agent/io/sumring.h"
 #include "agent/io/udpsock.h"
 #include "agent/io/worker.h"
@@ -99,6 +100,7 @@ struct lane_key {
 struct lane {
     struct port port; /* first */
     struct lane_key key;
+    uint32_t serial;    /* no other open lane has it */
     bool own;           /* of one session */
     struct lane **list; /* that it is on */
     struct lane *prev, *next;
@@ -136,6 +138,7 @@ struct flow {
     struct flight *flight; /* NULL: nothing is recorded */
     uint64_t pair_id;
     uint32_t number;
+    struct stamp_waiter stamps;
     uint8_t tos, ttl;
     bool self;    /* of the self-test: on no list, in no count */
     bool stuck;   /* on the list of those that wait for room in the result ring */
@@ -256,6 +259,8 @@ struct worker {
     struct agreed *agreed;
     struct lane *lanes, *own_lanes; /* those that sessions can share, and those that they cannot */
     unsigned n_lanes;
+    uint32_t last_lane; /* its serial */
+    struct stamp_wait *stamps;
     struct peer **peers;
     size_t n_resting;
     struct flow *flows, *stuck;
@@ -336,6 +341,16 @@ void worker_send_due(struct worker *w);
  * leave. */
 struct tw_mono worker_next_due(const struct worker *w, bool *ret_probe);
 void flow_on_due(struct worker *w, struct wtimer *t);
+
+/* worker_stamp.c */
+enum tw_rc stamps_init(struct worker *w);
+/* Shall the next probe of this lane ask? */
+bool stamps_wanted(struct worker *w, struct lane *l);
+/* The n messages of tx_probes have been sent by this lane. */
+void stamps_await(struct worker *w, struct lane *l, unsigned n);
+/* EPOLLERR: sending times, and ICMP errors, which are let go of. */
+void lane_take_stamps(struct worker *w, struct lane *l);
+void stamps_count(const struct worker *w, struct worker_counters *ret);
 
 /* worker_recv.c */
 void lane_receive(struct worker *w, struct lane *l);

@@ -16,6 +16,7 @@ static void flush(struct worker *w)
         if (udp_tx_error(w->tx_probes, i))
             session_on_send_error(w->tx_flow[i]->session);
     }
+    stamps_await(w, w->tx_lane, n);
     udp_tx_clear(w->tx_probes);
     /* Only now: a flow that is not armed cannot come twice into a batch, and ending one may close the lane.
      */
@@ -40,6 +41,7 @@ void flow_on_due(struct worker *w, struct wtimer *t)
         flow_settle(w, f);
         return;
     }
+    d.want_txstamp = stamps_wanted(w, w->tx_lane);
     udp_tx_add(w->tx_probes, len, &d);
     w->tx_flow[i] = f;
 }

@@ -337,6 +337,7 @@ static const struct conf_opt mark_opts[] = {
               "send error." },
 };
 
+static const char *const on_off[] = { "on", "off", NULL };
 static const char *const spacings[] = { "fixed", "exponential", NULL };
 static const char *const jsons[] = { "none", "run", "compat", NULL };
 
@@ -426,6 +427,15 @@ static const struct conf_opt run_opts[] = {
       .help = "Send closer to the time that is due: wake a little earlier (20 to 200 us, learnt) and wait "
               "for the "
               "rest without sleeping. Costs that much CPU for each packet." },
+    { .name = "tx-timestamps",
+      .type = CONF_ENUM,
+      .offset = FIELD(tx_timestamps),
+      .dflt = "on",
+      .choices = on_off,
+      .arg = "on|off",
+      .help =
+          "Ask the kernel when each packet really left. Without it delays begin when the packet is handed "
+          "to the kernel." },
     { .name = "exponential",
       .type = CONF_FLAG,
       .offset = FIELD(exponential),

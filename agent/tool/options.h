@@ -57,6 +57,7 @@ struct tool_options {
 
     /* What a run of probes is; senders of all kinds. */
     int64_t interval_ns, count, timeout_ns, report_period_ns;
+    int tx_timestamps; /* 0 on, 1 off */
     bool forever, exponential, zero_padding, precise;
     int spacing_kind;
     int64_t size; /* 0 = by padding */

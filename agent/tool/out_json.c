@@ -173,6 +173,11 @@ static void put_ns(cJSON *o, const char *key, int64_t ns)
         json_put(o, key, cJSON_CreateNull());
 }
 
+static void put_source(cJSON *o, const char *key, enum tw_ts_source source)
+{
+    json_put(o, key, source ? cJSON_CreateString(tw_ts_source_name(source)) : cJSON_CreateNull());
+}
+
 static void print_sample(FILE *to, const struct plan *p, unsigned flow, const struct session_sample *s)
 {
     bool answered = s->t4.ns != 0;
@@ -187,6 +192,11 @@ static void print_sample(FILE *to, const struct plan *p, unsigned flow, const st
     put_ns(o, "t2_ns", s->t2.ns);
     put_ns(o, "t3_ns", s->t3.ns);
     put_ns(o, "t4_ns", s->t4.ns);
+    put_source(o, "tx_source", s->tx_source);
+    put_source(o, "rx_source", s->rx_source);
+    put_ns(o, "t1_used_ns", s->t1_used.ns);
+    put_ns(o, "t3_used_ns", s->t3_used.ns);
+    json_put(o, "followed_up", cJSON_CreateBool(s->followed_up));
     put_seconds(o, "delay_forward_seconds", s->timed, s->forward_ns);
     put_seconds(o, "delay_backward_seconds", s->timed, s->backward_ns);
     put_seconds(o, "delay_roundtrip_seconds", s->timed, s->forward_ns + s->backward_ns);

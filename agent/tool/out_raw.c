@@ -9,7 +9,7 @@ static void begin(FILE *to, const struct plan *p, uint16_t metrics_port)
     (void)metrics_port;
     fputs("# kind flow seq reflector_seq t1_ns t2_ns t3_ns t4_ns forward_us backward_us roundtrip_us size "
           "reply_size "
-          "ttl_fwd ttl_bwd tos_fwd tos_bwd tlvs\n",
+          "ttl_fwd ttl_bwd tos_fwd tos_bwd tlvs tx_source t1_used_ns t3_used_ns\n",
           to);
 }
 
@@ -82,6 +82,9 @@ static void print_sample(FILE *to, const struct plan *p, unsigned flow, const st
     print_octet(to, answered ? s->tos_forward : -1);
     print_octet(to, answered ? s->tos_backward : -1);
     print_tlvs(to, &s->tlvs);
+    fprintf(to, " %s", s->tx_source ? tw_ts_source_name(s->tx_source) : "-");
+    print_time(to, s->t1_used.ns);
+    print_time(to, s->t3_used.ns);
     putc('\n', to);
 }
 

@@ -298,7 +298,10 @@ enum tw_rc plan_make(const struct tool_options *o, const struct host_pair *hosts
     struct secrets *s = NULL;
     enum tw_rc rc;
 
-    *p = (struct plan){ .run = { .n_flows = (size_t)o->flows, .ttl = (uint8_t)o->ttl, .precise = o->precise } };
+    *p = (struct plan){ .run = { .n_flows = (size_t)o->flows,
+                                 .ttl = (uint8_t)o->ttl,
+                                 .precise = o->precise,
+                                 .user_tx_times = o->tx_timestamps == 1 } };
     p->run.flows = p->flows;
     for (size_t i = 0; i < RUN_FLOWS_MAX; i++)
         p->flows[i] = (struct run_flow){ .target = hosts->remote, .sock = { .fd = -1 } };

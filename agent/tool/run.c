@@ -5,10 +5,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include "agent/core/wake_margin.h"
+#include "agent/io/stamp_wait.h"
 #include "common/log.h"
 #include "common/net/now.h"
 
-enum { RX_BATCH = 32, PENDING_MAX = 4 };
+enum { STAMP_BITS = 8, STAMPS_AT_A_TIME = 16, RX_BATCH = 32, PENDING_MAX = 4 };
 #define GRACE_NS (1 * TW_NS_PER_S)
 #define CLOCK_NS (1 * TW_NS_PER_S)
 
@@ -18,6 +19,7 @@ struct flow {
     struct session *session;
     struct tw_addr target;
     struct udpsock sock;
+    struct stamp_waiter stamps;
     struct loop_watch watch;
     struct loop_timer due;
     uint64_t foreign; /* datagrams of others, or too long: not yet in a summary */
@@ -41,6 +43,7 @@ struct run {
     struct tw_summary scratch, total;
     struct udp_rx *rx;
     struct udp_tx *tx;
+    struct stamp_wait *stamps; /* sockets are named by the number of their flow */
     struct loop_timer clock, grace;
     struct wake_margin margin;
     struct log_limit send_errors;
@@ -182,6 +185,36 @@ static void log_send_error(struct run *r, int error, size_t len)
                  LOG_U("held_back", held));
 }
 
+/* ---- When packets left ---- */
+
+static void take_stamps(struct flow *f)
+{
+    struct udp_txstamp t[STAMPS_AT_A_TIME];
+    uint32_t seq;
+    unsigned n;
+
+    do {
+        n = udp_take_errors(&f->sock, t, STAMPS_AT_A_TIME);
+        for (unsigned i = 0; i < n; i++)
+            if (stamp_wait_take(f->run->stamps, f->number, t[i].id, &seq))
+                session_on_txstamp(f->session, seq, t[i].time, TW_TS_KERNEL);
+    } while (n == STAMPS_AT_A_TIME);
+}
+
+/* Mostly the kernel has told before the system call returns. */
+static void await_stamp(struct flow *f)
+{
+    uint32_t id;
+
+    if (!udp_tx_stamp_id(f->run->tx, 0, &id))
+        return;
+    stamp_wait_add(f->run->stamps, f->number, id, &f->stamps,
+                   session_await_txstamp(f->session, TW_TS_KERNEL));
+    take_stamps(f);
+}
+
+/* ---- Packets ---- */
+
 /* One at a time, each with a time of its own: T1 is the last thing before the kernel. */
 static bool send_one(struct flow *f)
 {
@@ -191,11 +224,13 @@ static bool send_one(struct flow *f)
 
     if (session_next_probe(f->session, tw_now(), udp_tx_buf(r->tx, 0), TEST_DATAGRAM_MAX, &len) != TW_OK)
         return false;
+    to.want_txstamp = !r->cfg.user_tx_times && udp_txstamp_ready(&f->sock, tw_mono_now());
     udp_tx_add(r->tx, len, &to);
     if (udp_tx_send(r->tx, &f->sock)) {
         log_send_error(r, udp_tx_error(r->tx, 0), len);
         session_on_send_error(f->session);
     }
+    await_stamp(f);
     udp_tx_clear(r->tx);
     return true;
 }
@@ -242,12 +277,15 @@ static void on_readable(struct loop_watch *w, uint32_t events)
 {
     struct flow *f = w->ctx;
     struct run *r = f->run;
-    unsigned n = udp_rx_recv(r->rx, &f->sock);
-    struct tw_now now = tw_now();
+    struct tw_now now;
     uint64_t drops;
     struct udp_in in;
+    unsigned n;
 
-    (void)events;
+    if (events & EPOLLERR)
+        take_stamps(f);
+    n = udp_rx_recv(r->rx, &f->sock);
+    now = tw_now();
     if (f->done)
         return;
     for (unsigned i = 0; i < n; i++) {
@@ -376,6 +414,7 @@ static void release(struct run *r)
     loop_timer_cancel(r->cfg.loop, &r->grace);
     udp_rx_free(r->rx);
     udp_tx_free(r->tx);
+    stamp_wait_free(r->stamps);
     free_summaries(r);
     free(r->flows);
     free(r);
@@ -463,7 +502,7 @@ enum tw_rc run_start(const struct run_cfg *cfg, struct run **ret, struct tw_err 
     r->grace = (struct loop_timer){ .fn = on_grace, .ctx = r };
     r->flows = calloc(cfg->n_flows, sizeof *r->flows);
     if (r->flows && !make_summaries(r) && !udp_rx_new(RX_BATCH, TEST_DATAGRAM_MAX, &r->rx) &&
-        !udp_tx_new(1, TEST_DATAGRAM_MAX, &r->tx))
+        !udp_tx_new(1, TEST_DATAGRAM_MAX, &r->tx) && !stamp_wait_new(STAMP_BITS, &r->stamps))
         rc = make_flows(r, err);
     else
         tw_err_set(err, rc, "out of memory");

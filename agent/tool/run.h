@@ -32,6 +32,7 @@ struct run_cfg {
     struct run_flow *flows;
     size_t n_flows;   /* 1..RUN_FLOWS_MAX */
     uint8_t tos, ttl; /* ttl 0 = 255 */
+    bool user_tx_times; /* the kernel is not asked when packets left */
     bool precise;     /* spin for the last moments before a probe is due: agent/core/wake_margin.h */
     /* Any may be NULL. None may free the run. */
     void (*on_sample)(void *ctx, unsigned flow, const struct session_sample *s); /* needs session.samples */

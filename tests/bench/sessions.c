@@ -2,6 +2,7 @@
  * has none?
  *
  *     bench_sessions cost [--rate PPS] [--seconds N]     10, 100, 1,000 and 10,000 sessions, the same rate
+ *     bench_sessions stamps [--sessions N] [--seconds N]  without and with the kernel's sending times
  *     bench_sessions memory [--sessions N] [--spacing MS]
  *     bench_sessions idle TWAMP-AGENT
  *
@@ -41,6 +42,7 @@ enum { WATCHERS = 20, SETTLE_S = 3, LOOK_US = 5000, LOOKS_PER_MEMORY = 10 };
 static struct {
     long rate, seconds, sessions, spacing_ms;
 } opt = { 20000, 10, 10000, 200 };
+static bool user_tx_times; /* of the worker that sends */
 
 static void die(const char *what)
 {
@@ -149,10 +151,11 @@ static void keep_worst(struct memory *worst)
 /* ---- One case ---- */
 
 struct result {
-    double start_s;          /* until all sessions run */
-    double cpu_us;           /* of the sending thread, per probe */
-    double rate;             /* probes/s */
-    double lost, late_sends; /* in all; late by more than 1 ms */
+    double start_s;                 /* until all sessions run */
+    double cpu_us;                  /* of the sending thread, per probe */
+    double rate;                    /* probes/s */
+    uint64_t sent, told, late_told; /* the kernel told when it left, in time; not in time, or not */
+    double lost, late_sends;        /* in all; late by more than 1 ms */
     uint64_t skipped;
     struct hist late, boundary; /* of the watchers */
     struct memory before, after, worst;
@@ -257,6 +260,10 @@ static void measure(struct worker *w, struct result *r)
     drain(w, r, (double)opt.seconds);
     cpu = worker_cpu() - cpu;
     worker_counters(w, &after);
+    r->told = after.tx_stamps - before.tx_stamps;
+    r->late_told = after.tx_stamps_late + after.tx_stamps_refused + after.tx_stamps_missing -
+                   before.tx_stamps_late - before.tx_stamps_refused - before.tx_stamps_missing;
+    r->sent = after.probes_sent - before.probes_sent;
     r->rate = (double)(after.probes_sent - before.probes_sent) / seconds_since(from);
     r->cpu_us = cpu * 1e6 / (double)(after.probes_sent - before.probes_sent);
 }
@@ -264,7 +271,7 @@ static void measure(struct worker *w, struct result *r)
 /* In the process that has nothing else: what it prints is the result. */
 static void run_case(uint16_t port, long n, int64_t spacing, struct result *r)
 {
-    struct worker_cfg cfg = { .max_sessions = (size_t)n + WATCHERS };
+    struct worker_cfg cfg = { .max_sessions = (size_t)n + WATCHERS, .user_tx_times = user_tx_times };
     struct worker *w;
 
     *r = (struct result){ 0 };
@@ -345,6 +352,55 @@ static int cost(void)
     }
     stop_mirror(&m);
     printf("ratio of 10000 sessions to 10: %.2f (goal: at most 1.20)\n", us / first);
+    return 0;
+}
+
+/* ---- stamps ---- */
+
+/* Rates with and without in turn, so that what else the machine does meets both. */
+static void stamps_case(uint16_t port, long rate, bool user, double *ret_us)
+{
+    int ends[2];
+    struct result r;
+    pid_t pid;
+
+    if (pipe(ends) || (pid = fork()) < 0)
+        die("case");
+    if (!pid) {
+        user_tx_times = user;
+        run_case(port, opt.sessions,
+                 opt.sessions * TW_NS_PER_S / (rate - WATCHERS * (TW_NS_PER_S / WATCH_SPACING_NS)), &r);
+        printf("%9ld %9.0f %5s %10.2f %6.2f %9.1f %7llu %6llu   %5.0f %5.0f %6.0f\n", rate, r.rate,
+               user ? "off" : "on", r.cpu_us, *ret_us ? r.cpu_us / *ret_us : 1,
+               100.0 * (double)r.told / (double)r.sent, (unsigned long long)r.late_told,
+               (unsigned long long)r.skipped, percentile_us(&r.late, 50), percentile_us(&r.late, 99),
+               percentile_us(&r.late, 100));
+        fflush(stdout);
+        _exit(write(ends[1], &r.cpu_us, sizeof r.cpu_us) != sizeof r.cpu_us);
+    }
+    close(ends[1]);
+    if (read(ends[0], ret_us, sizeof *ret_us) != sizeof *ret_us)
+        exit(1);
+    close(ends[0]);
+    waitpid(pid, NULL, 0);
+}
+
+static int stamps(void)
+{
+    static const long rates[] = { 2000, 5000, 20000, 50000 };
+    struct mirror m;
+
+    start_mirror(&m);
+    printf("%ld sessions; lateness in us\n%9s %9s %5s %10s %6s %9s %7s %6s   %s\n", opt.sessions, "asked",
+           "probes/s", "times", "CPU us", "ratio", "told %", "not", "skip", "late p50  p99    max");
+    fflush(stdout);
+    for (size_t i = 0; i < TW_NELEM(rates); i++)
+        for (int round = 0; round < 2; round++) {
+            double us = 0;
+            stamps_case(m.port, rates[i], true, &us);
+            stamps_case(m.port, rates[i], false, &us);
+        }
+    stop_mirror(&m);
     return 0;
 }
 
@@ -453,8 +509,8 @@ static pid_t start_agent(const char *program, const char *folder)
         if (!freopen("/dev/null", "w", stderr))
             _exit(1);
         /* Nobody listens there: an agent that waits for its controller. */
-        execl(program, program, "--data-dir", folder, "--name", "idle", "--controller",
-              "tcp://127.0.0.1:1", "--reflect", "127.0.0.1:18620", (char *)NULL);
+        execl(program, program, "--data-dir", folder, "--name", "idle", "--controller", "tcp://127.0.0.1:1",
+              "--reflect", "127.0.0.1:18620", (char *)NULL);
         _exit(1);
     }
     return pid;
@@ -493,6 +549,7 @@ static int idle(const char *program)
 static int usage(void)
 {
     fprintf(stderr, "usage: bench_sessions cost [--rate PPS] [--seconds N]\n"
+                    "       bench_sessions stamps [--sessions N] [--seconds N]\n"
                     "       bench_sessions memory [--sessions N] [--spacing MS]\n"
                     "       bench_sessions idle TWAMP-AGENT [--seconds N]\n");
     return 2;
@@ -527,6 +584,8 @@ int main(int argc, char **argv)
         return usage();
     if (!strcmp(argv[optind], "cost") && optind + 1 == argc)
         return cost();
+    if (!strcmp(argv[optind], "stamps") && optind + 1 == argc)
+        return stamps();
     if (!strcmp(argv[optind], "memory") && optind + 1 == argc)
         return memory();
     if (!strcmp(argv[optind], "idle") && optind + 2 == argc)

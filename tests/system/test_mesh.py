@@ -108,7 +108,7 @@ def test_four_agents(build):
         pairs = wait("all 24 pairs measured", lambda: measured(lab, 24), 30)
         for p in pairs:
             expect(p["lost"] == 0 and 0 < p["delay_roundtrip_p50_seconds"] < 0.1, f"implausible: {p}")
-            expect(p["rx_source"] == "kernel" and p["ttl_forward_min"] == 255, f"no kernel times or hop limit: {p}")
+            expect(p["tx_source"] == "kernel" and p["rx_source"] == "kernel" and p["ttl_forward_min"] == 255, f"no kernel times or hop limit: {p}")
         check_marking(lab)
         check_promtool(lab)
         for path, schema in [("/api/v1/report", "report-v1.json"), ("/api/v1/report?latest=1", "report-v1.json"),

@@ -542,7 +542,7 @@ def test_fault_20_json_without_schema(build):
         expect(n["sent"] == n["received"] == 40 and sum(f["sent"] for f in doc["flows"]) == 40, str(n))
         expect(0 < n["delay_roundtrip_min_seconds"] < 0.01, "a LAN's least delay is not 0")
         expect(doc["start_ns"] > 1.7e18 and doc["end_ns"] > doc["start_ns"] and doc["source"] == "127.0.0.1:20000", str(doc)[:300])
-        expect(n["rx_source"] == "kernel" and n["send_lateness_p99_seconds"] is not None, str(n))
+        expect(n["tx_source"] == n["rx_source"] == "kernel" and n["send_lateness_p99_seconds"] is not None, str(n))
 
 
 # ---- What else users see ----

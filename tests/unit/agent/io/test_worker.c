@@ -29,13 +29,15 @@ static void measures_a_reflector(void **state)
     for (size_t pair = 0; pair < 2; pair++) {
         const struct tw_summary *s = &r.sum[pair];
         if (r.last_end[pair].rc || s->sent != COUNT || s->received != COUNT || s->status != TW_STATUS_OK ||
-            s->rx_source != TW_TS_KERNEL || s->tos_sent != 0xb8 || s->tos_backward.min != 0xb8 ||
-            s->tos_backward.max != 0xb8 || s->ttl_forward.min != 255 || s->ttl_backward.min != 255 ||
+            s->rx_source != TW_TS_KERNEL || s->tx_source != TW_TS_KERNEL || s->tx_user_time ||
+            s->tos_sent != 0xb8 || s->tos_backward.min != 0xb8 || s->tos_backward.max != 0xb8 ||
+            s->ttl_forward.min != 255 || s->ttl_backward.min != 255 ||
             s->delay[TW_ROUNDTRIP].count != COUNT || s->delay[TW_ROUNDTRIP].min_ns <= 0)
-            fail_msg("pair %zu: sent %llu received %llu invalid %llu rx %s tos %u ttl %u %u", pair,
+            fail_msg("pair %zu: sent %llu received %llu invalid %llu tx %s rx %s tos %u ttl %u %u", pair,
                      (unsigned long long)s->sent, (unsigned long long)s->received,
-                     (unsigned long long)s->invalid_time, tw_ts_source_name(s->rx_source),
-                     s->tos_backward.min, s->ttl_forward.min, s->ttl_backward.min);
+                     (unsigned long long)s->invalid_time, tw_ts_source_name(s->tx_source),
+                     tw_ts_source_name(s->rx_source), s->tos_backward.min, s->ttl_forward.min,
+                     s->ttl_backward.min);
     }
     RIG_WAIT(&r, rig_counters(&r).sessions == 0);
     c = rig_counters(&r);
@@ -44,6 +46,53 @@ static void measures_a_reflector(void **state)
     assert_int_equal(c.reflected, 2 * COUNT);
     assert_int_equal(c.reflector_sessions, 2);
     assert_int_equal(c.probes_lost + c.send_errors + c.unmatched + c.reflector_rejected + c.rx_user_time, 0);
+    assert_int_equal(c.tx_stamps, 2 * COUNT);
+    assert_int_equal(c.tx_stamps_late + c.tx_stamps_refused + c.tx_stamps_missing, 0);
+    rig_end(&r);
+}
+
+static void the_kernel_is_not_asked_if_so_told(void **state)
+{
+    struct session_cfg cfg = rig_session(0, 20);
+    struct tw_addr to;
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.user_tx_times = true;
+    rig_go(&r);
+    to = rig_reflector(&r, 0);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[0].received, 20);
+    assert_int_equal(r.sum[0].tx_source, TW_TS_USER);
+    assert_int_equal(r.sum[0].tx_user_time, 20);
+    assert_int_equal(rig_counters(&r).tx_stamps, 0);
+    rig_end(&r);
+}
+
+/* Both ends of STAMP with Follow-Up Telemetry: every time but the last T3 is the kernel's. */
+static void answers_tell_when_those_before_them_left(void **state)
+{
+    const struct form_cfg fc = { .kind = FORM_STAMP,
+                                 .ssid = 7,
+                                 .tlvs.types = STAMP_TLV_BIT(STAMP_TLV_FOLLOW_UP) };
+    struct worker_session ws = { .cfg = rig_session(0, 50), .ttl = 255 };
+    const struct tw_summary *s;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    s = &r.sum[0];
+    ws.target = rig_reflector(&r, 0);
+    assert_int_equal(form_new(&fc, &ws.form), TW_OK);
+    assert_int_equal(worker_add(r.w, &ws), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    if (s->received != 50 || s->delay[TW_ROUNDTRIP].count + s->invalid_time != 50 ||
+        s->tx_source != TW_TS_KERNEL || s->followed_up < 40 || s->followed_up > 49)
+        fail_msg("received %llu, timed %llu, tx %s, followed up %llu", (unsigned long long)s->received,
+                 (unsigned long long)s->delay[TW_ROUNDTRIP].count, tw_ts_source_name(s->tx_source),
+                 (unsigned long long)s->followed_up);
     rig_end(&r);
 }
 
@@ -1049,6 +1098,8 @@ int main(void)
         cmocka_unit_test(a_full_result_ring_does_not_keep_it_awake),
         cmocka_unit_test(an_idle_worker_sleeps),
         cmocka_unit_test(precise_spins_for_probes_only),
+        cmocka_unit_test(the_kernel_is_not_asked_if_so_told),
+        cmocka_unit_test(answers_tell_when_those_before_them_left),
         cmocka_unit_test(without_precise_nothing_spins),
     };
 

@@ -69,8 +69,12 @@ static void samples(FILE *to, const struct out_writer *w, const struct plan *p)
                                 .t2 = { T0_NS + 50000000 },
                                 .t3 = { T0_NS + 50030000 },
                                 .t4 = { T0_NS + 230000 },
+                                .t1_used = { T0_NS + 40000 },
+                                .t3_used = { T0_NS + 50030000 },
+                                .tx_source = TW_TS_KERNEL,
+                                .rx_source = TW_TS_KERNEL,
                                 .timed = true,
-                                .forward_ns = 50000000,
+                                .forward_ns = 49960000,
                                 .backward_ns = -49800000,
                                 .ttl_forward = 60,
                                 .ttl_backward = 250,
@@ -87,6 +91,9 @@ static void samples(FILE *to, const struct out_writer *w, const struct plan *p)
         s.tlvs.sync_in = s.tlvs.sync_out = 1;
         s.tlvs.method_in = s.tlvs.method_out = 2;
         s.tlvs.direct_tx = s.tlvs.direct_rx = s.tlvs.direct_reflected = 42;
+        s.followed_up = true;
+        s.t3_used.ns += 70000;
+        s.backward_ns -= 70000;
         s.tlvs.follow_up = true;
         s.tlvs.follow_up_seq = 41;
         s.tlvs.follow_up_time = UINT64_C(0xeca1000080000000);
@@ -96,7 +103,10 @@ static void samples(FILE *to, const struct out_writer *w, const struct plan *p)
     s.kind = SAMPLE_DUPLICATE;
     w->sample(to, p, 0, &s);
     s.kind = SAMPLE_LATE;
-    s.timed = false;
+    s.timed = s.followed_up = false;
+    s.t1_used = s.t1;
+    s.t3_used = s.t3;
+    s.tx_source = TW_TS_USER;
     w->sample(to, p, 1, &s);
     w->sample(
         to, p, 0,

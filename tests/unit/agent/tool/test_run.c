@@ -142,6 +142,8 @@ static void counted_run(void **state)
     assert_int_equal(r.total.ttl_forward.min, 64);
     assert_int_equal(r.total.tos_backward.max & 0xfc, 0xb8);
     assert_int_equal(r.total.rx_source, TW_TS_KERNEL);
+    assert_int_equal(r.total.tx_source, TW_TS_KERNEL);
+    assert_int_equal(r.total.tx_user_time, 0);
     assert_int_equal(r.total.status, TW_STATUS_OK);
     run_totals(r.run, &t);
     assert_int_equal(t.sent, 50);
