@@ -4,6 +4,7 @@
 
 #include "controller/change.h"
 #include "controller/controller.h"
+#include "controller/report.h"
 
 /* A reply is packed into one frame of at most 1 MiB: lists stop here and say so. */
 #define ADMIN_REPLY_MAX (900u << 10)
@@ -18,6 +19,12 @@ struct controller *admin_controller(Tw__Admin_Service *service);
 struct arena *admin_arena(struct controller *c);
 /* Copy in the arena; "" when there is no room. */
 char *admin_text(struct arena *ar, const char *text);
+/* admin_results.c, for all that take a PairFilter. False: it has failed the call. */
+bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data);
+/* The texts stay the pair's. */
+void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret);
+/* Fails a call whose query did not run. text may be "". */
+void admin_fail_run(enum tw_rc rc, const char *text, void *closure_data);
 /* NULL: the agent has not been audited. From the arena. */
 Tw__ClockFinding *admin_clock_finding(const struct agent *a, struct arena *ar);
 /* A call that waits for a change: rpc_fail() is called for what fails; else done(). */
@@ -38,6 +45,7 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(schedule_delete, MeshRequest, ScheduleChangeReply)                                                               \
     X(results, PairFilter, ResultsReply)                                                                               \
     X(report, PairFilter, ReportReply)                                                                                 \
+    X(outages, PairFilter, OutagesReply)                                                                               \
     X(clock, ClockRequest, ClockReply)                                                                                 \
     X(status, StatusRequest, StatusReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \

@@ -17,7 +17,19 @@ static bool copy_name(char dst[STORE_NAME_MAX], const char *src, const char *wha
     return true;
 }
 
-static bool read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data)
+static bool read_direction(const char *text, struct report_filter *ret, void *closure_data)
+{
+    if (!*text)
+        return true;
+    ret->by_direction = true;
+    if (tw_direction_parse(text, &ret->direction) == TW_OK && ret->direction != TW_ROUNDTRIP)
+        return true;
+    rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
+             "the filter's direction is \"%.40s\"; expected forward, backward, mixed or unknown", text);
+    return false;
+}
+
+bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data)
 {
     *ret = (struct report_filter){
         .from_ns = rq->from_ns,
@@ -25,14 +37,17 @@ static bool read_filter(const Tw__PairFilter *rq, struct report_filter *ret, voi
         .limit = rq->limit,
         .latest = rq->latest,
         .flows = rq->flows,
+        .min_probes = rq->min_probes,
+        .min_duration_ns = rq->min_duration_ns,
     };
-    return copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
+    return read_direction(rq->direction, ret, closure_data) &&
+           copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
            copy_name(ret->class_name, rq->class_name, "class", closure_data) &&
            copy_name(ret->source, rq->source, "source", closure_data) &&
            copy_name(ret->target, rq->target, "target", closure_data);
 }
 
-static void fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret)
+void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret)
 {
     const struct pair *known = inventory_pair((struct inventory *)inv, p->id);
 
@@ -45,7 +60,7 @@ static void fill_pair(const struct inventory *inv, const struct store_pair *p, T
     ret->scheduled = known && known->scheduled;
 }
 
-static void fail_run(enum tw_rc rc, const char *text, void *closure_data)
+void admin_fail_run(enum tw_rc rc, const char *text, void *closure_data)
 {
     Tw__Status status = rc == TW_EBUSY || rc == TW_ENOMEM ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED
                         : rc == TW_EINVAL                 ? TW__STATUS__STATUS_INVALID_ARGUMENT
@@ -76,7 +91,7 @@ static Tw__ResultRow *result_row(const struct controller *c, const struct result
     row->pair = arena_alloc(ar, sizeof *row->pair);
     if (!row->pair || summary_to_pb(&r->summary, ar, &row->summary) != TW_OK)
         return NULL;
-    fill_pair(&c->inv, &r->pair, row->pair);
+    admin_fill_pair(&c->inv, &r->pair, row->pair);
     return row;
 }
 
@@ -108,7 +123,7 @@ static void results_done(void *ctx, struct results *res, const struct tw_err *er
     if (res)
         answer_results(call, res);
     else
-        fail_run(err->rc, err->text, call->closure_data);
+        admin_fail_run(err->rc, err->text, call->closure_data);
     if (res)
         results_free(res);
     free(call);
@@ -122,7 +137,7 @@ void admin_results(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Res
     struct report_filter f;
     enum tw_rc rc;
 
-    if (!read_filter(rq, &f, closure_data))
+    if (!admin_read_filter(rq, &f, closure_data))
         return;
     call = malloc(sizeof *call);
     if (call)
@@ -131,7 +146,7 @@ void admin_results(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Res
     if (rc == TW_OK)
         return;
     free(call);
-    fail_run(rc, "", closure_data);
+    admin_fail_run(rc, "", closure_data);
 }
 
 /* ---- Reports ---- */
@@ -158,7 +173,7 @@ static Tw__PairReport *report_row(const struct controller *c, const struct repor
     row->pair = arena_alloc(ar, sizeof *row->pair);
     if (!row->pair || summary_to_pb(flow ? &flow->merged : &r->merged, ar, &row->merged) != TW_OK)
         return NULL;
-    fill_pair(&c->inv, &r->pair, row->pair);
+    admin_fill_pair(&c->inv, &r->pair, row->pair);
     row->pair->scheduled = r->scheduled;
     row->flow = flow ? flow->flow : 0;
     row->periods_expected = flow ? flow->periods_expected : r->periods_expected;
@@ -242,7 +257,7 @@ static void report_done(void *ctx, struct report *rep, const struct tw_err *err)
     if (rep)
         answer_report(call, rep);
     else
-        fail_run(err->rc, err->text, call->closure_data);
+        admin_fail_run(err->rc, err->text, call->closure_data);
     if (rep)
         report_free(rep);
     free(call);
@@ -256,7 +271,7 @@ void admin_report(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Repo
     struct report_filter f;
     enum tw_rc rc;
 
-    if (!read_filter(rq, &f, closure_data))
+    if (!admin_read_filter(rq, &f, closure_data))
         return;
     call = malloc(sizeof *call);
     if (call)
@@ -265,5 +280,5 @@ void admin_report(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Repo
     if (rc == TW_OK)
         return;
     free(call);
-    fail_run(rc, "", closure_data);
+    admin_fail_run(rc, "", closure_data);
 }

@@ -13,6 +13,10 @@ struct report_filter {
     uint32_t limit;         /* pairs (report) or rows (results); 0 = 10000 / 1000 */
     bool latest;            /* report: the last closed report period of each pair */
     bool flows;             /* report: the flows of each pair, too */
+    uint64_t min_probes;    /* outages: at least so many lost, so long */
+    int64_t min_duration_ns;
+    bool by_direction;      /* outages: only those of `direction` */
+    enum tw_direction direction;
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 

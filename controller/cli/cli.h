@@ -17,6 +17,8 @@ struct cli_options {
     char *fingerprint, *author, *file;
     bool yes, plan, document, latest, once, flows;
     int64_t wait_ns, interval_ns, count, limit;
+    int64_t min_probes, min_duration_ns;
+    char *direction;
     char *mesh, *class_name, *source, *target, *from, *to;
 };
 #define CLI_FIELD(f) offsetof(struct cli_options, f)
@@ -88,6 +90,7 @@ enum cli_exit cmd_schedule_resume(struct cli *c);
 enum cli_exit cmd_schedule_delete(struct cli *c);
 enum cli_exit cmd_results(struct cli *c);
 enum cli_exit cmd_report(struct cli *c);
+enum cli_exit cmd_outages(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);

@@ -129,6 +129,33 @@ static const struct conf_opt report_opts[] = {
     OPT_LIMIT("At most so many pairs; 0 leaves it to the controller."),
 };
 
+static const struct conf_opt outages_opts[] = {
+    FILTER_OPTS_NAMES,
+    FILTER_OPTS_TIMES,
+    { .name = "min-duration",
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(min_duration_ns),
+      .dflt = "0s",
+      .min = 0,
+      .max = INT64_MAX,
+      .arg = "TIME",
+      .help = "Only those that lasted so long." },
+    { .name = "min-probes",
+      .type = CONF_INT,
+      .offset = CLI_FIELD(min_probes),
+      .dflt = "0",
+      .min = 0,
+      .max = UINT32_MAX,
+      .arg = "N",
+      .help = "Only those in which so many probes were lost." },
+    { .name = "direction",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(direction),
+      .arg = "WAY",
+      .help = "Only those of this direction: forward, backward, mixed or unknown." },
+    OPT_LIMIT("At most so many outages; 0 leaves it to the controller."),
+};
+
 static const struct conf_opt watch_opts[] = {
     FILTER_OPTS_NAMES,
     { .name = "interval",
@@ -274,6 +301,18 @@ const struct cli_command cli_commands[] = {
                   "  twampctl report --flows --source ams --target fra\n",
       OPTS(report_opts),
       .run = cmd_report },
+    { .name = "outages",
+      .brief = "when nothing came back: each loss run, newest first",
+      .doc = "One row per run of consecutive lost probes that overlaps the span: when it began, how long it lasted (to the "
+             "sending of the next probe that came back), how many probes were lost, and which way: forward, backward, "
+             "mixed, or unknown where the reflector's numbers do not tell. A run that goes on over report periods is "
+             "one row. A duration with > is at least that: the outage is ongoing, or its begin is not stored. A summary "
+             "lists its 64 longest runs.",
+      .examples = "  twampctl outages --source ams --target fra --from -24h\n"
+                  "  twampctl outages --min-duration 200ms --direction forward\n"
+                  "  twampctl outages --min-probes 3 -o csv\n",
+      OPTS(outages_opts),
+      .run = cmd_outages },
     { .name = "clock",
       .brief = "whose clock is wrong?",
       .doc = "Shows each agent's clock as all pairs together show it, worst first. OFFSET is from the median of "

@@ -32,6 +32,7 @@ void http_agents(void *ctx, struct http_req *rq);
 void http_pairs(void *ctx, struct http_req *rq);
 void http_summaries(void *ctx, struct http_req *rq);
 void http_report(void *ctx, struct http_req *rq);
+void http_outages(void *ctx, struct http_req *rq);
 void http_clock(void *ctx, struct http_req *rq);
 void http_sd(void *ctx, struct http_req *rq);
 

@@ -35,7 +35,7 @@ static enum tw_rc parse_time(const char *value, int64_t now_ns, int64_t *ret_ns)
     return TW_OK;
 }
 
-static enum tw_rc parse_limit(const char *value, uint32_t *ret)
+static enum tw_rc parse_number(const char *value, unsigned long max, uint32_t *ret)
 {
     unsigned long n;
     char *end;
@@ -44,9 +44,30 @@ static enum tw_rc parse_limit(const char *value, uint32_t *ret)
         return TW_EINVAL;
     errno = 0;
     n = strtoul(value, &end, 10);
-    if (errno || n < 1 || n > QUERY_LIMIT_MAX)
+    if (errno || n < 1 || n > max)
         return TW_EINVAL;
     *ret = (uint32_t)n;
+    return TW_OK;
+}
+
+static enum tw_rc parse_probes(const char *value, uint64_t *ret)
+{
+    uint32_t n;
+
+    if (parse_number(value, UINT32_MAX, &n))
+        return TW_EINVAL;
+    *ret = n;
+    return TW_OK;
+}
+
+/* Round trip is a direction of delays, not of losses. */
+static enum tw_rc parse_direction(const char *value, enum tw_direction *ret)
+{
+    enum tw_direction d;
+
+    if (tw_direction_parse(value, &d) || d == TW_ROUNDTRIP)
+        return TW_EINVAL;
+    *ret = d;
     return TW_OK;
 }
 
@@ -91,6 +112,9 @@ static const struct {
     { "limit", QUERY_LIMIT, offsetof(struct report_filter, limit), "a whole number from 1 to 100000" },
     { "latest", QUERY_LATEST, offsetof(struct report_filter, latest), "0, 1, false or true" },
     { "flows", QUERY_FLOWS, offsetof(struct report_filter, flows), "0, 1, false or true" },
+    { "min_probes", QUERY_MIN_PROBES, offsetof(struct report_filter, min_probes), "a whole number of lost probes, 1 or more" },
+    { "min_duration", QUERY_MIN_DURATION, offsetof(struct report_filter, min_duration_ns), "a duration such as 200ms" },
+    { "direction", QUERY_DIRECTION, offsetof(struct report_filter, direction), "forward, backward, mixed or unknown" },
 };
 
 static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struct report_filter *f)
@@ -101,7 +125,19 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
         return parse_name(value, field);
     if (params[row].bit & (QUERY_FROM | QUERY_TO))
         return parse_time(value, now_ns, field);
-    return params[row].bit == QUERY_LIMIT ? parse_limit(value, field) : parse_bool(value, field);
+    switch (params[row].bit) {
+    case QUERY_LIMIT:
+        return parse_number(value, QUERY_LIMIT_MAX, field);
+    case QUERY_MIN_PROBES:
+        return parse_probes(value, field);
+    case QUERY_MIN_DURATION:
+        return tw_duration_parse(value, field);
+    case QUERY_DIRECTION:
+        f->by_direction = true;
+        return parse_direction(value, field);
+    default:
+        return parse_bool(value, field);
+    }
 }
 
 static enum tw_rc refuse_unknown(const char *name, unsigned known, struct tw_err *err)

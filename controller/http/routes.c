@@ -10,6 +10,8 @@ const struct http_route controller_routes[] = {
     { "/api/v1/summaries", "stored summaries; ?mesh&class&source&target&from&to&limit", http_summaries },
     { "/api/v1/report",
       "numbers of each pair over a span; ?mesh&class&source&target&from&to&limit or &latest=1", http_report },
+    { "/api/v1/outages",
+      "loss runs, newest first; ?mesh&class&source&target&from&to&min_probes&min_duration&direction&limit", http_outages },
     { "/api/v1/clock", "each agent's clock, as all pairs together show it", http_clock },
     { "/api/v1/sd", "Prometheus HTTP service discovery: the fleet, and each mesh", http_sd },
 };

@@ -39,6 +39,7 @@ struct fake {
     struct arena *arena;
     char dir[64], url[128];
     Tw__PairFilter filter; /* of the last Report or Results, without its texts */
+    char direction[32];
     char filter_text[256];
     char author[64], file[64];
     size_t document_len;
@@ -548,6 +549,42 @@ static void fake_clock(Tw__Admin_Service *s, const Tw__ClockRequest *rq, Tw__Clo
     reply.pairs = 4951;
     reply.pairs_used = 3200;
     reply.components = 2;
+    closure(&reply, data);
+}
+
+/* One that goes on, a short one, and one of many periods whose begin is gone. */
+static void fake_outages(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__OutagesReply_Closure closure, void *data)
+{
+    Tw__OutagesReply reply = TW__OUTAGES_REPLY__INIT;
+    Tw__Outage v[3], *list[3];
+
+    (void)s;
+    keep_filter(rq);
+    snprintf(fake->direction, sizeof fake->direction, "%s", rq->direction);
+    arena_reset(fake->arena);
+    for (size_t i = 0; i < 3; i++) {
+        tw__outage__init(&v[i]);
+        v[i].pair = pair(i == 1 ? "ef" : "be", "ams", i == 1 ? "fra" : "zürich");
+        v[i].flow = i == 1;
+        list[i] = &v[i];
+    }
+    v[0].start_ns = 1002 * MINUTE_NS + 123456789;
+    v[0].length_ns = 42 * TW_NS_PER_S;
+    v[0].probes = 2100;
+    v[0].seq_first = 70000;
+    v[0].direction = (char *)"unknown";
+    v[0].ongoing = v[0].start_known = v[1].start_known = true;
+    v[1].start_ns = 1001 * MINUTE_NS + 5000000;
+    v[1].length_ns = 60 * TW_NS_PER_MS;
+    v[1].probes = 3;
+    v[1].direction = (char *)"forward";
+    v[2].start_ns = 900 * MINUTE_NS;
+    v[2].length_ns = 3700 * TW_NS_PER_S;
+    v[2].probes = 185000;
+    v[2].direction = (char *)"mixed";
+    reply.outages = list;
+    reply.n_outages = fake->empty ? 0 : 3;
+    reply.truncated = fake->truncate;
     closure(&reply, data);
 }
 

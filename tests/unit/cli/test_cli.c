@@ -40,6 +40,9 @@ static const struct {
     { "schedule-list-json", "schedule list -o json", NULL },
     { "schedule-list-csv", "schedule list -o csv", NULL },
     { "schedule-show", "schedule show voice", NULL },
+    { "outages", "outages", NULL },
+    { "outages-json", "outages -o json", NULL },
+    { "outages-csv", "outages -o csv", NULL },
     { "clock", "clock", NULL },
     { "clock-json", "clock -o json", NULL },
     { "clock-csv", "clock -o csv", NULL },
@@ -258,6 +261,21 @@ static void filters_reach_the_controller(void **state)
     check(f, &(struct expectation){ "report --flows", 1, NULL, "too old for --flows", NULL });
     f->no_flows = false;
     check(f, &(struct expectation){ "results --limit 2", 0, "", "more than these 2 summaries", NULL });
+    check(f, &(struct expectation){ "outages -s ams --min-duration 200ms --min-probes 3 --direction forward", 0, "", NULL,
+                                    NULL });
+    assert_string_equal(f->filter_text, "||ams|");
+    assert_int_equal(f->filter.min_duration_ns, 200 * TW_NS_PER_MS);
+    assert_int_equal(f->filter.min_probes, 3);
+    assert_string_equal(f->direction, "forward");
+    check(f, &(struct expectation){ "outages --direction roundtrip", 2, NULL,
+                                    "expected forward, backward, mixed or unknown", NULL });
+    f->truncate = true;
+    check(f, &(struct expectation){ "outages", 0, "", "go on with --to 1970-01-01T15:00:00.001Z", NULL });
+    f->truncate = false;
+    f->empty = true;
+    check(f, &(struct expectation){ "outages", 0, "No such outage", NULL, NULL });
+    check(f, &(struct expectation){ "outages -o csv", 0, "mesh,class,source", NULL, NULL });
+    f->empty = false;
 }
 
 static void documents_reach_the_controller(void **state)

@@ -1,6 +1,7 @@
 /* Every route over HTTP: status, numbers, and that answers match the published schemas. */
 #include "tests/unit/controller/http_get.h"
 #include "tests/unit/controller/json_schema.h"
+#include "common/loss_runs.h"
 #include "controller/http/api.h"
 
 /* ---- Stand-ins for the rest of the controller ---- */
@@ -170,6 +171,14 @@ static void statuses(void **state)
         { "/api/v1/pairs?from=1", 400, "known: mesh, class, source, target, limit" },
         { "/api/v1/summaries?latest=1", 400, "known: mesh, class, source, target, from, to, limit" },
         { "/api/v1/report?latest=1&from=-1h", 400, "goes without" },
+        { "/api/v1/report?min_probes=1", 400, "unknown parameter" },
+        { "/api/v1/outages?x=1", 400,
+          "known: mesh, class, source, target, from, to, limit, min_probes, min_duration, direction" },
+        { "/api/v1/outages?min_probes=0", 400, "expected a whole number of lost probes, 1 or more" },
+        { "/api/v1/outages?min_probes=-1", 400, "expected a whole number of lost probes, 1 or more" },
+        { "/api/v1/outages?min_duration=200", 400, "expected a duration such as 200ms" },
+        { "/api/v1/outages?direction=roundtrip", 400, "expected forward, backward, mixed or unknown" },
+        { "/api/v1/outages?direction=mixed", 200, "\"outages\":[]" },
         { "/api/v1/report?flows=2", 400, "\\\"flows\\\" is \\\"2\\\"; expected 0, 1, false or true" },
         { "/api/v1/report?from=yesterday", 400, "\\\"from\\\" is \\\"yesterday\\\"; expected a time" },
         { "/api/v1/report?mesh=%22%3Cx%3E%c3", 200, "\"pairs\":[]" },
@@ -272,6 +281,44 @@ static void the_other_answers_match_theirs(void **state)
     assert_non_null(strstr(
         g.text, "\"last_contact\":\"2023-11-14T22:13:20.123Z\",\"last_contact_ns\":1700000000123456789,"));
     free(g.text);
+    rig_free(r);
+}
+
+static void outages_match_their_schema(void **state)
+{
+    struct rig *r = rig_new();
+    struct tw_summary s = fx_summary(r->f, r->ber, 0, r->start_ns);
+    struct tw_loss_run run = { .start_ns = r->start_ns + TW_NS_PER_S,
+                               .length_ns = 300 * TW_NS_PER_MS,
+                               .probes = 3,
+                               .seq_first = 10,
+                               .direction = TW_BACKWARD };
+    const cJSON *o;
+    cJSON *json;
+
+    (void)state;
+    s.lost_forward = 0;
+    s.lost_backward = 3;
+    s.received = 97;
+    s.loss_runs = 1;
+    s.loss_run_longest = 3;
+    loss_runs_add(&s.runs, &run);
+    fx_store(r->f, &s);
+    summary_free(&s);
+    json = fetch_json(r, "/api/v1/outages?from=-10m&min_probes=3&min_duration=300ms&direction=backward&target=ber",
+                      "outages");
+    assert_true(cJSON_IsFalse(at(json, "truncated")));
+    assert_int_equal(cJSON_GetArraySize(at(json, "outages")), 1);
+    o = cJSON_GetArrayItem(at(json, "outages"), 0);
+    assert_string_equal(at(o, "target")->valuestring, "ber");
+    assert_string_equal(at(o, "direction")->valuestring, "backward");
+    assert_true(at(o, "start_ns")->valuedouble == (double)run.start_ns && at(o, "duration_seconds")->valuedouble == 0.3 &&
+                at(o, "probes")->valueint == 3 && at(o, "seq_first")->valueint == 10);
+    assert_true(cJSON_IsFalse(at(o, "ongoing")) && cJSON_IsTrue(at(o, "start_known")));
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/outages?from=-10m&min_probes=4", "outages");
+    assert_int_equal(cJSON_GetArraySize(at(json, "outages")), 0);
+    cJSON_Delete(json);
     rig_free(r);
 }
 
@@ -405,6 +452,7 @@ int main(void)
         cmocka_unit_test(report_matches_its_schema),
         cmocka_unit_test(the_other_answers_match_theirs),
         cmocka_unit_test(clock_matches_its_schema),
+        cmocka_unit_test(outages_match_their_schema),
         cmocka_unit_test(numbers_keep_every_digit),
         cmocka_unit_test(queries),
     };
