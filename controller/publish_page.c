@@ -181,6 +181,25 @@ static enum tw_rc take_groups(struct page_job *j, struct group **table, struct m
     return TW_OK;
 }
 
+static void take_host(struct metrics_agent *m, const Tw__HealthReport *h)
+{
+    const Tw__Noise *n = h->noise;
+    bool heard = n && n->max_ns; /* in the last minute */
+
+    m->host_stalls = h->host_stalls;
+    m->send_errors = h->send_errors;
+    m->sender_drops = h->sender_drops;
+    m->host_stall_max_s = (double)h->host_stall_max_ns / (double)TW_NS_PER_S;
+    m->cpu_wait_ratio = h->host_cpu_wait_ppm / 1e6;
+    m->self_test_sent = n ? n->sent : 0;
+    m->self_test_lost = n ? n->lost : 0;
+    if (!heard)
+        return;
+    m->noise_p50_s = (struct tw_num){ true, (double)n->p50_ns / (double)TW_NS_PER_S };
+    m->noise_p99_s = (struct tw_num){ true, (double)n->p99_ns / (double)TW_NS_PER_S };
+    m->noise_max_s = (struct tw_num){ true, (double)n->max_ns / (double)TW_NS_PER_S };
+}
+
 static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
 {
     m->has_health = true;
@@ -201,6 +220,7 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->secrets_stale = h->secrets_error[0];
     m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
     m->rss_bytes = (double)h->rss_bytes;
+    take_host(m, h);
     if (!h->clock)
         return;
     m->clock_error_s = (double)h->clock->max_error_ns / (double)TW_NS_PER_S;

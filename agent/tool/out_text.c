@@ -1,6 +1,7 @@
 /* agent/tool/out_text.c - the table that people know from the Python tool, with what it left out below. */
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 #include "agent/tool/compat.h"
 #include "agent/tool/out.h"
 
@@ -50,6 +51,15 @@ static void print_rows(FILE *to, const struct compat_view *c)
         fprintf(to, "  %-63s%5.1f%%\n", "Direction unknown:", c->unknown_percent);
 }
 
+static void print_trouble(FILE *to, const struct stats_view *v)
+{
+    fprintf(to,
+            "this host was in trouble (%s): stalls %" PRIu64
+            ", longest %.1f ms, waiting for a CPU %.1f%% of the\n"
+            "worst second; loss and delays may be its own\n",
+            v->host_trouble, v->host_stalls, v->host_stall_max_s * 1e3, v->host_cpu_wait_ratio * 100);
+}
+
 static void print_counts(FILE *to, const struct stats_view *v)
 {
     fprintf(to,
@@ -64,6 +74,8 @@ static void print_counts(FILE *to, const struct stats_view *v)
                 "this host: skipped %" PRIu64 ", dropped %" PRIu64 "; answers with impossible times %" PRIu64
                 "\n",
                 v->skipped, v->host_drops, v->invalid_time);
+    if (strcmp(v->host_trouble, tw_trouble_name(TW_TROUBLE_NONE)))
+        print_trouble(to, v);
     if (v->received && !v->one_way_valid)
         fputs("outbound and inbound delays need clocks that agree, which these are not known to do;\n"
               "round trip, jitter and loss do not\n",

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include "agent/core/hoststate.h"
 #include "agent/core/wake_margin.h"
+#include "agent/io/schedstat.h"
 #include "agent/io/stamp_wait.h"
 #include "common/log.h"
 #include "common/net/now.h"
@@ -46,6 +48,8 @@ struct run {
     struct stamp_wait *stamps; /* sockets are named by the number of their flow */
     struct loop_timer clock, grace;
     struct wake_margin margin;
+    struct hoststate *host;
+    int schedstat_fd;
     struct log_limit send_errors;
     int last_error; /* errno of the last probe that could not be sent */
 };
@@ -122,6 +126,7 @@ static void take_summary(struct flow *f, struct tw_summary *s)
     s->rejected += f->foreign;
     f->foreign = 0;
     s->tos_sent = r->cfg.tos;
+    hoststate_fill(r->host, s);
     summary_merge(&pending_for(r, index)->flows[f->number], s);
     if (f->upto < index - !whole)
         f->upto = index - !whole;
@@ -249,7 +254,9 @@ static void spin(struct flow *f)
 static void on_due(struct loop_timer *t)
 {
     struct flow *f = t->ctx;
+    struct tw_now now = tw_now();
 
+    hoststate_on_late(f->run->host, now, now.mono.ns - t->entry.due.ns);
     if (f->run->cfg.precise)
         spin(f);
     while (send_one(f))
@@ -290,6 +297,8 @@ static void on_readable(struct loop_watch *w, uint32_t events)
         return;
     for (unsigned i = 0; i < n; i++) {
         udp_rx_get(r->rx, i, &in);
+        if (i == 0 && in.source == TW_TS_KERNEL)
+            hoststate_on_late(r->host, now, now.wall.ns - in.time.ns);
         take_datagram(f, &in, now);
     }
     drops = udp_take_drops(&f->sock);
@@ -312,8 +321,11 @@ static void tell_clock(struct run *r)
 static void on_clock(struct loop_timer *t)
 {
     struct run *r = t->ctx;
+    uint64_t wait_ns;
 
     tell_clock(r);
+    if (schedstat_wait_ns(r->schedstat_fd, &wait_ns))
+        hoststate_on_cpu_wait(r->host, tw_now(), wait_ns);
     loop_timer_set(r->cfg.loop, t, (struct tw_mono){ tw_mono_now().ns + CLOCK_NS });
 }
 
@@ -415,6 +427,8 @@ static void release(struct run *r)
     udp_rx_free(r->rx);
     udp_tx_free(r->tx);
     stamp_wait_free(r->stamps);
+    hoststate_free(r->host);
+    schedstat_close(r->schedstat_fd);
     free_summaries(r);
     free(r->flows);
     free(r);
@@ -498,11 +512,13 @@ enum tw_rc run_start(const struct run_cfg *cfg, struct run **ret, struct tw_err 
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     r->cfg = *cfg;
     r->send_errors.burst = 3;
+    r->schedstat_fd = schedstat_open();
     r->clock = (struct loop_timer){ .fn = on_clock, .ctx = r };
     r->grace = (struct loop_timer){ .fn = on_grace, .ctx = r };
     r->flows = calloc(cfg->n_flows, sizeof *r->flows);
     if (r->flows && !make_summaries(r) && !udp_rx_new(RX_BATCH, TEST_DATAGRAM_MAX, &r->rx) &&
-        !udp_tx_new(1, TEST_DATAGRAM_MAX, &r->tx) && !stamp_wait_new(STAMP_BITS, &r->stamps))
+        !udp_tx_new(1, TEST_DATAGRAM_MAX, &r->tx) && !stamp_wait_new(STAMP_BITS, &r->stamps) &&
+        !hoststate_new(&r->host))
         rc = make_flows(r, err);
     else
         tw_err_set(err, rc, "out of memory");

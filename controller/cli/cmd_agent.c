@@ -230,6 +230,40 @@ static void put_more_health(struct out_records *r, const Tw__HealthReport *h)
     out_text(r, "secrets_error", h && h->secrets_error[0] ? h->secrets_error : NULL);
 }
 
+static void put_noise(struct out_records *r, const Tw__HealthReport *h)
+{
+    static const Tw__Noise none = TW__NOISE__INIT;
+    const Tw__Noise *n = h && h->noise ? h->noise : &none;
+    bool heard = n->max_ns != 0; /* in the last minute */
+
+    out_num(r, "host_stall_max_seconds", (struct tw_num){ h != NULL, h ? seconds(h->host_stall_max_ns) : 0 });
+    out_num(r, "host_cpu_wait_ratio", (struct tw_num){ h != NULL, h ? h->host_cpu_wait_ppm / 1e6 : 0 });
+    out_num(r, "noise_p50_seconds", (struct tw_num){ heard, seconds(n->p50_ns) });
+    out_num(r, "noise_p99_seconds", (struct tw_num){ heard, seconds(n->p99_ns) });
+    out_num(r, "noise_max_seconds", (struct tw_num){ heard, seconds(n->max_ns) });
+    if (n == &none) {
+        out_null(r, "noise_sent");
+        out_null(r, "noise_lost");
+    } else {
+        out_u64(r, "noise_sent", n->sent);
+        out_u64(r, "noise_lost", n->lost);
+    }
+}
+
+#define HOST_COUNTS(X) X(send_errors) X(sender_drops) X(host_stalls)
+
+static void put_host(struct out_records *r, const Tw__HealthReport *h)
+{
+#define X(name)                     \
+    if (h)                          \
+        out_u64(r, #name, h->name); \
+    else                            \
+        out_null(r, #name);
+    HOST_COUNTS(X)
+#undef X
+    put_noise(r, h);
+}
+
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
 {
     bool measured = f && f->measured;
@@ -262,6 +296,7 @@ static void put_record(struct out_records *r, const Tw__AgentInfo *a)
     out_list(r, "capabilities", a->capabilities, a->n_capabilities);
     put_more_health(r, a->health);
     put_finding(r, a->clock);
+    put_host(r, a->health);
 }
 
 /* Which sessions an agent refuses is a list of its own, which only JSON can hold. */
@@ -386,6 +421,31 @@ static void put_identity(struct cli *c, struct out_table *t, const Tw__AgentInfo
     put_fact_u64(t, "Pairs as source", a->pairs, false);
 }
 
+/* What the host does to its measurements. */
+static void put_trouble(struct out_table *t, const Tw__HealthReport *h)
+{
+    char p50[OUT_NUM], p99[OUT_NUM], max[OUT_NUM];
+    const Tw__Noise *n = h->noise;
+
+    put_fact_u64(t, "Answers dropped", h->sender_drops, true);
+    put_fact_u64(t, "Not sent", h->send_errors, true);
+    out_cell(t, OUT_PLAIN, "Stalls");
+    out_cell(t, h->host_stall_max_ns >= STATS_STALL_LIMIT_NS ? OUT_BAD : OUT_PLAIN,
+             "%" PRIu64 ", longest lately %s", h->host_stalls,
+             out_seconds((struct tw_num){ h->host_stall_max_ns > 0, seconds(h->host_stall_max_ns) }, max));
+    out_cell(t, OUT_PLAIN, "Waits for a CPU");
+    out_cell(t, h->host_cpu_wait_ppm >= STATS_STARVED_PPM ? OUT_BAD : OUT_PLAIN, "%s of a second at worst",
+             out_percent((struct tw_num){ true, h->host_cpu_wait_ppm / 1e6 }, max));
+    if (!n)
+        return;
+    out_cell(t, OUT_PLAIN, "Noise floor");
+    out_cell(t, n->p99_ns > STATS_NOISE_LIMIT_NS ? OUT_BAD : OUT_PLAIN, "p50 %s, p99 %s, max %s",
+             out_seconds((struct tw_num){ n->max_ns != 0, seconds(n->p50_ns) }, p50),
+             out_seconds((struct tw_num){ n->max_ns != 0, seconds(n->p99_ns) }, p99),
+             out_seconds((struct tw_num){ n->max_ns != 0, seconds(n->max_ns) }, max));
+    put_fact_u64(t, "Lost on loopback", n->lost, true);
+}
+
 static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
 {
     char text[OUT_NUM], more[OUT_NUM];
@@ -409,6 +469,7 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
         out_cell(t, OUT_BAD, "%s", h->secrets_error);
     }
     put_fact_u64(t, "Dropped by the host", h->reflector_drops, true);
+    put_trouble(t, h);
     out_cell(t, OUT_PLAIN, "Spool");
     out_cell(t, OUT_PLAIN, "%" PRIu64 " summaries, %s", h->spool_summaries,
              out_si((double)h->spool_bytes, "B", text));

@@ -24,12 +24,15 @@ static size_t pick_columns(struct out_column *ret, bool flows)
     return n;
 }
 
-static void put_loss(struct out_table *t, const struct stats_view *v)
+/* True: marked as perhaps the host's own. */
+static bool put_loss(struct out_table *t, const struct stats_view *v)
 {
-    pairs_cell_loss(t, v->loss_ratio);
+    bool trouble = pairs_cell_total_loss(t, v);
+
     pairs_cell_loss(t, v->loss_forward_ratio);
     pairs_cell_loss(t, v->loss_backward_ratio);
     pairs_cell_loss(t, v->loss_unknown_ratio);
+    return trouble;
 }
 
 static void put_completeness(struct out_table *t, const Tw__PairReport *p)
@@ -43,7 +46,7 @@ static void put_completeness(struct out_table *t, const Tw__PairReport *p)
     out_cell(t, whole ? OUT_PLAIN : OUT_DOUBT, "%s", out_percent(ratio, text));
 }
 
-static bool put_row(struct out_table *t, const struct pair_row *row, bool flows)
+static bool put_row(struct out_table *t, const struct pair_row *row, bool flows, bool *trouble)
 {
     const struct stats_view *v = &row->view;
     const struct stats_delay *rtt = &v->delay[TW_ROUNDTRIP];
@@ -54,7 +57,7 @@ static bool put_row(struct out_table *t, const struct pair_row *row, bool flows)
         out_cell(t, OUT_PLAIN, "%" PRIu32, row->report->flow);
     pairs_cell_state(t, row->report->state);
     out_cell(t, OUT_PLAIN, "%" PRIu64, v->sent);
-    put_loss(t, v);
+    *trouble |= put_loss(t, v);
     pairs_cell_seconds(t, rtt->p50_s);
     pairs_cell_seconds(t, rtt->p95_s);
     pairs_cell_seconds(t, rtt->p99_s);
@@ -78,7 +81,7 @@ static enum cli_exit print_table(struct cli *c, const struct pairs *p)
 {
     struct out_column shown[TW_NELEM(columns)];
     struct out_table t;
-    bool doubt = false, flows = p->reply->flows;
+    bool doubt = false, trouble = false, flows = p->reply->flows;
     uint64_t dropped = 0;
     enum cli_exit code;
 
@@ -88,7 +91,7 @@ static enum cli_exit print_table(struct cli *c, const struct pairs *p)
     }
     out_table_init(&t, shown, pick_columns(shown, flows));
     for (size_t i = 0; i < p->n; i++) {
-        doubt |= put_row(&t, &p->rows[i], flows);
+        doubt |= put_row(&t, &p->rows[i], flows, &trouble);
         if (p->rows[i].report->summaries_dropped > dropped)
             dropped = p->rows[i].report->summaries_dropped;
     }
@@ -98,6 +101,8 @@ static enum cli_exit print_table(struct cli *c, const struct pairs *p)
     code = cli_print_table(c, &t);
     if (doubt)
         fputs(pairs_one_way_note, stdout);
+    if (trouble)
+        fputs(pairs_host_note, stdout);
     if (dropped)
         printf("Up to %" PRIu64
                " summaries of one source were dropped by its full spool: those periods are gone\n",

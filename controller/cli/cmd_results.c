@@ -11,14 +11,15 @@ static const struct out_column columns[] = {
 };
 #define COLUMN_FWD_P50 12
 
-static void put_lost(struct out_table *t, uint64_t n)
+static void put_lost(struct out_table *t, uint64_t n, const char *mark)
 {
-    out_cell(t, n ? OUT_BAD : OUT_PLAIN, "%" PRIu64, n);
+    out_cell(t, n ? OUT_BAD : *mark ? OUT_DOUBT : OUT_PLAIN, "%" PRIu64 "%s", n, mark);
 }
 
 static bool put_row(struct out_table *t, const Tw__ResultRow *row, const struct stats_view *v)
 {
     const struct stats_delay *rtt = &v->delay[TW_ROUNDTRIP];
+    const char *mark = pairs_host_mark(v);
     char text[OUT_NUM];
     bool doubt;
 
@@ -27,9 +28,9 @@ static bool put_row(struct out_table *t, const Tw__ResultRow *row, const struct 
     out_cell(t, OUT_PLAIN, "%u", row->summary->flow);
     pairs_cell_state(t, tw_status_name(v->status));
     out_cell(t, OUT_PLAIN, "%" PRIu64, v->sent);
-    put_lost(t, v->lost_forward);
-    put_lost(t, v->lost_backward);
-    put_lost(t, v->lost_unknown);
+    put_lost(t, v->lost_forward, mark);
+    put_lost(t, v->lost_backward, mark);
+    put_lost(t, v->lost_unknown, mark);
     pairs_cell_seconds(t, rtt->p50_s);
     pairs_cell_seconds(t, rtt->p95_s);
     pairs_cell_seconds(t, rtt->p99_s);
@@ -60,7 +61,7 @@ static void put_record(struct out_records *r, const Tw__PairInfo *pair, const Tw
 static enum cli_exit print_table(struct cli *c, const Tw__ResultsReply *reply, const struct stats_view *views)
 {
     struct out_table t;
-    bool doubt = false;
+    bool doubt = false, trouble = false;
     enum cli_exit code;
 
     if (!reply->n_rows) {
@@ -68,13 +69,17 @@ static enum cli_exit print_table(struct cli *c, const Tw__ResultsReply *reply, c
         return CLI_OK;
     }
     out_table_init(&t, columns, TW_NELEM(columns));
-    for (size_t i = 0; i < reply->n_rows; i++)
+    for (size_t i = 0; i < reply->n_rows; i++) {
         doubt |= put_row(&t, reply->rows[i], &views[i]);
+        trouble |= *pairs_host_mark(&views[i]);
+    }
     out_table_fit(&t, cli_terminal_width());
     doubt &= out_table_shows(&t, COLUMN_FWD_P50);
     code = cli_print_table(c, &t);
     if (doubt)
         fputs(pairs_one_way_note, stdout);
+    if (trouble)
+        fputs(pairs_host_note, stdout);
     return code;
 }
 

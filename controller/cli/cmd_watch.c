@@ -25,7 +25,7 @@ static const struct out_column columns[] = {
 #define CLEAR_LINE "\033[K"
 #define CLEAR_BELOW "\033[J"
 #define LINES_AROUND \
-    6 /* title, heading, left out columns, note, left out pairs, and the cursor's line for failures */
+    8 /* title, heading, left out columns, notes (3), left out pairs, and the cursor's line for failures */
 
 struct watch {
     struct cli *c;
@@ -38,7 +38,7 @@ struct watch {
 /* ---- One look ---- */
 
 /* True: a one-way delay was marked as not reliable. */
-static bool put_row(struct watch *w, struct out_table *t, const struct pair_row *row)
+static bool put_row(struct watch *w, struct out_table *t, const struct pair_row *row, bool *trouble)
 {
     const struct stats_view *v = &row->view;
     bool doubt = false;
@@ -46,7 +46,7 @@ static bool put_row(struct watch *w, struct out_table *t, const struct pair_row 
 
     pairs_cell_names(t, row->report->pair);
     pairs_cell_state(t, row->report->state);
-    pairs_cell_loss(t, v->loss_ratio);
+    *trouble |= pairs_cell_total_loss(t, v);
     pairs_cell_loss(t, v->loss_forward_ratio);
     pairs_cell_loss(t, v->loss_backward_ratio);
     pairs_cell_loss(t, v->loss_unknown_ratio);
@@ -93,7 +93,7 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
 {
     size_t lines = room(w);
     struct out_table t;
-    bool doubt = false;
+    bool doubt = false, trouble = false;
 
     print_title(w, p, to);
     if (!p->n) {
@@ -106,7 +106,7 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
         lines = p->n;
     out_table_init(&t, columns, TW_NELEM(columns));
     for (size_t i = 0; i < lines; i++)
-        doubt |= put_row(w, &t, &p->rows[i]);
+        doubt |= put_row(w, &t, &p->rows[i], &trouble);
     out_table_fit(&t, cli_terminal_width());
     if (!t.no_memory)
         out_table_print(&t, to, w->c->colour, 0);
@@ -115,6 +115,8 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
     out_table_free(&t);
     if (doubt)
         fputs(pairs_one_way_note, to);
+    if (trouble)
+        fputs(pairs_host_note, to);
     if (p->n > lines)
         fprintf(to, "... and %zu more: narrow it with --mesh, --class, --source or --target\n", p->n - lines);
     return CLI_OK;

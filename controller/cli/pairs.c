@@ -4,6 +4,10 @@
 #include <string.h>
 #include "common/net/summary_pb.h"
 
+const char pairs_host_note[] = "! the source host was in trouble in that span (it dropped datagrams, refused "
+                               "to send, was starved or stalled, "
+                               "or its\n  loopback is noisy): loss and delays may be its own. host_trouble "
+                               "in --output json says which\n";
 const char pairs_one_way_note[] = "? one-way delay is not reliable: the clocks of both ends are not known to "
                                   "agree (round trips and jitter are good)\n";
 
@@ -164,6 +168,24 @@ void pairs_cell_loss(struct out_table *t, struct tw_num ratio)
     char text[OUT_NUM];
 
     out_cell(t, ratio.known && ratio.value > 0 ? OUT_BAD : OUT_PLAIN, "%s", out_percent(ratio, text));
+}
+
+const char *pairs_host_mark(const struct stats_view *v)
+{
+    return v->host_trouble && strcmp(v->host_trouble, tw_trouble_name(TW_TROUBLE_NONE)) ? "!" : "";
+}
+
+bool pairs_cell_total_loss(struct out_table *t, const struct stats_view *v)
+{
+    const char *mark = pairs_host_mark(v);
+    char text[OUT_NUM];
+
+    out_cell(t,
+             v->loss_ratio.known && v->loss_ratio.value > 0 ? OUT_BAD
+             : *mark                                        ? OUT_DOUBT
+                                                            : OUT_PLAIN,
+             "%s%s", out_percent(v->loss_ratio, text), mark);
+    return *mark;
 }
 
 void pairs_cell_seconds(struct out_table *t, struct tw_num s)

@@ -29,6 +29,11 @@ enum tw_rc pairs_view(const Tw__Summary *m, struct stats_view *ret, struct tw_er
 void pairs_cell_names(struct out_table *t, const Tw__PairInfo *p);
 void pairs_cell_state(struct out_table *t, const char *state);
 void pairs_cell_loss(struct out_table *t, struct tw_num ratio);
+/* The loss of v both ways together, marked with "!" if its host was in trouble; true if it was marked. */
+bool pairs_cell_total_loss(struct out_table *t, const struct stats_view *v);
+/* "!" or "", for other cells that tell of loss. */
+const char *pairs_host_mark(const struct stats_view *v);
+extern const char pairs_host_note[];
 void pairs_cell_seconds(struct out_table *t, struct tw_num s);
 /* A one-way delay of v, marked with "?" unless it is valid; true if it was marked. */
 bool pairs_cell_one_way(struct out_table *t, const struct stats_view *v, struct tw_num delay);

@@ -59,6 +59,10 @@ static const struct metric_sample pair_tos[] = {
 };
 static const struct metric_sample pair_status[] = { { ",status=\"", METRIC_LABEL, IN_PAIR(state) } };
 
+static const struct metric_sample pair_trouble[] = {
+    { ",verdict=\"", METRIC_LABEL, IN_PAIR(last.host_trouble) },
+};
+
 static const struct family pair_families[] = {
     { "probes_sent_total", "counter", "", "Probes sent.", NO_GATE, ONE(METRIC_U64, metrics_pair, sent) },
     { "probes_received_total", "counter", "", "Probes answered in time.", NO_GATE,
@@ -89,6 +93,10 @@ static const struct family pair_families[] = {
     { "one_way_valid", "gauge", "",
       "1 if both clocks are good enough for the one-way delays of the last closed report period.", FRESH,
       ONE(METRIC_BOOL, metrics_pair, last.one_way_valid) },
+    { "host_trouble", "gauge", "verdict",
+      "1 for what the source host did to the last closed report period, the only one that is shown; none: "
+      "nothing.",
+      FRESH, ROWS(pair_trouble) },
     { "completeness_ratio", "gauge", "", "Report periods stored of those expected in the last hour.", NO_GATE,
       ONE(METRIC_NUM, metrics_pair, completeness_ratio) },
     { "pair_status", "gauge", "status", "1 for the present status, the only one that is shown.", NO_GATE,
@@ -141,6 +149,12 @@ const struct level level_mesh = { "twamp_mesh_", "mesh, class", ROWS(group_famil
 static const struct metric_sample agent_info[] = { { ",software=\"", METRIC_LABEL,
                                                      offsetof(struct metrics_agent, software) } };
 
+static const struct metric_sample agent_noise[] = {
+    { ",quantile=\"0.5\"", METRIC_NUM, offsetof(struct metrics_agent, noise_p50_s) },
+    { ",quantile=\"0.99\"", METRIC_NUM, offsetof(struct metrics_agent, noise_p99_s) },
+    { ",quantile=\"1\"", METRIC_NUM, offsetof(struct metrics_agent, noise_max_s) },
+};
+
 static const struct family fleet_families[] = {
     { "info", "gauge", "software", "1 for each approved agent.", NO_GATE, ROWS(agent_info) },
     { "up", "gauge", "", "1 if the agent is connected.", NO_GATE, ONE(METRIC_IS_UP, metrics_agent, state) },
@@ -191,6 +205,26 @@ static const struct family fleet_families[] = {
       ONE(METRIC_BOOL, metrics_agent, secrets_stale) },
     { "host_drops_total", "counter", "", "Datagrams that full socket buffers of the host have dropped.",
       HEALTH, ONE(METRIC_U64, metrics_agent, host_drops) },
+    { "sender_drops_total", "counter", "",
+      "Datagrams, among them answers, that full socket buffers of the agent's senders have dropped.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, sender_drops) },
+    { "send_errors_total", "counter", "", "Probes that the agent's operating system refused to send.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, send_errors) },
+    { "host_stalls_total", "counter", "",
+      "Times that a measuring thread came more than 1 ms late to a timer or a datagram.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, host_stalls) },
+    { "host_stall_max_seconds", "gauge", "", "The longest of these in the last minute.", HEALTH,
+      ONE(METRIC_DOUBLE, metrics_agent, host_stall_max_s) },
+    { "cpu_wait_ratio", "gauge", "",
+      "Highest share of any second of the last minute that a measuring thread waited for a CPU.", HEALTH,
+      ONE(METRIC_DOUBLE, metrics_agent, cpu_wait_ratio) },
+    { "noise_floor_seconds", "summary", "quantile (0.5, 0.99, 1)",
+      "Roundtrip of the loopback self-test in the last minute: what the host adds by itself.", HEALTH,
+      ROWS(agent_noise) },
+    { "self_test_probes_total", "counter", "", "Probes of the loopback self-test.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, self_test_sent) },
+    { "self_test_lost_total", "counter", "", "Those of them that were lost, inside the host.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, self_test_lost) },
     { "cpu_seconds_total", "counter", "", "Processor time of the agent.", HEALTH,
       ONE(METRIC_DOUBLE, metrics_agent, cpu_s) },
     { "rss_bytes", "gauge", "", "Resident memory of the agent.", HEALTH,

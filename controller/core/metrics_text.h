@@ -32,6 +32,9 @@ struct metrics_agent {
     uint64_t reflected_stamp, reflected_auth, reflector_auth_failed, reflector_auth_demanded, reflect_sessions, auth_failed;
     uint64_t control_connections, control_logins_failed, control_refused;
     double clock_error_s, cpu_s, rss_bytes;
+    uint64_t host_stalls, self_test_sent, self_test_lost, send_errors, sender_drops;
+    double host_stall_max_s, cpu_wait_ratio;
+    struct tw_num noise_p50_s, noise_p99_s, noise_max_s;
     bool clock_synced, secrets_stale;
     struct tw_num clock_offset_s, clock_suspect; /* by the mesh clock audit */
 };

@@ -49,6 +49,20 @@ static cJSON *clock_state(const Tw__ClockState *c)
     return o;
 }
 
+static cJSON *noise(const Tw__Noise *n)
+{
+    cJSON *o = n ? cJSON_CreateObject() : cJSON_CreateNull();
+
+    if (!n)
+        return o;
+    json_u64(o, "sent", n->sent);
+    json_u64(o, "lost", n->lost);
+    json_i64(o, "p50_ns", n->p50_ns);
+    json_i64(o, "p99_ns", n->p99_ns);
+    json_i64(o, "max_ns", n->max_ns);
+    return o;
+}
+
 static cJSON *health(const Tw__HealthReport *h)
 {
     cJSON *o = h ? cJSON_CreateObject() : cJSON_CreateNull();
@@ -83,6 +97,12 @@ static cJSON *health(const Tw__HealthReport *h)
         cJSON_AddStringToObject(o, "secrets_error", h->secrets_error);
     else
         cJSON_AddNullToObject(o, "secrets_error");
+    json_u64(o, "send_errors", h->send_errors);
+    json_u64(o, "sender_drops", h->sender_drops);
+    json_u64(o, "host_stalls", h->host_stalls);
+    json_i64(o, "host_stall_max_ns", h->host_stall_max_ns);
+    cJSON_AddNumberToObject(o, "host_cpu_wait_ratio", h->host_cpu_wait_ppm / 1e6);
+    cJSON_AddItemToObject(o, "noise", noise(h->noise));
     return o;
 }
 

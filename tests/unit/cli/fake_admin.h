@@ -65,6 +65,7 @@ static Tw__Label role_core = { PROTOBUF_C_MESSAGE_INIT(&tw__label__descriptor), 
 static inline Tw__HealthReport healthy(void)
 {
     static Tw__ClockState clock = TW__CLOCK_STATE__INIT;
+    static Tw__Noise noise = TW__NOISE__INIT;
     Tw__HealthReport h = TW__HEALTH_REPORT__INIT;
 
     clock.synced = true;
@@ -91,6 +92,17 @@ static inline Tw__HealthReport healthy(void)
     h.control_connections = 4;
     h.control_logins_failed = 6;
     h.control_refused = 8;
+    noise.sent = 3600;
+    noise.lost = 2;
+    noise.p50_ns = 21500;
+    noise.p99_ns = 64000;
+    noise.max_ns = 1250000;
+    h.noise = &noise;
+    h.host_stalls = 11;
+    h.host_stall_max_ns = 32000000;
+    h.host_cpu_wait_ppm = 12500;
+    h.send_errors = 12;
+    h.sender_drops = 13;
     h.secrets_error = (char *)"/etc/twamp/secrets:3: expected KEYID and passphrase";
     return h;
 }
@@ -429,6 +441,7 @@ static void fake_results(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Res
     keep_filter(rq);
     arena_reset(fake->arena);
     make_summary(&sum, 1);
+    sum.host_drops = 2;
     rows[0].pair = pair("ef", "ams", "fra");
     rows[0].summary = as_pb(&sum);
     make_all_lost(&sum, 2);
@@ -456,6 +469,7 @@ static size_t fill_pairs(Tw__PairReport *p)
 
     make_summary(&sum, 2);
     sum.clock_local.synced = false;
+    sum.host_drops = 2;
     put_pair(&p[0], pair("ef", "ams", "fra"), "partial", &sum);
     p[0].periods_stored = 2;
     p[0].summaries_dropped = 4;

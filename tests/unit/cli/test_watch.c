@@ -145,7 +145,7 @@ static void worst_first_without_room(void **state)
 {
     struct screen *s = &screen;
 
-    start(s, *state, "watch --interval 100ms --no-color --count 1", 8);
+    start(s, *state, "watch --interval 100ms --no-color --count 1", 10);
     assert_int_equal(finish(s), 0);
     assert_non_null(strstr(s->text, "all_lost"));
     assert_non_null(strstr(s->text, "agent_down"));

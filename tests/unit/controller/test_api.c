@@ -244,6 +244,7 @@ static void the_other_answers_match_theirs(void **state)
     cJSON *json;
     const cJSON *pair;
     Tw__HealthReport health = TW__HEALTH_REPORT__INIT;
+    Tw__Noise noise = TW__NOISE__INIT;
     Tw__ClockState clock = TW__CLOCK_STATE__INIT;
 
     (void)state;
@@ -269,11 +270,17 @@ static void the_other_answers_match_theirs(void **state)
     health.time_ns = r->start_ns;
     health.cpu_ns = UINT64_C(9007199254740993); /* 2^53 + 1: a double would lose it */
     health.reflector_auth_failed = 7;
+    noise.sent = 600;
+    noise.p99_ns = 64000;
+    health.noise = &noise;
+    health.host_cpu_wait_ppm = 12500;
     health.secrets_error = (char *)"secrets:3: expected KEYID and passphrase";
     r->agent.health = &health;
     json = fetch_json(r, "/api/v1/agents", "agents");
     pair = at(cJSON_GetArrayItem(at(json, "agents"), 0), "health");
     assert_int_equal(at(pair, "reflector_auth_failed")->valueint, 7);
+    assert_int_equal(at(at(pair, "noise"), "p99_ns")->valueint, 64000);
+    assert_true(at(pair, "host_cpu_wait_ratio")->valuedouble == 0.0125);
     assert_string_equal(at(pair, "secrets_error")->valuestring, "secrets:3: expected KEYID and passphrase");
     cJSON_Delete(json);
     struct get g = fetch(r, "/api/v1/agents");

@@ -24,6 +24,7 @@ struct rig {
     bool ended;
     int64_t last_start_ns;
     unsigned stop_after; /* samples; 0 = never */
+    unsigned stall_after;
 };
 
 static void on_sample(void *ctx, unsigned flow, const struct session_sample *s)
@@ -32,6 +33,8 @@ static void on_sample(void *ctx, unsigned flow, const struct session_sample *s)
 
     assert_true(flow < r->cfg.n_flows && !r->ended);
     r->samples[s->kind]++;
+    if (r->stall_after && !--r->stall_after)
+        usleep(60000); /* the loop is held up */
     if (r->stop_after && !--r->stop_after)
         run_stop(r->run);
 }
@@ -162,6 +165,21 @@ static void precise_run(void **state)
     assert_int_equal(r.total.sent, 2 * 100);
     assert_int_equal(r.total.received, r.total.sent);
     assert_in_range(r.total.send_lateness.min_ns, 0, 2 * TW_NS_PER_US);
+    rig_close(&r);
+}
+
+static void a_stall_is_told_with_the_result(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_open(&r, 1, 40, true);
+    r.stall_after = 5;
+    rig_go(&r, 10 * TW_NS_PER_S);
+    assert_int_equal(r.total.received, r.total.sent);
+    assert_true(r.total.skipped > 0 && r.total.host_stalls >= 1);
+    assert_true(r.total.host_stall_max_ns >= 50 * TW_NS_PER_MS);
+    assert_int_not_equal(summary_trouble(&r.total), TW_TROUBLE_NONE);
     rig_close(&r);
 }
 
@@ -328,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counted_run),
         cmocka_unit_test(precise_run),
+        cmocka_unit_test(a_stall_is_told_with_the_result),
         cmocka_unit_test(flows_apart_and_together),
         cmocka_unit_test(nobody_answers),
         cmocka_unit_test(stopped_half_way),

@@ -32,7 +32,8 @@ static struct metrics_pair pairs[] = {
       .state = "partial",
       .last_end_ns = INT64_C(1795435200500000000),
       .completeness_ratio = N(1),
-      .last = { .loss_ratio = N(1.0 / 3),
+      .last = { .host_trouble = "none",
+                .loss_ratio = N(1.0 / 3),
                 .loss_forward_ratio = N(0.25),
                 .loss_backward_ratio = N(1.0 / 12),
                 .loss_unknown_ratio = N(0),
@@ -63,7 +64,8 @@ static struct metrics_pair pairs[] = {
       .fresh = true,
       .state = "all_lost",
       .last_end_ns = INT64_C(1795435200000000000),
-      .last = { .loss_ratio = N(1),
+      .last = { .host_trouble = "stalled",
+                .loss_ratio = N(1),
                 .loss_forward_ratio = N(0),
                 .loss_backward_ratio = N(0),
                 .loss_unknown_ratio = N(1) },
@@ -83,7 +85,7 @@ static struct metrics_pair pairs[] = {
       .target = "edge1",
       .fresh = true,
       .state = "ok",
-      .last = { .loss_ratio = N(NAN), .delay = { [TW_FORWARD] = { .min_s = N(INFINITY) } } } },
+      .last = { .host_trouble = "none", .loss_ratio = N(NAN), .delay = { [TW_FORWARD] = { .min_s = N(INFINITY) } } } },
 };
 static struct metrics_group by_agent[] = {
     { .mesh = "quickstart",
@@ -126,6 +128,16 @@ static const struct metrics_agent fleet[] = {
       .control_refused = 39,
       .secrets_stale = true,
       .host_drops = 6,
+      .host_stalls = 40,
+      .host_stall_max_s = 0.032,
+      .cpu_wait_ratio = 0.0125,
+      .self_test_sent = 41,
+      .self_test_lost = 42,
+      .send_errors = 43,
+      .sender_drops = 44,
+      .noise_p50_s = { true, 21e-6 },
+      .noise_p99_s = { true, 64e-6 },
+      .noise_max_s = { true, 0.00125 },
       .clock_error_s = 0.000512,
       .cpu_s = 12.25,
       .rss_bytes = 12345678,
@@ -399,6 +411,7 @@ static struct metrics_pair full_pair(const char *source)
 
     for (int d = 0; d < 3; d++)
         set_delay(&p.last.delay[d]);
+    p.last.host_trouble = "none";
     p.last.loss_ratio = p.last.loss_forward_ratio = p.last.loss_backward_ratio = p.last.loss_unknown_ratio =
         p.last.ttl_forward_min = p.last.ttl_backward_min = p.last.tos_forward_min =
             p.last.tos_backward_min = (struct tw_num)N(0);
