@@ -82,6 +82,20 @@ def test_everything_at_once(build):
     expect(said["lost_forward"] + said["lost_backward"] + said["lost_unknown"] == said["lost"], str(said))
 
 
+def compare_outages(said, truth):
+    """Each run of lost probes: which ones, when, which way. Joined where the controller has it in parts."""
+    runs = truth.runs()
+    expect([(o["seq_first"], o["probes"]) for o in said] == [(r[0].seq, len(r)) for r in runs],
+           f"outages {[(o['seq_first'], o['probes']) for o in said]}, truth {[(r[0].seq, len(r)) for r in runs]}")
+    for o, run in zip(said, runs):
+        reached = {p.reached for p in run}
+        way = "mixed" if len(reached) == 2 else "backward" if reached.pop() else "forward"
+        after = truth.probes.get(run[-1].seq + 1)
+        expect(o["direction"] in (way, "unknown") and 0 < run[0].arrival_ns - o["start_ns"] < 50e6, f"{way} from {run[0].arrival_ns}: {o}")
+        expect(not after or abs(o["end_ns"] - o["start_ns"] - after.arrival_ns + run[0].arrival_ns) < 50e6, f"until {after.arrival_ns}: {o}")
+    expect(sum(o["direction"] == "unknown" for o in said) <= 2 + len(said) // 5, f"too many of unknown direction: {said}")
+
+
 def test_fleet_against_record(build):
     """Agents, summaries of one second, TCP and all through the relay: nothing is lost between the numbers."""
     rules = """
@@ -95,6 +109,7 @@ def test_fleet_against_record(build):
         wait("200 probes", lambda: total(lab.results("mesh=lab"), "sent") >= 200, 30)
         settle(lab, "a1")
         said = lab.results("mesh=lab")
+        outages = lab.api("/api/v1/outages?mesh=lab&from=-1d&limit=10000")["outages"]
     truth = Truth(lab.relay.rows, 300_000_000, "a1", "a2")
     n = truth.counts()
     compare({k: total(said, k) for k in ("sent", "received", "lost", "late", "duplicates", "reordered_forward", "reordered_backward",
@@ -104,6 +119,7 @@ def test_fleet_against_record(build):
     # Unknown: after the last answer, and where a gap with losses both ways lies across the end of a period.
     expect(forward <= n["lost_forward"] and backward <= n["lost_backward"] and unknown <= 0.2 * n["lost"],
            f"forward {forward}, backward {backward}, unknown {unknown}; truth {n}")
+    compare_outages(sorted(outages, key=lambda o: o["start_ns"]), truth)
 
 
 FILTER = """
