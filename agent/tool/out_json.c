@@ -85,6 +85,26 @@ static cJSON *options(const struct plan *p)
     return o;
 }
 
+static cJSON *runs(const struct tw_loss_runs *l)
+{
+    cJSON *a = cJSON_CreateArray();
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct tw_loss_run *r = &l->v[i];
+        cJSON *o = cJSON_CreateObject();
+        json_put(o, "flow", cJSON_CreateNumber(r->flow));
+        json_time(o, "start", "start_ns", r->start_ns);
+        put_seconds(o, "duration_seconds", true, r->length_ns);
+        json_u64(o, "probes", r->probes);
+        json_put(o, "seq_first", cJSON_CreateNumber(r->seq_first));
+        put_text(o, "direction", tw_direction_name(r->direction));
+        json_put(o, "continues_before", cJSON_CreateBool(r->continues_before));
+        json_put(o, "continues_after", cJSON_CreateBool(r->continues_after));
+        cJSON_AddItemToArray(a, o);
+    }
+    return a;
+}
+
 static void put_numbers(cJSON *o, const struct tw_summary *s)
 {
     struct stats_view v;
@@ -94,6 +114,7 @@ static void put_numbers(cJSON *o, const struct tw_summary *s)
     json_time(o, "start", "start_ns", v.start_ns);
     json_time(o, "end", "end_ns", v.end_ns);
     json_stats(o, &v);
+    json_put(o, "runs", runs(&s->runs));
 }
 
 static void print_report(FILE *to, const struct report *r)

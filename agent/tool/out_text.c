@@ -82,6 +82,45 @@ static void print_counts(FILE *to, const struct stats_view *v)
               to);
 }
 
+/* So many lines at most: the longest, in order of time. */
+#define RUNS_SHOWN 10
+
+static void print_run(FILE *to, const struct tw_loss_run *r, bool flows)
+{
+    static const char *const ways[TW_DIRECTION_COUNT] = { "outbound", "inbound", "", "direction unknown",
+                                                          "both ways" };
+    char start[TW_TIME_TEXT], length[24];
+    const char *text = out_delay((double)r->length_ns / (double)TW_NS_PER_MS, length);
+
+    fprintf(to, "lost at %s: %" PRIu64 " in a row, %s%s, %s",
+            tw_wall_format((struct tw_wall){ r->start_ns }, start), r->probes, text + strspn(text, " "),
+            r->continues_after ? " and more" : "", ways[r->direction]);
+    if (flows)
+        fprintf(to, ", flow %" PRIu32, r->flow);
+    fputc('\n', to);
+}
+
+/* How many are longer, or as long and earlier. */
+static size_t rank_of(const struct tw_loss_runs *l, size_t at)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        n += l->v[i].length_ns > l->v[at].length_ns || (l->v[i].length_ns == l->v[at].length_ns && i < at);
+    return n;
+}
+
+static void print_runs(FILE *to, const struct tw_summary *s, bool flows)
+{
+    size_t shown = s->runs.n < RUNS_SHOWN ? s->runs.n : RUNS_SHOWN;
+
+    for (size_t i = 0; i < s->runs.n; i++)
+        if (rank_of(&s->runs, i) < RUNS_SHOWN)
+            print_run(to, &s->runs.v[i], flows);
+    if (shown && s->loss_runs > shown)
+        fprintf(to, "and %" PRIu64 " shorter losses\n", s->loss_runs - shown);
+}
+
 static void print_flows(FILE *to, const struct report *r)
 {
     char min[24], max[24], avg[24], jitter[24];
@@ -120,6 +159,7 @@ static void print_report(FILE *to, const struct report *r)
     fputs(LINE "\n                                                    Jitter Algorithm [RFC1889]\n" RULE "\n",
           to);
     print_counts(to, &v);
+    print_runs(to, r->total, r->n_flows > 1);
     if (r->n_flows > 1)
         print_flows(to, r);
 }

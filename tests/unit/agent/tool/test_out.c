@@ -44,6 +44,27 @@ static void nothing_sent(struct tw_summary *s, size_t flow)
     s->status = summary_status(s);
 }
 
+/* 12 runs of 1 to 12 probes, the last going on; 20 that were too many to be listed. */
+static void many_runs(struct tw_summary *s, size_t flow)
+{
+    (void)flow;
+    fixture_summary(s, 922);
+    fixture_lose(s, 0, 78, 0);
+    loss_runs_free(&s->runs);
+    for (uint32_t i = 0; i < 12; i++)
+        loss_runs_add(&s->runs, &(struct tw_loss_run){ .start_ns = s->start_ns + i * 150 * TW_NS_PER_MS,
+                                                       .length_ns = (i + 1) * 20 * TW_NS_PER_MS,
+                                                       .probes = i + 1,
+                                                       .seq_first = i * 7,
+                                                       .direction = i % 3 == 0   ? TW_MIXED
+                                                                    : i % 3 == 1 ? TW_BACKWARD
+                                                                                 : TW_FORWARD,
+                                                       .continues_after = i == 11 });
+    s->loss_runs = 32;
+    s->loss_run_longest = 12;
+    s->loss_run_longest_ns = 240 * TW_NS_PER_MS;
+}
+
 static void one_flow_dead(struct tw_summary *s, size_t flow)
 {
     if (flow == 1)
@@ -159,6 +180,7 @@ static const struct {
     { "text-ok.txt", &out_text, { 1, false, false, true, false, all_well } },
     { "text-clocks.txt", &out_text, { 1, false, false, true, false, trusted_clocks } },
     { "text-losses.txt", &out_text, { 1, false, false, true, false, losses } },
+    { "text-runs.txt", &out_text, { 1, false, false, true, false, many_runs } },
     { "text-all-lost.txt", &out_text, { 1, false, false, true, false, nothing_back } },
     { "text-send-error.txt", &out_text, { 1, false, false, true, false, nothing_sent } },
     { "text-flows.txt", &out_text, { 3, false, false, true, false, one_flow_dead } },
@@ -168,6 +190,7 @@ static const struct {
     { "compat-losses.json", &out_compat, { 1, false, false, true, false, losses } },
     { "compat-all-lost.json", &out_compat, { 1, false, false, true, false, nothing_back } },
     { "run-ok.json", &out_json, { 1, false, false, true, false, all_well } },
+    { "run-runs.json", &out_json, { 1, false, false, true, false, many_runs } },
     { "run-all-lost.json", &out_json, { 1, false, false, true, true, nothing_back } },
     { "run-send-error.json", &out_json, { 1, false, false, true, false, nothing_sent } },
     { "run-flows.json", &out_json, { 3, true, true, false, false, one_flow_dead } },

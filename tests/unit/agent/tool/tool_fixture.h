@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "common/loss_runs.h"
 #include "agent/tool/out.h"
 
 #define T0_NS (INT64_C(1795700000) * TW_NS_PER_S)
@@ -89,6 +90,16 @@ static inline void fixture_lose(struct tw_summary *s, uint64_t forward, uint64_t
     s->sent += forward + backward + unknown;
     s->loss_runs = 1;
     s->loss_run_longest = forward + backward + unknown;
+    s->loss_run_longest_ns = (int64_t)s->loss_run_longest * 20 * TW_NS_PER_MS;
+    loss_runs_add(&s->runs, &(struct tw_loss_run){ .start_ns = s->start_ns + 1,
+                                                   .length_ns = s->loss_run_longest_ns,
+                                                   .probes = s->loss_run_longest,
+                                                   .seq_first = (uint32_t)s->received,
+                                                   .flow = s->flow,
+                                                   .direction = unknown                ? TW_UNKNOWN
+                                                                : forward && backward ? TW_MIXED
+                                                                : forward             ? TW_FORWARD
+                                                                                      : TW_BACKWARD });
     s->status = summary_status(s);
 }
 
