@@ -12,6 +12,7 @@
 #include "agent/enrolment.h"
 #include "agent/keyring.h"
 #include "agent/options.h"
+#include "agent/recorder.h"
 #include "agent/results.h"
 #include "agent/uplink.h"
 #include "common/net/now.h"
@@ -38,6 +39,8 @@ struct agent {
     struct control *control; /* NULL: no TWAMP-Control server */
     struct schedule_run *schedule;
     struct results *results;
+    struct frozen *frozen;
+    struct recorder *recorder;
     struct clockwatch clock;
     struct uplink *uplink;
     struct loop_timer trim;
@@ -58,6 +61,8 @@ static void on_worker_results(void *ctx)
     for (size_t i = 0; i < a->n_workers; i++)
         while (worker_next_notice(a->workers[i], &n) == TW_OK)
             schedule_run_notice(a->schedule, &n);
+    if (a->recorder)
+        recorder_on_results(a->recorder);
 }
 
 static void name_summary(void *ctx, Tw__Summary *m)
@@ -162,6 +167,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->cpu_ns = (uint64_t)process_cpu_ns();
     h->rss_bytes = process_rss_bytes();
     control_fill_health(a->control, h);
+    recorder_fill_health(a->recorder, h);
     if (a->keys)
         h->secrets_error = (char *)keyring_error(a->keys);
     for (size_t i = 0; i < a->n_workers; i++) {
@@ -278,7 +284,11 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .refuse_dscp = a->opt.refuse_dscp,
                                   .precise = a->opt.precise,
                                   .self_test = a->opt.self_test,
-                                  .user_tx_times = !a->opt.tx_timestamps };
+                                  .user_tx_times = !a->opt.tx_timestamps,
+                                  .flight_probes = (uint32_t)a->opt.flight_probes,
+                                  .flight_bytes = ((size_t)a->opt.flight_memory_mb << 20) /
+                                                  (size_t)a->opt.workers,
+                                  .flight_loss_run = (uint32_t)a->opt.flight_loss_run };
         memcpy(cfg.reflect, a->reflect, sizeof cfg.reflect);
         enum tw_rc rc = worker_start(&cfg, &a->workers[i], err);
         if (rc != TW_OK)
@@ -323,6 +333,23 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
     return TW_OK;
 }
 
+static enum tw_rc make_recorder(struct agent *a, struct tw_err *err)
+{
+    struct frozen_conf fc = { .loop = a->loop,
+                              .spool = a->spool,
+                              .max_octets = (size_t)a->opt.flight_frozen_mb << 20 };
+    struct recorder_conf rc_conf = { .loop = a->loop,
+                                     .workers = a->workers,
+                                     .n_workers = a->n_workers,
+                                     .recording = a->opt.flight_probes != 0 };
+    enum tw_rc rc = frozen_new(&fc, &a->frozen);
+
+    rc_conf.frozen = a->frozen;
+    if (rc == TW_OK)
+        rc = recorder_new(&rc_conf, &a->recorder);
+    return rc == TW_OK ? TW_OK : tw_err_set(err, rc, "out of memory for the flight recorder");
+}
+
 /* At the start: goes on with what ran before; without one, waits for the controller. */
 static void apply_kept_schedule(struct agent *a)
 {
@@ -353,6 +380,7 @@ static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
                              .schedule = a->schedule,
                              .workers = a->workers,
                              .n_workers = a->n_workers,
+                             .recorder = a->recorder,
                              .enrolment = a->enrolment,
                              .on_schedule = on_schedule,
                              .fill_health = fill_health,
@@ -383,6 +411,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
         rc = control_start(&a->opt, a->loop, a->workers, a->n_workers, a->keys, &a->control, err);
     if (rc == TW_OK)
         rc = make_parts(a, err);
+    if (rc == TW_OK)
+        rc = make_recorder(a, err);
     if (rc != TW_OK)
         return rc;
     clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
@@ -404,6 +434,9 @@ static void agent_stop(struct agent *a)
         worker_stop(a->workers[i]);
     if (a->results)
         results_flush(a->results);
+    recorder_free(a->recorder);
+    a->recorder = NULL;
+    frozen_free(a->frozen);
     schedule_run_free(a->schedule);
     keyring_free(a->keys);
     results_free(a->results);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/core/flight.h"
 #include "agent/core/twamp_form.h"
 #include "common/clk.h"
 #include "common/net/rpc_hello.h"
@@ -220,6 +221,40 @@ static const struct conf_opt opts[] = {
       .max = 30 * 86400 * TW_NS_PER_S,
       .arg = "TIME",
       .help = "Keep summaries this long after the controller has them, to refill a lost database." },
+    { .name = "flight-probes",
+      .type = CONF_INT,
+      .offset = FIELD(flight_probes),
+      .dflt = "1024",
+      .min = 0,
+      .max = FLIGHT_PROBES_MAX,
+      .arg = "N",
+      .help = "The flight recorder keeps the last N probes of each session; 0 switches it off." },
+    { .name = "flight-memory",
+      .type = CONF_INT,
+      .offset = FIELD(flight_memory_mb),
+      .dflt = "16",
+      .min = 1,
+      .max = 65536,
+      .arg = "MB",
+      .help = "Memory of all sessions' flight recorders, taken as it is used: with more sessions than it is "
+              "enough for, each keeps fewer probes." },
+    { .name = "flight-frozen",
+      .type = CONF_INT,
+      .offset = FIELD(flight_frozen_mb),
+      .dflt = "16",
+      .min = 1,
+      .max = 4096,
+      .arg = "MB",
+      .help = "Memory of the frozen parts of the flight recorder, which are in the data directory, too." },
+    { .name = "flight-loss-run",
+      .type = CONF_INT,
+      .offset = FIELD(flight_loss_run),
+      .dflt = "3",
+      .min = 0,
+      .max = 65536,
+      .arg = "N",
+      .help = "So many probes lost in a row freeze what is around them, once a minute and session at most; 0 "
+              "never." },
     { .name = "log-level",
       .type = CONF_STR,
       .offset = FIELD(log_level),

@@ -14,6 +14,7 @@ struct agent_options {
     char *controller, *name, *data_dir, *log_level, *secrets;
     struct conf_strlist reflect, advertise, labels, control;
     int64_t workers, max_sessions, max_pps, spool_max_mb, keep_acked_ns;
+    int64_t flight_probes, flight_memory_mb, flight_frozen_mb, flight_loss_run;
     uint32_t control_modes; /* enum twamp_mode: security modes offered */
     struct port_range test_ports;
     int log_format, self_test, tx_timestamps;

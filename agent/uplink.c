@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "agent/recorder.h"
 #include "common/log.h"
 #include "common/net/arena.h"
 #include "common/net/now.h"
@@ -382,6 +383,43 @@ static void serve_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *rq, Tw_
     free(list);
 }
 
+/* False: the call is answered. */
+static bool has_recorder(const struct uplink *u, void *closure_data)
+{
+    if (u->conf.recorder)
+        return true;
+    rpc_fail(closure_data, TW__STATUS__STATUS_UNIMPLEMENTED, "this agent has no flight recorder");
+    return false;
+}
+
+static void serve_flight(Tw__FleetAgent_Service *s, const Tw__FlightRequest *rq, Tw__FlightReply_Closure closure,
+                         void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+
+    if (has_recorder(u, closure_data))
+        recorder_flight(u->conf.recorder, rq, closure, closure_data);
+}
+
+static void serve_flight_freeze(Tw__FleetAgent_Service *s, const Tw__FlightFreezeRequest *rq,
+                                Tw__FlightFreezeReply_Closure closure, void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+
+    if (has_recorder(u, closure_data))
+        recorder_freeze(u->conf.recorder, rq, closure, closure_data);
+}
+
+static void serve_flight_list(Tw__FleetAgent_Service *s, const Tw__FlightListRequest *rq,
+                              Tw__FlightListReply_Closure closure, void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+
+    (void)rq;
+    if (has_recorder(u, closure_data))
+        recorder_list(u->conf.recorder, closure, closure_data);
+}
+
 /* ---- Lifetime ---- */
 
 static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
@@ -413,7 +451,10 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     u->conf = *c;
     u->service = (Tw__FleetAgent_Service){ .base = TW__FLEET_AGENT__BASE_INIT,
                                            .schedule = serve_schedule,
-                                           .live = serve_live };
+                                           .live = serve_live,
+                                           .flight = serve_flight,
+                                           .flight_freeze = serve_flight_freeze,
+                                           .flight_list = serve_flight_list };
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
     u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };

@@ -1,9 +1,9 @@
 /* agent/uplink.h - the agent's side of the connection to the controller: delivers what is in the spool within
  * the granted window, takes schedules, answers Live, reports health. Loop thread only.
  *
- * Every number of the spool is delivered in order, as a record or as part of a gap, until the controller says that
- * it is durable. If the controller is ahead of the spool (which is then an old copy), the numbers in between are
- * given up, so that no new record is taken for a repetition. */
+ * Every number of the spool is delivered in order, as a record or as part of a gap, until the controller says
+ * that it is durable. If the controller is ahead of the spool (which is then an old copy), the numbers in
+ * between are given up, so that no new record is taken for a repetition. */
 #ifndef TW_AGENT_UPLINK_H
 #define TW_AGENT_UPLINK_H
 
@@ -11,6 +11,7 @@
 #include "common/net/rpc.h"
 #include "db/spool.h"
 
+struct recorder;
 struct uplink;
 
 struct uplink_conf {
@@ -21,6 +22,7 @@ struct uplink_conf {
     struct schedule_run *schedule;
     struct worker **workers;
     size_t n_workers;
+    struct recorder *recorder; /* answers Flight, FlightFreeze, FlightList; NULL: they are unimplemented */
     const Tw__EnrolRequest *enrolment; /* all but generation and digest */
     /* A new schedule to keep and to run; *err goes back to the controller. */
     enum tw_rc (*on_schedule)(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err);

@@ -47,7 +47,10 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(report, PairFilter, ReportReply)                                                                                 \
     X(outages, PairFilter, OutagesReply)                                                                               \
     X(clock, ClockRequest, ClockReply)                                                                                 \
-    X(status, StatusRequest, StatusReply)
+    X(status, StatusRequest, StatusReply)                                                                              \
+    X(flight, PairFlightRequest, PairFlightReply)                                                                      \
+    X(flight_freeze, PairFlightRequest, FlightRowsReply)                                                               \
+    X(flight_list, PairFilter, FlightRowsReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

@@ -17,6 +17,9 @@ struct report_filter {
     int64_t min_duration_ns;
     bool by_direction;      /* outages: only those of `direction` */
     enum tw_direction direction;
+    int64_t at_ns, span_ns; /* flight recorder: 0 = now, its default */
+    uint32_t flow;          /* flight recorder: with one_flow only this */
+    bool one_flow;
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 

@@ -334,6 +334,7 @@ enum tw_rc worker_run(struct worker *w, struct tw_err *err)
     char name[16];
     int e;
 
+    publish(w);
     sigfillset(&all); /* signals are for the loop */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     e = pthread_create(&w->thread, NULL, thread_main, w);

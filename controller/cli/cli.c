@@ -106,6 +106,7 @@ struct words {
     int n_global, n_own;
     const char *command[2];
     int n_command;
+    bool alone; /* command[0] has the name of a group, and stands alone */
     bool help, version;
     const char *stray; /* an option before the command that no command line begins with */
 };
@@ -138,9 +139,23 @@ static int command_length(const char *first)
     return cli_group_exists(first) ? 2 : 1;
 }
 
+static const struct cli_command *find_command(const char *first, const char *second);
+
+/* "flight ams:fra": the word after the name of a group that is also a command is none of the group's. */
+static bool stands_alone(const struct words *w, const char *next)
+{
+    const struct cli_command *alone, *of_group;
+
+    if (w->n_command != 1 || !cli_group_exists(w->command[0]))
+        return false;
+    alone = find_command(w->command[0], NULL);
+    of_group = find_command(w->command[0], next);
+    return alone && (!of_group || !of_group->group);
+}
+
 static bool command_complete(const struct words *w)
 {
-    return w->n_command && w->n_command >= command_length(w->command[0]);
+    return w->alone || (w->n_command && w->n_command >= command_length(w->command[0]));
 }
 
 static void sort_word(struct words *w, char *word)
@@ -149,7 +164,7 @@ static void sort_word(struct words *w, char *word)
         w->help = true;
     else if (!strcmp(word, "--version") || !strcmp(word, "-V"))
         w->version = true;
-    else if (command_complete(w))
+    else if (command_complete(w) || (w->alone = stands_alone(w, word)))
         w->own[w->n_own++] = word;
     else if (word[0] != '-')
         w->command[w->n_command++] = word;

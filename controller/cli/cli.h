@@ -20,6 +20,8 @@ struct cli_options {
     int64_t min_probes, min_duration_ns;
     char *direction;
     char *mesh, *class_name, *source, *target, *from, *to;
+    char *at, *reason;
+    int64_t span_ns, flow;
 };
 #define CLI_FIELD(f) offsetof(struct cli_options, f)
 
@@ -33,7 +35,7 @@ struct cli {
 };
 
 struct cli_command {
-    const char *group; /* NULL: stands alone */
+    const char *group; /* NULL: stands alone; a command may have the name of a group, behind its rows */
     const char *name;
     const char *args; /* "NAME"; NULL = none */
     int n_args;
@@ -94,5 +96,8 @@ enum cli_exit cmd_outages(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
+enum cli_exit cmd_flight(struct cli *c);
+enum cli_exit cmd_flight_list(struct cli *c);
+enum cli_exit cmd_flight_freeze(struct cli *c);
 
 #endif

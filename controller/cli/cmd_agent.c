@@ -264,6 +264,27 @@ static void put_host(struct out_records *r, const Tw__HealthReport *h)
     put_noise(r, h);
 }
 
+#define FLIGHT_COUNTS(X)   \
+    X(flight_share)        \
+    X(flight_kept_ns)      \
+    X(flight_bytes)        \
+    X(flight_frozen)       \
+    X(flight_frozen_bytes) \
+    X(flight_gave_way)     \
+    X(flight_unrecorded)   \
+    X(flight_withheld)
+
+static void put_flight_records(struct out_records *r, const Tw__HealthReport *h)
+{
+#define X(name)                               \
+    if (h)                                    \
+        out_u64(r, #name, (uint64_t)h->name); \
+    else                                      \
+        out_null(r, #name);
+    FLIGHT_COUNTS(X)
+#undef X
+}
+
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
 {
     bool measured = f && f->measured;
@@ -297,6 +318,7 @@ static void put_record(struct out_records *r, const Tw__AgentInfo *a)
     put_more_health(r, a->health);
     put_finding(r, a->clock);
     put_host(r, a->health);
+    put_flight_records(r, a->health);
 }
 
 /* Which sessions an agent refuses is a list of its own, which only JSON can hold. */
@@ -446,6 +468,28 @@ static void put_trouble(struct out_table *t, const Tw__HealthReport *h)
     put_fact_u64(t, "Lost on loopback", n->lost, true);
 }
 
+/* How far back the flight recorder goes, and what it keeps. */
+static void put_flight(struct out_table *t, const Tw__HealthReport *h)
+{
+    char text[OUT_NUM];
+
+    out_cell(t, OUT_PLAIN, "Flight recorder");
+    if (!h->flight_share) {
+        out_cell(t, OUT_PLAIN, "off");
+        return;
+    }
+    if (h->flight_kept_ns)
+        out_cell(t, OUT_PLAIN, "%" PRIu64 " probes of each session, %s back or more", h->flight_share,
+                 out_seconds((struct tw_num){ true, seconds(h->flight_kept_ns) }, text));
+    else
+        out_cell(t, OUT_PLAIN, "%" PRIu64 " probes of each session", h->flight_share);
+    out_cell(t, OUT_PLAIN, "Flight recorder keeps");
+    out_cell(t, OUT_PLAIN, "%" PRIu64 " frozen parts, %s", h->flight_frozen,
+             out_si((double)h->flight_frozen_bytes, "B", text));
+    put_fact_u64(t, "Frozen parts given up", h->flight_gave_way, false);
+    put_fact_u64(t, "Probes not recorded", h->flight_unrecorded, true);
+}
+
 static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
 {
     char text[OUT_NUM], more[OUT_NUM];
@@ -481,6 +525,7 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
     out_cell(t, OUT_PLAIN, "CPU, memory");
     out_cell(t, OUT_PLAIN, "%s, %s", out_seconds((struct tw_num){ true, seconds((int64_t)h->cpu_ns) }, text),
              out_si((double)h->rss_bytes, "B", more));
+    put_flight(t, h);
 }
 
 #define REFUSALS_SHOWN 20

@@ -178,6 +178,44 @@ static const struct conf_opt watch_opts[] = {
       .help = "End after so many looks; 0 goes on until Ctrl-C." },
 };
 
+#define OPT_AT                                                                                                 \
+    {                                                                                                          \
+        .name = "at", .short_name = 'a', .type = CONF_STR, .offset = CLI_FIELD(at), .arg = "TIME",             \
+        .help = "The moment: 2026-11-23T12:00:00Z, Unix seconds, now, or back from now such as -15m. Without " \
+                "it now."                                                                                      \
+    }
+#define OPT_SPAN(standard, what)                                                                             \
+    {                                                                                                        \
+        .name = "span", .type = CONF_DURATION, .offset = CLI_FIELD(span_ns), .dflt = (standard), .min = 1000, \
+        .max = 86400 * TW_NS_PER_S, .arg = "TIME", .help = what                                              \
+    }
+
+static const struct conf_opt flight_opts[] = {
+    OPT_AT,
+    OPT_SPAN("10s", "How much of the time around --at, half of it on either side; without --at, back from now."),
+    { .name = "flow",
+      .type = CONF_INT,
+      .offset = CLI_FIELD(flow),
+      .dflt = "-1",
+      .min = -1,
+      .max = UINT32_MAX,
+      .arg = "N",
+      .help = "Only this flow of the pair; -1 is all." },
+    OPT_LIMIT("At most so many probes of each flow; 0 leaves it to the agent."),
+};
+
+static const struct conf_opt freeze_opts[] = {
+    OPT_AT,
+    OPT_SPAN("60s", "How much of the time around --at, half of it on either side; without --at, back from now."),
+    { .name = "reason",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(reason),
+      .arg = "TEXT",
+      .help = "Why, for those who find it. Without it your user name." },
+};
+
+static const struct conf_opt frozen_opts[] = { FILTER_OPTS_NAMES };
+
 #define OPTS(table) .opts = (table), .n_opts = TW_NELEM(table)
 
 const struct cli_command cli_commands[] = {
@@ -339,5 +377,39 @@ const struct cli_command cli_commands[] = {
                   "  twampctl watch --count 10 -o csv >ten.csv\n",
       OPTS(watch_opts),
       .run = cmd_watch },
+    { .group = "flight",
+      .name = "list",
+      .brief = "frozen parts of the flight recorders",
+      .doc = "Lists the frozen parts on all connected agents: those that were asked for, by command or alert, and "
+             "those that agents froze by themselves when probes were lost in a row.",
+      .examples = "  twampctl flight list\n"
+                  "  twampctl flight list --source ams -o csv\n",
+      OPTS(frozen_opts),
+      .run = cmd_flight_list },
+    { .group = "flight",
+      .name = "freeze",
+      .args = "PAIR",
+      .n_args = 1,
+      .brief = "keep a copy of what was recorded around a moment",
+      .doc = "Lets agents copy a part of their flight recorder, of all flows of every scheduled pair that matches: "
+             "it is kept until newer ones need its place, over a restart of the agent, too. In PAIR a * stands for "
+             "any: voice/*/ams:* is all that ams measures in the mesh voice.",
+      .examples = "  twampctl flight freeze ams:fra --at -2m --reason \"ticket 4711\"\n"
+                  "  twampctl flight freeze '*:fra'\n",
+      OPTS(freeze_opts),
+      .run = cmd_flight_freeze },
+    { .name = "flight",
+      .args = "PAIR",
+      .n_args = 1,
+      .brief = "what became of each probe around a moment",
+      .doc = "Shows single probes of a pair: when each was sent, whether it came back or on which way it was lost, "
+             "its delays, TTL and TOS; from the agent's flight recorder and its frozen parts. PAIR is SOURCE:TARGET, "
+             "or MESH/CLASS/SOURCE:TARGET if several pairs have these ends, or a pair's id. One-way delays are "
+             "as good as the clocks of both ends agree.",
+      .examples = "  twampctl flight ams:fra --at -2m\n"
+                  "  twampctl flight backbone/voice/ams:fra --at 2026-11-23T03:12:07Z --span 4s\n"
+                  "  twampctl -o csv flight ams:fra --flow 1 | awk -F, '$8 == \"lost\"'\n",
+      OPTS(flight_opts),
+      .run = cmd_flight },
     { 0 },
 };

@@ -34,6 +34,8 @@ void http_summaries(void *ctx, struct http_req *rq);
 void http_report(void *ctx, struct http_req *rq);
 void http_outages(void *ctx, struct http_req *rq);
 void http_clock(void *ctx, struct http_req *rq);
+void http_flight(void *ctx, struct http_req *rq);
+void http_frozen(void *ctx, struct http_req *rq);
 void http_sd(void *ctx, struct http_req *rq);
 
 #endif

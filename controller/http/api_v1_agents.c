@@ -63,6 +63,18 @@ static cJSON *noise(const Tw__Noise *n)
     return o;
 }
 
+static void put_flight(cJSON *o, const Tw__HealthReport *h)
+{
+    json_u64(o, "flight_share", h->flight_share);
+    json_i64(o, "flight_kept_ns", h->flight_kept_ns);
+    json_u64(o, "flight_bytes", h->flight_bytes);
+    json_u64(o, "flight_frozen", h->flight_frozen);
+    json_u64(o, "flight_frozen_bytes", h->flight_frozen_bytes);
+    json_u64(o, "flight_gave_way", h->flight_gave_way);
+    json_u64(o, "flight_unrecorded", h->flight_unrecorded);
+    json_u64(o, "flight_withheld", h->flight_withheld);
+}
+
 static cJSON *health(const Tw__HealthReport *h)
 {
     cJSON *o = h ? cJSON_CreateObject() : cJSON_CreateNull();
@@ -103,6 +115,7 @@ static cJSON *health(const Tw__HealthReport *h)
     json_i64(o, "host_stall_max_ns", h->host_stall_max_ns);
     cJSON_AddNumberToObject(o, "host_cpu_wait_ratio", h->host_cpu_wait_ppm / 1e6);
     cJSON_AddItemToObject(o, "noise", noise(h->noise));
+    put_flight(o, h);
     return o;
 }
 

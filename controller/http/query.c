@@ -71,6 +71,28 @@ static enum tw_rc parse_direction(const char *value, enum tw_direction *ret)
     return TW_OK;
 }
 
+static enum tw_rc parse_span(const char *value, int64_t *ret_ns)
+{
+    int64_t ns;
+
+    if (tw_duration_parse(value, &ns) || ns < TW_NS_PER_US || ns > 86400 * TW_NS_PER_S)
+        return TW_EINVAL;
+    *ret_ns = ns;
+    return TW_OK;
+}
+
+static enum tw_rc parse_flow(const char *value, struct report_filter *f)
+{
+    uint64_t n = 0;
+
+    if (!*value || strlen(value) > 10 || strspn(value, "0123456789") != strlen(value) ||
+        (n = strtoull(value, NULL, 10)) > UINT32_MAX)
+        return TW_EINVAL;
+    f->one_flow = true;
+    f->flow = (uint32_t)n;
+    return TW_OK;
+}
+
 static enum tw_rc parse_bool(const char *value, bool *ret)
 {
     if (!strcmp(value, "1") || !strcmp(value, "true"))
@@ -115,6 +137,9 @@ static const struct {
     { "min_probes", QUERY_MIN_PROBES, offsetof(struct report_filter, min_probes), "a whole number of lost probes, 1 or more" },
     { "min_duration", QUERY_MIN_DURATION, offsetof(struct report_filter, min_duration_ns), "a duration such as 200ms" },
     { "direction", QUERY_DIRECTION, offsetof(struct report_filter, direction), "forward, backward, mixed or unknown" },
+    { "at", QUERY_AT, offsetof(struct report_filter, at_ns), A_TIME },
+    { "span", QUERY_SPAN, offsetof(struct report_filter, span_ns), "a duration from 1us to 24h such as 10s" },
+    { "flow", QUERY_FLOW, offsetof(struct report_filter, flow), "a whole number from 0 to 4294967295" },
 };
 
 static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struct report_filter *f)
@@ -123,7 +148,7 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
 
     if (params[row].bit & QUERY_NAMES)
         return parse_name(value, field);
-    if (params[row].bit & (QUERY_FROM | QUERY_TO))
+    if (params[row].bit & (QUERY_FROM | QUERY_TO | QUERY_AT))
         return parse_time(value, now_ns, field);
     switch (params[row].bit) {
     case QUERY_LIMIT:
@@ -135,6 +160,10 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
     case QUERY_DIRECTION:
         f->by_direction = true;
         return parse_direction(value, field);
+    case QUERY_SPAN:
+        return parse_span(value, field);
+    case QUERY_FLOW:
+        return parse_flow(value, f);
     default:
         return parse_bool(value, field);
     }

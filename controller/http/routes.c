@@ -13,6 +13,10 @@ const struct http_route controller_routes[] = {
     { "/api/v1/outages",
       "loss runs, newest first; ?mesh&class&source&target&from&to&min_probes&min_duration&direction&limit", http_outages },
     { "/api/v1/clock", "each agent's clock, as all pairs together show it", http_clock },
+    { "/api/v1/flight", "single probes of one pair around a moment; ?mesh&class&source&target&at&span&flow&limit",
+      http_flight },
+    { "/api/v1/frozen", "what agents keep of their flight recorders; ?mesh&class&source&target&limit",
+      http_frozen },
     { "/api/v1/sd", "Prometheus HTTP service discovery: the fleet, and each mesh", http_sd },
 };
 const size_t controller_routes_n = TW_NELEM(controller_routes);

@@ -41,6 +41,8 @@ struct fake {
     Tw__PairFilter filter; /* of the last Report or Results, without its texts */
     char direction[32];
     char filter_text[256];
+    Tw__PairFlightRequest flight; /* of the last Flight or FlightFreeze, without its texts */
+    char reason[128];
     char author[64], file[64];
     size_t document_len;
     bool plan_only;
@@ -103,6 +105,14 @@ static inline Tw__HealthReport healthy(void)
     h.host_cpu_wait_ppm = 12500;
     h.send_errors = 12;
     h.sender_drops = 13;
+    h.flight_share = 1024;
+    h.flight_kept_ns = 20500 * TW_NS_PER_MS;
+    h.flight_bytes = 245760;
+    h.flight_frozen = 3;
+    h.flight_frozen_bytes = 60000;
+    h.flight_gave_way = 9;
+    h.flight_unrecorded = 10;
+    h.flight_withheld = 11;
     h.secrets_error = (char *)"/etc/twamp/secrets:3: expected KEYID and passphrase";
     return h;
 }
@@ -600,6 +610,147 @@ static void fake_outages(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Out
     reply.n_outages = fake->empty ? 0 : 3;
     reply.truncated = fake->truncate;
     closure(&reply, data);
+}
+
+/* ---- The flight recorder ---- */
+
+static void fill_probe(Tw__FlightRecord *m, uint32_t seq, Tw__FlightFate fate, Tw__FlightWay way)
+{
+    tw__flight_record__init(m);
+    m->seq = seq;
+    m->fate = fate;
+    m->way = way;
+    m->t1_ns = 1002 * MINUTE_NS + seq * 20 * TW_NS_PER_MS + 1234567;
+    m->tx_source = 1;
+    if (fate != TW__FLIGHT_FATE__FLIGHT_FATE_RECEIVED && fate != TW__FLIGHT_FATE__FLIGHT_FATE_LATE)
+        return;
+    m->timed = true;
+    m->forward_ns = -250000;
+    m->backward_ns = fate == TW__FLIGHT_FATE__FLIGHT_FATE_LATE ? 1234000000 : 12750000;
+    m->residence_ns = 65000;
+    m->ttl_forward = 60;
+    m->ttl_backward = 61;
+    m->tos_backward = 0xb8 + 1;
+    m->rx_source = 2;
+}
+
+/* One of each fate. */
+static size_t fill_probes(Tw__FlightRecord *m, Tw__FlightRecord **list)
+{
+    fill_probe(&m[0], 7, TW__FLIGHT_FATE__FLIGHT_FATE_RECEIVED, 0);
+    m[0].duplicates = 2;
+    fill_probe(&m[1], 8, TW__FLIGHT_FATE__FLIGHT_FATE_LOST, TW__FLIGHT_WAY__FLIGHT_WAY_FORWARD);
+    fill_probe(&m[2], 9, TW__FLIGHT_FATE__FLIGHT_FATE_LOST, TW__FLIGHT_WAY__FLIGHT_WAY_UNKNOWN);
+    fill_probe(&m[3], 10, TW__FLIGHT_FATE__FLIGHT_FATE_LATE, TW__FLIGHT_WAY__FLIGHT_WAY_BACKWARD);
+    fill_probe(&m[4], 11, TW__FLIGHT_FATE__FLIGHT_FATE_SEND_ERROR, 0);
+    fill_probe(&m[5], 11, TW__FLIGHT_FATE__FLIGHT_FATE_IN_FLIGHT, 0);
+    for (size_t i = 0; i < 6; i++)
+        list[i] = &m[i];
+    return 6;
+}
+
+static void fill_frozen(Tw__FlightFrozen *m, uint64_t id, Tw__FlightCause cause, const char *reason)
+{
+    tw__flight_frozen__init(m);
+    m->id = id;
+    m->pair_id = 9007199254740993u;
+    m->flow = 1;
+    m->cause = cause;
+    m->reason = (char *)reason;
+    m->at_ns = (990 + (int64_t)id) * MINUTE_NS;
+    m->frozen_ns = m->at_ns + 6 * TW_NS_PER_S;
+    m->first_ns = m->at_ns - 5 * TW_NS_PER_S;
+    m->last_ns = m->at_ns + 5 * TW_NS_PER_S;
+    m->probes = 500;
+    m->lost = cause == TW__FLIGHT_CAUSE__FLIGHT_CAUSE_COMMAND ? 0 : 12;
+}
+
+static void keep_flight(const Tw__PairFlightRequest *rq)
+{
+    keep_filter(rq->pairs);
+    fake->flight = *rq;
+    snprintf(fake->reason, sizeof fake->reason, "%s", rq->reason);
+}
+
+/* "none" has no probes in the span, "new" has none at all, "off" has no flight recorder. */
+static void fake_flight(Tw__Admin_Service *s, const Tw__PairFlightRequest *rq, Tw__PairFlightReply_Closure closure,
+                        void *data)
+{
+    Tw__PairFlightReply reply = TW__PAIR_FLIGHT_REPLY__INIT;
+    Tw__FlightReply flight = TW__FLIGHT_REPLY__INIT;
+    Tw__FlightFlow flow[2] = { TW__FLIGHT_FLOW__INIT, TW__FLIGHT_FLOW__INIT }, *flows[] = { &flow[0], &flow[1] };
+    Tw__FlightRecord probes[6], *list[6];
+    Tw__FlightFrozen part, *parts[] = { &part };
+    const char *target = rq->pairs->target;
+
+    (void)s;
+    keep_flight(rq);
+    arena_reset(fake->arena);
+    if (!strcmp(target, "nowhere")) {
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no pair matches ams:nowhere; \"twampctl watch\" shows all");
+        return;
+    }
+    reply.pair = pair("ef", "ams", target);
+    reply.flight = &flight;
+    reply.from_ns = 1002 * MINUTE_NS;
+    reply.to_ns = 1002 * MINUTE_NS + 10 * TW_NS_PER_S;
+    flight.flows = flows;
+    flight.n_flows = 2;
+    flight.recording = strcmp(target, "off") != 0;
+    flow[1].flow = 1;
+    if (!strcmp(target, "fra")) {
+        flow[1].records = list;
+        flow[1].n_records = fill_probes(probes, list);
+        flow[1].total = 8;
+    }
+    if (!strcmp(target, "none")) {
+        flow[0].kept = 1024;
+        flow[0].kept_from_ns = 1002 * MINUTE_NS + 40 * TW_NS_PER_S;
+        flow[0].kept_to_ns = NOW_NS;
+        fill_frozen(&part, 3, TW__FLIGHT_CAUSE__FLIGHT_CAUSE_LOSS_RUN, "");
+        flight.frozen = parts;
+        flight.n_frozen = 1;
+    }
+    closure(&reply, data);
+}
+
+/* Two frozen parts, and an agent that did not answer; with `empty` nothing. */
+static void answer_frozen(Tw__FlightRowsReply_Closure closure, void *data)
+{
+    Tw__FlightRowsReply reply = TW__FLIGHT_ROWS_REPLY__INIT;
+    Tw__FlightRow row[3] = { TW__FLIGHT_ROW__INIT, TW__FLIGHT_ROW__INIT, TW__FLIGHT_ROW__INIT },
+                  *rows[] = { &row[0], &row[1], &row[2] };
+    Tw__FlightFrozen part[2];
+
+    arena_reset(fake->arena);
+    fill_frozen(&part[0], 1, TW__FLIGHT_CAUSE__FLIGHT_CAUSE_LOSS_RUN, "3 or more probes lost in a row");
+    fill_frozen(&part[1], 2, TW__FLIGHT_CAUSE__FLIGHT_CAUSE_COMMAND, "ticket \"4711\"");
+    for (size_t i = 0; i < 2; i++) {
+        row[i].agent = (char *)"ams";
+        row[i].frozen = &part[i];
+    }
+    row[0].pair = pair("ef", "ams", "fra");
+    row[2].agent = (char *)"fra";
+    row[2].error = (char *)"agent fra is not connected: what it recorded can be read when it is back";
+    reply.rows = rows;
+    reply.n_rows = fake->empty ? 0 : 3;
+    closure(&reply, data);
+}
+
+static void fake_flight_freeze(Tw__Admin_Service *s, const Tw__PairFlightRequest *rq,
+                               Tw__FlightRowsReply_Closure closure, void *data)
+{
+    (void)s;
+    keep_flight(rq);
+    answer_frozen(closure, data);
+}
+
+static void fake_flight_list(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__FlightRowsReply_Closure closure,
+                             void *data)
+{
+    (void)s;
+    keep_filter(rq);
+    answer_frozen(closure, data);
 }
 
 /* ---- Life ---- */

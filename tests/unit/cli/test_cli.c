@@ -46,6 +46,15 @@ static const struct {
     { "clock", "clock", NULL },
     { "clock-json", "clock -o json", NULL },
     { "clock-csv", "clock -o csv", NULL },
+    { "help-flight", "help flight", NULL },
+    { "flight", "flight ams:fra --at 2026-11-23T12:00:00Z", NULL },
+    { "flight-json", "flight ams:fra -o json", NULL },
+    { "flight-csv", "-o csv flight ams:fra", NULL },
+    { "flight-none", "flight ams:none", NULL },
+    { "flight-list", "flight list", NULL },
+    { "flight-list-json", "flight list -o json", NULL },
+    { "flight-list-csv", "flight list -o csv", NULL },
+    { "flight-freeze", "flight freeze ams:fra --reason x", NULL },
     { "status", "status", NULL },
     { "status-json", "status -o json", NULL },
     { "status-csv", "status -o csv", NULL },
@@ -164,6 +173,18 @@ static void wrong_usage(void **state)
         { "schedule apply", 2, NULL, "--file: is required", NULL },
         { "schedule apply mesh.yaml", 2, NULL, "\"mesh.yaml\": expected -f FILE", NULL },
         { "agent remove ams", 2, NULL, "give --yes", NULL },
+        { "flight", 2, NULL, "expected PAIR", NULL },
+        { "flight ams", 2, NULL, "\"ams\" is no pair: expected SOURCE:TARGET, or MESH/CLASS/", NULL },
+        { "flight :fra", 2, NULL, "is no pair", NULL },
+        { "flight ams:", 2, NULL, "is no pair", NULL },
+        { "flight a/b/c/ams:fra", 2, NULL, "is no pair", NULL },
+        { "flight 0", 2, NULL, "is no pair", NULL },
+        { "flight 99999999999999999999", 2, NULL, "is no pair", NULL },
+        { "flight ams:fra --at noon", 2, NULL, "--at: \"noon\" is no time", NULL },
+        { "flight ams:fra --span 0", 2, NULL, "--span", NULL },
+        { "flight ams:fra --flow x", 2, NULL, "--flow", NULL },
+        { "flight list ams", 2, NULL, "unexpected argument \"ams\"", NULL },
+        { "flight freeze", 2, NULL, "expected PAIR", NULL },
     };
 
     check_all(*state, cases, TW_NELEM(cases));
@@ -179,6 +200,8 @@ static void help_needs_no_controller(void **state)
         { "-c ipc:///nowhere report --help", 0, "--latest", NULL, NULL },
         { "schedule --help", 0, "schedule apply", NULL, NULL },
         { "help schedule pause", 0, "Usage: twampctl schedule pause", NULL, NULL },
+        { "flight --help", 0, "Usage: twampctl flight", NULL, NULL },
+        { "help flight freeze", 0, "Usage: twampctl flight freeze", NULL, NULL },
     };
 
     check_all(*state, cases, TW_NELEM(cases));
@@ -193,6 +216,10 @@ static void failures(void **state)
           "cannot reach the controller at tcp://127.0.0.1:1: ", NULL },
         { "--timeout 200ms agent show silent", 4, NULL, "did not answer within 200ms: --timeout", NULL },
         { "agent show nope", 1, NULL, "no agent \"nope\"", NULL },
+        { "flight ams:nowhere", 1, NULL, "no pair matches ams:nowhere", NULL },
+        { "flight ams:off", 1, NULL, "agent ams records nothing: it was started with --flight-probes 0",
+          NULL },
+        { "flight ams:new", 1, NULL, "agent ams has recorded nothing of voice/ef/ams:new yet", NULL },
         { "agent show busy", 1, NULL, "twampctl: the controller is stopping", NULL },
         { "schedule delete voice", 1, NULL, "does not know ScheduleDelete: it is older", NULL },
         { "agent approve ams --fingerprint 00", 1, NULL, "another fingerprint", NULL },
@@ -361,6 +388,9 @@ static void nothing_there(void **state)
         { "results", 0, "No summaries", NULL, NULL },
         { "results -o csv", 0, "mesh,class,source,target,flow,status", NULL, NULL },
         { "results -o json", 0, "\"summaries\":\t[]", NULL, NULL },
+        { "flight list", 0, "No frozen parts", NULL, NULL },
+        { "flight list -o csv", 0, "agent,error,mesh,class,source,target,pair_id", NULL, NULL },
+        { "flight list -o json", 0, "\"frozen\":\t[]", NULL, NULL },
         { "schedule list", 0, "No meshes yet", NULL, NULL },
         { "schedule list -o csv", 0, "name,paused,", NULL, NULL },
         { "watch --once", 0, "No pair is scheduled", NULL, NULL },
@@ -376,10 +406,52 @@ static void nothing_there(void **state)
     f->empty = false;
 }
 
+/* What becomes of the words. */
+static void flight_questions(void **state)
+{
+    static const struct {
+        const char *words, *names;
+        uint64_t id;
+        int64_t at_ns, before_ns, after_ns;
+        bool one_flow;
+        uint32_t flow, limit;
+    } cases[] = {
+        { "flight ams:fra", "||ams|fra", 0, NOW_NS, 10, 0, false, 0, 0 },
+        { "flight voice/ams:fra --at -1m", "voice||ams|fra", 0, NOW_NS - MINUTE_NS, 5, 5, false, 0, 0 },
+        { "flight voice/ef/ams>fra --at now --span 4s --flow 3 --limit 7", "voice|ef|ams|fra", 0, NOW_NS, 2,
+          2, true, 3, 7 },
+        { "flight --at -1m 9007199254740993", "|||", 9007199254740993u, NOW_NS - MINUTE_NS, 5, 5, false, 0,
+          0 },
+        { "flight freeze */*/*:fra --at -1m", "|||fra", 0, NOW_NS - MINUTE_NS, 30, 30, false, 0, 0 },
+        { "flight freeze ams:fra", "||ams|fra", 0, NOW_NS, 60, 60, false, 0, 0 },
+    };
+    struct fake *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        run_ctl(f, cases[i].words, NULL, &r);
+        if (strcmp(f->filter_text, cases[i].names) || f->flight.pair_id != cases[i].id ||
+            f->flight.at_ns != cases[i].at_ns || f->flight.before_ns != cases[i].before_ns * TW_NS_PER_S ||
+            f->flight.after_ns != cases[i].after_ns * TW_NS_PER_S ||
+            f->flight.one_flow != cases[i].one_flow || f->flight.flow != cases[i].flow ||
+            f->flight.limit != cases[i].limit)
+            fail_msg("%s: asked for %s, pair %llu, flow %u, at %lld - %lld + %lld", cases[i].words,
+                     f->filter_text, (unsigned long long)f->flight.pair_id, f->flight.flow,
+                     (long long)f->flight.at_ns, (long long)f->flight.before_ns,
+                     (long long)f->flight.after_ns);
+    }
+    run_ctl(f, "flight freeze ams:fra --reason because", NULL, &r);
+    assert_string_equal(f->reason, "because");
+    f->empty = true;
+    run_ctl(f, "flight freeze ams:fra", NULL, &r);
+    assert_int_equal(r.code, 1);
+    f->empty = false;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),
+        cmocka_unit_test(flight_questions),
         cmocka_unit_test(wrong_usage),
         cmocka_unit_test(help_needs_no_controller),
         cmocka_unit_test(failures),

@@ -49,6 +49,12 @@ struct fake {
     uint32_t window;
     Tw__Status status;
     char detail[256];
+    const Tw__FlightReply *flight;
+    Tw__FlightRequest flight_asked; /* the last ones, without what they point to */
+    Tw__FlightFreezeRequest freeze_asked;
+    char freeze_reason[256];
+    unsigned freezes;
+    size_t freeze_pairs;
 };
 
 struct fixture {
@@ -244,6 +250,53 @@ static inline void fake_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *r
     (void)rq;
     (void)closure;
     rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
+}
+
+/* Answers what `flight` says; without it, it is an agent from before there was a flight recorder. */
+static inline void fake_flight(Tw__FleetAgent_Service *s, const Tw__FlightRequest *rq,
+                               Tw__FlightReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+
+    a->flight_asked = *rq;
+    if (a->flight)
+        closure(a->flight, data);
+    else
+        rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
+}
+
+static inline void fake_flight_freeze(Tw__FleetAgent_Service *s, const Tw__FlightFreezeRequest *rq,
+                                      Tw__FlightFreezeReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+    Tw__FlightFreezeReply reply = TW__FLIGHT_FREEZE_REPLY__INIT;
+
+    a->freezes++;
+    a->freeze_pairs = rq->n_pair_ids;
+    a->freeze_asked = *rq;
+    snprintf(a->freeze_reason, sizeof a->freeze_reason, "%s", rq->reason);
+    reply.recording = a->flight != NULL;
+    if (a->flight) {
+        reply.n_frozen = a->flight->n_frozen;
+        reply.frozen = a->flight->frozen;
+    }
+    closure(&reply, data);
+}
+
+static inline void fake_flight_list(Tw__FleetAgent_Service *s, const Tw__FlightListRequest *rq,
+                                    Tw__FlightListReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+    Tw__FlightListReply reply = TW__FLIGHT_LIST_REPLY__INIT;
+
+    (void)rq;
+    if (a->flight) {
+        reply.n_frozen = a->flight->n_frozen;
+        reply.frozen = a->flight->frozen;
+        closure(&reply, data);
+    } else {
+        rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
+    }
 }
 
 static inline void fake_up(void *ctx, struct rpc_peer *p)

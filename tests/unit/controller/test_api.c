@@ -2,6 +2,7 @@
 #include "tests/unit/controller/http_get.h"
 #include "tests/unit/controller/json_schema.h"
 #include "common/loss_runs.h"
+#include "controller/flight.h"
 #include "controller/http/api.h"
 
 /* ---- Stand-ins for the rest of the controller ---- */
@@ -39,6 +40,65 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
     ret->generation_wanted = c->inv.generation;
     ret->last_contact_ns = INT64_C(1700000000123456789);
     ret->health = a->health;
+}
+
+static struct flight_query flight_asked;
+static const struct pair *flight_pair;
+
+/* One probe of each kind, and a frozen part; unless nobody is there. */
+void flight_fetch(struct controller *c, const struct flight_query *q,
+                  void (*done)(void *ctx, const struct flight_result *r), void *ctx)
+{
+    static char reason[] = "3 \"lost\"";
+    Tw__FlightReply reply = TW__FLIGHT_REPLY__INIT;
+    Tw__FlightFlow flow = TW__FLIGHT_FLOW__INIT, *flows[] = { &flow };
+    Tw__FlightRecord m[2] = { TW__FLIGHT_RECORD__INIT, TW__FLIGHT_RECORD__INIT }, *list[] = { &m[0], &m[1] };
+    Tw__FlightFrozen part = TW__FLIGHT_FROZEN__INIT, *parts[] = { &part };
+    struct flight_result r = { .pair = flight_pair, .from_ns = 1, .at_ns = 2, .to_ns = 3, .reply = &reply };
+
+    (void)c;
+    flight_asked = *q;
+    m[0] = (Tw__FlightRecord){ m[0].base,
+                               .seq = 7,
+                               .fate = TW__FLIGHT_FATE__FLIGHT_FATE_RECEIVED,
+                               .t1_ns = INT64_C(1700000000123456789),
+                               .timed = true,
+                               .forward_ns = -1000,
+                               .backward_ns = 3000,
+                               .residence_ns = 500,
+                               .duplicates = 1,
+                               .ttl_forward = 60,
+                               .tos_backward = 1,
+                               .tx_source = 1,
+                               .rx_source = 3 };
+    m[1].fate = TW__FLIGHT_FATE__FLIGHT_FATE_LOST;
+    m[1].way = TW__FLIGHT_WAY__FLIGHT_WAY_BACKWARD;
+    flow.flow = 4;
+    flow.n_records = 2;
+    flow.records = list;
+    part.reason = reason;
+    part.cause = TW__FLIGHT_CAUSE__FLIGHT_CAUSE_LOSS_RUN;
+    reply.n_flows = reply.n_frozen = 1;
+    reply.flows = flows;
+    reply.frozen = parts;
+    if (!strcmp(q->pairs.target, "fra"))
+        done(ctx, &r);
+    else
+        done(ctx, &(struct flight_result){ .status = TW__STATUS__STATUS_NOT_FOUND, .text = "no such pair" });
+}
+
+void flight_list(struct controller *c, const struct report_filter *f,
+                 void (*done)(void *ctx, const struct flight_rows *r), void *ctx)
+{
+    struct flight_row rows[] = {
+        { .agent = "ams", .pair_id = flight_pair->row.id, .id = 9, .probes = 5, .lost = 3 },
+        { .agent = "ams", .pair_id = 4711 },
+        { .agent = "ber", .error = "not connected" }
+    };
+
+    (void)c;
+    (void)f;
+    done(ctx, &(struct flight_rows){ .rows = rows, .n = 3 });
 }
 
 /* ---- Rig ---- */
@@ -329,6 +389,46 @@ static void outages_match_their_schema(void **state)
     rig_free(r);
 }
 
+static void flight_matches_its_schema(void **state)
+{
+    struct rig *r = rig_new();
+    const cJSON *probe;
+    struct get g;
+    cJSON *json;
+
+    (void)state;
+    flight_pair = r->fra;
+    json =
+        fetch_json(r, "/api/v1/flight?source=ams&target=fra&at=1700000000&span=4s&flow=4&limit=7", "flight");
+    assert_true(flight_asked.one_flow && flight_asked.flow == 4 && flight_asked.limit == 7);
+    assert_true(flight_asked.at_ns == INT64_C(1700000000) * TW_NS_PER_S &&
+                flight_asked.before_ns == 2 * TW_NS_PER_S && flight_asked.after_ns == 2 * TW_NS_PER_S);
+    assert_string_equal(flight_asked.pairs.source, "ams");
+    assert_int_equal(cJSON_GetArraySize(at(json, "probes")), 2);
+    probe = cJSON_GetArrayItem(at(json, "probes"), 0);
+    assert_true(at(probe, "rtt_seconds")->valuedouble == 2e-6 && at(probe, "tos_backward")->valuedouble == 0);
+    assert_true(cJSON_IsNull(at(probe, "ttl_backward")) && cJSON_IsNull(at(probe, "lost_on")));
+    assert_string_equal(at(probe, "rx_source")->valuestring, "hardware");
+    probe = cJSON_GetArrayItem(at(json, "probes"), 1);
+    assert_string_equal(at(probe, "lost_on")->valuestring, "backward");
+    assert_true(cJSON_IsNull(at(probe, "rtt_seconds")));
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/flight?target=fra", "flight");
+    assert_true(!flight_asked.one_flow && flight_asked.before_ns == 10 * TW_NS_PER_S &&
+                !flight_asked.after_ns);
+    cJSON_Delete(json);
+    g = fetch(r, "/api/v1/flight?target=nowhere");
+    assert_true(g.status == 404 && strstr(g.text, "no such pair"));
+    free(g.text);
+    g = fetch(r, "/api/v1/flight?span=0s");
+    assert_true(g.status == 400 && strstr(g.text, "\"span\\\" is"));
+    free(g.text);
+    json = fetch_json(r, "/api/v1/frozen", "frozen");
+    assert_int_equal(cJSON_GetArraySize(at(json, "frozen")), 3);
+    cJSON_Delete(json);
+    rig_free(r);
+}
+
 /* Two agents 50 ms apart with 5 ms between them: either. A third without pairs: unknown, and no figures. */
 static void clock_matches_its_schema(void **state)
 {
@@ -460,6 +560,7 @@ int main(void)
         cmocka_unit_test(the_other_answers_match_theirs),
         cmocka_unit_test(clock_matches_its_schema),
         cmocka_unit_test(outages_match_their_schema),
+        cmocka_unit_test(flight_matches_its_schema),
         cmocka_unit_test(numbers_keep_every_digit),
         cmocka_unit_test(queries),
     };

@@ -211,7 +211,9 @@ static void serve_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *rq, Tw_
     the->waiting_data[the->n_waiting++] = data;
 }
 
-static Tw__FleetAgent_Service fleet_agent = TW__FLEET_AGENT__INIT(serve_);
+static Tw__FleetAgent_Service fleet_agent = { .base = TW__FLEET_AGENT__BASE_INIT,
+                                              .schedule = serve_schedule,
+                                              .live = serve_live };
 
 static void serve_enrol(Tw__FleetController_Service *s, const Tw__EnrolRequest *rq,
                         Tw__EnrolReply_Closure done, void *data)

@@ -1,0 +1,551 @@
+/* twampctl flight: single probes around a moment, out of the agents' flight recorders. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controller/cli/filter.h"
+#include "controller/cli/pairs.h"
+
+#define NAME_TEXT 64
+
+/* ---- What is asked ---- */
+
+/* A pair as words on the command line. */
+struct pair_text {
+    uint64_t id; /* 0: by names */
+    char mesh[NAME_TEXT], class_name[NAME_TEXT], source[NAME_TEXT], target[NAME_TEXT];
+};
+
+/* Trims blanks; "*" is any, which is "". */
+static bool copy_part(const char *text, size_t len, char ret[NAME_TEXT])
+{
+    while (len && *text == ' ')
+        text++, len--;
+    while (len && text[len - 1] == ' ')
+        len--;
+    if (!len || len >= NAME_TEXT || memchr(text, '/', len) || memchr(text, ' ', len))
+        return false;
+    if (len == 1 && *text == '*')
+        len = 0;
+    memcpy(ret, text, len);
+    ret[len] = '\0';
+    return true;
+}
+
+/* "MESH/CLASS" or "MESH", before the last '/'. */
+static bool copy_where(const char *text, size_t len, struct pair_text *ret)
+{
+    const char *slash = memchr(text, '/', len);
+    size_t mesh = slash ? (size_t)(slash - text) : len;
+
+    return copy_part(text, mesh, ret->mesh) &&
+           (!slash || copy_part(slash + 1, len - mesh - 1, ret->class_name));
+}
+
+static bool parse_pair(const char *text, struct pair_text *ret)
+{
+    const char *slash = strrchr(text, '/'), *ends = slash ? slash + 1 : text;
+    size_t source = strcspn(ends, ":>");
+    char *end;
+
+    *ret = (struct pair_text){ 0 };
+    if (*text && strspn(text, "0123456789") == strlen(text)) {
+        ret->id = strtoull(text, &end, 10);
+        return ret->id != 0 && ret->id != UINT64_MAX;
+    }
+    return ends[source] && (!slash || copy_where(text, (size_t)(slash - text), ret)) &&
+           copy_part(ends, source, ret->source) &&
+           copy_part(ends + source + 1, strlen(ends + source + 1), ret->target);
+}
+
+struct question {
+    struct pair_text pair;
+    Tw__PairFilter filter;
+    Tw__PairFlightRequest rq;
+};
+
+static enum cli_exit read_pair(struct cli *c, struct question *q)
+{
+    const char *text = c->args.v[0];
+
+    if (!parse_pair(text, &q->pair))
+        return cli_fail(
+            CLI_USAGE,
+            "\"%.80s\" is no pair: expected SOURCE:TARGET, or MESH/CLASS/SOURCE:TARGET, where * is "
+            "any, or a pair's id",
+            text);
+    q->filter = (Tw__PairFilter)TW__PAIR_FILTER__INIT;
+    q->filter.mesh = q->pair.mesh;
+    q->filter.class_name = q->pair.class_name;
+    q->filter.source = q->pair.source;
+    q->filter.target = q->pair.target;
+    return CLI_OK;
+}
+
+/* Half of the span on either side of --at; without it, all of it until now. */
+static enum cli_exit read_question(struct cli *c, struct question *q)
+{
+    enum cli_exit code = read_pair(c, q);
+    int64_t now = c->wall_ns();
+
+    if (code)
+        return code;
+    q->rq = (Tw__PairFlightRequest)TW__PAIR_FLIGHT_REQUEST__INIT;
+    q->rq.pairs = &q->filter;
+    q->rq.pair_id = q->pair.id;
+    q->rq.at_ns = now;
+    if (c->opt.at && filter_parse_time(c->opt.at, now, &q->rq.at_ns) != TW_OK)
+        return cli_fail(
+            CLI_USAGE,
+            "--at: \"%.60s\" is no time: expected 2026-11-23T12:00:00Z, Unix seconds, now, or -15m "
+            "(back from now)",
+            c->opt.at);
+    q->rq.before_ns = c->opt.at ? c->opt.span_ns / 2 : c->opt.span_ns;
+    q->rq.after_ns = c->opt.span_ns - q->rq.before_ns;
+    return CLI_OK;
+}
+
+/* ---- Times and words ---- */
+
+/* With microseconds: of one probe. */
+static const char *exact_time(int64_t ns, char buf[TW_TIME_TEXT])
+{
+    char text[TW_TIME_TEXT];
+
+    if (ns <= 0)
+        return strcpy(buf, "-");
+    tw_wall_format((struct tw_wall){ ns }, text);
+    snprintf(buf, TW_TIME_TEXT, "%.19s.%06" PRId64 "Z", text, ns % TW_NS_PER_S / TW_NS_PER_US);
+    return buf;
+}
+
+static const char *fate_name(const Tw__FlightRecord *r)
+{
+    static const char *const names[] = { "in_flight", "received", "lost", "late", "send_error" };
+
+    return (unsigned)r->fate < TW_NELEM(names) ? names[r->fate] : "unknown";
+}
+
+static bool is_lost(const Tw__FlightRecord *r)
+{
+    return r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LOST || r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LATE;
+}
+
+static const char *way_name(const Tw__FlightRecord *r)
+{
+    if (!is_lost(r))
+        return "";
+    return r->way == TW__FLIGHT_WAY__FLIGHT_WAY_FORWARD    ? "forward"
+           : r->way == TW__FLIGHT_WAY__FLIGHT_WAY_BACKWARD ? "backward"
+                                                           : "unknown";
+}
+
+static const char *cause_name(Tw__FlightCause cause)
+{
+    static const char *const names[] = { "command", "alert", "loss_run" };
+
+    return (unsigned)cause < TW_NELEM(names) ? names[cause] : "unknown";
+}
+
+static struct tw_num seconds(const Tw__FlightRecord *r, int64_t ns)
+{
+    return (struct tw_num){ r->timed, (double)ns / 1e9 };
+}
+
+/* ---- Probes as a table ---- */
+
+static const struct out_column probe_columns[] = {
+    { "SENT AT", false, 0 }, { "SEQ", true, 0 }, { "FATE", false, 0 },   { "LOST ON", false, 0 },
+    { "RTT", true, 0 },      { "FWD", true, 0 }, { "BWD", true, 0 },     { "REFLECTOR", true, 4 },
+    { "TTL FWD", true, 3 },  { "BWD", true, 3 }, { "TOS FWD", true, 2 }, { "BWD", true, 2 },
+    { "DUP", true, 1 },
+};
+
+static enum out_style style_of(const Tw__FlightRecord *r)
+{
+    switch (r->fate) {
+    case TW__FLIGHT_FATE__FLIGHT_FATE_LOST:
+    case TW__FLIGHT_FATE__FLIGHT_FATE_SEND_ERROR:
+        return OUT_BAD;
+    case TW__FLIGHT_FATE__FLIGHT_FATE_LATE:
+        return OUT_DOUBT;
+    case TW__FLIGHT_FATE__FLIGHT_FATE_IN_FLIGHT:
+        return OUT_DIM;
+    default:
+        return OUT_PLAIN;
+    }
+}
+
+static void put_ttl(struct out_table *t, uint32_t ttl)
+{
+    if (ttl)
+        out_cell(t, OUT_PLAIN, "%u", ttl);
+    else
+        out_cell(t, OUT_PLAIN, "-");
+}
+
+static void put_tos(struct out_table *t, uint32_t plus_one)
+{
+    if (plus_one)
+        out_cell(t, OUT_PLAIN, "0x%02x", plus_one - 1);
+    else
+        out_cell(t, OUT_PLAIN, "-");
+}
+
+static void put_probe(struct out_table *t, const Tw__FlightRecord *r)
+{
+    const char *way = way_name(r);
+    char text[TW_TIME_TEXT];
+
+    out_cell(t, OUT_PLAIN, "%s", exact_time(r->t1_ns, text));
+    out_cell(t, OUT_PLAIN, "%u", r->seq);
+    out_cell(t, style_of(r), "%s", fate_name(r));
+    out_cell(t, *way ? style_of(r) : OUT_PLAIN, "%s", *way ? way : "-");
+    pairs_cell_seconds(t, seconds(r, r->forward_ns + r->backward_ns));
+    pairs_cell_seconds(t, seconds(r, r->forward_ns));
+    pairs_cell_seconds(t, seconds(r, r->backward_ns));
+    pairs_cell_seconds(t, seconds(r, r->residence_ns));
+    put_ttl(t, r->ttl_forward);
+    put_ttl(t, r->ttl_backward);
+    put_tos(t, r->tos_forward);
+    put_tos(t, r->tos_backward);
+    out_cell(t, r->duplicates ? OUT_DOUBT : OUT_PLAIN, r->duplicates ? "%u" : "-", r->duplicates);
+}
+
+static void print_flow_heading(const Tw__PairInfo *p, const Tw__FlightFlow *f)
+{
+    size_t lost = 0, errors = 0;
+
+    for (size_t i = 0; i < f->n_records; i++) {
+        lost += is_lost(f->records[i]);
+        errors += f->records[i]->fate == TW__FLIGHT_FATE__FLIGHT_FATE_SEND_ERROR;
+    }
+    printf("%s/%s  %s > %s  flow %u: %zu probes, %zu lost", p->mesh, p->class_name, p->source, p->target,
+           f->flow, f->n_records, lost);
+    if (errors)
+        printf(", %zu not sent", errors);
+    if (f->total > f->n_records)
+        printf(" (of %" PRIu64 " in the span: those around its middle)", f->total);
+    putchar('\n');
+}
+
+static enum cli_exit print_flow(struct cli *c, const Tw__PairInfo *p, const Tw__FlightFlow *f)
+{
+    struct out_table t;
+
+    print_flow_heading(p, f);
+    out_table_init(&t, probe_columns, TW_NELEM(probe_columns));
+    for (size_t i = 0; i < f->n_records; i++)
+        put_probe(&t, f->records[i]);
+    return cli_print_table(c, &t);
+}
+
+static enum cli_exit print_flows(struct cli *c, const Tw__PairFlightReply *reply)
+{
+    enum cli_exit code = CLI_OK;
+    bool any = false;
+
+    for (size_t i = 0; !code && i < reply->flight->n_flows; i++) {
+        if (!reply->flight->flows[i]->n_records)
+            continue;
+        if (any)
+            putchar('\n');
+        any = true;
+        code = print_flow(c, reply->pair, reply->flight->flows[i]);
+    }
+    return code;
+}
+
+/* ---- Probes as records ---- */
+
+static void put_octet(struct out_records *r, const char *name, uint32_t v, uint32_t less)
+{
+    if (v)
+        out_u64(r, name, v - less);
+    else
+        out_null(r, name);
+}
+
+static void put_record(struct out_records *r, const Tw__PairInfo *p, uint32_t flow, const Tw__FlightRecord *m)
+{
+    out_record(r);
+    out_text(r, "mesh", p->mesh);
+    out_text(r, "class", p->class_name);
+    out_text(r, "source", p->source);
+    out_text(r, "target", p->target);
+    out_u64(r, "flow", flow);
+    out_ns(r, "sent_ns", m->t1_ns);
+    out_u64(r, "seq", m->seq);
+    out_text(r, "fate", fate_name(m));
+    out_text(r, "lost_on", way_name(m));
+    out_num(r, "rtt_seconds", seconds(m, m->forward_ns + m->backward_ns));
+    out_num(r, "forward_seconds", seconds(m, m->forward_ns));
+    out_num(r, "backward_seconds", seconds(m, m->backward_ns));
+    out_num(r, "residence_seconds", seconds(m, m->residence_ns));
+    put_octet(r, "ttl_forward", m->ttl_forward, 0);
+    put_octet(r, "ttl_backward", m->ttl_backward, 0);
+    put_octet(r, "tos_forward", m->tos_forward, 1);
+    put_octet(r, "tos_backward", m->tos_backward, 1);
+    out_u64(r, "duplicates", m->duplicates);
+    out_text(r, "tx_source", tw_ts_source_name((enum tw_ts_source)m->tx_source));
+    out_text(r, "rx_source", tw_ts_source_name((enum tw_ts_source)m->rx_source));
+}
+
+static enum cli_exit print_probe_records(struct cli *c, const Tw__PairFlightReply *reply)
+{
+    struct out_records r = { 0 };
+
+    for (size_t i = 0; i < reply->flight->n_flows; i++) {
+        const Tw__FlightFlow *f = reply->flight->flows[i];
+        for (size_t k = 0; k < f->n_records; k++)
+            put_record(&r, reply->pair, f->flow, f->records[k]);
+    }
+    return cli_print_records(c, "probes", &r);
+}
+
+/* ---- Nothing there ---- */
+
+#define SHOWN 4
+
+static void say_kept(const Tw__FlightReply *m, char *ret, size_t cap)
+{
+    char from[TW_TIME_TEXT], to[TW_TIME_TEXT];
+    size_t len = 0, n = 0;
+
+    for (size_t i = 0; i < m->n_flows && n < SHOWN && len < cap; i++) {
+        const Tw__FlightFlow *f = m->flows[i];
+        if (!f->kept)
+            continue;
+        len += (size_t)snprintf(ret + len, cap - len, "; flow %u keeps %.19sZ to %.19sZ", f->flow,
+                                tw_wall_format((struct tw_wall){ f->kept_from_ns }, from),
+                                tw_wall_format((struct tw_wall){ f->kept_to_ns }, to));
+        n++;
+    }
+}
+
+/* The newest ones. */
+static void say_frozen(const Tw__FlightReply *m, char *ret, size_t cap)
+{
+    char at[TW_TIME_TEXT];
+    size_t len = 0;
+
+    for (size_t i = 0; i < m->n_frozen && i < SHOWN && len < cap; i++) {
+        const Tw__FlightFrozen *f = m->frozen[m->n_frozen - 1 - i];
+        len += (size_t)snprintf(ret + len, cap - len, "%s%.19sZ (%s)", i ? ", " : "; frozen around ",
+                                tw_wall_format((struct tw_wall){ f->at_ns }, at), cause_name(f->cause));
+    }
+    if (m->n_frozen > SHOWN && len < cap)
+        snprintf(ret + len, cap - len, " and %zu more: twampctl flight list", m->n_frozen - SHOWN);
+}
+
+static enum cli_exit nothing_there(const Tw__PairFlightReply *reply)
+{
+    const Tw__PairInfo *p = reply->pair;
+    const Tw__FlightReply *m = reply->flight;
+    char kept[512] = "", frozen[512] = "", from[TW_TIME_TEXT], to[TW_TIME_TEXT];
+
+    say_kept(m, kept, sizeof kept);
+    say_frozen(m, frozen, sizeof frozen);
+    if (!m->recording && !*frozen)
+        return cli_fail(CLI_FAILED, "agent %s records nothing: it was started with --flight-probes 0",
+                        p->source);
+    if (!*kept && !*frozen)
+        return cli_fail(CLI_FAILED, "agent %s has recorded nothing of %s/%s/%s:%s%s", p->source, p->mesh,
+                        p->class_name, p->source, p->target,
+                        p->scheduled ? " yet" : ", which is not scheduled");
+    return cli_fail(CLI_FAILED, "nothing is recorded of %s/%s/%s:%s from %.23sZ to %.23sZ%s%s", p->mesh,
+                    p->class_name, p->source, p->target,
+                    tw_wall_format((struct tw_wall){ reply->from_ns }, from),
+                    tw_wall_format((struct tw_wall){ reply->to_ns }, to), kept, frozen);
+}
+
+static bool is_whole(const Tw__PairFlightReply *reply)
+{
+    return reply->pair && reply->flight;
+}
+
+static size_t count_records(const Tw__FlightReply *m)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->n_flows; i++)
+        n += m->flows[i]->n_records;
+    return n;
+}
+
+enum cli_exit cmd_flight(struct cli *c)
+{
+    struct question q;
+    ProtobufCMessage *m = NULL;
+    const Tw__PairFlightReply *reply;
+    enum cli_exit code = read_question(c, &q);
+
+    if (code)
+        return code;
+    q.rq.one_flow = c->opt.flow >= 0;
+    q.rq.flow = c->opt.flow >= 0 ? (uint32_t)c->opt.flow : 0;
+    q.rq.limit = (uint32_t)c->opt.limit;
+    code = cli_call(c, "Flight", &q.rq.base, &m);
+    if (code)
+        return code;
+    reply = (const Tw__PairFlightReply *)m;
+    if (!is_whole(reply))
+        code = cli_fail(CLI_FAILED, "the controller's answer lacks its pair or its probes");
+    else if (!count_records(reply->flight))
+        code = nothing_there(reply);
+    else
+        code = c->opt.output == OUT_TABLE ? print_flows(c, reply) : print_probe_records(c, reply);
+    cli_free_reply(m);
+    return code;
+}
+
+/* ---- Frozen parts ---- */
+
+static const struct out_column row_columns[] = {
+    { "AT", false, 0 },    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "FLOW", true, 3 },
+    { "CAUSE", false, 0 }, { "PROBES", true, 0 },      { "LOST", true, 0 },    { "FROM", false, 1 },
+    { "TO", false, 1 },    { "FROZEN", false, 2 },     { "REASON", false, 0 },
+};
+
+static const Tw__PairInfo unknown_pair = TW__PAIR_INFO__INIT;
+
+static void put_row(struct out_table *t, const Tw__FlightRow *row)
+{
+    const Tw__FlightFrozen *f = row->frozen;
+    char text[OUT_NUM];
+
+    out_cell(t, OUT_PLAIN, "%s", out_time(f->at_ns, text));
+    if (row->pair) {
+        pairs_cell_names(t, row->pair);
+    } else {
+        out_cell(t, OUT_DIM, "-");
+        out_cell(t, OUT_DIM, "%s > pair %" PRIu64, row->agent, f->pair_id);
+    }
+    out_cell(t, OUT_PLAIN, "%u", f->flow);
+    out_cell(t, OUT_PLAIN, "%s", cause_name(f->cause));
+    out_cell(t, OUT_PLAIN, "%" PRIu64, f->probes);
+    out_cell(t, f->lost ? OUT_BAD : OUT_PLAIN, "%" PRIu64, f->lost);
+    out_cell(t, OUT_PLAIN, "%s", out_time(f->first_ns, text));
+    out_cell(t, OUT_PLAIN, "%s", out_time(f->last_ns, text));
+    out_cell(t, OUT_PLAIN, "%s", out_time(f->frozen_ns, text));
+    out_cell(t, OUT_PLAIN, "%s", *f->reason ? f->reason : "-");
+}
+
+static enum cli_exit print_row_table(struct cli *c, const Tw__FlightRowsReply *reply)
+{
+    struct out_table t;
+
+    out_table_init(&t, row_columns, TW_NELEM(row_columns));
+    for (size_t i = 0; i < reply->n_rows; i++)
+        if (reply->rows[i]->frozen)
+            put_row(&t, reply->rows[i]);
+    return cli_print_table(c, &t);
+}
+
+static void put_row_record(struct out_records *r, const Tw__FlightRow *row)
+{
+    static const Tw__FlightFrozen none = TW__FLIGHT_FROZEN__INIT;
+    const Tw__FlightFrozen *f = row->frozen ? row->frozen : &none;
+    const Tw__PairInfo *p = row->pair ? row->pair : &unknown_pair;
+
+    out_record(r);
+    out_text(r, "agent", row->agent);
+    out_text(r, "error", row->error);
+    out_text(r, "mesh", p->mesh);
+    out_text(r, "class", p->class_name);
+    out_text(r, "source", p->source);
+    out_text(r, "target", p->target);
+    out_u64(r, "pair_id", f->pair_id);
+    out_u64(r, "flow", f->flow);
+    out_u64(r, "id", f->id);
+    out_text(r, "cause", row->frozen ? cause_name(f->cause) : NULL);
+    out_text(r, "reason", f->reason);
+    out_ns(r, "at_ns", f->at_ns);
+    out_ns(r, "frozen_ns", f->frozen_ns);
+    out_ns(r, "first_ns", f->first_ns);
+    out_ns(r, "last_ns", f->last_ns);
+    out_u64(r, "probes", f->probes);
+    out_u64(r, "lost", f->lost);
+}
+
+static enum cli_exit print_row_records(struct cli *c, const Tw__FlightRowsReply *reply)
+{
+    static const Tw__FlightRow none = TW__FLIGHT_ROW__INIT;
+    struct out_records r = { .skip = reply->n_rows ? 0 : 1 };
+
+    if (!reply->n_rows)
+        put_row_record(&r, &none);
+    for (size_t i = 0; i < reply->n_rows; i++)
+        put_row_record(&r, reply->rows[i]);
+    return cli_print_records(c, "frozen", &r);
+}
+
+static size_t count_frozen(const Tw__FlightRowsReply *reply)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < reply->n_rows; i++)
+        n += reply->rows[i]->frozen != NULL;
+    return n;
+}
+
+/* What agents could not say, or do: a line each, behind what the others did. */
+static void say_errors(const Tw__FlightRowsReply *reply)
+{
+    for (size_t i = 0; i < reply->n_rows; i++)
+        if (!reply->rows[i]->frozen)
+            cli_fail(CLI_OK, "%s", reply->rows[i]->error);
+    if (reply->truncated)
+        cli_fail(CLI_OK, "there are more frozen parts than these: name a mesh, a source or a target");
+}
+
+static enum cli_exit print_rows(struct cli *c, const Tw__FlightRowsReply *reply, const char *none)
+{
+    enum cli_exit code = CLI_OK;
+
+    if (c->opt.output != OUT_TABLE)
+        code = print_row_records(c, reply);
+    else if (count_frozen(reply))
+        code = print_row_table(c, reply);
+    else if (none)
+        puts(none);
+    say_errors(reply);
+    return code;
+}
+
+enum cli_exit cmd_flight_list(struct cli *c)
+{
+    Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
+    ProtobufCMessage *reply = NULL;
+    enum cli_exit code = filter_fill(c, &rq);
+
+    if (!code)
+        code = cli_call(c, "FlightList", &rq.base, &reply);
+    if (!code)
+        code = print_rows(c, (const Tw__FlightRowsReply *)reply, "No frozen parts.");
+    cli_free_reply(reply);
+    return code;
+}
+
+enum cli_exit cmd_flight_freeze(struct cli *c)
+{
+    char user[64], reason[128];
+    struct question q;
+    ProtobufCMessage *reply = NULL;
+    enum cli_exit code = read_question(c, &q);
+
+    if (code)
+        return code;
+    /* Without a time all that is there, and the middle of it is now. */
+    if (!c->opt.at)
+        q.rq.after_ns = q.rq.before_ns;
+    snprintf(reason, sizeof reason, "by %s", ctl_user_name(user));
+    q.rq.reason = c->opt.reason ? c->opt.reason : reason;
+    q.rq.cause = TW__FLIGHT_CAUSE__FLIGHT_CAUSE_COMMAND;
+    code = cli_call(c, "FlightFreeze", &q.rq.base, &reply);
+    if (!code)
+        code = print_rows(c, (const Tw__FlightRowsReply *)reply, NULL);
+    if (!code && !count_frozen((const Tw__FlightRowsReply *)reply))
+        code = CLI_FAILED;
+    cli_free_reply(reply);
+    return code;
+}

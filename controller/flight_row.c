@@ -1,0 +1,24 @@
+#include "controller/flight.h"
+#include <stdio.h>
+
+const char *flight_cause_name(Tw__FlightCause c)
+{
+    static const char *const names[] = { "command", "alert", "loss_run" };
+
+    return (unsigned)c < TW_NELEM(names) ? names[c] : "unknown";
+}
+
+void flight_row_of(const Tw__FlightFrozen *m, struct flight_row *ret)
+{
+    *ret = (struct flight_row){ .pair_id = m->pair_id,
+                                .id = m->id,
+                                .flow = m->flow,
+                                .cause = m->cause,
+                                .at_ns = m->at_ns,
+                                .frozen_ns = m->frozen_ns,
+                                .first_ns = m->first_ns,
+                                .last_ns = m->last_ns,
+                                .probes = m->probes,
+                                .lost = m->lost };
+    snprintf(ret->reason, sizeof ret->reason, "%s", m->reason);
+}
