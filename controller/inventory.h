@@ -61,6 +61,7 @@ struct pair_live {
     uint32_t last_flows;              /* flows merged into last */
     int64_t report_period_ns;
     uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
+    uint64_t loss_runs;               /* one that goes on over report periods counts once */
     int64_t minute[60];               /* completeness of the last hour: which minute the count beside it is of */
     uint32_t minute_periods[60];      /* stored report periods (all flows) that ended in it */
 };

@@ -59,8 +59,19 @@ bool publish_is_fresh(const struct pair *pair, int64_t now_ns)
            pair->live->last_end_ns - now_ns < bound;
 }
 
+/* Runs that began in this period. */
+static uint64_t runs_begun(const struct tw_summary *s)
+{
+    uint64_t n = s->loss_runs;
+
+    for (size_t i = 0; i < s->runs.n; i++)
+        n -= s->runs.v[i].continues_before; /* they are no more than loss_runs */
+    return n;
+}
+
 static void count(struct pair_live *l, const struct tw_summary *s)
 {
+    l->loss_runs += runs_begun(s);
     l->sent += s->sent;
     l->received += s->received;
     l->late += s->late;

@@ -90,6 +90,7 @@ static void take_live(struct metrics_pair *m, const struct pair *pair)
     m->received = l->received;
     m->late = l->late;
     m->duplicates = l->duplicates;
+    m->loss_runs = l->loss_runs;
     memcpy(m->lost, l->lost, sizeof m->lost);
     memcpy(m->reordered, l->reordered, sizeof m->reordered);
 }

@@ -205,6 +205,8 @@ static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, siz
         rc = report_flows_expect(p, db, from_ns, to_ns, &j->err);
     if (!p->merged.end_ns) /* without a row */
         seal(j, p);
+    if (rc == TW_OK && !j->f.latest)
+        rc = report_runs_join(p, db, j->f.from_ns, j->f.to_ns, &j->err);
     return rc;
 }
 

@@ -20,4 +20,8 @@ enum tw_rc report_flows_expect(struct report_pair *p, struct store_reader *db, i
 struct tw_num report_completeness(uint64_t stored, uint64_t expected);
 void report_hists_free(struct tw_summary *s);
 
+/* report_runs.c: joins the loss runs of pair and flows that go on over the ends of report periods. After sealing. */
+enum tw_rc report_runs_join(struct report_pair *p, struct store_reader *db, int64_t from_ns, int64_t to_ns,
+                            struct tw_err *err);
+
 #endif

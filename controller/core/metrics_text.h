@@ -17,6 +17,7 @@ struct metrics_pair {
     struct tw_num completeness_ratio; /* of the last hour */
     /* Counters since the controller started. */
     uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
+    uint64_t loss_runs;
 };
 /* An aggregate: per (mesh, class, source) at level agent, per (mesh, class) at level mesh. */
 struct metrics_group {

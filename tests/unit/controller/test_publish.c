@@ -1,6 +1,7 @@
 /* Live state and the metrics pages made of it. */
 #include "tests/unit/controller/http_get.h"
 #include <stdatomic.h>
+#include "common/loss_runs.h"
 #include "controller/publish_page.h" /* to set when the process started */
 #include "controller/report.h"
 
@@ -179,6 +180,23 @@ static void last_period_and_counters(void **state)
     rig_free(r);
 }
 
+static void a_run_over_two_periods_counts_once(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "c", "ams", "fra", 1, 1);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct tw_summary s = fx_summary(r->f, p, 0, r->start_ns - (1 - i) * FX_PERIOD);
+        s.loss_runs = 3;
+        loss_runs_add(&s.runs, &(struct tw_loss_run){ .start_ns = s.start_ns, .probes = 1, .continues_before = i == 1 });
+        publish_summary(r->publish, p, &s);
+        summary_free(&s);
+    }
+    assert_int_equal(p->live->loss_runs, 5);
+    rig_free(r);
+}
+
 /* An agent started 20 hours ahead, until its time daemon set the clock right. */
 static void a_wrong_clock_does_not_hide_the_present(void **state)
 {
@@ -354,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shows_what_the_report_says),
         cmocka_unit_test(last_period_and_counters),
+        cmocka_unit_test(a_run_over_two_periods_counts_once),
         cmocka_unit_test(a_wrong_clock_does_not_hide_the_present),
         cmocka_unit_test(stale_pairs_leave),
         cmocka_unit_test(pages_are_kept_for_an_interval),

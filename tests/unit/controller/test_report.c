@@ -1,6 +1,7 @@
 /* Reports and results against a store of known summaries. */
 #include "tests/unit/controller/api_fixture.h"
 #include <pthread.h>
+#include "common/loss_runs.h"
 #include "controller/report.h"
 
 #define T0 (INT64_C(1700000000) * TW_NS_PER_S) /* a multiple of the period */
@@ -504,11 +505,71 @@ static void busy_is_said_and_stopping_loses_nothing(void **state)
     fx_free(f);
 }
 
+/* Two flows: one run over three periods, and at the same time one in a single period. A report is of whole
+ * runs. */
+static void loss_runs_are_joined(void **state)
+{
+    struct fx *f = fx_new(2, 10);
+    struct pair *p = fx_pair(f, "m", "voice", "ams", "fra", 2, AT(0));
+    struct report_filter filter = { .from_ns = AT(0), .to_ns = AT(4), .flows = true };
+    struct report *rep;
+
+    (void)state;
+    for (int64_t n = 0; n < 3; n++)
+        for (uint32_t flow = 0; flow < 2; flow++) {
+            struct tw_summary s = fx_summary(f, p, flow, AT(n));
+            uint32_t first = n == 0 ? 90 : 0, lost = n == 1 ? 100 : 10;
+            struct tw_loss_run r = { .start_ns = AT(n) + first * FX_PERIOD / 100,
+                                     .length_ns = lost * FX_PERIOD / 100,
+                                     .probes = lost,
+                                     .seq_first = (uint32_t)n * 100 + first,
+                                     .flow = flow,
+                                     .direction = TW_FORWARD,
+                                     .continues_before = n > 0,
+                                     .continues_after = n < 2 };
+            if (flow == 0 || n == 1) {
+                summary_free(&s); /* its delays: of more answers than there are now */
+                summary_init(&s);
+                s.pair_id = p->row.id;
+                s.flow = flow;
+                s.start_ns = AT(n);
+                s.end_ns = AT(n + 1);
+                s.sent = 100;
+                s.lost_forward = lost;
+                s.received = 100 - lost;
+                s.status = summary_status(&s);
+                s.seq_first = (uint32_t)n * 100;
+                s.loss_runs = 1;
+                s.loss_run_longest = lost;
+                s.loss_run_longest_ns = r.length_ns;
+                loss_runs_add(&s.runs, &r);
+            }
+            fx_store(f, &s);
+            summary_free(&s);
+        }
+    rep = run_report(f, &filter);
+    assert_int_equal(rep->n_pairs, 1);
+    assert_true(rep->pairs[0].view.loss_runs == 2 && rep->pairs[0].view.loss_run_longest == 120);
+    assert_true(rep->pairs[0].view.loss_run_longest_s == 12 &&
+                rep->pairs[0].merged.loss_run_longest_ns == 12 * TW_NS_PER_S);
+    assert_true(rep->pairs[0].flows[0].view.loss_runs == 1 &&
+                rep->pairs[0].flows[0].view.loss_run_longest == 120);
+    assert_true(rep->pairs[0].flows[1].view.loss_runs == 1 &&
+                rep->pairs[0].flows[1].view.loss_run_longest == 100);
+    report_free(rep);
+    filter.to_ns = AT(2); /* the span cuts it */
+    rep = run_report(f, &filter);
+    assert_true(rep->pairs[0].view.loss_runs == 2 && rep->pairs[0].view.loss_run_longest == 110);
+    report_free(rep);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_direct_merge),
         cmocka_unit_test(flows_and_their_merge),
+        cmocka_unit_test(loss_runs_are_joined),
         cmocka_unit_test(views_need_no_histograms),
         cmocka_unit_test(completeness),
         cmocka_unit_test(latest_takes_the_newest_end),

@@ -54,6 +54,7 @@ static struct metrics_pair pairs[] = {
       .sent = 1200,
       .received = 800,
       .late = 3,
+      .loss_runs = 2,
       .duplicates = 4,
       .lost = { 300, 100, 0, 0 },
       .reordered = { 7, 8, 9, 0 } },
