@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "agent/cards.h"
 #include "agent/clockwatch.h"
 #include "agent/control.h"
 #include "agent/enrolment.h"
@@ -42,6 +43,7 @@ struct agent {
     struct frozen *frozen;
     struct recorder *recorder;
     struct clockwatch clock;
+    struct cards cards;
     struct uplink *uplink;
     struct loop_timer trim;
     int64_t started_ns;
@@ -284,6 +286,7 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .refuse_dscp = a->opt.refuse_dscp,
                                   .precise = a->opt.precise,
                                   .self_test = a->opt.self_test,
+                                  .hw_times = a->cards.n > 0,
                                   .user_tx_times = !a->opt.tx_timestamps,
                                   .flight_probes = (uint32_t)a->opt.flight_probes,
                                   .flight_bytes = ((size_t)a->opt.flight_memory_mb << 20) /
@@ -404,6 +407,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc == TW_OK)
         rc = open_data(a, err);
     if (rc == TW_OK)
+        rc = cards_open(&a->cards, &a->opt.hw_timestamps, err);
+    if (rc == TW_OK)
         rc = start_workers(a, err);
     if (rc == TW_OK)
         rc = open_keys(a, err);
@@ -416,6 +421,7 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc != TW_OK)
         return rc;
     clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
+    cards_start(&a->cards, a->loop, a->workers, a->n_workers);
     a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };
     on_trim(&a->trim);
     apply_kept_schedule(a);
@@ -428,6 +434,7 @@ static void agent_stop(struct agent *a)
     uplink_stop(a->uplink);
     a->uplink = NULL;
     clockwatch_stop(&a->clock);
+    cards_close(&a->cards);
     control_stop(a->control);
     a->control = NULL;
     for (size_t i = 0; i < a->n_workers; i++)

@@ -181,6 +181,13 @@ static const struct conf_opt opts[] = {
       .arg = "off|on",
       .help = "Ask the kernel when each probe really left. Without it delays begin when the probe is handed "
               "to the kernel, and a probe costs about a tenth less CPU." },
+    { .name = "hw-timestamps",
+      .type = CONF_STRLIST,
+      .offset = FIELD(hw_timestamps),
+      .arg = "IFACE",
+      .help = "Use the time stamps of this network card (list or several). Needs CAP_NET_ADMIN, and a driver "
+              "that "
+              "stamps all packets." },
     { .name = "max-sessions",
       .type = CONF_INT,
       .offset = FIELD(max_sessions),
@@ -203,8 +210,9 @@ static const struct conf_opt opts[] = {
       .dflt = "on",
       .choices = off_on,
       .arg = "off|on",
-      .help = "While there are sessions, send ten probes a second over the loopback device to a reflector of its "
-              "own: the noise floor of this host, shown with each result." },
+      .help =
+          "While there are sessions, send ten probes a second over the loopback device to a reflector of its "
+          "own: the noise floor of this host, shown with each result." },
     { .name = "spool-max-mb",
       .type = CONF_INT,
       .offset = FIELD(spool_max_mb),

@@ -79,9 +79,12 @@ static bool equal_keys(const struct lane_key *a, const struct lane_key *b)
            memcmp(a->interface, b->interface, sizeof a->interface) == 0;
 }
 
-static enum tw_rc lane_socket(struct lane *l, struct flow_start *f, struct tw_err *err)
+static enum tw_rc lane_socket(const struct worker *w, struct lane *l, struct flow_start *f,
+                              struct tw_err *err)
 {
-    struct udp_conf conf = { .local = f->key.local, .rcvbuf_bytes = LANE_RCVBUF, .df = f->key.df };
+    struct udp_conf conf = {
+        .local = f->key.local, .rcvbuf_bytes = LANE_RCVBUF, .df = f->key.df, .hw_times = w->cfg.hw_times
+    };
 
     if (f->given.fd >= 0) {
         l->port.sock = f->given;
@@ -138,7 +141,7 @@ static enum tw_rc lane_open(struct worker *w, struct flow_start *f, struct lane 
     l->key = f->key;
     l->own = wants_own_lane(f);
     l->serial = ++w->last_lane;
-    rc = lane_socket(l, f, err);
+    rc = lane_socket(w, l, f, err);
     if (rc)
         goto fail_free;
     rc = worker_watch(w, &l->port, 0);

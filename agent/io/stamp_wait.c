@@ -56,16 +56,24 @@ void stamp_wait_add(struct stamp_wait *t, uint32_t socket, uint32_t id, struct s
     w->n++;
 }
 
-struct stamp_waiter *stamp_wait_take(struct stamp_wait *t, uint32_t socket, uint32_t id, uint32_t *ret_seq)
+struct stamp_waiter *stamp_wait_look(struct stamp_wait *t, uint32_t socket, uint32_t id, uint32_t *ret_seq)
 {
     struct entry *e = place(t, socket, id);
-    struct stamp_waiter *w = e->w;
 
-    if (!w || e->socket != socket || e->id != id)
+    if (!e->w || e->socket != socket || e->id != id)
         return NULL;
     *ret_seq = e->seq;
+    return e->w;
+}
+
+struct stamp_waiter *stamp_wait_take(struct stamp_wait *t, uint32_t socket, uint32_t id, uint32_t *ret_seq)
+{
+    struct stamp_waiter *w = stamp_wait_look(t, socket, id, ret_seq);
+
+    if (!w)
+        return NULL;
     w->n--;
-    e->w = NULL;
+    place(t, socket, id)->w = NULL;
     return w;
 }
 

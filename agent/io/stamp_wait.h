@@ -20,7 +20,8 @@ enum tw_rc stamp_wait_new(unsigned bits, struct stamp_wait **ret);
 void stamp_wait_free(struct stamp_wait *t);
 /* socket: a number that no two open sockets of this table share. seq: what the waiter calls the datagram. */
 void stamp_wait_add(struct stamp_wait *t, uint32_t socket, uint32_t id, struct stamp_waiter *w, uint32_t seq);
-/* NULL: nobody waits for it, or not any more. */
+/* NULL: nobody waits for it, or not any more. look: goes on waiting; take: has been told all. */
+struct stamp_waiter *stamp_wait_look(struct stamp_wait *t, uint32_t socket, uint32_t id, uint32_t *ret_seq);
 struct stamp_waiter *stamp_wait_take(struct stamp_wait *t, uint32_t socket, uint32_t id, uint32_t *ret_seq);
 /* Before *w goes. */
 void stamp_wait_forget(struct stamp_wait *t, struct stamp_waiter *w);

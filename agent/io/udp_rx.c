@@ -4,14 +4,16 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
 #include "agent/io/udp_addr.h"
+#include "agent/io/udp_stamp.h"
 #include "agent/io/udpsock.h"
 #include "common/net/now.h"
 
 /* Time, TTL, TOS, packet info, drop count; the largest set is IPv6's. */
-#define RX_CONTROL                                                               \
-    (CMSG_SPACE(sizeof(struct scm_timestamping)) + 2 * CMSG_SPACE(sizeof(int)) + \
-     CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t)))
+#define RX_CONTROL                                                                             \
+    (CMSG_SPACE(sizeof(struct scm_timestamping)) + CMSG_SPACE(sizeof(struct scm_ts_pktinfo)) + \
+     2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t)))
 
 struct rx_slot {
     union udp_name name;
@@ -123,16 +125,24 @@ static int16_t octet_of(const struct cmsghdr *c)
 
 static void take_socket_level(const struct cmsghdr *c, struct udp_in *in)
 {
-    struct timespec ts;
+    struct scm_timestamping ts = { 0 }; /* by software, not used any more, raw by the card */
+    struct scm_ts_pktinfo info;
 
-    /* The latter once send times have been asked for: its first element is the time by software. */
-    if (c->cmsg_type != SCM_TIMESTAMPNS && c->cmsg_type != SCM_TIMESTAMPING)
+    if (c->cmsg_type == SCM_TIMESTAMPING_PKTINFO) {
+        memcpy(&info, CMSG_DATA(c), sizeof info);
+        in->phc_interface = info.if_index;
         return;
-    memcpy(&ts, CMSG_DATA(c), sizeof ts);
-    if (!ts.tv_sec)
-        return;
-    in->time.ns = (int64_t)ts.tv_sec * TW_NS_PER_S + ts.tv_nsec;
-    in->source = TW_TS_KERNEL;
+    }
+    if (c->cmsg_type == SCM_TIMESTAMPING)
+        memcpy(&ts, CMSG_DATA(c), sizeof ts);
+    else if (c->cmsg_type == SCM_TIMESTAMPNS) /* kernels that do not know the other */
+        memcpy(&ts.ts[0], CMSG_DATA(c), sizeof ts.ts[0]);
+    if (ts.ts[0].tv_sec) {
+        in->time.ns = (int64_t)ts.ts[0].tv_sec * TW_NS_PER_S + ts.ts[0].tv_nsec;
+        in->source = TW_TS_KERNEL;
+    }
+    if (ts.ts[2].tv_sec || ts.ts[2].tv_nsec)
+        in->phc_ns = (int64_t)ts.ts[2].tv_sec * TW_NS_PER_S + ts.ts[2].tv_nsec;
 }
 
 static void take_ip4(const struct cmsghdr *c, struct udp_in *in)
@@ -167,20 +177,25 @@ static void take_ip6(const struct cmsghdr *c, struct udp_in *in)
     }
 }
 
+void udp_read_control(const struct msghdr *h, struct udp_in *in)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR((struct msghdr *)h, c)) {
+        if (c->cmsg_level == SOL_SOCKET)
+            take_socket_level(c, in);
+        else if (c->cmsg_level == IPPROTO_IP)
+            take_ip4(c, in);
+        else if (c->cmsg_level == IPPROTO_IPV6)
+            take_ip6(c, in);
+    }
+}
+
 void udp_rx_get(const struct udp_rx *rx, unsigned i, struct udp_in *ret)
 {
     const struct msghdr *h = &rx->hdr[i].msg_hdr;
     struct udp_in in = { .time = rx->read_at, .source = TW_TS_USER, .ttl = -1, .tos = -1 };
 
     tw_addr_from_sockaddr(&rx->slot[i].name.sa, &in.from);
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR((struct msghdr *)h, c)) {
-        if (c->cmsg_level == SOL_SOCKET)
-            take_socket_level(c, &in);
-        else if (c->cmsg_level == IPPROTO_IP)
-            take_ip4(c, &in);
-        else if (c->cmsg_level == IPPROTO_IPV6)
-            take_ip6(c, &in);
-    }
+    udp_read_control(h, &in);
     in.truncated = (h->msg_flags & MSG_TRUNC) != 0;
     in.data = rx->iov[i].iov_base;
     in.len = rx->hdr[i].msg_len;

@@ -21,11 +21,15 @@ enum {
     ERRORS_AT_A_TIME = 64,
     STAMP_CONTROL = 256, /* times, the extended error with the offender's address, packet info */
     WITHOUT_ID = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY,
-    WITH_ID = WITHOUT_ID | SOF_TIMESTAMPING_OPT_ID
+    /* The card's besides the kernel's, and by which interface a datagram came. */
+    HARDWARE = SOF_TIMESTAMPING_RX_HARDWARE | SOF_TIMESTAMPING_RAW_HARDWARE | SOF_TIMESTAMPING_OPT_PKTINFO |
+               SOF_TIMESTAMPING_OPT_TX_SWHW
 };
 
-static bool set_flags(const struct udpsock *s, int flags)
+static bool set_flags(const struct udpsock *s, bool with_id)
 {
+    int flags = WITHOUT_ID | (with_id ? SOF_TIMESTAMPING_OPT_ID : 0) | (s->hw_times ? HARDWARE : 0);
+
     return setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) == 0;
 }
 
@@ -33,7 +37,7 @@ void udp_stamps_open(struct udpsock *s)
 {
     int on = 1;
 
-    if (set_flags(s, WITH_ID))
+    if (set_flags(s, true))
         return;
     s->stamp_rest = TW_MONO_NEVER;
     setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
@@ -41,7 +45,7 @@ void udp_stamps_open(struct udpsock *s)
 
 static bool start_again(struct udpsock *s)
 {
-    if (!set_flags(s, WITHOUT_ID) || !set_flags(s, WITH_ID)) {
+    if (!set_flags(s, false) || !set_flags(s, true)) {
         s->stamp_rest = TW_MONO_NEVER;
         return false;
     }
@@ -63,29 +67,34 @@ void udp_stamps_unsure(struct udpsock *s)
     s->stamp_rest.ns = tw_mono_now().ns + REST_NS;
 }
 
+static int64_t ns_of(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * TW_NS_PER_S + t->tv_nsec;
+}
+
 static bool is_extended_error(const struct cmsghdr *c)
 {
     return (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
            (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
 }
 
-/* Is it a send time? */
-static bool read_stamp(struct msghdr *h, struct udp_txstamp *ret)
+bool udp_read_stamp(const struct msghdr *h, struct udp_txstamp *ret)
 {
-    struct timespec ts = { 0 };
+    struct scm_timestamping ts = { 0 };
     struct sock_extended_err e = { 0 };
 
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR((struct msghdr *)h, c)) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPING)
-            memcpy(&ts, CMSG_DATA(c), sizeof ts); /* the first of three: by software */
+            memcpy(&ts, CMSG_DATA(c), sizeof ts);
         else if (is_extended_error(c))
             memcpy(&e, CMSG_DATA(c), sizeof e);
     }
-    if (e.ee_origin != SO_EE_ORIGIN_TIMESTAMPING || e.ee_info != SCM_TSTAMP_SND || !ts.tv_sec)
+    if (e.ee_origin != SO_EE_ORIGIN_TIMESTAMPING || e.ee_info != SCM_TSTAMP_SND)
         return false;
     ret->id = e.ee_data;
-    ret->time.ns = (int64_t)ts.tv_sec * TW_NS_PER_S + ts.tv_nsec;
-    return true;
+    ret->hardware = !ns_of(&ts.ts[0]); /* one of the two: by software, and raw by the card */
+    ret->time.ns = ns_of(&ts.ts[ret->hardware ? 2 : 0]);
+    return ret->time.ns;
 }
 
 /* One look at the error queue: fills in at most `cap` of *ret. Returns how many things were in it. */
@@ -103,7 +112,7 @@ static int take_batch(const struct udpsock *s, struct udp_txstamp *ret, unsigned
             (struct msghdr){ .msg_control = room[i].control, .msg_controllen = sizeof room[i].control };
     n = recvmmsg(s->fd, hdr, batch, MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
     for (int i = 0; cap && i < n; i++)
-        *ret_n += read_stamp(&hdr[i].msg_hdr, &ret[*ret_n]);
+        *ret_n += udp_read_stamp(&hdr[i].msg_hdr, &ret[*ret_n]);
     return n;
 }
 

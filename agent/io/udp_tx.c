@@ -140,7 +140,8 @@ static size_t put_control(struct tx_slot *s, const struct udp_dest *d)
     if (d->from.family)
         at = six ? put_from6(at, &d->from) : put_from4(at, &d->from);
     if (d->want_txstamp)
-        at = put_int(at, SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_TX_SOFTWARE);
+        at = put_int(at, SOL_SOCKET, SO_TIMESTAMPING,
+                     SOF_TIMESTAMPING_TX_SOFTWARE | (d->want_hw_time ? SOF_TIMESTAMPING_TX_HARDWARE : 0));
     return (size_t)(at - s->control);
 }
 

@@ -183,6 +183,7 @@ enum tw_rc udp_open(const struct udp_conf *conf, struct udpsock *ret, struct tw_
         return rc;
     }
     s.any = is_any(&s.local);
+    s.hw_times = conf->hw_times;
     udp_stamps_open(&s);
     *ret = s;
     return TW_OK;

@@ -20,6 +20,7 @@ struct udp_conf {
     int rcvbuf_bytes;     /* asked for; the kernel may give less without CAP_NET_ADMIN */
     bool df;              /* Don't Fragment: what is longer than the path's MTU is refused (EMSGSIZE).
                            * Else routers may fragment, and so does this host. */
+    bool hw_times; /* of network cards, too, where they have been switched on (phc.h) */
     char interface[UDP_INTERFACE]; /* in and out by this one only (SO_BINDTODEVICE); "" = any */
 };
 
@@ -30,7 +31,7 @@ struct udpsock {
     uint32_t ovfl;  /* SO_RXQ_OVFL as last reported */
     uint64_t drops; /* not yet taken by udp_take_drops() */
     /* udp_stamp.c's own: */
-    bool stamps_unsure;
+    bool stamps_unsure, hw_times;
     uint32_t stamp_next;
     struct tw_mono stamp_rest;
 };
@@ -53,6 +54,8 @@ struct udp_in {
     struct tw_addr from, to; /* to: family 0 if not asked for; its port is 0 */
     struct tw_wall time;
     enum tw_ts_source source; /* TW_TS_KERNEL, or TW_TS_USER: read after the batch came */
+    int64_t phc_ns;           /* when the card received it, by the card's clock; 0 = not known */
+    uint32_t phc_interface;   /* whose card that is; 0 = not known */
     int16_t ttl, tos;         /* -1 = not known */
     bool truncated;           /* longer than the buffer */
     const uint8_t *data;      /* valid until the next udp_rx_recv() */
@@ -76,6 +79,7 @@ struct udp_dest {
     struct tw_addr from; /* source address; family 0: the kernel chooses */
     uint8_t tos, ttl;    /* ttl 0 = 255 */
     bool want_txstamp;   /* only after udp_txstamp_ready() */
+    bool want_hw_time;   /* the card's, too */
 };
 
 enum tw_rc udp_tx_new(unsigned batch, size_t datagram_bytes, struct udp_tx **ret);
@@ -100,6 +104,7 @@ void udp_tx_clear(struct udp_tx *tx);
 struct udp_txstamp {
     uint32_t id;
     struct tw_wall time;
+    bool hardware; /* the card's: time is by the card's clock, and comes besides the kernel's */
 };
 
 /* May datagrams ask now? Not for a second after one that asked could not be sent: whether the kernel has numbered that one is not known. */

@@ -135,7 +135,7 @@ static void dispatch(struct worker *w, struct port *p, uint32_t events)
     switch (p->kind) {
     case PORT_REFLECTOR: /* errors first: when answers left may be told in the next ones */
         if (events & EPOLLERR)
-            mirror_take_errors((struct mirror *)p); /* port is their first member */
+            mirror_take_errors(w, (struct mirror *)p); /* port is their first member */
         if (events & EPOLLIN)
             mirror_receive(w, (struct mirror *)p);
         break;
@@ -163,6 +163,7 @@ static void one_round(struct worker *w)
     w->now = tw_now();
     w->count.wakeups++;
     apply_clock(w);
+    worker_apply_phcs(w);
     for (;;) {
         for (int i = 0; i < n; i++)
             dispatch(w, ev[i].data.ptr, ev[i].events);

@@ -6,6 +6,7 @@
 #define TW_AGENT_WORKER_H
 
 #include "agent/core/flight.h"
+#include "agent/core/phc_map.h"
 #include "agent/core/reflect_session.h"
 #include "agent/core/session.h"
 #include "agent/io/udpsock.h"
@@ -32,6 +33,7 @@ struct worker_cfg {
      * spins for what is left of it. Costs as much CPU: up to 200 us for each instant when probes are due. */
     bool precise;
     bool self_test;     /* while there are sessions, measure over the loopback device, too: the noise floor */
+    bool hw_times;      /* of network cards, too: worker_set_phcs() */
     bool user_tx_times; /* the kernel is not asked when probes left: saves a tenth of the CPU of a probe */
 };
 
@@ -77,6 +79,13 @@ enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, st
 enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys);
 /* For error estimates; also tells of wall clock steps. Any thread. */
 void worker_set_clock(struct worker *w, const struct tw_clock_state *c);
+/* What the clocks of network cards say in system time: to be told once a second. Any thread. */
+#define WORKER_PHCS_MAX 4
+struct worker_phc {
+    uint32_t interface; /* its index */
+    struct phc_map map;
+};
+void worker_set_phcs(struct worker *w, const struct worker_phc *phcs, size_t n);
 
 /* Loop thread. TW_EAGAIN: none. *ret is initialised by the caller and swapped in. It tells of the host in its
  * span, too. */

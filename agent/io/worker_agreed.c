@@ -70,10 +70,12 @@ void agreed_free_all(struct worker *w)
 
 /* ---- Loop thread: commands ---- */
 
-static enum tw_rc make_agreed(const struct tw_addr *local, const struct reflect_session_cfg *cfg,
-                              struct agreed **ret, struct tw_err *err)
+static enum tw_rc make_agreed(const struct worker *w, const struct tw_addr *local,
+                              const struct reflect_session_cfg *cfg, struct agreed **ret, struct tw_err *err)
 {
-    struct udp_conf conf = { .local = *local, .want_to = true, .rcvbuf_bytes = AGREED_RCVBUF };
+    struct udp_conf conf = {
+        .local = *local, .want_to = true, .rcvbuf_bytes = AGREED_RCVBUF, .hw_times = w->cfg.hw_times
+    };
     struct agreed *a = calloc(1, sizeof *a);
     enum tw_rc rc;
 
@@ -116,7 +118,7 @@ enum tw_rc worker_reflect_open(struct worker *w, const struct tw_addr *local,
     free_finished(w);
     rc = may_open(w, err);
     if (!rc)
-        rc = make_agreed(local, cfg, &a, err);
+        rc = make_agreed(w, local, cfg, &a, err);
     if (rc)
         return rc;
     a->id = ++w->last_agreed_id;

@@ -101,6 +101,7 @@ struct lane {
     struct port port; /* first */
     struct lane_key key;
     uint32_t serial;    /* no other open lane has it */
+    unsigned hw_missed; /* probes since a card told when one left; see stamps_await() */
     bool own;           /* of one session */
     struct lane **list; /* that it is on */
     struct lane *prev, *next;
@@ -231,6 +232,9 @@ struct worker {
     int live_fd, news_fd; /* eventfd: worker to loop */
     pthread_mutex_t clock_lock;
     struct tw_clock_state clock_set; /* under clock_lock */
+    struct worker_phc phcs_set[WORKER_PHCS_MAX];
+    size_t n_phcs_set;
+    _Atomic unsigned phcs_version;
     _Atomic unsigned clock_version;
     _Atomic uint64_t published[WORKER_COUNTERS_N];
 
@@ -271,6 +275,9 @@ struct worker {
     bool news;
     unsigned clock_seen;
     struct tw_clock_state clock;
+    unsigned phcs_seen;
+    struct worker_phc phcs[WORKER_PHCS_MAX];
+    size_t n_phcs;
     struct udp_rx *rx;
     struct udp_tx *tx_probes, *tx_answers;
     struct lane *tx_lane; /* of all in tx_probes */
@@ -342,6 +349,15 @@ void worker_send_due(struct worker *w);
 struct tw_mono worker_next_due(const struct worker *w, bool *ret_probe);
 void flow_on_due(struct worker *w, struct wtimer *t);
 
+/* worker_hw.c */
+void worker_apply_phcs(struct worker *w);
+/* Of a stamp by a card's clock, the system time, if that is credible: within [from, to]. interface 0: any. */
+bool worker_hw_time(const struct worker *w, int64_t phc_ns, uint32_t interface, int64_t from_ns,
+                    int64_t to_ns, struct tw_wall *ret);
+/* When a datagram came: by the card if it tells, else by the kernel. */
+void worker_rx_time(const struct worker *w, const struct udp_in *in, struct tw_wall *ret,
+                    enum tw_ts_source *ret_source);
+
 /* worker_stamp.c */
 enum tw_rc stamps_init(struct worker *w);
 /* Shall the next probe of this lane ask? */
@@ -358,7 +374,7 @@ void lane_receive(struct worker *w, struct lane *l);
 /* worker_reflect.c */
 enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_err *err);
 void mirror_receive(struct worker *w, struct mirror *m);
-void mirror_take_errors(struct mirror *m);
+void mirror_take_errors(struct worker *w, struct mirror *m);
 void mirrors_set_keys(struct worker *w, struct stamp_keys *keys);
 void mirror_free(struct mirror *m);
 void mirrors_free(struct worker *w);

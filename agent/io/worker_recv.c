@@ -20,9 +20,10 @@ static void count_drops(struct worker *w, struct lane *l)
 
 static void take_answer(struct worker *w, struct lane *l, const struct udp_in *in)
 {
-    struct session_rx rx = { .time = in->time, .source = in->source, .ttl = in->ttl, .tos = in->tos };
+    struct session_rx rx = { .ttl = in->ttl, .tos = in->tos };
     struct peer *p = peer_find(w, l, &in->from);
 
+    worker_rx_time(w, in, &rx.time, &rx.source);
     if (in->source != TW_TS_KERNEL)
         w->count.rx_user_time++;
     if (!p || !p->flow || in->truncated) {

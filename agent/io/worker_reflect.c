@@ -14,9 +14,11 @@ enum { MIRROR_RCVBUF = 4 << 20, DEFAULT_SENDERS = 65536, STAMPS_AT_A_TIME = 64 }
 static enum tw_rc open_socket(struct worker *w, const struct tw_addr *local, struct mirror *m,
                               struct tw_err *err)
 {
-    struct udp_conf conf = {
-        .local = *local, .reuse_port = true, .want_to = true, .rcvbuf_bytes = MIRROR_RCVBUF
-    };
+    struct udp_conf conf = { .local = *local,
+                             .reuse_port = true,
+                             .want_to = true,
+                             .rcvbuf_bytes = MIRROR_RCVBUF,
+                             .hw_times = w->cfg.hw_times };
     /* Sharing the port is for the workers of this process. The kernel would also let in another process of
      * this user and split the senders between the two, so the first worker makes sure that there is none. */
     enum tw_rc rc = w->cfg.index == 0 && local->port ? udp_check_free(local, err) : TW_OK;
@@ -113,24 +115,28 @@ static void await_stamps(struct worker *w, struct mirror *m, unsigned n)
     w->answers_awaited = false;
 }
 
-static void take_stamp(struct mirror *m, const struct udp_txstamp *t)
+static void take_stamp(const struct worker *w, struct mirror *m, const struct udp_txstamp *t)
 {
+    struct tw_wall left = t->time;
     struct awaited *a = &m->awaited[t->id % STAMPS_AWAITED];
 
     if (!a->used || a->id != t->id)
         return;
-    a->used = false;
-    if (t->time.ns >= a->began.ns) /* else the clock was set back in between */
-        reflect_on_txstamp(m->state, &a->tx, t->time, TW_TS_KERNEL);
+    a->used = m->port.sock.hw_times && !t->hardware; /* the card's may come, too */
+    if (t->hardware &&
+        !worker_hw_time(w, t->time.ns, 0, a->began.ns, a->began.ns + SESSION_LEFT_MAX_NS, &left))
+        return;
+    if (left.ns >= a->began.ns) /* else the clock was set back in between */
+        reflect_on_txstamp(m->state, &a->tx, left, t->hardware ? TW_TS_HARDWARE : TW_TS_KERNEL);
 }
 
-void mirror_take_errors(struct mirror *m)
+void mirror_take_errors(struct worker *w, struct mirror *m)
 {
     struct udp_txstamp t[STAMPS_AT_A_TIME];
     unsigned n = udp_take_errors(&m->port.sock, t, STAMPS_AT_A_TIME);
 
     for (unsigned i = 0; m->awaited && i < n; i++)
-        take_stamp(m, &t[i]);
+        take_stamp(w, m, &t[i]);
 }
 
 /* ---- Receiving and sending ---- */
@@ -195,19 +201,17 @@ static void answer(struct worker *w, struct mirror *m, const struct udp_in *in)
     unsigned i = udp_tx_len(tx);
     struct reflect_tx *a = &w->answers[i];
     struct udp_dest d = { .to = in->from };
-    struct reflect_rx rx = { .from = in->from,
-                             .to = in->to,
-                             .t2 = in->time,
-                             .source = in->source,
-                             .mono = w->now.mono,
-                             .ttl = in->ttl,
-                             .tos = in->tos };
+    struct reflect_rx rx = {
+        .from = in->from, .to = in->to, .mono = w->now.mono, .ttl = in->ttl, .tos = in->tos
+    };
 
+    worker_rx_time(w, in, &rx.t2, &rx.source);
     rx.to.port = m->port.sock.local.port;
     if (build(m, &rx, in, udp_tx_buf(tx, i), a) != TW_OK)
         return;
     d.tos = a->tos;
     d.want_txstamp = a->want_txstamp && m->awaited && udp_txstamp_ready(&m->port.sock, w->now.mono);
+    d.want_hw_time = m->port.sock.hw_times;
     w->answers_awaited |= d.want_txstamp;
     if (m->port.sock.any) /* else routing alone would choose the source address */
         d.from = in->to;

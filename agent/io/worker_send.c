@@ -42,6 +42,7 @@ void flow_on_due(struct worker *w, struct wtimer *t)
         return;
     }
     d.want_txstamp = stamps_wanted(w, w->tx_lane);
+    d.want_hw_time = w->tx_lane->port.sock.hw_times;
     udp_tx_add(w->tx_probes, len, &d);
     w->tx_flow[i] = f;
 }

@@ -4,7 +4,7 @@
  * sendmmsg() returns. So the queue is read once after each batch; else epoll would wake the thread for it. */
 #include "agent/io/worker_priv.h"
 
-enum { TABLE_BITS = 12, AT_A_TIME = 64 };
+enum { TABLE_BITS = 12, AT_A_TIME = 64, HW_MISSED_MAX = 32 };
 
 enum tw_rc stamps_init(struct worker *w)
 {
@@ -31,18 +31,32 @@ static void count(struct worker *w, enum tw_rc rc)
         w->count.tx_stamps_refused++;
 }
 
-static void take(struct worker *w, const struct lane *l, const struct udp_txstamp *t)
+/* The cards of some interfaces tell, others do not, and routing decides which is used: where none has told
+ * lately no answer waits for it, until one tells again. */
+static bool awaits_card(const struct lane *l)
 {
+    return l->port.sock.hw_times && l->hw_missed < HW_MISSED_MAX;
+}
+
+static void take(struct worker *w, struct lane *l, const struct udp_txstamp *t)
+{
+    struct tw_wall left = t->time;
     struct stamp_waiter *s;
     struct flow *f;
     uint32_t seq;
     enum tw_rc rc;
 
-    s = stamp_wait_take(w->stamps, l->serial, t->id, &seq);
+    s = awaits_card(l) && !t->hardware ? stamp_wait_look(w->stamps, l->serial, t->id, &seq)
+                                       : stamp_wait_take(w->stamps, l->serial, t->id, &seq);
+    if (t->hardware)
+        l->hw_missed = 0;
     if (!s)
         return;
     f = flow_of(s);
-    rc = session_on_txstamp(f->session, seq, t->time, TW_TS_KERNEL);
+    if (t->hardware && !worker_hw_time(w, t->time.ns, 0, w->now.wall.ns - SESSION_LEFT_MAX_NS,
+                                       w->now.wall.ns + SESSION_LEFT_MAX_NS, &left))
+        left.ns = INT64_MIN; /* told, and not credible */
+    rc = session_on_txstamp(f->session, seq, left, t->hardware ? TW_TS_HARDWARE : TW_TS_KERNEL);
     if (!f->self)
         count(w, rc);
     if (session_next_due(f->session).ns <= w->now.mono.ns) /* an answer had waited for it */
@@ -70,7 +84,10 @@ void stamps_await(struct worker *w, struct lane *l, unsigned n)
         struct flow *f = w->tx_flow[i];
         if (!udp_tx_stamp_id(w->tx_probes, i, &id))
             continue;
-        stamp_wait_add(w->stamps, l->serial, id, &f->stamps, session_await_txstamp(f->session, TW_TS_KERNEL));
+        stamp_wait_add(w->stamps, l->serial, id, &f->stamps,
+                       session_await_txstamp(f->session, awaits_card(l) ? TW_TS_HARDWARE : TW_TS_KERNEL));
+        if (awaits_card(l))
+            l->hw_missed++;
         any = true;
     }
     if (any)

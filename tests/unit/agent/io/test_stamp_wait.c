@@ -27,6 +27,9 @@ static void each_finds_who_waits(void **state)
     stamp_wait_add(t, 2, 0, &b, 200);
     assert_null(stamp_wait_take(t, 3, 0, &seq));
     assert_null(stamp_wait_take(t, 1, 1, &seq));
+    assert_null(stamp_wait_look(t, 1, 1, &seq));
+    assert_ptr_equal(stamp_wait_look(t, 2, 0, &seq), &b);
+    assert_int_equal(seq, 200);
     assert_ptr_equal(stamp_wait_take(t, 2, 0, &seq), &b);
     assert_int_equal(seq, 200);
     assert_ptr_equal(stamp_wait_take(t, 1, 0, &seq), &a);

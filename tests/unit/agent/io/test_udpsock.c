@@ -14,6 +14,10 @@
 #include <unistd.h>
 #include <linux/if_packet.h>
 #include <netinet/ip.h>
+#include <time.h>
+#include <linux/errqueue.h>
+#include "agent/io/phc.h"
+#include "agent/io/udp_stamp.h"
 #include "agent/io/udpsock.h"
 #include "common/net/now.h"
 #include "tests/unit/agent/io/own_network.h"
@@ -469,7 +473,7 @@ static void binds_to_an_interface_or_says_why_not(void **state)
     }
 }
 
-/* ---- Send times and the error queue ---- */
+/* ---- Times of network cards ---- */
 
 static bool has_errors(const struct udpsock *s, int wait_ms)
 {
@@ -477,6 +481,156 @@ static bool has_errors(const struct udpsock *s, int wait_ms)
 
     return poll(&pfd, 1, wait_ms) == 1 && pfd.revents & POLLERR;
 }
+
+struct control {
+    _Alignas(struct cmsghdr) char room[512];
+    size_t len;
+};
+
+static void add_cmsg(struct control *c, int level, int type, const void *data, size_t len)
+{
+    struct cmsghdr *h = (struct cmsghdr *)(void *)(c->room + c->len);
+
+    *h = (struct cmsghdr){ .cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(len) };
+    memcpy(CMSG_DATA(h), data, len);
+    c->len += CMSG_SPACE(len);
+}
+
+static struct msghdr with_control(struct control *c)
+{
+    return (struct msghdr){ .msg_control = c->room, .msg_controllen = c->len };
+}
+
+/* What kernels say that have stamps of both kinds, by their documentation: there is no such card here. */
+static void a_card_tells_when_a_datagram_came(void **state)
+{
+    const struct scm_timestamping both = { { { 1795424480, 5 }, { 0, 0 }, { 37, 999999999 } } };
+    const struct scm_timestamping raw = { { { 0, 0 }, { 0, 0 }, { 0, 7 } } };
+    const struct scm_ts_pktinfo info = { .if_index = 3, .pkt_length = 83 };
+    struct control c = { 0 }, d = { 0 };
+    struct udp_in in = { .source = TW_TS_USER, .time = { 42 } };
+    struct msghdr h;
+
+    (void)state;
+    add_cmsg(&c, SOL_SOCKET, SCM_TIMESTAMPING, &both, sizeof both);
+    add_cmsg(&c, SOL_SOCKET, SCM_TIMESTAMPING_PKTINFO, &info, sizeof info);
+    h = with_control(&c);
+    udp_read_control(&h, &in);
+    assert_true(in.source == TW_TS_KERNEL && in.time.ns == 1795424480 * TW_NS_PER_S + 5);
+    assert_true(in.phc_ns == 37 * TW_NS_PER_S + 999999999 && in.phc_interface == 3);
+    in = (struct udp_in){ .source = TW_TS_USER, .time = { 42 } };
+    add_cmsg(&d, SOL_SOCKET, SCM_TIMESTAMPING, &raw, sizeof raw);
+    h = with_control(&d);
+    udp_read_control(&h, &in);
+    assert_true(in.source == TW_TS_USER && in.time.ns == 42 && in.phc_ns == 7 && in.phc_interface == 0);
+}
+
+static void a_card_tells_when_a_datagram_left(void **state)
+{
+    static const struct {
+        const char *name;
+        struct scm_timestamping ts;
+        struct sock_extended_err e;
+        bool told, hardware;
+        int64_t ns;
+    } rows[] = {
+        { "by software",
+          { { { 5, 6 }, { 0, 0 }, { 0, 0 } } },
+          { .ee_origin = SO_EE_ORIGIN_TIMESTAMPING, .ee_info = SCM_TSTAMP_SND, .ee_data = 9 },
+          true,
+          false,
+          5 * TW_NS_PER_S + 6 },
+        { "by the card",
+          { { { 0, 0 }, { 0, 0 }, { 7, 8 } } },
+          { .ee_origin = SO_EE_ORIGIN_TIMESTAMPING, .ee_info = SCM_TSTAMP_SND, .ee_data = 9 },
+          true,
+          true,
+          7 * TW_NS_PER_S + 8 },
+        { "no time",
+          { { { 0, 0 }, { 0, 0 }, { 0, 0 } } },
+          { .ee_origin = SO_EE_ORIGIN_TIMESTAMPING, .ee_info = SCM_TSTAMP_SND, .ee_data = 9 },
+          false,
+          false,
+          0 },
+        { "when it was queued",
+          { { { 5, 6 }, { 0, 0 }, { 0, 0 } } },
+          { .ee_origin = SO_EE_ORIGIN_TIMESTAMPING, .ee_info = SCM_TSTAMP_SCHED },
+          false,
+          false,
+          0 },
+        { "an ICMP error",
+          { { { 5, 6 }, { 0, 0 }, { 0, 0 } } },
+          { .ee_origin = SO_EE_ORIGIN_ICMP },
+          false,
+          false,
+          0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct control c = { 0 };
+        struct udp_txstamp t = { 0 };
+        struct msghdr h;
+        add_cmsg(&c, SOL_SOCKET, SCM_TIMESTAMPING, &rows[i].ts, sizeof rows[i].ts);
+        add_cmsg(&c, IPPROTO_IP, IP_RECVERR, &rows[i].e, sizeof rows[i].e);
+        h = with_control(&c);
+        if (udp_read_stamp(&h, &t) != rows[i].told ||
+            (rows[i].told && (t.id != 9 || t.hardware != rows[i].hardware || t.time.ns != rows[i].ns)))
+            fail_msg("%s: id %u, hardware %d, %lld", rows[i].name, t.id, t.hardware, (long long)t.time.ns);
+    }
+}
+
+/* On a device without a clock of its own the flags change nothing. */
+static void sockets_that_want_a_card_still_have_the_kernel(void **state)
+{
+    struct udp_conf conf = { .local = addr("127.0.0.1"), .hw_times = true };
+    struct udpsock s = { .fd = -1 };
+    struct udp_txstamp t[4];
+    struct tw_err err = { 0 };
+    struct udp_in in;
+    struct pair p;
+    unsigned n = 0;
+
+    (void)state;
+    assert_int_equal(udp_open(&conf, &s, &err), TW_OK);
+    pair_open(&p, "127.0.0.1", "127.0.0.1");
+    put(p.tx, 50, &(struct udp_dest){ .to = s.local, .want_txstamp = true, .want_hw_time = true });
+    assert_int_equal(udp_tx_send(p.tx, &s), 0); /* to itself */
+    udp_tx_clear(p.tx);
+    while (!n) {
+        assert_true(has_errors(&s, DEADLINE_MS));
+        n = udp_take_errors(&s, t, TW_NELEM(t));
+    }
+    assert_true(n == 1 && !t[0].hardware && t[0].id == 0);
+    while (!udp_rx_recv(p.rx, &s))
+        ;
+    udp_rx_get(p.rx, 0, &in);
+    assert_true(in.source == TW_TS_KERNEL && !in.phc_ns && in.len == 50);
+    udp_close(&s);
+    pair_close(&p);
+}
+
+static void cards_that_there_are_not(void **state)
+{
+    static const struct {
+        const char *interface, *text;
+    } rows[] = {
+        { "nosuch0", "no interface \"nosuch0\"" },
+        { "a-name-that-is-far-too-long", "no interface" },
+        { "lo", "interface lo cannot stamp all packets" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct phc p = { .fd = -7 };
+        struct tw_err err = { 0 };
+        if (phc_open(rows[i].interface, &p, &err) != TW_EINVAL || !strstr(err.text, rows[i].text))
+            fail_msg("%s: %s", rows[i].interface, err.text);
+        assert_int_equal(p.fd, -7);
+    }
+}
+
+/* ---- Send times and the error queue ---- */
 
 static void send_times_come_for_those_that_ask(void **state)
 {
@@ -645,6 +799,10 @@ int main(void)
         cmocka_unit_test(the_dont_fragment_bit_is_as_asked),
         cmocka_unit_test(what_must_not_be_fragmented_and_is_too_long_is_refused),
         cmocka_unit_test(binds_to_an_interface_or_says_why_not),
+        cmocka_unit_test(a_card_tells_when_a_datagram_came),
+        cmocka_unit_test(a_card_tells_when_a_datagram_left),
+        cmocka_unit_test(sockets_that_want_a_card_still_have_the_kernel),
+        cmocka_unit_test(cards_that_there_are_not),
         cmocka_unit_test(send_times_come_for_those_that_ask),
         cmocka_unit_test(a_failure_among_those_that_ask_makes_a_pause),
         cmocka_unit_test(send_times_that_nobody_takes_are_bounded),

@@ -51,6 +51,74 @@ static void measures_a_reflector(void **state)
     rig_end(&r);
 }
 
+/* Loopback has no card: the sessions wait for one until it is clear that none tells, and then no more. */
+static void without_a_card_the_kernel_does(void **state)
+{
+    struct session_cfg cfg = rig_session(0, 100);
+    struct tw_addr to;
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    r.cfg.hw_times = true;
+    rig_go(&r);
+    to = rig_reflector(&r, 0);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    assert_int_equal(r.sum[0].received, 100);
+    assert_int_equal(r.sum[0].tx_source, TW_TS_KERNEL);
+    assert_int_equal(r.sum[0].rx_source, TW_TS_KERNEL);
+    assert_int_equal(r.sum[0].delay[TW_ROUNDTRIP].count + r.sum[0].invalid_time, 100);
+    rig_end(&r);
+}
+
+/* A card whose clock is 37 s ahead (TAI) and agrees with the kernel's stamps, or not. */
+static void what_a_card_says_is_held_against_the_kernel(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t interface;
+        int64_t before_ns; /* of the kernel's stamp */
+        bool believed;
+    } rows[] = {
+        { "a little before", 3, 4000, true },
+        { "interface not told", 0, 4000, true },
+        { "at the same time", 3, 0, true },
+        { "held back", 3, 40 * TW_NS_PER_MS, true },
+        { "too long before", 3, 60 * TW_NS_PER_MS, false },
+        { "after it", 3, -TW_NS_PER_MS, false },
+        { "of another card", 4, 4000, false },
+    };
+    const int64_t tai = 37 * TW_NS_PER_S;
+    struct worker_phc phc = { .interface = 3 };
+    struct tw_wall now = tw_wall_now();
+    struct rig r;
+
+    (void)state;
+    rig_prepare(&r);
+    assert_int_equal(worker_open(&r.cfg, &r.w, NULL), TW_OK); /* no thread */
+    for (int i = 3; i >= 0; i--) {
+        int64_t at = now.ns - i * TW_NS_PER_S;
+        phc_map_add(&phc.map, (struct tw_wall){ at }, at + tai, (struct tw_wall){ at + 1000 });
+    }
+    worker_set_phcs(r.w, &phc, 1);
+    worker_apply_phcs(r.w);
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct udp_in in = { .time = now,
+                             .source = TW_TS_KERNEL,
+                             .phc_ns = now.ns - rows[i].before_ns + tai,
+                             .phc_interface = rows[i].interface };
+        enum tw_ts_source source;
+        struct tw_wall t;
+        worker_rx_time(r.w, &in, &t, &source);
+        if ((source == TW_TS_HARDWARE) != rows[i].believed ||
+            llabs(t.ns - now.ns + (rows[i].believed ? rows[i].before_ns : 0)) > 2000)
+            fail_msg("%s: %s, %lld ns before", rows[i].name, tw_ts_source_name(source),
+                     (long long)(now.ns - t.ns));
+    }
+    rig_end(&r);
+}
+
 static void the_kernel_is_not_asked_if_so_told(void **state)
 {
     struct session_cfg cfg = rig_session(0, 20);
@@ -1098,6 +1166,8 @@ int main(void)
         cmocka_unit_test(a_full_result_ring_does_not_keep_it_awake),
         cmocka_unit_test(an_idle_worker_sleeps),
         cmocka_unit_test(precise_spins_for_probes_only),
+        cmocka_unit_test(without_a_card_the_kernel_does),
+        cmocka_unit_test(what_a_card_says_is_held_against_the_kernel),
         cmocka_unit_test(the_kernel_is_not_asked_if_so_told),
         cmocka_unit_test(answers_tell_when_those_before_them_left),
         cmocka_unit_test(without_precise_nothing_spins),
