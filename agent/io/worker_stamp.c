@@ -4,7 +4,7 @@
  * sendmmsg() returns. So the queue is read once after each batch; else epoll would wake the thread for it. */
 #include "agent/io/worker_priv.h"
 
-enum { TABLE_BITS = 12, AT_A_TIME = 64, HW_MISSED_MAX = 32 };
+enum { TABLE_BITS = 12, AT_A_TIME = 16, HW_MISSED_MAX = 32 };
 
 enum tw_rc stamps_init(struct worker *w)
 {
