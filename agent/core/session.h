@@ -56,10 +56,10 @@ struct session_cfg {
 struct session;
 struct flight;
 
-/* Copies *cfg, takes over form (NULL: TWAMP Light). Allocates all that it will need for single probes (the ring
- * of those outstanding). Report periods are made when they begin, and their histograms grow with what they see:
- * so that 10,000 sessions fit into 40 MB. When memory is short a period goes on and its histograms get coarser,
- * but nothing is lost. TW_EINVAL, TW_ENOMEM: *ret and the form are left alone. */
+/* Copies *cfg, takes over form (NULL: TWAMP Light). Allocates all that it will need for single probes (the
+ * ring of those outstanding). Report periods are made when they begin, and their histograms grow with what
+ * they see: so that 10,000 sessions fit into 40 MB. When memory is short a period goes on and its histograms
+ * get coarser, but nothing is lost. TW_EINVAL, TW_ENOMEM: *ret and the form are left alone. */
 enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct tw_now now,
                        struct session **ret);
 void session_free(struct session *s);
@@ -72,9 +72,19 @@ enum tw_rc session_set_form(struct session *s, struct form *form);
 /* Would session_set_form() take it? Looks at what never changes, so any thread may ask. */
 bool session_form_fits(const struct session *s, const struct form *form);
 
-/* Every probe is recorded there from now on (agent/core/flight.h); NULL: no more. It must outlive the session or
- * that call. */
+/* Every probe is recorded there from now on (agent/core/flight.h); NULL: no more. It must outlive the session
+ * or that call. */
 void session_set_flight(struct session *s, struct flight *f);
+/* Where the memory of report periods goes when their summaries have been fetched, and new ones come from, so
+ * that sessions of the same thread hand it on and it does not fall into pieces. Before the session is freed,
+ * or handed to another thread, set it to NULL: as at first, each period is allocated and freed. The pool is
+ * freed last. */
+struct session_pool {
+    struct period *free; /* session's own */
+    unsigned n;
+};
+void session_set_pool(struct session *s, struct session_pool *p);
+void session_pool_clear(struct session_pool *p);
 
 /* No probe after this; what is in flight is awaited, then session_next_summary() gives the last one and
  * session_done() is true. */
@@ -120,7 +130,8 @@ void session_set_clock(struct session *s, const struct tw_clock_state *c);
  * stays due. */
 enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap,
                               size_t *ret_len);
-/* Moves the oldest closed summary into *ret (initialised; what it held is freed). A closed summary
+/* Moves the oldest closed summary into *ret (initialised; swapped, so that with a pool
+ * the memory of its histograms is used again). A closed summary
  * that is not fetched within a few periods is overwritten by newer ones and counted by
  * session_summaries_lost(). */
 enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret);

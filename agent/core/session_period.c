@@ -6,6 +6,8 @@
 
 /* How long after the last timeout of a period its undecided losses wait for an answer that decides them. */
 #define GRACE_MAX_NS TW_NS_PER_S
+/* Periods that a pool keeps: sessions give one and take one in turn; more when many waited for room. */
+#define POOL_MAX 64
 
 static struct period *nth(struct session *s, unsigned i)
 {
@@ -118,14 +120,53 @@ void session_free_period(struct period *p)
     free(p);
 }
 
-/* With room for the first values, so that none is lost when memory is short later. */
-static struct period *new_period(void)
+static void give_back(struct session *s, struct period *p)
 {
-    struct period *p = calloc(1, sizeof *p);
+    if (!s->pool || s->pool->n == POOL_MAX) {
+        session_free_period(p);
+        return;
+    }
+    p->next = s->pool->free;
+    s->pool->free = p;
+    s->pool->n++;
+}
+
+static struct period *from_pool(struct session_pool *pool)
+{
+    struct period *p = pool ? pool->free : NULL;
 
     if (!p)
         return NULL;
-    summary_init(&p->sum);
+    pool->free = p->next;
+    pool->n--;
+    summary_reset(&p->sum);
+    return p;
+}
+
+void session_set_pool(struct session *s, struct session_pool *p)
+{
+    s->pool = p;
+}
+
+void session_pool_clear(struct session_pool *pool)
+{
+    struct period *p;
+
+    while ((p = from_pool(pool)))
+        session_free_period(p);
+}
+
+/* With room for the first values, so that none is lost when memory is short later. */
+static struct period *new_period(struct session *s)
+{
+    struct period *p = from_pool(s->pool);
+
+    if (!p) {
+        p = calloc(1, sizeof *p);
+        if (!p)
+            return NULL;
+        summary_init(&p->sum);
+    }
     if (reserve_histograms(&p->sum) == TW_OK)
         return p;
     session_free_period(p);
@@ -185,7 +226,7 @@ static int64_t next_boundary(const struct session *s, int64_t wall_ns)
 
 enum tw_rc session_open_first(struct session *s, struct tw_now now)
 {
-    struct period *p = s->n_periods < PERIODS ? new_period() : NULL;
+    struct period *p = s->n_periods < PERIODS ? new_period(s) : NULL;
 
     if (!p && !s->n_periods)
         return TW_ENOMEM;
@@ -229,7 +270,7 @@ static void roll(struct session *s, struct tw_mono at)
     while (!s->stopped && at.ns >= p->end.ns) {
         int64_t next_ns = p->sum.end_ns;
         struct tw_mono end = p->end;
-        struct period *next = s->n_periods < PERIODS ? new_period() : NULL;
+        struct period *next = s->n_periods < PERIODS ? new_period(s) : NULL;
 
         if (!next &&
             s->n_periods < PERIODS) { /* no memory: the present one goes on, so that nothing is lost */
@@ -362,13 +403,15 @@ void session_close_all(struct session *s)
 enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret)
 {
     struct period *p;
+    struct tw_summary t;
 
     session_tick(s, now, now.mono);
     if (!s->n_closed)
         return TW_EAGAIN;
     p = take_oldest(s);
-    summary_free(ret);
+    t = *ret;
     *ret = p->sum;
-    free(p);
+    p->sum = t;
+    give_back(s, p);
     return TW_OK;
 }

@@ -57,8 +57,9 @@ struct delays {
 
 struct period {
     struct tw_summary sum;
+    struct period *next; /* in the pool */
     uint16_t id;
-    bool ended; /* no probe is added any more */
+    bool ended;      /* no probe is added any more */
     bool after_step; /* a step of the clock began it: no loss run goes on from before */
     struct tw_mono start, end;
     struct tw_mono last_sent;
@@ -167,6 +168,7 @@ struct session {
 
     /* FIFO of periods: closed ones first, then the ended, then the current. */
     struct period *periods[PERIODS];
+    struct session_pool *pool; /* NULL: none */
     unsigned first, n_closed, n_periods;
     uint16_t next_period;
     uint64_t summaries_lost;

@@ -17,7 +17,7 @@ enum {
     DEFAULT_MAX_SESSIONS = 10000,
     DEFAULT_MAX_AGREED = 1000,
     RESULTS_MIN = 64,
-    RESULTS_MAX = 1024, /* what does not fit waits in the sessions */
+    RESULTS_MAX = 512, /* what does not fit waits in the sessions */
     COMMANDS_MAX = 4096,
     EVENTS_PER_ROUND = 64
 };
@@ -403,6 +403,7 @@ void worker_free(struct worker *w)
     stamp_wait_free(w->stamps);
     if (w->cmds)
         worker_drop_commands(w);
+    session_pool_clear(&w->periods); /* after the flows */
     agreed_free_all(w);
     mirrors_free(w);
     udp_rx_free(w->rx);

@@ -1,6 +1,7 @@
 /* agent/io/worker.h - the thread that moves probes: its sessions, its reflector sockets, its timer queue and
  * buffers. One owner for all of it; the agent loop sends commands and takes summaries through bounded rings.
- * The worker neither allocates nor locks nor logs per packet: allocation happens when sessions come and go.
+ * The worker neither allocates nor locks nor logs per packet: allocation happens when sessions come and go,
+ * and when their report periods begin.
  */
 #ifndef TW_AGENT_WORKER_H
 #define TW_AGENT_WORKER_H

@@ -112,6 +112,7 @@ static void flow_end(struct worker *w, struct flow *f)
     list_remove(w, f);
     lane_detach(w, f);
     flight_flow_end(f);
+    session_set_pool(f->session, NULL);
     say_ended(w, f, TW_OK);
 }
 
@@ -167,6 +168,7 @@ void flow_start(struct worker *w, struct flow *f)
     f->due.fn = flow_on_due;
     list_add(w, f);
     flight_flow_start(w, f);
+    session_set_pool(f->session, &w->periods);
     session_set_clock(f->session, &w->clock);
     flow_rearm(w, f);
     selftest_start(w);

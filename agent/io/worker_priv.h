@@ -268,6 +268,7 @@ struct worker {
     struct peer **peers;
     size_t n_resting;
     struct flow *flows, *stuck;
+    struct session_pool periods; /* of all of them */
     struct flight_pool *flights; /* NULL: nothing is recorded */
     struct timerq timers;
     struct wtimer retry;
