@@ -111,6 +111,7 @@ static void list_remove(struct lane *l)
         l->next->prev = l->prev;
 }
 
+/* Short enough for struct worker_notice. */
 static enum tw_rc refuse_lane(const struct flow_start *f, struct tw_err *err)
 {
     char target[TW_ADDR_TEXT];
@@ -120,11 +121,10 @@ static enum tw_rc refuse_lane(const struct flow_start *f, struct tw_err *err)
                           "it needs a socket of its own, and this worker has all the %d it can have: fewer "
                           "TWAMP sessions or fixed ports, or more workers",
                           LANES_MAX);
-    return tw_err_set(
-        err, TW_ENOSPC,
-        "all the %d sockets that this worker can have probe %s already, and each session to the "
-        "same address and port needs one of its own: fewer flows to it, or more workers",
-        LANES_MAX, tw_addr_format(&f->target, target));
+    return tw_err_set(err, TW_ENOSPC,
+                      "%s is probed from all %d sockets of this worker, and each session to the same address "
+                      "and port needs its own: fewer flows, or more workers",
+                      tw_addr_format(&f->target, target), LANES_MAX);
 }
 
 static enum tw_rc lane_open(struct worker *w, struct flow_start *f, struct lane **ret, struct tw_err *err)
