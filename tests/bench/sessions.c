@@ -154,6 +154,7 @@ struct result {
     double start_s;                 /* until all sessions run */
     double cpu_us;                  /* of the sending thread, per probe */
     double rate;                    /* probes/s */
+    double wakeups;                 /* of that thread, per probe */
     uint64_t sent, told, late_told; /* the kernel told when it left, in time; not in time, or not */
     double lost, late_sends;        /* in all; late by more than 1 ms */
     uint64_t skipped;
@@ -161,7 +162,7 @@ struct result {
     struct memory before, after, worst;
 };
 
-static void add(struct worker *w, uint64_t pair, uint32_t host, uint16_t port, int64_t spacing,
+static void add(struct worker *w, uint64_t pair, uint32_t host, uint16_t port, int64_t spacing, int64_t phase,
                 int64_t period)
 {
     struct worker_session s = { .cfg = { .pair_id = pair,
@@ -169,10 +170,9 @@ static void add(struct worker *w, uint64_t pair, uint32_t host, uint16_t port, i
                                          .size_bytes = 64,
                                          .timeout_ns = period < TIMEOUT_NS ? period : TIMEOUT_NS,
                                          .report_period_ns = period } };
-    uint64_t hash = (pair + 1) * UINT64_C(0x9e3779b97f4a7c15);
     char text[32];
 
-    s.cfg.phase_ns = (int64_t)(hash % (uint64_t)spacing);
+    s.cfg.phase_ns = phase;
     snprintf(text, sizeof text, "127.%u.%u.%u", 1 + host / 62500, 1 + host / 250 % 250, 1 + host % 250);
     if (tw_addr_parse(text, port, &s.target))
         die(text);
@@ -188,15 +188,23 @@ static void add(struct worker *w, uint64_t pair, uint32_t host, uint16_t port, i
     }
 }
 
+/* Evenly spread, so that 10 sessions and 10,000 send with the same gaps and wake the thread as often; in an
+ * order that is not that of their memory. */
+static int64_t phase_of(long i, long n, int64_t spacing)
+{
+    return i * 7919 % n * spacing / n;
+}
+
 static double start_sessions(struct worker *w, uint16_t port, long n, int64_t spacing)
 {
     struct tw_mono from = tw_mono_now();
     struct worker_counters c;
 
     for (long i = 0; i < n; i++)
-        add(w, (uint64_t)i + 1, (uint32_t)i, port, spacing, PERIOD_NS);
+        add(w, (uint64_t)i + 1, (uint32_t)i, port, spacing, phase_of(i, n, spacing), PERIOD_NS);
     for (int i = 0; i < WATCHERS; i++)
-        add(w, WATCH_PAIR + (uint64_t)i, 70000 + (uint32_t)i, port, WATCH_SPACING_NS, WATCH_PERIOD_NS);
+        add(w, WATCH_PAIR + (uint64_t)i, 70000 + (uint32_t)i, port, WATCH_SPACING_NS,
+            phase_of(i, WATCHERS, WATCH_SPACING_NS), WATCH_PERIOD_NS);
     do
         worker_counters(w, &c);
     while (c.sessions < (uint64_t)n + WATCHERS && !usleep(100));
@@ -265,6 +273,7 @@ static void measure(struct worker *w, struct result *r)
                    before.tx_stamps_late - before.tx_stamps_refused - before.tx_stamps_missing;
     r->sent = after.probes_sent - before.probes_sent;
     r->rate = (double)(after.probes_sent - before.probes_sent) / seconds_since(from);
+    r->wakeups = (double)(after.wakeups - before.wakeups) / (double)(after.probes_sent - before.probes_sent);
     r->cpu_us = cpu * 1e6 / (double)(after.probes_sent - before.probes_sent);
 }
 
@@ -300,8 +309,8 @@ static double percentile_us(const struct hist *h, double p)
 
 static void print_cost(long n, const struct result *r, double first_us)
 {
-    printf("%8ld %9.0f %10.2f %6.2f %7.0f %6llu", n, r->rate, r->cpu_us, r->cpu_us / first_us, r->lost,
-           (unsigned long long)r->skipped);
+    printf("%8ld %9.0f %10.2f %6.2f %8.2f %7.0f %6llu", n, r->rate, r->cpu_us, r->cpu_us / first_us,
+           r->wakeups, r->lost, (unsigned long long)r->skipped);
     for (int i = 0; i < 2; i++) {
         const struct hist *h = i ? &r->boundary : &r->late;
         printf("   %5.0f %5.0f %6.0f", percentile_us(h, 50), percentile_us(h, 99), percentile_us(h, 100));
@@ -342,8 +351,8 @@ static int cost(void)
 
     start_mirror(&m);
     printf("%ld probes/s, timeout 2 s, period 10 s; lateness in us\n", opt.rate);
-    printf("%8s %9s %10s %6s %7s %6s   %19s   %19s\n", "sessions", "probes/s", "CPU us", "ratio", "lost",
-           "skip", "late p50  p99    max", "boundary p50 p99 max");
+    printf("%8s %9s %10s %6s %8s %7s %6s   %19s   %19s\n", "sessions", "probes/s", "CPU us", "ratio",
+           "wake-ups", "lost", "skip", "late p50  p99    max", "boundary p50 p99 max");
     fflush(stdout);
     for (size_t i = 0; i < TW_NELEM(counts); i++) {
         us = cost_case(m.port, counts[i], first);
