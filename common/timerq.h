@@ -1,6 +1,7 @@
-/* common/timerq.h - deadlines in order: a binary heap of timers embedded in their owners. Pure; not
- * thread-safe. Insert, move and remove cost O(log n); the earliest deadline is O(1). Equal deadlines fire in
- * the order in which they were set. */
+/* common/timerq.h - deadlines in order: a heap of timers embedded in their owners. Pure; not thread-safe.
+ * Insert, move and remove cost O(log n); the earliest deadline is O(1). Equal deadlines fire in the order in
+ * which they were set. The heap has its own copies of the deadlines, and four children to a node: comparing
+ * does not look into the owners, which are thousands, and cold. */
 #ifndef TW_COMMON_TIMERQ_H
 #define TW_COMMON_TIMERQ_H
 
@@ -8,12 +9,17 @@
 
 struct timerq_entry {
     struct tw_mono due;
-    uint64_t order; /* timerq's own */
-    size_t slot;    /* timerq's own; 0 = not queued, so zeroed memory is a valid idle entry */
+    size_t slot; /* timerq's own; 0 = not queued, so zeroed memory is a valid idle entry */
+};
+
+struct timerq_node { /* timerq's own */
+    struct tw_mono due;
+    uint64_t order;
+    struct timerq_entry *entry;
 };
 
 struct timerq {
-    struct timerq_entry **heap; /* from 1 */
+    struct timerq_node *heap; /* from 1 */
     size_t len, cap;
     uint64_t next_order;
 };

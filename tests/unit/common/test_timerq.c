@@ -123,7 +123,7 @@ static void reserved_room_does_not_move(void **state)
 {
     struct timerq q;
     struct timerq_entry e[N] = { 0 };
-    struct timerq_entry **heap;
+    const struct timerq_node *heap;
 
     (void)state;
     timerq_init(&q);
