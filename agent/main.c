@@ -16,6 +16,7 @@
 #include "agent/recorder.h"
 #include "agent/results.h"
 #include "agent/uplink.h"
+#include "agent/xdp/xdp_reflect.h"
 #include "common/net/now.h"
 #include "common/net/process.h"
 #include "common/version.h"
@@ -23,6 +24,7 @@
 #define REFLECT_MAX 8 /* as struct worker_cfg */
 #define HEALTH_FRESH_NS (60 * TW_NS_PER_S)
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+#define XDP_TICK_NS TW_NS_PER_S
 #define SPOOL_TRIM_NS (60 * TW_NS_PER_S)
 #define SCHEDULE_KEY "schedule"
 
@@ -45,7 +47,10 @@ struct agent {
     struct clockwatch clock;
     struct cards cards;
     struct uplink *uplink;
-    struct loop_timer trim;
+    struct loop_timer trim, xdp_tick;
+    struct tw_prefix *allow;
+    size_t n_allow;
+    struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
 };
 
@@ -152,6 +157,7 @@ static void add_host_health(Tw__HealthReport *h, const struct worker_counters *c
 static void fill_health(void *ctx, Tw__HealthReport *h)
 {
     struct agent *a = ctx;
+    struct xdp_reflect_counters xdp;
     struct spool_stats sp;
     struct tw_mono now = tw_mono_now();
 
@@ -172,6 +178,9 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     recorder_fill_health(a->recorder, h);
     if (a->keys)
         h->secrets_error = (char *)keyring_error(a->keys);
+    xdp_reflect_counters(a->xdp, &xdp);
+    h->reflected_xdp = h->reflected = xdp.reflected;
+    h->reflected_stamp = xdp.reflected_stamp;
     for (size_t i = 0; i < a->n_workers; i++) {
         struct worker_counters c;
         worker_counters(a->workers[i], &c);
@@ -182,6 +191,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
         h->reflector_rejected += c.reflector_rejected;
         h->reflector_drops += c.rxq_drops;
         h->reflector_auth_failed += c.reflector_auth_failed + c.reflector_tlv_auth_failed;
+        h->reflector_not_allowed += c.reflector_not_allowed;
         h->reflector_auth_demanded += c.reflector_auth_demanded;
         h->reflected_stamp += c.reflected_stamp;
         h->reflected_auth += c.reflected_auth;
@@ -281,6 +291,8 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .on_results = on_worker_results,
                                   .ctx = a,
                                   .max_sessions = (size_t)a->opt.max_sessions,
+                                  .allow = a->allow,
+                                  .n_allow = a->n_allow,
                                   .stateless = a->opt.reflect_stateless,
                                   .demand_auth = a->opt.demand_auth,
                                   .refuse_dscp = a->opt.refuse_dscp,
@@ -299,6 +311,56 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
         a->n_workers++;
     }
     return TW_OK;
+}
+
+static enum tw_rc parse_allowed(struct agent *a, struct tw_err *err)
+{
+    a->allow = calloc(a->opt.reflect_allow.n + 1, sizeof *a->allow);
+    if (!a->allow)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < a->opt.reflect_allow.n; i++)
+        if (tw_prefix_parse(a->opt.reflect_allow.v[i], &a->allow[i]) != TW_OK)
+            return tw_err_set(
+                err, TW_EINVAL,
+                "--reflect-allow: \"%.64s\" is no prefix; expected 192.0.2.0/24 or 2001:db8::/32",
+                a->opt.reflect_allow.v[i]);
+    a->n_allow = a->opt.reflect_allow.n;
+    return TW_OK;
+}
+
+static void on_xdp_tick(struct loop_timer *t)
+{
+    struct agent *a = t->ctx;
+
+    xdp_reflect_tick(a->xdp, &a->clock.state);
+    loop_timer_set(a->loop, t, (struct tw_mono){ tw_mono_now().ns + XDP_TICK_NS });
+}
+
+/* Only speed is lost without: the sockets answer as well. */
+static void start_xdp(struct agent *a)
+{
+    struct xdp_reflect_cfg c = { .interface = a->opt.xdp,
+                                 .reflect = a->reflect,
+                                 .rules = { .max_sessions = REFLECT_SENDERS,
+                                            .refwait_ns = REFLECT_REFWAIT_NS,
+                                            .restart_gap_ns = REFLECT_RESTART_GAP_NS,
+                                            .port = a->reflector_port,
+                                            .stateless = a->opt.reflect_stateless,
+                                            .allow = a->allow,
+                                            .n_allow = a->n_allow } };
+    struct tw_err err = { 0 };
+
+    if (!a->opt.xdp)
+        return;
+    while (c.n_reflect < REFLECT_MAX && a->reflect[c.n_reflect].family)
+        c.n_reflect++;
+    if (xdp_reflect_open(&c, &a->xdp, &err)) {
+        log_warn("the sockets answer all probes", LOG_S("reason", err.text));
+        return;
+    }
+    log_info("the network driver answers plain probes", LOG_S("interface", a->opt.xdp));
+    a->xdp_tick = (struct loop_timer){ .fn = on_xdp_tick, .ctx = a };
+    on_xdp_tick(&a->xdp_tick);
 }
 
 static enum tw_rc open_keys(struct agent *a, struct tw_err *err)
@@ -407,6 +469,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc == TW_OK)
         rc = open_data(a, err);
     if (rc == TW_OK)
+        rc = parse_allowed(a, err);
+    if (rc == TW_OK)
         rc = cards_open(&a->cards, &a->opt.hw_timestamps, err);
     if (rc == TW_OK)
         rc = start_workers(a, err);
@@ -422,6 +486,7 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
         return rc;
     clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
     cards_start(&a->cards, a->loop, a->workers, a->n_workers);
+    start_xdp(a);
     a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };
     on_trim(&a->trim);
     apply_kept_schedule(a);
@@ -433,6 +498,7 @@ static void agent_stop(struct agent *a)
 {
     uplink_stop(a->uplink);
     a->uplink = NULL;
+    xdp_reflect_close(a->xdp);
     clockwatch_stop(&a->clock);
     cards_close(&a->cards);
     control_stop(a->control);
@@ -450,6 +516,7 @@ static void agent_stop(struct agent *a)
     for (size_t i = 0; i < a->n_workers; i++)
         worker_free(a->workers[i]);
     free(a->workers);
+    free(a->allow);
     enrolment_free(a->enrolment);
     if (a->spool)
         spool_close(a->spool);

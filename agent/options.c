@@ -118,6 +118,19 @@ static const struct conf_opt opts[] = {
       .offset = FIELD(advertise),
       .arg = "ADDR",
       .help = "Address at which other agents reach the reflector; without it the one the controller sees." },
+    { .name = "reflect-allow",
+      .type = CONF_STRLIST,
+      .offset = FIELD(reflect_allow),
+      .arg = "PREFIX",
+      .help = "Whom the Session-Reflector answers, such as 192.0.2.0/24; may be repeated; without it "
+              "everybody." },
+    { .name = "xdp",
+      .type = CONF_STR,
+      .offset = FIELD(xdp),
+      .arg = "INTERFACE",
+      .help = "Answer plain TWAMP Light and STAMP of this interface in its driver (XDP); what that cannot "
+              "answer, or all "
+              "if the driver cannot do it, comes to the sockets." },
     { .name = "reflect-stateless",
       .type = CONF_FLAG,
       .offset = FIELD(reflect_stateless),
@@ -346,6 +359,10 @@ enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
             tw_err_set(err, TW_EINVAL, "\"%.64s\" is no label: expected KEY=VALUE", o->labels.v[i]);
             return field_error(err, "label");
         }
+    }
+    if (o->demand_auth && o->xdp) {
+        tw_err_set(err, TW_EINVAL, "answers what is not authenticated, which --demand-auth forbids; expected one of the two");
+        return field_error(err, "xdp");
     }
     if (o->demand_auth && !o->secrets) {
         tw_err_set(err, TW_EINVAL, "nothing could be authenticated without --secrets");

@@ -218,6 +218,8 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->control_connections = h->control_connections;
     m->control_logins_failed = h->control_logins_failed;
     m->control_refused = h->control_refused;
+    m->reflected_xdp = h->reflected_xdp;
+    m->reflector_not_allowed = h->reflector_not_allowed;
     m->secrets_stale = h->secrets_error[0];
     m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
     m->rss_bytes = (double)h->rss_bytes;

@@ -292,6 +292,15 @@ static void write_stamp(struct reflector *r, const struct request *q, uint8_t *r
     r->n.answered_auth += auth;
 }
 
+static bool is_allowed(const struct reflector *r, const struct tw_addr *from)
+{
+    bool found = !r->cfg.n_allow;
+
+    for (size_t i = 0; i < r->cfg.n_allow && !found; i++)
+        found = tw_prefix_contains(&r->cfg.allow[i], from);
+    return found;
+}
+
 enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, const uint8_t *data, size_t len,
                           uint8_t *ret, size_t cap, struct reflect_tx *ret_tx)
 {
@@ -300,6 +309,8 @@ enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, cons
     struct reflect_tx tx = { .len = need, .tos = rx->tos < 0 ? 0 : (uint8_t)(rx->tos & TOS_DSCP) };
     enum tw_rc rc;
 
+    if (!is_allowed(r, &rx->from))
+        return refuse(&r->n.not_allowed, TW_EPERM);
     if (len < TWAMP_PROBE_MIN)
         return refuse(&r->n.too_short, TW_ETRUNC);
     if (len > TEST_DATAGRAM_MAX || need > cap)

@@ -12,7 +12,12 @@
 #include "agent/core/stamp_tlv.h"
 #include "common/addr.h"
 #include "common/clk.h"
+#include "common/prefix.h"
 #include "common/stats.h"
+
+#define REFLECT_SENDERS 65536                  /* max_sessions, unless somebody says otherwise */
+#define REFLECT_REFWAIT_NS (900 * TW_NS_PER_S) /* RFC 5357 section 3.6 */
+#define REFLECT_RESTART_GAP_NS (3 * TW_NS_PER_S)
 
 struct reflect_cfg {
     uint32_t max_sessions;  /* senders remembered; beyond it new ones are answered statelessly and counted */
@@ -22,7 +27,9 @@ struct reflect_cfg {
     uint64_t hash_seed; /* random, so that nobody can choose addresses that collide in the table of senders */
     bool stateless;     /* answers carry the sender's number, as RFC 8762 section 4 allows */
     bool demand_auth;   /* only authenticated STAMP is answered */
-    bool refuse_dscp;   /* Class of Service TLV: answer in the DSCP received, whatever is wished */
+    const struct tw_prefix *allow; /* who is answered; must outlive it; n_allow 0: everybody */
+    size_t n_allow;
+    bool refuse_dscp; /* Class of Service TLV: answer in the DSCP received, whatever is wished */
 };
 
 struct reflector;
@@ -53,8 +60,8 @@ struct reflect_tx {
     uint64_t session_id;   /* the entry may have a new owner when the time of sending comes */
 };
 /* Builds the answer: as long as the request, at least 41 octets (Light) or 44 (STAMP); T3 and what depends on
- * it is left for reflect_stamp(). TW_ETRUNC, TW_EINVAL, TW_EPERM (loop, authentication): no answer, counted.
- * ret may not overlap data. */
+ * it is left for reflect_stamp(). TW_ETRUNC, TW_EINVAL, TW_EPERM (loop, authentication, not allowed): no
+ * answer, counted. ret may not overlap data. */
 enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, const uint8_t *data, size_t len,
                           uint8_t *ret, size_t cap, struct reflect_tx *ret_tx);
 /* Puts T3 and the Error Estimate in and signs: the last thing before sending. */
@@ -70,6 +77,7 @@ void reflect_on_txstamp(struct reflector *r, const struct reflect_tx *tx, struct
 struct reflect_counters {
     uint64_t answered, too_short, too_long, bad_error_estimate, loops_refused, stateless, sessions, expired,
         restarted, send_errors;
+    uint64_t not_allowed;                   /* from outside of cfg.allow */
     uint64_t auth_failed;                   /* HMAC of the base packet: not answered */
     uint64_t tlv_auth_failed;               /* HMAC of the TLVs: answered, flagged */
     uint64_t auth_demanded;                 /* not authenticated where that is demanded */

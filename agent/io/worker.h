@@ -26,6 +26,8 @@ struct worker_cfg {
     int64_t refwait_ns;            /* 0 = 900 s */
     size_t max_sessions;           /* of sender; 0 = 10000 */
     uint32_t max_reflect_sessions; /* agreed by TWAMP-Control; 0 = 1000 */
+    const struct tw_prefix *allow; /* of its reflectors; must outlive it */
+    size_t n_allow;
     bool stateless, demand_auth, refuse_dscp; /* of its reflectors: reflect_cfg */
     uint32_t flight_probes;                   /* that a session keeps in the flight recorder; 0 = none */
     size_t flight_bytes;                      /* of all sessions */
@@ -128,6 +130,7 @@ struct worker_counters {
     /* Each datagram that came to a reflector is either reflected or rejected. */
     uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
         rxq_drops;                                           /* of the reflector sockets */
+    uint64_t reflector_not_allowed;                          /* of `reflector_rejected` */
     uint64_t reflector_auth_failed, reflector_auth_demanded; /* of `reflector_rejected` */
     uint64_t reflector_tlv_auth_failed;       /* of `reflected`: only the HMAC of their TLVs was wrong */
     uint64_t reflected_stamp, reflected_auth; /* of `reflected` */

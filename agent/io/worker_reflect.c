@@ -5,11 +5,9 @@
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 
-enum { MIRROR_RCVBUF = 4 << 20, DEFAULT_SENDERS = 65536, STAMPS_AT_A_TIME = 64 };
-#define DEFAULT_REFWAIT_NS (900 * TW_NS_PER_S) /* RFC 5357 section 3.6 */
-#define ANSWER_NS_MAX (5 * TW_NS_PER_US)       /* more is a thread that had to wait */
+enum { MIRROR_RCVBUF = 4 << 20, STAMPS_AT_A_TIME = 64 };
+#define ANSWER_NS_MAX (5 * TW_NS_PER_US) /* more is a thread that had to wait */
 #define ANSWER_NS_WEIGHT 256
-#define RESTART_GAP_NS (3 * TW_NS_PER_S)
 
 static enum tw_rc open_socket(struct worker *w, const struct tw_addr *local, struct mirror *m,
                               struct tw_err *err)
@@ -40,9 +38,11 @@ void mirror_free(struct mirror *m)
 static struct reflect_cfg reflect_cfg_of(const struct worker_cfg *c, uint16_t port)
 {
     struct reflect_cfg rc = { .max_sessions =
-                                  c->reflect_max_sessions ? c->reflect_max_sessions : DEFAULT_SENDERS,
-                              .refwait_ns = c->refwait_ns ? c->refwait_ns : DEFAULT_REFWAIT_NS,
-                              .restart_gap_ns = RESTART_GAP_NS,
+                                  c->reflect_max_sessions ? c->reflect_max_sessions : REFLECT_SENDERS,
+                              .refwait_ns = c->refwait_ns ? c->refwait_ns : REFLECT_REFWAIT_NS,
+                              .restart_gap_ns = REFLECT_RESTART_GAP_NS,
+                              .allow = c->allow,
+                              .n_allow = c->n_allow,
                               .port = port,
                               .stateless = c->stateless,
                               .demand_auth = c->demand_auth,
@@ -268,7 +268,7 @@ void mirrors_set_clock(struct worker *w)
 static uint64_t rejected(const struct reflect_counters *c)
 {
     return c->too_short + c->too_long + c->bad_error_estimate + c->loops_refused + c->foreign +
-           c->not_started + c->auth_demanded + c->auth_failed;
+           c->not_started + c->not_allowed + c->auth_demanded + c->auth_failed;
 }
 
 void mirror_add_counters(struct worker_counters *to, const struct reflect_counters *c,
@@ -281,6 +281,7 @@ void mirror_add_counters(struct worker_counters *to, const struct reflect_counte
     to->reflector_sessions += c->sessions - before->sessions;
     to->reflector_auth_failed += c->auth_failed - before->auth_failed;
     to->reflector_tlv_auth_failed += c->tlv_auth_failed - before->tlv_auth_failed;
+    to->reflector_not_allowed += c->not_allowed - before->not_allowed;
     to->reflector_auth_demanded += c->auth_demanded - before->auth_demanded;
     to->reflected_stamp += c->answered_stamp - before->answered_stamp;
     to->reflected_auth += c->answered_auth - before->answered_auth;

@@ -285,6 +285,19 @@ static void put_flight_records(struct out_records *r, const Tw__HealthReport *h)
 #undef X
 }
 
+#define REFLECTOR_COUNTS(X) X(reflected_xdp) X(reflector_not_allowed)
+
+static void put_reflector(struct out_records *r, const Tw__HealthReport *h)
+{
+#define X(name)                     \
+    if (h)                          \
+        out_u64(r, #name, h->name); \
+    else                            \
+        out_null(r, #name);
+    REFLECTOR_COUNTS(X)
+#undef X
+}
+
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
 {
     bool measured = f && f->measured;
@@ -319,6 +332,7 @@ static void put_record(struct out_records *r, const Tw__AgentInfo *a)
     put_finding(r, a->clock);
     put_host(r, a->health);
     put_flight_records(r, a->health);
+    put_reflector(r, a->health);
 }
 
 /* Which sessions an agent refuses is a list of its own, which only JSON can hold. */
@@ -500,7 +514,9 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
     put_fact_u64(t, "Reflected", h->reflected, false);
     put_fact_u64(t, "Reflected, STAMP", h->reflected_stamp, false);
     put_fact_u64(t, "Reflected, signed", h->reflected_auth, false);
+    put_fact_u64(t, "Reflected by XDP", h->reflected_xdp, false);
     put_fact_u64(t, "Not reflected", h->reflector_rejected, false);
+    put_fact_u64(t, "Probes, not allowed", h->reflector_not_allowed, false);
     put_fact_u64(t, "Probes, wrong HMAC", h->reflector_auth_failed, true);
     put_fact_u64(t, "Probes, not signed", h->reflector_auth_demanded, false);
     put_fact_u64(t, "Answers, wrong HMAC", h->auth_failed, true);

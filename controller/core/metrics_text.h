@@ -31,7 +31,7 @@ struct metrics_agent {
     bool has_health;
     uint64_t spool_summaries, spool_dropped, generation, reflected, reflector_rejected, host_drops;
     uint64_t reflected_stamp, reflected_auth, reflector_auth_failed, reflector_auth_demanded, reflect_sessions, auth_failed;
-    uint64_t control_connections, control_logins_failed, control_refused;
+    uint64_t control_connections, control_logins_failed, control_refused, reflected_xdp, reflector_not_allowed;
     double clock_error_s, cpu_s, rss_bytes;
     uint64_t host_stalls, self_test_sent, self_test_lost, send_errors, sender_drops;
     double host_stall_max_s, cpu_wait_ratio;

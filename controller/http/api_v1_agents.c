@@ -99,6 +99,8 @@ static cJSON *health(const Tw__HealthReport *h)
     json_u64(o, "reflector_auth_failed", h->reflector_auth_failed);
     json_u64(o, "reflector_auth_demanded", h->reflector_auth_demanded);
     json_u64(o, "reflected_stamp", h->reflected_stamp);
+    json_u64(o, "reflected_xdp", h->reflected_xdp);
+    json_u64(o, "reflector_not_allowed", h->reflector_not_allowed);
     json_u64(o, "reflected_auth", h->reflected_auth);
     json_u64(o, "reflect_sessions", h->reflect_sessions);
     json_u64(o, "auth_failed", h->auth_failed);

@@ -8,6 +8,7 @@
  *
  *     bench_reflector [--seconds N] [--rounds N] [--peers N]... [--size OCTETS] */
 #include <getopt.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -56,7 +57,8 @@ static double cpu_seconds(int who)
 static struct result measure(uint16_t port, int peers)
 {
     double all = cpu_seconds(RUSAGE_SELF), own = cpu_seconds(RUSAGE_THREAD);
-    struct load_result l = load_run(port, peers, opt.size, opt.seconds);
+    struct load_result l = load_run(&(struct load_cfg){
+        .ip = INADDR_LOOPBACK, .port = port, .peers = peers, .size = opt.size, .seconds = opt.seconds });
 
     all = cpu_seconds(RUSAGE_SELF) - all;
     own = cpu_seconds(RUSAGE_THREAD) - own;

@@ -15,6 +15,9 @@ enum { BATCH = 64, WINDOW = 32 };
 struct load {
     struct sockaddr_in to;
     int peers, sockets, size;
+    bool singles, own_addresses;
+    double rate;
+    struct tw_mono began;
     int fd[LOAD_SOCKETS], outstanding[LOAD_SOCKETS], next_peer[LOAD_SOCKETS];
     struct load_result sum;
 };
@@ -25,7 +28,7 @@ static void open_sockets(struct load *l)
 
     for (int i = 0; i < l->sockets; i++) {
         l->fd[i] = bench_udp_socket(INADDR_ANY, &own);
-        if (setsockopt(l->fd[i], IPPROTO_UDP, UDP_SEGMENT, &l->size, sizeof l->size) < 0)
+        if (!l->singles && setsockopt(l->fd[i], IPPROTO_UDP, UDP_SEGMENT, &l->size, sizeof l->size) < 0)
             bench_die("load socket");
     }
 }
@@ -45,7 +48,7 @@ static void send_burst(struct load *l, int s, int n)
     for (int i = 0; i < n; i++)
         encode(l, burst + i * l->size);
     if (sendto(l->fd[s], burst, (size_t)(n * l->size), 0, (struct sockaddr *)&l->to, sizeof l->to) > 0)
-        l->outstanding[s] += n;
+        l->outstanding[s] += n, l->sum.sent += (unsigned)n;
 }
 
 struct from {
@@ -81,12 +84,13 @@ static void send_singles(struct load *l, int s, int n)
         hdr[i].msg_hdr = (struct msghdr){
             .msg_name = &l->to, .msg_namelen = sizeof l->to, .msg_iov = &iov[i], .msg_iovlen = 1
         };
-        put_from(&from[i], &hdr[i].msg_hdr, l->next_peer[s]);
+        if (l->own_addresses)
+            put_from(&from[i], &hdr[i].msg_hdr, l->next_peer[s]);
         l->next_peer[s] = (l->next_peer[s] + 1) % per_socket;
     }
     sent = sendmmsg(l->fd[s], hdr, (unsigned)n, 0);
     if (sent > 0)
-        l->outstanding[s] += sent;
+        l->outstanding[s] += sent, l->sum.sent += (unsigned)sent;
 }
 
 static void take_answers(struct load *l, int s)
@@ -107,15 +111,20 @@ static void take_answers(struct load *l, int s)
     l->outstanding[s] -= n < l->outstanding[s] ? n : l->outstanding[s];
 }
 
+static bool is_ahead(const struct load *l)
+{
+    return l->rate > 0 && (double)l->sum.sent > (double)(tw_mono_now().ns - l->began.ns) / 1e9 * l->rate;
+}
+
 /* A socket sends again when half of its window has come back, so that bursts stay bursts. */
 static void one_turn(struct load *l)
 {
     for (int s = 0; s < l->sockets; s++) {
         if (l->outstanding[s])
             take_answers(l, s);
-        if (l->outstanding[s] > WINDOW / 2)
+        if (l->outstanding[s] > WINDOW / 2 || is_ahead(l))
             continue;
-        if (l->peers > LOAD_SOCKETS)
+        if (l->singles)
             send_singles(l, s, WINDOW - l->outstanding[s]);
         else
             send_burst(l, s, WINDOW - l->outstanding[s]);
@@ -130,15 +139,19 @@ static void write_off(struct load *l)
     }
 }
 
-struct load_result load_run(uint16_t port, int peers, int size, double seconds)
+struct load_result load_run(const struct load_cfg *c)
 {
     struct load l = {
-        .to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
-        .peers = peers,
-        .sockets = peers < LOAD_SOCKETS ? peers : LOAD_SOCKETS,
-        .size = size
+        .to = { .sin_family = AF_INET, .sin_port = htons(c->port), .sin_addr.s_addr = htonl(c->ip) },
+        .peers = c->peers,
+        .sockets = c->peers < LOAD_SOCKETS ? c->peers : LOAD_SOCKETS,
+        .size = c->size,
+        .singles = c->singles || c->peers > LOAD_SOCKETS,
+        .own_addresses = c->peers > LOAD_SOCKETS,
+        .rate = c->rate,
+        .began = tw_mono_now()
     };
-    struct tw_mono now = tw_mono_now(), end = { now.ns + (int64_t)(seconds * 1e9) }, last = now;
+    struct tw_mono now = l.began, end = { now.ns + (int64_t)(c->seconds * 1e9) }, last = now;
 
     open_sockets(&l);
     while (now.ns < end.ns) {

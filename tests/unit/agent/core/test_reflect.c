@@ -54,6 +54,35 @@ static int64_t ask(struct reflector *r, const struct reflect_rx *rx, uint32_t se
     return a.seq;
 }
 
+/* Of 10.0.0.x only those that are named are answered; the others are counted, and leave nothing behind. */
+static void answers_whom_it_may(void **state)
+{
+    static const struct {
+        uint32_t host;
+        bool answered;
+    } rows[] = { { 1, true }, { 3, true }, { 4, false }, { 8, true }, { 9, false } };
+    struct tw_prefix allow[3];
+    struct reflect_cfg cfg = { .max_sessions = 10, .refwait_ns = 900 * S, .allow = allow, .n_allow = TW_NELEM(allow) };
+    struct reflect_counters n;
+    struct reflector *r;
+
+    (void)state;
+    assert_int_equal(tw_prefix_parse("10.0.0.0/30", &allow[0]), TW_OK);
+    assert_int_equal(tw_prefix_parse("10.0.0.8", &allow[1]), TW_OK);
+    assert_int_equal(tw_prefix_parse("::/0", &allow[2]), TW_OK);
+    assert_int_equal(reflector_new(&cfg, &r), TW_OK);
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct reflect_rx rx = rx_from(rows[i].host, 5000, 0);
+        if ((ask(r, &rx, 0) == 0) != rows[i].answered)
+            fail_msg("10.0.0.%u", rows[i].host);
+    }
+    reflector_counters(r, &n);
+    assert_int_equal(n.not_allowed, 2);
+    assert_int_equal(n.answered, 3);
+    assert_int_equal(n.sessions, 3);
+    reflector_free(r);
+}
+
 /* Our answer to the captured probe is the captured answer, but for what the reflector's own clock decides. */
 static void answer_captures(void **state)
 {
@@ -286,6 +315,7 @@ static void bad_configuration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_whom_it_may),
         cmocka_unit_test(answer_captures),   cmocka_unit_test(padding_and_size),
         cmocka_unit_test(ttl_and_clock),     cmocka_unit_test(loops_are_refused),
         cmocka_unit_test(counts_per_sender), cmocka_unit_test(starts_again),
