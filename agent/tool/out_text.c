@@ -25,6 +25,11 @@ const char *out_delay(double ms, char buf[24])
     return buf;
 }
 
+static const char *skip_blanks(const char *s)
+{
+    return s + strspn(s, " ");
+}
+
 static void print_row(FILE *to, const char *label, const struct compat_row *r)
 {
     char min[24], max[24], avg[24], jitter[24];
@@ -60,6 +65,18 @@ static void print_trouble(FILE *to, const struct stats_view *v)
             v->host_trouble, v->host_stalls, v->host_stall_max_s * 1e3, v->host_cpu_wait_ratio * 100);
 }
 
+static void print_lateness(FILE *to, const struct stats_view *v)
+{
+    char p50[24], p99[24], max[24];
+
+    if (!v->send_lateness_max_s.known)
+        return;
+    fprintf(to, "sent after the time due: p50 %s, p99 %s, max %s\n",
+            skip_blanks(out_delay(v->send_lateness_p50_s.value * 1e3, p50)),
+            skip_blanks(out_delay(v->send_lateness_p99_s.value * 1e3, p99)),
+            skip_blanks(out_delay(v->send_lateness_max_s.value * 1e3, max)));
+}
+
 static void print_counts(FILE *to, const struct stats_view *v)
 {
     fprintf(to,
@@ -69,6 +86,7 @@ static void print_counts(FILE *to, const struct stats_view *v)
             v->sent, v->received, v->lost, v->lost_forward, v->lost_backward, v->lost_unknown, v->late,
             v->duplicates, v->reordered_roundtrip, v->reordered_forward, v->reordered_backward, v->rejected,
             v->send_errors);
+    print_lateness(to, v);
     if (v->skipped || v->host_drops || v->invalid_time)
         fprintf(to,
                 "this host: skipped %" PRIu64 ", dropped %" PRIu64 "; answers with impossible times %" PRIu64

@@ -4,11 +4,11 @@
 #include "controller/cli/pairs.h"
 
 static const struct out_column columns[] = {
-    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },    { "FLOW", true, 0 },    { "NOW", false, 0 },
-    { "SENT", true, 5 },        { "LOSS", true, 0 },     { "FWD", true, 8 },     { "BWD", true, 8 },
-    { "UNKN", true, 8 },        { "RTT P50", true, 0 },  { "P95", true, 6 },     { "P99", true, 4 },
-    { "FWD P50", true, 2 },     { "BWD P50", true, 2 },  { "JIT FWD", true, 1 }, { "JIT BWD", true, 1 },
-    { "JIT RTT", true, 3 },     { "COMPLETE", true, 7 },
+    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },    { "FLOW", true, 0 },     { "NOW", false, 0 },
+    { "SENT", true, 5 },        { "LOSS", true, 0 },     { "FWD", true, 8 },      { "BWD", true, 8 },
+    { "UNKN", true, 8 },        { "RTT P50", true, 0 },  { "P95", true, 6 },      { "P99", true, 4 },
+    { "FWD P50", true, 2 },     { "BWD P50", true, 2 },  { "JIT FWD", true, 1 },  { "JIT BWD", true, 1 },
+    { "JIT RTT", true, 3 },     { "COMPLETE", true, 7 }, { "LATE P99", true, 1 },
 };
 #define COLUMN_FLOW 2
 #define COLUMN_FWD_P50 12
@@ -66,6 +66,7 @@ static bool put_row(struct out_table *t, const struct pair_row *row, bool flows,
     for (int d = 0; d < 3; d++)
         pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
     put_completeness(t, row->report);
+    pairs_cell_seconds(t, v->send_lateness_p99_s);
     return doubt;
 }
 

@@ -7,7 +7,7 @@ static const struct out_column columns[] = {
     { "START", false, 0 },  { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },      { "FLOW", true, 5 },
     { "STATUS", false, 0 }, { "SENT", true, 6 },        { "LOST FWD", true, 0 },   { "BWD", true, 0 },
     { "UNKN", true, 0 },    { "RTT P50", true, 7 },     { "P95", true, 4 },        { "P99", true, 3 },
-    { "FWD P50", true, 1 }, { "BWD P50", true, 1 },     { "JITTER RTT", true, 2 },
+    { "FWD P50", true, 1 }, { "BWD P50", true, 1 },     { "JITTER RTT", true, 2 }, { "LATE P99", true, 1 },
 };
 #define COLUMN_FWD_P50 12
 
@@ -37,6 +37,7 @@ static bool put_row(struct out_table *t, const Tw__ResultRow *row, const struct 
     doubt = pairs_cell_one_way(t, v, v->delay[TW_FORWARD].p50_s);
     doubt |= pairs_cell_one_way(t, v, v->delay[TW_BACKWARD].p50_s);
     pairs_cell_seconds(t, rtt->jitter_rfc3550_s);
+    pairs_cell_seconds(t, v->send_lateness_p99_s);
     return doubt;
 }
 
