@@ -22,7 +22,7 @@ static uint8_t mask_at(unsigned octet, unsigned len)
 {
     unsigned bits = len > octet * 8 ? len - octet * 8 : 0;
 
-    return bits >= 8 ? 0xff : (uint8_t)(0xff00 >> bits);
+    return (uint8_t)(bits >= 8 ? 0xff : 0xff00 >> bits);
 }
 
 enum tw_rc tw_prefix_parse(const char *text, struct tw_prefix *ret)
