@@ -154,6 +154,17 @@ static void add_host_health(Tw__HealthReport *h, const struct worker_counters *c
     h->noise->max_ns = MAX_OF(h->noise->max_ns, n.max_ns);
 }
 
+static void fill_clock(const struct clkstate *c, Tw__HealthReport *h)
+{
+    h->clock->synced = c->state.synced;
+    h->clock->max_error_ns = c->state.max_error_ns;
+    h->clock->steps = c->state.steps;
+    h->clock_leap = (char *)tw_leap_name(c->leap);
+    h->clock_est_error_ns = c->est_error_ns;
+    h->clock_frequency_ppb = c->frequency_ppb;
+    h->clock_tai_offset_s = c->tai_offset_s;
+}
+
 static void fill_health(void *ctx, Tw__HealthReport *h)
 {
     struct agent *a = ctx;
@@ -164,9 +175,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     spool_stats(a->spool, &sp);
     h->time_ns = tw_wall_now().ns;
     h->started_ns = a->started_ns;
-    h->clock->synced = a->clock.state.synced;
-    h->clock->max_error_ns = a->clock.state.max_error_ns;
-    h->clock->steps = a->clock.state.steps;
+    fill_clock(clockwatch_look(&a->clock), h);
     h->spool_summaries = sp.waiting;
     h->spool_bytes = sp.bytes;
     h->spool_dropped = sp.dropped;
@@ -332,7 +341,7 @@ static void on_xdp_tick(struct loop_timer *t)
 {
     struct agent *a = t->ctx;
 
-    xdp_reflect_tick(a->xdp, &a->clock.state);
+    xdp_reflect_tick(a->xdp, &clockwatch_look(&a->clock)->state);
     loop_timer_set(a->loop, t, (struct tw_mono){ tw_mono_now().ns + XDP_TICK_NS });
 }
 

@@ -186,6 +186,8 @@ static void merge_clock(struct tw_clock_state *to, const struct tw_clock_state *
 /* Called before the counters are added. */
 static void merge_remote_clock(struct tw_summary *to, const struct tw_summary *v)
 {
+    uint32_t steps;
+
     if (!v->clock_remote_known && !v->received)
         return;
     if (!to->clock_remote_known && !to->received) {
@@ -193,8 +195,10 @@ static void merge_remote_clock(struct tw_summary *to, const struct tw_summary *v
         to->clock_remote = v->clock_remote;
         return;
     }
+    steps = to->clock_remote.steps + v->clock_remote.steps;
     to->clock_remote_known = to->clock_remote_known && v->clock_remote_known;
     merge_clock(&to->clock_remote, &v->clock_remote);
+    to->clock_remote.steps = steps < v->clock_remote.steps ? UINT32_MAX : steps;
 }
 
 static enum tw_ts_source merge_source(enum tw_ts_source a, enum tw_ts_source b)

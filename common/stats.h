@@ -134,9 +134,10 @@ struct tw_summary {
     int64_t residence_sum_ns, residence_max_ns; /* T3 - T2, over delay[TW_ROUNDTRIP].count samples */
 
     enum tw_ts_source tx_source, rx_source; /* T1, T4; TW_TS_MIXED after merging different ones */
-    struct tw_clock_state clock_local;   /* at the end of the span; merged: worst */
+    struct tw_clock_state clock_local;   /* worst of the span; steps: at its end */
     bool clock_remote_known;             /* the reflector's Error Estimate was seen */
-    struct tw_clock_state clock_remote;  /* from the Error Estimate of its answers; steps = 0 */
+    struct tw_clock_state clock_remote;  /* from the Error Estimate of its answers: the worst; steps: of it in the
+                                          * span, as delays show them */
     uint32_t clock_steps;                /* steps of the local clock during the span */
 
     int64_t host_stall_max_ns;  /* the longest of host_stalls */
@@ -222,7 +223,7 @@ struct stats_view {
     const char *tx_source, *rx_source;
     bool clock_local_synced, clock_remote_known, clock_remote_synced;
     double clock_local_error_s, clock_remote_error_s;
-    uint32_t clock_steps;
+    uint32_t clock_steps, clock_remote_steps;
     struct tw_num one_way_error_bound_s; /* sum of both ends' errors; unknown unless both are synced:
                                           * else the figure means nothing */
     bool one_way_valid; /* both clocks synced, no step, and the bound is at most STATS_ONE_WAY_LIMIT_NS

@@ -109,12 +109,13 @@ static void view_clocks(const struct tw_summary *s, struct stats_view *v)
     v->clock_local_error_s = seconds(s->clock_local.max_error_ns);
     v->clock_remote_error_s = s->clock_remote_known ? seconds(s->clock_remote.max_error_ns) : 0;
     v->clock_steps = s->clock_steps;
+    v->clock_remote_steps = s->clock_remote_known ? s->clock_remote.steps : 0;
     if (!v->clock_local_synced || !v->clock_remote_synced)
         return;
     bound = v->clock_local_error_s + v->clock_remote_error_s;
     v->one_way_error_bound_s = num(bound);
     v->one_way_valid =
-        !s->clock_steps && (bound <= seconds(STATS_ONE_WAY_LIMIT_NS) || bound <= smaller_median(v) / 2);
+        !s->clock_steps && !v->clock_remote_steps && (bound <= seconds(STATS_ONE_WAY_LIMIT_NS) || bound <= smaller_median(v) / 2);
 }
 
 static void view_host(const struct tw_summary *s, struct stats_view *v)
@@ -243,5 +244,6 @@ const struct stats_field stats_fields[] = {
     ROW_S(noise_p50_s, STATS_NUM),
     ROW_S(noise_p99_s, STATS_NUM),
     ROW_S(noise_max_s, STATS_NUM),
+    ROW(clock_remote_steps, STATS_U32),
 };
 const size_t stats_fields_n = TW_NELEM(stats_fields);

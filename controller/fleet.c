@@ -390,6 +390,8 @@ static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest
     closure(&reply, closure_data);
 }
 
+#define FLEET_LEAP_MAX 16
+
 static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthReport *rq,
                          Tw__HealthReply_Closure closure, void *closure_data)
 {
@@ -403,6 +405,10 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     if (strlen(rq->secrets_error) > FLEET_REASON_MAX) {
         rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "secrets_error has more than %d octets",
                  FLEET_REASON_MAX);
+        return;
+    }
+    if (strlen(rq->clock_leap) > FLEET_LEAP_MAX) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "clock_leap has more than %d octets", FLEET_LEAP_MAX);
         return;
     }
     m = message_clone(&rq->base);

@@ -177,16 +177,6 @@ void session_set_generation(struct session *s, uint64_t generation)
         s->periods[(s->first + i) % PERIODS]->sum.generation = generation;
 }
 
-void session_set_clock(struct session *s, const struct tw_clock_state *c)
-{
-    if (s->clock_told && c->steps > s->clock.steps)
-        s->steps_told += c->steps - s->clock.steps;
-    s->clock_told = true;
-    s->clock = *c;
-    s->err_est = tw_errest_encode(c->max_error_ns, c->synced, false);
-    session_count_steps(s);
-}
-
 void session_end_sending(struct session *s, struct tw_now now)
 {
     struct period *p = session_current(s);

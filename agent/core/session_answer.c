@@ -32,7 +32,7 @@ static void add_octet(struct tw_octet_range *o, uint8_t *last, int value)
 
 static void add_remote_clock(struct tw_summary *sum, uint16_t err_est)
 {
-    struct tw_clock_state c = { 0 };
+    struct tw_clock_state c = { .steps = sum->clock_remote.steps };
     bool ptp;
 
     if (tw_errest_decode(err_est, &c.max_error_ns, &c.synced, &ptp))

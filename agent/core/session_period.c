@@ -202,6 +202,7 @@ static void open_period(struct session *s, struct period *p, int64_t start_ns, s
     p->sum.tos_sent = dscp_to_tos(s->cfg.dscp, 0);
     p->sum.seq_first = s->next_seq;
     p->sum.start_ns = start_ns;
+    p->sum.clock_local = s->clock;
     p->id = s->next_period++;
     p->ended = p->after_step = false;
     p->start = start;
@@ -382,7 +383,6 @@ static void close_oldest(struct session *s)
     lossdir_close_period(s->lossdir, p->id);
     take_verdicts(s);
     p->sum.lost_unknown += undecided(p);
-    p->sum.clock_local = s->clock;
     p->sum.status = summary_status(&p->sum);
     s->n_closed++;
 }

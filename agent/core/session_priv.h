@@ -7,6 +7,7 @@
  *   session_order.c   who overtook whom
  *   session_runs.c    loss runs and their directions
  *   session_period.c  probes in order of sending, report periods, summaries
+ *   session_clock.c   what is said of our clock, steps of the other's
  *   session_sample.c  outcomes of single probes */
 #ifndef TW_AGENT_SESSION_PRIV_H
 #define TW_AGENT_SESSION_PRIV_H
@@ -119,6 +120,14 @@ struct answer {
     bool in_future;
 };
 
+/* What an answer shows of the other's clock. */
+struct remote_clock {
+    bool seen;
+    int64_t offset_ns, within_ns; /* minus ours, give or take */
+    int64_t mono_ns;              /* when its probe was sent */
+    int64_t ours_ns;              /* our wall clock minus the monotonic one, then */
+};
+
 struct session {
     struct session_cfg cfg;
     struct form *form;
@@ -144,6 +153,7 @@ struct session {
     struct tw_now last;
     int64_t offset_ns; /* wall - mono at the last call */
     uint32_t steps_found, steps_told, steps_counted;
+    struct remote_clock remote;
 
     /* Probes [next_seq - span, next_seq); those from head_seq on are not resolved. */
     uint32_t span, next_seq, head_seq;
@@ -271,6 +281,10 @@ void session_run_resolve(struct session *s, uint32_t seq, const struct slot *p);
 void session_run_close(struct session *s, struct period *p);
 /* Takes what lossdir has found out about gaps since the last time. */
 void session_run_directions(struct session *s);
+
+/* session_clock.c */
+/* A step of the other's clock since the answer before is counted in *sum (NULL: nowhere). */
+void session_watch_remote(struct session *s, const struct slot *p, struct tw_summary *sum, int64_t forward, int64_t backward);
 
 /* session_order.c */
 /* A first answer in time, numbered p->r, as lossdir has seen it. */

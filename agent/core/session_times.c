@@ -291,9 +291,10 @@ static struct session_sample *settle(struct session *s, const struct arrived *w,
     *ret = choose_times(p, w);
     if (ret->tx_source == TW_TS_USER || p->tx == TX_KERNEL_FIRST) /* what comes now is too late */
         p->tx = ret->tx_source == TW_TS_USER ? TX_USER : TX_KERNEL;
-    if (w->valid)
+    if (w->valid) {
         add_delays(s, w->seq, p, period ? &period->sum : NULL, ret);
-    else if (period)
+        session_watch_remote(s, p, period ? &period->sum : NULL, ret->forward, ret->backward);
+    } else if (period)
         period->sum.invalid_time++;
     if (s->flight)
         record(s, false, w, ret);

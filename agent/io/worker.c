@@ -29,25 +29,6 @@ void worker_set_timer(struct worker *w, struct wtimer *t, struct tw_mono due)
     timerq_set(&w->timers, &t->entry, due); /* cannot fail: room was reserved for all there can be */
 }
 
-static void apply_clock(struct worker *w)
-{
-    unsigned version = atomic_load_explicit(&w->clock_version, memory_order_acquire);
-
-    if (version == w->clock_seen)
-        return;
-    pthread_mutex_lock(&w->clock_lock);
-    w->clock = w->clock_set;
-    pthread_mutex_unlock(&w->clock_lock);
-    w->now = tw_now(); /* the lock may have taken its time */
-    w->clock_seen = version;
-    mirrors_set_clock(w);
-    agreed_set_clock(w);
-    for (struct flow *f = w->flows; f; f = f->next) {
-        session_set_clock(f->session, &w->clock);
-        flow_rearm(w, f);
-    }
-}
-
 static void publish(struct worker *w)
 {
     struct worker_counters c = w->count;
@@ -162,7 +143,7 @@ static void one_round(struct worker *w)
 
     w->now = tw_now();
     w->count.wakeups++;
-    apply_clock(w);
+    clock_apply(w);
     worker_apply_phcs(w);
     for (;;) {
         for (int i = 0; i < n; i++)

@@ -89,6 +89,10 @@ struct worker_phc {
     struct phc_map map;
 };
 void worker_set_phcs(struct worker *w, const struct worker_phc *phcs, size_t n);
+/* The same, and from now on the worker looks at the kernel's clock state itself: when it is awake and the last look is older
+ * than CLKSTATE_GOOD_NS, so an idle worker does not wake up for it. If c->steps has grown, the clock is not called synchronised
+ * for CLKSTATE_SETTLE_NS. Any thread. */
+void worker_watch_clock(struct worker *w, const struct tw_clock_state *c);
 
 /* Loop thread. TW_EAGAIN: none. *ret is initialised by the caller and swapped in. It tells of the host in its
  * span, too. */

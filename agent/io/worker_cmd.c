@@ -292,14 +292,6 @@ enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys)
     return TW_OK;
 }
 
-void worker_set_clock(struct worker *w, const struct tw_clock_state *c)
-{
-    pthread_mutex_lock(&w->clock_lock);
-    w->clock_set = *c;
-    atomic_fetch_add(&w->clock_version, 1);
-    pthread_mutex_unlock(&w->clock_lock);
-}
-
 /* ---- Loop thread: answers ---- */
 
 enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret)

@@ -169,7 +169,7 @@ void flow_start(struct worker *w, struct flow *f)
     list_add(w, f);
     flight_flow_start(w, f);
     session_set_pool(f->session, &w->periods);
-    session_set_clock(f->session, &w->clock);
+    flow_set_clock(w, f);
     flow_rearm(w, f);
     selftest_start(w);
 }

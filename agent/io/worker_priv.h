@@ -150,6 +150,7 @@ struct flow {
     struct peer *peer;  /* NULL: not started, or ended */
     struct tw_err *err; /* why it could not start, or NULL */
     struct flow *prev, *next;
+    unsigned clock_number; /* what its session was told last */
     struct flow *stuck_next;
     struct flow_counted counted;
     /* loop: */
@@ -237,6 +238,7 @@ struct worker {
     struct worker_phc phcs_set[WORKER_PHCS_MAX];
     size_t n_phcs_set;
     _Atomic unsigned phcs_version;
+    bool clock_watch_set;            /* under clock_lock */
     _Atomic unsigned clock_version;
     _Atomic uint64_t published[WORKER_COUNTERS_N];
 
@@ -281,6 +283,9 @@ struct worker {
     unsigned phcs_seen;
     struct worker_phc phcs[WORKER_PHCS_MAX];
     size_t n_phcs;
+    bool clock_watch;                           /* we look ourselves */
+    struct tw_mono clock_looked, clock_settled; /* last look; no clock is called synchronised before */
+    unsigned clock_number;                      /* of what all have been told, or will be with their next probe */
     struct udp_rx *rx;
     struct udp_tx *tx_probes, *tx_answers;
     struct lane *tx_lane; /* of all in tx_probes */
@@ -395,6 +400,9 @@ void agreed_execute(struct worker *w, const struct cmd *c);
 void agreed_count(struct worker *w, struct agreed *a);
 void agreed_catch_up(struct worker *w, struct agreed *a);
 void agreed_set_clock(struct worker *w);
+/* worker_clock.c */
+void clock_apply(struct worker *w);
+void flow_set_clock(struct worker *w, struct flow *f);
 
 /* worker_host.c */
 void host_begin(struct worker *w); /* on the worker's own thread */

@@ -36,6 +36,8 @@ void flow_on_due(struct worker *w, struct wtimer *t)
         w->now = tw_now();
     }
     w->tx_lane = f->peer->lane;
+    if (f->clock_number != w->clock_number)
+        flow_set_clock(w, f);
     i = udp_tx_len(w->tx_probes);
     if (session_next_probe(f->session, w->now, udp_tx_buf(w->tx_probes, i), DATAGRAM_CAP, &len) != TW_OK) {
         flow_settle(w, f);

@@ -311,11 +311,11 @@ static void on_readable(struct loop_watch *w, uint32_t events)
 
 static void tell_clock(struct run *r)
 {
-    struct tw_clock_state c = { 0 };
+    struct clkstate c;
 
     tw_clock_read(&c); /* steps: a session finds them itself */
     for (size_t i = 0; i < r->cfg.n_flows; i++)
-        session_set_clock(r->flows[i].session, &c);
+        session_set_clock(r->flows[i].session, &c.state);
 }
 
 static void on_clock(struct loop_timer *t)

@@ -2,9 +2,6 @@
 #include <sys/timex.h>
 #include <time.h>
 
-/* What the kernel itself reports for a clock that nobody disciplines (NTP_PHASE_LIMIT). */
-#define WORST_ERROR_NS (16 * TW_NS_PER_S)
-
 /* Two clocks are read together if nobody took the CPU from us in between: else the wall clock seems to have
  * stepped by as much. Right after such a pause it hardly happens again. */
 #define TOGETHER_NS (20 * TW_NS_PER_US)
@@ -64,14 +61,10 @@ struct tw_mono tw_spin_until(struct tw_mono due)
     return now;
 }
 
-void tw_clock_read(struct tw_clock_state *ret)
+void tw_clock_read(struct clkstate *ret)
 {
     struct timex tx = { .modes = 0 };
-    int state = adjtimex(&tx);
+    int result = adjtimex(&tx);
 
-    *ret = (struct tw_clock_state){ .max_error_ns = WORST_ERROR_NS };
-    if (state < 0)
-        return;
-    ret->synced = state != TIME_ERROR && !(tx.status & STA_UNSYNC);
-    ret->max_error_ns = (int64_t)tx.maxerror * TW_NS_PER_US;
+    clkstate_from_timex(result, &tx, tw_wall_now(), ret);
 }

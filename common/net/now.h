@@ -2,7 +2,7 @@
 #ifndef TW_NET_NOW_H
 #define TW_NET_NOW_H
 
-#include "common/clk.h"
+#include "common/clkstate.h"
 
 struct tw_mono tw_mono_now(void);
 struct tw_wall tw_wall_now(void);
@@ -11,7 +11,7 @@ struct tw_wall tw_wall_now(void);
 struct tw_now tw_now(void);
 /* Returns the first reading that is not before `due`: without sleeping, so not for long. */
 struct tw_mono tw_spin_until(struct tw_mono due);
-/* adjtimex(): state and maximum error of this host's clock; steps is left 0. No privilege needed. */
-void tw_clock_read(struct tw_clock_state *ret);
+/* adjtimex(): what the kernel knows of this host's clock. No privilege needed. */
+void tw_clock_read(struct clkstate *ret);
 
 #endif

@@ -538,6 +538,10 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
     out_cell(t, OUT_PLAIN, "Clock error");
     put_claim(t, h);
     put_fact_u64(t, "Clock steps", h->clock ? h->clock->steps : 0, true);
+    if (h->clock_leap[0] && strcmp(h->clock_leap, "none") != 0) {
+        out_cell(t, OUT_PLAIN, "Leap second");
+        out_cell(t, OUT_DOUBT, "%s", h->clock_leap);
+    }
     out_cell(t, OUT_PLAIN, "CPU, memory");
     out_cell(t, OUT_PLAIN, "%s, %s", out_seconds((struct tw_num){ true, seconds((int64_t)h->cpu_ns) }, text),
              out_si((double)h->rss_bytes, "B", more));

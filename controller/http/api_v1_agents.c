@@ -118,6 +118,13 @@ static cJSON *health(const Tw__HealthReport *h)
     cJSON_AddNumberToObject(o, "host_cpu_wait_ratio", h->host_cpu_wait_ppm / 1e6);
     cJSON_AddItemToObject(o, "noise", noise(h->noise));
     put_flight(o, h);
+    if (h->clock_leap[0])
+        cJSON_AddStringToObject(o, "clock_leap", h->clock_leap);
+    else
+        cJSON_AddNullToObject(o, "clock_leap");
+    json_i64(o, "clock_est_error_ns", h->clock_est_error_ns);
+    json_i64(o, "clock_frequency_ppb", h->clock_frequency_ppb);
+    cJSON_AddNumberToObject(o, "clock_tai_offset_s", h->clock_tai_offset_s);
     return o;
 }
 

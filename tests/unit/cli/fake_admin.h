@@ -113,6 +113,7 @@ static inline Tw__HealthReport healthy(void)
     h.flight_gave_way = 9;
     h.flight_unrecorded = 10;
     h.flight_withheld = 11;
+    h.clock_leap = (char *)"insert";
     h.secrets_error = (char *)"/etc/twamp/secrets:3: expected KEYID and passphrase";
     return h;
 }

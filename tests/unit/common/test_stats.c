@@ -186,6 +186,25 @@ static void different_things_merge_to_no_identity(void **state)
     summary_free(&b);
 }
 
+/* Steps of the other clock are counted per span, so they add up; those of ours are a running number. */
+static void remote_steps_add_up(void **state)
+{
+    struct tw_summary a, b;
+
+    (void)state;
+    make_summary(&a, 0);
+    make_summary(&b, 1);
+    a.clock_remote.steps = 2;
+    b.clock_remote.steps = 3;
+    summary_merge(&a, &b);
+    assert_int_equal(a.clock_remote.steps, 5);
+    b.clock_remote.steps = UINT32_MAX;
+    summary_merge(&a, &b);
+    assert_int_equal(a.clock_remote.steps, UINT32_MAX);
+    summary_free(&a);
+    summary_free(&b);
+}
+
 static void statuses_merge_to_the_most_telling(void **state)
 {
     static const struct {
@@ -589,6 +608,7 @@ int main(void)
         cmocka_unit_test(an_hour_is_the_same_in_any_order),
         cmocka_unit_test(merging_by_levels_equals_merging_at_once),
         cmocka_unit_test(different_things_merge_to_no_identity),
+        cmocka_unit_test(remote_steps_add_up),
         cmocka_unit_test(statuses_merge_to_the_most_telling),
         cmocka_unit_test(copies_and_resets_are_whole),
         cmocka_unit_test(contradictions_are_refused),

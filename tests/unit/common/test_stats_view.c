@@ -188,18 +188,19 @@ static const struct {
     const char *name;
     int64_t local_error, remote_error;
     bool local_synced, remote_known, remote_synced;
-    uint32_t steps;
+    uint32_t steps, remote_steps;
     bool bound_known, valid;
 } clocks[] = {
-    { "good", 300000, 400000, true, true, true, 0, true, true },
-    { "exactly the limit", 500000, 500000, true, true, true, 0, true, true },
+    { "good", 300000, 400000, true, true, true, 0, 0, true, true },
+    { "exactly the limit", 500000, 500000, true, true, true, 0, 0, true, true },
     /* The smaller median is 5.48 ms. */
-    { "below half the smaller median", 1000000, 1700000, true, true, true, 0, true, true },
-    { "above half the smaller median", 1000000, 1800000, true, true, true, 0, true, false },
-    { "local not synced", 300000, 400000, false, true, true, 0, false, false },
-    { "remote not synced", 300000, 400000, true, true, false, 0, false, false },
-    { "remote not known", 300000, 400000, true, false, true, 0, false, false },
-    { "stepped", 300000, 400000, true, true, true, 1, true, false },
+    { "below half the smaller median", 1000000, 1700000, true, true, true, 0, 0, true, true },
+    { "above half the smaller median", 1000000, 1800000, true, true, true, 0, 0, true, false },
+    { "local not synced", 300000, 400000, false, true, true, 0, 0, false, false },
+    { "remote not synced", 300000, 400000, true, true, false, 0, 0, false, false },
+    { "remote not known", 300000, 400000, true, false, true, 0, 0, false, false },
+    { "stepped", 300000, 400000, true, true, true, 1, 0, true, false },
+    { "the other one stepped", 300000, 400000, true, true, true, 0, 1, true, false },
 };
 
 static void one_way_delays_are_valid_only_with_good_clocks(void **state)
@@ -210,7 +211,8 @@ static void one_way_delays_are_valid_only_with_good_clocks(void **state)
         struct stats_view v;
         make_summary(&s, 0);
         s.clock_local = (struct tw_clock_state){ clocks[i].local_synced, clocks[i].local_error, 0 };
-        s.clock_remote = (struct tw_clock_state){ clocks[i].remote_synced, clocks[i].remote_error, 0 };
+        s.clock_remote = (struct tw_clock_state){ clocks[i].remote_synced, clocks[i].remote_error,
+                                                  clocks[i].remote_steps };
         s.clock_remote_known = clocks[i].remote_known;
         s.clock_steps = clocks[i].steps;
         stats_view(&s, &v);

@@ -335,12 +335,16 @@ static void the_other_answers_match_theirs(void **state)
     health.noise = &noise;
     health.host_cpu_wait_ppm = 12500;
     health.secrets_error = (char *)"secrets:3: expected KEYID and passphrase";
+    health.clock_leap = (char *)"insert";
+    health.clock_frequency_ppb = -18837;
     r->agent.health = &health;
     json = fetch_json(r, "/api/v1/agents", "agents");
     pair = at(cJSON_GetArrayItem(at(json, "agents"), 0), "health");
     assert_int_equal(at(pair, "reflector_auth_failed")->valueint, 7);
     assert_int_equal(at(at(pair, "noise"), "p99_ns")->valueint, 64000);
     assert_true(at(pair, "host_cpu_wait_ratio")->valuedouble == 0.0125);
+    assert_string_equal(at(pair, "clock_leap")->valuestring, "insert");
+    assert_int_equal(at(pair, "clock_frequency_ppb")->valueint, -18837);
     assert_string_equal(at(pair, "secrets_error")->valuestring, "secrets:3: expected KEYID and passphrase");
     cJSON_Delete(json);
     struct get g = fetch(r, "/api/v1/agents");

@@ -683,6 +683,80 @@ static void steps_told_are_counted_once(void **state)
     finish(&r);
 }
 
+/* A summary says the worst that was said of our clock in its span; the next one begins anew. */
+static void the_worst_clock_of_the_span(void **state)
+{
+    struct tw_clock_state good = { .synced = true, .max_error_ns = 1000 }, lost = { .max_error_ns = 900000 };
+    struct rig r = start(&base);
+
+    (void)state;
+    session_set_clock(r.s, &good);
+    probe_at(&r, 0);
+    session_set_clock(r.s, &lost);
+    probe_at(&r, 100 * MS);
+    session_set_clock(r.s, &good);
+    probe_at(&r, 200 * MS);
+    assert_int_equal(summary_at(&r, 12 * S), TW_OK);
+    assert_true(!r.sum.clock_local.synced && r.sum.clock_local.max_error_ns == 900000);
+    probe_at(&r, 12 * S);
+    assert_int_equal(summary_at(&r, 22 * S), TW_OK);
+    assert_true(r.sum.clock_local.synced && r.sum.clock_local.max_error_ns == 1000);
+    finish(&r);
+}
+
+/* What is said before the first probe is not held against what was not known yet. */
+static void the_first_word_of_the_clock(void **state)
+{
+    struct tw_clock_state good = { .synced = true, .max_error_ns = 1000, .steps = 7 };
+    struct rig r = start(&base);
+
+    (void)state;
+    session_set_clock(r.s, &good);
+    session_stop(r.s, now_of(&r));
+    assert_int_equal(summary_at(&r, 10 * S), TW_OK);
+    assert_true(r.sum.clock_local.synced && r.sum.clock_local.steps == 7 && !r.sum.clock_steps);
+    finish(&r);
+}
+
+/* Both ways together take 20 ms, so what the ways alone can look like ends at 20 ms. */
+static void steps_of_the_other_clock(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t other_ns, ours_ns; /* steps before the third probe */
+        unsigned steps;
+    } cases[] = {
+        { "ahead by 1 s", 1 * S, 0, 1 },
+        { "back by 1 s", -1 * S, 0, 1 },
+        { "ahead by 25 ms", 25 * MS, 0, 1 },
+        { "15 ms may be the ways", 15 * MS, 0, 0 },
+        { "none", 0, 0, 0 },
+        { "ours was stepped, by too little to see", 0, 25 * MS, 0 },
+        { "ours by an hour", 0, 3600 * S, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct rig r = start(&base);
+        unsigned steps = 0;
+        for (int64_t k = 0; k < 5; k++) {
+            int64_t t = k * 100 * MS, other = k >= 2 ? cases[i].other_ns : 0;
+            struct test_reply a;
+            if (k == 2)
+                r.step_ns = cases[i].ours_ns;
+            assert_int_equal(probe_at(&r, t), TW_OK);
+            a = answer(&r, (uint32_t)k, 10 * MS - r.step_ns + other, t);
+            assert_int_equal(reply_at(&r, t + 20 * MS, &a), TW_OK);
+        }
+        session_stop(r.s, now_of(&r));
+        while (summary_at(&r, r.ns) == TW_OK)
+            steps += r.sum.clock_remote.steps;
+        if (steps != cases[i].steps)
+            fail_msg("%s: %u steps", cases[i].name, steps);
+        finish(&r);
+    }
+}
+
 static void flush_takes_back_what_is_in_flight(void **state)
 {
     struct rig r = start(&base);
@@ -740,6 +814,9 @@ int main(void)
         cmocka_unit_test(long_stall_keeps_the_last_periods),
         cmocka_unit_test(clock_step_splits_the_period),
         cmocka_unit_test(steps_told_are_counted_once),
+        cmocka_unit_test(the_worst_clock_of_the_span),
+        cmocka_unit_test(the_first_word_of_the_clock),
+        cmocka_unit_test(steps_of_the_other_clock),
         cmocka_unit_test(flush_takes_back_what_is_in_flight),
         cmocka_unit_test(generation_goes_with_later_summaries),
     };

@@ -214,6 +214,31 @@ static void clock_state_reaches_summaries_and_answers(void **state)
     rig_end(&r);
 }
 
+/* From the first step on the worker looks itself, and for a while calls no clock synchronised; what the kernel says then
+ * does not matter here. The probes' own error estimates say it, too, and the reflector's answers. */
+static void a_step_shows_at_both_ends(void **state)
+{
+    struct tw_clock_state c = { .synced = true, .max_error_ns = 2 * TW_NS_PER_MS };
+    struct session_cfg cfg = rig_session(1, 10), later = rig_session(2, 10);
+    struct tw_addr to;
+    struct rig r;
+
+    (void)state;
+    rig_start(&r);
+    to = rig_reflector(&r, 0);
+    worker_watch_clock(r.w, &c);
+    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 1);
+    c.steps++;
+    worker_watch_clock(r.w, &c);
+    assert_int_equal(rig_add(&r, &later, &to, 255), TW_OK);
+    RIG_WAIT(&r, r.ended == 2);
+    assert_true(r.sum[1].clock_remote_known && r.sum[1].received == 10);
+    assert_true(r.sum[2].clock_remote_known && r.sum[2].received == 10);
+    assert_false(r.sum[2].clock_local.synced || r.sum[2].clock_remote.synced);
+    rig_end(&r);
+}
+
 /* ---- On the wire ---- */
 
 static const struct {
@@ -1138,6 +1163,7 @@ int main(void)
         cmocka_unit_test(measures_a_reflector),
         cmocka_unit_test(probes_of_all_sizes_come_back),
         cmocka_unit_test(clock_state_reaches_summaries_and_answers),
+        cmocka_unit_test(a_step_shows_at_both_ends),
         cmocka_unit_test(probes_carry_dscp_and_ttl),
         cmocka_unit_test(sessions_to_one_target_differ_in_source_port),
         cmocka_unit_test(a_restarted_session_gets_another_source_port),
