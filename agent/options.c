@@ -193,7 +193,7 @@ static const struct conf_opt opts[] = {
       .choices = off_on,
       .arg = "off|on",
       .help = "Ask the kernel when each probe really left. Without it delays begin when the probe is handed "
-              "to the kernel, and a probe costs about a tenth less CPU." },
+              "to the kernel, and a probe costs a tenth to a fifth less CPU." },
     { .name = "hw-timestamps",
       .type = CONF_STRLIST,
       .offset = FIELD(hw_timestamps),

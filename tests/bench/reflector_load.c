@@ -116,18 +116,27 @@ static bool is_ahead(const struct load *l)
     return l->rate > 0 && (double)l->sum.sent > (double)(tw_mono_now().ns - l->began.ns) / 1e9 * l->rate;
 }
 
+/* How many probes socket s is to send now. With a rate nothing waits for answers. */
+static int turn(const struct load *l, int s)
+{
+    if (l->rate > 0)
+        return is_ahead(l) ? 0 : WINDOW / 2;
+    return l->outstanding[s] > WINDOW / 2 ? 0 : WINDOW - l->outstanding[s];
+}
+
 /* A socket sends again when half of its window has come back, so that bursts stay bursts. */
 static void one_turn(struct load *l)
 {
     for (int s = 0; s < l->sockets; s++) {
+        int n;
+
         if (l->outstanding[s])
             take_answers(l, s);
-        if (l->outstanding[s] > WINDOW / 2 || is_ahead(l))
-            continue;
-        if (l->singles)
-            send_singles(l, s, WINDOW - l->outstanding[s]);
-        else
-            send_burst(l, s, WINDOW - l->outstanding[s]);
+        n = turn(l, s);
+        if (n && l->singles)
+            send_singles(l, s, n);
+        else if (n)
+            send_burst(l, s, n);
     }
 }
 

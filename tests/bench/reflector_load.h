@@ -15,7 +15,7 @@ struct load_cfg {
     uint16_t port;
     int peers, size;
     bool singles;         /* no bursts by segmentation offload */
-    double seconds, rate; /* rate: probes/s at most; 0 = as many as come back */
+    double seconds, rate; /* rate: probes/s, answered or not; 0 = as many as come back */
 };
 struct load_result {
     uint64_t sent, answers, lost;
