@@ -241,29 +241,21 @@ static __u16 udp_sum(const struct xdp_sender_key *k, __u32 len, const struct udp
 
 /* ---- Senders ---- */
 
-static struct xdp_sender *meet_sender(const struct xdp_conf *c, const struct probe *q, __u32 seq,
-                                      struct xdp_counters *n)
+/* NULL: the table is full. */
+static struct xdp_sender *meet_sender(const struct xdp_conf *c, const struct probe *q, __u32 seq)
 {
     struct xdp_sender fresh = { 0 }, *s = bpf_map_lookup_elem(&senders, &q->key);
     __u64 now = bpf_ktime_get_ns();
 
     if (!s) {
-        fresh.last_ns = now;
-        if (bpf_map_update_elem(&senders, &q->key, &fresh, BPF_NOEXIST) &&
-            !bpf_map_lookup_elem(&senders, &q->key))
-            return 0;
+        bpf_map_update_elem(&senders, &q->key, &fresh, BPF_NOEXIST);
         s = bpf_map_lookup_elem(&senders, &q->key);
         if (!s)
             return 0;
-    } else if (now - s->last_ns >= c->refwait_ns) {
+    } else if (now - s->last_ns >= c->refwait_ns || (!seq && now - s->last_ns >= c->restart_gap_ns)) {
         s->next_seq = 0;
-        n->expired++;
-    } else if (!seq && s->rx && now - s->last_ns >= c->restart_gap_ns) {
-        s->next_seq = 0;
-        n->restarted++;
     }
     s->last_ns = now;
-    s->rx = 1;
     return s;
 }
 
@@ -338,7 +330,7 @@ static int answer(struct xdp_md *x, const struct xdp_conf *c, struct probe *q, s
     if (!q->stamp && len > REPLY_MIN &&
         bpf_xdp_load_bytes(x, at + sizeof udp + PROBE_MIN, s->octets + REPLY_MIN, len - REPLY_MIN))
         return XDP_PASS;
-    sender = meet_sender(c, q, seq, n);
+    sender = meet_sender(c, q, seq);
     if (!sender)
         return XDP_PASS;
     if (!c->stateless)

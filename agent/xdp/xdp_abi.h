@@ -34,12 +34,12 @@ struct xdp_sender_key {
 
 struct xdp_sender {
     __u64 last_ns; /* CLOCK_MONOTONIC */
-    __u32 next_seq, rx;
+    __u32 next_seq, pad;
 };
 
 /* Per CPU; the rest of what came is counted by the sockets. */
 struct xdp_counters {
-    __u64 reflected, reflected_stamp, expired, restarted;
+    __u64 reflected, reflected_stamp;
 };
 
 #endif

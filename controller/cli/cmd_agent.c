@@ -175,6 +175,18 @@ static enum cli_exit print_list(struct cli *c, const Tw__AgentListReply *reply)
 
 /* ---- Records ---- */
 
+/* One row of a list of counts, of the record r and the health h; null without a report. */
+#define PUT_COUNT(name) put_health_count(r, #name, h, h ? (uint64_t)h->name : 0);
+
+static void put_health_count(struct out_records *r, const char *name, const Tw__HealthReport *h,
+                             uint64_t value)
+{
+    if (h)
+        out_u64(r, name, value);
+    else
+        out_null(r, name);
+}
+
 /* X(name): counts of the health report under their own names. */
 #define HEALTH_COUNTS(X) \
     X(sessions)          \
@@ -188,13 +200,7 @@ static void put_health(struct out_records *r, const Tw__HealthReport *h)
 {
     const Tw__ClockState *clock = h ? h->clock : NULL;
 
-#define X(name)                     \
-    if (h)                          \
-        out_u64(r, #name, h->name); \
-    else                            \
-        out_null(r, #name);
-    HEALTH_COUNTS(X)
-#undef X
+    HEALTH_COUNTS(PUT_COUNT)
     out_num(r, "cpu_seconds", (struct tw_num){ h != NULL, seconds(h ? (int64_t)h->cpu_ns : 0) });
     out_ns(r, "health_time_ns", h ? h->time_ns : 0);
     out_ns(r, "started_ns", h ? h->started_ns : 0);
@@ -220,13 +226,7 @@ static void put_health(struct out_records *r, const Tw__HealthReport *h)
 
 static void put_more_health(struct out_records *r, const Tw__HealthReport *h)
 {
-#define X(name)                     \
-    if (h)                          \
-        out_u64(r, #name, h->name); \
-    else                            \
-        out_null(r, #name);
-    MORE_HEALTH_COUNTS(X)
-#undef X
+    MORE_HEALTH_COUNTS(PUT_COUNT)
     out_text(r, "secrets_error", h && h->secrets_error[0] ? h->secrets_error : NULL);
 }
 
@@ -254,13 +254,7 @@ static void put_noise(struct out_records *r, const Tw__HealthReport *h)
 
 static void put_host(struct out_records *r, const Tw__HealthReport *h)
 {
-#define X(name)                     \
-    if (h)                          \
-        out_u64(r, #name, h->name); \
-    else                            \
-        out_null(r, #name);
-    HOST_COUNTS(X)
-#undef X
+    HOST_COUNTS(PUT_COUNT)
     put_noise(r, h);
 }
 
@@ -276,26 +270,14 @@ static void put_host(struct out_records *r, const Tw__HealthReport *h)
 
 static void put_flight_records(struct out_records *r, const Tw__HealthReport *h)
 {
-#define X(name)                               \
-    if (h)                                    \
-        out_u64(r, #name, (uint64_t)h->name); \
-    else                                      \
-        out_null(r, #name);
-    FLIGHT_COUNTS(X)
-#undef X
+    FLIGHT_COUNTS(PUT_COUNT)
 }
 
 #define REFLECTOR_COUNTS(X) X(reflected_xdp) X(reflector_not_allowed)
 
 static void put_reflector(struct out_records *r, const Tw__HealthReport *h)
 {
-#define X(name)                     \
-    if (h)                          \
-        out_u64(r, #name, h->name); \
-    else                            \
-        out_null(r, #name);
-    REFLECTOR_COUNTS(X)
-#undef X
+    REFLECTOR_COUNTS(PUT_COUNT)
 }
 
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)

@@ -20,6 +20,7 @@
 #include "common/net/now.h"
 #include "tests/bench/bare_reflector.h"
 #include "tests/bench/reflector_load.h"
+#include "tests/bench/cpu.h"
 
 enum { ROUNDS_MAX = 99, COUNTS_MAX = 16 };
 
@@ -29,15 +30,6 @@ static struct {
     int peers[COUNTS_MAX], n_peers;
 } opt = { .seconds = 0.5, .rounds = 5, .size = 64 };
 
-static void pin(int cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-}
-
 /* ---- Rounds ---- */
 
 struct result {
@@ -45,23 +37,14 @@ struct result {
         lost; /* replies/s, microseconds of the reflector's CPU per reply, share of the probes */
 };
 
-static double cpu_seconds(int who)
-{
-    struct rusage u;
-
-    getrusage(who, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
 static struct result measure(uint16_t port, int peers)
 {
-    double all = cpu_seconds(RUSAGE_SELF), own = cpu_seconds(RUSAGE_THREAD);
+    double all = bench_cpu_seconds(RUSAGE_SELF), own = bench_cpu_seconds(RUSAGE_THREAD);
     struct load_result l = load_run(&(struct load_cfg){
         .ip = INADDR_LOOPBACK, .port = port, .peers = peers, .size = opt.size, .seconds = opt.seconds });
 
-    all = cpu_seconds(RUSAGE_SELF) - all;
-    own = cpu_seconds(RUSAGE_THREAD) - own;
+    all = bench_cpu_seconds(RUSAGE_SELF) - all;
+    own = bench_cpu_seconds(RUSAGE_THREAD) - own;
     return (struct result){ (double)l.answers / opt.seconds, (all - own) * 1e6 / (double)l.answers,
                             (double)l.lost / (double)(l.answers + l.lost) };
 }
@@ -75,12 +58,12 @@ static struct result round_worker(int peers)
     struct result r;
 
     tw_addr_parse("0.0.0.0", 0, &cfg.reflect[0]); /* as agents do: the dearer case, source address and all */
-    pin(1);                                       /* the thread inherits it */
+    bench_pin(1);                                 /* the thread inherits it */
     if (worker_start(&cfg, &w, &err)) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }
-    pin(0);
+    bench_pin(0);
     worker_reflector_addr(w, 0, &at);
     r = measure(at.port, peers);
     worker_free(w);
@@ -92,9 +75,9 @@ static struct result round_bare(int peers)
     struct bare_reflector b;
     struct result r;
 
-    pin(1);
+    bench_pin(1);
     bare_reflector_start(&b);
-    pin(0);
+    bench_pin(0);
     r = measure(b.port, peers);
     bare_reflector_stop(&b);
     return r;

@@ -21,6 +21,7 @@
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 #include "common/splitmix.h"
+#include "tests/bench/cpu.h"
 
 #define WARM_UP_NS (500 * TW_NS_PER_MS)
 #define PERIOD_NS TW_NS_PER_S
@@ -36,15 +37,6 @@ __attribute__((noreturn)) static void die(const char *what, const char *why)
 {
     fprintf(stderr, "bench_sender: %s: %s\n", what, why);
     exit(1);
-}
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
 /* ---- Our sender ---- */
@@ -75,10 +67,10 @@ static struct worker *start(const struct worker_cfg *cfg, int cpu)
     struct tw_err err = { 0 };
     struct worker *w;
 
-    pin(cpu); /* the thread inherits it */
+    bench_pin(cpu); /* the thread inherits it */
     if (worker_start(cfg, &w, &err))
         die("worker", err.text);
-    pin(OTHER_CPU);
+    bench_pin(OTHER_CPU);
     return w;
 }
 

@@ -30,6 +30,7 @@
 #include <unistd.h>
 #include "agent/io/worker.h"
 #include "common/net/now.h"
+#include "tests/bench/cpu.h"
 
 #define TIMEOUT_NS (2 * TW_NS_PER_S)
 #define PERIOD_NS (10 * TW_NS_PER_S)
@@ -48,15 +49,6 @@ static void die(const char *what)
 {
     perror(what);
     exit(1);
-}
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    sched_setaffinity(0, sizeof set, &set);
 }
 
 static void start_worker(const struct worker_cfg *cfg, struct worker **ret)
@@ -88,7 +80,7 @@ static void run_mirror(int out)
     struct tw_addr at;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    pin(1);
+    bench_pin(1);
     tw_addr_parse("0.0.0.0", 0, &cfg.reflect[0]);
     start_worker(&cfg, &w);
     worker_reflector_addr(w, 0, &at);
@@ -237,18 +229,9 @@ static void drain(struct worker *w, struct result *r, double seconds)
     summary_free(&s);
 }
 
-static double cpu_seconds(int who)
-{
-    struct rusage u;
-
-    getrusage(who, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
 static double worker_cpu(void) /* all but this thread */
 {
-    return cpu_seconds(RUSAGE_SELF) - cpu_seconds(RUSAGE_THREAD);
+    return bench_cpu_seconds(RUSAGE_SELF) - bench_cpu_seconds(RUSAGE_THREAD);
 }
 
 static void measure(struct worker *w, struct result *r)
@@ -286,9 +269,9 @@ static void run_case(uint16_t port, long n, int64_t spacing, struct result *r)
     *r = (struct result){ 0 };
     hist_init(&r->late);
     hist_init(&r->boundary);
-    pin(0); /* the thread inherits it */
+    bench_pin(0); /* the thread inherits it */
     start_worker(&cfg, &w);
-    pin(1);
+    bench_pin(1);
     usleep(100000);
     r->before = memory_now();
     r->start_s = start_sessions(w, port, n, spacing);
