@@ -12,11 +12,6 @@ static const struct out_column columns[] = {
     { "LAST CONTACT", true, 0 },
 };
 
-static double seconds(int64_t ns)
-{
-    return (double)ns / (double)TW_NS_PER_S;
-}
-
 /* ---- Cells ---- */
 
 static enum out_style state_style(const char *state)
@@ -80,7 +75,7 @@ static void put_claim(struct out_table *t, const Tw__HealthReport *h)
         out_cell(t, OUT_DOUBT, "not synced");
     else
         out_cell(t, OUT_PLAIN, "%s",
-                 out_seconds((struct tw_num){ true, seconds(h->clock->max_error_ns) }, text));
+                 out_seconds((struct tw_num){ true, out_ns_to_s(h->clock->max_error_ns) }, text));
 }
 
 static const char *signed_seconds(int64_t ns, char buf[OUT_NUM])
@@ -88,7 +83,7 @@ static const char *signed_seconds(int64_t ns, char buf[OUT_NUM])
     char text[OUT_NUM];
 
     snprintf(buf, OUT_NUM, "%s%.20s", ns > 0 ? "+" : "",
-             out_seconds((struct tw_num){ true, seconds(ns) }, text));
+             out_seconds((struct tw_num){ true, out_ns_to_s(ns) }, text));
     return buf;
 }
 
@@ -112,7 +107,7 @@ static void put_audit(struct out_table *t, const Tw__ClockFinding *f)
     else
         out_cell(t, strcmp(f->verdict, "offset") ? OUT_PLAIN : OUT_BAD, "%s, %s +- %s", f->verdict,
                  signed_seconds(f->offset_ns, offset),
-                 out_seconds((struct tw_num){ true, seconds(f->uncertainty_ns) }, uncertainty));
+                 out_seconds((struct tw_num){ true, out_ns_to_s(f->uncertainty_ns) }, uncertainty));
 }
 
 /* ---- List ---- */
@@ -201,7 +196,7 @@ static void put_health(struct out_records *r, const Tw__HealthReport *h)
     const Tw__ClockState *clock = h ? h->clock : NULL;
 
     HEALTH_COUNTS(PUT_COUNT)
-    out_num(r, "cpu_seconds", (struct tw_num){ h != NULL, seconds(h ? (int64_t)h->cpu_ns : 0) });
+    out_num(r, "cpu_seconds", (struct tw_num){ h != NULL, out_ns_to_s(h ? (int64_t)h->cpu_ns : 0) });
     out_ns(r, "health_time_ns", h ? h->time_ns : 0);
     out_ns(r, "started_ns", h ? h->started_ns : 0);
     if (clock)
@@ -209,7 +204,7 @@ static void put_health(struct out_records *r, const Tw__HealthReport *h)
     else
         out_null(r, "clock_synced");
     out_num(r, "clock_error_seconds",
-            (struct tw_num){ clock && clock->synced, seconds(clock ? clock->max_error_ns : 0) });
+            (struct tw_num){ clock && clock->synced, out_ns_to_s(clock ? clock->max_error_ns : 0) });
     if (clock)
         out_u64(r, "clock_steps", clock->steps);
     else
@@ -236,11 +231,12 @@ static void put_noise(struct out_records *r, const Tw__HealthReport *h)
     const Tw__Noise *n = h && h->noise ? h->noise : &none;
     bool heard = n->max_ns != 0; /* in the last minute */
 
-    out_num(r, "host_stall_max_seconds", (struct tw_num){ h != NULL, h ? seconds(h->host_stall_max_ns) : 0 });
+    out_num(r, "host_stall_max_seconds",
+            (struct tw_num){ h != NULL, h ? out_ns_to_s(h->host_stall_max_ns) : 0 });
     out_num(r, "host_cpu_wait_ratio", (struct tw_num){ h != NULL, h ? h->host_cpu_wait_ppm / 1e6 : 0 });
-    out_num(r, "noise_p50_seconds", (struct tw_num){ heard, seconds(n->p50_ns) });
-    out_num(r, "noise_p99_seconds", (struct tw_num){ heard, seconds(n->p99_ns) });
-    out_num(r, "noise_max_seconds", (struct tw_num){ heard, seconds(n->max_ns) });
+    out_num(r, "noise_p50_seconds", (struct tw_num){ heard, out_ns_to_s(n->p50_ns) });
+    out_num(r, "noise_p99_seconds", (struct tw_num){ heard, out_ns_to_s(n->p99_ns) });
+    out_num(r, "noise_max_seconds", (struct tw_num){ heard, out_ns_to_s(n->max_ns) });
     if (n == &none) {
         out_null(r, "noise_sent");
         out_null(r, "noise_lost");
@@ -285,9 +281,9 @@ static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
     bool measured = f && f->measured;
 
     out_text(r, "clock_verdict", f ? f->verdict : NULL);
-    out_num(r, "clock_offset_seconds", (struct tw_num){ measured, measured ? seconds(f->offset_ns) : 0 });
+    out_num(r, "clock_offset_seconds", (struct tw_num){ measured, measured ? out_ns_to_s(f->offset_ns) : 0 });
     out_num(r, "clock_uncertainty_seconds",
-            (struct tw_num){ measured, measured ? seconds(f->uncertainty_ns) : 0 });
+            (struct tw_num){ measured, measured ? out_ns_to_s(f->uncertainty_ns) : 0 });
 }
 
 static void put_record(struct out_records *r, const Tw__AgentInfo *a)
@@ -448,9 +444,10 @@ static void put_trouble(struct out_table *t, const Tw__HealthReport *h)
     put_fact_u64(t, "Answers dropped", h->sender_drops, true);
     put_fact_u64(t, "Not sent", h->send_errors, true);
     out_cell(t, OUT_PLAIN, "Stalls");
-    out_cell(t, h->host_stall_max_ns >= STATS_STALL_LIMIT_NS ? OUT_BAD : OUT_PLAIN,
-             "%" PRIu64 ", longest lately %s", h->host_stalls,
-             out_seconds((struct tw_num){ h->host_stall_max_ns > 0, seconds(h->host_stall_max_ns) }, max));
+    out_cell(
+        t, h->host_stall_max_ns >= STATS_STALL_LIMIT_NS ? OUT_BAD : OUT_PLAIN,
+        "%" PRIu64 ", longest lately %s", h->host_stalls,
+        out_seconds((struct tw_num){ h->host_stall_max_ns > 0, out_ns_to_s(h->host_stall_max_ns) }, max));
     out_cell(t, OUT_PLAIN, "Waits for a CPU");
     out_cell(t, h->host_cpu_wait_ppm >= STATS_STARVED_PPM ? OUT_BAD : OUT_PLAIN, "%s of a second at worst",
              out_percent((struct tw_num){ true, h->host_cpu_wait_ppm / 1e6 }, max));
@@ -458,9 +455,9 @@ static void put_trouble(struct out_table *t, const Tw__HealthReport *h)
         return;
     out_cell(t, OUT_PLAIN, "Noise floor");
     out_cell(t, n->p99_ns > STATS_NOISE_LIMIT_NS ? OUT_BAD : OUT_PLAIN, "p50 %s, p99 %s, max %s",
-             out_seconds((struct tw_num){ n->max_ns != 0, seconds(n->p50_ns) }, p50),
-             out_seconds((struct tw_num){ n->max_ns != 0, seconds(n->p99_ns) }, p99),
-             out_seconds((struct tw_num){ n->max_ns != 0, seconds(n->max_ns) }, max));
+             out_seconds((struct tw_num){ n->max_ns != 0, out_ns_to_s(n->p50_ns) }, p50),
+             out_seconds((struct tw_num){ n->max_ns != 0, out_ns_to_s(n->p99_ns) }, p99),
+             out_seconds((struct tw_num){ n->max_ns != 0, out_ns_to_s(n->max_ns) }, max));
     put_fact_u64(t, "Lost on loopback", n->lost, true);
 }
 
@@ -476,7 +473,7 @@ static void put_flight(struct out_table *t, const Tw__HealthReport *h)
     }
     if (h->flight_kept_ns)
         out_cell(t, OUT_PLAIN, "%" PRIu64 " probes of each session, %s back or more", h->flight_share,
-                 out_seconds((struct tw_num){ true, seconds(h->flight_kept_ns) }, text));
+                 out_seconds((struct tw_num){ true, out_ns_to_s(h->flight_kept_ns) }, text));
     else
         out_cell(t, OUT_PLAIN, "%" PRIu64 " probes of each session", h->flight_share);
     out_cell(t, OUT_PLAIN, "Flight recorder keeps");
@@ -525,7 +522,8 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
         out_cell(t, OUT_DOUBT, "%s", h->clock_leap);
     }
     out_cell(t, OUT_PLAIN, "CPU, memory");
-    out_cell(t, OUT_PLAIN, "%s, %s", out_seconds((struct tw_num){ true, seconds((int64_t)h->cpu_ns) }, text),
+    out_cell(t, OUT_PLAIN, "%s, %s",
+             out_seconds((struct tw_num){ true, out_ns_to_s((int64_t)h->cpu_ns) }, text),
              out_si((double)h->rss_bytes, "B", more));
     put_flight(t, h);
 }

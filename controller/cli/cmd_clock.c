@@ -13,14 +13,9 @@ static const struct out_column columns[] = {
     { "+-", true, 0 },     { "VERDICT", false, 0 }, { "PAIRS", true, 1 },   { "COMPONENT", true, 3 },
 };
 
-static double seconds(int64_t ns)
-{
-    return (double)ns / (double)TW_NS_PER_S;
-}
-
 static const char *duration(bool known, int64_t ns, char buf[OUT_NUM])
 {
-    return out_seconds((struct tw_num){ known, seconds(ns) }, buf);
+    return out_seconds((struct tw_num){ known, out_ns_to_s(ns) }, buf);
 }
 
 static bool has_verdict(const Tw__ClockFinding *f, const char *verdict)
@@ -73,7 +68,7 @@ static void name_wrong(const Tw__ClockFinding *f)
         printf("; it says itself that it is not synchronised");
     if (f->certain)
         printf("; no delays whatever explain that");
-    if (fabs(seconds(f->offset_ns) - TAI_AHEAD_S) < 0.5)
+    if (fabs(out_ns_to_s(f->offset_ns) - TAI_AHEAD_S) < 0.5)
         printf("; %d s is what TAI is ahead of UTC", TAI_AHEAD_S);
     putchar('\n');
 }
@@ -193,7 +188,7 @@ static enum cli_exit print_table(struct cli *c, const Tw__ClockReply *reply)
 
 static void put_seconds(struct out_records *r, const char *name, bool known, int64_t ns)
 {
-    out_num(r, name, (struct tw_num){ known, seconds(ns) });
+    out_num(r, name, (struct tw_num){ known, out_ns_to_s(ns) });
 }
 
 static void put_record(struct out_records *r, const Tw__ClockFinding *f)

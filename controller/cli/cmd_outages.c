@@ -16,11 +16,6 @@ static void put_time(struct out_table *t, int64_t ns)
     out_cell(t, OUT_PLAIN, "%s", tw_wall_format((struct tw_wall){ ns }, text));
 }
 
-static double seconds(int64_t ns)
-{
-    return (double)ns / (double)TW_NS_PER_S;
-}
-
 static void put_row(struct out_table *t, const Tw__Outage *o)
 {
     char text[OUT_NUM];
@@ -31,7 +26,7 @@ static void put_row(struct out_table *t, const Tw__Outage *o)
     else
         put_time(t, o->start_ns + o->length_ns);
     out_cell(t, OUT_PLAIN, "%s%s", o->start_known && !o->ongoing ? "" : ">",
-             out_seconds((struct tw_num){ true, seconds(o->length_ns) }, text));
+             out_seconds((struct tw_num){ true, out_ns_to_s(o->length_ns) }, text));
     out_cell(t, OUT_BAD, "%" PRIu64, o->probes);
     out_cell(t, strcmp(o->direction, "unknown") ? OUT_PLAIN : OUT_DOUBT, "%s", o->direction);
     pairs_cell_names(t, o->pair);
@@ -51,7 +46,7 @@ static void put_record(struct out_records *r, const Tw__Outage *o)
     out_u64(r, "flow", o->flow);
     out_ns(r, "start_ns", o->start_ns);
     out_ns(r, "end_ns", o->start_ns + o->length_ns);
-    out_real(r, "duration_seconds", seconds(o->length_ns));
+    out_real(r, "duration_seconds", out_ns_to_s(o->length_ns));
     out_u64(r, "probes", o->probes);
     out_text(r, "direction", o->direction);
     out_bool(r, "ongoing", o->ongoing);

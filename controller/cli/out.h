@@ -61,6 +61,10 @@ void out_safe(FILE *to, const char *text, bool lines);
  * ------------------------------------------------------------ */
 
 #define OUT_NUM NUMTEXT_MAX
+static inline double out_ns_to_s(int64_t ns)
+{
+    return (double)ns / (double)TW_NS_PER_S;
+}
 const char *out_seconds(struct tw_num s, char buf[OUT_NUM]);       /* "412 us", "1.23 ms", "-" */
 const char *out_percent(struct tw_num ratio, char buf[OUT_NUM]);   /* never rounded to 0% or 100% */
 const char *out_si(double v, const char *unit, char buf[OUT_NUM]); /* "1.23 Mbit/s" */
