@@ -142,7 +142,7 @@ static enum tw_rc get_term(struct parser *ps, struct term *t)
     enum tw_rc rc = get_word(ps, "a key (A-Z a-z 0-9 . _ - /)", &t->key);
 
     t->first = ps->s->n_values;
-    t->op = not ? OP_HAS_NOT : OP_HAS;
+    t->op = absent ? OP_HAS_NOT : OP_HAS;
     if (rc || not )
         return rc;
     if (take(ps, "!=")) {
