@@ -143,7 +143,7 @@ static enum tw_rc get_term(struct parser *ps, struct term *t)
 
     t->first = ps->s->n_values;
     t->op = absent ? OP_HAS_NOT : OP_HAS;
-    if (rc || not )
+    if (rc || absent)
         return rc;
     if (take(ps, "!=")) {
         t->op = OP_NOT_IN;
