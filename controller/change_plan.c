@@ -181,8 +181,7 @@ static enum tw_rc add_cost(struct plan_cost *cost, const struct wanted *w)
 
     for (size_t i = 0; rc == TW_OK && i < w->n_meshes; i++)
         if (!w->meshes[i].paused)
-            rc = plan_add(cost, w->meshes[i].mesh, w->meshes[i].pairs, w->meshes[i].n,
-                          has_ipv6(w, w->meshes[i].mesh));
+            rc = plan_add(cost, &w->meshes[i].pairs, has_ipv6(w, w->meshes[i].mesh));
     return rc;
 }
 
@@ -196,9 +195,8 @@ static enum tw_rc fill_plan(struct change *ch)
     if (rc != TW_OK)
         return rc;
     before = wanted_find_mesh(&now, ch->mesh->name);
-    plan_compare(before ? before->mesh : NULL, before ? before->pairs : NULL, before ? before->n : 0,
-                 after->mesh, after->pairs, after->n, &ch->plan.diff);
-    ch->plan.pairs = after->n;
+    plan_compare(before ? &before->pairs : NULL, &after->pairs, &ch->plan.diff);
+    ch->plan.pairs = after->pairs.n;
     rc = add_cost(&ch->plan.before, &now);
     if (rc == TW_OK)
         rc = add_cost(&ch->plan.after, &ch->wanted);
@@ -259,8 +257,8 @@ static enum tw_rc list_added(struct change *ch)
             continue;
         snprintf(ch->added[n].mesh, STORE_NAME_MAX, "%s", w->mesh->name);
         snprintf(ch->added[n].class_name, STORE_NAME_MAX, "%s", w->class_->name);
-        snprintf(ch->added[n].source, STORE_NAME_MAX, "%s", w->names->source);
-        snprintf(ch->added[n].target, STORE_NAME_MAX, "%s", w->names->target);
+        snprintf(ch->added[n].source, STORE_NAME_MAX, "%s", w->source->row.name);
+        snprintf(ch->added[n].target, STORE_NAME_MAX, "%s", w->target);
         ch->added_to[n++] = w;
     }
     return TW_OK;

@@ -250,7 +250,7 @@ static void count_meshes(struct inventory *inv, const struct wanted *w)
 
         if (!m)
             continue;
-        m->pairs = w->meshes[i].n - w->meshes[i].unreachable;
+        m->pairs = w->meshes[i].pairs.n - w->meshes[i].unreachable;
         m->unresolved = w->meshes[i].unresolved;
     }
 }

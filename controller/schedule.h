@@ -3,7 +3,7 @@
 #ifndef TW_CONTROLLER_SCHEDULE_H
 #define TW_CONTROLLER_SCHEDULE_H
 
-#include "controller/inventory.h"
+#include "controller/roster.h"
 
 /* A ScheduleRequest stays under RPC_MAX_FRAME with so many sessions, however long the names are. */
 #define SCHEDULE_MAX_SESSIONS 3000
@@ -29,7 +29,7 @@ void session_list_free(struct session_list *l);
 struct wanted_pair {
     const struct mesh *mesh;
     const struct mesh_class *class_;
-    const struct mesh_pair *names;
+    const char *target; /* its name */
     struct agent *source;
     struct tw_addr address; /* of the target; for TWAMP with the port of its control server */
     const char *refuse;     /* why it cannot run, for the operator; NULL: nothing known. A static string */
@@ -40,13 +40,13 @@ struct wanted_pair {
 };
 struct wanted_mesh {
     const struct mesh *mesh;
-    struct mesh_pair *pairs;
-    size_t n;
+    struct mesh_pairs pairs;
     bool paused;
     uint64_t unresolved; /* names that are no approved agent */
     uint64_t unreachable;/* pairs left out since an end has no address yet */
 };
 struct wanted {
+    struct roster *roster;
     struct wanted_mesh *meshes;
     size_t n_meshes;
     struct wanted_pair *pairs;

@@ -5,19 +5,8 @@
 struct view {
     struct inventory *inv;
     const struct overlay *o;
+    struct roster *roster;
 };
-
-static bool is_approved(const struct view *v, const struct agent *a)
-{
-    return a && a != v->o->remove && (a->row.approved || a == v->o->approve);
-}
-
-static bool agent_known(void *ctx, const char *name)
-{
-    const struct view *v = ctx;
-
-    return is_approved(v, inventory_agent(v->inv, name));
-}
 
 /* ---- Which meshes ---- */
 
@@ -28,7 +17,7 @@ static bool same(const char *a, const char *b)
 
 static void add_mesh(struct wanted *w, const struct mesh *m, bool paused)
 {
-    w->meshes[w->n_meshes++] = (struct wanted_mesh){ .mesh = m, .paused = paused };
+    w->meshes[w->n_meshes++] = (struct wanted_mesh){ .mesh = m, .paused = paused, .pairs = { .mesh = m } };
 }
 
 static enum tw_rc list_meshes(const struct view *v, struct wanted *w)
@@ -52,14 +41,16 @@ static enum tw_rc list_meshes(const struct view *v, struct wanted *w)
     return TW_OK;
 }
 
-static enum tw_rc expand_meshes(struct view *v, struct wanted *w, struct tw_err *err)
+static enum tw_rc expand_meshes(const struct view *v, struct wanted *w, struct tw_err *err)
 {
     for (size_t i = 0; i < w->n_meshes; i++) {
         struct wanted_mesh *m = &w->meshes[i];
         size_t unresolved = 0;
-        enum tw_rc rc =
-            mesh_expand(m->mesh, agent_known, v, m->mesh == v->o->put, &m->pairs, &m->n, &unresolved, err);
+        enum tw_rc rc;
 
+        m->pairs.agents = &w->roster->agents;
+        rc = mesh_expand(m->mesh, m->pairs.agents, m->mesh == v->o->put, &m->pairs.v, &m->pairs.n,
+                         &unresolved, err);
         if (rc != TW_OK)
             return rc;
         m->unresolved = unresolved;
@@ -153,23 +144,21 @@ static const char *target_cannot(const struct agent *target, const struct mesh_c
     return NULL;
 }
 
-/* An agent with both families sends to the target's address of the family that it prefers itself. */
-static enum tw_rc target_address(const struct view *v, const struct wanted_mesh *m, const struct mesh_pair *p,
-                                 const struct agent *source, struct tw_addr *ret)
+/* An agent with both families sends to the target's address of the family that it prefers itself. target
+ * NULL: one of the document's own. */
+static enum tw_rc target_address(const struct mesh *m, const struct mesh_pair *p, const struct agent *source,
+                                 const struct agent *target, struct tw_addr *ret)
 {
-    const struct agent *target = inventory_agent(v->inv, p->target);
     struct tw_addr own = { 0 };
     enum tw_rc rc;
 
-    if (p->target_index >= 0) {
-        *ret = m->mesh->targets[p->target_index].addr;
+    if (!target) {
+        *ret = m->targets[~p->target].addr;
         return TW_OK;
     }
-    if (!is_approved(v, target))
-        return TW_ENOENT;
     agent_address(source, 0, &own);
     rc = agent_address(target, own.family, ret);
-    if (!rc && m->mesh->classes[p->class_index].protocol == MESH_TWAMP)
+    if (!rc && m->classes[p->class_index].protocol == MESH_TWAMP)
         ret->port = agent_control_port(target);
     return rc;
 }
@@ -178,27 +167,27 @@ static bool want_pair(const struct view *v, const struct wanted_mesh *m, const s
                       struct wanted_pair *ret)
 {
     const struct mesh_class *c = &m->mesh->classes[p->class_index];
-    struct agent *source = inventory_agent(v->inv, p->source);
-    const struct agent *target = p->target_index < 0 ? inventory_agent(v->inv, p->target) : NULL;
-    const char *refuse;
+    struct agent *source = v->roster->of[p->source];
+    const struct agent *target = p->target >= 0 ? v->roster->of[p->target] : NULL;
+    const char *target_name = mesh_pair_target(m->mesh, m->pairs.agents, p), *refuse;
     struct tw_addr address;
 
-    if (!is_approved(v, source) || target_address(v, m, p, source, &address) != TW_OK)
+    if (target_address(m->mesh, p, source, target, &address) != TW_OK)
         return false;
     refuse = source_cannot(source, c);
     if (!refuse)
         refuse = target_cannot(target, c);
     *ret = (struct wanted_pair){ .mesh = m->mesh,
                                  .class_ = c,
-                                 .names = p,
+                                 .target = target_name,
                                  .source = source,
                                  .address = address,
                                  .refuse = refuse,
                                  .stateful = target && !has(target, HAS_STATELESS),
                                  .settings = hash_settings(c, &address, refuse),
                                  .paused = m->paused,
-                                 .pair = inventory_pair_by_names(v->inv, m->mesh->name, c->name, p->source,
-                                                                 p->target) };
+                                 .pair = inventory_pair_by_names(v->inv, m->mesh->name, c->name,
+                                                                 source->row.name, target_name) };
     return true;
 }
 
@@ -207,13 +196,13 @@ static enum tw_rc list_pairs(const struct view *v, struct wanted *w)
     size_t total = 0;
 
     for (size_t i = 0; i < w->n_meshes; i++)
-        total += w->meshes[i].n;
+        total += w->meshes[i].pairs.n;
     w->pairs = calloc(total + 1, sizeof *w->pairs);
     if (!w->pairs)
         return TW_ENOMEM;
     for (size_t i = 0; i < w->n_meshes; i++)
-        for (size_t k = 0; k < w->meshes[i].n; k++)
-            if (want_pair(v, &w->meshes[i], &w->meshes[i].pairs[k], &w->pairs[w->n]))
+        for (size_t k = 0; k < w->meshes[i].pairs.n; k++)
+            if (want_pair(v, &w->meshes[i], &w->meshes[i].pairs.v[k], &w->pairs[w->n]))
                 w->n++;
             else
                 w->meshes[i].unreachable++;
@@ -223,10 +212,11 @@ static enum tw_rc list_pairs(const struct view *v, struct wanted *w)
 enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct wanted *ret,
                         struct tw_err *err)
 {
-    struct view v = { inv, o };
     struct wanted w = { 0 };
-    enum tw_rc rc = list_meshes(&v, &w);
+    struct view v = { inv, o, roster_new(inv, o->approve, o->remove) };
+    enum tw_rc rc = v.roster ? list_meshes(&v, &w) : TW_ENOMEM;
 
+    w.roster = v.roster;
     if (rc == TW_OK)
         rc = expand_meshes(&v, &w, err);
     if (rc == TW_OK)
@@ -244,9 +234,10 @@ enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct w
 void wanted_free(struct wanted *w)
 {
     for (size_t i = 0; i < w->n_meshes; i++)
-        free(w->meshes[i].pairs);
+        free(w->meshes[i].pairs.v);
     free(w->meshes);
     free(w->pairs);
+    roster_free(w->roster);
     *w = (struct wanted){ 0 };
 }
 

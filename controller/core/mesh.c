@@ -236,7 +236,7 @@ enum tw_rc mesh_check(const struct mesh *m, struct tw_err *err)
 
     if (rc)
         return rc;
-    rc = flatten_init(&f, m, err);
+    rc = flatten_init(&f, m, NULL, false, err);
     if (rc)
         return rc;
     rc = check_groups(&f);

@@ -20,6 +20,7 @@
 
 #include "common/addr.h"
 #include "common/clk.h"
+#include "common/selector.h"
 
 #define MESH_NAME_MAX 64
 /* Bounds that keep one document from eating the controller. */
@@ -132,18 +133,48 @@ double mesh_class_mean_bytes(const struct mesh_class *c, bool ipv6);
 /* Would an agent have to do the same? The name does not count. */
 bool mesh_class_same(const struct mesh_class *a, const struct mesh_class *b);
 
-/* One pair: indices into what expansion was given. */
-struct mesh_pair {
-    char source[MESH_NAME_MAX], target[MESH_NAME_MAX];
-    uint32_t class_index;   /* into mesh->classes */
-    int32_t target_index;   /* into mesh->targets; -1 = an agent */
+/* An approved agent as documents see it. */
+struct mesh_agent {
+    const char *name;
+    const struct tw_label *labels; /* sorted by key */
+    size_t n_labels;
+    const struct tw_addr *addresses;
+    size_t n_addresses;
 };
+struct mesh_agents {
+    const struct mesh_agent *v; /* sorted by name (strcmp), each once */
+    size_t n;
+};
+
+/* One pair: numbers in what expansion was given. */
+struct mesh_pair {
+    uint32_t source;      /* into agents->v */
+    int32_t target;       /* >= 0: into agents->v; < 0: ~index into mesh->targets */
+    uint16_t class_index; /* into mesh->classes */
+};
+/* A mesh's pairs with what their numbers mean. */
+struct mesh_pairs {
+    const struct mesh *mesh;
+    const struct mesh_agents *agents;
+    struct mesh_pair *v;
+    size_t n;
+};
+
+static inline const char *mesh_pair_source(const struct mesh_agents *agents, const struct mesh_pair *p)
+{
+    return agents->v[p->source].name;
+}
+
+static inline const char *mesh_pair_target(const struct mesh *m, const struct mesh_agents *agents, const struct mesh_pair *p)
+{
+    return p->target >= 0 ? agents->v[p->target].name : m->targets[~p->target].name;
+}
+
 /* Expands to pairs, sorted by names (class, source, target), each once, no self pairs, exclusions applied; a target is never a source.
- * agent_known(ctx, name) says whether an approved agent has that name; it is asked once for each name in use.
- * strict: an unknown name is an error with its line, and so is a name that is both a target and an agent (for apply). Otherwise
+ * strict: a name that is no agent's and no target's is an error with its line, and so is a name that is both (for apply). Otherwise
  * unknown names' pairs are left out and the names counted in *ret_unresolved (agents may be removed later), and where both exist the
  * document's target is meant. *ret is malloc'ed, also when *ret_n is 0. More than MESH_PAIRS_MAX pairs: TW_ENOSPC. */
-enum tw_rc mesh_expand(const struct mesh *m, bool (*agent_known)(void *ctx, const char *name), void *ctx, bool strict,
-                       struct mesh_pair **ret, size_t *ret_n, size_t *ret_unresolved, struct tw_err *err);
+enum tw_rc mesh_expand(const struct mesh *m, const struct mesh_agents *agents, bool strict, struct mesh_pair **ret, size_t *ret_n,
+                       size_t *ret_unresolved, struct tw_err *err);
 
 #endif

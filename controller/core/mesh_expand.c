@@ -13,7 +13,7 @@ struct links {
 
 static enum tw_rc link_push(const struct flatten *f, struct links *l, uint32_t source, uint32_t target)
 {
-    if (source == target || f->nodes[source].target >= 0)
+    if (source == target || f->nodes[source].end < 0)
         return TW_OK;
     if (l->n == l->cap) {
         size_t cap = l->cap ? 2 * l->cap : 64;
@@ -162,14 +162,10 @@ static enum tw_rc links_of_mesh(struct flatten *f, struct links *l)
 static struct mesh_pair *fill_class(const struct flatten *f, const struct links *l, uint32_t class_index,
                                     struct mesh_pair *out)
 {
-    for (size_t i = 0; i < l->n; i++, out++) {
-        const struct mesh_node *source = &f->nodes[l->v[i] >> 32], *target = &f->nodes[(uint32_t)l->v[i]];
-
-        memcpy(out->source, source->name, sizeof out->source);
-        memcpy(out->target, target->name, sizeof out->target);
-        out->class_index = class_index;
-        out->target_index = target->target;
-    }
+    for (size_t i = 0; i < l->n; i++)
+        *out++ = (struct mesh_pair){ .source = (uint32_t)f->nodes[l->v[i] >> 32].end,
+                                     .target = f->nodes[(uint32_t)l->v[i]].end,
+                                     .class_index = (uint16_t)class_index };
     return out;
 }
 
@@ -201,19 +197,15 @@ static enum tw_rc fill_pairs(const struct flatten *f, const struct links *l, str
     return TW_OK;
 }
 
-enum tw_rc mesh_expand(const struct mesh *m, bool (*agent_known)(void *ctx, const char *name), void *ctx,
-                       bool strict, struct mesh_pair **ret, size_t *ret_n, size_t *ret_unresolved,
-                       struct tw_err *err)
+enum tw_rc mesh_expand(const struct mesh *m, const struct mesh_agents *agents, bool strict,
+                       struct mesh_pair **ret, size_t *ret_n, size_t *ret_unresolved, struct tw_err *err)
 {
     struct links l = { 0 };
     struct flatten f;
-    enum tw_rc rc = flatten_init(&f, m, err);
+    enum tw_rc rc = flatten_init(&f, m, agents, strict, err);
 
     if (rc)
         return rc;
-    f.agent_known = agent_known;
-    f.ctx = ctx;
-    f.strict = strict;
     rc = links_of_mesh(&f, &l);
     if (!rc)
         rc = fill_pairs(&f, &l, ret, ret_n);

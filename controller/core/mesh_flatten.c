@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NODE_ABSENT UINT32_MAX
+
 enum tw_rc mesh_fail(struct tw_err *err, const struct mesh_name *at, const char *field, const char *fmt, ...)
 {
     char text[sizeof err->text];
@@ -75,30 +77,76 @@ static void gather_all(struct flatten *f)
     name_index_sort(&f->targets);
 }
 
-static void number_nodes(struct flatten *f)
-{
-    for (size_t i = 0; i < f->names.n; i++) {
-        uint32_t target;
-        bool is_target = name_index_find(&f->targets, f->names.v[i].name, &target);
+/* ---- Nodes ---- */
 
-        f->nodes[i].name = f->names.v[i].name;
-        f->nodes[i].target = is_target ? (int32_t)target : -1;
-    }
+static enum tw_rc own_agents(struct flatten *f)
+{
+    struct mesh_agent *v = calloc(f->names.n + 1, sizeof *v);
+    uint32_t target;
+
+    if (!v)
+        return TW_ENOMEM;
+    f->own.v = v;
+    for (size_t i = 0; i < f->names.n; i++)
+        if (!name_index_find(&f->targets, f->names.v[i].name, &target))
+            v[f->own.n++].name = f->names.v[i].name;
+    f->agents = &f->own;
+    return TW_OK;
 }
 
-enum tw_rc flatten_init(struct flatten *f, const struct mesh *m, struct tw_err *err)
+/* Merges agents and targets, both sorted. */
+static enum tw_rc number_nodes(struct flatten *f)
 {
-    *f = (struct flatten){ .m = m, .err = err };
+    size_t a = 0, t = 0;
+
+    f->nodes = calloc(f->agents->n + f->targets.n + 1, sizeof *f->nodes);
+    if (!f->nodes)
+        return TW_ENOMEM;
+    while (a < f->agents->n || t < f->targets.n) {
+        struct mesh_node *node = &f->nodes[f->n_nodes++];
+        int order = a == f->agents->n   ? 1
+                    : t == f->targets.n ? -1
+                                        : strcmp(f->agents->v[a].name, f->targets.v[t].name);
+
+        node->name = order < 0 ? f->agents->v[a].name : f->targets.v[t].name;
+        node->end = order < 0 ? (int32_t)a : ~(int32_t)f->targets.v[t].value;
+        node->is_both = !order;
+        a += order <= 0;
+        t += order >= 0;
+    }
+    return TW_OK;
+}
+
+/* Both sorted. */
+static enum tw_rc find_nodes(struct flatten *f)
+{
+    uint32_t node = 0;
+
+    f->node_of = calloc(f->names.n + 1, sizeof *f->node_of);
+    f->seen = calloc(f->names.n + 1, sizeof *f->seen);
+    if (!f->node_of || !f->seen)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < f->names.n; i++) {
+        while (node < f->n_nodes && strcmp(f->nodes[node].name, f->names.v[i].name) < 0)
+            node++;
+        f->node_of[i] =
+            node < f->n_nodes && !strcmp(f->nodes[node].name, f->names.v[i].name) ? node : NODE_ABSENT;
+    }
+    return TW_OK;
+}
+
+enum tw_rc flatten_init(struct flatten *f, const struct mesh *m, const struct mesh_agents *agents,
+                        bool strict, struct tw_err *err)
+{
+    *f = (struct flatten){ .m = m, .agents = agents, .strict = strict, .err = err };
     if (name_index_init(&f->names, count_all(m)) || name_index_init(&f->groups, m->n_groups) ||
         name_index_init(&f->targets, m->n_targets))
         goto fail;
     gather_all(f);
-    f->nodes = calloc(f->names.n + 1, sizeof *f->nodes);
     f->group_round = calloc(m->n_groups + 1, sizeof *f->group_round);
     f->todo = calloc(m->n_groups + 1, sizeof *f->todo);
-    if (!f->nodes || !f->group_round || !f->todo)
+    if (!f->group_round || !f->todo || (!agents && own_agents(f)) || number_nodes(f) || find_nodes(f))
         goto fail;
-    number_nodes(f);
     return TW_OK;
 
 fail:
@@ -111,11 +159,13 @@ void flatten_free(struct flatten *f)
     name_index_free(&f->names);
     name_index_free(&f->groups);
     name_index_free(&f->targets);
+    free((void *)f->own.v);
     free(f->nodes);
+    free(f->node_of);
+    free(f->seen);
     free(f->group_round);
     free(f->todo);
-    f->nodes = NULL;
-    f->group_round = f->todo = NULL;
+    *f = (struct flatten){ 0 };
 }
 
 void id_set_free(struct id_set *s)
@@ -158,28 +208,24 @@ static void id_set_sort(struct id_set *s)
     s->n = out;
 }
 
-/* Asks once for each name; says why a name will not do. */
-static enum tw_rc resolve(struct flatten *f, struct mesh_node *node, const struct mesh_name *at,
-                          const char *field)
+/* Judges each name once. */
+static enum tw_rc check_name(struct flatten *f, uint32_t name, const struct mesh_name *at, const char *field)
 {
-    bool is_agent;
+    uint32_t node = f->node_of[name];
 
-    if (node->state != NODE_UNSEEN)
+    if (f->seen[name])
         return TW_OK;
-    is_agent = !f->agent_known || f->agent_known(f->ctx, node->name);
-    node->state = is_agent || node->target >= 0 ? NODE_KNOWN : NODE_UNKNOWN;
-    if (f->strict && f->agent_known && is_agent && node->target >= 0)
+    f->seen[name] = true;
+    if (f->strict && node != NODE_ABSENT && f->nodes[node].is_both)
         return mesh_fail(
             f->err, at, field,
-            "\"%s\" is both an agent and a target of this document: give the target another name",
-            node->name);
-    if (node->state == NODE_KNOWN)
+            "\"%s\" is both an agent and a target of this document: give the target another name", at->name);
+    if (node != NODE_ABSENT)
         return TW_OK;
     f->unresolved++;
     if (f->strict)
         return mesh_fail(f->err, at, field,
-                         "\"%s\" is unknown: expected an approved agent, or a name under targets",
-                         node->name);
+                         "\"%s\" is unknown: expected an approved agent, or a name under targets", at->name);
     return TW_OK;
 }
 
@@ -212,10 +258,10 @@ static enum tw_rc take_one(struct flatten *f, const struct mesh_name *at, const 
     }
     if (!name_index_find(&f->names, at->name, &id))
         return mesh_fail(f->err, at, field, "\"%s\" is not in the document", at->name);
-    rc = resolve(f, &f->nodes[id], at, field);
-    if (rc || f->nodes[id].state != NODE_KNOWN)
+    rc = check_name(f, id, at, field);
+    if (rc || f->node_of[id] == NODE_ABSENT)
         return rc;
-    rc = id_set_push(ret, id);
+    rc = id_set_push(ret, f->node_of[id]);
     return rc ? tw_err_set(f->err, rc, "out of memory") : TW_OK;
 }
 

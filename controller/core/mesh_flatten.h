@@ -1,31 +1,33 @@
 /* controller/core/mesh_flatten.h - private to mesh.c and mesh_expand.c: lists of names and @groups to sets of
  * numbers. Pure.
  *
- * A number is the rank of a name among all names of the document, so order by number is order by name,
- * whatever the order in the document. Each group is walked once for each set, so neither cycles nor nesting
- * can make it explode. */
+ * A node is whatever a name can mean, an agent or a target. Its number is its rank among the names of all of
+ * them, so order by number is order by name, whatever the order in the document. Each group is walked once for
+ * each set, so neither cycles nor nesting can make it explode. */
 #ifndef TW_CONTROLLER_MESH_FLATTEN_H
 #define TW_CONTROLLER_MESH_FLATTEN_H
 
 #include "controller/core/mesh.h"
 #include "controller/core/name_index.h"
 
-enum node_state { NODE_UNSEEN, NODE_KNOWN, NODE_UNKNOWN };
 struct mesh_node {
     const char *name;
-    int32_t target; /* into mesh->targets; -1 = an agent, which alone can be a source */
-    enum node_state state;
+    int32_t end;   /* as mesh_pair.target; an agent alone can be a source */
+    bool is_both;  /* an agent has this target's name */
 };
 
 struct flatten {
     const struct mesh *m;
-    bool (*agent_known)(void *ctx, const char *name); /* NULL: every name is known */
-    void *ctx;
+    const struct mesh_agents *agents;
+    struct mesh_agents own; /* without agents: every name of the document that is no target */
     bool strict;
-    struct name_index groups, targets, names;
-    struct mesh_node *nodes; /* by number */
-    uint32_t *group_round;   /* by group: the last round in which it was walked */
-    uint32_t *todo;          /* groups still to walk */
+    struct name_index groups, targets, names; /* names: of the document, by rank */
+    struct mesh_node *nodes;
+    size_t n_nodes;
+    uint32_t *node_of;     /* by rank of name; UINT32_MAX: neither agent nor target */
+    bool *seen;            /* by rank of name: has been resolved */
+    uint32_t *group_round; /* by group: the last round in which it was walked */
+    uint32_t *todo;        /* groups still to walk */
     uint32_t round;
     size_t n_todo, unresolved;
     struct tw_err *err;
@@ -36,7 +38,9 @@ struct id_set {
     size_t n, cap;
 };
 
-enum tw_rc flatten_init(struct flatten *f, const struct mesh *m, struct tw_err *err);
+/* agents NULL: for what the document alone can tell; every name in it that is no target is an agent then. */
+enum tw_rc flatten_init(struct flatten *f, const struct mesh *m, const struct mesh_agents *agents, bool strict,
+                        struct tw_err *err);
 void flatten_free(struct flatten *f);
 /* *ret = the known names behind the list, sorted, each once; the set is emptied first and its room used
  * again. `field` is the path of the list for errors. */

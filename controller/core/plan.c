@@ -106,8 +106,8 @@ static struct plan_agent *table_get(struct table *t, const char *name)
 /* Of one IP packet, in the mean. */
 static double packet_bits(const struct mesh *m, const struct mesh_pair *p, bool ipv6)
 {
-    if (p->target_index >= 0)
-        ipv6 = m->targets[p->target_index].addr.family == 6;
+    if (p->target < 0)
+        ipv6 = m->targets[~p->target].addr.family == 6;
     return 8 * (mesh_class_mean_bytes(&m->classes[p->class_index], ipv6) + (ipv6 ? 40 : 20) + 8);
 }
 
@@ -122,21 +122,22 @@ static void add_class(struct plan_cost *c, const struct mesh_class *k)
         (double)k->flows * (double)DAY_NS / (double)k->report_period_ns * PLAN_ROW_BYTES;
 }
 
-static enum tw_rc add_pair(struct table *t, const struct mesh *m, const struct mesh_pair *p, bool ipv6)
+static enum tw_rc add_pair(struct table *t, const struct mesh_pairs *pairs, const struct mesh_pair *p,
+                           bool ipv6)
 {
-    const struct mesh_class *k = &m->classes[p->class_index];
+    const struct mesh_class *k = &pairs->mesh->classes[p->class_index];
     double rate = k->flows / ((double)k->spacing_ns / (double)TW_NS_PER_S);
-    struct plan_agent *a = table_get(t, p->source);
+    struct plan_agent *a = table_get(t, mesh_pair_source(pairs->agents, p));
 
     if (!a)
         return TW_ENOMEM;
     a->pairs++;
     a->sessions += k->flows;
     a->pps += rate;
-    a->bps += rate * packet_bits(m, p, ipv6);
-    if (p->target_index >= 0)
+    a->bps += rate * packet_bits(pairs->mesh, p, ipv6);
+    if (p->target < 0)
         return TW_OK;
-    a = table_get(t, p->target);
+    a = table_get(t, mesh_pair_target(pairs->mesh, pairs->agents, p));
     if (!a)
         return TW_ENOMEM;
     a->reflected_pps += rate;
@@ -152,7 +153,7 @@ static uint64_t count_series(const struct mesh_pair *p, size_t n)
         bool new_class = !i || p[i].class_index != p[i - 1].class_index;
 
         groups += new_class;
-        groups += new_class || strcmp(p[i].source, p[i - 1].source);
+        groups += new_class || p[i].source != p[i - 1].source;
     }
     return n * metrics_series_per_pair() + groups * metrics_series_per_group();
 }
@@ -188,21 +189,20 @@ static void take_table(struct plan_cost *c, struct table *t)
     c->n_agents = out;
 }
 
-enum tw_rc plan_add(struct plan_cost *c, const struct mesh *m, const struct mesh_pair *pairs, size_t n,
-                    bool ipv6)
+enum tw_rc plan_add(struct plan_cost *c, const struct mesh_pairs *pairs, bool ipv6)
 {
     struct table t = { 0 };
     enum tw_rc rc = collect(c, &t);
 
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = add_pair(&t, m, &pairs[i], ipv6);
+    for (size_t i = 0; !rc && i < pairs->n; i++)
+        rc = add_pair(&t, pairs, &pairs->v[i], ipv6);
     if (rc) {
         free(t.v);
         return rc;
     }
-    for (size_t i = 0; i < n; i++)
-        add_class(c, &m->classes[pairs[i].class_index]);
-    c->series += count_series(pairs, n);
+    for (size_t i = 0; i < pairs->n; i++)
+        add_class(c, &pairs->mesh->classes[pairs->v[i].class_index]);
+    c->series += count_series(pairs->v, pairs->n);
     take_table(c, &t);
     return TW_OK;
 }
@@ -215,49 +215,47 @@ void plan_free(struct plan_cost *c)
 
 /* ---- Changes ---- */
 
-static int compare_pair(const struct mesh *ma, const struct mesh_pair *a, const struct mesh *mb,
+static int compare_pair(const struct mesh_pairs *x, const struct mesh_pair *a, const struct mesh_pairs *y,
                         const struct mesh_pair *b)
 {
-    int order = strcmp(ma->classes[a->class_index].name, mb->classes[b->class_index].name);
+    int order = strcmp(x->mesh->classes[a->class_index].name, y->mesh->classes[b->class_index].name);
 
     if (!order)
-        order = strcmp(a->source, b->source);
-    return order ? order : strcmp(a->target, b->target);
+        order = strcmp(mesh_pair_source(x->agents, a), mesh_pair_source(y->agents, b));
+    return order ? order
+                 : strcmp(mesh_pair_target(x->mesh, x->agents, a), mesh_pair_target(y->mesh, y->agents, b));
 }
 
 static bool same_target(const struct mesh *ma, const struct mesh_pair *a, const struct mesh *mb,
                         const struct mesh_pair *b)
 {
-    if (a->target_index < 0 || b->target_index < 0)
-        return a->target_index < 0 && b->target_index < 0;
-    return !memcmp(&ma->targets[a->target_index].addr, &mb->targets[b->target_index].addr,
-                   sizeof(struct tw_addr));
+    if (a->target >= 0 || b->target >= 0)
+        return a->target >= 0 && b->target >= 0;
+    return !memcmp(&ma->targets[~a->target].addr, &mb->targets[~b->target].addr, sizeof(struct tw_addr));
 }
 
-void plan_compare(const struct mesh *before, const struct mesh_pair *pb, size_t nb, const struct mesh *after,
-                  const struct mesh_pair *pa, size_t na, struct plan_diff *ret)
+static bool same_settings(const struct mesh_pairs *x, const struct mesh_pair *a, const struct mesh_pairs *y,
+                          const struct mesh_pair *b)
 {
+    return mesh_class_same(&x->mesh->classes[a->class_index], &y->mesh->classes[b->class_index]) &&
+           same_target(x->mesh, a, y->mesh, b);
+}
+
+void plan_compare(const struct mesh_pairs *before, const struct mesh_pairs *after, struct plan_diff *ret)
+{
+    size_t b = 0, a = 0, nb = before ? before->n : 0, na = after ? after->n : 0;
     struct plan_diff d = { 0 };
-    size_t b = 0, a = 0;
 
     while (b < nb && a < na) {
-        int order = compare_pair(before, &pb[b], after, &pa[a]);
+        int order = compare_pair(before, &before->v[b], after, &after->v[a]);
+        bool same = !order && same_settings(before, &before->v[b], after, &after->v[a]);
 
-        if (order < 0) {
-            d.removed++;
-            b++;
-        } else if (order > 0) {
-            d.added++;
-            a++;
-        } else {
-            bool same =
-                mesh_class_same(&before->classes[pb[b].class_index], &after->classes[pa[a].class_index]) &&
-                same_target(before, &pb[b], after, &pa[a]);
-            d.kept += same;
-            d.changed += !same;
-            b++;
-            a++;
-        }
+        d.removed += order < 0;
+        d.added += order > 0;
+        d.kept += same;
+        d.changed += !order && !same;
+        b += order <= 0;
+        a += order >= 0;
     }
     d.removed += nb - b;
     d.added += na - a;

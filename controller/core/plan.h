@@ -30,15 +30,14 @@ struct plan_cost {
 };
 /* Adds one mesh's pairs, as mesh_expand() made them, to a cost (start from a zeroed one). Bits count IP and UDP headers and payload.
  * ipv6: between agents count 40 instead of 20 octets of IP header; targets have their own address. TW_ENOMEM: *c is as before. */
-enum tw_rc plan_add(struct plan_cost *c, const struct mesh *m, const struct mesh_pair *pairs, size_t n, bool ipv6);
+enum tw_rc plan_add(struct plan_cost *c, const struct mesh_pairs *pairs, bool ipv6);
 void plan_free(struct plan_cost *c);
 
 /* What a change does to a mesh's pairs; a pair whose class settings differ counts as changed. Pairs as
- * mesh_expand() made them. Either side may be NULL/0. */
+ * mesh_expand() made them. Either side may be NULL. */
 struct plan_diff {
     uint64_t added, removed, changed, kept;
 };
-void plan_compare(const struct mesh *before, const struct mesh_pair *pb, size_t nb, const struct mesh *after,
-                  const struct mesh_pair *pa, size_t na, struct plan_diff *ret);
+void plan_compare(const struct mesh_pairs *before, const struct mesh_pairs *after, struct plan_diff *ret);
 
 #endif

@@ -108,8 +108,8 @@ static void adopt(struct fixture *f)
         row.id = 1000 - f->next_id++; /* descending: lists must not rely on the order of arrival */
         snprintf(row.mesh, sizeof row.mesh, "%s", p->mesh->name);
         snprintf(row.class_name, sizeof row.class_name, "%s", p->class_->name);
-        snprintf(row.source, sizeof row.source, "%s", p->names->source);
-        snprintf(row.target, sizeof row.target, "%s", p->names->target);
+        snprintf(row.source, sizeof row.source, "%s", p->source->row.name);
+        snprintf(row.target, sizeof row.target, "%s", p->target);
         p->pair = inventory_add_pair(&f->inv, &row);
     }
     assert_int_equal(schedule_adopt(&f->inv, &w, 1, forget, f), TW_OK);

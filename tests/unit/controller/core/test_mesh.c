@@ -10,11 +10,11 @@
 #include <time.h>
 #include "controller/core/mesh.h"
 
-static bool known(void *ctx, const char *name)
-{
-    (void)ctx;
-    return strncmp(name, "gone", 4) != 0 && strncmp(name, "edge", 4) != 0;
-}
+static const struct mesh_agent lab[] = {
+    { .name = "a" },  { .name = "b" },  { .name = "c" }, { .name = "d" },
+    { .name = "h1" }, { .name = "h2" }, { .name = "s" },
+};
+static const struct mesh_agents agents = { lab, TW_NELEM(lab) };
 
 /* ---- Fixed cases: "class source target" in order ---- */
 
@@ -181,7 +181,7 @@ static void list_pairs(const struct mesh *m, const struct mesh_pair *p, size_t n
     text[0] = '\0';
     for (size_t i = 0; i < n && len < cap; i++)
         len += (size_t)snprintf(text + len, cap - len, "%s %s %s|", m->classes[p[i].class_index].name,
-                                p[i].source, p[i].target);
+                                mesh_pair_source(&agents, &p[i]), mesh_pair_target(m, &agents, &p[i]));
 }
 
 static void expands(void **state)
@@ -192,7 +192,7 @@ static void expands(void **state)
         struct mesh_pair *p = NULL;
         size_t n = 0, unresolved = 0;
         char text[1024];
-        enum tw_rc rc = mesh_expand(&cases[i].m, known, NULL, cases[i].strict, &p, &n, &unresolved, &e);
+        enum tw_rc rc = mesh_expand(&cases[i].m, &agents, cases[i].strict, &p, &n, &unresolved, &e);
 
         if (!cases[i].pairs) {
             tw_err_format(&e, text, sizeof text);
@@ -221,6 +221,11 @@ static unsigned rnd(unsigned n)
     rng_state = rng_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (unsigned)(rng_state >> 33) % n;
 }
+
+/* Agent k has the name "nk", so its number is k. */
+static char random_names[AGENTS][8];
+static struct mesh_agent random_agent[AGENTS];
+static const struct mesh_agents random_agents = { random_agent, AGENTS };
 
 struct random_mesh {
     struct mesh m;
@@ -335,16 +340,12 @@ static void check_random(const struct random_mesh *r, unsigned round, const stru
 
         for (unsigned s = 0; s < AGENTS; s++)
             for (unsigned t = 0; t < AGENTS; t++) {
-                char source[8], target[8];
-
                 if (!expected(r, s, t))
                     continue;
-                sprintf(source, "n%02u", s);
-                sprintf(target, "n%02u", t);
-                if (at == n || p[at].class_index != class_index || strcmp(p[at].source, source) ||
-                    strcmp(p[at].target, target))
-                    fail_msg("round %u, pair %zu: expected class %u %s %s, got %s %s", round, at, class_index,
-                             source, target, at < n ? p[at].source : "-", at < n ? p[at].target : "-");
+                if (at == n || p[at].class_index != class_index || p[at].source != s ||
+                    p[at].target != (int32_t)t)
+                    fail_msg("round %u, pair %zu of %zu: expected class %u n%02u n%02u", round, at, n,
+                             class_index, s, t);
                 at++;
             }
     }
@@ -380,17 +381,21 @@ static void agrees_with_bitmap(void **state)
 
     (void)state;
     rng_state = 7;
+    for (unsigned i = 0; i < AGENTS; i++) {
+        sprintf(random_names[i], "n%02u", i);
+        random_agent[i].name = random_names[i];
+    }
     for (unsigned round = 0; round < 1000; round++) {
         struct mesh_pair *p, *again;
         size_t n, n_again;
         struct tw_err e;
 
         random_mesh(&r);
-        if (mesh_expand(&r.m, known, NULL, true, &p, &n, NULL, &e))
+        if (mesh_expand(&r.m, &random_agents, true, &p, &n, NULL, &e))
             fail_msg("round %u: %s", round, e.text);
         check_random(&r, round, p, n);
         shuffle(&r);
-        assert_int_equal(mesh_expand(&r.m, known, NULL, true, &again, &n_again, NULL, &e), TW_OK);
+        assert_int_equal(mesh_expand(&r.m, &random_agents, true, &again, &n_again, NULL, &e), TW_OK);
         assert_int_equal(n, n_again);
         assert_memory_equal(p, again, n * sizeof *p);
         free(p);
@@ -404,7 +409,10 @@ static void agrees_with_bitmap(void **state)
 
 static void many_agents(void **state)
 {
+    static char sorted[MANY][MESH_NAME_MAX];
+    static struct mesh_agent many[MANY];
     static struct mesh_name names[MANY];
+    const struct mesh_agents all = { many, MANY };
     struct mesh m = { .members = { names, MANY }, CLASS("k") };
     struct timespec a, b;
     struct mesh_pair *p;
@@ -412,16 +420,19 @@ static void many_agents(void **state)
     double s;
 
     (void)state;
-    for (unsigned i = 0; i < MANY; i++) /* not in order */
-        sprintf(names[i].name, "agent-%03u.example.net", i * 617 % MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        sprintf(names[i].name, "agent-%03u.example.net", i * 617 % MANY); /* not in order */
+        sprintf(sorted[i], "agent-%03u.example.net", i);
+        many[i].name = sorted[i];
+    }
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
-    assert_int_equal(mesh_expand(&m, known, NULL, true, &p, &n, NULL, NULL), TW_OK);
+    assert_int_equal(mesh_expand(&m, &all, true, &p, &n, NULL, NULL), TW_OK);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
     s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
     printf("%zu pairs in %.3f s\n", n, s);
     assert_int_equal(n, MANY * (MANY - 1));
-    assert_string_equal(p[0].target, "agent-001.example.net");
-    assert_string_equal(p[n - 1].target, "agent-998.example.net");
+    assert_string_equal(mesh_pair_target(&m, &all, &p[0]), "agent-001.example.net");
+    assert_string_equal(mesh_pair_target(&m, &all, &p[n - 1]), "agent-998.example.net");
     free(p);
     if (s > 2)
         fail_msg("%.3f s of processor time", s);
@@ -430,15 +441,19 @@ static void many_agents(void **state)
 static void too_many_pairs(void **state)
 {
     static struct mesh_name names[3 * MANY];
+    static struct mesh_agent many[3 * MANY];
     struct mesh m = { .members = { names, 3 * MANY }, CLASS("k") };
     struct mesh_pair *p = NULL;
     struct tw_err e = { 0 };
     size_t n;
 
     (void)state;
-    for (unsigned i = 0; i < 3 * MANY; i++)
-        sprintf(names[i].name, "a%u", i);
-    assert_int_equal(mesh_expand(&m, known, NULL, true, &p, &n, NULL, &e), TW_ENOSPC);
+    for (unsigned i = 0; i < 3 * MANY; i++) {
+        sprintf(names[i].name, "a%04u", i);
+        many[i].name = names[i].name;
+    }
+    assert_int_equal(mesh_expand(&m, &(struct mesh_agents){ many, 3 * MANY }, true, &p, &n, NULL, &e),
+                     TW_ENOSPC);
     assert_non_null(strstr(e.text, "4000000"));
     assert_null(p);
 }

@@ -85,9 +85,16 @@ static struct mesh_target targets[] = {
 static const struct mesh mesh = {
     .name = "m", .classes = classes, .n_classes = 2, .targets = targets, .n_targets = 2
 };
-static const struct mesh_pair pairs[] = {
-    { "a", "b", 0, -1 }, { "b", "a", 0, -1 }, { "a", "b", 1, -1 }, { "a", "e4", 1, 0 }, { "a", "e6", 1, 1 },
+static const struct mesh_agent agent[] = {
+    { .name = "_" }, { .name = "a" }, { .name = "b" }, { .name = "c" }, { .name = "e6" }
 };
+static const struct mesh_agents agents = { agent, TW_NELEM(agent) };
+enum { AGENT_, A, B, C, E6 };
+static struct mesh_pair pair[] = {
+    { A, B, 0 }, { B, A, 0 }, { A, B, 1 }, { A, ~0, 1 }, { A, ~1, 1 },
+};
+static const struct mesh_pairs pairs = { &mesh, &agents, pair, TW_NELEM(pair) };
+static const struct mesh_pairs no_pairs = { &mesh, &agents, NULL, 0 };
 
 static void expect_agent(const struct plan_agent *a, const char *name, uint64_t n_pairs, uint64_t sessions,
                          double pps, double bps, double reflected_pps)
@@ -105,7 +112,7 @@ static void costs_add_up(void **state)
     struct plan_cost c = { 0 };
 
     (void)state;
-    assert_int_equal(plan_add(&c, &mesh, pairs, TW_NELEM(pairs), false), TW_OK);
+    assert_int_equal(plan_add(&c, &pairs, false), TW_OK);
     assert_int_equal(c.n_agents, 2);
     /* a: bulk 10/s of 1428 octets; voice 3 x 100/s of 228, one of them to IPv6: 248 */
     expect_agent(&c.agents[0], "a", 4, 7, 310, 8 * (10 * 1428. + 200 * 228. + 100 * 248.), 10);
@@ -119,7 +126,10 @@ static void costs_add_up(void **state)
     assert_int_equal(c.series, 5 * metrics_series_per_pair() + 5 * metrics_series_per_group());
 
     /* A second mesh over IPv6 adds to the same agents, and brings a new one. */
-    assert_int_equal(plan_add(&c, &mesh, (const struct mesh_pair[]){ { "_", "a", 0, -1 } }, 1, true), TW_OK);
+    assert_int_equal(
+        plan_add(&c, &(struct mesh_pairs){ &mesh, &agents, (struct mesh_pair[]){ { AGENT_, A, 0 } }, 1 },
+                 true),
+        TW_OK);
     assert_int_equal(c.n_agents, 3);
     expect_agent(&c.agents[0], "_", 1, 1, 10, 8 * 10 * 1448., 0);
     expect_agent(&c.agents[1], "a", 4, 7, 310, 8 * (10 * 1428. + 200 * 228. + 100 * 248.), 20);
@@ -142,24 +152,24 @@ static void imix_costs_its_mean(void **state)
           .auth = MESH_AUTHENTICATED },
     };
     static const struct {
-        uint32_t class_index;
+        uint16_t class_index;
         int32_t target;
         bool ipv6;
         double small_bytes; /* IP packet */
     } rows[] = {
-        { 0, -1, false, 50 },       { 0, -1, true, 62 }, { 0, 0, true, 50 }, /* the target's family counts */
-        { 1, -1, false, 112 + 28 }, /* as small as the packets can be */
-        { 1, 1, false, 112 + 48 },
+        { 0, B, false, 50 },        { 0, B, true, 62 }, { 0, ~0, true, 50 }, /* the target's family counts */
+        { 1, B, false, 112 + 28 }, /* as small as the packets can be */
+        { 1, ~1, false, 112 + 48 },
     };
     const struct mesh m = { .classes = imix, .n_classes = 2, .targets = targets, .n_targets = 2 };
 
     (void)state;
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
-        struct mesh_pair p = { "a", "e", rows[i].class_index, rows[i].target };
+        struct mesh_pair p = { A, rows[i].target, rows[i].class_index };
         double bps = 8 * (1000. / 144) * (7 * rows[i].small_bytes + 4 * 576 + 1500);
         struct plan_cost c = { 0 };
 
-        assert_int_equal(plan_add(&c, &m, &p, 1, rows[i].ipv6), TW_OK);
+        assert_int_equal(plan_add(&c, &(struct mesh_pairs){ &m, &agents, &p, 1 }, rows[i].ipv6), TW_OK);
         if (fabs(c.agents[0].bps - bps) > 1e-6)
             fail_msg("row %zu: %.6f bit/s, expected %.6f", i, c.agents[0].bps, bps);
         plan_free(&c);
@@ -201,7 +211,7 @@ static void nothing_costs_nothing(void **state)
     struct plan_cost c = { 0 };
 
     (void)state;
-    assert_int_equal(plan_add(&c, &mesh, NULL, 0, false), TW_OK);
+    assert_int_equal(plan_add(&c, &no_pairs, false), TW_OK);
     assert_int_equal(c.n_agents, 0);
     assert_int_equal(c.series, 0);
     plan_free(&c);
@@ -209,6 +219,9 @@ static void nothing_costs_nothing(void **state)
 
 static void many_agents(void **state)
 {
+    static char names[300][8];
+    static struct mesh_agent many[300];
+    struct mesh_agents all = { many, 300 };
     struct mesh_pair *p = calloc(300 * 299, sizeof *p);
     struct plan_cost c = { 0 };
     size_t n = 0;
@@ -217,12 +230,13 @@ static void many_agents(void **state)
     assert_non_null(p);
     for (unsigned i = 0; i < 300; i++)
         for (unsigned j = 0; j < 300; j++)
-            if (i != j) {
-                sprintf(p[n].source, "n%03u", i);
-                sprintf(p[n].target, "n%03u", j);
-                p[n++].target_index = -1;
-            }
-    assert_int_equal(plan_add(&c, &mesh, p, n, false), TW_OK);
+            if (i != j)
+                p[n++] = (struct mesh_pair){ i, (int32_t)j, 0 };
+    for (unsigned i = 0; i < 300; i++) {
+        sprintf(names[i], "n%03u", i);
+        many[i].name = names[i];
+    }
+    assert_int_equal(plan_add(&c, &(struct mesh_pairs){ &mesh, &all, p, n }, false), TW_OK);
     assert_int_equal(c.n_agents, 300);
     for (unsigned i = 0; i < 300; i++) {
         char name[8];
@@ -241,29 +255,31 @@ static void changes_are_told_apart(void **state)
     struct mesh_class other[] = { classes[1], classes[0] }; /* another order in the document */
     struct mesh_target moved[] = { targets[0], targets[1] };
     struct mesh after = { .classes = other, .n_classes = 2, .targets = moved, .n_targets = 2 };
-    const struct mesh_pair p[] = {
-        { "a", "b", 1, -1 },  /* bulk: kept */
-        { "c", "a", 1, -1 },  /* added, for b to a */
-        { "a", "b", 0, -1 },  /* voice: kept */
-        { "a", "e4", 0, 0 },  /* another address: changed */
-        { "a", "e6", 0, -1 }, /* an agent now: changed */
+    const struct mesh_agents others = { agent + 1, TW_NELEM(agent) - 1 }; /* "_" has gone: other numbers */
+    struct mesh_pair p[] = {
+        { A - 1, B - 1, 1 },  /* bulk: kept */
+        { C - 1, A - 1, 1 },  /* added, for b to a */
+        { A - 1, B - 1, 0 },  /* voice: kept */
+        { A - 1, ~0, 0 },     /* another address: changed */
+        { A - 1, E6 - 1, 0 }, /* an agent now: changed */
     };
+    const struct mesh_pairs then = { &after, &others, p, TW_NELEM(p) };
     struct plan_diff d;
 
     (void)state;
     moved[0].addr.ip[3] = 1;
-    plan_compare(&mesh, pairs, TW_NELEM(pairs), &after, p, TW_NELEM(p), &d);
+    plan_compare(&pairs, &then, &d);
     if (d.added != 1 || d.removed != 1 || d.changed != 2 || d.kept != 2)
         fail_msg("added %llu, removed %llu, changed %llu, kept %llu", (unsigned long long)d.added,
                  (unsigned long long)d.removed, (unsigned long long)d.changed, (unsigned long long)d.kept);
     other[0].dscp = 46;
-    plan_compare(&mesh, pairs, TW_NELEM(pairs), &after, p, TW_NELEM(p), &d);
+    plan_compare(&pairs, &then, &d);
     assert_int_equal(d.changed, 3);
     assert_int_equal(d.kept, 1);
-    plan_compare(NULL, NULL, 0, &after, p, TW_NELEM(p), &d);
+    plan_compare(NULL, &then, &d);
     assert_int_equal(d.added, 5);
     assert_int_equal(d.removed + d.changed + d.kept, 0);
-    plan_compare(&mesh, pairs, TW_NELEM(pairs), NULL, NULL, 0, &d);
+    plan_compare(&pairs, NULL, &d);
     assert_int_equal(d.removed, 5);
     assert_int_equal(d.added, 0);
 }

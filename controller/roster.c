@@ -1,0 +1,104 @@
+#include "controller/roster.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(struct agent *const *)a)->row.name, (*(struct agent *const *)b)->row.name);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct tw_label *)a)->key, ((const struct tw_label *)b)->key);
+}
+
+static size_t take_labels(const struct agent *a, struct tw_label *ret)
+{
+    size_t n = a->enrolment ? a->enrolment->n_labels : 0;
+
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (struct tw_label){ a->enrolment->labels[i]->key, a->enrolment->labels[i]->value };
+    if (n)
+        qsort(ret, n, sizeof *ret, by_key);
+    return n;
+}
+
+/* One that enrolled none has the address that its connection comes from: there is room for one more. */
+static size_t take_addresses(const struct agent *a, struct tw_addr *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; a->enrolment && i < a->enrolment->n_addresses; i++)
+        n += tw_addr_parse(a->enrolment->addresses[i], 0, &ret[n]) == TW_OK;
+    if (!n && a->peer_address[0])
+        n = tw_addr_parse(a->peer_address, 0, ret) == TW_OK;
+    return n;
+}
+
+static struct roster *allocate(const struct inventory *inv)
+{
+    size_t n = HASH_COUNT(inv->agents), labels = 0, addresses = n;
+    struct roster *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return NULL;
+    for (const struct agent *a = inv->agents; a; a = a->hh.next) {
+        labels += a->enrolment ? a->enrolment->n_labels : 0;
+        addresses += a->enrolment ? a->enrolment->n_addresses : 0;
+    }
+    r->of = calloc(n + 1, sizeof(struct agent *));
+    r->room = calloc(n + 1, sizeof *r->room);
+    r->labels = calloc(labels + 1, sizeof *r->labels);
+    r->addresses = calloc(addresses + 1, sizeof *r->addresses);
+    if (r->of && r->room && r->labels && r->addresses)
+        return r;
+    roster_free(r);
+    return NULL;
+}
+
+static void fill(struct roster *r, size_t n)
+{
+    struct tw_label *label = r->labels;
+    struct tw_addr *address = r->addresses;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct agent *a = r->of[i];
+
+        r->room[i] = (struct mesh_agent){ .name = a->row.name,
+                                          .labels = label,
+                                          .n_labels = take_labels(a, label),
+                                          .addresses = address,
+                                          .n_addresses = take_addresses(a, address) };
+        label += r->room[i].n_labels;
+        address += r->room[i].n_addresses;
+    }
+    r->agents = (struct mesh_agents){ r->room, n };
+}
+
+struct roster *roster_new(const struct inventory *inv, const struct agent *approve,
+                          const struct agent *remove)
+{
+    struct roster *r = allocate(inv);
+    size_t n = 0;
+
+    if (!r)
+        return NULL;
+    for (struct agent *a = inv->agents; a; a = a->hh.next)
+        if (a != remove && (a->row.approved || a == approve))
+            r->of[n++] = a;
+    if (n)
+        qsort(r->of, n, sizeof(struct agent *), by_name);
+    fill(r, n);
+    return r;
+}
+
+void roster_free(struct roster *r)
+{
+    if (!r)
+        return;
+    free(r->of);
+    free(r->room);
+    free(r->labels);
+    free(r->addresses);
+    free(r);
+}

@@ -1,0 +1,23 @@
+/* controller/roster.h - the approved agents as documents see them: sorted, with labels and addresses. Loop
+ * thread. */
+#ifndef TW_CONTROLLER_ROSTER_H
+#define TW_CONTROLLER_ROSTER_H
+
+#include "controller/inventory.h"
+
+/* Its texts are the agents' own: valid as long as they stay, and do not enrol again. */
+struct roster {
+    struct mesh_agents agents;
+    struct agent **of; /* by number in agents */
+    struct mesh_agent *room;
+    struct tw_label *labels;
+    struct tw_addr *addresses;
+};
+
+/* approve, remove: agents that count as approved, or as gone; NULL: none. The caller ends it with
+ * roster_free(). NULL: no memory. */
+struct roster *roster_new(const struct inventory *inv, const struct agent *approve,
+                          const struct agent *remove);
+void roster_free(struct roster *r); /* NULL is allowed */
+
+#endif
