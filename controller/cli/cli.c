@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include "common/version.h"
 
@@ -51,52 +50,6 @@ void cli_free_reply(ProtobufCMessage *m)
 {
     if (m)
         protobuf_c_message_free_unpacked(m, NULL);
-}
-
-enum cli_exit cli_print_json(cJSON *root)
-{
-    return out_json_print(root, stdout, false) ? CLI_OK : cli_no_memory();
-}
-
-enum cli_exit cli_print_records(struct cli *c, const char *key, struct out_records *r)
-{
-    enum cli_exit code = CLI_OK;
-
-    if (r->no_memory) {
-        code = cli_no_memory();
-    } else if (c->opt.output == OUT_CSV) {
-        out_csv_header(r, stdout);
-        out_csv_rows(r, stdout);
-    } else {
-        cJSON *root = cJSON_CreateObject();
-        if (!cJSON_AddItemToObject(root, key, out_json_array(r))) {
-            cJSON_Delete(root);
-            root = NULL;
-        }
-        code = cli_print_json(root);
-    }
-    out_records_free(r);
-    return code;
-}
-
-size_t cli_terminal_width(void)
-{
-    struct winsize size = { 0 };
-
-    return isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? size.ws_col : 0;
-}
-
-enum cli_exit cli_print_table(struct cli *c, struct out_table *t)
-{
-    enum cli_exit code = t->no_memory ? cli_no_memory() : CLI_OK;
-
-    if (!code) {
-        out_table_fit(t, cli_terminal_width());
-        out_table_print(t, stdout, c->colour, 0);
-        out_table_print_hidden(t, stdout);
-    }
-    out_table_free(t);
-    return code;
 }
 
 /* ---- Sorting the words ---- */

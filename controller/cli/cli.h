@@ -10,7 +10,7 @@
 /* Options of all commands; each command's table names those that it takes. */
 struct cli_options {
     char *controller;
-    int output; /* enum out_format */
+    int output; /* enum out_format; ask cli_for_people() and cli_for_tree() */
     int64_t timeout_ns;
     bool no_color;
 
@@ -32,6 +32,8 @@ struct cli {
     int64_t (*wall_ns)(void); /* what time it is; tests stop it */
     struct ctl *ctl;
     bool colour;
+    bool repeats; /* the answer is printed again and again: each on a line, or as a document, of its own */
+    size_t looks; /* so many times the answer was printed before: repeated records need no second heading */
 };
 
 struct cli_command {
@@ -70,13 +72,43 @@ enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage
                        ProtobufCMessage **ret);
 void cli_free_reply(ProtobufCMessage *m);
 
-/* Records as JSON {"key": [...]} or CSV with heading. Frees *r. */
+/* ---- Answers (answer.c); out.h says how a command describes its list ---- */
+
+/* A table, plain or wide: what is printed is for people. */
+bool cli_for_people(const struct cli *c);
+/* JSON or YAML: one tree. */
+bool cli_for_tree(const struct cli *c);
+
+struct cli_part {
+    const struct out_listing *listing;
+    struct out_rows rows;
+};
+#define CLI_PARTS 4
+/* What a command has to say, in every format: people get the table with lines around it; CSV is the main list
+ * alone; JSON and YAML have head's values, the main list and the others, each by its key. */
+struct cli_answer {
+    struct cli_part main;
+    struct cli_part more[CLI_PARTS];                      /* up to the first without listing */
+    void (*head)(struct out_records *r, const void *ctx); /* may be NULL */
+    void (*before)(struct cli *c, const void *ctx);       /* for people; may be NULL */
+    /* For people; may be NULL. The table tells what it shows: out_listing_shows(). NULL: there were no rows.
+     */
+    void (*after)(struct cli *c, const void *ctx, const struct out_table *t);
+    const void *ctx;
+};
+enum cli_exit cli_print_answer(struct cli *c, const struct cli_answer *a);
+enum cli_exit cli_print_list(struct cli *c, const struct out_listing *l, struct out_rows rows,
+                             const void *ctx);
+/* One row: for people a line for each column; else a list of one. */
+enum cli_exit cli_print_facts(struct cli *c, const struct out_listing *l, const void *row, const void *ctx);
+
+/* For what fits no listing. Records as JSON or YAML {"key": [...]}, or CSV with heading. Frees *r. */
 enum cli_exit cli_print_records(struct cli *c, const char *key, struct out_records *r);
-/* A JSON document; takes root (NULL: no memory). */
-enum cli_exit cli_print_json(cJSON *root);
+/* A tree as JSON or YAML; takes root (NULL: no memory). */
+enum cli_exit cli_print_tree(struct cli *c, cJSON *root);
 /* Columns of the terminal on standard output; 0: it is none, or does not say. */
 size_t cli_terminal_width(void);
-/* Prints and frees *t, with as many columns as the terminal has room for. */
+/* Prints and frees *t, with as many columns as the terminal has room for; -o wide: with all. */
 enum cli_exit cli_print_table(struct cli *c, struct out_table *t);
 
 /* Commands, by file. */

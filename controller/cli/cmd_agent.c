@@ -331,7 +331,7 @@ static cJSON *refused(const Tw__AgentInfo *a)
 }
 
 /* Frees *r. */
-static enum cli_exit print_json(Tw__AgentInfo *const *agents, size_t n, struct out_records *r)
+static enum cli_exit print_json(struct cli *c, Tw__AgentInfo *const *agents, size_t n, struct out_records *r)
 {
     cJSON *root = cJSON_CreateObject(), *list = out_json_array(r);
     cJSON *item = list ? list->child : NULL;
@@ -340,7 +340,7 @@ static enum cli_exit print_json(Tw__AgentInfo *const *agents, size_t n, struct o
     for (size_t i = 0; item && i < n; i++, item = item->next)
         cJSON_AddItemToObject(item, "refused", refused(agents[i]));
     if (cJSON_AddItemToObject(root, "agents", list))
-        return cli_print_json(root);
+        return cli_print_tree(c, root);
     cJSON_Delete(list);
     cJSON_Delete(root);
     return cli_no_memory();
@@ -355,7 +355,7 @@ static enum cli_exit print_records(struct cli *c, Tw__AgentInfo *const *agents, 
         put_record(&r, &no_agent);
     for (size_t i = 0; i < n; i++)
         put_record(&r, agents[i]);
-    return c->opt.output == OUT_JSON ? print_json(agents, n, &r) : cli_print_records(c, "agents", &r);
+    return cli_for_tree(c) ? print_json(c, agents, n, &r) : cli_print_records(c, "agents", &r);
 }
 
 static int by_name(const void *a, const void *b)
@@ -375,7 +375,7 @@ enum cli_exit cmd_agent_list(struct cli *c)
     if (!code && reply->n_agents)
         qsort(reply->agents, reply->n_agents, sizeof(Tw__AgentInfo *), by_name);
     if (!code)
-        code = c->opt.output == OUT_TABLE ? print_list(c, reply)
+        code = cli_for_people(c) ? print_list(c, reply)
                                           : print_records(c, reply->agents, reply->n_agents);
     if (!code && reply->truncated)
         cli_fail(CLI_OK, "there are more agents than these %zu: the answer is full", reply->n_agents);
@@ -584,7 +584,7 @@ enum cli_exit cmd_agent_show(struct cli *c)
 
     if (code)
         return code;
-    if (c->opt.output == OUT_TABLE)
+    if (cli_for_people(c))
         code = print_agent(c, ((Tw__AgentReply *)m)->agent);
     else
         code = print_records(c, &((Tw__AgentReply *)m)->agent, 1);
@@ -601,7 +601,7 @@ enum cli_exit cmd_agent_approve(struct cli *c)
 
     if (code)
         return code;
-    if (c->opt.output == OUT_TABLE) {
+    if (cli_for_people(c)) {
         const Tw__AgentInfo *a = ((const Tw__AgentReply *)m)->agent;
         printf("Approved %s with the key %s\n", a->name, a->fingerprint);
     } else {
@@ -635,7 +635,7 @@ enum cli_exit cmd_agent_remove(struct cli *c)
     cli_free_reply(m);
     if (code)
         return code;
-    if (c->opt.output == OUT_TABLE) {
+    if (cli_for_people(c)) {
         printf("Removed %s\n", c->args.v[0]);
         return CLI_OK;
     }

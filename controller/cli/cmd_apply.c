@@ -214,7 +214,7 @@ static enum cli_exit print_applied(struct cli *c, const Tw__ScheduleApplyReply *
     struct out_records head = { 0 }, agents = { 0 };
     cJSON *root, *plan;
 
-    if (c->opt.output == OUT_CSV) {
+    if (!cli_for_tree(c)) {
         agent_records(reply->plan, &agents);
         return cli_print_records(c, "agents", &agents);
     }
@@ -224,7 +224,7 @@ static enum cli_exit print_applied(struct cli *c, const Tw__ScheduleApplyReply *
     out_records_free(&head);
     plan = plan_json(reply->plan);
     if (plan && cJSON_AddItemToObject(root, "plan", plan) && (!list || rollout_add_json(root, list)))
-        return cli_print_json(root);
+        return cli_print_tree(c, root);
     if (!cJSON_HasObjectItem(root, "plan"))
         cJSON_Delete(plan);
     cJSON_Delete(root);
@@ -236,14 +236,14 @@ static enum cli_exit after(struct cli *c, const Tw__ScheduleApplyReply *reply)
     ProtobufCMessage *m = NULL;
     enum cli_exit code = CLI_OK, printed = CLI_OK;
 
-    if (c->opt.output == OUT_TABLE && !c->opt.plan) {
+    if (cli_for_people(c) && !c->opt.plan) {
         printf("Applied: generation %" PRIu64 "\n", reply->generation);
         print_totals(reply->plan);
         fflush(stdout);
     }
     if (!c->opt.plan && c->opt.wait_ns)
         code = rollout_wait(c, reply->generation, c->opt.wait_ns, &m);
-    if (c->opt.output != OUT_TABLE)
+    if (!cli_for_people(c))
         printed = print_applied(c, reply, (const Tw__ScheduleListReply *)m);
     else if (c->opt.plan)
         printed = print_plan(c, reply->plan);

@@ -8,9 +8,17 @@
 #define NAMED_MAX 5 /* in words; the table has them all */
 #define TAI_AHEAD_S 37
 
-static const struct out_column columns[] = {
-    { "AGENT", false, 0 }, { "SYNCED", false, 0 },  { "CLAIMED", true, 2 }, { "OFFSET", true, 0 },
-    { "+-", true, 0 },     { "VERDICT", false, 0 }, { "PAIRS", true, 1 },   { "COMPONENT", true, 3 },
+static const struct out_col columns[] = {
+    { .title = "AGENT", .name = "name" },
+    { .title = "SYNCED", .name = "synced" },
+    { .title = "CLAIMED", .name = "claimed_error_seconds", .as = OUT_AS_SECONDS, .drop = 2 },
+    { .title = "OFFSET", .name = "offset_seconds", .as = OUT_AS_SECONDS },
+    { .title = "+-", .name = "uncertainty_seconds", .as = OUT_AS_SECONDS },
+    { .title = "VERDICT", .name = "verdict" },
+    { .title = "PAIRS", .name = "pairs", .as = OUT_AS_COUNT, .drop = 1 },
+    { .title = "COMPONENT", .name = "component", .as = OUT_AS_COUNT, .drop = 3 },
+    { .title = "LIMIT", .name = "limit_seconds", .as = OUT_AS_SECONDS, .wide = true },
+    { .title = "CERTAIN", .name = "certain", .wide = true },
 };
 
 static const char *duration(bool known, int64_t ns, char buf[OUT_NUM])
@@ -23,34 +31,11 @@ static bool has_verdict(const Tw__ClockFinding *f, const char *verdict)
     return !strcmp(f->verdict, verdict);
 }
 
-/* ---- Table ---- */
-
 static enum out_style verdict_style(const Tw__ClockFinding *f)
 {
     if (has_verdict(f, "offset"))
         return OUT_BAD;
     return has_verdict(f, "ok") ? OUT_PLAIN : OUT_DOUBT;
-}
-
-static void put_row(struct out_table *t, const Tw__ClockFinding *f)
-{
-    char text[OUT_NUM];
-
-    out_cell(t, OUT_PLAIN, "%s", f->agent);
-    out_cell(t, f->synced ? OUT_PLAIN : OUT_DOUBT, "%s", !f->claimed ? "-" : f->synced ? "yes" : "no");
-    out_cell(t, OUT_PLAIN, "%s", duration(f->synced, f->claimed_error_ns, text));
-    out_cell(t, verdict_style(f), "%s%s", f->measured && f->offset_ns > 0 ? "+" : "",
-             duration(f->measured, f->offset_ns, text));
-    out_cell(t, OUT_PLAIN, "%s", duration(f->measured, f->uncertainty_ns, text));
-    out_cell(t, verdict_style(f), "%s", f->verdict);
-    if (f->pairs_used < f->pairs)
-        out_cell(t, OUT_PLAIN, "%u of %u", f->pairs_used, f->pairs);
-    else
-        out_cell(t, OUT_PLAIN, "%u", f->pairs);
-    if (f->measured)
-        out_cell(t, OUT_PLAIN, "%u", f->component + 1);
-    else
-        out_cell(t, OUT_PLAIN, "-");
 }
 
 /* ---- In words ---- */
@@ -164,24 +149,16 @@ static void print_words(const Tw__ClockReply *reply)
     name_crooked(reply);
 }
 
-static enum cli_exit print_table(struct cli *c, const Tw__ClockReply *reply)
+static void print_notes(struct cli *c, const void *ctx, const struct out_table *t)
 {
-    struct out_table t;
-    enum cli_exit code;
+    const Tw__ClockReply *reply = ctx;
 
-    if (!reply->n_agents) {
-        printf("No agents yet: twampctl agent list\n");
-        return CLI_OK;
-    }
-    out_table_init(&t, columns, TW_NELEM(columns));
-    for (size_t i = 0; i < reply->n_agents; i++)
-        put_row(&t, reply->agents[i]);
-    code = cli_print_table(c, &t);
-    if (!code && reply->truncated)
+    (void)c;
+    if (!t)
+        return;
+    if (reply->truncated)
         printf("There are more agents, all of them with better clocks: GET /api/v1/clock has them\n");
-    if (!code)
-        print_words(reply);
-    return code;
+    print_words(reply);
 }
 
 /* ---- Records ---- */
@@ -191,9 +168,27 @@ static void put_seconds(struct out_records *r, const char *name, bool known, int
     out_num(r, name, (struct tw_num){ known, out_ns_to_s(ns) });
 }
 
-static void put_record(struct out_records *r, const Tw__ClockFinding *f)
+static void show_finding(struct out_records *r, const Tw__ClockFinding *f)
 {
-    out_record(r);
+    char text[OUT_NUM];
+
+    out_style(r, "synced", f->synced ? OUT_PLAIN : OUT_DOUBT);
+    out_show(r, "offset_seconds", verdict_style(f), "%s%s", f->measured && f->offset_ns > 0 ? "+" : "",
+             duration(f->measured, f->offset_ns, text));
+    out_style(r, "verdict", verdict_style(f));
+    if (f->pairs_used < f->pairs)
+        out_show(r, "pairs", OUT_PLAIN, "%u of %u", f->pairs_used, f->pairs);
+    if (f->measured)
+        out_show(r, "component", OUT_PLAIN, "%u", f->component + 1);
+    else
+        out_show(r, "component", OUT_PLAIN, "-");
+}
+
+static void put_finding(struct out_records *r, const void *row, const void *ctx)
+{
+    const Tw__ClockFinding *f = row;
+
+    (void)ctx;
     out_text(r, "name", f->agent);
     out_text(r, "verdict", f->verdict);
     if (f->claimed)
@@ -209,81 +204,62 @@ static void put_record(struct out_records *r, const Tw__ClockFinding *f)
     out_u64(r, "pairs_used", f->pairs_used);
     out_u64(r, "component", f->component);
     out_u64(r, "component_agents", f->component_agents);
+    show_finding(r, f);
 }
 
-static void put_crooked(struct out_records *r, const Tw__ClockCrooked *w)
+static const Tw__ClockFinding nobody = TW__CLOCK_FINDING__INIT;
+static const struct out_listing findings = {
+    .key = "agents",
+    .columns = columns,
+    .n_columns = TW_NELEM(columns),
+    .put = put_finding,
+    .none = &nobody,
+    .empty = "No agents yet: twampctl agent list",
+};
+
+static void put_crooked(struct out_records *r, const void *row, const void *ctx)
 {
-    out_record(r);
+    const Tw__ClockCrooked *w = row;
+
+    (void)ctx;
     out_text(r, "from", w->a);
     out_text(r, "to", w->b);
     put_seconds(r, "longer_seconds", true, w->longer_ns);
     put_seconds(r, "round_trip_seconds", true, w->round_trip_ns);
 }
 
-static void put_agents(struct out_records *r, const Tw__ClockReply *reply)
-{
-    static const Tw__ClockFinding nobody = TW__CLOCK_FINDING__INIT;
+static const Tw__ClockCrooked straight = TW__CLOCK_CROOKED__INIT;
+static const struct out_listing crooked = { .key = "crooked", .put = put_crooked, .none = &straight };
 
-    r->skip = reply->n_agents ? 0 : 1;
-    if (!reply->n_agents)
-        put_record(r, &nobody);
-    for (size_t i = 0; i < reply->n_agents; i++)
-        put_record(r, reply->agents[i]);
+static void put_head(struct out_records *r, const void *ctx)
+{
+    const Tw__ClockReply *reply = ctx;
+
+    out_ns(r, "time_ns", reply->time_ns);
+    out_u64(r, "pairs", reply->pairs);
+    out_u64(r, "pairs_used", reply->pairs_used);
+    out_u64(r, "components", reply->components);
 }
 
-static enum cli_exit print_csv(struct cli *c, const Tw__ClockReply *reply)
+static enum cli_exit print(struct cli *c, const Tw__ClockReply *reply)
 {
-    struct out_records r = { 0 };
+    struct cli_answer a = { .main = { &findings, OUT_ROWS(reply->agents, reply->n_agents) },
+                            .more = { { &crooked, OUT_ROWS(reply->crooked, reply->n_crooked) } },
+                            .head = put_head,
+                            .after = print_notes,
+                            .ctx = reply };
 
-    put_agents(&r, reply);
-    return cli_print_records(c, "agents", &r);
-}
-
-static enum cli_exit print_json(struct cli *c, const Tw__ClockReply *reply)
-{
-    struct out_records head = { 0 }, agents = { 0 }, crooked = { 0 };
-    cJSON *root, *list, *ways;
-
-    (void)c;
-    out_record(&head);
-    out_ns(&head, "time_ns", reply->time_ns);
-    out_u64(&head, "pairs", reply->pairs);
-    out_u64(&head, "pairs_used", reply->pairs_used);
-    out_u64(&head, "components", reply->components);
-    put_agents(&agents, reply);
-    for (size_t i = 0; i < reply->n_crooked; i++)
-        put_crooked(&crooked, reply->crooked[i]);
-    root = out_json_object(&head, 0);
-    list = out_json_array(&agents);
-    ways = out_json_array(&crooked);
-    out_records_free(&head);
-    out_records_free(&agents);
-    out_records_free(&crooked);
-    if (!list || !cJSON_AddItemToObject(root, "agents", list)) {
-        cJSON_Delete(list);
-        cJSON_Delete(ways);
-        cJSON_Delete(root);
-        return cli_no_memory();
-    }
-    if (!ways || !cJSON_AddItemToObject(root, "crooked", ways)) {
-        cJSON_Delete(ways);
-        cJSON_Delete(root);
-        return cli_no_memory();
-    }
-    return cli_print_json(root);
+    return cli_print_answer(c, &a);
 }
 
 enum cli_exit cmd_clock(struct cli *c)
 {
-    static enum cli_exit (*const printers[])(struct cli *, const Tw__ClockReply *) = {
-        [OUT_TABLE] = print_table, [OUT_JSON] = print_json, [OUT_CSV] = print_csv
-    };
     Tw__ClockRequest rq = TW__CLOCK_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
     enum cli_exit code = cli_call(c, "Clock", &rq.base, &reply);
 
     if (!code)
-        code = printers[c->opt.output](c, (const Tw__ClockReply *)reply);
+        code = print(c, (const Tw__ClockReply *)reply);
     cli_free_reply(reply);
     return code;
 }

@@ -175,6 +175,13 @@ static enum out_style style_of(const Tw__FlightRecord *r)
     }
 }
 
+static void put_seconds(struct out_table *t, struct tw_num s)
+{
+    char text[OUT_NUM];
+
+    out_cell(t, OUT_PLAIN, "%s", out_seconds(s, text));
+}
+
 static void put_ttl(struct out_table *t, uint32_t ttl)
 {
     if (ttl)
@@ -200,10 +207,10 @@ static void put_probe(struct out_table *t, const Tw__FlightRecord *r)
     out_cell(t, OUT_PLAIN, "%u", r->seq);
     out_cell(t, style_of(r), "%s", fate_name(r));
     out_cell(t, *way ? style_of(r) : OUT_PLAIN, "%s", *way ? way : "-");
-    pairs_cell_seconds(t, seconds(r, r->forward_ns + r->backward_ns));
-    pairs_cell_seconds(t, seconds(r, r->forward_ns));
-    pairs_cell_seconds(t, seconds(r, r->backward_ns));
-    pairs_cell_seconds(t, seconds(r, r->residence_ns));
+    put_seconds(t, seconds(r, r->forward_ns + r->backward_ns));
+    put_seconds(t, seconds(r, r->forward_ns));
+    put_seconds(t, seconds(r, r->backward_ns));
+    put_seconds(t, seconds(r, r->residence_ns));
     put_ttl(t, r->ttl_forward);
     put_ttl(t, r->ttl_backward);
     put_tos(t, r->tos_forward);
@@ -393,67 +400,43 @@ enum cli_exit cmd_flight(struct cli *c)
     else if (!count_records(reply->flight))
         code = nothing_there(reply);
     else
-        code = c->opt.output == OUT_TABLE ? print_flows(c, reply) : print_probe_records(c, reply);
+        code = cli_for_people(c) ? print_flows(c, reply) : print_probe_records(c, reply);
     cli_free_reply(m);
     return code;
 }
 
 /* ---- Frozen parts ---- */
 
-static const struct out_column row_columns[] = {
-    { "AT", false, 0 },    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "FLOW", true, 3 },
-    { "CAUSE", false, 0 }, { "PROBES", true, 0 },      { "LOST", true, 0 },    { "FROM", false, 1 },
-    { "TO", false, 1 },    { "FROZEN", false, 2 },     { "REASON", false, 0 },
+static const struct out_col row_columns[] = {
+    { .title = "AT", .name = "at_ns", .as = OUT_AS_TIME },
+    { .title = "MESH/CLASS" },
+    { .title = "PAIR" },
+    { .title = "FLOW", .name = "flow", .as = OUT_AS_COUNT, .drop = 3 },
+    { .title = "CAUSE", .name = "cause" },
+    { .title = "PROBES", .name = "probes", .as = OUT_AS_COUNT },
+    { .title = "LOST", .name = "lost", .as = OUT_AS_COUNT },
+    { .title = "FROM", .name = "first_ns", .as = OUT_AS_TIME, .drop = 1 },
+    { .title = "TO", .name = "last_ns", .as = OUT_AS_TIME, .drop = 1 },
+    { .title = "FROZEN", .name = "frozen_ns", .as = OUT_AS_TIME, .drop = 2 },
+    { .title = "REASON", .name = "reason" },
+    { .title = "PAIR ID", .name = "pair_id", .as = OUT_AS_COUNT, .wide = true },
 };
 
-static const Tw__PairInfo unknown_pair = TW__PAIR_INFO__INIT;
-
-static void put_row(struct out_table *t, const Tw__FlightRow *row)
+static void put_row(struct out_records *r, const void *line, const void *ctx)
 {
-    const Tw__FlightFrozen *f = row->frozen;
-    char text[OUT_NUM];
+    static const Tw__FlightFrozen nothing = TW__FLIGHT_FROZEN__INIT;
+    static const Tw__PairInfo unknown_pair = TW__PAIR_INFO__INIT;
+    const Tw__FlightRow *row = line;
+    const Tw__FlightFrozen *f = row->frozen ? row->frozen : &nothing;
 
-    out_cell(t, OUT_PLAIN, "%s", out_time(f->at_ns, text));
-    if (row->pair) {
-        pairs_cell_names(t, row->pair);
-    } else {
-        out_cell(t, OUT_DIM, "-");
-        out_cell(t, OUT_DIM, "%s > pair %" PRIu64, row->agent, f->pair_id);
-    }
-    out_cell(t, OUT_PLAIN, "%u", f->flow);
-    out_cell(t, OUT_PLAIN, "%s", cause_name(f->cause));
-    out_cell(t, OUT_PLAIN, "%" PRIu64, f->probes);
-    out_cell(t, f->lost ? OUT_BAD : OUT_PLAIN, "%" PRIu64, f->lost);
-    out_cell(t, OUT_PLAIN, "%s", out_time(f->first_ns, text));
-    out_cell(t, OUT_PLAIN, "%s", out_time(f->last_ns, text));
-    out_cell(t, OUT_PLAIN, "%s", out_time(f->frozen_ns, text));
-    out_cell(t, OUT_PLAIN, "%s", *f->reason ? f->reason : "-");
-}
-
-static enum cli_exit print_row_table(struct cli *c, const Tw__FlightRowsReply *reply)
-{
-    struct out_table t;
-
-    out_table_init(&t, row_columns, TW_NELEM(row_columns));
-    for (size_t i = 0; i < reply->n_rows; i++)
-        if (reply->rows[i]->frozen)
-            put_row(&t, reply->rows[i]);
-    return cli_print_table(c, &t);
-}
-
-static void put_row_record(struct out_records *r, const Tw__FlightRow *row)
-{
-    static const Tw__FlightFrozen none = TW__FLIGHT_FROZEN__INIT;
-    const Tw__FlightFrozen *f = row->frozen ? row->frozen : &none;
-    const Tw__PairInfo *p = row->pair ? row->pair : &unknown_pair;
-
-    out_record(r);
+    (void)ctx;
     out_text(r, "agent", row->agent);
     out_text(r, "error", row->error);
-    out_text(r, "mesh", p->mesh);
-    out_text(r, "class", p->class_name);
-    out_text(r, "source", p->source);
-    out_text(r, "target", p->target);
+    pairs_put_names(r, row->pair ? row->pair : &unknown_pair);
+    if (!row->pair) {
+        out_show(r, "MESH/CLASS", OUT_DIM, "-");
+        out_show(r, "PAIR", OUT_DIM, "%s > pair %" PRIu64, row->agent, f->pair_id);
+    }
     out_u64(r, "pair_id", f->pair_id);
     out_u64(r, "flow", f->flow);
     out_u64(r, "id", f->id);
@@ -465,19 +448,17 @@ static void put_row_record(struct out_records *r, const Tw__FlightRow *row)
     out_ns(r, "last_ns", f->last_ns);
     out_u64(r, "probes", f->probes);
     out_u64(r, "lost", f->lost);
+    out_style(r, "lost", f->lost ? OUT_BAD : OUT_PLAIN);
 }
 
-static enum cli_exit print_row_records(struct cli *c, const Tw__FlightRowsReply *reply)
-{
-    static const Tw__FlightRow none = TW__FLIGHT_ROW__INIT;
-    struct out_records r = { .skip = reply->n_rows ? 0 : 1 };
-
-    if (!reply->n_rows)
-        put_row_record(&r, &none);
-    for (size_t i = 0; i < reply->n_rows; i++)
-        put_row_record(&r, reply->rows[i]);
-    return cli_print_records(c, "frozen", &r);
-}
+static const Tw__FlightRow no_row = TW__FLIGHT_ROW__INIT;
+static const struct out_listing frozen_parts = {
+    .key = "frozen",
+    .columns = row_columns,
+    .n_columns = TW_NELEM(row_columns),
+    .put = put_row,
+    .none = &no_row,
+};
 
 static size_t count_frozen(const Tw__FlightRowsReply *reply)
 {
@@ -498,16 +479,33 @@ static void say_errors(const Tw__FlightRowsReply *reply)
         cli_fail(CLI_OK, "there are more frozen parts than these: name a mesh, a source or a target");
 }
 
+/* Moves rows with a frozen part before those with an error, each kind in its order; returns how many those
+ * are. */
+static size_t sort_rows(Tw__FlightRow **rows, size_t n)
+{
+    size_t frozen = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        Tw__FlightRow *row = rows[i];
+        if (!row->frozen)
+            continue;
+        memmove(rows + frozen + 1, rows + frozen, (i - frozen) * sizeof *rows);
+        rows[frozen++] = row;
+    }
+    return frozen;
+}
+
+/* A table has no rows for errors: say_errors() tells of them. */
 static enum cli_exit print_rows(struct cli *c, const Tw__FlightRowsReply *reply, const char *none)
 {
-    enum cli_exit code = CLI_OK;
+    struct out_listing l = frozen_parts;
+    size_t n = reply->n_rows;
+    enum cli_exit code;
 
-    if (c->opt.output != OUT_TABLE)
-        code = print_row_records(c, reply);
-    else if (count_frozen(reply))
-        code = print_row_table(c, reply);
-    else if (none)
-        puts(none);
+    l.empty = none;
+    if (cli_for_people(c))
+        n = sort_rows(reply->rows, n);
+    code = cli_print_list(c, &l, OUT_ROWS(reply->rows, n), NULL);
     say_errors(reply);
     return code;
 }

@@ -3,127 +3,87 @@
 #include "controller/cli/filter.h"
 #include "controller/cli/pairs.h"
 
-static const struct out_column columns[] = {
-    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },    { "FLOW", true, 0 },     { "NOW", false, 0 },
-    { "SENT", true, 5 },        { "LOSS", true, 0 },     { "FWD", true, 8 },      { "BWD", true, 8 },
-    { "UNKN", true, 8 },        { "RTT P50", true, 0 },  { "P95", true, 6 },      { "P99", true, 4 },
-    { "FWD P50", true, 2 },     { "BWD P50", true, 2 },  { "JIT FWD", true, 1 },  { "JIT BWD", true, 1 },
-    { "JIT RTT", true, 3 },     { "COMPLETE", true, 7 }, { "LATE P99", true, 1 },
+static const struct out_col columns[] = {
+    { .title = "MESH/CLASS" },
+    { .title = "PAIR" },
+    { .title = "FLOW", .name = "flow", .as = OUT_AS_COUNT, .optional = true },
+    { .title = "NOW", .name = "state" },
+    { .title = "SENT", .name = "sent", .as = OUT_AS_COUNT, .drop = 5 },
+    { .title = "LOSS", .name = "loss_ratio", .as = OUT_AS_RATIO },
+    { .title = "FWD", .name = "loss_forward_ratio", .as = OUT_AS_RATIO, .drop = 8 },
+    { .title = "BWD", .name = "loss_backward_ratio", .as = OUT_AS_RATIO, .drop = 8 },
+    { .title = "UNKN", .name = "loss_unknown_ratio", .as = OUT_AS_RATIO, .drop = 8 },
+    { .title = "RTT P50", .name = "delay_roundtrip_p50_seconds", .as = OUT_AS_SECONDS },
+    { .title = "P95", .name = "delay_roundtrip_p95_seconds", .as = OUT_AS_SECONDS, .drop = 6 },
+    { .title = "P99", .name = "delay_roundtrip_p99_seconds", .as = OUT_AS_SECONDS, .drop = 4 },
+    { .title = "FWD P50", .name = "delay_forward_p50_seconds", .as = OUT_AS_SECONDS, .drop = 2 },
+    { .title = "BWD P50", .name = "delay_backward_p50_seconds", .as = OUT_AS_SECONDS, .drop = 2 },
+    { .title = "JIT FWD", .name = "delay_forward_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 1 },
+    { .title = "JIT BWD", .name = "delay_backward_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 1 },
+    { .title = "JIT RTT", .name = "delay_roundtrip_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 3 },
+    { .title = "COMPLETE", .name = "completeness_ratio", .as = OUT_AS_RATIO, .drop = 7 },
+    { .title = "LATE P99", .name = "send_lateness_p99_seconds", .as = OUT_AS_SECONDS, .drop = 1 },
+    { .title = "DUP", .name = "duplicates", .as = OUT_AS_COUNT, .wide = true },
+    { .title = "REORD FWD", .name = "reordered_forward", .as = OUT_AS_COUNT, .wide = true },
+    { .title = "BWD", .name = "reordered_backward", .as = OUT_AS_COUNT, .wide = true },
+    { .title = "LONGEST LOSS", .name = "loss_run_longest_seconds", .as = OUT_AS_SECONDS, .wide = true },
+    { .title = "RTT MIN", .name = "delay_roundtrip_min_seconds", .as = OUT_AS_SECONDS, .wide = true },
+    { .title = "MAX", .name = "delay_roundtrip_max_seconds", .as = OUT_AS_SECONDS, .wide = true },
+    { .title = "ONE-WAY ERROR", .name = "one_way_error_bound_seconds", .as = OUT_AS_SECONDS, .wide = true },
+    { .title = "TTL", .name = "ttl_forward_min", .as = OUT_AS_COUNT, .wide = true },
+    { .title = "HOST TROUBLE", .name = "host_trouble", .wide = true },
+    { .title = "PAIR ID", .name = "pair_id", .as = OUT_AS_COUNT, .wide = true },
 };
-#define COLUMN_FLOW 2
-#define COLUMN_FWD_P50 12
 
-/* Without --flows there is no such column. Returns how many there are. */
-static size_t pick_columns(struct out_column *ret, bool flows)
+static const struct out_listing listing = {
+    .key = "pairs",
+    .columns = columns,
+    .n_columns = TW_NELEM(columns),
+    .put = pairs_put_row,
+    .none = &pairs_no_row,
+    .empty = "No pair matches. \"twampctl schedule list\" shows what is measured.",
+};
+
+static void print_span(struct cli *c, const void *ctx)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < TW_NELEM(columns); i++)
-        if (flows || i != COLUMN_FLOW)
-            ret[n++] = columns[i];
-    return n;
-}
-
-/* True: marked as perhaps the host's own. */
-static bool put_loss(struct out_table *t, const struct stats_view *v)
-{
-    bool trouble = pairs_cell_total_loss(t, v);
-
-    pairs_cell_loss(t, v->loss_forward_ratio);
-    pairs_cell_loss(t, v->loss_backward_ratio);
-    pairs_cell_loss(t, v->loss_unknown_ratio);
-    return trouble;
-}
-
-static void put_completeness(struct out_table *t, const Tw__PairReport *p)
-{
-    bool whole = p->periods_stored >= p->periods_expected;
-    struct tw_num ratio = { p->periods_expected > 0, 1 };
-    char text[OUT_NUM];
-
-    if (!whole)
-        ratio.value = (double)p->periods_stored / (double)p->periods_expected;
-    out_cell(t, whole ? OUT_PLAIN : OUT_DOUBT, "%s", out_percent(ratio, text));
-}
-
-static bool put_row(struct out_table *t, const struct pair_row *row, bool flows, bool *trouble)
-{
-    const struct stats_view *v = &row->view;
-    const struct stats_delay *rtt = &v->delay[TW_ROUNDTRIP];
-    bool doubt;
-
-    pairs_cell_names(t, row->report->pair);
-    if (flows)
-        out_cell(t, OUT_PLAIN, "%" PRIu32, row->report->flow);
-    pairs_cell_state(t, row->report->state);
-    out_cell(t, OUT_PLAIN, "%" PRIu64, v->sent);
-    *trouble |= put_loss(t, v);
-    pairs_cell_seconds(t, rtt->p50_s);
-    pairs_cell_seconds(t, rtt->p95_s);
-    pairs_cell_seconds(t, rtt->p99_s);
-    doubt = pairs_cell_one_way(t, v, v->delay[TW_FORWARD].p50_s);
-    doubt |= pairs_cell_one_way(t, v, v->delay[TW_BACKWARD].p50_s);
-    for (int d = 0; d < 3; d++)
-        pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
-    put_completeness(t, row->report);
-    pairs_cell_seconds(t, v->send_lateness_p99_s);
-    return doubt;
-}
-
-static void print_span(const Tw__ReportReply *reply, size_t n)
-{
+    const struct pairs *p = ctx;
     char from[OUT_NUM], to[OUT_NUM];
 
-    printf("%zu %s%s, %s to %s\n", n, reply->flows ? "flow" : "pair", n == 1 ? "" : "s",
-           out_time(reply->from_ns, from), out_time(reply->to_ns, to));
+    (void)c;
+    if (p->n)
+        printf("%zu %s%s, %s to %s\n", p->n, p->reply->flows ? "flow" : "pair", p->n == 1 ? "" : "s",
+               out_time(p->reply->from_ns, from), out_time(p->reply->to_ns, to));
 }
 
-static enum cli_exit print_table(struct cli *c, const struct pairs *p)
+static void print_notes(struct cli *c, const void *ctx, const struct out_table *t)
 {
-    struct out_column shown[TW_NELEM(columns)];
-    struct out_table t;
-    bool doubt = false, trouble = false, flows = p->reply->flows;
+    const struct pairs *p = ctx;
+    struct pairs_marks marks = { 0 };
     uint64_t dropped = 0;
-    enum cli_exit code;
 
-    if (!p->n) {
-        printf("No pair matches. \"twampctl schedule list\" shows what is measured.\n");
-        return CLI_OK;
-    }
-    out_table_init(&t, shown, pick_columns(shown, flows));
+    (void)c;
     for (size_t i = 0; i < p->n; i++) {
-        doubt |= put_row(&t, &p->rows[i], flows, &trouble);
+        pairs_note_marks(&marks, &p->rows[i].view);
         if (p->rows[i].report->summaries_dropped > dropped)
             dropped = p->rows[i].report->summaries_dropped;
     }
-    print_span(p->reply, p->n);
-    out_table_fit(&t, cli_terminal_width());
-    doubt &= out_table_shows(&t, COLUMN_FWD_P50 - !flows);
-    code = cli_print_table(c, &t);
-    if (doubt)
-        fputs(pairs_one_way_note, stdout);
-    if (trouble)
-        fputs(pairs_host_note, stdout);
+    if (t)
+        pairs_print_marks(&marks, &listing, t, stdout);
     if (dropped)
         printf("Up to %" PRIu64
                " summaries of one source were dropped by its full spool: those periods are gone\n",
                dropped);
-    return code;
 }
 
 static enum cli_exit print_report(struct cli *c, const struct pairs *p)
 {
-    struct out_records r = { 0 };
-    enum cli_exit code = CLI_OK;
+    struct cli_answer a = { .main = { &listing, OUT_ROW_ARRAY(p->rows, p->n) },
+                            .head = pairs_put_head,
+                            .before = print_span,
+                            .after = print_notes,
+                            .ctx = p };
 
-    if (c->opt.output == OUT_TABLE)
-        return print_table(c, p);
-    pairs_records(p, &r);
-    if (c->opt.output == OUT_CSV)
-        return cli_print_records(c, "pairs", &r);
-    code = cli_print_json(pairs_json(p, &r));
-    out_records_free(&r);
-    return code;
+    return cli_print_answer(c, &a);
 }
 
 static enum cli_exit fetch(struct cli *c, const Tw__PairFilter *filter, Tw__ReportReply **ret)

@@ -78,7 +78,7 @@ static enum cli_exit print_table(struct cli *c, const Tw__ScheduleListReply *rep
     return code;
 }
 
-static enum cli_exit print_json(const Tw__ScheduleListReply *reply)
+static enum cli_exit print_json(struct cli *c, const Tw__ScheduleListReply *reply)
 {
     struct out_records head = { 0 }, meshes = { 0 };
     cJSON *root, *list;
@@ -92,7 +92,7 @@ static enum cli_exit print_json(const Tw__ScheduleListReply *reply)
     out_records_free(&head);
     out_records_free(&meshes);
     if (list && cJSON_AddItemToObject(root, "meshes", list) && rollout_add_json(root, reply))
-        return cli_print_json(root);
+        return cli_print_tree(c, root);
     if (!cJSON_HasObjectItem(root, "meshes"))
         cJSON_Delete(list);
     cJSON_Delete(root);
@@ -119,10 +119,10 @@ enum cli_exit cmd_schedule_list(struct cli *c)
 
     if (code)
         return code;
-    if (c->opt.output == OUT_JSON)
-        code = print_json(reply);
+    if (cli_for_tree(c))
+        code = print_json(c, reply);
     else
-        code = c->opt.output == OUT_CSV ? print_csv(c, reply) : print_table(c, reply);
+        code = cli_for_people(c) ? print_table(c, reply) : print_csv(c, reply);
     if (!code)
         rollout_warn_cut(reply);
     cli_free_reply(m);
@@ -203,7 +203,7 @@ enum cli_exit cmd_schedule_show(struct cli *c)
     else if (c->opt.document)
         print_document(mesh->document);
     else
-        code = c->opt.output == OUT_TABLE ? print_mesh(c, mesh) : print_mesh_records(c, mesh);
+        code = cli_for_people(c) ? print_mesh(c, mesh) : print_mesh_records(c, mesh);
     cli_free_reply(m);
     return code;
 }
@@ -226,7 +226,7 @@ static enum cli_exit change(struct cli *c, const char *method, const char *done)
         return code;
     generation = ((const Tw__ScheduleChangeReply *)m)->generation;
     cli_free_reply(m);
-    if (c->opt.output == OUT_TABLE) {
+    if (cli_for_people(c)) {
         printf("%s %s: generation %" PRIu64 "\n", done, c->args.v[0], generation);
         return CLI_OK;
     }

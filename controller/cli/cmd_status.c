@@ -113,7 +113,6 @@ static enum cli_exit print_json(struct cli *c, const Tw__StatusReply *s)
     struct out_records head = { 0 }, counters = { 0 };
     cJSON *root, *list;
 
-    (void)c;
     put_record(&head, s);
     put_counters(&counters, s);
     root = out_json_object(&head, 0);
@@ -125,7 +124,7 @@ static enum cli_exit print_json(struct cli *c, const Tw__StatusReply *s)
         cJSON_Delete(root);
         return cli_no_memory();
     }
-    return cli_print_json(root);
+    return cli_print_tree(c, root);
 }
 
 static enum cli_exit print_csv(struct cli *c, const Tw__StatusReply *s)
@@ -137,17 +136,21 @@ static enum cli_exit print_csv(struct cli *c, const Tw__StatusReply *s)
     return cli_print_records(c, "", &r);
 }
 
+static enum cli_exit print(struct cli *c, const Tw__StatusReply *s)
+{
+    if (cli_for_people(c))
+        return print_table(c, s);
+    return cli_for_tree(c) ? print_json(c, s) : print_csv(c, s);
+}
+
 enum cli_exit cmd_status(struct cli *c)
 {
-    static enum cli_exit (*const printers[])(struct cli *, const Tw__StatusReply *) = {
-        [OUT_TABLE] = print_table, [OUT_JSON] = print_json, [OUT_CSV] = print_csv
-    };
     Tw__StatusRequest rq = TW__STATUS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
     enum cli_exit code = cli_call(c, "Status", &rq.base, &reply);
 
     if (!code)
-        code = printers[c->opt.output](c, (const Tw__StatusReply *)reply);
+        code = print(c, (const Tw__StatusReply *)reply);
     cli_free_reply(reply);
     return code;
 }

@@ -10,14 +10,32 @@
 
 /* What is left out last is what says whether somebody has to act. The parts of a loss go together: two of
  * them without the third would mislead. */
-static const struct out_column columns[] = {
-    { "MESH/CLASS", false, 0 }, { "PAIR", false, 0 },   { "STATE", false, 0 },  { "LOSS", true, 0 },
-    { "FWD", true, 7 },         { "BWD", true, 7 },     { "UNKN", true, 7 },    { "RTT P50", true, 0 },
-    { "P95", true, 5 },         { "FWD P50", true, 3 }, { "P95", true, 2 },     { "BWD P50", true, 3 },
-    { "P95", true, 2 },         { "JIT FWD", true, 1 }, { "JIT BWD", true, 1 }, { "JIT RTT", true, 4 },
-    { "AGE", true, 6 },
+static const struct out_col columns[] = {
+    { .title = "MESH/CLASS" },
+    { .title = "PAIR" },
+    { .title = "STATE", .name = "state" },
+    { .title = "LOSS", .name = "loss_ratio", .as = OUT_AS_RATIO },
+    { .title = "FWD", .name = "loss_forward_ratio", .as = OUT_AS_RATIO, .drop = 7 },
+    { .title = "BWD", .name = "loss_backward_ratio", .as = OUT_AS_RATIO, .drop = 7 },
+    { .title = "UNKN", .name = "loss_unknown_ratio", .as = OUT_AS_RATIO, .drop = 7 },
+    { .title = "RTT P50", .name = "delay_roundtrip_p50_seconds", .as = OUT_AS_SECONDS },
+    { .title = "P95", .name = "delay_roundtrip_p95_seconds", .as = OUT_AS_SECONDS, .drop = 5 },
+    { .title = "FWD P50", .name = "delay_forward_p50_seconds", .as = OUT_AS_SECONDS, .drop = 3 },
+    { .title = "P95", .name = "delay_forward_p95_seconds", .as = OUT_AS_SECONDS, .drop = 2 },
+    { .title = "BWD P50", .name = "delay_backward_p50_seconds", .as = OUT_AS_SECONDS, .drop = 3 },
+    { .title = "P95", .name = "delay_backward_p95_seconds", .as = OUT_AS_SECONDS, .drop = 2 },
+    { .title = "JIT FWD", .name = "delay_forward_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 1 },
+    { .title = "JIT BWD", .name = "delay_backward_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 1 },
+    { .title = "JIT RTT", .name = "delay_roundtrip_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 4 },
+    { .title = "AGE", .name = "end_ns", .as = OUT_AS_AGO, .drop = 6 },
 };
-#define COLUMN_FWD_P50 9
+static const struct out_listing listing = {
+    .key = "pairs",
+    .columns = columns,
+    .n_columns = TW_NELEM(columns),
+    .put = pairs_put_row,
+    .none = &pairs_no_row,
+};
 
 #define HIDE_AND_CLEAR "\033[?25l\033[?7l\033[2J" /* no cursor, no wrapping of long lines */
 #define SHOW_AGAIN "\033[?7h\033[?25h"
@@ -31,36 +49,9 @@ struct watch {
     struct cli *c;
     Tw__PairFilter filter;
     bool terminal, drawn;
-    bool csv_begun;
-    int64_t looks;
 };
 
 /* ---- One look ---- */
-
-/* True: a one-way delay was marked as not reliable. */
-static bool put_row(struct watch *w, struct out_table *t, const struct pair_row *row, bool *trouble)
-{
-    const struct stats_view *v = &row->view;
-    bool doubt = false;
-    char text[OUT_NUM];
-
-    pairs_cell_names(t, row->report->pair);
-    pairs_cell_state(t, row->report->state);
-    *trouble |= pairs_cell_total_loss(t, v);
-    pairs_cell_loss(t, v->loss_forward_ratio);
-    pairs_cell_loss(t, v->loss_backward_ratio);
-    pairs_cell_loss(t, v->loss_unknown_ratio);
-    pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p50_s);
-    pairs_cell_seconds(t, v->delay[TW_ROUNDTRIP].p95_s);
-    for (int d = TW_FORWARD; d <= TW_BACKWARD; d++) {
-        doubt |= pairs_cell_one_way(t, v, v->delay[d].p50_s);
-        doubt |= pairs_cell_one_way(t, v, v->delay[d].p95_s);
-    }
-    for (int d = 0; d < 3; d++)
-        pairs_cell_seconds(t, v->delay[d].jitter_rfc3550_s);
-    out_cell(t, OUT_PLAIN, "%s", out_ago(row->measured ? v->end_ns : 0, w->c->wall_ns(), text));
-    return doubt;
-}
 
 static int by_severity(const void *a, const void *b)
 {
@@ -92,8 +83,10 @@ static void print_title(struct watch *w, const struct pairs *p, FILE *to)
 static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
 {
     size_t lines = room(w);
+    struct out_records r = { .for_people = true };
+    struct pairs_marks marks = { 0 };
     struct out_table t;
-    bool doubt = false, trouble = false;
+    bool wide = w->c->opt.output == FORMAT_WIDE;
 
     print_title(w, p, to);
     if (!p->n) {
@@ -104,19 +97,17 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
         qsort(p->rows, p->n, sizeof *p->rows, by_severity);
     else
         lines = p->n;
-    out_table_init(&t, columns, TW_NELEM(columns));
     for (size_t i = 0; i < lines; i++)
-        doubt |= put_row(w, &t, &p->rows[i], &trouble);
-    out_table_fit(&t, cli_terminal_width());
+        pairs_note_marks(&marks, &p->rows[i].view);
+    out_listing_records(&listing, &r, OUT_ROW_ARRAY(p->rows, lines), p);
+    out_listing_table(&listing, &r, wide, w->c->wall_ns(), &t);
+    out_table_fit(&t, wide ? 0 : cli_terminal_width());
     if (!t.no_memory)
         out_table_print(&t, to, w->c->colour, 0);
     out_table_print_hidden(&t, to);
-    doubt &= out_table_shows(&t, COLUMN_FWD_P50);
+    pairs_print_marks(&marks, &listing, &t, to);
     out_table_free(&t);
-    if (doubt)
-        fputs(pairs_one_way_note, to);
-    if (trouble)
-        fputs(pairs_host_note, to);
+    out_records_free(&r);
     if (p->n > lines)
         fprintf(to, "... and %zu more: narrow it with --mesh, --class, --source or --target\n", p->n - lines);
     return CLI_OK;
@@ -143,7 +134,7 @@ static enum cli_exit draw(struct watch *w, struct pairs *p)
     enum cli_exit code;
 
     if (!w->terminal) {
-        if (w->looks)
+        if (w->c->looks)
             putchar('\n');
         return print_table(w, p, stdout);
     }
@@ -163,23 +154,11 @@ static enum cli_exit draw(struct watch *w, struct pairs *p)
 
 static enum cli_exit print_records(struct watch *w, const struct pairs *p)
 {
-    struct out_records r = { 0 };
-    enum cli_exit code = CLI_OK;
+    struct cli_answer a = { .main = { &listing, OUT_ROW_ARRAY(p->rows, p->n) },
+                            .head = pairs_put_head,
+                            .ctx = p };
 
-    pairs_records(p, &r);
-    if (w->c->opt.output == OUT_JSON) {
-        if (!out_json_print(pairs_json(p, &r), stdout, true))
-            code = cli_no_memory();
-    } else if (r.no_memory) {
-        code = cli_no_memory();
-    } else {
-        if (!w->csv_begun)
-            out_csv_header(&r, stdout);
-        w->csv_begun = true;
-        out_csv_rows(&r, stdout);
-    }
-    out_records_free(&r);
-    return code;
+    return cli_print_answer(w->c, &a);
 }
 
 static enum cli_exit show(struct watch *w, const Tw__ReportReply *reply, struct ctl_error *err)
@@ -194,7 +173,7 @@ static enum cli_exit show(struct watch *w, const Tw__ReportReply *reply, struct 
                  tw_err_format(&why, text, sizeof text));
         return CLI_FAILED;
     }
-    code = w->c->opt.output == OUT_TABLE ? draw(w, &p) : print_records(w, &p);
+    code = cli_for_people(w->c) ? draw(w, &p) : print_records(w, &p);
     pairs_free(&p);
     return code;
 }
@@ -217,7 +196,7 @@ static enum cli_exit look(struct watch *w, struct ctl_error *err)
  * reason below. */
 static bool goes_on_after(const struct watch *w, enum cli_exit code)
 {
-    return w->looks > 0 && (code == CLI_UNREACHABLE || code == CLI_TIMEOUT) && !w->c->opt.once;
+    return w->c->looks > 0 && (code == CLI_UNREACHABLE || code == CLI_TIMEOUT) && !w->c->opt.once;
 }
 
 /* On a terminal below the table, without moving it. */
@@ -243,7 +222,7 @@ static enum cli_exit watch(struct watch *w)
         if (code)
             complain(w, code, err.text);
         fflush(stdout);
-        if (ferror(stdout) || ++w->looks == w->c->opt.count || w->c->opt.once)
+        if (ferror(stdout) || ++w->c->looks == (size_t)w->c->opt.count || w->c->opt.once)
             return code;
         ctl_pause(w->c->ctl, w->c->opt.interval_ns);
         if (ctl_interrupted(w->c->ctl))
@@ -257,10 +236,11 @@ enum cli_exit cmd_watch(struct cli *c)
     enum cli_exit code;
 
     c->opt.latest = true;
+    c->repeats = true;
     code = filter_fill(c, &w.filter);
     if (code)
         return code;
-    w.terminal = c->opt.output == OUT_TABLE && !c->opt.once && isatty(STDOUT_FILENO);
+    w.terminal = cli_for_people(c) && !c->opt.once && isatty(STDOUT_FILENO);
     if (ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
         return cli_no_memory();
     code = watch(&w);

@@ -1,8 +1,6 @@
 /* The table of commands: one row is all that the parser, the help and the suggestions know of a command. */
 #include "controller/cli/filter.h"
 
-static const char *const formats[] = { "table", "json", "csv", NULL };
-
 static const struct conf_opt global_opts[] = {
     { .name = "controller",
       .short_name = 'c',
@@ -16,9 +14,10 @@ static const struct conf_opt global_opts[] = {
       .type = CONF_ENUM,
       .offset = CLI_FIELD(output),
       .dflt = "table",
-      .choices = formats,
+      .choices = out_format_names,
       .arg = "FORMAT",
-      .help = "A table for people, or JSON or CSV with seconds, ratios and full precision." },
+      .help = "For people a table, or with wide all its columns whatever the terminal's width; for programs JSON, YAML or CSV with "
+              "seconds, ratios and full precision." },
     { .name = "timeout",
       .type = CONF_DURATION,
       .offset = CLI_FIELD(timeout_ns),

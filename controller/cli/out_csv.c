@@ -68,27 +68,41 @@ static void print_value(const struct out_field *f, FILE *to)
     case OUT_LABELS:
         print_joined(f, to);
         break;
+    case OUT_TREE:
+        break;
     }
 }
 
-void out_csv_header(const struct out_records *r, FILE *to)
+/* Of every record; separators stand between those that CSV has. */
+static void print_line(const struct out_records *r, size_t record, FILE *to,
+                       void (*print)(const struct out_field *f, FILE *to))
 {
+    const struct out_field *f = &r->fields[record * r->per_record];
+    bool any = false;
+
     for (size_t i = 0; i < r->per_record; i++) {
-        if (i)
+        if (f[i].kind == OUT_TREE)
+            continue;
+        if (any)
             putc(',', to);
-        print_text(r->fields[i].name, to); /* counters have labels in their names */
+        any = true;
+        print(&f[i], to);
     }
     putc('\n', to);
 }
 
+static void print_name(const struct out_field *f, FILE *to)
+{
+    print_text(f->name, to); /* counters have labels in their names */
+}
+
+void out_csv_header(const struct out_records *r, FILE *to)
+{
+    print_line(r, 0, to, print_name);
+}
+
 void out_csv_rows(const struct out_records *r, FILE *to)
 {
-    for (size_t row = r->skip; row < r->n_records; row++) {
-        for (size_t i = 0; i < r->per_record; i++) {
-            if (i)
-                putc(',', to);
-            print_value(&r->fields[row * r->per_record + i], to);
-        }
-        putc('\n', to);
-    }
+    for (size_t row = r->skip; row < r->n_records; row++)
+        print_line(r, row, to, print_value);
 }

@@ -47,6 +47,8 @@ static cJSON *value(const struct out_field *f)
         return list(f);
     case OUT_LABELS:
         return labels(f);
+    case OUT_TREE:
+        return cJSON_Duplicate(f->v.tree, true);
     case OUT_U64:
     case OUT_I64:
     case OUT_REAL:

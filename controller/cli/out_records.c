@@ -1,11 +1,18 @@
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include "controller/cli/out.h"
 
 void out_records_free(struct out_records *r)
 {
+    for (size_t i = 0; i < r->n_fields; i++)
+        if (r->fields[i].kind == OUT_TREE)
+            cJSON_Delete(r->fields[i].v.tree);
+    for (size_t i = 0; i < r->n_shown; i++)
+        free(r->shown[i].text);
     free(r->fields);
+    free(r->shown);
     *r = (struct out_records){ 0 };
 }
 
@@ -14,27 +21,32 @@ void out_record(struct out_records *r)
     r->n_records++;
 }
 
-static bool make_room(struct out_records *r)
+/* For one more of `size` octets in an array of n; returns the array, or NULL. */
+static void *make_room(void *array, size_t n, size_t *cap, size_t size)
 {
-    size_t cap = r->cap ? 2 * r->cap : 256;
-    struct out_field *fields;
+    size_t more = *cap ? 2 * *cap : 256;
+    void *grown;
 
-    if (r->n_fields < r->cap)
-        return true;
-    fields = realloc(r->fields, cap * sizeof *fields);
-    if (!fields)
-        return false;
-    r->fields = fields;
-    r->cap = cap;
-    return true;
+    if (n < *cap)
+        return array;
+    grown = reallocarray(array, more, size);
+    if (grown)
+        *cap = more;
+    return grown;
 }
 
 static void put(struct out_records *r, struct out_field f)
 {
-    if (r->no_memory || !make_room(r)) {
+    struct out_field *fields =
+        r->no_memory ? NULL : make_room(r->fields, r->n_fields, &r->cap, sizeof *fields);
+
+    if (!fields) {
+        if (f.kind == OUT_TREE)
+            cJSON_Delete(f.v.tree);
         r->no_memory = true;
         return;
     }
+    r->fields = fields;
     r->fields[r->n_fields++] = f;
     if (r->n_records == 1)
         r->per_record = r->n_fields;
@@ -100,6 +112,52 @@ void out_list(struct out_records *r, const char *name, char *const *list, size_t
 void out_labels(struct out_records *r, const char *name, Tw__Label *const *labels, size_t n)
 {
     put(r, (struct out_field){ .name = name, .kind = OUT_LABELS, .n = n, .v.labels = labels });
+}
+
+void out_tree(struct out_records *r, const char *name, cJSON *tree)
+{
+    if (!tree)
+        r->no_memory = true;
+    else
+        put(r, (struct out_field){ .name = name, .kind = OUT_TREE, .v.tree = tree });
+}
+
+/* Takes text. */
+static void put_shown(struct out_records *r, const char *name, enum out_style style, char *text)
+{
+    struct out_shown *shown =
+        r->no_memory ? NULL : make_room(r->shown, r->n_shown, &r->cap_shown, sizeof *shown);
+
+    if (!shown) {
+        free(text);
+        r->no_memory = true;
+        return;
+    }
+    r->shown = shown;
+    shown[r->n_shown++] = (struct out_shown){ r->n_records - 1, name, text, style };
+}
+
+void out_style(struct out_records *r, const char *name, enum out_style style)
+{
+    if (r->for_people && style != OUT_PLAIN)
+        put_shown(r, name, style, NULL);
+}
+
+void out_show(struct out_records *r, const char *name, enum out_style style, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    int n;
+
+    if (!r->for_people)
+        return;
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        r->no_memory = true;
+    else
+        put_shown(r, name, style, text);
 }
 
 static void put_stats_field(struct out_records *r, const struct stats_field *f, const struct stats_view *v)

@@ -69,6 +69,8 @@ void out_table_free(struct out_table *t)
     for (size_t i = 0; i < t->n_cells; i++)
         free(t->cells[i].text);
     free(t->cells);
+    free(t->made);
+    free(t->from);
     *t = (struct out_table){ 0 };
 }
 
@@ -205,7 +207,7 @@ void out_table_print_hidden(const struct out_table *t, FILE *to)
     int n = __builtin_popcount(t->hidden);
 
     if (n)
-        fprintf(to, "%d column%s left out: all need a terminal %zu wide (or -o csv)\n", n, n == 1 ? "" : "s",
+        fprintf(to, "%d column%s left out: -o wide shows all (%zu wide)\n", n, n == 1 ? "" : "s",
                 t->full_width);
 }
 

@@ -1,15 +1,18 @@
 #include "controller/cli/pairs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/net/summary_pb.h"
 
-const char pairs_host_note[] = "! the source host was in trouble in that span (it dropped datagrams, refused "
-                               "to send, was starved or stalled, "
-                               "or its\n  loopback is noisy): loss and delays may be its own. host_trouble "
-                               "in --output json says which\n";
-const char pairs_one_way_note[] = "? one-way delay is not reliable: the clocks of both ends are not known to "
-                                  "agree (round trips and jitter are good)\n";
+static const char host_note[] =
+    "! the source host was in trouble in that span (it dropped datagrams, refused "
+    "to send, was starved or stalled, "
+    "or its\n  loopback is noisy): loss and delays may be its own. host_trouble "
+    "in --output json says which\n";
+static const char one_way_note[] =
+    "? one-way delay is not reliable: the clocks of both ends are not known to "
+    "agree (round trips and jitter are good)\n";
 
 /* ---- Decoding ---- */
 
@@ -70,68 +73,53 @@ static struct tw_num completeness(const Tw__PairReport *p)
     return (struct tw_num){ true, ratio < 1 ? ratio : 1 };
 }
 
-static void put_record(struct out_records *r, const Tw__PairInfo *pair, const struct pair_row *row,
-                       bool flows)
-{
-    const Tw__PairReport *p = row->report;
+static const Tw__PairInfo no_info = TW__PAIR_INFO__INIT;
+static const Tw__PairReport no_report = TW__PAIR_REPORT__INIT;
+const struct pair_row pairs_no_row = { .report = &no_report };
 
-    out_record(r);
-    out_text(r, "mesh", pair->mesh);
-    out_text(r, "class", pair->class_name);
-    out_text(r, "source", pair->source);
-    out_text(r, "target", pair->target);
-    if (flows)
+void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
+{
+    const struct pair_row *w = row;
+    const struct pairs *all = ctx;
+    const Tw__PairReport *p = w->report;
+    const Tw__PairInfo *pair = p->pair ? p->pair : &no_info;
+
+    pairs_put_names(r, pair);
+    if (all->reply->flows)
         out_u64(r, "flow", p->flow);
-    out_text(r, "state", p->state);
-    out_text(r, "status", row->measured ? tw_status_name(row->view.status) : NULL);
-    out_ns(r, "start_ns", row->view.start_ns);
-    out_ns(r, "end_ns", row->view.end_ns);
+    pairs_put_state(r, "state", p->state);
+    out_text(r, "status", w->measured ? tw_status_name(w->view.status) : NULL);
+    out_ns(r, "start_ns", w->view.start_ns);
+    out_ns(r, "end_ns", w->view.end_ns);
     out_bool(r, "scheduled", pair->scheduled);
     out_u64(r, "pair_id", pair->pair_id);
     out_u64(r, "periods_expected", p->periods_expected);
     out_u64(r, "periods_stored", p->periods_stored);
     out_u64(r, "summaries_dropped", p->summaries_dropped);
     out_num(r, "completeness_ratio", completeness(p));
-    out_view(r, &row->view);
+    out_style(r, "completeness_ratio", p->periods_stored < p->periods_expected ? OUT_DOUBT : OUT_PLAIN);
+    pairs_put_view(r, &w->view);
 }
 
-static const Tw__PairInfo no_info = TW__PAIR_INFO__INIT;
-static const Tw__PairReport no_report = TW__PAIR_REPORT__INIT;
-static const struct pair_row no_row = { .report = &no_report };
-
-void pairs_records(const struct pairs *p, struct out_records *r)
+void pairs_put_head(struct out_records *r, const void *ctx)
 {
-    r->skip = p->n ? 0 : 1;
-    if (!p->n)
-        put_record(r, &no_info, &no_row, p->reply->flows);
-    for (size_t i = 0; i < p->n; i++)
-        put_record(r, p->rows[i].report->pair, &p->rows[i], p->reply->flows);
+    const struct pairs *p = ctx;
+
+    out_ns(r, "from_ns", p->reply->from_ns);
+    out_ns(r, "to_ns", p->reply->to_ns);
+    out_bool(r, "truncated", p->reply->truncated);
 }
 
-cJSON *pairs_json(const struct pairs *p, const struct out_records *r)
+/* ---- What tables make of them ---- */
+
+void pairs_put_names(struct out_records *r, const Tw__PairInfo *p)
 {
-    struct out_records head = { 0 };
-    cJSON *root, *list = out_json_array(r);
-
-    out_record(&head);
-    out_ns(&head, "from_ns", p->reply->from_ns);
-    out_ns(&head, "to_ns", p->reply->to_ns);
-    out_bool(&head, "truncated", p->reply->truncated);
-    root = out_json_object(&head, 0);
-    out_records_free(&head);
-    if (list && cJSON_AddItemToObject(root, "pairs", list))
-        return root;
-    cJSON_Delete(list);
-    cJSON_Delete(root);
-    return NULL;
-}
-
-/* ---- Cells ---- */
-
-void pairs_cell_names(struct out_table *t, const Tw__PairInfo *p)
-{
-    out_cell(t, OUT_PLAIN, "%s/%s", p->mesh, p->class_name);
-    out_cell(t, OUT_PLAIN, "%s > %s", p->source, p->target);
+    out_text(r, "mesh", p->mesh);
+    out_text(r, "class", p->class_name);
+    out_text(r, "source", p->source);
+    out_text(r, "target", p->target);
+    out_show(r, "MESH/CLASS", OUT_PLAIN, "%s/%s", p->mesh, p->class_name);
+    out_show(r, "PAIR", OUT_PLAIN, "%s > %s", p->source, p->target);
 }
 
 static const struct {
@@ -145,14 +133,12 @@ static const struct {
     { "all_lost", OUT_BAD, 5 },   { "agent_down", OUT_BAD, 5 },
 };
 
-void pairs_cell_state(struct out_table *t, const char *state)
+void pairs_put_state(struct out_records *r, const char *name, const char *state)
 {
-    enum out_style style = OUT_PLAIN;
-
+    out_text(r, name, state);
     for (size_t i = 0; i < TW_NELEM(states); i++)
         if (!strcmp(states[i].state, state))
-            style = states[i].style;
-    out_cell(t, style, "%s", *state ? state : "-");
+            out_style(r, name, states[i].style);
 }
 
 int pairs_severity(const struct pair_row *row)
@@ -163,43 +149,79 @@ int pairs_severity(const struct pair_row *row)
     return 1;
 }
 
-void pairs_cell_loss(struct out_table *t, struct tw_num ratio)
+/* ---- Marks ---- */
+
+static bool host_in_trouble(const struct stats_view *v)
+{
+    return v->host_trouble && strcmp(v->host_trouble, tw_trouble_name(TW_TROUBLE_NONE)) != 0;
+}
+
+static bool is_above_0(struct tw_num n)
+{
+    return n.known && n.value > 0;
+}
+
+static void mark_ratio(struct out_records *r, const char *name, struct tw_num ratio)
+{
+    out_style(r, name, is_above_0(ratio) ? OUT_BAD : OUT_PLAIN);
+}
+
+static void mark_loss(struct out_records *r, const struct stats_view *v)
 {
     char text[OUT_NUM];
 
-    out_cell(t, ratio.known && ratio.value > 0 ? OUT_BAD : OUT_PLAIN, "%s", out_percent(ratio, text));
+    mark_ratio(r, "loss_ratio", v->loss_ratio);
+    mark_ratio(r, "loss_forward_ratio", v->loss_forward_ratio);
+    mark_ratio(r, "loss_backward_ratio", v->loss_backward_ratio);
+    mark_ratio(r, "loss_unknown_ratio", v->loss_unknown_ratio);
+    if (host_in_trouble(v))
+        out_show(r, "loss_ratio", is_above_0(v->loss_ratio) ? OUT_BAD : OUT_DOUBT, "%s!",
+                 out_percent(v->loss_ratio, text));
 }
 
-const char *pairs_host_mark(const struct stats_view *v)
+static void mark_lost(struct out_records *r, const struct stats_view *v, const char *name, uint64_t n)
 {
-    return v->host_trouble && strcmp(v->host_trouble, tw_trouble_name(TW_TROUBLE_NONE)) ? "!" : "";
+    if (host_in_trouble(v))
+        out_show(r, name, n ? OUT_BAD : OUT_DOUBT, "%" PRIu64 "!", n);
+    else
+        out_style(r, name, n ? OUT_BAD : OUT_PLAIN);
 }
 
-bool pairs_cell_total_loss(struct out_table *t, const struct stats_view *v)
-{
-    const char *mark = pairs_host_mark(v);
-    char text[OUT_NUM];
-
-    out_cell(t,
-             v->loss_ratio.known && v->loss_ratio.value > 0 ? OUT_BAD
-             : *mark                                        ? OUT_DOUBT
-                                                            : OUT_PLAIN,
-             "%s%s", out_percent(v->loss_ratio, text), mark);
-    return *mark;
-}
-
-void pairs_cell_seconds(struct out_table *t, struct tw_num s)
+static void mark_one_way(struct out_records *r, const char *name, struct tw_num delay)
 {
     char text[OUT_NUM];
 
-    out_cell(t, OUT_PLAIN, "%s", out_seconds(s, text));
+    if (delay.known)
+        out_show(r, name, OUT_DOUBT, "%s?", out_seconds(delay, text));
 }
 
-bool pairs_cell_one_way(struct out_table *t, const struct stats_view *v, struct tw_num delay)
+void pairs_put_view(struct out_records *r, const struct stats_view *v)
 {
-    bool doubt = delay.known && !v->one_way_valid;
-    char text[OUT_NUM];
+    out_view(r, v);
+    mark_loss(r, v);
+    mark_lost(r, v, "lost_forward", v->lost_forward);
+    mark_lost(r, v, "lost_backward", v->lost_backward);
+    mark_lost(r, v, "lost_unknown", v->lost_unknown);
+    if (v->one_way_valid)
+        return;
+    mark_one_way(r, "delay_forward_p50_seconds", v->delay[TW_FORWARD].p50_s);
+    mark_one_way(r, "delay_forward_p95_seconds", v->delay[TW_FORWARD].p95_s);
+    mark_one_way(r, "delay_backward_p50_seconds", v->delay[TW_BACKWARD].p50_s);
+    mark_one_way(r, "delay_backward_p95_seconds", v->delay[TW_BACKWARD].p95_s);
+}
 
-    out_cell(t, doubt ? OUT_DOUBT : OUT_PLAIN, "%s%s", out_seconds(delay, text), doubt ? "?" : "");
-    return doubt;
+void pairs_note_marks(struct pairs_marks *m, const struct stats_view *v)
+{
+    m->host |= host_in_trouble(v);
+    m->one_way |=
+        !v->one_way_valid && (v->delay[TW_FORWARD].p50_s.known || v->delay[TW_BACKWARD].p50_s.known);
+}
+
+void pairs_print_marks(const struct pairs_marks *m, const struct out_listing *l, const struct out_table *t,
+                       FILE *to)
+{
+    if (m->one_way && out_listing_shows(l, t, "delay_forward_p50_seconds"))
+        fputs(one_way_note, to);
+    if (m->host)
+        fputs(host_note, to);
 }

@@ -1,5 +1,5 @@
-/* controller/cli/pairs.h - a report's pairs with their numbers, and the cells that report, results and watch
- * share. */
+/* controller/cli/pairs.h - a report's pairs with their numbers, and what report, results and watch show of
+ * them. */
 #ifndef TW_CLI_PAIRS_H
 #define TW_CLI_PAIRS_H
 
@@ -19,25 +19,27 @@ struct pairs {
 /* The reply must outlive *ret. On an error *err names the pair, and *ret owns nothing. */
 enum tw_rc pairs_decode(const Tw__ReportReply *reply, struct pairs *ret, struct tw_err *err);
 void pairs_free(struct pairs *p);
-/* With a record that only names the columns if there are no pairs. */
-void pairs_records(const struct pairs *p, struct out_records *r);
-cJSON *pairs_json(const struct pairs *p, const struct out_records *r);
+/* For a listing of pair rows; ctx is the struct pairs. */
+void pairs_put_row(struct out_records *r, const void *row, const void *ctx);
+extern const struct pair_row pairs_no_row;
+void pairs_put_head(struct out_records *r, const void *ctx);
 
 /* One summary as numbers. */
 enum tw_rc pairs_view(const Tw__Summary *m, struct stats_view *ret, struct tw_err *err);
-/* "quickstart/voice" and "ams > fra" as two cells. */
-void pairs_cell_names(struct out_table *t, const Tw__PairInfo *p);
-void pairs_cell_state(struct out_table *t, const char *state);
-void pairs_cell_loss(struct out_table *t, struct tw_num ratio);
-/* The loss of v both ways together, marked with "!" if its host was in trouble; true if it was marked. */
-bool pairs_cell_total_loss(struct out_table *t, const struct stats_view *v);
-/* "!" or "", for other cells that tell of loss. */
-const char *pairs_host_mark(const struct stats_view *v);
-extern const char pairs_host_note[];
-void pairs_cell_seconds(struct out_table *t, struct tw_num s);
-/* A one-way delay of v, marked with "?" unless it is valid; true if it was marked. */
-bool pairs_cell_one_way(struct out_table *t, const struct stats_view *v, struct tw_num delay);
-extern const char pairs_one_way_note[];
+/* mesh, class, source and target; in a table the columns "MESH/CLASS" and "PAIR". */
+void pairs_put_names(struct out_records *r, const Tw__PairInfo *p);
+/* A state, or a status, with its colour. */
+void pairs_put_state(struct out_records *r, const char *name, const char *state);
+/* All numbers; in a table losses are red, marked with "!" if the host was in trouble, and one-way delays that
+ * are not valid are marked with "?". */
+void pairs_put_view(struct out_records *r, const struct stats_view *v);
+/* Which marks are in a table, and what they mean, below it. */
+struct pairs_marks {
+    bool one_way, host;
+};
+void pairs_note_marks(struct pairs_marks *m, const struct stats_view *v);
+void pairs_print_marks(const struct pairs_marks *m, const struct out_listing *l, const struct out_table *t,
+                       FILE *to);
 /* How bad a state is, for sorting: 0 ok. */
 int pairs_severity(const struct pair_row *row);
 

@@ -1,5 +1,6 @@
 /* twampctl as its users meet it: what every command prints in every format, exit codes, and one line for what
  * went wrong. TW_UPDATE_GOLDEN=1 in the environment writes the golden copies anew. */
+#include <yaml.h>
 #include "tests/unit/cli/fake_admin.h"
 
 #define GOLDEN TW_SOURCE_DIR "/tests/golden/cli/"
@@ -19,15 +20,18 @@ static const struct {
     { "agent-list", "agent list", NULL },
     { "agent-list-json", "agent list -o json", NULL },
     { "agent-list-csv", "-o csv agent list", NULL },
+    { "agent-list-yaml", "agent list -o yaml", NULL },
     { "agent-show", "agent show ams", NULL },
     { "agent-show-csv", "agent show ams -o csv", NULL },
     { "agent-unknown", "agent show nope", NULL },
     { "report", "report", NULL },
     { "report-json", "report --output=json", NULL },
     { "report-csv", "report -ocsv", NULL },
+    { "report-wide", "report -o wide", NULL },
     { "report-flows", "report --flows", NULL },
     { "report-flows-csv", "report --flows -o csv", NULL },
     { "results", "results", NULL },
+    { "results-wide", "results -o wide", NULL },
     { "results-json", "results -o json", NULL },
     { "results-csv", "results -o csv", NULL },
     { "plan", "schedule apply --plan -f -", GOOD },
@@ -39,11 +43,14 @@ static const struct {
     { "schedule-list", "schedule list", NULL },
     { "schedule-list-json", "schedule list -o json", NULL },
     { "schedule-list-csv", "schedule list -o csv", NULL },
+    { "schedule-show-yaml", "schedule show voice -o yaml", NULL },
     { "schedule-show", "schedule show voice", NULL },
     { "outages", "outages", NULL },
+    { "outages-wide", "outages -o wide", NULL },
     { "outages-json", "outages -o json", NULL },
     { "outages-csv", "outages -o csv", NULL },
     { "clock", "clock", NULL },
+    { "clock-wide", "clock -o wide", NULL },
     { "clock-json", "clock -o json", NULL },
     { "clock-csv", "clock -o csv", NULL },
     { "help-flight", "help flight", NULL },
@@ -59,6 +66,7 @@ static const struct {
     { "status-json", "status -o json", NULL },
     { "status-csv", "status -o csv", NULL },
     { "watch", "watch --count 2 --interval 100ms", NULL },
+    { "watch-yaml", "watch --count 2 --interval 100ms -o yaml", NULL },
     { "watch-csv", "watch --once -o csv", NULL },
 };
 
@@ -116,6 +124,62 @@ static void golden(void **state)
     }
 }
 
+/* ---- YAML has what JSON has ---- */
+
+static cJSON *from_yaml(yaml_document_t *d, const yaml_node_t *n)
+{
+    const char *text = (const char *)n->data.scalar.value;
+    cJSON *ret;
+
+    if (n->type == YAML_MAPPING_NODE) {
+        ret = cJSON_CreateObject();
+        for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
+            cJSON_AddItemToObject(ret, (const char *)yaml_document_get_node(d, p->key)->data.scalar.value,
+                                  from_yaml(d, yaml_document_get_node(d, p->value)));
+        return ret;
+    }
+    if (n->type == YAML_SEQUENCE_NODE) {
+        ret = cJSON_CreateArray();
+        for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++)
+            cJSON_AddItemToArray(ret, from_yaml(d, yaml_document_get_node(d, *i)));
+        return ret;
+    }
+    /* What stands there plainly is what it reads as: by the core schema of YAML 1.2, which JSON is part of. */
+    ret = n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? cJSON_ParseWithOpts(text, NULL, true) : NULL;
+    return ret ? ret : cJSON_CreateString(text);
+}
+
+static void yaml_has_what_json_has(void **state)
+{
+    static const char *const commands[] = { "agent list", "agent show ams", "report", "report --flows", "results",
+                                            "schedule list", "schedule show voice", "outages", "clock",
+                                            "flight ams:fra", "flight list", "status", "watch --once" };
+
+    for (size_t i = 0; i < TW_NELEM(commands); i++) {
+        char words[128];
+        yaml_parser_t parser;
+        yaml_document_t d;
+        cJSON *yaml, *json;
+
+        snprintf(words, sizeof words, "%s -o json", commands[i]);
+        run_ctl(*state, words, NULL, &r);
+        json = cJSON_ParseWithOpts(r.out, NULL, true);
+        snprintf(words, sizeof words, "%s -o yaml", commands[i]);
+        run_ctl(*state, words, NULL, &r);
+        yaml_parser_initialize(&parser);
+        yaml_parser_set_input_string(&parser, (const unsigned char *)r.out, strlen(r.out));
+        if (r.code || !json || !yaml_parser_load(&parser, &d))
+            fail_msg("%s: exit code %d, or no JSON, or no YAML: %s", words, r.code, r.out);
+        yaml = from_yaml(&d, yaml_document_get_root_node(&d));
+        if (!cJSON_Compare(json, yaml, true))
+            fail_msg("%s: not what JSON has:\n%s", words, r.out);
+        cJSON_Delete(json);
+        cJSON_Delete(yaml);
+        yaml_document_delete(&d);
+        yaml_parser_delete(&parser);
+    }
+}
+
 /* ---- Exit codes and messages ---- */
 
 struct expectation {
@@ -167,7 +231,7 @@ static void wrong_usage(void **state)
         { "report --from -1m --to -2m", 2, NULL, "--from must be before --to", NULL },
         { "report --from -1m --to", 2, NULL, "needs a value", NULL },
         { "report --latest --from -1h", 2, NULL, "--latest goes without --from and --to", NULL },
-        { "status -o xml", 2, NULL, "table, json, csv", NULL },
+        { "status -o xml", 2, NULL, "table, wide, json, yaml, csv", NULL },
         { "status --timeout 10", 2, NULL, "with a unit", NULL },
         { "-c nowhere status", 2, NULL, "expected tcp://HOST:PORT or ipc:///PATH", NULL },
         { "schedule apply", 2, NULL, "--file: is required", NULL },
@@ -451,6 +515,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),
+        cmocka_unit_test(yaml_has_what_json_has),
         cmocka_unit_test(flight_questions),
         cmocka_unit_test(wrong_usage),
         cmocka_unit_test(help_needs_no_controller),
