@@ -1,0 +1,64 @@
+/* tests/bench/fleet.h - simulated agents for fleet.c: they connect, enrol, take schedules, acknowledge, and send a
+ * summary of each pair when asked; they send no probes. */
+#ifndef TW_TESTS_BENCH_FLEET_H
+#define TW_TESTS_BENCH_FLEET_H
+
+#include <sys/types.h>
+#include <time.h>
+#include "admin.pb-c.h"
+#include "common/net/rpc.h"
+#include "fleet.pb-c.h"
+
+struct fleet;
+
+struct fleet_agent {
+    struct fleet *f;
+    char name[40], address[64];
+    uint8_t boot[RPC_ID_LEN], spool[RPC_ID_LEN];
+    struct identity *key;
+    struct rpc_client *client;
+    struct rpc_peer *peer;
+    struct rpc_service services[1];
+    Tw__FleetAgent_Service service;
+    uint64_t *pairs; /* of its sessions */
+    size_t n_pairs;
+    unsigned unanswered; /* acknowledgements on their way */
+    bool away;           /* has left, or is not there yet */
+    uint64_t generation;
+    size_t sent, acked; /* summaries */
+    uint32_t window;
+};
+
+struct fleet {
+    struct loop *loop;
+    char dir[64], url[64], admin_url[128];
+    pid_t controller;
+    clockid_t cpu_clock;
+    struct fleet_agent *agents;
+    size_t n; /* that should be there */
+    const char *topology;
+    size_t degree;
+    struct rpc_client *admin;
+    struct rpc_peer *admin_peer;
+    bool answered, sending;
+    uint64_t pairs, schedules, deltas;
+    size_t n_away;
+};
+
+__attribute__((noreturn, format(printf, 1, 2))) void fleet_die(const char *fmt, ...);
+void fleet_must(enum tw_rc rc, const char *what);
+
+void fleet_agent_start(struct fleet *f, size_t i);
+/* Closes its connection, for good. */
+void fleet_agent_leaves(struct fleet *f, size_t i);
+/* A new host under the old name. */
+void fleet_agent_joins(struct fleet *f, size_t i);
+size_t fleet_connected(const struct fleet *f);
+/* Agents that run all that they should, and whose acknowledgement was answered; those that are away count. */
+size_t fleet_settled(const struct fleet *f);
+void fleet_send_summaries(struct fleet *f);
+bool fleet_summaries_done(const struct fleet *f);
+/* A mesh of all; malloc'ed. */
+char *fleet_document(const struct fleet *f);
+
+#endif

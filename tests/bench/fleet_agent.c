@@ -1,0 +1,286 @@
+/* tests/bench/fleet_agent.c - see fleet.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/net/arena.h"
+#include "common/net/now.h"
+#include "common/net/summary_pb.h"
+#include "tests/bench/fleet.h"
+
+#define BATCH 50
+#define PERIOD_NS (10 * TW_NS_PER_S)
+#define PROBES 100 /* of a report period with the default spacing */
+
+/* ---- Schedules ---- */
+
+static void on_acked(const Tw__AckReply *r, void *ctx)
+{
+    struct fleet_agent *a = ctx;
+
+    (void)r;
+    a->unanswered--;
+}
+
+static void take_list(struct fleet_agent *a, const Tw__ScheduleRequest *rq)
+{
+    uint64_t *v = realloc(a->pairs, (rq->n_sessions + 1) * sizeof *v);
+
+    if (!v)
+        fleet_die("out of memory");
+    a->pairs = v;
+    a->n_pairs = rq->n_sessions;
+    for (size_t i = 0; i < rq->n_sessions; i++)
+        v[i] = rq->sessions[i]->pair_id;
+}
+
+static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest *rq,
+                           Tw__ScheduleReply_Closure closure, void *closure_data)
+{
+    struct fleet_agent *a = (struct fleet_agent *)((char *)s - offsetof(struct fleet_agent, service));
+    Tw__ScheduleReply reply = TW__SCHEDULE_REPLY__INIT;
+    Tw__AckRequest ack = TW__ACK_REQUEST__INIT;
+
+    a->f->schedules++;
+    take_list(a, rq);
+    a->generation = rq->generation;
+    ack.generation = rq->generation;
+    ack.digest = rq->digest;
+    ack.sessions_running = (uint32_t)a->n_pairs;
+    a->unanswered++;
+    tw__fleet_controller__ack(
+        rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 60000), &ack,
+        on_acked, a);
+    closure(&reply, closure_data); /* the request goes with it */
+}
+
+/* ---- Connections ---- */
+
+static void on_enrolled(const Tw__EnrolReply *r, void *ctx)
+{
+    struct fleet_agent *a = ctx;
+
+    a->unanswered--;
+    if (!r && !a->away)
+        fleet_die("%s could not enrol: %s", a->name, rpc_result().detail);
+}
+
+static void on_up(void *ctx, struct rpc_peer *p)
+{
+    struct fleet_agent *a = ctx;
+    Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
+    char *addresses[] = { a->address };
+    static char light[] = "light", shapes[] = "shapes", stamp[] = "stamp", stateless[] = "stateless";
+    char *capabilities[] = { light, shapes, stamp, stateless };
+    Tw__Label site = TW__LABEL__INIT, *labels[] = { &site };
+
+    a->peer = p;
+    a->window = rpc_client_welcome(a->client).window;
+    site.key = (char *)"site";
+    site.value = (char *)"bench";
+    rq.n_labels = 1;
+    rq.labels = labels;
+    rq.n_addresses = 1;
+    rq.addresses = addresses;
+    rq.reflector_port = 862;
+    rq.n_capabilities = TW_NELEM(capabilities);
+    rq.capabilities = capabilities;
+    a->unanswered++;
+    tw__fleet_controller__enrol(
+        rpc_peer_service(p, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 60000), &rq, on_enrolled,
+        a);
+}
+
+static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    struct fleet_agent *a = ctx;
+
+    (void)p;
+    (void)status;
+    a->peer = NULL;
+    if (!a->away)
+        fleet_die("%s lost its connection: %s", a->name, detail);
+}
+
+/* ---- Summaries: small ones, since it is the controller's memory that counts ---- */
+
+static void fill_row(const struct fleet_agent *a, size_t i, Tw__Summary **ret, struct arena *ar)
+{
+    struct tw_summary s;
+
+    summary_init(&s);
+    s.pair_id = a->pairs[i];
+    s.generation = a->generation;
+    s.end_ns = tw_wall_now().ns / PERIOD_NS * PERIOD_NS;
+    s.start_ns = s.end_ns - PERIOD_NS;
+    s.sent = s.received = PROBES;
+    for (unsigned k = 0; k < PROBES; k++) {
+        int64_t jitter = (int64_t)((k * 2654435761u + i * 40503u) % 1000) * 700;
+        hist_add(&s.delay[TW_FORWARD], 5 * TW_NS_PER_MS + jitter);
+        hist_add(&s.delay[TW_BACKWARD], 6 * TW_NS_PER_MS + jitter / 2);
+        hist_add(&s.delay[TW_ROUNDTRIP], 11 * TW_NS_PER_MS + jitter + jitter / 2);
+        hist_add(&s.send_lateness, 20000 + jitter / 20);
+    }
+    s.status = TW_STATUS_OK;
+    s.tx_source = TW_TS_USER;
+    s.rx_source = TW_TS_KERNEL;
+    fleet_must(summary_to_pb(&s, ar, ret), "summary");
+    summary_free(&s);
+}
+
+static bool send_batch(struct fleet_agent *a)
+{
+    Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
+    Tw__Summary *list[BATCH];
+    struct arena *ar;
+    size_t n = a->n_pairs - a->sent < BATCH ? a->n_pairs - a->sent : BATCH;
+
+    if (!a->peer || !n || a->sent - a->acked + n > a->window)
+        return false;
+    fleet_must(arena_new(4u << 20, &ar), "arena");
+    for (size_t i = 0; i < n; i++)
+        fill_row(a, a->sent + i, &list[i], ar);
+    m.spool_id = (ProtobufCBinaryData){ RPC_ID_LEN, a->spool };
+    m.first_seq = a->sent + 1;
+    m.n_summaries = n;
+    m.summaries = list;
+    if (rpc_peer_send_data(a->peer, &m.base) == TW_OK)
+        a->sent += n;
+    else
+        n = 0;
+    arena_free(ar);
+    return n > 0;
+}
+
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
+                   const char *detail)
+{
+    struct fleet_agent *a = ctx;
+
+    (void)p;
+    if (status != TW__STATUS__STATUS_OK)
+        fleet_die("%s: summaries were refused: %s", a->name, detail);
+    a->window = window;
+    a->acked = through;
+    while (a->f->sending && send_batch(a))
+        ;
+}
+
+void fleet_send_summaries(struct fleet *f)
+{
+    f->sending = true;
+    for (size_t i = 0; i < f->n; i++)
+        while (send_batch(&f->agents[i]))
+            ;
+}
+
+bool fleet_summaries_done(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (f->agents[i].acked < f->agents[i].n_pairs)
+            return false;
+    return true;
+}
+
+/* ---- Life ---- */
+
+static void connect(struct fleet_agent *a)
+{
+    struct tw_err err = { 0 };
+    struct rpc_client_conf c = { .loop = a->f->loop,
+                                 .url = a->f->url,
+                                 .role = TW__ROLE__ROLE_AGENT,
+                                 .name = a->name,
+                                 .software = "bench",
+                                 .boot_id = a->boot,
+                                 .spool_id = a->spool,
+                                 .identity = a->key,
+                                 .services = a->services,
+                                 .n_services = 1,
+                                 .hooks = {
+                                     .ctx = a, .on_up = on_up, .on_down = on_down, .on_ack = on_ack } };
+
+    fleet_must(rpc_client_start(&c, &a->client, &err), err.text);
+}
+
+static void new_host(struct fleet_agent *a)
+{
+    struct tw_err err = { 0 };
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/agent.key", a->f->dir);
+    fleet_must(identity_load(path, &a->key, &err), err.text);
+    unlink(path); /* the next one makes its own */
+    fleet_must(identity_random(a->boot, RPC_ID_LEN), "random");
+    fleet_must(identity_random(a->spool, RPC_ID_LEN), "random");
+}
+
+void fleet_agent_start(struct fleet *f, size_t i)
+{
+    struct fleet_agent *a = &f->agents[i];
+
+    a->f = f;
+    snprintf(a->name, sizeof a->name, "edge-%05zu.site%02zu", i, i % 40);
+    snprintf(a->address, sizeof a->address, "10.%zu.%zu.1", i / 250, i % 250);
+    a->service = (Tw__FleetAgent_Service){ .base = TW__FLEET_AGENT__BASE_INIT, .schedule = serve_schedule };
+    a->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &a->service.base };
+    new_host(a);
+    connect(a);
+}
+
+void fleet_agent_leaves(struct fleet *f, size_t i)
+{
+    struct fleet_agent *a = &f->agents[i];
+
+    a->away = true;
+    f->n_away++;
+    rpc_client_stop(a->client);
+    a->client = NULL;
+    identity_free(a->key);
+    a->n_pairs = a->sent = a->acked = 0;
+}
+
+void fleet_agent_joins(struct fleet *f, size_t i)
+{
+    f->agents[i].away = false;
+    f->n_away--;
+    new_host(&f->agents[i]);
+    connect(&f->agents[i]);
+}
+
+size_t fleet_connected(const struct fleet *f)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n; i++)
+        n += f->agents[i].peer || f->agents[i].away;
+    return n;
+}
+
+size_t fleet_settled(const struct fleet *f)
+{
+    size_t here = f->n - f->n_away, n = 0;
+    size_t want = !strcmp(f->topology, "full") ? here - 1 : f->degree;
+
+    for (size_t i = 0; i < f->n; i++) {
+        const struct fleet_agent *a = &f->agents[i];
+        n += a->away || (a->peer && !a->unanswered && a->n_pairs == want);
+    }
+    return n;
+}
+
+char *fleet_document(const struct fleet *f)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    fprintf(out, "mesh: bench\ntopology: %s\nmembers:\n", f->topology);
+    for (size_t i = 0; i < f->n; i++)
+        fprintf(out, "  - %s\n", f->agents[i].name);
+    if (!strcmp(f->topology, "k-regular"))
+        fprintf(out, "degree: %zu\n", f->degree);
+    fprintf(out, "classes:\n  default: { spacing: 1s }\n");
+    fclose(out);
+    return text;
+}
