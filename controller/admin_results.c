@@ -191,12 +191,15 @@ static int by_text(const void *a, const void *b)
 static void list_removed(const struct report_call *call, struct arena *ar, Tw__ReportReply *reply)
 {
     const struct inventory *inv = &call->c->inv;
-    char **v = arena_alloc(ar, sizeof *v * (HASH_COUNT(inv->pairs) + 1));
+    char **v = arena_alloc(ar, sizeof *v * (inv->pairs.n + 1));
     size_t n = 0, octets = 0;
 
-    for (const struct pair *p = inv->pairs; p && v; p = p->hh.next)
-        if (!p->source && report_filter_matches(&call->filter, &p->row))
+    for (size_t i = 0; v && i < inv->pairs.n; i++) {
+        const struct pair *p = pair_table_at(&inv->pairs, i);
+
+        if (!pair_source(p) && report_filter_matches(&call->filter, &p->row))
             v[n++] = (char *)p->row.source;
+    }
     if (!n)
         return;
     qsort(v, n, sizeof *v, by_text);

@@ -51,8 +51,8 @@ static void count_agents(const struct inventory *inv, Tw__StatusReply *reply)
             reply->agents_up++;
         else
             reply->agents_down++;
-    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
-        reply->pairs += p->scheduled;
+    for (size_t i = 0; i < inv->pairs.n; i++)
+        reply->pairs += pair_table_at(&inv->pairs, i)->scheduled;
 }
 
 void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__StatusReply_Closure closure,

@@ -133,13 +133,16 @@ static void forget(void *ctx, struct pair *p)
  */
 static void close_stray_intervals(struct changes *s)
 {
-    for (const struct pair *p = s->c->inv.pairs; p; p = p->hh.next)
+    for (size_t i = 0; i < s->c->inv.pairs.n; i++) {
+        const struct pair *p = pair_table_at(&s->c->inv.pairs, i);
+
         if (p->interval != INTERVAL_CLOSED &&
             (!p->scheduled || p->interval_period_ns != p->report_period_ns ||
              p->interval_flows != p->flows)) {
             change_expand(s);
             return;
         }
+    }
 }
 
 static void take_over(struct change *ch)

@@ -244,6 +244,8 @@ static bool is_stored(const struct pair *p)
 
 static enum tw_rc list_added(struct change *ch)
 {
+    struct names *names = &ch->owner->c->inv.names;
+
     for (size_t i = 0; i < ch->wanted.n; i++)
         ch->n_added += !is_stored(ch->wanted.pairs[i].pair);
     ch->added = calloc(ch->n_added + 1, sizeof *ch->added);
@@ -255,10 +257,12 @@ static enum tw_rc list_added(struct change *ch)
 
         if (is_stored(w->pair))
             continue;
-        snprintf(ch->added[n].mesh, STORE_NAME_MAX, "%s", w->mesh->name);
-        snprintf(ch->added[n].class_name, STORE_NAME_MAX, "%s", w->class_->name);
-        snprintf(ch->added[n].source, STORE_NAME_MAX, "%s", w->source->row.name);
-        snprintf(ch->added[n].target, STORE_NAME_MAX, "%s", w->target);
+        ch->added[n] = (struct store_pair){ .mesh = names_keep(names, w->mesh->name),
+                                            .class_name = names_keep(names, w->class_->name),
+                                            .source = names_keep(names, w->source->row.name),
+                                            .target = names_keep(names, w->target) };
+        if (!ch->added[n].mesh || !ch->added[n].class_name || !ch->added[n].source || !ch->added[n].target)
+            return TW_ENOMEM;
         ch->added_to[n++] = w;
     }
     return TW_OK;
@@ -271,8 +275,8 @@ static enum tw_rc list_closed(struct change *ch)
     uint64_t mark = ++inv->marks;
     size_t open = 0;
 
-    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
-        open += p->interval != INTERVAL_CLOSED;
+    for (size_t i = 0; i < inv->pairs.n; i++)
+        open += pair_table_at(&inv->pairs, i)->interval != INTERVAL_CLOSED;
     ch->closed = calloc(open + 1, sizeof *ch->closed);
     if (!ch->closed)
         return TW_ENOMEM;
@@ -283,9 +287,12 @@ static enum tw_rc list_closed(struct change *ch)
             w->pair->interval_flows == w->class_->flows)
             w->pair->seen = mark;
     }
-    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        const struct pair *p = pair_table_at(&inv->pairs, i);
+
         if (p->interval != INTERVAL_CLOSED && p->seen != mark)
             ch->closed[ch->n_closed++] = p->row.id;
+    }
     return TW_OK;
 }
 

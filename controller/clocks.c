@@ -96,7 +96,7 @@ static bool is_young(const struct clocks *k, const struct agent *source, const s
 
 void clocks_note(struct clocks *k, const struct pair *p, const struct tw_summary *s)
 {
-    const struct agent *a = p->source, *b = a ? inventory_agent(k->inv, p->row.target) : NULL;
+    const struct agent *a = pair_source(p), *b = a ? inventory_agent(k->inv, p->row.target) : NULL;
     double forward = least(&s->delay[TW_FORWARD]), backward = least(&s->delay[TW_BACKWARD]);
     bool swap = b && a->row.id > b->row.id;
     struct link *l;

@@ -314,8 +314,10 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
 /* Whether this controller has ever had pairs of that source. */
 static bool is_known_source(const struct inventory *inv, const char *name)
 {
-    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
-        if (!strcmp(p->row.source, name))
+    const char *kept = names_find(&inv->names, name);
+
+    for (size_t i = 0; kept && i < inv->pairs.n; i++)
+        if (pair_table_at(&inv->pairs, i)->row.source == kept)
             return true;
     return false;
 }

@@ -220,10 +220,10 @@ static struct store_pair named_pair(const struct agent *a, const struct ingest_b
     if (!hello_agent_name_ok(b->names[i].mesh) || !hello_agent_name_ok(b->names[i].class_name) ||
         !hello_agent_name_ok(b->names[i].target))
         return p;
-    snprintf(p.mesh, sizeof p.mesh, "%s", b->names[i].mesh);
-    snprintf(p.class_name, sizeof p.class_name, "%s", b->names[i].class_name);
-    snprintf(p.source, sizeof p.source, "%s", a->row.name);
-    snprintf(p.target, sizeof p.target, "%s", b->names[i].target);
+    p.mesh = b->names[i].mesh;
+    p.class_name = b->names[i].class_name;
+    p.source = a->row.name;
+    p.target = b->names[i].target;
     p.id = store_pair_id(&p);
     if (p.id != b->rows[i].pair_id)
         p.id = 0;
@@ -260,7 +260,7 @@ static bool learn_pair(struct ingest *in, struct agent *a, struct ingest_batch *
         return false;
     p->unstored = true;
     a->pairs_learned++;
-    return bring_pair(b, &row);
+    return bring_pair(b, &p->row); /* its names stay */
 }
 
 static enum ingest_refusal judge_row(struct ingest *in, struct agent *a, struct ingest_batch *b, size_t i,

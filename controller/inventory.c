@@ -28,18 +28,21 @@ struct agent *inventory_agent_by_id(struct inventory *inv, int64_t id)
 struct agent *inventory_add_agent(struct inventory *inv, const struct store_agent *row)
 {
     struct agent *a = calloc(1, sizeof *a);
+    const char *kept;
 
     if (!a)
         return NULL;
     a->row = *row;
     a->row.enrolment = NULL;
     a->last_contact_ns = row->last_contact_ns;
+    kept = names_keep(&inv->names, row->name);
+    if (!kept) {
+        free(a);
+        return NULL;
+    }
+    name_of(kept)->agent = a; /* it may come back under a name that has a history */
     HASH_ADD_STR(inv->agents, row.name, a);
     inv->pending += !row->approved;
-    for (struct pair *p = inv->pairs; p;
-         p = p->hh.next) /* it may come back under a name that has a history */
-        if (!strcmp(p->row.source, a->row.name))
-            p->source = a;
     return a;
 }
 
@@ -57,9 +60,7 @@ static void free_agent(struct agent *a)
 
 void inventory_drop_agent(struct inventory *inv, struct agent *a)
 {
-    for (struct pair *p = inv->pairs; p; p = p->hh.next)
-        if (p->source == a)
-            p->source = NULL;
+    name_of(names_find(&inv->names, a->row.name))->agent = NULL;
     inv->pending -= !a->row.approved;
     HASH_DEL(inv->agents, a);
     free_agent(a);
@@ -162,53 +163,35 @@ void inventory_drop_mesh(struct inventory *inv, struct mesh_state *m)
 
 /* ---- Pairs ---- */
 
-/* The four names lie side by side and are padded with zeros, so that they are one key. */
-#define NAMES_LEN (4 * STORE_NAME_MAX)
-
-static void set_name(char dst[STORE_NAME_MAX], const char *src)
-{
-    size_t len = strnlen(src, STORE_NAME_MAX - 1);
-
-    memset(dst, 0, STORE_NAME_MAX);
-    memcpy(dst, src, len);
-}
-
 struct pair *inventory_pair(struct inventory *inv, uint64_t id)
 {
-    struct pair *p;
-
-    HASH_FIND(hh, inv->pairs, &id, sizeof id, p);
-    return p;
+    return pair_table_find(&inv->pairs, id);
 }
 
 struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
                                      const char *source, const char *target)
 {
-    struct store_pair key;
-    struct pair *p;
+    struct store_pair key = { .mesh = mesh, .class_name = class_name, .source = source, .target = target };
+    struct pair *p = pair_table_find(&inv->pairs, store_pair_id(&key));
 
-    set_name(key.mesh, mesh);
-    set_name(key.class_name, class_name);
-    set_name(key.source, source);
-    set_name(key.target, target);
-    HASH_FIND(hh_name, inv->pairs_by_name, key.mesh, NAMES_LEN, p);
+    if (!p || strcmp(p->row.source, source) || strcmp(p->row.target, target) ||
+        strcmp(p->row.class_name, class_name) || strcmp(p->row.mesh, mesh))
+        return NULL;
     return p;
 }
 
 struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row)
 {
-    struct pair *p = calloc(1, sizeof *p);
+    struct names *n = &inv->names;
+    struct store_pair kept = { row->id, names_keep(n, row->mesh), names_keep(n, row->class_name),
+                               names_keep(n, row->source), names_keep(n, row->target) };
+    struct pair *p;
 
-    if (!p)
+    if (!kept.mesh || !kept.class_name || !kept.source || !kept.target)
         return NULL;
-    p->row.id = row->id;
-    set_name(p->row.mesh, row->mesh);
-    set_name(p->row.class_name, row->class_name);
-    set_name(p->row.source, row->source);
-    set_name(p->row.target, row->target);
-    p->source = inventory_agent(inv, row->source);
-    HASH_ADD(hh, inv->pairs, row.id, sizeof p->row.id, p);
-    HASH_ADD_KEYPTR(hh_name, inv->pairs_by_name, p->row.mesh, NAMES_LEN, p);
+    p = pair_table_add(&inv->pairs, row->id);
+    if (p)
+        p->row = kept;
     return p;
 }
 
@@ -225,7 +208,9 @@ static bool is_fresh(const struct pair *p, int64_t now_ns)
  * alarm. One that has been here since then and went is down at once. */
 static bool may_still_come(const struct pair *p, int64_t now_ns)
 {
-    return p->source && !p->source->peer_address[0] && now_ns - p->scheduled_since_ns < RETURN_NS;
+    const struct agent *source = pair_source(p);
+
+    return source && !source->peer_address[0] && now_ns - p->scheduled_since_ns < RETURN_NS;
 }
 
 void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *ack)
@@ -237,36 +222,32 @@ void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *
     for (size_t i = 0; i < ack->n_refusals; i++) {
         struct pair *p = inventory_pair(inv, ack->refusals[i]->pair_id);
 
-        if (p && p->source == a)
+        if (p && pair_source(p) == a)
             p->refused_in = a->ack_serial;
     }
 }
 
 const char *pair_state(const struct pair *p, int64_t now_ns)
 {
+    const struct agent *source = pair_source(p);
+
     if (p->paused)
         return "paused";
     if (!p->scheduled)
         return "not_scheduled";
     if (is_fresh(p, now_ns))
         return tw_status_name(p->live->last.status);
-    if (p->source && p->source->peer && p->refused_in && p->refused_in == p->source->ack_serial)
+    if (source && source->peer && p->refused_in && p->refused_in == source->ack_serial)
         return tw_status_name(TW_STATUS_REFUSED);
-    return (p->source && p->source->peer) || may_still_come(p, now_ns) ? "no_data" : "agent_down";
+    return (source && source->peer) || may_still_come(p, now_ns) ? "no_data" : "agent_down";
 }
 
 void inventory_free(struct inventory *inv)
 {
     struct agent *a, *next_agent;
     struct mesh_state *m, *next_mesh;
-    struct pair *p, *next_pair;
 
-    HASH_CLEAR(hh_name, inv->pairs_by_name);
-    HASH_ITER(hh, inv->pairs, p, next_pair)
-    {
-        HASH_DELETE(hh, inv->pairs, p);
-        free(p);
-    }
+    pair_table_free(&inv->pairs);
     HASH_ITER(hh, inv->meshes, m, next_mesh)
     inventory_drop_mesh(inv, m);
     HASH_ITER(hh, inv->agents, a, next_agent)
@@ -274,5 +255,6 @@ void inventory_free(struct inventory *inv)
         HASH_DEL(inv->agents, a);
         free_agent(a);
     }
+    names_free(&inv->names);
     *inv = (struct inventory){ 0 };
 }

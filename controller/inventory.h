@@ -8,6 +8,8 @@
 #include "controller/core/clock_audit.h"
 #include "controller/core/mesh.h"
 #include "controller/core/metrics_text.h"
+#include "controller/names.h"
+#include "controller/pair_table.h"
 #include "db/store.h"
 #include "fleet.pb-c.h"
 
@@ -66,8 +68,9 @@ struct pair_live {
     uint32_t minute_periods[60];      /* stored report periods (all flows) that ended in it */
 };
 
+/* There may be a million: what many share is kept elsewhere. */
 struct pair {
-    struct store_pair row;
+    struct store_pair row;            /* names kept in inventory.names */
     bool scheduled, paused;           /* in the present generation */
     uint32_t flows;
     int64_t report_period_ns;
@@ -78,18 +81,15 @@ struct pair {
     uint32_t interval_flows;
     uint64_t seen;                    /* schedule.c's mark */
     bool unstored;                    /* only a batch told of it, which is not committed: the store may not know it */
-    struct agent *source;             /* NULL if removed */
     uint64_t refused_in;              /* ack_serial of the acknowledgement in which its source last refused a flow of it */
     struct pair_live *live;           /* NULL until the first summary since start */
-    UT_hash_handle hh;                /* by row.id */
-    UT_hash_handle hh_name;           /* by names; see inventory_pair_by_names() */
 };
 
 struct inventory {
     struct agent *agents;             /* uthash by name */
     struct mesh_state *meshes;        /* uthash by name */
-    struct pair *pairs;               /* uthash (hh) by id */
-    struct pair *pairs_by_name;       /* uthash (hh_name) */
+    struct pair_table pairs;
+    struct names names;               /* of all of it, for the inventory's life */
     uint64_t generation;
     uint64_t marks;                   /* schedule.c's */
     uint64_t acks;                    /* that have come, to number them */
@@ -100,13 +100,15 @@ struct inventory {
 void inventory_free(struct inventory *inv);
 /* Copies *row but not its enrolment. NULL: no memory. */
 struct agent *inventory_add_agent(struct inventory *inv, const struct store_agent *row);
-/* Takes it out of every pair and frees it. */
+/* Its pairs stay, without a source. */
 void inventory_drop_agent(struct inventory *inv, struct agent *a);
 struct mesh_state *inventory_mesh(const struct inventory *inv, const char *name);
 /* Puts or replaces; copies the texts of *row and takes the mesh, but only on TW_OK. */
 enum tw_rc inventory_put_mesh(struct inventory *inv, const struct store_mesh *row, struct mesh *mesh);
 void inventory_drop_mesh(struct inventory *inv, struct mesh_state *m);
+/* Keeps copies of the names; the id must be new. */
 struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row);
+/* By the id that these names have. */
 struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
                                      const char *source, const char *target);
 /* Where its reflector answers: the first enrolled address of the family (4, 6; 0 = any), else the first one, else the address
@@ -121,6 +123,11 @@ uint16_t agent_control_port(const struct agent *a);
 struct agent *inventory_agent(struct inventory *inv, const char *name);
 struct agent *inventory_agent_by_id(struct inventory *inv, int64_t id);
 struct pair *inventory_pair(struct inventory *inv, uint64_t id);
+/* The agent that has the name of its source; NULL if removed. */
+static inline struct agent *pair_source(const struct pair *p)
+{
+    return name_of(p->row.source)->agent;
+}
 /* State of an agent: "pending", "up", "down". */
 const char *agent_state(const struct agent *a);
 /* The generation that an agent runs: the present one, too, if its part of it is what it acknowledged earlier. */

@@ -88,7 +88,9 @@ static enum tw_rc settle_intervals(struct controller *c, struct tw_err *err)
 {
     enum tw_rc rc = store_begin(c->store, err);
 
-    for (struct pair *p = c->inv.pairs; p && rc == TW_OK; p = p->hh.next) {
+    for (size_t i = 0; i < c->inv.pairs.n && rc == TW_OK; i++) {
+        struct pair *p = pair_table_at(&c->inv.pairs, i);
+
         if (!p->scheduled) {
             rc = store_pair_unscheduled(c->store, p->row.id, c->started_ns, err);
             continue;

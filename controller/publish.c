@@ -262,8 +262,8 @@ void publish_free(struct publish *p)
 {
     if (!p)
         return;
-    for (struct pair *pair = p->conf.inventory->pairs; pair; pair = pair->hh.next)
-        free_live(pair);
+    for (size_t i = 0; i < p->conf.inventory->pairs.n; i++)
+        free_live(pair_table_at(&p->conf.inventory->pairs, i));
     free_groups(&p->agents);
     free_groups(&p->meshes);
     publish_free_pages(p);

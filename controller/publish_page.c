@@ -71,7 +71,7 @@ static bool in_scope(const struct page_job *j, const char *mesh)
 static enum tw_rc make_room(struct page_job *j)
 {
     const struct inventory *inv = j->p->conf.inventory;
-    size_t n_pairs = HASH_COUNT(inv->pairs) + 1, n_fleet = HASH_COUNT(inv->agents) + 1;
+    size_t n_pairs = inv->pairs.n + 1, n_fleet = HASH_COUNT(inv->agents) + 1;
 
     j->pairs = malloc(n_pairs * sizeof j->pairs[0]);
     j->pair_rows = malloc(n_pairs * sizeof j->pair_rows[0]);
@@ -138,7 +138,8 @@ static enum tw_rc take_pairs(struct page_job *j, int64_t now_ns)
 
     clear_counts(p->agents);
     clear_counts(p->meshes);
-    for (const struct pair *pair = p->conf.inventory->pairs; !rc && pair; pair = pair->hh.next) {
+    for (size_t i = 0; !rc && i < p->conf.inventory->pairs.n; i++) {
+        const struct pair *pair = pair_table_at(&p->conf.inventory->pairs, i);
         bool fresh = publish_is_fresh(pair, now_ns);
         if (!pair->scheduled || pair->paused || !in_scope(j, pair->row.mesh))
             continue;

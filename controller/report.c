@@ -25,14 +25,17 @@ static int cmp_pairs(const void *a, const void *b)
 enum tw_rc report_select(const struct inventory *inv, const struct report_filter *f, const struct pair ***ret,
                          size_t *ret_n)
 {
-    const struct pair **v = malloc((HASH_COUNT(inv->pairs) + 1) * sizeof(*v));
+    const struct pair **v = malloc((inv->pairs.n + 1) * sizeof(*v));
     size_t n = 0;
 
     if (!v)
         return TW_ENOMEM;
-    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        const struct pair *p = pair_table_at(&inv->pairs, i);
+
         if (report_filter_matches(f, &p->row))
             v[n++] = p;
+    }
     qsort(v, n, sizeof(*v), cmp_pairs);
     *ret = v;
     *ret_n = n;

@@ -228,14 +228,15 @@ static void mark_pair(const struct wanted_pair *w, uint64_t mark, int64_t now_ns
     p->flows = w->class_->flows;
     p->report_period_ns = w->class_->report_period_ns;
     p->settings = w->settings;
-    p->source = w->source;
     p->seen = mark;
 }
 
 static void unmark_others(struct inventory *inv, uint64_t mark, void (*forget)(void *ctx, struct pair *p),
                           void *ctx)
 {
-    for (struct pair *p = inv->pairs; p; p = p->hh.next) {
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        struct pair *p = pair_table_at(&inv->pairs, i);
+
         if (p->seen == mark || (!p->scheduled && !p->paused))
             continue;
         p->scheduled = p->paused = false;

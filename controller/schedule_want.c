@@ -260,7 +260,10 @@ bool wanted_differs(struct inventory *inv, const struct wanted *w)
             p->pair->settings != p->settings)
             return true;
     }
-    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        const struct pair *p = pair_table_at(&inv->pairs, i);
+
         now += p->scheduled || p->paused;
+    }
     return now != w->n; /* all of w is there already, so a difference is a pair that must go */
 }

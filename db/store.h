@@ -65,13 +65,14 @@ enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const st
 /* A pair keeps its id for ever: the same (mesh, class, source, target) always gets the same one. */
 struct store_pair {
     uint64_t id;
-    char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
+    const char *mesh, *class_name, *source, *target; /* each shorter than STORE_NAME_MAX */
 };
 /* The id that belongs to these names (p->id is not read): a hash, 1..2^53-1 (exact in JSON too), so that it is the same in every database and
  * an agent's spool can refill an empty one. */
 uint64_t store_pair_id(const struct store_pair *p);
 /* Finds or makes; fills p->id. TW_EEXIST: another pair has the same id by chance (one in 10^4 for a million pairs); *err names it. */
 enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err);
+/* The names are valid during fn. */
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
                            struct tw_err *err);
 

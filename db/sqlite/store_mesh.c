@@ -127,10 +127,10 @@ enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const st
         return rc;
     while ((rc = sq_next(&c, err)) == TW_OK) {
         p.id = (uint64_t)sq_take_i64(&c);
-        sq_take_name(&c, p.mesh, sizeof p.mesh);
-        sq_take_name(&c, p.class_name, sizeof p.class_name);
-        sq_take_name(&c, p.source, sizeof p.source);
-        sq_take_name(&c, p.target, sizeof p.target);
+        p.mesh = sq_take_text(&c);
+        p.class_name = sq_take_text(&c);
+        p.source = sq_take_text(&c);
+        p.target = sq_take_text(&c);
         if ((rc = fn(ctx, &p)) != TW_OK) {
             sq_end(&c);
             return rc;

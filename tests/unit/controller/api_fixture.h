@@ -58,16 +58,11 @@ __attribute__((unused)) static struct fx *fx_new(unsigned threads, unsigned max_
 /* Caller's publish and httpd are gone; readers may be stopped already. */
 __attribute__((unused)) static void fx_free(struct fx *f)
 {
-    struct pair *p, *next;
     char cmd[64];
 
     reader_pool_stop(f->readers);
-    HASH_CLEAR(hh_name, f->inv.pairs_by_name);
-    HASH_ITER(hh, f->inv.pairs, p, next)
-    {
-        HASH_DEL(f->inv.pairs, p);
-        free(p);
-    }
+    pair_table_free(&f->inv.pairs);
+    names_free(&f->inv.names);
     loop_free(f->loop);
     store_close(f->store);
     snprintf(cmd, sizeof cmd, "rm -rf '%s'", f->dir);
@@ -80,22 +75,20 @@ __attribute__((unused)) static struct pair *fx_pair(struct fx *f, const char *me
                                                     const char *source, const char *target, uint32_t flows,
                                                     int64_t since_ns)
 {
-    struct pair *p = calloc(1, sizeof *p);
+    struct store_pair row = { .mesh = mesh, .class_name = class_name, .source = source, .target = target };
+    struct pair *p;
 
-    strcpy(p->row.mesh, mesh);
-    strcpy(p->row.class_name, class_name);
-    strcpy(p->row.source, source);
-    strcpy(p->row.target, target);
+    FX_OK(store_begin(f->store, &err));
+    FX_OK(store_put_pair(f->store, &row, &err));
+    p = inventory_add_pair(&f->inv, &row);
+    assert_non_null(p);
     p->flows = flows;
     p->report_period_ns = FX_PERIOD;
     p->scheduled = since_ns != 0;
     p->scheduled_since_ns = since_ns;
-    FX_OK(store_begin(f->store, &err));
-    FX_OK(store_put_pair(f->store, &p->row, &err));
     if (since_ns)
         FX_OK(store_pair_scheduled(f->store, p->row.id, 1, FX_PERIOD, flows, since_ns, &err));
     FX_OK(store_commit(f->store, &err));
-    HASH_ADD(hh, f->inv.pairs, row.id, sizeof p->row.id, p);
     return p;
 }
 

@@ -452,7 +452,7 @@ static void clock_matches_its_schema(void **state)
         more[i].row.approved = true;
         HASH_ADD_STR(r->c.inv.agents, row.name, &more[i]);
     }
-    r->ber->source = &r->agent;
+    name_of(r->ber->row.source)->agent = &r->agent;
     summary_init(&s);
     s.end_ns = tw_wall_now().ns;
     s.start_ns = s.end_ns - FX_PERIOD;
@@ -471,7 +471,7 @@ static void clock_matches_its_schema(void **state)
     assert_string_equal(at(cJSON_GetArrayItem(agents, 2), "name")->valuestring, "new");
     assert_true(cJSON_IsNull(at(cJSON_GetArrayItem(agents, 2), "offset_seconds")));
     cJSON_Delete(json);
-    r->ber->source = NULL;
+    name_of(r->ber->row.source)->agent = NULL;
     rig_free(r);
     free(more);
 }

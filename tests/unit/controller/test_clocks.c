@@ -34,11 +34,12 @@ static struct rig *rig_new(void)
         strcpy(a->row.name, names[i]);
         a->health = &r->health;
         HASH_ADD_STR(r->f->inv.agents, row.name, a);
+        name_of(names_keep(&r->f->inv.names, names[i]))->agent = a;
         for (int j = 0; j < AGENTS; j++) {
             struct pair *p = &r->pairs[i][j];
-            p->source = a;
+            p->row.source = names_keep(&r->f->inv.names, names[i]);
             p->report_period_ns = FX_PERIOD;
-            strcpy(p->row.target, names[j]);
+            p->row.target = names[j];
         }
     }
     FX_OK(clocks_new(r->f->loop, &r->f->inv, r->f->readers, &r->clocks));
@@ -220,7 +221,7 @@ static void only_approved_agents(void **state)
     struct asked a;
 
     (void)state;
-    strcpy(r->pairs[0][1].row.target, "router");
+    r->pairs[0][1].row.target = "router";
     r->agents[5].row.approved = false;
     note_all(r, 0);
     a = ask(r);

@@ -139,8 +139,8 @@ static size_t count_pairs(const struct inventory *inv, uint64_t id)
 {
     size_t n = 0;
 
-    for (const struct pair *p = inv->pairs; p; p = p->hh.next)
-        n += p->row.id == id;
+    for (size_t i = 0; i < inv->pairs.n; i++)
+        n += pair_table_at(&inv->pairs, i)->row.id == id;
     return n;
 }
 

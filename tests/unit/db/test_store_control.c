@@ -177,7 +177,7 @@ static void a_pair_keeps_its_id(void **state)
                       again = a;
     uint64_t ids[4] = { 0 };
 
-    snprintf(b.target, sizeof b.target, "ccc");
+    b.target = "ccc";
     CHECK_OK(store_put_pair(f->s, &a, &test_err));
     CHECK_OK(store_put_pair(f->s, &b, &test_err));
     reopen(f);
@@ -267,10 +267,11 @@ static void expected_periods(void **state)
     struct fx *f = *state;
 
     for (size_t i = 0; i < TW_NELEM(expectations); i++) {
-        struct store_pair p = { .mesh = "m" };
+        char source[24];
+        struct store_pair p = { .mesh = "m", .class_name = "", .source = source, .target = "" };
         uint64_t n = 77;
 
-        snprintf(p.source, sizeof p.source, "%zu", i);
+        snprintf(source, sizeof source, "%zu", i);
         CHECK_OK(store_put_pair(f->s, &p, &test_err));
         for (size_t k = 0; k < 3 && expectations[i].steps[k].flows; k++) {
             const struct step *st = &expectations[i].steps[k];
@@ -291,7 +292,7 @@ static void expected_periods(void **state)
 static void odd_intervals(void **state)
 {
     struct fx *f = *state;
-    struct store_pair p = { .mesh = "m" };
+    struct store_pair p = { .mesh = "m", .class_name = "", .source = "", .target = "" };
     struct tw_err err;
     uint64_t n = 77;
 
