@@ -8,7 +8,7 @@
 #define TW_CONTROLLER_MESH_FLATTEN_H
 
 #include "controller/core/mesh.h"
-#include "controller/core/name_index.h"
+#include "common/name_index.h"
 
 struct mesh_node {
     const char *name;

@@ -1,6 +1,6 @@
-#include "controller/doc.h"
+#include "common/doc.h"
 #include "common/clk.h"
-#include "controller/core/name_index.h"
+#include "common/name_index.h"
 
 #include <stdarg.h>
 #include <stdio.h>

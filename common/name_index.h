@@ -1,7 +1,7 @@
-/* controller/core/name_index.h - from a name to a number, by binary search. Pure. The names stay the
+/* common/name_index.h - from a name to a number, by binary search. Pure. The names stay the
  * caller's. */
-#ifndef TW_CONTROLLER_NAME_INDEX_H
-#define TW_CONTROLLER_NAME_INDEX_H
+#ifndef TW_COMMON_NAME_INDEX_H
+#define TW_COMMON_NAME_INDEX_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* From octets to a libyaml document: what can be refused is refused before libyaml builds anything large. */
-#include "controller/doc.h"
+#include "common/doc.h"
 
 #include <stdio.h>
 #include <string.h>

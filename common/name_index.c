@@ -1,4 +1,4 @@
-#include "controller/core/name_index.h"
+#include "common/name_index.h"
 
 #include <stdlib.h>
 #include <string.h>

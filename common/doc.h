@@ -1,11 +1,11 @@
-/* controller/doc.h - walks a YAML (or JSON) document by tables of keys and says exactly where it is wrong.
+/* common/doc.h - walks a YAML (or JSON) document by tables of keys and says exactly where it is wrong.
  * Knows libyaml, knows nothing of meshes. Every error has file, line, column, the path of the field and what
  * was expected.
  *
  * Bounds on hostile input: size, depth of nesting, nodes in the file, and nodes visited, so that aliases of
  * aliases (which are allowed) cannot multiply. */
-#ifndef TW_CONTROLLER_DOC_H
-#define TW_CONTROLLER_DOC_H
+#ifndef TW_COMMON_DOC_H
+#define TW_COMMON_DOC_H
 
 #include <yaml.h>
 #include "common/rc.h"
