@@ -1,4 +1,5 @@
 /* Times and durations as text. */
+#include "common/civil.h"
 #include "common/clk_split.h"
 
 #include <stdio.h>
@@ -6,44 +7,13 @@
 
 /* ---- Wall clock. The calendar is our own, because libc's normalises what should be refused. ---- */
 
-/* Days from 1970-01-01 in the proleptic Gregorian calendar; years run from March here, so that the leap day
- * is last. */
-static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
-{
-    int64_t y = month <= 2 ? year - 1 : year;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t year_of_era = y - era * 400;
-    int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
-}
-
-static void civil_from_days(int64_t days, int64_t *ret_year, unsigned *ret_month, unsigned *ret_day)
-{
-    int64_t z = days + 719468;
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-
-    *ret_day = (unsigned)(doy - (153 * mp + 2) / 5 + 1);
-    *ret_month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
-    *ret_year = yoe + era * 400 + (*ret_month <= 2);
-}
-
 const char *tw_wall_format(struct tw_wall t, char buf[TW_TIME_TEXT])
 {
     struct clk_split at = clk_split(t);
-    int64_t days = at.s / 86400, second = at.s % 86400, year;
-    unsigned month, day;
+    int64_t second = civil_floor_mod(at.s, CIVIL_DAY_S);
+    struct civil_date date = civil_date(civil_floor_div(at.s, CIVIL_DAY_S));
 
-    if (second < 0) {
-        second += 86400;
-        days--;
-    }
-    civil_from_days(days, &year, &month, &day);
-    snprintf(buf, TW_TIME_TEXT, "%04d-%02u-%02uT%02d:%02d:%02d.%03uZ", (int)year, month, day,
+    snprintf(buf, TW_TIME_TEXT, "%04d-%02u-%02uT%02d:%02d:%02d.%03uZ", date.year, date.month, date.day,
              (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60), at.ns / 1000000);
     return buf;
 }
@@ -70,22 +40,16 @@ static bool take_char(const char **p, const char *any_of)
     return true;
 }
 
-static bool is_leap(unsigned year)
-{
-    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
 static bool take_date(const char **p, int64_t *ret_days)
 {
-    static const uint8_t lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     unsigned year, month, day;
 
     if (!take_digits(p, 4, 0, 9999, &year) || !take_char(p, "-") || !take_digits(p, 2, 1, 12, &month) ||
         !take_char(p, "-") || !take_digits(p, 2, 1, 31, &day))
         return false;
-    if (day > lengths[month - 1] + (unsigned)(month == 2 && is_leap(year)))
+    if (day > civil_month_days((int)year, month))
         return false;
-    *ret_days = days_from_civil(year, month, day);
+    *ret_days = civil_days((int)year, month, day);
     return true;
 }
 
