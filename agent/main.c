@@ -10,6 +10,7 @@
 #include "agent/cards.h"
 #include "agent/clockwatch.h"
 #include "agent/control.h"
+#include "agent/diagnose.h"
 #include "agent/enrolment.h"
 #include "agent/keyring.h"
 #include "agent/options.h"
@@ -44,6 +45,7 @@ struct agent {
     struct results *results;
     struct frozen *frozen;
     struct recorder *recorder;
+    struct diagnose *diagnose;
     struct clockwatch clock;
     struct cards cards;
     struct uplink *uplink;
@@ -185,6 +187,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->rss_bytes = process_rss_bytes();
     control_fill_health(a->control, h);
     recorder_fill_health(a->recorder, h);
+    diagnose_fill_health(a->diagnose, h);
     if (a->keys)
         h->secrets_error = (char *)keyring_error(a->keys);
     xdp_reflect_counters(a->xdp, &xdp);
@@ -444,6 +447,16 @@ static void apply_kept_schedule(struct agent *a)
         tw__schedule_request__free_unpacked(rq, NULL);
 }
 
+static enum tw_rc make_diagnose(struct agent *a, struct tw_err *err)
+{
+    struct diagnose_conf c = {
+        .loop = a->loop, .workers = a->workers, .n_workers = a->n_workers, .driver_answers = a->opt.xdp != NULL
+    };
+    enum tw_rc rc = diagnose_new(&c, &a->diagnose);
+
+    return rc == TW_OK ? TW_OK : tw_err_set(err, rc, "out of memory");
+}
+
 static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
 {
     struct uplink_conf c = { .loop = a->loop,
@@ -455,6 +468,7 @@ static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
                              .workers = a->workers,
                              .n_workers = a->n_workers,
                              .recorder = a->recorder,
+                             .diagnose = a->diagnose,
                              .enrolment = a->enrolment,
                              .on_schedule = on_schedule,
                              .fill_health = fill_health,
@@ -491,6 +505,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
         rc = make_parts(a, err);
     if (rc == TW_OK)
         rc = make_recorder(a, err);
+    if (rc == TW_OK)
+        rc = make_diagnose(a, err);
     if (rc != TW_OK)
         return rc;
     clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
@@ -505,6 +521,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
 /* Workers first: what they still hold goes to the spool. */
 static void agent_stop(struct agent *a)
 {
+    diagnose_free(a->diagnose); /* it answers what is open */
+    a->diagnose = NULL;
     uplink_stop(a->uplink);
     a->uplink = NULL;
     xdp_reflect_close(a->xdp);

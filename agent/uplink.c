@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "agent/diagnose.h"
 #include "agent/recorder.h"
 #include "common/log.h"
 #include "common/net/arena.h"
@@ -420,6 +421,17 @@ static void serve_flight_list(Tw__FleetAgent_Service *s, const Tw__FlightListReq
         recorder_list(u->conf.recorder, closure, closure_data);
 }
 
+static void serve_diagnose(Tw__FleetAgent_Service *s, const Tw__DiagnoseRequest *rq, Tw__DiagnoseReply_Closure closure,
+                           void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+
+    if (u->conf.diagnose)
+        diagnose_serve(u->conf.diagnose, rq, closure, closure_data);
+    else
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNIMPLEMENTED, "this agent cannot look for faults");
+}
+
 /* ---- Lifetime ---- */
 
 static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
@@ -454,7 +466,8 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
                                            .live = serve_live,
                                            .flight = serve_flight,
                                            .flight_freeze = serve_flight_freeze,
-                                           .flight_list = serve_flight_list };
+                                           .flight_list = serve_flight_list,
+                                           .diagnose = serve_diagnose };
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
     u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };

@@ -11,6 +11,7 @@
 #include "common/net/rpc.h"
 #include "db/spool.h"
 
+struct diagnose;
 struct recorder;
 struct uplink;
 
@@ -23,6 +24,7 @@ struct uplink_conf {
     struct worker **workers;
     size_t n_workers;
     struct recorder *recorder; /* answers Flight, FlightFreeze, FlightList; NULL: they are unimplemented */
+    struct diagnose *diagnose; /* answers Diagnose; NULL: it is unimplemented */
     const Tw__EnrolRequest *enrolment; /* all but generation and digest */
     /* A new schedule to keep and to run; *err goes back to the controller. */
     enum tw_rc (*on_schedule)(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err);

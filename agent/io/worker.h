@@ -6,6 +6,7 @@
 #ifndef TW_AGENT_WORKER_H
 #define TW_AGENT_WORKER_H
 
+#include "agent/core/diag.h"
 #include "agent/core/flight.h"
 #include "agent/core/phc_map.h"
 #include "agent/core/reflect_session.h"
@@ -160,6 +161,20 @@ struct worker_live {
     struct session_totals totals;
 };
 enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, size_t *ret_n);
+
+/* ---- Counting what comes to the reflectors with a token of `doctor` (agent/core/diag.h). Loop thread. ---- */
+
+#define WORKER_TALLIES 16
+struct worker_tally {
+    struct {
+        uint64_t came, answered, not_allowed, auth_demanded, refused, send_errors;
+    } kind[DIAG_KINDS];
+    struct tw_addr from; /* of the last one; family 0: none came */
+};
+/* From now on. TW_EBUSY: so many are counted already; TW_EEXIST: this one is. */
+enum tw_rc worker_tally_begin(struct worker *w, uint64_t token);
+/* What has come; counts no longer. TW_ENOENT. */
+enum tw_rc worker_tally_end(struct worker *w, uint64_t token, struct worker_tally *ret);
 
 /* ---- The flight recorder. Loop thread. ---- */
 

@@ -216,6 +216,22 @@ struct selftest {
 
 #define WORKER_COUNTERS_N (sizeof(struct worker_counters) / sizeof(uint64_t))
 
+/* Packets with a token: the loop sets the token, the worker counts. */
+enum tally_count {
+    TALLY_CAME,
+    TALLY_ANSWERED,
+    TALLY_NOT_ALLOWED,
+    TALLY_AUTH_DEMANDED,
+    TALLY_REFUSED,
+    TALLY_SEND_ERRORS,
+    TALLY_COUNTS
+};
+struct tally {
+    _Atomic uint64_t token; /* 0 = not in use */
+    _Atomic uint64_t n[DIAG_KINDS][TALLY_COUNTS];
+    _Atomic uint64_t from[sizeof(struct tw_addr) / sizeof(uint64_t)];
+};
+
 struct worker {
     struct worker_cfg cfg;
     size_t max_sessions;
@@ -241,6 +257,8 @@ struct worker {
     bool clock_watch_set;            /* under clock_lock */
     _Atomic unsigned clock_version;
     _Atomic uint64_t published[WORKER_COUNTERS_N];
+    struct tally tallies[WORKER_TALLIES];
+    _Atomic unsigned n_tallies; /* 0: nobody looks at tokens */
 
     /* Loop thread. */
     struct loop_watch news_watch;
@@ -416,6 +434,15 @@ void host_look(struct worker *w);
 void selftest_start(struct worker *w); /* there is a session; no effect if it runs or is switched off */
 void selftest_end(struct worker *w);
 void selftest_settle(struct worker *w, struct flow *f);
+
+/* worker_tally.c: worker side. `rc` is what became of the datagram, `before` what its reflector had counted then. */
+void tally_datagram(struct worker *w, const struct udp_in *in, enum tw_rc rc, const struct reflect_counters *before,
+                    const struct reflect_counters *after);
+void tally_unsent(struct worker *w, const uint8_t *answer, size_t len);
+static inline bool tally_wanted(const struct worker *w)
+{
+    return atomic_load_explicit(&w->n_tallies, memory_order_relaxed) != 0;
+}
 
 /* lane.c */
 enum tw_rc lane_attach(struct worker *w, struct flow *f, struct tw_err *err);

@@ -84,6 +84,20 @@ static enum tw_rc build(struct mirror *m, const struct reflect_rx *rx, const str
                       : reflect_answer(m->state, rx, in->data, in->len, ret, DATAGRAM_CAP, ret_tx);
 }
 
+/* The same while somebody looks for what is wrong: what a reflector did with a datagram, its counters tell. */
+static enum tw_rc build_and_tally(struct worker *w, struct mirror *m, const struct reflect_rx *rx,
+                                  const struct udp_in *in, uint8_t *ret, struct reflect_tx *ret_tx)
+{
+    struct reflect_counters before, after;
+    enum tw_rc rc;
+
+    reflector_counters(m->state, &before);
+    rc = build(m, rx, in, ret, ret_tx);
+    reflector_counters(m->state, &after);
+    tally_datagram(w, in, rc, &before, &after);
+    return rc;
+}
+
 static void stamp(struct mirror *m, const struct reflect_tx *tx, uint8_t *answer, struct tw_wall t3)
 {
     if (m->session)
@@ -176,8 +190,10 @@ static void send_answers(struct worker *w, struct mirror *m)
     stamp_answers(w, m, n);
     if (udp_tx_send(tx, &m->port.sock)) {
         for (unsigned i = 0; i < n; i++) {
-            if (udp_tx_error(tx, i))
-                unsent(m, &w->answers[i]);
+            if (!udp_tx_error(tx, i))
+                continue;
+            unsent(m, &w->answers[i]);
+            tally_unsent(w, udp_tx_buf(tx, i), w->answers[i].len);
         }
     }
     if (n >= ANSWERS_SIGNED && !w->answers_signed)
@@ -204,10 +220,15 @@ static void answer(struct worker *w, struct mirror *m, const struct udp_in *in)
     struct reflect_rx rx = {
         .from = in->from, .to = in->to, .mono = w->now.mono, .ttl = in->ttl, .tos = in->tos
     };
+    enum tw_rc rc;
 
     worker_rx_time(w, in, &rx.t2, &rx.source);
     rx.to.port = m->port.sock.local.port;
-    if (build(m, &rx, in, udp_tx_buf(tx, i), a) != TW_OK)
+    if (tally_wanted(w) && m->state)
+        rc = build_and_tally(w, m, &rx, in, udp_tx_buf(tx, i), a);
+    else
+        rc = build(m, &rx, in, udp_tx_buf(tx, i), a);
+    if (rc != TW_OK)
         return;
     d.tos = a->tos;
     d.want_txstamp = a->want_txstamp && m->awaited && udp_txstamp_ready(&m->port.sock, w->now.mono);

@@ -50,6 +50,9 @@ struct fake {
     Tw__Status status;
     char detail[256];
     const Tw__FlightReply *flight;
+    const Tw__DiagnoseReply *diagnose[3]; /* by action */
+    unsigned n_diagnoses[3];
+    Tw__DiagnoseRequest diagnose_asked; /* the last to probe, without what it points to */
     Tw__FlightRequest flight_asked; /* the last ones, without what they point to */
     Tw__FlightFreezeRequest freeze_asked;
     char freeze_reason[256];
@@ -250,6 +253,21 @@ static inline void fake_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *r
     (void)rq;
     (void)closure;
     rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
+}
+
+/* An agent from before Diagnose has no answers. */
+static inline void fake_diagnose(Tw__FleetAgent_Service *s, const Tw__DiagnoseRequest *rq,
+                                 Tw__DiagnoseReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+
+    a->n_diagnoses[rq->action]++;
+    if (rq->action == TW__DIAGNOSE_ACTION__DIAGNOSE_PROBE)
+        a->diagnose_asked = *rq;
+    if (a->diagnose[rq->action])
+        closure(a->diagnose[rq->action], data);
+    else
+        rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
 }
 
 /* Answers what `flight` says; without it, it is an agent from before there was a flight recorder. */
