@@ -5,7 +5,7 @@
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 
-enum { MIRROR_RCVBUF = 4 << 20, STAMPS_AT_A_TIME = 64 };
+enum { MIRROR_RCVBUF = 4 << 20, STAMPS_AT_A_TIME = 64, PILED_UP = RX_BATCH / 4, BATCHES_MAX = 8 };
 #define ANSWER_NS_MAX (5 * TW_NS_PER_US) /* more is a thread that had to wait */
 #define ANSWER_NS_WEIGHT 256
 
@@ -242,13 +242,11 @@ static void answer(struct worker *w, struct mirror *m, const struct udp_in *in)
         send_answers(w, m);
 }
 
-void mirror_receive(struct worker *w, struct mirror *m)
+static unsigned receive_batch(struct worker *w, struct mirror *m)
 {
     unsigned n = udp_rx_recv(w->rx, &m->port.sock);
     struct udp_in in;
 
-    if (m->session)
-        agreed_catch_up(w, (struct agreed *)m); /* its first member */
     for (unsigned i = 0; i < n; i++) {
         udp_rx_get(w->rx, i, &in);
         if (i == 0)
@@ -260,6 +258,20 @@ void mirror_receive(struct worker *w, struct mirror *m)
         answer(w, m, &in);
     }
     send_answers(w, m);
+    return n;
+}
+
+/* Where many have piled up it is not worth asking epoll whether there are more, as long as no timer is kept
+ * waiting, and nobody else for long. */
+void mirror_receive(struct worker *w, struct mirror *m)
+{
+    if (m->session)
+        agreed_catch_up(w, (struct agreed *)m); /* its first member */
+    for (int i = 0; i < BATCHES_MAX && receive_batch(w, m) >= PILED_UP; i++) {
+        w->now = tw_now();
+        if (timerq_next_due(&w->timers).ns <= w->now.mono.ns)
+            break;
+    }
     w->reflecting = true;
     w->count.rxq_drops += udp_take_drops(&m->port.sock);
     if (m->session)
