@@ -44,9 +44,9 @@ enum tw_rc tw_errest_decode(uint16_t wire, int64_t *ret_error_ns, bool *ret_sync
 
 /* What the kernel says about this host's clock (adjtimex), as summaries carry it. */
 struct tw_clock_state {
-    bool synced;
     int64_t max_error_ns;
     uint32_t steps; /* steps of the wall clock seen since the process started */
+    bool synced;
 };
 
 /* RFC 3339 UTC with milliseconds "2026-11-23T12:00:00.000Z"; buf of TW_TIME_TEXT octets. Returns buf. */

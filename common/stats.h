@@ -103,12 +103,13 @@ struct tw_loss_runs {
 
 struct tw_summary {
     /* Identity and span. */
-    uint64_t pair_id;
-    uint32_t flow;
-    uint64_t generation;
+    uint64_t pair_id, generation;
     int64_t start_ns, end_ns; /* wall clock, [start, end) of the sending times; 0,0 = empty merge target */
+    uint32_t flow;
     uint32_t seq_first;       /* Sequence Number of the first probe of the span */
     enum tw_status status;
+    uint8_t tos_sent;
+    bool clock_remote_known;  /* the reflector's Error Estimate was seen */
 
 #define TW_X_FIELD(name, help) uint64_t name;
     TW_COUNTERS(TW_X_FIELD)
@@ -129,18 +130,16 @@ struct tw_summary {
     struct tw_octet_range ttl_backward; /* TTL of the answer as we received it */
     struct tw_octet_range tos_forward;  /* TOS / Traffic Class of our probe as the reflector received it */
     struct tw_octet_range tos_backward; /* TOS / Traffic Class of the answer as we received it */
-    uint8_t tos_sent;
 
     int64_t residence_sum_ns, residence_max_ns; /* T3 - T2, over delay[TW_ROUNDTRIP].count samples */
 
     enum tw_ts_source tx_source, rx_source; /* T1, T4; TW_TS_MIXED after merging different ones */
     struct tw_clock_state clock_local;   /* worst of the span; steps: at its end */
-    bool clock_remote_known;             /* the reflector's Error Estimate was seen */
     struct tw_clock_state clock_remote;  /* from the Error Estimate of its answers: the worst; steps: of it in the
                                           * span, as delays show them */
-    uint32_t clock_steps;                /* steps of the local clock during the span */
 
     int64_t host_stall_max_ns;  /* the longest of host_stalls */
+    uint32_t clock_steps;       /* steps of the local clock during the span */
     uint32_t host_cpu_wait_ppm; /* highest share, in any second of the span, of time that the measuring thread was
                                  * ready but waited for a CPU; 0 also where the kernel does not tell */
     struct tw_noise noise;

@@ -31,9 +31,10 @@
 enum session_spacing { SESSION_FIXED, SESSION_EXPONENTIAL };
 
 struct session_cfg {
-    uint64_t pair_id;
+    uint64_t pair_id, generation;
     uint32_t flow;
-    uint64_t generation;
+    uint32_t seq_start; /* Sequence Number of the first probe; 0 but for tests of the wrap */
+    uint32_t samples;   /* keep this many outcomes of single probes for session_next_sample(); 0 = none */
     int64_t spacing_ns; /* > 0; mean if exponential */
     enum session_spacing spacing_kind;
     uint16_t
@@ -42,15 +43,13 @@ struct session_cfg {
                                turns of S M S S M S L S M S M S: of any 12 in a row 7, 4 and 1 */
     bool zero_padding;      /* else pseudo-random, the same in every probe */
     uint8_t dscp;           /* 0..63; for the summary's tos_sent */
-    int64_t timeout_ns;     /* > 0, <= report_period_ns: the waiting time of RFC 6673 */
+    bool reflector_stateful;  /* configuration says that the reflector numbers its answers itself; false: find
+                                 out */
+    int64_t timeout_ns;       /* > 0, <= report_period_ns: the waiting time of RFC 6673 */
     int64_t report_period_ns; /* > 0 */
     int64_t phase_ns;         /* [0, spacing): the first probe goes out when wall time mod spacing == phase */
     uint64_t seed;            /* of exponential spacing and padding */
     uint64_t count;           /* probes to send; 0 = until session_stop() */
-    bool reflector_stateful;  /* configuration says that the reflector numbers its answers itself; false: find
-                                 out */
-    uint32_t seq_start;       /* Sequence Number of the first probe; 0 but for tests of the wrap */
-    uint32_t samples; /* keep this many outcomes of single probes for session_next_sample(); 0 = none */
 };
 
 struct session;

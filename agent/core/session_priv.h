@@ -133,11 +133,11 @@ struct session {
     struct form *form;
     uint16_t size[3]; /* of probes: small, middle, large of a mix, else the first */
     bool imix;
+    bool clock_told;
+    uint16_t err_est;
     uint64_t rng, padding_seed;
     struct session_totals totals; /* in_flight is computed */
     struct tw_clock_state clock;
-    bool clock_told;
-    uint16_t err_est;
 
     /* Pacing. */
     struct tw_mono due;
@@ -165,10 +165,9 @@ struct session {
     struct delays *delays;
 
     /* Order of answers. */
-    bool any_answer, any_number;
+    bool any_answer, any_number, jitter_ready;
     uint32_t s_max;                                  /* highest answered: round trip */
     uint32_t r_max, s_max_numbered, s_numbered_from; /* since the reflector last started to count */
-    bool jitter_ready;
     int64_t jitter_last[3];
     double jitter[3];
 
@@ -284,7 +283,8 @@ void session_run_directions(struct session *s);
 
 /* session_clock.c */
 /* A step of the other's clock since the answer before is counted in *sum (NULL: nowhere). */
-void session_watch_remote(struct session *s, const struct slot *p, struct tw_summary *sum, int64_t forward, int64_t backward);
+void session_watch_remote(struct session *s, const struct slot *p, struct tw_summary *sum, int64_t forward,
+                          int64_t backward);
 
 /* session_order.c */
 /* A first answer in time, numbered p->r, as lossdir has seen it. */

@@ -255,7 +255,7 @@ static struct tw_clock_state get_clock(const Tw__ClockState *m)
 {
     if (!m)
         return (struct tw_clock_state){ 0 };
-    return (struct tw_clock_state){ m->synced, m->max_error_ns, m->steps };
+    return (struct tw_clock_state){ .synced = m->synced, .max_error_ns = m->max_error_ns, .steps = m->steps };
 }
 
 static struct tw_noise get_noise(const Tw__Noise *m)

@@ -133,9 +133,9 @@ static void fill_summary(struct tw_summary *s, unsigned salt)
     s->residence_max_ns = 90000;
     s->tx_source = TW_TS_USER;
     s->rx_source = TW_TS_KERNEL;
-    s->clock_local = (struct tw_clock_state){ true, 400000, 0 };
+    s->clock_local = (struct tw_clock_state){ .synced = true, .max_error_ns = 400000 };
     s->clock_remote_known = true;
-    s->clock_remote = (struct tw_clock_state){ true, 500000, 0 };
+    s->clock_remote = (struct tw_clock_state){ .synced = true, .max_error_ns = 500000 };
 }
 
 /* ---- Simulated agents ---- */

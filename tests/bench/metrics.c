@@ -71,7 +71,7 @@ static void fill_last(struct stats_view *v, unsigned salt)
     for (int d = 0; d < 3; d++)
         s.jitter[d] = (struct tw_jitter){ 498 * (90000 + salt % 1009), 498, 496 * 120000, 496 };
     s.ttl_forward = s.ttl_backward = (struct tw_octet_range){ 251, 251, 498, 0 };
-    s.clock_local = (struct tw_clock_state){ true, 200000, 0 };
+    s.clock_local = (struct tw_clock_state){ .synced = true, .max_error_ns = 200000 };
     s.clock_remote_known = true;
     s.clock_remote = s.clock_local;
     stats_view(&s, v);

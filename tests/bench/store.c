@@ -55,7 +55,7 @@ static void make_row(struct tw_summary *s, unsigned i)
     s->residence_sum_ns = 600 * INT64_C(21000);
     s->residence_max_ns = 90000;
     s->tx_source = s->rx_source = TW_TS_KERNEL;
-    s->clock_local = s->clock_remote = (struct tw_clock_state){ true, 150000, 0 };
+    s->clock_local = s->clock_remote = (struct tw_clock_state){ .synced = true, .max_error_ns = 150000 };
     s->clock_remote_known = true;
 }
 

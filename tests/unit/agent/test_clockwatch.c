@@ -104,7 +104,7 @@ static int reset(void **state)
     (void)state;
     memset(&fake, 0, sizeof fake);
     fake.fd = -1;
-    fake.state = (struct tw_clock_state){ true, 1000, 0 };
+    fake.state = (struct tw_clock_state){ .synced = true, .max_error_ns = 1000 };
     return 0;
 }
 
@@ -203,10 +203,10 @@ static void looks_are_fresh(void **state)
     struct rig *r = start();
 
     (void)state;
-    fake.state = (struct tw_clock_state){ false, CLKSTATE_WORST_NS, 0 };
+    fake.state = (struct tw_clock_state){ .synced = false, .max_error_ns = CLKSTATE_WORST_NS };
     assert_false(clockwatch_look(&r->c)->state.synced);
     assert_true(r->c.last.state.max_error_ns == CLKSTATE_WORST_NS);
-    fake.state = (struct tw_clock_state){ true, 5, 0 };
+    fake.state = (struct tw_clock_state){ .synced = true, .max_error_ns = 5 };
     assert_true(clockwatch_look(&r->c)->state.synced);
     assert_int_equal(fake.tells, 1); /* workers look themselves */
     stop(r);

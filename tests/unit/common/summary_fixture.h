@@ -65,9 +65,9 @@ static inline void make_summary(struct tw_summary *s, int i)
     s->residence_sum_ns = 97 * 50000;
     s->residence_max_ns = 60000 + i;
     s->tx_source = s->rx_source = TW_TS_KERNEL;
-    s->clock_local = (struct tw_clock_state){ true, 300000 + i, 0 };
+    s->clock_local = (struct tw_clock_state){ .synced = true, .max_error_ns = 300000 + i };
     s->clock_remote_known = true;
-    s->clock_remote = (struct tw_clock_state){ true, 400000, 0 };
+    s->clock_remote = (struct tw_clock_state){ .synced = true, .max_error_ns = 400000 };
     s->host_stalls = 2;
     s->host_stall_max_ns = 3 * TW_NS_PER_MS + i;
     s->host_cpu_wait_ppm = 30000 + (uint32_t)i;
@@ -93,7 +93,7 @@ static inline void make_all_lost(struct tw_summary *s, int i)
     s->runs.v[0].continues_before = s->runs.v[0].continues_after = true;
     s->tos_sent = 184;
     s->tx_source = TW_TS_KERNEL;
-    s->clock_local = (struct tw_clock_state){ true, 300000, 0 };
+    s->clock_local = (struct tw_clock_state){ .synced = true, .max_error_ns = 300000 };
     s->status = TW_STATUS_ALL_LOST;
 }
 

@@ -231,7 +231,7 @@ static void negative_medians_count_by_size(void **state)
 
     (void)state;
     summary_init(&s);
-    s.clock_local = s.clock_remote = (struct tw_clock_state){ true, 2 * TW_NS_PER_MS, 0 };
+    s.clock_local = s.clock_remote = (struct tw_clock_state){ .synced = true, .max_error_ns = 2 * TW_NS_PER_MS };
     s.clock_remote_known = true;
     hist_add(&s.delay[TW_FORWARD], -20 * TW_NS_PER_MS);
     hist_add(&s.delay[TW_BACKWARD], 40 * TW_NS_PER_MS);

@@ -300,9 +300,9 @@ static void fill(struct tw_summary *s)
     s->residence_max_ns = 77;
     s->tx_source = TW_TS_KERNEL;
     s->rx_source = TW_TS_MIXED;
-    s->clock_local = (struct tw_clock_state){ true, 11, 12 };
+    s->clock_local = (struct tw_clock_state){ .synced = true, .max_error_ns = 11, .steps = 12 };
     s->clock_remote_known = true;
-    s->clock_remote = (struct tw_clock_state){ true, 13, 14 };
+    s->clock_remote = (struct tw_clock_state){ .synced = true, .max_error_ns = 13, .steps = 14 };
     s->clock_steps = 15;
     s->host_stall_max_ns = INT64_C(16) << 40;
     s->host_cpu_wait_ppm = 17;

@@ -76,7 +76,7 @@ static void one_flow_dead(struct tw_summary *s, size_t flow)
 static void trusted_clocks(struct tw_summary *s, size_t flow)
 {
     all_well(s, flow);
-    s->clock_remote = (struct tw_clock_state){ true, 400000, 0 };
+    s->clock_remote = (struct tw_clock_state){ .synced = true, .max_error_ns = 400000 };
 }
 
 static void samples(FILE *to, const struct out_writer *w, const struct plan *p)

@@ -76,9 +76,9 @@ static inline void fixture_summary(struct tw_summary *s, uint64_t n)
     s->residence_max_ns = 40000;
     s->tx_source = TW_TS_USER;
     s->rx_source = TW_TS_KERNEL;
-    s->clock_local = (struct tw_clock_state){ true, 300000, 0 };
+    s->clock_local = (struct tw_clock_state){ .synced = true, .max_error_ns = 300000 };
     s->clock_remote_known = true;
-    s->clock_remote = (struct tw_clock_state){ false, 16 * TW_NS_PER_S, 0 };
+    s->clock_remote = (struct tw_clock_state){ .synced = false, .max_error_ns = 16 * TW_NS_PER_S };
     s->status = summary_status(s);
 }
 
