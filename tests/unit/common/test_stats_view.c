@@ -210,9 +210,11 @@ static void one_way_delays_are_valid_only_with_good_clocks(void **state)
         struct tw_summary s;
         struct stats_view v;
         make_summary(&s, 0);
-        s.clock_local = (struct tw_clock_state){ clocks[i].local_synced, clocks[i].local_error, 0 };
-        s.clock_remote = (struct tw_clock_state){ clocks[i].remote_synced, clocks[i].remote_error,
-                                                  clocks[i].remote_steps };
+        s.clock_local = (struct tw_clock_state){ .synced = clocks[i].local_synced,
+                                                 .max_error_ns = clocks[i].local_error };
+        s.clock_remote = (struct tw_clock_state){ .synced = clocks[i].remote_synced,
+                                                  .max_error_ns = clocks[i].remote_error,
+                                                  .steps = clocks[i].remote_steps };
         s.clock_remote_known = clocks[i].remote_known;
         s.clock_steps = clocks[i].steps;
         stats_view(&s, &v);

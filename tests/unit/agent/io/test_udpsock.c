@@ -784,6 +784,37 @@ static void errors_can_be_used_up(void **state)
     }
 }
 
+/* The kernel begins to stamp what it receives a moment after the first socket of the host has asked for it, and ends with the last
+ * one: this one stays open meanwhile. */
+static struct udpsock stamping = { .fd = -1 };
+
+static int wait_until_the_kernel_stamps(void **state)
+{
+    struct tw_mono from = tw_mono_now();
+    struct udp_in in = { .source = TW_TS_USER };
+    struct pair p;
+
+    (void)state;
+    open_at("127.0.0.1", 0, &stamping);
+    pair_open(&p, "127.0.0.1", "127.0.0.1");
+    while (in.source != TW_TS_KERNEL && tw_mono_now().ns - from.ns < DEADLINE_MS * TW_NS_PER_MS) {
+        put(p.tx, 50, &(struct udp_dest){ .to = p.to.local });
+        assert_int_equal(udp_tx_send(p.tx, &p.from), 0);
+        udp_tx_clear(p.tx);
+        assert_int_equal(recv_some(&p, &p.to), 1);
+        udp_rx_get(p.rx, 0, &in);
+    }
+    pair_close(&p);
+    return in.source != TW_TS_KERNEL;
+}
+
+static int stop_stamping(void **state)
+{
+    (void)state;
+    udp_close(&stamping);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -809,5 +840,5 @@ int main(void)
         cmocka_unit_test(errors_can_be_used_up),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, wait_until_the_kernel_stamps, stop_stamping);
 }
