@@ -34,14 +34,21 @@ enum cli_exit cli_no_memory(void)
 
 /* ---- What commands need ---- */
 
+enum cli_exit cli_connect(struct cli *c)
+{
+    if (!c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
+        return cli_no_memory();
+    return CLI_OK;
+}
+
 enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,
                        ProtobufCMessage **ret)
 {
     struct ctl_error err = { "" };
-    enum cli_exit code;
+    enum cli_exit code = cli_connect(c);
 
-    if (!c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
-        return cli_no_memory();
+    if (code)
+        return code;
     code = ctl_call(c->ctl, method, request, ret, &err);
     return code ? cli_fail(code, "%s", err.text) : CLI_OK;
 }
@@ -61,6 +68,7 @@ struct words {
     int n_command;
     bool alone; /* command[0] has the name of a group, and stands alone */
     bool help, version;
+    char watch[80];    /* "--watch=5s", of two words */
     const char *stray; /* an option before the command that no command line begins with */
 };
 
@@ -81,7 +89,7 @@ static const struct conf_opt *find_global(const char *word)
 /* Does the option's value stand in the next word? */
 static bool value_follows(const struct conf_opt *o, const char *word)
 {
-    if (o->type == CONF_FLAG)
+    if (o->type == CONF_FLAG || o->implied)
         return false;
     return word[1] == '-' ? !strchr(word, '=') : !word[2];
 }
@@ -125,13 +133,27 @@ static void sort_word(struct words *w, char *word)
         w->stray = word;
 }
 
+/* "--watch 5s": the value may be left out, so argp would not look for it in the next word. */
+static bool takes_interval(struct words *w, const struct conf_opt *o, const char *word, const char *next)
+{
+    int64_t ns;
+
+    if (!o->implied || !next || strchr(word, '=') || tw_duration_parse(next, &ns) != TW_OK)
+        return false;
+    snprintf(w->watch, sizeof w->watch, "%s=%s", word, next);
+    w->global[w->n_global++] = w->watch;
+    return true;
+}
+
 static void sort_words(struct words *w, int argc, char **argv)
 {
     bool options = true;
 
     for (int i = 1; i < argc; i++) {
         const struct conf_opt *o = options ? find_global(argv[i]) : NULL;
-        if (o) {
+        if (o && takes_interval(w, o, argv[i], argv[i + 1])) {
+            i++;
+        } else if (o) {
             w->global[w->n_global++] = argv[i];
             if (value_follows(o, argv[i]) && i + 1 < argc)
                 w->global[w->n_global++] = argv[++i];
@@ -220,6 +242,18 @@ static int close_output(int code)
     return code;
 }
 
+static enum cli_exit run_command(struct cli *c)
+{
+    char words[64];
+
+    if (!c->opt.watch_ns)
+        return c->command->run(c);
+    if (c->command->reads)
+        return cli_repeat(c);
+    return cli_fail(CLI_USAGE, "--watch: \"%s\" is not a command that can be repeated%s", cli_command_words(c->command, words),
+                    c->command->run == cmd_watch ? ": it has --interval" : "");
+}
+
 static int run(struct cli *c, struct words *w)
 {
     char words[64], name[80];
@@ -240,7 +274,7 @@ static int run(struct cli *c, struct words *w)
         return usage_error(&err, name);
     }
     c->colour = wants_colour(c);
-    code = close_output(c->command->run(c));
+    code = close_output(run_command(c));
     ctl_free(c->ctl);
     conf_strlist_free(&c->args);
     conf_free(&own, &c->opt);

@@ -11,7 +11,7 @@
 struct cli_options {
     char *controller;
     int output; /* enum out_format; ask cli_for_people() and cli_for_tree() */
-    int64_t timeout_ns;
+    int64_t timeout_ns, watch_ns;
     bool no_color;
 
     char *fingerprint, *author, *file;
@@ -45,6 +45,7 @@ struct cli_command {
     const char *doc, *examples;
     const struct conf_opt *opts;
     size_t n_opts;
+    bool reads; /* changes nothing and answers at once: --watch may repeat it */
     enum cli_exit (*run)(struct cli *c);
 };
 extern const struct cli_command cli_commands[]; /* ends with name NULL */
@@ -52,6 +53,9 @@ extern const struct conf_program cli_global;    /* the options that every comman
 
 /* Everything but the process: parses, runs, cleans up, and returns the exit code. */
 int cli_main(int argc, char **argv, int64_t (*wall_ns)(void));
+
+/* repeat.c: runs the command every opt.watch_ns until Ctrl-C. */
+enum cli_exit cli_repeat(struct cli *c);
 
 /* cli_help.c */
 void cli_print_help(void);
@@ -66,6 +70,8 @@ const char *cli_command_words(const struct cli_command *cmd, char buf[64]);
 /* One line on stderr: "twampctl: " and the text; returns code. */
 enum cli_exit cli_fail(enum cli_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 enum cli_exit cli_no_memory(void);
+/* Makes c->ctl unless there is one. */
+enum cli_exit cli_connect(struct cli *c);
 /* Calls the controller, connecting first if need be; on a failure says so. *ret is freed with
  * cli_free_reply(). */
 enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,

@@ -89,10 +89,10 @@ static enum cli_exit print_report(struct cli *c, const struct pairs *p)
 static enum cli_exit fetch(struct cli *c, const Tw__PairFilter *filter, Tw__ReportReply **ret)
 {
     struct ctl_error err = { "" };
-    enum cli_exit code;
+    enum cli_exit code = cli_connect(c);
 
-    if (ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
-        return cli_no_memory();
+    if (code)
+        return code;
     code = fetch_report(c->ctl, filter, ret, &err);
     if (code)
         return cli_fail(code, "%s", err.text);

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include "controller/cli/fetch.h"
 #include "controller/cli/filter.h"
 #include "controller/cli/pairs.h"
+#include "controller/cli/screen.h"
 
 /* What is left out last is what says whether somebody has to act. The parts of a loss go together: two of
  * them without the third would mislead. */
@@ -37,18 +37,14 @@ static const struct out_listing listing = {
     .none = &pairs_no_row,
 };
 
-#define HIDE_AND_CLEAR "\033[?25l\033[?7l\033[2J" /* no cursor, no wrapping of long lines */
-#define SHOW_AGAIN "\033[?7h\033[?25h"
-#define HOME "\033[H"
-#define CLEAR_LINE "\033[K"
-#define CLEAR_BELOW "\033[J"
 #define LINES_AROUND \
     8 /* title, heading, left out columns, notes (3), left out pairs, and the cursor's line for failures */
 
 struct watch {
     struct cli *c;
     Tw__PairFilter filter;
-    bool terminal, drawn;
+    struct screen screen;
+    bool terminal;
 };
 
 /* ---- One look ---- */
@@ -61,11 +57,9 @@ static int by_severity(const void *a, const void *b)
 
 static size_t room(const struct watch *w)
 {
-    struct winsize size = { 0 };
+    size_t lines = w->terminal ? screen_lines() : 0;
 
-    if (!w->terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_row <= LINES_AROUND + 1)
-        return SIZE_MAX;
-    return size.ws_row - LINES_AROUND;
+    return lines > LINES_AROUND + 1 ? lines - LINES_AROUND : SIZE_MAX;
 }
 
 static void print_title(struct watch *w, const struct pairs *p, FILE *to)
@@ -113,19 +107,6 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
     return CLI_OK;
 }
 
-/* Draws over what was there before, line by line, so that nothing flickers. */
-static void redraw(const char *text)
-{
-    fputs(HOME, stdout);
-    for (const char *line = text; *line;) {
-        size_t n = strcspn(line, "\n");
-        fwrite(line, 1, n, stdout);
-        fputs(CLEAR_LINE "\n", stdout);
-        line += n + (line[n] == '\n');
-    }
-    fputs(CLEAR_BELOW, stdout);
-}
-
 static enum cli_exit draw(struct watch *w, struct pairs *p)
 {
     char *text = NULL;
@@ -143,11 +124,8 @@ static enum cli_exit draw(struct watch *w, struct pairs *p)
         return cli_no_memory();
     code = print_table(w, p, mem);
     fclose(mem);
-    if (!w->drawn)
-        fputs(HIDE_AND_CLEAR, stdout);
-    w->drawn = true;
     if (text)
-        redraw(text);
+        screen_draw(&w->screen, text, 0);
     free(text);
     return code;
 }
@@ -202,8 +180,8 @@ static bool goes_on_after(const struct watch *w, enum cli_exit code)
 /* On a terminal below the table, without moving it. */
 static void complain(const struct watch *w, enum cli_exit code, const char *text)
 {
-    if (w->drawn)
-        printf("\r%s" CLEAR_LINE, text);
+    if (w->screen.drawn)
+        screen_note(text);
     else
         cli_fail(code, "%s", text);
 }
@@ -244,7 +222,6 @@ enum cli_exit cmd_watch(struct cli *c)
     if (ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
         return cli_no_memory();
     code = watch(&w);
-    if (w.drawn)
-        fputs("\r" CLEAR_LINE SHOW_AGAIN, stdout);
+    screen_end(&w.screen);
     return code;
 }

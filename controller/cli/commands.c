@@ -26,6 +26,15 @@ static const struct conf_opt global_opts[] = {
       .max = 3600 * TW_NS_PER_S,
       .arg = "TIME",
       .help = "How long to wait for the controller." },
+    { .name = "watch",
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(watch_ns),
+      .min = 100 * TW_NS_PER_MS,
+      .max = 86400 * TW_NS_PER_S,
+      .arg = "TIME",
+      .implied = "2s",
+      .help = "Commands that only read: again and again, every TIME (2s without it), until Ctrl-C. On a terminal in place; "
+              "JSON one document a line." },
     { .name = "no-color",
       .type = CONF_FLAG,
       .offset = CLI_FIELD(no_color),
@@ -225,6 +234,7 @@ const struct cli_command cli_commands[] = {
              "not connected.",
       .examples = "  twampctl agent list\n"
                   "  twampctl -o csv agent list | awk -F, '$2 == \"down\" { print $1 }'\n",
+      .reads = true,
       .run = cmd_agent_list },
     { .group = "agent",
       .name = "show",
@@ -234,6 +244,7 @@ const struct cli_command cli_commands[] = {
       .doc = "Shows one agent: its key's fingerprint, addresses, clock, spool, counters, and the sessions "
              "that it refused.",
       .examples = "  twampctl agent show ams\n",
+      .reads = true,
       .run = cmd_agent_show },
     { .group = "agent",
       .name = "approve",
@@ -277,6 +288,7 @@ const struct cli_command cli_commands[] = {
       .brief = "all meshes, and which agents run the schedule",
       .doc = "Lists the meshes, and the agents that do not run the present generation of the schedule.",
       .examples = "  twampctl schedule list\n",
+      .reads = true,
       .run = cmd_schedule_list },
     { .group = "schedule",
       .name = "show",
@@ -287,6 +299,7 @@ const struct cli_command cli_commands[] = {
       .examples = "  twampctl schedule show voice\n"
                   "  twampctl schedule show voice --document >voice.yaml\n",
       OPTS(show_opts),
+      .reads = true,
       .run = cmd_schedule_show },
     { .group = "schedule",
       .name = "pause",
@@ -322,6 +335,7 @@ const struct cli_command cli_commands[] = {
           "  twampctl results --source ams --target fra --from -10m\n"
           "  twampctl results --mesh voice --from 2026-11-23T12:00:00Z --to 2026-11-23T13:00:00Z -o csv\n",
       OPTS(results_opts),
+      .reads = true,
       .run = cmd_results },
     { .name = "report",
       .brief = "loss, delay and jitter of every pair over a span",
@@ -337,6 +351,7 @@ const struct cli_command cli_commands[] = {
                   "  twampctl report --latest -o json\n"
                   "  twampctl report --flows --source ams --target fra\n",
       OPTS(report_opts),
+      .reads = true,
       .run = cmd_report },
     { .name = "outages",
       .brief = "when nothing came back: each loss run, newest first",
@@ -349,6 +364,7 @@ const struct cli_command cli_commands[] = {
                   "  twampctl outages --min-duration 200ms --direction forward\n"
                   "  twampctl outages --min-probes 3 -o csv\n",
       OPTS(outages_opts),
+      .reads = true,
       .run = cmd_outages },
     { .name = "clock",
       .brief = "whose clock is wrong?",
@@ -359,12 +375,14 @@ const struct cli_command cli_commands[] = {
              "tell. The audit is made now, from the least delays of the last minutes.",
       .examples = "  twampctl clock\n"
                   "  twampctl clock -o json\n",
+      .reads = true,
       .run = cmd_clock },
     { .name = "status",
       .brief = "is the controller itself well?",
       .doc = "Shows the controller's state, what is wrong if anything is, and its counters.",
       .examples = "  twampctl status\n"
                   "  twampctl -o json status\n",
+      .reads = true,
       .run = cmd_status },
     { .name = "watch",
       .brief = "a live table of all pairs",
@@ -384,6 +402,7 @@ const struct cli_command cli_commands[] = {
       .examples = "  twampctl flight list\n"
                   "  twampctl flight list --source ams -o csv\n",
       OPTS(frozen_opts),
+      .reads = true,
       .run = cmd_flight_list },
     { .group = "flight",
       .name = "freeze",
@@ -409,6 +428,7 @@ const struct cli_command cli_commands[] = {
                   "  twampctl flight backbone/voice/ams:fra --at 2026-11-23T03:12:07Z --span 4s\n"
                   "  twampctl -o csv flight ams:fra --flow 1 | awk -F, '$8 == \"lost\"'\n",
       OPTS(flight_opts),
+      .reads = true,
       .run = cmd_flight },
     { 0 },
 };

@@ -233,6 +233,7 @@ static void wrong_usage(void **state)
         { "report --latest --from -1h", 2, NULL, "--latest goes without --from and --to", NULL },
         { "status -o xml", 2, NULL, "table, wide, json, yaml, csv", NULL },
         { "status --timeout 10", 2, NULL, "with a unit", NULL },
+        { "--watch=5s -c nowhere status", 2, NULL, "expected tcp://HOST:PORT or ipc:///PATH", NULL },
         { "-c nowhere status", 2, NULL, "expected tcp://HOST:PORT or ipc:///PATH", NULL },
         { "schedule apply", 2, NULL, "--file: is required", NULL },
         { "schedule apply mesh.yaml", 2, NULL, "\"mesh.yaml\": expected -f FILE", NULL },
@@ -249,6 +250,10 @@ static void wrong_usage(void **state)
         { "flight ams:fra --flow x", 2, NULL, "--flow", NULL },
         { "flight list ams", 2, NULL, "unexpected argument \"ams\"", NULL },
         { "flight freeze", 2, NULL, "expected PAIR", NULL },
+        { "agent approve ams --watch", 2, NULL, "\"agent approve\" is not a command that can be repeated", NULL },
+        { "watch --watch", 2, NULL, "can be repeated: it has --interval", NULL },
+        { "agent list --watch 1ms", 2, NULL, "--watch", NULL },
+        { "agent list --watch ams", 2, NULL, "unexpected argument \"ams\"", NULL },
     };
 
     check_all(*state, cases, TW_NELEM(cases));

@@ -140,6 +140,117 @@ static void survives_the_controller(void **state)
     assert_int_equal(finish(s), 0);
 }
 
+/* ---- --watch ---- */
+
+static void any_reading_command_repeats_in_place(void **state)
+{
+    struct screen *s = &screen;
+
+    start(s, *state, "agent list --watch 100ms", 24);
+    await(s, "\033[2J");
+    for (int i = 0; i < 3; i++) {
+        await(s, HOME);
+        await(s, "twampctl agent list, every 100ms  (Ctrl-C ends)");
+        await(s, "\033[31mdown\033[0m");
+        await(s, "\033[J");
+    }
+    assert_int_equal(write(s->fd, "\003", 1), 1);
+    assert_int_equal(finish(s), 0);
+    if (!strstr(s->text + s->seen, SHOW_CURSOR))
+        fail_msg("the cursor stays hidden: %s", s->text + s->seen);
+}
+
+/* The old picture stays while the controller is away, with the reason below, and a new one comes when it is back. */
+static void repeating_survives_the_controller(void **state)
+{
+    struct fake *f = *state;
+    struct screen *s = &screen;
+
+    start(s, f, "clock --watch=100ms", 24);
+    await(s, "VERDICT");
+    await(s, "\033[J");
+    rpc_server_stop(f->server);
+    await(s, "\rtwampctl: cannot reach the controller");
+    if (strstr(s->text + s->seen, HOME))
+        fail_msg("the old picture is gone");
+    fake_serve(f);
+    await(s, HOME);
+    await(s, "VERDICT");
+    assert_int_equal(write(s->fd, "\003", 1), 1);
+    assert_int_equal(finish(s), 0);
+}
+
+/* Never scrolls: 30 lines on a screen of 12. */
+static void repeating_stays_on_the_screen(void **state)
+{
+    struct screen *s = &screen;
+    size_t lines = 0;
+    const char *at;
+
+    start(s, *state, "agent show ams --watch=1h", 12);
+    await(s, HOME);
+    await(s, " more lines");
+    await(s, "\033[J");
+    at = strstr(s->text, HOME);
+    for (; *at; at++)
+        lines += *at == '\n';
+    assert_int_equal(lines, 11);
+    assert_int_equal(write(s->fd, "\003", 1), 1);
+    assert_int_equal(finish(s), 0);
+}
+
+/* Runs "twampctl WORDS" into files until the controller was asked for its schedule often enough, then Ctrl-C. */
+static int until_asked(struct fake *f, const char *words, unsigned times, char *out, size_t cap)
+{
+    char copy[256], *argv[MAX_ARGS] = { (char *)"twampctl", (char *)"--child" }, *save = NULL;
+    int64_t end = tw_mono_now().ns + PATIENCE_NS;
+    int argc = 2, code;
+    pid_t pid;
+
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    write_in(f, "in", "");
+    f->list_calls = 0;
+    fflush(NULL);
+    pid = fork();
+    if (!pid)
+        become_child(f, argv);
+    while (f->list_calls < times && tw_mono_now().ns < end) {
+        bool never = false;
+        loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + 20 * TW_NS_PER_MS });
+    }
+    kill(pid, SIGINT);
+    code = serve(f, pid);
+    read_out(f, "out", out, cap);
+    return code;
+}
+
+static size_t count(const char *text, const char *part)
+{
+    size_t n = 0;
+
+    for (; (text = strstr(text, part)); text += strlen(part))
+        n++;
+    return n;
+}
+
+/* Into a pipe: a document a line, YAML documents, one heading of CSV, or tables one below the other. */
+static void repeating_into_a_pipe(void **state)
+{
+    static char out[MAX_OUT];
+
+    assert_int_equal(until_asked(*state, "schedule list -o json --watch 100ms", 4, out, sizeof out), 0);
+    assert_true(count(out, "\n") >= 3 && count(out, "{\"generation\":") == count(out, "\n"));
+    assert_int_equal(until_asked(*state, "schedule list -o yaml --watch=100ms", 4, out, sizeof out), 0);
+    assert_true(count(out, "---\ngeneration: ") >= 3);
+    assert_int_equal(until_asked(*state, "--watch=100ms schedule list -o csv", 4, out, sizeof out), 0);
+    assert_int_equal(count(out, "name,paused"), 1);
+    assert_true(count(out, "\nvoice,") >= 3);
+    assert_int_equal(until_asked(*state, "schedule list --watch=100ms", 4, out, sizeof out), 0);
+    assert_true(count(out, "twampctl schedule list, every 100ms\nMESH ") >= 3 && !strchr(out, '\033'));
+}
+
 /* Three pairs on a terminal with room for two: the worst are shown, and how many are not. */
 static void worst_first_without_room(void **state)
 {
@@ -229,6 +340,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(draws_in_place_until_interrupted),
         cmocka_unit_test(interrupt_ends_a_pause),
         cmocka_unit_test(survives_the_controller),
+        cmocka_unit_test(any_reading_command_repeats_in_place),
+        cmocka_unit_test(repeating_survives_the_controller),
+        cmocka_unit_test(repeating_stays_on_the_screen),
+        cmocka_unit_test(repeating_into_a_pipe),
         cmocka_unit_test(worst_first_without_room),
         cmocka_unit_test(narrow_terminals_show_what_matters),
         cmocka_unit_test(colours_only_on_terminals),
