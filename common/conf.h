@@ -58,6 +58,9 @@ enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void 
 /* Sets one option from text, as the file loader and tests do. */
 enum tw_rc conf_set(const struct conf_opt *o, void *target, const char *text, struct tw_err *err);
 void conf_print_help(const struct conf_program *p);
+#define CONF_ENV_NAME_MAX 96
+/* Name of the environment variable of an option; p has an env_prefix. */
+void conf_env_name(const struct conf_program *p, const struct conf_opt *o, char buf[CONF_ENV_NAME_MAX]);
 /* Frees what the options own; args of conf_parse() are freed by conf_strlist_free(). */
 void conf_free(const struct conf_program *p, void *target);
 void conf_strlist_free(struct conf_strlist *l);

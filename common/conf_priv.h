@@ -4,10 +4,6 @@
 
 #include "common/conf.h"
 
-#define CONF_ENV_NAME_MAX 96
-
-/* Name of the environment variable of an option. */
-void conf_env_name(const struct conf_program *p, const struct conf_opt *o, char buf[CONF_ENV_NAME_MAX]);
 /* What stands for the value in help; NULL for a flag. */
 const char *conf_placeholder(const struct conf_opt *o);
 /* Is this letter left for -h or -V? */

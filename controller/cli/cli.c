@@ -68,6 +68,7 @@ struct words {
     int n_command;
     bool alone; /* command[0] has the name of a group, and stands alone */
     bool help, version;
+    uint32_t given; /* bit by row of cli_global */
     char watch[80];    /* "--watch=5s", of two words */
     const char *stray; /* an option before the command that no command line begins with */
 };
@@ -151,6 +152,8 @@ static void sort_words(struct words *w, int argc, char **argv)
 
     for (int i = 1; i < argc; i++) {
         const struct conf_opt *o = options ? find_global(argv[i]) : NULL;
+        if (o)
+            w->given |= 1u << (o - cli_global.opts);
         if (o && takes_interval(w, o, argv[i], argv[i + 1])) {
             i++;
         } else if (o) {
@@ -273,9 +276,13 @@ static int run(struct cli *c, struct words *w)
         conf_free(&cli_global, &c->opt);
         return usage_error(&err, name);
     }
+    c->given = w->given;
+    code = cli_configure(c);
     c->colour = wants_colour(c);
-    code = close_output(run_command(c));
+    if (!code)
+        code = close_output(run_command(c));
     ctl_free(c->ctl);
+    config_free(&c->config);
     conf_strlist_free(&c->args);
     conf_free(&own, &c->opt);
     conf_free(&cli_global, &c->opt);

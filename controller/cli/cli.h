@@ -4,11 +4,13 @@
 
 #include "admin.pb-c.h"
 #include "common/conf.h"
+#include "controller/cli/config.h"
 #include "controller/cli/ctl.h"
 #include "controller/cli/out.h"
 
 /* Options of all commands; each command's table names those that it takes. */
 struct cli_options {
+    char *config, *context;
     char *controller;
     int output; /* enum out_format; ask cli_for_people() and cli_for_tree() */
     int64_t timeout_ns, watch_ns;
@@ -25,8 +27,14 @@ struct cli_options {
 };
 #define CLI_FIELD(f) offsetof(struct cli_options, f)
 
+/* Where a setting comes from; what comes later in this list wins. */
+enum cli_origin { CLI_FROM_DEFAULT, CLI_FROM_FILE, CLI_FROM_CONTEXT, CLI_FROM_ENV, CLI_FROM_OPTION };
+
 struct cli {
     struct cli_options opt;
+    struct config config; /* opt.context is one of its contexts, or NULL */
+    enum cli_origin origins[CONTEXT_SETTINGS], config_origin, context_origin;
+    uint32_t given; /* bit by row of cli_global: stands on the command line */
     struct conf_strlist args;
     const struct cli_command *command;
     int64_t (*wall_ns)(void); /* what time it is; tests stop it */
@@ -50,6 +58,10 @@ struct cli_command {
 };
 extern const struct cli_command cli_commands[]; /* ends with name NULL */
 extern const struct conf_program cli_global;    /* the options that every command has */
+
+const struct conf_opt *cli_global_option(const char *name); /* one that there is */
+/* settings.c: reads the configuration file and fills in what neither option nor variable has said. */
+enum cli_exit cli_configure(struct cli *c);
 
 /* Everything but the process: parses, runs, cleans up, and returns the exit code. */
 int cli_main(int argc, char **argv, int64_t (*wall_ns)(void));
@@ -133,6 +145,12 @@ enum cli_exit cmd_report(struct cli *c);
 enum cli_exit cmd_outages(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
+enum cli_exit cmd_version(struct cli *c);
+enum cli_exit cmd_context_list(struct cli *c);
+enum cli_exit cmd_context_show(struct cli *c);
+enum cli_exit cmd_context_use(struct cli *c);
+enum cli_exit cmd_context_add(struct cli *c);
+enum cli_exit cmd_context_remove(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
 enum cli_exit cmd_flight(struct cli *c);
 enum cli_exit cmd_flight_list(struct cli *c);

@@ -13,7 +13,7 @@ static bool reads_as_another_type(const char *text)
 {
     static const char *const words[] = { "true", "false", "yes", "no", "on", "off", "null", "y", "n" };
 
-    if (!((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z')))
+    if (!((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') || *text == '/'))
         return true; /* numbers, times, ~, and whatever has a meaning at the beginning */
     for (size_t i = 0; i < TW_NELEM(words); i++)
         if (!strcasecmp(text, words[i]))

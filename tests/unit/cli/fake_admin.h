@@ -23,6 +23,7 @@
 #include "common/net/now.h"
 #include "common/net/rpc.h"
 #include "common/net/summary_pb.h"
+#include "common/version.h"
 #include "controller/cli/cli.h"
 #include "tests/unit/common/summary_fixture.h"
 
@@ -53,8 +54,10 @@ struct fake {
     bool no_flows;    /* a controller from before they could be asked for */
     bool truncate;    /* a report of all sources does not fit */
     bool cut_lists;   /* neither do all agents */
+    bool other_version; /* than that of twampctl */
     void *unanswered; /* a call that waits until the end */
 };
+static bool unset_controller; /* the child gets no TWAMPCTL_CONTROLLER */
 static struct fake *fake; /* handlers get no context of their own */
 
 /* ---- Answers ---- */
@@ -538,7 +541,7 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
     c[1].unit = (char *)"seconds";
     c[1].value = 0.0123456789012345;
     c[2].name = (char *)"twamp_nothing_total";
-    reply.version = (char *)"0.1.0";
+    reply.version = (char *)(fake->other_version ? "9.9.9" : TW_VERSION);
     reply.started_ns = 900 * MINUTE_NS;
     reply.generation = 5;
     reply.agents_up = 1;
@@ -873,7 +876,12 @@ static inline void become_child(struct fake *f, char **argv)
     dup2(open_in(f, "err", O_WRONLY | O_CREAT | O_TRUNC), 2);
     unsetenv("TWAMPCTL_OUTPUT");
     unsetenv("TWAMPCTL_TIMEOUT");
+    unsetenv("TWAMPCTL_CONFIG");
+    unsetenv("TWAMPCTL_CONTEXT");
+    setenv("XDG_CONFIG_HOME", f->dir, 1);
     setenv("TWAMPCTL_CONTROLLER", f->url, 1);
+    if (unset_controller)
+        unsetenv("TWAMPCTL_CONTROLLER");
     execv("/proc/self/exe", argv);
     _exit(99);
 }

@@ -65,6 +65,11 @@ static const struct {
     { "status", "status", NULL },
     { "status-json", "status -o json", NULL },
     { "status-csv", "status -o csv", NULL },
+    { "version", "version", NULL },
+    { "version-json", "version -o json", NULL },
+    { "version-away", "version -c ipc:///nowhere/ctl.sock", NULL },
+    { "context-show", "context show", NULL },
+    { "help-context", "help context", NULL },
     { "watch", "watch --count 2 --interval 100ms", NULL },
     { "watch-yaml", "watch --count 2 --interval 100ms -o yaml", NULL },
     { "watch-csv", "watch --once -o csv", NULL },
@@ -516,6 +521,64 @@ static void flight_questions(void **state)
     f->empty = false;
 }
 
+static void version_skew(void **state)
+{
+    struct fake *f = *state;
+
+    f->other_version = true;
+    check(f, &(struct expectation){ "version", 0, "Controller  9.9.9", "twampctl: versions differ: twampctl is 0.", NULL });
+    check(f, &(struct expectation){ "version -o json", 0, "\"skew\":\ttrue", "versions differ", NULL });
+    f->other_version = false;
+    check(f, &(struct expectation){ "version", 0, "Controller  0.", NULL, NULL });
+}
+
+/* ---- Contexts ---- */
+
+/* The variable TWAMPCTL_CONTROLLER is set all along: it wins over a context, and an option over both. */
+static void contexts(void **state)
+{
+    struct fake *f = *state;
+    char add[256], use[256], words[256];
+    static const struct expectation cases[] = {
+        { "context list", 0, "No contexts yet", NULL, NULL },
+        { "context add lab -c tcp://127.0.0.1:1 --timeout 3s", 0, "Added lab", NULL, NULL },
+        { "context add lab -c tcp://127.0.0.1:1", 1, NULL, "already", NULL },
+        { "context add x -c nowhere", 2, NULL, "is no URL", NULL },
+        { "context add x", 2, NULL, "--controller: is required", NULL },
+        { "context add a/b -c tcp://127.0.0.1:1", 2, NULL, "is no name of a context", NULL },
+        { "context use x", 1, NULL, "there is no context \"x\"", NULL },
+        { "context use lab", 0, "Now uses lab", NULL, NULL },
+        { "context list", 0, "lab   *        tcp://127.0.0.1:1  -       3s", NULL, NULL },
+        { "context list -o csv", 0, "lab,true,tcp://127.0.0.1:1,,3s,\n", NULL, NULL },
+        { "context show", 0, "variable TWAMPCTL_CONTROLLER\noutput      table", NULL, NULL },
+        { "context show -o json", 0, "\"context lab\"", NULL, NULL },
+        { "status --context x", 2, NULL, "--context: there is no context \"x\" in ", NULL },
+        { "status --config /nowhere/x.yaml", 2, NULL, "--config: there is no file /nowhere/x.yaml", NULL },
+        { "status", 0, "NOT READY", NULL, NULL },
+        { "context remove x", 1, NULL, "there is no context \"x\"", NULL },
+        { "context remove lab", 0, "Removed lab", "it was the current one", NULL },
+        { "context list -o json", 0, "\"contexts\":\t[]", NULL, NULL },
+    };
+
+    check_all(f, cases, TW_NELEM(cases));
+    unset_controller = true; /* now the contexts say where it is */
+    snprintf(add, sizeof add, "--config %s/other.yaml context add here -o json -c %s", f->dir, f->url);
+    snprintf(use, sizeof use, "--config %s/other.yaml context use here", f->dir);
+    check(f, &(struct expectation){ add, 0, "\"added\"", NULL, NULL });
+    check(f, &(struct expectation){ use, 0, "Now uses here", NULL, NULL });
+    snprintf(words, sizeof words, "status --config %s/other.yaml", f->dir);
+    check(f, &(struct expectation){ words, 0, "\"ready\":\tfalse", NULL, NULL });
+    snprintf(words, sizeof words, "status --config %s/other.yaml -o table", f->dir);
+    check(f, &(struct expectation){ words, 0, "Controller", NULL, NULL });
+    write_in(f, "other.yaml", "contexts:\n  here: { colour: red }\n");
+    check(f, &(struct expectation){ words, 2, NULL, "other.yaml:2: contexts.here: unknown key \"colour\"", NULL });
+    unset_controller = false;
+    remove_file(f, "other.yaml");
+    remove_file(f, "twampmesh/twampctl.yaml");
+    snprintf(words, sizeof words, "%s/twampmesh", f->dir);
+    rmdir(words);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -534,6 +597,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(apply_waits_for_connected_agents),
         cmocka_unit_test(large_reports_come_in_parts),
         cmocka_unit_test(nothing_there),
+        cmocka_unit_test(version_skew),
+        cmocka_unit_test(contexts),
     };
 
     child_if_asked(argc, argv);

@@ -50,6 +50,7 @@ static void start_sized(struct screen *s, struct fake *f, const char *words, str
     s->pid = forkpty(&s->fd, NULL, NULL, &size);
     if (!s->pid) {
         unsetenv("NO_COLOR");
+        setenv("XDG_CONFIG_HOME", f->dir, 1);
         setenv("TERM", "xterm", 1);
         setenv("TWAMPCTL_CONTROLLER", f->url, 1);
         execv("/proc/self/exe", argv);
