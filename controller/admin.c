@@ -47,11 +47,16 @@ bool admin_change_failed(const struct change_result *r, void *closure_data)
 
 void admin_change(Tw__Admin_Service *service, const struct change_request *rq, void *closure_data)
 {
-    enum tw_rc rc = rq->ctx ? change_submit(admin_controller(service)->changes, rq) : TW_ENOMEM;
+    struct changes *changes = admin_controller(service)->changes;
+    enum tw_rc rc = !changes ? TW_ECLOSED : rq->ctx ? change_submit(changes, rq) : TW_ENOMEM;
 
     if (rc == TW_OK)
         return;
     free(rq->ctx);
+    if (rc == TW_ECLOSED) { /* a query ended while the controller stops */
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "the controller is stopping");
+        return;
+    }
     rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "%s",
              rc == TW_EBUSY ? "too many changes wait: try again" : "out of memory");
 }

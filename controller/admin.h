@@ -27,6 +27,10 @@ void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw
 void admin_fail_run(enum tw_rc rc, const char *text, void *closure_data);
 /* NULL: the agent has not been audited. From the arena. */
 Tw__ClockFinding *admin_clock_finding(const struct agent *a, struct arena *ar);
+/* admin_apply.c; who changes something, and why. False: it has failed the call. */
+bool admin_author_ok(const char *author, const char *reason, void *closure_data);
+/* admin_history.c: fails a call for which the history could not be read. */
+void admin_fail_history(const struct tw_err *err, void *closure_data);
 /* A call that waits for a change: rpc_fail() is called for what fails; else done(). */
 void admin_change(Tw__Admin_Service *service, const struct change_request *rq, void *closure_data);
 /* The answer to a change that failed: true if it did. */
@@ -50,7 +54,9 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(status, StatusRequest, StatusReply)                                                                              \
     X(flight, PairFlightRequest, PairFlightReply)                                                                      \
     X(flight_freeze, PairFlightRequest, FlightRowsReply)                                                               \
-    X(flight_list, PairFilter, FlightRowsReply)
+    X(flight_list, PairFilter, FlightRowsReply)                                                                        \
+    X(schedule_history, ScheduleHistoryRequest, ScheduleHistoryReply)                                                  \
+    X(schedule_rollback, ScheduleRollbackRequest, ScheduleApplyReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

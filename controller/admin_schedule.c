@@ -4,139 +4,6 @@
 #include "controller/admin.h"
 #include "controller/schedule.h"
 
-#define AUTHOR_MAX 128
-
-/* ---- Apply ---- */
-
-static const struct plan_agent *find_plan_agent(const struct plan_cost *cost, const char *name)
-{
-    size_t lo = 0, hi = cost->n_agents;
-
-    while (lo < hi) { /* sorted by name */
-        size_t mid = lo + (hi - lo) / 2;
-        int d = strcmp(cost->agents[mid].name, name);
-
-        if (d == 0)
-            return &cost->agents[mid];
-        if (d < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
-}
-
-static void add_plan_agent(Tw__Plan *plan, struct arena *ar, const struct plan_agent *before,
-                           const struct plan_agent *after)
-{
-    Tw__PlanAgent *p = arena_alloc(ar, sizeof *p);
-
-    if (!p)
-        return;
-    tw__plan_agent__init(p);
-    p->agent = (char *)(after ? after->name : before->name);
-    p->pairs_before = before ? before->pairs : 0;
-    if (after) {
-        p->pairs_after = after->pairs;
-        p->packets_per_second = after->pps;
-        p->bits_per_second = after->bps;
-        p->reflected_packets_per_second = after->reflected_pps;
-    }
-    plan->agents[plan->n_agents++] = p;
-}
-
-static void fill_plan_agents(Tw__Plan *plan, struct arena *ar, const struct change_plan *p)
-{
-    plan->agents = arena_alloc(ar, sizeof *plan->agents * (p->before.n_agents + p->after.n_agents + 1));
-    if (!plan->agents)
-        return;
-    for (size_t i = 0; i < p->after.n_agents; i++)
-        add_plan_agent(plan, ar, find_plan_agent(&p->before, p->after.agents[i].name), &p->after.agents[i]);
-    for (size_t i = 0; i < p->before.n_agents; i++)
-        if (!find_plan_agent(&p->after, p->before.agents[i].name))
-            add_plan_agent(plan, ar, &p->before.agents[i], NULL);
-}
-
-static void fill_plan(Tw__Plan *plan, struct arena *ar, const struct change_plan *p)
-{
-    tw__plan__init(plan);
-    plan->mesh = (char *)p->mesh;
-    plan->pairs = p->pairs;
-    plan->added = p->diff.added;
-    plan->removed = p->diff.removed;
-    plan->changed = p->diff.changed;
-    plan->series = p->after.series;
-    plan->store_bytes_per_day = p->after.store_bytes_per_day;
-    fill_plan_agents(plan, ar, p);
-    for (; plan->n_agents && tw__plan__get_packed_size(plan) > ADMIN_REPLY_MAX; plan->truncated = true)
-        plan->n_agents /= 2;
-}
-
-static void fill_field(Tw__Field *field, const struct tw_err *err)
-{
-    tw__field__init(field);
-    field->line = err->line;
-    field->column = err->column;
-    field->path = (char *)err->field;
-    field->text = (char *)err->text;
-}
-
-struct apply_call {
-    struct controller *c;
-    Tw__ScheduleApplyReply_Closure closure;
-    void *closure_data;
-};
-
-static void applied(void *ctx, const struct change_result *r)
-{
-    struct apply_call *call = ctx;
-    Tw__ScheduleApplyReply reply = TW__SCHEDULE_APPLY_REPLY__INIT;
-    Tw__Plan plan;
-    Tw__Field field;
-
-    if (r->in_document) {
-        fill_field(&field, &r->err);
-        reply.error = &field;
-        call->closure(&reply, call->closure_data);
-    } else if (!admin_change_failed(r, call->closure_data)) {
-        fill_plan(&plan, admin_arena(call->c), r->plan);
-        reply.plan = &plan;
-        reply.generation = r->generation;
-        call->closure(&reply, call->closure_data);
-    }
-    free(call);
-}
-
-static bool author_ok(const char *author, void *closure_data)
-{
-    if (strlen(author) <= AUTHOR_MAX)
-        return true;
-    rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "the author has more than %d characters",
-             AUTHOR_MAX);
-    return false;
-}
-
-void admin_schedule_apply(Tw__Admin_Service *service, const Tw__ScheduleApplyRequest *rq,
-                          Tw__ScheduleApplyReply_Closure closure, void *closure_data)
-{
-    struct apply_call *call;
-
-    if (!author_ok(rq->author, closure_data))
-        return;
-    call = calloc(1, sizeof *call);
-    if (call)
-        *call = (struct apply_call){ admin_controller(service), closure, closure_data };
-    admin_change(service,
-                 &(struct change_request){ .kind = CHANGE_APPLY,
-                                           .file = rq->file,
-                                           .document = rq->document,
-                                           .author = rq->author,
-                                           .plan_only = rq->plan_only,
-                                           .done = applied,
-                                           .ctx = call },
-                 closure_data);
-}
-
 /* ---- Show ---- */
 
 static const char *const topologies[] = {
@@ -275,16 +142,19 @@ static void change_mesh(Tw__Admin_Service *service, enum change_kind kind, const
 {
     struct mesh_call *call;
 
-    if (!author_ok(rq->author, closure_data))
+    if (!admin_author_ok(rq->author, rq->reason, closure_data))
         return;
     call = calloc(1, sizeof *call);
     if (call)
         *call = (struct mesh_call){ closure, closure_data };
-    admin_change(
-        service,
-        &(struct change_request){
-            .kind = kind, .name = rq->name, .author = rq->author, .done = mesh_changed, .ctx = call },
-        closure_data);
+    admin_change(service,
+                 &(struct change_request){ .kind = kind,
+                                           .name = rq->name,
+                                           .author = rq->author,
+                                           .reason = rq->reason,
+                                           .done = mesh_changed,
+                                           .ctx = call },
+                 closure_data);
 }
 
 void admin_schedule_pause(Tw__Admin_Service *service, const Tw__MeshRequest *rq,

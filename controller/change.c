@@ -9,15 +9,36 @@
 
 /* ---- Requests ---- */
 
+static void free_documents(const struct change_document *v, size_t n)
+{
+    for (size_t i = 0; v && i < n; i++) {
+        free((char *)v[i].file);
+        free((char *)v[i].text);
+    }
+    free((struct change_document *)v);
+}
+
+static void free_meshes(struct change *ch)
+{
+    for (size_t i = 0; i < ch->n_meshes; i++) {
+        mesh_free(ch->meshes[i].mesh);
+        free(ch->meshes[i].document);
+        free(ch->meshes[i].file);
+    }
+    free(ch->meshes);
+    free(ch->overlay_meshes);
+}
+
 static void change_free(struct change *ch)
 {
     free((char *)ch->rq.name);
-    free((char *)ch->rq.file);
-    free((char *)ch->rq.document);
     free((char *)ch->rq.author);
+    free((char *)ch->rq.reason);
     free((char *)ch->rq.fingerprint);
+    free_documents(ch->rq.documents, ch->rq.n_documents);
     wanted_free(&ch->wanted);
-    mesh_free(ch->mesh);
+    free_meshes(ch);
+    free(ch->plan.meshes);
     plan_free(&ch->plan.before);
     plan_free(&ch->plan.after);
     free(ch->agent_row.enrolment);
@@ -32,20 +53,41 @@ static const char *copy(const char *text)
     return strdup(text ? text : "");
 }
 
+static bool copy_documents(const struct change_request *rq, struct change_request *ret)
+{
+    const struct change_document alone = { .file = rq->file, .text = rq->document };
+    const struct change_document *from = rq->documents ? rq->documents : &alone;
+    size_t n = rq->documents ? rq->n_documents : rq->document != NULL;
+    struct change_document *v = calloc(n + 1, sizeof *v);
+    bool ok = v != NULL;
+
+    for (size_t i = 0; ok && i < n; i++) {
+        v[i] = from[i];
+        v[i].file = copy(from[i].file);
+        v[i].text = copy(from[i].text);
+        ok = v[i].file && v[i].text;
+    }
+    ret->documents = v;
+    ret->n_documents = v ? n : 0;
+    ret->file = ret->document = NULL; /* they are in the list */
+    return ok;
+}
+
 static struct change *change_new(struct changes *s, const struct change_request *rq)
 {
     struct change *ch = calloc(1, sizeof *ch);
+    bool ok;
 
     if (!ch)
         return NULL;
     ch->owner = s;
     ch->rq = *rq;
     ch->rq.name = copy(rq->name);
-    ch->rq.file = copy(rq->file);
-    ch->rq.document = copy(rq->document);
     ch->rq.author = copy(rq->author);
+    ch->rq.reason = copy(rq->reason);
     ch->rq.fingerprint = copy(rq->fingerprint);
-    if (ch->rq.name && ch->rq.file && ch->rq.document && ch->rq.author && ch->rq.fingerprint)
+    ok = copy_documents(rq, &ch->rq);
+    if (ok && ch->rq.name && ch->rq.author && ch->rq.reason && ch->rq.fingerprint)
         return ch;
     change_free(ch);
     return NULL;
@@ -53,16 +95,27 @@ static struct change *change_new(struct changes *s, const struct change_request 
 
 /* ---- What the store has to do ---- */
 
+static enum tw_rc run_meshes(struct change *ch, struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < ch->n_meshes; i++) {
+        struct change_mesh *m = &ch->meshes[i];
+
+        if (m->put)
+            rc = store_put_mesh(s, &m->row, err);
+        if (rc == TW_OK && m->drop)
+            rc = store_remove_mesh(s, m->row.name, ch->generation.number, err);
+    }
+    return rc;
+}
+
 /* Writer thread. */
 static enum tw_rc run_change(struct writer_job *j, struct store *s, struct tw_err *err)
 {
     struct change *ch = (struct change *)j;
-    enum tw_rc rc = TW_OK;
+    enum tw_rc rc = run_meshes(ch, s, err);
 
-    if (ch->put_mesh)
-        rc = store_put_mesh(s, &ch->mesh_row, err);
-    if (rc == TW_OK && ch->drop_mesh)
-        rc = store_remove_mesh(s, ch->rq.name, err);
     if (rc == TW_OK && ch->put_agent)
         rc = store_put_agent(s, &ch->agent_row, err);
     if (rc == TW_OK && ch->drop_agent)
@@ -100,28 +153,34 @@ static enum tw_rc take_pairs(struct change *ch)
     return TW_OK;
 }
 
-/* The expansion refers to the mesh that is being replaced only by name, so the order does not matter: the new
- * one is in `wanted`. */
-static enum tw_rc take_mesh(struct change *ch)
+static enum tw_rc take_mesh(struct inventory *inv, struct change_mesh *cm)
 {
-    struct inventory *inv = &ch->owner->c->inv;
-    struct mesh_state *m = ch->rq.kind == CHANGE_APPLY ? NULL : inventory_mesh(inv, ch->rq.name);
-    enum tw_rc rc;
+    struct mesh_state *m = inventory_mesh(inv, cm->row.name);
+    enum tw_rc rc = TW_OK;
 
-    if (ch->drop_mesh)
+    if (cm->drop) {
         inventory_drop_mesh(inv, m);
-    if (!ch->put_mesh)
-        return TW_OK;
-    if (ch->rq.kind == CHANGE_APPLY) {
-        rc = inventory_put_mesh(inv, &ch->mesh_row, ch->mesh);
+    } else if (cm->mesh) {
+        rc = inventory_put_mesh(inv, &cm->row, cm->mesh);
         if (rc == TW_OK)
-            ch->mesh = NULL;
-        return rc;
+            cm->mesh = NULL;
+    } else if (cm->put) {
+        m->row.paused = cm->row.paused;
+        m->row.generation = cm->row.generation;
+        m->row.changed_ns = cm->row.changed_ns;
     }
-    m->row.paused = ch->mesh_row.paused;
-    m->row.generation = ch->mesh_row.generation;
-    m->row.changed_ns = ch->mesh_row.changed_ns;
-    return TW_OK;
+    return rc;
+}
+
+/* The expansion refers to meshes that are being replaced only by name, so the order does not matter: the new
+ * ones are in `wanted`. */
+static enum tw_rc take_meshes(struct change *ch)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < ch->n_meshes; i++)
+        rc = take_mesh(&ch->owner->c->inv, &ch->meshes[i]);
+    return rc;
 }
 
 static void forget(void *ctx, struct pair *p)
@@ -151,12 +210,12 @@ static void take_over(struct change *ch)
     enum tw_rc rc;
 
     if (ch->renumber)
-        c->inv.generation = ch->generation.number;
+        change_numbered(ch);
     if (ch->put_agent)
         fleet_approved(c, ch->agent, ch->now_ns);
     rc = take_pairs(ch);
     if (rc == TW_OK)
-        rc = take_mesh(ch);
+        rc = take_meshes(ch);
     if (rc == TW_OK)
         rc = schedule_adopt(&c->inv, &ch->wanted, ch->now_ns, forget, c);
     if (rc != TW_OK) /* the store has it: a restart, or the next change, brings it */
@@ -164,9 +223,10 @@ static void take_over(struct change *ch)
     if (ch->drop_agent)
         fleet_removed(c, ch->agent);
     if (ch->renumber)
-        log_info("schedule changed", LOG_U("generation", c->inv.generation), LOG_S("reason", ch->reason),
-                 LOG_S("author", ch->rq.author), LOG_U("pairs", ch->wanted.n),
-                 LOG_U("new_pairs", ch->n_added));
+        log_info("schedule changed", LOG_U("generation", c->inv.generation), LOG_S("what", ch->what),
+                 LOG_S("author", ch->rq.author), LOG_S("reason", ch->rq.reason),
+                 LOG_U("pairs", ch->diff.pairs), LOG_U("added", ch->diff.added),
+                 LOG_U("removed", ch->diff.removed), LOG_U("changed", ch->diff.changed));
     fleet_push_all(c);
 }
 
@@ -186,6 +246,11 @@ static struct change *take_first(struct changes *s)
     return ch;
 }
 
+static bool is_apply(const struct change *ch)
+{
+    return ch->rq.kind == CHANGE_APPLY || ch->rq.kind == CHANGE_ROLLBACK;
+}
+
 /* ch is not in the list any more. */
 static void answer(struct change *ch, enum tw_rc rc)
 {
@@ -194,7 +259,8 @@ static void answer(struct change *ch, enum tw_rc rc)
                             : rc == TW_ECLOSED     ? TW__STATUS__STATUS_UNAVAILABLE
                                                    : TW__STATUS__STATUS_INTERNAL;
     ch->result.generation = ch->rq.plan_only ? 0 : ch->owner->c->inv.generation;
-    ch->result.plan = rc == TW_OK && ch->rq.kind == CHANGE_APPLY ? &ch->plan : NULL;
+    ch->result.unchanged = rc == TW_OK && !ch->rq.plan_only && !ch->renumber;
+    ch->result.plan = rc == TW_OK && is_apply(ch) ? &ch->plan : NULL;
     if (ch->rq.done)
         ch->rq.done(ch->rq.ctx, &ch->result);
     else if (ch->rq.kind == CHANGE_EXPAND && rc != TW_OK && rc != TW_ECLOSED)
@@ -291,6 +357,13 @@ static void run_waiting(struct changes *s)
     s->running = false;
 }
 
+static void enqueue(struct changes *s, struct change *ch)
+{
+    *s->end = ch;
+    s->end = &ch->next;
+    s->waiting++;
+}
+
 enum tw_rc change_submit(struct changes *s, const struct change_request *rq)
 {
     struct change *ch;
@@ -300,24 +373,33 @@ enum tw_rc change_submit(struct changes *s, const struct change_request *rq)
     ch = change_new(s, rq);
     if (!ch)
         return TW_ENOMEM;
-    *s->end = ch;
-    s->end = &ch->next;
-    s->waiting++;
+    enqueue(s, ch);
     run_waiting(s);
     return TW_OK;
 }
 
-void change_expand(struct changes *s)
+void change_expand_for(struct changes *s, const char *agent)
 {
     struct change_request rq = { .kind = CHANGE_EXPAND };
+    struct change *ch = s->expand_waiting;
 
-    if (s->expand_waiting)
-        return;
-    s->expand_waiting = true;
-    if (change_submit(s, &rq) != TW_OK) {
-        s->expand_waiting = false;
-        log_error("no memory: the schedule is not expanded again before the next change");
+    if (!ch) {
+        ch = change_new(s, &rq);
+        if (!ch) {
+            log_error("no memory: the schedule is not expanded again before the next change");
+            return;
+        }
+        s->expand_waiting = ch;
+        enqueue(s, ch);
     }
+    if (agent)
+        change_names_add(&ch->names, agent);
+    run_waiting(s);
+}
+
+void change_expand(struct changes *s)
+{
+    change_expand_for(s, NULL);
 }
 
 enum tw_rc changes_new(struct controller *c, struct changes **ret)

@@ -2,6 +2,9 @@
  * store writer make it durable in one transaction (mesh, agent, generation, pairs and their ids, closed intervals), and only then
  * take it over and push it. Loop thread.
  *
+ * A change may touch many meshes: all of them in that one transaction and one generation, or none. One that would alter nothing makes no
+ * generation. Each generation is in the history with its author and reason; consecutive ones that only follow the agents share a row.
+ *
  * An interval "this pair is scheduled" opens at the first acknowledgement of a schedule that has the pair (fleet.c), and closes in the
  * change that ends or alters the pair. While an agent is down its intervals stay open, so that what is missing shows. */
 #ifndef TW_CONTROLLER_CHANGE_H
@@ -12,7 +15,8 @@
 #include "controller/schedule.h"
 
 enum change_kind {
-    CHANGE_APPLY,  /* document */
+    CHANGE_APPLY,    /* documents */
+    CHANGE_ROLLBACK, /* documents, of all meshes as they were in the generation `number`; prune */
     CHANGE_PAUSE,  /* name: of a mesh */
     CHANGE_RESUME,
     CHANGE_DELETE,
@@ -21,9 +25,18 @@ enum change_kind {
     CHANGE_EXPAND   /* agents changed: expand again */
 };
 
-struct change_plan { /* CHANGE_APPLY */
+/* One mesh in an apply or rollback. */
+struct change_mesh_plan {
     const char *mesh;
+    enum { MESH_UNCHANGED, MESH_ADDED, MESH_CHANGED, MESH_DELETED } action;
+    bool paused; /* then */
     uint64_t pairs;
+    struct plan_diff diff;
+};
+struct change_plan { /* CHANGE_APPLY, CHANGE_ROLLBACK */
+    struct change_mesh_plan *meshes;
+    size_t n_meshes;
+    uint64_t pairs; /* of these meshes, then */
     struct plan_diff diff;
     struct plan_cost before, after; /* all meshes */
 };
@@ -31,13 +44,25 @@ struct change_plan { /* CHANGE_APPLY */
 struct change_result {
     Tw__Status status;
     struct tw_err err;   /* status != 0 */
-    bool in_document;    /* the error is one of the document: line, column and field say where */
+    bool in_document;    /* the error is one of a document: file, line, column and field say where */
+    bool unchanged;      /* there was nothing to do: no new generation */
     uint64_t generation; /* the present one, after it */
-    const struct change_plan *plan; /* CHANGE_APPLY without an error, else NULL */
+    const struct change_plan *plan; /* CHANGE_APPLY and CHANGE_ROLLBACK without an error, else NULL */
 };
+struct change_document {
+    const char *file, *text;   /* one or several YAML documents */
+    bool set_paused, paused;   /* else as the mesh is, or active if it is new */
+};
+#define CHANGE_DOCUMENTS_MAX 1000
 struct change_request { /* texts are copied; NULL = "" */
     enum change_kind kind;
-    const char *name, *file, *document, *author, *fingerprint;
+    const char *name, *author, *fingerprint;
+    const char *reason;              /* the author's */
+    const char *file, *document;     /* a single document, instead of the list */
+    const struct change_document *documents;
+    size_t n_documents;
+    bool prune;                      /* delete the meshes that are in none of the documents */
+    uint64_t number;                 /* CHANGE_ROLLBACK */
     bool plan_only;
     void (*done)(void *ctx, const struct change_result *r); /* may be NULL; may run before change_submit() returns */
     void *ctx;
@@ -50,5 +75,7 @@ void changes_free(struct changes *s);
 enum tw_rc change_submit(struct changes *s, const struct change_request *rq);
 /* Addresses or the set of agents changed. Many calls become one change. */
 void change_expand(struct changes *s);
+/* The same, and the history names the agent. */
+void change_expand_for(struct changes *s, const char *agent);
 
 #endif

@@ -5,10 +5,7 @@
 #include "controller/change_priv.h"
 #include "controller/fleet.h"
 
-#define MAX_DOCUMENT (512u << 10) /* a mesh that is shown has to fit into a frame */
-
-__attribute__((format(printf, 4, 5))) static enum tw_rc refuse(struct change *ch, Tw__Status status,
-                                                               enum tw_rc rc, const char *fmt, ...)
+enum tw_rc change_refuse(struct change *ch, Tw__Status status, enum tw_rc rc, const char *fmt, ...)
 {
     char text[sizeof ch->result.err.text];
     va_list ap;
@@ -22,67 +19,53 @@ __attribute__((format(printf, 4, 5))) static enum tw_rc refuse(struct change *ch
 
 /* ---- First step: what is asked for. Each fills the overlay and what the writer has to put. ---- */
 
-static enum tw_rc begin_apply(struct change *ch)
-{
-    struct inventory *inv = &ch->owner->c->inv;
-    const struct mesh_state *old;
-    enum tw_rc rc;
-
-    if (strlen(ch->rq.document) > MAX_DOCUMENT)
-        return refuse(ch, TW__STATUS__STATUS_INVALID_ARGUMENT, TW_EINVAL,
-                      "a mesh document has at most 512 KiB");
-    rc = mesh_doc_parse(ch->rq.file, ch->rq.document, strlen(ch->rq.document), &ch->mesh, &ch->result.err);
-    if (rc != TW_OK) {
-        ch->result.in_document = rc != TW_ENOMEM;
-        return rc;
-    }
-    old = inventory_mesh(inv, ch->mesh->name);
-    ch->overlay.put = ch->mesh;
-    ch->plan.mesh = ch->mesh->name;
-    ch->mesh_row.paused = old && old->row.paused;
-    ch->put_mesh = !old || strcmp(old->document, ch->rq.document);
-    snprintf(ch->mesh_row.name, sizeof ch->mesh_row.name, "%s", ch->mesh->name);
-    ch->mesh_row.document = ch->rq.document;
-    snprintf(ch->reason, sizeof ch->reason, "apply %s", ch->mesh->name);
-    return TW_OK;
-}
-
 static enum tw_rc find_mesh(struct change *ch, struct mesh_state **ret)
 {
     *ret = inventory_mesh(&ch->owner->c->inv, ch->rq.name);
     if (*ret)
         return TW_OK;
-    return refuse(ch, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
-                  "no mesh \"%.63s\": twampctl schedule list shows them", ch->rq.name);
+    return change_refuse(ch, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
+                         "no mesh \"%.63s\": twampctl schedule list shows them", ch->rq.name);
+}
+
+/* The mesh that a request names, as it is. */
+static enum tw_rc touch_mesh(struct change *ch, struct change_mesh **ret)
+{
+    struct mesh_state *m;
+    enum tw_rc rc = find_mesh(ch, &m);
+
+    if (rc != TW_OK)
+        return rc;
+    *ret = change_add_mesh(ch, m->row.name);
+    if (!*ret)
+        return change_refuse(ch, TW__STATUS__STATUS_INTERNAL, TW_ENOMEM, "out of memory");
+    (*ret)->row = m->row;
+    return TW_OK;
 }
 
 static enum tw_rc begin_pause(struct change *ch)
 {
     bool paused = ch->rq.kind == CHANGE_PAUSE;
-    struct mesh_state *m;
-    enum tw_rc rc = find_mesh(ch, &m);
+    struct change_mesh *m;
+    enum tw_rc rc = touch_mesh(ch, &m);
 
     if (rc != TW_OK)
         return rc;
-    ch->overlay.pause_mesh = m->row.name;
-    ch->overlay.paused = paused;
-    ch->put_mesh = m->row.paused != paused;
-    ch->mesh_row = m->row;
-    ch->mesh_row.paused = paused;
-    snprintf(ch->reason, sizeof ch->reason, "%s %s", paused ? "pause" : "resume", m->row.name);
+    m->put = m->row.paused != paused;
+    m->row.paused = paused;
+    snprintf(ch->what, sizeof ch->what, "%s %s", paused ? "pause" : "resume", m->row.name);
     return TW_OK;
 }
 
 static enum tw_rc begin_delete(struct change *ch)
 {
-    struct mesh_state *m;
-    enum tw_rc rc = find_mesh(ch, &m);
+    struct change_mesh *m;
+    enum tw_rc rc = touch_mesh(ch, &m);
 
     if (rc != TW_OK)
         return rc;
-    ch->overlay.drop_mesh = ch->rq.name;
-    ch->drop_mesh = true;
-    snprintf(ch->reason, sizeof ch->reason, "delete %s", m->row.name);
+    m->drop = true;
+    snprintf(ch->what, sizeof ch->what, "delete %s", m->row.name);
     return TW_OK;
 }
 
@@ -90,8 +73,8 @@ static enum tw_rc begin_delete(struct change *ch)
 static enum tw_rc await_agent(struct change *ch)
 {
     if (ch->awaited)
-        return refuse(ch, TW__STATUS__STATUS_INTERNAL, TW_EIO,
-                      "agent \"%.63s\" cannot be stored: the controller's log says why", ch->rq.name);
+        return change_refuse(ch, TW__STATUS__STATUS_INTERNAL, TW_EIO,
+                             "agent \"%.63s\" cannot be stored: the controller's log says why", ch->rq.name);
     if (!ch->agent->saving)
         fleet_save(ch->owner->c, ch->agent);
     ch->await_agent = true;
@@ -102,8 +85,8 @@ static enum tw_rc find_agent(struct change *ch)
 {
     ch->agent = inventory_agent(&ch->owner->c->inv, ch->rq.name);
     if (!ch->agent)
-        return refuse(ch, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
-                      "no agent \"%.63s\": twampctl agent list shows them", ch->rq.name);
+        return change_refuse(ch, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
+                             "no agent \"%.63s\": twampctl agent list shows them", ch->rq.name);
     return ch->agent->row.id ? TW_OK : await_agent(ch);
 }
 
@@ -111,7 +94,7 @@ static enum tw_rc copy_agent_row(struct change *ch)
 {
     enum tw_rc rc = fleet_agent_row(ch->agent, &ch->agent_row);
 
-    return rc == TW_OK ? rc : refuse(ch, TW__STATUS__STATUS_INTERNAL, rc, "out of memory");
+    return rc == TW_OK ? rc : change_refuse(ch, TW__STATUS__STATUS_INTERNAL, rc, "out of memory");
 }
 
 static enum tw_rc begin_approve(struct change *ch)
@@ -123,9 +106,9 @@ static enum tw_rc begin_approve(struct change *ch)
         return rc;
     identity_fingerprint(ch->agent->row.public_key, fingerprint);
     if (ch->rq.fingerprint[0] && strcmp(ch->rq.fingerprint, fingerprint) != 0)
-        return refuse(ch, TW__STATUS__STATUS_FAILED_PRECONDITION, TW_EPERM,
-                      "its key has the fingerprint %s, not the one you gave: find out who that is",
-                      fingerprint);
+        return change_refuse(ch, TW__STATUS__STATUS_FAILED_PRECONDITION, TW_EPERM,
+                             "its key has the fingerprint %s, not the one you gave: find out who that is",
+                             fingerprint);
     if (ch->agent->row.approved)
         return TW_OK;
     rc = copy_agent_row(ch);
@@ -135,7 +118,6 @@ static enum tw_rc begin_approve(struct change *ch)
     ch->agent_row.approved_ns = ch->now_ns;
     ch->overlay.approve = ch->agent;
     ch->put_agent = ch->agent->changing = true;
-    snprintf(ch->reason, sizeof ch->reason, "approve agent %s", ch->agent->row.name);
     return TW_OK;
 }
 
@@ -148,21 +130,20 @@ static enum tw_rc begin_remove(struct change *ch)
     ch->agent_row.id = ch->agent->row.id;
     ch->overlay.remove = ch->agent;
     ch->drop_agent = ch->agent->changing = true;
-    snprintf(ch->reason, sizeof ch->reason, "remove agent %s", ch->agent->row.name);
     return TW_OK;
 }
 
 static enum tw_rc begin_expand(struct change *ch)
 {
-    ch->owner->expand_waiting = false;
-    snprintf(ch->reason, sizeof ch->reason, "agents changed");
+    ch->owner->expand_waiting = NULL;
     return TW_OK;
 }
 
 static enum tw_rc (*const begin[])(struct change *ch) = {
-    [CHANGE_APPLY] = begin_apply,   [CHANGE_PAUSE] = begin_pause,     [CHANGE_RESUME] = begin_pause,
-    [CHANGE_DELETE] = begin_delete, [CHANGE_APPROVE] = begin_approve, [CHANGE_REMOVE] = begin_remove,
-    [CHANGE_EXPAND] = begin_expand,
+    [CHANGE_APPLY] = change_read_documents, [CHANGE_ROLLBACK] = change_read_documents,
+    [CHANGE_PAUSE] = begin_pause,           [CHANGE_RESUME] = begin_pause,
+    [CHANGE_DELETE] = begin_delete,         [CHANGE_APPROVE] = begin_approve,
+    [CHANGE_REMOVE] = begin_remove,         [CHANGE_EXPAND] = begin_expand,
 };
 
 /* ---- The plan of an apply ---- */
@@ -185,19 +166,43 @@ static enum tw_rc add_cost(struct plan_cost *cost, const struct wanted *w)
     return rc;
 }
 
+static void plan_mesh(struct change *ch, const struct change_mesh *cm, const struct wanted *now)
+{
+    struct change_plan *plan = &ch->plan;
+    struct change_mesh_plan *p = &plan->meshes[plan->n_meshes++];
+    const struct wanted_mesh *before = wanted_find_mesh(now, cm->row.name);
+    const struct wanted_mesh *after = wanted_find_mesh(&ch->wanted, cm->row.name);
+
+    *p = (struct change_mesh_plan){ .mesh = cm->row.name,
+                                    .paused = cm->row.paused,
+                                    .pairs = after ? after->pairs.n : 0 };
+    p->action = cm->drop              ? MESH_DELETED
+                : !before             ? MESH_ADDED
+                : cm->put || cm->mesh ? MESH_CHANGED
+                                      : MESH_UNCHANGED;
+    plan_compare(before ? &before->pairs : NULL, after ? &after->pairs : NULL, &p->diff);
+    plan->pairs += p->pairs;
+    plan->diff.added += p->diff.added;
+    plan->diff.removed += p->diff.removed;
+    plan->diff.changed += p->diff.changed;
+    plan->diff.kept += p->diff.kept;
+}
+
 static enum tw_rc fill_plan(struct change *ch)
 {
     struct inventory *inv = &ch->owner->c->inv;
-    const struct wanted_mesh *after = wanted_find_mesh(&ch->wanted, ch->mesh->name), *before;
     struct wanted now = { 0 };
     enum tw_rc rc = wanted_build(inv, &(struct overlay){ 0 }, &now, &ch->result.err);
 
     if (rc != TW_OK)
         return rc;
-    before = wanted_find_mesh(&now, ch->mesh->name);
-    plan_compare(before ? &before->pairs : NULL, &after->pairs, &ch->plan.diff);
-    ch->plan.pairs = after->pairs.n;
-    rc = add_cost(&ch->plan.before, &now);
+    ch->plan.meshes = calloc(ch->n_meshes + 1, sizeof *ch->plan.meshes);
+    if (!ch->plan.meshes)
+        rc = TW_ENOMEM;
+    for (size_t i = 0; rc == TW_OK && i < ch->n_meshes; i++)
+        plan_mesh(ch, &ch->meshes[i], &now);
+    if (rc == TW_OK)
+        rc = add_cost(&ch->plan.before, &now);
     if (rc == TW_OK)
         rc = add_cost(&ch->plan.after, &ch->wanted);
     wanted_free(&now);
@@ -296,9 +301,12 @@ static enum tw_rc list_closed(struct change *ch)
     return TW_OK;
 }
 
-static bool changes_schedule(struct change *ch)
+static bool changes_schedule(const struct change *ch)
 {
-    return ch->put_mesh || ch->drop_mesh || wanted_differs(&ch->owner->c->inv, &ch->wanted);
+    for (size_t i = 0; i < ch->n_meshes; i++)
+        if (ch->meshes[i].put || ch->meshes[i].drop)
+            return true;
+    return ch->diff.differs;
 }
 
 static enum tw_rc prepare_job(struct change *ch)
@@ -309,15 +317,57 @@ static enum tw_rc prepare_job(struct change *ch)
         rc = list_closed(ch);
     if (rc != TW_OK)
         return tw_err_set(&ch->result.err, rc, "out of memory");
+    wanted_compare(&ch->owner->c->inv, &ch->wanted, &ch->diff);
     ch->renumber = changes_schedule(ch);
-    ch->generation = (struct store_generation){ .number = ch->owner->c->inv.generation + 1,
-                                                .time_ns = ch->now_ns,
-                                                .author = ch->rq.author,
-                                                .reason = ch->reason };
-    ch->mesh_row.generation = ch->generation.number;
-    ch->mesh_row.changed_ns = ch->now_ns;
-    if (ch->rq.kind == CHANGE_APPLY)
-        ch->mesh_row.author = ch->rq.author;
+    change_number(ch);
+    for (size_t i = 0; i < ch->n_meshes; i++) {
+        struct store_mesh *row = &ch->meshes[i].row;
+
+        row->generation = ch->generation.number;
+        row->changed_ns = ch->now_ns;
+        if (ch->meshes[i].mesh)
+            row->author = ch->rq.author;
+    }
+    return rc;
+}
+
+struct change_mesh *change_add_mesh(struct change *ch, const char *name)
+{
+    struct change_mesh *m;
+
+    if (ch->n_meshes == ch->cap_meshes) {
+        size_t cap = 2 * ch->cap_meshes + 4;
+
+        m = realloc(ch->meshes, cap * sizeof *m);
+        if (!m)
+            return NULL;
+        ch->meshes = m;
+        ch->cap_meshes = cap;
+    }
+    m = &ch->meshes[ch->n_meshes++];
+    *m = (struct change_mesh){ 0 };
+    snprintf(m->row.name, sizeof m->row.name, "%s", name);
+    return m;
+}
+
+static enum tw_rc lay_over(struct change *ch)
+{
+    ch->overlay_meshes = calloc(ch->n_meshes + 1, sizeof *ch->overlay_meshes);
+    if (!ch->overlay_meshes)
+        return change_refuse(ch, TW__STATUS__STATUS_INTERNAL, TW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < ch->n_meshes; i++) {
+        const struct change_mesh *m = &ch->meshes[i];
+
+        ch->overlay_meshes[i] = (struct overlay_mesh){ .name = m->row.name,
+                                                       .put = m->mesh,
+                                                       .file = m->file,
+                                                       .lines_before = m->lines_before,
+                                                       .strict = ch->rq.kind == CHANGE_APPLY,
+                                                       .drop = m->drop,
+                                                       .paused = m->row.paused };
+    }
+    ch->overlay.meshes = ch->overlay_meshes;
+    ch->overlay.n_meshes = ch->n_meshes;
     return TW_OK;
 }
 
@@ -326,10 +376,12 @@ enum tw_rc change_prepare(struct change *ch)
     enum tw_rc rc = begin[ch->rq.kind](ch);
 
     if (rc == TW_OK)
+        rc = lay_over(ch);
+    if (rc == TW_OK)
         rc = wanted_build(&ch->owner->c->inv, &ch->overlay, &ch->wanted, &ch->result.err);
     if (rc == TW_EINVAL || rc == TW_ENOSPC) /* more pairs than a mesh may have */
         ch->result.in_document = true;
-    if (rc == TW_OK && ch->rq.kind == CHANGE_APPLY)
+    if (rc == TW_OK && (ch->rq.kind == CHANGE_APPLY || ch->rq.kind == CHANGE_ROLLBACK))
         rc = plan_apply(ch);
     return rc != TW_OK || ch->rq.plan_only ? rc : prepare_job(ch);
 }

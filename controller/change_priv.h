@@ -5,15 +5,36 @@
 #include "controller/change.h"
 #include "controller/writer.h"
 
+/* What a change does to one mesh. */
+struct change_mesh {
+    struct mesh *mesh;      /* its new document, parsed; the inventory's once taken over. NULL: the document stays */
+    char *document, *file;  /* ours */
+    unsigned lines_before;
+    bool put, drop;         /* for the writer thread */
+    bool unchanged;         /* only named */
+    struct store_mesh row;
+};
+
+/* Agents that a change is about, for the history: some names, and how many. */
+#define CHANGE_NAMES 160
+struct change_names {
+    char text[CHANGE_NAMES];
+    unsigned n, left_out;
+};
+
 struct change {
     struct writer_job job; /* first */
     struct changes *owner;
     struct change *next;
     struct change_request rq; /* its texts are ours */
+    struct change_names names; /* CHANGE_EXPAND */
 
-    struct mesh *mesh; /* parsed document; the inventory's once taken over */
+    struct change_mesh *meshes;
+    size_t n_meshes, cap_meshes;
+    struct overlay_mesh *overlay_meshes;
     struct overlay overlay;
     struct wanted wanted;
+    struct wanted_diff diff;
     struct agent *agent; /* approve, remove */
     struct change_plan plan;
     struct change_result result;
@@ -22,16 +43,25 @@ struct change {
     bool awaited;     /* it has been waited for once */
 
     /* For the writer thread. */
-    bool put_mesh, drop_mesh, put_agent, drop_agent, renumber;
-    struct store_mesh mesh_row;
+    bool put_agent, drop_agent, renumber;
     struct store_agent agent_row;
     struct store_generation generation;
-    char reason[STORE_NAME_MAX + 32];
+    char what[2 * CHANGE_NAMES + 80];
     struct store_pair *added; /* get their ids there */
     struct wanted_pair **added_to;
     size_t n_added;
     uint64_t *closed; /* ids of pairs whose interval ends */
     size_t n_closed;
+};
+
+/* The last generation, if only agents made it: another one like it within a minute takes its row in the history. */
+struct change_fleet {
+    uint64_t first, number;
+    enum change_kind kind;
+    int64_t first_ns, last_ns;
+    char author[STORE_NAME_MAX];
+    struct change_names names;
+    uint64_t added, removed, changed;
 };
 
 struct changes {
@@ -40,11 +70,26 @@ struct changes {
     unsigned waiting;
     bool busy;           /* the first one is with the writer */
     bool running;        /* run_waiting() is on the stack */
-    bool expand_waiting; /* a CHANGE_EXPAND that has not begun */
+    struct change *expand_waiting; /* a CHANGE_EXPAND that has not begun */
+    struct change_fleet fleet;
 };
 
 /* From the request to what the writer has to do. TW_EAGAIN with await_agent: not yet. Else a failure, with what to answer in
  * ch->result. */
 enum tw_rc change_prepare(struct change *ch);
+__attribute__((format(printf, 4, 5))) enum tw_rc change_refuse(struct change *ch, Tw__Status status, enum tw_rc rc,
+                                                               const char *fmt, ...);
+/* The next of ch->meshes, zeroed but for its name; NULL: no memory. Pointers to others move. */
+struct change_mesh *change_add_mesh(struct change *ch, const char *name);
+
+/* change_docs.c: the meshes that a set of documents puts, and with prune those that it deletes. */
+enum tw_rc change_read_documents(struct change *ch);
+
+/* change_history.c */
+void change_names_add(struct change_names *n, const char *name);
+/* The generation that ch makes, and its row in the history. */
+void change_number(struct change *ch);
+/* It is durable. */
+void change_numbered(struct change *ch);
 
 #endif

@@ -24,12 +24,15 @@
 
 struct retain_job {
     struct writer_job job; /* first */
-    int64_t before_ns;
+    int64_t before_ns, history_before_ns;
 };
 
 static enum tw_rc run_retain(struct writer_job *j, struct store *s, struct tw_err *err)
 {
-    return store_retain(s, ((struct retain_job *)j)->before_ns, err);
+    struct retain_job *r = (struct retain_job *)j;
+    enum tw_rc rc = store_retain(s, r->before_ns, err);
+
+    return rc == TW_OK ? store_retain_history(s, r->history_before_ns, err) : rc;
 }
 
 static void retain_done(struct writer_job *j)
@@ -47,6 +50,7 @@ static void retain(struct loop_timer *t)
     if (j) {
         j->job = (struct writer_job){ .run = run_retain, .done = retain_done };
         j->before_ns = tw_wall_now().ns - c->retain_ns;
+        j->history_before_ns = tw_wall_now().ns - c->history_ns;
         if (writer_submit(c->writer, &j->job) != TW_OK)
             free(j);
     }
@@ -157,6 +161,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->auto_approve = conf->auto_approve;
     c->started_ns = tw_wall_now().ns;
     c->retain_ns = conf->retain_days * DAY_NS;
+    c->history_ns = conf->history_days * DAY_NS;
     c->retention = (struct loop_timer){ .fn = retain, .ctx = c };
     rc = start_inside(c, conf, err);
     if (rc == TW_OK)
@@ -187,6 +192,7 @@ void controller_stop(struct controller *c)
         writer_stop(c->writer);
     if (c->changes)
         changes_free(c->changes);
+    c->changes = NULL;
     if (c->readers)
         reader_pool_stop(c->readers);
     if (c->admin) /* after those that answer its calls */

@@ -36,7 +36,7 @@ struct controller {
     struct fleet *fleet_state;
     struct admin *admin_state;
     bool auto_approve;
-    int64_t retain_ns;
+    int64_t retain_ns, history_ns;
     struct loop_timer retention;
 };
 
@@ -48,7 +48,7 @@ struct controller_conf {
     bool allow_plaintext; /* plain TCP on an address that is not loopback */
     bool auto_approve;
     uint64_t max_pair_series;
-    int64_t retain_days;
+    int64_t retain_days, history_days;
 };
 /* Opens the store, loads everything, starts threads and servers. The strings of *conf are used until controller_stop(). On an
  * error *err says what to do. */

@@ -308,7 +308,7 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
     after = reach_of(a);
     fleet_save(l->c, a);
     if (a->row.approved && memcmp(&before, &after, sizeof before) != 0)
-        change_expand(l->c->changes);
+        change_expand_for(l->c->changes, a->row.name);
 }
 
 /* Whether this controller has ever had pairs of that source. */

@@ -14,7 +14,7 @@
 struct options {
     char *listen, *admin_listen, *http, *data_dir, *name;
     bool allow_plaintext, auto_approve;
-    int64_t max_pair_series, retain_days;
+    int64_t max_pair_series, retain_days, history_days;
     int log_level, log_format;
 };
 
@@ -76,6 +76,13 @@ static const struct conf_opt opts[] = {
       .min = 1,
       .max = 3650,
       .help = "Days for which raw summaries are kept." },
+    { .name = "history-days",
+      .type = CONF_INT,
+      .offset = OPT(history_days),
+      .dflt = "365",
+      .min = 1,
+      .max = 36500,
+      .help = "Days for which generations of the schedule are kept, to look at and to go back to." },
     { .name = "log-level",
       .type = CONF_ENUM,
       .offset = OPT(log_level),
@@ -139,7 +146,8 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .allow_plaintext = o->allow_plaintext,
                                           .auto_approve = o->auto_approve,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
-                                          .retain_days = o->retain_days };
+                                          .retain_days = o->retain_days,
+                                          .history_days = o->history_days };
 
     if (controller_start(&conf, &c, &err) != TW_OK)
         return fail(&err, EXIT_FAILED);

@@ -54,20 +54,31 @@ struct wanted {
 };
 
 /* The inventory as it will be when a change has happened. All zero: as it is. */
+struct overlay_mesh {
+    const char *name;
+    const struct mesh *put;         /* takes the place of the mesh with its name, or is new; NULL: its document stays */
+    const char *file;               /* of `put`, for errors; NULL: not known */
+    unsigned lines_before;          /* of the file, before the document */
+    bool strict;                    /* unknown names in `put` are errors */
+    bool drop, paused;
+};
 struct overlay {
-    const struct mesh *put;         /* takes the place of the mesh with its name; expanded strictly */
-    const char *drop_mesh;
-    const char *pause_mesh;         /* with `paused` */
-    bool paused;
+    const struct overlay_mesh *meshes; /* each name once */
+    size_t n_meshes;
     const struct agent *approve, *remove;
 };
 
-/* Expands everything. On TW_EINVAL *err says what is wrong in overlay->put. Valid as long as meshes and agents stay. */
+/* Expands everything. On TW_EINVAL *err says what is wrong in which document of the overlay. Valid as long as meshes and agents stay. */
 enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct wanted *ret, struct tw_err *err);
 void wanted_free(struct wanted *w);
 const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *name);
-/* Does it differ from what is scheduled? */
-bool wanted_differs(struct inventory *inv, const struct wanted *w);
+/* How it differs from what is scheduled; a pair that is paused counts as none. */
+struct wanted_diff {
+    uint64_t pairs; /* then */
+    uint64_t added, removed, changed;
+    bool differs;   /* also in what is paused */
+};
+void wanted_compare(struct inventory *inv, const struct wanted *w, struct wanted_diff *ret);
 
 /* Which of the capabilities that matter to schedules an agent has, as bits. */
 uint32_t schedule_abilities(const struct agent *a);

@@ -1,4 +1,5 @@
 #include "controller/schedule.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +11,12 @@ struct view {
 
 /* ---- Which meshes ---- */
 
-static bool same(const char *a, const char *b)
+static const struct overlay_mesh *find_overlay(const struct overlay *o, const char *name)
 {
-    return a && b && !strcmp(a, b);
+    for (size_t i = 0; i < o->n_meshes; i++)
+        if (!strcmp(o->meshes[i].name, name))
+            return &o->meshes[i];
+    return NULL;
 }
 
 static void add_mesh(struct wanted *w, const struct mesh *m, bool paused)
@@ -23,36 +27,49 @@ static void add_mesh(struct wanted *w, const struct mesh *m, bool paused)
 static enum tw_rc list_meshes(const struct view *v, struct wanted *w)
 {
     const struct overlay *o = v->o;
-    bool replaced = false;
 
-    w->meshes = calloc(HASH_COUNT(v->inv->meshes) + 1, sizeof *w->meshes);
+    w->meshes = calloc(HASH_COUNT(v->inv->meshes) + o->n_meshes + 1, sizeof *w->meshes);
     if (!w->meshes)
         return TW_ENOMEM;
     for (struct mesh_state *m = v->inv->meshes; m; m = m->hh.next) {
-        bool is_put = o->put && same(o->put->name, m->row.name);
+        const struct overlay_mesh *om = find_overlay(o, m->row.name);
 
-        if (same(o->drop_mesh, m->row.name))
-            continue;
-        replaced |= is_put;
-        add_mesh(w, is_put ? o->put : m->mesh, same(o->pause_mesh, m->row.name) ? o->paused : m->row.paused);
+        if (!om)
+            add_mesh(w, m->mesh, m->row.paused);
+        else if (!om->drop)
+            add_mesh(w, om->put ? om->put : m->mesh, om->paused);
     }
-    if (o->put && !replaced)
-        add_mesh(w, o->put, false);
+    for (size_t i = 0; i < o->n_meshes; i++)
+        if (o->meshes[i].put && !inventory_mesh(v->inv, o->meshes[i].name))
+            add_mesh(w, o->meshes[i].put, o->meshes[i].paused);
     return TW_OK;
+}
+
+/* The line is that of the document, whoever reads it has the file. */
+static enum tw_rc fail_in_file(const struct overlay_mesh *om, enum tw_rc rc, struct tw_err *err)
+{
+    if (!om || !err)
+        return rc;
+    snprintf(err->file, sizeof err->file, "%s", om->file ? om->file : "");
+    if (err->line)
+        err->line += om->lines_before;
+    return rc;
 }
 
 static enum tw_rc expand_meshes(const struct view *v, struct wanted *w, struct tw_err *err)
 {
     for (size_t i = 0; i < w->n_meshes; i++) {
         struct wanted_mesh *m = &w->meshes[i];
+        const struct overlay_mesh *om = find_overlay(v->o, m->mesh->name);
+        bool strict = om && om->put && om->strict;
         size_t unresolved = 0;
         enum tw_rc rc;
 
         m->pairs.agents = &w->roster->agents;
-        rc = mesh_expand(m->mesh, m->pairs.agents, m->mesh == v->o->put, &m->pairs.v, &m->pairs.n,
+        rc = mesh_expand(m->mesh, m->pairs.agents, strict, &m->pairs.v, &m->pairs.n,
                          &unresolved, err);
         if (rc != TW_OK)
-            return rc;
+            return fail_in_file(om, rc, err);
         m->unresolved = unresolved;
     }
     return TW_OK;
@@ -249,21 +266,29 @@ const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *n
     return NULL;
 }
 
-bool wanted_differs(struct inventory *inv, const struct wanted *w)
+void wanted_compare(struct inventory *inv, const struct wanted *w, struct wanted_diff *ret)
 {
-    size_t now = 0;
+    struct wanted_diff d = { 0 };
+    uint64_t kept = 0, listed = 0, now = 0, now_listed = 0;
 
     for (size_t i = 0; i < w->n; i++) {
         const struct wanted_pair *p = &w->pairs[i];
+        bool was = p->pair && p->pair->scheduled, same = p->pair && p->pair->settings == p->settings;
 
-        if (!p->pair || p->pair->paused != p->paused || p->pair->scheduled == p->paused ||
-            p->pair->settings != p->settings)
-            return true;
+        d.differs |= !same || p->pair->paused != p->paused || was == p->paused;
+        d.pairs += !p->paused;
+        d.added += !p->paused && !was;
+        d.changed += !p->paused && was && !same;
+        kept += !p->paused && was;
+        listed++;
     }
     for (size_t i = 0; i < inv->pairs.n; i++) {
         const struct pair *p = pair_table_at(&inv->pairs, i);
 
-        now += p->scheduled || p->paused;
+        now += p->scheduled;
+        now_listed += p->scheduled || p->paused;
     }
-    return now != w->n; /* all of w is there already, so a difference is a pair that must go */
+    d.removed = now - kept;
+    d.differs |= now_listed != listed; /* all of w is there already, so a difference is a pair that must go */
+    *ret = d;
 }

@@ -57,8 +57,9 @@ struct store_mesh {
     int64_t changed_ns;
     const char *author;
 };
+/* The history keeps what it was before; a generation changes a mesh once. */
 enum tw_rc store_put_mesh(struct store *s, const struct store_mesh *m, struct tw_err *err);
-enum tw_rc store_remove_mesh(struct store *s, const char *name, struct tw_err *err);
+enum tw_rc store_remove_mesh(struct store *s, const char *name, uint64_t generation, struct tw_err *err);
 enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_mesh *m), void *ctx,
                            struct tw_err *err);
 
@@ -85,11 +86,21 @@ enum tw_rc store_pair_unscheduled(struct store *s, uint64_t pair_id, int64_t unt
 
 struct store_generation {
     uint64_t number;
+    uint64_t first;       /* stands for first..number, none of which but the last touched a mesh; 0 = number */
     int64_t time_ns;
-    const char *author, *reason;
+    const char *author;
+    const char *what;     /* was done: "apply voice" */
+    const char *reason;   /* as the author gave it; may be "" */
+    uint64_t pairs, added, removed, changed; /* of all meshes; after it, and by it */
+    bool counted;         /* reading: false: made before pairs were counted */
+    bool complete;        /* reading: the documents of all meshes in it are known */
 };
+/* Takes the place of the rows from `first` on. */
 enum tw_rc store_put_generation(struct store *s, const struct store_generation *g, struct tw_err *err);
 enum tw_rc store_last_generation(struct store *s, uint64_t *ret, struct tw_err *err); /* 0 = none yet */
+/* Forgets generations from before `before_ns`, but for the last one, and documents that only they had. In the open transaction, or else in
+ * its own. */
+enum tw_rc store_retain_history(struct store *s, int64_t before_ns, struct tw_err *err);
 
 /* ---- Summaries: exactly once -------------------------------------------------------------------------------- */
 
@@ -153,5 +164,23 @@ enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_
 /* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to); UINT64_MAX at most. */
 enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns, uint64_t *ret,
                               struct tw_err *err);
+
+/* Generations below `before` (0: all), newest first, at most `limit`; each valid during fn. */
+enum tw_rc store_read_generations(struct store_reader *r, uint64_t before, uint64_t limit,
+                                  enum tw_rc (*fn)(void *ctx, const struct store_generation *g), void *ctx, struct tw_err *err);
+/* The one that stands for `number`. TW_ENOENT: it is not kept, or never was. */
+enum tw_rc store_read_generation(struct store_reader *r, uint64_t number,
+                                 enum tw_rc (*fn)(void *ctx, const struct store_generation *g), void *ctx, struct tw_err *err);
+/* What a generation did to a mesh. */
+struct store_mesh_change {
+    const char *mesh;
+    const char *before, *after; /* documents; NULL: there was, or is, none */
+    bool was_paused, paused;
+};
+enum tw_rc store_read_mesh_changes(struct store_reader *r, uint64_t generation,
+                                   enum tw_rc (*fn)(void *ctx, const struct store_mesh_change *c), void *ctx, struct tw_err *err);
+/* All meshes as they were in a generation that is `complete`, in order of name. */
+enum tw_rc store_read_meshes_at(struct store_reader *r, uint64_t generation,
+                                enum tw_rc (*fn)(void *ctx, const struct store_mesh *m), void *ctx, struct tw_err *err);
 
 #endif

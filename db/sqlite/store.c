@@ -9,6 +9,10 @@
 extern const struct sq_migration store_migrations[];
 extern const size_t store_migrations_n;
 
+#define GENERATION_COLUMNS                                                                               \
+    "number, first, time_ns, author, what, reason, ifnull(pairs, -1), ifnull(added, 0)," \
+    " ifnull(removed, 0), ifnull(changed, 0), complete FROM generation"
+
 static const char *const statements[ST_COUNT] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
     [ST_COMMIT] = "COMMIT",
@@ -37,8 +41,24 @@ static const char *const statements[ST_COUNT] = {
                          " VALUES (?, ?, ?, ?, ?)",
     [ST_INTERVAL_CLOSE] = "UPDATE pair_interval SET until_ns = max(from_ns, ?2) WHERE pair_id = ?1"
                           " AND until_ns IS NULL",
-    [ST_GENERATION_PUT] = "INSERT INTO generation (number, time_ns, author, reason) VALUES (?, ?, ?, ?)",
+    [ST_GENERATION_PUT] = "INSERT INTO generation (number, first, time_ns, author, what, reason, pairs, added,"
+                          " removed, changed, complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
     [ST_GENERATION_LAST] = "SELECT ifnull(max(number), 0) FROM generation",
+    [ST_GENERATION_MERGE] = "DELETE FROM generation WHERE number >= ? AND number < ?",
+    [ST_DOCUMENT_FIND] = "SELECT id FROM document WHERE hash = ? AND text = ?",
+    [ST_DOCUMENT_PUT] = "INSERT INTO document (hash, text) VALUES (?, ?) RETURNING id",
+    [ST_VERSION_PUT] = "INSERT OR REPLACE INTO mesh_version (mesh, generation, document, paused)"
+                       " VALUES (?, ?, ?, ?)",
+    [ST_RETAIN_GENERATION] = "DELETE FROM generation WHERE time_ns < ?"
+                             " AND number < (SELECT max(number) FROM generation)",
+    [ST_RETAIN_VERSION] =
+        "DELETE FROM mesh_version WHERE EXISTS (SELECT 1 FROM mesh_version AS later"
+        " WHERE later.mesh = mesh_version.mesh AND later.generation > mesh_version.generation"
+        " AND later.generation <= (SELECT min(first) FROM generation))",
+    [ST_RETAIN_DELETED] = "DELETE FROM mesh_version WHERE document IS NULL"
+                          " AND generation < (SELECT min(first) FROM generation)",
+    [ST_RETAIN_DOCUMENT] = "DELETE FROM document WHERE NOT EXISTS"
+                           " (SELECT 1 FROM mesh_version WHERE document = document.id)",
     [ST_CURSOR_EACH] = "SELECT agent_id, spool_id, through_seq FROM cursor",
     [ST_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor (agent_id, spool_id, through_seq) VALUES (?, ?, ?)",
     [ST_GAP_PUT] = "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns)"
@@ -55,6 +75,20 @@ static const char *const statements[ST_COUNT] = {
                           " AND ifnull(until_ns, 9223372036854775807) > ?2",
     [ST_READ_GAPS] = "SELECT first_seq, last_seq FROM gap WHERE source = ? AND received_ns >= ?"
                      " AND received_ns < ?",
+    [ST_READ_GENERATIONS] = "SELECT " GENERATION_COLUMNS
+                            " WHERE number < ? ORDER BY number DESC LIMIT ?",
+    [ST_READ_GENERATION] = "SELECT " GENERATION_COLUMNS
+                           " WHERE first <= ?1 AND number >= ?1 ORDER BY number LIMIT 1",
+    [ST_READ_MESH_CHANGES] =
+        "SELECT v.mesh, v.document IS NOT NULL, d.text, v.paused, p.document IS NOT NULL, pd.text,"
+        " ifnull(p.paused, 0) FROM mesh_version AS v LEFT JOIN document AS d ON d.id = v.document"
+        " LEFT JOIN mesh_version AS p ON p.mesh = v.mesh AND p.generation = (SELECT max(generation)"
+        " FROM mesh_version WHERE mesh = v.mesh AND generation < v.generation)"
+        " LEFT JOIN document AS pd ON pd.id = p.document WHERE v.generation = ? ORDER BY v.mesh",
+    [ST_READ_MESHES_AT] =
+        "SELECT v.mesh, d.text, v.paused, v.generation FROM mesh_version AS v"
+        " JOIN document AS d ON d.id = v.document WHERE v.generation = (SELECT max(generation)"
+        " FROM mesh_version WHERE mesh = v.mesh AND generation <= ?) ORDER BY v.mesh",
 };
 
 /* wal_autocheckpoint: 80 MB of WAL; a checkpoint per 1,000 pages halves the ingest at millions of rows. */

@@ -1,4 +1,4 @@
-/* Meshes, pairs, when pairs were scheduled, generations. */
+/* Meshes, pairs, when pairs were scheduled. */
 #include "db/sqlite/store_priv.h"
 
 #include <stdio.h>
@@ -16,10 +16,12 @@ enum tw_rc store_put_mesh(struct store *s, const struct store_mesh *m, struct tw
     sq_put_i64(&c, (int64_t)m->generation);
     sq_put_i64(&c, m->changed_ns);
     sq_put_text(&c, m->author ? m->author : "");
-    return sq_run(&c, err);
+    rc = sq_run(&c, err);
+    return rc ? rc
+              : store_put_version(s, m->name, m->generation, m->document ? m->document : "", m->paused, err);
 }
 
-enum tw_rc store_remove_mesh(struct store *s, const char *name, struct tw_err *err)
+enum tw_rc store_remove_mesh(struct store *s, const char *name, uint64_t generation, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_MESH_DELETE, &c, err);
@@ -30,7 +32,9 @@ enum tw_rc store_remove_mesh(struct store *s, const char *name, struct tw_err *e
     rc = sq_next(&c, err);
     if (rc == TW_ENOENT)
         return tw_err_set(err, rc, "no mesh is named '%s'", name);
-    return rc ? rc : sq_run(&c, err);
+    if (!rc)
+        rc = sq_run(&c, err);
+    return rc ? rc : store_put_version(s, name, generation, NULL, false, err);
 }
 
 enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_mesh *m),
@@ -198,40 +202,4 @@ enum tw_rc store_pair_unscheduled(struct store *s, uint64_t id, int64_t until_ns
     sq_put_i64(&c, (int64_t)id);
     sq_put_i64(&c, until_ns);
     return sq_run(&c, err);
-}
-
-/* ---- Generations -------------------------------------------------------------------------------- */
-
-enum tw_rc store_put_generation(struct store *s, const struct store_generation *g, struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_GENERATION_PUT, &c, err);
-
-    if (rc)
-        return rc;
-    sq_put_i64(&c, (int64_t)g->number);
-    sq_put_i64(&c, g->time_ns);
-    sq_put_text(&c, g->author ? g->author : "");
-    sq_put_text(&c, g->reason ? g->reason : "");
-    rc = sq_run(&c, err);
-    if (rc == TW_EEXIST)
-        return tw_err_set(err, rc, "generation %llu is recorded already", (unsigned long long)g->number);
-    return rc;
-}
-
-enum tw_rc store_last_generation(struct store *s, uint64_t *ret, struct tw_err *err)
-{
-    struct sq_cur c;
-    uint64_t last;
-    enum tw_rc rc = sq_start(&s->q, ST_GENERATION_LAST, &c, err);
-
-    if (!rc)
-        rc = sq_next(&c, err);
-    if (rc)
-        return rc;
-    last = (uint64_t)sq_take_i64(&c);
-    rc = sq_run(&c, err);
-    if (!rc)
-        *ret = last;
-    return rc;
 }

@@ -28,6 +28,14 @@ enum store_stmt {
     ST_INTERVAL_CLOSE,
     ST_GENERATION_PUT,
     ST_GENERATION_LAST,
+    ST_GENERATION_MERGE,
+    ST_DOCUMENT_FIND,
+    ST_DOCUMENT_PUT,
+    ST_VERSION_PUT,
+    ST_RETAIN_GENERATION,
+    ST_RETAIN_VERSION,
+    ST_RETAIN_DELETED,
+    ST_RETAIN_DOCUMENT,
     ST_CURSOR_EACH,
     ST_CURSOR_PUT,
     ST_GAP_PUT,
@@ -38,6 +46,10 @@ enum store_stmt {
     ST_READ_LATEST,
     ST_READ_INTERVALS,
     ST_READ_GAPS,
+    ST_READ_GENERATIONS,
+    ST_READ_GENERATION,
+    ST_READ_MESH_CHANGES,
+    ST_READ_MESHES_AT,
     ST_COUNT
 };
 
@@ -67,6 +79,10 @@ struct store_reader {
     struct day_cache range, by_row, runs;
     struct tw_summary row;
 };
+
+/* store_history.c: the mesh is that from this generation on; document NULL: it is deleted. */
+enum tw_rc store_put_version(struct store *s, const char *mesh, uint64_t generation, const char *document,
+                             bool paused, struct tw_err *err);
 
 /* store_append.c: writes what a transaction collected; at its end. */
 enum tw_rc store_flush_pending(struct store *s, struct tw_err *err);

@@ -50,6 +50,7 @@ struct fake {
     bool empty;          /* nothing is known */
     bool behind;         /* an agent that is up never takes a generation */
     unsigned list_calls; /* of ScheduleList */
+    uint64_t rollback_to;
     unsigned report_calls;
     bool no_flows;    /* a controller from before they could be asked for */
     bool truncate;    /* a report of all sources does not fit */
@@ -380,6 +381,81 @@ static void fake_schedule_show(Tw__Admin_Service *s, const Tw__MeshRequest *rq,
     else
         rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no mesh \"%s\": twampctl schedule list shows them",
                  rq->name);
+}
+
+/* Generation 5 put a document, the row before stands for two that agents made, and 1 is of an older program. */
+static void fake_schedule_history(Tw__Admin_Service *s, const Tw__ScheduleHistoryRequest *rq,
+                                  Tw__ScheduleHistoryReply_Closure closure, void *data)
+{
+    static const struct {
+        unsigned first, number;
+        const char *author, *what, *reason;
+        unsigned pairs, added, removed, changed;
+        bool counted, complete;
+    } rows[] = {
+        { 5, 5, "op", "apply voice; delete bulk", "ticket 4711", 12, 0, 6, 6, true, true },
+        { 3, 4, "op", "approve agents fra, lon", "", 18, 12, 0, 0, true, true },
+        { 2, 2, "Zo\u00eb", "apply voice, bulk", "", 6, 6, 0, 0, true, true },
+        { 1, 1, "op", "apply voice", "", 0, 0, 0, 0, false, false },
+    };
+    Tw__ScheduleHistoryReply reply = TW__SCHEDULE_HISTORY_REPLY__INIT;
+    Tw__GenerationInfo info[TW_NELEM(rows)], *list[TW_NELEM(rows)];
+    Tw__MeshChange voice = TW__MESH_CHANGE__INIT, bulk = TW__MESH_CHANGE__INIT, *meshes[] = { &bulk, &voice };
+
+    (void)s;
+    bulk.mesh = (char *)"bulk";
+    bulk.action = (char *)"deleted";
+    bulk.lines_removed = 6;
+    bulk.diff = (char *)"@@ -1,2 +0,0 @@\n-mesh: bulk\n-topology: full\n";
+    bulk.diff_truncated = true;
+    voice.mesh = (char *)"voice";
+    voice.action = (char *)"changed";
+    voice.lines_added = voice.lines_removed = 1;
+    voice.diff = (char *)"@@ -4,2 +4,2 @@\n classes:\n-  voice: { spacing: 20ms }\n+  voice: { spacing: 50ms }\n";
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        tw__generation_info__init(&info[i]);
+        info[i].first = rows[i].first;
+        info[i].number = rows[i].number;
+        info[i].time_ns = (990 - (int64_t)i) * MINUTE_NS;
+        info[i].author = (char *)rows[i].author;
+        info[i].what = (char *)rows[i].what;
+        info[i].reason = (char *)rows[i].reason;
+        info[i].pairs = rows[i].pairs;
+        info[i].added = rows[i].added;
+        info[i].removed = rows[i].removed;
+        info[i].changed = rows[i].changed;
+        info[i].counted = rows[i].counted;
+        info[i].complete = rows[i].complete;
+        if (rq->number ? rows[i].first <= rq->number && rq->number <= rows[i].number : !fake->empty)
+            list[reply.n_generations++] = &info[i];
+    }
+    info[0].meshes = meshes;
+    info[0].n_meshes = 2;
+    reply.generation = 5;
+    reply.generations = list;
+    reply.truncated = fake->cut_lists;
+    if (rq->number && !reply.n_generations)
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "generation %d is not in the history: twampctl schedule "
+                                                     "history shows them",
+                 (int)rq->number);
+    else
+        closure(&reply, data);
+}
+
+static void fake_schedule_rollback(Tw__Admin_Service *s, const Tw__ScheduleRollbackRequest *rq,
+                                   Tw__ScheduleApplyReply_Closure closure, void *data)
+{
+    Tw__ScheduleApplyReply reply = TW__SCHEDULE_APPLY_REPLY__INIT;
+    Tw__Plan plan = TW__PLAN__INIT;
+
+    (void)s;
+    snprintf(fake->author, sizeof fake->author, "%s", rq->author);
+    fake->plan_only = rq->plan_only;
+    fake->rollback_to = rq->generation;
+    fill_plan(&plan);
+    reply.plan = &plan;
+    reply.generation = rq->plan_only ? 0 : 5;
+    closure(&reply, data);
 }
 
 static void answer_change(const Tw__MeshRequest *rq, Tw__ScheduleChangeReply_Closure closure, void *data)

@@ -83,7 +83,8 @@ static inline void start_controller(struct fixture *f)
                                     .data_dir = f->data,
                                     .name = "test",
                                     .auto_approve = f->auto_approve,
-                                    .retain_days = 30 };
+                                    .retain_days = 30,
+                                    .history_days = 30 };
 
     if (controller_start(&conf, &f->c, &err) != TW_OK)
         fail_msg("controller_start: %s", err.text);

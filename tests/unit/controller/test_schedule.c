@@ -118,10 +118,11 @@ static void adopt(struct fixture *f)
 static bool differs(struct fixture *f)
 {
     struct wanted w = want(f, &(struct overlay){ 0 });
-    bool d = wanted_differs(&f->inv, &w);
+    struct wanted_diff d;
 
+    wanted_compare(&f->inv, &w, &d);
     wanted_free(&w);
-    return d;
+    return d.differs;
 }
 
 #define VOICE                                                                                              \
@@ -249,6 +250,8 @@ static void a_paused_mesh_is_known_but_not_run(void **state)
 {
     struct fixture *f = *state;
     struct agent *a = add_agent(f, "a", true, "192.0.2.1");
+    const struct overlay_mesh pause = { .name = "lab", .paused = true };
+    struct wanted_diff d;
     struct wanted w;
     struct pair *p;
 
@@ -256,15 +259,17 @@ static void a_paused_mesh_is_known_but_not_run(void **state)
     add_agent(f, "c", true, "192.0.2.3");
     put_mesh(f, FULL, false);
     adopt(f);
-    w = want(f, &(struct overlay){ .pause_mesh = "lab", .paused = true });
-    assert_true(wanted_differs(&f->inv, &w));
+    w = want(f, &(struct overlay){ .meshes = &pause, .n_meshes = 1 });
+    wanted_compare(&f->inv, &w, &d);
+    assert_true(d.differs && d.pairs == 0 && d.added == 0 && d.removed == 6 && d.changed == 0);
     assert_int_equal(schedule_adopt(&f->inv, &w, 2, forget, f), TW_OK);
     assert_int_equal(f->forgotten, 6);
     assert_int_equal(a->wanted->n, 0);
     p = inventory_pair_by_names(&f->inv, "lab", "voice", "a", "b");
     assert_true(p->paused && !p->scheduled);
     assert_string_equal(pair_state(p, 3), "paused");
-    assert_false(wanted_differs(&f->inv, &w));
+    wanted_compare(&f->inv, &w, &d);
+    assert_true(!d.differs && d.pairs == 0 && d.removed == 0);
     wanted_free(&w);
 }
 
@@ -280,13 +285,15 @@ static void an_overlay_is_what_would_be(void **state)
         { "agent approved", false, true, false, 6 },
         { "agent removed", false, false, true, 0 },
     };
+    static const struct overlay_mesh drop = { .name = "lab", .drop = true };
     struct fixture *f = *state;
     struct agent *a = add_agent(f, "a", true, "192.0.2.1"), *c = add_agent(f, "c", false, "192.0.2.3");
 
     add_agent(f, "b", true, "192.0.2.2");
     put_mesh(f, FULL, false);
     for (size_t i = 0; i < TW_NELEM(cases); i++) {
-        struct overlay o = { .drop_mesh = cases[i].drop ? "lab" : NULL,
+        struct overlay o = { .meshes = &drop,
+                             .n_meshes = cases[i].drop,
                              .approve = cases[i].approve ? c : NULL,
                              .remove = cases[i].remove ? a : NULL };
         struct wanted w = want(f, &o);
@@ -301,13 +308,22 @@ static void a_strict_mesh_names_what_is_unknown(void **state)
 {
     struct fixture *f = *state;
     struct mesh *m = parse(FULL);
+    struct overlay_mesh put = {
+        .name = "lab", .put = m, .file = "many.yaml", .lines_before = 40, .strict = true
+    };
+    const struct overlay o = { .meshes = &put, .n_meshes = 1 };
     struct tw_err err = { 0 };
     struct wanted w;
 
     add_agent(f, "a", true, "192.0.2.1");
     add_agent(f, "b", true, "192.0.2.2");
-    assert_int_equal(wanted_build(&f->inv, &(struct overlay){ .put = m }, &w, &err), TW_EINVAL);
-    assert_int_equal(err.line, 3);
+    assert_int_equal(wanted_build(&f->inv, &o, &w, &err), TW_EINVAL);
+    assert_int_equal(err.line, 43);
+    assert_string_equal(err.file, "many.yaml");
+    put.strict = false;
+    assert_int_equal(wanted_build(&f->inv, &o, &w, &err), TW_OK);
+    assert_int_equal(w.n, 2);
+    wanted_free(&w);
     mesh_free(m);
 }
 

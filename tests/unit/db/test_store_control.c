@@ -152,8 +152,8 @@ static void meshes(void **state)
     CHECK_OK(store_put_mesh(f->s, &m, &test_err));
     snprintf(m.name, sizeof m.name, "edge");
     CHECK_OK(store_put_mesh(f->s, &m, &test_err));
-    CHECK_OK(store_remove_mesh(f->s, "edge", &test_err));
-    assert_int_equal(store_remove_mesh(f->s, "edge", &err), TW_ENOENT);
+    CHECK_OK(store_remove_mesh(f->s, "edge", 3, &test_err));
+    assert_int_equal(store_remove_mesh(f->s, "edge", 3, &err), TW_ENOENT);
     reopen(f);
     CHECK_OK(store_each_mesh(f->s, show_mesh, text, &test_err));
     assert_string_equal(text, "core|a: 2\n|1|2|5|root\n");
@@ -205,7 +205,7 @@ static void pair_ids_are_for_ever(void **state)
 static void generations(void **state)
 {
     struct fx *f = *state;
-    struct store_generation g = { .number = 3, .time_ns = 1, .author = "root", .reason = "apply core" };
+    struct store_generation g = { .number = 3, .time_ns = 1, .author = "root", .what = "apply core" };
     struct tw_err err = { 0 };
     uint64_t last = 77;
 
