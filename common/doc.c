@@ -63,9 +63,10 @@ static const char *const kind_names[] = {
     [DOC_TEXT] = "a plain value",
     [DOC_LIST] = "a list such as [a, b]",
     [DOC_MAP] = "keys and values",
+    [DOC_ANY] = "a value",
 };
 
-static enum doc_kind kind_of(const yaml_node_t *node)
+enum doc_kind doc_kind_of(const yaml_node_t *node)
 {
     switch (node->type) {
     case YAML_SEQUENCE_NODE:
@@ -91,8 +92,8 @@ static enum tw_rc expect(struct doc *d, const yaml_node_t *node, enum doc_kind k
         return doc_fail(d, node, "aliases repeat too much: more than %d values", DOC_NODES_MAX);
     if (is_nothing(node))
         return doc_fail(d, node, "no value: expected %s", kind_names[kind]);
-    if (kind_of(node) != kind)
-        return doc_fail(d, node, "expected %s, got %s", kind_names[kind], kind_names[kind_of(node)]);
+    if (kind != DOC_ANY && doc_kind_of(node) != kind)
+        return doc_fail(d, node, "expected %s, got %s", kind_names[kind], kind_names[doc_kind_of(node)]);
     return TW_OK;
 }
 
@@ -133,8 +134,21 @@ enum tw_rc doc_text(struct doc *d, const yaml_node_t *node, const char **ret)
 static enum tw_rc key_text(struct doc *d, const yaml_node_t *key, const char **ret)
 {
     if (key->type != YAML_SCALAR_NODE)
-        return doc_fail(d, key, "expected a name before the colon, got %s", kind_names[kind_of(key)]);
+        return doc_fail(d, key, "expected a name before the colon, got %s", kind_names[doc_kind_of(key)]);
     return doc_text(d, key, ret);
+}
+
+const yaml_node_t *doc_get(struct doc *d, const yaml_node_t *map, const char *key)
+{
+    if (map->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+        const yaml_node_t *k = node_at(d, p->key);
+
+        if (k->type == YAML_SCALAR_NODE && !strcmp((const char *)k->data.scalar.value, key))
+            return node_at(d, p->value);
+    }
+    return NULL;
 }
 
 static const char *nearest_key(const struct doc_key *keys, size_t n, const char *text)
@@ -199,7 +213,7 @@ enum tw_rc doc_map(struct doc *d, const yaml_node_t *map, const struct doc_key *
     enum tw_rc rc;
 
     if (map->type != YAML_MAPPING_NODE)
-        return doc_fail(d, map, "expected %s, got %s", kind_names[DOC_MAP], kind_names[kind_of(map)]);
+        return doc_fail(d, map, "expected %s, got %s", kind_names[DOC_MAP], kind_names[doc_kind_of(map)]);
     for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
         rc = map_pair(d, p, keys, n, &seen, into);
         if (rc)
@@ -380,10 +394,25 @@ enum tw_rc doc_duration(struct doc *d, const yaml_node_t *node, int64_t min_ns, 
     return TW_OK;
 }
 
+static const char *nearest_choice(const char *const *choices, size_t n, const char *text)
+{
+    const char *best = NULL;
+    unsigned least = UINT32_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned distance = name_distance(choices[i], text);
+        if (distance < least) {
+            least = distance;
+            best = choices[i];
+        }
+    }
+    return best && *text && name_is_near(least, text) ? best : NULL;
+}
+
 enum tw_rc doc_choice(struct doc *d, const yaml_node_t *node, const char *const *choices, size_t n, int *ret)
 {
     char quote[DOC_QUOTE], all[96] = "";
-    const char *text = "";
+    const char *text = "", *best;
     size_t len = 0;
     enum tw_rc rc = doc_text(d, node, &text);
 
@@ -396,5 +425,18 @@ enum tw_rc doc_choice(struct doc *d, const yaml_node_t *node, const char *const 
         }
     for (size_t i = 0; i < n && len < sizeof all; i++)
         len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", choices[i]);
-    return doc_fail(d, node, "expected one of %s; got \"%s\"", all, doc_quote(text, quote));
+    best = nearest_choice(choices, n, text);
+    return doc_fail(d, node, "expected one of %s; got \"%s\"%s%s%s", all, doc_quote(text, quote),
+                    best ? ": did you mean \"" : "", best ? best : "", best ? "\"?" : "");
+}
+
+enum tw_rc doc_bool(struct doc *d, const yaml_node_t *node, bool *ret)
+{
+    static const char *const words[] = { "false", "true" };
+    int word = 0;
+    enum tw_rc rc = doc_choice(d, node, words, TW_NELEM(words), &word);
+
+    if (!rc)
+        *ret = word == 1;
+    return rc;
 }

@@ -24,7 +24,7 @@ struct doc {
     unsigned visited;
 };
 
-enum doc_kind { DOC_TEXT, DOC_LIST, DOC_MAP };
+enum doc_kind { DOC_TEXT, DOC_LIST, DOC_MAP, DOC_ANY }; /* DOC_ANY: set() looks itself, with doc_kind_of() */
 
 /* One key of a map. set() gets the value, which is of that kind, and `into` as doc_map() got it. */
 struct doc_key {
@@ -63,6 +63,9 @@ enum tw_rc doc_list(struct doc *d, const yaml_node_t *list, enum doc_kind kind,
                     void *into);
 /* No text twice in a list of texts that doc_list() has been over. */
 enum tw_rc doc_distinct(struct doc *d, const yaml_node_t *list);
+enum doc_kind doc_kind_of(const yaml_node_t *node);
+/* The value of a key, NULL if `map` is no map, or has none. */
+const yaml_node_t *doc_get(struct doc *d, const yaml_node_t *map, const char *key);
 /* Items of a list, pairs of a map. */
 size_t doc_count(const yaml_node_t *node);
 
@@ -75,6 +78,9 @@ enum tw_rc doc_duration(struct doc *d, const yaml_node_t *node, int64_t min_ns, 
                         int64_t *ret_ns);
 /* *ret = index into choices. */
 enum tw_rc doc_choice(struct doc *d, const yaml_node_t *node, const char *const *choices, size_t n, int *ret);
+
+/* "true" or "false". */
+enum tw_rc doc_bool(struct doc *d, const yaml_node_t *node, bool *ret);
 
 /* Somebody else's text, made printable and short, for a message. Returns buf. */
 #define DOC_QUOTE 48

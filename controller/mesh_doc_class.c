@@ -1,12 +1,17 @@
 /* The keys of a class; docs/mesh.md is their reference. */
 #include "controller/mesh_doc_class.h"
+#include "controller/mesh_doc_priv.h"
+#include "common/name_index.h"
 #include "common/dscp.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DAY_NS (INT64_C(86400) * TW_NS_PER_S)
 #define HOUR_NS (3600 * TW_NS_PER_S)
 #define SIZE_DEFAULT 100
+#define CLASSES_MAX 64
 
 /* The values that depend on each other are checked when all are there, where they stand in the document. */
 struct class_doc {
@@ -150,6 +155,7 @@ static enum tw_rc set_size(struct doc *d, const yaml_node_t *value, void *into)
         return rc;
     cd->size = value;
     cd->c.imix = !strcmp(text, "imix");
+    cd->c.size_bytes = 0;
     if (cd->c.imix)
         return TW_OK;
     rc = doc_integer(d, value, 14, MESH_DATAGRAM_MAX, "octets of UDP payload, or imix", &n);
@@ -159,12 +165,7 @@ static enum tw_rc set_size(struct doc *d, const yaml_node_t *value, void *into)
 
 static enum tw_rc set_df(struct doc *d, const yaml_node_t *value, void *into)
 {
-    static const char *const words[] = { "false", "true" };
-    int word = 0;
-    enum tw_rc rc = doc_choice(d, value, words, TW_NELEM(words), &word);
-
-    ((struct class_doc *)into)->c.df = word == 1;
-    return rc;
+    return doc_bool(d, value, &((struct class_doc *)into)->c.df);
 }
 
 static enum tw_rc set_padding(struct doc *d, const yaml_node_t *value, void *into)
@@ -229,7 +230,10 @@ static enum tw_rc each_tlv(struct doc *d, const yaml_node_t *item, size_t i, voi
 
 static enum tw_rc set_tlvs(struct doc *d, const yaml_node_t *value, void *into)
 {
-    enum tw_rc rc = doc_list(d, value, DOC_TEXT, each_tlv, into);
+    enum tw_rc rc;
+
+    ((struct class_doc *)into)->c.tlvs = 0; /* none of the inherited ones */
+    rc = doc_list(d, value, DOC_TEXT, each_tlv, into);
 
     ((struct class_doc *)into)->tlvs = value;
     return rc ? rc : doc_distinct(d, value);
@@ -239,6 +243,15 @@ static enum tw_rc set_reply_dscp(struct doc *d, const yaml_node_t *value, void *
 {
     ((struct class_doc *)into)->reply_dscp = value;
     return take_dscp(d, value, &((struct class_doc *)into)->c.reply_dscp);
+}
+
+/* list_ancestors() follows it. */
+static enum tw_rc set_extends(struct doc *d, const yaml_node_t *value, void *into)
+{
+    char name[MESH_NAME_MAX];
+
+    (void)into;
+    return mesh_doc_name(d, value, "class", MESH_NAME_MAX - 1, name);
 }
 
 static const struct doc_key class_keys[] = {
@@ -258,7 +271,9 @@ static const struct doc_key class_keys[] = {
     { "bind", DOC_TEXT, false, set_bind },
     { "tlvs", DOC_LIST, false, set_tlvs },
     { "reply_dscp", DOC_TEXT, false, set_reply_dscp },
+    { "extends", DOC_TEXT, false, set_extends }, /* the last: the defaults have it not */
 };
+const struct mesh_doc_table mesh_doc_table_class = { "class", class_keys, TW_NELEM(class_keys) };
 
 static const struct mesh_class class_defaults = {
     .ttl = 255,
@@ -354,20 +369,215 @@ static enum tw_rc check_size(struct doc *d, struct class_doc *cd)
                     n - min, min, min + 4);
 }
 
-enum tw_rc mesh_doc_class(struct doc *d, const yaml_node_t *map, struct mesh_class *ret)
+/* What a class inherited and its own protocol or auth has no use for is left aside; what it says itself is a
+ * mistake. */
+static void drop_useless(struct class_doc *cd, const struct class_doc *inherited)
 {
-    struct class_doc cd = { .c = class_defaults, .map = map };
-    enum tw_rc rc = doc_map(d, map, class_keys, TW_NELEM(class_keys), &cd);
+    bool stamp = cd->c.protocol == MESH_STAMP;
+
+    if (!stamp && cd->tlvs == inherited->tlvs) {
+        cd->tlvs = NULL;
+        cd->c.tlvs = 0;
+    }
+    if (!stamp && cd->reply_dscp == inherited->reply_dscp) {
+        cd->reply_dscp = NULL;
+        cd->c.reply_dscp = 0;
+    }
+    if (!cd->c.auth && !(cd->c.tlvs & MESH_TLV_BIT(MESH_TLV_HMAC)) && cd->key_id == inherited->key_id) {
+        cd->key_id = NULL;
+        cd->c.key_id[0] = '\0';
+    }
+}
+
+static enum tw_rc check_class(struct doc *d, struct class_doc *cd)
+{
+    enum tw_rc rc = check_timeout(d, cd);
 
     if (!rc)
-        rc = check_timeout(d, &cd);
+        rc = check_tlvs(d, cd);
     if (!rc)
-        rc = check_tlvs(d, &cd);
+        rc = check_auth(d, cd);
+    return rc ? rc : check_size(d, cd);
+}
+
+/* ---- Inheritance ---- */
+
+/* A class and what it extends, the nearest first. */
+struct family {
+    const yaml_node_t *map[CLASSES_MAX];
+    const char *name[CLASSES_MAX];
+    unsigned n;
+};
+
+static enum tw_rc fail_cycle(struct doc *d, const yaml_node_t *at, const struct family *f, const char *again)
+{
+    char text[200] = "classes extend each other: ", quote[DOC_QUOTE];
+    size_t len = strlen(text);
+    unsigned i = 0;
+
+    while (strcmp(f->name[i], again) != 0)
+        i++;
+    for (; i < f->n && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s -> ", doc_quote(f->name[i], quote));
+    doc_push(d, ".extends");
+    return doc_fail(d, at, "%s%s", text, doc_quote(again, quote));
+}
+
+static enum tw_rc fail_unknown(struct doc *d, const yaml_node_t *classes, const yaml_node_t *at,
+                               const char *name)
+{
+    char quote[DOC_QUOTE], like_quote[DOC_QUOTE];
+    struct name_index x;
+    const char *like;
+    enum tw_rc rc;
+
+    if (name_index_init(&x, doc_count(classes)))
+        return doc_no_memory(d);
+    for (const yaml_node_pair_t *p = classes->data.mapping.pairs.start; p < classes->data.mapping.pairs.top;
+         p++) {
+        const yaml_node_t *key = yaml_document_get_node(&d->yaml, p->key);
+        name_index_add(&x, (const char *)key->data.scalar.value, 0);
+    }
+    like = name_index_nearest(&x, name);
+    doc_push(d, ".extends");
+    rc = like ? doc_fail(d, at, "class \"%s\" is unknown: did you mean \"%s\"?", doc_quote(name, quote),
+                         doc_quote(like, like_quote))
+              : doc_fail(d, at, "class \"%s\" is unknown: expected another name under classes",
+                         doc_quote(name, quote));
+    name_index_free(&x);
+    return rc;
+}
+
+static enum tw_rc add_ancestor(struct doc *d, const yaml_node_t *classes, const yaml_node_t *at,
+                               struct family *f)
+{
+    const char *name = (const char *)at->data.scalar.value;
+    const yaml_node_t *map = doc_get(d, classes, name);
+
+    for (unsigned i = 0; i < f->n; i++)
+        if (!strcmp(f->name[i], name))
+            return fail_cycle(d, at, f, name);
+    if (!map)
+        return fail_unknown(d, classes, at, name);
+    f->name[f->n] = name; /* each class once, so there is room */
+    f->map[f->n++] = map;
+    return TW_OK;
+}
+
+/* doc_map() has been over f->map[0]; the others may be anything yet. */
+static enum tw_rc list_ancestors(struct doc *d, const yaml_node_t *classes, struct family *f)
+{
+    const yaml_node_t *at;
+    enum tw_rc rc = TW_OK;
+
+    while (!rc && (at = doc_get(d, f->map[f->n - 1], "extends"))) {
+        if (at->type != YAML_SCALAR_NODE)
+            break; /* said when that class's turn comes */
+        rc = add_ancestor(d, classes, at, f);
+    }
+    return rc;
+}
+
+/* The keys of a class or of the defaults on top of what *cd has. */
+static enum tw_rc take_keys(struct doc *d, const yaml_node_t *map, bool is_class, struct class_doc *cd)
+{
+    return doc_map(d, map, class_keys, TW_NELEM(class_keys) - !is_class, cd);
+}
+
+enum tw_rc mesh_doc_defaults(struct doc *d, const yaml_node_t *map)
+{
+    struct class_doc cd = { .c = class_defaults };
+
+    return take_keys(d, map, false, &cd);
+}
+
+/* What stands in another place of the document was, or will be, checked there, with its own path. */
+static enum tw_rc take_inherited(struct doc *d, const char *path, const yaml_node_t *map, bool is_class,
+                                 struct class_doc *cd)
+{
+    char here[sizeof d->err->field];
+    size_t len = d->path_len;
+    enum tw_rc rc;
+
+    memcpy(here, d->err->field, sizeof here);
+    doc_pop(d, 0);
+    doc_push(d, "%s", path);
+    rc = take_keys(d, map, is_class, cd);
+    if (rc)
+        return rc;
+    memcpy(d->err->field, here, sizeof here);
+    d->path_len = len;
+    return TW_OK;
+}
+
+static enum tw_rc inherit(struct doc *d, const struct family *f, struct class_doc *cd)
+{
+    const yaml_node_t *defaults = doc_get(d, doc_root(d), "defaults");
+    enum tw_rc rc = TW_OK;
+
+    if (defaults && defaults->type == YAML_MAPPING_NODE)
+        rc = take_inherited(d, "defaults", defaults, false, cd);
+    for (unsigned i = f->n; !rc && i-- > 1;) {
+        char path[DOC_QUOTE + 16], quote[DOC_QUOTE];
+
+        snprintf(path, sizeof path, "classes.%s", doc_quote(f->name[i], quote));
+        rc = take_inherited(d, path, f->map[i], true, cd);
+    }
+    return rc;
+}
+
+static enum tw_rc take_class(struct doc *d, const yaml_node_t *classes, const char *name,
+                             const yaml_node_t *map, struct mesh_class *ret)
+{
+    struct class_doc cd = { .c = class_defaults }, inherited;
+    struct family f = { .map = { map }, .name = { name }, .n = 1 };
+    enum tw_rc rc = list_ancestors(d, classes, &f);
+
     if (!rc)
-        rc = check_auth(d, &cd);
+        rc = inherit(d, &f, &cd);
+    inherited = cd;
+    cd.map = map;
     if (!rc)
-        rc = check_size(d, &cd);
+        rc = take_keys(d, map, true, &cd);
+    if (rc)
+        return rc;
+    drop_useless(&cd, &inherited);
+    rc = check_class(d, &cd);
     if (!rc)
         *ret = cd.c;
     return rc;
+}
+
+struct classes {
+    struct mesh *m;
+    const yaml_node_t *map;
+};
+
+static enum tw_rc each_class(struct doc *d, const yaml_node_t *key, const yaml_node_t *value, size_t i,
+                             void *into)
+{
+    const struct classes *all = into;
+    struct mesh_class *c = &all->m->classes[i];
+    char name[MESH_NAME_MAX];
+    enum tw_rc rc = mesh_doc_name(d, key, "class", MESH_NAME_MAX - 1, name);
+
+    if (!rc)
+        rc = take_class(d, all->map, name, value, c);
+    if (!rc)
+        memcpy(c->name, name, sizeof name);
+    return rc;
+}
+
+enum tw_rc mesh_doc_classes(struct doc *d, const yaml_node_t *value, void *into)
+{
+    struct mesh *m = into;
+    size_t n = doc_count(value);
+
+    if (!n || n > CLASSES_MAX)
+        return doc_fail(d, value, "expected 1 to %d classes, got %zu", CLASSES_MAX, n);
+    m->classes = calloc(n, sizeof *m->classes);
+    if (!m->classes)
+        return doc_no_memory(d);
+    m->n_classes = n;
+    return doc_named(d, value, DOC_MAP, each_class, &(struct classes){ m, value });
 }

@@ -1,11 +1,14 @@
-/* controller/mesh_doc_class.h - private to the reading of mesh documents: one class. */
+/* controller/mesh_doc_class.h - private to the reading of mesh documents: classes, and what they inherit. */
 #ifndef TW_CONTROLLER_MESH_DOC_CLASS_H
 #define TW_CONTROLLER_MESH_DOC_CLASS_H
 
 #include "controller/core/mesh.h"
 #include "common/doc.h"
 
-/* Fills all of *ret but its name, which stays empty, from the keys of `map` and the defaults. */
-enum tw_rc mesh_doc_class(struct doc *d, const yaml_node_t *map, struct mesh_class *ret);
+/* The map of all classes, into a struct mesh. What a class does not say comes from the class that it extends, then from the document's
+ * `defaults`, then from this program's. */
+enum tw_rc mesh_doc_classes(struct doc *d, const yaml_node_t *value, void *into);
+/* Checks the document's defaults for themselves. */
+enum tw_rc mesh_doc_defaults(struct doc *d, const yaml_node_t *map);
 
 #endif

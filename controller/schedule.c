@@ -19,7 +19,8 @@ void session_list_free(struct session_list *l)
 
 /* ---- Building one agent's list ---- */
 
-/* The list's own copy; NULL: no memory. There are only as many texts as classes, or two of each. */
+/* The list's own copy; NULL: no memory. There are only as many texts as targets by name and classes, or two
+ * of each. */
 static char *keep_text(struct session_list *l, const char *text)
 {
     char **more;
@@ -61,13 +62,25 @@ static bool fill_packets(struct session_list *l, const struct wanted_pair *w, st
     s->size_bytes = c->size_bytes;
     if (!c->imix)
         return s->key_id && s->bind;
-    mesh_class_imix(c, w->address.family == 6, sizes);
+    mesh_class_imix(c, (w->host ? w->host->family : w->address.family) == 6, sizes);
     for (unsigned i = 0; i < MESH_IMIX; i++)
         room->imix[i] = sizes[i];
     s->imix_bytes = room->imix;
     s->n_imix_bytes = MESH_IMIX;
     s->size_bytes = sizes[MESH_IMIX - 1];
     return s->key_id && s->bind;
+}
+
+static bool fill_where(struct session_list *l, const struct wanted_pair *w, struct spec_room *room,
+                       Tw__SessionSpec *s)
+{
+    if (!w->host) {
+        s->address = (char *)tw_addr_format_ip(&w->address, room->address);
+        return true;
+    }
+    s->host = keep_text(l, w->host->host);
+    s->host_family = w->host->family;
+    return s->host != NULL;
 }
 
 static bool add_spec(struct session_list *l, const struct wanted_pair *w, uint32_t flow)
@@ -83,7 +96,6 @@ static bool add_spec(struct session_list *l, const struct wanted_pair *w, uint32
     s->mesh = (char *)p->mesh;
     s->class_name = (char *)p->class_name;
     s->target = (char *)p->target;
-    s->address = (char *)tw_addr_format_ip(&w->address, room->address);
     s->port = w->address.port;
     s->spacing_ns = c->spacing_ns;
     s->spacing_kind =
@@ -99,7 +111,7 @@ static bool add_spec(struct session_list *l, const struct wanted_pair *w, uint32
         s->port = 0; /* an agent that is too old to know of `refuse` refuses this */
     }
     l->list[l->n++] = s;
-    return fill_packets(l, w, room, s);
+    return fill_where(l, w, room, s) && fill_packets(l, w, room, s);
 }
 
 /* Names and address are bounded, so a packed session is too. */

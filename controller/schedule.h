@@ -32,6 +32,7 @@ struct wanted_pair {
     const char *target; /* its name */
     struct agent *source;
     struct tw_addr address; /* of the target; for TWAMP with the port of its control server */
+    const struct mesh_target *host; /* has a name that the agent resolves: only the port of address counts; NULL: it has not */
     const char *refuse;     /* why it cannot run, for the operator; NULL: nothing known. A static string */
     bool stateful;          /* the target numbers its answers itself, as far as is known */
     uint64_t settings;      /* hash of what the agent has to know of it */

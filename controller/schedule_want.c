@@ -98,7 +98,8 @@ static uint64_t hash_packets(uint64_t h, const struct mesh_class *c)
     return mix_text(mix_text(h, c->key_id), c->bind);
 }
 
-static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *a, const char *refuse)
+static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *a,
+                              const struct mesh_target *host, const char *refuse)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325), ip[2];
 
@@ -107,6 +108,8 @@ static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *
     h = mix(mix(mix(mix(h, c->dscp), c->ttl), c->size_bytes), c->exponential);
     h = hash_packets(h, c);
     h = mix_text(h, refuse ? refuse : "");
+    if (host)
+        h = mix(mix_text(h, host->host), host->family);
     return mix(
         mix(mix(mix(h, (uint64_t)c->spacing_ns), (uint64_t)c->timeout_ns), (uint64_t)c->report_period_ns),
         c->flows);
@@ -114,10 +117,11 @@ static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *
 
 /* ---- What cannot run ---- */
 
-enum ability { HAS_SHAPES, HAS_STAMP, HAS_STAMP_AUTH, HAS_TWAMP, HAS_STATELESS, HAS_DEMAND_AUTH };
+enum ability { HAS_SHAPES, HAS_STAMP, HAS_STAMP_AUTH, HAS_TWAMP, HAS_STATELESS, HAS_DEMAND_AUTH, HAS_HOSTS };
 static const char *const abilities[] = {
     [HAS_SHAPES] = "shapes", [HAS_STAMP] = "stamp",         [HAS_STAMP_AUTH] = "stamp-auth",
     [HAS_TWAMP] = "twamp",   [HAS_STATELESS] = "stateless", [HAS_DEMAND_AUTH] = "demand-auth",
+    [HAS_HOSTS] = "hosts",
 };
 
 uint32_t schedule_abilities(const struct agent *a)
@@ -134,8 +138,11 @@ static bool has(const struct agent *a, enum ability what)
     return agent_can(a, abilities[what]);
 }
 
-static const char *source_cannot(const struct agent *source, const struct mesh_class *c)
+static const char *source_cannot(const struct agent *source, const struct mesh_class *c,
+                                 const struct mesh_target *host)
 {
+    if (host && !has(source, HAS_HOSTS))
+        return "the agent's program is too old for targets by host name";
     if (c->protocol == MESH_STAMP && !has(source, HAS_STAMP))
         return "the agent's program is too old for protocol stamp";
     if (c->protocol == MESH_TWAMP && !has(source, HAS_TWAMP))
@@ -186,12 +193,14 @@ static bool want_pair(const struct view *v, const struct wanted_mesh *m, const s
     const struct mesh_class *c = &m->mesh->classes[p->class_index];
     struct agent *source = v->roster->of[p->source];
     const struct agent *target = p->target >= 0 ? v->roster->of[p->target] : NULL;
+    const struct mesh_target *host =
+        p->target < 0 && m->mesh->targets[~p->target].host[0] ? &m->mesh->targets[~p->target] : NULL;
     const char *target_name = mesh_pair_target(m->mesh, m->pairs.agents, p), *refuse;
     struct tw_addr address;
 
     if (target_address(m->mesh, p, source, target, &address) != TW_OK)
         return false;
-    refuse = source_cannot(source, c);
+    refuse = source_cannot(source, c, host);
     if (!refuse)
         refuse = target_cannot(target, c);
     *ret = (struct wanted_pair){ .mesh = m->mesh,
@@ -199,9 +208,10 @@ static bool want_pair(const struct view *v, const struct wanted_mesh *m, const s
                                  .target = target_name,
                                  .source = source,
                                  .address = address,
+                                 .host = host,
                                  .refuse = refuse,
                                  .stateful = target && !has(target, HAS_STATELESS),
-                                 .settings = hash_settings(c, &address, refuse),
+                                 .settings = hash_settings(c, &address, host, refuse),
                                  .paused = m->paused,
                                  .pair = inventory_pair_by_names(v->inv, m->mesh->name, c->name,
                                                                  source->row.name, target_name) };

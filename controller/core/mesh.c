@@ -5,16 +5,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const topology_names[MESH_TOPOLOGIES] = {
+    [MESH_FULL] = "full",         [MESH_HUB_SPOKE] = "hub-spoke", [MESH_LIST] = "list",
+    [MESH_DISJOINT] = "disjoint", [MESH_RING] = "ring",           [MESH_K_REGULAR] = "k-regular",
+};
+
+const char *mesh_topology_name(enum mesh_topology t)
+{
+    return topology_names[t];
+}
+
 void mesh_free(struct mesh *m)
 {
     if (!m)
         return;
-    for (size_t i = 0; i < m->n_groups; i++)
+    for (size_t i = 0; i < m->n_groups; i++) {
         free(m->groups[i].members.v);
+        selector_free(m->groups[i].select);
+        free(m->groups[i].cidr);
+    }
     free(m->description);
     free(m->members.v);
     free(m->hubs.v);
     free(m->spokes.v);
+    free(m->left.v);
+    free(m->right.v);
     free(m->pairs);
     free(m->exclude);
     free(m->groups);
@@ -170,14 +185,16 @@ static enum tw_rc check_links(struct flatten *f, const char *name, const struct 
     return TW_OK;
 }
 
-static enum tw_rc check_full(struct flatten *f, struct id_set *s)
+/* What a group selects is known only when the agents are. */
+static enum tw_rc check_members(struct flatten *f, struct id_set *s)
 {
     enum tw_rc rc = flatten_names(f, &f->m->members, "members", s);
 
-    if (rc || s->n >= 2)
+    if (rc || s->n >= 2 || f->open)
         return rc;
     return mesh_fail(f->err, &f->m->members.v[0], "members",
-                     "a full mesh needs at least two members, this is %zu", s->n);
+                     "a %s mesh needs at least two members, this is %zu", mesh_topology_name(f->m->topology),
+                     s->n);
 }
 
 /* Where the name, or the group that brings it, stands in the list. */
@@ -215,18 +232,38 @@ static enum tw_rc check_hub_spoke(struct flatten *f, struct id_set *hubs)
     return rc;
 }
 
-static enum tw_rc check_topology(struct flatten *f, struct id_set *s)
+static enum tw_rc check_disjoint(struct flatten *f, struct id_set *s)
 {
-    switch (f->m->topology) {
-    case MESH_FULL:
-        return check_full(f, s);
-    case MESH_HUB_SPOKE:
-        return check_hub_spoke(f, s);
-    case MESH_LIST:
-        return check_links(f, "pairs", f->m->pairs, f->m->n_pairs);
-    }
-    return tw_err_set(f->err, TW_EINVAL, "unknown topology");
+    enum tw_rc rc = flatten_names(f, &f->m->left, "left", s);
+
+    return rc ? rc : flatten_names(f, &f->m->right, "right", s);
 }
+
+/* Whoever is measured to has to measure, too. */
+static enum tw_rc check_k_regular(struct flatten *f, struct id_set *s)
+{
+    struct id_set room = { 0 };
+    enum tw_rc rc = check_members(f, s);
+
+    for (size_t i = 0; !rc && i < s->n; i++)
+        if (f->nodes[s->v[i]].end < 0)
+            rc = mesh_fail(f->err, place_of(f, &f->m->members, s->v[i], &room), "members",
+                           "\"%s\" is a target and cannot send: a k-regular mesh has agents only",
+                           f->nodes[s->v[i]].name);
+    id_set_free(&room);
+    return rc;
+}
+
+static enum tw_rc check_list(struct flatten *f, struct id_set *s)
+{
+    (void)s;
+    return check_links(f, "pairs", f->m->pairs, f->m->n_pairs);
+}
+
+static enum tw_rc (*const check_topology[MESH_TOPOLOGIES])(struct flatten *f, struct id_set *s) = {
+    [MESH_FULL] = check_members,      [MESH_HUB_SPOKE] = check_hub_spoke, [MESH_LIST] = check_list,
+    [MESH_DISJOINT] = check_disjoint, [MESH_RING] = check_members,        [MESH_K_REGULAR] = check_k_regular,
+};
 
 enum tw_rc mesh_check(const struct mesh *m, struct tw_err *err)
 {
@@ -241,7 +278,7 @@ enum tw_rc mesh_check(const struct mesh *m, struct tw_err *err)
         return rc;
     rc = check_groups(&f);
     if (!rc)
-        rc = check_topology(&f, &s);
+        rc = check_topology[m->topology](&f, &s);
     if (!rc)
         rc = check_links(&f, "exclude", m->exclude, m->n_exclude);
     id_set_free(&s);

@@ -3,16 +3,22 @@
  * Document (YAML or JSON; docs/mesh.md):
  *   mesh: quickstart            # [a-z0-9-]{1,63}
  *   description: text
- *   topology: full              # full | hub-spoke | list
- *   members: [ams, fra, "@emea"] # full: agents, @groups (quoted: YAML reserves a leading @), targets
+ *   topology: full              # full | list | hub-spoke | disjoint | ring | k-regular
+ *   members: [ams, fra, "@emea"] # full, ring, k-regular: agents, @groups (quoted: YAML reserves a leading @), targets
  *   hubs: [...]  spokes: [...]  # hub-spoke: hub<->spoke both ways, never spoke-spoke, nor hub-hub
+ *   left: [...]  right: [...]   # disjoint: each left to each right and back
+ *   degree: 4                   # k-regular: targets of each member, and members that measure to it
+ *   one_way: true               # full: one direction of each pair; hub to spoke; left to right; to the next in the ring
  *   pairs: [[ams, fra], ...]    # list: source, target; one-way; a @group stands for each of its members
  *   exclude: [[ams, fra], ...]  # one-way; any topology
  *   groups: { emea: [ams, "@core"], ... }   # nested groups allowed, cycles refused
- *   targets: { edge1: 192.0.2.1:862, ... }  # addresses that reflect but are no agents; targets only
+ *           { edge: { select: "role=edge,site!=ams", cidr: [10.0.0.0/8], members: [ams], allow_empty: true } }
+ *   targets: { edge1: 192.0.2.1:862, edge2: router.example.net, ... } # reflect but are no agents; targets only
+ *   defaults: { keys of a class }
  *   classes:
  *     voice: { dscp: EF, spacing: 20ms, spacing_kind: fixed, size: 200, timeout: 2s, report_period: 10s, ttl: 255, flows: 1,
  *              protocol: stamp, auth: authenticated, key_id: site, tlvs: [cos], reply_dscp: EF, df: true, padding: zero, bind: eth0 }
+ *     video: { extends: voice, size: 1200 }
  * Defaults of a class: dscp 0, spacing 100ms, fixed, size 100, timeout 2s, report_period 10s, ttl 255, flows 1, protocol light
  * without authentication, random padding, routers may fragment, no bind. */
 #ifndef TW_CONTROLLER_MESH_H
@@ -20,9 +26,11 @@
 
 #include "common/addr.h"
 #include "common/clk.h"
+#include "common/prefix.h"
 #include "common/selector.h"
 
 #define MESH_NAME_MAX 64
+#define MESH_ON_DEMAND "on-demand" /* mesh of tests on demand: no document can have this name */
 /* Bounds that keep one document from eating the controller. */
 #define MESH_GROUP_DEPTH 32       /* groups within groups */
 #define MESH_PAIRS_MAX 4000000    /* of one mesh: 1,000 agents, full, 4 classes */
@@ -30,8 +38,10 @@
 #define MESH_KEY_MAX 80           /* octets of a key_id: KeyID of RFC 5357 */
 #define MESH_BIND_MAX 46          /* with the NUL: an IPv6 address, or the name of an interface */
 #define MESH_DATAGRAM_MAX 9000    /* UDP payload */
+#define MESH_HOST_MAX 128         /* octets of a host name, with its NUL: half of what DNS allows, for the room in messages to agents */
+#define MESH_DEGREE_MAX 1000000
 
-enum mesh_topology { MESH_FULL, MESH_HUB_SPOKE, MESH_LIST };
+enum mesh_topology { MESH_FULL, MESH_HUB_SPOKE, MESH_LIST, MESH_DISJOINT, MESH_RING, MESH_K_REGULAR, MESH_TOPOLOGIES };
 
 enum mesh_protocol { MESH_LIGHT, MESH_STAMP, MESH_TWAMP, MESH_PROTOCOLS };
 enum mesh_auth { MESH_AUTH_NONE, MESH_AUTHENTICATED, MESH_ENCRYPTED, MESH_MIXED, MESH_AUTHS };
@@ -71,7 +81,9 @@ struct mesh_class {
 
 struct mesh_target {
     char name[MESH_NAME_MAX];
-    struct tw_addr addr;
+    struct tw_addr addr;      /* with a host name only the port counts: family is 0 */
+    char host[MESH_HOST_MAX]; /* resolved by each agent; "" = addr */
+    uint8_t family;           /* with a host name: 4 or 6 alone will do; 0 = any */
 };
 
 /* A name in a list, with its place in the document for error messages. */
@@ -83,11 +95,20 @@ struct mesh_names {
     struct mesh_name *v;
     size_t n;
 };
+/* Those of the agents that `select` and `cidr` both mean, and the members. */
 struct mesh_group {
     char name[MESH_NAME_MAX];
     struct mesh_names members;
+    struct selector *select; /* NULL: not given */
+    struct tw_prefix *cidr;  /* one of its addresses is in one of these */
+    size_t n_cidr;
+    bool allow_empty;
     unsigned line, column;
 };
+static inline bool mesh_group_selects(const struct mesh_group *g)
+{
+    return g->select || g->n_cidr;
+}
 struct mesh_link {
     struct mesh_name source, target;
 };
@@ -96,7 +117,9 @@ struct mesh {
     char name[MESH_NAME_MAX];
     char *description;
     enum mesh_topology topology;
-    struct mesh_names members, hubs, spokes;
+    struct mesh_names members, hubs, spokes, left, right;
+    uint32_t degree;
+    bool one_way;
     struct mesh_link *pairs;
     size_t n_pairs;
     struct mesh_link *exclude;
@@ -110,7 +133,7 @@ struct mesh {
 };
 
 /* Reads a document (controller/mesh_doc.c does it with libyaml, outside the pure library). Everything is checked that the
- * document alone can tell: unknown keys, duplicate names, empty groups, cycles, ranges, DSCP names. On an error *err has file, line,
+ * document alone can tell: unknown keys, duplicate names, empty lists, cycles of groups and of classes, ranges, DSCP names. On an error *err has file, line,
  * column, field and what was expected, and nothing is returned. */
 enum tw_rc mesh_doc_parse(const char *file, const char *text, size_t len, struct mesh **ret, struct tw_err *err);
 void mesh_free(struct mesh *m);
@@ -118,6 +141,7 @@ void mesh_free(struct mesh *m);
  * least two members, no target as a source. mesh_doc_parse() calls it. */
 enum tw_rc mesh_check(const struct mesh *m, struct tw_err *err);
 
+const char *mesh_topology_name(enum mesh_topology t); /* as in documents: "hub-spoke" */
 const char *mesh_protocol_name(enum mesh_protocol p);
 const char *mesh_auth_name(enum mesh_auth a);
 const char *mesh_tlv_name(enum mesh_tlv t); /* as in documents: "timestamp-info" */
@@ -140,6 +164,7 @@ struct mesh_agent {
     size_t n_labels;
     const struct tw_addr *addresses;
     size_t n_addresses;
+    bool draining; /* no selection takes it */
 };
 struct mesh_agents {
     const struct mesh_agent *v; /* sorted by name (strcmp), each once */
@@ -171,10 +196,16 @@ static inline const char *mesh_pair_target(const struct mesh *m, const struct me
 }
 
 /* Expands to pairs, sorted by names (class, source, target), each once, no self pairs, exclusions applied; a target is never a source.
- * strict: a name that is no agent's and no target's is an error with its line, and so is a name that is both (for apply). Otherwise
+ * Groups that select take the agents of the day. A hub that comes among the spokes by a group stays a hub only. Of a full mesh that
+ * is one_way a hash of both names says which way; a ring goes by the names in order, k-regular as in mesh_regular.h.
+ * strict: a name that is no agent's and no target's is an error with its line, and so are a name that is both, and a group that is
+ * empty although it may not (for apply). Otherwise
  * unknown names' pairs are left out and the names counted in *ret_unresolved (agents may be removed later), and where both exist the
  * document's target is meant. *ret is malloc'ed, also when *ret_n is 0. More than MESH_PAIRS_MAX pairs: TW_ENOSPC. */
 enum tw_rc mesh_expand(const struct mesh *m, const struct mesh_agents *agents, bool strict, struct mesh_pair **ret, size_t *ret_n,
                        size_t *ret_unresolved, struct tw_err *err);
+/* Agents of a k-regular mesh that have fewer targets or sources than its degree, since pairs are excluded. 0 for other topologies.
+ * TW_ENOMEM. */
+enum tw_rc mesh_below_degree(const struct mesh_pairs *pairs, size_t *ret);
 
 #endif

@@ -1,5 +1,8 @@
 /* From a mesh to its pairs: sets of names, links between them, exclusions, classes. */
 #include "controller/core/mesh_flatten.h"
+#include "controller/core/mesh_regular.h"
+
+#include "common/splitmix.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,23 +92,169 @@ struct sets {
     struct id_set a, b;
 };
 
-static enum tw_rc links_full(struct flatten *f, struct sets *s, struct links *l)
+/* One direction of each pair of agents, by a hash of both names: whoever comes later changes nobody's. To a
+ * target there is but one. */
+static bool leads_up(const struct flatten *f, uint32_t lower, uint32_t upper)
+{
+    const char *names[] = { f->nodes[lower].name, f->nodes[upper].name };
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    if (f->nodes[lower].end < 0 || f->nodes[upper].end < 0)
+        return f->nodes[upper].end < 0;
+    for (size_t i = 0; i < 2; i++)
+        for (const char *c = names[i]; c; c = *c ? c + 1 : NULL)
+            h = (h ^ (uint8_t)*c) * UINT64_C(0x100000001b3); /* FNV-1a, with the NUL */
+    return tw_splitmix64(&h) & 1;
+}
+
+static enum tw_rc links_full_one_way(struct flatten *f, struct sets *s, struct links *l)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; !rc && i < s->a.n; i++) {
+        for (size_t j = i + 1; !rc && j < s->a.n; j++) {
+            bool up = leads_up(f, s->a.v[i], s->a.v[j]);
+            rc = link_push(f, l, s->a.v[up ? i : j], s->a.v[up ? j : i]);
+        }
+        if (l->n > 2 * (size_t)MESH_PAIRS_MAX)
+            return tw_err_set(f->err, TW_ENOSPC, "more than %d pairs", MESH_PAIRS_MAX);
+    }
+    return rc;
+}
+
+static enum tw_rc links_full(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
 {
     enum tw_rc rc = flatten_names(f, &f->m->members, "members", &s->a);
 
-    return rc ? rc : link_sets(f, l, &s->a, &s->a);
+    (void)gone;
+    if (rc)
+        return rc;
+    return f->m->one_way ? links_full_one_way(f, s, l) : link_sets(f, l, &s->a, &s->a);
 }
 
-static enum tw_rc links_hub_spoke(struct flatten *f, struct sets *s, struct links *l)
+static enum tw_rc links_both(struct flatten *f, struct sets *s, struct links *l)
+{
+    enum tw_rc rc = link_sets(f, l, &s->a, &s->b);
+
+    return rc || f->m->one_way ? rc : link_sets(f, l, &s->b, &s->a);
+}
+
+static enum tw_rc links_hub_spoke(struct flatten *f, struct sets *s, const struct links *gone,
+                                  struct links *l)
 {
     enum tw_rc rc = flatten_names(f, &f->m->hubs, "hubs", &s->a);
 
+    (void)gone;
     if (!rc)
         rc = flatten_names(f, &f->m->spokes, "spokes", &s->b);
-    if (!rc)
-        rc = link_sets(f, l, &s->a, &s->b);
-    return rc ? rc : link_sets(f, l, &s->b, &s->a);
+    if (rc)
+        return rc;
+    id_set_subtract(&s->b, &s->a);
+    return links_both(f, s, l);
 }
+
+static enum tw_rc links_disjoint(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
+{
+    enum tw_rc rc = flatten_names(f, &f->m->left, "left", &s->a);
+
+    (void)gone;
+    if (!rc)
+        rc = flatten_names(f, &f->m->right, "right", &s->b);
+    return rc ? rc : links_both(f, s, l);
+}
+
+static enum tw_rc links_ring(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
+{
+    enum tw_rc rc = flatten_names(f, &f->m->members, "members", &s->a);
+
+    (void)gone;
+    for (size_t i = 0; !rc && i < s->a.n; i++) {
+        uint32_t here = s->a.v[i], next = s->a.v[(i + 1) % s->a.n];
+
+        rc = link_push(f, l, here, next);
+        if (!rc && !f->m->one_way)
+            rc = link_push(f, l, next, here);
+    }
+    return rc;
+}
+
+/* ---- k-regular ---- */
+
+/* A target that took the name of a member cannot be one. */
+static void drop_targets(const struct flatten *f, struct id_set *s)
+{
+    size_t out = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        if (f->nodes[s->v[i]].end >= 0)
+            s->v[out++] = s->v[i];
+    s->n = out;
+}
+
+static uint32_t place_in(const struct id_set *s, uint64_t id)
+{
+    size_t low = 0, high = s->n;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (s->v[mid] < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < s->n && s->v[low] == id ? (uint32_t)low : UINT32_MAX;
+}
+
+/* The exclusions between members, by their places; still sorted. */
+static size_t localise(const struct id_set *s, const struct links *gone, uint64_t *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < gone->n; i++) {
+        uint32_t source = place_in(s, gone->v[i] >> 32), target = place_in(s, (uint32_t)gone->v[i]);
+
+        if (source != UINT32_MAX && target != UINT32_MAX)
+            ret[n++] = (uint64_t)source << 32 | target;
+    }
+    return n;
+}
+
+static enum tw_rc make_regular(struct flatten *f, const struct id_set *s, const struct links *gone,
+                               struct links *l)
+{
+    const char **names = calloc(s->n + 1, sizeof *names);
+    uint64_t *excluded = calloc(gone->n + 1, sizeof *excluded);
+    enum tw_rc rc = TW_ENOMEM;
+
+    for (size_t i = 0; names && i < s->n; i++)
+        names[i] = f->nodes[s->v[i]].name;
+    if (names && excluded)
+        rc = mesh_regular(names, s->n, f->m->degree, excluded, localise(s, gone, excluded), &l->v, &l->n);
+    for (size_t i = 0; !rc && i < l->n; i++)
+        l->v[i] = (uint64_t)s->v[l->v[i] >> 32] << 32 | s->v[(uint32_t)l->v[i]];
+    free(names);
+    free(excluded);
+    return rc ? tw_err_set(f->err, rc, "out of memory") : TW_OK;
+}
+
+static enum tw_rc links_k_regular(struct flatten *f, struct sets *s, const struct links *gone,
+                                  struct links *l)
+{
+    enum tw_rc rc = flatten_names(f, &f->m->members, "members", &s->a);
+    size_t most;
+
+    if (rc)
+        return rc;
+    drop_targets(f, &s->a);
+    most = s->a.n ? s->a.n - 1 : 0;
+    if (s->a.n * (uint64_t)(f->m->degree < most ? f->m->degree : most) > MESH_PAIRS_MAX)
+        return tw_err_set(f->err, TW_ENOSPC, "%zu members with %u targets each are more than %d pairs",
+                          s->a.n, f->m->degree, MESH_PAIRS_MAX);
+    return make_regular(f, &s->a, gone, l);
+}
+
+/* ---- Lists, and all of it ---- */
 
 static enum tw_rc links_listed(struct flatten *f, const char *field, const struct mesh_link *v, size_t n,
                                struct sets *s, struct links *l)
@@ -128,27 +277,29 @@ static enum tw_rc links_listed(struct flatten *f, const char *field, const struc
     return TW_OK;
 }
 
-static enum tw_rc links_of_topology(struct flatten *f, struct sets *s, struct links *l)
+static enum tw_rc links_list(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
 {
-    switch (f->m->topology) {
-    case MESH_FULL:
-        return links_full(f, s, l);
-    case MESH_HUB_SPOKE:
-        return links_hub_spoke(f, s, l);
-    case MESH_LIST:
-        return links_listed(f, "pairs", f->m->pairs, f->m->n_pairs, s, l);
-    }
-    return tw_err_set(f->err, TW_EINVAL, "unknown topology");
+    (void)gone;
+    return links_listed(f, "pairs", f->m->pairs, f->m->n_pairs, s, l);
 }
+
+/* gone: the exclusions, which the caller takes out; k-regular looks for others instead. */
+static enum tw_rc (*const topologies[MESH_TOPOLOGIES])(struct flatten *f, struct sets *s,
+                                                       const struct links *gone, struct links *l) = {
+    [MESH_FULL] = links_full,         [MESH_HUB_SPOKE] = links_hub_spoke, [MESH_LIST] = links_list,
+    [MESH_DISJOINT] = links_disjoint, [MESH_RING] = links_ring,           [MESH_K_REGULAR] = links_k_regular,
+};
 
 static enum tw_rc links_of_mesh(struct flatten *f, struct links *l)
 {
     struct links gone = { 0 };
     struct sets s = { 0 };
-    enum tw_rc rc = links_of_topology(f, &s, l);
+    enum tw_rc rc = links_listed(f, "exclude", f->m->exclude, f->m->n_exclude, &s, &gone);
 
     if (!rc)
-        rc = links_listed(f, "exclude", f->m->exclude, f->m->n_exclude, &s, &gone);
+        rc = topologies[f->m->topology](f, &s, &gone, l);
+    if (!rc && f->strict)
+        rc = flatten_check_empty(f, &s.a);
     if (!rc) {
         links_sort(l);
         links_subtract(l, &gone);
@@ -214,4 +365,33 @@ enum tw_rc mesh_expand(const struct mesh *m, const struct mesh_agents *agents, b
     free(l.v);
     flatten_free(&f);
     return rc;
+}
+
+/* ---- Degrees ---- */
+
+enum tw_rc mesh_below_degree(const struct mesh_pairs *pairs, size_t *ret)
+{
+    size_t n = pairs->agents->n, members = 0, below = 0;
+    uint32_t *out, *in, degree = pairs->mesh->degree;
+
+    *ret = 0;
+    if (pairs->mesh->topology != MESH_K_REGULAR)
+        return TW_OK;
+    out = calloc(2 * n + 1, sizeof *out);
+    if (!out)
+        return TW_ENOMEM;
+    in = out + n;
+    for (size_t i = 0; i < pairs->n && pairs->v[i].class_index == pairs->v[0].class_index; i++) {
+        out[pairs->v[i].source]++;
+        in[pairs->v[i].target]++;
+    }
+    for (size_t i = 0; i < n; i++)
+        members += out[i] || in[i];
+    if (members && degree >= members)
+        degree = (uint32_t)members - 1;
+    for (size_t i = 0; i < n; i++)
+        below += (out[i] || in[i]) && (out[i] < degree || in[i] < degree);
+    free(out);
+    *ret = below;
+    return TW_OK;
 }

@@ -35,7 +35,8 @@ const char *mesh_path(char buf[MESH_PATH], const char *fmt, ...)
 
 static size_t count_all(const struct mesh *m)
 {
-    size_t n = m->members.n + m->hubs.n + m->spokes.n + 2 * (m->n_pairs + m->n_exclude);
+    size_t n =
+        m->members.n + m->hubs.n + m->spokes.n + m->left.n + m->right.n + 2 * (m->n_pairs + m->n_exclude);
 
     for (size_t i = 0; i < m->n_groups; i++)
         n += m->groups[i].members.n;
@@ -64,6 +65,8 @@ static void gather_all(struct flatten *f)
     gather(&f->names, m->members.v, m->members.n);
     gather(&f->names, m->hubs.v, m->hubs.n);
     gather(&f->names, m->spokes.v, m->spokes.n);
+    gather(&f->names, m->left.v, m->left.n);
+    gather(&f->names, m->right.v, m->right.n);
     gather_links(&f->names, m->pairs, m->n_pairs);
     gather_links(&f->names, m->exclude, m->n_exclude);
     for (size_t i = 0; i < m->n_groups; i++) {
@@ -145,7 +148,10 @@ enum tw_rc flatten_init(struct flatten *f, const struct mesh *m, const struct me
     gather_all(f);
     f->group_round = calloc(m->n_groups + 1, sizeof *f->group_round);
     f->todo = calloc(m->n_groups + 1, sizeof *f->todo);
-    if (!f->group_round || !f->todo || (!agents && own_agents(f)) || number_nodes(f) || find_nodes(f))
+    f->picked = calloc(m->n_groups + 1, sizeof *f->picked);
+    f->is_picked = calloc(m->n_groups + 1, sizeof *f->is_picked);
+    if (!f->group_round || !f->todo || !f->picked || !f->is_picked || (!agents && own_agents(f)) ||
+        number_nodes(f) || find_nodes(f))
         goto fail;
     return TW_OK;
 
@@ -159,6 +165,10 @@ void flatten_free(struct flatten *f)
     name_index_free(&f->names);
     name_index_free(&f->groups);
     name_index_free(&f->targets);
+    for (size_t i = 0; f->picked && i < f->m->n_groups; i++)
+        id_set_free(&f->picked[i]);
+    free(f->picked);
+    free(f->is_picked);
     free((void *)f->own.v);
     free(f->nodes);
     free(f->node_of);
@@ -208,6 +218,27 @@ static void id_set_sort(struct id_set *s)
     s->n = out;
 }
 
+static enum tw_rc fail_unknown(struct flatten *f, const struct mesh_name *at, const char *field)
+{
+    const char *like = NULL;
+    unsigned least = UINT32_MAX;
+
+    for (size_t i = 0; i < f->n_nodes; i++) {
+        unsigned distance = name_distance(f->nodes[i].name, at->name);
+        if (distance < least) {
+            least = distance;
+            like = f->nodes[i].name;
+        }
+    }
+    if (!like || !name_is_near(least, at->name))
+        return mesh_fail(f->err, at, field,
+                         "\"%s\" is unknown: expected an approved agent, or a name under targets", at->name);
+    return mesh_fail(
+        f->err, at, field,
+        "\"%s\" is unknown: expected an approved agent, or a name under targets; did you mean \"%s\"?",
+        at->name, like);
+}
+
 /* Judges each name once. */
 static enum tw_rc check_name(struct flatten *f, uint32_t name, const struct mesh_name *at, const char *field)
 {
@@ -223,10 +254,7 @@ static enum tw_rc check_name(struct flatten *f, uint32_t name, const struct mesh
     if (node != NODE_ABSENT)
         return TW_OK;
     f->unresolved++;
-    if (f->strict)
-        return mesh_fail(f->err, at, field,
-                         "\"%s\" is unknown: expected an approved agent, or a name under targets", at->name);
-    return TW_OK;
+    return f->strict ? fail_unknown(f, at, field) : TW_OK;
 }
 
 enum tw_rc flatten_check_group(const struct flatten *f, const struct mesh_name *at, const char *field)
@@ -280,6 +308,68 @@ static enum tw_rc take_list(struct flatten *f, const struct mesh_names *names, c
     return TW_OK;
 }
 
+/* ---- Groups that select ---- */
+
+static bool is_meant(const struct mesh_group *g, const struct mesh_agent *a)
+{
+    if (a->draining || !selector_match(g->select, a->labels, a->n_labels, a->name))
+        return false;
+    for (size_t i = 0; i < a->n_addresses; i++)
+        for (size_t k = 0; k < g->n_cidr; k++)
+            if (tw_prefix_contains(&g->cidr[k], &a->addresses[i]))
+                return true;
+    return !g->n_cidr;
+}
+
+static enum tw_rc fail_both(struct flatten *f, const struct mesh_group *g, const char *name)
+{
+    const struct mesh_name at = { .line = g->line, .column = g->column };
+    char field[MESH_PATH];
+
+    return mesh_fail(f->err, &at, mesh_path(field, "groups.%s", g->name),
+                     "\"%s\" is both an agent that it selects and a target: give the target another name",
+                     name);
+}
+
+/* Once for each group: the agents stay. */
+static enum tw_rc pick(struct flatten *f, uint32_t group)
+{
+    const struct mesh_group *g = &f->m->groups[group];
+
+    f->is_picked[group] = true;
+    for (uint32_t i = 0, a = 0; i < f->n_nodes; i++) {
+        const struct mesh_node *node = &f->nodes[i];
+        bool is_agent = node->end >= 0 || node->is_both;
+
+        if (!is_agent || !is_meant(g, &f->agents->v[a++]))
+            continue;
+        if (f->strict && node->is_both)
+            return fail_both(f, g, node->name);
+        if (!node->is_both && id_set_push(&f->picked[group], i))
+            return tw_err_set(f->err, TW_ENOMEM, "out of memory");
+    }
+    return TW_OK;
+}
+
+static enum tw_rc take_picked(struct flatten *f, uint32_t group, struct id_set *ret)
+{
+    enum tw_rc rc = TW_OK;
+
+    if (!mesh_group_selects(&f->m->groups[group]))
+        return TW_OK;
+    if (f->agents == &f->own) {
+        f->open = true;
+        return TW_OK;
+    }
+    if (!f->is_picked[group])
+        rc = pick(f, group);
+    for (size_t i = 0; !rc && i < f->picked[group].n; i++)
+        rc = id_set_push(ret, f->picked[group].v[i]);
+    return rc == TW_ENOMEM ? tw_err_set(f->err, rc, "out of memory") : rc;
+}
+
+/* ---- Sets ---- */
+
 enum tw_rc flatten_names(struct flatten *f, const struct mesh_names *names, const char *field,
                          struct id_set *ret)
 {
@@ -288,6 +378,7 @@ enum tw_rc flatten_names(struct flatten *f, const struct mesh_names *names, cons
     ret->n = 0;
     f->n_todo = 0;
     f->round++;
+    f->open = false;
     rc = take_list(f, names, field, ret);
     for (size_t done = 0; !rc && done < f->n_todo; done++) {
         const struct mesh_group *g = &f->m->groups[f->todo[done]];
@@ -295,7 +386,48 @@ enum tw_rc flatten_names(struct flatten *f, const struct mesh_names *names, cons
 
         mesh_path(path, "groups.%s", g->name);
         rc = take_list(f, &g->members, path, ret);
+        if (!rc)
+            rc = take_picked(f, f->todo[done], ret);
     }
     id_set_sort(ret);
+    return rc;
+}
+
+void id_set_subtract(struct id_set *s, const struct id_set *gone)
+{
+    size_t out = 0, g = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        while (g < gone->n && gone->v[g] < s->v[i])
+            g++;
+        if (g == gone->n || gone->v[g] != s->v[i])
+            s->v[out++] = s->v[i];
+    }
+    s->n = out;
+}
+
+static enum tw_rc check_empty(struct flatten *f, const struct mesh_group *g, struct id_set *room)
+{
+    struct mesh_name name = { .line = g->line, .column = g->column };
+    char field[MESH_PATH];
+    enum tw_rc rc;
+
+    snprintf(name.name, sizeof name.name, "@%.62s", g->name);
+    rc = flatten_names(f, &(struct mesh_names){ &name, 1 }, "groups", room);
+    if (rc || room->n)
+        return rc;
+    return mesh_fail(f->err, &name, mesh_path(field, "groups.%s", g->name),
+                     "group \"@%s\" is empty: expected an approved agent that it %s, or allow_empty: true",
+                     g->name, mesh_group_selects(g) ? "selects" : "contains");
+}
+
+enum tw_rc flatten_check_empty(struct flatten *f, struct id_set *room)
+{
+    uint32_t rounds = f->round;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; !rc && i < f->m->n_groups; i++)
+        if (f->group_round[i] && f->group_round[i] <= rounds && !f->m->groups[i].allow_empty)
+            rc = check_empty(f, &f->m->groups[i], room);
     return rc;
 }

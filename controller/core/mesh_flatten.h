@@ -10,6 +10,11 @@
 #include "controller/core/mesh.h"
 #include "common/name_index.h"
 
+struct id_set {
+    uint32_t *v;
+    size_t n, cap;
+};
+
 struct mesh_node {
     const char *name;
     int32_t end;   /* as mesh_pair.target; an agent alone can be a source */
@@ -28,14 +33,12 @@ struct flatten {
     bool *seen;            /* by rank of name: has been resolved */
     uint32_t *group_round; /* by group: the last round in which it was walked */
     uint32_t *todo;        /* groups still to walk */
+    struct id_set *picked; /* by group: what it selects, once pick() was there */
+    bool *is_picked;
     uint32_t round;
+    bool open; /* the last list had a group that selects, of agents that are not known: there may be more of them */
     size_t n_todo, unresolved;
     struct tw_err *err;
-};
-
-struct id_set {
-    uint32_t *v;
-    size_t n, cap;
 };
 
 /* agents NULL: for what the document alone can tell; every name in it that is no target is an agent then. */
@@ -47,6 +50,10 @@ void flatten_free(struct flatten *f);
 enum tw_rc flatten_names(struct flatten *f, const struct mesh_names *names, const char *field,
                          struct id_set *ret);
 void id_set_free(struct id_set *s);
+/* Takes out of s what is in gone; both as flatten_names() made them. */
+void id_set_subtract(struct id_set *s, const struct id_set *gone);
+/* TW_EINVAL with *err if one of the groups that were in use is empty although it may not. */
+enum tw_rc flatten_check_empty(struct flatten *f, struct id_set *room);
 /* Whether a @group exists; any other name will do. */
 enum tw_rc flatten_check_group(const struct flatten *f, const struct mesh_name *at, const char *field);
 

@@ -103,11 +103,19 @@ static struct plan_agent *table_get(struct table *t, const char *name)
     return a;
 }
 
+/* A host name that may be either is reckoned as the agents are. */
+static bool is_ipv6(const struct mesh_target *t, bool agents_are)
+{
+    uint8_t family = t->host[0] ? t->family : t->addr.family;
+
+    return family ? family == 6 : agents_are;
+}
+
 /* Of one IP packet, in the mean. */
 static double packet_bits(const struct mesh *m, const struct mesh_pair *p, bool ipv6)
 {
     if (p->target < 0)
-        ipv6 = m->targets[~p->target].addr.family == 6;
+        ipv6 = is_ipv6(&m->targets[~p->target], ipv6);
     return 8 * (mesh_class_mean_bytes(&m->classes[p->class_index], ipv6) + (ipv6 ? 40 : 20) + 8);
 }
 
@@ -229,9 +237,13 @@ static int compare_pair(const struct mesh_pairs *x, const struct mesh_pair *a, c
 static bool same_target(const struct mesh *ma, const struct mesh_pair *a, const struct mesh *mb,
                         const struct mesh_pair *b)
 {
+    const struct mesh_target *x, *y;
+
     if (a->target >= 0 || b->target >= 0)
         return a->target >= 0 && b->target >= 0;
-    return !memcmp(&ma->targets[~a->target].addr, &mb->targets[~b->target].addr, sizeof(struct tw_addr));
+    x = &ma->targets[~a->target];
+    y = &mb->targets[~b->target];
+    return !memcmp(&x->addr, &y->addr, sizeof x->addr) && !strcmp(x->host, y->host) && x->family == y->family;
 }
 
 static bool same_settings(const struct mesh_pairs *x, const struct mesh_pair *a, const struct mesh_pairs *y,

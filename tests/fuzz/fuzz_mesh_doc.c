@@ -21,6 +21,13 @@ static void check_class(const struct mesh_class *c)
     CHECK(INT64_C(86400) * TW_NS_PER_S % c->report_period_ns == 0);
 }
 
+static void check_target(const struct mesh_target *t)
+{
+    CHECK(t->addr.port && strlen(t->host) < sizeof t->host);
+    CHECK(t->host[0] ? !t->addr.family && (!t->family || t->family == 4 || t->family == 6)
+                     : (t->addr.family == 4 || t->addr.family == 6) && !t->family);
+}
+
 static void check_pair(const struct mesh_pairs *pairs, const struct mesh_pair *p)
 {
     const char *source = mesh_pair_source(pairs->agents, p);
@@ -46,6 +53,10 @@ static void check_order(const struct mesh_pairs *pairs, const struct mesh_pair *
 
 /* ---- The agents: every name in the document but those that begin with x ---- */
 
+static const struct tw_label labels[] = { { "role", "edge" }, { "site", "ams" } };
+static const struct tw_addr addresses[] = { { .family = 4, .ip = { 10, 0, 0, 1 } },
+                                            { .family = 6, .ip = { 0x20, 1, 0xd, 0xb8 } } };
+
 struct crowd {
     struct mesh_agent *v;
     size_t n, cap;
@@ -61,7 +72,12 @@ static void join(struct crowd *c, const struct mesh_name *v, size_t n)
             c->v = reallocarray(c->v, c->cap, sizeof *c->v);
             CHECK(c->v);
         }
-        c->v[c->n++] = (struct mesh_agent){ .name = v[i].name };
+        c->v[c->n++] = (struct mesh_agent){ .name = v[i].name,
+                                            .labels = labels,
+                                            .n_labels = v[i].name[0] & 1 ? 2 : 1,
+                                            .addresses = addresses,
+                                            .n_addresses = v[i].name[0] & 2 ? 2 : 1,
+                                            .draining = v[i].name[0] == 'y' };
     }
 }
 
@@ -85,6 +101,8 @@ static void gather(struct crowd *c, const struct mesh *m)
     join(c, m->members.v, m->members.n);
     join(c, m->hubs.v, m->hubs.n);
     join(c, m->spokes.v, m->spokes.n);
+    join(c, m->left.v, m->left.n);
+    join(c, m->right.v, m->right.n);
     join_links(c, m->pairs, m->n_pairs);
     join_links(c, m->exclude, m->n_exclude);
     for (size_t i = 0; i < m->n_groups; i++)
@@ -103,6 +121,7 @@ static void check_pairs(const struct mesh_pairs *pairs)
 {
     struct plan_cost cost = { 0 };
     struct plan_diff diff;
+    size_t below;
 
     for (size_t i = 0; i < pairs->n; i++)
         check_pair(pairs, &pairs->v[i]);
@@ -112,6 +131,7 @@ static void check_pairs(const struct mesh_pairs *pairs)
     plan_free(&cost);
     plan_compare(pairs, pairs, &diff);
     CHECK(diff.kept == pairs->n && !diff.added && !diff.removed && !diff.changed);
+    CHECK(mesh_below_degree(pairs, &below) == TW_OK && below <= pairs->agents->n);
 }
 
 static void check_mesh(const struct mesh *m)
@@ -123,6 +143,8 @@ static void check_mesh(const struct mesh *m)
 
     for (size_t i = 0; i < m->n_classes; i++)
         check_class(&m->classes[i]);
+    for (size_t i = 0; i < m->n_targets; i++)
+        check_target(&m->targets[i]);
     gather(&c, m);
     agents = (struct mesh_agents){ c.v, c.n };
     if (!mesh_expand(m, &agents, false, &pairs.v, &pairs.n, &unresolved, NULL)) {

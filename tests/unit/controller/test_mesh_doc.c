@@ -4,10 +4,11 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "controller/core/mesh.h"
+#include "controller/core/plan.h"
 
 #define FULL "mesh: m\ntopology: full\nmembers: [a, b]\n" /* 3 lines */
 #define CLASS "classes: {c: {}}\n"                        /* 1 line */
@@ -73,7 +74,29 @@ static const struct {
       "mesh: m\ntopology: hub-spoke\nhubs: [a]\nspokes: [b, \"@g\"]\ngroups: {g: [a]}\n" CLASS, 4, 13,
       "spokes", "\"a\" is both a hub and a spoke" },
     { "topology by another name", "mesh: m\ntopology: star\n", 2, 11, "topology",
-      "one of full, hub-spoke, list; got \"star\"" },
+      "one of full, hub-spoke, list, disjoint, ring, k-regular; got \"star\"" },
+    { "topology with a slip", "mesh: m\ntopology: rnig\n", 2, 11, "topology", "did you mean \"ring\"?" },
+    { "one side only", "mesh: m\ntopology: disjoint\nleft: [a]\n" CLASS, 1, 1, "right",
+      "topology disjoint needs \"right\"" },
+    { "members of a disjoint", "mesh: m\ntopology: disjoint\nleft: [a]\nright: [b]\nmembers: [a]\n" CLASS, 5,
+      11, "members", "belongs to topology full, ring or k-regular, this is disjoint" },
+    { "ring of one", "mesh: m\ntopology: ring\nmembers: [a]\n" CLASS, 3, 11, "members",
+      "a ring mesh needs at least two members, this is 1" },
+    { "no degree", "mesh: m\ntopology: k-regular\nmembers: [a, b]\n" CLASS, 1, 1, "degree",
+      "topology k-regular needs \"degree\"" },
+    { "degree 0", "mesh: m\ntopology: k-regular\nmembers: [a, b]\ndegree: 0\n" CLASS, 4, 9, "degree",
+      "expected 1 to 1000000 targets of each member, got \"0\"" },
+    { "degree of a full mesh", FULL CLASS "degree: 3\n", 5, 9, "degree",
+      "belongs to topology k-regular, this is full" },
+    { "target in a k-regular mesh",
+      "mesh: m\ntopology: k-regular\ndegree: 1\nmembers: [a, b, \"@g\"]\ngroups: {g: [r]}\ntargets: {r: "
+      "192.0.2.1}\n" CLASS,
+      4, 17, "members", "\"r\" is a target and cannot send: a k-regular mesh has agents only" },
+    { "one way of a list", LIST("  [[a, b]]\none_way: true\n"), 7, 10, "one_way",
+      "belongs to topology full, hub-spoke, disjoint or ring, this is list" },
+    { "one way by another word", FULL CLASS "one_way: yes\n", 5, 10, "one_way",
+      "expected one of false, true" },
+    { "reserved name", "mesh: on-demand\n", 1, 7, "mesh", "reserved for tests on demand" },
     /* Pairs */
     { "self pair", LIST("  - [a, b]\n  - [a, a]\n"), 7, 6, "pairs[1]", "\"a\" is paired with itself" },
     { "self pair excluded", FULL CLASS "exclude: [[a, a]]\n", 5, 12, "exclude[0]",
@@ -96,9 +119,46 @@ static const struct {
     { "group name too long for its @",
       GROUPS("  a23456789012345678901234567890123456789012345678901234567890123: [a]\n"), 6, 3,
       "groups.a2345678901234567890123456789012345678901234...", "1 to 62" },
+    { "group as text", GROUPS("  x: a\n"), 6, 6, "groups.x",
+      "expected a list such as [a, b], or keys and values" },
+    { "group without anybody", GROUPS("  x: {allow_empty: true}\n"), 6, 6, "groups.x",
+      "expected one of members, select, cidr" },
+    { "unknown key of a group", GROUPS("  x: {selct: a}\n"), 6, 7, "groups.x", "did you mean \"select\"?" },
+    { "selector", GROUPS("  x: {select: \"site==ams\"}\n"), 6, 21, "groups.x.select", "at character 6" },
+    { "selector without quotes", GROUPS("  x:\n    select: site=\n"), 7, 18, "groups.x.select", "expected" },
+    { "prefix", GROUPS("  x: {cidr: [10.0.0.0/8, 10.0.0.1/8]}\n"), 6, 26, "groups.x.cidr[1]",
+      "no bits set behind the prefix; got \"10.0.0.1/8\"" },
+    { "no prefix", GROUPS("  x: {cidr: []}\n"), 6, 13, "groups.x.cidr", "expected 1 to 1024 ranges" },
+    { "group in itself by a map", GROUPS("  x: {members: [\"@x\"], select: \"*\"}\n"), 6, 17, "groups.x[0]",
+      "contain each other" },
+    { "allow_empty", GROUPS("  x: {select: a, allow_empty: 1}\n"), 6, 31, "groups.x.allow_empty",
+      "expected one of false, true" },
     /* Targets */
-    { "host name as address", FULL CLASS "targets: {edge: router.example}\n", 5, 17, "targets.edge",
-      "expected a unicast address" },
+    { "cut address", FULL CLASS "targets: {edge: 192.0.2}\n", 5, 17, "targets.edge",
+      "expected a unicast address or a host name" },
+    { "address of five", FULL CLASS "targets: {edge: 192.0.2.1.5}\n", 5, 17, "targets.edge", "a host name" },
+    { "host name with a slash", FULL CLASS "targets: {edge: a/b.example}\n", 5, 17, "targets.edge",
+      "a host name" },
+    { "host name with a dash at the end", FULL CLASS "targets: {edge: r1-.example}\n", 5, 17, "targets.edge",
+      "a host name" },
+    { "host name with two dots", FULL CLASS "targets: {edge: r1..example}\n", 5, 17, "targets.edge",
+      "a host name" },
+    { "host name too long",
+      FULL CLASS
+      "targets: {edge: a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a."
+      "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.ab}\n",
+      5, 17, "targets.edge", "a host name" },
+    { "host with port 0", FULL CLASS "targets: {edge: \"r1:0\"}\n", 5, 17, "targets.edge", "a host name" },
+    { "host with port 65536", FULL CLASS "targets: {edge: \"r1:65536\"}\n", 5, 17, "targets.edge",
+      "a host name" },
+    { "target as a list", FULL CLASS "targets: {edge: [r1]}\n", 5, 17, "targets.edge",
+      "expected an address, or keys" },
+    { "target without address", FULL CLASS "targets: {edge: {family: 4}}\n", 5, 17, "targets.edge.address",
+      "missing" },
+    { "target of family 5", FULL CLASS "targets: {edge: {address: r1, family: 5}}\n", 5, 39,
+      "targets.edge.family", "expected one of 4, 6" },
+    { "address of another family", FULL CLASS "targets: {edge: {address: 192.0.2.1, family: 6}}\n", 5, 46,
+      "targets.edge.family", "the address is of family 4" },
     { "port 0", FULL CLASS "targets: {edge: \"192.0.2.1:0\"}\n", 5, 17, "targets.edge",
       "got \"192.0.2.1:0\"" },
     { "multicast", FULL CLASS "targets: {edge: \"ff02::1\"}\n", 5, 17, "targets.edge", "unicast" },
@@ -192,6 +252,35 @@ static const struct {
       "the name of an interface" },
     { "bind to a path", CLASS_OF("    bind: ../eth0\n"), 6, 11, "classes.voice.bind",
       "the name of an interface" },
+    /* Inheritance */
+    { "extends nobody", CLASS_OF("    extends: vioce\n"), 6, 14, "classes.voice.extends",
+      "class \"vioce\" is unknown: did you mean \"voice\"?" },
+    { "extends something far", CLASS_OF("    extends: bulk\n"), 6, 14, "classes.voice.extends",
+      "class \"bulk\" is unknown: expected another name under classes" },
+    { "extends itself", CLASS_OF("    extends: voice\n"), 6, 14, "classes.voice.extends",
+      "classes extend each other: voice -> voice" },
+    { "cycle of classes",
+      FULL "classes:\n  x: {extends: a}\n  a: {extends: b}\n  b: {extends: c}\n  c: {extends: a}\n", 8, 16,
+      "classes.x.extends", "classes extend each other: a -> b -> c -> a" },
+    { "extends a list", CLASS_OF("    extends: [a]\n"), 6, 14, "classes.voice.extends",
+      "expected a plain value" },
+    { "defaults that extend", FULL CLASS "defaults: {extends: c}\n", 5, 12, "defaults",
+      "unknown key \"extends\"" },
+    { "wrong default, before it is met", FULL CLASS "defaults: {ttl: 0}\n", 5, 17, "defaults.ttl",
+      "expected 1 to 255" },
+    { "wrong default, first", FULL "defaults: {ttl: 0}\n" CLASS, 4, 17, "defaults.ttl", "expected 1 to 255" },
+    { "defaults as a list", FULL CLASS "defaults: [a]\n", 5, 11, "defaults", "expected keys and values" },
+    { "wrong value of a class that is extended", FULL "classes:\n  a: {extends: b}\n  b: {ttl: 0}\n", 6, 12,
+      "classes.b.ttl", "expected 1 to 255" },
+    { "extends what is no class", FULL "classes:\n  a: {extends: b}\n  b: 7\n", 6, 6, "classes.b",
+      "expected keys and values" },
+    { "inherited timeout", FULL "defaults: {timeout: 5s}\nclasses: {c: {report_period: 2s}}\n", 5, 14,
+      "classes.c.timeout", "timeout 5s is longer" },
+    { "inherited size too small", FULL "defaults: {size: 20}\nclasses: {c: {protocol: stamp}}\n", 4, 18,
+      "classes.c.size", "20 octets are too few" },
+    { "inherited auth",
+      FULL "defaults: {protocol: stamp, auth: authenticated, key_id: k}\nclasses: {c: {protocol: light}}\n",
+      4, 35, "classes.c.auth", "is not for protocol light: expected none" },
     /* Text that is no document */
     { "empty", "", 1, 1, "", "the document is empty" },
     { "only a comment", "# nothing\n", 1, 1, "", "the document is empty" },
@@ -387,6 +476,134 @@ static void classes_as_given(void **state)
     }
 }
 
+static void groups_that_select(void **state)
+{
+    struct mesh *m = parse(FULL CLASS "groups:\n"
+                                      "  x: {members: [z, \"@y\"], select: \"site=ams,role!=edge\", cidr: "
+                                      "[10.0.0.0/8, \"2001:db8::/32\"]}\n"
+                                      "  y: {select: \"*\", allow_empty: true}\n"
+                                      "  z: [b]\n");
+    const struct tw_label ams = { "site", "ams" };
+
+    (void)state;
+    assert_int_equal(m->groups[0].members.n, 2);
+    assert_int_equal(m->groups[0].n_cidr, 2);
+    assert_int_equal(m->groups[0].cidr[1].len, 32);
+    assert_true(selector_match(m->groups[0].select, &ams, 1, "any"));
+    assert_false(selector_match(m->groups[0].select, NULL, 0, "any"));
+    assert_false(m->groups[0].allow_empty);
+    assert_true(mesh_group_selects(&m->groups[1]) && m->groups[1].allow_empty);
+    assert_false(mesh_group_selects(&m->groups[2]));
+    mesh_free(m);
+}
+
+static void targets_by_name(void **state)
+{
+    static const struct {
+        const char *value, *host;
+        uint16_t port;
+        uint8_t family, addr_family;
+    } rows[] = {
+        { "router.example.net", "router.example.net", 862, 0, 0 },
+        { "Router.Example.NET:8620", "router.example.net", 8620, 0, 0 },
+        { "r1", "r1", 862, 0, 0 },
+        { "_twamp.example.", "_twamp.example.", 862, 0, 0 },
+        { "4.example", "4.example", 862, 0, 0 },
+        { "{address: r1.example, family: 6}", "r1.example", 862, 6, 0 },
+        { "{family: 4, address: \"r1.example:1\"}", "r1.example", 1, 4, 0 },
+        { "{address: 192.0.2.1}", "", 862, 0, 4 },
+        { "{address: \"2001:db8::1\", family: 6}", "", 862, 0, 6 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        char text[256];
+        const struct mesh_target *t;
+        struct mesh *m;
+
+        snprintf(text, sizeof text, FULL CLASS "targets:\n  edge: %s\n", rows[i].value);
+        m = parse(text);
+        t = &m->targets[0];
+        if (strcmp(t->host, rows[i].host) || t->addr.port != rows[i].port || t->family != rows[i].family ||
+            t->addr.family != rows[i].addr_family)
+            fail_msg("%s: host \"%s\", port %u, family %u, %u", rows[i].value, t->host, t->addr.port,
+                     t->family, t->addr.family);
+        mesh_free(m);
+    }
+}
+
+static void topologies_as_given(void **state)
+{
+    struct mesh *m = parse("mesh: m\ntopology: disjoint\nleft: [a]\nright: [a, b]\none_way: true\n" CLASS);
+
+    (void)state;
+    assert_int_equal(m->topology, MESH_DISJOINT);
+    assert_int_equal(m->left.n, 1);
+    assert_int_equal(m->right.n, 2);
+    assert_true(m->one_way);
+    mesh_free(m);
+    m = parse("mesh: m\ntopology: k-regular\nmembers: [a, b, c]\ndegree: 2\n" CLASS);
+    assert_int_equal(m->topology, MESH_K_REGULAR);
+    assert_int_equal(m->degree, 2);
+    assert_false(m->one_way);
+    mesh_free(m);
+    mesh_free(parse("mesh: m\ntopology: ring\nmembers: [\"@all\"]\ngroups: {all: {select: \"*\"}}\n" CLASS));
+}
+
+/* Each class as if all that it inherits stood in it. */
+static void classes_inherit(void **state)
+{
+    static const struct {
+        const char *document, *written_out; /* class c of both is the same */
+    } rows[] = {
+        { "classes: {c: {}}", "classes: {c: {}}" },
+        { "defaults: {dscp: EF, spacing: 20ms}\nclasses: {c: {spacing: 30ms}}",
+          "classes: {c: {dscp: EF, spacing: 30ms}}" },
+        { "classes: {c: {spacing: 30ms}}\ndefaults: {dscp: EF, spacing: 20ms}",
+          "classes: {c: {dscp: EF, spacing: 30ms}}" },
+        { "defaults: {ttl: 7}\nclasses: {c: {extends: b, size: 300}, b: {extends: a, dscp: EF, size: 200}, "
+          "a: {flows: 3, dscp: 1}}",
+          "classes: {c: {ttl: 7, size: 300, dscp: EF, flows: 3}}" },
+        { "defaults: {ttl: 7}\nclasses: {a: {ttl: 8}, c: {extends: a}}", "classes: {c: {ttl: 8}}" },
+        { "defaults: {df: true, padding: zero, spacing_kind: exponential}\nclasses: {c: {df: false, padding: "
+          "random, spacing_kind: fixed}}",
+          "classes: {c: {}}" },
+        /* What is given again takes the place of what was, it is not added to it. */
+        { "defaults: {protocol: stamp, tlvs: [location, cos]}\nclasses: {c: {tlvs: [follow-up]}}",
+          "classes: {c: {protocol: stamp, tlvs: [follow-up]}}" },
+        { "defaults: {size: imix}\nclasses: {c: {size: 200}}", "classes: {c: {size: 200}}" },
+        { "defaults: {size: 200}\nclasses: {c: {size: imix}}", "classes: {c: {size: imix}}" },
+        /* What has no use in a class is left aside. */
+        { "defaults: {protocol: stamp, auth: authenticated, key_id: k, tlvs: [cos], reply_dscp: EF}\n"
+          "classes: {c: {protocol: light, auth: none}}",
+          "classes: {c: {}}" },
+        { "defaults: {protocol: stamp, auth: authenticated, key_id: k, tlvs: [cos]}\nclasses: {c: {auth: "
+          "none}}",
+          "classes: {c: {protocol: stamp, tlvs: [cos]}}" },
+        { "defaults: {key_id: k}\nclasses: {c: {}}", "classes: {c: {}}" },
+        { "defaults: {key_id: k}\nclasses: {c: {protocol: twamp, auth: mixed}}",
+          "classes: {c: {protocol: twamp, auth: mixed, key_id: k}}" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        char text[512];
+        struct mesh *a, *b;
+        size_t c = 0;
+
+        snprintf(text, sizeof text, FULL "%s\n", rows[i].document);
+        a = parse(text);
+        snprintf(text, sizeof text, FULL "%s\n", rows[i].written_out);
+        b = parse(text);
+        while (strcmp(a->classes[c].name, "c"))
+            c++;
+        if (!mesh_class_same(&a->classes[c], &b->classes[0]))
+            fail_msg("%s", rows[i].document);
+        mesh_free(a);
+        mesh_free(b);
+    }
+}
+
 static void same_in_json(void **state)
 {
     struct mesh *m =
@@ -464,32 +681,107 @@ static void group_depth_is_bounded(void **state)
     expect_refused("33 deep", big, strlen(big), 37, 9, "groups.g32[0]", "nested too deeply");
 }
 
+/* ---- Examples ---- */
+
+/* A fleet that has all that the examples name and select, sorted by name. */
+static const struct tw_label shop[] = { { "country", "nl" }, { "role", "shop" } },
+                             centre[] = { { "role", "dc" } }, production[] = { { "env", "production" } };
+static const struct tw_addr inside[] = { { .family = 4, .ip = { 10, 1, 2, 3 } } };
+#define AGENT(text)  \
+    {                \
+        .name = text \
+    }
+#define LABELLED(text, l)                                                                         \
+    {                                                                                             \
+        .name = text, .labels = l, .n_labels = TW_NELEM(l), .addresses = inside, .n_addresses = 1 \
+    }
+static const struct mesh_agent fleet[] = {
+    AGENT("ams"),
+    LABELLED("backup-dc", centre),
+    AGENT("bergen"),
+    AGENT("dc1"),
+    AGENT("dc2"),
+    LABELLED("dc3", centre),
+    AGENT("fra"),
+    AGENT("lon"),
+    AGENT("mad"),
+    AGENT("malmo"),
+    AGENT("milan"),
+    AGENT("oslo"),
+    AGENT("par"),
+    LABELLED("prod1", production),
+    LABELLED("prod2", production),
+    LABELLED("prod3", production),
+    AGENT("rome"),
+    LABELLED("shop1", shop),
+    LABELLED("shop2", shop),
+    AGENT("stockholm"),
+    AGENT("vie"),
+};
+
+static void try_example(const char *name)
+{
+    const struct mesh_agents agents = { fleet, TW_NELEM(fleet) };
+    struct mesh_pairs pairs = { .agents = &agents };
+    struct plan_cost cost = { 0 };
+    struct tw_err e = { 0 };
+    struct mesh *m;
+    char path[512];
+    size_t len;
+    FILE *f;
+
+    snprintf(path, sizeof path, TW_SOURCE_DIR "/deploy/examples/%s", name);
+    f = fopen(path, "r");
+    if (!f)
+        fail_msg("%s: cannot be read", path);
+    len = fread(big, 1, sizeof big - 1, f);
+    fclose(f);
+    big[len] = '\0';
+    pairs.mesh = m = parse(big);
+    if (mesh_expand(m, &agents, true, &pairs.v, &pairs.n, NULL, &e) || !pairs.n)
+        fail_msg("%s: %zu pairs: %u: %s", name, pairs.n, e.line, e.text);
+    assert_int_equal(plan_add(&cost, &pairs, false), TW_OK);
+    assert_int_equal(cost.pairs, pairs.n);
+    assert_true(cost.pps > 0);
+    plan_free(&cost);
+    free(pairs.v);
+    mesh_free(m);
+}
+
 static void examples_are_good(void **state)
 {
-    static const char *const names[] = { "quickstart", "hub-spoke", "list-targets", "classes" };
+    DIR *dir = opendir(TW_SOURCE_DIR "/deploy/examples");
+    bool seen[MESH_TOPOLOGIES] = { false };
+    struct dirent *entry;
 
     (void)state;
-    for (size_t i = 0; i < TW_NELEM(names); i++) {
-        char path[512];
-        size_t len;
-        FILE *f;
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        const char *end = strrchr(entry->d_name, '.');
 
-        snprintf(path, sizeof path, TW_SOURCE_DIR "/deploy/examples/%s.yaml", names[i]);
-        f = fopen(path, "r");
-        if (!f)
-            fail_msg("%s: cannot be read", path);
-        len = fread(big, 1, sizeof big - 1, f);
-        fclose(f);
-        big[len] = '\0';
-        mesh_free(parse(big));
+        if (!end || strcmp(end, ".yaml"))
+            continue;
+        try_example(entry->d_name);
+        for (int i = 0; i < MESH_TOPOLOGIES; i++) {
+            char text[64];
+
+            snprintf(text, sizeof text, "\ntopology: %s\n", mesh_topology_name((enum mesh_topology)i));
+            seen[i] |= strstr(big, text) != NULL;
+        }
     }
+    closedir(dir);
+    for (int i = 0; i < MESH_TOPOLOGIES; i++)
+        if (!seen[i])
+            fail_msg("no example has topology %s", mesh_topology_name((enum mesh_topology)i));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),           cmocka_unit_test(refuses_nul),
-        cmocka_unit_test(every_field),       cmocka_unit_test(same_in_json),
+        cmocka_unit_test(every_field),       cmocka_unit_test(groups_that_select),
+        cmocka_unit_test(targets_by_name),   cmocka_unit_test(topologies_as_given),
+        cmocka_unit_test(classes_inherit),   cmocka_unit_test(same_in_json),
         cmocka_unit_test(anchors_share),     cmocka_unit_test(aliases_are_bounded),
         cmocka_unit_test(size_is_bounded),   cmocka_unit_test(group_depth_is_bounded),
         cmocka_unit_test(examples_are_good), cmocka_unit_test(classes_as_given),

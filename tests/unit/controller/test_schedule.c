@@ -246,6 +246,47 @@ static void an_address_that_was_seen_serves_when_none_is_given(void **state)
     assert_string_equal(tw_addr_format(&addr, text), "198.51.100.7:8620");
 }
 
+static void a_target_by_name_is_left_to_the_agent(void **state)
+{
+    struct fixture *f = *state;
+    struct agent *a = add_agent(f, "a", true, "192.0.2.1");
+    char *can[] = { (char *)"hosts" };
+    const Tw__SessionSpec *s;
+    bool addresses;
+
+    put_mesh(f,
+             "mesh: lab\ntopology: list\npairs: [[a, r1], [a, r2]]\n"
+             "targets: { r1: \"r1.example.net:8620\", r2: { address: r2.example.net, family: 6 } }\n"
+             "classes: { c: {} }\n",
+             false);
+    adopt(f);
+    assert_int_equal(a->wanted->n, 2);
+    assert_string_equal(a->wanted->list[0]->refuse,
+                        "the agent's program is too old for targets by host name");
+    assert_int_equal(a->wanted->list[0]->port, 0);
+    a->enrolment->capabilities = can;
+    a->enrolment->n_capabilities = 1;
+    assert_true(differs(f));
+    adopt(f);
+    for (size_t i = 0; i < 2; i++) {
+        s = a->wanted->list[i];
+        addresses = !strcmp(s->target, "r1")
+                        ? !strcmp(s->host, "r1.example.net") && s->port == 8620 && !s->host_family
+                        : !strcmp(s->host, "r2.example.net") && s->port == 862 && s->host_family == 6;
+        if (!addresses || s->address[0] || s->refuse[0])
+            fail_msg("%s: host \"%s\", family %u, port %u, address \"%s\", refuse \"%s\"", s->target, s->host,
+                     s->host_family, s->port, s->address, s->refuse);
+    }
+    put_mesh(f,
+             "mesh: lab\ntopology: list\npairs: [[a, r1], [a, r2]]\n"
+             "targets: { r1: \"r3.example.net:8620\", r2: { address: r2.example.net, family: 6 } }\n"
+             "classes: { c: {} }\n",
+             false);
+    assert_true(differs(f));
+    a->enrolment->capabilities = NULL;
+    a->enrolment->n_capabilities = 0;
+}
+
 static void a_paused_mesh_is_known_but_not_run(void **state)
 {
     struct fixture *f = *state;
@@ -330,7 +371,8 @@ static void a_strict_mesh_names_what_is_unknown(void **state)
 /* The longest names there are must fit into one message with the most sessions. */
 static void the_largest_schedule_fits_into_a_frame(void **state)
 {
-    char name[STORE_NAME_MAX], key[MESH_KEY_MAX + 1], reason[100]; /* the longest there is has 83 */
+    char name[STORE_NAME_MAX], key[MESH_KEY_MAX + 1], host[MESH_HOST_MAX],
+        reason[100]; /* the longest there is has 83 */
     uint32_t imix[MESH_IMIX] = { 9000, 9000, 9000 };
     Tw__SessionSpec s = TW__SESSION_SPEC__INIT;
 
@@ -344,7 +386,10 @@ static void the_largest_schedule_fits_into_a_frame(void **state)
     s.pair_id = UINT64_MAX;
     s.flow = 31;
     s.mesh = s.class_name = s.target = name;
-    s.address = (char *)"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff";
+    memset(host, 'h', sizeof host - 1);
+    host[sizeof host - 1] = '\0';
+    s.host = host; /* takes more room than an address, which is not there then */
+    s.host_family = 6;
     s.port = UINT16_MAX;
     s.spacing_ns = s.timeout_ns = s.report_period_ns = s.phase_ns = 3600 * TW_NS_PER_S;
     s.spacing_kind = TW__SPACING_KIND__SPACING_EXPONENTIAL;
@@ -584,6 +629,7 @@ int main(void)
         T(who_is_left_out),
         T(the_family_of_the_source_decides),
         T(an_address_that_was_seen_serves_when_none_is_given),
+        T(a_target_by_name_is_left_to_the_agent),
         T(a_paused_mesh_is_known_but_not_run),
         T(an_overlay_is_what_would_be),
         T(a_strict_mesh_names_what_is_unknown),
