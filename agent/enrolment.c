@@ -55,6 +55,7 @@ static size_t list_capabilities(const struct agent_options *o, const char *ret[C
         { "stamp", true },
         { "stamp-auth", o->secrets },
         { "twamp", true },
+        { "test", true },
         { "stateless", o->reflect_stateless },
         { "demand-auth", o->demand_auth },
     };

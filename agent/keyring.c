@@ -144,6 +144,15 @@ size_t keyring_find(const struct keyring *k, const char *key_id, struct form_key
     return secrets_find(k->secrets, key_id, strlen(key_id), ret, cap);
 }
 
+const char *keyring_lacks(const struct keyring *k, const char *key_id)
+{
+    struct form_key key;
+
+    if (!k)
+        return "it needs a key and the agent has no file of secrets: start it with --secrets";
+    return keyring_find(k, key_id, &key, 1) ? NULL : "its key_id is not in the agent's file of secrets";
+}
+
 size_t keyring_secret(const struct keyring *k, const char *key_id, unsigned which, uint8_t *ret, size_t cap)
 {
     struct form_key keys[CTL_PASSPHRASES];

@@ -29,6 +29,8 @@ void keyring_look(struct keyring *k);
 uint64_t keyring_version(const struct keyring *k);
 /* The keys of a KeyID, at most cap, the one to sign with first; 0 = unknown. Valid until the file changes. */
 size_t keyring_find(const struct keyring *k, const char *key_id, struct form_key *ret, size_t cap);
+/* Why a session with this KeyID cannot run; NULL: it can. k NULL: no file of secrets. */
+const char *keyring_lacks(const struct keyring *k, const char *key_id);
 /* For TWAMP-Control: passphrase number `which` of a KeyID, copied; returns its length, 0 = unknown. */
 size_t keyring_secret(const struct keyring *k, const char *key_id, unsigned which, uint8_t *ret, size_t cap);
 /* Why the file as it is now is not in use; "" = it is. */

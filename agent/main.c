@@ -13,6 +13,7 @@
 #include "agent/diagnose.h"
 #include "agent/enrolment.h"
 #include "agent/keyring.h"
+#include "agent/ondemand.h"
 #include "agent/options.h"
 #include "agent/recorder.h"
 #include "agent/results.h"
@@ -42,6 +43,7 @@ struct agent {
     struct keyring *keys;    /* NULL: no file of secrets */
     struct control *control; /* NULL: no TWAMP-Control server */
     struct schedule_run *schedule;
+    struct ondemand *ondemand;
     struct results *results;
     struct frozen *frozen;
     struct recorder *recorder;
@@ -69,7 +71,8 @@ static void on_worker_results(void *ctx)
     results_notify(a->results);
     for (size_t i = 0; i < a->n_workers; i++)
         while (worker_next_notice(a->workers[i], &n) == TW_OK)
-            schedule_run_notice(a->schedule, &n);
+            if (!ondemand_notice(a->ondemand, &n))
+                schedule_run_notice(a->schedule, &n);
     if (a->recorder)
         recorder_on_results(a->recorder);
 }
@@ -78,7 +81,15 @@ static void name_summary(void *ctx, Tw__Summary *m)
 {
     const struct agent *a = ctx;
 
-    schedule_run_name(a->schedule, m);
+    if (!ondemand_name(a->ondemand, m))
+        schedule_run_name(a->schedule, m);
+}
+
+static void note_summary(void *ctx, const struct tw_summary *s)
+{
+    const struct agent *a = ctx;
+
+    ondemand_note(a->ondemand, s);
 }
 
 static void on_stored(void *ctx)
@@ -132,6 +143,7 @@ static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct t
 
     if (rc == TW_OK)
         keep_schedule(a, rq);
+    ondemand_on_schedule(a->ondemand);
     return rc;
 }
 
@@ -188,6 +200,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     control_fill_health(a->control, h);
     recorder_fill_health(a->recorder, h);
     diagnose_fill_health(a->diagnose, h);
+    ondemand_fill_health(a->ondemand, h);
     if (a->keys)
         h->secrets_error = (char *)keyring_error(a->keys);
     xdp_reflect_counters(a->xdp, &xdp);
@@ -401,10 +414,22 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
                                     .workers = a->workers,
                                     .n_workers = a->n_workers,
                                     .name = name_summary,
+                                    .note = note_summary,
                                     .on_stored = on_stored,
                                     .ctx = a };
 
-    if (schedule_run_new(&sc, &a->schedule) != TW_OK || results_new(&rc_conf, &a->results) != TW_OK ||
+    struct ondemand_conf oc = { .loop = a->loop,
+                                .workers = a->workers,
+                                .n_workers = a->n_workers,
+                                .keys = a->keys,
+                                .recording = a->opt.flight_probes != 0,
+                                .collect = on_worker_results,
+                                .ctx = a };
+
+    if (schedule_run_new(&sc, &a->schedule) != TW_OK)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    oc.schedule = a->schedule;
+    if (ondemand_new(&oc, &a->ondemand) != TW_OK || results_new(&rc_conf, &a->results) != TW_OK ||
         enrolment_new(&a->opt, a->reflector_port, control_port(a->control), &a->enrolment) != TW_OK)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     return TW_OK;
@@ -469,6 +494,7 @@ static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
                              .n_workers = a->n_workers,
                              .recorder = a->recorder,
                              .diagnose = a->diagnose,
+                             .ondemand = a->ondemand,
                              .enrolment = a->enrolment,
                              .on_schedule = on_schedule,
                              .fill_health = fill_health,
@@ -537,6 +563,7 @@ static void agent_stop(struct agent *a)
     recorder_free(a->recorder);
     a->recorder = NULL;
     frozen_free(a->frozen);
+    ondemand_free(a->ondemand);
     schedule_run_free(a->schedule);
     keyring_free(a->keys);
     results_free(a->results);

@@ -78,6 +78,8 @@ static void collect(struct results *r)
 {
     for (size_t w = 0; w < r->conf.n_workers; w++) {
         while (worker_next_summary(r->conf.workers[w], &r->scratch) == TW_OK) {
+            if (r->conf.note)
+                r->conf.note(r->conf.ctx, &r->scratch);
             if (hold(r))
                 continue;
             r->dropped++;

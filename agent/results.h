@@ -16,6 +16,7 @@ struct results_conf {
     struct worker **workers;
     size_t n_workers;
     void (*name)(void *ctx, Tw__Summary *m); /* puts the pair's names in; called before packing */
+    void (*note)(void *ctx, const struct tw_summary *s); /* sees each one; NULL: nobody looks */
     void (*on_stored)(void *ctx);            /* new records are in the spool */
     void *ctx;
 };

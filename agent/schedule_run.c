@@ -292,28 +292,35 @@ static double in_flight_of(int64_t timeout_ns, int64_t spacing_ns)
     return (double)timeout_ns / (double)spacing_ns + 1;
 }
 
-static const char *check_limits(const struct schedule_run *r, const struct session_cfg *c)
+void schedule_load_add(struct schedule_load *l, const struct session_cfg *c, uint32_t flows)
 {
-    if (r->accepted >= r->conf.limits.max_sessions)
+    l->sessions += flows;
+    l->pps += flows * 1e9 / (double)c->spacing_ns;
+    l->in_flight += flows * in_flight_of(c->timeout_ns, c->spacing_ns);
+}
+
+const char *schedule_run_room(const struct schedule_run *r, const struct schedule_load *more)
+{
+    if (r->accepted + more->sessions > r->conf.limits.max_sessions)
         return "over this agent's --max-sessions";
-    if (r->pps + 1e9 / (double)c->spacing_ns > (double)r->conf.limits.max_pps)
+    if (r->pps + more->pps > (double)r->conf.limits.max_pps)
         return "over this agent's --max-pps";
-    if (r->in_flight + in_flight_of(c->timeout_ns, c->spacing_ns) > IN_FLIGHT_MAX)
+    if (r->in_flight + more->in_flight > IN_FLIGHT_MAX)
         return "over 2097152 probes in flight in all: shorter timeout or wider spacing";
     return NULL;
 }
 
+static const char *check_limits(const struct schedule_run *r, const struct session_cfg *c)
+{
+    struct schedule_load one = { 0 };
+
+    schedule_load_add(&one, c, 1);
+    return schedule_run_room(r, &one);
+}
+
 static const char *check_keys(const struct schedule_run *r, const struct session_spec *s)
 {
-    struct form_key key;
-
-    if (!session_spec_keyed(s))
-        return NULL;
-    if (!r->conf.keys)
-        return "it needs a key and the agent has no file of secrets: start it with --secrets";
-    return keyring_find(r->conf.keys, s->key_id, &key, 1)
-               ? NULL
-               : "its key_id is not in the agent's file of secrets";
+    return session_spec_keyed(s) ? keyring_lacks(r->conf.keys, s->key_id) : NULL;
 }
 
 /* NULL when this agent can run it, else why not, for the operator. */

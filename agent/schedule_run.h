@@ -48,6 +48,14 @@ void schedule_run_name(const struct schedule_run *r, Tw__Summary *m);
 uint64_t schedule_run_generation(const struct schedule_run *r);
 ProtobufCBinaryData schedule_run_digest(const struct schedule_run *r);
 size_t schedule_run_sessions(const struct schedule_run *r);
+/* What sessions take of the agent's limits. */
+struct schedule_load {
+    size_t sessions;
+    double pps, in_flight;
+};
+void schedule_load_add(struct schedule_load *l, const struct session_cfg *c, uint32_t flows);
+/* Would so much more than the schedule still be within the limits? NULL: yes; else which one not. */
+const char *schedule_run_room(const struct schedule_run *r, const struct schedule_load *more);
 /* The refusals of the present schedule; valid until the next apply. */
 size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/diagnose.h"
+#include "agent/ondemand.h"
 #include "agent/recorder.h"
 #include "common/log.h"
 #include "common/net/arena.h"
@@ -432,6 +433,42 @@ static void serve_diagnose(Tw__FleetAgent_Service *s, const Tw__DiagnoseRequest 
         rpc_fail(closure_data, TW__STATUS__STATUS_UNIMPLEMENTED, "this agent cannot look for faults");
 }
 
+/* False: the call is answered. */
+static bool runs_tests(const struct uplink *u, void *closure_data)
+{
+    if (u->conf.ondemand)
+        return true;
+    rpc_fail(closure_data, TW__STATUS__STATUS_UNIMPLEMENTED, "this agent runs no tests on demand");
+    return false;
+}
+
+static void serve_test_start(Tw__FleetAgent_Service *s, const Tw__TestRunRequest *rq,
+                             Tw__TestRunReply_Closure closure, void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+
+    if (runs_tests(u, closure_data))
+        ondemand_start(u->conf.ondemand, rq, closure, closure_data);
+}
+
+static void serve_test_stop(Tw__FleetAgent_Service *s, const Tw__TestRunStopRequest *rq,
+                            Tw__TestRunStopReply_Closure closure, void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+
+    if (runs_tests(u, closure_data))
+        ondemand_stop(u->conf.ondemand, rq, closure, closure_data);
+}
+
+static void serve_test_progress(Tw__FleetAgent_Service *s, const Tw__TestRunProgressRequest *rq,
+                                Tw__TestRunProgress_Closure closure, void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+
+    if (runs_tests(u, closure_data))
+        ondemand_progress(u->conf.ondemand, rq, closure, closure_data);
+}
+
 /* ---- Lifetime ---- */
 
 static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
@@ -467,7 +504,10 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
                                            .flight = serve_flight,
                                            .flight_freeze = serve_flight_freeze,
                                            .flight_list = serve_flight_list,
-                                           .diagnose = serve_diagnose };
+                                           .diagnose = serve_diagnose,
+                                           .test_start = serve_test_start,
+                                           .test_stop = serve_test_stop,
+                                           .test_progress = serve_test_progress };
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
     u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };

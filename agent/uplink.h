@@ -13,6 +13,7 @@
 
 struct diagnose;
 struct recorder;
+struct ondemand;
 struct uplink;
 
 struct uplink_conf {
@@ -25,6 +26,7 @@ struct uplink_conf {
     size_t n_workers;
     struct recorder *recorder; /* answers Flight, FlightFreeze, FlightList; NULL: they are unimplemented */
     struct diagnose *diagnose; /* answers Diagnose; NULL: it is unimplemented */
+    struct ondemand *ondemand; /* answers TestStart, TestStop, TestProgress; NULL: they are unimplemented */
     const Tw__EnrolRequest *enrolment; /* all but generation and digest */
     /* A new schedule to keep and to run; *err goes back to the controller. */
     enum tw_rc (*on_schedule)(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err);

@@ -113,6 +113,7 @@ void summary_reset(struct tw_summary *s)
     assign(s, &(struct tw_summary){ .pair_id = s->pair_id,
                                     .flow = s->flow,
                                     .generation = s->generation,
+                                    .test_id = s->test_id,
                                     .tos_sent = s->tos_sent,
                                     .status = TW_STATUS_NOT_RUN });
     for (int i = 0; i < N_HISTS; i++)
@@ -221,6 +222,8 @@ static void merge_identity(struct tw_summary *to, const struct tw_summary *v)
         to->flow = 0;
     if (v->generation != to->generation)
         to->generation = 0;
+    if (v->test_id != to->test_id)
+        to->test_id = 0;
     if (v->tos_sent != to->tos_sent)
         to->tos_sent = 0;
     if (v->start_ns < to->start_ns) {

@@ -104,6 +104,7 @@ struct tw_loss_runs {
 struct tw_summary {
     /* Identity and span. */
     uint64_t pair_id, generation;
+    uint64_t test_id;         /* of a test on demand; 0 = scheduled */
     int64_t start_ns, end_ns; /* wall clock, [start, end) of the sending times; 0,0 = empty merge target */
     uint32_t flow;
     uint32_t seq_first;       /* Sequence Number of the first probe of the span */
@@ -147,13 +148,13 @@ struct tw_summary {
 
 void summary_init(struct tw_summary *s);
 void summary_free(struct tw_summary *s); /* frees the histograms and the list of runs */
-/* Empties all but pair_id, flow, generation and tos_sent; keeps histogram memory, frees the list of runs. */
+/* Empties all but pair_id, flow, generation, test_id and tos_sent; keeps histogram memory, frees the list of runs. */
 void summary_reset(struct tw_summary *s);
 enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src);
 
 /* dst becomes the summary of both: counters add, histograms merge, span is the union, worst clock, status by
  * the merged counters (summary_status()); where those only say NOT_RUN, the more telling of the two statuses stays.
- * An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep pair_id/flow/generation/tos_sent if
+ * An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep pair_id/flow/generation/test_id/tos_sent if
  * equal, else 0. Loss runs that go on from one summary to the other become one; a summary of more than one pair lists
  * none. RFC 3550 jitter merges as the mean over samples. A side that received nothing has no say about the
  * reflector's clock. Of what the host did to us the worst stays: the longest stall, the highest share, the highest

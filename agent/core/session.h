@@ -166,6 +166,16 @@ struct session_sample {
 enum tw_rc session_next_sample(struct session *s, struct session_sample *ret); /* TW_EAGAIN: none */
 uint64_t session_samples_lost(const struct session *s);
 
+/* What is measured but not fetched yet, merged into *ret (initialised): open periods, without what is in flight,
+ * and closed ones. Losses whose direction answers may still tell count as unknown. */
+struct session_peek {
+    uint64_t in_flight;
+    bool last_known;
+    int64_t last_rtt_ns; /* of the newest answer that has a delay */
+};
+enum tw_rc session_peek(const struct session *s, struct tw_wall now, struct tw_summary *sum,
+                        struct session_peek *ret);
+
 /* Since session_new(); sent = received + lost + in_flight. auth_failed: of `rejected`, those whose HMAC was
  * wrong. */
 struct session_totals {

@@ -400,6 +400,44 @@ void session_close_all(struct session *s)
     session_settle_all(s);
 }
 
+/* ---- A look at what is not fetched yet ---- */
+
+/* As if the period closed now. */
+static enum tw_rc peek_period(const struct period *p, int64_t now_ns, bool closed, struct tw_summary *copy)
+{
+    enum tw_rc rc = summary_copy(copy, &p->sum);
+
+    if (rc || closed)
+        return rc;
+    copy->sent -= in_flight(p);
+    copy->lost_unknown += undecided(p);
+    if (!p->ended)
+        copy->end_ns = now_ns > copy->start_ns ? now_ns : copy->start_ns + 1;
+    if (in_flight(p))
+        hist_reset(&copy->send_lateness); /* which of the values are theirs is not known */
+    copy->status = summary_status(copy);
+    return TW_OK;
+}
+
+enum tw_rc session_peek(const struct session *s, struct tw_wall now, struct tw_summary *sum,
+                        struct session_peek *ret)
+{
+    struct tw_summary copy;
+    enum tw_rc rc = TW_OK;
+
+    summary_init(&copy);
+    for (unsigned i = 0; !rc && i < s->n_periods; i++) {
+        rc = peek_period(nth_const(s, i), now.ns, i < s->n_closed, &copy);
+        if (!rc)
+            summary_merge(sum, &copy);
+    }
+    summary_free(&copy);
+    *ret = (struct session_peek){ .in_flight = s->totals.sent - s->totals.received - s->totals.lost,
+                                  .last_known = s->jitter_ready,
+                                  .last_rtt_ns = s->jitter_last[TW_ROUNDTRIP] };
+    return rc;
+}
+
 enum tw_rc session_next_summary(struct session *s, struct tw_now now, struct tw_summary *ret)
 {
     struct period *p;

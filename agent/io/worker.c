@@ -384,6 +384,7 @@ void worker_free(struct worker *w)
     stamp_wait_free(w->stamps);
     if (w->cmds)
         worker_drop_commands(w);
+    summary_free(&w->peek_question.sum);
     session_pool_clear(&w->periods); /* after the flows */
     agreed_free_all(w);
     mirrors_free(w);

@@ -105,6 +105,8 @@ struct worker_notice {
     enum tw_rc rc;
     bool removed;  /* worker_remove() came before it: the flow may run again by another worker_add() */
     char why[160]; /* it could not start: what is wrong with its socket; "" = rc says all */
+    const struct flight_record *tail; /* after worker_keep_tail(): its last records; valid until the next call */
+    size_t n_tail;
 };
 enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret);
 
@@ -175,6 +177,10 @@ struct worker_tally {
 enum tw_rc worker_tally_begin(struct worker *w, uint64_t token);
 /* What has come; counts no longer. TW_ENOENT. */
 enum tw_rc worker_tally_end(struct worker *w, uint64_t token, struct worker_tally *ret);
+/* What a session has measured since the last summary that worker_next_summary() gave, or will give: merged into
+ * *sum (initialised), as session_peek(). TW_ENOENT: no such session; TW_ETIMEOUT after 1 s. Loop thread. */
+enum tw_rc worker_peek(struct worker *w, uint64_t pair_id, uint32_t flow, struct tw_summary *sum,
+                       struct session_peek *ret);
 
 /* ---- The flight recorder. Loop thread. ---- */
 
@@ -190,6 +196,9 @@ struct worker_flight {
 };
 enum tw_rc worker_flight(struct worker *w, uint64_t pair_id, uint32_t flow, const struct flight_span *span,
                          size_t limit, struct worker_flight *ret);
+/* With the notice of its end comes what the flight recorder has of it then: at most the last WORKER_FLIGHT_MAX records.
+ * TW_ENOENT, TW_ENOMEM, TW_EBUSY, TW_ECLOSED. */
+enum tw_rc worker_keep_tail(struct worker *w, uint64_t pair_id, uint32_t flow);
 /* The flows of a pair that run here, at most cap; returns how many there are. */
 size_t worker_flows(const struct worker *w, uint64_t pair_id, uint32_t *ret, size_t cap);
 /* A session has lost probes in a row. on_results() tells that there is news. TW_EAGAIN: none. */

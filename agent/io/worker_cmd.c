@@ -75,6 +75,7 @@ static void free_flow(struct flow *f)
         udp_close(&f->start->given);
     free(f->start);
     free(f->err);
+    free(f->tail);
     free(f);
 }
 
@@ -156,6 +157,8 @@ void worker_drop_commands(struct worker *w)
     while (ring_pop(w->cmds, &c)) {
         if (c.op == CMD_FORM)
             form_free(c.form);
+        if (c.op == CMD_TAIL)
+            free(c.tail);
         if (c.op == CMD_KEYS)
             free_keys(w, c.keys);
     }
@@ -301,9 +304,11 @@ enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret)
     free_finished(w);
     if (!ring_pop(w->endings, &e))
         return TW_EAGAIN;
-    *ret = (struct worker_notice){ e.flow->pair_id, e.flow->number, e.rc, e.flow->removed, "" };
+    *ret = (struct worker_notice){ e.flow->pair_id, e.flow->number, e.rc, e.flow->removed, "", NULL, 0 };
     if (e.flow->err)
         snprintf(ret->why, sizeof ret->why, "%.*s", (int)sizeof ret->why - 1, e.flow->err->text);
+    ret->tail = e.flow->tail;
+    ret->n_tail = e.flow->n_tail;
     take_out(w, e.flow);
     e.flow->bucket_next = w->finished;
     w->finished = e.flow;
@@ -400,7 +405,35 @@ enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, si
     return rc;
 }
 
+enum tw_rc worker_peek(struct worker *w, uint64_t pair_id, uint32_t flow, struct tw_summary *sum,
+                       struct session_peek *ret)
+{
+    struct flow *f = worker_find_flow(w, pair_id, flow);
+    struct tw_mono deadline = { tw_mono_now().ns + LIVE_TIMEOUT_NS };
+    struct peek_question *q = &w->peek_question;
+    enum tw_rc rc = f ? worker_quiet(w, deadline) : TW_ENOENT;
+
+    if (!rc) { /* what is left there is of a question whose answer came too late */
+        summary_free(&q->sum);
+        summary_init(&q->sum);
+        rc = worker_ask(w, CMD_PEEK, f, deadline);
+    }
+    if (rc)
+        return rc;
+    if (q->rc == TW_OK && (q->sum.start_ns || q->sum.end_ns))
+        summary_merge(sum, &q->sum);
+    *ret = q->peek;
+    return q->rc;
+}
+
 /* ---- Worker thread ---- */
+
+static void answer_peek(struct worker *w, const struct flow *f)
+{
+    struct peek_question *q = &w->peek_question;
+
+    q->rc = session_peek(f->session, w->now.wall, &q->sum, &q->peek);
+}
 
 void worker_answered(struct worker *w, uint64_t question)
 {
@@ -446,6 +479,14 @@ static void execute(struct worker *w, const struct cmd *c)
     case CMD_FLIGHT:
         flight_answer(w, c->flow);
         worker_answered(w, c->number);
+        break;
+    case CMD_PEEK:
+        answer_peek(w, c->flow);
+        worker_answered(w, c->number);
+        break;
+    case CMD_TAIL:
+        free(c->flow->tail);
+        c->flow->tail = c->tail;
         break;
     case CMD_KEYS:
         mirrors_set_keys(w, c->keys);

@@ -22,6 +22,11 @@ void flight_flow_end(struct flow *f)
     if (!f->flight)
         return;
     session_set_flight(f->session, NULL);
+    if (f->tail) {
+        struct flight_span all = { INT64_MIN, INT64_MAX, INT64_MAX };
+        uint64_t total;
+        f->n_tail = flight_read(f->flight, &all, f->tail, WORKER_FLIGHT_MAX, &total);
+    }
     flight_detach(f->flight);
 }
 
@@ -107,6 +112,21 @@ enum tw_rc worker_flight(struct worker *w, uint64_t pair_id, uint32_t flow, cons
     if (!rc)
         *ret = (struct worker_flight){ q->kept, q->total, q->records, q->n };
     return rc;
+}
+
+enum tw_rc worker_keep_tail(struct worker *w, uint64_t pair_id, uint32_t flow)
+{
+    struct flow *f = worker_find_flow(w, pair_id, flow);
+    enum tw_rc rc = f && f->flight ? worker_check_room(w) : TW_ENOENT;
+    struct cmd c = { .op = CMD_TAIL, .flow = f };
+
+    if (rc)
+        return rc;
+    c.tail = malloc(WORKER_FLIGHT_MAX * sizeof *c.tail);
+    if (!c.tail)
+        return TW_ENOMEM;
+    f->last_cmd = worker_send(w, &c);
+    return TW_OK;
 }
 
 size_t worker_flows(const struct worker *w, uint64_t pair_id, uint32_t *ret, size_t cap)

@@ -150,6 +150,8 @@ struct flow {
     struct peer *peer;  /* NULL: not started, or ended */
     struct tw_err *err; /* why it could not start, or NULL */
     struct flow *prev, *next;
+    struct flight_record *tail; /* room for the last records, filled at its end; NULL: nobody asked */
+    size_t n_tail;
     unsigned clock_number; /* what its session was told last */
     struct flow *stuck_next;
     struct flow_counted counted;
@@ -172,6 +174,8 @@ enum cmd_op {
     CMD_FORM,
     CMD_LIVE,
     CMD_FLIGHT,
+    CMD_PEEK,
+    CMD_TAIL,
     CMD_KEYS,
     CMD_AGREED_OPEN,
     CMD_AGREED_START,
@@ -188,6 +192,7 @@ struct cmd {
     union {
         uint64_t number;
         struct form *form;
+        struct flight_record *tail; /* WORKER_FLIGHT_MAX of them */
     };
 };
 
@@ -204,6 +209,13 @@ struct flight_question {
     uint64_t total;
     struct flight_record *records; /* WORKER_FLIGHT_MAX; made for the first question */
     size_t n;
+};
+
+/* The same of worker_peek(). */
+struct peek_question {
+    struct tw_summary sum;
+    struct session_peek peek;
+    enum tw_rc rc;
 };
 
 /* worker_selftest.c */
@@ -242,6 +254,7 @@ struct worker {
     struct ring *cmds, *endings, *agreed_endings;
     struct ring *incidents; /* NULL: no flight recorder */
     struct flight_question flight_question;
+    struct peek_question peek_question;
     size_t cmds_max;
     struct sumring *results;
     _Atomic uint64_t cmds_done;

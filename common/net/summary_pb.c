@@ -130,6 +130,7 @@ static void put_numbers(const struct tw_summary *s, Tw__Summary *m)
     m->pair_id = s->pair_id;
     m->flow = s->flow;
     m->generation = s->generation;
+    m->test_id = s->test_id;
     m->start_ns = s->start_ns;
     m->end_ns = s->end_ns;
     m->seq_first = s->seq_first;
@@ -284,6 +285,7 @@ static void get_numbers(const Tw__Summary *m, struct tw_summary *s)
     s->pair_id = m->pair_id;
     s->flow = m->flow;
     s->generation = m->generation;
+    s->test_id = m->test_id;
     s->start_ns = m->start_ns;
     s->end_ns = m->end_ns;
     s->seq_first = m->seq_first;

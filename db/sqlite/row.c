@@ -45,6 +45,7 @@ const struct row_col row_cols[] = {
     SAME(host_stall_max_ns) SAME(host_cpu_wait_ppm)
     COL(noise_sent, noise.sent) COL(noise_lost, noise.lost)
     COL(noise_p50_ns, noise.p50_ns) COL(noise_p99_ns, noise.p99_ns) COL(noise_max_ns, noise.max_ns)
+    SAME(test_id)
 };
 /* clang-format on */
 const size_t row_cols_n = TW_NELEM(row_cols);

@@ -17,6 +17,7 @@
 #include "agent/io/worker_priv.h" /* to fill the command ring, a worker is opened without its thread */
 #include "agent/io/ctl_listener.h"
 #include "agent/keyring.h"
+#include "agent/ondemand.h"
 #include "agent/schedule_run.h"
 #include "common/net/now.h"
 #include "common/net/summary_pb.h"
@@ -32,6 +33,7 @@ struct seen { /* of a pair's summaries */
     unsigned n;
     uint64_t sent, received, last_generation;
     int tos_forward_min, tos_forward_max, tos_backward_min; /* -1 = not known */
+    uint64_t last_test_id;
     char names[64];
 };
 
@@ -39,6 +41,7 @@ struct fx {
     struct loop *loop;
     struct worker *workers[WORKERS];
     struct schedule_run *run;
+    struct ondemand *ondemand; /* NULL: none */
     struct keyring *keys;
     struct ctl_listener *control;
     uint16_t control_port;
@@ -59,11 +62,16 @@ struct fx {
 __attribute__((unused)) static void take_summaries(struct fx *f, struct worker *w)
 {
     while (worker_next_summary(w, &f->scratch) == TW_OK) {
-        struct seen *s = &f->seen[f->scratch.pair_id % PAIRS];
         Tw__Summary m = TW__SUMMARY__INIT;
+        struct seen *s;
 
         m.pair_id = f->scratch.pair_id;
-        schedule_run_name(f->run, &m);
+        if (f->ondemand)
+            ondemand_note(f->ondemand, &f->scratch);
+        if (!f->ondemand || !ondemand_name(f->ondemand, &m))
+            schedule_run_name(f->run, &m);
+        s = &f->seen[m.pair_id % PAIRS];
+        s->last_test_id = m.test_id;
         snprintf(s->names, sizeof s->names, "%s/%s/%s", m.mesh, m.class_name, m.target);
         s->n++;
         s->sent += f->scratch.sent;
@@ -87,7 +95,8 @@ static void on_results(void *ctx)
         while (worker_next_notice(f->workers[i], &n) == TW_OK) {
             f->ended += n.rc == TW_OK;
             f->failed += n.rc != TW_OK;
-            schedule_run_notice(f->run, &n);
+            if (!f->ondemand || !ondemand_notice(f->ondemand, &n))
+                schedule_run_notice(f->run, &n);
         }
     }
 }
@@ -204,6 +213,7 @@ __attribute__((unused)) static int teardown(void **state)
     f->control = NULL;
     for (size_t i = 0; i < WORKERS; i++)
         worker_free(f->workers[i]);
+    ondemand_free(f->ondemand);
     schedule_run_free(f->run);
     keyring_free(f->keys);
     if (f->path[0])
@@ -331,7 +341,7 @@ __attribute__((unused)) static struct worker_counters counters(struct fx *f)
     return c;
 }
 
-static const char *refusal_of(struct fx *f, uint64_t pair, uint32_t flow)
+__attribute__((unused)) static const char *refusal_of(struct fx *f, uint64_t pair, uint32_t flow)
 {
     Tw__Refusal **list = NULL;
     size_t n = schedule_run_refusals(f->run, &list);

@@ -26,6 +26,14 @@
 #define MAX_FAKES 4
 #define MAX_SPECS 64
 
+struct fake_run {
+    uint64_t test_id, pair_id, count;
+    int64_t duration_ns, spacing_ns;
+    uint32_t port, size, dscp;
+    unsigned polls, looks;
+    Tw__TestEnd end;
+};
+
 struct fake {
     struct fixture *f;
     char name[STORE_NAME_MAX];
@@ -58,6 +66,11 @@ struct fake {
     char freeze_reason[256];
     unsigned freezes;
     size_t freeze_pairs;
+    const char *test_refusal; /* of every test on demand; NULL: none */
+    unsigned test_polls, tests_running, tests_most, tests_stopped;
+    bool test_nonsense; /* its progress is of another pair */
+    struct fake_run runs[64];
+    size_t n_runs;
 };
 
 struct fixture {
@@ -316,6 +329,91 @@ static inline void fake_flight_list(Tw__FleetAgent_Service *s, const Tw__FlightL
     } else {
         rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
     }
+}
+
+/* Tests on demand: each run is done after `polls` looks at its progress (0: when it is stopped). */
+static inline struct fake_run *find_fake_run(struct fake *a, uint64_t test_id, uint64_t pair_id)
+{
+    for (size_t i = 0; i < a->n_runs; i++)
+        if (a->runs[i].test_id == test_id && a->runs[i].pair_id == pair_id)
+            return &a->runs[i];
+    return NULL;
+}
+
+static inline void fake_test_start(Tw__FleetAgent_Service *s, const Tw__TestRunRequest *rq,
+                                   Tw__TestRunReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+    Tw__TestRunReply reply = TW__TEST_RUN_REPLY__INIT;
+
+    if (a->test_refusal || a->n_runs == TW_NELEM(a->runs)) {
+        rpc_fail(data, TW__STATUS__STATUS_FAILED_PRECONDITION, "%s", a->test_refusal ? a->test_refusal : "full");
+        return;
+    }
+    a->runs[a->n_runs++] = (struct fake_run){ .test_id = rq->test_id,
+                                              .pair_id = rq->spec->pair_id,
+                                              .count = rq->count,
+                                              .duration_ns = rq->duration_ns,
+                                              .spacing_ns = rq->spec->spacing_ns,
+                                              .port = rq->spec->port,
+                                              .size = rq->spec->size_bytes,
+                                              .dscp = rq->spec->dscp,
+                                              .polls = a->test_polls };
+    a->tests_running++;
+    if (a->tests_running > a->tests_most)
+        a->tests_most = a->tests_running;
+    reply.started_ns = tw_wall_now().ns;
+    closure(&reply, data);
+}
+
+static inline void end_fake_run(struct fake *a, struct fake_run *r, Tw__TestEnd end)
+{
+    if (r->end)
+        return;
+    r->end = end;
+    a->tests_running--;
+}
+
+static inline void fake_test_stop(Tw__FleetAgent_Service *s, const Tw__TestRunStopRequest *rq,
+                                  Tw__TestRunStopReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+    Tw__TestRunStopReply reply = TW__TEST_RUN_STOP_REPLY__INIT;
+    struct fake_run *r = find_fake_run(a, rq->test_id, rq->pair_id);
+
+    if (!r) {
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no such run");
+        return;
+    }
+    a->tests_stopped++;
+    end_fake_run(a, r, TW__TEST_END__TEST_END_STOPPED);
+    closure(&reply, data);
+}
+
+static inline void fake_test_progress(Tw__FleetAgent_Service *s, const Tw__TestRunProgressRequest *rq,
+                                      Tw__TestRunProgress_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+    struct fake_run *r = find_fake_run(a, rq->test_id, rq->pair_id);
+    Tw__TestRunProgress reply = TW__TEST_RUN_PROGRESS__INIT;
+    Tw__Summary sum = TW__SUMMARY__INIT;
+
+    if (!r) {
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no such run");
+        return;
+    }
+    if (r->polls && ++r->looks >= r->polls)
+        end_fake_run(a, r, TW__TEST_END__TEST_END_COMPLETE);
+    sum.pair_id = a->test_nonsense ? 1 : r->pair_id;
+    sum.test_id = r->test_id;
+    sum.start_ns = 1000;
+    sum.end_ns = 2000;
+    sum.sent = sum.received = r->end ? r->count : r->looks;
+    sum.status = sum.sent ? (uint32_t)TW_STATUS_OK : (uint32_t)TW_STATUS_NOT_RUN;
+    reply.total = &sum;
+    reply.phase = r->end ? TW__TEST_PHASE__TEST_PHASE_DONE : TW__TEST_PHASE__TEST_PHASE_RUNNING;
+    reply.end = r->end;
+    closure(&reply, data);
 }
 
 static inline void fake_up(void *ctx, struct rpc_peer *p)
