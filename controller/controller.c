@@ -159,6 +159,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->loop = conf->loop;
     c->name = conf->name;
     c->auto_approve = conf->auto_approve;
+    c->http_write = conf->http_write;
     c->started_ns = tw_wall_now().ns;
     c->retain_ns = conf->retain_days * DAY_NS;
     c->history_ns = conf->history_days * DAY_NS;

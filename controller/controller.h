@@ -35,7 +35,7 @@ struct controller {
     struct changes *changes;
     struct fleet *fleet_state;
     struct admin *admin_state;
-    bool auto_approve;
+    bool auto_approve, http_write;
     int64_t retain_ns, history_ns;
     struct loop_timer retention;
 };
@@ -47,6 +47,7 @@ struct controller_conf {
     const char *data_dir, *name;
     bool allow_plaintext; /* plain TCP on an address that is not loopback */
     bool auto_approve;
+    bool http_write; /* changes over HTTP are taken, too */
     uint64_t max_pair_series;
     int64_t retain_days, history_days;
 };

@@ -13,7 +13,7 @@
 
 struct options {
     char *listen, *admin_listen, *http, *data_dir, *name;
-    bool allow_plaintext, auto_approve;
+    bool allow_plaintext, auto_approve, http_write;
     int64_t max_pair_series, retain_days, history_days;
     int log_level, log_format;
 };
@@ -46,6 +46,10 @@ static const struct conf_opt opts[] = {
       .dflt = "127.0.0.1:8080",
       .arg = "ADDR:PORT",
       .help = "Where metrics and the API are served; \"off\" for none." },
+    { .name = "http-write",
+      .type = CONF_FLAG,
+      .offset = OPT(http_write),
+      .help = "Take changes over HTTP, too: whoever reaches --http can then do all that twampctl can." },
     { .name = "data-dir",
       .type = CONF_STR,
       .offset = OPT(data_dir),
@@ -145,6 +149,7 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .name = name,
                                           .allow_plaintext = o->allow_plaintext,
                                           .auto_approve = o->auto_approve,
+                                          .http_write = o->http_write,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
                                           .retain_days = o->retain_days,
                                           .history_days = o->history_days };

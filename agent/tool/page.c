@@ -22,8 +22,8 @@ static void answer(void *ctx, struct http_req *rq)
 enum tw_rc page_start(struct page *p, struct loop *loop, const char *address, struct tw_err *err)
 {
     static const struct http_route routes[] = {
-        { "/metrics", "Prometheus metrics", answer },
-        { "/", "the same", answer },
+        { .path = "/metrics", .help = "Prometheus metrics", .fn = answer },
+        { .path = "/", .help = "the same", .fn = answer },
     };
     struct httpd_conf conf = { .loop = loop,
                                .address = address,

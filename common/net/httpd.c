@@ -19,6 +19,7 @@
 #include "common/addr.h"
 #include "common/log.h"
 #include "common/net/http_blob.h"
+#include "common/net/http_path.h"
 #include "common/net/http_text.h"
 
 #define THREADS 2u
@@ -42,8 +43,10 @@ struct http_req {
     struct httpd *h;       /* these two: valid until answered */
     struct MHD_Connection *conn;
     const struct http_route *route;
-    struct items query, headers;
-    bool is_root, submitted, answered;
+    struct items query, headers, path;
+    char *body; /* body_len octets and a NUL; NULL: none */
+    size_t body_len;
+    bool is_root, submitted, answered, too_long, no_memory;
     unsigned status;
     struct http_blob *blob; /* NULL when memory was short: the connection is closed */
     struct http_req *prev, *next;
@@ -80,34 +83,46 @@ static void req_unref(struct http_req *rq)
     http_blob_unref(rq->blob);
     items_free(&rq->query);
     items_free(&rq->headers);
+    items_free(&rq->path);
+    free(rq->body);
     free(rq);
 }
 
-static enum MHD_Result take_item(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                 const char *value, size_t value_len)
+static bool add_item(struct items *s, const char *name, size_t name_len, const char *value, size_t value_len)
 {
-    struct items *s = cls;
     char *copy;
 
-    (void)kind;
     s->overflow = s->n == MAX_ITEMS;
     s->bad = !s->overflow && (memchr(name, 0, name_len) || (value_len && memchr(value, 0, value_len)));
     if (s->overflow || s->bad)
-        return MHD_NO;
+        return false;
     copy = calloc(1, name_len + value_len + 2);
     if (!copy) {
         s->bad = true;
-        return MHD_NO;
+        return false;
     }
     memcpy(copy, name, name_len);
     if (value_len)
         memcpy(copy + name_len + 1, value, value_len);
     s->v[s->n++] = (struct item){ copy, copy + name_len + 1 };
-    return MHD_YES;
+    return true;
+}
+
+static enum MHD_Result take_item(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    (void)kind;
+    return add_item(cls, name, name_len, value, value_len) ? MHD_YES : MHD_NO;
+}
+
+static bool take_path_item(void *ctx, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+    return add_item(ctx, name, name_len, value, value_len);
 }
 
 /* Copies, since a handler may ask after httpd_stop() has let the connection go. */
-static struct http_req *req_new(struct httpd *h, struct MHD_Connection *conn, const struct http_route *route)
+static struct http_req *req_new(struct httpd *h, struct MHD_Connection *conn, const struct http_route *route,
+                                const char *path)
 {
     struct http_req *rq = calloc(1, sizeof *rq);
 
@@ -119,15 +134,38 @@ static struct http_req *req_new(struct httpd *h, struct MHD_Connection *conn, co
     rq->route = route;
     MHD_get_connection_values_n(conn, MHD_GET_ARGUMENT_KIND, take_item, &rq->query);
     MHD_get_connection_values_n(conn, MHD_HEADER_KIND, take_item, &rq->headers);
+    if (route)
+        http_path_match(route->path, path, take_path_item, &rq->path);
     return rq;
+}
+
+const struct http_route *http_route_of(const struct http_req *rq)
+{
+    return rq->route;
+}
+
+static const char *find_item(const struct items *s, const char *key)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->v[i].name, key))
+            return s->v[i].value;
+    return NULL;
 }
 
 const char *http_query(const struct http_req *rq, const char *key)
 {
-    for (size_t i = 0; i < rq->query.n; i++)
-        if (!strcmp(rq->query.v[i].name, key))
-            return rq->query.v[i].value;
-    return NULL;
+    return find_item(&rq->query, key);
+}
+
+const char *http_path(const struct http_req *rq, const char *key)
+{
+    return find_item(&rq->path, key);
+}
+
+const char *http_body(const struct http_req *rq, size_t *ret_len)
+{
+    *ret_len = rq->body_len;
+    return rq->body ? rq->body : "";
 }
 
 const char *http_query_name(const struct http_req *rq, size_t n)
@@ -245,20 +283,26 @@ static enum MHD_Result queue_blob(struct MHD_Connection *conn, unsigned status, 
     return b ? MHD_queue_response(conn, status, http_blob_response(b, gzip)) : MHD_NO;
 }
 
-/* An answer that needs no handler. */
-static enum MHD_Result turn_away(struct httpd *h, struct MHD_Connection *conn, unsigned status,
-                                 const char *text)
+/* An answer that needs no handler. allow: the methods that would do; NULL: it is not about that. */
+static enum MHD_Result refuse(struct httpd *h, struct MHD_Connection *conn, unsigned status, const char *text,
+                              const char *allow)
 {
     struct http_blob *b = error_blob(text);
     enum MHD_Result r;
 
     atomic_fetch_add(&h->refused, 1);
     count_status(h, status);
-    if (b && status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(http_blob_response(b, false), MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    if (b && allow)
+        MHD_add_response_header(http_blob_response(b, false), MHD_HTTP_HEADER_ALLOW, allow);
     r = queue_blob(conn, status, b, false);
     http_blob_unref(b);
     return r;
+}
+
+static enum MHD_Result turn_away(struct httpd *h, struct MHD_Connection *conn, unsigned status,
+                                 const char *text)
+{
+    return refuse(h, conn, status, text, NULL);
 }
 
 static bool has_content(struct MHD_Connection *conn)
@@ -269,12 +313,46 @@ static bool has_content(struct MHD_Connection *conn)
            MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 }
 
-static const struct http_route *find_route(const struct httpd *h, const char *path)
+static bool is_reading(const char *method)
 {
-    for (size_t i = 0; i < h->n_routes; i++)
-        if (!strcmp(h->routes[i].path, path))
-            return &h->routes[i];
+    return !strcmp(method, MHD_HTTP_METHOD_GET) || !strcmp(method, MHD_HTTP_METHOD_HEAD);
+}
+
+static bool is_method(const struct http_route *r, const char *method)
+{
+    return r->method ? !strcmp(r->method, method) : is_reading(method);
+}
+
+#define ALLOW_MAX 128
+
+/* NULL: there is none. allow, of ALLOW_MAX octets, gets the methods of the path. */
+static const struct http_route *find_route(const struct httpd *h, const char *path, const char *method,
+                                           char *allow)
+{
+    size_t len = 0;
+
+    allow[0] = '\0';
+    for (size_t i = 0; i < h->n_routes; i++) {
+        const struct http_route *r = &h->routes[i];
+
+        if (!http_path_match(r->path, path, NULL, NULL))
+            continue;
+        if (is_method(r, method))
+            return r;
+        len += (size_t)snprintf(allow + len, len < ALLOW_MAX ? ALLOW_MAX - len : 0, "%s%s", len ? ", " : "",
+                                r->method ? r->method : "GET, HEAD");
+        if (len >= ALLOW_MAX)
+            len = ALLOW_MAX - 1;
+    }
     return NULL;
+}
+
+static enum MHD_Result refuse_method(struct httpd *h, struct MHD_Connection *conn, const char *allow)
+{
+    char text[ALLOW_MAX + 64];
+
+    snprintf(text, sizeof text, "only %s: other methods are not served here", *allow ? allow : "GET and HEAD");
+    return refuse(h, conn, MHD_HTTP_METHOD_NOT_ALLOWED, text, *allow ? allow : "GET, HEAD");
 }
 
 /* The head has been read. A response queued here also spares us the content, and costs the client its
@@ -282,19 +360,41 @@ static const struct http_route *find_route(const struct httpd *h, const char *pa
 static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const char *path,
                              const char *method, void **ret_rq)
 {
+    char allow[ALLOW_MAX];
+    const struct http_route *route = find_route(h, path, method, allow);
     struct http_req *rq;
 
     atomic_fetch_add(&h->requests, 1);
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        return turn_away(h, conn, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are served");
-    if (has_content(conn))
-        return turn_away(h, conn, MHD_HTTP_BAD_REQUEST, "a request must not have content");
-    rq = req_new(h, conn, find_route(h, path));
+    if (!route && (*allow || !is_reading(method)))
+        return refuse_method(h, conn, allow);
+    if (has_content(conn) && !(route && route->body_max))
+        return turn_away(h, conn, MHD_HTTP_BAD_REQUEST, "a request to this path must not have content");
+    rq = req_new(h, conn, route, path);
     if (!rq)
         return turn_away(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
     rq->is_root = !strcmp(path, "/");
     *ret_rq = rq; /* on_completed() lets it go */
     return MHD_YES;
+}
+
+/* What comes beyond the limit is read and let go of: a client that is still sending would not see the answer. */
+static void take_content(struct http_req *rq, const char *data, size_t len)
+{
+    char *more;
+
+    if (rq->too_long || rq->no_memory)
+        return;
+    rq->too_long = len > rq->route->body_max - rq->body_len;
+    if (rq->too_long)
+        return;
+    more = realloc(rq->body, rq->body_len + len + 1);
+    rq->no_memory = !more;
+    if (!more)
+        return;
+    memcpy(more + rq->body_len, data, len);
+    rq->body = more;
+    rq->body_len += len;
+    more[rq->body_len] = '\0';
 }
 
 /* False when we are stopping: nobody may be suspended any more. */
@@ -329,6 +429,10 @@ static enum MHD_Result submit(struct httpd *h, struct http_req *rq)
     if (rq->query.overflow || rq->query.bad)
         return turn_away(h, rq->conn, MHD_HTTP_BAD_REQUEST,
                          "too many query parameters, or one with a NUL in it");
+    if (rq->path.bad || rq->no_memory)
+        return turn_away(h, rq->conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    if (rq->too_long)
+        return turn_away(h, rq->conn, MHD_HTTP_CONTENT_TOO_LARGE, "the content is longer than is taken here");
     if (!hand_over(h, rq))
         return turn_away(h, rq->conn, MHD_HTTP_SERVICE_UNAVAILABLE, "stopping");
     return MHD_YES;
@@ -341,11 +445,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     struct http_req *rq = *con_cls;
 
     (void)version;
-    (void)data;
     if (!rq)
         return begin(h, conn, url, method, con_cls);
-    if (*data_len)
+    if (*data_len && !(rq->route && rq->route->body_max))
         return MHD_NO; /* content that was not announced */
+    if (*data_len) {
+        take_content(rq, data, *data_len);
+        *data_len = 0;
+        return MHD_YES;
+    }
     if (!rq->submitted)
         return submit(h, rq);
     return queue_blob(conn, rq->status, rq->blob, http_accepts_gzip(rq));
@@ -446,7 +554,8 @@ static enum tw_rc make_index(struct httpd *h)
     if (!f)
         return TW_ENOMEM;
     for (size_t i = 0; i < h->n_routes; i++)
-        fprintf(f, "%-24s %s\n", h->routes[i].path, h->routes[i].help);
+        fprintf(f, "%-6s %-36s %s\n", h->routes[i].method ? h->routes[i].method : "GET", h->routes[i].path,
+                h->routes[i].help);
     if (fclose(f)) {
         free(text);
         return TW_ENOMEM;

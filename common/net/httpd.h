@@ -1,5 +1,5 @@
 /* common/net/httpd.h - a thin shell on libmicrohttpd: routes in a table, handlers on the loop thread, answers now or
- * later. libmicrohttpd's threads only parse and wait. Only GET and HEAD; limits as in the table of httpd_start(). */
+ * later. libmicrohttpd's threads only parse and wait. */
 #ifndef TW_NET_HTTPD_H
 #define TW_NET_HTTPD_H
 
@@ -8,11 +8,21 @@
 struct httpd;
 struct http_req; /* one request; owned by httpd until it is answered */
 
+/* Several rows may have the same path with different methods. Where an exact path and one with a name both fit, the first row counts. */
 struct http_route {
-    const char *path; /* exact: "/api/v1/agents" */
+    const char *path; /* "/api/v1/agents", or with names for any text but "/": "/api/v1/agents/{name}" */
     const char *help; /* one line, for the index and docs */
     void (*fn)(void *ctx, struct http_req *rq);
+    const char *method; /* "POST", "DELETE", ...; NULL: GET and HEAD */
+    size_t body_max;    /* octets of content that a request may have; 0: it must have none */
+    const void *data;   /* for the handler */
 };
+
+const struct http_route *http_route_of(const struct http_req *rq);
+/* What stands in the path at {key}; NULL: the route has no such name. Valid until the answer, as the next two. */
+const char *http_path(const struct http_req *rq, const char *key);
+/* The content, with a NUL behind it. */
+const char *http_body(const struct http_req *rq, size_t *ret_len);
 
 /* Query parameter, decoded, NULL if absent; valid until the answer. */
 const char *http_query(const struct http_req *rq, const char *key);

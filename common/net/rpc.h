@@ -35,8 +35,13 @@ struct rpc_service {
  * closure(reply, closure_data) or rpc_fail(closure_data, ...), exactly once, now or later. The request is valid
  * until then. Answering after the peer has gone, or the deadline passed, is allowed and has no effect. */
 void rpc_fail(void *closure_data, Tw__Status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Who asks; NULL if the peer has gone meanwhile. */
+/* Who asks; NULL if the peer has gone meanwhile, or if it is ourselves. */
 struct rpc_peer *rpc_call_peer(void *closure_data);
+struct rpc_result;
+/* Calls a handler of ours as a peer would, for those who come by another way than a connection. The request is copied and checked.
+ * done() runs exactly once, perhaps before this returns; what it gets is valid during it, and reply is NULL unless the status is OK. */
+void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                    void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx);
 
 /* ---- Making calls -------------------------------------------------------------------------------------------
  * rpc_peer_service() gives the ProtobufCService to hand to a generated stub:

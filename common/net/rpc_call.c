@@ -30,6 +30,9 @@ struct rpc_in_call {
     bool cancelled;
     struct tw_mono due;
     struct arena *arena; /* holds the request */
+    /* Of our own: */
+    void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply);
+    void *ctx;
 };
 
 /* ---- Making calls ---- */
@@ -252,8 +255,12 @@ void rpc_fail(void *closure_data, Tw__Status status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (somebody_waits(c))
-        send_failure(c->peer, c->id, status ? status : TW__STATUS__STATUS_UNKNOWN, text);
+    if (!status)
+        status = TW__STATUS__STATUS_UNKNOWN;
+    if (c->done)
+        c->done(c->ctx, &(struct rpc_result){ status, text, true }, NULL);
+    else if (somebody_waits(c))
+        send_failure(c->peer, c->id, status, text);
     free_in_call(c);
 }
 
@@ -264,7 +271,9 @@ static void answer(const ProtobufCMessage *reply, void *closure_data)
 
     f.kind = TW__FRAME_KIND__FRAME_REPLY;
     f.id = c->id;
-    if (somebody_waits(c)) {
+    if (c->done) {
+        c->done(c->ctx, &(struct rpc_result){ TW__STATUS__STATUS_OK, "", true }, reply);
+    } else if (somebody_waits(c)) {
         enum tw_rc rc = peer_send(c->peer, &f, reply);
 
         if (rc == TW_ERANGE)
@@ -319,6 +328,53 @@ void call_on_request(struct rpc_peer *p, struct rpc_in_frame *f)
         send_failure(p, f->id, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "too many unanswered calls");
     else
         f->service->service->invoke(f->service->service, f->method, f->request, answer, c);
+}
+
+/* Packed and unpacked, so that it is checked as what comes from outside, and lives until it is answered. */
+static struct rpc_in_call *new_local_call(struct loop *l, const ProtobufCMessageDescriptor *input,
+                                          const ProtobufCMessage *request, ProtobufCMessage **ret_request,
+                                          struct tw_err *err)
+{
+    size_t len = protobuf_c_message_get_packed_size(request);
+    struct rpc_in_call *c = calloc(1, sizeof *c);
+    uint8_t *packed = malloc(len + 1);
+    enum tw_rc rc = c && packed ? arena_new(RPC_ARENA_CAP(len), &c->arena) : TW_ENOMEM;
+
+    if (rc == TW_OK) {
+        protobuf_c_message_pack(request, packed);
+        rc = rpc_body_unpack(input, packed, len, c->arena, ret_request, err);
+    } else {
+        tw_err_set(err, rc, "out of memory");
+    }
+    free(packed);
+    if (rc == TW_OK) {
+        c->loop = l;
+        return c;
+    }
+    if (c)
+        arena_free(c->arena);
+    free(c);
+    return NULL;
+}
+
+void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+                    void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx)
+{
+    struct tw_err err = { 0 };
+    ProtobufCMessage *copy = NULL;
+    struct rpc_in_call *c =
+        new_local_call(l, service->descriptor->methods[method].input, request, &copy, &err);
+    char why[RPC_MAX_DETAIL + 1];
+
+    if (!c) {
+        Tw__Status status = err.rc == TW_ENOMEM ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED :
+                                                  TW__STATUS__STATUS_INVALID_ARGUMENT;
+        done(ctx, &(struct rpc_result){ status, tw_err_format(&err, why, sizeof why), false }, NULL);
+        return;
+    }
+    c->done = done;
+    c->ctx = ctx;
+    service->invoke(service, method, copy, answer, c);
 }
 
 void call_on_cancel(struct rpc_peer *p, struct rpc_in_frame *f)

@@ -25,6 +25,23 @@ struct api_wait {
 };
 struct api_wait *api_wait_new(struct controller *c, struct http_req *rq, const struct report_filter *f);
 
+/* What the OpenAPI document says of a route that has a handler of its own (http_route.data). */
+struct api_doc {
+    unsigned known;     /* its parameters: bits of enum query_known */
+    const char *schema; /* of its answer: a file of docs/schema */
+};
+/* A method of the Admin service; http_route.data is its name. */
+void http_admin(void *ctx, struct http_req *rq);
+/* Number of the method that the row names; -1: there is none. */
+int api_admin_method(const struct http_route *route);
+
+void http_openapi(void *ctx, struct http_req *rq);
+void http_schema(void *ctx, struct http_req *rq);
+/* The document for these routes. */
+cJSON *api_openapi(const struct http_route *routes, size_t n);
+/* A file of docs/schema as it was when this was built; NULL: there is none. */
+const char *api_schema_file(const char *name, size_t *ret_len);
+
 void http_metrics(void *ctx, struct http_req *rq);
 void http_healthz(void *ctx, struct http_req *rq);
 void http_readyz(void *ctx, struct http_req *rq);

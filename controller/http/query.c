@@ -14,7 +14,7 @@ static void restore_plus(char *time)
             time[i] = '+';
 }
 
-static enum tw_rc parse_time(const char *value, int64_t now_ns, int64_t *ret_ns)
+enum tw_rc query_time(const char *value, int64_t now_ns, int64_t *ret_ns)
 {
     char text[TW_TIME_TEXT + 16];
     struct tw_wall t;
@@ -142,6 +142,15 @@ static const struct {
     { "flow", QUERY_FLOW, offsetof(struct report_filter, flow), "a whole number from 0 to 4294967295" },
 };
 
+const char *query_param_name(size_t n, unsigned *ret_bit, const char **ret_expected)
+{
+    if (n >= TW_NELEM(params))
+        return NULL;
+    *ret_bit = params[n].bit;
+    *ret_expected = params[n].expected;
+    return params[n].name;
+}
+
 static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struct report_filter *f)
 {
     void *field = (char *)f + params[row].offset;
@@ -149,7 +158,7 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
     if (params[row].bit & QUERY_NAMES)
         return parse_name(value, field);
     if (params[row].bit & (QUERY_FROM | QUERY_TO | QUERY_AT))
-        return parse_time(value, now_ns, field);
+        return query_time(value, now_ns, field);
     switch (params[row].bit) {
     case QUERY_LIMIT:
         return parse_number(value, QUERY_LIMIT_MAX, field);

@@ -32,6 +32,10 @@ enum query_known {
  * the parameter were absent. The filter's defaults are filled in. TW_EINVAL: err->text names the parameter. */
 enum tw_rc query_filter(const struct query_param *q, size_t n, unsigned known, int64_t now_ns, struct report_filter *ret,
                         struct tw_err *err);
+/* The n-th parameter that there is: its bit and what is expected; NULL past the end. */
+const char *query_param_name(size_t n, unsigned *ret_bit, const char **ret_expected);
+/* One such time. */
+enum tw_rc query_time(const char *value, int64_t now_ns, int64_t *ret_ns);
 /* Comma-separated names of levels -> bits of enum metrics_level, added to *ret; "fleet" stands for QUERY_LEVEL_FLEET: what a page of all
  * meshes has beside its levels. */
 #define QUERY_LEVEL_FLEET 8u

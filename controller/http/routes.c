@@ -1,22 +1,59 @@
-/* A new page is one more row and a function. */
+/* A new page is one more row and a function; a new method of the Admin service one more row. */
 #include "controller/http/api.h"
 
+#define TIMES (QUERY_FROM | QUERY_TO)
+#define BODY_MAX (64u << 10)
+#define DOCUMENT_MAX (2u << 20)
+/* Rows with a handler of their own. */
+#define PAGE(at, text, handler) { .path = (at), .help = (text), .fn = (handler) }
+#define JSON(at, text, handler, params, file) \
+    { .path = (at), .help = (text), .fn = (handler), .data = &(const struct api_doc){ params, file } }
+/* Reads by a method of Admin: what the query says is the request. */
+#define READ(at, call, text) { .path = (at), .help = (text), .fn = http_admin, .data = (call) }
+/* Changes: what the content, or for DELETE the query, says is the request. */
+#define SEND(at, call, text, room) \
+    { .path = (at), .help = (text), .fn = http_admin, .method = "POST", .body_max = (room), .data = (call) }
+#define POST(at, call, text) SEND(at, call, text, BODY_MAX)
+#define DELETE(at, call, text) \
+    { .path = (at), .help = (text), .fn = http_admin, .method = "DELETE", .data = (call) }
+
+/* clang-format off: one row is one line */
 const struct http_route controller_routes[] = {
-    { "/metrics", "Prometheus text; ?level=pair,agent,mesh,fleet&mesh=NAME", http_metrics },
-    { "/healthz", "200 while the controller answers", http_healthz },
-    { "/readyz", "200 when it can work, 503 with its problems when not", http_readyz },
-    { "/api/v1/agents", "agents and their health", http_agents },
-    { "/api/v1/pairs", "pairs as they are now; ?mesh&class&source&target&limit", http_pairs },
-    { "/api/v1/summaries", "stored summaries; ?mesh&class&source&target&from&to&limit", http_summaries },
-    { "/api/v1/report",
-      "numbers of each pair over a span; ?mesh&class&source&target&from&to&limit or &latest=1", http_report },
-    { "/api/v1/outages",
-      "loss runs, newest first; ?mesh&class&source&target&from&to&min_probes&min_duration&direction&limit", http_outages },
-    { "/api/v1/clock", "each agent's clock, as all pairs together show it", http_clock },
-    { "/api/v1/flight", "single probes of one pair around a moment; ?mesh&class&source&target&at&span&flow&limit",
-      http_flight },
-    { "/api/v1/frozen", "what agents keep of their flight recorders; ?mesh&class&source&target&limit",
-      http_frozen },
-    { "/api/v1/sd", "Prometheus HTTP service discovery: the fleet, and each mesh", http_sd },
+    PAGE("/metrics", "Prometheus text; ?level=pair,agent,mesh,fleet&mesh=NAME", http_metrics),
+    PAGE("/healthz", "200 while the controller answers", http_healthz),
+    PAGE("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),
+    PAGE("/api/v1/openapi.json", "this API, as an OpenAPI 3.1 document", http_openapi),
+    PAGE("/api/v1/schema/{file}", "JSON Schemas of the answers", http_schema),
+    PAGE("/api/v1/sd", "Prometheus HTTP service discovery: the fleet, and each mesh", http_sd),
+
+    JSON("/api/v1/pairs", "pairs as they are now", http_pairs, QUERY_NAMES | QUERY_LIMIT, "pairs-v1.json"),
+    JSON("/api/v1/summaries", "stored summaries", http_summaries, QUERY_NAMES | TIMES | QUERY_LIMIT, "summaries-v1.json"),
+    JSON("/api/v1/report", "numbers of each pair over a span", http_report,
+         QUERY_NAMES | TIMES | QUERY_LIMIT | QUERY_LATEST | QUERY_FLOWS, "report-v1.json"),
+    JSON("/api/v1/outages", "loss runs, newest first", http_outages,
+         QUERY_NAMES | TIMES | QUERY_LIMIT | QUERY_OUTAGES, "outages-v1.json"),
+    JSON("/api/v1/clock", "each agent's clock, as all pairs together show it", http_clock, 0, "clock-v1.json"),
+    JSON("/api/v1/flight", "single probes of one pair around a moment", http_flight,
+         QUERY_NAMES | QUERY_AT | QUERY_SPAN | QUERY_FLOW | QUERY_LIMIT, "flight-v1.json"),
+    JSON("/api/v1/frozen", "what agents keep of their flight recorders", http_frozen, QUERY_NAMES | QUERY_LIMIT, "frozen-v1.json"),
+    POST("/api/v1/frozen", "FlightFreeze", "keep a copy of what was recorded around a moment"),
+
+    JSON("/api/v1/agents", "agents and their health", http_agents, 0, "agents-v1.json"),
+    READ("/api/v1/agents/{name}", "AgentShow", "one agent with everything known of it"),
+    POST("/api/v1/agents/{name}/approve", "AgentApprove", "let a pending agent in"),
+    DELETE("/api/v1/agents/{name}", "AgentRemove", "forget an agent and cut it off; its results stay"),
+
+    READ("/api/v1/schedule", "ScheduleList", "all meshes, and which agents run the schedule"),
+    SEND("/api/v1/schedule", "ScheduleApply", "put mesh documents in force, or show what they would cost", DOCUMENT_MAX),
+    READ("/api/v1/schedule/{name}", "ScheduleShow", "one mesh and its document"),
+    POST("/api/v1/schedule/{name}/pause", "SchedulePause", "stop measuring a mesh for now"),
+    POST("/api/v1/schedule/{name}/resume", "ScheduleResume", "measure a paused mesh again"),
+    DELETE("/api/v1/schedule/{name}", "ScheduleDelete", "end a mesh; its results stay"),
+    READ("/api/v1/generations", "ScheduleHistory", "which generations of the schedule there were, when, by whom and why"),
+    READ("/api/v1/generations/{number}", "ScheduleHistory", "one generation, and what it changed in the documents"),
+    POST("/api/v1/generations/{generation}/rollback", "ScheduleRollback", "put the documents of a generation in force again"),
+
+    READ("/api/v1/status", "Status", "is the controller itself well?"),
 };
+/* clang-format on */
 const size_t controller_routes_n = TW_NELEM(controller_routes);

@@ -9,6 +9,13 @@
 
 static const char *problem;
 
+/* Its methods over HTTP: tests/system/test_api.py. */
+Tw__Admin_Service *admin_service(struct controller *c)
+{
+    (void)c;
+    return NULL;
+}
+
 size_t controller_problems(struct controller *c, const char **ret, size_t cap)
 {
     (void)c;

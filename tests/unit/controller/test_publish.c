@@ -34,7 +34,7 @@ static void serve(void *ctx, struct http_req *rq)
     publish_answer(r->publish, rq, LEVELS, http_query(rq, "mesh"));
 }
 
-static const struct http_route routes[] = { { "/metrics", "", serve } };
+static const struct http_route routes[] = { { .path = "/metrics", .help = "", .fn = serve } };
 
 static struct rig *rig_new(int64_t page_interval_ns)
 {

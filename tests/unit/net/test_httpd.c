@@ -69,11 +69,25 @@ static void big_fn(void *ctx, struct http_req *rq)
     http_answer_blob(rq, 200, ((struct rig *)ctx)->big);
 }
 
+static void echo_fn(void *ctx, struct http_req *rq)
+{
+    size_t len;
+    const char *body = http_body(rq, &len);
+    char *text = malloc(len + 128);
+
+    (void)ctx;
+    snprintf(text, len + 128, "%s name=%s other=%s len=%zu %s", http_route_of(rq)->method, http_path(rq, "name"),
+             http_path(rq, "other") ? "yes" : "no", len, body);
+    http_answer(rq, 200, "text/plain", text, strlen(text));
+}
+
 static const struct http_route routes[] = {
-    { "/now", "answers at once", now_fn },
-    { "/hold", "answers when told", hold_fn },
-    { "/fail", "an error", fail_fn },
-    { "/big", "a large page", big_fn },
+    { .path = "/echo/{name}", .help = "says it again", .fn = echo_fn, .method = "POST", .body_max = 10 },
+    { .path = "/echo/{name}", .help = "ends it", .fn = echo_fn, .method = "DELETE" },
+    { .path = "/now", .help = "answers at once", .fn = now_fn },
+    { .path = "/hold", .help = "answers when told", .fn = hold_fn },
+    { .path = "/fail", .help = "an error", .fn = fail_fn },
+    { .path = "/big", .help = "a large page", .fn = big_fn },
 };
 
 static void release_all(struct loop_task *t)
@@ -235,6 +249,29 @@ static void answers(void **state)
         { "POST",
           "POST /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
           { "405", "Allow: GET, HEAD", "{\"error\":\"only GET" } },
+        { "content to a name",
+          "POST /echo/a%20b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+          { "200", "POST name=a b other=no len=3 abc" } },
+        { "content in pieces",
+          "POST /echo/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "3\r\nabc\r\n7\r\ndefghij\r\n0\r\n\r\n",
+          { "200", "len=10 abcdefghij" } },
+        { "pieces that are too long",
+          "POST /echo/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "3\r\nabc\r\n8\r\ndefghijk\r\n0\r\n\r\n",
+          { "413", "{\"error\":\"the content is longer" } },
+        { "too much content",
+          "POST /echo/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\nabcdefghijk",
+          { "413", "{\"error\":\"the content is longer" } },
+        { "no content",
+          "POST /echo/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+          { "200", "len=0" } },
+        { "another method", "DELETE /echo/a HTTP/1.0\r\n\r\n", { "200", "DELETE name=a" } },
+        { "content where none is taken",
+          "DELETE /echo/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+          { "400", "must not have content" } },
+        { "no such method there", "GET /echo/a HTTP/1.0\r\n\r\n", { "405", "Allow: POST, DELETE" } },
+        { "no name", "GET /echo/ HTTP/1.0\r\n\r\n", { "404" } },
         { "DELETE of nothing", "DELETE /nothing HTTP/1.0\r\n\r\n", { "405", "Allow: GET, HEAD" } },
         { "unknown path",
           "GET /nothing HTTP/1.0\r\n\r\n",

@@ -1,0 +1,180 @@
+"""The HTTP API against its own OpenAPI document, on a real fleet: every operation is called, every answer fits its schema."""
+import json
+import pathlib
+
+import jsonschema
+
+from lab import CONTROLLER, NET4, Lab, expect, wait
+from meshes import one_way
+
+MESH = one_way("a1", "a2", name="lab")
+# What stands for the names in paths, and the query that a page needs.
+NAMES = {"/api/v1/agents/": "a1", "/api/v1/schedule/": "lab", "/api/v1/schema/": "pairs-v1.json",
+         "/api/v1/generations/": "1"}
+QUERIES = {"/api/v1/flight": "source=a1&target=a2&class=c&mesh=lab"}
+
+
+def call(lab, method, path, body=None, headers=()):
+    """(status, answer) of one request."""
+    args = ["curl", "-s", "-m", "30", "-X", method, "-w", "\n%{http_code}", f"http://{NET4}.{CONTROLLER}:8080{path}"]
+    if body is not None:
+        text = body if isinstance(body, str) else json.dumps(body)
+        pathlib.Path(f"{lab.dir}/body").write_text(text)
+        args += ["-H", "Content-Type: application/json", "--data-binary", f"@{lab.dir}/body"]
+    for h in headers:
+        args += ["-H", h]
+    out, _, status = lab.exec("ctl", *args).rpartition("\n")
+    return int(status), out
+
+
+class Api:
+    """The document, and what has been called of it."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.doc = lab.api("/api/v1/openapi.json")
+        self.called = set()
+        self.resolver = jsonschema.RefResolver("", self.doc)
+
+    def operations(self):
+        for path, item in self.doc["paths"].items():
+            for method, op in item.items():
+                yield path, method, op
+
+    def find(self, method, path):
+        """The operation that a path is of."""
+        best = None
+        for template, m, op in self.operations():
+            a, b = template.split("/"), path.partition("?")[0].split("/")
+            fits = len(a) == len(b) and all(x == y or x.startswith("{") for x, y in zip(a, b))
+            if m == method.lower() and fits and (best is None or "{" not in template):
+                best = template, op
+        expect(best, f"{method} {path} is not in the document")
+        return best
+
+    def check(self, method, path, status, text):
+        template, op = self.find(method, path)
+        self.called.add((template, method.lower()))
+        response = op["responses"].get(str(status), op["responses"]["default"])
+        schema = response.get("content", {}).get("application/json", {}).get("schema")
+        if schema and schema["$ref"].startswith("schema/"):  # relative to the document
+            jsonschema.Draft202012Validator(self.lab.api(f"/api/v1/{schema['$ref']}")).validate(json.loads(text))
+        elif schema:
+            jsonschema.Draft202012Validator(schema, resolver=self.resolver).validate(json.loads(text))
+
+    def __call__(self, method, path, body=None, status=200):
+        got, text = call(self.lab, method, path, body)
+        expect(got == status, f"{method} {path}: {got} instead of {status}: {text[:400]}")
+        self.check(method, path, got, text)
+        return json.loads(text) if text.startswith("{") else text
+
+
+def check_references(doc):
+    def walk(at):
+        if isinstance(at, dict):
+            ref = at.get("$ref", "")
+            if ref.startswith("#/"):
+                target = doc
+                for part in ref[2:].split("/"):
+                    expect(part in target, f"{ref} leads nowhere")
+                    target = target[part]
+            for v in at.values():
+                walk(v)
+        elif isinstance(at, list):
+            for v in at:
+                walk(v)
+    walk(doc)
+    for name, schema in doc["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for path, item in doc["paths"].items():
+        for method, op in item.items():
+            declared = {p["name"] for p in op["parameters"] if p["in"] == "path"}
+            expect(declared == {x[1:-1] for x in path.split("/") if x.startswith("{")}, f"{method} {path}: {declared}")
+
+
+def read_everything(api):
+    for path, method, _ in list(api.operations()):
+        if method != "get":
+            continue
+        for prefix, name in NAMES.items():
+            if path.startswith(prefix + "{"):
+                path = prefix + name + path[path.index("}") + 1:]
+        api("GET", path + ("?" + QUERIES[path] if path in QUERIES else ""))
+
+
+def known_parameters(api):
+    """What a page says that it knows is what the document says."""
+    for path, method, op in list(api.operations()):
+        query = {p["name"] for p in op["parameters"] if p["in"] == "query"}
+        if method != "get" or "{" in path or not path.startswith("/api/v1/") or not query:
+            continue
+        answer = api("GET", f"{path}?nosuch=1", status=400)
+        known = set(answer["error"].partition("known: ")[2].split(", "))
+        expect(known == query, f"{path}: the server knows {known}, the document {query}")
+
+
+def change_everything(lab, api):
+    """In an order that makes sense; the last ones take the fleet apart."""
+    apply = {"document": MESH.replace("10ms", "20ms"), "file": "mesh.yaml", "author": "api"}
+    expect(api("POST", "/api/v1/schedule", {**apply, "plan_only": True})["plan"]["changed"] == 1, "no plan")
+    generation = api("POST", "/api/v1/schedule", apply)["generation"]
+    bad = api("POST", "/api/v1/schedule", {**apply, "document": "mesh: [\n"}, status=422)
+    expect(bad["error"]["line"] and bad["generation"] == 0, bad)
+    expect(api("GET", "/api/v1/schedule")["generation"] == generation, "a refused document changed something")
+    api("POST", "/api/v1/schedule/lab/pause", {"author": "api"})
+    expect(api("GET", "/api/v1/schedule/lab")["mesh"]["paused"], "not paused")
+    api("POST", "/api/v1/schedule/lab/resume", {})
+    api("POST", "/api/v1/frozen", {"pairs": {"mesh": "lab"}, "before_ns": 5_000_000_000, "after_ns": 1, "reason": "test"})
+    api("DELETE", "/api/v1/schedule/lab?author=api")
+    expect(api("GET", "/api/v1/schedule")["meshes"] == [], "not deleted")
+    api("POST", f"/api/v1/generations/{generation}/rollback", {"reason": "test"})
+    expect(len(api("GET", "/api/v1/schedule")["meshes"]) == 1, "not back")
+    api("DELETE", "/api/v1/agents/a2")
+    wait("a2 to come back as a stranger", lambda: call(lab, "GET", "/api/v1/agents/a2")[0] == 200)
+    expect(api("POST", "/api/v1/agents/a2/approve", {})["agent"]["state"] != "pending", "not approved")
+
+
+def test_every_operation_of_the_document_works(build):
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_controller("--http-write")
+        for name in lab.names:
+            lab.start_agent(name)
+        lab.approve_all()
+        lab.apply(MESH)
+        wait("results", lambda: lab.results())
+        api = Api(lab)
+        check_references(api.doc)
+        read_everything(api)
+        known_parameters(api)
+        change_everything(lab, api)
+        left = {(p, m) for p, m, _ in api.operations()} - api.called
+        expect(not left, f"never called: {sorted(left)}")
+
+
+def test_changes_over_http_are_refused_unless_wanted(build):
+    apply = {"document": MESH}
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_fleet()
+        status, text = call(lab, "POST", "/api/v1/schedule", apply)
+        expect(status == 403 and "--http-write" in text, f"{status} {text}")
+        status, _ = call(lab, "DELETE", "/api/v1/agents/a1")
+        expect(status == 403, status)
+        lab.controller.stop()
+        lab.start_controller("--http-write")
+        own = f"http://{NET4}.{CONTROLLER}:8080"
+        for what, args, want in [
+                ("another site", (apply, ["Origin: http://evil.example"]), 403),
+                ("a form", (None, ["Content-Type: text/plain"]), 415),
+                ("no JSON", ("{", []), 400),
+                ("a list", ("[]", []), 400),
+                ("an unknown member", ({"documnt": "x"}, []), 400),
+                ("too much", ("x" * (3 << 20), []), 413)]:
+            status, text = call(lab, "POST", "/api/v1/schedule", *args)
+            expect(status == want and json.loads(text)["error"], f"{what}: {status} {text[:200]}")
+        expect(lab.json("schedule", "list")["meshes"] == [], "something was applied")
+        wait("the agents to be back", lambda: all(a["state"] == "up" for a in lab.agent_list()))
+        status, text = call(lab, "POST", "/api/v1/schedule", apply, [f"Origin: {own}"])
+        expect(status == 200, f"our own page: {status} {text}")
+        expect(call(lab, "POST", "/api/v1/schedule/nosuch/pause", {})[0] == 404, "a mesh that is not there")
+        status, text = call(lab, "POST", "/api/v1/schedule/lab/pause", {"name": "other"})
+        expect(status == 400 and "in the path" in text, f"{status} {text}")
