@@ -226,7 +226,7 @@ static bool begin_search(struct diagnose_call *c)
     const Tw__DiagnoseRequest *rq = c->conf.rq;
     uint32_t overhead = diag_overhead(&c->to), top = c->mtu_local ? c->mtu_local : DEFAULT_MTU;
 
-    if (!rq->path_mtu || !c->small.received)
+    if (!rq->path_mtu || !c->small.received || c->sized.received) /* what is wanted comes through: no need */
         return false;
     if (top > TEST_DATAGRAM_MAX + overhead)
         top = TEST_DATAGRAM_MAX + overhead;

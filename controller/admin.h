@@ -56,7 +56,10 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(flight_freeze, PairFlightRequest, FlightRowsReply)                                                               \
     X(flight_list, PairFilter, FlightRowsReply)                                                                        \
     X(schedule_history, ScheduleHistoryRequest, ScheduleHistoryReply)                                                  \
-    X(schedule_rollback, ScheduleRollbackRequest, ScheduleApplyReply)
+    X(schedule_rollback, ScheduleRollbackRequest, ScheduleApplyReply)                                                  \
+    X(doctor_start, DoctorRequest, DoctorReply)                                                                        \
+    X(doctor_look, DoctorLookRequest, DoctorReply)                                                                     \
+    X(doctor_stop, DoctorLookRequest, DoctorReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

@@ -8,6 +8,7 @@
 #include "common/net/now.h"
 #include "controller/admin.h"
 #include "controller/change.h"
+#include "controller/doctor.h"
 #include "controller/fleet.h"
 #include "controller/ingest.h"
 #include "controller/listen.h"
@@ -110,6 +111,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
         rc = start_publish(c, conf, err);
     if (rc == TW_OK && (rc = clocks_new(c->loop, &c->inv, c->readers, &c->clocks)) != TW_OK)
         tw_err_set(err, rc, "cannot start the clock audit: %s", tw_rc_name(rc));
+    if (rc == TW_OK && (rc = doctor_new(c, &c->doctor)) != TW_OK)
+        tw_err_set(err, rc, "out of memory");
     return rc;
 }
 
@@ -158,6 +161,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     c->loop = conf->loop;
     c->name = conf->name;
+    c->data_dir = conf->data_dir;
     c->auto_approve = conf->auto_approve;
     c->http_write = conf->http_write;
     c->started_ns = tw_wall_now().ns;
@@ -183,6 +187,7 @@ void controller_stop(struct controller *c)
     if (!c)
         return;
     loop_timer_cancel(c->loop, &c->retention);
+    doctor_stop(c->doctor);
     if (c->fleet)
         rpc_server_stop(c->fleet);
     c->fleet = NULL; /* operators may ask for the status until the writer has stopped */
@@ -199,6 +204,7 @@ void controller_stop(struct controller *c)
     if (c->admin) /* after those that answer its calls */
         rpc_server_stop(c->admin);
     clocks_free(c->clocks);
+    doctor_free(c->doctor); /* after those that it waits for */
     if (c->publish)
         publish_free(c->publish);
     ingest_free(c->ingest);

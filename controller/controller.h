@@ -17,6 +17,7 @@ struct ingest;  /* controller/ingest.h */
 struct changes; /* controller/change.h */
 struct fleet;   /* controller/fleet.h */
 struct admin;   /* controller/admin.h */
+struct doctor;  /* controller/doctor.h */
 
 struct controller {
     struct loop *loop;
@@ -26,10 +27,11 @@ struct controller {
     struct ingest *ingest;
     struct publish *publish;
     struct clocks *clocks;
+    struct doctor *doctor;
     struct rpc_server *fleet, *admin;
     struct httpd *http;
     int64_t started_ns;
-    const char *name;
+    const char *name, *data_dir;
     char problem[256]; /* why we are not ready: "" = ready */
     struct store *store; /* the writer thread's while that runs */
     struct changes *changes;

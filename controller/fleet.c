@@ -125,6 +125,13 @@ static void refuse(struct fleet *f, const struct rpc_hello *h, struct rpc_welcom
                  LOG_S("reason", f->refused), LOG_U("held_back", held));
 }
 
+static void note_other_key(struct agent *a, const struct rpc_hello *h)
+{
+    a->twins.other_keys++;
+    a->twins.other_key_ns = tw_wall_now().ns;
+    snprintf(a->twins.other_key_address, sizeof a->twins.other_key_address, "%s", h->address);
+}
+
 static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
 {
     struct fleet *f = ctx;
@@ -134,6 +141,7 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
     if (a && memcmp(a->row.public_key, h->public_key, sizeof a->row.public_key) != 0) {
         snprintf(f->refused, sizeof f->refused,
                  "another key is enrolled under this name; twampctl agent remove %s, then approve", h->name);
+        note_other_key(a, h);
         refuse(f, h, ret, TW__STATUS__STATUS_UNAUTHENTICATED);
         return;
     }
@@ -161,6 +169,22 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
 
 /* ---- Connections ---- */
 
+#define TAKEOVERS_NS (600 * TW_NS_PER_S)
+
+/* A copy of its data directory on a second host takes the connection again and again. */
+static void note_takeover(struct agent *a, const struct rpc_hello *old, const struct rpc_hello *h)
+{
+    int64_t now = tw_wall_now().ns;
+
+    if (!memcmp(old->boot_id, h->boot_id, sizeof h->boot_id))
+        return;
+    if (now - a->twins.takeovers_ns > TAKEOVERS_NS) {
+        a->twins.takeovers = 0;
+        a->twins.takeovers_ns = now;
+    }
+    a->twins.takeovers++;
+}
+
 /* From now on this connection speaks for nobody. */
 static void detach(struct agent *a, Tw__Status status, const char *why)
 {
@@ -183,6 +207,7 @@ static void attach(struct controller *c, struct agent *a, struct fleet_link *l, 
         log_warn("a newer connection of the same agent takes over", LOG_S("agent", a->row.name),
                  LOG_S("old_address", rpc_peer_hello(a->link->peer)->address),
                  LOG_S("new_address", h->address));
+        note_takeover(a, rpc_peer_hello(a->link->peer), h);
         detach(a, TW__STATUS__STATUS_ABORTED, "a newer connection of this agent took over");
     }
     *l = (struct fleet_link){ .c = c, .peer = p, .agent = a };
@@ -304,6 +329,7 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
     if (a->enrolment)
         tw__enrol_request__free_unpacked(a->enrolment, NULL);
     a->enrolment = m;
+    inventory_forget_ack(&l->c->inv, a); /* it tells anew what it refuses, if it still does */
     snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
     after = reach_of(a);
     fleet_save(l->c, a);
@@ -418,9 +444,7 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
         rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "out of memory");
         return;
     }
-    if (l->agent->health)
-        tw__health_report__free_unpacked(l->agent->health, NULL);
-    l->agent->health = m;
+    inventory_take_health(l->agent, m);
     l->agent->clock_ahead_ns = m->time_ns - loop_now(l->c->loop).wall.ns;
     closure(&reply, closure_data);
 }

@@ -46,12 +46,20 @@ struct agent *inventory_add_agent(struct inventory *inv, const struct store_agen
     return a;
 }
 
+static void free_health(Tw__HealthReport **m)
+{
+    if (*m)
+        tw__health_report__free_unpacked(*m, NULL);
+    *m = NULL;
+}
+
 static void free_agent(struct agent *a)
 {
     if (a->enrolment)
         tw__enrol_request__free_unpacked(a->enrolment, NULL);
-    if (a->health)
-        tw__health_report__free_unpacked(a->health, NULL);
+    free_health(&a->health);
+    free_health(&a->health_base);
+    free_health(&a->health_next_base);
     if (a->ack)
         tw__ack_request__free_unpacked(a->ack, NULL);
     session_list_free(a->wanted);
@@ -211,6 +219,36 @@ static bool may_still_come(const struct pair *p, int64_t now_ns)
     const struct agent *source = pair_source(p);
 
     return source && !source->peer_address[0] && now_ns - p->scheduled_since_ns < RETURN_NS;
+}
+
+#define BASE_NS (60 * TW_NS_PER_S)
+
+void inventory_take_health(struct agent *a, Tw__HealthReport *m)
+{
+    Tw__HealthReport *old = a->health;
+
+    a->health = m;
+    if (!old || old->started_ns != m->started_ns) { /* its counters began anew */
+        free_health(&old);
+        free_health(&a->health_base);
+        free_health(&a->health_next_base);
+    } else if (!a->health_next_base) {
+        a->health_next_base = old;
+    } else if (old->time_ns - a->health_next_base->time_ns >= BASE_NS) {
+        free_health(&a->health_base);
+        a->health_base = a->health_next_base;
+        a->health_next_base = old;
+    } else {
+        free_health(&old);
+    }
+}
+
+void inventory_forget_ack(struct inventory *inv, struct agent *a)
+{
+    if (a->ack)
+        tw__ack_request__free_unpacked(a->ack, NULL);
+    a->ack = NULL;
+    a->ack_serial = ++inv->acks;
 }
 
 void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *ack)

@@ -23,6 +23,15 @@ struct agent_audit {
     struct clock_host host;
 };
 
+/* Others that come with its name. */
+struct agent_twins {
+    uint32_t other_keys; /* HELLOs with another key, since the controller's start */
+    int64_t other_key_ns; /* the last one */
+    char other_key_address[TW_ADDR_TEXT];
+    uint32_t takeovers; /* by a process that is not the one it replaces, with the same key, since takeovers_ns */
+    int64_t takeovers_ns;
+};
+
 struct agent {
     struct store_agent row;           /* enrolment is NULL here: see below */
     struct rpc_peer *peer;            /* NULL = not connected */
@@ -30,6 +39,8 @@ struct agent {
     Tw__HealthReport *health;         /* last one; NULL = none since start */
     int64_t clock_ahead_ns;           /* its wall clock minus ours, as its last health report came; rough */
     struct agent_audit audit;
+    Tw__HealthReport *health_base, *health_next_base; /* one or two minutes older; NULL: none, or from before its start */
+    struct agent_twins twins;
     char peer_address[TW_ADDR_TEXT];
     int64_t last_contact_ns;
     uint64_t acked_generation;
@@ -134,6 +145,10 @@ const char *agent_state(const struct agent *a);
 uint64_t agent_generation(const struct inventory *inv, const struct agent *a);
 /* Takes over an agent's acknowledgement: which of its pairs it refuses. */
 void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *ack);
+/* What it refused before it connected again counts no longer. */
+void inventory_forget_ack(struct inventory *inv, struct agent *a);
+/* Takes over an agent's health report; an older one stays as health_base. */
+void inventory_take_health(struct agent *a, Tw__HealthReport *m);
 /* State of a pair as in PairReport.state: its last status, or "refused" (and nothing of it comes), "agent_down", "no_data",
  * "not_scheduled", "paused". */
 const char *pair_state(const struct pair *p, int64_t now_ns);

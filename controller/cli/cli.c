@@ -264,7 +264,7 @@ static int run(struct cli *c, struct words *w)
                                 .opts = c->command->opts,
                                 .n_opts = c->command->n_opts,
                                 .min_args = c->command->n_args,
-                                .max_args = c->command->n_args };
+                                .max_args = c->command->max_args ? c->command->max_args : c->command->n_args };
     struct tw_err err = { 0 };
     int code;
 

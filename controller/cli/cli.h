@@ -24,6 +24,8 @@ struct cli_options {
     char *mesh, *class_name, *source, *target, *from, *to;
     char *at, *reason;
     int64_t span_ns, flow;
+    char *selector;
+    bool probe_all;
 };
 #define CLI_FIELD(f) offsetof(struct cli_options, f)
 
@@ -49,6 +51,7 @@ struct cli_command {
     const char *name;
     const char *args; /* "NAME"; NULL = none */
     int n_args;
+    int max_args;    /* 0 = n_args, else it may take more */
     const char *brief; /* one line for the list of commands */
     const char *doc, *examples;
     const struct conf_opt *opts;
@@ -151,6 +154,7 @@ enum cli_exit cmd_context_show(struct cli *c);
 enum cli_exit cmd_context_use(struct cli *c);
 enum cli_exit cmd_context_add(struct cli *c);
 enum cli_exit cmd_context_remove(struct cli *c);
+enum cli_exit cmd_doctor(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
 enum cli_exit cmd_flight(struct cli *c);
 enum cli_exit cmd_flight_list(struct cli *c);

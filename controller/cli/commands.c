@@ -234,6 +234,25 @@ static const struct conf_opt freeze_opts[] = {
 
 static const struct conf_opt frozen_opts[] = { FILTER_OPTS_NAMES };
 
+static const struct conf_opt doctor_opts[] = {
+    { .name = "mesh",
+      .short_name = 'm',
+      .type = CONF_STR,
+      .offset = CLI_FIELD(mesh),
+      .arg = "MESH",
+      .help = "Only this mesh, and its agents." },
+    { .name = "selector",
+      .short_name = 'l',
+      .type = CONF_STR,
+      .offset = CLI_FIELD(selector),
+      .arg = "SELECTOR",
+      .help = "Only agents with these labels, such as site=ams,role!=edge, and pairs from and to them." },
+    { .name = "probe-all",
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(probe_all),
+      .help = "Let agents probe pairs, too, that are well by their results; a small fleet is probed as a whole anyway." },
+};
+
 #define OPTS(table) .opts = (table), .n_opts = TW_NELEM(table)
 
 const struct cli_command cli_commands[] = {
@@ -394,6 +413,21 @@ const struct cli_command cli_commands[] = {
                   "  twampctl -o json status\n",
       .reads = true,
       .run = cmd_status },
+    { .name = "doctor",
+      .args = "[AGENT|SRC:DST]",
+      .max_args = 1,
+      .brief = "what is wrong, and what to do about it",
+      .doc = "Looks for what is wrong: with the controller, agents, clocks, schedules, and the ways between agents. Ways "
+             "that look bad are probed for a few seconds by the agents themselves: blocked ports in either direction, "
+             "refusals, MTU, names, TWAMP-Control. Each finding says what was seen, the likely cause, and what to do next. "
+             "DST is an agent, a target of a mesh, or an address or a name with port. Exit code 1: there are problems. "
+             "What an agent cannot reach it tells itself: twamp-agent --check on its host.",
+      .examples = "  twampctl doctor\n"
+                  "  twampctl doctor ams:fra\n"
+                  "  twampctl doctor ams:router.example.net:862\n"
+                  "  twampctl doctor -l site=ams -o json\n",
+      OPTS(doctor_opts),
+      .run = cmd_doctor },
     { .name = "watch",
       .brief = "a live table of all pairs",
       .doc = "Shows the last report period of every pair, again and again. On a terminal the table is "

@@ -9,7 +9,7 @@
 /* Exit codes of twampctl; documented in docs/twampctl.md. */
 enum cli_exit {
     CLI_OK = 0,
-    CLI_FAILED = 1,      /* the controller refused, or something else went wrong */
+    CLI_FAILED = 1,      /* the controller refused, or something else went wrong; doctor found problems */
     CLI_USAGE = 2,       /* the command line is wrong */
     CLI_UNREACHABLE = 3, /* no connection to the controller */
     CLI_TIMEOUT = 4,     /* no answer in time */

@@ -53,6 +53,10 @@ const struct http_route controller_routes[] = {
     READ("/api/v1/generations/{number}", "ScheduleHistory", "one generation, and what it changed in the documents"),
     POST("/api/v1/generations/{generation}/rollback", "ScheduleRollback", "put the documents of a generation in force again"),
 
+    POST("/api/v1/doctor", "DoctorStart", "look for what is wrong in the fleet; the answer has the number to ask by"),
+    READ("/api/v1/doctor/{id}", "DoctorLook", "how far that is, and what has been found"),
+    DELETE("/api/v1/doctor/{id}", "DoctorStop", "end it"),
+
     READ("/api/v1/status", "Status", "is the controller itself well?"),
 };
 /* clang-format on */

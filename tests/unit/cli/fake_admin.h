@@ -56,6 +56,9 @@ struct fake {
     bool truncate;    /* a report of all sources does not fit */
     bool cut_lists;   /* neither do all agents */
     bool other_version; /* than that of twampctl */
+    unsigned doctor_looks; /* since DoctorStart */
+    bool doctor_healthy;   /* the last one was asked for lon */
+    char doctor_asked[256];
     void *unanswered; /* a call that waits until the end */
 };
 static bool unset_controller; /* the child gets no TWAMPCTL_CONTROLLER */
@@ -122,8 +125,8 @@ static inline Tw__HealthReport healthy(void)
     return h;
 }
 
-/* Fra is wrong and does not know; lon is an hour behind and says it is not synchronised; two that nobody can part; one
- * without pairs; and one is right. */
+/* Fra is wrong and does not know; lon is an hour behind and says it is not synchronised; two that nobody can
+ * part; one without pairs; and one is right. */
 static inline Tw__ClockFinding *clock_finding(size_t i)
 {
     static Tw__ClockFinding v[6];
@@ -631,7 +634,8 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
     closure(&reply, data);
 }
 
-static void fake_clock(Tw__Admin_Service *s, const Tw__ClockRequest *rq, Tw__ClockReply_Closure closure, void *data)
+static void fake_clock(Tw__Admin_Service *s, const Tw__ClockRequest *rq, Tw__ClockReply_Closure closure,
+                       void *data)
 {
     Tw__ClockReply reply = TW__CLOCK_REPLY__INIT;
     Tw__ClockFinding *list[6];
@@ -657,7 +661,8 @@ static void fake_clock(Tw__Admin_Service *s, const Tw__ClockRequest *rq, Tw__Clo
 }
 
 /* One that goes on, a short one, and one of many periods whose begin is gone. */
-static void fake_outages(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__OutagesReply_Closure closure, void *data)
+static void fake_outages(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__OutagesReply_Closure closure,
+                         void *data)
 {
     Tw__OutagesReply reply = TW__OUTAGES_REPLY__INIT;
     Tw__Outage v[3], *list[3];
@@ -753,12 +758,13 @@ static void keep_flight(const Tw__PairFlightRequest *rq)
 }
 
 /* "none" has no probes in the span, "new" has none at all, "off" has no flight recorder. */
-static void fake_flight(Tw__Admin_Service *s, const Tw__PairFlightRequest *rq, Tw__PairFlightReply_Closure closure,
-                        void *data)
+static void fake_flight(Tw__Admin_Service *s, const Tw__PairFlightRequest *rq,
+                        Tw__PairFlightReply_Closure closure, void *data)
 {
     Tw__PairFlightReply reply = TW__PAIR_FLIGHT_REPLY__INIT;
     Tw__FlightReply flight = TW__FLIGHT_REPLY__INIT;
-    Tw__FlightFlow flow[2] = { TW__FLIGHT_FLOW__INIT, TW__FLIGHT_FLOW__INIT }, *flows[] = { &flow[0], &flow[1] };
+    Tw__FlightFlow flow[2] = { TW__FLIGHT_FLOW__INIT, TW__FLIGHT_FLOW__INIT },
+                   *flows[] = { &flow[0], &flow[1] };
     Tw__FlightRecord probes[6], *list[6];
     Tw__FlightFrozen part, *parts[] = { &part };
     const char *target = rq->pairs->target;
@@ -767,7 +773,8 @@ static void fake_flight(Tw__Admin_Service *s, const Tw__PairFlightRequest *rq, T
     keep_flight(rq);
     arena_reset(fake->arena);
     if (!strcmp(target, "nowhere")) {
-        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no pair matches ams:nowhere; \"twampctl watch\" shows all");
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND,
+                 "no pair matches ams:nowhere; \"twampctl watch\" shows all");
         return;
     }
     reply.pair = pair("ef", "ams", target);
@@ -825,8 +832,8 @@ static void fake_flight_freeze(Tw__Admin_Service *s, const Tw__PairFlightRequest
     answer_frozen(closure, data);
 }
 
-static void fake_flight_list(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__FlightRowsReply_Closure closure,
-                             void *data)
+static void fake_flight_list(Tw__Admin_Service *s, const Tw__PairFilter *rq,
+                             Tw__FlightRowsReply_Closure closure, void *data)
 {
     (void)s;
     keep_filter(rq);
@@ -834,6 +841,85 @@ static void fake_flight_list(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw_
 }
 
 /* ---- Life ---- */
+
+/* Two looks until it is over, and what it found comes in two parts. */
+static Tw__DoctorFinding *doctor_finding(size_t i)
+{
+    static const char *const text[3][8] = {
+        { "udp-blocked-forward", "problem", "agent", "fra",
+          "from ams, lon (2 pairs of agents): 10 packets sent, none came", "a firewall",
+          "allow UDP to the reflector's port", "probes arrive" },
+        { "version-skew", "warning", "agent", "p\033[31mr",
+          "twamp-agent 0.0.9, older than the controller (0.1.0)", "it was not upgraded",
+          "install the controller's version", "one version" },
+        { "clock-unsynced", "note", "agent", "lon", "its kernel says so", "no time daemon",
+          "chronyc tracking", "synchronised" },
+    };
+    static Tw__DoctorFinding v[3];
+
+    tw__doctor_finding__init(&v[i]);
+    v[i].id = (char *)text[i][0];
+    v[i].severity = (char *)text[i][1];
+    v[i].about = (char *)text[i][2];
+    v[i].subject = (char *)text[i][3];
+    v[i].observed = (char *)text[i][4];
+    v[i].cause = (char *)text[i][5];
+    v[i].next = (char *)text[i][6];
+    v[i].title = (char *)text[i][7];
+    return &v[i];
+}
+
+static void doctor_answer(uint32_t from, bool over, Tw__DoctorReply_Closure closure, void *data)
+{
+    Tw__DoctorReply m = TW__DOCTOR_REPLY__INIT;
+    Tw__DoctorFinding *list[3];
+
+    m.id = 7;
+    m.over = over;
+    m.probes = 40;
+    m.probes_done = over ? 40 : 12;
+    m.agents = 12;
+    m.meshes = 1;
+    m.pairs = 132;
+    m.checks = 55;
+    m.elapsed_ns = 4100 * TW_NS_PER_MS;
+    if (!fake->doctor_healthy) {
+        m.problems = m.warnings = m.notes = 1;
+        m.not_probed = 3;
+        for (size_t i = from; over && i < (from ? 3 : 2); i++)
+            list[m.n_findings++] = doctor_finding(i);
+        m.truncated = over && !from;
+    }
+    m.findings = list;
+    closure(&m, data);
+}
+
+static void fake_doctor_start(Tw__Admin_Service *s, const Tw__DoctorRequest *rq,
+                              Tw__DoctorReply_Closure closure, void *data)
+{
+    (void)s;
+    fake->doctor_looks = 0;
+    fake->doctor_healthy = !strcmp(rq->source, "lon");
+    snprintf(fake->doctor_asked, sizeof fake->doctor_asked, "%s|%s|%s|%s|%d", rq->source, rq->target,
+             rq->mesh, rq->selector, rq->probe_all);
+    if (!strcmp(rq->source, "none"))
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no agent \"none\": twampctl agent list shows them");
+    else
+        doctor_answer(0, false, closure, data);
+}
+
+static void fake_doctor_look(Tw__Admin_Service *s, const Tw__DoctorLookRequest *rq,
+                             Tw__DoctorReply_Closure closure, void *data)
+{
+    (void)s;
+    doctor_answer(rq->from, rq->id == 7 && ++fake->doctor_looks > 1, closure, data);
+}
+
+static void fake_doctor_stop(Tw__Admin_Service *s, const Tw__DoctorLookRequest *rq,
+                             Tw__DoctorReply_Closure closure, void *data)
+{
+    fake_doctor_look(s, rq, closure, data);
+}
 
 static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);
 

@@ -62,6 +62,11 @@ static const struct {
     { "flight-list-json", "flight list -o json", NULL },
     { "flight-list-csv", "flight list -o csv", NULL },
     { "flight-freeze", "flight freeze ams:fra --reason x", NULL },
+    { "help-doctor", "help doctor", NULL },
+    { "doctor", "doctor", NULL },
+    { "doctor-healthy", "doctor lon", NULL },
+    { "doctor-json", "doctor -o json", NULL },
+    { "doctor-csv", "doctor -o csv", NULL },
     { "status", "status", NULL },
     { "status-json", "status -o json", NULL },
     { "status-csv", "status -o csv", NULL },
@@ -215,6 +220,29 @@ static void check_all(struct fake *f, const struct expectation *e, size_t n)
         check(f, &e[i]);
 }
 
+/* What the words become, and what the controller says to it. */
+static void doctor_asks(void **state)
+{
+    static const struct {
+        const char *words, *asked;
+    } cases[] = {
+        { "doctor", "||||0" },
+        { "doctor ams", "ams||||0" },
+        { "doctor ams:fra", "ams|fra|||0" },
+        { "doctor ams:router.example.net:862 --probe-all", "ams|router.example.net:862|||1" },
+        { "doctor -m voice -l site=ams", "||voice|site=ams|0" },
+    };
+    static const struct expectation refused = { "doctor none", 1, NULL, "no agent \"none\"", NULL };
+    struct fake *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        run_ctl(f, cases[i].words, NULL, &r);
+        assert_int_equal(r.code, CLI_FAILED); /* it has found problems */
+        assert_string_equal(f->doctor_asked, cases[i].asked);
+    }
+    check(f, &refused);
+}
+
 static void wrong_usage(void **state)
 {
     static const struct expectation cases[] = {
@@ -243,6 +271,9 @@ static void wrong_usage(void **state)
         { "schedule apply", 2, NULL, "--file: is required", NULL },
         { "schedule apply mesh.yaml", 2, NULL, "\"mesh.yaml\": expected -f FILE", NULL },
         { "agent remove ams", 2, NULL, "give --yes", NULL },
+        { "doctor a b", 2, NULL, "unexpected argument \"b\"", NULL },
+        { "doctor :fra", 2, NULL, "expected AGENT or SOURCE:TARGET", NULL },
+        { "doctor ams:", 2, NULL, "expected AGENT or SOURCE:TARGET", NULL },
         { "flight", 2, NULL, "expected PAIR", NULL },
         { "flight ams", 2, NULL, "\"ams\" is no pair: expected SOURCE:TARGET, or MESH/CLASS/", NULL },
         { "flight :fra", 2, NULL, "is no pair", NULL },
@@ -585,6 +616,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(golden),
         cmocka_unit_test(yaml_has_what_json_has),
         cmocka_unit_test(flight_questions),
+        cmocka_unit_test(doctor_asks),
         cmocka_unit_test(wrong_usage),
         cmocka_unit_test(help_needs_no_controller),
         cmocka_unit_test(failures),

@@ -1,0 +1,377 @@
+/* controller/doctor_probe.c - probes of the doctor: the target's agent is told to count, the source's to
+ * send, and then the target's is asked for what it counted; see doctor.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "common/net/now.h"
+#include "controller/doctor_run.h"
+
+#define WATCH_DEADLINE_MS 3000u
+#define PROBE_DEADLINE_MS 15000u
+#define OF_ONE_SOURCE 2u
+#define OF_ONE_TARGET 3u
+#define TO_AGENTS_BYTES 40u /* so few that no XDP program answers before they are counted */
+#define TO_OTHERS_BYTES 64u
+
+struct call {
+    struct run *run;
+    struct way *way;
+};
+
+/* ---- Which ---- */
+
+static int urgency(const struct way *w)
+{
+    return w->asked_for ? 0 : w->suspect ? 1 : w->only_for_agent ? 2 : 3;
+}
+
+static int by_urgency(const void *a, const void *b)
+{
+    const struct way *x = *(struct way *const *)a, *y = *(struct way *const *)b;
+    int order = urgency(x) - urgency(y);
+
+    if (!order)
+        order = strcmp(x->facts.target, y->facts.target);
+    return order ? order : strcmp(x->facts.source, y->facts.source);
+}
+
+static const struct agent *agent_of(const struct run *r, const char *name)
+{
+    return inventory_agent(&r->d->c->inv, name);
+}
+
+static bool is_up(const struct agent *a)
+{
+    return a && a->row.approved && a->peer;
+}
+
+/* "": it can be probed. */
+static const char *obstacle(const struct run *r, const struct way *w)
+{
+    if (!is_up(agent_of(r, w->facts.source)))
+        return "its source is not connected";
+    if (!*w->address && !*w->host)
+        return "the address of its target is not known";
+    if (!w->port && !w->control_port)
+        return "its target has no reflector";
+    return "";
+}
+
+/* The list is sorted by target within each urgency, so those of one target are neighbours. */
+enum tw_rc run_choose(struct run *r)
+{
+    bool all = r->query.probe_all || r->n_all_ways <= DOCTOR_PROBES_ALL;
+    const char *last = "";
+    unsigned of_target = 0;
+
+    qsort(r->list, r->n_list, sizeof *r->list, by_urgency);
+    for (size_t i = 0; i < r->n_list; i++) {
+        struct way *w = r->list[i];
+        const char *why = obstacle(r, w);
+
+        of_target = strcmp(last, w->facts.target) ? 0 : of_target;
+        last = w->facts.target;
+        if (!w->asked_for && !w->suspect && !w->only_for_agent && !all)
+            continue;
+        if (*why) {
+            snprintf(w->why_not, sizeof w->why_not, "it was not probed: %s", why);
+        } else if (r->info.probes >= DOCTOR_PROBES ||
+                   (of_target >= DOCTOR_TO_ONE_TARGET && !w->asked_for && !all)) {
+            r->info.not_probed++;
+        } else {
+            w->state = WAY_WAITS;
+            r->info.probes++;
+            of_target++;
+        }
+    }
+    return TW_OK;
+}
+
+/* ---- What came ---- */
+
+static void take_icmp(const Tw__DiagnoseIcmp *m, uint32_t count, struct doctor_icmp *ret)
+{
+    if (!m)
+        return;
+    *ret = (struct doctor_icmp){
+        .six = m->six, .count = count, .type = m->type, .code = m->code, .mtu = m->mtu
+    };
+    snprintf(ret->from, sizeof ret->from, "%s", m->from);
+}
+
+static void take_packets(const Tw__DiagnosePackets *m, struct doctor_packets *ret)
+{
+    if (!m)
+        return;
+    ret->size = m->size_bytes;
+    ret->sent = m->sent;
+    ret->received = m->received;
+    ret->elsewhere = m->elsewhere;
+    ret->too_long = m->too_long;
+    ret->rtt_min_ns = m->rtt_min_ns;
+    snprintf(ret->elsewhere_from, sizeof ret->elsewhere_from, "%s", m->elsewhere_from);
+    snprintf(ret->send_error, sizeof ret->send_error, "%s", m->send_error);
+    take_icmp(m->icmp, m->icmp_count, &ret->icmp);
+}
+
+static enum doctor_connect connect_of(Tw__DiagnoseConnect c)
+{
+    switch (c) {
+    case TW__DIAGNOSE_CONNECT__CONNECT_GREETED:
+        return DOCTOR_GREETED;
+    case TW__DIAGNOSE_CONNECT__CONNECT_SILENT:
+        return DOCTOR_SILENT;
+    case TW__DIAGNOSE_CONNECT__CONNECT_REFUSED:
+        return DOCTOR_REFUSED;
+    case TW__DIAGNOSE_CONNECT__CONNECT_TIMEOUT:
+        return DOCTOR_TIMEOUT;
+    case TW__DIAGNOSE_CONNECT__CONNECT_UNREACHABLE:
+        return DOCTOR_UNREACHABLE;
+    default:
+        return DOCTOR_NOT_TRIED;
+    }
+}
+
+static void take_probe(struct way *w, const Tw__DiagnoseReply *m)
+{
+    struct doctor_probe *p = calloc(1, sizeof *p);
+
+    if (!p) {
+        snprintf(w->why_not, sizeof w->why_not, "it was probed, but there is no memory for what came of it");
+        return;
+    }
+    snprintf(p->host, sizeof p->host, "%s", w->host);
+    snprintf(p->lookup_error, sizeof p->lookup_error, "%s", m->lookup_error);
+    snprintf(p->address, sizeof p->address, "%s", m->address);
+    snprintf(p->local, sizeof p->local, "%s", m->local_address);
+    take_packets(m->small, &p->packets[DOCTOR_SMALL]);
+    take_packets(m->sized, &p->packets[DOCTOR_SIZED]);
+    p->searched = m->mtu_searched;
+    p->mtu_local = m->mtu_local;
+    p->mtu_through = m->mtu_through;
+    p->mtu_lost = m->mtu_lost;
+    take_icmp(m->mtu_icmp, 1, &p->mtu_icmp);
+    p->connect = connect_of(m->connect);
+    p->control_port = (uint16_t)w->control_port;
+    snprintf(p->connect_error, sizeof p->connect_error, "%s", m->connect_error);
+    w->probe = p;
+}
+
+static void take_seen(struct way *w, const Tw__DiagnoseReply *m)
+{
+    struct doctor_probe *p = w->probe;
+
+    if (!p || m->n_seen < DOCTOR_KINDS)
+        return;
+    p->watched = true;
+    p->driver = m->driver_answers;
+    snprintf(p->seen_from, sizeof p->seen_from, "%s", m->seen_from);
+    for (size_t i = 0; i < DOCTOR_KINDS; i++)
+        p->seen[i] = (struct doctor_seen){ .came = m->seen[i]->came,
+                                           .answered = m->seen[i]->answered,
+                                           .not_allowed = m->seen[i]->not_allowed,
+                                           .auth_demanded = m->seen[i]->auth_demanded,
+                                           .refused = m->seen[i]->refused,
+                                           .send_errors = m->seen[i]->send_errors };
+}
+
+/* ---- Calls ---- */
+
+static void set_active(struct run *r, struct way *from, struct way *to)
+{
+    for (size_t i = 0; i < DOCTOR_PROBES_AT_A_TIME; i++)
+        if (r->active[i] == from) {
+            r->active[i] = to;
+            return;
+        }
+}
+
+static void end(struct run *r, struct way *w)
+{
+    set_active(r, w, NULL);
+    w->state = WAY_DONE;
+    r->running--;
+    r->d->running--;
+    r->open--;
+    r->info.probes_done++;
+}
+
+static void probe_done(struct call *c)
+{
+    struct run *r = c->run;
+
+    end(r, c->way);
+    free(c);
+    run_advance(r);
+}
+
+static Tw__DiagnoseRequest request_of(const struct way *w, Tw__DiagnoseAction action)
+{
+    Tw__DiagnoseRequest rq = TW__DIAGNOSE_REQUEST__INIT;
+
+    rq.action = action;
+    rq.token = w->token;
+    return rq;
+}
+
+static void call(struct rpc_peer *p, uint32_t deadline_ms, const Tw__DiagnoseRequest *rq,
+                 Tw__DiagnoseReply_Closure done, struct call *c)
+{
+    tw__fleet_agent__diagnose(rpc_peer_service(p, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, deadline_ms),
+                              rq, done, c);
+}
+
+static void on_seen(const Tw__DiagnoseReply *m, void *ctx)
+{
+    struct call *c = ctx;
+
+    if (m)
+        take_seen(c->way, m);
+    probe_done(c);
+}
+
+static struct rpc_peer *peer_of(const struct run *r, const char *name)
+{
+    const struct agent *a = r->d->stopped || r->info.stopped ? NULL : agent_of(r, name);
+
+    return is_up(a) ? a->peer : NULL;
+}
+
+static void ask_what_was_seen(struct call *c)
+{
+    struct rpc_peer *p = c->way->watched ? peer_of(c->run, c->way->facts.target) : NULL;
+    Tw__DiagnoseRequest rq = request_of(c->way, TW__DIAGNOSE_ACTION__DIAGNOSE_SEEN);
+
+    if (p)
+        call(p, WATCH_DEADLINE_MS, &rq, on_seen, c);
+    else
+        probe_done(c);
+}
+
+static void note_cannot(struct run *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_cannot; i++)
+        if (r->cannot_diagnose[i] == name)
+            return;
+    if (r->n_cannot == r->cap_cannot) {
+        size_t cap = r->cap_cannot ? 2 * r->cap_cannot : 16;
+        const char **grown = realloc(r->cannot_diagnose, cap * sizeof *grown);
+        if (!grown)
+            return;
+        r->cannot_diagnose = grown;
+        r->cap_cannot = cap;
+    }
+    r->cannot_diagnose[r->n_cannot++] = name;
+}
+
+static void note_failure(struct call *c)
+{
+    struct rpc_result res = rpc_result();
+
+    if (res.status == TW__STATUS__STATUS_UNIMPLEMENTED) {
+        note_cannot(c->run, c->way->facts.source);
+        snprintf(c->way->why_not, sizeof c->way->why_not, "it was not probed: %s is too old to do it",
+                 c->way->facts.source);
+    } else {
+        snprintf(c->way->why_not, sizeof c->way->why_not, "it was not probed: %s: %.120s",
+                 c->way->facts.source, res.detail && *res.detail ? res.detail : rpc_status_name(res.status));
+    }
+}
+
+static void on_probed(const Tw__DiagnoseReply *m, void *ctx)
+{
+    struct call *c = ctx;
+
+    if (m)
+        take_probe(c->way, m);
+    else
+        note_failure(c);
+    ask_what_was_seen(c);
+}
+
+static void send_probe(struct call *c)
+{
+    struct way *w = c->way;
+    struct rpc_peer *p = peer_of(c->run, w->facts.source);
+    Tw__DiagnoseRequest rq = request_of(w, TW__DIAGNOSE_ACTION__DIAGNOSE_PROBE);
+
+    if (!p) {
+        snprintf(w->why_not, sizeof w->why_not, "it was not probed: its source is not connected");
+        ask_what_was_seen(c);
+        return;
+    }
+    rq.address = w->address;
+    rq.host = w->host;
+    rq.family = w->family;
+    rq.port = w->port;
+    rq.small_bytes = w->facts.target_is_agent ? TO_AGENTS_BYTES : TO_OTHERS_BYTES;
+    rq.size_bytes = w->size > rq.small_bytes ? w->size : 0;
+    rq.dscp = w->dscp;
+    rq.df = w->df;
+    rq.path_mtu = rq.size_bytes != 0;
+    rq.stamp = w->stamp && !w->facts.target_is_agent;
+    rq.control_port = w->control_port;
+    rq.bind = w->bind;
+    call(p, PROBE_DEADLINE_MS, &rq, on_probed, c);
+}
+
+static void on_watching(const Tw__DiagnoseReply *m, void *ctx)
+{
+    struct call *c = ctx;
+
+    c->way->watched = m != NULL;
+    if (!m && rpc_result().status == TW__STATUS__STATUS_UNIMPLEMENTED)
+        note_cannot(c->run, c->way->facts.target);
+    send_probe(c);
+}
+
+static void begin(struct run *r, struct way *w)
+{
+    struct call *c = calloc(1, sizeof *c);
+    struct rpc_peer *target;
+    Tw__DiagnoseRequest rq;
+
+    set_active(r, NULL, w); /* there are as many places as may run */
+    w->state = WAY_RUNS;
+    r->running++;
+    r->d->running++;
+    r->open++;
+    if (!c || getrandom(&w->token, sizeof w->token, 0) != (ssize_t)sizeof w->token) {
+        free(c);
+        snprintf(w->why_not, sizeof w->why_not, "it was not probed: out of memory");
+        end(r, w);
+        return;
+    }
+    w->token = (w->token | UINT64_C(0x8000000000000000)) & ~UINT64_C(3);
+    *c = (struct call){ r, w };
+    target = w->facts.target_is_agent && w->port ? peer_of(r, w->facts.target) : NULL;
+    rq = request_of(w, TW__DIAGNOSE_ACTION__DIAGNOSE_WATCH);
+    if (target)
+        call(target, WATCH_DEADLINE_MS, &rq, on_watching, c);
+    else
+        send_probe(c);
+}
+
+static unsigned running_with(const struct run *r, const char *source, const char *target)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < DOCTOR_PROBES_AT_A_TIME; i++) {
+        const struct way *w = r->active[i];
+        n += w &&
+             ((source && !strcmp(w->facts.source, source)) || (target && !strcmp(w->facts.target, target)));
+    }
+    return n;
+}
+
+void run_probe_more(struct run *r)
+{
+    for (size_t i = 0; i < r->n_list && r->d->running < DOCTOR_PROBES_AT_A_TIME; i++) {
+        struct way *w = r->list[i];
+
+        if (w->state == WAY_WAITS && running_with(r, w->facts.source, NULL) < OF_ONE_SOURCE &&
+            running_with(r, NULL, w->facts.target) < OF_ONE_TARGET)
+            begin(r, w);
+    }
+}
