@@ -294,6 +294,8 @@ static const struct conf_opt opts[] = {
 const struct conf_program agent_program = {
     .name = "twamp-agent",
     .env_prefix = "TWAMP_AGENT",
+    .brief = "measure and reflect probes on a host of a twampmesh",
+    .section = 8,
     .doc = "Measures the network from this host: reflects TWAMP and STAMP probes, sends those that the "
            "controller's "
            "schedule asks for, and reports a summary of every session and report period. It only dials out, "

@@ -314,12 +314,31 @@ static enum tw_rc evaluate(struct conf_cmdline *c, void *target, struct tw_err *
     return rc;
 }
 
+/* For those who build manual pages and for shells: not for people, so not in the help. */
+static bool prints_of_itself(const struct conf_program *p, int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], "--help=roff")) {
+        if (p->brief)
+            conf_print_roff(stdout, p);
+        else
+            conf_roff_part(stdout, p);
+        return true;
+    }
+    if (argc < 2 || strcmp(argv[1], "--complete") != 0)
+        return false;
+    conf_complete(p, argc - 2, argv + 2, stdout);
+    return true;
+}
+
 enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void *target,
                       struct conf_strlist *ret_args, struct tw_err *err)
 {
     struct conf_cmdline c = { .p = p };
-    enum tw_rc rc = conf_cmdline_collect(&c, argc, argv, err);
+    enum tw_rc rc;
 
+    if (prints_of_itself(p, argc, argv))
+        return TW_ECLOSED;
+    rc = conf_cmdline_collect(&c, argc, argv, err);
     if (rc == TW_OK)
         rc = evaluate(&c, target, err);
     if (rc == TW_OK && ret_args) {

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "common/rc.h"
 
 enum conf_type {
@@ -41,6 +42,8 @@ struct conf_opt {
 
 struct conf_program {
     const char *name, *env_prefix;
+    const char *brief; /* of its manual page: what it is, without a full stop; NULL: it is part of another's page */
+    int section;       /* of its manual page; 0 = 1 */
     const char *usage_args;   /* e.g. "MESH-FILE"; NULL = takes none */
     const char *doc;          /* paragraph before the options */
     const char *examples;     /* printed after the options */
@@ -52,7 +55,9 @@ struct conf_program {
 /* Fills *target (zeroed by the caller): defaults, then environment, then command line. Positional arguments go
  * to ret_args (copies). On a bad value fills *err (field = the option) and returns TW_EINVAL.
  * --help prints to stdout and returns TW_ECLOSED, and so does --version: the caller exits with 0. A list given at a
- * later place replaces that of an earlier one. Unless TW_OK, *target owns nothing. argv is reordered. */
+ * later place replaces that of an earlier one. Unless TW_OK, *target owns nothing. argv is reordered.
+ * Hidden, each prints and returns TW_ECLOSED: "--help=roff", the manual page (of a program without `brief` a part of one);
+ * "--complete WORD...", what the last word may become. */
 enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void *target,
                       struct conf_strlist *ret_args, struct tw_err *err);
 /* Sets one option from text, as the file loader and tests do. */
@@ -61,6 +66,33 @@ void conf_print_help(const struct conf_program *p);
 #define CONF_ENV_NAME_MAX 96
 /* Name of the environment variable of an option; p has an env_prefix. */
 void conf_env_name(const struct conf_program *p, const struct conf_opt *o, char buf[CONF_ENV_NAME_MAX]);
+/* ---- Completion (conf_complete.c): a candidate a line, with a tab and what it is about where that helps; or one
+ * of these: the shell shall name files, or folders. ---- */
+#define CONF_COMPLETE_FILES ":files"
+#define CONF_COMPLETE_FOLDERS ":folders"
+/* What the last of n words may become, by the table alone. */
+void conf_complete(const struct conf_program *p, int n, char **words, FILE *to);
+void conf_complete_options(const struct conf_program *p, const char *word, FILE *to);
+/* `before` stands before each candidate: "--output=". */
+void conf_complete_value(const struct conf_opt *o, const char *before, const char *value, FILE *to);
+/* "--output", "--output=x" or "-o"; NULL: none of p. */
+const struct conf_opt *conf_option_of_word(const struct conf_program *p, const char *word);
+/* Does its value stand in the next word? */
+bool conf_value_follows(const struct conf_opt *o, const char *word);
+
+/* ---- Manual pages (conf_roff.c), in man(7) ---- */
+/* A whole page. */
+void conf_print_roff(FILE *to, const struct conf_program *p);
+/* Its pieces, for programs with commands. */
+void conf_roff_head(FILE *to, const char *name, int section, const char *brief);
+void conf_roff_text(FILE *to, const char *text);
+void conf_roff_lines(FILE *to, const char *text);
+void conf_roff_options(FILE *to, const struct conf_program *p);
+void conf_roff_synopsis(FILE *to, const struct conf_program *p);
+void conf_roff_examples(FILE *to, const char *examples);
+/* Synopsis, what it does, options, examples. */
+void conf_roff_part(FILE *to, const struct conf_program *p);
+
 /* Frees what the options own; args of conf_parse() are freed by conf_strlist_free(). */
 void conf_free(const struct conf_program *p, void *target);
 void conf_strlist_free(struct conf_strlist *l);

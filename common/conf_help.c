@@ -35,22 +35,29 @@ static void print_name(char short_name, const char *name, const char *arg, bool 
            arg && optional ? "]" : "");
 }
 
-static void print_opt(const struct conf_program *p, const struct conf_opt *o)
+const char *conf_option_text(const struct conf_program *p, const struct conf_opt *o, char *buf, size_t cap)
 {
-    char text[1024], extra[160] = "", env[CONF_ENV_NAME_MAX] = "";
+    char extra[160] = "", env[CONF_ENV_NAME_MAX] = "";
 
-    print_name(o->short_name, o->name, conf_placeholder(o), o->implied != NULL);
     if (o->type == CONF_ENUM)
         conf_choices_text(o, extra, sizeof extra);
     else if (o->type == CONF_INT)
         conf_range_text(o, extra, sizeof extra);
     if (p->env_prefix)
         conf_env_name(p, o, env);
-    snprintf(text, sizeof text, "%s%s%s%s%s%s%s%s%s%s", o->help, extra[0] ? " Allowed: " : "", extra,
+    snprintf(buf, cap, "%s%s%s%s%s%s%s%s%s%s", o->help, extra[0] ? " Allowed: " : "", extra,
              extra[0] ? "." : "", o->dflt && o->type != CONF_FLAG ? " Default: " : "",
              o->dflt && o->type != CONF_FLAG ? o->dflt : "", o->required ? " Required." : "",
              p->env_prefix ? " [" : "", p->env_prefix ? env : "", p->env_prefix ? "]" : "");
-    print_wrapped(text, HELP_INDENT);
+    return buf;
+}
+
+static void print_opt(const struct conf_program *p, const struct conf_opt *o)
+{
+    char text[1024];
+
+    print_name(o->short_name, o->name, conf_placeholder(o), o->implied != NULL);
+    print_wrapped(conf_option_text(p, o, text, sizeof text), HELP_INDENT);
 }
 
 void conf_print_help(const struct conf_program *p)

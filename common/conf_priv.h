@@ -8,6 +8,8 @@
 const char *conf_placeholder(const struct conf_opt *o);
 /* Is this letter left for -h or -V? */
 bool conf_short_is_free(const struct conf_program *p, char c);
+/* What help says of an option: what it does, what is allowed, its default and variable. Returns buf. */
+const char *conf_option_text(const struct conf_program *p, const struct conf_opt *o, char *buf, size_t cap);
 /* What values are allowed, as a phrase after "must be". */
 void conf_range_text(const struct conf_opt *o, char *buf, size_t cap);
 void conf_choices_text(const struct conf_opt *o, char *buf, size_t cap);

@@ -104,6 +104,8 @@ static const struct conf_opt opts[] = {
 static const struct conf_program program = {
     .name = "twamp-controller",
     .env_prefix = "TWAMP_CONTROLLER",
+    .brief = "keep agents, schedules and results of a twampmesh",
+    .section = 8,
     .doc = "Keeps the inventory of agents, gives them their schedules, stores their results, and serves "
            "metrics and an API.",
     .examples = "  twamp-controller --data-dir ./data --admin-listen ipc://$PWD/ctl.sock --auto-approve\n"

@@ -73,6 +73,22 @@ struct words {
     const char *stray; /* an option before the command that no command line begins with */
 };
 
+static void words_free(struct words *w)
+{
+    free(w->global);
+    free(w->own);
+}
+
+static enum cli_exit words_init(struct words *w, int argc)
+{
+    w->global = calloc((size_t)argc + 2, sizeof *w->global);
+    w->own = calloc((size_t)argc + 2, sizeof *w->own);
+    if (!w->global || !w->own)
+        return cli_no_memory();
+    w->global[w->n_global++] = w->own[w->n_own++] = (char *)"twampctl";
+    return CLI_OK;
+}
+
 static const struct conf_opt *find_global(const char *word)
 {
     size_t len = strcspn(word, "=");
@@ -289,6 +305,46 @@ static int run(struct cli *c, struct words *w)
     return code;
 }
 
+/* Options that came before may name another controller; whatever is wrong with them, the shell gets what there is. */
+static int complete(int argc, char **argv, int64_t (*wall_ns)(void))
+{
+    struct words w = { 0 };
+    struct cli c = { .wall_ns = wall_ns };
+    struct cli_place at = { .word = argc ? argv[argc - 1] : "" };
+    struct conf_program own = { 0 };
+    const char *before = argc > 1 ? argv[argc - 2] : "";
+
+    if (words_init(&w, argc) != CLI_OK)
+        return CLI_OK;
+    sort_words(&w, argc, argv - 1); /* all but the last; the program's name is not among them */
+    c.command = w.n_command && command_complete(&w) ? find_command(w.command[0], w.command[1]) : NULL;
+    if (c.command) {
+        own.opts = c.command->opts;
+        own.n_opts = c.command->n_opts;
+    }
+    at.group = w.n_command == 1 ? w.command[0] : NULL;
+    if (at.group && !strcmp(at.group, "help"))
+        at.group = w.n_own > 1 ? w.own[1] : NULL;
+    at.option = conf_option_of_word(&cli_global, before);
+    if (at.option && conf_value_follows(at.option, before))
+        w.n_global--; /* its value is what we complete */
+    if (!at.option)
+        at.option = conf_option_of_word(&own, before);
+    if (at.option && !conf_value_follows(at.option, before))
+        at.option = NULL;
+    for (int i = 1; i < w.n_own; i++)
+        at.n_args += w.own[i][0] != '-';
+    c.given = w.given;
+    if (conf_parse(&cli_global, w.n_global, w.global, &c.opt, NULL, NULL) == TW_OK &&
+        cli_configure(&c) == CLI_OK)
+        cli_complete(&c, c.command ? &own : NULL, &at);
+    ctl_free(c.ctl);
+    config_free(&c.config);
+    conf_free(&cli_global, &c.opt);
+    words_free(&w);
+    return CLI_OK;
+}
+
 static int dispatch(struct words *w, int64_t (*wall_ns)(void))
 {
     struct cli c = { .wall_ns = wall_ns };
@@ -311,16 +367,17 @@ int cli_main(int argc, char **argv, int64_t (*wall_ns)(void))
     struct words w = { 0 };
     int code;
 
-    w.global = calloc((size_t)argc + 2, sizeof *w.global);
-    w.own = calloc((size_t)argc + 2, sizeof *w.own);
-    if (!w.global || !w.own) {
-        code = cli_no_memory();
-    } else {
-        w.global[w.n_global++] = w.own[w.n_own++] = (char *)"twampctl";
+    if (argc > 1 && !strcmp(argv[1], "--complete"))
+        return complete(argc - 2, argv + 2, wall_ns);
+    if (argc == 2 && !strcmp(argv[1], "--help=roff")) {
+        cli_print_roff(stdout);
+        return close_output(CLI_OK);
+    }
+    code = words_init(&w, argc);
+    if (!code) {
         sort_words(&w, argc, argv);
         code = close_output(dispatch(&w, wall_ns));
     }
-    free(w.global);
-    free(w.own);
+    words_free(&w);
     return code;
 }

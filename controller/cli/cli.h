@@ -72,7 +72,22 @@ int cli_main(int argc, char **argv, int64_t (*wall_ns)(void));
 /* repeat.c: runs the command every opt.watch_ns until Ctrl-C. */
 enum cli_exit cli_repeat(struct cli *c);
 
+/* complete.c: where the word stands that is to be completed. */
+struct cli_place {
+    const struct conf_opt *option; /* its value; NULL: no option's */
+    const char *group;             /* it is a command of that; NULL: of any */
+    size_t n_args;                 /* arguments of the command before it */
+    const char *word;
+};
+/* own is NULL as long as the command is not complete. */
+void cli_complete(struct cli *c, const struct conf_program *own, const struct cli_place *at);
+void cli_complete_shells(const char *word, FILE *to);
+/* manual.c: twampctl(1). */
+void cli_print_roff(FILE *to);
+
 /* cli_help.c */
+/* First words of commands, or of a group their second ones, that begin so. */
+void cli_complete_commands(const char *group, const char *word, FILE *to);
 void cli_print_help(void);
 void cli_print_group_help(const char *group);
 void cli_print_command_help(const struct cli_command *cmd);
@@ -148,6 +163,7 @@ enum cli_exit cmd_report(struct cli *c);
 enum cli_exit cmd_outages(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
+enum cli_exit cmd_completion(struct cli *c);
 enum cli_exit cmd_version(struct cli *c);
 enum cli_exit cmd_context_list(struct cli *c);
 enum cli_exit cmd_context_show(struct cli *c);

@@ -69,6 +69,23 @@ void cli_print_command_help(const struct cli_command *cmd)
         "\nThe options of every command (--controller, --output, --timeout, --no-color): twampctl --help\n");
 }
 
+/* Each first word once: groups stand together. */
+void cli_complete_commands(const char *group, const char *word, FILE *to)
+{
+    const char *last = "";
+
+    for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
+        const char *first = cmd->group ? cmd->group : cmd->name, *offered = group ? cmd->name : first;
+        if (group ? !cmd->group || strcmp(cmd->group, group) != 0 : !strcmp(first, last))
+            continue;
+        last = first;
+        if (!strncmp(offered, word, strlen(word)))
+            fprintf(to, "%s\t%s\n", offered, group || !cmd->group ? cmd->brief : "commands");
+    }
+    if (!group && !strncmp("help", word, strlen(word)))
+        fputs("help\twhat a command does, its options, and examples\n", to);
+}
+
 /* ---- Suggestions ---- */
 
 /* Edits from a to b (Levenshtein); words are short. */

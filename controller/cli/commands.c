@@ -515,6 +515,16 @@ const struct cli_command cli_commands[] = {
       .doc = "Removes a context from the file.",
       .examples = "  twampctl context remove lab\n",
       .run = cmd_context_remove },
+    { .name = "completion",
+      .args = "SHELL",
+      .n_args = 1,
+      .brief = "what bash or zsh need to complete commands",
+      .doc = "Prints the completion script of a shell, bash or zsh, for twampctl, twamp, twamp-agent and twamp-controller. "
+             "Installed packages bring it along. Names of agents, meshes and contexts are completed, too, by asking "
+             "the controller for less than half a second.",
+      .examples = "  source <(twampctl completion bash)\n"
+                  "  twampctl completion zsh >\"${fpath[1]}/_twampctl\"\n",
+      .run = cmd_completion },
     { .name = "version",
       .brief = "of twampctl and of the controller, and whether they differ",
       .doc = "Shows both versions. twampctl --version does so without asking the controller.",

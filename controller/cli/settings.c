@@ -70,7 +70,8 @@ static enum cli_exit choose(struct cli *c)
 /* An explicit file must be there, but for the command that makes it. */
 static enum cli_exit check_file(struct cli *c)
 {
-    if (c->config.text || c->config_origin == CLI_FROM_DEFAULT || c->command->run == cmd_context_add)
+    if (c->config.text || c->config_origin == CLI_FROM_DEFAULT ||
+        (c->command && c->command->run == cmd_context_add))
         return CLI_OK;
     return cli_fail(CLI_USAGE, "%s: there is no file %s",
                     c->config_origin == CLI_FROM_ENV ? "TWAMPCTL_CONFIG" : "--config", c->opt.config);

@@ -254,6 +254,7 @@ static void wrong_usage(void **state)
         { "frobnicate", 2, NULL, "there is no command \"frobnicate\"; twampctl --help", NULL },
         { "help frobnicate", 2, NULL, "no command \"frobnicate\"", NULL },
         { "agent", 2, NULL, "needs one more word", NULL },
+        { "completion fish", 2, NULL, "\"fish\": expected bash or zsh", NULL },
         { "agent show", 2, NULL, "expected NAME", NULL },
         { "agent show a b", 2, NULL, "unexpected argument \"b\"", NULL },
         { "status now", 2, NULL, "unexpected argument \"now\"", NULL },
@@ -300,6 +301,8 @@ static void help_needs_no_controller(void **state)
     static const struct expectation cases[] = {
         { "--version", 0, "twampctl 0.", NULL, NULL },
         { "help", 0, "Commands:", NULL, NULL },
+        { "completion bash", 0, "complete -F _twampmesh twampctl", NULL, NULL },
+        { "--help=roff", 0, ".TH TWAMPCTL 1", NULL, NULL },
         { "help help", 0, "Commands:", NULL, NULL },
         { "help watch", 0, "--interval", NULL, NULL },
         { "-c ipc:///nowhere report --help", 0, "--latest", NULL, NULL },
@@ -563,6 +566,37 @@ static void version_skew(void **state)
     check(f, &(struct expectation){ "version", 0, "Controller  0.", NULL, NULL });
 }
 
+/* ---- What shells ask ---- */
+
+static void completion_names_what_there_is(void **state)
+{
+    struct fake *f = *state;
+    static const struct {
+        const char *words, *has, *lacks; /* lines */
+    } cases[] = {
+        { "--complete agent show a", "\nams\n", "\nfra\n" },
+        { "--complete agent show ams f", "\n", "\nfra\n" }, /* it takes one */
+        { "--complete report --source f", "\nfra\n", "\nams\n" },
+        { "--complete report --source=f", "\n--source=fra\n", "\nfra\n" },
+        { "--complete report -s f", "\nfra\n", "\nams\n" },
+        { "--complete schedule show v", "\nvoice\n", "\nams\n" },
+        { "--complete report -m v", "\nvoice\n", "\nams\n" },
+        { "--complete report --class b", "\nbulk\n", "\nvoice\n" },
+        { "--complete -c ipc:///nowhere report -m v", "\n", "\nvoice\n" },
+        { "--complete report -o w", "\nwide\n", "\ncsv\n" },
+        { "--complete nonsense x", "\n", "x" },
+        { "--complete", "\nagent\tcommands\n", "\nlist" },
+    };
+
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        char lines[MAX_OUT + 1];
+        run_ctl(f, cases[i].words, NULL, &r);
+        snprintf(lines, sizeof lines, "\n%s", r.out);
+        if (r.code || !strstr(lines, cases[i].has) || strstr(lines, cases[i].lacks))
+            fail_msg("%s: exit code %d:%s", cases[i].words, r.code, lines);
+    }
+}
+
 /* ---- Contexts ---- */
 
 /* The variable TWAMPCTL_CONTROLLER is set all along: it wins over a context, and an option over both. */
@@ -630,6 +664,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(large_reports_come_in_parts),
         cmocka_unit_test(nothing_there),
         cmocka_unit_test(version_skew),
+        cmocka_unit_test(completion_names_what_there_is),
         cmocka_unit_test(contexts),
     };
 
