@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "agent/cards.h"
+#include "agent/check.h"
 #include "agent/clockwatch.h"
 #include "agent/control.h"
 #include "agent/diagnose.h"
@@ -621,6 +622,13 @@ int main(int argc, char **argv)
         tw_err_set(&err, rc, "--log-level: expected debug, info, warn or error");
     if (rc != TW_OK)
         return fail(&err, rc, 2);
+    if (a.opt.check) {
+        log_init("twamp-agent", LOG_ERROR_, LOG_TEXT);
+        code = check_run(&a.opt, stdout);
+        conf_strlist_free(&args);
+        conf_free(&agent_program, &a.opt);
+        return code;
+    }
     process_raise_files();
     /* One heap for all threads: what one of them frees another can use. With a heap each, the report periods
      * that the workers make and the loop's sessions leave behind would need their memory twice. */

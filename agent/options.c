@@ -276,6 +276,11 @@ static const struct conf_opt opts[] = {
       .arg = "N",
       .help = "So many probes lost in a row freeze what is around them, once a minute and session at most; 0 "
               "never." },
+    { .name = "check",
+      .type = CONF_FLAG,
+      .offset = FIELD(check),
+      .help = "Look at this host and at the way to the controller, say what is wrong and what to do, change nothing, and end: "
+              "exit code 0 if there is no problem, 1 if there is. With the options that the agent is started with." },
     { .name = "log-level",
       .type = CONF_STR,
       .offset = FIELD(log_level),

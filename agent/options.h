@@ -18,6 +18,7 @@ struct agent_options {
     uint32_t control_modes; /* enum twamp_mode: security modes offered */
     struct port_range test_ports;
     int log_format, self_test, tx_timestamps;
+    bool check; /* look at this host and end */
     bool allow_plaintext, reflect_stateless, demand_auth, refuse_dscp, precise;
 };
 

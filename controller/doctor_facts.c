@@ -148,8 +148,12 @@ static void take_spec(struct way *w, const Tw__SessionSpec *s)
     else
         w->port = s->port;
     w->stamp |= s->protocol == TW__PROTOCOL__PROTOCOL_STAMP;
-    if (!*w->address)
+    if (*s->host && !*w->host) {
+        snprintf(w->host, sizeof w->host, "%s", s->host);
+        w->family = (uint8_t)s->host_family;
+    } else if (!*w->address && !*w->host) {
         snprintf(w->address, sizeof w->address, "%s", s->address);
+    }
     if (size < w->size)
         return;
     w->size = w->facts.size = size;
@@ -304,7 +308,11 @@ static bool take_mesh_target(struct run *r, struct way *w, const char *name)
             if (strcmp(t->name, name) != 0)
                 continue;
             w->port = t->addr.port;
-            snprintf(w->address, sizeof w->address, "%s", tw_addr_format_ip(&t->addr, text));
+            w->family = t->family;
+            if (*t->host)
+                snprintf(w->host, sizeof w->host, "%s", t->host);
+            else
+                snprintf(w->address, sizeof w->address, "%s", tw_addr_format_ip(&t->addr, text));
             return true;
         }
     return false;

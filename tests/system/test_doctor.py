@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import subprocess
 
 from lab import Lab, Process, expect, sh, wait
 from meshes import full, one_way
@@ -63,6 +64,18 @@ def state(lab, name):
     return next(a["state"] for a in lab.agent_list() if a["name"] == name)
 
 
+def expect_check(lab, name, code, *texts, data=None, url="tcp://10.99.77.1:8620", but=None):
+    """twamp-agent --check in the agent's namespace: its exit code, and what it says."""
+    done = subprocess.run(["ip", "netns", "exec", lab.ns(name), f"{lab.build}/agent/twamp-agent", "--check", "--name", name,
+                           "--controller", url, "--allow-plaintext", "--data-dir", f"{lab.dir}/{data or name}",
+                           "--reflect", f"{lab.ip4(name)}:{REFLECTOR}"], capture_output=True, text=True, timeout=30)
+    said = done.stdout + done.stderr
+    expect(done.returncode == code, f"exit {done.returncode}: {said}")
+    for text in texts:
+        expect(text in said, f"\"{text}\" is not in: {said}")
+    expect(not but or but not in said, said)
+
+
 def test_ways_that_are_blocked(build):
     """One fleet: healthy, then its ports are blocked in every way that there is."""
     with Lab(build, ["a1", "a2", "a3"]) as lab:
@@ -113,6 +126,8 @@ def test_agents_that_are_not_as_they_should_be(build):
             lab.start_agent("a3")
             wait("its reflector to answer", lambda: of(doctor(lab, "a3"), "problem") == [("agent-cut-off", "a3")])
             finds(lab, "problem", ("agent-cut-off", "a3"), seen=["answers 2 of 2 agents"])
+            expect_check(lab, "a3", 1, "it runs", "(controller-blocked)")
+        expect_check(lab, "a1", 0, "it runs", but="PROBLEM")
         lab.agents["a3"].kill()
         finds(lab, "problem", ("agent-down", "a3"), seen=["answers none of 2 agents"])
         lab.start_agent("a3")
@@ -127,6 +142,14 @@ def test_agents_that_are_not_as_they_should_be(build):
             finds(lab, "problem", ("key-taken", "a2"), seen=["from 10.99.77.11"])
         finally:
             twin.kill()
+        expect_check(lab, "a2", 1, "it does not run", "(hello-refused)", "another key is enrolled", data="twin")
+        # Away from the controller: no such address, a service that is none, and a directory that is not there.
+        lab.agents["a2"].stop()
+        expect_check(lab, "a2", 0, "it does not run", but="PROBLEM")
+        expect_check(lab, "a2", 1, "it does not run", "(controller-strange)", url="tcp://10.99.77.1:8080")
+        expect_check(lab, "a2", 1, "it does not run", "(controller-name)", url="tcp://no-such-host.invalid:8620")
+        expect_check(lab, "a2", 1, "it does not run", "(data-dir)", data="nowhere")
+        lab.start_agent("a2")
 
 
 def test_agents_of_another_version(build):
