@@ -59,7 +59,9 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(schedule_rollback, ScheduleRollbackRequest, ScheduleApplyReply)                                                  \
     X(doctor_start, DoctorRequest, DoctorReply)                                                                        \
     X(doctor_look, DoctorLookRequest, DoctorReply)                                                                     \
-    X(doctor_stop, DoctorLookRequest, DoctorReply)
+    X(doctor_stop, DoctorLookRequest, DoctorReply)\
+    X(schedule_export, ScheduleExportRequest, ScheduleExportReply)                                                     \
+    X(schedule_rollout, ScheduleRolloutRequest, ScheduleRolloutReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

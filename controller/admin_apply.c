@@ -37,7 +37,11 @@ static void add_plan_agent(Tw__Plan *plan, struct arena *ar, const struct plan_a
         return;
     tw__plan_agent__init(p);
     p->agent = (char *)(after ? after->name : before->name);
-    p->pairs_before = before ? before->pairs : 0;
+    if (before) {
+        p->pairs_before = before->pairs;
+        p->packets_per_second_before = before->pps;
+        p->bits_per_second_before = before->bps;
+    }
     if (after) {
         p->pairs_after = after->pairs;
         p->packets_per_second = after->pps;
@@ -85,10 +89,87 @@ static void fill_plan_meshes(Tw__Plan *plan, struct arena *ar, const struct chan
     plan->truncated |= plan->n_meshes < p->n_meshes;
 }
 
+static const char *pair_action(char c)
+{
+    return c == '+' ? "added" : c == '-' ? "removed" : "changed";
+}
+
+static void fill_plan_pairs(Tw__Plan *plan, struct arena *ar, const struct change_plan *p)
+{
+    size_t octets = 0;
+
+    plan->changed_pairs = arena_alloc(ar, sizeof *plan->changed_pairs * (p->n_pairs + 1));
+    for (size_t i = 0; plan->changed_pairs && i < p->n_pairs; i++) {
+        Tw__PlanPair *pair = arena_alloc(ar, sizeof *pair);
+
+        if (!pair)
+            break;
+        tw__plan_pair__init(pair);
+        pair->action = (char *)pair_action(p->changed_pairs[i].action);
+        pair->mesh = p->changed_pairs[i].mesh;
+        pair->class_name = p->changed_pairs[i].class_name;
+        pair->source = p->changed_pairs[i].source;
+        pair->target = p->changed_pairs[i].target;
+        pair->what = p->changed_pairs[i].what;
+        octets += tw__plan_pair__get_packed_size(pair) + 8;
+        if (octets > ADMIN_REPLY_MAX / 2)
+            break;
+        plan->changed_pairs[plan->n_changed_pairs++] = pair;
+    }
+    plan->pairs_truncated = p->pairs_cut || plan->n_changed_pairs < p->n_pairs;
+}
+
+static void fill_shares(Tw__PlanExcess *x, struct arena *ar, const struct budget_excess *e)
+{
+    x->shares = arena_alloc(ar, sizeof *x->shares * (e->n_shares + 1));
+    for (size_t i = 0; x->shares && i < e->n_shares; i++) {
+        Tw__PlanShare *s = arena_alloc(ar, sizeof *s);
+
+        if (!s)
+            return;
+        tw__plan_share__init(s);
+        s->mesh = (char *)e->shares[i].mesh;
+        s->class_name = (char *)e->shares[i].class_name;
+        s->value = e->shares[i].value;
+        s->pairs = e->shares[i].pairs;
+        x->shares[x->n_shares++] = s;
+    }
+}
+
+static void fill_excesses(Tw__Plan *plan, struct arena *ar, const struct budget_report *r)
+{
+    plan->excesses_all = r->hard + r->soft;
+    plan->excesses = arena_alloc(ar, sizeof *plan->excesses * (r->n + 1));
+    for (size_t i = 0; plan->excesses && i < r->n; i++) {
+        const struct budget_excess *e = &r->v[i];
+        Tw__PlanExcess *x = arena_alloc(ar, sizeof *x);
+        char text[BUDGET_TEXT];
+
+        if (!x)
+            return;
+        tw__plan_excess__init(x);
+        x->kind = (char *)budget_kind_name(e->kind);
+        x->agent = e->agent ? (char *)e->agent : (char *)protobuf_c_empty_string;
+        x->value = e->value;
+        x->limit = e->limit;
+        x->hard = e->hard;
+        x->text = admin_text(ar, budget_text(e, text));
+        x->fits = (char *)e->fits;
+        fill_shares(x, ar, e);
+        plan->excesses[plan->n_excesses++] = x;
+    }
+}
+
 static void fill_plan(Tw__Plan *plan, struct arena *ar, const struct change_plan *p)
 {
     tw__plan__init(plan);
+    fill_excesses(plan, ar, &p->budget);
     fill_plan_meshes(plan, ar, p);
+    fill_plan_pairs(plan, ar, p);
+    plan->series_before = p->before.series;
+    plan->store_bytes_per_day_before = p->before.store_bytes_per_day;
+    plan->pairs_before = p->before.pairs;
+    plan->pairs_after = p->after.pairs;
     if (p->n_meshes)
         plan->mesh = (char *)p->meshes[0].mesh;
     plan->pairs = p->pairs;
@@ -125,9 +206,12 @@ static void applied(void *ctx, const struct change_result *r)
     Tw__Plan plan;
     Tw__Field field;
 
-    if (r->in_document) {
+    if (r->in_document || r->over_budget) {
         fill_field(&field, &r->err);
         reply.error = &field;
+        if (r->plan)
+            fill_plan(&plan, admin_arena(call->c), r->plan);
+        reply.plan = r->plan ? &plan : NULL;
         call->closure(&reply, call->closure_data);
     } else if (!admin_change_failed(r, call->closure_data)) {
         fill_plan(&plan, admin_arena(call->c), r->plan);
@@ -202,6 +286,8 @@ void admin_schedule_apply(Tw__Admin_Service *service, const Tw__ScheduleApplyReq
                                   .author = rq->author,
                                   .reason = rq->reason,
                                   .plan_only = rq->plan_only,
+                                  .force = rq->force,
+                                  .max_pairs = rq->max_pairs,
                                   .done = applied,
                                   .ctx = documents ? new_call(service, closure, closure_data) : NULL },
         closure_data);
@@ -213,7 +299,8 @@ void admin_schedule_apply(Tw__Admin_Service *service, const Tw__ScheduleApplyReq
 struct rollback_call {
     Tw__Admin_Service *service;
     uint64_t number;
-    bool plan_only;
+    bool plan_only, force;
+    uint32_t max_pairs;
     char author[AUTHOR_MAX + 1], reason[REASON_MAX + 1];
     Tw__ScheduleApplyReply_Closure closure;
     void *closure_data;
@@ -238,6 +325,8 @@ static void submit_rollback(const struct rollback_call *call, const struct histo
                                            .author = call->author,
                                            .reason = call->reason,
                                            .plan_only = call->plan_only,
+                                           .force = call->force,
+                                           .max_pairs = call->max_pairs,
                                            .done = applied,
                                            .ctx = ctx },
                  call->closure_data);
@@ -270,6 +359,8 @@ void admin_schedule_rollback(Tw__Admin_Service *service, const Tw__ScheduleRollb
         *call = (struct rollback_call){ .service = service,
                                         .number = rq->generation,
                                         .plan_only = rq->plan_only,
+                                        .force = rq->force,
+                                        .max_pairs = rq->max_pairs,
                                         .closure = closure,
                                         .closure_data = closure_data };
         snprintf(call->author, sizeof call->author, "%s", rq->author);

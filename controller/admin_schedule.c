@@ -6,10 +6,6 @@
 
 /* ---- Show ---- */
 
-static const char *const topologies[] = {
-    [MESH_FULL] = "full", [MESH_HUB_SPOKE] = "hub-spoke", [MESH_LIST] = "list"
-};
-
 static uint64_t count_agents(const struct inventory *inv, const char *mesh)
 {
     uint64_t n = 0;
@@ -29,7 +25,7 @@ static void fill_mesh(const struct controller *c, const struct mesh_state *m, st
     tw__mesh_info__init(ret);
     ret->name = (char *)m->row.name;
     ret->description = m->mesh->description ? m->mesh->description : (char *)protobuf_c_empty_string;
-    ret->topology = (char *)topologies[m->mesh->topology];
+    ret->topology = (char *)mesh_topology_name(m->mesh->topology);
     ret->classes = arena_alloc(ar, sizeof *ret->classes * (m->mesh->n_classes + 1));
     for (size_t i = 0; ret->classes && i < m->mesh->n_classes; i++)
         ret->classes[ret->n_classes++] = m->mesh->classes[i].name;

@@ -39,6 +39,7 @@ static void change_free(struct change *ch)
     wanted_free(&ch->wanted);
     free_meshes(ch);
     free(ch->plan.meshes);
+    free(ch->plan.changed_pairs);
     plan_free(&ch->plan.before);
     plan_free(&ch->plan.after);
     free(ch->agent_row.enrolment);
@@ -204,6 +205,16 @@ static void close_stray_intervals(struct changes *s)
     }
 }
 
+/* From now on they run something else than what is wanted. */
+static void note_behind(struct inventory *inv, int64_t now_ns)
+{
+    for (struct agent *a = inv->agents; a; a = a->hh.next)
+        if (a->acked_current)
+            a->behind_ns = 0;
+        else if (!a->behind_ns)
+            a->behind_ns = now_ns;
+}
+
 static void take_over(struct change *ch)
 {
     struct controller *c = ch->owner->c;
@@ -218,6 +229,7 @@ static void take_over(struct change *ch)
         rc = take_meshes(ch);
     if (rc == TW_OK)
         rc = schedule_adopt(&c->inv, &ch->wanted, ch->now_ns, forget, c);
+    note_behind(&c->inv, ch->now_ns);
     if (rc != TW_OK) /* the store has it: a restart, or the next change, brings it */
         log_error("the new schedule is stored but cannot be taken over", LOG_S("error", tw_rc_name(rc)));
     if (ch->drop_agent)
@@ -255,12 +267,13 @@ static bool is_apply(const struct change *ch)
 static void answer(struct change *ch, enum tw_rc rc)
 {
     if (rc != TW_OK && ch->result.status == TW__STATUS__STATUS_OK)
-        ch->result.status = ch->result.in_document ? TW__STATUS__STATUS_INVALID_ARGUMENT
+        ch->result.status = ch->result.in_document || ch->result.over_budget
+                                ? TW__STATUS__STATUS_INVALID_ARGUMENT
                             : rc == TW_ECLOSED     ? TW__STATUS__STATUS_UNAVAILABLE
                                                    : TW__STATUS__STATUS_INTERNAL;
     ch->result.generation = ch->rq.plan_only ? 0 : ch->owner->c->inv.generation;
     ch->result.unchanged = rc == TW_OK && !ch->rq.plan_only && !ch->renumber;
-    ch->result.plan = rc == TW_OK && is_apply(ch) ? &ch->plan : NULL;
+    ch->result.plan = (rc == TW_OK || ch->result.over_budget) && is_apply(ch) ? &ch->plan : NULL;
     if (ch->rq.done)
         ch->rq.done(ch->rq.ctx, &ch->result);
     else if (ch->rq.kind == CHANGE_EXPAND && rc != TW_OK && rc != TW_ECLOSED)

@@ -11,6 +11,8 @@
 #define TW_CONTROLLER_CHANGE_H
 
 #include "controller/controller.h"
+#include "controller/core/budget.h"
+#include "controller/core/class_diff.h"
 #include "controller/core/plan.h"
 #include "controller/schedule.h"
 
@@ -33,21 +35,33 @@ struct change_mesh_plan {
     uint64_t pairs;
     struct plan_diff diff;
 };
+/* A pair that comes ('+'), goes ('-') or gets other settings ('~'). */
+struct change_pair {
+    char action;
+    char mesh[MESH_NAME_MAX], class_name[MESH_NAME_MAX], source[MESH_NAME_MAX], target[MESH_NAME_MAX];
+    char what[CLASS_DIFF_MAX]; /* '~': "spacing 20ms -> 50ms" */
+};
+#define CHANGE_PAIRS_MAX 10000
 struct change_plan { /* CHANGE_APPLY, CHANGE_ROLLBACK */
     struct change_mesh_plan *meshes;
     size_t n_meshes;
     uint64_t pairs; /* of these meshes, then */
     struct plan_diff diff;
     struct plan_cost before, after; /* all meshes */
+    struct budget_report budget;    /* what is beyond */
+    struct change_pair *changed_pairs; /* up to max_pairs */
+    size_t n_pairs;
+    bool pairs_cut;                 /* there are more */
 };
 /* What came of it; valid during done(). */
 struct change_result {
     Tw__Status status;
     struct tw_err err;   /* status != 0 */
     bool in_document;    /* the error is one of a document: file, line, column and field say where */
+    bool over_budget;    /* the error is that it costs too much: plan->budget has all reasons, the plan the rest */
     bool unchanged;      /* there was nothing to do: no new generation */
     uint64_t generation; /* the present one, after it */
-    const struct change_plan *plan; /* CHANGE_APPLY and CHANGE_ROLLBACK without an error, else NULL */
+    const struct change_plan *plan; /* CHANGE_APPLY and CHANGE_ROLLBACK without another error, else NULL */
 };
 struct change_document {
     const char *file, *text;   /* one or several YAML documents */
@@ -64,6 +78,8 @@ struct change_request { /* texts are copied; NULL = "" */
     bool prune;                      /* delete the meshes that are in none of the documents */
     uint64_t number;                 /* CHANGE_ROLLBACK */
     bool plan_only;
+    bool force;                      /* past the operator's budgets, never past an agent's own limits */
+    uint32_t max_pairs;              /* of which the plan shall tell each; CHANGE_PAIRS_MAX at most */
     void (*done)(void *ctx, const struct change_result *r); /* may be NULL; may run before change_submit() returns */
     void *ctx;
 };

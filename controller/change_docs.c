@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/change_priv.h"
+#include "controller/doc_json.h"
 #include "controller/doc_split.h"
 
 #define MAX_DOCUMENT (512u << 10) /* a mesh that is shown has to fit into a frame */
@@ -74,7 +75,7 @@ static enum tw_rc put_piece(struct change *ch, const struct change_document *d, 
     m->put = !old || old->row.paused != m->row.paused;
     if (!m->file)
         return no_memory(ch);
-    if (old && doc_same(old->document, piece->text)) {
+    if (old && (doc_same(old->document, piece->text) || doc_is_json_of(piece->text, old->document))) {
         m->unchanged = !m->put;
         return TW_OK;
     }

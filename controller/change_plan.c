@@ -148,7 +148,7 @@ static enum tw_rc (*const begin[])(struct change *ch) = {
 
 /* ---- The plan of an apply ---- */
 
-static bool has_ipv6(const struct wanted *w, const struct mesh *m)
+bool change_has_ipv6(const struct wanted *w, const struct mesh *m)
 {
     for (size_t i = 0; i < w->n; i++)
         if (w->pairs[i].mesh == m && w->pairs[i].address.family == 6)
@@ -162,7 +162,7 @@ static enum tw_rc add_cost(struct plan_cost *cost, const struct wanted *w)
 
     for (size_t i = 0; rc == TW_OK && i < w->n_meshes; i++)
         if (!w->meshes[i].paused)
-            rc = plan_add(cost, &w->meshes[i].pairs, has_ipv6(w, w->meshes[i].mesh));
+            rc = plan_add(cost, &w->meshes[i].pairs, change_has_ipv6(w, w->meshes[i].mesh));
     return rc;
 }
 
@@ -205,39 +205,17 @@ static enum tw_rc fill_plan(struct change *ch)
         rc = add_cost(&ch->plan.before, &now);
     if (rc == TW_OK)
         rc = add_cost(&ch->plan.after, &ch->wanted);
+    if (rc == TW_OK)
+        rc = change_list_pairs(ch, &now);
     wanted_free(&now);
     return rc == TW_OK ? rc : tw_err_set(&ch->result.err, rc, "out of memory");
-}
-
-static enum tw_rc check_agent_budget(struct change *ch, const struct plan_agent *p)
-{
-    const struct agent *a = inventory_agent(&ch->owner->c->inv, p->name);
-    uint32_t sessions = a && a->enrolment ? a->enrolment->max_sessions : 0;
-    uint32_t pps = a && a->enrolment ? a->enrolment->max_pps : 0;
-
-    if (!sessions || sessions > SCHEDULE_MAX_SESSIONS)
-        sessions = SCHEDULE_MAX_SESSIONS;
-    if (p->sessions > sessions)
-        return tw_err_set(&ch->result.err, TW_EINVAL,
-                          "agent %s would run %llu sessions, at most %u are allowed there: use fewer "
-                          "members, classes or flows",
-                          p->name, (unsigned long long)p->sessions, sessions);
-    if (pps && p->pps > pps)
-        return tw_err_set(
-            &ch->result.err, TW_EINVAL,
-            "agent %s would send %.0f packets/s, at most %u are allowed there: use a wider spacing", p->name,
-            p->pps, pps);
-    return TW_OK;
 }
 
 static enum tw_rc plan_apply(struct change *ch)
 {
     enum tw_rc rc = fill_plan(ch);
 
-    for (size_t i = 0; rc == TW_OK && i < ch->plan.after.n_agents; i++)
-        rc = check_agent_budget(ch, &ch->plan.after.agents[i]);
-    ch->result.in_document = rc == TW_EINVAL;
-    return rc;
+    return rc == TW_OK ? change_check_budgets(ch) : rc;
 }
 
 /* ---- Second step: what the store has to do ---- */

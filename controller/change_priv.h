@@ -85,6 +85,13 @@ struct change_mesh *change_add_mesh(struct change *ch, const char *name);
 /* change_docs.c: the meshes that a set of documents puts, and with prune those that it deletes. */
 enum tw_rc change_read_documents(struct change *ch);
 
+/* change_budget.c: TW_EINVAL and over_budget: it costs too much. The plan's costs are known. */
+enum tw_rc change_check_budgets(struct change *ch);
+/* Fills the plan's list of pairs; now: what is scheduled. */
+enum tw_rc change_list_pairs(struct change *ch, const struct wanted *now);
+/* change_plan.c: do any of the mesh's pairs go over IPv6? */
+bool change_has_ipv6(const struct wanted *w, const struct mesh *m);
+
 /* change_history.c */
 void change_names_add(struct change_names *n, const char *name);
 /* The generation that ch makes, and its row in the history. */

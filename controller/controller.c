@@ -166,6 +166,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->http_write = conf->http_write;
     c->started_ns = tw_wall_now().ns;
     c->retain_ns = conf->retain_days * DAY_NS;
+    c->budgets = conf->budgets;
     c->history_ns = conf->history_days * DAY_NS;
     c->retention = (struct loop_timer){ .fn = retain, .ctx = c };
     rc = start_inside(c, conf, err);

@@ -7,6 +7,7 @@
 #include "common/net/arena.h"
 #include "common/net/rpc.h"
 #include "controller/clocks.h"
+#include "controller/core/budget.h"
 #include "controller/inventory.h"
 #include "controller/publish.h"
 #include "controller/reader.h"
@@ -39,6 +40,7 @@ struct controller {
     struct admin *admin_state;
     bool auto_approve, http_write;
     int64_t retain_ns, history_ns;
+    struct budget_limits budgets;
     struct loop_timer retention;
 };
 
@@ -52,6 +54,7 @@ struct controller_conf {
     bool http_write; /* changes over HTTP are taken, too */
     uint64_t max_pair_series;
     int64_t retain_days, history_days;
+    struct budget_limits budgets;
 };
 /* Opens the store, loads everything, starts threads and servers. The strings of *conf are used until controller_stop(). On an
  * error *err says what to do. */

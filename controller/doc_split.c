@@ -107,6 +107,11 @@ static char *normal(const char *p, const char *end)
     return text;
 }
 
+char *doc_normal(const char *text)
+{
+    return normal(text, text + strlen(text));
+}
+
 bool doc_same(const char *a, const char *b)
 {
     const char *ea = a + strlen(a), *eb = b + strlen(b);

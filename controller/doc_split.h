@@ -19,6 +19,8 @@ struct doc_piece {
 /* Documents of nothing but comments are left out, unless there is no other. TW_ENOMEM. */
 enum tw_rc doc_split(const char *text, struct doc_piece **ret, size_t *ret_n);
 void doc_pieces_free(struct doc_piece *v, size_t n);
+/* One document in normal form; malloc'ed. NULL: no memory. */
+char *doc_normal(const char *text);
 /* Are two texts, one document each, the same in normal form? */
 bool doc_same(const char *a, const char *b);
 /* What has to stand between the documents before and a document in normal form. first: there are none before. Static. */

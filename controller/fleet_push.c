@@ -178,6 +178,8 @@ void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinar
 {
     struct agent *a = l->agent;
 
+    if (generation != a->acked_generation || !a->acked_ns)
+        a->acked_ns = tw_wall_now().ns;
     a->acked_generation = generation;
     memset(a->acked_digest, 0, sizeof a->acked_digest);
     if (digest->len == sizeof a->acked_digest)

@@ -44,6 +44,8 @@ struct agent {
     char peer_address[TW_ADDR_TEXT];
     int64_t last_contact_ns;
     uint64_t acked_generation;
+    int64_t acked_ns;                 /* since when it runs what it runs, as far as is known; 0 = not since our start */
+    int64_t behind_ns;                /* since when something else is wanted; while acked_current it means nothing */
     bool acked_current;               /* runs exactly what is wanted (digest equal) */
     Tw__AckRequest *ack;              /* last one, with its refusals */
     uint64_t ack_serial;              /* of it: see struct pair */

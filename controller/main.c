@@ -15,6 +15,7 @@ struct options {
     char *listen, *admin_listen, *http, *data_dir, *name;
     bool allow_plaintext, auto_approve, http_write;
     int64_t max_pair_series, retain_days, history_days;
+    int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
     int log_level, log_format;
 };
 
@@ -87,6 +88,41 @@ static const struct conf_opt opts[] = {
       .min = 1,
       .max = 36500,
       .help = "Days for which generations of the schedule are kept, to look at and to go back to." },
+    { .name = "budget-pairs",
+      .type = CONF_INT,
+      .offset = OPT(budget_pairs),
+      .dflt = "2000000",
+      .min = 0,
+      .max = 1000000000,
+      .help = "Most pairs of all meshes. An apply that goes beyond is refused without --force; 0: no limit." },
+    { .name = "budget-series",
+      .type = CONF_INT,
+      .offset = OPT(budget_series),
+      .dflt = "10000000",
+      .min = 0,
+      .max = 1000000000000,
+      .help = "Most Prometheus series, before --max-pair-series holds any back. An apply that goes beyond is refused without --force; 0: no limit." },
+    { .name = "budget-mb-per-day",
+      .type = CONF_INT,
+      .offset = OPT(budget_mb),
+      .dflt = "100000",
+      .min = 0,
+      .max = 1000000000000,
+      .help = "Most growth of the database a day, in MB. An apply that goes beyond is refused without --force; 0: no limit." },
+    { .name = "budget-agent-pps",
+      .type = CONF_INT,
+      .offset = OPT(budget_pps),
+      .dflt = "50000",
+      .min = 0,
+      .max = 1000000000,
+      .help = "Most packets that one agent sends a second, whatever it allows itself. An apply that goes beyond is refused without --force; 0: no limit." },
+    { .name = "budget-agent-kbps",
+      .type = CONF_INT,
+      .offset = OPT(budget_kbps),
+      .dflt = "1000000",
+      .min = 0,
+      .max = 1000000000000,
+      .help = "Most kbit that one agent sends a second, as IP packets. An apply that goes beyond is refused without --force; 0: no limit." },
     { .name = "log-level",
       .type = CONF_ENUM,
       .offset = OPT(log_level),
@@ -154,7 +190,12 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .http_write = o->http_write,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
                                           .retain_days = o->retain_days,
-                                          .history_days = o->history_days };
+                                          .history_days = o->history_days,
+                                          .budgets = { .pairs = (double)o->budget_pairs,
+                                                       .series = (double)o->budget_series,
+                                                       .store_bytes_per_day = 1e6 * (double)o->budget_mb,
+                                                       .agent_pps = (double)o->budget_pps,
+                                                       .agent_bps = 1e3 * (double)o->budget_kbps } };
 
     if (controller_start(&conf, &c, &err) != TW_OK)
         return fail(&err, EXIT_FAILED);

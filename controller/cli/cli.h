@@ -23,6 +23,9 @@ struct cli_options {
     char *direction;
     char *mesh, *class_name, *source, *target, *from, *to;
     char *at, *reason;
+    struct conf_strlist files;
+    bool prune, force, pairs;
+    int64_t before;
     int64_t span_ns, flow;
     char *selector;
     bool probe_all;
@@ -147,12 +150,20 @@ size_t cli_terminal_width(void);
 /* Prints and frees *t, with as many columns as the terminal has room for; -o wide: with all. */
 enum cli_exit cli_print_table(struct cli *c, struct out_table *t);
 
+/* "17"; else says what was expected. */
+bool cli_read_generation(const char *text, uint64_t *ret);
+
 /* Commands, by file. */
 enum cli_exit cmd_agent_list(struct cli *c);
 enum cli_exit cmd_agent_show(struct cli *c);
 enum cli_exit cmd_agent_approve(struct cli *c);
 enum cli_exit cmd_agent_remove(struct cli *c);
 enum cli_exit cmd_schedule_apply(struct cli *c); /* cmd_apply.c */
+enum cli_exit cmd_schedule_plan(struct cli *c);
+enum cli_exit cmd_schedule_rollback(struct cli *c);
+enum cli_exit cmd_schedule_history(struct cli *c);
+enum cli_exit cmd_schedule_export(struct cli *c);
+enum cli_exit cmd_schedule_rollout(struct cli *c); /* rollout.c */
 enum cli_exit cmd_schedule_list(struct cli *c);
 enum cli_exit cmd_schedule_show(struct cli *c);
 enum cli_exit cmd_schedule_pause(struct cli *c);

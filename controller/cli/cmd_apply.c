@@ -1,13 +1,13 @@
-/* schedule apply: reads the document, shows what is wrong with it or what it changes, and waits for the
- * agents. */
+/* schedule apply, plan and rollback: reads the documents, shows what is wrong with them or what they change, and
+ * waits for the agents. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "controller/cli/rollout.h"
+#include "controller/cli/plan.h"
 
-#define DOCUMENT_MAX (512u * 1024) /* the controller takes no more */
+#define DOCUMENT_MAX (1000u * 1024) /* a request has at most 1 MiB */
 
 /* ---- Reading ---- */
 
@@ -28,7 +28,7 @@ static enum cli_exit read_all(FILE *f, const char *name, char **ret)
     if (ferror(f))
         return cli_fail(CLI_FAILED, "cannot read %s: %s", name, strerror(errno));
     if (n > DOCUMENT_MAX)
-        return cli_fail(CLI_REFUSED, "%s is larger than %u KiB: split it into several meshes", name,
+        return cli_fail(CLI_REFUSED, "%s is larger than %u KiB: apply it in several parts", name,
                         DOCUMENT_MAX / 1024);
     return cli_fail(CLI_REFUSED, "%s is no text: it has a zero octet", name);
 }
@@ -88,7 +88,7 @@ static enum cli_exit refused(const char *file, const char *document, const Tw__F
         snprintf(place, sizeof place, ":%u:%u", e->line, e->column);
     else if (e->line)
         snprintf(place, sizeof place, ":%u", e->line);
-    out_safe(stderr, file, false);
+    out_safe(stderr, *e->file ? e->file : file, false);
     fprintf(stderr, "%s: ", place);
     out_safe(stderr, e->path, false);
     fputs(*e->path ? ": " : "", stderr);
@@ -98,199 +98,141 @@ static enum cli_exit refused(const char *file, const char *document, const Tw__F
     return CLI_REFUSED;
 }
 
-/* ---- The plan ---- */
+/* ---- Apply ---- */
 
-static const struct out_column agent_columns[] = {
-    { "AGENT", false, 0 }, { "PAIRS NOW", true, 0 }, { "THEN", true, 0 },
-    { "SENDS", true, 0 },  { "", true, 0 },          { "REFLECTS", true, 0 },
+struct documents {
+    Tw__ScheduleFile *files, **list;
+    size_t n;
 };
 
-static void put_rate(struct out_table *t, double pps)
+static void free_documents(struct documents *d)
 {
-    out_cell(t, OUT_PLAIN, "%.*f packets/s", pps < 10 && pps > 0 ? 2 : 0, pps);
+    for (size_t i = 0; i < d->n; i++)
+        free(d->files[i].text);
+    free(d->files);
+    free(d->list);
 }
 
-static void put_agent(struct out_table *t, const Tw__PlanAgent *a)
+static enum cli_exit read_documents(const struct conf_strlist *paths, struct documents *d)
 {
-    char text[OUT_NUM];
+    enum cli_exit code = CLI_OK;
 
-    out_cell(t, OUT_PLAIN, "%s", a->agent);
-    out_cell(t, OUT_PLAIN, "%" PRIu64, a->pairs_before);
-    out_cell(t, OUT_PLAIN, "%" PRIu64, a->pairs_after);
-    put_rate(t, a->packets_per_second);
-    out_cell(t, OUT_PLAIN, "%s", out_si(a->bits_per_second, "bit/s", text));
-    put_rate(t, a->reflected_packets_per_second);
-}
+    d->files = calloc(paths->n + 1, sizeof *d->files);
+    d->list = calloc(paths->n + 1, sizeof(Tw__ScheduleFile *));
+    if (!d->files || !d->list)
+        return cli_no_memory();
+    for (size_t i = 0; !code && i < paths->n; i++) {
+        Tw__ScheduleFile *f = &d->files[d->n];
 
-static void print_totals(const Tw__Plan *p)
-{
-    char text[OUT_NUM];
-
-    printf("Mesh %s: %" PRIu64 " pairs: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " removed\n",
-           p->mesh, p->pairs, p->added, p->changed, p->removed);
-    printf("All meshes then: %" PRIu64 " Prometheus series, %.1f MB stored per day (%s in 30 days)\n",
-           p->series, p->store_bytes_per_day / 1e6, out_si(p->store_bytes_per_day * 30, "B", text));
-}
-
-static enum cli_exit print_plan(struct cli *c, const Tw__Plan *p)
-{
-    struct out_table t;
-
-    print_totals(p);
-    if (!p->n_agents)
-        return CLI_OK;
-    out_table_init(&t, agent_columns, TW_NELEM(agent_columns));
-    for (size_t i = 0; i < p->n_agents; i++)
-        put_agent(&t, p->agents[i]);
-    putchar('\n');
-    return cli_print_table(c, &t);
-}
-
-static void agent_records(const Tw__Plan *p, struct out_records *r)
-{
-    static const Tw__PlanAgent none = TW__PLAN_AGENT__INIT;
-    size_t n = p->n_agents ? p->n_agents : 1;
-
-    r->skip = p->n_agents ? 0 : 1;
-    for (size_t i = 0; i < n; i++) {
-        const Tw__PlanAgent *a = p->n_agents ? p->agents[i] : &none;
-        out_record(r);
-        out_text(r, "agent", a->agent);
-        out_u64(r, "pairs_before", a->pairs_before);
-        out_u64(r, "pairs_after", a->pairs_after);
-        out_real(r, "packets_per_second", a->packets_per_second);
-        out_real(r, "bits_per_second", a->bits_per_second);
-        out_real(r, "reflected_packets_per_second", a->reflected_packets_per_second);
+        tw__schedule_file__init(f);
+        f->name = strcmp(paths->v[i], "-") ? paths->v[i] : (char *)"<stdin>";
+        f->text = NULL;
+        code = read_document(paths->v[i], &f->text);
+        if (!code)
+            d->list[d->n++] = f;
     }
+    return code;
 }
 
-static cJSON *plan_json(const Tw__Plan *p)
+/* The document that the error is in. */
+static const Tw__ScheduleFile *file_of(const struct documents *d, const Tw__Field *e)
 {
-    struct out_records r = { 0 }, agents = { 0 };
-    cJSON *o, *list;
-
-    out_record(&r);
-    out_text(&r, "mesh", p->mesh);
-    out_u64(&r, "pairs", p->pairs);
-    out_u64(&r, "added", p->added);
-    out_u64(&r, "removed", p->removed);
-    out_u64(&r, "changed", p->changed);
-    out_u64(&r, "series", p->series);
-    out_real(&r, "store_bytes_per_day", p->store_bytes_per_day);
-    agent_records(p, &agents);
-    o = out_json_object(&r, 0);
-    list = out_json_array(&agents);
-    out_records_free(&r);
-    out_records_free(&agents);
-    if (list && cJSON_AddItemToObject(o, "agents", list))
-        return o;
-    cJSON_Delete(list);
-    cJSON_Delete(o);
-    return NULL;
+    for (size_t i = 0; i < d->n; i++)
+        if (!strcmp(d->files[i].name, e->file))
+            return &d->files[i];
+    return &d->files[0];
 }
 
-/* ---- After it ---- */
-
-/* Warns of the agents that are not there to take it, and tells which have not. */
-static void tell_rollout(const Tw__ScheduleListReply *reply, uint64_t generation)
+static enum cli_exit tell(struct cli *c, const Tw__ScheduleApplyReply *reply, const struct documents *d)
 {
-    rollout_warn_cut(reply);
-    for (size_t i = 0; i < reply->n_rollout; i++) {
-        const Tw__AgentRollout *a = reply->rollout[i];
-        if (strcmp(a->state, "up") != 0)
-            cli_fail(CLI_OK, "agent %s is %s: it gets the schedule when it is back", a->agent, a->state);
-        else if (!a->current && a->generation < generation)
-            cli_fail(CLI_OK, "agent %s still runs generation %" PRIu64 ": twampctl agent show %s", a->agent,
-                     a->generation, a->agent);
-        else if (a->refusals)
-            cli_fail(CLI_OK, "agent %s refuses %u session%s: twampctl agent show %s says why", a->agent,
-                     a->refusals, a->refusals == 1 ? "" : "s", a->agent);
+    const Tw__ScheduleFile *f;
+
+    if (reply->error && reply->plan)
+        return plan_refused(c, reply);
+    if (reply->error && d) {
+        f = file_of(d, reply->error);
+        return refused(f->name, f->text, reply->error);
     }
+    if (reply->error)
+        return cli_fail(CLI_REFUSED, "%s%s%s", reply->error->file, *reply->error->file ? ": " : "",
+                        reply->error->text);
+    if (!reply->plan)
+        return cli_fail(CLI_FAILED, "the controller's answer lacks the plan");
+    return plan_tell(c, reply);
 }
 
-static enum cli_exit print_applied(struct cli *c, const Tw__ScheduleApplyReply *reply,
-                                   const Tw__ScheduleListReply *list)
+static enum cli_exit apply(struct cli *c, const struct documents *d)
 {
-    struct out_records head = { 0 }, agents = { 0 };
-    cJSON *root, *plan;
-
-    if (!cli_for_tree(c)) {
-        agent_records(reply->plan, &agents);
-        return cli_print_records(c, "agents", &agents);
-    }
-    out_record(&head);
-    out_u64(&head, "generation", reply->generation);
-    root = out_json_object(&head, 0);
-    out_records_free(&head);
-    plan = plan_json(reply->plan);
-    if (plan && cJSON_AddItemToObject(root, "plan", plan) && (!list || rollout_add_json(root, list)))
-        return cli_print_tree(c, root);
-    if (!cJSON_HasObjectItem(root, "plan"))
-        cJSON_Delete(plan);
-    cJSON_Delete(root);
-    return cli_no_memory();
-}
-
-static enum cli_exit after(struct cli *c, const Tw__ScheduleApplyReply *reply)
-{
-    ProtobufCMessage *m = NULL;
-    enum cli_exit code = CLI_OK, printed = CLI_OK;
-
-    if (cli_for_people(c) && !c->opt.plan) {
-        printf("Applied: generation %" PRIu64 "\n", reply->generation);
-        print_totals(reply->plan);
-        fflush(stdout);
-    }
-    if (!c->opt.plan && c->opt.wait_ns)
-        code = rollout_wait(c, reply->generation, c->opt.wait_ns, &m);
-    if (!cli_for_people(c))
-        printed = print_applied(c, reply, (const Tw__ScheduleListReply *)m);
-    else if (c->opt.plan)
-        printed = print_plan(c, reply->plan);
-    else if (m)
-        rollout_print_count((const Tw__ScheduleListReply *)m);
-    if (reply->plan->truncated)
-        cli_fail(CLI_OK, "the plan has more agents than shown: the answer is full");
-    if (m)
-        tell_rollout((const Tw__ScheduleListReply *)m, reply->generation);
-    cli_free_reply(m);
-    return code ? code : printed;
-}
-
-static enum cli_exit apply(struct cli *c, char *document)
-{
-    bool from_stdin = !strcmp(c->opt.file, "-");
     Tw__ScheduleApplyRequest rq = TW__SCHEDULE_APPLY_REQUEST__INIT;
-    const Tw__ScheduleApplyReply *reply;
     ProtobufCMessage *m = NULL;
     char user[64];
     enum cli_exit code;
 
-    rq.file = from_stdin ? (char *)"<stdin>" : c->opt.file;
-    rq.document = document;
+    rq.files = d->list;
+    rq.n_files = d->n;
     rq.plan_only = c->opt.plan;
+    rq.prune = c->opt.prune;
+    rq.force = c->opt.force;
+    rq.max_pairs = plan_max_pairs(c);
     rq.author = c->opt.author ? c->opt.author : ctl_user_name(user);
+    if (c->opt.reason)
+        rq.reason = c->opt.reason;
     code = cli_call(c, "ScheduleApply", &rq.base, &m);
-    if (code)
-        return code;
-    reply = (const Tw__ScheduleApplyReply *)m;
-    if (reply->error)
-        code = refused(rq.file, document, reply->error);
-    else if (!reply->plan)
-        code = cli_fail(CLI_FAILED, "the controller's answer lacks the plan");
-    else
-        code = after(c, reply);
+    if (!code)
+        code = tell(c, (const Tw__ScheduleApplyReply *)m, d);
     cli_free_reply(m);
     return code;
 }
 
 enum cli_exit cmd_schedule_apply(struct cli *c)
 {
-    char *document = NULL;
-    enum cli_exit code = read_document(c->opt.file, &document);
+    struct documents d = { 0 };
+    enum cli_exit code = read_documents(&c->opt.files, &d);
 
     if (!code)
-        code = apply(c, document);
-    free(document);
+        code = apply(c, &d);
+    free_documents(&d);
+    return code;
+}
+
+enum cli_exit cmd_schedule_plan(struct cli *c)
+{
+    c->opt.plan = true;
+    return cmd_schedule_apply(c);
+}
+
+/* ---- Rollback ---- */
+
+bool cli_read_generation(const char *text, uint64_t *ret)
+{
+    char *end;
+
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && !*end && !errno && *ret)
+        return true;
+    cli_fail(CLI_USAGE, "\"%.40s\" is no generation: expected a number as schedule history shows it", text);
+    return false;
+}
+
+enum cli_exit cmd_schedule_rollback(struct cli *c)
+{
+    Tw__ScheduleRollbackRequest rq = TW__SCHEDULE_ROLLBACK_REQUEST__INIT;
+    ProtobufCMessage *m = NULL;
+    char user[64];
+    enum cli_exit code;
+
+    if (!cli_read_generation(c->args.v[0], &rq.generation))
+        return CLI_USAGE;
+    rq.plan_only = c->opt.plan;
+    rq.force = c->opt.force;
+    rq.max_pairs = plan_max_pairs(c);
+    rq.author = c->opt.author ? c->opt.author : ctl_user_name(user);
+    if (c->opt.reason)
+        rq.reason = c->opt.reason;
+    code = cli_call(c, "ScheduleRollback", &rq.base, &m);
+    if (!code)
+        code = tell(c, (const Tw__ScheduleApplyReply *)m, NULL);
+    cli_free_reply(m);
     return code;
 }

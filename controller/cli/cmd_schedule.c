@@ -1,7 +1,8 @@
-#include "controller/cli/rollout.h"
+#include "controller/cli/cli.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct out_column columns[] = {
@@ -60,6 +61,77 @@ static void put_record(struct out_records *r, const Tw__MeshInfo *m)
 
 /* ---- List ---- */
 
+static int by_agent(const void *a, const void *b)
+{
+    const Tw__AgentRollout *const *ra = a, *const *rb = b;
+
+    return strcmp((*ra)->agent, (*rb)->agent);
+}
+
+static int by_mesh(const void *a, const void *b)
+{
+    const Tw__MeshInfo *const *ma = a, *const *mb = b;
+
+    return strcmp((*ma)->name, (*mb)->name);
+}
+
+static enum cli_exit list_call(struct cli *c, ProtobufCMessage **ret)
+{
+    Tw__ScheduleListRequest rq = TW__SCHEDULE_LIST_REQUEST__INIT;
+    enum cli_exit code = cli_call(c, "ScheduleList", &rq.base, ret);
+    Tw__ScheduleListReply *reply = (Tw__ScheduleListReply *)*ret;
+
+    if (code)
+        return code;
+    if (reply->n_rollout)
+        qsort(reply->rollout, reply->n_rollout, sizeof(Tw__AgentRollout *), by_agent);
+    if (reply->n_meshes)
+        qsort(reply->meshes, reply->n_meshes, sizeof(Tw__MeshInfo *), by_mesh);
+    return CLI_OK;
+}
+
+static void warn_cut(const Tw__ScheduleListReply *reply)
+{
+    if (reply->truncated)
+        cli_fail(CLI_OK, "there are more meshes or agents than shown: the answer is full");
+}
+
+static void print_count(const Tw__ScheduleListReply *reply)
+{
+    size_t current = 0, refusing = 0;
+
+    for (size_t i = 0; i < reply->n_rollout; i++) {
+        current += reply->rollout[i]->current;
+        refusing += reply->rollout[i]->refusals != 0;
+    }
+    printf("Generation %" PRIu64 " runs on %zu of %zu agents", reply->generation, current, reply->n_rollout);
+    if (refusing)
+        printf(", %zu refuse%s sessions", refusing, refusing == 1 ? "s" : "");
+    printf(current < reply->n_rollout || refusing ? ": twampctl schedule rollout shows each\n" : "\n");
+}
+
+static bool add_rollout(cJSON *root, const Tw__ScheduleListReply *reply)
+{
+    struct out_records r = { 0 };
+    cJSON *list;
+
+    for (size_t i = 0; i < reply->n_rollout; i++) {
+        const Tw__AgentRollout *a = reply->rollout[i];
+        out_record(&r);
+        out_text(&r, "agent", a->agent);
+        out_text(&r, "state", a->state);
+        out_u64(&r, "generation", a->generation);
+        out_bool(&r, "current", a->current);
+        out_u64(&r, "refusals", a->refusals);
+    }
+    list = out_json_array(&r);
+    out_records_free(&r);
+    if (list && cJSON_AddItemToObject(root, "rollout", list))
+        return true;
+    cJSON_Delete(list);
+    return false;
+}
+
 static enum cli_exit print_table(struct cli *c, const Tw__ScheduleListReply *reply)
 {
     struct out_table t;
@@ -74,7 +146,7 @@ static enum cli_exit print_table(struct cli *c, const Tw__ScheduleListReply *rep
         code = cli_print_table(c, &t);
     }
     if (!code && reply->n_rollout)
-        rollout_print(reply);
+        print_count(reply);
     return code;
 }
 
@@ -91,7 +163,7 @@ static enum cli_exit print_json(struct cli *c, const Tw__ScheduleListReply *repl
     list = out_json_array(&meshes);
     out_records_free(&head);
     out_records_free(&meshes);
-    if (list && cJSON_AddItemToObject(root, "meshes", list) && rollout_add_json(root, reply))
+    if (list && cJSON_AddItemToObject(root, "meshes", list) && add_rollout(root, reply))
         return cli_print_tree(c, root);
     if (!cJSON_HasObjectItem(root, "meshes"))
         cJSON_Delete(list);
@@ -114,7 +186,7 @@ static enum cli_exit print_csv(struct cli *c, const Tw__ScheduleListReply *reply
 enum cli_exit cmd_schedule_list(struct cli *c)
 {
     ProtobufCMessage *m = NULL;
-    enum cli_exit code = rollout_call(c, &m);
+    enum cli_exit code = list_call(c, &m);
     const Tw__ScheduleListReply *reply = (const Tw__ScheduleListReply *)m;
 
     if (code)
@@ -124,7 +196,7 @@ enum cli_exit cmd_schedule_list(struct cli *c)
     else
         code = cli_for_people(c) ? print_table(c, reply) : print_csv(c, reply);
     if (!code)
-        rollout_warn_cut(reply);
+        warn_cut(reply);
     cli_free_reply(m);
     return code;
 }
@@ -221,6 +293,8 @@ static enum cli_exit change(struct cli *c, const char *method, const char *done)
 
     rq.name = c->args.v[0];
     rq.author = c->opt.author ? c->opt.author : ctl_user_name(user);
+    if (c->opt.reason)
+        rq.reason = c->opt.reason;
     code = cli_call(c, method, &rq.base, &m);
     if (code)
         return code;

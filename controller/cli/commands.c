@@ -85,29 +85,78 @@ static const struct conf_opt remove_opts[] = {
         .help = "Who changes it, for the record. Without it your user name."                               \
     }
 
+#define OPT_REASON                                                                                          \
+    {                                                                                                       \
+        .name = "reason", .short_name = 'r', .type = CONF_STR, .offset = CLI_FIELD(reason), .arg = "TEXT",  \
+        .help = "Why, for the history."                                                                     \
+    }
+#define OPT_WAIT                                                                                            \
+    {                                                                                                       \
+        .name = "wait", .short_name = 'w', .type = CONF_DURATION, .offset = CLI_FIELD(wait_ns),             \
+        .dflt = "10s", .min = 0, .max = 3600 * TW_NS_PER_S, .arg = "TIME",                                  \
+        .help = "How long to wait until every connected agent runs it; 0 does not wait."                    \
+    }
+#define OPT_PLAN                                                                                            \
+    {                                                                                                       \
+        .name = "plan", .short_name = 'p', .type = CONF_FLAG, .offset = CLI_FIELD(plan),                    \
+        .help = "Only show what would change and what it would cost."                                       \
+    }
+#define OPT_FILES                                                                                           \
+    {                                                                                                       \
+        .name = "file", .short_name = 'f', .type = CONF_STRLIST, .offset = CLI_FIELD(files), .arg = "FILE", \
+        .help = "A file with mesh documents, YAML or JSON, parted by \"---\"; \"-\" is standard input. May be "  \
+                "given several times: all are one generation.",                                             \
+        .required = true                                                                                    \
+    }
+#define OPT_PRUNE                                                                                           \
+    {                                                                                                       \
+        .name = "prune", .type = CONF_FLAG, .offset = CLI_FIELD(prune),                                     \
+        .help = "Delete the meshes that are in none of the files."                                          \
+    }
+#define OPT_FORCE                                                                                           \
+    {                                                                                                       \
+        .name = "force", .type = CONF_FLAG, .offset = CLI_FIELD(force),                                     \
+        .help = "Go past the controller's budgets. The agents' own limits hold nevertheless."               \
+    }
+#define OPT_PAIRS                                                                                           \
+    {                                                                                                       \
+        .name = "pairs", .type = CONF_FLAG, .offset = CLI_FIELD(pairs),                                     \
+        .help = "Show each pair that comes, goes or changes, up to 1,000."                                  \
+    }
+
 static const struct conf_opt apply_opts[] = {
-    { .name = "file",
-      .short_name = 'f',
-      .type = CONF_STR,
-      .offset = CLI_FIELD(file),
-      .arg = "FILE",
-      .help = "The mesh document, YAML or JSON; \"-\" is standard input.",
-      .required = true },
-    { .name = "plan",
-      .short_name = 'p',
-      .type = CONF_FLAG,
-      .offset = CLI_FIELD(plan),
-      .help = "Only show what would change and what it would cost." },
-    OPT_AUTHOR,
-    { .name = "wait",
-      .short_name = 'w',
-      .type = CONF_DURATION,
-      .offset = CLI_FIELD(wait_ns),
-      .dflt = "10s",
+    OPT_FILES, OPT_PLAN, OPT_PAIRS, OPT_PRUNE, OPT_FORCE, OPT_AUTHOR, OPT_REASON, OPT_WAIT,
+};
+static const struct conf_opt plan_opts[] = { OPT_FILES, OPT_PAIRS, OPT_PRUNE, OPT_FORCE };
+static const struct conf_opt rollback_opts[] = {
+    OPT_PLAN, OPT_PAIRS, OPT_FORCE, OPT_AUTHOR, OPT_REASON, OPT_WAIT,
+};
+static const struct conf_opt history_opts[] = {
+    { .name = "limit",
+      .short_name = 'n',
+      .type = CONF_INT,
+      .offset = CLI_FIELD(limit),
+      .dflt = "20",
+      .min = 1,
+      .max = 10000,
+      .arg = "N",
+      .help = "At most so many generations." },
+    { .name = "before",
+      .type = CONF_INT,
+      .offset = CLI_FIELD(before),
+      .dflt = "0",
       .min = 0,
-      .max = 3600 * TW_NS_PER_S,
-      .arg = "TIME",
-      .help = "How long to wait until every connected agent runs it; 0 does not wait." },
+      .max = INT64_MAX,
+      .arg = "N",
+      .help = "Only generations below this one; 0 begins with the newest." },
+};
+static const struct conf_opt rollout_opts[] = {
+    { .name = "selector",
+      .short_name = 'l',
+      .type = CONF_STR,
+      .offset = CLI_FIELD(selector),
+      .arg = "SELECTOR",
+      .help = "Only agents with these labels: site=ams,role!=edge." },
 };
 
 static const struct conf_opt show_opts[] = {
@@ -118,7 +167,7 @@ static const struct conf_opt show_opts[] = {
       .help = "Print only the document, as it was applied." },
 };
 
-static const struct conf_opt change_opts[] = { OPT_AUTHOR };
+static const struct conf_opt change_opts[] = { OPT_AUTHOR, OPT_REASON };
 
 #define OPT_LIMIT(what)                                                                                \
     {                                                                                                  \
@@ -300,22 +349,79 @@ const struct cli_command cli_commands[] = {
     { .group = "schedule",
       .name = "apply",
       .args = "-f FILE",
-      .brief = "put a mesh document in force, or show what it would cost",
-      .doc = "Sends a mesh document. It is taken as a whole or refused as a whole, with the line that is "
-             "wrong. Then waits "
-             "until every connected agent runs it; agents that are down are named, and get it when they are "
-             "back. Exit code "
-             "5: refused. 6: some connected agents do not run it yet.",
+      .brief = "put mesh documents in force, or show what they would cost",
+      .doc = "Sends mesh documents. All of them are taken, as one generation, or none, with the line that is wrong; "
+             "without a change there is no new generation. What costs more than the budgets allow is refused with every "
+             "reason. Then waits until every connected agent runs it; agents that are down are named, and get it when "
+             "they are back. Exit code 5: refused. 6: some connected agents do not run it yet.",
       .examples =
           "  twampctl schedule apply -f mesh.yaml --plan\n"
-          "  twampctl schedule apply -f mesh.yaml\n"
+          "  twampctl schedule apply -f meshes.yaml -f more.yaml --prune --reason \"ticket 4711\"\n"
           "  twampctl schedule show voice --document | sed s/20ms/50ms/ | twampctl schedule apply -f -\n",
       OPTS(apply_opts),
       .run = cmd_schedule_apply },
     { .group = "schedule",
+      .name = "plan",
+      .args = "-f FILE",
+      .brief = "what an apply would change, and what it would cost",
+      .doc = "As schedule apply --plan: pairs that come, change and go, packets and bits a second of each agent, "
+             "Prometheus series, growth of the database. Exit code 5: an apply would be refused; all reasons are told, "
+             "with the biggest contributors and with what would fit.",
+      .examples = "  twampctl schedule plan -f mesh.yaml\n"
+                  "  twampctl schedule plan -f mesh.yaml --pairs\n"
+                  "  twampctl schedule plan -f mesh.yaml -o json\n",
+      OPTS(plan_opts),
+      .run = cmd_schedule_plan },
+    { .group = "schedule",
+      .name = "export",
+      .args = "[NAME]",
+      .max_args = 1,
+      .brief = "what runs, as documents that can be applied again",
+      .doc = "Prints the document of a mesh, or those of all meshes, parted by \"---\", as their authors wrote them but "
+             "for marks before and behind them. With -o json each as JSON. Applying them again changes nothing.",
+      .examples = "  twampctl schedule export >all.yaml\n"
+                  "  twampctl schedule export | twampctl -c ipc:///run/other/ctl.sock schedule apply -f - --prune\n",
+      .reads = true,
+      .run = cmd_schedule_export },
+    { .group = "schedule",
+      .name = "history",
+      .args = "[N]",
+      .max_args = 1,
+      .brief = "who changed the schedule, when and why",
+      .doc = "Lists the generations, newest first: author, what was done, how many pairs came, changed and went. Those "
+             "that only followed the agents share a row. With a number that generation, and the lines of documents that "
+             "it changed.",
+      .examples = "  twampctl schedule history\n"
+                  "  twampctl schedule history 17\n",
+      OPTS(history_opts),
+      .reads = true,
+      .run = cmd_schedule_history },
+    { .group = "schedule",
+      .name = "rollback",
+      .args = "N",
+      .n_args = 1,
+      .brief = "put all meshes back as they were in a generation",
+      .doc = "Applies the documents of all meshes as they were in generation N, paused ones paused, and deletes the "
+             "others: a new generation, through the same plan and budgets. Names of agents that have gone since rest.",
+      .examples = "  twampctl schedule rollback 16 --plan\n"
+                  "  twampctl schedule rollback 16 --reason \"too much for the edge\"\n",
+      OPTS(rollback_opts),
+      .run = cmd_schedule_rollback },
+    { .group = "schedule",
+      .name = "rollout",
+      .brief = "which agent runs which generation, and what differs",
+      .doc = "Shows for each agent the generation that it runs, since when, and what differs from what is wanted: "
+             "sessions that are missing or too many, refusals with their reasons, for how long it is behind or away. Exit "
+             "code 6: connected agents are behind.",
+      .examples = "  twampctl schedule rollout\n"
+                  "  twampctl schedule rollout -l site=ams --watch\n",
+      OPTS(rollout_opts),
+      .reads = true,
+      .run = cmd_schedule_rollout },
+    { .group = "schedule",
       .name = "list",
-      .brief = "all meshes, and which agents run the schedule",
-      .doc = "Lists the meshes, and the agents that do not run the present generation of the schedule.",
+      .brief = "all meshes, and how many agents run the schedule",
+      .doc = "Lists the meshes, and says how many agents run the present generation of the schedule.",
       .examples = "  twampctl schedule list\n",
       .reads = true,
       .run = cmd_schedule_list },

@@ -2,45 +2,19 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "common/net/now.h"
 
 #define ASK_EVERY_NS (200 * TW_NS_PER_MS)
 
-static int by_agent(const void *a, const void *b)
-{
-    const Tw__AgentRollout *const *ra = a, *const *rb = b;
-
-    return strcmp((*ra)->agent, (*rb)->agent);
-}
-
-static int by_mesh(const void *a, const void *b)
-{
-    const Tw__MeshInfo *const *ma = a, *const *mb = b;
-
-    return strcmp((*ma)->name, (*mb)->name);
-}
-
 enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret)
 {
-    Tw__ScheduleListRequest rq = TW__SCHEDULE_LIST_REQUEST__INIT;
-    enum cli_exit code = cli_call(c, "ScheduleList", &rq.base, ret);
-    Tw__ScheduleListReply *reply = (Tw__ScheduleListReply *)*ret;
+    Tw__ScheduleRolloutRequest rq = TW__SCHEDULE_ROLLOUT_REQUEST__INIT;
 
-    if (code)
-        return code;
-    if (reply->n_rollout)
-        qsort(reply->rollout, reply->n_rollout, sizeof(Tw__AgentRollout *), by_agent);
-    if (reply->n_meshes)
-        qsort(reply->meshes, reply->n_meshes, sizeof(Tw__MeshInfo *), by_mesh);
-    return CLI_OK;
-}
-
-void rollout_warn_cut(const Tw__ScheduleListReply *reply)
-{
-    if (reply->truncated)
-        cli_fail(CLI_OK, "there are more meshes or agents than shown: the answer is full");
+    if (c->opt.selector)
+        rq.selector = c->opt.selector;
+    return cli_call(c, "ScheduleRollout", &rq.base, ret);
 }
 
 static bool is_up(const Tw__AgentRollout *a)
@@ -48,52 +22,89 @@ static bool is_up(const Tw__AgentRollout *a)
     return !strcmp(a->state, "up");
 }
 
-/* ---- Printing ---- */
+/* ---- Columns ---- */
 
-static void print_agent(const Tw__AgentRollout *a)
+static const struct out_col columns[] = {
+    { .title = "AGENT", .name = "agent" },
+    { .title = "STATE", .name = "word" },
+    { .title = "GENERATION", .name = "generation", .as = OUT_AS_COUNT },
+    { .title = "SINCE", .name = "acked_ns", .as = OUT_AS_AGO, .drop = 2 },
+    { .title = "BEHIND FOR", .name = "behind_ns", .as = OUT_AS_AGO },
+    { .title = "SESSIONS", .name = "sessions_wanted", .as = OUT_AS_COUNT },
+    { .title = "RUNNING", .name = "sessions_running", .as = OUT_AS_COUNT },
+    { .title = "MISSING", .name = "missing", .as = OUT_AS_COUNT },
+    { .title = "EXTRA", .name = "extra", .as = OUT_AS_COUNT, .drop = 1 },
+    { .title = "REFUSED", .name = "refusals", .as = OUT_AS_COUNT },
+    { .title = "LAST CONTACT", .name = "last_contact_ns", .as = OUT_AS_AGO, .drop = 3 },
+};
+
+static cJSON *refused_tree(const Tw__AgentRollout *a)
 {
-    printf("  ");
-    out_safe(stdout, a->agent, false);
-    if (!is_up(a))
-        printf(": %s, gets it when it is back\n", a->state);
-    else if (!a->current)
-        printf(": runs generation %" PRIu64 "\n", a->generation);
-    else
-        printf(": refuses %u session%s, \"twampctl agent show\" says why\n", a->refusals,
-               a->refusals == 1 ? "" : "s");
+    struct out_records r = { 0 };
+    cJSON *list;
+
+    for (size_t i = 0; i < a->n_refused; i++) {
+        const Tw__RolloutRefusal *f = a->refused[i];
+
+        out_record(&r);
+        out_text(&r, "mesh", f->pair ? f->pair->mesh : "");
+        out_text(&r, "class", f->pair ? f->pair->class_name : "");
+        out_text(&r, "target", f->pair ? f->pair->target : "");
+        out_u64(&r, "flow", f->flow);
+        out_text(&r, "reason", f->reason);
+    }
+    list = out_json_array(&r);
+    out_records_free(&r);
+    return list;
 }
 
-void rollout_print_count(const Tw__ScheduleListReply *reply)
+static enum out_style style_of(const Tw__AgentRollout *a)
 {
-    size_t current = 0;
-
-    for (size_t i = 0; i < reply->n_rollout; i++)
-        current += reply->rollout[i]->current;
-    printf("Generation %" PRIu64 " runs on %zu of %zu agents\n", reply->generation, current,
-           reply->n_rollout);
+    if (!strcmp(a->word, "current"))
+        return OUT_PLAIN;
+    return is_up(a) && strcmp(a->word, "refuses") != 0 ? OUT_BAD : OUT_DOUBT;
 }
 
-void rollout_print(const Tw__ScheduleListReply *reply)
+static void put_row(struct out_records *r, const void *row, const void *ctx)
 {
-    rollout_print_count(reply);
-    for (size_t i = 0; i < reply->n_rollout; i++)
-        if (!reply->rollout[i]->current || !is_up(reply->rollout[i]) || reply->rollout[i]->refusals)
-            print_agent(reply->rollout[i]);
+    const Tw__AgentRollout *a = row;
+
+    (void)ctx;
+    out_text(r, "agent", a->agent);
+    out_text(r, "state", a->state);
+    out_u64(r, "generation", a->generation);
+    out_bool(r, "current", a->current);
+    out_u64(r, "refusals", a->refusals);
+    out_style(r, "refusals", a->refusals ? OUT_DOUBT : OUT_PLAIN);
+    out_text(r, "word", a->word);
+    out_style(r, "word", style_of(a));
+    out_ns(r, "acked_ns", a->acked_ns);
+    out_ns(r, "behind_ns", a->behind_ns);
+    out_ns(r, "last_contact_ns", a->last_contact_ns);
+    out_u64(r, "sessions_wanted", a->sessions_wanted);
+    out_u64(r, "sessions_running", a->sessions_running);
+    out_u64(r, "missing", a->missing);
+    out_style(r, "missing", a->missing ? OUT_BAD : OUT_PLAIN);
+    out_u64(r, "extra", a->extra);
+    out_tree(r, "refused", refused_tree(a));
 }
 
-bool rollout_add_json(cJSON *root, const Tw__ScheduleListReply *reply)
+static const Tw__AgentRollout none = TW__AGENT_ROLLOUT__INIT;
+static const struct out_listing rollout = { .key = "rollout",
+                                            .columns = columns,
+                                            .n_columns = TW_NELEM(columns),
+                                            .put = put_row,
+                                            .none = &none,
+                                            .empty = "No agent is approved, or none matches." };
+
+bool rollout_add_json(cJSON *root, const Tw__ScheduleRolloutReply *reply)
 {
     struct out_records r = { 0 };
     cJSON *list;
 
     for (size_t i = 0; i < reply->n_rollout; i++) {
-        const Tw__AgentRollout *a = reply->rollout[i];
         out_record(&r);
-        out_text(&r, "agent", a->agent);
-        out_text(&r, "state", a->state);
-        out_u64(&r, "generation", a->generation);
-        out_bool(&r, "current", a->current);
-        out_u64(&r, "refusals", a->refusals);
+        put_row(&r, reply->rollout[i], NULL);
     }
     list = out_json_array(&r);
     out_records_free(&r);
@@ -101,6 +112,130 @@ bool rollout_add_json(cJSON *root, const Tw__ScheduleListReply *reply)
         return true;
     cJSON_Delete(list);
     return false;
+}
+
+/* ---- In words ---- */
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+void rollout_print_count(const Tw__ScheduleRolloutReply *reply)
+{
+    printf("Generation %" PRIu64 " runs on %" PRIu64 " of %" PRIu64 " agents", reply->generation,
+           reply->agents_current, reply->agents);
+    if (reply->agents_behind)
+        printf(", %" PRIu64 " connected %s behind", reply->agents_behind, reply->agents_behind == 1 ? "is" : "are");
+    if (reply->agents_away)
+        printf(", %" PRIu64 " %s away", reply->agents_away, reply->agents_away == 1 ? "is" : "are");
+    if (reply->agents_refusing)
+        printf(", %" PRIu64 " refuse%s sessions", reply->agents_refusing, reply->agents_refusing == 1 ? "s" : "");
+    putchar('\n');
+}
+
+static void tell_refusals(const Tw__AgentRollout *a)
+{
+    const Tw__RolloutRefusal *f = a->n_refused ? a->refused[0] : NULL;
+
+    if (f && f->pair)
+        cli_fail(CLI_OK, "agent %s refuses %u session%s: %s/%s to %s: %s", a->agent, a->refusals,
+                 plural(a->refusals), f->pair->mesh, f->pair->class_name, f->pair->target, f->reason);
+    else
+        cli_fail(CLI_OK, "agent %s refuses %u session%s: twampctl agent show %s says why", a->agent, a->refusals,
+                 plural(a->refusals), a->agent);
+}
+
+void rollout_tell(const Tw__ScheduleRolloutReply *reply, uint64_t generation)
+{
+    for (size_t i = 0; i < reply->n_rollout; i++) {
+        const Tw__AgentRollout *a = reply->rollout[i];
+
+        if (!is_up(a))
+            cli_fail(CLI_OK, "agent %s is %s: it gets the schedule when it is back", a->agent, a->state);
+        else if (!a->current && a->generation < generation)
+            cli_fail(CLI_OK, "agent %s still runs generation %" PRIu64 ": twampctl agent show %s", a->agent,
+                     a->generation, a->agent);
+        else if (a->refusals)
+            tell_refusals(a);
+    }
+    if (reply->truncated)
+        cli_fail(CLI_OK, "there are more agents than shown: narrow it with --selector");
+}
+
+/* ---- The command ---- */
+
+static void before(struct cli *c, const void *ctx)
+{
+    (void)c;
+    rollout_print_count(ctx);
+    putchar('\n');
+}
+
+static void print_refusals(struct cli *c, const void *ctx, const struct out_table *t)
+{
+    const Tw__ScheduleRolloutReply *reply = ctx;
+    bool first = true;
+
+    (void)c;
+    (void)t;
+    for (size_t i = 0; i < reply->n_rollout; i++) {
+        const Tw__AgentRollout *a = reply->rollout[i];
+
+        for (size_t k = 0; k < a->n_refused; k++) {
+            const Tw__RolloutRefusal *f = a->refused[k];
+
+            fputs(first ? "\n" : "", stdout);
+            first = false;
+            out_safe(stdout, a->agent, false);
+            fputs(" refuses ", stdout);
+            out_safe(stdout, f->pair ? f->pair->mesh : "?", false);
+            putchar('/');
+            out_safe(stdout, f->pair ? f->pair->class_name : "?", false);
+            fputs(" to ", stdout);
+            out_safe(stdout, f->pair ? f->pair->target : "?", false);
+            printf(" flow %u: ", f->flow);
+            out_safe(stdout, f->reason, false);
+            putchar('\n');
+        }
+        if (a->refusals > a->n_refused)
+            printf("%s refuses %" PRIu64 " more\n", a->agent, a->refusals - (uint64_t)a->n_refused);
+    }
+}
+
+static void put_head(struct out_records *r, const void *ctx)
+{
+    const Tw__ScheduleRolloutReply *reply = ctx;
+
+    out_u64(r, "generation", reply->generation);
+    out_u64(r, "agents", reply->agents);
+    out_u64(r, "agents_current", reply->agents_current);
+    out_u64(r, "agents_behind", reply->agents_behind);
+    out_u64(r, "agents_away", reply->agents_away);
+    out_u64(r, "agents_refusing", reply->agents_refusing);
+    out_bool(r, "truncated", reply->truncated);
+}
+
+enum cli_exit cmd_schedule_rollout(struct cli *c)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = rollout_call(c, &m);
+    const Tw__ScheduleRolloutReply *reply = (const Tw__ScheduleRolloutReply *)m;
+
+    if (code)
+        return code;
+    code = cli_print_answer(c, &(struct cli_answer){
+                                   .main = { &rollout, OUT_ROWS(reply->rollout, reply->n_rollout) },
+                                   .head = put_head,
+                                   .before = before,
+                                   .after = print_refusals,
+                                   .ctx = reply });
+    if (!code && reply->truncated)
+        cli_fail(CLI_OK, "there are more agents than shown: narrow it with --selector");
+    if (!code && reply->agents_behind)
+        code = CLI_BEHIND;
+    cli_free_reply(m);
+    return code;
 }
 
 /* ---- Waiting ---- */
@@ -111,12 +246,27 @@ static bool has_taken(const Tw__AgentRollout *a, uint64_t generation)
     return a->current || a->generation >= generation;
 }
 
-static bool all_have_taken(const Tw__ScheduleListReply *reply, uint64_t generation)
+static bool all_have_taken(const Tw__ScheduleRolloutReply *reply, uint64_t generation)
 {
+    if (reply->truncated && reply->agents_behind)
+        return false;
     for (size_t i = 0; i < reply->n_rollout; i++)
         if (is_up(reply->rollout[i]) && !has_taken(reply->rollout[i], generation))
             return false;
     return true;
+}
+
+static void show_progress(const struct cli *c, const Tw__ScheduleRolloutReply *reply)
+{
+    if (cli_for_people(c) && isatty(STDERR_FILENO))
+        fprintf(stderr, "\rWaiting: %" PRIu64 " of %" PRIu64 " connected agents run it ",
+                reply->agents - reply->agents_away - reply->agents_behind, reply->agents - reply->agents_away);
+}
+
+static void end_progress(const struct cli *c, bool shown)
+{
+    if (shown && cli_for_people(c) && isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
 }
 
 enum cli_exit rollout_wait(struct cli *c, uint64_t generation, int64_t wait_ns, ProtobufCMessage **ret_reply)
@@ -124,16 +274,24 @@ enum cli_exit rollout_wait(struct cli *c, uint64_t generation, int64_t wait_ns, 
     int64_t end_ns = tw_mono_now().ns + wait_ns;
     ProtobufCMessage *m = NULL;
     enum cli_exit code;
+    bool shown = false;
 
-    for (;;) {
+    for (;; shown = true) {
         code = rollout_call(c, &m);
         if (code)
             return code;
         *ret_reply = m;
-        if (all_have_taken((const Tw__ScheduleListReply *)m, generation))
-            return CLI_OK;
-        if (tw_mono_now().ns >= end_ns)
-            return CLI_BEHIND;
+        if (all_have_taken((const Tw__ScheduleRolloutReply *)m, generation))
+            code = CLI_OK;
+        else if (tw_mono_now().ns >= end_ns)
+            code = CLI_BEHIND;
+        else
+            code = CLI_TIMEOUT; /* go on */
+        if (code != CLI_TIMEOUT) {
+            end_progress(c, shown);
+            return code;
+        }
+        show_progress(c, (const Tw__ScheduleRolloutReply *)m);
         cli_free_reply(m);
         *ret_reply = NULL;
         ctl_pause(c->ctl, ASK_EVERY_NS);

@@ -1,21 +1,19 @@
-/* controller/cli/rollout.h - which agents run the present schedule. */
+/* controller/cli/rollout.h - who runs what of the schedule, and waiting for it. */
 #ifndef TW_CLI_ROLLOUT_H
 #define TW_CLI_ROLLOUT_H
 
 #include "controller/cli/cli.h"
 
-/* ScheduleList, with meshes and agents sorted by name. */
+/* A ScheduleRolloutReply with the agents that --selector matches, in order of name; says if not all fit. */
 enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret);
-/* On stderr, if the answer does not hold all. */
-void rollout_warn_cut(const Tw__ScheduleListReply *reply);
-/* How many run it. */
-void rollout_print_count(const Tw__ScheduleListReply *reply);
-/* The same, and a line for each agent that does not. */
-void rollout_print(const Tw__ScheduleListReply *reply);
-/* false: no memory. */
-bool rollout_add_json(cJSON *root, const Tw__ScheduleListReply *reply);
-/* Asks until every connected agent runs `generation`, for at most wait_ns. *ret_reply is the last answer,
- * also with CLI_BEHIND. */
+/* "Generation 5 runs on 2 of 3 agents" */
+void rollout_print_count(const Tw__ScheduleRolloutReply *reply);
+/* Adds "rollout": [...]. */
+bool rollout_add_json(cJSON *root, const Tw__ScheduleRolloutReply *reply);
+/* Tells on standard error who has not taken a generation, and why. */
+void rollout_tell(const Tw__ScheduleRolloutReply *reply, uint64_t generation);
+/* Until every connected agent runs the generation, or a later one; CLI_BEHIND: not in time. *ret_reply is the last look, or NULL. On a terminal
+ * it shows how far it is. */
 enum cli_exit rollout_wait(struct cli *c, uint64_t generation, int64_t wait_ns, ProtobufCMessage **ret_reply);
 
 #endif

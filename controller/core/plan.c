@@ -152,6 +152,18 @@ static enum tw_rc add_pair(struct table *t, const struct mesh_pairs *pairs, cons
     return TW_OK;
 }
 
+void plan_pair_cost(const struct mesh_pairs *pairs, const struct mesh_pair *p, bool ipv6,
+                    struct plan_pair_cost *ret)
+{
+    const struct mesh_class *k = &pairs->mesh->classes[p->class_index];
+    struct plan_cost c = { 0 };
+
+    add_class(&c, k);
+    ret->pps = c.pps;
+    ret->bps = c.pps * packet_bits(pairs->mesh, p, ipv6);
+    ret->store_bytes_per_day = c.store_bytes_per_day;
+}
+
 /* The pairs are in order, so a new group begins wherever the class or the source changes. */
 static uint64_t count_series(const struct mesh_pair *p, size_t n)
 {
@@ -272,4 +284,21 @@ void plan_compare(const struct mesh_pairs *before, const struct mesh_pairs *afte
     d.removed += nb - b;
     d.added += na - a;
     *ret = d;
+}
+
+void plan_each_change(const struct mesh_pairs *before, const struct mesh_pairs *after,
+                      bool (*fn)(void *ctx, const struct mesh_pair *before, const struct mesh_pair *after),
+                      void *ctx)
+{
+    size_t b = 0, a = 0, nb = before ? before->n : 0, na = after ? after->n : 0;
+    bool go_on = true;
+
+    while (go_on && (b < nb || a < na)) {
+        int order = b == nb ? 1 : a == na ? -1 : compare_pair(before, &before->v[b], after, &after->v[a]);
+
+        if (order || !same_settings(before, &before->v[b], after, &after->v[a]))
+            go_on = fn(ctx, order <= 0 ? &before->v[b] : NULL, order >= 0 ? &after->v[a] : NULL);
+        b += order <= 0;
+        a += order >= 0;
+    }
 }

@@ -32,6 +32,11 @@ struct plan_cost {
  * ipv6: between agents count 40 instead of 20 octets of IP header; targets have their own address. TW_ENOMEM: *c is as before. */
 enum tw_rc plan_add(struct plan_cost *c, const struct mesh_pairs *pairs, bool ipv6);
 void plan_free(struct plan_cost *c);
+/* The same for one pair. */
+struct plan_pair_cost {
+    double pps, bps, store_bytes_per_day;
+};
+void plan_pair_cost(const struct mesh_pairs *pairs, const struct mesh_pair *p, bool ipv6, struct plan_pair_cost *ret);
 
 /* What a change does to a mesh's pairs; a pair whose class settings differ counts as changed. Pairs as
  * mesh_expand() made them. Either side may be NULL. */
@@ -39,5 +44,8 @@ struct plan_diff {
     uint64_t added, removed, changed, kept;
 };
 void plan_compare(const struct mesh_pairs *before, const struct mesh_pairs *after, struct plan_diff *ret);
+/* Calls fn for each pair that differs, in order of names; before or after is NULL if it comes or goes. fn: false stops. */
+void plan_each_change(const struct mesh_pairs *before, const struct mesh_pairs *after,
+                      bool (*fn)(void *ctx, const struct mesh_pair *before, const struct mesh_pair *after), void *ctx);
 
 #endif

@@ -56,6 +56,8 @@ const struct http_route controller_routes[] = {
     POST("/api/v1/doctor", "DoctorStart", "look for what is wrong in the fleet; the answer has the number to ask by"),
     READ("/api/v1/doctor/{id}", "DoctorLook", "how far that is, and what has been found"),
     DELETE("/api/v1/doctor/{id}", "DoctorStop", "end it"),
+    READ("/api/v1/rollout", "ScheduleRollout", "which agent runs which generation, and what differs"),
+    READ("/api/v1/export", "ScheduleExport", "what runs, as documents that can be applied again"),
 
     READ("/api/v1/status", "Status", "is the controller itself well?"),
 };

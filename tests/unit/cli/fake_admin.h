@@ -51,6 +51,8 @@ struct fake {
     bool behind;         /* an agent that is up never takes a generation */
     unsigned list_calls; /* of ScheduleList */
     uint64_t rollback_to;
+    bool prune, force, refusing;
+    char selector[128];
     unsigned report_calls;
     bool no_flows;    /* a controller from before they could be asked for */
     bool truncate;    /* a report of all sources does not fit */
@@ -294,32 +296,114 @@ static inline void fill_plan(Tw__Plan *p)
     p->n_agents = 2;
 }
 
+/* Pairs if they are asked for; documents called "many" are of three meshes, "dear" ones go beyond all limits. */
+static void fill_details(Tw__Plan *p, const Tw__ScheduleApplyRequest *rq, const char *document)
+{
+    static Tw__PlanPair pairs[3], *pair_list[3] = { &pairs[0], &pairs[1], &pairs[2] };
+    static Tw__PlanMesh meshes[3], *mesh_list[3] = { &meshes[0], &meshes[1], &meshes[2] };
+    static Tw__PlanExcess excesses[2], *excess_list[2] = { &excesses[0], &excesses[1] };
+    static Tw__PlanShare shares[2], *share_list[2] = { &shares[0], &shares[1] };
+    static const char *const actions[] = { "added", "changed", "removed" };
+    static const char *const mesh_actions[] = { "changed", "unchanged", "deleted" };
+    static const char *const names[] = { "voice", "bulk", "old" };
+
+    for (size_t i = 0; i < 3; i++) {
+        tw__plan_pair__init(&pairs[i]);
+        pairs[i].action = (char *)actions[i];
+        pairs[i].mesh = (char *)"voice";
+        pairs[i].class_name = (char *)"ef";
+        pairs[i].source = (char *)"ams";
+        pairs[i].target = (char *)(i == 1 ? "fra\033" : "lon");
+        pairs[i].what = (char *)(i == 1 ? "spacing 20ms -> 50ms" : "");
+        tw__plan_mesh__init(&meshes[i]);
+        meshes[i].mesh = (char *)names[i];
+        meshes[i].action = (char *)mesh_actions[i];
+        meshes[i].pairs = i == 2 ? 0 : 6;
+        meshes[i].removed = i == 2 ? 6 : 0;
+        meshes[i].paused = i == 0;
+    }
+    p->pairs_before = 6;
+    p->pairs_after = 12;
+    p->series_before = 800;
+    p->store_bytes_per_day_before = 40e6;
+    if (rq->max_pairs) {
+        p->changed_pairs = pair_list;
+        p->n_changed_pairs = 3;
+        p->pairs_truncated = true;
+    }
+    if (strstr(document, "many")) {
+        p->meshes = mesh_list;
+        p->n_meshes = 3;
+    }
+    if (!strstr(document, "dear"))
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        tw__plan_share__init(&shares[i]);
+        shares[i].mesh = (char *)names[i];
+        shares[i].class_name = (char *)"ef";
+        shares[i].value = i ? 500 : 1500;
+        shares[i].pairs = i ? 10 : 30;
+        tw__plan_excess__init(&excesses[i]);
+        excesses[i].kind = (char *)(i ? "series" : "packets_per_second");
+        excesses[i].agent = (char *)(i ? "" : "ams");
+        excesses[i].value = i ? 1590 : 2000;
+        excesses[i].limit = 1000;
+        excesses[i].hard = !i;
+        excesses[i].text = (char *)(i ? "there would be 1590 Prometheus series: the budget is 1000"
+                                      : "agent ams would send 2000 packets/s: its own limit is 1000");
+        excesses[i].fits = (char *)(i ? "" : "a spacing of 60ms instead of 20ms in voice/ef");
+        excesses[i].shares = share_list;
+        excesses[i].n_shares = i ? 1 : 2;
+    }
+    p->excesses = excess_list;
+    p->n_excesses = 2;
+    p->excesses_all = 3;
+}
+
 static void fake_schedule_apply(Tw__Admin_Service *s, const Tw__ScheduleApplyRequest *rq,
                                 Tw__ScheduleApplyReply_Closure closure, void *data)
 {
     Tw__ScheduleApplyReply reply = TW__SCHEDULE_APPLY_REPLY__INIT;
     Tw__Plan plan = TW__PLAN__INIT;
     Tw__Field error = TW__FIELD__INIT;
+    const char *document = "";
 
     (void)s;
     snprintf(fake->author, sizeof fake->author, "%s", rq->author);
-    snprintf(fake->file, sizeof fake->file, "%s", rq->file);
-    fake->document_len = strlen(rq->document);
+    fake->document_len = 0;
+    for (size_t i = 0; i < rq->n_files; i++) {
+        if (strstr(rq->files[i]->text, "EFF") || !i) {
+            snprintf(fake->file, sizeof fake->file, "%s", rq->files[i]->name);
+            document = rq->files[i]->text;
+        }
+        fake->document_len += strlen(rq->files[i]->text);
+    }
     fake->plan_only = rq->plan_only;
-    if (strstr(rq->document, "EFF")) {
+    fake->prune = rq->prune;
+    fake->force = rq->force;
+    snprintf(fake->reason, sizeof fake->reason, "%s", rq->reason);
+    if (strstr(document, "EFF")) {
+        error.file = fake->file;
         error.line = 3;
         error.column = 17;
         error.path = (char *)"classes.voice.dscp";
         error.text = (char *)"\"EFF\" is no DSCP: expected a name such as EF, or 0..63";
         reply.error = &error;
-    } else if (strstr(rq->document, "expensive")) {
+    } else if (strstr(document, "expensive")) {
         rpc_fail(data, TW__STATUS__STATUS_FAILED_PRECONDITION,
                  "agent ams would send 200000 packets/s, its limit is 100000");
         return;
     } else {
         fill_plan(&plan);
+        fill_details(&plan, rq, document);
         reply.plan = &plan;
         reply.generation = rq->plan_only ? 0 : 5;
+        reply.unchanged = strstr(document, "again") != NULL;
+        if (plan.n_excesses) {
+            error.text = (char *)"agent ams would send 2000 packets/s: its own limit is 1000, and 2 more reasons";
+            reply.error = &error;
+            reply.generation = 0;
+        }
     }
     closure(&reply, data);
 }
@@ -348,7 +432,9 @@ static void fake_schedule_list(Tw__Admin_Service *s, const Tw__ScheduleListReque
     Tw__MeshInfo mesh = TW__MESH_INFO__INIT, *meshes[] = { &mesh };
     Tw__AgentRollout up = TW__AGENT_ROLLOUT__INIT, down = TW__AGENT_ROLLOUT__INIT,
                      *rollout[] = { &down, &up };
-    bool taken = ++fake->list_calls >= 3 && !fake->behind;
+    bool taken = !fake->behind;
+
+    fake->list_calls++;
 
     (void)s;
     (void)rq;
@@ -367,6 +453,91 @@ static void fake_schedule_list(Tw__Admin_Service *s, const Tw__ScheduleListReque
     reply.n_rollout = fake->empty ? 0 : 2;
     reply.truncated = fake->cut_lists;
     closure(&reply, data);
+}
+
+/* Agents take the generation at the third question, unless one stays behind. */
+static void fake_schedule_rollout(Tw__Admin_Service *s, const Tw__ScheduleRolloutRequest *rq,
+                                  Tw__ScheduleRolloutReply_Closure closure, void *data)
+{
+    Tw__ScheduleRolloutReply reply = TW__SCHEDULE_ROLLOUT_REPLY__INIT;
+    Tw__AgentRollout up = TW__AGENT_ROLLOUT__INIT, down = TW__AGENT_ROLLOUT__INIT,
+                     refusing = TW__AGENT_ROLLOUT__INIT, *rollout[] = { &up, &down, &refusing };
+    Tw__RolloutRefusal refusal = TW__ROLLOUT_REFUSAL__INIT, *refused = &refusal;
+    Tw__PairInfo pair = TW__PAIR_INFO__INIT;
+    bool taken = ++fake->list_calls >= 3 && !fake->behind;
+
+    (void)s;
+    snprintf(fake->selector, sizeof fake->selector, "%s", rq->selector);
+    up.agent = (char *)"ams";
+    up.state = (char *)"up";
+    up.word = (char *)(taken ? "current" : "slow");
+    up.generation = taken ? 5 : 4;
+    up.current = taken;
+    up.acked_ns = 980 * MINUTE_NS;
+    up.behind_ns = taken ? 0 : 990 * MINUTE_NS;
+    up.last_contact_ns = 1000 * MINUTE_NS;
+    up.sessions_wanted = 24;
+    up.sessions_running = taken ? 24 : 12;
+    up.missing = taken ? 0 : 12;
+    down.agent = (char *)"fra";
+    down.state = (char *)"down";
+    down.word = (char *)"away";
+    down.generation = 3;
+    down.last_contact_ns = 800 * MINUTE_NS;
+    down.behind_ns = 970 * MINUTE_NS;
+    down.sessions_wanted = 24;
+    down.missing = 24;
+    pair.mesh = (char *)"voice";
+    pair.class_name = (char *)"ef";
+    pair.source = (char *)"lon";
+    pair.target = (char *)"ams";
+    refusal.pair = &pair;
+    refusal.flow = 1;
+    refusal.reason = (char *)"no key \"site\"";
+    refusing.agent = (char *)"lon";
+    refusing.state = (char *)"up";
+    refusing.word = (char *)"refuses";
+    refusing.generation = 5;
+    refusing.current = true;
+    refusing.refusals = 2;
+    refusing.refused = &refused;
+    refusing.n_refused = 1;
+    refusing.sessions_wanted = 24;
+    refusing.sessions_running = 22;
+    reply.generation = 5;
+    reply.rollout = rollout;
+    reply.n_rollout = fake->empty ? 0 : fake->refusing ? 3 : 2;
+    reply.agents = reply.n_rollout;
+    reply.agents_current = (uint64_t)taken + (fake->refusing && !fake->empty);
+    reply.agents_behind = !taken && !fake->empty;
+    reply.agents_away = !fake->empty;
+    reply.agents_refusing = fake->refusing;
+    reply.truncated = fake->cut_lists;
+    closure(&reply, data);
+}
+
+/* In two parts. */
+static void fake_schedule_export(Tw__Admin_Service *s, const Tw__ScheduleExportRequest *rq,
+                                 Tw__ScheduleExportReply_Closure closure, void *data)
+{
+    Tw__ScheduleExportReply reply = TW__SCHEDULE_EXPORT_REPLY__INIT;
+    Tw__ExportedMesh mesh = TW__EXPORTED_MESH__INIT, *list = &mesh;
+    bool second = !strcmp(rq->after, "bulk") || !strcmp(rq->name, "voice");
+
+    (void)s;
+    mesh.mesh = (char *)(second ? "voice" : "bulk");
+    mesh.paused = second;
+    mesh.text = (char *)(rq->json  ? "---\n{\n  \"mesh\": \"x\"\n}\n"
+                         : second ? "---\n# as I wrote it\nmesh: voice\n"
+                                  : "---\nmesh: bulk\n");
+    reply.meshes = &list;
+    reply.n_meshes = 1;
+    reply.truncated = !second && !*rq->name;
+    if (!*rq->name || !strcmp(rq->name, "voice"))
+        closure(&reply, data);
+    else
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no mesh \"%s\": twampctl schedule list shows them",
+                 rq->name);
 }
 
 static void fake_schedule_show(Tw__Admin_Service *s, const Tw__MeshRequest *rq,

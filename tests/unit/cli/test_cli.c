@@ -40,6 +40,29 @@ static const struct {
     { "apply", "schedule apply -f -", GOOD },
     { "apply-json", "schedule apply -f - -o json", GOOD },
     { "apply-refused", "schedule apply -f -", BAD },
+    { "plan-pairs", "schedule plan --pairs -f -", "mesh: many\n" },
+    { "plan-refused", "schedule plan -f -", "mesh: dear\n" },
+    { "plan-refused-json", "schedule plan -f - -o json", "mesh: dear\n" },
+    { "apply-over-budget", "schedule apply -f -", "mesh: dear\n" },
+    { "apply-unchanged", "schedule apply -f -", "mesh: again\n" },
+    { "history", "schedule history", NULL },
+    { "history-json", "schedule history -o json", NULL },
+    { "history-csv", "schedule history -o csv", NULL },
+    { "history-one", "schedule history 5", NULL },
+    { "history-old", "schedule history 1", NULL },
+    { "history-fleet", "schedule history 3", NULL },
+    { "history-unknown", "schedule history 77", NULL },
+    { "history-wrong", "schedule history x", NULL },
+    { "rollback", "schedule rollback 4 --reason why", NULL },
+    { "rollback-plan", "schedule rollback 4 --plan", NULL },
+    { "rollout", "schedule rollout -l site=ams", NULL },
+    { "rollout-json", "schedule rollout -o json", NULL },
+    { "rollout-csv", "schedule rollout -o csv", NULL },
+    { "export", "schedule export", NULL },
+    { "export-one", "schedule export voice", NULL },
+    { "export-json", "schedule export -o json", NULL },
+    { "export-unknown", "schedule export nope", NULL },
+    { "help-schedule", "help schedule", NULL },
     { "schedule-list", "schedule list", NULL },
     { "schedule-list-json", "schedule list -o json", NULL },
     { "schedule-list-csv", "schedule list -o csv", NULL },
@@ -347,7 +370,7 @@ static void a_list_that_is_cut_says_so(void **state)
         { "agent list -o json", 0, "ams", "there are more agents than these 3", NULL },
         { "schedule list", 0, "voice", "there are more meshes or agents than shown", NULL },
         { "schedule list -o csv", 0, "voice", "there are more meshes or agents than shown", NULL },
-        { "schedule apply -f -", 0, "Applied", "there are more meshes or agents than shown", GOOD },
+        { "schedule apply -f -", 0, "Applied", "there are more agents than shown", GOOD },
     };
     struct fake *f = *state;
 
@@ -423,7 +446,16 @@ static void documents_reach_the_controller(void **state)
     check(f, &(struct expectation){ words, 0, "Applied: generation 5", NULL, NULL });
     assert_string_equal(f->author, "me");
     assert_int_equal(f->document_len, strlen(GOOD));
-    assert_false(f->plan_only);
+    assert_false(f->plan_only || f->prune || f->force);
+    snprintf(words, sizeof words, "schedule apply -f %s/mesh.yaml -f - --prune --force --reason because --wait 0", f->dir);
+    check(f, &(struct expectation){ words, 0, "Applied: generation 5", NULL, GOOD });
+    assert_int_equal(f->document_len, 2 * strlen(GOOD));
+    assert_true(f->prune && f->force);
+    assert_string_equal(f->reason, "because");
+    snprintf(words, sizeof words, "schedule apply -f %s/mesh.yaml -f -", f->dir);
+    check(f, &(struct expectation){ words, 5, NULL, "<stdin>:3:17: classes.voice.dscp", BAD });
+    check(f, &(struct expectation){ "schedule rollback 4 -r because --wait 0", 0, "Applied", NULL, NULL });
+    assert_int_equal(f->rollback_to, 4);
     memset(big, '#', sizeof big - 1);
     big[sizeof big - 1] = '\0';
     check(f, &(struct expectation){ "schedule apply --plan -f -", 0, "8 added", NULL, big });
@@ -442,7 +474,7 @@ static void too_large_documents_stay_here(void **state)
 
     memset(big, '#', n);
     big[n] = '\0';
-    check(*state, &(struct expectation){ "schedule apply -f -", 5, NULL, "larger than 512 KiB", big });
+    check(*state, &(struct expectation){ "schedule apply -f -", 5, NULL, "larger than 1000 KiB", big });
     free(big);
 }
 

@@ -18,6 +18,7 @@ struct reply { /* of an apply or a rollback */
     bool unchanged;
     char meshes[512]; /* "core added 2+2-0~0; " */
     char error[512];  /* "file:line: text" */
+    char pairs[1024], excesses[2048];
 };
 
 static void note_plan(struct reply *r, const Tw__Plan *p)
@@ -27,6 +28,23 @@ static void note_plan(struct reply *r, const Tw__Plan *p)
 
         sprintf(r->meshes + strlen(r->meshes), "%s %s%s %d+%d-%d~%d; ", m->mesh, m->action,
                 m->paused ? " paused" : "", (int)m->pairs, (int)m->added, (int)m->removed, (int)m->changed);
+    }
+    for (size_t i = 0; i < p->n_changed_pairs; i++) {
+        const Tw__PlanPair *x = p->changed_pairs[i];
+
+        sprintf(r->pairs + strlen(r->pairs), "%s %s/%s %s>%s %s; ", x->action, x->mesh, x->class_name, x->source,
+                x->target, x->what);
+    }
+    strcat(r->pairs, p->pairs_truncated ? "..." : "");
+    for (size_t i = 0; i < p->n_excesses; i++) {
+        const Tw__PlanExcess *x = p->excesses[i];
+
+        sprintf(r->excesses + strlen(r->excesses), "%s %s %.0f>%.0f%s", x->kind, x->agent, x->value, x->limit,
+                x->hard ? " hard" : "");
+        for (size_t k = 0; k < x->n_shares; k++)
+            sprintf(r->excesses + strlen(r->excesses), " %s/%s %.0f", x->shares[k]->mesh, x->shares[k]->class_name,
+                    x->shares[k]->value);
+        sprintf(r->excesses + strlen(r->excesses), " (%s); ", x->fits);
     }
 }
 
@@ -50,7 +68,8 @@ static void applied(const Tw__ScheduleApplyReply *m, void *ctx)
 
 struct apply_args {
     const char *files[4]; /* name, text, name, text */
-    bool prune, plan;
+    bool prune, plan, force;
+    uint32_t max_pairs;
     const char *reason;
 };
 
@@ -70,6 +89,8 @@ static struct reply apply_all(struct fixture *f, struct apply_args args)
     rq.files = list;
     rq.prune = args.prune;
     rq.plan_only = args.plan;
+    rq.force = args.force;
+    rq.max_pairs = args.max_pairs;
     rq.author = (char *)"eve";
     if (args.reason)
         rq.reason = (char *)args.reason;
@@ -373,6 +394,153 @@ static void a_restart_changes_nothing(void **state)
     assert_int_equal(f->c->inv.generation, before);
 }
 
+/* ---- Budgets ---- */
+
+static void a_dear_mesh_is_refused_with_all_reasons(void **state)
+{
+    struct fixture *f = *state;
+    struct reply r;
+
+    bring_up_two(f);
+    f->c->budgets = (struct budget_limits){ .pairs = 1, .agent_pps = 40 };
+    inventory_agent(&f->c->inv, "a")->enrolment->max_pps = 30;
+    r = APPLY(f, .files = { "x", DOC("core") }, .plan = true);
+    assert_false(r.ok);
+    EXPECT(r.error, ":0: agent a would send 50 packets/s: its own limit is 30, and 3 more reasons");
+    EXPECT(r.excesses, "packets_per_second a 50>30 hard core/voice 50 (a spacing of 34ms instead of 20ms in "
+                       "core/voice); pairs  2>1 core/voice 2 (1 pairs instead of 2 of core/voice: fewer members, "
+                       "or k-regular or hub-spoke); packets_per_second a 50>40 core/voice 50 (a spacing of 25ms "
+                       "instead of 20ms in core/voice); packets_per_second b 50>40 core/voice 50 (a spacing of "
+                       "25ms instead of 20ms in core/voice); ");
+    r = APPLY(f, .files = { "x", DOC("core") }, .force = true);
+    assert_false(r.ok || has_mesh(f, "core")); /* its own limit holds */
+    inventory_agent(&f->c->inv, "a")->enrolment->max_pps = 0;
+    r = APPLY(f, .files = { "x", DOC("core") });
+    assert_false(r.ok || has_mesh(f, "core"));
+    EXPECT(r.meshes, "core added 2+2-0~0; ");
+    assert_int_equal(f->c->inv.generation, 0);
+    r = APPLY(f, .files = { "x", DOC("core") }, .force = true);
+    assert_true(r.ok && has_mesh(f, "core"));
+    r = APPLY(f, .files = { "x", DOC_SLOW("core") }); /* still too many pairs, but no more than before */
+    if (!r.ok)
+        fail_msg("%s", r.error);
+}
+
+static void a_plan_tells_each_pair(void **state)
+{
+    struct fixture *f = *state;
+    struct reply r;
+
+    bring_up_two(f);
+    bring_up(f, "c", "127.0.0.3");
+    assert_true(APPLY(f, .files = { "x", "mesh: core\ntopology: list\npairs: [[a, b], [a, c]]\n" CLASSES }).ok);
+    r = APPLY(f, .files = { "x", "mesh: core\ntopology: list\npairs: [[a, b], [b, c]]\nclasses:\n  voice: { spacing: "
+                            "50ms, report_period: 10s, timeout: 1s, flows: 2 }\n" }, .plan = true, .max_pairs = 9);
+    EXPECT(r.pairs, "changed core/voice a>b spacing 20ms -> 50ms, flows 1 -> 2; removed core/voice a>c ; "
+                    "added core/voice b>c ; ");
+    r = APPLY(f, .files = { "x", "mesh: core\ntopology: list\npairs: [[a, b], [b, c]]\n" CLASSES }, .plan = true,
+              .max_pairs = 1);
+    EXPECT(r.pairs, "removed core/voice a>c ; ...");
+}
+
+/* ---- Export and rollout ---- */
+
+struct exported {
+    bool done;
+    char text[8192];
+};
+
+static void exported(const Tw__ScheduleExportReply *m, void *ctx)
+{
+    struct exported *e = ctx;
+
+    e->done = true;
+    for (size_t i = 0; m && i < m->n_meshes; i++)
+        strcat(e->text, m->meshes[i]->text);
+}
+
+static void what_runs_can_be_applied_again(void **state)
+{
+    static const bool as_json[] = { false, true };
+    struct fixture *f = *state;
+    uint64_t before;
+
+    bring_up_two(f);
+    assert_true(APPLY(f, .files = { "x", "# mine\n---\n" DOC("core") "...\n%YAML 1.1\n---\n" DOC("edge") "---\n"
+                                    "{\"mesh\": \"json\", \"topology\": \"full\", \"members\": [\"a\", \"b\"], \"classes\": "
+                                    "{\"c\": {}}}" }).ok);
+    before = f->c->inv.generation;
+    for (size_t i = 0; i < TW_NELEM(as_json); i++) {
+        Tw__ScheduleExportRequest rq = TW__SCHEDULE_EXPORT_REQUEST__INIT;
+        struct exported e = { 0 };
+        struct reply r;
+
+        rq.json = as_json[i];
+        tw__admin__schedule_export(admin_stub(f), &rq, exported, &e);
+        WAIT(e.done);
+        r = APPLY(f, .files = { "x", e.text }, .prune = true);
+        if (!r.unchanged)
+            fail_msg("%s%s%s\n%s", r.error, r.detail, r.meshes, e.text);
+        EXPECT(r.meshes, "core unchanged 2+0-0~0; edge unchanged 2+0-0~0; json unchanged 2+0-0~0; ");
+        assert_int_equal(f->c->inv.generation, before);
+    }
+}
+
+struct rolled {
+    bool done;
+    char text[1024];
+};
+
+static void rolled_out(const Tw__ScheduleRolloutReply *m, void *ctx)
+{
+    struct rolled *r = ctx;
+
+    r->done = true;
+    if (!m) {
+        snprintf(r->text, sizeof r->text, "%s", rpc_result().detail);
+        return;
+    }
+    sprintf(r->text, "%d/%d behind %d away %d: ", (int)m->agents_current, (int)m->agents, (int)m->agents_behind,
+            (int)m->agents_away);
+    for (size_t i = 0; i < m->n_rollout; i++)
+        sprintf(r->text + strlen(r->text), "%s %s %d%s; ", m->rollout[i]->agent, m->rollout[i]->word,
+                (int)m->rollout[i]->generation, m->rollout[i]->behind_ns ? " since" : "");
+}
+
+static struct rolled rollout(struct fixture *f, const char *selector)
+{
+    Tw__ScheduleRolloutRequest rq = TW__SCHEDULE_ROLLOUT_REQUEST__INIT;
+    struct rolled r = { 0 };
+
+    rq.selector = (char *)selector;
+    tw__admin__schedule_rollout(admin_stub(f), &rq, rolled_out, &r);
+    WAIT(r.done);
+    return r;
+}
+
+static void the_rollout_tells_who_is_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *b;
+
+    bring_up(f, "a", "127.0.0.1");
+    b = bring_up(f, "b", "127.0.0.2");
+    assert_true(APPLY(f, .files = { "x", DOC("core") }).ok);
+    WAIT(inventory_agent(&f->c->inv, "a")->acked_current && inventory_agent(&f->c->inv, "b")->acked_current);
+    EXPECT(rollout(f, "").text, "2/2 behind 0 away 0: a current 1; b current 1; ");
+    b->acks = false;
+    assert_true(APPLY(f, .files = { "x", DOC_SLOW("core") }).ok);
+    WAIT(inventory_agent(&f->c->inv, "a")->acked_current);
+    EXPECT(rollout(f, "").text, "1/2 behind 1 away 0: a current 2; b behind 1 since; ");
+    EXPECT(rollout(f, "name=b").text, "0/1 behind 1 away 0: b behind 1 since; ");
+    EXPECT(rollout(f, "site=ams").text, "1/2 behind 1 away 0: a current 2; b behind 1 since; ");
+    EXPECT(rollout(f, "site=none").text, "0/0 behind 0 away 0: ");
+    assert_non_null(strstr(rollout(f, "site=").text, "selector, character "));
+    stop_fake(b);
+    WAIT(!inventory_agent(&f->c->inv, "b")->peer);
+    EXPECT(rollout(f, "").text, "1/2 behind 0 away 1: a current 2; b away 1 since; ");
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -387,6 +555,10 @@ int main(void)
         T(a_rollback_restores_all),
         T(a_rollback_goes_back_over_a_removed_agent),
         T(a_restart_changes_nothing),
+        T(a_dear_mesh_is_refused_with_all_reasons),
+        T(a_plan_tells_each_pair),
+        T(what_runs_can_be_applied_again),
+        T(the_rollout_tells_who_is_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <dirent.h>
+#include "controller/core/mesh.h"
+#include "controller/doc_json.h"
 #include "controller/doc_split.h"
 #include "tests/unit/common/rng.h"
 
@@ -136,12 +139,99 @@ static void documents_survive_export(void **state)
     }
 }
 
+static void json(void **state)
+{
+    static const struct {
+        const char *yaml, *json;
+    } pairs[] = {
+        { "mesh: a\nflows: 3\ndf: true\n", "{\n  \"mesh\": \"a\",\n  \"flows\": 3,\n  \"df\": true\n}\n" },
+        { "a: [1.5, 01, -2e3, 20ms, '7', 0x10]\n",
+          "{\n  \"a\": [\n    1.5,\n    \"01\",\n    -2e3,\n    \"20ms\",\n    \"7\",\n    \"0x10\"\n  ]\n}\n" },
+        { "a: &x {b: null}\nc: *x\n# gone\n",
+          "{\n  \"a\": {\n    \"b\": \"null\"\n  },\n  \"c\": {\n    \"b\": \"null\"\n  }\n}\n" },
+        { "a: {}\nb: []\nc: \"x\\\"\\ty\\\\\"\n",
+          "{\n  \"a\": {},\n  \"b\": [],\n  \"c\": \"x\\\"\\u0009y\\\\\"\n}\n" },
+    };
+    struct tw_err err;
+    char *made, *again;
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(pairs); i++) {
+        assert_int_equal(doc_to_json(pairs[i].yaml, &made, &err), TW_OK);
+        assert_string_equal(made, pairs[i].json);
+        assert_true(doc_is_json_of(made, pairs[i].yaml));
+        assert_false(doc_is_json_of(pairs[i].yaml, made));
+        assert_int_equal(doc_to_json(made, &again, &err), TW_OK);
+        assert_string_equal(made, again);
+        free(made);
+        free(again);
+    }
+    assert_false(doc_is_json_of("{\"mesh\": \"a b\"}", "mesh: ab\n"));
+    assert_true(doc_is_json_of("{ \"mesh\" :\"a b\"}\n", "mesh: a b\n"));
+    assert_int_equal(doc_to_json("a: &x [*x]\n", &made, &err), TW_EINVAL); /* it contains itself */
+    assert_int_equal(doc_to_json("a: [\n", &made, &err), TW_EINVAL);
+}
+
+static char *slurp(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    char *text = calloc(1, 1 << 16);
+
+    assert_non_null(f);
+    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+/* Every example, exported as it is and as JSON, says the same again. */
+static void examples_survive_export(void **state)
+{
+    DIR *dir = opendir(TW_SOURCE_DIR "/deploy/examples");
+    struct dirent *e;
+    unsigned n = 0;
+
+    (void)state;
+    assert_non_null(dir);
+    while ((e = readdir(dir))) {
+        char path[512], *text, *out, *made, *back;
+        struct doc_piece *v;
+        struct tw_err err = { 0 };
+        struct mesh *m;
+        size_t k;
+
+        if (!strstr(e->d_name, ".yaml"))
+            continue;
+        n++;
+        snprintf(path, sizeof path, TW_SOURCE_DIR "/deploy/examples/%s", e->d_name);
+        text = slurp(path);
+        out = doc_normal(text);
+        assert_int_equal(doc_split(out, &v, &k), TW_OK);
+        assert_true(k == 1 && doc_same(v[0].text, text));
+        if (doc_to_json(text, &made, &err) != TW_OK ||
+            mesh_doc_parse("json", made, strlen(made), &m, &err) != TW_OK)
+            fail_msg("%s: %s", e->d_name, err.text);
+        mesh_free(m);
+        assert_true(doc_is_json_of(made, text));
+        assert_int_equal(doc_to_json(made, &back, &err), TW_OK);
+        assert_string_equal(made, back);
+        doc_pieces_free(v, k);
+        free(text);
+        free(out);
+        free(made);
+        free(back);
+    }
+    closedir(dir);
+    assert_true(n >= 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files),
         cmocka_unit_test(sameness),
         cmocka_unit_test(documents_survive_export),
+        cmocka_unit_test(json),
+        cmocka_unit_test(examples_survive_export),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
