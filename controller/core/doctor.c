@@ -330,6 +330,15 @@ static size_t count_alike(const struct findings *f, size_t from, bool by_target)
     return n;
 }
 
+/* What there is room for. */
+static void append(char *to, size_t cap, const char *text)
+{
+    size_t n = strlen(to), m = strnlen(text, cap - 1 - n);
+
+    memcpy(to + n, text, m);
+    to[n + m] = 0;
+}
+
 /* The first of them becomes one of the agent at the end that they share. */
 static void merge(struct findings *f, size_t at, size_t n, bool by_target)
 {
@@ -351,8 +360,8 @@ static void merge(struct findings *f, size_t at, size_t n, bool by_target)
     }
     if (named > SOURCES_NAMED && len < sizeof names)
         snprintf(names + len, sizeof names - len, " and %zu more", named - SOURCES_NAMED);
-    snprintf(seen, sizeof seen, "%s %s (%zu pairs of agents): %.180s", by_target ? "from" : "to", names, n,
-             first->observed);
+    snprintf(seen, sizeof seen, "%s %.100s (%zu pairs of agents): ", by_target ? "from" : "to", names, n);
+    append(seen, sizeof seen, first->observed);
     snprintf(common, sizeof common, "%.*s", (int)(by_target ? strlen(target_of(first)) : source_len(first)),
              by_target ? target_of(first) : first->subject);
     strcpy(first->observed, seen);
