@@ -34,6 +34,7 @@ struct change_mesh_plan {
     bool paused; /* then */
     uint64_t pairs;
     struct plan_diff diff;
+    size_t below_degree; /* mesh_below_degree(), then */
 };
 /* A pair that comes ('+'), goes ('-') or gets other settings ('~'). */
 struct change_pair {

@@ -166,7 +166,7 @@ static enum tw_rc add_cost(struct plan_cost *cost, const struct wanted *w)
     return rc;
 }
 
-static void plan_mesh(struct change *ch, const struct change_mesh *cm, const struct wanted *now)
+static enum tw_rc plan_mesh(struct change *ch, const struct change_mesh *cm, const struct wanted *now)
 {
     struct change_plan *plan = &ch->plan;
     struct change_mesh_plan *p = &plan->meshes[plan->n_meshes++];
@@ -186,6 +186,7 @@ static void plan_mesh(struct change *ch, const struct change_mesh *cm, const str
     plan->diff.removed += p->diff.removed;
     plan->diff.changed += p->diff.changed;
     plan->diff.kept += p->diff.kept;
+    return after ? mesh_below_degree(&after->pairs, &p->below_degree) : TW_OK;
 }
 
 static enum tw_rc fill_plan(struct change *ch)
@@ -200,7 +201,7 @@ static enum tw_rc fill_plan(struct change *ch)
     if (!ch->plan.meshes)
         rc = TW_ENOMEM;
     for (size_t i = 0; rc == TW_OK && i < ch->n_meshes; i++)
-        plan_mesh(ch, &ch->meshes[i], &now);
+        rc = plan_mesh(ch, &ch->meshes[i], &now);
     if (rc == TW_OK)
         rc = add_cost(&ch->plan.before, &now);
     if (rc == TW_OK)

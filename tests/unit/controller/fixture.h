@@ -501,7 +501,7 @@ struct op_result {
     bool done, ok;
     Tw__Status status;
     char detail[512];
-    uint64_t generation, pairs, added, removed;
+    uint64_t generation, pairs, added, removed, below_degree;
     bool in_document;
     uint32_t line;
     char text[512];
@@ -555,6 +555,8 @@ static inline void apply_done(const Tw__ScheduleApplyReply *m, void *ctx)
         r->pairs = m->plan->pairs;
         r->added = m->plan->added;
         r->removed = m->plan->removed;
+        for (size_t i = 0; i < m->plan->n_meshes; i++)
+            r->below_degree += m->plan->meshes[i]->below_degree;
     }
     if (m->error) {
         r->in_document = true;

@@ -136,7 +136,8 @@ static uint64_t expected_tomorrow(struct fixture *f, uint64_t pair_id)
 
     snprintf(path, sizeof path, "%s/controller.db", f->data);
     if (store_reader_open(path, &r, &err) != TW_OK ||
-        store_read_expected(r, pair_id, STORE_ALL_FLOWS, from_ns, from_ns + 3600 * TW_NS_PER_S, &n, &err) != TW_OK)
+        store_read_expected(r, pair_id, STORE_ALL_FLOWS, from_ns, from_ns + 3600 * TW_NS_PER_S, &n, &err) !=
+            TW_OK)
         fail_msg("%s", err.text);
     store_reader_close(r);
     return n;
@@ -262,6 +263,27 @@ static void a_bad_document_changes_nothing(void **state)
                      r.text);
     }
     assert_int_equal(f->c->inv.generation, generation);
+}
+
+static void a_plan_says_whose_degree_is_below(void **state)
+{
+    struct fixture *f = *state;
+    struct op_result r;
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    bring_up(f, "c", "127.0.0.3");
+    r = apply(f, "mesh: m\ntopology: k-regular\ndegree: 2\nmembers: [a, b, c]\nclasses: {c: {}}\n", true);
+    assert_true(r.ok);
+    assert_int_equal(r.added, 6);
+    assert_int_equal(r.below_degree, 0);
+    r = apply(f,
+              "mesh: m\ntopology: k-regular\ndegree: 2\nmembers: [a, b, c]\nexclude: [[a, b]]\n"
+              "classes: {c: {}}\n",
+              true);
+    assert_true(r.ok);
+    assert_int_equal(r.added, 5);
+    assert_int_equal(r.below_degree, 2); /* a has one target less, b one source */
 }
 
 static void a_plan_changes_nothing(void **state)
@@ -575,6 +597,7 @@ int main(void)
         T(a_new_address_makes_a_new_generation),
         T(a_bad_document_changes_nothing),
         T(a_plan_changes_nothing),
+        T(a_plan_says_whose_degree_is_below),
         T(pause_resume_delete),
         T(an_operator_sees_what_is),
         T(results_and_reports_come_back),
