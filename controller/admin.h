@@ -61,7 +61,13 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(doctor_look, DoctorLookRequest, DoctorReply)                                                                     \
     X(doctor_stop, DoctorLookRequest, DoctorReply)\
     X(schedule_export, ScheduleExportRequest, ScheduleExportReply)                                                     \
-    X(schedule_rollout, ScheduleRolloutRequest, ScheduleRolloutReply)
+    X(schedule_rollout, ScheduleRolloutRequest, ScheduleRolloutReply) \
+    X(agent_label, AgentRequest, AgentChangeReply)                                                                     \
+    X(agent_drain, AgentRequest, AgentChangeReply)                                                                     \
+    X(agent_undrain, AgentRequest, AgentChangeReply)                                                                   \
+    X(agent_maintenance, AgentRequest, AgentChangeReply)                                                               \
+    X(agent_revoke, AgentRequest, AgentChangeReply)                                                                    \
+    X(agent_rename, AgentRequest, AgentChangeReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

@@ -9,14 +9,102 @@
 
 static void fill_enrolment(const struct agent *a, Tw__AgentInfo *ret)
 {
-    ret->n_labels = a->enrolment->n_labels;
-    ret->labels = a->enrolment->labels;
+    ret->n_own_labels = a->enrolment->n_labels;
+    ret->own_labels = a->enrolment->labels;
     ret->n_addresses = a->enrolment->n_addresses;
     ret->addresses = a->enrolment->addresses;
     ret->reflector_port = a->enrolment->reflector_port;
     ret->control_port = a->enrolment->control_port;
     ret->n_capabilities = a->enrolment->n_capabilities;
     ret->capabilities = a->enrolment->capabilities;
+}
+
+/* ---- What operators said of it: from the arena; what it has no room for is left out. ---- */
+
+static void fill_labels(const struct agent *a, struct arena *ar, Tw__AgentInfo *ret)
+{
+    ret->labels = arena_alloc(ar, sizeof *ret->labels * (a->n_labels + 1));
+    for (size_t i = 0; ret->labels && i < a->n_labels; i++) {
+        Tw__Label *l = arena_alloc(ar, sizeof *l);
+
+        if (!l)
+            return;
+        tw__label__init(l);
+        l->key = (char *)a->labels[i].key;
+        l->value = (char *)a->labels[i].value;
+        ret->labels[ret->n_labels++] = l;
+    }
+}
+
+static Tw__AgentMark *mark(const struct agent_mark *m, struct arena *ar)
+{
+    Tw__AgentMark *ret = m->at_ns ? arena_alloc(ar, sizeof *ret) : NULL;
+
+    if (!ret)
+        return NULL;
+    tw__agent_mark__init(ret);
+    ret->time_ns = m->at_ns;
+    ret->author = (char *)m->author;
+    ret->reason = (char *)m->reason;
+    return ret;
+}
+
+static void fill_said_labels(const struct agent_ops *o, struct arena *ar, Tw__AgentInfo *ret)
+{
+    ret->operator_labels = arena_alloc(ar, sizeof *ret->operator_labels * (o->n_labels + 1));
+    ret->removed_labels = arena_alloc(ar, sizeof *ret->removed_labels * (o->n_labels + 1));
+    for (size_t i = 0; ret->operator_labels && ret->removed_labels && i < o->n_labels; i++) {
+        Tw__Label *l = arena_alloc(ar, sizeof *l);
+
+        if (!l)
+            return;
+        tw__label__init(l);
+        l->key = (char *)o->labels[i].key;
+        l->value = (char *)o->labels[i].value;
+        if (o->labels[i].removed)
+            ret->removed_labels[ret->n_removed_labels++] = l->key;
+        else
+            ret->operator_labels[ret->n_operator_labels++] = l;
+    }
+}
+
+static void fill_spans(const struct agent_ops *o, struct arena *ar, Tw__AgentInfo *ret)
+{
+    ret->maintenance = arena_alloc(ar, sizeof *ret->maintenance * (o->n_spans + 1));
+    for (size_t i = 0; ret->maintenance && i < o->n_spans; i++) {
+        Tw__AgentSpan *s = arena_alloc(ar, sizeof *s);
+
+        if (!s)
+            return;
+        tw__agent_span__init(s);
+        s->from_ns = o->spans[i].from_ns;
+        s->to_ns = o->spans[i].to_ns;
+        s->reason = (char *)o->spans[i].reason;
+        s->author = (char *)o->spans[i].author;
+        ret->maintenance[ret->n_maintenance++] = s;
+    }
+}
+
+static void fill_ops(const struct agent_ops *o, struct arena *ar, Tw__AgentInfo *ret)
+{
+    fill_said_labels(o, ar, ret);
+    fill_spans(o, ar, ret);
+    ret->drained = mark(&o->drained, ar);
+    ret->revoked = mark(&o->revoked, ar);
+    ret->former_names = arena_alloc(ar, sizeof *ret->former_names * (o->n_former + 1));
+    for (size_t i = 0; ret->former_names && i < o->n_former; i++)
+        ret->former_names[ret->n_former_names++] = (char *)o->former[i];
+}
+
+static void fill_limits(const Tw__EnrolRequest *m, struct arena *ar, Tw__AgentInfo *ret)
+{
+    ret->limits = arena_alloc(ar, sizeof *ret->limits);
+    if (!ret->limits)
+        return;
+    tw__agent_limits__init(ret->limits);
+    ret->limits->max_sessions = m->max_sessions;
+    ret->limits->max_pps = m->max_pps;
+    ret->limits->max_bps = m->max_bps;
 }
 
 /* Refers to the agent where it can: the message is used up before the loop goes on. */
@@ -38,12 +126,58 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
     ret->peer_address = (char *)a->peer_address;
     ret->pairs = a->pairs;
     ret->health = a->health;
-    if (a->enrolment)
+    if (a->enrolment) {
         fill_enrolment(a, ret);
+        fill_limits(a->enrolment, ar, ret);
+    }
+    fill_labels(a, ar, ret);
+    if (a->ops)
+        fill_ops(a->ops, ar, ret);
+    ret->in_maintenance = agent_in_maintenance(a, loop_now(c->loop).wall.ns);
     ret->clock = admin_clock_finding(a, ar);
     if (a->ack) {
         ret->n_refusals = a->ack->n_refusals < REFUSALS_SHOWN ? a->ack->n_refusals : REFUSALS_SHOWN;
         ret->refusals = a->ack->refusals;
+    }
+}
+
+/* ---- Lists: sorted by name, so that the next page goes on where one ends, whoever comes or goes meanwhile. ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct agent *const *)a)->row.name, (*(const struct agent *const *)b)->row.name);
+}
+
+static size_t select_agents(const struct inventory *inv, const struct selector *sel, const char *after,
+                            const struct agent **ret)
+{
+    size_t n = 0;
+
+    for (const struct agent *a = inv->agents; a; a = a->hh.next)
+        if (strcmp(a->row.name, after) > 0 && selector_match(sel, a->labels, a->n_labels, a->row.name))
+            ret[n++] = a;
+    qsort(ret, n, sizeof *ret, by_name);
+    return n;
+}
+
+static void fill_list(const struct controller *c, const struct agent *const *v, size_t n, struct arena *ar,
+                      Tw__AgentListReply *reply)
+{
+    size_t octets = 0;
+
+    reply->agents = arena_alloc(ar, sizeof *reply->agents * (n + 1));
+    for (size_t i = 0; reply->agents && i < n; i++) {
+        Tw__AgentInfo *info = arena_alloc(ar, sizeof *info);
+
+        if (!info)
+            return;
+        controller_fill_agent(c, v[i], ar, info);
+        if (info->n_refusals > REFUSALS_LISTED)
+            info->n_refusals = REFUSALS_LISTED;
+        octets += tw__agent_info__get_packed_size(info) + 8;
+        if (octets > ADMIN_REPLY_MAX)
+            return;
+        reply->agents[reply->n_agents++] = info;
     }
 }
 
@@ -52,25 +186,20 @@ void admin_agent_list(Tw__Admin_Service *service, const Tw__AgentListRequest *rq
 {
     struct controller *c = admin_controller(service);
     struct arena *ar = admin_arena(c);
+    const struct agent **v = arena_alloc(ar, sizeof *v * (HASH_COUNT(c->inv.agents) + 1));
     Tw__AgentListReply reply = TW__AGENT_LIST_REPLY__INIT;
-    size_t octets = 0;
+    struct selector *sel = NULL;
+    struct tw_err err = { 0 };
+    size_t n;
 
-    (void)rq;
-    reply.agents = arena_alloc(ar, sizeof *reply.agents * (HASH_COUNT(c->inv.agents) + 1));
-    for (const struct agent *a = c->inv.agents; a && reply.agents; a = a->hh.next) {
-        Tw__AgentInfo *info = arena_alloc(ar, sizeof *info);
-
-        if (!info)
-            break;
-        controller_fill_agent(c, a, ar, info);
-        if (info->n_refusals > REFUSALS_LISTED)
-            info->n_refusals = REFUSALS_LISTED;
-        octets += tw__agent_info__get_packed_size(info) + 8;
-        if (octets > ADMIN_REPLY_MAX)
-            break;
-        reply.agents[reply.n_agents++] = info;
+    if (rq->select[0] && selector_parse(rq->select, &sel, &err) != TW_OK) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", err.text);
+        return;
     }
-    reply.truncated = reply.n_agents < HASH_COUNT(c->inv.agents);
+    n = v ? select_agents(&c->inv, sel, rq->after, v) : 0;
+    selector_free(sel);
+    fill_list(c, v, rq->limit && rq->limit < n ? rq->limit : n, ar, &reply);
+    reply.truncated = reply.n_agents < n;
     closure(&reply, closure_data);
 }
 

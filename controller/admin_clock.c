@@ -32,17 +32,20 @@ Tw__ClockFinding *admin_clock_finding(const struct agent *a, struct arena *ar)
     return f;
 }
 
-static void fill_agents(const struct controller *c, struct arena *ar, Tw__ClockReply *reply)
+static void fill_agents(const struct controller *c, const struct selector *sel, struct arena *ar,
+                        Tw__ClockReply *reply)
 {
     size_t n, octets = 0;
     const struct agent **v = clocks_sorted(&c->inv, &n);
 
     reply->agents = arena_alloc(ar, sizeof *reply->agents * (n + 1));
     for (size_t i = 0; v && reply->agents && i < n; i++) {
-        Tw__ClockFinding *f = admin_clock_finding(v[i], ar);
+        Tw__ClockFinding *f = selector_match(sel, v[i]->labels, v[i]->n_labels, v[i]->row.name)
+                                  ? admin_clock_finding(v[i], ar)
+                                  : NULL;
 
         if (!f)
-            continue; /* approved since the audit */
+            continue; /* not asked for, or approved since the audit */
         octets += tw__clock_finding__get_packed_size(f) + 8;
         if (octets > ADMIN_REPLY_MAX) {
             reply->truncated = true;
@@ -72,6 +75,7 @@ static void fill_crooked(const struct clocks_result *r, struct arena *ar, Tw__Cl
 
 struct clock_call {
     struct controller *c;
+    struct selector *select; /* NULL: all */
     Tw__ClockReply_Closure closure;
     void *closure_data;
 };
@@ -91,10 +95,11 @@ static void audited(void *ctx, enum tw_rc rc, const struct clocks_result *r)
         reply.pairs = r->pairs;
         reply.pairs_used = r->pairs_used;
         reply.components = (uint32_t)r->components;
-        fill_agents(call->c, ar, &reply);
+        fill_agents(call->c, call->select, ar, &reply);
         fill_crooked(r, ar, &reply);
         call->closure(&reply, call->closure_data);
     }
+    selector_free(call->select);
     free(call);
 }
 
@@ -102,13 +107,20 @@ void admin_clock(Tw__Admin_Service *service, const Tw__ClockRequest *rq, Tw__Clo
                  void *closure_data)
 {
     struct controller *c = admin_controller(service);
-    struct clock_call *call = malloc(sizeof *call);
+    struct clock_call *call;
+    struct selector *sel = NULL;
+    struct tw_err err = { 0 };
 
-    (void)rq;
+    if (rq->select[0] && selector_parse(rq->select, &sel, &err) != TW_OK) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", err.text);
+        return;
+    }
+    call = malloc(sizeof *call);
     if (!call) {
+        selector_free(sel);
         rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    *call = (struct clock_call){ c, closure, closure_data };
+    *call = (struct clock_call){ c, sel, closure, closure_data };
     clocks_ask(c->clocks, audited, call);
 }

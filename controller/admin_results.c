@@ -29,6 +29,20 @@ static bool read_direction(const char *text, struct report_filter *ret, void *cl
     return false;
 }
 
+static bool copy_selector(char dst[SELECTOR_TEXT_MAX], const char *src, void *closure_data)
+{
+    struct selector *sel = NULL;
+    struct tw_err err = { 0 };
+
+    if (*src && selector_parse(src, &sel, &err) != TW_OK) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", err.text);
+        return false;
+    }
+    selector_free(sel);
+    strcpy(dst, src); /* what is longer is no selector */
+    return true;
+}
+
 bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data)
 {
     *ret = (struct report_filter){
@@ -44,7 +58,9 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
            copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
            copy_name(ret->class_name, rq->class_name, "class", closure_data) &&
            copy_name(ret->source, rq->source, "source", closure_data) &&
-           copy_name(ret->target, rq->target, "target", closure_data);
+           copy_name(ret->target, rq->target, "target", closure_data) &&
+           copy_selector(ret->select, rq->select, closure_data) &&
+           copy_selector(ret->target_select, rq->target_select, closure_data);
 }
 
 void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret)
@@ -193,13 +209,17 @@ static void list_removed(const struct report_call *call, struct arena *ar, Tw__R
     const struct inventory *inv = &call->c->inv;
     char **v = arena_alloc(ar, sizeof *v * (inv->pairs.n + 1));
     size_t n = 0, octets = 0;
+    struct report_match m;
 
-    for (size_t i = 0; v && i < inv->pairs.n; i++) {
+    if (!v || report_match_begin(&m, inv, &call->filter) != TW_OK)
+        return;
+    for (size_t i = 0; i < inv->pairs.n; i++) {
         const struct pair *p = pair_table_at(&inv->pairs, i);
 
-        if (!pair_source(p) && report_filter_matches(&call->filter, &p->row))
+        if (!pair_source(p) && report_matches(&m, &p->row))
             v[n++] = (char *)p->row.source;
     }
+    report_match_end(&m);
     if (!n)
         return;
     qsort(v, n, sizeof *v, by_text);

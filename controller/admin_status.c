@@ -45,7 +45,9 @@ static void fill_counters(struct controller *c, struct arena *ar, Tw__StatusRepl
 static void count_agents(const struct inventory *inv, Tw__StatusReply *reply)
 {
     for (const struct agent *a = inv->agents; a; a = a->hh.next)
-        if (!a->row.approved)
+        if (agent_is_revoked(a))
+            continue;
+        else if (!a->row.approved)
             reply->agents_pending++;
         else if (a->peer)
             reply->agents_up++;

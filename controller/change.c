@@ -42,7 +42,7 @@ static void change_free(struct change *ch)
     free(ch->plan.changed_pairs);
     plan_free(&ch->plan.before);
     plan_free(&ch->plan.after);
-    free(ch->agent_row.enrolment);
+    fleet_agent_row_clear(&ch->agent_row);
     free(ch->added);
     free(ch->added_to);
     free(ch->closed);
@@ -381,7 +381,8 @@ enum tw_rc change_submit(struct changes *s, const struct change_request *rq)
 {
     struct change *ch;
 
-    if (s->waiting >= MAX_WAITING && rq->kind != CHANGE_EXPAND) /* there is one of these at most: see below */
+    /* There is one of the former at most, see below, and a few of the latter: agent_edit.c. */
+    if (s->waiting >= MAX_WAITING && rq->kind != CHANGE_EXPAND && rq->kind != CHANGE_AGENTS)
         return TW_EBUSY;
     ch = change_new(s, rq);
     if (!ch)
@@ -389,6 +390,20 @@ enum tw_rc change_submit(struct changes *s, const struct change_request *rq)
     enqueue(s, ch);
     run_waiting(s);
     return TW_OK;
+}
+
+bool change_hold(struct changes *s)
+{
+    if (s->busy)
+        return false;
+    s->busy = true;
+    return true;
+}
+
+void change_release(struct changes *s)
+{
+    s->busy = false;
+    run_waiting(s);
 }
 
 void change_expand_for(struct changes *s, const char *agent)

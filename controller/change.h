@@ -24,7 +24,8 @@ enum change_kind {
     CHANGE_DELETE,
     CHANGE_APPROVE, /* name: of an agent; fingerprint */
     CHANGE_REMOVE,
-    CHANGE_EXPAND   /* agents changed: expand again */
+    CHANGE_EXPAND,  /* agents changed: expand again */
+    CHANGE_AGENTS   /* the same, and somebody waits; name: what was done to them, for the history */
 };
 
 /* One mesh in an apply or rollback. */
@@ -90,6 +91,9 @@ enum tw_rc changes_new(struct controller *c, struct changes **ret);
 void changes_free(struct changes *s);
 /* TW_EBUSY: 64 wait already (CHANGE_EXPAND is always taken: use change_expand()); done() is not called. TW_ENOMEM. */
 enum tw_rc change_submit(struct changes *s, const struct change_request *rq);
+/* Nothing begins until it is released: for who changes what changes build on. False: one is under way. */
+bool change_hold(struct changes *s);
+void change_release(struct changes *s);
 /* Addresses or the set of agents changed. Many calls become one change. */
 void change_expand(struct changes *s);
 /* The same, and the history names the agent. */

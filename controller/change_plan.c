@@ -69,13 +69,17 @@ static enum tw_rc begin_delete(struct change *ch)
     return TW_OK;
 }
 
-/* It has only just come: the store has not given it its id yet. */
+/* It has only just come: the store has not given it its id yet. Or what an operator said of it is on the way
+ * there. */
 static enum tw_rc await_agent(struct change *ch)
 {
+    if (ch->awaited && ch->agent->row.id)
+        return change_refuse(ch, TW__STATUS__STATUS_UNAVAILABLE, TW_EBUSY,
+                             "agent \"%.63s\" is being changed by somebody else: try again", ch->rq.name);
     if (ch->awaited)
         return change_refuse(ch, TW__STATUS__STATUS_INTERNAL, TW_EIO,
                              "agent \"%.63s\" cannot be stored: the controller's log says why", ch->rq.name);
-    if (!ch->agent->saving)
+    if (!ch->agent->saving && !ch->agent->editing)
         fleet_save(ch->owner->c, ch->agent);
     ch->await_agent = true;
     return TW_EAGAIN;
@@ -87,7 +91,7 @@ static enum tw_rc find_agent(struct change *ch)
     if (!ch->agent)
         return change_refuse(ch, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
                              "no agent \"%.63s\": twampctl agent list shows them", ch->rq.name);
-    return ch->agent->row.id ? TW_OK : await_agent(ch);
+    return ch->agent->row.id && !ch->agent->editing ? TW_OK : await_agent(ch);
 }
 
 static enum tw_rc copy_agent_row(struct change *ch)
@@ -109,6 +113,11 @@ static enum tw_rc begin_approve(struct change *ch)
         return change_refuse(ch, TW__STATUS__STATUS_FAILED_PRECONDITION, TW_EPERM,
                              "its key has the fingerprint %s, not the one you gave: find out who that is",
                              fingerprint);
+    if (agent_is_revoked(ch->agent))
+        return change_refuse(ch, TW__STATUS__STATUS_FAILED_PRECONDITION, TW_EPERM,
+                             "agent \"%.63s\" is revoked: twampctl agent remove forgets that, then approve it when it "
+                             "comes",
+                             ch->rq.name);
     if (ch->agent->row.approved)
         return TW_OK;
     rc = copy_agent_row(ch);
@@ -139,11 +148,19 @@ static enum tw_rc begin_expand(struct change *ch)
     return TW_OK;
 }
 
+/* What was done to the agents is stored and in the inventory already. */
+static enum tw_rc begin_agents(struct change *ch)
+{
+    snprintf(ch->what, sizeof ch->what, "%s", ch->rq.name);
+    return TW_OK;
+}
+
 static enum tw_rc (*const begin[])(struct change *ch) = {
     [CHANGE_APPLY] = change_read_documents, [CHANGE_ROLLBACK] = change_read_documents,
     [CHANGE_PAUSE] = begin_pause,           [CHANGE_RESUME] = begin_pause,
     [CHANGE_DELETE] = begin_delete,         [CHANGE_APPROVE] = begin_approve,
     [CHANGE_REMOVE] = begin_remove,         [CHANGE_EXPAND] = begin_expand,
+    [CHANGE_AGENTS] = begin_agents,
 };
 
 /* ---- The plan of an apply ---- */

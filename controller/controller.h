@@ -38,6 +38,7 @@ struct controller {
     struct changes *changes;
     struct fleet *fleet_state;
     struct admin *admin_state;
+    unsigned edits; /* of agents, on their way: agent_edit.c */
     bool auto_approve, http_write;
     int64_t retain_ns, history_ns;
     struct budget_limits budgets;

@@ -18,12 +18,7 @@
 
 static bool matches_selector(const struct selector *s, const struct agent *a)
 {
-    struct tw_label labels[64];
-    size_t n = 0;
-
-    for (size_t i = 0; a->enrolment && i < a->enrolment->n_labels && n < TW_NELEM(labels); i++)
-        labels[n++] = (struct tw_label){ a->enrolment->labels[i]->key, a->enrolment->labels[i]->value };
-    return selector_match(s, labels, n, a->row.name);
+    return selector_match(s, a->labels, a->n_labels, a->row.name);
 }
 
 static bool is_in_mesh(const struct run *r, const struct agent *a)
@@ -57,7 +52,7 @@ bool run_wants_agent(const struct run *r, const struct agent *a)
 
     if (*q->source || *q->target)
         return !strcmp(a->row.name, q->source) || !strcmp(a->row.name, q->target);
-    if (q->selector && !matches_selector(q->selector, a))
+    if ((q->selector && !matches_selector(q->selector, a)) || agent_is_revoked(a)) /* that is no fault */
         return false;
     return !*q->mesh || is_in_mesh(r, a);
 }

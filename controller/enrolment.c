@@ -7,6 +7,8 @@
 #include "common/addr.h"
 #include "common/net/arena.h"
 
+#define MAX_BPS 1e15 /* exact as a number of JSON */
+
 void *message_clone(const ProtobufCMessage *m)
 {
     size_t len = protobuf_c_message_get_packed_size(m);
@@ -81,6 +83,10 @@ enum tw_rc enrolment_validate(const Tw__EnrolRequest *m, struct tw_err *err)
         rc = check_count("capabilities", m->n_capabilities, ENROLMENT_MAX_CAPABILITIES, err);
     for (size_t i = 0; rc == TW_OK && i < m->n_capabilities; i++)
         rc = check_text("capabilities", i, m->capabilities[i], false, err);
+    if (rc == TW_OK && (double)m->max_bps > MAX_BPS) {
+        check_count("max_bps", 0, 0, err);
+        rc = tw_err_set(err, TW_EINVAL, "is more than 10^15 bit/s");
+    }
     if (rc == TW_OK && m->reflector_port > UINT16_MAX) {
         check_count("reflector_port", 0, 0, err);
         rc = tw_err_set(err, TW_EINVAL, "%u is not a port", m->reflector_port);
@@ -125,6 +131,7 @@ char *enrolment_to_json(const Tw__EnrolRequest *m, const char *peer_address)
         cJSON_AddNumberToObject(o, "control_port", m->control_port) &&
         cJSON_AddNumberToObject(o, "max_sessions", m->max_sessions) &&
         cJSON_AddNumberToObject(o, "max_pps", m->max_pps) &&
+        cJSON_AddNumberToObject(o, "max_bps", (double)m->max_bps) &&
         cJSON_AddStringToObject(o, "peer_address", peer_address))
         text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
@@ -137,6 +144,13 @@ static uint32_t get_u32(const cJSON *o, const char *key)
 
     return cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= UINT32_MAX ? (uint32_t)v->valuedouble
                                                                                     : 0;
+}
+
+static uint64_t get_u53(const cJSON *o, const char *key)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    return cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= MAX_BPS ? (uint64_t)v->valuedouble : 0;
 }
 
 /* The texts stay those of the JSON tree. */
@@ -179,6 +193,7 @@ static enum tw_rc from_tree(const cJSON *o, struct arena *ar, Tw__EnrolRequest *
     m.control_port = get_u32(o, "control_port");
     m.max_sessions = get_u32(o, "max_sessions");
     m.max_pps = get_u32(o, "max_pps");
+    m.max_bps = get_u53(o, "max_bps");
     if (enrolment_validate(&m, NULL) != TW_OK)
         return TW_ECORRUPT;
     *ret = message_clone(&m.base);

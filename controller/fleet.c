@@ -29,17 +29,24 @@ struct save_job {
 
 enum tw_rc fleet_agent_row(const struct agent *a, struct store_agent *ret)
 {
-    char *json = NULL;
+    struct store_agent row = a->row;
 
-    if (a->enrolment) {
-        json = enrolment_to_json(a->enrolment, a->peer_address);
-        if (!json)
-            return TW_ENOMEM;
+    row.last_contact_ns = a->last_contact_ns;
+    row.enrolment = a->enrolment ? enrolment_to_json(a->enrolment, a->peer_address) : NULL;
+    row.ops = a->ops ? agent_ops_to_json(a->ops) : NULL;
+    if ((a->enrolment && !row.enrolment) || (a->ops && !row.ops)) {
+        fleet_agent_row_clear(&row);
+        return TW_ENOMEM;
     }
-    *ret = a->row;
-    ret->last_contact_ns = a->last_contact_ns;
-    ret->enrolment = json;
+    *ret = row;
     return TW_OK;
+}
+
+void fleet_agent_row_clear(struct store_agent *row)
+{
+    free(row->enrolment);
+    free(row->ops);
+    row->enrolment = row->ops = NULL;
 }
 
 static enum tw_rc run_save(struct writer_job *j, struct store *s, struct tw_err *err)
@@ -66,7 +73,7 @@ static void save_done(struct writer_job *j)
         if (j->rc == TW_OK && a->save_again)
             fleet_save(sj->c, a);
     }
-    free(sj->row.enrolment);
+    fleet_agent_row_clear(&sj->row);
     free(sj);
 }
 
@@ -74,7 +81,8 @@ void fleet_save(struct controller *c, struct agent *a)
 {
     struct save_job *j;
 
-    a->save_again = a->saving || a->changing; /* a change that is under way holds a row of its own */
+    a->save_again =
+        a->saving || a->changing || a->editing; /* a change that is under way holds a row of its own */
     if (a->save_again)
         return;
     j = calloc(1, sizeof *j);
@@ -88,7 +96,7 @@ void fleet_save(struct controller *c, struct agent *a)
         a->saving = true;
         return;
     }
-    free(j->row.enrolment);
+    fleet_agent_row_clear(&j->row);
     free(j);
 }
 
@@ -132,12 +140,46 @@ static void note_other_key(struct agent *a, const struct rpc_hello *h)
     snprintf(a->twins.other_key_address, sizeof a->twins.other_key_address, "%s", h->address);
 }
 
+/* A renamed agent still says the name that it was started with: its key says who it is. */
+static struct agent *agent_of(struct inventory *inv, const struct rpc_hello *h)
+{
+    struct agent *named = inventory_agent(inv, h->name);
+
+    if (named && !memcmp(named->row.public_key, h->public_key, sizeof named->row.public_key))
+        return named;
+    for (struct agent *a = inv->agents; a; a = a->hh.next)
+        if (agent_ops_had_name(a->ops, h->name) &&
+            !memcmp(a->row.public_key, h->public_key, sizeof a->row.public_key))
+            return a;
+    return named;
+}
+
+/* Not under another name either. */
+static bool refuse_revoked(struct fleet *f, const struct agent *known, const struct rpc_hello *h,
+                           struct rpc_welcome *ret)
+{
+    const struct agent *a = known ? known : f->c->inv.agents;
+
+    if (!f->c->inv.revoked)
+        return false;
+    while (a && !(agent_is_revoked(a) && !memcmp(a->row.public_key, h->public_key, sizeof a->row.public_key)))
+        a = known ? NULL : a->hh.next;
+    if (!a)
+        return false;
+    snprintf(f->refused, sizeof f->refused,
+             "revoked by an operator; to let it in again: twampctl agent remove %s, then approve", a->row.name);
+    refuse(f, h, ret, TW__STATUS__STATUS_PERMISSION_DENIED);
+    return true;
+}
+
 static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
 {
     struct fleet *f = ctx;
     struct controller *c = f->c;
-    struct agent *a = inventory_agent(&c->inv, h->name);
+    struct agent *a = agent_of(&c->inv, h);
 
+    if (refuse_revoked(f, a, h, ret))
+        return;
     if (a && memcmp(a->row.public_key, h->public_key, sizeof a->row.public_key) != 0) {
         snprintf(f->refused, sizeof f->refused,
                  "another key is enrolled under this name; twampctl agent remove %s, then approve", h->name);
@@ -226,7 +268,7 @@ static void attach(struct controller *c, struct agent *a, struct fleet_link *l, 
 static void on_up(void *ctx, struct rpc_peer *p)
 {
     struct controller *c = ((struct fleet *)ctx)->c;
-    struct agent *a = inventory_agent(&c->inv, rpc_peer_hello(p)->name);
+    struct agent *a = agent_of(&c->inv, rpc_peer_hello(p));
     struct fleet_link *l = a ? calloc(1, sizeof *l) : NULL;
 
     rpc_peer_set_ctx(p, NULL);
@@ -257,7 +299,7 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
 void fleet_approved(struct controller *c, struct agent *a, int64_t now_ns)
 {
     if (!a->row.approved)
-        c->inv.pending--;
+        c->inv.pending--; /* who is revoked cannot be approved */
     a->row.approved = true;
     a->row.approved_ns = now_ns;
     log_info("agent approved", LOG_S("agent", a->row.name));
@@ -272,6 +314,15 @@ void fleet_removed(struct controller *c, struct agent *a)
     detach(a, TW__STATUS__STATUS_PERMISSION_DENIED, "removed by an operator");
     ingest_forget(c->ingest, a->row.id);
     inventory_drop_agent(&c->inv, a);
+}
+
+void fleet_revoked(struct agent *a)
+{
+    log_warn("agent revoked", LOG_S("agent", a->row.name), LOG_S("author", a->ops->revoked.author),
+             LOG_S("reason", a->ops->revoked.reason));
+    if (a->link)
+        fleet_push_nothing(a->link); /* the last that it hears of us */
+    detach(a, TW__STATUS__STATUS_PERMISSION_DENIED, "revoked by an operator");
 }
 
 void fleet_push_all(struct controller *c)
@@ -306,7 +357,25 @@ static struct fleet_link *caller(void *closure_data, bool approved)
 struct reach {
     struct tw_addr any, v4, v6;
     uint32_t control_port, abilities;
+    uint64_t labels; /* a hash of them */
 };
+
+static uint64_t hash_labels(const struct agent *a)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a, over the NULs, too */
+
+    for (size_t i = 0; i < a->n_labels; i++) {
+        const char *const texts[] = { a->labels[i].key, a->labels[i].value };
+
+        for (size_t k = 0; k < TW_NELEM(texts); k++)
+            for (const char *p = texts[k];; p++) {
+                h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+                if (!*p)
+                    break;
+            }
+    }
+    return h;
+}
 
 static struct reach reach_of(const struct agent *a)
 {
@@ -318,6 +387,7 @@ static struct reach reach_of(const struct agent *a)
     agent_address(a, 6, &r.v6);
     r.control_port = agent_control_port(a);
     r.abilities = schedule_abilities(a);
+    r.labels = hash_labels(a);
     return r;
 }
 
@@ -330,6 +400,8 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
         tw__enrol_request__free_unpacked(a->enrolment, NULL);
     a->enrolment = m;
     inventory_forget_ack(&l->c->inv, a); /* it tells anew what it refuses, if it still does */
+    if (agent_refresh(a) != TW_OK)
+        log_error("no memory for the labels of an agent: it has none now", LOG_S("agent", a->row.name));
     snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
     after = reach_of(a);
     fleet_save(l->c, a);

@@ -26,13 +26,16 @@ struct fleet_link {
 /* Starts the agents' listener. */
 enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret, struct tw_err *err);
 void fleet_free(struct fleet *f);
-/* A copy to give to the store; free ->enrolment. */
+/* A copy to give to the store, to be ended by fleet_agent_row_clear(). */
 enum tw_rc fleet_agent_row(const struct agent *a, struct store_agent *ret);
+void fleet_agent_row_clear(struct store_agent *row);
 /* Queues its row for the store; several calls become one write. */
 void fleet_save(struct controller *c, struct agent *a);
 /* An approval or a removal is durable. fleet_removed() frees the agent. */
 void fleet_approved(struct controller *c, struct agent *a, int64_t now_ns);
 void fleet_removed(struct controller *c, struct agent *a);
+/* It is stored that an agent is revoked: cuts it off. */
+void fleet_revoked(struct agent *a);
 /* Offers its schedule to every connected agent that does not run it yet. */
 void fleet_push_all(struct controller *c);
 

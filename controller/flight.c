@@ -477,8 +477,14 @@ static bool is_wanted(const struct gather *g, uint64_t pair_id)
 {
     static const struct store_pair unknown = { 0, "", "", "", "" };
     const struct pair *p = inventory_pair(&g->c->inv, pair_id);
+    struct report_match m;
+    bool wanted;
 
-    return report_filter_matches(&g->filter, p ? &p->row : &unknown);
+    if (report_match_begin(&m, &g->c->inv, &g->filter) != TW_OK)
+        return true; /* no memory: rather too much than too little */
+    wanted = report_matches(&m, p ? &p->row : &unknown);
+    report_match_end(&m);
+    return wanted;
 }
 
 static void list_done(const Tw__FlightListReply *reply, void *ctx)

@@ -1,4 +1,5 @@
 #include "controller/inventory.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "controller/schedule.h"
@@ -33,7 +34,7 @@ struct agent *inventory_add_agent(struct inventory *inv, const struct store_agen
     if (!a)
         return NULL;
     a->row = *row;
-    a->row.enrolment = NULL;
+    a->row.enrolment = a->row.ops = NULL;
     a->last_contact_ns = row->last_contact_ns;
     kept = names_keep(&inv->names, row->name);
     if (!kept) {
@@ -63,13 +64,21 @@ static void free_agent(struct agent *a)
     if (a->ack)
         tw__ack_request__free_unpacked(a->ack, NULL);
     session_list_free(a->wanted);
+    free(a->ops);
+    free(a->labels);
     free(a);
+}
+
+static bool is_pending(const struct agent *a)
+{
+    return !a->row.approved && !agent_is_revoked(a);
 }
 
 void inventory_drop_agent(struct inventory *inv, struct agent *a)
 {
     name_of(names_find(&inv->names, a->row.name))->agent = NULL;
-    inv->pending -= !a->row.approved;
+    inv->pending -= is_pending(a);
+    inv->revoked -= agent_is_revoked(a);
     HASH_DEL(inv->agents, a);
     free_agent(a);
 }
@@ -111,8 +120,45 @@ uint16_t agent_control_port(const struct agent *a)
     return a->enrolment ? (uint16_t)a->enrolment->control_port : 0;
 }
 
+enum tw_rc agent_refresh(struct agent *a)
+{
+    size_t n_own = a->enrolment ? a->enrolment->n_labels : 0, cap = n_own + (a->ops ? a->ops->n_labels : 0);
+    struct tw_label *own = calloc(n_own + 1, sizeof *own), *all = calloc(cap + 1, sizeof *all);
+
+    free(a->labels);
+    a->labels = NULL;
+    a->n_labels = 0;
+    if (own && all) {
+        for (size_t i = 0; i < n_own; i++)
+            own[i] = (struct tw_label){ a->enrolment->labels[i]->key, a->enrolment->labels[i]->value };
+        a->n_labels = agent_ops_labels(a->ops, own, n_own, all, cap);
+        a->labels = all;
+        all = NULL;
+    }
+    free(own);
+    free(all);
+    return a->labels ? TW_OK : TW_ENOMEM;
+}
+
+enum tw_rc agent_set_ops(struct inventory *inv, struct agent *a, struct agent_ops *ops)
+{
+    struct agent_ops *old = a->ops;
+    enum tw_rc rc;
+
+    inv->pending -= is_pending(a);
+    inv->revoked -= agent_is_revoked(a);
+    a->ops = ops;
+    inv->pending += is_pending(a);
+    inv->revoked += agent_is_revoked(a);
+    rc = agent_refresh(a);
+    free(old); /* the labels before pointed to it */
+    return rc;
+}
+
 const char *agent_state(const struct agent *a)
 {
+    if (agent_is_revoked(a))
+        return "revoked";
     if (!a->row.approved)
         return "pending";
     return a->peer ? "up" : "down";
@@ -176,16 +222,57 @@ struct pair *inventory_pair(struct inventory *inv, uint64_t id)
     return pair_table_find(&inv->pairs, id);
 }
 
+/* A pair whose id does not belong to its names: they were others when it was made, or another pair has that id. */
+struct pair_alias {
+    uint64_t id; /* that belongs to its names */
+    struct pair *pair;
+    UT_hash_handle hh;
+};
+
+static void alias_drop(struct inventory *inv, const struct pair *p)
+{
+    uint64_t id = store_pair_id(&p->row);
+    struct pair_alias *a;
+
+    HASH_FIND(hh, inv->aliases, &id, sizeof id, a);
+    if (!a || a->pair != p)
+        return;
+    HASH_DEL(inv->aliases, a);
+    free(a);
+}
+
+/* Without memory it is found again when the store is asked for it. */
+static void alias_put(struct inventory *inv, struct pair *p)
+{
+    uint64_t id = store_pair_id(&p->row);
+    struct pair_alias *a = id == p->row.id ? NULL : calloc(1, sizeof *a);
+
+    if (!a)
+        return;
+    a->id = id;
+    a->pair = p;
+    HASH_ADD(hh, inv->aliases, id, sizeof a->id, a);
+}
+
+static bool has_names(const struct pair *p, const struct store_pair *key)
+{
+    return p && !strcmp(p->row.source, key->source) && !strcmp(p->row.target, key->target) &&
+           !strcmp(p->row.class_name, key->class_name) && !strcmp(p->row.mesh, key->mesh);
+}
+
 struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
                                      const char *source, const char *target)
 {
     struct store_pair key = { .mesh = mesh, .class_name = class_name, .source = source, .target = target };
-    struct pair *p = pair_table_find(&inv->pairs, store_pair_id(&key));
+    uint64_t id = store_pair_id(&key);
+    struct pair *p = pair_table_find(&inv->pairs, id);
+    const struct pair_alias *a = NULL;
 
-    if (!p || strcmp(p->row.source, source) || strcmp(p->row.target, target) ||
-        strcmp(p->row.class_name, class_name) || strcmp(p->row.mesh, mesh))
-        return NULL;
-    return p;
+    if (has_names(p, &key))
+        return p;
+    if (inv->aliases)
+        HASH_FIND(hh, inv->aliases, &id, sizeof id, a);
+    return a && has_names(a->pair, &key) ? a->pair : NULL;
 }
 
 struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row)
@@ -198,9 +285,32 @@ struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *
     if (!kept.mesh || !kept.class_name || !kept.source || !kept.target)
         return NULL;
     p = pair_table_add(&inv->pairs, row->id);
-    if (p)
-        p->row = kept;
+    if (!p)
+        return NULL;
+    p->row = kept;
+    alias_put(inv, p);
     return p;
+}
+
+void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *name)
+{
+    const char *old = names_find(&inv->names, a->row.name), *kept = names_find(&inv->names, name);
+
+    name_of(old)->agent = NULL;
+    name_of(kept)->agent = a;
+    HASH_DEL(inv->agents, a);
+    snprintf(a->row.name, sizeof a->row.name, "%s", name);
+    HASH_ADD_STR(inv->agents, row.name, a);
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        struct pair *p = pair_table_at(&inv->pairs, i);
+
+        if (p->row.source != old && p->row.target != old) /* equal names are one */
+            continue;
+        alias_drop(inv, p);
+        p->row.source = p->row.source == old ? kept : p->row.source;
+        p->row.target = p->row.target == old ? kept : p->row.target;
+        alias_put(inv, p);
+    }
 }
 
 /* A period's summary comes a timeout after its end, and timeouts are as long as a period at most. */
@@ -269,6 +379,8 @@ const char *pair_state(const struct pair *p, int64_t now_ns)
 {
     const struct agent *source = pair_source(p);
 
+    if (p->drained)
+        return "drained";
     if (p->paused)
         return "paused";
     if (!p->scheduled)
@@ -284,7 +396,13 @@ void inventory_free(struct inventory *inv)
 {
     struct agent *a, *next_agent;
     struct mesh_state *m, *next_mesh;
+    struct pair_alias *alias, *next_alias;
 
+    HASH_ITER(hh, inv->aliases, alias, next_alias)
+    {
+        HASH_DEL(inv->aliases, alias);
+        free(alias);
+    }
     pair_table_free(&inv->pairs);
     HASH_ITER(hh, inv->meshes, m, next_mesh)
     inventory_drop_mesh(inv, m);

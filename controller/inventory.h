@@ -5,6 +5,7 @@
 
 #include <uthash.h>
 #include "common/net/rpc.h"
+#include "controller/agent_ops.h"
 #include "controller/core/clock_audit.h"
 #include "controller/core/mesh.h"
 #include "controller/core/metrics_text.h"
@@ -33,7 +34,10 @@ struct agent_twins {
 };
 
 struct agent {
-    struct store_agent row;           /* enrolment is NULL here: see below */
+    struct store_agent row;           /* enrolment and ops are NULL here: see below */
+    struct agent_ops *ops;            /* what operators said of it; NULL = nothing: agent_set_ops() */
+    struct tw_label *labels;          /* that count, sorted by key: agent_refresh() */
+    size_t n_labels;
     struct rpc_peer *peer;            /* NULL = not connected */
     Tw__EnrolRequest *enrolment;      /* last one, unpacked; NULL = never enrolled */
     Tw__HealthReport *health;         /* last one; NULL = none since start */
@@ -55,6 +59,7 @@ struct agent {
     struct fleet_link *link;          /* fleet.c: what goes with `peer` */
     bool saving, save_again;          /* its row is on the way to the store */
     bool changing;                    /* a change that approves or removes it is on the way */
+    bool editing;                     /* what operators say of it is on the way to the store: agent_edit.c */
     bool welcomed;                    /* its last HELLO was answered with approved = true */
     uint32_t pairs_learned;           /* pairs that only its summaries told of, since the controller's start */
     UT_hash_handle hh;                /* by row.name */
@@ -84,7 +89,8 @@ struct pair_live {
 /* There may be a million: what many share is kept elsewhere. */
 struct pair {
     struct store_pair row;            /* names kept in inventory.names */
-    bool scheduled, paused;           /* in the present generation */
+    bool scheduled, paused;           /* in the present generation; who is drained is paused, too */
+    bool drained;                     /* it would be scheduled, but for an end that is drained */
     uint32_t flows;
     int64_t report_period_ns;
     int64_t scheduled_since_ns;
@@ -102,17 +108,21 @@ struct inventory {
     struct agent *agents;             /* uthash by name */
     struct mesh_state *meshes;        /* uthash by name */
     struct pair_table pairs;
+    struct pair_alias *aliases;       /* pairs by names, where their ids do not tell */
     struct names names;               /* of all of it, for the inventory's life */
     uint64_t generation;
     uint64_t marks;                   /* schedule.c's */
     uint64_t acks;                    /* that have come, to number them */
     unsigned pending;                 /* agents that wait for approval */
+    unsigned revoked;
 };
 
 /* Frees everything in it. */
 void inventory_free(struct inventory *inv);
-/* Copies *row but not its enrolment. NULL: no memory. */
+/* Copies *row but not its enrolment and ops. NULL: no memory. */
 struct agent *inventory_add_agent(struct inventory *inv, const struct store_agent *row);
+/* The new name must be kept in inv->names, and free, of pairs, too. Its pairs keep their ids, and with them their history. */
+void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *name);
 /* Its pairs stay, without a source. */
 void inventory_drop_agent(struct inventory *inv, struct agent *a);
 struct mesh_state *inventory_mesh(const struct inventory *inv, const char *name);
@@ -121,7 +131,6 @@ enum tw_rc inventory_put_mesh(struct inventory *inv, const struct store_mesh *ro
 void inventory_drop_mesh(struct inventory *inv, struct mesh_state *m);
 /* Keeps copies of the names; the id must be new. */
 struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row);
-/* By the id that these names have. */
 struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
                                      const char *source, const char *target);
 /* Where its reflector answers: the first enrolled address of the family (4, 6; 0 = any), else the first one, else the address
@@ -141,7 +150,25 @@ static inline struct agent *pair_source(const struct pair *p)
 {
     return name_of(p->row.source)->agent;
 }
-/* State of an agent: "pending", "up", "down". */
+/* Takes over what operators say of it (NULL: nothing), counts it as revoked or not, and works out its labels. */
+enum tw_rc agent_set_ops(struct inventory *inv, struct agent *a, struct agent_ops *ops);
+/* Its enrolment has changed: works out its labels. TW_ENOMEM: it has none now. */
+enum tw_rc agent_refresh(struct agent *a);
+/* No scheduled session begins or ends at it; it is no member of what selects by labels or addresses. */
+static inline bool agent_is_drained(const struct agent *a)
+{
+    return a->ops && a->ops->drained.at_ns;
+}
+static inline bool agent_is_revoked(const struct agent *a)
+{
+    return a->ops && a->ops->revoked.at_ns;
+}
+/* Measured on, but what comes of it is marked. */
+static inline bool agent_in_maintenance(const struct agent *a, int64_t now_ns)
+{
+    return agent_ops_span_at(a->ops, now_ns) != NULL;
+}
+/* State of an agent: "pending", "up", "down", "revoked". */
 const char *agent_state(const struct agent *a);
 /* The generation that an agent runs: the present one, too, if its part of it is what it acknowledged earlier. */
 uint64_t agent_generation(const struct inventory *inv, const struct agent *a);
@@ -152,7 +179,7 @@ void inventory_forget_ack(struct inventory *inv, struct agent *a);
 /* Takes over an agent's health report; an older one stays as health_base. */
 void inventory_take_health(struct agent *a, Tw__HealthReport *m);
 /* State of a pair as in PairReport.state: its last status, or "refused" (and nothing of it comes), "agent_down", "no_data",
- * "not_scheduled", "paused". */
+ * "not_scheduled", "paused", "drained". */
 const char *pair_state(const struct pair *p, int64_t now_ns);
 
 #endif

@@ -1,5 +1,6 @@
 #include "controller/load.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
@@ -21,18 +22,25 @@ static enum tw_rc load_agent(void *ctx, const struct store_agent *row)
 {
     struct load *l = ctx;
     struct agent *a = inventory_add_agent(&l->c->inv, row);
+    struct agent_ops *ops = NULL;
     enum tw_rc rc;
 
     if (!a)
         return no_memory(l);
-    if (!row->enrolment)
-        return TW_OK;
-    rc = enrolment_from_json(row->enrolment, &a->enrolment, a->peer_address, sizeof a->peer_address);
-    if (rc == TW_ENOMEM)
-        return no_memory(l);
-    if (rc != TW_OK) /* it enrols again when it connects */
+    rc = row->ops ? agent_ops_from_json(row->ops, &ops) : TW_OK;
+    if (rc == TW_ECORRUPT) /* it may say that the agent is revoked: better not to start */
+        return tw_err_set(l->err, rc, "what operators said of agent %s cannot be read from the database", row->name);
+    if (rc == TW_OK && row->enrolment)
+        rc = enrolment_from_json(row->enrolment, &a->enrolment, a->peer_address, sizeof a->peer_address);
+    if (rc != TW_OK && rc != TW_ENOMEM) { /* it enrols again when it connects */
         log_warn("what an agent enrolled with cannot be read", LOG_S("agent", row->name));
-    return TW_OK;
+        rc = TW_OK;
+    }
+    if (rc == TW_OK)
+        rc = agent_set_ops(&l->c->inv, a, ops);
+    else
+        free(ops);
+    return rc == TW_OK ? rc : no_memory(l);
 }
 
 static enum tw_rc load_mesh(void *ctx, const struct store_mesh *row)

@@ -1,7 +1,7 @@
 /* controller/pair_table.h - a million pairs in little memory: rows that never move, in blocks, and an index by id. Loop thread.
  *
  * The index is an array of row numbers with open addressing, at most half full, 8 to 16 octets a pair; a hash handle of uthash would be
- * 56. There is none by names: a pair's id is a hash of its names (store_pair_id()), and the store sees to it that no two have the same.
+ * 56. There is none by names: a pair's id is a hash of its names (store_pair_id()); of the few that had other names once inventory.c keeps a list.
  * Pairs are never taken out, since ids live for ever. */
 #ifndef TW_CONTROLLER_PAIR_TABLE_H
 #define TW_CONTROLLER_PAIR_TABLE_H

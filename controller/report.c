@@ -26,16 +26,21 @@ enum tw_rc report_select(const struct inventory *inv, const struct report_filter
                          size_t *ret_n)
 {
     const struct pair **v = malloc((inv->pairs.n + 1) * sizeof(*v));
+    struct report_match m;
+    enum tw_rc rc = v ? report_match_begin(&m, inv, f) : TW_ENOMEM;
     size_t n = 0;
 
-    if (!v)
-        return TW_ENOMEM;
+    if (rc != TW_OK) {
+        free(v);
+        return rc;
+    }
     for (size_t i = 0; i < inv->pairs.n; i++) {
         const struct pair *p = pair_table_at(&inv->pairs, i);
 
-        if (report_filter_matches(f, &p->row))
+        if (report_matches(&m, &p->row))
             v[n++] = p;
     }
+    report_match_end(&m);
     qsort(v, n, sizeof(*v), cmp_pairs);
     *ret = v;
     *ret_n = n;
@@ -234,7 +239,7 @@ static enum tw_rc read_dropped(struct report_job *j, struct store_reader *db)
 
 static bool has_something(const struct report_pair *p, bool latest)
 {
-    if (p->scheduled || !strcmp(p->state, "paused"))
+    if (p->scheduled || !strcmp(p->state, "paused") || !strcmp(p->state, "drained"))
         return true;
     return !latest && (p->periods_expected || p->merged.end_ns);
 }

@@ -9,6 +9,7 @@
 /* A filter as a user gives it; empty strings match everything. */
 struct report_filter {
     char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
+    char select[SELECTOR_TEXT_MAX], target_select[SELECTOR_TEXT_MAX]; /* common/selector.h: sources and targets by labels */
     int64_t from_ns, to_ns; /* [from, to); to 0 = now, from 0 = one hour before to */
     uint32_t limit;         /* pairs (report) or rows (results); 0 = 10000 / 1000 */
     bool latest;            /* report: the last closed report period of each pair */
@@ -23,9 +24,19 @@ struct report_filter {
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 
-/* Fills the defaults (to, from). TW_EINVAL: from is not before to, or one of them is before 1970. */
+/* Fills the defaults (to, from). TW_EINVAL: from is not before to, one of them is before 1970, or what should be a selector is none. */
 enum tw_rc report_filter_resolve(struct report_filter *f, int64_t now_ns, struct tw_err *err);
-bool report_filter_matches(const struct report_filter *f, const struct store_pair *p);
+
+/* A filter ready to match pairs by: names, and the labels that agents have now. Loop thread; end it with report_match_end(). */
+struct report_match {
+    const struct report_filter *f;
+    const struct inventory *inv;
+    struct selector *select, *target_select;
+};
+/* TW_EINVAL: a selector is none; TW_ENOMEM. */
+enum tw_rc report_match_begin(struct report_match *m, const struct inventory *inv, const struct report_filter *f);
+bool report_matches(const struct report_match *m, const struct store_pair *p);
+void report_match_end(struct report_match *m);
 #define REPORT_LIMIT_DEFAULT 10000
 #define RESULTS_LIMIT_DEFAULT 1000
 /* An answer that takes more memory is cut, whatever its limit allows: histograms make a row some KiB, or up to 200. */

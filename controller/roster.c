@@ -7,22 +7,6 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(struct agent *const *)a)->row.name, (*(struct agent *const *)b)->row.name);
 }
 
-static int by_key(const void *a, const void *b)
-{
-    return strcmp(((const struct tw_label *)a)->key, ((const struct tw_label *)b)->key);
-}
-
-static size_t take_labels(const struct agent *a, struct tw_label *ret)
-{
-    size_t n = a->enrolment ? a->enrolment->n_labels : 0;
-
-    for (size_t i = 0; i < n; i++)
-        ret[i] = (struct tw_label){ a->enrolment->labels[i]->key, a->enrolment->labels[i]->value };
-    if (n)
-        qsort(ret, n, sizeof *ret, by_key);
-    return n;
-}
-
 /* One that enrolled none has the address that its connection comes from: there is room for one more. */
 static size_t take_addresses(const struct agent *a, struct tw_addr *ret)
 {
@@ -37,20 +21,17 @@ static size_t take_addresses(const struct agent *a, struct tw_addr *ret)
 
 static struct roster *allocate(const struct inventory *inv)
 {
-    size_t n = HASH_COUNT(inv->agents), labels = 0, addresses = n;
+    size_t n = HASH_COUNT(inv->agents), addresses = n;
     struct roster *r = calloc(1, sizeof *r);
 
     if (!r)
         return NULL;
-    for (const struct agent *a = inv->agents; a; a = a->hh.next) {
-        labels += a->enrolment ? a->enrolment->n_labels : 0;
+    for (const struct agent *a = inv->agents; a; a = a->hh.next)
         addresses += a->enrolment ? a->enrolment->n_addresses : 0;
-    }
     r->of = calloc(n + 1, sizeof(struct agent *));
     r->room = calloc(n + 1, sizeof *r->room);
-    r->labels = calloc(labels + 1, sizeof *r->labels);
     r->addresses = calloc(addresses + 1, sizeof *r->addresses);
-    if (r->of && r->room && r->labels && r->addresses)
+    if (r->of && r->room && r->addresses)
         return r;
     roster_free(r);
     return NULL;
@@ -58,18 +39,17 @@ static struct roster *allocate(const struct inventory *inv)
 
 static void fill(struct roster *r, size_t n)
 {
-    struct tw_label *label = r->labels;
     struct tw_addr *address = r->addresses;
 
     for (size_t i = 0; i < n; i++) {
         const struct agent *a = r->of[i];
 
         r->room[i] = (struct mesh_agent){ .name = a->row.name,
-                                          .labels = label,
-                                          .n_labels = take_labels(a, label),
+                                          .labels = a->labels,
+                                          .n_labels = a->n_labels,
+                                          .draining = agent_is_drained(a),
                                           .addresses = address,
                                           .n_addresses = take_addresses(a, address) };
-        label += r->room[i].n_labels;
         address += r->room[i].n_addresses;
     }
     r->agents = (struct mesh_agents){ r->room, n };
@@ -98,7 +78,6 @@ void roster_free(struct roster *r)
         return;
     free(r->of);
     free(r->room);
-    free(r->labels);
     free(r->addresses);
     free(r);
 }

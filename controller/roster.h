@@ -5,12 +5,11 @@
 
 #include "controller/inventory.h"
 
-/* Its texts are the agents' own: valid as long as they stay, and do not enrol again. */
+/* Its texts and labels are the agents' own: valid as long as they stay, do not enrol again, and no operator labels them. */
 struct roster {
     struct mesh_agents agents;
     struct agent **of; /* by number in agents */
     struct mesh_agent *room;
-    struct tw_label *labels;
     struct tw_addr *addresses;
 };
 

@@ -237,10 +237,18 @@ static void mark_pair(const struct wanted_pair *w, uint64_t mark, int64_t now_ns
         p->scheduled_since_ns = now_ns;
     p->scheduled = !w->paused;
     p->paused = w->paused;
+    p->drained = w->drained;
     p->flows = w->class_->flows;
     p->report_period_ns = w->class_->report_period_ns;
     p->settings = w->settings;
     p->seen = mark;
+}
+
+static bool has_drained_end(const struct pair *p)
+{
+    const struct agent *source = pair_source(p), *target = name_of(p->row.target)->agent;
+
+    return (source && agent_is_drained(source)) || (target && agent_is_drained(target));
 }
 
 static void unmark_others(struct inventory *inv, uint64_t mark, void (*forget)(void *ctx, struct pair *p),
@@ -249,7 +257,11 @@ static void unmark_others(struct inventory *inv, uint64_t mark, void (*forget)(v
     for (size_t i = 0; i < inv->pairs.n; i++) {
         struct pair *p = pair_table_at(&inv->pairs, i);
 
-        if (p->seen == mark || (!p->scheduled && !p->paused))
+        if (p->seen == mark)
+            continue;
+        /* Selections leave out who is drained: then its pairs are not wanted at all. */
+        p->drained = (p->drained || p->scheduled || p->paused) && has_drained_end(p);
+        if (!p->scheduled && !p->paused)
             continue;
         p->scheduled = p->paused = false;
         forget(ctx, p);

@@ -36,7 +36,8 @@ struct wanted_pair {
     const char *refuse;     /* why it cannot run, for the operator; NULL: nothing known. A static string */
     bool stateful;          /* the target numbers its answers itself, as far as is known */
     uint64_t settings;      /* hash of what the agent has to know of it */
-    bool paused;
+    bool paused;            /* does not run: its mesh is paused, or `drained` */
+    bool drained;           /* an end is */
     struct pair *pair;      /* NULL: never seen before, has no id yet */
 };
 struct wanted_mesh {

@@ -197,9 +197,11 @@ static bool want_pair(const struct view *v, const struct wanted_mesh *m, const s
         p->target < 0 && m->mesh->targets[~p->target].host[0] ? &m->mesh->targets[~p->target] : NULL;
     const char *target_name = mesh_pair_target(m->mesh, m->pairs.agents, p), *refuse;
     struct tw_addr address;
+    bool drained;
 
     if (target_address(m->mesh, p, source, target, &address) != TW_OK)
         return false;
+    drained = !m->paused && (agent_is_drained(source) || (target && agent_is_drained(target)));
     refuse = source_cannot(source, c, host);
     if (!refuse)
         refuse = target_cannot(target, c);
@@ -212,7 +214,8 @@ static bool want_pair(const struct view *v, const struct wanted_mesh *m, const s
                                  .refuse = refuse,
                                  .stateful = target && !has(target, HAS_STATELESS),
                                  .settings = hash_settings(c, &address, host, refuse),
-                                 .paused = m->paused,
+                                 .paused = m->paused || drained,
+                                 .drained = drained,
                                  .pair = inventory_pair_by_names(v->inv, m->mesh->name, c->name,
                                                                  source->row.name, target_name) };
     return true;

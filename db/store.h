@@ -39,9 +39,13 @@ struct store_agent {
     int64_t first_seen_ns, approved_ns, last_contact_ns;
     char software[STORE_NAME_MAX];
     char *enrolment; /* JSON as enrolled (labels, addresses, ...); may be NULL */
+    char *ops;       /* JSON: what operators said of it; may be NULL */
 };
 /* TW_EEXIST: another agent has the name. TW_ENOENT: no agent has the id. */
 enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err *err);
+/* Everything that has this name as source or target gets the other one: pairs keep their ids, and with them their history. In the open
+ * transaction. TW_EEXIST: there is such a pair under the new name already. */
+enum tw_rc store_rename_source(struct store *s, const char *from, const char *to, struct tw_err *err);
 /* Its history stays; its cursor and key go. */
 enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err);
 /* Each row is valid during fn; a non-OK result of fn stops and is returned. */
@@ -63,7 +67,7 @@ enum tw_rc store_remove_mesh(struct store *s, const char *name, uint64_t generat
 enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_mesh *m), void *ctx,
                            struct tw_err *err);
 
-/* A pair keeps its id for ever: the same (mesh, class, source, target) always gets the same one. */
+/* A pair keeps its id for ever, also when an agent of it gets another name: the same (mesh, class, source, target) always gets the same one. */
 struct store_pair {
     uint64_t id;
     const char *mesh, *class_name, *source, *target; /* each shorter than STORE_NAME_MAX */
@@ -71,7 +75,8 @@ struct store_pair {
 /* The id that belongs to these names (p->id is not read): a hash, 1..2^53-1 (exact in JSON too), so that it is the same in every database and
  * an agent's spool can refill an empty one. */
 uint64_t store_pair_id(const struct store_pair *p);
-/* Finds or makes; fills p->id. TW_EEXIST: another pair has the same id by chance (one in 10^4 for a million pairs); *err names it. */
+/* Finds or makes; fills p->id. Where another pair has the id that belongs to these names (it was made for a pair whose agent has another
+ * name now, or, one in 10^4 for a million pairs, by chance) it gets the next one that is free. */
 enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err);
 /* The names are valid during fn. */
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,

@@ -22,6 +22,8 @@ struct cli_options {
     int64_t min_probes, min_duration_ns;
     char *direction;
     char *mesh, *class_name, *source, *target, *from, *to;
+    char *select, *target_select;
+    bool end;
     char *at, *reason;
     struct conf_strlist files;
     bool prune, force, pairs;
@@ -158,6 +160,12 @@ enum cli_exit cmd_agent_list(struct cli *c);
 enum cli_exit cmd_agent_show(struct cli *c);
 enum cli_exit cmd_agent_approve(struct cli *c);
 enum cli_exit cmd_agent_remove(struct cli *c);
+enum cli_exit cmd_agent_label(struct cli *c); /* cmd_agent_edit.c */
+enum cli_exit cmd_agent_drain(struct cli *c);
+enum cli_exit cmd_agent_undrain(struct cli *c);
+enum cli_exit cmd_agent_maintenance(struct cli *c);
+enum cli_exit cmd_agent_revoke(struct cli *c);
+enum cli_exit cmd_agent_rename(struct cli *c);
 enum cli_exit cmd_schedule_apply(struct cli *c); /* cmd_apply.c */
 enum cli_exit cmd_schedule_plan(struct cli *c);
 enum cli_exit cmd_schedule_rollback(struct cli *c);

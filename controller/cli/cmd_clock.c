@@ -256,8 +256,11 @@ enum cli_exit cmd_clock(struct cli *c)
 {
     Tw__ClockRequest rq = TW__CLOCK_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    enum cli_exit code = cli_call(c, "Clock", &rq.base, &reply);
+    enum cli_exit code;
 
+    if (c->opt.select)
+        rq.select = c->opt.select;
+    code = cli_call(c, "Clock", &rq.base, &reply);
     if (!code)
         code = print(c, (const Tw__ClockReply *)reply);
     cli_free_reply(reply);

@@ -79,6 +79,12 @@ static const struct conf_opt remove_opts[] = {
     { .name = "yes", .short_name = 'y', .type = CONF_FLAG, .offset = CLI_FIELD(yes), .help = "Do not ask." },
 };
 
+#define OPT_AGENTS FILTER_OPT_SELECT("All agents with such labels instead of one by its name: site=ams,role!=edge.")
+#define OPT_WHY                                                                                            \
+    {                                                                                                      \
+        .name = "reason", .short_name = 'r', .type = CONF_STR, .offset = CLI_FIELD(reason), .arg = "TEXT", \
+        .help = "Why, for those who wonder."                                                               \
+    }
 #define OPT_AUTHOR                                                                                         \
     {                                                                                                      \
         .name = "author", .short_name = 'a', .type = CONF_STR, .offset = CLI_FIELD(author), .arg = "NAME", \
@@ -123,6 +129,29 @@ static const struct conf_opt remove_opts[] = {
         .name = "pairs", .type = CONF_FLAG, .offset = CLI_FIELD(pairs),                                     \
         .help = "Show each pair that comes, goes or changes, up to 1,000."                                  \
     }
+static const struct conf_opt agent_list_opts[] = { FILTER_OPT_SELECT("Only agents with such labels: site=ams,role!=edge.") };
+static const struct conf_opt label_opts[] = { OPT_AGENTS, OPT_AUTHOR };
+static const struct conf_opt drain_opts[] = { OPT_AGENTS, OPT_WHY, OPT_AUTHOR };
+static const struct conf_opt maintenance_opts[] = {
+    OPT_AGENTS,
+    { .name = "from",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(from),
+      .arg = "TIME",
+      .help = "Begin: 2026-11-23T12:00:00Z, Unix seconds, or ahead from now such as +1h. Without it now." },
+    { .name = "to", .type = CONF_STR, .offset = CLI_FIELD(to), .arg = "TIME", .help = "End, such as +3h." },
+    { .name = "end",
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(end),
+      .help = "What is under way ends now, and what was to come does not." },
+    OPT_WHY,
+    OPT_AUTHOR,
+};
+static const struct conf_opt revoke_opts[] = {
+    { .name = "yes", .short_name = 'y', .type = CONF_FLAG, .offset = CLI_FIELD(yes), .help = "Do not ask." },
+    OPT_WHY,
+    OPT_AUTHOR,
+};
 
 static const struct conf_opt apply_opts[] = {
     OPT_FILES, OPT_PLAN, OPT_PAIRS, OPT_PRUNE, OPT_FORCE, OPT_AUTHOR, OPT_REASON, OPT_WAIT,
@@ -185,7 +214,6 @@ static const struct conf_opt report_opts[] = {
     FILTER_OPTS_NAMES,
     FILTER_OPTS_TIMES,
     { .name = "latest",
-      .short_name = 'l',
       .type = CONF_FLAG,
       .offset = CLI_FIELD(latest),
       .help = "The last closed report period of each pair instead of a span." },
@@ -309,10 +337,12 @@ const struct cli_command cli_commands[] = {
       .name = "list",
       .brief = "all agents and how they are",
       .doc = "Lists every agent that ever came: pending ones wait for approval, down ones are approved but "
-             "not connected.",
+             "not connected, revoked ones are kept out.",
       .examples = "  twampctl agent list\n"
+                  "  twampctl agent list -l 'site in (ams,fra),role!=edge'\n"
                   "  twampctl -o csv agent list | awk -F, '$2 == \"down\" { print $1 }'\n",
       .reads = true,
+      OPTS(agent_list_opts),
       .run = cmd_agent_list },
     { .group = "agent",
       .name = "show",
@@ -346,6 +376,73 @@ const struct cli_command cli_commands[] = {
       .examples = "  twampctl agent remove ams --yes\n",
       OPTS(remove_opts),
       .run = cmd_agent_remove },
+    { .group = "agent",
+      .name = "label",
+      .args = "[NAME] LABEL...",
+      .n_args = 1,
+      .max_args = 64,
+      .brief = "say what an agent is: site=ams, role-",
+      .doc = "KEY=VALUE sets a label, whatever the agent says itself; KEY- takes it away; KEY= lets what the agent says "
+             "count again. Meshes with groups that select by labels follow at once.",
+      .examples = "  twampctl agent label ams-1 site=ams tier=1\n"
+                  "  twampctl agent label ams-1 role-\n"
+                  "  twampctl agent label -l site=ams region=eu\n",
+      OPTS(label_opts),
+      .run = cmd_agent_label },
+    { .group = "agent",
+      .name = "drain",
+      .args = "[NAME]",
+      .max_args = 1,
+      .brief = "end all sessions from and to an agent for now",
+      .doc = "No scheduled session begins or ends at it any more, within seconds; it stays connected, and its results so "
+             "far stay. Its pairs are in the state drained. Groups that select agents leave it out.",
+      .examples = "  twampctl agent drain ams-1 --reason 'new disks'\n"
+                  "  twampctl agent drain -l site=ams,role=edge\n",
+      OPTS(drain_opts),
+      .run = cmd_agent_drain },
+    { .group = "agent",
+      .name = "undrain",
+      .args = "[NAME]",
+      .max_args = 1,
+      .brief = "measure from and to a drained agent again",
+      .doc = "What the meshes want of it is scheduled again.",
+      .examples = "  twampctl agent undrain ams-1\n",
+      OPTS(label_opts),
+      .run = cmd_agent_undrain },
+    { .group = "agent",
+      .name = "maintenance",
+      .args = "[NAME]",
+      .max_args = 1,
+      .brief = "mark what an agent measures while it is worked on",
+      .doc = "From --from to --to what comes from it and of it is marked as of a time of maintenance; it is measured on. "
+             "Several times may be said in advance. --end ends them.",
+      .examples = "  twampctl agent maintenance ams-1 --to +2h --reason 'new kernel'\n"
+                  "  twampctl agent maintenance -l site=ams --from 2026-11-30T01:00:00Z --to 2026-11-30T03:00:00Z\n"
+                  "  twampctl agent maintenance ams-1 --end\n",
+      OPTS(maintenance_opts),
+      .run = cmd_agent_maintenance },
+    { .group = "agent",
+      .name = "revoke",
+      .args = "NAME",
+      .n_args = 1,
+      .brief = "cut an agent off and refuse its key from now on",
+      .doc = "Tells the agent to end its sessions and cuts it off at once. Its key is refused from now on, under any name, and nothing "
+             "that it measured is taken any more. It stays in the list with who did it, when and why; \"agent remove\" "
+             "forgets it.",
+      .examples = "  twampctl agent revoke ams-1 --reason stolen --yes\n",
+      OPTS(revoke_opts),
+      .run = cmd_agent_revoke },
+    { .group = "agent",
+      .name = "rename",
+      .args = "OLD NEW",
+      .n_args = 2,
+      .brief = "give an agent another name; its history comes along",
+      .doc = "All its results, as source and as target, are found under the new name from now on. It may go on to say the "
+             "old name: its key says who it is. Refused while a mesh document names it: take it out of there first, and "
+             "put the new name in afterwards. Groups that select by labels follow by themselves.",
+      .examples = "  twampctl agent rename ams-1 ams-core-1\n",
+      OPTS(change_opts),
+      .run = cmd_agent_rename },
     { .group = "schedule",
       .name = "apply",
       .args = "-f FILE",
@@ -509,8 +606,9 @@ const struct cli_command cli_commands[] = {
              "but two agents, or halves that contradict each other, cannot tell which; unknown, too few pairs to "
              "tell. The audit is made now, from the least delays of the last minutes.",
       .examples = "  twampctl clock\n"
-                  "  twampctl clock -o json\n",
+                  "  twampctl clock -l site=ams -o json\n",
       .reads = true,
+      OPTS(agent_list_opts),
       .run = cmd_clock },
     { .name = "status",
       .brief = "is the controller itself well?",

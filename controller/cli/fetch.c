@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "controller/cli/agents.h"
 
 static enum cli_exit call(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply **ret,
                           struct ctl_error *err)
@@ -73,11 +74,9 @@ static enum cli_exit fetch_one(struct ctl *c, Tw__PairFilter *filter, char *sour
 static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply *all,
                                      struct ctl_error *err)
 {
-    Tw__AgentListRequest rq = TW__AGENT_LIST_REQUEST__INIT;
     Tw__PairFilter one = *filter;
-    ProtobufCMessage *m = NULL;
-    enum cli_exit code = ctl_call(c, "AgentList", &rq.base, &m, err);
-    const Tw__AgentListReply *list = (const Tw__AgentListReply *)m;
+    Tw__AgentListReply *list = NULL;
+    enum cli_exit code = agents_fetch(c, filter->select, &list, err);
 
     if (code)
         return code;
@@ -89,7 +88,7 @@ static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter
         code = fetch_one(c, &one, list->agents[i]->name, all, err);
     for (size_t i = 0; !code && i < all->n_removed_sources; i++)
         code = fetch_one(c, &one, all->removed_sources[i], all, err);
-    protobuf_c_message_free_unpacked(m, NULL);
+    tw__agent_list_reply__free_unpacked(list, NULL);
     if (!code && all->n_pairs)
         qsort(all->pairs, all->n_pairs, sizeof(Tw__PairReport *), by_names);
     return code;

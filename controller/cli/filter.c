@@ -10,6 +10,12 @@ enum tw_rc filter_parse_time(const char *text, int64_t now_ns, int64_t *ret_ns)
 
     if (!strcmp(text, "now")) {
         *ret_ns = now_ns;
+    } else if (text[0] == '+') {
+        rc = tw_duration_parse(text + 1, &back_ns);
+        if (rc == TW_OK && back_ns < INT64_MAX - now_ns)
+            *ret_ns = now_ns + back_ns;
+        else
+            rc = TW_EINVAL;
     } else if (text[0] == '-') {
         rc = tw_duration_parse(text + 1, &back_ns);
         if (rc == TW_OK && back_ns < now_ns)
@@ -24,14 +30,15 @@ enum tw_rc filter_parse_time(const char *text, int64_t now_ns, int64_t *ret_ns)
     return rc;
 }
 
-static enum cli_exit parse(struct cli *c, const char *option, const char *text, int64_t *ret_ns)
+enum cli_exit filter_time(struct cli *c, const char *option, const char *text, int64_t *ret_ns)
 {
     if (!text || filter_parse_time(text, c->wall_ns(), ret_ns) == TW_OK)
         return CLI_OK;
-    return cli_fail(CLI_USAGE,
-                    "--%s: \"%.60s\" is no time: expected 2026-11-23T12:00:00Z, Unix seconds, now, or -15m "
-                    "(back from now)",
-                    option, text);
+    return cli_fail(
+        CLI_USAGE,
+        "--%s: \"%.60s\" is no time: expected 2026-11-23T12:00:00Z, Unix seconds, now, -15m (back from "
+        "now) or +2h (ahead)",
+        option, text);
 }
 
 static char *or_empty(char *text)
@@ -47,14 +54,16 @@ enum cli_exit filter_fill(struct cli *c, Tw__PairFilter *f)
     f->class_name = or_empty(c->opt.class_name);
     f->source = or_empty(c->opt.source);
     f->target = or_empty(c->opt.target);
+    f->select = or_empty(c->opt.select);
+    f->target_select = or_empty(c->opt.target_select);
     f->limit = (uint32_t)c->opt.limit;
     f->latest = c->opt.latest;
     f->flows = c->opt.flows;
     if (f->latest && (c->opt.from || c->opt.to))
         return cli_fail(CLI_USAGE, "--latest goes without --from and --to");
-    code = parse(c, "from", c->opt.from, &f->from_ns);
+    code = filter_time(c, "from", c->opt.from, &f->from_ns);
     if (!code)
-        code = parse(c, "to", c->opt.to, &f->to_ns);
+        code = filter_time(c, "to", c->opt.to, &f->to_ns);
     if (!code && f->from_ns && f->from_ns >= (f->to_ns ? f->to_ns : c->wall_ns()))
         return cli_fail(CLI_USAGE, "--from must be before --to");
     return code;

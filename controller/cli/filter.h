@@ -4,12 +4,20 @@
 
 #include "controller/cli/cli.h"
 
-/* RFC 3339 with zone ("2026-11-23T12:00:00Z"), Unix seconds, "now", or back from now: "-15m". */
+/* RFC 3339 with zone ("2026-11-23T12:00:00Z"), Unix seconds, "now", back from now: "-15m", or ahead: "+2h".
+ */
 enum tw_rc filter_parse_time(const char *text, int64_t now_ns, int64_t *ret_ns);
+/* An option's time; says what is wrong with it. text NULL: leaves *ret_ns alone. */
+enum cli_exit filter_time(struct cli *c, const char *option, const char *text, int64_t *ret_ns);
 /* From the options; says what is wrong with them. The texts in *f belong to the options. */
 enum cli_exit filter_fill(struct cli *c, Tw__PairFilter *f);
 
 /* Rows of a command's table. */
+#define FILTER_OPT_SELECT(what)                                                             \
+    {                                                                                       \
+        .name = "select", .short_name = 'l', .type = CONF_STR, .offset = CLI_FIELD(select), \
+        .arg = "SELECTOR", .help = what                                                     \
+    }
 #define FILTER_OPTS_NAMES                                                                                    \
     { .name = "mesh",                                                                                        \
       .short_name = 'm',                                                                                     \
@@ -28,6 +36,12 @@ enum cli_exit filter_fill(struct cli *c, Tw__PairFilter *f);
           .offset = CLI_FIELD(source),                                                                       \
           .arg = "AGENT",                                                                                    \
           .help = "Only pairs from this agent." },                                                           \
+        FILTER_OPT_SELECT("Only pairs from agents with such labels: site=ams,role!=edge."),                  \
+        { .name = "target-select",                                                                           \
+          .type = CONF_STR,                                                                                  \
+          .offset = CLI_FIELD(target_select),                                                                \
+          .arg = "SELECTOR",                                                                                 \
+          .help = "Only pairs to targets with such labels." },                                               \
     {                                                                                                        \
         .name = "target", .short_name = 't', .type = CONF_STR, .offset = CLI_FIELD(target), .arg = "TARGET", \
         .help = "Only pairs to this target."                                                                 \

@@ -247,7 +247,7 @@ const struct family singles[SINGLE_COUNT] = {
                        NULL, 0 },
     [SINGLE_SUPPRESSED] = { "twamp_series_suppressed", "gauge", "",
                             "Series of pairs that the budget keeps off this page.", NO_GATE, NULL, 0 },
-    [SINGLE_AGENTS] = { "twamp_agents", "gauge", "state (pending, up, down)", "Agents by state.", NO_GATE,
+    [SINGLE_AGENTS] = { "twamp_agents", "gauge", "state (pending, up, down, revoked)", "Agents by state.", NO_GATE,
                         NULL, 0 },
     [SINGLE_GENERATION] = { "twamp_schedule_generation", "gauge", "", "Generation of the schedule.", NO_GATE,
                             NULL, 0 },

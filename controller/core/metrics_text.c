@@ -125,7 +125,7 @@ static enum tw_rc render_groups(struct mbuf *b, const struct level *l, const str
 
 static void put_agent_states(struct mbuf *b, const struct metrics_snapshot *s)
 {
-    static const char *const states[] = { "pending", "up", "down" };
+    static const char *const states[] = { "pending", "up", "down", "revoked" };
     const struct family *f = &singles[SINGLE_AGENTS];
 
     metrics_put_head(b, "", f->name, f->help, f->type);
@@ -141,7 +141,7 @@ static void put_agent_states(struct mbuf *b, const struct metrics_snapshot *s)
     }
 }
 
-/* Pending agents are only counted: anybody can name one. */
+/* Pending agents are only counted: anybody can name one. Of revoked ones nothing comes. */
 static enum tw_rc render_fleet(struct mbuf *b, const struct metrics_snapshot *s)
 {
     struct objects o;
@@ -151,7 +151,7 @@ static enum tw_rc render_fleet(struct mbuf *b, const struct metrics_snapshot *s)
     for (size_t i = 0; i < s->n_fleet; i++) {
         const char *labels[] = { "agent", s->fleet[i].name, NULL };
 
-        if (strcmp(s->fleet[i].state, "pending"))
+        if (strcmp(s->fleet[i].state, "pending") && strcmp(s->fleet[i].state, "revoked"))
             objects_add(&o, &s->fleet[i], labels);
     }
     put_agent_states(b, s);

@@ -60,7 +60,8 @@ struct metrics_snapshot {
 enum metrics_level { METRICS_PAIR = 1, METRICS_AGENT = 2, METRICS_MESH = 4 };
 
 /* Whole page in a malloc'ed buffer (not terminated). levels: bits. mesh: only this one's pairs and aggregates, without fleet and self, so
- * that scrapes can be split by mesh without showing those twice; NULL for all. Fleet states are "pending", "up", "down". */
+ * that scrapes can be split by mesh without showing those twice; NULL for all. Fleet states are "pending", "up", "down",
+ * "revoked". */
 enum tw_rc metrics_render(const struct metrics_snapshot *s, unsigned levels, const char *mesh, char **ret, size_t *ret_len);
 /* Series that one pair, one agent group, one mesh group add: for plans. */
 unsigned metrics_series_per_pair(void);

@@ -66,7 +66,7 @@ static struct pairs_answer *snapshot(const struct controller *c, const struct re
         return NULL;
     a = calloc(1, sizeof *a + (n < limit ? n : limit) * sizeof a->rows[0]);
     for (size_t i = 0; a && i < n && !a->truncated; i++) {
-        if (!v[i]->scheduled && !v[i]->paused)
+        if (!v[i]->scheduled && !v[i]->paused && !v[i]->drained)
             continue;
         a->truncated = a->n == limit;
         if (!a->truncated)

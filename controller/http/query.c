@@ -118,6 +118,7 @@ static enum tw_rc parse_name(const char *value, char *ret)
 
 #define A_TIME "a time: RFC 3339, Unix seconds, or a duration before now such as -15m"
 #define A_NAME "a name of at most 63 octets"
+#define A_SELECTOR "a selector of labels such as site=ams,role!=edge"
 
 static const struct {
     const char *name;
@@ -139,6 +140,8 @@ static const struct {
     { "direction", QUERY_DIRECTION, offsetof(struct report_filter, direction), "forward, backward, mixed or unknown" },
     { "at", QUERY_AT, offsetof(struct report_filter, at_ns), A_TIME },
     { "span", QUERY_SPAN, offsetof(struct report_filter, span_ns), "a duration from 1us to 24h such as 10s" },
+    { "select", QUERY_SELECT, offsetof(struct report_filter, select), A_SELECTOR },
+    { "target_select", QUERY_TARGET_SELECT, offsetof(struct report_filter, target_select), A_SELECTOR },
     { "flow", QUERY_FLOW, offsetof(struct report_filter, flow), "a whole number from 0 to 4294967295" },
 };
 
@@ -151,11 +154,23 @@ const char *query_param_name(size_t n, unsigned *ret_bit, const char **ret_expec
     return params[n].name;
 }
 
+static enum tw_rc parse_selector(const char *text, char dst[SELECTOR_TEXT_MAX])
+{
+    struct selector *sel;
+    enum tw_rc rc = selector_parse(text, &sel, NULL);
+
+    if (rc != TW_OK)
+        return rc;
+    selector_free(sel);
+    strcpy(dst, text); /* what is longer is no selector */
+    return TW_OK;
+}
+
 static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struct report_filter *f)
 {
     void *field = (char *)f + params[row].offset;
 
-    if (params[row].bit & QUERY_NAMES)
+    if (params[row].bit & QUERY_TEXTS)
         return parse_name(value, field);
     if (params[row].bit & (QUERY_FROM | QUERY_TO | QUERY_AT))
         return query_time(value, now_ns, field);
@@ -169,6 +184,9 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
     case QUERY_DIRECTION:
         f->by_direction = true;
         return parse_direction(value, field);
+    case QUERY_SELECT:
+    case QUERY_TARGET_SELECT:
+        return parse_selector(value, field);
     case QUERY_SPAN:
         return parse_span(value, field);
     case QUERY_FLOW:
@@ -180,7 +198,7 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
 
 static enum tw_rc refuse_unknown(const char *name, unsigned known, struct tw_err *err)
 {
-    char list[128] = "";
+    char list[192] = "";
     size_t len = 0;
 
     for (size_t i = 0; i < TW_NELEM(params); i++)

@@ -42,6 +42,12 @@ const struct http_route controller_routes[] = {
     READ("/api/v1/agents/{name}", "AgentShow", "one agent with everything known of it"),
     POST("/api/v1/agents/{name}/approve", "AgentApprove", "let a pending agent in"),
     DELETE("/api/v1/agents/{name}", "AgentRemove", "forget an agent and cut it off; its results stay"),
+    POST("/api/v1/agents/{name}/label", "AgentLabel", "set and remove labels of an agent"),
+    POST("/api/v1/agents/{name}/drain", "AgentDrain", "end all sessions from and to an agent for now"),
+    POST("/api/v1/agents/{name}/undrain", "AgentUndrain", "measure from and to a drained agent again"),
+    POST("/api/v1/agents/{name}/maintenance", "AgentMaintenance", "mark what an agent measures while it is worked on"),
+    POST("/api/v1/agents/{name}/revoke", "AgentRevoke", "cut an agent off and refuse its key from now on"),
+    POST("/api/v1/agents/{name}/rename", "AgentRename", "give an agent another name; its history comes along"),
 
     READ("/api/v1/schedule", "ScheduleList", "all meshes, and which agents run the schedule"),
     SEND("/api/v1/schedule", "ScheduleApply", "put mesh documents in force, or show what they would cost", DOCUMENT_MAX),

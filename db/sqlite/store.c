@@ -18,14 +18,17 @@ static const char *const statements[ST_COUNT] = {
     [ST_COMMIT] = "COMMIT",
     [ST_AGENT_INSERT] =
         "INSERT INTO agent (name, public_key, approved, first_seen_ns, approved_ns, last_contact_ns,"
-        " software, enrolment) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " software, enrolment, ops) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     [ST_AGENT_UPDATE] =
         "UPDATE agent SET name = ?, public_key = ?, approved = ?, first_seen_ns = ?, approved_ns = ?,"
-        " last_contact_ns = ?, software = ?, enrolment = ? WHERE id = ? RETURNING id",
+        " last_contact_ns = ?, software = ?, enrolment = ?, ops = ? WHERE id = ? RETURNING id",
     [ST_AGENT_DELETE] = "DELETE FROM agent WHERE id = ? RETURNING id",
     [ST_AGENT_EACH] =
         "SELECT id, name, public_key, approved, first_seen_ns, approved_ns, last_contact_ns, software,"
-        " enrolment FROM agent ORDER BY id",
+        " enrolment, ops FROM agent ORDER BY id",
+    [ST_RENAME_SOURCE] = "UPDATE pair SET source = ?2 WHERE source = ?1",
+    [ST_RENAME_TARGET] = "UPDATE pair SET target = ?2 WHERE target = ?1",
+    [ST_RENAME_GAP] = "UPDATE gap SET source = ?2 WHERE source = ?1",
     [ST_AGENT_KNOWN] = "SELECT 1 FROM agent WHERE id = ?",
     [ST_MESH_PUT] = "INSERT OR REPLACE INTO mesh (name, document, paused, generation, changed_ns, author)"
                     " VALUES (?, ?, ?, ?, ?, ?)",

@@ -14,6 +14,7 @@ static void put_columns(struct sq_cur *c, const struct store_agent *a)
     sq_put_i64(c, a->last_contact_ns);
     sq_put_text(c, a->software);
     sq_put_text(c, a->enrolment);
+    sq_put_text(c, a->ops);
 }
 
 enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err *err)
@@ -62,11 +63,28 @@ enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
     return TW_OK;
 }
 
+enum tw_rc store_rename_source(struct store *s, const char *from, const char *to, struct tw_err *err)
+{
+    static const enum store_stmt all[] = { ST_RENAME_SOURCE, ST_RENAME_TARGET, ST_RENAME_GAP };
+    struct sq_cur c;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < TW_NELEM(all); i++) {
+        rc = sq_start(&s->q, all[i], &c, err);
+        if (rc)
+            return rc;
+        sq_put_text(&c, from);
+        sq_put_text(&c, to);
+        rc = sq_run(&c, err);
+    }
+    return rc == TW_EEXIST ? tw_err_set(err, rc, "there are results of another '%s'", to) : rc;
+}
+
 static void take_agent(struct sq_cur *c, struct store_agent *a)
 {
     size_t len;
     const uint8_t *key;
-    const char *enrolment;
+    const char *enrolment, *ops;
 
     *a = (struct store_agent){ .id = sq_take_i64(c) };
     sq_take_name(c, a->name, sizeof a->name);
@@ -80,6 +98,8 @@ static void take_agent(struct sq_cur *c, struct store_agent *a)
     sq_take_name(c, a->software, sizeof a->software);
     enrolment = sq_take_text(c);
     a->enrolment = *enrolment ? (char *)enrolment : NULL;
+    ops = sq_take_text(c);
+    a->ops = *ops ? (char *)ops : NULL;
 }
 
 enum tw_rc store_each_agent(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_agent *a),

@@ -80,6 +80,14 @@ uint64_t store_pair_id(const struct store_pair *p)
     return h ? h : 1;
 }
 
+#define ID_TRIES 16
+
+/* The multiplication is one to one in 53 bits: it never comes to 0. */
+static uint64_t next_id(uint64_t id)
+{
+    return id * 0x9e3779b97f4a7c15u & ((UINT64_C(1) << 53) - 1);
+}
+
 /* Runs the statement with the pair's four names; fills p->id from its row. */
 static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_pair *p, struct tw_err *err)
 {
@@ -94,7 +102,7 @@ static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_p
     sq_put_text(&c, p->source);
     sq_put_text(&c, p->target);
     if (which == ST_PAIR_INSERT)
-        sq_put_i64(&c, (int64_t)store_pair_id(p));
+        sq_put_i64(&c, (int64_t)p->id);
     rc = sq_next(&c, err);
     if (rc)
         return rc;
@@ -107,16 +115,23 @@ static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_p
 
 enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err)
 {
-    enum tw_rc rc = pair_id(s, ST_PAIR_FIND, p, err);
+    struct store_pair row = *p;
+    enum tw_rc rc = pair_id(s, ST_PAIR_FIND, &row, err);
 
-    if (rc != TW_ENOENT)
-        return rc;
-    rc = pair_id(s, ST_PAIR_INSERT, p, err);
+    if (rc == TW_ENOENT)
+        row.id = store_pair_id(p);
+    for (unsigned i = 0; rc == TW_ENOENT && i < ID_TRIES; i++) {
+        rc = pair_id(s, ST_PAIR_INSERT, &row, err);
+        if (rc == TW_ENOENT)
+            row.id = next_id(row.id);
+    }
+    if (rc == TW_OK)
+        p->id = row.id;
     return rc != TW_ENOENT
                ? rc
                : tw_err_set(err, TW_EEXIST,
-                            "the pair %s to %s, class %s of mesh %s, has the same number as another "
-                            "pair by chance; rename the class or the mesh",
+                            "the pair %s to %s, class %s of mesh %s, finds no number that no other pair has; "
+                            "rename the class or the mesh",
                             p->source, p->target, p->class_name, p->mesh);
 }
 

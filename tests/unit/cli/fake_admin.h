@@ -61,6 +61,9 @@ struct fake {
     unsigned doctor_looks; /* since DoctorStart */
     bool doctor_healthy;   /* the last one was asked for lon */
     char doctor_asked[256];
+    bool old;         /* a controller from before lists had pages */
+    char select[128]; /* of the last AgentList */
+    char edit[512];   /* the last edit of agents, all its fields */
     void *unanswered; /* a call that waits until the end */
 };
 static bool unset_controller; /* the child gets no TWAMPCTL_CONTROLLER */
@@ -72,6 +75,9 @@ static Tw__Label site_ams = { PROTOBUF_C_MESSAGE_INIT(&tw__label__descriptor), (
                               (char *)"ams" };
 static Tw__Label role_core = { PROTOBUF_C_MESSAGE_INIT(&tw__label__descriptor), (char *)"role",
                                (char *)"core" };
+
+static Tw__Label rack_r1 = { PROTOBUF_C_MESSAGE_INIT(&tw__label__descriptor), (char *)"rack",
+                             (char *)"r1" };
 
 static inline Tw__HealthReport healthy(void)
 {
@@ -165,12 +171,26 @@ static inline Tw__AgentInfo *agents(size_t i)
     static Tw__HealthReport health;
     static Tw__Refusal refusal = TW__REFUSAL__INIT;
     static Tw__Refusal *refusals[] = { &refusal };
-    static Tw__Label *labels[] = { &site_ams, &role_core };
+    static Tw__Label *labels[] = { &site_ams, &role_core }, *own[] = { &role_core, &rack_r1 };
+    static Tw__AgentMark drained = TW__AGENT_MARK__INIT;
+    static Tw__AgentSpan span = TW__AGENT_SPAN__INIT, *spans[] = { &span };
+    static Tw__AgentLimits limits = TW__AGENT_LIMITS__INIT;
+    static char *removed[] = { (char *)"rack" }, *former[] = { (char *)"ams-old" };
     static char *addresses[] = { (char *)"192.0.2.1", (char *)"2001:db8::1" };
     static char *capabilities[] = { (char *)"light", (char *)"stamp", (char *)"stamp-auth" };
 
     health = healthy();
     refusal.pair_id = 77;
+    drained.time_ns = 1000 * MINUTE_NS;
+    drained.author = (char *)"joe";
+    drained.reason = (char *)"new \033disks";
+    span.from_ns = 1001 * MINUTE_NS;
+    span.to_ns = 1100 * MINUTE_NS;
+    span.author = (char *)"joe";
+    span.reason = (char *)"new disks";
+    limits.max_sessions = 10000;
+    limits.max_pps = 100000;
+    limits.max_bps = 250000000;
     refusal.reason = (char *)"over this agent's --max-pps, \"really\"";
     for (size_t k = 0; k < 3; k++)
         tw__agent_info__init(&a[k]);
@@ -195,6 +215,19 @@ static inline Tw__AgentInfo *agents(size_t i)
     a[0].peer_address = (char *)"192.0.2.1";
     a[0].pairs = 6;
     a[0].clock = clock_finding(0);
+    a[0].own_labels = own;
+    a[0].n_own_labels = 2;
+    a[0].operator_labels = labels;
+    a[0].n_operator_labels = 1;
+    a[0].removed_labels = removed;
+    a[0].n_removed_labels = 1;
+    a[0].drained = &drained;
+    a[0].maintenance = spans;
+    a[0].n_maintenance = 1;
+    a[0].in_maintenance = true;
+    a[0].former_names = former;
+    a[0].n_former_names = 1;
+    a[0].limits = &limits;
     a[1].clock = clock_finding(4);
     a[1].name = (char *)"fra";
     a[1].state = (char *)"down";
@@ -211,19 +244,66 @@ static inline Tw__AgentInfo *agents(size_t i)
     return &a[i];
 }
 
+/* With cut_lists one agent at a time. */
 static void fake_agent_list(Tw__Admin_Service *s, const Tw__AgentListRequest *rq,
                             Tw__AgentListReply_Closure closure, void *data)
 {
     Tw__AgentListReply reply = TW__AGENT_LIST_REPLY__INIT;
-    Tw__AgentInfo *list[] = { agents(2), agents(1), agents(0) }; /* twampctl sorts */
+    Tw__AgentInfo *list[] = { agents(0), agents(1), agents(2) };
+    size_t n = fake->empty ? 0 : 3, first = 0;
 
     (void)s;
-    (void)rq;
-    reply.agents = list;
-    reply.n_agents = fake->empty ? 0 : 3;
-    reply.truncated = fake->cut_lists;
+    snprintf(fake->select, sizeof fake->select, "%s", rq->select);
+    if (!strcmp(rq->select, "site=nowhere"))
+        n = 0;
+    while (!fake->old && first < n && strcmp(list[first]->name, rq->after) <= 0)
+        first++;
+    reply.agents = list + first;
+    reply.n_agents = fake->cut_lists && n > first ? 1 : n - first;
+    reply.truncated = first + reply.n_agents < n;
     closure(&reply, data);
 }
+
+/* ---- Edits of agents ---- */
+
+static void answer_edit(const Tw__AgentRequest *rq, Tw__AgentChangeReply_Closure closure, void *data)
+{
+    static char *names[] = { (char *)"ams", (char *)"fra" };
+    Tw__AgentChangeReply reply = TW__AGENT_CHANGE_REPLY__INIT;
+    size_t len;
+
+    fake->edit[0] = '\0';
+    len = (size_t)snprintf(fake->edit, sizeof fake->edit, "%s|%s|%s|%s|%s|%lld|%lld|%d", rq->name, rq->select,
+                           rq->author, rq->reason, rq->new_name, (long long)rq->from_ns, (long long)rq->to_ns, rq->end);
+    for (size_t i = 0; i < rq->n_set_labels; i++)
+        len += (size_t)snprintf(fake->edit + len, sizeof fake->edit - len, "|%s=%s", rq->set_labels[i]->key,
+                                rq->set_labels[i]->value);
+    for (size_t i = 0; i < rq->n_remove_labels; i++)
+        len += (size_t)snprintf(fake->edit + len, sizeof fake->edit - len, "|%s-", rq->remove_labels[i]);
+    if (!strcmp(rq->name, "xyz")) {
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no agent \"xyz\": twampctl agent list shows them");
+        return;
+    }
+    reply.agents = names;
+    reply.n_agents = rq->select[0] ? 2 : 1;
+    reply.changed = strcmp(rq->name, "fra") ? 1 : 0;
+    reply.generation = 9;
+    closure(&reply, data);
+}
+
+#define FAKE_EDIT(name)                                                                                      \
+    static void fake_agent_##name(Tw__Admin_Service *s, const Tw__AgentRequest *rq,                          \
+                                  Tw__AgentChangeReply_Closure closure, void *data)                          \
+    {                                                                                                        \
+        (void)s;                                                                                             \
+        answer_edit(rq, closure, data);                                                                      \
+    }
+FAKE_EDIT(label)
+FAKE_EDIT(drain)
+FAKE_EDIT(undrain)
+FAKE_EDIT(maintenance)
+FAKE_EDIT(revoke)
+FAKE_EDIT(rename)
 
 static void answer_agent(const Tw__AgentRequest *rq, Tw__AgentReply_Closure closure, void *data)
 {

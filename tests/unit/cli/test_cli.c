@@ -21,6 +21,16 @@ static const struct {
     { "agent-list-json", "agent list -o json", NULL },
     { "agent-list-csv", "-o csv agent list", NULL },
     { "agent-list-yaml", "agent list -o yaml", NULL },
+    { "agent-list-wide", "agent list -o wide", NULL },
+    { "agent-label", "agent label ams site=ams role- tier=", NULL },
+    { "agent-label-csv", "agent label -l site=ams role=edge -o csv", NULL },
+    { "agent-drain", "agent drain -l site=ams,role!=edge --reason disks", NULL },
+    { "agent-drain-json", "agent drain ams -o json", NULL },
+    { "agent-undrain", "agent undrain fra", NULL },
+    { "agent-maintenance", "agent maintenance ams --to +2h", NULL },
+    { "agent-revoke", "agent revoke ams --yes", NULL },
+    { "agent-rename", "agent rename ams ams-1", NULL },
+    { "agent-rename-unknown", "agent rename xyz ams-1", NULL },
     { "agent-show", "agent show ams", NULL },
     { "agent-show-csv", "agent show ams -o csv", NULL },
     { "agent-unknown", "agent show nope", NULL },
@@ -269,6 +279,15 @@ static void doctor_asks(void **state)
 static void wrong_usage(void **state)
 {
     static const struct expectation cases[] = {
+        { "agent drain", 2, NULL, "expected the NAME of an agent, or --select", NULL },
+        { "agent drain ams -l site=ams", 2, NULL, "not both", NULL },
+        { "agent label ams", 2, NULL, "expected labels", NULL },
+        { "agent label ams site", 2, NULL, "\"site\" is no label", NULL },
+        { "agent maintenance ams", 2, NULL, "expected --to TIME", NULL },
+        { "agent maintenance ams --end --to +1h", 2, NULL, "--end goes without", NULL },
+        { "agent maintenance ams --to soon", 2, NULL, "--to: \"soon\" is no time", NULL },
+        { "agent revoke ams", 2, NULL, "give --yes to revoke ams", NULL },
+        { "agent rename ams", 2, NULL, "NEW", NULL },
         { "", 2, NULL, "a command is missing", NULL },
         { "agnet list", 2, NULL, "did you mean \"agent\"?", NULL },
         { "agent lst", 2, NULL, "did you mean \"agent list\"?", NULL },
@@ -366,8 +385,8 @@ static void failures(void **state)
 static void a_list_that_is_cut_says_so(void **state)
 {
     static const struct expectation cases[] = {
-        { "agent list", 0, "ams", "there are more agents than these 3", NULL },
-        { "agent list -o json", 0, "ams", "there are more agents than these 3", NULL },
+        { "agent list", 0, "p?[31mr", NULL, NULL }, /* page by page, to the last one */
+        { "agent list -o json", 0, "\"fra\"", NULL, NULL },
         { "schedule list", 0, "voice", "there are more meshes or agents than shown", NULL },
         { "schedule list -o csv", 0, "voice", "there are more meshes or agents than shown", NULL },
         { "schedule apply -f -", 0, "Applied", "there are more agents than shown", GOOD },
@@ -376,7 +395,39 @@ static void a_list_that_is_cut_says_so(void **state)
 
     f->cut_lists = true;
     check_all(f, cases, TW_NELEM(cases));
-    f->cut_lists = false;
+    f->old = true; /* it begins again each time */
+    check(f, &(struct expectation){ "agent list", 0, "ams", "too old to tell them", NULL });
+    f->old = f->cut_lists = false;
+}
+
+/* name|select|author|reason|new_name|from|to|end|labels: what each command asks for. */
+static void edits_of_agents_reach_the_controller(void **state)
+{
+    static const struct {
+        const char *words, *edit;
+    } cases[] = {
+        { "agent label ams site=ams role- tier= -a joe", "ams||joe|||0|0|0|site=ams|tier=|role-" },
+        { "agent label -l site=ams,!role role=edge -a joe", "|site=ams,!role|joe|||0|0|0|role=edge" },
+        { "agent drain ams -a joe --reason disks", "ams||joe|disks||0|0|0" },
+        { "agent drain -l * -a joe", "|*|joe|||0|0|0" },
+        { "agent undrain ams -a joe", "ams||joe|||0|0|0" },
+        { "agent maintenance ams --from 2026-11-30T01:00:00Z --to 2026-11-30T03:00:00Z -a joe",
+          "ams||joe|||1796000400000000000|1796007600000000000|0" },
+        { "agent maintenance ams --to +2h -a joe", "ams||joe|||0|67385000000000|0" },
+        { "agent maintenance ams --end -a joe", "ams||joe|||0|0|1" },
+        { "agent revoke ams -y -a joe --reason stolen", "ams||joe|stolen||0|0|0" },
+        { "agent rename ams ams-1 -a joe", "ams||joe||ams-1|0|0|0" },
+    };
+    struct fake *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        run_ctl(f, cases[i].words, NULL, &r);
+        if (r.code || strcmp(f->edit, cases[i].edit) != 0)
+            fail_msg("%s: exit code %d, %s, expected %s", cases[i].words, r.code, f->edit, cases[i].edit);
+    }
+    run_ctl(f, "agent list -l site=nowhere", NULL, &r);
+    assert_string_equal(f->select, "site=nowhere");
+    expect_text("agent list -l", "standard error", r.err, "no agent matches \"site=nowhere\"");
 }
 
 /* A message is one line, and names the program. */
@@ -687,6 +738,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(help_needs_no_controller),
         cmocka_unit_test(failures),
         cmocka_unit_test(a_list_that_is_cut_says_so),
+        cmocka_unit_test(edits_of_agents_reach_the_controller),
         cmocka_unit_test(errors_are_one_line),
         cmocka_unit_test(filters_reach_the_controller),
         cmocka_unit_test(documents_reach_the_controller),

@@ -38,6 +38,7 @@ static void enrol(struct agent *a, char **addresses, size_t n)
     rq.n_addresses = n;
     a->enrolment = message_clone(&rq.base);
     assert_non_null(a->enrolment);
+    assert_int_equal(agent_refresh(a), TW_OK);
 }
 
 static void is_sorted_and_approved(void **state)
@@ -90,11 +91,35 @@ static void brings_labels_and_addresses(void **state)
     inventory_free(&inv);
 }
 
+/* What an operator says of an agent counts more than what it says itself. */
+static void tells_what_operators_say(void **state)
+{
+    struct inventory inv = { 0 };
+    struct agent *a = add_agent(&inv, "a", true);
+    struct agent_ops *ops = calloc(1, sizeof *ops);
+    struct roster *r;
+
+    (void)state;
+    enrol(a, NULL, 0);
+    assert_int_equal(agent_ops_label(ops, "site", "fra", false), TW_OK);
+    assert_int_equal(agent_ops_label(ops, "role", "", true), TW_OK);
+    ops->drained.at_ns = 1;
+    assert_int_equal(agent_set_ops(&inv, a, ops), TW_OK);
+    r = roster_new(&inv, NULL, NULL);
+    assert_int_equal(r->agents.v[0].n_labels, 1);
+    assert_string_equal(r->agents.v[0].labels[0].key, "site");
+    assert_string_equal(r->agents.v[0].labels[0].value, "fra");
+    assert_true(r->agents.v[0].draining);
+    roster_free(r);
+    inventory_free(&inv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_sorted_and_approved),
         cmocka_unit_test(brings_labels_and_addresses),
+        cmocka_unit_test(tells_what_operators_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
