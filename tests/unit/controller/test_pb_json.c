@@ -129,6 +129,7 @@ static const char *const durations[] = {
     "after_ns",         "before_ns",
     "claimed_error_ns", "clock_est_error_ns",
     "connect_ns",       "cpu_ns",
+    "elapsed_ns",
     "backward_ns",      "flight_kept_ns",
     "forward_ns",       "host_stall_max_ns",
     "length_ns",        "limit_ns",
