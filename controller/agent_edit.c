@@ -257,6 +257,7 @@ static void edit_stored(struct writer_job *j)
                                  .name = e->what,
                                  .author = e->author,
                                  .reason = e->reason,
+                                 .renames = e->new_name[0] != '\0',
                                  .done = expanded,
                                  .ctx = e };
 

@@ -80,6 +80,7 @@ struct change_request { /* texts are copied; NULL = "" */
     bool prune;                      /* delete the meshes that are in none of the documents */
     uint64_t number;                 /* CHANGE_ROLLBACK */
     bool plan_only;
+    bool renames;                    /* CHANGE_AGENTS: pairs have other names now, if nothing else */
     bool force;                      /* past the operator's budgets, never past an agent's own limits */
     uint32_t max_pairs;              /* of which the plan shall tell each; CHANGE_PAIRS_MAX at most */
     void (*done)(void *ctx, const struct change_result *r); /* may be NULL; may run before change_submit() returns */

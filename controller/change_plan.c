@@ -302,7 +302,7 @@ static bool changes_schedule(const struct change *ch)
     for (size_t i = 0; i < ch->n_meshes; i++)
         if (ch->meshes[i].put || ch->meshes[i].drop)
             return true;
-    return ch->diff.differs;
+    return ch->diff.differs || ch->rq.renames;
 }
 
 static enum tw_rc prepare_job(struct change *ch)

@@ -240,7 +240,7 @@ static void renamed_agents_keep_their_history(void **state)
     struct fixture *f = *state;
     struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
     struct edited e;
-    uint64_t id;
+    uint64_t id, generation;
 
     assert_true(apply(f, MESH_B_TARGET, false).ok);
     WAIT(b->n_acked);
@@ -252,9 +252,11 @@ static void renamed_agents_keep_their_history(void **state)
     assert_int_equal(rename_agent(f, "b", "a").r.status, TW__STATUS__STATUS_ALREADY_EXISTS);
     assert_int_equal(rename_agent(f, "b", "out").r.status, TW__STATUS__STATUS_FAILED_PRECONDITION);
     assert_int_equal(rename_agent(f, "b", "B!").r.status, TW__STATUS__STATUS_INVALID_ARGUMENT);
+    generation = f->c->inv.generation;
     e = rename_agent(f, "b", "c");
     if (!e.r.ok)
         fail_msg("%s", e.r.detail);
+    assert_int_equal(e.r.generation, generation + 1); /* it is in the history, and agents get the new names */
     assert_null(inventory_agent(&f->c->inv, "b"));
     assert_int_equal(pair_between(f, "c", "out")->row.id, id);
     assert_null(pair_between(f, "b", "out"));
