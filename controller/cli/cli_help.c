@@ -66,7 +66,7 @@ void cli_print_command_help(const struct cli_command *cmd)
     p.name = name;
     conf_print_help(&p);
     printf(
-        "\nThe options of every command (--controller, --output, --timeout, --no-color): twampctl --help\n");
+        "\nThe options of every command (--controller, --output, --context, --watch ...): twampctl --help\n");
 }
 
 /* Each first word once: groups stand together. */

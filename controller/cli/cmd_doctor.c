@@ -1,9 +1,11 @@
 /* What is wrong, and what to do: started, looked at until it is over, and then told, worst first. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "controller/cli/cli.h"
+#include "controller/cli/progress.h"
 
 #define LOOK_NS (200 * TW_NS_PER_MS)
 
@@ -119,19 +121,6 @@ static enum cli_exit print(struct cli *c, const Tw__DoctorReply *d)
 
 /* ---- Waiting ---- */
 
-static void show_progress(struct cli *c, const Tw__DoctorReply *d)
-{
-    (void)c;
-    if (!isatty(STDERR_FILENO))
-        return;
-    if (d->over)
-        fprintf(stderr, "\r\033[K");
-    else
-        fprintf(stderr, "\r\033[K%u agents, %llu pairs: %u of %u ways probed, %.0f s", d->agents,
-                (unsigned long long)d->pairs, d->probes_done, d->probes, out_ns_to_s(d->elapsed_ns));
-    fflush(stderr);
-}
-
 static void stop(struct cli *c, uint64_t id)
 {
     Tw__DoctorLookRequest rq = TW__DOCTOR_LOOK_REQUEST__INIT;
@@ -187,19 +176,23 @@ static enum cli_exit look(struct cli *c, uint64_t id, Tw__DoctorReply **all)
 static enum cli_exit wait_until_over(struct cli *c, uint64_t id, Tw__DoctorReply **all)
 {
     enum cli_exit code = CLI_OK;
+    struct progress progress;
 
+    progress_begin(&progress);
     while (!code && (!(*all)->over || (*all)->truncated)) {
-        show_progress(c, *all);
+        const Tw__DoctorReply *d = *all;
+        progress_say(&progress, "%u agents, %" PRIu64 " pairs: %u of %u ways probed, %.0f s", d->agents, d->pairs,
+                     d->probes_done, d->probes, out_ns_to_s(d->elapsed_ns));
         if (!(*all)->over)
             ctl_pause(c->ctl, LOOK_NS);
         if (ctl_interrupted(c->ctl)) {
+            progress_end(&progress);
             stop(c, id);
             return cli_fail(CLI_FAILED, "interrupted");
         }
         code = look(c, id, all);
     }
-    if (!code)
-        show_progress(c, *all);
+    progress_end(&progress);
     return code;
 }
 

@@ -1,6 +1,7 @@
 /* twampctl on a terminal: watch draws in place, survives a controller that goes and comes back, and leaves
  * the terminal as it was. */
 #include <pty.h>
+#include "controller/cli/progress.h"
 #include "tests/unit/cli/fake_admin.h"
 
 #define HOME "\033[H"
@@ -252,6 +253,42 @@ static void repeating_into_a_pipe(void **state)
     assert_true(count(out, "twampctl schedule list, every 100ms\nMESH ") >= 3 && !strchr(out, '\033'));
 }
 
+/* What stands on standard error, a terminal, or else a pipe. */
+static ssize_t progress_on(bool terminal, char *buf, size_t cap)
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    struct progress p;
+    ssize_t n;
+
+    setenv("TERM", "xterm", 1);
+    assert_int_equal(terminal ? openpty(&ends[0], &ends[1], NULL, NULL, NULL) : pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    progress_begin(&p);
+    progress_say(&p, "too early");
+    usleep(600000);
+    progress_say(&p, "%d of %d", 3, 9);
+    progress_say(&p, "too soon");
+    progress_end(&p);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    n = read(ends[0], buf, cap - 1);
+    buf[n > 0 ? n : 0] = '\0';
+    close(ends[0]);
+    close(ends[1]);
+    return n;
+}
+
+static void progress_leaves_nothing(void **state)
+{
+    char buf[256];
+
+    (void)state;
+    progress_on(true, buf, sizeof buf);
+    assert_string_equal(buf, "\r| 3 of 9\033[K\r\033[K");
+    assert_true(progress_on(false, buf, sizeof buf) <= 0);
+}
+
 /* Three pairs on a terminal with room for two: the worst are shown, and how many are not. */
 static void worst_first_without_room(void **state)
 {
@@ -345,6 +382,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(repeating_survives_the_controller),
         cmocka_unit_test(repeating_stays_on_the_screen),
         cmocka_unit_test(repeating_into_a_pipe),
+        cmocka_unit_test(progress_leaves_nothing),
         cmocka_unit_test(worst_first_without_room),
         cmocka_unit_test(narrow_terminals_show_what_matters),
         cmocka_unit_test(colours_only_on_terminals),
