@@ -67,7 +67,11 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(agent_undrain, AgentRequest, AgentChangeReply)                                                                   \
     X(agent_maintenance, AgentRequest, AgentChangeReply)                                                               \
     X(agent_revoke, AgentRequest, AgentChangeReply)                                                                    \
-    X(agent_rename, AgentRequest, AgentChangeReply)
+    X(agent_rename, AgentRequest, AgentChangeReply)                                                                      \
+    X(test_start, TestStartRequest, TestStartReply)                                                                    \
+    X(test_stop, TestStopRequest, TestStopReply)                                                                       \
+    X(test_progress, TestProgressRequest, TestProgressReply)                                                           \
+    X(test_list, TestListRequest, TestListReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

@@ -53,6 +53,8 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
         .flows = rq->flows,
         .min_probes = rq->min_probes,
         .min_duration_ns = rq->min_duration_ns,
+        .on_demand = rq->on_demand,
+        .test_id = rq->test_id,
     };
     return read_direction(rq->direction, ret, closure_data) &&
            copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&

@@ -5,6 +5,7 @@
 #include "controller/change_priv.h"
 #include "controller/doc_json.h"
 #include "controller/doc_split.h"
+#include "controller/report.h"
 
 #define MAX_DOCUMENT (512u << 10) /* a mesh that is shown has to fit into a frame */
 
@@ -43,6 +44,8 @@ static enum tw_rc check_piece(struct change *ch, const struct doc_piece *piece, 
     err->line = 1;
     err->column = 0;
     snprintf(err->field, sizeof err->field, "mesh");
+    if (mesh && !strcmp(mesh->name, ONDEMAND_MESH))
+        return tw_err_set(err, TW_EINVAL, "\"" ONDEMAND_MESH "\" is reserved for tests on demand: expected another name");
     if (twice)
         return tw_err_set(err, TW_EINVAL, "mesh \"%s\" is already in %s, line %u: expected each mesh once",
                           mesh->name, twice->file, twice->lines_before + 1);

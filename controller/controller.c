@@ -14,6 +14,7 @@
 #include "controller/listen.h"
 #include "controller/load.h"
 #include "controller/schedule.h"
+#include "controller/ondemand.h"
 #include "controller/writer.h"
 
 #define READER_THREADS 2
@@ -93,6 +94,16 @@ static enum tw_rc start_publish(struct controller *c, const struct controller_co
     return rc == TW_OK ? rc : tw_err_set(err, rc, "cannot prepare the metrics pages: %s", tw_rc_name(rc));
 }
 
+static enum tw_rc start_ondemand(struct controller *c, struct tw_err *err)
+{
+    uint64_t last_id = 0;
+    enum tw_rc rc = store_last_test(c->store, &last_id, err);
+
+    if (rc == TW_OK && (rc = ondemand_new(c, last_id, &c->ondemand)) != TW_OK)
+        tw_err_set(err, rc, "out of memory");
+    return rc;
+}
+
 /* Everything behind the servers. */
 static enum tw_rc start_inside(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
@@ -103,6 +114,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
         rc = tw_err_set(err, TW_ENOMEM, "out of memory");
     if (rc == TW_OK)
         rc = load_all(c, err);
+    if (rc == TW_OK)
+        rc = start_ondemand(c, err);
     if (rc == TW_OK)
         rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
     if (rc == TW_OK)
@@ -204,6 +217,7 @@ void controller_stop(struct controller *c)
         reader_pool_stop(c->readers);
     if (c->admin) /* after those that answer its calls */
         rpc_server_stop(c->admin);
+    ondemand_free(c->ondemand);
     clocks_free(c->clocks);
     doctor_free(c->doctor); /* after those that it waits for */
     if (c->publish)

@@ -19,6 +19,7 @@ struct changes; /* controller/change.h */
 struct fleet;   /* controller/fleet.h */
 struct admin;   /* controller/admin.h */
 struct doctor;  /* controller/doctor.h */
+struct ondemand; /* controller/ondemand.h */
 
 struct controller {
     struct loop *loop;
@@ -29,6 +30,7 @@ struct controller {
     struct publish *publish;
     struct clocks *clocks;
     struct doctor *doctor;
+    struct ondemand *ondemand;
     struct rpc_server *fleet, *admin;
     struct httpd *http;
     int64_t started_ns;

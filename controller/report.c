@@ -155,8 +155,11 @@ static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
 {
     struct report_job *j = ctx;
     size_t at;
-    struct report_pair *p = pair_of_row(j, s, &at);
+    struct report_pair *p;
 
+    if (j->f.test_id && s->test_id != j->f.test_id)
+        return TW_OK;
+    p = pair_of_row(j, s, &at);
     return p ? add_row_to(j, p, s, j->due_ns[at]) : TW_OK;
 }
 
@@ -213,7 +216,7 @@ static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, siz
         rc = report_flows_expect(p, db, from_ns, to_ns, &j->err);
     if (!p->merged.end_ns) /* without a row */
         seal(j, p);
-    if (rc == TW_OK && !j->f.latest)
+    if (rc == TW_OK && !j->f.latest && !j->f.test_id) /* runs do not say whose test they are of */
         rc = report_runs_join(p, db, j->f.from_ns, j->f.to_ns, &j->err);
     return rc;
 }
@@ -447,6 +450,8 @@ static enum tw_rc add_row(void *ctx, const struct tw_summary *s)
     struct results *r = j->res;
     struct result_row *row;
 
+    if (j->f.test_id && s->test_id != j->f.test_id)
+        return TW_OK;
     if (is_full(j)) {
         r->truncated = true;
         return TW_EAGAIN;

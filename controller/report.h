@@ -6,6 +6,8 @@
 #include "controller/inventory.h"
 #include "controller/reader.h"
 
+#define ONDEMAND_MESH "on-demand" /* reserved: the pairs of tests on demand */
+
 /* A filter as a user gives it; empty strings match everything. */
 struct report_filter {
     char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
@@ -18,6 +20,8 @@ struct report_filter {
     int64_t min_duration_ns;
     bool by_direction;      /* outages: only those of `direction` */
     enum tw_direction direction;
+    bool on_demand;         /* also what tests on demand measured; else only by the name of their mesh, or test_id */
+    uint64_t test_id;       /* not 0: only what this test measured; results, report */
     int64_t at_ns, span_ns; /* flight recorder: 0 = now, its default */
     uint32_t flow;          /* flight recorder: with one_flow only this */
     bool one_flow;

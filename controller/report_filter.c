@@ -49,7 +49,10 @@ static bool is_selected(const struct report_match *m, const struct selector *sel
 bool report_matches(const struct report_match *m, const struct store_pair *p)
 {
     const struct report_filter *f = m->f;
+    bool on_demand = !strcmp(p->mesh, ONDEMAND_MESH);
 
+    if (f->test_id ? !on_demand : on_demand && !f->on_demand && strcmp(f->mesh, ONDEMAND_MESH) != 0)
+        return false;
     return matches(f->mesh, p->mesh) && matches(f->class_name, p->class_name) &&
            matches(f->source, p->source) && matches(f->target, p->target) &&
            is_selected(m, m->select, p->source) && is_selected(m, m->target_select, p->target);

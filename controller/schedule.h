@@ -85,6 +85,9 @@ void wanted_compare(struct inventory *inv, const struct wanted *w, struct wanted
 /* Which of the capabilities that matter to schedules an agent has, as bits. */
 uint32_t schedule_abilities(const struct agent *a);
 
+/* Why a pair cannot be measured so, for the operator; NULL: nothing known. target NULL: an address that is no agent. */
+const char *schedule_cannot(const struct agent *source, const struct agent *target, const struct mesh_class *c);
+
 /* Makes it the schedule: marks the pairs, links their sources, counts, and builds every agent's list. Pairs without an id are left
  * out. forget(ctx, pair) is called for each pair that leaves the schedule. TW_ENOMEM: some agents keep their old list. */
 enum tw_rc schedule_adopt(struct inventory *inv, struct wanted *w, int64_t now_ns, void (*forget)(void *ctx, struct pair *p),

@@ -168,6 +168,13 @@ static const char *target_cannot(const struct agent *target, const struct mesh_c
     return NULL;
 }
 
+const char *schedule_cannot(const struct agent *source, const struct agent *target, const struct mesh_class *c)
+{
+    const char *why = source_cannot(source, c, NULL);
+
+    return why ? why : target_cannot(target, c);
+}
+
 /* An agent with both families sends to the target's address of the family that it prefers itself. target
  * NULL: one of the document's own. */
 static enum tw_rc target_address(const struct mesh *m, const struct mesh_pair *p, const struct agent *source,

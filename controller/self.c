@@ -6,6 +6,7 @@
 #include "common/net/process.h"
 #include "controller/controller.h"
 #include "controller/ingest.h"
+#include "controller/ondemand.h"
 #include "controller/writer.h"
 
 struct rows {
@@ -48,6 +49,21 @@ static void add_ingest(struct rows *r, const struct controller *c)
             "Summaries of unknown pairs, or with times that cannot be right: not stored.", in.rows_refused);
     counter(r, "twamp_ingest_gap_summaries_total",
             "Summaries that agents had to drop before they could send them.", in.gap_summaries);
+}
+
+static void add_ondemand(struct rows *r, const struct controller *c)
+{
+    struct ondemand_counters n;
+
+    ondemand_counters(c->ondemand, &n);
+    gauge(r, "twamp_ondemand_tests", "Tests on demand that run now.", (double)n.running);
+    counter(r, "twamp_ondemand_tests_total", "Tests on demand that were started.", n.started);
+    counter(r, "twamp_ondemand_refused_total", "Tests on demand that could not be started.", n.refused);
+    counter(r, "twamp_ondemand_abandoned_total",
+            "Tests on demand that were stopped because nobody asked for their progress any more.", n.abandoned);
+    counter(r, "twamp_ondemand_runs_total", "Pairs of tests on demand that were started.", n.runs);
+    counter(r, "twamp_ondemand_runs_failed_total",
+            "Pairs of tests on demand that were refused, or did not come to their end.", n.runs_failed);
 }
 
 static void add_store(struct rows *r, const struct controller *c)
@@ -173,6 +189,7 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
     struct rows r = { rows, 0, cap };
 
     add_ingest(&r, c);
+    add_ondemand(&r, c);
     add_store(&r, c);
     add_rpc(&r, c);
     add_http(&r, c);

@@ -31,6 +31,10 @@ struct cli_options {
     int64_t span_ns, flow;
     char *selector;
     bool probe_all;
+    int64_t duration_ns, parallel;
+    bool packets;
+    char *set_protocol, *set_auth, *set_key_id, *set_spacing, *set_spacing_kind, *set_size, *set_dscp, *set_ttl,
+        *set_timeout, *set_flows, *set_tlvs, *set_bind; /* of the class of a test: the controller reads them */
 };
 #define CLI_FIELD(f) offsetof(struct cli_options, f)
 
@@ -177,6 +181,9 @@ enum cli_exit cmd_schedule_show(struct cli *c);
 enum cli_exit cmd_schedule_pause(struct cli *c);
 enum cli_exit cmd_schedule_resume(struct cli *c);
 enum cli_exit cmd_schedule_delete(struct cli *c);
+enum cli_exit cmd_test(struct cli *c);
+enum cli_exit cmd_test_list(struct cli *c);
+enum cli_exit cmd_test_show(struct cli *c);
 enum cli_exit cmd_results(struct cli *c);
 enum cli_exit cmd_report(struct cli *c);
 enum cli_exit cmd_outages(struct cli *c);

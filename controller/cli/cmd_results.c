@@ -26,6 +26,7 @@ static const struct out_col columns[] = {
     { .title = "HOST TROUBLE", .name = "host_trouble", .wide = true },
     { .title = "GENERATION", .name = "generation", .as = OUT_AS_COUNT, .wide = true },
     { .title = "FIRST SEQ", .name = "seq_first", .as = OUT_AS_COUNT, .wide = true },
+    { .title = "TEST", .name = "test_id", .as = OUT_AS_COUNT, .wide = true },
     { .title = "PAIR ID", .name = "pair_id", .as = OUT_AS_COUNT, .wide = true },
 };
 
@@ -48,6 +49,7 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     out_u64(r, "pair_id", w->pair->pair_id);
     out_u64(r, "generation", w->summary->generation);
     out_u64(r, "seq_first", w->summary->seq_first);
+    out_u64(r, "test_id", w->summary->test_id);
     pairs_put_view(r, &w->view);
 }
 

@@ -330,6 +330,70 @@ static const struct conf_opt doctor_opts[] = {
       .help = "Let agents probe pairs, too, that are well by their results; a small fleet is probed as a whole anyway." },
 };
 
+#define SET(key, letter, field, what, text)                                                                         \
+    {                                                                                                              \
+        .name = (key), .short_name = (letter), .type = CONF_STR, .offset = CLI_FIELD(field), .arg = (what), .help = (text) \
+    }
+static const struct conf_opt test_opts[] = {
+    { .name = "mesh",
+      .short_name = 'm',
+      .type = CONF_STR,
+      .offset = CLI_FIELD(mesh),
+      .arg = "MESH",
+      .help = "Test every pair of this mesh, instead of SRC and DST." },
+    { .name = "class",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(class_name),
+      .arg = "CLASS",
+      .help = "A class of a mesh document (MESH/CLASS if several have one of that name); with --mesh only its pairs." },
+    { .name = "count",
+      .short_name = 'n',
+      .type = CONF_INT,
+      .offset = CLI_FIELD(count),
+      .dflt = "0",
+      .min = 0,
+      .max = 10000000,
+      .arg = "N",
+      .help = "Send so many probes (of each flow); 0 is by --duration." },
+    { .name = "duration",
+      .short_name = 'd',
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(duration_ns),
+      .dflt = "0s",
+      .min = 0,
+      .max = 24 * 3600 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "Send so long; without --count and --duration 10s." },
+    { .name = "packets",
+      .short_name = 'p',
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(packets),
+      .help = "Show each packet." },
+    { .name = "parallel",
+      .type = CONF_INT,
+      .offset = CLI_FIELD(parallel),
+      .dflt = "2",
+      .min = 1,
+      .max = 32,
+      .arg = "N",
+      .help = "With --mesh: so many pairs of one source at once; never more than 64 in all." },
+    SET("protocol", 0, set_protocol, "PROTOCOL", "light, stamp or twamp, instead of the class'."),
+    SET("spacing", 'i', set_spacing, "TIME", "Between two probes, 1ms to 1h."),
+    SET("spacing-kind", 0, set_spacing_kind, "KIND", "fixed or exponential."),
+    SET("size", 's', set_size, "OCTETS", "Of the UDP payload, or imix."),
+    SET("dscp", 0, set_dscp, "DSCP", "EF, AF41, CS1, 0..63, ..."),
+    SET("ttl", 0, set_ttl, "HOPS", "1 to 255."),
+    SET("probe-timeout", 0, set_timeout, "TIME", "When a probe without answer is lost."),
+    SET("flows", 'f', set_flows, "N", "Source ports at once, 1 to 32, to see several paths."),
+    SET("auth", 0, set_auth, "MODE", "none, authenticated, encrypted, mixed."),
+    SET("key-id", 0, set_key_id, "NAME", "Entry of the agents' file of secrets."),
+    SET("tlvs", 0, set_tlvs, "LIST", "STAMP TLVs, such as cos,timestamp-info."),
+    SET("bind", 0, set_bind, "WHERE", "Source address, or interface."),
+    OPT_AUTHOR,
+};
+
+static const struct conf_opt test_list_opts[] = { OPT_LIMIT("At most so many tests; 0 is 20.") };
+
 #define OPTS(table) .opts = (table), .n_opts = TW_NELEM(table)
 
 const struct cli_command cli_commands[] = {
@@ -560,6 +624,39 @@ const struct cli_command cli_commands[] = {
       .examples = "  twampctl schedule delete voice\n",
       OPTS(change_opts),
       .run = cmd_schedule_delete },
+    { .group = "test",
+      .name = "list",
+      .brief = "the tests on demand that were made",
+      .doc = "Lists tests, the newest first. STATE: running; complete; stopped, by Ctrl-C; abandoned, since twampctl went "
+             "away; failed; interrupted, since the controller ended first.",
+      .examples = "  twampctl test list\n",
+      OPTS(test_list_opts),
+      .reads = true,
+      .run = cmd_test_list },
+    { .group = "test",
+      .name = "show",
+      .args = "ID",
+      .n_args = 1,
+      .brief = "what a test on demand measured",
+      .doc = "Shows what is stored of a test: also of one whose twampctl or controller ended before it did.",
+      .examples = "  twampctl test show 1795749438\n",
+      .reads = true,
+      .run = cmd_test_show },
+    { .name = "test",
+      .args = "[SRC DST]",
+      .max_args = 2,
+      .brief = "measure now, from an agent to anywhere",
+      .doc = "Sends probes from the agent SRC to DST: an agent, a target of a mesh document, or an address such as "
+             "192.0.2.1:862; or between all pairs of a mesh. Shows how it goes on meanwhile. Ctrl-C stops the probes and "
+             "shows what was measured, a second one leaves at once. When twampctl dies the probes end within 5 s, when the "
+             "controller does within 10 s; results are stored in any case. A draining agent can be tested, too. Exit code "
+             "5: refused. 1: a pair could not be measured.",
+      .examples = "  twampctl test ams fra\n"
+                  "  twampctl test ams fra --class voice --duration 1m\n"
+                  "  twampctl test ams 192.0.2.1:862 --protocol stamp --spacing 10ms --count 500 --packets\n"
+                  "  twampctl test --mesh backbone --class voice --count 50\n",
+      OPTS(test_opts),
+      .run = cmd_test },
     { .name = "results",
       .brief = "the stored summaries, one row each",
       .doc = "One row per summary: what one session sent in one report period. In order of pair and time.",

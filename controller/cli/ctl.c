@@ -117,6 +117,14 @@ bool ctl_interrupted(const struct ctl *c)
     return c->interrupted;
 }
 
+bool ctl_take_interrupt(struct ctl *c)
+{
+    bool was = c->interrupted;
+
+    c->interrupted = false;
+    return was;
+}
+
 /* ---- Waiting ---- */
 
 static enum tw_rc wait_until_settled(struct ctl *c, int64_t ns)
@@ -278,7 +286,7 @@ static enum cli_exit explain(struct ctl *c, const char *method, struct ctl_error
     case TW__STATUS__STATUS_FAILED_PRECONDITION:
     case TW__STATUS__STATUS_OUT_OF_RANGE:
         snprintf(err->text, sizeof err->text, "%s", text);
-        return strcmp(method, "ScheduleApply") ? CLI_FAILED : CLI_REFUSED;
+        return strcmp(method, "ScheduleApply") && strcmp(method, "TestStart") ? CLI_FAILED : CLI_REFUSED;
     default:
         snprintf(err->text, sizeof err->text, "%s", text);
         return CLI_FAILED;

@@ -35,6 +35,8 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
 /* Runs the loop for a while; ends early when a signal came. */
 void ctl_pause(struct ctl *c, int64_t ns);
 bool ctl_interrupted(const struct ctl *c);
+/* The same, once: what follows is waited for again, until the next signal. */
+bool ctl_take_interrupt(struct ctl *c);
 /* Who we are to the controller; returns buf. */
 char *ctl_user_name(char buf[64]);
 

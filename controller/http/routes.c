@@ -65,6 +65,12 @@ const struct http_route controller_routes[] = {
     READ("/api/v1/rollout", "ScheduleRollout", "which agent runs which generation, and what differs"),
     READ("/api/v1/export", "ScheduleExport", "what runs, as documents that can be applied again"),
 
+    READ("/api/v1/tests", "TestList", "the tests on demand that were made"),
+    POST("/api/v1/tests", "TestStart", "measure a pair, or all pairs of a mesh, now; ask for its progress at least every 5 s"),
+    READ("/api/v1/tests/{test_id}", "TestList", "one test on demand, and what became of each pair"),
+    READ("/api/v1/tests/{test_id}/progress", "TestProgress", "how a test on demand goes on; keeps it alive"),
+    POST("/api/v1/tests/{test_id}/stop", "TestStop", "stop a test on demand"),
+
     READ("/api/v1/status", "Status", "is the controller itself well?"),
 };
 /* clang-format on */

@@ -69,6 +69,17 @@ static const char *const statements[ST_COUNT] = {
     [ST_LATEST_PUT] = "INSERT INTO latest (pair_id, flow, start_ns, day, row) VALUES (?1, ?2, ?3, ?4, ?5)"
                       " ON CONFLICT DO UPDATE SET start_ns = excluded.start_ns, day = excluded.day,"
                       " row = excluded.row WHERE excluded.start_ns >= start_ns OR start_ns > ?6",
+    [ST_TEST_PUT] = "INSERT OR REPLACE INTO test (id, started_ns, ended_ns, author, what, settings, count,"
+                    " duration_ns, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_TEST_RUN_PUT] = "INSERT OR REPLACE INTO test_run (test_id, pair_id, state, reason, started_ns, ended_ns)"
+                        " VALUES (?, ?, ?, ?, ?, ?)",
+    [ST_TEST_LAST] = "SELECT ifnull(max(id), 0) FROM test",
+    [ST_TEST_NOTE] = "INSERT OR IGNORE INTO test (id, started_ns, ended_ns, author, what, settings, count,"
+                     " duration_ns, state) VALUES (?, ?, 0, '', '', '', 0, 0, '')",
+    [ST_TEST_RUN_NOTE] = "INSERT OR IGNORE INTO test_run (test_id, pair_id, state, reason, started_ns, ended_ns)"
+                         " VALUES (?, ?, '', '', 0, 0)",
+    [ST_RETAIN_TEST_RUN] = "DELETE FROM test_run WHERE test_id IN (SELECT id FROM test WHERE started_ns < ?)",
+    [ST_RETAIN_TEST] = "DELETE FROM test WHERE started_ns < ?",
     [ST_RETAIN_LATEST] = "DELETE FROM latest WHERE day < ?",
     [ST_RETAIN_GAP] = "DELETE FROM gap WHERE received_ns < ?",
     [ST_RETAIN_INTERVAL] = "DELETE FROM pair_interval WHERE until_ns < ?",
@@ -76,6 +87,14 @@ static const char *const statements[ST_COUNT] = {
     [ST_READ_INTERVALS] = "SELECT period_ns, flows, from_ns, ifnull(until_ns, 9223372036854775807)"
                           " FROM pair_interval WHERE pair_id = ?1 AND from_ns < ?3"
                           " AND ifnull(until_ns, 9223372036854775807) > ?2",
+    [ST_READ_TESTS] =
+        "SELECT id, started_ns, ended_ns, author, what, settings, count, duration_ns, state,"
+        " (SELECT count(*) FROM test_run WHERE test_id = id),"
+        " (SELECT count(*) FROM test_run r WHERE test_id = id AND r.reason <> '')"
+        " FROM test WHERE ?1 = 0 OR id = ?1 ORDER BY id DESC LIMIT ?2",
+    [ST_READ_TEST_RUNS] = "SELECT p.id, p.mesh, p.class_name, p.source, p.target, r.state, r.reason, r.started_ns,"
+                          " r.ended_ns FROM test_run r JOIN pair p ON p.id = r.pair_id WHERE r.test_id = ?"
+                          " ORDER BY p.class_name, p.source, p.target",
     [ST_READ_GAPS] = "SELECT first_seq, last_seq FROM gap WHERE source = ? AND received_ns >= ?"
                      " AND received_ns < ?",
     [ST_READ_GENERATIONS] = "SELECT " GENERATION_COLUMNS

@@ -150,6 +150,8 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int6
         return rc;
     if (note_latest(s, row, day, received_ns)) /* before another row has the last number */
         return no_memory(s, err);
+    if (row->test_id && (rc = store_note_test(s, row, err)) != TW_OK)
+        return rc;
     return runs_insert(&s->q, &s->insert_runs, row, err);
 }
 
@@ -304,6 +306,10 @@ static enum tw_rc retain(struct store *s, int64_t before_ns, struct tw_err *err)
         rc = run_i64(s, ST_RETAIN_GAP, before_ns, err);
     if (!rc)
         rc = run_i64(s, ST_RETAIN_INTERVAL, before_ns, err);
+    if (!rc)
+        rc = run_i64(s, ST_RETAIN_TEST_RUN, before_ns, err);
+    if (!rc)
+        rc = run_i64(s, ST_RETAIN_TEST, before_ns, err);
     forget_latest(s, first_kept);
     if (rc)
         s->broken = rc;

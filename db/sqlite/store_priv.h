@@ -43,6 +43,13 @@ enum store_stmt {
     ST_CURSOR_PUT,
     ST_GAP_PUT,
     ST_LATEST_PUT,
+    ST_TEST_PUT,
+    ST_TEST_RUN_PUT,
+    ST_TEST_LAST,
+    ST_TEST_NOTE,
+    ST_TEST_RUN_NOTE,
+    ST_RETAIN_TEST,
+    ST_RETAIN_TEST_RUN,
     ST_RETAIN_LATEST,
     ST_RETAIN_GAP,
     ST_RETAIN_INTERVAL,
@@ -53,6 +60,8 @@ enum store_stmt {
     ST_READ_GENERATION,
     ST_READ_MESH_CHANGES,
     ST_READ_MESHES_AT,
+    ST_READ_TESTS,
+    ST_READ_TEST_RUNS,
     ST_COUNT
 };
 
@@ -89,5 +98,8 @@ enum tw_rc store_put_version(struct store *s, const char *mesh, uint64_t generat
 
 /* store_append.c: writes what a transaction collected; at its end. */
 enum tw_rc store_flush_pending(struct store *s, struct tw_err *err);
+
+/* store_test.c: the row is of a test on demand; makes the test known if it is not. */
+enum tw_rc store_note_test(struct store *s, const struct tw_summary *row, struct tw_err *err);
 
 #endif

@@ -1091,6 +1091,105 @@ static void fake_flight_list(Tw__Admin_Service *s, const Tw__PairFilter *rq,
     answer_frozen(closure, data);
 }
 
+/* ---- Tests on demand: done at the third look, of a mesh at the first one ---- */
+
+static unsigned fake_test_looks;
+static bool fake_test_stopped;
+
+static Tw__TestInfo test_info(bool ended)
+{
+    Tw__TestInfo i = TW__TEST_INFO__INIT;
+
+    i.test_id = 1795749438;
+    i.started_ns = INT64_C(1795749438000000000);
+    i.ended_ns = ended ? INT64_C(1795749448000000000) : 0;
+    i.author = (char *)"ops";
+    i.what = (char *)"ams > fra";
+    i.settings = (char *)"protocol light, spacing 20ms";
+    i.state = (char *)(!ended ? "running" : fake_test_stopped ? "stopped" : "complete");
+    i.runs = i.done = 1;
+    return i;
+}
+
+static void fake_test_start(Tw__Admin_Service *s, const Tw__TestStartRequest *rq, Tw__TestStartReply_Closure closure,
+                            void *data)
+{
+    Tw__TestStartReply reply = TW__TEST_START_REPLY__INIT;
+    Tw__TestInfo info = test_info(false);
+
+    (void)s;
+    if (!strcmp(rq->source, "nope")) {
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no agent \"nope\" to test from");
+        return;
+    }
+    if (rq->n_settings && !strcmp(rq->settings[0]->value, "1us")) {
+        rpc_fail(data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s: expected 1ms to 1h, got \"1us\"",
+                 rq->settings[0]->key);
+        return;
+    }
+    fake_test_looks = 0;
+    fake_test_stopped = false;
+    reply.info = &info;
+    closure(&reply, data);
+}
+
+static void fake_test_stop(Tw__Admin_Service *s, const Tw__TestStopRequest *rq, Tw__TestStopReply_Closure closure,
+                           void *data)
+{
+    Tw__TestStopReply reply = TW__TEST_STOP_REPLY__INIT;
+    Tw__TestInfo info = test_info(false);
+
+    (void)s;
+    (void)rq;
+    fake_test_stopped = true;
+    reply.info = &info;
+    closure(&reply, data);
+}
+
+static void put_test_run(Tw__TestRun *r, bool ended)
+{
+    struct tw_summary sum;
+
+    tw__test_run__init(r);
+    r->class_name = (char *)"ad-hoc";
+    r->source = (char *)"ams";
+    r->target = (char *)"fra";
+    r->state = (char *)(ended ? "complete" : "running");
+    r->pair_id = 77;
+    make_summary(&sum, 1);
+    r->total = as_pb(&sum);
+}
+
+static void fake_test_progress(Tw__Admin_Service *s, const Tw__TestProgressRequest *rq,
+                               Tw__TestProgressReply_Closure closure, void *data)
+{
+    bool ended = ++fake_test_looks >= 3 || fake_test_stopped;
+    Tw__TestProgressReply reply = TW__TEST_PROGRESS_REPLY__INIT;
+    Tw__TestInfo info = test_info(ended);
+    Tw__TestRun run, *runs[] = { &run };
+
+    (void)s;
+    arena_reset(fake->arena);
+    put_test_run(&run, ended);
+    reply.info = &info;
+    reply.n_runs = rq->runs;
+    reply.runs = runs;
+    closure(&reply, data);
+}
+
+static void fake_test_list(Tw__Admin_Service *s, const Tw__TestListRequest *rq, Tw__TestListReply_Closure closure,
+                           void *data)
+{
+    Tw__TestListReply reply = TW__TEST_LIST_REPLY__INIT;
+    Tw__TestInfo info = test_info(true), *tests[] = { &info };
+
+    (void)s;
+    (void)rq;
+    reply.n_tests = !fake->empty;
+    reply.tests = tests;
+    closure(&reply, data);
+}
+
 /* ---- Life ---- */
 
 /* Two looks until it is over, and what it found comes in two parts. */

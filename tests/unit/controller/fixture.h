@@ -66,6 +66,7 @@ struct fake {
     char freeze_reason[256];
     unsigned freezes;
     size_t freeze_pairs;
+    bool tests; /* it enrols with the capability */
     const char *test_refusal; /* of every test on demand; NULL: none */
     unsigned test_polls, tests_running, tests_most, tests_stopped;
     bool test_nonsense; /* its progress is of another pair */
@@ -200,7 +201,7 @@ static inline void enrolled(const Tw__EnrolReply *reply, void *ctx)
 static inline void fake_enrol(struct fake *a)
 {
     Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
-    char *address = a->address;
+    char *address = a->address, test[] = "test", *capabilities[] = { test };
     char key[] = "site", value[] = "ams";
     Tw__Label label = TW__LABEL__INIT, *labels = &label;
 
@@ -211,6 +212,8 @@ static inline void fake_enrol(struct fake *a)
     rq.n_addresses = 1;
     rq.addresses = &address;
     rq.reflector_port = 862;
+    rq.capabilities = capabilities;
+    rq.n_capabilities = a->tests;
     rq.generation = a->n_acked ? a->generation : 0;
     if (a->n_acked)
         rq.digest = (ProtobufCBinaryData){ sizeof a->digest, a->digest };
@@ -402,7 +405,8 @@ static inline void fake_test_progress(Tw__FleetAgent_Service *s, const Tw__TestR
         rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no such run");
         return;
     }
-    if (r->polls && ++r->looks >= r->polls)
+    r->looks++;
+    if (r->polls && r->looks >= r->polls)
         end_fake_run(a, r, TW__TEST_END__TEST_END_COMPLETE);
     sum.pair_id = a->test_nonsense ? 1 : r->pair_id;
     sum.test_id = r->test_id;

@@ -144,6 +144,9 @@ static const char *const durations[] = {
     "roundtrip_ns",     "ewma_sum_ns",
     "ipdv_abs_sum_ns",  "loss_run_longest_ns",
     "residence_sum_ns", "residence_max_ns",
+    "duration_ns",      "lease_ns",
+    "elapsed_ns",
+    "last_rtt_ns",
 };
 
 static bool is_duration(const char *name)
