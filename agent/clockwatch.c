@@ -81,6 +81,8 @@ const struct clkstate *clockwatch_look(struct clockwatch *c)
     if (c->steps != steps)
         tell_workers(c);
     say_changes(&was, &c->last);
+    if (c->steps != steps && c->on_step)
+        c->on_step(c->ctx);
     return &c->last;
 }
 

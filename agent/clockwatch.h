@@ -18,6 +18,8 @@ struct clockwatch {
     struct tw_mono settled;
     struct clkstate last;
     uint32_t steps;
+    void (*on_step)(void *ctx); /* the owner's, set after the start; NULL: nobody else wants to know */
+    void *ctx;
 };
 void clockwatch_start(struct clockwatch *c, struct loop *loop, struct worker **workers, size_t n_workers);
 void clockwatch_stop(struct clockwatch *c);

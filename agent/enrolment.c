@@ -58,6 +58,7 @@ static size_t list_capabilities(const struct agent_options *o, const char *ret[C
         { "test", true },
         { "stateless", o->reflect_stateless },
         { "demand-auth", o->demand_auth },
+        { "times", true },
     };
     size_t n = 0;
 

@@ -111,6 +111,11 @@ static void on_applied(void *ctx)
         uplink_send_ack(a->uplink);
 }
 
+static void on_clock_step(void *ctx)
+{
+    schedule_run_clock_set(((struct agent *)ctx)->schedule);
+}
+
 static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
 {
     size_t len = tw__schedule_request__get_packed_size(rq);
@@ -195,6 +200,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->spool_bytes = sp.bytes;
     h->spool_dropped = sp.dropped;
     h->generation = schedule_run_generation(a->schedule);
+    schedule_run_runs(a->schedule, &h->runs, &h->runs_missed);
     h->results_refused = results_dropped(a->results);
     h->cpu_ns = (uint64_t)process_cpu_ns();
     h->rss_bytes = process_rss_bytes();
@@ -537,6 +543,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc != TW_OK)
         return rc;
     clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
+    a->clock.on_step = on_clock_step;
+    a->clock.ctx = a;
     cards_start(&a->cards, a->loop, a->workers, a->n_workers);
     start_xdp(a);
     a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };

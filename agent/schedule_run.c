@@ -6,14 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include "agent/core/run_clock.h"
 #include "agent/keyring.h"
 #include "agent/pair_names.h"
 #include "agent/refusals.h"
+#include "agent/rules.h"
 #include "agent/session_spec.h"
 #include "agent/twamp_run.h"
 #include "common/log.h"
+#include "common/net/now.h"
 
 #define RETRY_NS (20 * TW_NS_PER_MS)
+/* A session is made so long before its run begins, so that its first probe goes out in time on a busy host,
+ * too; with a TWAMP-Control connection that is dialled for each run. */
+#define LEAD_NS TW_NS_PER_S
+#define AGREED_LEAD_NS (5 * TW_NS_PER_S)
+#define AGREED_REST_NS (15 * TW_NS_PER_S)
 /* Of all sessions; each takes 112 to 224 octets. */
 #define IN_FLIGHT_MAX 2097152
 
@@ -31,7 +39,12 @@ struct run_session {
     bool running;                   /* its worker has taken the add */
     bool changed;                   /* must stop, then start with the new settings */
     bool renumber;                  /* only the generation is new */
-    char *trouble;                  /* TWAMP: why it does not run at present; NULL: nothing is known */
+    struct run_clock clock;         /* times NULL: it runs always */
+    bool unjudged;                  /* when its next run begins is still to be found out */
+    bool due;                       /* a run is to begin, spec.cfg says from when to when: tell the worker */
+    struct loop_timer wake;         /* then its clock is to be judged */
+    struct schedule_run *owner;
+    char *trouble; /* TWAMP: why it does not run at present; NULL: nothing is known */
     UT_hash_handle hh;
 };
 
@@ -46,6 +59,8 @@ struct schedule_run {
     uint8_t digest[64];
     size_t digest_len;
     struct refusals refusals;
+    struct rules rules; /* of the present schedule */
+    uint64_t runs, runs_missed;
     double pps, in_flight; /* of the accepted, at most */
     size_t accepted;
 };
@@ -198,6 +213,115 @@ static enum tw_rc renumber_session(struct schedule_run *r, struct run_session *s
     return worker_set_generation(worker_of(r, &s->key), s->key.pair_id, s->key.flow, generation);
 }
 
+/* ---- Times ---- */
+
+static void on_wake(struct loop_timer *t);
+
+static void forget_clock(struct run_session *s)
+{
+    loop_timer_cancel(s->owner->conf.loop, &s->wake);
+    times_unref(s->clock.times);
+    s->clock.times = NULL;
+    s->due = s->unjudged = false;
+}
+
+static void set_clock(struct schedule_run *r, struct run_session *s)
+{
+    const struct session_cfg *c = &s->spec.cfg;
+    struct times_pace pace = { .phase_ns = s->spec.times_phase_ns,
+                               .spacing_ns = c->spacing_ns,
+                               .probe_phase_ns = c->phase_ns,
+                               .exponential = c->spacing_kind == SESSION_EXPONENTIAL };
+    const char *why;
+
+    forget_clock(s);
+    if (!s->spec.times_id)
+        return;
+    s->clock =
+        (struct run_clock)RUN_CLOCK_INIT(times_ref(rules_find(&r->rules, s->spec.times_id, &why)), pace);
+    s->unjudged = true; /* check_times() has found it */
+}
+
+/* The run before has sent all, or will in a moment, and may still wait for answers. */
+static void let_end(struct schedule_run *r, struct run_session *s)
+{
+    if (is_agreed(s))
+        twamp_run_remove(r->twamp, s->key.pair_id, s->key.flow);
+    else
+        worker_let_end(worker_of(r, &s->key), s->key.pair_id, s->key.flow);
+    s->running = false;
+}
+
+static void count_missed(struct schedule_run *r, const struct run_session *s, uint64_t n)
+{
+    if (!n)
+        return;
+    r->runs_missed += n;
+    log_warn("runs were over before they could begin", LOG_U("pair", s->key.pair_id),
+             LOG_U("flow", s->key.flow), LOG_U("runs", n));
+}
+
+static void sleep_until(struct schedule_run *r, struct run_session *s, struct tw_now now, int64_t wake_ns)
+{
+    if (wake_ns == TIMES_NEVER)
+        loop_timer_cancel(r->conf.loop, &s->wake);
+    else if (loop_timer_set(
+                 r->conf.loop, &s->wake,
+                 (struct tw_mono){ now.mono.ns + (wake_ns > now.wall.ns ? wake_ns - now.wall.ns : 0) }))
+        log_error("out of memory: a session does not run at its times", LOG_U("pair", s->key.pair_id));
+}
+
+/* Its connection may not have come about: after the run nobody dials any more. */
+static int64_t end_agreed(struct schedule_run *r, struct run_session *s, int64_t now_ns, int64_t wake_ns)
+{
+    int64_t end_ns = s->spec.cfg.stop_ns + TW_NS_PER_S;
+
+    if (!is_agreed(s) || !s->spec.cfg.stop_ns || (!s->running && !s->due))
+        return wake_ns;
+    if (now_ns < end_ns)
+        return end_ns < wake_ns ? end_ns : wake_ns;
+    if (s->running)
+        let_end(r, s);
+    s->due = false;
+    return wake_ns;
+}
+
+static void judge(struct schedule_run *r, struct run_session *s)
+{
+    struct tw_now now = tw_now();
+    struct run_order o;
+
+    s->unjudged = false;
+    run_clock_judge(&s->clock, now.wall.ns, is_agreed(s) ? AGREED_LEAD_NS : LEAD_NS, &o);
+    count_missed(r, s, o.missed);
+    if (o.begin) {
+        if (s->running)
+            let_end(r, s);
+        s->spec.cfg.start_ns = o.start_ns;
+        s->spec.cfg.stop_ns = o.stop_ns;
+        s->due = true;
+        r->runs++;
+    }
+    sleep_until(r, s, now, end_agreed(r, s, now.wall.ns, o.wake_ns));
+}
+
+static bool may_start(const struct run_session *s)
+{
+    return s->wanted && !s->running && (s->due || !s->clock.times);
+}
+
+/* TW_ERANGE: there was nothing left to send in its run. */
+static enum tw_rc begin_run(struct schedule_run *r, struct run_session *s)
+{
+    enum tw_rc rc = start_session(r, s);
+
+    if (!s->clock.times || (rc != TW_OK && rc != TW_ERANGE))
+        return rc;
+    s->due = false;
+    count_missed(r, s, rc == TW_ERANGE);
+    return TW_OK;
+}
+
 /* One step of a session towards what is wanted. TW_EBUSY: its worker's ring is full. */
 static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
 {
@@ -208,9 +332,12 @@ static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
     if (rc == TW_OK && s->changed) {
         s->spec = s->next;
         s->changed = s->renumber = false;
+        set_clock(r, s);
     }
-    if (rc == TW_OK && s->wanted && !s->running) {
-        rc = start_session(r, s);
+    if (rc == TW_OK && s->wanted && s->unjudged)
+        judge(r, s);
+    if (rc == TW_OK && may_start(s)) {
+        rc = begin_run(r, s);
         s->renumber = s->renumber && rc != TW_OK;
     }
     if (rc == TW_OK && s->running && s->renumber) {
@@ -224,32 +351,76 @@ static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
     return rc;
 }
 
+static void free_session(struct schedule_run *r, struct run_session *s)
+{
+    HASH_DEL(r->sessions, s);
+    forget_clock(s);
+    forget_trouble(s);
+    free(s);
+}
+
+/* False: its worker is busy. The session may be gone afterwards. */
+static bool settle_one(struct schedule_run *r, struct run_session *s)
+{
+    enum tw_rc rc = settle_session(r, s);
+
+    if (rc == TW_EBUSY)
+        return false;
+    if (rc != TW_OK && s->wanted)
+        give_up(r, s, rc, "");
+    if (!s->wanted && !s->running)
+        free_session(r, s);
+    return true;
+}
+
+static void retry_soon(struct schedule_run *r)
+{
+    loop_timer_set(r->conf.loop, &r->retry, (struct tw_mono){ loop_now(r->conf.loop).mono.ns + RETRY_NS });
+}
+
 static void settle(struct schedule_run *r)
 {
     struct run_session *s, *tmp;
     bool busy = false;
 
     HASH_ITER(hh, r->sessions, s, tmp)
-    {
-        enum tw_rc rc = settle_session(r, s);
-
-        if (rc == TW_EBUSY)
-            busy = true;
-        else if (rc != TW_OK && s->wanted)
-            give_up(r, s, rc, "");
-        if (rc != TW_EBUSY && !s->wanted && !s->running) {
-            HASH_DEL(r->sessions, s);
-            forget_trouble(s);
-            free(s);
-        }
-    }
+    busy |= !settle_one(r, s);
     if (busy) {
-        loop_timer_set(r->conf.loop, &r->retry,
-                       (struct tw_mono){ loop_now(r->conf.loop).mono.ns + RETRY_NS });
+        retry_soon(r);
     } else if (!r->settled) {
         r->settled = true;
         r->conf.on_applied(r->conf.ctx);
     }
+}
+
+static void on_wake(struct loop_timer *t)
+{
+    struct run_session *s = t->ctx;
+    struct schedule_run *r = s->owner;
+    size_t refused = r->refusals.n;
+
+    s->unjudged = true;
+    if (!settle_one(r, s))
+        retry_soon(r);
+    else if (r->settled && r->refusals.n != refused)
+        r->conf.on_applied(r->conf.ctx);
+}
+
+void schedule_run_clock_set(struct schedule_run *r)
+{
+    struct run_session *s, *tmp;
+    int64_t now_ns = tw_wall_now().ns;
+
+    HASH_ITER(hh, r->sessions, s, tmp)
+    {
+        if (!s->clock.times || !s->wanted || s->changed)
+            continue;
+        if (s->running && !run_clock_goes_on(&s->clock, now_ns) && stop_session(r, s) != TW_OK)
+            let_end(r, s);
+        s->due = false;
+        s->unjudged = true;
+    }
+    settle(r);
 }
 
 static void on_retry(struct loop_timer *t)
@@ -310,6 +481,25 @@ const char *schedule_run_room(const struct schedule_run *r, const struct schedul
     return NULL;
 }
 
+static const char *check_run_times(const struct schedule_run *r, const struct session_spec *s)
+{
+    const struct session_cfg *c = &s->cfg;
+    const char *why;
+    const struct times *t;
+
+    if (!s->times_id)
+        return NULL;
+    t = rules_find(&r->rules, s->times_id, &why);
+    if (!t)
+        return why;
+    if (s->times_phase_ns < 0 || (t->kind == TIMES_INTERVAL && s->times_phase_ns >= t->every_ns))
+        return "the phase of its runs is outside their interval";
+    return times_check_length(t, c->spacing_ns, c->spacing_kind == SESSION_EXPONENTIAL,
+                              s->protocol == TW__PROTOCOL__PROTOCOL_TWAMP ? AGREED_REST_NS : 0, NULL) == TW_OK
+               ? NULL
+               : "a run of it does not end before the next one";
+}
+
 static const char *check_limits(const struct schedule_run *r, const struct session_cfg *c)
 {
     struct schedule_load one = { 0 };
@@ -331,6 +521,8 @@ static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpe
 
     if (!why)
         why = check_keys(r, ret);
+    if (!why)
+        why = check_run_times(r, ret);
     return why ? why : check_limits(r, &ret->cfg);
 }
 
@@ -359,6 +551,9 @@ static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const s
             return TW_ENOMEM;
         s->key = key;
         s->spec = *spec;
+        s->owner = r;
+        s->wake = (struct loop_timer){ .fn = on_wake, .ctx = s };
+        set_clock(r, s);
         HASH_ADD(hh, r->sessions, key, sizeof s->key, s);
     } else if (session_spec_same(&s->spec, spec)) {
         s->changed = false;
@@ -431,6 +626,7 @@ static enum tw_rc keep_troubles(struct schedule_run *r)
 enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err)
 {
     struct run_session *s, *tmp;
+    struct rules rules = { 0 };
     enum tw_rc rc;
 
     if (!rq->digest.len || rq->digest.len > sizeof r->digest)
@@ -438,6 +634,10 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
     rc = check_unique(rq, err);
     if (rc != TW_OK)
         return rc;
+    if (rules_read(rq->times, rq->n_times, &rules) != TW_OK)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    rules_free(&r->rules); /* sessions have references to theirs */
+    r->rules = rules;
     refusals_clear(&r->refusals);
     r->accepted = 0;
     r->pps = r->in_flight = 0;
@@ -463,6 +663,8 @@ void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n)
     if (name && name->in_workers)
         name->in_workers--;
     twamp_run_notice(r->twamp, n);
+    if (s && s->clock.times && n->rc == TW_OK && !n->removed) /* its run is over */
+        s->running = false;
     if (s && is_agreed(s))
         return;
     if (n->rc == TW_OK || n->removed || !s || !s->running)
@@ -510,11 +712,8 @@ void schedule_run_free(struct schedule_run *r)
     loop_timer_cancel(r->conf.loop, &r->retry);
     twamp_run_free(r->twamp);
     HASH_ITER(hh, r->sessions, s, tmp)
-    {
-        HASH_DEL(r->sessions, s);
-        forget_trouble(s);
-        free(s);
-    }
+    free_session(r, s);
+    rules_free(&r->rules);
     pair_names_free(&r->names);
     refusals_clear(&r->refusals);
     free(r);
@@ -528,6 +727,12 @@ uint64_t schedule_run_generation(const struct schedule_run *r)
 ProtobufCBinaryData schedule_run_digest(const struct schedule_run *r)
 {
     return (ProtobufCBinaryData){ .len = r->digest_len, .data = (uint8_t *)r->digest };
+}
+
+void schedule_run_runs(const struct schedule_run *r, uint64_t *ret_begun, uint64_t *ret_missed)
+{
+    *ret_begun = r->runs;
+    *ret_missed = r->runs_missed;
 }
 
 size_t schedule_run_sessions(const struct schedule_run *r)

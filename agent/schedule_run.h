@@ -3,7 +3,10 @@
  * A schedule replaces the one before as a whole: sessions that are the same go on undisturbed under the new
  * generation number, the others stop or start. The agent's own limits (sessions, probes per second, probes
  * in flight) hold whatever it is asked; what it refuses is reported. The schedule is kept with the spool, so
- * a restarted agent goes on without the controller. */
+ * a restarted agent goes on without the controller.
+ *
+ * A session that has times (common/times.h) is made shortly before each of its runs and ends with it; between
+ * runs it is a timer. Limits count it as if it ran all the time. */
 #ifndef TW_AGENT_SCHEDULE_RUN_H
 #define TW_AGENT_SCHEDULE_RUN_H
 
@@ -40,6 +43,11 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
  * names may be forgotten after the next schedule. What could not start is refused: on_applied() runs again.
  */
 void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n);
+/* The wall clock was set: the times of sessions are judged anew. A run that has begun goes on for its length, if
+ * the new time allows it; it is not repeated. */
+void schedule_run_clock_set(struct schedule_run *r);
+/* Since the start, of sessions that have times: runs begun, and those that were over before they could. */
+void schedule_run_runs(const struct schedule_run *r, uint64_t *ret_begun, uint64_t *ret_missed);
 
 /* Writes the names of the summary's pair into it (pointers valid until the next apply): also of sessions that
  * ended with the last schedule, whose final summaries are still to come. */

@@ -150,7 +150,9 @@ const char *session_spec_read(const Tw__SessionSpec *p, uint64_t generation, str
                               .protocol = p->protocol,
                               .auth = p->auth,
                               .tlvs = p->tlvs,
-                              .reply_dscp = (uint8_t)p->reply_dscp };
+                              .reply_dscp = (uint8_t)p->reply_dscp,
+                              .times_id = p->times_id,
+                              .times_phase_ns = p->times_phase_ns };
     const char *why;
 
     if (p->refuse[0])
@@ -182,7 +184,8 @@ bool session_spec_same(const struct session_spec *a, const struct session_spec *
     return same_cfg(&a->cfg, &b->cfg) && !memcmp(&a->target, &b->target, sizeof a->target) &&
            a->ttl == b->ttl && a->df == b->df && !memcmp(&a->bind, &b->bind, sizeof a->bind) &&
            !strcmp(a->interface, b->interface) && a->protocol == b->protocol && a->auth == b->auth &&
-           !strcmp(a->key_id, b->key_id) && a->tlvs == b->tlvs && a->reply_dscp == b->reply_dscp;
+           !strcmp(a->key_id, b->key_id) && a->tlvs == b->tlvs && a->reply_dscp == b->reply_dscp &&
+           a->times_id == b->times_id && a->times_phase_ns == b->times_phase_ns;
 }
 
 /* ---- Forms ---- */

@@ -22,6 +22,8 @@ struct session_spec {
     uint32_t tlvs;            /* STAMP_TLV_BIT() */
     uint8_t reply_dscp;
     uint16_t ssid; /* STAMP: from pair and flow, never 0 */
+    uint64_t times_id; /* when it runs: of the schedule's rules; 0 = always */
+    int64_t times_phase_ns;
 };
 
 /* NULL: fine, and *ret is filled. Else why this cannot run, for the operator. */

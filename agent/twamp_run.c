@@ -559,8 +559,12 @@ void twamp_run_notice(struct twamp_run *t, const struct worker_notice *n)
         return;
     if (f->state == FLOW_RUNNING && n->removed) /* of a session before this one */
         return;
-    if (f->state == FLOW_RUNNING && (f->wanted || n->rc != TW_OK))
+    if (f->state == FLOW_RUNNING && f->spec.cfg.stop_ns && n->rc == TW_OK) {
+        f->wanted = false; /* its run is over */
+        p->changed = true;
+    } else if (f->state == FLOW_RUNNING && (f->wanted || n->rc != TW_OK)) {
         fail(p, n->why[0] ? n->why : "a session ended by itself");
+    }
     f->state = FLOW_IDLE;
     wake(p);
 }

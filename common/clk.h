@@ -54,6 +54,9 @@ struct tw_clock_state {
 const char *tw_wall_format(struct tw_wall t, char buf[TW_TIME_TEXT]);
 /* RFC 3339 with Z or numeric offset, optional fraction, or whole Unix seconds. */
 enum tw_rc tw_wall_parse(const char *text, struct tw_wall *ret);
+/* A time that a clock on some wall shows, "2026-12-01", "2026-12-01 08:00" or "2026-12-01T08:00:30", as seconds of
+ * that calendar (common/zone.h). */
+enum tw_rc tw_local_parse(const char *text, int64_t *ret_s);
 
 /* "20ms", "1.5s", "100us", "2m", "1h", "7d", "0"; a bare number other than 0 is refused: units are demanded. */
 enum tw_rc tw_duration_parse(const char *text, int64_t *ret_ns);

@@ -80,6 +80,18 @@ static bool take_fraction(const char **p, int64_t *ret_ns)
     return true;
 }
 
+/* Seconds may be left out. */
+static bool take_minutes(const char **p, int64_t *ret_s)
+{
+    unsigned hour, minute, second = 0;
+
+    if (!take_digits(p, 2, 0, 23, &hour) || !take_char(p, ":") || !take_digits(p, 2, 0, 59, &minute) ||
+        (take_char(p, ":") && !take_digits(p, 2, 0, 59, &second)))
+        return false;
+    *ret_s = (int64_t)hour * 3600 + minute * 60 + second;
+    return true;
+}
+
 static bool take_zone(const char **p, int64_t *ret_s)
 {
     unsigned hour, minute;
@@ -116,6 +128,17 @@ enum tw_rc tw_wall_parse(const char *text, struct tw_wall *ret)
         !take_fraction(&p, &ns) || !take_zone(&p, &zone) || *p)
         return TW_EINVAL;
     return clk_join(days * 86400 + second - zone, ns, ret);
+}
+
+enum tw_rc tw_local_parse(const char *text, int64_t *ret_s)
+{
+    const char *p = text;
+    int64_t days, second = 0;
+
+    if (!take_date(&p, &days) || (*p && (!take_char(&p, "Tt ") || !take_minutes(&p, &second))) || *p)
+        return TW_EINVAL;
+    *ret_s = days * CIVIL_DAY_S + second;
+    return TW_OK;
 }
 
 /* ---- Durations ---- */

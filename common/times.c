@@ -104,6 +104,13 @@ static bool is_allowed(const struct times *t, enum judge j, int64_t at_ns, struc
     return in;
 }
 
+bool times_allows(const struct times *t, int64_t at_ns)
+{
+    struct times_span same;
+
+    return is_allowed(t, ALL, at_ns, &same);
+}
+
 /* The first allowed moment from there on. False: none is, or *ret is as far as the search came. */
 static bool first_allowed(const struct times *t, enum judge j, int64_t from_ns, int64_t *ret)
 {
@@ -605,25 +612,48 @@ enum tw_rc times_compile(struct times *t, struct tw_err *err)
     if (rc)
         return rc;
     drop_idle_windows(t);
+    if (t->kind != TIMES_CRON && !t->windows.n_week) /* nothing of it depends on its zone */
+        zone_clear(&t->windows.zone);
     rc = check_windows(t, err);
     return rc ? rc : find_last(t, &p, err);
 }
 
-static enum tw_rc too_long(const struct times *t, int64_t length_ns, const char *key, int64_t room_ns,
-                           struct tw_err *err)
+static enum tw_rc too_long(const struct times *t, int64_t length_ns, int64_t rest_ns, const char *key,
+                           int64_t room_ns, struct tw_err *err)
 {
-    char length[TW_TIME_TEXT], room[TW_TIME_TEXT];
+    char length[TW_TIME_TEXT], room[TW_TIME_TEXT], rest[TW_TIME_TEXT];
 
-    return fail(err, t->count ? "count" : "for",
-                tw_err_set(err, TW_EINVAL,
-                           "a run of %s does not end before the next one: expected at most the %s of "
-                           "`%s`",
-                           tw_duration_format(length_ns, length), tw_duration_format(room_ns, room), key));
+    tw_duration_format(length_ns, length);
+    tw_duration_format(room_ns, room);
+    if (rest_ns)
+        tw_err_set(err, TW_EINVAL, "a run of %s, and %s between runs, are more than the %s of `%s`", length,
+                   tw_duration_format(rest_ns, rest), room, key);
+    else
+        tw_err_set(err, TW_EINVAL,
+                   "a run of %s does not end before the next one: expected at most the %s of `%s`", length,
+                   room, key);
+    return fail(err, t->count ? "count" : "for", TW_EINVAL);
 }
 
-enum tw_rc times_check_length(const struct times *t, int64_t spacing_ns, bool exponential, struct tw_err *err)
+static enum tw_rc check_cron_gaps(const struct times *t, int64_t length_ns, int64_t rest_ns,
+                                  struct tw_err *err)
 {
-    int64_t length_ns, at_ns, next_ns;
+    int64_t at_ns = times_cron_next(&t->cron, &t->windows.zone, t->start_ns ? t->start_ns - 1 : DUTY_FROM_NS),
+            next_ns;
+
+    for (unsigned i = 0; i < CRON_GAPS_CHECKED && at_ns < TIMES_NEVER; i++, at_ns = next_ns) {
+        next_ns = times_cron_next(&t->cron, &t->windows.zone, at_ns);
+        if (next_ns < TIMES_NEVER && next_ns - at_ns < length_ns + rest_ns)
+            return too_long(t, length_ns, rest_ns, "cron", next_ns - at_ns, err);
+    }
+    return TW_OK;
+}
+
+enum tw_rc times_check_length(const struct times *t, int64_t spacing_ns, bool exponential, int64_t rest_ns,
+                              struct tw_err *err)
+{
+    char length[TW_TIME_TEXT];
+    int64_t length_ns;
 
     if (t->kind == TIMES_CONTINUOUS)
         return TW_OK;
@@ -634,16 +664,10 @@ enum tw_rc times_check_length(const struct times *t, int64_t spacing_ns, bool ex
                                "a matter of chance: expected `for`"));
     length_ns = times_length_ns(t, spacing_ns, exponential);
     if (length_ns > TIMES_LENGTH_MAX_NS)
-        return too_long(t, length_ns, "31d", TIMES_LENGTH_MAX_NS, err);
-    if (t->kind == TIMES_INTERVAL && length_ns > t->every_ns)
-        return too_long(t, length_ns, "every", t->every_ns, err);
-    if (t->kind != TIMES_CRON)
-        return TW_OK;
-    at_ns = times_cron_next(&t->cron, &t->windows.zone, t->start_ns ? t->start_ns - 1 : DUTY_FROM_NS);
-    for (unsigned i = 0; i < CRON_GAPS_CHECKED && at_ns < TIMES_NEVER; i++, at_ns = next_ns) {
-        next_ns = times_cron_next(&t->cron, &t->windows.zone, at_ns);
-        if (next_ns < TIMES_NEVER && next_ns - at_ns < length_ns)
-            return too_long(t, length_ns, "cron", next_ns - at_ns, err);
-    }
-    return TW_OK;
+        return fail(err, t->count ? "count" : "for",
+                    tw_err_set(err, TW_EINVAL, "a run of %s is too long: expected at most 31d",
+                               tw_duration_format(length_ns, length)));
+    if (t->kind == TIMES_INTERVAL && length_ns + rest_ns > t->every_ns)
+        return too_long(t, length_ns, rest_ns, "every", t->every_ns, err);
+    return t->kind == TIMES_CRON ? check_cron_gaps(t, length_ns, rest_ns, err) : TW_OK;
 }

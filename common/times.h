@@ -119,8 +119,8 @@ bool times_same(const struct times *a, const struct times *b);
 /* Checks what the fields say together and sets what follows from them. TW_EINVAL: *err says in words what was
  * expected, *err->field names the key. A rule that never runs is refused. */
 enum tw_rc times_compile(struct times *t, struct tw_err *err);
-/* Do runs of this spacing fit between each other? */
-enum tw_rc times_check_length(const struct times *t, int64_t spacing_ns, bool exponential,
+/* Do runs of this spacing fit between each other, with that much rest between them? */
+enum tw_rc times_check_length(const struct times *t, int64_t spacing_ns, bool exponential, int64_t rest_ns,
                               struct tw_err *err);
 /* Of a whole run: fixed spacing sends that many probes, also if `for` is no multiple of it. */
 int64_t times_length_ns(const struct times *t, int64_t spacing_ns, bool exponential);
@@ -129,9 +129,11 @@ struct times_run {
     bool in;                  /* in a run now */
     int64_t begin_ns, end_ns; /* of it; 0 and TIMES_NEVER if it has none */
     int64_t next_ns;          /* when the next one begins; TIMES_NEVER */
-    bool next_sure;           /* else: look again then */
+    bool next_sure;           /* else: none was found until then: look again */
 };
 void times_look(const struct times *t, const struct times_pace *p, int64_t now_ns, struct times_run *ret);
+/* Between `start` and `until`, in a window, and not in a maintenance that stops probes? */
+bool times_allows(const struct times *t, int64_t at_ns);
 /* The first run that begins after `after`, as far as it takes place. False: none; *ret_searched is from where
  * to search on, or TIMES_NEVER. */
 bool times_next(const struct times *t, const struct times_pace *p, int64_t after_ns, struct times_span *ret,

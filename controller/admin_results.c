@@ -198,6 +198,7 @@ static Tw__PairReport *report_row(const struct controller *c, const struct repor
     row->periods_stored = flow ? flow->periods_stored : r->periods_stored;
     row->summaries_dropped = r->summaries_dropped;
     row->state = (char *)r->state;
+    row->maintenance = r->maintenance;
     return row;
 }
 

@@ -63,6 +63,8 @@ void fleet_push(struct fleet_link *l)
     rq.digest = (ProtobufCBinaryData){ sizeof a->wanted->digest, a->wanted->digest };
     rq.n_sessions = a->wanted->n;
     rq.sessions = a->wanted->list;
+    rq.n_times = a->wanted->rules.n;
+    rq.times = a->wanted->rules.list;
     memcpy(l->pushed, a->wanted->digest, sizeof l->pushed);
     l->pushing = true;
     l->refs++;

@@ -375,6 +375,18 @@ void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *
     }
 }
 
+bool pair_is_idle(const struct pair *p, int64_t now_ns)
+{
+    const struct pair_key key = { p->row.mesh, p->row.class_name, p->row.source, p->row.target };
+
+    return p->scheduled && class_times_is_idle(p->times, &key, now_ns);
+}
+
+bool pair_in_maintenance(const struct pair *p, int64_t now_ns)
+{
+    return (p->scheduled || p->paused) && class_times_maintenance(p->times, now_ns);
+}
+
 const char *pair_state(const struct pair *p, int64_t now_ns)
 {
     const struct agent *source = pair_source(p);
@@ -385,6 +397,8 @@ const char *pair_state(const struct pair *p, int64_t now_ns)
         return "paused";
     if (!p->scheduled)
         return "not_scheduled";
+    if (pair_is_idle(p, now_ns))
+        return "idle";
     if (is_fresh(p, now_ns))
         return tw_status_name(p->live->last.status);
     if (source && source->peer && p->refused_in && p->refused_in == source->ack_serial)

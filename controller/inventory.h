@@ -6,6 +6,7 @@
 #include <uthash.h>
 #include "common/net/rpc.h"
 #include "controller/agent_ops.h"
+#include "controller/core/class_times.h"
 #include "controller/core/clock_audit.h"
 #include "controller/core/mesh.h"
 #include "controller/core/metrics_text.h"
@@ -94,6 +95,7 @@ struct pair {
     uint32_t flows;
     int64_t report_period_ns;
     int64_t scheduled_since_ns;
+    struct class_times *times;        /* a reference; NULL: it runs always, and is never in maintenance */
     uint64_t settings;                /* hash of class settings and address, as scheduled */
     enum { INTERVAL_CLOSED, INTERVAL_MAYBE, INTERVAL_OPEN } interval; /* in the store; MAYBE: from before this start */
     int64_t interval_period_ns;
@@ -178,7 +180,10 @@ void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *
 void inventory_forget_ack(struct inventory *inv, struct agent *a);
 /* Takes over an agent's health report; an older one stays as health_base. */
 void inventory_take_health(struct agent *a, Tw__HealthReport *m);
-/* State of a pair as in PairReport.state: its last status, or "refused" (and nothing of it comes), "agent_down", "no_data",
+/* Outside of its times? In maintenance? */
+bool pair_is_idle(const struct pair *p, int64_t now_ns);
+bool pair_in_maintenance(const struct pair *p, int64_t now_ns);
+/* State of a pair as in PairReport.state: its last status, or "idle" (outside of its times), or "refused" (and nothing of it comes), "agent_down", "no_data",
  * "not_scheduled", "paused", "drained". */
 const char *pair_state(const struct pair *p, int64_t now_ns);
 

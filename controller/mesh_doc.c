@@ -1,6 +1,7 @@
 /* The keys of a mesh document; docs/mesh.md is their reference. Declared in controller/core/mesh.h. */
 #include "controller/mesh_doc_class.h"
 #include "controller/mesh_doc_priv.h"
+#include "controller/mesh_doc_times.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,20 @@ static enum tw_rc set_defaults(struct doc *d, const yaml_node_t *value, void *in
     return mesh_doc_defaults(d, value);
 }
 
+/* Both are read when the classes are there. */
+static enum tw_rc set_schedule(struct doc *d, const yaml_node_t *value, void *into)
+{
+    ((struct mesh *)into)->schedule_node = value;
+    return mesh_doc_schedule(d, value);
+}
+
+static enum tw_rc set_maintenance(struct doc *d, const yaml_node_t *value, void *into)
+{
+    (void)d;
+    ((struct mesh *)into)->maintenance_node = value;
+    return TW_OK;
+}
+
 static const struct doc_key mesh_keys[] = {
     { "mesh", DOC_TEXT, true, set_mesh },          { "description", DOC_TEXT, false, set_description },
     { "topology", DOC_TEXT, true, set_topology },  { "members", DOC_LIST, false, set_members },
@@ -119,6 +134,7 @@ static const struct doc_key mesh_keys[] = {
     { "pairs", DOC_LIST, false, set_pairs },       { "exclude", DOC_LIST, false, set_exclude },
     { "groups", DOC_MAP, false, mesh_doc_groups }, { "targets", DOC_MAP, false, mesh_doc_targets },
     { "defaults", DOC_MAP, false, set_defaults },  { "classes", DOC_MAP, true, mesh_doc_classes },
+    { "schedule", DOC_MAP, false, set_schedule },  { "maintenance", DOC_LIST, false, set_maintenance },
 };
 const struct mesh_doc_table mesh_doc_table_document = { "document", mesh_keys, TW_NELEM(mesh_keys) };
 
@@ -199,6 +215,8 @@ enum tw_rc mesh_doc_parse(const char *file, const char *text, size_t len, struct
     rc = m ? doc_map(&d, doc_root(&d), mesh_keys, TW_NELEM(mesh_keys), m) : doc_no_memory(&d);
     if (!rc)
         rc = check_shape(&d, m);
+    if (!rc)
+        rc = mesh_doc_times(&d, m);
     if (!rc)
         rc = mesh_check(m, d.err);
     doc_close(&d);

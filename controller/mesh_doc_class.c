@@ -2,6 +2,7 @@
 #include "controller/mesh_doc_class.h"
 #include "controller/mesh_doc_priv.h"
 #include "common/name_index.h"
+#include "controller/mesh_doc_times.h"
 #include "common/dscp.h"
 
 #include <stdio.h>
@@ -245,6 +246,13 @@ static enum tw_rc set_reply_dscp(struct doc *d, const yaml_node_t *value, void *
     return take_dscp(d, value, &((struct class_doc *)into)->c.reply_dscp);
 }
 
+/* mesh_doc_times() makes something of it. */
+static enum tw_rc set_schedule(struct doc *d, const yaml_node_t *value, void *into)
+{
+    ((struct class_doc *)into)->c.schedule_node = value;
+    return mesh_doc_schedule(d, value);
+}
+
 /* list_ancestors() follows it. */
 static enum tw_rc set_extends(struct doc *d, const yaml_node_t *value, void *into)
 {
@@ -271,6 +279,7 @@ static const struct doc_key class_keys[] = {
     { "bind", DOC_TEXT, false, set_bind },
     { "tlvs", DOC_LIST, false, set_tlvs },
     { "reply_dscp", DOC_TEXT, false, set_reply_dscp },
+    { "schedule", DOC_MAP, false, set_schedule },
     { "extends", DOC_TEXT, false, set_extends }, /* the last: the defaults have it not */
 };
 const struct mesh_doc_table mesh_doc_table_class = { "class", class_keys, TW_NELEM(class_keys) };

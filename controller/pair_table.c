@@ -76,6 +76,8 @@ struct pair *pair_table_add(struct pair_table *t, uint64_t id)
 
 void pair_table_free(struct pair_table *t)
 {
+    for (size_t i = 0; i < t->n; i++)
+        class_times_unref(pair_table_at(t, i)->times);
     for (size_t i = 0; i < (t->n + PAIR_BLOCK - 1) / PAIR_BLOCK; i++)
         free(t->blocks[i]);
     free(t->blocks);

@@ -7,6 +7,7 @@
 #define MINUTE_NS (60 * TW_NS_PER_S)
 #define MINUTES 60         /* of pair_live.minute[] */
 #define AHEAD_NS MINUTE_NS /* a period that ends later came of a clock that was ahead: it hides nothing */
+#define RUN_BY_RUN_NS (30 * TW_NS_PER_S)
 #define GRACE_NS (5 * TW_NS_PER_S) /* a summary's way from the agent into the store, with room */
 
 /* What stands behind pair.live. */
@@ -138,6 +139,31 @@ static int64_t minute_up(int64_t ns)
     return (ns + MINUTE_NS - 1) / MINUTE_NS;
 }
 
+/* Run by run, unless they are so many that a page of thousands of pairs would take long. */
+static uint64_t expected_of_flow(const struct pair *pair, uint32_t flow, int64_t from_ns, int64_t to_ns)
+{
+    const struct pair_key key = { pair->row.mesh, pair->row.class_name, pair->row.source, pair->row.target };
+    const struct times *t = pair->times->times;
+    struct times_pace pace = class_times_pace(pair->times, &key, flow);
+
+    if (t->kind != TIMES_INTERVAL || t->every_ns >= RUN_BY_RUN_NS)
+        return times_expected(t, &pace, pair->report_period_ns, from_ns, to_ns);
+    return (uint64_t)(times_duty(t, &pace, pair->report_period_ns).summaries_per_day * (double)(to_ns - from_ns) /
+                      (24.0 * 60 * (double)MINUTE_NS));
+}
+
+static uint64_t expected_periods(const struct pair *pair, int64_t from_ns, int64_t to_ns)
+{
+    int64_t period_ns = pair->report_period_ns;
+    uint64_t sum = 0;
+
+    if (!pair->times || !pair->times->id)
+        return (uint64_t)(to_ns / period_ns - from_ns / period_ns) * pair->flows;
+    for (uint32_t flow = 0; flow < pair->flows; flow++)
+        sum += expected_of_flow(pair, flow, from_ns, to_ns);
+    return sum;
+}
+
 struct tw_num publish_completeness(const struct publish *p, const struct pair *pair, int64_t now_ns)
 {
     int64_t period_ns = pair->report_period_ns;
@@ -151,7 +177,7 @@ struct tw_num publish_completeness(const struct publish *p, const struct pair *p
         from = oldest;
     if (!pair->scheduled || period_ns <= 0 || to <= from)
         return (struct tw_num){ 0 };
-    expected = (uint64_t)(to * MINUTE_NS / period_ns - from * MINUTE_NS / period_ns) * pair->flows;
+    expected = expected_periods(pair, from * MINUTE_NS, to * MINUTE_NS);
     if (!expected)
         return (struct tw_num){ 0 };
     ratio = (double)stored_periods(pair->live, from, to) / (double)expected;

@@ -107,6 +107,7 @@ static void take_pair(struct page_job *j, const struct pair *pair, int64_t now_n
         .source = row->source,
         .target = row->target,
         .state = pair_state(pair, now_ns),
+        .maintenance = pair_in_maintenance(pair, now_ns),
         .fresh = publish_is_fresh(pair, now_ns),
         .completeness_ratio = publish_completeness(j->p, pair, now_ns),
     };

@@ -70,6 +70,7 @@ struct report_job {
 
 static void free_pair(struct report_pair *p)
 {
+    class_times_unref(p->times);
     summary_free(&p->merged);
     report_flows_free(p);
 }
@@ -144,7 +145,8 @@ static struct report_pair *pair_of_row(struct report_job *j, const struct tw_sum
 static enum tw_rc add_row_to(const struct report_job *j, struct report_pair *p, const struct tw_summary *s,
                              int64_t due_ns)
 {
-    bool whole = is_whole_before(s, due_ns);
+    /* Of a run all have their place: they begin and end with its probes. */
+    bool whole = report_has_times(p) ? s->end_ns <= due_ns : is_whole_before(s, due_ns);
 
     summary_merge(&p->merged, s);
     p->periods_stored += whole;
@@ -209,8 +211,7 @@ static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, siz
     enum tw_rc rc = TW_OK;
 
     if (from_ns < to_ns)
-        rc = store_read_expected(db, p->pair.id, STORE_ALL_FLOWS, from_ns, to_ns, &p->periods_expected,
-                                 &j->err);
+        rc = report_expect(p, db, STORE_ALL_FLOWS, from_ns, to_ns, &p->periods_expected, &j->err);
     p->completeness_ratio = report_completeness(p->periods_stored, p->periods_expected);
     if (rc == TW_OK && from_ns < to_ns)
         rc = report_flows_expect(p, db, from_ns, to_ns, &j->err);
@@ -332,6 +333,8 @@ static enum tw_rc take_pair(struct report_job *j, size_t at, const struct pair *
     rp->pair = p->row;
     rp->scheduled = p->scheduled;
     rp->state = pair_state(p, j->now_ns);
+    rp->maintenance = pair_in_maintenance(p, j->now_ns);
+    rp->times = class_times_ref(p->times);
     summary_init(&rp->merged);
     j->due_ns[at] = due_ns < j->f.to_ns ? due_ns : j->f.to_ns;
     j->rows[at] = (struct id_row){ p->row.id, at };

@@ -58,6 +58,8 @@ struct report_pair {
     struct store_pair pair;
     bool scheduled;
     const char *state;          /* static string */
+    bool maintenance;           /* going on now */
+    struct class_times *times;  /* of the pair as it is scheduled: a reference of the loop thread's; NULL: always */
     struct tw_summary merged;   /* of the span, all flows; n of flows merged */
     struct stats_view view;     /* of merged */
     /* Whole report periods in the span, of every flow, as far as they are due: they ended two periods ago (one to close, one

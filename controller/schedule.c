@@ -14,6 +14,7 @@ void session_list_free(struct session_list *l)
     for (size_t i = 0; i < l->n_texts; i++)
         free(l->texts[i]);
     free(l->texts);
+    rule_list_free(&l->rules);
     free(l);
 }
 
@@ -106,6 +107,14 @@ static bool add_spec(struct session_list *l, const struct wanted_pair *w, uint32
     s->report_period_ns = c->report_period_ns;
     s->reflector_stateful = w->stateful;
     s->phase_ns = plan_phase_ns(p->mesh, p->class_name, p->source, p->target, flow, c->spacing_ns);
+    if (c->times && c->times->id) {
+        const struct pair_key key = { p->mesh, p->class_name, p->source, p->target };
+
+        s->times_id = c->times->id;
+        s->times_phase_ns = class_times_pace(c->times, &key, flow).phase_ns;
+        if (rule_list_add(&l->rules, c->times) != TW_OK)
+            return false;
+    }
     if (w->refuse) {
         s->refuse = (char *)w->refuse;
         s->port = 0; /* an agent that is too old to know of `refuse` refuses this */
@@ -240,6 +249,8 @@ static void mark_pair(const struct wanted_pair *w, uint64_t mark, int64_t now_ns
     p->drained = w->drained;
     p->flows = w->class_->flows;
     p->report_period_ns = w->class_->report_period_ns;
+    class_times_unref(p->times);
+    p->times = class_times_ref(w->class_->times);
     p->settings = w->settings;
     p->seen = mark;
 }

@@ -4,6 +4,7 @@
 #define TW_CONTROLLER_SCHEDULE_H
 
 #include "controller/roster.h"
+#include "controller/rule_list.h"
 
 /* A ScheduleRequest stays under RPC_MAX_FRAME with so many sessions, however long the names are. */
 #define SCHEDULE_MAX_SESSIONS 3000
@@ -21,6 +22,7 @@ struct session_list {
     struct spec_room *rooms;
     char **texts; /* keys and interfaces in use, each once: meshes may go before the list does */
     size_t n_texts;
+    struct rule_list rules; /* that the sessions refer to */
     uint8_t digest[AGENT_DIGEST_LEN]; /* SHA-256 over the packed sessions in order */
 };
 void session_list_free(struct session_list *l);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "controller/core/class_times.h"
 
 struct view {
     struct inventory *inv;
@@ -107,7 +108,7 @@ static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *
     h = mix(mix(mix(mix(h, ip[0]), ip[1]), a->port), a->scope);
     h = mix(mix(mix(mix(h, c->dscp), c->ttl), c->size_bytes), c->exponential);
     h = hash_packets(h, c);
-    h = mix_text(h, refuse ? refuse : "");
+    h = mix(mix_text(h, refuse ? refuse : ""), class_times_hash(c->times));
     if (host)
         h = mix(mix_text(h, host->host), host->family);
     return mix(
@@ -117,11 +118,11 @@ static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *
 
 /* ---- What cannot run ---- */
 
-enum ability { HAS_SHAPES, HAS_STAMP, HAS_STAMP_AUTH, HAS_TWAMP, HAS_STATELESS, HAS_DEMAND_AUTH, HAS_HOSTS };
+enum ability { HAS_SHAPES, HAS_STAMP, HAS_STAMP_AUTH, HAS_TWAMP, HAS_STATELESS, HAS_DEMAND_AUTH, HAS_HOSTS, HAS_TIMES };
 static const char *const abilities[] = {
     [HAS_SHAPES] = "shapes", [HAS_STAMP] = "stamp",         [HAS_STAMP_AUTH] = "stamp-auth",
     [HAS_TWAMP] = "twamp",   [HAS_STATELESS] = "stateless", [HAS_DEMAND_AUTH] = "demand-auth",
-    [HAS_HOSTS] = "hosts",
+    [HAS_HOSTS] = "hosts",  [HAS_TIMES] = "times",
 };
 
 uint32_t schedule_abilities(const struct agent *a)
@@ -149,6 +150,8 @@ static const char *source_cannot(const struct agent *source, const struct mesh_c
         return "the agent's program is too old for protocol twamp";
     if ((c->imix || c->df || c->zero_padding || c->bind[0]) && !has(source, HAS_SHAPES))
         return "the agent's program is too old for imix, df, padding or bind";
+    if (c->times && c->times->id && !has(source, HAS_TIMES)) /* it would run all the time */
+        return "the agent's program is too old for a schedule: it would run all the time";
     return NULL;
 }
 

@@ -191,6 +191,13 @@ enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, s
  * and is not expected: completeness is min(1, stored / expected). The caller limits to_ns to now minus what a summary needs to arrive.
  * A flow's number instead of STORE_ALL_FLOWS: of that flow alone. */
 #define STORE_ALL_FLOWS UINT32_MAX
+/* The intervals themselves, cut to [from, to). */
+struct store_interval {
+    int64_t period_ns, from_ns, until_ns;
+    uint32_t flows;
+};
+enum tw_rc store_read_intervals(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                void (*fn)(void *ctx, const struct store_interval *i), void *ctx, struct tw_err *err);
 enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_t flow, int64_t from_ns, int64_t to_ns,
                                uint64_t *ret_periods, struct tw_err *err);
 /* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to); UINT64_MAX at most. */

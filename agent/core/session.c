@@ -11,7 +11,7 @@ static bool is_cfg_ok(const struct session_cfg *c)
 {
     return c->spacing_ns > 0 && c->spacing_ns <= INT64_MAX / 64 && c->dscp < 64 && c->timeout_ns > 0 &&
            c->timeout_ns <= c->report_period_ns && c->report_period_ns <= 86400 * TW_NS_PER_S * 366 &&
-           c->phase_ns >= 0 && c->phase_ns < c->spacing_ns &&
+           c->phase_ns >= 0 && c->phase_ns < c->spacing_ns && c->start_ns >= 0 && c->stop_ns >= 0 &&
            (c->spacing_kind == SESSION_FIXED || c->spacing_kind == SESSION_EXPONENTIAL);
 }
 
@@ -88,16 +88,29 @@ static enum tw_rc allocate(struct session *s, uint64_t ring)
     return lossdir_new(power_of_two(ring), s->cfg.reflector_stateful, &s->lossdir);
 }
 
+static bool is_run(const struct session *s)
+{
+    return s->cfg.start_ns || s->cfg.stop_ns;
+}
+
 static enum tw_rc begin(struct session *s, struct tw_now now)
 {
+    int64_t from_ns = now.wall.ns;
+
     s->next_seq = s->head_seq = s->cfg.seq_start;
     s->rng = s->padding_seed = s->cfg.seed;
     s->err_est = tw_errest_encode(0, false, false);
     s->last = now;
     s->offset_ns = now.wall.ns - now.mono.ns;
-    s->due.ns = now.mono.ns + floor_mod(s->cfg.phase_ns - now.wall.ns, s->cfg.spacing_ns);
+    if (s->cfg.start_ns > now.wall.ns)
+        from_ns = s->cfg.start_ns;
+    from_ns += floor_mod(s->cfg.phase_ns - from_ns, s->cfg.spacing_ns);
+    s->due.ns = from_ns - s->offset_ns;
+    s->stop = s->cfg.stop_ns ? (struct tw_mono){ s->cfg.stop_ns - s->offset_ns } : TW_MONO_NEVER;
+    if (s->due.ns >= s->stop.ns)
+        return TW_ERANGE;
     s->gap_ns = session_first_gap(s);
-    return session_open_first(s, now);
+    return session_open_first(s, is_run(s) ? (struct tw_now){ s->due, { from_ns } } : now);
 }
 
 enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct tw_now now,
@@ -185,7 +198,9 @@ void session_end_sending(struct session *s, struct tw_now now)
     s->stopped = true;
     s->finished = false;
     s->due = TW_MONO_NEVER;
-    if (p && !p->ended) {
+    if (p && now.mono.ns < p->start.ns) { /* before its first probe: there is nothing to tell */
+        session_drop_current(s);
+    } else if (p && !p->ended) {
         if (p->sum.sent && p->last_sent.ns >= now.mono.ns) /* [start, end) holds the last probe too */
             end++;
         session_end_current(s, end, now.mono);

@@ -50,6 +50,11 @@ struct session_cfg {
     int64_t phase_ns;         /* [0, spacing): the first probe goes out when wall time mod spacing == phase */
     uint64_t seed;            /* of exponential spacing and padding */
     uint64_t count;           /* probes to send; 0 = until session_stop() */
+    /* Wall time of a run; 0 = at once, and without end. The first probe goes out at its first due time in [start,
+     * stop), with which the first period begins, and no probe is due at `stop` or later: after the last one the
+     * session ends by itself. One that is late is still sent, but none a second after `stop`. From session_new()
+     * on the monotonic clock keeps both. */
+    int64_t start_ns, stop_ns;
 };
 
 struct session;
@@ -58,7 +63,8 @@ struct flight;
 /* Copies *cfg, takes over form (NULL: TWAMP Light). Allocates all that it will need for single probes (the
  * ring of those outstanding). Report periods are made when they begin, and their histograms grow with what
  * they see: so that 10,000 sessions fit into 40 MB. When memory is short a period goes on and its histograms
- * get coarser, but nothing is lost. TW_EINVAL, TW_ENOMEM: *ret and the form are left alone. */
+ * get coarser, but nothing is lost. TW_EINVAL, TW_ENOMEM, TW_ERANGE (no probe is due before stop_ns): *ret and
+ * the form are left alone. */
 enum tw_rc session_new(const struct session_cfg *cfg, struct form *form, struct tw_now now,
                        struct session **ret);
 void session_free(struct session *s);

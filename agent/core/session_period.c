@@ -238,6 +238,12 @@ enum tw_rc session_open_first(struct session *s, struct tw_now now)
     return TW_OK;
 }
 
+void session_drop_current(struct session *s)
+{
+    s->n_periods--;
+    give_back(s, s->periods[(s->first + s->n_periods) % PERIODS]);
+}
+
 void session_end_current(struct session *s, int64_t end_wall_ns, struct tw_mono end)
 {
     struct period *p = session_current(s);
@@ -298,6 +304,11 @@ static void on_step(struct session *s, struct tw_now now)
     s->jitter_ready = false;
     if (s->stopped)
         return;
+    if (now.mono.ns < p->start.ns) { /* it begins later, when the first probe is due */
+        p->sum.start_ns = now.wall.ns + (p->start.ns - now.mono.ns);
+        aim_end(s, p, next_boundary(s, p->sum.start_ns));
+        return;
+    }
     session_end_current(s, p->sum.start_ns + (now.mono.ns - p->start.ns), now.mono);
     session_open_first(s, now); /* cannot fail: there is one whose memory it could take */
     session_current(s)->after_step = true;
@@ -319,12 +330,12 @@ static void watch_clock(struct session *s, struct tw_now now)
 void session_tick(struct session *s, struct tw_now now, struct tw_mono at)
 {
     session_settle_probe(s);
+    if (s->finished) /* with its last probe, whatever came after it */
+        session_end_sending(s, s->last);
     session_settle_due(s, at);
     session_advance(s, at);
     watch_clock(s, now);
     roll(s, at);
-    if (s->finished)
-        session_end_sending(s, now);
     session_close_ready(s, at);
 }
 

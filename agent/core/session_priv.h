@@ -141,10 +141,11 @@ struct session {
 
     /* Pacing. */
     struct tw_mono due;
+    struct tw_mono stop; /* nothing is due from then on */
     int64_t gap_ns; /* from due to the one after it */
     uint64_t attempts;
-    bool finished; /* `count` reached: stops at the next call, so that the last probe can still be taken back
-                    */
+    bool finished; /* `count` or `stop` reached: stops at the next call, so that the last probe can still be
+                      taken back */
     bool stopped;
     bool lateness_open; /* of the newest probe: counted when it can no more be taken back */
     int64_t lateness_ns;
@@ -240,6 +241,8 @@ void session_free_period(struct period *p);
 /* TW_ENOMEM only for the first; without memory a later one takes that of the oldest, which is counted. */
 enum tw_rc session_open_first(struct session *s, struct tw_now now);
 void session_end_current(struct session *s, int64_t end_wall_ns, struct tw_mono end);
+/* It leaves no trace. */
+void session_drop_current(struct session *s);
 void session_close_ready(struct session *s, struct tw_mono at);
 void session_close_all(struct session *s);
 /* When the next period ends or closes, whatever arrives. */

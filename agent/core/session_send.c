@@ -8,6 +8,8 @@
 
 /* Exponential spacing: behind by more than this many means, the rest is estimated. */
 #define MAX_DRAWS 1024
+/* So long after the end of a run its last probe is not sent any more. */
+#define RUN_LATE_NS TW_NS_PER_S
 
 /* ---- Pacing ---- */
 
@@ -76,9 +78,12 @@ static uint64_t skip_random(struct session *s, struct tw_mono limit, struct tw_m
     return n;
 }
 
-/* Steps over the sending times before `limit` that another one, not later than now, has replaced. */
+/* Steps over the sending times before `limit` that another one, not later than now, has replaced. The last one
+ * of a run has none that could. */
 void session_skip_before(struct session *s, struct tw_mono limit, struct tw_mono now)
 {
+    if (s->stop.ns < TW_MONO_NEVER.ns && s->stop.ns - s->gap_ns < limit.ns)
+        limit.ns = s->stop.ns - s->gap_ns;
     if (s->stopped || s->due.ns >= limit.ns || now.ns - s->due.ns < s->gap_ns)
         return;
     count_skipped(s, s->cfg.spacing_kind == SESSION_FIXED ? skip_fixed(s, limit, now)
@@ -171,7 +176,7 @@ static void note_sent(struct session *s, struct tw_now now, struct period *p)
     fit_delays(s);
     s->totals.sent++;
     s->attempts++;
-    s->finished = s->cfg.count && s->attempts >= s->cfg.count;
+    s->finished = (s->cfg.count && s->attempts >= s->cfg.count) || s->due.ns >= s->stop.ns;
 }
 
 enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf, size_t cap, size_t *ret_len)
@@ -192,8 +197,10 @@ enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf
     s->lateness_ns = now.mono.ns - s->due.ns;
     advance_due(s);
     p = session_current(s);
-    if (s->next_seq - s->head_seq >= s->span) { /* no room to remember it */
+    /* No room to remember it, or its run has long been over. */
+    if (s->next_seq - s->head_seq >= s->span || now.mono.ns - RUN_LATE_NS >= s->stop.ns) {
         count_skipped(s, 1);
+        s->finished = s->due.ns >= s->stop.ns;
         return TW_EAGAIN;
     }
     rc = write_probe(s, now.wall, buf, size);

@@ -75,6 +75,9 @@ struct worker_session {
 enum tw_rc worker_add(struct worker *w, const struct worker_session *ws);
 /* Stops it; its last summary follows when nothing is in flight. */
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow);
+/* Leaves one alone that has a stop_ns: it ends by itself, and from now on counts as removed, so that the next run
+ * of that flow may be added. */
+void worker_let_end(struct worker *w, uint64_t pair_id, uint32_t flow);
 enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation);
 /* Other keys: takes over `form` on TW_OK. TW_EINVAL: its packets do not have the sizes that the session
  * sends; TW_ENOENT. */

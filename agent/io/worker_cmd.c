@@ -257,6 +257,16 @@ enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow)
     return TW_OK;
 }
 
+void worker_let_end(struct worker *w, uint64_t pair_id, uint32_t flow)
+{
+    struct flow *f = worker_find_flow(w, pair_id, flow);
+
+    if (!f)
+        return;
+    f->removed = true;
+    w->running--;
+}
+
 enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation)
 {
     struct flow *f = worker_find_flow(w, pair_id, flow);

@@ -8,6 +8,7 @@ static const struct out_col columns[] = {
     { .title = "PAIR" },
     { .title = "FLOW", .name = "flow", .as = OUT_AS_COUNT, .optional = true },
     { .title = "NOW", .name = "state" },
+    { .title = "MAINT", .name = "maintenance", .wide = true },
     { .title = "SENT", .name = "sent", .as = OUT_AS_COUNT, .drop = 5 },
     { .title = "LOSS", .name = "loss_ratio", .as = OUT_AS_RATIO },
     { .title = "FWD", .name = "loss_forward_ratio", .as = OUT_AS_RATIO, .drop = 8 },

@@ -88,6 +88,7 @@ void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
     if (all->reply->flows)
         out_u64(r, "flow", p->flow);
     pairs_put_state(r, "state", p->state);
+    out_bool(r, "maintenance", p->maintenance);
     out_text(r, "status", w->measured ? tw_status_name(w->view.status) : NULL);
     out_ns(r, "start_ns", w->view.start_ns);
     out_ns(r, "end_ns", w->view.end_ns);
@@ -128,6 +129,7 @@ static const struct {
     int severity;
 } states[] = {
     { "ok", OUT_PLAIN, 0 },       { "paused", OUT_DIM, 1 }, { "drained", OUT_DIM, 1 },     { "not_scheduled", OUT_DIM, 1 },
+    { "idle", OUT_DIM, 0 },
     { "partial", OUT_DOUBT, 2 },  { "no_data", OUT_DOUBT, 3 },  { "not_run", OUT_DOUBT, 3 },
     { "send_error", OUT_BAD, 4 }, { "name_error", OUT_BAD, 4 }, { "refused", OUT_BAD, 4 },
     { "all_lost", OUT_BAD, 5 },   { "agent_down", OUT_BAD, 5 },

@@ -1,4 +1,5 @@
 /* A mesh as data: what it must mean, beyond being well written. */
+#include "controller/core/class_times.h"
 #include "controller/core/mesh_flatten.h"
 
 #include <stdio.h>
@@ -34,6 +35,8 @@ void mesh_free(struct mesh *m)
     free(m->exclude);
     free(m->groups);
     free(m->targets);
+    for (size_t i = 0; i < m->n_classes; i++)
+        class_times_unref(m->classes[i].times);
     free(m->classes);
     free(m);
 }

@@ -19,6 +19,8 @@
  *     voice: { dscp: EF, spacing: 20ms, spacing_kind: fixed, size: 200, timeout: 2s, report_period: 10s, ttl: 255, flows: 1,
  *              protocol: stamp, auth: authenticated, key_id: site, tlvs: [cos], reply_dscp: EF, df: true, padding: zero, bind: eth0 }
  *     video: { extends: voice, size: 1200 }
+ *   schedule: { every: 5m, count: 100, zone: Europe/Amsterdam, windows: [{ days: mon-fri, from: "08:00", to: "18:00" }] }  # or in a class
+ *   maintenance: [{ from: "2026-12-01 22:00", to: "2026-12-02 02:00", reason: text, probes: stop }]
  * Defaults of a class: dscp 0, spacing 100ms, fixed, size 100, timeout 2s, report_period 10s, ttl 255, flows 1, protocol light
  * without authentication, random padding, routers may fragment, no bind. */
 #ifndef TW_CONTROLLER_MESH_H
@@ -77,6 +79,8 @@ struct mesh_class {
     int64_t timeout_ns;          /* 10 ms .. report_period */
     int64_t report_period_ns;    /* 1 s .. 1 h, divides a day */
     uint32_t flows;              /* 1..32 */
+    struct class_times *times;   /* a reference; NULL: always, and the mesh has no maintenance */
+    const struct yaml_node_s *schedule_node; /* the reader's own */
 };
 
 struct mesh_target {
@@ -130,6 +134,7 @@ struct mesh {
     size_t n_targets;
     struct mesh_class *classes;
     size_t n_classes;
+    const struct yaml_node_s *schedule_node, *maintenance_node; /* the reader's own */
 };
 
 /* Reads a document (controller/mesh_doc.c does it with libyaml, outside the pure library). Everything is checked that the

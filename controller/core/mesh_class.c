@@ -1,4 +1,5 @@
 /* What classes are: the forms of their packets and how large those are. */
+#include "controller/core/class_times.h"
 #include "controller/core/mesh.h"
 
 #include <string.h>
@@ -93,5 +94,6 @@ bool mesh_class_same(const struct mesh_class *a, const struct mesh_class *b)
            a->auth == b->auth && !strcmp(a->key_id, b->key_id) && !strcmp(a->bind, b->bind) &&
            a->tlvs == b->tlvs && a->reply_dscp == b->reply_dscp && a->exponential == b->exponential &&
            a->spacing_ns == b->spacing_ns && a->timeout_ns == b->timeout_ns &&
-           a->report_period_ns == b->report_period_ns && a->flows == b->flows;
+           a->report_period_ns == b->report_period_ns && a->flows == b->flows &&
+           class_times_same(a->times, b->times);
 }

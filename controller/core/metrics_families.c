@@ -104,6 +104,8 @@ static const struct family pair_families[] = {
       ONE(METRIC_NUM, metrics_pair, completeness_ratio) },
     { "pair_status", "gauge", "status", "1 for the present status, the only one that is shown.", NO_GATE,
       ROWS(pair_status) },
+    { "pair_maintenance", "gauge", "", "1 while a maintenance of the pair goes on; otherwise it is not shown.",
+      IN_PAIR(maintenance), ONE(METRIC_BOOL, metrics_pair, maintenance) },
     { "last_result_timestamp_seconds", "gauge", "", "End of the last closed report period, Unix time.",
       NO_GATE, ONE(METRIC_TIME, metrics_pair, last_end_ns) },
 };

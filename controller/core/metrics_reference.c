@@ -18,7 +18,7 @@ static unsigned series_of(const struct level *l)
 
 unsigned metrics_series_per_pair(void)
 {
-    return series_of(&level_pair);
+    return series_of(&level_pair) - 1; /* pair_maintenance is hardly ever shown */
 }
 
 unsigned metrics_series_per_group(void)

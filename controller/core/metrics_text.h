@@ -12,6 +12,7 @@ struct metrics_pair {
     const char *mesh, *class_name, *source, *target;
     bool fresh;              /* a summary ended less than two report periods ago: gauges are shown */
     const char *state;       /* as PairReport.state */
+    bool maintenance;        /* going on */
     int64_t last_end_ns;     /* 0 = never */
     struct stats_view last;  /* of the latest closed report period, all flows merged; valid when fresh */
     struct tw_num completeness_ratio; /* of the last hour */

@@ -1,4 +1,5 @@
 #include "controller/core/plan.h"
+#include "controller/core/class_times.h"
 #include "controller/core/metrics_text.h"
 
 #include <stdlib.h>
@@ -39,14 +40,22 @@ static uint64_t hash_names(const char *purpose, const char *mesh, const char *cl
     return finish(fnv1a(h, number, sizeof number));
 }
 
+/* Evenly in [0, range). */
+static int64_t scale(uint64_t h, int64_t range)
+{
+    return range <= 0 ? 0 : (int64_t)((unsigned __int128)h * (uint64_t)range >> 64);
+}
+
 int64_t plan_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target,
                       uint32_t flow, int64_t spacing_ns)
 {
-    uint64_t h = hash_names("phase", mesh, class_name, source, target, flow);
+    return scale(hash_names("phase", mesh, class_name, source, target, flow), spacing_ns);
+}
 
-    if (spacing_ns <= 0)
-        return 0;
-    return (int64_t)((unsigned __int128)h * (uint64_t)spacing_ns >> 64);
+int64_t plan_run_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target,
+                          uint32_t flow, int64_t every_ns)
+{
+    return scale(hash_names("run", mesh, class_name, source, target, flow), every_ns);
 }
 
 uint64_t plan_seed(const char *mesh, const char *class_name, const char *source, const char *target,
@@ -126,8 +135,10 @@ static void add_class(struct plan_cost *c, const struct mesh_class *k)
     c->pairs++;
     c->sessions += k->flows;
     c->pps += rate;
+    c->mean_pps += rate * (k->times ? k->times->duty.share : 1);
     c->store_bytes_per_day +=
-        (double)k->flows * (double)DAY_NS / (double)k->report_period_ns * PLAN_ROW_BYTES;
+        k->flows * PLAN_ROW_BYTES *
+        (k->times ? k->times->duty.summaries_per_day : (double)DAY_NS / (double)k->report_period_ns);
 }
 
 static enum tw_rc add_pair(struct table *t, const struct mesh_pairs *pairs, const struct mesh_pair *p,
@@ -142,6 +153,7 @@ static enum tw_rc add_pair(struct table *t, const struct mesh_pairs *pairs, cons
     a->pairs++;
     a->sessions += k->flows;
     a->pps += rate;
+    a->mean_pps += rate * (k->times ? k->times->duty.share : 1);
     a->bps += rate * packet_bits(pairs->mesh, p, ipv6);
     if (p->target < 0)
         return TW_OK;

@@ -7,6 +7,9 @@
 /* Phase of a session in [0, spacing): a hash (FNV-1a 64, then a finaliser) of its names, so a restart keeps it and sessions spread evenly. */
 int64_t plan_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow,
                       int64_t spacing_ns);
+/* The same for the runs of an interval: in [0, every). */
+int64_t plan_run_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow,
+                          int64_t every_ns);
 /* Seed for padding and exponential spacing: same names, same seed. */
 uint64_t plan_seed(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow);
 
@@ -17,14 +20,15 @@ uint64_t plan_seed(const char *mesh, const char *class_name, const char *source,
 struct plan_agent {
     char name[MESH_NAME_MAX];
     uint64_t pairs, sessions;
-    double pps, bps;             /* sent as source: IP packets and their bits */
+    double pps, bps;             /* sent as source while all sessions run: IP packets and their bits */
+    double mean_pps;             /* in the long run: sessions with times rest between their runs */
     double reflected_pps;        /* answers it makes */
 };
 struct plan_cost {
     struct plan_agent *agents; /* sorted by name; malloc'ed */
     size_t n_agents;
     uint64_t pairs, sessions;
-    double pps;
+    double pps, mean_pps;
     uint64_t series;           /* Prometheus series, as publish makes them */
     double store_bytes_per_day;
 };

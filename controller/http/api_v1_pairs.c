@@ -6,7 +6,7 @@
 /* A copy: printed on a reader while pairs come and go. */
 struct pair_row {
     struct store_pair pair;
-    bool scheduled, paused, fresh, live;
+    bool scheduled, paused, fresh, live, maintenance;
     const char *state;
     uint32_t flows;
     int64_t report_period_ns, scheduled_since_ns, last_start_ns, last_end_ns;
@@ -45,6 +45,7 @@ static void take_pair(struct pair_row *r, const struct controller *c, const stru
         .paused = p->paused,
         .fresh = publish_is_fresh(p, now_ns),
         .state = pair_state(p, now_ns),
+        .maintenance = pair_in_maintenance(p, now_ns),
         .flows = p->flows,
         .report_period_ns = p->report_period_ns,
         .scheduled_since_ns = p->scheduled ? p->scheduled_since_ns : 0,
@@ -111,6 +112,7 @@ static cJSON *pair_item(const struct pair_row *r)
     cJSON_AddBoolToObject(o, "scheduled", r->scheduled);
     cJSON_AddBoolToObject(o, "paused", r->paused);
     cJSON_AddStringToObject(o, "state", r->state);
+    cJSON_AddBoolToObject(o, "maintenance", r->maintenance);
     cJSON_AddBoolToObject(o, "fresh", r->fresh);
     cJSON_AddNumberToObject(o, "flows", r->flows);
     json_i64(o, "report_period_ns", r->report_period_ns);

@@ -36,6 +36,7 @@ static cJSON *pair_head(const struct report_pair *p)
     json_pair(o, &p->pair);
     cJSON_AddBoolToObject(o, "scheduled", p->scheduled);
     cJSON_AddStringToObject(o, "state", p->state);
+    cJSON_AddBoolToObject(o, "maintenance", p->maintenance);
     return o;
 }
 

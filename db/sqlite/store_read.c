@@ -212,11 +212,11 @@ static uint64_t whole_periods(int64_t period, int64_t from, int64_t to)
     return end > first ? (uint64_t)(end - first) : 0;
 }
 
-enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_t flow, int64_t from_ns,
-                               int64_t to_ns, uint64_t *ret_periods, struct tw_err *err)
+enum tw_rc store_read_intervals(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                void (*fn)(void *ctx, const struct store_interval *i), void *ctx,
+                                struct tw_err *err)
 {
     struct sq_cur c;
-    uint64_t sum = 0;
     enum tw_rc rc = sq_start(&r->q, ST_READ_INTERVALS, &c, err);
 
     if (rc)
@@ -225,17 +225,43 @@ enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_
     sq_put_i64(&c, from_ns);
     sq_put_i64(&c, to_ns);
     while ((rc = sq_next(&c, err)) == TW_OK) {
-        int64_t period = sq_take_i64(&c), flows = sq_take_i64(&c);
-        int64_t from = sq_take_i64(&c), until = sq_take_i64(&c);
-        if (flow != STORE_ALL_FLOWS)
-            flows = flow < flows;
-        if (period > 0)
-            sum += (uint64_t)flows *
-                   whole_periods(period, from > from_ns ? from : from_ns, until < to_ns ? until : to_ns);
+        struct store_interval i;
+        int64_t until;
+
+        i.period_ns = sq_take_i64(&c);
+        i.flows = (uint32_t)sq_take_i64(&c);
+        i.from_ns = sq_take_i64(&c);
+        until = sq_take_i64(&c);
+        i.from_ns = i.from_ns > from_ns ? i.from_ns : from_ns;
+        i.until_ns = until < to_ns ? until : to_ns;
+        if (i.period_ns > 0)
+            fn(ctx, &i);
     }
-    if (rc != TW_ENOENT)
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+struct expected {
+    uint32_t flow;
+    uint64_t sum;
+};
+
+static void add_expected(void *ctx, const struct store_interval *i)
+{
+    struct expected *e = ctx;
+    uint64_t flows = e->flow == STORE_ALL_FLOWS ? i->flows : e->flow < i->flows;
+
+    e->sum += flows * whole_periods(i->period_ns, i->from_ns, i->until_ns);
+}
+
+enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_t flow, int64_t from_ns,
+                               int64_t to_ns, uint64_t *ret_periods, struct tw_err *err)
+{
+    struct expected e = { .flow = flow };
+    enum tw_rc rc = store_read_intervals(r, pair_id, from_ns, to_ns, add_expected, &e, err);
+
+    if (rc)
         return rc;
-    *ret_periods = sum;
+    *ret_periods = e.sum;
     return TW_OK;
 }
 

@@ -59,7 +59,7 @@ static void check_rule(const uint8_t *data, size_t size)
 
     if (times_unpack(data, size, &t))
         return;
-    if (times_check_length(t, p.spacing_ns, false, NULL) == TW_OK) {
+    if (times_check_length(t, p.spacing_ns, false, 0, NULL) == TW_OK) {
         int64_t from_ns = t->start_ns ? t->start_ns : INT64_C(1800000000) * TW_NS_PER_S;
 
         check_runs(t, &p, from_ns - 1);

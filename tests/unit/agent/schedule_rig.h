@@ -31,7 +31,8 @@
 
 struct seen { /* of a pair's summaries */
     unsigned n;
-    uint64_t sent, received, last_generation;
+    uint64_t sent, received, skipped, last_generation;
+    int64_t start_ns, end_ns; /* the first's, the last's */
     int tos_forward_min, tos_forward_max, tos_backward_min; /* -1 = not known */
     uint64_t last_test_id;
     char names[64];
@@ -54,6 +55,8 @@ struct fx {
     struct seen seen[PAIRS];
     Tw__SessionSpec spec[SPECS], *list[SPECS];
     size_t n;
+    Tw__TimesRule *rules[4];
+    size_t n_rules;
     uint8_t digest;
 };
 
@@ -76,6 +79,9 @@ __attribute__((unused)) static void take_summaries(struct fx *f, struct worker *
         s->n++;
         s->sent += f->scratch.sent;
         s->received += f->scratch.received;
+        s->skipped += f->scratch.skipped;
+        s->start_ns = s->start_ns ? s->start_ns : f->scratch.start_ns;
+        s->end_ns = f->scratch.end_ns;
         s->last_generation = f->scratch.generation;
         s->tos_forward_min = f->scratch.tos_forward.n ? f->scratch.tos_forward.min : -1;
         s->tos_forward_max = f->scratch.tos_forward.n ? f->scratch.tos_forward.max : -1;
@@ -274,6 +280,8 @@ __attribute__((unused)) static enum tw_rc try_apply(struct fx *f, uint64_t gener
     rq.digest = (ProtobufCBinaryData){ 1, &f->digest };
     rq.sessions = f->list;
     rq.n_sessions = f->n;
+    rq.times = f->rules;
+    rq.n_times = f->n_rules;
     f->n = 0;
     return schedule_run_apply(f->run, &rq, err);
 }

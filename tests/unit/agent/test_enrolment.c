@@ -73,11 +73,11 @@ static void capabilities_follow_the_options(void **state)
     static const struct {
         const char *words, *capabilities;
     } rows[] = {
-        { "--name a", "light rx-kernel-timestamps shapes stamp twamp test " },
-        { "--name a --secrets /tmp/none", "light rx-kernel-timestamps shapes stamp stamp-auth twamp test " },
-        { "--name a --reflect-stateless", "light rx-kernel-timestamps shapes stamp twamp test stateless " },
+        { "--name a", "light rx-kernel-timestamps shapes stamp twamp test times " },
+        { "--name a --secrets /tmp/none", "light rx-kernel-timestamps shapes stamp stamp-auth twamp test times " },
+        { "--name a --reflect-stateless", "light rx-kernel-timestamps shapes stamp twamp test stateless times " },
         { "--name a -s /tmp/none --demand-auth",
-          "light rx-kernel-timestamps shapes stamp stamp-auth twamp test demand-auth " },
+          "light rx-kernel-timestamps shapes stamp stamp-auth twamp test demand-auth times " },
     };
 
     (void)state;

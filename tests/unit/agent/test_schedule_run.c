@@ -1,6 +1,7 @@
 /* Schedules taken over by real workers on loopback: what goes on, what restarts, what stops, what is refused.
  */
 #include "tests/unit/agent/schedule_rig.h"
+#include "common/times.h"
 #include <sys/resource.h>
 
 /* ---- Tests ---- */
@@ -371,6 +372,103 @@ static void a_late_notice_does_not_hit_the_successor(void **state)
     WAIT(f, f->ended == 1 && sessions_in_workers(f) == 0);
 }
 
+/* ---- Times ---- */
+
+static Tw__TimesRule *pack_rule(struct fx *f, struct times *t, uint64_t id)
+{
+    static uint8_t room[4][TIMES_PACKED_MAX];
+    static Tw__TimesRule rules[4];
+    Tw__TimesRule *r = &rules[f->n_rules];
+
+    tw__times_rule__init(r);
+    assert_int_equal(times_pack(t, room[f->n_rules], sizeof room[0], &r->rule.len), TW_OK);
+    r->rule.data = room[f->n_rules];
+    r->id = id;
+    f->rules[f->n_rules++] = r;
+    times_unref(t);
+    return r;
+}
+
+static struct times *interval(int64_t start_ns, int64_t until_ns)
+{
+    struct times *t;
+
+    assert_int_equal(times_new(&t), TW_OK);
+    t->kind = TIMES_INTERVAL;
+    t->every_ns = TW_NS_PER_S;
+    t->count = 5;
+    t->start_ns = start_ns;
+    t->until_ns = until_ns;
+    return t;
+}
+
+static Tw__SessionSpec *add_timed(struct fx *f, uint64_t pair, uint64_t rule)
+{
+    Tw__SessionSpec *p = add(f, pair, 0);
+
+    p->spacing_ns = 50 * TW_NS_PER_MS;
+    p->report_period_ns = 10 * TW_NS_PER_S;
+    p->times_id = rule;
+    return p;
+}
+
+/* Two runs and one, each with all its probes, none before and none after: a busy host may skip some, and says so. */
+static void sessions_run_at_their_times(void **state)
+{
+    struct fx *f = *state;
+    int64_t start_ns = (tw_wall_now().ns / TW_NS_PER_S + 3) * TW_NS_PER_S;
+    struct times *once;
+    uint64_t runs, missed;
+
+    pack_rule(f, interval(start_ns, start_ns + 2 * TW_NS_PER_S), 7);
+    assert_int_equal(times_new(&once), TW_OK);
+    once->kind = TIMES_ONCE;
+    once->at_ns = start_ns;
+    once->for_ns = 225 * TW_NS_PER_MS; /* five spacings */
+    pack_rule(f, once, 8);
+    add_timed(f, 1, 7)->times_phase_ns = 300 * TW_NS_PER_MS;
+    add_timed(f, 2, 8);
+    apply(f, 1);
+    assert_int_equal(sessions_in_workers(f), 0); /* it costs nothing yet */
+    add_timed(f, 1, 7)->times_phase_ns = 300 * TW_NS_PER_MS; /* another generation in between changes nothing */
+    add_timed(f, 2, 8);
+    apply(f, 2);
+    WAIT(f, tw_wall_now().ns > start_ns + 2 * TW_NS_PER_S && sessions_in_workers(f) == 0);
+    schedule_run_runs(f->run, &runs, &missed);
+    assert_int_equal(runs + missed, 3);
+    assert_int_equal(f->seen[1].sent + f->seen[1].skipped + f->seen[2].sent + f->seen[2].skipped, runs * 5);
+    for (unsigned i = 1; i <= 2 && !missed; i++) {
+        assert_true(f->seen[i].start_ns >= start_ns && f->seen[i].sent >= 1);
+        assert_true(f->seen[i].n >= (i == 1 ? 2 : 1));
+    }
+    assert_int_equal(schedule_run_sessions(f->run), 2); /* they are still accepted */
+}
+
+static void rules_that_cannot_be_used(void **state)
+{
+    struct fx *f = *state;
+    Tw__TimesRule *broken = pack_rule(f, interval(1, 2 * TW_NS_PER_S), 2), *newer;
+
+    broken->rule.len--;
+    newer = pack_rule(f, interval(1, 2 * TW_NS_PER_S), 3);
+    newer->rule.data[0] = 99;
+    pack_rule(f, interval(1, 2 * TW_NS_PER_S), 4);
+    add_timed(f, 1, 1);
+    add_timed(f, 2, 2);
+    add_timed(f, 3, 3);
+    add_timed(f, 4, 4)->times_phase_ns = TW_NS_PER_S;
+    add_timed(f, 5, 4)->spacing_ns = 300 * TW_NS_PER_MS;
+    add_timed(f, 6, 4);
+    apply(f, 1);
+    assert_non_null(strstr(refusal_of(f, 1, 0), "did not come"));
+    assert_non_null(strstr(refusal_of(f, 2, 0), "broken"));
+    assert_non_null(strstr(refusal_of(f, 3, 0), "too old"));
+    assert_non_null(strstr(refusal_of(f, 4, 0), "phase"));
+    assert_non_null(strstr(refusal_of(f, 5, 0), "before the next one"));
+    assert_string_equal(refusal_of(f, 6, 0), ""); /* it is over, and that is no fault */
+    assert_int_equal(sessions_in_workers(f), 0);
+}
+
 int main(void)
 {
 #define ROW(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -391,6 +489,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_command_ring_is_tried_again, setup_without_threads, teardown),
         ROW(a_session_that_cannot_start_is_reported),
         ROW(a_late_notice_does_not_hit_the_successor),
+        ROW(sessions_run_at_their_times),
+        ROW(rules_that_cannot_be_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -582,7 +582,7 @@ static void nothing_there(void **state)
         { "agent list -o csv", 0, "name,state,generation", NULL, NULL },
         { "agent list -o json", 0, "\"agents\":\t[]", NULL, NULL },
         { "report", 0, "No pair matches", NULL, NULL },
-        { "report -o csv", 0, "mesh,class,source,target,state,status,start_ns,end_ns", NULL, NULL },
+        { "report -o csv", 0, "mesh,class,source,target,state,maintenance,status,start_ns,end_ns", NULL, NULL },
         { "report -o json", 0, "\"pairs\":\t[]", NULL, NULL },
         { "results", 0, "No summaries", NULL, NULL },
         { "results -o csv", 0, "mesh,class,source,target,flow,status", NULL, NULL },

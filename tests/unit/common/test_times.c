@@ -258,11 +258,11 @@ static void runs_must_fit_between_each_other(void **state)
     (void)state;
     t->every_ns = 10 * S;
     t->count = 100;
-    assert_int_equal(times_check_length(t, 100 * TW_NS_PER_MS, false, &err), TW_OK);
-    assert_int_equal(times_check_length(t, 101 * TW_NS_PER_MS, false, &err), TW_EINVAL);
+    assert_int_equal(times_check_length(t, 100 * TW_NS_PER_MS, false, 0, &err), TW_OK);
+    assert_int_equal(times_check_length(t, 101 * TW_NS_PER_MS, false, 0, &err), TW_EINVAL);
     assert_string_equal(err.field, "count");
     assert_non_null(strstr(err.text, "10s of `every`"));
-    assert_int_equal(times_check_length(t, TW_NS_PER_MS, true, &err), TW_EINVAL);
+    assert_int_equal(times_check_length(t, TW_NS_PER_MS, true, 0, &err), TW_EINVAL);
     t->count = 0;
     t->for_ns = 9950 * TW_NS_PER_MS;
     assert_int_equal(times_length_ns(t, 100 * TW_NS_PER_MS, false), 10 * S); /* whole spacings */
@@ -270,9 +270,9 @@ static void runs_must_fit_between_each_other(void **state)
     t->kind = TIMES_CRON;
     t->for_ns = 2 * MIN;
     times_cron_parse("*/5,52 * * * *", &t->cron, NULL);
-    assert_int_equal(times_check_length(t, S, false, &err), TW_OK);
+    assert_int_equal(times_check_length(t, S, false, 0, &err), TW_OK);
     t->for_ns = 2 * MIN + S;
-    assert_int_equal(times_check_length(t, S, false, &err), TW_EINVAL);
+    assert_int_equal(times_check_length(t, S, false, 0, &err), TW_EINVAL);
     assert_non_null(strstr(err.text, "2m of `cron`"));
     times_unref(t);
 }

@@ -13,6 +13,9 @@ static const struct mesh_doc_table *const tables[] = {
     &mesh_doc_table_class,
     &mesh_doc_table_group,
     &mesh_doc_table_target,
+    &mesh_doc_table_schedule,
+    &mesh_doc_table_window,
+    &mesh_doc_table_maintenance,
 };
 
 static int fail(const char *what)

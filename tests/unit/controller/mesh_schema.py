@@ -24,6 +24,11 @@ BASES = [
         "tlvs": ["cos", "follow-up"], "reply_dscp": "AF41"}}},
     {"mesh": "m", "topology": "list", "pairs": [["a", "b"], ["b", "a"]], "classes": {"c": {}}},
     {"mesh": "m", "topology": "disjoint", "left": ["a"], "right": ["b"], "classes": {"c": {}}},
+    {"mesh": "m", "topology": "full", "members": ["a", "b"], "schedule": {
+        "every": "5m", "count": 5, "start": "2027-01-01 08:00", "until": "2028-01-01T00:00:00Z", "max_runs": 7, "zone": "Europe/Amsterdam",
+        "windows": [{"days": "mon-fri", "from": "08:00", "to": "18:00"}]},
+     "maintenance": [{"from": "2027-02-01", "to": "2027-02-02", "reason": "r", "probes": "stop"}, {"days": "sun", "from": "03:00", "to": "04:00"}],
+     "classes": {"c": {}, "d": {"schedule": {"cron": "@daily", "for": "1m"}}, "e": {"schedule": {"at": "2027-01-01", "for": "1s"}}}},
     {"mesh": "m", "topology": "ring", "members": ["a", "b"], "classes": {"c": {}}},
     {"mesh": "m", "topology": "k-regular", "members": ["a", "b"], "degree": 3, "classes": {"c": {}}},
 ]

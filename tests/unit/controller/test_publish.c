@@ -316,6 +316,7 @@ static void requests_share_a_page_of_deleted_pairs(void **state)
     publish_forget(r->publish, p);
     memset(p, 0x55, sizeof *p);
     p->live = NULL;
+    p->times = NULL;
     pthread_mutex_unlock(&b.lock);
     for (size_t i = 0; i < N; i++) {
         get_await(&g[i], r->f);

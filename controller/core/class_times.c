@@ -1,0 +1,112 @@
+#include "controller/core/class_times.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "controller/core/plan.h"
+
+/* ---- Life ---- */
+
+void mesh_maintenance_unref(struct mesh_maintenance *m)
+{
+    if (!m || --m->refs)
+        return;
+    for (size_t i = 0; i < m->n; i++)
+        times_set_clear(&m->v[i].when);
+    free(m->v);
+    free(m);
+}
+
+struct class_times *class_times_ref(struct class_times *c)
+{
+    if (c)
+        c->refs++;
+    return c;
+}
+
+void class_times_unref(struct class_times *c)
+{
+    if (!c || --c->refs)
+        return;
+    times_unref(c->times);
+    mesh_maintenance_unref(c->owner);
+    free(c);
+}
+
+/* ---- Comparing ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
+    return h ^ h >> 33;
+}
+
+static uint64_t mix_set(uint64_t h, const struct times_set *s)
+{
+    h = mix(mix(mix(h, s->n_week), s->n_spans), s->zone.n);
+    for (size_t i = 0; i < s->n_week; i++)
+        h = mix(h, (uint64_t)s->week[i].from << 16 | s->week[i].to);
+    for (size_t i = 0; i < s->n_spans; i++)
+        h = mix(mix(h, (uint64_t)s->spans[i].from_ns), (uint64_t)s->spans[i].to_ns);
+    for (size_t i = 0; i < s->zone.n; i++)
+        h = mix(mix(h, (uint64_t)s->zone.v[i].at_s), (uint64_t)(uint32_t)s->zone.v[i].offset_s);
+    return mix(h, (uint64_t)(uint32_t)s->zone.offset_s);
+}
+
+uint64_t class_times_hash(const struct class_times *c)
+{
+    uint64_t h = 1;
+
+    if (!c)
+        return 0;
+    h = mix(mix(h, c->id), c->n_maintenance);
+    for (size_t i = 0; i < c->n_maintenance; i++) {
+        h = mix_set(mix(h, c->maintenance[i].stop), &c->maintenance[i].when);
+        for (const char *p = c->maintenance[i].reason; *p; p++)
+            h = mix(h, (uint8_t)*p);
+    }
+    return h;
+}
+
+bool class_times_same(const struct class_times *a, const struct class_times *b)
+{
+    return class_times_hash(a) == class_times_hash(b);
+}
+
+/* ---- Asking ---- */
+
+struct times_pace class_times_pace(const struct class_times *c, const struct pair_key *k, uint32_t flow)
+{
+    return (struct times_pace){
+        .phase_ns = plan_run_phase_ns(k->mesh, k->class_name, k->source, k->target, flow, c->times->every_ns),
+        .spacing_ns = c->spacing_ns,
+        .probe_phase_ns = plan_phase_ns(k->mesh, k->class_name, k->source, k->target, flow, c->spacing_ns),
+        .exponential = c->exponential
+    };
+}
+
+bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns)
+{
+    if (!c || !c->id)
+        return false;
+    for (uint32_t flow = 0; flow < c->flows; flow++) {
+        struct times_pace pace = class_times_pace(c, k, flow);
+        struct times_run run;
+
+        times_look(c->times, &pace, now_ns, &run);
+        if (run.in)
+            return false;
+        if (c->times->kind != TIMES_INTERVAL) /* all flows run together */
+            return true;
+    }
+    return true;
+}
+
+const struct maintenance *class_times_maintenance(const struct class_times *c, int64_t now_ns)
+{
+    struct times_span same;
+
+    for (size_t i = 0; c && i < c->n_maintenance; i++)
+        if (times_set_at(&c->maintenance[i].when, now_ns, &same))
+            return &c->maintenance[i];
+    return NULL;
+}

@@ -1,0 +1,54 @@
+/* controller/core/class_times.h - when the sessions of a class run, and its mesh's maintenance: what pairs
+ * keep of it, so it outlives the document. Pure; not thread-safe: whoever hands one to another thread gives a
+ * reference along and takes it back. */
+#ifndef TW_CONTROLLER_CLASS_TIMES_H
+#define TW_CONTROLLER_CLASS_TIMES_H
+
+#include "common/times.h"
+
+#define CLASS_TIMES_REASON 81 /* octets of a maintenance's reason, with the NUL */
+
+struct maintenance {
+    struct times_set when;
+    bool stop; /* probes stop meanwhile */
+    char reason[CLASS_TIMES_REASON];
+};
+struct class_times {
+    struct times *times;
+    uint64_t id; /* of its octets, as in schedules; 0: they run always, agents need no rule */
+    const struct maintenance *maintenance;
+    size_t n_maintenance;
+    struct mesh_maintenance *owner; /* of the two above */
+    int64_t spacing_ns, report_period_ns;
+    bool exponential;
+    uint32_t flows;
+    struct times_duty duty; /* of one flow */
+    unsigned refs;
+};
+
+/* What the classes of one mesh share. Each takes one more reference. */
+struct mesh_maintenance {
+    struct maintenance *v;
+    size_t n;
+    unsigned refs;
+};
+void mesh_maintenance_unref(struct mesh_maintenance *m);
+
+struct class_times *class_times_ref(struct class_times *c); /* NULL is fine in both */
+void class_times_unref(struct class_times *c);
+/* Would everybody see the same? Either may be NULL. */
+bool class_times_same(const struct class_times *a, const struct class_times *b);
+/* A number that differs when they differ; 0 for NULL. */
+uint64_t class_times_hash(const struct class_times *c);
+
+/* Of a pair by its names: the pace of a flow. */
+struct pair_key {
+    const char *mesh, *class_name, *source, *target;
+};
+struct times_pace class_times_pace(const struct class_times *c, const struct pair_key *k, uint32_t flow);
+/* Is no flow of the pair in a run? c NULL: no. */
+bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns);
+/* The maintenance that is going on, its reason perhaps ""; NULL: none. */
+const struct maintenance *class_times_maintenance(const struct class_times *c, int64_t now_ns);
+
+#endif
