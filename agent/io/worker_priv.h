@@ -73,6 +73,7 @@ struct mirror {
     struct reflector *state;
     struct reflect_session *session; /* instead of `state` */
     struct awaited *awaited;         /* STAMPS_AWAITED, by id; an older one gives way. With `state` only. */
+    bool asked; /* answers of this round want to know when they left: that comes by epoll */
 };
 
 /* A session agreed by TWAMP-Control. The loop thread makes it, hands it over with CMD_AGREED_OPEN, and frees

@@ -127,6 +127,7 @@ static void await_stamps(struct worker *w, struct mirror *m, unsigned n)
             (struct awaited){ .used = true, .id = id, .began = w->answers_began, .tx = w->answers[i] };
     }
     w->answers_awaited = false;
+    m->asked = true;
 }
 
 static void take_stamp(const struct worker *w, struct mirror *m, const struct udp_txstamp *t)
@@ -267,7 +268,8 @@ void mirror_receive(struct worker *w, struct mirror *m)
 {
     if (m->session)
         agreed_catch_up(w, (struct agreed *)m); /* its first member */
-    for (int i = 0; i < BATCHES_MAX && receive_batch(w, m) >= PILED_UP; i++) {
+    m->asked = false;
+    for (int i = 0; i < BATCHES_MAX && receive_batch(w, m) >= PILED_UP && !m->asked; i++) {
         w->now = tw_now();
         if (timerq_next_due(&w->timers).ns <= w->now.mono.ns)
             break;

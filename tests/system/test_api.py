@@ -1,6 +1,7 @@
 """The HTTP API against its own OpenAPI document, on a real fleet: every operation is called, every answer fits its schema."""
 import json
 import pathlib
+import time
 
 import jsonschema
 
@@ -10,7 +11,7 @@ from meshes import one_way
 MESH = one_way("a1", "a2", name="lab")
 # What stands for the names in paths, and the query that a page needs.
 NAMES = {"/api/v1/agents/": "a1", "/api/v1/schedule/": "lab", "/api/v1/schema/": "pairs-v1.json",
-         "/api/v1/generations/": "1"}
+         "/api/v1/generations/": "1", "/api/v1/doctor/": None, "/api/v1/tests/": None}
 QUERIES = {"/api/v1/flight": "source=a1&target=a2&class=c&mesh=lab"}
 
 
@@ -113,6 +114,25 @@ def known_parameters(api):
         expect(known == query, f"{path}: the server knows {known}, the document {query}")
 
 
+def begin_what_is_asked_for_by_number(api):
+    NAMES["/api/v1/doctor/"] = str(api("POST", "/api/v1/doctor", {})["id"])
+    test = api("POST", "/api/v1/tests", {"source": "a1", "target": "a2", "mesh": "", "class": "c", "count": 500, "author": "api"})
+    NAMES["/api/v1/tests/"] = str(test["info"]["test_id"])
+
+
+def end_it(api):
+    api("POST", f"/api/v1/tests/{NAMES['/api/v1/tests/']}/stop", {})
+    api("DELETE", f"/api/v1/doctor/{NAMES['/api/v1/doctor/']}")
+
+
+def change_agents(api):
+    api("POST", "/api/v1/agents/a2/label", {"set_labels": [{"key": "role", "value": "edge"}]})
+    expect(api("GET", "/api/v1/agents/a2")["agent"]["labels"]["role"] == "edge", "no label")
+    api("POST", "/api/v1/agents/a2/maintenance", {"to": int(time.time()) + 3600, "reason": "test"})
+    api("POST", "/api/v1/agents/a2/drain", {"reason": "test"})
+    api("POST", "/api/v1/agents/a2/undrain", {})
+
+
 def change_everything(lab, api):
     """In an order that makes sense; the last ones take the fleet apart."""
     apply = {"document": MESH.replace("10ms", "20ms"), "file": "mesh.yaml", "author": "api"}
@@ -132,6 +152,9 @@ def change_everything(lab, api):
     api("DELETE", "/api/v1/agents/a2")
     wait("a2 to come back as a stranger", lambda: call(lab, "GET", "/api/v1/agents/a2")[0] == 200)
     expect(api("POST", "/api/v1/agents/a2/approve", {})["agent"]["state"] != "pending", "not approved")
+    api("DELETE", "/api/v1/schedule/lab")
+    api("POST", "/api/v1/agents/a1/rename", {"new_name": "a3"})
+    api("POST", "/api/v1/agents/a3/revoke", {"reason": "test"})
 
 
 def test_every_operation_of_the_document_works(build):
@@ -144,8 +167,11 @@ def test_every_operation_of_the_document_works(build):
         wait("results", lambda: lab.results())
         api = Api(lab)
         check_references(api.doc)
+        begin_what_is_asked_for_by_number(api)
         read_everything(api)
+        end_it(api)
         known_parameters(api)
+        change_agents(api)
         change_everything(lab, api)
         left = {(p, m) for p, m, _ in api.operations()} - api.called
         expect(not left, f"never called: {sorted(left)}")
