@@ -221,32 +221,6 @@ static void end_run(struct ondemand *o, struct run *r, Tw__TestEnd end, const ch
 
 /* ---- The start of a run ---- */
 
-static enum tw_rc make_form(const struct ondemand *o, const struct run *r, struct form **ret)
-{
-    struct form_key keys[STAMP_KEYS_MAX];
-    size_t n = 0;
-
-    if (session_spec_keyed(&r->spec))
-        n = keyring_find(o->conf.keys, r->spec.key_id, keys, TW_NELEM(keys));
-    return session_spec_form(&r->spec, keys, n, ret);
-}
-
-static enum tw_rc add_to_worker(struct ondemand *o, const struct run *r, const struct session_spec *spec)
-{
-    struct worker_session ws = {
-        .cfg = spec->cfg, .target = spec->target, .ttl = spec->ttl, .df = spec->df, .bind = spec->bind
-    };
-    enum tw_rc rc = make_form(o, r, &ws.form);
-
-    if (rc)
-        return rc;
-    memcpy(ws.interface, spec->interface, sizeof ws.interface);
-    rc = worker_add(worker_of(o, r, spec->cfg.flow), &ws);
-    if (rc)
-        form_free(ws.form);
-    return rc;
-}
-
 /* The flows of a run share the spacing evenly, beginning now. */
 static struct session_spec spec_of(const struct run *r, uint32_t flow)
 {
@@ -280,7 +254,8 @@ static void start_flows(struct ondemand *o, struct run *r)
 
         if (r->flow[i].told)
             continue;
-        rc = is_agreed(r) ? twamp_run_add(o->twamp, &spec) : add_to_worker(o, r, &spec);
+        rc = is_agreed(r) ? twamp_run_add(o->twamp, &spec)
+                          : session_spec_start(&spec, o->conf.keys, worker_of(o, r, spec.cfg.flow));
         if (rc == TW_EBUSY)
             return;
         if (rc) {

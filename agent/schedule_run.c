@@ -113,17 +113,6 @@ static void give_up(struct schedule_run *r, struct run_session *s, enum tw_rc rc
 
 /* ---- Telling the workers ---- */
 
-/* Its form with the keys as they are now. */
-static enum tw_rc make_form(const struct schedule_run *r, const struct run_session *s, struct form **ret)
-{
-    struct form_key keys[STAMP_KEYS_MAX];
-    size_t n = 0;
-
-    if (session_spec_keyed(&s->spec))
-        n = keyring_find(r->conf.keys, s->spec.key_id, keys, TW_NELEM(keys));
-    return session_spec_form(&s->spec, keys, n, ret);
-}
-
 static uint64_t key_version(const struct schedule_run *r)
 {
     return r->conf.keys ? keyring_version(r->conf.keys) : 0;
@@ -142,11 +131,6 @@ static bool is_agreed(const struct run_session *s)
 
 static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
 {
-    struct worker_session ws = { .cfg = s->spec.cfg,
-                                 .target = s->spec.target,
-                                 .ttl = s->spec.ttl,
-                                 .df = s->spec.df,
-                                 .bind = s->spec.bind };
     enum tw_rc rc;
 
     if (is_agreed(s)) {
@@ -154,17 +138,11 @@ static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
         s->running = rc == TW_OK;
         return rc;
     }
-    rc = make_form(r, s, &ws.form);
+    rc = session_spec_start(&s->spec, r->conf.keys, worker_of(r, &s->key));
+    if (rc == TW_EEXIST && twamp_run_holds(r->twamp, s->key.pair_id, s->key.flow))
+        return TW_EBUSY; /* it was of protocol TWAMP until now: that one ends when the loop goes on */
     if (rc)
         return rc;
-    memcpy(ws.interface, s->spec.interface, sizeof ws.interface);
-    rc = worker_add(worker_of(r, &s->key), &ws);
-    if (rc) {
-        form_free(ws.form);
-        if (rc == TW_EEXIST && twamp_run_holds(r->twamp, s->key.pair_id, s->key.flow))
-            return TW_EBUSY; /* it was of protocol TWAMP until now: that one ends when the loop goes on */
-        return rc;
-    }
     s->running = true;
     s->keys = key_version(r);
     pair_names_find(&r->names, s->key.pair_id)->in_workers++; /* it has one: the session is wanted */
@@ -175,7 +153,7 @@ static enum tw_rc start_session(struct schedule_run *r, struct run_session *s)
 static enum tw_rc rekey_session(struct schedule_run *r, struct run_session *s)
 {
     struct form *form;
-    enum tw_rc rc = make_form(r, s, &form);
+    enum tw_rc rc = session_spec_keyed_form(&s->spec, r->conf.keys, &form);
 
     if (rc == TW_OK) {
         rc = worker_set_form(worker_of(r, &s->key), s->key.pair_id, s->key.flow, form);

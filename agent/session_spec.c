@@ -3,6 +3,7 @@
 
 #include <net/if.h>
 #include <string.h>
+#include "agent/keyring.h"
 
 #define PERIOD_MAX_NS (366 * 86400 * TW_NS_PER_S) /* as session_new() */
 #define SIZE_MIN 14
@@ -207,4 +208,30 @@ enum tw_rc session_spec_form(const struct session_spec *s, const struct form_key
             c.keys[c.n_keys] = keys[c.n_keys];
     }
     return form_new(&c, ret);
+}
+
+enum tw_rc session_spec_keyed_form(const struct session_spec *s, const struct keyring *k, struct form **ret)
+{
+    struct form_key keys[STAMP_KEYS_MAX];
+    size_t n = 0;
+
+    if (session_spec_keyed(s))
+        n = keyring_find(k, s->key_id, keys, TW_NELEM(keys));
+    return session_spec_form(s, keys, n, ret);
+}
+
+enum tw_rc session_spec_start(const struct session_spec *s, const struct keyring *k, struct worker *w)
+{
+    struct worker_session ws = {
+        .cfg = s->cfg, .target = s->target, .ttl = s->ttl, .df = s->df, .bind = s->bind
+    };
+    enum tw_rc rc = session_spec_keyed_form(s, k, &ws.form);
+
+    if (rc)
+        return rc;
+    memcpy(ws.interface, s->interface, sizeof ws.interface);
+    rc = worker_add(w, &ws);
+    if (rc)
+        form_free(ws.form);
+    return rc;
 }

@@ -34,6 +34,11 @@ bool session_spec_same(const struct session_spec *a, const struct session_spec *
  * signs. TW_EINVAL: it needs keys and there are none. */
 enum tw_rc session_spec_form(const struct session_spec *s, const struct form_key *keys, size_t n,
                              struct form **ret);
+struct keyring;
+/* The same with the keys as the file of secrets has them now; k NULL: there is none. */
+enum tw_rc session_spec_keyed_form(const struct session_spec *s, const struct keyring *k, struct form **ret);
+/* Hands it to a worker, with that form; not for PROTOCOL_TWAMP. As worker_add(). */
+enum tw_rc session_spec_start(const struct session_spec *s, const struct keyring *k, struct worker *w);
 /* Which worker runs it. */
 static inline struct worker *session_worker(struct worker **workers, size_t n, uint64_t pair_id,
                                             uint32_t flow)

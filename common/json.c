@@ -12,30 +12,43 @@ void json_put(cJSON *o, const char *key, cJSON *item)
         cJSON_Delete(item);
 }
 
-void json_u64(cJSON *o, const char *key, uint64_t v)
+cJSON *json_u64_item(uint64_t v)
 {
     char text[24];
 
     snprintf(text, sizeof text, "%" PRIu64, v);
-    json_put(o, key, cJSON_CreateRaw(text));
+    return cJSON_CreateRaw(text);
 }
 
-void json_i64(cJSON *o, const char *key, int64_t v)
+cJSON *json_i64_item(int64_t v)
 {
     char text[24];
 
     snprintf(text, sizeof text, "%" PRId64, v);
-    json_put(o, key, cJSON_CreateRaw(text));
+    return cJSON_CreateRaw(text);
 }
 
 /* Not by cJSON, whose digits need not read back as the same number: twampctl prints these ones too. */
-void json_num(cJSON *o, const char *key, struct tw_num v)
+cJSON *json_num_item(struct tw_num v)
 {
     char text[NUMTEXT_MAX];
 
-    json_put(o, key,
-             v.known && isfinite(v.value) ? cJSON_CreateRaw(numtext_exact(v.value, text))
-                                          : cJSON_CreateNull());
+    return v.known && isfinite(v.value) ? cJSON_CreateRaw(numtext_exact(v.value, text)) : cJSON_CreateNull();
+}
+
+void json_u64(cJSON *o, const char *key, uint64_t v)
+{
+    json_put(o, key, json_u64_item(v));
+}
+
+void json_i64(cJSON *o, const char *key, int64_t v)
+{
+    json_put(o, key, json_i64_item(v));
+}
+
+void json_num(cJSON *o, const char *key, struct tw_num v)
+{
+    json_put(o, key, json_num_item(v));
 }
 
 void json_time(cJSON *o, const char *key, const char *ns_key, int64_t ns)

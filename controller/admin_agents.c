@@ -143,11 +143,6 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
 
 /* ---- Lists: sorted by name, so that the next page goes on where one ends, whoever comes or goes meanwhile. ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(const struct agent *const *)a)->row.name, (*(const struct agent *const *)b)->row.name);
-}
-
 static size_t select_agents(const struct inventory *inv, const struct selector *sel, const char *after,
                             const struct agent **ret)
 {
@@ -156,7 +151,7 @@ static size_t select_agents(const struct inventory *inv, const struct selector *
     for (const struct agent *a = inv->agents; a; a = a->hh.next)
         if (strcmp(a->row.name, after) > 0 && selector_match(sel, a->labels, a->n_labels, a->row.name))
             ret[n++] = a;
-    qsort(ret, n, sizeof *ret, by_name);
+    qsort(ret, n, sizeof *ret, agent_by_name);
     return n;
 }
 

@@ -81,11 +81,6 @@ static enum tw_rc no_memory(struct edit *e)
 
 /* ---- Which agents ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(struct agent *const *)a)->row.name, (*(struct agent *const *)b)->row.name);
-}
-
 static enum tw_rc find_selected(struct edit *e, const char *text, struct agent **v, size_t *ret_n)
 {
     struct selector *sel;
@@ -101,7 +96,7 @@ static enum tw_rc find_selected(struct edit *e, const char *text, struct agent *
     selector_free(sel);
     if (!n)
         return refuse(e, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT, "no agent matches \"%.128s\"", text);
-    qsort(v, n, sizeof *v, by_name);
+    qsort(v, n, sizeof *v, agent_by_name);
     *ret_n = n;
     return TW_OK;
 }

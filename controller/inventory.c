@@ -107,6 +107,13 @@ enum tw_rc agent_address(const struct agent *a, uint8_t family, struct tw_addr *
     return TW_OK;
 }
 
+int agent_by_name(const void *a, const void *b)
+{
+    const struct agent *const *x = a, *const *y = b;
+
+    return strcmp((*x)->row.name, (*y)->row.name);
+}
+
 bool agent_can(const struct agent *a, const char *capability)
 {
     for (size_t i = 0; a->enrolment && i < a->enrolment->n_capabilities; i++)

@@ -139,6 +139,8 @@ struct pair *inventory_pair_by_names(const struct inventory *inv, const char *me
  * that its connection comes from. TW_ENOENT: none is known. */
 enum tw_rc agent_address(const struct agent *a, uint8_t family, struct tw_addr *ret);
 
+/* For qsort() of pointers to agents: by name. */
+int agent_by_name(const void *a, const void *b);
 /* Has it said so when it enrolled? */
 bool agent_can(const struct agent *a, const char *capability);
 /* Where its TWAMP-Control server listens; 0 = it has none. */

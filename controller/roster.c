@@ -2,11 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(struct agent *const *)a)->row.name, (*(struct agent *const *)b)->row.name);
-}
-
 /* One that enrolled none has the address that its connection comes from: there is room for one more. */
 static size_t take_addresses(const struct agent *a, struct tw_addr *ret)
 {
@@ -67,7 +62,7 @@ struct roster *roster_new(const struct inventory *inv, const struct agent *appro
         if (a != remove && (a->row.approved || a == approve))
             r->of[n++] = a;
     if (n)
-        qsort(r->of, n, sizeof(struct agent *), by_name);
+        qsort(r->of, n, sizeof(struct agent *), agent_by_name);
     fill(r, n);
     return r;
 }

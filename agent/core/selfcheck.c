@@ -28,6 +28,13 @@ static bool find(const struct selfcheck_facts *f, const struct selfcheck *c, str
 #define CHECK(name) \
     static bool name(const struct selfcheck_facts *f, const struct selfcheck *c, struct findings *out)
 
+/* What went wrong says itself what. */
+static bool tell(const struct selfcheck_facts *f, const struct selfcheck *c, struct findings *out,
+                 const char *error)
+{
+    return *error && find(f, c, out, "%.300s", error);
+}
+
 CHECK(check_name)
 {
     return *f->lookup_error && find(f, c, out, "\"%.100s\": %s", f->host, f->lookup_error);
@@ -68,17 +75,17 @@ CHECK(check_pending)
 
 CHECK(check_data)
 {
-    return *f->data_error && find(f, c, out, "%.300s", f->data_error);
+    return tell(f, c, out, f->data_error);
 }
 
 CHECK(check_key)
 {
-    return *f->key_error && find(f, c, out, "%.300s", f->key_error);
+    return tell(f, c, out, f->key_error);
 }
 
 CHECK(check_spool)
 {
-    return *f->spool_error && find(f, c, out, "%.300s", f->spool_error);
+    return tell(f, c, out, f->spool_error);
 }
 
 CHECK(check_new)
@@ -97,14 +104,13 @@ CHECK(check_ports)
     bool found = false;
 
     for (size_t i = 0; i < f->n_ports; i++)
-        if (*f->ports[i].error)
-            found = find(f, c, out, "%.300s", f->ports[i].error);
+        found |= tell(f, c, out, f->ports[i].error);
     return found;
 }
 
 CHECK(check_secrets)
 {
-    return *f->secrets_error && find(f, c, out, "%.300s", f->secrets_error);
+    return tell(f, c, out, f->secrets_error);
 }
 
 CHECK(check_times)

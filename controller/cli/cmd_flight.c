@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/cli/filter.h"
+#include "controller/cli/probe.h"
 #include "controller/cli/pairs.h"
 
 #define NAME_TEXT 64
@@ -104,51 +105,13 @@ static enum cli_exit read_question(struct cli *c, struct question *q)
     return CLI_OK;
 }
 
-/* ---- Times and words ---- */
-
-/* With microseconds: of one probe. */
-static const char *exact_time(int64_t ns, char buf[TW_TIME_TEXT])
-{
-    char text[TW_TIME_TEXT];
-
-    if (ns <= 0)
-        return strcpy(buf, "-");
-    tw_wall_format((struct tw_wall){ ns }, text);
-    snprintf(buf, TW_TIME_TEXT, "%.19s.%06" PRId64 "Z", text, ns % TW_NS_PER_S / TW_NS_PER_US);
-    return buf;
-}
-
-static const char *fate_name(const Tw__FlightRecord *r)
-{
-    static const char *const names[] = { "in_flight", "received", "lost", "late", "send_error" };
-
-    return (unsigned)r->fate < TW_NELEM(names) ? names[r->fate] : "unknown";
-}
-
-static bool is_lost(const Tw__FlightRecord *r)
-{
-    return r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LOST || r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LATE;
-}
-
-static const char *way_name(const Tw__FlightRecord *r)
-{
-    if (!is_lost(r))
-        return "";
-    return r->way == TW__FLIGHT_WAY__FLIGHT_WAY_FORWARD    ? "forward"
-           : r->way == TW__FLIGHT_WAY__FLIGHT_WAY_BACKWARD ? "backward"
-                                                           : "unknown";
-}
+/* ---- Words ---- */
 
 static const char *cause_name(Tw__FlightCause cause)
 {
     static const char *const names[] = { "command", "alert", "loss_run" };
 
     return (unsigned)cause < TW_NELEM(names) ? names[cause] : "unknown";
-}
-
-static struct tw_num seconds(const Tw__FlightRecord *r, int64_t ns)
-{
-    return (struct tw_num){ r->timed, (double)ns / 1e9 };
 }
 
 /* ---- Probes as a table ---- */
@@ -200,17 +163,17 @@ static void put_tos(struct out_table *t, uint32_t plus_one)
 
 static void put_probe(struct out_table *t, const Tw__FlightRecord *r)
 {
-    const char *way = way_name(r);
+    const char *way = probe_way(r);
     char text[TW_TIME_TEXT];
 
-    out_cell(t, OUT_PLAIN, "%s", exact_time(r->t1_ns, text));
+    out_cell(t, OUT_PLAIN, "%s", probe_time(r, text));
     out_cell(t, OUT_PLAIN, "%u", r->seq);
-    out_cell(t, style_of(r), "%s", fate_name(r));
+    out_cell(t, style_of(r), "%s", probe_fate(r));
     out_cell(t, *way ? style_of(r) : OUT_PLAIN, "%s", *way ? way : "-");
-    put_seconds(t, seconds(r, r->forward_ns + r->backward_ns));
-    put_seconds(t, seconds(r, r->forward_ns));
-    put_seconds(t, seconds(r, r->backward_ns));
-    put_seconds(t, seconds(r, r->residence_ns));
+    put_seconds(t, probe_seconds(r, r->forward_ns + r->backward_ns));
+    put_seconds(t, probe_seconds(r, r->forward_ns));
+    put_seconds(t, probe_seconds(r, r->backward_ns));
+    put_seconds(t, probe_seconds(r, r->residence_ns));
     put_ttl(t, r->ttl_forward);
     put_ttl(t, r->ttl_backward);
     put_tos(t, r->tos_forward);
@@ -223,7 +186,7 @@ static void print_flow_heading(const Tw__PairInfo *p, const Tw__FlightFlow *f)
     size_t lost = 0, errors = 0;
 
     for (size_t i = 0; i < f->n_records; i++) {
-        lost += is_lost(f->records[i]);
+        lost += probe_is_lost(f->records[i]);
         errors += f->records[i]->fate == TW__FLIGHT_FATE__FLIGHT_FATE_SEND_ERROR;
     }
     printf("%s/%s  %s > %s  flow %u: %zu probes, %zu lost", p->mesh, p->class_name, p->source, p->target,
@@ -264,14 +227,6 @@ static enum cli_exit print_flows(struct cli *c, const Tw__PairFlightReply *reply
 
 /* ---- Probes as records ---- */
 
-static void put_octet(struct out_records *r, const char *name, uint32_t v, uint32_t less)
-{
-    if (v)
-        out_u64(r, name, v - less);
-    else
-        out_null(r, name);
-}
-
 static void put_record(struct out_records *r, const Tw__PairInfo *p, uint32_t flow, const Tw__FlightRecord *m)
 {
     out_record(r);
@@ -279,19 +234,9 @@ static void put_record(struct out_records *r, const Tw__PairInfo *p, uint32_t fl
     out_text(r, "class", p->class_name);
     out_text(r, "source", p->source);
     out_text(r, "target", p->target);
-    out_u64(r, "flow", flow);
-    out_ns(r, "sent_ns", m->t1_ns);
-    out_u64(r, "seq", m->seq);
-    out_text(r, "fate", fate_name(m));
-    out_text(r, "lost_on", way_name(m));
-    out_num(r, "rtt_seconds", seconds(m, m->forward_ns + m->backward_ns));
-    out_num(r, "forward_seconds", seconds(m, m->forward_ns));
-    out_num(r, "backward_seconds", seconds(m, m->backward_ns));
-    out_num(r, "residence_seconds", seconds(m, m->residence_ns));
-    put_octet(r, "ttl_forward", m->ttl_forward, 0);
-    put_octet(r, "ttl_backward", m->ttl_backward, 0);
-    put_octet(r, "tos_forward", m->tos_forward, 1);
-    put_octet(r, "tos_backward", m->tos_backward, 1);
+    probe_put(r, flow, m);
+    probe_put_octet(r, "tos_forward", m->tos_forward, 1);
+    probe_put_octet(r, "tos_backward", m->tos_backward, 1);
     out_u64(r, "duplicates", m->duplicates);
     out_text(r, "tx_source", tw_ts_source_name((enum tw_ts_source)m->tx_source));
     out_text(r, "rx_source", tw_ts_source_name((enum tw_ts_source)m->rx_source));

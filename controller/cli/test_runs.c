@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/cli/pairs.h"
+#include "controller/cli/probe.h"
 
 /* ---- Rows ---- */
 
@@ -69,56 +70,20 @@ void test_packets_free(struct test_packets *p)
     *p = (struct test_packets){ 0 };
 }
 
-static const char *fate_of(const Tw__FlightRecord *r)
-{
-    static const char *const names[] = { "in_flight", "received", "lost", "late", "send_error" };
-
-    return (unsigned)r->fate < TW_NELEM(names) ? names[r->fate] : "unknown";
-}
-
-static bool is_lost(const Tw__FlightRecord *r)
-{
-    return r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LOST || r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LATE;
-}
-
-static const char *way_of(const Tw__FlightRecord *r)
-{
-    if (!is_lost(r))
-        return "";
-    return r->way == TW__FLIGHT_WAY__FLIGHT_WAY_FORWARD    ? "forward"
-           : r->way == TW__FLIGHT_WAY__FLIGHT_WAY_BACKWARD ? "backward"
-                                                           : "unknown";
-}
-
-static struct tw_num seconds(const Tw__FlightRecord *r, int64_t ns)
-{
-    return (struct tw_num){ r->timed, out_ns_to_s(ns) };
-}
-
 void test_print_packet(uint32_t flow, const Tw__FlightRecord *r, bool colour, bool heading)
 {
     char when[TW_TIME_TEXT], rtt[OUT_NUM], forward[OUT_NUM], backward[OUT_NUM];
-    const char *way = way_of(r);
-    bool bad = is_lost(r) || r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_SEND_ERROR;
+    const char *way = probe_way(r);
+    bool bad = probe_is_lost(r) || r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_SEND_ERROR;
 
     if (heading)
         printf("%-27s %4s %8s  %-10s %-8s %9s %9s %9s\n", "SENT AT", "FLOW", "SEQ", "FATE", "LOST ON", "RTT",
                "FWD", "BWD");
-    tw_wall_format((struct tw_wall){ r->t1_ns }, when);
-    printf("%.19s.%06" PRId64 "Z %4u %8u  %s%-10s%s %-8s %9s %9s %9s\n", when,
-           r->t1_ns % TW_NS_PER_S / TW_NS_PER_US, flow, r->seq, bad && colour ? "\033[31m" : "", fate_of(r),
+    printf("%-27s %4u %8u  %s%-10s%s %-8s %9s %9s %9s\n", probe_time(r, when), flow, r->seq, bad && colour ? "\033[31m" : "", probe_fate(r),
            bad && colour ? "\033[0m" : "", *way ? way : "-",
-           out_seconds(seconds(r, r->forward_ns + r->backward_ns), rtt),
-           out_seconds(seconds(r, r->forward_ns), forward),
-           out_seconds(seconds(r, r->backward_ns), backward));
-}
-
-static void put_octet(struct out_records *r, const char *name, uint32_t v)
-{
-    if (v)
-        out_u64(r, name, v);
-    else
-        out_null(r, name);
+           out_seconds(probe_seconds(r, r->forward_ns + r->backward_ns), rtt),
+           out_seconds(probe_seconds(r, r->forward_ns), forward),
+           out_seconds(probe_seconds(r, r->backward_ns), backward));
 }
 
 static void put_packet(struct out_records *r, const void *row, const void *ctx)
@@ -127,17 +92,7 @@ static void put_packet(struct out_records *r, const void *row, const void *ctx)
     const Tw__FlightRecord *m = &p->record;
 
     (void)ctx;
-    out_u64(r, "flow", p->flow);
-    out_ns(r, "sent_ns", m->t1_ns);
-    out_u64(r, "seq", m->seq);
-    out_text(r, "fate", fate_of(m));
-    out_text(r, "lost_on", way_of(m));
-    out_num(r, "rtt_seconds", seconds(m, m->forward_ns + m->backward_ns));
-    out_num(r, "forward_seconds", seconds(m, m->forward_ns));
-    out_num(r, "backward_seconds", seconds(m, m->backward_ns));
-    out_num(r, "residence_seconds", seconds(m, m->residence_ns));
-    put_octet(r, "ttl_forward", m->ttl_forward);
-    put_octet(r, "ttl_backward", m->ttl_backward);
+    probe_put(r, p->flow, m);
     out_u64(r, "duplicates", m->duplicates);
 }
 

@@ -1,11 +1,9 @@
 #include "controller/http/pb_json.h"
 #include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "common/json.h"
 #include "common/net/summary_pb.h"
-#include "common/numtext.h"
 #include "fleet.pb-c.h"
 
 /* ---- Names ---- */
@@ -79,22 +77,6 @@ static void add_summary(cJSON *o, const ProtobufCMessage *m)
 
 /* ---- Values ---- */
 
-static cJSON *raw_u64(uint64_t v)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
-    return cJSON_CreateRaw(text);
-}
-
-static cJSON *raw_i64(int64_t v)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%lld", (long long)v);
-    return cJSON_CreateRaw(text);
-}
-
 static cJSON *hexadecimal(const ProtobufCBinaryData *b)
 {
     char text[2 * 64 + 1] = "";
@@ -110,13 +92,6 @@ static cJSON *word(const ProtobufCEnumDescriptor *d, int value)
     char buf[PB_JSON_WORD];
 
     return v ? cJSON_CreateString(pb_json_word(d, v, buf)) : cJSON_CreateNull();
-}
-
-static cJSON *real(double v)
-{
-    char text[NUMTEXT_MAX];
-
-    return isfinite(v) ? cJSON_CreateRaw(numtext_exact(v, text)) : cJSON_CreateNull();
 }
 
 static cJSON *object(const ProtobufCMessage *m)
@@ -140,22 +115,22 @@ static cJSON *value_at(const ProtobufCFieldDescriptor *f, const void *at)
         return cJSON_CreateBool(*(const protobuf_c_boolean *)at);
     case PROTOBUF_C_TYPE_UINT32:
     case PROTOBUF_C_TYPE_FIXED32:
-        return raw_u64(*(const uint32_t *)at);
+        return json_u64_item(*(const uint32_t *)at);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        return raw_u64(*(const uint64_t *)at);
+        return json_u64_item(*(const uint64_t *)at);
     case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_SINT32:
     case PROTOBUF_C_TYPE_SFIXED32:
-        return raw_i64(*(const int32_t *)at);
+        return json_i64_item(*(const int32_t *)at);
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
-        return raw_i64(*(const int64_t *)at);
+        return json_i64_item(*(const int64_t *)at);
     case PROTOBUF_C_TYPE_FLOAT:
-        return real((double)*(const float *)at);
+        return json_num_item((struct tw_num){ true, (double)*(const float *)at });
     case PROTOBUF_C_TYPE_DOUBLE:
-        return real(*(const double *)at);
+        return json_num_item((struct tw_num){ true, *(const double *)at });
     case PROTOBUF_C_TYPE_ENUM:
         return word(f->descriptor, *(const int *)at);
     case PROTOBUF_C_TYPE_STRING:
@@ -169,7 +144,7 @@ static cJSON *value_at(const ProtobufCFieldDescriptor *f, const void *at)
     return cJSON_CreateNull();
 }
 
-static size_t width_of(const ProtobufCFieldDescriptor *f)
+size_t pb_json_width(const ProtobufCFieldDescriptor *f)
 {
     switch (f->type) {
     case PROTOBUF_C_TYPE_BOOL:
@@ -212,18 +187,11 @@ static cJSON *list(const ProtobufCFieldDescriptor *f, const ProtobufCMessage *m)
         return labels((Tw__Label *const *)values, n);
     a = cJSON_CreateArray();
     for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(a, value_at(f, values + i * width_of(f)));
+        cJSON_AddItemToArray(a, value_at(f, values + i * pb_json_width(f)));
     return a;
 }
 
 /* ---- Messages ---- */
-
-static bool is_ns(const ProtobufCFieldDescriptor *f)
-{
-    size_t len = strlen(f->name);
-
-    return len > 3 && !strcmp(f->name + len - 3, "_ns");
-}
 
 /* The short name is made here, so cJSON has to copy it. */
 static void add_moment(cJSON *o, const char *name, const char *ns_name, int64_t ns)
@@ -233,7 +201,7 @@ static void add_moment(cJSON *o, const char *name, const char *ns_name, int64_t 
 
     if (!cJSON_AddItemToObject(o, name, item))
         cJSON_Delete(item);
-    json_put(o, ns_name, ns ? raw_i64(ns) : cJSON_CreateNull());
+    json_put(o, ns_name, ns ? json_i64_item(ns) : cJSON_CreateNull());
 }
 
 static void add_field(cJSON *o, const ProtobufCFieldDescriptor *f, const ProtobufCMessage *m)
@@ -245,7 +213,7 @@ static void add_field(cJSON *o, const ProtobufCFieldDescriptor *f, const Protobu
         json_put(o, pb_json_member(f), list(f, m));
         return;
     }
-    if (!is_ns(f) || !pb_json_is_moment(f->name)) {
+    if (!pb_json_is_moment(f->name)) {
         json_put(o, pb_json_member(f), value_at(f, at));
         return;
     }

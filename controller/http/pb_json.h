@@ -21,6 +21,8 @@ void pb_json_add(cJSON *o, const ProtobufCMessage *m);
 bool pb_json_is_moment(const char *field_name);
 /* Name of the member. */
 const char *pb_json_member(const ProtobufCFieldDescriptor *f);
+/* Octets of one value of a repeated field, as protobuf-c lays them out. */
+size_t pb_json_width(const ProtobufCFieldDescriptor *f);
 /* Word of an enumeration's value: "fixed" of SPACING_FIXED; returns buf. */
 #define PB_JSON_WORD 64
 const char *pb_json_word(const ProtobufCEnumDescriptor *d, const ProtobufCEnumValue *v,

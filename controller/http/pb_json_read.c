@@ -202,20 +202,6 @@ static enum tw_rc take_value(const struct reading *r, const ProtobufCFieldDescri
 
 /* ---- Lists ---- */
 
-static size_t width_of(const ProtobufCFieldDescriptor *f)
-{
-    switch (f->type) {
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_ENUM:
-    case PROTOBUF_C_TYPE_BOOL:
-        return 4;
-    default:
-        return 8;
-    }
-}
-
 /* n counts on as the list grows, so that what is there is freed, however it ends. A query has one text: a
  * list of one. */
 static enum tw_rc take_list(const struct reading *r, const ProtobufCFieldDescriptor *f, const cJSON *v,
@@ -230,12 +216,12 @@ static enum tw_rc take_list(const struct reading *r, const ProtobufCFieldDescrip
         return wrong(r, pb_json_member(f), "a list");
     if (count > MEMBERS_MAX)
         return wrong(r, pb_json_member(f), "a list of at most 1000");
-    values = count ? calloc((size_t)count, width_of(f)) : NULL;
+    values = count ? calloc((size_t)count, pb_json_width(f)) : NULL;
     if (count && !values)
         return no_memory(r);
     *(char **)((char *)m + f->offset) = values;
     for (; item && (int)*n < count; item = item->next) {
-        enum tw_rc rc = take_value(r, f, item, values + *n * width_of(f));
+        enum tw_rc rc = take_value(r, f, item, values + *n * pb_json_width(f));
 
         if (rc == TW_OK || f->type == PROTOBUF_C_TYPE_MESSAGE)
             ++*n;
