@@ -149,7 +149,6 @@ def test_agents_that_are_not_as_they_should_be(build):
         expect_check(lab, "a2", 1, "it does not run", "(controller-strange)", url="tcp://10.99.77.1:8080")
         expect_check(lab, "a2", 1, "it does not run", "(controller-name)", url="tcp://no-such-host.invalid:8620")
         expect_check(lab, "a2", 1, "it does not run", "(data-dir)", data="nowhere")
-        lab.start_agent("a2")
 
 
 def test_agents_of_another_version(build):
