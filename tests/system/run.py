@@ -1,8 +1,16 @@
 """Runs the system tests: every function test_* of every test_*.py beside this file, or those whose name contains a word given.
 
-usage: run.py BUILD-DIR [WORD...]      prints "ok NAME" or "not ok NAME" for each
+usage: run.py [-j N] BUILD-DIR [WORD...]      prints "ok NAME" or "not ok NAME" for each
+
+-j N: so many at a time, each a process with network namespaces of its own (1). Most tests wait more than they work. Those of a
+module that says ALONE = True judge times or rates, or use addresses of the host itself: they run by themselves, after the others.
 """
+import argparse
+import concurrent.futures
+import contextlib
 import importlib
+import io
+import multiprocessing
 import pathlib
 import sys
 import time
@@ -14,28 +22,55 @@ sys.dont_write_bytecode = True
 
 
 def tests(words):
+    """(name, module, function, alone) of each."""
     for path in sorted(HERE.glob("test_*.py")):
         module = importlib.import_module(path.stem)
         for name, fn in list(vars(module).items()):
             full = f"{path.stem[5:]}.{name[5:]}"
             if name.startswith("test_") and callable(fn) and (not words or any(w in full for w in words)):
-                yield full, fn
+                yield full, path.stem, name, getattr(module, "ALONE", False)
+
+
+def run(full, module, name, build):
+    """(passed, what it printed)"""
+    start = time.monotonic()
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        try:
+            getattr(importlib.import_module(module), name)(build)
+            passed = True
+            print(f"ok {full}  # {time.monotonic() - start:.1f} s")
+        except Exception:
+            passed = False
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), end="")
+            print(f"not ok {full}  # {time.monotonic() - start:.1f} s")
+    return passed, said.getvalue()
+
+
+def report(result):
+    passed, said = result
+    print(said, end="", flush=True)
+    return passed
 
 
 def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    failed = 0
-    for name, fn in tests(sys.argv[2:]):
-        start = time.monotonic()
-        try:
-            fn(sys.argv[1])
-            print(f"ok {name}  # {time.monotonic() - start:.1f} s", flush=True)
-        except Exception:
-            failed += 1
-            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), end="")
-            print(f"not ok {name}", flush=True)
-    sys.exit(1 if failed else 0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-j", type=int, default=1, metavar="N")
+    parser.add_argument("build")
+    parser.add_argument("words", nargs="*")
+    args = parser.parse_args()
+    together, alone = [], []
+    for full, module, name, by_itself in tests(args.words):
+        (alone if by_itself or args.j < 2 else together).append((full, module, name, args.build))
+    good = True
+    if together:
+        # Each in a process of its own: names of namespaces come from its number.
+        with concurrent.futures.ProcessPoolExecutor(args.j, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+            for done in concurrent.futures.as_completed([pool.submit(run, *t) for t in together]):
+                good &= report(done.result())
+    for t in alone:
+        good &= report(run(*t))
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import time
 from lab import Lab, expect, sigstop, wait
 from meshes import one_way, total
 
+ALONE = True  # takes the CPU away
+
 NO_LOOPBACK = """
 table inet lab {
   counter drops { }

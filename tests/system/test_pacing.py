@@ -7,6 +7,8 @@ from lab import expect, sigstop, wait
 from meshes import full, total
 from relay_rig import RelayLab
 
+ALONE = True  # judges when probes leave
+
 SPACING_NS = 20_000_000
 SLACK_NS = 2_000_000  # of the way from the agent to the relay
 STALL_S = 2

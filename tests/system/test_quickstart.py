@@ -7,6 +7,8 @@ import tempfile
 
 from lab import expect, sh
 
+ALONE = True  # the ports of the host itself
+
 TOP = pathlib.Path(__file__).parent.parent.parent
 NOBODY = 65534
 
