@@ -116,13 +116,6 @@ static struct report_pair *find_pair(struct report_job *j, uint64_t id, size_t *
     return &j->rep->pairs[row->at];
 }
 
-/* Is it one that store_read_expected() counts? Scheduling cuts first and last periods: those may be there or
- * not. */
-static bool is_whole_before(const struct tw_summary *s, int64_t due_ns)
-{
-    return s->end_ns <= due_ns && s->start_ns % (s->end_ns - s->start_ns) == 0;
-}
-
 /* No more rows of it will come. */
 static void seal(const struct report_job *j, struct report_pair *p)
 {
@@ -142,27 +135,35 @@ static struct report_pair *pair_of_row(struct report_job *j, const struct tw_sum
     return p;
 }
 
-static enum tw_rc add_row_to(const struct report_job *j, struct report_pair *p, const struct tw_summary *s,
-                             int64_t due_ns)
+/* Those that store_read_expected() counts: scheduling cuts first and last periods, which may be there or not. Of a run
+ * all have their place: they begin and end with its probes. */
+static uint64_t stored_of(const struct report_pair *p, const struct store_cell *c, int64_t due_ns)
 {
-    /* Of a run all have their place: they begin and end with its probes. */
-    bool whole = report_has_times(p) ? s->end_ns <= due_ns : is_whole_before(s, due_ns);
-
-    summary_merge(&p->merged, s);
-    p->periods_stored += whole;
-    return j->f.flows ? report_flows_add(p, s, whole) : TW_OK;
+    if (c->until_ns > due_ns)
+        return 0;
+    return report_has_times(p) ? c->rows : c->whole;
 }
 
-static enum tw_rc add_to_span(void *ctx, const struct tw_summary *s)
+static enum tw_rc add_cell_to(const struct report_job *j, struct report_pair *p, const struct store_cell *c,
+                              int64_t due_ns)
+{
+    uint64_t stored = stored_of(p, c, due_ns);
+
+    summary_merge(&p->merged, c->merged);
+    p->periods_stored += stored;
+    return j->f.flows ? report_flows_add(p, c->merged, stored) : TW_OK;
+}
+
+static enum tw_rc add_to_span(void *ctx, const struct store_cell *c)
 {
     struct report_job *j = ctx;
     size_t at;
     struct report_pair *p;
 
-    if (j->f.test_id && s->test_id != j->f.test_id)
+    if (j->f.test_id && c->merged->test_id != j->f.test_id)
         return TW_OK;
-    p = pair_of_row(j, s, &at);
-    return p ? add_row_to(j, p, s, j->due_ns[at]) : TW_OK;
+    p = pair_of_row(j, c->merged, &at);
+    return p ? add_cell_to(j, p, c, j->due_ns[at]) : TW_OK;
 }
 
 static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
@@ -178,7 +179,23 @@ static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
         p->periods_stored = 0;
         report_flows_clear(p);
     }
-    return add_row_to(ctx, p, s, INT64_MAX);
+    return add_cell_to(ctx, p,
+                       &(struct store_cell){ .merged = s,
+                                             .until_ns = s->end_ns,
+                                             .rows = 1,
+                                             .whole = s->start_ns % (s->end_ns - s->start_ns) == 0 },
+                       INT64_MAX);
+}
+
+/* From where on it must be known of each summary whether it was due; what a test measured is in no cell. */
+static int64_t raw_from(const struct report_job *j)
+{
+    int64_t first = j->f.test_id ? INT64_MIN : INT64_MAX;
+
+    for (size_t i = 0; i < j->rep->n_pairs; i++)
+        if (j->due_ns[i] < first)
+            first = j->due_ns[i];
+    return first;
 }
 
 static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
@@ -194,7 +211,15 @@ static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
     if (j->f.latest)
         rc = store_read_latest(db, ids, n, add_to_latest, j, &j->err);
     else
-        rc = store_read_summaries(db, ids, n, j->f.from_ns, j->f.to_ns, add_to_span, j, &j->err);
+        rc = store_read_span(db,
+                             &(struct store_span){ .pair_ids = ids,
+                                                   .n_pairs = n,
+                                                   .from_ns = j->f.from_ns,
+                                                   .to_ns = j->f.to_ns,
+                                                   .raw_from_ns = raw_from(j),
+                                                   .fn = add_to_span,
+                                                   .ctx = j },
+                             &j->err);
     if (rc == TW_ENOMEM)
         tw_err_set(&j->err, TW_ENOMEM, "out of memory");
     if (j->reading)

@@ -38,7 +38,7 @@ static enum tw_rc insert(struct report_pair *p, size_t at, uint32_t flow)
     return TW_OK;
 }
 
-enum tw_rc report_flows_add(struct report_pair *p, const struct tw_summary *s, bool whole)
+enum tw_rc report_flows_add(struct report_pair *p, const struct tw_summary *s, uint64_t stored)
 {
     size_t low = 0, high = p->n_flows;
 
@@ -52,7 +52,7 @@ enum tw_rc report_flows_add(struct report_pair *p, const struct tw_summary *s, b
     if ((low == p->n_flows || p->flows[low].flow != s->flow) && insert(p, low, s->flow))
         return TW_ENOMEM;
     summary_merge(&p->flows[low].merged, s);
-    p->flows[low].periods_stored += whole;
+    p->flows[low].periods_stored += stored;
     return TW_OK;
 }
 

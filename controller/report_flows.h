@@ -7,8 +7,8 @@
 /* Flows 0 to n-1, empty. TW_ENOMEM. */
 enum tw_rc report_flows_init(struct report_pair *p, uint32_t n);
 void report_flows_free(struct report_pair *p);
-/* Merges a row into its flow; whole: it counts as a stored period. TW_ENOMEM. */
-enum tw_rc report_flows_add(struct report_pair *p, const struct tw_summary *s, bool whole);
+/* Merges a row into its flow; stored: the periods that it counts as. TW_ENOMEM. */
+enum tw_rc report_flows_add(struct report_pair *p, const struct tw_summary *s, uint64_t stored);
 /* Forgets what was merged. */
 void report_flows_clear(struct report_pair *p);
 /* Derives the views; views_only: frees the histograms. */

@@ -179,6 +179,38 @@ void store_stats(struct store *s, struct store_stats *ret);
 enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs, int64_t from_ns,
                                 int64_t to_ns, enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
                                 struct tw_err *err);
+/* ---- Levels: summaries, and what they add up to ------------------------------------------------------------- */
+
+/* A roll-up row is the merge (common/stats.h) of all scheduled summaries of a pair and flow that start in a cell of the level: cells begin at
+ * whole multiples of its length, UTC. Summaries as long as a cell, or longer, are in no cell of that level; those of tests on demand in none at all. */
+enum store_level { STORE_RAW, STORE_1MIN, STORE_10MIN, STORE_1H, STORE_1D, STORE_LEVELS };
+const char *store_level_name(enum store_level l); /* "raw", "1min", "10min", "1h", "1d" */
+enum tw_rc store_level_parse(const char *name, enum store_level *ret);
+int64_t store_level_ns(enum store_level l); /* length of a cell; 0: raw */
+
+struct store_cell {
+    const struct tw_summary *merged; /* its runs are not listed */
+    enum store_level level;
+    int64_t from_ns, until_ns; /* of the cell; raw: of the summary */
+    uint64_t rows;             /* summaries in it */
+    uint64_t whole;            /* those of them that are whole report periods [k P, (k + 1) P) */
+};
+struct store_span {
+    const uint64_t *pair_ids;
+    size_t n_pairs;
+    int64_t from_ns, to_ns;
+    int64_t step_ns;     /* not 0: no cell goes over a multiple of it, while levels as fine are kept */
+    int64_t raw_from_ns; /* from here on only summaries; INT64_MAX: cells wherever they fit, INT64_MIN: nowhere */
+    /* May be NULL; before a pair's cells. What they stand for: more than [from, to) where retention has left only cells
+     * that stick out, nothing at all (from >= to) where it has left none. */
+    void (*covers)(void *ctx, uint64_t pair_id, int64_t from_ns, int64_t to_ns);
+    enum tw_rc (*fn)(void *ctx, const struct store_cell *c); /* each valid during fn; a non-OK result stops and is returned */
+    void *ctx;
+};
+/* All that is stored of [from, to), each summary exactly once, by itself or as part of a cell: the coarsest cells that fit, finer ones and
+ * summaries at the edges and for what no roll-up has reached yet. Pair by pair in order of id, each once; in no order within a pair. */
+enum tw_rc store_read_span(struct store_reader *r, const struct store_span *span, struct tw_err *err);
+
 /* A pair's loss runs with start in [from, to), all flows, in order of (start, flow); each valid during fn. Parts of runs that go on
  * over the end of a report period are not joined (common/loss_runs.h). A summary lists its longest runs only. */
 enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,

@@ -92,6 +92,9 @@ struct store_reader {
     struct tw_summary row;
 };
 
+/* store_read.c: a sorted copy of ids, malloc'ed. */
+uint64_t *store_sorted_ids(const uint64_t *ids, size_t n);
+
 /* store_history.c: the mesh is that from this generation on; document NULL: it is deleted. */
 enum tw_rc store_put_version(struct store *s, const char *mesh, uint64_t generation, const char *document,
                              bool paused, struct tw_err *err);

@@ -42,7 +42,7 @@ static int by_value(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
-static uint64_t *sorted(const uint64_t *ids, size_t n)
+uint64_t *store_sorted_ids(const uint64_t *ids, size_t n)
 {
     uint64_t *copy = malloc((n ? n : 1) * sizeof *copy);
 
@@ -124,7 +124,7 @@ enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids
 
     if (n_pairs == 0 || from_ns >= to_ns)
         return TW_OK;
-    ids = sorted(pair_ids, n_pairs);
+    ids = store_sorted_ids(pair_ids, n_pairs);
     if (!ids)
         return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
     rc = sq_exec(&r->q, "BEGIN", err);
