@@ -93,8 +93,8 @@ static enum tw_rc read_query(const Tw__DoctorRequest *rq, struct doctor_query *r
         rc = take("the mesh", rq->mesh, ret->mesh, sizeof ret->mesh, err);
     if (rc == TW_OK && *ret->target && !*ret->source)
         rc = tw_err_set(err, TW_EINVAL, "a target without a source: expected SOURCE:TARGET");
-    if (rc == TW_OK && *rq->selector)
-        rc = selector_parse(rq->selector, &ret->selector, err);
+    if (rc == TW_OK && *rq->select)
+        rc = selector_parse(rq->select, &ret->selector, err);
     return rc;
 }
 

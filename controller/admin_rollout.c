@@ -131,9 +131,8 @@ void admin_schedule_rollout(Tw__Admin_Service *service, const Tw__ScheduleRollou
     struct roster *ro;
     struct tw_err err = { 0 };
 
-    if (*rq->selector && selector_parse(rq->selector, &sel, &err) != TW_OK) {
-        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "selector, character %u: %s", err.column,
-                 err.text);
+    if (*rq->select && selector_parse(rq->select, &sel, &err) != TW_OK) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", err.text);
         return;
     }
     ro = roster_new(&c->inv, NULL, NULL);

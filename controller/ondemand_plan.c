@@ -352,9 +352,41 @@ static Tw__Status find_mesh(struct controller *c, const char *name, const struct
                 name, hint(&n, mean));
 }
 
-static bool is_wanted(const struct wanted_pair *w, const char *mesh, const char *class_name)
+/* Which pairs of a mesh. */
+struct choice {
+    struct inventory *inv;
+    const char *class_name; /* "": any */
+    struct selector *select, *target_select;
+};
+
+/* Whoever is no agent has a name, but no labels. */
+static bool is_selected(const struct choice *ch, const struct selector *sel, const char *name)
 {
-    return !strcmp(w->mesh->name, mesh) && (!*class_name || !strcmp(w->class_->name, class_name));
+    const struct agent *a = sel ? inventory_agent(ch->inv, name) : NULL;
+
+    return !sel || selector_match(sel, a ? a->labels : NULL, a ? a->n_labels : 0, name);
+}
+
+static bool is_wanted(const struct choice *ch, const struct wanted_pair *w, const char *mesh)
+{
+    return !strcmp(w->mesh->name, mesh) && (!*ch->class_name || !strcmp(w->class_->name, ch->class_name)) &&
+           is_selected(ch, ch->select, w->source->row.name) && is_selected(ch, ch->target_select, w->target);
+}
+
+static Tw__Status begin_choice(struct controller *c, const Tw__TestStartRequest *rq, struct choice *ret,
+                               struct tw_err *err)
+{
+    *ret = (struct choice){ .inv = &c->inv, .class_name = rq->class_name };
+    if ((*rq->select && selector_parse(rq->select, &ret->select, err) != TW_OK) ||
+        (*rq->target_select && selector_parse(rq->target_select, &ret->target_select, err) != TW_OK))
+        return TW__STATUS__STATUS_INVALID_ARGUMENT;
+    return TW__STATUS__STATUS_OK;
+}
+
+static void end_choice(struct choice *ch)
+{
+    selector_free(ch->select);
+    selector_free(ch->target_select);
 }
 
 static void add_goal(struct ondemand_plan *p, const struct mesh *mesh, const struct wanted_pair *w)
@@ -393,19 +425,20 @@ static bool number_sources(struct ondemand_plan *p)
     return true;
 }
 
-static Tw__Status list_goals(const Tw__TestStartRequest *rq, const struct mesh *mesh, const struct wanted *w,
+static Tw__Status list_goals(const struct choice *ch, const struct mesh *mesh, const struct wanted *w,
                              struct ondemand_plan *p, struct tw_err *err)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < w->n; i++)
-        n += is_wanted(&w->pairs[i], mesh->name, rq->class_name);
+        n += is_wanted(ch, &w->pairs[i], mesh->name);
     if (!n)
-        return fail(err, TW__STATUS__STATUS_NOT_FOUND, "mesh %s has no pair%s%.63s that could be tested",
-                    mesh->name, *rq->class_name ? " of class " : "", rq->class_name);
+        return fail(err, TW__STATUS__STATUS_NOT_FOUND, "mesh %s has no pair%s%.63s%s that could be tested",
+                    mesh->name, *ch->class_name ? " of class " : "", ch->class_name,
+                    ch->select || ch->target_select ? " between agents with such labels" : "");
     if (n > ONDEMAND_RUNS_MAX)
         return fail(err, TW__STATUS__STATUS_FAILED_PRECONDITION,
-                    "%zu pairs are too many for one test, %u are allowed: name a class, or test single pairs",
+                    "%zu pairs are too many for one test, %u are allowed: name a class, or select agents by labels",
                     n, ONDEMAND_RUNS_MAX);
     p->goals = calloc(n, sizeof *p->goals);
     p->classes = calloc(mesh->n_classes, sizeof *p->classes);
@@ -414,7 +447,7 @@ static Tw__Status list_goals(const Tw__TestStartRequest *rq, const struct mesh *
     memcpy(p->classes, mesh->classes, mesh->n_classes * sizeof *p->classes);
     p->n_classes = mesh->n_classes;
     for (size_t i = 0; i < w->n; i++)
-        if (is_wanted(&w->pairs[i], mesh->name, rq->class_name))
+        if (is_wanted(ch, &w->pairs[i], mesh->name))
             add_goal(p, mesh, &w->pairs[i]);
     for (size_t i = 0; i < p->n_classes; i++)
         shorten_period(&p->classes[i]);
@@ -425,6 +458,7 @@ static Tw__Status plan_mesh(struct controller *c, const Tw__TestStartRequest *rq
                             struct tw_err *err)
 {
     const struct mesh_state *m;
+    struct choice ch = { 0 };
     struct wanted w;
     Tw__Status status = find_mesh(c, rq->mesh, &m, err);
 
@@ -433,10 +467,14 @@ static Tw__Status plan_mesh(struct controller *c, const Tw__TestStartRequest *rq
     if (rq->n_settings)
         return fail(err, TW__STATUS__STATUS_INVALID_ARGUMENT,
                     "a mesh is tested with its own classes: leave out %.40s", rq->settings[0]->key);
-    if (wanted_build(&c->inv, &(struct overlay){ 0 }, &w, err) != TW_OK)
-        return TW__STATUS__STATUS_INTERNAL;
-    status = list_goals(rq, m->mesh, &w, p, err);
-    wanted_free(&w);
+    status = begin_choice(c, rq, &ch, err);
+    if (!status && wanted_build(&c->inv, &(struct overlay){ 0 }, &w, err) != TW_OK)
+        status = TW__STATUS__STATUS_INTERNAL;
+    else if (!status) {
+        status = list_goals(&ch, m->mesh, &w, p, err);
+        wanted_free(&w);
+    }
+    end_choice(&ch);
     snprintf(p->what, sizeof p->what, "mesh %s", m->row.name);
     if (*rq->class_name)
         snprintf(p->settings, sizeof p->settings, "class %.63s", rq->class_name);
@@ -461,6 +499,8 @@ Tw__Status ondemand_plan(struct controller *c, const Tw__TestStartRequest *rq, s
     *ret = (struct ondemand_plan){ 0 };
     if (*rq->mesh ? *rq->source || *rq->target : !pair)
         return fail(err, TW__STATUS__STATUS_INVALID_ARGUMENT, "expected source and target, or a mesh");
+    if (pair && (*rq->select || *rq->target_select))
+        return fail(err, TW__STATUS__STATUS_INVALID_ARGUMENT, "select: expected it with a mesh, not with a pair");
     status = read_length(rq, ret, err);
     if (!status)
         status = *rq->mesh ? plan_mesh(c, rq, ret, err) : plan_pair(c, rq, ret, err);

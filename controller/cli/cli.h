@@ -29,7 +29,6 @@ struct cli_options {
     bool prune, force, pairs;
     int64_t before;
     int64_t span_ns, flow;
-    char *selector;
     bool probe_all;
     int64_t duration_ns, parallel;
     bool packets;

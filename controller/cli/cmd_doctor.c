@@ -229,8 +229,8 @@ enum cli_exit cmd_doctor(struct cli *c)
         code = cli_no_memory();
     if (c->opt.mesh)
         rq.mesh = c->opt.mesh;
-    if (c->opt.selector)
-        rq.selector = c->opt.selector;
+    if (c->opt.select)
+        rq.select = c->opt.select;
     rq.probe_all = c->opt.probe_all;
     if (!code)
         code = cli_call(c, "DoctorStart", &rq.base, &reply);

@@ -76,6 +76,10 @@ static enum cli_exit read_question(struct cli *c, struct question *q)
                         "test: expected SRC and DST, or --mesh NAME; twampctl test --help tells more");
     if (o->mesh && o->packets)
         return cli_fail(CLI_USAGE, "--packets: expected one pair, not a mesh");
+    if (!o->mesh && (o->select || o->target_select))
+        return cli_fail(CLI_USAGE, "--select and --target-select: expected --mesh NAME, too, not SRC and DST");
+    q->rq.select = o->select ? o->select : (char *)protobuf_c_empty_string;
+    q->rq.target_select = o->target_select ? o->target_select : (char *)protobuf_c_empty_string;
     if (o->mesh) {
         q->rq.mesh = o->mesh;
     } else {

@@ -179,15 +179,6 @@ static const struct conf_opt history_opts[] = {
       .arg = "N",
       .help = "Only generations below this one; 0 begins with the newest." },
 };
-static const struct conf_opt rollout_opts[] = {
-    { .name = "selector",
-      .short_name = 'l',
-      .type = CONF_STR,
-      .offset = CLI_FIELD(selector),
-      .arg = "SELECTOR",
-      .help = "Only agents with these labels: site=ams,role!=edge." },
-};
-
 static const struct conf_opt show_opts[] = {
     { .name = "document",
       .short_name = 'd',
@@ -318,12 +309,7 @@ static const struct conf_opt doctor_opts[] = {
       .offset = CLI_FIELD(mesh),
       .arg = "MESH",
       .help = "Only this mesh, and its agents." },
-    { .name = "selector",
-      .short_name = 'l',
-      .type = CONF_STR,
-      .offset = CLI_FIELD(selector),
-      .arg = "SELECTOR",
-      .help = "Only agents with these labels, such as site=ams,role!=edge, and pairs from and to them." },
+    FILTER_OPT_SELECT("Only agents with such labels: site=ams,role!=edge, and pairs from and to them."),
     { .name = "probe-all",
       .type = CONF_FLAG,
       .offset = CLI_FIELD(probe_all),
@@ -346,6 +332,8 @@ static const struct conf_opt test_opts[] = {
       .offset = CLI_FIELD(class_name),
       .arg = "CLASS",
       .help = "A class of a mesh document (MESH/CLASS if several have one of that name); with --mesh only its pairs." },
+    FILTER_OPT_SELECT("With --mesh: only pairs from agents with such labels: site=ams,role!=edge."),
+    FILTER_OPT_TARGET_SELECT,
     { .name = "count",
       .short_name = 'n',
       .type = CONF_INT,
@@ -576,7 +564,7 @@ const struct cli_command cli_commands[] = {
              "code 6: connected agents are behind.",
       .examples = "  twampctl schedule rollout\n"
                   "  twampctl schedule rollout -l site=ams --watch\n",
-      OPTS(rollout_opts),
+      OPTS(agent_list_opts),
       .reads = true,
       .run = cmd_schedule_rollout },
     { .group = "schedule",

@@ -18,6 +18,11 @@ enum cli_exit filter_fill(struct cli *c, Tw__PairFilter *f);
         .name = "select", .short_name = 'l', .type = CONF_STR, .offset = CLI_FIELD(select), \
         .arg = "SELECTOR", .help = what                                                     \
     }
+#define FILTER_OPT_TARGET_SELECT                                                                          \
+    {                                                                                                     \
+        .name = "target-select", .type = CONF_STR, .offset = CLI_FIELD(target_select), .arg = "SELECTOR", \
+        .help = "Only pairs to targets with such labels."                                                 \
+    }
 #define FILTER_OPTS_NAMES                                                                                    \
     { .name = "mesh",                                                                                        \
       .short_name = 'm',                                                                                     \
@@ -37,11 +42,7 @@ enum cli_exit filter_fill(struct cli *c, Tw__PairFilter *f);
           .arg = "AGENT",                                                                                    \
           .help = "Only pairs from this agent." },                                                           \
         FILTER_OPT_SELECT("Only pairs from agents with such labels: site=ams,role!=edge."),                  \
-        { .name = "target-select",                                                                           \
-          .type = CONF_STR,                                                                                  \
-          .offset = CLI_FIELD(target_select),                                                                \
-          .arg = "SELECTOR",                                                                                 \
-          .help = "Only pairs to targets with such labels." },                                               \
+        FILTER_OPT_TARGET_SELECT,                                                                            \
     {                                                                                                        \
         .name = "target", .short_name = 't', .type = CONF_STR, .offset = CLI_FIELD(target), .arg = "TARGET", \
         .help = "Only pairs to this target."                                                                 \

@@ -12,8 +12,8 @@ enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret)
 {
     Tw__ScheduleRolloutRequest rq = TW__SCHEDULE_ROLLOUT_REQUEST__INIT;
 
-    if (c->opt.selector)
-        rq.selector = c->opt.selector;
+    if (c->opt.select)
+        rq.select = c->opt.select;
     return cli_call(c, "ScheduleRollout", &rq.base, ret);
 }
 
@@ -160,7 +160,7 @@ void rollout_tell(const Tw__ScheduleRolloutReply *reply, uint64_t generation)
             tell_refusals(a);
     }
     if (reply->truncated)
-        cli_fail(CLI_OK, "there are more agents than shown: narrow it with --selector");
+        cli_fail(CLI_OK, "there are more agents than shown: narrow it with --select");
 }
 
 /* ---- The command ---- */
@@ -231,7 +231,7 @@ enum cli_exit cmd_schedule_rollout(struct cli *c)
                                    .after = print_refusals,
                                    .ctx = reply });
     if (!code && reply->truncated)
-        cli_fail(CLI_OK, "there are more agents than shown: narrow it with --selector");
+        cli_fail(CLI_OK, "there are more agents than shown: narrow it with --select");
     if (!code && reply->agents_behind)
         code = CLI_BEHIND;
     cli_free_reply(m);

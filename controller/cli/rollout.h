@@ -4,7 +4,7 @@
 
 #include "controller/cli/cli.h"
 
-/* A ScheduleRolloutReply with the agents that --selector matches, in order of name; says if not all fit. */
+/* A ScheduleRolloutReply with the agents that --select matches, in order of name; says if not all fit. */
 enum cli_exit rollout_call(struct cli *c, ProtobufCMessage **ret);
 /* "Generation 5 runs on 2 of 3 agents" */
 void rollout_print_count(const Tw__ScheduleRolloutReply *reply);

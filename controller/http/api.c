@@ -21,6 +21,12 @@ bool api_filter(const struct controller *c, struct http_req *rq, unsigned known,
     return false;
 }
 
+enum tw_rc api_selector(const struct report_filter *f, struct selector **ret)
+{
+    *ret = NULL;
+    return *f->select ? selector_parse(f->select, ret, NULL) : TW_OK;
+}
+
 void api_refuse(struct http_req *rq, enum tw_rc rc, const struct tw_err *err)
 {
     if (rc == TW_EBUSY)

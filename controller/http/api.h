@@ -8,6 +8,8 @@
 
 /* Reads the query; on an error answers 400 and returns false. `known`: bits of enum query_known. */
 bool api_filter(const struct controller *c, struct http_req *rq, unsigned known, struct report_filter *ret);
+/* Agents that the filter's `select` means; NULL: all. TW_ENOMEM. Ended with selector_free(). */
+enum tw_rc api_selector(const struct report_filter *f, struct selector **ret);
 /* Answers what could not be started, or read. */
 void api_refuse(struct http_req *rq, enum tw_rc rc, const struct tw_err *err);
 /* {"schema": "twampmesh/NAME/v1"} */

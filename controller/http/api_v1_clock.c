@@ -43,7 +43,8 @@ static cJSON *finding(const struct agent *a)
     return o;
 }
 
-static char *write_clock(const struct controller *c, const struct clocks_result *r, size_t *ret_len)
+static char *write_clock(const struct controller *c, const struct selector *sel,
+                         const struct clocks_result *r, size_t *ret_len)
 {
     size_t n;
     const struct agent **v = clocks_sorted(&c->inv, &n);
@@ -58,7 +59,7 @@ static char *write_clock(const struct controller *c, const struct clocks_result 
     json_list_begin(&l, head, "agents");
     l.failed = l.failed || !v;
     for (size_t i = 0; i < n; i++)
-        if (v[i]->audit.known)
+        if (v[i]->audit.known && selector_match(sel, v[i]->labels, v[i]->n_labels, v[i]->row.name))
             json_list_add(&l, finding(v[i]));
     free(v);
     return json_list_end(&l, ret_len);
@@ -67,27 +68,31 @@ static char *write_clock(const struct controller *c, const struct clocks_result 
 static void audited(void *ctx, enum tw_rc rc, const struct clocks_result *r)
 {
     struct api_wait *w = ctx;
+    struct selector *sel = NULL;
     size_t len = 0;
     char *text;
 
+    if (!rc)
+        rc = api_selector(&w->filter, &sel);
     if (rc) {
         api_refuse(w->rq, rc, NULL);
     } else {
-        text = write_clock(w->c, r, &len);
+        text = write_clock(w->c, sel, r, &len);
         api_answer(w->rq, text, len);
     }
+    selector_free(sel);
     free(w);
 }
 
 void http_clock(void *ctx, struct http_req *rq)
 {
     struct controller *c = ctx;
-    struct report_filter none;
+    struct report_filter f;
     struct api_wait *w;
 
-    if (!api_filter(c, rq, 0, &none))
+    if (!api_filter(c, rq, QUERY_SELECT, &f))
         return;
-    w = api_wait_new(c, rq, &none);
+    w = api_wait_new(c, rq, &f);
     if (w)
         clocks_ask(c->clocks, audited, w);
 }

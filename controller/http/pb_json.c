@@ -24,7 +24,25 @@ bool pb_json_is_moment(const char *field_name)
 
 const char *pb_json_member(const ProtobufCFieldDescriptor *f)
 {
-    return strcmp(f->name, "class_name") ? f->name : "class";
+    static const char *const other[][2] = {
+        { "class_name", "class" },
+        { "host_cpu_wait_ppm", "host_cpu_wait_ratio" },
+    };
+
+    for (size_t i = 0; i < TW_NELEM(other); i++)
+        if (!strcmp(f->name, other[i][0]))
+            return other[i][1];
+    return f->name;
+}
+
+bool pb_json_is_ratio(const ProtobufCFieldDescriptor *f)
+{
+    return !strcmp(f->name, "host_cpu_wait_ppm");
+}
+
+bool pb_json_is_unknown_if_empty(const ProtobufCFieldDescriptor *f)
+{
+    return !strcmp(f->name, "secrets_error") || !strcmp(f->name, "clock_leap");
 }
 
 /* Values begin with a word for the enumeration, up to an underscore: what all have in common goes. */
@@ -115,7 +133,8 @@ static cJSON *value_at(const ProtobufCFieldDescriptor *f, const void *at)
         return cJSON_CreateBool(*(const protobuf_c_boolean *)at);
     case PROTOBUF_C_TYPE_UINT32:
     case PROTOBUF_C_TYPE_FIXED32:
-        return json_u64_item(*(const uint32_t *)at);
+        return pb_json_is_ratio(f) ? json_num_item((struct tw_num){ true, *(const uint32_t *)at / 1e6 })
+                                   : json_u64_item(*(const uint32_t *)at);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
         return json_u64_item(*(const uint64_t *)at);
@@ -135,7 +154,8 @@ static cJSON *value_at(const ProtobufCFieldDescriptor *f, const void *at)
         return word(f->descriptor, *(const int *)at);
     case PROTOBUF_C_TYPE_STRING:
         text = *(const char *const *)at;
-        return cJSON_CreateString(text ? text : "");
+        return pb_json_is_unknown_if_empty(f) && !(text && *text) ? cJSON_CreateNull()
+                                                                  : cJSON_CreateString(text ? text : "");
     case PROTOBUF_C_TYPE_BYTES:
         return hexadecimal(at);
     case PROTOBUF_C_TYPE_MESSAGE:

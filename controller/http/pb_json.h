@@ -1,7 +1,7 @@
 /* controller/http/pb_json.h - protobuf messages as the JSON of /api/v1, from their descriptors alone: a new
  * field of a message is a member of its JSON, and of its schema. Pure but for cJSON; any thread.
  *
- * Members have the names of the fields, but `class_name` is "class". 64 bit numbers are exact. A moment is
+ * Members have the names of the fields, but `class_name` is "class", and parts per million are ratios. 64 bit numbers are exact. A moment is
  * there twice: `changed` as RFC 3339, `changed_ns` in nanoseconds since 1970, both null for never; a duration
  * only in nanoseconds. Enumerations are words in lower case, octets are hexadecimal, labels an object, absent
  * messages null. A summary is what it means (common/stats.h), not its fields. */
@@ -23,6 +23,10 @@ bool pb_json_is_moment(const char *field_name);
 const char *pb_json_member(const ProtobufCFieldDescriptor *f);
 /* Octets of one value of a repeated field, as protobuf-c lays them out. */
 size_t pb_json_width(const ProtobufCFieldDescriptor *f);
+/* Parts per million, told as a ratio. */
+bool pb_json_is_ratio(const ProtobufCFieldDescriptor *f);
+/* A text that is null, not "", where there is none. */
+bool pb_json_is_unknown_if_empty(const ProtobufCFieldDescriptor *f);
 /* Word of an enumeration's value: "fixed" of SPACING_FIXED; returns buf. */
 #define PB_JSON_WORD 64
 const char *pb_json_word(const ProtobufCEnumDescriptor *d, const ProtobufCEnumValue *v,

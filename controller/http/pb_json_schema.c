@@ -69,6 +69,10 @@ static cJSON *reference(const ProtobufCMessageDescriptor *d)
 
 static cJSON *of_value(const ProtobufCFieldDescriptor *f)
 {
+    if (pb_json_is_ratio(f))
+        return of_type("number");
+    if (pb_json_is_unknown_if_empty(f))
+        return or_null(of_type("string"));
     switch (f->type) {
     case PROTOBUF_C_TYPE_BOOL:
         return of_type("boolean");

@@ -547,7 +547,7 @@ static void fake_schedule_rollout(Tw__Admin_Service *s, const Tw__ScheduleRollou
     bool taken = ++fake->list_calls >= 3 && !fake->behind;
 
     (void)s;
-    snprintf(fake->selector, sizeof fake->selector, "%s", rq->selector);
+    snprintf(fake->selector, sizeof fake->selector, "%s", rq->select);
     up.agent = (char *)"ams";
     up.state = (char *)"up";
     up.word = (char *)(taken ? "current" : "slow");
@@ -1251,7 +1251,7 @@ static void fake_doctor_start(Tw__Admin_Service *s, const Tw__DoctorRequest *rq,
     fake->doctor_looks = 0;
     fake->doctor_healthy = !strcmp(rq->source, "lon");
     snprintf(fake->doctor_asked, sizeof fake->doctor_asked, "%s|%s|%s|%s|%d", rq->source, rq->target,
-             rq->mesh, rq->selector, rq->probe_all);
+             rq->mesh, rq->select, rq->probe_all);
     if (!strcmp(rq->source, "none"))
         rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no agent \"none\": twampctl agent list shows them");
     else

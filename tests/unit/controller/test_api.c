@@ -4,6 +4,7 @@
 #include "common/loss_runs.h"
 #include "controller/flight.h"
 #include "controller/http/api.h"
+#include "controller/http/pb_json.h"
 
 /* ---- Stand-ins for the rest of the controller ---- */
 
@@ -31,8 +32,22 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
     static char *addresses[] = { address };
     static Tw__Label label = TW__LABEL__INIT, *labels[] = { &label };
     static Tw__Refusal refusal = TW__REFUSAL__INIT, *refusals[] = { &refusal };
+    static Tw__AgentMark mark = TW__AGENT_MARK__INIT;
+    static Tw__AgentSpan span = TW__AGENT_SPAN__INIT, *spans[] = { &span };
+    static Tw__AgentLimits limits = TW__AGENT_LIMITS__INIT;
+    static Tw__ClockFinding finding = TW__CLOCK_FINDING__INIT;
 
     (void)ar;
+    mark.time_ns = span.from_ns = INT64_C(1700000000000000000);
+    mark.reason = why;
+    finding.verdict = (char *)"offset";
+    limits.max_pps = 1000;
+    ret->drained = ret->revoked = &mark;
+    ret->maintenance = spans;
+    ret->n_maintenance = 1;
+    ret->in_maintenance = true;
+    ret->limits = &limits;
+    ret->clock = &finding;
     label.key = up;
     label.value = print;
     refusal.reason = why;
@@ -121,6 +136,7 @@ struct rig {
 
 static struct rig *rig_new(void)
 {
+    static const struct tw_label site[] = { { "site", "ams" } };
     struct rig *r = calloc(1, sizeof *r);
     struct publish_conf pc = { .inventory = &r->c.inv, .page_interval_ns = 1 };
     struct httpd_conf hc = {
@@ -138,6 +154,11 @@ static struct rig *rig_new(void)
     strcpy(r->mesh.row.name, "m");
     HASH_ADD_STR(r->c.inv.meshes, row.name, &r->mesh);
     strcpy(r->agent.row.name, "ams");
+    r->agent.row.approved = true;
+    r->agent.audit.known = true;
+    r->agent.audit.host.component_hosts = 1;
+    r->agent.labels = (struct tw_label *)site;
+    r->agent.n_labels = 1;
     HASH_ADD_STR(r->c.inv.agents, row.name, &r->agent);
     r->c.loop = pc.loop = hc.loop = r->f->loop;
     r->c.readers = pc.readers = r->f->readers;
@@ -173,17 +194,13 @@ static struct get fetch(struct rig *r, const char *target)
     return g;
 }
 
-/* The parsed answer, checked against docs/schema/NAME-v1.json. */
-static cJSON *fetch_json(struct rig *r, const char *target, const char *name)
+/* docs/schema/NAME-v1.json */
+static cJSON *read_schema(const char *name)
 {
-    struct get g = fetch(r, target);
-    cJSON *json = cJSON_Parse(get_body(&g)), *schema;
-    struct schema_error why = { "" };
     char path[256], *text = calloc(1, 1 << 20);
+    cJSON *schema;
     FILE *f;
 
-    if (g.status != 200 || !json)
-        fail_msg("%s: %.500s", target, g.text);
     snprintf(path, sizeof path, "%s/docs/schema/%s-v1.json", TW_SOURCE_DIR, name);
     f = fopen(path, "r");
     assert_non_null(f);
@@ -191,10 +208,22 @@ static cJSON *fetch_json(struct rig *r, const char *target, const char *name)
     fclose(f);
     schema = cJSON_Parse(text);
     assert_non_null(schema);
+    free(text);
+    return schema;
+}
+
+/* The parsed answer, checked against its schema. */
+static cJSON *fetch_json(struct rig *r, const char *target, const char *name)
+{
+    struct get g = fetch(r, target);
+    cJSON *json = cJSON_Parse(get_body(&g)), *schema = read_schema(name);
+    struct schema_error why = { "" };
+
+    if (g.status != 200 || !json)
+        fail_msg("%s: %.500s", target, g.text);
     if (!schema_check(schema, schema, json, "", &why))
         fail_msg("%s: %s in\n%.2000s", target, why.text, get_body(&g));
     cJSON_Delete(schema);
-    free(text);
     free(g.text);
     return json;
 }
@@ -233,8 +262,13 @@ static void statuses(void **state)
           "metrics\",\"__param_level\":\"fleet\"," },
         { "/metrics?level=fleet", 200, "twamp_agents" },
         { "/api/v1/sd?x=1", 400, "unknown parameter \\\"x\\\"; known: none" },
-        { "/api/v1/agents?x=1", 400, "known: none" },
-        { "/api/v1/clock?x=1", 400, "known: none" },
+        { "/api/v1/agents?x=1", 400, "known: select" },
+        { "/api/v1/agents?select=site%3Dams", 200, "\"name\":\"ams\"" },
+        { "/api/v1/agents?select=site%3Dfra", 200, "\"agents\":[]" },
+        { "/api/v1/agents?select=site%3D", 400, "\\\"select\\\" is \\\"site=\\\"; expected a selector of labels" },
+        { "/api/v1/clock?x=1", 400, "known: select" },
+        { "/api/v1/clock?select=name%3Dams", 200, "\"name\":\"ams\"" },
+        { "/api/v1/clock?select=site%21%3Dams", 200, "\"agents\":[]" },
         { "/api/v1/pairs?from=1", 400, "known: mesh, class, source, target, limit" },
         { "/api/v1/summaries?latest=1", 400, "known: mesh, class, source, target, from, to, limit" },
         { "/api/v1/report?latest=1&from=-1h", 400, "goes without" },
@@ -360,6 +394,40 @@ static void the_other_answers_match_theirs(void **state)
         g.text, "\"last_contact\":\"2023-11-14T22:13:20.123Z\",\"last_contact_ns\":1700000000123456789,"));
     free(g.text);
     rig_free(r);
+}
+
+/* Fields that no agent happens to have set count, too: the answer follows the messages by itself, and the
+ * published schema must say what it can have, and nothing else. */
+static void the_schema_of_agents_names_every_field(void **state)
+{
+    static const struct {
+        const char *def;
+        const ProtobufCMessageDescriptor *d;
+    } rows[] = {
+        { "agent", &tw__agent_info__descriptor },  { "health", &tw__health_report__descriptor },
+        { "mark", &tw__agent_mark__descriptor },   { "span", &tw__agent_span__descriptor },
+        { "limits", &tw__agent_limits__descriptor }, { "finding", &tw__clock_finding__descriptor },
+        { "refusal", &tw__refusal__descriptor },   { "clock", &tw__clock_state__descriptor },
+    };
+    cJSON *schema = read_schema("agents");
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        const cJSON *properties = at(at(at(schema, "$defs"), rows[i].def), "properties");
+        cJSON *is = pb_json_schema(rows[i].d, false), *members = cJSON_GetObjectItemCaseSensitive(is, "properties");
+
+        assert_non_null(properties);
+        for (const cJSON *m = members->child; m; m = m->next)
+            if (!at(properties, m->string))
+                fail_msg("docs/schema/agents-v1.json, $defs.%s lacks \"%s\": describe it there (and under \"required\")",
+                         rows[i].def, m->string);
+        for (const cJSON *m = properties->child; m; m = m->next)
+            if (!at(members, m->string))
+                fail_msg("docs/schema/agents-v1.json, $defs.%s has \"%s\", which no answer has", rows[i].def,
+                         m->string);
+        cJSON_Delete(is);
+    }
+    cJSON_Delete(schema);
 }
 
 static void outages_match_their_schema(void **state)
@@ -570,6 +638,7 @@ int main(void)
         cmocka_unit_test(report_matches_its_schema),
         cmocka_unit_test(the_other_answers_match_theirs),
         cmocka_unit_test(clock_matches_its_schema),
+        cmocka_unit_test(the_schema_of_agents_names_every_field),
         cmocka_unit_test(outages_match_their_schema),
         cmocka_unit_test(flight_matches_its_schema),
         cmocka_unit_test(numbers_keep_every_digit),

@@ -512,7 +512,7 @@ static struct rolled rollout(struct fixture *f, const char *selector)
     Tw__ScheduleRolloutRequest rq = TW__SCHEDULE_ROLLOUT_REQUEST__INIT;
     struct rolled r = { 0 };
 
-    rq.selector = (char *)selector;
+    rq.select = (char *)selector;
     tw__admin__schedule_rollout(admin_stub(f), &rq, rolled_out, &r);
     WAIT(r.done);
     return r;
@@ -535,7 +535,7 @@ static void the_rollout_tells_who_is_behind(void **state)
     EXPECT(rollout(f, "name=b").text, "0/1 behind 1 away 0: b behind 1 since; ");
     EXPECT(rollout(f, "site=ams").text, "1/2 behind 1 away 0: a current 2; b behind 1 since; ");
     EXPECT(rollout(f, "site=none").text, "0/0 behind 0 away 0: ");
-    assert_non_null(strstr(rollout(f, "site=").text, "selector, character "));
+    assert_non_null(strstr(rollout(f, "site=").text, "at character "));
     stop_fake(b);
     WAIT(!inventory_agent(&f->c->inv, "b")->peer);
     EXPECT(rollout(f, "").text, "1/2 behind 0 away 1: a current 2; b away 1 since; ");

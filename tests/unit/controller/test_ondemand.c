@@ -267,6 +267,17 @@ static void a_mesh_few_at_a_time(void **state)
     assert_true(a->runs[0].dscp == 46 || a->runs[1].dscp == 46); /* each with its own class */
     rq.class_name = (char *)"voice";
     assert_int_equal(start(f, &rq).runs, 2);
+    rq.select = (char *)"name=a";
+    assert_int_equal(start(f, &rq).runs, 1);
+    rq.target_select = (char *)"name!=b";
+    g = start(f, &rq);
+    assert_int_equal(g.r.status, TW__STATUS__STATUS_NOT_FOUND);
+    assert_non_null(strstr(g.r.detail, "no pair of class voice between agents with such labels"));
+    rq.target_select = (char *)"name=";
+    assert_non_null(strstr(start(f, &rq).r.detail, "at character 6"));
+    rq = pair("a", "b");
+    rq.select = (char *)"name=a";
+    assert_non_null(strstr(start(f, &rq).r.detail, "expected it with a mesh"));
 }
 
 static void a_stop_stops_all(void **state)
