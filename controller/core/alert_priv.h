@@ -1,0 +1,93 @@
+/* controller/core/alert_priv.h - what the files of the alert engine share. */
+#ifndef TW_CONTROLLER_CORE_ALERT_PRIV_H
+#define TW_CONTROLLER_CORE_ALERT_PRIV_H
+
+#include "controller/core/alert.h"
+#include "controller/core/alert_correlate.h"
+#include "controller/core/alert_track.h"
+
+#define ALERT_FIRES 8 /* that are remembered of one number */
+#define ALERT_HOUR_NS (3600 * TW_NS_PER_S)
+
+/* Which rules many pairs have. */
+struct picked {
+    uint16_t rule[ALERT_SLOTS]; /* index + 1 */
+    UT_hash_handle hh;
+};
+struct track {
+    struct track *next;
+    unsigned slot;
+    enum { TRACK_BASELINE, TRACK_WINDOW, TRACK_HOPS } kind;
+    union {
+        struct alert_baseline baseline;
+        struct alert_window window;
+        struct alert_hops hops;
+    } u;
+};
+struct seen_pair {
+    uint64_t id;
+    uint64_t epoch; /* of the rules that were picked; 0: none yet */
+    int64_t picked_ns;
+    struct picked *picked;
+    struct track *tracks;
+    int32_t site[2], agent[2]; /* nodes of source and target; -1: none */
+    int32_t cause;             /* node that explains it; -1 */
+    uint32_t active, firing;   /* alerts of it */
+    bool counts;               /* something should come of it now */
+    UT_hash_handle hh;
+};
+struct node {
+    struct node_key {
+        char name[ALERT_NAME_MAX];
+        uint32_t kind; /* ALERT_AGENT, ALERT_SITE */
+    } key;
+    uint32_t index;
+    int32_t site;        /* of an agent */
+    struct alert *alert; /* of many pairs; NULL: none */
+    struct alert *down;  /* of an agent that is not connected, firing */
+    UT_hash_handle hh;
+};
+/* When a number fired lately. */
+struct recent {
+    struct alert_key key;
+    int64_t fired_ns[ALERT_FIRES];
+    UT_hash_handle hh;
+};
+
+struct alert_engine {
+    struct alert_conf conf;
+    const struct alert_rules *rules;
+    uint64_t epoch, last_id;
+    int64_t first_tick_ns, correlated_ns, pruned_ns;
+    bool dirty;           /* correlate again */
+    struct alert *active; /* by key */
+    struct alert *by_id;
+    struct alert *done[ALERT_DONE_MAX]; /* a ring */
+    size_t next_done;
+    struct seen_pair *pairs;
+    struct picked *picked;
+    struct node *nodes;
+    struct node **node_at; /* by index */
+    size_t n_nodes, cap_nodes;
+    struct recent *recent;
+    struct alert_silence *silences;
+    size_t n_silences;
+    struct alert_counts counts;
+    struct tw_label labels[ALERT_LABELS_MAX];
+    char label_text[ALERT_LABELS_MAX][TW_LABEL_MAX];
+    size_t n_labels;
+};
+
+/* alert.c */
+struct seen_pair *alert_pair_of(const struct alert_engine *e, uint64_t id);
+/* NULL: no memory, which is counted. */
+struct alert *alert_make(struct alert_engine *e, const struct alert_key *key, const char *rule);
+void alert_fire(struct alert_engine *e, struct alert *a, int64_t now_ns);
+void alert_finish(struct alert_engine *e, struct alert *a, const char *reason, int64_t now_ns);
+/* alert_tell.c */
+void alert_tell_all(struct alert_engine *e, int64_t now_ns);
+/* alert_blame.c */
+enum tw_rc alert_blame(struct alert_engine *e, int64_t now_ns);
+int32_t alert_node_index(struct alert_engine *e, enum alert_kind kind, const char *name);
+
+#endif

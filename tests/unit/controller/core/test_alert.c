@@ -1,0 +1,634 @@
+/* The alert engine over simulated days: who is told of what, how often, and what a restart changes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controller/core/alert.h"
+#include "controller/core/alert_track.h"
+#include "tests/unit/common/rng.h"
+
+#define S TW_NS_PER_S
+#define MINUTE (60 * S)
+#define HOUR (3600 * S)
+#define DAY (24 * HOUR)
+#define PERIOD (10 * S)
+#define SITES 10
+#define T0 (INT64_C(1790000000) * S)
+
+struct told {
+    char subject[160];
+    enum alert_notice notice;
+    enum alert_severity severity;
+    uint64_t id;
+    int64_t at_ns;
+};
+struct world {
+    struct alert_engine *e;
+    struct alert_rule rule[8];
+    struct alert_rules rules;
+    int64_t now;
+    struct told told[4096];
+    size_t n_told;
+    struct alert stored[512]; /* as the database has them */
+    size_t n_stored;
+    char baseline[ALERT_BASELINE_TEXT];
+    bool gone, maintenance;
+    struct tw_label site_label[SITES];
+    char name[SITES][8];
+};
+
+static void changed(void *ctx, const struct alert *a)
+{
+    struct world *w = ctx;
+    size_t i = 0;
+
+    while (i < w->n_stored && w->stored[i].id != a->id)
+        i++;
+    assert_in_range(i, 0, TW_NELEM(w->stored) - 1);
+    w->stored[i] = *a;
+    w->n_stored += i == w->n_stored;
+}
+
+static void dropped(void *ctx, const struct alert *a)
+{
+    struct world *w = ctx;
+
+    for (size_t i = 0; i < w->n_stored; i++)
+        if (w->stored[i].id == a->id)
+            w->stored[i] = w->stored[--w->n_stored];
+}
+
+static void notice(void *ctx, const struct alert *a, enum alert_notice n)
+{
+    struct world *w = ctx;
+    struct told *t = &w->told[w->n_told++];
+
+    assert_in_range(w->n_told, 1, TW_NELEM(w->told) - 1);
+    *t = (struct told){ .notice = n, .severity = a->severity, .id = a->id, .at_ns = w->now };
+    if (a->key.kind == ALERT_PAIR)
+        snprintf(t->subject, sizeof t->subject, "%s>%s", a->source, a->target);
+    else
+        snprintf(t->subject, sizeof t->subject, "%s %s", alert_kind_name((enum alert_kind)a->key.kind),
+                 a->key.subject);
+}
+
+static bool alive(void *ctx, const struct alert *a)
+{
+    (void)a;
+    return !((struct world *)ctx)->gone;
+}
+
+static bool maintenance(void *ctx, const struct alert *a, int64_t now_ns, char *buf, size_t cap)
+{
+    struct world *w = ctx;
+
+    (void)a;
+    (void)now_ns;
+    snprintf(buf, cap, "works");
+    return w->maintenance;
+}
+
+static size_t end_labels(void *ctx, const struct alert *a, unsigned end, const struct tw_label **ret)
+{
+    struct world *w = ctx;
+    const char *name = end ? a->target : a->key.kind == ALERT_AGENT ? a->key.subject : a->source;
+
+    for (size_t i = 0; i < SITES; i++)
+        if (!strcmp(name, w->name[i])) {
+            *ret = &w->site_label[i];
+            return 1;
+        }
+    return 0;
+}
+
+static void note_baseline(void *ctx, uint64_t pair_id, unsigned slot, const char *text)
+{
+    (void)pair_id;
+    (void)slot;
+    snprintf(((struct world *)ctx)->baseline, ALERT_BASELINE_TEXT, "%s", text);
+}
+
+static void start(struct world *w)
+{
+    struct alert_conf c = { w, changed, dropped, notice, alive, maintenance, end_labels, note_baseline, 0 };
+
+    assert_int_equal(alert_engine_new(&c, &w->e), TW_OK);
+    alert_engine_set_rules(w->e, &w->rules);
+}
+
+static struct alert_rule *add_rule(struct world *w, const char *name, enum alert_metric m,
+                                   enum tw_direction d)
+{
+    struct alert_rule *r = &w->rule[w->rules.n_rules++];
+
+    snprintf(r->name, sizeof r->name, "%s", name);
+    r->metric = m;
+    r->direction = d;
+    return r;
+}
+
+static int make_world(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    assert_non_null(w);
+    alert_rules_init(&w->rules);
+    w->rules.rules = w->rule;
+    w->now = T0;
+    for (size_t i = 0; i < SITES; i++) {
+        snprintf(w->name[i], sizeof w->name[i], "s%zu", i);
+        w->site_label[i] = (struct tw_label){ "site", w->name[i] };
+    }
+    *state = w;
+    return 0;
+}
+
+static int free_world(void **state)
+{
+    struct world *w = *state;
+
+    alert_engine_free(w->e);
+    free(w);
+    return 0;
+}
+
+/* The database and nothing else goes on. */
+static void restart(struct world *w)
+{
+    struct alert stored[TW_NELEM(w->stored)];
+    size_t n = w->n_stored, silences;
+    struct alert_silence s = { 0 };
+    const struct alert_silence *old = alert_engine_silences(w->e, &silences);
+    struct tw_err err;
+
+    if (silences)
+        s = *old;
+    memcpy(stored, w->stored, sizeof stored);
+    alert_engine_free(w->e);
+    start(w);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(alert_engine_restore(w->e, &stored[i]), TW_OK);
+    if (silences) {
+        assert_int_equal(selector_parse(s.match_text, &s.match, &err), TW_OK);
+        assert_int_equal(alert_engine_silence(w->e, &s), TW_OK);
+    }
+}
+
+static struct alert_subject subject(const struct world *w, int source, int target)
+{
+    return (struct alert_subject){ .pair_id = (uint64_t)(source * SITES + target + 1),
+                                   .mesh = "m",
+                                   .class_name = "c",
+                                   .source = w->name[source],
+                                   .target = w->name[target],
+                                   .source_labels = &w->site_label[source],
+                                   .target_labels = &w->site_label[target],
+                                   .n_source_labels = 1,
+                                   .n_target_labels = 1 };
+}
+
+static struct stats_view loss_view(double loss)
+{
+    struct stats_view v = { .sent = 1000, .host_trouble = "none", .one_way_valid = true };
+
+    v.lost = (uint64_t)(loss * 1000);
+    v.received = 1000 - v.lost;
+    v.loss_ratio = (struct tw_num){ true, loss };
+    return v;
+}
+
+/* A period that ends now. */
+static void feed_view(struct world *w, int source, int target, const struct stats_view *v)
+{
+    struct alert_subject s = subject(w, source, target);
+    struct alert_facts f = { .start_ns = w->now - PERIOD, .end_ns = w->now, .period_ns = PERIOD, .view = v };
+
+    assert_int_equal(alert_engine_feed(w->e, &s, &f, w->now), TW_OK);
+}
+
+static void feed(struct world *w, int source, int target, double loss)
+{
+    struct stats_view v = loss_view(loss);
+
+    feed_view(w, source, target, &v);
+}
+
+static void tick(struct world *w)
+{
+    assert_int_equal(alert_engine_tick(w->e, w->now), TW_OK);
+}
+
+static void feed_for(struct world *w, int64_t ns, double loss)
+{
+    for (int64_t end = w->now + ns; w->now < end;) {
+        w->now += PERIOD;
+        feed(w, 0, 1, loss);
+        tick(w);
+    }
+}
+
+static size_t count(const struct world *w, enum alert_notice n)
+{
+    size_t k = 0;
+
+    for (size_t i = 0; i < w->n_told; i++)
+        k += w->told[i].notice == n;
+    return k;
+}
+
+static struct alert_rule *loss_rule(struct world *w)
+{
+    struct alert_rule *r = add_rule(w, "loss", ALERT_LOSS, TW_UNKNOWN);
+
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 0.05, 0.02 };
+    r->level[ALERT_CRITICAL] = (struct alert_level){ true, 0.5, 0.1 };
+    r->for_ns = 30 * S;
+    r->clear_for_ns = 30 * S;
+    return r;
+}
+
+/* ---- One pair ---- */
+
+static void a_day(void **state)
+{
+    struct world *w = *state;
+
+    loss_rule(w);
+    start(w);
+    feed_for(w, HOUR, 0);
+    feed_for(w, 20 * S, 0.3);
+    feed_for(w, HOUR, 0);
+    assert_int_equal(w->n_told, 0); /* too short */
+    assert_int_equal(w->n_stored, 0);
+    feed_for(w, 10 * MINUTE, 0.3);
+    assert_int_equal(w->n_told, 1);
+    assert_int_equal(w->told[0].notice, ALERT_NOTICE_FIRING);
+    assert_int_equal(w->told[0].severity, ALERT_WARNING);
+    feed_for(w, 10 * MINUTE, 0.03); /* between */
+    assert_int_equal(w->n_told, 1);
+    feed_for(w, 10 * MINUTE, 0.9);
+    assert_int_equal(w->n_told, 2);
+    assert_int_equal(w->told[1].notice, ALERT_NOTICE_SEVERITY);
+    assert_int_equal(w->told[1].severity, ALERT_CRITICAL);
+    assert_int_equal(w->told[1].id, w->told[0].id);
+    feed_for(w, 9 * HOUR, 0.9);
+    assert_int_equal(w->n_told, 4); /* every four hours */
+    assert_int_equal(w->told[3].notice, ALERT_NOTICE_REPEAT);
+    feed_for(w, HOUR, 0);
+    assert_int_equal(w->n_told, 5);
+    assert_int_equal(w->told[4].notice, ALERT_NOTICE_RESOLVED);
+    assert_int_equal(w->stored[0].state, ALERT_RESOLVED);
+    assert_true(w->stored[0].worst.value > 0.89);
+}
+
+/* A day of loss that comes and goes every minute. */
+static void flapping(void **state)
+{
+    struct world *w = *state;
+    struct alert_rule *r = loss_rule(w);
+
+    r->for_ns = r->clear_for_ns = 0;
+    w->rules.wait_ns = 0;
+    w->rules.repeat_ns = 0;
+    start(w);
+    for (int i = 0; i < 24 * 60; i++) {
+        feed_for(w, 30 * S, 0.3);
+        feed_for(w, 30 * S, 0);
+    }
+    if (w->n_told > 24)
+        fail_msg("told %zu times", w->n_told);
+    assert_true(count(w, ALERT_NOTICE_FIRING) >= 1);
+    feed_for(w, 3 * HOUR, 0);
+    assert_int_equal(count(w, ALERT_NOTICE_FIRING), count(w, ALERT_NOTICE_RESOLVED));
+}
+
+/* Ten days at random, with restarts at random: nothing twice, nothing lost; begins and ends alternate. */
+static void restarts(void **state)
+{
+    struct world *w = *state;
+    uint64_t seed = 20261127;
+    bool begun = false;
+    double loss = 0;
+
+    printf("seed %llu\n", (unsigned long long)seed);
+    loss_rule(w);
+    w->rules.repeat_ns = 0;
+    start(w);
+    for (int i = 0; i < 10 * 8640; i++) {
+        if (rng_below(&seed, 60) == 0)
+            loss = rng_below(&seed, 3) ? 0 : 0.3;
+        if (rng_below(&seed, 500) == 0) {
+            /* only the alerts that go on matter; what was resolved has been told */
+            size_t kept = 0;
+            for (size_t k = 0; k < w->n_stored; k++)
+                if (w->stored[k].state != ALERT_RESOLVED)
+                    w->stored[kept++] = w->stored[k];
+            w->n_stored = kept;
+            restart(w);
+        }
+        feed_for(w, PERIOD, loss);
+    }
+    assert_true(w->n_told > 20);
+    for (size_t i = 0; i < w->n_told; i++) {
+        assert_int_equal(w->told[i].notice, begun ? ALERT_NOTICE_RESOLVED : ALERT_NOTICE_FIRING);
+        if (begun)
+            assert_int_equal(w->told[i].id, w->told[i - 1].id);
+        begun = !begun;
+    }
+}
+
+static void out_of_a_spool(void **state)
+{
+    struct world *w = *state;
+    struct stats_view v = loss_view(0.9);
+    struct alert_subject s = subject(w, 0, 1);
+
+    loss_rule(w);
+    start(w);
+    for (int i = 0; i < 360; i++) { /* an hour of yesterday */
+        struct alert_facts f = { .start_ns = T0 - DAY + i * PERIOD,
+                                 .end_ns = T0 - DAY + (i + 1) * PERIOD,
+                                 .period_ns = PERIOD,
+                                 .view = &v };
+        assert_int_equal(alert_engine_feed(w->e, &s, &f, w->now), TW_OK);
+        tick(w);
+    }
+    assert_int_equal(w->n_told, 0);
+    assert_int_equal(w->n_stored, 0);
+}
+
+static void against_its_baseline(void **state)
+{
+    struct world *w = *state;
+    struct alert_rule *r = add_rule(w, "delay", ALERT_P95, TW_ROUNDTRIP);
+    struct stats_view v = loss_view(0);
+    int64_t known;
+
+    r->relative = true;
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 2, 1.5 };
+    r->at_least = 0.005;
+    r->baseline_ns = DAY;
+    r->warm_up_ns = 6 * HOUR;
+    start(w);
+    v.delay[TW_ROUNDTRIP].p95_s = (struct tw_num){ true, 0.1 };
+    for (int i = 0; i < 12 * 360; i++) {
+        w->now += PERIOD;
+        v.delay[TW_ROUNDTRIP].p95_s.value =
+            i < 5 * 360 && i > 4 * 360 ? 0.5 : 0.01; /* cold: nobody knows that it is much */
+        feed_view(w, 0, 1, &v);
+        tick(w);
+    }
+    assert_int_equal(w->n_told, 0);
+    assert_true(alert_engine_baseline(w->e, 2, alert_slot(ALERT_P95, TW_ROUNDTRIP), w->now, &known).value <
+                0.011);
+    v.delay[TW_ROUNDTRIP].p95_s.value = 0.019;
+    for (int i = 0; i < 6; i++, w->now += PERIOD, tick(w))
+        feed_view(w, 0, 1, &v);
+    assert_int_equal(w->n_told, 0);
+    restart(w); /* the baseline survives */
+    alert_engine_restore_baseline(w->e, 2, alert_slot(ALERT_P95, TW_ROUNDTRIP), w->baseline);
+    v.delay[TW_ROUNDTRIP].p95_s.value = 0.021;
+    for (int i = 0; i < 6; i++, w->now += PERIOD, tick(w))
+        feed_view(w, 0, 1, &v);
+    assert_int_equal(w->n_told, 1);
+    assert_true(w->stored[0].baseline.known && w->stored[0].level.value > 0.0199 &&
+                w->stored[0].level.value < 0.0201);
+}
+
+/* ---- Silence, maintenance, acknowledgement ---- */
+
+static void silences(void **state)
+{
+    struct world *w = *state;
+    struct alert_silence s = {
+        .id = 7, .start_ns = T0, .end_ns = T0 + HOUR, .match_text = "mesh=m,source.site=s0", .author = "me"
+    };
+    struct tw_err err;
+
+    loss_rule(w);
+    w->rules.repeat_ns = 0;
+    start(w);
+    assert_int_equal(selector_parse(s.match_text, &s.match, &err), TW_OK);
+    assert_int_equal(alert_engine_silence(w->e, &s), TW_OK);
+    feed_for(w, 30 * MINUTE, 0.3);
+    assert_int_equal(w->n_told, 0);
+    assert_int_equal(alert_engine_find(w->e, 1)->quiet, ALERT_SILENCED);
+    restart(w);
+    feed_for(w, 29 * MINUTE, 0.3);
+    assert_int_equal(w->n_told, 0);
+    feed_for(w, 2 * MINUTE, 0.3); /* it ends, and the alert is there still */
+    assert_int_equal(w->n_told, 1);
+    assert_true(alert_engine_unsilence(w->e, 7, T0 + MINUTE, &s));
+    assert_false(alert_engine_unsilence(w->e, 7, w->now, &s));
+    assert_false(alert_engine_unsilence(w->e, 8, w->now, &s));
+}
+
+static void works(void **state)
+{
+    struct world *w = *state;
+
+    loss_rule(w);
+    start(w);
+    w->maintenance = true;
+    feed_for(w, 10 * MINUTE, 0.3);
+    assert_int_equal(w->n_told, 0);
+    assert_string_equal(alert_engine_find(w->e, 1)->quiet_text, "works");
+    feed_for(w, 10 * MINUTE, 0);
+    w->maintenance = false;
+    feed_for(w, 10 * MINUTE, 0);
+    assert_int_equal(w->n_told, 0); /* nor of the end of what nobody was told of */
+}
+
+static void acknowledged(void **state)
+{
+    struct world *w = *state;
+
+    loss_rule(w);
+    start(w);
+    feed_for(w, 10 * MINUTE, 0.3);
+    assert_int_equal(alert_engine_ack(w->e, 1, "me", "on it", w->now), TW_OK);
+    assert_int_equal(alert_engine_ack(w->e, 2, "me", "", w->now), TW_ENOENT);
+    feed_for(w, DAY, 0.3);
+    assert_int_equal(w->n_told, 1); /* no repeat */
+    feed_for(w, 10 * MINUTE, 0.9);
+    assert_int_equal(w->n_told, 2); /* that is news */
+    feed_for(w, 10 * MINUTE, 0);
+    assert_int_equal(w->n_told, 3);
+    assert_int_equal(alert_engine_ack(w->e, 1, "me", "", w->now), TW_ENOENT);
+}
+
+static void taken_away(void **state)
+{
+    struct world *w = *state;
+    struct alert_rules none;
+
+    loss_rule(w);
+    start(w);
+    feed_for(w, 10 * MINUTE, 0.3);
+    w->gone = true;
+    tick(w);
+    assert_int_equal(w->n_told, 2);
+    assert_string_equal(alert_engine_find(w->e, 1)->end_reason, "it is not measured any more");
+    w->gone = false;
+    feed_for(w, 10 * MINUTE, 0.3);
+    assert_int_equal(w->n_told, 3);
+    alert_rules_init(&none);
+    alert_engine_set_rules(w->e, &none);
+    feed_for(w, MINUTE, 0.3);
+    assert_int_equal(w->n_told, 4);
+    assert_int_equal(w->told[3].notice, ALERT_NOTICE_RESOLVED);
+}
+
+/* ---- A mesh of ten sites ---- */
+
+static void add_fleet_rules(struct world *w)
+{
+    struct alert_rule *r = add_rule(w, "silent", ALERT_NO_DATA, TW_UNKNOWN);
+
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 30, 30 };
+    r = add_rule(w, "agent", ALERT_AGENT_DOWN, TW_UNKNOWN);
+    r->level[ALERT_CRITICAL] = (struct alert_level){ true, 60, 60 };
+}
+
+/* One second: `dead` neither answers nor tells anything since `since`. */
+static void mesh_second(struct world *w, int dead, int64_t since)
+{
+    w->now += S;
+    for (int a = 0; a < SITES; a++)
+        for (int b = 0; b < SITES; b++) {
+            struct alert_subject s = subject(w, a, b);
+            double quiet = a == dead && since ? (double)(w->now - since) / 1e9 : 1;
+
+            if (a == b)
+                continue;
+            /* each at its own time, as they come */
+            if ((w->now / S + a) % 10 == 0 && a != dead)
+                feed(w, a, b, b == dead ? 1 : 0);
+            assert_int_equal(alert_engine_absent(w->e, &s, (struct tw_num){ true, quiet }, w->now), TW_OK);
+        }
+    for (int a = 0; a < SITES; a++) {
+        struct alert_subject s = subject(w, a, 0);
+
+        s.mesh = s.class_name = s.target = "";
+        s.pair_id = 0;
+        assert_int_equal(
+            alert_engine_agent(
+                w->e, &s, (struct tw_num){ true, a == dead ? (double)(w->now - since) / 1e9 : 0 }, w->now),
+            TW_OK);
+    }
+    tick(w);
+}
+
+static size_t explained(const struct world *w, uint64_t by)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_stored; i++)
+        n += w->stored[i].state == ALERT_FIRING && w->stored[i].cause == by &&
+             w->stored[i].key.kind == ALERT_PAIR;
+    return n;
+}
+
+static void dead_site(struct world *w, int64_t restart_at)
+{
+    uint64_t id;
+
+    loss_rule(w);
+    add_fleet_rules(w);
+    start(w);
+    for (int i = 0; i < 60; i++)
+        mesh_second(w, -1, 0);
+    assert_int_equal(w->n_told, 0);
+    for (int i = 0; i < 300; i++) {
+        if (i == restart_at)
+            restart(w);
+        mesh_second(w, 4, T0 + 60 * S);
+    }
+    assert_int_equal(w->n_told, 1);
+    assert_string_equal(w->told[0].subject, "site s4");
+    assert_int_equal(w->told[0].severity, ALERT_CRITICAL);
+    id = w->told[0].id;
+    assert_int_equal(explained(w, id), 18);
+    assert_int_equal(alert_engine_find(w->e, id)->bad, 18);
+    assert_int_equal(alert_engine_find(w->e, id)->total, 18);
+    for (int i = 0; i < 300; i++)
+        mesh_second(w, -1, 0);
+    assert_int_equal(w->n_told, 2);
+    assert_int_equal(w->told[1].notice, ALERT_NOTICE_RESOLVED);
+    assert_int_equal(w->told[1].id, id);
+    for (size_t i = 0; i < w->n_stored; i++)
+        assert_int_equal(w->stored[i].state, ALERT_RESOLVED);
+}
+
+static void one_alert_for_a_dead_site(void **state)
+{
+    dead_site(*state, -1);
+}
+
+static void a_restart_in_the_middle(void **state)
+{
+    dead_site(*state, 150);
+}
+
+static void without_sites_it_is_the_agent(void **state)
+{
+    struct world *w = *state;
+
+    w->rules.sites = false;
+    loss_rule(w);
+    add_fleet_rules(w);
+    start(w);
+    for (int i = 0; i < 30; i++)
+        mesh_second(w, -1, 0);
+    for (int i = 0; i < 300; i++)
+        mesh_second(w, 4, T0 + 30 * S);
+    for (size_t i = 0; i < w->n_told; i++)
+        assert_string_equal(w->told[i].subject, "agent s4");
+    assert_in_range(w->n_told, 1, 2);
+}
+
+/* Nobody to blame: two pairs of ninety. */
+static void single_pairs(void **state)
+{
+    struct world *w = *state;
+
+    loss_rule(w);
+    start(w);
+    for (int i = 0; i < 60; i++) {
+        w->now += PERIOD;
+        for (int a = 0; a < SITES; a++)
+            for (int b = 0; b < SITES; b++)
+                if (a != b)
+                    feed(w, a, b, (a == 1 && b == 2) || (a == 7 && b == 3) ? 0.3 : 0);
+        tick(w);
+    }
+    assert_int_equal(w->n_told, 2);
+    assert_string_not_equal(w->told[0].subject, w->told[1].subject);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, make_world, free_world)
+    const struct CMUnitTest tests[] = {
+        T(a_day),
+        T(flapping),
+        T(restarts),
+        T(out_of_a_spool),
+        T(against_its_baseline),
+        T(silences),
+        T(works),
+        T(acknowledged),
+        T(taken_away),
+        T(one_alert_for_a_dead_site),
+        T(a_restart_in_the_middle),
+        T(without_sites_it_is_the_agent),
+        T(single_pairs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
