@@ -52,6 +52,7 @@ static size_t list_capabilities(const struct agent_options *o, const char *ret[C
         { "light", true },
         { "rx-kernel-timestamps", true },
         { "shapes", true },
+        { "schedule-delta", true },
         { "stamp", true },
         { "stamp-auth", o->secrets },
         { "twamp", true },

@@ -18,6 +18,7 @@
 #include "agent/options.h"
 #include "agent/recorder.h"
 #include "agent/results.h"
+#include "agent/schedule_merge.h"
 #include "agent/uplink.h"
 #include "agent/xdp/xdp_reflect.h"
 #include "common/net/now.h"
@@ -45,6 +46,7 @@ struct agent {
     struct control *control; /* NULL: no TWAMP-Control server */
     struct schedule_run *schedule;
     struct ondemand *ondemand;
+    struct schedule_parts parts;
     struct results *results;
     struct frozen *frozen;
     struct recorder *recorder;
@@ -140,16 +142,53 @@ static void on_keys_changed(void *ctx)
     apply_kept_schedule(ctx);
 }
 
+static Tw__ScheduleRequest *kept_schedule(struct agent *a, struct tw_err *err);
+
 /* Only one that is accepted replaces the one that is kept. After a crash in between the agent runs the one
  * before and says so when it enrols. */
-static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err)
+static enum tw_rc apply_and_keep(struct agent *a, const Tw__ScheduleRequest *rq, struct tw_err *err)
 {
-    struct agent *a = ctx;
     enum tw_rc rc = schedule_run_apply(a->schedule, rq, err);
 
     if (rc == TW_OK)
         keep_schedule(a, rq);
     ondemand_on_schedule(a->ondemand);
+    return rc;
+}
+
+static enum tw_rc whole_schedule(struct agent *a, const Tw__ScheduleRequest *rq, Tw__ScheduleRequest **ret,
+                                 struct tw_err *err)
+{
+    Tw__ScheduleRequest *base;
+    enum tw_rc rc;
+
+    if (schedule_is_part(rq))
+        return schedule_parts_take(&a->parts, rq, ret, err);
+    base = kept_schedule(a, err);
+    rc = schedule_merge(base, rq, ret, err);
+    if (base)
+        tw__schedule_request__free_unpacked(base, NULL);
+    return rc;
+}
+
+/* A part is answered like a list; what it is part of is applied with the last one. */
+static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err)
+{
+    struct agent *a = ctx;
+    Tw__ScheduleRequest *whole = NULL;
+    enum tw_rc rc;
+
+    if (!schedule_is_part(rq))
+        schedule_parts_drop(&a->parts);
+    if (!schedule_is_part(rq) && !rq->base_digest.len)
+        return apply_and_keep(a, rq, err);
+    rc = whole_schedule(a, rq, &whole, err);
+    if (rc == TW_EAGAIN)
+        return TW_OK;
+    if (rc == TW_OK) {
+        rc = apply_and_keep(a, whole, err);
+        tw__schedule_request__free_unpacked(whole, NULL);
+    }
     return rc;
 }
 
@@ -459,21 +498,31 @@ static enum tw_rc make_recorder(struct agent *a, struct tw_err *err)
     return rc == TW_OK ? TW_OK : tw_err_set(err, rc, "out of memory for the flight recorder");
 }
 
-/* At the start: goes on with what ran before; without one, waits for the controller. */
-static void apply_kept_schedule(struct agent *a)
+/* NULL: there is none; err->rc is not 0 if it cannot be decoded. */
+static Tw__ScheduleRequest *kept_schedule(struct agent *a, struct tw_err *err)
 {
     uint8_t *data = NULL;
     size_t len = 0;
-    struct tw_err err = { 0 };
     Tw__ScheduleRequest *rq;
 
     if (spool_get_value(a->spool, SCHEDULE_KEY, &data, &len) != TW_OK)
-        return;
+        return NULL;
     rq = tw__schedule_request__unpack(NULL, len, data);
     free(data);
     if (!rq)
-        tw_err_set(&err, TW_ECORRUPT, "it cannot be decoded");
-    if (!rq || schedule_run_apply(a->schedule, rq, &err) != TW_OK)
+        tw_err_set(err, TW_ECORRUPT, "it cannot be decoded");
+    return rq;
+}
+
+/* At the start: goes on with what ran before; without one, waits for the controller. */
+static void apply_kept_schedule(struct agent *a)
+{
+    struct tw_err err = { 0 };
+    Tw__ScheduleRequest *rq = kept_schedule(a, &err);
+
+    if (rq)
+        schedule_run_apply(a->schedule, rq, &err);
+    if (err.rc != TW_OK)
         log_error("the kept schedule cannot be used, waiting for the controller", LOG_S("reason", err.text));
     if (rq)
         tw__schedule_request__free_unpacked(rq, NULL);
@@ -574,6 +623,7 @@ static void agent_stop(struct agent *a)
     frozen_free(a->frozen);
     ondemand_free(a->ondemand);
     schedule_run_free(a->schedule);
+    schedule_parts_drop(&a->parts);
     keyring_free(a->keys);
     results_free(a->results);
     for (size_t i = 0; i < a->n_workers; i++)

@@ -342,11 +342,15 @@ static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest 
     struct uplink *u = uplink_of(s);
     struct tw_err err = { 0 };
     Tw__ScheduleReply reply = TW__SCHEDULE_REPLY__INIT;
+    enum tw_rc rc = u->conf.on_schedule(u->conf.ctx, rq, &err);
 
-    if (u->conf.on_schedule(u->conf.ctx, rq, &err) != TW_OK)
-        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", err.text);
-    else
+    if (rc == TW_OK)
         closure(&reply, closure_data);
+    else
+        rpc_fail(closure_data,
+                 rc == TW_ENOENT ? TW__STATUS__STATUS_FAILED_PRECONDITION
+                                 : TW__STATUS__STATUS_INVALID_ARGUMENT,
+                 "%s", err.text);
 }
 
 static void serve_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *rq, Tw__LiveReply_Closure closure,

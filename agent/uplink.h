@@ -28,7 +28,8 @@ struct uplink_conf {
     struct diagnose *diagnose; /* answers Diagnose; NULL: it is unimplemented */
     struct ondemand *ondemand; /* answers TestStart, TestStop, TestProgress; NULL: they are unimplemented */
     const Tw__EnrolRequest *enrolment; /* all but generation and digest */
-    /* A new schedule to keep and to run; *err goes back to the controller. */
+    /* A new schedule to keep and to run, or how it differs, or a part of it; *err goes back to the controller. TW_ENOENT: it is the
+     * difference to another list than the one that we have, or no part that follows. */
     enum tw_rc (*on_schedule)(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err);
     /* Fills a health report. */
     void (*fill_health)(void *ctx, Tw__HealthReport *ret);

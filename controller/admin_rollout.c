@@ -47,7 +47,7 @@ static void fill_sessions(const struct agent *a, Tw__AgentRollout *r)
 {
     uint32_t refused = a->ack ? (uint32_t)a->ack->n_refusals : 0, due;
 
-    r->sessions_wanted = a->wanted ? (uint32_t)a->wanted->n : 0;
+    r->sessions_wanted = (uint32_t)a->sessions;
     r->sessions_running = a->ack ? a->ack->sessions_running : 0;
     r->refusals = refused;
     due = a->acked_current && refused < r->sessions_wanted ? r->sessions_wanted - refused

@@ -11,11 +11,7 @@ static uint64_t count_agents(const struct inventory *inv, const char *mesh)
     uint64_t n = 0;
 
     for (const struct agent *a = inv->agents; a; a = a->hh.next)
-        for (size_t i = 0; a->wanted && i < a->wanted->n; i++)
-            if (!strcmp(a->wanted->specs[i].mesh, mesh)) {
-                n++;
-                break;
-            }
+        n += schedule_runs_mesh(inv, a, mesh);
     return n;
 }
 

@@ -44,7 +44,6 @@ static void change_free(struct change *ch)
     plan_free(&ch->plan.after);
     fleet_agent_row_clear(&ch->agent_row);
     free(ch->added);
-    free(ch->added_to);
     free(ch->closed);
     free(ch);
 }
@@ -147,10 +146,9 @@ static enum tw_rc take_pairs(struct change *ch)
         if (!p)
             return TW_ENOMEM;
         p->unstored = false;
-        ch->added_to[i]->pair = p;
     }
     for (size_t i = 0; i < ch->n_closed; i++)
-        inventory_pair(inv, ch->closed[i])->interval = INTERVAL_CLOSED;
+        schedule_set_interval(inventory_pair(inv, ch->closed[i]), INTERVAL_CLOSED);
     return TW_OK;
 }
 
@@ -193,16 +191,8 @@ static void forget(void *ctx, struct pair *p)
  */
 static void close_stray_intervals(struct changes *s)
 {
-    for (size_t i = 0; i < s->c->inv.pairs.n; i++) {
-        const struct pair *p = pair_table_at(&s->c->inv.pairs, i);
-
-        if (p->interval != INTERVAL_CLOSED &&
-            (!p->scheduled || p->interval_period_ns != p->report_period_ns ||
-             p->interval_flows != p->flows)) {
-            change_expand(s);
-            return;
-        }
-    }
+    if (schedule_settle_strays(&s->c->inv))
+        change_expand(s);
 }
 
 /* From now on they run something else than what is wanted. */

@@ -46,7 +46,7 @@ enum tw_rc change_check_budgets(struct change *ch)
 
         if (!m->paused)
             meshes[q.n_meshes++] =
-                (struct budget_mesh){ .pairs = &m->pairs, .ipv6 = change_has_ipv6(&ch->wanted, m->mesh) };
+                (struct budget_mesh){ .pairs = &m->pairs, .ipv6 = wanted_has_ipv6(&ch->wanted, m) };
     }
     budget_check(&q, r);
     free(meshes);

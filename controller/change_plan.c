@@ -165,21 +165,13 @@ static enum tw_rc (*const begin[])(struct change *ch) = {
 
 /* ---- The plan of an apply ---- */
 
-bool change_has_ipv6(const struct wanted *w, const struct mesh *m)
-{
-    for (size_t i = 0; i < w->n; i++)
-        if (w->pairs[i].mesh == m && w->pairs[i].address.family == 6)
-            return true;
-    return false;
-}
-
 static enum tw_rc add_cost(struct plan_cost *cost, const struct wanted *w)
 {
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; rc == TW_OK && i < w->n_meshes; i++)
         if (!w->meshes[i].paused)
-            rc = plan_add(cost, &w->meshes[i].pairs, change_has_ipv6(w, w->meshes[i].mesh));
+            rc = plan_add(cost, &w->meshes[i].pairs, wanted_has_ipv6(w, &w->meshes[i]));
     return rc;
 }
 
@@ -243,57 +235,72 @@ static bool is_stored(const struct pair *p)
     return p && !p->unstored;
 }
 
+/* Of pairs that come into the schedule those that the store does not know for sure. */
+static bool has_to_be_stored(const struct change *ch, const struct wanted_change *c)
+{
+    return c->what == WANTED_ADDED &&
+           (c->row == PAIR_NEW || !is_stored(pair_table_at(&ch->owner->c->inv.pairs, c->row)));
+}
+
+static bool keep_names(struct names *names, const struct wanted_pair *w, struct store_pair *ret)
+{
+    *ret = (struct store_pair){ .mesh = names_keep(names, w->mesh->name),
+                                .class_name = names_keep(names, w->class_->name),
+                                .source = names_keep(names, w->source),
+                                .target = names_keep(names, w->target) };
+    return ret->mesh && ret->class_name && ret->source && ret->target;
+}
+
 static enum tw_rc list_added(struct change *ch)
 {
-    struct names *names = &ch->owner->c->inv.names;
+    const struct wanted *w = &ch->wanted;
+    size_t n = 0;
 
-    for (size_t i = 0; i < ch->wanted.n; i++)
-        ch->n_added += !is_stored(ch->wanted.pairs[i].pair);
-    ch->added = calloc(ch->n_added + 1, sizeof *ch->added);
-    ch->added_to = calloc(ch->n_added + 1, sizeof(struct wanted_pair *));
-    if (!ch->added || !ch->added_to)
+    for (size_t i = 0; i < w->n_changes; i++)
+        n += has_to_be_stored(ch, &w->changes[i]);
+    ch->added = calloc(n + 1, sizeof *ch->added);
+    if (!ch->added)
         return TW_ENOMEM;
-    for (size_t i = 0, n = 0; i < ch->wanted.n; i++) {
-        struct wanted_pair *w = &ch->wanted.pairs[i];
+    for (size_t i = 0; i < w->n_changes; i++) {
+        struct wanted_pair p;
 
-        if (is_stored(w->pair))
+        if (!has_to_be_stored(ch, &w->changes[i]))
             continue;
-        ch->added[n] = (struct store_pair){ .mesh = names_keep(names, w->mesh->name),
-                                            .class_name = names_keep(names, w->class_->name),
-                                            .source = names_keep(names, w->source->row.name),
-                                            .target = names_keep(names, w->target) };
-        if (!ch->added[n].mesh || !ch->added[n].class_name || !ch->added[n].source || !ch->added[n].target)
+        wanted_change_pair(w, &w->changes[i], &p);
+        if (!keep_names(&ch->owner->c->inv.names, &p, &ch->added[ch->n_added++]))
             return TW_ENOMEM;
-        ch->added_to[n++] = w;
     }
     return TW_OK;
 }
 
 /* Open intervals of pairs that go, are paused, or get another period or number of flows. */
+static bool has_to_be_closed(const struct change *ch, const struct wanted_change *c)
+{
+    const struct pair *p = c->row == PAIR_NEW ? NULL : pair_table_at(&ch->owner->c->inv.pairs, c->row);
+    struct wanted_pair w;
+
+    if (!p || p->interval == INTERVAL_CLOSED)
+        return false;
+    if (c->what == WANTED_REMOVED)
+        return true;
+    wanted_change_pair(&ch->wanted, c, &w);
+    return w.paused || p->interval_period_ns != w.class_->report_period_ns ||
+           p->interval_flows != w.class_->flows;
+}
+
 static enum tw_rc list_closed(struct change *ch)
 {
-    struct inventory *inv = &ch->owner->c->inv;
-    uint64_t mark = ++inv->marks;
-    size_t open = 0;
+    const struct inventory *inv = &ch->owner->c->inv;
+    const struct wanted *w = &ch->wanted;
 
-    for (size_t i = 0; i < inv->pairs.n; i++)
-        open += pair_table_at(&inv->pairs, i)->interval != INTERVAL_CLOSED;
-    ch->closed = calloc(open + 1, sizeof *ch->closed);
+    ch->closed = calloc(w->n_changes + inv->n_strays + 1, sizeof *ch->closed);
     if (!ch->closed)
         return TW_ENOMEM;
-    for (size_t i = 0; i < ch->wanted.n; i++) {
-        const struct wanted_pair *w = &ch->wanted.pairs[i];
-
-        if (w->pair && !w->paused && w->pair->interval_period_ns == w->class_->report_period_ns &&
-            w->pair->interval_flows == w->class_->flows)
-            w->pair->seen = mark;
-    }
-    for (size_t i = 0; i < inv->pairs.n; i++) {
-        const struct pair *p = pair_table_at(&inv->pairs, i);
-
-        if (p->interval != INTERVAL_CLOSED && p->seen != mark)
-            ch->closed[ch->n_closed++] = p->row.id;
-    }
+    for (size_t i = 0; i < w->n_changes; i++)
+        if (has_to_be_closed(ch, &w->changes[i]))
+            ch->closed[ch->n_closed++] = pair_table_at(&inv->pairs, w->changes[i].row)->row.id;
+    for (size_t i = 0; i < inv->n_strays; i++)
+        ch->closed[ch->n_closed++] = pair_table_at(&inv->pairs, inv->strays[i])->row.id;
     return TW_OK;
 }
 

@@ -48,7 +48,6 @@ struct change {
     struct store_generation generation;
     char what[2 * CHANGE_NAMES + 80];
     struct store_pair *added; /* get their ids there */
-    struct wanted_pair **added_to;
     size_t n_added;
     uint64_t *closed; /* ids of pairs whose interval ends */
     size_t n_closed;
@@ -90,7 +89,6 @@ enum tw_rc change_check_budgets(struct change *ch);
 /* Fills the plan's list of pairs; now: what is scheduled. */
 enum tw_rc change_list_pairs(struct change *ch, const struct wanted *now);
 /* change_plan.c: do any of the mesh's pairs go over IPv6? */
-bool change_has_ipv6(const struct wanted *w, const struct mesh *m);
 
 /* change_history.c */
 void change_names_add(struct change_names *n, const char *name);

@@ -17,6 +17,7 @@ struct writer;  /* controller/writer.h: the store writer thread */
 struct ingest;  /* controller/ingest.h */
 struct changes; /* controller/change.h */
 struct fleet;   /* controller/fleet.h */
+struct push_queue; /* controller/fleet.h */
 struct admin;   /* controller/admin.h */
 struct doctor;  /* controller/doctor.h */
 struct ondemand; /* controller/ondemand.h */
@@ -39,6 +40,7 @@ struct controller {
     struct store *store; /* the writer thread's while that runs */
     struct changes *changes;
     struct fleet *fleet_state;
+    struct push_queue *pushes; /* controller/fleet_push.h */
     struct admin *admin_state;
     unsigned edits; /* of agents, on their way: agent_edit.c */
     bool auto_approve, http_write;

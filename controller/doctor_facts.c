@@ -115,22 +115,6 @@ static struct way *get_way(struct run *r, const char *source, const char *target
 
 /* ---- Ways: what their pairs tell ---- */
 
-static const Tw__SessionSpec *find_spec(const struct agent *a, uint64_t pair_id)
-{
-    size_t low = 0, high = a && a->wanted ? a->wanted->n : 0;
-
-    while (low < high) { /* by pair id */
-        size_t mid = low + (high - low) / 2;
-        if (a->wanted->specs[mid].pair_id < pair_id)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return a && a->wanted && low < a->wanted->n && a->wanted->specs[low].pair_id == pair_id
-               ? &a->wanted->specs[low]
-               : NULL;
-}
-
 static void take_spec(struct way *w, const Tw__SessionSpec *s)
 {
     uint32_t size = s->size_bytes;
@@ -215,7 +199,9 @@ static void add_pair(struct run *r, struct way *w, const struct pair *p, const c
     uint32_t *counter = counter_of(&w->facts, state);
     const struct pair *back =
         inventory_pair_by_names(inv, p->row.mesh, p->row.class_name, p->row.target, p->row.source);
-    const Tw__SessionSpec *spec = find_spec(pair_source(p), p->row.id);
+    struct spec_room room;
+    Tw__SessionSpec spec;
+    bool runs = schedule_session(inv, p, 0, &room, &spec);
     const char *back_state = back && back->scheduled ? pair_state(back, now_ns) : "";
 
     w->facts.pairs++;
@@ -227,9 +213,9 @@ static void add_pair(struct run *r, struct way *w, const struct pair *p, const c
         w->facts.back_known = w->facts.back_works = true;
     else if (!strcmp(back_state, "all_lost"))
         w->facts.back_known = true;
-    if (spec)
-        take_spec(w, spec);
-    if (counter == &w->facts.refused && spec && spec->protocol == TW__PROTOCOL__PROTOCOL_TWAMP)
+    if (runs)
+        take_spec(w, &spec);
+    if (counter == &w->facts.refused && runs && spec.protocol == TW__PROTOCOL__PROTOCOL_TWAMP)
         take_refusal(w, pair_source(p), p->row.id);
 }
 
@@ -475,7 +461,7 @@ static void fill_health(const Tw__HealthReport *m, struct doctor_health *ret)
 
 static bool is_behind(const struct run *r, const struct agent *a)
 {
-    return state_of(a) == DOCTOR_UP && a->wanted && r->d->c->inv.generation && !a->acked_current;
+    return state_of(a) == DOCTOR_UP && a->listed && r->d->c->inv.generation && !a->acked_current;
 }
 
 static void fill_reports(const struct agent *a, struct doctor_agent *ret)

@@ -8,12 +8,14 @@
 #include "controller/enrolment.h"
 #include "controller/fleet_push.h"
 #include "controller/ingest.h"
+#include "controller/schedule.h"
 #include "controller/writer.h"
 
 struct fleet {
     Tw__FleetController_Service service; /* first */
     struct rpc_service offered;
     struct controller *c;
+    struct push_queue pushes;
     char refused[160]; /* detail of a refused HELLO: lives until the next one */
     struct log_limit refused_log;
 };
@@ -353,13 +355,7 @@ static struct fleet_link *caller(void *closure_data, bool approved)
     return l;
 }
 
-/* What other agents' sessions depend on, and its own. */
-struct reach {
-    struct tw_addr any, v4, v6;
-    uint32_t control_port, abilities;
-    uint64_t labels; /* a hash of them */
-};
-
+/* What decides, besides, which groups it is in. */
 static uint64_t hash_labels(const struct agent *a)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a, over the NULs, too */
@@ -377,25 +373,13 @@ static uint64_t hash_labels(const struct agent *a)
     return h;
 }
 
-static struct reach reach_of(const struct agent *a)
-{
-    struct reach r;
-
-    memset(&r, 0, sizeof r);
-    agent_address(a, 0, &r.any);
-    agent_address(a, 4, &r.v4);
-    agent_address(a, 6, &r.v6);
-    r.control_port = agent_control_port(a);
-    r.abilities = schedule_abilities(a);
-    r.labels = hash_labels(a);
-    return r;
-}
-
 static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
 {
     struct agent *a = l->agent;
-    struct reach before = reach_of(a), after;
+    uint64_t labels_before = hash_labels(a);
+    struct reach before, after;
 
+    reach_of(a, &before);
     if (a->enrolment)
         tw__enrol_request__free_unpacked(a->enrolment, NULL);
     a->enrolment = m;
@@ -403,9 +387,9 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
     if (agent_refresh(a) != TW_OK)
         log_error("no memory for the labels of an agent: it has none now", LOG_S("agent", a->row.name));
     snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
-    after = reach_of(a);
+    reach_of(a, &after);
     fleet_save(l->c, a);
-    if (a->row.approved && memcmp(&before, &after, sizeof before) != 0)
+    if (a->row.approved && (memcmp(&before, &after, sizeof before) != 0 || hash_labels(a) != labels_before))
         change_expand_for(l->c->changes, a->row.name);
 }
 
@@ -550,6 +534,7 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
     f->service = (Tw__FleetController_Service)TW__FLEET_CONTROLLER__INIT(fleet_);
     f->offered = (struct rpc_service){ RPC_FLEET_CONTROLLER, &f->service.base };
     f->c = c;
+    c->pushes = &f->pushes;
     f->refused_log.burst = 10;
     rc = rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
                                                      .url = url,
@@ -566,6 +551,7 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
                                                                 .on_hello = on_hello } },
                           &c->fleet, err);
     if (rc != TW_OK) {
+        c->pushes = NULL;
         free(f);
         return rc;
     }

@@ -10,6 +10,16 @@
 
 struct fleet;
 struct ingest;
+struct fleet_link;
+
+/* Lists for a thousand agents at once would be a lot of memory: so many sessions are on their way at a time, then one waits. */
+#define PUSH_SESSIONS 65536
+struct push_queue {
+    struct fleet_link *first;
+    size_t under_way;
+    uint64_t lists, differences; /* sent: requests; of a list in parts each counts */
+    uint64_t refused;            /* that an agent did not take, or that did not reach it */
+};
 
 /* What goes with one connection of an agent, from on_up to on_down: rpc_peer_ctx(). */
 struct fleet_link {
@@ -19,6 +29,13 @@ struct fleet_link {
     struct loop_timer push;
     unsigned refs, failures;
     bool down, pushing, told_to_stop;
+    bool queued;                 /* waits for its turn to be sent a list */
+    bool whole;                  /* `pushed` goes as a list, not as a difference */
+    bool more;                   /* further parts have to follow */
+    uint32_t part;               /* of it, that is on its way */
+    size_t from;                 /* the session that the next one begins with */
+    size_t under_way;            /* sessions of it: see struct push_queue */
+    struct fleet_link *prev, *next; /* in the queue */
     uint8_t pushed[AGENT_DIGEST_LEN];
     size_t unacked_rows; /* summaries taken and not yet answered; ingest.c */
 };

@@ -1,6 +1,7 @@
 #include "controller/fleet_push.h"
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/schedule.h"
@@ -32,45 +33,199 @@ void fleet_link_unref(struct fleet_link *l)
         free(l);
 }
 
+/* ---- Whose turn is it? ---- */
+
+static void take_turn(struct fleet_link *l, size_t sessions)
+{
+    l->under_way = sessions;
+    l->c->pushes->under_way += sessions;
+}
+
+static void leave_queue(struct fleet_link *l)
+{
+    if (l->queued)
+        DL_DELETE(l->c->pushes->first, l);
+    l->queued = false;
+}
+
+/* Something has arrived, or never will. */
+static void end_turn(struct fleet_link *l)
+{
+    struct push_queue *q = l->c->pushes;
+
+    q->under_way -= l->under_way;
+    l->under_way = 0;
+    while (q->first && q->under_way < PUSH_SESSIONS) {
+        struct fleet_link *next = q->first;
+
+        leave_queue(next);
+        fleet_push(next);
+    }
+}
+
+static bool must_wait(struct fleet_link *l)
+{
+    struct push_queue *q = l->c->pushes;
+
+    if (q->under_way < PUSH_SESSIONS)
+        return false;
+    if (!l->queued)
+        DL_APPEND(q->first, l);
+    l->queued = true;
+    return true;
+}
+
+/* ---- Sending ---- */
+
+static void push_done(const Tw__ScheduleReply *reply, void *ctx);
+
+static void send_request(struct fleet_link *l, const Tw__ScheduleRequest *rq, size_t sessions)
+{
+    l->pushing = true;
+    l->refs++;
+    take_turn(l, sessions);
+    tw__fleet_agent__schedule(
+        rpc_peer_service(l->peer, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, PUSH_DEADLINE_MS), rq,
+        push_done, l);
+}
+
+static void name_schedule(struct fleet_link *l, Tw__ScheduleRequest *rq)
+{
+    struct agent *a = l->agent;
+
+    tw__schedule_request__init(rq);
+    rq->generation = l->c->inv.generation;
+    rq->digest = (ProtobufCBinaryData){ sizeof a->digest, a->digest };
+    memcpy(l->pushed, a->digest, sizeof l->pushed);
+}
+
+/* False: it cannot be told as a difference, or that would be no shorter. */
+static bool push_delta(struct fleet_link *l)
+{
+    struct agent *a = l->agent;
+    struct session_part part;
+    struct session_delta d;
+    Tw__ScheduleRequest rq;
+    size_t sessions;
+
+    if (!agent_can(a, "schedule-delta") || schedule_delta(&l->c->inv, a, &d) != TW_OK)
+        return false;
+    sessions = d.added->n + d.n_removed;
+    if (sessions > a->sessions / 2 + 1 || sessions > SCHEDULE_PART_SESSIONS ||
+        session_list_part(d.added, 0, &part) != TW_OK) {
+        session_delta_free(&d);
+        return false;
+    }
+    if (part.n < d.added->n) { /* too long for one request */
+        free(part.rules);
+        session_delta_free(&d);
+        return false;
+    }
+    name_schedule(l, &rq);
+    rq.base_digest = (ProtobufCBinaryData){ sizeof a->acked_digest, a->acked_digest };
+    rq.removed = d.removed;
+    rq.n_removed = d.n_removed;
+    rq.added = d.added->list;
+    rq.n_added = d.added->n;
+    rq.times = part.rules;
+    rq.n_times = part.n_rules;
+    rq.total = (uint32_t)a->sessions;
+    l->whole = false;
+    l->c->pushes->differences++;
+    send_request(l, &rq, sessions);
+    free(part.rules);
+    session_delta_free(&d);
+    return true;
+}
+
+/* Part l->part of it, from session l->from on. */
+static void push_list(struct fleet_link *l)
+{
+    struct agent *a = l->agent;
+    struct session_list *list = schedule_list(&l->c->inv, a);
+    struct session_part part = { 0 };
+    Tw__ScheduleRequest rq;
+    size_t from;
+
+    if (!list || session_list_part(list, from = l->from < list->n ? l->from : list->n, &part) != TW_OK) {
+        session_list_free(list);
+        arm_retry(l);
+        return;
+    }
+    name_schedule(l, &rq);
+    rq.sessions = part.list;
+    rq.n_sessions = part.n;
+    rq.times = part.rules;
+    rq.n_times = part.n_rules;
+    if (part.n < list->n && agent_can(a, "schedule-delta")) {
+        rq.total = (uint32_t)list->n;
+        rq.part = l->part;
+        rq.more = from + part.n < list->n;
+    }
+    l->whole = true;
+    l->more = rq.more;
+    l->from = from + part.n;
+    l->c->pushes->lists++;
+    send_request(l, &rq, part.n);
+    free(part.rules);
+    session_list_free(list);
+}
+
+static void next_part(struct fleet_link *l)
+{
+    l->part++;
+    push_list(l);
+}
+
+static void refused(struct fleet_link *l)
+{
+    struct agent *a = l->agent;
+    bool other_list = !l->whole && rpc_result().status == TW__STATUS__STATUS_FAILED_PRECONDITION;
+
+    l->c->pushes->refused++;
+    log_warn("agent did not take its schedule", LOG_S("agent", a->row.name),
+             LOG_S("status", rpc_status_name(rpc_result().status)), LOG_S("detail", rpc_result().detail));
+    if (!other_list) {
+        arm_retry(l);
+        return;
+    }
+    journal_forget(&a->journal); /* whatever it has: all of it */
+    fleet_push(l);
+}
+
 static void push_done(const Tw__ScheduleReply *reply, void *ctx)
 {
     struct fleet_link *l = ctx;
     struct agent *a = l->agent;
 
     l->pushing = false;
-    if (!l->down && a && !reply) {
-        log_warn("agent did not take its schedule", LOG_S("agent", a->row.name),
-                 LOG_S("status", rpc_status_name(rpc_result().status)), LOG_S("detail", rpc_result().detail));
-        arm_retry(l);
-    } else if (!l->down && a && a->wanted && memcmp(l->pushed, a->wanted->digest, sizeof l->pushed) != 0) {
+    end_turn(l);
+    if (l->down || !a)
+        ;
+    else if (!reply)
+        refused(l);
+    else if (a->listed && memcmp(l->pushed, a->digest, sizeof l->pushed) != 0)
         fleet_push(l); /* it changed meanwhile */
-    } else if (!l->down && a && !a->acked_current) {
+    else if (l->whole && l->more)
+        next_part(l);
+    else if (!a->acked_current)
         arm(l, ACK_WAIT_NS);
-    }
     fleet_link_unref(l);
 }
 
 void fleet_push(struct fleet_link *l)
 {
     struct agent *a = l->agent;
-    Tw__ScheduleRequest rq = TW__SCHEDULE_REQUEST__INIT;
 
-    if (!a || l->down || l->pushing || !a->row.approved || !a->wanted || a->acked_current ||
-        !l->c->inv.generation)
+    if (!a || l->down || l->pushing || !a->row.approved || !a->listed || a->acked_current ||
+        !l->c->inv.generation || must_wait(l))
         return;
     loop_timer_cancel(l->c->loop, &l->push);
-    rq.generation = l->c->inv.generation;
-    rq.digest = (ProtobufCBinaryData){ sizeof a->wanted->digest, a->wanted->digest };
-    rq.n_sessions = a->wanted->n;
-    rq.sessions = a->wanted->list;
-    rq.n_times = a->wanted->rules.n;
-    rq.times = a->wanted->rules.list;
-    memcpy(l->pushed, a->wanted->digest, sizeof l->pushed);
-    l->pushing = true;
-    l->refs++;
-    tw__fleet_agent__schedule(
-        rpc_peer_service(l->peer, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, PUSH_DEADLINE_MS), &rq,
-        push_done, l);
+    l->part = 0;
+    l->from = 0;
+    if (!push_delta(l))
+        push_list(l);
+    journal_sent(&a->journal, a->digest);
 }
 
 static void nothing_done(const Tw__ScheduleReply *reply, void *ctx)
@@ -113,6 +268,7 @@ void fleet_push_init(struct fleet_link *l)
 void fleet_link_down(struct fleet_link *l)
 {
     loop_timer_cancel(l->c->loop, &l->push);
+    leave_queue(l);
     l->down = true;
     l->agent = NULL;
     fleet_link_unref(l);
@@ -152,28 +308,46 @@ static void open_done(struct writer_job *j)
     free(j);
 }
 
-/* Agents that come and go acknowledge again and again: only what is not open yet is written. */
+struct opening {
+    struct controller *c;
+    struct agent *agent;
+    struct open_job *job;
+    size_t cap;
+};
+
+static void open_interval(void *ctx, uint32_t row)
+{
+    struct opening *o = ctx;
+    struct pair *p = pair_table_at(&o->c->inv.pairs, row);
+
+    if (!p->scheduled || p->interval == INTERVAL_OPEN || pair_source(p) != o->agent || o->job->n == o->cap)
+        return;
+    schedule_set_interval(p, INTERVAL_OPEN);
+    p->interval_period_ns = p->report_period_ns;
+    p->interval_flows = p->flows;
+    o->job->v[o->job->n++] = (struct interval){ p->row.id, p->report_period_ns, p->flows };
+}
+
+/* Agents that come and go acknowledge again and again: only what is not open yet is written. Mostly that is
+ * what has just been altered, and the other pairs need not be looked at. */
 static void open_intervals(struct controller *c, struct agent *a)
 {
-    struct open_job *o = malloc(sizeof *o + a->wanted->n * sizeof o->v[0]);
+    struct opening o = { c, a, NULL, a->unopened };
 
-    if (!o)
+    if (!a->unopened)
+        return;
+    o.job = malloc(sizeof *o.job + o.cap * sizeof o.job->v[0]);
+    if (!o.job)
         return; /* at the next acknowledgement */
-    *o = (struct open_job){ .job = { .run = run_open, .done = open_done },
-                            .generation = c->inv.generation,
-                            .from_ns = tw_wall_now().ns };
-    for (size_t i = 0; i < a->wanted->n; i++) {
-        struct pair *p = inventory_pair(&c->inv, a->wanted->specs[i].pair_id);
-
-        if (p->interval == INTERVAL_OPEN)
-            continue;
-        p->interval = INTERVAL_OPEN;
-        p->interval_period_ns = p->report_period_ns;
-        p->interval_flows = p->flows;
-        o->v[o->n++] = (struct interval){ p->row.id, p->report_period_ns, p->flows };
-    }
-    if (!o->n || writer_submit(c->writer, &o->job) != TW_OK)
-        free(o);
+    *o.job = (struct open_job){ .job = { .run = run_open, .done = open_done },
+                                .generation = c->inv.generation,
+                                .from_ns = tw_wall_now().ns };
+    for (size_t i = 0; i < a->journal.n; i++)
+        open_interval(&o, a->journal.v[i].row);
+    if (a->unopened)
+        schedule_each_pair(&c->inv, a, open_interval, &o);
+    if (!o.job->n || writer_submit(c->writer, &o.job->job) != TW_OK)
+        free(o.job);
 }
 
 void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest)
@@ -186,13 +360,15 @@ void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinar
     memset(a->acked_digest, 0, sizeof a->acked_digest);
     if (digest->len == sizeof a->acked_digest)
         memcpy(a->acked_digest, digest->data, digest->len);
-    a->acked_current =
-        generation && a->wanted && !memcmp(a->acked_digest, a->wanted->digest, sizeof a->acked_digest);
+    a->acked_current = generation && a->listed && !memcmp(a->acked_digest, a->digest, sizeof a->acked_digest);
     if (a->acked_current) {
         l->failures = 0;
         loop_timer_cancel(l->c->loop, &l->push);
         open_intervals(l->c, a);
-    } else if (!l->pushing) {
-        arm_retry(l);
+        journal_acked(&a->journal, a->acked_digest, true);
+        return;
     }
+    journal_acked(&a->journal, a->acked_digest, false);
+    if (!l->pushing)
+        arm_retry(l);
 }

@@ -36,6 +36,8 @@ struct agent *inventory_add_agent(struct inventory *inv, const struct store_agen
     a->row = *row;
     a->row.enrolment = a->row.ops = NULL;
     a->last_contact_ns = row->last_contact_ns;
+    a->sum = (struct digest_sum){ { 1, 1, 1, 1 } };
+    digest_sum_bytes(&a->sum, a->digest);
     kept = names_keep(&inv->names, row->name);
     if (!kept) {
         free(a);
@@ -63,7 +65,7 @@ static void free_agent(struct agent *a)
     free_health(&a->health_next_base);
     if (a->ack)
         tw__ack_request__free_unpacked(a->ack, NULL);
-    session_list_free(a->wanted);
+    journal_free(&a->journal);
     free(a->ops);
     free(a->labels);
     free(a);
@@ -232,54 +234,63 @@ struct pair *inventory_pair(struct inventory *inv, uint64_t id)
 /* A pair whose id does not belong to its names: they were others when it was made, or another pair has that id. */
 struct pair_alias {
     uint64_t id; /* that belongs to its names */
-    struct pair *pair;
+    uint32_t row;
     UT_hash_handle hh;
 };
 
-static void alias_drop(struct inventory *inv, const struct pair *p)
+static void alias_drop(struct inventory *inv, uint32_t row)
 {
-    uint64_t id = store_pair_id(&p->row);
+    uint64_t id = store_pair_id(&pair_table_at(&inv->pairs, row)->row);
     struct pair_alias *a;
 
     HASH_FIND(hh, inv->aliases, &id, sizeof id, a);
-    if (!a || a->pair != p)
+    if (!a || a->row != row)
         return;
     HASH_DEL(inv->aliases, a);
     free(a);
 }
 
 /* Without memory it is found again when the store is asked for it. */
-static void alias_put(struct inventory *inv, struct pair *p)
+static void alias_put(struct inventory *inv, uint32_t row)
 {
+    const struct pair *p = pair_table_at(&inv->pairs, row);
     uint64_t id = store_pair_id(&p->row);
     struct pair_alias *a = id == p->row.id ? NULL : calloc(1, sizeof *a);
 
     if (!a)
         return;
     a->id = id;
-    a->pair = p;
+    a->row = row;
     HASH_ADD(hh, inv->aliases, id, sizeof a->id, a);
 }
 
-static bool has_names(const struct pair *p, const struct store_pair *key)
+static bool has_names(const struct inventory *inv, uint32_t row, const struct store_pair *key)
 {
-    return p && !strcmp(p->row.source, key->source) && !strcmp(p->row.target, key->target) &&
-           !strcmp(p->row.class_name, key->class_name) && !strcmp(p->row.mesh, key->mesh);
+    const struct store_pair *p = row == PAIR_NONE ? NULL : &pair_table_at(&inv->pairs, row)->row;
+
+    return p && !strcmp(p->source, key->source) && !strcmp(p->target, key->target) &&
+           !strcmp(p->class_name, key->class_name) && !strcmp(p->mesh, key->mesh);
+}
+
+uint32_t inventory_pair_row(const struct inventory *inv, const struct store_pair *names)
+{
+    uint64_t id = store_pair_id(names);
+    uint32_t row = pair_table_row(&inv->pairs, id);
+    const struct pair_alias *a = NULL;
+
+    if (has_names(inv, row, names))
+        return row;
+    if (inv->aliases)
+        HASH_FIND(hh, inv->aliases, &id, sizeof id, a);
+    return a && has_names(inv, a->row, names) ? a->row : PAIR_NONE;
 }
 
 struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
                                      const char *source, const char *target)
 {
-    struct store_pair key = { .mesh = mesh, .class_name = class_name, .source = source, .target = target };
-    uint64_t id = store_pair_id(&key);
-    struct pair *p = pair_table_find(&inv->pairs, id);
-    const struct pair_alias *a = NULL;
+    uint32_t row = inventory_pair_row(inv, &(struct store_pair){ 0, mesh, class_name, source, target });
 
-    if (has_names(p, &key))
-        return p;
-    if (inv->aliases)
-        HASH_FIND(hh, inv->aliases, &id, sizeof id, a);
-    return a && has_names(a->pair, &key) ? a->pair : NULL;
+    return row == PAIR_NONE ? NULL : pair_table_at(&inv->pairs, row);
 }
 
 struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row)
@@ -295,7 +306,7 @@ struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *
     if (!p)
         return NULL;
     p->row = kept;
-    alias_put(inv, p);
+    alias_put(inv, (uint32_t)(inv->pairs.n - 1));
     return p;
 }
 
@@ -313,11 +324,12 @@ void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *
 
         if (p->row.source != old && p->row.target != old) /* equal names are one */
             continue;
-        alias_drop(inv, p);
+        alias_drop(inv, (uint32_t)i);
         p->row.source = p->row.source == old ? kept : p->row.source;
         p->row.target = p->row.target == old ? kept : p->row.target;
-        alias_put(inv, p);
+        alias_put(inv, (uint32_t)i);
     }
+    schedule_rename(inv, a, kept);
 }
 
 /* A period's summary comes a timeout after its end, and timeouts are as long as a period at most. */
@@ -419,6 +431,9 @@ void inventory_free(struct inventory *inv)
     struct mesh_state *m, *next_mesh;
     struct pair_alias *alias, *next_alias;
 
+    schedule_free(inv);
+    free(inv->strays);
+    free(inv->drained);
     HASH_ITER(hh, inv->aliases, alias, next_alias)
     {
         HASH_DEL(inv->aliases, alias);

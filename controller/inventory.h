@@ -10,6 +10,7 @@
 #include "controller/core/clock_audit.h"
 #include "controller/core/mesh.h"
 #include "controller/core/metrics_text.h"
+#include "controller/journal.h"
 #include "controller/names.h"
 #include "controller/pair_table.h"
 #include "db/store.h"
@@ -17,6 +18,10 @@
 
 #define AGENT_DIGEST_LEN 32
 #define AGENT_PORT 862 /* RFC 8762 section 4.1: where a reflector answers unless it says otherwise */
+
+struct digest_sum { /* see digest_sum_bytes() */
+    uint64_t v[4];
+};
 
 /* What the last mesh clock audit found; clocks.c keeps it. */
 struct agent_audit {
@@ -54,9 +59,14 @@ struct agent {
     bool acked_current;               /* runs exactly what is wanted (digest equal) */
     Tw__AckRequest *ack;              /* last one, with its refusals */
     uint64_t ack_serial;              /* of it: see struct pair */
-    struct session_list *wanted;      /* schedule.c: its part of the present generation; NULL = none yet */
     uint8_t acked_digest[AGENT_DIGEST_LEN];
-    uint64_t pairs;                   /* as source, in the present generation */
+    /* Its part of the present generation; schedule.c keeps it: */
+    bool listed;                      /* it has one, be it empty */
+    uint64_t pairs, sessions;         /* as source */
+    uint64_t unopened;                /* of `pairs`: whose interval is not INTERVAL_OPEN */
+    struct digest_sum sum;
+    uint8_t digest[AGENT_DIGEST_LEN]; /* of `sum` */
+    struct journal journal;
     struct fleet_link *link;          /* fleet.c: what goes with `peer` */
     bool saving, save_again;          /* its row is on the way to the store */
     bool changing;                    /* a change that approves or removes it is on the way */
@@ -87,6 +97,8 @@ struct pair_live {
     uint32_t minute_periods[60];      /* stored report periods (all flows) that ended in it */
 };
 
+enum pair_interval { INTERVAL_CLOSED, INTERVAL_MAYBE /* from before this start */, INTERVAL_OPEN };
+
 /* There may be a million: what many share is kept elsewhere. */
 struct pair {
     struct store_pair row;            /* names kept in inventory.names */
@@ -96,11 +108,10 @@ struct pair {
     int64_t report_period_ns;
     int64_t scheduled_since_ns;
     struct class_times *times;        /* a reference; NULL: it runs always, and is never in maintenance */
-    uint64_t settings;                /* hash of class settings and address, as scheduled */
-    enum { INTERVAL_CLOSED, INTERVAL_MAYBE, INTERVAL_OPEN } interval; /* in the store; MAYBE: from before this start */
+    uint64_t sum[4];                  /* digest_sum of its sessions, as scheduled */
+    enum pair_interval interval;      /* in the store */
     int64_t interval_period_ns;
     uint32_t interval_flows;
-    uint64_t seen;                    /* schedule.c's mark */
     bool unstored;                    /* only a batch told of it, which is not committed: the store may not know it */
     uint64_t refused_in;              /* ack_serial of the acknowledgement in which its source last refused a flow of it */
     struct pair_live *live;           /* NULL until the first summary since start */
@@ -113,7 +124,11 @@ struct inventory {
     struct pair_alias *aliases;       /* pairs by names, where their ids do not tell */
     struct names names;               /* of all of it, for the inventory's life */
     uint64_t generation;
-    uint64_t marks;                   /* schedule.c's */
+    struct wanted *scheduled;         /* schedule.c's; NULL: nothing yet */
+    uint32_t *strays;                 /* rows of pairs with an open interval that has to be closed */
+    size_t n_strays;
+    uint32_t *drained;                /* rows of pairs that are `drained` although no document wants them now */
+    size_t n_drained;
     uint64_t acks;                    /* that have come, to number them */
     unsigned pending;                 /* agents that wait for approval */
     unsigned revoked;
@@ -154,6 +169,8 @@ static inline struct agent *pair_source(const struct pair *p)
 {
     return name_of(p->row.source)->agent;
 }
+/* The row of the pair with these names (the id is not read); PAIR_NONE: there is none. */
+uint32_t inventory_pair_row(const struct inventory *inv, const struct store_pair *names);
 /* Takes over what operators say of it (NULL: nothing), counts it as revoked or not, and works out its labels. */
 enum tw_rc agent_set_ops(struct inventory *inv, struct agent *a, struct agent_ops *ops);
 /* Its enrolment has changed: works out its labels. TW_ENOMEM: it has none now. */

@@ -103,7 +103,7 @@ static enum tw_rc settle_intervals(struct controller *c, struct tw_err *err)
             rc = store_pair_unscheduled(c->store, p->row.id, c->started_ns, err);
             continue;
         }
-        p->interval = INTERVAL_MAYBE;
+        schedule_set_interval(p, INTERVAL_MAYBE);
         p->interval_period_ns = p->report_period_ns;
         p->interval_flows = p->flows;
     }

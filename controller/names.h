@@ -13,6 +13,7 @@ struct agent;
 
 struct name {
     struct agent *agent; /* NULL: no agent has this name now */
+    uint32_t rank;       /* schedule_diff.c's, during a comparison */
     UT_hash_handle hh;   /* by text */
     char text[];
 };

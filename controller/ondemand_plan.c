@@ -367,10 +367,14 @@ static bool is_selected(const struct choice *ch, const struct selector *sel, con
     return !sel || selector_match(sel, a ? a->labels : NULL, a ? a->n_labels : 0, name);
 }
 
-static bool is_wanted(const struct choice *ch, const struct wanted_pair *w, const char *mesh)
+/* Is pair `at` asked for, and can it be measured now? */
+static bool is_wanted(const struct choice *ch, const struct wanted *w, const struct wanted_mesh *m, size_t at,
+                      struct wanted_pair *ret)
 {
-    return !strcmp(w->mesh->name, mesh) && (!*ch->class_name || !strcmp(w->class_->name, ch->class_name)) &&
-           is_selected(ch, ch->select, w->source->row.name) && is_selected(ch, ch->target_select, w->target);
+    return (!*ch->class_name ||
+            !strcmp(m->mesh->classes[m->pairs.v[at].class_index].name, ch->class_name)) &&
+           wanted_pair(w, m, at, ret) && is_selected(ch, ch->select, ret->source) &&
+           is_selected(ch, ch->target_select, ret->target);
 }
 
 static Tw__Status begin_choice(struct controller *c, const Tw__TestStartRequest *rq, struct choice *ret,
@@ -397,7 +401,7 @@ static void add_goal(struct ondemand_plan *p, const struct mesh *mesh, const str
     g->address = w->address;
     g->stateful = w->stateful;
     g->refuse = w->host ? by_host : w->refuse;
-    snprintf(g->source, sizeof g->source, "%s", w->source->row.name);
+    snprintf(g->source, sizeof g->source, "%s", w->source);
     snprintf(g->target, sizeof g->target, "%s", w->target);
 }
 
@@ -428,10 +432,12 @@ static bool number_sources(struct ondemand_plan *p)
 static Tw__Status list_goals(const struct choice *ch, const struct mesh *mesh, const struct wanted *w,
                              struct ondemand_plan *p, struct tw_err *err)
 {
+    const struct wanted_mesh *m = wanted_find_mesh(w, mesh->name);
+    struct wanted_pair pair;
     size_t n = 0;
 
-    for (size_t i = 0; i < w->n; i++)
-        n += is_wanted(ch, &w->pairs[i], mesh->name);
+    for (size_t i = 0; i < m->pairs.n; i++)
+        n += is_wanted(ch, w, m, i, &pair);
     if (!n)
         return fail(err, TW__STATUS__STATUS_NOT_FOUND, "mesh %s has no pair%s%.63s%s that could be tested",
                     mesh->name, *ch->class_name ? " of class " : "", ch->class_name,
@@ -446,9 +452,9 @@ static Tw__Status list_goals(const struct choice *ch, const struct mesh *mesh, c
         return no_memory(err);
     memcpy(p->classes, mesh->classes, mesh->n_classes * sizeof *p->classes);
     p->n_classes = mesh->n_classes;
-    for (size_t i = 0; i < w->n; i++)
-        if (is_wanted(ch, &w->pairs[i], mesh->name))
-            add_goal(p, mesh, &w->pairs[i]);
+    for (size_t i = 0; i < m->pairs.n; i++)
+        if (is_wanted(ch, w, m, i, &pair))
+            add_goal(p, mesh, &pair);
     for (size_t i = 0; i < p->n_classes; i++)
         shorten_period(&p->classes[i]);
     return number_sources(p) ? TW__STATUS__STATUS_OK : no_memory(err);

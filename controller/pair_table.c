@@ -23,11 +23,16 @@ static uint32_t *find_slot(const struct pair_table *t, uint64_t id)
     return &t->index[i];
 }
 
+uint32_t pair_table_row(const struct pair_table *t, uint64_t id)
+{
+    return t->n ? *find_slot(t, id) - 1 : PAIR_NONE; /* 0 - 1 is PAIR_NONE */
+}
+
 struct pair *pair_table_find(const struct pair_table *t, uint64_t id)
 {
-    uint32_t at = t->n ? *find_slot(t, id) : 0;
+    uint32_t row = pair_table_row(t, id);
 
-    return at ? pair_table_at(t, at - 1) : NULL;
+    return row == PAIR_NONE ? NULL : pair_table_at(t, row);
 }
 
 static bool grow_index(struct pair_table *t)
@@ -66,7 +71,7 @@ struct pair *pair_table_add(struct pair_table *t, uint64_t id)
 {
     struct pair *p;
 
-    if (t->n >= PAIR_NONE - 1 || !grow_index(t) || !grow_blocks(t))
+    if (t->n > INT32_MAX || !grow_index(t) || !grow_blocks(t))
         return NULL;
     p = pair_table_at(t, t->n);
     p->row.id = id;

@@ -21,9 +21,11 @@ struct pair_table {
     size_t index_cap; /* a power of two */
 };
 
-/* A zeroed row with this id, which must be new; its number is ->n - 1 then. NULL: no memory, or 2^32 - 2 rows are there. */
+/* A zeroed row with this id, which must be new; its number is ->n - 1 then. NULL: no memory, or 2^31 rows are there. */
 struct pair *pair_table_add(struct pair_table *t, uint64_t id);
 struct pair *pair_table_find(const struct pair_table *t, uint64_t id);
+/* PAIR_NONE: there is none. */
+uint32_t pair_table_row(const struct pair_table *t, uint64_t id);
 /* Row i < n. */
 struct pair *pair_table_at(const struct pair_table *t, size_t i);
 void pair_table_free(struct pair_table *t);

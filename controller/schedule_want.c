@@ -1,4 +1,5 @@
-#include "controller/schedule.h"
+#include "controller/schedule_priv.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,6 @@
 struct view {
     struct inventory *inv;
     const struct overlay *o;
-    struct roster *roster;
 };
 
 /* ---- Which meshes ---- */
@@ -76,53 +76,13 @@ static enum tw_rc expand_meshes(const struct view *v, struct wanted *w, struct t
     return TW_OK;
 }
 
-/* ---- The pairs ---- */
-
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    for (int i = 0; i < 8; i++, v >>= 8)
-        h = (h ^ (v & 0xff)) * UINT64_C(0x100000001b3); /* FNV-1a */
-    return h;
-}
-
-static uint64_t mix_text(uint64_t h, const char *text)
-{
-    for (; *text; text++)
-        h = mix(h, (uint8_t)*text);
-    return mix(h, 0);
-}
-
-static uint64_t hash_packets(uint64_t h, const struct mesh_class *c)
-{
-    h = mix(mix(mix(mix(h, c->imix), c->df), c->zero_padding), c->protocol);
-    h = mix(mix(mix(h, c->auth), c->tlvs), c->reply_dscp);
-    return mix_text(mix_text(h, c->key_id), c->bind);
-}
-
-static uint64_t hash_settings(const struct mesh_class *c, const struct tw_addr *a,
-                              const struct mesh_target *host, const char *refuse)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325), ip[2];
-
-    memcpy(ip, a->ip, sizeof ip);
-    h = mix(mix(mix(mix(h, ip[0]), ip[1]), a->port), a->scope);
-    h = mix(mix(mix(mix(h, c->dscp), c->ttl), c->size_bytes), c->exponential);
-    h = hash_packets(h, c);
-    h = mix(mix_text(h, refuse ? refuse : ""), class_times_hash(c->times));
-    if (host)
-        h = mix(mix_text(h, host->host), host->family);
-    return mix(
-        mix(mix(mix(h, (uint64_t)c->spacing_ns), (uint64_t)c->timeout_ns), (uint64_t)c->report_period_ns),
-        c->flows);
-}
-
 /* ---- What cannot run ---- */
 
 enum ability { HAS_SHAPES, HAS_STAMP, HAS_STAMP_AUTH, HAS_TWAMP, HAS_STATELESS, HAS_DEMAND_AUTH, HAS_HOSTS, HAS_TIMES };
 static const char *const abilities[] = {
     [HAS_SHAPES] = "shapes", [HAS_STAMP] = "stamp",         [HAS_STAMP_AUTH] = "stamp-auth",
     [HAS_TWAMP] = "twamp",   [HAS_STATELESS] = "stateless", [HAS_DEMAND_AUTH] = "demand-auth",
-    [HAS_HOSTS] = "hosts",  [HAS_TIMES] = "times",
+    [HAS_HOSTS] = "hosts",   [HAS_TIMES] = "times",
 };
 
 uint32_t schedule_abilities(const struct agent *a)
@@ -134,12 +94,33 @@ uint32_t schedule_abilities(const struct agent *a)
     return bits;
 }
 
-static bool has(const struct agent *a, enum ability what)
+static uint64_t hash_name(const char *name)
 {
-    return agent_can(a, abilities[what]);
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+    for (; *name; name++)
+        h = (h ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
+    return h;
 }
 
-static const char *source_cannot(const struct agent *source, const struct mesh_class *c,
+void reach_of(const struct agent *a, struct reach *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    agent_address(a, 0, &ret->any);
+    agent_address(a, 4, &ret->v4);
+    agent_address(a, 6, &ret->v6);
+    ret->control_port = agent_control_port(a);
+    ret->abilities = schedule_abilities(a);
+    ret->drained = agent_is_drained(a);
+    ret->name = hash_name(a->row.name);
+}
+
+static bool has(const struct reach *r, enum ability what)
+{
+    return r->abilities >> what & 1;
+}
+
+static const char *source_cannot(const struct reach *source, const struct mesh_class *c,
                                  const struct mesh_target *host)
 {
     if (host && !has(source, HAS_HOSTS))
@@ -156,13 +137,13 @@ static const char *source_cannot(const struct agent *source, const struct mesh_c
 }
 
 /* target NULL: an address, of which nothing is known. */
-static const char *target_cannot(const struct agent *target, const struct mesh_class *c)
+static const char *target_cannot(const struct reach *target, const struct mesh_class *c)
 {
     bool signs = c->protocol == MESH_STAMP && c->auth == MESH_AUTHENTICATED;
 
     if (!target)
         return NULL;
-    if (c->protocol == MESH_TWAMP && !agent_control_port(target))
+    if (c->protocol == MESH_TWAMP && !target->control_port)
         return "the target agent has no TWAMP-Control server: start it with --control";
     if (signs && !has(target, HAS_STAMP_AUTH))
         return "the target agent has no keys for authenticated STAMP: start it with --secrets";
@@ -173,94 +154,157 @@ static const char *target_cannot(const struct agent *target, const struct mesh_c
 
 const char *schedule_cannot(const struct agent *source, const struct agent *target, const struct mesh_class *c)
 {
-    const char *why = source_cannot(source, c, NULL);
+    struct reach from, to;
+    const char *why;
 
-    return why ? why : target_cannot(target, c);
+    reach_of(source, &from);
+    why = source_cannot(&from, c, NULL);
+    if (why || !target)
+        return why;
+    reach_of(target, &to);
+    return target_cannot(&to, c);
 }
 
 /* An agent with both families sends to the target's address of the family that it prefers itself. target
  * NULL: one of the document's own. */
-static enum tw_rc target_address(const struct mesh *m, const struct mesh_pair *p, const struct agent *source,
-                                 const struct agent *target, struct tw_addr *ret)
+static bool target_address(const struct mesh *m, const struct mesh_pair *p, const struct reach *source,
+                           const struct reach *target, struct tw_addr *ret)
 {
-    struct tw_addr own = { 0 };
-    enum tw_rc rc;
-
     if (!target) {
         *ret = m->targets[~p->target].addr;
-        return TW_OK;
+        return true;
     }
-    agent_address(source, 0, &own);
-    rc = agent_address(target, own.family, ret);
-    if (!rc && m->classes[p->class_index].protocol == MESH_TWAMP)
-        ret->port = agent_control_port(target);
-    return rc;
+    *ret = source->any.family == 4 ? target->v4 : source->any.family == 6 ? target->v6 : target->any;
+    if (m->classes[p->class_index].protocol == MESH_TWAMP)
+        ret->port = (uint16_t)target->control_port;
+    return ret->family != 0;
 }
 
-static bool want_pair(const struct view *v, const struct wanted_mesh *m, const struct mesh_pair *p,
+bool wanted_make_pair(const struct wanted *w, const struct wanted_mesh *m, const struct mesh_pair *p,
                       struct wanted_pair *ret)
 {
     const struct mesh_class *c = &m->mesh->classes[p->class_index];
-    struct agent *source = v->roster->of[p->source];
-    const struct agent *target = p->target >= 0 ? v->roster->of[p->target] : NULL;
+    const struct reach *source = &w->reach[p->source];
+    const struct reach *target = p->target >= 0 ? &w->reach[p->target] : NULL;
     const struct mesh_target *host =
         p->target < 0 && m->mesh->targets[~p->target].host[0] ? &m->mesh->targets[~p->target] : NULL;
-    const char *target_name = mesh_pair_target(m->mesh, m->pairs.agents, p), *refuse;
     struct tw_addr address;
+    const char *refuse;
     bool drained;
 
-    if (target_address(m->mesh, p, source, target, &address) != TW_OK)
+    if (!target_address(m->mesh, p, source, target, &address))
         return false;
-    drained = !m->paused && (agent_is_drained(source) || (target && agent_is_drained(target)));
+    drained = !m->paused && (source->drained || (target && target->drained));
     refuse = source_cannot(source, c, host);
     if (!refuse)
         refuse = target_cannot(target, c);
     *ret = (struct wanted_pair){ .mesh = m->mesh,
                                  .class_ = c,
-                                 .target = target_name,
-                                 .source = source,
+                                 .source = w->names[p->source],
+                                 .target = target ? w->names[p->target] : m->mesh->targets[~p->target].name,
+                                 .agent = w->agents[p->source],
                                  .address = address,
                                  .host = host,
                                  .refuse = refuse,
                                  .stateful = target && !has(target, HAS_STATELESS),
-                                 .settings = hash_settings(c, &address, host, refuse),
                                  .paused = m->paused || drained,
-                                 .drained = drained,
-                                 .pair = inventory_pair_by_names(v->inv, m->mesh->name, c->name,
-                                                                 source->row.name, target_name) };
+                                 .drained = drained };
     return true;
 }
 
-static enum tw_rc list_pairs(const struct view *v, struct wanted *w)
+bool wanted_pair(const struct wanted *w, const struct wanted_mesh *m, size_t at, struct wanted_pair *ret)
 {
-    size_t total = 0;
+    return wanted_make_pair(w, m, &m->pairs.v[at], ret);
+}
 
-    for (size_t i = 0; i < w->n_meshes; i++)
-        total += w->meshes[i].pairs.n;
-    w->pairs = calloc(total + 1, sizeof *w->pairs);
-    if (!w->pairs)
+void wanted_change_pair(const struct wanted *w, const struct wanted_change *c, struct wanted_pair *ret)
+{
+    bool there = wanted_pair(w, &w->meshes[c->mesh], c->at, ret);
+
+    assert(there && c->what != WANTED_REMOVED);
+    (void)there;
+}
+
+bool wanted_has_ipv6(const struct wanted *w, const struct wanted_mesh *m)
+{
+    struct tw_addr address;
+
+    for (size_t i = 0; i < m->pairs.n; i++) {
+        const struct mesh_pair *p = &m->pairs.v[i];
+
+        if (p->target >= 0 &&
+            target_address(m->mesh, p, &w->reach[p->source], &w->reach[p->target], &address) &&
+            address.family == 6)
+            return true;
+    }
+    return false;
+}
+
+/* ---- All of it ---- */
+
+/* What outlives the roster, whose texts are the agents' own. */
+static enum tw_rc list_agents(struct inventory *inv, struct wanted *w)
+{
+    size_t n = w->roster->agents.n;
+
+    w->agents = calloc(n + 1, sizeof *w->agents);
+    w->names = calloc(n + 1, sizeof *w->names);
+    w->reach = calloc(n + 1, sizeof *w->reach);
+    if (!w->agents || !w->names || !w->reach)
         return TW_ENOMEM;
-    for (size_t i = 0; i < w->n_meshes; i++)
-        for (size_t k = 0; k < w->meshes[i].pairs.n; k++)
-            if (want_pair(v, &w->meshes[i], &w->meshes[i].pairs.v[k], &w->pairs[w->n]))
-                w->n++;
-            else
-                w->meshes[i].unreachable++;
+    for (size_t i = 0; i < n; i++) {
+        w->agents[i] = w->roster->of[i];
+        w->names[i] = names_keep(&inv->names, w->agents[i]->row.name);
+        if (!w->names[i])
+            return TW_ENOMEM;
+        reach_of(w->agents[i], &w->reach[i]);
+        w->any_drained |= w->reach[i].drained != 0;
+    }
+    w->n_agents = n;
     return TW_OK;
+}
+
+/* What outlives the document. */
+static enum tw_rc keep_names(struct inventory *inv, struct wanted_mesh *m)
+{
+    m->name = names_keep(&inv->names, m->mesh->name);
+    m->classes = calloc(m->mesh->n_classes + 1, sizeof *m->classes);
+    m->targets = calloc(m->mesh->n_targets + 1, sizeof *m->targets);
+    if (!m->name || !m->classes || !m->targets)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < m->mesh->n_classes; i++)
+        if (!(m->classes[i] = names_keep(&inv->names, m->mesh->classes[i].name)))
+            return TW_ENOMEM;
+    for (size_t i = 0; i < m->mesh->n_targets; i++)
+        if (!(m->targets[i] = names_keep(&inv->names, m->mesh->targets[i].name)))
+            return TW_ENOMEM;
+    return TW_OK;
+}
+
+static enum tw_rc keep_all_names(struct inventory *inv, struct wanted *w)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < w->n_meshes; i++)
+        rc = keep_names(inv, &w->meshes[i]);
+    return rc;
 }
 
 enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct wanted *ret,
                         struct tw_err *err)
 {
-    struct wanted w = { 0 };
-    struct view v = { inv, o, roster_new(inv, o->approve, o->remove) };
-    enum tw_rc rc = v.roster ? list_meshes(&v, &w) : TW_ENOMEM;
+    struct wanted w = { .roster = roster_new(inv, o->approve, o->remove) };
+    struct view v = { inv, o };
+    enum tw_rc rc = w.roster ? list_meshes(&v, &w) : TW_ENOMEM;
 
-    w.roster = v.roster;
     if (rc == TW_OK)
         rc = expand_meshes(&v, &w, err);
     if (rc == TW_OK)
-        rc = list_pairs(&v, &w);
+        rc = list_agents(inv, &w);
+    if (rc == TW_OK)
+        rc = keep_all_names(inv, &w);
+    if (rc == TW_OK)
+        rc = wanted_find_changes(inv, &w);
     if (rc == TW_ENOMEM)
         tw_err_set(err, rc, "out of memory");
     if (rc != TW_OK) {
@@ -273,10 +317,17 @@ enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct w
 
 void wanted_free(struct wanted *w)
 {
-    for (size_t i = 0; i < w->n_meshes; i++)
+    for (size_t i = 0; i < w->n_meshes; i++) {
         free(w->meshes[i].pairs.v);
+        free(w->meshes[i].rows);
+        free(w->meshes[i].classes);
+        free(w->meshes[i].targets);
+    }
     free(w->meshes);
-    free(w->pairs);
+    free(w->changes);
+    free(w->agents);
+    free(w->names);
+    free(w->reach);
     roster_free(w->roster);
     *w = (struct wanted){ 0 };
 }
@@ -289,29 +340,47 @@ const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *n
     return NULL;
 }
 
-void wanted_compare(struct inventory *inv, const struct wanted *w, struct wanted_diff *ret)
+/* Of a mesh that is not paused. */
+static uint64_t count_drained(const struct wanted *w, const struct wanted_mesh *m)
 {
-    struct wanted_diff d = { 0 };
-    uint64_t kept = 0, listed = 0, now = 0, now_listed = 0;
+    uint64_t n = 0;
 
-    for (size_t i = 0; i < w->n; i++) {
-        const struct wanted_pair *p = &w->pairs[i];
-        bool was = p->pair && p->pair->scheduled, same = p->pair && p->pair->settings == p->settings;
+    for (size_t i = 0; w->any_drained && i < m->pairs.n; i++) {
+        const struct mesh_pair *p = &m->pairs.v[i];
 
-        d.differs |= !same || p->pair->paused != p->paused || was == p->paused;
-        d.pairs += !p->paused;
-        d.added += !p->paused && !was;
-        d.changed += !p->paused && was && !same;
-        kept += !p->paused && was;
-        listed++;
+        n += m->rows[i] != PAIR_ABSENT &&
+             (w->reach[p->source].drained || (p->target >= 0 && w->reach[p->target].drained));
     }
-    for (size_t i = 0; i < inv->pairs.n; i++) {
-        const struct pair *p = pair_table_at(&inv->pairs, i);
+    return n;
+}
 
-        now += p->scheduled;
-        now_listed += p->scheduled || p->paused;
+static bool will_run(const struct wanted *w, const struct wanted_change *c)
+{
+    struct wanted_pair p;
+
+    if (c->what == WANTED_REMOVED || w->meshes[c->mesh].paused)
+        return false;
+    if (!w->any_drained)
+        return true;
+    wanted_change_pair(w, c, &p);
+    return !p.paused;
+}
+
+void wanted_compare(const struct inventory *inv, const struct wanted *w, struct wanted_diff *ret)
+{
+    struct wanted_diff d = { .differs = w->n_changes > 0 };
+
+    for (size_t i = 0; i < w->n_meshes; i++)
+        if (!w->meshes[i].paused)
+            d.pairs += w->meshes[i].pairs.n - w->meshes[i].unreachable - count_drained(w, &w->meshes[i]);
+    for (size_t i = 0; i < w->n_changes; i++) {
+        const struct wanted_change *c = &w->changes[i];
+        bool was = c->row != PAIR_NEW && pair_table_at(&inv->pairs, c->row)->scheduled;
+        bool will = will_run(w, c);
+
+        d.added += will && !was;
+        d.changed += will && was;
+        d.removed += was && !will;
     }
-    d.removed = now - kept;
-    d.differs |= now_listed != listed; /* all of w is there already, so a difference is a pair that must go */
     *ret = d;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "common/net/process.h"
 #include "controller/controller.h"
+#include "controller/fleet.h"
 #include "controller/ingest.h"
 #include "controller/ondemand.h"
 #include "controller/writer.h"
@@ -87,6 +88,24 @@ static void add_store(struct rows *r, const struct controller *c)
     gauge(r, "twamp_store_wal_bytes", "Size of its write-ahead log.", (double)w.store.wal_bytes);
     counter(r, "twamp_reader_refused_total", "Queries refused because too many ran.",
             reader_refused(c->readers));
+}
+
+/* ---- Schedules ---- */
+
+static void add_schedules(struct rows *r, const struct controller *c)
+{
+    static const char sent[] = "twamp_schedule_requests_total",
+                      sent_help[] = "Requests by which schedules were sent to agents.";
+    const struct push_queue *q = c->pushes;
+
+    if (!q)
+        return;
+    add_labelled(r, sent, "counter", sent_help, "form", "list", (double)q->lists);
+    add_labelled(r, sent, "counter", sent_help, "form", "difference", (double)q->differences);
+    counter(r, "twamp_schedule_requests_refused_total",
+            "Requests with schedules that agents did not take, or that did not reach them.", q->refused);
+    gauge(r, "twamp_schedule_sessions_under_way", "Sessions in requests that are not answered yet.",
+          (double)q->under_way);
 }
 
 /* ---- RPC: each figure for both listeners ---- */
@@ -191,6 +210,7 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
     add_ingest(&r, c);
     add_ondemand(&r, c);
     add_store(&r, c);
+    add_schedules(&r, c);
     add_rpc(&r, c);
     add_http(&r, c);
     add_process(&r, c);

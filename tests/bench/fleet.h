@@ -11,6 +11,12 @@
 
 struct fleet;
 
+struct fleet_session {
+    uint64_t pair_id;
+    uint64_t sum[4]; /* of its message; see controller/schedule.h */
+    uint32_t flow;
+};
+
 struct fleet_agent {
     struct fleet *f;
     char name[40], address[64];
@@ -20,8 +26,10 @@ struct fleet_agent {
     struct rpc_peer *peer;
     struct rpc_service services[1];
     Tw__FleetAgent_Service service;
-    uint64_t *pairs; /* of its sessions */
-    size_t n_pairs;
+    struct fleet_session *sessions;
+    size_t n_pairs, cap; /* one flow each */
+    uint64_t sum[4];
+    uint8_t digest[32]; /* as it was told; the sum must agree */
     unsigned unanswered; /* acknowledgements on their way */
     bool away;           /* has left, or is not there yet */
     uint64_t generation;

@@ -1,4 +1,5 @@
 /* tests/bench/fleet_agent.c - see fleet.h. */
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +23,74 @@ static void on_acked(const Tw__AckReply *r, void *ctx)
     a->unanswered--;
 }
 
+static uint64_t lane(const uint8_t *p)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static void add(struct fleet_agent *a, const Tw__SessionSpec *spec)
+{
+    struct fleet_session *s;
+    uint8_t buf[2048], md[SHA256_DIGEST_LENGTH];
+
+    if (a->n_pairs == a->cap) {
+        a->cap = a->cap ? 2 * a->cap : 64;
+        a->sessions = reallocarray(a->sessions, a->cap, sizeof *a->sessions);
+        if (!a->sessions)
+            fleet_die("out of memory");
+    }
+    s = &a->sessions[a->n_pairs++];
+    *s = (struct fleet_session){ .pair_id = spec->pair_id, .flow = spec->flow };
+    SHA256(buf, tw__session_spec__pack(spec, buf), md);
+    for (int i = 0; i < 4; i++) {
+        s->sum[i] = lane(md + 8 * i);
+        a->sum[i] += s->sum[i];
+    }
+}
+
+static void take_away(struct fleet_agent *a, const Tw__SessionKey *k)
+{
+    size_t i = 0;
+
+    while (i < a->n_pairs && (a->sessions[i].pair_id != k->pair_id || a->sessions[i].flow != k->flow))
+        i++;
+    if (i == a->n_pairs)
+        fleet_die("%s: a session is to go that it has not", a->name);
+    for (int lane = 0; lane < 4; lane++)
+        a->sum[lane] -= a->sessions[i].sum[lane];
+    a->sessions[i] = a->sessions[--a->n_pairs];
+}
+
+static void clear(struct fleet_agent *a)
+{
+    a->n_pairs = 0;
+    for (int i = 0; i < 4; i++)
+        a->sum[i] = 1;
+}
+
 static void take_list(struct fleet_agent *a, const Tw__ScheduleRequest *rq)
 {
-    uint64_t *v = realloc(a->pairs, (rq->n_sessions + 1) * sizeof *v);
-
-    if (!v)
-        fleet_die("out of memory");
-    a->pairs = v;
-    a->n_pairs = rq->n_sessions;
+    if (!rq->base_digest.len && !rq->part)
+        clear(a);
+    if (rq->base_digest.len && memcmp(rq->base_digest.data, a->digest, sizeof a->digest) != 0)
+        fleet_die("%s: a difference to another list", a->name);
+    a->f->deltas += rq->base_digest.len > 0;
+    for (size_t i = 0; i < rq->n_removed; i++)
+        take_away(a, rq->removed[i]);
+    for (size_t i = 0; i < rq->n_added; i++)
+        add(a, rq->added[i]);
     for (size_t i = 0; i < rq->n_sessions; i++)
-        v[i] = rq->sessions[i]->pair_id;
+        add(a, rq->sessions[i]);
+    if (rq->more)
+        return;
+    memcpy(a->digest, rq->digest.data, sizeof a->digest);
+    for (int i = 0; i < 4; i++)
+        if (lane(a->digest + 8 * i) != a->sum[i])
+            fleet_die("%s: its list has not the digest that it was told", a->name);
 }
 
 static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest *rq,
@@ -43,6 +102,10 @@ static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest 
 
     a->f->schedules++;
     take_list(a, rq);
+    if (rq->more) {
+        closure(&reply, closure_data);
+        return;
+    }
     a->generation = rq->generation;
     ack.generation = rq->generation;
     ack.digest = rq->digest;
@@ -70,8 +133,9 @@ static void on_up(void *ctx, struct rpc_peer *p)
     struct fleet_agent *a = ctx;
     Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
     char *addresses[] = { a->address };
-    static char light[] = "light", shapes[] = "shapes", stamp[] = "stamp", stateless[] = "stateless";
-    char *capabilities[] = { light, shapes, stamp, stateless };
+    static char light[] = "light", shapes[] = "shapes", stamp[] = "stamp", stateless[] = "stateless",
+                delta[] = "schedule-delta";
+    char *capabilities[] = { light, shapes, stamp, stateless, delta };
     Tw__Label site = TW__LABEL__INIT, *labels[] = { &site };
 
     a->peer = p;
@@ -109,7 +173,7 @@ static void fill_row(const struct fleet_agent *a, size_t i, Tw__Summary **ret, s
     struct tw_summary s;
 
     summary_init(&s);
-    s.pair_id = a->pairs[i];
+    s.pair_id = a->sessions[i].pair_id;
     s.generation = a->generation;
     s.end_ns = tw_wall_now().ns / PERIOD_NS * PERIOD_NS;
     s.start_ns = s.end_ns - PERIOD_NS;
@@ -237,7 +301,8 @@ void fleet_agent_leaves(struct fleet *f, size_t i)
     rpc_client_stop(a->client);
     a->client = NULL;
     identity_free(a->key);
-    a->n_pairs = a->sent = a->acked = 0;
+    a->sent = a->acked = 0;
+    clear(a);
 }
 
 void fleet_agent_joins(struct fleet *f, size_t i)

@@ -125,3 +125,92 @@ def test_rollout_tells_who_is_away_slow_or_refuses(build):
         expect(row["refused"][0]["target"] == "a2" and row["refused"][0]["reason"], f"a1 does not say what it refuses: {row}")
         lab.start_agent("a3")
         wait("a3 to run it", lambda: words(lab)["a3"] == "current")
+
+
+KEPT = "keep: { spacing: 20ms, size: 100, timeout: 300ms, report_period: 1s }"
+GONE = "gone: { spacing: 20ms, size: 100, dscp: EF, timeout: 300ms, report_period: 1s }"
+TIMED = "timed: { spacing: 20ms, size: 100, dscp: AF11, timeout: 300ms, report_period: 1s, schedule: { every: 1s, for: 500ms } }"
+
+
+def pairs_to_a4(*classes):
+    sources = ("a1", "a2", "a3")
+    return (f"mesh: lab\ntopology: list\npairs: [{', '.join(f'[{s}, a4]' for s in sources)}]\nclasses:\n" +
+            "".join(f"  {c}\n" for c in classes))
+
+
+class LastPacket:
+    """When packets of a counter came last, by looking at it again and again."""
+
+    def __init__(self, lab, *names):
+        self.lab = lab
+        self.seen = {n: (lab.counter("a4", n), 0.0) for n in names}
+
+    def look(self):
+        for name, (count, _) in self.seen.items():
+            now = self.lab.counter("a4", name)
+            if now != count:
+                self.seen[name] = (now, time.monotonic())
+
+    def watch(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.look()
+            time.sleep(0.05)
+
+    def at(self, name):
+        return self.seen[name][1]
+
+
+def agent_states(lab):
+    return {a["name"]: a["state"] for a in lab.agent_list()}
+
+
+def schedules_sent(lab):
+    """How many as lists, how many as differences."""
+    page = lab.http("/metrics")[1]
+    value = lambda form: float(next(line.split()[-1] for line in page.splitlines()
+                                    if line.startswith("twamp_schedule_requests_total") and form in line))
+    return value("list"), value("difference")
+
+
+def count_classes(lab):
+    """Of every source, and of a class: the packets that reach a4."""
+    rules = "".join(f"udp dport 862 ip saddr {lab.ip4(a)} ip dscp {dscp} counter name {a}_{name}\n"
+                    for a in ("a1", "a2", "a3") for name, dscp in (("gone", "ef"), ("keep", "cs0"), ("timed", "af11")))
+    names = "".join(f"counter {a}_{name} {{ }}\n" for a in ("a1", "a2", "a3") for name in ("gone", "keep", "timed"))
+    lab.nft("a4", f"table inet lab {{\n{names}chain in {{\ntype filter hook prerouting priority 0\n{rules}}}\n}}")
+
+
+def test_removed_test_ends_in_time(build):
+    """a1 is connected, a2 is cut off and comes back, a3 is stopped and starts again: what goes ends, and what stays goes on."""
+    with Lab(build, ["a1", "a2", "a3", "a4"]) as lab:
+        lab.start_fleet()
+        count_classes(lab)
+        lab.apply(pairs_to_a4(KEPT, GONE, TIMED))
+        wait("all to run it", lambda: set(words(lab).values()) == {"current"})
+        wait("all to send", lambda: all(lab.counter("a4", f"{a}_{c}") > 10 for a in ("a1", "a2", "a3") for c in ("gone", "keep", "timed")))
+        lab.nft("ctl", f"table inet cut {{\nchain in {{\ntype filter hook input priority 0\nip saddr {lab.ip4('a2')} "
+                       f"tcp dport 8620 reject with tcp reset\n}}\n}}")
+        lab.agents["a3"].stop()
+        wait("a3 to be away", lambda: agent_states(lab)["a3"] == "down")
+        _, differences = schedules_sent(lab)
+        last = LastPacket(lab, *(f"{a}_{c}" for a in ("a1", "a2", "a3") for c in ("gone", "keep", "timed")))
+        applied = time.monotonic()
+        lab.apply(pairs_to_a4(KEPT, TIMED), "--wait", "0")
+        last.watch(6)
+        expect(last.at("a1_gone") < applied + 5, f"a1 went on for {last.at('a1_gone') - applied:.1f} s")
+        for name in ("a1_keep", "a1_timed", "a2_keep", "a2_gone"):
+            expect(last.at(name) > applied + 4, f"{name} has ended, too")
+        expect(schedules_sent(lab)[1] > differences, "a1 has not been sent a difference")
+        # Back again.
+        lab.exec("ctl", "nft", "delete", "table", "inet", "cut")
+        lab.start_agent("a3")
+        wait("both to be back", lambda: set(words(lab).values()) == {"current"}, 60)
+        back = time.monotonic()
+        last.look()
+        before = {a: lab.counter("a4", f"{a}_gone") for a in ("a2", "a3")}
+        last.watch(2.5)
+        for a in ("a2", "a3"):
+            expect(lab.counter("a4", f"{a}_gone") == before[a], f"{a} sent after it had come back, for {last.at(f'{a}_gone') - back:.1f} s")
+            expect(last.at(f"{a}_keep") > back + 1 and last.at(f"{a}_timed") > back + 0.5, f"{a} has ended what stays")
+        expect(lab.counter("a4", "a1_gone") == last.seen["a1_gone"][0], "a1 has begun again")

@@ -13,8 +13,12 @@
 #include "controller/enrolment.h"
 #include "controller/schedule.h"
 
+#define LISTS 64
+
 struct fixture {
     struct inventory inv;
+    struct session_list *lists[LISTS]; /* what the test has looked at */
+    size_t n_lists;
     unsigned forgotten;
 };
 
@@ -26,8 +30,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    inventory_free(&((struct fixture *)*state)->inv);
-    free(*state);
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < f->n_lists; i++)
+        session_list_free(f->lists[i]);
+    inventory_free(&f->inv);
+    free(f);
     return 0;
 }
 
@@ -98,18 +106,18 @@ static void adopt(struct fixture *f)
 {
     struct wanted w = want(f, &(struct overlay){ 0 });
 
-    for (size_t i = 0; i < w.n; i++) {
-        struct wanted_pair *p = &w.pairs[i];
-        struct store_pair row = { 0 };
+    for (size_t i = 0; i < w.n_changes; i++) {
+        struct wanted_pair p;
+        struct store_pair row;
 
-        if (p->pair)
+        if (w.changes[i].row != PAIR_NEW)
             continue;
-        row = (struct store_pair){ .mesh = p->mesh->name,
-                                   .class_name = p->class_->name,
-                                   .source = p->source->row.name,
-                                   .target = p->target };
+        wanted_change_pair(&w, &w.changes[i], &p);
+        row = (struct store_pair){
+            .mesh = p.mesh->name, .class_name = p.class_->name, .source = p.source, .target = p.target
+        };
         row.id = store_pair_id(&row);
-        p->pair = inventory_add_pair(&f->inv, &row);
+        assert_non_null(inventory_add_pair(&f->inv, &row));
     }
     assert_int_equal(schedule_adopt(&f->inv, &w, 1, forget, f), TW_OK);
     wanted_free(&w);
@@ -123,6 +131,18 @@ static bool differs(struct fixture *f)
     wanted_compare(&f->inv, &w, &d);
     wanted_free(&w);
     return d.differs;
+}
+
+/* What an agent is to run; valid until the test ends. */
+static const struct session_list *runs(struct fixture *f, const struct agent *a)
+{
+    struct session_list *l = schedule_list(&f->inv, a);
+
+    assert_non_null(l);
+    assert_true(f->n_lists < LISTS);
+    f->lists[f->n_lists++] = l;
+    assert_int_equal(l->n, a->sessions);
+    return l;
 }
 
 #define VOICE                                                                                              \
@@ -143,16 +163,14 @@ static void a_full_mesh_becomes_lists(void **state)
     adopt(f);
     assert_false(differs(f));
     assert_int_equal(f->inv.pairs.n, 6);
-    assert_int_equal(a->wanted->n, 4);
+    assert_int_equal(runs(f, a)->n, 4);
     assert_int_equal(a->pairs, 2);
-    for (size_t i = 0; i < a->wanted->n; i++) {
-        s = a->wanted->list[i];
-        if (i && (s[-1].pair_id > s->pair_id || (s[-1].pair_id == s->pair_id && s[-1].flow >= s->flow)))
-            fail_msg("session %zu is not in order", i);
+    for (size_t i = 0; i < runs(f, a)->n; i++) {
+        s = runs(f, a)->list[i];
         assert_int_equal(s->phase_ns, plan_phase_ns("lab", "voice", "a", s->target, s->flow, s->spacing_ns));
         assert_in_range(s->phase_ns, 0, s->spacing_ns - 1);
     }
-    s = a->wanted->list[0];
+    s = runs(f, a)->list[0];
     assert_string_equal(s->address, !strcmp(s->target, "b") ? "192.0.2.2" : "192.0.2.3");
     assert_int_equal(s->port, 8620);
     assert_int_equal(s->dscp, 46);
@@ -161,28 +179,51 @@ static void a_full_mesh_becomes_lists(void **state)
     assert_int_equal(s->timeout_ns, TW_NS_PER_S);
 }
 
+static uint64_t lane(const uint8_t *p)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+/* The sum of the SHA-256 of each, lane by lane, and 1. */
+static void expect_digest_of(struct fixture *f, const struct agent *a)
+{
+    const struct session_list *l = runs(f, a);
+    uint8_t buf[2048], md[SHA256_DIGEST_LENGTH];
+    uint64_t sum[4] = { 1, 1, 1, 1 };
+
+    for (size_t i = 0; i < l->n; i++) {
+        SHA256(buf, tw__session_spec__pack(l->list[i], buf), md);
+        for (int k = 0; k < 4; k++)
+            sum[k] += lane(md + 8 * k);
+    }
+    for (int k = 0; k < 4; k++)
+        assert_true(sum[k] == lane(a->digest + 8 * k));
+}
+
 static void the_digest_is_that_of_the_packed_sessions(void **state)
 {
     struct fixture *f = *state;
     struct agent *a = add_agent(f, "a", true, "192.0.2.1");
-    uint8_t buf[8192], md[SHA256_DIGEST_LENGTH], before[AGENT_DIGEST_LEN];
-    size_t len = 0;
+    uint8_t before[AGENT_DIGEST_LEN];
 
+    expect_digest_of(f, a); /* of nothing, and not zeros */
     add_agent(f, "b", true, "192.0.2.2");
     add_agent(f, "c", true, "192.0.2.3");
     put_mesh(f, FULL, false);
     adopt(f);
-    for (size_t i = 0; i < a->wanted->n; i++)
-        len += tw__session_spec__pack(a->wanted->list[i], buf + len);
-    SHA256(buf, len, md);
-    assert_memory_equal(md, a->wanted->digest, sizeof md);
-    memcpy(before, a->wanted->digest, sizeof before);
+    expect_digest_of(f, a);
+    memcpy(before, a->digest, sizeof before);
     adopt(f);
-    assert_memory_equal(before, a->wanted->digest, sizeof before);
+    assert_memory_equal(before, a->digest, sizeof before);
     set_addresses(inventory_agent(&f->inv, "c"), "192.0.2.33", NULL);
     assert_true(differs(f));
     adopt(f);
-    assert_memory_not_equal(before, a->wanted->digest, sizeof before);
+    assert_memory_not_equal(before, a->digest, sizeof before);
+    expect_digest_of(f, a);
 }
 
 static void who_is_left_out(void **state)
@@ -223,11 +264,11 @@ static void the_family_of_the_source_decides(void **state)
     set_addresses(b, "192.0.2.2", "2001:db8::2");
     put_mesh(f, "mesh: lab\ntopology: full\nmembers: [a, b]\n" VOICE, false);
     adopt(f);
-    assert_string_equal(a->wanted->list[0]->address, "2001:db8::2");
+    assert_string_equal(runs(f, a)->list[0]->address, "2001:db8::2");
     set_addresses(a, "192.0.2.1", NULL);
     assert_true(differs(f));
     adopt(f);
-    assert_string_equal(a->wanted->list[0]->address, "192.0.2.2");
+    assert_string_equal(runs(f, a)->list[0]->address, "192.0.2.2");
 }
 
 static void an_address_that_was_seen_serves_when_none_is_given(void **state)
@@ -260,16 +301,16 @@ static void a_target_by_name_is_left_to_the_agent(void **state)
              "classes: { c: {} }\n",
              false);
     adopt(f);
-    assert_int_equal(a->wanted->n, 2);
-    assert_string_equal(a->wanted->list[0]->refuse,
+    assert_int_equal(runs(f, a)->n, 2);
+    assert_string_equal(runs(f, a)->list[0]->refuse,
                         "the agent's program is too old for targets by host name");
-    assert_int_equal(a->wanted->list[0]->port, 0);
+    assert_int_equal(runs(f, a)->list[0]->port, 0);
     a->enrolment->capabilities = can;
     a->enrolment->n_capabilities = 1;
     assert_true(differs(f));
     adopt(f);
     for (size_t i = 0; i < 2; i++) {
-        s = a->wanted->list[i];
+        s = runs(f, a)->list[i];
         addresses = !strcmp(s->target, "r1")
                         ? !strcmp(s->host, "r1.example.net") && s->port == 8620 && !s->host_family
                         : !strcmp(s->host, "r2.example.net") && s->port == 862 && s->host_family == 6;
@@ -305,10 +346,11 @@ static void a_paused_mesh_is_known_but_not_run(void **state)
     assert_true(d.differs && d.pairs == 0 && d.added == 0 && d.removed == 6 && d.changed == 0);
     assert_int_equal(schedule_adopt(&f->inv, &w, 2, forget, f), TW_OK);
     assert_int_equal(f->forgotten, 6);
-    assert_int_equal(a->wanted->n, 0);
+    assert_int_equal(runs(f, a)->n, 0);
     p = inventory_pair_by_names(&f->inv, "lab", "voice", "a", "b");
     assert_true(p->paused && !p->scheduled);
     assert_string_equal(pair_state(p, 3), "paused");
+    w = want(f, &(struct overlay){ .meshes = &pause, .n_meshes = 1 });
     wanted_compare(&f->inv, &w, &d);
     assert_true(!d.differs && d.pairs == 0 && d.removed == 0);
     wanted_free(&w);
@@ -406,7 +448,7 @@ static void the_largest_schedule_fits_into_a_frame(void **state)
     s.tlvs = 0x1fc;
     s.reply_dscp = 63;
     s.refuse = reason;
-    assert_true((tw__session_spec__get_packed_size(&s) + 4) * SCHEDULE_MAX_SESSIONS < RPC_MAX_FRAME - 1024);
+    assert_true((tw__session_spec__get_packed_size(&s) + 4) * SCHEDULE_PART_SESSIONS < RPC_MAX_FRAME - 1024);
 }
 
 /* ---- Classes ---- */
@@ -444,9 +486,9 @@ static void a_class_reaches_the_agent(void **state)
                 "bind: eth0, flows: 2, reply_dscp: EF"),
         false);
     adopt(f);
-    assert_int_equal(a->wanted->n, 2);
+    assert_int_equal(runs(f, a)->n, 2);
     for (uint32_t flow = 0; flow < 2; flow++) {
-        s = a->wanted->list[flow];
+        s = runs(f, a)->list[flow];
         assert_int_equal(s->flow, flow);
         assert_int_equal(s->protocol, TW__PROTOCOL__PROTOCOL_STAMP);
         assert_int_equal(s->auth, TW__AUTH__AUTH_AUTHENTICATED);
@@ -473,9 +515,9 @@ static void a_twamp_pair_goes_to_the_control_port(void **state)
     set_abilities(b, MODERN, 8621);
     put_mesh(f, PAIR_OF("protocol: twamp, size: imix"), false);
     adopt(f);
-    assert_int_equal(a->wanted->list[0]->port, 8621);
-    assert_int_equal(a->wanted->list[0]->imix_bytes[0], 22);
-    assert_int_equal(a->wanted->list[0]->protocol, TW__PROTOCOL__PROTOCOL_TWAMP);
+    assert_int_equal(runs(f, a)->list[0]->port, 8621);
+    assert_int_equal(runs(f, a)->list[0]->imix_bytes[0], 22);
+    assert_int_equal(runs(f, a)->list[0]->protocol, TW__PROTOCOL__PROTOCOL_TWAMP);
 }
 
 /* What is known to be impossible is planned all the same; the agent is told to refuse it, and why. */
@@ -509,8 +551,8 @@ static void what_cannot_run_is_said(void **state)
         set_abilities(b, rows[i].target, rows[i].control_port);
         put_mesh(f, rows[i].mesh, false);
         adopt(f);
-        assert_int_equal(a->wanted->n, 1);
-        s = a->wanted->list[0];
+        assert_int_equal(runs(f, a)->n, 1);
+        s = runs(f, a)->list[0];
         if (rows[i].says ? !strstr(s->refuse, rows[i].says) || s->port || strlen(s->refuse) >= 100
                          : *s->refuse || !s->port)
             fail_msg("row %zu: refuse \"%s\", port %u", i, s->refuse, s->port);
@@ -530,16 +572,16 @@ static void abilities_change_the_schedule(void **state)
     set_abilities(b, MODERN, 0);
     put_mesh(f, PAIR_OF("protocol: twamp"), false);
     adopt(f);
-    assert_true(*a->wanted->list[0]->refuse);
+    assert_true(*runs(f, a)->list[0]->refuse);
     set_abilities(b, MODERN, 862);
     assert_true(differs(f));
     adopt(f);
-    assert_false(*a->wanted->list[0]->refuse);
+    assert_false(*runs(f, a)->list[0]->refuse);
     before = schedule_abilities(b);
     set_abilities(b, MODERN " stateless", 862);
     assert_int_not_equal(schedule_abilities(b), before);
     adopt(f);
-    assert_false(a->wanted->list[0]->reflector_stateful);
+    assert_false(runs(f, a)->list[0]->reflector_stateful);
 }
 
 static void an_enrolment_survives_the_store(void **state)
