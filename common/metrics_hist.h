@@ -14,6 +14,7 @@ struct metrics_hist {
     uint64_t bucket[METRICS_LE_N]; /* cumulative: <= metrics_le_s[i] */
     uint64_t count;
     double sum_s;
+    const struct hist *native; /* the same delays bucket by bucket; NULL: not kept. Not touched here. */
 };
 void metrics_hist_add(struct metrics_hist *h, const struct hist *delays);
 

@@ -1,10 +1,9 @@
-/* common/metrics_lines.h - Prometheus text 0.0.4 from tables: kinds of objects, their families of metrics,
- * and from an object and its table to lines of text. A new metric is one more row. Pure. */
+/* common/metrics_lines.h - metrics from tables: kinds of objects, their families of metrics, and from objects and
+ * their table to a page, in any format of metrics_out.h. A new metric is one more row. Pure. */
 #ifndef TW_COMMON_METRICS_LINES_H
 #define TW_COMMON_METRICS_LINES_H
 
-#include "common/metrics_buf.h"
-#include "common/metrics_hist.h"
+#include "common/metrics_out.h"
 #include "common/rc.h"
 
 enum metric_kind {
@@ -16,7 +15,10 @@ enum metric_kind {
     METRIC_TIME,  /* int64_t ns since 1970; left out when 0 */
     METRIC_LABEL, /* 1, with the text as value of the last label, which `labels` leaves open */
     METRIC_IS_UP, /* 1 if the text is "up" */
-    METRIC_HIST   /* struct metrics_hist */
+    METRIC_HIST,  /* struct metrics_hist */
+    METRIC_NATIVE, /* struct hist *; only where there are native histograms, left out when NULL */
+    METRIC_MS,    /* struct tw_num of seconds, as milliseconds */
+    METRIC_PERCENT /* struct tw_num of a ratio, as percent */
 };
 struct metric_sample {
     const char *labels; /* after those of the object: ",direction=\"forward\"" */
@@ -41,32 +43,33 @@ struct level {
     size_t n;
 };
 
-/* An object with metrics and the text of its labels, without the closing brace. */
+/* An object with metrics, and what its labels are in the page's format. */
 struct object {
     const void *p;
     const char *labels;
     size_t labels_len;
 };
 
-/* Objects of one level. Their labels are escaped once, here. */
+/* Objects of one level. Their labels are written once, here. */
 struct objects {
+    const struct metrics_ops *ops;
     struct object *v;
     size_t n;
     struct mbuf labels;
 };
 
-/* Room for cap objects. */
-enum tw_rc objects_init(struct objects *o, size_t cap);
+/* Room for cap objects on a page of that format. */
+enum tw_rc objects_init(struct objects *o, const struct metrics_ops *ops, size_t cap);
 void objects_free(struct objects *o);
 /* Label names and values alternate, up to a NULL name. */
 void objects_add(struct objects *o, const void *p, const char *const *labels);
 /* All families of the level over all objects. */
-void objects_put(struct mbuf *b, const struct level *l, struct objects *o);
+void objects_put(struct metrics_out *out, const struct level *l, struct objects *o);
+/* The same as text, for those that write nothing else. */
+void objects_put_text(struct mbuf *b, const struct level *l, struct objects *o);
 
-/* "# HELP" and "# TYPE". */
+/* "# HELP" and "# TYPE" of the text format. */
 void metrics_put_head(struct mbuf *b, const char *prefix, const char *name, const char *help,
                       const char *type);
-/* The end of a line with labels: "} 1". */
-void metrics_put_integer(struct mbuf *b, uint64_t v);
 
 #endif

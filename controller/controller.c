@@ -87,6 +87,7 @@ static enum tw_rc start_publish(struct controller *c, const struct controller_co
                                                         .inventory = &c->inv,
                                                         .readers = c->readers,
                                                         .max_pair_series = conf->max_pair_series,
+                                                        .native_buckets = conf->native_buckets,
                                                         .self = controller_self,
                                                         .self_ctx = c },
                                 &c->publish);

@@ -58,6 +58,7 @@ struct controller_conf {
     bool auto_approve;
     bool http_write; /* changes over HTTP are taken, too */
     uint64_t max_pair_series;
+    uint32_t native_buckets; /* of a native histogram; 0 = none are kept */
     int64_t retain_days, history_days;
     struct budget_limits budgets;
 };

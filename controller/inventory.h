@@ -93,6 +93,8 @@ struct pair_live {
     int64_t report_period_ns;
     uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
     uint64_t loss_runs;               /* one that goes on over report periods counts once */
+    uint64_t periods_answered, periods_unanswered;
+    struct hist delay[3];             /* of all these, for native histograms; one way: only where the clocks bear it out */
     int64_t minute[60];               /* completeness of the last hour: which minute the count beside it is of */
     uint32_t minute_periods[60];      /* stored report periods (all flows) that ended in it */
 };

@@ -14,7 +14,7 @@
 struct options {
     char *listen, *admin_listen, *http, *data_dir, *name;
     bool allow_plaintext, auto_approve, http_write;
-    int64_t max_pair_series, retain_days, history_days;
+    int64_t max_pair_series, native_buckets, retain_days, history_days;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
     int log_level, log_format;
 };
@@ -74,6 +74,14 @@ static const struct conf_opt opts[] = {
       .max = 100000000,
       .help = "Most Prometheus series of pairs on one page; the rest is held back, worst loss first kept, "
               "and counted." },
+    { .name = "native-buckets",
+      .type = CONF_INT,
+      .offset = OPT(native_buckets),
+      .dflt = "160",
+      .min = 0,
+      .max = 4096,
+      .help = "Most buckets of a native histogram in the metrics; with more its resolution is halved. 0: "
+              "none are kept." },
     { .name = "retain-days",
       .type = CONF_INT,
       .offset = OPT(retain_days),
@@ -189,6 +197,7 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .auto_approve = o->auto_approve,
                                           .http_write = o->http_write,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
+                                          .native_buckets = (uint32_t)o->native_buckets,
                                           .retain_days = o->retain_days,
                                           .history_days = o->history_days,
                                           .budgets = { .pairs = (double)o->budget_pairs,

@@ -8,6 +8,7 @@
 #define MINUTES 60         /* of pair_live.minute[] */
 #define AHEAD_NS MINUTE_NS /* a period that ends later came of a clock that was ahead: it hides nothing */
 #define RUN_BY_RUN_NS (30 * TW_NS_PER_S)
+#define SITE_LABEL "site"
 #define GRACE_NS (5 * TW_NS_PER_S) /* a summary's way from the agent into the store, with room */
 
 /* What stands behind pair.live. */
@@ -32,6 +33,8 @@ static struct live *make_live(struct pair *pair)
     summary_init(&l->pub.last);
     for (size_t i = 0; i < MINUTES; i++)
         l->pub.minute[i] = -1;
+    for (int d = 0; d < 3; d++)
+        hist_init(&l->pub.delay[d]);
     pair->live = &l->pub;
     return l;
 }
@@ -41,6 +44,8 @@ static void free_live(struct pair *pair)
     if (!pair->live)
         return;
     summary_free(&pair->live->last);
+    for (int d = 0; d < 3; d++)
+        hist_free(&pair->live->delay[d]);
     free(live_of(pair));
     pair->live = NULL;
 }
@@ -73,6 +78,8 @@ static uint64_t runs_begun(const struct tw_summary *s)
 static void count(struct pair_live *l, const struct tw_summary *s)
 {
     l->loss_runs += runs_begun(s);
+    l->periods_answered += s->received > 0;
+    l->periods_unanswered += !s->received;
     l->sent += s->sent;
     l->received += s->received;
     l->late += s->late;
@@ -148,8 +155,8 @@ static uint64_t expected_of_flow(const struct pair *pair, uint32_t flow, int64_t
 
     if (t->kind != TIMES_INTERVAL || t->every_ns >= RUN_BY_RUN_NS)
         return times_expected(t, &pace, pair->report_period_ns, from_ns, to_ns);
-    return (uint64_t)(times_duty(t, &pace, pair->report_period_ns).summaries_per_day * (double)(to_ns - from_ns) /
-                      (24.0 * 60 * (double)MINUTE_NS));
+    return (uint64_t)(times_duty(t, &pace, pair->report_period_ns).summaries_per_day *
+                      (double)(to_ns - from_ns) / (24.0 * 60 * (double)MINUTE_NS));
 }
 
 static uint64_t expected_periods(const struct pair *pair, int64_t from_ns, int64_t to_ns)
@@ -191,29 +198,65 @@ static void set_name(char dst[STORE_NAME_MAX], const char *src)
     memcpy(dst, src, strnlen(src, STORE_NAME_MAX - 1));
 }
 
-struct group *publish_group(struct group **table, const struct store_pair *pair, bool by_source)
+/* "": the agent has no such label, or there is no such agent. */
+static const char *site_of(const struct publish *p, const char *name)
+{
+    const struct agent *a = inventory_agent(p->conf.inventory, name);
+    const char *site = a ? label_value(a->labels, a->n_labels, SITE_LABEL) : NULL;
+
+    return site ? site : "";
+}
+
+struct group *publish_group(struct publish *p, enum group_by by, const struct store_pair *pair)
 {
     struct group_key key = { 0 };
     struct group *g;
 
     set_name(key.mesh, pair->mesh);
     set_name(key.class_name, pair->class_name);
-    if (by_source)
-        set_name(key.source, pair->source);
-    HASH_FIND(hh, *table, &key, sizeof key, g);
+    if (by != BY_MESH)
+        set_name(key.source, by == BY_SITE ? site_of(p, pair->source) : pair->source);
+    if (by == BY_SITE)
+        set_name(key.target, site_of(p, pair->target));
+    HASH_FIND(hh, p->groups[by], &key, sizeof key, g);
     if (g)
         return g;
     g = calloc(1, sizeof *g);
     if (!g)
         return NULL;
     g->key = key;
-    HASH_ADD(hh, *table, key, sizeof key, g);
+    for (int d = 0; d < 3; d++)
+        hist_init(&g->delay[d]);
+    HASH_ADD(hh, p->groups[by], key, sizeof key, g);
     return g;
 }
 
-/* One-way delays that the clocks do not bear out would spoil the whole group, and could not be marked in it.
- */
-static void add_to_group(struct group *g, const struct tw_summary *s, const struct stats_view *view)
+void publish_free_group(struct publish *p, enum group_by by, struct group *g)
+{
+    HASH_DEL(p->groups[by], g);
+    for (int d = 0; d < 3; d++)
+        hist_free(&g->delay[d]);
+    free(g);
+}
+
+/* What the clocks do not bear out could not be marked among other delays, and would spoil them. */
+static bool counts(const struct stats_view *view, int direction)
+{
+    return direction == TW_ROUNDTRIP || view->one_way_valid;
+}
+
+/* Two neighbours become one bucket until they fit; the counts stay exact. */
+static void add_native(const struct publish *p, struct hist *h, const struct hist *delays)
+{
+    if (!p->conf.native_buckets)
+        return;
+    hist_merge(h, delays);
+    while (h->n > p->conf.native_buckets && h->scale > HIST_SCALE_MIN)
+        hist_downscale(h, h->scale - 1);
+}
+
+static void add_to_group(const struct publish *p, struct group *g, const struct tw_summary *s,
+                         const struct stats_view *view)
 {
     if (!g)
         return;
@@ -225,19 +268,19 @@ static void add_to_group(struct group *g, const struct tw_summary *s, const stru
     g->sum.lost[TW_BACKWARD] += s->lost_backward;
     g->sum.lost[TW_UNKNOWN] += s->lost_unknown;
     for (int d = 0; d < 3; d++)
-        if (d == TW_ROUNDTRIP || view->one_way_valid)
+        if (counts(view, d)) {
             metrics_hist_add(&g->sum.delay[d], &s->delay[d]);
+            add_native(p, &g->delay[d], &s->delay[d]);
+        }
 }
 
-static void free_groups(struct group **table)
+static void free_groups(struct publish *p)
 {
     struct group *g, *next;
 
-    HASH_ITER(hh, *table, g, next)
-    {
-        HASH_DEL(*table, g);
-        free(g);
-    }
+    for (enum group_by by = 0; by < GROUP_KINDS; by++)
+        HASH_ITER(hh, p->groups[by], g, next)
+    publish_free_group(p, by, g);
 }
 
 /* ---- Events ---- */
@@ -256,8 +299,13 @@ void publish_summary(struct publish *p, struct pair *pair, const struct tw_summa
     count(&l->pub, s);
     note_minute(&l->pub, s->end_ns);
     note_last(l, s, &view);
-    add_to_group(publish_group(&p->agents, &pair->row, true), s, &view);
-    add_to_group(publish_group(&p->meshes, &pair->row, false), s, &view);
+    for (int d = 0; d < 3; d++)
+        if (counts(&view, d))
+            add_native(p, &l->pub.delay[d], &s->delay[d]);
+    for (enum group_by by = 0; by < GROUP_KINDS; by++)
+        add_to_group(p, publish_group(p, by, &pair->row), s, &view);
+    late_add(&p->late, pair->row.source, &s->send_lateness, pair->report_period_ns,
+             loop_now(p->conf.loop).mono);
 }
 
 void publish_forget(struct publish *p, struct pair *pair)
@@ -290,8 +338,8 @@ void publish_free(struct publish *p)
         return;
     for (size_t i = 0; i < p->conf.inventory->pairs.n; i++)
         free_live(pair_table_at(&p->conf.inventory->pairs, i));
-    free_groups(&p->agents);
-    free_groups(&p->meshes);
+    free_groups(p);
+    late_free(&p->late);
     publish_free_pages(p);
     free(p);
 }

@@ -14,6 +14,7 @@ struct publish_conf {
     struct reader_pool *readers;
     uint64_t max_pair_series;   /* 0 = 100000 */
     int64_t page_interval_ns;   /* 0 = 5 s: a page is at most so old */
+    uint32_t native_buckets;    /* most buckets of a native histogram: with more its resolution is halved. 0 = none are kept */
     /* Fills rows about ourselves (ingest, store, rpc, http); returns how many. */
     size_t (*self)(void *ctx, struct metrics_self *rows, size_t cap); /* strings outlive the process's pages: static */
     void *self_ctx;
@@ -33,6 +34,8 @@ bool publish_is_fresh(const struct pair *pair, int64_t now_ns);
  * scheduled and the process started, and one period and some seconds ago at least. */
 struct tw_num publish_completeness(const struct publish *p, const struct pair *pair, int64_t now_ns);
 /* Answers /metrics; `levels` bits of enum metrics_level, mesh NULL = all. */
-void publish_answer(struct publish *p, struct http_req *rq, unsigned levels, const char *mesh);
+enum publish_format { PUBLISH_TEXT, PUBLISH_OPENMETRICS, PUBLISH_PROTOBUF, PUBLISH_FORMATS };
+const char *publish_content_type(enum publish_format f);
+void publish_answer(struct publish *p, struct http_req *rq, unsigned levels, const char *mesh, enum publish_format format);
 
 #endif

@@ -8,7 +8,12 @@
 
 #define MAX_PAGES 64
 #define MAX_SELF 256
-#define PAGE_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+static const struct metrics_ops *const formats[PUBLISH_FORMATS] = {
+    [PUBLISH_TEXT] = &metrics_text,
+    [PUBLISH_OPENMETRICS] = &metrics_openmetrics,
+    [PUBLISH_PROTOBUF] = &metrics_protobuf,
+};
 
 struct waiter {
     struct http_req *rq;
@@ -17,6 +22,7 @@ struct waiter {
 
 struct page {
     unsigned levels;
+    enum publish_format format;
     char mesh[STORE_NAME_MAX]; /* "" = all */
     struct http_blob *blob;    /* NULL = never rendered, or failed */
     int64_t at_ns;             /* monotonic: when its snapshot was taken */
@@ -35,11 +41,17 @@ struct page_job {
     struct page *page;
     char mesh[STORE_NAME_MAX];
     unsigned levels;
+    enum publish_format format;
     struct metrics_snapshot snap;
     struct metrics_pair *pairs;
-    struct store_pair *pair_rows; /* the strings of pairs[] */
-    struct metrics_group *agents, *meshes;
-    struct group_key *agent_keys, *mesh_keys;
+    struct store_pair *pair_rows;  /* the strings of pairs[] */
+    struct hist (*pair_delays)[3]; /* where the format has native histograms; else NULL */
+    struct job_groups {
+        struct metrics_group *v;
+        struct group_key *keys;
+        struct hist (*delays)[3];
+        size_t n;
+    } groups[GROUP_KINDS];
     struct metrics_agent *fleet;
     struct agent_names *fleet_names;
     struct metrics_self self[MAX_SELF];
@@ -49,15 +61,25 @@ struct page_job {
 
 /* ---- Snapshot: loop thread ---- */
 
+static void free_delays(struct hist (*v)[3], size_t n)
+{
+    for (size_t i = 0; v && i < n; i++)
+        for (int d = 0; d < 3; d++)
+            hist_free(&v[i][d]);
+    free(v);
+}
+
 static void job_free(struct page_job *j)
 {
     http_blob_unref(j->blob);
+    free_delays(j->pair_delays, j->snap.n_pairs);
     free(j->pairs);
     free(j->pair_rows);
-    free(j->agents);
-    free(j->meshes);
-    free(j->agent_keys);
-    free(j->mesh_keys);
+    for (int by = 0; by < GROUP_KINDS; by++) {
+        free_delays(j->groups[by].delays, j->groups[by].n);
+        free(j->groups[by].v);
+        free(j->groups[by].keys);
+    }
     free(j->fleet);
     free(j->fleet_names);
     free(j);
@@ -68,6 +90,23 @@ static bool in_scope(const struct page_job *j, const char *mesh)
     return !j->mesh[0] || !strcmp(j->mesh, mesh);
 }
 
+static bool keeps_native(const struct page_job *j)
+{
+    return formats[j->format]->has_native && j->p->conf.native_buckets;
+}
+
+/* Histograms are copied on the loop, so that they may grow while the page is written. */
+static enum tw_rc copy_delays(struct hist dst[3], const struct hist src[3])
+{
+    enum tw_rc rc = TW_OK;
+
+    for (int d = 0; d < 3; d++)
+        hist_init(&dst[d]);
+    for (int d = 0; !rc && d < 3; d++)
+        rc = hist_copy(&dst[d], &src[d]);
+    return rc;
+}
+
 static enum tw_rc make_room(struct page_job *j)
 {
     const struct inventory *inv = j->p->conf.inventory;
@@ -75,8 +114,12 @@ static enum tw_rc make_room(struct page_job *j)
 
     j->pairs = malloc(n_pairs * sizeof j->pairs[0]);
     j->pair_rows = malloc(n_pairs * sizeof j->pair_rows[0]);
+    if (keeps_native(j) && j->levels & METRICS_PAIR)
+        j->pair_delays = calloc(n_pairs, sizeof j->pair_delays[0]);
     j->fleet = calloc(n_fleet, sizeof j->fleet[0]);
     j->fleet_names = malloc(n_fleet * sizeof j->fleet_names[0]);
+    if (keeps_native(j) && j->levels & METRICS_PAIR && !j->pair_delays)
+        return TW_ENOMEM;
     return j->pairs && j->pair_rows && j->fleet && j->fleet_names ? TW_OK : TW_ENOMEM;
 }
 
@@ -91,11 +134,22 @@ static void take_live(struct metrics_pair *m, const struct pair *pair)
     m->late = l->late;
     m->duplicates = l->duplicates;
     m->loss_runs = l->loss_runs;
+    m->periods_answered = l->periods_answered;
+    m->periods_unanswered = l->periods_unanswered;
     memcpy(m->lost, l->lost, sizeof m->lost);
     memcpy(m->reordered, l->reordered, sizeof m->reordered);
 }
 
-static void take_pair(struct page_job *j, const struct pair *pair, int64_t now_ns)
+static enum tw_rc take_delays(struct page_job *j, size_t i, const struct pair *pair)
+{
+    enum tw_rc rc = copy_delays(j->pair_delays[i], pair->live->delay);
+
+    for (int d = 0; d < 3; d++)
+        j->pairs[i].delay[d] = &j->pair_delays[i][d];
+    return rc;
+}
+
+static enum tw_rc take_pair(struct page_job *j, const struct pair *pair, int64_t now_ns)
 {
     size_t i = j->snap.n_pairs++;
     struct store_pair *row = &j->pair_rows[i];
@@ -113,23 +167,27 @@ static void take_pair(struct page_job *j, const struct pair *pair, int64_t now_n
     };
     if (pair->live)
         take_live(&j->pairs[i], pair);
+    return pair->live && j->pair_delays ? take_delays(j, i, pair) : TW_OK;
 }
 
-static enum tw_rc count_in_group(struct group **table, const struct pair *pair, bool by_source, bool fresh)
+static enum tw_rc count_in_groups(struct publish *p, const struct pair *pair, bool fresh)
 {
-    struct group *g = publish_group(table, &pair->row, by_source);
+    for (enum group_by by = 0; by < GROUP_KINDS; by++) {
+        struct group *g = publish_group(p, by, &pair->row);
 
-    if (!g)
-        return TW_ENOMEM;
-    g->sum.pairs++;
-    g->sum.pairs_fresh += fresh;
+        if (!g)
+            return TW_ENOMEM;
+        g->sum.pairs++;
+        g->sum.pairs_fresh += fresh;
+    }
     return TW_OK;
 }
 
-static void clear_counts(struct group *table)
+static void clear_counts(struct publish *p)
 {
-    for (struct group *g = table; g; g = g->hh.next)
-        g->sum.pairs = g->sum.pairs_fresh = 0;
+    for (int by = 0; by < GROUP_KINDS; by++)
+        for (struct group *g = p->groups[by]; g; g = g->hh.next)
+            g->sum.pairs = g->sum.pairs_fresh = 0;
 }
 
 static enum tw_rc take_pairs(struct page_job *j, int64_t now_ns)
@@ -137,51 +195,68 @@ static enum tw_rc take_pairs(struct page_job *j, int64_t now_ns)
     struct publish *p = j->p;
     enum tw_rc rc = TW_OK;
 
-    clear_counts(p->agents);
-    clear_counts(p->meshes);
+    clear_counts(p);
     for (size_t i = 0; !rc && i < p->conf.inventory->pairs.n; i++) {
         const struct pair *pair = pair_table_at(&p->conf.inventory->pairs, i);
         bool fresh = publish_is_fresh(pair, now_ns);
         if (!pair->scheduled || pair->paused || !in_scope(j, pair->row.mesh))
             continue;
-        take_pair(j, pair, now_ns);
-        rc = count_in_group(&p->agents, pair, true, fresh);
+        rc = take_pair(j, pair, now_ns);
         if (!rc)
-            rc = count_in_group(&p->meshes, pair, false, fresh);
+            rc = count_in_groups(p, pair, fresh);
     }
     return rc;
 }
 
-/* Copies the groups that have pairs, and lets go of those that have none left. */
-static enum tw_rc take_groups(struct page_job *j, struct group **table, struct metrics_group **ret,
-                              struct group_key **ret_keys, size_t *ret_n)
+static enum tw_rc make_group_room(struct page_job *j, struct job_groups *t, size_t n)
 {
-    size_t n = HASH_COUNT(*table) + 1;
-    struct metrics_group *v = *ret = malloc(n * sizeof *v);
-    struct group_key *keys = *ret_keys = malloc(n * sizeof *keys);
+    t->v = calloc(n + 1, sizeof t->v[0]);
+    t->keys = malloc((n + 1) * sizeof t->keys[0]);
+    if (keeps_native(j))
+        t->delays = calloc(n + 1, sizeof t->delays[0]);
+    return t->v && t->keys && (t->delays || !keeps_native(j)) ? TW_OK : TW_ENOMEM;
+}
+
+static enum tw_rc take_group(struct job_groups *t, enum group_by by, const struct group *g)
+{
+    size_t i = t->n++;
+    struct metrics_group *m = &t->v[i];
+    struct group_key *key = &t->keys[i];
+    enum tw_rc rc = TW_OK;
+
+    *key = g->key;
+    *m = g->sum;
+    m->mesh = key->mesh;
+    m->class_name = key->class_name;
+    m->source = by == BY_AGENT ? key->source : NULL;
+    m->source_site = by == BY_SITE ? key->source : NULL;
+    m->target_site = by == BY_SITE ? key->target : NULL;
+    if (t->delays)
+        rc = copy_delays(t->delays[i], g->delay);
+    for (int d = 0; t->delays && d < 3; d++)
+        m->delay[d].native = &t->delays[i][d];
+    return rc;
+}
+
+/* Copies the groups that have pairs, and lets go of those that have none left. */
+static enum tw_rc take_groups(struct page_job *j, enum group_by by)
+{
+    struct job_groups *t = &j->groups[by];
+    enum tw_rc rc = make_group_room(j, t, HASH_COUNT(j->p->groups[by]));
     struct group *g, *next;
 
-    *ret_n = 0;
-    if (!v || !keys)
-        return TW_ENOMEM;
-    HASH_ITER(hh, *table, g, next)
+    HASH_ITER(hh, j->p->groups[by], g, next)
     {
-        size_t i = *ret_n;
+        if (rc)
+            break;
         if (!in_scope(j, g->key.mesh))
             continue;
-        if (!g->sum.pairs) {
-            HASH_DEL(*table, g);
-            free(g);
-            continue;
-        }
-        keys[i] = g->key;
-        v[i] = g->sum;
-        v[i].mesh = keys[i].mesh;
-        v[i].class_name = keys[i].class_name;
-        v[i].source = keys[i].source[0] ? keys[i].source : NULL;
-        ++*ret_n;
+        if (g->sum.pairs)
+            rc = take_group(t, by, g);
+        else
+            publish_free_group(j->p, by, g);
     }
-    return TW_OK;
+    return rc;
 }
 
 static void take_host(struct metrics_agent *m, const Tw__HealthReport *h)
@@ -201,6 +276,19 @@ static void take_host(struct metrics_agent *m, const Tw__HealthReport *h)
     m->noise_p50_s = (struct tw_num){ true, (double)n->p50_ns / (double)TW_NS_PER_S };
     m->noise_p99_s = (struct tw_num){ true, (double)n->p99_ns / (double)TW_NS_PER_S };
     m->noise_max_s = (struct tw_num){ true, (double)n->max_ns / (double)TW_NS_PER_S };
+}
+
+static void take_flight(struct metrics_agent *m, const Tw__HealthReport *h)
+{
+    m->flight_share = h->flight_share;
+    m->flight_kept_s =
+        (struct tw_num){ h->flight_kept_ns > 0, (double)h->flight_kept_ns / (double)TW_NS_PER_S };
+    m->flight_bytes = h->flight_bytes;
+    m->flight_frozen = h->flight_frozen;
+    m->flight_frozen_bytes = h->flight_frozen_bytes;
+    m->flight_gave_way = h->flight_gave_way;
+    m->flight_unrecorded = h->flight_unrecorded;
+    m->flight_withheld = h->flight_withheld;
 }
 
 static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
@@ -223,6 +311,9 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->reflected_xdp = h->reflected_xdp;
     m->reflector_not_allowed = h->reflector_not_allowed;
     m->secrets_stale = h->secrets_error[0];
+    m->results_refused = h->results_refused;
+    m->runs_missed = h->runs_missed;
+    take_flight(m, h);
     m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
     m->rss_bytes = (double)h->rss_bytes;
     take_host(m, h);
@@ -244,6 +335,9 @@ static void take_audit(struct metrics_agent *m, const struct agent_audit *f)
 
 static void take_fleet(struct page_job *j)
 {
+    struct tw_mono now = loop_now(j->p->conf.loop).mono;
+
+    late_sweep(&j->p->late, now);
     for (const struct agent *a = j->p->conf.inventory->agents; a; a = a->hh.next) {
         size_t i = j->snap.n_fleet++;
         struct agent_names *names = &j->fleet_names[i];
@@ -258,6 +352,7 @@ static void take_fleet(struct page_job *j)
         if (a->health)
             take_health(&j->fleet[i], a->health);
         take_audit(&j->fleet[i], &a->audit);
+        late_of(&j->p->late, names->name, now, &j->fleet[i].lateness_p99_s, &j->fleet[i].lateness_max_s);
     }
 }
 
@@ -269,16 +364,18 @@ static enum tw_rc take_snapshot(struct page_job *j)
 
     if (!rc)
         rc = take_pairs(j, loop_now(p->conf.loop).wall.ns);
-    if (!rc)
-        rc = take_groups(j, &p->agents, &j->agents, &j->agent_keys, &s->n_agents_groups);
-    if (!rc)
-        rc = take_groups(j, &p->meshes, &j->meshes, &j->mesh_keys, &s->n_meshes);
+    for (enum group_by by = 0; !rc && by < GROUP_KINDS; by++)
+        rc = take_groups(j, by);
     if (rc)
         return rc;
     take_fleet(j);
     s->pairs = j->pairs;
-    s->agents = j->agents;
-    s->meshes = j->meshes;
+    s->agents = j->groups[BY_AGENT].v;
+    s->n_agents_groups = j->groups[BY_AGENT].n;
+    s->sites = j->groups[BY_SITE].v;
+    s->n_sites = j->groups[BY_SITE].n;
+    s->meshes = j->groups[BY_MESH].v;
+    s->n_meshes = j->groups[BY_MESH].n;
     s->fleet = j->fleet;
     s->generation = p->conf.inventory->generation;
     s->self = j->self;
@@ -296,9 +393,11 @@ static void render(struct reader_job *job, struct store_reader *db)
     size_t len;
 
     (void)db;
-    j->rc = metrics_render(&j->snap, j->levels, j->mesh[0] ? j->mesh : NULL, &text, &len);
+    j->rc = metrics_render(&j->snap, formats[j->format], j->levels, j->mesh[0] ? j->mesh : NULL, &text, &len);
     if (!j->rc)
-        j->rc = http_blob_new(text, len, PAGE_TYPE, true, &j->blob);
+        j->rc = http_blob_new(text, len, formats[j->format]->content_type, true, &j->blob);
+    if (!j->rc)
+        http_blob_header(j->blob, "Vary", "Accept");
 }
 
 /* ---- Pages: loop thread ---- */
@@ -346,6 +445,7 @@ static enum tw_rc start_rendering(struct publish *p, struct page *page)
     j->p = p;
     j->page = page;
     j->levels = page->levels;
+    j->format = page->format;
     memcpy(j->mesh, page->mesh, sizeof j->mesh);
     rc = take_snapshot(j);
     if (!rc)
@@ -382,12 +482,13 @@ static void make_place(struct publish *p)
         page_free(p, oldest);
 }
 
-static struct page *find_page(struct publish *p, unsigned levels, const char *mesh)
+static struct page *find_page(struct publish *p, unsigned levels, const char *mesh,
+                              enum publish_format format)
 {
     struct page *page;
 
     DL_FOREACH(p->pages, page)
-    if (page->levels == levels && !strcmp(page->mesh, mesh))
+    if (page->levels == levels && page->format == format && !strcmp(page->mesh, mesh))
         break;
     if (page) {
         DL_DELETE(p->pages, page);
@@ -397,6 +498,7 @@ static struct page *find_page(struct publish *p, unsigned levels, const char *me
         if (!page)
             return NULL;
         page->levels = levels;
+        page->format = format;
         memcpy(page->mesh, mesh, strnlen(mesh, sizeof page->mesh - 1));
     }
     DL_PREPEND(p->pages, page);
@@ -414,9 +516,15 @@ static enum tw_rc wait_for(struct page *page, struct http_req *rq)
     return TW_OK;
 }
 
-void publish_answer(struct publish *p, struct http_req *rq, unsigned levels, const char *mesh)
+const char *publish_content_type(enum publish_format f)
 {
-    struct page *page = find_page(p, levels, mesh ? mesh : "");
+    return formats[f]->content_type;
+}
+
+void publish_answer(struct publish *p, struct http_req *rq, unsigned levels, const char *mesh,
+                    enum publish_format format)
+{
+    struct page *page = find_page(p, levels, mesh ? mesh : "", format);
     int64_t now_ns = loop_now(p->conf.loop).mono.ns;
     enum tw_rc rc;
 

@@ -3,14 +3,17 @@
 #define TW_CONTROLLER_PUBLISH_PAGE_H
 
 #include "controller/publish.h"
+#include "controller/publish_late.h"
 
+enum group_by { BY_AGENT, BY_SITE, BY_MESH, GROUP_KINDS };
 struct group_key {
-    char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX],
-        source[STORE_NAME_MAX]; /* padded with zeros; source "" = mesh level */
+    char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX]; /* all padded with zeros */
+    char source[STORE_NAME_MAX], target[STORE_NAME_MAX];   /* by agent: source; by site: the sites */
 };
 struct group {
     struct group_key key;
     struct metrics_group sum; /* names NULL here; pairs and pairs_fresh are counted for each page */
+    struct hist delay[3];     /* the same delays as native histograms */
     UT_hash_handle hh;
 };
 
@@ -18,12 +21,14 @@ struct page;
 struct publish {
     struct publish_conf conf;
     int64_t started_ns;
-    struct group *agents, *meshes; /* uthash by key */
+    struct group *groups[GROUP_KINDS]; /* uthash by key */
+    struct late_table late;
     struct page *pages;            /* newest use first */
 };
 
 /* Finds or makes; NULL: no memory. */
-struct group *publish_group(struct group **table, const struct store_pair *pair, bool by_source);
+struct group *publish_group(struct publish *p, enum group_by by, const struct store_pair *pair);
+void publish_free_group(struct publish *p, enum group_by by, struct group *g);
 void publish_free_pages(struct publish *p);
 
 #endif

@@ -57,7 +57,7 @@ static void add_ondemand(struct rows *r, const struct controller *c)
     struct ondemand_counters n;
 
     ondemand_counters(c->ondemand, &n);
-    gauge(r, "twamp_ondemand_tests", "Tests on demand that run now.", (double)n.running);
+    gauge(r, "twamp_ondemand_tests_running", "Tests on demand that run now.", (double)n.running);
     counter(r, "twamp_ondemand_tests_total", "Tests on demand that were started.", n.started);
     counter(r, "twamp_ondemand_refused_total", "Tests on demand that could not be started.", n.refused);
     counter(r, "twamp_ondemand_abandoned_total",

@@ -64,11 +64,11 @@ void ctl_metrics(struct mbuf *b, const char *address, const struct ctl_listener_
     const char *labels[] = { "address", address, NULL };
     struct objects o;
 
-    if (objects_init(&o, 1)) {
+    if (objects_init(&o, &metrics_text, 1)) {
         b->bad = true;
         return;
     }
     objects_add(&o, c, labels);
-    objects_put(b, &level, &o);
+    objects_put_text(b, &level, &o);
     objects_free(&o);
 }

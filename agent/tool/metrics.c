@@ -300,12 +300,12 @@ void tool_metrics_render(const struct tool_metrics *m, struct mbuf *b)
     struct objects o;
 
     tool_build_info(b);
-    if (objects_init(&o, 1)) {
+    if (objects_init(&o, &metrics_text, 1)) {
         b->bad = true;
         return;
     }
     objects_add(&o, m, labels);
-    objects_put(b, &level, &o);
+    objects_put_text(b, &level, &o);
     objects_free(&o);
     render_compat(m, b);
 }

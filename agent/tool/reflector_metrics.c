@@ -45,11 +45,11 @@ void reflector_metrics(struct mbuf *b, const char *address, const struct worker_
     struct objects o;
 
     tool_build_info(b);
-    if (objects_init(&o, 1)) {
+    if (objects_init(&o, &metrics_text, 1)) {
         b->bad = true;
         return;
     }
     objects_add(&o, c, labels);
-    objects_put(b, &level, &o);
+    objects_put_text(b, &level, &o);
     objects_free(&o);
 }

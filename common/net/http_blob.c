@@ -101,6 +101,13 @@ enum tw_rc http_blob_new(char *data, size_t len, const char *type, bool gzip, st
     return TW_OK;
 }
 
+void http_blob_header(struct http_blob *b, const char *name, const char *value)
+{
+    MHD_add_response_header(b->plain, name, value);
+    if (b->gzip)
+        MHD_add_response_header(b->gzip, name, value);
+}
+
 struct http_blob *http_blob_ref(struct http_blob *b)
 {
     atomic_fetch_add(&b->refs, 1);

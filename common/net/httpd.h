@@ -36,6 +36,8 @@ const char *http_header(const struct http_req *rq, const char *name);
  * happens here, so large pages are made outside the loop. `type` is copied. Takes data even when it fails. */
 struct http_blob;
 enum tw_rc http_blob_new(char *data, size_t len, const char *type, bool gzip, struct http_blob **ret); /* takes data (malloc) */
+/* One more header of its answers; before anybody else has it. */
+void http_blob_header(struct http_blob *b, const char *name, const char *value);
 struct http_blob *http_blob_ref(struct http_blob *b);
 void http_blob_unref(struct http_blob *b);
 size_t http_blob_len(const struct http_blob *b);

@@ -63,6 +63,12 @@ static const struct metric_sample pair_trouble[] = {
     { ",verdict=\"", METRIC_LABEL, IN_PAIR(last.host_trouble) },
 };
 
+static const struct metric_sample pair_delay[] = {
+    { DIRECTION("forward"), METRIC_NATIVE, IN_PAIR(delay[TW_FORWARD]) },
+    { DIRECTION("backward"), METRIC_NATIVE, IN_PAIR(delay[TW_BACKWARD]) },
+    { DIRECTION("roundtrip"), METRIC_NATIVE, IN_PAIR(delay[TW_ROUNDTRIP]) },
+};
+
 static const struct family pair_families[] = {
     { "probes_sent_total", "counter", "", "Probes sent.", NO_GATE, ONE(METRIC_U64, metrics_pair, sent) },
     { "probes_received_total", "counter", "", "Probes answered in time.", NO_GATE,
@@ -78,6 +84,11 @@ static const struct family pair_families[] = {
     { "loss_runs_total", "counter", "",
       "Runs of consecutive lost probes; one that goes on over report periods counts once.", NO_GATE,
       ONE(METRIC_U64, metrics_pair, loss_runs) },
+    { "delay_seconds", "histogram", THREE_WAYS,
+      "Every delay, as a native histogram: only where protobuf is scraped; forward and backward: only of "
+      "report "
+      "periods with one_way_valid.",
+      NO_GATE, ROWS(pair_delay) },
     { "delay_quantile_seconds", "summary", THREE_WAYS ", quantile (0.5, 0.95, 0.99)",
       "Delay in the last closed report period.", FRESH, ROWS(pair_quantiles) },
     { "delay_min_seconds", "gauge", THREE_WAYS, "Least delay in the last closed report period.", FRESH,
@@ -104,8 +115,9 @@ static const struct family pair_families[] = {
       ONE(METRIC_NUM, metrics_pair, completeness_ratio) },
     { "pair_status", "gauge", "status", "1 for the present status, the only one that is shown.", NO_GATE,
       ROWS(pair_status) },
-    { "pair_maintenance", "gauge", "", "1 while a maintenance of the pair goes on; otherwise it is not shown.",
-      IN_PAIR(maintenance), ONE(METRIC_BOOL, metrics_pair, maintenance) },
+    { "pair_maintenance", "gauge", "",
+      "1 while a maintenance of the pair goes on; otherwise it is not shown.", IN_PAIR(maintenance),
+      ONE(METRIC_BOOL, metrics_pair, maintenance) },
     { "last_result_timestamp_seconds", "gauge", "", "End of the last closed report period, Unix time.",
       NO_GATE, ONE(METRIC_TIME, metrics_pair, last_end_ns) },
 };
@@ -145,6 +157,8 @@ static const struct family group_families[] = {
       ROWS(group_delay) },
 };
 const struct level level_agent = { "twamp_agent_", "mesh, class, source", ROWS(group_families) };
+const struct level level_site = { "twamp_site_", "mesh, class, source_site, target_site",
+                                  ROWS(group_families) };
 const struct level level_mesh = { "twamp_mesh_", "mesh, class", ROWS(group_families) };
 
 /* ---- Agents ---- */
@@ -158,6 +172,11 @@ static const struct metric_sample agent_noise[] = {
     { ",quantile=\"0.5\"", METRIC_NUM, offsetof(struct metrics_agent, noise_p50_s) },
     { ",quantile=\"0.99\"", METRIC_NUM, offsetof(struct metrics_agent, noise_p99_s) },
     { ",quantile=\"1\"", METRIC_NUM, offsetof(struct metrics_agent, noise_max_s) },
+};
+
+static const struct metric_sample agent_lateness[] = {
+    { ",quantile=\"0.99\"", METRIC_NUM, offsetof(struct metrics_agent, lateness_p99_s) },
+    { ",quantile=\"1\"", METRIC_NUM, offsetof(struct metrics_agent, lateness_max_s) },
 };
 
 static const struct family fleet_families[] = {
@@ -239,6 +258,36 @@ static const struct family fleet_families[] = {
       ONE(METRIC_DOUBLE, metrics_agent, cpu_s) },
     { "rss_bytes", "gauge", "", "Resident memory of the agent.", HEALTH,
       ONE(METRIC_DOUBLE, metrics_agent, rss_bytes) },
+    { "send_lateness_seconds", "summary", "quantile (0.99, 1)",
+      "How late probes were sent, by the summaries that came in the last one to two minutes or report periods.",
+      NO_GATE, ROWS(agent_lateness) },
+    { "results_refused_total", "counter", "",
+      "Summaries that were lost between a measuring thread and the spool.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, results_refused) },
+    { "runs_missed_total", "counter", "",
+      "Runs of sessions with times that were over before they could begin.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, runs_missed) },
+    { "flight_share_probes", "gauge", "",
+      "Probes that each session can keep in the flight recorder; 0: it is off.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, flight_share) },
+    { "flight_kept_seconds", "gauge", "",
+      "The shortest time back that any session kept in the flight recorder lately; not shown while none has "
+      "forgotten.",
+      HEALTH, ONE(METRIC_NUM, metrics_agent, flight_kept_s) },
+    { "flight_bytes", "gauge", "", "Memory of the flight recorder's rings in use.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, flight_bytes) },
+    { "flight_frozen_parts", "gauge", "", "Frozen parts that the flight recorder keeps.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, flight_frozen) },
+    { "flight_frozen_bytes", "gauge", "", "Memory of the frozen parts.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, flight_frozen_bytes) },
+    { "flight_gave_way_total", "counter", "", "Frozen parts that had to go, and such that could not be kept.",
+      HEALTH, ONE(METRIC_U64, metrics_agent, flight_gave_way) },
+    { "flight_unrecorded_total", "counter", "",
+      "Probes without a record in the flight recorder: more sessions than memory.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, flight_unrecorded) },
+    { "flight_withheld_total", "counter", "",
+      "Runs of lost probes that were not frozen, so soon after another one.", HEALTH,
+      ONE(METRIC_U64, metrics_agent, flight_withheld) },
 };
 const struct level level_fleet = { "twamp_agent_", "agent", ROWS(fleet_families) };
 
@@ -247,10 +296,10 @@ const struct level level_fleet = { "twamp_agent_", "agent", ROWS(fleet_families)
 const struct family singles[SINGLE_COUNT] = {
     [SINGLE_BUILD] = { "twamp_build_info", "gauge", "version", "1; the version of the controller.", NO_GATE,
                        NULL, 0 },
-    [SINGLE_SUPPRESSED] = { "twamp_series_suppressed", "gauge", "",
-                            "Series of pairs that the budget keeps off this page.", NO_GATE, NULL, 0 },
-    [SINGLE_AGENTS] = { "twamp_agents", "gauge", "state (pending, up, down, revoked)", "Agents by state.", NO_GATE,
-                        NULL, 0 },
+    [SINGLE_SUPPRESSED] = { "twamp_series_suppressed", "gauge", "level",
+                            "Series that the budget of a level keeps off this page.", NO_GATE, NULL, 0 },
+    [SINGLE_AGENTS] = { "twamp_agents", "gauge", "state (pending, up, down, revoked)", "Agents by state.",
+                        NO_GATE, NULL, 0 },
     [SINGLE_GENERATION] = { "twamp_schedule_generation", "gauge", "", "Generation of the schedule.", NO_GATE,
                             NULL, 0 },
 };

@@ -6,24 +6,33 @@
 
 /* ---- For plans and for the reference ---- */
 
-static unsigned series_of(const struct level *l)
+unsigned metrics_series_of(const struct level *l, bool native)
 {
     unsigned n = 0;
 
     for (size_t i = 0; i < l->n; i++)
         for (size_t k = 0; k < l->families[i].n; k++)
-            n += l->families[i].samples[k].kind == METRIC_HIST ? METRICS_LE_N + 3 : 1;
+            switch (l->families[i].samples[k].kind) {
+            case METRIC_HIST:
+                n += METRICS_LE_N + 3;
+                break;
+            case METRIC_NATIVE:
+                n += native;
+                break;
+            default:
+                n++;
+            }
     return n;
 }
 
 unsigned metrics_series_per_pair(void)
 {
-    return series_of(&level_pair) - 1; /* pair_maintenance is hardly ever shown */
+    return metrics_series_of(&level_pair, false) - 1; /* pair_maintenance is hardly ever shown */
 }
 
 unsigned metrics_series_per_group(void)
 {
-    return series_of(&level_agent);
+    return metrics_series_of(&level_agent, false);
 }
 
 static void describe(const char *prefix, const char *labels, const struct family *f,
@@ -36,7 +45,8 @@ static void describe(const char *prefix, const char *labels, const struct family
 
 bool metrics_describe(size_t i, struct metrics_description *ret)
 {
-    static const struct level *const levels[] = { &level_pair, &level_agent, &level_mesh, &level_fleet };
+    static const struct level *const levels[] = { &level_pair,  &level_agent,  &level_site, &level_mesh,
+                                                  &level_fleet, &level_twampy, &level_edges };
 
     for (size_t k = 0; k < TW_NELEM(levels); i -= levels[k++]->n)
         if (i < levels[k]->n) {

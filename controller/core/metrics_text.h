@@ -1,9 +1,9 @@
-/* controller/core/metrics_text.h - the Prometheus text exposition 0.0.4 from a snapshot. Pure: snapshot in, bytes out.
- * A new metric is one more row in a table (metrics_families.c). Base units: seconds and ratios. Names: docs/metrics.md. */
+/* controller/core/metrics_text.h - the page /metrics from a snapshot, in any format of common/metrics_out.h. Pure: snapshot in,
+ * bytes out. A new metric is one more row in a table (metrics_families.c). Base units: seconds and ratios. Names: docs/metrics.md. */
 #ifndef TW_CONTROLLER_METRICS_TEXT_H
 #define TW_CONTROLLER_METRICS_TEXT_H
 
-#include "common/metrics_hist.h"
+#include "common/metrics_out.h"
 #include "common/stats.h"
 #include "controller/core/mesh.h"
 
@@ -19,10 +19,14 @@ struct metrics_pair {
     /* Counters since the controller started. */
     uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
     uint64_t loss_runs;
+    uint64_t periods_answered, periods_unanswered; /* report periods in which something, or nothing, came back */
+    const struct hist *delay[3]; /* every delay of these; by enum tw_direction. NULL: not kept */
 };
-/* An aggregate: per (mesh, class, source) at level agent, per (mesh, class) at level mesh. */
+/* An aggregate: per (mesh, class, source) at level agent, per (mesh, class, sites of both ends) at level site, per (mesh, class)
+ * at level mesh. */
 struct metrics_group {
-    const char *mesh, *class_name, *source; /* source NULL at level mesh */
+    const char *mesh, *class_name, *source; /* source: at level agent, else NULL */
+    const char *source_site, *target_site;  /* at level site, else NULL; "" = an end without the label, or no agent */
     uint64_t pairs, pairs_fresh;
     uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT];
     struct metrics_hist delay[3]; /* by enum tw_direction */
@@ -38,6 +42,11 @@ struct metrics_agent {
     double host_stall_max_s, cpu_wait_ratio;
     struct tw_num noise_p50_s, noise_p99_s, noise_max_s;
     bool clock_synced, secrets_stale;
+    struct tw_num lateness_p99_s, lateness_max_s; /* of sending, in the latest report periods of its pairs that are fresh */
+    uint64_t results_refused, runs_missed;
+    uint64_t flight_share, flight_bytes, flight_frozen, flight_frozen_bytes;
+    uint64_t flight_gave_way, flight_unrecorded, flight_withheld;
+    struct tw_num flight_kept_s;
     struct tw_num clock_offset_s, clock_suspect; /* by the mesh clock audit */
 };
 /* Everything about ourselves: ingest, store, rpc, http. */
@@ -49,22 +58,34 @@ struct metrics_self {
 struct metrics_snapshot {
     const struct metrics_pair *pairs;
     size_t n_pairs;
-    const struct metrics_group *agents, *meshes;
-    size_t n_agents_groups, n_meshes;
+    const struct metrics_group *agents, *sites, *meshes;
+    size_t n_agents_groups, n_sites, n_meshes;
     const struct metrics_agent *fleet;
     size_t n_fleet;
     uint64_t generation;
     const struct metrics_self *self;
     size_t n_self;
-    uint64_t max_pair_series; /* budget of a page, 0 = none; pairs beyond it are held back, worst loss first kept, and counted */
+    uint64_t max_pair_series; /* budget of each level of a page, 0 = none; pairs and groups beyond it are held back, worst loss first
+                               * kept, and counted */
 };
-enum metrics_level { METRICS_PAIR = 1, METRICS_AGENT = 2, METRICS_MESH = 4 };
+/* TWAMPY: the names of the Python tool, for pairs; EDGES: its node graph. */
+enum metrics_level {
+    METRICS_PAIR = 1,
+    METRICS_AGENT = 2,
+    METRICS_MESH = 4,
+    METRICS_SITE = 8,
+    METRICS_TWAMPY = 16,
+    METRICS_EDGES = 32,
+    METRICS_DEFAULT = METRICS_PAIR | METRICS_AGENT | METRICS_MESH,
+    METRICS_ALL = 63
+};
 
 /* Whole page in a malloc'ed buffer (not terminated). levels: bits. mesh: only this one's pairs and aggregates, without fleet and self, so
  * that scrapes can be split by mesh without showing those twice; NULL for all. Fleet states are "pending", "up", "down",
  * "revoked". */
-enum tw_rc metrics_render(const struct metrics_snapshot *s, unsigned levels, const char *mesh, char **ret, size_t *ret_len);
-/* Series that one pair, one agent group, one mesh group add: for plans. */
+enum tw_rc metrics_render(const struct metrics_snapshot *s, const struct metrics_ops *format, unsigned levels, const char *mesh, char **ret,
+                          size_t *ret_len);
+/* Series that one pair, one agent group, one mesh group add to a text page: for plans. A native histogram is one more. */
 unsigned metrics_series_per_pair(void);
 unsigned metrics_series_per_group(void);
 

@@ -135,9 +135,12 @@ static const struct {
     { "limit", QUERY_LIMIT, offsetof(struct report_filter, limit), "a whole number from 1 to 100000" },
     { "latest", QUERY_LATEST, offsetof(struct report_filter, latest), "0, 1, false or true" },
     { "flows", QUERY_FLOWS, offsetof(struct report_filter, flows), "0, 1, false or true" },
-    { "min_probes", QUERY_MIN_PROBES, offsetof(struct report_filter, min_probes), "a whole number of lost probes, 1 or more" },
-    { "min_duration", QUERY_MIN_DURATION, offsetof(struct report_filter, min_duration_ns), "a duration such as 200ms" },
-    { "direction", QUERY_DIRECTION, offsetof(struct report_filter, direction), "forward, backward, mixed or unknown" },
+    { "min_probes", QUERY_MIN_PROBES, offsetof(struct report_filter, min_probes),
+      "a whole number of lost probes, 1 or more" },
+    { "min_duration", QUERY_MIN_DURATION, offsetof(struct report_filter, min_duration_ns),
+      "a duration such as 200ms" },
+    { "direction", QUERY_DIRECTION, offsetof(struct report_filter, direction),
+      "forward, backward, mixed or unknown" },
     { "at", QUERY_AT, offsetof(struct report_filter, at_ns), A_TIME },
     { "span", QUERY_SPAN, offsetof(struct report_filter, span_ns), "a duration from 1us to 24h such as 10s" },
     { "select", QUERY_SELECT, offsetof(struct report_filter, select), A_SELECTOR },
@@ -252,9 +255,9 @@ enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err)
     static const struct {
         const char *name;
         unsigned bit;
-    } levels[] = { { "pair", METRICS_PAIR },
-                   { "agent", METRICS_AGENT },
-                   { "mesh", METRICS_MESH },
+    } levels[] = { { "pair", METRICS_PAIR },      { "agent", METRICS_AGENT },
+                   { "site", METRICS_SITE },      { "mesh", METRICS_MESH },
+                   { "twampy", METRICS_TWAMPY },  { "nodegraph", METRICS_EDGES },
                    { "fleet", QUERY_LEVEL_FLEET } };
 
     for (;;) {
@@ -264,7 +267,8 @@ enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err)
             i++;
         if (i == TW_NELEM(levels))
             return tw_err_set(err, TW_EINVAL,
-                              "level \"%.*s\" is unknown; expected pair, agent, mesh or fleet",
+                              "level \"%.*s\" is unknown; expected pair, agent, site, mesh, fleet, twampy or "
+                              "nodegraph",
                               (int)(len < 63 ? len : 63), value);
         *ret |= levels[i].bit;
         if (!value[len])

@@ -42,7 +42,7 @@ const char *query_param_name(size_t n, unsigned *ret_bit, const char **ret_expec
 enum tw_rc query_time(const char *value, int64_t now_ns, int64_t *ret_ns);
 /* Comma-separated names of levels -> bits of enum metrics_level, added to *ret; "fleet" stands for QUERY_LEVEL_FLEET: what a page of all
  * meshes has beside its levels. */
-#define QUERY_LEVEL_FLEET 8u
+#define QUERY_LEVEL_FLEET (METRICS_ALL + 1u)
 enum tw_rc query_levels(const char *value, unsigned *ret, struct tw_err *err);
 
 #endif

@@ -19,7 +19,7 @@
 
 /* clang-format off: one row is one line */
 const struct http_route controller_routes[] = {
-    PAGE("/metrics", "Prometheus text; ?level=pair,agent,mesh,fleet&mesh=NAME", http_metrics),
+    PAGE("/metrics", "for Prometheus: text, OpenMetrics, protobuf; ?level=pair,agent,site,mesh,fleet&mesh=NAME", http_metrics),
     PAGE("/healthz", "200 while the controller answers", http_healthz),
     PAGE("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),
     PAGE("/api/v1/openapi.json", "this API, as an OpenAPI 3.1 document", http_openapi),

@@ -118,7 +118,7 @@ static struct page render(const struct metrics_snapshot *s)
 {
     struct page p;
 
-    if (metrics_render(s, ALL, NULL, &p.text, &p.len) != TW_OK)
+    if (metrics_render(s, &metrics_text, ALL, NULL, &p.text, &p.len) != TW_OK)
         die("the page cannot be made");
     return p;
 }

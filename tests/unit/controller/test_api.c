@@ -249,10 +249,16 @@ static void statuses(void **state)
           "twamp_probes_sent_total{mesh=\"m\",class=\"voice\",source=\"ams\",target=\"fra\"} 100" },
         { "/metrics?level=mesh", 200, "twamp_mesh_probes_sent_total{mesh=\"m\",class=\"voice\"} 100" },
         { "/metrics?level=mesh,agent&level=pair&mesh=m", 200, "text/plain; version=0.0.4" },
-        { "/metrics?level=site", 400, "level \\\"site\\\" is unknown" },
+        { "/metrics?level=site", 200, "twamp_site_pairs{mesh=\"m\",class=\"voice\"" },
+        { "/metrics?level=area", 400, "level \\\"area\\\" is unknown" },
+        { "/metrics?level=twampy", 200, "twampy_result_total{mesh=\"m\",class=\"voice\"" },
+        { "/metrics?format=openmetrics", 200, "\n# EOF\n" },
+        { "/metrics?format=openmetrics", 200, "Content-Type: application/openmetrics-text; version=1.0.0" },
+        { "/metrics?format=protobuf", 200, "Content-Type: application/vnd.google.protobuf; proto=io" },
+        { "/metrics?format=xml", 400, "expected text, openmetrics or protobuf" },
         { "/metrics?mesh=x", 404, "no mesh \\\"x\\\"" },
         { "/metrics?mesh=m&mesh=m", 400, "given twice" },
-        { "/metrics?lvl=1", 400, "known: level, mesh" },
+        { "/metrics?lvl=1", 400, "known: level, mesh, format" },
         { "/api/v1/sd", 200,
           "{\"targets\":[\"test.example:8080\"],\"labels\":{\"__metrics_path__\":\"/"
           "metrics\",\"__param_mesh\":\"m\","

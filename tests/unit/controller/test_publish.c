@@ -5,8 +5,6 @@
 #include "controller/publish_page.h" /* to set when the process started */
 #include "controller/report.h"
 
-#define LEVELS (METRICS_PAIR | METRICS_AGENT | METRICS_MESH)
-
 struct rig {
     struct fx *f;
     struct publish *publish;
@@ -31,7 +29,8 @@ static void serve(void *ctx, struct http_req *rq)
 {
     struct rig *r = ctx;
 
-    publish_answer(r->publish, rq, LEVELS, http_query(rq, "mesh"));
+    publish_answer(r->publish, rq, METRICS_DEFAULT | METRICS_SITE, http_query(rq, "mesh"),
+                   http_query(rq, "pb") ? PUBLISH_PROTOBUF : PUBLISH_TEXT);
 }
 
 static const struct http_route routes[] = { { .path = "/metrics", .help = "", .fn = serve } };
@@ -39,7 +38,9 @@ static const struct http_route routes[] = { { .path = "/metrics", .help = "", .f
 static struct rig *rig_new(int64_t page_interval_ns)
 {
     struct rig *r = calloc(1, sizeof *r);
-    struct publish_conf pc = { .self = self, .self_ctx = r, .page_interval_ns = page_interval_ns };
+    struct publish_conf pc = {
+        .self = self, .self_ctx = r, .page_interval_ns = page_interval_ns, .native_buckets = 160
+    };
     struct httpd_conf hc = { .address = "127.0.0.1:0", .routes = routes, .n_routes = 1, .ctx = r };
 
     r->f = fx_new(1, 20);
@@ -124,7 +125,105 @@ static void on_report(void *ctx, struct report *rep, const struct tw_err *err)
     g->rep = rep;
 }
 
+static uint64_t count_of(const struct hist *h)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < h->n; i++)
+        n += hist_bucket(h, i).count;
+    return n;
+}
+
 /* ---- Tests ---- */
+
+static void native_histograms_have_a_cap(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "voice", "ams", "fra", 1, r->start_ns - 100 * FX_PERIOD);
+    uint64_t delays = 0;
+
+    (void)state;
+    r->publish->conf.native_buckets = 8;
+    for (int i = 0; i < 20; i++) {
+        struct tw_summary s = fx_summary(r->f, p, 0, r->start_ns);
+
+        for (int k = 0; k < 1000; k++)
+            hist_add(&s.delay[TW_ROUNDTRIP], (1 + k) * TW_NS_PER_MS / (1 + i));
+        delays += s.delay[TW_ROUNDTRIP].count;
+        publish_summary(r->publish, p, &s);
+        summary_free(&s);
+    }
+    assert_true(p->live->delay[TW_ROUNDTRIP].n <= 8 && p->live->delay[TW_ROUNDTRIP].n > 3);
+    assert_int_equal(count_of(&p->live->delay[TW_ROUNDTRIP]), delays);
+    for (enum group_by by = 0; by < GROUP_KINDS; by++)
+        assert_int_equal(count_of(&r->publish->groups[by]->delay[TW_ROUNDTRIP]), delays);
+    r->publish->conf.native_buckets = 0; /* from here on nothing is kept */
+    publish_period(r, p, 0, r->start_ns + FX_PERIOD, NULL);
+    assert_int_equal(count_of(&p->live->delay[TW_ROUNDTRIP]), delays);
+    rig_free(r);
+}
+
+static void sites_are_groups(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "voice", "ams", "fra", 1, r->start_ns - 100 * FX_PERIOD);
+    char *text;
+
+    (void)state;
+    publish_period(r, p, 0, r->start_ns, NULL);
+    text = page(r, "/metrics");
+    /* neither is an agent with the label */
+#define SITES "{mesh=\"m\",class=\"voice\",source_site=\"\",target_site=\"\"} "
+    expect(text, "twamp_site_pairs" SITES, 1);
+    expect(text, "twamp_site_probes_sent_total" SITES, (double)p->live->sent);
+    free(text);
+    rig_free(r);
+}
+
+static void lateness(void **state)
+{
+    struct late_table t = { 0 };
+    struct hist early, late;
+    struct tw_num p99, max;
+    const struct tw_mono start = { 1000 * TW_NS_PER_S };
+    const struct {
+        int64_t at_s;
+        double max_s; /* 0: not known */
+    } cases[] = { { 1, 0.002 },
+                  { 59, 0.002 },
+                  { 61, 0.002 }, /* kept, though nothing has turned the window */
+                  { 119, 0.002 },
+                  { 121, 0 } };
+
+    (void)state;
+    hist_init(&early);
+    hist_init(&late);
+    hist_add(&early, 50 * TW_NS_PER_US);
+    hist_add(&late, 2 * TW_NS_PER_MS);
+    late_of(&t, "a", start, &p99, &max);
+    assert_false(p99.known || max.known);
+    for (int i = 0; i < 1000; i++)
+        late_add(&t, "a", &early, TW_NS_PER_S, start);
+    late_add(&t, "a", &late, TW_NS_PER_S, start);
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        late_of(&t, "a", (struct tw_mono){ start.ns + cases[i].at_s * TW_NS_PER_S }, &p99, &max);
+        assert_int_equal(max.known, cases[i].max_s > 0);
+        assert_true(!max.known || (max.value == cases[i].max_s && p99.value < 60e-6 && p99.value > 40e-6));
+    }
+    late_add(&t, "a", &early, TW_NS_PER_S, (struct tw_mono){ start.ns + 70 * TW_NS_PER_S });
+    late_of(&t, "a", (struct tw_mono){ start.ns + 80 * TW_NS_PER_S }, &p99, &max);
+    assert_true(max.known && max.value == 0.002);
+    late_of(&t, "a", (struct tw_mono){ start.ns + 131 * TW_NS_PER_S }, &p99, &max);
+    assert_true(max.known && max.value == 50e-6);        /* what was two windows ago is forgotten */
+    late_add(&t, "b", &early, 300 * TW_NS_PER_S, start); /* a long report period makes a long window */
+    late_of(&t, "b", (struct tw_mono){ start.ns + 500 * TW_NS_PER_S }, &p99, &max);
+    assert_true(max.known);
+    late_sweep(&t, (struct tw_mono){ start.ns + 1000 * TW_NS_PER_S });
+    assert_int_equal(HASH_COUNT(t.agents), 1);
+    late_free(&t);
+    hist_free(&early);
+    hist_free(&late);
+}
 
 static void shows_what_the_report_says(void **state)
 {
@@ -189,7 +288,8 @@ static void a_run_over_two_periods_counts_once(void **state)
     for (int i = 0; i < 2; i++) {
         struct tw_summary s = fx_summary(r->f, p, 0, r->start_ns - (1 - i) * FX_PERIOD);
         s.loss_runs = 3;
-        loss_runs_add(&s.runs, &(struct tw_loss_run){ .start_ns = s.start_ns, .probes = 1, .continues_before = i == 1 });
+        loss_runs_add(&s.runs, &(struct tw_loss_run){
+                                   .start_ns = s.start_ns, .probes = 1, .continues_before = i == 1 });
         publish_summary(r->publish, p, &s);
         summary_free(&s);
     }
@@ -375,6 +475,9 @@ int main(void)
         cmocka_unit_test(a_run_over_two_periods_counts_once),
         cmocka_unit_test(a_wrong_clock_does_not_hide_the_present),
         cmocka_unit_test(stale_pairs_leave),
+        cmocka_unit_test(native_histograms_have_a_cap),
+        cmocka_unit_test(sites_are_groups),
+        cmocka_unit_test(lateness),
         cmocka_unit_test(pages_are_kept_for_an_interval),
         cmocka_unit_test(requests_share_a_page_of_deleted_pairs),
         cmocka_unit_test(completeness_of_the_last_hour),

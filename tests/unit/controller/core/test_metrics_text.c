@@ -11,180 +11,18 @@
 #include <string.h>
 #include <time.h>
 #include "common/metrics_buf.h"
-#include "controller/core/metrics_text.h"
+#include "tests/unit/controller/core/metrics_fixture.h"
 
-#define ALL (METRICS_PAIR | METRICS_AGENT | METRICS_MESH)
+#define ALL METRICS_ALL
 #define GOLDEN TW_SOURCE_DIR "/tests/golden/metrics.prom"
 #define REFERENCE TW_SOURCE_DIR "/docs/metrics.md"
-#define N(v)                      \
-    {                             \
-        .known = true, .value = v \
-    }
-
-/* ---- A small installation ---- */
-
-static struct metrics_pair pairs[] = {
-    { .mesh = "quickstart",
-      .class_name = "voice",
-      .source = "ams",
-      .target = "fra",
-      .fresh = true,
-      .state = "partial",
-      .last_end_ns = INT64_C(1795435200500000000),
-      .completeness_ratio = N(1),
-      .last = { .host_trouble = "none",
-                .loss_ratio = N(1.0 / 3),
-                .loss_forward_ratio = N(0.25),
-                .loss_backward_ratio = N(1.0 / 12),
-                .loss_unknown_ratio = N(0),
-                .ttl_forward_min = N(60),
-                .tos_sent = 184,
-                .tos_forward_min = N(0),
-                .tos_backward_min = N(184),
-                .one_way_valid = true,
-                .delay = { [TW_FORWARD] = { .min_s = N(-0.000000250),
-                                            .p50_s = N(0.0051),
-                                            .p95_s = N(0.0061),
-                                            .p99_s = N(0.0071) },
-                           [TW_ROUNDTRIP] = { .min_s = N(0.010000001),
-                                              .p50_s = N(0.0102),
-                                              .p95_s = N(0.0122),
-                                              .p99_s = N(1.5),
-                                              .jitter_rfc3550_s = N(0.0001234567) } } },
-      .sent = 1200,
-      .received = 800,
-      .late = 3,
-      .loss_runs = 2,
-      .duplicates = 4,
-      .lost = { 300, 100, 0, 0 },
-      .reordered = { 7, 8, 9, 0 } },
-    { .mesh = "quickstart", /* lost all: no delays, but loss */
-      .class_name = "voice",
-      .source = "ams",
-      .target = "lon",
-      .fresh = true,
-      .state = "all_lost",
-      .last_end_ns = INT64_C(1795435200000000000),
-      .last = { .host_trouble = "stalled",
-                .loss_ratio = N(1),
-                .loss_forward_ratio = N(0),
-                .loss_backward_ratio = N(0),
-                .loss_unknown_ratio = N(1) },
-      .sent = 500,
-      .lost = { [TW_UNKNOWN] = 500 } },
-    { .mesh = "quickstart", /* stale: what `last` holds must not show */
-      .class_name = "voice",
-      .source = "fra",
-      .target = "ams",
-      .state = "agent_down",
-      .completeness_ratio = N(0.5),
-      .last = { .loss_ratio = N(0.125) },
-      .sent = UINT64_MAX },
-    { .mesh = "other",
-      .class_name = "bulk",
-      .source = "a\\b\"c\nd",
-      .target = "edge1",
-      .fresh = true,
-      .state = "ok",
-      .last = { .host_trouble = "none", .loss_ratio = N(NAN), .delay = { [TW_FORWARD] = { .min_s = N(INFINITY) } } } },
-};
-static struct metrics_group by_agent[] = {
-    { .mesh = "quickstart",
-      .class_name = "voice",
-      .source = "ams",
-      .pairs = 2,
-      .pairs_fresh = 2,
-      .sent = 1700,
-      .received = 800,
-      .late = 3,
-      .lost = { 300, 100, 0, 500 } },
-    { .mesh = "quickstart", .class_name = "voice", .source = "fra", .pairs = 1 },
-};
-static struct metrics_group by_mesh[] = {
-    { .mesh = "quickstart",
-      .class_name = "voice",
-      .pairs = 3,
-      .pairs_fresh = 2,
-      .sent = 1700,
-      .duplicates = 4 },
-};
-static const struct metrics_agent fleet[] = {
-    { .name = "ams",
-      .state = "up",
-      .software = "0.1.0 \"dev\"",
-      .has_health = true,
-      .spool_summaries = 1,
-      .spool_dropped = 2,
-      .generation = 3,
-      .reflected = 4,
-      .reflector_rejected = 5,
-      .reflected_stamp = 31,
-      .reflected_auth = 32,
-      .reflector_auth_failed = 33,
-      .reflector_auth_demanded = 34,
-      .reflect_sessions = 35,
-      .auth_failed = 36,
-      .control_connections = 37,
-      .control_logins_failed = 38,
-      .control_refused = 39,
-      .secrets_stale = true,
-      .host_drops = 6,
-      .host_stalls = 40,
-      .host_stall_max_s = 0.032,
-      .cpu_wait_ratio = 0.0125,
-      .self_test_sent = 41,
-      .self_test_lost = 42,
-      .send_errors = 43,
-      .sender_drops = 44,
-      .noise_p50_s = { true, 21e-6 },
-      .noise_p99_s = { true, 64e-6 },
-      .noise_max_s = { true, 0.00125 },
-      .clock_error_s = 0.000512,
-      .cpu_s = 12.25,
-      .rss_bytes = 12345678,
-      .clock_offset_s = { true, -0.005 },
-      .clock_suspect = { true, 1 },
-      .clock_synced = true },
-    { .name = "fra", .state = "down", .software = "0.1.0" },
-    { .name = "stranger", .state = "pending", .software = "9" },
-};
-static const struct metrics_self self[] = {
-    { "twamp_ingest_summaries_total", "Summaries stored.", "counter", NULL, NULL, 123456789012 },
-    { "twamp_store_errors_total", "Errors of the store.", "counter", "kind", "busy", 1 },
-    { "twamp_store_commit_seconds", "Time of the last commit.", "gauge", NULL, NULL, 0.00125 },
-    { "twamp_store_errors_total", "Errors of the store.", "counter", "kind", "full", 0 },
-    { "twamp_store_errors_total", "Errors of the store.", "counter", "kind", "busy", 2 },
-    { "twamp_store_errors_total", "Errors of the store.", "counter", "kind", "odd", NAN },
-};
-static const struct metrics_snapshot snapshot = {
-    pairs, TW_NELEM(pairs), by_agent, by_mesh, TW_NELEM(by_agent), TW_NELEM(by_mesh),
-    fleet, TW_NELEM(fleet), 17,       self,    TW_NELEM(self),     0,
-};
-
-static int fill(void **state)
-{
-    struct hist h;
-
-    (void)state;
-    hist_init(&h);
-    for (int i = 0; i < 100; i++)
-        hist_add(&h, i * 200 * TW_NS_PER_US);
-    hist_add(&h, -5 * TW_NS_PER_MS);
-    hist_add(&h, 100 * TW_NS_PER_S);
-    metrics_hist_add(&by_agent[0].delay[TW_ROUNDTRIP], &h);
-    metrics_hist_add(&by_mesh[0].delay[TW_ROUNDTRIP], &h);
-    metrics_hist_add(&by_mesh[0].delay[TW_ROUNDTRIP], &h);
-    hist_free(&h);
-    return 0;
-}
-
 /* Terminated. */
 static char *render(const struct metrics_snapshot *s, unsigned levels, const char *mesh)
 {
     char *text;
     size_t len;
 
-    assert_int_equal(metrics_render(s, levels, mesh, &text, &len), TW_OK);
+    assert_int_equal(metrics_render(s, &metrics_text, levels, mesh, &text, &len), TW_OK);
     text = realloc(text, len + 1);
     assert_non_null(text);
     text[len] = '\0';
@@ -419,17 +257,42 @@ static struct metrics_pair full_pair(const char *source)
     return p;
 }
 
+static void groups_have_a_budget(void **state)
+{
+    struct metrics_group g[5];
+    char names[5][8], *text;
+    struct metrics_snapshot s = { .sites = g, .n_sites = TW_NELEM(g) };
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        sprintf(names[i], "s%d", i);
+        g[i] = (struct metrics_group){
+            .mesh = "m", .class_name = "c", .source_site = names[i], .target_site = "t", .sent = 100
+        };
+        g[i].received = i == 1 || i == 3 ? 50 : 100;
+    }
+    s.max_pair_series = 2 * metrics_series_per_group() + 1;
+    text = render(&s, METRICS_SITE, NULL);
+    assert_null(strstr(text, "source_site=\"s0\""));
+    assert_non_null(strstr(text, "source_site=\"s1\""));
+    assert_null(strstr(text, "source_site=\"s2\""));
+    assert_non_null(strstr(text, "source_site=\"s3\""));
+    sprintf(names[0], "%u", 3 * metrics_series_per_group());
+    assert_non_null(strstr(strstr(text, "\ntwamp_series_suppressed{level=\"site\"} "), names[0]));
+    check_page(text);
+}
+
 static void series_are_counted(void **state)
 {
     struct metrics_pair p = full_pair("s");
     struct metrics_group g = { .mesh = "m", .class_name = "c", .source = "s" };
     struct metrics_snapshot none = { 0 }, one = { .pairs = &p, .n_pairs = 1 },
                             group = { .agents = &g, .n_agents_groups = 1 };
-    size_t base = check_page(render(&none, ALL, NULL));
+    size_t base = check_page(render(&none, METRICS_DEFAULT, NULL));
 
     (void)state;
-    assert_int_equal(check_page(render(&one, ALL, NULL)) - base, metrics_series_per_pair());
-    assert_int_equal(check_page(render(&group, ALL, NULL)) - base, metrics_series_per_group());
+    assert_int_equal(check_page(render(&one, METRICS_DEFAULT, NULL)) - base, metrics_series_per_pair());
+    assert_int_equal(check_page(render(&group, METRICS_DEFAULT, NULL)) - base, metrics_series_per_group());
 }
 
 static void budget_keeps_the_worst(void **state)
@@ -454,7 +317,7 @@ static void budget_keeps_the_worst(void **state)
         p[i].last.loss_ratio.value = rows[i].loss;
     }
     s.max_pair_series = 4 * metrics_series_per_pair() - 1;
-    text = render(&s, ALL, NULL);
+    text = render(&s, METRICS_DEFAULT, NULL);
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         char name[32];
 
@@ -465,12 +328,12 @@ static void budget_keeps_the_worst(void **state)
     assert_true(strstr(text, "source=\"p1\"") <
                 strstr(text, "source=\"p4\"")); /* in the order in which they were */
     assert_true(strstr(text, "source=\"p4\"") < strstr(text, "source=\"p6\""));
-    sprintf(suppressed, "\ntwamp_series_suppressed %u\n", 4 * metrics_series_per_pair());
+    sprintf(suppressed, "\ntwamp_series_suppressed{level=\"pair\"} %u\n", 4 * metrics_series_per_pair());
     assert_non_null(strstr(text, suppressed));
     check_page(text);
     s.max_pair_series = 7 * metrics_series_per_pair();
-    text = render(&s, ALL, NULL);
-    assert_non_null(strstr(text, "\ntwamp_series_suppressed 0\n"));
+    text = render(&s, METRICS_DEFAULT, NULL);
+    assert_non_null(strstr(text, "\ntwamp_series_suppressed{level=\"pair\"} 0\n"));
     free(text);
 }
 
@@ -616,7 +479,7 @@ static void ten_thousand_pairs(void **state)
         p[i].sent = (uint64_t)i * 1000003;
     }
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
-    text = render(&s, ALL, NULL);
+    text = render(&s, METRICS_DEFAULT, NULL);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
     seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
     printf("%zu octets in %.3f s\n", strlen(text), seconds);
@@ -634,6 +497,7 @@ int main(void)
         cmocka_unit_test(every_page),
         cmocka_unit_test(mesh_alone),
         cmocka_unit_test(series_are_counted),
+        cmocka_unit_test(groups_have_a_budget),
         cmocka_unit_test(budget_keeps_the_worst),
         cmocka_unit_test(bounds_are_exact),
         cmocka_unit_test(numbers),

@@ -1,0 +1,54 @@
+/* common/metrics_out.h - the formats of a page of metrics: Prometheus text 0.0.4, OpenMetrics 1.0 text, and delimited
+ * protobuf messages. Families and their series go in by these operations, whatever comes out; metrics_lines.h makes
+ * them from tables. Pure. */
+#ifndef TW_COMMON_METRICS_OUT_H
+#define TW_COMMON_METRICS_OUT_H
+
+#include "common/metrics_buf.h"
+#include "common/metrics_hist.h"
+
+/* A series of the family that was begun last. */
+struct metrics_series {
+    const char *object; /* what ops->object() made of the labels that it shares with others */
+    size_t object_len;  /* 0: there are none */
+    const char *labels; /* its own, static: ",direction=\"forward\""; "" = none */
+    const char *value;  /* not NULL: `labels` ends in an open quote, behind which this belongs, and the quote */
+};
+
+struct metrics_out;
+struct metrics_ops {
+    const char *content_type;
+    bool has_native;
+    /* Appends what stands for an object's labels; names and values alternate, up to a NULL name. */
+    void (*object)(struct mbuf *b, const char *const *labels);
+    /* The name is prefix and name; type: "counter", "gauge", "histogram", or "summary" of quantiles alone. */
+    void (*begin)(struct metrics_out *o, const char *prefix, const char *name, const char *help, const char *type);
+    void (*integer)(struct metrics_out *o, const struct metrics_series *s, uint64_t v);
+    void (*number)(struct metrics_out *o, const struct metrics_series *s, double v); /* finite */
+    void (*seconds)(struct metrics_out *o, const struct metrics_series *s, int64_t ns);
+    void (*hist)(struct metrics_out *o, const struct metrics_series *s, const struct metrics_hist *h);
+    /* Only where the format has native histograms: elsewhere there is no series. */
+    void (*native)(struct metrics_out *o, const struct metrics_series *s, const struct hist *h);
+    void (*end)(struct metrics_out *o); /* a family without series leaves nothing */
+    void (*finish)(struct metrics_out *o);
+};
+extern const struct metrics_ops metrics_text, metrics_openmetrics;
+extern const struct metrics_ops metrics_protobuf; /* of the library tw_metrics_pb */
+
+#define METRICS_NAME_MAX 96
+struct metrics_out {
+    const struct metrics_ops *ops;
+    struct mbuf b; /* the page; look at `bad` once, at its end */
+    /* The rest belongs to the formats: the family at hand. */
+    char name[METRICS_NAME_MAX];
+    size_t name_len, before, headed;
+    bool counter, quantiles;
+    struct mbuf body;
+};
+void metrics_out_init(struct metrics_out *o, const struct metrics_ops *ops);
+/* All but the page, which is in `b`. */
+void metrics_out_done(struct metrics_out *o);
+/* "seconds", "bytes" or "ratio", by the end of a name, without the "_total" of a counter; "" = none. */
+const char *metrics_unit(const char *name, size_t len);
+
+#endif
