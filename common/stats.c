@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "common/loss_runs.h"
+#include "common/unavail.h"
 
 static int find_name(const char *const *names, size_t n, const char *text)
 {
@@ -79,16 +80,18 @@ static const struct hist *hist_of_const(const struct tw_summary *s, int i)
     return i < 3 ? &s->delay[i] : &s->send_lateness;
 }
 
-/* *s becomes *value, except that it keeps its own histograms and list of runs. */
+/* *s becomes *value, except that it keeps its own histograms and lists. */
 static void assign(struct tw_summary *s, const struct tw_summary *value)
 {
     struct hist own[N_HISTS];
     struct tw_loss_runs runs = s->runs;
+    struct tw_unavail unavailable = s->unavailable;
 
     for (int i = 0; i < N_HISTS; i++)
         own[i] = *hist_of(s, i);
     *s = *value;
     s->runs = runs;
+    s->unavailable = unavailable;
     for (int i = 0; i < N_HISTS; i++)
         *hist_of(s, i) = own[i];
 }
@@ -105,11 +108,13 @@ void summary_free(struct tw_summary *s)
     for (int i = 0; i < N_HISTS; i++)
         hist_free(hist_of(s, i));
     loss_runs_free(&s->runs);
+    unavail_free(&s->unavailable);
 }
 
 void summary_reset(struct tw_summary *s)
 {
     loss_runs_free(&s->runs);
+    unavail_free(&s->unavailable);
     assign(s, &(struct tw_summary){ .pair_id = s->pair_id,
                                     .flow = s->flow,
                                     .generation = s->generation,
@@ -128,12 +133,15 @@ enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src)
     for (int i = 0; i < N_HISTS; i++)
         if (hist_reserve_copy(hist_of(dst, i), hist_of_const(src, i)))
             return TW_ENOMEM;
-    if (loss_runs_reserve(&dst->runs, src->runs.n))
+    if (loss_runs_reserve(&dst->runs, src->runs.n) || unavail_reserve(&dst->unavailable, src->unavailable.n))
         return TW_ENOMEM;
     assign(dst, src);
     if (src->runs.n)
         memcpy(dst->runs.v, src->runs.v, src->runs.n * sizeof *src->runs.v);
     dst->runs.n = src->runs.n;
+    if (src->unavailable.n)
+        memcpy(dst->unavailable.v, src->unavailable.v, src->unavailable.n * sizeof *src->unavailable.v);
+    dst->unavailable.n = src->unavailable.n;
     for (int i = 0; i < N_HISTS; i++)
         hist_copy(hist_of(dst, i), hist_of_const(src, i));
     return TW_OK;
@@ -303,6 +311,15 @@ static void merge_runs(struct tw_summary *to, const struct tw_summary *v)
     }
 }
 
+/* Called after identity. */
+static void merge_unavailable(struct tw_summary *to, const struct tw_summary *v)
+{
+    if (!to->pair_id && v->pair_id) /* of several pairs */
+        unavail_free(&to->unavailable);
+    for (size_t i = 0; i < v->unavailable.n && (to->pair_id || !v->pair_id); i++)
+        unavail_add(&to->unavailable, &v->unavailable.v[i]);
+}
+
 /* What the counters cannot tell apart: a name error says more than a refusal, that more than nothing at all.
  */
 static enum tw_status merge_status(const struct tw_summary *merged, enum tw_status a, enum tw_status b)
@@ -320,6 +337,7 @@ static void take_all_but_hists(struct tw_summary *dst, const struct tw_summary *
 {
     assign(dst, src);
     dst->runs.n = 0;
+    dst->unavailable.n = 0;
     for (int i = 0; i < N_HISTS; i++) {
         /* Not hist_reset(): a target that was made coarser stays so. */
         hist_of(dst, i)->n = 0;
@@ -353,6 +371,7 @@ void summary_merge(struct tw_summary *dst, const struct tw_summary *src)
         dst->status = merge_status(dst, before, src->status);
     }
     merge_runs(dst, src);
+    merge_unavailable(dst, src);
     for (int i = 0; i < N_HISTS; i++)
         hist_merge(hist_of(dst, i), hist_of_const(src, i));
 }

@@ -56,7 +56,10 @@ const char *tw_ts_source_name(enum tw_ts_source s);
     X(rx_user_time, "answers timed in user space because the kernel gave no receive time")                         \
     X(tx_user_time, "delays from a sending time taken in user space: the kernel told none in time")                \
     X(followed_up, "delays whose T3 is when the answer really left: the next answer told (RFC 8972 section 4.7)")  \
-    X(host_stalls, "times that the measuring thread came more than 1 ms late to a timer or to a datagram")
+    X(host_stalls, "times that the measuring thread came more than 1 ms late to a timer or to a datagram")       \
+    X(windows_available, "windows in which a probe was received in time")                                        \
+    X(windows_unavailable, "windows in which none of the probes sent was received in time")                      \
+    X(windows_unknown, "windows not judged: this host sent nothing, or dropped answers")
 
 /* Jitter accumulators of one direction. All mergeable: sums are added. */
 struct tw_jitter {
@@ -101,6 +104,26 @@ struct tw_loss_runs {
     uint16_t n, cap;
 };
 
+/* Availability. Probes are counted in windows of 10 s, aligned in UTC, by the time at which they were sent; where report
+ * periods are shorter, a period is the window, and one that crosses the end of a period is cut there into two. A window
+ * with probes is unavailable when none of them was received in time (late is lost), else available. It is not judged
+ * (unknown) when this host could send none of its probes, or when nothing was received while this host dropped
+ * datagrams. A window in which no probe was due is none. availability = available / (available + unavailable). Flows of
+ * a pair have windows of their own. */
+#define STATS_WINDOW_NS (10 * TW_NS_PER_S)
+
+/* Unavailable windows that touch each other. */
+struct tw_unavail_run {
+    int64_t start_ns, end_ns; /* of the first, of the last */
+    uint32_t windows, flow;
+};
+/* In order of start; the longest TW_UNAVAIL_MAX (common/unavail.h). Memory is there only where something was unavailable. */
+#define TW_UNAVAIL_MAX 64
+struct tw_unavail {
+    struct tw_unavail_run *v;
+    uint16_t n, cap;
+};
+
 struct tw_summary {
     /* Identity and span. */
     uint64_t pair_id, generation;
@@ -126,6 +149,7 @@ struct tw_summary {
     uint64_t loss_run_longest;    /* probes */
     int64_t loss_run_longest_ns;  /* from the first lost probe's sending to the first received one after it */
     struct tw_loss_runs runs;     /* of one pair; loss_runs - runs.n are not listed */
+    struct tw_unavail unavailable; /* of one pair; windows_unavailable - unavail_windows() are not listed */
 
     struct tw_octet_range ttl_forward;  /* TTL of our probe as the reflector received it */
     struct tw_octet_range ttl_backward; /* TTL of the answer as we received it */
@@ -147,16 +171,16 @@ struct tw_summary {
 };
 
 void summary_init(struct tw_summary *s);
-void summary_free(struct tw_summary *s); /* frees the histograms and the list of runs */
-/* Empties all but pair_id, flow, generation, test_id and tos_sent; keeps histogram memory, frees the list of runs. */
+void summary_free(struct tw_summary *s); /* frees the histograms and the lists */
+/* Empties all but pair_id, flow, generation, test_id and tos_sent; keeps histogram memory, frees the lists. */
 void summary_reset(struct tw_summary *s);
 enum tw_rc summary_copy(struct tw_summary *dst, const struct tw_summary *src);
 
 /* dst becomes the summary of both: counters add, histograms merge, span is the union, worst clock, status by
  * the merged counters (summary_status()); where those only say NOT_RUN, the more telling of the two statuses stays.
  * An empty dst (start_ns == end_ns == 0) takes src's identity; later merges keep pair_id/flow/generation/test_id/tos_sent if
- * equal, else 0. Loss runs that go on from one summary to the other become one; a summary of more than one pair lists
- * none. RFC 3550 jitter merges as the mean over samples. A side that received nothing has no say about the
+ * equal, else 0. Loss runs that go on from one summary to the other become one, and so do unavailable windows that touch;
+ * a summary of more than one pair lists none. RFC 3550 jitter merges as the mean over samples. A side that received nothing has no say about the
  * reflector's clock. Of what the host did to us the worst stays: the longest stall, the highest share, the highest
  * noise; what the self-test sent and lost adds. */
 void summary_merge(struct tw_summary *dst, const struct tw_summary *src);
@@ -168,7 +192,8 @@ enum tw_status summary_status(const struct tw_summary *s);
 
 /* Contradictions that no honest program can produce; every receiver and reader of summaries calls it.
  * lost_* + received == sent; the listed runs are not more than loss_runs, in order, within the span, and have no more
- * probes than were lost; delay counts <= received; times sane and in order; octet ranges; status matches (for
+ * probes than were lost; windows have probes, and those listed are in the span, in order and not more than there are;
+ * delay counts <= received; times sane and in order; octet ranges; status matches (for
  * NOT_RUN also NAME_ERROR, REFUSED, AGENT_DOWN). No counter exceeds STATS_COUNTER_MAX, so sums of many cannot wrap. */
 #define STATS_COUNTER_MAX (UINT64_C(1) << 48)
 enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err);
@@ -233,6 +258,8 @@ struct stats_view {
     double host_stall_max_s, host_cpu_wait_ratio;
     uint64_t noise_sent, noise_lost;
     struct tw_num noise_p50_s, noise_p99_s, noise_max_s;
+    uint64_t windows_available, windows_unavailable, windows_unknown;
+    struct tw_num availability_ratio; /* unknown without a window that was judged: also of agents that do not count them */
 };
 #define STATS_ONE_WAY_LIMIT_NS (1 * TW_NS_PER_MS)
 

@@ -2,6 +2,7 @@
 #include "common/stats.h"
 
 #include <stdio.h>
+#include "common/unavail.h"
 
 static enum tw_rc refuse(struct tw_err *err, const char *field, const char *why)
 {
@@ -49,6 +50,24 @@ static enum tw_rc check_runs(const struct tw_summary *s, struct tw_err *err)
         probes += r->probes;
     }
     return probes <= lost ? TW_OK : refuse(err, "runs", "have more probes than were lost");
+}
+
+/* Every window that was judged has a probe. */
+static enum tw_rc check_windows(const struct tw_summary *s, struct tw_err *err)
+{
+    const struct tw_unavail *l = &s->unavailable;
+
+    if (s->windows_available > s->received || s->windows_unavailable > s->sent - s->received)
+        return refuse(err, "windows_available", "or windows_unavailable are more than the probes that make them");
+    if (l->n > TW_UNAVAIL_MAX || unavail_windows(l) > s->windows_unavailable)
+        return refuse(err, "unavailable", "has more windows than windows_unavailable says, or than a summary can list");
+    for (size_t i = 0; i < l->n; i++) {
+        const struct tw_unavail_run *r = &l->v[i];
+        if (r->start_ns < s->start_ns || r->end_ns <= r->start_ns || r->end_ns > s->end_ns || !r->windows ||
+            (i && r->start_ns < r[-1].start_ns))
+            return refuse(err, "unavailable", "has a run that is empty, not in the span, or not in order of start");
+    }
+    return TW_OK;
 }
 
 static enum tw_rc check_jitter(const struct tw_jitter *j, uint64_t received, struct tw_err *err)
@@ -133,7 +152,8 @@ enum tw_rc summary_validate(const struct tw_summary *s, struct tw_err *err)
 
     if (s->start_ns < 0 || s->end_ns <= s->start_ns)
         return refuse(err, "end_ns", "must be after start_ns, and both after 1970");
-    if ((rc = check_counters(s, err)) || (rc = check_runs(s, err)) || (rc = check_delays(s, err)) ||
+    if ((rc = check_counters(s, err)) || (rc = check_runs(s, err)) || (rc = check_windows(s, err)) ||
+        (rc = check_delays(s, err)) ||
         (rc = check_octets(&s->ttl_forward, "ttl_forward", err)) ||
         (rc = check_octets(&s->ttl_backward, "ttl_backward", err)) ||
         (rc = check_octets(&s->tos_forward, "tos_forward", err)) ||

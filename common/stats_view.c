@@ -133,6 +133,15 @@ static void view_host(const struct tw_summary *s, struct stats_view *v)
     v->noise_max_s = num(seconds(s->noise.max_ns));
 }
 
+static void view_windows(const struct tw_summary *s, struct stats_view *v)
+{
+    v->windows_available = s->windows_available;
+    v->windows_unavailable = s->windows_unavailable;
+    v->windows_unknown = s->windows_unknown;
+    v->availability_ratio =
+        ratio((double)s->windows_available, s->windows_available + s->windows_unavailable);
+}
+
 void stats_view(const struct tw_summary *s, struct stats_view *ret)
 {
     struct stats_view v = { .start_ns = s->start_ns, .end_ns = s->end_ns, .status = s->status };
@@ -156,6 +165,7 @@ void stats_view(const struct tw_summary *s, struct stats_view *ret)
     v.rx_source = tw_ts_source_name(s->rx_source);
     view_clocks(s, &v);
     view_host(s, &v);
+    view_windows(s, &v);
     *ret = v;
 }
 
@@ -245,5 +255,9 @@ const struct stats_field stats_fields[] = {
     ROW_S(noise_p99_s, STATS_NUM),
     ROW_S(noise_max_s, STATS_NUM),
     ROW(clock_remote_steps, STATS_U32),
+    ROW(windows_available, STATS_U64),
+    ROW(windows_unavailable, STATS_U64),
+    ROW(windows_unknown, STATS_U64),
+    ROW(availability_ratio, STATS_NUM),
 };
 const size_t stats_fields_n = TW_NELEM(stats_fields);

@@ -223,6 +223,7 @@ void session_flush(struct session *s, struct tw_now now)
     for (uint32_t seq = s->head_seq; seq != s->next_seq; seq++) {
         struct slot *p = slot_at(s, seq);
         struct period *period = session_period_of(s, p->period);
+        session_window_resolve(s, p);
         if (p->state != SLOT_SENT)
             continue;
         p->state = SLOT_EMPTY;
@@ -258,4 +259,5 @@ void session_on_host_drops(struct session *s, uint64_t n)
 
     if (p)
         p->sum.host_drops += n;
+    s->windows.dropped = s->last.mono;
 }

@@ -71,6 +71,7 @@ static void take_verdicts(struct session *s)
 static void resolve(struct session *s, uint32_t seq, const struct slot *p)
 {
     session_run_resolve(s, seq, p);
+    session_window_resolve(s, p);
     if (s->flight && p->state == SLOT_RECEIVED)
         flight_passed(s->flight, p->t1_wall);
     lossdir_resolve(s->lossdir, seq - s->cfg.seq_start, p->state == SLOT_RECEIVED, p->r, p->period);
@@ -391,6 +392,7 @@ static void close_oldest(struct session *s)
 
     session_settle_period(s, p->id);
     session_run_close(s, p);
+    session_window_close(s, p);
     lossdir_close_period(s->lossdir, p->id);
     take_verdicts(s);
     p->sum.lost_unknown += undecided(p);

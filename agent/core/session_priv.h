@@ -6,6 +6,7 @@
  *   session_times.c   which times the delays are made of; delays
  *   session_order.c   who overtook whom
  *   session_runs.c    loss runs and their directions
+ *   session_windows.c availability
  *   session_period.c  probes in order of sending, report periods, summaries
  *   session_clock.c   what is said of our clock, steps of the other's
  *   session_sample.c  outcomes of single probes */
@@ -77,6 +78,18 @@ struct loss_run {
     struct tw_wall start_wall;
     bool continues_before;
     bool last_lost; /* the probe that was resolved last, of whatever period */
+};
+
+/* The windows of availability that are open (common/stats.h), by the wall clock: at most one of probes whose fate is
+ * known, in order of sending, and one of probes that are being sent. */
+struct windows {
+    int64_t from_ns, to_ns; /* fates; equal: none is open */
+    struct tw_mono first;   /* its first probe */
+    int64_t sending_to_ns;  /* sending; 0: none is open */
+    struct tw_mono dropped; /* this host dropped datagrams last; by then */
+    uint16_t period, sending_period;
+    bool received, unsure;  /* a probe of it was; one's fate is not known */
+    bool sent, failed;      /* a probe of it was; one was not, by this host's fault */
 };
 
 /* A first answer in time, and its times as the packet has them. */
@@ -174,6 +187,7 @@ struct session {
 
     struct lossdir *lossdir;
     struct loss_run run;
+    struct windows windows;
     struct waiting *waiting; /* NULL: none was needed yet */
 
     /* FIFO of periods: closed ones first, then the ended, then the current. */
@@ -283,6 +297,16 @@ void session_run_resolve(struct session *s, uint32_t seq, const struct slot *p);
 void session_run_close(struct session *s, struct period *p);
 /* Takes what lossdir has found out about gaps since the last time. */
 void session_run_directions(struct session *s);
+
+/* session_windows.c */
+/* The next probe in order of sending has its fate: received, lost, or else unknown. */
+void session_window_resolve(struct session *s, const struct slot *p);
+/* A probe was sent, for good; or could not be; or n that were due in [from, to] were skipped. */
+void session_window_sent(struct session *s, int64_t wall_ns);
+void session_window_failed(struct session *s, int64_t wall_ns);
+void session_window_skipped(struct session *s, struct tw_mono from, struct tw_mono to, uint64_t n);
+/* The period closes: what is open of it ends. */
+void session_window_close(struct session *s, struct period *p);
 
 /* session_clock.c */
 /* A step of the other's clock since the answer before is counted in *sum (NULL: nowhere). */

@@ -82,12 +82,17 @@ static uint64_t skip_random(struct session *s, struct tw_mono limit, struct tw_m
  * of a run has none that could. */
 void session_skip_before(struct session *s, struct tw_mono limit, struct tw_mono now)
 {
+    struct tw_mono from;
+    uint64_t n;
+
     if (s->stop.ns < TW_MONO_NEVER.ns && s->stop.ns - s->gap_ns < limit.ns)
         limit.ns = s->stop.ns - s->gap_ns;
     if (s->stopped || s->due.ns >= limit.ns || now.ns - s->due.ns < s->gap_ns)
         return;
-    count_skipped(s, s->cfg.spacing_kind == SESSION_FIXED ? skip_fixed(s, limit, now)
-                                                          : skip_random(s, limit, now));
+    from = s->due;
+    n = s->cfg.spacing_kind == SESSION_FIXED ? skip_fixed(s, limit, now) : skip_random(s, limit, now);
+    count_skipped(s, n);
+    session_window_skipped(s, from, (struct tw_mono){ s->due.ns - s->cfg.spacing_ns }, n);
 }
 
 void session_settle_probe(struct session *s)
@@ -98,6 +103,7 @@ void session_settle_probe(struct session *s)
     if (!s->lateness_open)
         return;
     s->lateness_open = false;
+    session_window_sent(s, p->t1_wall.ns);
     if (period)
         hist_add(&period->sum.send_lateness, s->lateness_ns);
 }
@@ -200,6 +206,7 @@ enum tw_rc session_next_probe(struct session *s, struct tw_now now, uint8_t *buf
     /* No room to remember it, or its run has long been over. */
     if (s->next_seq - s->head_seq >= s->span || now.mono.ns - RUN_LATE_NS >= s->stop.ns) {
         count_skipped(s, 1);
+        session_window_failed(s, now.wall.ns);
         s->finished = s->due.ns >= s->stop.ns;
         return TW_EAGAIN;
     }
@@ -225,6 +232,7 @@ void session_on_send_error(struct session *s)
     if (s->flight)
         flight_not_sent(s->flight);
     s->lateness_open = false;
+    session_window_failed(s, newest->t1_wall.ns);
     newest->state = SLOT_EMPTY;
     s->next_seq--;
     s->next_at = (s->next_at ? s->next_at : s->span) - 1;

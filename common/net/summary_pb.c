@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/loss_runs.h"
+#include "common/unavail.h"
 
 /* ---- To the message ---- */
 
@@ -125,6 +126,28 @@ static enum tw_rc put_runs(const struct tw_loss_runs *l, struct arena *a, Tw__Su
     return TW_OK;
 }
 
+static enum tw_rc put_unavailable(const struct tw_unavail *l, struct arena *a, Tw__Summary *m)
+{
+    Tw__UnavailableRun *v;
+
+    if (!l->n)
+        return TW_OK;
+    m->unavailable = arena_alloc(a, l->n * sizeof *m->unavailable);
+    v = arena_alloc(a, l->n * sizeof *v);
+    if (!m->unavailable || !v)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < l->n; i++) {
+        tw__unavailable_run__init(&v[i]);
+        v[i].start_ns = l->v[i].start_ns;
+        v[i].end_ns = l->v[i].end_ns;
+        v[i].windows = l->v[i].windows;
+        v[i].flow = l->v[i].flow;
+        m->unavailable[i] = &v[i];
+    }
+    m->n_unavailable = l->n;
+    return TW_OK;
+}
+
 static void put_numbers(const struct tw_summary *s, Tw__Summary *m)
 {
     m->pair_id = s->pair_id;
@@ -167,6 +190,7 @@ static enum tw_rc put_parts(const struct tw_summary *s, struct arena *a, Tw__Sum
         (rc = put_range(&s->tos_forward, a, &m->tos_forward)) ||
         (rc = put_range(&s->tos_backward, a, &m->tos_backward)) ||
         (rc = put_noise(&s->noise, a, &m->noise)) || (rc = put_runs(&s->runs, a, m)) ||
+        (rc = put_unavailable(&s->unavailable, a, m)) ||
         (rc = put_clock(&s->clock_local, a, &m->clock_local)))
         return rc;
     return s->clock_remote_known ? put_clock(&s->clock_remote, a, &m->clock_remote) : TW_OK;
@@ -252,6 +276,20 @@ static enum tw_rc get_runs(const Tw__Summary *m, struct tw_loss_runs *ret, struc
     return TW_OK;
 }
 
+static enum tw_rc get_unavailable(const Tw__Summary *m, struct tw_unavail *ret, struct tw_err *err)
+{
+    ret->n = 0;
+    if (m->n_unavailable > TW_UNAVAIL_MAX)
+        return wrong(err, TW_EINVAL, "unavailable", "more than a summary can list");
+    if (unavail_reserve(ret, m->n_unavailable))
+        return wrong(err, TW_ENOMEM, "unavailable", "out of memory");
+    for (size_t i = 0; i < m->n_unavailable; i++) {
+        const Tw__UnavailableRun *r = m->unavailable[i];
+        ret->v[ret->n++] = (struct tw_unavail_run){ r->start_ns, r->end_ns, r->windows, r->flow };
+    }
+    return TW_OK;
+}
+
 static struct tw_clock_state get_clock(const Tw__ClockState *m)
 {
     if (!m)
@@ -324,7 +362,7 @@ static enum tw_rc get_parts(const Tw__Summary *m, struct tw_summary *s, struct t
         (rc = get_range(m->ttl_forward, "ttl_forward", &s->ttl_forward, err)) ||
         (rc = get_range(m->ttl_backward, "ttl_backward", &s->ttl_backward, err)) ||
         (rc = get_range(m->tos_forward, "tos_forward", &s->tos_forward, err)) ||
-        (rc = get_runs(m, &s->runs, err)))
+        (rc = get_runs(m, &s->runs, err)) || (rc = get_unavailable(m, &s->unavailable, err)))
         return rc;
     return get_range(m->tos_backward, "tos_backward", &s->tos_backward, err);
 }

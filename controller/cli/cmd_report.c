@@ -23,6 +23,7 @@ static const struct out_col columns[] = {
     { .title = "JIT BWD", .name = "delay_backward_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 1 },
     { .title = "JIT RTT", .name = "delay_roundtrip_jitter_rfc3550_seconds", .as = OUT_AS_SECONDS, .drop = 3 },
     { .title = "COMPLETE", .name = "completeness_ratio", .as = OUT_AS_RATIO, .drop = 7 },
+    { .title = "AVAIL", .name = "availability_ratio", .as = OUT_AS_RATIO, .drop = 7 },
     { .title = "LATE P99", .name = "send_lateness_p99_seconds", .as = OUT_AS_SECONDS, .drop = 1 },
     { .title = "DUP", .name = "duplicates", .as = OUT_AS_COUNT, .wide = true },
     { .title = "REORD FWD", .name = "reordered_forward", .as = OUT_AS_COUNT, .wide = true },

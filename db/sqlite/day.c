@@ -192,9 +192,9 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
     sql = sqlite3_str_new(q->db);
     for (size_t i = 0; i < row_cols_n; i++)
         sqlite3_str_appendf(sql, "%s%s", i ? ", " : "SELECT ",
-                            have[i]                        ? row_cols[i].name
-                            : row_cols[i].kind == ROW_HIST ? "NULL"
-                                                           : "0");
+                            have[i]                    ? row_cols[i].name
+                            : row_is_blob(&row_cols[i]) ? "NULL"
+                                                        : "0");
     sqlite3_str_appendf(sql, " FROM %s %s", name, tail);
     rc = finish(q, sql, ret, err);
     if (!rc)

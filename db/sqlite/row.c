@@ -9,7 +9,8 @@ _Static_assert(sizeof(enum tw_status) == 4 && sizeof(enum tw_ts_source) == 4, "s
     _Generic(((struct tw_summary *)0)->member,        \
         uint64_t: ROW_64, int64_t: ROW_64,            \
         uint32_t: ROW_32, uint8_t: ROW_8,             \
-        bool: ROW_BOOL, struct hist: ROW_HIST)
+        bool: ROW_BOOL, struct hist: ROW_HIST,        \
+        struct tw_unavail: ROW_UNAVAIL)
 /* clang-format on */
 #define COL(name, member) { #name, KIND(member), offsetof(struct tw_summary, member) },
 #define SAME(name) COL(name, name)
@@ -46,6 +47,7 @@ const struct row_col row_cols[] = {
     COL(noise_sent, noise.sent) COL(noise_lost, noise.lost)
     COL(noise_p50_ns, noise.p50_ns) COL(noise_p99_ns, noise.p99_ns) COL(noise_max_ns, noise.max_ns)
     SAME(test_id)
+    SAME(unavailable)
 };
 /* clang-format on */
 const size_t row_cols_n = TW_NELEM(row_cols);
@@ -54,7 +56,7 @@ _Static_assert(TW_NELEM(row_cols) <= ROW_MAX, "raise ROW_MAX");
 void row_column_sql(sqlite3_str *sql, const struct row_col *col)
 {
     sqlite3_str_appendf(sql, "%s %s", col->name,
-                        col->kind == ROW_HIST ? "BLOB" : "INTEGER NOT NULL DEFAULT 0");
+                        row_is_blob(col) ? "BLOB" : "INTEGER NOT NULL DEFAULT 0");
 }
 
 static enum tw_rc put_hist(struct sq_cur *c, const struct hist *h, uint8_t **scratch)
@@ -69,6 +71,19 @@ static enum tw_rc put_hist(struct sq_cur *c, const struct hist *h, uint8_t **scr
     rc = hist_encode(h, *scratch, HIST_MAX_BLOB, &len);
     if (!rc)
         sq_put_blob(c, *scratch, len);
+    *scratch += len;
+    return rc;
+}
+
+static enum tw_rc put_unavail(struct sq_cur *c, const struct tw_unavail *l, uint8_t **scratch)
+{
+    size_t len = 0;
+    enum tw_rc rc = unavail_encode(l, *scratch, UNAVAIL_MAX_BLOB, &len);
+
+    if (!rc && len)
+        sq_put_blob(c, *scratch, len);
+    else if (!rc)
+        sq_put_null(c);
     *scratch += len;
     return rc;
 }
@@ -98,6 +113,9 @@ enum tw_rc row_put(struct sq_cur *c, const struct tw_summary *s, uint8_t *scratc
         case ROW_HIST:
             rc = put_hist(c, (const struct hist *)(const void *)p, &scratch);
             break;
+        case ROW_UNAVAIL:
+            rc = put_unavail(c, (const struct tw_unavail *)(const void *)p, &scratch);
+            break;
         }
     }
     return rc;
@@ -112,6 +130,14 @@ static enum tw_rc take_hist(struct sq_cur *c, struct hist *h)
         return hist_decode(h, data, len);
     hist_reset(h);
     return TW_OK;
+}
+
+static enum tw_rc take_unavail(struct sq_cur *c, struct tw_unavail *l)
+{
+    size_t len;
+    const uint8_t *data = sq_take_blob(c, &len);
+
+    return unavail_decode(l, data, len);
 }
 
 /* What does not fit its field was not written by us. */
@@ -134,6 +160,7 @@ static bool take_number(struct sq_cur *c, enum row_kind kind, uint8_t *p)
         *p = v != 0;
         return v == 0 || v == 1;
     case ROW_HIST:
+    case ROW_UNAVAIL:
         break;
     }
     return false;
@@ -145,6 +172,9 @@ static enum tw_rc take_columns(struct sq_cur *c, struct tw_summary *s, struct tw
         uint8_t *p = (uint8_t *)s + row_cols[i].offset;
         if (row_cols[i].kind == ROW_HIST) {
             if (take_hist(c, (struct hist *)(void *)p))
+                return tw_err_set(err, TW_ECORRUPT, "%s is damaged", row_cols[i].name);
+        } else if (row_cols[i].kind == ROW_UNAVAIL) {
+            if (take_unavail(c, (struct tw_unavail *)(void *)p))
                 return tw_err_set(err, TW_ECORRUPT, "%s is damaged", row_cols[i].name);
         } else if (!take_number(c, row_cols[i].kind, p)) {
             return tw_err_set(err, TW_ECORRUPT, "%s is out of range", row_cols[i].name);

@@ -3,10 +3,10 @@
 #ifndef TW_DB_ROW_H
 #define TW_DB_ROW_H
 
-#include "common/stats.h"
+#include "common/unavail.h"
 #include "db/sqlite/sq.h"
 
-enum row_kind { ROW_64, ROW_32, ROW_8, ROW_BOOL, ROW_HIST };
+enum row_kind { ROW_64, ROW_32, ROW_8, ROW_BOOL, ROW_HIST, ROW_UNAVAIL };
 struct row_col {
     const char *name;
     enum row_kind kind;
@@ -17,11 +17,16 @@ extern const size_t row_cols_n;
 
 #define ROW_MAX 160 /* columns, at most */
 #define ROW_HISTS 4
-#define ROW_SCRATCH (ROW_HISTS * (size_t)HIST_MAX_BLOB)
+#define ROW_SCRATCH (ROW_HISTS * (size_t)HIST_MAX_BLOB + UNAVAIL_MAX_BLOB)
 
-/* "name INTEGER NOT NULL DEFAULT 0" or "name BLOB" (NULL: an empty histogram). */
+/* A column of octets, NULL when empty; else a number. */
+static inline bool row_is_blob(const struct row_col *col)
+{
+    return col->kind == ROW_HIST || col->kind == ROW_UNAVAIL;
+}
+/* "name INTEGER NOT NULL DEFAULT 0" or "name BLOB" (NULL: an empty histogram or list). */
 void row_column_sql(sqlite3_str *sql, const struct row_col *col);
-/* Puts all columns in order. Histograms are encoded into scratch (ROW_SCRATCH octets), which must stay until
+/* Puts all columns in order. Histograms and lists are encoded into scratch (ROW_SCRATCH octets), which must stay until
  * the statement ran. */
 enum tw_rc row_put(struct sq_cur *c, const struct tw_summary *s, uint8_t *scratch);
 /* Takes all columns in order into an initialised *s, and validates it: TW_ECORRUPT. */

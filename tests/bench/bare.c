@@ -104,6 +104,8 @@ static void bind_row(sqlite3_stmt *st, const struct tw_summary *s, const uint8_t
         if (row_cols[i].kind == ROW_HIST) {
             sqlite3_bind_blob(st, at, blob, (int)len[h], SQLITE_STATIC);
             blob += len[h++];
+        } else if (row_cols[i].kind == ROW_UNAVAIL) { /* nothing was */
+            sqlite3_bind_null(st, at);
         } else if (row_cols[i].kind == ROW_64) {
             sqlite3_bind_int64(st, at, *(const int64_t *)p);
         } else if (row_cols[i].kind == ROW_32) {

@@ -3,6 +3,7 @@
 
 #include "common/net/rpc_frame.h"
 #include "common/net/summary_pb.h"
+#include "common/unavail.h"
 #include "tests/fuzz/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,9 +24,22 @@ static void send_on(const struct tw_summary *s)
     for (size_t i = 0; i < s->runs.n; i++)
         CHECK(s->runs.v[i].start_ns == back.runs.v[i].start_ns && s->runs.v[i].length_ns == back.runs.v[i].length_ns &&
               s->runs.v[i].probes == back.runs.v[i].probes && s->runs.v[i].direction == back.runs.v[i].direction);
+    CHECK(s->unavailable.n == back.unavailable.n &&
+          unavail_windows(&s->unavailable) == unavail_windows(&back.unavailable));
     CHECK(s->received == back.received && s->status == back.status && s->tos_sent == back.tos_sent);
     summary_free(&back);
     arena_free(a);
+}
+
+static void read_octets(const struct tw_unavail *l)
+{
+    uint8_t blob[UNAVAIL_MAX_BLOB];
+    struct tw_unavail back = { 0 };
+    size_t len;
+
+    CHECK(unavail_encode(l, blob, sizeof blob, &len) == TW_OK);
+    CHECK(unavail_decode(&back, blob, len) == TW_OK && back.n == l->n);
+    unavail_free(&back);
 }
 
 static void take(const Tw__Summary *m, struct tw_summary *s, struct tw_summary *sum)
@@ -41,6 +55,8 @@ static void take(const Tw__Summary *m, struct tw_summary *s, struct tw_summary *
     send_on(s);
     summary_merge(sum, s);
     CHECK(sum->runs.n <= TW_LOSS_RUNS_MAX && sum->runs.n <= sum->loss_runs);
+    CHECK(sum->unavailable.n <= TW_UNAVAIL_MAX && unavail_windows(&sum->unavailable) <= sum->windows_unavailable);
+    read_octets(&sum->unavailable);
     stats_view(s, &view);
     stats_view(sum, &view);
     CHECK(view.sent >= s->sent);

@@ -3,6 +3,7 @@
 #define TW_TESTS_UNIT_COMMON_SUMMARY_FIXTURE_H
 
 #include "common/loss_runs.h"
+#include "common/unavail.h"
 
 #define MINUTE_NS (60 * TW_NS_PER_S)
 
@@ -13,6 +14,16 @@ static inline bool same_runs(const struct tw_loss_runs *a, const struct tw_loss_
         if (x->start_ns != y->start_ns || x->length_ns != y->length_ns || x->probes != y->probes ||
             x->seq_first != y->seq_first || x->flow != y->flow || x->direction != y->direction ||
             x->continues_before != y->continues_before || x->continues_after != y->continues_after)
+            return false;
+    }
+    return a->n == b->n;
+}
+
+static inline bool same_unavailable(const struct tw_unavail *a, const struct tw_unavail *b)
+{
+    for (size_t i = 0; i < a->n && i < b->n; i++) {
+        const struct tw_unavail_run *x = &a->v[i], *y = &b->v[i];
+        if (x->start_ns != y->start_ns || x->end_ns != y->end_ns || x->windows != y->windows || x->flow != y->flow)
             return false;
     }
     return a->n == b->n;
@@ -72,6 +83,11 @@ static inline void make_summary(struct tw_summary *s, int i)
     s->host_stall_max_ns = 3 * TW_NS_PER_MS + i;
     s->host_cpu_wait_ppm = 30000 + (uint32_t)i;
     s->noise = (struct tw_noise){ 600, 0, 20000 + i, 60000 + i, 200000 + i };
+    s->windows_available = 4;
+    s->windows_unavailable = 1;
+    s->windows_unknown = 1;
+    unavail_add(&s->unavailable,
+                &(struct tw_unavail_run){ s->start_ns + 20 * TW_NS_PER_S, s->start_ns + 30 * TW_NS_PER_S, 1, 1 });
     s->status = TW_STATUS_PARTIAL;
 }
 
@@ -91,6 +107,8 @@ static inline void make_all_lost(struct tw_summary *s, int i)
     s->loss_run_longest_ns = MINUTE_NS;
     add_fixture_run(s, 0, MINUTE_NS, 0, 100, TW_UNKNOWN);
     s->runs.v[0].continues_before = s->runs.v[0].continues_after = true;
+    s->windows_unavailable = 6;
+    unavail_add(&s->unavailable, &(struct tw_unavail_run){ s->start_ns, s->end_ns, 6, 1 });
     s->tos_sent = 184;
     s->tx_source = TW_TS_KERNEL;
     s->clock_local = (struct tw_clock_state){ .synced = true, .max_error_ns = 300000 };

@@ -55,6 +55,7 @@ static void check_same(const struct tw_summary *a, const struct tw_summary *b)
     assert_int_equal(a->loss_run_longest, b->loss_run_longest);
     assert_int_equal(a->loss_run_longest_ns, b->loss_run_longest_ns);
     assert_true(same_runs(&a->runs, &b->runs));
+    assert_true(same_unavailable(&a->unavailable, &b->unavailable));
     assert_int_equal(a->residence_sum_ns, b->residence_sum_ns);
     assert_int_equal(a->residence_max_ns, b->residence_max_ns);
     assert_int_equal(a->ttl_backward.min, b->ttl_backward.min);
@@ -118,6 +119,11 @@ static void an_hour_is_the_same_in_any_order(void **state)
     assert_int_equal(hour.loss_run_longest, 100);
     assert_int_equal(hour.rx_source, TW_TS_KERNEL);
     assert_int_equal(hour.host_stalls, 48 * 2);
+    assert_int_equal(hour.windows_available, 48 * 4);
+    assert_int_equal(hour.windows_unavailable, 48 + 12 * 6);
+    assert_int_equal(hour.windows_unknown, 48);
+    assert_int_equal(hour.unavailable.n, 60);
+    assert_int_equal(unavail_windows(&hour.unavailable), 48 + 12 * 6);
     assert_int_equal(hour.host_stall_max_ns, 3000059);
     assert_int_equal(hour.host_cpu_wait_ppm, 30059);
     assert_true(hour.noise.sent == 48 * 600 && hour.noise.p50_ns == 20059 && hour.noise.p99_ns == 60059 &&
@@ -446,10 +452,52 @@ static void spoil_runs_no_direction(struct tw_summary *s)
     s->runs.v[0].direction = TW_DIRECTION_COUNT;
 }
 
+static void spoil_windows_available(struct tw_summary *s)
+{
+    s->windows_available = 98;
+}
+
+static void spoil_windows_unavailable(struct tw_summary *s)
+{
+    s->windows_unavailable = 4;
+}
+
+static void spoil_unavailable_windows(struct tw_summary *s)
+{
+    s->unavailable.v[0].windows = 2;
+}
+
+static void spoil_unavailable_none(struct tw_summary *s)
+{
+    s->unavailable.v[0].windows = 0;
+}
+
+static void spoil_unavailable_start(struct tw_summary *s)
+{
+    s->unavailable.v[0].start_ns = s->start_ns - 1;
+}
+
+static void spoil_unavailable_end(struct tw_summary *s)
+{
+    s->unavailable.v[0].end_ns = s->end_ns + 1;
+}
+
+static void spoil_unavailable_empty(struct tw_summary *s)
+{
+    s->unavailable.v[0].end_ns = s->unavailable.v[0].start_ns;
+}
+
 static const struct {
     const char *field;
     void (*spoil)(struct tw_summary *s);
 } contradictions[] = {
+    { "windows_available", spoil_windows_available },
+    { "windows_available", spoil_windows_unavailable },
+    { "unavailable", spoil_unavailable_windows },
+    { "unavailable", spoil_unavailable_none },
+    { "unavailable", spoil_unavailable_start },
+    { "unavailable", spoil_unavailable_end },
+    { "unavailable", spoil_unavailable_empty },
     { "runs", spoil_runs_n },
     { "runs", spoil_runs_start },
     { "runs", spoil_runs_end },

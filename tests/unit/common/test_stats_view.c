@@ -94,6 +94,10 @@ static const struct {
     { "noise_p50_seconds", 20e-6, 1e-12 },
     { "noise_p99_seconds", 60e-6, 1e-12 },
     { "noise_max_seconds", 200e-6, 1e-12 },
+    { "windows_available", 4, 0 },
+    { "windows_unavailable", 1, 0 },
+    { "windows_unknown", 1, 0 },
+    { "availability_ratio", 0.8, 1e-12 },
 };
 
 static void numbers_follow_from_the_summary(void **state)

@@ -1,4 +1,5 @@
 /* Each summary exactly once, every field back as it was, latest, days that come and go. */
+#include "common/unavail.h"
 #include "tests/unit/db/db_fixture.h"
 
 static const uint8_t spool_a[STORE_ID_LEN] = "spool-a", spool_b[STORE_ID_LEN] = "spool-b";
@@ -307,6 +308,10 @@ static void fill(struct tw_summary *s)
     s->host_stall_max_ns = INT64_C(16) << 40;
     s->host_cpu_wait_ppm = 17;
     s->noise = (struct tw_noise){ 18, 2, -20, 21, INT64_C(22) << 40 };
+    s->windows_available = 5;
+    s->windows_unavailable = 4;
+    unavail_add(&s->unavailable, &(struct tw_unavail_run){ s->start_ns + 1, s->start_ns + 2, 1, 3 });
+    unavail_add(&s->unavailable, &(struct tw_unavail_run){ s->start_ns + 4, s->start_ns + 9, 3, 3 });
 }
 
 /* clang-format off */
@@ -368,6 +373,9 @@ static void check_same(const struct tw_summary *a, const struct tw_summary *b)
     check_same_octets(&a->ttl_backward, &b->ttl_backward);
     check_same_octets(&a->tos_backward, &b->tos_backward);
     check_same_octets(&a->tos_forward, &b->tos_forward);
+    assert_int_equal(a->unavailable.n, b->unavailable.n);
+    for (size_t i = 0; i < a->unavailable.n; i++)
+        assert_memory_equal(&a->unavailable.v[i], &b->unavailable.v[i], sizeof a->unavailable.v[i]);
 }
 
 struct same {
@@ -405,7 +413,8 @@ static void every_field_comes_back(void **state)
 static void a_damaged_row_is_named(void **state)
 {
     static const char *const damage[] = { "received = 5", "status = 300", "delay_forward = x'010203'",
-                                          "clock_remote_known = 2", "flow = -1" };
+                                          "clock_remote_known = 2", "flow = -1",
+                                          "unavailable = x'0102'", "unavailable = x'0101000101'" };
     struct fx *f = *state;
     struct tw_summary full;
     uint64_t one = 1;
@@ -597,6 +606,10 @@ static void older_days_lack_columns(void **state)
     fill(&full);
     append_one(f, 1, &full);
     sql(f->path, "ALTER TABLE summary_20241004 DROP COLUMN host_drops;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN windows_available;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN windows_unavailable;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN windows_unknown;"
+                 "ALTER TABLE summary_20241004 DROP COLUMN unavailable;"
                  "ALTER TABLE summary_20241004 DROP COLUMN send_lateness;"
                  "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_min;"
                  "ALTER TABLE summary_20241004 DROP COLUMN tos_forward_max;"
@@ -613,6 +626,8 @@ static void older_days_lack_columns(void **state)
     full.host_drops = full.host_stalls = 0;
     full.host_stall_max_ns = 0;
     full.noise = (struct tw_noise){ 0 };
+    full.windows_available = full.windows_unavailable = full.windows_unknown = 0;
+    unavail_free(&full.unavailable);
     full.tos_forward = (struct tw_octet_range){ 0 }; /* as if never seen */
     hist_reset(&full.send_lateness);
     next = full;
@@ -624,6 +639,7 @@ static void older_days_lack_columns(void **state)
     next.host_drops = next.host_stalls = 9;
     next.host_stall_max_ns = 99;
     next.noise = (struct tw_noise){ 10, 1, 2, 3, 4 };
+    next.windows_available = 8;
     next.tos_forward = (struct tw_octet_range){ 0, 184, 5, 1 };
     next.start_ns += 1;
     append_one(f, 2, &next);

@@ -43,6 +43,10 @@ static void check_equal(const struct tw_summary *x, const struct tw_summary *y, 
         fail_msg("%s: a loss run was changed on the way", name);
     memset(&p.runs, 0, sizeof p.runs);
     memset(&q.runs, 0, sizeof q.runs);
+    if (!same_unavailable(&x->unavailable, &y->unavailable))
+        fail_msg("%s: an unavailable window was changed on the way", name);
+    memset(&p.unavailable, 0, sizeof p.unavailable);
+    memset(&q.unavailable, 0, sizeof q.unavailable);
     memset(&p.send_lateness, 0, sizeof p.send_lateness);
     memset(&q.send_lateness, 0, sizeof q.send_lateness);
     if (memcmp(&p, &q, sizeof p) != 0)
@@ -85,6 +89,7 @@ static void every_field_survives(void **state)
     check_hists(&s, &back);
     assert_int_equal(back.delay[TW_FORWARD].count, 0);
     assert_true(same_runs(&s.runs, &back.runs));
+    assert_true(same_unavailable(&s.unavailable, &back.unavailable) && back.windows_unavailable == 6);
     assert_int_equal(back.ttl_forward.n, 0);
     assert_false(back.clock_remote_known);
     assert_int_equal(back.jitter[TW_FORWARD].ewma_n, 0);
@@ -162,6 +167,21 @@ static void twice_the_same_run(Tw__Summary *m)
     m->runs[1] = m->runs[0]; /* 4 probes, 3 were lost */
 }
 
+static void too_many_windows(Tw__Summary *m)
+{
+    static Tw__UnavailableRun *many[TW_UNAVAIL_MAX + 1];
+
+    for (size_t i = 0; i <= TW_UNAVAIL_MAX; i++)
+        many[i] = m->unavailable[0];
+    m->unavailable = many;
+    m->n_unavailable = TW_UNAVAIL_MAX + 1;
+    m->windows_unavailable = 1000;
+}
+static void window_outside(Tw__Summary *m)
+{
+    m->unavailable[0]->start_ns = -1;
+}
+
 static void contradictions_are_refused_by_name(void **state)
 {
     static const struct {
@@ -173,6 +193,7 @@ static void contradictions_are_refused_by_name(void **state)
         { wide_rx, "rx_source" },     { bad_hist, "delay_backward" }, { bad_sum, NULL },
         { bad_times, NULL },          { negative_error, NULL },       { bad_direction, "runs" },
         { wide_direction, "runs" },   { too_many_runs, "runs" },      { twice_the_same_run, "runs" },
+        { too_many_windows, "unavailable" }, { window_outside, "unavailable" },
     };
 
     (void)state;
