@@ -260,6 +260,8 @@ struct stats_view {
     struct tw_num noise_p50_s, noise_p99_s, noise_max_s;
     uint64_t windows_available, windows_unavailable, windows_unknown;
     struct tw_num availability_ratio; /* unknown without a window that was judged: also of agents that do not count them */
+    /* E-model (common/mos.h), of half the median round trip, the greater one-way jitter, and the losses of the worse way. */
+    struct tw_num r_factor_g711, mos_g711, r_factor_g729a, mos_g729a;
 };
 #define STATS_ONE_WAY_LIMIT_NS (1 * TW_NS_PER_MS)
 

@@ -1,6 +1,8 @@
 /* From summary to the numbers that people see, and the table of their names. */
 #include "common/stats.h"
 
+#include "common/mos.h"
+
 static double seconds(int64_t ns)
 {
     return (double)ns / (double)TW_NS_PER_S;
@@ -142,6 +144,30 @@ static void view_windows(const struct tw_summary *s, struct stats_view *v)
         ratio((double)s->windows_available, s->windows_available + s->windows_unavailable);
 }
 
+static double greater(struct tw_num a, struct tw_num b)
+{
+    double va = a.known ? a.value : 0, vb = b.known ? b.value : 0;
+
+    return va > vb ? va : vb;
+}
+
+/* A call has two ways; its rating is that of the worse one. Losses whose way cannot be told are taken to be of it. */
+static void view_calls(struct stats_view *v)
+{
+    struct mos_path path;
+
+    if (!v->delay[TW_ROUNDTRIP].p50_s.known || !v->sent)
+        return;
+    path.delay_s = v->delay[TW_ROUNDTRIP].p50_s.value / 2;
+    path.jitter_s = greater(v->delay[TW_FORWARD].jitter_rfc3550_s, v->delay[TW_BACKWARD].jitter_rfc3550_s);
+    path.loss_ratio = greater(v->loss_forward_ratio, v->loss_backward_ratio) + v->loss_unknown_ratio.value;
+    path.burst_ratio = mos_burst_ratio((double)v->lost, (double)v->sent, (double)v->loss_runs);
+    v->r_factor_g711 = num(mos_r_factor(&path, MOS_G711));
+    v->r_factor_g729a = num(mos_r_factor(&path, MOS_G729A));
+    v->mos_g711 = num(mos_of_r(v->r_factor_g711.value));
+    v->mos_g729a = num(mos_of_r(v->r_factor_g729a.value));
+}
+
 void stats_view(const struct tw_summary *s, struct stats_view *ret)
 {
     struct stats_view v = { .start_ns = s->start_ns, .end_ns = s->end_ns, .status = s->status };
@@ -166,6 +192,7 @@ void stats_view(const struct tw_summary *s, struct stats_view *ret)
     view_clocks(s, &v);
     view_host(s, &v);
     view_windows(s, &v);
+    view_calls(&v);
     *ret = v;
 }
 
@@ -259,5 +286,9 @@ const struct stats_field stats_fields[] = {
     ROW(windows_unavailable, STATS_U64),
     ROW(windows_unknown, STATS_U64),
     ROW(availability_ratio, STATS_NUM),
+    ROW(r_factor_g711, STATS_NUM),
+    ROW(mos_g711, STATS_NUM),
+    ROW(r_factor_g729a, STATS_NUM),
+    ROW(mos_g729a, STATS_NUM),
 };
 const size_t stats_fields_n = TW_NELEM(stats_fields);

@@ -89,7 +89,8 @@ void unavail_add(struct tw_unavail *l, const struct tw_unavail_run *r)
         whole.start_ns = o->start_ns < whole.start_ns ? o->start_ns : whole.start_ns;
         whole.end_ns = o->end_ns > whole.end_ns ? o->end_ns : whole.end_ns;
         whole.windows = whole.windows + o->windows < whole.windows ? UINT32_MAX : whole.windows + o->windows;
-        take_out(l, i); /* what stands behind it has been looked at, and the other side of *r may still come */
+        take_out(l,
+                 i); /* what stands behind it has been looked at, and the other side of *r may still come */
     }
     if (!make_room(l, &whole))
         return;

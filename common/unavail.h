@@ -1,5 +1,6 @@
-/* common/unavail.h - lists of the windows in which nothing came back: in order, bounded, joined where they touch. Pure.
- * The list itself is in common/stats.h: a summary owns one, and the rule of availability stands there. */
+/* common/unavail.h - lists of the windows in which nothing came back: in order, bounded, joined where they
+ * touch. Pure. The list itself is in common/stats.h: a summary owns one, and the rule of availability stands
+ * there. */
 #ifndef TW_COMMON_UNAVAIL_H
 #define TW_COMMON_UNAVAIL_H
 

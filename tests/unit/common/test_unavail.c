@@ -66,9 +66,10 @@ static void octets_say_the_same(void **state)
     assert_int_equal(unavail_encode(&l, buf, sizeof buf, &len), TW_OK);
     assert_int_equal(len, 0);
     for (int i = 0; i < TW_UNAVAIL_MAX; i++)
-        unavail_add(&l, &(struct tw_unavail_run){ INT64_C(1800000000000000000) + i * 100 * S,
-                                                  INT64_C(1800000000000000000) + i * 100 * S + (i % 9 + 1) * 10 * S,
-                                                  UINT32_MAX - (uint32_t)i, (uint32_t)i });
+        unavail_add(
+            &l, &(struct tw_unavail_run){ INT64_C(1800000000000000000) + i * 100 * S,
+                                          INT64_C(1800000000000000000) + i * 100 * S + (i % 9 + 1) * 10 * S,
+                                          UINT32_MAX - (uint32_t)i, (uint32_t)i });
     assert_int_equal(unavail_encode(&l, buf, sizeof buf, &len), TW_OK);
     assert_int_equal(unavail_decode(&back, buf, len), TW_OK);
     assert_true(same_unavailable(&l, &back));
@@ -92,7 +93,9 @@ static const struct {
     { "too many", { 1, 65 }, 2 },
     { "trailing octet", { 1, 1, 5, 5, 1, 0, 0 }, 7 },
     { "windows of more than 32 bits", { 1, 1, 5, 5, 0xff, 0xff, 0xff, 0xff, 0x1f, 0 }, 10 },
-    { "start past the end of time", { 1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 1, 0 }, 15 },
+    { "start past the end of time",
+      { 1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 1, 0 },
+      15 },
 };
 
 static void damaged_octets_are_refused(void **state)

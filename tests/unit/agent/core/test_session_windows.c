@@ -71,8 +71,9 @@ static void answer(struct rig *r, const uint8_t *probe, size_t len)
     assert_int_equal(session_on_reply(r->s, now_of(r), &rx, wire, sizeof wire), TW_OK);
 }
 
-/* What the network and the host do at each second since the start: '.' answers come, 'x' none does, 'e' the host cannot
- * send, 's' the host sleeps, 'd' none comes and the host drops datagrams, 'l' the answer is late. */
+/* What the network and the host do at each second since the start: '.' answers come, 'x' none does, 'e' the
+ * host cannot send, 's' the host sleeps, 'd' none comes and the host drops datagrams, 'l' the answer is late.
+ */
 struct row {
     const char *name, *seconds;
     int64_t period_s, spacing_ms;
@@ -84,20 +85,85 @@ struct row {
 
 static const struct row rows[] = {
     { "all well", TEN(".") TEN(".") TEN("."), 30, 500, 3, 0, 0, { { 0 } } },
-    { "one answer makes a window available", TEN("x") "xxxxxxxxx." TEN("x"), 30, 500, 1, 2, 0,
+    { "one answer makes a window available",
+      TEN("x") "xxxxxxxxx." TEN("x"),
+      30,
+      500,
+      1,
+      2,
+      0,
       { { 0, 10, 1, 2 }, { 20, 30, 1, 2 } } },
-    { "windows that touch are one run", TEN(".") TEN("x") TEN("x") TEN(".") TEN(".") TEN("x"), 60, 500, 3, 3, 0,
+    { "windows that touch are one run",
+      TEN(".") TEN("x") TEN("x") TEN(".") TEN(".") TEN("x"),
+      60,
+      500,
+      3,
+      3,
+      0,
       { { 10, 30, 2, 2 }, { 50, 60, 1, 2 } } },
-    { "a run goes on over the end of the period", TEN(".") TEN("x") TEN("x") TEN("."), 20, 500, 2, 2, 0, { { 10, 30, 2, 2 } } },
+    { "a run goes on over the end of the period",
+      TEN(".") TEN("x") TEN("x") TEN("."),
+      20,
+      500,
+      2,
+      2,
+      0,
+      { { 10, 30, 2, 2 } } },
     { "late is lost", TEN(".") TEN("l") TEN("."), 30, 500, 2, 1, 0, { { 10, 20, 1, 2 } } },
     { "only send errors are not judged", TEN(".") TEN("e") TEN("."), 30, 500, 2, 0, 1, { { 0 } } },
-    { "what could be sent is judged", TEN(".") "eeeeeeeeex" "eeeeeeeee.", 30, 500, 2, 1, 0, { { 10, 20, 1, 2 } } },
-    { "a host that sleeps is not judged", TEN(".") TEN("s") TEN("s") TEN("s") TEN("."), 50, 500, 2, 0, 3, { { 0 } } },
+    { "what could be sent is judged",
+      TEN(".") "eeeeeeeeex"
+               "eeeeeeeee.",
+      30,
+      500,
+      2,
+      1,
+      0,
+      { { 10, 20, 1, 2 } } },
+    { "a host that sleeps is not judged",
+      TEN(".") TEN("s") TEN("s") TEN("s") TEN("."),
+      50,
+      500,
+      2,
+      0,
+      3,
+      { { 0 } } },
     { "nothing received while the host drops", TEN(".") TEN("d") TEN("."), 30, 500, 2, 0, 1, { { 0 } } },
-    { "drops before the window are no excuse", "d........." TEN("x") TEN("."), 30, 500, 2, 1, 0, { { 10, 20, 1, 2 } } },
-    { "a period of 15 s cuts its window", TEN(".") "xxxxx" "....." TEN("."), 15, 500, 3, 1, 0, { { 10, 15, 1, 2 } } },
-    { "a period of 5 s is the window", "....." "xxxxx" "xxxxx" ".....", 5, 500, 2, 2, 0, { { 5, 15, 2, 2 } } },
-    { "windows without a probe are none", TEN(".") TEN("x") TEN("x") TEN("x") TEN("x") TEN("x"), 60, 20000, 1, 2, 0,
+    { "drops before the window are no excuse",
+      "d........." TEN("x") TEN("."),
+      30,
+      500,
+      2,
+      1,
+      0,
+      { { 10, 20, 1, 2 } } },
+    { "a period of 15 s cuts its window",
+      TEN(".") "xxxxx"
+               "....." TEN("."),
+      15,
+      500,
+      3,
+      1,
+      0,
+      { { 10, 15, 1, 2 } } },
+    { "a period of 5 s is the window",
+      "....."
+      "xxxxx"
+      "xxxxx"
+      ".....",
+      5,
+      500,
+      2,
+      2,
+      0,
+      { { 5, 15, 2, 2 } } },
+    { "windows without a probe are none",
+      TEN(".") TEN("x") TEN("x") TEN("x") TEN("x") TEN("x"),
+      60,
+      20000,
+      1,
+      2,
+      0,
       { { 20, 30, 1, 2 }, { 40, 50, 1, 2 } } },
 };
 
@@ -158,7 +224,8 @@ static void run(struct rig *r, const char *seconds)
             r->ns = at;
         if (what == 's')
             continue;
-        for (; r->n && r->late[r->first].due_ns <= r->ns; r->n--, r->first = (r->first + 1) % TW_NELEM(r->late))
+        for (; r->n && r->late[r->first].due_ns <= r->ns;
+             r->n--, r->first = (r->first + 1) % TW_NELEM(r->late))
             answer(r, r->late[r->first].probe, r->late[r->first].len);
         if (session_next_probe(r->s, now_of(r), probe, sizeof probe, &len) == TW_OK)
             take_probe(r, what, probe, len);
