@@ -1,6 +1,7 @@
-/* agent/core/session_windows.c - availability: what came back of the probes sent in each window of 10 s (the rule is in
- * common/stats.h). Windows of probes whose fate is known pass in order of sending, a timeout behind those of probes that
- * are being sent: of each only one is open at a time, so a session needs no list of windows. */
+/* agent/core/session_windows.c - availability: what came back of the probes sent in each window of 10 s (the
+ * rule is in common/stats.h). Windows of probes whose fate is known pass in order of sending, a timeout
+ * behind those of probes that are being sent: of each only one is open at a time, so a session needs no list
+ * of windows. */
 #include "agent/core/session_priv.h"
 #include "common/unavail.h"
 
@@ -16,8 +17,10 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high)
     return v < low ? low : v > high ? high : v;
 }
 
-/* The part of a window that lies in the period. The wall clock may have been slewed a little past the period's ends. */
-static void bounds(const struct session *s, const struct period *p, int64_t wall_ns, int64_t *ret_from, int64_t *ret_to)
+/* The part of a window that lies in the period. The wall clock may have been slewed a little past the
+ * period's ends. */
+static void bounds(const struct session *s, const struct period *p, int64_t wall_ns, int64_t *ret_from,
+                   int64_t *ret_to)
 {
     int64_t at = clamp(wall_ns, p->sum.start_ns, p->sum.end_ns - 1), from = floor_to(at, STATS_WINDOW_NS);
 
