@@ -253,7 +253,7 @@ static struct metrics_pair full_pair(const char *source)
     p.last.host_trouble = "none";
     p.last.loss_ratio = p.last.loss_forward_ratio = p.last.loss_backward_ratio = p.last.loss_unknown_ratio =
         p.last.ttl_forward_min = p.last.ttl_backward_min = p.last.tos_forward_min =
-            p.last.tos_backward_min = (struct tw_num)N(0);
+            p.last.tos_backward_min = p.last.availability_ratio = (struct tw_num)N(0);
     return p;
 }
 
