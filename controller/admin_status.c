@@ -3,7 +3,7 @@
 #include "common/version.h"
 #include "controller/admin.h"
 
-#define SELF_MAX 128
+#define SELF_MAX 192
 #define PROBLEMS_MAX 8
 
 static const char *unit_of(const char *name)

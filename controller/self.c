@@ -67,6 +67,37 @@ static void add_ondemand(struct rows *r, const struct controller *c)
             "Pairs of tests on demand that were refused, or did not come to their end.", n.runs_failed);
 }
 
+/* One family after the other, or a page would not be valid. */
+static void add_levels(struct rows *r, const struct store_stats *st)
+{
+    for (enum store_level l = STORE_RAW; l < STORE_LEVELS; l++)
+        add_labelled(r, "twamp_store_level_rows", "gauge", "Rows stored, of summaries (raw) and of each level of roll-ups.",
+                     "level", store_level_name(l), (double)st->levels[l].rows);
+    for (enum store_level l = STORE_RAW; l < STORE_LEVELS; l++)
+        add_labelled(r, "twamp_store_level_bytes", "gauge", "What those rows and their index entries take in the file.",
+                     "level", store_level_name(l), (double)st->levels[l].bytes);
+    for (enum store_level l = STORE_RAW; l < STORE_LEVELS; l++)
+        add_labelled(r, "twamp_store_level_oldest_time_seconds", "gauge",
+                     "Begin of the oldest day, month or year that is kept of it; 0: nothing.", "level",
+                     store_level_name(l), (double)st->levels[l].oldest_ns / 1e9);
+}
+
+static void add_rollup(struct rows *r, const struct store_stats *st, int64_t now_ns)
+{
+    double lag = st->rollup_since_ns ? (double)(now_ns - st->rollup_since_ns) / 1e9 : 0;
+
+    add_levels(r, st);
+    gauge(r, "twamp_store_rollup_waiting_rows", "Summaries in no roll-up yet; reports count them nevertheless.",
+          (double)st->rollup_waiting);
+    gauge(r, "twamp_store_rollup_lag_seconds", "How long the first of them has waited: up to 11 min is normal.",
+          lag > 0 ? lag : 0);
+    counter(r, "twamp_store_rollup_rows_total", "Summaries rolled up.", st->rollup_rows);
+    counter(r, "twamp_store_rollup_cells_total", "Rows of roll-ups written, or written again.", st->rollup_cells);
+    counter(r, "twamp_store_rollup_slices_total", "Commits of the roll-up.", st->rollup_slices);
+    counter(r, "twamp_store_rollup_damaged_total", "Damaged rows that the roll-up left out.", st->rollup_damaged);
+    gauge(r, "twamp_store_free_bytes", "Part of the file that is free for what comes next.", (double)st->free_bytes);
+}
+
 static void add_store(struct rows *r, const struct controller *c)
 {
     static const char commit[] = "twamp_ingest_commit_seconds",
@@ -86,6 +117,7 @@ static void add_store(struct rows *r, const struct controller *c)
           w.problem[0] ? 0 : 1);
     gauge(r, "twamp_store_file_bytes", "Size of the database file.", (double)w.store.file_bytes);
     gauge(r, "twamp_store_wal_bytes", "Size of its write-ahead log.", (double)w.store.wal_bytes);
+    add_rollup(r, &w.store, loop_now(c->loop).wall.ns);
     counter(r, "twamp_reader_refused_total", "Queries refused because too many ran.",
             reader_refused(c->readers));
 }

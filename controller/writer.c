@@ -14,6 +14,8 @@
 #define LINGER_NS (200 * TW_NS_PER_MS)
 #define RETRY_NS TW_NS_PER_S
 #define STOP_NS (1500 * TW_NS_PER_MS)
+#define SLICE_ROWS 1000
+#define LOOK_NS (5 * TW_NS_PER_S) /* how often to ask whether it is time to roll up */
 
 struct job_list {
     struct writer_job *first, **end;
@@ -33,7 +35,9 @@ struct writer {
     int64_t stop_by_ns;
     struct writer_stats stats;
     struct loop_task deliver;
-    struct hist commit_ns; /* writer thread only */
+    struct hist commit_ns;    /* writer thread only, as all below */
+    int64_t rollup_due_ns;    /* monotonic; the next slice, or look */
+    bool rollup_failing;
 };
 
 static void list_init(struct job_list *l)
@@ -150,12 +154,10 @@ static enum tw_rc commit_once(struct writer *w, struct job_list *group, struct t
 /* False: stopping, and there is no point in waiting. */
 static bool wait_retry(struct writer *w)
 {
-    struct timespec ts;
     int64_t due = tw_mono_now().ns + w->conf.retry_ns;
+    struct timespec ts = { due / TW_NS_PER_S, due % TW_NS_PER_S };
     bool stopping;
 
-    ts.tv_sec = due / TW_NS_PER_S;
-    ts.tv_nsec = due % TW_NS_PER_S;
     pthread_mutex_lock(&w->lock);
     while (!w->stopping && pthread_cond_timedwait(&w->wake, &w->lock, &ts) != ETIMEDOUT)
         ;
@@ -211,16 +213,67 @@ static void finish(struct writer *w, struct job_list *group, enum tw_rc rc)
     loop_post(w->conf.loop, &w->deliver);
 }
 
+/* ---- Roll-ups: between commits, when nothing waits, and a slice after each commit when all the time something does ---- */
+
+static void note_rollup(struct writer *w, enum tw_rc rc, const struct tw_err *err)
+{
+    struct store_stats st;
+
+    if (rc && !w->rollup_failing)
+        log_error("summaries cannot be rolled up now; it is tried again, and reports are exact nevertheless",
+                  LOG_S("error", err->text));
+    w->rollup_failing = rc != TW_OK;
+    store_stats(w->conf.store, &st);
+    pthread_mutex_lock(&w->lock);
+    w->stats.store = st;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void roll_up(struct writer *w)
+{
+    struct tw_err err = { 0 };
+    bool more = false;
+    enum tw_rc rc = store_rollup(w->conf.store, tw_wall_now().ns, SLICE_ROWS, &more, &err);
+    int64_t now = tw_mono_now().ns;
+
+    w->rollup_due_ns = rc ? now + w->conf.retry_ns : more ? now : now + LOOK_NS;
+    note_rollup(w, rc, &err);
+}
+
+static bool rollup_is_due(const struct writer *w)
+{
+    return tw_mono_now().ns >= w->rollup_due_ns;
+}
+
 /* ---- Collecting a group ---- */
+
+static struct timespec timespec_of(int64_t mono_ns)
+{
+    return (struct timespec){ mono_ns / TW_NS_PER_S, mono_ns % TW_NS_PER_S };
+}
+
+/* With the lock, which it gives up meanwhile. False: `until_ns` has passed. */
+static bool pass_time(struct writer *w, int64_t until_ns)
+{
+    int64_t wake = w->rollup_due_ns < until_ns ? w->rollup_due_ns : until_ns;
+    struct timespec ts = timespec_of(wake);
+
+    if (rollup_is_due(w)) {
+        pthread_mutex_unlock(&w->lock);
+        roll_up(w);
+        pthread_mutex_lock(&w->lock);
+    } else {
+        pthread_cond_timedwait(&w->wake, &w->lock, &ts);
+    }
+    return tw_mono_now().ns < until_ns;
+}
 
 static void linger(struct writer *w)
 {
     int64_t due = w->first_queued_ns + w->conf.linger_ns;
-    struct timespec ts = { due / TW_NS_PER_S, due % TW_NS_PER_S };
 
-    while (!w->stopping && !w->queue.urgent && w->queue.rows < w->conf.group_rows)
-        if (pthread_cond_timedwait(&w->wake, &w->lock, &ts) == ETIMEDOUT)
-            return;
+    while (!w->stopping && !w->queue.urgent && w->queue.rows < w->conf.group_rows && pass_time(w, due))
+        ;
 }
 
 /* False: stopped, and nothing is left. *ret_give_up: there is no time left to write it. */
@@ -229,7 +282,7 @@ static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up
     list_init(ret);
     pthread_mutex_lock(&w->lock);
     while (!w->queue.first && !w->stopping)
-        pthread_cond_wait(&w->wake, &w->lock);
+        pass_time(w, INT64_MAX);
     if (w->queue.first)
         linger(w);
     while (w->queue.first && (!ret->first || ret->rows + w->queue.first->rows <= w->conf.group_rows))
@@ -249,12 +302,15 @@ static void *writer_main(void *arg)
     bool give_up;
 
     while (take_group(w, &group, &give_up)) {
+        bool busy = group.rows >= w->conf.group_rows;
         int64_t start = tw_mono_now().ns;
         enum tw_rc rc = give_up ? TW_ECLOSED : commit_until_done(w, &group);
 
         if (rc == TW_OK)
             note_commit(w, tw_mono_now().ns - start);
         finish(w, &group, rc);
+        if (busy && rc == TW_OK && rollup_is_due(w))
+            roll_up(w);
     }
     return NULL;
 }

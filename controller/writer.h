@@ -1,6 +1,8 @@
 /* controller/writer.h - the one thread that changes the database. Jobs are queued in order and many share one commit; a job is done
  * only when what it wrote is durable.
  *
+ * Between commits it rolls up (store_rollup()): what comes in goes first, but a slice follows each full commit.
+ *
  * A disk that is full or fails loses nothing: the transaction is rolled back, the jobs stay, and all of it is tried again until it
  * works; meanwhile writer_stats() says what is wrong. A job that fails for a reason of its own (TW_EINVAL, TW_ENOENT, ...) ends
  * alone, the others go on. */

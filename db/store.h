@@ -134,6 +134,15 @@ enum tw_rc store_read_tests(struct store_reader *r, uint64_t id, size_t limit,
 enum tw_rc store_read_test_runs(struct store_reader *r, uint64_t id,
                                 enum tw_rc (*fn)(void *ctx, const struct store_test_run *run), void *ctx, struct tw_err *err);
 
+/* ---- Levels: summaries, and what they add up to ------------------------------------------------------------- */
+
+/* A roll-up row is the merge (common/stats.h) of all scheduled summaries of a pair and flow that start in a cell of the level: cells begin at
+ * whole multiples of its length, UTC. Summaries as long as a cell, or longer, are in no cell of that level; those of tests on demand in none at all. */
+enum store_level { STORE_RAW, STORE_1MIN, STORE_10MIN, STORE_1H, STORE_1D, STORE_LEVELS };
+const char *store_level_name(enum store_level l); /* "raw", "1min", "10min", "1h", "1d" */
+enum tw_rc store_level_parse(const char *name, enum store_level *ret);
+int64_t store_level_ns(enum store_level l); /* length of a cell; 0: raw */
+
 /* ---- Summaries: exactly once -------------------------------------------------------------------------------- */
 
 /* A batch of consecutive records of one agent's spool: n summaries, or one gap (n == 0, gap_last_seq != 0). */
@@ -167,11 +176,27 @@ enum tw_rc store_each_cursor(struct store *s,
  * transaction, or else in its own. */
 enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err);
 
+struct store_level_stats {
+    uint64_t rows, bytes; /* bytes: of rows and index entries, without what pages leave empty */
+    int64_t oldest_ns;    /* nothing in it is older, to the day (1min), month or year (1d) of its table; 0: it is empty */
+};
 struct store_stats {
     uint64_t rows_written, batches, commits, commit_errors, repeated_batches, out_of_seq_batches;
-    uint64_t file_bytes, wal_bytes;
+    uint64_t file_bytes, free_bytes, wal_bytes; /* free: in the file, for what comes next */
+    struct store_level_stats levels[STORE_LEVELS];
+    uint64_t rollup_rows;    /* summaries rolled up */
+    uint64_t rollup_cells;   /* rows of roll-ups written or written again */
+    uint64_t rollup_slices;  /* their commits */
+    uint64_t rollup_damaged; /* summaries and cells that could not be read, and are left out */
+    uint64_t rollup_waiting; /* summaries that are not rolled up yet: answers count them nevertheless */
+    int64_t rollup_since_ns; /* when the first of those came; 0: none waits, or they are from before the start */
 };
 void store_stats(struct store *s, struct store_stats *ret);
+
+/* One slice of the roll-up in a transaction of its own: all that waits of some pairs, max_rows summaries or a few more. *ret_more: there is
+ * more to do now. Nothing is lost or twice whenever it ends: the slice and how far it came are one commit. A summary that cannot
+ * be read is counted and left out. */
+enum tw_rc store_rollup(struct store *s, int64_t now_ns, size_t max_rows, bool *ret_more, struct tw_err *err);
 
 /* ---- Reading ------------------------------------------------------------------------------------------------ */
 
@@ -179,14 +204,7 @@ void store_stats(struct store *s, struct store_stats *ret);
 enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs, int64_t from_ns,
                                 int64_t to_ns, enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
                                 struct tw_err *err);
-/* ---- Levels: summaries, and what they add up to ------------------------------------------------------------- */
-
-/* A roll-up row is the merge (common/stats.h) of all scheduled summaries of a pair and flow that start in a cell of the level: cells begin at
- * whole multiples of its length, UTC. Summaries as long as a cell, or longer, are in no cell of that level; those of tests on demand in none at all. */
-enum store_level { STORE_RAW, STORE_1MIN, STORE_10MIN, STORE_1H, STORE_1D, STORE_LEVELS };
-const char *store_level_name(enum store_level l); /* "raw", "1min", "10min", "1h", "1d" */
-enum tw_rc store_level_parse(const char *name, enum store_level *ret);
-int64_t store_level_ns(enum store_level l); /* length of a cell; 0: raw */
+/* ---- Reading spans ------------------------------------------------------------------------------------------ */
 
 struct store_cell {
     const struct tw_summary *merged; /* its runs are not listed */

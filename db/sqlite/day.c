@@ -80,8 +80,7 @@ void day_cache_put(struct day_cache *c, int64_t day, sqlite3_stmt *st)
 
 /* ---- Tables ------------------------------------------------------------------------------------- */
 
-/* Ends `sql` and runs or prepares it (ret not NULL). */
-static enum tw_rc finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct tw_err *err)
+enum tw_rc day_finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct tw_err *err)
 {
     char *text = sqlite3_str_finish(sql);
     enum tw_rc rc;
@@ -103,11 +102,10 @@ static enum tw_rc create(struct sq *q, const char *name, struct tw_err *err)
         row_column_sql(sql, &row_cols[i]);
     }
     sqlite3_str_appendf(sql, ") STRICT; CREATE INDEX %s_by_pair ON %s (pair_id, start_ns, flow)", name, name);
-    return finish(q, sql, NULL, err);
+    return day_finish(q, sql, NULL, err);
 }
 
-/* have[i]: the table has row_cols[i]. *ret_any false: there is no such table. */
-static enum tw_rc columns(struct sq *q, const char *name, bool *have, bool *ret_any, struct tw_err *err)
+enum tw_rc day_columns(struct sq *q, const char *name, bool *have, bool *ret_any, struct tw_err *err)
 {
     sqlite3_stmt *st;
     enum tw_rc rc = sq_prepare(q, "SELECT name FROM pragma_table_info(?)", &st, err);
@@ -126,7 +124,7 @@ static enum tw_rc columns(struct sq *q, const char *name, bool *have, bool *ret_
     return sqlite3_finalize(st) == SQLITE_OK ? TW_OK : sq_fail(q, err);
 }
 
-static enum tw_rc widen(struct sq *q, const char *name, const bool *have, struct tw_err *err)
+enum tw_rc day_widen(struct sq *q, const char *name, const bool *have, struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
 
@@ -137,7 +135,7 @@ static enum tw_rc widen(struct sq *q, const char *name, const bool *have, struct
         sql = sqlite3_str_new(q->db);
         sqlite3_str_appendf(sql, "ALTER TABLE %s ADD COLUMN ", name);
         row_column_sql(sql, &row_cols[i]);
-        rc = finish(q, sql, NULL, err);
+        rc = day_finish(q, sql, NULL, err);
     }
     return rc;
 }
@@ -153,7 +151,7 @@ static enum tw_rc prepare_insert(struct sq *q, const char *name, sqlite3_stmt **
     for (size_t i = 0; i < row_cols_n; i++)
         sqlite3_str_appendf(sql, "%s", i ? ", ?" : "?");
     sqlite3_str_appendf(sql, ")");
-    return finish(q, sql, ret, err);
+    return day_finish(q, sql, ret, err);
 }
 
 enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_stmt **ret, struct tw_err *err)
@@ -164,9 +162,9 @@ enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_st
 
     if ((*ret = day_cache_find(c, day)))
         return TW_OK;
-    rc = columns(q, day_name(day, name), have, &any, err);
+    rc = day_columns(q, day_name(day, name), have, &any, err);
     if (!rc)
-        rc = any ? widen(q, name, have, err) : create(q, name, err);
+        rc = any ? day_widen(q, name, have, err) : create(q, name, err);
     if (!rc)
         rc = prepare_insert(q, name, ret, err);
     if (!rc)
@@ -184,7 +182,7 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
 
     if ((*ret = day_cache_find(c, day)))
         return TW_OK;
-    rc = columns(q, day_name(day, name), have, &any, err);
+    rc = day_columns(q, day_name(day, name), have, &any, err);
     if (rc)
         return rc;
     if (!any)
@@ -196,7 +194,7 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
                             : row_is_blob(&row_cols[i]) ? "NULL"
                                                         : "0");
     sqlite3_str_appendf(sql, " FROM %s %s", name, tail);
-    rc = finish(q, sql, ret, err);
+    rc = day_finish(q, sql, ret, err);
     if (!rc)
         day_cache_put(c, day, *ret);
     return rc;

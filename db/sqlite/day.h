@@ -40,6 +40,13 @@ enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_st
 enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char *tail, sqlite3_stmt **ret,
                       struct tw_err *err);
 
+/* What tables of summaries and of roll-ups share. Ends `sql` and prepares it, or runs it (ret NULL). */
+enum tw_rc day_finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct tw_err *err);
+/* have[i]: the table has row_cols[i]. *ret_any false: there is no such table. */
+enum tw_rc day_columns(struct sq *q, const char *name, bool *have, bool *ret_any, struct tw_err *err);
+/* Adds the columns that it does not have. */
+enum tw_rc day_widen(struct sq *q, const char *name, const bool *have, struct tw_err *err);
+
 /* Days in [first, last] that have a table, ascending; malloc'ed. */
 enum tw_rc day_list(struct sq *q, int64_t first, int64_t last, int64_t **ret, size_t *ret_n,
                     struct tw_err *err);

@@ -166,13 +166,30 @@ static void keep(struct sq_cur *c, int code)
         c->bad = code;
 }
 
+/* By the file format: a type of one octet, and as many as the number needs. */
+static uint64_t octets_of(int64_t v)
+{
+    uint64_t u = v < 0 ? ~(uint64_t)v : (uint64_t)v;
+
+    if (u < 2)
+        return v < 0 ? 2 : 1;
+    return u < 1u << 7             ? 2
+           : u < 1u << 15          ? 3
+           : u < 1u << 23          ? 4
+           : u < 1u << 31          ? 5
+           : u < UINT64_C(1) << 47 ? 7
+                                   : 9;
+}
+
 void sq_put_i64(struct sq_cur *c, int64_t v)
 {
+    c->octets += octets_of(v);
     keep(c, sqlite3_bind_int64(c->st, ++c->at, v));
 }
 
 void sq_put_null(struct sq_cur *c)
 {
+    c->octets += 2; /* as an empty blob */
     keep(c, sqlite3_bind_null(c->st, ++c->at));
 }
 
@@ -183,6 +200,7 @@ void sq_put_text(struct sq_cur *c, const char *text)
 
 void sq_put_blob(struct sq_cur *c, const void *data, size_t len)
 {
+    c->octets += len + 2;
     /* A null pointer would be SQL NULL. */
     keep(c, sqlite3_bind_blob64(c->st, ++c->at, len ? data : "", len, SQLITE_STATIC));
 }
@@ -198,6 +216,7 @@ enum tw_rc sq_next(struct sq_cur *c, struct tw_err *err)
     }
     code = c->bad ? c->bad : sqlite3_step(c->st);
     c->at = 0;
+    c->octets = 0;
     if (code == SQLITE_ROW)
         return TW_OK;
     rc = TW_ENOENT;
@@ -218,7 +237,10 @@ enum tw_rc sq_run(struct sq_cur *c, struct tw_err *err)
 
 int64_t sq_take_i64(struct sq_cur *c)
 {
-    return sqlite3_column_int64(c->st, c->at++);
+    int64_t v = sqlite3_column_int64(c->st, c->at++);
+
+    c->octets += octets_of(v);
+    return v;
 }
 
 const char *sq_take_text(struct sq_cur *c)
@@ -233,6 +255,7 @@ const uint8_t *sq_take_blob(struct sq_cur *c, size_t *ret_len)
     const uint8_t *p = sqlite3_column_blob(c->st, c->at);
 
     *ret_len = (size_t)sqlite3_column_bytes(c->st, c->at++);
+    c->octets += *ret_len + 2;
     return p;
 }
 

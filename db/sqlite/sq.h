@@ -67,6 +67,7 @@ struct sq_cur {
     sqlite3_stmt *st;
     int at;
     int bad; /* SQLite code */
+    uint64_t octets; /* that the values put or taken since the last row take in a record */
 };
 /* Statement number `which` of the spec. */
 enum tw_rc sq_start(struct sq *q, unsigned which, struct sq_cur *ret, struct tw_err *err);

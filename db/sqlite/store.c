@@ -83,6 +83,16 @@ static const char *const statements[ST_COUNT] = {
     [ST_RETAIN_LATEST] = "DELETE FROM latest WHERE day < ?",
     [ST_RETAIN_GAP] = "DELETE FROM gap WHERE received_ns < ?",
     [ST_RETAIN_INTERVAL] = "DELETE FROM pair_interval WHERE until_ns < ?",
+    [ST_DAY_EACH] = "SELECT day, last, through, until, next_pair FROM rollup_day ORDER BY day",
+    [ST_DAY_PUT] = "INSERT OR REPLACE INTO rollup_day (day, last, through, until, next_pair) VALUES (?, ?, ?, ?, ?)",
+    [ST_DAY_DELETE] = "DELETE FROM rollup_day WHERE day = ?",
+    [ST_PART_EACH] = "SELECT level, first_day, n_rows, octets FROM level_part ORDER BY level, first_day",
+    [ST_PART_ADD] = "INSERT INTO level_part (level, first_day, n_rows, octets) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                    " SET n_rows = n_rows + excluded.n_rows, octets = octets + excluded.octets",
+    [ST_PART_DELETE] = "DELETE FROM level_part WHERE level = ? AND first_day = ?",
+    [ST_READ_DAYS] = "SELECT day, last, through, until, next_pair FROM rollup_day WHERE day >= ? AND day <= ? ORDER BY day",
+    [ST_READ_KEPT] = "SELECT p.mesh, ifnull(k.level, -1), ifnull(k.from_ns, 0) FROM pair AS p"
+                     " LEFT JOIN level_kept AS k ON k.mesh = p.mesh WHERE p.id = ?",
     [ST_READ_LATEST] = "SELECT day, row FROM latest WHERE pair_id = ? ORDER BY flow",
     [ST_READ_INTERVALS] = "SELECT period_ns, flows, from_ns, ifnull(until_ns, 9223372036854775807)"
                           " FROM pair_interval WHERE pair_id = ?1 AND from_ns < ?3"
@@ -158,6 +168,8 @@ enum tw_rc store_open(const char *path, struct store **ret, struct tw_err *err)
     rc = sq_open(&s->q, path, &store_spec, err);
     if (!rc)
         rc = load_cursors(s, err);
+    if (!rc)
+        rc = rollup_open(s, err);
     if (rc) {
         store_close(s);
         return rc;
@@ -174,6 +186,7 @@ void store_close(struct store *s)
         store_rollback(s);
     day_cache_clear(&s->insert);
     day_cache_clear(&s->insert_runs);
+    rollup_close(s);
     sq_close(&s->q);
     cursors_free(&s->cursors);
     free(s->latest);
@@ -222,6 +235,8 @@ static enum tw_rc try_commit(struct store *s, struct tw_err *err)
         return tw_err_set(err, s->broken, "%s %s: a write of this transaction failed (%s)", s->q.spec->what,
                           s->q.path, tw_rc_name(s->broken));
     rc = store_flush_pending(s, err);
+    if (!rc)
+        rc = rollup_flush(s, err);
     return rc ? rc : run(s, ST_COMMIT, err);
 }
 
@@ -236,10 +251,14 @@ enum tw_rc store_commit(struct store *s, struct tw_err *err)
         store_rollback(s);
         return rc;
     }
-    s->stats.commits++;
+    if (s->rollup.slicing)
+        s->stats.rollup_slices++;
+    else
+        s->stats.commits++;
     s->stats.rows_written += s->pending_rows;
     s->stats.batches += s->pending_batches;
     cursors_commit(&s->cursors);
+    rollup_committed(s);
     forget_pending(s);
     if (shrink)
         sq_shrink(&s->q, &ignored); /* what was asked for is durable; the next retention tries again */
@@ -253,9 +272,21 @@ void store_rollback(struct store *s)
         day_cache_clear(&s->insert);
         day_cache_clear(&s->insert_runs);
         cursors_rollback(&s->cursors);
+        rollup_rolled_back(s);
     }
     sq_rollback(&s->q);
     forget_pending(s);
+}
+
+static uint64_t free_bytes(struct store *s)
+{
+    struct tw_err ignored;
+    int64_t pages = 0, size = 0;
+
+    if (sq_get_int(&s->q, "PRAGMA freelist_count", &pages, &ignored) ||
+        sq_get_int(&s->q, "PRAGMA page_size", &size, &ignored))
+        return 0;
+    return (uint64_t)(pages * size);
 }
 
 void store_stats(struct store *s, struct store_stats *ret)
@@ -264,8 +295,10 @@ void store_stats(struct store *s, struct store_stats *ret)
     struct stat st;
 
     *ret = s->stats;
+    rollup_stats(s, ret);
     if (stat(s->q.path, &st) == 0)
         ret->file_bytes = (uint64_t)st.st_size;
+    ret->free_bytes = free_bytes(s);
     snprintf(wal, sizeof wal, "%s-wal", s->q.path);
     if (stat(wal, &st) == 0)
         ret->wal_bytes = (uint64_t)st.st_size;

@@ -136,6 +136,7 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int6
     int64_t day = day_of(row->start_ns);
     sqlite3_stmt *st;
     struct sq_cur c;
+    uint64_t octets;
     enum tw_rc rc = day_insert(&s->q, &s->insert, day, &st, err);
 
     if (rc)
@@ -145,11 +146,15 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int6
     if (rc)
         return tw_err_set(err, rc, "pair %llu: histogram cannot be encoded",
                           (unsigned long long)row->pair_id);
+    octets = c.octets;
     rc = sq_run(&c, err);
     if (rc)
         return rc;
     if (note_latest(s, row, day, received_ns)) /* before another row has the last number */
         return no_memory(s, err);
+    rc = rollup_note(s, day, sqlite3_last_insert_rowid(s->q.db), octets, received_ns, err);
+    if (rc)
+        return rc;
     if (row->test_id && (rc = store_note_test(s, row, err)) != TW_OK)
         return rc;
     return runs_insert(&s->q, &s->insert_runs, row, err);

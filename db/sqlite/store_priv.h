@@ -2,6 +2,7 @@
 #ifndef TW_DB_STORE_PRIV_H
 #define TW_DB_STORE_PRIV_H
 
+#include "db/sqlite/cells.h"
 #include "db/sqlite/cursors.h"
 #include "db/sqlite/runs.h"
 #include "db/store.h"
@@ -53,6 +54,12 @@ enum store_stmt {
     ST_RETAIN_LATEST,
     ST_RETAIN_GAP,
     ST_RETAIN_INTERVAL,
+    ST_DAY_EACH,
+    ST_DAY_PUT,
+    ST_DAY_DELETE,
+    ST_PART_EACH,
+    ST_PART_ADD,
+    ST_PART_DELETE,
     ST_READ_LATEST,
     ST_READ_INTERVALS,
     ST_READ_GAPS,
@@ -62,6 +69,8 @@ enum store_stmt {
     ST_READ_MESHES_AT,
     ST_READ_TESTS,
     ST_READ_TEST_RUNS,
+    ST_READ_DAYS,
+    ST_READ_KEPT,
     ST_COUNT
 };
 
@@ -71,6 +80,40 @@ struct latest_row {
     uint32_t flow;
     int64_t start_ns, day, row;
     int64_t ahead_ns; /* a latest that starts after this is none */
+};
+
+/* What one table of a level holds. */
+struct part_state {
+    struct cells_part part; /* raw: a day */
+    int64_t rows, octets, add_rows, add_octets; /* add_: in the open transaction */
+};
+/* A summary of the round under way. */
+struct round_row {
+    uint64_t pair_id;
+    int64_t start_ns, row;
+    uint32_t flow;
+};
+struct level_acc {
+    bool active;
+    struct cell_row cell;
+    int64_t schema_version; /* of the statements of spans */
+};
+struct rollup {
+    struct level_day *days, *durable; /* by day; as the open transaction has them, and as they are committed */
+    size_t n_days, cap_days, at_day;  /* at_day: looked up last */
+    struct part_state *parts;
+    size_t n_parts, cap_parts, at_part[STORE_LEVELS];
+    /* The round under way; v NULL: none. */
+    size_t day, n, at; /* day: in days */
+    struct round_row *v;
+    int64_t round_since_ns, fresh_since_ns; /* when the first of its rows came, and of those behind it */
+    struct level_acc acc[STORE_LEVELS];
+    struct cells_writer writers[STORE_LEVELS];
+    struct cell_row stored;
+    struct tw_summary row;
+    struct day_cache by_row;
+    uint64_t add_rows, add_cells; /* of the open transaction */
+    bool slicing;                 /* that is a slice */
 };
 
 struct store {
@@ -83,13 +126,16 @@ struct store {
     uint8_t *scratch; /* ROW_SCRATCH, encoded histograms of the row being inserted */
     struct store_stats stats;
     uint64_t pending_rows, pending_batches;
+    struct rollup rollup;
     bool shrink; /* the open transaction drops days: give room back after it */
 };
 
 struct store_reader {
     struct sq q;
-    struct day_cache range, by_row, runs;
+    struct day_cache range, by_row, runs, tail, cells, longest;
     struct tw_summary row;
+    struct cell_row cell;
+    int64_t schema_version; /* of the statements of spans */
 };
 
 /* store_read.c: a sorted copy of ids, malloc'ed. */
@@ -98,6 +144,20 @@ uint64_t *store_sorted_ids(const uint64_t *ids, size_t n);
 /* store_history.c: the mesh is that from this generation on; document NULL: it is deleted. */
 enum tw_rc store_put_version(struct store *s, const char *mesh, uint64_t generation, const char *document,
                              bool paused, struct tw_err *err);
+
+/* store_rollup.c */
+enum tw_rc rollup_open(struct store *s, struct tw_err *err);
+void rollup_close(struct store *s);
+/* A row came into a day's table. */
+enum tw_rc rollup_note(struct store *s, int64_t day, int64_t row, uint64_t octets, int64_t received_ns, struct tw_err *err);
+enum tw_rc rollup_flush(struct store *s, struct tw_err *err); /* before a commit */
+void rollup_committed(struct store *s);
+void rollup_rolled_back(struct store *s);
+void rollup_stats(const struct store *s, struct store_stats *ret);
+/* The table is gone, in the open transaction. */
+enum tw_rc rollup_forget(struct store *s, const struct cells_part *p, struct tw_err *err);
+/* Something of it was deleted, in the open transaction. */
+enum tw_rc rollup_part_add(struct store *s, const struct cells_part *p, int64_t rows, int64_t octets, struct tw_err *err);
 
 /* store_append.c: writes what a transaction collected; at its end. */
 enum tw_rc store_flush_pending(struct store *s, struct tw_err *err);

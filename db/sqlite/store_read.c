@@ -14,6 +14,7 @@ enum tw_rc store_reader_open(const char *path, struct store_reader **ret, struct
     if (!r)
         return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", store_spec.what, path);
     summary_init(&r->row);
+    summary_init(&r->cell.merged);
     rc = sq_open_reader(&r->q, path, &store_spec, err);
     if (rc) {
         store_reader_close(r);
@@ -30,8 +31,12 @@ void store_reader_close(struct store_reader *r)
     day_cache_clear(&r->range);
     day_cache_clear(&r->by_row);
     day_cache_clear(&r->runs);
+    day_cache_clear(&r->tail);
+    day_cache_clear(&r->cells);
+    day_cache_clear(&r->longest);
     sq_close(&r->q);
     summary_free(&r->row);
+    summary_free(&r->cell.merged);
     free(r);
 }
 

@@ -1,0 +1,642 @@
+/* Roll-ups: whatever comes in whatever order, what a span says is what its summaries say, octet for octet. */
+#include "tests/unit/db/db_fixture.h"
+
+#include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include "db/level.h"
+#include "db/sqlite/row.h"
+
+#define DAY (86400 * TW_NS_PER_S)
+#define HOUR (3600 * TW_NS_PER_S)
+#define SEC TW_NS_PER_S
+#define PAIRS 4
+
+struct fx {
+    struct store *s;
+    struct store_reader *r;
+    char path[PATH_SIZE];
+    int64_t agent;
+    uint64_t seq;
+    unsigned seed;
+};
+
+static void open_both(struct fx *f)
+{
+    CHECK_OK(store_open(f->path, &f->s, &test_err));
+    CHECK_OK(store_reader_open(f->path, &f->r, &test_err));
+}
+
+static void close_both(struct fx *f)
+{
+    store_reader_close(f->r);
+    store_close(f->s);
+}
+
+static struct fx *begin(const char *name)
+{
+    struct fx *f = calloc(1, sizeof *f);
+
+    in_dir(f->path, name);
+    open_both(f);
+    f->agent = new_agent(f->s, "ams1");
+    f->seed = 4711;
+    return f;
+}
+
+static void end(struct fx *f)
+{
+    close_both(f);
+    free(f);
+}
+
+static enum tw_rc append_rows(struct fx *f, const struct tw_summary *rows, size_t n, struct tw_err *err)
+{
+    struct store_batch b = {
+        .agent_id = f->agent, .first_seq = f->seq + 1, .rows = rows, .n = n, .spool_id = "spool"
+    };
+    enum store_append_result res;
+    uint64_t through;
+    enum tw_rc rc = store_begin(f->s, err);
+
+    if (!rc)
+        rc = store_append(f->s, &b, &res, &through, err);
+    if (rc) {
+        store_rollback(f->s);
+        return rc;
+    }
+    rc = store_commit(f->s, err);
+    f->seq += rc ? 0 : n;
+    return rc;
+}
+
+static void roll(struct fx *f, size_t max_rows)
+{
+    bool more = true;
+
+    while (more)
+        CHECK_OK(store_rollup(f->s, INT64_C(1) << 60, max_rows, &more, &test_err));
+}
+
+/* ---- Summaries that differ ---- */
+
+static int64_t pick(unsigned *seed, int64_t n)
+{
+    return (int64_t)(((uint64_t)rand_r(seed) << 31 | (uint64_t)rand_r(seed)) % (uint64_t)n);
+}
+
+/* About log-normal, in ns: e^N(16.5, 0.5), 15 ms in the middle. */
+static int64_t delay_of(unsigned *seed)
+{
+    double sum = 0;
+
+    for (int i = 0; i < 12; i++)
+        sum += (double)rand_r(seed) / (double)RAND_MAX;
+    return (int64_t)exp(16.5 + 0.5 * (sum - 6));
+}
+
+static void fill(struct tw_summary *s, unsigned *seed, unsigned probes)
+{
+    s->sent = probes;
+    s->lost_forward = (uint64_t)pick(seed, 3);
+    s->lost_unknown = (uint64_t)pick(seed, 2);
+    s->received = probes - s->lost_forward - s->lost_unknown;
+    s->duplicates_unknown = (uint64_t)pick(seed, 2);
+    for (uint64_t i = 0; i < s->received; i++) {
+        hist_add(&s->delay[TW_FORWARD], delay_of(seed));
+        hist_add(&s->delay[TW_BACKWARD], -delay_of(seed) / 3);
+        hist_add(&s->delay[TW_ROUNDTRIP], 2 * delay_of(seed));
+        hist_add(&s->send_lateness, pick(seed, 90000));
+    }
+    for (int d = 0; d < 3; d++)
+        s->jitter[d] =
+            (struct tw_jitter){ pick(seed, 1000000), s->received, pick(seed, 1000000), s->received };
+    s->loss_runs = s->loss_run_longest = s->lost_forward;
+    s->loss_run_longest_ns = s->loss_run_longest ? pick(seed, SEC) : 0;
+    s->ttl_forward = (struct tw_octet_range){ (uint8_t)(60 - pick(seed, 3)), 63, s->received, 1 };
+    s->residence_max_ns = 100000;
+    s->residence_sum_ns = (int64_t)s->received * 50000;
+    s->clock_local = (struct tw_clock_state){ .synced = pick(seed, 9) != 0,
+                                              .max_error_ns = pick(seed, 100000),
+                                              .steps = 3 };
+    s->clock_remote_known = true;
+    s->clock_remote = (struct tw_clock_state){ .synced = true,
+                                               .max_error_ns = pick(seed, 100000),
+                                               .steps = (uint32_t)pick(seed, 2) };
+    s->clock_steps = (uint32_t)pick(seed, 2);
+    s->tx_source = TW_TS_KERNEL;
+    s->rx_source = pick(seed, 50) ? TW_TS_KERNEL : TW_TS_USER;
+    s->noise = (struct tw_noise){ 10, 1, 1000, 2000 + pick(seed, 100), 9000 };
+    s->status = summary_status(s);
+}
+
+/* Of pair 1 to PAIRS, each with its own report period, some cut, on a few days, now and then far off. */
+static struct tw_summary some_row(unsigned *seed)
+{
+    static const int64_t periods[PAIRS] = { 10 * SEC, 60 * SEC, 600 * SEC, HOUR };
+    uint64_t pair = 1 + (uint64_t)pick(seed, PAIRS);
+    int64_t period = periods[pair - 1], start = DAY0 + pick(seed, 3 * DAY) / period * period;
+    struct tw_summary s;
+
+    if (!pick(seed, 40))
+        start = pick(seed, 2) ? 7 * DAY : 60000 * DAY; /* a clock that was far off: 1970, 2134 */
+    s = plain(pair, (uint32_t)pick(seed, 2), start, (uint32_t)(start / SEC));
+    s.end_ns =
+        start + (pick(seed, 10) ? period : 1 + pick(seed, period - 1)); /* cut by a change of schedule */
+    s.generation = 3;
+    s.test_id = pick(seed, 50) ? 0 : 9;
+    fill(&s, seed, 5 + (unsigned)pick(seed, 10));
+    return s;
+}
+
+/* ---- Comparing ---- */
+
+static void same(const char *what, const struct tw_summary *a, const struct tw_summary *b)
+{
+    for (size_t i = 0; i < row_cols_n; i++) {
+        const char *pa = (const char *)a + row_cols[i].offset, *pb = (const char *)b + row_cols[i].offset;
+        size_t size = row_cols[i].kind == ROW_64 ? 8 : row_cols[i].kind == ROW_32 ? 4 : 1;
+        if (row_cols[i].kind == ROW_HIST
+                ? !hist_equal((const struct hist *)(const void *)pa, (const struct hist *)(const void *)pb)
+                : memcmp(pa, pb, size) != 0)
+            fail_msg("%s: %s differs", what, row_cols[i].name);
+    }
+}
+
+struct sum {
+    struct tw_summary merged;
+    uint64_t rows, whole, raw_cells, cells;
+    int64_t from_ns, to_ns; /* covered */
+    int64_t step_ns;
+};
+
+static void sum_init(struct sum *s)
+{
+    *s = (struct sum){ .rows = 0 };
+    summary_init(&s->merged);
+}
+
+static enum tw_rc add_summary(void *ctx, const struct tw_summary *row)
+{
+    struct sum *s = ctx;
+
+    if (row->test_id)
+        return TW_OK;
+    summary_merge(&s->merged, row);
+    s->rows++;
+    s->whole += row->start_ns % (row->end_ns - row->start_ns) == 0;
+    return TW_OK;
+}
+
+static enum tw_rc add_cell(void *ctx, const struct store_cell *c)
+{
+    struct sum *s = ctx;
+
+    if (c->merged->test_id)
+        return TW_OK;
+    assert_int_equal(summary_validate(c->merged, &test_err), TW_OK);
+    if (s->step_ns && c->level != STORE_RAW)
+        assert_int_equal(c->from_ns / s->step_ns, (c->until_ns - 1) / s->step_ns);
+    summary_merge(&s->merged, c->merged);
+    s->rows += c->rows;
+    s->whole += c->whole;
+    s->raw_cells += c->level == STORE_RAW;
+    s->cells += c->level != STORE_RAW;
+    return TW_OK;
+}
+
+static void covered(void *ctx, uint64_t pair_id, int64_t from_ns, int64_t to_ns)
+{
+    struct sum *s = ctx;
+
+    (void)pair_id;
+    s->from_ns = from_ns;
+    s->to_ns = to_ns;
+}
+
+static void read_span(struct fx *f, uint64_t pair, int64_t from, int64_t to, int64_t step, int64_t raw_from,
+                      struct sum *ret)
+{
+    sum_init(ret);
+    ret->step_ns = step;
+    CHECK_OK(store_read_span(f->r,
+                             &(struct store_span){ .pair_ids = &pair,
+                                                   .n_pairs = 1,
+                                                   .from_ns = from,
+                                                   .to_ns = to,
+                                                   .step_ns = step,
+                                                   .raw_from_ns = raw_from,
+                                                   .covers = covered,
+                                                   .fn = add_cell,
+                                                   .ctx = ret },
+                             &test_err));
+}
+
+static void check_span(struct fx *f, const char *what, uint64_t pair, int64_t from, int64_t to, int64_t step,
+                       int64_t raw_from)
+{
+    struct sum exact, got;
+
+    sum_init(&exact);
+    CHECK_OK(store_read_summaries(f->r, &pair, 1, from, to, add_summary, &exact, &test_err));
+    read_span(f, pair, from, to, step, raw_from, &got);
+    if (exact.rows != got.rows || exact.whole != got.whole)
+        fail_msg("%s, pair %llu, [%lld, %lld) by %lld: %llu summaries (%llu whole), not %llu (%llu)", what,
+                 (unsigned long long)pair, (long long)((from - DAY0) / SEC), (long long)((to - DAY0) / SEC),
+                 (long long)(step / SEC), (unsigned long long)got.rows, (unsigned long long)got.whole,
+                 (unsigned long long)exact.rows, (unsigned long long)exact.whole);
+    assert_int_equal(got.from_ns, from);
+    assert_int_equal(got.to_ns, to);
+    same(what, &exact.merged, &got.merged);
+    summary_free(&exact.merged);
+    summary_free(&got.merged);
+}
+
+static void check_spans(struct fx *f, const char *what, unsigned n)
+{
+    static const int64_t steps[] = { 0, 0, 10 * SEC, 60 * SEC, 600 * SEC, HOUR, DAY };
+
+    for (uint64_t pair = 1; pair <= PAIRS; pair++) {
+        check_span(f, what, pair, 0, INT64_MAX, 0, INT64_MAX);
+        check_span(f, what, pair, DAY0, DAY0 + 3 * DAY, 0, INT64_MAX);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        int64_t from = DAY0 + pick(&f->seed, 3 * DAY) / SEC * SEC,
+                to = from + SEC + pick(&f->seed, 3 * DAY) / SEC * SEC;
+        check_span(f, what, 1 + (uint64_t)pick(&f->seed, PAIRS), from, to,
+                   steps[pick(&f->seed, TW_NELEM(steps))],
+                   pick(&f->seed, 3) ? INT64_MAX : from + pick(&f->seed, 2 * DAY));
+    }
+}
+
+/* ---- Exactly what was measured ---- */
+
+static void free_rows(struct tw_summary *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        summary_free(&rows[i]);
+}
+
+static void append_some(struct fx *f, size_t n)
+{
+    static struct tw_summary rows[400];
+
+    for (size_t i = 0; i < n; i++)
+        rows[i] = some_row(&f->seed);
+    CHECK_OK(append_rows(f, rows, n, &test_err));
+    free_rows(rows, n);
+}
+
+/* Late ones, far off ones, cut ones; slices of all sizes; restarts in the middle of a round. */
+static void whatever_comes(void **state)
+{
+    struct fx *f = begin("whatever.db");
+
+    (void)state;
+    for (unsigned round = 0; round < 12; round++) {
+        bool more = true;
+        append_some(f, 50 + (size_t)pick(&f->seed, 350));
+        for (int64_t slices = pick(&f->seed, 6); slices && more; slices--)
+            CHECK_OK(store_rollup(f->s, DAY0 + (int64_t)round * HOUR, 1 + (size_t)pick(&f->seed, 60), &more,
+                                  &test_err));
+        if (!pick(&f->seed, 4)) {
+            close_both(f);
+            open_both(f);
+        }
+        check_spans(f, "on the way", 4);
+    }
+    roll(f, 1000);
+    check_spans(f, "at the end", 40);
+    /* Nothing waits, and nothing is rolled up again. */
+    {
+        struct store_stats before, after;
+        struct sum all;
+        store_stats(f->s, &before);
+        assert_int_equal(before.rollup_waiting, 0);
+        roll(f, 1000);
+        store_stats(f->s, &after);
+        assert_int_equal(before.rollup_rows, after.rollup_rows);
+        read_span(f, 1, DAY0, DAY0 + 3 * DAY, 0, INT64_MAX, &all);
+        assert_int_equal(all.raw_cells, 0);
+        assert_in_range(all.cells, 1, 6); /* 3 days, 2 flows */
+        summary_free(&all.merged);
+    }
+    end(f);
+}
+
+/* What a level says of itself is what is there. */
+static void levels_are_counted(void **state)
+{
+    static const struct {
+        enum store_level level;
+        const char *tables;
+    } rows[] = { { STORE_RAW, "summary_*" },
+                 { STORE_1MIN, "rollup_1min_*" },
+                 { STORE_10MIN, "rollup_10min_*" },
+                 { STORE_1H, "rollup_1h_*" },
+                 { STORE_1D, "rollup_1d_*" } };
+    struct fx *f = begin("counted.db");
+    struct store_stats st;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        append_some(f, 400);
+        roll(f, 100);
+    }
+    store_stats(f->s, &st);
+    for (int again = 0; again < 2; again++) { /* the same after a restart */
+        for (size_t i = 0; i < TW_NELEM(rows); i++) {
+            const struct store_level_stats *l = &st.levels[rows[i].level];
+            char text[300];
+            int64_t n, octets;
+            snprintf(text, sizeof text,
+                     "SELECT ifnull(sum(ncell), 0) FROM dbstat WHERE name GLOB '%s' AND name NOT GLOB "
+                     "'*_by_pair' AND pagetype = 'leaf'",
+                     rows[i].tables);
+            n = sql_int(f->path, text);
+            snprintf(text, sizeof text, "SELECT sum(payload) FROM dbstat WHERE name GLOB '%s'",
+                     rows[i].tables);
+            octets = sql_int(f->path, text);
+            if ((int64_t)l->rows != n || (double)l->bytes < 0.8 * (double)octets ||
+                (double)l->bytes > 1.2 * (double)octets)
+                fail_msg("%s: %llu rows, %llu octets, not %lld, %lld", store_level_name(rows[i].level),
+                         (unsigned long long)l->rows, (unsigned long long)l->bytes, (long long)n,
+                         (long long)octets);
+            assert_true(l->oldest_ns < DAY0);
+        }
+        close_both(f);
+        open_both(f);
+        store_stats(f->s, &st);
+    }
+    /* A summary of 10 s is in all levels, of an hour only in that of days. */
+    assert_true(st.levels[STORE_1MIN].rows && st.levels[STORE_1H].rows);
+    assert_int_equal(
+        sql_int(f->path,
+                "SELECT count(*) FROM rollup_1min_20241004 WHERE pair_id > 1 AND longest_ns >= 60000000000"),
+        0);
+    assert_int_equal(
+        sql_int(f->path, "SELECT count(*) FROM rollup_1h_202410 WHERE longest_ns >= 3600000000000"), 0);
+    assert_true(sql_int(f->path, "SELECT count(*) FROM rollup_1d_2024 WHERE pair_id = 4") > 0);
+    end(f);
+}
+
+/* Years of a known distribution: any percentile of any month is that of all its probes. */
+static void years(void **state)
+{
+    static struct tw_summary rows[288];
+    struct fx *f = begin("years.db");
+    bool is_long = getenv("TW_TEST_LONG");
+    int64_t period = is_long ? 300 * SEC : HOUR, days = is_long ? 1100 : 70;
+    struct hist exact[3];
+    uint64_t sent = 0, n = 0;
+    struct sum got;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        hist_init(&exact[i]);
+    for (int64_t day = DAY0; day < DAY0 + days * DAY; day += DAY) {
+        bool november = day >= DAY0 + 28 * DAY && day < DAY0 + 59 * DAY;
+        for (int64_t i = 0; i < DAY / period; i++) {
+            rows[i] = plain(1, 0, day + i * period, (uint32_t)i);
+            rows[i].end_ns = rows[i].start_ns + period;
+            fill(&rows[i], &f->seed, 20);
+            for (int d = 0; d < 3 && november; d++)
+                hist_merge(&exact[d], &rows[i].delay[d]);
+            sent += november ? rows[i].sent : 0;
+            n += november;
+        }
+        CHECK_OK(append_rows(f, rows, (size_t)(DAY / period), &test_err));
+        free_rows(rows, (size_t)(DAY / period));
+    }
+    roll(f, 10000);
+    read_span(f, 1, DAY0 + 28 * DAY, DAY0 + 59 * DAY, 0, INT64_MAX, &got);
+    assert_int_equal(got.cells, 31);
+    assert_int_equal(got.raw_cells, 0);
+    assert_int_equal(got.merged.sent, sent);
+    assert_int_equal(got.rows, n);
+    for (int d = 0; d < 3; d++) {
+        int64_t a = 0, b = 1;
+        assert_true(hist_equal(&exact[d], &got.merged.delay[d]));
+        CHECK_OK(hist_percentile(&exact[d], 99, &a));
+        CHECK_OK(hist_percentile(&got.merged.delay[d], 99, &b));
+        assert_int_equal(a, b);
+    }
+    /* And near that of the distribution itself: e^(16.5 + 0.5 x 2.33) ns. */
+    {
+        int64_t p99 = 0;
+        CHECK_OK(hist_percentile(&got.merged.delay[TW_FORWARD], 99, &p99));
+        assert_true(fabs((double)p99 / exp(16.5 + 0.5 * 2.326) - 1) < 0.15);
+    }
+    summary_free(&got.merged);
+    for (int i = 0; i < 3; i++)
+        hist_free(&exact[i]);
+    end(f);
+}
+
+/* ---- What may happen meanwhile ---- */
+
+struct racing {
+    struct fx *f;
+    struct sum sum;
+    unsigned n;
+};
+
+static enum tw_rc roll_meanwhile(void *ctx, const struct store_cell *c)
+{
+    struct racing *r = ctx;
+
+    if (r->n++ == 3) {
+        append_some(r->f, 100);
+        roll(r->f, 10);
+    }
+    return add_cell(&r->sum, c);
+}
+
+/* A reader that is in the middle of its answer neither stops the writer nor sees what it does. */
+static void reader_meanwhile(void **state)
+{
+    struct fx *f = begin("reader.db");
+    uint64_t pair = 1;
+
+    (void)state;
+    append_some(f, 400);
+    for (unsigned i = 0; i < 20; i++) {
+        struct racing r = { .f = f };
+        struct sum exact;
+        bool more;
+        append_some(f, 30);
+        CHECK_OK(store_rollup(f->s, DAY0, 5, &more, &test_err));
+        sum_init(&exact);
+        sum_init(&r.sum);
+        CHECK_OK(
+            store_read_summaries(f->r, &pair, 1, DAY0 + SEC, DAY0 + 3 * DAY, add_summary, &exact, &test_err));
+        CHECK_OK(store_read_span(f->r,
+                                 &(struct store_span){ .pair_ids = &pair,
+                                                       .n_pairs = 1,
+                                                       .from_ns = DAY0 + SEC,
+                                                       .to_ns = DAY0 + 3 * DAY,
+                                                       .raw_from_ns = INT64_MAX,
+                                                       .fn = roll_meanwhile,
+                                                       .ctx = &r },
+                                 &test_err));
+        assert_int_equal(r.sum.rows, exact.rows);
+        same("while it rolls up", &exact.merged, &r.sum.merged);
+        summary_free(&exact.merged);
+        summary_free(&r.sum.merged);
+    }
+    end(f);
+}
+
+/* What cannot be read is left out and counted; the rest goes on. */
+static void damaged_row(void **state)
+{
+    struct fx *f = begin("damaged.db");
+    struct store_stats st;
+    int64_t all;
+
+    (void)state;
+    append_some(f, 200);
+    all = sql_int(f->path, "SELECT count(*) FROM summary_20241004 WHERE test_id = 0");
+    sql(f->path, "UPDATE summary_20241004 SET received = received + 1 WHERE rowid IN (SELECT rowid FROM "
+                 "summary_20241004 WHERE test_id = 0 LIMIT 3)");
+    roll(f, 50);
+    store_stats(f->s, &st);
+    assert_int_equal(st.rollup_damaged, 3);
+    assert_int_equal(st.rollup_waiting, 0);
+    assert_int_equal(
+        sql_int(f->path, "SELECT sum(n_rows) FROM rollup_1d_2024 WHERE cell_ns < 1728086400000000000"),
+        all - 3);
+    end(f);
+}
+
+/* A database from before there were roll-ups. */
+static void older_database(void **state)
+{
+    struct fx *f = begin("older.db");
+
+    (void)state;
+    append_some(f, 400);
+    close_both(f);
+    sql(f->path, "DELETE FROM rollup_day; DELETE FROM level_part");
+    open_both(f);
+    check_spans(f, "not rolled up", 20);
+    roll(f, 30);
+    check_spans(f, "rolled up", 20);
+    {
+        struct store_stats st;
+        store_stats(f->s, &st);
+        assert_int_equal(st.levels[STORE_RAW].rows, 400);
+        assert_true(st.levels[STORE_RAW].bytes > 400 * 100);
+    }
+    end(f);
+}
+
+/* A full disk in the middle of a roll-up: nothing of the slice is there, later it goes on. */
+static void full_disk(void **state)
+{
+    struct fx *f = begin("full.db");
+    struct tw_err err = { 0 };
+    bool more;
+    enum tw_rc rc = TW_OK;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        append_some(f, 400);
+    CHECK_OK(store_rollup(f->s, DAY0, 50, &more, &test_err));
+    assert_true(more);
+    {
+        struct stat st;
+        char wal[PATH_SIZE + 8];
+        snprintf(wal, sizeof wal, "%s-wal", f->path);
+        assert_int_equal(stat(wal, &st), 0);
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(
+            setrlimit(RLIMIT_FSIZE, &(struct rlimit){ (rlim_t)st.st_size + 30000, RLIM_INFINITY }), 0);
+    }
+    for (int i = 0; i < 100 && !rc && more; i++)
+        rc = store_rollup(f->s, DAY0, 50, &more, &err);
+    if (rc != TW_ENOSPC || !strstr(err.text, "no space left"))
+        fail_msg("%s: %s", tw_rc_name(rc), err.text);
+    check_spans(f, "while the disk is full", 10);
+    assert_int_equal(store_rollup(f->s, DAY0, 50, &more, &err), TW_ENOSPC);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }), 0);
+    roll(f, 50);
+    check_spans(f, "afterwards", 30);
+    end(f);
+}
+
+__attribute__((noreturn)) static void roll_until_killed(struct fx *f, int told)
+{
+    bool more = true;
+
+    store_reader_close(f->r);
+    store_close(f->s);
+    if (store_open(f->path, &f->s, &test_err))
+        _exit(1);
+    for (;;) {
+        static struct tw_summary rows[8];
+        for (size_t i = 0; i < TW_NELEM(rows); i++)
+            rows[i] = some_row(&f->seed);
+        if (append_rows(f, rows, TW_NELEM(rows), &test_err) || store_rollup(f->s, DAY0, 20, &more, &test_err))
+            _exit(1);
+        free_rows(rows, TW_NELEM(rows));
+        if (write(told, "", 1) != 1)
+            _exit(1);
+    }
+}
+
+/* kill -9 at any point: what is committed is in its cells once, or will be. */
+static void killed(void **state)
+{
+    struct fx *f = begin("killed.db");
+
+    (void)state;
+    append_some(f, 400);
+    for (unsigned i = 0; i < 12; i++) {
+        struct timespec t = { 0, pick(&f->seed, 3 * TW_NS_PER_MS) };
+        int status, told[2];
+        char c;
+        pid_t child;
+        close_both(f);
+        assert_int_equal(pipe(told), 0);
+        child = fork();
+        assert_true(child >= 0);
+        if (!child) {
+            open_both(f);
+            f->seed += i;
+            roll_until_killed(f, told[1]);
+        }
+        for (int64_t slices = 1 + pick(&f->seed, 4); slices; slices--)
+            assert_int_equal(read(told[0], &c, 1), 1);
+        nanosleep(&t, NULL);
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        close(told[0]);
+        close(told[1]);
+        open_both(f);
+        CHECK_OK(store_cursor(f->s, f->agent, (const uint8_t *)"spool\0\0\0\0\0\0\0\0\0\0", &f->seq));
+        f->seed += 77;
+        check_spans(f, "after a kill", 5);
+    }
+    assert_true(f->seq > 400);
+    roll(f, 100);
+    check_spans(f, "after all kills", 50);
+    assert_int_equal(sql_int(f->path, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    end(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whatever_comes), cmocka_unit_test(levels_are_counted),
+        cmocka_unit_test(years),          cmocka_unit_test(reader_meanwhile),
+        cmocka_unit_test(damaged_row),    cmocka_unit_test(older_database),
+        cmocka_unit_test(full_disk),      cmocka_unit_test(killed),
+    };
+
+    return cmocka_run_group_tests_name("roll-ups", tests, make_dir, remove_dir);
+}
