@@ -22,40 +22,96 @@
 #define RETAIN_EVERY_NS (3600 * TW_NS_PER_S)
 #define DAY_NS (86400 * TW_NS_PER_S)
 
-/* ---- Retention: whole days of raw summaries go ---- */
+/* ---- Retention: what is kept no more goes, a step in each commit ---- */
+
+_Static_assert((int)MESH_LEVELS == (int)STORE_LEVELS, "a mesh says how long each level is kept");
 
 struct retain_job {
     struct writer_job job; /* first */
-    int64_t before_ns, history_before_ns;
+    struct controller *c;
+    struct store_retention r;
+    struct store_mesh_keep *meshes;
+    char (*names)[STORE_NAME_MAX];
+    int64_t history_before_ns;
+    bool more;
 };
 
 static enum tw_rc run_retain(struct writer_job *j, struct store *s, struct tw_err *err)
 {
     struct retain_job *r = (struct retain_job *)j;
-    enum tw_rc rc = store_retain(s, r->before_ns, err);
+    enum tw_rc rc = store_retain(s, &r->r, &r->more, err);
 
     return rc == TW_OK ? store_retain_history(s, r->history_before_ns, err) : rc;
 }
 
+static void retain_free(struct retain_job *r)
+{
+    free(r->meshes);
+    free(r->names);
+    free(r);
+}
+
 static void retain_done(struct writer_job *j)
 {
+    struct retain_job *r = (struct retain_job *)j;
+
     if (j->rc != TW_OK && j->rc != TW_ECLOSED)
-        log_error("old summaries cannot be dropped", LOG_S("error", j->err.text));
-    free(j);
+        log_error("old results cannot be dropped", LOG_S("error", j->err.text));
+    if (j->rc != TW_OK || !r->more || writer_submit(r->c->writer, &r->job) != TW_OK)
+        retain_free(r);
+}
+
+static bool has_own(const struct mesh *m)
+{
+    for (size_t l = 0; l < MESH_LEVELS; l++)
+        if (m->keep_ns[l])
+            return true;
+    return false;
+}
+
+static void add_mesh(struct retain_job *r, const struct mesh_state *m)
+{
+    size_t n = r->r.n_meshes;
+
+    if (!has_own(m->mesh))
+        return;
+    snprintf(r->names[n], sizeof r->names[n], "%s", m->row.name);
+    r->meshes[n].mesh = r->names[n];
+    memcpy(r->meshes[n].keep.ns, m->mesh->keep_ns, sizeof r->meshes[n].keep.ns);
+    r->r.n_meshes++;
+}
+
+static struct retain_job *retain_job_new(struct controller *c)
+{
+    struct retain_job *r = calloc(1, sizeof *r);
+    size_t n = HASH_COUNT(c->inv.meshes);
+
+    if (!r)
+        return NULL;
+    r->job = (struct writer_job){ .run = run_retain, .done = retain_done };
+    r->c = c;
+    r->meshes = calloc(n + 1, sizeof *r->meshes);
+    r->names = calloc(n + 1, sizeof *r->names);
+    if (!r->meshes || !r->names) {
+        retain_free(r);
+        return NULL;
+    }
+    for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next)
+        add_mesh(r, m);
+    r->r.now_ns = tw_wall_now().ns;
+    r->r.keep = c->keep;
+    r->r.meshes = r->meshes;
+    r->history_before_ns = r->r.now_ns - c->history_ns;
+    return r;
 }
 
 static void retain(struct loop_timer *t)
 {
     struct controller *c = t->ctx;
-    struct retain_job *j = calloc(1, sizeof *j);
+    struct retain_job *r = retain_job_new(c);
 
-    if (j) {
-        j->job = (struct writer_job){ .run = run_retain, .done = retain_done };
-        j->before_ns = tw_wall_now().ns - c->retain_ns;
-        j->history_before_ns = tw_wall_now().ns - c->history_ns;
-        if (writer_submit(c->writer, &j->job) != TW_OK)
-            free(j);
-    }
+    if (r && writer_submit(c->writer, &r->job) != TW_OK)
+        retain_free(r);
     if (loop_timer_set(c->loop, t, (struct tw_mono){ tw_mono_now().ns + RETAIN_EVERY_NS }) != TW_OK)
         log_error("no memory for the retention timer: old summaries stay until a restart");
 }
@@ -179,7 +235,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->auto_approve = conf->auto_approve;
     c->http_write = conf->http_write;
     c->started_ns = tw_wall_now().ns;
-    c->retain_ns = conf->retain_days * DAY_NS;
+    c->keep = conf->keep;
     c->budgets = conf->budgets;
     c->history_ns = conf->history_days * DAY_NS;
     c->retention = (struct loop_timer){ .fn = retain, .ctx = c };

@@ -44,7 +44,8 @@ struct controller {
     struct admin *admin_state;
     unsigned edits; /* of agents, on their way: agent_edit.c */
     bool auto_approve, http_write;
-    int64_t retain_ns, history_ns;
+    struct store_keep keep;
+    int64_t history_ns;
     struct budget_limits budgets;
     struct loop_timer retention;
 };
@@ -59,7 +60,8 @@ struct controller_conf {
     bool http_write; /* changes over HTTP are taken, too */
     uint64_t max_pair_series;
     uint32_t native_buckets; /* of a native histogram; 0 = none are kept */
-    int64_t retain_days, history_days;
+    struct store_keep keep; /* how long each level of results is kept */
+    int64_t history_days;
     struct budget_limits budgets;
 };
 /* Opens the store, loads everything, starts threads and servers. The strings of *conf are used until controller_stop(). On an

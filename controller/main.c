@@ -14,7 +14,7 @@
 struct options {
     char *listen, *admin_listen, *http, *data_dir, *name;
     bool allow_plaintext, auto_approve, http_write;
-    int64_t max_pair_series, native_buckets, retain_days, history_days;
+    int64_t max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
     int log_level, log_format;
 };
@@ -23,6 +23,12 @@ static const char *const levels[] = { "debug", "info", "warn", "error", NULL }; 
 static const char *const formats[] = { "text", "json", NULL };                  /* as enum log_format */
 
 #define OPT(field) offsetof(struct options, field)
+#define DAY_NS (86400 * TW_NS_PER_S)
+#define KEEP(opt, field, value, text)                                                                                 \
+    {                                                                                                                 \
+        .name = opt, .type = CONF_DURATION, .offset = OPT(field), .dflt = value, .min = DAY_NS, .max = 36500 * DAY_NS, \
+        .arg = "TIME", .help = text                                                                                   \
+    }
 static const struct conf_opt opts[] = {
     { .name = "listen",
       .type = CONF_STR,
@@ -82,13 +88,11 @@ static const struct conf_opt opts[] = {
       .max = 4096,
       .help = "Most buckets of a native histogram in the metrics; with more its resolution is halved. 0: "
               "none are kept." },
-    { .name = "retain-days",
-      .type = CONF_INT,
-      .offset = OPT(retain_days),
-      .dflt = "30",
-      .min = 1,
-      .max = 3650,
-      .help = "Days for which raw summaries are kept." },
+    KEEP("keep-raw", keep_raw, "7d", "How long summaries are kept, from 1d on. A mesh may have its own (retention:)."),
+    KEEP("keep-1min", keep_1min, "30d", "How long roll-ups of a minute are kept; each level at least as long as the finer ones."),
+    KEEP("keep-10min", keep_10min, "90d", "How long roll-ups of 10 minutes are kept."),
+    KEEP("keep-1h", keep_1h, "730d", "How long roll-ups of an hour are kept."),
+    KEEP("keep-1d", keep_1d, "3650d", "How long roll-ups of a day are kept."),
     { .name = "history-days",
       .type = CONF_INT,
       .offset = OPT(history_days),
@@ -198,7 +202,7 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .http_write = o->http_write,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
                                           .native_buckets = (uint32_t)o->native_buckets,
-                                          .retain_days = o->retain_days,
+                                          .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h, o->keep_1d } },
                                           .history_days = o->history_days,
                                           .budgets = { .pairs = (double)o->budget_pairs,
                                                        .series = (double)o->budget_series,

@@ -125,6 +125,35 @@ static enum tw_rc set_maintenance(struct doc *d, const yaml_node_t *value, void 
     return TW_OK;
 }
 
+/* ---- How long results are kept ---- */
+
+#define DAY_NS (86400 * TW_NS_PER_S)
+#define KEEP_MAX_NS (36500 * DAY_NS)
+/* clang-format off */
+#define SET_KEEP(name, level)                                                                              \
+    static enum tw_rc set_keep_##name(struct doc *d, const yaml_node_t *value, void *into)                 \
+    {                                                                                                      \
+        return doc_duration(d, value, DAY_NS, KEEP_MAX_NS, &((struct mesh *)into)->keep_ns[level]);        \
+    }
+SET_KEEP(raw, 0)
+SET_KEEP(1min, 1)
+SET_KEEP(10min, 2)
+SET_KEEP(1h, 3)
+SET_KEEP(1d, 4)
+/* clang-format on */
+
+static const struct doc_key retention_keys[] = {
+    { "raw", DOC_TEXT, false, set_keep_raw },     { "1min", DOC_TEXT, false, set_keep_1min },
+    { "10min", DOC_TEXT, false, set_keep_10min }, { "1h", DOC_TEXT, false, set_keep_1h },
+    { "1d", DOC_TEXT, false, set_keep_1d },
+};
+const struct mesh_doc_table mesh_doc_table_retention = { "retention", retention_keys, TW_NELEM(retention_keys) };
+
+static enum tw_rc set_retention(struct doc *d, const yaml_node_t *value, void *into)
+{
+    return doc_map(d, value, retention_keys, TW_NELEM(retention_keys), into);
+}
+
 static const struct doc_key mesh_keys[] = {
     { "mesh", DOC_TEXT, true, set_mesh },          { "description", DOC_TEXT, false, set_description },
     { "topology", DOC_TEXT, true, set_topology },  { "members", DOC_LIST, false, set_members },
@@ -135,6 +164,7 @@ static const struct doc_key mesh_keys[] = {
     { "groups", DOC_MAP, false, mesh_doc_groups }, { "targets", DOC_MAP, false, mesh_doc_targets },
     { "defaults", DOC_MAP, false, set_defaults },  { "classes", DOC_MAP, true, mesh_doc_classes },
     { "schedule", DOC_MAP, false, set_schedule },  { "maintenance", DOC_LIST, false, set_maintenance },
+    { "retention", DOC_MAP, false, set_retention },
 };
 const struct mesh_doc_table mesh_doc_table_document = { "document", mesh_keys, TW_NELEM(mesh_keys) };
 

@@ -18,11 +18,11 @@ enum tw_rc mesh_doc_targets(struct doc *d, const yaml_node_t *value, void *into)
 
 /* The keys that documents may have, for the test that compares docs/schema with them. */
 struct mesh_doc_table {
-    const char *name; /* "document", "class", "group", "target", "schedule", "window", "maintenance" */
+    const char *name; /* "document", "class", "group", "target", "schedule", "window", "maintenance", "retention" */
     const struct doc_key *keys;
     size_t n;
 };
 extern const struct mesh_doc_table mesh_doc_table_document, mesh_doc_table_class, mesh_doc_table_group, mesh_doc_table_target,
-    mesh_doc_table_schedule, mesh_doc_table_window, mesh_doc_table_maintenance;
+    mesh_doc_table_schedule, mesh_doc_table_window, mesh_doc_table_maintenance, mesh_doc_table_retention;
 
 #endif

@@ -172,9 +172,23 @@ enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_i
 enum tw_rc store_each_cursor(struct store *s,
                              enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through),
                              void *ctx, struct tw_err *err);
-/* Drops whole days of raw summaries and loss runs that ended before `before_ns`, and gaps and scheduled intervals from before it. In the open
- * transaction, or else in its own. */
-enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err);
+/* How long each level is kept; in a mesh's own 0 means the default. Each is kept at least as long as the finer ones, and whole days. */
+struct store_keep {
+    int64_t ns[STORE_LEVELS];
+};
+struct store_retention {
+    int64_t now_ns;
+    struct store_keep keep; /* none 0 */
+    const struct store_mesh_keep {
+        const char *mesh;
+        struct store_keep keep;
+    } *meshes; /* those that differ */
+    size_t n_meshes;
+};
+/* One step: *ret_more: call again, with the same. Tables that nobody keeps go whole, rows of meshes that keep less than others by thousands;
+ * readers look for neither from the first step on. A day goes only when it is rolled up. Loss runs and tests on demand are kept like
+ * summaries, gaps and scheduled intervals as long as the coarsest level. In the open transaction, or else in its own. */
+enum tw_rc store_retain(struct store *s, const struct store_retention *r, bool *ret_more, struct tw_err *err);
 
 struct store_level_stats {
     uint64_t rows, bytes; /* bytes: of rows and index entries, without what pages leave empty */

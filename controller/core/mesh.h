@@ -117,6 +117,7 @@ struct mesh_link {
     struct mesh_name source, target;
 };
 
+#define MESH_LEVELS 5
 struct mesh {
     char name[MESH_NAME_MAX];
     char *description;
@@ -134,6 +135,7 @@ struct mesh {
     size_t n_targets;
     struct mesh_class *classes;
     size_t n_classes;
+    int64_t keep_ns[MESH_LEVELS]; /* of results, by enum store_level; 0: as the controller keeps them */
     const struct yaml_node_s *schedule_node, *maintenance_node; /* the reader's own */
 };
 

@@ -20,10 +20,12 @@ CREATE TABLE level_part (
     PRIMARY KEY (level, first_day)
 ) STRICT, WITHOUT ROWID;
 
--- Retention: of this mesh's pairs nothing from before from_ns is kept any more at this level.
+-- Retention: of this mesh's pairs nothing from before from_ns is kept any more at this level; what is from before
+-- done_ns has been deleted.
 CREATE TABLE level_kept (
     mesh    TEXT NOT NULL,
     level   INTEGER NOT NULL,
     from_ns INTEGER NOT NULL,
+    done_ns INTEGER NOT NULL,
     PRIMARY KEY (mesh, level)
 ) STRICT, WITHOUT ROWID;

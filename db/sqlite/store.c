@@ -80,9 +80,13 @@ static const char *const statements[ST_COUNT] = {
                          " VALUES (?, ?, '', '', 0, 0)",
     [ST_RETAIN_TEST_RUN] = "DELETE FROM test_run WHERE test_id IN (SELECT id FROM test WHERE started_ns < ?)",
     [ST_RETAIN_TEST] = "DELETE FROM test WHERE started_ns < ?",
-    [ST_RETAIN_LATEST] = "DELETE FROM latest WHERE day < ?",
+    [ST_RETAIN_LATEST] = "DELETE FROM latest WHERE day = ?",
     [ST_RETAIN_GAP] = "DELETE FROM gap WHERE received_ns < ?",
     [ST_RETAIN_INTERVAL] = "DELETE FROM pair_interval WHERE until_ns < ?",
+    [ST_KEPT_MESHES] = "SELECT DISTINCT mesh FROM pair",
+    [ST_KEPT_EACH] = "SELECT mesh, level, from_ns, done_ns FROM level_kept",
+    [ST_KEPT_PUT] = "INSERT OR REPLACE INTO level_kept (mesh, level, from_ns, done_ns) VALUES (?, ?, ?, ?)",
+    [ST_RETAIN_MESH_LATEST] = "DELETE FROM latest WHERE pair_id IN (SELECT id FROM pair WHERE mesh = ?) AND day < ?",
     [ST_DAY_EACH] = "SELECT day, last, through, until, next_pair FROM rollup_day ORDER BY day",
     [ST_DAY_PUT] = "INSERT OR REPLACE INTO rollup_day (day, last, through, until, next_pair) VALUES (?, ?, ?, ?, ?)",
     [ST_DAY_DELETE] = "DELETE FROM rollup_day WHERE day = ?",
@@ -187,6 +191,7 @@ void store_close(struct store *s)
     day_cache_clear(&s->insert);
     day_cache_clear(&s->insert_runs);
     rollup_close(s);
+    retain_forget(s);
     sq_close(&s->q);
     cursors_free(&s->cursors);
     free(s->latest);
@@ -273,6 +278,7 @@ void store_rollback(struct store *s)
         day_cache_clear(&s->insert_runs);
         cursors_rollback(&s->cursors);
         rollup_rolled_back(s);
+        retain_forget(s);
     }
     sq_rollback(&s->q);
     forget_pending(s);

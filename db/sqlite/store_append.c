@@ -1,4 +1,4 @@
-/* Summaries in, each exactly once, and whole days out. */
+/* Summaries in, each exactly once. */
 #include "db/sqlite/store_priv.h"
 
 #include <stdlib.h>
@@ -256,87 +256,4 @@ enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store
     *ret = STORE_APPENDED;
     *ret_through = last;
     return TW_OK;
-}
-
-/* ---- Retention ---------------------------------------------------------------------------------- */
-
-static enum tw_rc run_i64(struct store *s, enum store_stmt which, int64_t v, struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, which, &c, err);
-
-    if (rc)
-        return rc;
-    sq_put_i64(&c, v);
-    return sq_run(&c, err);
-}
-
-static enum tw_rc drop_days(struct store *s, int64_t first_kept, struct tw_err *err)
-{
-    int64_t *days = NULL;
-    size_t n = 0;
-    enum tw_rc rc = day_list(&s->q, DAY_MIN, first_kept - 1, &days, &n, err);
-
-    for (size_t i = 0; i < n && !rc; i++) {
-        char name[DAY_NAME], sql[DAY_NAME + 16] = "DROP TABLE ";
-        day_cache_drop(&s->insert, days[i]);
-        rc = sq_exec(&s->q, strcat(sql, day_name(days[i], name)), err);
-    }
-    free(days);
-    return rc;
-}
-
-/* Rows of the open transaction in dropped days. */
-static void forget_latest(struct store *s, int64_t first_kept)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < s->n_latest; i++)
-        if (s->latest[i].day >= first_kept)
-            s->latest[kept++] = s->latest[i];
-    s->n_latest = kept;
-}
-
-static enum tw_rc retain(struct store *s, int64_t before_ns, struct tw_err *err)
-{
-    int64_t first_kept = day_of(before_ns);
-    enum tw_rc rc = drop_days(s, first_kept, err);
-
-    if (!rc)
-        rc = runs_drop_days(&s->q, &s->insert_runs, first_kept, err);
-    if (!rc)
-        rc = run_i64(s, ST_RETAIN_LATEST, first_kept, err);
-    /* What completeness of the dropped days would need; nobody can ask for that any more. */
-    if (!rc)
-        rc = run_i64(s, ST_RETAIN_GAP, before_ns, err);
-    if (!rc)
-        rc = run_i64(s, ST_RETAIN_INTERVAL, before_ns, err);
-    if (!rc)
-        rc = run_i64(s, ST_RETAIN_TEST_RUN, before_ns, err);
-    if (!rc)
-        rc = run_i64(s, ST_RETAIN_TEST, before_ns, err);
-    forget_latest(s, first_kept);
-    if (rc)
-        s->broken = rc;
-    return rc;
-}
-
-enum tw_rc store_retain(struct store *s, int64_t before_ns, struct tw_err *err)
-{
-    enum tw_rc rc;
-
-    if (s->q.in_txn) {
-        s->shrink = true;
-        return retain(s, before_ns, err);
-    }
-    rc = store_begin(s, err);
-    if (rc)
-        return rc;
-    s->shrink = true;
-    rc = retain(s, before_ns, err);
-    if (rc) {
-        store_rollback(s);
-        return rc;
-    }
-    return store_commit(s, err);
 }

@@ -54,6 +54,10 @@ enum store_stmt {
     ST_RETAIN_LATEST,
     ST_RETAIN_GAP,
     ST_RETAIN_INTERVAL,
+    ST_KEPT_MESHES,
+    ST_KEPT_EACH,
+    ST_KEPT_PUT,
+    ST_RETAIN_MESH_LATEST,
     ST_DAY_EACH,
     ST_DAY_PUT,
     ST_DAY_DELETE,
@@ -116,6 +120,29 @@ struct rollup {
     bool slicing;                 /* that is a slice */
 };
 
+/* What store_retain() is at. */
+struct retain_level {
+    int64_t from_ns, done_ns; /* as in level_kept */
+    int64_t wanted_ns;
+};
+struct retain_mesh {
+    char name[STORE_NAME_MAX];
+    struct retain_level level[STORE_LEVELS];
+};
+struct retain_todo {
+    struct cells_part part;
+    int mesh;  /* its rows only; -1: the whole table */
+    bool last; /* of the mesh and level: it is done */
+};
+struct retain {
+    bool active;
+    struct retain_mesh *meshes;
+    size_t n_meshes;
+    int64_t from_ns[STORE_LEVELS]; /* before it nobody keeps anything */
+    struct retain_todo *todo;
+    size_t n_todo, cap_todo, at;
+};
+
 struct store {
     struct sq q;
     enum tw_rc broken; /* a write of the open transaction failed half-way: it cannot be committed */
@@ -127,6 +154,7 @@ struct store {
     struct store_stats stats;
     uint64_t pending_rows, pending_batches;
     struct rollup rollup;
+    struct retain retain;
     bool shrink; /* the open transaction drops days: give room back after it */
 };
 
@@ -153,11 +181,18 @@ enum tw_rc rollup_note(struct store *s, int64_t day, int64_t row, uint64_t octet
 enum tw_rc rollup_flush(struct store *s, struct tw_err *err); /* before a commit */
 void rollup_committed(struct store *s);
 void rollup_rolled_back(struct store *s);
+/* Are there summaries of the day that are in no cell yet? */
+bool rollup_waits(struct store *s, int64_t day);
+/* A slice of that day in the open transaction. */
+enum tw_rc rollup_now(struct store *s, int64_t day, size_t max_rows, struct tw_err *err);
 void rollup_stats(const struct store *s, struct store_stats *ret);
 /* The table is gone, in the open transaction. */
 enum tw_rc rollup_forget(struct store *s, const struct cells_part *p, struct tw_err *err);
 /* Something of it was deleted, in the open transaction. */
 enum tw_rc rollup_part_add(struct store *s, const struct cells_part *p, int64_t rows, int64_t octets, struct tw_err *err);
+
+/* store_retain.c: begins anew. */
+void retain_forget(struct store *s);
 
 /* store_append.c: writes what a transaction collected; at its end. */
 enum tw_rc store_flush_pending(struct store *s, struct tw_err *err);

@@ -694,6 +694,26 @@ static enum tw_rc run_slice(struct store *s, size_t max_rows, struct tw_err *err
     return TW_OK;
 }
 
+bool rollup_waits(struct store *s, int64_t day)
+{
+    const struct level_day *d = &s->rollup.days[find_day(&s->rollup, day)];
+
+    return is_known(&s->rollup, day) && d->last > d->through;
+}
+
+enum tw_rc rollup_now(struct store *s, int64_t day, size_t max_rows, struct tw_err *err)
+{
+    struct rollup *r = &s->rollup;
+    size_t at = find_day(r, day);
+    enum tw_rc rc = TW_OK;
+
+    if (r->v && (r->day != at || r->at == r->n))
+        end_round(r); /* goes on where it is committed */
+    if (!r->v)
+        rc = begin_round(s, at, r->days[at].looked_ns, max_rows, err);
+    return rc ? rc : run_slice(s, max_rows, err);
+}
+
 enum tw_rc store_rollup(struct store *s, int64_t now_ns, size_t max_rows, bool *ret_more, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;

@@ -87,6 +87,8 @@ struct fixture {
 
 /* ---- Controller ---- */
 
+#define FX_DAY (86400 * TW_NS_PER_S)
+
 static inline void start_controller(struct fixture *f)
 {
     struct tw_err err = { 0 };
@@ -97,7 +99,7 @@ static inline void start_controller(struct fixture *f)
                                     .data_dir = f->data,
                                     .name = "test",
                                     .auto_approve = f->auto_approve,
-                                    .retain_days = 30,
+                                    .keep = { { 30 * FX_DAY, 30 * FX_DAY, 90 * FX_DAY, 730 * FX_DAY, 3650 * FX_DAY } },
                                     .history_days = 30 };
 
     if (controller_start(&conf, &f->c, &err) != TW_OK)

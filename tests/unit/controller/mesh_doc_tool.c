@@ -16,6 +16,7 @@ static const struct mesh_doc_table *const tables[] = {
     &mesh_doc_table_schedule,
     &mesh_doc_table_window,
     &mesh_doc_table_maintenance,
+    &mesh_doc_table_retention,
 };
 
 static int fail(const char *what)

@@ -126,6 +126,21 @@ __attribute__((unused)) static int64_t new_agent(struct store *s, const char *na
     return a.id;
 }
 
+/* Summaries from before that moment go; all other levels stay. */
+__attribute__((unused)) static enum tw_rc retain_before(struct store *s, int64_t before_ns,
+                                                        struct tw_err *err)
+{
+    const int64_t day = 86400 * TW_NS_PER_S;
+    const struct store_retention r = { .now_ns = before_ns + day,
+                                       .keep.ns = { day, before_ns, before_ns, before_ns, before_ns } };
+    bool more = true;
+    enum tw_rc rc = TW_OK;
+
+    while (more && !rc)
+        rc = store_retain(s, &r, &more, err);
+    return rc;
+}
+
 /* SQLite's calls come here: tells whether a commit waited for the disk. */
 static unsigned syncs;
 int fdatasync(int fd)

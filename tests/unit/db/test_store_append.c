@@ -507,13 +507,13 @@ static void retention_drops_whole_days(void **state)
     struct tw_summary row = plain(1, 1, DAY0 + 10 * MINUTE, 80);
 
     append_scattered(f);
-    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE - 1, &test_err)); /* the day has not ended yet */
+    CHECK_OK(retain_before(f->s, DAY0 + DAY_MINUTES * MINUTE - 1, &test_err)); /* the day has not ended yet */
     check_rows(f, "one day less", "1.0@0#0 1.1@0#2 1.0@1440#3 2.0@3#6 2.0@1439#1 3.0@2880#4 ");
     CHECK_OK(store_begin(f->s, &test_err));
-    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
+    CHECK_OK(retain_before(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
     store_rollback(f->s);
     check_latest(f, "rolled back", "1.0@1440#3 1.1@0#2 2.0@1439#1 3.0@2880#4 ");
-    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
+    CHECK_OK(retain_before(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
     check_rows(f, "two days less", "1.0@1440#3 3.0@2880#4 ");
     check_latest(f, "no rows that are gone", "1.0@1440#3 3.0@2880#4 ");
     append_one(f, 9, &row); /* a late one brings its day back */
@@ -551,7 +551,7 @@ static void retention_gives_room_back(void **state)
     pages = sql_int(f->path, "PRAGMA page_count");
     assert_true(pages > 8000);
     CHECK_OK(store_begin(f->s, &test_err));
-    CHECK_OK(store_retain(f->s, DAY0, &test_err));
+    CHECK_OK(retain_before(f->s, DAY0, &test_err));
     CHECK_OK(store_commit(f->s, &test_err));
     if (sql_int(f->path, "PRAGMA page_count") > pages - 4000)
         fail_msg("%lld pages, %lld before", (long long)sql_int(f->path, "PRAGMA page_count"),
@@ -567,7 +567,7 @@ static void retention_and_append_in_one_transaction(void **state)
 
     CHECK_OK(store_begin(f->s, &test_err));
     append(f, spool_a, 1, rows, 3, &through);
-    CHECK_OK(store_retain(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
+    CHECK_OK(retain_before(f->s, DAY0 + DAY_MINUTES * MINUTE, &test_err));
     CHECK_OK(store_commit(f->s, &test_err));
     check_rows(f, "rows", "1.0@1440#2 ");
     check_latest(f, "latest", "1.0@1440#2 ");
@@ -668,7 +668,7 @@ static void a_reader_that_stops_holds_nothing_up(void **state)
     assert_int_equal(store_read_summaries(f->r, pairs, 4, 0, INT64_MAX, stop, &n, &err), TW_ECLOSED);
     assert_int_equal(store_read_latest(f->r, pairs, 4, stop, &n, &err), TW_ECLOSED);
     assert_int_equal(n, 2);
-    CHECK_OK(store_retain(f->s, DAY0 + 10 * DAY_MINUTES * MINUTE, &test_err));
+    CHECK_OK(retain_before(f->s, DAY0 + 10 * DAY_MINUTES * MINUTE, &test_err));
     check_rows(f, "all gone", "");
     check_latest(f, "all gone", "");
 }

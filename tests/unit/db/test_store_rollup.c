@@ -629,13 +629,182 @@ static void killed(void **state)
     end(f);
 }
 
+/* ---- Retention ---- */
+
+static uint64_t put_pair(struct fx *f, const char *mesh, const char *source)
+{
+    struct store_pair p = { .mesh = mesh, .class_name = "c", .source = source, .target = "t" };
+
+    CHECK_OK(store_put_pair(f->s, &p, &test_err));
+    return p.id;
+}
+
+/* n days from DAY0 on, every 10 minutes a summary of 10 s. */
+static void append_days(struct fx *f, uint64_t pair, int64_t days)
+{
+    static struct tw_summary rows[144];
+
+    for (int64_t day = DAY0; day < DAY0 + days * DAY; day += DAY) {
+        for (int i = 0; i < 144; i++) {
+            rows[i] = plain(pair, 0, day + i * 600 * SEC, (uint32_t)i);
+            rows[i].end_ns = rows[i].start_ns + 10 * SEC;
+            fill(&rows[i], &f->seed, 3);
+        }
+        CHECK_OK(append_rows(f, rows, 144, &test_err));
+        free_rows(rows, 144);
+    }
+}
+
+static void retain_all(struct fx *f, const struct store_retention *r)
+{
+    bool more = true;
+
+    while (more)
+        CHECK_OK(store_retain(f->s, r, &more, &test_err));
+}
+
+/* What is left is what the coarser level has, and an answer says what it is about. */
+static void levels_go_one_by_one(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t days;                                          /* since DAY0 */
+        int64_t from_ns, to_ns, covered_from_ns, covered_to_ns; /* of the first day, since DAY0 */
+        uint64_t rows;
+    } rows[] = {
+        { "all there", 3, 30 * SEC, 2 * HOUR + 30 * SEC, 30 * SEC, 2 * HOUR + 30 * SEC, 12 },
+        { "minutes are left", 5, 30 * SEC, 2 * HOUR + 30 * SEC, 0, 2 * HOUR + 60 * SEC, 13 },
+        { "ten minutes are left", 7, 30 * SEC, 2 * HOUR + 30 * SEC, 0, 2 * HOUR + 600 * SEC, 13 },
+        { "hours are left", 9, 30 * SEC, 2 * HOUR + 30 * SEC, 0, 3 * HOUR, 18 },
+        { "the day is left", 45, 30 * SEC, 2 * HOUR + 30 * SEC, 0, DAY, 144 },
+        { "nothing is left", 900, 30 * SEC, 2 * HOUR + 30 * SEC, 900 * DAY - 400 * DAY, 2 * HOUR + 30 * SEC,
+          0 },
+    };
+    struct fx *f = begin("levels.db");
+    struct store_retention r = { .keep.ns = { 4 * DAY, 6 * DAY, 8 * DAY, 40 * DAY, 400 * DAY } };
+    uint64_t pair = put_pair(f, "m", "a");
+
+    (void)state;
+    append_days(f, pair, 2);
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct sum got;
+        r.now_ns = DAY0 + (int64_t)rows[i].days * DAY;
+        retain_all(f, &r); /* also rolls up what is about to go */
+        read_span(f, pair, DAY0 + rows[i].from_ns, DAY0 + rows[i].to_ns, 0, INT64_MAX, &got);
+        if (got.rows != rows[i].rows || got.from_ns != DAY0 + rows[i].covered_from_ns ||
+            got.to_ns != DAY0 + rows[i].covered_to_ns)
+            fail_msg("%s: %llu summaries of [%lld, %lld)", rows[i].name, (unsigned long long)got.rows,
+                     (long long)((got.from_ns - DAY0) / SEC), (long long)((got.to_ns - DAY0) / SEC));
+        summary_free(&got.merged);
+    }
+    assert_int_equal(
+        sql_int(f->path,
+                "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'summary_*' OR name GLOB 'rollup_1*'"),
+        0);
+    assert_int_equal(sql_int(f->path, "SELECT count(*) FROM level_part") +
+                         sql_int(f->path, "SELECT count(*) FROM rollup_day"),
+                     0);
+    end(f);
+}
+
+/* Meshes that keep less than others, or more, in the same tables. */
+static void meshes_keep_their_own(void **state)
+{
+    static const struct store_mesh_keep own[] = {
+        { "brief", { { DAY, 2 * DAY, 2 * DAY, 2 * DAY, 2 * DAY } } },
+        { "long", { { 60 * DAY } } },
+    };
+    struct fx *f = begin("meshes.db");
+    struct store_retention r = { .now_ns = DAY0 + 10 * DAY,
+                                 .keep.ns = { 5 * DAY, 5 * DAY, 5 * DAY, 50 * DAY, 50 * DAY },
+                                 .meshes = own,
+                                 .n_meshes = 2 };
+    uint64_t pairs[] = { put_pair(f, "brief", "a"), put_pair(f, "long", "a"), put_pair(f, "usual", "a") };
+    /* Of 10 days: raw, hours kept. */
+    static const uint64_t kept_raw[] = { 1, 10, 5 }, kept_hours[] = { 2, 10, 10 };
+    struct sum got;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        append_days(f, pairs[i], 10);
+    roll(f, 1000);
+    for (int again = 0; again < 2; again++) {
+        retain_all(f, &r);
+        for (size_t i = 0; i < 3; i++) {
+            char text[100];
+            int64_t n = 0;
+            for (int day = 4; day < 14; day++) {
+                snprintf(text, sizeof text, "SELECT count(*) FROM summary_202410%02d WHERE pair_id = %llu",
+                         day, (unsigned long long)pairs[i]);
+                n += sql_int(f->path, text);
+            }
+            assert_in_range(n, 144 * kept_raw[i],
+                            144 * kept_raw[i] + 9); /* and rows that hold the highest number */
+            read_span(f, pairs[i], DAY0, DAY0 + 10 * DAY, DAY, INT64_MAX, &got);
+            assert_int_equal(got.rows, 144 * kept_hours[i]);
+            assert_int_equal(got.from_ns, DAY0 + (int64_t)(10 - kept_hours[i]) * DAY);
+            summary_free(&got.merged);
+            read_span(f, pairs[i], DAY0, DAY0 + 10 * DAY, 0, INT64_MIN, &got);
+            assert_int_equal(got.rows, 144 * kept_raw[i]);
+            summary_free(&got.merged);
+        }
+    }
+    /* A late one of a day whose rows went is rolled up nevertheless: its number is a new one. */
+    {
+        struct tw_summary late = plain(pairs[2], 0, DAY0 + 5 * SEC, 7);
+        struct store_stats before, after;
+        late.end_ns = late.start_ns + 10 * SEC;
+        store_stats(f->s, &before);
+        CHECK_OK(append_rows(f, &late, 1, &test_err));
+        roll(f, 1000);
+        store_stats(f->s, &after);
+        assert_int_equal(after.rollup_rows, before.rollup_rows + 1);
+    }
+    end(f);
+}
+
+/* Freed pages are used again: the file stays as large as what is kept. */
+static void space_is_reused(void **state)
+{
+    struct fx *f = begin("reused.db");
+    struct store_retention r = { .keep.ns = { DAY, DAY, DAY, DAY, DAY } };
+    uint64_t pair = put_pair(f, "m", "a");
+    int64_t first = 0, last;
+
+    (void)state;
+    for (int64_t day = 0; day < 12; day++) {
+        static struct tw_summary rows[288];
+        for (int i = 0; i < 288; i++) {
+            rows[i] = plain(pair, 0, DAY0 + day * DAY + i * 300 * SEC, 0);
+            rows[i].end_ns = rows[i].start_ns + 300 * SEC;
+            fill(&rows[i], &f->seed, 10);
+        }
+        CHECK_OK(append_rows(f, rows, 288, &test_err));
+        free_rows(rows, 288);
+        roll(f, 1000);
+        r.now_ns = DAY0 + (day + 1) * DAY;
+        retain_all(f, &r);
+        last = sql_int(f->path, "PRAGMA page_count");
+        first = day == 2 ? last : first;
+    }
+    assert_in_range(last, 1, 2 * first);
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whatever_comes), cmocka_unit_test(levels_are_counted),
-        cmocka_unit_test(years),          cmocka_unit_test(reader_meanwhile),
-        cmocka_unit_test(damaged_row),    cmocka_unit_test(older_database),
-        cmocka_unit_test(full_disk),      cmocka_unit_test(killed),
+        cmocka_unit_test(whatever_comes),
+        cmocka_unit_test(levels_are_counted),
+        cmocka_unit_test(years),
+        cmocka_unit_test(reader_meanwhile),
+        cmocka_unit_test(damaged_row),
+        cmocka_unit_test(older_database),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(killed),
+        cmocka_unit_test(levels_go_one_by_one),
+        cmocka_unit_test(meshes_keep_their_own),
+        cmocka_unit_test(space_is_reused),
     };
 
     return cmocka_run_group_tests_name("roll-ups", tests, make_dir, remove_dir);

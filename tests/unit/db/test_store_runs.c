@@ -158,9 +158,9 @@ static void go_with_their_day(void **state)
     CHECK_OK(store_begin(f->s, &test_err));
     put_all(f, spool_a);
     CHECK_OK(store_commit(f->s, &test_err));
-    CHECK_OK(store_retain(f->s, DAY0 + 86400 * TW_NS_PER_S, &test_err));
+    CHECK_OK(retain_before(f->s, DAY0 + 86400 * TW_NS_PER_S, &test_err));
     check_runs(f, 1, 0, INT64_MAX, "0@86401:3#7 unknown ");
-    CHECK_OK(store_retain(f->s, DAY0 + 2 * 86400 * TW_NS_PER_S, &test_err));
+    CHECK_OK(retain_before(f->s, DAY0 + 2 * 86400 * TW_NS_PER_S, &test_err));
     check_runs(f, 1, 0, INT64_MAX, "");
     assert_int_equal(sql_int(f->path, "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'loss_run_*'"), 0);
     CHECK_OK(store_begin(f->s, &test_err));
