@@ -149,9 +149,9 @@ static void put_columns(sqlite3_str *sql, const bool *have)
 {
     for (size_t i = 0; i < row_cols_n; i++)
         sqlite3_str_appendf(sql, ", %s",
-                            !have || have[i]               ? row_cols[i].name
-                            : row_cols[i].kind == ROW_HIST ? "NULL"
-                                                           : "0");
+                            !have || have[i]            ? row_cols[i].name
+                            : row_is_blob(&row_cols[i]) ? "NULL"
+                                                        : "0");
 }
 
 static enum tw_rc prepare_find(struct sq *q, const char *name, sqlite3_stmt **ret, struct tw_err *err)
