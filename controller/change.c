@@ -7,6 +7,11 @@
 
 #define MAX_WAITING 64
 
+/* Of the time, expansions get one part in so many: thousands of agents that come at once must not each cost a
+ * look at all of them. The first one happens at once. */
+#define EXPAND_SHARE 5
+#define EXPAND_HOLD_MAX_NS (2 * TW_NS_PER_S)
+
 /* ---- Requests ---- */
 
 static void free_documents(const struct change_document *v, size_t n)
@@ -319,13 +324,25 @@ static void agent_awaited(struct writer_job *j)
     answer(ch, j->rc);
 }
 
+static enum tw_rc prepare(struct change *ch)
+{
+    struct changes *s = ch->owner;
+    struct tw_mono begin = tw_mono_now();
+    enum tw_rc rc = change_prepare(ch);
+    int64_t now = tw_mono_now().ns, hold = (EXPAND_SHARE - 1) * (now - begin.ns);
+
+    if (ch->rq.kind == CHANGE_EXPAND)
+        s->expand_from.ns = now + (hold < EXPAND_HOLD_MAX_NS ? hold : EXPAND_HOLD_MAX_NS);
+    return rc;
+}
+
 /* TW_EAGAIN: it is with the writer now. */
 static enum tw_rc start(struct change *ch)
 {
     enum tw_rc rc;
 
     ch->now_ns = tw_wall_now().ns;
-    rc = change_prepare(ch);
+    rc = prepare(ch);
     if (ch->await_agent)
         ch->job = (struct writer_job){ .run = run_nothing, .done = agent_awaited, .urgent = true };
     else if (rc != TW_OK || ch->rq.plan_only ||
@@ -408,10 +425,22 @@ void change_expand_for(struct changes *s, const char *agent)
             return;
         }
         s->expand_waiting = ch;
-        enqueue(s, ch);
+        s->expand_held = tw_mono_now().ns < s->expand_from.ns &&
+                         loop_timer_set(s->c->loop, &s->expand_timer, s->expand_from) == TW_OK;
+        if (!s->expand_held)
+            enqueue(s, ch);
     }
     if (agent)
         change_names_add(&ch->names, agent);
+    run_waiting(s);
+}
+
+static void expand_due(struct loop_timer *t)
+{
+    struct changes *s = t->ctx;
+
+    s->expand_held = false;
+    enqueue(s, s->expand_waiting);
     run_waiting(s);
 }
 
@@ -428,6 +457,7 @@ enum tw_rc changes_new(struct controller *c, struct changes **ret)
         return TW_ENOMEM;
     s->c = c;
     s->end = &s->first;
+    s->expand_timer = (struct loop_timer){ .fn = expand_due, .ctx = s };
     *ret = s;
     return TW_OK;
 }
@@ -436,6 +466,9 @@ void changes_free(struct changes *s)
 {
     if (!s)
         return;
+    loop_timer_cancel(s->c->loop, &s->expand_timer);
+    if (s->expand_held)
+        enqueue(s, s->expand_waiting);
     while (s->first) {
         struct change *ch = take_first(s);
 

@@ -70,6 +70,9 @@ struct changes {
     bool busy;           /* the first one is with the writer */
     bool running;        /* run_waiting() is on the stack */
     struct change *expand_waiting; /* a CHANGE_EXPAND that has not begun */
+    bool expand_held;    /* it is not in the list yet: the timer puts it there */
+    struct loop_timer expand_timer;
+    struct tw_mono expand_from; /* not before */
     struct change_fleet fleet;
 };
 

@@ -23,7 +23,7 @@
 #define REST_NS (700 * TW_NS_PER_MS)
 #define REST_CPU_NS (2 * TW_NS_PER_MS) /* in REST_NS; and for each agent: pings go on */
 #define REST_AGENT_NS 6000
-#define RESTS 10 /* at most: health and pings never end */
+#define RESTS 40                       /* at most: health and pings never end */
 #define CONNECT_BURST 64               /* a host would not start them all in one moment either */
 #define ROUNDS 5                       /* of leaving and joining; the median counts */
 

@@ -1,5 +1,6 @@
 /* Changes of the schedule: several documents at once, what the history says of them, and the way back. */
 #include "tests/unit/controller/fixture.h"
+#include "controller/change_priv.h"
 #include "controller/history.h"
 
 #define CLASSES "classes:\n  voice: { spacing: 20ms, report_period: 10s, timeout: 1s }\n"
@@ -543,6 +544,41 @@ static void the_rollout_tells_who_is_behind(void **state)
 
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
+static void move(struct fixture *f, const char *name, uint32_t port)
+{
+    inventory_agent(&f->c->inv, name)->enrolment->reflector_port = port;
+    change_expand_for(f->c->changes, name);
+}
+
+/* One after which nothing happens for long is followed at once; then those that come together are one. */
+static void agents_that_come_together_are_one_expansion(void **state)
+{
+    struct fixture *f = *state;
+    struct changes *s;
+    uint64_t before;
+
+    bring_up_two(f);
+    assert_true(APPLY(f, .files = { "x", DOC("core") }).ok);
+    s = f->c->changes;
+    WAIT(!s->busy && !s->expand_waiting);
+    before = f->c->inv.generation;
+    s->expand_from.ns = 0;
+    move(f, "a", 8701);
+    assert_true(s->busy); /* with the writer */
+    WAIT(f->c->inv.generation == before + 1);
+    s->expand_from.ns = tw_mono_now().ns + 3600 * TW_NS_PER_S;
+    move(f, "a", 8702);
+    move(f, "b", 8703);
+    assert_true(s->expand_held && !s->busy);
+    assert_int_equal(loop_timer_set(f->loop, &s->expand_timer, tw_mono_now()), TW_OK); /* an hour later */
+    WAIT(f->c->inv.generation > before + 1);
+    assert_false(s->expand_held || s->expand_waiting);
+    assert_int_equal(f->c->inv.generation, before + 2);
+    s->expand_from.ns = tw_mono_now().ns + 3600 * TW_NS_PER_S;
+    move(f, "a", 8704); /* still held when the controller stops */
+    assert_true(s->expand_held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +595,7 @@ int main(void)
         T(a_plan_tells_each_pair),
         T(what_runs_can_be_applied_again),
         T(the_rollout_tells_who_is_behind),
+        T(agents_that_come_together_are_one_expansion),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -451,6 +451,61 @@ static void the_largest_schedule_fits_into_a_frame(void **state)
     assert_true((tw__session_spec__get_packed_size(&s) + 4) * SCHEDULE_PART_SESSIONS < RPC_MAX_FRAME - 1024);
 }
 
+/* A request has the rules of its own sessions, and ends before it gets too long. */
+static void requests_are_cut_by_sessions_and_octets(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t sessions, every, octets; /* every so many-th has a rule of its own, with so many octets */
+        size_t n, rules, second_n, second_rules;
+    } cases[] = {
+        { "no rules", 3500, 0, 0, 3000, 0, 500, 0 },
+        { "few", 10, 5, 100, 10, 2, 0, 0 },
+        { "long", 400, 1, 16384, 111, 111, 111, 111 },
+        { "nothing", 0, 0, 0, 0, 0, 0, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        size_t n = cases[i].sessions, rules = cases[i].every ? n / cases[i].every : 0;
+        struct session_list l = { .n = n };
+        Tw__TimesRule *rule = calloc(rules + 1, sizeof *rule);
+        uint8_t *octets = calloc(1, cases[i].octets + 1);
+        struct session_part p;
+
+        l.specs = calloc(n + 1, sizeof *l.specs);
+        l.list = calloc(n + 1, sizeof *l.list);
+        l.rules.list = calloc(rules + 1, sizeof *l.rules.list);
+        assert_true(rule && octets && l.specs && l.list && l.rules.list);
+        for (size_t k = 0; k < rules; k++) {
+            tw__times_rule__init(&rule[k]);
+            rule[k].id = k + 1;
+            rule[k].rule = (ProtobufCBinaryData){ cases[i].octets, octets };
+            l.rules.list[l.rules.n++] = &rule[k];
+        }
+        for (size_t k = 0; k < n; k++) {
+            tw__session_spec__init(&l.specs[k]);
+            l.specs[k].times_id = rules ? k / cases[i].every + 1 : 0;
+            l.list[k] = &l.specs[k];
+        }
+        assert_int_equal(session_list_part(&l, 0, &p), TW_OK);
+        if (p.n != cases[i].n || p.n_rules != cases[i].rules)
+            fail_msg("%s: %zu sessions, %zu rules", cases[i].name, p.n, p.n_rules);
+        free(p.rules);
+        assert_int_equal(session_list_part(&l, p.n, &p), TW_OK);
+        if (p.n != cases[i].second_n || p.n_rules != cases[i].second_rules)
+            fail_msg("%s: then %zu sessions, %zu rules", cases[i].name, p.n, p.n_rules);
+        for (size_t k = 0; k < p.n_rules; k++)
+            assert_int_equal(p.rules[k]->id, p.list[0]->times_id + k);
+        free(p.rules);
+        free(l.rules.list);
+        free(l.list);
+        free(l.specs);
+        free(rule);
+        free(octets);
+    }
+}
+
 /* ---- Classes ---- */
 
 static void set_abilities(struct agent *a, const char *list, uint32_t control_port)
@@ -676,6 +731,7 @@ int main(void)
         T(an_overlay_is_what_would_be),
         T(a_strict_mesh_names_what_is_unknown),
         T(the_largest_schedule_fits_into_a_frame),
+        T(requests_are_cut_by_sessions_and_octets),
         T(an_enrolment_survives_the_store),
         T(a_class_reaches_the_agent),
         T(a_twamp_pair_goes_to_the_control_port),
