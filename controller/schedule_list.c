@@ -431,8 +431,8 @@ static bool find_scheduled(const struct wanted *w, const struct pair *p, struct 
     return wanted_make_pair(w, m, &mp, ret);
 }
 
-bool schedule_session(const struct inventory *inv, const struct pair *p, uint32_t flow, struct spec_room *room,
-                      Tw__SessionSpec *ret)
+bool schedule_session(const struct inventory *inv, const struct pair *p, uint32_t flow,
+                      struct spec_room *room, Tw__SessionSpec *ret)
 {
     struct wanted_pair w;
 

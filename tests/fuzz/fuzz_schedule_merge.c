@@ -27,7 +27,8 @@ static const Tw__TimesRule *find_rule(Tw__TimesRule **v, size_t n, uint64_t id)
 }
 
 /* What either has of the rules that sessions need, each once, and no other. */
-static void check_rules(const Tw__ScheduleRequest *whole, const Tw__ScheduleRequest *x, const Tw__ScheduleRequest *y)
+static void check_rules(const Tw__ScheduleRequest *whole, const Tw__ScheduleRequest *x,
+                        const Tw__ScheduleRequest *y)
 {
     for (size_t i = 0; i < whole->n_sessions; i++) {
         uint64_t id = whole->sessions[i]->times_id;

@@ -179,7 +179,8 @@ static void expect_rules(const char *name, const Tw__ScheduleRequest *rq, const 
     for (size_t i = 0; i < rq->n_times; i++)
         if (rq->times[i]->id != (uint64_t)(rules[2 * i] - '0') || rq->times[i]->rule.len != 2 ||
             memcmp(rq->times[i]->rule.data, rules + 2 * i, 2) != 0)
-            fail_msg("%s: rule %zu is %.2s, expected \"%s\"", name, i, (char *)rq->times[i]->rule.data, rules);
+            fail_msg("%s: rule %zu is %.2s, expected \"%s\"", name, i, (char *)rq->times[i]->rule.data,
+                     rules);
 }
 
 static void a_difference_keeps_the_rules_that_are_needed(void **state)

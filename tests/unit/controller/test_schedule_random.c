@@ -1,6 +1,6 @@
 /* A schedule that is altered step by step is the same as one made from scratch, and agents that are sent only
- * differences run the same as if they had been sent all. Random joins, leaves, drains, renames, other addresses
- * and abilities, documents, times and pauses; the seed is printed when something is wrong. */
+ * differences run the same as if they had been sent all. Random joins, leaves, drains, renames, other
+ * addresses and abilities, documents, times and pauses; the seed is printed when something is wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,9 @@ struct world {
     unsigned deltas, lists;
 };
 
-static const char *const first_names[AGENTS] = { "ams", "ber", "cph", "dub", "edi", "fra", "gva", "hel", "ist" };
+static const char *const first_names[AGENTS] = {
+    "ams", "ber", "cph", "dub", "edi", "fra", "gva", "hel", "ist"
+};
 
 /* Texts of meshes; the first of each row is the name. Some name agents that may not be there. */
 static const char *const documents[MESHES][3] = {
@@ -62,10 +64,12 @@ static const char *const documents[MESHES][3] = {
     { "mesh: all\ntopology: full\ngroups: { all: { select: \"*\", allow_empty: true } }\nmembers: [all, m]\n"
       "targets: { m: 192.0.2.99 }\nclasses: { b: {}, t: { schedule: { every: 5m, for: 10s } } }\n",
       "mesh: all\ntopology: full\ngroups: { all: { select: \"*\", allow_empty: true } }\nmembers: [all, m]\n"
-      "targets: { m: 192.0.2.99 }\nclasses: { b: { schedule: { every: 1h, for: 10s } }, t: { flows: 2, schedule: { "
+      "targets: { m: 192.0.2.99 }\nclasses: { b: { schedule: { every: 1h, for: 10s } }, t: { flows: 2, "
+      "schedule: { "
       "every: 5m, for: 10s } } }\n",
       "mesh: all\ntopology: full\ngroups: { all: { select: \"*\", allow_empty: true } }\nmembers: [all, l]\n"
-      "targets: { l: 192.0.2.99 }\nclasses: { t: {} }\nmaintenance: [{ from: 2027-01-01, to: 2027-01-02, reason: move, probes: continue }]\n" },
+      "targets: { l: 192.0.2.99 }\nclasses: { t: {} }\nmaintenance: [{ from: 2027-01-01, to: 2027-01-02, "
+      "reason: move, probes: continue }]\n" },
 };
 
 static void forget(void *ctx, struct pair *p)
@@ -234,7 +238,8 @@ static void step_mesh(struct world *w)
         m->row.paused = !m->row.paused;
     } else {
         adopt(&w->inv,
-              &(struct overlay){ .meshes = &(struct overlay_mesh){ .name = name, .drop = true }, .n_meshes = 1 },
+              &(struct overlay){ .meshes = &(struct overlay_mesh){ .name = name, .drop = true },
+                                 .n_meshes = 1 },
               w);
         inventory_drop_mesh(&w->inv, m);
     }
