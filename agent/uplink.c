@@ -71,7 +71,7 @@ static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *re
 /* One record that cannot be read must not hold up all that follow: its loss is reported like any other. */
 static void report_corrupt(struct uplink *u, struct spool_gap *ret)
 {
-    *ret = (struct spool_gap){ u->sent_seq + 1, u->sent_seq + 1, "spool_corrupt" };
+    *ret = (struct spool_gap){ u->sent_seq + 1, u->sent_seq + 1, "spool_corrupt", 0, 0 };
     log_error("a record of the spool cannot be read and is given up", LOG_U("seq", u->sent_seq + 1));
 }
 
@@ -100,6 +100,8 @@ static enum tw_rc send_batch(struct uplink *u)
         g.first_seq = gap.first_seq;
         g.last_seq = gap.last_seq;
         g.reason = (char *)gap.reason;
+        g.from_ns = gap.from_ns;
+        g.until_ns = gap.until_ns;
         b.gap = &g;
     }
     if (rc == TW_OK)

@@ -25,6 +25,8 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
 void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret);
 /* Fails a call whose query did not run. text may be "". */
 void admin_fail_run(enum tw_rc rc, const char *text, void *closure_data);
+/* NULL: nothing is missing. From the arena. */
+Tw__Missing *admin_missing(const struct missing *m, struct arena *ar);
 /* NULL: the agent has not been audited. From the arena. */
 Tw__ClockFinding *admin_clock_finding(const struct agent *a, struct arena *ar);
 /* admin_apply.c; who changes something, and why. False: it has failed the call. */
@@ -71,7 +73,8 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(test_start, TestStartRequest, TestStartReply)                                                                    \
     X(test_stop, TestStopRequest, TestStopReply)                                                                       \
     X(test_progress, TestProgressRequest, TestProgressReply)                                                           \
-    X(test_list, TestListRequest, TestListReply)
+    X(test_list, TestListRequest, TestListReply)                                                                       \
+    X(completeness, PairFilter, CompletenessReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

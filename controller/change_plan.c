@@ -284,8 +284,7 @@ static bool has_to_be_closed(const struct change *ch, const struct wanted_change
     if (c->what == WANTED_REMOVED)
         return true;
     wanted_change_pair(&ch->wanted, c, &w);
-    return w.paused || p->interval_period_ns != w.class_->report_period_ns ||
-           p->interval_flows != w.class_->flows;
+    return w.paused || !pair_interval_fits(p, w.class_->report_period_ns, w.class_->flows, w.class_->times);
 }
 
 static enum tw_rc list_closed(struct change *ch)

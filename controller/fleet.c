@@ -4,6 +4,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/absence.h"
 #include "controller/change.h"
 #include "controller/enrolment.h"
 #include "controller/fleet_push.h"
@@ -293,6 +294,7 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
         a->peer = NULL;
         a->link = NULL;
         fleet_save(l->c, a);
+        absence_lost(l->c, a);
     }
     if (l)
         fleet_link_down(l);
@@ -470,6 +472,7 @@ static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest
     if (m->n_refusals)
         log_warn("agent refuses sessions", LOG_S("agent", l->agent->row.name),
                  LOG_U("sessions", m->n_refusals), LOG_S("first_reason", m->refusals[0]->reason));
+    absence_acked(l->c, l->agent);
     fleet_acked(l, m->generation, &m->digest);
     closure(&reply, closure_data);
 }
@@ -501,6 +504,7 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
         return;
     }
     inventory_take_health(l->agent, m);
+    absence_found(l->c, l->agent, m->started_ns);
     l->agent->clock_ahead_ns = m->time_ns - loop_now(l->c->loop).wall.ns;
     closure(&reply, closure_data);
 }

@@ -278,16 +278,42 @@ void fleet_link_down(struct fleet_link *l)
 
 struct interval {
     uint64_t pair_id;
-    int64_t period_ns;
-    uint32_t flows;
+    struct store_expectation x; /* its rule is one of the job's */
 };
 struct open_job {
     struct writer_job job; /* first */
     uint64_t generation;
     int64_t from_ns;
+    struct rule_list rules;
     size_t n;
     struct interval v[];
 };
+
+static void free_open(struct open_job *o)
+{
+    rule_list_free(&o->rules);
+    free(o);
+}
+
+static void add_interval(struct open_job *o, const struct pair *p)
+{
+    struct interval *i = &o->v[o->n];
+    const struct class_times *t = p->times;
+
+    *i = (struct interval){ p->row.id, { .report_period_ns = p->report_period_ns, .flows = p->flows } };
+    if (t && t->id) {
+        const Tw__TimesRule *r = rule_list_add(&o->rules, t) == TW_OK ? rule_list_find(&o->rules, t->id) : NULL;
+
+        if (!r)
+            return; /* no memory: at the next acknowledgement of another start */
+        i->x.rule_id = t->id;
+        i->x.rule = r->rule.data;
+        i->x.rule_len = r->rule.len;
+        i->x.spacing_ns = t->spacing_ns;
+        i->x.exponential = t->exponential;
+    }
+    o->n++;
+}
 
 static enum tw_rc run_open(struct writer_job *j, struct store *s, struct tw_err *err)
 {
@@ -295,8 +321,7 @@ static enum tw_rc run_open(struct writer_job *j, struct store *s, struct tw_err 
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; rc == TW_OK && i < o->n; i++)
-        rc = store_pair_scheduled(s, o->v[i].pair_id, o->generation, o->v[i].period_ns, o->v[i].flows,
-                                  o->from_ns, err);
+        rc = store_pair_scheduled(s, o->v[i].pair_id, o->generation, &o->v[i].x, o->from_ns, err);
     return rc;
 }
 
@@ -305,7 +330,7 @@ static void open_done(struct writer_job *j)
     if (j->rc != TW_OK && j->rc != TW_ECLOSED)
         log_error("the times at which pairs are scheduled cannot be stored: their completeness will be wrong",
                   LOG_S("error", j->err.text));
-    free(j);
+    free_open((struct open_job *)j);
 }
 
 struct opening {
@@ -323,9 +348,8 @@ static void open_interval(void *ctx, uint32_t row)
     if (!p->scheduled || p->interval == INTERVAL_OPEN || pair_source(p) != o->agent || o->job->n == o->cap)
         return;
     schedule_set_interval(p, INTERVAL_OPEN);
-    p->interval_period_ns = p->report_period_ns;
-    p->interval_flows = p->flows;
-    o->job->v[o->job->n++] = (struct interval){ p->row.id, p->report_period_ns, p->flows };
+    pair_interval_set(p);
+    add_interval(o->job, p);
 }
 
 /* Agents that come and go acknowledge again and again: only what is not open yet is written. Mostly that is
@@ -347,7 +371,7 @@ static void open_intervals(struct controller *c, struct agent *a)
     if (a->unopened)
         schedule_each_pair(&c->inv, a, open_interval, &o);
     if (!o.job->n || writer_submit(c->writer, &o.job->job) != TW_OK)
-        free(o.job);
+        free_open(o.job);
 }
 
 void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest)

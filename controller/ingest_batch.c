@@ -28,6 +28,8 @@ static enum tw_rc check_gap(const Tw__SummaryBatch *m, struct tw_err *err)
     if (strcmp(g->reason, "spool_full") != 0 && strcmp(g->reason, "spool_age") != 0 &&
         strcmp(g->reason, "spool_corrupt") != 0)
         return tw_err_set(err, TW_EINVAL, "a gap has an unknown reason");
+    if (g->from_ns < 0 || g->until_ns < g->from_ns)
+        return tw_err_set(err, TW_EINVAL, "the times of a gap contradict themselves");
     return TW_OK;
 }
 
@@ -125,6 +127,8 @@ static struct ingest_batch *batch_new(const Tw__SummaryBatch *m, struct tw_err *
     if (m->gap) {
         b->gap_last_seq = m->gap->last_seq;
         snprintf(b->gap_reason, sizeof b->gap_reason, "%s", m->gap->reason);
+        b->gap_from_ns = m->gap->from_ns;
+        b->gap_until_ns = m->gap->until_ns;
     }
     if (fill_rows(m, b, err) == TW_OK)
         return b;
@@ -173,6 +177,8 @@ static enum tw_rc store_run(const struct ingest_batch *b, struct store *s, size_
     if (!b->n) {
         sb.gap_last_seq = b->gap_last_seq;
         sb.gap_reason = b->gap_reason;
+        sb.gap_from_ns = b->gap_from_ns;
+        sb.gap_until_ns = b->gap_until_ns;
     } else if (b->refused[from]) {
         sb.gap_last_seq = b->first_seq + from + n - 1;
         sb.gap_reason = refusal_reason[b->refused[from]];

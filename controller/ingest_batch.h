@@ -30,6 +30,7 @@ struct ingest_batch {
     size_t n;
     uint64_t gap_last_seq; /* n == 0: a gap from first_seq to here */
     char gap_reason[32];
+    int64_t gap_from_ns, gap_until_ns;
     enum store_append_result result; /* of the whole batch, from the writer */
     uint64_t through;
 };

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "controller/expectation.h"
 #include "controller/schedule.h"
 
 #define RETURN_NS                                                                             \
@@ -404,6 +405,28 @@ bool pair_is_idle(const struct pair *p, int64_t now_ns)
 bool pair_in_maintenance(const struct pair *p, int64_t now_ns)
 {
     return (p->scheduled || p->paused) && class_times_maintenance(p->times, now_ns);
+}
+
+bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t flows, const struct class_times *times)
+{
+    return p->interval_period_ns == report_period_ns && p->interval_flows == flows &&
+           p->interval_rule == expectation_rule_key(times);
+}
+
+void pair_interval_set(struct pair *p)
+{
+    p->interval_period_ns = p->report_period_ns;
+    p->interval_flows = p->flows;
+    p->interval_rule = expectation_rule_key(p->times);
+}
+
+#define BACKLOG_MIN 64 /* summaries: a batch may be under way */
+
+bool pair_has_backlog(const struct pair *p)
+{
+    const struct agent *a = pair_source(p);
+
+    return a && a->health && a->health->spool_summaries > BACKLOG_MIN + 2 * a->pairs;
 }
 
 const char *pair_state(const struct pair *p, int64_t now_ns)

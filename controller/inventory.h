@@ -59,6 +59,8 @@ struct agent {
     bool acked_current;               /* runs exactly what is wanted (digest equal) */
     Tw__AckRequest *ack;              /* last one, with its refusals */
     uint64_t ack_serial;              /* of it: see struct pair */
+    int64_t found_started_ns;         /* absence.c: the start that is noted in the store; 0: it is noted as lost */
+    bool refuses_nothing;             /* absence.c: as is noted in the store */
     uint8_t acked_digest[AGENT_DIGEST_LEN];
     /* Its part of the present generation; schedule.c keeps it: */
     bool listed;                      /* it has one, be it empty */
@@ -114,6 +116,7 @@ struct pair {
     enum pair_interval interval;      /* in the store */
     int64_t interval_period_ns;
     uint32_t interval_flows;
+    uint64_t interval_rule;           /* expectation_rule_key() */
     bool unstored;                    /* only a batch told of it, which is not committed: the store may not know it */
     uint64_t refused_in;              /* ack_serial of the acknowledgement in which its source last refused a flow of it */
     struct pair_live *live;           /* NULL until the first summary since start */
@@ -204,6 +207,12 @@ void inventory_take_health(struct agent *a, Tw__HealthReport *m);
 /* Outside of its times? In maintenance? */
 bool pair_is_idle(const struct pair *p, int64_t now_ns);
 bool pair_in_maintenance(const struct pair *p, int64_t now_ns);
+/* Is what its interval in the store expects what these settings mean? */
+bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t flows, const struct class_times *times);
+/* Its interval in the store is one of the present settings. */
+void pair_interval_set(struct pair *p);
+/* Has its source, as it last said, more in its spool than what is just on its way here? */
+bool pair_has_backlog(const struct pair *p);
 /* State of a pair as in PairReport.state: its last status, or "idle" (outside of its times), or "refused" (and nothing of it comes), "agent_down", "no_data",
  * "not_scheduled", "paused", "drained". */
 const char *pair_state(const struct pair *p, int64_t now_ns);

@@ -1,3 +1,4 @@
+#include "controller/absence.h"
 #include "controller/load.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,8 +105,7 @@ static enum tw_rc settle_intervals(struct controller *c, struct tw_err *err)
             continue;
         }
         schedule_set_interval(p, INTERVAL_MAYBE);
-        p->interval_period_ns = p->report_period_ns;
-        p->interval_flows = p->flows;
+        pair_interval_set(p);
     }
     if (rc == TW_OK)
         return store_commit(c->store, err);
@@ -128,5 +128,7 @@ enum tw_rc load_all(struct controller *c, struct tw_err *err)
         rc = store_last_generation(c->store, &c->inv.generation, err);
     if (rc == TW_OK)
         rc = adopt(c, err);
-    return rc == TW_OK ? settle_intervals(c, err) : rc;
+    if (rc == TW_OK)
+        rc = settle_intervals(c, err);
+    return rc == TW_OK ? absence_begin(c, err) : rc;
 }

@@ -60,6 +60,9 @@ struct report_job {
     int64_t now_ns;
     struct report *rep;
     int64_t *due_ns;             /* by pair: a period that ends later is not due */
+    bool *backlog;               /* by pair: its source has more that is on the way */
+    size_t n_expect;
+    struct expectations *expect; /* by pair, once its first row has come */
     struct id_row *rows;         /* sorted by id */
     struct report_pair *reading; /* rows come pair by pair: the one that is being merged */
     enum tw_rc rc;
@@ -92,6 +95,10 @@ void report_free(struct report *r)
 
 static void report_job_free(struct report_job *j)
 {
+    for (size_t i = 0; j->expect && i < j->n_expect; i++)
+        expectations_free(&j->expect[i]);
+    free(j->expect);
+    free(j->backlog);
     report_free(j->rep);
     free(j->due_ns);
     free(j->rows);
@@ -135,19 +142,22 @@ static struct report_pair *pair_of_row(struct report_job *j, const struct tw_sum
     return p;
 }
 
-/* Those that store_read_expected() counts: scheduling cuts first and last periods, which may be there or not. Of a run
- * all have their place: they begin and end with its probes. */
-static uint64_t stored_of(const struct report_pair *p, const struct store_cell *c, int64_t due_ns)
+#define DAY_NS (86400 * TW_NS_PER_S)
+
+/* Intervals of the pair, around the span by as much as cells can stick out of it. */
+static enum tw_rc read_expected(struct report_job *j, struct store_reader *db, size_t at)
 {
-    if (c->until_ns > due_ns)
-        return 0;
-    return report_has_times(p) ? c->rows : c->whole;
+    const struct report_pair *p = &j->rep->pairs[at];
+    int64_t from_ns = j->f.latest ? 0 : j->f.from_ns - DAY_NS, to_ns = j->f.latest ? INT64_MAX : j->f.to_ns + DAY_NS;
+
+    return expectations_read(db, &p->pair, p->times, from_ns, to_ns, &j->expect[at], &j->err);
 }
 
 static enum tw_rc add_cell_to(const struct report_job *j, struct report_pair *p, const struct store_cell *c,
                               int64_t due_ns)
 {
-    uint64_t stored = stored_of(p, c, due_ns);
+    const struct expectations *e = &j->expect[p - j->rep->pairs];
+    uint64_t stored = c->until_ns > due_ns ? 0 : expectations_has_rule(e, c->from_ns) ? c->rows : c->whole;
 
     summary_merge(&p->merged, c->merged);
     p->periods_stored += stored;
@@ -181,6 +191,7 @@ static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
     }
     return add_cell_to(ctx, p,
                        &(struct store_cell){ .merged = s,
+                                             .from_ns = s->start_ns,
                                              .until_ns = s->end_ns,
                                              .rows = 1,
                                              .whole = s->start_ns % (s->end_ns - s->start_ns) == 0 },
@@ -235,11 +246,14 @@ static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, siz
     int64_t to_ns = j->f.latest ? p->merged.end_ns : j->due_ns[at];
     enum tw_rc rc = TW_OK;
 
-    if (from_ns < to_ns)
-        rc = report_expect(p, db, STORE_ALL_FLOWS, from_ns, to_ns, &p->periods_expected, &j->err);
+    if (from_ns < to_ns) {
+        p->periods_expected = expectations_count(&j->expect[at], EXPECT_ALL_FLOWS, from_ns, to_ns);
+        report_flows_expect(p, &j->expect[at], from_ns, to_ns);
+    }
     p->completeness_ratio = report_completeness(p->periods_stored, p->periods_expected);
-    if (rc == TW_OK && from_ns < to_ns)
-        rc = report_flows_expect(p, db, from_ns, to_ns, &j->err);
+    if (p->periods_expected > p->periods_stored)
+        rc = missing_explain(db, &j->expect[at], from_ns, to_ns, p->periods_expected - p->periods_stored, j->backlog[at],
+                             &p->missing, &j->err);
     if (!p->merged.end_ns) /* without a row */
         seal(j, p);
     if (rc == TW_OK && !j->f.latest && !j->f.test_id) /* runs do not say whose test they are of */
@@ -306,8 +320,12 @@ static void set_span(struct report *r)
 
 static enum tw_rc fill_report(struct report_job *j, struct store_reader *db)
 {
-    enum tw_rc rc = read_rows(j, db);
+    enum tw_rc rc = TW_OK;
 
+    for (; !rc && j->n_expect < j->rep->n_pairs; j->n_expect++)
+        rc = read_expected(j, db, j->n_expect);
+    if (!rc)
+        rc = read_rows(j, db);
     for (size_t i = 0; !rc && i < j->rep->n_pairs; i++)
         rc = finish_pair(j, db, i);
     if (rc)
@@ -347,7 +365,9 @@ static enum tw_rc make_room(struct report_job *j, size_t n)
     j->rep->pairs = calloc(n + 1, sizeof j->rep->pairs[0]);
     j->due_ns = calloc(n + 1, sizeof j->due_ns[0]);
     j->rows = calloc(n + 1, sizeof j->rows[0]);
-    return j->rep->pairs && j->due_ns && j->rows ? TW_OK : TW_ENOMEM;
+    j->backlog = calloc(n + 1, sizeof j->backlog[0]);
+    j->expect = calloc(n + 1, sizeof j->expect[0]);
+    return j->rep->pairs && j->due_ns && j->rows && j->backlog && j->expect ? TW_OK : TW_ENOMEM;
 }
 
 static enum tw_rc take_pair(struct report_job *j, size_t at, const struct pair *p)
@@ -362,6 +382,7 @@ static enum tw_rc take_pair(struct report_job *j, size_t at, const struct pair *
     rp->times = class_times_ref(p->times);
     summary_init(&rp->merged);
     j->due_ns[at] = due_ns < j->f.to_ns ? due_ns : j->f.to_ns;
+    j->backlog[at] = pair_has_backlog(p);
     j->rows[at] = (struct id_row){ p->row.id, at };
     j->rep->n_pairs++;
     return j->f.flows ? report_flows_init(rp, p->scheduled ? p->flows : 0) : TW_OK;

@@ -4,6 +4,7 @@
 #define TW_CONTROLLER_REPORT_H
 
 #include "controller/inventory.h"
+#include "controller/missing.h"
 #include "controller/reader.h"
 
 #define ONDEMAND_MESH "on-demand" /* reserved: the pairs of tests on demand */
@@ -25,6 +26,7 @@ struct report_filter {
     int64_t at_ns, span_ns; /* flight recorder: 0 = now, its default */
     uint32_t flow;          /* flight recorder: with one_flow only this */
     bool one_flow;
+    bool incomplete;        /* completeness: only hours that lack something */
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 
@@ -65,6 +67,7 @@ struct report_pair {
     /* Whole report periods in the span, of every flow, as far as they are due: they ended two periods ago (one to close, one
      * for the way here). With `latest`: those of the one period. */
     uint64_t periods_expected, periods_stored;
+    struct missing missing;     /* expected and not stored, by cause */
     uint64_t summaries_dropped; /* by the source's spool, for whatever pair */
     struct tw_num completeness_ratio;
     struct report_flow *flows;  /* by number: those that are scheduled and those that have something stored */

@@ -90,55 +90,12 @@ struct tw_num report_completeness(uint64_t stored, uint64_t expected)
 
 /* ---- What should be there ---- */
 
-struct expectation {
-    const struct report_pair *pair;
-    uint32_t flow;
-    uint64_t sum;
-};
-
-static void add_flow(struct expectation *e, const struct store_interval *i, uint32_t flow)
+void report_flows_expect(struct report_pair *p, const struct expectations *e, int64_t from_ns, int64_t to_ns)
 {
-    const struct store_pair *p = &e->pair->pair;
-    const struct pair_key key = { p->mesh, p->class_name, p->source, p->target };
-    const struct class_times *t = e->pair->times;
-    struct times_pace pace = class_times_pace(t, &key, flow);
-
-    e->sum += times_expected(t->times, &pace, i->period_ns, i->from_ns, i->until_ns);
-}
-
-static void add_interval(void *ctx, const struct store_interval *i)
-{
-    struct expectation *e = ctx;
-
-    for (uint32_t flow = 0; flow < i->flows; flow++)
-        if (e->flow == STORE_ALL_FLOWS || e->flow == flow)
-            add_flow(e, i, flow);
-}
-
-enum tw_rc report_expect(const struct report_pair *p, struct store_reader *db, uint32_t flow, int64_t from_ns,
-                         int64_t to_ns, uint64_t *ret, struct tw_err *err)
-{
-    struct expectation e = { .pair = p, .flow = flow };
-    enum tw_rc rc;
-
-    if (!report_has_times(p))
-        return store_read_expected(db, p->pair.id, flow, from_ns, to_ns, ret, err);
-    rc = store_read_intervals(db, p->pair.id, from_ns, to_ns, add_interval, &e, err);
-    if (!rc)
-        *ret = e.sum;
-    return rc;
-}
-
-enum tw_rc report_flows_expect(struct report_pair *p, struct store_reader *db, int64_t from_ns, int64_t to_ns,
-                               struct tw_err *err)
-{
-    enum tw_rc rc = TW_OK;
-
-    for (size_t i = 0; !rc && i < p->n_flows; i++) {
+    for (size_t i = 0; i < p->n_flows; i++) {
         struct report_flow *f = &p->flows[i];
 
-        rc = report_expect(p, db, f->flow, from_ns, to_ns, &f->periods_expected, err);
+        f->periods_expected = expectations_count(e, f->flow, from_ns, to_ns);
         f->completeness_ratio = report_completeness(f->periods_stored, f->periods_expected);
     }
-    return rc;
 }

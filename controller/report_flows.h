@@ -13,18 +13,8 @@ enum tw_rc report_flows_add(struct report_pair *p, const struct tw_summary *s, u
 void report_flows_clear(struct report_pair *p);
 /* Derives the views; views_only: frees the histograms. */
 void report_flows_seal(struct report_pair *p, bool views_only);
-/* Does a rule say when it runs? */
-static inline bool report_has_times(const struct report_pair *p)
-{
-    return p->times && p->times->id;
-}
-/* Summaries that should be there for [from, to), of one flow or STORE_ALL_FLOWS, while the pair was scheduled: whole
- * report periods, or those of its runs, by the rule that it has now. */
-enum tw_rc report_expect(const struct report_pair *p, struct store_reader *db, uint32_t flow, int64_t from_ns,
-                         int64_t to_ns, uint64_t *ret, struct tw_err *err);
 /* How many periods of each there should be in [from, to). */
-enum tw_rc report_flows_expect(struct report_pair *p, struct store_reader *db, int64_t from_ns, int64_t to_ns,
-                               struct tw_err *err);
+void report_flows_expect(struct report_pair *p, const struct expectations *e, int64_t from_ns, int64_t to_ns);
 /* min(1, stored / expected), unknown when nothing was expected. */
 struct tw_num report_completeness(uint64_t stored, uint64_t expected);
 void report_hists_free(struct tw_summary *s);

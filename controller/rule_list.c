@@ -19,13 +19,20 @@ static Tw__TimesRule *make_rule(const struct class_times *t)
     return r;
 }
 
+const Tw__TimesRule *rule_list_find(const struct rule_list *l, uint64_t id)
+{
+    for (size_t i = l->n; i-- > 0;)
+        if (l->list[i]->id == id)
+            return l->list[i];
+    return NULL;
+}
+
 enum tw_rc rule_list_add(struct rule_list *l, const struct class_times *t)
 {
     Tw__TimesRule **more;
 
-    for (size_t i = l->n; i-- > 0;)
-        if (l->list[i]->id == t->id)
-            return TW_OK;
+    if (rule_list_find(l, t->id))
+        return TW_OK;
     more = realloc(l->list, (l->n + 1) * sizeof *more);
     if (!more)
         return TW_ENOMEM;

@@ -12,6 +12,8 @@ struct rule_list {
 };
 /* The one of these times, which have an id; once is enough. TW_ENOMEM. */
 enum tw_rc rule_list_add(struct rule_list *l, const struct class_times *t);
+/* NULL: it is not in the list. */
+const Tw__TimesRule *rule_list_find(const struct rule_list *l, uint64_t id);
 void rule_list_free(struct rule_list *l);
 
 #endif

@@ -53,7 +53,7 @@ static void list(struct pair *p, uint32_t row, bool was_listed)
 static bool interval_is_stray(const struct pair *p)
 {
     return p->interval != INTERVAL_CLOSED &&
-           (!p->scheduled || p->interval_period_ns != p->report_period_ns || p->interval_flows != p->flows);
+           (!p->scheduled || !pair_interval_fits(p, p->report_period_ns, p->flows, p->times));
 }
 
 static enum tw_rc note_stray(struct inventory *inv, const struct pair *p, uint32_t row)

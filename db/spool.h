@@ -47,6 +47,7 @@ void spool_count_lost(struct spool *s, uint64_t n);
 struct spool_gap {
     uint64_t first_seq, last_seq; /* last_seq 0: no gap */
     const char *reason;           /* "spool_full", "spool_age" */
+    int64_t from_ns, until_ns;    /* when its first and its last record had been appended; 0: not known */
 };
 enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_bytes, struct spool_record *ret, size_t *ret_n,
                       struct spool_gap *ret_gap);

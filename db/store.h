@@ -82,12 +82,47 @@ enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
                            struct tw_err *err);
 
-/* When a pair was scheduled, so that what is missing can be told from what was never asked for. Opens an interval at from_ns, or closes
- * the open one at until_ns. Scheduling a pair again with the same period and flows changes nothing (the session runs on); with others it
- * closes the open interval and opens one. Unscheduling without an open interval is no error. */
-enum tw_rc store_pair_scheduled(struct store *s, uint64_t pair_id, uint64_t generation, int64_t report_period_ns, uint32_t flows,
+/* When a pair was scheduled and what to do, so that what is missing can be told from what was never asked for. Opens an interval at
+ * from_ns, or closes the open one at until_ns. Scheduling a pair again with the same expectation changes nothing (the session runs on); with
+ * another it closes the open interval and opens one. Unscheduling without an open interval is no error. */
+struct store_expectation {
+    int64_t report_period_ns;
+    uint32_t flows;
+    /* When it runs (common/times.h). */
+    bool rule_unknown;      /* reading: from before rules were kept; the next five are 0 */
+    uint64_t rule_id;       /* by its octets; 0: it runs always */
+    const uint8_t *rule;    /* packed */
+    size_t rule_len;
+    int64_t spacing_ns;     /* of its probes */
+    bool exponential;
+};
+enum tw_rc store_pair_scheduled(struct store *s, uint64_t pair_id, uint64_t generation, const struct store_expectation *x,
                                 int64_t from_ns, struct tw_err *err);
 enum tw_rc store_pair_unscheduled(struct store *s, uint64_t pair_id, int64_t until_ns, struct tw_err *err);
+
+/* ---- Why something is missing ------------------------------------------------------------------------------- */
+
+enum store_cause {
+    STORE_REFUSED,    /* the agent did not take the session: its limits, what it cannot do */
+    STORE_DROPPED,    /* its spool had to give it up */
+    STORE_AGENT_DOWN, /* it did not run: between the last that was heard of it and its next start */
+    STORE_AWAITED,    /* nothing is heard of it now: it may run, and its results may come yet */
+    STORE_UNKNOWN,
+    STORE_CAUSES
+};
+const char *store_cause_name(enum store_cause c); /* "refused", "dropped", "agent_down", "awaited", "unknown" */
+/* The connection to an agent is gone; nothing has been heard of it since from_ns. Again before it is found: nothing. In the open transaction. */
+enum tw_rc store_agent_lost(struct store *s, const char *source, int64_t from_ns, struct tw_err *err);
+/* It is back, and runs since started_ns: if that is later than when it was lost, it was down between. */
+enum tw_rc store_agent_found(struct store *s, const char *source, int64_t started_ns, struct tw_err *err);
+struct store_refusal {
+    uint64_t pair_id;
+    const char *reason;
+    bool known; /* the store's own */
+};
+/* What it refuses from at_ns on, all of it; sorts v. What it refused before and does not any more ends. */
+enum tw_rc store_put_refusals(struct store *s, const char *source, struct store_refusal *v, size_t n, int64_t at_ns,
+                              struct tw_err *err);
 
 struct store_generation {
     uint64_t number;
@@ -154,6 +189,7 @@ struct store_batch {
     size_t n;
     uint64_t gap_last_seq;
     const char *gap_reason;
+    int64_t gap_from_ns, gap_until_ns; /* when what is gone had come into the spool; 0: not known */
     int64_t received_ns;
 };
 enum store_append_result {
@@ -250,20 +286,23 @@ enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_
 /* The latest summary of each flow of each given pair. */
 enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx, struct tw_err *err);
-/* Summaries that should be there for [from, to): sum over the pair's scheduled intervals of (aligned report periods [k P, (k+1) P) that lie
- * wholly in the interval and in [from, to)) x flows. A first or last period that scheduling, or from and to, cut may have a summary or not
- * and is not expected: completeness is min(1, stored / expected). The caller limits to_ns to now minus what a summary needs to arrive.
- * A flow's number instead of STORE_ALL_FLOWS: of that flow alone. */
-#define STORE_ALL_FLOWS UINT32_MAX
-/* The intervals themselves, cut to [from, to). */
+/* When the pair was scheduled, cut to [from, to), oldest first; each valid during fn. */
 struct store_interval {
-    int64_t period_ns, from_ns, until_ns;
-    uint32_t flows;
+    struct store_expectation x;
+    int64_t from_ns, until_ns;
 };
 enum tw_rc store_read_intervals(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
-                                void (*fn)(void *ctx, const struct store_interval *i), void *ctx, struct tw_err *err);
-enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_t flow, int64_t from_ns, int64_t to_ns,
-                               uint64_t *ret_periods, struct tw_err *err);
+                                enum tw_rc (*fn)(void *ctx, const struct store_interval *i), void *ctx, struct tw_err *err);
+struct store_absence {
+    const char *source;
+    uint64_t pair_id; /* 0: all of the source's */
+    enum store_cause cause;
+    const char *reason; /* of a refusal */
+    int64_t from_ns, until_ns; /* INT64_MAX: it goes on. Dropped: when the summaries had come into the spool */
+};
+/* Those that overlap [from, to), in no order; each valid during fn. */
+enum tw_rc store_read_absences(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
+                               enum tw_rc (*fn)(void *ctx, const struct store_absence *a), void *ctx, struct tw_err *err);
 /* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to); UINT64_MAX at most. */
 enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns, uint64_t *ret,
                               struct tw_err *err);

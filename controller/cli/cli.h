@@ -20,6 +20,7 @@ struct cli_options {
     bool yes, plan, document, latest, once, flows;
     int64_t wait_ns, interval_ns, count, limit;
     int64_t min_probes, min_duration_ns;
+    bool incomplete;
     char *direction;
     char *mesh, *class_name, *source, *target, *from, *to;
     char *select, *target_select;
@@ -186,6 +187,7 @@ enum cli_exit cmd_test_show(struct cli *c);
 enum cli_exit cmd_results(struct cli *c);
 enum cli_exit cmd_report(struct cli *c);
 enum cli_exit cmd_outages(struct cli *c);
+enum cli_exit cmd_completeness(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
 enum cli_exit cmd_completion(struct cli *c);

@@ -215,6 +215,16 @@ static const struct conf_opt report_opts[] = {
     OPT_LIMIT("At most so many pairs; 0 leaves it to the controller."),
 };
 
+static const struct conf_opt completeness_opts[] = {
+    FILTER_OPTS_NAMES,
+    FILTER_OPTS_TIMES,
+    { .name = "incomplete",
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(incomplete),
+      .help = "Only hours that lack something." },
+    OPT_LIMIT("At most so many rows; 0 leaves it to the controller."),
+};
+
 static const struct conf_opt outages_opts[] = {
     FILTER_OPTS_NAMES,
     FILTER_OPTS_TIMES,
@@ -683,6 +693,17 @@ const struct cli_command cli_commands[] = {
       OPTS(outages_opts),
       .reads = true,
       .run = cmd_outages },
+    { .name = "completeness",
+      .brief = "of each pair and hour: what should be there, what is, and why the rest is not",
+      .doc = "One row per pair and hour in which something was expected or stored. EXPECTED are the summaries that its schedule of that "
+             "time asks for. What is missing is counted once, for the first cause that applies: REFUSED, the source did not take "
+             "the session; DROPPED, its spool had to give them up; AGENT DOWN, it did not run; AWAITED, nothing is heard of it, or its "
+             "spool is still being sent, so they may come yet; UNKNOWN. Without --from the last 24 hours.",
+      .examples = "  twampctl completeness --incomplete\n"
+                  "  twampctl completeness --source ams --from -7d -o csv\n",
+      OPTS(completeness_opts),
+      .reads = true,
+      .run = cmd_completeness },
     { .name = "clock",
       .brief = "whose clock is wrong?",
       .doc = "Shows each agent's clock as all pairs together show it, worst first. OFFSET is from the median of "

@@ -99,6 +99,8 @@ void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
     out_u64(r, "summaries_dropped", p->summaries_dropped);
     out_num(r, "completeness_ratio", completeness(p));
     out_style(r, "completeness_ratio", p->periods_stored < p->periods_expected ? OUT_DOUBT : OUT_PLAIN);
+    if (!all->reply->flows)
+        pairs_put_missing(r, p->missing);
     pairs_put_view(r, &w->view);
 }
 
@@ -112,6 +114,18 @@ void pairs_put_head(struct out_records *r, const void *ctx)
 }
 
 /* ---- What tables make of them ---- */
+
+void pairs_put_missing(struct out_records *r, const Tw__Missing *m)
+{
+    static const Tw__Missing nothing = TW__MISSING__INIT;
+
+    m = m ? m : &nothing;
+    out_u64(r, "missing_refused", m->refused);
+    out_u64(r, "missing_dropped", m->dropped);
+    out_u64(r, "missing_agent_down", m->agent_down);
+    out_u64(r, "missing_awaited", m->awaited);
+    out_u64(r, "missing_unknown", m->unknown);
+}
 
 void pairs_put_names(struct out_records *r, const Tw__PairInfo *p)
 {

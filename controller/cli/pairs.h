@@ -28,6 +28,8 @@ void pairs_put_head(struct out_records *r, const void *ctx);
 enum tw_rc pairs_view(const Tw__Summary *m, struct stats_view *ret, struct tw_err *err);
 /* mesh, class, source and target; in a table the columns "MESH/CLASS" and "PAIR". */
 void pairs_put_names(struct out_records *r, const Tw__PairInfo *p);
+/* missing_refused and so on; NULL: nothing is missing. */
+void pairs_put_missing(struct out_records *r, const Tw__Missing *m);
 /* A state, or a status, with its colour. */
 void pairs_put_state(struct out_records *r, const char *name, const char *state);
 /* All numbers; in a table losses are red, marked with "!" if the host was in trouble, and one-way delays that

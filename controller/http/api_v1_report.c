@@ -7,6 +7,15 @@ struct report_answer {
     bool latest, flows;
 };
 
+static cJSON *missing(const struct missing *m)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    for (int c = 0; c < STORE_CAUSES; c++)
+        json_u64(o, store_cause_name(c), m->of[c]);
+    return o;
+}
+
 static cJSON *completeness(uint64_t expected, uint64_t stored, uint64_t dropped, struct tw_num ratio)
 {
     cJSON *o = cJSON_CreateObject();
@@ -43,10 +52,10 @@ static cJSON *pair_head(const struct report_pair *p)
 static cJSON *pair_item(const struct report_pair *p)
 {
     cJSON *o = pair_head(p);
+    cJSON *c = completeness(p->periods_expected, p->periods_stored, p->summaries_dropped, p->completeness_ratio);
 
-    cJSON_AddItemToObject(
-        o, "completeness",
-        completeness(p->periods_expected, p->periods_stored, p->summaries_dropped, p->completeness_ratio));
+    cJSON_AddItemToObject(c, "missing", missing(&p->missing));
+    cJSON_AddItemToObject(o, "completeness", c);
     put_numbers(o, &p->view, p->merged.end_ns != 0);
     return o;
 }

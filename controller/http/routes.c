@@ -32,6 +32,7 @@ const struct http_route controller_routes[] = {
          QUERY_NAMES | TIMES | QUERY_LIMIT | QUERY_LATEST | QUERY_FLOWS, "report-v1.json"),
     JSON("/api/v1/outages", "loss runs, newest first", http_outages,
          QUERY_NAMES | TIMES | QUERY_LIMIT | QUERY_OUTAGES, "outages-v1.json"),
+    READ("/api/v1/completeness", "Completeness", "of each pair and hour what should be there, what is, and why the rest is not"),
     JSON("/api/v1/clock", "each agent's clock, as all pairs together show it", http_clock, QUERY_SELECT, "clock-v1.json"),
     JSON("/api/v1/flight", "single probes of one pair around a moment", http_flight,
          QUERY_NAMES | QUERY_AT | QUERY_SPAN | QUERY_FLOW | QUERY_LIMIT, "flight-v1.json"),

@@ -17,11 +17,11 @@ static const char *const statements[SP_COUNT] = {
     [SP_RECORD_FIRST] = "SELECT min(seq) FROM record",
     [SP_RECORD_SCAN] = "SELECT seq, time_ns, length(data) FROM record WHERE seq BETWEEN ? AND ? ORDER BY seq",
     [SP_RECORD_DELETE] = "DELETE FROM record WHERE seq BETWEEN ? AND ?",
-    [SP_GAP_PUT] = "INSERT OR REPLACE INTO gap (first_seq, last_seq, reason) VALUES (?, ?, ?)",
-    [SP_GAP_BEFORE] = "SELECT first_seq FROM gap WHERE last_seq = ? AND reason = ?",
+    [SP_GAP_PUT] = "INSERT OR REPLACE INTO gap (first_seq, last_seq, reason, from_ns, until_ns) VALUES (?, ?, ?, ?, ?)",
+    [SP_GAP_BEFORE] = "SELECT first_seq, from_ns FROM gap WHERE last_seq = ? AND reason = ?",
     /* The nearest one that ends at or after the number: holds it, or begins after it. */
     [SP_GAP_AT] =
-        "SELECT first_seq, last_seq, reason FROM gap WHERE last_seq >= ? ORDER BY first_seq LIMIT 1",
+        "SELECT first_seq, last_seq, reason, from_ns, until_ns FROM gap WHERE last_seq >= ? ORDER BY first_seq LIMIT 1",
     [SP_GAP_DELETE] = "DELETE FROM gap WHERE last_seq <= ?",
     [SP_GAP_WAITING] = "SELECT first_seq, last_seq FROM gap WHERE last_seq > ?",
     [SP_ACK_PUT] = "INSERT OR REPLACE INTO ack (minute, through_seq) VALUES (?, ?)",
@@ -181,40 +181,43 @@ enum tw_rc spool_finish(struct spool *s, enum tw_rc rc)
 
 /* ---- Gaps --------------------------------------------------------------------------------------- */
 
-static enum tw_rc gap_to_join(struct spool *s, uint64_t first, const char *reason, uint64_t *ret)
+/* The gap right before `g`, if it has the same reason: g becomes both. */
+static enum tw_rc join_gap(struct spool *s, struct spool_gap *g)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, SP_GAP_BEFORE, &c, NULL);
 
-    *ret = first;
     if (rc)
         return rc;
-    sq_put_i64(&c, (int64_t)first - 1);
-    sq_put_text(&c, reason);
+    sq_put_i64(&c, (int64_t)g->first_seq - 1);
+    sq_put_text(&c, g->reason);
     rc = sq_next(&c, NULL);
     if (rc)
         return rc == TW_ENOENT ? TW_OK : rc;
-    *ret = (uint64_t)sq_take_i64(&c);
+    g->first_seq = (uint64_t)sq_take_i64(&c);
+    g->from_ns = sq_take_i64(&c);
     sq_end(&c);
     return TW_OK;
 }
 
-enum tw_rc spool_put_gap(struct spool *s, uint64_t first, uint64_t last, const char *reason)
+enum tw_rc spool_put_gap(struct spool *s, const struct spool_gap *gap)
 {
+    struct spool_gap g = *gap;
     struct sq_cur c;
-    uint64_t from;
-    enum tw_rc rc = gap_to_join(s, first, reason, &from);
+    enum tw_rc rc = join_gap(s, &g);
 
     if (!rc)
         rc = sq_start(&s->q, SP_GAP_PUT, &c, NULL);
     if (rc)
         return rc;
-    sq_put_i64(&c, (int64_t)from);
-    sq_put_i64(&c, (int64_t)last);
-    sq_put_text(&c, reason);
+    sq_put_i64(&c, (int64_t)g.first_seq);
+    sq_put_i64(&c, (int64_t)g.last_seq);
+    sq_put_text(&c, g.reason);
+    sq_put_i64(&c, g.from_ns);
+    sq_put_i64(&c, g.until_ns);
     rc = sq_run(&c, NULL);
     if (!rc)
-        s->now.dropped += last - first + 1;
+        s->now.dropped += gap->last_seq - gap->first_seq + 1;
     return rc;
 }
 
@@ -244,14 +247,14 @@ static enum tw_rc put_record(struct spool *s, int64_t now_ns, const struct spool
 }
 
 /* What the caller lost gets numbers too, so that the controller hears of it like of any gap. */
-static enum tw_rc put_lost(struct spool *s)
+static enum tw_rc put_lost(struct spool *s, int64_t now_ns)
 {
-    uint64_t first = s->now.last_seq + 1;
+    struct spool_gap gap = { s->now.last_seq + 1, s->now.last_seq + s->lost, "spool_full", s->last_append_ns, now_ns };
 
     if (!s->lost)
         return TW_OK;
-    s->now.last_seq += s->lost;
-    return spool_put_gap(s, first, s->now.last_seq, "spool_full");
+    s->now.last_seq = gap.last_seq;
+    return spool_put_gap(s, &gap);
 }
 
 enum tw_rc spool_append(struct spool *s, int64_t now_ns, const struct spool_record *rec, size_t n,
@@ -261,7 +264,7 @@ enum tw_rc spool_append(struct spool *s, int64_t now_ns, const struct spool_reco
     enum tw_rc rc = spool_begin(s);
 
     if (!rc)
-        rc = put_lost(s);
+        rc = put_lost(s, now_ns);
     if (!rc)
         first = s->now.last_seq + 1;
     for (size_t i = 0; i < n && !rc; i++)
@@ -274,6 +277,7 @@ enum tw_rc spool_append(struct spool *s, int64_t now_ns, const struct spool_reco
         return rc;
     }
     s->lost = 0;
+    s->last_append_ns = now_ns;
     *ret_first_seq = first;
     return TW_OK;
 }
@@ -290,7 +294,7 @@ static enum tw_rc find_gap(struct spool *s, uint64_t seq, uint64_t next, struct 
 
     if (rc)
         return rc;
-    *ret = (struct spool_gap){ seq, next ? next - 1 : s->now.last_seq, "spool_age" };
+    *ret = (struct spool_gap){ seq, next ? next - 1 : s->now.last_seq, "spool_age", 0, 0 };
     sq_put_i64(&c, (int64_t)seq);
     rc = sq_next(&c, NULL);
     if (rc)
@@ -299,7 +303,8 @@ static enum tw_rc find_gap(struct spool *s, uint64_t seq, uint64_t next, struct 
     last = (uint64_t)sq_take_i64(&c);
     if (first <= seq) {
         sq_take_name(&c, s->reason, sizeof s->reason);
-        *ret = (struct spool_gap){ seq, last, s->reason };
+        *ret = (struct spool_gap){ seq, last, s->reason, sq_take_i64(&c), 0 };
+        ret->until_ns = sq_take_i64(&c);
     } else if (first <= ret->last_seq) {
         ret->last_seq = first - 1;
     }

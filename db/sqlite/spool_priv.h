@@ -39,6 +39,7 @@ struct spool {
     struct spool_cfg cfg; /* path NULL, defaults filled in */
     uint8_t id[SPOOL_ID_LEN];
     struct spool_state now, saved; /* saved: as it was before the open transaction */
+    int64_t last_append_ns;        /* 0: none since the start */
     uint64_t lost;                 /* counted by the caller, not yet a gap */
     uint64_t append_errors;
     int64_t ack_ns; /* an acknowledgement not written yet came then; 0: none */
@@ -55,8 +56,8 @@ enum tw_rc spool_begin(struct spool *s);
 enum tw_rc spool_finish(struct spool *s, enum tw_rc rc);
 /* Writes the acknowledgement that waits, if any; spool_finish() does it too. */
 enum tw_rc spool_put_ack(struct spool *s);
-/* Records [first, last] as dropped and counts them; joins the gap before it when that has the same reason. */
-enum tw_rc spool_put_gap(struct spool *s, uint64_t first, uint64_t last, const char *reason);
+/* Records it as dropped and counts it; joins the gap before it when that has the same reason. */
+enum tw_rc spool_put_gap(struct spool *s, const struct spool_gap *gap);
 /* In the open transaction; spool_trim.c. */
 enum tw_rc spool_drop_over_bytes(struct spool *s);
 

@@ -14,6 +14,7 @@ struct run {
     uint64_t through_seq;   /* go on through this one */
     const char *reason;     /* of the gap; NULL: nothing is lost, no gap */
     uint64_t n, bytes, end; /* found: how many, their octets, the last one's number */
+    int64_t from_ns, until_ns; /* when its first and its last came */
 };
 
 static enum tw_rc measure(struct spool *s, struct run *run)
@@ -34,6 +35,8 @@ static enum tw_rc measure(struct spool *s, struct run *run)
         if (seq > run->through_seq && time_ns >= run->before_ns &&
             s->now.bytes - run->bytes <= run->over_bytes)
             break;
+        run->from_ns = run->n ? run->from_ns : time_ns;
+        run->until_ns = time_ns;
         run->n++;
         run->bytes += len + SPOOL_RECORD_OVERHEAD;
         run->end = seq;
@@ -58,7 +61,9 @@ static enum tw_rc drop_run(struct spool *s, struct run *run)
     if (rc)
         return rc;
     s->now.bytes -= run->bytes;
-    return run->reason ? spool_put_gap(s, run->end - run->n + 1, run->end, run->reason) : TW_OK;
+    if (!run->reason)
+        return TW_OK;
+    return spool_put_gap(s, &(struct spool_gap){ run->end - run->n + 1, run->end, run->reason, run->from_ns, run->until_ns });
 }
 
 /* Runs until there is none; `what` says which records. */

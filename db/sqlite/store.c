@@ -29,6 +29,7 @@ static const char *const statements[ST_COUNT] = {
     [ST_RENAME_SOURCE] = "UPDATE pair SET source = ?2 WHERE source = ?1",
     [ST_RENAME_TARGET] = "UPDATE pair SET target = ?2 WHERE target = ?1",
     [ST_RENAME_GAP] = "UPDATE gap SET source = ?2 WHERE source = ?1",
+    [ST_RENAME_ABSENCE] = "UPDATE absence SET source = ?2 WHERE source = ?1",
     [ST_AGENT_KNOWN] = "SELECT 1 FROM agent WHERE id = ?",
     [ST_MESH_PUT] = "INSERT OR REPLACE INTO mesh (name, document, paused, generation, changed_ns, author)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
@@ -38,12 +39,21 @@ static const char *const statements[ST_COUNT] = {
     [ST_PAIR_INSERT] = "INSERT INTO pair (mesh, class_name, source, target, id) VALUES (?, ?, ?, ?, ?) "
                        "ON CONFLICT (id) DO NOTHING RETURNING id",
     [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target FROM pair ORDER BY id",
+    [ST_RULE_PUT] = "INSERT OR IGNORE INTO times_rule (id, octets) VALUES (?, ?)",
     [ST_INTERVAL_SAME] = "SELECT 1 FROM pair_interval WHERE pair_id = ? AND period_ns = ? AND flows = ?"
-                         " AND until_ns IS NULL",
-    [ST_INTERVAL_OPEN] = "INSERT INTO pair_interval (pair_id, generation, period_ns, flows, from_ns)"
-                         " VALUES (?, ?, ?, ?, ?)",
+                         " AND rule_id = ? AND spacing_ns = ? AND exponential = ? AND until_ns IS NULL",
+    [ST_INTERVAL_OPEN] = "INSERT INTO pair_interval (pair_id, period_ns, flows, rule_id, spacing_ns, exponential,"
+                         " generation, from_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_INTERVAL_CLOSE] = "UPDATE pair_interval SET until_ns = max(from_ns, ?2) WHERE pair_id = ?1"
                           " AND until_ns IS NULL",
+    [ST_ABSENCE_PUT] = "INSERT INTO absence (source, pair_id, cause, reason, from_ns) SELECT ?1, ?2, ?3, ?4, ?5"
+                       " WHERE NOT EXISTS (SELECT 1 FROM absence WHERE source = ?1 AND pair_id = ?2 AND cause = ?3"
+                       " AND until_ns IS NULL)",
+    [ST_ABSENCE_DOWN] = "UPDATE absence SET cause = 'agent_down', until_ns = ?2 WHERE source = ?1"
+                        " AND cause = 'awaited' AND until_ns IS NULL AND from_ns < ?2",
+    [ST_ABSENCE_FORGET] = "DELETE FROM absence WHERE source = ?1 AND cause = 'awaited' AND until_ns IS NULL",
+    [ST_ABSENCE_END] = "UPDATE absence SET until_ns = max(from_ns, ?2) WHERE id = ?1",
+    [ST_ABSENCE_REFUSED] = "SELECT id, pair_id FROM absence WHERE source = ? AND cause = 'refused' AND until_ns IS NULL",
     [ST_GENERATION_PUT] = "INSERT INTO generation (number, first, time_ns, author, what, reason, pairs, added,"
                           " removed, changed, complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
     [ST_GENERATION_LAST] = "SELECT ifnull(max(number), 0) FROM generation",
@@ -64,8 +74,8 @@ static const char *const statements[ST_COUNT] = {
                            " (SELECT 1 FROM mesh_version WHERE document = document.id)",
     [ST_CURSOR_EACH] = "SELECT agent_id, spool_id, through_seq FROM cursor",
     [ST_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor (agent_id, spool_id, through_seq) VALUES (?, ?, ?)",
-    [ST_GAP_PUT] = "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns)"
-                   " SELECT name, ?2, ?3, ?4, ?5, ?6 FROM agent WHERE id = ?1",
+    [ST_GAP_PUT] = "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns)"
+                   " SELECT name, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM agent WHERE id = ?1",
     [ST_LATEST_PUT] = "INSERT INTO latest (pair_id, flow, start_ns, day, row) VALUES (?1, ?2, ?3, ?4, ?5)"
                       " ON CONFLICT DO UPDATE SET start_ns = excluded.start_ns, day = excluded.day,"
                       " row = excluded.row WHERE excluded.start_ns >= start_ns OR start_ns > ?6",
@@ -97,10 +107,16 @@ static const char *const statements[ST_COUNT] = {
     [ST_READ_DAYS] = "SELECT day, last, through, until, next_pair FROM rollup_day WHERE day >= ? AND day <= ? ORDER BY day",
     [ST_READ_KEPT] = "SELECT p.mesh, ifnull(k.level, -1), ifnull(k.from_ns, 0) FROM pair AS p"
                      " LEFT JOIN level_kept AS k ON k.mesh = p.mesh WHERE p.id = ?",
+    [ST_RETAIN_ABSENCE] = "DELETE FROM absence WHERE until_ns < ?",
+    [ST_RETAIN_RULE] = "DELETE FROM times_rule WHERE id NOT IN (SELECT rule_id FROM pair_interval"
+                       " WHERE rule_id IS NOT NULL)",
     [ST_READ_LATEST] = "SELECT day, row FROM latest WHERE pair_id = ? ORDER BY flow",
-    [ST_READ_INTERVALS] = "SELECT period_ns, flows, from_ns, ifnull(until_ns, 9223372036854775807)"
-                          " FROM pair_interval WHERE pair_id = ?1 AND from_ns < ?3"
-                          " AND ifnull(until_ns, 9223372036854775807) > ?2",
+    [ST_READ_INTERVALS] = "SELECT period_ns, flows, from_ns, ifnull(until_ns, 9223372036854775807),"
+                          " ifnull(rule_id, 0), spacing_ns, exponential, octets,"
+                          " rule_id IS NULL OR rule_id != 0 AND octets IS NULL FROM pair_interval"
+                          " LEFT JOIN times_rule ON times_rule.id = rule_id AND rule_id != 0"
+                          " WHERE pair_id = ?1 AND from_ns < ?3"
+                          " AND ifnull(until_ns, 9223372036854775807) > ?2 ORDER BY from_ns",
     [ST_READ_TESTS] =
         "SELECT id, started_ns, ended_ns, author, what, settings, count, duration_ns, state,"
         " (SELECT count(*) FROM test_run WHERE test_id = id),"
@@ -109,6 +125,11 @@ static const char *const statements[ST_COUNT] = {
     [ST_READ_TEST_RUNS] = "SELECT p.id, p.mesh, p.class_name, p.source, p.target, r.state, r.reason, r.started_ns,"
                           " r.ended_ns FROM test_run r JOIN pair p ON p.id = r.pair_id WHERE r.test_id = ?"
                           " ORDER BY p.class_name, p.source, p.target",
+    [ST_READ_ABSENCES] =
+        "SELECT pair_id, cause, reason, from_ns, ifnull(until_ns, 9223372036854775807) FROM absence"
+        " WHERE source = ?1 AND from_ns < ?3 AND ifnull(until_ns, 9223372036854775807) > ?2"
+        " UNION ALL SELECT 0, 'dropped', '', from_ns, until_ns FROM gap"
+        " WHERE source = ?1 AND from_ns < ?3 AND until_ns > ?2 AND until_ns > 0",
     [ST_READ_GAPS] = "SELECT first_seq, last_seq FROM gap WHERE source = ? AND received_ns >= ?"
                      " AND received_ns < ?",
     [ST_READ_GENERATIONS] = "SELECT " GENERATION_COLUMNS

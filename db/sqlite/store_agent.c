@@ -65,7 +65,7 @@ enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
 
 enum tw_rc store_rename_source(struct store *s, const char *from, const char *to, struct tw_err *err)
 {
-    static const enum store_stmt all[] = { ST_RENAME_SOURCE, ST_RENAME_TARGET, ST_RENAME_GAP };
+    static const enum store_stmt all[] = { ST_RENAME_SOURCE, ST_RENAME_TARGET, ST_RENAME_GAP, ST_RENAME_ABSENCE };
     struct sq_cur c;
     enum tw_rc rc = TW_OK;
 

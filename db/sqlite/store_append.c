@@ -173,6 +173,8 @@ static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, uint6
     sq_put_i64(&c, (int64_t)b->gap_last_seq);
     sq_put_text(&c, b->gap_reason ? b->gap_reason : "");
     sq_put_i64(&c, b->received_ns);
+    sq_put_i64(&c, b->gap_from_ns);
+    sq_put_i64(&c, b->gap_until_ns);
     return sq_run(&c, err);
 }
 

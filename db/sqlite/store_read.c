@@ -202,73 +202,7 @@ enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, s
     return rc;
 }
 
-/* ---- Completeness ------------------------------------------------------------------------------- */
-
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b < 0);
-}
-
-/* Periods [k * period, (k + 1) * period) that lie wholly in [from, to). */
-static uint64_t whole_periods(int64_t period, int64_t from, int64_t to)
-{
-    int64_t first = floor_div(from, period) + (from % period != 0), end = floor_div(to, period);
-
-    return end > first ? (uint64_t)(end - first) : 0;
-}
-
-enum tw_rc store_read_intervals(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
-                                void (*fn)(void *ctx, const struct store_interval *i), void *ctx,
-                                struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_INTERVALS, &c, err);
-
-    if (rc)
-        return rc;
-    sq_put_i64(&c, (int64_t)pair_id);
-    sq_put_i64(&c, from_ns);
-    sq_put_i64(&c, to_ns);
-    while ((rc = sq_next(&c, err)) == TW_OK) {
-        struct store_interval i;
-        int64_t until;
-
-        i.period_ns = sq_take_i64(&c);
-        i.flows = (uint32_t)sq_take_i64(&c);
-        i.from_ns = sq_take_i64(&c);
-        until = sq_take_i64(&c);
-        i.from_ns = i.from_ns > from_ns ? i.from_ns : from_ns;
-        i.until_ns = until < to_ns ? until : to_ns;
-        if (i.period_ns > 0)
-            fn(ctx, &i);
-    }
-    return rc == TW_ENOENT ? TW_OK : rc;
-}
-
-struct expected {
-    uint32_t flow;
-    uint64_t sum;
-};
-
-static void add_expected(void *ctx, const struct store_interval *i)
-{
-    struct expected *e = ctx;
-    uint64_t flows = e->flow == STORE_ALL_FLOWS ? i->flows : e->flow < i->flows;
-
-    e->sum += flows * whole_periods(i->period_ns, i->from_ns, i->until_ns);
-}
-
-enum tw_rc store_read_expected(struct store_reader *r, uint64_t pair_id, uint32_t flow, int64_t from_ns,
-                               int64_t to_ns, uint64_t *ret_periods, struct tw_err *err)
-{
-    struct expected e = { .flow = flow };
-    enum tw_rc rc = store_read_intervals(r, pair_id, from_ns, to_ns, add_expected, &e, err);
-
-    if (rc)
-        return rc;
-    *ret_periods = e.sum;
-    return TW_OK;
-}
+/* ---- What agents lost ---------------------------------------------------------------------------- */
 
 enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
                               uint64_t *ret, struct tw_err *err)

@@ -192,6 +192,14 @@ static enum tw_rc plan_rows(struct store *s, size_t mesh, int level, struct tw_e
     return rc ? rc : add_todo(s, &todo, err);
 }
 
+static enum tw_rc run_plain(struct store *s, enum store_stmt which, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, which, &c, err);
+
+    return rc ? rc : sq_run(&c, err);
+}
+
 static enum tw_rc run_i64(struct store *s, enum store_stmt which, int64_t v, struct tw_err *err)
 {
     struct sq_cur c;
@@ -213,6 +221,10 @@ static enum tw_rc retain_others(struct store *s, struct tw_err *err)
         rc = run_i64(s, ST_RETAIN_GAP, last_ns, err);
     if (!rc)
         rc = run_i64(s, ST_RETAIN_INTERVAL, last_ns, err);
+    if (!rc)
+        rc = run_i64(s, ST_RETAIN_ABSENCE, last_ns, err);
+    if (!rc)
+        rc = run_plain(s, ST_RETAIN_RULE, err);
     if (!rc)
         rc = run_i64(s, ST_RETAIN_TEST_RUN, raw_ns, err);
     return rc ? rc : run_i64(s, ST_RETAIN_TEST, raw_ns, err);

@@ -948,6 +948,40 @@ static void fake_outages(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Out
     closure(&reply, data);
 }
 
+/* An hour with holes of several causes, one without, and one in which nothing came. */
+static void fake_completeness(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__CompletenessReply_Closure closure,
+                              void *data)
+{
+    Tw__CompletenessReply reply = TW__COMPLETENESS_REPLY__INIT;
+    Tw__CompletenessHour v[3], *list[3];
+    Tw__Missing missing[3];
+
+    (void)s;
+    keep_filter(rq);
+    arena_reset(fake->arena);
+    for (size_t i = 0; i < 3; i++) {
+        tw__completeness_hour__init(&v[i]);
+        tw__missing__init(&missing[i]);
+        v[i].pair = pair(i == 2 ? "ef" : "be", "ams", i == 2 ? "fra" : "zürich");
+        v[i].start_ns = (int64_t)(16 + i % 2) * 60 * MINUTE_NS;
+        v[i].expected = v[i].stored = 360;
+        list[i] = &v[i];
+    }
+    v[0].stored = 300;
+    missing[0].refused = 10;
+    missing[0].dropped = 20;
+    missing[0].agent_down = 29;
+    missing[0].unknown = 1;
+    v[0].missing = &missing[0];
+    v[2].stored = 0;
+    missing[2].awaited = 360;
+    v[2].missing = &missing[2];
+    reply.hours = list;
+    reply.n_hours = fake->empty ? 0 : 3;
+    reply.truncated = fake->truncate;
+    closure(&reply, data);
+}
+
 /* ---- The flight recorder ---- */
 
 static void fill_probe(Tw__FlightRecord *m, uint32_t seq, Tw__FlightFate fate, Tw__FlightWay way)

@@ -87,7 +87,8 @@ __attribute__((unused)) static struct pair *fx_pair(struct fx *f, const char *me
     p->scheduled = since_ns != 0;
     p->scheduled_since_ns = since_ns;
     if (since_ns)
-        FX_OK(store_pair_scheduled(f->store, p->row.id, 1, FX_PERIOD, flows, since_ns, &err));
+        FX_OK(store_pair_scheduled(f->store, p->row.id, 1,
+                                   &(struct store_expectation){ .report_period_ns = FX_PERIOD, .flows = flows }, since_ns, &err));
     FX_OK(store_commit(f->store, &err));
     return p;
 }

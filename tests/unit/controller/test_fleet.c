@@ -1,6 +1,7 @@
 /* Agents come, are approved, get schedules; operators change what they run. */
 #include "tests/unit/controller/fixture.h"
 #include <semaphore.h>
+#include "controller/expectation.h"
 #include "controller/fleet_push.h"
 
 static void approval_needs_the_right_fingerprint(void **state)
@@ -132,13 +133,16 @@ static uint64_t expected_tomorrow(struct fixture *f, uint64_t pair_id)
     struct store_reader *r;
     struct tw_err err = { 0 };
     int64_t from_ns = tw_wall_now().ns + 86400 * TW_NS_PER_S;
-    uint64_t n = 0;
+    struct store_pair pair = { .id = pair_id };
+    struct expectations e;
+    uint64_t n;
 
     snprintf(path, sizeof path, "%s/controller.db", f->data);
     if (store_reader_open(path, &r, &err) != TW_OK ||
-        store_read_expected(r, pair_id, STORE_ALL_FLOWS, from_ns, from_ns + 3600 * TW_NS_PER_S, &n, &err) !=
-            TW_OK)
+        expectations_read(r, &pair, NULL, from_ns, from_ns + 3600 * TW_NS_PER_S, &e, &err) != TW_OK)
         fail_msg("%s", err.text);
+    n = expectations_count(&e, EXPECT_ALL_FLOWS, from_ns, from_ns + 3600 * TW_NS_PER_S);
+    expectations_free(&e);
     store_reader_close(r);
     return n;
 }
