@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define NUMBER_MAX 40
+#define LARGE_PAGE ((size_t)2 << 20)
 
 static bool room(struct mbuf *b, size_t n)
 {
@@ -26,6 +28,19 @@ static bool room(struct mbuf *b, size_t n)
     b->p = p;
     b->cap = cap;
     return true;
+}
+
+/* The kernel clears each small page when it is first touched: of a page of 50 MB that is most of the time. Only a
+ * hint, so whether it helps does not matter. */
+void mbuf_reserve(struct mbuf *b, size_t n)
+{
+    uintptr_t start, first;
+
+    if (!room(b, n) || n < 4 * LARGE_PAGE)
+        return;
+    start = (uintptr_t)b->p;
+    first = (start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+    madvise((void *)first, (start + b->cap - first) & ~(LARGE_PAGE - 1), MADV_HUGEPAGE);
 }
 
 void mbuf_put(struct mbuf *b, const char *text, size_t len)

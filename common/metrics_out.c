@@ -42,7 +42,8 @@ void metrics_out_init(struct metrics_out *o, const struct metrics_ops *ops)
 void metrics_out_done(struct metrics_out *o)
 {
     free(o->body.p);
-    o->body = (struct mbuf){ 0 };
+    free(o->own.p);
+    o->body = o->own = (struct mbuf){ 0 };
 }
 
 const char *metrics_unit(const char *name, size_t len)

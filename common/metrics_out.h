@@ -1,6 +1,6 @@
-/* common/metrics_out.h - the formats of a page of metrics: Prometheus text 0.0.4, OpenMetrics 1.0 text, and delimited
- * protobuf messages. Families and their series go in by these operations, whatever comes out; metrics_lines.h makes
- * them from tables. Pure. */
+/* common/metrics_out.h - the formats of a page of metrics: Prometheus text 0.0.4, OpenMetrics 1.0 text, and
+ * delimited protobuf messages. Families and their series go in by these operations, whatever comes out;
+ * metrics_lines.h makes them from tables. Pure. */
 #ifndef TW_COMMON_METRICS_OUT_H
 #define TW_COMMON_METRICS_OUT_H
 
@@ -12,7 +12,8 @@ struct metrics_series {
     const char *object; /* what ops->object() made of the labels that it shares with others */
     size_t object_len;  /* 0: there are none */
     const char *labels; /* its own, static: ",direction=\"forward\""; "" = none */
-    const char *value;  /* not NULL: `labels` ends in an open quote, behind which this belongs, and the quote */
+    const char
+        *value; /* not NULL: `labels` ends in an open quote, behind which this belongs, and the quote */
 };
 
 struct metrics_out;
@@ -22,7 +23,8 @@ struct metrics_ops {
     /* Appends what stands for an object's labels; names and values alternate, up to a NULL name. */
     void (*object)(struct mbuf *b, const char *const *labels);
     /* The name is prefix and name; type: "counter", "gauge", "histogram", or "summary" of quantiles alone. */
-    void (*begin)(struct metrics_out *o, const char *prefix, const char *name, const char *help, const char *type);
+    void (*begin)(struct metrics_out *o, const char *prefix, const char *name, const char *help,
+                  const char *type);
     void (*integer)(struct metrics_out *o, const struct metrics_series *s, uint64_t v);
     void (*number)(struct metrics_out *o, const struct metrics_series *s, double v); /* finite */
     void (*seconds)(struct metrics_out *o, const struct metrics_series *s, int64_t ns);
@@ -36,6 +38,7 @@ extern const struct metrics_ops metrics_text, metrics_openmetrics;
 extern const struct metrics_ops metrics_protobuf; /* of the library tw_metrics_pb */
 
 #define METRICS_NAME_MAX 96
+#define METRICS_KNOWN 16 /* more than any family has series of an object */
 struct metrics_out {
     const struct metrics_ops *ops;
     struct mbuf b; /* the page; look at `bad` once, at its end */
@@ -43,7 +46,12 @@ struct metrics_out {
     char name[METRICS_NAME_MAX];
     size_t name_len, before, headed;
     bool counter, quantiles;
-    struct mbuf body;
+    struct mbuf body, own;
+    struct {
+        const char *labels;
+        size_t at, len; /* in `own`: what they are there */
+    } known[METRICS_KNOWN];
+    size_t n_known;
 };
 void metrics_out_init(struct metrics_out *o, const struct metrics_ops *ops);
 /* All but the page, which is in `b`. */

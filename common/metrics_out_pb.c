@@ -80,7 +80,7 @@ static const char *quantile_text(const char *value, size_t *len)
 }
 
 /* ",direction=\"forward\",quantile=\"0.5\"": our own tables, in which nothing is escaped. */
-static void put_own_labels(struct mbuf *b, const struct metrics_series *s)
+static void pack_own_labels(struct mbuf *b, const struct metrics_series *s)
 {
     const char *p = s->labels;
 
@@ -101,6 +101,29 @@ static void put_own_labels(struct mbuf *b, const struct metrics_series *s)
             value = quantile_text(value, &value_len);
         put_label(b, name, name_len, value, value_len);
     }
+}
+
+/* Every object has the same ones: they are packed once for each family. Texts with a value may be of the
+ * moment. */
+static void put_own_labels(struct metrics_out *o, const struct metrics_series *s)
+{
+    size_t i = 0, at = o->own.len;
+
+    if (!*s->labels)
+        return;
+    while (i < o->n_known && o->known[i].labels != s->labels)
+        i++;
+    if (s->value || i == METRICS_KNOWN) {
+        pack_own_labels(&o->body, s);
+        return;
+    }
+    if (i == o->n_known) {
+        pack_own_labels(&o->own, s);
+        o->known[o->n_known].labels = s->labels;
+        o->known[o->n_known].at = at;
+        o->known[o->n_known++].len = o->own.len - at;
+    }
+    mbuf_put(&o->body, o->own.p + o->known[i].at, o->known[i].len);
 }
 
 /* ---- Families ---- */
@@ -134,14 +157,14 @@ static void pb_begin(struct metrics_out *o, const char *prefix, const char *name
         n -= 6; /* "_total" */
     f.unit = (char *)metrics_unit(full, n);
     o->counter = f.type == IO__PROMETHEUS__CLIENT__METRIC_TYPE__COUNTER;
-    o->body.len = 0;
+    o->body.len = o->own.len = o->n_known = 0;
     pack(&o->body, &f.base);
     o->headed = o->body.len;
 }
 
 static void pb_end(struct metrics_out *o)
 {
-    o->b.bad |= o->body.bad;
+    o->b.bad |= o->body.bad || o->own.bad;
     if (o->body.len == o->headed)
         return;
     put_varint(&o->b, o->body.len);
@@ -166,7 +189,7 @@ static void put_metric(struct metrics_out *o, const struct metrics_series *s,
     mbuf_put(b, (const char[]){ TAG_METRIC, 0 }, 2);
     at = b->len;
     mbuf_put(b, s->object, s->object_len);
-    put_own_labels(b, s);
+    put_own_labels(o, s);
     pack(b, &value->base);
     if (b->bad)
         return;
