@@ -9,6 +9,16 @@
 #define NUMBER_MAX 40
 #define LARGE_PAGE ((size_t)2 << 20)
 
+/* The kernel clears each small page when it is first touched: of a page of 50 MB that is most of the time. Only a
+ * hint, so whether it helps does not matter. */
+static void ask_for_large_pages(char *p, size_t len)
+{
+    uintptr_t start = (uintptr_t)p, first = (start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+
+    if (len >= 4 * LARGE_PAGE)
+        madvise((void *)first, (start + len - first) & ~(LARGE_PAGE - 1), MADV_HUGEPAGE);
+}
+
 static bool room(struct mbuf *b, size_t n)
 {
     size_t cap = b->cap ? b->cap : 4096;
@@ -27,20 +37,13 @@ static bool room(struct mbuf *b, size_t n)
     }
     b->p = p;
     b->cap = cap;
+    ask_for_large_pages(p, cap);
     return true;
 }
 
-/* The kernel clears each small page when it is first touched: of a page of 50 MB that is most of the time. Only a
- * hint, so whether it helps does not matter. */
 void mbuf_reserve(struct mbuf *b, size_t n)
 {
-    uintptr_t start, first;
-
-    if (!room(b, n) || n < 4 * LARGE_PAGE)
-        return;
-    start = (uintptr_t)b->p;
-    first = (start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
-    madvise((void *)first, (start + b->cap - first) & ~(LARGE_PAGE - 1), MADV_HUGEPAGE);
+    room(b, n);
 }
 
 void mbuf_put(struct mbuf *b, const char *text, size_t len)
