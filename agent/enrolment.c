@@ -60,6 +60,7 @@ static size_t list_capabilities(const struct agent_options *o, const char *ret[C
         { "stateless", o->reflect_stateless },
         { "demand-auth", o->demand_auth },
         { "times", true },
+        { "hosts", true },
     };
     size_t n = 0;
 

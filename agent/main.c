@@ -17,6 +17,7 @@
 #include "agent/ondemand.h"
 #include "agent/options.h"
 #include "agent/recorder.h"
+#include "agent/resolver.h"
 #include "agent/results.h"
 #include "agent/schedule_merge.h"
 #include "agent/uplink.h"
@@ -44,6 +45,7 @@ struct agent {
     Tw__EnrolRequest *enrolment;
     struct keyring *keys;    /* NULL: no file of secrets */
     struct control *control; /* NULL: no TWAMP-Control server */
+    struct resolver *resolver;
     struct schedule_run *schedule;
     struct ondemand *ondemand;
     struct schedule_parts parts;
@@ -93,6 +95,17 @@ static void note_summary(void *ctx, const struct tw_summary *s)
     const struct agent *a = ctx;
 
     ondemand_note(a->ondemand, s);
+}
+
+/* Of a session that nobody runs: what is known of this host's clock belongs to it, too. */
+static void on_summary(void *ctx, const struct tw_summary *s)
+{
+    struct agent *a = ctx;
+    struct tw_summary with_clock = *s; /* nothing in it is freed here */
+
+    with_clock.clock_local = clockwatch_look(&a->clock)->state;
+    if (a->results)
+        results_add(a->results, &with_clock);
 }
 
 static void on_stored(void *ctx)
@@ -224,6 +237,19 @@ static void fill_clock(const struct clkstate *c, Tw__HealthReport *h)
     h->clock_tai_offset_s = c->tai_offset_s;
 }
 
+static void fill_names(const struct agent *a, Tw__HealthReport *h)
+{
+    struct resolver_counters c;
+
+    resolver_counters(a->resolver, &c);
+    h->names = c.names;
+    h->names_unresolved = c.unresolved;
+    h->names_stale = c.stale;
+    h->name_lookups = c.lookups;
+    h->name_failures = c.failures;
+    h->name_changes = schedule_run_moves(a->schedule);
+}
+
 static void fill_health(void *ctx, Tw__HealthReport *h)
 {
     struct agent *a = ctx;
@@ -240,6 +266,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->spool_dropped = sp.dropped;
     h->generation = schedule_run_generation(a->schedule);
     schedule_run_runs(a->schedule, &h->runs, &h->runs_missed);
+    fill_names(a, h);
     h->results_refused = results_dropped(a->results);
     h->cpu_ns = (uint64_t)process_cpu_ns();
     h->rss_bytes = process_rss_bytes();
@@ -453,6 +480,7 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
                                     .n_workers = a->n_workers,
                                     .limits = { (uint32_t)a->opt.max_sessions, (uint32_t)a->opt.max_pps },
                                     .keys = a->keys,
+                                    .on_summary = on_summary,
                                     .on_applied = on_applied,
                                     .ctx = a };
     struct results_conf rc_conf = { .loop = a->loop,
@@ -472,6 +500,11 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
                                 .collect = on_worker_results,
                                 .ctx = a };
 
+    struct resolver_conf nc = { .loop = a->loop, .every_ns = a->opt.resolve_every_ns };
+
+    if (resolver_new(&nc, &a->resolver) != TW_OK)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    sc.resolver = oc.resolver = a->resolver;
     if (schedule_run_new(&sc, &a->schedule) != TW_OK)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     oc.schedule = a->schedule;
@@ -624,6 +657,7 @@ static void agent_stop(struct agent *a)
     ondemand_free(a->ondemand);
     schedule_run_free(a->schedule);
     schedule_parts_drop(&a->parts);
+    resolver_free(a->resolver);
     keyring_free(a->keys);
     results_free(a->results);
     for (size_t i = 0; i < a->n_workers; i++)

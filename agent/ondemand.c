@@ -7,6 +7,7 @@
 #include <uthash.h>
 #include "agent/flight_pb.h"
 #include "agent/keyring.h"
+#include "agent/resolver.h"
 #include "agent/twamp_run.h"
 #include "common/log.h"
 #include "common/net/arena.h"
@@ -33,7 +34,9 @@ struct run {
     uint64_t key;
     uint64_t test_id, pair_id;
     char mesh[NAME_LEN], class_name[NAME_LEN], target[NAME_LEN];
-    struct session_spec spec; /* of flow 0 */
+    struct session_spec spec; /* of flow 0; by_name: until it has an address */
+    struct resolver_use host; /* of that name, until then */
+    struct ondemand *owner;
     uint32_t flows;
     struct run_flow flow[ONDEMAND_FLOWS_MAX];
     size_t handed, noticed; /* TWAMP: sessions that reached their workers, and ended there */
@@ -90,6 +93,7 @@ static bool is_agreed(const struct run *r)
 static void free_run(struct ondemand *o, struct run *r)
 {
     HASH_DEL(o->runs, r);
+    resolver_end(&r->host);
     for (uint32_t i = 0; i < r->flows; i++)
         free(r->flow[i].tail);
     summary_free(&r->total);
@@ -117,6 +121,8 @@ static bool is_busy(const struct run *r)
 {
     bool running = r->phase == TW__TEST_PHASE__TEST_PHASE_RUNNING;
 
+    if (running && r->spec.by_name)
+        return false;
     for (uint32_t i = 0; i < r->flows; i++) {
         const struct run_flow *f = &r->flow[i];
         if (running ? !f->told : f->told && !f->ended && !f->halted)
@@ -211,6 +217,7 @@ static void end_run(struct ondemand *o, struct run *r, Tw__TestEnd end, const ch
 {
     if (r->phase != TW__TEST_PHASE__TEST_PHASE_RUNNING)
         return;
+    resolver_end(&r->host);
     r->phase = TW__TEST_PHASE__TEST_PHASE_ENDING;
     r->end = end;
     r->ended_ns = tw_wall_now().ns;
@@ -246,8 +253,30 @@ static const char *say_why(enum tw_rc rc, const char *told)
     return "the agent could not open a socket for it";
 }
 
+/* False: its name has none yet. */
+static bool take_address(struct run *r)
+{
+    uint16_t port = r->spec.target.port;
+    const struct tw_addr *a;
+
+    if (!r->spec.by_name)
+        return true;
+    a = resolver_address(&r->host);
+    if (!a)
+        return false;
+    r->spec.target = *a;
+    r->spec.target.port = port;
+    r->spec.by_name = false;
+    resolver_end(&r->host);
+    if (r->duration_ns && !is_agreed(r))
+        r->stop_at.ns = tw_mono_now().ns + r->duration_ns;
+    return true;
+}
+
 static void start_flows(struct ondemand *o, struct run *r)
 {
+    if (!take_address(r))
+        return;
     for (uint32_t i = 0; i < r->flows; i++) {
         struct session_spec spec = spec_of(r, i);
         enum tw_rc rc;
@@ -267,6 +296,21 @@ static void start_flows(struct ondemand *o, struct run *r)
             worker_keep_tail(worker_of(o, r, i), r->key,
                              i); /* without it only the end of the list is missing */
     }
+}
+
+static void on_name_news(struct resolver_use *u)
+{
+    struct run *r = u->ctx;
+    struct ondemand *o = r->owner;
+    char why[sizeof r->detail];
+
+    if (resolver_address(u)) {
+        start_flows(o, r);
+    } else {
+        snprintf(why, sizeof why, "the agent finds no address of \"%.100s\": %s", resolver_name(u), resolver_why(u));
+        end_run(o, r, TW__TEST_END__TEST_END_FAILED, why);
+    }
+    arm(o);
 }
 
 /* ---- Timers ---- */
@@ -463,6 +507,8 @@ static const char *check_spec(const struct ondemand *o, const Tw__TestRunRequest
     own.pair_id = key;
     own.phase_ns = 0;
     why = session_spec_read(&own, 0, ret);
+    if (!why && ret->by_name && !o->conf.resolver)
+        why = "this agent does not look names up";
     if (!why && session_spec_keyed(ret))
         why = keyring_lacks(o->conf.keys, ret->key_id);
     if (!why && rq->count && !rq->duration_ns &&
@@ -493,8 +539,14 @@ static struct run *make_run(struct ondemand *o, const Tw__TestRunRequest *rq, co
     r->packets = rq->packets;
     r->started_ns = now.wall.ns;
     r->lease_until.ns = now.mono.ns + rq->lease_ns;
-    if (rq->duration_ns && !is_agreed(r))
+    if (rq->duration_ns && !is_agreed(r) && !spec->by_name)
         r->stop_at.ns = now.mono.ns + rq->duration_ns;
+    r->owner = o;
+    r->host = (struct resolver_use){ .on_news = on_name_news, .ctx = r };
+    if (spec->by_name && resolver_begin(o->conf.resolver, rq->spec->host, spec->target.family, &r->host)) {
+        free(r); /* its name has been checked: there is no memory, or no room for another one */
+        return NULL;
+    }
     summary_init(&r->total);
     HASH_ADD(hh, o->runs, key, sizeof r->key, r);
     return r;
@@ -530,7 +582,7 @@ void ondemand_start(struct ondemand *o, const Tw__TestRunRequest *rq, Tw__TestRu
     }
     r = make_run(o, rq, &spec);
     if (!r) {
-        refuse(o, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory", closure_data);
+        refuse(o, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory, or over 4096 targets by host name", closure_data);
         return;
     }
     o->last_key++;

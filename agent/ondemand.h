@@ -6,6 +6,8 @@
  * The agent's limits hold for schedule and tests together; a new schedule has precedence, and tests that it
  * leaves no room for end, the youngest first.
  *
+ * A run to a target by name begins when the name has an address, and stays at that one; if there is none it fails.
+ *
  * To the workers a run has a number of its own in place of its pair's, so two tests of the same pair do not
  * mix, nor with the schedule. ondemand_name() gives its summaries the pair's number back, and the test's. */
 #ifndef TW_AGENT_ONDEMAND_H
@@ -31,6 +33,7 @@ struct ondemand_conf {
     size_t n_workers;
     struct schedule_run *schedule;
     struct keyring *keys; /* NULL: none */
+    struct resolver *resolver; /* NULL: none, and tests to targets by name are refused; outlives it */
     bool recording;       /* the workers have a flight recorder */
     /* Takes what the workers have ready, as when they say so themselves. */
     void (*collect)(void *ctx);

@@ -40,15 +40,15 @@ static bool make_room(struct results *r)
     return true;
 }
 
-/* Packs the scratch summary behind the held ones. */
-static bool hold(struct results *r)
+/* Packs a summary behind the held ones. */
+static bool hold(struct results *r, const struct tw_summary *s)
 {
     Tw__Summary *m;
     uint8_t *data;
     size_t len;
 
     arena_reset(r->arena);
-    if (!make_room(r) || summary_to_pb(&r->scratch, r->arena, &m) != TW_OK)
+    if (!make_room(r) || summary_to_pb(s, r->arena, &m) != TW_OK)
         return false;
     r->conf.name(r->conf.ctx, m);
     len = tw__summary__get_packed_size(m);
@@ -74,18 +74,21 @@ static void note_lost_in_workers(struct results *r)
 }
 
 /* What is lost leaves a gap in the spool, so that the controller hears of it. */
+static void take(struct results *r, const struct tw_summary *s)
+{
+    if (r->conf.note)
+        r->conf.note(r->conf.ctx, s);
+    if (hold(r, s))
+        return;
+    r->dropped++;
+    spool_count_lost(r->conf.spool, 1);
+}
+
 static void collect(struct results *r)
 {
-    for (size_t w = 0; w < r->conf.n_workers; w++) {
-        while (worker_next_summary(r->conf.workers[w], &r->scratch) == TW_OK) {
-            if (r->conf.note)
-                r->conf.note(r->conf.ctx, &r->scratch);
-            if (hold(r))
-                continue;
-            r->dropped++;
-            spool_count_lost(r->conf.spool, 1);
-        }
-    }
+    for (size_t w = 0; w < r->conf.n_workers; w++)
+        while (worker_next_summary(r->conf.workers[w], &r->scratch) == TW_OK)
+            take(r, &r->scratch);
     note_lost_in_workers(r);
 }
 
@@ -137,6 +140,13 @@ static void on_timer(struct loop_timer *t)
 void results_notify(struct results *r)
 {
     collect(r); /* now, while the names of those that have ended are known */
+    if (!r->armed)
+        arm(r, COLLECT_NS);
+}
+
+void results_add(struct results *r, const struct tw_summary *s)
+{
+    take(r, s);
     if (!r->armed)
         arm(r, COLLECT_NS);
 }

@@ -24,6 +24,8 @@ enum tw_rc results_new(const struct results_conf *c, struct results **ret);
 void results_free(struct results *r);
 /* A worker has summaries: takes and names them at once, stores them within 50 ms. */
 void results_notify(struct results *r);
+/* One that no worker has made; copied. */
+void results_add(struct results *r, const struct tw_summary *s);
 /* Collects and stores everything now, as before exit. */
 void results_flush(struct results *r);
 /* Summaries dropped because neither disk nor memory could take them; the spool counts them too. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <uthash.h>
 #include "agent/core/run_clock.h"
+#include "agent/host_wait.h"
 #include "agent/keyring.h"
 #include "agent/pair_names.h"
 #include "agent/refusals.h"
@@ -31,6 +32,12 @@ struct session_key {
     uint32_t zero; /* no padding octets in a hashed key */
 };
 
+/* Of a session whose target is a name. */
+struct session_host {
+    struct resolver_use use;
+    struct host_wait wait;
+};
+
 struct run_session {
     struct session_key key;
     struct session_spec spec, next; /* next: if changed */
@@ -39,6 +46,8 @@ struct run_session {
     bool running;                   /* its worker has taken the add */
     bool changed;                   /* must stop, then start with the new settings */
     bool renumber;                  /* only the generation is new */
+    bool moved;                     /* must stop, then go on at its name's present address */
+    struct session_host *host;      /* NULL: the target is an address */
     struct run_clock clock;         /* times NULL: it runs always */
     bool unjudged;                  /* when its next run begins is still to be found out */
     bool due;                       /* a run is to begin, spec.cfg says from when to when: tell the worker */
@@ -60,7 +69,7 @@ struct schedule_run {
     size_t digest_len;
     struct refusals refusals;
     struct rules rules; /* of the present schedule */
-    uint64_t runs, runs_missed;
+    uint64_t runs, runs_missed, moves;
     double pps, in_flight; /* of the accepted, at most */
     size_t accepted;
 };
@@ -275,6 +284,8 @@ static void judge(struct schedule_run *r, struct run_session *s)
     if (o.begin) {
         if (s->running)
             let_end(r, s);
+        if (s->host)
+            host_wait_end(&s->host->wait);
         s->spec.cfg.start_ns = o.start_ns;
         s->spec.cfg.stop_ns = o.stop_ns;
         s->due = true;
@@ -291,13 +302,109 @@ static bool may_start(const struct run_session *s)
 /* TW_ERANGE: there was nothing left to send in its run. */
 static enum tw_rc begin_run(struct schedule_run *r, struct run_session *s)
 {
+    bool goes_on = s->moved;
     enum tw_rc rc = start_session(r, s);
 
+    if (rc != TW_EBUSY)
+        s->moved = false;
     if (!s->clock.times || (rc != TW_OK && rc != TW_ERANGE))
         return rc;
     s->due = false;
-    count_missed(r, s, rc == TW_ERANGE);
+    count_missed(r, s, rc == TW_ERANGE && !goes_on);
     return TW_OK;
+}
+
+/* ---- Targets by name ---- */
+
+static void say_name_error(void *ctx, const struct tw_summary *sum)
+{
+    const struct run_session *s = ctx;
+
+    if (s->owner->conf.on_summary)
+        s->owner->conf.on_summary(s->owner->conf.ctx, sum);
+}
+
+static void miss_run(void *ctx)
+{
+    struct run_session *s = ctx;
+
+    if (s->due)
+        count_missed(s->owner, s, 1);
+    s->due = false;
+}
+
+static void drop_host(struct run_session *s)
+{
+    if (!s->host)
+        return;
+    host_wait_end(&s->host->wait);
+    resolver_end(&s->host->use);
+    free(s->host);
+    s->host = NULL;
+    s->moved = false;
+}
+
+static void on_name_news(struct resolver_use *u);
+
+/* Its use of a name becomes that of the message. *ret_same: it is the same name as before, or as before there is none. */
+static enum tw_rc take_host(struct schedule_run *r, struct run_session *s, const char *host,
+                            const struct session_spec *spec, bool *ret_same)
+{
+    const struct host_wait_conf wait = {
+        .loop = r->conf.loop, .cfg = &s->spec.cfg, .report = say_name_error, .on_over = miss_run, .ctx = s
+    };
+    struct session_host *h;
+    enum tw_rc rc;
+
+    *ret_same = s->host ? spec->by_name && resolver_is(&s->host->use, host, spec->target.family)
+                        : !spec->by_name;
+    if (*ret_same)
+        return TW_OK;
+    drop_host(s);
+    if (!spec->by_name)
+        return TW_OK;
+    h = calloc(1, sizeof *h);
+    if (!h)
+        return TW_ENOMEM;
+    h->use = (struct resolver_use){ .on_news = on_name_news, .ctx = s };
+    host_wait_init(&h->wait, &wait);
+    rc = resolver_begin(r->conf.resolver, host, spec->target.family, &h->use);
+    if (rc != TW_OK) {
+        free(h);
+        return rc;
+    }
+    s->host = h;
+    return TW_OK;
+}
+
+/* False: its target's name has no address. That is said as long as it is to run. */
+static bool has_address(struct run_session *s)
+{
+    const struct tw_addr *a = s->host ? resolver_address(&s->host->use) : NULL;
+    uint16_t port = s->spec.target.port;
+
+    if (!s->host)
+        return true;
+    if (!a && may_start(s)) {
+        host_wait_begin(&s->host->wait, s->clock.times ? s->spec.cfg.start_ns : 0,
+                        s->clock.times ? s->spec.cfg.stop_ns : 0, *resolver_why(&s->host->use));
+        return false;
+    }
+    host_wait_end(&s->host->wait);
+    if (a && !s->running) {
+        s->spec.target = *a;
+        s->spec.target.port = port;
+    }
+    return a != NULL;
+}
+
+/* It was stopped to go on at another address: the rest of its run is to come. */
+static void resume_run(struct run_session *s)
+{
+    int64_t stop_ns = s->spec.cfg.stop_ns;
+
+    if (s->clock.times && (!stop_ns || tw_wall_now().ns < stop_ns))
+        s->due = true;
 }
 
 /* One step of a session towards what is wanted. TW_EBUSY: its worker's ring is full. */
@@ -305,16 +412,21 @@ static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
 {
     enum tw_rc rc = TW_OK;
 
-    if (s->running && (!s->wanted || s->changed))
+    if (s->running && (!s->wanted || s->changed || s->moved)) {
         rc = stop_session(r, s);
+        if (rc == TW_OK && s->moved && !s->changed)
+            resume_run(s);
+    }
     if (rc == TW_OK && s->changed) {
+        if (s->host)
+            host_wait_end(&s->host->wait);
         s->spec = s->next;
-        s->changed = s->renumber = false;
+        s->changed = s->renumber = s->moved = false;
         set_clock(r, s);
     }
     if (rc == TW_OK && s->wanted && s->unjudged)
         judge(r, s);
-    if (rc == TW_OK && may_start(s)) {
+    if (rc == TW_OK && has_address(s) && may_start(s)) {
         rc = begin_run(r, s);
         s->renumber = s->renumber && rc != TW_OK;
     }
@@ -332,6 +444,7 @@ static enum tw_rc settle_session(struct schedule_run *r, struct run_session *s)
 static void free_session(struct schedule_run *r, struct run_session *s)
 {
     HASH_DEL(r->sessions, s);
+    drop_host(s);
     forget_clock(s);
     forget_trouble(s);
     free(s);
@@ -371,17 +484,44 @@ static void settle(struct schedule_run *r)
     }
 }
 
-static void on_wake(struct loop_timer *t)
+/* The session may be gone afterwards. */
+static void settle_now(struct schedule_run *r, struct run_session *s)
 {
-    struct run_session *s = t->ctx;
-    struct schedule_run *r = s->owner;
     size_t refused = r->refusals.n;
 
-    s->unjudged = true;
     if (!settle_one(r, s))
         retry_soon(r);
     else if (r->settled && r->refusals.n != refused)
         r->conf.on_applied(r->conf.ctx);
+}
+
+static void on_wake(struct loop_timer *t)
+{
+    struct run_session *s = t->ctx;
+
+    s->unjudged = true;
+    settle_now(s->owner, s);
+}
+
+static bool same_ip(const struct tw_addr *a, const struct tw_addr *b)
+{
+    return a->family == b->family && a->scope == b->scope && !memcmp(a->ip, b->ip, sizeof a->ip);
+}
+
+static void on_name_news(struct resolver_use *u)
+{
+    struct run_session *s = u->ctx;
+    const struct tw_addr *a = resolver_address(u);
+
+    if (!a) {
+        host_wait_failed(&s->host->wait);
+        return;
+    }
+    if (s->running && !s->changed && !same_ip(a, &s->spec.target)) {
+        s->moved = true;
+        s->owner->moves++;
+    }
+    settle_now(s->owner, s);
 }
 
 void schedule_run_clock_set(struct schedule_run *r)
@@ -391,6 +531,8 @@ void schedule_run_clock_set(struct schedule_run *r)
 
     HASH_ITER(hh, r->sessions, s, tmp)
     {
+        if (s->host)
+            host_wait_end(&s->host->wait); /* it begins anew, by the new time */
         if (!s->clock.times || !s->wanted || s->changed)
             continue;
         if (s->running && !run_clock_goes_on(&s->clock, now_ns) && stop_session(r, s) != TW_OK)
@@ -497,6 +639,8 @@ static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpe
 {
     const char *why = session_spec_read(p, generation, ret);
 
+    if (!why && ret->by_name && !r->conf.resolver)
+        why = "this agent does not look names up";
     if (!why)
         why = check_keys(r, ret);
     if (!why)
@@ -515,25 +659,54 @@ void schedule_run_name(const struct schedule_run *r, Tw__Summary *m)
     m->target = n->target;
 }
 
-/* Puts what is wanted of one session into its row, new or old. */
+static struct run_session *make_session(struct schedule_run *r, struct session_key key,
+                                        const struct session_spec *spec)
+{
+    struct run_session *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->key = key;
+    s->spec = *spec;
+    s->owner = r;
+    s->wake = (struct loop_timer){ .fn = on_wake, .ctx = s };
+    set_clock(r, s);
+    HASH_ADD(hh, r->sessions, key, sizeof s->key, s);
+    return s;
+}
+
+/* The address that a name has now is no change. */
+static bool is_same(const struct run_session *s, const struct session_spec *spec, bool same_name)
+{
+    struct session_spec there = *spec;
+
+    if (spec->by_name) {
+        there.target = s->spec.target;
+        there.target.port = spec->target.port;
+    }
+    return same_name && session_spec_same(&s->spec, &there);
+}
+
+/* Puts what is wanted of one session into its row, new or old. TW_ENOSPC: its name is one too many. */
 static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const struct session_spec *spec)
 {
     struct session_key key = make_key(p->pair_id, p->flow);
     struct run_session *s = find(r, key);
+    bool is_new = !s, same_name;
+    enum tw_rc rc;
 
     if (pair_names_keep(&r->names, p, spec->cfg.generation) != TW_OK)
         return TW_ENOMEM;
-    if (!s) {
-        s = calloc(1, sizeof *s);
-        if (!s)
-            return TW_ENOMEM;
-        s->key = key;
-        s->spec = *spec;
-        s->owner = r;
-        s->wake = (struct loop_timer){ .fn = on_wake, .ctx = s };
-        set_clock(r, s);
-        HASH_ADD(hh, r->sessions, key, sizeof s->key, s);
-    } else if (session_spec_same(&s->spec, spec)) {
+    if (is_new)
+        s = make_session(r, key, spec);
+    if (!s)
+        return TW_ENOMEM;
+    rc = take_host(r, s, p->host, spec, &same_name);
+    if (rc != TW_OK)
+        return rc;
+    if (is_new) {
+        s->changed = false;
+    } else if (is_same(s, spec, same_name)) {
         s->changed = false;
         s->renumber = s->running && (s->renumber || s->spec.cfg.generation != spec->cfg.generation);
         s->spec.cfg.generation = spec->cfg.generation;
@@ -582,7 +755,12 @@ static enum tw_rc take_sessions(struct schedule_run *r, const Tw__ScheduleReques
         const Tw__SessionSpec *p = rq->sessions[i];
         struct session_spec spec;
         const char *why = check_spec(r, p, rq->generation, &spec);
-        enum tw_rc rc = why ? refuse(r, make_key(p->pair_id, p->flow), why) : want(r, p, &spec);
+        enum tw_rc rc = why ? TW_OK : want(r, p, &spec);
+
+        if (rc == TW_ENOSPC)
+            why = "over 4096 targets by host name";
+        if (why)
+            rc = refuse(r, make_key(p->pair_id, p->flow), why);
         if (rc != TW_OK)
             return rc;
     }
@@ -688,6 +866,7 @@ void schedule_run_free(struct schedule_run *r)
     if (!r)
         return;
     loop_timer_cancel(r->conf.loop, &r->retry);
+    r->conf.on_summary = NULL; /* nobody takes it any more */
     twamp_run_free(r->twamp);
     HASH_ITER(hh, r->sessions, s, tmp)
     free_session(r, s);
@@ -711,6 +890,11 @@ void schedule_run_runs(const struct schedule_run *r, uint64_t *ret_begun, uint64
 {
     *ret_begun = r->runs;
     *ret_missed = r->runs_missed;
+}
+
+uint64_t schedule_run_moves(const struct schedule_run *r)
+{
+    return r->moves;
 }
 
 size_t schedule_run_sessions(const struct schedule_run *r)

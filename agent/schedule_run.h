@@ -6,11 +6,15 @@
  * a restarted agent goes on without the controller.
  *
  * A session that has times (common/times.h) is made shortly before each of its runs and ends with it; between
- * runs it is a timer. Limits count it as if it ran all the time. */
+ * runs it is a timer. Limits count it as if it ran all the time.
+ *
+ * A session whose target is a name starts when the name has an address, and goes on to another one as with any change: what is
+ * in flight to the old one is awaited. Until then its report periods are summaries of status name_error. */
 #ifndef TW_AGENT_SCHEDULE_RUN_H
 #define TW_AGENT_SCHEDULE_RUN_H
 
 #include "agent/io/worker.h"
+#include "agent/resolver.h"
 #include "fleet.pb-c.h"
 
 struct schedule_run;
@@ -26,6 +30,9 @@ struct schedule_run_conf {
     size_t n_workers;
     struct schedule_limits limits;
     struct keyring *keys; /* NULL: none, and sessions that need a key are refused */
+    struct resolver *resolver; /* NULL: none, and targets by name are refused; outlives it */
+    /* A summary that no worker has made; its names are those of schedule_run_name(). */
+    void (*on_summary)(void *ctx, const struct tw_summary *s);
     /* The whole schedule has been handed to the workers: time to acknowledge. */
     void (*on_applied)(void *ctx);
     void *ctx;
@@ -48,6 +55,8 @@ void schedule_run_notice(struct schedule_run *r, const struct worker_notice *n);
 void schedule_run_clock_set(struct schedule_run *r);
 /* Since the start, of sessions that have times: runs begun, and those that were over before they could. */
 void schedule_run_runs(const struct schedule_run *r, uint64_t *ret_begun, uint64_t *ret_missed);
+/* Since the start: sessions that went on to another address of their target's name. */
+uint64_t schedule_run_moves(const struct schedule_run *r);
 
 /* Writes the names of the summary's pair into it (pointers valid until the next apply): also of sessions that
  * ended with the last schedule, whose final summaries are still to come. */

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <string.h>
 #include "agent/keyring.h"
+#include "common/hostname.h"
 
 #define PERIOD_MAX_NS (366 * 86400 * TW_NS_PER_S) /* as session_new() */
 #define SIZE_MIN 14
@@ -92,13 +93,32 @@ static const char *read_bind(const Tw__SessionSpec *p, struct session_spec *s)
     if (!len)
         return NULL;
     if (tw_addr_parse(p->bind, 0, &s->bind) == TW_OK)
-        return s->bind.port || s->bind.family != s->target.family
+        return s->bind.port || (s->target.family && s->bind.family != s->target.family)
                    ? "bind: the address has a port, or is of another family than the target's"
                    : NULL;
     s->bind = (struct tw_addr){ 0 };
     if (len >= sizeof s->interface || !if_nametoindex(p->bind))
         return "bind: this agent has no such interface";
     memcpy(s->interface, p->bind, len + 1);
+    return NULL;
+}
+
+static const char *read_target(const Tw__SessionSpec *p, struct session_spec *s)
+{
+    if (p->port < 1 || p->port > 65535)
+        return "no pair or port";
+    if (!*p->host)
+        return tw_addr_parse(p->address, (uint16_t)p->port, &s->target) == TW_OK
+                   ? NULL
+                   : "target address is not numeric";
+    if (*p->address)
+        return "the target has an address and a host name";
+    if (!hostname_ok(p->host))
+        return "the target's host name is none";
+    if (p->host_family && p->host_family != 4 && p->host_family != 6)
+        return "the family of the target's host name is neither 4 nor 6";
+    s->by_name = true;
+    s->target = (struct tw_addr){ .port = (uint16_t)p->port, .family = (uint8_t)p->host_family };
     return NULL;
 }
 
@@ -158,12 +178,13 @@ const char *session_spec_read(const Tw__SessionSpec *p, uint64_t generation, str
 
     if (p->refuse[0])
         return p->refuse;
-    if (!p->pair_id || p->port < 1 || p->port > 65535)
+    if (!p->pair_id)
         return "no pair or port";
-    if (tw_addr_parse(p->address, (uint16_t)p->port, &s.target) != TW_OK)
-        return "target address is not numeric";
-    if ((why = check_times(p)) || (why = check_form(p)) || (why = check_sizes(p)) || (why = read_bind(p, &s)))
+    if ((why = read_target(p, &s)) || (why = check_times(p)) || (why = check_form(p)) || (why = check_sizes(p)) ||
+        (why = read_bind(p, &s)))
         return why;
+    if (s.by_name && s.bind.family) /* others cannot be reached from there */
+        s.target.family = s.bind.family;
     memcpy(s.key_id, p->key_id, strlen(p->key_id) + 1);
     s.cfg = cfg_of(p, generation);
     s.ssid = p->protocol == TW__PROTOCOL__PROTOCOL_STAMP ? ssid_of(p) : 0;
@@ -183,7 +204,7 @@ static bool same_cfg(const struct session_cfg *a, const struct session_cfg *b)
 bool session_spec_same(const struct session_spec *a, const struct session_spec *b)
 {
     return same_cfg(&a->cfg, &b->cfg) && !memcmp(&a->target, &b->target, sizeof a->target) &&
-           a->ttl == b->ttl && a->df == b->df && !memcmp(&a->bind, &b->bind, sizeof a->bind) &&
+           a->by_name == b->by_name && a->ttl == b->ttl && a->df == b->df && !memcmp(&a->bind, &b->bind, sizeof a->bind) &&
            !strcmp(a->interface, b->interface) && a->protocol == b->protocol && a->auth == b->auth &&
            !strcmp(a->key_id, b->key_id) && a->tlvs == b->tlvs && a->reply_dscp == b->reply_dscp &&
            a->times_id == b->times_id && a->times_phase_ns == b->times_phase_ns;

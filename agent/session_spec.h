@@ -12,6 +12,8 @@
 struct session_spec {
     struct session_cfg cfg;
     struct tw_addr target; /* PROTOCOL_TWAMP: of the control connection */
+    bool by_name;          /* target: at first only the port, and the family if only one will do; the rest comes of the
+                            * message's `host` (agent/resolver.h) */
     uint8_t ttl;
     bool df;
     struct tw_addr bind; /* family 0: by routing */

@@ -456,6 +456,9 @@ static void fill_health(const Tw__HealthReport *m, struct doctor_health *ret)
                                    .auth_demanded = m->reflector_auth_demanded,
                                    .answers_auth_failed = m->auth_failed,
                                    .logins_failed = m->control_logins_failed,
+                                   .names = m->names,
+                                   .names_unresolved = m->names_unresolved,
+                                   .names_stale = m->names_stale,
                                    .secrets_error = m->secrets_error };
 }
 

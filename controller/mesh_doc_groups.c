@@ -1,10 +1,10 @@
 /* Groups and targets of mesh documents. */
 #include "controller/mesh_doc_priv.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/hostname.h"
 
 #define TWAMP_PORT 862
 #define PREFIXES_MAX 1024
@@ -140,47 +140,15 @@ static bool is_probe_target(const struct tw_addr *a)
     return a->port && !a->scope && !multicast && memcmp(a->ip, zero, sizeof zero);
 }
 
-/* Labels of letters, digits, - and _, between dots; the last is no number, which would be a mistyped address.
- */
-static bool is_host(const char *text)
-{
-    const char *label = text;
-    bool number = false;
-
-    for (; *label; label += *label == '.') {
-        size_t n = strcspn(label, ".");
-
-        if (!n || n > 63 || label[0] == '-' || label[n - 1] == '-')
-            return false;
-        number = strspn(label, "0123456789") >= n;
-        label += n;
-    }
-    return *text && !number;
-}
-
 /* name[:port] */
 static bool take_host(const char *text, struct mesh_target *ret)
 {
-    size_t len = strcspn(text, ":");
-    unsigned long port = TWAMP_PORT;
+    uint16_t port;
 
-    if (len >= sizeof ret->host)
+    if (hostname_parse(text, TWAMP_PORT, ret->host, sizeof ret->host, &port) != TW_OK)
         return false;
-    if (text[len]) {
-        const char *digits = text + len + 1;
-
-        if (!*digits || strlen(digits) > 5 || digits[strspn(digits, "0123456789")])
-            return false;
-        port = strtoul(digits, NULL, 10);
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (!isalnum((unsigned char)text[i]) && !strchr(".-_", text[i]))
-            return false;
-        ret->host[i] = (char)tolower((unsigned char)text[i]);
-    }
-    ret->host[len] = '\0';
-    ret->addr = (struct tw_addr){ .port = (uint16_t)port };
-    return port && port <= UINT16_MAX && is_host(ret->host);
+    ret->addr = (struct tw_addr){ .port = port };
+    return true;
 }
 
 static enum tw_rc set_address(struct doc *d, const yaml_node_t *value, void *into)

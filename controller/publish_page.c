@@ -314,6 +314,12 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->results_refused = h->results_refused;
     m->runs_missed = h->runs_missed;
     take_flight(m, h);
+    m->names = h->names;
+    m->names_unresolved = h->names_unresolved;
+    m->names_stale = h->names_stale;
+    m->name_lookups = h->name_lookups;
+    m->name_failures = h->name_failures;
+    m->name_changes = h->name_changes;
     m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
     m->rss_bytes = (double)h->rss_bytes;
     take_host(m, h);

@@ -110,6 +110,19 @@ static void put_reflector(struct out_records *r, const Tw__HealthReport *h)
     REFLECTOR_COUNTS(PUT_COUNT)
 }
 
+#define NAME_COUNTS(X)  \
+    X(names)            \
+    X(names_unresolved) \
+    X(names_stale)      \
+    X(name_lookups)     \
+    X(name_failures)    \
+    X(name_changes)
+
+static void put_names(struct out_records *r, const Tw__HealthReport *h)
+{
+    NAME_COUNTS(PUT_COUNT)
+}
+
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
 {
     bool measured = f && f->measured;
@@ -218,6 +231,7 @@ static void put_values(struct out_records *r, const Tw__AgentInfo *a)
     put_reflector(r, a->health);
     put_operators(r, a);
     out_tree(r, "refused", refused(a));
+    put_names(r, a->health);
 }
 
 /* ---- How a table shows it ---- */

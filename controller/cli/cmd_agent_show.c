@@ -221,6 +221,20 @@ static void put_flight(struct out_table *t, const Tw__HealthReport *h)
     put_fact_u64(t, "Probes not recorded", h->flight_unrecorded, true);
 }
 
+/* Where its targets by host name are; of an agent that has none nobody asks. */
+static void put_names(struct out_table *t, const Tw__HealthReport *h)
+{
+    if (!h->names && !h->name_lookups)
+        return;
+    out_cell(t, OUT_PLAIN, "Host names of targets");
+    out_cell(t, h->names_unresolved ? OUT_BAD : h->names_stale ? OUT_DOUBT : OUT_PLAIN,
+             "%" PRIu64 ", %" PRIu64 " without address, %" PRIu64 " by their last one", h->names,
+             h->names_unresolved, h->names_stale);
+    out_cell(t, OUT_PLAIN, "Name lookups");
+    out_cell(t, OUT_PLAIN, "%" PRIu64 ", %" PRIu64 " failed; sessions moved %" PRIu64, h->name_lookups,
+             h->name_failures, h->name_changes);
+}
+
 static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
 {
     char text[OUT_NUM], more[OUT_NUM];
@@ -245,6 +259,7 @@ static void put_vitals(struct out_table *t, const Tw__HealthReport *h)
         out_cell(t, OUT_PLAIN, "Secrets");
         out_cell(t, OUT_BAD, "%s", h->secrets_error);
     }
+    put_names(t, h);
     put_fact_u64(t, "Dropped by the host", h->reflector_drops, true);
     put_trouble(t, h);
     out_cell(t, OUT_PLAIN, "Spool");

@@ -45,7 +45,7 @@ struct doctor_health {
     uint32_t host_cpu_wait_ppm;
     uint64_t not_allowed, auth_failed, auth_demanded, answers_auth_failed, logins_failed;
     const char *secrets_error; /* "" = none */
-    uint64_t resolver_failed;  /* names that its resolver cannot resolve now */
+    uint64_t names, names_unresolved, names_stale; /* of targets: in all; without address; by an old one */
 };
 
 enum doctor_state { DOCTOR_PENDING, DOCTOR_DOWN, DOCTOR_UP };

@@ -333,6 +333,30 @@ bool check_secrets(struct doctor_exam *e)
     return true;
 }
 
+bool check_names(struct doctor_exam *e)
+{
+    const struct doctor_health *h = &e->agent->health;
+
+    if (!e->agent->has_health || !h->names_unresolved)
+        return false;
+    doctor_find(e, "%" PRIu64 " of %" PRIu64 " host names of targets have no address: their sessions do not run",
+                h->names_unresolved, h->names);
+    return true;
+}
+
+bool check_names_stale(struct doctor_exam *e)
+{
+    const struct doctor_health *h = &e->agent->health;
+
+    if (!e->agent->has_health || !h->names_stale)
+        return false;
+    doctor_find(e,
+                "%" PRIu64 " of %" PRIu64 " host names of targets cannot be looked up again: their last "
+                "addresses stay in use",
+                h->names_stale, h->names);
+    return true;
+}
+
 /* ---- What grows ---- */
 
 /* By how much since the earlier report, or since the agent's start. */

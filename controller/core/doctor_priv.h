@@ -38,6 +38,8 @@ bool check_capabilities(struct doctor_exam *e);
 bool check_behind(struct doctor_exam *e);
 bool check_refusals(struct doctor_exam *e);
 bool check_secrets(struct doctor_exam *e);
+bool check_names(struct doctor_exam *e);
+bool check_names_stale(struct doctor_exam *e);
 bool check_spool_dropping(struct doctor_exam *e);
 bool check_spool_growing(struct doctor_exam *e);
 bool check_clock_offset(struct doctor_exam *e);

@@ -90,6 +90,11 @@ bool check_name(struct doctor_exam *e)
 {
     const struct doctor_probe *p = probe(e);
 
+    if (!p && e->way->name_error) {
+        doctor_find(e, "%u of %u pairs do not run: the name of the target has no address on %s", e->way->name_error,
+                    e->way->pairs, e->way->source);
+        return true;
+    }
     if (!p || !p->lookup_error[0])
         return false;
     doctor_find(e, "%s asked for \"%.100s\": %s", e->way->source, p->host, p->lookup_error);

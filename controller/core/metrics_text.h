@@ -41,6 +41,7 @@ struct metrics_agent {
     uint64_t host_stalls, self_test_sent, self_test_lost, send_errors, sender_drops;
     double host_stall_max_s, cpu_wait_ratio;
     struct tw_num noise_p50_s, noise_p99_s, noise_max_s;
+    uint64_t names, names_unresolved, names_stale, name_lookups, name_failures, name_changes;
     bool clock_synced, secrets_stale;
     struct tw_num lateness_p99_s, lateness_max_s; /* of sending, in the latest report periods of its pairs that are fresh */
     uint64_t results_refused, runs_missed;

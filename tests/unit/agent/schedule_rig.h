@@ -41,6 +41,7 @@ struct seen { /* of a pair's summaries */
 struct fx {
     struct loop *loop;
     struct worker *workers[WORKERS];
+    struct resolver *resolver; /* NULL: none */
     struct schedule_run *run;
     struct ondemand *ondemand; /* NULL: none */
     struct keyring *keys;
@@ -61,6 +62,8 @@ struct fx {
 };
 
 /* ---- Fixture ---- */
+
+static const char *rig_reflects_at = "127.0.0.1";
 
 __attribute__((unused)) static void take_summaries(struct fx *f, struct worker *w)
 {
@@ -134,7 +137,7 @@ __attribute__((unused)) static int setup_with(void **state, bool run)
                                  .max_sessions = SESSIONS_MAX,
                                  .max_reflect_sessions = run ? SESSIONS_MAX : 1 };
         if (i == 0)
-            assert_int_equal(tw_addr_parse("127.0.0.1", 0, &wc.reflect[0]), TW_OK);
+            assert_int_equal(tw_addr_parse(rig_reflects_at, 0, &wc.reflect[0]), TW_OK);
         assert_int_equal(worker_open(&wc, &f->workers[i], &err), TW_OK);
         if (run)
             assert_int_equal(worker_run(f->workers[i], &err), TW_OK);
@@ -221,6 +224,7 @@ __attribute__((unused)) static int teardown(void **state)
         worker_free(f->workers[i]);
     ondemand_free(f->ondemand);
     schedule_run_free(f->run);
+    resolver_free(f->resolver);
     keyring_free(f->keys);
     if (f->path[0])
         unlink(f->path);

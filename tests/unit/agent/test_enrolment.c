@@ -73,11 +73,11 @@ static void capabilities_follow_the_options(void **state)
     static const struct {
         const char *words, *capabilities;
     } rows[] = {
-        { "--name a", "light rx-kernel-timestamps shapes schedule-delta stamp twamp test times " },
-        { "--name a --secrets /tmp/none", "light rx-kernel-timestamps shapes schedule-delta stamp stamp-auth twamp test times " },
-        { "--name a --reflect-stateless", "light rx-kernel-timestamps shapes schedule-delta stamp twamp test stateless times " },
+        { "--name a", "light rx-kernel-timestamps shapes schedule-delta stamp twamp test times hosts " },
+        { "--name a --secrets /tmp/none", "light rx-kernel-timestamps shapes schedule-delta stamp stamp-auth twamp test times hosts " },
+        { "--name a --reflect-stateless", "light rx-kernel-timestamps shapes schedule-delta stamp twamp test stateless times hosts " },
         { "--name a -s /tmp/none --demand-auth",
-          "light rx-kernel-timestamps shapes schedule-delta stamp stamp-auth twamp test demand-auth times " },
+          "light rx-kernel-timestamps shapes schedule-delta stamp stamp-auth twamp test demand-auth times hosts " },
     };
 
     (void)state;

@@ -171,6 +171,25 @@ static void summaries_are_named_at_once_and_stored_together(void **state)
     check_records(f, 1, 1, 5);
 }
 
+/* Of sessions that no worker runs. */
+static void others_go_the_same_way(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary s;
+
+    summary_init(&s);
+    s.start_ns = 1;
+    s.end_ns = 2;
+    s.status = TW_STATUS_NAME_ERROR;
+    for (s.pair_id = 1; s.pair_id <= 2; s.pair_id++)
+        results_add(f->results, &s);
+    assert_int_equal(f->named, 2);
+    assert_int_equal(stats(f).last_seq, 0);
+    WAIT(f, f->stored == 1);
+    check_records(f, 1, 1, 2);
+    summary_free(&s);
+}
+
 static void a_full_disk_only_delays_them(void **state)
 {
     struct fx *f = *state;
@@ -249,6 +268,7 @@ int main(void)
 #define ROW(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
         ROW(summaries_are_named_at_once_and_stored_together),
+        ROW(others_go_the_same_way),
         ROW(a_full_disk_only_delays_them),
         ROW(what_memory_cannot_hold_leaves_a_gap),
         ROW(what_a_worker_lost_leaves_a_gap_once),

@@ -107,6 +107,44 @@ static void refuses_with_a_reason(void **state)
     }
 }
 
+/* Of a host name come the port, and the family, which an address to bind to says, too. */
+static void targets_by_name(void **state)
+{
+    static const struct {
+        const char *host, *bind;
+        uint32_t family;
+        uint8_t becomes;
+        const char *says; /* NULL: fine */
+    } cases[] = {
+        { "r1.example", "", 0, 0, NULL },
+        { "r1.example", "", 6, 6, NULL },
+        { "r1.example", "lo", 4, 4, NULL },
+        { "r1.example", "127.0.0.1", 0, 4, NULL },
+        { "r1.example", "127.0.0.1", 4, 4, NULL },
+        { "r1.example", "127.0.0.1", 6, 0, "another family" },
+        { "r1.example", "", 7, 0, "neither 4 nor 6" },
+        { "r1.example", "", 256 + 4, 0, "neither 4 nor 6" },
+        { "192.0.2.1", "", 0, 0, "host name is none" },
+        { "r1.example:862", "", 0, 0, "host name is none" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        Tw__SessionSpec p = good();
+        struct session_spec s;
+        const char *why;
+
+        p.address = (char *)"";
+        p.host = (char *)cases[i].host;
+        p.host_family = cases[i].family;
+        p.bind = (char *)cases[i].bind;
+        why = session_spec_read(&p, 1, &s);
+        if (cases[i].says ? !why || !strstr(why, cases[i].says)
+                          : why || !s.by_name || s.target.family != cases[i].becomes || s.target.port != 862)
+            fail_msg("%s, %s: \"%s\"", cases[i].host, cases[i].bind, why ? why : "fine");
+    }
+}
+
 static void every_field_arrives(void **state)
 {
     Tw__SessionSpec p = good();
@@ -300,7 +338,7 @@ static void forms_are_as_asked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_with_a_reason),         cmocka_unit_test(every_field_arrives),
+        cmocka_unit_test(refuses_with_a_reason),         cmocka_unit_test(targets_by_name), cmocka_unit_test(every_field_arrives),
         cmocka_unit_test(what_is_worth_a_restart),       cmocka_unit_test(session_ids),
         cmocka_unit_test(the_mesh_knows_the_least_size), cmocka_unit_test(forms_are_as_asked),
     };

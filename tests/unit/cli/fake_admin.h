@@ -129,6 +129,12 @@ static inline Tw__HealthReport healthy(void)
     h.flight_unrecorded = 10;
     h.flight_withheld = 11;
     h.clock_leap = (char *)"insert";
+    h.names = 3;
+    h.names_unresolved = 1;
+    h.names_stale = 1;
+    h.name_lookups = 120;
+    h.name_failures = 7;
+    h.name_changes = 2;
     h.secrets_error = (char *)"/etc/twamp/secrets:3: expected KEYID and passphrase";
     return h;
 }

@@ -188,6 +188,8 @@ FAULT(lacks, AGENT.n_capabilities = 3;)
 FAULT(behind, AGENT.behind = true; AGENT.generation = 6; AGENT.push_failures = 3;)
 FAULT(refusals, AGENT.refusals = 2; AGENT.first_refusal = "over --max-pps";)
 FAULT(secrets, AGENT.health.secrets_error = "line 3: expected KEYID and passphrase";)
+FAULT(names_without, AGENT.health.names = 9; AGENT.health.names_unresolved = 2;)
+FAULT(names_of_old, AGENT.health.names = 9; AGENT.health.names_stale = 3;)
 FAULT(dropping, AGENT.health.spool_dropped = 12;)
 FAULT(dropped_at_start, AGENT.has_base = false;)
 FAULT(growing, AGENT.health.spool_summaries = 500; AGENT.base.spool_summaries = 300;)
@@ -204,6 +206,7 @@ FAULT(strangers, AGENT.health.not_allowed = 10;)
 FAULT(bad_logins, AGENT.health.logins_failed = 1;)
 FAULT(no_name, strcpy(PROBE.lookup_error, "no such host"); strcpy(PROBE.host, "r.example"); mute(t);
       SMALL.sent = 0; PROBE.connect = 0;)
+FAULT(no_name_unprobed, WAY.probe = NULL; WAY.name_error = 1;)
 FAULT(cannot_send, mute(t); SMALL.sent = 0; strcpy(SMALL.send_error, "Operation not permitted");)
 FAULT(acl, mute(t); PROBE.seen[0].came = PROBE.seen[0].not_allowed = 10;)
 FAULT(demands, mute(t); PROBE.seen[0].came = PROBE.seen[0].auth_demanded = 10; lose_all(t);)
@@ -267,6 +270,8 @@ static const struct {
     { behind, "schedule-behind", "fra", "generation 6, wanted is 7; 3 attempts" },
     { refusals, "sessions-refused", "fra", "over --max-pps" },
     { secrets, "secrets-error", "fra", "line 3" },
+    { names_without, "names-unresolved", "fra", "2 of 9 host names" },
+    { names_of_old, "names-stale", "fra", "3 of 9 host names" },
     { dropping, "spool-dropping", "fra", "7 summaries lost in the last 60 s" },
     { growing, "spool-growing", "fra", "500 summaries wait, 200 more" },
     { offset, "clock-offset", "fra", "5.00 ms ahead" },
@@ -280,6 +285,7 @@ static const struct {
     { strangers, "acl-strangers", "fra", "1 datagrams" },
     { bad_logins, "logins-failed", "fra", "1 logins" },
     { no_name, "name-unresolved", "ams:fra", "r.example" },
+    { no_name_unprobed, "name-unresolved", "ams:fra", "1 of 2 pairs do not run" },
     { cannot_send, "send-refused", "ams:fra", "Operation not permitted" },
     { acl, "acl-refused", "ams:fra", "10 came there, from 10.0.0.1:40000: 10 refused" },
     { demands, "auth-demanded", "ams:fra", "10 refused" },
