@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/hostname.h"
 #include "common/name_index.h"
 #include "controller/schedule.h"
 
@@ -152,7 +153,52 @@ static Tw__Status agent_target(const struct agent *source, const struct agent *t
     return TW__STATUS__STATUS_OK;
 }
 
-static const char by_host[] = "targets by host name are resolved for scheduled pairs only";
+/* A name of its own for each host and port: what has to be changed or cut gets a number of all of it. */
+static void host_name(const char *host, uint16_t port, char ret[STORE_NAME_MAX])
+{
+    char text[MESH_HOST_MAX + 8];
+    size_t len = (size_t)snprintf(text, sizeof text, port == AGENT_PORT ? "%s" : "%s-%u", host, port);
+    uint32_t hash = UINT32_C(2166136261); /* FNV-1a */
+    bool same = len < STORE_NAME_MAX;
+
+    for (char *p = text; *p; p++) {
+        hash = (hash ^ (uint8_t)*p) * UINT32_C(16777619);
+        same &= *p != '_';
+        *p = *p == '_' ? '-' : *p;
+    }
+    if (same)
+        memcpy(ret, text, len + 1);
+    else
+        snprintf(ret, STORE_NAME_MAX, "%.54s-%08x", text, hash);
+}
+
+/* "router.example.net", "router:862": without dot and port it is more likely an agent that is not there. */
+static bool host_target(const char *text, struct ondemand_goal *g)
+{
+    uint16_t port;
+
+    if (!strpbrk(text, ".:") || hostname_parse(text, AGENT_PORT, g->host, sizeof g->host, &port) != TW_OK)
+        return false;
+    g->address = (struct tw_addr){ .port = port };
+    host_name(g->host, port, g->target);
+    return true;
+}
+
+static void take_place(struct ondemand_goal *g, const struct mesh_target *t)
+{
+    g->address = t->addr;
+    memcpy(g->host, t->host, sizeof g->host);
+    if (t->host[0])
+        g->address.family = t->family;
+}
+
+static bool is_place(const struct ondemand_goal *g, const struct mesh_target *t)
+{
+    struct ondemand_goal other = { .source_index = 0 };
+
+    take_place(&other, t);
+    return !strcmp(g->host, other.host) && !memcmp(&g->address, &other.address, sizeof g->address);
+}
 
 /* A target of a mesh document, by its name; several may mean the same address. */
 static Tw__Status named_target(struct controller *c, const char *text, struct ondemand_goal *g,
@@ -168,26 +214,23 @@ static Tw__Status named_target(struct controller *c, const char *text, struct on
             look_near(&n, t->name);
             if (strcmp(t->name, name) != 0)
                 continue;
-            if (first && memcmp(&g->address, &t->addr, sizeof t->addr) != 0)
+            if (first && !is_place(g, t))
                 return fail(
                     err, TW__STATUS__STATUS_FAILED_PRECONDITION,
                     "target \"%s\" has different addresses in the meshes %s and %s: say %s/%s or %s/%s", name,
                     first, m->row.name, first, name, m->row.name, name);
-            if (t->host[0])
-                return fail(err, TW__STATUS__STATUS_FAILED_PRECONDITION, "%s: give %s as an address", by_host,
-                            name);
             first = m->row.name;
-            g->address = t->addr;
+            take_place(g, t);
         }
     }
     snprintf(g->target, sizeof g->target, "%s", name);
-    if (first)
+    if (first || host_target(text, g))
         return TW__STATUS__STATUS_OK;
     agents_near(c, &n);
     return fail(
         err, TW__STATUS__STATUS_NOT_FOUND,
-        "\"%.63s\" is no agent, no target of a mesh and no address%s: expected such as fra, 192.0.2.1:862 or "
-        "[2001:db8::1]:862",
+        "\"%.63s\" is no agent, no target of a mesh, no address and no host name with a dot or port%s: expected such as "
+        "fra, 192.0.2.1:862, [2001:db8::1]:862 or router.example.net",
         text, hint(&n, mean));
 }
 
@@ -205,6 +248,8 @@ static Tw__Status find_target(struct controller *c, const struct agent *source, 
         status = named_target(c, text, g, err);
     if (!status)
         g->refuse = schedule_cannot(source, target, class_);
+    if (!status && g->host[0] && !agent_can(source, "hosts"))
+        g->refuse = "the agent's program is too old for targets by host name";
     return status;
 }
 
@@ -398,9 +443,12 @@ static void add_goal(struct ondemand_plan *p, const struct mesh *mesh, const str
     struct ondemand_goal *g = &p->goals[p->n++];
 
     g->class_index = (uint32_t)(w->class_ - mesh->classes);
-    g->address = w->address;
+    if (w->host)
+        take_place(g, w->host);
+    else
+        g->address = w->address;
     g->stateful = w->stateful;
-    g->refuse = w->host ? by_host : w->refuse;
+    g->refuse = w->refuse;
     snprintf(g->source, sizeof g->source, "%s", w->source);
     snprintf(g->target, sizeof g->target, "%s", w->target);
 }
@@ -528,7 +576,9 @@ void ondemand_plan_spec(const struct ondemand_plan *p, size_t goal, char address
     s->mesh = (char *)ONDEMAND_MESH;
     s->class_name = (char *)c->name;
     s->target = (char *)g->target;
-    s->address = (char *)tw_addr_format_ip(&g->address, address);
+    s->host = (char *)g->host;
+    s->host_family = g->host[0] ? g->address.family : 0;
+    s->address = g->host[0] ? (char *)"" : (char *)tw_addr_format_ip(&g->address, address);
     s->port = g->address.port;
     s->spacing_ns = c->spacing_ns;
     s->spacing_kind =

@@ -19,7 +19,8 @@
 struct ondemand_goal {
     char source[STORE_NAME_MAX], target[STORE_NAME_MAX];
     uint32_t class_index, source_index; /* into classes; numbers sources from 0 */
-    struct tw_addr address;
+    struct tw_addr address;   /* with a host name only the port counts, and the family if only one will do */
+    char host[MESH_HOST_MAX]; /* the agent looks it up; "" = address */
     bool stateful;
     const char *refuse; /* why it cannot run: static; NULL: nothing known */
 };

@@ -644,14 +644,15 @@ const struct cli_command cli_commands[] = {
       .args = "[SRC DST]",
       .max_args = 2,
       .brief = "measure now, from an agent to anywhere",
-      .doc = "Sends probes from the agent SRC to DST: an agent, a target of a mesh document, or an address such as "
-             "192.0.2.1:862; or between all pairs of a mesh. Shows how it goes on meanwhile. Ctrl-C stops the probes and "
+      .doc = "Sends probes from the agent SRC to DST: an agent, a target of a mesh document, an address such as "
+             "192.0.2.1:862, or a host name such as router.example.net, which SRC looks up; or between all pairs of a mesh. Shows how it goes on meanwhile. Ctrl-C stops the probes and "
              "shows what was measured, a second one leaves at once. When twampctl dies the probes end within 5 s, when the "
              "controller does within 10 s; results are stored in any case. A draining agent can be tested, too. Exit code "
              "5: refused. 1: a pair could not be measured.",
       .examples = "  twampctl test ams fra\n"
                   "  twampctl test ams fra --class voice --duration 1m\n"
                   "  twampctl test ams 192.0.2.1:862 --protocol stamp --spacing 10ms --count 500 --packets\n"
+                  "  twampctl test ams router.example.net --duration 1m\n"
                   "  twampctl test --mesh backbone --class voice --count 50\n",
       OPTS(test_opts),
       .run = cmd_test },

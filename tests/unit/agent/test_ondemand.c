@@ -1,5 +1,6 @@
 /* Tests on demand on the agent: real workers on loopback, one of which reflects. */
 #include "common/log.h"
+#include "tests/unit/agent/fake_dns.h"
 #include "tests/unit/agent/schedule_rig.h"
 
 /* ---- Answers ---- */
@@ -118,10 +119,14 @@ static int setup_tests(void **state)
             f->port = a.port;
         }
     }
+    dns_reset();
+    assert_int_equal(
+        resolver_new(&(struct resolver_conf){ .loop = f->loop, .lookup = dns_lookup }, &f->resolver), TW_OK);
     assert_int_equal(ondemand_new(&(struct ondemand_conf){ .loop = f->loop,
                                                            .workers = f->workers,
                                                            .n_workers = WORKERS,
                                                            .schedule = f->run,
+                                                           .resolver = f->resolver,
                                                            .recording = true,
                                                            .collect = collect,
                                                            .ctx = f },
@@ -200,6 +205,99 @@ static void count_is_exact(void **state)
     assert_int_equal(f->seen[5].sent, 60); /* what goes to the spool is the same */
     assert_int_equal(f->seen[5].last_test_id, 1795749438);
     assert_string_equal(f->seen[5].names, "mesh/class/target");
+}
+
+/* ---- Targets by name ---- */
+
+static Tw__TestRunRequest named(struct fx *f, uint64_t test_id, const char *host)
+{
+    Tw__TestRunRequest rq = request(f, test_id, 5);
+
+    rq.spec->address = (char *)"";
+    rq.spec->host = (char *)host;
+    return rq;
+}
+
+static uint64_t lookups(struct fx *f)
+{
+    struct resolver_counters c;
+
+    resolver_counters(f->resolver, &c);
+    return c.lookups;
+}
+
+static void it_begins_when_the_name_has_an_address(void **state)
+{
+    struct fx *f = *state;
+    Tw__TestRunRequest counted = named(f, 1, "r1.example"), timed = named(f, 2, "r1.example");
+
+    timed.count = 0;
+    timed.duration_ns = 300 * TW_NS_PER_MS;
+    DNS_SET("r1.example", "127.0.0.1");
+    dns_hold(true);
+    start(f, &counted);
+    start(f, &timed);
+    for (int64_t end_ns = tw_mono_now().ns + 400 * TW_NS_PER_MS; tw_mono_now().ns < end_ns;)
+        turn(f);
+    assert_false(is_done(f, 1, 5));
+    assert_false(is_done(f, 2, 5)); /* its time has not begun */
+    assert_int_equal(got.sent + got.in_flight, 0);
+    dns_hold(false);
+    WAIT(f, is_done(f, 1, 5));
+    assert_int_equal(got.sent, 20);
+    assert_int_equal(got.received, 20);
+    WAIT(f, is_done(f, 2, 5));
+    assert_true(got.sent > 0 && got.end == TW__TEST_END__TEST_END_COMPLETE);
+    assert_int_equal(lookups(f), 1);
+}
+
+static void a_name_without_address_fails(void **state)
+{
+    struct fx *f = *state;
+    Tw__TestRunRequest rq = named(f, 1, "nosuch.example");
+
+    start(f, &rq);
+    WAIT(f, is_done(f, 1, 5));
+    assert_int_equal(got.end, TW__TEST_END__TEST_END_FAILED);
+    assert_string_equal(got.detail, "the agent finds no address of \"nosuch.example\": no such name");
+    assert_false(got.total);
+    assert_int_equal(f->seen[5].n, 0);
+}
+
+/* While it waits for the name. */
+static void a_stop_ends_the_waiting(void **state)
+{
+    struct fx *f = *state;
+    Tw__TestRunRequest rq = named(f, 1, "r1.example");
+    Tw__TestRunStopRequest stop = TW__TEST_RUN_STOP_REQUEST__INIT;
+
+    DNS_SET("r1.example", "127.0.0.1");
+    dns_hold(true);
+    start(f, &rq);
+    stop.test_id = 1;
+    stop.pair_id = 5;
+    ondemand_stop(f->ondemand, &stop, on_stop, NULL);
+    assert_true(is_done(f, 1, 5));
+    assert_int_equal(got.end, TW__TEST_END__TEST_END_STOPPED);
+    dns_hold(false);
+    for (int i = 0; i < 50; i++)
+        turn(f);
+    assert_int_equal(sessions_in_workers(f), 0);
+}
+
+static void hostile_names_are_refused(void **state)
+{
+    static const char *const rows[] = { "127.1", "a b", "..", "%n", "r1:862" };
+    struct fx *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        Tw__TestRunRequest rq = named(f, i + 1, rows[i]);
+        unsigned failed = got.failed;
+
+        ondemand_start(f->ondemand, &rq, on_start, NULL);
+        assert_int_equal(got.failed, failed + 1);
+        assert_non_null(strstr(got.text, "host name is none"));
+    }
 }
 
 static void two_of_the_same_pair_do_not_mix(void **state)
@@ -386,6 +484,10 @@ int main(void)
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup_tests, teardown)
     const struct CMUnitTest tests[] = {
         CASE(count_is_exact),
+        CASE(it_begins_when_the_name_has_an_address),
+        CASE(a_name_without_address_fails),
+        CASE(a_stop_ends_the_waiting),
+        CASE(hostile_names_are_refused),
         CASE(two_of_the_same_pair_do_not_mix),
         CASE(a_stop_stops),
         CASE(a_duration_ends),

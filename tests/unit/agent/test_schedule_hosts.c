@@ -214,6 +214,53 @@ static void the_same_name_goes_on_in_the_next_schedule(void **state)
     assert_int_equal(schedule_run_moves(f->run), 0);
 }
 
+static size_t no_secret(void *ctx, const char *key_id, unsigned which, uint8_t *ret, size_t cap)
+{
+    (void)ctx;
+    (void)key_id;
+    (void)which;
+    (void)ret;
+    (void)cap;
+    return 0;
+}
+
+/* Sessions that TWAMP-Control agrees: the connection goes to the name, and both flows move together. */
+static void agreed_sessions_move_together(void **state)
+{
+    struct fx *f = *state;
+    struct ctl_listener_cfg c = { .loop = f->loop,
+                                  .workers = f->workers,
+                                  .n_workers = WORKERS,
+                                  .modes = TWAMP_SECURITY | TWAMP_FEATURES,
+                                  .secret = no_secret,
+                                  .count = 1024 };
+    struct ctl_listener_counters counted;
+    struct tw_addr a;
+    struct tw_err err = { 0 };
+
+    assert_int_equal(tw_addr_parse("0.0.0.0", 0, &c.listen[0]), TW_OK);
+    assert_int_equal(ctl_listener_start(&c, &f->control, &err), TW_OK);
+    assert_int_equal(ctl_listener_addr(f->control, 0, &a), TW_OK);
+    DNS_SET("r1", "127.0.0.1");
+    for (uint32_t flow = 0; flow < 2; flow++) {
+        Tw__SessionSpec *p = add_named(f, 1, flow, "r1");
+        p->protocol = TW__PROTOCOL__PROTOCOL_TWAMP;
+        p->port = a.port;
+        p->size_bytes = 100;
+        p->timeout_ns = 200 * TW_NS_PER_MS; /* it redials when the last answers are in */
+    }
+    apply(f, 1);
+    WAIT(f, totals_of(f, 1).received >= 20);
+    DNS_SET("r1", "127.0.0.2");
+    WAIT(f, f->ended == 2);
+    assert_int_equal(schedule_run_moves(f->run), 2);
+    WAIT(f, totals_of(f, 1).received >= 20);
+    ctl_listener_counters(f->control, &counted);
+    assert_int_equal(counted.accepted, 2);
+    assert_int_equal(counted.connections, 1);
+    assert_int_equal(refusals(f), 0);
+}
+
 /* ---- Without an address ---- */
 
 static void without_an_address_each_period_says_so(void **state)
@@ -397,6 +444,7 @@ int main(void)
         ROW(sessions_start_when_the_name_resolves),
         ROW(slow_lookups_delay_no_probe),
         ROW(another_address_is_no_loss),
+        ROW(agreed_sessions_move_together),
         ROW(a_failing_name_goes_on_where_it_was),
         ROW(the_same_name_goes_on_in_the_next_schedule),
         ROW(without_an_address_each_period_says_so),

@@ -29,7 +29,8 @@
 struct fake_run {
     uint64_t test_id, pair_id, count;
     int64_t duration_ns, spacing_ns;
-    uint32_t port, size, dscp;
+    uint32_t port, size, dscp, family;
+    char address[TW_ADDR_TEXT], host[128], target[STORE_NAME_MAX];
     unsigned polls, looks;
     Tw__TestEnd end;
 };
@@ -67,6 +68,7 @@ struct fake {
     unsigned freezes;
     size_t freeze_pairs;
     bool tests; /* it enrols with the capability */
+    bool looks_up; /* and with "hosts", too */
     const char *test_refusal; /* of every test on demand; NULL: none */
     unsigned test_polls, tests_running, tests_most, tests_stopped;
     bool test_nonsense; /* its progress is of another pair */
@@ -203,7 +205,7 @@ static inline void enrolled(const Tw__EnrolReply *reply, void *ctx)
 static inline void fake_enrol(struct fake *a)
 {
     Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
-    char *address = a->address, test[] = "test", *capabilities[] = { test };
+    char *address = a->address, test[] = "test", hosts[] = "hosts", *capabilities[] = { test, hosts };
     char key[] = "site", value[] = "ams";
     Tw__Label label = TW__LABEL__INIT, *labels = &label;
 
@@ -215,7 +217,7 @@ static inline void fake_enrol(struct fake *a)
     rq.addresses = &address;
     rq.reflector_port = 862;
     rq.capabilities = capabilities;
-    rq.n_capabilities = a->tests;
+    rq.n_capabilities = a->tests ? 1 + a->looks_up : 0;
     rq.generation = a->n_acked ? a->generation : 0;
     if (a->n_acked)
         rq.digest = (ProtobufCBinaryData){ sizeof a->digest, a->digest };
@@ -363,7 +365,11 @@ static inline void fake_test_start(Tw__FleetAgent_Service *s, const Tw__TestRunR
                                               .port = rq->spec->port,
                                               .size = rq->spec->size_bytes,
                                               .dscp = rq->spec->dscp,
+                                              .family = rq->spec->host_family,
                                               .polls = a->test_polls };
+    snprintf(a->runs[a->n_runs - 1].address, sizeof a->runs[0].address, "%s", rq->spec->address);
+    snprintf(a->runs[a->n_runs - 1].host, sizeof a->runs[0].host, "%s", rq->spec->host);
+    snprintf(a->runs[a->n_runs - 1].target, sizeof a->runs[0].target, "%s", rq->spec->target);
     a->tests_running++;
     if (a->tests_running > a->tests_most)
         a->tests_most = a->tests_running;

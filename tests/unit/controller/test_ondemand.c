@@ -184,6 +184,60 @@ static void one_pair(void **state)
     assert_int_equal(start(f, &rq).id > g.id, true); /* never the same number */
 }
 
+/* Targets by host name, of a document or as they are: the agent looks them up. */
+static void to_host_names(void **state)
+{
+    static const char lab[] =
+        "mesh: named\ntopology: list\npairs: [[a, r1]]\ntargets:\n  r1: { address: 'r1.example:863', family: 6 }\n"
+        "  r2: r2.example\nclasses:\n  voice: { spacing: 20ms, report_period: 10s, timeout: 1s }\n";
+    static const char longest[] =
+        "a-name-of-a-host.that-is-so-long-that-no-pair-can-have-all-of-it.in-a-domain.example";
+    static const struct {
+        const char *target, *host, *name; /* name NULL: only of this beginning */
+        uint32_t port, family;
+    } cases[] = {
+        { "r1", "r1.example", "r1", 863, 6 },
+        { "named/r2", "r2.example", "r2", 862, 0 },
+        { "Router.Example.NET", "router.example.net", "router.example.net", 862, 0 },
+        { "router:8620", "router", "router-8620", 8620, 0 },
+        { "r_1.example", "r_1.example", NULL, 862, 0 },
+        { longest, longest, NULL, 862, 0 },
+    };
+    struct fixture *f = *state;
+    struct fake *a = new_fake(f, "a", "a", "192.0.2.1"), *old = tester(f, "old", "192.0.2.9");
+    Tw__TestStartRequest rq;
+    struct got g;
+
+    a->tests = a->looks_up = true;
+    a->test_polls = 3;
+    let_in(a);
+    assert_true(apply(f, lab, false).ok);
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        const struct fake_run *r = &a->runs[i];
+
+        rq = pair("a", cases[i].target);
+        g = start(f, &rq);
+        if (!g.r.ok)
+            fail_msg("%s: %s", cases[i].target, g.r.detail);
+        g = until_ended(f, g.id);
+        assert_string_equal(g.state, "complete");
+        if (strcmp(r->host, cases[i].host) || *r->address || r->port != cases[i].port ||
+            r->family != cases[i].family || (cases[i].name && strcmp(r->target, cases[i].name)))
+            fail_msg("%s: host \"%s\" \"%s\", port %u, family %u, as %s", cases[i].target, r->host, r->address,
+                     r->port, r->family, r->target);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(a->runs[k].target, r->target);
+    }
+    rq = pair("", "");
+    rq.mesh = (char *)"named";
+    g = start(f, &rq);
+    assert_string_equal(until_ended(f, g.id).state, "complete");
+    assert_string_equal(a->runs[TW_NELEM(cases)].host, "r1.example");
+    rq = pair("old", "router.example");
+    assert_non_null(strstr(start(f, &rq).r.detail, "too old for targets by host name"));
+    assert_int_equal(old->n_runs, 0);
+}
+
 static void what_cannot_start(void **state)
 {
     struct fixture *f = *state;
@@ -195,6 +249,11 @@ static void what_cannot_start(void **state)
         { "a", "bb", "", "did you mean \"b\"" },
         { "a", "edgy", "", "did you mean \"edge\"" },
         { "a", "a", "", "cannot test to itself" },
+        { "a", "router", "", "no host name with a dot or port" },
+        { "a", "127.1", "", "no host name" },
+        { "a", "a..b", "", "no host name" },
+        { "a", "r1.example:0", "", "no host name" },
+        { "a", "r1.example/x", "", "no host name" },
         { "old", "b", "", "older than this controller" },
         { "a", "b", "vioce", "did you mean \"voice\"" },
         { "a", "b", "nope/voice", "no mesh \"nope\"" },
@@ -363,6 +422,7 @@ int main(void)
 #define CASE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         CASE(one_pair),
+        CASE(to_host_names),
         CASE(what_cannot_start),
         CASE(a_refusal_is_told),
         CASE(nonsense_is_not_believed),
