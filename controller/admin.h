@@ -74,7 +74,19 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(test_stop, TestStopRequest, TestStopReply)                                                                       \
     X(test_progress, TestProgressRequest, TestProgressReply)                                                           \
     X(test_list, TestListRequest, TestListReply)                                                                       \
-    X(completeness, PairFilter, CompletenessReply)
+    X(completeness, PairFilter, CompletenessReply) \
+    X(alert_list, AlertListRequest, AlertListReply) \
+    X(alert_show, AlertRequest, AlertShowReply) \
+    X(alert_rules, AlertRulesRequest, AlertRulesReply) \
+    X(alert_explain, AlertExplainRequest, AlertExplainReply) \
+    X(alert_apply, AlertApplyRequest, AlertApplyReply) \
+    X(alert_export, AlertExportRequest, AlertExportReply) \
+    X(alert_history, AlertHistoryRequest, AlertHistoryReply) \
+    X(alert_ack, AlertAckRequest, AlertAckReply) \
+    X(alert_silence, AlertSilenceRequest, AlertSilenceReply) \
+    X(alert_unsilence, AlertUnsilenceRequest, AlertSilenceReply) \
+    X(alert_silences, AlertSilencesRequest, AlertSilencesReply) \
+    X(alert_receivers, AlertReceiversRequest, AlertReceiversReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

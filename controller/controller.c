@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/admin.h"
+#include "controller/alerts.h"
 #include "controller/change.h"
 #include "controller/doctor.h"
 #include "controller/fleet.h"
@@ -16,6 +17,7 @@
 #include "controller/schedule.h"
 #include "controller/ondemand.h"
 #include "controller/writer.h"
+#include "db/store_alert.h"
 
 #define READER_THREADS 2
 #define READER_JOBS 64
@@ -41,7 +43,9 @@ static enum tw_rc run_retain(struct writer_job *j, struct store *s, struct tw_er
     struct retain_job *r = (struct retain_job *)j;
     enum tw_rc rc = store_retain(s, &r->r, &r->more, err);
 
-    return rc == TW_OK ? store_retain_history(s, r->history_before_ns, err) : rc;
+    if (rc == TW_OK)
+        rc = store_retain_history(s, r->history_before_ns, err);
+    return rc == TW_OK ? store_retain_alerts(s, r->history_before_ns, err) : rc;
 }
 
 static void retain_free(struct retain_job *r)
@@ -174,6 +178,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     if (rc == TW_OK)
         rc = start_ondemand(c, err);
     if (rc == TW_OK)
+        rc = alerts_new(c, &c->alerts, err);
+    if (rc == TW_OK)
         rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
     if (rc == TW_OK)
         rc = reader_pool_start(c->loop, path, READER_THREADS, READER_JOBS, &c->readers, err);
@@ -183,6 +189,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
         tw_err_set(err, rc, "cannot start the clock audit: %s", tw_rc_name(rc));
     if (rc == TW_OK && (rc = doctor_new(c, &c->doctor)) != TW_OK)
         tw_err_set(err, rc, "out of memory");
+    if (rc == TW_OK)
+        rc = alerts_start(c->alerts, err);
     return rc;
 }
 
@@ -265,6 +273,7 @@ void controller_stop(struct controller *c)
     if (c->http)
         httpd_stop(c->http);
     c->http = NULL;
+    alerts_stop(c->alerts);
     if (c->writer)
         writer_stop(c->writer);
     if (c->changes)
@@ -275,6 +284,8 @@ void controller_stop(struct controller *c)
     if (c->admin) /* after those that answer its calls */
         rpc_server_stop(c->admin);
     ondemand_free(c->ondemand);
+    alerts_free(c->alerts);
+    c->alerts = NULL;
     clocks_free(c->clocks);
     doctor_free(c->doctor); /* after those that it waits for */
     if (c->publish)

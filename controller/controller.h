@@ -21,6 +21,7 @@ struct push_queue; /* controller/fleet.h */
 struct admin;   /* controller/admin.h */
 struct doctor;  /* controller/doctor.h */
 struct ondemand; /* controller/ondemand.h */
+struct alerts;   /* controller/alerts.h */
 
 struct controller {
     struct loop *loop;
@@ -32,6 +33,7 @@ struct controller {
     struct clocks *clocks;
     struct doctor *doctor;
     struct ondemand *ondemand;
+    struct alerts *alerts;
     struct rpc_server *fleet, *admin;
     struct httpd *http;
     int64_t started_ns;

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "common/net/rpc_hello.h"
+#include "controller/alerts.h"
 #include "controller/ingest_batch.h"
 
 /* How far a spool is durable. */
@@ -141,6 +142,7 @@ static void note_summary(struct controller *c, struct pair *p, const struct tw_s
 {
     publish_summary(c->publish, p, s);
     clocks_note(c->clocks, p, s);
+    alerts_note(c->alerts, p);
 }
 
 /* Rows are committed: show them. Numbers that were durable before are shown already. */

@@ -92,6 +92,7 @@ struct pair_live {
     struct tw_summary last;           /* latest closed report period, flows merged */
     int64_t last_start_ns, last_end_ns;
     uint32_t last_flows;              /* flows merged into last */
+    int64_t judged_end_ns;            /* alerts.c's: the period that it looked at last */
     int64_t report_period_ns;
     uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
     uint64_t loss_runs;               /* one that goes on over report periods counts once */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/net/process.h"
+#include "controller/alerts.h"
 #include "controller/controller.h"
 #include "controller/fleet.h"
 #include "controller/ingest.h"
@@ -96,6 +97,44 @@ static void add_rollup(struct rows *r, const struct store_stats *st, int64_t now
     counter(r, "twamp_store_rollup_slices_total", "Commits of the roll-up.", st->rollup_slices);
     counter(r, "twamp_store_rollup_damaged_total", "Damaged rows that the roll-up left out.", st->rollup_damaged);
     gauge(r, "twamp_store_free_bytes", "Part of the file that is free for what comes next.", (double)st->free_bytes);
+}
+
+/* The label before the last goes into the name of the label: a row has room for one. */
+static void add_alert_states(struct rows *r, const struct alert_counts *n)
+{
+    static const char help[] = "Alerts that go on, explained and silenced ones, too.";
+
+    for (int s = 0; s < ALERT_SEVERITY_COUNT; s++) {
+        const char *severity = alert_severity_name((enum alert_severity)s);
+
+        add_labelled(r, "twamp_alerts", "gauge", help, "state=\"pending\",severity", severity, n->active[ALERT_PENDING][s]);
+        add_labelled(r, "twamp_alerts", "gauge", help, "state=\"firing\",severity", severity, n->active[ALERT_FIRING][s]);
+    }
+}
+
+static void add_alerts(struct rows *r, const struct controller *c)
+{
+    uint64_t sent, failed, refused, dropped, queued;
+    struct alerts_counters own;
+    struct alert_counts n;
+
+    if (!c->alerts)
+        return;
+    alert_engine_counts(alerts_engine(c->alerts), &n);
+    alerts_counters(c->alerts, &own);
+    notify_totals(alerts_notify(c->alerts), &sent, &failed, &refused, &dropped, &queued);
+    add_alert_states(r, &n);
+    counter(r, "twamp_alerts_fired_total", "Alerts that have fired.", n.fired);
+    counter(r, "twamp_alerts_resolved_total", "Alerts that have ended.", n.resolved);
+    counter(r, "twamp_alerts_lost_total", "Changes of alerts that could not be kept for want of memory.",
+            own.lost + n.no_memory);
+    counter(r, "twamp_alert_freezes_total", "Flight recorders of pairs frozen because of an alert.", own.freezes);
+    gauge(r, "twamp_alert_notices_queued", "Notices that wait for their receivers.", (double)queued);
+    counter(r, "twamp_alert_notices_sent_total", "Notices that receivers took.", sent);
+    counter(r, "twamp_alert_notices_failed_total", "Tries to bring a notice to a receiver that failed.", failed);
+    counter(r, "twamp_alert_notices_refused_total", "Notices that a receiver said it will never take.", refused);
+    counter(r, "twamp_alert_notices_dropped_total", "Notices dropped because a receiver's queue was full, or it was removed.",
+            dropped);
 }
 
 static void add_store(struct rows *r, const struct controller *c)
@@ -241,6 +280,7 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
 
     add_ingest(&r, c);
     add_ondemand(&r, c);
+    add_alerts(&r, c);
     add_store(&r, c);
     add_schedules(&r, c);
     add_rpc(&r, c);

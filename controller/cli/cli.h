@@ -33,6 +33,9 @@ struct cli_options {
     bool probe_all;
     int64_t duration_ns, parallel;
     bool packets;
+    char *state, *severity; /* of alerts */
+    bool roots, all;
+    int64_t silence_ns;
     char *set_protocol, *set_auth, *set_key_id, *set_spacing, *set_spacing_kind, *set_size, *set_dscp, *set_ttl,
         *set_timeout, *set_flows, *set_tlvs, *set_bind; /* of the class of a test: the controller reads them */
 };
@@ -159,6 +162,11 @@ enum cli_exit cli_print_table(struct cli *c, struct out_table *t);
 /* "17"; else says what was expected. */
 bool cli_read_generation(const char *text, uint64_t *ret);
 
+/* cmd_apply.c: a file with a document, "-" is standard input; malloc'ed. Says what is wrong with it. */
+enum cli_exit cli_read_document(const char *path, char **ret);
+/* What the controller says is wrong with a document, with its line. Returns CLI_REFUSED. */
+enum cli_exit cli_document_refused(const char *file, const char *document, const Tw__Field *e);
+
 /* Commands, by file. */
 enum cli_exit cmd_agent_list(struct cli *c);
 enum cli_exit cmd_agent_show(struct cli *c);
@@ -199,6 +207,18 @@ enum cli_exit cmd_context_add(struct cli *c);
 enum cli_exit cmd_context_remove(struct cli *c);
 enum cli_exit cmd_doctor(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
+enum cli_exit cmd_alert_list(struct cli *c);
+enum cli_exit cmd_alert_show(struct cli *c);
+enum cli_exit cmd_alert_ack(struct cli *c);
+enum cli_exit cmd_alert_silence(struct cli *c);
+enum cli_exit cmd_alert_unsilence(struct cli *c);
+enum cli_exit cmd_alert_silences(struct cli *c);
+enum cli_exit cmd_alert_receivers(struct cli *c);
+enum cli_exit cmd_alert_apply(struct cli *c); /* cmd_alert_rules.c */
+enum cli_exit cmd_alert_export(struct cli *c);
+enum cli_exit cmd_alert_history(struct cli *c);
+enum cli_exit cmd_alert_rules(struct cli *c);
+enum cli_exit cmd_alert_explain(struct cli *c);
 enum cli_exit cmd_flight(struct cli *c);
 enum cli_exit cmd_flight_list(struct cli *c);
 enum cli_exit cmd_flight_freeze(struct cli *c);

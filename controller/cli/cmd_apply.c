@@ -33,7 +33,7 @@ static enum cli_exit read_all(FILE *f, const char *name, char **ret)
     return cli_fail(CLI_REFUSED, "%s is no text: it has a zero octet", name);
 }
 
-static enum cli_exit read_document(const char *path, char **ret)
+enum cli_exit cli_read_document(const char *path, char **ret)
 {
     FILE *f;
     enum cli_exit code;
@@ -80,7 +80,7 @@ static void quote(const char *document, const Tw__Field *e)
     fprintf(stderr, "^\n");
 }
 
-static enum cli_exit refused(const char *file, const char *document, const Tw__Field *e)
+enum cli_exit cli_document_refused(const char *file, const char *document, const Tw__Field *e)
 {
     char place[64] = "";
 
@@ -127,7 +127,7 @@ static enum cli_exit read_documents(const struct conf_strlist *paths, struct doc
         tw__schedule_file__init(f);
         f->name = strcmp(paths->v[i], "-") ? paths->v[i] : (char *)"<stdin>";
         f->text = NULL;
-        code = read_document(paths->v[i], &f->text);
+        code = cli_read_document(paths->v[i], &f->text);
         if (!code)
             d->list[d->n++] = f;
     }
@@ -151,7 +151,7 @@ static enum cli_exit tell(struct cli *c, const Tw__ScheduleApplyReply *reply, co
         return plan_refused(c, reply);
     if (reply->error && d) {
         f = file_of(d, reply->error);
-        return refused(f->name, f->text, reply->error);
+        return cli_document_refused(f->name, f->text, reply->error);
     }
     if (reply->error)
         return cli_fail(CLI_REFUSED, "%s%s%s", reply->error->file, *reply->error->file ? ": " : "",

@@ -277,11 +277,11 @@ static struct tw_num clock_error(const struct stats_view *v)
     return known(local > remote ? local : remote);
 }
 
-static struct tw_num availability(const struct alert_facts *f)
+static struct tw_num availability(const struct stats_view *v)
 {
-    uint64_t judged = f->windows_available + f->windows_unavailable;
+    uint64_t judged = v->windows_available + v->windows_unavailable;
 
-    return judged ? known((double)f->windows_available / (double)judged) : (struct tw_num){ 0 };
+    return judged ? known((double)v->windows_available / (double)judged) : (struct tw_num){ 0 };
 }
 
 static bool says_nothing(const struct alert_rule *r, const struct stats_view *v)
@@ -304,7 +304,7 @@ struct tw_num alert_rule_value(const struct alert_rule *r, const struct alert_fa
     case ALERT_JITTER:
         return delay(r, v);
     case ALERT_AVAILABILITY:
-        return availability(f);
+        return availability(v);
     case ALERT_CLOCK:
         return clock_error(v);
     default: /* those that are not of one period */
@@ -320,8 +320,8 @@ bool alert_rule_parts(const struct alert_rule *r, const struct alert_facts *f, d
     if (!v || (r->skip_trouble && strcmp(v->host_trouble, "none") != 0))
         return false;
     if (r->metric == ALERT_AVAILABILITY) {
-        *ret_part = (double)f->windows_available;
-        *ret_whole = (double)(f->windows_available + f->windows_unavailable);
+        *ret_part = (double)v->windows_available;
+        *ret_whole = (double)(v->windows_available + v->windows_unavailable);
     } else {
         *ret_part = (double)(r->direction == TW_FORWARD    ? v->lost_forward
                              : r->direction == TW_BACKWARD ? v->lost_backward

@@ -150,7 +150,6 @@ enum alert_verdict alert_rules_explain(const struct alert_rules *r, const struct
 struct alert_facts {
     int64_t start_ns, end_ns, period_ns;
     const struct stats_view *view; /* NULL: nothing came, only what else is here counts */
-    uint64_t windows_available, windows_unavailable;
     struct tw_num completeness;
 };
 /* The number of the period itself, without window, baseline or route. */

@@ -72,6 +72,19 @@ const struct http_route controller_routes[] = {
     READ("/api/v1/tests/{test_id}/progress", "TestProgress", "how a test on demand goes on; keeps it alive"),
     POST("/api/v1/tests/{test_id}/stop", "TestStop", "stop a test on demand"),
 
+    READ("/api/v1/alerts", "AlertList", "alerts that go on, worst first; with state=all or resolved others, too"),
+    READ("/api/v1/alerts/{id}", "AlertShow", "one alert, what it explains, and who is told of it"),
+    POST("/api/v1/alerts/{id}/ack", "AlertAck", "say that somebody works on an alert"),
+    READ("/api/v1/alert-rules", "AlertRules", "the rules in force, in the order of their document"),
+    READ("/api/v1/alert-rules/explain", "AlertExplain", "which rules apply to a pair or an agent, and why not the others"),
+    READ("/api/v1/alert-document", "AlertExport", "the document of rules, receivers and routes, the newest or of a version"),
+    SEND("/api/v1/alert-document", "AlertApply", "put an alert document in force, or only check it", DOCUMENT_MAX),
+    READ("/api/v1/alert-document/history", "AlertHistory", "who applied which document when, and why"),
+    READ("/api/v1/silences", "AlertSilences", "who is not told of what, and until when"),
+    POST("/api/v1/silences", "AlertSilence", "tell nobody of alerts with such labels for a while"),
+    DELETE("/api/v1/silences/{id}", "AlertUnsilence", "end a silence"),
+    READ("/api/v1/alert-receivers", "AlertReceivers", "who is told, and how that goes"),
+
     READ("/api/v1/status", "Status", "is the controller itself well?"),
 };
 /* clang-format on */

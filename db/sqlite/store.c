@@ -146,6 +146,28 @@ static const char *const statements[ST_COUNT] = {
         "SELECT v.mesh, d.text, v.paused, v.generation FROM mesh_version AS v"
         " JOIN document AS d ON d.id = v.document WHERE v.generation = (SELECT max(generation)"
         " FROM mesh_version WHERE mesh = v.mesh AND generation <= ?) ORDER BY v.mesh",
+    [ST_ALERT_PUT] = "INSERT OR REPLACE INTO alert (id, open, changed_ns, body) VALUES (?, ?, ?, ?)",
+    [ST_ALERT_REMOVE] = "DELETE FROM alert WHERE id = ?",
+    [ST_ALERT_LAST] = "SELECT ifnull(max(id), 0) FROM alert",
+    [ST_ALERT_EACH] = "SELECT id, open, changed_ns, body FROM alert WHERE open = 1 OR id IN"
+                      " (SELECT id FROM alert WHERE open = 0 ORDER BY id DESC LIMIT ?) ORDER BY id",
+    [ST_ALERT_DOCUMENT_PUT] =
+        "INSERT OR REPLACE INTO alert_document (version, time_ns, author, reason, text) VALUES (?, ?, ?, ?, ?)",
+    [ST_ALERT_DOCUMENTS] = "SELECT version, time_ns, author, reason, text FROM alert_document"
+                           " WHERE ?1 = 0 OR version = ?1 ORDER BY version DESC LIMIT ?2",
+    [ST_ALERT_SILENCE_PUT] = "INSERT OR REPLACE INTO alert_silence (id, end_ns, body) VALUES (?, ?, ?)",
+    [ST_ALERT_SILENCE_EACH] = "SELECT id, end_ns, body FROM alert_silence WHERE end_ns > ? ORDER BY id",
+    [ST_ALERT_SILENCE_LAST] = "SELECT ifnull(max(id), 0) FROM alert_silence",
+    [ST_ALERT_BASELINE_PUT] = "INSERT OR REPLACE INTO alert_baseline (pair_id, slot, body) VALUES (?, ?, ?)",
+    [ST_ALERT_BASELINE_EACH] = "SELECT pair_id, slot, body FROM alert_baseline",
+    [ST_ALERT_NOTICE_PUT] = "INSERT OR REPLACE INTO alert_notice (id, made_ns, receiver, key, body) VALUES (?, ?, ?, ?, ?)",
+    [ST_ALERT_NOTICE_REMOVE] = "DELETE FROM alert_notice WHERE id = ?",
+    [ST_ALERT_NOTICE_EACH] = "SELECT id, made_ns, receiver, key, body FROM alert_notice ORDER BY id",
+    [ST_ALERT_NOTICE_LAST] = "SELECT ifnull(max(id), 0) FROM alert_notice",
+    [ST_RETAIN_ALERT] = "DELETE FROM alert WHERE open = 0 AND changed_ns < ?",
+    [ST_RETAIN_ALERT_SILENCE] = "DELETE FROM alert_silence WHERE end_ns < ?",
+    [ST_RETAIN_ALERT_DOCUMENT] = "DELETE FROM alert_document WHERE time_ns < ?"
+                                 " AND version < (SELECT max(version) FROM alert_document)",
 };
 
 /* wal_autocheckpoint: 80 MB of WAL; a checkpoint per 1,000 pages halves the ingest at millions of rows. */

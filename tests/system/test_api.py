@@ -11,8 +11,8 @@ from meshes import one_way
 MESH = one_way("a1", "a2", name="lab")
 # What stands for the names in paths, and the query that a page needs.
 NAMES = {"/api/v1/agents/": "a1", "/api/v1/schedule/": "lab", "/api/v1/schema/": "pairs-v1.json",
-         "/api/v1/generations/": "1", "/api/v1/doctor/": None, "/api/v1/tests/": None}
-QUERIES = {"/api/v1/flight": "source=a1&target=a2&class=c&mesh=lab"}
+         "/api/v1/generations/": "1", "/api/v1/doctor/": None, "/api/v1/tests/": None, "/api/v1/alerts/": None}
+QUERIES = {"/api/v1/flight": "source=a1&target=a2&class=c&mesh=lab", "/api/v1/alert-rules/explain": "source=a1&target=a2"}
 
 
 def call(lab, method, path, body=None, headers=()):
@@ -120,7 +120,26 @@ def begin_what_is_asked_for_by_number(api):
     NAMES["/api/v1/tests/"] = str(test["info"]["test_id"])
 
 
+    begin_alerts(api)
+
+
+ALERTS = "rules: {all: {metric: p95, warning: {raise: 1us}}}\n"
+
+
+def begin_alerts(api):
+    """A rule that every pair breaks at once, so that there is an alert to ask for."""
+    bad = api("POST", "/api/v1/alert-document", {"document": "rules: {a: {metric: los}}"}, status=422)
+    expect(bad["error"]["line"] == 1 and bad["error"]["path"] == "rules.a.metric", bad)
+    expect(api("POST", "/api/v1/alert-document", {"document": ALERTS, "author": "api"})["version"] == 1, "not applied")
+    wait("an alert", lambda: api("GET", "/api/v1/alerts?state=firing")["alerts"])
+    NAMES["/api/v1/alerts/"] = str(api("GET", "/api/v1/alerts?state=firing")["alerts"][0]["id"])
+    silence = api("POST", "/api/v1/silences", {"match": "metric=p95", "duration_ns": 60_000_000_000, "reason": "test"})["silence"]
+    NAMES["/api/v1/silences/"] = str(silence["id"])
+    api("POST", f"/api/v1/alerts/{NAMES['/api/v1/alerts/']}/ack", {"author": "api", "reason": "test"})
+
+
 def end_it(api):
+    api("DELETE", f"/api/v1/silences/{NAMES['/api/v1/silences/']}?author=api")
     api("POST", f"/api/v1/tests/{NAMES['/api/v1/tests/']}/stop", {})
     api("DELETE", f"/api/v1/doctor/{NAMES['/api/v1/doctor/']}")
 

@@ -1311,6 +1311,8 @@ static void fake_doctor_stop(Tw__Admin_Service *s, const Tw__DoctorLookRequest *
     fake_doctor_look(s, rq, closure, data);
 }
 
+#include "tests/unit/cli/fake_alert.h"
+
 static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);
 
 static inline void fake_serve(struct fake *f)

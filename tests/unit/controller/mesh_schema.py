@@ -99,7 +99,10 @@ def main():
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     check_keys(schema)
-    examples = sorted((TOP / "deploy/examples").glob("*.yaml"))
+    examples = sorted(p for p in (TOP / "deploy/examples").glob("*.yaml") if p.name != "alerts.yaml")
+    alerts = json.loads((TOP / "docs/schema/alerts.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(alerts)
+    jsonschema.Draft202012Validator(alerts).validate(json.loads(tool("json", str(TOP / "deploy/examples/alerts.yaml"))))
     assert len(examples) > 5
     good = BASES + [json.loads(tool("json", str(path))) for path in examples]
     docs = good + [doc for base in good for doc in mutants(base)]

@@ -199,7 +199,7 @@ static void examples_survive_export(void **state)
         struct mesh *m;
         size_t k;
 
-        if (!strstr(e->d_name, ".yaml"))
+        if (!strstr(e->d_name, ".yaml") || !strcmp(e->d_name, "alerts.yaml")) /* that is no mesh */
             continue;
         n++;
         snprintf(path, sizeof path, TW_SOURCE_DIR "/deploy/examples/%s", e->d_name);

@@ -759,7 +759,7 @@ static void examples_are_good(void **state)
     while ((entry = readdir(dir))) {
         const char *end = strrchr(entry->d_name, '.');
 
-        if (!end || strcmp(end, ".yaml"))
+        if (!end || strcmp(end, ".yaml") || !strcmp(entry->d_name, "alerts.yaml")) /* that is no mesh */
             continue;
         try_example(entry->d_name);
         for (int i = 0; i < MESH_TOPOLOGIES; i++) {

@@ -400,6 +400,29 @@ static void against_its_baseline(void **state)
                 w->stored[0].level.value < 0.0201);
 }
 
+/* Three minutes out of an hour are 95%: it fires when they have been, and ends when the hour is over. */
+static void availability(void **state)
+{
+    struct world *w = *state;
+    struct alert_rule *r = add_rule(w, "up", ALERT_AVAILABILITY, TW_UNKNOWN);
+    struct stats_view v = loss_view(0);
+
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 0.97, 0.99 };
+    r->over_ns = HOUR;
+    start(w);
+    for (int i = 0; i < 4 * 360; i++) {
+        w->now += PERIOD;
+        v.windows_unavailable = i >= 400 && i < 418;
+        v.windows_available = !v.windows_unavailable;
+        feed_view(w, 0, 1, &v);
+        tick(w);
+    }
+    assert_int_equal(w->n_told, 2);
+    assert_in_range(w->told[0].at_ns - T0, 4000 * S, 4200 * S + 30 * S);
+    assert_in_range(w->told[1].at_ns - T0, 7200 * S, 8100 * S);
+    assert_true(w->stored[0].worst.value > 0.93 && w->stored[0].worst.value < 0.96);
+}
+
 /* ---- Silence, maintenance, acknowledgement ---- */
 
 static void silences(void **state)
@@ -619,6 +642,7 @@ int main(void)
         T(flapping),
         T(restarts),
         T(out_of_a_spool),
+        T(availability),
         T(against_its_baseline),
         T(silences),
         T(works),

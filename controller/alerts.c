@@ -1,0 +1,733 @@
+#include "controller/alerts.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
+#include "common/net/now.h"
+#include "controller/alert_doc.h"
+#include "controller/alert_row.h"
+#include "controller/alert_save.h"
+#include "controller/flight.h"
+#include "controller/notify_format.h"
+#include "db/store_alert.h"
+
+#define TICK_NS TW_NS_PER_S
+#define SCAN_MAX 20000               /* pairs of one tick: a million take a minute */
+#define FRESH_NS (120 * TW_NS_PER_S) /* after our start: what has not come yet may be on its way */
+#define AGENTS_NS (60 * TW_NS_PER_S) /* agents come back within that */
+#define FLOWS_NS (3 * TW_NS_PER_S)   /* a period whose flows have not all come by then goes as it is */
+#define FREEZES_MAX 100              /* of one minute: a fleet that burns must not be kept busy by it */
+#define FREEZE_AROUND_NS (30 * TW_NS_PER_S)
+#define RESEND_MAX 1000 /* alerts of one message */
+
+struct alerts {
+    struct controller *c;
+    struct alert_engine *engine;
+    struct alert_rules rules;
+    struct alerts_document doc;
+    struct alert_save *save;
+    struct notify *notify;
+    struct loop_timer timer;
+    size_t scan_at;
+    uint64_t last_notice, last_silence;
+    int64_t minute_ns;
+    unsigned freezes_of_minute;
+    int64_t resent_ns[64]; /* by receiver */
+    struct alerts_counters counters;
+    struct {
+        bool busy;
+        struct alert_rules rules;
+        struct alerts_document doc;
+        alerts_done *done;
+        void *ctx;
+    } apply;
+};
+
+static int64_t now_of(const struct alerts *a)
+{
+    return loop_now(a->c->loop).wall.ns;
+}
+
+/* ---- Subjects ---- */
+
+static struct agent *agent_named(const struct alerts *a, const char *name)
+{
+    return inventory_agent(&a->c->inv, name);
+}
+
+struct alert_subject alerts_subject(struct alerts *a, const struct pair *p)
+{
+    const struct agent *source = agent_named(a, p->row.source), *target = agent_named(a, p->row.target);
+
+    return (struct alert_subject){ .pair_id = p->row.id,
+                                   .mesh = p->row.mesh,
+                                   .class_name = p->row.class_name,
+                                   .source = p->row.source,
+                                   .target = p->row.target,
+                                   .source_labels = source ? source->labels : NULL,
+                                   .target_labels = target ? target->labels : NULL,
+                                   .n_source_labels = source ? source->n_labels : 0,
+                                   .n_target_labels = target ? target->n_labels : 0 };
+}
+
+struct alert_subject alerts_agent_subject(const struct agent *ag)
+{
+    return (struct alert_subject){ .mesh = "",
+                                   .class_name = "",
+                                   .source = ag->row.name,
+                                   .target = "",
+                                   .source_labels = ag->labels,
+                                   .n_source_labels = ag->n_labels };
+}
+
+/* ---- What the engine asks ---- */
+
+static void on_changed(void *ctx, const struct alert *al)
+{
+    struct alerts *a = ctx;
+
+    alert_save_alert(a->save, al, now_of(a));
+}
+
+static void on_dropped(void *ctx, const struct alert *al)
+{
+    alert_save_drop(((struct alerts *)ctx)->save, al->id);
+}
+
+static void on_baseline(void *ctx, uint64_t pair_id, unsigned slot, const char *text)
+{
+    alert_save_baseline(((struct alerts *)ctx)->save, pair_id, slot, text);
+}
+
+static bool is_watched(const struct agent *ag)
+{
+    return ag && ag->row.approved && !agent_is_revoked(ag) && !agent_is_drained(ag);
+}
+
+static bool is_alive(void *ctx, const struct alert *al)
+{
+    struct alerts *a = ctx;
+    const struct pair *p;
+
+    if (al->key.kind == ALERT_AGENT)
+        return is_watched(agent_named(a, al->key.subject));
+    p = inventory_pair(&a->c->inv, al->key.pair_id);
+    return p && p->scheduled && !p->paused;
+}
+
+static bool agent_works(const struct alerts *a, const char *name, int64_t now_ns, char *buf, size_t cap)
+{
+    const struct agent *ag = agent_named(a, name);
+    const struct agent_span *span = ag ? agent_ops_span_at(ag->ops, now_ns) : NULL;
+
+    if (!span)
+        return false;
+    snprintf(buf, cap, "of agent %s by %.40s: %.80s", name, span->author, span->reason);
+    return true;
+}
+
+static bool site_works(const struct alerts *a, const char *site, int64_t now_ns, char *buf, size_t cap)
+{
+    bool any = false;
+
+    for (const struct agent *ag = a->c->inv.agents; ag; ag = ag->hh.next) {
+        const char *of = label_value(ag->labels, ag->n_labels, a->rules.site_label);
+
+        if (!of || strcmp(of, site) != 0 || !is_watched(ag))
+            continue;
+        any = true;
+        if (!agent_works(a, ag->row.name, now_ns, buf, cap))
+            return false;
+    }
+    return any;
+}
+
+static bool on_maintenance(void *ctx, const struct alert *al, int64_t now_ns, char *buf, size_t cap)
+{
+    struct alerts *a = ctx;
+    const struct pair *p;
+
+    if (al->key.kind == ALERT_SITE)
+        return site_works(a, al->key.subject, now_ns, buf, cap);
+    if (al->key.kind == ALERT_AGENT)
+        return agent_works(a, al->key.subject, now_ns, buf, cap);
+    p = inventory_pair(&a->c->inv, al->key.pair_id);
+    if (p && pair_in_maintenance(p, now_ns)) {
+        snprintf(buf, cap, "of mesh %s: %.80s", p->row.mesh,
+                 class_times_maintenance(p->times, now_ns)->reason);
+        return true;
+    }
+    return agent_works(a, al->source, now_ns, buf, cap) || agent_works(a, al->target, now_ns, buf, cap);
+}
+
+static size_t on_labels(void *ctx, const struct alert *al, unsigned end, const struct tw_label **ret)
+{
+    const char *name = al->key.kind == ALERT_SITE   ? ""
+                       : al->key.kind == ALERT_PAIR ? (end ? al->target : al->source)
+                       : end                        ? ""
+                                                    : al->key.subject;
+    const struct agent *ag = *name ? agent_named(ctx, name) : NULL;
+
+    *ret = ag ? ag->labels : NULL;
+    return ag ? ag->n_labels : 0;
+}
+
+/* ---- Telling ---- */
+
+size_t alerts_receivers_of(struct alerts *a, const struct alert *al, const char **ret, size_t cap)
+{
+    const struct tw_label *labels;
+    size_t n_labels = alert_engine_labels(a->engine, al, &labels), n = 0;
+    const char *name = al->key.kind == ALERT_PAIR ? al->source : al->key.subject;
+
+    for (size_t i = 0; i < a->rules.n_routes && n < cap; i++) {
+        const struct alert_route *r = &a->rules.routes[i];
+        bool known = false;
+
+        if (al->severity < r->least || !selector_match(r->match, labels, n_labels, name))
+            continue;
+        for (size_t k = 0; k < n; k++)
+            known |= !strcmp(ret[k], r->receiver);
+        if (!known)
+            ret[n++] = r->receiver;
+        if (r->last)
+            break;
+    }
+    return n;
+}
+
+static const struct alert_receiver *receiver_of(const struct alerts *a, const char *name)
+{
+    for (size_t i = 0; i < a->rules.n_receivers; i++)
+        if (!strcmp(a->rules.receivers[i].name, name))
+            return &a->rules.receivers[i];
+    return NULL;
+}
+
+static char *body_of(struct alerts *a, const struct alert *al, const char *event, const char *key)
+{
+    const struct tw_label *labels;
+    size_t n = alert_engine_labels(a->engine, al, &labels);
+
+    return notify_body(al, event, key, a->c->name ? a->c->name : "", labels, n, now_of(a));
+}
+
+static void frozen(void *ctx, const struct flight_rows *r)
+{
+    (void)ctx;
+    if (r->status && r->status != TW__STATUS__STATUS_NOT_FOUND)
+        log_warn("the flight recorder of an alert could not be frozen", LOG_S("error", r->text));
+}
+
+/* What happened around the begin stays, at the agent that measured it. */
+static void freeze(struct alerts *a, const struct alert *al)
+{
+    struct flight_query q = { .pair_id = al->key.pair_id,
+                              .at_ns = al->pending_ns,
+                              .before_ns = FREEZE_AROUND_NS,
+                              .after_ns = FREEZE_AROUND_NS,
+                              .cause = TW__FLIGHT_CAUSE__FLIGHT_CAUSE_ALERT };
+
+    if (!a->rules.freeze || al->key.kind != ALERT_PAIR || a->freezes_of_minute++ >= FREEZES_MAX)
+        return;
+    snprintf(q.reason, sizeof q.reason, "alert %llu: rule %s", (unsigned long long)al->id, al->rule);
+    a->counters.freezes++;
+    flight_freeze(a->c, &q, frozen, a);
+}
+
+static void on_notice(void *ctx, const struct alert *al, enum alert_notice n)
+{
+    struct alerts *a = ctx;
+    const char *to[64];
+    size_t n_to = alerts_receivers_of(a, al, to, TW_NELEM(to));
+    char key[64], *body;
+
+    snprintf(key, sizeof key, "%llu-%u", (unsigned long long)al->id, al->notices);
+    log_info("alert", LOG_S("event", alert_notice_name(n)), LOG_U("id", al->id),
+             LOG_S("severity", alert_severity_name(al->severity)), LOG_S("rule", al->rule),
+             LOG_S("subject", al->key.subject), LOG_S("source", al->source), LOG_S("target", al->target),
+             LOG_U("receivers", n_to));
+    if (n == ALERT_NOTICE_FIRING)
+        freeze(a, al);
+    body = n_to ? body_of(a, al, alert_notice_name(n), key) : NULL;
+    for (size_t i = 0; i < n_to && body; i++)
+        if (n != ALERT_NOTICE_RESOLVED || receiver_of(a, to[i])->resolved)
+            alert_save_notice(a->save, ++a->last_notice, to[i], key, body, now_of(a));
+    free(body);
+}
+
+static void on_committed(void *ctx, const char *receiver, struct notice *n)
+{
+    struct alerts *a = ctx;
+
+    if (a->notify)
+        notify_submit(a->notify, receiver, n);
+    else
+        notice_free(n); /* stopping: the database has it */
+}
+
+static void on_ended(void *ctx, const struct notice *n, const char *receiver)
+{
+    struct alerts *a = ctx;
+
+    if (n->end != NOTICE_SENT)
+        log_warn(n->end == NOTICE_REFUSED ? "a receiver refuses a notice of an alert"
+                                          : "a notice of an alert is dropped",
+                 LOG_S("receiver", receiver), LOG_S("key", n->key));
+    alert_save_notice_gone(a->save, n->id);
+}
+
+/* ---- Alertmanagers forget what they do not hear again ---- */
+
+struct resend {
+    struct alerts *a;
+    const char *receiver;
+    char *bodies[RESEND_MAX];
+    size_t n;
+};
+
+static enum tw_rc collect(void *ctx, const struct alert *al)
+{
+    struct resend *r = ctx;
+    const char *to[64];
+    size_t n;
+
+    if (al->state != ALERT_FIRING || !al->told)
+        return TW_OK;
+    n = alerts_receivers_of(r->a, al, to, TW_NELEM(to));
+    for (size_t i = 0; i < n && r->n < RESEND_MAX; i++)
+        if (!strcmp(to[i], r->receiver) && (r->bodies[r->n] = body_of(r->a, al, "refresh", "")))
+            r->n++;
+    return TW_OK;
+}
+
+static void resend_to(struct alerts *a, const char *receiver)
+{
+    struct resend *r = calloc(1, sizeof *r);
+    struct notice *n;
+    char *body;
+
+    if (!r)
+        return;
+    r->a = a;
+    r->receiver = receiver;
+    alert_engine_each(a->engine, collect, r);
+    body = r->n ? notify_bodies(r->bodies, r->n) : NULL;
+    n = body ? notice_new(0, "refresh", body) : NULL;
+    if (n)
+        notify_refresh(a->notify, receiver, n);
+    free(body);
+    for (size_t i = 0; i < r->n; i++)
+        free(r->bodies[i]);
+    free(r);
+}
+
+static void resend_due(struct alerts *a, int64_t now_ns)
+{
+    for (size_t i = 0; i < a->rules.n_receivers && i < TW_NELEM(a->resent_ns); i++) {
+        const struct alert_receiver *r = &a->rules.receivers[i];
+
+        if (r->format != ALERT_FORMAT_ALERTMANAGER || r->kind != ALERT_TO_WEBHOOK ||
+            now_ns - a->resent_ns[i] < r->resend_ns)
+            continue;
+        a->resent_ns[i] = now_ns;
+        resend_to(a, r->name);
+    }
+}
+
+/* ---- Feeding ---- */
+
+static void feed(struct alerts *a, struct pair *p, int64_t now_ns)
+{
+    struct pair_live *l = p->live;
+    struct alert_subject s = alerts_subject(a, p);
+    struct alert_facts f = { .start_ns = l->last_start_ns,
+                             .end_ns = l->last_end_ns,
+                             .period_ns = l->report_period_ns,
+                             .view = publish_view(p),
+                             .completeness = publish_completeness(a->c->publish, p, now_ns) };
+
+    l->judged_end_ns = l->last_end_ns;
+    if (alert_engine_feed(a->engine, &s, &f, now_ns) != TW_OK)
+        log_error("no memory for alerts: a report period was not judged");
+}
+
+static bool is_new(const struct pair *p)
+{
+    return p->live && p->live->last_end_ns > p->live->judged_end_ns;
+}
+
+void alerts_note(struct alerts *a, struct pair *p)
+{
+    if (a && a->doc.version && p->scheduled && !p->paused && is_new(p) && p->live->last_flows >= p->flows)
+        feed(a, p, now_of(a));
+}
+
+/* Since when nothing came; unknown: nothing should, or it cannot be told yet. */
+static struct tw_num silent_s(const struct alerts *a, const struct pair *p, int64_t now_ns)
+{
+    int64_t since_ns = p->scheduled_since_ns > a->c->started_ns ? p->scheduled_since_ns : a->c->started_ns;
+    bool heard = p->live && p->live->last_end_ns;
+
+    if (pair_is_idle(p, now_ns) ||
+        (!heard && now_ns - a->c->started_ns < FRESH_NS && since_ns == a->c->started_ns))
+        return (struct tw_num){ 0 };
+    if (heard && p->live->last_end_ns > since_ns)
+        since_ns = p->live->last_end_ns;
+    return (struct tw_num){ true, now_ns > since_ns ? (double)(now_ns - since_ns) / (double)TW_NS_PER_S : 0 };
+}
+
+static void scan_pair(struct alerts *a, struct pair *p, int64_t now_ns)
+{
+    struct alert_subject s;
+
+    if (!p->scheduled || p->paused) {
+        alert_engine_forget(a->engine, p->row.id);
+        return;
+    }
+    if (is_new(p) && now_ns - p->live->last_end_ns > FLOWS_NS)
+        feed(a, p, now_ns);
+    s = alerts_subject(a, p);
+    if (alert_engine_absent(a->engine, &s, silent_s(a, p, now_ns), now_ns) != TW_OK)
+        log_error("no memory for alerts: a pair was not looked at");
+}
+
+static void scan_pairs(struct alerts *a, int64_t now_ns)
+{
+    size_t n = a->c->inv.pairs.n, left = n < SCAN_MAX ? n : SCAN_MAX;
+
+    for (; left; left--) {
+        if (a->scan_at >= n)
+            a->scan_at = 0;
+        scan_pair(a, pair_table_at(&a->c->inv.pairs, a->scan_at++), now_ns);
+    }
+}
+
+static struct tw_num down_s(const struct alerts *a, const struct agent *ag, int64_t now_ns)
+{
+    int64_t since_ns = ag->last_contact_ns > a->c->started_ns ? ag->last_contact_ns : a->c->started_ns;
+
+    if (ag->peer)
+        return (struct tw_num){ true, 0 };
+    if (now_ns - a->c->started_ns < AGENTS_NS)
+        return (struct tw_num){ 0 };
+    return (struct tw_num){ true, now_ns > since_ns ? (double)(now_ns - since_ns) / (double)TW_NS_PER_S : 0 };
+}
+
+static void scan_agents(struct alerts *a, int64_t now_ns)
+{
+    for (const struct agent *ag = a->c->inv.agents; ag; ag = ag->hh.next) {
+        struct alert_subject s = alerts_agent_subject(ag);
+
+        if (is_watched(ag) && alert_engine_agent(a->engine, &s, down_s(a, ag, now_ns), now_ns) != TW_OK)
+            log_error("no memory for alerts: an agent was not looked at");
+    }
+}
+
+static void tick(struct loop_timer *t)
+{
+    struct alerts *a = t->ctx;
+    int64_t now_ns = now_of(a);
+
+    if (now_ns - a->minute_ns >= 60 * TW_NS_PER_S) {
+        a->minute_ns = now_ns;
+        a->freezes_of_minute = 0;
+    }
+    if (a->doc.version) {
+        scan_pairs(a, now_ns);
+        scan_agents(a, now_ns);
+        alert_engine_tick(a->engine, now_ns);
+        resend_due(a, now_ns);
+    }
+    alert_save_flush(a->save);
+    if (loop_timer_set(a->c->loop, t, (struct tw_mono){ tw_mono_now().ns + TICK_NS }) != TW_OK)
+        log_error("no memory for the timer of alerts: they stand still until a restart");
+}
+
+/* ---- Changes ---- */
+
+static void free_document(struct alerts_document *d)
+{
+    free(d->text);
+    *d = (struct alerts_document){ 0 };
+}
+
+/* Takes both. */
+static enum tw_rc put_in_force(struct alerts *a, struct alert_rules *rules, struct alerts_document *doc)
+{
+    enum tw_rc rc = a->notify ? notify_set_receivers(a->notify, rules) : TW_OK; /* NULL: stopping */
+    struct alert_rules old = a->rules;
+
+    if (rc)
+        return rc;
+    a->rules = *rules;
+    *rules = (struct alert_rules){ 0 };
+    free_document(&a->doc);
+    a->doc = *doc;
+    *doc = (struct alerts_document){ 0 };
+    alert_engine_set_rules(a->engine, &a->rules);
+    alert_rules_clear(&old);
+    return TW_OK;
+}
+
+static void applied(void *ctx, enum tw_rc rc, const struct tw_err *err)
+{
+    struct alerts *a = ctx;
+    struct tw_err own = *err;
+
+    if (rc == TW_OK && put_in_force(a, &a->apply.rules, &a->apply.doc) != TW_OK)
+        rc = tw_err_set(&own, TW_ENOMEM, "stored, but not in force for want of memory: apply it again");
+    alert_rules_clear(&a->apply.rules);
+    free_document(&a->apply.doc);
+    a->apply.busy = false;
+    a->apply.done(a->apply.ctx, rc, &own);
+}
+
+enum tw_rc alerts_apply(struct alerts *a, const char *text, struct alert_rules *rules, const char *author,
+                        const char *reason, alerts_done *done, void *ctx)
+{
+    struct alerts_document *d = &a->apply.doc;
+
+    if (a->apply.busy)
+        return TW_EBUSY;
+    *d =
+        (struct alerts_document){ .version = a->doc.version + 1, .time_ns = now_of(a), .text = strdup(text) };
+    if (!d->text)
+        return TW_ENOMEM;
+    snprintf(d->author, sizeof d->author, "%s", author);
+    snprintf(d->reason, sizeof d->reason, "%s", reason);
+    a->apply.rules = *rules;
+    *rules = (struct alert_rules){ 0 };
+    a->apply.busy = true;
+    a->apply.done = done;
+    a->apply.ctx = ctx;
+    alert_save_document(a->save, d->version, text, author, reason, d->time_ns, applied, a);
+    alert_save_flush(a->save);
+    return TW_OK;
+}
+
+enum tw_rc alerts_ack(struct alerts *a, uint64_t id, const char *author, const char *reason)
+{
+    enum tw_rc rc = alert_engine_ack(a->engine, id, author, reason, now_of(a));
+
+    if (rc == TW_OK)
+        alert_save_flush(a->save);
+    return rc;
+}
+
+enum tw_rc alerts_silence(struct alerts *a, struct alert_silence *s)
+{
+    enum tw_rc rc;
+
+    s->id = ++a->last_silence;
+    s->made_ns = now_of(a);
+    rc = alert_engine_silence(a->engine, s);
+    if (rc)
+        return rc;
+    alert_save_silence(a->save, s);
+    alert_save_flush(a->save);
+    return TW_OK;
+}
+
+enum tw_rc alerts_unsilence(struct alerts *a, uint64_t id, const char *author, struct alert_silence *ret)
+{
+    if (!alert_engine_unsilence(a->engine, id, now_of(a), ret))
+        return TW_ENOENT;
+    log_info("silence ended", LOG_U("id", id), LOG_S("author", author));
+    alert_save_silence(a->save, ret);
+    alert_save_flush(a->save);
+    return TW_OK;
+}
+
+/* ---- Looking ---- */
+
+struct alert_engine *alerts_engine(struct alerts *a)
+{
+    return a->engine;
+}
+
+const struct alerts_document *alerts_document(const struct alerts *a)
+{
+    return &a->doc;
+}
+
+const struct alert_rules *alerts_rules(const struct alerts *a)
+{
+    return &a->rules;
+}
+
+struct notify *alerts_notify(struct alerts *a)
+{
+    return a->notify;
+}
+
+void alerts_counters(const struct alerts *a, struct alerts_counters *ret)
+{
+    *ret = a->counters;
+    ret->lost = alert_save_lost(a->save);
+}
+
+/* ---- Start ---- */
+
+static enum tw_rc load_document(void *ctx, const struct store_alert_document *d)
+{
+    struct alerts *a = ctx;
+
+    a->doc =
+        (struct alerts_document){ .version = d->version, .time_ns = d->time_ns, .text = strdup(d->text) };
+    snprintf(a->doc.author, sizeof a->doc.author, "%s", d->author);
+    snprintf(a->doc.reason, sizeof a->doc.reason, "%s", d->reason);
+    return a->doc.text ? TW_OK : TW_ENOMEM;
+}
+
+static enum tw_rc load_alert(void *ctx, const struct store_alert *row)
+{
+    struct alerts *a = ctx;
+    struct alert al;
+
+    if (alert_row_read(row->body, &al) != TW_OK || al.id != row->id) {
+        log_warn("a stored alert cannot be read, and is left out", LOG_U("id", row->id));
+        return TW_OK;
+    }
+    return alert_engine_restore(a->engine, &al) == TW_ENOMEM ? TW_ENOMEM : TW_OK;
+}
+
+static enum tw_rc load_silence(void *ctx, const struct store_alert_silence *row)
+{
+    struct alerts *a = ctx;
+    struct alert_silence s;
+
+    if (alert_silence_read(row->body, &s) != TW_OK) {
+        log_warn("a stored silence cannot be read, and is left out", LOG_U("id", row->id));
+        return TW_OK;
+    }
+    return alert_engine_silence(a->engine, &s);
+}
+
+static enum tw_rc load_baseline(void *ctx, const struct store_alert_baseline *row)
+{
+    alert_engine_restore_baseline(((struct alerts *)ctx)->engine, row->pair_id, row->slot, row->body);
+    return TW_OK;
+}
+
+static enum tw_rc load_notice(void *ctx, const struct store_alert_notice *row)
+{
+    struct alerts *a = ctx;
+    struct notice *n = notice_new(row->id, row->key, row->body);
+
+    if (!n)
+        return TW_ENOMEM;
+    notify_submit(a->notify, row->receiver, n);
+    return TW_OK;
+}
+
+static enum tw_rc load_rules(struct alerts *a, struct tw_err *err)
+{
+    enum tw_rc rc = store_last_alert_document(a->c->store, load_document, a, err);
+
+    alert_rules_init(&a->rules);
+    if (rc == TW_ENOENT)
+        return TW_OK;
+    if (rc == TW_OK)
+        rc = alert_doc_parse("the stored alert document", a->doc.text, strlen(a->doc.text), &a->rules, err);
+    return rc == TW_OK ? notify_set_receivers(a->notify, &a->rules) : rc;
+}
+
+static enum tw_rc load_state(struct alerts *a, struct tw_err *err)
+{
+    struct store *s = a->c->store;
+    enum tw_rc rc = store_each_alert(s, ALERT_DONE_MAX, load_alert, a, err);
+
+    if (rc == TW_OK)
+        rc = store_each_alert_silence(s, a->c->started_ns, load_silence, a, err);
+    if (rc == TW_OK)
+        rc = store_each_alert_baseline(s, load_baseline, a, err);
+    if (rc == TW_OK)
+        rc = store_last_alert_silence(s, &a->last_silence, err);
+    if (rc == TW_OK)
+        rc = store_last_alert_notice(s, &a->last_notice, err);
+    return rc;
+}
+
+/* Numbers of alerts begin with the time of the start, so that none is used twice, even of what is forgotten.
+ */
+static enum tw_rc make_engine(struct alerts *a, struct tw_err *err)
+{
+    struct alert_conf conf = { .ctx = a,
+                               .changed = on_changed,
+                               .dropped = on_dropped,
+                               .notice = on_notice,
+                               .alive = is_alive,
+                               .maintenance = on_maintenance,
+                               .end_labels = on_labels,
+                               .baseline = on_baseline };
+    uint64_t now_s = (uint64_t)(a->c->started_ns / TW_NS_PER_S);
+    enum tw_rc rc = store_last_alert(a->c->store, &conf.last_id, err);
+
+    conf.last_id = conf.last_id > now_s ? conf.last_id : now_s;
+    return rc == TW_OK ? alert_engine_new(&conf, &a->engine) : rc;
+}
+
+enum tw_rc alerts_new(struct controller *c, struct alerts **ret, struct tw_err *err)
+{
+    struct alerts *a = calloc(1, sizeof *a);
+    enum tw_rc rc;
+
+    if (!a)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    a->c = c;
+    a->timer = (struct loop_timer){ .fn = tick, .ctx = a };
+    rc = alert_save_new(&(struct alert_save_conf){ .writer = &c->writer, .send = on_committed, .ctx = a },
+                        &a->save);
+    if (rc == TW_OK)
+        rc = notify_new(
+            &(struct notify_conf){ .loop = c->loop, .controller = c->name, .ended = on_ended, .ctx = a },
+            &a->notify);
+    if (rc == TW_OK)
+        rc = make_engine(a, err);
+    if (rc == TW_OK)
+        rc = load_rules(a, err);
+    if (rc == TW_OK)
+        alert_engine_set_rules(a->engine, &a->rules);
+    if (rc == TW_OK)
+        rc = load_state(a, err);
+    if (rc == TW_OK)
+        rc = store_each_alert_notice(c->store, load_notice, a, err);
+    if (rc == TW_OK) {
+        *ret = a;
+        return TW_OK;
+    }
+    alerts_free(a);
+    return err->text[0] ? rc : tw_err_set(err, rc, "cannot load alerts: %s", tw_rc_name(rc));
+}
+
+enum tw_rc alerts_start(struct alerts *a, struct tw_err *err)
+{
+    enum tw_rc rc = loop_timer_set(a->c->loop, &a->timer, (struct tw_mono){ tw_mono_now().ns + TICK_NS });
+
+    return rc == TW_OK ? rc : tw_err_set(err, rc, "out of memory");
+}
+
+void alerts_stop(struct alerts *a)
+{
+    if (!a)
+        return;
+    loop_timer_cancel(a->c->loop, &a->timer);
+    notify_free(a->notify); /* what it has sent is not to be sent again */
+    a->notify = NULL;
+    alert_save_flush(a->save);
+}
+
+void alerts_free(struct alerts *a)
+{
+    if (!a)
+        return;
+    notify_free(a->notify);
+    alert_engine_free(a->engine);
+    alert_save_free(a->save);
+    alert_rules_clear(&a->rules);
+    alert_rules_clear(&a->apply.rules);
+    free_document(&a->doc);
+    free_document(&a->apply.doc);
+    free(a);
+}
