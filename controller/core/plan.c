@@ -128,17 +128,40 @@ static double packet_bits(const struct mesh *m, const struct mesh_pair *p, bool 
     return 8 * (mesh_class_mean_bytes(&m->classes[p->class_index], ipv6) + (ipv6 ? 40 : 20) + 8);
 }
 
+/* Roll-ups: a flow has a cell of each level that is longer than its report period, and always of a day, if it has a summary in it.
+ * What one takes in the file, with its part of the indexes: the longer, the more buckets its histograms have. */
+static const struct {
+    int64_t ns;
+    double bytes;
+} cells[] = {
+    { 60 * TW_NS_PER_S, 500 },
+    { 600 * TW_NS_PER_S, 650 },
+    { 3600 * TW_NS_PER_S, 800 },
+    { DAY_NS, 1200 },
+};
+
+static double rollup_bytes_per_day(const struct mesh_class *k, double summaries_per_day)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < TW_NELEM(cells); i++) {
+        double n = (double)DAY_NS / (double)cells[i].ns;
+        if (cells[i].ns > k->report_period_ns || cells[i].ns == DAY_NS)
+            sum += cells[i].bytes * (n < summaries_per_day ? n : summaries_per_day);
+    }
+    return sum;
+}
+
 static void add_class(struct plan_cost *c, const struct mesh_class *k)
 {
+    double summaries = k->times ? k->times->duty.summaries_per_day : (double)DAY_NS / (double)k->report_period_ns;
     double rate = k->flows / ((double)k->spacing_ns / (double)TW_NS_PER_S);
 
     c->pairs++;
     c->sessions += k->flows;
     c->pps += rate;
     c->mean_pps += rate * (k->times ? k->times->duty.share : 1);
-    c->store_bytes_per_day +=
-        k->flows * PLAN_ROW_BYTES *
-        (k->times ? k->times->duty.summaries_per_day : (double)DAY_NS / (double)k->report_period_ns);
+    c->store_bytes_per_day += k->flows * (PLAN_ROW_BYTES * summaries + rollup_bytes_per_day(k, summaries));
 }
 
 static enum tw_rc add_pair(struct table *t, const struct mesh_pairs *pairs, const struct mesh_pair *p,

@@ -162,8 +162,9 @@ static void costs_add_up(void **state)
     assert_int_equal(c.pairs, 5);
     assert_int_equal(c.sessions, 8);
     assert_true(fabs(c.pps - 320) < 1e-6);
-    /* 2 flows of bulk a minute, 6 of voice each 10 s */
-    assert_true(fabs(c.store_bytes_per_day - PLAN_ROW_BYTES * (2 * 1440. + 6 * 8640.)) < 1e-3);
+    /* 2 flows of bulk a minute, 6 of voice each 10 s; cells of 10 minutes, an hour and a day, those of voice of a minute, too */
+    assert_true(fabs(c.store_bytes_per_day - PLAN_ROW_BYTES * (2 * 1440. + 6 * 8640.) - 6 * 1440 * 500. -
+                     8 * (144 * 650. + 24 * 800. + 1200.)) < 1e-3);
     /* sources: bulk a, bulk b, voice a; meshes: bulk, voice */
     assert_int_equal(c.series, 5 * metrics_series_per_pair() + 5 * metrics_series_per_group());
 
