@@ -9,8 +9,8 @@
 #define NUMBER_MAX 40
 #define LARGE_PAGE ((size_t)2 << 20)
 
-/* The kernel clears each small page when it is first touched: of a page of 50 MB that is most of the time. Only a
- * hint, so whether it helps does not matter. */
+/* The kernel clears each small page when it is first touched: of a page of 50 MB that is most of the time.
+ * Only a hint, so whether it helps does not matter. */
 static void ask_for_large_pages(char *p, size_t len)
 {
     uintptr_t start = (uintptr_t)p, first = (start + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
