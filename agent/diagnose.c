@@ -82,7 +82,7 @@ static void on_ended(void *ctx, struct diagnose_call *c, unsigned packets)
 
 /* ---- Checks ---- */
 
-static const char *wrong_with(const Tw__DiagnoseRequest *rq)
+static const char *wrong_with(const struct diagnose *d, const Tw__DiagnoseRequest *rq)
 {
     struct tw_addr a;
 
@@ -94,6 +94,8 @@ static const char *wrong_with(const Tw__DiagnoseRequest *rq)
         return "an address or a host is missing";
     if (*rq->address && tw_addr_parse(rq->address, 0, &a) != TW_OK)
         return "the address is not numeric";
+    if (*rq->address && target_rules_forbid(&d->conf.targets, &a))
+        return target_rules_forbid(&d->conf.targets, &a);
     if (strlen(rq->host) > 253 || strlen(rq->bind) > 63)
         return "the host has more than 253 octets, or bind more than 63";
     if (rq->family != 0 && rq->family != 4 && rq->family != 6)
@@ -132,6 +134,7 @@ static void probe(struct diagnose *d, const Tw__DiagnoseRequest *rq, Tw__Diagnos
                   void *closure_data)
 {
     struct diagnose_call_conf conf = { .loop = d->conf.loop,
+                                       .targets = d->conf.targets,
                                        .rq = rq,
                                        .closure = closure,
                                        .closure_data = closure_data,
@@ -239,7 +242,7 @@ static void seen(struct diagnose *d, const Tw__DiagnoseRequest *rq, Tw__Diagnose
 void diagnose_serve(struct diagnose *d, const Tw__DiagnoseRequest *rq, Tw__DiagnoseReply_Closure closure,
                     void *closure_data)
 {
-    const char *wrong = wrong_with(rq);
+    const char *wrong = wrong_with(d, rq);
 
     if (wrong)
         rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", wrong);

@@ -4,7 +4,7 @@
  *
  * A stranger who gets hold of the controller must not make a flood of it: at most DIAGNOSE_RUNS at a time,
  * DIAGNOSE_A_MINUTE a minute, and DIAGNOSE_PACKETS packets each, 20 ms apart. What is beyond is refused with
- * RESOURCE_EXHAUSTED and counted. */
+ * RESOURCE_EXHAUSTED and counted. Nothing goes where the agent may not send probes. */
 #ifndef TW_AGENT_DIAGNOSE_H
 #define TW_AGENT_DIAGNOSE_H
 
@@ -21,6 +21,7 @@ struct diagnose_conf {
     struct loop *loop;
     struct worker **workers;
     size_t n_workers;
+    struct target_rules targets;
     bool driver_answers; /* packets of 41 octets and more may never come to the workers (--xdp) */
 };
 enum tw_rc diagnose_new(const struct diagnose_conf *c, struct diagnose **ret);

@@ -343,12 +343,18 @@ static void on_news(void *ctx)
 
 static void take_name(struct diagnose_call *c)
 {
+    const char *why = NULL;
+
     c->looking = false;
     loop_timer_cancel(c->conf.loop, &c->lookup_timer);
     if (c->step != STEP_NAME) {
         answer_if_over(c);
         return;
     }
+    if (!c->lookup_error[0])
+        why = target_rules_forbid(&c->conf.targets, &c->lookup->addresses[0]);
+    if (why)
+        snprintf(c->lookup_error, sizeof c->lookup_error, "%s", why);
     if (c->lookup_error[0]) {
         c->step = STEP_OVER;
         answer_if_over(c);

@@ -3,6 +3,7 @@
 #ifndef TW_AGENT_DIAGNOSE_CALL_H
 #define TW_AGENT_DIAGNOSE_CALL_H
 
+#include "agent/target_rules.h"
 #include "common/net/rpc.h"
 #include "fleet.pb-c.h"
 
@@ -11,6 +12,7 @@
 struct diagnose_call;
 struct diagnose_call_conf {
     struct loop *loop;
+    struct target_rules targets;
     const Tw__DiagnoseRequest *rq; /* valid until it is answered */
     Tw__DiagnoseReply_Closure closure;
     void *closure_data;

@@ -92,6 +92,7 @@ enum tw_rc enrolment_new(const struct agent_options *o, uint16_t reflector_port,
     rq->control_port = control_port;
     rq->max_sessions = (uint32_t)o->max_sessions;
     rq->max_pps = (uint32_t)o->max_pps;
+    rq->max_bps = (uint64_t)o->max_bps;
     if (!complete(rq)) {
         enrolment_free(rq);
         return TW_ENOMEM;

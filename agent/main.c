@@ -57,8 +57,9 @@ struct agent {
     struct cards cards;
     struct uplink *uplink;
     struct loop_timer trim, xdp_tick;
-    struct tw_prefix *allow;
+    struct tw_prefix *allow, *probe_allow;
     size_t n_allow;
+    struct target_rules targets; /* points to probe_allow */
     struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
 };
@@ -411,19 +412,29 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
     return TW_OK;
 }
 
+static enum tw_rc parse_prefixes(const char *option, const struct conf_strlist *list, struct tw_prefix **ret,
+                                 struct tw_err *err)
+{
+    *ret = calloc(list->n + 1, sizeof **ret);
+    if (!*ret)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    for (size_t i = 0; i < list->n; i++)
+        if (tw_prefix_parse(list->v[i], &(*ret)[i]) != TW_OK)
+            return tw_err_set(err, TW_EINVAL,
+                              "--%s: \"%.64s\" is no prefix; expected 192.0.2.0/24 or 2001:db8::/32", option,
+                              list->v[i]);
+    return TW_OK;
+}
+
 static enum tw_rc parse_allowed(struct agent *a, struct tw_err *err)
 {
-    a->allow = calloc(a->opt.reflect_allow.n + 1, sizeof *a->allow);
-    if (!a->allow)
-        return tw_err_set(err, TW_ENOMEM, "out of memory");
-    for (size_t i = 0; i < a->opt.reflect_allow.n; i++)
-        if (tw_prefix_parse(a->opt.reflect_allow.v[i], &a->allow[i]) != TW_OK)
-            return tw_err_set(
-                err, TW_EINVAL,
-                "--reflect-allow: \"%.64s\" is no prefix; expected 192.0.2.0/24 or 2001:db8::/32",
-                a->opt.reflect_allow.v[i]);
+    enum tw_rc rc = parse_prefixes("reflect-allow", &a->opt.reflect_allow, &a->allow, err);
+
+    if (rc == TW_OK)
+        rc = parse_prefixes("probe-allow", &a->opt.probe_allow, &a->probe_allow, err);
     a->n_allow = a->opt.reflect_allow.n;
-    return TW_OK;
+    a->targets = (struct target_rules){ a->probe_allow, a->opt.probe_allow.n };
+    return rc;
 }
 
 static void on_xdp_tick(struct loop_timer *t)
@@ -478,7 +489,9 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
     struct schedule_run_conf sc = { .loop = a->loop,
                                     .workers = a->workers,
                                     .n_workers = a->n_workers,
-                                    .limits = { (uint32_t)a->opt.max_sessions, (uint32_t)a->opt.max_pps },
+                                    .limits = { (uint32_t)a->opt.max_sessions, (uint32_t)a->opt.max_pps,
+                                                (uint64_t)a->opt.max_bps },
+                                    .targets = a->targets,
                                     .keys = a->keys,
                                     .on_summary = on_summary,
                                     .on_applied = on_applied,
@@ -500,7 +513,7 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
                                 .collect = on_worker_results,
                                 .ctx = a };
 
-    struct resolver_conf nc = { .loop = a->loop, .every_ns = a->opt.resolve_every_ns };
+    struct resolver_conf nc = { .loop = a->loop, .every_ns = a->opt.resolve_every_ns, .targets = a->targets };
 
     if (resolver_new(&nc, &a->resolver) != TW_OK)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
@@ -563,9 +576,11 @@ static void apply_kept_schedule(struct agent *a)
 
 static enum tw_rc make_diagnose(struct agent *a, struct tw_err *err)
 {
-    struct diagnose_conf c = {
-        .loop = a->loop, .workers = a->workers, .n_workers = a->n_workers, .driver_answers = a->opt.xdp != NULL
-    };
+    struct diagnose_conf c = { .loop = a->loop,
+                               .workers = a->workers,
+                               .n_workers = a->n_workers,
+                               .targets = a->targets,
+                               .driver_answers = a->opt.xdp != NULL };
     enum tw_rc rc = diagnose_new(&c, &a->diagnose);
 
     return rc == TW_OK ? TW_OK : tw_err_set(err, rc, "out of memory");
@@ -664,6 +679,7 @@ static void agent_stop(struct agent *a)
         worker_free(a->workers[i]);
     free(a->workers);
     free(a->allow);
+    free(a->probe_allow);
     enrolment_free(a->enrolment);
     if (a->spool)
         spool_close(a->spool);

@@ -446,7 +446,7 @@ static void on_twamp_handed(void *ctx, uint64_t key)
 static void add_load(const struct run *r, struct schedule_load *l)
 {
     if (r->phase == TW__TEST_PHASE__TEST_PHASE_RUNNING)
-        schedule_load_add(l, &r->spec.cfg, r->flows);
+        schedule_load_add(l, &r->spec, r->flows);
 }
 
 void ondemand_on_schedule(struct ondemand *o)
@@ -466,13 +466,13 @@ void ondemand_on_schedule(struct ondemand *o)
     arm(o);
 }
 
-static const char *check_room(const struct ondemand *o, const struct session_cfg *c, uint32_t flows)
+static const char *check_room(const struct ondemand *o, const struct session_spec *s, uint32_t flows)
 {
     struct schedule_load load = { 0 };
 
     for (const struct run *r = o->runs; r; r = r->hh.next)
         add_load(r, &load);
-    schedule_load_add(&load, c, flows);
+    schedule_load_add(&load, s, flows);
     return schedule_run_room(o->conf.schedule, &load);
 }
 
@@ -509,13 +509,15 @@ static const char *check_spec(const struct ondemand *o, const Tw__TestRunRequest
     why = session_spec_read(&own, 0, ret);
     if (!why && ret->by_name && !o->conf.resolver)
         why = "this agent does not look names up";
+    if (!why && !ret->by_name)
+        why = schedule_run_forbids(o->conf.schedule, &ret->target);
     if (!why && session_spec_keyed(ret))
         why = keyring_lacks(o->conf.keys, ret->key_id);
     if (!why && rq->count && !rq->duration_ns &&
         (double)rq->count * (double)ret->cfg.spacing_ns > (double)ONDEMAND_LASTS_MAX_NS)
         why = "so many probes take more than 24h: fewer, or narrower spacing";
     if (!why)
-        why = check_room(o, &ret->cfg, rq->flows);
+        why = check_room(o, ret, rq->flows);
     ret->cfg.count = rq->count;
     return why;
 }

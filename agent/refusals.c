@@ -20,10 +20,16 @@ void refusals_clear(struct refusals *r)
 
 enum tw_rc refusals_add(struct refusals *r, uint64_t pair_id, uint32_t flow, const char *reason)
 {
-    Tw__Refusal **grown = realloc(r->v, (r->n + 1) * sizeof *grown);
-    Tw__Refusal *one = calloc(1, sizeof *one);
-    char *text = strdup(reason);
+    Tw__Refusal **grown, *one;
+    char *text;
 
+    if (r->n == REFUSALS_MAX) {
+        r->more++;
+        return TW_OK;
+    }
+    grown = realloc(r->v, (r->n + 1) * sizeof *grown);
+    one = calloc(1, sizeof *one);
+    text = strndup(reason, REFUSALS_REASON_MAX);
     if (grown)
         r->v = grown;
     if (!grown || !one || !text) {

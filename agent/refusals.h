@@ -5,14 +5,18 @@
 #include "common/rc.h"
 #include "fleet.pb-c.h"
 
+#define REFUSALS_MAX 3000        /* that are told one by one; as the controller takes them (SCHEDULE_MAX_SESSIONS) */
+#define REFUSALS_REASON_MAX 256 /* octets of a reason: what is longer is cut */
+
 struct refusals {
     Tw__Refusal **v; /* as messages want them */
     size_t n;
+    uint64_t more; /* beyond REFUSALS_MAX: only counted */
 };
 
 void refusals_clear(struct refusals *r);
 enum tw_rc refusals_add(struct refusals *r, uint64_t pair_id, uint32_t flow, const char *reason);
-/* No effect if there is none. */
+/* No effect if there is none of it by itself. */
 void refusals_drop(struct refusals *r, uint64_t pair_id, uint32_t flow);
 
 #endif

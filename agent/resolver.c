@@ -262,14 +262,22 @@ static bool same_ip(const struct tw_addr *a, const struct tw_addr *b)
     return a->family == b->family && a->scope == b->scope && !memcmp(a->ip, b->ip, sizeof a->ip);
 }
 
-/* The one in use if it still counts, else the first of the family; NULL: none. */
-static const struct tw_addr *choose(const struct resolver_entry *e, const struct job *j)
+/* The one in use if it still counts, else the first of the family; NULL: none, and why if that is known. */
+static const struct tw_addr *choose(const struct resolver_entry *e, const struct job *j, const char **ret_why)
 {
     const struct tw_addr *first = NULL;
 
+    *ret_why = j->why;
     for (size_t i = 0; j->rc == TW_OK && i < j->n; i++) {
+        const char *forbidden;
+
         if (e->key.family && j->found[i].family != e->key.family)
             continue;
+        forbidden = target_rules_forbid(&e->r->conf.targets, &j->found[i]);
+        if (forbidden) {
+            *ret_why = forbidden;
+            continue;
+        }
         if (same_ip(&j->found[i], &e->address))
             return &j->found[i];
         if (!first)
@@ -312,7 +320,8 @@ static void note_address(struct resolver_entry *e, const struct tw_addr *a)
 
 static void take_answer(struct resolver *r, struct resolver_entry *e, const struct job *j)
 {
-    const struct tw_addr *a = choose(e, j);
+    const char *why;
+    const struct tw_addr *a = choose(e, j, &why);
     bool news = a ? !same_ip(a, &e->address) : !e->address.family;
 
     e->asked = false;
@@ -321,7 +330,7 @@ static void take_answer(struct resolver *r, struct resolver_entry *e, const stru
         e->why[0] = '\0';
         e->stale = false;
     } else {
-        note_failure(r, e, j->why);
+        note_failure(r, e, why);
     }
     if (a && news)
         note_address(e, a);

@@ -9,6 +9,7 @@
 #ifndef TW_AGENT_RESOLVER_H
 #define TW_AGENT_RESOLVER_H
 
+#include "agent/target_rules.h"
 #include "common/addr.h"
 #include "common/hostname.h"
 #include "common/net/loop.h"
@@ -23,6 +24,7 @@ struct resolver_conf {
     struct loop *loop;
     int64_t every_ns; /* 0 = RESOLVER_EVERY_NS */
     int64_t retry_ns; /* after the first failure; 0 = 2 s */
+    struct target_rules targets; /* answers where no probes may go are none */
     /* Called by any of the threads, also after resolver_free() has returned; blocks. Writes up to cap
      * addresses, the best first, of the family (0: any), without port; not TW_OK: why there are none. NULL:
      * the system's way, /etc/hosts and DNS. */

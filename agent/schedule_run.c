@@ -25,6 +25,8 @@
 #define AGREED_REST_NS (15 * TW_NS_PER_S)
 /* Of all sessions; each takes 112 to 224 octets. */
 #define IN_FLIGHT_MAX 2097152
+#define PAIR_MAX (UINT64_C(1) << 53) /* numbers above are for sessions beside the schedule: ondemand.h */
+#define UDP_HEADER 8
 
 struct session_key {
     uint64_t pair_id;
@@ -70,8 +72,7 @@ struct schedule_run {
     struct refusals refusals;
     struct rules rules; /* of the present schedule */
     uint64_t runs, runs_missed, moves;
-    double pps, in_flight; /* of the accepted, at most */
-    size_t accepted;
+    struct schedule_load load; /* of the accepted, at most */
 };
 
 static struct session_key make_key(uint64_t pair_id, uint32_t flow)
@@ -113,7 +114,7 @@ static void give_up(struct schedule_run *r, struct run_session *s, enum tw_rc rc
     else if (rc == TW_ENOSPC)
         why = "one of the agent's workers has all the sessions or sockets that it can have";
     s->running = s->wanted = false;
-    r->accepted--;
+    r->load.sessions--;
     log_warn("session could not start", LOG_U("pair", s->key.pair_id), LOG_U("flow", s->key.flow),
              LOG_S("reason", tw_rc_name(rc)));
     if (refuse(r, s->key, why) != TW_OK)
@@ -583,22 +584,43 @@ static double in_flight_of(int64_t timeout_ns, int64_t spacing_ns)
     return (double)timeout_ns / (double)spacing_ns + 1;
 }
 
-void schedule_load_add(struct schedule_load *l, const struct session_cfg *c, uint32_t flows)
+/* Of its IP packets, in the mean; an imix has its sizes 7:4:1. */
+static double packet_octets(const struct session_spec *s)
 {
+    const uint16_t *mix = s->cfg.imix_bytes;
+    double payload = mix[0] ? (7.0 * mix[0] + 4.0 * mix[1] + mix[2]) / 12 : s->cfg.size_bytes;
+
+    return payload + UDP_HEADER + (s->target.family == 4 ? 20 : 40);
+}
+
+void schedule_load_add(struct schedule_load *l, const struct session_spec *s, uint32_t flows)
+{
+    double pps = flows * 1e9 / (double)s->cfg.spacing_ns;
+
     l->sessions += flows;
-    l->pps += flows * 1e9 / (double)c->spacing_ns;
-    l->in_flight += flows * in_flight_of(c->timeout_ns, c->spacing_ns);
+    l->pps += pps;
+    l->bps += pps * 8 * packet_octets(s);
+    l->in_flight += flows * in_flight_of(s->cfg.timeout_ns, s->cfg.spacing_ns);
 }
 
 const char *schedule_run_room(const struct schedule_run *r, const struct schedule_load *more)
 {
-    if (r->accepted + more->sessions > r->conf.limits.max_sessions)
+    const struct schedule_limits *most = &r->conf.limits;
+
+    if (r->load.sessions + more->sessions > most->max_sessions)
         return "over this agent's --max-sessions";
-    if (r->pps + more->pps > (double)r->conf.limits.max_pps)
+    if (r->load.pps + more->pps > (double)most->max_pps)
         return "over this agent's --max-pps";
-    if (r->in_flight + more->in_flight > IN_FLIGHT_MAX)
+    if (r->load.bps + more->bps > (double)most->max_bps)
+        return "over this agent's --max-bps";
+    if (r->load.in_flight + more->in_flight > IN_FLIGHT_MAX)
         return "over 2097152 probes in flight in all: shorter timeout or wider spacing";
     return NULL;
+}
+
+const char *schedule_run_forbids(const struct schedule_run *r, const struct tw_addr *target)
+{
+    return target_rules_forbid(&r->conf.targets, target);
 }
 
 static const char *check_run_times(const struct schedule_run *r, const struct session_spec *s)
@@ -620,11 +642,11 @@ static const char *check_run_times(const struct schedule_run *r, const struct se
                : "a run of it does not end before the next one";
 }
 
-static const char *check_limits(const struct schedule_run *r, const struct session_cfg *c)
+static const char *check_limits(const struct schedule_run *r, const struct session_spec *s)
 {
     struct schedule_load one = { 0 };
 
-    schedule_load_add(&one, c, 1);
+    schedule_load_add(&one, s, 1);
     return schedule_run_room(r, &one);
 }
 
@@ -641,11 +663,15 @@ static const char *check_spec(const struct schedule_run *r, const Tw__SessionSpe
 
     if (!why && ret->by_name && !r->conf.resolver)
         why = "this agent does not look names up";
+    if (!why && p->pair_id > PAIR_MAX)
+        why = "the number of the pair is above 2^53";
+    if (!why && !ret->by_name) /* what a name leads to is judged when that is known */
+        why = schedule_run_forbids(r, &ret->target);
     if (!why)
         why = check_keys(r, ret);
     if (!why)
         why = check_run_times(r, ret);
-    return why ? why : check_limits(r, &ret->cfg);
+    return why ? why : check_limits(r, ret);
 }
 
 void schedule_run_name(const struct schedule_run *r, Tw__Summary *m)
@@ -715,9 +741,7 @@ static enum tw_rc want(struct schedule_run *r, const Tw__SessionSpec *p, const s
         s->next = *spec;
     }
     s->wanted = true;
-    r->accepted++;
-    r->pps += 1e9 / (double)p->spacing_ns;
-    r->in_flight += in_flight_of(p->timeout_ns, p->spacing_ns);
+    schedule_load_add(&r->load, spec, 1);
     return TW_OK;
 }
 
@@ -730,41 +754,62 @@ static int compare_keys(const void *a, const void *b)
     return (x->flow > y->flow) - (x->flow < y->flow);
 }
 
-/* A pair and flow may be named once: two sessions under one key could not be told apart in the results. */
-static enum tw_rc check_unique(const Tw__ScheduleRequest *rq, struct tw_err *err)
+/* A pair and flow may be named once: two sessions under one key could not be told apart in the results. *ret:
+ * the keys of those that are named again, sorted, each once; the caller's to free. */
+static enum tw_rc find_repeated(const Tw__ScheduleRequest *rq, struct session_key **ret, size_t *ret_n)
 {
     struct session_key *keys = calloc(rq->n_sessions + 1, sizeof *keys);
-    enum tw_rc rc = TW_OK;
+    size_t n = 0;
 
     if (!keys)
-        return tw_err_set(err, TW_ENOMEM, "out of memory");
+        return TW_ENOMEM;
     for (size_t i = 0; i < rq->n_sessions; i++)
         keys[i] = make_key(rq->sessions[i]->pair_id, rq->sessions[i]->flow);
     qsort(keys, rq->n_sessions, sizeof *keys, compare_keys);
-    for (size_t i = 1; i < rq->n_sessions && rc == TW_OK; i++)
-        if (!compare_keys(&keys[i - 1], &keys[i]))
-            rc = tw_err_set(err, TW_EINVAL, "pair %llu flow %u stands twice in the schedule",
-                            (unsigned long long)keys[i].pair_id, keys[i].flow);
-    free(keys);
+    for (size_t i = 1; i < rq->n_sessions; i++)
+        if (!compare_keys(&keys[i - 1], &keys[i]) && (!n || compare_keys(&keys[n - 1], &keys[i])))
+            keys[n++] = keys[i]; /* n <= i - 1: what is compared next is still there */
+    *ret = keys;
+    *ret_n = n;
+    return TW_OK;
+}
+
+/* Which of them is meant? None runs, and that is said once. */
+static enum tw_rc refuse_repeated(struct schedule_run *r, const struct session_key *keys, size_t n)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < n && rc == TW_OK; i++)
+        rc = refuse(r, keys[i], "this pair and flow stands more than once in the schedule");
     return rc;
+}
+
+static enum tw_rc take_session(struct schedule_run *r, const Tw__SessionSpec *p, uint64_t generation)
+{
+    struct session_spec spec;
+    const char *why = check_spec(r, p, generation, &spec);
+    enum tw_rc rc = why ? TW_OK : want(r, p, &spec);
+
+    if (rc == TW_ENOSPC)
+        why = "over 4096 targets by host name";
+    return why ? refuse(r, make_key(p->pair_id, p->flow), why) : rc;
 }
 
 static enum tw_rc take_sessions(struct schedule_run *r, const Tw__ScheduleRequest *rq)
 {
-    for (size_t i = 0; i < rq->n_sessions; i++) {
-        const Tw__SessionSpec *p = rq->sessions[i];
-        struct session_spec spec;
-        const char *why = check_spec(r, p, rq->generation, &spec);
-        enum tw_rc rc = why ? TW_OK : want(r, p, &spec);
+    struct session_key *repeated = NULL;
+    size_t n = 0;
+    enum tw_rc rc = find_repeated(rq, &repeated, &n);
 
-        if (rc == TW_ENOSPC)
-            why = "over 4096 targets by host name";
-        if (why)
-            rc = refuse(r, make_key(p->pair_id, p->flow), why);
-        if (rc != TW_OK)
-            return rc;
+    for (size_t i = 0; i < rq->n_sessions && rc == TW_OK; i++) {
+        const struct session_key key = make_key(rq->sessions[i]->pair_id, rq->sessions[i]->flow);
+        if (!n || !bsearch(&key, repeated, n, sizeof key, compare_keys))
+            rc = take_session(r, rq->sessions[i], rq->generation);
     }
-    return TW_OK;
+    if (rc == TW_OK)
+        rc = refuse_repeated(r, repeated, n);
+    free(repeated);
+    return rc;
 }
 
 /* Of sessions that go on as they are. */
@@ -787,16 +832,12 @@ enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest 
 
     if (!rq->digest.len || rq->digest.len > sizeof r->digest)
         return tw_err_set(err, TW_EINVAL, "schedule without a digest");
-    rc = check_unique(rq, err);
-    if (rc != TW_OK)
-        return rc;
     if (rules_read(rq->times, rq->n_times, &rules) != TW_OK)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     rules_free(&r->rules); /* sessions have references to theirs */
     r->rules = rules;
     refusals_clear(&r->refusals);
-    r->accepted = 0;
-    r->pps = r->in_flight = 0;
+    r->load = (struct schedule_load){ 0 };
     r->settled = false;
     HASH_ITER(hh, r->sessions, s, tmp)
     s->wanted = false;
@@ -899,11 +940,12 @@ uint64_t schedule_run_moves(const struct schedule_run *r)
 
 size_t schedule_run_sessions(const struct schedule_run *r)
 {
-    return r->accepted;
+    return r->load.sessions;
 }
 
-size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret)
+size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret, uint64_t *ret_more)
 {
     *ret = r->refusals.v;
+    *ret_more = r->refusals.more;
     return r->refusals.n;
 }

@@ -1,8 +1,9 @@
 /* agent/schedule_run.h - makes the workers run what the schedule says. Loop thread only.
  *
  * A schedule replaces the one before as a whole: sessions that are the same go on undisturbed under the new
- * generation number, the others stop or start. The agent's own limits (sessions, probes per second, probes
- * in flight) hold whatever it is asked; what it refuses is reported. The schedule is kept with the spool, so
+ * generation number, the others stop or start. The agent's own limits (sessions, probes and bits per
+ * second, probes in flight, where probes may go) hold whatever it is asked; what it refuses is reported, the rest
+ * runs. The schedule is kept with the spool, so
  * a restarted agent goes on without the controller.
  *
  * A session that has times (common/times.h) is made shortly before each of its runs and ends with it; between
@@ -13,8 +14,9 @@
 #ifndef TW_AGENT_SCHEDULE_RUN_H
 #define TW_AGENT_SCHEDULE_RUN_H
 
-#include "agent/io/worker.h"
 #include "agent/resolver.h"
+#include "agent/session_spec.h"
+#include "agent/target_rules.h"
 #include "fleet.pb-c.h"
 
 struct schedule_run;
@@ -23,12 +25,14 @@ struct keyring;
 struct schedule_limits {
     uint32_t max_sessions;
     uint32_t max_pps; /* probes sent per second, all sessions */
+    uint64_t max_bps; /* bits of their IP packets */
 };
 struct schedule_run_conf {
     struct loop *loop;
     struct worker **workers;
     size_t n_workers;
     struct schedule_limits limits;
+    struct target_rules targets;
     struct keyring *keys; /* NULL: none, and sessions that need a key are refused */
     struct resolver *resolver; /* NULL: none, and targets by name are refused; outlives it */
     /* A summary that no worker has made; its names are those of schedule_run_name(). */
@@ -41,8 +45,8 @@ struct schedule_run_conf {
 enum tw_rc schedule_run_new(const struct schedule_run_conf *c, struct schedule_run **ret);
 void schedule_run_free(struct schedule_run *r);
 
-/* Takes over a schedule; copies what it needs. TW_EINVAL with *err: malformed as a whole (duplicate session,
- * missing digest), nothing changed. A single session that cannot run is refused, not the schedule. After a
+/* Takes over a schedule; copies what it needs. TW_EINVAL with *err: malformed as a whole (no digest),
+ * nothing changed. A single session that cannot run, or that stands there twice, is refused, not the schedule. After a
  * change of the keyring the same schedule is to be applied again: sessions get the new keys without stopping,
  * and what was refused for want of a key starts. */
 enum tw_rc schedule_run_apply(struct schedule_run *r, const Tw__ScheduleRequest *rq, struct tw_err *err);
@@ -68,12 +72,15 @@ size_t schedule_run_sessions(const struct schedule_run *r);
 /* What sessions take of the agent's limits. */
 struct schedule_load {
     size_t sessions;
-    double pps, in_flight;
+    double pps, bps, in_flight;
 };
-void schedule_load_add(struct schedule_load *l, const struct session_cfg *c, uint32_t flows);
+void schedule_load_add(struct schedule_load *l, const struct session_spec *s, uint32_t flows);
 /* Would so much more than the schedule still be within the limits? NULL: yes; else which one not. */
 const char *schedule_run_room(const struct schedule_run *r, const struct schedule_load *more);
-/* The refusals of the present schedule; valid until the next apply. */
-size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret);
+/* May probes go there? NULL: yes; else why not. */
+const char *schedule_run_forbids(const struct schedule_run *r, const struct tw_addr *target);
+/* The refusals of the present schedule; valid until the next apply. *ret_more: there were more than refusals.h
+ * keeps, by so many. */
+size_t schedule_run_refusals(const struct schedule_run *r, Tw__Refusal ***ret, uint64_t *ret_more);
 
 #endif

@@ -8,14 +8,26 @@
 
 #define PERIOD_MAX_NS (366 * 86400 * TW_NS_PER_S) /* as session_new() */
 #define SIZE_MIN 14
+#define NAME_MAX_OCTETS 63
 #define SIGNED_MIN 48 /* TWAMP, authenticated and encrypted */
 #define ACCESS_NOT_3GPP 2
 #define ACCESS_AVAILABLE 1
 
 /* ---- Checks ---- */
 
+static const char *check_names(const Tw__SessionSpec *p)
+{
+    return strlen(p->mesh) > NAME_MAX_OCTETS || strlen(p->class_name) > NAME_MAX_OCTETS ||
+                   strlen(p->target) > NAME_MAX_OCTETS
+               ? "a name has more than 63 octets"
+               : NULL;
+}
+
 static const char *check_times(const Tw__SessionSpec *p)
 {
+    if (p->spacing_kind != TW__SPACING_KIND__SPACING_FIXED &&
+        p->spacing_kind != TW__SPACING_KIND__SPACING_EXPONENTIAL)
+        return "the agent does not know this kind of spacing";
     if (p->spacing_ns < TW_NS_PER_MS || p->spacing_ns > 3600 * TW_NS_PER_S)
         return "spacing outside 1ms..1h";
     if (p->report_period_ns > PERIOD_MAX_NS)
@@ -180,8 +192,8 @@ const char *session_spec_read(const Tw__SessionSpec *p, uint64_t generation, str
         return p->refuse;
     if (!p->pair_id)
         return "no pair or port";
-    if ((why = read_target(p, &s)) || (why = check_times(p)) || (why = check_form(p)) || (why = check_sizes(p)) ||
-        (why = read_bind(p, &s)))
+    if ((why = check_names(p)) || (why = read_target(p, &s)) || (why = check_times(p)) || (why = check_form(p)) ||
+        (why = check_sizes(p)) || (why = read_bind(p, &s)))
         return why;
     if (s.by_name && s.bind.family) /* others cannot be reached from there */
         s.target.family = s.bind.family;

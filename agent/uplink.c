@@ -242,7 +242,7 @@ void uplink_send_ack(struct uplink *u)
     rq.generation = schedule_run_generation(u->conf.schedule);
     rq.digest = schedule_run_digest(u->conf.schedule);
     rq.sessions_running = (uint32_t)schedule_run_sessions(u->conf.schedule);
-    rq.n_refusals = schedule_run_refusals(u->conf.schedule, &rq.refusals);
+    rq.n_refusals = schedule_run_refusals(u->conf.schedule, &rq.refusals, &rq.refusals_more);
     tw__fleet_controller__ack(
         rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS),
         &rq, ack_done, u);
@@ -252,6 +252,7 @@ static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
 {
     struct uplink *u = ctx;
     Tw__Refusal **refusals;
+    uint64_t more;
 
     if (!reply) {
         log_failure("enrolling failed");
@@ -260,7 +261,7 @@ static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
     if (!reply->approved)
         log_info("waiting for approval", LOG_S("hint", "twampctl agent approve"),
                  LOG_S("name", u->conf.name));
-    else if (schedule_run_refusals(u->conf.schedule, &refusals)) /* a new controller does not know of them */
+    else if (schedule_run_refusals(u->conf.schedule, &refusals, &more)) /* a new controller does not know of them */
         uplink_send_ack(u);
 }
 

@@ -45,7 +45,7 @@ static void fill_refusals(const struct inventory *inv, const struct agent *a, st
 /* What it runs is known once it has acknowledged this schedule; before that it is what it acknowledged last. */
 static void fill_sessions(const struct agent *a, Tw__AgentRollout *r)
 {
-    uint32_t refused = a->ack ? (uint32_t)a->ack->n_refusals : 0, due;
+    uint32_t refused = agent_refusals(a), due;
 
     r->sessions_wanted = (uint32_t)a->sessions;
     r->sessions_running = a->ack ? a->ack->sessions_running : 0;

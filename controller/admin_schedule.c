@@ -67,7 +67,7 @@ static void list_rollout(const struct controller *c, struct arena *ar, Tw__Sched
         r->state = (char *)agent_state(a);
         r->generation = agent_generation(&c->inv, a);
         r->current = a->acked_current;
-        r->refusals = a->ack ? (uint32_t)a->ack->n_refusals : 0;
+        r->refusals = agent_refusals(a);
         *octets += tw__agent_rollout__get_packed_size(r) + 8;
         if (*octets > ADMIN_REPLY_MAX)
             break;

@@ -14,6 +14,7 @@ static void agent_limits(void *ctx, const char *name, struct budget_agent *ret)
     if (a->enrolment->max_sessions && a->enrolment->max_sessions < SCHEDULE_MAX_SESSIONS)
         ret->sessions = a->enrolment->max_sessions;
     ret->pps = a->enrolment->max_pps;
+    ret->bps = (double)a->enrolment->max_bps;
 }
 
 static enum tw_rc refuse(struct change *ch, const struct budget_report *r)

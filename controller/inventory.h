@@ -201,6 +201,13 @@ const char *agent_state(const struct agent *a);
 uint64_t agent_generation(const struct inventory *inv, const struct agent *a);
 /* Takes over an agent's acknowledgement: which of its pairs it refuses. */
 void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *ack);
+/* Sessions that it refuses, also those that it does not tell one by one. */
+static inline uint32_t agent_refusals(const struct agent *a)
+{
+    uint64_t n = a->ack ? a->ack->n_refusals + (a->ack->refusals_more & UINT32_MAX) : 0;
+
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
 /* What it refused before it connected again counts no longer. */
 void inventory_forget_ack(struct inventory *inv, struct agent *a);
 /* Takes over an agent's health report; an older one stays as health_base. */

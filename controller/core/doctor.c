@@ -57,7 +57,7 @@ const struct doctor_check doctor_checks[] = {
       "twampctl agent show {agent}, and the log of the agent" },
     { "sessions-refused", "the agent runs all its sessions", DOCTOR_OF_AGENT, TW_PROBLEM, false,
       check_refusals,
-      "its own limits (--max-sessions, --max-pps), a key that it lacks, or something it cannot do",
+      "its own limits (--max-sessions, --max-pps, --max-bps, --probe-allow), a key that it lacks, or something it cannot do",
       "twampctl agent show {agent} has all reasons; change the mesh or the agent's options" },
     { "secrets-error", "its file of secrets can be used", DOCTOR_OF_AGENT, TW_PROBLEM, false, check_secrets,
       "the file was changed and has a mistake: the last good one stays in use",

@@ -27,6 +27,7 @@
 #define SPECS 64
 #define SESSIONS_MAX 16
 #define PPS_MAX 5000
+#define BPS_MAX 10000000
 #define PATIENCE_NS (20 * TW_NS_PER_S)
 
 struct seen { /* of a pair's summaries */
@@ -122,7 +123,7 @@ __attribute__((unused)) static int setup_with(void **state, bool run)
 {
     struct fx *f = calloc(1, sizeof *f);
     struct schedule_run_conf c = {
-        .n_workers = WORKERS, .limits = { SESSIONS_MAX, PPS_MAX }, .on_applied = on_applied, .ctx = f
+        .n_workers = WORKERS, .limits = { SESSIONS_MAX, PPS_MAX, BPS_MAX }, .on_applied = on_applied, .ctx = f
     };
     struct tw_addr a;
     struct tw_err err = { 0 };
@@ -200,7 +201,7 @@ __attribute__((unused)) static int setup_with_keys(void **state)
     assert_int_equal(schedule_run_new(&(struct schedule_run_conf){ .loop = f->loop,
                                                                    .workers = f->workers,
                                                                    .n_workers = WORKERS,
-                                                                   .limits = { SESSIONS_MAX, PPS_MAX },
+                                                                   .limits = { SESSIONS_MAX, PPS_MAX, BPS_MAX },
                                                                    .keys = f->keys,
                                                                    .on_applied = on_applied,
                                                                    .ctx = f },
@@ -356,7 +357,8 @@ __attribute__((unused)) static struct worker_counters counters(struct fx *f)
 __attribute__((unused)) static const char *refusal_of(struct fx *f, uint64_t pair, uint32_t flow)
 {
     Tw__Refusal **list = NULL;
-    size_t n = schedule_run_refusals(f->run, &list);
+    uint64_t more;
+    size_t n = schedule_run_refusals(f->run, &list, &more);
 
     for (size_t i = 0; i < n; i++)
         if (list[i]->pair_id == pair && list[i]->flow == flow)
@@ -367,8 +369,9 @@ __attribute__((unused)) static const char *refusal_of(struct fx *f, uint64_t pai
 __attribute__((unused)) static size_t refusals(struct fx *f)
 {
     Tw__Refusal **list;
+    uint64_t more;
 
-    return schedule_run_refusals(f->run, &list);
+    return schedule_run_refusals(f->run, &list, &more);
 }
 
 __attribute__((unused)) static void new_secrets(struct fx *f, const char *text)

@@ -72,7 +72,7 @@ struct bench {
     struct diagnose *d;
 };
 
-static void begin(struct bench *b, const struct tw_prefix *allow)
+static void begin_with(struct bench *b, const struct tw_prefix *allow, struct target_rules targets)
 {
     struct diagnose_conf c;
 
@@ -81,9 +81,14 @@ static void begin(struct bench *b, const struct tw_prefix *allow)
     b->rig.cfg.allow = allow;
     b->rig.cfg.n_allow = allow != NULL;
     rig_go(&b->rig);
-    c = (struct diagnose_conf){ .loop = b->rig.loop, .workers = &b->rig.w, .n_workers = 1 };
+    c = (struct diagnose_conf){ .loop = b->rig.loop, .workers = &b->rig.w, .n_workers = 1, .targets = targets };
     assert_int_equal(diagnose_new(&c, &b->d), TW_OK);
     got = (struct got){ 0 };
+}
+
+static void begin(struct bench *b, const struct tw_prefix *allow)
+{
+    begin_with(b, allow, (struct target_rules){ NULL, 0 });
 }
 
 static void end(struct bench *b)
@@ -294,6 +299,28 @@ static void there_are_limits(void **state)
     udp_close(&silent);
 }
 
+/* Where a name leads counts, not what somebody wrote. */
+static void no_packets_where_the_agent_may_not_send(void **state)
+{
+    struct tw_addr to = { .port = 862 };
+    struct tw_prefix documentation;
+    struct bench b;
+    Tw__DiagnoseRequest rq = request(&to, "127.0.0.1");
+    unsigned invalid;
+
+    (void)state;
+    assert_int_equal(tw_prefix_parse("192.0.2.0/24", &documentation), TW_OK);
+    begin_with(&b, NULL, (struct target_rules){ &documentation, 1 });
+    invalid = got.invalid;
+    diagnose_serve(b.d, &rq, on_reply, NULL);
+    assert_int_equal(got.invalid, invalid + 1);
+    rq.address = (char *)"";
+    rq.host = (char *)"localhost";
+    ask(&b, &rq);
+    assert_non_null(strstr(got.lookup_error, "--probe-allow"));
+    end(&b);
+}
+
 static void nonsense_is_refused(void **state)
 {
     struct bench b;
@@ -317,6 +344,8 @@ static void nonsense_is_refused(void **state)
     REFUSED(token, 3);
     REFUSED(address, (char *)"");
     REFUSED(address, (char *)"example.net");
+    REFUSED(address, (char *)"239.1.1.1");
+    REFUSED(address, (char *)"255.255.255.255");
     REFUSED(host, host);
     REFUSED(family, 5);
     REFUSED(port, 65536);
@@ -336,6 +365,7 @@ int main(void)
         cmocka_unit_test(the_largest_is_found),
         cmocka_unit_test(silence_is_told),       cmocka_unit_test(what_is_not_allowed_is_counted),
         cmocka_unit_test(connections_are_tried), cmocka_unit_test(names_are_looked_up),
+        cmocka_unit_test(no_packets_where_the_agent_may_not_send),
         cmocka_unit_test(there_are_limits),      cmocka_unit_test(nonsense_is_refused),
     };
 

@@ -49,6 +49,7 @@ static void what_is_wrong_is_said(void **state)
         { "--name a --control-modes open,secret", "control-modes", "must be open, authenticated" },
         { "--name a --control-modes open,", "control-modes", "not \"open,\"" },
         { "--name a --control-modes=", "control-modes", "must be open" },
+        { "--name a --max-bps 999", "max-bps", "" },
         { "--name a --test-ports 100", "test-ports", "must be LOW-HIGH" },
         { "--name a --test-ports 200-100", "test-ports", "must be LOW-HIGH" },
         { "--name a --test-ports 0-100", "test-ports", "must be LOW-HIGH" },
@@ -98,6 +99,7 @@ static void capabilities_follow_the_options(void **state)
             fail_msg("%s: %s", rows[i].words, got);
         assert_int_equal(rq->reflector_port, 863);
         assert_int_equal(rq->control_port, 8862);
+        assert_int_equal(rq->max_bps, 1000000000);
         enrolment_free(rq);
         conf_free(&agent_program, &o);
     }
@@ -111,6 +113,7 @@ static void values_of_our_own(void **state)
     (void)state;
     assert_int_equal(parse("--name a", &o, &err), TW_OK);
     assert_int_equal(o.control_modes, TWAMP_SECURITY);
+    assert_int_equal(o.max_bps, 1000000000);
     assert_int_equal(o.test_ports.low, 0);
     assert_int_equal(o.control.n, 1);
     assert_string_equal(o.control.v[0], "none");

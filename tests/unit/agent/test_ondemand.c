@@ -439,6 +439,7 @@ static void wrong_ones_are_refused(void **state)
         { "a week", 9, 10000000, 0, 0, 60000000, 1, 0, 0, "", TW__STATUS__STATUS_FAILED_PRECONDITION, "24h" },
         { "sessions", 9, 1, 0, 0, 0, 17, 0, 0, "", TW__STATUS__STATUS_FAILED_PRECONDITION, "--max-sessions" },
         { "pps", 9, 1, 0, 0, 1000000, 6, 0, 0, "", TW__STATUS__STATUS_FAILED_PRECONDITION, "--max-pps" },
+        { "bps", 9, 1, 0, 0, 0, 1, 0, 9000, "", TW__STATUS__STATUS_FAILED_PRECONDITION, "--max-bps" },
         { "key", 9, 1, 0, 0, 0, 1, 0, 0, "site", TW__STATUS__STATUS_FAILED_PRECONDITION, "--secrets" },
     };
     struct fx *f = *state;
@@ -469,6 +470,18 @@ static void wrong_ones_are_refused(void **state)
     assert_int_equal(got.status, TW__STATUS__STATUS_NOT_FOUND);
 }
 
+static void no_probes_to_many_hosts_at_once(void **state)
+{
+    struct fx *f = *state;
+    Tw__TestRunRequest rq = request(f, 1, 5);
+
+    rq.spec->address = (char *)"224.0.0.1";
+    ondemand_start(f->ondemand, &rq, on_start, NULL);
+    assert_int_equal(got.status, TW__STATUS__STATUS_FAILED_PRECONDITION);
+    assert_non_null(strstr(got.text, "single host"));
+    assert_int_equal(got.n, 0);
+}
+
 static void the_same_again_is_refused(void **state)
 {
     struct fx *f = *state;
@@ -495,6 +508,7 @@ int main(void)
         CASE(packets_are_told),
         CASE(a_schedule_has_precedence),
         CASE(wrong_ones_are_refused),
+        CASE(no_probes_to_many_hosts_at_once),
         CASE(the_same_again_is_refused),
     };
 

@@ -37,7 +37,7 @@ static void on_summary(void *ctx, const struct tw_summary *s)
 static int setup_hosts(void **state, bool resolver)
 {
     struct schedule_run_conf c = { .n_workers = WORKERS,
-                                   .limits = { SESSIONS_MAX, PPS_MAX },
+                                   .limits = { SESSIONS_MAX, PPS_MAX, BPS_MAX },
                                    .on_applied = on_applied,
                                    .on_summary = on_summary };
     struct fx *f;
@@ -98,6 +98,24 @@ static struct resolver_counters names_now(struct fx *f)
 }
 
 /* ---- Tests ---- */
+
+/* Whoever has a name server in hand does not send an agent's probes to many hosts at once. */
+static void a_name_leads_only_where_probes_may_go(void **state)
+{
+    struct fx *f = *state;
+
+    DNS_SET("r1.example", "224.0.0.1", "255.255.255.255");
+    DNS_SET("r2.example", "239.1.1.1", "127.0.0.1");
+    add_named(f, 1, 0, "r1.example");
+    add_named(f, 2, 0, "r2.example");
+    apply(f, 1);
+    WAIT(f, totals_of(f, 2).received >= 5 && names_now(f).failures);
+    assert_int_equal(sessions_in_workers(f), 1);
+    assert_int_equal(sent_by(f, 1), 0);
+    DNS_SET("r1.example", "127.0.0.1");
+    WAIT(f, totals_of(f, 1).received >= 5);
+}
+
 
 static void sessions_start_when_the_name_resolves(void **state)
 {
@@ -451,6 +469,7 @@ int main(void)
         ROW(who_goes_while_it_waits),
         ROW(a_run_without_address_is_missed),
         ROW(a_run_goes_on_at_the_next_address),
+        ROW(a_name_leads_only_where_probes_may_go),
         ROW(hostile_names_are_refused),
         ROW(a_bound_address_says_the_family),
         cmocka_unit_test_setup_teardown(without_a_resolver, setup_nameless, teardown),

@@ -268,15 +268,22 @@ static void the_agents_own_limits_hold(void **state)
     apply(f, 2);
     assert_int_equal(refusals(f), 1);
     assert_non_null(strstr(refusal_of(f, 1, 5), "--max-pps"));
+    for (uint32_t i = 0; i < 6; i++) { /* of 1472 octets with headers, 200 a second: 2.4 Mbit/s each */
+        add(f, 1, i)->size_bytes = 1444;
+    }
+    apply(f, 3);
+    assert_int_equal(refusals(f), 2);
+    assert_string_equal(refusal_of(f, 1, 4), "over this agent's --max-bps");
+    assert_string_equal(refusal_of(f, 1, 5), "over this agent's --max-bps");
     for (uint32_t i = 0; i < 5; i++) { /* 500,000 probes in flight each */
         Tw__SessionSpec *p = add(f, 1, i);
         p->spacing_ns = TW_NS_PER_MS;
         p->timeout_ns = 500 * TW_NS_PER_S;
     }
-    apply(f, 3);
+    apply(f, 4);
     assert_int_equal(refusals(f), 1);
     assert_non_null(strstr(refusal_of(f, 1, 4), "in flight"));
-    apply(f, 4);
+    apply(f, 5);
     assert_int_equal(refusals(f), 0);
 }
 
@@ -288,15 +295,9 @@ static void a_malformed_schedule_changes_nothing(void **state)
 
     add(f, 1, 0);
     apply(f, 1);
-    add(f, 2, 3);
-    add(f, 4, 0);
-    add(f, 2, 3);
-    assert_int_equal(try_apply(f, 2, &err), TW_EINVAL);
-    assert_non_null(strstr(err.text, "pair 2 flow 3"));
     assert_int_equal(schedule_run_apply(f->run, &rq, &err), TW_EINVAL); /* no digest */
     assert_int_equal(schedule_run_generation(f->run), 1);
     assert_int_equal(schedule_run_sessions(f->run), 1);
-    assert_int_equal(sent_by(f, 2) + sent_by(f, 4), 0);
     assert_int_equal(f->applied, 1);
 }
 

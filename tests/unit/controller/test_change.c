@@ -416,6 +416,11 @@ static void a_dear_mesh_is_refused_with_all_reasons(void **state)
     r = APPLY(f, .files = { "x", DOC("core") }, .force = true);
     assert_false(r.ok || has_mesh(f, "core")); /* its own limit holds */
     inventory_agent(&f->c->inv, "a")->enrolment->max_pps = 0;
+    inventory_agent(&f->c->inv, "a")->enrolment->max_bps = 1000;
+    r = APPLY(f, .files = { "x", DOC("core") }, .force = true);
+    assert_false(r.ok || has_mesh(f, "core"));
+    assert_non_null(strstr(r.error, "bit/s: its own limit is 1000"));
+    inventory_agent(&f->c->inv, "a")->enrolment->max_bps = 0;
     r = APPLY(f, .files = { "x", DOC("core") });
     assert_false(r.ok || has_mesh(f, "core"));
     EXPECT(r.meshes, "core added 2+2-0~0; ");

@@ -704,8 +704,10 @@ static void a_refused_pair_says_so(void **state)
     r[2].pair_id = 9; /* of nobody */
     ack.refusals = list;
     ack.n_refusals = 3;
+    ack.refusals_more = 5;
     inventory_take_ack(&f->inv, a, message_clone(&ack.base));
     assert_string_equal(pair_state(p, 1), "refused");
+    assert_int_equal(agent_refusals(a), 8);
     assert_string_not_equal(pair_state(other, 1), "refused");
     p->paused = true;
     assert_string_equal(pair_state(p, 1), "paused");
