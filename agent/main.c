@@ -32,6 +32,7 @@
 #define XDP_TICK_NS TW_NS_PER_S
 #define SPOOL_TRIM_NS (60 * TW_NS_PER_S)
 #define SCHEDULE_KEY "schedule"
+#define EXIT_UNWANTED 3
 
 struct agent {
     struct agent_options opt;
@@ -62,6 +63,7 @@ struct agent {
     struct target_rules targets; /* points to probe_allow */
     struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
+    bool unwanted; /* by the controller: revoked or removed */
 };
 
 /* ---- Hooks between the parts ---- */
@@ -204,6 +206,40 @@ static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct t
         tw__schedule_request__free_unpacked(whole, NULL);
     }
     return rc;
+}
+
+/* Nothing runs, and nothing would after a restart without a controller in reach. */
+static void stop_all(struct agent *a, const char *why)
+{
+    static const uint8_t none[32]; /* no schedule has this digest: the next one is taken over, whatever it is */
+    Tw__ScheduleRequest rq = TW__SCHEDULE_REQUEST__INIT;
+    struct tw_err err = { 0 };
+
+    rq.generation = schedule_run_generation(a->schedule);
+    rq.digest = (ProtobufCBinaryData){ sizeof none, (uint8_t *)none };
+    if (schedule_run_apply(a->schedule, &rq, &err) != TW_OK)
+        log_error("sessions cannot be stopped", LOG_S("reason", err.text));
+    keep_schedule(a, &rq);
+    schedule_parts_drop(&a->parts);
+    ondemand_end_all(a->ondemand, why);
+}
+
+/* Whoever revoked it, or took its place with another key, must not be probed for by it any more. It goes on
+ * asking, now and then: an operator may let it in again. */
+static void on_unwanted(void *ctx, const char *why)
+{
+    struct agent *a = ctx;
+
+    log_error("the controller does not want this agent: all its sessions are stopped, its schedule is forgotten",
+              LOG_S("reason", why), LOG_U("sessions", schedule_run_sessions(a->schedule)));
+    a->unwanted = true;
+    stop_all(a, why);
+}
+
+static void on_wanted(void *ctx)
+{
+    ((struct agent *)ctx)->unwanted = false;
+    log_info("the controller lets this agent in again");
 }
 
 /* The worst of the workers, as long as it is of the last minute. */
@@ -601,6 +637,8 @@ static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
                              .ondemand = a->ondemand,
                              .enrolment = a->enrolment,
                              .on_schedule = on_schedule,
+                             .on_unwanted = on_unwanted,
+                             .on_wanted = on_wanted,
                              .fill_health = fill_health,
                              .ctx = a };
 
@@ -747,6 +785,7 @@ int main(int argc, char **argv)
     if (rc == TW_OK) {
         log_ready(&a);
         loop_run(a.loop);
+        code = a.unwanted ? EXIT_UNWANTED : 0;
     } else {
         code = fail(&err, rc, 1);
     }

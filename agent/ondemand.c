@@ -466,6 +466,13 @@ void ondemand_on_schedule(struct ondemand *o)
     arm(o);
 }
 
+void ondemand_end_all(struct ondemand *o, const char *why)
+{
+    for (struct run *r = o->runs; r; r = r->hh.next)
+        end_run(o, r, TW__TEST_END__TEST_END_STOPPED, why);
+    arm(o);
+}
+
 static const char *check_room(const struct ondemand *o, const struct session_spec *s, uint32_t flows)
 {
     struct schedule_load load = { 0 };

@@ -57,6 +57,8 @@ void ondemand_note(struct ondemand *o, const struct tw_summary *s);
 bool ondemand_name(const struct ondemand *o, Tw__Summary *m);
 /* True: it was of a run. Its summaries must have been taken before. */
 bool ondemand_notice(struct ondemand *o, const struct worker_notice *n);
+/* All that run end now. */
+void ondemand_end_all(struct ondemand *o, const char *why);
 /* There is another schedule. */
 void ondemand_on_schedule(struct ondemand *o);
 

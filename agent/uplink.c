@@ -27,6 +27,7 @@ struct uplink {
     struct rpc_client *client;
     struct rpc_peer *peer; /* NULL: not connected */
     bool approved;
+    bool unwanted; /* by the controller's last word */
     uint8_t boot_id[RPC_ID_LEN];
     uint64_t sent_seq;  /* last record handed to the connection */
     uint64_t acked_seq; /* last record that is durable at the controller */
@@ -303,10 +304,29 @@ static void on_health(struct loop_timer *t)
 
 /* ---- Connection ---- */
 
+/* Status by which a controller says that it does not want this agent, whoever it is (revoked, removed). */
+static void take_verdict(struct uplink *u, Tw__Status status, const char *detail)
+{
+    if (status != TW__STATUS__STATUS_PERMISSION_DENIED || u->unwanted)
+        return;
+    u->unwanted = true;
+    if (u->conf.on_unwanted)
+        u->conf.on_unwanted(u->conf.ctx, detail);
+}
+
+static void on_refused(void *ctx, Tw__Status status, const char *detail)
+{
+    take_verdict(ctx, status, detail);
+}
+
 static void on_up(void *ctx, struct rpc_peer *p)
 {
     struct uplink *u = ctx;
     struct rpc_welcome w = rpc_client_welcome(u->client);
+
+    if (u->unwanted && u->conf.on_wanted)
+        u->conf.on_wanted(u->conf.ctx);
+    u->unwanted = false;
 
     u->peer = p;
     u->approved = w.approved;
@@ -325,11 +345,10 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
     struct uplink *u = ctx;
 
     (void)p; /* rpc has logged it, not too often */
-    (void)status;
-    (void)detail;
     u->peer = NULL;
     loop_timer_cancel(u->conf.loop, &u->health);
     loop_timer_cancel(u->conf.loop, &u->resume);
+    take_verdict(u, status, detail);
 }
 
 /* ---- Calls from the controller ---- */
@@ -491,7 +510,7 @@ static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
         .identity = u->conf.identity,
         .services = u->services,
         .n_services = TW_NELEM(u->services),
-        .hooks = { .ctx = u, .on_up = on_up, .on_down = on_down, .on_ack = on_ack },
+        .hooks = { .ctx = u, .on_up = on_up, .on_down = on_down, .on_refused = on_refused, .on_ack = on_ack },
     };
 
     return rpc_client_start(&c, &u->client, err);

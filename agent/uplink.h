@@ -31,6 +31,11 @@ struct uplink_conf {
     /* A new schedule to keep and to run, or how it differs, or a part of it; *err goes back to the controller. TW_ENOENT: it is the
      * difference to another list than the one that we have, or no part that follows. */
     enum tw_rc (*on_schedule)(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err);
+    /* The controller does not want this agent any more: it was revoked or removed, and says so when it ends the
+     * connection, or refuses one. Once, until on_wanted(): it lets the agent in again, if only to wait for
+     * approval. Both may be NULL. */
+    void (*on_unwanted)(void *ctx, const char *why);
+    void (*on_wanted)(void *ctx);
     /* Fills a health report. */
     void (*fill_health)(void *ctx, Tw__HealthReport *ret);
     void *ctx;

@@ -101,6 +101,8 @@ struct rpc_hooks {
     void (*on_data)(void *ctx, struct rpc_peer *p, void *object);
     void (*on_ack)(void *ctx, struct rpc_peer *p, uint64_t through_seq, uint32_t window, Tw__Status status,
                    const char *detail);
+    /* Client only: the server has answered our HELLO with GOAWAY, and why. We try again, unless `once`. */
+    void (*on_refused)(void *ctx, Tw__Status status, const char *detail);
     /* Server only: decides about a client whose proof was right. Set *ret; status != 0 refuses with GOAWAY. */
     void (*on_hello)(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret);
 };

@@ -210,6 +210,8 @@ static void on_ended(struct rpc_peer *p)
 {
     struct rpc_client *c = (struct rpc_client *)p->side;
 
+    if (p->sent_away && !p->was_up && !c->side.stopping && c->side.hooks.on_refused)
+        c->side.hooks.on_refused(c->side.hooks.ctx, p->end_status, p->end_detail);
     if (p->was_up && loop_now(c->side.loop).mono.ns - c->up_since.ns >= STEADY_NS)
         c->backoff_ns = BACKOFF_MIN_NS;
     failed(c, p->was_up, p->end_status, p->end_detail);

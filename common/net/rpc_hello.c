@@ -100,7 +100,7 @@ static Tw__Status check_common(const Tw__ClientHello *m, struct hello_policy pol
     }
     if (!(m->role == TW__ROLE__ROLE_AGENT && policy.agents) &&
         !(m->role == TW__ROLE__ROLE_OPERATOR && policy.operators))
-        return no(TW__STATUS__STATUS_PERMISSION_DENIED, err, "this address does not admit that role");
+        return no(TW__STATUS__STATUS_FAILED_PRECONDITION, err, "this address does not admit that role");
     if (!printable(m->name, HELLO_NAME_TEXT) || m->name[0] == '\0')
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "name has 1 to 63 printable octets");
     if (!printable(m->software, HELLO_SOFTWARE_TEXT))

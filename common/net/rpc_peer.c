@@ -266,6 +266,7 @@ static void on_pong(struct rpc_peer *p, struct rpc_in_frame *f)
 
 static void on_goaway(struct rpc_peer *p, struct rpc_in_frame *f)
 {
+    p->sent_away = true;
     peer_doom(p, f->status ? f->status : TW__STATUS__STATUS_UNAVAILABLE,
               f->detail ? f->detail : "closed by the peer");
 }

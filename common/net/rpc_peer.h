@@ -83,6 +83,7 @@ struct rpc_peer {
     struct rpc_inbox in;
     uint8_t nonce[HELLO_NONCE_LEN];
     bool greeted; /* client: the server's HELLO has come */
+    bool sent_away; /* by the peer's GOAWAY: end_status and end_detail are its words */
     struct hello_id id;
     struct rpc_hello hello; /* points into id and address */
     char address[CONN_ADDRESS_TEXT], local[CONN_ADDRESS_TEXT];

@@ -36,8 +36,12 @@ struct fx {
     uint32_t window;
     unsigned refuse; /* so many batches more, as if its queue were full */
     bool pending;    /* the agent is not approved */
+    Tw__Status verdict; /* not 0: HELLOs are refused so */
+    unsigned hellos;
     bool silent;     /* stores, but does not acknowledge */
     unsigned reports, pending_reports;
+    unsigned unwanted, wanted; /* what the agent has been told of itself */
+    char why[64];
     unsigned ups, enrols, acks, refused, repeated, out_of_seq, too_much;
     uint8_t stored[NUMBERS], gaps[NUMBERS]; /* how often each number was stored */
 };
@@ -51,6 +55,11 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
     struct fx *f = ctx;
 
     (void)h;
+    f->hellos++;
+    if (f->verdict) {
+        *ret = (struct rpc_welcome){ .status = f->verdict, .detail = "by an operator" };
+        return;
+    }
     *ret = (struct rpc_welcome){
         .approved = !f->pending, .through_seq = f->known ? f->through : 0, .window = f->window, .detail = ""
     };
@@ -259,6 +268,19 @@ static int teardown(void **state)
     return system(cmd);
 }
 
+static void on_unwanted(void *ctx, const char *why)
+{
+    struct fx *f = ctx;
+
+    f->unwanted++;
+    snprintf(f->why, sizeof f->why, "%s", why);
+}
+
+static void on_wanted(void *ctx)
+{
+    ((struct fx *)ctx)->wanted++;
+}
+
 static void start_uplink(struct fx *f)
 {
     struct tw_err err = { 0 };
@@ -270,6 +292,8 @@ static void start_uplink(struct fx *f)
                              .schedule = f->schedule,
                              .enrolment = &f->enrolment,
                              .on_schedule = on_schedule,
+                             .on_unwanted = on_unwanted,
+                             .on_wanted = on_wanted,
                              .fill_health = fill_health,
                              .ctx = f };
 
@@ -531,6 +555,66 @@ static void a_pending_agent_only_enrols(void **state)
     assert_int_equal(f->pending_reports, 0);
 }
 
+/* ---- Who is not wanted ---- */
+
+static void wait_for_hellos(struct fx *f, unsigned n)
+{
+    unsigned before = f->hellos;
+
+    WAIT(f, f->hellos >= before + n);
+}
+
+static void who_is_revoked_while_away_hears_it_once(void **state)
+{
+    struct fx *f = *state;
+
+    f->verdict = TW__STATUS__STATUS_PERMISSION_DENIED;
+    start_uplink(f);
+    WAIT(f, f->unwanted == 1);
+    assert_string_equal(f->why, "by an operator");
+    wait_for_hellos(f, 2); /* it goes on asking */
+    assert_int_equal(f->unwanted, 1);
+    assert_int_equal(f->wanted, 0);
+    f->verdict = TW__STATUS__STATUS_OK;
+    f->pending = true;
+    WAIT(f, f->enrols == 1);
+    assert_int_equal(f->wanted, 1);
+}
+
+static void who_is_revoked_while_connected_hears_it(void **state)
+{
+    struct fx *f = *state;
+
+    start_uplink(f);
+    WAIT(f, f->peer);
+    f->verdict = TW__STATUS__STATUS_PERMISSION_DENIED;
+    rpc_peer_close(f->peer, TW__STATUS__STATUS_PERMISSION_DENIED, "revoked by an operator");
+    WAIT(f, f->unwanted == 1);
+    wait_for_hellos(f, 1);
+    assert_int_equal(f->unwanted, 1);
+}
+
+/* A controller that is full, has another key under this name, or is away does not end what runs. */
+static void other_refusals_end_nothing(void **state)
+{
+    static const Tw__Status others[] = { TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+                                         TW__STATUS__STATUS_UNAUTHENTICATED, TW__STATUS__STATUS_UNAVAILABLE,
+                                         TW__STATUS__STATUS_FAILED_PRECONDITION };
+    struct fx *f = *state;
+
+    f->verdict = others[0];
+    start_uplink(f);
+    for (size_t i = 0; i < TW_NELEM(others); i++) {
+        f->verdict = others[i];
+        wait_for_hellos(f, 1);
+    }
+    f->verdict = TW__STATUS__STATUS_OK;
+    WAIT(f, f->peer);
+    rpc_peer_close(f->peer, TW__STATUS__STATUS_ABORTED, "a newer connection took over");
+    WAIT(f, f->ups == 2);
+    assert_int_equal(f->unwanted + f->wanted, 0);
+}
+
 static void refusals_are_told_again_after_connecting(void **state)
 {
     struct fx *f = *state;
@@ -565,6 +649,9 @@ int main(void)
         ROW(a_controller_ahead_of_the_spool_loses_nothing_new),
         ROW(a_pending_agent_only_enrols),
         ROW(refusals_are_told_again_after_connecting),
+        ROW(who_is_revoked_while_away_hears_it_once),
+        ROW(who_is_revoked_while_connected_hears_it),
+        ROW(other_refusals_end_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,8 +96,8 @@ static const struct {
     { "no proof", no_proof, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_UNAUTHENTICATED },
     { "version 2", new_version, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_FAILED_PRECONDITION },
     { "version 0", old_version, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_FAILED_PRECONDITION },
-    { "operator here", as_operator, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_PERMISSION_DENIED },
-    { "no role", no_role, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_PERMISSION_DENIED },
+    { "operator here", as_operator, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_FAILED_PRECONDITION },
+    { "no role", no_role, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_FAILED_PRECONDITION },
     { "unknown role", unknown_role, TW__FRAME_KIND__FRAME_GOAWAY, TW__STATUS__STATUS_INVALID_ARGUMENT },
 };
 
@@ -278,7 +278,7 @@ static void operators_come_in_on_their_own_listener_only(void **state)
     c.once = true;
     dial_in(f, c); /* an agent, with key and all */
     WAIT(client_downs, 2);
-    assert_int_equal(f->cli.down_status, TW__STATUS__STATUS_PERMISSION_DENIED);
+    assert_int_equal(f->cli.down_status, TW__STATUS__STATUS_FAILED_PRECONDITION);
 }
 
 static void bad_configuration_is_refused_with_a_reason(void **state)
