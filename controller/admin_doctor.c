@@ -63,6 +63,7 @@ static void answer(struct controller *c, uint64_t id, uint32_t from, Tw__DoctorR
     reply.meshes = info.meshes;
     reply.pairs = info.pairs;
     reply.not_probed = info.not_probed;
+    reply.set_aside = info.set_aside;
     reply.checks = (uint32_t)doctor_checks_n;
     reply.elapsed_ns = info.elapsed_ns;
     reply.problems = (uint32_t)findings_count(info.findings, TW_PROBLEM);

@@ -200,6 +200,11 @@ static Tw__PairReport *report_row(const struct controller *c, const struct repor
     row->missing = flow ? NULL : admin_missing(&r->missing, ar);
     row->state = (char *)r->state;
     row->maintenance = r->maintenance;
+    if (r->maintenance_note) { /* it lives until the reply has been packed */
+        row->pair->maintenance_agent = r->maintenance_note->agent;
+        row->pair->maintenance_reason = r->maintenance_note->reason;
+        row->pair->maintenance_until_ns = r->maintenance_note->until_ns;
+    }
     return row;
 }
 

@@ -1,10 +1,13 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/version.h"
+#include "common/net/now.h"
 #include "controller/admin.h"
+#include "controller/maintenance.h"
 
 #define SELF_MAX 192
 #define PROBLEMS_MAX 8
+#define MAINTENANCE_MAX 20
 
 static const char *unit_of(const char *name)
 {
@@ -42,19 +45,62 @@ static void fill_counters(struct controller *c, struct arena *ar, Tw__StatusRepl
     }
 }
 
-static void count_agents(const struct inventory *inv, Tw__StatusReply *reply)
+static void count_agent(const struct agent *a, int64_t now_ns, Tw__StatusReply *reply)
+{
+    if (agent_is_revoked(a)) {
+        reply->agents_revoked++;
+        return;
+    }
+    if (!a->row.approved)
+        reply->agents_pending++;
+    else if (a->peer)
+        reply->agents_up++;
+    else
+        reply->agents_down++;
+    reply->agents_drained += agent_is_drained(a);
+    reply->agents_in_maintenance += agent_in_maintenance(a, now_ns);
+}
+
+static void count_all(const struct inventory *inv, int64_t now_ns, Tw__StatusReply *reply)
 {
     for (const struct agent *a = inv->agents; a; a = a->hh.next)
-        if (agent_is_revoked(a))
-            continue;
-        else if (!a->row.approved)
-            reply->agents_pending++;
-        else if (a->peer)
-            reply->agents_up++;
-        else
-            reply->agents_down++;
-    for (size_t i = 0; i < inv->pairs.n; i++)
-        reply->pairs += pair_table_at(&inv->pairs, i)->scheduled;
+        count_agent(a, now_ns, reply);
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        const struct pair *p = pair_table_at(&inv->pairs, i);
+
+        reply->pairs += p->scheduled;
+        reply->pairs_in_maintenance += pair_in_maintenance(p, now_ns);
+    }
+}
+
+/* ---- Maintenance ---- */
+
+static void add_maintenance(const struct maintenance_now *now, const char *mesh, struct arena *ar,
+                            Tw__StatusReply *reply)
+{
+    Tw__MaintenanceNow *m = reply->maintenance && reply->n_maintenance < MAINTENANCE_MAX ? arena_alloc(ar, sizeof *m) : NULL;
+
+    if (!m)
+        return;
+    tw__maintenance_now__init(m);
+    m->agent = (char *)now->agent;
+    m->mesh = (char *)mesh;
+    m->reason = (char *)now->reason;
+    m->until_ns = now->until_ns == TIMES_NEVER ? 0 : now->until_ns;
+    reply->maintenance[reply->n_maintenance++] = m;
+}
+
+static void fill_maintenance(const struct inventory *inv, int64_t now_ns, struct arena *ar, Tw__StatusReply *reply)
+{
+    struct maintenance_now now;
+
+    reply->maintenance = arena_alloc(ar, sizeof *reply->maintenance * MAINTENANCE_MAX);
+    for (const struct agent *a = inv->agents; a; a = a->hh.next)
+        if (!agent_is_revoked(a) && maintenance_of_agent(a, now_ns, &now))
+            add_maintenance(&now, "", ar, reply);
+    for (const struct mesh_state *m = inv->meshes; m; m = m->hh.next)
+        if (maintenance_of_mesh(m, now_ns, &now))
+            add_maintenance(&now, m->row.name, ar, reply);
 }
 
 void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__StatusReply_Closure closure,
@@ -62,13 +108,15 @@ void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__S
 {
     struct controller *c = admin_controller(service);
     const char *problems[PROBLEMS_MAX];
+    int64_t now_ns = tw_wall_now().ns;
     Tw__StatusReply reply = TW__STATUS_REPLY__INIT;
 
     (void)rq;
     reply.version = (char *)TW_VERSION;
     reply.started_ns = c->started_ns;
     reply.generation = c->inv.generation;
-    count_agents(&c->inv, &reply);
+    count_all(&c->inv, now_ns, &reply);
+    fill_maintenance(&c->inv, now_ns, admin_arena(c), &reply);
     fill_counters(c, admin_arena(c), &reply);
     reply.n_problems = controller_problems(c, problems, PROBLEMS_MAX);
     reply.problems = (char **)problems;

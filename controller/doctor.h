@@ -24,6 +24,7 @@ struct doctor_run_info {
     uint64_t id;
     bool over, stopped;
     uint32_t probes, probes_done, agents, meshes, not_probed;
+    uint32_t set_aside; /* of agents: drained or in maintenance, not complained about */
     uint64_t pairs;
     int64_t elapsed_ns;
     const struct findings *findings; /* complete when it is over */

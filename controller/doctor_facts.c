@@ -57,6 +57,12 @@ bool run_wants_agent(const struct run *r, const struct agent *a)
     return !*q->mesh || is_in_mesh(r, a);
 }
 
+/* Drained or in maintenance: an operator knows of it. Who asks for it by name is told all the same. */
+static bool is_away(const struct run *r, const struct agent *a)
+{
+    return a && !*r->query.source && (agent_is_drained(a) || agent_in_maintenance(a, loop_now(r->d->c->loop).wall.ns));
+}
+
 static enum doctor_state state_of(const struct agent *a)
 {
     return !a->row.approved ? DOCTOR_PENDING : a->peer ? DOCTOR_UP : DOCTOR_DOWN;
@@ -108,7 +114,8 @@ static struct way *get_way(struct run *r, const char *source, const char *target
                                     .mesh = mesh,
                                     .source_state = s ? state_of(s) : DOCTOR_DOWN,
                                     .target_state = t ? state_of(t) : DOCTOR_UP,
-                                    .target_is_agent = t != NULL };
+                                    .target_is_agent = t != NULL,
+                                    .away = is_away(r, s) || is_away(r, t) };
     HASH_ADD(hh, r->ways, key, sizeof w->key, w);
     return w;
 }
@@ -205,6 +212,7 @@ static void add_pair(struct run *r, struct way *w, const struct pair *p, const c
     const char *back_state = back && back->scheduled ? pair_state(back, now_ns) : "";
 
     w->facts.pairs++;
+    w->in_maintenance += pair_in_maintenance(p, now_ns);
     if (counter && !(counter == &w->facts.no_data && is_young(p, now_ns)))
         ++*counter;
     if (p->live && (!strcmp(state, "all_lost") || !strcmp(state, "partial") || !strcmp(state, "ok")))
@@ -368,12 +376,12 @@ static enum tw_rc add_judges(struct run *r)
 
     for (const struct agent *a = inv->agents; a && probed < DOWN_PROBED; a = a->hh.next) {
         unsigned judges = 0;
-        if (state_of(a) != DOCTOR_DOWN || !run_wants_agent(r, a))
+        if (state_of(a) != DOCTOR_DOWN || !run_wants_agent(r, a) || is_away(r, a))
             continue;
         probed++;
         for (const struct agent *b = inv->agents; b && judges < JUDGES; b = b->hh.next) {
             struct way *w;
-            if (state_of(b) != DOCTOR_UP)
+            if (state_of(b) != DOCTOR_UP || is_away(r, b))
                 continue;
             w = get_way(r, names_keep(&inv->names, b->row.name), names_keep(&inv->names, a->row.name), "");
             if (!w)
@@ -389,8 +397,12 @@ static void count(struct run *r)
 {
     struct inventory *inv = &r->d->c->inv;
 
-    for (const struct agent *a = inv->agents; a; a = a->hh.next)
-        r->info.agents += run_wants_agent(r, a);
+    for (const struct agent *a = inv->agents; a; a = a->hh.next) {
+        bool wanted = run_wants_agent(r, a);
+
+        r->info.agents += wanted;
+        r->info.set_aside += wanted && is_away(r, a);
+    }
     for (const struct mesh_state *m = inv->meshes; m; m = m->hh.next)
         r->info.meshes += !*r->query.mesh || !strcmp(m->row.name, r->query.mesh);
 }
@@ -416,8 +428,11 @@ enum tw_rc run_select(struct run *r, struct tw_err *err)
     if (rc == TW_ENOMEM)
         return tw_err_set(err, rc, "out of memory");
     for (size_t i = 0; rc == TW_OK && i < r->n_list; i++) {
-        locate(r, r->list[i]);
-        r->list[i]->suspect = doctor_way_is_suspect(&r->list[i]->facts);
+        struct way *w = r->list[i];
+
+        locate(r, w);
+        w->facts.away |= !*q->source && w->facts.pairs && w->in_maintenance == w->facts.pairs;
+        w->suspect = !w->facts.away && doctor_way_is_suspect(&w->facts);
     }
     r->n_all_ways = r->n_list;
     count(r);
@@ -505,6 +520,7 @@ static void fill_agent(const struct run *r, const struct agent *a, struct doctor
                                   .software = a->row.software,
                                   .address = a->peer_address,
                                   .state = state_of(a),
+                                  .away = is_away(r, a),
                                   .last_contact_ns = a->last_contact_ns,
                                   .first_seen_ns = a->row.first_seen_ns,
                                   .pairs = a->pairs,
@@ -610,7 +626,7 @@ enum tw_rc run_examine(struct run *r)
 bool run_is_unsettled(const struct run *r)
 {
     for (const struct agent *a = r->d->c->inv.agents; a; a = a->hh.next)
-        if (is_behind(r, a) && run_wants_agent(r, a))
+        if (is_behind(r, a) && run_wants_agent(r, a) && !is_away(r, a))
             return true;
     return false;
 }

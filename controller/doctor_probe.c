@@ -72,7 +72,7 @@ enum tw_rc run_choose(struct run *r)
 
         of_target = strcmp(last, w->facts.target) ? 0 : of_target;
         last = w->facts.target;
-        if (!w->asked_for && !w->suspect && !w->only_for_agent && !all)
+        if (!w->asked_for && (w->facts.away || (!w->suspect && !w->only_for_agent && !all)))
             continue;
         if (*why) {
             snprintf(w->why_not, sizeof w->why_not, "it was not probed: %s", why);

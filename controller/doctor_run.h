@@ -9,6 +9,7 @@
 struct way {
     struct doctor_way facts; /* its texts: kept names, or the query */
     bool suspect, asked_for; /* by its results; by name */
+    uint32_t in_maintenance; /* of its pairs */
     bool only_for_agent;     /* to see whether the reflector of an agent that is down answers */
     /* Of its session with the largest packets, or by what is known of the target. */
     char address[TW_ADDR_TEXT], host[256], bind[64];

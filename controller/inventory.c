@@ -404,7 +404,11 @@ bool pair_is_idle(const struct pair *p, int64_t now_ns)
 
 bool pair_in_maintenance(const struct pair *p, int64_t now_ns)
 {
-    return (p->scheduled || p->paused) && class_times_maintenance(p->times, now_ns);
+    const struct agent *source = pair_source(p), *target = pair_target(p);
+
+    return (p->scheduled || p->paused) &&
+           (class_times_maintenance(p->times, now_ns) || (source && agent_in_maintenance(source, now_ns)) ||
+            (target && agent_in_maintenance(target, now_ns)));
 }
 
 bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t flows, const struct class_times *times)

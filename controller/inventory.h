@@ -177,6 +177,11 @@ static inline struct agent *pair_source(const struct pair *p)
 }
 /* The row of the pair with these names (the id is not read); PAIR_NONE: there is none. */
 uint32_t inventory_pair_row(const struct inventory *inv, const struct store_pair *names);
+/* NULL: its target is no agent. */
+static inline struct agent *pair_target(const struct pair *p)
+{
+    return name_of(p->row.target)->agent;
+}
 /* Takes over what operators say of it (NULL: nothing), counts it as revoked or not, and works out its labels. */
 enum tw_rc agent_set_ops(struct inventory *inv, struct agent *a, struct agent_ops *ops);
 /* Its enrolment has changed: works out its labels. TW_ENOMEM: it has none now. */
@@ -212,7 +217,7 @@ static inline uint32_t agent_refusals(const struct agent *a)
 void inventory_forget_ack(struct inventory *inv, struct agent *a);
 /* Takes over an agent's health report; an older one stays as health_base. */
 void inventory_take_health(struct agent *a, Tw__HealthReport *m);
-/* Outside of its times? In maintenance? */
+/* Outside of its times? In maintenance, of its mesh or of an agent at either end? maintenance.h says whose, and until when. */
 bool pair_is_idle(const struct pair *p, int64_t now_ns);
 bool pair_in_maintenance(const struct pair *p, int64_t now_ns);
 /* Is what its interval in the store expects what these settings mean? */

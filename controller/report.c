@@ -74,6 +74,7 @@ struct report_job {
 static void free_pair(struct report_pair *p)
 {
     class_times_unref(p->times);
+    free(p->maintenance_note);
     summary_free(&p->merged);
     report_flows_free(p);
 }
@@ -379,6 +380,7 @@ static enum tw_rc take_pair(struct report_job *j, size_t at, const struct pair *
     rp->scheduled = p->scheduled;
     rp->state = pair_state(p, j->now_ns);
     rp->maintenance = pair_in_maintenance(p, j->now_ns);
+    rp->maintenance_note = maintenance_note_pair(p, j->now_ns);
     rp->times = class_times_ref(p->times);
     summary_init(&rp->merged);
     j->due_ns[at] = due_ns < j->f.to_ns ? due_ns : j->f.to_ns;

@@ -3,6 +3,7 @@
 #ifndef TW_CONTROLLER_REPORT_H
 #define TW_CONTROLLER_REPORT_H
 
+#include "controller/maintenance.h"
 #include "controller/inventory.h"
 #include "controller/missing.h"
 #include "controller/reader.h"
@@ -61,6 +62,7 @@ struct report_pair {
     bool scheduled;
     const char *state;          /* static string */
     bool maintenance;           /* going on now */
+    struct maintenance_note *maintenance_note; /* what of it is known; NULL: nothing */
     struct class_times *times;  /* of the pair as it is scheduled: a reference of the loop thread's; NULL: always */
     struct tw_summary merged;   /* of the span, all flows; n of flows merged */
     struct stats_view view;     /* of merged */

@@ -41,6 +41,7 @@ static void put_head(struct out_records *r, const void *ctx)
     out_u64(r, "pairs", d->pairs);
     out_u64(r, "probes", d->probes);
     out_u64(r, "not_probed", d->not_probed);
+    out_u64(r, "set_aside", d->set_aside);
     out_u64(r, "checks", d->checks);
     out_real(r, "elapsed_seconds", out_ns_to_s(d->elapsed_ns));
 }
@@ -66,6 +67,9 @@ static void print_counts(const Tw__DoctorReply *d)
     printf(" in %u agent%s, %llu pair%s: %u checks, %u way%s probed in %.1f s\n", d->agents,
            plural(d->agents), (unsigned long long)d->pairs, plural(d->pairs), d->checks, d->probes,
            plural(d->probes), out_ns_to_s(d->elapsed_ns));
+    if (d->set_aside)
+        printf("%u of the agents %s drained or in maintenance, and not complained about: twampctl status\n", d->set_aside,
+               d->set_aside == 1 ? "is" : "are");
 }
 
 static void print_line(const char *label, const char *text)

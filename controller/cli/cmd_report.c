@@ -66,6 +66,7 @@ static void print_notes(struct cli *c, const void *ctx, const struct out_table *
     (void)c;
     for (size_t i = 0; i < p->n; i++) {
         pairs_note_marks(&marks, &p->rows[i].view);
+        pairs_note_maintenance(&marks, p->rows[i].report);
         if (p->rows[i].report->summaries_dropped > dropped)
             dropped = p->rows[i].report->summaries_dropped;
     }

@@ -5,6 +5,30 @@
 static const struct out_column facts[] = { { NULL, false, 0 }, { NULL, false, 0 } };
 static const struct out_column counter_columns[] = { { "COUNTER", false, 0 }, { "VALUE", true, 0 } };
 
+/* What operators keep out, or know to be out of order. */
+static void put_set_aside(struct out_table *t, const Tw__StatusReply *s)
+{
+    if (!s->agents_drained && !s->agents_in_maintenance && !s->agents_revoked)
+        return;
+    out_cell(t, OUT_PLAIN, "%s", "");
+    out_cell(t, OUT_DOUBT, "%u drained, %u in maintenance, %u revoked", s->agents_drained, s->agents_in_maintenance,
+             s->agents_revoked);
+}
+
+static void put_maintenance(struct out_table *t, const Tw__StatusReply *s)
+{
+    char until[OUT_NUM];
+
+    for (size_t i = 0; i < s->n_maintenance; i++) {
+        const Tw__MaintenanceNow *m = s->maintenance[i];
+
+        out_cell(t, OUT_PLAIN, "%s", i ? "" : "Maintenance");
+        out_cell(t, OUT_DOUBT, "%s %s%s%s%s%s", *m->agent ? "agent" : "mesh", *m->agent ? m->agent : m->mesh,
+                 m->until_ns ? " until " : "", m->until_ns ? out_time(m->until_ns, until) : "",
+                 *m->reason ? ": " : "", m->reason);
+    }
+}
+
 static void put_facts(struct cli *c, struct out_table *t, const Tw__StatusReply *s)
 {
     char since[OUT_NUM], ago[OUT_NUM];
@@ -21,8 +45,13 @@ static void put_facts(struct cli *c, struct out_table *t, const Tw__StatusReply 
     out_cell(t, OUT_PLAIN, "Agents");
     out_cell(t, s->agents_down ? OUT_BAD : OUT_PLAIN, "%u up, %u down, %u pending", s->agents_up,
              s->agents_down, s->agents_pending);
+    put_set_aside(t, s);
     out_cell(t, OUT_PLAIN, "Pairs");
-    out_cell(t, OUT_PLAIN, "%" PRIu64, s->pairs);
+    if (s->pairs_in_maintenance)
+        out_cell(t, OUT_PLAIN, "%" PRIu64 ", %" PRIu64 " of them in maintenance", s->pairs, s->pairs_in_maintenance);
+    else
+        out_cell(t, OUT_PLAIN, "%" PRIu64, s->pairs);
+    put_maintenance(t, s);
     for (size_t i = 0; i < s->n_problems; i++) {
         out_cell(t, OUT_BAD, "Problem");
         out_cell(t, OUT_BAD, "%s", s->problems[i]);
@@ -77,6 +106,25 @@ static enum cli_exit print_table(struct cli *c, const Tw__StatusReply *s)
     return code || !s->n_counters ? code : print_counters(c, s);
 }
 
+static cJSON *maintenance(const Tw__StatusReply *s)
+{
+    struct out_records r = { 0 };
+    cJSON *list;
+
+    for (size_t i = 0; i < s->n_maintenance; i++) {
+        const Tw__MaintenanceNow *m = s->maintenance[i];
+
+        out_record(&r);
+        out_text(&r, "agent", *m->agent ? m->agent : NULL);
+        out_text(&r, "mesh", *m->mesh ? m->mesh : NULL);
+        out_text(&r, "reason", m->reason);
+        out_ns(&r, "until_ns", m->until_ns);
+    }
+    list = out_json_array(&r);
+    out_records_free(&r);
+    return list;
+}
+
 static void put_record(struct out_records *r, const Tw__StatusReply *s)
 {
     out_record(r);
@@ -88,6 +136,11 @@ static void put_record(struct out_records *r, const Tw__StatusReply *s)
     out_u64(r, "agents_down", s->agents_down);
     out_u64(r, "agents_pending", s->agents_pending);
     out_u64(r, "pairs", s->pairs);
+    out_u64(r, "agents_revoked", s->agents_revoked);
+    out_u64(r, "agents_drained", s->agents_drained);
+    out_u64(r, "agents_in_maintenance", s->agents_in_maintenance);
+    out_u64(r, "pairs_in_maintenance", s->pairs_in_maintenance);
+    out_tree(r, "maintenance", maintenance(s));
     out_list(r, "problems", s->problems, s->n_problems);
 }
 

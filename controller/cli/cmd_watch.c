@@ -38,7 +38,7 @@ static const struct out_listing listing = {
 };
 
 #define LINES_AROUND \
-    8 /* title, heading, left out columns, notes (3), left out pairs, and the cursor's line for failures */
+    12 /* title, heading, left out columns, maintenance (4), notes (3), left out pairs, and the cursor's line for failures */
 
 struct watch {
     struct cli *c;
@@ -91,8 +91,10 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
         qsort(p->rows, p->n, sizeof *p->rows, by_severity);
     else
         lines = p->n;
-    for (size_t i = 0; i < lines; i++)
+    for (size_t i = 0; i < lines; i++) {
         pairs_note_marks(&marks, &p->rows[i].view);
+        pairs_note_maintenance(&marks, p->rows[i].report);
+    }
     out_listing_records(&listing, &r, OUT_ROW_ARRAY(p->rows, lines), p);
     out_listing_table(&listing, &r, wide, w->c->wall_ns(), &t);
     out_table_fit(&t, wide ? 0 : cli_terminal_width());

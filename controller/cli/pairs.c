@@ -89,6 +89,11 @@ void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
         out_u64(r, "flow", p->flow);
     pairs_put_state(r, "state", p->state);
     out_bool(r, "maintenance", p->maintenance);
+    if (p->maintenance)
+        out_show(r, "state", OUT_DIM, "%s, maintenance", p->state);
+    out_text(r, "maintenance_agent", p->maintenance && *pair->maintenance_agent ? pair->maintenance_agent : NULL);
+    out_text(r, "maintenance_reason", p->maintenance ? pair->maintenance_reason : NULL);
+    out_ns(r, "maintenance_until_ns", p->maintenance ? pair->maintenance_until_ns : 0);
     out_text(r, "status", w->measured ? tw_status_name(w->view.status) : NULL);
     out_ns(r, "start_ns", w->view.start_ns);
     out_ns(r, "end_ns", w->view.end_ns);
@@ -233,9 +238,52 @@ void pairs_note_marks(struct pairs_marks *m, const struct stats_view *v)
         !v->one_way_valid && (v->delay[TW_FORWARD].p50_s.known || v->delay[TW_BACKWARD].p50_s.known);
 }
 
+static bool same_maintenance(const Tw__PairInfo *a, const Tw__PairInfo *b)
+{
+    return a->maintenance_until_ns == b->maintenance_until_ns && !strcmp(a->maintenance_agent, b->maintenance_agent) &&
+           !strcmp(a->maintenance_reason, b->maintenance_reason) &&
+           (*a->maintenance_agent || !strcmp(a->mesh, b->mesh));
+}
+
+void pairs_note_maintenance(struct pairs_marks *m, const Tw__PairReport *p)
+{
+    if (!p->maintenance || !p->pair)
+        return;
+    for (size_t i = 0; i < m->n_maintenance; i++)
+        if (same_maintenance(m->maintenance[i], p->pair))
+            return;
+    if (m->n_maintenance < PAIRS_MAINTENANCE)
+        m->maintenance[m->n_maintenance++] = p->pair;
+    else
+        m->more_maintenance++;
+}
+
+static void print_maintenance(const struct pairs_marks *m, FILE *to)
+{
+    char text[OUT_NUM];
+
+    for (size_t i = 0; i < m->n_maintenance; i++) {
+        const Tw__PairInfo *p = m->maintenance[i];
+        bool agent = *p->maintenance_agent;
+
+        fprintf(to, "maintenance of %s ", agent ? "agent" : "mesh");
+        out_safe(to, agent ? p->maintenance_agent : p->mesh, false);
+        if (p->maintenance_until_ns)
+            fprintf(to, " until %s", out_time(p->maintenance_until_ns, text));
+        if (*p->maintenance_reason) {
+            fputs(": ", to);
+            out_safe(to, p->maintenance_reason, false);
+        }
+        fputc('\n', to);
+    }
+    if (m->more_maintenance)
+        fprintf(to, "and more maintenance: twampctl status\n");
+}
+
 void pairs_print_marks(const struct pairs_marks *m, const struct out_listing *l, const struct out_table *t,
                        FILE *to)
 {
+    print_maintenance(m, to);
     if (m->one_way && out_listing_shows(l, t, "delay_forward_p50_seconds"))
         fputs(one_way_note, to);
     if (m->host)

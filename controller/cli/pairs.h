@@ -36,10 +36,15 @@ void pairs_put_state(struct out_records *r, const char *name, const char *state)
  * are not valid are marked with "?". */
 void pairs_put_view(struct out_records *r, const struct stats_view *v);
 /* Which marks are in a table, and what they mean, below it. */
+#define PAIRS_MAINTENANCE 3 /* told below a table */
 struct pairs_marks {
     bool one_way, host;
+    const Tw__PairInfo *maintenance[PAIRS_MAINTENANCE]; /* each another one */
+    size_t n_maintenance, more_maintenance;
 };
 void pairs_note_marks(struct pairs_marks *m, const struct stats_view *v);
+/* Whose maintenance goes on, why, and until when. The report must outlive *m. */
+void pairs_note_maintenance(struct pairs_marks *m, const Tw__PairReport *p);
 void pairs_print_marks(const struct pairs_marks *m, const struct out_listing *l, const struct out_table *t,
                        FILE *to);
 /* How bad a state is, for sorting: 0 ok. */

@@ -53,7 +53,7 @@ enum doctor_state { DOCTOR_PENDING, DOCTOR_DOWN, DOCTOR_UP };
 struct doctor_agent {
     const char *name, *software, *address; /* address: as it connected; "" = never */
     enum doctor_state state;
-    bool away; /* in maintenance or draining: nothing about it is wrong */
+    bool away; /* in maintenance or drained: nothing about it is wrong */
     const char *const *capabilities;
     size_t n_capabilities;
     int64_t last_contact_ns, first_seen_ns;
@@ -123,7 +123,8 @@ struct doctor_probe {
 struct doctor_way {
     const char *source, *target, *mesh;           /* mesh: of the first pair; "" = none has it */
     enum doctor_state source_state, target_state; /* of a target that is no agent DOCTOR_UP */
-    bool target_is_agent, away;
+    bool target_is_agent;
+    bool away; /* an end is, or all of its pairs are in maintenance */
     bool source_behind; /* or refuses them: no wonder that nothing comes */
     uint32_t pairs, all_lost, partial, no_data, name_error, send_error, refused, idle;
     uint64_t sent, received, lost_forward, lost_backward, lost_unknown; /* of their last report periods */

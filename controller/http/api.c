@@ -46,6 +46,20 @@ cJSON *api_head(const char *name)
     return head;
 }
 
+void api_maintenance(cJSON *o, const struct maintenance_note *note)
+{
+    cJSON *m = note ? cJSON_AddObjectToObject(o, "maintenance_now") : cJSON_AddNullToObject(o, "maintenance_now");
+
+    if (!note || !m)
+        return;
+    if (*note->agent)
+        cJSON_AddStringToObject(m, "agent", note->agent);
+    else
+        cJSON_AddNullToObject(m, "agent");
+    cJSON_AddStringToObject(m, "reason", note->reason);
+    json_time(m, "until", "until_ns", note->until_ns);
+}
+
 void api_answer(struct http_req *rq, char *text, size_t len)
 {
     if (text)

@@ -4,6 +4,7 @@
 
 #include "controller/controller.h"
 #include "controller/http/json_stats.h"
+#include "controller/maintenance.h"
 #include "controller/http/query.h"
 
 /* Reads the query; on an error answers 400 and returns false. `known`: bits of enum query_known. */
@@ -14,6 +15,8 @@ enum tw_rc api_selector(const struct report_filter *f, struct selector **ret);
 void api_refuse(struct http_req *rq, enum tw_rc rc, const struct tw_err *err);
 /* {"schema": "twampmesh/NAME/v1"} */
 cJSON *api_head(const char *name);
+/* Member `maintenance_now`; note NULL: nothing is known of any. */
+void api_maintenance(cJSON *o, const struct maintenance_note *note);
 /* Answers with finished JSON (malloc'ed); NULL: 503. */
 void api_answer(struct http_req *rq, char *text, size_t len);
 /* Lets a reader thread print and compress the answer; write() gives malloc'ed JSON or NULL. Takes data. */

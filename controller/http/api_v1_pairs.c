@@ -13,6 +13,7 @@ struct pair_row {
     struct tw_num completeness_ratio;
     uint64_t sent, received, lost, late, duplicates;
     struct stats_view view;
+    struct maintenance_note *note; /* NULL: no maintenance goes on */
 };
 struct pairs_answer {
     int64_t now_ns;
@@ -46,6 +47,7 @@ static void take_pair(struct pair_row *r, const struct controller *c, const stru
         .fresh = publish_is_fresh(p, now_ns),
         .state = pair_state(p, now_ns),
         .maintenance = pair_in_maintenance(p, now_ns),
+        .note = maintenance_note_pair(p, now_ns),
         .flows = p->flows,
         .report_period_ns = p->report_period_ns,
         .scheduled_since_ns = p->scheduled ? p->scheduled_since_ns : 0,
@@ -113,6 +115,7 @@ static cJSON *pair_item(const struct pair_row *r)
     cJSON_AddBoolToObject(o, "paused", r->paused);
     cJSON_AddStringToObject(o, "state", r->state);
     cJSON_AddBoolToObject(o, "maintenance", r->maintenance);
+    api_maintenance(o, r->note);
     cJSON_AddBoolToObject(o, "fresh", r->fresh);
     cJSON_AddNumberToObject(o, "flows", r->flows);
     json_i64(o, "report_period_ns", r->report_period_ns);
@@ -138,6 +141,15 @@ static char *write_pairs(const void *data, size_t *ret_len)
     return json_list_end(&l, ret_len);
 }
 
+static void free_pairs(void *data)
+{
+    struct pairs_answer *a = data;
+
+    for (size_t i = 0; i < a->n; i++)
+        free(a->rows[i].note);
+    free(a);
+}
+
 void http_pairs(void *ctx, struct http_req *rq)
 {
     struct controller *c = ctx;
@@ -151,5 +163,5 @@ void http_pairs(void *ctx, struct http_req *rq)
         api_refuse(rq, TW_ENOMEM, NULL);
         return;
     }
-    api_render(c, rq, write_pairs, free, a);
+    api_render(c, rq, write_pairs, free_pairs, a);
 }

@@ -46,6 +46,7 @@ static cJSON *pair_head(const struct report_pair *p)
     cJSON_AddBoolToObject(o, "scheduled", p->scheduled);
     cJSON_AddStringToObject(o, "state", p->state);
     cJSON_AddBoolToObject(o, "maintenance", p->maintenance);
+    api_maintenance(o, p->maintenance_note);
     return o;
 }
 
