@@ -88,8 +88,10 @@ static const char *wrong_with(const struct diagnose *d, const Tw__DiagnoseReques
 
     if (!rq->token || (rq->token & DIAG_KIND_MASK))
         return "the token must not be 0, and its two lowest bits must be";
-    if (rq->action != TW__DIAGNOSE_ACTION__DIAGNOSE_PROBE)
+    if (rq->action == TW__DIAGNOSE_ACTION__DIAGNOSE_WATCH || rq->action == TW__DIAGNOSE_ACTION__DIAGNOSE_SEEN)
         return NULL;
+    if (rq->action != TW__DIAGNOSE_ACTION__DIAGNOSE_PROBE)
+        return "the agent does not know this action";
     if (!*rq->address && !*rq->host)
         return "an address or a host is missing";
     if (*rq->address && tw_addr_parse(rq->address, 0, &a) != TW_OK)

@@ -5,7 +5,7 @@
 #include "common/rc.h"
 #include "fleet.pb-c.h"
 
-#define REFUSALS_MAX 3000        /* that are told one by one; as the controller takes them (SCHEDULE_MAX_SESSIONS) */
+#define REFUSALS_MAX 3000        /* that are told one by one: an acknowledgement has to fit into a frame */
 #define REFUSALS_REASON_MAX 256 /* octets of a reason: what is longer is cut */
 
 struct refusals {

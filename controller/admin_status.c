@@ -108,6 +108,7 @@ void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__S
 {
     struct controller *c = admin_controller(service);
     const char *problems[PROBLEMS_MAX];
+    struct arena *ar = admin_arena(c); /* once: it begins anew */
     int64_t now_ns = tw_wall_now().ns;
     Tw__StatusReply reply = TW__STATUS_REPLY__INIT;
 
@@ -116,8 +117,8 @@ void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__S
     reply.started_ns = c->started_ns;
     reply.generation = c->inv.generation;
     count_all(&c->inv, now_ns, &reply);
-    fill_maintenance(&c->inv, now_ns, admin_arena(c), &reply);
-    fill_counters(c, admin_arena(c), &reply);
+    fill_maintenance(&c->inv, now_ns, ar, &reply);
+    fill_counters(c, ar, &reply);
     reply.n_problems = controller_problems(c, problems, PROBLEMS_MAX);
     reply.problems = (char **)problems;
     reply.ready = !reply.n_problems;

@@ -357,28 +357,32 @@ static struct fleet_link *caller(void *closure_data, bool approved)
     return l;
 }
 
-/* What decides, besides, which groups it is in. */
-static uint64_t hash_labels(const struct agent *a)
+/* FNV-1a, over the NUL, too. */
+static uint64_t hash_text(uint64_t h, const char *text)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a, over the NULs, too */
-
-    for (size_t i = 0; i < a->n_labels; i++) {
-        const char *const texts[] = { a->labels[i].key, a->labels[i].value };
-
-        for (size_t k = 0; k < TW_NELEM(texts); k++)
-            for (const char *p = texts[k];; p++) {
-                h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-                if (!*p)
-                    break;
-            }
+    for (const char *p = text;; p++) {
+        h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+        if (!*p)
+            return h;
     }
+}
+
+/* What decides, besides, which groups it is in: labels, and all addresses. Sessions go to the first of a family, `cidr` asks for any. */
+static uint64_t hash_grouping(const struct agent *a)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < a->n_labels; i++)
+        h = hash_text(hash_text(h, a->labels[i].key), a->labels[i].value);
+    for (size_t i = 0; a->enrolment && i < a->enrolment->n_addresses; i++)
+        h = hash_text(h, a->enrolment->addresses[i]);
     return h;
 }
 
 static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
 {
     struct agent *a = l->agent;
-    uint64_t labels_before = hash_labels(a);
+    uint64_t grouping_before = hash_grouping(a);
     struct reach before, after;
 
     reach_of(a, &before);
@@ -391,7 +395,7 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
     snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
     reach_of(a, &after);
     fleet_save(l->c, a);
-    if (a->row.approved && (memcmp(&before, &after, sizeof before) != 0 || hash_labels(a) != labels_before))
+    if (a->row.approved && (memcmp(&before, &after, sizeof before) != 0 || hash_grouping(a) != grouping_before))
         change_expand_for(l->c->changes, a->row.name);
 }
 

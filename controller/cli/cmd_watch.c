@@ -38,7 +38,7 @@ static const struct out_listing listing = {
 };
 
 #define LINES_AROUND \
-    12 /* title, heading, left out columns, maintenance (4), notes (3), left out pairs, and the cursor's line for failures */
+    8 /* title, heading, left out columns, notes (3), left out pairs, and the cursor's line for failures */
 
 struct watch {
     struct cli *c;
@@ -55,11 +55,16 @@ static int by_severity(const void *a, const void *b)
     return pairs_severity(rb) - pairs_severity(ra); /* glibc's qsort() merges: equal rows keep their order */
 }
 
-static size_t room(const struct watch *w)
+/* Maintenance has lines of its own. */
+static size_t room(const struct watch *w, const struct pairs *p)
 {
-    size_t lines = w->terminal ? screen_lines() : 0;
+    size_t lines = w->terminal ? screen_lines() : 0, around = LINES_AROUND;
+    struct pairs_marks marks = { 0 };
 
-    return lines > LINES_AROUND + 1 ? lines - LINES_AROUND : SIZE_MAX;
+    for (size_t i = 0; i < p->n; i++)
+        pairs_note_maintenance(&marks, p->rows[i].report);
+    around += marks.n_maintenance + (marks.more_maintenance > 0);
+    return lines > around + 1 ? lines - around : SIZE_MAX;
 }
 
 static void print_title(struct watch *w, const struct pairs *p, FILE *to)
@@ -76,7 +81,7 @@ static void print_title(struct watch *w, const struct pairs *p, FILE *to)
 
 static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
 {
-    size_t lines = room(w);
+    size_t lines = room(w, p);
     struct out_records r = { .for_people = true };
     struct pairs_marks marks = { 0 };
     struct out_table t;

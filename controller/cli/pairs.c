@@ -77,6 +77,15 @@ static const Tw__PairInfo no_info = TW__PAIR_INFO__INIT;
 static const Tw__PairReport no_report = TW__PAIR_REPORT__INIT;
 const struct pair_row pairs_no_row = { .report = &no_report };
 
+static void put_maintenance(struct out_records *r, const Tw__PairReport *p, const Tw__PairInfo *pair)
+{
+    bool of_agent = p->maintenance && *pair->maintenance_agent;
+
+    out_text(r, "maintenance_agent", of_agent ? pair->maintenance_agent : NULL);
+    out_text(r, "maintenance_reason", p->maintenance ? pair->maintenance_reason : NULL);
+    out_ns(r, "maintenance_until_ns", p->maintenance ? pair->maintenance_until_ns : 0);
+}
+
 void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
 {
     const struct pair_row *w = row;
@@ -90,10 +99,7 @@ void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
     pairs_put_state(r, "state", p->state);
     out_bool(r, "maintenance", p->maintenance);
     if (p->maintenance)
-        out_show(r, "state", OUT_DIM, "%s, maintenance", p->state);
-    out_text(r, "maintenance_agent", p->maintenance && *pair->maintenance_agent ? pair->maintenance_agent : NULL);
-    out_text(r, "maintenance_reason", p->maintenance ? pair->maintenance_reason : NULL);
-    out_ns(r, "maintenance_until_ns", p->maintenance ? pair->maintenance_until_ns : 0);
+        out_show(r, "state", OUT_DIM, "%s M", p->state);
     out_text(r, "status", w->measured ? tw_status_name(w->view.status) : NULL);
     out_ns(r, "start_ns", w->view.start_ns);
     out_ns(r, "end_ns", w->view.end_ns);
@@ -107,6 +113,7 @@ void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
     if (!all->reply->flows)
         pairs_put_missing(r, p->missing);
     pairs_put_view(r, &w->view);
+    put_maintenance(r, p, pair);
 }
 
 void pairs_put_head(struct out_records *r, const void *ctx)
@@ -266,7 +273,7 @@ static void print_maintenance(const struct pairs_marks *m, FILE *to)
         const Tw__PairInfo *p = m->maintenance[i];
         bool agent = *p->maintenance_agent;
 
-        fprintf(to, "maintenance of %s ", agent ? "agent" : "mesh");
+        fprintf(to, "M maintenance of %s ", agent ? "agent" : "mesh");
         out_safe(to, agent ? p->maintenance_agent : p->mesh, false);
         if (p->maintenance_until_ns)
             fprintf(to, " until %s", out_time(p->maintenance_until_ns, text));
@@ -277,7 +284,7 @@ static void print_maintenance(const struct pairs_marks *m, FILE *to)
         fputc('\n', to);
     }
     if (m->more_maintenance)
-        fprintf(to, "and more maintenance: twampctl status\n");
+        fprintf(to, "  and more maintenance: twampctl status\n");
 }
 
 void pairs_print_marks(const struct pairs_marks *m, const struct out_listing *l, const struct out_table *t,

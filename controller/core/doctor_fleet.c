@@ -258,7 +258,8 @@ int doctor_compare_versions(const char *a, const char *b)
 /* What every agent of this version has, however it is started. */
 static size_t missing(const struct doctor_agent *a, char ret[FINDING_SUBJECT])
 {
-    static const char *const all[] = { "light", "rx-kernel-timestamps", "shapes", "stamp", "twamp", "test", "times" };
+    static const char *const all[] = { "light", "rx-kernel-timestamps", "shapes", "stamp", "twamp", "test",
+                                       "times", "schedule-delta", "hosts" };
     size_t n = 0, len = 0;
 
     *ret = 0;

@@ -174,6 +174,8 @@ def change_everything(lab, api):
     api("DELETE", "/api/v1/schedule/lab")
     api("POST", "/api/v1/agents/a1/rename", {"new_name": "a3"})
     api("POST", "/api/v1/agents/a3/revoke", {"reason": "test"})
+    wait("it to hear of it", lambda: "does not want this agent" in lab.agents["a1"].tail())
+    expect(lab.agents["a1"].stop() == 3, "the exit status does not say that it was revoked")
 
 
 def test_every_operation_of_the_document_works(build):

@@ -342,6 +342,8 @@ static void nonsense_is_refused(void **state)
     } while (0)
     REFUSED(token, 0);
     REFUSED(token, 3);
+    REFUSED(action, (Tw__DiagnoseAction)3);
+    REFUSED(action, (Tw__DiagnoseAction)-1);
     REFUSED(address, (char *)"");
     REFUSED(address, (char *)"example.net");
     REFUSED(address, (char *)"239.1.1.1");

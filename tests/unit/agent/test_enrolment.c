@@ -11,6 +11,7 @@
 #include "agent/core/twamp_form.h"
 #include "agent/enrolment.h"
 #include "agent/options.h"
+#include "controller/core/doctor.h"
 
 #define ARGS_MAX 12
 
@@ -105,6 +106,37 @@ static void capabilities_follow_the_options(void **state)
     }
 }
 
+/* An agent of the controller's version that lacks one of them is broken, and doctor must say so. */
+static void doctor_misses_each_capability(void **state)
+{
+    struct agent_options o;
+    struct tw_err err = { 0 };
+    Tw__EnrolRequest *rq = NULL;
+
+    (void)state;
+    assert_int_equal(parse("--name a", &o, &err), TW_OK);
+    assert_int_equal(enrolment_new(&o, 863, 0, &rq), TW_OK);
+    for (size_t i = 0; i <= rq->n_capabilities; i++) { /* the last time it has all of them */
+        const char *has[32];
+        struct doctor_agent a = { .name = "a", .software = "twamp-agent 1.2.3", .address = "", .capabilities = has };
+        struct doctor_facts facts = { .controller = { .version = "1.2.3" }, .agents = &a, .n_agents = 1 };
+        struct findings f = { 0 };
+
+        for (size_t k = 0; k < rq->n_capabilities; k++)
+            if (k != i)
+                has[a.n_capabilities++] = rq->capabilities[k];
+        a.state = DOCTOR_UP;
+        doctor_examine(&facts, &f);
+        if (i == rq->n_capabilities)
+            assert_int_equal(f.n, 0);
+        else if (f.n != 1 || strcmp(f.v[0].id, "capability-missing") || !strstr(f.v[0].observed, rq->capabilities[i]))
+            fail_msg("without %s: %zu findings", rq->capabilities[i], f.n);
+        findings_free(&f);
+    }
+    enrolment_free(rq);
+    conf_free(&agent_program, &o);
+}
+
 static void values_of_our_own(void **state)
 {
     struct agent_options o;
@@ -134,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(capabilities_follow_the_options),
+        cmocka_unit_test(doctor_misses_each_capability),
         cmocka_unit_test(values_of_our_own),
     };
 

@@ -827,6 +827,10 @@ static size_t fill_pairs(Tw__PairReport *p)
     put_pair(&p[1], pair("ef", "ams", "zürich"), "all_lost", &sum);
     p[1].periods_stored = 3;
     put_pair(&p[2], pair("ef", "fra", "ams"), "agent_down", NULL);
+    p[2].maintenance = true;
+    p[2].pair->maintenance_agent = (char *)"fra";
+    p[2].pair->maintenance_reason = (char *)"new kernel";
+    p[2].pair->maintenance_until_ns = 1100 * MINUTE_NS;
     return 3;
 }
 
@@ -865,6 +869,8 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
                         void *data)
 {
     Tw__StatusReply reply = TW__STATUS_REPLY__INIT;
+    Tw__MaintenanceNow works[2] = { TW__MAINTENANCE_NOW__INIT, TW__MAINTENANCE_NOW__INIT },
+                       *maintenance[] = { &works[0], &works[1] };
     Tw__Counter c[3] = { TW__COUNTER__INIT, TW__COUNTER__INIT, TW__COUNTER__INIT },
                 *list[] = { &c[0], &c[1], &c[2] };
     char *problems[] = { (char *)"the disk is full" };
@@ -884,6 +890,14 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
     reply.agents_down = 1;
     reply.agents_pending = 1;
     reply.pairs = 12;
+    works[0].agent = (char *)"fra";
+    works[0].reason = (char *)"new kernel";
+    works[0].until_ns = 1100 * MINUTE_NS;
+    works[1].mesh = (char *)"core";
+    reply.agents_drained = reply.agents_in_maintenance = 1;
+    reply.pairs_in_maintenance = 8;
+    reply.maintenance = maintenance;
+    reply.n_maintenance = 2;
     reply.counters = list;
     reply.n_counters = 3;
     reply.problems = problems;

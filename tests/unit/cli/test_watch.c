@@ -290,12 +290,12 @@ static void progress_leaves_nothing(void **state)
     assert_true(progress_on(false, buf, sizeof buf) <= 0);
 }
 
-/* Three pairs on a terminal with room for two: the worst are shown, and how many are not. */
+/* Three pairs, one in maintenance, on a terminal with room for two: the worst are shown, and how many are not. */
 static void worst_first_without_room(void **state)
 {
     struct screen *s = &screen;
 
-    start(s, *state, "watch --interval 100ms --no-color --count 1", 10);
+    start(s, *state, "watch --interval 100ms --no-color --count 1", 11);
     assert_int_equal(finish(s), 0);
     assert_non_null(strstr(s->text, "all_lost"));
     assert_non_null(strstr(s->text, "agent_down"));

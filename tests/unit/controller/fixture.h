@@ -69,6 +69,7 @@ struct fake {
     size_t freeze_pairs;
     bool tests; /* it enrols with the capability */
     bool looks_up; /* and with "hosts", too */
+    const char *second_address; /* it enrols with, after the one; NULL: none */
     const char *test_refusal; /* of every test on demand; NULL: none */
     unsigned test_polls, tests_running, tests_most, tests_stopped;
     bool test_nonsense; /* its progress is of another pair */
@@ -205,7 +206,8 @@ static inline void enrolled(const Tw__EnrolReply *reply, void *ctx)
 static inline void fake_enrol(struct fake *a)
 {
     Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
-    char *address = a->address, test[] = "test", hosts[] = "hosts", *capabilities[] = { test, hosts };
+    char *addresses[] = { a->address, (char *)a->second_address };
+    char test[] = "test", hosts[] = "hosts", *capabilities[] = { test, hosts };
     char key[] = "site", value[] = "ams";
     Tw__Label label = TW__LABEL__INIT, *labels = &label;
 
@@ -213,8 +215,8 @@ static inline void fake_enrol(struct fake *a)
     label.value = value;
     rq.n_labels = 1;
     rq.labels = &labels;
-    rq.n_addresses = 1;
-    rq.addresses = &address;
+    rq.n_addresses = a->second_address ? 2 : 1;
+    rq.addresses = addresses;
     rq.reflector_port = 862;
     rq.capabilities = capabilities;
     rq.n_capabilities = a->tests ? 1 + a->looks_up : 0;

@@ -1,6 +1,7 @@
 /* Operators label, drain, revoke and rename agents, and set them in maintenance. */
 #include "tests/unit/controller/fixture.h"
 #include "controller/agent_edit.h"
+#include "controller/maintenance.h"
 
 struct edited {
     struct op_result r;
@@ -316,6 +317,128 @@ static void maintenance_marks(void **state)
     assert_int_equal(f->c->inv.generation, 0); /* nothing else changed */
 }
 
+static void set_span(struct fixture *f, const char *name, int64_t from_ns, int64_t to_ns, const char *reason)
+{
+    Tw__AgentRequest rq = request(name, "");
+
+    rq.from_ns = from_ns;
+    rq.to_ns = to_ns;
+    rq.reason = (char *)reason;
+    if (!edit(f, tw__admin__agent_maintenance, &rq).r.ok)
+        fail_msg("maintenance of %s", name);
+}
+
+#define MESH_SPANS                                                                                          \
+    "mesh: lab\ntopology: list\ntargets:\n  out: 127.0.0.9\npairs:\n  - [a, b]\n  - [b, out]\n"      \
+    "maintenance: [{ from: \"2026-11-01 00:00\", to: \"2049-11-01 00:00\", reason: works, probes: "         \
+    "continue }]\nclasses:\n  voice: { spacing: 20ms, report_period: 10s, timeout: 1s }\n"
+
+static void expect_maintenance(struct fixture *f, const char *source, const char *target, int64_t at_ns,
+                               const char *agent, const char *reason, int64_t until_ns)
+{
+    const struct pair *p = pair_between(f, source, target);
+    struct maintenance_now m;
+    struct maintenance_note *n;
+
+    assert_non_null(p);
+    assert_int_equal(pair_in_maintenance(p, at_ns), agent != NULL);
+    assert_int_equal(maintenance_of_pair(p, at_ns, &m), agent != NULL);
+    n = maintenance_note_pair(p, at_ns);
+    assert_int_equal(n != NULL, agent != NULL);
+    if (!agent)
+        return;
+    if (strcmp(m.agent, agent) || strcmp(m.reason, reason) || m.until_ns != until_ns)
+        fail_msg("%s:%s is in maintenance of \"%s\" (%s) until %lld", source, target, m.agent, m.reason,
+                 (long long)m.until_ns);
+    assert_string_equal(n->agent, agent);
+    assert_string_equal(n->reason, reason);
+    assert_int_equal(n->until_ns, until_ns == TIMES_NEVER ? 0 : until_ns);
+    free(n);
+}
+
+/* A pair is in maintenance while its mesh is, or either end. */
+static void pairs_have_the_maintenance_of_both_ends(void **state)
+{
+    struct fixture *f = *state;
+    int64_t now = tw_wall_now().ns, hour = 3600 * TW_NS_PER_S;
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    assert_true(apply(f, MESH_AB, false).ok);
+    expect_maintenance(f, "a", "b", now, NULL, NULL, 0);
+    set_span(f, "b", now - hour, now + hour, "new kernel");
+    expect_maintenance(f, "a", "b", now, "b", "new kernel", now + hour); /* as target */
+    expect_maintenance(f, "b", "a", now, "b", "new kernel", now + hour); /* as source */
+    expect_maintenance(f, "a", "b", now + hour, NULL, NULL, 0);
+    expect_maintenance(f, "a", "b", now - 2 * hour, NULL, NULL, 0);
+    set_span(f, "a", now - hour, now + hour / 2, "cables");
+    expect_maintenance(f, "a", "b", now, "b", "new kernel", now + hour); /* it lasts longer */
+    set_span(f, "a", now + hour / 2, now + 3 * hour, "more cables"); /* begins before b's ends */
+    expect_maintenance(f, "a", "b", now, "b", "new kernel", now + 3 * hour);
+    expect_maintenance(f, "a", "b", now + 2 * hour, "a", "more cables", now + 3 * hour);
+    set_span(f, "a", now + 4 * hour, now + 5 * hour, "later"); /* an hour of rest before */
+    expect_maintenance(f, "a", "b", now, "b", "new kernel", now + 3 * hour);
+    restart(f);
+    expect_maintenance(f, "b", "a", now, "b", "new kernel", now + 3 * hour);
+}
+
+static void meshes_have_it_too(void **state)
+{
+    struct fixture *f = *state;
+    int64_t now = tw_wall_now().ns, end = INT64_C(2519337600) * TW_NS_PER_S; /* 2049-11-01 */
+    struct maintenance_now m;
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    assert_true(apply(f, MESH_SPANS, false).ok);
+    set_span(f, "a", now - TW_NS_PER_S, now + TW_NS_PER_S, "cables");
+    expect_maintenance(f, "a", "b", now, "", "works", end);
+    expect_maintenance(f, "b", "out", now, "", "works", end); /* whose target is no agent */
+    assert_true(maintenance_of_mesh(inventory_mesh(&f->c->inv, "lab"), now, &m));
+    assert_string_equal(m.reason, "works");
+    assert_int_equal(m.until_ns, end);
+    assert_false(maintenance_of_mesh(inventory_mesh(&f->c->inv, "lab"), end, &m));
+    assert_true(maintenance_of_agent(inventory_agent(&f->c->inv, "a"), now, &m));
+    assert_string_equal(m.reason, "cables");
+    assert_false(maintenance_of_agent(inventory_agent(&f->c->inv, "b"), now, &m));
+}
+
+/* ---- Addresses ---- */
+
+#define MESH_NET                                                                                        \
+    "mesh: lab\ngroups:\n  inside: { cidr: [10.9.0.0/16], allow_empty: true }\ntopology: full\n"    \
+    "members: [\"@inside\"]\nclasses:\n  voice: { spacing: 20ms, report_period: 10s, timeout: 1s }\n"
+
+static void enrol_with(struct fake *a, const char *second_address)
+{
+    struct fixture *f = a->f;
+    unsigned before = a->n_enrolled;
+
+    a->second_address = second_address;
+    fake_enrol(a);
+    WAIT(a->n_enrolled == before + 1);
+}
+
+/* Sessions go to its first address, but a group of addresses takes any. */
+static void a_second_address_counts_for_groups(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+
+    enrol_with(a, "10.9.0.1");
+    assert_true(apply(f, MESH_NET, false).ok);
+    assert_null(pair_between(f, "a", "b"));
+    enrol_with(b, "10.8.0.2");
+    WAIT(!f->c->inv.agents->saving);
+    assert_null(pair_between(f, "a", "b"));
+    enrol_with(b, "10.9.0.2");
+    WAIT(pair_between(f, "a", "b") && a->n_sessions == 1 && b->n_sessions == 1);
+    assert_string_equal(a->addresses[0], "127.0.0.2");
+    enrol_with(b, NULL);
+    WAIT(a->n_sessions == 0 && b->n_sessions == 0);
+    assert_false(pair_between(f, "a", "b") && pair_between(f, "a", "b")->scheduled);
+}
+
 /* ---- Lists ---- */
 
 struct page {
@@ -392,6 +515,9 @@ int main(void)
         TEST(renamed_agents_keep_their_history),
         TEST(another_agent_can_have_the_old_name),
         TEST(maintenance_marks),
+        TEST(pairs_have_the_maintenance_of_both_ends),
+        TEST(meshes_have_it_too),
+        TEST(a_second_address_counts_for_groups),
         TEST(a_list_of_thousands_comes_in_pages),
     };
 

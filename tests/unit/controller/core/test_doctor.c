@@ -24,7 +24,7 @@ struct fleet {
 };
 static const char *const names[AGENTS] = { "ams", "fra", "lon", "par" };
 static const char *const all_capabilities[] = { "light", "rx-kernel-timestamps", "shapes", "stamp", "twamp",
-                                                "other" };
+                                                "test", "times", "schedule-delta", "hosts", "other" };
 
 static void make_probe(struct doctor_probe *p)
 {
@@ -244,6 +244,17 @@ FAULT(no_data, WAY.no_data = 1;)
 FAULT(no_data_explained, WAY.no_data = 1; WAY.source_behind = true;)
 FAULT(not_probed, WAY.probe = NULL; WAY.not_probed = "its source is too old";)
 FAULT(away, AGENT.away = true; AGENT.refusals = 2;)
+FAULT(away_and_down, AGENT.away = true; AGENT.state = DOCTOR_DOWN;
+      for (size_t i = 0; i < WAYS; i++) {
+          if (strcmp(t->ways[i].source, "fra") != 0 && strcmp(t->ways[i].target, "fra") != 0)
+              continue;
+          t->ways[i].away = true;
+          t->ways[i].all_lost = 2;
+          t->ways[i].received = 0;
+          t->ways[i].lost_unknown = 1000;
+          t->ways[i].probe = NULL;
+      })
+FAULT(way_in_maintenance, lose_all(t); WAY.away = true; WAY.probe = NULL;)
 FAULT(nothing, (void)t;)
 
 static const struct {
@@ -264,7 +275,7 @@ static const struct {
     { down, "agent-down", "fra", "none of 3 agents" },
     { cut_off, "agent-cut-off", "fra", "2 of 2 agents" },
     { older, "version-skew", "fra",
-      "older than the controller (1.2.3); lacks shapes, stamp, twamp; cannot look" },
+      "older than the controller (1.2.3); lacks shapes, stamp, twamp, test, times, schedule-delta, hosts; cannot look" },
     { newer, "version-skew", "fra", "newer than" },
     { lacks, "capability-missing", "fra", "lacks stamp, twamp" },
     { behind, "schedule-behind", "fra", "generation 6, wanted is 7; 3 attempts" },
@@ -320,6 +331,8 @@ static const struct {
     { no_data_explained, NULL, NULL, NULL },
     { not_probed, "not-probed", "ams:fra", "too old" },
     { away, NULL, NULL, NULL },
+    { away_and_down, NULL, NULL, NULL },
+    { way_in_maintenance, NULL, NULL, NULL },
 };
 
 /* Reports from before the agent's start count from there. */
