@@ -21,6 +21,10 @@ struct arena *admin_arena(struct controller *c);
 char *admin_text(struct arena *ar, const char *text);
 /* admin_results.c, for all that take a PairFilter. False: it has failed the call. */
 bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data);
+/* admin_report.c: what is to be made of the pairs. False: it has failed the call. */
+bool admin_read_shape(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data);
+/* Groups in place of pairs. */
+void admin_fill_groups(const struct report *rep, const char *by, struct arena *ar, Tw__ReportReply *reply);
 /* The texts stay the pair's. */
 void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret);
 /* Fails a call whose query did not run. text may be "". */
@@ -74,6 +78,7 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(test_stop, TestStopRequest, TestStopReply)                                                                       \
     X(test_progress, TestProgressRequest, TestProgressReply)                                                           \
     X(test_list, TestListRequest, TestListReply)                                                                       \
+    X(report_sla, PairFilter, SlaReply) \
     X(completeness, PairFilter, CompletenessReply) \
     X(alert_list, AlertListRequest, AlertListReply) \
     X(alert_show, AlertRequest, AlertShowReply) \

@@ -53,10 +53,13 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
         .flows = rq->flows,
         .min_probes = rq->min_probes,
         .min_duration_ns = rq->min_duration_ns,
+        .top = rq->top,
+        .before_from_ns = rq->before_from_ns,
+        .before_to_ns = rq->before_to_ns,
         .on_demand = rq->on_demand,
         .test_id = rq->test_id,
     };
-    return read_direction(rq->direction, ret, closure_data) &&
+    return read_direction(rq->direction, ret, closure_data) && admin_read_shape(rq, ret, closure_data) &&
            copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
            copy_name(ret->class_name, rq->class_name, "class", closure_data) &&
            copy_name(ret->source, rq->source, "source", closure_data) &&
@@ -205,6 +208,10 @@ static Tw__PairReport *report_row(const struct controller *c, const struct repor
         row->pair->maintenance_reason = r->maintenance_note->reason;
         row->pair->maintenance_until_ns = r->maintenance_note->until_ns;
     }
+    if (r->before && summary_to_pb(&r->before->merged, ar, &row->before) != TW_OK)
+        return NULL;
+    row->before_expected = r->before ? r->before->periods_expected : 0;
+    row->before_stored = r->before ? r->before->periods_stored : 0;
     return row;
 }
 
@@ -269,6 +276,14 @@ static void answer_report(const struct report_call *call, const struct report *r
     for (size_t i = 0; i < rep->n_pairs; i++)
         rows += reply.flows ? rep->pairs[i].n_flows : 1;
     reply.pairs = arena_alloc(ar, sizeof *reply.pairs * (rows + 1));
+    reply.sort_by = (char *)call->filter.sort_by;
+    reply.before_from_ns = call->filter.before_from_ns;
+    reply.before_to_ns = call->filter.before_to_ns;
+    if (rep->groups) {
+        admin_fill_groups(rep, call->filter.group_by, ar, &reply);
+        call->closure(&reply, call->closure_data);
+        return;
+    }
     for (size_t i = 0; room && i < rep->n_pairs; i++) {
         const struct report_pair *r = &rep->pairs[i];
 

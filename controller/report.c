@@ -1,4 +1,5 @@
 #include "controller/report_flows.h"
+#include "controller/report_group.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,8 @@ struct report_job {
     struct report_filter f;
     int64_t now_ns;
     struct report *rep;
+    enum report_by by;
+    const char *label;           /* in f.group_by */
     int64_t *due_ns;             /* by pair: a period that ends later is not due */
     bool *backlog;               /* by pair: its source has more that is on the way */
     size_t n_expect;
@@ -71,7 +74,7 @@ struct report_job {
     void *ctx;
 };
 
-static void free_pair(struct report_pair *p)
+void report_pair_free(struct report_pair *p)
 {
     class_times_unref(p->times);
     free(p->maintenance_note);
@@ -82,7 +85,7 @@ static void free_pair(struct report_pair *p)
 static void free_pairs(struct report *r, size_t from)
 {
     for (size_t i = from; i < r->n_pairs; i++)
-        free_pair(&r->pairs[i]);
+        report_pair_free(&r->pairs[i]);
 }
 
 void report_free(struct report *r)
@@ -91,6 +94,8 @@ void report_free(struct report *r)
         return;
     free_pairs(r, 0);
     free(r->pairs);
+    report_groups_free(r);
+    report_free(r->before);
     free(r);
 }
 
@@ -127,10 +132,13 @@ static struct report_pair *find_pair(struct report_job *j, uint64_t id, size_t *
 /* No more rows of it will come. */
 static void seal(const struct report_job *j, struct report_pair *p)
 {
+    bool views_only = j->f.views_only || j->by != REPORT_BY_PAIR;
+
     stats_view(&p->merged, &p->view);
-    if (j->f.views_only)
+    report_groups_add(j->rep, p);
+    if (views_only)
         report_hists_free(&p->merged);
-    report_flows_seal(p, j->f.views_only);
+    report_flows_seal(p, views_only);
 }
 
 static struct report_pair *pair_of_row(struct report_job *j, const struct tw_summary *s, size_t *ret_at)
@@ -296,7 +304,7 @@ static void leave_out_empty(struct report *r, bool latest)
         if (has_something(&r->pairs[i], latest))
             r->pairs[kept++] = r->pairs[i];
         else
-            free_pair(&r->pairs[i]);
+            report_pair_free(&r->pairs[i]);
     }
     r->n_pairs = kept;
 }
@@ -334,7 +342,10 @@ static enum tw_rc fill_report(struct report_job *j, struct store_reader *db)
     leave_out_empty(j->rep, j->f.latest);
     if (j->f.latest)
         set_span(j->rep);
-    return read_dropped(j, db);
+    rc = read_dropped(j, db);
+    report_groups_finish(j->rep);
+    report_sort(j->rep, j->f.sort_by, j->f.top);
+    return rc;
 }
 
 static void report_work(struct reader_job *job, struct store_reader *db)
@@ -371,7 +382,7 @@ static enum tw_rc make_room(struct report_job *j, size_t n)
     return j->rep->pairs && j->due_ns && j->rows && j->backlog && j->expect ? TW_OK : TW_ENOMEM;
 }
 
-static enum tw_rc take_pair(struct report_job *j, size_t at, const struct pair *p)
+static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, size_t at, const struct pair *p)
 {
     struct report_pair *rp = &j->rep->pairs[at];
     int64_t due_ns = j->now_ns - 2 * p->report_period_ns;
@@ -387,12 +398,15 @@ static enum tw_rc take_pair(struct report_job *j, size_t at, const struct pair *
     j->backlog[at] = pair_has_backlog(p);
     j->rows[at] = (struct id_row){ p->row.id, at };
     j->rep->n_pairs++;
+    if (report_groups_take(j->rep, inv, j->by, j->label, rp))
+        return TW_ENOMEM;
     return j->f.flows ? report_flows_init(rp, p->scheduled ? p->flows : 0) : TW_OK;
 }
 
 static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
 {
-    size_t limit = j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n;
+    bool all = j->by != REPORT_BY_PAIR || *j->f.sort_by; /* the limit is for pairs that are shown */
+    size_t limit = all ? REPORT_LIMIT_MAX : j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n;
     const struct pair **v;
     enum tw_rc rc = report_select(inv, &j->f, &v, &n);
     bool truncated;
@@ -403,12 +417,14 @@ static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
     n = truncated ? limit : n;
     rc = make_room(j, n);
     for (size_t i = 0; !rc && i < n; i++)
-        rc = take_pair(j, i, v[i]);
+        rc = take_pair(j, inv, i, v[i]);
     free(v);
     if (rc)
         return rc;
     qsort(j->rows, n, sizeof j->rows[0], cmp_ids);
-    *j->rep = (struct report){ j->f.from_ns, j->f.to_ns, j->rep->pairs, n, truncated };
+    j->rep->from_ns = j->f.from_ns;
+    j->rep->to_ns = j->f.to_ns;
+    j->rep->truncated = truncated;
     return TW_OK;
 }
 
@@ -427,6 +443,13 @@ enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const 
     j->done = done;
     j->ctx = ctx;
     rc = report_filter_resolve(&j->f, now_ns, NULL);
+    if (!rc && j->f.before_to_ns) {
+        struct report_filter both = j->f;
+        report_job_free(j);
+        return report_compare_run(inv, readers, &both, now_ns, done, ctx);
+    }
+    if (!rc)
+        rc = report_by_parse(j->f.group_by, &j->by, &j->label, NULL);
     if (!rc)
         rc = take_pairs(j, inv);
     if (!rc)

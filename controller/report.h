@@ -10,6 +10,7 @@
 
 #define ONDEMAND_MESH "on-demand" /* reserved: the pairs of tests on demand */
 
+enum report_format { REPORT_JSON, REPORT_CSV, REPORT_NDJSON, REPORT_HTML };
 /* A filter as a user gives it; empty strings match everything. */
 struct report_filter {
     char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
@@ -28,6 +29,11 @@ struct report_filter {
     uint32_t flow;          /* flight recorder: with one_flow only this */
     bool one_flow;
     bool incomplete;        /* completeness: only hours that lack something */
+    char group_by[TW_LABEL_MAX + 8]; /* report: as PairFilter.group_by */
+    char sort_by[64];       /* report: the worst first, by this number of stats_fields[] or "completeness_ratio" */
+    uint32_t top;           /* report: only so many of them; 0 = all */
+    int64_t before_from_ns, before_to_ns; /* report: another span beside it; to 0 = none */
+    enum report_format format; /* report, over HTTP */
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 
@@ -45,6 +51,7 @@ enum tw_rc report_match_begin(struct report_match *m, const struct inventory *in
 bool report_matches(const struct report_match *m, const struct store_pair *p);
 void report_match_end(struct report_match *m);
 #define REPORT_LIMIT_DEFAULT 10000
+#define REPORT_LIMIT_MAX 100000 /* where what is shown is made of all */
 #define RESULTS_LIMIT_DEFAULT 1000
 /* An answer that takes more memory is cut, whatever its limit allows: histograms make a row some KiB, or up to 200. */
 #define RESULTS_MAX_BYTES ((size_t)32 << 20)
@@ -72,14 +79,30 @@ struct report_pair {
     struct missing missing;     /* expected and not stored, by cause */
     uint64_t summaries_dropped; /* by the source's spool, for whatever pair */
     struct tw_num completeness_ratio;
+    uint32_t groups[2];         /* its places in report.groups, plus 1 */
+    const struct report_pair *before; /* the same in the other span; NULL: not there */
     struct report_flow *flows;  /* by number: those that are scheduled and those that have something stored */
     size_t n_flows;             /* 0 unless asked for */
+};
+/* All pairs that have the same of what is grouped by. */
+struct report_group {
+    char key[STORE_NAME_MAX > TW_LABEL_MAX ? STORE_NAME_MAX : TW_LABEL_MAX]; /* "": no such label */
+    uint64_t pairs;
+    struct tw_summary merged;
+    struct stats_view view;
+    uint64_t periods_expected, periods_stored;
+    struct tw_num completeness_ratio;
+    uint64_t loss_runs;         /* joined, of its pairs */
+    const struct report_group *before;
 };
 struct report {
     int64_t from_ns, to_ns;
     struct report_pair *pairs;  /* sorted by mesh, class, source, target */
     size_t n_pairs;
     bool truncated;
+    struct report_group *groups; /* sorted by key; of f.group_by, with pairs without histograms */
+    size_t n_groups, cap_groups;
+    struct report *before;      /* of the other span; owned */
 };
 struct result_row {
     struct store_pair pair;
@@ -97,7 +120,7 @@ enum tw_rc report_select(const struct inventory *inv, const struct report_filter
 /* Selects the pairs on the loop thread, reads on a reader, calls done on the loop thread. On an error rep is NULL. done owns
  * *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM, TW_EINVAL (report_filter_resolve()) at once: done is not called.
  * A pair that is not scheduled is left out when it has nothing to show: nothing expected and nothing stored in the span, or `latest`.
- * Completeness: min(1, stored / expected); unknown when nothing was expected. */
+ * Completeness: min(1, stored / expected); unknown when nothing was expected. Sorting changes the order of pairs, or groups. */
 enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
                       void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx);
 void report_free(struct report *r);

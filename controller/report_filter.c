@@ -1,4 +1,4 @@
-#include "controller/report.h"
+#include "controller/report_group.h"
 #include <string.h>
 
 static bool matches(const char *wanted, const char *name)
@@ -58,6 +58,27 @@ bool report_matches(const struct report_match *m, const struct store_pair *p)
            is_selected(m, m->select, p->source) && is_selected(m, m->target_select, p->target);
 }
 
+/* What is to be made of the pairs. */
+static enum tw_rc check_shape(const struct report_filter *f, struct tw_err *err)
+{
+    enum report_by by;
+    const char *label;
+    enum tw_rc rc = report_by_parse(f->group_by, &by, &label, err);
+
+    if (!rc)
+        rc = report_sort_check(f->sort_by, err);
+    if (rc)
+        return rc;
+    if (f->flows && (by != REPORT_BY_PAIR || *f->sort_by || f->before_to_ns))
+        return tw_err_set(err, TW_EINVAL, "flows are of pairs: they are not grouped, sorted or compared");
+    if (f->before_from_ns < 0 || f->before_to_ns < 0 || (f->before_to_ns && f->before_from_ns >= f->before_to_ns) ||
+        (f->before_from_ns && !f->before_to_ns))
+        return tw_err_set(err, TW_EINVAL, "\"before_from\" must be before \"before_to\"");
+    if (f->latest && f->before_to_ns)
+        return tw_err_set(err, TW_EINVAL, "the latest period has no other span to compare it with");
+    return TW_OK;
+}
+
 enum tw_rc report_filter_resolve(struct report_filter *f, int64_t now_ns, struct tw_err *err)
 {
     struct report_match m;
@@ -71,6 +92,9 @@ enum tw_rc report_filter_resolve(struct report_filter *f, int64_t now_ns, struct
         f->from_ns = f->to_ns - 3600 * TW_NS_PER_S;
     if (f->from_ns >= f->to_ns)
         return tw_err_set(err, TW_EINVAL, "\"from\" must be before \"to\"");
+    rc = check_shape(f, err);
+    if (rc)
+        return rc;
     rc = begin(&m, NULL, f, err);
     if (rc == TW_OK)
         report_match_end(&m);

@@ -36,6 +36,8 @@ struct cli_options {
     char *state, *severity; /* of alerts */
     bool roots, all;
     int64_t silence_ns;
+    char *group_by, *sort_by, *before_from, *before_to, *objectives, *availability, *loss, *p95, *p99;
+    int64_t top, back_ns;
     char *set_protocol, *set_auth, *set_key_id, *set_spacing, *set_spacing_kind, *set_size, *set_dscp, *set_ttl,
         *set_timeout, *set_flows, *set_tlvs, *set_bind; /* of the class of a test: the controller reads them */
 };
@@ -194,6 +196,9 @@ enum cli_exit cmd_test_list(struct cli *c);
 enum cli_exit cmd_test_show(struct cli *c);
 enum cli_exit cmd_results(struct cli *c);
 enum cli_exit cmd_report(struct cli *c);
+enum cli_exit cmd_report_top(struct cli *c);
+enum cli_exit cmd_report_compare(struct cli *c); /* cmd_compare.c */
+enum cli_exit cmd_report_sla(struct cli *c);     /* cmd_sla.c */
 enum cli_exit cmd_outages(struct cli *c);
 enum cli_exit cmd_completeness(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include "controller/cli/fetch.h"
 #include "controller/cli/filter.h"
+#include "controller/cli/group_rows.h"
 #include "controller/cli/pairs.h"
 
 static const struct out_col columns[] = {
@@ -115,9 +116,14 @@ enum cli_exit cmd_report(struct cli *c)
     enum cli_exit code = filter_fill(c, &filter);
 
     if (!code)
-        code = fetch(c, &filter, &reply);
+        code = *filter.group_by || *filter.sort_by ? report_call(c, &filter, &reply) : fetch(c, &filter, &reply);
     if (code)
         return code;
+    if (*reply->group_by) {
+        code = group_rows_print(c, reply);
+        tw__report_reply__free_unpacked(reply, NULL);
+        return code;
+    }
     if (pairs_decode(reply, &p, &err) != TW_OK)
         code = cli_fail(CLI_FAILED, "the controller's report contradicts itself: %s",
                         tw_err_format(&err, text, sizeof text));
@@ -129,4 +135,10 @@ enum cli_exit cmd_report(struct cli *c)
     pairs_free(&p);
     tw__report_reply__free_unpacked(reply, NULL);
     return code;
+}
+
+/* The options make it one: --sort and --top. */
+enum cli_exit cmd_report_top(struct cli *c)
+{
+    return cmd_report(c);
 }

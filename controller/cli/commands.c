@@ -212,6 +212,11 @@ static const struct conf_opt report_opts[] = {
       .type = CONF_FLAG,
       .offset = CLI_FIELD(flows),
       .help = "One row for each flow of a pair, to compare the paths that its source ports take." },
+    { .name = "by",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(group_by),
+      .arg = "WHAT",
+      .help = "One row for each source, target, agent, mesh, class or label:KEY instead of each pair." },
     OPT_LIMIT("At most so many pairs; 0 leaves it to the controller."),
 };
 
@@ -223,6 +228,79 @@ static const struct conf_opt completeness_opts[] = {
       .offset = CLI_FIELD(incomplete),
       .help = "Only hours that lack something." },
     OPT_LIMIT("At most so many rows; 0 leaves it to the controller."),
+};
+
+#define OPT_BY                                                                                          \
+    {                                                                                                   \
+        .name = "by", .type = CONF_STR, .offset = CLI_FIELD(group_by), .arg = "WHAT",                   \
+        .help = "One row for each source, target, agent, mesh, class or label:KEY instead of each pair." \
+    }
+#define OPT_SORT(dflt_metric, what)                                                                             \
+    {                                                                                                           \
+        .name = "sort", .type = CONF_STR, .offset = CLI_FIELD(sort_by), .dflt = dflt_metric, .arg = "NUMBER",   \
+        .help = what                                                                                            \
+    }
+
+static const struct conf_opt report_top_opts[] = {
+    FILTER_OPTS_NAMES,
+    FILTER_OPTS_TIMES,
+    OPT_BY,
+    OPT_SORT("loss_ratio", "By what number, as JSON and CSV name it: loss_ratio, delay_roundtrip_p99_seconds, availability_ratio ..."),
+    { .name = "top",
+      .short_name = 'n',
+      .type = CONF_INT,
+      .offset = CLI_FIELD(top),
+      .dflt = "10",
+      .min = 1,
+      .max = 100000,
+      .arg = "N",
+      .help = "So many of them." },
+};
+
+static const struct conf_opt report_compare_opts[] = {
+    FILTER_OPTS_NAMES,
+    FILTER_OPTS_TIMES,
+    OPT_BY,
+    OPT_SORT(NULL, "The worst by this number first, instead of in order of names."),
+    { .name = "back",
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(back_ns),
+      .dflt = "0s",
+      .min = 0,
+      .max = INT64_MAX,
+      .arg = "TIME",
+      .help = "Compare with the span so long before. Without it with the one just before, of the same length." },
+    { .name = "before-from",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(before_from),
+      .arg = "TIME",
+      .help = "Begin of the span to compare with, instead of --back." },
+    { .name = "before-to", .type = CONF_STR, .offset = CLI_FIELD(before_to), .arg = "TIME", .help = "Its end." },
+    OPT_LIMIT("At most so many pairs; 0 leaves it to the controller."),
+};
+
+static const struct conf_opt report_sla_opts[] = {
+    FILTER_OPTS_NAMES,
+    { .name = "from",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(from),
+      .arg = "TIME",
+      .help = "Begin of the span. Without it 30 days before --to." },
+    { .name = "to",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(to),
+      .arg = "TIME",
+      .help = "End of the span, not included. Without it the last midnight, UTC." },
+    { .name = "objectives",
+      .short_name = 'f',
+      .type = CONF_STR,
+      .offset = CLI_FIELD(objectives),
+      .arg = "FILE",
+      .help = "Objectives in YAML or JSON: availability, loss, p95, p99, and the same by class under classes." },
+    { .name = "availability", .type = CONF_STR, .offset = CLI_FIELD(availability), .arg = "RATIO", .help = "Objective: 99.9%, at least." },
+    { .name = "loss", .type = CONF_STR, .offset = CLI_FIELD(loss), .arg = "RATIO", .help = "Objective: 0.5%, at most." },
+    { .name = "p95", .type = CONF_STR, .offset = CLI_FIELD(p95), .arg = "TIME", .help = "Objective: round trip of 95 of 100 probes, at most." },
+    { .name = "p99", .type = CONF_STR, .offset = CLI_FIELD(p99), .arg = "TIME", .help = "The same of 99 of 100." },
 };
 
 static const struct conf_opt outages_opts[] = {
@@ -857,6 +935,39 @@ const struct cli_command cli_commands[] = {
       OPTS(results_opts),
       .reads = true,
       .run = cmd_results },
+    { .group = "report",
+      .name = "top",
+      .brief = "the worst pairs, or groups of pairs, of a span",
+      .doc = "The rows of report, the worst first by one number (--sort): the highest of most, the lowest of availability_ratio, "
+             "completeness_ratio and MOS. What has no such number comes last.",
+      .examples = "  twampctl report top\n"
+                  "  twampctl report top -n 5 --sort delay_roundtrip_p99_seconds --from -24h\n"
+                  "  twampctl report top --by label:site --sort availability_ratio\n",
+      OPTS(report_top_opts),
+      .reads = true,
+      .run = cmd_report_top },
+    { .group = "report",
+      .name = "compare",
+      .brief = "a span beside another one: what has become worse",
+      .doc = "One row per pair or group: loss, round trip, availability and MOS of the span, of the one before, and the difference. "
+             "JSON and CSV have delta (now - before) and ratio (now / before) of more numbers.",
+      .examples = "  twampctl report compare --from -7d --mesh voice\n"
+                  "  twampctl report compare --from -1h --back 7d --by label:site\n",
+      OPTS(report_compare_opts),
+      .reads = true,
+      .run = cmd_report_compare },
+    { .group = "report",
+      .name = "sla",
+      .brief = "were objectives kept? with error budget and outages",
+      .doc = "One row per pair and objective: what was achieved, and how much of the error budget is left. The budget is what may fail: "
+             "windows of 10 s of availability, probes of loss, slower probes of p95 and p99. Then each stretch in which a pair was "
+             "unavailable. Maintenance of meshes and agents does not count. The span must be over; the same span gives the same "
+             "output, octet for octet, whenever it is asked for.",
+      .examples = "  twampctl report sla --availability 99.9% --p99 50ms --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z\n"
+                  "  twampctl report sla -f objectives.yaml --mesh voice -o json\n",
+      OPTS(report_sla_opts),
+      .reads = true,
+      .run = cmd_report_sla },
     { .name = "report",
       .brief = "loss, delay and jitter of every pair over a span",
       .doc = "One row per pair, merged over the span. LOSS is of the probes sent; FWD, BWD and UNKN say "
@@ -869,7 +980,8 @@ const struct cli_command cli_commands[] = {
       .examples = "  twampctl report --mesh voice\n"
                   "  twampctl report --source ams --from -24h\n"
                   "  twampctl report --latest -o json\n"
-                  "  twampctl report --flows --source ams --target fra\n",
+                  "  twampctl report --flows --source ams --target fra\n"
+                  "  twampctl report --by label:site --from -24h\n",
       OPTS(report_opts),
       .reads = true,
       .run = cmd_report },

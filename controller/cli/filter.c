@@ -59,6 +59,9 @@ enum cli_exit filter_fill(struct cli *c, Tw__PairFilter *f)
     f->limit = (uint32_t)c->opt.limit;
     f->latest = c->opt.latest;
     f->flows = c->opt.flows;
+    f->group_by = or_empty(c->opt.group_by);
+    f->sort_by = or_empty(c->opt.sort_by);
+    f->top = (uint32_t)c->opt.top;
     if (f->latest && (c->opt.from || c->opt.to))
         return cli_fail(CLI_USAGE, "--latest goes without --from and --to");
     code = filter_time(c, "from", c->opt.from, &f->from_ns);

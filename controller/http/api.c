@@ -76,6 +76,7 @@ struct render_job {
     char *(*write)(const void *data, size_t *ret_len);
     void (*free_data)(void *data);
     void *data;
+    const char *type;
     struct http_blob *blob;
 };
 
@@ -87,7 +88,7 @@ static void render_work(struct reader_job *job, struct store_reader *db)
 
     (void)db;
     if (text)
-        http_blob_new(text, len, "application/json", true, &j->blob);
+        http_blob_new(text, len, j->type, true, &j->blob);
 }
 
 static void render_free(struct render_job *j)
@@ -111,6 +112,12 @@ static void render_done(struct reader_job *job)
 void api_render(struct controller *c, struct http_req *rq, char *(*write)(const void *data, size_t *ret_len),
                 void (*free_data)(void *data), void *data)
 {
+    api_render_as(c, rq, "application/json", write, free_data, data);
+}
+
+void api_render_as(struct controller *c, struct http_req *rq, const char *type,
+                   char *(*write)(const void *data, size_t *ret_len), void (*free_data)(void *data), void *data)
+{
     struct render_job *j = calloc(1, sizeof *j);
     enum tw_rc rc;
 
@@ -119,7 +126,7 @@ void api_render(struct controller *c, struct http_req *rq, char *(*write)(const 
         api_refuse(rq, TW_ENOMEM, NULL);
         return;
     }
-    *j = (struct render_job){ { .run = render_work, .done = render_done }, rq, write, free_data, data, NULL };
+    *j = (struct render_job){ { .run = render_work, .done = render_done }, rq, write, free_data, data, type, NULL };
     rc = reader_submit(c->readers, &j->job);
     if (rc) {
         api_refuse(rq, rc, NULL);

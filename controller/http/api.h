@@ -19,6 +19,9 @@ cJSON *api_head(const char *name);
 void api_maintenance(cJSON *o, const struct maintenance_note *note);
 /* Answers with finished JSON (malloc'ed); NULL: 503. */
 void api_answer(struct http_req *rq, char *text, size_t len);
+/* The same as another type of content. */
+void api_render_as(struct controller *c, struct http_req *rq, const char *type,
+                   char *(*write)(const void *data, size_t *ret_len), void (*free_data)(void *data), void *data);
 /* Lets a reader thread print and compress the answer; write() gives malloc'ed JSON or NULL. Takes data. */
 void api_render(struct controller *c, struct http_req *rq, char *(*write)(const void *data, size_t *ret_len),
                 void (*free_data)(void *data), void *data);

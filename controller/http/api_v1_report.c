@@ -1,99 +1,73 @@
 /* /api/v1/report: the numbers of each pair over a span, with how much of the span they cover. */
 #include <stdlib.h>
+#include <string.h>
 #include "controller/http/api.h"
+#include "controller/http/report_text.h"
 
 struct report_answer {
     struct report *rep;
-    bool latest, flows;
+    struct report_filter f;
 };
 
-static cJSON *missing(const struct missing *m)
+static cJSON *report_head(const struct report_answer *a)
 {
-    cJSON *o = cJSON_CreateObject();
+    cJSON *head = api_head(a->rep->groups ? "report-groups" : "report");
 
-    for (int c = 0; c < STORE_CAUSES; c++)
-        json_u64(o, store_cause_name(c), m->of[c]);
-    return o;
+    json_time(head, "from", "from_ns", a->rep->from_ns);
+    json_time(head, "to", "to_ns", a->rep->to_ns);
+    if (a->rep->before) {
+        json_time(head, "before_from", "before_from_ns", a->rep->before->from_ns);
+        json_time(head, "before_to", "before_to_ns", a->rep->before->to_ns);
+    }
+    if (a->rep->groups)
+        cJSON_AddStringToObject(head, "group_by", a->f.group_by);
+    cJSON_AddBoolToObject(head, "latest", a->f.latest);
+    if (!a->rep->groups)
+        cJSON_AddBoolToObject(head, "flows", a->f.flows);
+    cJSON_AddBoolToObject(head, "truncated", a->rep->truncated);
+    return head;
 }
 
-static cJSON *completeness(uint64_t expected, uint64_t stored, uint64_t dropped, struct tw_num ratio)
+static char *write_json(const struct report_answer *a, size_t *ret_len)
 {
-    cJSON *o = cJSON_CreateObject();
+    struct json_list l;
 
-    json_u64(o, "expected", expected);
-    json_u64(o, "stored", stored);
-    json_u64(o, "dropped", dropped);
-    json_num(o, "ratio", ratio);
-    return o;
+    json_list_begin(&l, report_head(a), a->rep->groups ? "groups" : "pairs");
+    for (size_t i = 0; i < a->rep->n_groups; i++)
+        json_list_add(&l, report_group_item(&a->rep->groups[i]));
+    for (size_t i = 0; !a->rep->groups && i < a->rep->n_pairs; i++) {
+        const struct report_pair *p = &a->rep->pairs[i];
+
+        if (!a->f.flows)
+            json_list_add(&l, report_pair_item(p));
+        for (size_t k = 0; a->f.flows && k < p->n_flows; k++)
+            json_list_add(&l, report_flow_item(p, &p->flows[k]));
+    }
+    return json_list_end(&l, ret_len);
 }
 
-static void put_numbers(cJSON *o, const struct stats_view *v, bool measured)
-{
-    if (measured)
-        cJSON_AddStringToObject(o, "status", tw_status_name(v->status));
-    else
-        cJSON_AddNullToObject(o, "status");
-    json_time(o, "start", "start_ns", v->start_ns);
-    json_time(o, "end", "end_ns", v->end_ns);
-    json_stats(o, v);
-}
-
-static cJSON *pair_head(const struct report_pair *p)
-{
-    cJSON *o = cJSON_CreateObject();
-
-    json_pair(o, &p->pair);
-    cJSON_AddBoolToObject(o, "scheduled", p->scheduled);
-    cJSON_AddStringToObject(o, "state", p->state);
-    cJSON_AddBoolToObject(o, "maintenance", p->maintenance);
-    api_maintenance(o, p->maintenance_note);
-    return o;
-}
-
-static cJSON *pair_item(const struct report_pair *p)
-{
-    cJSON *o = pair_head(p);
-    cJSON *c = completeness(p->periods_expected, p->periods_stored, p->summaries_dropped, p->completeness_ratio);
-
-    cJSON_AddItemToObject(c, "missing", missing(&p->missing));
-    cJSON_AddItemToObject(o, "completeness", c);
-    put_numbers(o, &p->view, p->merged.end_ns != 0);
-    return o;
-}
-
-static cJSON *flow_item(const struct report_pair *p, const struct report_flow *f)
-{
-    cJSON *o = pair_head(p);
-
-    cJSON_AddNumberToObject(o, "flow", f->flow);
-    cJSON_AddItemToObject(
-        o, "completeness",
-        completeness(f->periods_expected, f->periods_stored, p->summaries_dropped, f->completeness_ratio));
-    put_numbers(o, &f->view, f->merged.end_ns != 0);
-    return o;
-}
+static const char *const types[] = {
+    [REPORT_JSON] = "application/json",
+    [REPORT_CSV] = "text/csv; charset=utf-8",
+    [REPORT_NDJSON] = "application/x-ndjson",
+    [REPORT_HTML] = "text/html; charset=utf-8",
+};
 
 static char *write_report(const void *data, size_t *ret_len)
 {
     const struct report_answer *a = data;
-    cJSON *head = api_head("report");
-    struct json_list l;
 
-    json_time(head, "from", "from_ns", a->rep->from_ns);
-    json_time(head, "to", "to_ns", a->rep->to_ns);
-    cJSON_AddBoolToObject(head, "latest", a->latest);
-    cJSON_AddBoolToObject(head, "flows", a->flows);
-    cJSON_AddBoolToObject(head, "truncated", a->rep->truncated);
-    json_list_begin(&l, head, "pairs");
-    for (size_t i = 0; i < a->rep->n_pairs; i++) {
-        const struct report_pair *p = &a->rep->pairs[i];
-
-        if (!a->flows)
-            json_list_add(&l, pair_item(p));
-        for (size_t k = 0; a->flows && k < p->n_flows; k++)
-            json_list_add(&l, flow_item(p, &p->flows[k]));
+    switch (a->f.format) {
+    case REPORT_CSV:
+        return report_csv(a->rep, a->f.flows, ret_len);
+    case REPORT_NDJSON:
+        return report_ndjson(a->rep, a->f.flows, ret_len);
+    case REPORT_HTML:
+        return report_html(a->rep, a->f.group_by, ret_len);
+    case REPORT_JSON:
+        break;
     }
-    return json_list_end(&l, ret_len);
+    return write_json(a, ret_len);
 }
 
 static void free_answer(void *data)
@@ -110,8 +84,8 @@ static void on_report(void *ctx, struct report *rep, const struct tw_err *err)
     struct report_answer *a = rep ? malloc(sizeof *a) : NULL;
 
     if (a) {
-        *a = (struct report_answer){ rep, w->filter.latest, w->filter.flows };
-        api_render(w->c, w->rq, write_report, free_answer, a);
+        *a = (struct report_answer){ rep, w->filter };
+        api_render_as(w->c, w->rq, types[w->filter.format], write_report, free_answer, a);
     } else {
         report_free(rep);
         api_refuse(w->rq, err ? err->rc : TW_ENOMEM, err);
@@ -126,7 +100,7 @@ void http_report(void *ctx, struct http_req *rq)
     struct api_wait *w;
     enum tw_rc rc;
 
-    if (!api_filter(c, rq, QUERY_NAMES | QUERY_FROM | QUERY_TO | QUERY_LIMIT | QUERY_LATEST | QUERY_FLOWS,
+    if (!api_filter(c, rq, QUERY_NAMES | QUERY_FROM | QUERY_TO | QUERY_LIMIT | QUERY_LATEST | QUERY_FLOWS | QUERY_SHAPE,
                     &f))
         return;
     f.views_only = true;

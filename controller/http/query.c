@@ -145,6 +145,12 @@ static const struct {
     { "span", QUERY_SPAN, offsetof(struct report_filter, span_ns), "a duration from 1us to 24h such as 10s" },
     { "select", QUERY_SELECT, offsetof(struct report_filter, select), A_SELECTOR },
     { "target_select", QUERY_TARGET_SELECT, offsetof(struct report_filter, target_select), A_SELECTOR },
+    { "by", QUERY_BY, offsetof(struct report_filter, group_by), "pair, source, target, agent, mesh, class or label:KEY" },
+    { "sort", QUERY_SORT, offsetof(struct report_filter, sort_by), "a number of the report by its name, such as loss_ratio" },
+    { "top", QUERY_TOP, offsetof(struct report_filter, top), "a whole number from 1 to 100000" },
+    { "before_from", QUERY_BEFORE_FROM, offsetof(struct report_filter, before_from_ns), A_TIME },
+    { "before_to", QUERY_BEFORE_TO, offsetof(struct report_filter, before_to_ns), A_TIME },
+    { "format", QUERY_FORMAT, offsetof(struct report_filter, format), "json, csv, ndjson or html" },
     { "flow", QUERY_FLOW, offsetof(struct report_filter, flow), "a whole number from 0 to 4294967295" },
 };
 
@@ -155,6 +161,27 @@ const char *query_param_name(size_t n, unsigned *ret_bit, const char **ret_expec
     *ret_bit = params[n].bit;
     *ret_expected = params[n].expected;
     return params[n].name;
+}
+
+/* What it means is report_filter_resolve()'s to say. */
+static enum tw_rc copy_word(const char *value, char *ret, size_t size)
+{
+    if (strlen(value) >= size)
+        return TW_EINVAL;
+    strcpy(ret, value);
+    return TW_OK;
+}
+
+static enum tw_rc parse_format(const char *value, enum report_format *ret)
+{
+    static const char *const names[] = { "json", "csv", "ndjson", "html" };
+
+    for (size_t i = 0; i < TW_NELEM(names); i++)
+        if (!strcmp(names[i], value)) {
+            *ret = (enum report_format)i;
+            return TW_OK;
+        }
+    return TW_EINVAL;
 }
 
 static enum tw_rc parse_selector(const char *text, char dst[SELECTOR_TEXT_MAX])
@@ -175,9 +202,16 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
 
     if (params[row].bit & QUERY_TEXTS)
         return parse_name(value, field);
-    if (params[row].bit & (QUERY_FROM | QUERY_TO | QUERY_AT))
+    if (params[row].bit & (QUERY_FROM | QUERY_TO | QUERY_AT | QUERY_BEFORE_FROM | QUERY_BEFORE_TO))
         return query_time(value, now_ns, field);
     switch (params[row].bit) {
+    case QUERY_BY:
+        return copy_word(value, field, sizeof f->group_by);
+    case QUERY_SORT:
+        return copy_word(value, field, sizeof f->sort_by);
+    case QUERY_FORMAT:
+        return parse_format(value, field);
+    case QUERY_TOP:
     case QUERY_LIMIT:
         return parse_number(value, QUERY_LIMIT_MAX, field);
     case QUERY_MIN_PROBES:
@@ -201,7 +235,7 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
 
 static enum tw_rc refuse_unknown(const char *name, unsigned known, struct tw_err *err)
 {
-    char list[192] = "";
+    char list[512] = "";
     size_t len = 0;
 
     for (size_t i = 0; i < TW_NELEM(params); i++)

@@ -1,0 +1,325 @@
+#include "controller/http/report_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/numtext.h"
+#include "common/stats_compare.h"
+#include "controller/http/json_stats.h"
+
+/* ---- JSON ---- */
+
+static cJSON *completeness(uint64_t expected, uint64_t stored, struct tw_num ratio)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    json_u64(o, "expected", expected);
+    json_u64(o, "stored", stored);
+    json_num(o, "ratio", ratio);
+    return o;
+}
+
+static void put_numbers(cJSON *o, const struct stats_view *v, bool measured)
+{
+    if (measured)
+        cJSON_AddStringToObject(o, "status", tw_status_name(v->status));
+    else
+        cJSON_AddNullToObject(o, "status");
+    json_time(o, "start", "start_ns", v->start_ns);
+    json_time(o, "end", "end_ns", v->end_ns);
+    json_stats(o, v);
+}
+
+static struct tw_num number(const char *name, const struct stats_view *v, struct tw_num completeness_ratio)
+{
+    return !strcmp(name, "completeness_ratio") ? completeness_ratio : stats_number(v, stats_field_find(name));
+}
+
+/* before NULL: there is nothing to compare with. */
+static void put_change(cJSON *o, const struct stats_view *now, struct tw_num complete,
+                       const struct stats_view *before, struct tw_num before_complete)
+{
+    cJSON *all = cJSON_AddObjectToObject(o, "change");
+
+    for (size_t i = 0; stats_compared[i]; i++) {
+        const char *name = stats_compared[i];
+        struct stats_change c =
+            stats_change_of(number(name, now, complete),
+                            before ? number(name, before, before_complete) : (struct tw_num){ 0 });
+        cJSON *one = cJSON_AddObjectToObject(all, name);
+        json_num(one, "now", c.now);
+        json_num(one, "before", c.before);
+        json_num(one, "delta", c.delta);
+        json_num(one, "ratio", c.ratio);
+    }
+}
+
+cJSON *report_group_item(const struct report_group *g)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    json_put(o, "key", cJSON_CreateString(g->key));
+    json_u64(o, "pairs", g->pairs);
+    cJSON_AddItemToObject(o, "completeness",
+                          completeness(g->periods_expected, g->periods_stored, g->completeness_ratio));
+    put_numbers(o, &g->view, g->merged.end_ns != 0);
+    if (g->before)
+        put_change(o, &g->view, g->completeness_ratio, &g->before->view, g->before->completeness_ratio);
+    return o;
+}
+
+static cJSON *pair_head(const struct report_pair *p)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    json_pair(o, &p->pair);
+    cJSON_AddBoolToObject(o, "scheduled", p->scheduled);
+    cJSON_AddStringToObject(o, "state", p->state);
+    cJSON_AddBoolToObject(o, "maintenance", p->maintenance);
+    api_maintenance(o, p->maintenance_note);
+    return o;
+}
+
+static cJSON *with_dropped(cJSON *completeness_of, uint64_t dropped)
+{
+    json_u64(completeness_of, "dropped", dropped);
+    return completeness_of;
+}
+
+static cJSON *missing(const struct missing *m)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    for (int c = 0; c < STORE_CAUSES; c++)
+        json_u64(o, store_cause_name(c), m->of[c]);
+    return o;
+}
+
+cJSON *report_pair_item(const struct report_pair *p)
+{
+    cJSON *o = pair_head(p);
+    cJSON *c = with_dropped(completeness(p->periods_expected, p->periods_stored, p->completeness_ratio),
+                            p->summaries_dropped);
+
+    cJSON_AddItemToObject(c, "missing", missing(&p->missing));
+    cJSON_AddItemToObject(o, "completeness", c);
+    put_numbers(o, &p->view, p->merged.end_ns != 0);
+    if (p->before)
+        put_change(o, &p->view, p->completeness_ratio, &p->before->view, p->before->completeness_ratio);
+    return o;
+}
+
+cJSON *report_flow_item(const struct report_pair *p, const struct report_flow *f)
+{
+    cJSON *o = pair_head(p);
+
+    cJSON_AddNumberToObject(o, "flow", f->flow);
+    cJSON_AddItemToObject(
+        o, "completeness",
+        with_dropped(completeness(f->periods_expected, f->periods_stored, f->completeness_ratio),
+                     p->summaries_dropped));
+    put_numbers(o, &f->view, f->merged.end_ns != 0);
+    return o;
+}
+
+/* Takes o. */
+static void print_item(cJSON *o, FILE *to)
+{
+    char *text = cJSON_PrintUnformatted(o);
+
+    if (text)
+        fprintf(to, "%s\n", text);
+    cJSON_free(text);
+    cJSON_Delete(o);
+}
+
+/* ---- Texts ---- */
+
+static char *end_text(FILE *to, char **text, bool ok)
+{
+    ok = ok && !ferror(to);
+    if (fclose(to) || !ok) {
+        free(*text);
+        return NULL;
+    }
+    return *text;
+}
+
+char *report_ndjson(const struct report *r, bool flows, size_t *ret_len)
+{
+    char *text = NULL;
+    FILE *to = open_memstream(&text, ret_len);
+
+    if (!to)
+        return NULL;
+    for (size_t i = 0; i < r->n_groups; i++)
+        print_item(report_group_item(&r->groups[i]), to);
+    for (size_t i = 0; !r->groups && i < r->n_pairs; i++) {
+        if (!flows)
+            print_item(report_pair_item(&r->pairs[i]), to);
+        for (size_t k = 0; flows && k < r->pairs[i].n_flows; k++)
+            print_item(report_flow_item(&r->pairs[i], &r->pairs[i].flows[k]), to);
+    }
+    return end_text(to, &text, true);
+}
+
+/* ---- CSV ---- */
+
+static void csv_text(FILE *to, const char *text)
+{
+    bool quote = strpbrk(text, ",\"\r\n") != NULL;
+
+    if (quote)
+        putc('"', to);
+    for (const char *c = text; *c; c++) {
+        if (*c == '"')
+            putc('"', to);
+        putc(*c, to);
+    }
+    fputs(quote ? "\"," : ",", to);
+}
+
+static void csv_num(FILE *to, struct tw_num n)
+{
+    char text[NUMTEXT_MAX];
+
+    fputs(n.known ? numtext_exact(n.value, text) : "", to);
+}
+
+static void csv_field(FILE *to, const struct stats_view *v, const struct stats_field *f)
+{
+    const void *at = (const char *)v + f->offset;
+
+    switch (f->kind) {
+    case STATS_U64:
+        fprintf(to, "%" PRIu64, *(const uint64_t *)at);
+        break;
+    case STATS_BOOL:
+        fputs(*(const bool *)at ? "true" : "false", to);
+        break;
+    case STATS_TEXT:
+        fputs(*(const char *const *)at ? *(const char *const *)at : "", to);
+        break;
+    default:
+        csv_num(to, stats_number(v, f));
+        break;
+    }
+}
+
+static void csv_time(FILE *to, int64_t ns)
+{
+    if (ns)
+        fprintf(to, "%" PRId64, ns);
+    putc(',', to);
+}
+
+static void csv_changes(FILE *to, const struct stats_view *now, struct tw_num complete,
+                        const struct stats_view *before, struct tw_num before_complete)
+{
+    for (size_t i = 0; stats_compared[i]; i++) {
+        const char *name = stats_compared[i];
+        struct stats_change c =
+            stats_change_of(number(name, now, complete),
+                            before ? number(name, before, before_complete) : (struct tw_num){ 0 });
+        putc(',', to);
+        csv_num(to, c.before);
+        putc(',', to);
+        csv_num(to, c.delta);
+        putc(',', to);
+        csv_num(to, c.ratio);
+    }
+}
+
+/* From periods_expected on, but for what only pairs have. */
+static void csv_view(FILE *to, const struct stats_view *v)
+{
+    for (size_t i = 0; i < stats_fields_n; i++) {
+        putc(',', to);
+        csv_field(to, v, &stats_fields[i]);
+    }
+}
+
+static void csv_heading(FILE *to, const struct report *r, bool flows)
+{
+    if (r->groups)
+        fputs("key,pairs,status,start_ns,end_ns,periods_expected,periods_stored,completeness_ratio", to);
+    else
+        fprintf(to,
+                "mesh,class,source,target,%sstate,maintenance,status,start_ns,end_ns,scheduled,pair_id,"
+                "periods_expected,"
+                "periods_stored,summaries_dropped,completeness_ratio",
+                flows ? "flow," : "");
+    for (int c = 0; !r->groups && !flows && c < STORE_CAUSES; c++)
+        fprintf(to, ",missing_%s", store_cause_name(c));
+    for (size_t i = 0; i < stats_fields_n; i++)
+        fprintf(to, ",%s", stats_fields[i].name);
+    for (size_t i = 0; r->before && stats_compared[i]; i++)
+        fprintf(to, ",%s_before,%s_delta,%s_ratio", stats_compared[i], stats_compared[i], stats_compared[i]);
+    putc('\n', to);
+}
+
+static void csv_group(FILE *to, const struct report *r, const struct report_group *g)
+{
+    csv_text(to, g->key);
+    fprintf(to, "%" PRIu64 ",", g->pairs);
+    csv_text(to, g->merged.end_ns ? tw_status_name(g->view.status) : "");
+    csv_time(to, g->view.start_ns);
+    csv_time(to, g->view.end_ns);
+    fprintf(to, "%" PRIu64 ",%" PRIu64 ",", g->periods_expected, g->periods_stored);
+    csv_num(to, g->completeness_ratio);
+    csv_view(to, &g->view);
+    if (r->before)
+        csv_changes(to, &g->view, g->completeness_ratio, g->before ? &g->before->view : NULL,
+                    g->before ? g->before->completeness_ratio : (struct tw_num){ 0 });
+    putc('\n', to);
+}
+
+/* flow NULL: the pair as a whole. */
+static void csv_pair(FILE *to, const struct report *r, const struct report_pair *p,
+                     const struct report_flow *flow)
+{
+    const struct stats_view *v = flow ? &flow->view : &p->view;
+    bool measured = (flow ? flow->merged.end_ns : p->merged.end_ns) != 0;
+
+    csv_text(to, p->pair.mesh);
+    csv_text(to, p->pair.class_name);
+    csv_text(to, p->pair.source);
+    csv_text(to, p->pair.target);
+    if (flow)
+        fprintf(to, "%u,", flow->flow);
+    fprintf(to, "%s,%s,%s,", p->state, p->maintenance ? "true" : "false",
+            measured ? tw_status_name(v->status) : "");
+    csv_time(to, v->start_ns);
+    csv_time(to, v->end_ns);
+    fprintf(to, "%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", p->scheduled ? "true" : "false",
+            p->pair.id, flow ? flow->periods_expected : p->periods_expected,
+            flow ? flow->periods_stored : p->periods_stored, p->summaries_dropped);
+    csv_num(to, flow ? flow->completeness_ratio : p->completeness_ratio);
+    for (int c = 0; !flow && c < STORE_CAUSES; c++)
+        fprintf(to, ",%" PRIu64, p->missing.of[c]);
+    csv_view(to, v);
+    if (r->before)
+        csv_changes(to, v, p->completeness_ratio, p->before ? &p->before->view : NULL,
+                    p->before ? p->before->completeness_ratio : (struct tw_num){ 0 });
+    putc('\n', to);
+}
+
+char *report_csv(const struct report *r, bool flows, size_t *ret_len)
+{
+    char *text = NULL;
+    FILE *to = open_memstream(&text, ret_len);
+
+    if (!to)
+        return NULL;
+    csv_heading(to, r, flows);
+    for (size_t i = 0; i < r->n_groups; i++)
+        csv_group(to, r, &r->groups[i]);
+    for (size_t i = 0; !r->groups && i < r->n_pairs; i++) {
+        if (!flows)
+            csv_pair(to, r, &r->pairs[i], NULL);
+        for (size_t k = 0; flows && k < r->pairs[i].n_flows; k++)
+            csv_pair(to, r, &r->pairs[i], &r->pairs[i].flows[k]);
+    }
+    return end_text(to, &text, true);
+}
