@@ -54,6 +54,7 @@ struct fake {
     bool prune, force, refusing;
     char selector[128];
     unsigned report_calls;
+    char objectives[256];
     bool no_flows;    /* a controller from before they could be asked for */
     bool truncate;    /* a report of all sources does not fit */
     bool cut_lists;   /* neither do all agents */
@@ -834,6 +835,85 @@ static size_t fill_pairs(Tw__PairReport *p)
     return 3;
 }
 
+/* The same numbers as of pairs 1 and 2, and half an hour before those of others. */
+static void fill_shape(const Tw__PairFilter *rq, Tw__ReportReply *reply, Tw__PairReport *pairs)
+{
+    static Tw__GroupReport groups[2], *list[] = { &groups[0], &groups[1] };
+    struct tw_summary before;
+
+    reply->sort_by = rq->sort_by;
+    reply->before_from_ns = rq->before_from_ns;
+    reply->before_to_ns = rq->before_to_ns;
+    if (rq->before_to_ns) {
+        make_summary(&before, 9);
+        pairs[0].before = as_pb(&before);
+        pairs[0].before_expected = pairs[0].before_stored = 3;
+    }
+    if (!*rq->group_by || !strcmp(rq->group_by, "pair"))
+        return;
+    reply->group_by = rq->group_by;
+    for (int i = 0; i < 2; i++) {
+        tw__group_report__init(&groups[i]);
+        groups[i].key = (char *)(i ? "" : "north");
+        groups[i].pairs = 2 - (unsigned)i;
+        groups[i].merged = pairs[i].merged;
+        groups[i].periods_expected = 3;
+        groups[i].periods_stored = 2;
+        groups[i].before = pairs[i].before;
+    }
+    reply->groups = list;
+    reply->n_groups = 2;
+}
+
+static void fake_report_sla(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__SlaReply_Closure closure, void *data)
+{
+    Tw__SlaReply reply = TW__SLA_REPLY__INIT;
+    Tw__SlaPair pairs[2] = { TW__SLA_PAIR__INIT, TW__SLA_PAIR__INIT }, *list[] = { &pairs[0], &pairs[1] };
+    Tw__SlaGoal goals[2] = { TW__SLA_GOAL__INIT, TW__SLA_GOAL__INIT }, *goal_list[] = { &goals[0], &goals[1] };
+    Tw__SlaOutage outage = TW__SLA_OUTAGE__INIT, *outages[] = { &outage };
+    Tw__SlaExcluded excluded = TW__SLA_EXCLUDED__INIT, *excluded_list[] = { &excluded };
+
+    (void)s;
+    keep_filter(rq);
+    snprintf(fake->objectives, sizeof fake->objectives, "%s", rq->objectives);
+    if (!strncmp(rq->objectives, "bad", 3)) {
+        rpc_fail(data, TW__STATUS__STATUS_INVALID_ARGUMENT, "objectives:1:1: expected a map");
+        return;
+    }
+    reply.from_ns = 900 * MINUTE_NS;
+    reply.to_ns = 960 * MINUTE_NS;
+    goals[0] = (Tw__SlaGoal){ goals[0].base, (char *)"availability", 0.999, true, 0.99, (char *)"missed", (char *)"windows", 0.36, 3.6, -3.24 };
+    goals[1] = (Tw__SlaGoal){ goals[1].base, (char *)"p99", 0.05, true, 0.0169, (char *)"met", (char *)"probes", 36, 1, 35 };
+    outage.start_ns = 910 * MINUTE_NS;
+    outage.end_ns = 911 * MINUTE_NS;
+    outage.windows = 6;
+    excluded.from_ns = 930 * MINUTE_NS;
+    excluded.to_ns = 940 * MINUTE_NS;
+    for (int i = 0; i < 2; i++) {
+        pairs[i].pair_id = 7 + (unsigned)i;
+        pairs[i].mesh = (char *)"voice";
+        pairs[i].class_name = (char *)"ef";
+        pairs[i].source = (char *)"ams";
+        pairs[i].target = (char *)(i ? "zürich" : "fra");
+        pairs[i].verdict = (char *)(i ? "unknown" : "missed");
+        pairs[i].goals = goal_list;
+        pairs[i].n_goals = i ? 0 : 2;
+        pairs[i].outages = outages;
+        pairs[i].n_outages = !i;
+        pairs[i].excluded = excluded_list;
+        pairs[i].n_excluded = 1;
+        pairs[i].periods_expected = 360;
+        pairs[i].periods_stored = 360;
+    }
+    reply.pairs = list + rq->skip; /* one a call */
+    reply.n_pairs = 1;
+    reply.truncated = rq->skip == 0;
+    reply.next = 1;
+    reply.missed = rq->skip == 0;
+    reply.unknown = rq->skip == 1;
+    closure(&reply, data);
+}
+
 static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__ReportReply_Closure closure,
                         void *data)
 {
@@ -853,6 +933,13 @@ static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Repo
     reply.flows = rq->flows && !fake->no_flows;
     for (uint32_t i = 0; i < 3; i++)
         rows[i].flow = reply.flows ? i : 0;
+    if (!fake->no_flows) { /* so old that it does not know these either */
+        fill_shape(rq, &reply, rows);
+        if (reply.n_groups) {
+            closure(&reply, data);
+            return;
+        }
+    }
     for (size_t i = 0; i < n && !fake->empty; i++)
         if (!rq->source[0] || !strcmp(rq->source, rows[i].pair->source))
             list[reply.n_pairs++] = &rows[i];

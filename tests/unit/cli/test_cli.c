@@ -40,6 +40,17 @@ static const struct {
     { "report-wide", "report -o wide", NULL },
     { "report-flows", "report --flows", NULL },
     { "report-flows-csv", "report --flows -o csv", NULL },
+    { "report-by", "report --by label:site", NULL },
+    { "report-by-json", "report --by label:site -o json", NULL },
+    { "report-by-csv", "report --by label:site -o csv", NULL },
+    { "report-top", "report top --sort availability_ratio -n 3", NULL },
+    { "report-compare", "report compare --from -1h --back 30m", NULL },
+    { "report-compare-by", "report compare --by label:site", NULL },
+    { "report-compare-json", "report compare -o json", NULL },
+    { "report-compare-csv", "report compare -o csv", NULL },
+    { "report-sla", "report sla --availability 99.9% --p99 50ms", NULL },
+    { "report-sla-json", "report sla --availability 99.9% -o json", NULL },
+    { "report-sla-csv", "report sla --availability 99.9% -o csv", NULL },
     { "results", "results", NULL },
     { "results-wide", "results -o wide", NULL },
     { "results-json", "results -o json", NULL },
@@ -506,6 +517,23 @@ static void filters_reach_the_controller(void **state)
     assert_true(f->filter.flows);
     f->no_flows = true;
     check(f, &(struct expectation){ "report --flows", 1, NULL, "too old for --flows", NULL });
+    f->no_flows = false;
+    check(f, &(struct expectation){ "report top --sort mos_g711 --by agent -n 3", 0, "By agent", NULL, NULL });
+    assert_int_equal(f->filter.top, 3);
+    check(f, &(struct expectation){ "report compare --from -1h --to now", 0, "before: ", NULL, NULL });
+    assert_int_equal(f->filter.before_from_ns, NOW_NS - 120 * MINUTE_NS);
+    assert_int_equal(f->filter.before_to_ns, NOW_NS - 60 * MINUTE_NS);
+    check(f, &(struct expectation){ "report compare --from -1h --back 5h", 0, "", NULL, NULL });
+    assert_int_equal(f->filter.before_to_ns, NOW_NS - 300 * MINUTE_NS);
+    check(f, &(struct expectation){ "report compare --before-from -2h", 2, NULL, "both are needed", NULL });
+    check(f, &(struct expectation){ "report sla --availability 99.9% --loss 1% --p95 \"x", 0, "", NULL, NULL });
+    assert_string_equal(f->objectives, "{availability: \"99.9%\", loss: \"1%\", p95: \"\\\"x\"}");
+    check(f, &(struct expectation){ "report sla", 2, NULL, "no objectives", NULL });
+    check(f, &(struct expectation){ "report sla --loss 1% -f x", 2, NULL, "goes without", NULL });
+    check(f, &(struct expectation){ "report sla -f /nonexistent", 2, NULL, "cannot read /nonexistent", NULL });
+    f->no_flows = true;
+    check(f, &(struct expectation){ "report --by agent", 1, NULL, "too old for that", NULL });
+    check(f, &(struct expectation){ "report compare", 1, NULL, "too old for that", NULL });
     f->no_flows = false;
     check(f, &(struct expectation){ "results --limit 2", 0, "", "more than these 2 summaries", NULL });
     check(f, &(struct expectation){ "outages -s ams --min-duration 200ms --min-probes 3 --direction forward", 0, "", NULL,

@@ -289,6 +289,19 @@ static void statuses(void **state)
         { "/api/v1/report?flows=2", 400, "\\\"flows\\\" is \\\"2\\\"; expected 0, 1, false or true" },
         { "/api/v1/report?from=yesterday", 400, "\\\"from\\\" is \\\"yesterday\\\"; expected a time" },
         { "/api/v1/report?mesh=%22%3Cx%3E%c3", 200, "\"pairs\":[]" },
+        { "/api/v1/report?by=source", 200, "\"groups\":[{\"key\":\"ams\",\"pairs\":2," },
+        { "/api/v1/report?by=label%3Asite", 200, "\"group_by\":\"label:site\"" },
+        { "/api/v1/report?by=colour", 400, "expected pair, source, target, agent, mesh, class or label:KEY" },
+        { "/api/v1/report?sort=speed", 400, "is no number of a report" },
+        { "/api/v1/report?sort=loss_ratio&top=1", 200, "\"target\":\"fra\"" },
+        { "/api/v1/report?top=0", 400, "expected a whole number from 1 to 100000" },
+        { "/api/v1/report?format=xml", 400, "expected json, csv, ndjson or html" },
+        { "/api/v1/report?format=csv", 200, "Content-Type: text/csv; charset=utf-8" },
+        { "/api/v1/report?format=csv&by=mesh", 200, "\nm,2," },
+        { "/api/v1/report?format=ndjson", 200, "Content-Type: application/x-ndjson" },
+        { "/api/v1/report?format=html", 200, "default-src 'none'" },
+        { "/api/v1/report?before_from=-3h&before_to=-2h", 200, "\"change\":{\"loss_ratio\":{" },
+        { "/api/v1/report?before_from=-2h&before_to=-3h", 400, "must be before" },
     };
     struct rig *r = rig_new();
 
@@ -306,6 +319,62 @@ static void statuses(void **state)
         fail_msg("%s", g.text);
     problem = NULL;
     free(g.text);
+    rig_free(r);
+}
+
+/* The value of a column in the line that begins with `row`. */
+static double csv_number(const char *csv, const char *row, const char *column)
+{
+    const char *line = strstr(csv, row), *name = csv;
+    int at = 0;
+
+    for (; strncmp(name, column, strlen(column)) != 0 || !strchr(",\n", name[strlen(column)]); at++) {
+        name = strchr(name, ',');
+        assert_true(name && name < strchr(csv, '\n'));
+        name++;
+    }
+    assert_non_null(line);
+    for (line++; at--; line++)
+        assert_non_null(line = strchr(line, ','));
+    return strtod(line, NULL);
+}
+
+/* Of one pair, in JSON, NDJSON, CSV, and on the page as far as it shows them; the metrics are of the same view. */
+static void every_format_has_the_same_numbers(void **state)
+{
+    static const char *const names[] = { "sent", "lost", "loss_ratio", "delay_roundtrip_p99_seconds", "mos_g711",
+                                         "delay_forward_mean_seconds" };
+    struct rig *r = rig_new();
+    cJSON *json = fetch_json(r, "/api/v1/report?from=-10m&target=fra", "report"),
+          *groups = fetch_json(r, "/api/v1/report?from=-10m&target=fra&by=target", "report-groups");
+    struct get csv = fetch(r, "/api/v1/report?from=-10m&target=fra&format=csv"),
+               lines = fetch(r, "/api/v1/report?from=-10m&target=fra&format=ndjson"),
+               html = fetch(r, "/api/v1/report?from=-10m&target=fra&format=html");
+    cJSON *line = cJSON_Parse(get_body(&lines));
+    const cJSON *pair = cJSON_GetArrayItem(at(json, "pairs"), 0), *group = cJSON_GetArrayItem(at(groups, "groups"), 0);
+    char shown[64];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(names); i++) {
+        double v = at(pair, names[i])->valuedouble;
+        if (at(line, names[i])->valuedouble != v || at(group, names[i])->valuedouble != v ||
+            csv_number(get_body(&csv), "\nm,voice,ams,fra,", names[i]) != v)
+            fail_msg("%s: %.17g\n%s", names[i], v, get_body(&csv));
+    }
+    assert_true(at(pair, "delay_roundtrip_p99_seconds")->valuedouble ==
+                publish_view(r->fra)->delay[TW_ROUNDTRIP].p99_s.value);
+    snprintf(shown, sizeof shown, "<td>%.3f ms</td>", 1e3 * at(pair, "delay_roundtrip_p99_seconds")->valuedouble);
+    assert_non_null(strstr(html.text, shown));
+    cJSON_Delete(json);
+    cJSON_Delete(groups);
+    cJSON_Delete(line);
+    free(csv.text);
+    free(lines.text);
+    free(html.text);
+    json = fetch_json(r, "/api/v1/report?from=-10m&before_from=-20m&before_to=-10m", "report");
+    cJSON_Delete(json);
+    json = fetch_json(r, "/api/v1/report?by=mesh&before_from=-20m&before_to=-10m", "report-groups");
+    cJSON_Delete(json);
     rig_free(r);
 }
 
@@ -642,6 +711,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses),
         cmocka_unit_test(report_matches_its_schema),
+        cmocka_unit_test(every_format_has_the_same_numbers),
         cmocka_unit_test(the_other_answers_match_theirs),
         cmocka_unit_test(clock_matches_its_schema),
         cmocka_unit_test(the_schema_of_agents_names_every_field),
