@@ -317,6 +317,8 @@ static int complete(int argc, char **argv, int64_t (*wall_ns)(void))
     if (words_init(&w, argc) != CLI_OK)
         return CLI_OK;
     sort_words(&w, argc, argv - 1); /* all but the last; the program's name is not among them */
+    if (at.word[0] == '-') /* an option of what may be a group, too: of the command then */
+        w.alone = w.alone || stands_alone(&w, at.word);
     c.command = w.n_command && command_complete(&w) ? find_command(w.command[0], w.command[1]) : NULL;
     if (c.command) {
         own.opts = c.command->opts;

@@ -28,7 +28,7 @@ struct compare {
         .title = title_, .name = name_, .as = as_, .drop = drop_ \
     }
 static const struct out_col columns[] = {
-    { .title = "MESH/CLASS", .optional = true },
+    { .title = "MESH/CLASS" },
     { .title = "PAIR" },
     SHOWN("LOSS", "loss_ratio", OUT_AS_RATIO, 0),
     SHOWN("BEFORE", "loss_ratio_before", OUT_AS_RATIO, 0),

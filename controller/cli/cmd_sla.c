@@ -197,12 +197,27 @@ static void print_before(struct cli *c, const void *ctx)
            a->met == 1 ? "" : "s", a->missed, a->unknown);
 }
 
+static void print_part(struct cli *c, const struct out_listing *l, struct out_rows rows)
+{
+    struct out_records r = { .for_people = true };
+    struct out_table t;
+
+    if (!rows.n)
+        return;
+    out_listing_records(l, &r, rows, NULL);
+    out_listing_table(l, &r, c->opt.output == FORMAT_WIDE, c->wall_ns(), &t);
+    putchar('\n');
+    cli_print_table(c, &t);
+    out_records_free(&r);
+}
+
 static void print_after(struct cli *c, const void *ctx, const struct out_table *t)
 {
     const struct sla_all *a = ctx;
 
-    (void)c;
     (void)t;
+    print_part(c, &outage_listing, OUT_ROW_ARRAY(a->outages, a->n_outages));
+    print_part(c, &excluded_listing, OUT_ROW_ARRAY(a->excluded, a->n_excluded));
     if (a->inexact)
         puts("Of some maintenance only roll-ups are left that hold more than it: they count as a whole");
 }

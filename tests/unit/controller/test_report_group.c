@@ -337,9 +337,8 @@ static struct sla_report *run_sla(struct fx *f, int64_t from, int64_t to, uint32
     struct report_filter filter = { .from_ns = AT(from), .to_ns = AT(to), .limit = limit };
     struct sla_objectives o = { .common = { { true, true, false, true }, { 0.9, 0.1, 0, 0.1 } } };
     struct got g = { 0 };
-    struct tw_err err = { 0 };
 
-    assert_int_equal(sla_span(&filter, NOW, &err), TW_OK);
+    FX_OK(sla_span(&filter, NOW, &err));
     FX_OK(sla_run(&f->inv, f->readers, &filter, skip, &o, on_sla, &g));
     fx_run_until(f, &g.done, "sla");
     if (!g.sla)
