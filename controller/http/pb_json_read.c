@@ -261,9 +261,12 @@ static enum tw_rc unknown(const struct reading *r, const ProtobufCMessageDescrip
     char known[512] = "nothing";
     size_t len = 0;
 
-    for (unsigned i = 0; i < d->n_fields && len < sizeof known; i++)
-        len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", i ? ", " : "",
-                                pb_json_member(&d->fields[i]));
+    for (unsigned i = 0; i < d->n_fields && len < sizeof known; i++) { /* moments by their short names, as documented */
+        const char *name = pb_json_member(&d->fields[i]);
+        int n = (int)strlen(name) - (pb_json_is_moment(name) ? 3 : 0);
+
+        len += (size_t)snprintf(known + len, sizeof known - len, "%s%.*s", i ? ", " : "", n, name);
+    }
     snprintf(r->err->field, sizeof r->err->field, "%.60s", key);
     return tw_err_set(r->err, TW_EINVAL, "unknown member \"%.60s\"; known: %s", key, known);
 }
