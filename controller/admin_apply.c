@@ -46,6 +46,7 @@ static void add_plan_agent(Tw__Plan *plan, struct arena *ar, const struct plan_a
         p->pairs_after = after->pairs;
         p->packets_per_second = after->pps;
         p->bits_per_second = after->bps;
+        p->mean_packets_per_second = after->mean_pps;
         p->reflected_packets_per_second = after->reflected_pps;
     }
     plan->agents[plan->n_agents++] = p;
@@ -171,6 +172,9 @@ static void fill_plan(Tw__Plan *plan, struct arena *ar, const struct change_plan
     plan->store_bytes_per_day_before = p->before.store_bytes_per_day;
     plan->pairs_before = p->before.pairs;
     plan->pairs_after = p->after.pairs;
+    plan->packets_per_second_before = p->before.pps;
+    plan->packets_per_second = p->after.pps;
+    plan->mean_packets_per_second = p->after.mean_pps;
     if (p->n_meshes)
         plan->mesh = (char *)p->meshes[0].mesh;
     plan->pairs = p->pairs;

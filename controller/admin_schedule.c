@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/admin.h"
+#include "controller/mesh_now.h"
 #include "controller/schedule.h"
 
 /* ---- Show ---- */
@@ -15,8 +16,21 @@ static uint64_t count_agents(const struct inventory *inv, const char *mesh)
     return n;
 }
 
-static void fill_mesh(const struct controller *c, const struct mesh_state *m, struct arena *ar,
-                      Tw__MeshInfo *ret)
+static void fill_times(const struct controller *c, const struct mesh_state *m, const struct mesh_now *now,
+                       struct arena *ar, Tw__MeshInfo *ret)
+{
+    char runs[MESH_NOW_RUNS];
+
+    ret->runs = admin_text(ar, mesh_now_runs(m->mesh, runs));
+    ret->in_maintenance = mesh_now_maintenance(m->mesh, loop_now(c->loop).wall.ns);
+    if (!now)
+        return;
+    ret->next_run_ns = now->next_ns;
+    ret->pairs_idle = now->idle;
+}
+
+static void fill_mesh(const struct controller *c, const struct mesh_state *m, const struct mesh_now *now,
+                      struct arena *ar, Tw__MeshInfo *ret)
 {
     tw__mesh_info__init(ret);
     ret->name = (char *)m->row.name;
@@ -31,18 +45,24 @@ static void fill_mesh(const struct controller *c, const struct mesh_state *m, st
     ret->changed_ns = m->row.changed_ns;
     ret->author = m->author;
     ret->agents = count_agents(&c->inv, m->row.name);
+    fill_times(c, m, now, ar, ret);
 }
 
 static void list_meshes(const struct controller *c, struct arena *ar, Tw__ScheduleListReply *reply,
                         size_t *octets)
 {
+    struct mesh_now *now = arena_alloc(ar, sizeof *now * (HASH_COUNT(c->inv.meshes) + 1));
+    size_t i = 0;
+
+    if (now)
+        mesh_now_all(&c->inv, loop_now(c->loop).wall.ns, now);
     reply->meshes = arena_alloc(ar, sizeof *reply->meshes * (HASH_COUNT(c->inv.meshes) + 1));
-    for (const struct mesh_state *m = c->inv.meshes; m && reply->meshes; m = m->hh.next) {
+    for (const struct mesh_state *m = c->inv.meshes; m && reply->meshes; m = m->hh.next, i++) {
         Tw__MeshInfo *info = arena_alloc(ar, sizeof *info);
 
         if (!info)
             break;
-        fill_mesh(c, m, ar, info);
+        fill_mesh(c, m, now ? &now[i] : NULL, ar, info);
         *octets += tw__mesh_info__get_packed_size(info) + 8;
         if (*octets > ADMIN_REPLY_MAX)
             break;
@@ -98,13 +118,15 @@ void admin_schedule_show(Tw__Admin_Service *service, const Tw__MeshRequest *rq,
     const struct mesh_state *m = inventory_mesh(&c->inv, rq->name);
     Tw__ScheduleShowReply reply = TW__SCHEDULE_SHOW_REPLY__INIT;
     Tw__MeshInfo info;
+    struct mesh_now now;
 
     if (!m) {
         rpc_fail(closure_data, TW__STATUS__STATUS_NOT_FOUND,
                  "no mesh \"%.63s\": twampctl schedule list shows them", rq->name);
         return;
     }
-    fill_mesh(c, m, admin_arena(c), &info);
+    mesh_now_one(&c->inv, m, loop_now(c->loop).wall.ns, &now);
+    fill_mesh(c, m, &now, admin_arena(c), &info);
     info.document = m->document;
     reply.mesh = &info;
     closure(&reply, closure_data);

@@ -5,48 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct out_column columns[] = {
-    { "MESH", false, 0 },  { "STATE", false, 0 },       { "TOPOLOGY", false, 3 }, { "CLASSES", false, 4 },
-    { "AGENTS", true, 0 }, { "PAIRS", true, 0 },        { "SINCE", true, 2 },     { "CHANGED", false, 0 },
-    { "BY", false, 0 },    { "DESCRIPTION", false, 1 },
+static const struct out_col columns[] = {
+    { .title = "MESH", .name = "name" },
+    { .title = "STATE", .name = "state" },
+    { .title = "TOPOLOGY", .name = "topology", .drop = 3 },
+    { .title = "CLASSES", .name = "classes", .drop = 4 },
+    { .title = "AGENTS", .name = "agents", .as = OUT_AS_COUNT },
+    { .title = "PAIRS", .name = "pairs", .as = OUT_AS_COUNT },
+    { .title = "NEXT RUN", .name = "next_run_ns", .as = OUT_AS_TIME, .drop = 5 },
+    { .title = "SINCE", .name = "generation", .as = OUT_AS_COUNT, .drop = 2 },
+    { .title = "CHANGED", .name = "changed_ns", .as = OUT_AS_TIME },
+    { .title = "BY", .name = "author" },
+    { .title = "DESCRIPTION", .name = "description", .drop = 1 },
+    { .title = "RUNS", .name = "runs", .wide = true },
+    { .title = "IDLE", .name = "pairs_idle", .as = OUT_AS_COUNT, .wide = true },
 };
 
-/* ---- Cells and records ---- */
-
-static void put_classes(struct out_table *t, const Tw__MeshInfo *m)
+static void put_row(struct out_records *r, const void *row, const void *ctx)
 {
-    char text[256] = "";
-    size_t len = 0;
+    const Tw__MeshInfo *m = row;
+    const char *state = m->paused ? "paused" : m->pairs && m->pairs_idle == m->pairs ? "idle" : "active";
 
-    for (size_t i = 0; i < m->n_classes && len < sizeof text; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", i ? " " : "", m->classes[i]);
-    out_cell(t, OUT_PLAIN, "%s", len ? text : "-");
-}
-
-static const char *or_dash(const char *text)
-{
-    return *text ? text : "-";
-}
-
-static void put_row(struct out_table *t, const Tw__MeshInfo *m)
-{
-    char text[OUT_NUM];
-
-    out_cell(t, OUT_PLAIN, "%s", m->name);
-    out_cell(t, m->paused ? OUT_DOUBT : OUT_PLAIN, m->paused ? "paused" : "active");
-    out_cell(t, OUT_PLAIN, "%s", m->topology);
-    put_classes(t, m);
-    out_cell(t, OUT_PLAIN, "%" PRIu64, m->agents);
-    out_cell(t, OUT_PLAIN, "%" PRIu64, m->pairs);
-    out_cell(t, OUT_PLAIN, "%" PRIu64, m->generation);
-    out_cell(t, OUT_PLAIN, "%s", out_time(m->changed_ns, text));
-    out_cell(t, OUT_PLAIN, "%s", or_dash(m->author));
-    out_cell(t, OUT_PLAIN, "%s", or_dash(m->description));
-}
-
-static void put_record(struct out_records *r, const Tw__MeshInfo *m)
-{
-    out_record(r);
+    (void)ctx;
     out_text(r, "name", m->name);
     out_bool(r, "paused", m->paused);
     out_text(r, "topology", m->topology);
@@ -57,6 +37,41 @@ static void put_record(struct out_records *r, const Tw__MeshInfo *m)
     out_ns(r, "changed_ns", m->changed_ns);
     out_text(r, "author", m->author);
     out_text(r, "description", m->description);
+    out_text(r, "state", state);
+    out_text(r, "runs", m->runs);
+    out_ns(r, "next_run_ns", m->next_run_ns);
+    out_u64(r, "pairs_idle", m->pairs_idle);
+    out_bool(r, "in_maintenance", m->in_maintenance);
+    out_show(r, "state", m->paused || m->in_maintenance ? OUT_DOUBT : OUT_PLAIN, "%s%s", state,
+             m->in_maintenance ? ", maintenance" : "");
+}
+
+static const Tw__MeshInfo no_mesh = TW__MESH_INFO__INIT;
+static const struct out_listing meshes = { .key = "meshes",
+                                           .columns = columns,
+                                           .n_columns = TW_NELEM(columns),
+                                           .put = put_row,
+                                           .none = &no_mesh,
+                                           .empty = "No meshes yet: twampctl schedule apply -f FILE" };
+
+static void put_agent(struct out_records *r, const void *row, const void *ctx)
+{
+    const Tw__AgentRollout *a = row;
+
+    (void)ctx;
+    out_text(r, "agent", a->agent);
+    out_text(r, "state", a->state);
+    out_u64(r, "generation", a->generation);
+    out_bool(r, "current", a->current);
+    out_u64(r, "refusals", a->refusals);
+}
+
+static const Tw__AgentRollout no_agent = TW__AGENT_ROLLOUT__INIT;
+static const struct out_listing rollout = { .key = "rollout", .put = put_agent, .none = &no_agent };
+
+static void put_head(struct out_records *r, const void *ctx)
+{
+    out_u64(r, "generation", ((const Tw__ScheduleListReply *)ctx)->generation);
 }
 
 /* ---- List ---- */
@@ -96,91 +111,23 @@ static void warn_cut(const Tw__ScheduleListReply *reply)
         cli_fail(CLI_OK, "there are more meshes or agents than shown: the answer is full");
 }
 
-static void print_count(const Tw__ScheduleListReply *reply)
+static void print_count(struct cli *c, const void *ctx, const struct out_table *t)
 {
+    const Tw__ScheduleListReply *reply = ctx;
     size_t current = 0, refusing = 0;
 
+    (void)c;
+    (void)t;
     for (size_t i = 0; i < reply->n_rollout; i++) {
         current += reply->rollout[i]->current;
         refusing += reply->rollout[i]->refusals != 0;
     }
+    if (!reply->n_rollout)
+        return;
     printf("Generation %" PRIu64 " runs on %zu of %zu agents", reply->generation, current, reply->n_rollout);
     if (refusing)
         printf(", %zu refuse%s sessions", refusing, refusing == 1 ? "s" : "");
     printf(current < reply->n_rollout || refusing ? ": twampctl schedule rollout shows each\n" : "\n");
-}
-
-static bool add_rollout(cJSON *root, const Tw__ScheduleListReply *reply)
-{
-    struct out_records r = { 0 };
-    cJSON *list;
-
-    for (size_t i = 0; i < reply->n_rollout; i++) {
-        const Tw__AgentRollout *a = reply->rollout[i];
-        out_record(&r);
-        out_text(&r, "agent", a->agent);
-        out_text(&r, "state", a->state);
-        out_u64(&r, "generation", a->generation);
-        out_bool(&r, "current", a->current);
-        out_u64(&r, "refusals", a->refusals);
-    }
-    list = out_json_array(&r);
-    out_records_free(&r);
-    if (list && cJSON_AddItemToObject(root, "rollout", list))
-        return true;
-    cJSON_Delete(list);
-    return false;
-}
-
-static enum cli_exit print_table(struct cli *c, const Tw__ScheduleListReply *reply)
-{
-    struct out_table t;
-    enum cli_exit code = CLI_OK;
-
-    if (!reply->n_meshes) {
-        printf("No meshes yet: twampctl schedule apply -f FILE\n");
-    } else {
-        out_table_init(&t, columns, TW_NELEM(columns));
-        for (size_t i = 0; i < reply->n_meshes; i++)
-            put_row(&t, reply->meshes[i]);
-        code = cli_print_table(c, &t);
-    }
-    if (!code && reply->n_rollout)
-        print_count(reply);
-    return code;
-}
-
-static enum cli_exit print_json(struct cli *c, const Tw__ScheduleListReply *reply)
-{
-    struct out_records head = { 0 }, meshes = { 0 };
-    cJSON *root, *list;
-
-    out_record(&head);
-    out_u64(&head, "generation", reply->generation);
-    for (size_t i = 0; i < reply->n_meshes; i++)
-        put_record(&meshes, reply->meshes[i]);
-    root = out_json_object(&head, 0);
-    list = out_json_array(&meshes);
-    out_records_free(&head);
-    out_records_free(&meshes);
-    if (list && cJSON_AddItemToObject(root, "meshes", list) && add_rollout(root, reply))
-        return cli_print_tree(c, root);
-    if (!cJSON_HasObjectItem(root, "meshes"))
-        cJSON_Delete(list);
-    cJSON_Delete(root);
-    return cli_no_memory();
-}
-
-static enum cli_exit print_csv(struct cli *c, const Tw__ScheduleListReply *reply)
-{
-    static const Tw__MeshInfo no_mesh = TW__MESH_INFO__INIT;
-    struct out_records r = { .skip = reply->n_meshes ? 0 : 1 };
-
-    if (!reply->n_meshes)
-        put_record(&r, &no_mesh);
-    for (size_t i = 0; i < reply->n_meshes; i++)
-        put_record(&r, reply->meshes[i]);
-    return cli_print_records(c, "meshes", &r);
 }
 
 enum cli_exit cmd_schedule_list(struct cli *c)
@@ -191,10 +138,12 @@ enum cli_exit cmd_schedule_list(struct cli *c)
 
     if (code)
         return code;
-    if (cli_for_tree(c))
-        code = print_json(c, reply);
-    else
-        code = cli_for_people(c) ? print_table(c, reply) : print_csv(c, reply);
+    code = cli_print_answer(
+        c, &(struct cli_answer){ .main = { &meshes, OUT_ROWS(reply->meshes, reply->n_meshes) },
+                                 .more = { { &rollout, OUT_ROWS(reply->rollout, reply->n_rollout) } },
+                                 .head = put_head,
+                                 .after = print_count,
+                                 .ctx = reply });
     if (!code)
         warn_cut(reply);
     cli_free_reply(m);
@@ -217,45 +166,44 @@ static void print_document(const char *document)
     end_line(document);
 }
 
-static void put_fact(struct out_table *t, const char *what, const char *value)
+/* The same values as the list, and the document. */
+static void put_shown(struct out_records *r, const void *row, const void *ctx)
 {
-    out_cell(t, OUT_PLAIN, "%s", what);
-    out_cell(t, OUT_PLAIN, "%s", or_dash(value));
+    put_row(r, row, ctx);
+    out_text(r, "document", ((const Tw__MeshInfo *)row)->document);
 }
+
+static const struct out_col shown_columns[] = {
+    { .title = "Mesh", .name = "name" },
+    { .title = "Description", .name = "description" },
+    { .title = "State", .name = "state" },
+    { .title = "Topology", .name = "topology" },
+    { .title = "Classes", .name = "classes" },
+    { .title = "Agents", .name = "agents", .as = OUT_AS_COUNT },
+    { .title = "Pairs", .name = "pairs", .as = OUT_AS_COUNT },
+    { .title = "Runs", .name = "runs" },
+    { .title = "Pairs idle", .name = "pairs_idle", .as = OUT_AS_COUNT },
+    { .title = "Next run", .name = "next_run_ns", .as = OUT_AS_TIME },
+    { .title = "Changed", .name = "changed_ns", .as = OUT_AS_TIME },
+    { .title = "By", .name = "author" },
+    { .title = "Generation", .name = "generation", .as = OUT_AS_COUNT },
+};
+static const struct out_listing shown_mesh = { .key = "meshes",
+                                               .columns = shown_columns,
+                                               .n_columns = TW_NELEM(shown_columns),
+                                               .put = put_shown,
+                                               .none = &no_mesh };
 
 static enum cli_exit print_mesh(struct cli *c, const Tw__MeshInfo *m)
 {
-    static const struct out_column facts[] = { { NULL, false, 0 }, { NULL, false, 0 } };
-    struct out_table t;
-    char when[OUT_NUM];
-    enum cli_exit code;
+    enum cli_exit code = cli_print_facts(c, &shown_mesh, m, NULL);
 
-    out_table_init(&t, facts, TW_NELEM(facts));
-    put_fact(&t, "Mesh", m->name);
-    put_fact(&t, "Description", m->description);
-    put_fact(&t, "State", m->paused ? "paused" : "active");
-    put_fact(&t, "Topology", m->topology);
-    out_cell(&t, OUT_PLAIN, "Classes");
-    put_classes(&t, m);
-    out_cell(&t, OUT_PLAIN, "Agents, pairs");
-    out_cell(&t, OUT_PLAIN, "%" PRIu64 ", %" PRIu64, m->agents, m->pairs);
-    out_cell(&t, OUT_PLAIN, "Last change");
-    out_cell(&t, OUT_PLAIN, "%s by %s, generation %" PRIu64, out_time(m->changed_ns, when),
-             or_dash(m->author), m->generation);
-    code = cli_print_table(c, &t);
+    if (code || !cli_for_people(c))
+        return code;
     putchar('\n');
     out_safe(stdout, m->document, true);
     end_line(m->document);
-    return code;
-}
-
-static enum cli_exit print_mesh_records(struct cli *c, const Tw__MeshInfo *m)
-{
-    struct out_records r = { 0 };
-
-    put_record(&r, m);
-    out_text(&r, "document", m->document);
-    return cli_print_records(c, "meshes", &r);
+    return CLI_OK;
 }
 
 enum cli_exit cmd_schedule_show(struct cli *c)
@@ -275,7 +223,7 @@ enum cli_exit cmd_schedule_show(struct cli *c)
     else if (c->opt.document)
         print_document(mesh->document);
     else
-        code = cli_for_people(c) ? print_mesh(c, mesh) : print_mesh_records(c, mesh);
+        code = print_mesh(c, mesh);
     cli_free_reply(m);
     return code;
 }

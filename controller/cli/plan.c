@@ -49,15 +49,50 @@ static void print_meshes(const Tw__Plan *p)
         printf("  %zu unchanged\n", unchanged);
 }
 
+/* Excluded pairs can leave members of a k-regular mesh with less than they were to have. */
+static void print_below_degree(const Tw__Plan *p)
+{
+    for (size_t i = 0; i < p->n_meshes; i++) {
+        const Tw__PlanMesh *m = p->meshes[i];
+
+        if (!m->below_degree)
+            continue;
+        fputs("Mesh ", stdout);
+        out_safe(stdout, m->mesh, false);
+        printf(": %" PRIu64 " agent%s fewer targets or sources than the degree asks for, since pairs are excluded\n",
+               m->below_degree, m->below_degree == 1 ? " has" : "s have");
+    }
+}
+
+static const char *rate_text(double pps, char buf[OUT_NUM])
+{
+    snprintf(buf, OUT_NUM, "%.*f packets/s", pps < 10 && pps > 0 ? 2 : 0, pps);
+    return buf;
+}
+
+static void print_rates(const Tw__Plan *p)
+{
+    char before[OUT_NUM], after[OUT_NUM], mean[OUT_NUM];
+
+    printf("  %s sent now, %s then", rate_text(p->packets_per_second_before, before),
+           rate_text(p->packets_per_second, after));
+    if (p->mean_packets_per_second < p->packets_per_second)
+        printf(", %s in the long run: sessions with times rest between their runs",
+               rate_text(p->mean_packets_per_second, mean));
+    putchar('\n');
+}
+
 static void print_totals(const Tw__Plan *p)
 {
     char text[OUT_NUM];
 
     print_meshes(p);
+    print_below_degree(p);
     printf("All meshes: %" PRIu64 " pairs now, %" PRIu64 " then; %" PRIu64 " Prometheus series now, %" PRIu64
-           " then;\n  %.1f MB stored per day now, %.1f MB then (%s in 30 days)\n",
+           " then;\n  %.1f MB stored per day now, %.1f MB then (%s in 30 days);\n",
            p->pairs_before, p->pairs_after, p->series_before, p->series, p->store_bytes_per_day_before / 1e6,
            p->store_bytes_per_day / 1e6, out_si(p->store_bytes_per_day * 30, "B", text));
+    print_rates(p);
 }
 
 static void print_pairs(const Tw__Plan *p)
@@ -94,12 +129,15 @@ static const struct out_col agent_columns[] = {
     { .title = "BITS NOW", .name = "bits_per_second_before", .as = OUT_AS_BITRATE, .drop = 2 },
     { .title = "THEN", .name = "bits_per_second", .as = OUT_AS_BITRATE },
     { .title = "REFLECTS", .name = "reflected_packets_per_second", .as = OUT_AS_COUNT, .drop = 1 },
+    { .title = "LONG RUN", .name = "mean_packets_per_second", .as = OUT_AS_COUNT, .wide = true },
 };
 
 static void put_rate(struct out_records *r, const char *name, double pps)
 {
+    char text[OUT_NUM];
+
     out_real(r, name, pps);
-    out_show(r, name, OUT_PLAIN, "%.*f packets/s", pps < 10 && pps > 0 ? 2 : 0, pps);
+    out_show(r, name, OUT_PLAIN, "%s", rate_text(pps, text));
 }
 
 static void put_agent(struct out_records *r, const void *row, const void *ctx)
@@ -115,6 +153,7 @@ static void put_agent(struct out_records *r, const void *row, const void *ctx)
     put_rate(r, "reflected_packets_per_second", a->reflected_packets_per_second);
     put_rate(r, "packets_per_second_before", a->packets_per_second_before);
     out_real(r, "bits_per_second_before", a->bits_per_second_before);
+    put_rate(r, "mean_packets_per_second", a->mean_packets_per_second);
 }
 
 static const Tw__PlanAgent no_agent = TW__PLAN_AGENT__INIT;
@@ -158,6 +197,7 @@ static cJSON *meshes_tree(const Tw__Plan *p)
         out_u64(&r, "added", m->added);
         out_u64(&r, "removed", m->removed);
         out_u64(&r, "changed", m->changed);
+        out_u64(&r, "below_degree", m->below_degree);
     }
     return take_array(&r);
 }
@@ -231,6 +271,9 @@ static cJSON *plan_tree(const Tw__Plan *p)
     out_u64(&r, "series", p->series);
     out_real(&r, "store_bytes_per_day_before", p->store_bytes_per_day_before);
     out_real(&r, "store_bytes_per_day", p->store_bytes_per_day);
+    out_real(&r, "packets_per_second_before", p->packets_per_second_before);
+    out_real(&r, "packets_per_second", p->packets_per_second);
+    out_real(&r, "mean_packets_per_second", p->mean_packets_per_second);
     out_bool(&r, "truncated", p->truncated);
     out_bool(&r, "changed_pairs_truncated", p->pairs_truncated);
     o = out_json_object(&r, 0);

@@ -101,6 +101,34 @@ bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, 
     return true;
 }
 
+#define SEARCHES 16 /* of some hundred steps each */
+
+static int64_t next_begin(const struct class_times *c, const struct times_pace *pace, int64_t now_ns)
+{
+    struct times_span next;
+    int64_t from_ns = now_ns;
+
+    for (unsigned i = 0; i < SEARCHES && from_ns != TIMES_NEVER; i++)
+        if (times_next(c->times, pace, from_ns, &next, &from_ns))
+            return next.from_ns;
+    return TIMES_NEVER;
+}
+
+int64_t class_times_next(const struct class_times *c, const struct pair_key *k, int64_t now_ns)
+{
+    int64_t first_ns = TIMES_NEVER;
+
+    for (uint32_t flow = 0; c && c->id && flow < c->flows; flow++) {
+        struct times_pace pace = class_times_pace(c, k, flow);
+        int64_t begin_ns = next_begin(c, &pace, now_ns);
+
+        first_ns = begin_ns < first_ns ? begin_ns : first_ns;
+        if (c->times->kind != TIMES_INTERVAL)
+            break;
+    }
+    return first_ns;
+}
+
 const struct maintenance *class_times_maintenance(const struct class_times *c, int64_t now_ns)
 {
     struct times_span same;

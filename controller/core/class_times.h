@@ -48,6 +48,8 @@ struct pair_key {
 struct times_pace class_times_pace(const struct class_times *c, const struct pair_key *k, uint32_t flow);
 /* Is no flow of the pair in a run? c NULL: no. */
 bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns);
+/* When the next run of a flow of the pair begins, after now; TIMES_NEVER: none is to come, or it always runs. c NULL: never. */
+int64_t class_times_next(const struct class_times *c, const struct pair_key *k, int64_t now_ns);
 /* The maintenance that is going on, its reason perhaps ""; NULL: none. */
 const struct maintenance *class_times_maintenance(const struct class_times *c, int64_t now_ns);
 

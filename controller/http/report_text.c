@@ -6,6 +6,7 @@
 #include <string.h>
 #include "common/numtext.h"
 #include "common/stats_compare.h"
+#include "controller/http/api.h"
 #include "controller/http/json_stats.h"
 
 /* ---- JSON ---- */

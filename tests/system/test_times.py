@@ -38,6 +38,9 @@ def test_times(build):
         lab.apply(document(start))
         expect(state(lab, "interval") == "idle" and state(lab, "once") == "idle", "not idle before the first run")
         expect(lab.counter("fra", "probes") == 0, "probes before the first run")
+        mesh = lab.json("schedule", "show", "timed")["meshes"][0]
+        expect(mesh["state"] == "idle" and mesh["pairs_idle"] == mesh["pairs"] == 3, f"not idle: {mesh}")
+        expect(mesh["runs"] == "continuous,interval,once" and mesh["next_run_ns"] == start * 10**9, f"next run: {mesh}")
         # The controller is away while they run: the agent's clock is enough.
         lab.controller.stop()
         while time.time() < start + 7:

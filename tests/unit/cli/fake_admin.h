@@ -372,6 +372,11 @@ static inline void fill_plan(Tw__Plan *p)
     a[1].agent = (char *)"fra";
     a[1].pairs_after = 6;
     a[1].packets_per_second = 0.5;
+    a[0].mean_packets_per_second = 61.725;
+    a[1].mean_packets_per_second = 0.5;
+    p->packets_per_second_before = 800;
+    p->packets_per_second = 1235;
+    p->mean_packets_per_second = 62.225;
     p->mesh = (char *)"voice";
     p->pairs = 12;
     p->added = 8;
@@ -408,6 +413,7 @@ static void fill_details(Tw__Plan *p, const Tw__ScheduleApplyRequest *rq, const 
         meshes[i].pairs = i == 2 ? 0 : 6;
         meshes[i].removed = i == 2 ? 6 : 0;
         meshes[i].paused = i == 0;
+        meshes[i].below_degree = i == 0 ? 2 : 0;
     }
     p->pairs_before = 6;
     p->pairs_after = 12;
@@ -509,6 +515,10 @@ static inline void fill_mesh(Tw__MeshInfo *m)
     m->generation = 4;
     m->changed_ns = 990 * MINUTE_NS;
     m->author = (char *)"op";
+    m->runs = (char *)"continuous,cron";
+    m->next_run_ns = 1010 * MINUTE_NS;
+    m->pairs_idle = 4;
+    m->in_maintenance = true;
 }
 
 /* Agents take the generation at the third question, unless one stays behind. */

@@ -516,6 +516,7 @@ struct op_result {
     Tw__Status status;
     char detail[512];
     uint64_t generation, pairs, added, removed, below_degree;
+    double pps, mean_pps;
     bool in_document;
     uint32_t line;
     char text[512];
@@ -569,6 +570,8 @@ static inline void apply_done(const Tw__ScheduleApplyReply *m, void *ctx)
         r->pairs = m->plan->pairs;
         r->added = m->plan->added;
         r->removed = m->plan->removed;
+        r->pps = m->plan->packets_per_second;
+        r->mean_pps = m->plan->mean_packets_per_second;
         for (size_t i = 0; i < m->plan->n_meshes; i++)
             r->below_degree += m->plan->meshes[i]->below_degree;
     }

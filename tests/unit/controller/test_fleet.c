@@ -452,6 +452,84 @@ static void report_seen(const Tw__ReportReply *m, void *ctx)
     }
 }
 
+struct shown {
+    bool done;
+    char runs[64];
+    int64_t next_ns;
+    uint64_t pairs, idle;
+    bool maintenance;
+};
+
+static void mesh_seen(const Tw__ScheduleShowReply *m, void *ctx)
+{
+    struct shown *s = ctx;
+
+    s->done = true;
+    if (!m)
+        return;
+    snprintf(s->runs, sizeof s->runs, "%s", m->mesh->runs);
+    s->next_ns = m->mesh->next_run_ns;
+    s->pairs = m->mesh->pairs;
+    s->idle = m->mesh->pairs_idle;
+    s->maintenance = m->mesh->in_maintenance;
+}
+
+static void list_seen(const Tw__ScheduleListReply *m, void *ctx)
+{
+    struct shown *s = ctx;
+
+    s->done = true;
+    for (size_t i = 0; m && i < m->n_meshes; i++) {
+        s->idle += m->meshes[i]->pairs_idle;
+        if (m->meshes[i]->next_run_ns)
+            s->next_ns = m->meshes[i]->next_run_ns;
+    }
+}
+
+static struct shown show_mesh(struct fixture *f, const char *name)
+{
+    Tw__MeshRequest rq = TW__MESH_REQUEST__INIT;
+    struct shown s = { 0 };
+
+    rq.name = (char *)name;
+    tw__admin__schedule_show(admin_stub(f), &rq, mesh_seen, &s);
+    WAIT(s.done);
+    return s;
+}
+
+static void a_mesh_says_when_it_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct op_result r;
+    struct shown s, all = { 0 };
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    r = apply(f,
+              "mesh: timed\ntopology: full\nmembers: [a, b]\nclasses:\n"
+              "  once: { schedule: { at: \"2150-01-02T03:04:05Z\", for: 10s } }\n"
+              "  daily: { spacing: 1s, schedule: { cron: \"0 0 1 1 *\", for: 10s } }\n"
+              "maintenance: [{ from: \"2020-01-01T00:00:00Z\", to: \"2190-01-01T00:00:00Z\" }]\n",
+              false);
+    if (!r.ok || r.in_document)
+        fail_msg("%s%s", r.detail, r.text);
+    assert_true(r.mean_pps < r.pps / 1000); /* they mostly rest */
+    s = show_mesh(f, "timed");
+    assert_string_equal(s.runs, "once,cron");
+    assert_true(s.next_ns > tw_wall_now().ns && s.next_ns < tw_wall_now().ns + 367 * INT64_C(86400) * TW_NS_PER_S);
+    assert_int_equal(s.pairs, 4);
+    assert_true(s.idle == 4 && s.maintenance);
+    assert_true(apply(f, MESH_AB, false).ok);
+    s = show_mesh(f, "lab");
+    assert_string_equal(s.runs, "continuous");
+    assert_true(!s.next_ns && !s.idle && !s.maintenance);
+    s = show_mesh(f, "timed");
+    tw__admin__schedule_list(admin_stub(f), &(Tw__ScheduleListRequest)TW__SCHEDULE_LIST_REQUEST__INIT, list_seen,
+                             &all);
+    WAIT(all.done);
+    assert_true(all.idle == 4 && all.next_ns == s.next_ns);
+}
+
 static void an_operator_sees_what_is(void **state)
 {
     struct fixture *f = *state;
@@ -602,6 +680,7 @@ int main(void)
         T(a_bad_document_changes_nothing),
         T(a_plan_changes_nothing),
         T(a_plan_says_whose_degree_is_below),
+        T(a_mesh_says_when_it_runs),
         T(pause_resume_delete),
         T(an_operator_sees_what_is),
         T(results_and_reports_come_back),

@@ -155,6 +155,8 @@ static void maintenance(void **state)
     assert_string_equal(class_times_maintenance(m->classes[1].times, at("2027-07-04T01:30:00Z"))->reason, "");
     assert_true(class_times_is_idle(c, &key, at("2027-07-01T21:00:00Z")));
     assert_false(class_times_is_idle(c, &key, at("2027-07-04T01:30:00Z")));
+    assert_true(class_times_next(c, &key, at("2027-07-01T21:00:00Z")) == at("2027-07-02T00:00:00Z"));
+    assert_true(class_times_next(c, &key, at("2027-07-04T01:30:00Z")) == TIMES_NEVER); /* it runs, for good */
     other = parse("classes: { c: {} }\nmaintenance: [{ days: sun, from: \"03:00\", to: \"04:00\" }]\n", &err);
     assert_non_null(other);
     assert_true(other->classes[0].times && !other->classes[0].times->id); /* agents need not know */
