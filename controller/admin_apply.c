@@ -118,13 +118,13 @@ static void fill_plan_pairs(Tw__Plan *plan, struct arena *ar, const struct chang
             break;
         plan->changed_pairs[plan->n_changed_pairs++] = pair;
     }
-    plan->pairs_truncated = p->pairs_cut || plan->n_changed_pairs < p->n_pairs;
+    plan->changed_pairs_truncated = p->pairs_cut || plan->n_changed_pairs < p->n_pairs;
 }
 
 static void fill_shares(Tw__PlanExcess *x, struct arena *ar, const struct budget_excess *e)
 {
-    x->shares = arena_alloc(ar, sizeof *x->shares * (e->n_shares + 1));
-    for (size_t i = 0; x->shares && i < e->n_shares; i++) {
+    x->contributors = arena_alloc(ar, sizeof *x->contributors * (e->n_shares + 1));
+    for (size_t i = 0; x->contributors && i < e->n_shares; i++) {
         Tw__PlanShare *s = arena_alloc(ar, sizeof *s);
 
         if (!s)
@@ -134,7 +134,7 @@ static void fill_shares(Tw__PlanExcess *x, struct arena *ar, const struct budget
         s->class_name = (char *)e->shares[i].class_name;
         s->value = e->shares[i].value;
         s->pairs = e->shares[i].pairs;
-        x->shares[x->n_shares++] = s;
+        x->contributors[x->n_contributors++] = s;
     }
 }
 

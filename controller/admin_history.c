@@ -60,8 +60,8 @@ static Tw__GenerationInfo *generation_info(const struct history_row *row, struct
     if (!g)
         return NULL;
     tw__generation_info__init(g);
-    g->number = row->g.number;
-    g->first = row->g.first;
+    g->generation = row->g.number;
+    g->first_generation = row->g.first;
     g->time_ns = row->g.time_ns;
     g->author = (char *)row->g.author;
     g->what = (char *)row->g.what;
@@ -71,7 +71,7 @@ static Tw__GenerationInfo *generation_info(const struct history_row *row, struct
     g->added = row->g.added;
     g->removed = row->g.removed;
     g->changed = row->g.changed;
-    g->complete = row->g.complete;
+    g->kept = row->g.complete;
     *octets += tw__generation_info__get_packed_size(g) + 8;
     g->meshes = arena_alloc(ar, sizeof *g->meshes * (row->n_meshes + 1));
     for (size_t i = 0; g->meshes && i < row->n_meshes; i++) {
@@ -128,10 +128,10 @@ void admin_schedule_history(Tw__Admin_Service *service, const Tw__ScheduleHistor
 {
     struct controller *c = admin_controller(service);
     struct history_call *call = malloc(sizeof *call);
-    struct history_query q = { .number = rq->number,
+    struct history_query q = { .number = rq->generation,
                                .before = rq->before,
                                .limit = rq->limit ? rq->limit : LIMIT_STANDARD,
-                               .diffs = rq->number != 0 };
+                               .diffs = rq->generation != 0 };
     enum tw_rc rc = TW_ENOMEM;
 
     if (q.limit > LIMIT_MAX)

@@ -1,11 +1,10 @@
 #include "controller/flight.h"
 #include <stdio.h>
+#include "common/net/words.h"
 
 const char *flight_cause_name(Tw__FlightCause c)
 {
-    static const char *const names[] = { "command", "alert", "loss_run" };
-
-    return (unsigned)c < TW_NELEM(names) ? names[c] : "unknown";
+    return words_of(&tw__flight_cause__descriptor, (int)c);
 }
 
 void flight_row_of(const Tw__FlightFrozen *m, struct flight_row *ret)

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/net/words.h"
 #include "controller/cli/filter.h"
 #include "controller/cli/probe.h"
 #include "controller/cli/pairs.h"
@@ -109,9 +110,7 @@ static enum cli_exit read_question(struct cli *c, struct question *q)
 
 static const char *cause_name(Tw__FlightCause cause)
 {
-    static const char *const names[] = { "command", "alert", "loss_run" };
-
-    return (unsigned)cause < TW_NELEM(names) ? names[cause] : "unknown";
+    return words_of(&tw__flight_cause__descriptor, (int)cause);
 }
 
 /* ---- Probes as a table ---- */

@@ -49,11 +49,11 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     const Tw__GenerationInfo *g = row;
 
     (void)ctx;
-    out_u64(r, "generation", g->number);
-    out_u64(r, "first_generation", g->first);
-    if (g->first < g->number)
-        out_show(r, "generation", OUT_PLAIN, "%" PRIu64 "-%" PRIu64, g->first, g->number);
-    else if (!g->complete)
+    out_u64(r, "generation", g->generation);
+    out_u64(r, "first_generation", g->first_generation);
+    if (g->first_generation < g->generation)
+        out_show(r, "generation", OUT_PLAIN, "%" PRIu64 "-%" PRIu64, g->first_generation, g->generation);
+    else if (!g->kept)
         out_style(r, "generation", OUT_DIM);
     out_ns(r, "time_ns", g->time_ns);
     out_text(r, "author", g->author);
@@ -63,7 +63,7 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     put_count(r, "removed", g, g->removed);
     put_count(r, "changed", g, g->changed);
     out_text(r, "reason", g->reason);
-    out_bool(r, "kept", g->complete);
+    out_bool(r, "kept", g->kept);
     out_tree(r, "meshes", changes_tree(g));
 }
 
@@ -92,7 +92,7 @@ static enum cli_exit print_list(struct cli *c, const Tw__ScheduleHistoryReply *r
 
     if (!code && reply->truncated && reply->n_generations)
         cli_fail(CLI_OK, "there are older ones: go on with --before %" PRIu64,
-                 reply->generations[reply->n_generations - 1]->first);
+                 reply->generations[reply->n_generations - 1]->first_generation);
     return code;
 }
 
@@ -121,7 +121,7 @@ static void print_changes(struct cli *c, const void *ctx, const struct out_table
     const Tw__GenerationInfo *g = ctx;
 
     (void)t;
-    if (!g->complete)
+    if (!g->kept)
         printf("\nMade by an older program: its documents are not known.\n");
     for (size_t i = 0; i < g->n_meshes; i++) {
         const Tw__MeshChange *m = g->meshes[i];
@@ -152,16 +152,16 @@ enum cli_exit cmd_schedule_history(struct cli *c)
     ProtobufCMessage *m = NULL;
     enum cli_exit code;
 
-    if (c->args.n && !cli_read_generation(c->args.v[0], &rq.number))
+    if (c->args.n && !cli_read_generation(c->args.v[0], &rq.generation))
         return CLI_USAGE;
     rq.limit = (uint32_t)c->opt.limit;
     rq.before = (uint64_t)c->opt.before;
     code = cli_call(c, "ScheduleHistory", &rq.base, &m);
     reply = (const Tw__ScheduleHistoryReply *)m;
-    if (!code && rq.number && !reply->n_generations)
+    if (!code && rq.generation && !reply->n_generations)
         code = cli_fail(CLI_FAILED, "the controller's answer lacks the generation");
     else if (!code)
-        code = rq.number ? print_one(c, reply->generations[0]) : print_list(c, reply);
+        code = rq.generation ? print_one(c, reply->generations[0]) : print_list(c, reply);
     cli_free_reply(m);
     return code;
 }

@@ -114,7 +114,7 @@ static void print_pairs(const Tw__Plan *p)
         out_safe(stdout, x->what, false);
         putchar('\n');
     }
-    if (p->pairs_truncated)
+    if (p->changed_pairs_truncated)
         printf("... and %" PRIu64 " more\n", p->added + p->changed + p->removed - p->n_changed_pairs);
 }
 
@@ -224,12 +224,12 @@ static cJSON *shares_tree(const Tw__PlanExcess *e)
 {
     struct out_records r = { 0 };
 
-    for (size_t i = 0; i < e->n_shares; i++) {
+    for (size_t i = 0; i < e->n_contributors; i++) {
         out_record(&r);
-        out_text(&r, "mesh", e->shares[i]->mesh);
-        out_text(&r, "class", e->shares[i]->class_name);
-        out_real(&r, "value", e->shares[i]->value);
-        out_u64(&r, "pairs", e->shares[i]->pairs);
+        out_text(&r, "mesh", e->contributors[i]->mesh);
+        out_text(&r, "class", e->contributors[i]->class_name);
+        out_real(&r, "value", e->contributors[i]->value);
+        out_u64(&r, "pairs", e->contributors[i]->pairs);
     }
     return take_array(&r);
 }
@@ -275,7 +275,8 @@ static cJSON *plan_tree(const Tw__Plan *p)
     out_real(&r, "packets_per_second", p->packets_per_second);
     out_real(&r, "mean_packets_per_second", p->mean_packets_per_second);
     out_bool(&r, "truncated", p->truncated);
-    out_bool(&r, "changed_pairs_truncated", p->pairs_truncated);
+    out_bool(&r, "changed_pairs_truncated", p->changed_pairs_truncated);
+    out_u64(&r, "excesses_all", p->excesses_all);
     o = out_json_object(&r, 0);
     out_records_free(&r);
     out_listing_records(&agents, &list, OUT_ROWS(p->agents, p->n_agents), NULL);
@@ -361,10 +362,10 @@ enum cli_exit plan_tell(struct cli *c, const Tw__ScheduleApplyReply *reply)
 static void print_excess(const Tw__PlanExcess *e)
 {
     cli_fail(CLI_OK, "%s%s", e->text, e->hard ? "" : " (--force goes past it)");
-    for (size_t i = 0; i < e->n_shares; i++)
+    for (size_t i = 0; i < e->n_contributors; i++)
         fprintf(stderr, "  %s %.0f by %" PRIu64 " pair%s of %s/%s\n", i ? "         " : "most of it",
-                e->shares[i]->value, e->shares[i]->pairs, e->shares[i]->pairs == 1 ? "" : "s", e->shares[i]->mesh,
-                e->shares[i]->class_name);
+                e->contributors[i]->value, e->contributors[i]->pairs, e->contributors[i]->pairs == 1 ? "" : "s", e->contributors[i]->mesh,
+                e->contributors[i]->class_name);
     if (*e->fits)
         fprintf(stderr, "  would fit: %s\n", e->fits);
 }

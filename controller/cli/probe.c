@@ -2,12 +2,11 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "common/net/words.h"
 
 const char *probe_fate(const Tw__FlightRecord *r)
 {
-    static const char *const names[] = { "in_flight", "received", "lost", "late", "send_error" };
-
-    return (unsigned)r->fate < TW_NELEM(names) ? names[r->fate] : "unknown";
+    return words_of(&tw__flight_fate__descriptor, (int)r->fate);
 }
 
 bool probe_is_lost(const Tw__FlightRecord *r)
@@ -17,11 +16,7 @@ bool probe_is_lost(const Tw__FlightRecord *r)
 
 const char *probe_way(const Tw__FlightRecord *r)
 {
-    if (!probe_is_lost(r))
-        return "";
-    return r->way == TW__FLIGHT_WAY__FLIGHT_WAY_FORWARD    ? "forward"
-           : r->way == TW__FLIGHT_WAY__FLIGHT_WAY_BACKWARD ? "backward"
-                                                           : "unknown";
+    return probe_is_lost(r) ? words_of(&tw__flight_way__descriptor, (int)r->way) : "";
 }
 
 struct tw_num probe_seconds(const Tw__FlightRecord *r, int64_t ns)

@@ -2,6 +2,7 @@
  * agents keep of that. */
 #include <stdlib.h>
 #include <string.h>
+#include "common/net/words.h"
 #include "controller/enrolment.h"
 #include "controller/flight.h"
 #include "controller/http/api.h"
@@ -30,20 +31,11 @@ struct flight_json {
     Tw__FlightReply *reply;
 };
 
-static const char *fate_name(const Tw__FlightRecord *r)
-{
-    static const char *const names[] = { "in_flight", "received", "lost", "late", "send_error" };
-
-    return (unsigned)r->fate < TW_NELEM(names) ? names[r->fate] : "unknown";
-}
-
 static cJSON *way(const Tw__FlightRecord *r)
 {
-    static const char *const names[] = { "unknown", "forward", "backward" };
     bool lost = r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LOST || r->fate == TW__FLIGHT_FATE__FLIGHT_FATE_LATE;
 
-    return lost && (unsigned)r->way < TW_NELEM(names) ? cJSON_CreateString(names[r->way])
-                                                      : cJSON_CreateNull();
+    return lost ? cJSON_CreateString(words_of(&tw__flight_way__descriptor, (int)r->way)) : cJSON_CreateNull();
 }
 
 static void put_seconds(cJSON *o, const char *key, const Tw__FlightRecord *r, int64_t ns)
@@ -63,7 +55,7 @@ static cJSON *probe_item(uint32_t flow, const Tw__FlightRecord *r)
     cJSON_AddNumberToObject(o, "flow", flow);
     json_time(o, "sent", "sent_ns", r->t1_ns);
     cJSON_AddNumberToObject(o, "seq", r->seq);
-    cJSON_AddStringToObject(o, "fate", fate_name(r));
+    cJSON_AddStringToObject(o, "fate", words_of(&tw__flight_fate__descriptor, (int)r->fate));
     json_put(o, "lost_on", way(r));
     put_seconds(o, "rtt_seconds", r, r->forward_ns + r->backward_ns);
     put_seconds(o, "forward_seconds", r, r->forward_ns);

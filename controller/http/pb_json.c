@@ -72,7 +72,7 @@ const char *pb_json_word(const ProtobufCEnumDescriptor *d, const ProtobufCEnumVa
     size_t i;
 
     for (i = 0; word[i] && i < PB_JSON_WORD - 1; i++)
-        buf[i] = word[i] == '_' ? '-' : (char)tolower((unsigned char)word[i]);
+        buf[i] = (char)tolower((unsigned char)word[i]);
     buf[i] = '\0';
     return buf;
 }

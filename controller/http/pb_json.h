@@ -27,7 +27,7 @@ size_t pb_json_width(const ProtobufCFieldDescriptor *f);
 bool pb_json_is_ratio(const ProtobufCFieldDescriptor *f);
 /* A text that is null, not "", where there is none. */
 bool pb_json_is_unknown_if_empty(const ProtobufCFieldDescriptor *f);
-/* Word of an enumeration's value: "fixed" of SPACING_FIXED; returns buf. */
+/* Word of an enumeration's value: "fixed" of SPACING_FIXED, as in common/net/words.h; returns buf. */
 #define PB_JSON_WORD 64
 const char *pb_json_word(const ProtobufCEnumDescriptor *d, const ProtobufCEnumValue *v,
                          char buf[PB_JSON_WORD]);

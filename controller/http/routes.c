@@ -58,7 +58,7 @@ const struct http_route controller_routes[] = {
     POST("/api/v1/schedule/{name}/resume", "ScheduleResume", "measure a paused mesh again"),
     DELETE("/api/v1/schedule/{name}", "ScheduleDelete", "end a mesh; its results stay"),
     READ("/api/v1/generations", "ScheduleHistory", "which generations of the schedule there were, when, by whom and why"),
-    READ("/api/v1/generations/{number}", "ScheduleHistory", "one generation, and what it changed in the documents"),
+    READ("/api/v1/generations/{generation}", "ScheduleHistory", "one generation, and what it changed in the documents"),
     POST("/api/v1/generations/{generation}/rollback", "ScheduleRollback", "put the documents of a generation in force again"),
 
     POST("/api/v1/doctor", "DoctorStart", "look for what is wrong in the fleet; the answer has the number to ask by"),

@@ -422,7 +422,7 @@ static void fill_details(Tw__Plan *p, const Tw__ScheduleApplyRequest *rq, const 
     if (rq->max_pairs) {
         p->changed_pairs = pair_list;
         p->n_changed_pairs = 3;
-        p->pairs_truncated = true;
+        p->changed_pairs_truncated = true;
     }
     if (strstr(document, "many")) {
         p->meshes = mesh_list;
@@ -445,8 +445,8 @@ static void fill_details(Tw__Plan *p, const Tw__ScheduleApplyRequest *rq, const 
         excesses[i].text = (char *)(i ? "there would be 1590 Prometheus series: the budget is 1000"
                                       : "agent ams would send 2000 packets/s: its own limit is 1000");
         excesses[i].fits = (char *)(i ? "" : "a spacing of 60ms instead of 20ms in voice/ef");
-        excesses[i].shares = share_list;
-        excesses[i].n_shares = i ? 1 : 2;
+        excesses[i].contributors = share_list;
+        excesses[i].n_contributors = i ? 1 : 2;
     }
     p->excesses = excess_list;
     p->n_excesses = 2;
@@ -685,8 +685,8 @@ static void fake_schedule_history(Tw__Admin_Service *s, const Tw__ScheduleHistor
     voice.diff = (char *)"@@ -4,2 +4,2 @@\n classes:\n-  voice: { spacing: 20ms }\n+  voice: { spacing: 50ms }\n";
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         tw__generation_info__init(&info[i]);
-        info[i].first = rows[i].first;
-        info[i].number = rows[i].number;
+        info[i].first_generation = rows[i].first;
+        info[i].generation = rows[i].number;
         info[i].time_ns = (990 - (int64_t)i) * MINUTE_NS;
         info[i].author = (char *)rows[i].author;
         info[i].what = (char *)rows[i].what;
@@ -696,8 +696,8 @@ static void fake_schedule_history(Tw__Admin_Service *s, const Tw__ScheduleHistor
         info[i].removed = rows[i].removed;
         info[i].changed = rows[i].changed;
         info[i].counted = rows[i].counted;
-        info[i].complete = rows[i].complete;
-        if (rq->number ? rows[i].first <= rq->number && rq->number <= rows[i].number : !fake->empty)
+        info[i].kept = rows[i].complete;
+        if (rq->generation ? rows[i].first <= rq->generation && rq->generation <= rows[i].number : !fake->empty)
             list[reply.n_generations++] = &info[i];
     }
     info[0].meshes = meshes;
@@ -705,10 +705,10 @@ static void fake_schedule_history(Tw__Admin_Service *s, const Tw__ScheduleHistor
     reply.generation = 5;
     reply.generations = list;
     reply.truncated = fake->cut_lists;
-    if (rq->number && !reply.n_generations)
+    if (rq->generation && !reply.n_generations)
         rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "generation %d is not in the history: twampctl schedule "
                                                      "history shows them",
-                 (int)rq->number);
+                 (int)rq->generation);
     else
         closure(&reply, data);
 }

@@ -36,15 +36,15 @@ static void note_plan(struct reply *r, const Tw__Plan *p)
         sprintf(r->pairs + strlen(r->pairs), "%s %s/%s %s>%s %s; ", x->action, x->mesh, x->class_name, x->source,
                 x->target, x->what);
     }
-    strcat(r->pairs, p->pairs_truncated ? "..." : "");
+    strcat(r->pairs, p->changed_pairs_truncated ? "..." : "");
     for (size_t i = 0; i < p->n_excesses; i++) {
         const Tw__PlanExcess *x = p->excesses[i];
 
         sprintf(r->excesses + strlen(r->excesses), "%s %s %.0f>%.0f%s", x->kind, x->agent, x->value, x->limit,
                 x->hard ? " hard" : "");
-        for (size_t k = 0; k < x->n_shares; k++)
-            sprintf(r->excesses + strlen(r->excesses), " %s/%s %.0f", x->shares[k]->mesh, x->shares[k]->class_name,
-                    x->shares[k]->value);
+        for (size_t k = 0; k < x->n_contributors; k++)
+            sprintf(r->excesses + strlen(r->excesses), " %s/%s %.0f", x->contributors[k]->mesh, x->contributors[k]->class_name,
+                    x->contributors[k]->value);
         sprintf(r->excesses + strlen(r->excesses), " (%s); ", x->fits);
     }
 }
@@ -131,7 +131,7 @@ static void listed(const Tw__ScheduleHistoryReply *m, void *ctx)
     for (size_t i = 0; m && i < m->n_generations; i++) {
         const Tw__GenerationInfo *g = m->generations[i];
 
-        p += sprintf(p, "%d-%d %s|%s|%s|%d+%d-%d~%d", (int)g->first, (int)g->number, g->author, g->what,
+        p += sprintf(p, "%d-%d %s|%s|%s|%d+%d-%d~%d", (int)g->first_generation, (int)g->generation, g->author, g->what,
                      g->reason, (int)g->pairs, (int)g->added, (int)g->removed, (int)g->changed);
         for (size_t k = 0; k < g->n_meshes; k++)
             p += sprintf(p, "|%s %s +%u-%u\n%s", g->meshes[k]->mesh, g->meshes[k]->action,
@@ -147,7 +147,7 @@ static struct listing history(struct fixture *f, uint64_t number, uint32_t limit
     Tw__ScheduleHistoryRequest rq = TW__SCHEDULE_HISTORY_REQUEST__INIT;
     struct listing l = { 0 };
 
-    rq.number = number;
+    rq.generation = number;
     rq.limit = limit;
     tw__admin__schedule_history(admin_stub(f), &rq, listed, &l);
     WAIT(l.done);

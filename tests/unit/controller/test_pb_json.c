@@ -9,6 +9,7 @@
 
 #include "admin.pb-c.h"
 #include "common/clk.h"
+#include "common/net/words.h"
 #include "controller/http/pb_json.h"
 
 #define NOW (INT64_C(1700000000) * TW_NS_PER_S)
@@ -57,6 +58,8 @@ static const struct {
     { "{\"pairs\":[]}", false, "pairs: expected an object" },
     { "{\"pairs\":{\"msh\":\"m\"}}", false, "unknown member \"msh\"; known: mesh, class, source" },
     { "{\"nosuch\":1}", false, "unknown member \"nosuch\"; known: pairs, pair_id" },
+    { "{\"cause\":\"loss_run\"}", false, NULL },
+    { "{\"cause\":\"loss-run\"}", false, "cause: expected one of command, alert, loss_run" },
     { "{\"at\":\"tomorrow\"}", false, "at_ns: expected a time" },
     { "[]", false, "expected a JSON object" },
 };
@@ -187,6 +190,45 @@ static void every_time_is_classed(void **state)
     }
 }
 
+/* The words that programs print by themselves are those of the JSON; and all have '_' between their parts, as
+ * states and members do. */
+static void check_words(const ProtobufCMessageDescriptor *d)
+{
+    char word[PB_JSON_WORD];
+
+    for (unsigned i = 0; i < d->n_fields; i++) {
+        const ProtobufCEnumDescriptor *e = d->fields[i].descriptor;
+
+        if (d->fields[i].type == PROTOBUF_C_TYPE_MESSAGE)
+            check_words(d->fields[i].descriptor);
+        if (d->fields[i].type != PROTOBUF_C_TYPE_ENUM)
+            continue;
+        for (unsigned k = 0; k < e->n_values; k++) {
+            const char *printed = words_find(e, e->values[k].value);
+
+            pb_json_word(e, &e->values[k], word);
+            if (word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789_")] || (printed && strcmp(printed, word) != 0))
+                fail_msg("%s: \"%s\" over HTTP, \"%s\" elsewhere", e->name, word, printed ? printed : "-");
+            if (!printed && words_find(e, e->values[0].value))
+                fail_msg("%s: common/net/words.c lacks \"%s\"", e->name, word);
+        }
+    }
+}
+
+static void a_value_has_one_word(void **state)
+{
+    const ProtobufCServiceDescriptor *s = &tw__admin__descriptor;
+
+    (void)state;
+    for (unsigned i = 0; i < s->n_methods; i++) {
+        check_words(s->methods[i].input);
+        check_words(s->methods[i].output);
+    }
+    assert_string_equal(words_of(&tw__flight_fate__descriptor, 0), "in_flight");
+    assert_string_equal(words_of(&tw__flight_fate__descriptor, 99), "unknown");
+    assert_null(words_find(&tw__flight_fate__descriptor, -1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +236,7 @@ int main(void)
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(answers_are_exact),
         cmocka_unit_test(every_time_is_classed),
+        cmocka_unit_test(a_value_has_one_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
