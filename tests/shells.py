@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the programs make of their tables for others: completion, asked for in real shells, and manual pages, read by
 the tools that read manual pages. tests/shells.py BUILD_DIR"""
+import json
 import os
 import pty
 import select
@@ -149,8 +150,19 @@ def completion():
         zsh.close()
 
 
+def mesh_keys():
+    """Every key that the parser knows has its paragraph, and says something."""
+    tables = json.loads(subprocess.run([BUILD + "/tests/unit/mesh_doc_tool", "keys"], capture_output=True, text=True, check=True).stdout)
+    page = open(MADE + "/twampmesh-mesh.5", encoding="utf-8").read()
+    for name, keys in tables.items():
+        part = page[page.index(f"KEYS OF A {name.upper()}\n"):].split(".SH", 1)[0]
+        told = {line[3:].split("\\fR")[0] for line in part.splitlines() if line.startswith("\\fB")}
+        expect(f"twampmesh-mesh.5 has the keys of a {name}", told == set(keys), sorted(told ^ set(keys)))
+    expect("twampmesh-mesh.5 describes every key", page.count("See docs/mesh.md") == 0, page.count("See docs/mesh.md"))
+
+
 def manuals():
-    for page in ("twampctl.1", "twamp.1", "twamp-agent.8", "twamp-controller.8"):
+    for page in ("twampctl.1", "twamp.1", "twamp-agent.8", "twamp-controller.8", "twampmesh-mesh.5"):
         path = MADE + "/" + page
         lint = subprocess.run(["mandoc", "-T", "lint", path], capture_output=True, text=True, timeout=PATIENCE_S)
         expect(f"mandoc has nothing against {page}", lint.returncode == 0 and not lint.stdout, lint.stdout)
@@ -160,7 +172,10 @@ def manuals():
         text = subprocess.run(["mandoc", "-T", "ascii", path], capture_output=True, text=True, timeout=PATIENCE_S).stdout
         plain = "".join(c for i, c in enumerate(text) if c != "\b" and text[i + 1:i + 2] != "\b")
         for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "SEE ALSO"):
+            if heading == "SYNOPSIS" and page.endswith(".5"):
+                continue
             expect(f"{page} has {heading}", f"\n{heading}\n" in plain, plain[:300])
+    mesh_keys()
     for program, words in (("twampctl", ["agent list", "schedule apply", "--controller=URL", "--context=NAME"]),
                            ("twamp", ["twamp sender", "--dscp="]), ):
         text = subprocess.run(["mandoc", "-T", "ascii", f"{MADE}/{program}.1"], capture_output=True, text=True,

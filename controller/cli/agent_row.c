@@ -110,17 +110,25 @@ static void put_reflector(struct out_records *r, const Tw__HealthReport *h)
     REFLECTOR_COUNTS(PUT_COUNT)
 }
 
-#define NAME_COUNTS(X)  \
+#define NEW_COUNTS(X)   \
     X(names)            \
     X(names_unresolved) \
     X(names_stale)      \
     X(name_lookups)     \
     X(name_failures)    \
-    X(name_changes)
+    X(name_changes)     \
+    X(runs)             \
+    X(runs_missed)      \
+    X(tests)            \
+    X(tests_started)    \
+    X(tests_refused)    \
+    X(tests_expired)    \
+    X(diagnoses)        \
+    X(diagnoses_refused) X(diagnose_packets)
 
-static void put_names(struct out_records *r, const Tw__HealthReport *h)
+static void put_newer_counts(struct out_records *r, const Tw__HealthReport *h)
 {
-    NAME_COUNTS(PUT_COUNT)
+    NEW_COUNTS(PUT_COUNT)
 }
 
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
@@ -230,8 +238,8 @@ static void put_values(struct out_records *r, const Tw__AgentInfo *a)
     put_flight_records(r, a->health);
     put_reflector(r, a->health);
     put_operators(r, a);
+    put_newer_counts(r, a->health);
     out_tree(r, "refused", refused(a));
-    put_names(r, a->health);
 }
 
 /* ---- How a table shows it ---- */

@@ -13,7 +13,7 @@ enum cli_exit agents_fetch(struct ctl *c, const char *select, Tw__AgentListReply
 extern const struct out_listing agents_listing;
 
 /* cmd_agent_show.c: for people its facts, else a list of one. */
-enum cli_exit agent_print(struct cli *c, Tw__AgentInfo *a);
+enum cli_exit agent_print(struct cli *c, const Tw__AgentInfo *a);
 
 #define AGENT_STATE_TEXT 48
 #define AGENT_ADDRESS_TEXT 80

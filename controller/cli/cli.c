@@ -371,8 +371,11 @@ int cli_main(int argc, char **argv, int64_t (*wall_ns)(void))
 
     if (argc > 1 && !strcmp(argv[1], "--complete"))
         return complete(argc - 2, argv + 2, wall_ns);
-    if (argc == 2 && !strcmp(argv[1], "--help=roff")) {
-        cli_print_roff(stdout);
+    if (argc == 2 && (!strcmp(argv[1], "--help=roff") || !strcmp(argv[1], "--help=markdown"))) {
+        if (!strcmp(argv[1], "--help=roff"))
+            cli_print_roff(stdout);
+        else
+            cli_print_markdown(stdout);
         return close_output(CLI_OK);
     }
     code = words_init(&w, argc);

@@ -7,11 +7,13 @@
 #include "controller/cli/config.h"
 #include "controller/cli/ctl.h"
 #include "controller/cli/out.h"
+#include "controller/cli/progress.h"
 
 /* Options of all commands; each command's table names those that it takes. */
 struct cli_options {
     char *config, *context;
     char *controller;
+    int progress; /* enum progress_mode */
     int output; /* enum out_format; ask cli_for_people() and cli_for_tree() */
     int64_t timeout_ns, watch_ns;
     bool no_color;
@@ -96,10 +98,18 @@ struct cli_place {
 /* own is NULL as long as the command is not complete. */
 void cli_complete(struct cli *c, const struct conf_program *own, const struct cli_place *at);
 void cli_complete_shells(const char *word, FILE *to);
-/* manual.c: twampctl(1). */
+/* manual.c: twampctl(1); and the reference, as parts between marks that docs/twampctl.md has, too (a test compares them). */
 void cli_print_roff(FILE *to);
+void cli_print_markdown(FILE *to);
 
 /* cli_help.c */
+/* What exit codes mean: said once, for help, manual and documents. Ends with brief NULL. */
+struct cli_exit_text {
+    enum cli_exit code;
+    const char *brief;           /* a few words */
+    const char *meaning, *advice; /* a sentence; what to do */
+};
+extern const struct cli_exit_text cli_exit_texts[];
 /* First words of commands, or of a group their second ones, that begin so. */
 void cli_complete_commands(const char *group, const char *word, FILE *to);
 void cli_print_help(void);

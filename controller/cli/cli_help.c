@@ -9,6 +9,23 @@ const char *cli_command_words(const struct cli_command *cmd, char buf[64])
     return buf;
 }
 
+const struct cli_exit_text cli_exit_texts[] = {
+    { CLI_OK, "done", "Done.", "" },
+    { CLI_FAILED, "failed, or doctor has found problems",
+      "The controller refused, a file cannot be read, or the output cannot be written; doctor: it has found problems.",
+      "read the line on standard error" },
+    { CLI_USAGE, "wrong usage", "The command line or the configuration file is wrong.", "`twampctl help COMMAND`" },
+    { CLI_UNREACHABLE, "controller out of reach", "The controller cannot be reached.",
+      "is it running? is `--controller` its `--admin-listen`? may you open its socket?" },
+    { CLI_TIMEOUT, "no answer in time", "No answer within --timeout.", "`twampctl status`, or wait longer" },
+    { CLI_REFUSED, "document, plan or test refused",
+      "The document or test, or what it asks for, was refused, or a plan would be; nothing has changed.",
+      "mend the line that is shown, or what costs too much" },
+    { CLI_BEHIND, "some connected agents do not run the present schedule yet",
+      "Applied, but some connected agents do not run it yet.", "`twampctl schedule rollout` says which, and why" },
+    { 0 },
+};
+
 bool cli_group_exists(const char *group)
 {
     for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++)
@@ -42,8 +59,9 @@ void cli_print_help(void)
     print_commands(NULL);
     putchar('\n');
     conf_print_help(&cli_global);
-    printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 controller out of reach, 4 no answer in time,\n"
-           "5 document refused, 6 some connected agents do not run the new schedule yet.\n");
+    printf("\nExit codes:\n");
+    for (const struct cli_exit_text *e = cli_exit_texts; e->brief; e++)
+        printf("  %d  %s\n", e->code, e->brief);
 }
 
 void cli_print_group_help(const char *group)

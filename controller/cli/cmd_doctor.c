@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 #include "controller/cli/cli.h"
-#include "controller/cli/progress.h"
 
 #define LOOK_NS (200 * TW_NS_PER_MS)
 
@@ -182,10 +181,10 @@ static enum cli_exit wait_until_over(struct cli *c, uint64_t id, Tw__DoctorReply
     enum cli_exit code = CLI_OK;
     struct progress progress;
 
-    progress_begin(&progress);
+    progress_begin(&progress, (enum progress_mode)c->opt.progress, "doctor");
     while (!code && (!(*all)->over || (*all)->truncated)) {
         const Tw__DoctorReply *d = *all;
-        progress_say(&progress, "%u agents, %" PRIu64 " pairs: %u of %u ways probed, %.0f s", d->agents, d->pairs,
+        progress_say(&progress, d->probes_done, d->probes, "%u agents, %" PRIu64 " pairs: %u of %u ways probed, %.0f s", d->agents, d->pairs,
                      d->probes_done, d->probes, out_ns_to_s(d->elapsed_ns));
         if (!(*all)->over)
             ctl_pause(c->ctl, LOOK_NS);

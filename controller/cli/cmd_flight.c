@@ -113,14 +113,7 @@ static const char *cause_name(Tw__FlightCause cause)
     return words_of(&tw__flight_cause__descriptor, (int)cause);
 }
 
-/* ---- Probes as a table ---- */
-
-static const struct out_column probe_columns[] = {
-    { "SENT AT", false, 0 }, { "SEQ", true, 0 }, { "FATE", false, 0 },   { "LOST ON", false, 0 },
-    { "RTT", true, 0 },      { "FWD", true, 0 }, { "BWD", true, 0 },     { "REFLECTOR", true, 4 },
-    { "TTL FWD", true, 3 },  { "BWD", true, 3 }, { "TOS FWD", true, 2 }, { "BWD", true, 2 },
-    { "DUP", true, 1 },
-};
+/* ---- Probes ---- */
 
 static enum out_style style_of(const Tw__FlightRecord *r)
 {
@@ -137,48 +130,127 @@ static enum out_style style_of(const Tw__FlightRecord *r)
     }
 }
 
-static void put_seconds(struct out_table *t, struct tw_num s)
-{
-    char text[OUT_NUM];
+static const struct out_col probe_columns[] = {
+    { .title = "SENT AT", .name = "sent_ns", .as = OUT_AS_EXACT },
+    { .title = "SEQ", .name = "seq", .as = OUT_AS_COUNT },
+    { .title = "FATE", .name = "fate" },
+    { .title = "LOST ON", .name = "lost_on" },
+    { .title = "RTT", .name = "rtt_seconds", .as = OUT_AS_SECONDS },
+    { .title = "FWD", .name = "forward_seconds", .as = OUT_AS_SECONDS },
+    { .title = "BWD", .name = "backward_seconds", .as = OUT_AS_SECONDS },
+    { .title = "REFLECTOR", .name = "residence_seconds", .as = OUT_AS_SECONDS, .drop = 4 },
+    { .title = "TTL FWD", .name = "ttl_forward", .as = OUT_AS_COUNT, .drop = 3 },
+    { .title = "BWD", .name = "ttl_backward", .as = OUT_AS_COUNT, .drop = 3 },
+    { .title = "TOS FWD", .name = "tos_forward", .as = OUT_AS_COUNT, .drop = 2 },
+    { .title = "BWD", .name = "tos_backward", .as = OUT_AS_COUNT, .drop = 2 },
+    { .title = "DUP", .name = "duplicates", .as = OUT_AS_COUNT, .drop = 1 },
+    { .title = "TX BY", .name = "tx_source", .wide = true },
+    { .title = "RX BY", .name = "rx_source", .wide = true },
+};
 
-    out_cell(t, OUT_PLAIN, "%s", out_seconds(s, text));
-}
+/* A probe, and whose it is. */
+struct probe_row {
+    const Tw__PairInfo *pair;
+    uint32_t flow;
+    const Tw__FlightRecord *record;
+};
 
-static void put_ttl(struct out_table *t, uint32_t ttl)
+static void show_tos(struct out_records *r, const char *name, uint32_t plus_one)
 {
-    if (ttl)
-        out_cell(t, OUT_PLAIN, "%u", ttl);
-    else
-        out_cell(t, OUT_PLAIN, "-");
-}
-
-static void put_tos(struct out_table *t, uint32_t plus_one)
-{
+    probe_put_octet(r, name, plus_one, 1);
     if (plus_one)
-        out_cell(t, OUT_PLAIN, "0x%02x", plus_one - 1);
-    else
-        out_cell(t, OUT_PLAIN, "-");
+        out_show(r, name, OUT_PLAIN, "0x%02x", plus_one - 1);
 }
 
-static void put_probe(struct out_table *t, const Tw__FlightRecord *r)
+static void put_probe(struct out_records *r, const void *row, const void *ctx)
 {
-    const char *way = probe_way(r);
+    const struct probe_row *p = row;
+    const Tw__FlightRecord *m = p->record;
     char text[TW_TIME_TEXT];
 
-    out_cell(t, OUT_PLAIN, "%s", probe_time(r, text));
-    out_cell(t, OUT_PLAIN, "%u", r->seq);
-    out_cell(t, style_of(r), "%s", probe_fate(r));
-    out_cell(t, *way ? style_of(r) : OUT_PLAIN, "%s", *way ? way : "-");
-    put_seconds(t, probe_seconds(r, r->forward_ns + r->backward_ns));
-    put_seconds(t, probe_seconds(r, r->forward_ns));
-    put_seconds(t, probe_seconds(r, r->backward_ns));
-    put_seconds(t, probe_seconds(r, r->residence_ns));
-    put_ttl(t, r->ttl_forward);
-    put_ttl(t, r->ttl_backward);
-    put_tos(t, r->tos_forward);
-    put_tos(t, r->tos_backward);
-    out_cell(t, r->duplicates ? OUT_DOUBT : OUT_PLAIN, r->duplicates ? "%u" : "-", r->duplicates);
+    (void)ctx;
+    out_text(r, "mesh", p->pair->mesh);
+    out_text(r, "class", p->pair->class_name);
+    out_text(r, "source", p->pair->source);
+    out_text(r, "target", p->pair->target);
+    probe_put(r, p->flow, m);
+    out_show(r, "sent_ns", OUT_PLAIN, "%s", probe_time(m, text));
+    out_style(r, "fate", style_of(m));
+    out_style(r, "lost_on", style_of(m));
+    show_tos(r, "tos_forward", m->tos_forward);
+    show_tos(r, "tos_backward", m->tos_backward);
+    out_u64(r, "duplicates", m->duplicates);
+    if (m->duplicates)
+        out_style(r, "duplicates", OUT_DOUBT);
+    else
+        out_show(r, "duplicates", OUT_PLAIN, "-");
+    out_text(r, "tx_source", tw_ts_source_name((enum tw_ts_source)m->tx_source));
+    out_text(r, "rx_source", tw_ts_source_name((enum tw_ts_source)m->rx_source));
 }
+
+static const Tw__PairInfo no_pair = TW__PAIR_INFO__INIT;
+static const Tw__FlightRecord no_record = TW__FLIGHT_RECORD__INIT;
+static const struct probe_row no_probe = { &no_pair, 0, &no_record };
+static const struct out_listing probes = { .key = "probes",
+                                           .columns = probe_columns,
+                                           .n_columns = TW_NELEM(probe_columns),
+                                           .put = put_probe,
+                                           .none = &no_probe };
+
+/* ---- Beside them: what there is of the pair ---- */
+
+static void put_flow(struct out_records *r, const void *row, const void *ctx)
+{
+    const Tw__FlightFlow *f = row;
+
+    (void)ctx;
+    out_u64(r, "flow", f->flow);
+    out_bool(r, "running", f->running);
+    out_u64(r, "kept", f->kept);
+    out_ns(r, "kept_from_ns", f->kept_from_ns);
+    out_ns(r, "kept_to_ns", f->kept_to_ns);
+    out_u64(r, "total", f->total);
+    out_u64(r, "shown", f->n_records);
+}
+
+static void put_part(struct out_records *r, const void *row, const void *ctx)
+{
+    const Tw__FlightFrozen *f = row;
+
+    (void)ctx;
+    out_u64(r, "flow", f->flow);
+    out_u64(r, "id", f->id);
+    out_text(r, "cause", cause_name(f->cause));
+    out_text(r, "reason", f->reason);
+    out_ns(r, "at_ns", f->at_ns);
+    out_ns(r, "frozen_ns", f->frozen_ns);
+    out_ns(r, "first_ns", f->first_ns);
+    out_ns(r, "last_ns", f->last_ns);
+    out_u64(r, "probes", f->probes);
+    out_u64(r, "lost", f->lost);
+}
+
+static const Tw__FlightFlow no_flow = TW__FLIGHT_FLOW__INIT;
+static const Tw__FlightFrozen no_part = TW__FLIGHT_FROZEN__INIT;
+static const struct out_listing flows = { .key = "flows", .put = put_flow, .none = &no_flow };
+static const struct out_listing parts = { .key = "frozen", .put = put_part, .none = &no_part };
+
+static void put_flight_head(struct out_records *r, const void *ctx)
+{
+    const Tw__PairFlightReply *reply = ctx;
+
+    out_text(r, "mesh", reply->pair->mesh);
+    out_text(r, "class", reply->pair->class_name);
+    out_text(r, "source", reply->pair->source);
+    out_text(r, "target", reply->pair->target);
+    out_u64(r, "pair_id", reply->pair->pair_id);
+    out_ns(r, "from_ns", reply->from_ns);
+    out_ns(r, "at_ns", reply->at_ns);
+    out_ns(r, "to_ns", reply->to_ns);
+    out_bool(r, "recording", reply->flight->recording);
+}
+
+/* ---- For people flow by flow, else all in one list ---- */
 
 static void print_flow_heading(const Tw__PairInfo *p, const Tw__FlightFlow *f)
 {
@@ -197,60 +269,49 @@ static void print_flow_heading(const Tw__PairInfo *p, const Tw__FlightFlow *f)
     putchar('\n');
 }
 
-static enum cli_exit print_flow(struct cli *c, const Tw__PairInfo *p, const Tw__FlightFlow *f)
-{
-    struct out_table t;
-
-    print_flow_heading(p, f);
-    out_table_init(&t, probe_columns, TW_NELEM(probe_columns));
-    for (size_t i = 0; i < f->n_records; i++)
-        put_probe(&t, f->records[i]);
-    return cli_print_table(c, &t);
-}
-
-static enum cli_exit print_flows(struct cli *c, const Tw__PairFlightReply *reply)
+static enum cli_exit print_flows(struct cli *c, const Tw__PairFlightReply *reply, const struct probe_row *rows)
 {
     enum cli_exit code = CLI_OK;
     bool any = false;
 
     for (size_t i = 0; !code && i < reply->flight->n_flows; i++) {
-        if (!reply->flight->flows[i]->n_records)
+        const Tw__FlightFlow *f = reply->flight->flows[i];
+
+        if (!f->n_records)
             continue;
         if (any)
             putchar('\n');
         any = true;
-        code = print_flow(c, reply->pair, reply->flight->flows[i]);
+        print_flow_heading(reply->pair, f);
+        code = cli_print_list(c, &probes, OUT_ROW_ARRAY(rows, f->n_records), NULL);
+        rows += f->n_records;
     }
     return code;
 }
 
-/* ---- Probes as records ---- */
-
-static void put_record(struct out_records *r, const Tw__PairInfo *p, uint32_t flow, const Tw__FlightRecord *m)
+static enum cli_exit print_probes(struct cli *c, const Tw__PairFlightReply *reply, size_t n)
 {
-    out_record(r);
-    out_text(r, "mesh", p->mesh);
-    out_text(r, "class", p->class_name);
-    out_text(r, "source", p->source);
-    out_text(r, "target", p->target);
-    probe_put(r, flow, m);
-    probe_put_octet(r, "tos_forward", m->tos_forward, 1);
-    probe_put_octet(r, "tos_backward", m->tos_backward, 1);
-    out_u64(r, "duplicates", m->duplicates);
-    out_text(r, "tx_source", tw_ts_source_name((enum tw_ts_source)m->tx_source));
-    out_text(r, "rx_source", tw_ts_source_name((enum tw_ts_source)m->rx_source));
-}
+    struct probe_row *rows = calloc(n, sizeof *rows);
+    const Tw__FlightReply *m = reply->flight;
+    enum cli_exit code;
+    size_t at = 0;
 
-static enum cli_exit print_probe_records(struct cli *c, const Tw__PairFlightReply *reply)
-{
-    struct out_records r = { 0 };
-
-    for (size_t i = 0; i < reply->flight->n_flows; i++) {
-        const Tw__FlightFlow *f = reply->flight->flows[i];
-        for (size_t k = 0; k < f->n_records; k++)
-            put_record(&r, reply->pair, f->flow, f->records[k]);
-    }
-    return cli_print_records(c, "probes", &r);
+    if (!rows)
+        return cli_no_memory();
+    for (size_t i = 0; i < m->n_flows; i++)
+        for (size_t k = 0; k < m->flows[i]->n_records; k++)
+            rows[at++] = (struct probe_row){ reply->pair, m->flows[i]->flow, m->flows[i]->records[k] };
+    if (cli_for_people(c))
+        code = print_flows(c, reply, rows);
+    else
+        code = cli_print_answer(
+            c, &(struct cli_answer){ .main = { &probes, OUT_ROW_ARRAY(rows, n) },
+                                     .more = { { &flows, OUT_ROWS(m->flows, m->n_flows) },
+                                               { &parts, OUT_ROWS(m->frozen, m->n_frozen) } },
+                                     .head = put_flight_head,
+                                     .ctx = reply });
+    free(rows);
+    return code;
 }
 
 /* ---- Nothing there ---- */
@@ -344,7 +405,7 @@ enum cli_exit cmd_flight(struct cli *c)
     else if (!count_records(reply->flight))
         code = nothing_there(reply);
     else
-        code = cli_for_people(c) ? print_flows(c, reply) : print_probe_records(c, reply);
+        code = print_probes(c, reply, count_records(reply->flight));
     cli_free_reply(m);
     return code;
 }

@@ -21,6 +21,8 @@ struct shown {
     bool single;
     bool terminal, drawn; /* the line is redrawn in place */
     bool lines;           /* plain lines for people */
+    bool told;            /* as JSON, by --progress json */
+    struct progress progress;
     int64_t last_line_ns;
     bool stopping;
     int64_t packets_from_ns; /* those before it are shown */
@@ -104,12 +106,15 @@ static void wipe(struct shown *s)
     s->drawn = false;
 }
 
-static void put_line(struct shown *s, const char *text)
+/* total 0: not known. */
+static void put_line(struct shown *s, uint64_t done, uint64_t total, const char *text)
 {
     int64_t now = s->c->wall_ns();
     size_t width = cli_terminal_width();
 
-    if (s->terminal) {
+    if (s->told) {
+        progress_say(&s->progress, done, total, "%s", text);
+    } else if (s->terminal) {
         printf("\r%.*s" CLEAR_LINE, (int)(width ? width - 1 : strlen(text)), text);
         s->drawn = true;
     } else if (s->lines && now - s->last_line_ns >= LINE_NS) {
@@ -119,7 +124,7 @@ static void put_line(struct shown *s, const char *text)
     fflush(stdout);
 }
 
-static void say_pair(struct shown *s, const Tw__TestRun *r)
+static void say_pair(struct shown *s, const Tw__TestInfo *i, const Tw__TestRun *r)
 {
     struct stats_view v;
     struct tw_err err = { 0 };
@@ -127,7 +132,7 @@ static void say_pair(struct shown *s, const Tw__TestRun *r)
     char last[OUT_NUM], min[OUT_NUM], p50[OUT_NUM], p99[OUT_NUM], text[256];
 
     if (!r->total || pairs_view(r->total, &v, &err) != TW_OK) {
-        put_line(s, r->state);
+        put_line(s, 0, i->count, r->state);
         return;
     }
     snprintf(text, sizeof text,
@@ -137,7 +142,7 @@ static void say_pair(struct shown *s, const Tw__TestRun *r)
              out_seconds((struct tw_num){ r->last_known, out_ns_to_s(r->last_rtt_ns) }, last),
              out_seconds(rtt->min_s, min), out_seconds(rtt->p50_s, p50), out_seconds(rtt->p99_s, p99),
              s->stopping ? "  (stopping)" : "");
-    put_line(s, text);
+    put_line(s, v.sent + r->in_flight, i->count, text);
 }
 
 static void say_mesh(struct shown *s, const Tw__TestInfo *i)
@@ -148,7 +153,7 @@ static void say_mesh(struct shown *s, const Tw__TestInfo *i)
              i->queued, s->stopping ? "  (stopping)" : "");
     if (i->failed)
         snprintf(text + strlen(text), sizeof text - strlen(text), ", %u failed", i->failed);
-    put_line(s, text);
+    put_line(s, i->done, i->runs, text);
 }
 
 /* In order of sending, up to the first whose fate is open: the next look begins there. */
@@ -182,7 +187,7 @@ static void show(struct shown *s, const Tw__TestProgressReply *reply)
     if (!s->single)
         say_mesh(s, reply->info);
     else if (reply->n_runs && !(s->lines && s->c->opt.packets))
-        say_pair(s, reply->runs[0]);
+        say_pair(s, reply->info, reply->runs[0]);
 }
 
 /* ---- Calls ---- */
@@ -359,12 +364,15 @@ enum cli_exit cmd_test(struct cli *c)
         return code;
     if (ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
         return cli_no_memory();
-    s.terminal = cli_for_people(c) && isatty(STDOUT_FILENO);
-    s.lines = cli_for_people(c) && !s.terminal;
+    s.terminal = cli_for_people(c) && isatty(STDOUT_FILENO) && c->opt.progress == PROGRESS_AUTO;
+    s.lines = cli_for_people(c) && !s.terminal && c->opt.progress == PROGRESS_AUTO;
+    s.told = c->opt.progress == PROGRESS_JSON;
+    progress_begin(&s.progress, s.told ? PROGRESS_JSON : PROGRESS_NONE, "test");
     s.last_line_ns = c->wall_ns();
     code = begin(c, &q, &s);
     if (!code)
         code = follow(&s, &last);
+    progress_end(&s.progress);
     if (!code)
         code = finish(&s, last);
     if (last)

@@ -14,7 +14,7 @@ static const struct out_col columns[] = {
     { .title = "STARTED", .name = "started_ns", .as = OUT_AS_TIME },
     { .title = "WHAT", .name = "what" },
     { .title = "STATE", .name = "state" },
-    { .title = "PAIRS", .name = "pairs", .as = OUT_AS_COUNT, .drop = 3 },
+    { .title = "PAIRS", .name = "runs", .as = OUT_AS_COUNT, .drop = 3 },
     { .title = "FAILED", .name = "failed", .as = OUT_AS_COUNT, .drop = 2 },
     { .title = "BY", .name = "author", .drop = 4 },
     { .title = "SETTINGS", .name = "settings", .drop = 1 },
@@ -31,7 +31,7 @@ static void put_test(struct out_records *r, const void *row, const void *ctx)
     out_ns(r, "ended_ns", i->ended_ns);
     out_text(r, "what", i->what);
     out_text(r, "state", i->state);
-    out_u64(r, "pairs", i->runs);
+    out_u64(r, "runs", i->runs);
     out_u64(r, "failed", i->failed);
     out_style(r, "failed", i->failed ? OUT_BAD : OUT_PLAIN);
     out_text(r, "author", i->author);

@@ -45,6 +45,14 @@ static const struct conf_opt global_opts[] = {
       .implied = "2s",
       .help = "Commands that only read: again and again, every TIME (2s without it), until Ctrl-C. On a terminal in place; "
               "JSON one document a line." },
+    { .name = "progress",
+      .type = CONF_ENUM,
+      .offset = CLI_FIELD(progress),
+      .dflt = "auto",
+      .choices = progress_names,
+      .arg = "HOW",
+      .help = "How far something is that takes long (apply, doctor, test): a line on terminals (auto), nothing (none), or for scripts "
+              "a JSON object a line on standard error (json)." },
     { .name = "no-color",
       .type = CONF_FLAG,
       .offset = CLI_FIELD(no_color),

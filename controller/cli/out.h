@@ -197,6 +197,9 @@ enum out_as {
     OUT_AS_EXACT,   /* of ns: RFC 3339 with milliseconds */
     OUT_AS_AGO      /* of ns: "12 s" before now */
 };
+/* Does a value stand among facts (out_listing_facts()) that is unknown, or nothing: 0, an empty list? A column without value
+ * counts as known where out_show() has filled it. */
+enum out_when { OUT_ALWAYS, OUT_IF_KNOWN, OUT_IF_SET };
 struct out_col {
     const char *title;
     const char *name; /* the value that it shows; NULL: out_show() fills it, by title */
@@ -204,6 +207,7 @@ struct out_col {
     unsigned drop; /* as in struct out_column */
     bool wide;     /* only -o wide shows it */
     bool optional; /* only shown if the records have such a value */
+    enum out_when when;
 };
 struct out_listing {
     const char *key; /* of JSON and YAML */

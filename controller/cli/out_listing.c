@@ -220,6 +220,19 @@ bool out_listing_shows(const struct out_listing *l, const struct out_table *t, c
     return false;
 }
 
+static bool is_nothing(const struct out_field *f)
+{
+    return (f->kind == OUT_U64 && !f->v.u64) || (f->kind == OUT_I64 && !f->v.i64) ||
+           ((f->kind == OUT_LIST || f->kind == OUT_LABELS) && !f->n);
+}
+
+static bool is_told(const struct out_col *c, const struct out_field *f, const struct out_shown *s)
+{
+    if (c->when == OUT_ALWAYS || (s && s->text && (!f || f->kind != OUT_NULL)))
+        return true;
+    return f && f->kind != OUT_NULL && !(c->when == OUT_IF_SET && is_nothing(f));
+}
+
 void out_listing_facts(const struct out_listing *l, const struct out_records *r, bool wide, int64_t now_ns,
                        struct out_table *ret)
 {
@@ -229,11 +242,13 @@ void out_listing_facts(const struct out_listing *l, const struct out_records *r,
     ret->no_memory = r->no_memory;
     for (size_t i = 0; !ret->no_memory && i < l->n_columns; i++) {
         const struct out_col *c = &l->columns[i];
-        size_t field = field_of(r, c);
-        if (!is_in_table(c, r, wide))
+        size_t at = field_of(r, c);
+        const struct out_field *f = at == NO_FIELD ? NULL : &r->fields[at];
+        const struct out_shown *s = shown_of(r->shown, r->n_shown, key_of(c));
+
+        if (!is_in_table(c, r, wide) || !is_told(c, f, s))
             continue;
         out_cell(ret, OUT_PLAIN, "%s", c->title);
-        put_cell(ret, field == NO_FIELD ? NULL : &r->fields[field], shown_of(r->shown, r->n_shown, key_of(c)),
-                 c->as, now_ns);
+        put_cell(ret, f, s, c->as, now_ns);
     }
 }

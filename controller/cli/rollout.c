@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "common/net/now.h"
 
 #define ASK_EVERY_NS (200 * TW_NS_PER_MS)
@@ -256,30 +255,26 @@ static bool all_have_taken(const Tw__ScheduleRolloutReply *reply, uint64_t gener
     return true;
 }
 
-static void show_progress(const struct cli *c, const Tw__ScheduleRolloutReply *reply)
+static void show_progress(struct progress *p, const Tw__ScheduleRolloutReply *reply)
 {
-    if (cli_for_people(c) && isatty(STDERR_FILENO))
-        fprintf(stderr, "\rWaiting: %" PRIu64 " of %" PRIu64 " connected agents run it ",
-                reply->agents - reply->agents_away - reply->agents_behind, reply->agents - reply->agents_away);
-}
+    uint64_t connected = reply->agents - reply->agents_away, done = connected - reply->agents_behind;
 
-static void end_progress(const struct cli *c, bool shown)
-{
-    if (shown && cli_for_people(c) && isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    progress_say(p, done, connected, "%" PRIu64 " of %" PRIu64 " connected agents run it", done, connected);
 }
 
 enum cli_exit rollout_wait(struct cli *c, uint64_t generation, int64_t wait_ns, ProtobufCMessage **ret_reply)
 {
     int64_t end_ns = tw_mono_now().ns + wait_ns;
     ProtobufCMessage *m = NULL;
+    struct progress progress;
     enum cli_exit code;
-    bool shown = false;
 
-    for (;; shown = true) {
+    progress_begin(&progress, (enum progress_mode)c->opt.progress, "rollout");
+    for (;;) {
         code = rollout_call(c, &m);
         if (code)
-            return code;
+            break;
+        show_progress(&progress, (const Tw__ScheduleRolloutReply *)m);
         *ret_reply = m;
         if (all_have_taken((const Tw__ScheduleRolloutReply *)m, generation))
             code = CLI_OK;
@@ -287,13 +282,12 @@ enum cli_exit rollout_wait(struct cli *c, uint64_t generation, int64_t wait_ns, 
             code = CLI_BEHIND;
         else
             code = CLI_TIMEOUT; /* go on */
-        if (code != CLI_TIMEOUT) {
-            end_progress(c, shown);
-            return code;
-        }
-        show_progress(c, (const Tw__ScheduleRolloutReply *)m);
+        if (code != CLI_TIMEOUT)
+            break;
         cli_free_reply(m);
         *ret_reply = NULL;
         ctl_pause(c->ctl, ASK_EVERY_NS);
     }
+    progress_end(&progress);
+    return code;
 }

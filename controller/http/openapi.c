@@ -239,12 +239,19 @@ cJSON *api_openapi(const struct http_route *routes, size_t n)
     return o;
 }
 
+/* It cannot change while the program runs: made, and compressed, for the first who asks, and kept. Loop thread. */
 void http_openapi(void *ctx, struct http_req *rq)
 {
-    cJSON *o = api_openapi(controller_routes, controller_routes_n);
-    char *text = cJSON_PrintUnformatted(o);
+    static struct http_blob *kept;
+    cJSON *o = kept ? NULL : api_openapi(controller_routes, controller_routes_n);
+    char *text = o ? cJSON_PrintUnformatted(o) : NULL;
 
     (void)ctx;
     cJSON_Delete(o);
-    api_answer(rq, text, text ? strlen(text) : 0);
+    if (text && http_blob_new(text, strlen(text), "application/json", true, &kept) != TW_OK)
+        kept = NULL;
+    if (kept)
+        http_answer_blob(rq, 200, kept);
+    else
+        api_refuse(rq, TW_ENOMEM, NULL);
 }

@@ -1333,9 +1333,15 @@ static void fake_test_list(Tw__Admin_Service *s, const Tw__TestListRequest *rq, 
 {
     Tw__TestListReply reply = TW__TEST_LIST_REPLY__INIT;
     Tw__TestInfo info = test_info(true), *tests[] = { &info };
+    Tw__TestRun run = TW__TEST_RUN__INIT, *runs[] = { &run };
 
     (void)s;
-    (void)rq;
+    run.source = (char *)"ams";
+    run.target = (char *)"fra";
+    run.class_name = (char *)"ad-hoc";
+    run.state = (char *)"complete";
+    reply.n_runs = rq->test_id != 0;
+    reply.runs = runs;
     reply.n_tests = !fake->empty;
     reply.tests = tests;
     closure(&reply, data);

@@ -227,35 +227,365 @@ static cJSON *from_yaml(yaml_document_t *d, const yaml_node_t *n)
     return ret ? ret : cJSON_CreateString(text);
 }
 
-static void yaml_has_what_json_has(void **state)
+/* The output as YAML; NULL: it is none. */
+static cJSON *read_yaml(const char *text)
 {
-    static const char *const commands[] = { "agent list", "agent show ams", "report", "report --flows", "results",
-                                            "schedule list", "schedule show voice", "outages", "clock",
-                                            "flight ams:fra", "flight list", "status", "watch --once" };
+    yaml_parser_t parser;
+    yaml_document_t d;
+    cJSON *ret = NULL;
 
-    for (size_t i = 0; i < TW_NELEM(commands); i++) {
-        char words[128];
-        yaml_parser_t parser;
-        yaml_document_t d;
-        cJSON *yaml, *json;
+    yaml_parser_initialize(&parser);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
+    if (yaml_parser_load(&parser, &d)) {
+        ret = from_yaml(&d, yaml_document_get_root_node(&d));
+        yaml_document_delete(&d);
+    }
+    yaml_parser_delete(&parser);
+    return ret;
+}
 
-        snprintf(words, sizeof words, "%s -o json", commands[i]);
-        run_ctl(*state, words, NULL, &r);
+/* ---- Every list in every form ---- */
+
+/* A row for each command that lists something: the key of its list in JSON, and the first title of its table (NULL: facts, or
+ * text of its own). */
+static const struct list_case {
+    const char *words, *key, *title;
+} lists[] = {
+    { "agent list", "agents", "NAME" },
+    { "agent show ams", "agents", NULL },
+    { "schedule list", "meshes", "MESH" },
+    { "schedule show voice", "meshes", NULL },
+    { "schedule history", "generations", "GENERATION" },
+    { "schedule history 5", "generations", NULL },
+    { "schedule rollout", "rollout", "AGENT" },
+    { "test list", "tests", "TEST" },
+    { "test show 1795749438", "runs", NULL },
+    { "results", "summaries", "START" },
+    { "report", "pairs", "MESH/CLASS" },
+    { "report --flows", "pairs", "MESH/CLASS" },
+    { "outages", "outages", NULL },
+    { "clock", "agents", "AGENT" },
+    { "status", "counters", "COUNTER" },
+    { "watch --once", "pairs", "MESH/CLASS" },
+    { "doctor", "findings", NULL },
+    { "flight list", "frozen", "AT" },
+    { "flight ams:fra", "probes", "SENT AT" },
+    { "version", "versions", NULL },
+};
+
+static void run_as(struct fake *f, const char *words, const char *format)
+{
+    char copy[256];
+
+    snprintf(copy, sizeof copy, "%s -o %s", words, format);
+    run_ctl(f, copy, NULL, &r);
+}
+
+/* What reads, and is not here, would go untested. */
+static void every_list_is_tested(void **state)
+{
+    (void)state;
+    for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
+        char words[64];
+        size_t i = 0, len = strlen(cli_command_words(cmd, words));
+
+        while (i < TW_NELEM(lists) && (strncmp(lists[i].words, words, len) != 0 || (lists[i].words[len] && lists[i].words[len] != ' ')))
+            i++;
+        if (cmd->reads && i == TW_NELEM(lists) && strcmp(words, "schedule export") != 0) /* documents, not a list */
+            fail_msg("twampctl %s reads, but has no row in lists[]", words);
+    }
+}
+
+/* One record; at is moved behind it. */
+static size_t csv_fields(const char **at)
+{
+    size_t n = 1;
+    bool quoted = false;
+
+    for (; **at && (quoted || **at != '\n'); (*at)++) {
+        quoted ^= **at == '"';
+        n += !quoted && **at == ',';
+    }
+    *at += **at == '\n';
+    return n;
+}
+
+static void check_csv(const char *words, const char *csv, const cJSON *item)
+{
+    char header[8192], *save = NULL, *name;
+    const char *at = csv;
+    size_t columns = csv_fields(&at);
+    const cJSON *next = item ? item->child : NULL;
+
+    snprintf(header, sizeof header, "%.*s", (int)strcspn(csv, "\n"), csv);
+    for (name = strtok_r(header, ",", &save); item && name; name = strtok_r(NULL, ",", &save)) {
+        while (next && strcmp(next->string, name) != 0)
+            next = next->next; /* trees are for JSON only */
+        if (!next)
+            fail_msg("%s: CSV has the column %s, JSON has no such member, or in another order", words, name);
+        next = next->next;
+    }
+    while (*at) {
+        const char *line = at;
+        size_t n = csv_fields(&at);
+
+        if (n != columns)
+            fail_msg("%s: %zu columns, but %zu in: %.*s", words, columns, n, (int)(at - line), line);
+    }
+}
+
+/* Of the line that begins with it, but for blanks; 0: there is none. */
+static size_t count_titles(const char *text, const char *first)
+{
+    const char *line = text;
+    size_t n = 0;
+
+    while (line && strncmp(line + strspn(line, " "), first, strlen(first)) != 0) {
+        line = strchr(line, '\n');
+        line += line ? 1 : 0;
+        if (line && !*line)
+            line = NULL;
+    }
+    for (bool blank = true; line && *line && *line != '\n'; line++) {
+        n += *line != ' ' && blank;
+        blank = *line == ' ' && (line[1] == ' ' || blank);
+    }
+    return n;
+}
+
+static void check_tables(struct fake *f, const struct list_case *c, int code)
+{
+    size_t narrow, wide;
+
+    run_as(f, c->words, "table");
+    narrow = c->title ? count_titles(r.out, c->title) : r.out[0] != 0;
+    if (r.code != code || !narrow)
+        fail_msg("%s -o table: exit code %d, not %d, or no \"%s\": %s", c->words, r.code, code, c->title, r.out);
+    run_as(f, c->words, "wide");
+    wide = c->title ? count_titles(r.out, c->title) : r.out[0] != 0;
+    if (r.code != code || wide < narrow)
+        fail_msg("%s -o wide: exit code %d, %zu columns, less than %zu: %s", c->words, r.code, wide, narrow, r.out);
+}
+
+static void lists_have_every_form(void **state)
+{
+    struct fake *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(lists); i++) {
+        const struct list_case *c = &lists[i];
+        cJSON *json, *yaml, *list;
+        int code;
+
+        run_as(f, c->words, "json");
+        code = r.code;
         json = cJSON_ParseWithOpts(r.out, NULL, true);
-        snprintf(words, sizeof words, "%s -o yaml", commands[i]);
-        run_ctl(*state, words, NULL, &r);
-        yaml_parser_initialize(&parser);
-        yaml_parser_set_input_string(&parser, (const unsigned char *)r.out, strlen(r.out));
-        if (r.code || !json || !yaml_parser_load(&parser, &d))
-            fail_msg("%s: exit code %d, or no JSON, or no YAML: %s", words, r.code, r.out);
-        yaml = from_yaml(&d, yaml_document_get_root_node(&d));
-        if (!cJSON_Compare(json, yaml, true))
-            fail_msg("%s: not what JSON has:\n%s", words, r.out);
+        list = cJSON_GetObjectItemCaseSensitive(json, c->key);
+        if (!cJSON_IsArray(list) || !cJSON_GetArraySize(list))
+            fail_msg("%s -o json: no JSON, or no list \"%s\": %s%s", c->words, c->key, r.out, r.err);
+        run_as(f, c->words, "yaml");
+        yaml = read_yaml(r.out);
+        if (r.code != code || !cJSON_Compare(json, yaml, true))
+            fail_msg("%s -o yaml: not what JSON has:\n%s", c->words, r.out);
+        run_as(f, c->words, "csv");
+        if (r.code != code)
+            fail_msg("%s -o csv: exit code %d, not %d", c->words, r.code, code);
+        check_csv(c->words, r.out, list->child);
+        check_tables(f, c, code);
         cJSON_Delete(json);
         cJSON_Delete(yaml);
-        yaml_document_delete(&d);
-        yaml_parser_delete(&parser);
     }
+}
+
+/* Lines of a file of the folder. */
+static size_t lines_in(struct fake *f, const char *name)
+{
+    static char text[MAX_OUT];
+    size_t n = 0;
+
+    read_out(f, name, text, sizeof text);
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        n++;
+    return n;
+}
+
+/* A document a line, until somebody ends it. */
+static int watch_twice(struct fake *f, const char *words)
+{
+    char copy[256], *argv[MAX_ARGS] = { (char *)"twampctl", (char *)"--child" }, *save = NULL;
+    bool ended = false;
+    struct loop_watch w = { .fn = child_ended, .ctx = &ended };
+    struct tw_mono end = { tw_mono_now().ns + PATIENCE_NS };
+    int argc = 2, status;
+    pid_t pid;
+
+    snprintf(copy, sizeof copy, "%s --watch=100ms -o json", words);
+    for (char *word = strtok_r(copy, " ", &save); word && argc < MAX_ARGS - 1; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
+    write_in(f, "in", "");
+    write_in(f, "out", "");
+    fflush(NULL);
+    pid = fork();
+    if (!pid)
+        become_child(f, argv);
+    w.fd = pidfd_open(pid, 0);
+    assert_int_equal(loop_watch(f->loop, &w, EPOLLIN), TW_OK);
+    while (!ended && tw_mono_now().ns < end.ns) {
+        loop_run_until(f->loop, &ended, (struct tw_mono){ tw_mono_now().ns + 20 * TW_NS_PER_MS });
+        if (!ended && lines_in(f, "out") >= 2)
+            kill(pid, SIGINT);
+    }
+    if (!ended)
+        kill(pid, SIGKILL);
+    loop_unwatch(f->loop, &w);
+    close(w.fd);
+    waitpid(pid, &status, 0);
+    read_out(f, "out", r.out, sizeof r.out);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static void what_reads_can_be_watched(void **state)
+{
+    struct fake *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(lists); i++) {
+        const struct cli_command *cmd = cli_commands;
+        char words[64];
+        cJSON *json;
+        int code;
+
+        while (cmd->name && strncmp(cli_command_words(cmd, words), lists[i].words, strlen(words)) != 0)
+            cmd++;
+        if (!cmd->name || !cmd->reads || strchr(lists[i].words, '-'))
+            continue;
+        code = watch_twice(f, lists[i].words);
+        json = cJSON_ParseWithOpts(strchr(r.out, '\n') ? strchr(r.out, '\n') + 1 : "", NULL, false);
+        if (code || !cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(json, lists[i].key)))
+            fail_msg("%s --watch: exit code %d, or no second answer in a line of its own: %.2000s", lists[i].words, code, r.out);
+        cJSON_Delete(json);
+    }
+}
+
+/* Lists of what there is none of: names of columns, an empty list, and a sentence for people. */
+static void empty_lists_have_every_form(void **state)
+{
+    static const char *const can_be_empty[] = { "agent list", "schedule list", "schedule history", "schedule rollout", "results",
+                                                "report", "flight list", "watch --once", "outages" };
+    struct fake *f = *state;
+
+    f->empty = true;
+    for (size_t i = 0; i < TW_NELEM(can_be_empty); i++) {
+        const struct list_case *c = lists;
+        cJSON *json, *list;
+
+        while (strcmp(c->words, can_be_empty[i]) != 0)
+            c++;
+        run_as(f, c->words, "json");
+        json = cJSON_ParseWithOpts(r.out, NULL, true);
+        list = cJSON_GetObjectItemCaseSensitive(json, c->key);
+        if (r.code || !cJSON_IsArray(list) || cJSON_GetArraySize(list))
+            fail_msg("%s -o json: exit code %d: %s%s", c->words, r.code, r.out, r.err);
+        cJSON_Delete(json);
+        run_as(f, c->words, "csv");
+        if (r.code || strchr(r.out, '\n') != r.out + strlen(r.out) - 1)
+            fail_msg("%s -o csv: exit code %d, or not a heading alone: %s", c->words, r.code, r.out);
+        run_as(f, c->words, "table");
+        if (r.code || !r.out[0])
+            fail_msg("%s: exit code %d, and nothing is said: %s", c->words, r.code, r.err);
+    }
+    f->empty = false;
+}
+
+/* For scripts: an object a line on standard error, and the answer as ever. */
+static void progress_for_scripts(void **state)
+{
+    static const char *const words[] = { "doctor --progress json -o json", "test ams fra --progress json -o json",
+                                         "schedule apply -f - -o json --progress json" };
+    static const char *const works[] = { "doctor", "test", "rollout" };
+
+    for (size_t i = 0; i < TW_NELEM(words); i++) {
+        char *save = NULL, *line;
+        size_t n = 0;
+        bool over = false;
+        cJSON *json;
+
+        run_ctl(*state, words[i], GOOD, &r);
+        json = cJSON_ParseWithOpts(r.out, NULL, true);
+        if (!json)
+            fail_msg("%s: no JSON: %s", words[i], r.out);
+        cJSON_Delete(json);
+        for (line = strtok_r(r.err, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+            const cJSON *work, *done;
+
+            if (line[0] != '{')
+                continue; /* a message */
+            json = cJSON_ParseWithOpts(line, NULL, true);
+            work = cJSON_GetObjectItemCaseSensitive(json, "progress");
+            done = cJSON_GetObjectItemCaseSensitive(json, "done");
+            if (!cJSON_IsString(work) || strcmp(work->valuestring, works[i]) != 0 || !cJSON_IsNumber(done) ||
+                !cJSON_GetObjectItemCaseSensitive(json, "total") || over)
+                fail_msg("%s: %s", words[i], line);
+            over = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "over"));
+            cJSON_Delete(json);
+            n++;
+        }
+        if (n < 2 || !over)
+            fail_msg("%s: %zu lines of progress, the last one %s", words[i], n, over ? "ends it" : "does not end it");
+    }
+}
+
+/* ---- The reference in docs/twampctl.md ---- */
+
+#define REFERENCE TW_SOURCE_DIR "/docs/twampctl.md"
+#define MARK "<!-- made: "
+#define END_MARK "<!-- end -->\n"
+
+/* From behind the line of the mark up to the end mark; NULL: there is none. */
+static const char *marked(const char *text, const char *mark, size_t *ret_len)
+{
+    const char *at = strstr(text, mark), *end = at ? strstr(at, END_MARK) : NULL;
+
+    if (!end)
+        return NULL;
+    at = strchr(at, '\n') + 1;
+    *ret_len = (size_t)(end - at);
+    return at;
+}
+
+/* docs with the part of `made` in place of its own. */
+static void replace_part(char *docs, size_t cap, const char *mark, const char *made, size_t len)
+{
+    size_t old = 0;
+    const char *at = marked(docs, mark, &old);
+    char *out = malloc(cap);
+
+    snprintf(out, cap, "%.*s%.*s%s", (int)(at - docs), docs, (int)len, made, at + old);
+    memcpy(docs, out, strlen(out) + 1);
+    free(out);
+}
+
+static void the_reference_is_current(void **state)
+{
+    static char docs[MAX_OUT];
+
+    read_golden(REFERENCE, docs, sizeof docs);
+    run_ctl(*state, "--help=markdown", NULL, &r);
+    for (const char *at = r.out; (at = strstr(at, MARK)); at++) {
+        char mark[64];
+        size_t len = 0, n = 0;
+        const char *made, *there;
+
+        snprintf(mark, sizeof mark, "%.*s", (int)strcspn(at, "\n"), at);
+        made = marked(at, mark, &len);
+        there = marked(docs, mark, &n);
+        if (!made || !there)
+            fail_msg("docs/twampctl.md has no part \"%s\"", mark);
+        if (getenv("TW_UPDATE_GOLDEN"))
+            replace_part(docs, sizeof docs, mark, made, len);
+        else if (len != n || memcmp(made, there, n) != 0)
+            fail_msg("docs/twampctl.md, the part \"%s\" is not what the tables say: run this with TW_UPDATE_GOLDEN=1", mark);
+    }
+    if (getenv("TW_UPDATE_GOLDEN"))
+        write_golden(REFERENCE, docs);
 }
 
 /* ---- Exit codes and messages ---- */
@@ -797,7 +1127,12 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),
-        cmocka_unit_test(yaml_has_what_json_has),
+        cmocka_unit_test(the_reference_is_current),
+        cmocka_unit_test(every_list_is_tested),
+        cmocka_unit_test(lists_have_every_form),
+        cmocka_unit_test(empty_lists_have_every_form),
+        cmocka_unit_test(what_reads_can_be_watched),
+        cmocka_unit_test(progress_for_scripts),
         cmocka_unit_test(flight_questions),
         cmocka_unit_test(doctor_asks),
         cmocka_unit_test(wrong_usage),

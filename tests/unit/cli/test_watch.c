@@ -264,11 +264,11 @@ static ssize_t progress_on(bool terminal, char *buf, size_t cap)
     setenv("TERM", "xterm", 1);
     assert_int_equal(terminal ? openpty(&ends[0], &ends[1], NULL, NULL, NULL) : pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
-    progress_begin(&p);
-    progress_say(&p, "too early");
+    progress_begin(&p, PROGRESS_AUTO, "test");
+    progress_say(&p, 1, 9, "too early");
     usleep(600000);
-    progress_say(&p, "%d of %d", 3, 9);
-    progress_say(&p, "too soon");
+    progress_say(&p, 3, 9, "%d of %d", 3, 9);
+    progress_say(&p, 4, 9, "too soon");
     progress_end(&p);
     dup2(saved, STDERR_FILENO);
     close(saved);
