@@ -264,6 +264,7 @@ static const struct list_case {
     { "report", "pairs", "MESH/CLASS" },
     { "report --flows", "pairs", "MESH/CLASS" },
     { "outages", "outages", NULL },
+    { "completeness", "hours", "HOUR" },
     { "clock", "agents", "AGENT" },
     { "status", "counters", "COUNTER" },
     { "watch --once", "pairs", "MESH/CLASS" },
