@@ -1,4 +1,5 @@
 /* twampctl status: how the controller itself is, and its counters. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "controller/cli/cli.h"
