@@ -326,11 +326,11 @@ static enum tw_rc count_matching(void *ctx, const struct alert *a)
 }
 
 static void fill_silence(struct alerts *a, const struct alert_silence *s, int64_t now_ns,
-                         Tw__AlertSilence *ret)
+                         Tw__AlertSilenceInfo *ret)
 {
     struct matching m = { .a = a, .s = s };
 
-    tw__alert_silence__init(ret);
+    tw__alert_silence_info__init(ret);
     ret->id = s->id;
     ret->match = (char *)s->match_text;
     ret->start_ns = s->start_ns;
@@ -377,7 +377,7 @@ void admin_alert_silence(Tw__Admin_Service *service, const Tw__AlertSilenceReque
     struct controller *c = admin_controller(service);
     int64_t now_ns = tw_wall_now().ns;
     Tw__AlertSilenceReply reply = TW__ALERT_SILENCE_REPLY__INIT;
-    Tw__AlertSilence m;
+    Tw__AlertSilenceInfo m;
     struct alert_silence s = { 0 };
 
     if (!read_silence(rq, now_ns, &s, closure_data))
@@ -399,7 +399,7 @@ void admin_alert_unsilence(Tw__Admin_Service *service, const Tw__AlertUnsilenceR
 {
     struct controller *c = admin_controller(service);
     Tw__AlertSilenceReply reply = TW__ALERT_SILENCE_REPLY__INIT;
-    Tw__AlertSilence m;
+    Tw__AlertSilenceInfo m;
     struct alert_silence s;
 
     if (!author_fits(rq->author, "", closure_data))
@@ -427,7 +427,7 @@ void admin_alert_silences(Tw__Admin_Service *service, const Tw__AlertSilencesReq
 
     reply.silences = arena_alloc(ar, (n + 1) * sizeof *reply.silences);
     for (size_t i = n; reply.silences && i--;) {
-        Tw__AlertSilence *m;
+        Tw__AlertSilenceInfo *m;
 
         if (!rq->all && v[i].end_ns <= now_ns)
             continue;
@@ -435,7 +435,7 @@ void admin_alert_silences(Tw__Admin_Service *service, const Tw__AlertSilencesReq
         if (!m)
             break;
         fill_silence(c->alerts, &v[i], now_ns, m);
-        octets += tw__alert_silence__get_packed_size(m) + 8;
+        octets += tw__alert_silence_info__get_packed_size(m) + 8;
         if (octets > ADMIN_REPLY_MAX)
             break;
         reply.silences[reply.n_silences++] = m;

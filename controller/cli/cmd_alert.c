@@ -163,7 +163,7 @@ static const struct out_col silence_columns[] = {
 
 static void put_silence(struct out_records *r, const void *row, const void *ctx)
 {
-    const Tw__AlertSilence *s = row;
+    const Tw__AlertSilenceInfo *s = row;
 
     (void)ctx;
     out_u64(r, "id", s->id);
@@ -178,7 +178,7 @@ static void put_silence(struct out_records *r, const void *row, const void *ctx)
     out_ns(r, "made_ns", s->made_ns);
 }
 
-static const Tw__AlertSilence no_silence = TW__ALERT_SILENCE__INIT;
+static const Tw__AlertSilenceInfo no_silence = TW__ALERT_SILENCE_INFO__INIT;
 static const struct out_listing silences = { .key = "silences",
                                              .columns = silence_columns,
                                              .n_columns = TW_NELEM(silence_columns),
@@ -186,7 +186,7 @@ static const struct out_listing silences = { .key = "silences",
                                              .none = &no_silence,
                                              .empty = "No silence: twampctl alert silence MATCH --for 2h" };
 
-static enum cli_exit print_silence(struct cli *c, const char *done, const Tw__AlertSilence *s)
+static enum cli_exit print_silence(struct cli *c, const char *done, const Tw__AlertSilenceInfo *s)
 {
     char from[OUT_NUM], to[OUT_NUM];
 

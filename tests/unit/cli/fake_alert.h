@@ -225,9 +225,9 @@ static void fake_alert_history(Tw__Admin_Service *s, const Tw__AlertHistoryReque
     closure(&reply, data);
 }
 
-static inline Tw__AlertSilence fake_silence_row(const char *match)
+static inline Tw__AlertSilenceInfo fake_silence_row(const char *match)
 {
-    Tw__AlertSilence i = TW__ALERT_SILENCE__INIT;
+    Tw__AlertSilenceInfo i = TW__ALERT_SILENCE_INFO__INIT;
 
     i.id = 7;
     i.match = (char *)match;
@@ -244,7 +244,7 @@ static void fake_alert_silence(Tw__Admin_Service *s, const Tw__AlertSilenceReque
                                Tw__AlertSilenceReply_Closure closure, void *data)
 {
     Tw__AlertSilenceReply reply = TW__ALERT_SILENCE_REPLY__INIT;
-    Tw__AlertSilence i = fake_silence_row(rq->match);
+    Tw__AlertSilenceInfo i = fake_silence_row(rq->match);
 
     (void)s;
     reply.silence = &i;
@@ -255,7 +255,7 @@ static void fake_alert_unsilence(Tw__Admin_Service *s, const Tw__AlertUnsilenceR
                                  Tw__AlertSilenceReply_Closure closure, void *data)
 {
     Tw__AlertSilenceReply reply = TW__ALERT_SILENCE_REPLY__INIT;
-    Tw__AlertSilence i = fake_silence_row("mesh=voice");
+    Tw__AlertSilenceInfo i = fake_silence_row("mesh=voice");
 
     (void)s;
     (void)rq;
@@ -267,7 +267,7 @@ static void fake_alert_silences(Tw__Admin_Service *s, const Tw__AlertSilencesReq
                                 Tw__AlertSilencesReply_Closure closure, void *data)
 {
     Tw__AlertSilencesReply reply = TW__ALERT_SILENCES_REPLY__INIT;
-    Tw__AlertSilence i = fake_silence_row("mesh=voice,source.site=ams"), *all[] = { &i };
+    Tw__AlertSilenceInfo i = fake_silence_row("mesh=voice,source.site=ams"), *all[] = { &i };
 
     (void)s;
     (void)rq;
