@@ -17,6 +17,11 @@
 #define DAY_MAX 106751
 
 int64_t day_of(int64_t ns);
+/* Begin of a day: INT64_MIN or INT64_MAX where that is out of their reach. */
+static inline int64_t day_start(int64_t day)
+{
+    return day > DAY_MAX ? INT64_MAX : day <= DAY_MIN ? INT64_MIN : day * DAY_NS;
+}
 const char *day_name(int64_t day, char buf[DAY_NAME]);
 
 /* Statements kept per day; the one not used for longest makes room. */

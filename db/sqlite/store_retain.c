@@ -162,7 +162,8 @@ static enum tw_rc plan_tables(struct store *s, struct tw_err *err)
 
     for (size_t i = 0; i < r->n_parts && !rc; i++) {
         const struct cells_part *p = &r->parts[i].part;
-        if (r->parts[i].rows + r->parts[i].add_rows > 0 && p->end_day * DAY_NS <= s->retain.from_ns[p->level])
+        if (r->parts[i].rows + r->parts[i].add_rows > 0 &&
+            day_start(p->end_day) <= s->retain.from_ns[p->level])
             rc = add_todo(s, &(struct retain_todo){ .part = *p, .mesh = -1 }, err);
     }
     return rc;
@@ -180,9 +181,9 @@ static enum tw_rc plan_rows(struct store *s, size_t mesh, int level, struct tw_e
         return TW_OK;
     for (size_t i = 0; i < r->n_parts && !rc; i++) {
         const struct cells_part *p = &r->parts[i].part;
-        if ((int)p->level != level || p->first_day * DAY_NS >= k->from_ns ||
-            (k->done_ns > 0 && p->end_day * DAY_NS <= k->done_ns) ||
-            p->end_day * DAY_NS <= s->retain.from_ns[level])
+        if ((int)p->level != level || day_start(p->first_day) >= k->from_ns ||
+            (k->done_ns > 0 && day_start(p->end_day) <= k->done_ns) ||
+            day_start(p->end_day) <= s->retain.from_ns[level])
             continue;
         todo.part = *p;
         rc = add_todo(s, &todo, err);

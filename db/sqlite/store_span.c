@@ -69,8 +69,8 @@ static void note_bounds(struct reading *g)
         first = g->parts[i].first_day < first ? g->parts[i].first_day : first;
         end = g->parts[i].end_day > end ? g->parts[i].end_day : end;
     }
-    g->first_ns = first * DAY_NS;
-    g->end_ns = end > DAY_MAX ? INT64_MAX : end * DAY_NS;
+    g->first_ns = day_start(first);
+    g->end_ns = day_start(end);
 }
 
 /* Rows of the day behind this one are in no cell of the pair. */
