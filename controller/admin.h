@@ -91,7 +91,10 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(alert_silence, AlertSilenceRequest, AlertSilenceReply) \
     X(alert_unsilence, AlertUnsilenceRequest, AlertSilenceReply) \
     X(alert_silences, AlertSilencesRequest, AlertSilencesReply) \
-    X(alert_receivers, AlertReceiversRequest, AlertReceiversReply)
+    X(alert_receivers, AlertReceiversRequest, AlertReceiversReply) \
+    X(database_start, DatabaseRequest, DatabaseReply)                                                                  \
+    X(database_look, DatabaseLookRequest, DatabaseReply)                                                               \
+    X(database_stop, DatabaseLookRequest, DatabaseReply)
 #define ADMIN_DECLARE(name, request, reply)                                                                             \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);

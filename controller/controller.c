@@ -9,6 +9,7 @@
 #include "controller/admin.h"
 #include "controller/alerts.h"
 #include "controller/change.h"
+#include "controller/dbjob.h"
 #include "controller/doctor.h"
 #include "controller/fleet.h"
 #include "controller/ingest.h"
@@ -131,14 +132,17 @@ static enum tw_rc make_dir(const char *path, struct tw_err *err)
                       strerror(errno));
 }
 
-static enum tw_rc open_store(struct controller *c, const struct controller_conf *conf, char *path, size_t cap,
-                             struct tw_err *err)
+static enum tw_rc open_store(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
     enum tw_rc rc = make_dir(conf->data_dir, err);
+    int n = conf->backup_dir ? snprintf(c->backup_dir, sizeof c->backup_dir, "%s", conf->backup_dir)
+                             : snprintf(c->backup_dir, sizeof c->backup_dir, "%s/backups", conf->data_dir);
 
-    if (rc == TW_OK && snprintf(path, cap, "%s/controller.db", conf->data_dir) >= (int)cap)
+    if (rc == TW_OK && snprintf(c->db_path, sizeof c->db_path, "%s/controller.db", conf->data_dir) >= (int)sizeof c->db_path)
         rc = tw_err_set(err, TW_EINVAL, "the path of --data-dir is too long");
-    return rc == TW_OK ? store_open(path, &c->store, err) : rc;
+    if (rc == TW_OK && n >= (int)sizeof c->backup_dir)
+        rc = tw_err_set(err, TW_EINVAL, "the path of --backup-dir is too long");
+    return rc == TW_OK ? store_open(c->db_path, &c->store, err) : rc;
 }
 
 static enum tw_rc start_publish(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
@@ -168,8 +172,7 @@ static enum tw_rc start_ondemand(struct controller *c, struct tw_err *err)
 /* Everything behind the servers. */
 static enum tw_rc start_inside(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
-    char path[4096];
-    enum tw_rc rc = open_store(c, conf, path, sizeof path, err);
+    enum tw_rc rc = open_store(c, conf, err);
 
     if (rc == TW_OK && (ingest_new(c, &c->ingest) != TW_OK || changes_new(c, &c->changes) != TW_OK))
         rc = tw_err_set(err, TW_ENOMEM, "out of memory");
@@ -182,11 +185,13 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     if (rc == TW_OK)
         rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
     if (rc == TW_OK)
-        rc = reader_pool_start(c->loop, path, READER_THREADS, READER_JOBS, &c->readers, err);
+        rc = reader_pool_start(c->loop, c->db_path, READER_THREADS, READER_JOBS, &c->readers, err);
     if (rc == TW_OK)
         rc = start_publish(c, conf, err);
     if (rc == TW_OK && (rc = clocks_new(c->loop, &c->inv, c->readers, &c->clocks)) != TW_OK)
         tw_err_set(err, rc, "cannot start the clock audit: %s", tw_rc_name(rc));
+    if (rc == TW_OK && (rc = dbjob_new(c->db_path, c->backup_dir, &c->dbjob)) != TW_OK)
+        tw_err_set(err, rc, "out of memory");
     if (rc == TW_OK && (rc = doctor_new(c, &c->doctor)) != TW_OK)
         tw_err_set(err, rc, "out of memory");
     if (rc == TW_OK)
@@ -293,6 +298,7 @@ void controller_stop(struct controller *c)
     ingest_free(c->ingest);
     fleet_free(c->fleet_state);
     admin_free(c->admin_state);
+    dbjob_free(c->dbjob); /* after whoever asks it */
     inventory_free(&c->inv);
     store_close(c->store);
     free(c);

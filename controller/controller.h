@@ -22,6 +22,7 @@ struct admin;   /* controller/admin.h */
 struct doctor;  /* controller/doctor.h */
 struct ondemand; /* controller/ondemand.h */
 struct alerts;   /* controller/alerts.h */
+struct dbjob;   /* controller/dbjob.h */
 
 struct controller {
     struct loop *loop;
@@ -34,6 +35,8 @@ struct controller {
     struct doctor *doctor;
     struct ondemand *ondemand;
     struct alerts *alerts;
+    struct dbjob *dbjob;
+    char db_path[4096], backup_dir[4096];
     struct rpc_server *fleet, *admin;
     struct httpd *http;
     int64_t started_ns;
@@ -57,6 +60,7 @@ struct controller_conf {
     const char *listen, *admin_listen; /* URLs of common/net/rpc.h */
     const char *http;                  /* ADDR:PORT, or "off" */
     const char *data_dir, *name;
+    const char *backup_dir; /* where copies of the database go; NULL: backups in data_dir */
     bool allow_plaintext; /* plain TCP on an address that is not loopback */
     bool auto_approve;
     bool http_write; /* changes over HTTP are taken, too */

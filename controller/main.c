@@ -12,7 +12,7 @@
 #define EXIT_USAGE 2
 
 struct options {
-    char *listen, *admin_listen, *http, *data_dir, *name;
+    char *listen, *admin_listen, *http, *data_dir, *name, *backup_dir;
     bool allow_plaintext, auto_approve, http_write;
     int64_t max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
@@ -63,6 +63,11 @@ static const struct conf_opt opts[] = {
       .dflt = "/var/lib/twampmesh-controller",
       .arg = "DIR",
       .help = "Directory of the database." },
+    { .name = "backup-dir",
+      .type = CONF_STR,
+      .offset = OPT(backup_dir),
+      .arg = "DIR",
+      .help = "Where twampctl db backup puts copies of the database; \"backups\" in --data-dir if not given." },
     { .name = "name",
       .type = CONF_STR,
       .offset = OPT(name),
@@ -197,6 +202,7 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .http = o->http,
                                           .data_dir = o->data_dir,
                                           .name = name,
+                                          .backup_dir = o->backup_dir,
                                           .allow_plaintext = o->allow_plaintext,
                                           .auto_approve = o->auto_approve,
                                           .http_write = o->http_write,

@@ -40,6 +40,7 @@ struct cli_options {
     int64_t silence_ns;
     char *group_by, *sort_by, *before_from, *before_to, *objectives, *availability, *loss, *p95, *p99;
     int64_t top, back_ns;
+    char *data_dir;
     char *set_protocol, *set_auth, *set_key_id, *set_spacing, *set_spacing_kind, *set_size, *set_dscp, *set_ttl,
         *set_timeout, *set_flows, *set_tlvs, *set_bind; /* of the class of a test: the controller reads them */
 };
@@ -221,6 +222,9 @@ enum cli_exit cmd_context_use(struct cli *c);
 enum cli_exit cmd_context_add(struct cli *c);
 enum cli_exit cmd_context_remove(struct cli *c);
 enum cli_exit cmd_doctor(struct cli *c);
+enum cli_exit cmd_db_backup(struct cli *c);
+enum cli_exit cmd_db_restore(struct cli *c);
+enum cli_exit cmd_db_check(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
 enum cli_exit cmd_alert_list(struct cli *c);
 enum cli_exit cmd_alert_show(struct cli *c);

@@ -398,6 +398,15 @@ static const struct conf_opt freeze_opts[] = {
 
 static const struct conf_opt frozen_opts[] = { FILTER_OPTS_NAMES };
 
+static const struct conf_opt restore_opts[] = {
+    { .name = "data-dir",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(data_dir),
+      .dflt = "/var/lib/twampmesh-controller",
+      .arg = "DIR",
+      .help = "The controller's --data-dir." },
+};
+
 static const struct conf_opt doctor_opts[] = {
     { .name = "mesh",
       .short_name = 'm',
@@ -1036,6 +1045,37 @@ const struct cli_command cli_commands[] = {
                   "  twampctl -o json status\n",
       .reads = true,
       .run = cmd_status },
+    { .group = "db",
+      .name = "backup",
+      .args = "[NAME]",
+      .max_args = 1,
+      .brief = "copy the controller's database while it runs",
+      .doc = "Copies the database as it is at this moment, on the controller's host, to NAME in the controller's --backup-dir; "
+             "without NAME to a file named by the time. The copy is one file that needs nothing beside it. Measuring and "
+             "storing go on. It is never written over another file.",
+      .examples = "  twampctl db backup\n"
+                  "  twampctl db backup before-upgrade.db\n",
+      .run = cmd_db_backup },
+    { .group = "db",
+      .name = "restore",
+      .args = "FILE",
+      .n_args = 1,
+      .brief = "put a copy in the place of the database",
+      .doc = "On the controller's host, with the controller stopped, and as its user or root. FILE is checked first, and nothing "
+             "is changed unless it is whole. What was there is kept beside it. Agents then deliver again what they still have.",
+      .examples = "  twampctl db restore /var/lib/twampmesh-controller/backups/before-upgrade.db\n",
+      OPTS(restore_opts),
+      .run = cmd_db_restore },
+    { .group = "db",
+      .name = "check",
+      .args = "[FILE]",
+      .max_args = 1,
+      .brief = "is the database whole?",
+      .doc = "Reads all of the running controller's database, or of a copy: whether its pages and indexes are whole, and whether "
+             "what must be so is so: that roll-ups add up to their summaries, say. Exit code 1: something is wrong.",
+      .examples = "  twampctl db check\n"
+                  "  twampctl db check backups/before-upgrade.db\n",
+      .run = cmd_db_check },
     { .name = "doctor",
       .args = "[AGENT|SRC:DST]",
       .max_args = 1,

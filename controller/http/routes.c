@@ -85,6 +85,9 @@ const struct http_route controller_routes[] = {
     POST("/api/v1/silences", "AlertSilence", "tell nobody of alerts with such labels for a while"),
     DELETE("/api/v1/silences/{id}", "AlertUnsilence", "end a silence"),
     READ("/api/v1/alert-receivers", "AlertReceivers", "who is told, and how that goes"),
+    READ("/api/v1/database", "DatabaseLook", "how far a copy or check of the database is, or what came of the last one"),
+    POST("/api/v1/database/{kind}", "DatabaseStart", "backup: copy the database on the controller's host; check: is it whole?"),
+    DELETE("/api/v1/database", "DatabaseStop", "end what is under way"),
 
     READ("/api/v1/status", "Status", "is the controller itself well?"),
 };

@@ -142,6 +142,8 @@ def begin_alerts(api):
 def end_it(api):
     api("DELETE", f"/api/v1/silences/{NAMES['/api/v1/silences/']}?author=api")
     api("POST", f"/api/v1/tests/{NAMES['/api/v1/tests/']}/stop", {})
+    api("POST", "/api/v1/database/backup", {"name": "api.db"})
+    api("DELETE", "/api/v1/database")
     api("DELETE", f"/api/v1/doctor/{NAMES['/api/v1/doctor/']}")
 
 

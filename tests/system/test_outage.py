@@ -135,3 +135,37 @@ def test_database_lost_is_refilled_by_the_agents(build):
         lab.approve_all()
         lab.apply(one_way("a1", "a2"))
         wait("what was stored before", lambda: before <= {(r["start_ns"], r["sent"]) for r in lab.results("mesh=lab")}, 30)
+        nothing_lost_or_doubled(lab.results("mesh=lab"), restarts_allowed=True)
+        whole_and_rolled_up(lab)
+
+
+def store_counter(lab, name):
+    return {c["name"]: c["value"] for c in lab.json("status")["counters"]}[name]
+
+
+def whole_and_rolled_up(lab):
+    """A start rolls up what waits; cells add up to their summaries."""
+    expect(lab.controller.stop() == 0, "the controller did not end cleanly")
+    lab.start_controller()
+    wait("the roll-up", lambda: store_counter(lab, "twamp_store_rollup_rows_total") > 0, 30)
+    found = lab.json("db", "check")["checks"]
+    expect(len(found) == 7 and all(c["ok"] for c in found), f"the database is not whole: {found}")
+    expect(store_counter(lab, 'twamp_store_level_rows{level="1d"}') > 0, "there are no cells")
+
+
+def test_copy_is_put_back_and_the_agents_bring_the_rest(build):
+    with Lab(build, TWO) as lab:
+        lab.start_fleet()
+        lab.apply(one_way("a1", "a2"))
+        wait("results", lambda: len(lab.results("mesh=lab")) >= 4)
+        copy = lab.json("db", "backup", "night.db")["file"]
+        expect(lab.ctl_run("db", "backup", "night.db")[0] == 1, "a copy was written over another")
+        expect(lab.ctl_run("db", "restore", copy, "--data-dir", f"{lab.dir}/controller")[0] == 1, "restored under a running controller")
+        wait("more results", lambda: len(lab.results("mesh=lab")) >= 8)
+        before = {(r["start_ns"], r["sent"]) for r in lab.results("mesh=lab")}
+        expect(lab.controller.stop() == 0, "the controller did not end cleanly")
+        expect("before-" in lab.ctl("db", "restore", copy, "--data-dir", f"{lab.dir}/controller"), "the old one is not kept")
+        lab.start_controller()
+        wait("what was stored before", lambda: before <= {(r["start_ns"], r["sent"]) for r in lab.results("mesh=lab")}, 45)
+        nothing_lost_or_doubled(lab.results("mesh=lab"))
+        whole_and_rolled_up(lab)

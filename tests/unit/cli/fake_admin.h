@@ -1429,6 +1429,66 @@ static void fake_doctor_stop(Tw__Admin_Service *s, const Tw__DoctorLookRequest *
 }
 
 #include "tests/unit/cli/fake_alert.h"
+/* Under way when it is started, over when it is looked at. */
+static void database_answer(const char *kind, bool over, Tw__DatabaseReply_Closure closure, void *data)
+{
+    Tw__DatabaseReply m = TW__DATABASE_REPLY__INIT;
+    static Tw__DatabaseCheck rows[2];
+    static Tw__DatabaseCheck *list[] = { &rows[0], &rows[1] };
+
+    for (size_t i = 0; i < 2; i++)
+        tw__database_check__init(&rows[i]);
+    rows[0].name = "integrity";
+    rows[0].what = "pages, tables and indexes are whole";
+    rows[0].ok = true;
+    rows[0].looked_at = 2048;
+    rows[1].name = "rollups";
+    rows[1].what = "roll-ups add up to their summaries";
+    rows[1].problem = "level 1h: summary_20261123 has 1440 summaries, its cells 1439";
+    rows[1].looked_at = 7;
+    m.kind = (char *)kind;
+    m.over = over;
+    m.done = over ? 100 : 40;
+    m.total = 100;
+    m.started_ns = NOW_NS;
+    m.ended_ns = over ? NOW_NS + 2 * TW_NS_PER_S : 0;
+    if (!strcmp(kind, "check")) {
+        m.checks = list;
+        m.n_checks = over ? 2 : 0;
+    } else {
+        m.file = "/var/lib/twampmesh-controller/backups/night.db";
+        m.bytes = over ? 8388608 : 0;
+    }
+    closure(&m, data);
+}
+
+static char fake_database_kind[16];
+
+static void fake_database_start(Tw__Admin_Service *s, const Tw__DatabaseRequest *rq,
+                                Tw__DatabaseReply_Closure closure, void *data)
+{
+    (void)s;
+    if (!strcmp(rq->name, "there.db")) {
+        rpc_fail(data, TW__STATUS__STATUS_ALREADY_EXISTS, "there.db: there is such a copy already: give another name");
+        return;
+    }
+    snprintf(fake_database_kind, sizeof fake_database_kind, "%s", rq->kind);
+    database_answer(fake_database_kind, false, closure, data);
+}
+
+static void fake_database_look(Tw__Admin_Service *s, const Tw__DatabaseLookRequest *rq,
+                               Tw__DatabaseReply_Closure closure, void *data)
+{
+    (void)s;
+    (void)rq;
+    database_answer(fake_database_kind, true, closure, data);
+}
+
+static void fake_database_stop(Tw__Admin_Service *s, const Tw__DatabaseLookRequest *rq,
+                               Tw__DatabaseReply_Closure closure, void *data)
+{
+    fake_database_look(s, rq, closure, data);
+}
 
 static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);
 
