@@ -1438,13 +1438,13 @@ static void database_answer(const char *kind, bool over, Tw__DatabaseReply_Closu
 
     for (size_t i = 0; i < 2; i++)
         tw__database_check__init(&rows[i]);
-    rows[0].name = "integrity";
-    rows[0].what = "pages, tables and indexes are whole";
+    rows[0].name = (char *)"integrity";
+    rows[0].what = (char *)"pages, tables and indexes are whole";
     rows[0].ok = true;
     rows[0].looked_at = 2048;
-    rows[1].name = "rollups";
-    rows[1].what = "roll-ups add up to their summaries";
-    rows[1].problem = "level 1h: summary_20261123 has 1440 summaries, its cells 1439";
+    rows[1].name = (char *)"rollups";
+    rows[1].what = (char *)"roll-ups add up to their summaries";
+    rows[1].problem = (char *)"level 1h: summary_20261123 has 1440 summaries, its cells 1439";
     rows[1].looked_at = 7;
     m.kind = (char *)kind;
     m.over = over;
@@ -1456,7 +1456,7 @@ static void database_answer(const char *kind, bool over, Tw__DatabaseReply_Closu
         m.checks = list;
         m.n_checks = over ? 2 : 0;
     } else {
-        m.file = "/var/lib/twampmesh-controller/backups/night.db";
+        m.file = (char *)"/var/lib/twampmesh-controller/backups/night.db";
         m.bytes = over ? 8388608 : 0;
     }
     closure(&m, data);
