@@ -101,9 +101,9 @@ static enum cli_exit wait_until_over(struct cli *c, ProtobufCMessage **reply)
     enum cli_exit code = CLI_OK;
     struct progress progress;
 
-    progress_begin(&progress);
+    progress_begin(&progress, (enum progress_mode)c->opt.progress, "db");
     for (const Tw__DatabaseReply *d = (const Tw__DatabaseReply *)*reply; !code && !d->over;) {
-        progress_say(&progress, "%s: %.0f %%", d->kind,
+        progress_say(&progress, d->done, d->total, "%s: %.0f %%", d->kind,
                      d->total ? 100 * (double)d->done / (double)d->total : 0);
         ctl_pause(c->ctl, LOOK_NS);
         if (ctl_interrupted(c->ctl)) {
@@ -163,7 +163,7 @@ static bool show_progress(void *ctx, uint64_t done, uint64_t total)
 {
     struct local *l = ctx;
 
-    progress_say(&l->progress, "%s: %.0f %%", l->what, total ? 100 * (double)done / (double)total : 0);
+    progress_say(&l->progress, done, total, "%s: %.0f %%", l->what, total ? 100 * (double)done / (double)total : 0);
     return true;
 }
 
@@ -194,7 +194,7 @@ static void begin_local(struct local *l, struct cli *c, const char *what, const 
     l->reply.file = (char *)file;
     l->reply.checks = l->list;
     l->reply.started_ns = c->wall_ns();
-    progress_begin(&l->progress);
+    progress_begin(&l->progress, (enum progress_mode)c->opt.progress, "db");
 }
 
 static enum cli_exit check_file(struct cli *c, const char *file)
