@@ -23,6 +23,8 @@ static const struct {
     { &mesh_doc_table_window, "KEYS OF A WINDOW", "A part of the week in which runs may begin." },
     { &mesh_doc_table_maintenance, "KEYS OF A MAINTENANCE",
       "With dates one span; with days, or hours alone, every week." },
+    { &mesh_doc_table_retention, "KEYS OF A RETENTION",
+      "How long results of the mesh are kept, level by level; without it as the controller's options say." },
 };
 
 static const cJSON *at(const cJSON *o, const char *key)
