@@ -112,10 +112,11 @@ enum tw_rc store_put_refusals(struct store *s, const char *source, struct store_
     size_t n_open = 0;
     enum tw_rc rc = open_refusals(s, source, &open, &n_open, err);
 
-    qsort(v, n, sizeof *v, cmp_refusals);
+    if (n)
+        qsort(v, n, sizeof *v, cmp_refusals);
     for (size_t i = 0; !rc && i < n_open; i++) {
         struct store_refusal key = { .pair_id = open[i].pair_id },
-                             *still = bsearch(&key, v, n, sizeof key, cmp_refusals);
+                             *still = n ? bsearch(&key, v, n, sizeof key, cmp_refusals) : NULL;
 
         if (still)
             still->known = true;

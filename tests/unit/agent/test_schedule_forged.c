@@ -10,6 +10,8 @@
 
 static char long_name[65];
 
+static uint32_t forged_imix[] = { 64, 600, 70000 };
+
 #define FORGE(name, change)                      \
     static void forge_##name(Tw__SessionSpec *p) \
     {                                            \
@@ -24,7 +26,7 @@ FORGE(size_0, p->size_bytes = 0)
 FORGE(size_jumbo, p->size_bytes = 9001)
 FORGE(size_wraps, p->size_bytes = 65536 + 64)
 FORGE(size_max, p->size_bytes = UINT32_MAX)
-FORGE(imix, (p->imix_bytes = (uint32_t[]){ 64, 600, 70000 }, p->n_imix_bytes = 3))
+FORGE(imix, (p->imix_bytes = forged_imix, p->n_imix_bytes = 3))
 FORGE(timeout_0, p->timeout_ns = 0)
 FORGE(timeout_huge, p->timeout_ns = INT64_MAX)
 FORGE(period_0, p->report_period_ns = 0)
