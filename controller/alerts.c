@@ -8,6 +8,7 @@
 #include "controller/alert_row.h"
 #include "controller/alert_save.h"
 #include "controller/flight.h"
+#include "controller/maintenance.h"
 #include "controller/notify_format.h"
 #include "db/store_alert.h"
 
@@ -145,6 +146,7 @@ static bool site_works(const struct alerts *a, const char *site, int64_t now_ns,
 static bool on_maintenance(void *ctx, const struct alert *al, int64_t now_ns, char *buf, size_t cap)
 {
     struct alerts *a = ctx;
+    struct maintenance_now m;
     const struct pair *p;
 
     if (al->key.kind == ALERT_SITE)
@@ -152,9 +154,8 @@ static bool on_maintenance(void *ctx, const struct alert *al, int64_t now_ns, ch
     if (al->key.kind == ALERT_AGENT)
         return agent_works(a, al->key.subject, now_ns, buf, cap);
     p = inventory_pair(&a->c->inv, al->key.pair_id);
-    if (p && pair_in_maintenance(p, now_ns)) {
-        snprintf(buf, cap, "of mesh %s: %.80s", p->row.mesh,
-                 class_times_maintenance(p->times, now_ns)->reason);
+    if (p && maintenance_of_pair(p, now_ns, &m) && !*m.agent) {
+        snprintf(buf, cap, "of mesh %s: %.80s", p->row.mesh, m.reason);
         return true;
     }
     return agent_works(a, al->source, now_ns, buf, cap) || agent_works(a, al->target, now_ns, buf, cap);

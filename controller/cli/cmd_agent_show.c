@@ -269,7 +269,7 @@ static const struct out_col columns[] = {
     { .title = "Frozen parts given up", .name = "flight_gave_way", COUNT, KNOWN },
     { .title = "Probes not recorded", .name = "flight_unrecorded", COUNT, KNOWN },
     { .title = "Targets by name", .name = "names", COUNT, SET },
-    { .title = "  without an address", .name = "names_unresolved", COUNT, SET },
+    { .title = "  without address", .name = "names_unresolved", COUNT, SET },
     { .title = "  by their last one", .name = "names_stale", COUNT, SET },
     { .title = "Name lookups failed", .name = "name_failures", COUNT, SET },
     { .title = "Sessions moved", .name = "name_changes", COUNT, SET },

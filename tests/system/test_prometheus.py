@@ -41,7 +41,7 @@ def check_lint(lab):
         from prometheus_client.openmetrics.parser import text_string_to_metric_families
     except ImportError:
         return
-    families = list(text_string_to_metric_families(lab.http(f"/metrics?{levels}&format=openmetrics")[1] + "\n"))
+    families = list(text_string_to_metric_families(lab.http(f"/metrics?{levels}&format=openmetrics")[1]))
     expect(len(families) > 100, f"{len(families)} families")
 
 
