@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "controller/core/plan.h"
 
 uint64_t expectation_rule_key(const struct class_times *t)
 {
@@ -97,14 +96,11 @@ static uint64_t of_flow(const struct expectations *e, const struct expectation_s
                         int64_t from_ns, int64_t to_ns)
 {
     const struct store_pair *p = &e->pair;
-    struct times_pace pace = { .spacing_ns = s->spacing_ns, .exponential = s->exponential };
+    const struct pair_key key = { p->mesh, p->class_name, p->source, p->target };
+    struct times_pace pace = { 0 };
 
-    if (s->times) {
-        pace.phase_ns =
-            plan_run_phase_ns(p->mesh, p->class_name, p->source, p->target, flow, s->times->every_ns);
-        pace.probe_phase_ns =
-            plan_phase_ns(p->mesh, p->class_name, p->source, p->target, flow, s->spacing_ns);
-    }
+    if (s->times)
+        pace = pair_pace(s->times, s->spacing_ns, s->exponential, &key, flow);
     return times_expected(s->times, &pace, s->period_ns, from_ns, to_ns);
 }
 

@@ -7,7 +7,7 @@
 
 struct explaining {
     const struct expectations *e;
-    int64_t from_ns, to_ns;
+    int64_t from_ns, to_ns, period_ns; /* the longest of e */
     uint64_t could_be[STORE_CAUSES];
 };
 
@@ -23,7 +23,7 @@ static int64_t longest_period(const struct expectations *e)
 static enum tw_rc add(void *ctx, const struct store_absence *a)
 {
     struct explaining *x = ctx;
-    int64_t period_ns = longest_period(x->e);
+    int64_t period_ns = x->period_ns;
     int64_t from_ns = a->from_ns - PERIODS_BEFORE * period_ns;
     int64_t to_ns = a->until_ns < INT64_MAX - period_ns ? a->until_ns + PERIODS_AFTER * period_ns : INT64_MAX;
 
@@ -39,8 +39,8 @@ static enum tw_rc add(void *ctx, const struct store_absence *a)
 enum tw_rc missing_explain(struct store_reader *db, const struct expectations *e, int64_t from_ns,
                            int64_t to_ns, uint64_t n, bool backlog, struct missing *ret, struct tw_err *err)
 {
-    struct explaining x = { .e = e, .from_ns = from_ns, .to_ns = to_ns };
-    int64_t around_ns = PERIODS_BEFORE * longest_period(e);
+    struct explaining x = { .e = e, .from_ns = from_ns, .to_ns = to_ns, .period_ns = longest_period(e) };
+    int64_t around_ns = PERIODS_BEFORE * x.period_ns;
     enum tw_rc rc;
 
     *ret = (struct missing){ 0 };

@@ -570,7 +570,6 @@ void ondemand_plan_spec(const struct ondemand_plan *p, size_t goal, char address
 {
     const struct ondemand_goal *g = &p->goals[goal];
     const struct mesh_class *c = &p->classes[g->class_index];
-    uint16_t sizes[MESH_IMIX];
 
     tw__session_spec__init(s);
     s->mesh = (char *)ONDEMAND_MESH;
@@ -580,29 +579,6 @@ void ondemand_plan_spec(const struct ondemand_plan *p, size_t goal, char address
     s->host_family = g->host[0] ? g->address.family : 0;
     s->address = g->host[0] ? (char *)"" : (char *)tw_addr_format_ip(&g->address, address);
     s->port = g->address.port;
-    s->spacing_ns = c->spacing_ns;
-    s->spacing_kind =
-        c->exponential ? TW__SPACING_KIND__SPACING_EXPONENTIAL : TW__SPACING_KIND__SPACING_FIXED;
-    s->size_bytes = c->size_bytes;
-    s->dscp = c->dscp;
-    s->ttl = c->ttl;
-    s->timeout_ns = c->timeout_ns;
-    s->report_period_ns = c->report_period_ns;
     s->reflector_stateful = g->stateful;
-    s->protocol = (Tw__Protocol)c->protocol;
-    s->auth = (Tw__Auth)c->auth;
-    s->key_id = (char *)c->key_id;
-    s->df = c->df;
-    s->zero_padding = c->zero_padding;
-    s->bind = (char *)c->bind;
-    s->tlvs = c->tlvs;
-    s->reply_dscp = c->reply_dscp;
-    if (!c->imix)
-        return;
-    mesh_class_imix(c, g->address.family == 6, sizes);
-    for (unsigned i = 0; i < MESH_IMIX; i++)
-        imix[i] = sizes[i];
-    s->imix_bytes = imix;
-    s->n_imix_bytes = MESH_IMIX;
-    s->size_bytes = sizes[MESH_IMIX - 1];
+    schedule_fill_class(c, g->address.family == 6, imix, s);
 }

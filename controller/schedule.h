@@ -165,6 +165,8 @@ void session_delta_free(struct session_delta *d);
 void schedule_each_pair(const struct inventory *inv, const struct agent *a, void (*fn)(void *ctx, uint32_t row), void *ctx);
 /* One session of a pair; false: it is not scheduled. The room must live as long as *ret is used. */
 bool schedule_session(const struct inventory *inv, const struct pair *p, uint32_t flow, struct spec_room *room, Tw__SessionSpec *ret);
+/* What a class says of its sessions, the sizes of an imix into `imix`, which must live as long as *s is used. */
+void schedule_fill_class(const struct mesh_class *c, bool ipv6, uint32_t imix[MESH_IMIX], Tw__SessionSpec *s);
 /* Has it a pair of this mesh to run? */
 bool schedule_runs_mesh(const struct inventory *inv, const struct agent *a, const char *mesh);
 

@@ -17,11 +17,17 @@ _Static_assert((int)TW__PROTOCOL__PROTOCOL_STAMP == MESH_STAMP &&
 
 /* ---- One session ---- */
 
-static void fill_packets(const struct wanted_pair *w, struct spec_room *room, Tw__SessionSpec *s)
+void schedule_fill_class(const struct mesh_class *c, bool ipv6, uint32_t imix[MESH_IMIX], Tw__SessionSpec *s)
 {
-    const struct mesh_class *c = w->class_;
     uint16_t sizes[MESH_IMIX];
 
+    s->spacing_ns = c->spacing_ns;
+    s->spacing_kind =
+        c->exponential ? TW__SPACING_KIND__SPACING_EXPONENTIAL : TW__SPACING_KIND__SPACING_FIXED;
+    s->timeout_ns = c->timeout_ns;
+    s->report_period_ns = c->report_period_ns;
+    s->dscp = c->dscp;
+    s->ttl = c->ttl;
     s->protocol = (Tw__Protocol)c->protocol;
     s->auth = (Tw__Auth)c->auth;
     s->key_id = (char *)c->key_id;
@@ -33,10 +39,10 @@ static void fill_packets(const struct wanted_pair *w, struct spec_room *room, Tw
     s->size_bytes = c->size_bytes;
     if (!c->imix)
         return;
-    mesh_class_imix(c, (w->host ? w->host->family : w->address.family) == 6, sizes);
+    mesh_class_imix(c, ipv6, sizes);
     for (unsigned i = 0; i < MESH_IMIX; i++)
-        room->imix[i] = sizes[i];
-    s->imix_bytes = room->imix;
+        imix[i] = sizes[i];
+    s->imix_bytes = imix;
     s->n_imix_bytes = MESH_IMIX;
     s->size_bytes = sizes[MESH_IMIX - 1];
 }
@@ -45,11 +51,6 @@ static void fill_times(const struct wanted_pair *w, uint32_t flow, Tw__SessionSp
 {
     const struct mesh_class *c = w->class_;
 
-    s->spacing_ns = c->spacing_ns;
-    s->spacing_kind =
-        c->exponential ? TW__SPACING_KIND__SPACING_EXPONENTIAL : TW__SPACING_KIND__SPACING_FIXED;
-    s->timeout_ns = c->timeout_ns;
-    s->report_period_ns = c->report_period_ns;
     s->phase_ns = plan_phase_ns(w->mesh->name, c->name, w->source, w->target, flow, c->spacing_ns);
     if (c->times && c->times->id) {
         const struct pair_key key = { w->mesh->name, c->name, w->source, w->target };
@@ -75,15 +76,13 @@ static void fill_spec(const struct wanted_pair *w, uint64_t id, uint32_t flow, s
         s->address = (char *)tw_addr_format_ip(&w->address, room->address);
     }
     s->port = w->address.port;
-    s->dscp = w->class_->dscp;
-    s->ttl = w->class_->ttl;
     s->reflector_stateful = w->stateful;
     if (w->refuse) {
         s->refuse = (char *)w->refuse;
         s->port = 0; /* an agent that is too old to know of `refuse` refuses this */
     }
     fill_times(w, flow, s);
-    fill_packets(w, room, s);
+    schedule_fill_class(w->class_, (w->host ? w->host->family : w->address.family) == 6, room->imix, s);
 }
 
 /* ---- Digests ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/cli/filter.h"
+#include "controller/cli/pairs.h"
 
 #define OBJECTIVES_MAX 65536
 
@@ -31,12 +32,13 @@ static const struct sla_row no_row = { &no_pair, &no_goal, &no_outage, &no_exclu
 
 static void put_names(struct out_records *r, const Tw__SlaPair *p)
 {
-    out_text(r, "mesh", p->mesh);
-    out_text(r, "class", p->class_name);
-    out_text(r, "source", p->source);
-    out_text(r, "target", p->target);
-    out_show(r, "MESH/CLASS", OUT_PLAIN, "%s/%s", p->mesh, p->class_name);
-    out_show(r, "PAIR", OUT_PLAIN, "%s > %s", p->source, p->target);
+    Tw__PairInfo names = TW__PAIR_INFO__INIT;
+
+    names.mesh = p->mesh;
+    names.class_name = p->class_name;
+    names.source = p->source;
+    names.target = p->target;
+    pairs_put_names(r, &names);
 }
 
 /* ---- Objectives ---- */

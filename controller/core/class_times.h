@@ -45,6 +45,7 @@ uint64_t class_times_hash(const struct class_times *c);
 struct pair_key {
     const char *mesh, *class_name, *source, *target;
 };
+struct times_pace pair_pace(const struct times *t, int64_t spacing_ns, bool exponential, const struct pair_key *k, uint32_t flow);
 struct times_pace class_times_pace(const struct class_times *c, const struct pair_key *k, uint32_t flow);
 /* Is no flow of the pair in a run? c NULL: no. */
 bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns);
