@@ -12,6 +12,7 @@
 #include "controller/dbjob.h"
 #include "controller/doctor.h"
 #include "controller/fleet.h"
+#include "controller/http/page.h"
 #include "controller/ingest.h"
 #include "controller/listen.h"
 #include "controller/load.h"
@@ -199,12 +200,18 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     return rc;
 }
 
-static enum tw_rc start_http(struct controller *c, const char *address, struct tw_err *err)
+static enum tw_rc start_http(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
-    if (!address || !strcmp(address, "off"))
+    enum tw_rc rc;
+
+    if (!conf->http || !strcmp(conf->http, "off"))
         return TW_OK;
+    rc = page_new(conf->web_root, &c->page, err);
+    if (rc != TW_OK)
+        return rc;
     return httpd_start(&(struct httpd_conf){ .loop = c->loop,
-                                             .address = address,
+                                             .address = conf->http,
+                                             .index = "/api/v1",
                                              .routes = controller_routes,
                                              .n_routes = controller_routes_n,
                                              .ctx = c },
@@ -221,7 +228,7 @@ static enum tw_rc start_servers(struct controller *c, const struct controller_co
     if (rc == TW_OK)
         rc = admin_start(c, conf->admin_listen, &c->admin_state, err);
     if (rc == TW_OK)
-        rc = start_http(c, conf->http, err);
+        rc = start_http(c, conf, err);
     return rc == TW_OK ? fleet_start(c, conf->listen, &c->fleet_state, err) : rc;
 }
 
@@ -298,6 +305,7 @@ void controller_stop(struct controller *c)
     ingest_free(c->ingest);
     fleet_free(c->fleet_state);
     admin_free(c->admin_state);
+    page_free(c->page);
     dbjob_free(c->dbjob); /* after whoever asks it */
     inventory_free(&c->inv);
     store_close(c->store);

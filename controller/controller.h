@@ -23,6 +23,7 @@ struct doctor;  /* controller/doctor.h */
 struct ondemand; /* controller/ondemand.h */
 struct alerts;   /* controller/alerts.h */
 struct dbjob;   /* controller/dbjob.h */
+struct page;    /* controller/http/page.h */
 
 struct controller {
     struct loop *loop;
@@ -39,6 +40,7 @@ struct controller {
     char db_path[4096], backup_dir[4096];
     struct rpc_server *fleet, *admin;
     struct httpd *http;
+    struct page *page;
     int64_t started_ns;
     const char *name, *data_dir;
     char problem[256]; /* why we are not ready: "" = ready */
@@ -59,6 +61,7 @@ struct controller_conf {
     struct loop *loop;
     const char *listen, *admin_listen; /* URLs of common/net/rpc.h */
     const char *http;                  /* ADDR:PORT, or "off" */
+    const char *web_root;              /* directory of the page's files; NULL: those inside the program */
     const char *data_dir, *name;
     const char *backup_dir; /* where copies of the database go; NULL: backups in data_dir */
     bool allow_plaintext; /* plain TCP on an address that is not loopback */

@@ -12,7 +12,7 @@
 #define EXIT_USAGE 2
 
 struct options {
-    char *listen, *admin_listen, *http, *data_dir, *name, *backup_dir;
+    char *listen, *admin_listen, *http, *web_root, *data_dir, *name, *backup_dir;
     bool allow_plaintext, auto_approve, http_write;
     int64_t max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
@@ -52,11 +52,17 @@ static const struct conf_opt opts[] = {
       .offset = OPT(http),
       .dflt = "127.0.0.1:8080",
       .arg = "ADDR:PORT",
-      .help = "Where metrics and the API are served; \"off\" for none." },
+      .help = "Where the page, metrics and the API are served; \"off\" for none." },
     { .name = "http-write",
       .type = CONF_FLAG,
       .offset = OPT(http_write),
       .help = "Take changes over HTTP, too: whoever reaches --http can then do all that twampctl can." },
+    { .name = "web-root",
+      .type = CONF_STR,
+      .offset = OPT(web_root),
+      .arg = "DIR",
+      .help = "Serve the page from the files of this directory, read anew for each request, instead of those inside the program: "
+              "for work on the page." },
     { .name = "data-dir",
       .type = CONF_STR,
       .offset = OPT(data_dir),
@@ -200,6 +206,7 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .listen = o->listen,
                                           .admin_listen = o->admin_listen,
                                           .http = o->http,
+                                          .web_root = o->web_root,
                                           .data_dir = o->data_dir,
                                           .name = name,
                                           .backup_dir = o->backup_dir,

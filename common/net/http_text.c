@@ -48,6 +48,29 @@ bool http_accept_gzip(const char *value)
     return gzip >= 0 ? gzip > 0 : any > 0;
 }
 
+bool http_has_tag(const char *value, const char *tag)
+{
+    size_t tag_len = strlen(tag);
+
+    for (const char *p = value; p && *p;) {
+        size_t len;
+
+        p += strspn(p, ", \t");
+        if (*p == '*')
+            return true;
+        p += strncmp(p, "W/", 2) ? 0 : 2;
+        if (*p != '"')
+            return false;
+        len = strcspn(++p, "\"");
+        if (!p[len])
+            return false;
+        if (len == tag_len && !memcmp(p, tag, len))
+            return true;
+        p += len + 1;
+    }
+    return false;
+}
+
 char *http_error_json(const char *text, size_t *ret_len)
 {
     char *out = NULL;

@@ -60,6 +60,7 @@ struct httpd {
     struct MHD_Daemon *daemon;
     uint16_t port;
     struct http_blob *index;
+    char nowhere[128]; /* what an unknown path is told */
     struct loop_watch wake;
     pthread_mutex_t lock; /* inbox and stopping; never taken inside libmicrohttpd's locks */
     struct http_req *inbox;
@@ -220,6 +221,8 @@ static void finish(struct http_req *rq, unsigned status, struct http_blob *b)
 
 void http_answer_blob(struct http_req *rq, unsigned status, struct http_blob *b)
 {
+    if (status == MHD_HTTP_OK && http_blob_is_known(b, http_header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH)))
+        status = MHD_HTTP_NOT_MODIFIED;
     finish(rq, status, http_blob_ref(b));
 }
 
@@ -254,6 +257,12 @@ void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ..
     finish(rq, status, error_blob(text));
 }
 
+void http_index(void *ctx, struct http_req *rq)
+{
+    (void)ctx;
+    http_answer_blob(rq, MHD_HTTP_OK, rq->h->index);
+}
+
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     struct httpd *h = w->ctx;
@@ -280,7 +289,10 @@ static void on_wake(struct loop_watch *w, uint32_t events)
 static enum MHD_Result queue_blob(struct MHD_Connection *conn, unsigned status, const struct http_blob *b,
                                   bool gzip)
 {
-    return b ? MHD_queue_response(conn, status, http_blob_response(b, gzip)) : MHD_NO;
+    if (!b)
+        return MHD_NO;
+    return MHD_queue_response(conn, status,
+                              status == MHD_HTTP_NOT_MODIFIED ? http_blob_unchanged(b) : http_blob_response(b, gzip));
 }
 
 /* An answer that needs no handler. allow: the methods that would do; NULL: it is not about that. */
@@ -425,7 +437,7 @@ static enum MHD_Result submit(struct httpd *h, struct http_req *rq)
     if (!rq->route && rq->is_root)
         return queue_blob(rq->conn, MHD_HTTP_OK, h->index, false);
     if (!rq->route)
-        return turn_away(h, rq->conn, MHD_HTTP_NOT_FOUND, "no such path; / lists what there is");
+        return turn_away(h, rq->conn, MHD_HTTP_NOT_FOUND, h->nowhere);
     if (rq->query.overflow || rq->query.bad)
         return turn_away(h, rq->conn, MHD_HTTP_BAD_REQUEST,
                          "too many query parameters, or one with a NUL in it");
@@ -639,6 +651,7 @@ enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw
     h->routes = c->routes;
     h->n_routes = c->n_routes;
     h->ctx = c->ctx;
+    snprintf(h->nowhere, sizeof h->nowhere, "no such path; %s lists what there is", c->index ? c->index : "/");
     h->wake.fd = -1;
     pthread_mutex_init(&h->lock, NULL);
     rc = start_parts(h, c, err);

@@ -36,8 +36,14 @@ const char *http_header(const struct http_req *rq, const char *name);
  * happens here, so large pages are made outside the loop. `type` is copied. Takes data even when it fails. */
 struct http_blob;
 enum tw_rc http_blob_new(char *data, size_t len, const char *type, bool gzip, struct http_blob **ret); /* takes data (malloc) */
-/* One more header of its answers; before anybody else has it. */
+/* What the gzip program made of `len` octets. `gzip` is not copied and outlives the blob; unpacked here, for clients that do not take it. TW_EINVAL: it
+ * is not that. */
+enum tw_rc http_blob_packed(const void *gzip, size_t gzip_len, size_t len, const char *type, struct http_blob **ret);
+/* A header of its answers, in place of one of that name; before anybody else has it. Without one Cache-Control is no-store. */
 void http_blob_header(struct http_blob *b, const char *name, const char *value);
+/* Whoever has this version already (If-None-Match) gets 304 with the same headers and nothing else. `tag` as in ETag, without quotes and
+ * without any in it. Before anybody else has it. */
+enum tw_rc http_blob_tag(struct http_blob *b, const char *tag);
 struct http_blob *http_blob_ref(struct http_blob *b);
 void http_blob_unref(struct http_blob *b);
 size_t http_blob_len(const struct http_blob *b);
@@ -54,11 +60,14 @@ struct httpd_conf {
     const struct http_route *routes;
     size_t n_routes;
     void *ctx;
+    const char *index;        /* where a row has http_index(), for errors that refer to it; NULL: "/" */
     unsigned max_connections; /* 0 = 512 */
     unsigned max_per_address; /* 0 = 64 */
 };
 /* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address), TW_EINUSE, TW_EPERM. */
 enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw_err *err);
+/* A handler: the routes and their help, as text. */
+void http_index(void *ctx, struct http_req *rq);
 /* Requests that are still unanswered get 503; handlers may answer them afterwards without effect. Loop thread. */
 void httpd_stop(struct httpd *h);
 /* The port listened on, for address "127.0.0.1:0". */

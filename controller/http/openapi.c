@@ -7,6 +7,7 @@
 #include "common/version.h"
 #include "controller/admin.h"
 #include "controller/http/api.h"
+#include "controller/http/page.h"
 #include "controller/http/pb_json.h"
 
 /* ---- Parameters ---- */
@@ -235,7 +236,8 @@ cJSON *api_openapi(const struct http_route *routes, size_t n)
     schemas = cJSON_AddObjectToObject(components, "schemas");
     add_error_schema(schemas);
     for (size_t i = 0; i < n; i++)
-        add_operation(paths, schemas, &routes[i]);
+        if (routes[i].fn != http_page) /* for browsers */
+            add_operation(paths, schemas, &routes[i]);
     return o;
 }
 

@@ -1,5 +1,6 @@
 /* A new page is one more row and a function; a new method of the Admin service one more row. */
 #include "controller/http/api.h"
+#include "controller/http/page.h"
 
 #define TIMES (QUERY_FROM | QUERY_TO)
 #define BODY_MAX (64u << 10)
@@ -19,6 +20,10 @@
 
 /* clang-format off: one row is one line */
 const struct http_route controller_routes[] = {
+    PAGE("/", "the page, for people", http_page),
+    PAGE("/assets/{file}", "what the page consists of", http_page),
+    PAGE("/favicon.svg", "its sign", http_page),
+    PAGE("/api/v1", "this list, as text", http_index),
     PAGE("/metrics", "for Prometheus: text, OpenMetrics, protobuf; ?level=pair,agent,site,mesh,fleet&mesh=NAME", http_metrics),
     PAGE("/healthz", "200 while the controller answers", http_healthz),
     PAGE("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),

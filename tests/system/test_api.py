@@ -1,6 +1,7 @@
 """The HTTP API against its own OpenAPI document, on a real fleet: every operation is called, every answer fits its schema."""
 import json
 import pathlib
+import re
 import time
 
 import jsonschema
@@ -104,6 +105,13 @@ def read_everything(api):
         api("GET", path + ("?" + QUERIES[path] if path in QUERIES else ""))
 
 
+def the_page_is_served(lab):
+    status, text = call(lab, "GET", "/")
+    expect(status == 200 and "<title>" in text, f"/: {status}: {text[:200]}")
+    for part in re.findall(r'="(/assets/[^"]+|/favicon.svg)"', text):
+        expect(call(lab, "GET", part)[0] == 200, f"the page refers to {part}, which is not there")
+
+
 def known_parameters(api):
     """What a page says that it knows is what the document says."""
     for path, method, op in list(api.operations()):
@@ -192,6 +200,7 @@ def test_every_operation_of_the_document_works(build):
         api = Api(lab)
         check_references(api.doc)
         begin_what_is_asked_for_by_number(api)
+        the_page_is_served(lab)
         read_everything(api)
         end_it(api)
         known_parameters(api)

@@ -10,7 +10,7 @@
 struct get {
     struct loop *loop;
     uint16_t port;
-    const char *target;
+    const char *target, *headers; /* each header with its CRLF */
     pthread_t thread;
     struct loop_task finished;
     bool done;
@@ -32,12 +32,12 @@ __attribute__((unused)) static void *get_main(void *ctx)
     struct timeval tv = { .tv_sec = FX_DEADLINE_S };
     size_t cap = 8 << 20, len = 0;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    char request[512];
+    char request[1024];
     ssize_t n;
 
     g->text = calloc(1, cap);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-    snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: test.example:8080\r\n\r\n", g->target);
+    snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: test.example:8080\r\n%s\r\n", g->target, g->headers);
     if (!connect(fd, (struct sockaddr *)&sin, sizeof sin) &&
         send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
         while (len < cap - 1 && (n = recv(fd, g->text + len, cap - 1 - len, 0)) > 0)
@@ -48,13 +48,21 @@ __attribute__((unused)) static void *get_main(void *ctx)
     return NULL;
 }
 
+__attribute__((unused)) static void get_start_with(struct get *g, struct loop *loop, uint16_t port,
+                                                   const char *target, const char *headers)
+{
+    *g = (struct get){ .loop = loop,
+                       .port = port,
+                       .target = target,
+                       .headers = headers,
+                       .finished = { .fn = get_finished, .ctx = g } };
+    assert_int_equal(pthread_create(&g->thread, NULL, get_main, g), 0);
+}
+
 __attribute__((unused)) static void get_start(struct get *g, struct loop *loop, uint16_t port,
                                               const char *target)
 {
-    *g = (struct get){
-        .loop = loop, .port = port, .target = target, .finished = { .fn = get_finished, .ctx = g }
-    };
-    assert_int_equal(pthread_create(&g->thread, NULL, get_main, g), 0);
+    get_start_with(g, loop, port, target, "");
 }
 
 /* Runs the loop until the answer is there. The caller frees g->text. */

@@ -361,6 +361,35 @@ static void accept_encoding(void **state)
             fail_msg("\"%s\": expected %d", cases[i].value ? cases[i].value : "(none)", cases[i].gzip);
 }
 
+static void entity_tags(void **state)
+{
+    static const struct {
+        const char *value;
+        bool has;
+    } cases[] = {
+        { NULL, false },
+        { "", false },
+        { "*", true },
+        { "\"abc\"", true },
+        { "W/\"abc\"", true },
+        { "abc", false },
+        { "\"abc", false },
+        { "\"abcd\"", false },
+        { "\"ab\"", false },
+        { "\"\", \"abc\"", true },
+        { " \"x\" ,\tW/\"abc\"", true },
+        { "\"x\",,\"abc\",", true },
+        { "\"x, abc\"", false },
+        { "x, \"abc\"", false },
+        { "w/\"abc\"", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++)
+        if (http_has_tag(cases[i].value, "abc") != cases[i].has)
+            fail_msg("'%s': expected %d", cases[i].value ? cases[i].value : "(none)", cases[i].has);
+}
+
 static void oversized_head(void **state)
 {
     struct rig *r = rig_start(0);
@@ -642,6 +671,7 @@ int main(void)
         cmocka_unit_test(answers),
         cmocka_unit_test(compresses_when_asked),
         cmocka_unit_test(accept_encoding),
+        cmocka_unit_test(entity_tags),
         cmocka_unit_test(oversized_head),
         cmocka_unit_test(slow_client),
         cmocka_unit_test(pipelined),
