@@ -291,10 +291,47 @@ static void take_flight(struct metrics_agent *m, const Tw__HealthReport *h)
     m->flight_withheld = h->flight_withheld;
 }
 
+static void take_tests(struct metrics_agent *m, const Tw__HealthReport *h)
+{
+    m->tests = h->tests;
+    m->tests_started = h->tests_started;
+    m->tests_refused = h->tests_refused;
+    m->tests_expired = h->tests_expired;
+    m->diagnoses = h->diagnoses;
+    m->diagnoses_refused = h->diagnoses_refused;
+    m->diagnose_packets = h->diagnose_packets;
+}
+
+/* The report may go while the page is written: of its texts only what is known stays. */
+static const char *leap_of(const char *text)
+{
+    static const char *const known[] = { "none", "insert", "delete", "now", "done" };
+
+    for (size_t i = 0; i < TW_NELEM(known); i++)
+        if (!strcmp(text, known[i]))
+            return known[i];
+    return NULL;
+}
+
+static void take_clock(struct metrics_agent *m, const Tw__HealthReport *h)
+{
+    if (!h->clock)
+        return;
+    m->clock_error_s = (double)h->clock->max_error_ns / (double)TW_NS_PER_S;
+    m->clock_synced = h->clock->synced;
+    m->clock_steps = h->clock->steps;
+    m->clock_est_error_s = (double)h->clock_est_error_ns / (double)TW_NS_PER_S;
+    m->clock_frequency_ratio = (double)h->clock_frequency_ppb / 1e9;
+    m->clock_tai_offset_s = h->clock_tai_offset_s;
+    m->clock_leap = leap_of(h->clock_leap);
+}
+
 static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
 {
     m->has_health = true;
+    m->sessions = h->sessions;
     m->spool_summaries = h->spool_summaries;
+    m->spool_bytes = h->spool_bytes;
     m->spool_dropped = h->spool_dropped;
     m->reflected = h->reflected;
     m->reflector_rejected = h->reflector_rejected;
@@ -312,7 +349,9 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->reflector_not_allowed = h->reflector_not_allowed;
     m->secrets_stale = h->secrets_error[0];
     m->results_refused = h->results_refused;
+    m->runs = h->runs;
     m->runs_missed = h->runs_missed;
+    take_tests(m, h);
     take_flight(m, h);
     m->names = h->names;
     m->names_unresolved = h->names_unresolved;
@@ -322,11 +361,9 @@ static void take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->name_changes = h->name_changes;
     m->cpu_s = (double)h->cpu_ns / (double)TW_NS_PER_S;
     m->rss_bytes = (double)h->rss_bytes;
+    m->started_ns = h->started_ns;
     take_host(m, h);
-    if (!h->clock)
-        return;
-    m->clock_error_s = (double)h->clock->max_error_ns / (double)TW_NS_PER_S;
-    m->clock_synced = h->clock->synced;
+    take_clock(m, h);
 }
 
 /* Only what is known: whom the audit cannot judge has no figures. */

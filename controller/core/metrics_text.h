@@ -44,7 +44,12 @@ struct metrics_agent {
     uint64_t names, names_unresolved, names_stale, name_lookups, name_failures, name_changes;
     bool clock_synced, secrets_stale;
     struct tw_num lateness_p99_s, lateness_max_s; /* of sending, in the latest report periods of its pairs that are fresh */
-    uint64_t results_refused, runs_missed;
+    uint64_t results_refused, runs, runs_missed;
+    uint64_t sessions, spool_bytes, tests, tests_started, tests_refused, tests_expired;
+    uint64_t diagnoses, diagnoses_refused, diagnose_packets, clock_steps;
+    int64_t started_ns;
+    double clock_est_error_s, clock_frequency_ratio, clock_tai_offset_s;
+    const char *clock_leap; /* NULL: it has not said */
     uint64_t flight_share, flight_bytes, flight_frozen, flight_frozen_bytes;
     uint64_t flight_gave_way, flight_unrecorded, flight_withheld;
     struct tw_num flight_kept_s;
