@@ -4,6 +4,7 @@
 #include "common/loss_runs.h"
 #include "controller/flight.h"
 #include "controller/http/api.h"
+#include "controller/http/page.h"
 #include "controller/http/pb_json.h"
 
 /* ---- Stand-ins for the rest of the controller ---- */
@@ -140,7 +141,8 @@ static struct rig *rig_new(void)
     struct rig *r = calloc(1, sizeof *r);
     struct publish_conf pc = { .inventory = &r->c.inv, .page_interval_ns = 1 };
     struct httpd_conf hc = {
-        .address = "127.0.0.1:0", .routes = controller_routes, .n_routes = controller_routes_n, .ctx = &r->c
+        .address = "127.0.0.1:0", .routes = controller_routes, .n_routes = controller_routes_n, .ctx = &r->c,
+        .index = "/api/v1"
     };
     struct tw_summary s;
 
@@ -168,6 +170,7 @@ static struct rig *rig_new(void)
     fx_store(r->f, &s);
     publish_summary(r->c.publish, r->fra, &s);
     summary_free(&s);
+    FX_OK(page_new(NULL, &r->c.page, &err));
     FX_OK(httpd_start(&hc, &r->c.http, &err));
     return r;
 }
@@ -177,6 +180,7 @@ static void rig_free(struct rig *r)
     httpd_stop(r->c.http);
     reader_pool_stop(r->f->readers);
     r->f->readers = NULL;
+    page_free(r->c.page);
     clocks_free(r->c.clocks);
     publish_free(r->c.publish);
     HASH_CLEAR(hh, r->c.inv.meshes);
@@ -242,7 +246,9 @@ static void statuses(void **state)
         unsigned status;
         const char *has;
     } cases[] = {
-        { "/", 200, "/api/v1/summaries" },
+        { "/", 200, "<title>" },
+        { "/api/v1", 200, "/api/v1/summaries" },
+        { "/nosuch", 404, "no such path; /api/v1 lists what there is" },
         { "/healthz", 200, "ok\n" },
         { "/readyz", 200, "{\"ready\":true,\"problems\":[]}" },
         { "/metrics", 200,
