@@ -1,0 +1,112 @@
+/* The only place that asks the controller. What all requests share is here: errors, the controller's clock, and, when there is
+ * authentication, its header and what a 401 means. */
+import type { Query } from '../router';
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number, // 0: no answer at all
+    message: string,
+    readonly retryAfterMs: number | null = null,
+  ) {
+    super(message);
+  }
+}
+
+const READ_TIMEOUT_MS = 30_000;
+
+/* Added to each request; a login will put its header here. */
+export const headers: Record<string, string> = {};
+
+/* Called for each 401. */
+let onUnauthorized: () => void = () => undefined;
+export function setUnauthorized(fn: () => void): void {
+  onUnauthorized = fn;
+}
+
+/* What the controller's clock is ahead of ours: ages are by its clock, since all times of its answers are. The header Date has
+ * whole seconds, so the least difference ever seen is the best one. */
+let offsetMs: number | null = null;
+export function serverNow(): number {
+  return Date.now() + (offsetMs ?? 0);
+}
+function learnClock(date: string | null, sentMs: number): void {
+  const theirs = date ? Date.parse(date) : NaN;
+  if (!Number.isFinite(theirs)) return;
+  const low = theirs - Date.now();
+  const high = theirs + 1000 - sentMs;
+  if (offsetMs === null || offsetMs < low || offsetMs > high) offsetMs = low > 0 || high < 0 ? (low + high) / 2 : 0;
+}
+
+export function apiUrl(path: string, query: Query = {}): string {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(query))
+    if (value !== null && value !== undefined && value !== '' && value !== false) params.set(key, String(value));
+  const text = params.toString();
+  return `/api/v1/${path}${text ? `?${text}` : ''}`;
+}
+
+async function failure(response: Response): Promise<ApiError> {
+  let text = '';
+  try {
+    const body: unknown = await response.json();
+    if (body && typeof body === 'object' && 'error' in body) text = String((body as { error: unknown }).error);
+  } catch {
+    // no JSON: the status has to do
+  }
+  const retry = Number(response.headers.get('Retry-After'));
+  return new ApiError(response.status, text || `HTTP ${response.status} ${response.statusText}`.trim(), retry > 0 ? retry * 1000 : null);
+}
+
+/* Sends one request; what comes back is good (2xx), or an ApiError is thrown. An abort by the caller throws AbortError. */
+export async function send(path: string, init: RequestInit): Promise<Response> {
+  const sentMs = Date.now();
+  let response: Response;
+  try {
+    response = await fetch(path, { credentials: 'same-origin', ...init, headers: { ...headers, ...init.headers } });
+  } catch (e) {
+    if (init.signal?.aborted) throw e;
+    throw new ApiError(0, 'no answer from the controller');
+  }
+  learnClock(response.headers.get('Date'), sentMs);
+  if (response.status === 401) onUnauthorized();
+  if (!response.ok) throw await failure(response);
+  return response;
+}
+
+async function json<T>(path: string, init: RequestInit): Promise<T> {
+  const timeout = AbortSignal.timeout(READ_TIMEOUT_MS);
+  const stop = new AbortController();
+  const abort = () => stop.abort();
+  init.signal?.addEventListener('abort', abort);
+  timeout.addEventListener('abort', abort);
+  try {
+    if (init.signal?.aborted) stop.abort();
+    return (await (await send(path, { ...init, signal: stop.signal })).json()) as T;
+  } catch (e) {
+    if (timeout.aborted && !init.signal?.aborted) throw new ApiError(0, `no answer from the controller within ${READ_TIMEOUT_MS / 1000} s`);
+    if (e instanceof SyntaxError) throw new ApiError(0, `the answer to ${path} is not JSON`);
+    throw e;
+  } finally {
+    init.signal?.removeEventListener('abort', abort);
+    timeout.removeEventListener('abort', abort);
+  }
+}
+
+/* Reads. The browser asks again with the ETag that it has, so what did not change is not sent again. */
+export function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
+  return json<T>(apiUrl(path, query), { cache: 'no-cache', ...(signal ? { signal } : {}) });
+}
+
+/* Changes. The controller takes them only with --http-write and from its own page; it says so otherwise. */
+export function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return json<T>(apiUrl(path), {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+    ...(signal ? { signal } : {}),
+  });
+}
+
+export function del<T>(path: string, query: Query = {}): Promise<T> {
+  return json<T>(apiUrl(path, query), { method: 'DELETE' });
+}
