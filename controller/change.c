@@ -49,6 +49,7 @@ static void change_free(struct change *ch)
     plan_free(&ch->plan.after);
     fleet_agent_row_clear(&ch->agent_row);
     free(ch->added);
+    free(ch->moved);
     free(ch->closed);
     free(ch);
 }
@@ -129,6 +130,8 @@ static enum tw_rc run_change(struct writer_job *j, struct store *s, struct tw_er
         ch->added[i].id = 0; /* may be left of a run that was rolled back */
         rc = store_put_pair(s, &ch->added[i], err);
     }
+    for (size_t i = 0; rc == TW_OK && i < ch->n_moved; i++)
+        rc = store_put_slot(s, ch->moved[i].pair_id, ch->moved[i].slot, err);
     for (size_t i = 0; rc == TW_OK && i < ch->n_closed; i++)
         rc = store_pair_unscheduled(s, ch->closed[i], ch->now_ns, err);
     if (rc == TW_OK && ch->renumber)

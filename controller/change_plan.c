@@ -267,9 +267,35 @@ static enum tw_rc list_added(struct change *ch)
         if (!has_to_be_stored(ch, &w->changes[i]))
             continue;
         wanted_change_pair(w, &w->changes[i], &p);
-        if (!keep_names(&ch->owner->c->inv.names, &p, &ch->added[ch->n_added++]))
+        if (!keep_names(&ch->owner->c->inv.names, &p, &ch->added[ch->n_added]))
             return TW_ENOMEM;
+        ch->added[ch->n_added++].slot = w->changes[i].slot;
     }
+    return TW_OK;
+}
+
+/* The others that come, or come to another interval, may get another slot. */
+static bool has_to_be_moved(const struct change *ch, const struct wanted_change *c)
+{
+    return c->slot && c->row != PAIR_NEW && !has_to_be_stored(ch, c) &&
+           pair_table_at(&ch->owner->c->inv.pairs, c->row)->row.slot != c->slot;
+}
+
+static enum tw_rc list_moved(struct change *ch)
+{
+    const struct wanted *w = &ch->wanted;
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_changes; i++)
+        n += has_to_be_moved(ch, &w->changes[i]);
+    ch->moved = calloc(n + 1, sizeof *ch->moved);
+    if (!ch->moved)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < w->n_changes; i++)
+        if (has_to_be_moved(ch, &w->changes[i]))
+            ch->moved[ch->n_moved++] = (struct change_slot){
+                pair_table_at(&ch->owner->c->inv.pairs, w->changes[i].row)->row.id, w->changes[i].slot
+            };
     return TW_OK;
 }
 
@@ -284,7 +310,8 @@ static bool has_to_be_closed(const struct change *ch, const struct wanted_change
     if (c->what == WANTED_REMOVED)
         return true;
     wanted_change_pair(&ch->wanted, c, &w);
-    return w.paused || !pair_interval_fits(p, w.class_->report_period_ns, w.class_->flows, w.class_->times);
+    return w.paused ||
+           !pair_interval_fits(p, w.class_->report_period_ns, w.class_->flows, w.class_->times, c->slot);
 }
 
 static enum tw_rc list_closed(struct change *ch)
@@ -315,6 +342,8 @@ static enum tw_rc prepare_job(struct change *ch)
 {
     enum tw_rc rc = list_added(ch);
 
+    if (rc == TW_OK)
+        rc = list_moved(ch);
     if (rc == TW_OK)
         rc = list_closed(ch);
     if (rc != TW_OK)

@@ -22,6 +22,11 @@ struct change_names {
     unsigned n, left_out;
 };
 
+struct change_slot {
+    uint64_t pair_id;
+    uint8_t slot;
+};
+
 struct change {
     struct writer_job job; /* first */
     struct changes *owner;
@@ -49,6 +54,8 @@ struct change {
     char what[2 * CHANGE_NAMES + 80];
     struct store_pair *added; /* get their ids there */
     size_t n_added;
+    struct change_slot *moved; /* pairs that the store knows, with another slot */
+    size_t n_moved;
     uint64_t *closed; /* ids of pairs whose interval ends */
     size_t n_closed;
 };

@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint64_t expectation_rule_key(const struct class_times *t)
+uint64_t expectation_rule_key(const struct class_times *t, unsigned slot)
 {
     uint64_t h;
 
     if (!t || !t->id)
         return 0;
     h = (t->id ^ (uint64_t)t->spacing_ns * 2) + t->exponential;
+    h += class_times_every(t) ? slot * UINT64_C(0x9e3779b97f4a7c15) : 0;
     return h ? h : 1;
 }
 
@@ -36,6 +37,7 @@ static enum tw_rc rule_of(const struct reading *r, const struct store_expectatio
         return TW_OK;
     s->spacing_ns = x->spacing_ns;
     s->exponential = x->exponential;
+    s->slot = x->slot;
     return times_unpack(x->rule, x->rule_len, &s->own);
 }
 
@@ -96,11 +98,11 @@ static uint64_t of_flow(const struct expectations *e, const struct expectation_s
                         int64_t from_ns, int64_t to_ns)
 {
     const struct store_pair *p = &e->pair;
-    const struct pair_key key = { p->mesh, p->class_name, p->source, p->target };
+    const struct pair_key key = { p->mesh, p->class_name, p->source, p->target, p->id, s->slot };
     struct times_pace pace = { 0 };
 
     if (s->times)
-        pace = pair_pace(s->times, s->spacing_ns, s->exponential, &key, flow);
+        pace = pair_pace(s->times, s->spacing_ns, s->exponential, &key, flow, s->flows);
     return times_expected(s->times, &pace, s->period_ns, from_ns, to_ns);
 }
 

@@ -6,8 +6,8 @@
 #include "controller/core/class_times.h"
 #include "db/store.h"
 
-/* When it runs, as a number: 0 without a rule. Equal numbers: the same is expected. */
-uint64_t expectation_rule_key(const struct class_times *t);
+/* When a pair with this slot runs, as a number: 0 without a rule. Equal numbers: the same is expected. */
+uint64_t expectation_rule_key(const struct class_times *t, unsigned slot);
 
 /* A pair's intervals in a span, ready to count by. */
 struct expectation_span {
@@ -17,6 +17,7 @@ struct expectation_span {
     struct times *own;         /* `times`, if it was read from the store */
     int64_t spacing_ns;
     bool exponential;
+    unsigned slot;              /* see struct pair_key */
 };
 struct expectations {
     struct store_pair pair;     /* its names are the caller's */

@@ -311,6 +311,7 @@ static void add_interval(struct open_job *o, const struct pair *p)
         i->x.rule_len = r->rule.len;
         i->x.spacing_ns = t->spacing_ns;
         i->x.exponential = t->exponential;
+        i->x.slot = class_times_every(t) ? p->row.slot : 0;
     }
     o->n++;
 }

@@ -475,7 +475,7 @@ void flight_freeze(struct controller *c, const struct flight_query *q,
 
 static bool is_wanted(const struct gather *g, uint64_t pair_id)
 {
-    static const struct store_pair unknown = { 0, "", "", "", "" };
+    static const struct store_pair unknown = { 0, "", "", "", "", 0 };
     const struct pair *p = inventory_pair(&g->c->inv, pair_id);
     struct report_match m;
     bool wanted;

@@ -289,7 +289,7 @@ uint32_t inventory_pair_row(const struct inventory *inv, const struct store_pair
 struct pair *inventory_pair_by_names(const struct inventory *inv, const char *mesh, const char *class_name,
                                      const char *source, const char *target)
 {
-    uint32_t row = inventory_pair_row(inv, &(struct store_pair){ 0, mesh, class_name, source, target });
+    uint32_t row = inventory_pair_row(inv, &(struct store_pair){ 0, mesh, class_name, source, target, 0 });
 
     return row == PAIR_NONE ? NULL : pair_table_at(&inv->pairs, row);
 }
@@ -298,7 +298,7 @@ struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *
 {
     struct names *n = &inv->names;
     struct store_pair kept = { row->id, names_keep(n, row->mesh), names_keep(n, row->class_name),
-                               names_keep(n, row->source), names_keep(n, row->target) };
+                               names_keep(n, row->source), names_keep(n, row->target), row->slot };
     struct pair *p;
 
     if (!kept.mesh || !kept.class_name || !kept.source || !kept.target)
@@ -397,7 +397,7 @@ void inventory_take_ack(struct inventory *inv, struct agent *a, Tw__AckRequest *
 
 bool pair_is_idle(const struct pair *p, int64_t now_ns)
 {
-    const struct pair_key key = { p->row.mesh, p->row.class_name, p->row.source, p->row.target };
+    const struct pair_key key = pair_key_of(p);
 
     return p->scheduled && class_times_is_idle(p->times, &key, now_ns);
 }
@@ -411,17 +411,18 @@ bool pair_in_maintenance(const struct pair *p, int64_t now_ns)
             (target && agent_in_maintenance(target, now_ns)));
 }
 
-bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t flows, const struct class_times *times)
+bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t flows, const struct class_times *times,
+                        unsigned slot)
 {
     return p->interval_period_ns == report_period_ns && p->interval_flows == flows &&
-           p->interval_rule == expectation_rule_key(times);
+           p->interval_rule == expectation_rule_key(times, slot);
 }
 
 void pair_interval_set(struct pair *p)
 {
     p->interval_period_ns = p->report_period_ns;
     p->interval_flows = p->flows;
-    p->interval_rule = expectation_rule_key(p->times);
+    p->interval_rule = expectation_rule_key(p->times, p->row.slot);
 }
 
 #define BACKLOG_MIN 64 /* summaries: a batch may be under way */
@@ -459,6 +460,7 @@ void inventory_free(struct inventory *inv)
     struct pair_alias *alias, *next_alias;
 
     schedule_free(inv);
+    spread_free(&inv->spread);
     free(inv->strays);
     free(inv->drained);
     HASH_ITER(hh, inv->aliases, alias, next_alias)

@@ -10,6 +10,7 @@
 #include "controller/core/clock_audit.h"
 #include "controller/core/mesh.h"
 #include "controller/core/metrics_text.h"
+#include "controller/core/spread.h"
 #include "controller/journal.h"
 #include "controller/names.h"
 #include "controller/pair_table.h"
@@ -131,6 +132,7 @@ struct inventory {
     struct names names;               /* of all of it, for the inventory's life */
     uint64_t generation;
     struct wanted *scheduled;         /* schedule.c's; NULL: nothing yet */
+    struct spread spread;             /* of what is scheduled or paused */
     uint32_t *strays;                 /* rows of pairs with an open interval that has to be closed */
     size_t n_strays;
     uint32_t *drained;                /* rows of pairs that are `drained` although no document wants them now */
@@ -174,6 +176,11 @@ struct pair *inventory_pair(struct inventory *inv, uint64_t id);
 static inline struct agent *pair_source(const struct pair *p)
 {
     return name_of(p->row.source)->agent;
+}
+/* What its moments depend on. */
+static inline struct pair_key pair_key_of(const struct pair *p)
+{
+    return (struct pair_key){ p->row.mesh, p->row.class_name, p->row.source, p->row.target, p->row.id, p->row.slot };
 }
 /* The row of the pair with these names (the id is not read); PAIR_NONE: there is none. */
 uint32_t inventory_pair_row(const struct inventory *inv, const struct store_pair *names);
@@ -221,7 +228,7 @@ void inventory_take_health(struct agent *a, Tw__HealthReport *m);
 bool pair_is_idle(const struct pair *p, int64_t now_ns);
 bool pair_in_maintenance(const struct pair *p, int64_t now_ns);
 /* Is what its interval in the store expects what these settings mean? */
-bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t flows, const struct class_times *times);
+bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t flows, const struct class_times *times, unsigned slot);
 /* Its interval in the store is one of the present settings. */
 void pair_interval_set(struct pair *p);
 /* Has its source, as it last said, more in its spool than what is just on its way here? */

@@ -79,6 +79,24 @@ static void forget_nothing(void *ctx, struct pair *p)
     (void)p;
 }
 
+/* Those whose slots are chosen now: the database is from before there were any, or was refilled. */
+static enum tw_rc keep_slots(struct controller *c, const struct wanted *w, struct tw_err *err)
+{
+    enum tw_rc rc = store_begin(c->store, err);
+
+    for (size_t i = 0; i < w->n_changes && rc == TW_OK; i++) {
+        const struct wanted_change *ch = &w->changes[i];
+        const struct pair *p = ch->row == PAIR_NEW ? NULL : pair_table_at(&c->inv.pairs, ch->row);
+
+        if (p && ch->slot && ch->slot != p->row.slot)
+            rc = store_put_slot(c->store, p->row.id, ch->slot, err);
+    }
+    if (rc == TW_OK)
+        return store_commit(c->store, err);
+    store_rollback(c->store);
+    return rc;
+}
+
 static enum tw_rc adopt(struct controller *c, struct tw_err *err)
 {
     struct wanted w;
@@ -86,6 +104,11 @@ static enum tw_rc adopt(struct controller *c, struct tw_err *err)
 
     if (rc != TW_OK)
         return rc;
+    rc = keep_slots(c, &w, err);
+    if (rc != TW_OK) {
+        wanted_free(&w);
+        return rc;
+    }
     rc = schedule_adopt(&c->inv, &w, c->started_ns, forget_nothing, NULL);
     wanted_free(&w);
     return rc == TW_OK ? rc : tw_err_set(err, rc, "cannot build the schedule: %s", tw_rc_name(rc));

@@ -18,7 +18,7 @@ struct memo {
 
 static struct pair_now ask(const struct pair *p, int64_t now_ns)
 {
-    const struct pair_key key = { p->row.mesh, p->row.class_name, p->row.source, p->row.target };
+    const struct pair_key key = pair_key_of(p);
 
     return (struct pair_now){ class_times_is_idle(p->times, &key, now_ns),
                               class_times_next(p->times, &key, now_ns) };

@@ -149,7 +149,7 @@ static int64_t minute_up(int64_t ns)
 /* Run by run, unless they are so many that a page of thousands of pairs would take long. */
 static uint64_t expected_of_flow(const struct pair *pair, uint32_t flow, int64_t from_ns, int64_t to_ns)
 {
-    const struct pair_key key = { pair->row.mesh, pair->row.class_name, pair->row.source, pair->row.target };
+    const struct pair_key key = pair_key_of(pair);
     const struct times *t = pair->times->times;
     struct times_pace pace = class_times_pace(pair->times, &key, flow);
 

@@ -53,7 +53,7 @@ static void list(struct pair *p, uint32_t row, bool was_listed)
 static bool interval_is_stray(const struct pair *p)
 {
     return p->interval != INTERVAL_CLOSED &&
-           (!p->scheduled || !pair_interval_fits(p, p->report_period_ns, p->flows, p->times));
+           (!p->scheduled || !pair_interval_fits(p, p->report_period_ns, p->flows, p->times, p->row.slot));
 }
 
 static enum tw_rc note_stray(struct inventory *inv, const struct pair *p, uint32_t row)
@@ -141,6 +141,13 @@ static void set_pair(struct adoption *d, struct pair *p, const struct wanted_pai
     memcpy(p->sum, sum->v, sizeof p->sum);
 }
 
+/* The pair does not come after all. */
+static void give_up_slot(struct adoption *d, const struct wanted_pair *w, const struct wanted_change *c)
+{
+    if (c->slot)
+        spread_remove(&d->w->spread, class_times_every(w->class_->times), c->slot, w->class_->flows);
+}
+
 static enum tw_rc put_pair(struct adoption *d, const struct wanted_change *c)
 {
     struct wanted_mesh *m = &d->w->meshes[c->mesh];
@@ -156,12 +163,16 @@ static enum tw_rc put_pair(struct adoption *d, const struct wanted_change *c)
     };
     if (m->rows[c->at] == PAIR_NEW)
         m->rows[c->at] = inventory_pair_row(d->inv, &row);
-    if (m->rows[c->at] == PAIR_NEW)
-        return TW_OK; /* without an id */
+    if (m->rows[c->at] == PAIR_NEW) { /* without an id */
+        give_up_slot(d, &w, c);
+        return TW_OK;
+    }
     p = pair_table_at(&d->inv->pairs, m->rows[c->at]);
-    if (summer_pair(&d->summer, &w, p->row.id, &sum) != TW_OK) {
+    p->row.slot = c->slot ? c->slot : p->row.slot; /* it may come back to an interval */
+    if (summer_pair(&d->summer, &w, p, &sum) != TW_OK) {
         unlist(p, m->rows[c->at]);
-        p->scheduled = false;
+        give_up_slot(d, &w, c);
+        p->scheduled = p->paused = false;
         m->rows[c->at] = PAIR_NEW; /* the next comparison finds it missing */
         return TW_ENOMEM;
     }
@@ -200,6 +211,9 @@ static void take_wanted(struct inventory *inv, struct wanted *w, struct wanted *
 {
     schedule_free(inv);
     inv->scheduled = room;
+    spread_free(&inv->spread);
+    inv->spread = w->spread;
+    w->spread = (struct spread){ 0 };
     roster_free(w->roster);
     free(w->changes);
     w->roster = NULL;

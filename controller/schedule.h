@@ -54,7 +54,8 @@ struct wanted_change {
     uint32_t at;   /* into the pairs of the mesh; WANTED_REMOVED: of the mesh as it is scheduled */
     uint32_t row;  /* PAIR_NEW: see wanted_change_pair() */
     uint16_t mesh;
-    uint16_t what; /* enum wanted_what */
+    uint8_t what; /* enum wanted_what */
+    uint8_t slot; /* that the pair will have; 0: none, its runs go by no interval */
 };
 /* All meshes expanded, and how that differs from what is scheduled. What is scheduled is one of these, too: inventory.scheduled. */
 struct wanted {
@@ -69,6 +70,7 @@ struct wanted {
     uint64_t n;             /* pairs, without those that are absent */
     struct wanted_change *changes; /* mesh by mesh, in order of the pairs */
     size_t n_changes;
+    struct spread spread;   /* as inventory.spread will be; empty once it is scheduled */
 };
 
 /* The inventory as it will be when a change has happened. All zero: as it is. */

@@ -161,7 +161,7 @@ static enum tw_rc add_change(struct merge *g, enum wanted_what what, size_t mesh
         g->cap = cap;
     }
     w->changes[w->n_changes++] = (struct wanted_change){
-        .what = (uint16_t)what, .mesh = (uint16_t)mesh, .at = (uint32_t)at, .row = row
+        .what = (uint8_t)what, .mesh = (uint16_t)mesh, .at = (uint32_t)at, .row = row
     };
     return TW_OK;
 }
@@ -234,7 +234,7 @@ static enum tw_rc compare(struct merge *g, size_t old_at, size_t at)
     g->w->n++;
     m->rows[at] = g->old.m->rows[old_at];
     p = pair_table_at(&g->inv->pairs, m->rows[at]);
-    rc = summer_pair(&g->summer, &w, p->row.id, &sum);
+    rc = summer_pair(&g->summer, &w, p, &sum);
     if (rc != TW_OK || pair_is_as_wanted(p, &w, &sum))
         return rc;
     return add_change(g, WANTED_CHANGED, mesh_number(&g->new), at, m->rows[at]);

@@ -47,24 +47,26 @@ void schedule_fill_class(const struct mesh_class *c, bool ipv6, uint32_t imix[ME
     s->size_bytes = sizes[MESH_IMIX - 1];
 }
 
-static void fill_times(const struct wanted_pair *w, uint32_t flow, Tw__SessionSpec *s)
+static void fill_times(const struct wanted_pair *w, const struct pair *p, uint32_t flow, Tw__SessionSpec *s)
 {
     const struct mesh_class *c = w->class_;
 
     s->phase_ns = plan_phase_ns(w->mesh->name, c->name, w->source, w->target, flow, c->spacing_ns);
     if (c->times && c->times->id) {
-        const struct pair_key key = { w->mesh->name, c->name, w->source, w->target };
+        const struct pair_key key = {
+            w->mesh->name, c->name, w->source, w->target, p->row.id, p->row.slot
+        };
 
         s->times_id = c->times->id;
         s->times_phase_ns = class_times_pace(c->times, &key, flow).phase_ns;
     }
 }
 
-static void fill_spec(const struct wanted_pair *w, uint64_t id, uint32_t flow, struct spec_room *room,
+static void fill_spec(const struct wanted_pair *w, const struct pair *p, uint32_t flow, struct spec_room *room,
                       Tw__SessionSpec *s)
 {
     tw__session_spec__init(s);
-    s->pair_id = id;
+    s->pair_id = p->row.id;
     s->flow = flow;
     s->mesh = (char *)w->mesh->name;
     s->class_name = (char *)w->class_->name;
@@ -81,7 +83,7 @@ static void fill_spec(const struct wanted_pair *w, uint64_t id, uint32_t flow, s
         s->refuse = (char *)w->refuse;
         s->port = 0; /* an agent that is too old to know of `refuse` refuses this */
     }
-    fill_times(w, flow, s);
+    fill_times(w, p, flow, s);
     schedule_fill_class(w->class_, (w->host ? w->host->family : w->address.family) == 6, room->imix, s);
 }
 
@@ -135,7 +137,8 @@ static enum tw_rc add_spec(struct summer *s, const Tw__SessionSpec *spec, struct
     return TW_OK;
 }
 
-enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, uint64_t id, struct digest_sum *ret)
+enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, const struct pair *p,
+                       struct digest_sum *ret)
 {
     struct digest_sum sum = { 0 };
     enum tw_rc rc = TW_OK;
@@ -144,7 +147,7 @@ enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, uint64_t i
         struct spec_room room;
         Tw__SessionSpec spec;
 
-        fill_spec(w, id, flow, &room, &spec);
+        fill_spec(w, p, flow, &room, &spec);
         rc = add_spec(s, &spec, &sum);
     }
     if (rc == TW_OK)
@@ -181,7 +184,7 @@ static struct session_list *list_new(size_t cap)
     return NULL;
 }
 
-static bool list_add(struct session_list *l, const struct wanted_pair *w, uint64_t id)
+static bool list_add(struct session_list *l, const struct wanted_pair *w, const struct pair *p)
 {
     const struct class_times *t = w->class_->times;
 
@@ -189,7 +192,7 @@ static bool list_add(struct session_list *l, const struct wanted_pair *w, uint64
         return false;
     for (uint32_t flow = 0; flow < w->class_->flows && l->n < l->cap; flow++, l->n++) {
         l->list[l->n] = &l->specs[l->n];
-        fill_spec(w, id, flow, &l->rooms[l->n], &l->specs[l->n]);
+        fill_spec(w, p, flow, &l->rooms[l->n], &l->specs[l->n]);
     }
     return true;
 }
@@ -325,7 +328,7 @@ static bool collect_spec(void *ctx, const struct wanted_mesh *m, size_t at)
     struct wanted_pair w;
 
     if (is_scheduled(c->inv, m->rows[at]) && wanted_pair(c->inv->scheduled, m, at, &w))
-        c->failed |= !list_add(c->list, &w, pair_table_at(&c->inv->pairs, m->rows[at])->row.id);
+        c->failed |= !list_add(c->list, &w, pair_table_at(&c->inv->pairs, m->rows[at]));
     return !c->failed;
 }
 
@@ -437,7 +440,7 @@ bool schedule_session(const struct inventory *inv, const struct pair *p, uint32_
 
     if (!p->scheduled || !inv->scheduled || !find_scheduled(inv->scheduled, p, &w))
         return false;
-    fill_spec(&w, p->row.id, flow, room, ret);
+    fill_spec(&w, p, flow, room, ret);
     return true;
 }
 
@@ -501,7 +504,7 @@ static bool fill_delta(const struct inventory *inv, const struct placed *v, size
             k->pair_id = p->row.id;
             k->flow = flow;
         }
-        if (p->scheduled && find_scheduled(inv->scheduled, p, &w) && !list_add(d->added, &w, p->row.id))
+        if (p->scheduled && find_scheduled(inv->scheduled, p, &w) && !list_add(d->added, &w, p))
             return false;
     }
     return true;

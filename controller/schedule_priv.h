@@ -7,6 +7,8 @@
 
 /* schedule_diff.c: fills rows, changes, and the counts of w. */
 enum tw_rc wanted_find_changes(struct inventory *inv, struct wanted *w);
+/* schedule_spread.c: gives pairs that come, or come to another interval, their slots. */
+enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w);
 
 /* schedule_list.c: the sum of the digests of a pair's sessions. */
 struct summer {
@@ -16,7 +18,7 @@ struct summer {
 enum tw_rc summer_init(struct summer *s);
 void summer_free(struct summer *s);
 /* TW_ENOMEM only. */
-enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, uint64_t id, struct digest_sum *ret);
+enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, const struct pair *p, struct digest_sum *ret);
 
 static inline void digest_sum_add(struct digest_sum *s, const struct digest_sum *more)
 {

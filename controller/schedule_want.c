@@ -305,6 +305,8 @@ enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct w
         rc = keep_all_names(inv, &w);
     if (rc == TW_OK)
         rc = wanted_find_changes(inv, &w);
+    if (rc == TW_OK)
+        rc = wanted_choose_slots(inv, &w);
     if (rc == TW_ENOMEM)
         tw_err_set(err, rc, "out of memory");
     if (rc != TW_OK) {
@@ -328,6 +330,7 @@ void wanted_free(struct wanted *w)
     free(w->agents);
     free(w->names);
     free(w->reach);
+    spread_free(&w->spread);
     roster_free(w->roster);
     *w = (struct wanted){ 0 };
 }

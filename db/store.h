@@ -71,13 +71,16 @@ enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const st
 struct store_pair {
     uint64_t id;
     const char *mesh, *class_name, *source, *target; /* each shorter than STORE_NAME_MAX */
+    uint8_t slot; /* of its interval, in which its runs begin (controller/core/spread.h); 0: it never ran by one */
 };
 /* The id that belongs to these names (p->id is not read): a hash, 1..2^53-1 (exact in JSON too), so that it is the same in every database and
  * an agent's spool can refill an empty one. */
 uint64_t store_pair_id(const struct store_pair *p);
-/* Finds or makes; fills p->id. Where another pair has the id that belongs to these names (it was made for a pair whose agent has another
+/* Finds or makes; fills p->id. It gets the slot, if that is not 0. Where another pair has the id that belongs to these names (it was made for a pair whose agent has another
  * name now, or, one in 10^4 for a million pairs, by chance) it gets the next one that is free. */
 enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err);
+/* Another slot. TW_ENOENT: there is no such pair. */
+enum tw_rc store_put_slot(struct store *s, uint64_t pair_id, uint8_t slot, struct tw_err *err);
 /* The names are valid during fn. */
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
                            struct tw_err *err);
@@ -89,12 +92,13 @@ struct store_expectation {
     int64_t report_period_ns;
     uint32_t flows;
     /* When it runs (common/times.h). */
-    bool rule_unknown;      /* reading: from before rules were kept; the next five are 0 */
+    bool rule_unknown;      /* reading: from before rules were kept; the next six are 0 */
     uint64_t rule_id;       /* by its octets; 0: it runs always */
     const uint8_t *rule;    /* packed */
     size_t rule_len;
     int64_t spacing_ns;     /* of its probes */
     bool exponential;
+    uint8_t slot;           /* as the pair's at that time; 0: from before there were any */
 };
 enum tw_rc store_pair_scheduled(struct store *s, uint64_t pair_id, uint64_t generation, const struct store_expectation *x,
                                 int64_t from_ns, struct tw_err *err);

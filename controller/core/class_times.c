@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/core/plan.h"
+#include "controller/core/spread.h"
 
 /* ---- Life ---- */
 
@@ -74,19 +75,23 @@ bool class_times_same(const struct class_times *a, const struct class_times *b)
 
 /* ---- Asking ---- */
 
-struct times_pace pair_pace(const struct times *t, int64_t spacing_ns, bool exponential, const struct pair_key *k, uint32_t flow)
+struct times_pace pair_pace(const struct times *t, int64_t spacing_ns, bool exponential,
+                            const struct pair_key *k, uint32_t flow, uint32_t flows)
 {
-    return (struct times_pace){
-        .phase_ns = plan_run_phase_ns(k->mesh, k->class_name, k->source, k->target, flow, t->every_ns),
-        .spacing_ns = spacing_ns,
-        .probe_phase_ns = plan_phase_ns(k->mesh, k->class_name, k->source, k->target, flow, spacing_ns),
-        .exponential = exponential
-    };
+    int64_t phase_ns =
+        k->slot ? spread_phase_ns(t->every_ns, k->slot, flow, flows, k->id)
+                : plan_run_phase_ns(k->mesh, k->class_name, k->source, k->target, flow, t->every_ns);
+
+    return (struct times_pace){ .phase_ns = phase_ns,
+                                .spacing_ns = spacing_ns,
+                                .probe_phase_ns = plan_phase_ns(k->mesh, k->class_name, k->source, k->target,
+                                                                flow, spacing_ns),
+                                .exponential = exponential };
 }
 
 struct times_pace class_times_pace(const struct class_times *c, const struct pair_key *k, uint32_t flow)
 {
-    return pair_pace(c->times, c->spacing_ns, c->exponential, k, flow);
+    return pair_pace(c->times, c->spacing_ns, c->exponential, k, flow, c->flows);
 }
 
 bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns)

@@ -41,11 +41,19 @@ bool class_times_same(const struct class_times *a, const struct class_times *b);
 /* A number that differs when they differ; 0 for NULL. */
 uint64_t class_times_hash(const struct class_times *c);
 
-/* Of a pair by its names: the pace of a flow. */
+/* What decides about the moments of a pair, and the pace of a flow by it. */
 struct pair_key {
     const char *mesh, *class_name, *source, *target;
+    uint64_t id;
+    unsigned slot;  /* in which its runs of an interval begin (spread.h); 0: it was scheduled before there were any, by a hash of its names */
 };
-struct times_pace pair_pace(const struct times *t, int64_t spacing_ns, bool exponential, const struct pair_key *k, uint32_t flow);
+struct times_pace pair_pace(const struct times *t, int64_t spacing_ns, bool exponential, const struct pair_key *k, uint32_t flow,
+                            uint32_t flows);
+/* The interval of its runs, if that is what they go by; else 0. c NULL: 0. */
+static inline int64_t class_times_every(const struct class_times *c)
+{
+    return c && c->id && c->times->kind == TIMES_INTERVAL ? c->times->every_ns : 0;
+}
 struct times_pace class_times_pace(const struct class_times *c, const struct pair_key *k, uint32_t flow);
 /* Is no flow of the pair in a run? c NULL: no. */
 bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns);

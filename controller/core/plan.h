@@ -7,7 +7,7 @@
 /* Phase of a session in [0, spacing): a hash (FNV-1a 64, then a finaliser) of its names, so a restart keeps it and sessions spread evenly. */
 int64_t plan_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow,
                       int64_t spacing_ns);
-/* The same for the runs of an interval: in [0, every). */
+/* The same for the runs of an interval, in [0, every), as it was before pairs had slots (spread.h): the past is judged by it. */
 int64_t plan_run_phase_ns(const char *mesh, const char *class_name, const char *source, const char *target, uint32_t flow,
                           int64_t every_ns);
 /* Seed for padding and exponential spacing: same names, same seed. */

@@ -36,14 +36,15 @@ static const char *const statements[ST_COUNT] = {
     [ST_MESH_DELETE] = "DELETE FROM mesh WHERE name = ? RETURNING name",
     [ST_MESH_EACH] = "SELECT name, document, paused, generation, changed_ns, author FROM mesh ORDER BY name",
     [ST_PAIR_FIND] = "SELECT id FROM pair WHERE mesh = ? AND class_name = ? AND source = ? AND target = ?",
-    [ST_PAIR_INSERT] = "INSERT INTO pair (mesh, class_name, source, target, id) VALUES (?, ?, ?, ?, ?) "
+    [ST_PAIR_INSERT] = "INSERT INTO pair (mesh, class_name, source, target, id, slot) VALUES (?, ?, ?, ?, ?, ?) "
                        "ON CONFLICT (id) DO NOTHING RETURNING id",
-    [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target FROM pair ORDER BY id",
+    [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target, slot FROM pair ORDER BY id",
+    [ST_PAIR_SLOT] = "UPDATE pair SET slot = ?2 WHERE id = ?1 RETURNING id",
     [ST_RULE_PUT] = "INSERT OR IGNORE INTO times_rule (id, octets) VALUES (?, ?)",
     [ST_INTERVAL_SAME] = "SELECT 1 FROM pair_interval WHERE pair_id = ? AND period_ns = ? AND flows = ?"
-                         " AND rule_id = ? AND spacing_ns = ? AND exponential = ? AND until_ns IS NULL",
+                         " AND rule_id = ? AND spacing_ns = ? AND exponential = ? AND slot = ? AND until_ns IS NULL",
     [ST_INTERVAL_OPEN] = "INSERT INTO pair_interval (pair_id, period_ns, flows, rule_id, spacing_ns, exponential,"
-                         " generation, from_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                         " slot, generation, from_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_INTERVAL_CLOSE] = "UPDATE pair_interval SET until_ns = max(from_ns, ?2) WHERE pair_id = ?1"
                           " AND until_ns IS NULL",
     [ST_ABSENCE_PUT] = "INSERT INTO absence (source, pair_id, cause, reason, from_ns) SELECT ?1, ?2, ?3, ?4, ?5"
@@ -112,7 +113,7 @@ static const char *const statements[ST_COUNT] = {
                        " WHERE rule_id IS NOT NULL)",
     [ST_READ_LATEST] = "SELECT day, row FROM latest WHERE pair_id = ? ORDER BY flow",
     [ST_READ_INTERVALS] = "SELECT period_ns, flows, from_ns, ifnull(until_ns, 9223372036854775807),"
-                          " ifnull(rule_id, 0), spacing_ns, exponential, octets,"
+                          " ifnull(rule_id, 0), spacing_ns, exponential, slot, octets,"
                           " rule_id IS NULL OR rule_id != 0 AND octets IS NULL FROM pair_interval"
                           " LEFT JOIN times_rule ON times_rule.id = rule_id AND rule_id != 0"
                           " WHERE pair_id = ?1 AND from_ns < ?3"

@@ -11,6 +11,7 @@ static void put_expectation(struct sq_cur *c, uint64_t id, const struct store_ex
     sq_put_i64(c, (int64_t)x->rule_id);
     sq_put_i64(c, x->rule_id ? x->spacing_ns : 0);
     sq_put_i64(c, x->rule_id && x->exponential);
+    sq_put_i64(c, x->rule_id ? x->slot : 0);
 }
 
 /* TW_OK: an interval with the same expectation is open. */
@@ -98,6 +99,7 @@ static struct store_interval take_interval(struct sq_cur *c, int64_t from_ns, in
     i.x.rule_id = (uint64_t)sq_take_i64(c);
     i.x.spacing_ns = sq_take_i64(c);
     i.x.exponential = sq_take_i64(c) != 0;
+    i.x.slot = (uint8_t)sq_take_i64(c);
     i.x.rule = sq_take_blob(c, &i.x.rule_len);
     i.x.rule_unknown = sq_take_i64(c) != 0;
     i.from_ns = i.from_ns > from_ns ? i.from_ns : from_ns;

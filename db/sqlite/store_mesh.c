@@ -101,8 +101,10 @@ static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_p
     sq_put_text(&c, p->class_name);
     sq_put_text(&c, p->source);
     sq_put_text(&c, p->target);
-    if (which == ST_PAIR_INSERT)
+    if (which == ST_PAIR_INSERT) {
         sq_put_i64(&c, (int64_t)p->id);
+        sq_put_i64(&c, p->slot);
+    }
     rc = sq_next(&c, err);
     if (rc)
         return rc;
@@ -113,12 +115,29 @@ static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_p
     return rc;
 }
 
+enum tw_rc store_put_slot(struct store *s, uint64_t id, uint8_t slot, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_PAIR_SLOT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)id);
+    sq_put_i64(&c, slot);
+    rc = sq_next(&c, err);
+    if (rc == TW_ENOENT)
+        return tw_err_set(err, rc, "there is no pair %llu", (unsigned long long)id);
+    return rc ? rc : sq_run(&c, err);
+}
+
 enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *err)
 {
     struct store_pair row = *p;
     enum tw_rc rc = pair_id(s, ST_PAIR_FIND, &row, err);
 
-    if (rc == TW_ENOENT)
+    if (rc == TW_OK && p->slot)
+        rc = store_put_slot(s, row.id, p->slot, err);
+    else if (rc == TW_ENOENT)
         row.id = store_pair_id(p);
     for (unsigned i = 0; rc == TW_ENOENT && i < ID_TRIES; i++) {
         rc = pair_id(s, ST_PAIR_INSERT, &row, err);
@@ -150,6 +169,7 @@ enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const st
         p.class_name = sq_take_text(&c);
         p.source = sq_take_text(&c);
         p.target = sq_take_text(&c);
+        p.slot = (uint8_t)sq_take_i64(&c);
         if ((rc = fn(ctx, &p)) != TW_OK) {
             sq_end(&c);
             return rc;

@@ -28,6 +28,7 @@ enum store_stmt {
     ST_PAIR_FIND,
     ST_PAIR_INSERT,
     ST_PAIR_EACH,
+    ST_PAIR_SLOT,
     ST_RULE_PUT,
     ST_INTERVAL_SAME,
     ST_INTERVAL_OPEN,

@@ -395,6 +395,43 @@ static void a_restart_changes_nothing(void **state)
     assert_int_equal(f->c->inv.generation, before);
 }
 
+#define DOC_EVERY(name, every) DOC(name) "schedule: { every: " every ", count: 50 }\n"
+
+static void note_slots(const struct fixture *f, uint8_t ret[16])
+{
+    const struct pair_table *t = &f->c->inv.pairs;
+
+    assert_true(t->n <= 16);
+    memset(ret, 0, 16);
+    for (size_t i = 0; i < t->n; i++)
+        if (pair_table_at(t, i)->scheduled)
+            ret[pair_table_at(t, i)->row.id % 16] += pair_table_at(t, i)->row.slot;
+}
+
+/* When runs begin is chosen as the pairs come, and stored with them. */
+static void a_restart_moves_no_run(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t before[16], after[16], none[16] = { 0 };
+
+    bring_up_two(f);
+    assert_true(APPLY(f, .files = { "x", DOC("core") }).ok);
+    note_slots(f, before);
+    assert_memory_equal(before, none, sizeof none); /* continuous */
+    assert_true(APPLY(f, .files = { "x", DOC_EVERY("core", "1m") "---\n" DOC_EVERY("edge", "5m") }).ok);
+    note_slots(f, before);
+    assert_memory_not_equal(before, none, sizeof none);
+    stop_controller(f);
+    WAIT(!f->op);
+    start_controller(f);
+    WAIT(f->op);
+    note_slots(f, after);
+    assert_memory_equal(after, before, sizeof before);
+    assert_true(APPLY(f, .files = { "x", DOC_EVERY("edge", "5m") "---\n" DOC_EVERY("core", "1m") }).unchanged);
+    note_slots(f, after);
+    assert_memory_equal(after, before, sizeof before);
+}
+
 /* ---- Budgets ---- */
 
 static void a_dear_mesh_is_refused_with_all_reasons(void **state)
@@ -596,6 +633,7 @@ int main(void)
         T(a_rollback_restores_all),
         T(a_rollback_goes_back_over_a_removed_agent),
         T(a_restart_changes_nothing),
+        T(a_restart_moves_no_run),
         T(a_dear_mesh_is_refused_with_all_reasons),
         T(a_plan_tells_each_pair),
         T(what_runs_can_be_applied_again),

@@ -216,6 +216,34 @@ static void rules_of_their_time(void **state)
     assert_int_equal(store_pair_scheduled(f->store, p->row.id, 3, &x, AT(9000), &e), TW_EINVAL);
 }
 
+/* Its only run in four hours begins in the slot that it had then: the first hour's last, later the third hour's first. */
+static void slots_of_their_time(void **state)
+{
+    struct fx *f = *state;
+    struct pair *p = fx_pair(f, "m", "c", "ams", "fra", 1, 0);
+    struct store_expectation x = {
+        .report_period_ns = FX_PERIOD, .flows = 1, .rule_id = 7, .spacing_ns = TW_NS_PER_S, .slot = 60
+    };
+    struct report_filter all = { .from_ns = AT(-8 * 3600), .to_ns = AT(0) };
+    uint8_t octets[TIMES_PACKED_MAX];
+    struct times *t;
+
+    FX_OK(times_new(&t));
+    t->kind = TIMES_INTERVAL;
+    t->every_ns = 4 * 3600 * TW_NS_PER_S;
+    t->for_ns = 10 * TW_NS_PER_S;
+    FX_OK(times_compile(t, &err));
+    FX_OK(times_pack(t, octets, sizeof octets, &x.rule_len));
+    times_unref(t);
+    x.rule = octets;
+    FX_OK(store_pair_scheduled(f->store, p->row.id, 1, &x, AT(-8 * 3600), &err));
+    x.slot = 121;
+    FX_OK(store_pair_scheduled(f->store, p->row.id, 2, &x, AT(-4 * 3600), &err));
+    FX_OK(store_pair_scheduled(f->store, p->row.id, 3, &x, AT(-3 * 3600), &err)); /* the same: it goes on */
+    p->scheduled = true;
+    expect(f, &all, "fra.-8:0/2u2 fra.-2:0/2u2");
+}
+
 static void odd_spans(void **state)
 {
     struct fx *f = *state;
@@ -249,6 +277,7 @@ int main(void)
         T(what_the_spool_gave_up),
         T(renamed),
         T(rules_of_their_time),
+        T(slots_of_their_time),
         T(odd_spans),
     };
 

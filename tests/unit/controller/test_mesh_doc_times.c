@@ -9,6 +9,8 @@
 #include <cmocka.h>
 #include "controller/core/class_times.h"
 #include "controller/core/mesh.h"
+#include "controller/core/plan.h"
+#include "controller/core/spread.h"
 
 #define S TW_NS_PER_S
 
@@ -138,7 +140,7 @@ static void maintenance(void **state)
         "maintenance:\n"
         "  - { from: \"2027-07-01 22:00\", to: \"2027-07-02 02:00\", reason: new core, probes: stop }\n"
         "  - { days: sun, from: \"03:00\", to: \"04:00\" }\n";
-    const struct pair_key key = { "m", "c", "a", "b" };
+    const struct pair_key key = { "m", "c", "a", "b", 1, 1 };
     struct tw_err err;
     struct mesh *m = parse(doc, &err), *other;
     const struct class_times *c;
@@ -169,30 +171,34 @@ static void maintenance(void **state)
     mesh_free(m);
 }
 
-/* M08: 1,000 sessions of a mesh. */
-static void starts_are_spread_by_names(void **state)
+/* A pair's slot and id say when its runs begin; one without a slot is from before there were any. */
+static void slots_say_when_runs_begin(void **state)
 {
     struct tw_err err;
-    struct mesh *m = parse("classes: { c: {} }\nschedule: { every: 1m, count: 5 }\n", &err);
-    unsigned in_second[60] = { 0 }, most = 0;
+    struct mesh *m = parse("classes: { c: { flows: 2 } }\nschedule: { every: 1m, count: 5 }\n", &err);
+    struct pair_key key = { "m", "c", "a", "b", 4711, 0 }, other = key;
+    const struct class_times *c;
 
     (void)state;
     assert_non_null(m);
-    for (unsigned i = 0; i < 1000; i++) {
-        char source[16], target[16];
-        struct pair_key key = { "m", "c", source, target };
-        struct times_pace p;
+    c = m->classes[0].times;
+    assert_int_equal(class_times_every(c), 60 * S);
+    assert_int_equal(class_times_every(NULL), 0);
+    assert_int_equal(class_times_pace(c, &key, 1).phase_ns, plan_run_phase_ns("m", "c", "a", "b", 1, 60 * S));
+    for (key.slot = other.slot = 1; key.slot <= SPREAD_SLOTS; key.slot = ++other.slot) {
+        int64_t begin = (key.slot - 1) * (60 * S / SPREAD_SLOTS), phase = class_times_pace(c, &key, 0).phase_ns;
 
-        snprintf(source, sizeof source, "a%u", i / 32);
-        snprintf(target, sizeof target, "b%u", i % 32);
-        p = class_times_pace(m->classes[0].times, &key, i % 2);
-        assert_true(p.phase_ns >= 0 && p.phase_ns < 60 * S);
-        assert_int_equal(class_times_pace(m->classes[0].times, &key, i % 2).phase_ns, p.phase_ns);
-        in_second[p.phase_ns / S]++;
+        assert_in_range(phase, begin, begin + 60 * S / SPREAD_SLOTS - 1);
+        other.source = "another name";
+        assert_int_equal(class_times_pace(c, &other, 0).phase_ns, phase);
+        phase = class_times_pace(c, &key, 1).phase_ns; /* the other flow, half a minute later */
+        begin = (begin + 30 * S) % (60 * S);
+        assert_in_range(phase, begin, begin + 60 * S / SPREAD_SLOTS - 1);
     }
-    for (size_t i = 0; i < 60; i++)
-        most = in_second[i] > most ? in_second[i] : most;
-    assert_true(most <= 30);
+    mesh_free(m);
+    m = parse("classes: { c: {} }\nschedule: { cron: \"* * * * *\", count: 5 }\n", &err);
+    assert_non_null(m);
+    assert_int_equal(class_times_every(m->classes[0].times), 0);
     mesh_free(m);
 }
 
@@ -202,7 +208,7 @@ int main(void)
         cmocka_unit_test(mistakes),
         cmocka_unit_test(what_they_mean),
         cmocka_unit_test(maintenance),
-        cmocka_unit_test(starts_are_spread_by_names),
+        cmocka_unit_test(slots_say_when_runs_begin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -688,7 +688,7 @@ static void a_refused_pair_says_so(void **state)
 {
     struct fixture *f = *state;
     struct agent *a = add_agent(f, "a", true, "192.0.2.1");
-    struct store_pair row = { 7, "m", "c", "a", "t" }, foreign = { 8, "m", "c", "b", "t" };
+    struct store_pair row = { 7, "m", "c", "a", "t", 0 }, foreign = { 8, "m", "c", "b", "t", 0 };
     struct pair *p, *other;
     Tw__Refusal r[] = { TW__REFUSAL__INIT, TW__REFUSAL__INIT, TW__REFUSAL__INIT },
                 *list[] = { &r[0], &r[1], &r[2] };
@@ -718,6 +718,184 @@ static void a_refused_pair_says_so(void **state)
     a->peer = NULL;
 }
 
+/* ---- Starts of runs ---- */
+
+#define FLEET 34
+#define EVERY_MINUTE                                                                    \
+    "mesh: m\ntopology: full\ngroups: { all: { select: \"*\", allow_empty: true } }\n" \
+    "members: [\"@all\"]\nclasses: { c: { spacing: 100ms } }\nschedule: { every: 1m, count: 5 }\n"
+
+static void fleet_name(unsigned i, char ret[8])
+{
+    snprintf(ret, 8, "a%02u", i);
+}
+
+static struct agent *join(struct fixture *f, unsigned i)
+{
+    char name[8], address[16];
+
+    fleet_name(i, name);
+    snprintf(address, sizeof address, "192.0.2.%u", i + 1);
+    return add_agent(f, name, true, address);
+}
+
+static void leave(struct fixture *f, unsigned i)
+{
+    char name[8];
+
+    fleet_name(i, name);
+    inventory_drop_agent(&f->inv, inventory_agent(&f->inv, name));
+}
+
+/* Of each row, as the agent is told; -1: not scheduled. */
+struct starts {
+    int64_t v[FLEET * FLEET];
+    size_t scheduled;
+};
+
+static void note_starts(const struct inventory *inv, struct starts *ret)
+{
+    memset(ret->v, 0xff, sizeof ret->v);
+    ret->scheduled = 0;
+    assert_true(inv->pairs.n <= TW_NELEM(ret->v));
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        struct spec_room room;
+        Tw__SessionSpec s;
+
+        if (!schedule_session(inv, pair_table_at(&inv->pairs, i), 0, &room, &s))
+            continue;
+        ret->v[i] = s.times_phase_ns;
+        ret->scheduled++;
+    }
+}
+
+/* Once there are 1,000, at most 3 % begin in one second. Those that were there begin when they did. */
+static void expect_starts(struct fixture *f, struct starts *s, const char *when)
+{
+    unsigned in_second[60] = { 0 };
+    struct starts now;
+
+    note_starts(&f->inv, &now);
+    for (size_t i = 0; i < TW_NELEM(now.v); i++) {
+        if (now.v[i] >= 0)
+            in_second[now.v[i] / TW_NS_PER_S]++;
+        if (now.v[i] >= 0 && s->v[i] >= 0 && now.v[i] != s->v[i])
+            fail_msg("%s: pair %zu moved from %lld to %lld", when, i, (long long)s->v[i], (long long)now.v[i]);
+    }
+    for (unsigned i = 0; now.scheduled >= 1000 && i < 60; i++)
+        if (in_second[i] * 100 > 3 * now.scheduled)
+            fail_msg("%s: %u of %zu begin in second %u", when, in_second[i], now.scheduled, i);
+    *s = now;
+}
+
+static void adopt_and_expect(struct fixture *f, struct starts *s, const char *when, size_t pairs)
+{
+    adopt(f);
+    expect_starts(f, s, when);
+    assert_int_equal(s->scheduled, pairs);
+    assert_false(differs(f));
+}
+
+/* What the database keeps, into another controller. */
+static void restart(const struct inventory *from, struct fixture *to)
+{
+    for (const struct agent *a = from->agents; a; a = a->hh.next) {
+        struct agent *copy = inventory_add_agent(&to->inv, &a->row);
+
+        copy->enrolment = message_clone(&a->enrolment->base);
+    }
+    for (size_t i = 0; i < from->pairs.n; i++)
+        assert_non_null(inventory_add_pair(&to->inv, &pair_table_at(&from->pairs, i)->row));
+    put_mesh(to, EVERY_MINUTE, false);
+}
+
+static void starts_are_spread_and_stay(void **state)
+{
+    struct fixture *f = *state, other = { 0 };
+    struct starts s;
+    const char *kept;
+
+    memset(s.v, 0xff, sizeof s.v);
+    for (unsigned i = 0; i < FLEET - 2; i++)
+        join(f, i);
+    put_mesh(f, EVERY_MINUTE, false);
+    adopt_and_expect(f, &s, "applied", 32 * 31);
+    join(f, FLEET - 2);
+    adopt_and_expect(f, &s, "an agent joined", 33 * 32);
+    leave(f, 5);
+    adopt_and_expect(f, &s, "an agent left", 32 * 31);
+    join(f, FLEET - 1);
+    adopt_and_expect(f, &s, "another joined", 33 * 32);
+    join(f, 5);
+    adopt_and_expect(f, &s, "the former came back", 34 * 33);
+    kept = names_keep(&f->inv.names, "zz");
+    inventory_rename_agent(&f->inv, inventory_agent(&f->inv, "a07"), kept);
+    adopt_and_expect(f, &s, "an agent was renamed", 34 * 33);
+    restart(&f->inv, &other);
+    adopt_and_expect(&other, &s, "restarted", 34 * 33);
+    inventory_free(&other.inv);
+}
+
+/* A pause keeps the places of those that do not run; who comes back after a deletion need not have its old one. */
+static void starts_after_a_pause_and_a_deletion(void **state)
+{
+    struct fixture *f = *state;
+    struct starts s, before;
+
+    memset(s.v, 0xff, sizeof s.v);
+    for (unsigned i = 0; i < FLEET - 1; i++)
+        join(f, i);
+    put_mesh(f, EVERY_MINUTE, false);
+    adopt_and_expect(f, &s, "applied", 33 * 32);
+    before = s;
+    put_mesh(f, EVERY_MINUTE, true);
+    adopt(f);
+    assert_int_equal(f->inv.spread.v[0].sessions, 33 * 32);
+    put_mesh(f, EVERY_MINUTE, false);
+    adopt_and_expect(f, &before, "resumed", 33 * 32);
+    inventory_drop_mesh(&f->inv, inventory_mesh(&f->inv, "m"));
+    adopt(f);
+    assert_int_equal(f->inv.spread.n, 0);
+    put_mesh(f, EVERY_MINUTE, false);
+    memset(s.v, 0xff, sizeof s.v);
+    adopt_and_expect(f, &s, "applied again", 33 * 32);
+}
+
+/* A database of before there were slots: they are chosen at the start. One whose class gets another interval keeps its slot, if it can. */
+static void slots_are_chosen_for_who_has_none(void **state)
+{
+    struct fixture *f = *state, old = { 0 };
+    struct starts s;
+
+    memset(s.v, 0xff, sizeof s.v);
+    for (unsigned i = 0; i < FLEET - 1; i++)
+        join(f, i);
+    put_mesh(f, EVERY_MINUTE, false);
+    adopt_and_expect(f, &s, "applied", 33 * 32);
+    for (size_t i = 0; i < f->inv.pairs.n; i += 2)
+        pair_table_at(&f->inv.pairs, i)->row.slot = 0;
+    restart(&f->inv, &old);
+    for (size_t i = 0; i < f->inv.pairs.n; i += 2)
+        s.v[i] = -1;
+    adopt_and_expect(&old, &s, "half of them had no slots", 33 * 32);
+    put_mesh(&old,
+             "mesh: m\ntopology: full\ngroups: { all: { select: \"*\", allow_empty: true } }\n"
+             "members: [\"@all\"]\nclasses: { c: { spacing: 100ms } }\nschedule: { every: 2m, count: 5 }\n",
+             false);
+    adopt(&old);
+    assert_int_equal(old.inv.spread.n, 1);
+    for (size_t i = 0; i < s.scheduled; i++)
+        s.v[i] = -1;
+    expect_starts(&old, &s, "every two minutes");
+    put_mesh(&old,
+             "mesh: m\ntopology: full\ngroups: { all: { select: \"*\", allow_empty: true } }\n"
+             "members: [\"@all\"]\nclasses: { c: { spacing: 100ms } }\n",
+             false);
+    adopt(&old);
+    assert_int_equal(old.inv.spread.n, 0);
+    inventory_free(&old.inv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -740,6 +918,9 @@ int main(void)
         T(what_cannot_run_is_said),
         T(abilities_change_the_schedule),
         T(a_refused_pair_says_so),
+        T(starts_are_spread_and_stay),
+        T(starts_after_a_pause_and_a_deletion),
+        T(slots_are_chosen_for_who_has_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

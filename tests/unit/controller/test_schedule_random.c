@@ -352,6 +352,9 @@ static void compare_with_scratch(struct world *w)
     for (const struct agent *a = w->inv.agents; a; a = a->hh.next)
         expect_same_agent(&w->inv, a, &fresh, inventory_agent(&fresh, a->row.name));
     expect_same_pairs(&w->inv, &fresh);
+    assert_int_equal(w->inv.spread.n, fresh.spread.n);
+    if (fresh.spread.n) /* nobody has moved, and nobody is counted who has gone */
+        assert_memory_equal(w->inv.spread.v, fresh.spread.v, fresh.spread.n * sizeof *fresh.spread.v);
     for (m = w->inv.meshes; m; m = m->hh.next) {
         n = inventory_mesh(&fresh, m->row.name);
         assert_int_equal(m->pairs, n->pairs);

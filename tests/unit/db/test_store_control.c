@@ -191,6 +191,38 @@ static void a_pair_keeps_its_id(void **state)
     assert_int_equal(ids[3], b.id);
 }
 
+static enum tw_rc take_slot(void *ctx, const struct store_pair *p)
+{
+    ((unsigned *)ctx)[strlen(p->target)] = p->slot;
+    return TW_OK;
+}
+
+static void a_pair_keeps_its_slot(void **state)
+{
+    struct fx *f = *state;
+    struct store_pair a = { .mesh = "m", .class_name = "voice", .source = "a", .target = "b", .slot = 240 }, b = a;
+    unsigned slots[4] = { 0 };
+    struct tw_err err;
+
+    b.target = "cc";
+    b.slot = 0;
+    CHECK_OK(store_put_pair(f->s, &a, &test_err));
+    CHECK_OK(store_put_pair(f->s, &b, &test_err));
+    a.slot = 0; /* nobody asks for one now */
+    CHECK_OK(store_put_pair(f->s, &a, &test_err));
+    reopen(f);
+    CHECK_OK(store_each_pair(f->s, take_slot, slots, &test_err));
+    assert_int_equal(slots[1], 240);
+    assert_int_equal(slots[2], 0);
+    a.slot = 3;
+    CHECK_OK(store_put_pair(f->s, &a, &test_err));
+    CHECK_OK(store_put_slot(f->s, b.id, 77, &test_err));
+    assert_int_equal(store_put_slot(f->s, b.id + 1, 77, &err), TW_ENOENT);
+    CHECK_OK(store_each_pair(f->s, take_slot, slots, &test_err));
+    assert_int_equal(slots[1], 3);
+    assert_int_equal(slots[2], 77);
+}
+
 /* "a" + "bc" and "ab" + "c" are two pairs; the number is pinned because databases and agents remember it. */
 static void pair_ids_are_for_ever(void **state)
 {
@@ -384,6 +416,7 @@ int main(void)
         WITH_STORE(a_callback_can_stop),
         WITH_STORE(meshes),
         WITH_STORE(a_pair_keeps_its_id),
+        WITH_STORE(a_pair_keeps_its_slot),
         WITH_STORE(pair_ids_are_for_ever),
         WITH_STORE(generations),
         WITH_STORE(expected_periods),

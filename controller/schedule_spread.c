@@ -1,0 +1,108 @@
+/* controller/schedule_spread.c - which slot of their interval (spread.h) pairs get that come into the
+ * schedule. */
+#include "controller/schedule_priv.h"
+
+struct choosing {
+    const struct inventory *inv;
+    struct wanted *w;
+    bool restart; /* nothing is scheduled yet: who has a slot keeps it */
+};
+
+static const struct pair *row_of(const struct choosing *g, const struct wanted_change *c)
+{
+    return c->row == PAIR_NEW ? NULL : pair_table_at(&g->inv->pairs, c->row);
+}
+
+static const struct mesh_class *class_of(const struct choosing *g, const struct wanted_change *c)
+{
+    const struct wanted_mesh *m = &g->w->meshes[c->mesh];
+
+    return &m->mesh->classes[m->pairs.v[c->at].class_index];
+}
+
+static bool has_interval(const struct choosing *g, const struct wanted_change *c)
+{
+    return c->what != WANTED_REMOVED && class_times_every(class_of(g, c)->times);
+}
+
+/* 0: it never had one. */
+static uint8_t had_slot(const struct choosing *g, const struct wanted_change *c)
+{
+    const struct pair *p = row_of(g, c);
+
+    return p ? p->row.slot : 0;
+}
+
+/* 0: it has no part in the spread now. */
+static int64_t present_every(const struct pair *p)
+{
+    return p && (p->scheduled || p->paused) && p->row.slot ? class_times_every(p->times) : 0;
+}
+
+/* A pair whose runs go on as before is left where it is. */
+static bool stays(const struct choosing *g, const struct wanted_change *c)
+{
+    const struct pair *p = row_of(g, c);
+    const struct mesh_class *k = c->what == WANTED_REMOVED ? NULL : class_of(g, c);
+
+    return k && present_every(p) && present_every(p) == class_times_every(k->times) && p->flows == k->flows;
+}
+
+static void leave(struct choosing *g, const struct wanted_change *c)
+{
+    const struct pair *p = row_of(g, c);
+
+    if (present_every(p))
+        spread_remove(&g->w->spread, present_every(p), p->row.slot, p->flows);
+}
+
+static uint64_t seed_of(const struct choosing *g, const struct wanted_change *c)
+{
+    struct wanted_pair w;
+
+    wanted_change_pair(g->w, c, &w);
+    return store_pair_id(&(struct store_pair){
+        .mesh = w.mesh->name, .class_name = w.class_->name, .source = w.source, .target = w.target });
+}
+
+static enum tw_rc join(struct choosing *g, struct wanted_change *c, unsigned slot)
+{
+    const struct mesh_class *k = class_of(g, c);
+    int64_t every_ns = class_times_every(k->times);
+
+    if (!slot)
+        slot = spread_choose(&g->w->spread, every_ns, k->flows, had_slot(g, c), seed_of(g, c));
+    c->slot = (uint8_t)slot;
+    return spread_add(&g->w->spread, every_ns, slot, k->flows);
+}
+
+/* First, so that who chooses sees what is free. */
+static enum tw_rc settle_others(struct choosing *g)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < g->w->n_changes; i++) {
+        struct wanted_change *c = &g->w->changes[i];
+
+        if (stays(g, c))
+            c->slot = had_slot(g, c);
+        else if (g->restart && has_interval(g, c) && had_slot(g, c))
+            rc = join(g, c, had_slot(g, c));
+        else
+            leave(g, c);
+    }
+    return rc;
+}
+
+enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w)
+{
+    struct choosing g = { inv, w, !inv->scheduled };
+    enum tw_rc rc = spread_copy(&inv->spread, &w->spread);
+
+    if (rc == TW_OK)
+        rc = settle_others(&g);
+    for (size_t i = 0; rc == TW_OK && i < w->n_changes; i++)
+        if (!w->changes[i].slot && has_interval(&g, &w->changes[i]))
+            rc = join(&g, &w->changes[i], 0);
+    return rc;
+}
