@@ -7,6 +7,7 @@
 #include "common/net/now.h"
 #include "controller/agent_edit_kinds.h"
 #include "controller/change.h"
+#include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/schedule.h"
 #include "controller/writer.h"
@@ -267,6 +268,7 @@ static void edit_stored(struct writer_job *j)
     for (size_t i = 0; i < e->n; i++)
         take_one(e, &e->v[i]);
     release(e);
+    events_note(e->c->events, EVENT_AGENTS);
     e->result.changed = (uint32_t)e->n;
     log_info("agents changed", LOG_S("what", e->what), LOG_S("author", e->author), LOG_U("agents", e->n));
     if (!agent_edit_rules[e->kind].expands || change_submit(e->c->changes, &rq) != TW_OK)

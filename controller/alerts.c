@@ -7,6 +7,7 @@
 #include "controller/alert_doc.h"
 #include "controller/alert_row.h"
 #include "controller/alert_save.h"
+#include "controller/events.h"
 #include "controller/flight.h"
 #include "controller/maintenance.h"
 #include "controller/notify_format.h"
@@ -88,11 +89,15 @@ static void on_changed(void *ctx, const struct alert *al)
     struct alerts *a = ctx;
 
     alert_save_alert(a->save, al, now_of(a));
+    events_note(a->c->events, EVENT_ALERTS);
 }
 
 static void on_dropped(void *ctx, const struct alert *al)
 {
-    alert_save_drop(((struct alerts *)ctx)->save, al->id);
+    struct alerts *a = ctx;
+
+    alert_save_drop(a->save, al->id);
+    events_note(a->c->events, EVENT_ALERTS);
 }
 
 static void on_baseline(void *ctx, uint64_t pair_id, unsigned slot, const char *text)
@@ -468,6 +473,7 @@ static enum tw_rc put_in_force(struct alerts *a, struct alert_rules *rules, stru
     *doc = (struct alerts_document){ 0 };
     alert_engine_set_rules(a->engine, &a->rules);
     alert_rules_clear(&old);
+    events_note(a->c->events, EVENT_ALERTS);
     return TW_OK;
 }
 
@@ -527,6 +533,7 @@ enum tw_rc alerts_silence(struct alerts *a, struct alert_silence *s)
         return rc;
     alert_save_silence(a->save, s);
     alert_save_flush(a->save);
+    events_note(a->c->events, EVENT_ALERTS);
     return TW_OK;
 }
 
@@ -537,6 +544,7 @@ enum tw_rc alerts_unsilence(struct alerts *a, uint64_t id, const char *author, s
     log_info("silence ended", LOG_U("id", id), LOG_S("author", author));
     alert_save_silence(a->save, ret);
     alert_save_flush(a->save);
+    events_note(a->c->events, EVENT_ALERTS);
     return TW_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/events.h"
 #include "controller/fleet.h"
 
 #define MAX_WAITING 64
@@ -237,6 +238,8 @@ static void take_over(struct change *ch)
                  LOG_S("author", ch->rq.author), LOG_S("reason", ch->rq.reason),
                  LOG_U("pairs", ch->diff.pairs), LOG_U("added", ch->diff.added),
                  LOG_U("removed", ch->diff.removed), LOG_U("changed", ch->diff.changed));
+    events_note(c->events, EVENT_SCHEDULE);
+    events_note(c->events, EVENT_AGENTS);
     fleet_push_all(c);
 }
 

@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "common/version.h"
 #include "controller/admin.h"
 #include "controller/alerts.h"
 #include "controller/change.h"
 #include "controller/dbjob.h"
 #include "controller/doctor.h"
+#include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/http/page.h"
 #include "controller/ingest.h"
@@ -200,6 +202,23 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     return rc;
 }
 
+/* Listeners take nothing from those who only ask. */
+#define CONNECTIONS 512u
+#define CONNECTIONS_EACH 64u /* of one address; all listeners may be behind one */
+
+static enum tw_rc start_events(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
+{
+    enum tw_rc rc = events_new(&(struct events_conf){ .loop = c->loop,
+                                                      .max_clients = conf->http_events_max,
+                                                      .name = c->name,
+                                                      .version = TW_VERSION,
+                                                      .started_ns = c->started_ns,
+                                                      .http_write = c->http_write },
+                               &c->events);
+
+    return rc == TW_OK ? rc : tw_err_set(err, rc, "out of memory");
+}
+
 static enum tw_rc start_http(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
     enum tw_rc rc;
@@ -207,11 +226,15 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
     if (!conf->http || !strcmp(conf->http, "off"))
         return TW_OK;
     rc = page_new(conf->web_root, &c->page, err);
+    if (rc == TW_OK)
+        rc = start_events(c, conf, err);
     if (rc != TW_OK)
         return rc;
     return httpd_start(&(struct httpd_conf){ .loop = c->loop,
                                              .address = conf->http,
                                              .index = "/api/v1",
+                                             .max_connections = CONNECTIONS + conf->http_events_max,
+                                             .max_per_address = CONNECTIONS_EACH + conf->http_events_max,
                                              .routes = controller_routes,
                                              .n_routes = controller_routes_n,
                                              .ctx = c },
@@ -305,6 +328,7 @@ void controller_stop(struct controller *c)
     ingest_free(c->ingest);
     fleet_free(c->fleet_state);
     admin_free(c->admin_state);
+    events_free(c->events); /* after all who have news */
     page_free(c->page);
     dbjob_free(c->dbjob); /* after whoever asks it */
     inventory_free(&c->inv);

@@ -23,6 +23,7 @@ struct doctor;  /* controller/doctor.h */
 struct ondemand; /* controller/ondemand.h */
 struct alerts;   /* controller/alerts.h */
 struct dbjob;   /* controller/dbjob.h */
+struct events;  /* controller/events.h */
 struct page;    /* controller/http/page.h */
 
 struct controller {
@@ -41,6 +42,7 @@ struct controller {
     struct rpc_server *fleet, *admin;
     struct httpd *http;
     struct page *page;
+    struct events *events;   /* who looks at the page; NULL without HTTP */
     int64_t started_ns;
     const char *name, *data_dir;
     char problem[256]; /* why we are not ready: "" = ready */
@@ -67,6 +69,7 @@ struct controller_conf {
     bool allow_plaintext; /* plain TCP on an address that is not loopback */
     bool auto_approve;
     bool http_write; /* changes over HTTP are taken, too */
+    uint32_t http_events_max; /* listeners to events */
     uint64_t max_pair_series;
     uint32_t native_buckets; /* of a native histogram; 0 = none are kept */
     struct store_keep keep; /* how long each level of results is kept */

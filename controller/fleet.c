@@ -7,6 +7,7 @@
 #include "controller/absence.h"
 #include "controller/change.h"
 #include "controller/enrolment.h"
+#include "controller/events.h"
 #include "controller/fleet_push.h"
 #include "controller/ingest.h"
 #include "controller/schedule.h"
@@ -262,6 +263,7 @@ static void attach(struct controller *c, struct agent *a, struct fleet_link *l, 
     a->peer = p;
     a->last_contact_ns = tw_wall_now().ns;
     snprintf(a->row.software, sizeof a->row.software, "%s", h->software);
+    events_note(c->events, EVENT_AGENTS);
     log_info("agent connected", LOG_S("agent", a->row.name), LOG_S("state", agent_state(a)),
              LOG_S("address", h->address), LOG_S("software", a->row.software));
     if (a->row.approved && !a->welcomed)
@@ -295,6 +297,7 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
         a->link = NULL;
         fleet_save(l->c, a);
         absence_lost(l->c, a);
+        events_note(l->c->events, EVENT_AGENTS);
     }
     if (l)
         fleet_link_down(l);
@@ -395,6 +398,7 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
     snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
     reach_of(a, &after);
     fleet_save(l->c, a);
+    events_note(l->c->events, EVENT_AGENTS);
     if (a->row.approved && (memcmp(&before, &after, sizeof before) != 0 || hash_grouping(a) != grouping_before))
         change_expand_for(l->c->changes, a->row.name);
 }
@@ -478,6 +482,7 @@ static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest
                  LOG_U("sessions", m->n_refusals), LOG_S("first_reason", m->refusals[0]->reason));
     absence_acked(l->c, l->agent);
     fleet_acked(l, m->generation, &m->digest);
+    events_note(l->c->events, EVENT_SCHEDULE); /* the rollout goes on */
     closure(&reply, closure_data);
 }
 
@@ -509,6 +514,7 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     }
     inventory_take_health(l->agent, m);
     absence_found(l->c, l->agent, m->started_ns);
+    events_note(l->c->events, EVENT_AGENTS);
     l->agent->clock_ahead_ns = m->time_ns - loop_now(l->c->loop).wall.ns;
     closure(&reply, closure_data);
 }

@@ -6,6 +6,7 @@
 #include "common/net/now.h"
 #include "common/net/rpc_hello.h"
 #include "controller/alerts.h"
+#include "controller/events.h"
 #include "controller/ingest_batch.h"
 
 /* How far a spool is durable. */
@@ -162,6 +163,8 @@ static void publish_rows(struct ingest *in, const struct ingest_batch *b, uint64
         if (p && p->scheduled)
             note_summary(in->c, p, &b->rows[i]);
     }
+    if (b->n)
+        events_note(in->c->events, EVENT_PUBLISHED);
 }
 
 static void take_stored(struct ingest *in, const struct ingest_batch *b)

@@ -14,7 +14,7 @@
 struct options {
     char *listen, *admin_listen, *http, *web_root, *data_dir, *name, *backup_dir;
     bool allow_plaintext, auto_approve, http_write;
-    int64_t max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
+    int64_t http_events_max, max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
     int log_level, log_format;
 };
@@ -57,6 +57,13 @@ static const struct conf_opt opts[] = {
       .type = CONF_FLAG,
       .offset = OPT(http_write),
       .help = "Take changes over HTTP, too: whoever reaches --http can then do all that twampctl can." },
+    { .name = "http-events-max",
+      .type = CONF_INT,
+      .offset = OPT(http_events_max),
+      .dflt = "200",
+      .min = 0,
+      .max = 10000,
+      .help = "Most listeners to /api/v1/events, one for each open page; more are told to come again. 0: none." },
     { .name = "web-root",
       .type = CONF_STR,
       .offset = OPT(web_root),
@@ -213,6 +220,7 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .allow_plaintext = o->allow_plaintext,
                                           .auto_approve = o->auto_approve,
                                           .http_write = o->http_write,
+                                          .http_events_max = (uint32_t)o->http_events_max,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
                                           .native_buckets = (uint32_t)o->native_buckets,
                                           .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h, o->keep_1d } },

@@ -8,6 +8,7 @@
 #include "common/net/now.h"
 #include "common/net/summary_pb.h"
 #include "controller/enrolment.h"
+#include "controller/events.h"
 #include "controller/ondemand_plan.h"
 #include "controller/writer.h"
 
@@ -217,6 +218,7 @@ static void look_whether_done(struct test *t)
         return;
     t->ended_ns = wall_ns();
     t->owner->counters.running--;
+    events_note(t->owner->c->events, EVENT_TESTS);
     t->owner->counters.abandoned += test_queue_state(&t->queue) == TEST_ABANDONED;
     log_info("test on demand ended", LOG_U("test", t->id),
              LOG_S("state", test_state_name(test_queue_state(&t->queue))), LOG_U("runs", t->queue.over),
@@ -239,6 +241,7 @@ static void end_run(struct test *t, size_t i, const char *end, const char *reaso
         r->reason = strndup(reason, REASON_MAX);
     t->owner->counters.runs_failed += failed;
     test_queue_end(&t->queue, i, failed);
+    events_note(t->owner->c->events, EVENT_TESTS);
     pump(t);
     look_whether_done(t);
 }
@@ -498,6 +501,7 @@ static void pump(struct test *t)
     while (test_queue_next(&t->queue, &run))
         start_run(t, run);
     t->stored = true;
+    events_note(t->owner->c->events, EVENT_TESTS);
 }
 
 /* ---- Time ---- */

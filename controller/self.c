@@ -6,6 +6,7 @@
 #include "common/net/process.h"
 #include "controller/alerts.h"
 #include "controller/controller.h"
+#include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/ingest.h"
 #include "controller/ondemand.h"
@@ -233,6 +234,19 @@ static void add_rpc(struct rows *r, const struct controller *c)
     }
 }
 
+static void add_events(struct rows *r, const struct controller *c)
+{
+    struct events_counters n;
+
+    events_counters(c->events, &n);
+    gauge(r, "twamp_http_event_clients", "Listeners to /api/v1/events now.", (double)n.clients);
+    counter(r, "twamp_http_events_sent_total", "Events sent to them.", n.sent);
+    counter(r, "twamp_http_events_dropped_total",
+            "Events not sent by themselves because the client had not taken what came before; a later one said it, too.",
+            n.dropped);
+    counter(r, "twamp_http_events_refused_total", "Listeners refused because there were as many as may be.", n.refused);
+}
+
 static void add_http(struct rows *r, const struct controller *c)
 {
     struct httpd_counters h;
@@ -247,6 +261,7 @@ static void add_http(struct rows *r, const struct controller *c)
     add_labelled(r, "twamp_http_errors_total", "counter", "Answers with an error status.", "class", "5xx",
                  (double)h.errors_5xx);
     gauge(r, "twamp_http_open_requests", "Requests that are being answered.", (double)h.open);
+    add_events(r, c);
 }
 
 /* ---- The process ---- */

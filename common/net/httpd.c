@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "common/net/http_blob.h"
 #include "common/net/http_path.h"
+#include "common/net/http_stream.h"
 #include "common/net/http_text.h"
 
 #define THREADS 2u
@@ -48,7 +49,8 @@ struct http_req {
     size_t body_len;
     bool is_root, submitted, answered, too_long, no_memory;
     unsigned status;
-    struct http_blob *blob; /* NULL when memory was short: the connection is closed */
+    struct http_blob *blob;     /* NULL when memory was short: the connection is closed */
+    struct http_stream *stream; /* a reference; instead of a blob */
     struct http_req *prev, *next;
 };
 
@@ -65,7 +67,8 @@ struct httpd {
     pthread_mutex_t lock; /* inbox and stopping; never taken inside libmicrohttpd's locks */
     struct http_req *inbox;
     bool stopping;
-    struct http_req *pending; /* with their handlers; loop thread only */
+    struct http_req *pending;    /* with their handlers; loop thread only */
+    struct http_stream *streams; /* that have not ended; loop thread only */
     _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open;
 };
 
@@ -82,6 +85,10 @@ static void req_unref(struct http_req *rq)
     if (atomic_fetch_sub(&rq->refs, 1) != 1)
         return;
     http_blob_unref(rq->blob);
+    if (rq->stream) {
+        MHD_destroy_response(rq->stream->response);
+        http_stream_unref(rq->stream);
+    }
     items_free(&rq->query);
     items_free(&rq->headers);
     items_free(&rq->path);
@@ -235,6 +242,42 @@ void http_answer(struct http_req *rq, unsigned status, const char *type, char *d
     finish(rq, status, b);
 }
 
+enum tw_rc http_answer_stream(struct http_req *rq, const char *type, const char *data, size_t len,
+                              struct http_stream **ret)
+{
+    struct http_stream *s = rq->answered ? NULL : http_stream_new(type, data, len);
+
+    if (rq->answered) {
+        finish(rq, MHD_HTTP_OK, NULL); /* lets go of it */
+        return TW_ECLOSED;
+    }
+    if (!s) {
+        http_answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+        return TW_ENOMEM;
+    }
+    atomic_fetch_add(&s->refs, 1); /* the request's, since it outlives the response */
+    rq->stream = s;
+    s->h = rq->h;
+    DL_APPEND(s->h->streams, s);
+    finish(rq, MHD_HTTP_OK, NULL);
+    *ret = s;
+    return TW_OK;
+}
+
+static void end_stream(struct http_stream *s)
+{
+    if (s->h)
+        DL_DELETE(s->h->streams, s);
+    s->h = NULL;
+    http_stream_end(s);
+}
+
+void http_stream_close(struct http_stream *s)
+{
+    end_stream(s);
+    http_stream_unref(s);
+}
+
 static struct http_blob *error_blob(const char *text)
 {
     struct http_blob *b = NULL;
@@ -261,6 +304,22 @@ void http_index(void *ctx, struct http_req *rq)
 {
     (void)ctx;
     http_answer_blob(rq, MHD_HTTP_OK, rq->h->index);
+}
+
+void http_answer_later(struct http_req *rq, unsigned seconds, const char *fmt, ...)
+{
+    char text[1024], after[16];
+    struct http_blob *b;
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    b = error_blob(text);
+    snprintf(after, sizeof after, "%u", seconds);
+    if (b)
+        http_blob_header(b, MHD_HTTP_HEADER_RETRY_AFTER, after);
+    finish(rq, MHD_HTTP_SERVICE_UNAVAILABLE, b);
 }
 
 static void on_wake(struct loop_watch *w, uint32_t events)
@@ -468,7 +527,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     }
     if (!rq->submitted)
         return submit(h, rq);
-    return queue_blob(conn, rq->status, rq->blob, http_accepts_gzip(rq));
+    if (!rq->stream)
+        return queue_blob(conn, rq->status, rq->blob, http_accepts_gzip(rq));
+    http_stream_bind(rq->stream, conn);
+    return MHD_queue_response(conn, rq->status, rq->stream->response);
 }
 
 /* Lock-free: libmicrohttpd may hold its own locks here. */
@@ -684,11 +746,20 @@ static void answer_all(struct httpd *h)
     }
 }
 
+static void end_streams(struct httpd *h)
+{
+    struct http_stream *s, *next;
+
+    DL_FOREACH_SAFE(h->streams, s, next)
+    end_stream(s);
+}
+
 void httpd_stop(struct httpd *h)
 {
     if (!h)
         return;
     answer_all(h);
+    end_streams(h);
     MHD_stop_daemon(h->daemon);
     free_parts(h);
 }

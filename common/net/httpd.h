@@ -54,6 +54,21 @@ void http_answer(struct http_req *rq, unsigned status, const char *type, char *d
 void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4))); /* JSON {"error": ...} */
 
+/* 503 with Retry-After (seconds): for what may do later. */
+void http_answer_later(struct http_req *rq, unsigned seconds, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* An answer that goes on: server-sent events. What is given waits in one piece for the client to take it; more than that is not kept. Loop
+ * thread. */
+struct http_stream;
+/* Answers with status 200 and a first piece (copied). The stream is ended by http_stream_close(), after httpd_stop() too. TW_ENOMEM (503 was
+ * answered), TW_ECLOSED: there is no stream. */
+enum tw_rc http_answer_stream(struct http_req *rq, const char *type, const char *data, size_t len, struct http_stream **ret);
+/* TW_EBUSY: the piece before is still on its way; try again later. TW_ECLOSED: nobody is there any more. */
+enum tw_rc http_stream_send(struct http_stream *s, const char *data, size_t len);
+/* Has the client hung up? */
+bool http_stream_is_gone(struct http_stream *s);
+void http_stream_close(struct http_stream *s);
+
 struct httpd_conf {
     struct loop *loop;
     const char *address; /* "127.0.0.1:8080", "[::]:8080" */

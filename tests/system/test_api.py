@@ -9,6 +9,7 @@ import jsonschema
 from lab import CONTROLLER, NET4, Lab, expect, wait
 from meshes import one_way
 
+EVENTS = "/api/v1/events"
 MESH = one_way("a1", "a2", name="lab")
 # What stands for the names in paths, and the query that a page needs.
 NAMES = {"/api/v1/agents/": "a1", "/api/v1/schedule/": "lab", "/api/v1/schema/": "pairs-v1.json",
@@ -95,9 +96,19 @@ def check_references(doc):
             expect(declared == {x[1:-1] for x in path.split("/") if x.startswith("{")}, f"{method} {path}: {declared}")
 
 
+def listen(lab, api):
+    """Events: who is there already, and that results come in."""
+    text = lab.exec("ctl", "sh", "-c", f"curl -sN -m 4 http://{NET4}.{CONTROLLER}:8080{EVENTS}; true")
+    hello = json.loads(re.search(r"^event: hello\ndata: (.*)$", text, re.M).group(1))
+    expect(hello["http_write"] and hello["versions"]["schedule"] > 0 and hello["versions"]["agents"] > 0, hello)
+    news = re.findall(r"^event: published\ndata: (.*)$", text, re.M)
+    expect(news and json.loads(news[-1])["version"] > hello["versions"]["published"], f"nothing new: {text}")
+    api.called.add((EVENTS, "get"))
+
+
 def read_everything(api):
     for path, method, _ in list(api.operations()):
-        if method != "get":
+        if method != "get" or path == EVENTS:
             continue
         for prefix, name in NAMES.items():
             if path.startswith(prefix + "{"):
@@ -201,6 +212,7 @@ def test_every_operation_of_the_document_works(build):
         check_references(api.doc)
         begin_what_is_asked_for_by_number(api)
         the_page_is_served(lab)
+        listen(lab, api)
         read_everything(api)
         end_it(api)
         known_parameters(api)
