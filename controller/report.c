@@ -64,8 +64,9 @@ struct report_job {
     const char *label;           /* in f.group_by */
     int64_t *due_ns;             /* by pair: a period that ends later is not due */
     bool *backlog;               /* by pair: its source has more that is on the way */
+    uint32_t *whole;             /* by pair: rows of its latest period that are whole report periods */
     size_t n_expect;
-    struct expectations *expect; /* by pair, once its first row has come */
+    struct expectations *expect; /* by pair: before its first row, with `latest` after the last one */
     struct id_row *rows;         /* sorted by id */
     struct report_pair *reading; /* rows come pair by pair: the one that is being merged */
     enum tw_rc rc;
@@ -105,6 +106,7 @@ static void report_job_free(struct report_job *j)
         expectations_free(&j->expect[i]);
     free(j->expect);
     free(j->backlog);
+    free(j->whole);
     report_free(j->rep);
     free(j->due_ns);
     free(j->rows);
@@ -153,11 +155,12 @@ static struct report_pair *pair_of_row(struct report_job *j, const struct tw_sum
 
 #define DAY_NS (86400 * TW_NS_PER_S)
 
-/* Intervals of the pair, around the span by as much as cells can stick out of it. */
+/* Intervals of the pair: those of its latest period, or around the span by as much as cells can stick out of it. */
 static enum tw_rc read_expected(struct report_job *j, struct store_reader *db, size_t at)
 {
     const struct report_pair *p = &j->rep->pairs[at];
-    int64_t from_ns = j->f.latest ? 0 : j->f.from_ns - DAY_NS, to_ns = j->f.latest ? INT64_MAX : j->f.to_ns + DAY_NS;
+    int64_t from_ns = j->f.latest ? p->merged.start_ns : j->f.from_ns - DAY_NS;
+    int64_t to_ns = j->f.latest ? p->merged.end_ns : j->f.to_ns + DAY_NS;
 
     return expectations_read(db, &p->pair, p->times, from_ns, to_ns, &j->expect[at], &j->err);
 }
@@ -185,26 +188,56 @@ static enum tw_rc add_to_span(void *ctx, const struct store_cell *c)
     return p ? add_cell_to(j, p, c, j->due_ns[at]) : TW_OK;
 }
 
+/* Is [start, end) a whole report period? */
+static bool is_whole(const struct tw_summary *s)
+{
+    return s->start_ns % (s->end_ns - s->start_ns) == 0;
+}
+
+/* All rows count until it is known what was expected then: count_whole(). */
 static enum tw_rc add_to_latest(void *ctx, const struct tw_summary *s)
 {
+    struct report_job *j = ctx;
     size_t at;
-    struct report_pair *p = pair_of_row(ctx, s, &at);
+    struct report_pair *p = pair_of_row(j, s, &at);
 
     if (!p || s->end_ns < p->merged.end_ns)
         return TW_OK;
     if (s->end_ns > p->merged.end_ns) {
         summary_free(&p->merged);
         summary_init(&p->merged);
-        p->periods_stored = 0;
+        p->periods_stored = j->whole[at] = 0;
         report_flows_clear(p);
     }
-    return add_cell_to(ctx, p,
-                       &(struct store_cell){ .merged = s,
-                                             .from_ns = s->start_ns,
-                                             .until_ns = s->end_ns,
-                                             .rows = 1,
-                                             .whole = s->start_ns % (s->end_ns - s->start_ns) == 0 },
-                       INT64_MAX);
+    summary_merge(&p->merged, s);
+    p->periods_stored++;
+    j->whole[at] += is_whole(s);
+    return j->f.flows ? report_flows_add(p, s, 1) : TW_OK;
+}
+
+/* Of the latest period: where no rule said when to run, only whole report periods are expected, and count. */
+static void count_whole(struct report_job *j, size_t at)
+{
+    struct report_pair *p = &j->rep->pairs[at];
+
+    if (expectations_has_rule(&j->expect[at], p->merged.start_ns))
+        return;
+    p->periods_stored = j->whole[at];
+    for (size_t i = 0; i < p->n_flows; i++)
+        if (p->flows[i].periods_stored) /* one row */
+            p->flows[i].periods_stored = is_whole(&p->flows[i].merged);
+}
+
+static enum tw_rc read_latest_expected(struct report_job *j, struct store_reader *db)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (; !rc && j->n_expect < j->rep->n_pairs; j->n_expect++) {
+        rc = read_expected(j, db, j->n_expect);
+        if (!rc && j->rep->pairs[j->n_expect].periods_stored)
+            count_whole(j, j->n_expect);
+    }
+    return rc;
 }
 
 /* From where on it must be known of each summary whether it was due; what a test measured is in no cell. */
@@ -331,10 +364,12 @@ static enum tw_rc fill_report(struct report_job *j, struct store_reader *db)
 {
     enum tw_rc rc = TW_OK;
 
-    for (; !rc && j->n_expect < j->rep->n_pairs; j->n_expect++)
+    for (; !j->f.latest && !rc && j->n_expect < j->rep->n_pairs; j->n_expect++)
         rc = read_expected(j, db, j->n_expect);
     if (!rc)
         rc = read_rows(j, db);
+    if (!rc && j->f.latest)
+        rc = read_latest_expected(j, db);
     for (size_t i = 0; !rc && i < j->rep->n_pairs; i++)
         rc = finish_pair(j, db, i);
     if (rc)
@@ -378,8 +413,9 @@ static enum tw_rc make_room(struct report_job *j, size_t n)
     j->due_ns = calloc(n + 1, sizeof j->due_ns[0]);
     j->rows = calloc(n + 1, sizeof j->rows[0]);
     j->backlog = calloc(n + 1, sizeof j->backlog[0]);
+    j->whole = calloc(n + 1, sizeof j->whole[0]);
     j->expect = calloc(n + 1, sizeof j->expect[0]);
-    return j->rep->pairs && j->due_ns && j->rows && j->backlog && j->expect ? TW_OK : TW_ENOMEM;
+    return j->rep->pairs && j->due_ns && j->rows && j->backlog && j->whole && j->expect ? TW_OK : TW_ENOMEM;
 }
 
 static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, size_t at, const struct pair *p)

@@ -116,7 +116,8 @@ static const char *const statements[ST_COUNT] = {
                           " ifnull(rule_id, 0), spacing_ns, exponential, slot, octets,"
                           " rule_id IS NULL OR rule_id != 0 AND octets IS NULL FROM pair_interval"
                           " LEFT JOIN times_rule ON times_rule.id = rule_id AND rule_id != 0"
-                          " WHERE pair_id = ?1 AND from_ns < ?3"
+                          " WHERE pair_id = ?1 AND from_ns < ?3 AND from_ns >= ifnull((SELECT max(from_ns)"
+                          " FROM pair_interval WHERE pair_id = ?1 AND from_ns <= ?2), ?2)"
                           " AND ifnull(until_ns, 9223372036854775807) > ?2 ORDER BY from_ns",
     [ST_READ_TESTS] =
         "SELECT id, started_ns, ended_ns, author, what, settings, count, duration_ns, state,"

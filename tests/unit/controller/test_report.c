@@ -278,6 +278,46 @@ static void latest_takes_the_newest_end(void **state)
     fx_free(f);
 }
 
+/* However often a pair has been scheduled anew: what counts is what was expected when its latest period was. */
+static void latest_is_judged_by_its_time(void **state)
+{
+    enum { CHANGES = 200 };
+    struct fx *f = fx_new(1, 10);
+    struct pair *p = fx_pair(f, "m", "c", "ams", "fra", 1, AT(0));
+    struct report_filter filter = { .latest = true, .flows = true };
+    struct tw_summary s[2];
+    struct report *rep;
+
+    (void)state;
+    FX_OK(store_begin(f->store, &err));
+    for (int64_t n = 1; n <= CHANGES; n++) /* 2, 3, 1, 2, ... flows */
+        FX_OK(store_pair_scheduled(f->store, p->row.id, 1,
+                                   &(struct store_expectation){ .report_period_ns = FX_PERIOD,
+                                                                .flows = 1 + (uint32_t)(n % 3) },
+                                   AT(n), &err));
+    FX_OK(store_commit(f->store, &err));
+    for (int64_t n = 3; n < CHANGES; n += 61) {
+        uint32_t flows = 1 + (uint32_t)(n % 3);
+        s[0] = fx_summary(f, p, 0, AT(n));
+        s[1] = fx_summary(f, p, 1, AT(n));
+        s[1].start_ns++; /* begun a little late: no whole period */
+        for (size_t i = 0; i < 2; i++) {
+            fx_store(f, &s[i]);
+            summary_free(&s[i]);
+        }
+        rep = run_report(f, &filter);
+        assert_int_equal(rep->n_pairs, 1);
+        if (rep->pairs[0].periods_expected != flows || rep->pairs[0].periods_stored != 1)
+            fail_msg("period %d: expected %llu of %u, stored %llu", (int)n,
+                     (unsigned long long)rep->pairs[0].periods_expected, flows,
+                     (unsigned long long)rep->pairs[0].periods_stored);
+        assert_int_equal(rep->pairs[0].flows[0].periods_stored, 1);
+        assert_int_equal(rep->pairs[0].flows[1].periods_stored, 0);
+        report_free(rep);
+    }
+    fx_free(f);
+}
+
 static void selects_sorts_and_cuts(void **state)
 {
     static const struct {
@@ -573,6 +613,7 @@ int main(void)
         cmocka_unit_test(views_need_no_histograms),
         cmocka_unit_test(completeness),
         cmocka_unit_test(latest_takes_the_newest_end),
+        cmocka_unit_test(latest_is_judged_by_its_time),
         cmocka_unit_test(selects_sorts_and_cuts),
         cmocka_unit_test(dropped_by_the_source),
         cmocka_unit_test(results_in_order_up_to_the_limit),
