@@ -38,12 +38,16 @@ enum tw_rc hist_encode(const struct hist *h, uint8_t *buf, size_t cap, size_t *r
     return TW_OK;
 }
 
-/* Keys that some value has at this scale. */
-static bool key_is_possible(int64_t key, int scale)
+/* Keys that some value has at a scale, besides 0. */
+struct key_range {
+    int64_t least, most;
+};
+
+static bool key_is_possible(int64_t key, const struct key_range *range)
 {
     if (key < 0)
         key = -key;
-    return key == 0 || (key >= hist_key(1, scale) && key <= hist_key(INT64_MAX, scale));
+    return key == 0 || (key >= range->least && key <= range->most);
 }
 
 static enum tw_rc decode_header(struct wire_rd *r, struct hist *h, uint32_t *ret_n)
@@ -69,6 +73,7 @@ static enum tw_rc decode_header(struct wire_rd *r, struct hist *h, uint32_t *ret
 
 static enum tw_rc decode_buckets(struct wire_rd *r, struct hist *h, uint32_t n)
 {
+    const struct key_range range = { hist_key(1, h->scale), hist_key(INT64_MAX, h->scale) };
     int64_t key = 0;
 
     while (h->n < n) {
@@ -77,7 +82,7 @@ static enum tw_rc decode_buckets(struct wire_rd *r, struct hist *h, uint32_t n)
         if (r->bad)
             return TW_ETRUNC;
         if (!count || (h->n && delta < 1) || __builtin_add_overflow(key, delta, &key) || key == INT64_MIN ||
-            !key_is_possible(key, h->scale) || __builtin_add_overflow(h->count, count, &h->count))
+            !key_is_possible(key, &range) || __builtin_add_overflow(h->count, count, &h->count))
             return TW_ECORRUPT;
         if (hist_append(h, (struct hist_bucket){ (int32_t)key, count }))
             return TW_ENOMEM;

@@ -287,7 +287,7 @@ enum tw_rc store_read_span(struct store_reader *r, const struct store_span *span
  * over the end of a report period are not joined (common/loss_runs.h). A summary lists its longest runs only. */
 enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
                                 enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run), void *ctx, struct tw_err *err);
-/* The latest summary of each flow of each given pair. */
+/* The latest summary of each flow of each given pair: pair by pair, each once. */
 enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx, struct tw_err *err);
 /* When the pair was scheduled, cut to [from, to), oldest first; each valid during fn. */

@@ -175,6 +175,12 @@ enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_st
 enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char *tail, sqlite3_stmt **ret,
                       struct tw_err *err)
 {
+    return day_select_behind(q, c, day, "", tail, ret, err);
+}
+
+enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, const char *join, const char *tail,
+                             sqlite3_stmt **ret, struct tw_err *err)
+{
     char name[DAY_NAME];
     bool have[ROW_MAX], any;
     sqlite3_str *sql;
@@ -189,11 +195,11 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
         return tw_err_set(err, TW_ENOENT, "%s %s: no table %s", q->spec->what, q->path, name);
     sql = sqlite3_str_new(q->db);
     for (size_t i = 0; i < row_cols_n; i++)
-        sqlite3_str_appendf(sql, "%s%s", i ? ", " : "SELECT ",
+        sqlite3_str_appendf(sql, "%s%s%s", i ? ", " : "SELECT ", have[i] ? "s." : "",
                             have[i]                    ? row_cols[i].name
                             : row_is_blob(&row_cols[i]) ? "NULL"
                                                         : "0");
-    sqlite3_str_appendf(sql, " FROM %s %s", name, tail);
+    sqlite3_str_appendf(sql, " FROM %s %s AS s %s", join, name, tail);
     rc = day_finish(q, sql, ret, err);
     if (!rc)
         day_cache_put(c, day, *ret);

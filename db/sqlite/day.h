@@ -44,6 +44,9 @@ enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_st
 /* A cached SELECT of all columns with `tail` (WHERE ...); one cache per tail. TW_ENOENT: no such day. */
 enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char *tail, sqlite3_stmt **ret,
                       struct tw_err *err);
+/* The same of what `join` ("TABLE CROSS JOIN") finds; the day is `s`. */
+enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, const char *join, const char *tail,
+                             sqlite3_stmt **ret, struct tw_err *err);
 
 /* What tables of summaries and of roll-ups share. Ends `sql` and prepares it, or runs it (ret NULL). */
 enum tw_rc day_finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct tw_err *err);

@@ -111,6 +111,7 @@ static const char *const statements[ST_COUNT] = {
     [ST_RETAIN_ABSENCE] = "DELETE FROM absence WHERE until_ns < ?",
     [ST_RETAIN_RULE] = "DELETE FROM times_rule WHERE id NOT IN (SELECT rule_id FROM pair_interval"
                        " WHERE rule_id IS NOT NULL)",
+    [ST_READ_LATEST_DAYS] = "SELECT pair_id, day FROM latest ORDER BY pair_id",
     [ST_READ_LATEST] = "SELECT day, row FROM latest WHERE pair_id = ? ORDER BY flow",
     [ST_READ_INTERVALS] = "SELECT period_ns, flows, from_ns, ifnull(until_ns, 9223372036854775807),"
                           " ifnull(rule_id, 0), spacing_ns, exponential, slot, octets,"

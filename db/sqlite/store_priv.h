@@ -75,6 +75,7 @@ enum store_stmt {
     ST_RETAIN_ABSENCE,
     ST_RETAIN_RULE,
     ST_READ_LATEST,
+    ST_READ_LATEST_DAYS,
     ST_READ_INTERVALS,
     ST_READ_ABSENCES,
     ST_READ_GAPS,
@@ -189,7 +190,7 @@ struct store {
 
 struct store_reader {
     struct sq q;
-    struct day_cache range, by_row, runs, tail, cells, longest;
+    struct day_cache range, by_row, latest, runs, tail, cells, longest;
     struct tw_summary row;
     struct cell_row cell;
     int64_t schema_version; /* of the statements of spans */

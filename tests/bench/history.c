@@ -1,8 +1,9 @@
 /* tests/bench/history.c - a month of many pairs: what comes in with roll-ups beside bare SQLite, and how long
  * it takes to read while more comes in.
  *
- * usage: bench_history [stored rows] [folder]     1,000,000 rows unless said otherwise; the goals are for
- * 20,000,000
+ * usage: bench_history [stored rows] [folder [file]]     1,000,000 rows unless said otherwise; the goals are
+ * for 20,000,000. The file in that folder is left behind with the month, and if it is there already, it is
+ * read.
  *
  * 10,000 pairs (fewer with fewer rows, 720 rows each at least), 30 days, a summary each half hour: as many
  * cells of an hour, and of a day. */
@@ -13,8 +14,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "db/store.h"
 #include "tests/bench/bare.h"
+#include "tests/bench/history_api.h"
 
 #define DAYS 30
 #define MONTH_PERIOD_NS (1800 * TW_NS_PER_S)
@@ -30,6 +31,7 @@
 static struct tw_summary shapes[SHAPES];
 static char dir[256], path[320];
 static unsigned pairs;
+static uint64_t ids[MAX_PAIRS];
 static uint64_t seq;
 static int64_t period_ns = INGEST_PERIOD_NS;
 
@@ -78,7 +80,7 @@ static void make_shape(struct tw_summary *s, unsigned i)
 static void next_row(uint64_t n, struct tw_summary *ret)
 {
     *ret = shapes[n % SHAPES];
-    ret->pair_id = 1 + n % pairs;
+    ret->pair_id = ids[n % pairs];
     ret->start_ns = DAY0 + (int64_t)(n / pairs) * period_ns;
     ret->end_ns = ret->start_ns + period_ns;
 }
@@ -124,6 +126,27 @@ static struct store *open_store(const char *name, int64_t *ret_agent)
         die("store", err.text);
     *ret_agent = a.id;
     return s;
+}
+
+/* 100 sources, each with as many targets, scheduled for as long as it is measured. */
+static void name_pairs(struct store *s)
+{
+    const struct store_expectation x = { .report_period_ns = MONTH_PERIOD_NS, .flows = 1 };
+    struct tw_err err;
+
+    if (store_begin(s, &err))
+        die("store", err.text);
+    for (unsigned i = 0; i < pairs; i++) {
+        char source[16], target[16];
+        struct store_pair p = { .mesh = "m", .class_name = "voice", .source = source, .target = target };
+        snprintf(source, sizeof source, "a%02u", i / 100);
+        snprintf(target, sizeof target, "t%02u", i % 100);
+        if (store_put_pair(s, &p, &err) || store_pair_scheduled(s, p.id, 1, &x, DAY0, &err))
+            die("store", err.text);
+        ids[i] = p.id;
+    }
+    if (store_commit(s, &err))
+        die("store", err.text);
 }
 
 /* ---- Reading while it is written ---- */
@@ -180,8 +203,10 @@ static int by_value(const void *a, const void *b)
 static void print_times(const char *what, double *ms, size_t n, double goal)
 {
     qsort(ms, n, sizeof *ms, by_value);
-    printf("  %-46s %8.1f ms p50 %8.1f ms p90 %8.1f ms max   (goal: %.0f ms)\n", what, ms[n / 2],
-           ms[n * 9 / 10], ms[n - 1], goal);
+    printf("  %-46s %8.1f ms p50 %8.1f ms p90 %8.1f ms max", what, ms[n / 2], ms[n * 9 / 10], ms[n - 1]);
+    if (goal > 0)
+        printf("   (goal: %.0f ms)", goal);
+    putchar('\n');
 }
 
 #define MONTHS 60
@@ -191,7 +216,7 @@ static void read_months(struct store_reader *r, double *ms)
     struct tw_err err;
 
     for (int i = 0; i < MONTHS; i++) {
-        uint64_t pair = 1 + (uint64_t)rand_r(&seed) % pairs;
+        uint64_t pair = ids[(unsigned)rand_r(&seed) % pairs];
         struct answer a = { .rows = 0 };
         double start = seconds();
         summary_init(&a.merged);
@@ -216,11 +241,8 @@ static void read_months(struct store_reader *r, double *ms)
 #define MATRICES 10
 static void read_matrices(struct store_reader *r, double *ms)
 {
-    static uint64_t ids[MAX_PAIRS];
     struct tw_err err;
 
-    for (unsigned i = 0; i < pairs; i++)
-        ids[i] = i + 1;
     for (int i = 0; i < MATRICES; i++) {
         struct answer a = { .rows = 0 };
         double start = seconds();
@@ -232,12 +254,25 @@ static void read_matrices(struct store_reader *r, double *ms)
     }
 }
 
+static void read_api(double *ms)
+{
+    struct history_api *a = history_api_start(path, ids, pairs, MONTH_PERIOD_NS);
+
+    for (int i = 0; i < MATRICES; i++) {
+        double start = seconds();
+        if (history_api_get(a, "/api/v1/report?latest=true") < pairs)
+            die("api", "is not what was written");
+        ms[i] = 1e3 * (seconds() - start);
+    }
+    history_api_stop(a);
+}
+
 static void read_meanwhile(struct store *s, int64_t agent, uint64_t n)
 {
     struct load load = { .s = s, .agent = agent, .n = n };
     struct store_reader *r;
     struct tw_err err;
-    double month[MONTHS], matrix[MATRICES], start;
+    double month[MONTHS], matrix[MATRICES], api[MATRICES], start;
     pthread_t thread;
     char what[64];
 
@@ -248,12 +283,14 @@ static void read_meanwhile(struct store *s, int64_t agent, uint64_t n)
     start = seconds();
     read_months(r, month);
     read_matrices(r, matrix);
+    read_api(api);
     start = seconds() - start;
     load.stop = true;
     pthread_join(thread, NULL);
     print_times("30 days of one pair", month, MONTHS, 100);
     snprintf(what, sizeof what, "latest matrix of %u pairs", pairs);
     print_times(what, matrix, MATRICES, 50);
+    print_times("  the same by /api/v1/report?latest", api, MATRICES, 0);
     printf("  written meanwhile                              %8.0f summaries/s\n",
            (double)load.written / start);
     store_reader_close(r);
@@ -270,6 +307,8 @@ static void compare(uint64_t total)
 
     for (unsigned i = 0; i < SHAPES; i++)
         shapes[i].pair_id = i + 1;
+    for (unsigned i = 0; i < pairs; i++)
+        ids[i] = i + 1;
     for (int round = 0; round < ROUNDS; round++) {
         struct store_stats st;
         int64_t agent;
@@ -312,29 +351,15 @@ static void clean_up(void)
         fprintf(stderr, "bench_history: %s is left behind\n", dir);
 }
 
-int main(int argc, char **argv)
+static struct store *make_month(uint64_t total, int64_t *ret_agent, uint64_t *ret_n)
 {
-    uint64_t want = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000, total, n = 0;
+    struct store *s = open_store("month.db", ret_agent);
+    double start = seconds();
     struct store_stats st;
-    int64_t agent;
-    struct store *s;
-    double start;
 
-    pairs = want / ROWS_PER_PAIR < MAX_PAIRS ? (unsigned)(want / ROWS_PER_PAIR) : MAX_PAIRS;
-    snprintf(dir, sizeof dir, "%s/twbench-XXXXXX", argc > 2 ? argv[2] : "/tmp");
-    if (!pairs || !mkdtemp(dir))
-        die(dir, "give a number of rows from 2190 and a folder that can be written");
-    atexit(clean_up);
-    for (unsigned i = 0; i < SHAPES; i++)
-        make_shape(&shapes[i], i);
-    total = (uint64_t)pairs * DAYS * PER_DAY / COMMIT * COMMIT + COMMIT;
-    compare(total < 200000 ? total : 200000);
-    period_ns = MONTH_PERIOD_NS;
-    seq = 0;
-    start = seconds();
-    s = open_store("month.db", &agent);
-    while (n < total)
-        write_commit(s, agent, &n, true);
+    name_pairs(s);
+    while (*ret_n < total)
+        write_commit(s, *ret_agent, ret_n, true);
     roll_all(s);
     start = seconds() - start;
     store_stats(s, &st);
@@ -343,7 +368,61 @@ int main(int argc, char **argv)
            (unsigned long long)(st.levels[STORE_1MIN].rows + st.levels[STORE_10MIN].rows +
                                 st.levels[STORE_1H].rows + st.levels[STORE_1D].rows),
            start, (double)st.file_bytes / 1e9);
+    fflush(stdout);
+    return s;
+}
+
+static enum tw_rc take_agent(void *ctx, const struct store_agent *a)
+{
+    *(int64_t *)ctx = a->id;
+    return TW_OK;
+}
+
+/* One that an earlier run has left behind. */
+static struct store *open_month(const char *file, int64_t *ret_agent, uint64_t *ret_n)
+{
+    static const uint8_t spool[STORE_ID_LEN];
+    struct tw_err err;
+    struct store *s;
+
+    snprintf(path, sizeof path, "%s", file);
+    if (store_open(path, &s, &err) || store_each_agent(s, take_agent, ret_agent, &err))
+        die("store", err.text);
+    name_pairs(s);
+    if (store_cursor(s, *ret_agent, spool, &seq))
+        die(file, "is not of this benchmark");
+    *ret_n = seq; /* one for each row */
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t want = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000, total, n = 0;
+    const char *folder = argc > 2 ? argv[2] : "/tmp";
+    char kept[320] = "";
+    int64_t agent;
+    struct store *s;
+
+    pairs = want / ROWS_PER_PAIR < MAX_PAIRS ? (unsigned)(want / ROWS_PER_PAIR) : MAX_PAIRS;
+    snprintf(dir, sizeof dir, "%s/twbench-XXXXXX", folder);
+    if (!pairs || !mkdtemp(dir))
+        die(dir, "give a number of rows from 2190 and a folder that can be written");
+    atexit(clean_up);
+    if (argc > 3)
+        snprintf(kept, sizeof kept, "%s/%s", folder, argv[3]);
+    for (unsigned i = 0; i < SHAPES; i++)
+        make_shape(&shapes[i], i);
+    total = (uint64_t)pairs * DAYS * PER_DAY / COMMIT * COMMIT + COMMIT;
+    if (access(kept, R_OK)) {
+        compare(total < 200000 ? total : 200000);
+        fflush(stdout);
+    }
+    period_ns = MONTH_PERIOD_NS;
+    seq = 0;
+    s = access(kept, R_OK) ? make_month(total, &agent, &n) : open_month(kept, &agent, &n);
     read_meanwhile(s, agent, n);
     store_close(s);
+    if (*kept && rename(path, kept))
+        die(kept, "cannot be written");
     return 0;
 }

@@ -521,6 +521,62 @@ static void retention_drops_whole_days(void **state)
     check_latest(f, "late", "1.0@1440#3 1.1@10#80 3.0@2880#4 ");
 }
 
+struct seen {
+    uint64_t pair[400];
+    uint32_t flow[400], tag[400];
+    size_t n;
+};
+
+static enum tw_rc note_seen(void *ctx, const struct tw_summary *s)
+{
+    struct seen *v = ctx;
+
+    assert_true(v->n < TW_NELEM(v->tag));
+    v->pair[v->n] = s->pair_id;
+    v->flow[v->n] = s->flow;
+    v->tag[v->n++] = s->seq_first;
+    return TW_OK;
+}
+
+/* Flow by flow what looking up one pair says, and pairs in one piece each, whatever days they are on. */
+static void many_latest(void **state)
+{
+    enum { PAIRS = 150, ASKED = 100 };
+    struct fx *f = *state;
+    uint64_t through, ids[ASKED + 2];
+    struct seen all = { .n = 0 };
+    size_t n = 0;
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    for (uint32_t i = 0, seq = 1; i < PAIRS; i++)
+        for (uint32_t flow = 0; flow < 1 + i % 2; flow++, seq++) {
+            /* Most on one day; each 7th pair on an older one, each 10th with one flow on an older one. */
+            bool old = i % 7 == 3 || (i % 10 == 5 && flow == 1);
+            struct tw_summary s = plain(1000 - i, flow, DAY0 + (old ? 10 : 1440 + 10) * MINUTE, seq);
+            assert_int_equal(append(f, spool_a, seq, &s, 1, &through), STORE_APPENDED);
+        }
+    CHECK_OK(store_commit(f->s, &test_err));
+    for (uint64_t i = 0; i < ASKED; i++)
+        ids[i] = 1001 - i; /* the first of them is not known */
+    ids[ASKED] = 990;      /* asked for twice */
+    ids[ASKED + 1] = 5;
+    CHECK_OK(store_read_latest(f->r, ids, ASKED + 2, note_seen, &all, &test_err));
+    for (size_t i = 0; i < all.n; i++) {
+        struct seen one = { .n = 0 };
+        size_t k = i;
+        for (size_t j = 0; j < i; j++)
+            assert_true(all.pair[j] != all.pair[i]);
+        CHECK_OK(store_read_latest(f->r, &all.pair[i], 1, note_seen, &one, &test_err));
+        for (; k < all.n && all.pair[k] == all.pair[i]; k++)
+            if (k - i >= one.n || all.flow[k] != one.flow[k - i] || all.tag[k] != one.tag[k - i])
+                fail_msg("pair %llu, flow %u", (unsigned long long)all.pair[k], all.flow[k]);
+        assert_int_equal(k - i, one.n);
+        i = k - 1;
+        n++;
+    }
+    assert_int_equal(n, ASKED - 1);
+}
+
 static void a_wrong_clock_does_not_stay_latest(void **state)
 {
     struct fx *f = *state;
@@ -709,6 +765,7 @@ int main(void)
         WITH_STORE(days_are_one_history),
         WITH_STORE(latest_is_the_newest_not_the_last),
         WITH_STORE(retention_drops_whole_days),
+        WITH_STORE(many_latest),
         WITH_STORE(a_wrong_clock_does_not_stay_latest),
         WITH_STORE(retention_gives_room_back),
         WITH_STORE(retention_and_append_in_one_transaction),
