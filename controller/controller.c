@@ -19,6 +19,7 @@
 #include "controller/listen.h"
 #include "controller/load.h"
 #include "controller/schedule.h"
+#include "controller/matrix.h"
 #include "controller/ondemand.h"
 #include "controller/writer.h"
 #include "db/store_alert.h"
@@ -228,6 +229,8 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
     rc = page_new(conf->web_root, &c->page, err);
     if (rc == TW_OK)
         rc = start_events(c, conf, err);
+    if (rc == TW_OK && (rc = matrix_pages_new(c, &c->matrix_pages)) != TW_OK)
+        tw_err_set(err, rc, "out of memory");
     if (rc != TW_OK)
         return rc;
     return httpd_start(&(struct httpd_conf){ .loop = c->loop,
@@ -328,6 +331,7 @@ void controller_stop(struct controller *c)
     ingest_free(c->ingest);
     fleet_free(c->fleet_state);
     admin_free(c->admin_state);
+    matrix_pages_free(c->matrix_pages);
     events_free(c->events); /* after all who have news */
     page_free(c->page);
     dbjob_free(c->dbjob); /* after whoever asks it */

@@ -24,6 +24,7 @@ struct ondemand; /* controller/ondemand.h */
 struct alerts;   /* controller/alerts.h */
 struct dbjob;   /* controller/dbjob.h */
 struct events;  /* controller/events.h */
+struct matrix_pages; /* controller/matrix.h */
 struct page;    /* controller/http/page.h */
 
 struct controller {
@@ -42,6 +43,7 @@ struct controller {
     struct rpc_server *fleet, *admin;
     struct httpd *http;
     struct page *page;
+    struct matrix_pages *matrix_pages;
     struct events *events;   /* who looks at the page; NULL without HTTP */
     int64_t started_ns;
     const char *name, *data_dir;

@@ -22,8 +22,9 @@ struct events {
     struct loop_timer tick;
     bool ticking;
     uint64_t version[EVENT_KINDS];
-    int64_t at_ns[EVENT_KINDS]; /* wall clock */
-    int64_t published_ns;       /* monotonic */
+    uint64_t announced[EVENT_KINDS]; /* the versions of the last tick */
+    int64_t at_ns[EVENT_KINDS];      /* wall clock */
+    int64_t published_ns;            /* monotonic */
     struct client *clients;
     struct events_counters n;
 };
@@ -80,7 +81,7 @@ static bool make_hello(struct text *t, const struct events *e)
     json_time(o, "time", "time_ns", loop_now(e->conf.loop).wall.ns);
     versions = cJSON_AddObjectToObject(o, "versions");
     for (enum event_kind k = 0; k < EVENT_KINDS; k++)
-        json_u64(versions, names[k], e->version[k]);
+        json_u64(versions, names[k], events_told(e, k));
     line = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     if (line)
@@ -171,6 +172,7 @@ static void on_tick(struct loop_timer *timer)
     if (now_ns - e->published_ns >= e->conf.stale_ns)
         events_note(e, EVENT_PUBLISHED);
     drop_gone(e);
+    memcpy(e->announced, e->version, sizeof e->announced);
     DL_FOREACH(e->clients, c)
     tell(e, c, now_ns);
     arm(e);
@@ -187,6 +189,16 @@ void events_note(struct events *e, enum event_kind k)
     e->at_ns[k] = now.wall.ns;
     if (k == EVENT_PUBLISHED)
         e->published_ns = now.mono.ns;
+}
+
+bool events_are_told(const struct events *e)
+{
+    return e && e->ticking;
+}
+
+uint64_t events_told(const struct events *e, enum event_kind k)
+{
+    return events_are_told(e) ? e->announced[k] : events_version(e, k);
 }
 
 uint64_t events_version(const struct events *e, enum event_kind k)
@@ -225,7 +237,8 @@ void events_join(struct events *e, struct http_req *rq)
         free(c);
         return;
     }
-    memcpy(c->told, e->version, sizeof c->told);
+    for (enum event_kind k = 0; k < EVENT_KINDS; k++)
+        c->told[k] = events_told(e, k); /* what has changed since comes with the next tick */
     c->last_ns = loop_now(e->conf.loop).mono.ns;
     DL_APPEND(e->clients, c);
     e->n.clients++;

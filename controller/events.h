@@ -36,6 +36,9 @@ void events_free(struct events *e);
 void events_note(struct events *e, enum event_kind k);
 /* Rises with every change, from the start of the process on. */
 uint64_t events_version(const struct events *e, enum event_kind k);
+/* Is somebody listening? Then the version that listeners know, or are just told; else the present one. */
+bool events_are_told(const struct events *e);
+uint64_t events_told(const struct events *e, enum event_kind k);
 /* Answers with a stream of events; 503 if there are too many listeners. */
 void events_join(struct events *e, struct http_req *rq);
 

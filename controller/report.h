@@ -3,6 +3,7 @@
 #ifndef TW_CONTROLLER_REPORT_H
 #define TW_CONTROLLER_REPORT_H
 
+#include "controller/core/cell.h"
 #include "controller/maintenance.h"
 #include "controller/inventory.h"
 #include "controller/missing.h"
@@ -34,6 +35,7 @@ struct report_filter {
     uint32_t top;           /* report: only so many of them; 0 = all */
     int64_t before_from_ns, before_to_ns; /* report: another span beside it; to 0 = none */
     enum report_format format; /* report, over HTTP */
+    enum cell_metric metric; /* matrix */
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 

@@ -9,6 +9,7 @@
 #include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/ingest.h"
+#include "controller/matrix.h"
 #include "controller/ondemand.h"
 #include "controller/writer.h"
 
@@ -237,6 +238,7 @@ static void add_rpc(struct rows *r, const struct controller *c)
 static void add_events(struct rows *r, const struct controller *c)
 {
     struct events_counters n;
+    struct matrix_counters m;
 
     events_counters(c->events, &n);
     gauge(r, "twamp_http_event_clients", "Listeners to /api/v1/events now.", (double)n.clients);
@@ -244,6 +246,10 @@ static void add_events(struct rows *r, const struct controller *c)
     counter(r, "twamp_http_events_dropped_total",
             "Events not sent by themselves because the client had not taken what came before; a later one said it, too.",
             n.dropped);
+    matrix_pages_counters(c->matrix_pages, &m);
+    counter(r, "twamp_http_matrix_built_total", "Answers of /api/v1/matrix made.", m.built);
+    counter(r, "twamp_http_matrix_kept_total", "Answers of /api/v1/matrix that were there already.", m.kept);
+    gauge(r, "twamp_http_matrix_bytes", "Octets of the answers of /api/v1/matrix that are kept.", (double)m.bytes);
     counter(r, "twamp_http_events_refused_total", "Listeners refused because there were as many as may be.", n.refused);
 }
 

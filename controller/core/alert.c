@@ -445,6 +445,20 @@ struct tw_num alert_engine_baseline(const struct alert_engine *e, uint64_t pair_
     return t ? alert_baseline_value(&t->u.baseline, now_ns, 0, ret_known_ns) : (struct tw_num){ 0 };
 }
 
+const uint16_t *alert_engine_picked(const struct alert_engine *e, uint64_t pair_id)
+{
+    const struct seen_pair *p = alert_pair_of(e, pair_id);
+
+    return p && p->picked && p->epoch == e->epoch ? p->picked->rule : NULL;
+}
+
+bool alert_engine_fires(const struct alert_engine *e, uint64_t pair_id)
+{
+    const struct seen_pair *p = alert_pair_of(e, pair_id);
+
+    return p && p->firing;
+}
+
 /* ---- Feeding ---- */
 
 /* One number of one thing, ready to be judged. */
@@ -468,7 +482,7 @@ static void set_levels(struct judged *j, const struct alert_rule *r)
     for (unsigned s = 0; r->relative && s < ALERT_SEVERITY_COUNT; s++) {
         struct alert_level *l = &j->levels.level[s];
 
-        l->raise = max(j->baseline.value * l->raise, j->baseline.value + r->at_least);
+        l->raise = alert_rule_raise(r, (enum alert_severity)s, j->baseline.value);
         l->clear = max(j->baseline.value * l->clear, j->baseline.value + r->at_least / 2);
     }
 }

@@ -158,6 +158,12 @@ size_t alert_engine_labels(const struct alert_engine *e, const struct alert *a, 
 struct tw_num alert_engine_baseline(const struct alert_engine *e, uint64_t pair_id, unsigned slot,
                                     int64_t now_ns, int64_t *ret_known_ns);
 
+/* The rules of a pair, as alert_rules_pick() has them, and as they were last looked at: its labels may be others for a minute. NULL: it is not known, or not
+ * with these rules. */
+const uint16_t *alert_engine_picked(const struct alert_engine *e, uint64_t pair_id);
+/* Does an alert of the pair itself fire? */
+bool alert_engine_fires(const struct alert_engine *e, uint64_t pair_id);
+
 struct alert_counts {
     uint32_t active[ALERT_STATE_COUNT][ALERT_SEVERITY_COUNT]; /* by state PENDING, FIRING */
     uint64_t fired, resolved, explained, no_memory;

@@ -244,6 +244,15 @@ const char *alert_verdict_text(enum alert_verdict v)
 
 /* ---- Numbers ---- */
 
+double alert_rule_raise(const struct alert_rule *r, enum alert_severity s, double baseline)
+{
+    double factor = r->level[s].raise;
+
+    if (!r->relative)
+        return factor;
+    return baseline * factor > baseline + r->at_least ? baseline * factor : baseline + r->at_least;
+}
+
 static struct tw_num known(double v)
 {
     return (struct tw_num){ true, v };

@@ -152,6 +152,8 @@ struct alert_facts {
     const struct stats_view *view; /* NULL: nothing came, only what else is here counts */
     struct tw_num completeness;
 };
+/* From where on a number is of this severity, which must be given; baseline: of a relative rule. */
+double alert_rule_raise(const struct alert_rule *r, enum alert_severity s, double baseline);
 /* The number of the period itself, without window, baseline or route. */
 struct tw_num alert_rule_value(const struct alert_rule *r, const struct alert_facts *f);
 /* Parts of a ratio, for rules over a longer time: false: there are none. */

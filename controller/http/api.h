@@ -61,6 +61,7 @@ void http_outages(void *ctx, struct http_req *rq);
 void http_clock(void *ctx, struct http_req *rq);
 void http_flight(void *ctx, struct http_req *rq);
 void http_frozen(void *ctx, struct http_req *rq);
+void http_matrix(void *ctx, struct http_req *rq);
 void http_events(void *ctx, struct http_req *rq);
 void http_sd(void *ctx, struct http_req *rq);
 

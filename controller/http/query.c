@@ -151,6 +151,7 @@ static const struct {
     { "before_from", QUERY_BEFORE_FROM, offsetof(struct report_filter, before_from_ns), A_TIME },
     { "before_to", QUERY_BEFORE_TO, offsetof(struct report_filter, before_to_ns), A_TIME },
     { "format", QUERY_FORMAT, offsetof(struct report_filter, format), "json, csv, ndjson or html" },
+    { "metric", QUERY_METRIC, offsetof(struct report_filter, metric), "loss, p50, p95, p99 or jitter" },
     { "flow", QUERY_FLOW, offsetof(struct report_filter, flow), "a whole number from 0 to 4294967295" },
 };
 
@@ -224,6 +225,8 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
     case QUERY_SELECT:
     case QUERY_TARGET_SELECT:
         return parse_selector(value, field);
+    case QUERY_METRIC:
+        return cell_metric_parse(value, field) ? TW_OK : TW_EINVAL;
     case QUERY_SPAN:
         return parse_span(value, field);
     case QUERY_FLOW:

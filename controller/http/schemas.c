@@ -12,6 +12,7 @@ EMBED(agents, "agents-v1.json");
 EMBED(clock, "clock-v1.json");
 EMBED(flight, "flight-v1.json");
 EMBED(frozen, "frozen-v1.json");
+EMBED(matrix, "matrix-v1.json");
 EMBED(outages, "outages-v1.json");
 EMBED(pairs, "pairs-v1.json");
 EMBED(report, "report-v1.json");
@@ -24,6 +25,7 @@ static const struct {
     { "clock-v1.json", schema_clock, schema_clock_end },
     { "flight-v1.json", schema_flight, schema_flight_end },
     { "frozen-v1.json", schema_frozen, schema_frozen_end },
+    { "matrix-v1.json", schema_matrix, schema_matrix_end },
     { "outages-v1.json", schema_outages, schema_outages_end },
     { "pairs-v1.json", schema_pairs, schema_pairs_end },
     { "report-v1.json", schema_report, schema_report_end },

@@ -24,7 +24,7 @@ static size_t split(char *text, struct query_param *q)
 
 static void check(const struct report_filter *f)
 {
-    if (f->from_ns >= f->to_ns || f->limit > QUERY_LIMIT_MAX ||
+    if (f->from_ns >= f->to_ns || f->limit > QUERY_LIMIT_MAX || f->metric >= CELL_METRICS ||
         strnlen(f->mesh, STORE_NAME_MAX) == STORE_NAME_MAX ||
         strnlen(f->class_name, STORE_NAME_MAX) == STORE_NAME_MAX ||
         strnlen(f->source, STORE_NAME_MAX) == STORE_NAME_MAX ||
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = '\0';
     if (query_levels(text, &levels, &err) == TW_OK && !levels)
         abort();
-    if (query_filter(q, split(text, q), 255, NOW, &f, &err) == TW_OK)
+    if (query_filter(q, split(text, q), UINT_MAX, NOW, &f, &err) == TW_OK)
         check(&f);
     free(text);
     return 0;

@@ -158,6 +158,17 @@ def begin_alerts(api):
     api("POST", f"/api/v1/alerts/{NAMES['/api/v1/alerts/']}/ack", {"author": "api", "reason": "test"})
 
 
+def the_matrix_is_judged(api):
+    """By the rule that makes the alert, in the cell that it is about."""
+    m = api("GET", "/api/v1/matrix?mesh=lab&class=c&metric=p95")
+    expect(m["levels"] == {"info": None, "warning": 1e-06, "critical": None} and m["live"] and m["age_s"] < 10, m)
+    names = [n["name"] for n in m["nodes"]]
+    cell, = [c for c in m["cells"] if (names[c[0]], names[c[1]]) == ("a1", "a2")]
+    expect(cell[3] == 2 and cell[6] > 1e-06 and cell[10] == 2 and cell[11] & 4, cell)
+    pair, = api("GET", "/api/v1/pairs?mesh=lab&source=a1&target=a2")["pairs"]
+    expect(pair["state"] == cell[2] == "ok", (pair, cell))
+
+
 def end_it(api):
     api("DELETE", f"/api/v1/silences/{NAMES['/api/v1/silences/']}?author=api")
     api("POST", f"/api/v1/tests/{NAMES['/api/v1/tests/']}/stop", {})
@@ -213,6 +224,7 @@ def test_every_operation_of_the_document_works(build):
         begin_what_is_asked_for_by_number(api)
         the_page_is_served(lab)
         listen(lab, api)
+        the_matrix_is_judged(api)
         read_everything(api)
         end_it(api)
         known_parameters(api)

@@ -144,6 +144,13 @@ __attribute__((unused)) static void fx_run_until(struct fx *f, const bool *flag,
         fail_msg("waited in vain: %s", what);
 }
 
+__attribute__((unused)) static void fx_run_until_ns(struct fx *f, int64_t ns)
+{
+    const bool never = false;
+
+    loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + ns });
+}
+
 /* Compares every number that people see. */
 __attribute__((unused)) static void fx_same_view(const char *name, const struct stats_view *a,
                                                  const struct stats_view *b)

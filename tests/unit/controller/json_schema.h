@@ -128,6 +128,18 @@ __attribute__((unused)) static bool schema_check(const cJSON *root, const cJSON 
         return schema_fail(err, at, "is too large", "");
     if (cJSON_IsObject(v))
         return schema_object(root, schema, v, at, err);
+    k = cJSON_GetObjectItemCaseSensitive(schema, "prefixItems");
+    if (cJSON_IsArray(v) && k) { /* with minItems and maxItems of as many */
+        int i = 0;
+
+        if (cJSON_GetArraySize(v) != cJSON_GetArraySize(k))
+            return schema_fail(err, at, "has too few or too many items", "");
+        cJSON_ArrayForEach(item, k)
+        {
+            if (!schema_check(root, item, cJSON_GetArrayItem(v, i++), at, err))
+                return false;
+        }
+    }
     k = cJSON_GetObjectItemCaseSensitive(schema, "items");
     if (cJSON_IsArray(v) && k)
         cJSON_ArrayForEach(item, v)

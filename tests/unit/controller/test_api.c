@@ -2,6 +2,7 @@
 #include "tests/unit/controller/http_get.h"
 #include "tests/unit/controller/json_schema.h"
 #include "common/loss_runs.h"
+#include "controller/alerts.h"
 #include "controller/flight.h"
 #include "controller/http/api.h"
 #include "controller/http/page.h"
@@ -16,6 +17,26 @@ Tw__Admin_Service *admin_service(struct controller *c)
 {
     (void)c;
     return NULL;
+}
+
+/* There are no alerts here: tests/unit/controller/test_matrix.c, tests/system/test_api.py. */
+struct alert_engine *alerts_engine(struct alerts *a)
+{
+    (void)a;
+    return NULL;
+}
+
+const struct alert_rules *alerts_rules(const struct alerts *a)
+{
+    (void)a;
+    return NULL;
+}
+
+struct alert_subject alerts_subject(struct alerts *a, const struct pair *p)
+{
+    (void)a;
+    (void)p;
+    return (struct alert_subject){ 0 };
 }
 
 size_t controller_problems(struct controller *c, const char **ret, size_t cap)
