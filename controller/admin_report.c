@@ -37,6 +37,8 @@ static Tw__GroupReport *group_row(const struct report_group *g, struct arena *ar
     row->pairs = g->pairs;
     row->periods_expected = g->periods_expected;
     row->periods_stored = g->periods_stored;
+    row->covers_from_ns = g->covers_from_ns;
+    row->covers_to_ns = g->covers_to_ns;
     if (summary_to_pb(&g->merged, ar, &row->merged) != TW_OK)
         return NULL;
     if (!g->before)

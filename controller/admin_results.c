@@ -200,6 +200,10 @@ static Tw__PairReport *report_row(const struct controller *c, const struct repor
     row->periods_expected = flow ? flow->periods_expected : r->periods_expected;
     row->periods_stored = flow ? flow->periods_stored : r->periods_stored;
     row->summaries_dropped = r->summaries_dropped;
+    if (r->covers_from_ns < r->covers_to_ns) {
+        row->covers_from_ns = r->covers_from_ns;
+        row->covers_to_ns = r->covers_to_ns;
+    }
     row->missing = flow ? NULL : admin_missing(&r->missing, ar);
     row->state = (char *)r->state;
     row->maintenance = r->maintenance;

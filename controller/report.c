@@ -62,7 +62,8 @@ struct report_job {
     struct report *rep;
     enum report_by by;
     const char *label;           /* in f.group_by */
-    int64_t *due_ns;             /* by pair: a period that ends later is not due */
+    int64_t *due_ns;             /* by pair: a period that ends later is not due, or not in the span */
+    int64_t *settled_ns;         /* by pair: a period that ends later may still be on the way */
     bool *backlog;               /* by pair: its source has more that is on the way */
     uint32_t *whole;             /* by pair: rows of its latest period that are whole report periods */
     size_t n_expect;
@@ -109,6 +110,7 @@ static void report_job_free(struct report_job *j)
     free(j->whole);
     report_free(j->rep);
     free(j->due_ns);
+    free(j->settled_ns);
     free(j->rows);
     free(j);
 }
@@ -174,6 +176,20 @@ static enum tw_rc add_cell_to(const struct report_job *j, struct report_pair *p,
     summary_merge(&p->merged, c->merged);
     p->periods_stored += stored;
     return j->f.flows ? report_flows_add(p, c->merged, stored) : TW_OK;
+}
+
+/* Before the pair's cells. Where they stick out of the span, or there are none, so is what is expected. */
+static void note_cover(void *ctx, uint64_t pair_id, int64_t from_ns, int64_t to_ns)
+{
+    struct report_job *j = ctx;
+    size_t at;
+    struct report_pair *p = find_pair(j, pair_id, &at);
+
+    if (!p)
+        return;
+    p->covers_from_ns = from_ns;
+    p->covers_to_ns = to_ns;
+    j->due_ns[at] = j->settled_ns[at] < to_ns ? j->settled_ns[at] : to_ns;
 }
 
 static enum tw_rc add_to_span(void *ctx, const struct store_cell *c)
@@ -270,6 +286,7 @@ static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
                                                    .from_ns = j->f.from_ns,
                                                    .to_ns = j->f.to_ns,
                                                    .raw_from_ns = raw_from(j),
+                                                   .covers = note_cover,
                                                    .fn = add_to_span,
                                                    .ctx = j },
                              &j->err);
@@ -284,9 +301,15 @@ static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
 static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, size_t at)
 {
     struct report_pair *p = &j->rep->pairs[at];
-    int64_t from_ns = j->f.latest ? p->merged.start_ns : j->f.from_ns;
-    int64_t to_ns = j->f.latest ? p->merged.end_ns : j->due_ns[at];
+    int64_t from_ns, to_ns;
     enum tw_rc rc = TW_OK;
+
+    if (j->f.latest) {
+        p->covers_from_ns = p->merged.start_ns;
+        p->covers_to_ns = j->due_ns[at] = p->merged.end_ns;
+    }
+    from_ns = p->covers_from_ns;
+    to_ns = j->due_ns[at];
 
     if (from_ns < to_ns) {
         p->periods_expected = expectations_count(&j->expect[at], EXPECT_ALL_FLOWS, from_ns, to_ns);
@@ -299,7 +322,7 @@ static enum tw_rc finish_pair(struct report_job *j, struct store_reader *db, siz
     if (!p->merged.end_ns) /* without a row */
         seal(j, p);
     if (rc == TW_OK && !j->f.latest && !j->f.test_id) /* runs do not say whose test they are of */
-        rc = report_runs_join(p, db, j->f.from_ns, j->f.to_ns, &j->err);
+        rc = report_runs_join(p, db, p->covers_from_ns, p->covers_to_ns, &j->err);
     return rc;
 }
 
@@ -411,11 +434,14 @@ static enum tw_rc make_room(struct report_job *j, size_t n)
         return TW_ENOMEM;
     j->rep->pairs = calloc(n + 1, sizeof j->rep->pairs[0]);
     j->due_ns = calloc(n + 1, sizeof j->due_ns[0]);
+    j->settled_ns = calloc(n + 1, sizeof j->settled_ns[0]);
     j->rows = calloc(n + 1, sizeof j->rows[0]);
     j->backlog = calloc(n + 1, sizeof j->backlog[0]);
     j->whole = calloc(n + 1, sizeof j->whole[0]);
     j->expect = calloc(n + 1, sizeof j->expect[0]);
-    return j->rep->pairs && j->due_ns && j->rows && j->backlog && j->whole && j->expect ? TW_OK : TW_ENOMEM;
+    return j->rep->pairs && j->due_ns && j->settled_ns && j->rows && j->backlog && j->whole && j->expect
+               ? TW_OK
+               : TW_ENOMEM;
 }
 
 static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, size_t at, const struct pair *p)
@@ -430,6 +456,9 @@ static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, s
     rp->maintenance_note = maintenance_note_pair(p, j->now_ns);
     rp->times = class_times_ref(p->times);
     summary_init(&rp->merged);
+    rp->covers_from_ns = j->f.from_ns;
+    rp->covers_to_ns = j->f.to_ns;
+    j->settled_ns[at] = due_ns;
     j->due_ns[at] = due_ns < j->f.to_ns ? due_ns : j->f.to_ns;
     j->backlog[at] = pair_has_backlog(p);
     j->rows[at] = (struct id_row){ p->row.id, at };

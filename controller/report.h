@@ -75,12 +75,15 @@ struct report_pair {
     struct class_times *times;  /* of the pair as it is scheduled: a reference of the loop thread's; NULL: always */
     struct tw_summary merged;   /* of the span, all flows; n of flows merged */
     struct stats_view view;     /* of merged */
-    /* Whole report periods in the span, of every flow, as far as they are due: they ended two periods ago (one to close, one
+    /* Whole report periods in what is covered, of every flow, as far as they are due: they ended two periods ago (one to close, one
      * for the way here). With `latest`: those of the one period. */
     uint64_t periods_expected, periods_stored;
     struct missing missing;     /* expected and not stored, by cause */
     uint64_t summaries_dropped; /* by the source's spool, for whatever pair */
     struct tw_num completeness_ratio;
+    /* What the numbers are of: the span; more, where only coarser roll-ups are left; less, where nothing is. From >= to:
+     * nothing is kept of it any more. With `latest` that period. */
+    int64_t covers_from_ns, covers_to_ns;
     uint32_t groups[2];         /* its places in report.groups, plus 1 */
     const struct report_pair *before; /* the same in the other span; NULL: not there */
     struct report_flow *flows;  /* by number: those that are scheduled and those that have something stored */
@@ -95,6 +98,7 @@ struct report_group {
     uint64_t periods_expected, periods_stored;
     struct tw_num completeness_ratio;
     uint64_t loss_runs;         /* joined, of its pairs */
+    int64_t covers_from_ns, covers_to_ns; /* of all its pairs together */
     const struct report_group *before;
 };
 struct report {

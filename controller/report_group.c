@@ -144,6 +144,13 @@ static void count_pair(struct report_group *g, const struct report_pair *p)
     g->periods_expected += p->periods_expected;
     g->periods_stored += p->periods_stored;
     g->loss_runs += p->merged.loss_runs;
+    if (p->covers_from_ns < p->covers_to_ns) {
+        bool first = g->covers_from_ns >= g->covers_to_ns;
+        if (first || p->covers_from_ns < g->covers_from_ns)
+            g->covers_from_ns = p->covers_from_ns;
+        if (first || p->covers_to_ns > g->covers_to_ns)
+            g->covers_to_ns = p->covers_to_ns;
+    }
     if (p->merged.loss_run_longest > g->merged.loss_run_longest)
         g->merged.loss_run_longest = p->merged.loss_run_longest;
     if (p->merged.loss_run_longest_ns > g->merged.loss_run_longest_ns)

@@ -64,7 +64,6 @@ static void print_notes(struct cli *c, const void *ctx, const struct out_table *
     struct pairs_marks marks = { 0 };
     uint64_t dropped = 0;
 
-    (void)c;
     for (size_t i = 0; i < p->n; i++) {
         pairs_note_marks(&marks, &p->rows[i].view);
         pairs_note_maintenance(&marks, p->rows[i].report);
@@ -73,6 +72,8 @@ static void print_notes(struct cli *c, const void *ctx, const struct out_table *
     }
     if (t)
         pairs_print_marks(&marks, &listing, t, stdout);
+    if (!c->opt.latest)
+        pairs_print_covers(p);
     if (dropped)
         printf("Up to %" PRIu64
                " summaries of one source were dropped by its full spool: those periods are gone\n",

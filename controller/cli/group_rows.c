@@ -65,6 +65,8 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     out_text(r, "status", w->measured ? tw_status_name(w->view.status) : NULL);
     out_ns(r, "start_ns", w->view.start_ns);
     out_ns(r, "end_ns", w->view.end_ns);
+    out_ns(r, "covers_from_ns", g->covers_from_ns);
+    out_ns(r, "covers_to_ns", g->covers_to_ns);
     out_u64(r, "periods_expected", g->periods_expected);
     out_u64(r, "periods_stored", g->periods_stored);
     out_num(r, "completeness_ratio", complete);
@@ -104,6 +106,23 @@ static void print_span(struct cli *c, const void *ctx)
     printf("By %s, %s to %s\n", reply->group_by, out_time(reply->from_ns, from), out_time(reply->to_ns, to));
 }
 
+static void print_covers(struct cli *c, const void *ctx, const struct out_table *t)
+{
+    const Tw__ReportReply *reply = ctx;
+    char from[OUT_NUM], to[OUT_NUM];
+
+    (void)t;
+    for (size_t i = 0; !c->opt.latest && i < reply->n_groups; i++) {
+        const Tw__GroupReport *g = reply->groups[i];
+        if (!g->covers_to_ns || (g->covers_from_ns == reply->from_ns && g->covers_to_ns == reply->to_ns))
+            continue;
+        fputs("The numbers of ", stdout);
+        out_safe(stdout, *g->key ? g->key : "(none)", false);
+        printf(" are of %s to %s: what is kept of that time, with roll-ups as a whole\n",
+               out_time(g->covers_from_ns, from), out_time(g->covers_to_ns, to));
+    }
+}
+
 enum cli_exit group_rows_print(struct cli *c, const Tw__ReportReply *reply)
 {
     struct group_row *rows = calloc(reply->n_groups + 1, sizeof *rows);
@@ -111,6 +130,7 @@ enum cli_exit group_rows_print(struct cli *c, const Tw__ReportReply *reply)
     struct cli_answer a = { .main = { &listing, OUT_ROW_ARRAY(rows, reply->n_groups) },
                             .head = put_head,
                             .before = print_span,
+                            .after = print_covers,
                             .ctx = reply };
     char text[512];
     enum cli_exit code = CLI_OK;

@@ -103,6 +103,8 @@ void pairs_put_row(struct out_records *r, const void *row, const void *ctx)
     out_text(r, "status", w->measured ? tw_status_name(w->view.status) : NULL);
     out_ns(r, "start_ns", w->view.start_ns);
     out_ns(r, "end_ns", w->view.end_ns);
+    out_ns(r, "covers_from_ns", p->covers_from_ns);
+    out_ns(r, "covers_to_ns", p->covers_to_ns);
     out_bool(r, "scheduled", pair->scheduled);
     out_u64(r, "pair_id", pair->pair_id);
     out_u64(r, "periods_expected", p->periods_expected);
@@ -123,6 +125,45 @@ void pairs_put_head(struct out_records *r, const void *ctx)
     out_ns(r, "from_ns", p->reply->from_ns);
     out_ns(r, "to_ns", p->reply->to_ns);
     out_bool(r, "truncated", p->reply->truncated);
+}
+
+#define COVERS_SHOWN 3
+struct cover {
+    int64_t from_ns, to_ns;
+    size_t n;
+};
+
+/* 0: nothing is kept of it, or the controller is too old to say. */
+static bool is_other_cover(const Tw__ReportReply *r, const Tw__PairReport *p)
+{
+    return p->covers_to_ns && (p->covers_from_ns != r->from_ns || p->covers_to_ns != r->to_ns);
+}
+
+void pairs_print_covers(const struct pairs *p)
+{
+    struct cover v[COVERS_SHOWN];
+    size_t n = 0, others = 0, k;
+    char from[OUT_NUM], to[OUT_NUM];
+
+    for (size_t i = 0; i < p->n; i++) {
+        const Tw__PairReport *r = p->rows[i].report;
+        if (!is_other_cover(p->reply, r))
+            continue;
+        for (k = 0; k < n && (v[k].from_ns != r->covers_from_ns || v[k].to_ns != r->covers_to_ns); k++)
+            ;
+        if (k < n)
+            v[k].n++;
+        else if (n < COVERS_SHOWN)
+            v[n++] = (struct cover){ r->covers_from_ns, r->covers_to_ns, 1 };
+        else
+            others++;
+    }
+    for (k = 0; k < n; k++)
+        printf("The numbers of %zu %s%s are of %s to %s: what is kept of that time, with roll-ups as a whole\n", v[k].n,
+               p->reply->flows ? "flow" : "pair", v[k].n == 1 ? "" : "s", out_time(v[k].from_ns, from),
+               out_time(v[k].to_ns, to));
+    if (others)
+        printf("Those of %zu more are of still other spans: covers_from_ns and covers_to_ns with -o json\n", others);
 }
 
 /* ---- What tables make of them ---- */

@@ -24,6 +24,9 @@ void pairs_put_row(struct out_records *r, const void *row, const void *ctx);
 extern const struct pair_row pairs_no_row;
 void pairs_put_head(struct out_records *r, const void *ctx);
 
+/* Below a table: whose numbers are of another span than the reply says, because of what is still kept. */
+void pairs_print_covers(const struct pairs *p);
+
 /* One summary as numbers. */
 enum tw_rc pairs_view(const Tw__Summary *m, struct stats_view *ret, struct tw_err *err);
 /* mesh, class, source and target; in a table the columns "MESH/CLASS" and "PAIR". */

@@ -63,7 +63,7 @@ static char *write_report(const void *data, size_t *ret_len)
     case REPORT_NDJSON:
         return report_ndjson(a->rep, a->f.flows, ret_len);
     case REPORT_HTML:
-        return report_html(a->rep, a->f.group_by, ret_len);
+        return report_html(a->rep, a->f.group_by, a->f.latest, ret_len);
     case REPORT_JSON:
         break;
     }

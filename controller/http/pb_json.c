@@ -11,6 +11,7 @@
 bool pb_json_is_moment(const char *field_name)
 {
     static const char *const moments[] = { "acked_ns",   "approved_ns",     "at_ns",     "before_from_ns", "before_to_ns", "behind_ns",
+                                           "covers_from_ns", "covers_to_ns",
                                            "changed_ns", "end_ns",          "ended_ns",  "packets_from_ns",
                                            "first_ns",   "from_ns",         "frozen_ns", "kept_from_ns",
                                            "kept_to_ns", "last_contact_ns", "last_ns",   "next_run_ns", "start_ns",

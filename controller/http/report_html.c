@@ -145,7 +145,50 @@ static void html_group_name(FILE *to, const struct report_group *g)
     fprintf(to, " <span class=\"dim\">%" PRIu64 " pair%s</span></td>", g->pairs, g->pairs == 1 ? "" : "s");
 }
 
-char *report_html(const struct report *r, const char *group_by, size_t *ret_len)
+/* Whose numbers are of another span, because of what is still kept. */
+static bool is_other_cover(const struct report *r, int64_t from_ns, int64_t to_ns)
+{
+    return from_ns < to_ns && (from_ns != r->from_ns || to_ns != r->to_ns);
+}
+
+static void html_cover(FILE *to, const char *name, int64_t from_ns, int64_t to_ns)
+{
+    char from[TW_TIME_TEXT], until[TW_TIME_TEXT];
+
+    fputs("<br>\n", to);
+    html_text(to, name);
+    fprintf(to, ": %s to %s", tw_wall_format((struct tw_wall){ from_ns }, from),
+            tw_wall_format((struct tw_wall){ to_ns }, until));
+}
+
+static void html_covers(FILE *to, const struct report *r)
+{
+    char name[4 * STORE_NAME_MAX + 16];
+    bool any = false;
+
+    for (size_t i = 0; !any && i < r->n_groups; i++)
+        any = is_other_cover(r, r->groups[i].covers_from_ns, r->groups[i].covers_to_ns);
+    for (size_t i = 0; !any && !r->groups && i < r->n_pairs; i++)
+        any = is_other_cover(r, r->pairs[i].covers_from_ns, r->pairs[i].covers_to_ns);
+    if (!any)
+        return;
+    fputs("<p class=\"dim\">What is kept of that time, with roll-ups as a whole, is of", to);
+    for (size_t i = 0; i < r->n_groups; i++) {
+        const struct report_group *g = &r->groups[i];
+        if (is_other_cover(r, g->covers_from_ns, g->covers_to_ns))
+            html_cover(to, *g->key ? g->key : "(none)", g->covers_from_ns, g->covers_to_ns);
+    }
+    for (size_t i = 0; !r->groups && i < r->n_pairs; i++) {
+        const struct report_pair *p = &r->pairs[i];
+        snprintf(name, sizeof name, "%s / %s: %s \xe2\x86\x92 %s", p->pair.mesh, p->pair.class_name, p->pair.source,
+                 p->pair.target);
+        if (is_other_cover(r, p->covers_from_ns, p->covers_to_ns))
+            html_cover(to, name, p->covers_from_ns, p->covers_to_ns);
+    }
+    fputs("</p>\n", to);
+}
+
+char *report_html(const struct report *r, const char *group_by, bool latest, size_t *ret_len)
 {
     char *text = NULL, from[TW_TIME_TEXT], until[TW_TIME_TEXT];
     FILE *to = open_memstream(&text, ret_len);
@@ -174,7 +217,10 @@ char *report_html(const struct report *r, const char *group_by, size_t *ret_len)
         html_pair_name(to, &r->pairs[i].pair);
         html_row(to, &r->pairs[i].view, r->pairs[i].completeness_ratio, greatest);
     }
-    fputs("</tbody></table>\n</body></html>\n", to);
+    fputs("</tbody></table>\n", to);
+    if (!latest) /* there each is of its own period */
+        html_covers(to, r);
+    fputs("</body></html>\n", to);
     bad = ferror(to) != 0;
     if (fclose(to) || bad) {
         free(text);

@@ -32,6 +32,15 @@ static void put_numbers(cJSON *o, const struct stats_view *v, bool measured)
     json_stats(o, v);
 }
 
+/* null: nothing is kept of the span. */
+static void put_cover(cJSON *o, int64_t from_ns, int64_t to_ns)
+{
+    bool any = from_ns < to_ns;
+
+    json_time(o, "covers_from", "covers_from_ns", any ? from_ns : 0);
+    json_time(o, "covers_to", "covers_to_ns", any ? to_ns : 0);
+}
+
 static struct tw_num number(const char *name, const struct stats_view *v, struct tw_num completeness_ratio)
 {
     return !strcmp(name, "completeness_ratio") ? completeness_ratio : stats_number(v, stats_field_find(name));
@@ -64,6 +73,7 @@ cJSON *report_group_item(const struct report_group *g)
     json_u64(o, "pairs", g->pairs);
     cJSON_AddItemToObject(o, "completeness",
                           completeness(g->periods_expected, g->periods_stored, g->completeness_ratio));
+    put_cover(o, g->covers_from_ns, g->covers_to_ns);
     put_numbers(o, &g->view, g->merged.end_ns != 0);
     if (g->before)
         put_change(o, &g->view, g->completeness_ratio, &g->before->view, g->before->completeness_ratio);
@@ -79,6 +89,7 @@ static cJSON *pair_head(const struct report_pair *p)
     cJSON_AddStringToObject(o, "state", p->state);
     cJSON_AddBoolToObject(o, "maintenance", p->maintenance);
     api_maintenance(o, p->maintenance_note);
+    put_cover(o, p->covers_from_ns, p->covers_to_ns);
     return o;
 }
 
@@ -215,6 +226,12 @@ static void csv_time(FILE *to, int64_t ns)
     putc(',', to);
 }
 
+static void csv_cover(FILE *to, int64_t from_ns, int64_t to_ns)
+{
+    csv_time(to, from_ns < to_ns ? from_ns : 0);
+    csv_time(to, from_ns < to_ns ? to_ns : 0);
+}
+
 static void csv_changes(FILE *to, const struct stats_view *now, struct tw_num complete,
                         const struct stats_view *before, struct tw_num before_complete)
 {
@@ -244,10 +261,11 @@ static void csv_view(FILE *to, const struct stats_view *v)
 static void csv_heading(FILE *to, const struct report *r, bool flows)
 {
     if (r->groups)
-        fputs("key,pairs,status,start_ns,end_ns,periods_expected,periods_stored,completeness_ratio", to);
+        fputs("key,pairs,status,start_ns,end_ns,covers_from_ns,covers_to_ns,periods_expected,periods_stored,completeness_ratio", to);
     else
         fprintf(to,
-                "mesh,class,source,target,%sstate,maintenance,status,start_ns,end_ns,scheduled,pair_id,"
+                "mesh,class,source,target,%sstate,maintenance,status,start_ns,end_ns,covers_from_ns,covers_to_ns,"
+                "scheduled,pair_id,"
                 "periods_expected,"
                 "periods_stored,summaries_dropped,completeness_ratio",
                 flows ? "flow," : "");
@@ -267,6 +285,7 @@ static void csv_group(FILE *to, const struct report *r, const struct report_grou
     csv_text(to, g->merged.end_ns ? tw_status_name(g->view.status) : "");
     csv_time(to, g->view.start_ns);
     csv_time(to, g->view.end_ns);
+    csv_cover(to, g->covers_from_ns, g->covers_to_ns);
     fprintf(to, "%" PRIu64 ",%" PRIu64 ",", g->periods_expected, g->periods_stored);
     csv_num(to, g->completeness_ratio);
     csv_view(to, &g->view);
@@ -293,6 +312,7 @@ static void csv_pair(FILE *to, const struct report *r, const struct report_pair 
             measured ? tw_status_name(v->status) : "");
     csv_time(to, v->start_ns);
     csv_time(to, v->end_ns);
+    csv_cover(to, p->covers_from_ns, p->covers_to_ns);
     fprintf(to, "%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", p->scheduled ? "true" : "false",
             p->pair.id, flow ? flow->periods_expected : p->periods_expected,
             flow ? flow->periods_stored : p->periods_stored, p->summaries_dropped);

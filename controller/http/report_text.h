@@ -16,7 +16,8 @@ char *report_ndjson(const struct report *r, bool flows, size_t *ret_len);
 /* RFC 4180 with LF; the same columns, in the same order and with the same digits, as twampctl report -o csv;
  * groups begin with key and pairs. */
 char *report_csv(const struct report *r, bool flows, size_t *ret_len);
-/* A page that needs nothing from elsewhere: no script, no font, no image but inline ones; fit to print. */
-char *report_html(const struct report *r, const char *group_by, size_t *ret_len);
+/* A page that needs nothing from elsewhere: no script, no font, no image but inline ones; fit to print. latest: each
+ * pair is of its own period. */
+char *report_html(const struct report *r, const char *group_by, bool latest, size_t *ret_len);
 
 #endif

@@ -837,6 +837,8 @@ static size_t fill_pairs(Tw__PairReport *p)
     make_all_lost(&sum, 2);
     put_pair(&p[1], pair("ef", "ams", "zürich"), "all_lost", &sum);
     p[1].periods_stored = 3;
+    p[1].covers_from_ns = 600 * MINUTE_NS; /* an hour's roll-ups are left of it */
+    p[1].covers_to_ns = 660 * MINUTE_NS;
     put_pair(&p[2], pair("ef", "fra", "ams"), "agent_down", NULL);
     p[2].maintenance = true;
     p[2].pair->maintenance_agent = (char *)"fra";
@@ -870,6 +872,8 @@ static void fill_shape(const Tw__PairFilter *rq, Tw__ReportReply *reply, Tw__Pai
         groups[i].periods_expected = 3;
         groups[i].periods_stored = 2;
         groups[i].before = pairs[i].before;
+        groups[i].covers_from_ns = pairs[i].covers_from_ns;
+        groups[i].covers_to_ns = pairs[i].covers_to_ns;
     }
     reply->groups = list;
     reply->n_groups = 2;

@@ -318,6 +318,59 @@ static void latest_is_judged_by_its_time(void **state)
     fx_free(f);
 }
 
+/* Of old spans roll-ups are left, of older ones nothing: what a report says then it says of which span. */
+static void what_is_left_is_said(void **state)
+{
+    enum { DAYS = 86400 / 10 }; /* in periods; AT(10) is 22:15, AT(-20) 22:10 */
+    static const struct {
+        const char *name;
+        int64_t days; /* since */
+        int64_t from, to, covers_from, covers_to;
+        uint64_t expected, stored;
+    } cases[] = {
+        { "all there", 0, 10, 50, 10, 50, 40, 39 },
+        { "ten minutes are left", 3, 10, 50, -20, 100, 100, 98 },
+        { "and they fit", 3, -20, 100, -20, 100, 100, 98 },
+        { "a day is left", 60, 10, 50, -8000, 640, 640, 318 },
+        { "nothing is left", 500, 10, 50, 0, 0, 0, 0 },
+    };
+    struct fx *f = fx_new(1, 10);
+    struct pair *p = fx_pair(f, "m", "c", "ams", "fra", 1, AT(0));
+    struct store_retention r = { .keep.ns = { DAYS * FX_PERIOD, DAYS * FX_PERIOD, 40 * DAYS * FX_PERIOD,
+                                              40 * DAYS * FX_PERIOD, 400 * DAYS * FX_PERIOD } };
+
+    (void)state;
+    for (int64_t n = 0; n < 320; n++) {
+        struct tw_summary s = fx_summary(f, p, 0, AT(n));
+        if (n != 30 && n != 77)
+            fx_store(f, &s);
+        summary_free(&s);
+    }
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct report_filter filter = { .from_ns = AT(cases[i].from), .to_ns = AT(cases[i].to), .flows = true };
+        struct report *rep;
+        const struct report_pair *got;
+        bool more = cases[i].days > 0;
+        r.now_ns = AT(cases[i].days * DAYS);
+        while (more)
+            FX_OK(store_retain(f->store, &r, &more, &err));
+        rep = run_report(f, &filter);
+        assert_int_equal(rep->n_pairs, 1);
+        got = &rep->pairs[0];
+        if (got->periods_expected != cases[i].expected || got->periods_stored != cases[i].stored ||
+            got->flows[0].periods_expected != cases[i].expected || got->flows[0].periods_stored != cases[i].stored)
+            fail_msg("%s: %llu of %llu", cases[i].name, (unsigned long long)got->periods_stored,
+                     (unsigned long long)got->periods_expected);
+        if (cases[i].expected
+                ? got->covers_from_ns != AT(cases[i].covers_from) || got->covers_to_ns != AT(cases[i].covers_to)
+                : got->covers_from_ns < got->covers_to_ns)
+            fail_msg("%s: covers [%lld, %lld)", cases[i].name, (long long)((got->covers_from_ns - T0) / FX_PERIOD),
+                     (long long)((got->covers_to_ns - T0) / FX_PERIOD));
+        report_free(rep);
+    }
+    fx_free(f);
+}
+
 static void selects_sorts_and_cuts(void **state)
 {
     static const struct {
@@ -614,6 +667,7 @@ int main(void)
         cmocka_unit_test(completeness),
         cmocka_unit_test(latest_takes_the_newest_end),
         cmocka_unit_test(latest_is_judged_by_its_time),
+        cmocka_unit_test(what_is_left_is_said),
         cmocka_unit_test(selects_sorts_and_cuts),
         cmocka_unit_test(dropped_by_the_source),
         cmocka_unit_test(results_in_order_up_to_the_limit),

@@ -292,7 +292,7 @@ static void hostile_names(void **state)
     (void)state;
     put(f, fx_pair(f, "m", "c", name, "t", 1, AT(0)), 0, 0);
     rep = run_report(f, &filter);
-    html = report_html(rep, "", &len);
+    html = report_html(rep, "", false, &len);
     assert_true(html && strlen(html) == len);
     assert_null(strstr(html, "<script"));
     assert_null(strstr(html, "http:"));
@@ -310,7 +310,7 @@ static void hostile_names(void **state)
 
     strcpy(filter.group_by, "source");
     rep = run_report(f, &filter);
-    html = report_html(rep, "source", &len);
+    html = report_html(rep, "source", false, &len);
     assert_null(strstr(html, "<script"));
     csv = report_csv(rep, false, &len);
     assert_true(!strncmp(csv, "key,pairs,status,", 17) && ends_line_with(csv, ",mos_g729a"));
