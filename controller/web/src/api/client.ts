@@ -7,6 +7,7 @@ export class ApiError extends Error {
     readonly status: number, // 0: no answer at all
     message: string,
     readonly retryAfterMs: number | null = null,
+    readonly body: unknown = null, // what a refusal says beside `error`: a plan, what is wrong in which line
   ) {
     super(message);
   }
@@ -45,16 +46,23 @@ export function apiUrl(path: string, query: Query = {}): string {
   return `/api/v1/${path}${text ? `?${text}` : ''}`;
 }
 
+/* A text, or of refused documents (422) where and what: { line, column, path, text, file }. */
+function errorText(error: unknown): string {
+  if (!error || typeof error !== 'object') return String(error ?? '');
+  const e = error as { line?: number; column?: number; path?: string; text?: string };
+  return [e.line ? `line ${e.line}${e.column ? `:${e.column}` : ''}` : '', e.path, e.text].filter(Boolean).join(': ');
+}
+
 async function failure(response: Response): Promise<ApiError> {
-  let text = '';
+  let body: unknown = null;
   try {
-    const body: unknown = await response.json();
-    if (body && typeof body === 'object' && 'error' in body) text = String((body as { error: unknown }).error);
+    body = await response.json();
   } catch {
     // no JSON: the status has to do
   }
+  const text = body && typeof body === 'object' && 'error' in body ? errorText(body.error) : '';
   const retry = Number(response.headers.get('Retry-After'));
-  return new ApiError(response.status, text || `HTTP ${response.status} ${response.statusText}`.trim(), retry > 0 ? retry * 1000 : null);
+  return new ApiError(response.status, text || `HTTP ${response.status} ${response.statusText}`.trim(), retry > 0 ? retry * 1000 : null, body);
 }
 
 /* Sends one request; what comes back is good (2xx), or an ApiError is thrown. An abort by the caller throws AbortError. */
