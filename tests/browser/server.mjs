@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alerts, matrix } from './fixture.mjs';
+import * as pair from './fixture_pair.mjs';
 
 const dist = fileURLToPath(new URL('../../controller/web/dist/', import.meta.url));
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
@@ -39,6 +40,7 @@ function fixture(size, url, res) {
   if (name === 'events') events(res);
   else if (name === 'matrix') json(res, matrix(size, url.searchParams));
   else if (name === 'alerts') json(res, alerts(size, Date.now()));
+  else if (Object.hasOwn(pair, name)) json(res, pair[name](url.searchParams));
   else res.writeHead(404, { 'Content-Type': 'application/json' }).end('{"error":"the fixture has no such answer"}');
 }
 
