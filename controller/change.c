@@ -5,6 +5,7 @@
 #include "common/net/now.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
+#include "controller/intervals.h"
 
 #define MAX_WAITING 64
 
@@ -356,6 +357,7 @@ static enum tw_rc start(struct change *ch)
         return rc;
     else
         ch->job = (struct writer_job){ .run = run_change, .done = change_stored, .urgent = true };
+    intervals_flush(ch->owner->c->intervals); /* of which the change may close some */
     rc = writer_submit(ch->owner->c->writer, &ch->job);
     return rc == TW_OK ? TW_EAGAIN : tw_err_set(&ch->result.err, rc, "the controller is stopping");
 }

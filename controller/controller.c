@@ -16,6 +16,7 @@
 #include "controller/fleet.h"
 #include "controller/http/page.h"
 #include "controller/ingest.h"
+#include "controller/intervals.h"
 #include "controller/listen.h"
 #include "controller/load.h"
 #include "controller/schedule.h"
@@ -178,7 +179,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
 {
     enum tw_rc rc = open_store(c, conf, err);
 
-    if (rc == TW_OK && (ingest_new(c, &c->ingest) != TW_OK || changes_new(c, &c->changes) != TW_OK))
+    if (rc == TW_OK && (ingest_new(c, &c->ingest) != TW_OK || changes_new(c, &c->changes) != TW_OK ||
+                        intervals_new(c, &c->intervals) != TW_OK))
         rc = tw_err_set(err, TW_ENOMEM, "out of memory");
     if (rc == TW_OK)
         rc = load_all(c, err);
@@ -312,11 +314,14 @@ void controller_stop(struct controller *c)
         httpd_stop(c->http);
     c->http = NULL;
     alerts_stop(c->alerts);
-    if (c->writer)
+    if (c->writer) {
+        intervals_flush(c->intervals);
         writer_stop(c->writer);
+    }
     if (c->changes)
         changes_free(c->changes);
     c->changes = NULL;
+    intervals_free(c->intervals);
     if (c->readers)
         reader_pool_stop(c->readers);
     if (c->admin) /* after those that answer its calls */

@@ -50,6 +50,7 @@ struct controller {
     char problem[256]; /* why we are not ready: "" = ready */
     struct store *store; /* the writer thread's while that runs */
     struct changes *changes;
+    struct intervals *intervals;
     struct fleet *fleet_state;
     struct push_queue *pushes; /* controller/fleet_push.h */
     struct admin *admin_state;

@@ -4,8 +4,8 @@
 #include <utlist.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/intervals.h"
 #include "controller/schedule.h"
-#include "controller/writer.h"
 
 #define PUSH_DEADLINE_MS 10000
 #define ACK_WAIT_NS (10 * TW_NS_PER_S)
@@ -274,107 +274,6 @@ void fleet_link_down(struct fleet_link *l)
     fleet_link_unref(l);
 }
 
-/* ---- Intervals ---- */
-
-struct interval {
-    uint64_t pair_id;
-    struct store_expectation x; /* its rule is one of the job's */
-};
-struct open_job {
-    struct writer_job job; /* first */
-    uint64_t generation;
-    int64_t from_ns;
-    struct rule_list rules;
-    size_t n;
-    struct interval v[];
-};
-
-static void free_open(struct open_job *o)
-{
-    rule_list_free(&o->rules);
-    free(o);
-}
-
-static void add_interval(struct open_job *o, const struct pair *p)
-{
-    struct interval *i = &o->v[o->n];
-    const struct class_times *t = p->times;
-
-    *i = (struct interval){ p->row.id, { .report_period_ns = p->report_period_ns, .flows = p->flows } };
-    if (t && t->id) {
-        const Tw__TimesRule *r = rule_list_add(&o->rules, t) == TW_OK ? rule_list_find(&o->rules, t->id) : NULL;
-
-        if (!r)
-            return; /* no memory: at the next acknowledgement of another start */
-        i->x.rule_id = t->id;
-        i->x.rule = r->rule.data;
-        i->x.rule_len = r->rule.len;
-        i->x.spacing_ns = t->spacing_ns;
-        i->x.exponential = t->exponential;
-        i->x.slot = class_times_every(t) ? p->row.slot : 0;
-    }
-    o->n++;
-}
-
-static enum tw_rc run_open(struct writer_job *j, struct store *s, struct tw_err *err)
-{
-    const struct open_job *o = (struct open_job *)j;
-    enum tw_rc rc = TW_OK;
-
-    for (size_t i = 0; rc == TW_OK && i < o->n; i++)
-        rc = store_pair_scheduled(s, o->v[i].pair_id, o->generation, &o->v[i].x, o->from_ns, err);
-    return rc;
-}
-
-static void open_done(struct writer_job *j)
-{
-    if (j->rc != TW_OK && j->rc != TW_ECLOSED)
-        log_error("the times at which pairs are scheduled cannot be stored: their completeness will be wrong",
-                  LOG_S("error", j->err.text));
-    free_open((struct open_job *)j);
-}
-
-struct opening {
-    struct controller *c;
-    struct agent *agent;
-    struct open_job *job;
-    size_t cap;
-};
-
-static void open_interval(void *ctx, uint32_t row)
-{
-    struct opening *o = ctx;
-    struct pair *p = pair_table_at(&o->c->inv.pairs, row);
-
-    if (!p->scheduled || p->interval == INTERVAL_OPEN || pair_source(p) != o->agent || o->job->n == o->cap)
-        return;
-    schedule_set_interval(p, INTERVAL_OPEN);
-    pair_interval_set(p);
-    add_interval(o->job, p);
-}
-
-/* Agents that come and go acknowledge again and again: only what is not open yet is written. Mostly that is
- * what has just been altered, and the other pairs need not be looked at. */
-static void open_intervals(struct controller *c, struct agent *a)
-{
-    struct opening o = { c, a, NULL, a->unopened };
-
-    if (!a->unopened)
-        return;
-    o.job = malloc(sizeof *o.job + o.cap * sizeof o.job->v[0]);
-    if (!o.job)
-        return; /* at the next acknowledgement */
-    *o.job = (struct open_job){ .job = { .run = run_open, .done = open_done },
-                                .generation = c->inv.generation,
-                                .from_ns = tw_wall_now().ns };
-    for (size_t i = 0; i < a->journal.n; i++)
-        open_interval(&o, a->journal.v[i].row);
-    if (a->unopened)
-        schedule_each_pair(&c->inv, a, open_interval, &o);
-    if (!o.job->n || writer_submit(c->writer, &o.job->job) != TW_OK)
-        free_open(o.job);
-}
-
 void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest)
 {
     struct agent *a = l->agent;
@@ -389,7 +288,7 @@ void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinar
     if (a->acked_current) {
         l->failures = 0;
         loop_timer_cancel(l->c->loop, &l->push);
-        open_intervals(l->c, a);
+        intervals_open(l->c, a);
         journal_acked(&a->journal, a->acked_digest, true);
         return;
     }

@@ -41,6 +41,13 @@ enum cli_exit cli_connect(struct cli *c)
     return CLI_OK;
 }
 
+enum progress_mode cli_progress(const struct cli *c)
+{
+    enum progress_mode mode = (enum progress_mode)c->opt.progress;
+
+    return mode == PROGRESS_AUTO && (c->repeats || c->looks) ? PROGRESS_NONE : mode;
+}
+
 enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,
                        ProtobufCMessage **ret)
 {

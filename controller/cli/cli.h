@@ -133,6 +133,9 @@ enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage
                        ProtobufCMessage **ret);
 void cli_free_reply(ProtobufCMessage *m);
 
+/* For progress_begin(): not for people where the answer is drawn again and again. */
+enum progress_mode cli_progress(const struct cli *c);
+
 /* ---- Answers (answer.c); out.h says how a command describes its list ---- */
 
 /* A table, plain or wide: what is printed is for people. */

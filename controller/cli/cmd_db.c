@@ -101,7 +101,7 @@ static enum cli_exit wait_until_over(struct cli *c, ProtobufCMessage **reply)
     enum cli_exit code = CLI_OK;
     struct progress progress;
 
-    progress_begin(&progress, (enum progress_mode)c->opt.progress, "db");
+    progress_begin(&progress, cli_progress(c), "db");
     for (const Tw__DatabaseReply *d = (const Tw__DatabaseReply *)*reply; !code && !d->over;) {
         progress_say(&progress, d->done, d->total, "%s: %.0f %%", d->kind,
                      d->total ? 100 * (double)d->done / (double)d->total : 0);
@@ -194,7 +194,7 @@ static void begin_local(struct local *l, struct cli *c, const char *what, const 
     l->reply.file = (char *)file;
     l->reply.checks = l->list;
     l->reply.started_ns = c->wall_ns();
-    progress_begin(&l->progress, (enum progress_mode)c->opt.progress, "db");
+    progress_begin(&l->progress, cli_progress(c), "db");
 }
 
 static enum cli_exit check_file(struct cli *c, const char *file)

@@ -181,7 +181,7 @@ static enum cli_exit wait_until_over(struct cli *c, uint64_t id, Tw__DoctorReply
     enum cli_exit code = CLI_OK;
     struct progress progress;
 
-    progress_begin(&progress, (enum progress_mode)c->opt.progress, "doctor");
+    progress_begin(&progress, cli_progress(c), "doctor");
     while (!code && (!(*all)->over || (*all)->truncated)) {
         const Tw__DoctorReply *d = *all;
         progress_say(&progress, d->probes_done, d->probes, "%u agents, %" PRIu64 " pairs: %u of %u ways probed, %.0f s", d->agents, d->pairs,

@@ -98,7 +98,7 @@ static enum cli_exit fetch(struct cli *c, const Tw__PairFilter *filter, Tw__Repo
 
     if (code)
         return code;
-    code = fetch_report(c->ctl, filter, ret, &err);
+    code = fetch_report(c->ctl, filter, cli_progress(c), ret, &err);
     if (code)
         return cli_fail(code, "%s", err.text);
     if (!filter->flows || (*ret)->flows)

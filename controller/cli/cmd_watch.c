@@ -166,7 +166,7 @@ static enum cli_exit show(struct watch *w, const Tw__ReportReply *reply, struct 
 static enum cli_exit look(struct watch *w, struct ctl_error *err)
 {
     Tw__ReportReply *reply = NULL;
-    enum cli_exit code = fetch_report(w->c->ctl, &w->filter, &reply, err);
+    enum cli_exit code = fetch_report(w->c->ctl, &w->filter, cli_progress(w->c), &reply, err);
 
     if (!code)
         code = show(w, reply, err);

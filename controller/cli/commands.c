@@ -51,7 +51,7 @@ static const struct conf_opt global_opts[] = {
       .dflt = "auto",
       .choices = progress_names,
       .arg = "HOW",
-      .help = "How far something is that takes long (apply, doctor, test): a line on terminals (auto), nothing (none), or for scripts "
+      .help = "How far something is that takes long (apply, doctor, test, reports of many agents): a line on terminals (auto), nothing (none), or for scripts "
               "a JSON object a line on standard error (json)." },
     { .name = "no-color",
       .type = CONF_FLAG,

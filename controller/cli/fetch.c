@@ -71,12 +71,18 @@ static enum cli_exit fetch_one(struct ctl *c, Tw__PairFilter *filter, char *sour
     return CLI_FAILED;
 }
 
-static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply *all,
-                                     struct ctl_error *err)
+static char *source_at(const Tw__AgentListReply *list, const Tw__ReportReply *all, size_t i)
+{
+    return i < list->n_agents ? list->agents[i]->name : all->removed_sources[i - list->n_agents];
+}
+
+static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter, struct progress *progress,
+                                     Tw__ReportReply *all, struct ctl_error *err)
 {
     Tw__PairFilter one = *filter;
     Tw__AgentListReply *list = NULL;
     enum cli_exit code = agents_fetch(c, filter->select, &list, err);
+    size_t n;
 
     if (code)
         return code;
@@ -84,24 +90,29 @@ static enum cli_exit fetch_by_source(struct ctl *c, const Tw__PairFilter *filter
     all->truncated = list->truncated;
     one.to_ns = all->to_ns; /* the same span for all, however long it takes */
     one.from_ns = all->from_ns;
-    for (size_t i = 0; !code && i < list->n_agents; i++)
-        code = fetch_one(c, &one, list->agents[i]->name, all, err);
-    for (size_t i = 0; !code && i < all->n_removed_sources; i++)
-        code = fetch_one(c, &one, all->removed_sources[i], all, err);
+    n = list->n_agents + all->n_removed_sources;
+    for (size_t i = 0; !code && i < n; i++) {
+        progress_say(progress, i, n, "%zu of %zu sources, %zu pairs", i, n, all->n_pairs);
+        code = fetch_one(c, &one, source_at(list, all, i), all, err);
+    }
     tw__agent_list_reply__free_unpacked(list, NULL);
     if (!code && all->n_pairs)
         qsort(all->pairs, all->n_pairs, sizeof(Tw__PairReport *), by_names);
     return code;
 }
 
-enum cli_exit fetch_report(struct ctl *c, const Tw__PairFilter *filter, Tw__ReportReply **ret,
-                           struct ctl_error *err)
+enum cli_exit fetch_report(struct ctl *c, const Tw__PairFilter *filter, enum progress_mode mode,
+                           Tw__ReportReply **ret, struct ctl_error *err)
 {
     Tw__ReportReply *all = NULL;
-    enum cli_exit code = call(c, filter, &all, err);
+    struct progress progress;
+    enum cli_exit code;
 
+    progress_begin(&progress, mode, "report");
+    code = call(c, filter, &all, err);
     if (!code && all->truncated && !filter->source[0] && !filter->limit)
-        code = fetch_by_source(c, filter, all, err);
+        code = fetch_by_source(c, filter, &progress, all, err);
+    progress_end(&progress);
     if (code && all)
         tw__report_reply__free_unpacked(all, NULL);
     if (!code)

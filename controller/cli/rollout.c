@@ -269,7 +269,7 @@ enum cli_exit rollout_wait(struct cli *c, uint64_t generation, int64_t wait_ns, 
     struct progress progress;
     enum cli_exit code;
 
-    progress_begin(&progress, (enum progress_mode)c->opt.progress, "rollout");
+    progress_begin(&progress, cli_progress(c), "rollout");
     for (;;) {
         code = rollout_call(c, &m);
         if (code)

@@ -41,8 +41,9 @@ static const char *const statements[ST_COUNT] = {
     [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target, slot FROM pair ORDER BY id",
     [ST_PAIR_SLOT] = "UPDATE pair SET slot = ?2 WHERE id = ?1 RETURNING id",
     [ST_RULE_PUT] = "INSERT OR IGNORE INTO times_rule (id, octets) VALUES (?, ?)",
-    [ST_INTERVAL_SAME] = "SELECT 1 FROM pair_interval WHERE pair_id = ? AND period_ns = ? AND flows = ?"
-                         " AND rule_id = ? AND spacing_ns = ? AND exponential = ? AND slot = ? AND until_ns IS NULL",
+    [ST_INTERVAL_SAME] = "SELECT ifnull(period_ns = ?2 AND flows = ?3 AND rule_id = ?4 AND spacing_ns = ?5"
+                         " AND exponential = ?6 AND slot = ?7, 0)"
+                         " FROM pair_interval WHERE pair_id = ?1 AND until_ns IS NULL",
     [ST_INTERVAL_OPEN] = "INSERT INTO pair_interval (pair_id, period_ns, flows, rule_id, spacing_ns, exponential,"
                          " slot, generation, from_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_INTERVAL_CLOSE] = "UPDATE pair_interval SET until_ns = max(from_ns, ?2) WHERE pair_id = ?1"

@@ -14,9 +14,9 @@ static void put_expectation(struct sq_cur *c, uint64_t id, const struct store_ex
     sq_put_i64(c, x->rule_id ? x->slot : 0);
 }
 
-/* TW_OK: an interval with the same expectation is open. */
-static enum tw_rc open_same(struct store *s, uint64_t id, const struct store_expectation *x,
-                            struct tw_err *err)
+/* Is one open, with the same expectation? TW_ENOENT: none is open. */
+static enum tw_rc look_at_open(struct store *s, uint64_t id, const struct store_expectation *x, bool *ret_same,
+                               struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_INTERVAL_SAME, &c, err);
@@ -25,7 +25,10 @@ static enum tw_rc open_same(struct store *s, uint64_t id, const struct store_exp
         return rc;
     put_expectation(&c, id, x);
     rc = sq_next(&c, err);
-    return rc ? rc : sq_run(&c, err);
+    if (rc)
+        return rc;
+    *ret_same = sq_take_i64(&c) != 0;
+    return sq_run(&c, err);
 }
 
 static enum tw_rc put_rule(struct store *s, const struct store_expectation *x, struct tw_err *err)
@@ -57,6 +60,7 @@ static enum tw_rc open_interval(struct store *s, uint64_t id, uint64_t generatio
 enum tw_rc store_pair_scheduled(struct store *s, uint64_t id, uint64_t generation,
                                 const struct store_expectation *x, int64_t from_ns, struct tw_err *err)
 {
+    bool same = false, none;
     enum tw_rc rc;
 
     if (x->report_period_ns <= 0 || x->flows == 0)
@@ -66,11 +70,12 @@ enum tw_rc store_pair_scheduled(struct store *s, uint64_t id, uint64_t generatio
         return tw_err_set(err, TW_EINVAL,
                           "pair %llu: its rule must have octets, and its probes a spacing above 0",
                           (unsigned long long)id);
-    rc = open_same(s, id, x, err);
-    if (rc != TW_ENOENT)
+    rc = look_at_open(s, id, x, &same, err);
+    none = rc == TW_ENOENT;
+    if (same || (rc && !none))
         return rc;
     rc = x->rule_id ? put_rule(s, x, err) : TW_OK;
-    if (!rc)
+    if (!rc && !none)
         rc = store_pair_unscheduled(s, id, from_ns, err);
     return rc ? rc : open_interval(s, id, generation, x, from_ns, err);
 }

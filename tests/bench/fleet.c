@@ -330,6 +330,8 @@ static void measure_live(struct fleet *f)
     run_until(f, fleet_summaries_done, "not all summaries were taken");
     end(f, &s);
     print_step(&s);
+    printf("  %-44s %10.0f\n", "summaries stored in a second", (double)f->pairs / (s.wall_ms / 1000));
+    printf("  %-44s %10llu\n", "batches sent again, the queue being full", (unsigned long long)f->refused);
 }
 
 static void start_operator(struct fleet *f)

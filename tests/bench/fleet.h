@@ -35,6 +35,8 @@ struct fleet_agent {
     uint64_t generation;
     size_t sent, acked; /* summaries */
     uint32_t window;
+    bool paused;        /* a batch was refused, since the store's queue was full: `resume` goes on */
+    struct loop_timer resume;
 };
 
 struct fleet {
@@ -49,7 +51,7 @@ struct fleet {
     struct rpc_client *admin;
     struct rpc_peer *admin_peer;
     bool answered, sending;
-    uint64_t pairs, schedules, deltas;
+    uint64_t pairs, schedules, deltas, refused;
     size_t n_away;
 };
 

@@ -12,6 +12,7 @@
 #define BATCH 50
 #define PERIOD_NS (10 * TW_NS_PER_S)
 #define PROBES 100 /* of a report period with the default spacing */
+#define REFUSED_PAUSE_NS TW_NS_PER_S /* as agents do */
 
 /* ---- Schedules ---- */
 
@@ -197,10 +198,12 @@ static bool send_batch(struct fleet_agent *a)
     Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
     Tw__Summary *list[BATCH];
     struct arena *ar;
-    size_t n = a->n_pairs - a->sent < BATCH ? a->n_pairs - a->sent : BATCH;
+    size_t n = a->n_pairs - a->sent, room = a->window - (a->sent - a->acked);
 
-    if (!a->peer || !n || a->sent - a->acked + n > a->window)
+    n = n < BATCH ? n : BATCH;
+    if (!a->peer || !n || a->paused || a->sent - a->acked >= a->window)
         return false;
+    n = n < room ? n : room;
     fleet_must(arena_new(4u << 20, &ar), "arena");
     for (size_t i = 0; i < n; i++)
         fill_row(a, a->sent + i, &list[i], ar);
@@ -222,11 +225,32 @@ static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t win
     struct fleet_agent *a = ctx;
 
     (void)p;
-    if (status != TW__STATUS__STATUS_OK)
+    if (status != TW__STATUS__STATUS_OK && status != TW__STATUS__STATUS_RESOURCE_EXHAUSTED &&
+        status != TW__STATUS__STATUS_OUT_OF_RANGE) /* it follows one for which there was no room */
         fleet_die("%s: summaries were refused: %s", a->name, detail);
     a->window = window;
-    a->acked = through;
+    if (status != TW__STATUS__STATUS_OK) { /* later, from where it stands */
+        a->f->refused++;
+        a->sent = a->acked = through;
+        a->paused = true;
+        fleet_must(loop_timer_set(a->f->loop, &a->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS }),
+                   "timer");
+        return;
+    }
+    if (through > a->acked)
+        a->acked = through;
+    if (a->sent < a->acked) /* sent before a refusal took it back, and stored all the same */
+        a->sent = a->acked;
     while (a->f->sending && send_batch(a))
+        ;
+}
+
+static void resume(struct loop_timer *t)
+{
+    struct fleet_agent *a = t->ctx;
+
+    a->paused = false;
+    while (send_batch(a))
         ;
 }
 
@@ -284,6 +308,7 @@ void fleet_agent_start(struct fleet *f, size_t i)
     struct fleet_agent *a = &f->agents[i];
 
     a->f = f;
+    a->resume = (struct loop_timer){ .fn = resume, .ctx = a };
     snprintf(a->name, sizeof a->name, "edge-%05zu.site%02zu", i, i % 40);
     snprintf(a->address, sizeof a->address, "10.%zu.%zu.1", i / 250, i % 250);
     a->service = (Tw__FleetAgent_Service){ .base = TW__FLEET_AGENT__BASE_INIT, .schedule = serve_schedule };
@@ -302,6 +327,8 @@ void fleet_agent_leaves(struct fleet *f, size_t i)
     a->client = NULL;
     identity_free(a->key);
     a->sent = a->acked = 0;
+    a->paused = false;
+    loop_timer_cancel(f->loop, &a->resume);
     clear(a);
 }
 

@@ -772,7 +772,7 @@ static void note_starts(const struct inventory *inv, struct starts *ret)
 /* Once there are 1,000, at most 3 % begin in one second. Those that were there begin when they did. */
 static void expect_starts(struct fixture *f, struct starts *s, const char *when)
 {
-    unsigned in_second[60] = { 0 };
+    unsigned in_second[120] = { 0 };
     struct starts now;
 
     note_starts(&f->inv, &now);
@@ -782,7 +782,7 @@ static void expect_starts(struct fixture *f, struct starts *s, const char *when)
         if (now.v[i] >= 0 && s->v[i] >= 0 && now.v[i] != s->v[i])
             fail_msg("%s: pair %zu moved from %lld to %lld", when, i, (long long)s->v[i], (long long)now.v[i]);
     }
-    for (unsigned i = 0; now.scheduled >= 1000 && i < 60; i++)
+    for (unsigned i = 0; now.scheduled >= 1000 && i < TW_NELEM(in_second); i++)
         if (in_second[i] * 100 > 3 * now.scheduled)
             fail_msg("%s: %u of %zu begin in second %u", when, in_second[i], now.scheduled, i);
     *s = now;
