@@ -41,11 +41,6 @@ static bool room(struct mbuf *b, size_t n)
     return true;
 }
 
-void mbuf_reserve(struct mbuf *b, size_t n)
-{
-    room(b, n);
-}
-
 void mbuf_put(struct mbuf *b, const char *text, size_t len)
 {
     if (!room(b, len))

@@ -13,8 +13,6 @@ struct mbuf {
     bool bad;
 };
 
-/* Room for so many octets, when that is known to be much: growing to it piece by piece costs more than filling it. */
-void mbuf_reserve(struct mbuf *b, size_t n);
 void mbuf_put(struct mbuf *b, const char *text, size_t len);
 void mbuf_text(struct mbuf *b, const char *text);
 void mbuf_u64(struct mbuf *b, uint64_t v);

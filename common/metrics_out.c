@@ -39,11 +39,30 @@ void metrics_out_init(struct metrics_out *o, const struct metrics_ops *ops)
     *o = (struct metrics_out){ .ops = ops };
 }
 
+static void free_pieces(struct mbuf *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(v[i].p);
+    free(v);
+}
+
 void metrics_out_done(struct metrics_out *o)
 {
     free(o->body.p);
     free(o->own.p);
+    free_pieces(o->full, o->n_full);
+    free_pieces(o->spare, o->n_spare);
     o->body = o->own = (struct mbuf){ 0 };
+    o->full = o->spare = NULL;
+    o->n_full = o->n_spare = o->cap_pieces = 0;
+}
+
+void metrics_out_flush(struct metrics_out *o)
+{
+    if (!o->sink || !o->b.len)
+        return;
+    o->sink->put(o->sink->ctx, o->b.p, o->b.len);
+    o->b.len = 0;
 }
 
 const char *metrics_unit(const char *name, size_t len)
@@ -131,6 +150,16 @@ static void open_begin(struct metrics_out *o, const char *prefix, const char *na
     o->headed = o->b.len;
 }
 
+/* Behind a series: the family is not empty, so its head stays. */
+static void end_line(struct metrics_out *o)
+{
+    mbuf_put(&o->b, "\n", 1);
+    if (o->b.len < METRICS_PIECE || !o->sink)
+        return;
+    metrics_out_flush(o);
+    o->headed = SIZE_MAX;
+}
+
 static void text_end(struct metrics_out *o)
 {
     if (o->b.len == o->headed)
@@ -139,12 +168,13 @@ static void text_end(struct metrics_out *o)
 
 static void text_finish(struct metrics_out *o)
 {
-    (void)o;
+    metrics_out_flush(o);
 }
 
 static void open_finish(struct metrics_out *o)
 {
     mbuf_text(&o->b, "# EOF\n");
+    metrics_out_flush(o);
 }
 
 /* ---- Series ---- */
@@ -196,14 +226,14 @@ static void put_integer(struct metrics_out *o, const char *suffix, const struct 
 {
     put_series(o, suffix, s, NULL, NULL);
     mbuf_u64(&o->b, v);
-    mbuf_put(&o->b, "\n", 1);
+    end_line(o);
 }
 
 static void put_number(struct metrics_out *o, const char *suffix, const struct metrics_series *s, double v)
 {
     put_series(o, suffix, s, NULL, NULL);
     mbuf_double(&o->b, v);
-    mbuf_put(&o->b, "\n", 1);
+    end_line(o);
 }
 
 static void text_integer(struct metrics_out *o, const struct metrics_series *s, uint64_t v)
@@ -220,7 +250,7 @@ static void text_seconds(struct metrics_out *o, const struct metrics_series *s, 
 {
     put_series(o, "", s, NULL, NULL);
     mbuf_seconds(&o->b, ns);
-    mbuf_put(&o->b, "\n", 1);
+    end_line(o);
 }
 
 static void text_hist(struct metrics_out *o, const struct metrics_series *s, const struct metrics_hist *h)
@@ -230,7 +260,7 @@ static void text_hist(struct metrics_out *o, const struct metrics_series *s, con
     for (size_t i = 0; i <= METRICS_LE_N; i++) {
         put_series(o, "_bucket", s, ",le=\"", open && whole_text[i] ? whole_text[i] : le_text[i]);
         mbuf_u64(&o->b, i < METRICS_LE_N ? h->bucket[i] : h->count);
-        mbuf_put(&o->b, "\n", 1);
+        end_line(o);
     }
     put_number(o, "_sum", s, isfinite(h->sum_s) ? h->sum_s : 0);
     put_integer(o, "_count", s, h->count);

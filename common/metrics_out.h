@@ -16,6 +16,13 @@ struct metrics_series {
         *value; /* not NULL: `labels` ends in an open quote, behind which this belongs, and the quote */
 };
 
+/* Where a page goes piece by piece, so that it never stands in memory as a whole: touching so much memory
+ * that was not touched before costs more than writing the series. */
+struct metrics_sink {
+    void (*put)(void *ctx, const char *p, size_t len);
+    void *ctx;
+};
+
 struct metrics_out;
 struct metrics_ops {
     const char *content_type;
@@ -39,14 +46,18 @@ extern const struct metrics_ops metrics_protobuf; /* of the library tw_metrics_p
 
 #define METRICS_NAME_MAX 96
 #define METRICS_KNOWN 16 /* more than any family has series of an object */
+#define METRICS_PIECE ((size_t)256 << 10) /* fits into the caches of a processor */
 struct metrics_out {
     const struct metrics_ops *ops;
-    struct mbuf b; /* the page; look at `bad` once, at its end */
+    struct mbuf b; /* the page, or what of it has not gone to the sink; look at `bad` once, at its end */
+    const struct metrics_sink *sink; /* NULL: all stays in `b` */
     /* The rest belongs to the formats: the family at hand. */
     char name[METRICS_NAME_MAX];
     size_t name_len, before, headed;
     bool counter, quantiles;
     struct mbuf body, own;
+    struct mbuf *full, *spare; /* pieces of the body before that one; such that are used again */
+    size_t n_full, n_spare, cap_pieces;
     struct {
         const char *labels;
         size_t at, len; /* in `own`: what they are there */
@@ -54,7 +65,9 @@ struct metrics_out {
     size_t n_known;
 };
 void metrics_out_init(struct metrics_out *o, const struct metrics_ops *ops);
-/* All but the page, which is in `b`. */
+/* The page as far as it is in `b`, if there is a sink. */
+void metrics_out_flush(struct metrics_out *o);
+/* Frees all but the page, which is in `b`. */
 void metrics_out_done(struct metrics_out *o);
 /* "seconds", "bytes" or "ratio", by the end of a name, without the "_total" of a counter; "" = none. */
 const char *metrics_unit(const char *name, size_t len);

@@ -429,18 +429,29 @@ static enum tw_rc take_snapshot(struct page_job *j)
 
 /* ---- Rendering: reader thread ---- */
 
+static void put_piece(void *ctx, const char *p, size_t len)
+{
+    http_maker_put(ctx, p, len);
+}
+
 static void render(struct reader_job *job, struct store_reader *db)
 {
     struct page_job *j = (struct page_job *)job;
-    char *text;
-    size_t len;
+    const struct metrics_ops *format = formats[j->format];
+    struct http_maker *m;
+    enum tw_rc made;
 
     (void)db;
-    j->rc = metrics_render(&j->snap, formats[j->format], j->levels, j->mesh[0] ? j->mesh : NULL, &text, &len);
+    j->rc = http_maker_new(format->content_type, &m);
+    if (j->rc)
+        return;
+    j->rc = metrics_render_to(&j->snap, format, j->levels, j->mesh[0] ? j->mesh : NULL,
+                              &(struct metrics_sink){ .put = put_piece, .ctx = m });
+    made = http_maker_end(m, &j->blob);
     if (!j->rc)
-        j->rc = http_blob_new(text, len, formats[j->format]->content_type, true, &j->blob);
+        j->rc = made;
     if (!j->rc)
-        http_blob_header(j->blob, "Vary", "Accept");
+        http_blob_header(j->blob, "Vary", "Accept, Accept-Encoding");
 }
 
 /* ---- Pages: loop thread ---- */

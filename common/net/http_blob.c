@@ -1,6 +1,5 @@
 #include "common/net/http_blob.h"
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +11,6 @@
 #define GZIP_LEVEL_LARGE 2 /* a third less time again, for as many octets more: what counts where compressing takes long */
 #define LARGE ((size_t)4 << 20)
 #define GZIP_MIN_LEN 512 /* below a packet there is nothing to win */
-
-struct http_blob {
-    _Atomic unsigned refs;
-    size_t len;
-    struct MHD_Response *plain, *gzip; /* own the bytes; gzip may be NULL */
-    struct MHD_Response *unchanged;    /* with a tag only */
-    char *tag;
-};
 
 /* ---- Compression ---- */
 
@@ -111,6 +102,27 @@ enum tw_rc http_blob_new(char *data, size_t len, const char *type, bool gzip, st
     return TW_OK;
 }
 
+enum tw_rc http_blob_of_packed(void *gzip, size_t gzip_len, size_t len, const char *type, struct http_blob **ret)
+{
+    struct http_blob *b = calloc(1, sizeof *b);
+
+    if (!b) {
+        free(gzip);
+        return TW_ENOMEM;
+    }
+    b->len = len;
+    b->packed = gzip;
+    b->packed_len = gzip_len;
+    atomic_store(&b->refs, 1);
+    b->gzip = make_response(gzip, gzip_len, MHD_RESPMEM_MUST_FREE, type, true, true);
+    if (!b->gzip) {
+        http_blob_unref(b);
+        return TW_ENOMEM;
+    }
+    *ret = b;
+    return TW_OK;
+}
+
 /* NULL: it is not what was said. */
 static char *gunzip_bytes(const void *gzip, size_t gzip_len, size_t len)
 {
@@ -176,7 +188,8 @@ void http_blob_header(struct http_blob *b, const char *name, const char *value)
 static enum MHD_Result copy_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     (void)kind;
-    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_TYPE) != 0) /* there is no content */
+    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_TYPE) != 0 &&
+        strcasecmp(name, MHD_HTTP_HEADER_CONTENT_ENCODING) != 0) /* there is no content */
         set_header(cls, name, value);
     return MHD_YES;
 }
@@ -189,7 +202,7 @@ enum tw_rc http_blob_tag(struct http_blob *b, const char *tag)
     b->unchanged = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (!b->tag || !b->unchanged)
         return TW_ENOMEM;
-    MHD_get_response_headers(b->plain, copy_header, b->unchanged);
+    MHD_get_response_headers(b->plain ? b->plain : b->gzip, copy_header, b->unchanged);
     snprintf(value, sizeof value, "W/\"%s\"", tag); /* weak: the same one for plain and packed octets */
     http_blob_header(b, MHD_HTTP_HEADER_ETAG, value);
     return TW_OK;

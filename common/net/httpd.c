@@ -348,10 +348,18 @@ static void on_wake(struct loop_watch *w, uint32_t events)
 static enum MHD_Result queue_blob(struct MHD_Connection *conn, unsigned status, const struct http_blob *b,
                                   bool gzip)
 {
+    struct MHD_Response *r, *own = NULL;
+    enum MHD_Result rc;
+
     if (!b)
         return MHD_NO;
-    return MHD_queue_response(conn, status,
-                              status == MHD_HTTP_NOT_MODIFIED ? http_blob_unchanged(b) : http_blob_response(b, gzip));
+    r = status == MHD_HTTP_NOT_MODIFIED ? http_blob_unchanged(b) : http_blob_response(b, gzip);
+    if (!r)
+        r = own = http_blob_unpacked(b);
+    rc = r ? MHD_queue_response(conn, status, r) : MHD_NO;
+    if (own)
+        MHD_destroy_response(own);
+    return rc;
 }
 
 /* An answer that needs no handler. allow: the methods that would do; NULL: it is not about that. */

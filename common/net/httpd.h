@@ -44,6 +44,12 @@ void http_blob_header(struct http_blob *b, const char *name, const char *value);
 /* Whoever has this version already (If-None-Match) gets 304 with the same headers and nothing else. `tag` as in ETag, without quotes and
  * without any in it. Before anybody else has it. */
 enum tw_rc http_blob_tag(struct http_blob *b, const char *tag);
+/* One that is made piece by piece, and compressed. When it is large it is never in memory as a whole: only compressed,
+ * and unpacked for clients that do not take it so. Any one thread. */
+struct http_maker;
+enum tw_rc http_maker_new(const char *type, struct http_maker **ret);
+void http_maker_put(struct http_maker *m, const char *p, size_t len);
+enum tw_rc http_maker_end(struct http_maker *m, struct http_blob **ret); /* ends the maker; TW_ENOMEM, also of a put before */
 struct http_blob *http_blob_ref(struct http_blob *b);
 void http_blob_unref(struct http_blob *b);
 size_t http_blob_len(const struct http_blob *b);

@@ -45,7 +45,6 @@ static size_t keep_worst(struct pick *v, size_t n, uint64_t max_series, unsigned
 /* ---- The page that is being made ---- */
 
 #define LEVELS 6
-#define LINE_OCTETS 160 /* of a series, with names of some 20 octets */
 struct page {
     struct metrics_out out;
     const struct metrics_snapshot *s;
@@ -345,45 +344,39 @@ static enum tw_rc render(struct page *p, unsigned levels)
     return !rc && p->out.b.bad ? TW_ENOMEM : rc;
 }
 
-/* What one level can take at most; 0 for what is small. */
-static uint64_t octets_of(const struct metrics_snapshot *s, const struct level *l, size_t n)
-{
-    uint64_t series = (uint64_t)n * metrics_series_of(l, true);
-
-    return (s->max_pair_series && series > s->max_pair_series ? s->max_pair_series : series) * LINE_OCTETS;
-}
-
-static void reserve(struct page *p, unsigned levels)
-{
-    const struct metrics_snapshot *s = p->s;
-    uint64_t octets = 0;
-
-    if (p->mesh)
-        return; /* how many are of it is not known yet */
-    if (levels & METRICS_PAIR)
-        octets += octets_of(s, &level_pair, s->n_pairs);
-    if (levels & METRICS_SITE)
-        octets += octets_of(s, &level_site, s->n_sites);
-    if (levels & METRICS_AGENT)
-        octets += octets_of(s, &level_agent, s->n_agents_groups);
-    mbuf_reserve(&p->out.b, (size_t)octets);
-}
-
-enum tw_rc metrics_render(const struct metrics_snapshot *s, const struct metrics_ops *format, unsigned levels,
-                          const char *mesh, char **ret, size_t *ret_len)
+enum tw_rc metrics_render_to(const struct metrics_snapshot *s, const struct metrics_ops *format, unsigned levels,
+                             const char *mesh, const struct metrics_sink *sink)
 {
     struct page p = { .s = s, .mesh = mesh, .native = format->has_native };
     enum tw_rc rc;
 
     metrics_out_init(&p.out, format);
-    reserve(&p, levels);
+    p.out.sink = sink;
     rc = render(&p, levels);
     metrics_out_done(&p.out);
+    free(p.out.b.p);
+    return rc;
+}
+
+static void collect(void *ctx, const char *p, size_t len)
+{
+    mbuf_put(ctx, p, len);
+}
+
+enum tw_rc metrics_render(const struct metrics_snapshot *s, const struct metrics_ops *format, unsigned levels,
+                          const char *mesh, char **ret, size_t *ret_len)
+{
+    struct mbuf page = { 0 };
+    enum tw_rc rc =
+        metrics_render_to(s, format, levels, mesh, &(struct metrics_sink){ .put = collect, .ctx = &page });
+
+    if (!rc && page.bad)
+        rc = TW_ENOMEM;
     if (rc) {
-        free(p.out.b.p);
+        free(page.p);
         return rc;
     }
-    *ret = p.out.b.p;
-    *ret_len = p.out.b.len;
+    *ret = page.p;
+    *ret_len = page.len;
     return TW_OK;
 }

@@ -91,6 +91,9 @@ enum metrics_level {
  * "revoked". */
 enum tw_rc metrics_render(const struct metrics_snapshot *s, const struct metrics_ops *format, unsigned levels, const char *mesh, char **ret,
                           size_t *ret_len);
+/* The same, piece by piece as it is made: for pages that are too large to stand in memory. */
+enum tw_rc metrics_render_to(const struct metrics_snapshot *s, const struct metrics_ops *format, unsigned levels, const char *mesh,
+                             const struct metrics_sink *sink);
 /* Series that one pair, one agent group, one mesh group add to a text page: for plans. A native histogram is one more. */
 unsigned metrics_series_per_pair(void);
 unsigned metrics_series_per_group(void);

@@ -198,13 +198,24 @@ static struct page render(const struct metrics_snapshot *s, const struct metrics
     return p;
 }
 
+static void count_octets(void *ctx, const char *p, size_t len)
+{
+    (void)p;
+    *(size_t *)ctx += len;
+}
+
+/* Made, and thrown away piece by piece. */
 static double time_render(const struct metrics_snapshot *s, const struct metrics_ops *format)
 {
+    size_t len = 0;
     double start = now_ms();
-    struct page p = render(s, format);
 
+    if (metrics_render_to(s, format, METRICS_DEFAULT, NULL,
+                          &(struct metrics_sink){ .put = count_octets, .ctx = &len }) != TW_OK)
+        die("the page cannot be made");
     start = now_ms() - start;
-    free(p.text);
+    if (!len)
+        die("the page is empty");
     return start;
 }
 
@@ -225,15 +236,23 @@ static double time_copies(const struct install *m)
     return start;
 }
 
-/* Compression and response as the controller makes them, from a page that is there. */
-static double time_blob(const struct page *p)
+static void put_piece(void *ctx, const char *p, size_t len)
 {
-    char *copy = memcpy(need(malloc(p->len)), p->text, p->len);
+    http_maker_put(ctx, p, len);
+}
+
+/* Made, compressed and ready to be sent, as the controller does it for each scrape. */
+static double time_scrape(const struct metrics_snapshot *s, const struct metrics_ops *format)
+{
+    struct http_maker *m;
     struct http_blob *b;
     double start = now_ms();
 
-    if (http_blob_new(copy, p->len, "text/plain", true, &b) != TW_OK)
-        die("the page cannot be compressed");
+    if (http_maker_new("text/plain", &m) != TW_OK ||
+        metrics_render_to(s, format, METRICS_DEFAULT, NULL,
+                          &(struct metrics_sink){ .put = put_piece, .ctx = m }) != TW_OK ||
+        http_maker_end(m, &b) != TW_OK)
+        die("the page cannot be made");
     start = now_ms() - start;
     http_blob_unref(b);
     return start;
@@ -306,22 +325,14 @@ static double median(double *v, size_t n)
     return v[n / 2];
 }
 
-static double median_render(const struct metrics_snapshot *s, const struct metrics_ops *format, int rounds)
+static double median_of(const struct metrics_snapshot *s, const struct metrics_ops *format, int rounds,
+                        double (*time)(const struct metrics_snapshot *s, const struct metrics_ops *format))
 {
     double t[ROUNDS];
 
     for (int r = 0; r < rounds; r++)
-        t[r] = time_render(s, format);
+        t[r] = time(s, format);
     return median(t, (size_t)rounds);
-}
-
-static double median_blob(const struct page *p)
-{
-    double t[ROUNDS];
-
-    for (int r = 0; r < ROUNDS; r++)
-        t[r] = time_blob(p);
-    return median(t, ROUNDS);
 }
 
 static void print_budgets(struct install *m)
@@ -335,10 +346,11 @@ static void print_budgets(struct install *m)
                "MB", "MB gzip", "render ms", "gzip ms", "sum ms");
         for (size_t f = 0; f < FORMATS; f++) {
             struct page p = render(&m->s, formats[f].ops);
-            double make = median_render(&m->s, formats[f].ops, ROUNDS), blob = median_blob(&p);
+            double make = median_of(&m->s, formats[f].ops, ROUNDS, time_render),
+                   all = median_of(&m->s, formats[f].ops, ROUNDS, time_scrape);
 
             printf("  %-12s %10.2f %10.2f %10.1f %10.1f %10.1f\n", formats[f].name, (double)p.len / 1e6,
-                   (double)gzip_len(&p) / 1e6, make, blob, make + blob);
+                   (double)gzip_len(&p) / 1e6, make, all - make, all);
             free(p.text);
         }
     }
@@ -369,12 +381,13 @@ static void bench_mesh(size_t hosts, size_t n_classes)
     install_free(&m);
 }
 
-static void bench_scale(void)
+static void print_scale(const char *what, double (*time)(const struct metrics_snapshot *s,
+                                                         const struct metrics_ops *format))
 {
     static const size_t hosts[] = { 33, 100, 317 }; /* 1,056, 9,900 and 100,172 pairs */
 
-    printf("/metrics, ns of one processor for each series, without a budget, median of 3 rounds\n  %10s %12s",
-           "pairs", "series");
+    printf("/metrics, %s: ns of one processor for each series, without a budget, median of 3 rounds\n  %10s %12s",
+           what, "pairs", "series");
     for (size_t f = 0; f < FORMATS; f++)
         printf(" %12s", formats[f].name);
     for (size_t i = 0; i < TW_NELEM(hosts); i++) {
@@ -388,11 +401,17 @@ static void bench_scale(void)
         free(p.text);
         printf("\n  %10zu %12zu", m.n, series);
         for (size_t f = 0; f < FORMATS; f++)
-            printf(" %12.0f", median_render(&m.s, formats[f].ops, 3) * 1e6 / (double)series);
+            printf(" %12.0f", median_of(&m.s, formats[f].ops, 3, time) * 1e6 / (double)series);
         fflush(stdout);
         install_free(&m);
     }
     printf("\n");
+}
+
+static void bench_scale(void)
+{
+    print_scale("made", time_render);
+    print_scale("made, compressed and ready to be sent", time_scrape);
 }
 
 int main(int argc, char **argv)

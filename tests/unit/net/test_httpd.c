@@ -29,7 +29,7 @@ struct rig {
     _Atomic unsigned seen; /* held so far, for other threads */
     struct loop_task release, stop_httpd;
     _Atomic bool stopped;
-    struct http_blob *big;
+    struct http_blob *big, *huge;
 };
 
 /* ---- Handlers ---- */
@@ -69,6 +69,11 @@ static void big_fn(void *ctx, struct http_req *rq)
     http_answer_blob(rq, 200, ((struct rig *)ctx)->big);
 }
 
+static void huge_fn(void *ctx, struct http_req *rq)
+{
+    http_answer_blob(rq, 200, ((struct rig *)ctx)->huge);
+}
+
 static void echo_fn(void *ctx, struct http_req *rq)
 {
     size_t len;
@@ -88,6 +93,7 @@ static const struct http_route routes[] = {
     { .path = "/hold", .help = "answers when told", .fn = hold_fn },
     { .path = "/fail", .help = "an error", .fn = fail_fn },
     { .path = "/big", .help = "a large page", .fn = big_fn },
+    { .path = "/huge", .help = "one that is never in memory as a whole", .fn = huge_fn },
 };
 
 static void release_all(struct loop_task *t)
@@ -116,6 +122,29 @@ static void *run_loop(void *ctx)
 
     loop_run(r->loop);
     return NULL;
+}
+
+/* Lines that all differ; returns buf. */
+#define HUGE_LINE 16
+#define HUGE_LINES 600000u
+static const char *huge_line(unsigned i, char buf[HUGE_LINE + 1])
+{
+    snprintf(buf, HUGE_LINE + 1, "%07u %07u\n", i, i * 7919u % 9999991u);
+    return buf;
+}
+
+static struct http_blob *make_huge(void)
+{
+    struct http_maker *m;
+    struct http_blob *b = NULL;
+    char line[HUGE_LINE + 1];
+
+    assert_int_equal(http_maker_new("text/plain", &m), TW_OK);
+    for (unsigned i = 0; i < HUGE_LINES; i++)
+        http_maker_put(m, huge_line(i, line), HUGE_LINE);
+    assert_int_equal(http_maker_end(m, &b), TW_OK);
+    http_blob_header(b, "X-Test", "huge");
+    return b;
 }
 
 static struct rig *rig_start(unsigned max_per_address)
@@ -148,6 +177,7 @@ static void rig_stop(struct rig *r)
     release_all(&r->release); /* answers that come too late have no effect and leak nothing */
     loop_free(r->loop);
     http_blob_unref(r->big);
+    http_blob_unref(r->huge);
     free(r);
 }
 
@@ -208,7 +238,7 @@ static void say(int fd, const char *text)
 /* Everything until the other side closes; terminated. */
 static char *hear(int fd, size_t *ret_len)
 {
-    size_t cap = 1 << 20, len = 0;
+    size_t cap = 1 << 24, len = 0;
     char *buf = malloc(cap);
     ssize_t n;
 
@@ -334,6 +364,66 @@ static void compresses_when_asked(void **state)
     assert_null(strstr(answer, "Content-Encoding"));
     contains("plain", answer, "Content-Length: 300000");
     assert_int_equal(len, strstr(answer, "\r\n\r\n") + 4 - answer + 300000);
+    free(answer);
+    rig_stop(r);
+}
+
+static void expect_huge(const char *name, const char *body, size_t len)
+{
+    char line[HUGE_LINE + 1];
+
+    if (len != (size_t)HUGE_LINES * HUGE_LINE)
+        fail_msg("%s: %zu octets", name, len);
+    for (unsigned i = 0; i < HUGE_LINES; i++)
+        if (memcmp(body + (size_t)i * HUGE_LINE, huge_line(i, line), HUGE_LINE))
+            fail_msg("%s: line %u is %.16s", name, i, body + (size_t)i * HUGE_LINE);
+}
+
+/* Also when one client hangs up in the middle, and several read at the same time. */
+static void packed_pages_are_for_everybody(void **state)
+{
+    struct rig *r = rig_start(0);
+    char *plain = malloc((size_t)HUGE_LINES * HUGE_LINE + 1), *answer, *body, some[4096];
+    z_stream z = { .next_out = (unsigned char *)plain, .avail_out = HUGE_LINES * HUGE_LINE + 1 };
+    size_t len;
+    int fds[3], fd = dial(httpd_port(r->httpd));
+
+    (void)state;
+    r->huge = make_huge();
+    assert_int_equal(http_blob_len(r->huge), (size_t)HUGE_LINES * HUGE_LINE);
+    say(fd, "GET /huge HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n");
+    answer = hear(fd, &len);
+    contains("gzip", answer, "Content-Encoding: gzip");
+    body = strstr(answer, "\r\n\r\n") + 4;
+    z.next_in = (unsigned char *)body;
+    z.avail_in = (unsigned)(answer + len - body);
+    assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    inflateEnd(&z);
+    expect_huge("gzip", plain, z.total_out);
+    free(answer);
+    free(plain);
+    for (size_t i = 0; i < TW_NELEM(fds); i++) {
+        fds[i] = dial(httpd_port(r->httpd));
+        say(fds[i], "GET /huge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    }
+    assert_true(recv(fds[0], some, sizeof some, 0) > 0);
+    close(fds[0]);
+    for (size_t i = 1; i < TW_NELEM(fds); i++) {
+        answer = hear(fds[i], &len);
+        contains("plain", answer, "Content-Length: 9600000");
+        contains("plain", answer, "Content-Type: text/plain");
+        contains("plain", answer, "X-Test: huge");
+        body = strstr(answer, "\r\n\r\n") + 4;
+        *strstr(answer, "\r\n\r\n") = '\0';
+        assert_null(strstr(answer, "Content-Encoding"));
+        expect_huge("plain", body, (size_t)(answer + len - body));
+        free(answer);
+    }
+    fd = dial(httpd_port(r->httpd));
+    say(fd, "HEAD /huge HTTP/1.0\r\n\r\n");
+    answer = hear(fd, &len);
+    contains("HEAD", answer, "Content-Length: 9600000");
     free(answer);
     rig_stop(r);
 }
@@ -670,6 +760,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers),
         cmocka_unit_test(compresses_when_asked),
+        cmocka_unit_test(packed_pages_are_for_everybody),
         cmocka_unit_test(accept_encoding),
         cmocka_unit_test(entity_tags),
         cmocka_unit_test(oversized_head),

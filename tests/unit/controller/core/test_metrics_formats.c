@@ -214,15 +214,14 @@ static void put_histogram(struct lines *l, const char *name, const Metric *m)
     put_series(l, name, "_count", m, NULL, (double)h->sample_count);
 }
 
-static void protobuf_has_the_same_series(void **state)
+static void expect_same_in_protobuf(const struct metrics_snapshot *s)
 {
     size_t len;
-    char *page = render(&snapshot, &metrics_protobuf, METRICS_ALL, &len);
+    char *page = render(s, &metrics_protobuf, METRICS_ALL, &len);
     const uint8_t *p = (const uint8_t *)page, *end = p + len;
     struct lines got = { 0 };
     Family *f;
 
-    (void)state;
     while ((f = next_family(&p, end))) {
         assert_true(f->n_metric > 0 && *f->help);
         assert_true(!*f->unit || strstr(f->name, f->unit));
@@ -241,7 +240,65 @@ static void protobuf_has_the_same_series(void **state)
     }
     qsort(got.v, got.n, sizeof *got.v, compare);
     free(page);
-    expect_same("protobuf", got, series_of(render(&snapshot, &metrics_text, METRICS_ALL, &len)));
+    expect_same("protobuf", got, series_of(render(s, &metrics_text, METRICS_ALL, &len)));
+}
+
+static void protobuf_has_the_same_series(void **state)
+{
+    (void)state;
+    expect_same_in_protobuf(&snapshot);
+}
+
+/* ---- Pages that go out piece by piece ---- */
+
+struct pieces {
+    size_t n, longest;
+};
+
+static void count_piece(void *ctx, const char *p, size_t len)
+{
+    struct pieces *c = ctx;
+
+    (void)p;
+    c->n++;
+    c->longest = len > c->longest ? len : c->longest;
+}
+
+/* A family of these takes several pieces in every format. */
+static void large_pages_are_the_same(void **state)
+{
+    enum { COUNT = 6000 };
+    struct metrics_pair *v = calloc(COUNT, sizeof *v);
+    char(*names)[24] = calloc(COUNT, sizeof *names);
+    struct metrics_snapshot s = snapshot;
+    size_t len;
+
+    (void)state;
+    assert_non_null(v);
+    assert_non_null(names);
+    for (size_t i = 0; i < COUNT; i++) {
+        sprintf(names[i], "agent-%zu", i);
+        v[i] = pairs[i % TW_NELEM(pairs)];
+        v[i].source = names[i];
+    }
+    s.pairs = v;
+    s.n_pairs = COUNT;
+    expect_same_in_protobuf(&s);
+    expect_same("OpenMetrics", series_of(render(&s, &metrics_openmetrics, METRICS_ALL, &len)),
+                series_of(render(&s, &metrics_text, METRICS_ALL, &len)));
+    for (size_t i = 0; i < 3; i++) {
+        const struct metrics_ops *const formats[] = { &metrics_text, &metrics_openmetrics,
+                                                      &metrics_protobuf };
+        struct pieces c = { 0 };
+
+        assert_int_equal(metrics_render_to(&s, formats[i], METRICS_ALL, NULL,
+                                           &(struct metrics_sink){ .put = count_piece, .ctx = &c }),
+                         TW_OK);
+        if (c.n < 10 || c.longest > 2 * METRICS_PIECE)
+            fail_msg("format %zu: %zu pieces, up to %zu octets", i, c.n, c.longest);
+    }
+    free(names);
+    free(v);
 }
 
 /* ---- Native histograms ---- */
@@ -346,6 +403,7 @@ int main(void)
         cmocka_unit_test(open_metrics_has_the_same_series),
         cmocka_unit_test(open_metrics_heads),
         cmocka_unit_test(protobuf_has_the_same_series),
+        cmocka_unit_test(large_pages_are_the_same),
         cmocka_unit_test(native_histograms),
     };
     return cmocka_run_group_tests(tests, fill, NULL);
