@@ -353,8 +353,10 @@ static bool read_silence(const Tw__AlertSilenceRequest *rq, int64_t now_ns, stru
         !fits_text("match", rq->match, sizeof s->match_text, closure_data))
         return false;
     s->start_ns = rq->start_ns ? rq->start_ns : now_ns;
-    s->end_ns =
-        rq->end_ns ? rq->end_ns : s->start_ns + (rq->duration_ns ? rq->duration_ns : SILENCE_DEFAULT_NS);
+    s->end_ns = rq->end_ns;
+    if (!s->end_ns &&
+        __builtin_add_overflow(s->start_ns, rq->duration_ns ? rq->duration_ns : SILENCE_DEFAULT_NS, &s->end_ns))
+        s->end_ns = INT64_MAX; /* refused below */
     if (rq->end_ns && rq->duration_ns)
         rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
                  "expected an end or a duration, not both");
@@ -379,14 +381,20 @@ void admin_alert_silence(Tw__Admin_Service *service, const Tw__AlertSilenceReque
     Tw__AlertSilenceReply reply = TW__ALERT_SILENCE_REPLY__INIT;
     Tw__AlertSilenceInfo m;
     struct alert_silence s = { 0 };
+    enum tw_rc rc;
 
     if (!read_silence(rq, now_ns, &s, closure_data))
         return;
     snprintf(s.match_text, sizeof s.match_text, "%s", rq->match);
     snprintf(s.author, sizeof s.author, "%s", rq->author);
     snprintf(s.reason, sizeof s.reason, "%s", rq->reason);
-    if (alerts_silence(c->alerts, &s) != TW_OK) {
-        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+    rc = alerts_silence(c->alerts, &s);
+    if (rc) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+                 rc == TW_ENOSPC ? "there are %d silences that go on or are to come, which is the most: end some, or "
+                                   "let one match more"
+                                 : "out of memory",
+                 ALERT_SILENCES_MAX);
         return;
     }
     fill_silence(c->alerts, &s, now_ns, &m);

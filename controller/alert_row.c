@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* One row is one member. 64 bit numbers are texts, since a double does not hold them. */
-enum field_kind { F_TEXT, F_I64, F_U32, F_BOOL, F_NUM };
+enum field_kind { F_TEXT, F_I64, F_U32, F_BOOL, F_NUM, F_U32_LATER };
 struct field {
     const char *name;
     enum field_kind kind;
@@ -62,6 +62,7 @@ static const struct field alert_fields[] = {
     TEXT(A, "ack_reason", ack_reason),
     BOOL(A, "told", told),
     U32(A, "told_severity", told_severity),
+    { "told_worst", F_U32_LATER, offsetof(A, told_worst), 0 },
     I64(A, "due_ns", due_ns),
     I64(A, "told_ns", told_ns),
     U32(A, "notices", notices),
@@ -86,6 +87,7 @@ static cJSON *value_of(const struct field *f, const void *at)
         snprintf(text, sizeof text, "%" PRId64, *(const int64_t *)at);
         return cJSON_CreateString(text);
     case F_U32:
+    case F_U32_LATER:
         return cJSON_CreateNumber(*(const uint32_t *)at);
     case F_BOOL:
         return cJSON_CreateBool(*(const bool *)at);
@@ -135,6 +137,9 @@ static bool read_field(const struct field *f, const cJSON *v, void *at)
             return false;
         *(uint32_t *)at = (uint32_t)v->valuedouble;
         return true;
+    case F_U32_LATER:
+        *(uint32_t *)at = cJSON_IsNumber(v) && v->valuedouble >= 0 ? (uint32_t)v->valuedouble : 0;
+        return true;
     case F_BOOL:
         *(bool *)at = cJSON_IsTrue(v);
         return cJSON_IsBool(v);
@@ -169,9 +174,11 @@ enum tw_rc alert_row_read(const char *json, struct alert *ret)
     rc = read_row(json, alert_fields, TW_NELEM(alert_fields), ret);
     if (rc)
         return rc;
+    if (ret->told && ret->told_worst < ret->told_severity)
+        ret->told_worst = ret->told_severity; /* of before it was stored */
     return ret->key.kind <= ALERT_SITE && ret->key.slot <= ALERT_SLOTS && ret->state >= ALERT_PENDING &&
                    ret->state < ALERT_STATE_COUNT && ret->severity < ALERT_SEVERITY_COUNT &&
-                   ret->told_severity < ALERT_SEVERITY_COUNT
+                   ret->told_severity < ALERT_SEVERITY_COUNT && ret->told_worst < ALERT_SEVERITY_COUNT
                ? TW_OK
                : TW_ECORRUPT;
 }

@@ -1,4 +1,5 @@
 #include "controller/alerts.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,8 +246,14 @@ static void on_notice(void *ctx, const struct alert *al, enum alert_notice n)
 {
     struct alerts *a = ctx;
     const char *to[64];
-    size_t n_to = alerts_receivers_of(a, al, to, TW_NELEM(to));
+    struct alert told = *al;
+    size_t n_to;
     char key[64], *body;
+
+    /* Whom only the worst of it concerned is told of the end, too. */
+    if (n == ALERT_NOTICE_RESOLVED && al->told_worst > told.severity)
+        told.severity = al->told_worst;
+    n_to = alerts_receivers_of(a, &told, to, TW_NELEM(to));
 
     snprintf(key, sizeof key, "%llu-%u", (unsigned long long)al->id, al->notices);
     log_info("alert", LOG_S("event", alert_notice_name(n)), LOG_U("id", al->id),
@@ -343,6 +350,22 @@ static void resend_due(struct alerts *a, int64_t now_ns)
 
 /* ---- Feeding ---- */
 
+/* The worse of what the mesh clock audit finds of the clocks of both ends, if it finds one of them wrong. */
+static struct tw_num audited_offset(const struct alerts *a, const struct pair *p)
+{
+    const struct agent *ends[] = { agent_named(a, p->row.source), agent_named(a, p->row.target) };
+    struct tw_num worst = { 0 };
+
+    for (size_t i = 0; i < TW_NELEM(ends); i++) {
+        const struct agent_audit *f = ends[i] ? &ends[i]->audit : NULL;
+        double off = f ? fabs(f->host.offset_s) : 0;
+
+        if (f && f->known && f->host.verdict == CLOCK_OFFSET && off > worst.value)
+            worst = (struct tw_num){ true, off };
+    }
+    return worst;
+}
+
 static void feed(struct alerts *a, struct pair *p, int64_t now_ns)
 {
     struct pair_live *l = p->live;
@@ -351,7 +374,8 @@ static void feed(struct alerts *a, struct pair *p, int64_t now_ns)
                              .end_ns = l->last_end_ns,
                              .period_ns = l->report_period_ns,
                              .view = publish_view(p),
-                             .completeness = publish_completeness(a->c->publish, p, now_ns) };
+                             .completeness = publish_completeness(a->c->publish, p, now_ns),
+                             .clock_offset = audited_offset(a, p) };
 
     l->judged_end_ns = l->last_end_ns;
     if (alert_engine_feed(a->engine, &s, &f, now_ns) != TW_OK)
@@ -610,7 +634,9 @@ static enum tw_rc load_silence(void *ctx, const struct store_alert_silence *row)
         log_warn("a stored silence cannot be read, and is left out", LOG_U("id", row->id));
         return TW_OK;
     }
-    return alert_engine_silence(a->engine, &s);
+    if (alert_engine_silence(a->engine, &s) == TW_ENOMEM)
+        return TW_ENOMEM;
+    return TW_OK;
 }
 
 static enum tw_rc load_baseline(void *ctx, const struct store_alert_baseline *row)

@@ -269,7 +269,7 @@ static void put_header(FILE *f, const char *name, const char *value)
     fprintf(f, "%s: ", name);
     for (size_t i = 0; value[i] && i < 900; i++)
         fputc(value[i] >= ' ' && value[i] <= '~' ? value[i] : '?', f);
-    fputs("\r\n", f);
+    fputs("\n", f);
 }
 
 /* RFC 5322 section 3.3, in English whatever the locale. */
@@ -280,11 +280,11 @@ static void put_date(FILE *f, int64_t ns)
     struct tm tm;
 
     gmtime_r(&t, &tm);
-    fprintf(f, "Date: %.3s, %d %.3s %d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday, tm.tm_mday,
+    fprintf(f, "Date: %.3s, %d %.3s %d %02d:%02d:%02d +0000\n", days + 3 * tm.tm_wday, tm.tm_mday,
             months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-/* Lines end with CRLF; a lone dot is sendmail -i's business. */
+/* Lines end as those of this system do, since sendmail makes of them what the wire wants; a lone dot is its -i's business. */
 static void put_line(FILE *f, const char *name, const char *value)
 {
     if (!*value)
@@ -292,7 +292,7 @@ static void put_line(FILE *f, const char *name, const char *value)
     fprintf(f, "%-12s ", name);
     for (size_t i = 0; value[i] && i < 900; i++)
         fputc((unsigned char)value[i] >= ' ' && value[i] != 0x7f ? value[i] : '?', f);
-    fputs("\r\n", f);
+    fputs("\n", f);
 }
 
 static void put_mail(FILE *f, const cJSON *body, const struct alert_receiver *r, int64_t now_ns)
@@ -319,7 +319,7 @@ static void put_mail(FILE *f, const cJSON *body, const struct alert_receiver *r,
     put_header(f, "Content-Type", "text/plain; charset=utf-8");
     put_header(f, "Content-Transfer-Encoding", "8bit");
     put_header(f, "Auto-Submitted", "auto-generated");
-    fputs("\r\n", f);
+    fputs("\n", f);
     put_line(f, "alert", text_of(body, "summary"));
     for (size_t i = 0; i < TW_NELEM(lines); i++)
         put_line(f, lines[i], text_of(body, lines[i]));

@@ -16,7 +16,7 @@ char *notify_bodies(char *const *bodies, size_t n);
  * firing alert counts when nothing more is heard. */
 char *notify_alertmanager(const char *body, int64_t now_ns, int64_t hold_ns);
 char *notify_slack(const char *body);
-/* RFC 5322, with CRLF; the header holds nothing that a body can break. */
+/* RFC 5322, with line ends as sendmail takes them; the header holds nothing that a body can break. */
 char *notify_mail(const char *body, const struct alert_receiver *r, int64_t now_ns);
 /* TWAMP_ALERT_...=...; NULL-terminated, each malloc'ed; n: how many. */
 #define NOTIFY_ENV_MAX 40

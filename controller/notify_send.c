@@ -266,7 +266,9 @@ static void hear(struct child *c)
 /* True: it has ended, *status as of waitpid(). False: it was killed, for being late or for `stop`. */
 static bool tend(struct child *c, int64_t until_ns, const atomic_bool *stop, int *status)
 {
-    while (waitpid(c->pid, status, WNOHANG) == 0) {
+    pid_t got;
+
+    while ((got = waitpid(c->pid, status, WNOHANG)) == 0) {
         struct pollfd fds[2] = { { c->in, POLLOUT, 0 }, { c->err, POLLIN, 0 } };
 
         if (atomic_load(stop) || tw_mono_now().ns > until_ns) {
@@ -282,6 +284,8 @@ static bool tend(struct child *c, int64_t until_ns, const atomic_bool *stop, int
     }
     if (c->err >= 0)
         hear(c);
+    if (got < 0) /* somebody else has taken it: what became of it is not known, so it counts as failed */
+        *status = SIGCHLD;
     return true;
 }
 

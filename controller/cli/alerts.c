@@ -41,13 +41,27 @@ const char *alerts_value(const char *metric, const Tw__AlertNumber *v, char buf[
     return buf;
 }
 
-static void put_value(struct out_records *r, const char *name, const Tw__AlertInfo *a,
-                      const Tw__AlertNumber *v)
+void alerts_put_number(struct out_records *r, const char *name, const char *metric, const Tw__AlertNumber *v)
 {
     char text[OUT_NUM];
 
     out_num(r, name, (struct tw_num){ v != NULL, v ? v->value : 0 });
-    out_show(r, name, OUT_PLAIN, "%s", alerts_value(a->metric, v, text));
+    out_show(r, name, OUT_PLAIN, "%s", alerts_value(metric, v, text));
+}
+
+void alerts_put_metric(struct out_records *r, const char *metric, const char *direction)
+{
+    out_text(r, "metric", metric);
+    out_text(r, "direction", direction);
+    if (*direction)
+        out_show(r, "metric", OUT_PLAIN, "%s %s", metric, direction);
+}
+
+void alerts_put_class(struct out_records *r, const char *mesh, const char *class_name)
+{
+    out_text(r, "mesh", mesh);
+    out_text(r, "class", class_name);
+    out_show(r, "MESH/CLASS", OUT_PLAIN, *mesh ? "%s/%s" : "-", mesh, class_name);
 }
 
 static enum out_style style_of(const Tw__AlertInfo *a)
@@ -55,16 +69,6 @@ static enum out_style style_of(const Tw__AlertInfo *a)
     if (strcmp(a->state, "firing") != 0)
         return OUT_DIM;
     return strcmp(a->severity, "critical") ? OUT_DOUBT : OUT_BAD;
-}
-
-static void put_metric(struct out_records *r, const Tw__AlertInfo *a)
-{
-    out_text(r, "metric", a->metric);
-    out_text(r, "direction", a->direction);
-    if (!*a->metric)
-        out_show(r, "metric", OUT_PLAIN, "%u/%u pairs", a->bad_pairs, a->pairs);
-    else if (*a->direction)
-        out_show(r, "metric", OUT_PLAIN, "%s %s", a->metric, a->direction);
 }
 
 static void put_row(struct out_records *r, const void *row, const void *ctx)
@@ -81,15 +85,15 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     out_text(r, "subject", a->subject);
     if (*a->kind && strcmp(a->kind, "pair") != 0)
         out_show(r, "subject", OUT_PLAIN, "%s %s", a->kind, a->subject);
-    put_metric(r, a);
-    put_value(r, "value", a, a->value);
-    put_value(r, "level", a, a->level);
-    put_value(r, "baseline", a, a->baseline);
-    put_value(r, "worst", a, a->worst);
+    alerts_put_metric(r, a->metric, a->direction);
+    if (!*a->metric)
+        out_show(r, "metric", OUT_PLAIN, "%u/%u pairs", a->bad_pairs, a->pairs);
+    alerts_put_number(r, "value", a->metric, a->value);
+    alerts_put_number(r, "level", a->metric, a->level);
+    alerts_put_number(r, "baseline", a->metric, a->baseline);
+    alerts_put_number(r, "worst", a->metric, a->worst);
     out_text(r, "rule", a->rule);
-    out_text(r, "mesh", a->mesh);
-    out_text(r, "class", a->class_name);
-    out_show(r, "MESH/CLASS", OUT_PLAIN, *a->mesh ? "%s/%s" : "-", a->mesh, a->class_name);
+    alerts_put_class(r, a->mesh, a->class_name);
     out_text(r, "source", a->source);
     out_text(r, "target", a->target);
     out_u64(r, "pair_id", a->pair_id);

@@ -167,10 +167,7 @@ static void put_rule(struct out_records *r, const void *row, const void *ctx)
 
     (void)ctx;
     out_text(r, "name", i->name);
-    out_text(r, "metric", i->metric);
-    out_text(r, "direction", i->direction);
-    if (*i->direction)
-        out_show(r, "metric", OUT_PLAIN, "%s %s", i->metric, i->direction);
+    alerts_put_metric(r, i->metric, i->direction);
     out_text(r, "scope", i->scope);
     out_text(r, "matches", i->matches);
     out_bool(r, "off", i->off);
@@ -242,15 +239,13 @@ static const struct out_col explain_columns[] = {
 
 static void put_baseline(struct out_records *r, const Tw__AlertExplainRow *i)
 {
-    char known[TW_TIME_TEXT], wanted[TW_TIME_TEXT], value[OUT_NUM];
+    char known[TW_TIME_TEXT], wanted[TW_TIME_TEXT];
 
-    out_num(r, "baseline", (struct tw_num){ i->baseline != NULL, i->baseline ? i->baseline->value : 0 });
+    alerts_put_number(r, "baseline", i->metric, i->baseline);
     if (i->baseline_known_ns < i->baseline_wanted_ns)
         out_show(r, "baseline", OUT_DOUBT, "learning: %s of %s known",
                  tw_duration_format(i->baseline_known_ns, known),
                  tw_duration_format(i->baseline_wanted_ns, wanted));
-    else
-        out_show(r, "baseline", OUT_PLAIN, "%s", alerts_value(i->metric, i->baseline, value));
     out_num(r, "baseline_known_seconds",
             (struct tw_num){ i->baseline_wanted_ns != 0, out_ns_to_s(i->baseline_known_ns) });
     out_num(r, "baseline_wanted_seconds",
@@ -260,16 +255,10 @@ static void put_baseline(struct out_records *r, const Tw__AlertExplainRow *i)
 static void put_explained(struct out_records *r, const void *row, const void *ctx)
 {
     const Tw__AlertExplainRow *i = row;
-    char value[OUT_NUM];
 
     (void)ctx;
-    out_text(r, "mesh", i->mesh);
-    out_text(r, "class", i->class_name);
-    out_show(r, "MESH/CLASS", OUT_PLAIN, *i->mesh ? "%s/%s" : "-", i->mesh, i->class_name);
-    out_text(r, "metric", i->metric);
-    out_text(r, "direction", i->direction);
-    if (*i->direction)
-        out_show(r, "metric", OUT_PLAIN, "%s %s", i->metric, i->direction);
+    alerts_put_class(r, i->mesh, i->class_name);
+    alerts_put_metric(r, i->metric, i->direction);
     out_text(r, "rule", i->rule);
     out_bool(r, "applies", i->applies);
     out_text(r, "why", i->why);
@@ -281,8 +270,7 @@ static void put_explained(struct out_records *r, const void *row, const void *ct
     out_text(r, "levels", i->levels);
     out_text(r, "state", i->state);
     out_style(r, "state", strcmp(i->state, "firing") ? OUT_PLAIN : OUT_BAD);
-    out_num(r, "value", (struct tw_num){ i->value != NULL, i->value ? i->value->value : 0 });
-    out_show(r, "value", OUT_PLAIN, "%s", alerts_value(i->metric, i->value, value));
+    alerts_put_number(r, "value", i->metric, i->value);
     put_baseline(r, i);
     out_u64(r, "alert", i->alert);
 }

@@ -358,8 +358,9 @@ void alert_engine_forget(struct alert_engine *e, uint64_t pair_id)
 {
     struct seen_pair *p = alert_pair_of(e, pair_id);
 
-    if (p && !p->active)
-        free_pair(e, p);
+    if (!p || p->active) /* asked again and again of what is not in the schedule: that changes nothing */
+        return;
+    free_pair(e, p);
     e->dirty = true;
 }
 
@@ -745,7 +746,7 @@ static void sweep(struct alert_engine *e, int64_t now_ns)
     {
         if (a->key.slot < ALERT_SLOTS && !e->conf.alive(e->conf.ctx, a))
             alert_finish(e, a, "it is not measured any more", now_ns);
-        else if (a->key.slot < ALERT_SLOTS && !rule_exists(e, a->rule) && a->lost_sight)
+        else if (a->key.slot < ALERT_SLOTS && a->lost_sight && !rule_exists(e, a->rule))
             alert_finish(e, a, "no rule looks at it any more", now_ns);
     }
 }
@@ -780,6 +781,7 @@ enum tw_rc alert_engine_tick(struct alert_engine *e, int64_t now_ns)
     alert_tell_all(e, now_ns);
     if (now_ns - e->pruned_ns >= 60 * TW_NS_PER_S) {
         prune_recent(e, now_ns);
+        alert_prune_silences(e, now_ns);
         e->pruned_ns = now_ns;
     }
     return rc;

@@ -25,6 +25,8 @@
 #define ALERT_DONE_MAX 1000 /* resolved ones that are kept at hand */
 #define ALERT_LABELS_MAX 80 /* of one alert, for matching */
 #define ALERT_SUMMARY_MAX 512
+#define ALERT_SILENCES_MAX 1000          /* that go on, or are to come */
+#define ALERT_SILENCE_OVER_NS (24 * 3600 * TW_NS_PER_S) /* one that is over is at hand so long */
 
 enum alert_kind { ALERT_PAIR, ALERT_AGENT, ALERT_SITE };
 const char *alert_kind_name(enum alert_kind k); /* "pair", "agent", "site" */
@@ -62,6 +64,7 @@ struct alert {
     char ack_author[ALERT_AUTHOR_MAX], ack_reason[ALERT_REASON_MAX];
     bool told;
     enum alert_severity told_severity;
+    enum alert_severity told_worst; /* of all that was told of it: who was told is told of the end */
     int64_t due_ns, told_ns;
     uint32_t notices; /* so many were made of it */
     enum alert_quiet quiet;
@@ -141,7 +144,8 @@ void alert_engine_restore_baseline(struct alert_engine *e, uint64_t pair_id, uns
 /* TW_ENOENT: no such alert that goes on. */
 enum tw_rc alert_engine_ack(struct alert_engine *e, uint64_t id, const char *author, const char *reason,
                             int64_t now_ns);
-/* Takes s->match, also on an error. Replaces one of the same id. */
+/* Takes s->match, also on an error. Replaces one of the same id. TW_ENOSPC: there are ALERT_SILENCES_MAX that
+ * go on at s->made_ns, or are to come. */
 enum tw_rc alert_engine_silence(struct alert_engine *e, const struct alert_silence *s);
 /* It ends now: false: there is none that goes on, or is to come. */
 bool alert_engine_unsilence(struct alert_engine *e, uint64_t id, int64_t now_ns, struct alert_silence *ret);

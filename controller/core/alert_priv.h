@@ -86,6 +86,7 @@ void alert_fire(struct alert_engine *e, struct alert *a, int64_t now_ns);
 void alert_finish(struct alert_engine *e, struct alert *a, const char *reason, int64_t now_ns);
 /* alert_tell.c */
 void alert_tell_all(struct alert_engine *e, int64_t now_ns);
+void alert_prune_silences(struct alert_engine *e, int64_t now_ns);
 /* alert_blame.c */
 enum tw_rc alert_blame(struct alert_engine *e, int64_t now_ns);
 int32_t alert_node_index(struct alert_engine *e, enum alert_kind kind, const char *name);

@@ -276,14 +276,17 @@ static struct tw_num delay(const struct alert_rule *r, const struct stats_view *
 }
 
 #define UNSYNCED_S 16.0 /* as the kernel says it: clkstate.h */
-static struct tw_num clock_error(const struct stats_view *v)
+/* A clock may be wrong by more than it admits: then what the others see of it counts. */
+static struct tw_num clock_error(const struct stats_view *v, struct tw_num offset)
 {
     double local = v->clock_local_synced ? v->clock_local_error_s : UNSYNCED_S;
     double remote = !v->clock_remote_known   ? 0
                     : v->clock_remote_synced ? v->clock_remote_error_s
                                              : UNSYNCED_S;
 
-    return known(local > remote ? local : remote);
+    if (remote > local)
+        local = remote;
+    return known(offset.known && offset.value > local ? offset.value : local);
 }
 
 static struct tw_num availability(const struct stats_view *v)
@@ -315,7 +318,7 @@ struct tw_num alert_rule_value(const struct alert_rule *r, const struct alert_fa
     case ALERT_AVAILABILITY:
         return availability(v);
     case ALERT_CLOCK:
-        return clock_error(v);
+        return clock_error(v, f->clock_offset);
     default: /* those that are not of one period */
         return (struct tw_num){ 0 };
     }

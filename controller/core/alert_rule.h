@@ -20,7 +20,8 @@ enum alert_metric {
     ALERT_JITTER,       /* RFC 3550, seconds; by direction */
     ALERT_AVAILABILITY, /* ratio of 10 s windows with an answer; low is bad */
     ALERT_NO_DATA,      /* seconds since the last report period that came */
-    ALERT_CLOCK,        /* the worse error that the two clocks admit, seconds; 16 s: not synchronised */
+    ALERT_CLOCK,        /* the worse error that the two clocks admit (16 s: not synchronised), or by which the mesh
+                           clock audit finds one of them wrong, seconds */
     ALERT_COMPLETENESS, /* ratio of the last hour's report periods that came; low is bad */
     ALERT_ROUTE,        /* hops by which the received TTL differs from what it was; by direction */
     ALERT_AGENT_DOWN,   /* seconds since an agent was last connected: of agents, not of pairs */
@@ -151,6 +152,7 @@ struct alert_facts {
     int64_t start_ns, end_ns, period_ns;
     const struct stats_view *view; /* NULL: nothing came, only what else is here counts */
     struct tw_num completeness;
+    struct tw_num clock_offset; /* by which the mesh clock audit finds one of the clocks wrong; unknown: it does not */
 };
 /* From where on a number is of this severity, which must be given; baseline: of a relative rule. */
 double alert_rule_raise(const struct alert_rule *r, enum alert_severity s, double baseline);

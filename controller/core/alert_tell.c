@@ -125,10 +125,23 @@ static struct alert_silence *find_silence(const struct alert_engine *e, uint64_t
     return NULL;
 }
 
+static bool is_full(const struct alert_engine *e, int64_t now_ns)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < e->n_silences; i++)
+        n += e->silences[i].end_ns > now_ns;
+    return n >= ALERT_SILENCES_MAX;
+}
+
 enum tw_rc alert_engine_silence(struct alert_engine *e, const struct alert_silence *s)
 {
     struct alert_silence *at = find_silence(e, s->id);
 
+    if (!at && is_full(e, s->made_ns)) {
+        selector_free(s->match);
+        return TW_ENOSPC;
+    }
     if (!at) {
         at = realloc(e->silences, (e->n_silences + 1) * sizeof *at);
         if (!at) {
@@ -155,6 +168,20 @@ bool alert_engine_unsilence(struct alert_engine *e, uint64_t id, int64_t now_ns,
         s->start_ns = now_ns;
     *ret = *s;
     return true;
+}
+
+/* Those that are over stay for a day, to be looked at; the database has them longer. */
+void alert_prune_silences(struct alert_engine *e, int64_t now_ns)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < e->n_silences; i++) {
+        if (now_ns - e->silences[i].end_ns < ALERT_SILENCE_OVER_NS)
+            e->silences[kept++] = e->silences[i];
+        else
+            selector_free(e->silences[i].match);
+    }
+    e->n_silences = kept;
 }
 
 const struct alert_silence *alert_engine_silences(const struct alert_engine *e, size_t *ret_n)
@@ -232,6 +259,8 @@ static void tell(struct alert_engine *e, struct alert *a, int64_t now_ns)
     a->told = true;
     a->told_ns = now_ns;
     a->told_severity = a->severity;
+    if (a->severity > a->told_worst)
+        a->told_worst = a->severity;
     a->notices++;
     e->conf.notice(e->conf.ctx, a, n);
     e->conf.changed(e->conf.ctx, a);

@@ -23,7 +23,7 @@ def check_negotiation(lab):
         plain, packed = f"{lab.dir}/plain", f"{lab.dir}/packed"
         head = lab.exec("ctl", "curl", "-s", "-H", f"Accept: {accept}", "-D", "-", "-o", plain, url)
         expect(f"Content-Type: {want}\n" in head, f"Accept {accept}: {head}")
-        expect("Vary: Accept\n" in head and "Vary: Accept-Encoding\n" in head, f"no Vary in {head}")
+        expect("Vary: Accept, Accept-Encoding\n" in head, f"no Vary in {head}")
         head = lab.exec("ctl", "curl", "-s", "-H", f"Accept: {accept}", "-H", "Accept-Encoding: gzip", "-D", "-", "-o", packed, url)
         expect("Content-Encoding: gzip\n" in head, f"Accept {accept}: not compressed: {head}")
         subprocess.run(["gzip", "-dc", packed], check=True, capture_output=True)

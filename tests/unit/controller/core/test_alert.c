@@ -451,6 +451,82 @@ static void silences(void **state)
     assert_false(alert_engine_unsilence(w->e, 8, w->now, &s));
 }
 
+static enum tw_rc put_silence(struct world *w, uint64_t id, int64_t end_ns)
+{
+    struct alert_silence s = { .id = id, .made_ns = w->now, .start_ns = w->now, .end_ns = end_ns, .match_text = "mesh=m" };
+    struct tw_err err;
+
+    assert_int_equal(selector_parse(s.match_text, &s.match, &err), TW_OK);
+    return alert_engine_silence(w->e, &s);
+}
+
+/* A year of them leaves those of the last day; and there is a most. */
+static void silences_are_bounded(void **state)
+{
+    struct world *w = *state;
+    size_t n, most = 0;
+    uint64_t id = 0;
+
+    loss_rule(w);
+    start(w);
+    for (int64_t end = T0 + 365 * DAY; w->now < end; w->now += HOUR) {
+        assert_int_equal(put_silence(w, ++id, w->now + HOUR), TW_OK);
+        tick(w);
+        alert_engine_silences(w->e, &n);
+        most = n > most ? n : most;
+    }
+    assert_in_range(most, 24, 27);
+    for (alert_engine_silences(w->e, &n); put_silence(w, ++id, w->now + DAY) == TW_OK; n++)
+        assert_in_range(n, 0, ALERT_SILENCES_MAX + 30);
+    assert_int_equal(put_silence(w, id, w->now + DAY), TW_ENOSPC);
+    assert_int_equal(put_silence(w, id - 1, w->now + 2 * DAY), TW_OK); /* in place of one */
+    w->now += DAY + HOUR;
+    assert_int_equal(put_silence(w, id, w->now + DAY), TW_OK); /* the others are over */
+}
+
+/* What was critical and ends as a warning: the worst that was told is known at the end, after a restart, too. */
+static void the_worst_is_remembered(void **state)
+{
+    struct world *w = *state;
+
+    loss_rule(w);
+    w->rules.repeat_ns = HOUR;
+    start(w);
+    feed_for(w, 10 * MINUTE, 0.9);
+    assert_int_equal(w->told[0].severity, ALERT_CRITICAL);
+    feed_for(w, 3 * HOUR, 0.05); /* told again, as a warning */
+    assert_int_equal(w->told[w->n_told - 1].severity, ALERT_WARNING);
+    assert_int_equal(alert_engine_find(w->e, 1)->told_severity, ALERT_WARNING);
+    assert_int_equal(alert_engine_find(w->e, 1)->told_worst, ALERT_CRITICAL);
+    restart(w);
+    feed_for(w, HOUR, 0);
+    assert_int_equal(w->told[w->n_told - 1].notice, ALERT_NOTICE_RESOLVED);
+    assert_int_equal(w->told[w->n_told - 1].severity, ALERT_WARNING);
+    assert_int_equal(w->stored[0].told_worst, ALERT_CRITICAL);
+}
+
+/* A clock that admits little, and that the others see to be wrong: what they see counts. */
+static void audited_clocks(void **state)
+{
+    struct world *w = *state;
+    struct alert_rule *r = add_rule(w, "clock", ALERT_CLOCK, TW_UNKNOWN);
+    struct stats_view v = loss_view(0);
+    struct alert_facts f = { .period_ns = PERIOD, .view = &v };
+    struct tw_num got;
+
+    v.clock_local_synced = v.clock_remote_synced = v.clock_remote_known = true;
+    v.clock_local_error_s = 0.0002;
+    v.clock_remote_error_s = 0.0004;
+    got = alert_rule_value(r, &f);
+    assert_true(got.known && got.value == 0.0004);
+    f.clock_offset = (struct tw_num){ true, 0.005 };
+    assert_true(alert_rule_value(r, &f).value == 0.005);
+    f.clock_offset.value = 0.0001; /* what it admits is more */
+    assert_true(alert_rule_value(r, &f).value == 0.0004);
+    v.clock_remote_synced = false;
+    assert_true(alert_rule_value(r, &f).value == 16);
+}
+
 static void works(void **state)
 {
     struct world *w = *state;
@@ -645,6 +721,9 @@ int main(void)
         T(availability),
         T(against_its_baseline),
         T(silences),
+        T(silences_are_bounded),
+        T(the_worst_is_remembered),
+        T(audited_clocks),
         T(works),
         T(acknowledged),
         T(taken_away),
