@@ -4,11 +4,11 @@ import { matchOf } from '../src/pages/alerts/actions';
 import { quietText, worst } from '../src/pages/alerts/list';
 import { concerns } from '../src/pages/fleet/concerns';
 import { duration, inGroups, labelChange, nanos, nsText, until } from '../src/pages/ops/text';
-import type { Agent, Alert, Probe, Progress, Test, TestRun } from '../src/pages/ops/types';
+import type { Agent, Alert, Probe, Progress, ReportRow, Test, TestRun } from '../src/pages/ops/types';
 import { apiQuery, before, objectives } from '../src/pages/reports/query';
 import { request, type Wish } from '../src/pages/test/form';
 import { Keeper, from, merge } from '../src/pages/test/keeper';
-import { progressOf } from '../src/pages/test/show';
+import { progressOf, withTotals } from '../src/pages/test/show';
 
 describe('what is typed', () => {
   for (const [text, ms] of [
@@ -77,8 +77,9 @@ describe('alerts', () => {
       alert({ id: 4, severity: 'critical', kind: 'site' }),
       alert({ id: 5, severity: 'critical', quiet: 'silenced' }),
       alert({ id: 6, pending: '2026-11-27T11:00:00Z' }),
+      alert({ id: 7, severity: 'critical', kind: 'agent', quiet: 'waiting' }),
     ];
-    expect(list.sort((a, b) => (worst(a) < worst(b) ? -1 : 1)).map((a) => a.id)).toEqual([4, 3, 6, 2, 5, 1]);
+    expect(list.sort((a, b) => (worst(a) < worst(b) ? -1 : 1)).map((a) => a.id)).toEqual([4, 7, 3, 6, 2, 5, 1]);
   });
   it('says why nobody is told', () => {
     expect(quietText(alert({}))).toBe('');
@@ -135,6 +136,12 @@ describe('tests on demand', () => {
     expect(progressOf(t({ runs: 4, done: 1, failed: 1 }), [], at)).toBe(0.5);
     expect(progressOf(t({ state: 'complete' }), [], at)).toBe(1);
     expect(progressOf(t({}), [run(25)], at)).toBe(null);
+  });
+
+  it('stored numbers go to the run with the same number', () => {
+    const runs = [{ pair_id: 1, total: null }, { pair_id: 2, total: { sent: 5 } }, { pair_id: 3, total: null }] as unknown as TestRun[];
+    const stored = [{ pair_id: 1, sent: 7 }, { pair_id: 2, sent: 8 }, { pair_id: 9, sent: 9 }] as unknown as ReportRow[];
+    expect(withTotals(runs, stored).map((r) => r.total?.sent ?? null)).toEqual([7, 5, null]);
   });
 
   const probe = (seq: number, fate: string): Probe => ({ seq, fate, t1: `t${seq}` }) as Probe;

@@ -6,7 +6,7 @@ import { Ask, ReadOnly } from '../ops/dialog';
 import { Answered, AsOf, Facts, Filter, OpsPage, PairLink, Tabs, useData } from '../ops/parts';
 import type { Alert, AlertList, AlertShow } from '../ops/types';
 import { acknowledge, matchOf, silence } from './actions';
-import { AlertTable, evidence, going, over, quietText } from './list';
+import { AlertTable, evidence, going, hushed, over, quietText } from './list';
 import { Explain, Receivers, RulesView, Silences } from './views';
 
 const MOST = 500;
@@ -39,6 +39,12 @@ function tally(alerts: readonly Alert[]): string {
   return [parts.length ? `Firing: ${parts.join(', ')}` : 'Nothing fires', pending ? `${pending} may soon` : ''].filter(Boolean).join('; ');
 }
 
+/* The colour of the sum: of the worst that nobody works on; good only if nothing fires. */
+function loudest(open: readonly Alert[], all: readonly Alert[]): string {
+  const worst = (['critical', 'warning', 'info'] as const).find((s) => open.some((a) => a.severity === s));
+  return worst ? `tone-${worst}` : all.some((a) => a.state === 'firing') ? '' : 'tone-ok';
+}
+
 function Going() {
   const { query } = useRoute();
   const select = query.get('select');
@@ -53,11 +59,11 @@ function Going() {
       {select && answer.error && !answer.data ? null : (
         <Answered answer={answer} what="alerts">
           {(data) => {
-            const open = data.alerts.filter((a) => a.state === 'firing' && !a.acked && !a.quiet);
+            const open = data.alerts.filter((a) => a.state === 'firing' && !hushed(a));
             return (
               <>
                 <div class="bar">
-                  <span role="status" class={open.length ? 'tone-critical' : 'tone-ok'}>
+                  <span role="status" class={loudest(open, data.alerts)}>
                     {tally(data.alerts)}
                     {open.length ? `, ${open.length} that nobody works on` : ''}
                   </span>

@@ -11,15 +11,21 @@ export const rank = { critical: 0, warning: 1, info: 2 };
 const kinds = { site: 0, agent: 1, pair: 2 };
 const states = { firing: 0, pending: 1, resolved: 2 };
 
+/* Kept quiet by somebody or something; one that waits to be told (`wait`, in which what belongs together comes together) is not. */
+export function hushed(a: Alert): boolean {
+  return a.acked !== null || (a.quiet !== '' && a.quiet !== 'waiting');
+}
+
 /* Worst first: what fires before what may, then severity, sites before their pairs, then the oldest. */
 export function worst(a: Alert): string {
-  return `${states[a.state]}${a.quiet ? 1 : 0}${rank[a.severity]}${kinds[a.kind]}${a.pending ?? ''}`;
+  return `${states[a.state]}${hushed(a) ? 1 : 0}${rank[a.severity]}${kinds[a.kind]}${a.pending ?? ''}`;
 }
 
 /* Why nobody is told, in words. */
 export function quietText(a: Alert): string {
   if (a.acked) return `${a.acked_by || 'somebody'} works on it${a.ack_reason ? `: ${a.ack_reason}` : ''}`;
   if (!a.quiet) return '';
+  if (a.quiet === 'waiting') return 'not yet: waits for what belongs to it';
   return `${a.quiet.replace(/_/g, ' ')}${a.quiet_reason ? `: ${a.quiet_reason}` : ''}`;
 }
 
@@ -88,5 +94,5 @@ export const evidence: readonly Column<Alert>[] = [
 export function AlertTable(p: { caption: string; name: string; columns: readonly Column<Alert>[]; rows: readonly Alert[]; sort?: string; empty: string }) {
   // Rows come worst first; a column's sort is the reader's choice.
   const rows = [...p.rows].sort((a, b) => (worst(a) < worst(b) ? -1 : worst(a) > worst(b) ? 1 : 0));
-  return <Table caption={p.caption} name={p.name} columns={p.columns} rows={rows} rowKey={(a) => a.id} rowClass={(a) => (a.quiet || a.acked ? 'quiet' : '')} empty={p.empty} {...(p.sort ? { initialSort: p.sort } : {})} />;
+  return <Table caption={p.caption} name={p.name} columns={p.columns} rows={rows} rowKey={(a) => a.id} rowClass={(a) => (hushed(a) ? 'quiet' : '')} empty={p.empty} {...(p.sort ? { initialSort: p.sort } : {})} />;
 }

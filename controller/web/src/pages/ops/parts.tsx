@@ -89,7 +89,6 @@ export function Filter(p: { label: string; param: string; hint: string; error?: 
   return (
     <form
       class="field"
-      role="search"
       onSubmit={(e) => {
         e.preventDefault();
         setQuery({ [p.param]: text.trim() || null });
@@ -131,7 +130,7 @@ export function Facts(p: { title?: string; rows: readonly (readonly [string, Com
   if (!rows.length) return null;
   return (
     <div class="facts">
-      {p.title ? <h3>{p.title}</h3> : null}
+      {p.title ? <h2>{p.title}</h2> : null}
       <dl>
         {rows.map(([name, value, hint]) => (
           <div key={name} title={hint}>
@@ -155,5 +154,9 @@ export function Answered<T>(p: { answer: Data<T>; what: string; children: (data:
 }
 
 export function PairLink(p: { mesh: string; class: string; source: string; target: string; text?: string }) {
-  return <a href={href('pair', { mesh: p.mesh, class: p.class, source: p.source, target: p.target })}>{p.text ?? `${p.source} > ${p.target}`}</a>;
+  return (
+    <a class="pair-link" href={href('pair', { mesh: p.mesh, class: p.class, source: p.source, target: p.target })}>
+      {p.text ?? `${p.source} > ${p.target}`}
+    </a>
+  );
 }

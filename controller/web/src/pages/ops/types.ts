@@ -235,6 +235,7 @@ export interface Total extends Omit<PairNumbers, 'mesh' | 'class' | 'source' | '
   [name: string]: unknown;
 }
 export interface TestRun {
+  pair_id: number;
   class: string;
   source: string;
   target: string;
@@ -280,6 +281,7 @@ export interface Change {
   ratio: number | null;
 }
 export interface ReportRow extends PairNumbers {
+  pair_id: number;
   key?: string; // of groups
   pairs?: number;
   change?: Record<string, Change>;

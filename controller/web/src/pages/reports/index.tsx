@@ -88,7 +88,8 @@ function change(c: (typeof compared)[number]): Column<ReportRow> {
     cell: (r) => {
       const x = r.change?.[c.key];
       if (!x) return '-';
-      const same = x.delta === null || show(x.now) === show(x.before);
+      // Delays that differ by less than a tenth are the same, for the eye; what is shown are both.
+      const same = x.delta === null || show(x.now) === show(x.before) || (!c.ratio && x.ratio !== null && Math.abs(x.ratio - 1) < 0.1);
       const worse = !same && (c.low ? x.delta! < 0 : x.delta! > 0);
       return (
         <>

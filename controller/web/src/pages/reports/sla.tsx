@@ -67,7 +67,7 @@ const columns: readonly Column<Row>[] = [
   { key: 'mesh', title: 'Mesh/class', sort: (r) => `${r.pair.mesh}/${r.pair.class}`, cell: (r) => `${r.pair.mesh}/${r.pair.class}` },
   { key: 'pair', title: 'Pair', sort: (r) => `${r.pair.source} > ${r.pair.target}`, cell: (r) => <PairLink mesh={r.pair.mesh} class={r.pair.class} source={r.pair.source} target={r.pair.target} /> },
   { key: 'goal', title: 'Objective', sort: (r) => r.goal.kind, cell: (r) => `${r.goal.kind} ${r.goal.kind === 'availability' ? 'at least' : 'at most'} ${number(r.goal, r.goal.limit)}` },
-  { key: 'verdict', title: 'Verdict', sort: (r) => `${rank[r.goal.verdict] ?? 9}${String(1e6 - Math.min(used(r.goal), 999) * 1000).padStart(9)}`, cell: (r) => verdict(r.goal.verdict) },
+  { key: 'verdict', title: 'Verdict', sort: (r) => (rank[r.goal.verdict] ?? 9) * 1000 - Math.min(used(r.goal), 999), cell: (r) => verdict(r.goal.verdict) },
   { key: 'achieved', title: 'Achieved', num: true, sort: (r) => r.goal.achieved, cell: (r) => number(r.goal, r.goal.achieved) },
   {
     key: 'budget',

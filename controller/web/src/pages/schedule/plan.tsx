@@ -48,17 +48,19 @@ function Refused(p: { excess: Excess }) {
   );
 }
 
+const MOST = 20; // as twampctl
+
 export function Excesses(p: { plan: Plan }) {
   if (!p.plan.excesses.length) return null;
   return (
     <div class="refusals" role="alert">
       <strong>It costs more than it may</strong>
       <ul>
-        {p.plan.excesses.map((e) => (
+        {p.plan.excesses.slice(0, MOST).map((e) => (
           <Refused key={e.text} excess={e} />
         ))}
       </ul>
-      {p.plan.excesses_all > p.plan.excesses.length ? <p class="dim">and {p.plan.excesses_all - p.plan.excesses.length} more</p> : null}
+      {p.plan.excesses_all > MOST ? <p class="dim">and {p.plan.excesses_all - Math.min(MOST, p.plan.excesses.length)} more</p> : null}
     </div>
   );
 }

@@ -9,7 +9,7 @@ import { Empty, ErrorBox, Section, StateBadge } from '../../ui/parts';
 import { ReadOnly } from '../ops/dialog';
 import { Answered, OpsPage, useData } from '../ops/parts';
 import { nsText } from '../ops/text';
-import type { Probe, Test, TestRun, TestShow, Total } from '../ops/types';
+import type { Probe, Report, ReportRow, Test, TestRun, TestShow, Total } from '../ops/types';
 import { going, keeper, type Kept } from './keeper';
 
 export function testState(state: string): string {
@@ -218,13 +218,12 @@ function Stop(p: { id: number }) {
   );
 }
 
-function Body(p: { test: Test; runs: readonly TestRun[]; kept: Kept | null }) {
+function Body(p: { test: Test; runs: readonly TestRun[]; kept: Kept | null; missing: string }) {
   const now = useNow();
   const { test } = p;
   const running = going(test.state);
   const single = p.runs.length === 1;
   const total = p.runs[0]?.total ?? null;
-  const missing = !running && p.runs.some((r) => r.state === 'complete' && !r.total);
   return (
     <>
       <p>
@@ -244,7 +243,7 @@ function Body(p: { test: Test; runs: readonly TestRun[]; kept: Kept | null }) {
       {running && !p.kept ? <p class="tone-warning">It was not started in this tab: its numbers come when it is over.</p> : null}
       {p.kept?.error ? <ErrorBox error={p.kept.error} stale /> : null}
       {p.runs.some((r) => r.total) ? <Numbers runs={p.runs} /> : null}
-      {missing ? <p class="dim">What was measured is on its way through the agent&apos;s spool.</p> : null}
+      {p.missing ? <p class="dim">{p.missing === 'coming' ? 'What was measured is on its way through the spools of agents.' : 'Of some pairs nothing is stored of its time.'}</p> : null}
       {single && p.runs[0]!.reason ? (
         <div class="error-box" role="alert">
           {p.runs[0]!.reason}
@@ -261,17 +260,47 @@ function Body(p: { test: Test; runs: readonly TestRun[]; kept: Kept | null }) {
   );
 }
 
+/* The runs with what is stored of them: a pair of a test has a number of its own, and its summaries are of the test's time. */
+export function withTotals(runs: readonly TestRun[], stored: readonly ReportRow[]): TestRun[] {
+  const by = new Map(stored.map((r) => [r.pair_id, r]));
+  return runs.map((r) => ({ ...r, total: r.total ?? (by.get(r.pair_id) as Total | undefined) ?? null }));
+}
+
+const waiting = (r: TestRun) => !r.total && (r.state === 'complete' || r.state === 'stopped' || r.state === 'abandoned');
+const later = (at: string | null, ms: number) => (millis(at) === null ? null : new Date(millis(at)! + ms).toISOString());
+
+/* A test that is over, or not ours: its state comes with news of tests, its numbers with the results, for the agents' spools have them first. */
+function useStored(id: number | null) {
+  const [waits, setWaits] = useState(true);
+  const show = useData<TestShow>(id === null ? null : `tests/${id}`, {}, 'tests');
+  const test = show.data?.tests[0] ?? null;
+  const over = test !== null && !going(test.state);
+  const report = useData<Report>(over ? 'report' : null, { mesh: 'on-demand', from: test?.started, to: later(test?.ended ?? null, 1000), limit: 10000 }, waits ? 'published' : null);
+  const runs = withTotals(show.data?.runs ?? [], report.data?.pairs ?? []);
+  const missing = runs.some(waiting);
+  // What is not there after a minute has been dropped, or is older than what is kept.
+  const old = over && Date.now() - (millis(test.ended) ?? 0) > 60_000;
+  useEffect(() => setWaits(missing && !old), [missing, old]);
+  return { show, test, runs, missing: report.data !== null && missing, old, error: show.error ?? report.error };
+}
+
+/* Runs as this tab saw them last, with how they ended. */
+function finished(seen: readonly TestRun[], stored: readonly TestRun[]): TestRun[] {
+  const by = new Map(stored.map((r) => [r.pair_id, r]));
+  return seen.map((r) => {
+    const s = by.get(r.pair_id);
+    return s ? { ...s, total: s.total ?? r.total, last_known: r.last_known, last_rtt_ns: r.last_rtt_ns } : r;
+  });
+}
+
 export function TestView(p: { id: number }) {
   const kept = useKept(p.id);
   const live = kept !== null && !kept.over;
-  // Results come by the spool after the end: asked again as results are published until they are there.
-  const [waits, setWaits] = useState(true);
-  const stored = useData<TestShow>(live ? null : `tests/${p.id}`, {}, waits ? 'published' : 'tests');
-  const test = live ? (kept.progress?.info ?? null) : (stored.data?.tests[0] ?? kept?.progress?.info ?? null);
-  useEffect(() => setWaits(stored.data === null || stored.data.runs.some((r) => !r.total && r.state !== 'failed')), [stored.data]);
-  const storedRuns = stored.data?.runs ?? [];
-  const complete = storedRuns.length > 0 && storedRuns.every((r) => r.total || r.state === 'failed');
-  const rows = live || (!complete && kept?.progress) ? (kept?.progress?.runs ?? []) : storedRuns;
+  const stored = useStored(live ? null : p.id);
+  const test = live ? (kept.progress?.info ?? null) : (stored.test ?? kept?.progress?.info ?? null);
+  // What this tab has seen of it is the same, and there at once.
+  const seen = kept?.progress?.runs ?? [];
+  const rows = seen.length ? (live ? seen : finished(seen, stored.runs)) : stored.runs;
   return (
     <OpsPage
       title={test ? `Test ${test.what}` : `Test ${p.id}`}
@@ -283,17 +312,17 @@ export function TestView(p: { id: number }) {
       }
     >
       {test ? (
-        <Body test={test} runs={rows} kept={kept} />
+        <Body test={test} runs={rows} kept={kept} missing={!live && rows.some(waiting) ? (stored.old ? 'nothing' : 'coming') : ''} />
       ) : live ? (
         <p class="dim" role="status">
           Starting...
         </p>
       ) : (
-        <Answered answer={stored} what="the test">
+        <Answered answer={stored.show} what="the test">
           {() => <Empty>No test has the number {p.id}.</Empty>}
         </Answered>
       )}
-      {test ? <ErrorBox error={live ? null : stored.error} stale={stored.data !== null} /> : null}
+      {test ? <ErrorBox error={live ? null : stored.error} stale={rows.length > 0} /> : null}
     </OpsPage>
   );
 }
