@@ -287,6 +287,11 @@ enum tw_rc store_read_span(struct store_reader *r, const struct store_span *span
  * over the end of a report period are not joined (common/loss_runs.h). A summary lists its longest runs only. */
 enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
                                 enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run), void *ctx, struct tw_err *err);
+/* The same for reports, which join them. Of days whose summaries are gone only runs that go on over the end of a report period are left, as far
+ * as they are joined within an hour (UTC): `parts` runs of summaries are in it. Where summaries are kept each run comes by itself, as one part. */
+enum tw_rc store_read_loss_chains(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                  enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run, uint64_t parts), void *ctx,
+                                  struct tw_err *err);
 /* The latest summary of each flow of each given pair: pair by pair, each once. */
 enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx, struct tw_err *err);

@@ -156,6 +156,21 @@ enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_
     return rc;
 }
 
+enum tw_rc store_read_loss_chains(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                  enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run, uint64_t parts),
+                                  void *ctx, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (from_ns >= to_ns)
+        return TW_OK;
+    rc = sq_exec(&r->q, "BEGIN", err);
+    if (!rc)
+        rc = runs_read_chains(&r->q, &r->runs, pair_id, from_ns, to_ns, fn, ctx, err);
+    sq_rollback(&r->q);
+    return rc;
+}
+
 /* ---- Latest ------------------------------------------------------------------------------------- */
 
 static enum tw_rc read_latest_row(struct store_reader *r, int64_t day, int64_t row, summary_fn fn, void *ctx,

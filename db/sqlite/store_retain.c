@@ -212,12 +212,15 @@ static enum tw_rc run_i64(struct store *s, enum store_stmt which, int64_t v, str
     return sq_run(&c, err);
 }
 
-/* What completeness needs is kept as long as any level; loss runs and tests as long as summaries. */
+/* What completeness needs is kept as long as any level, and so is what joins loss runs over the ends of periods; loss runs themselves and tests as
+ * long as summaries. */
 static enum tw_rc retain_others(struct store *s, struct tw_err *err)
 {
     int64_t raw_ns = s->retain.from_ns[STORE_RAW], last_ns = s->retain.from_ns[STORE_1D];
     enum tw_rc rc = runs_drop_days(&s->q, &s->insert_runs, day_of(raw_ns), err);
 
+    if (!rc)
+        rc = runs_drop_chains(&s->q, day_of(last_ns), err);
     if (!rc)
         rc = run_i64(s, ST_RETAIN_GAP, last_ns, err);
     if (!rc)

@@ -657,12 +657,67 @@ static void loss_runs_are_joined(void **state)
     fx_free(f);
 }
 
+/* An outage of hours, over the ends of periods and of a day, and one within an hour: a report says of it the same when only roll-ups are left. */
+static void loss_runs_stay_joined(void **state)
+{
+    static const int64_t outages[][2] = { { 5, 900 }, { 950, 953 } }; /* in periods; the day ends at 640 */
+    enum { DAY = 8640, END = 1000 };
+    struct fx *f = fx_new(1, 10);
+    struct pair *p = fx_pair(f, "m", "voice", "ams", "fra", 1, AT(0));
+    struct store_retention r = { .now_ns = AT(5 * DAY),
+                                 .keep.ns = { DAY * FX_PERIOD, DAY * FX_PERIOD, DAY * FX_PERIOD,
+                                              40 * DAY * FX_PERIOD, 40 * DAY * FX_PERIOD } };
+    struct report_filter filter = { .from_ns = AT(-80), .to_ns = AT(END), .flows = true }; /* 22:00 to 01:00 */
+    bool more = true;
+
+    (void)state;
+    filter.to_ns = AT(END) - AT(END) % (3600 * TW_NS_PER_S) + 3600 * TW_NS_PER_S;
+    for (size_t k = 0; k < TW_NELEM(outages); k++)
+        for (int64_t n = outages[k][0]; n < outages[k][1]; n++) {
+            struct tw_summary s;
+            struct tw_loss_run run = { .start_ns = AT(n),
+                                       .length_ns = FX_PERIOD,
+                                       .probes = 100,
+                                       .seq_first = (uint32_t)n * 100,
+                                       .direction = TW_UNKNOWN,
+                                       .continues_before = n > outages[k][0],
+                                       .continues_after = n + 1 < outages[k][1] };
+            summary_init(&s);
+            s.pair_id = p->row.id;
+            s.start_ns = AT(n);
+            s.end_ns = AT(n + 1);
+            s.sent = s.lost_unknown = 100;
+            s.status = summary_status(&s);
+            s.loss_runs = 1;
+            s.loss_run_longest = 100;
+            s.loss_run_longest_ns = FX_PERIOD;
+            loss_runs_add(&s.runs, &run);
+            fx_store(f, &s);
+            summary_free(&s);
+        }
+    for (int step = 0; step < 2; step++) {
+        struct report *rep;
+        while (step && more)
+            FX_OK(store_retain(f->store, &r, &more, &err));
+        rep = run_report(f, &filter);
+        assert_int_equal(rep->n_pairs, 1);
+        if (rep->pairs[0].view.loss_runs != 2 || rep->pairs[0].view.loss_run_longest != 89500 ||
+            rep->pairs[0].flows[0].view.loss_runs != 2 || rep->pairs[0].view.loss_run_longest_s != 8950)
+            fail_msg("%s: %llu runs, the longest of %llu probes and %g s", step ? "roll-ups" : "summaries",
+                     (unsigned long long)rep->pairs[0].view.loss_runs,
+                     (unsigned long long)rep->pairs[0].view.loss_run_longest, rep->pairs[0].view.loss_run_longest_s);
+        report_free(rep);
+    }
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_direct_merge),
         cmocka_unit_test(flows_and_their_merge),
         cmocka_unit_test(loss_runs_are_joined),
+        cmocka_unit_test(loss_runs_stay_joined),
         cmocka_unit_test(views_need_no_histograms),
         cmocka_unit_test(completeness),
         cmocka_unit_test(latest_takes_the_newest_end),
