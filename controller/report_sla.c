@@ -3,18 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/report_flows.h"
+#include "controller/sla_history.h"
 
 #define DAY (86400 * TW_NS_PER_S)
-#define LOOKS_MAX 100000 /* at a rule of maintenance */
 
 struct sla_job {
     struct reader_job job; /* first */
     struct sla_report *rep;
     struct sla_objectives objectives;
+    struct sla_history *history;
     struct sla_pair *reading;
     struct expectations expect;  /* of it */
-    const struct sla_span *part; /* being read, */
-    int64_t taken_ns;            /* and until where the one before it has been */
+    struct sla_span covers; /* of the part that is being read */
+    int64_t taken_ns;       /* until where the ones before it have been */
     enum tw_rc rc;
     struct tw_err err;
     void (*done)(void *ctx, struct sla_report *rep, const struct tw_err *err);
@@ -55,27 +56,11 @@ static void job_free(struct sla_job *j)
 {
     sla_report_free(j->rep);
     sla_objectives_free(&j->objectives);
+    sla_history_free(j->history);
     free(j);
 }
 
-/* ---- Maintenance: loop thread ---- */
-
-static enum tw_rc add_rule(struct sla_spans *s, const struct sla_span *in, const struct times_set *when)
-{
-    int64_t at = in->from_ns;
-    enum tw_rc rc = TW_OK;
-
-    for (unsigned n = 0; !rc && at < in->to_ns && n < LOOKS_MAX; n++) {
-        struct times_span same;
-        bool inside = times_set_at(when, at, &same);
-        if (inside)
-            rc = sla_spans_add(s, in, at, same.to_ns);
-        if (same.to_ns <= at)
-            break;
-        at = same.to_ns;
-    }
-    return rc;
-}
+/* ---- Maintenance ---- */
 
 static enum tw_rc add_agent(struct sla_spans *s, const struct sla_span *in, const struct inventory *inv,
                             const char *name)
@@ -88,18 +73,25 @@ static enum tw_rc add_agent(struct sla_spans *s, const struct sla_span *in, cons
     return rc;
 }
 
-static enum tw_rc find_maintenance(struct sla_pair *p, const struct inventory *inv,
-                                   const struct sla_span *whole)
+static enum tw_rc find_agents_maintenance(struct sla_pair *p, const struct inventory *inv,
+                                          const struct sla_span *whole)
 {
-    enum tw_rc rc = TW_OK;
+    enum tw_rc rc = add_agent(&p->maintenance, whole, inv, p->pair.source);
 
-    for (size_t i = 0; !rc && p->times && i < p->times->n_maintenance; i++)
-        rc = add_rule(&p->maintenance, whole, &p->times->maintenance[i].when);
-    if (!rc)
-        rc = add_agent(&p->maintenance, whole, inv, p->pair.source);
-    if (!rc)
-        rc = add_agent(&p->maintenance, whole, inv, p->pair.target);
-    return rc ? rc : sla_spans_rest(&p->maintenance, whole, &p->counted);
+    return rc ? rc : add_agent(&p->maintenance, whole, inv, p->pair.target);
+}
+
+/* The mesh's: by the documents of their time, or by the present one where there is no history. On a reader. */
+static enum tw_rc find_maintenance(struct sla_job *j, struct store_reader *db, struct sla_pair *p)
+{
+    const struct sla_span whole = { j->rep->from_ns, j->rep->to_ns };
+    bool known = false;
+    enum tw_rc rc =
+        sla_history_add(j->history, db, p->pair.mesh, p->pair.class_name, &p->maintenance, &known, &j->err);
+
+    for (size_t i = 0; !rc && !known && p->times && i < p->times->n_maintenance; i++)
+        rc = sla_add_rule(&p->maintenance, &whole, &p->times->maintenance[i].when);
+    return rc ? rc : sla_spans_rest(&p->maintenance, &whole, &p->counted);
 }
 
 /* ---- Reading ---- */
@@ -153,20 +145,44 @@ static enum tw_rc add_cell(void *ctx, const struct store_cell *c)
     return rc;
 }
 
+static void note_cover(void *ctx, uint64_t pair_id, int64_t from_ns, int64_t to_ns)
+{
+    struct sla_job *j = ctx;
+
+    (void)pair_id;
+    j->covers = (struct sla_span){ from_ns, to_ns };
+}
+
+/* What is left of it may stick out, or be less; what the part before has taken already does not count again. */
+static void expect_part(struct sla_job *j, const struct sla_span *part)
+{
+    struct sla_span is = j->covers;
+
+    if (is.from_ns < j->taken_ns)
+        is.from_ns = j->taken_ns;
+    if (is.from_ns < part->from_ns || is.to_ns > part->to_ns)
+        j->reading->inexact = true;
+    if (is.from_ns < is.to_ns)
+        j->reading->periods_expected += expectations_count(&j->expect, EXPECT_ALL_FLOWS, is.from_ns, is.to_ns);
+    j->taken_ns = is.to_ns > part->to_ns ? is.to_ns : part->to_ns;
+}
+
 static enum tw_rc read_part(struct sla_job *j, struct store_reader *db, const struct sla_span *part)
 {
-    enum tw_rc rc = store_read_span(db,
-                                    &(struct store_span){ .pair_ids = &j->reading->pair.id,
-                                                          .n_pairs = 1,
-                                                          .from_ns = part->from_ns,
-                                                          .to_ns = part->to_ns,
-                                                          .raw_from_ns = INT64_MAX,
-                                                          .fn = add_cell,
-                                                          .ctx = j },
-                                    &j->err);
+    enum tw_rc rc;
 
-    j->taken_ns = part->to_ns;
-    j->reading->periods_expected += expectations_count(&j->expect, EXPECT_ALL_FLOWS, part->from_ns, part->to_ns);
+    j->covers = *part;
+    rc = store_read_span(db,
+                         &(struct store_span){ .pair_ids = &j->reading->pair.id,
+                                               .n_pairs = 1,
+                                               .from_ns = part->from_ns,
+                                               .to_ns = part->to_ns,
+                                               .raw_from_ns = INT64_MAX,
+                                               .covers = note_cover,
+                                               .fn = add_cell,
+                                               .ctx = j },
+                         &j->err);
+    expect_part(j, part);
     return rc;
 }
 
@@ -192,6 +208,8 @@ static enum tw_rc read_pair(struct sla_job *j, struct store_reader *db, struct s
 
     j->reading = p;
     j->taken_ns = INT64_MIN;
+    if (!rc)
+        rc = find_maintenance(j, db, p);
     for (size_t i = 0; !rc && i < p->counted.n; i++)
         rc = read_part(j, db, &p->counted.v[i]);
     if (rc == TW_ENOMEM)
@@ -266,7 +284,7 @@ static enum tw_rc take_pairs(struct sla_job *j, const struct inventory *inv, con
         p->number = (uint32_t)(skip + i);
         p->times = class_times_ref(v[skip + i]->times);
         summary_init(&p->merged);
-        rc = find_maintenance(p, inv, &whole);
+        rc = find_agents_maintenance(p, inv, &whole);
     }
     free(v);
     return rc;
@@ -288,8 +306,10 @@ enum tw_rc sla_run(struct inventory *inv, struct reader_pool *readers, const str
     if (j->rep) {
         j->rep->from_ns = f->from_ns;
         j->rep->to_ns = f->to_ns;
-        rc = take_pairs(j, inv, f, skip);
+        rc = sla_history_new(&(struct sla_span){ f->from_ns, f->to_ns }, &j->history);
     }
+    if (!rc)
+        rc = take_pairs(j, inv, f, skip);
     j->objectives = *objectives;
     if (!rc)
         rc = reader_submit(readers, &j->job);

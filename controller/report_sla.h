@@ -1,5 +1,6 @@
 /* controller/report_sla.h - objectives judged for each pair over a span that is over, outside of maintenance.
- * What is stored and asked for is all that goes in, so the answer is the same whenever it is asked for. */
+ * What is stored and asked for is all that goes in, the documents of meshes as they were in force included, so the answer is the same
+ * whenever it is asked for. */
 #ifndef TW_CONTROLLER_REPORT_SLA_H
 #define TW_CONTROLLER_REPORT_SLA_H
 
@@ -23,7 +24,7 @@ struct sla_pair {
     struct tw_unavail_run *outages; /* in order of start */
     size_t n_outages, cap_outages;
     uint64_t windows_unlisted;
-    bool inexact; /* a roll-up that holds maintenance, too, is all that is left */
+    bool inexact; /* roll-ups that hold maintenance, too, or stick out of the span, are all that is left */
 };
 struct sla_report {
     int64_t from_ns, to_ns;

@@ -435,6 +435,81 @@ static void the_same_again_and_elsewhere(void **state)
     rig_free(r);
 }
 
+static void put_generation(struct fx *f, uint64_t number, int64_t n, const char *maintenance)
+{
+    char document[512];
+    struct store_mesh m = { .name = "m", .document = document, .generation = number, .author = "eve" };
+    struct store_generation g = {
+        .number = number, .time_ns = AT(n), .author = "eve", .what = "apply m", .reason = ""
+    };
+
+    snprintf(document, sizeof document, "mesh: m\ntopology: full\nmembers: [ams, fra]\nclasses: { voice: {} }\n%s", maintenance);
+    FX_OK(store_begin(f->store, &err));
+    FX_OK(store_put_mesh(f->store, &m, &err));
+    FX_OK(store_put_generation(f->store, &g, &err));
+    FX_OK(store_commit(f->store, &err));
+}
+
+/* The document said for a while that 22:14 to 22:16 (periods 4 to 16) is maintenance: from period 6 to 12. What it says now does not count. */
+static void maintenance_is_that_of_its_time(void **state)
+{
+    static const char dated[] = "maintenance:\n  - { from: \"2023-11-14 22:14\", to: \"2023-11-14 22:16\", reason: x }\n";
+    struct rig *r = rig_new();
+    struct sla_report *rep;
+    char first[4096], text[4096];
+
+    (void)state;
+    for (int64_t n = 10; n < 20; n++)
+        put(r->f, r->af, n, 0);
+    put_generation(r->f, 1, -100, "");
+    put_generation(r->f, 2, 6, dated);
+    put_generation(r->f, 3, 12, "");
+    rep = run_sla(r->f, 0, 20, 1, 1);
+    show_sla(rep, 17, first);
+    if (!strstr(first, " 14/14 ") || !strstr(first, " {6-12}\n"))
+        fail_msg("%s", first);
+    sla_report_free(rep);
+    put_generation(r->f, 4, 30, dated); /* later: nothing of the span */
+    rep = run_sla(r->f, 0, 20, 1, 1);
+    show_sla(rep, 17, text);
+    assert_string_equal(text, first);
+    sla_report_free(rep);
+    rep = run_sla(r->f, 7, 11, 1, 1); /* all of it */
+    assert_int_equal(rep->pairs[0].counted.n, 0);
+    sla_report_free(rep);
+    rig_free(r);
+}
+
+/* The same octets before summaries are rolled up, after it, and once only roll-ups are left. */
+static void the_same_of_rollups(void **state)
+{
+    struct rig *r = rig_new();
+    struct store_retention keep = { .now_ns = AT(5 * 8640),
+                                    .keep.ns = { 8640 * FX_PERIOD, 40 * 8640 * FX_PERIOD, 40 * 8640 * FX_PERIOD,
+                                                 40 * 8640 * FX_PERIOD, 40 * 8640 * FX_PERIOD } };
+    char first[4096], text[4096];
+    struct sla_report *rep;
+    bool more = true;
+
+    (void)state;
+    for (int64_t n = 10; n < 22; n++) /* 22:13:20 to 22:17 */
+        put(r->f, r->af, n, n == 11 || n == 12 ? 100 : 0);
+    for (int step = 0; step < 3; step++) {
+        while (step == 1 && more)
+            FX_OK(store_rollup(r->f->store, AT(100000), 1000, &more, &err));
+        for (more = true; step == 2 && more;)
+            FX_OK(store_retain(r->f->store, &keep, &more, &err));
+        rep = run_sla(r->f, -2, 22, 1, 1); /* whole minutes: 22:13 to 22:17 */
+        show_sla(rep, 17, step ? text : first);
+        if (step)
+            assert_string_equal(text, first);
+        sla_report_free(rep);
+    }
+    assert_non_null(strstr(first, " 22/22 "));
+    assert_null(strstr(first, "inexact"));
+    rig_free(r);
+}
+
 static void a_span_must_be_over(void **state)
 {
     struct report_filter f = { .from_ns = AT(0), .to_ns = NOW + 1 }, dflt = { 0 };
@@ -459,6 +534,8 @@ int main(void)
         cmocka_unit_test(hostile_names),
         cmocka_unit_test(maintenance_is_left_out),
         cmocka_unit_test(the_same_again_and_elsewhere),
+        cmocka_unit_test(maintenance_is_that_of_its_time),
+        cmocka_unit_test(the_same_of_rollups),
         cmocka_unit_test(a_span_must_be_over),
     };
 
