@@ -14,6 +14,7 @@
 #include "controller/doctor.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
+#include "controller/http/export.h"
 #include "controller/http/page.h"
 #include "controller/ingest.h"
 #include "controller/intervals.h"
@@ -313,6 +314,7 @@ void controller_stop(struct controller *c)
     if (c->http)
         httpd_stop(c->http);
     c->http = NULL;
+    exports_stop(c);
     alerts_stop(c->alerts);
     if (c->writer) {
         intervals_flush(c->intervals);

@@ -26,6 +26,7 @@ struct dbjob;   /* controller/dbjob.h */
 struct events;  /* controller/events.h */
 struct matrix_pages; /* controller/matrix.h */
 struct page;    /* controller/http/page.h */
+struct export;  /* controller/http/export.h */
 
 struct controller {
     struct loop *loop;
@@ -44,6 +45,8 @@ struct controller {
     struct httpd *http;
     struct page *page;
     struct matrix_pages *matrix_pages;
+    struct export *exports;  /* controller/http/export.h: answers under way */
+    unsigned n_exports;
     struct events *events;   /* who looks at the page; NULL without HTTP */
     int64_t started_ns;
     const char *name, *data_dir;

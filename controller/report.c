@@ -468,45 +468,60 @@ static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, s
     return j->f.flows ? report_flows_init(rp, p->scheduled ? p->flows : 0) : TW_OK;
 }
 
+static enum tw_rc take_some(struct report_job *j, const struct inventory *inv, const struct pair *const *v, size_t n)
+{
+    enum tw_rc rc = make_room(j, n);
+
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = take_pair(j, inv, i, v[i]);
+    if (rc)
+        return rc;
+    qsort(j->rows, n, sizeof j->rows[0], cmp_ids);
+    j->rep->from_ns = j->f.from_ns;
+    j->rep->to_ns = j->f.to_ns;
+    return TW_OK;
+}
+
 static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
 {
     bool all = j->by != REPORT_BY_PAIR || *j->f.sort_by; /* the limit is for pairs that are shown */
     size_t limit = all ? REPORT_LIMIT_MAX : j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n;
     const struct pair **v;
     enum tw_rc rc = report_select(inv, &j->f, &v, &n);
-    bool truncated;
 
     if (rc)
         return rc;
-    truncated = n > limit;
-    n = truncated ? limit : n;
-    rc = make_room(j, n);
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = take_pair(j, inv, i, v[i]);
+    rc = take_some(j, inv, v, n > limit ? limit : n);
+    if (!rc)
+        j->rep->truncated = n > limit;
     free(v);
-    if (rc)
-        return rc;
-    qsort(j->rows, n, sizeof j->rows[0], cmp_ids);
-    j->rep->from_ns = j->f.from_ns;
-    j->rep->to_ns = j->f.to_ns;
-    j->rep->truncated = truncated;
-    return TW_OK;
+    return rc;
+}
+
+static struct report_job *new_job(const struct report_filter *f, int64_t now_ns,
+                                  void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx)
+{
+    struct report_job *j = calloc(1, sizeof *j);
+
+    if (!j)
+        return NULL;
+    j->job = (struct reader_job){ .run = report_work, .done = report_done };
+    j->f = *f;
+    j->now_ns = now_ns;
+    j->done = done;
+    j->ctx = ctx;
+    return j;
 }
 
 enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f,
                       int64_t now_ns, void (*done)(void *ctx, struct report *rep, const struct tw_err *err),
                       void *ctx)
 {
-    struct report_job *j = calloc(1, sizeof *j);
+    struct report_job *j = new_job(f, now_ns, done, ctx);
     enum tw_rc rc;
 
     if (!j)
         return TW_ENOMEM;
-    j->job = (struct reader_job){ .run = report_work, .done = report_done };
-    j->f = *f;
-    j->now_ns = now_ns;
-    j->done = done;
-    j->ctx = ctx;
     rc = report_filter_resolve(&j->f, now_ns, NULL);
     if (!rc && j->f.before_to_ns) {
         struct report_filter both = j->f;
@@ -520,6 +535,20 @@ enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const 
     if (!rc)
         rc = reader_submit(readers, &j->job);
     if (rc)
+        report_job_free(j);
+    return rc;
+}
+
+enum tw_rc report_run_some(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f,
+                           const struct pair *const *pairs, size_t n, int64_t now_ns,
+                           void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx)
+{
+    struct report_job *j = new_job(f, now_ns, done, ctx);
+    enum tw_rc rc = j ? take_some(j, inv, pairs, n) : TW_ENOMEM;
+
+    if (!rc)
+        rc = reader_submit(readers, &j->job);
+    if (rc && j)
         report_job_free(j);
     return rc;
 }

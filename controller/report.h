@@ -42,6 +42,9 @@ struct report_filter {
 /* Fills the defaults (to, from). TW_EINVAL: from is not before to, one of them is before 1970, or what should be a selector is none. */
 enum tw_rc report_filter_resolve(struct report_filter *f, int64_t now_ns, struct tw_err *err);
 
+/* By pairs in their order, without another span: pair by pair is as good as all at once. */
+bool report_filter_is_plain(const struct report_filter *f);
+
 /* A filter ready to match pairs by: names, and the labels that agents have now. Loop thread; end it with report_match_end(). */
 struct report_match {
     const struct report_filter *f;
@@ -129,6 +132,11 @@ enum tw_rc report_select(const struct inventory *inv, const struct report_filter
  * Completeness: min(1, stored / expected); unknown when nothing was expected. Sorting changes the order of pairs, or groups. */
 enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
                       void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx);
+/* The same of pairs that are given, in the order given, whatever the filter's names and limit say; for those that report many, some at a time. *f
+ * is resolved, and neither groups, sorts nor compares. */
+enum tw_rc report_run_some(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f,
+                           const struct pair *const *pairs, size_t n, int64_t now_ns,
+                           void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx);
 void report_free(struct report *r);
 enum tw_rc results_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
                        void (*done)(void *ctx, struct results *res, const struct tw_err *err), void *ctx);

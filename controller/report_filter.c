@@ -11,6 +11,11 @@ static enum tw_rc parse_selector(const char *text, struct selector **ret, struct
     return *text ? selector_parse(text, ret, err) : TW_OK;
 }
 
+bool report_filter_is_plain(const struct report_filter *f)
+{
+    return (!*f->group_by || !strcmp(f->group_by, "pair")) && !*f->sort_by && !f->top && !f->before_to_ns;
+}
+
 static enum tw_rc begin(struct report_match *m, const struct inventory *inv, const struct report_filter *f,
                         struct tw_err *err)
 {

@@ -10,9 +10,18 @@
 #include <sys/socket.h>
 
 #define BLOCK ((size_t)4096)
+#define BULK_BLOCK ((size_t)65536)
+#define BULK_BUFFER (128 << 10)
 #define SOCKET_BUFFER \
     (16 << 10)           /* what a client that does not read can make the kernel keep; doubled there */
 #define SILENT_MS 30000u /* a peer that acknowledges nothing for so long is gone */
+
+/* With the lock. */
+static void tell(struct http_stream *s)
+{
+    if (s->taken && !s->ended)
+        loop_post(s->loop, s->taken);
+}
 
 static ssize_t take(void *cls, uint64_t pos, char *buf, size_t max)
 {
@@ -21,7 +30,9 @@ static ssize_t take(void *cls, uint64_t pos, char *buf, size_t max)
 
     (void)pos;
     pthread_mutex_lock(&s->lock);
-    if (s->at < s->len) {
+    if (s->aborted) {
+        n = MHD_CONTENT_READER_END_WITH_ERROR;
+    } else if (s->at < s->len) {
         n = (ssize_t)(s->len - s->at < max ? s->len - s->at : max);
         memcpy(buf, s->data + s->at, (size_t)n);
         s->at += (size_t)n;
@@ -30,6 +41,7 @@ static ssize_t take(void *cls, uint64_t pos, char *buf, size_t max)
     } else {
         s->suspended = true;
         MHD_suspend_connection(s->conn);
+        tell(s);
     }
     pthread_mutex_unlock(&s->lock);
     return n;
@@ -40,6 +52,9 @@ static void let_go(void *cls)
     struct http_stream *s = cls;
 
     atomic_store(&s->gone, true);
+    pthread_mutex_lock(&s->lock);
+    tell(s);
+    pthread_mutex_unlock(&s->lock);
     http_stream_unref(s);
 }
 
@@ -60,7 +75,7 @@ static char *copy_of(const char *data, size_t len)
     return copy;
 }
 
-struct http_stream *http_stream_new(const char *type, const char *data, size_t len)
+struct http_stream *http_stream_new(const char *type, const char *data, size_t len, bool bulk)
 {
     struct http_stream *s = calloc(1, sizeof *s);
 
@@ -69,10 +84,12 @@ struct http_stream *http_stream_new(const char *type, const char *data, size_t l
     pthread_mutex_init(&s->lock, NULL);
     atomic_store(&s->refs, 1);
     s->fd = -1;
+    s->room = bulk ? BULK_BUFFER : SOCKET_BUFFER;
     s->len = len;
     s->data = copy_of(data, len);
     s->response =
-        s->data ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, take, s, let_go) : NULL;
+        s->data ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, bulk ? BULK_BLOCK : BLOCK, take, s, let_go)
+                : NULL;
     if (!s->response) {
         http_stream_unref(s);
         return NULL;
@@ -97,7 +114,7 @@ void http_stream_unref(struct http_stream *s)
 void http_stream_bind(struct http_stream *s, struct MHD_Connection *conn)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const int room = SOCKET_BUFFER;
+    const int room = s->room;
     const unsigned silent = SILENT_MS;
 
     pthread_mutex_lock(&s->lock);
@@ -124,6 +141,18 @@ void http_stream_end(struct http_stream *s)
     s->ended = true;
     go_on(s);
     pthread_mutex_unlock(&s->lock);
+}
+
+void http_stream_forget_task(struct http_stream *s)
+{
+    struct loop_task *t;
+
+    pthread_mutex_lock(&s->lock);
+    t = s->taken;
+    s->taken = NULL;
+    pthread_mutex_unlock(&s->lock);
+    if (t)
+        loop_unpost(s->loop, t);
 }
 
 enum tw_rc http_stream_send(struct http_stream *s, const char *data, size_t len)

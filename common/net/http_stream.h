@@ -19,15 +19,20 @@ struct http_stream {
     int fd;
     char *data; /* len octets, of which `at` have been taken */
     size_t at, len;
-    bool suspended, ended;
+    bool suspended, ended, aborted;
+    int room;               /* octets that the kernel may keep */
+    struct loop *loop;      /* of `taken` */
+    struct loop_task *taken; /* NULL: nobody wants to know */
 };
 
-/* Begins with a copy of data. The caller has a reference, the response another one. NULL: no memory. */
-struct http_stream *http_stream_new(const char *type, const char *data, size_t len);
+/* Begins with a copy of data. The caller has a reference, the response another one. bulk: of large pieces. NULL: no memory. */
+struct http_stream *http_stream_new(const char *type, const char *data, size_t len, bool bulk);
 /* It goes out over this connection; libmicrohttpd's thread, before the response is queued. */
 void http_stream_bind(struct http_stream *s, struct MHD_Connection *conn);
 /* Nothing more comes. A suspended connection goes on, and may not be suspended again. */
 void http_stream_end(struct http_stream *s);
+/* Nobody wants to know any more when it has been taken. */
+void http_stream_forget_task(struct http_stream *s);
 void http_stream_unref(struct http_stream *s);
 
 #endif

@@ -242,11 +242,8 @@ void http_answer(struct http_req *rq, unsigned status, const char *type, char *d
     finish(rq, status, b);
 }
 
-enum tw_rc http_answer_stream(struct http_req *rq, const char *type, const char *data, size_t len,
-                              struct http_stream **ret)
+static enum tw_rc answer_stream(struct http_req *rq, struct http_stream *s, struct http_stream **ret)
 {
-    struct http_stream *s = rq->answered ? NULL : http_stream_new(type, data, len);
-
     if (rq->answered) {
         finish(rq, MHD_HTTP_OK, NULL); /* lets go of it */
         return TW_ECLOSED;
@@ -259,9 +256,27 @@ enum tw_rc http_answer_stream(struct http_req *rq, const char *type, const char 
     rq->stream = s;
     s->h = rq->h;
     DL_APPEND(s->h->streams, s);
+    *ret = s; /* before anybody takes of it */
     finish(rq, MHD_HTTP_OK, NULL);
-    *ret = s;
     return TW_OK;
+}
+
+enum tw_rc http_answer_stream(struct http_req *rq, const char *type, const char *data, size_t len,
+                              struct http_stream **ret)
+{
+    return answer_stream(rq, rq->answered ? NULL : http_stream_new(type, data, len, false), ret);
+}
+
+enum tw_rc http_answer_pieces(struct http_req *rq, const char *type, const char *data, size_t len,
+                              struct loop_task *taken, struct http_stream **ret)
+{
+    struct http_stream *s = rq->answered ? NULL : http_stream_new(type, data, len, true);
+
+    if (s) {
+        s->loop = rq->h->loop;
+        s->taken = taken;
+    }
+    return answer_stream(rq, s, ret);
 }
 
 static void end_stream(struct http_stream *s)
@@ -274,8 +289,17 @@ static void end_stream(struct http_stream *s)
 
 void http_stream_close(struct http_stream *s)
 {
+    http_stream_forget_task(s);
     end_stream(s);
     http_stream_unref(s);
+}
+
+void http_stream_abort(struct http_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->aborted = true;
+    pthread_mutex_unlock(&s->lock);
+    http_stream_close(s);
 }
 
 static struct http_blob *error_blob(const char *text)

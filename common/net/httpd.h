@@ -69,11 +69,17 @@ struct http_stream;
 /* Answers with status 200 and a first piece (copied). The stream is ended by http_stream_close(), after httpd_stop() too. TW_ENOMEM (503 was
  * answered), TW_ECLOSED: there is no stream. */
 enum tw_rc http_answer_stream(struct http_req *rq, const char *type, const char *data, size_t len, struct http_stream **ret);
+/* The same for answers of any length. `taken` (its memory is the caller's until http_stream_close()) is posted to the httpd's loop each time the
+ * client has taken what there was, and when it is gone. A client that takes nothing for 30 s is cut off. */
+enum tw_rc http_answer_pieces(struct http_req *rq, const char *type, const char *data, size_t len, struct loop_task *taken,
+                              struct http_stream **ret);
 /* TW_EBUSY: the piece before is still on its way; try again later. TW_ECLOSED: nobody is there any more. */
 enum tw_rc http_stream_send(struct http_stream *s, const char *data, size_t len);
 /* Has the client hung up? */
 bool http_stream_is_gone(struct http_stream *s);
 void http_stream_close(struct http_stream *s);
+/* The same, but what has not been taken yet is not sent, and the client sees that something is missing. */
+void http_stream_abort(struct http_stream *s);
 
 struct httpd_conf {
     struct loop *loop;

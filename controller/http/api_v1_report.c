@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/http/api.h"
+#include "controller/http/export.h"
 #include "controller/http/report_text.h"
 
 struct report_answer {
@@ -104,6 +105,10 @@ void http_report(void *ctx, struct http_req *rq)
                     &f))
         return;
     f.views_only = true;
+    if ((f.format == REPORT_CSV || f.format == REPORT_NDJSON) && report_filter_is_plain(&f)) {
+        export_start(c, rq, EXPORT_REPORT, &f);
+        return;
+    }
     w = api_wait_new(c, rq, &f);
     if (!w)
         return;

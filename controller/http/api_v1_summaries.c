@@ -1,29 +1,13 @@
 /* /api/v1/summaries: the stored summaries themselves, one row for each flow and report period. */
 #include <stdlib.h>
 #include "controller/http/api.h"
+#include "controller/http/export.h"
+#include "controller/http/report_text.h"
 
 struct summaries_answer {
     struct results *res;
     int64_t from_ns, to_ns;
 };
-
-static cJSON *row_item(const struct result_row *row)
-{
-    const struct tw_summary *s = &row->summary;
-    cJSON *o = cJSON_CreateObject();
-    struct stats_view view;
-
-    stats_view(s, &view);
-    json_pair(o, &row->pair);
-    cJSON_AddNumberToObject(o, "flow", s->flow);
-    json_u64(o, "generation", s->generation);
-    cJSON_AddNumberToObject(o, "seq_first", s->seq_first);
-    cJSON_AddStringToObject(o, "status", tw_status_name(s->status));
-    json_time(o, "start", "start_ns", s->start_ns);
-    json_time(o, "end", "end_ns", s->end_ns);
-    json_stats(o, &view);
-    return o;
-}
 
 static char *write_summaries(const void *data, size_t *ret_len)
 {
@@ -36,7 +20,7 @@ static char *write_summaries(const void *data, size_t *ret_len)
     cJSON_AddBoolToObject(head, "truncated", a->res->truncated);
     json_list_begin(&l, head, "summaries");
     for (size_t i = 0; i < a->res->n_rows; i++)
-        json_list_add(&l, row_item(&a->res->rows[i]));
+        json_list_add(&l, summary_item(&a->res->rows[i].pair, &a->res->rows[i].summary));
     return json_list_end(&l, ret_len);
 }
 
@@ -70,8 +54,16 @@ void http_summaries(void *ctx, struct http_req *rq)
     struct api_wait *w;
     enum tw_rc rc;
 
-    if (!api_filter(c, rq, QUERY_NAMES | QUERY_FROM | QUERY_TO | QUERY_LIMIT, &f))
+    if (!api_filter(c, rq, QUERY_NAMES | QUERY_FROM | QUERY_TO | QUERY_LIMIT | QUERY_FORMAT, &f))
         return;
+    if (f.format == REPORT_HTML) {
+        http_answer_error(rq, 400, "parameter \"format\" is \"html\"; expected json, csv or ndjson");
+        return;
+    }
+    if (f.format != REPORT_JSON) {
+        export_start(c, rq, EXPORT_SUMMARIES, &f);
+        return;
+    }
     w = api_wait_new(c, rq, &f);
     if (!w)
         return;

@@ -158,13 +158,8 @@ static char *end_text(FILE *to, char **text, bool ok)
     return *text;
 }
 
-char *report_ndjson(const struct report *r, bool flows, size_t *ret_len)
+void report_ndjson_rows(FILE *to, const struct report *r, bool flows)
 {
-    char *text = NULL;
-    FILE *to = open_memstream(&text, ret_len);
-
-    if (!to)
-        return NULL;
     for (size_t i = 0; i < r->n_groups; i++)
         print_item(report_group_item(&r->groups[i]), to);
     for (size_t i = 0; !r->groups && i < r->n_pairs; i++) {
@@ -173,6 +168,16 @@ char *report_ndjson(const struct report *r, bool flows, size_t *ret_len)
         for (size_t k = 0; flows && k < r->pairs[i].n_flows; k++)
             print_item(report_flow_item(&r->pairs[i], &r->pairs[i].flows[k]), to);
     }
+}
+
+char *report_ndjson(const struct report *r, bool flows, size_t *ret_len)
+{
+    char *text = NULL;
+    FILE *to = open_memstream(&text, ret_len);
+
+    if (!to)
+        return NULL;
+    report_ndjson_rows(to, r, flows);
     return end_text(to, &text, true);
 }
 
@@ -258,7 +263,7 @@ static void csv_view(FILE *to, const struct stats_view *v)
     }
 }
 
-static void csv_heading(FILE *to, const struct report *r, bool flows)
+void report_csv_heading(FILE *to, const struct report *r, bool flows)
 {
     if (r->groups)
         fputs("key,pairs,status,start_ns,end_ns,covers_from_ns,covers_to_ns,periods_expected,periods_stored,completeness_ratio", to);
@@ -326,14 +331,8 @@ static void csv_pair(FILE *to, const struct report *r, const struct report_pair 
     putc('\n', to);
 }
 
-char *report_csv(const struct report *r, bool flows, size_t *ret_len)
+void report_csv_rows(FILE *to, const struct report *r, bool flows)
 {
-    char *text = NULL;
-    FILE *to = open_memstream(&text, ret_len);
-
-    if (!to)
-        return NULL;
-    csv_heading(to, r, flows);
     for (size_t i = 0; i < r->n_groups; i++)
         csv_group(to, r, &r->groups[i]);
     for (size_t i = 0; !r->groups && i < r->n_pairs; i++) {
@@ -342,5 +341,65 @@ char *report_csv(const struct report *r, bool flows, size_t *ret_len)
         for (size_t k = 0; flows && k < r->pairs[i].n_flows; k++)
             csv_pair(to, r, &r->pairs[i], &r->pairs[i].flows[k]);
     }
+}
+
+char *report_csv(const struct report *r, bool flows, size_t *ret_len)
+{
+    char *text = NULL;
+    FILE *to = open_memstream(&text, ret_len);
+
+    if (!to)
+        return NULL;
+    report_csv_heading(to, r, flows);
+    report_csv_rows(to, r, flows);
     return end_text(to, &text, true);
+}
+
+/* ---- Summaries ---- */
+
+cJSON *summary_item(const struct store_pair *pair, const struct tw_summary *s)
+{
+    cJSON *o = cJSON_CreateObject();
+    struct stats_view view;
+
+    stats_view(s, &view);
+    json_pair(o, pair);
+    cJSON_AddNumberToObject(o, "flow", s->flow);
+    json_u64(o, "generation", s->generation);
+    cJSON_AddNumberToObject(o, "seq_first", s->seq_first);
+    cJSON_AddStringToObject(o, "status", tw_status_name(s->status));
+    json_time(o, "start", "start_ns", s->start_ns);
+    json_time(o, "end", "end_ns", s->end_ns);
+    json_stats(o, &view);
+    return o;
+}
+
+void summary_ndjson_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s)
+{
+    print_item(summary_item(pair, s), to);
+}
+
+void summary_csv_heading(FILE *to)
+{
+    fputs("mesh,class,source,target,flow,status,start_ns,end_ns,pair_id,generation,seq_first,test_id", to);
+    for (size_t i = 0; i < stats_fields_n; i++)
+        fprintf(to, ",%s", stats_fields[i].name);
+    putc('\n', to);
+}
+
+void summary_csv_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s)
+{
+    struct stats_view view;
+
+    stats_view(s, &view);
+    csv_text(to, pair->mesh);
+    csv_text(to, pair->class_name);
+    csv_text(to, pair->source);
+    csv_text(to, pair->target);
+    fprintf(to, "%u,%s,", s->flow, tw_status_name(s->status));
+    csv_time(to, s->start_ns);
+    csv_time(to, s->end_ns);
+    fprintf(to, "%" PRIu64 ",%" PRIu64 ",%u,%" PRIu64, pair->id, s->generation, s->seq_first, s->test_id);
+    csv_view(to, &view);
+    putc('\n', to);
 }

@@ -1,10 +1,12 @@
 /* Every route over HTTP: status, numbers, and that answers match the published schemas. */
+#include <sqlite3.h>
 #include "tests/unit/controller/http_get.h"
 #include "tests/unit/controller/json_schema.h"
 #include "common/loss_runs.h"
 #include "controller/alerts.h"
 #include "controller/flight.h"
 #include "controller/http/api.h"
+#include "controller/http/export.h"
 #include "controller/http/page.h"
 #include "controller/http/pb_json.h"
 
@@ -405,6 +407,102 @@ static void every_format_has_the_same_numbers(void **state)
     rig_free(r);
 }
 
+/* ---- Answers of any length ---- */
+
+#define MANY 300
+
+/* In the past of all others. */
+static void store_many(struct rig *r)
+{
+    for (int64_t n = 1; n <= MANY; n++) {
+        struct tw_summary s = fx_summary(r->f, r->fra, 0, r->start_ns - (1000 + n) * FX_PERIOD);
+        fx_store(r->f, &s);
+        summary_free(&s);
+    }
+}
+
+static size_t count_lines(const char *text, const char *begins)
+{
+    size_t n = 0;
+
+    for (const char *at = text; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
+        n += !strncmp(at, begins, strlen(begins));
+    return n;
+}
+
+/* More than one piece of each: nothing is missing, twice or out of order, and each row is that of the JSON answer. */
+static void exports_are_whole(void **state)
+{
+    struct rig *r = rig_new();
+    struct get csv, lines;
+    cJSON *json;
+    const cJSON *row;
+    const char *pos;
+    int64_t last = 0;
+    size_t n = 0;
+
+    (void)state;
+    store_many(r);
+    csv = fetch(r, "/api/v1/summaries?from=-10d&format=csv");
+    lines = fetch(r, "/api/v1/summaries?from=-10d&format=ndjson");
+    assert_int_equal(csv.status, 200);
+    assert_non_null(strstr(csv.text, "text/csv"));
+    assert_non_null(strstr(lines.text, "application/x-ndjson"));
+    assert_true(strlen(get_body(&lines)) > 3 * (256 << 10)); /* pieces */
+    assert_int_equal(count_lines(get_body(&csv), "m,voice,ams,fra,0,"), MANY + 1);
+    assert_int_equal(count_lines(get_body(&csv), ""), MANY + 2);
+    json = fetch_json(r, "/api/v1/summaries?from=-10d&limit=10000", "summaries");
+    row = at(json, "summaries")->child;
+    for (pos = get_body(&lines); *pos; pos = strchr(pos, '\n') + 1, row = row->next, n++) {
+        cJSON *line = cJSON_ParseWithLength(pos, (size_t)(strchr(pos, '\n') - pos));
+        assert_true(row && cJSON_Compare(line, row, true));
+        assert_true(at(line, "start_ns")->valuedouble > (double)last);
+        last = (int64_t)at(line, "start_ns")->valuedouble;
+        cJSON_Delete(line);
+    }
+    assert_true(!row && n == MANY + 1);
+    free(csv.text);
+    free(lines.text);
+    cJSON_Delete(json);
+    csv = fetch(r, "/api/v1/summaries?from=-10d&format=csv&limit=7");
+    assert_int_equal(count_lines(get_body(&csv), ""), 8);
+    free(csv.text);
+    csv = fetch(r, "/api/v1/summaries?format=csv&target=nobody");
+    assert_int_equal(count_lines(get_body(&csv), ""), 1);
+    assert_true(!strncmp(get_body(&csv), "mesh,class,source,target,flow,status,start_ns,", 46));
+    free(csv.text);
+    assert_int_equal(r->c.n_exports, 0);
+    rig_free(r);
+}
+
+/* A client that does not read: no reader works for it, and the database's log can be given back, whatever comes. */
+static void a_slow_client_holds_nothing(void **state)
+{
+    struct rig *r = rig_new();
+    struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    static const char request[] = "GET /api/v1/summaries?from=-10d&format=ndjson HTTP/1.1\r\nHost: x\r\n\r\n";
+    int fd = socket(AF_INET, SOCK_STREAM, 0), room = 4096, log = -1, back = -1;
+    bool never = false;
+    sqlite3 *db;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        store_many(r); /* again and again: rows may be the same */
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    sin.sin_port = htons(httpd_port(r->c.http));
+    assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+    assert_int_equal(send(fd, request, sizeof request - 1, 0), sizeof request - 1);
+    loop_run_until(r->f->loop, &never, (struct tw_mono){ tw_mono_now().ns + TW_NS_PER_S });
+    assert_int_equal(r->c.n_exports, 1);
+    assert_int_equal(sqlite3_open(r->f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &log, &back), SQLITE_OK);
+    sqlite3_close(db);
+    exports_stop(&r->c); /* as when the controller ends */
+    assert_int_equal(r->c.n_exports, 0);
+    close(fd);
+    rig_free(r);
+}
+
 static void report_matches_its_schema(void **state)
 {
     struct rig *r = rig_new();
@@ -739,6 +837,8 @@ int main(void)
         cmocka_unit_test(statuses),
         cmocka_unit_test(report_matches_its_schema),
         cmocka_unit_test(every_format_has_the_same_numbers),
+        cmocka_unit_test(exports_are_whole),
+        cmocka_unit_test(a_slow_client_holds_nothing),
         cmocka_unit_test(the_other_answers_match_theirs),
         cmocka_unit_test(clock_matches_its_schema),
         cmocka_unit_test(the_schema_of_agents_names_every_field),
