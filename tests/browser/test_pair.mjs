@@ -228,6 +228,7 @@ export default {
     assert.ok(over <= 0, `${over} px too wide`);
     await t.shot(page, 'pair-phone');
     await t.axe(page, 'pair on a phone');
+    await page.locator('.u-over').first().evaluate((el) => el.scrollIntoView({ block: 'center' }));
     const box = await page.locator('.u-over').first().boundingBox();
     const cdp = await page.context().newCDPSession(page);
     const touch = (type, ...x) => cdp.send('Input.dispatchTouchEvent', { type, touchPoints: x.map((v, id) => ({ x: box.x + v * box.width, y: box.y + 60, id })) });

@@ -242,11 +242,13 @@ function place(u: uPlot, ms: number | null): void {
 /* A plot's heading: what the lines mean, and their values where the reader points. */
 export function PlotFrame(p: { title: string; words: string; keys?: ComponentChildren; children: ComponentChildren }) {
   return (
-    <div class="plot" data-plot={p.words ? `${p.title}: ${p.words}` : p.title}>
-      <div class="plot-head">
-        <h3>{p.title}</h3>
-        {p.keys}
-      </div>
+    <div class="plot" data-plot={[p.title, p.words].filter(Boolean).join(': ')}>
+      {p.title ? (
+        <div class="plot-head">
+          <h2>{p.title}</h2>
+          {p.keys}
+        </div>
+      ) : null}
       {p.children}
     </div>
   );

@@ -54,12 +54,12 @@ export function linearSplits(min: number, max: number, most: number): number[] {
 }
 
 /* Shares of one on an axis by the square root. */
-export function rootSplits(max: number): number[] {
+export function rootSplits(max: number, apart = 0.22): number[] {
   const all = [1, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001];
   const out = [0];
   let free = Math.sqrt(max) + 1;
   for (const v of all)
-    if (v <= max && free - Math.sqrt(v) >= 0.22 * Math.sqrt(max) && Math.sqrt(v) >= 0.2 * Math.sqrt(max)) {
+    if (v <= max && free - Math.sqrt(v) >= apart * Math.sqrt(max) && Math.sqrt(v) >= apart * 0.9 * Math.sqrt(max)) {
       out.push(v);
       free = Math.sqrt(v);
     }

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Outage, PairNumbers } from '../../api/types';
 import { serverNow } from '../../api/client';
-import { clock, millis, percent, plural, seconds, span as spanText, word } from '../../format';
+import { clock, millis, percent, plural, seconds, span as spanText, time, word } from '../../format';
 import { useLive } from '../../live/hooks';
 import { href, setQuery, useRoute } from '../../router';
 import { Table, type Column } from '../../ui/Table';
@@ -10,7 +10,7 @@ import { Check, Empty, ErrorBox, Loading, Page, Section, Select, Since, StateBad
 import { Cursor } from '../../plot/cursor';
 import { Timeline, type Moves } from '../../plot/Timeline';
 import { toGrid } from '../../plot/grid';
-import { clamp, moment, panBy, sameView, viewOf, zoomBy, zoomText, type Asked, type View } from '../../plot/view';
+import { clamp, moment, panBy, parseBefore, sameView, viewOf, zoomBy, zoomText, type Asked, type View } from '../../plot/view';
 import { pointsFor, spanQuery, useBefore, usePairData, usePairsNow, useRefresh, type Names, type PairData } from './data';
 import { heatCells } from './draw';
 import { csvOf, download, fileName, pngOf } from './export';
@@ -79,8 +79,8 @@ function useMoves(asked: Asked, stepMs: number): { shown: View; moves: Moves } {
 function Toolbar(p: { asked: Asked; query: URLSearchParams; direction: Direction; compare: string; flows: boolean; manyFlows: boolean; moves: Moves; onCsv: (() => void) | null; onPng: (() => void) | null }) {
   const from = p.query.get('from') || '-1h';
   const to = p.query.get('to');
-  const own = to || !SPANS.some(([v]) => v === from);
-  const spans: readonly (readonly [string, string])[] = own ? [...SPANS, ['own', to ? `${from} to ${to}` : from]] : SPANS;
+  const own = !!to || !SPANS.some(([v]) => v === from);
+  const spans: readonly (readonly [string, string])[] = own ? [...SPANS, ['own', to ? `${from} to ${to}` : parseBefore(from) === null ? `since ${from}` : `last ${spanText(parseBefore(from))}`]] : SPANS;
   const { view, now, change, reset } = p.moves;
   const middle = view.live ? view.toMs : (view.fromMs + view.toMs) / 2;
   const length = view.toMs - view.fromMs;
@@ -131,8 +131,8 @@ const outageColumns: readonly Column<Outage>[] = [
   { key: 'probes', title: 'Probes lost', num: true, sort: (o) => o.probes, cell: (o) => o.probes },
   { key: 'direction', title: 'Direction', sort: (o) => o.direction, cell: (o) => word(o.direction) },
   { key: 'flow', title: 'Flow', num: true, sort: (o) => o.flow, cell: (o) => o.flow },
-  { key: 'ongoing', title: '', cell: (o) => (o.ongoing ? 'goes on' : '') },
-  { key: 'show', title: '', cell: (o) => <ShowButton from={o.start} to={o.end} what="loss run" /> },
+  { key: 'ongoing', title: 'End', cell: (o) => (o.ongoing ? 'goes on' : <Since at={o.end} />) },
+  { key: 'show', title: 'Show', cell: (o) => <ShowButton from={o.start} to={o.end} what="loss run" /> },
 ];
 
 /* Zooms to a moment with some room around it. */
@@ -165,9 +165,9 @@ const eventColumns: readonly Column<TimelineEvent>[] = [
     ),
   },
   { key: 'title', title: 'Event', cell: (e) => e.title },
-  { key: 'detail', title: '', cell: (e) => <span class="dim">{e.detail}</span> },
+  { key: 'detail', title: 'Detail', cell: (e) => <span class="dim">{e.detail}</span> },
   { key: 'until', title: 'Lasted', num: true, cell: (e) => (e.ongoing ? 'goes on' : e.until ? spanText((millis(e.until) ?? 0) - (millis(e.at) ?? 0)) : '') },
-  { key: 'show', title: '', cell: (e) => <ShowButton from={e.at} to={e.until} what={eventLook(e.kind).word} /> },
+  { key: 'show', title: 'Show', cell: (e) => <ShowButton from={e.at} to={e.until} what={eventLook(e.kind).word} /> },
 ];
 
 function Facts(p: { now: PairNow | null; report: PairNumbers | null; nowMs: number }) {
@@ -254,7 +254,7 @@ function PairView({ names, now }: { names: Names; now: PairNow | null }) {
   const flowData = useMemo(() => flowGrids(series.data, shown?.grid ?? null), [series.data, shown?.grid]);
   const report = data.report.data?.pairs[0] ?? null;
   const words = shown ? describe({ direction, grid: shown.grid, gaps: shown.gaps, outages: data.outages.data?.outages ?? null, changes: changesOf(shown.grid), events: shown.events, nowMs }) : [];
-  const title = `${names.source} > ${names.target}, ${names.mesh}/${names.class}, ${moment(x[0] * 1000)} to ${moment(x[1] * 1000)}`;
+  const title = `${names.source} > ${names.target}, ${names.mesh}/${names.class}, ${time(x[0] * 1000)} to ${time(x[1] * 1000)}`;
   const name = (ext: string) => fileName(names, x[0] * 1000, ext);
   const csv = () => series.data && shown && download(name('csv'), new Blob([csvOf(series.data, shown.gaps)], { type: 'text/csv' }));
   const png = () => {
@@ -276,7 +276,7 @@ function PairView({ names, now }: { names: Names; now: PairNow | null }) {
       <ErrorBox error={exportError} />
       <div class="pair-range">
         <span class="range">
-          {moment(x[0] * 1000)} to {moment(x[1] * 1000)} ({spanText(length)}){view.live ? ', live' : ''}
+          {time(x[0] * 1000)} to {time(x[1] * 1000)} ({spanText(length)}){view.live ? ', live' : ''}
         </span>
         {shown ? <span class="dim">{rangeText(shown.grid)}</span> : null}
         <span class="dim" role="status">

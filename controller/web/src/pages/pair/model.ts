@@ -27,6 +27,7 @@ export interface SeriesGrid extends Grid<Numbers> {
   raw: boolean; // a step is one report period, as it was measured: nothing finer is to be had
   fromMs: number;
   toMs: number;
+  periodMs: number; // the shortest report period
   scheduled: Stretch[]; // when the pair was
 }
 
@@ -35,12 +36,8 @@ export function gridOf(series: Series): SeriesGrid {
   const toMs = millis(series.to) ?? fromMs + 1000;
   const grid = toGrid(series.steps, (s) => millis(s.start), fromMs, toMs, series.step_ns / 1e6);
   const scheduled = series.scheduled.map((i) => ({ startMs: i.from_ns / 1e6, endMs: i.until_ns / 1e6 }));
-  return { ...grid, raw: isRaw(series), fromMs, toMs, scheduled };
-}
-
-function isRaw(series: Series): boolean {
-  const period = Math.min(...series.scheduled.map((i) => i.report_period_ns));
-  return series.steps.every((s) => s.level === 'raw') && series.step_ns <= period;
+  const periodMs = series.scheduled.length ? Math.min(...series.scheduled.map((i) => i.report_period_ns)) / 1e6 : 0;
+  return { ...grid, raw: series.steps.every((s) => s.level === 'raw') && grid.stepMs <= periodMs, fromMs, toMs, periodMs, scheduled };
 }
 
 /* ---- holes ---- */
@@ -71,7 +68,8 @@ const overlaps = (g: Stretch, from: number | null, to: number | null) => from !=
 function causeOf(g: Stretch, grid: SeriesGrid, facts: GapFacts): string {
   const status = grid.steps.map((s, i) => (s && EMPTY_STATUS.has(String(s.status)) && overlaps(g, grid.startMs + i * grid.stepMs, grid.startMs + (i + 1) * grid.stepMs) ? String(s.status) : '')).find((s) => s);
   if (status) return word(status);
-  if (!grid.scheduled.some((i) => i.startMs < g.endMs && i.endMs > g.startMs)) return 'not scheduled then';
+  // A pair comes into the schedule within a report period, not at its begin.
+  if (!grid.scheduled.some((i) => Math.min(i.endMs, g.endMs) - Math.max(i.startMs, g.startMs) >= grid.periodMs)) return 'not scheduled then';
   const down = facts.events.find((e) => e.kind === 'agent_down' && overlaps(g, millis(e.at), e.ongoing ? null : (millis(e.until) ?? millis(e.at))));
   if (!facts.hours) return down ? 'agent down' : 'cause not known';
   const sums = missingIn(g, facts.hours);

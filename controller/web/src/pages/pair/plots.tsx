@@ -236,7 +236,7 @@ function Flow(p: Omit<FlowsProps, 'flows'> & { flow: FlowGrid; y: YAxis; lossMax
     ];
     return { lines, keys, loss: v.loss };
   }, [p.version, flow]);
-  const lossAxis: YAxis = { kind: 'root', min: 0, max: p.lossMax, splits: (_, b) => rootSplits(b), label: ratioLabel };
+  const lossAxis: YAxis = { kind: 'root', min: 0, max: p.lossMax, splits: (_, b) => rootSplits(b, 0.4), label: ratioLabel };
   const common = { stepS: grid.stepMs / 1000, mids: grid.mids, view: p.view, cursor: p.cursor, gutter: p.gutter, version: p.version };
   return (
     <div class="flow">
