@@ -53,7 +53,7 @@ export function matrix(n, query, now = Date.now()) {
   const metric = query.get('metric') || 'loss';
   const at = query.get('at') ? Date.parse(query.get('at')) : now - (now % 10000);
   const levels = levelsOf(metric);
-  const rnd = random(n * 7919 + metric.length + Math.floor(at / 10000) * 31);
+  const rnd = random(n * 7919 + metric.length + (query.get('at') ? Math.floor(at / 10000) * 31 : 0));
   const all = names(n);
   const downs = new Set(n > 8 ? [5] : []);
   const cells = [];
@@ -110,5 +110,13 @@ export function alerts(n, now) {
         bad_pairs: 0,
         pairs: 0,
       })),
+  };
+}
+
+export function agents(n, now) {
+  return {
+    schema: 'twampmesh/agents/v1',
+    generation: 1,
+    agents: matrix(n, new URLSearchParams(), now).nodes.map((node) => ({ ...node, last_contact: new Date(now - (node.state === 'down' ? 600_000 : 1000)).toISOString() })),
   };
 }
