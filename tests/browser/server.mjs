@@ -31,7 +31,7 @@ function json(res, body) {
 
 function events(res) {
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-  res.write(`event: hello\ndata: ${JSON.stringify({ version: 'fixture', boot_id: 'fixture', http_write: false })}\n\n`);
+  res.write(`event: hello\ndata: ${JSON.stringify({ version: 'fixture', boot_id: 'fixture', http_write: false, versions: { published: 1 } })}\n\n`);
   res.write(`event: published\ndata: ${JSON.stringify({ at: new Date(Date.now() - (Date.now() % 10000)).toISOString(), version: 1 })}\n\n`);
 }
 

@@ -173,9 +173,10 @@ export class Live {
   }
 
   private news(topic: Topic, data: Record<string, unknown>): void {
+    const known = typeof data.version === 'number' && data.version === this.theirs[topic];
     if (typeof data.version === 'number') this.theirs[topic] = data.version;
     if (topic === 'published') this.set({ publishedAt: millis(data.at as string | null) ?? serverNow() });
-    this.bump([topic]);
+    if (!known) this.bump([topic]);
   }
 }
 

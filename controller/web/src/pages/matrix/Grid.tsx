@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { go } from '../../router';
 import { useThemeVersion } from '../../ui/theme';
-import { drawCross, drawScene, look, palette, Sprites, type Geometry, type Scene, type Ways } from './draw';
+import { drawCross, drawScene, look, one, palette, Sprites, type Geometry, type Look, type Scene, type Ways } from './draw';
 import { square, type Line, type Square, type View } from './model';
 import { CellCard } from './CellCard';
 import { describe, inSquare } from './words';
@@ -86,26 +86,22 @@ export function Grid(p: {
   const fullHeight = top + rows.length * pitch;
 
   // Squares are looked up while drawing, again and again on scrolling; each is made once.
-  const cache = useMemo(() => new Map<number, Square>(), [view]);
+  const cache = useMemo(() => new Array<Square | undefined>(rows.length * cols.length), [view]);
   const at = useCallback(
     (r: number, c: number): Square => {
       const k = r * cols.length + c;
-      let q = cache.get(k);
-      if (!q) cache.set(k, (q = square(view, rows[r] as Line, cols[c] as Line)));
-      return q;
+      return (cache[k] ??= square(view, rows[r] as Line, cols[c] as Line));
     },
     [view, cache],
   );
   const scene = useMemo<Scene>(() => {
-    const looks = new Map<number, ReturnType<typeof look>>();
+    const looks: (Look | undefined)[] = new Array<Look | undefined>(rows.length * cols.length);
     return {
       rows,
       cols,
       looks: (r, c) => {
         const k = r * cols.length + c;
-        let l = looks.get(k);
-        if (!l) looks.set(k, (l = look(view.model, at(r, c), p.ways, p.onlyWrong)));
-        return l;
+        return (looks[k] ??= one(look(view.model, at(r, c), p.ways, p.onlyWrong)));
       },
       badge: (r, c) => {
         const q = at(r, c);

@@ -101,6 +101,17 @@ export function look(model: Model, q: Square, ways: Ways, onlyWrong: boolean): L
   return isMeasured(c.state) ? measured(model, c, q, ways, marks, dimmed) : plain('none', marks);
 }
 
+const known = new Map<string, Look>();
+
+/* One object for all looks that are equal: sprites are found by it without comparing. */
+export function one(l: Look): Look {
+  const k = key(l);
+  const old = known.get(k);
+  if (old) return old;
+  known.set(k, l);
+  return l;
+}
+
 function key(l: Look): string {
   return `${l.body}|${l.a}|${l.b}|${l.middle ?? ''}|${l.marks}|${l.dimmed ? 1 : 0}`;
 }
@@ -292,15 +303,15 @@ export function drawSquare(g: G, p: Palette, l: Look, s: number): void {
 }
 
 export class Sprites {
-  private made = new Map<string, HTMLCanvasElement>();
+  private made = new Map<Look, HTMLCanvasElement>();
   constructor(
     readonly p: Palette,
     readonly size: number, // of a square without its gap, CSS pixels
     readonly dpr: number,
   ) {}
+  /* Of looks that went through one(). */
   get(l: Look): HTMLCanvasElement {
-    const k = key(l);
-    let c = this.made.get(k);
+    let c = this.made.get(l);
     if (!c) {
       c = document.createElement('canvas');
       c.width = c.height = Math.max(1, Math.round(this.size * this.dpr));
@@ -309,7 +320,7 @@ export class Sprites {
         g.scale(c.width / this.size, c.height / this.size);
         drawSquare(g, this.p, l, this.size);
       }
-      this.made.set(k, c);
+      this.made.set(l, c);
     }
     return c;
   }
