@@ -17,7 +17,7 @@ function Swatch(p: { look: Partial<Look> & { body: Look['body'] } }) {
     g.clearRect(0, 0, SIZE, SIZE);
     drawSquare(g, palette(), { a: 'blank', b: 'blank', middle: null, marks: 0, dimmed: false, ...p.look }, SIZE);
   }, [theme]);
-  return <canvas ref={ref} width={SIZE * 2} height={SIZE * 2} aria-hidden="true" class="swatch" />;
+  return <canvas ref={ref} width={SIZE * 2} height={SIZE * 2} aria-hidden="true" class="sample" />;
 }
 
 function shades(m: MatrixAnswer, bounds: readonly number[]): string {
