@@ -176,7 +176,7 @@ function Links(p: { path: string; query: Query; formats: readonly (readonly [str
   return (
     <span class="row-actions push">
       {p.formats.map(([format, text]) => (
-        <a key={format} href={apiUrl(p.path, { ...p.query, format: format === 'json' ? null : format })} {...(format === 'csv' || format === 'ndjson' ? { download: `report.${format}` } : {})}>
+        <a key={format} href={apiUrl(p.path, { ...p.query, limit: null, format: format === 'json' ? null : format })} {...(format === 'csv' || format === 'ndjson' ? { download: `report.${format}` } : {})}>
           {text}
         </a>
       ))}
@@ -220,7 +220,7 @@ function ReportView(p: { view: string; query: Query; by: string }) {
           return (
             <>
               <Table caption="Report" name={p.view || 'report'} columns={columns(p.view, p.by)} rows={rows} rowKey={rowKey} {...(sort ? { initialSort: sort } : {})} empty="Nothing was scheduled or is stored in this span." />
-              {data.truncated && p.view !== 'top' ? <p class="dim">There are more than {plural(rows.length, 'row')}: choose fewer, or group them; CSV has all of a limit of its own.</p> : null}
+              {data.truncated && p.view !== 'top' ? <p class="dim">There are more than {plural(rows.length, 'row')}: choose fewer, or group them; CSV and NDJSON have more.</p> : null}
             </>
           );
         }}
