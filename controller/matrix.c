@@ -227,6 +227,7 @@ static void judge(const struct taking *t, const struct pair *p, const struct sta
 
         if (!r)
             continue;
+        cell->rule[d] = picked[slot];
         if (v)
             cell->severity[d] =
                 (int8_t)cell_severity(r,
@@ -246,7 +247,7 @@ static void take_cell(const struct taking *t, const struct pair *p, struct matri
     struct matrix *m = t->m;
     const struct stats_view *v = m->live && publish_is_fresh(p, m->now_ns) ? publish_view(p) : NULL;
 
-    cell->state = m->live ? pair_state(p, m->now_ns) : is_shown(p) ? "no_data" : NULL;
+    cell->state = m->live ? pair_state(p, m->now_ns) : NULL; /* else see matrix_fill_past() */
     for (enum tw_direction d = TW_FORWARD; d < CELL_DIRECTIONS; d++) {
         cell->severity[d] = CELL_NOT_JUDGED;
         cell->v[d] = v ? cell_number(m->metric, v, d) : (struct tw_num){ 0 };
@@ -325,6 +326,15 @@ static void find_levels(struct taking *t, const struct alert_rules *rules)
     t->m->has_levels = true;
 }
 
+/* A reader judges by them while others may come in force. */
+static enum tw_rc copy_rules(struct matrix *m, const struct alert_rules *rules)
+{
+    m->rules = malloc((rules->n_rules + 1) * sizeof *m->rules);
+    if (m->rules && rules->n_rules)
+        memcpy(m->rules, rules->rules, rules->n_rules * sizeof *m->rules);
+    return m->rules ? TW_OK : TW_ENOMEM;
+}
+
 static enum tw_rc take_all(struct taking *t)
 {
     const struct inventory *inv = &t->c->inv;
@@ -354,7 +364,7 @@ enum tw_rc matrix_take(struct controller *c, const struct report_filter *f, int6
 
     if (rc == TW_OK) {
         t.m->metric = f->metric;
-        t.m->now_ns = now_ns;
+        t.m->now_ns = f->at_ns ? f->at_ns : now_ns;
         t.m->live = !f->at_ns;
         rc = find_choices(&c->inv, t.m);
         choose(t.m, f);
@@ -362,6 +372,8 @@ enum tw_rc matrix_take(struct controller *c, const struct report_filter *f, int6
             rc = take_all(&t);
         if (rc == TW_OK && rules)
             find_levels(&t, rules);
+        if (rc == TW_OK && rules && !t.m->live)
+            rc = copy_rules(t.m, rules);
         report_match_end(&t.match);
     }
     free_nodes(&t);
@@ -383,5 +395,6 @@ void matrix_free(struct matrix *m)
     free(m->cells);
     free(m->ids);
     free(m->choices);
+    free(m->rules);
     free(m);
 }

@@ -20,6 +20,7 @@ struct matrix_cell {
     struct tw_num v[CELL_DIRECTIONS];
     int8_t severity[CELL_DIRECTIONS]; /* by direction; [TW_UNKNOWN]: the worst of them; CELL_NOT_JUDGED */
     uint8_t flags;
+    uint16_t rule[3]; /* by direction: of rules, plus 1; 0: none. Of the past */
 };
 struct matrix_node {
     const char *name;        /* kept in inventory.names */
@@ -39,6 +40,8 @@ struct matrix {
     bool live, truncated;
     struct alert_level level[ALERT_SEVERITY_COUNT]; /* absolute ones of the rule that most cells go by */
     bool has_levels;
+    struct alert_rule *rules; /* of the past: a copy of those in force, without what they point to */
+    enum store_level coarsest; /* of the past: that it is made of */
     struct matrix_choice *choices; /* sorted */
     size_t n_choices;
     struct matrix_node *nodes; /* each once, in no order */
@@ -48,9 +51,12 @@ struct matrix {
     size_t n_cells;
 };
 
-/* Of f: mesh and class ("": the first ones), metric, select, target_select. TW_ENOMEM. Loop thread. */
+/* Of f: mesh and class ("": the first ones), metric, select, target_select, at. TW_ENOMEM. Loop thread. */
 enum tw_rc matrix_take(struct controller *c, const struct report_filter *f, int64_t now_ns,
                        struct matrix **ret);
+/* For a moment of the past (f.at_ns) the rest is read from the store: the last report period that had ended then, or what is left of it. Reader
+ * thread. */
+enum tw_rc matrix_fill_past(struct matrix *m, struct store_reader *db, struct tw_err *err);
 void matrix_free(struct matrix *m);
 /* malloc'ed; NULL: no memory. *ret_same: where what changes with time alone ends: octets from there on are
  * the same as long as the matrix is. */

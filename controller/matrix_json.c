@@ -124,6 +124,7 @@ static cJSON *head(const struct matrix *m)
     cJSON_AddStringToObject(o, "unit", cell_metric_unit(m->metric));
     json_i64(o, "period_ns", m->period_ns);
     cJSON_AddBoolToObject(o, "truncated", m->truncated);
+    json_put(o, "level", m->live || !m->at_ns ? cJSON_CreateNull() : cJSON_CreateString(store_level_name(m->coarsest)));
     json_put(o, "levels", levels(m));
     json_put(o, "choices", choices(m));
     return o;

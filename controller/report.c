@@ -48,6 +48,20 @@ enum tw_rc report_select(const struct inventory *inv, const struct report_filter
     return TW_OK;
 }
 
+const struct pair *report_one(const struct pair *const *v, size_t n, size_t *ret_n)
+{
+    const struct pair *one = NULL;
+    size_t scheduled = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (v[i]->scheduled) {
+            one = v[i];
+            scheduled++;
+        }
+    *ret_n = scheduled ? scheduled : n;
+    return *ret_n != 1 ? NULL : one ? one : v[0];
+}
+
 /* ---- Reports ---- */
 
 struct id_row {

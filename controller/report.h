@@ -36,6 +36,8 @@ struct report_filter {
     int64_t before_from_ns, before_to_ns; /* report: another span beside it; to 0 = none */
     enum report_format format; /* report, over HTTP */
     enum cell_metric metric; /* matrix */
+    uint32_t points;         /* series: at most so many steps; 0 = its default */
+    enum tw_direction heat;  /* series: of the heat map; query_filter() fills in the round trip */
     bool views_only;        /* report: merged comes without its histograms, which for many pairs take a GiB */
 };
 
@@ -125,6 +127,9 @@ struct results {
 
 /* The pairs that match, sorted by mesh, class, source, target; the array is malloc'ed. Loop thread. */
 enum tw_rc report_select(const struct inventory *inv, const struct report_filter *f, const struct pair ***ret, size_t *ret_n);
+
+/* The only one of these; those that are scheduled go before those that once were. NULL: *ret_n says how many there are. */
+const struct pair *report_one(const struct pair *const *v, size_t n, size_t *ret_n);
 
 /* Selects the pairs on the loop thread, reads on a reader, calls done on the loop thread. On an error rep is NULL. done owns
  * *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM, TW_EINVAL (report_filter_resolve()) at once: done is not called.

@@ -62,6 +62,8 @@ void http_clock(void *ctx, struct http_req *rq);
 void http_flight(void *ctx, struct http_req *rq);
 void http_frozen(void *ctx, struct http_req *rq);
 void http_matrix(void *ctx, struct http_req *rq);
+void http_series(void *ctx, struct http_req *rq);
+void http_timeline(void *ctx, struct http_req *rq);
 void http_events(void *ctx, struct http_req *rq);
 void http_sd(void *ctx, struct http_req *rq);
 

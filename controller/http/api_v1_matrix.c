@@ -289,11 +289,70 @@ void matrix_pages_counters(const struct matrix_pages *s, struct matrix_counters 
         ret->bytes = s->bytes;
 }
 
+/* ---- The past: not kept, since nobody else looks at just that moment ---- */
+
+struct past_job {
+    struct reader_job job; /* first */
+    struct http_req *rq;
+    struct matrix *m;
+    enum tw_rc rc;
+    struct tw_err err;
+    struct http_blob *blob;
+};
+
+static void past_work(struct reader_job *job, struct store_reader *db)
+{
+    struct past_job *j = (struct past_job *)job;
+
+    j->rc = matrix_fill_past(j->m, db, &j->err);
+    if (j->rc == TW_OK && !(j->blob = make_blob(j->m)))
+        j->rc = TW_ENOMEM;
+}
+
+static void past_free(struct past_job *j)
+{
+    http_blob_unref(j->blob);
+    matrix_free(j->m);
+    free(j);
+}
+
+static void past_done(struct reader_job *job)
+{
+    struct past_job *j = (struct past_job *)job;
+
+    if (j->rc == TW_OK)
+        http_answer_blob(j->rq, 200, j->blob);
+    else
+        api_refuse(j->rq, j->rc, &j->err);
+    past_free(j);
+}
+
+static void answer_past(struct controller *c, const struct report_filter *f, struct http_req *rq)
+{
+    struct past_job *j = calloc(1, sizeof *j);
+    enum tw_rc rc = j ? matrix_take(c, f, loop_now(c->loop).wall.ns, &j->m) : TW_ENOMEM;
+
+    if (rc == TW_OK) {
+        j->job = (struct reader_job){ .run = past_work, .done = past_done };
+        j->rq = rq;
+        rc = reader_submit(c->readers, &j->job);
+    }
+    if (rc == TW_OK)
+        return;
+    if (j)
+        past_free(j);
+    api_refuse(rq, rc, NULL);
+}
+
 void http_matrix(void *ctx, struct http_req *rq)
 {
     struct controller *c = ctx;
     struct report_filter f;
 
-    if (api_filter(c, rq, QUERY_MATRIX, &f))
+    if (!api_filter(c, rq, QUERY_MATRIX, &f))
+        return;
+    if (f.at_ns)
+        answer_past(c, &f, rq);
+    else
         matrix_pages_answer(c->matrix_pages, &f, rq);
 }

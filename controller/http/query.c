@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "controller/series.h"
 
 /* ---- Values ---- */
 
@@ -152,6 +153,8 @@ static const struct {
     { "before_to", QUERY_BEFORE_TO, offsetof(struct report_filter, before_to_ns), A_TIME },
     { "format", QUERY_FORMAT, offsetof(struct report_filter, format), "json, csv, ndjson or html" },
     { "metric", QUERY_METRIC, offsetof(struct report_filter, metric), "loss, p50, p95, p99 or jitter" },
+    { "points", QUERY_POINTS, offsetof(struct report_filter, points), "a whole number from 1 to 2000" },
+    { "heat", QUERY_HEAT, offsetof(struct report_filter, heat), "forward, backward or roundtrip" },
     { "flow", QUERY_FLOW, offsetof(struct report_filter, flow), "a whole number from 0 to 4294967295" },
 };
 
@@ -225,6 +228,10 @@ static enum tw_rc set_param(size_t row, const char *value, int64_t now_ns, struc
     case QUERY_SELECT:
     case QUERY_TARGET_SELECT:
         return parse_selector(value, field);
+    case QUERY_POINTS:
+        return parse_number(value, SERIES_POINTS_MAX, field);
+    case QUERY_HEAT:
+        return tw_direction_parse(value, field) == TW_OK && f->heat <= TW_ROUNDTRIP ? TW_OK : TW_EINVAL;
     case QUERY_METRIC:
         return cell_metric_parse(value, field) ? TW_OK : TW_EINVAL;
     case QUERY_SPAN:
@@ -270,7 +277,7 @@ static enum tw_rc take_param(const struct query_param *q, unsigned known, int64_
 enum tw_rc query_filter(const struct query_param *q, size_t n, unsigned known, int64_t now_ns,
                         struct report_filter *ret, struct tw_err *err)
 {
-    struct report_filter f = { 0 };
+    struct report_filter f = { .heat = TW_ROUNDTRIP };
     unsigned seen = 0;
     enum tw_rc rc = TW_OK;
 

@@ -33,6 +33,8 @@ const struct http_route controller_routes[] = {
 
     PAGE("/api/v1/events", "server-sent events: what is new, for pages that look on", http_events),
     JSON("/api/v1/matrix", "one mesh and class as a grid of cells", http_matrix, QUERY_MATRIX, "matrix-v1.json"),
+    JSON("/api/v1/series", "one pair over time, with a heat map of its delays", http_series, QUERY_SERIES, "series-v1.json"),
+    JSON("/api/v1/timeline", "what happened, for time axes", http_timeline, QUERY_TEXTS | TIMES, "timeline-v1.json"),
     JSON("/api/v1/pairs", "pairs as they are now", http_pairs, QUERY_NAMES | QUERY_LIMIT, "pairs-v1.json"),
     JSON("/api/v1/summaries", "stored summaries", http_summaries, QUERY_NAMES | TIMES | QUERY_LIMIT | QUERY_FORMAT, "summaries-v1.json"),
     JSON("/api/v1/report", "numbers of each pair over a span", http_report,

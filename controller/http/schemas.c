@@ -16,7 +16,9 @@ EMBED(matrix, "matrix-v1.json");
 EMBED(outages, "outages-v1.json");
 EMBED(pairs, "pairs-v1.json");
 EMBED(report, "report-v1.json");
+EMBED(series, "series-v1.json");
 EMBED(summaries, "summaries-v1.json");
+EMBED(timeline, "timeline-v1.json");
 
 static const struct {
     const char *name, *at, *end;
@@ -29,7 +31,9 @@ static const struct {
     { "outages-v1.json", schema_outages, schema_outages_end },
     { "pairs-v1.json", schema_pairs, schema_pairs_end },
     { "report-v1.json", schema_report, schema_report_end },
+    { "series-v1.json", schema_series, schema_series_end },
     { "summaries-v1.json", schema_summaries, schema_summaries_end },
+    { "timeline-v1.json", schema_timeline, schema_timeline_end },
 };
 
 const char *api_schema_file(const char *name, size_t *ret_len)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/http/query.h"
+#include "controller/series.h"
 
 #define NOW (INT64_C(1700000000) * TW_NS_PER_S)
 #define MAX_PARAMS 64
@@ -24,7 +25,7 @@ static size_t split(char *text, struct query_param *q)
 
 static void check(const struct report_filter *f)
 {
-    if (f->from_ns >= f->to_ns || f->limit > QUERY_LIMIT_MAX || f->metric >= CELL_METRICS ||
+    if (f->from_ns >= f->to_ns || f->limit > QUERY_LIMIT_MAX || f->metric >= CELL_METRICS || f->points > SERIES_POINTS_MAX || f->heat > TW_ROUNDTRIP ||
         strnlen(f->mesh, STORE_NAME_MAX) == STORE_NAME_MAX ||
         strnlen(f->class_name, STORE_NAME_MAX) == STORE_NAME_MAX ||
         strnlen(f->source, STORE_NAME_MAX) == STORE_NAME_MAX ||

@@ -14,7 +14,7 @@ MESH = one_way("a1", "a2", name="lab")
 # What stands for the names in paths, and the query that a page needs.
 NAMES = {"/api/v1/agents/": "a1", "/api/v1/schedule/": "lab", "/api/v1/schema/": "pairs-v1.json",
          "/api/v1/generations/": "1", "/api/v1/doctor/": None, "/api/v1/tests/": None, "/api/v1/alerts/": None}
-QUERIES = {"/api/v1/flight": "source=a1&target=a2&class=c&mesh=lab", "/api/v1/alert-rules/explain": "source=a1&target=a2",
+QUERIES = {"/api/v1/series": "source=a1&target=a2&class=c&mesh=lab&flows=true", "/api/v1/flight": "source=a1&target=a2&class=c&mesh=lab", "/api/v1/alert-rules/explain": "source=a1&target=a2",
            "/api/v1/report/sla": "objectives=%7Bavailability%3A%2099%25%7D"}
 
 

@@ -195,8 +195,12 @@ static cJSON *schema(void)
 
 static void fits_its_schema(void **state)
 {
-    static const char *const targets[] = { "/m", "/m?mesh=nosuch", "/m?metric=p95", "/m?select=site%3Dams",
-                                           "/m?mesh=k&metric=jitter" };
+    static const char *const targets[] = { "/m",
+                                           "/m?mesh=nosuch",
+                                           "/m?metric=p95",
+                                           "/m?select=site%3Dams",
+                                           "/m?mesh=k&metric=jitter",
+                                           "/m?mesh=m&at=-1h" };
     struct rig *r = rig_start();
     cJSON *s = schema();
 
@@ -255,7 +259,7 @@ static void bad_queries(void **state)
         const char *target, *expect;
     } cases[] = {
         { "/m?metric=p90", "expected loss, p50, p95, p99 or jitter" },
-        { "/m?source=a", "known: mesh, class, select, target_select, metric" },
+        { "/m?source=a", "known: mesh, class, at, select, target_select, metric" },
         { "/m?select=x%3D", "expected a selector" },
         { "/m?mesh=m&mesh=k", "given twice" },
     };
@@ -347,6 +351,80 @@ static void made_when_something_is_new(void **state)
     rig_stop(r);
 }
 
+static void store_period(struct rig *r, const struct pair *p, int64_t start_ns, struct stats_view *ret)
+{
+    struct tw_summary s = fx_summary(r->f, p, 0, start_ns);
+
+    fx_store(r->f, &s);
+    stats_view(&s, ret);
+    summary_free(&s);
+}
+
+static cJSON *fetch_at(struct rig *r, int64_t at_ns, const char *more)
+{
+    char target[128];
+
+    snprintf(target, sizeof target, "/m?mesh=m&class=voice&at=%lld%s", (long long)(at_ns / TW_NS_PER_S),
+             more);
+    return fetch_json(r, target);
+}
+
+static void expect_past(struct rig *r, int64_t at_ns, enum cell_metric m, const struct stats_view *fra,
+                        const struct stats_view *old)
+{
+    char more[32];
+    const cJSON *cell;
+    cJSON *o;
+
+    snprintf(more, sizeof more, "&metric=%s", cell_metric_name(m));
+    o = fetch_at(r, at_ns, more);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(o, "live")));
+    assert_int_equal(n_cells(o), 4);
+    for (enum tw_direction d = TW_FORWARD; d < CELL_DIRECTIONS; d++) {
+        assert_true(is(cell_of(o, "ams", "fra"), 4 + (int)d, cell_number(m, fra, d)));
+        assert_true(
+            is(cell_of(o, "ams", "old"), 4 + (int)d, cell_number(m, old, d))); /* it is scheduled no more */
+    }
+    cell = cell_of(o, "ams", "ber");
+    assert_string_equal(cJSON_GetArrayItem(cell, 2)->valuestring, "no_data");
+    assert_true(cJSON_IsNull(cJSON_GetArrayItem(cell, 4)));
+    assert_string_equal(cJSON_GetArrayItem(cell_of(o, "fra", "ams"), 2)->valuestring, "agent_down");
+    cJSON_Delete(o);
+}
+
+static void the_past(void **state)
+{
+    struct rig *r = rig_start();
+    int64_t then = (r->start_ns / (60 * TW_NS_PER_S) - 10) * (60 * TW_NS_PER_S);
+    struct stats_view fra, old, later;
+    bool more = true;
+    cJSON *o;
+
+    (void)state;
+    store_period(r, r->fra, then, &fra);
+    store_period(r, r->old, then, &old);
+    store_period(r, r->fra, then + FX_PERIOD, &later);
+    FX_OK(store_begin(r->f->store, &err));
+    FX_OK(store_agent_lost(r->f->store, "fra", then - FX_PERIOD, &err));
+    FX_OK(store_commit(r->f->store, &err));
+    for (enum cell_metric m = 0; m < CELL_METRICS; m++)
+        expect_past(r, then + FX_PERIOD + 3 * TW_NS_PER_S, m, &fra, &old);
+    o = fetch_at(r, then + 2 * FX_PERIOD, "");
+    assert_true(is(cell_of(o, "ams", "fra"), 6, later.loss_ratio));
+    assert_string_equal(text_of(o, "level"), "raw");
+    assert_null(cell_of(o, "ams", "old"));
+    cJSON_Delete(o);
+    o = fetch_at(r, then - 20 * 60 * TW_NS_PER_S, ""); /* before any of them was scheduled */
+    assert_int_equal(n_cells(o), 0);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(o, "at")));
+    cJSON_Delete(o);
+    while (more)
+        FX_OK(store_rollup(r->f->store, tw_wall_now().ns, 10000, &more, &err));
+    expect_past(r, then + FX_PERIOD + 3 * TW_NS_PER_S, CELL_P95, &fra,
+                &old); /* a shorter period than a cell: still of itself */
+    rig_stop(r);
+}
+
 /* All who ask while one is being made get that one. */
 static void many_at_once(void **state)
 {
@@ -420,7 +498,7 @@ int main(void)
         cmocka_unit_test(what_is_chosen),         cmocka_unit_test(bad_queries),
         cmocka_unit_test(nodes_and_age),          cmocka_unit_test(made_when_something_is_new),
         cmocka_unit_test(many_at_once),           cmocka_unit_test(bounded),
-        cmocka_unit_test(stops_while_it_is_made),
+        cmocka_unit_test(stops_while_it_is_made), cmocka_unit_test(the_past),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
