@@ -153,7 +153,7 @@ def begin_alerts(api):
     expect(api("POST", "/api/v1/alert-document", {"document": ALERTS, "author": "api"})["version"] == 1, "not applied")
     wait("an alert", lambda: api("GET", "/api/v1/alerts?state=firing")["alerts"])
     NAMES["/api/v1/alerts/"] = str(api("GET", "/api/v1/alerts?state=firing")["alerts"][0]["id"])
-    silence = api("POST", "/api/v1/silences", {"match": "metric=p95", "duration_ns": 60_000_000_000, "reason": "test"})["silence"]
+    silence = api("POST", "/api/v1/silences", {"match": "metric=p95", "duration_ns": 3_600_000_000_000, "reason": "test"})["silence"]
     NAMES["/api/v1/silences/"] = str(silence["id"])
     api("POST", f"/api/v1/alerts/{NAMES['/api/v1/alerts/']}/ack", {"author": "api", "reason": "test"})
 
