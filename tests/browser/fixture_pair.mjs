@@ -18,8 +18,17 @@ function noise(n) {
 const quantile = (sorted, q) => (sorted.length ? sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] : null);
 const iso = (ms) => new Date(ms).toISOString();
 
-/* One report period: delays of its probes, and what was lost. null: not stored. */
+/* Series, report and comparison look at the same periods. */
+const known = new Map();
 function period(t, begin, flow) {
+  const key = `${t} ${begin} ${flow}`;
+  if (known.size > 20_000) known.clear();
+  if (!known.has(key)) known.set(key, makePeriod(t, begin, flow));
+  return known.get(key);
+}
+
+/* One report period: delays of its probes, and what was lost. null: not stored. */
+function makePeriod(t, begin, flow) {
   const age = begin - t;
   if (age > 46 * MIN && age <= 50 * MIN) return null;
   const slot = t / PERIOD + flow * 7_000_003;
