@@ -3,6 +3,7 @@
 #include <string.h>
 #include "controller/admin.h"
 #include "controller/schedule.h"
+#include "controller/near.h"
 
 #define REFUSALS_SHOWN 1000
 #define REFUSALS_LISTED 5 /* in a list of all agents */
@@ -214,12 +215,13 @@ void admin_agent_show(Tw__Admin_Service *service, const Tw__AgentRequest *rq, Tw
 {
     struct controller *c = admin_controller(service);
     const struct agent *a = inventory_agent(&c->inv, rq->name);
+    char mean[NEAR_TEXT];
 
     if (a)
         answer_agent(c, a, closure, closure_data);
     else
         rpc_fail(closure_data, TW__STATUS__STATUS_NOT_FOUND,
-                 "no agent \"%.63s\": twampctl agent list shows them", rq->name);
+                 "no agent \"%.63s\"%s: twampctl agent list shows them", rq->name, near_agent(&c->inv, rq->name, mean));
 }
 
 /* ---- Changes ---- */

@@ -6,6 +6,7 @@
 #include "controller/alert_doc.h"
 #include "controller/doc_json.h"
 #include "db/store_alert.h"
+#include "controller/near.h"
 
 #define HISTORY_DEFAULT 100u
 #define EXPLAIN_PAIRS_MAX 50
@@ -246,11 +247,12 @@ static void explain_agent(struct explain *e, const Tw__AlertExplainRequest *rq,
                           Tw__AlertExplainReply_Closure closure, void *closure_data)
 {
     const struct agent *ag = inventory_agent(&e->c->inv, rq->source);
+    char mean[NEAR_TEXT];
     struct alert_subject s;
 
     if (!ag) {
         rpc_fail(closure_data, TW__STATUS__STATUS_NOT_FOUND,
-                 "no agent \"%.63s\": twampctl agent list shows them", rq->source);
+                 "no agent \"%.63s\"%s: twampctl agent list shows them", rq->source, near_agent(&e->c->inv, rq->source, mean));
         return;
     }
     s = alerts_agent_subject(ag);

@@ -4,6 +4,7 @@
 #include "controller/admin.h"
 #include "controller/doc_json.h"
 #include "controller/doc_split.h"
+#include "controller/near.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -96,6 +97,7 @@ void admin_schedule_export(Tw__Admin_Service *service, const Tw__ScheduleExportR
     struct arena *ar = admin_arena(c);
     const struct mesh_state **meshes = sorted_meshes(&c->inv);
     Tw__ScheduleExportReply reply = TW__SCHEDULE_EXPORT_REPLY__INIT;
+    char mean[NEAR_TEXT];
 
     reply.generation = c->inv.generation;
     reply.meshes = meshes ? arena_alloc(ar, sizeof *reply.meshes * (HASH_COUNT(c->inv.meshes) + 1)) : NULL;
@@ -106,7 +108,7 @@ void admin_schedule_export(Tw__Admin_Service *service, const Tw__ScheduleExportR
         rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "the document cannot be exported: out of memory, or too large for JSON");
     else if (*rq->name && !reply.n_meshes)
         rpc_fail(closure_data, TW__STATUS__STATUS_NOT_FOUND,
-                 "no mesh \"%.63s\": twampctl schedule list shows them", rq->name);
+                 "no mesh \"%.63s\"%s: twampctl schedule list shows them", rq->name, near_mesh(&c->inv, rq->name, mean));
     else
         closure(&reply, closure_data);
 }

@@ -6,6 +6,7 @@
 #include "controller/admin.h"
 #include "controller/report_sla.h"
 #include "controller/sla_doc.h"
+#include "controller/report_group.h"
 
 static bool copy_text(char *dst, size_t size, const char *src, const char *what, void *closure_data)
 {
@@ -20,8 +21,17 @@ static bool copy_text(char *dst, size_t size, const char *src, const char *what,
 
 bool admin_read_shape(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data)
 {
-    return copy_text(ret->group_by, sizeof ret->group_by, rq->group_by, "group_by", closure_data) &&
-           copy_text(ret->sort_by, sizeof ret->sort_by, rq->sort_by, "sort_by", closure_data);
+    const char *label;
+    enum report_by by;
+    struct tw_err err;
+
+    if (!copy_text(ret->group_by, sizeof ret->group_by, rq->group_by, "group_by", closure_data) ||
+        !copy_text(ret->sort_by, sizeof ret->sort_by, rq->sort_by, "sort_by", closure_data))
+        return false;
+    if (report_by_parse(ret->group_by, &by, &label, &err) == TW_OK && report_sort_check(ret->sort_by, &err) == TW_OK)
+        return true;
+    rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s", err.text);
+    return false;
 }
 
 /* ---- Groups ---- */

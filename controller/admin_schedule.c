@@ -4,6 +4,7 @@
 #include "controller/admin.h"
 #include "controller/mesh_now.h"
 #include "controller/schedule.h"
+#include "controller/near.h"
 
 /* ---- Show ---- */
 
@@ -117,12 +118,13 @@ void admin_schedule_show(Tw__Admin_Service *service, const Tw__MeshRequest *rq,
     struct controller *c = admin_controller(service);
     const struct mesh_state *m = inventory_mesh(&c->inv, rq->name);
     Tw__ScheduleShowReply reply = TW__SCHEDULE_SHOW_REPLY__INIT;
+    char mean[NEAR_TEXT];
     Tw__MeshInfo info;
     struct mesh_now now;
 
     if (!m) {
         rpc_fail(closure_data, TW__STATUS__STATUS_NOT_FOUND,
-                 "no mesh \"%.63s\": twampctl schedule list shows them", rq->name);
+                 "no mesh \"%.63s\"%s: twampctl schedule list shows them", rq->name, near_mesh(&c->inv, rq->name, mean));
         return;
     }
     mesh_now_one(&c->inv, m, loop_now(c->loop).wall.ns, &now);

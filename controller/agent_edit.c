@@ -11,6 +11,7 @@
 #include "controller/fleet.h"
 #include "controller/schedule.h"
 #include "controller/writer.h"
+#include "controller/near.h"
 
 /* One agent that does change. */
 struct edited {
@@ -105,6 +106,7 @@ static enum tw_rc find_selected(struct edit *e, const char *text, struct agent *
 static enum tw_rc find_agents(struct edit *e, const Tw__AgentRequest *rq, struct agent **v, size_t *ret_n)
 {
     bool many = agent_edit_rules[e->kind].many;
+    char mean[NEAR_TEXT];
 
     if (!rq->name[0] == !rq->select[0])
         return refuse(e, TW__STATUS__STATUS_INVALID_ARGUMENT, TW_EINVAL, "expected the name of an agent%s",
@@ -118,7 +120,7 @@ static enum tw_rc find_agents(struct edit *e, const Tw__AgentRequest *rq, struct
     *ret_n = 1;
     return v[0] ? TW_OK
                 : refuse(e, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
-                         "no agent \"%.63s\": twampctl agent list shows them", rq->name);
+                         "no agent \"%.63s\"%s: twampctl agent list shows them", rq->name, near_agent(&e->c->inv, rq->name, mean));
 }
 
 /* ---- What becomes of them ---- */

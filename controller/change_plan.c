@@ -4,6 +4,7 @@
 #include <string.h>
 #include "controller/change_priv.h"
 #include "controller/fleet.h"
+#include "controller/near.h"
 
 enum tw_rc change_refuse(struct change *ch, Tw__Status status, enum tw_rc rc, const char *fmt, ...)
 {
@@ -21,11 +22,12 @@ enum tw_rc change_refuse(struct change *ch, Tw__Status status, enum tw_rc rc, co
 
 static enum tw_rc find_mesh(struct change *ch, struct mesh_state **ret)
 {
+    char mean[NEAR_TEXT];
     *ret = inventory_mesh(&ch->owner->c->inv, ch->rq.name);
     if (*ret)
         return TW_OK;
     return change_refuse(ch, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
-                         "no mesh \"%.63s\": twampctl schedule list shows them", ch->rq.name);
+                         "no mesh \"%.63s\"%s: twampctl schedule list shows them", ch->rq.name, near_mesh(&ch->owner->c->inv, ch->rq.name, mean));
 }
 
 /* The mesh that a request names, as it is. */
@@ -87,10 +89,11 @@ static enum tw_rc await_agent(struct change *ch)
 
 static enum tw_rc find_agent(struct change *ch)
 {
+    char mean[NEAR_TEXT];
     ch->agent = inventory_agent(&ch->owner->c->inv, ch->rq.name);
     if (!ch->agent)
         return change_refuse(ch, TW__STATUS__STATUS_NOT_FOUND, TW_ENOENT,
-                             "no agent \"%.63s\": twampctl agent list shows them", ch->rq.name);
+                             "no agent \"%.63s\"%s: twampctl agent list shows them", ch->rq.name, near_agent(&ch->owner->c->inv, ch->rq.name, mean));
     return ch->agent->row.id && !ch->agent->editing ? TW_OK : await_agent(ch);
 }
 

@@ -9,6 +9,7 @@
 #include "controller/fleet.h"
 #include "controller/schedule.h"
 #include "controller/writer.h"
+#include "controller/near.h"
 
 #define WAYS_MAX 20000u
 #define DOWN_PROBED 50u /* agents that are down, whose reflectors are asked */
@@ -352,10 +353,12 @@ static enum tw_rc select_way(struct run *r, struct tw_err *err)
     const struct agent *s = inventory_agent(inv, q->source), *t = inventory_agent(inv, q->target);
     const char *source = s ? names_keep(&inv->names, q->source) : NULL,
                *target = names_find(&inv->names, q->target);
+    char mean[NEAR_TEXT];
     struct way *w;
 
     if (!s)
-        return tw_err_set(err, TW_ENOENT, "no agent \"%.63s\": twampctl agent list shows them", q->source);
+        return tw_err_set(err, TW_ENOENT, "no agent \"%.63s\"%s: twampctl agent list shows them", q->source,
+                          near_agent(inv, q->source, mean));
     w = get_way(r, source, target ? target : r->query.target, "");
     if (!w || !source)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
@@ -411,13 +414,16 @@ enum tw_rc run_select(struct run *r, struct tw_err *err)
 {
     const struct doctor_query *q = &r->query;
     struct inventory *inv = &r->d->c->inv;
+    char mean[NEAR_TEXT];
     size_t pairs = 0;
     enum tw_rc rc;
 
     if (*q->mesh && !inventory_mesh(inv, q->mesh))
-        return tw_err_set(err, TW_ENOENT, "no mesh \"%.63s\": twampctl schedule list shows them", q->mesh);
+        return tw_err_set(err, TW_ENOENT, "no mesh \"%.63s\"%s: twampctl schedule list shows them", q->mesh,
+                          near_mesh(inv, q->mesh, mean));
     if (*q->source && !inventory_agent(inv, q->source))
-        return tw_err_set(err, TW_ENOENT, "no agent \"%.63s\": twampctl agent list shows them", q->source);
+        return tw_err_set(err, TW_ENOENT, "no agent \"%.63s\"%s: twampctl agent list shows them", q->source,
+                          near_agent(inv, q->source, mean));
     for (size_t i = 0; i < inv->pairs.n; i++)
         pairs += is_wanted(r, pair_table_at(&inv->pairs, i));
     rc = collect_ways(r, pairs <= 4 * DOCTOR_PROBES_ALL || q->probe_all);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/net/now.h"
+#include "controller/near.h"
 
 #define CANDIDATES_SHOWN 3
 #define ROWS_MAX 20000u
@@ -513,7 +514,8 @@ void flight_list(struct controller *c, const struct report_filter *f,
 
     if (*f->source && !inventory_agent(&c->inv, f->source)) {
         char text[256];
-        snprintf(text, sizeof text, "no agent \"%s\": twampctl agent list shows them", f->source);
+    char mean[NEAR_TEXT];
+        snprintf(text, sizeof text, "no agent \"%s\"%s: twampctl agent list shows them", f->source, near_agent(&c->inv, f->source, mean));
         fail_gather(done, ctx, TW__STATUS__STATUS_NOT_FOUND, text);
         return;
     }

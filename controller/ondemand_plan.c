@@ -1,4 +1,5 @@
 /* controller/ondemand_plan.c - see ondemand_plan.h. */
+#include "controller/near.h"
 #include "controller/ondemand_plan.h"
 
 #include <stdarg.h>
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/hostname.h"
-#include "common/name_index.h"
 #include "controller/schedule.h"
 
 static Tw__Status fail(struct tw_err *err, Tw__Status status, const char *fmt, ...)
@@ -26,36 +26,13 @@ static Tw__Status no_memory(struct tw_err *err)
     return fail(err, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
 }
 
-/* ---- Names: what is near to one that nobody has ---- */
-
-struct near {
-    const char *wanted, *best;
-    unsigned distance;
-};
-
-static void look_near(struct near *n, const char *name)
-{
-    unsigned d = name_distance(n->wanted, name);
-
-    if (n->best && d >= n->distance)
-        return;
-    n->best = name;
-    n->distance = d;
-}
-
-static const char *hint(const struct near *n, char buf[STORE_NAME_MAX + 24])
-{
-    buf[0] = '\0';
-    if (n->best && name_is_near(n->distance, n->wanted))
-        snprintf(buf, STORE_NAME_MAX + 24, "; did you mean \"%s\"?", n->best);
-    return buf;
-}
+/* ---- Names ---- */
 
 static void agents_near(const struct controller *c, struct near *n)
 {
     for (const struct agent *a = c->inv.agents; a; a = a->hh.next)
         if (a->row.approved)
-            look_near(n, a->row.name);
+            near_look(n, a->row.name);
 }
 
 /* "MESH/NAME": *ret_mesh is empty without the first part. */
@@ -103,14 +80,14 @@ bool ondemand_absent(struct controller *c, const char *name, char *text, size_t 
 static Tw__Status find_source(struct controller *c, const char *name, struct agent **ret, struct tw_err *err)
 {
     struct near n = { .wanted = name };
-    char mean[STORE_NAME_MAX + 24];
+    char mean[NEAR_TEXT];
 
     *ret = inventory_agent(&c->inv, name);
     if (!*ret) {
         agents_near(c, &n);
         return fail(err, TW__STATUS__STATUS_NOT_FOUND,
                     "no agent \"%.63s\" to test from%s: twampctl agent list shows them", name,
-                    hint(&n, mean));
+                    near_text(&n, mean));
     }
     if (ondemand_absent(c, name, err->text, sizeof err->text))
         return TW__STATUS__STATUS_UNAVAILABLE;
@@ -211,7 +188,7 @@ static Tw__Status named_target(struct controller *c, const char *text, struct on
     for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next) {
         for (size_t i = 0; m->mesh && is_of(mesh, m) && i < m->mesh->n_targets; i++) {
             const struct mesh_target *t = &m->mesh->targets[i];
-            look_near(&n, t->name);
+            near_look(&n, t->name);
             if (strcmp(t->name, name) != 0)
                 continue;
             if (first && !is_place(g, t))
@@ -231,7 +208,7 @@ static Tw__Status named_target(struct controller *c, const char *text, struct on
         err, TW__STATUS__STATUS_NOT_FOUND,
         "\"%.63s\" is no agent, no target of a mesh, no address and no host name with a dot or port%s: expected such as "
         "fra, 192.0.2.1:862, [2001:db8::1]:862 or router.example.net",
-        text, hint(&n, mean));
+        text, near_text(&n, mean));
 }
 
 static Tw__Status find_target(struct controller *c, const struct agent *source, const char *text,
@@ -258,13 +235,13 @@ static Tw__Status find_target(struct controller *c, const struct agent *source, 
 static Tw__Status unknown_class(const struct controller *c, const char *text, const char *mesh,
                                 struct near *n, struct tw_err *err)
 {
-    char mean[STORE_NAME_MAX + 24];
+    char mean[NEAR_TEXT];
 
     if (*mesh && !inventory_mesh(&c->inv, mesh))
-        return fail(err, TW__STATUS__STATUS_NOT_FOUND, "no mesh \"%s\": twampctl schedule list shows them",
-                    mesh);
+        return fail(err, TW__STATUS__STATUS_NOT_FOUND, "no mesh \"%s\"%s: twampctl schedule list shows them",
+                    mesh, near_mesh(&c->inv, mesh, mean));
     return fail(err, TW__STATUS__STATUS_NOT_FOUND,
-                "no class \"%.130s\"%s: the documents of the meshes have them", text, hint(n, mean));
+                "no class \"%.130s\"%s: the documents of the meshes have them", text, near_text(n, mean));
 }
 
 /* The same class may stand in several documents, if it is the same. */
@@ -279,7 +256,7 @@ static Tw__Status find_class(const struct controller *c, const char *text, const
     for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next) {
         for (size_t i = 0; m->mesh && is_of(mesh, m) && i < m->mesh->n_classes; i++) {
             const struct mesh_class *k = &m->mesh->classes[i];
-            look_near(&n, k->name);
+            near_look(&n, k->name);
             if (strcmp(k->name, name) != 0)
                 continue;
             if (*ret && !mesh_class_same(*ret, k))
@@ -385,16 +362,13 @@ static Tw__Status plan_pair(struct controller *c, const Tw__TestStartRequest *rq
 static Tw__Status find_mesh(struct controller *c, const char *name, const struct mesh_state **ret,
                             struct tw_err *err)
 {
-    struct near n = { .wanted = name };
-    char mean[STORE_NAME_MAX + 24];
+    char mean[NEAR_TEXT];
 
     *ret = inventory_mesh(&c->inv, name);
     if (*ret)
         return TW__STATUS__STATUS_OK;
-    for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next)
-        look_near(&n, m->row.name);
     return fail(err, TW__STATUS__STATUS_NOT_FOUND, "no mesh \"%.63s\"%s: twampctl schedule list shows them",
-                name, hint(&n, mean));
+                name, near_mesh(&c->inv, name, mean));
 }
 
 /* Which pairs of a mesh. */

@@ -112,6 +112,7 @@ static enum cli_exit answer_people(struct cli *c, const struct cli_answer *a)
             puts(l->empty);
         if (a->after)
             a->after(c, a->ctx, NULL);
+        cli_explain_empty(c);
         return CLI_OK;
     }
     out_listing_records(l, &r, a->main.rows, a->ctx);

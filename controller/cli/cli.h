@@ -136,6 +136,9 @@ void cli_free_reply(ProtobufCMessage *m);
 /* For progress_begin(): not for people where the answer is drawn again and again. */
 enum progress_mode cli_progress(const struct cli *c);
 
+/* unknown.c: an answer was empty, perhaps since it was narrowed by names that nobody has: says so on stderr. */
+void cli_explain_empty(struct cli *c);
+
 /* ---- Answers (answer.c); out.h says how a command describes its list ---- */
 
 /* A table, plain or wide: what is printed is for people. */

@@ -57,12 +57,12 @@ enum cli_exit cmd_agent_list(struct cli *c)
 }
 
 /* Calls a method that takes an AgentRequest and gives the agent. */
-static enum cli_exit call(struct cli *c, const char *method, ProtobufCMessage **ret)
+static enum cli_exit call_for(struct cli *c, const char *method, char *name, ProtobufCMessage **ret)
 {
     Tw__AgentRequest rq = TW__AGENT_REQUEST__INIT;
     enum cli_exit code;
 
-    rq.name = c->args.v[0];
+    rq.name = name;
     if (c->opt.fingerprint)
         rq.fingerprint = c->opt.fingerprint;
     code = cli_call(c, method, &rq.base, ret);
@@ -71,6 +71,11 @@ static enum cli_exit call(struct cli *c, const char *method, ProtobufCMessage **
         return cli_fail(CLI_FAILED, "the controller's answer lacks the agent");
     }
     return code;
+}
+
+static enum cli_exit call(struct cli *c, const char *method, ProtobufCMessage **ret)
+{
+    return call_for(c, method, c->args.v[0], ret);
 }
 
 enum cli_exit cmd_agent_show(struct cli *c)
@@ -87,21 +92,39 @@ enum cli_exit cmd_agent_show(struct cli *c)
 
 /* ---- Changes ---- */
 
+static enum cli_exit print_approved(struct cli *c, Tw__AgentInfo **v, size_t n)
+{
+    if (!cli_for_people(c))
+        return n == 1 ? agent_print(c, v[0]) : cli_print_list(c, &agents_listing, OUT_ROWS(v, n), NULL);
+    for (size_t i = 0; i < n; i++)
+        printf("Approved %s with the key %s\n", v[i]->name, v[i]->fingerprint);
+    return CLI_OK;
+}
+
+/* One after the other; the first that cannot be approved ends it, and those before it are. */
 enum cli_exit cmd_agent_approve(struct cli *c)
 {
-    ProtobufCMessage *m = NULL;
-    enum cli_exit code = call(c, "AgentApprove", &m);
+    ProtobufCMessage **m = calloc(c->args.n, sizeof *m);
+    Tw__AgentInfo **v = calloc(c->args.n, sizeof(Tw__AgentInfo *));
+    enum cli_exit code = m && v ? CLI_OK : cli_no_memory(), printed = CLI_OK;
+    size_t n = 0;
 
-    if (code)
-        return code;
-    if (cli_for_people(c)) {
-        const Tw__AgentInfo *a = ((const Tw__AgentReply *)m)->agent;
-        printf("Approved %s with the key %s\n", a->name, a->fingerprint);
-    } else {
-        code = agent_print(c, ((Tw__AgentReply *)m)->agent);
+    if (!code && c->opt.fingerprint && c->args.n > 1)
+        code = cli_fail(CLI_USAGE, "--fingerprint is that of one agent: expected one NAME with it");
+    for (size_t i = 0; !code && i < c->args.n; i++) {
+        code = call_for(c, "AgentApprove", c->args.v[i], &m[n]);
+        if (!code) {
+            v[n] = ((Tw__AgentReply *)m[n])->agent;
+            n++;
+        }
     }
-    cli_free_reply(m);
-    return code;
+    if (n)
+        printed = print_approved(c, v, n);
+    for (size_t i = 0; i < n; i++)
+        cli_free_reply(m[i]);
+    free(m);
+    free(v);
+    return code ? code : printed;
 }
 
 static bool confirmed(const char *name)

@@ -214,7 +214,7 @@ static const struct out_listing findings = {
     .n_columns = TW_NELEM(columns),
     .put = put_finding,
     .none = &nobody,
-    .empty = "No agents yet: twampctl agent list",
+    .empty = "No agent is approved and measures: twampctl agent list",
 };
 
 static void put_crooked(struct out_records *r, const void *row, const void *ctx)

@@ -19,7 +19,7 @@ enum cli_exit cmd_schedule_export(struct cli *c)
 {
     Tw__ScheduleExportRequest rq = TW__SCHEDULE_EXPORT_REQUEST__INIT;
     char after[64] = "";
-    bool more = true;
+    bool more = true, any = false;
 
     if (c->args.n)
         rq.name = c->args.v[0];
@@ -33,10 +33,13 @@ enum cli_exit cmd_schedule_export(struct cli *c)
         if (code)
             return code;
         print_part(reply);
+        any |= reply->n_meshes > 0;
         more = reply->truncated && reply->n_meshes && !*rq.name;
         if (more)
             snprintf(after, sizeof after, "%s", reply->meshes[reply->n_meshes - 1]->mesh);
         cli_free_reply(m);
     }
+    if (!any)
+        cli_fail(CLI_OK, "there are no meshes: twampctl schedule apply -f FILE");
     return CLI_OK;
 }

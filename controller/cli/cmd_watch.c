@@ -90,6 +90,8 @@ static enum cli_exit print_table(struct watch *w, struct pairs *p, FILE *to)
     print_title(w, p, to);
     if (!p->n) {
         fprintf(to, "No pair is scheduled that matches: twampctl schedule list\n");
+        if (w->c->opt.once) /* on a screen that is drawn again and again it would not stay */
+            cli_explain_empty(w->c);
         return CLI_OK;
     }
     if (p->n > lines)

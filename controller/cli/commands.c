@@ -589,13 +589,14 @@ const struct cli_command cli_commands[] = {
       .run = cmd_agent_show },
     { .group = "agent",
       .name = "approve",
-      .args = "NAME",
+      .args = "NAME...",
       .n_args = 1,
-      .brief = "let a pending agent in",
+      .max_args = 64,
+      .brief = "let pending agents in",
       .doc = "From now on the name belongs to the key that the agent has shown. Compare the fingerprint with "
              "the one in the "
              "agent's log, or give it here.",
-      .examples = "  twampctl agent approve ams\n"
+      .examples = "  twampctl agent approve ams fra lon par\n"
                   "  twampctl agent approve ams --fingerprint 5d41402abc4b2a76b9719d911017c592...\n",
       OPTS(approve_opts),
       .run = cmd_agent_approve },

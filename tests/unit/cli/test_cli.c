@@ -506,6 +506,41 @@ static void empty_lists_have_every_form(void **state)
     f->empty = false;
 }
 
+/* A name that nobody has is not merely an empty list; the answer for programs stays as it is. */
+static void an_empty_answer_says_why(void **state)
+{
+    static const struct {
+        const char *words, *says;
+    } rows[] = {
+        { "report --source amz", "twampctl: there is no agent \"amz\"; did you mean \"ams\"?: twampctl agent list shows them" },
+        { "watch --once --source amz", "there is no agent \"amz\"; did you mean \"ams\"?" },
+        { "report --source far-away-from-all", "there is no agent \"far-away-from-all\": twampctl" },
+        { "report --source ams", NULL },
+        { "report --source amz -o json", NULL },
+        { "report --source amz -o csv", NULL },
+    };
+
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        run_ctl(*state, rows[i].words, GOOD, &r);
+        if (r.code || (rows[i].says ? !strstr(r.err, rows[i].says) : r.err[0] != '\0'))
+            fail_msg("%s: exit code %d, says \"%s\"", rows[i].words, r.code, r.err);
+    }
+}
+
+static void several_agents_are_approved_at_once(void **state)
+{
+    const char *second;
+
+    run_ctl(*state, "agent approve ams ams", GOOD, &r);
+    assert_int_equal(r.code, CLI_OK);
+    second = strstr(r.out, "Approved ");
+    assert_non_null(second);
+    assert_non_null(strstr(second + 1, "Approved "));
+    run_ctl(*state, "agent approve ams ams --fingerprint 00", GOOD, &r);
+    assert_int_equal(r.code, CLI_USAGE);
+    assert_non_null(strstr(r.err, "expected one NAME"));
+}
+
 /* For scripts: an object a line on standard error, and the answer as ever. */
 static void progress_for_scripts(void **state)
 {
@@ -1148,6 +1183,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(empty_lists_have_every_form),
         cmocka_unit_test(what_reads_can_be_watched),
         cmocka_unit_test(progress_for_scripts),
+        cmocka_unit_test(an_empty_answer_says_why),
+        cmocka_unit_test(several_agents_are_approved_at_once),
         cmocka_unit_test(flight_questions),
         cmocka_unit_test(doctor_asks),
         cmocka_unit_test(wrong_usage),

@@ -377,6 +377,20 @@ static void a_rollback_goes_back_over_a_removed_agent(void **state)
     EXPECT(r.meshes, "core changed 2+0-0~0; ");
 }
 
+static void a_slip_of_the_fingers_is_recognised(void **state)
+{
+    struct fixture *f = *state;
+    struct op_result r;
+
+    bring_up_two(f);
+    assert_true(APPLY(f, .files = { "x", DOC("core") }).ok);
+    r = change_one_mesh(f, tw__admin__schedule_pause, "croe");
+    assert_false(r.ok);
+    EXPECT(r.detail, "no mesh \"croe\"; did you mean \"core\"?: twampctl schedule list shows them");
+    r = change_one_mesh(f, tw__admin__schedule_delete, "something else");
+    EXPECT(r.detail, "no mesh \"something else\": twampctl schedule list shows them");
+}
+
 static void a_restart_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -632,6 +646,7 @@ int main(void)
         T(agents_that_join_share_a_row),
         T(a_rollback_restores_all),
         T(a_rollback_goes_back_over_a_removed_agent),
+        T(a_slip_of_the_fingers_is_recognised),
         T(a_restart_changes_nothing),
         T(a_restart_moves_no_run),
         T(a_dear_mesh_is_refused_with_all_reasons),
