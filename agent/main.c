@@ -14,6 +14,7 @@
 #include "agent/diagnose.h"
 #include "agent/enrolment.h"
 #include "agent/keyring.h"
+#include "agent/metrics_server.h"
 #include "agent/ondemand.h"
 #include "agent/options.h"
 #include "agent/recorder.h"
@@ -54,6 +55,7 @@ struct agent {
     struct frozen *frozen;
     struct recorder *recorder;
     struct diagnose *diagnose;
+    struct metrics_server *metrics; /* NULL: not served */
     struct clockwatch clock;
     struct cards cards;
     struct uplink *uplink;
@@ -98,6 +100,7 @@ static void note_summary(void *ctx, const struct tw_summary *s)
     const struct agent *a = ctx;
 
     ondemand_note(a->ondemand, s);
+    metrics_server_note(a->metrics, s);
 }
 
 /* Of a session that nobody runs: what is known of this host's clock belongs to it, too. */
@@ -645,6 +648,24 @@ static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
     return uplink_start(&c, &a->uplink, err);
 }
 
+static bool is_up(void *ctx)
+{
+    return uplink_is_up(((struct agent *)ctx)->uplink);
+}
+
+static enum tw_rc start_metrics(struct agent *a, struct tw_err *err)
+{
+    struct metrics_server_conf c = { .loop = a->loop,
+                                     .address = a->opt.http,
+                                     .name = a->opt.name,
+                                     .schedule = a->schedule,
+                                     .fill_health = fill_health,
+                                     .is_up = is_up,
+                                     .ctx = a };
+
+    return strcmp(a->opt.http, "off") ? metrics_server_start(&c, &a->metrics, err) : TW_OK;
+}
+
 static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
 {
     enum tw_rc rc = parse_reflect(a, err);
@@ -675,6 +696,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
         rc = make_recorder(a, err);
     if (rc == TW_OK)
         rc = make_diagnose(a, err);
+    if (rc == TW_OK)
+        rc = start_metrics(a, err);
     if (rc != TW_OK)
         return rc;
     clockwatch_start(&a->clock, a->loop, a->workers, a->n_workers);
@@ -695,6 +718,8 @@ static void agent_stop(struct agent *a)
     a->diagnose = NULL;
     uplink_stop(a->uplink);
     a->uplink = NULL;
+    metrics_server_stop(a->metrics);
+    a->metrics = NULL;
     xdp_reflect_close(a->xdp);
     clockwatch_stop(&a->clock);
     cards_close(&a->cards);

@@ -248,6 +248,12 @@ static const struct conf_opt opts[] = {
       .help =
           "While there are sessions, send ten probes a second over the loopback device to a reflector of its "
           "own: the noise floor of this host, shown with each result." },
+    { .name = "http",
+      .type = CONF_STR,
+      .offset = FIELD(http),
+      .dflt = "off",
+      .arg = "ADDR:PORT",
+      .help = "Serve the metrics of this agent and its own pairs, /metrics; or off." },
     { .name = "spool-max-mb",
       .type = CONF_INT,
       .offset = FIELD(spool_max_mb),

@@ -11,7 +11,7 @@ struct port_range {
 };
 
 struct agent_options {
-    char *xdp, *controller, *name, *data_dir, *log_level, *secrets;
+    char *http, *xdp, *controller, *name, *data_dir, *log_level, *secrets;
     struct conf_strlist reflect, reflect_allow, probe_allow, advertise, labels, control, hw_timestamps;
     int64_t workers, max_sessions, max_pps, max_bps, spool_max_mb, keep_acked_ns, resolve_every_ns;
     int64_t flight_probes, flight_memory_mb, flight_frozen_mb, flight_loss_run;

@@ -39,6 +39,7 @@ enum tw_rc pair_names_keep(struct pair_names *p, const Tw__SessionSpec *spec, ui
         HASH_ADD(hh, p->all, pair_id, sizeof n->pair_id, n);
     }
     n->wanted_in = generation;
+    n->report_period_ns = spec->report_period_ns;
     return TW_OK;
 }
 

@@ -10,6 +10,7 @@
 struct pair_name {
     uint64_t pair_id;
     char *mesh, *class_name, *target;
+    int64_t report_period_ns;
     uint64_t wanted_in; /* generation that last had it */
     size_t in_workers;  /* sessions handed over and not ended yet */
     UT_hash_handle hh;

@@ -685,6 +685,13 @@ void schedule_run_name(const struct schedule_run *r, Tw__Summary *m)
     m->target = n->target;
 }
 
+const struct pair_name *schedule_run_pair(const struct schedule_run *r, uint64_t pair_id)
+{
+    const struct pair_name *n = pair_names_find(&r->names, pair_id);
+
+    return n && n->wanted_in == r->generation ? n : NULL;
+}
+
 static struct run_session *make_session(struct schedule_run *r, struct session_key key,
                                         const struct session_spec *spec)
 {

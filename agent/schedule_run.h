@@ -66,6 +66,10 @@ uint64_t schedule_run_moves(const struct schedule_run *r);
  * ended with the last schedule, whose final summaries are still to come. */
 void schedule_run_name(const struct schedule_run *r, Tw__Summary *m);
 
+/* What a pair of the present schedule is; NULL: it is in none, or in an earlier one only. Valid until the next apply. */
+struct pair_name;
+const struct pair_name *schedule_run_pair(const struct schedule_run *r, uint64_t pair_id);
+
 uint64_t schedule_run_generation(const struct schedule_run *r);
 ProtobufCBinaryData schedule_run_digest(const struct schedule_run *r);
 size_t schedule_run_sessions(const struct schedule_run *r);

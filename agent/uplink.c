@@ -302,6 +302,11 @@ static void on_health(struct loop_timer *t)
         &h, report_done, u);
 }
 
+bool uplink_is_up(const struct uplink *u)
+{
+    return u && u->peer && u->approved;
+}
+
 /* ---- Connection ---- */
 
 /* Status by which a controller says that it does not want this agent, whoever it is (revoked, removed). */

@@ -43,6 +43,8 @@ struct uplink_conf {
 
 enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct tw_err *err);
 void uplink_stop(struct uplink *u);
+/* Connected to the controller, and let in? NULL: no. */
+bool uplink_is_up(const struct uplink *u);
 /* There is something new in the spool. */
 void uplink_kick(struct uplink *u);
 /* The schedule has been taken over, or changed what it refuses: tell the controller. */

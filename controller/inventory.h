@@ -9,7 +9,8 @@
 #include "controller/core/class_times.h"
 #include "controller/core/clock_audit.h"
 #include "controller/core/mesh.h"
-#include "controller/core/metrics_text.h"
+#include "common/metrics_sums.h"
+#include "controller/core/mesh.h"
 #include "controller/core/spread.h"
 #include "controller/journal.h"
 #include "controller/names.h"
@@ -95,9 +96,7 @@ struct pair_live {
     uint32_t last_flows;              /* flows merged into last */
     int64_t judged_end_ns;            /* alerts.c's: the period that it looked at last */
     int64_t report_period_ns;
-    uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT], reordered[TW_DIRECTION_COUNT];
-    uint64_t loss_runs;               /* one that goes on over report periods counts once */
-    uint64_t periods_answered, periods_unanswered;
+    struct metrics_counters n;
     struct hist delay[3];             /* of all these, for native histograms; one way: only where the clocks bear it out */
     int64_t minute[60];               /* completeness of the last hour: which minute the count beside it is of */
     uint32_t minute_periods[60];      /* stored report periods (all flows) that ended in it */

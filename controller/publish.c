@@ -65,33 +65,6 @@ bool publish_is_fresh(const struct pair *pair, int64_t now_ns)
            pair->live->last_end_ns - now_ns < bound;
 }
 
-/* Runs that began in this period. */
-static uint64_t runs_begun(const struct tw_summary *s)
-{
-    uint64_t n = s->loss_runs;
-
-    for (size_t i = 0; i < s->runs.n; i++)
-        n -= s->runs.v[i].continues_before; /* they are no more than loss_runs */
-    return n;
-}
-
-static void count(struct pair_live *l, const struct tw_summary *s)
-{
-    l->loss_runs += runs_begun(s);
-    l->periods_answered += s->received > 0;
-    l->periods_unanswered += !s->received;
-    l->sent += s->sent;
-    l->received += s->received;
-    l->late += s->late;
-    l->duplicates += s->duplicates_forward + s->duplicates_backward + s->duplicates_unknown;
-    l->lost[TW_FORWARD] += s->lost_forward;
-    l->lost[TW_BACKWARD] += s->lost_backward;
-    l->lost[TW_UNKNOWN] += s->lost_unknown;
-    l->reordered[TW_FORWARD] += s->reordered_forward;
-    l->reordered[TW_BACKWARD] += s->reordered_backward;
-    l->reordered[TW_ROUNDTRIP] += s->reordered_roundtrip;
-}
-
 /* A period that ends on the minute belongs to the minute before it. */
 static int64_t minute_of(int64_t end_ns)
 {
@@ -118,17 +91,9 @@ static void note_last(struct live *l, const struct tw_summary *s, const struct s
 
     if (s->end_ns < pub->last_end_ns && pub->last_end_ns <= tw_wall_now().ns + AHEAD_NS)
         return;
-    if (s->end_ns != pub->last_end_ns) {
-        summary_reset(&pub->last);
-        pub->last_flows = 0;
-    }
-    summary_merge(&pub->last, s);
+    metrics_take_last(&pub->last, &pub->last_flows, &l->view, s, view);
     pub->last_start_ns = pub->last.start_ns;
     pub->last_end_ns = pub->last.end_ns;
-    if (pub->last_flows++)
-        stats_view(&pub->last, &l->view);
-    else
-        l->view = *view;
 }
 
 static uint64_t stored_periods(const struct pair_live *l, int64_t from_minute, int64_t to_minute)
@@ -239,41 +204,6 @@ void publish_free_group(struct publish *p, enum group_by by, struct group *g)
     free(g);
 }
 
-/* What the clocks do not bear out could not be marked among other delays, and would spoil them. */
-static bool counts(const struct stats_view *view, int direction)
-{
-    return direction == TW_ROUNDTRIP || view->one_way_valid;
-}
-
-/* Two neighbours become one bucket until they fit; the counts stay exact. */
-static void add_native(const struct publish *p, struct hist *h, const struct hist *delays)
-{
-    if (!p->conf.native_buckets)
-        return;
-    hist_merge(h, delays);
-    while (h->n > p->conf.native_buckets && h->scale > HIST_SCALE_MIN)
-        hist_downscale(h, h->scale - 1);
-}
-
-static void add_to_group(const struct publish *p, struct group *g, const struct tw_summary *s,
-                         const struct stats_view *view)
-{
-    if (!g)
-        return;
-    g->sum.sent += s->sent;
-    g->sum.received += s->received;
-    g->sum.late += s->late;
-    g->sum.duplicates += view->duplicates;
-    g->sum.lost[TW_FORWARD] += s->lost_forward;
-    g->sum.lost[TW_BACKWARD] += s->lost_backward;
-    g->sum.lost[TW_UNKNOWN] += s->lost_unknown;
-    for (int d = 0; d < 3; d++)
-        if (counts(view, d)) {
-            metrics_hist_add(&g->sum.delay[d], &s->delay[d]);
-            add_native(p, &g->delay[d], &s->delay[d]);
-        }
-}
-
 static void free_groups(struct publish *p)
 {
     struct group *g, *next;
@@ -296,14 +226,18 @@ void publish_summary(struct publish *p, struct pair *pair, const struct tw_summa
         return;
     stats_view(s, &view);
     l->pub.report_period_ns = pair->report_period_ns;
-    count(&l->pub, s);
+    metrics_count(&l->pub.n, s);
     note_minute(&l->pub, s->end_ns);
     note_last(l, s, &view);
     for (int d = 0; d < 3; d++)
-        if (counts(&view, d))
-            add_native(p, &l->pub.delay[d], &s->delay[d]);
-    for (enum group_by by = 0; by < GROUP_KINDS; by++)
-        add_to_group(p, publish_group(p, by, &pair->row), s, &view);
+        if (metrics_counts(&view, d))
+            metrics_add_native(&l->pub.delay[d], &s->delay[d], p->conf.native_buckets);
+    for (enum group_by by = 0; by < GROUP_KINDS; by++) {
+        struct group *g = publish_group(p, by, &pair->row);
+
+        if (g)
+            metrics_group_add(&g->sum, g->delay, p->conf.native_buckets, s, &view);
+    }
     late_add(&p->late, pair->row.source, &s->send_lateness, pair->report_period_ns,
              loop_now(p->conf.loop).mono);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "controller/core/class_diff.h"
-#include "controller/core/metrics_text.h"
+#include "common/metrics_page.h"
 
 static const struct {
     const char *name;

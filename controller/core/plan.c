@@ -1,6 +1,6 @@
 #include "controller/core/plan.h"
 #include "controller/core/class_times.h"
-#include "controller/core/metrics_text.h"
+#include "common/metrics_page.h"
 
 #include <stdlib.h>
 #include <string.h>

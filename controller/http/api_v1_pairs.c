@@ -30,11 +30,11 @@ static void take_live(struct pair_row *r, const struct pair *p)
     r->live = true;
     r->last_start_ns = l->last_start_ns;
     r->last_end_ns = l->last_end_ns;
-    r->sent = l->sent;
-    r->received = l->received;
-    r->lost = l->lost[TW_FORWARD] + l->lost[TW_BACKWARD] + l->lost[TW_UNKNOWN];
-    r->late = l->late;
-    r->duplicates = l->duplicates;
+    r->sent = l->n.sent;
+    r->received = l->n.received;
+    r->lost = l->n.lost[TW_FORWARD] + l->n.lost[TW_BACKWARD] + l->n.lost[TW_UNKNOWN];
+    r->late = l->n.late;
+    r->duplicates = l->n.duplicates;
     r->view = *publish_view(p);
 }
 

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <zlib.h>
 #include "common/net/httpd.h"
-#include "controller/core/metrics_text.h"
+#include "common/metrics_page.h"
 
 #define ROUNDS 5
 #define NAME_MAX_LEN 24

@@ -189,6 +189,71 @@ def test_scrape(build):
             wait("no stale delays", lambda: not prom.query(f'twamp_delay_min_seconds{{{PAIR}}}'), 30)
 
 
+AGENT_PORT = 9862
+
+
+def own_page(lab, name, *more):
+    return lab.exec("ctl", "curl", "-s", "-m", "20", *more, f"http://{lab.ip4(name)}:{AGENT_PORT}/metrics")
+
+
+def series(page):
+    """{name and labels: value} of a page of text."""
+    return {k: float(v) for k, _, v in (x.rpartition(" ") for x in page.splitlines() if x and x[0] != "#")}
+
+
+def same_period(lab):
+    """What controller and agent say of a pair while both show the same report period, if they do."""
+    end = 'twamp_last_result_timestamp_seconds{mesh="lab",class="voice",source="a1",target="a2"}'
+    own, theirs = series(own_page(lab, "a1")), series(lab.http("/metrics?level=pair")[1])
+    if not (own.get(end) and own.get(end) == theirs.get(end)):
+        return None
+    pair = {k: v for k, v in theirs.items() if 'source="a1",target="a2"' in k and 'class="voice"' in k and "completeness" not in k and
+            "pair_maintenance" not in k}
+    return own, pair
+
+
+def check_own_pages(lab):
+    own, pair = wait("both to show the same report period", lambda: same_period(lab), 60)
+    expect(len(pair) > 30, f"{len(pair)} series")
+    wrong = {k: (own.get(k), v) for k, v in pair.items() if own.get(k) != v}
+    expect(not wrong, f"agent and controller differ: {wrong}")
+    expect(own['twamp_agent_up{agent="a1"}'] == 1 and own['twamp_agent_sessions{agent="a1"}'] == 2, "health of the agent")
+    expect('twamp_agent_delay_seconds_count{mesh="lab",class="voice",source="a1",direction="roundtrip"}' in own, "no histogram")
+    expect(not any('source="a2"' in k for k in own), "pairs of another agent")
+    done = subprocess.run(["promtool", "check", "metrics"], input=own_page(lab, "a1"), capture_output=True, text=True)
+    expect(done.returncode != 1, f"promtool cannot read the page: {done.stderr[:400]}")
+    complaints = [x for x in done.stderr.splitlines() if x.startswith("twamp_")]
+    expect(not complaints, f"promtool: {complaints[:3]}")
+    head = own_page(lab, "a1", "-o", "/dev/null", "-D", "-", "-H", "Accept: application/openmetrics-text")
+    expect("openmetrics" in head and "Vary: Accept, Accept-Encoding" in head, head)
+
+
+def test_agents_own_metrics(build):
+    """Agents' own /metrics: the numbers of the controller's, for Prometheus, also while the controller is away; nothing stays of what ends."""
+    config = json.dumps({"scrape_configs": [{"job_name": "agents", "scrape_interval": "1s",
+                                             "static_configs": [{"targets": [f"{NET4}.{11 + i}:{AGENT_PORT}" for i in range(2)]}]}]})
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_controller()
+        for name in lab.names:
+            lab.start_agent(name, "--http", f"{lab.ip4(name)}:{AGENT_PORT}")
+        lab.approve_all()
+        lab.apply(full(["a1", "a2"]))
+        with Prometheus(lab, config, "--enable-feature=native-histograms") as prom:
+            wait("both agents", lambda: prom.query("sum(up) == 2"), 30)
+            wait("delays by pair", lambda: prom.one(f"histogram_count(twamp_delay_seconds{{{PAIR}}})") > 100, 40)
+            check_own_pages(lab)
+            lab.controller.kill()
+            sent = 'twamp_probes_sent_total{class="voice",source="a1",target="a2"}'
+            before = prom.one(sent)
+            wait("the agent to be alone", lambda: prom.one('twamp_agent_up{agent="a1"}') == 0, 30)
+            wait("counters to go on", lambda: prom.one(sent) > before, 30)
+            lab.start_controller()
+            wait("the agents to be back", lambda: all(a["state"] == "up" for a in lab.agent_list()), 60)
+            lab.apply(full(["a1", "a2"], classes={"bulk": "spacing: 100ms, size: 1400"}))
+            wait("the class to be gone", lambda: 'class="voice"' not in own_page(lab, "a1"), 30)
+            expect('class="bulk"' in own_page(lab, "a1"), "so is the other")
+
+
 def check_panels(name, d):
     ids = [p["id"] for p in d["panels"]]
     expect(len(set(ids)) == len(ids), f"{name}: panels share an id")

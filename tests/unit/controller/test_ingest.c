@@ -53,16 +53,16 @@ static void a_batch_is_stored_once(void **state)
     expect_answer(l.a, TW__STATUS__STATUS_OK, 3, "first");
     assert_int_equal(l.a->window, INGEST_WINDOW);
     assert_non_null(p->live);
-    assert_int_equal(p->live->sent, 9);
+    assert_int_equal(p->live->n.sent, 9);
     deliver(l.a, 1, pairs, 3);
     expect_answer(l.a, TW__STATUS__STATUS_OK, 3, "repeated");
     assert_int_equal(ingested(l.f).repeated_batches, 1);
     assert_int_equal(ingested(l.f).summaries, 3);
-    assert_int_equal(p->live->sent, 9);
+    assert_int_equal(p->live->n.sent, 9);
     deliver(l.a, 3, pairs, 2); /* one old, one new */
     expect_answer(l.a, TW__STATUS__STATUS_OK, 4, "overlapping");
     assert_int_equal(ingested(l.f).summaries, 4);
-    assert_int_equal(p->live->sent, 12);
+    assert_int_equal(p->live->n.sent, 12);
 }
 
 static void a_batch_out_of_sequence_is_refused(void **state)

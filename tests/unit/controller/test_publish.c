@@ -175,7 +175,7 @@ static void sites_are_groups(void **state)
     /* neither is an agent with the label */
 #define SITES "{mesh=\"m\",class=\"voice\",source_site=\"\",target_site=\"\"} "
     expect(text, "twamp_site_pairs" SITES, 1);
-    expect(text, "twamp_site_probes_sent_total" SITES, (double)p->live->sent);
+    expect(text, "twamp_site_probes_sent_total" SITES, (double)p->live->n.sent);
     free(text);
     rig_free(r);
 }
@@ -250,7 +250,7 @@ static void shows_what_the_report_says(void **state)
     expect(text, "twamp_probes_sent_total" PAIR "} ", 400);
     expect(text, "twamp_agent_probes_sent_total{mesh=\"m\",class=\"voice\",source=\"ams\"} ", 400);
     expect(text, "twamp_mesh_delay_seconds_count{mesh=\"m\",class=\"voice\",direction=\"roundtrip\"} ",
-           (double)p->live->received);
+           (double)p->live->n.received);
     expect(text, "twamp_mesh_pairs_fresh{mesh=\"m\",class=\"voice\"} ", 1);
     free(text);
     report_free(g.rep);
@@ -272,7 +272,7 @@ static void last_period_and_counters(void **state)
     publish_period(r, p, 1, r->start_ns, &direct);
     stats_view(&direct, &view);
     fx_same_view("merged flows", publish_view(p), &view);
-    assert_int_equal(p->live->sent, 300);
+    assert_int_equal(p->live->n.sent, 300);
     assert_int_equal(p->live->last_flows, 2);
     assert_true(p->live->last_start_ns == r->start_ns && p->live->last_end_ns == r->start_ns + FX_PERIOD);
     summary_free(&direct);
@@ -293,7 +293,7 @@ static void a_run_over_two_periods_counts_once(void **state)
         publish_summary(r->publish, p, &s);
         summary_free(&s);
     }
-    assert_int_equal(p->live->loss_runs, 5);
+    assert_int_equal(p->live->n.loss_runs, 5);
     rig_free(r);
 }
 
@@ -310,7 +310,7 @@ static void a_wrong_clock_does_not_hide_the_present(void **state)
     publish_period(r, p, 0, r->start_ns, NULL);
     assert_true(p->live->last_end_ns == r->start_ns + FX_PERIOD && p->live->last_flows == 1);
     assert_true(publish_is_fresh(p, r->start_ns + 2 * FX_PERIOD));
-    assert_int_equal(p->live->sent, 200);
+    assert_int_equal(p->live->n.sent, 200);
     rig_free(r);
 }
 

@@ -3,7 +3,7 @@
 #define TW_TEST_METRICS_FIXTURE_H
 
 #include <math.h>
-#include "controller/core/metrics_text.h"
+#include "common/metrics_page.h"
 
 #define N(v)                      \
     {                             \

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "controller/core/metrics_text.h"
+#include "common/metrics_page.h"
 #include "controller/core/plan.h"
 
 #define MS TW_NS_PER_MS

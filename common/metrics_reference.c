@@ -1,5 +1,5 @@
 /* What the tables say about themselves. */
-#include "controller/core/metrics_families.h"
+#include "common/metrics_families.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Pairs under the names of the Python tool twampy: milliseconds, percent of the probes sent, outbound and
  * inbound. Its faults stay behind: no value outlives its report period, loss has one base everywhere, and of
  * the node graph's edge mainstat is the latency and secondarystat the loss, as its dashboard says. */
-#include "controller/core/metrics_families.h"
+#include "common/metrics_families.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,11 +1,10 @@
-/* controller/core/metrics_text.h - the page /metrics from a snapshot, in any format of common/metrics_out.h. Pure: snapshot in,
+/* common/metrics_page.h - the page /metrics from a snapshot, in any format of common/metrics_out.h. Pure: snapshot in,
  * bytes out. A new metric is one more row in a table (metrics_families.c). Base units: seconds and ratios. Names: docs/metrics.md. */
-#ifndef TW_CONTROLLER_METRICS_TEXT_H
-#define TW_CONTROLLER_METRICS_TEXT_H
+#ifndef TW_COMMON_METRICS_PAGE_H
+#define TW_COMMON_METRICS_PAGE_H
 
 #include "common/metrics_out.h"
 #include "common/stats.h"
-#include "controller/core/mesh.h"
 
 /* One pair; strings live as long as the snapshot. */
 struct metrics_pair {
@@ -71,6 +70,7 @@ struct metrics_snapshot {
     uint64_t generation;
     const struct metrics_self *self;
     size_t n_self;
+    bool of_agent; /* the page is an agent's own: the fleet is that agent, and not counted by state */
     uint64_t max_pair_series; /* budget of each level of a page, 0 = none; pairs and groups beyond it are held back, worst loss first
                                * kept, and counted */
 };

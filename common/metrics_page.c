@@ -1,6 +1,6 @@
-#include "controller/core/metrics_text.h"
+#include "common/metrics_page.h"
 #include "common/version.h"
-#include "controller/core/metrics_families.h"
+#include "common/metrics_families.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -264,9 +264,11 @@ static enum tw_rc render_fleet(struct page *p)
         if (strcmp(s->fleet[i].state, "pending") && strcmp(s->fleet[i].state, "revoked"))
             objects_add(&o, &s->fleet[i], labels);
     }
-    put_agent_states(p);
+    if (!s->of_agent)
+        put_agent_states(p);
     objects_put(&p->out, &level_fleet, &o);
-    put_single(p, SINGLE_GENERATION, "", NULL, s->generation);
+    if (!s->of_agent)
+        put_single(p, SINGLE_GENERATION, "", NULL, s->generation);
     objects_free(&o);
     return TW_OK;
 }

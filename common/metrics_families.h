@@ -1,10 +1,10 @@
-/* controller/core/metrics_families.h - private to metrics_text.c: the tables of what is on the page. A new
+/* common/metrics_families.h - private to metrics_page.c: the tables of what is on the page. A new
  * metric is one more row. */
-#ifndef TW_CONTROLLER_METRICS_FAMILIES_H
-#define TW_CONTROLLER_METRICS_FAMILIES_H
+#ifndef TW_COMMON_METRICS_FAMILIES_H
+#define TW_COMMON_METRICS_FAMILIES_H
 
 #include "common/metrics_lines.h"
-#include "controller/core/metrics_text.h"
+#include "common/metrics_page.h"
 
 extern const struct level level_pair, level_agent, level_site, level_mesh, level_fleet;
 extern const struct level level_twampy, level_edges; /* metrics_twampy.c: of struct twampy */

@@ -1,4 +1,4 @@
-#include "controller/core/metrics_families.h"
+#include "common/metrics_families.h"
 
 #define DIRECTION(d) ",direction=\"" d "\""
 #define THREE_WAYS "direction (forward, backward, roundtrip)"
@@ -344,7 +344,7 @@ const struct level level_fleet = { "twamp_agent_", "agent", ROWS(fleet_families)
 /* ---- Single ones ---- */
 
 const struct family singles[SINGLE_COUNT] = {
-    [SINGLE_BUILD] = { "twamp_build_info", "gauge", "version", "1; the version of the controller.", NO_GATE,
+    [SINGLE_BUILD] = { "twamp_build_info", "gauge", "version", "1; the version of the program.", NO_GATE,
                        NULL, 0 },
     [SINGLE_SUPPRESSED] = { "twamp_series_suppressed", "gauge", "level",
                             "Series that the budget of a level keeps off this page.", NO_GATE, NULL, 0 },
