@@ -114,7 +114,7 @@ static size_t join(struct rig *r)
 static void hear(struct listener *l)
 {
     char buf[4096];
-    ssize_t n;
+    ssize_t n = -1;
 
     while (l->fd >= 0 && (n = recv(l->fd, buf, sizeof buf, 0)) > 0) {
         l->text = realloc(l->text, l->len + (size_t)n + 1);
