@@ -40,8 +40,10 @@ static int compare(const void *a, const void *b)
 
 static void add_line(struct lines *l, const char *text)
 {
-    l->v = realloc(l->v, (l->n + 1) * sizeof *l->v);
-    assert_non_null(l->v);
+    if (!(l->n & (l->n - 1))) { /* full at each power of two; under ASan each growth is a copy */
+        l->v = realloc(l->v, 2 * (l->n + 1) * sizeof *l->v);
+        assert_non_null(l->v);
+    }
     l->v[l->n++] = strdup(text);
 }
 
