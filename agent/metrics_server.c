@@ -1,7 +1,6 @@
 /* agent/metrics_server.c - see metrics_server.h. */
 #include "agent/metrics_server.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -244,19 +243,6 @@ static void show_agent(struct metrics_server *m, struct snapshot *x)
     x->s.n_fleet = 1;
 }
 
-static double open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    double n = -3; /* ".", ".." and this descriptor */
-
-    if (!d)
-        return 0;
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
 static void show_self(const struct metrics_server *m, struct snapshot *x)
 {
     struct httpd_counters c;
@@ -274,7 +260,7 @@ static void show_self(const struct metrics_server *m, struct snapshot *x)
     x->self[n++] = (struct metrics_self){ "process_cpu_seconds_total", "CPU time, user and system.", "counter", NULL, NULL,
                                           (double)process_cpu_ns() / 1e9 };
     x->self[n++] =
-        (struct metrics_self){ "process_open_fds", "Open descriptors.", "gauge", NULL, NULL, open_fds() };
+        (struct metrics_self){ "process_open_fds", "Open descriptors.", "gauge", NULL, NULL, (double)process_open_files() };
     x->s.self = x->self;
     x->s.n_self = n;
 }

@@ -1,6 +1,5 @@
 /* What the controller says about itself: to metrics pages, Status and readyz. A new figure is one more row.
  */
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include "common/net/process.h"
@@ -272,26 +271,13 @@ static void add_http(struct rows *r, const struct controller *c)
 
 /* ---- The process ---- */
 
-static double open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    double n = -3; /* ".", ".." and this descriptor */
-
-    if (!d)
-        return 0;
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
-}
-
 static void add_process(struct rows *r, const struct controller *c)
 {
     gauge(r, "process_start_time_seconds", "Start time, seconds since 1970.", (double)c->started_ns / 1e9);
     gauge(r, "process_resident_memory_bytes", "Resident memory.", (double)process_rss_bytes());
     add_labelled(r, "process_cpu_seconds_total", "counter", "CPU time, user and system.", NULL, NULL,
                  (double)process_cpu_ns() / 1e9);
-    gauge(r, "process_open_fds", "Open descriptors.", open_fds());
+    gauge(r, "process_open_fds", "Open descriptors.", (double)process_open_files());
 }
 
 size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)

@@ -8,6 +8,7 @@
 
 uint64_t process_rss_bytes(void); /* resident memory; 0 = not known */
 int64_t process_cpu_ns(void);     /* user and system time of all threads */
+unsigned process_open_files(void);   /* descriptors in use; 0 = not known */
 /* Lets this process open as many files as it may without privileges: the usual soft limit of 1,024 is for
  * select(). */
 void process_raise_files(void);

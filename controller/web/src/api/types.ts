@@ -155,15 +155,8 @@ export interface Tests {
   truncated: boolean;
 }
 
-/* The numbers of a pair over a span. */
-export interface PairNumbers {
-  mesh: string;
-  class: string;
-  source: string;
-  target: string;
-  scheduled: boolean;
-  state: string;
-  status: string | null;
+/* What is lost of what was sent in a span. */
+export interface Loss {
   start: Time;
   end: Time;
   sent: number;
@@ -176,6 +169,17 @@ export interface PairNumbers {
   loss_forward_ratio: number | null;
   loss_backward_ratio: number | null;
   loss_unknown_ratio: number | null;
+}
+
+/* The numbers of a pair over a span. */
+export interface PairNumbers extends Loss {
+  mesh: string;
+  class: string;
+  source: string;
+  target: string;
+  scheduled: boolean;
+  state: string;
+  status: string | null;
   delay_roundtrip_p50_seconds: number | null;
   delay_roundtrip_p95_seconds: number | null;
   delay_roundtrip_p99_seconds: number | null;

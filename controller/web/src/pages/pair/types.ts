@@ -1,24 +1,12 @@
 /* What /api/v1/series, /timeline, /completeness, /pairs and /report say of one pair: the members that this page uses. */
-import type { PairNumbers, Time } from '../../api/types';
+import type { Loss, PairNumbers, Time } from '../../api/types';
 
 export type Direction = 'roundtrip' | 'forward' | 'backward';
 
 /* A step, a summary, a pair over a span: the same members everywhere (docs/measuring.md). */
-export interface Numbers {
-  start: Time;
-  end: Time;
+export interface Numbers extends Loss {
   status?: string | null;
   level?: string; // of a step: what it is made of
-  sent: number;
-  received: number;
-  lost: number;
-  lost_forward: number;
-  lost_backward: number;
-  lost_unknown: number;
-  loss_ratio: number | null;
-  loss_forward_ratio: number | null;
-  loss_backward_ratio: number | null;
-  loss_unknown_ratio: number | null;
   loss_runs: number;
   one_way_valid: boolean | null;
   one_way_error_bound_seconds: number | null;
