@@ -757,7 +757,7 @@ static int fail(const struct tw_err *err, enum tw_rc rc, int code)
     char text[512];
 
     if (err->text[0])
-        fprintf(stderr, "twamp-agent: %s\n", tw_err_format(err, text, sizeof text));
+        fprintf(stderr, "twamp-agent: %s\n", conf_error_text(&agent_program, err, text, sizeof text));
     else
         fprintf(stderr, "twamp-agent: cannot start: %s\n", tw_rc_name(rc));
     return code;

@@ -373,6 +373,16 @@ static bool is_loopback(const char *url)
     return false;
 }
 
+static bool is_url(const char *url)
+{
+    static const char *const known[] = { "tcp://", "tls+tcp://", "ipc://" };
+
+    for (size_t i = 0; i < TW_NELEM(known); i++)
+        if (!strncmp(url, known[i], strlen(known[i])))
+            return true;
+    return false;
+}
+
 static bool has_control(const struct agent_options *o)
 {
     return o->control.n && strcmp(o->control.v[0], "none") != 0;
@@ -406,6 +416,10 @@ enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
     if (has_control(o) && !o->secrets && !(o->control_modes & TWAMP_OPEN)) {
         tw_err_set(err, TW_EINVAL, "every mode but open needs --secrets");
         return field_error(err, "control-modes");
+    }
+    if (!is_url(o->controller)) {
+        tw_err_set(err, TW_EINVAL, "\"%.100s\" is no URL; expected tcp://ADDRESS:PORT", o->controller);
+        return field_error(err, "controller");
     }
     if (!o->allow_plaintext && !is_loopback(o->controller)) {
         tw_err_set(err, TW_EINVAL,

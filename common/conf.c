@@ -348,3 +348,13 @@ enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void 
     conf_cmdline_free(&c);
     return rc;
 }
+
+const char *conf_error_text(const struct conf_program *p, const struct tw_err *e, char *buf, size_t cap)
+{
+    struct tw_err named = *e;
+
+    for (size_t i = 0; i < p->n_opts; i++)
+        if (!strcmp(p->opts[i].name, e->field))
+            snprintf(named.field, sizeof named.field, "--%s", p->opts[i].name);
+    return tw_err_format(&named, buf, cap);
+}

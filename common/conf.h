@@ -97,4 +97,7 @@ void conf_roff_part(FILE *to, const struct conf_program *p);
 void conf_free(const struct conf_program *p, void *target);
 void conf_strlist_free(struct conf_strlist *l);
 
+/* As tw_err_format(), with the dashes of an option of p that the error is about: what is typed to mend it. Gives buf. */
+const char *conf_error_text(const struct conf_program *p, const struct tw_err *e, char *buf, size_t cap);
+
 #endif

@@ -201,7 +201,7 @@ static int fail(const struct tw_err *err, int code)
 {
     char text[512];
 
-    fprintf(stderr, "%s: %s\n", program.name, tw_err_format(err, text, sizeof text));
+    fprintf(stderr, "%s: %s\n", program.name, conf_error_text(&program, err, text, sizeof text));
     return code;
 }
 

@@ -100,6 +100,7 @@ def test_port_in_use_and_no_permission(build):
         refuses(subprocess.run([*agent, "--reflect", f"{lab.ip4('a1')}:862"], capture_output=True, text=True, timeout=30), "862", "in use")
         refuses(subprocess.run([*agent, "--reflect", f"{lab.ip4('a1')}:862", "--controller", "tcp://192.0.2.1:8620"],
                                capture_output=True, text=True, timeout=30), "--allow-plaintext")
+        refuses(subprocess.run([*agent, "--controller", "ctl"], capture_output=True, text=True, timeout=30), '--controller: "ctl" is no URL')
         refuses(subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", *agent[4:-1], "/tmp/", "--reflect", "127.0.0.1:862"],
                                capture_output=True, text=True, timeout=30), "")
 

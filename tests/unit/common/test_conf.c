@@ -461,6 +461,18 @@ static void help_tells_defaults_and_examples(void **state)
     assert_int_equal(r.rc, TW_EINVAL);
 }
 
+static void errors_name_what_is_typed(void **state)
+{
+    struct tw_err option = { .field = "interval" }, other = { .field = "CONFTEST_INTERVAL" };
+    char text[200];
+
+    (void)state;
+    tw_err_set(&option, TW_EINVAL, "is too long");
+    tw_err_set(&other, TW_EINVAL, "is too long");
+    assert_string_equal(conf_error_text(&more_prog, &option, text, sizeof text), "--interval: is too long");
+    assert_string_equal(conf_error_text(&more_prog, &other, text, sizeof text), "CONFTEST_INTERVAL: is too long");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,6 +484,7 @@ int main(void)
         cmocka_unit_test(required_options_must_come_from_somewhere),
         cmocka_unit_test(flags_from_text),
         cmocka_unit_test(help_tells_defaults_and_examples),
+        cmocka_unit_test(errors_name_what_is_typed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
