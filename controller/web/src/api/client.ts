@@ -1,5 +1,5 @@
-/* The only place that asks the controller. What all requests share is here: errors, the controller's clock, and, when there is
- * authentication, its header and what a 401 means. */
+/* The only place that asks the controller. What all requests share is here: errors and the controller's clock; when there is
+ * authentication, its header and what a 401 means belong here, too. */
 import type { Query } from '../router';
 
 export class ApiError extends Error {
@@ -17,12 +17,6 @@ const READ_TIMEOUT_MS = 30_000;
 
 /* Added to each request; a login will put its header here. */
 export const headers: Record<string, string> = {};
-
-/* Called for each 401. */
-let onUnauthorized: () => void = () => undefined;
-export function setUnauthorized(fn: () => void): void {
-  onUnauthorized = fn;
-}
 
 /* What the controller's clock is ahead of ours: ages are by its clock, since all times of its answers are. The header Date has
  * whole seconds, so the least difference ever seen is the best one. */
@@ -76,7 +70,6 @@ export async function send(path: string, init: RequestInit): Promise<Response> {
     throw new ApiError(0, 'no answer from the controller');
   }
   learnClock(response.headers.get('Date'), sentMs);
-  if (response.status === 401) onUnauthorized();
   if (!response.ok) throw await failure(response);
   return response;
 }

@@ -3,17 +3,6 @@
 
 export type Time = string | null;
 
-export interface Status {
-  version: string;
-  started: Time;
-  generation: number;
-  agents_up: number;
-  agents_down: number;
-  agents_pending: number;
-  pairs: number;
-  counters: { name: string; value: number; unit: string }[];
-}
-
 export interface Clock {
   synced: boolean;
   max_error_ns: number;

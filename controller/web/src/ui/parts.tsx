@@ -1,9 +1,9 @@
 /* What pages are made of. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { ApiError } from '../api/client';
 import { ago, clock, time, word } from '../format';
-import { useLive, useNow } from '../live/hooks';
+import { useNow } from '../live/hooks';
 
 /* The heading of a page gets the focus when one comes to it, so that the keyboard and a screen reader start there. */
 export function Page(p: { title: string; aside?: ComponentChildren; children: ComponentChildren; wide?: boolean }) {
@@ -162,34 +162,5 @@ export function Check(p: { label: string; checked: boolean; onChange: (v: boolea
       <input type="checkbox" checked={p.checked} onChange={(e) => p.onChange(e.currentTarget.checked)} />
       <span>{p.label}</span>
     </label>
-  );
-}
-
-/* Does something by POST or DELETE. Where the controller takes no changes it is off, and says why. */
-export function ActionButton(p: { label: string; confirm?: string; danger?: boolean; run: () => Promise<unknown>; done?: () => void }) {
-  const { write } = useLive();
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<Error | null>(null);
-  const act = async () => {
-    if (p.confirm && !confirm(p.confirm)) return;
-    setBusy(true);
-    setError(null);
-    try {
-      await p.run();
-      p.done?.();
-    } catch (e) {
-      setError(e instanceof Error ? e : new Error(String(e)));
-    } finally {
-      setBusy(false);
-    }
-  };
-  return (
-    <span class="action">
-      <button type="button" class={p.danger ? 'danger' : ''} disabled={busy || write === false} onClick={() => void act()}>
-        {p.label}
-      </button>
-      {write === false ? <span class="dim"> read-only: the controller runs without --http-write</span> : null}
-      <ErrorBox error={error} />
-    </span>
   );
 }

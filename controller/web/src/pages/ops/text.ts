@@ -47,12 +47,6 @@ export function labelChange(text: string): { set_labels: { key: string; value: s
   return change;
 }
 
-export function labelsText(labels: Record<string, string>): string {
-  return Object.entries(labels)
-    .map(([k, v]) => `${k}=${v}`)
-    .join(' ');
-}
-
 /* A fingerprint in groups of four, so that two people can compare it. */
 export function inGroups(hex: string): string {
   return hex.replace(/(.{4})(?=.)/g, '$1 ');

@@ -7,6 +7,7 @@ import { useLive } from '../../live/hooks';
 import { href, setQuery, useRoute } from '../../router';
 import { Table, type Column } from '../../ui/Table';
 import { Check, Empty, ErrorBox, Loading, Page, Section, Select, Since, StateBadge } from '../../ui/parts';
+import { SPANS } from '../../ui/spans';
 import { Cursor } from '../../plot/cursor';
 import { Timeline, type Moves } from '../../plot/Timeline';
 import { toGrid } from '../../plot/grid';
@@ -21,14 +22,6 @@ import { NumbersTable, type Block } from './numbers';
 import { Flows, Plots, type FlowGrid, type Shown } from './plots';
 import type { Direction, Numbers, PairNow, Series, TimelineEvent } from './types';
 
-const SPANS: readonly (readonly [string, string])[] = [
-  ['-15m', 'last 15 minutes'],
-  ['-1h', 'last hour'],
-  ['-6h', 'last 6 hours'],
-  ['-1d', 'last day'],
-  ['-7d', 'last 7 days'],
-  ['-30d', 'last 30 days'],
-];
 const COMPARE: readonly (readonly [string, string, number])[] = [
   ['', 'nothing', 0],
   ['1d', 'the day before', 86400_000],

@@ -1,24 +1,17 @@
 /* Numbers over a span: of pairs and groups, the worst, beside an earlier span, and against objectives. */
 import { apiUrl } from '../../api/client';
-import { percent, plural, seconds, time } from '../../format';
+import { percent, plural, seconds } from '../../format';
 import { setQuery, useRoute, type Query } from '../../router';
 import { Table, type Column } from '../../ui/Table';
 import { ErrorBox, Select, StateBadge } from '../../ui/parts';
-import { Answered, AsOf, Filter, OpsPage, PairLink, Tabs, useData } from '../ops/parts';
+import { SPANS } from '../../ui/spans';
+import { Answered, Filter, OpsPage, PairLink, Tabs, useData } from '../ops/parts';
 import type { Mesh, Report, ReportRow } from '../ops/types';
+import { SpanBar } from './bar';
 import { apiQuery, views } from './query';
 import { SlaForm, SlaView } from './sla';
 
 const MOST = 2000;
-
-const spans: readonly (readonly [string, string])[] = [
-  ['-15m', 'last 15 minutes'],
-  ['-1h', 'last hour'],
-  ['-6h', 'last 6 hours'],
-  ['-1d', 'last day'],
-  ['-7d', 'last 7 days'],
-  ['-30d', 'last 30 days'],
-];
 
 /* Numbers by which the worst are found, as the API names them; of all but two the highest are the worst. */
 export const sorts: readonly (readonly [string, string])[] = [
@@ -108,7 +101,7 @@ function rowKey(r: ReportRow): string {
 function Choices(p: { view: string; meshes: readonly Mesh[] }) {
   const { query } = useRoute();
   const from = query.get('from') ?? (p.view === 'sla' ? '' : '-1h');
-  const known = p.view === 'sla' ? ([['', 'the 30 days before midnight'], ...spans.filter(([v]) => v !== '-15m')] as [string, string][]) : spans;
+  const known = p.view === 'sla' ? ([['', 'the 30 days before midnight'], ...SPANS.filter(([v]) => v !== '-15m')] as [string, string][]) : SPANS;
   const mesh = query.get('mesh') ?? '';
   const classes = [...new Set(p.meshes.filter((m) => !mesh || m.name === mesh).flatMap((m) => m.classes))];
   const choice = (none: string, all: readonly string[], now: string): [string, string][] => [['', none], ...[...new Set(now ? [...all, now] : all)].map((x): [string, string] => [x, x])];
@@ -198,22 +191,12 @@ function columns(view: string, by: string): readonly Column<ReportRow>[] {
 
 function ReportView(p: { view: string; query: Query; by: string }) {
   const answer = useData<Report>('report', p.query);
-  const sort = p.view === 'top' ? undefined : p.view === 'compare' ? '-loss_ratio' : '-loss_ratio';
+  const sort = p.view === 'top' ? undefined : '-loss_ratio';
   return (
     <>
-      <div class="bar">
-        <button type="button" onClick={answer.reload} disabled={answer.loading}>
-          {answer.loading ? 'Asking...' : 'Make anew'}
-        </button>
-        {answer.data ? (
-          <span>
-            {time(answer.data.from)} to {time(answer.data.to)}
-            {answer.data.before_from ? `, beside ${time(answer.data.before_from)} to ${time(answer.data.before_to)}` : ''}
-          </span>
-        ) : null}
-        <AsOf at={answer.at} />
+      <SpanBar answer={answer}>
         <Links path="report" query={p.query} formats={formats} />
-      </div>
+      </SpanBar>
       <Answered answer={answer} what="the report">
         {(data) => {
           const rows = data.groups ?? data.pairs ?? [];

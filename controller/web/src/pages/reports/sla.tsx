@@ -5,9 +5,10 @@ import { percent, plural, seconds, span, time } from '../../format';
 import { href, setQuery, useRoute, type Query } from '../../router';
 import { Table, type Column } from '../../ui/Table';
 import { Empty, Section, StateBadge } from '../../ui/parts';
-import { Answered, AsOf, Filter, PairLink, useData } from '../ops/parts';
+import { Answered, Filter, PairLink, useData } from '../ops/parts';
 import type { Goal, Sla, SlaPair } from '../ops/types';
 import { Meter } from '../test/show';
+import { SpanBar } from './bar';
 import { objectives } from './query';
 
 const goals = [
@@ -122,22 +123,13 @@ export function SlaView(p: { query: Query }) {
   if (!asks) return <Empty>Say what was promised: an objective above, such as an availability of 99.9%.</Empty>;
   return (
     <>
-      <div class="bar">
-        <button type="button" onClick={answer.reload} disabled={answer.loading}>
-          {answer.loading ? 'Asking...' : 'Make anew'}
-        </button>
-        {answer.data ? (
-          <span>
-            {time(answer.data.from)} to {time(answer.data.to)}
-          </span>
-        ) : null}
-        <AsOf at={answer.at} />
+      <SpanBar answer={answer}>
         <span class="row-actions push">
           <a href={apiUrl('report/sla', p.query)} download="sla.json">
             JSON
           </a>
         </span>
-      </div>
+      </SpanBar>
       <Answered answer={answer} what="the objectives">
         {(data) => {
           const down = data.pairs.flatMap((pair) => pair.outages.map((o): OutageRow => ({ pair, ...o })));
