@@ -153,17 +153,11 @@ const yaml_node_t *doc_get(struct doc *d, const yaml_node_t *map, const char *ke
 
 static const char *nearest_key(const struct doc_key *keys, size_t n, const char *text)
 {
-    const char *best = NULL;
-    unsigned least = UINT32_MAX;
+    struct name_near near = { .wanted = text };
 
-    for (size_t i = 0; i < n; i++) {
-        unsigned distance = name_distance(keys[i].key, text);
-        if (distance < least) {
-            least = distance;
-            best = keys[i].key;
-        }
-    }
-    return name_is_near(least, text) ? best : NULL;
+    for (size_t i = 0; i < n; i++)
+        name_near_look(&near, keys[i].key);
+    return name_near_get(&near);
 }
 
 static enum tw_rc unknown_key(struct doc *d, const yaml_node_t *at, const struct doc_key *keys, size_t n,
@@ -396,17 +390,11 @@ enum tw_rc doc_duration(struct doc *d, const yaml_node_t *node, int64_t min_ns, 
 
 static const char *nearest_choice(const char *const *choices, size_t n, const char *text)
 {
-    const char *best = NULL;
-    unsigned least = UINT32_MAX;
+    struct name_near near = { .wanted = text };
 
-    for (size_t i = 0; i < n; i++) {
-        unsigned distance = name_distance(choices[i], text);
-        if (distance < least) {
-            least = distance;
-            best = choices[i];
-        }
-    }
-    return best && *text && name_is_near(least, text) ? best : NULL;
+    for (size_t i = 0; i < n; i++)
+        name_near_look(&near, choices[i]);
+    return *text ? name_near_get(&near) : NULL;
 }
 
 enum tw_rc doc_choice(struct doc *d, const yaml_node_t *node, const char *const *choices, size_t n, int *ret)

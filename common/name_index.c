@@ -89,17 +89,26 @@ bool name_is_near(unsigned distance, const char *name)
     return distance <= (strlen(name) < 4 ? 1 : 2 + strlen(name) / 8);
 }
 
+void name_near_look(struct name_near *n, const char *name)
+{
+    unsigned d = name_distance(n->wanted, name);
+
+    if (n->best && d >= n->distance)
+        return;
+    n->best = name;
+    n->distance = d;
+}
+
+const char *name_near_get(const struct name_near *n)
+{
+    return n->best && name_is_near(n->distance, n->wanted) ? n->best : NULL;
+}
+
 const char *name_index_nearest(const struct name_index *x, const char *name)
 {
-    const char *best = NULL;
-    unsigned best_distance = UINT32_MAX;
+    struct name_near near = { .wanted = name };
 
-    for (size_t i = 0; i < x->n; i++) {
-        unsigned d = name_distance(x->v[i].name, name);
-        if (d < best_distance) {
-            best_distance = d;
-            best = x->v[i].name;
-        }
-    }
-    return best && name_is_near(best_distance, name) ? best : NULL;
+    for (size_t i = 0; i < x->n; i++)
+        name_near_look(&near, x->v[i].name);
+    return name_near_get(&near);
 }

@@ -26,6 +26,14 @@ void name_index_sort(struct name_index *x);
 /* Instead of sort: each name stays once and its number becomes its rank. */
 void name_index_rank(struct name_index *x);
 bool name_index_find(const struct name_index *x, const char *name, uint32_t *ret);
+/* Which of several names is most like the one that is wanted. Set `wanted`; the names stay the caller's. */
+struct name_near {
+    const char *wanted, *best; /* the nearest so far; NULL: none was looked at */
+    unsigned distance;
+};
+void name_near_look(struct name_near *n, const char *name);
+/* The nearest if it is near enough for a slip of the fingers, else NULL. */
+const char *name_near_get(const struct name_near *n);
 /* The name most like `name` if it is near enough to be a slip of the fingers, else NULL. */
 const char *name_index_nearest(const struct name_index *x, const char *name);
 /* Number of single-character edits between two texts of at most 63 characters; longer ones are cut. */

@@ -1,40 +1,31 @@
 #include "controller/near.h"
 
 #include <stdio.h>
-#include "common/name_index.h"
 
-void near_look(struct near *n, const char *name)
+const char *near_text(const struct name_near *n, char buf[NEAR_TEXT])
 {
-    unsigned d = name_distance(n->wanted, name);
+    const char *best = name_near_get(n);
 
-    if (n->best && d >= n->distance)
-        return;
-    n->best = name;
-    n->distance = d;
-}
-
-const char *near_text(const struct near *n, char buf[NEAR_TEXT])
-{
     buf[0] = '\0';
-    if (n->best && name_is_near(n->distance, n->wanted))
-        snprintf(buf, NEAR_TEXT, "; did you mean \"%s\"?", n->best);
+    if (best)
+        snprintf(buf, NEAR_TEXT, "; did you mean \"%s\"?", best);
     return buf;
 }
 
 const char *near_agent(const struct inventory *inv, const char *wanted, char buf[NEAR_TEXT])
 {
-    struct near n = { .wanted = wanted };
+    struct name_near n = { .wanted = wanted };
 
     for (const struct agent *a = inv->agents; a; a = a->hh.next)
-        near_look(&n, a->row.name);
+        name_near_look(&n, a->row.name);
     return near_text(&n, buf);
 }
 
 const char *near_mesh(const struct inventory *inv, const char *wanted, char buf[NEAR_TEXT])
 {
-    struct near n = { .wanted = wanted };
+    struct name_near n = { .wanted = wanted };
 
     for (const struct mesh_state *m = inv->meshes; m; m = m->hh.next)
-        near_look(&n, m->row.name);
+        name_near_look(&n, m->row.name);
     return near_text(&n, buf);
 }

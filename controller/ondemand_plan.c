@@ -28,11 +28,11 @@ static Tw__Status no_memory(struct tw_err *err)
 
 /* ---- Names ---- */
 
-static void agents_near(const struct controller *c, struct near *n)
+static void agents_near(const struct controller *c, struct name_near *n)
 {
     for (const struct agent *a = c->inv.agents; a; a = a->hh.next)
         if (a->row.approved)
-            near_look(n, a->row.name);
+            name_near_look(n, a->row.name);
 }
 
 /* "MESH/NAME": *ret_mesh is empty without the first part. */
@@ -79,7 +79,7 @@ bool ondemand_absent(struct controller *c, const char *name, char *text, size_t 
 
 static Tw__Status find_source(struct controller *c, const char *name, struct agent **ret, struct tw_err *err)
 {
-    struct near n = { .wanted = name };
+    struct name_near n = { .wanted = name };
     char mean[NEAR_TEXT];
 
     *ret = inventory_agent(&c->inv, name);
@@ -181,14 +181,14 @@ static bool is_place(const struct ondemand_goal *g, const struct mesh_target *t)
 static Tw__Status named_target(struct controller *c, const char *text, struct ondemand_goal *g,
                                struct tw_err *err)
 {
-    char mesh[MESH_NAME_MAX], mean[STORE_NAME_MAX + 24];
+    char mesh[MESH_NAME_MAX], mean[NEAR_TEXT];
     const char *name = split(text, mesh), *first = NULL;
-    struct near n = { .wanted = name };
+    struct name_near n = { .wanted = name };
 
     for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next) {
         for (size_t i = 0; m->mesh && is_of(mesh, m) && i < m->mesh->n_targets; i++) {
             const struct mesh_target *t = &m->mesh->targets[i];
-            near_look(&n, t->name);
+            name_near_look(&n, t->name);
             if (strcmp(t->name, name) != 0)
                 continue;
             if (first && !is_place(g, t))
@@ -233,7 +233,7 @@ static Tw__Status find_target(struct controller *c, const struct agent *source, 
 /* ---- The class ---- */
 
 static Tw__Status unknown_class(const struct controller *c, const char *text, const char *mesh,
-                                struct near *n, struct tw_err *err)
+                                struct name_near *n, struct tw_err *err)
 {
     char mean[NEAR_TEXT];
 
@@ -250,13 +250,13 @@ static Tw__Status find_class(const struct controller *c, const char *text, const
 {
     char mesh[MESH_NAME_MAX];
     const char *name = split(text, mesh), *first = NULL;
-    struct near n = { .wanted = name };
+    struct name_near n = { .wanted = name };
 
     *ret = NULL;
     for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next) {
         for (size_t i = 0; m->mesh && is_of(mesh, m) && i < m->mesh->n_classes; i++) {
             const struct mesh_class *k = &m->mesh->classes[i];
-            near_look(&n, k->name);
+            name_near_look(&n, k->name);
             if (strcmp(k->name, name) != 0)
                 continue;
             if (*ret && !mesh_class_same(*ret, k))

@@ -8,8 +8,6 @@
 #include "common/net/http_text.h"
 
 #define GZIP_LEVEL 4 /* pages are compressed for every change: half the time of 6 for a tenth more octets */
-#define GZIP_LEVEL_LARGE 2 /* a third less time again, for as many octets more: what counts where compressing takes long */
-#define LARGE ((size_t)4 << 20)
 #define GZIP_MIN_LEN 512 /* below a packet there is nothing to win */
 
 /* ---- Compression ---- */
@@ -31,7 +29,7 @@ static unsigned char *gzip_bytes(const char *data, size_t len, size_t *ret_len)
 
     if (len < GZIP_MIN_LEN || len > UINT_MAX)
         return NULL;
-    if (deflateInit2(&z, len < LARGE ? GZIP_LEVEL : GZIP_LEVEL_LARGE, Z_DEFLATED, 15 + 16 /* gzip header */, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, len < HTTP_LARGE ? GZIP_LEVEL : HTTP_GZIP_LEVEL_LARGE, Z_DEFLATED, 15 + 16 /* gzip header */, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return NULL;
     out = malloc(len); /* no larger: then it would not be worth it */
     if (out && compress_all(&z, data, len, out, len)) {

@@ -5,8 +5,6 @@
 #include <zlib.h>
 #include "common/net/http_blob.h"
 
-#define LARGE ((size_t)4 << 20) /* from here on it is compressed as it comes */
-#define GZIP_LEVEL 2            /* as http_blob_new() does with what is large */
 #define OUT_STEP ((size_t)1 << 20)
 #define SEND_STEP ((size_t)64 << 10)
 
@@ -81,7 +79,7 @@ static void pack(struct http_maker *m, const char *p, size_t len, int flush)
 static void begin_packing(struct http_maker *m)
 {
     m->packing =
-        deflateInit2(&m->z, GZIP_LEVEL, Z_DEFLATED, 15 + 16 /* gzip header */, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+        deflateInit2(&m->z, HTTP_GZIP_LEVEL_LARGE, Z_DEFLATED, 15 + 16 /* gzip header */, 8, Z_DEFAULT_STRATEGY) == Z_OK;
     m->bad |= !m->packing;
     if (m->bad)
         return;
@@ -111,7 +109,7 @@ static void keep_plain(struct http_maker *m, const char *p, size_t len)
 
 static void put_piece(struct http_maker *m, const char *p, size_t len)
 {
-    if (!m->packing && m->len + len > LARGE)
+    if (!m->packing && m->len + len > HTTP_LARGE)
         begin_packing(m);
     if (m->bad)
         return;
@@ -126,7 +124,7 @@ static void put_piece(struct http_maker *m, const char *p, size_t len)
 void http_maker_put(struct http_maker *m, const char *p, size_t len)
 {
     while (len && !m->bad) {
-        size_t n = len < LARGE ? len : LARGE;
+        size_t n = len < HTTP_LARGE ? len : HTTP_LARGE;
 
         put_piece(m, p, n);
         p += n;

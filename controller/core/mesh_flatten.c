@@ -220,17 +220,13 @@ static void id_set_sort(struct id_set *s)
 
 static enum tw_rc fail_unknown(struct flatten *f, const struct mesh_name *at, const char *field)
 {
-    const char *like = NULL;
-    unsigned least = UINT32_MAX;
+    struct name_near near = { .wanted = at->name };
+    const char *like;
 
-    for (size_t i = 0; i < f->n_nodes; i++) {
-        unsigned distance = name_distance(f->nodes[i].name, at->name);
-        if (distance < least) {
-            least = distance;
-            like = f->nodes[i].name;
-        }
-    }
-    if (!like || !name_is_near(least, at->name))
+    for (size_t i = 0; i < f->n_nodes; i++)
+        name_near_look(&near, f->nodes[i].name);
+    like = name_near_get(&near);
+    if (!like)
         return mesh_fail(f->err, at, field,
                          "\"%s\" is unknown: expected an approved agent, or a name under targets", at->name);
     return mesh_fail(
