@@ -4,11 +4,11 @@ import { matchOf } from '../src/pages/alerts/actions';
 import { quietText, worst } from '../src/pages/alerts/list';
 import { concerns } from '../src/pages/fleet/concerns';
 import { duration, inGroups, labelChange, nanos, nsText, until } from '../src/pages/ops/text';
-import type { Agent, Alert, Probe, Progress, ReportRow, Test, TestRun } from '../src/pages/ops/types';
+import type { Agent, Alert, Probe, Progress, ReportRow, Test, TestRun, Total } from '../src/pages/ops/types';
 import { apiQuery, before, objectives } from '../src/pages/reports/query';
 import { request, type Wish } from '../src/pages/test/form';
 import { Keeper, from, merge } from '../src/pages/test/keeper';
-import { progressOf, withTotals } from '../src/pages/test/show';
+import { further, progressOf, withTotals } from '../src/pages/test/show';
 
 describe('what is typed', () => {
   for (const [text, ms] of [
@@ -142,6 +142,15 @@ describe('tests on demand', () => {
     const runs = [{ pair_id: 1, total: null }, { pair_id: 2, total: { sent: 5 } }, { pair_id: 3, total: null }] as unknown as TestRun[];
     const stored = [{ pair_id: 1, sent: 7 }, { pair_id: 2, sent: 8 }, { pair_id: 9, sent: 9 }] as unknown as ReportRow[];
     expect(withTotals(runs, stored).map((r) => r.total?.sent ?? null)).toEqual([7, 5, null]);
+  });
+  it('goes by the answer that has more of its probes', () => {
+    const part = { sent: 86 } as Total;
+    const whole = { sent: 150 } as Total;
+    expect(further(part, whole)).toBe(whole);
+    expect(further(whole, part)).toBe(whole);
+    expect(further(null, part)).toBe(part);
+    expect(further(part, null)).toBe(part);
+    expect(further(null, null)).toBe(null);
   });
 
   const probe = (seq: number, fate: string): Probe => ({ seq, fate, t1: `t${seq}` }) as Probe;

@@ -260,6 +260,11 @@ function Body(p: { test: Test; runs: readonly TestRun[]; kept: Kept | null; miss
   );
 }
 
+/* Of the same probes: results come piece by piece, so the one with more of them is further. */
+export function further(a: Total | null, b: Total | null): Total | null {
+  return (n(b, 'sent') ?? -1) > (n(a, 'sent') ?? -1) ? b : a;
+}
+
 /* The runs with what is stored of them: a pair of a test has a number of its own, and its summaries are of the test's time. */
 export function withTotals(runs: readonly TestRun[], stored: readonly ReportRow[]): TestRun[] {
   const by = new Map(stored.map((r) => [r.pair_id, r]));
@@ -278,9 +283,10 @@ function useStored(id: number | null) {
   const report = useData<Report>(over ? 'report' : null, { mesh: 'on-demand', from: test?.started, to: later(test?.ended ?? null, 1000), limit: 10000 }, waits ? 'published' : null);
   const runs = withTotals(show.data?.runs ?? [], report.data?.pairs ?? []);
   const missing = runs.some(waiting);
-  // What is not there after a minute has been dropped, or is older than what is kept.
-  const old = over && Date.now() - (millis(test.ended) ?? 0) > 60_000;
-  useEffect(() => setWaits(missing && !old), [missing, old]);
+  // What is not there after a minute has been dropped, or is older than what is kept. Until then what there is may be a part of it.
+  const ended = millis(test?.ended ?? null);
+  const old = over && ended !== null && Date.now() - ended > 60_000;
+  useEffect(() => setWaits(!old), [old]);
   return { show, test, runs, missing: report.data !== null && missing, old, error: show.error ?? report.error };
 }
 
@@ -289,7 +295,7 @@ function finished(seen: readonly TestRun[], stored: readonly TestRun[]): TestRun
   const by = new Map(stored.map((r) => [r.pair_id, r]));
   return seen.map((r) => {
     const s = by.get(r.pair_id);
-    return s ? { ...s, total: s.total ?? r.total, last_known: r.last_known, last_rtt_ns: r.last_rtt_ns } : r;
+    return s ? { ...s, total: further(s.total, r.total), last_known: r.last_known, last_rtt_ns: r.last_rtt_ns } : r;
   });
 }
 
