@@ -1,0 +1,304 @@
+#include "controller/core/access.h"
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX "twa1."
+#define PREFIX_LEN (sizeof PREFIX - 1)
+#define SECRET_CHARS 43 /* base64url of 32 octets, without padding */
+#define ID_CHARS (2 * ACCESS_ID_OCTETS)
+#define TEXT_CHARS (PREFIX_LEN + ID_CHARS + 1 + SECRET_CHARS)
+
+_Static_assert(TEXT_CHARS + 1 == ACCESS_TOKEN_TEXT, "room for the text");
+_Static_assert(ACCESS_DIGEST_OCTETS == SHA256_DIGEST_LENGTH, "room for the digest");
+
+struct access {
+    struct access_token *tokens; /* in the order of IDs */
+    size_t n, cap, max;
+};
+
+/* ---- Words ---- */
+
+static const char *const role_names[ACCESS_ROLES] = { "nobody", "viewer", "operator", "admin" };
+
+const char *access_role_name(enum access_role r)
+{
+    return role_names[(unsigned)r < ACCESS_ROLES ? r : ACCESS_NOBODY];
+}
+
+enum tw_rc access_role_parse(const char *text, enum access_role *ret)
+{
+    for (unsigned i = ACCESS_VIEWER; i < ACCESS_ROLES; i++)
+        if (!strcmp(text, role_names[i])) {
+            *ret = (enum access_role)i;
+            return TW_OK;
+        }
+    return TW_EINVAL;
+}
+
+const char *access_verdict_text(enum access_verdict v)
+{
+    switch (v) {
+    case ACCESS_OK:
+        return "the token is good";
+    case ACCESS_MALFORMED:
+        return "this is no access token: expected twa1.ID.SECRET, as twampctl access token create shows it "
+               "once";
+    case ACCESS_EXPIRED:
+        return "the access token has expired: ask an admin for a new one (twampctl access token create)";
+    case ACCESS_REVOKED:
+        return "the access token has been revoked: ask an admin for a new one (twampctl access token create)";
+    case ACCESS_UNKNOWN:
+        break;
+    }
+    return "no such access token: ask an admin for one (twampctl access token create)";
+}
+
+/* ---- The text of a token ---- */
+
+static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static void put_base64(const uint8_t *from, size_t len, char *to)
+{
+    uint32_t bits = 0;
+    unsigned have = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        bits = bits << 8 | from[i];
+        for (have += 8; have >= 6; have -= 6)
+            *to++ = base64url[bits >> (have - 6) & 63];
+    }
+    if (have)
+        *to++ = base64url[bits << (6 - have) & 63];
+    *to = '\0';
+}
+
+static int value_of(char c)
+{
+    const char *at = c ? strchr(base64url, c) : NULL;
+
+    return at ? (int)(at - base64url) : -1;
+}
+
+/* Only the one spelling that put_base64() gives: what is left over of the last character is zero. */
+static bool take_secret(const char *from, uint8_t to[ACCESS_SECRET_OCTETS])
+{
+    uint32_t bits = 0;
+    unsigned have = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < SECRET_CHARS; i++) {
+        int v = value_of(from[i]);
+
+        if (v < 0)
+            return false;
+        bits = bits << 6 | (uint32_t)v;
+        have += 6;
+        if (have >= 8) {
+            have -= 8;
+            to[n++] = (uint8_t)(bits >> have);
+        }
+    }
+    return n == ACCESS_SECRET_OCTETS && !(bits & ((1u << have) - 1));
+}
+
+bool access_id_ok(const char *id)
+{
+    return strlen(id) == ID_CHARS && strspn(id, "0123456789abcdef") == ID_CHARS;
+}
+
+static bool take_text(const char *text, char id[ACCESS_ID_TEXT], uint8_t secret[ACCESS_SECRET_OCTETS])
+{
+    if (strnlen(text, TEXT_CHARS + 1) != TEXT_CHARS || memcmp(text, PREFIX, PREFIX_LEN) ||
+        text[PREFIX_LEN + ID_CHARS] != '.')
+        return false;
+    memcpy(id, text + PREFIX_LEN, ID_CHARS);
+    id[ID_CHARS] = '\0';
+    return access_id_ok(id) && take_secret(text + PREFIX_LEN + ID_CHARS + 1, secret);
+}
+
+bool access_text_ok(const char *text)
+{
+    uint8_t secret[ACCESS_SECRET_OCTETS];
+    char id[ACCESS_ID_TEXT];
+    bool ok = take_text(text, id, secret);
+
+    OPENSSL_cleanse(secret, sizeof secret);
+    return ok;
+}
+
+void access_make(const uint8_t random[ACCESS_RANDOM_OCTETS], struct access_token *ret,
+                 char text[ACCESS_TOKEN_TEXT])
+{
+    const uint8_t *secret = random + ACCESS_ID_OCTETS;
+    char id[ACCESS_ID_TEXT];
+
+    for (size_t i = 0; i < ACCESS_ID_OCTETS; i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
+    memcpy(ret->id, id, sizeof id);
+    SHA256(secret, ACCESS_SECRET_OCTETS, ret->digest);
+    memcpy(text, PREFIX, PREFIX_LEN);
+    memcpy(text + PREFIX_LEN, id, ID_CHARS);
+    text[PREFIX_LEN + ID_CHARS] = '.';
+    put_base64(secret, ACCESS_SECRET_OCTETS, text + PREFIX_LEN + ID_CHARS + 1);
+}
+
+/* ---- The tokens ---- */
+
+enum tw_rc access_new(size_t max_tokens, struct access **ret)
+{
+    struct access *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return TW_ENOMEM;
+    a->max = max_tokens;
+    *ret = a;
+    return TW_OK;
+}
+
+void access_free(struct access *a)
+{
+    if (!a)
+        return;
+    free(a->tokens);
+    free(a);
+}
+
+/* Where it is, or should be. IDs are no secret: how long this takes tells nothing that matters. */
+static size_t place(const struct access *a, const char *id, bool *ret_found)
+{
+    size_t low = 0, high = a->n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int c = strcmp(a->tokens[mid].id, id);
+
+        if (c == 0) {
+            *ret_found = true;
+            return mid;
+        }
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *ret_found = false;
+    return low;
+}
+
+static enum tw_rc make_room(struct access *a)
+{
+    size_t cap = a->cap ? 2 * a->cap : 16;
+    struct access_token *p;
+
+    if (a->n >= a->max)
+        return TW_ENOSPC;
+    if (a->n < a->cap)
+        return TW_OK;
+    p = realloc(a->tokens, cap * sizeof *p);
+    if (!p)
+        return TW_ENOMEM;
+    a->tokens = p;
+    a->cap = cap;
+    return TW_OK;
+}
+
+enum tw_rc access_put(struct access *a, const struct access_token *t)
+{
+    bool found;
+    size_t at = place(a, t->id, &found);
+    enum tw_rc rc = found ? TW_OK : make_room(a);
+
+    if (rc != TW_OK)
+        return rc;
+    if (!found) {
+        memmove(a->tokens + at + 1, a->tokens + at, (a->n - at) * sizeof *a->tokens);
+        a->n++;
+    }
+    a->tokens[at] = *t;
+    return TW_OK;
+}
+
+bool access_remove(struct access *a, const char *id)
+{
+    bool found;
+    size_t at = place(a, id, &found);
+
+    if (!found)
+        return false;
+    a->n--;
+    memmove(a->tokens + at, a->tokens + at + 1, (a->n - at) * sizeof *a->tokens);
+    return true;
+}
+
+const struct access_token *access_get(const struct access *a, const char *id)
+{
+    bool found;
+    size_t at = place(a, id, &found);
+
+    return found ? &a->tokens[at] : NULL;
+}
+
+size_t access_count(const struct access *a)
+{
+    return a->n;
+}
+
+const struct access_token *access_at(const struct access *a, size_t i)
+{
+    return &a->tokens[i];
+}
+
+/* ---- Who is it ---- */
+
+static enum access_verdict judge(const struct access_token *t, struct tw_wall now)
+{
+    if (t->revoked_ns)
+        return ACCESS_REVOKED;
+    return t->expires_ns && now.ns >= t->expires_ns ? ACCESS_EXPIRED : ACCESS_OK;
+}
+
+bool access_any(const struct access *a, struct tw_wall now)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (judge(&a->tokens[i], now) == ACCESS_OK)
+            return true;
+    return false;
+}
+
+enum access_verdict access_find(struct access *a, struct tw_wall now, const char *token_text,
+                                struct access_who *ret)
+{
+    static const uint8_t nobodys[ACCESS_DIGEST_OCTETS]; /* of no secret that anybody could find */
+    uint8_t secret[ACCESS_SECRET_OCTETS], digest[ACCESS_DIGEST_OCTETS];
+    char id[ACCESS_ID_TEXT];
+    bool found, right;
+    size_t at;
+    enum access_verdict v;
+
+    if (!take_text(token_text, id, secret))
+        return ACCESS_MALFORMED;
+    at = place(a, id, &found);
+    SHA256(secret, sizeof secret, digest);
+    OPENSSL_cleanse(secret, sizeof secret);
+    right = !CRYPTO_memcmp(digest, found ? a->tokens[at].digest : nobodys, sizeof digest);
+    if (!found || !right)
+        return ACCESS_UNKNOWN;
+    v = judge(&a->tokens[at], now);
+    if (v != ACCESS_OK)
+        return v;
+    a->tokens[at].used_ns = now.ns;
+    *ret = (struct access_who){ .role = a->tokens[at].role };
+    memcpy(ret->name, a->tokens[at].name, sizeof ret->name);
+    memcpy(ret->id, id, sizeof ret->id);
+    return ACCESS_OK;
+}
+
+enum access_verdict access_still(const struct access *a, struct tw_wall now, const char *id)
+{
+    const struct access_token *t = access_get(a, id);
+
+    return t ? judge(t, now) : ACCESS_UNKNOWN;
+}
