@@ -4,6 +4,7 @@
 
 #include "controller/change.h"
 #include "controller/controller.h"
+#include "controller/core/access.h"
 #include "controller/report.h"
 
 /* A reply is packed into one frame of at most 1 MiB: lists stop here and say so. */
@@ -42,63 +43,75 @@ void admin_change(Tw__Admin_Service *service, const struct change_request *rq, v
 /* The answer to a change that failed: true if it did. */
 bool admin_change_failed(const struct change_result *r, void *closure_data);
 
-#define ADMIN_METHODS(X)                                                                                                \
-    X(agent_list, AgentListRequest, AgentListReply)                                                                    \
-    X(agent_show, AgentRequest, AgentReply)                                                                            \
-    X(agent_approve, AgentRequest, AgentReply)                                                                         \
-    X(agent_remove, AgentRequest, AgentReply)                                                                          \
-    X(schedule_apply, ScheduleApplyRequest, ScheduleApplyReply)                                                        \
-    X(schedule_list, ScheduleListRequest, ScheduleListReply)                                                           \
-    X(schedule_show, MeshRequest, ScheduleShowReply)                                                                   \
-    X(schedule_pause, MeshRequest, ScheduleChangeReply)                                                                \
-    X(schedule_resume, MeshRequest, ScheduleChangeReply)                                                               \
-    X(schedule_delete, MeshRequest, ScheduleChangeReply)                                                               \
-    X(results, PairFilter, ResultsReply)                                                                               \
-    X(report, PairFilter, ReportReply)                                                                                 \
-    X(outages, PairFilter, OutagesReply)                                                                               \
-    X(clock, ClockRequest, ClockReply)                                                                                 \
-    X(status, StatusRequest, StatusReply)                                                                              \
-    X(flight, PairFlightRequest, PairFlightReply)                                                                      \
-    X(flight_freeze, PairFlightRequest, FlightRowsReply)                                                               \
-    X(flight_list, PairFilter, FlightRowsReply)                                                                        \
-    X(schedule_history, ScheduleHistoryRequest, ScheduleHistoryReply)                                                  \
-    X(schedule_rollback, ScheduleRollbackRequest, ScheduleApplyReply)                                                  \
-    X(doctor_start, DoctorRequest, DoctorReply)                                                                        \
-    X(doctor_look, DoctorLookRequest, DoctorReply)                                                                     \
-    X(doctor_stop, DoctorLookRequest, DoctorReply)\
-    X(schedule_export, ScheduleExportRequest, ScheduleExportReply)                                                     \
-    X(schedule_rollout, ScheduleRolloutRequest, ScheduleRolloutReply) \
-    X(agent_label, AgentRequest, AgentChangeReply)                                                                     \
-    X(agent_drain, AgentRequest, AgentChangeReply)                                                                     \
-    X(agent_undrain, AgentRequest, AgentChangeReply)                                                                   \
-    X(agent_maintenance, AgentRequest, AgentChangeReply)                                                               \
-    X(agent_revoke, AgentRequest, AgentChangeReply)                                                                    \
-    X(agent_rename, AgentRequest, AgentChangeReply)                                                                      \
-    X(test_start, TestStartRequest, TestStartReply)                                                                    \
-    X(test_stop, TestStopRequest, TestStopReply)                                                                       \
-    X(test_progress, TestProgressRequest, TestProgressReply)                                                           \
-    X(test_list, TestListRequest, TestListReply)                                                                       \
-    X(report_sla, PairFilter, SlaReply) \
-    X(completeness, PairFilter, CompletenessReply) \
-    X(alert_list, AlertListRequest, AlertListReply) \
-    X(alert_show, AlertRequest, AlertShowReply) \
-    X(alert_rules, AlertRulesRequest, AlertRulesReply) \
-    X(alert_explain, AlertExplainRequest, AlertExplainReply) \
-    X(alert_apply, AlertApplyRequest, AlertApplyReply) \
-    X(alert_export, AlertExportRequest, AlertExportReply) \
-    X(alert_history, AlertHistoryRequest, AlertHistoryReply) \
-    X(alert_ack, AlertAckRequest, AlertAckReply) \
-    X(alert_silence, AlertSilenceRequest, AlertSilenceReply) \
-    X(alert_unsilence, AlertUnsilenceRequest, AlertSilenceReply) \
-    X(alert_silences, AlertSilencesRequest, AlertSilencesReply) \
-    X(alert_receivers, AlertReceiversRequest, AlertReceiversReply) \
-    X(database_start, DatabaseRequest, DatabaseReply)                                                                  \
-    X(database_look, DatabaseLookRequest, DatabaseReply)                                                               \
-    X(database_stop, DatabaseLookRequest, DatabaseReply)
-#define ADMIN_DECLARE(name, request, reply)                                                                             \
+/* clang-format off: one row is one line */
+/* One row: the method, its messages, and the role that it needs, by whatever way the call comes. VIEWER: it only reads. OPERATOR, ADMIN: it
+ * changes something, and is in the audit log. ADMIN_READ: it reads what only admins are to see. Who belongs to the fleet, what runs on
+ * the controller's host (receivers of alerts may be programs) and who may do what are matters of admins. */
+#define ADMIN_METHODS(X) \
+    X(agent_list, AgentListRequest, AgentListReply, VIEWER) \
+    X(agent_show, AgentRequest, AgentReply, VIEWER) \
+    X(agent_approve, AgentRequest, AgentReply, ADMIN) \
+    X(agent_remove, AgentRequest, AgentReply, ADMIN) \
+    X(schedule_apply, ScheduleApplyRequest, ScheduleApplyReply, OPERATOR) \
+    X(schedule_list, ScheduleListRequest, ScheduleListReply, VIEWER) \
+    X(schedule_show, MeshRequest, ScheduleShowReply, VIEWER) \
+    X(schedule_pause, MeshRequest, ScheduleChangeReply, OPERATOR) \
+    X(schedule_resume, MeshRequest, ScheduleChangeReply, OPERATOR) \
+    X(schedule_delete, MeshRequest, ScheduleChangeReply, OPERATOR) \
+    X(results, PairFilter, ResultsReply, VIEWER) \
+    X(report, PairFilter, ReportReply, VIEWER) \
+    X(outages, PairFilter, OutagesReply, VIEWER) \
+    X(clock, ClockRequest, ClockReply, VIEWER) \
+    X(status, StatusRequest, StatusReply, VIEWER) \
+    X(flight, PairFlightRequest, PairFlightReply, VIEWER) \
+    X(flight_freeze, PairFlightRequest, FlightRowsReply, OPERATOR) \
+    X(flight_list, PairFilter, FlightRowsReply, VIEWER) \
+    X(schedule_history, ScheduleHistoryRequest, ScheduleHistoryReply, VIEWER) \
+    X(schedule_rollback, ScheduleRollbackRequest, ScheduleApplyReply, OPERATOR) \
+    X(doctor_start, DoctorRequest, DoctorReply, OPERATOR) \
+    X(doctor_look, DoctorLookRequest, DoctorReply, VIEWER) \
+    X(doctor_stop, DoctorLookRequest, DoctorReply, OPERATOR) \
+    X(schedule_export, ScheduleExportRequest, ScheduleExportReply, VIEWER) \
+    X(schedule_rollout, ScheduleRolloutRequest, ScheduleRolloutReply, VIEWER) \
+    X(agent_label, AgentRequest, AgentChangeReply, OPERATOR) \
+    X(agent_drain, AgentRequest, AgentChangeReply, OPERATOR) \
+    X(agent_undrain, AgentRequest, AgentChangeReply, OPERATOR) \
+    X(agent_maintenance, AgentRequest, AgentChangeReply, OPERATOR) \
+    X(agent_revoke, AgentRequest, AgentChangeReply, ADMIN) \
+    X(agent_rename, AgentRequest, AgentChangeReply, ADMIN) \
+    X(test_start, TestStartRequest, TestStartReply, OPERATOR) \
+    X(test_stop, TestStopRequest, TestStopReply, OPERATOR) \
+    X(test_progress, TestProgressRequest, TestProgressReply, VIEWER) \
+    X(test_list, TestListRequest, TestListReply, VIEWER) \
+    X(report_sla, PairFilter, SlaReply, VIEWER) \
+    X(completeness, PairFilter, CompletenessReply, VIEWER) \
+    X(alert_list, AlertListRequest, AlertListReply, VIEWER) \
+    X(alert_show, AlertRequest, AlertShowReply, VIEWER) \
+    X(alert_rules, AlertRulesRequest, AlertRulesReply, VIEWER) \
+    X(alert_explain, AlertExplainRequest, AlertExplainReply, VIEWER) \
+    X(alert_apply, AlertApplyRequest, AlertApplyReply, ADMIN) \
+    X(alert_export, AlertExportRequest, AlertExportReply, VIEWER) \
+    X(alert_history, AlertHistoryRequest, AlertHistoryReply, VIEWER) \
+    X(alert_ack, AlertAckRequest, AlertAckReply, OPERATOR) \
+    X(alert_silence, AlertSilenceRequest, AlertSilenceReply, OPERATOR) \
+    X(alert_unsilence, AlertUnsilenceRequest, AlertSilenceReply, OPERATOR) \
+    X(alert_silences, AlertSilencesRequest, AlertSilencesReply, VIEWER) \
+    X(alert_receivers, AlertReceiversRequest, AlertReceiversReply, VIEWER) \
+    X(database_start, DatabaseRequest, DatabaseReply, ADMIN) \
+    X(database_look, DatabaseLookRequest, DatabaseReply, VIEWER) \
+    X(database_stop, DatabaseLookRequest, DatabaseReply, ADMIN)
+/* clang-format on */
+#define ADMIN_DECLARE(name, request, reply, role)                                                                           \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
                       void *closure_data);
 ADMIN_METHODS(ADMIN_DECLARE)
 #undef ADMIN_DECLARE
+
+/* admin_needs.c: what the row of a method says. `method`: number in the service's descriptor. */
+struct admin_needs {
+    enum access_role role; /* a method without a row needs more than anybody has */
+    bool changes;          /* it is in the audit log */
+};
+struct admin_needs admin_needs(unsigned method);
 
 #endif
