@@ -63,6 +63,10 @@ class Process:
     def alive(self):
         return self.popen.poll() is None
 
+    def said(self, text):
+        with open(self.log, errors="replace") as f:
+            return text in f.read()
+
     def kill(self):
         self.popen.kill()
         self.popen.wait()

@@ -62,7 +62,7 @@ def main():
     together, alone = [], []
     for full, module, name, by_itself in tests(args.words):
         (alone if by_itself or args.j < 2 else together).append((full, module, name, args.build))
-    good = True
+    good = bool(together or alone)
     if together:
         # Each in a process of its own: names of namespaces come from its number.
         with concurrent.futures.ProcessPoolExecutor(args.j, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:

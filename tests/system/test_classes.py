@@ -343,6 +343,7 @@ def test_a_target_without_an_agent(build):
         wait("a1 to be approved", lambda: lab.ctl("agent", "approve", "a1"))
         lab.agents["responder"] = Process([f"{lab.build}/agent/twamp", "responder", f"{lab.ip4('a2')}:8620"],
                                           f"{lab.dir}/responder.log", ns=lab.ns("a2"))
+        wait("the responder to listen", lambda: lab.agents["responder"].said("Listening on"))  # a probe before it would be lost
         lab.apply(mesh([("a1", "router")], {"light": "spacing: 20ms", "stamp": "protocol: stamp, spacing: 20ms",
                                             "mix": "protocol: stamp, size: imix, spacing: 20ms, reply_dscp: EF"},
                        {"router": f"{lab.ip4('a2')}:8620"}))

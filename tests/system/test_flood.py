@@ -56,7 +56,7 @@ def flood(build, ns, address, *key):
         extra = ["--secrets", secrets_file(folder)] if key else []
         responder = Process([f"{build}/agent/twamp", "responder", f"{address}:{PORT}", *extra], log, ns=ns)
         try:
-            wait("the responder to listen", lambda: "Listening on" in read(log))
+            wait("the responder to listen", lambda: responder.said("Listening on"))
             start = time.monotonic()
             done = subprocess.run(["ip", "netns", "exec", ns, f"{build}/tests/fuzz/flood", f"{address}:{PORT}", str(COUNT), str(SEED),
                                    *key], capture_output=True, text=True, timeout=SECONDS)

@@ -1109,10 +1109,28 @@ static void an_idle_worker_sleeps(void **state)
 
 /* ---- Precise ---- */
 
+/* Sends probes until one left within 5 us of its time, which no thread that was woken for it does: among many there is
+ * one even where others take the processor away all the time. */
+static void send_until_exact(struct rig *r, const struct tw_addr *to)
+{
+    enum { COUNT = 100, TRIES = 100 };
+    struct session_cfg cfg = rig_session(1, COUNT);
+
+    for (unsigned tries = 1;; tries++) {
+        assert_int_equal(rig_add(r, &cfg, to, 255), TW_OK);
+        RIG_WAIT(r, r->ended == tries);
+        assert_int_equal(r->sum[1].sent, tries * COUNT);
+        assert_int_equal(r->sum[1].received, r->sum[1].sent);
+        if (r->sum[1].send_lateness.min_ns <= 5 * TW_NS_PER_US)
+            return;
+        if (tries == TRIES)
+            fail_msg("of %d probes none was exact", TRIES * COUNT);
+    }
+}
+
 static void precise_spins_for_probes_only(void **state)
 {
-    enum { COUNT = 100 };
-    struct session_cfg cfg = rig_session(1, COUNT), idle = rig_session(2, 0);
+    struct session_cfg idle = rig_session(2, 0);
     struct worker_counters c, before;
     struct tw_addr to;
     struct rig r;
@@ -1122,14 +1140,10 @@ static void precise_spins_for_probes_only(void **state)
     r.cfg.precise = true;
     rig_go(&r);
     to = rig_reflector(&r, 0);
-    assert_int_equal(rig_add(&r, &cfg, &to, 255), TW_OK);
-    RIG_WAIT(&r, r.ended == 1);
+    send_until_exact(&r, &to);
     c = rig_counters(&r);
-    assert_int_equal(r.sum[1].sent, COUNT);
-    assert_int_equal(r.sum[1].received, r.sum[1].sent);
     assert_in_range(c.spins, 1, r.sum[1].sent); /* at most once for each */
     assert_true(c.spun_ns > 0);
-    assert_in_range(r.sum[1].send_lateness.min_ns, 0, 5 * TW_NS_PER_US); /* no thread is woken so exactly */
 
     /* Periods end all the time, but no probe is near. */
     idle.spacing_ns = 3600 * TW_NS_PER_S;
