@@ -304,6 +304,27 @@ bool pki_cert_has_host(const struct pki_cert *c, const char *host)
     return has;
 }
 
+/* Addresses are among the DNS names, too: see push_host(). */
+size_t pki_cert_hosts(const struct pki_cert *c, char (*ret)[PKI_HOST_TEXT], size_t cap)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(pki_x509(c), NID_subject_alt_name, NULL, NULL);
+    size_t n = 0;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && n < cap; i++) {
+        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+        size_t len = g->type == GEN_DNS ? (size_t)ASN1_STRING_length(g->d.dNSName) : 0;
+        const void *text = len ? ASN1_STRING_get0_data(g->d.dNSName) : NULL;
+
+        if (!text || len >= PKI_HOST_TEXT || memchr(text, 0, len))
+            continue;
+        memcpy(ret[n], text, len);
+        ret[n++][len] = '\0';
+    }
+    GENERAL_NAMES_free(names);
+    pki_done(TW_OK);
+    return n;
+}
+
 /* ---- Judging ---- */
 
 static void date_text(int64_t ns, char ret[32])

@@ -20,6 +20,7 @@
 #define PKI_HASH_LEN 32
 #define PKI_SIG_MAX 80 /* a DER ECDSA signature by P-256 has at most 72 octets */
 #define PKI_MAX_HOSTS 32
+#define PKI_HOST_TEXT 256
 /* Certificates are valid from this long before they were made: clocks of agents differ from ours. */
 #define PKI_BACKDATE_NS (INT64_C(300) * 1000000000)
 
@@ -72,6 +73,9 @@ bool pki_verify(const struct pki_cert *c, const uint8_t *data, size_t len, const
 bool pki_cert_is_of(const struct pki_cert *c, const struct pki_key *k);
 /* Is it for this DNS name or numeric address? */
 bool pki_cert_has_host(const struct pki_cert *c, const char *host);
+
+/* The names and addresses that pki_issue() was given, as texts; at most `cap`. Returns how many. */
+size_t pki_cert_hosts(const struct pki_cert *c, char (*ret)[PKI_HOST_TEXT], size_t cap);
 
 /* What is wrong with a certificate. */
 enum pki_fault {

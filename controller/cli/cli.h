@@ -41,6 +41,10 @@ struct cli_options {
     char *group_by, *sort_by, *before_from, *before_to, *objectives, *availability, *loss, *p95, *p99;
     int64_t top, back_ns;
     char *data_dir;
+    char *dir;                  /* ca */
+    struct conf_strlist names, labels;
+    int64_t life_ns, ttl_ns, uses; /* of certificates and tokens */
+    bool approve;
     char *set_protocol, *set_auth, *set_key_id, *set_spacing, *set_spacing_kind, *set_size, *set_dscp, *set_ttl,
         *set_timeout, *set_flows, *set_tlvs, *set_bind; /* of the class of a test: the controller reads them */
 };
@@ -232,6 +236,7 @@ enum cli_exit cmd_db_backup(struct cli *c);
 enum cli_exit cmd_db_restore(struct cli *c);
 enum cli_exit cmd_db_check(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
+enum cli_exit cmd_ca_init(struct cli *c); /* cmd_ca.c */
 enum cli_exit cmd_alert_list(struct cli *c);
 enum cli_exit cmd_alert_show(struct cli *c);
 enum cli_exit cmd_alert_ack(struct cli *c);

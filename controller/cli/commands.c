@@ -407,6 +407,30 @@ static const struct conf_opt restore_opts[] = {
       .help = "The controller's --data-dir." },
 };
 
+static const struct conf_opt ca_init_opts[] = {
+    { .name = "dir",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(dir),
+      .dflt = "/var/lib/twampmesh-controller/ca",
+      .arg = "DIR",
+      .help = "Where the files go; it must not be there yet, or be empty. The controller looks for them in \"ca\" in its --data-dir." },
+    { .name = "name",
+      .short_name = 'n',
+      .type = CONF_STRLIST,
+      .offset = CLI_FIELD(names),
+      .arg = "HOST[,HOST...]",
+      .help = "By which names and numeric addresses agents and operators reach the controller. May be given several times.",
+      .required = true },
+    { .name = "certificate-life",
+      .type = CONF_DURATION,
+      .offset = CLI_FIELD(life_ns),
+      .dflt = "90d",
+      .min = TW_NS_PER_S,
+      .max = 3650 * 86400 * TW_NS_PER_S,
+      .arg = "TIME",
+      .help = "How long the controller's own certificate is valid. It renews it at two thirds of that." },
+};
+
 static const struct conf_opt doctor_opts[] = {
     { .name = "mesh",
       .short_name = 'm',
@@ -1077,6 +1101,16 @@ const struct cli_command cli_commands[] = {
       .examples = "  twampctl db check\n"
                   "  twampctl db check backups/before-upgrade.db\n",
       .run = cmd_db_check },
+    { .group = "ca",
+      .name = "init",
+      .brief = "make the authority that agents and controller trust",
+      .doc = "On the controller's host, as its user or root: makes the fleet's certificate authority, valid for ten years, and the "
+             "controller's certificate, which it renews by itself. Files are for their owner alone; made by root they belong to "
+             "whom the directory around belongs. Nothing is ever written over: agents trust this authority and no other.",
+      .examples = "  twampctl ca init --name controller.example.net\n"
+                  "  twampctl ca init --dir ./data/ca --name ctl.example.net,192.0.2.1\n",
+      OPTS(ca_init_opts),
+      .run = cmd_ca_init },
     { .name = "doctor",
       .args = "[AGENT|SRC:DST]",
       .max_args = 1,

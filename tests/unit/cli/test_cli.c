@@ -1126,6 +1126,33 @@ static void completion_names_what_there_is(void **state)
     }
 }
 
+/* ---- The certificate authority ---- */
+
+static void ca_init(void **state)
+{
+    struct fake *f = *state;
+    char words[3][256];
+    const struct expectation cases[] = {
+        { "ca init", 2, NULL, "--name: is required", NULL },
+        { words[0], 1, NULL, "\"no_such/\" is neither a host name nor a numeric address", NULL },
+        { words[1], 0, "SHA-256 of its key ", NULL, NULL },
+        { words[1], 1, NULL, "/ca is there already and is not touched", NULL },
+        { words[2], 0, "\"names\":\t[\"ctl.example.net\", \"192.0.2.1\", \"h2\"]", NULL, NULL },
+    };
+
+    snprintf(words[0], sizeof words[0], "ca init --dir %s/ca --name no_such/", f->dir);
+    snprintf(words[1], sizeof words[1], "ca init --dir %s/ca --name ctl.example.net", f->dir);
+    snprintf(words[2], sizeof words[2], "ca init --dir %s/ca2 --name ctl.example.net,192.0.2.1 -n h2 -o json", f->dir);
+    check_all(f, cases, TW_NELEM(cases));
+    for (int i = 0; i < 8; i++) {
+        static const char *const left[] = { "ca/ca.key", "ca/ca.pem", "ca/server.pem", "ca2/ca.key", "ca2/ca.pem", "ca2/server.pem", "ca", "ca2" };
+
+        snprintf(words[0], sizeof words[0], "%s/%s", f->dir, left[i]);
+        if (remove(words[0]))
+            fail_msg("%s: not made", left[i]);
+    }
+}
+
 /* ---- Contexts ---- */
 
 /* The variable TWAMPCTL_CONTROLLER is set all along: it wins over a context, and an option over both. */
@@ -1205,7 +1232,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_there),
         cmocka_unit_test(version_skew),
         cmocka_unit_test(completion_names_what_there_is),
-        cmocka_unit_test(contexts),
+        cmocka_unit_test(contexts), cmocka_unit_test(ca_init),
     };
 
     child_if_asked(argc, argv);

@@ -374,8 +374,13 @@ static void names_of_a_server(void **state)
 {
     static const char *const bad[] = { "", "a b", "x,DNS:evil", "-x", "10.0.0", "*.example.net" };
     struct pki_cert *c = issue(t.ca, t.ca_key, PKI_SERVER, "srv", NOW, DAY), *got = NULL;
+    char again[PKI_MAX_HOSTS][PKI_HOST_TEXT];
 
     (void)state;
+    assert_int_equal(pki_cert_hosts(c, again, PKI_MAX_HOSTS), TW_NELEM(hosts));
+    for (size_t i = 0; i < TW_NELEM(hosts); i++)
+        assert_string_equal(again[i], hosts[i]);
+    assert_int_equal(pki_cert_hosts(t.ca, again, PKI_MAX_HOSTS), 0);
     for (size_t i = 0; i < TW_NELEM(host_rows); i++)
         if (pki_cert_has_host(c, host_rows[i].host) != host_rows[i].has)
             fail_msg("%s", host_rows[i].host);

@@ -1,0 +1,113 @@
+/* twampctl ca init: the fleet's certificate authority. Nothing here asks a controller. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/clk.h"
+#include "common/net/authority.h"
+#include "controller/cli/cli.h"
+
+#define CA_LIFE_NS \
+    (INT64_C(3652) * 86400 * TW_NS_PER_S) /* 10 years: renewing it means to enrol all agents again */
+
+struct made {
+    const char *dir;
+    char ca_hash[2 * PKI_HASH_LEN + 1];
+    const char *const *names;
+    size_t n_names;
+    int64_t ca_until_ns, server_until_ns;
+};
+
+static void put_made(struct out_records *r, const void *row, const void *ctx)
+{
+    const struct made *m = row;
+
+    (void)ctx;
+    out_text(r, "directory", m->dir);
+    out_text(r, "ca_hash", m->ca_hash);
+    out_list(r, "names", (char *const *)m->names, m->n_names);
+    out_ns(r, "ca_not_after_ns", m->ca_until_ns);
+    out_ns(r, "server_not_after_ns", m->server_until_ns);
+}
+
+static enum cli_exit print_made(struct cli *c, const struct made *m)
+{
+    static const struct made none = { .dir = "" };
+    static const struct out_listing listing = { .key = "authorities", .put = put_made, .none = &none };
+    char ca[OUT_NUM], server[OUT_NUM];
+
+    if (!cli_for_people(c))
+        return cli_print_list(c, &listing, OUT_ONE_ROW(m), NULL);
+    printf("Made in %s:\n"
+           "  ca.key      the authority's private key: keep it, and a copy of it, out of reach of others\n"
+           "  ca.pem      its certificate, until %s; SHA-256 of its key %s\n"
+           "  server.pem  the controller's certificate and key, until %s; it renews them by itself\n",
+           m->dir, out_time(m->ca_until_ns, ca), m->ca_hash, out_time(m->server_until_ns, server));
+    printf("For");
+    for (size_t i = 0; i < m->n_names; i++)
+        printf(" %s", m->names[i]);
+    printf("\n\nNext: (re)start twamp-controller, which looks for them in \"ca\" in its --data-dir (else "
+           "--ca-dir %s), then\n"
+           "  twampctl token create --approve     and on the agent's host\n"
+           "  twamp-agent --join-token-file FILE --controller URL\n",
+           m->dir);
+    return CLI_OK;
+}
+
+static enum cli_exit describe(struct cli *c, const struct authority_make *w)
+{
+    struct made m = { .dir = w->dir, .names = w->hosts, .n_names = w->n_hosts };
+    struct authority *a = NULL;
+    struct pki_info info;
+    struct tw_err err = { 0 };
+    enum cli_exit code;
+
+    if (authority_open(w->dir, &a, &err))
+        return cli_fail(CLI_FAILED, "%s", err.text);
+    pki_cert_info(authority_ca(a), &info);
+    m.ca_until_ns = info.not_after_ns;
+    for (size_t i = 0; i < PKI_HASH_LEN; i++)
+        snprintf(m.ca_hash + 2 * i, 3, "%02x", info.key_hash[i]);
+    authority_server_info(a, &info);
+    m.server_until_ns = info.not_after_ns;
+    code = print_made(c, &m);
+    authority_free(a);
+    return code;
+}
+
+/* Cuts "a,b" where they lie. */
+static enum cli_exit read_names(struct cli *c, const char *ret[PKI_MAX_HOSTS], size_t *ret_n)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->opt.names.n; i++) {
+        char *save = NULL;
+
+        for (char *p = strtok_r(c->opt.names.v[i], ",", &save); p; p = strtok_r(NULL, ",", &save)) {
+            if (n == PKI_MAX_HOSTS)
+                return cli_fail(CLI_USAGE, "--name: at most %d names", PKI_MAX_HOSTS);
+            ret[n++] = p;
+        }
+    }
+    *ret_n = n;
+    return n ? CLI_OK
+             : cli_fail(CLI_USAGE,
+                        "--name: expected HOST[,HOST|ADDRESS...] by which agents reach the controller");
+}
+
+enum cli_exit cmd_ca_init(struct cli *c)
+{
+    const char *names[PKI_MAX_HOSTS];
+    struct authority_make w = { .dir = c->opt.dir,
+                                .hosts = names,
+                                .now_ns = c->wall_ns(),
+                                .ca_life_ns = CA_LIFE_NS,
+                                .server_life_ns = c->opt.life_ns };
+    struct tw_err err = { 0 };
+    enum cli_exit code = read_names(c, names, &w.n_hosts);
+
+    if (code)
+        return code;
+    if (authority_make(&w, &err))
+        return cli_fail(CLI_FAILED, "%s", err.text);
+    return describe(c, &w);
+}
