@@ -270,6 +270,16 @@ static void put_piece(void *ctx, const char *p, size_t len)
     http_maker_put(ctx, p, len);
 }
 
+static void hold(void *ctx)
+{
+    http_maker_hold(ctx);
+}
+
+static void release(void *ctx, const char *first, size_t len)
+{
+    http_maker_release(ctx, first, len);
+}
+
 static enum tw_rc make_page(const struct snapshot *x, const struct metrics_ops *format, struct http_blob **ret)
 {
     struct http_maker *maker;
@@ -278,7 +288,7 @@ static enum tw_rc make_page(const struct snapshot *x, const struct metrics_ops *
     if (rc)
         return rc;
     rc = metrics_render_to(&x->s, format, METRICS_PAIR | METRICS_AGENT, NULL,
-                           &(struct metrics_sink){ .put = put_piece, .ctx = maker });
+                           &(struct metrics_sink){ put_piece, hold, release, maker });
     made = http_maker_end(maker, ret);
     if (rc && !made)
         http_blob_unref(*ret);

@@ -39,22 +39,11 @@ void metrics_out_init(struct metrics_out *o, const struct metrics_ops *ops)
     *o = (struct metrics_out){ .ops = ops };
 }
 
-static void free_pieces(struct mbuf *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(v[i].p);
-    free(v);
-}
-
 void metrics_out_done(struct metrics_out *o)
 {
     free(o->body.p);
     free(o->own.p);
-    free_pieces(o->full, o->n_full);
-    free_pieces(o->spare, o->n_spare);
     o->body = o->own = (struct mbuf){ 0 };
-    o->full = o->spare = NULL;
-    o->n_full = o->n_spare = o->cap_pieces = 0;
 }
 
 void metrics_out_flush(struct metrics_out *o)

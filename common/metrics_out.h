@@ -20,6 +20,10 @@ struct metrics_series {
  * that was not touched before costs more than writing the series. */
 struct metrics_sink {
     void (*put)(void *ctx, const char *p, size_t len);
+    /* What is put from hold() on comes behind `first`, which release() tells when all of it is known: a
+     * length. One at a time. Only formats that are not text hold. */
+    void (*hold)(void *ctx);
+    void (*release)(void *ctx, const char *first, size_t len);
     void *ctx;
 };
 
@@ -56,8 +60,8 @@ struct metrics_out {
     size_t name_len, before, headed;
     bool counter, quantiles;
     struct mbuf body, own;
-    struct mbuf *full, *spare; /* pieces of the body before that one; such that are used again */
-    size_t n_full, n_spare, cap_pieces;
+    bool held;       /* the sink has the body before that one, */
+    size_t held_len; /* and so much of it */
     struct {
         const char *labels;
         size_t at, len; /* in `own`: what they are there */

@@ -162,52 +162,45 @@ static void pb_begin(struct metrics_out *o, const char *prefix, const char *name
     o->headed = o->body.len;
 }
 
-/* The length of a family comes before it, so it waits in pieces until it is known. They are used again by the next
- * one: memory that is new costs more than what is written into it. */
-static void end_piece(struct metrics_out *o)
+/* The length of a family comes before it. Of a long one, pieces go to the sink before that is known, which
+ * puts it in front of them: a family of a hundred thousand pairs that waited here would be far more than any
+ * cache holds. */
+static void pass_on(struct metrics_out *o)
 {
-    if (o->n_full == o->cap_pieces) {
-        size_t cap = o->cap_pieces ? 2 * o->cap_pieces : 64;
-        struct mbuf *full = realloc(o->full, cap * sizeof *full), *spare;
-
-        o->full = full ? full : o->full;
-        spare = full ? realloc(o->spare, cap * sizeof *spare) : NULL;
-        o->spare = spare ? spare : o->spare;
-        if (!spare)
-            return; /* the piece grows instead */
-        o->cap_pieces = cap;
+    if (!o->held) {
+        metrics_out_flush(o);
+        o->sink->hold(o->sink->ctx);
     }
-    o->full[o->n_full++] = o->body;
-    o->body = o->n_spare ? o->spare[--o->n_spare] : (struct mbuf){ .bad = o->body.bad };
+    o->held = true;
+    o->sink->put(o->sink->ctx, o->body.p, o->body.len);
+    o->held_len += o->body.len;
+    o->body.len = 0;
 }
 
-/* To the page. */
-static void put_piece(struct metrics_out *o, const struct mbuf *piece)
+static void release(struct metrics_out *o)
 {
-    if (!o->sink) {
-        mbuf_put(&o->b, piece->p, piece->len);
-        return;
-    }
-    metrics_out_flush(o);
-    o->sink->put(o->sink->ctx, piece->p, piece->len);
+    struct mbuf first = { 0 };
+
+    pass_on(o);
+    put_varint(&first, o->held_len);
+    o->b.bad |= first.bad;
+    if (!first.bad)
+        o->sink->release(o->sink->ctx, first.p, first.len);
+    free(first.p);
+    o->held = false;
+    o->held_len = 0;
 }
 
 static void pb_end(struct metrics_out *o)
 {
-    size_t len = o->body.len;
-
     o->b.bad |= o->body.bad || o->own.bad;
-    if (!o->n_full && len == o->headed)
+    if (o->held) {
+        release(o);
         return;
-    for (size_t i = 0; i < o->n_full; i++)
-        len += o->full[i].len;
-    put_varint(&o->b, len);
-    for (size_t i = 0; i < o->n_full; i++) {
-        put_piece(o, &o->full[i]);
-        o->full[i].len = 0;
-        o->spare[o->n_spare++] = o->full[i];
     }
-    o->n_full = 0;
+    if (o->body.len == o->headed)
+        return;
+    put_varint(&o->b, o->body.len);
     mbuf_put(&o->b, o->body.p, o->body.len);
     if (o->b.len >= METRICS_PIECE)
         metrics_out_flush(o);
@@ -245,8 +238,8 @@ static void put_metric(struct metrics_out *o, const struct metrics_series *s,
     b->len = at - 1;
     put_varint(b, len);
     b->len = at + more + len;
-    if (b->len >= METRICS_PIECE)
-        end_piece(o);
+    if (b->len >= METRICS_PIECE && o->sink)
+        pass_on(o);
 }
 
 static void pb_number(struct metrics_out *o, const struct metrics_series *s, double v)

@@ -360,25 +360,51 @@ enum tw_rc metrics_render_to(const struct metrics_snapshot *s, const struct metr
     return rc;
 }
 
+/* ---- In one piece ---- */
+
+struct collected {
+    struct mbuf page;
+    size_t held; /* where what is held begins */
+};
+
 static void collect(void *ctx, const char *p, size_t len)
 {
-    mbuf_put(ctx, p, len);
+    mbuf_put(&((struct collected *)ctx)->page, p, len);
+}
+
+static void collect_held(void *ctx)
+{
+    struct collected *c = ctx;
+
+    c->held = c->page.len;
+}
+
+static void collect_first(void *ctx, const char *first, size_t len)
+{
+    struct collected *c = ctx;
+    size_t behind = c->page.len - c->held;
+
+    mbuf_put(&c->page, first, len); /* for the room */
+    if (c->page.bad)
+        return;
+    memmove(c->page.p + c->held + len, c->page.p + c->held, behind);
+    memcpy(c->page.p + c->held, first, len);
 }
 
 enum tw_rc metrics_render(const struct metrics_snapshot *s, const struct metrics_ops *format, unsigned levels,
                           const char *mesh, char **ret, size_t *ret_len)
 {
-    struct mbuf page = { 0 };
-    enum tw_rc rc =
-        metrics_render_to(s, format, levels, mesh, &(struct metrics_sink){ .put = collect, .ctx = &page });
+    struct collected c = { 0 };
+    const struct metrics_sink sink = { collect, collect_held, collect_first, &c };
+    enum tw_rc rc = metrics_render_to(s, format, levels, mesh, &sink);
 
-    if (!rc && page.bad)
+    if (!rc && c.page.bad)
         rc = TW_ENOMEM;
     if (rc) {
-        free(page.p);
+        free(c.page.p);
         return rc;
     }
-    *ret = page.p;
-    *ret_len = page.len;
+    *ret = c.page.p;
+    *ret_len = c.page.len;
     return TW_OK;
 }

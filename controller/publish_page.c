@@ -320,6 +320,16 @@ static void put_piece(void *ctx, const char *p, size_t len)
     http_maker_put(ctx, p, len);
 }
 
+static void hold(void *ctx)
+{
+    http_maker_hold(ctx);
+}
+
+static void release(void *ctx, const char *first, size_t len)
+{
+    http_maker_release(ctx, first, len);
+}
+
 static void render(struct reader_job *job, struct store_reader *db)
 {
     struct page_job *j = (struct page_job *)job;
@@ -332,7 +342,7 @@ static void render(struct reader_job *job, struct store_reader *db)
     if (j->rc)
         return;
     j->rc = metrics_render_to(&j->snap, format, j->levels, j->mesh[0] ? j->mesh : NULL,
-                              &(struct metrics_sink){ .put = put_piece, .ctx = m });
+                              &(struct metrics_sink){ put_piece, hold, release, m });
     made = http_maker_end(m, &j->blob);
     if (!j->rc)
         j->rc = made;

@@ -1,5 +1,6 @@
 /* Blobs that are made piece by piece, and kept compressed only when they are large. Who does not take them so
  * gets them unpacked on the way out, by libmicrohttpd's threads. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -13,10 +14,21 @@ struct http_maker {
     char *plain; /* while it is small */
     size_t len, plain_cap;
     bool packing, bad;
-    z_stream z;
+    z_stream z; /* without gzip's frame, which is ours: see http_maker_hold() */
     unsigned char *out;
-    size_t out_cap;
+    size_t out_len, out_cap;
+    uint32_t crc; /* of what is packed; while something is held, of that */
+    struct {
+        bool on;
+        size_t len;   /* before it: octets, */
+        size_t at;    /* where it begins in `plain`, or in `out`, */
+        uint32_t crc; /* and the checksum */
+    } held;
 };
+
+/* RFC 1952 section 2.3: deflate, no flags, no time, fastest, Unix. */
+static const unsigned char gzip_head[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 3 };
+#define GZIP_TAIL 8
 
 enum tw_rc http_maker_new(const char *type, struct http_maker **ret)
 {
@@ -57,33 +69,62 @@ static bool make_room(struct http_maker *m)
 }
 
 /* A piece is short enough for zlib's counters. */
-static void pack(struct http_maker *m, const char *p, size_t len, int flush)
+static void deflate_piece(struct http_maker *m, const char *p, size_t len, int flush)
 {
     int rc;
 
     m->z.next_in = (z_const Bytef *)p;
     m->z.avail_in = (uInt)len;
     do {
-        size_t done = m->z.total_out;
+        size_t room;
 
-        if (m->bad || (done == m->out_cap && !make_room(m))) {
+        if (m->bad || (m->out_len + GZIP_TAIL >= m->out_cap && !make_room(m))) {
             m->bad = true;
             return;
         }
-        m->z.next_out = m->out + done;
-        m->z.avail_out = (uInt)(m->out_cap - done < OUT_STEP ? m->out_cap - done : OUT_STEP);
+        room = m->out_cap - m->out_len - GZIP_TAIL;
+        m->z.next_out = m->out + m->out_len;
+        m->z.avail_out = (uInt)(room < OUT_STEP ? room : OUT_STEP);
         rc = deflate(&m->z, flush);
+        m->out_len = (size_t)(m->z.next_out - m->out);
     } while (m->z.avail_in || (flush == Z_FINISH ? rc != Z_STREAM_END : !m->z.avail_out));
+}
+
+static void pack(struct http_maker *m, const char *p, size_t len)
+{
+    m->crc = (uint32_t)crc32_z(m->crc, (const Bytef *)p, len);
+    deflate_piece(m, p, len, Z_NO_FLUSH);
+}
+
+/* Nothing behind it refers to what is before it, so that what is between two of them may be moved. */
+static void cut(struct http_maker *m)
+{
+    deflate_piece(m, NULL, 0, Z_FULL_FLUSH);
+}
+
+static void hold_packed(struct http_maker *m)
+{
+    cut(m);
+    m->held.at = m->out_len;
+    m->held.crc = m->crc;
+    m->crc = 0;
 }
 
 static void begin_packing(struct http_maker *m)
 {
-    m->packing =
-        deflateInit2(&m->z, HTTP_GZIP_LEVEL_LARGE, Z_DEFLATED, 15 + 16 /* gzip header */, 8, Z_DEFAULT_STRATEGY) == Z_OK;
-    m->bad |= !m->packing;
+    size_t before = m->held.on ? m->held.at : m->len;
+
+    m->packing = deflateInit2(&m->z, HTTP_GZIP_LEVEL_LARGE, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+    m->bad |= !m->packing || !make_room(m);
     if (m->bad)
         return;
-    pack(m, m->plain, m->len, Z_NO_FLUSH);
+    memcpy(m->out, gzip_head, sizeof gzip_head);
+    m->out_len = sizeof gzip_head;
+    pack(m, m->plain, before);
+    if (m->held.on) {
+        hold_packed(m);
+        pack(m, m->plain + before, m->len - before);
+    }
     free(m->plain);
     m->plain = NULL;
 }
@@ -117,7 +158,7 @@ static void put_piece(struct http_maker *m, const char *p, size_t len)
         keep_plain(m, p, len);
         return;
     }
-    pack(m, p, len, Z_NO_FLUSH);
+    pack(m, p, len);
     m->len += len;
 }
 
@@ -132,17 +173,91 @@ void http_maker_put(struct http_maker *m, const char *p, size_t len)
     }
 }
 
+/* ---- Held back ---- */
+
+void http_maker_hold(struct http_maker *m)
+{
+    m->held.on = true;
+    m->held.len = m->len;
+    m->held.at = m->len;
+    if (m->packing)
+        hold_packed(m);
+}
+
+/* The last `n` of the octets from `at` on go before the others. */
+static void to_the_front(void *octets, size_t at, size_t len, size_t n)
+{
+    char *from = (char *)octets + at, tmp[256];
+
+    memcpy(tmp, from + (len - at - n), n);
+    memmove(from + n, from, len - at - n);
+    memcpy(from, tmp, n);
+}
+
+static void release_packed(struct http_maker *m, const char *first, size_t len)
+{
+    size_t body_len = m->len - m->held.len, before, n;
+    uint32_t body_crc = m->crc;
+
+    cut(m);
+    before = m->out_len;
+    m->crc = m->held.crc;
+    pack(m, first, len);
+    cut(m);
+    m->crc = (uint32_t)crc32_combine(m->crc, body_crc, (z_off_t)body_len);
+    m->len += len;
+    n = m->out_len - before;
+    if (!m->bad)
+        to_the_front(m->out, m->held.at, m->out_len, n);
+}
+
+/* `first` is short: packed, too, it has room beside zlib's marks. */
+void http_maker_release(struct http_maker *m, const char *first, size_t len)
+{
+    assert(m->held.on && len <= HTTP_FIRST_MAX);
+    if (!m->packing && m->len + len > HTTP_LARGE)
+        begin_packing(m);
+    if (m->bad)
+        return;
+    if (m->packing) {
+        release_packed(m, first, len);
+    } else {
+        keep_plain(m, first, len);
+        if (!m->bad)
+            to_the_front(m->plain, m->held.at, m->len, len);
+    }
+    m->held.on = false;
+}
+
+/* ---- The end ---- */
+
+static void put_u32(unsigned char *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (unsigned char)(v >> (8 * i)); /* RFC 1952: the least first */
+}
+
+static void end_packing(struct http_maker *m)
+{
+    deflate_piece(m, NULL, 0, Z_FINISH);
+    if (m->bad)
+        return;
+    put_u32(m->out + m->out_len, m->crc);
+    put_u32(m->out + m->out_len + 4, (uint32_t)m->len);
+    m->out_len += GZIP_TAIL;
+}
+
 enum tw_rc http_maker_end(struct http_maker *m, struct http_blob **ret)
 {
     enum tw_rc rc = TW_ENOMEM;
 
     if (m->packing && !m->bad)
-        pack(m, NULL, 0, Z_FINISH);
+        end_packing(m);
     if (!m->bad && m->packing) {
-        unsigned char *less = realloc(m->out, m->z.total_out);
+        unsigned char *less = realloc(m->out, m->out_len);
 
         m->out = less ? less : m->out;
-        rc = http_blob_of_packed(m->out, m->z.total_out, m->len, m->type, ret);
+        rc = http_blob_of_packed(m->out, m->out_len, m->len, m->type, ret);
         m->out = NULL;
     } else if (!m->bad && (m->plain || (m->plain = malloc(1)))) {
         rc = http_blob_new(m->plain, m->len, m->type, true, ret);

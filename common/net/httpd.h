@@ -49,6 +49,11 @@ enum tw_rc http_blob_tag(struct http_blob *b, const char *tag);
 struct http_maker;
 enum tw_rc http_maker_new(const char *type, struct http_maker **ret);
 void http_maker_put(struct http_maker *m, const char *p, size_t len);
+/* What is put from hold() on comes behind `first`, which may be known last. One at a time; each is released
+ * before the end. */
+#define HTTP_FIRST_MAX 64
+void http_maker_hold(struct http_maker *m);
+void http_maker_release(struct http_maker *m, const char *first, size_t len);
 enum tw_rc http_maker_end(struct http_maker *m, struct http_blob **ret); /* ends the maker; TW_ENOMEM, also of a put before */
 struct http_blob *http_blob_ref(struct http_blob *b);
 void http_blob_unref(struct http_blob *b);

@@ -204,6 +204,11 @@ static void count_octets(void *ctx, const char *p, size_t len)
     *(size_t *)ctx += len;
 }
 
+static void hold_nothing(void *ctx)
+{
+    (void)ctx;
+}
+
 /* Made, and thrown away piece by piece. */
 static double time_render(const struct metrics_snapshot *s, const struct metrics_ops *format)
 {
@@ -211,7 +216,7 @@ static double time_render(const struct metrics_snapshot *s, const struct metrics
     double start = now_ms();
 
     if (metrics_render_to(s, format, METRICS_DEFAULT, NULL,
-                          &(struct metrics_sink){ .put = count_octets, .ctx = &len }) != TW_OK)
+                          &(struct metrics_sink){ count_octets, hold_nothing, count_octets, &len }) != TW_OK)
         die("the page cannot be made");
     start = now_ms() - start;
     if (!len)
@@ -241,6 +246,16 @@ static void put_piece(void *ctx, const char *p, size_t len)
     http_maker_put(ctx, p, len);
 }
 
+static void hold(void *ctx)
+{
+    http_maker_hold(ctx);
+}
+
+static void release(void *ctx, const char *first, size_t len)
+{
+    http_maker_release(ctx, first, len);
+}
+
 /* Made, compressed and ready to be sent, as the controller does it for each scrape. */
 static double time_scrape(const struct metrics_snapshot *s, const struct metrics_ops *format)
 {
@@ -250,7 +265,7 @@ static double time_scrape(const struct metrics_snapshot *s, const struct metrics
 
     if (http_maker_new("text/plain", &m) != TW_OK ||
         metrics_render_to(s, format, METRICS_DEFAULT, NULL,
-                          &(struct metrics_sink){ .put = put_piece, .ctx = m }) != TW_OK ||
+                          &(struct metrics_sink){ put_piece, hold, release, m }) != TW_OK ||
         http_maker_end(m, &b) != TW_OK)
         die("the page cannot be made");
     start = now_ms() - start;

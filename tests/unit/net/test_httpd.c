@@ -133,15 +133,35 @@ static const char *huge_line(unsigned i, char buf[HUGE_LINE + 1])
     return buf;
 }
 
+/* The first line of each is told last: while the page is small, across the moment at which it becomes large,
+ * behind that, and of the end. */
+static const struct {
+    unsigned from, to;
+} held[] = { { 10, 20 },         { 20, 21 },         { 1000, 400000 },
+             { 400000, 400001 }, { 400010, 500000 }, { 599000, HUGE_LINES } };
+
 static struct http_blob *make_huge(void)
 {
     struct http_maker *m;
     struct http_blob *b = NULL;
     char line[HUGE_LINE + 1];
+    size_t next = 0;
 
     assert_int_equal(http_maker_new("text/plain", &m), TW_OK);
-    for (unsigned i = 0; i < HUGE_LINES; i++)
-        http_maker_put(m, huge_line(i, line), HUGE_LINE);
+    for (unsigned i = 0; i <= HUGE_LINES; i++) {
+        bool begins;
+
+        if (next < TW_NELEM(held) && i == held[next].to) {
+            http_maker_release(m, huge_line(held[next].from, line), HUGE_LINE);
+            next++;
+        }
+        begins = next < TW_NELEM(held) && i == held[next].from;
+        if (begins)
+            http_maker_hold(m);
+        else if (i < HUGE_LINES)
+            http_maker_put(m, huge_line(i, line), HUGE_LINE);
+    }
+    assert_int_equal(next, TW_NELEM(held));
     assert_int_equal(http_maker_end(m, &b), TW_OK);
     http_blob_header(b, "X-Test", "huge");
     return b;
