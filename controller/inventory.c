@@ -469,6 +469,7 @@ void inventory_free(struct inventory *inv)
         free(alias);
     }
     pair_table_free(&inv->pairs);
+    pair_groups_free(&inv->groups);
     HASH_ITER(hh, inv->meshes, m, next_mesh)
     inventory_drop_mesh(inv, m);
     HASH_ITER(hh, inv->agents, a, next_agent)

@@ -14,6 +14,7 @@
 #include "controller/core/spread.h"
 #include "controller/journal.h"
 #include "controller/names.h"
+#include "controller/pair_groups.h"
 #include "controller/pair_table.h"
 #include "db/store.h"
 #include "fleet.pb-c.h"
@@ -127,6 +128,7 @@ struct inventory {
     struct agent *agents;             /* uthash by name */
     struct mesh_state *meshes;        /* uthash by name */
     struct pair_table pairs;
+    struct pair_groups groups;        /* of them, by mesh and class: call pair_groups_update() first */
     struct pair_alias *aliases;       /* pairs by names, where their ids do not tell */
     struct names names;               /* of all of it, for the inventory's life */
     uint64_t generation;

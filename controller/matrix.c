@@ -5,38 +5,18 @@
 
 /* ---- What there is to choose ---- */
 
-struct choices {
-    struct matrix_choice *v;
-    size_t n, cap;
-};
-
 static bool is_shown(const struct pair *p)
 {
     return p->scheduled || p->paused || p->drained;
 }
 
-/* Names are kept once: equal ones have equal pointers. */
-static bool is_choice(const struct choices *c, size_t i, const struct pair *p)
+/* Mostly the first one is. */
+static bool has_shown(const struct inventory *inv, const struct pair_group *g)
 {
-    return c->v[i].mesh == p->row.mesh && c->v[i].class_name == p->row.class_name;
-}
-
-static enum tw_rc add_choice(struct choices *c, const struct pair *p)
-{
-    for (size_t i = c->n; i-- > 0;)
-        if (is_choice(c, i, p))
-            return TW_OK;
-    if (c->n == c->cap) {
-        size_t cap = 2 * c->cap + 16;
-        struct matrix_choice *more = realloc(c->v, cap * sizeof *more);
-
-        if (!more)
-            return TW_ENOMEM;
-        c->v = more;
-        c->cap = cap;
-    }
-    c->v[c->n++] = (struct matrix_choice){ p->row.mesh, p->row.class_name };
-    return TW_OK;
+    for (size_t i = 0; i < g->n; i++)
+        if (is_shown(pair_table_at(&inv->pairs, g->rows[i])))
+            return true;
+    return false;
 }
 
 static int cmp_choices(const void *a, const void *b)
@@ -47,26 +27,21 @@ static int cmp_choices(const void *a, const void *b)
     return d ? d : strcmp(x->class_name, y->class_name);
 }
 
-static enum tw_rc find_choices(const struct inventory *inv, struct matrix *m)
+static enum tw_rc find_choices(struct inventory *inv, struct matrix *m)
 {
-    struct choices c = { 0 };
-    const struct pair *last = NULL;
-    enum tw_rc rc = TW_OK;
+    const struct pair_groups *g = &inv->groups;
+    enum tw_rc rc = pair_groups_update(&inv->groups, &inv->pairs);
 
-    for (size_t i = 0; rc == TW_OK && i < inv->pairs.n; i++) {
-        const struct pair *p = pair_table_at(&inv->pairs, i);
-
-        if (!is_shown(p) ||
-            (last && last->row.mesh == p->row.mesh && last->row.class_name == p->row.class_name))
-            continue;
-        rc = add_choice(&c, p);
-        last = p;
-    }
-    if (c.n)
-        qsort(c.v, c.n, sizeof *c.v, cmp_choices);
-    m->choices = c.v;
-    m->n_choices = c.n;
-    return rc;
+    if (rc)
+        return rc;
+    m->choices = malloc((g->n + 1) * sizeof *m->choices);
+    if (!m->choices)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < g->n; i++)
+        if (has_shown(inv, &g->v[i]))
+            m->choices[m->n_choices++] = (struct matrix_choice){ g->v[i].mesh, g->v[i].class_name };
+    qsort(m->choices, m->n_choices, sizeof *m->choices, cmp_choices);
+    return TW_OK;
 }
 
 static void set_name(char dst[STORE_NAME_MAX], const char *src)
@@ -104,8 +79,7 @@ struct taking {
     struct report_match match;
     struct matrix *m;
     struct node *nodes;
-    size_t cap_nodes, cap_cells;
-    const char *mesh, *class_name; /* as kept */
+    size_t cap_nodes;
     uint32_t *tally;               /* by rule: cells that go by it */
 };
 
@@ -263,22 +237,14 @@ static void take_cell(const struct taking *t, const struct pair *p, struct matri
         cell->flags |= MATRIX_FIRES;
 }
 
-static enum tw_rc grow_cells(struct taking *t)
+/* All at once: what grows is copied, and memory that is new is cleared by the kernel, which is most of the
+ * loop's time here. */
+static enum tw_rc make_cells(struct matrix *m, size_t n)
 {
-    struct matrix *m = t->m;
-    size_t cap = 2 * t->cap_cells + 1024;
-    struct matrix_cell *cells = realloc(m->cells, cap * sizeof *cells);
-    uint64_t *ids;
-
-    if (!cells)
-        return TW_ENOMEM;
-    m->cells = cells;
-    ids = realloc(m->ids, cap * sizeof *ids);
-    if (!ids)
-        return TW_ENOMEM;
-    m->ids = ids;
-    t->cap_cells = cap;
-    return TW_OK;
+    n = n < MATRIX_CELLS_MAX ? n : MATRIX_CELLS_MAX;
+    m->cells = malloc((n + 1) * sizeof *m->cells);
+    m->ids = malloc((n + 1) * sizeof *m->ids);
+    return m->cells && m->ids ? TW_OK : TW_ENOMEM;
 }
 
 static enum tw_rc take_pair(struct taking *t, const struct pair *p)
@@ -296,8 +262,6 @@ static enum tw_rc take_pair(struct taking *t, const struct pair *p)
         m->truncated = true;
         return TW_OK;
     }
-    if (m->n_cells == t->cap_cells && grow_cells(t) != TW_OK)
-        return TW_ENOMEM;
     rc = use_node(t, source, &cell.source);
     if (rc == TW_OK)
         rc = use_node(t, target, &cell.target);
@@ -335,17 +299,43 @@ static enum tw_rc copy_rules(struct matrix *m, const struct alert_rules *rules)
     return m->rules ? TW_OK : TW_ENOMEM;
 }
 
+/* Pairs are far apart, and so is what is known of each: without that the loop would wait for the memory at
+ * every one. */
+#define PAIRS_AHEAD 16
+#define LIVE_AHEAD 8
+static void fetch_ahead(const struct taking *t, const struct pair_group *g, size_t i)
+{
+    const struct pair_table *pairs = &t->c->inv.pairs;
+    const struct pair *p;
+
+    if (i + PAIRS_AHEAD < g->n) {
+        p = pair_table_at(pairs, g->rows[i + PAIRS_AHEAD]);
+        __builtin_prefetch(p);
+        __builtin_prefetch(&p->scheduled);
+        __builtin_prefetch(&p->live);
+    }
+    if (i + LIVE_AHEAD >= g->n || !t->m->live)
+        return;
+    p = pair_table_at(pairs, g->rows[i + LIVE_AHEAD]);
+    if (p->live) {
+        publish_fetch(p);
+        cell_fetch(t->m->metric, publish_view(p));
+    }
+}
+
 static enum tw_rc take_all(struct taking *t)
 {
     const struct inventory *inv = &t->c->inv;
-    enum tw_rc rc = TW_OK;
+    const char *mesh = names_find(&inv->names, t->m->mesh),
+               *class_name = names_find(&inv->names, t->m->class_name);
+    const struct pair_group *g = mesh && class_name ? pair_groups_find(&inv->groups, mesh, class_name) : NULL;
+    enum tw_rc rc = make_cells(t->m, g ? g->n : 0);
 
-    t->mesh = names_find(&inv->names, t->m->mesh);
-    t->class_name = names_find(&inv->names, t->m->class_name);
-    for (size_t i = 0; t->mesh && t->class_name && rc == TW_OK && i < inv->pairs.n; i++) {
-        const struct pair *p = pair_table_at(&inv->pairs, i);
+    for (size_t i = 0; g && rc == TW_OK && i < g->n; i++) {
+        const struct pair *p = pair_table_at(&inv->pairs, g->rows[i]);
 
-        if (p->row.mesh == t->mesh && p->row.class_name == t->class_name && (!t->m->live || is_shown(p)))
+        fetch_ahead(t, g, i);
+        if (!t->m->live || is_shown(p))
             rc = take_pair(t, p);
     }
     return rc;

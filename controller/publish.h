@@ -28,6 +28,12 @@ void publish_summary(struct publish *p, struct pair *pair, const struct tw_summa
 void publish_forget(struct publish *p, struct pair *pair);
 /* The numbers of pair->live->last, kept ready. NULL without live state. */
 const struct stats_view *publish_view(const struct pair *pair);
+/* Soon its state will be asked for; it has a live state. */
+static inline void publish_fetch(const struct pair *pair)
+{
+    __builtin_prefetch(&pair->live->last.status);
+    __builtin_prefetch(&pair->live->last_end_ns);
+}
 /* Has a summary that ended so lately that the next one is not overdue? Two report periods, as in pair_state(). */
 bool publish_is_fresh(const struct pair *pair, int64_t now_ns);
 /* Completeness of the last hour, as far as this process has seen it: report periods that ended in whole minutes after the pair was

@@ -45,6 +45,21 @@ static struct tw_num loss(const struct stats_view *v, enum tw_direction d)
     }
 }
 
+void cell_fetch(enum cell_metric m, const struct stats_view *v)
+{
+    __builtin_prefetch(&v->end_ns);
+    if (m == CELL_LOSS) {
+        __builtin_prefetch(&v->loss_ratio);
+        __builtin_prefetch(&v->loss_unknown_ratio);
+        return;
+    }
+    __builtin_prefetch(&v->one_way_valid);
+    for (enum tw_direction d = TW_FORWARD; d <= TW_ROUNDTRIP; d++) {
+        __builtin_prefetch(&v->delay[d].count);
+        __builtin_prefetch(m == CELL_JITTER ? &v->delay[d].jitter_rfc3550_s : &v->delay[d].p95_s);
+    }
+}
+
 /* Jitter is of differences, which clocks that are off do not spoil. */
 bool cell_is_withheld(enum cell_metric m, const struct stats_view *v)
 {

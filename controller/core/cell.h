@@ -17,6 +17,8 @@ const char *cell_metric_unit(enum cell_metric m); /* "ratio", "s" */
 #define CELL_DIRECTIONS 4 /* TW_FORWARD, TW_BACKWARD, TW_ROUNDTRIP, TW_UNKNOWN */
 /* Unknown where there is none; one-way delays that the clocks do not bear out are withheld. */
 struct tw_num cell_number(enum cell_metric m, const struct stats_view *v, enum tw_direction d);
+/* Soon that metric will be asked for, in all directions. */
+void cell_fetch(enum cell_metric m, const struct stats_view *v);
 bool cell_is_withheld(enum cell_metric m, const struct stats_view *v);
 
 /* The slot of alert rules by which a direction is judged; a direction of loss without a rule of its own goes
