@@ -349,6 +349,8 @@ static void on_hangup(void *ctx, int signo)
     (void)signo;
     if (a->keys)
         keyring_look(a->keys);
+    if (a->metrics)
+        metrics_server_reload(a->metrics);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -657,6 +659,9 @@ static enum tw_rc start_metrics(struct agent *a, struct tw_err *err)
 {
     struct metrics_server_conf c = { .loop = a->loop,
                                      .address = a->opt.http,
+                                     .tls_cert = a->opt.http_tls_cert,
+                                     .tls_key = a->opt.http_tls_key,
+                                     .plaintext = a->opt.http_plaintext,
                                      .name = a->opt.name,
                                      .schedule = a->schedule,
                                      .fill_health = fill_health,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 #include "agent/pair_names.h"
+#include "common/log.h"
 #include "common/metrics_health.h"
 #include "common/metrics_sums.h"
 #include "common/net/http_accept.h"
@@ -261,6 +262,10 @@ static void show_self(const struct metrics_server *m, struct snapshot *x)
                                           (double)process_cpu_ns() / 1e9 };
     x->self[n++] =
         (struct metrics_self){ "process_open_fds", "Open descriptors.", "gauge", NULL, NULL, (double)process_open_files() };
+    if (httpd_cert_end_ns(m->httpd))
+        x->self[n++] = (struct metrics_self){ "twamp_http_certificate_expiry_time_seconds",
+                                              "When the certificate of HTTPS expires, seconds since 1970.", "gauge", NULL, NULL,
+                                              (double)httpd_cert_end_ns(m->httpd) / 1e9 };
     x->s.self = x->self;
     x->s.n_self = n;
 }
@@ -358,6 +363,9 @@ enum tw_rc metrics_server_start(const struct metrics_server_conf *c, struct metr
     struct metrics_server *m = calloc(1, sizeof *m);
     struct httpd_conf conf = { .loop = c->loop,
                                .address = c->address,
+                               .tls_cert = c->tls_cert,
+                               .tls_key = c->tls_key,
+                               .plaintext = c->plaintext,
                                .routes = routes,
                                .n_routes = TW_NELEM(routes),
                                .ctx = m,
@@ -375,6 +383,14 @@ enum tw_rc metrics_server_start(const struct metrics_server_conf *c, struct metr
     }
     *ret = m;
     return TW_OK;
+}
+
+void metrics_server_reload(struct metrics_server *m)
+{
+    struct tw_err err = { 0 };
+
+    if (httpd_reload(m->httpd, &err) != TW_OK)
+        log_error("the certificate of HTTPS stays as it was", LOG_S("reason", err.text));
 }
 
 void metrics_server_stop(struct metrics_server *m)

@@ -11,6 +11,8 @@ struct metrics_server;
 struct metrics_server_conf {
     struct loop *loop;
     const char *address;                 /* "192.0.2.1:9862", "[::]:9862" */
+    const char *tls_cert, *tls_key;      /* files: HTTPS; both NULL: HTTP */
+    bool plaintext;                      /* HTTP on an address that is not loopback, too */
     const char *name;                    /* of this agent: the source of its pairs */
     const struct schedule_run *schedule; /* says which pairs there are; outlives it */
     void (*fill_health)(void *ctx, Tw__HealthReport *ret); /* clock and noise are there to be filled */
@@ -19,6 +21,8 @@ struct metrics_server_conf {
 };
 /* TW_EINVAL (address), TW_EINUSE, TW_EPERM. */
 enum tw_rc metrics_server_start(const struct metrics_server_conf *c, struct metrics_server **ret, struct tw_err *err);
+/* Reads certificate and key anew; what cannot be used is logged and changes nothing. */
+void metrics_server_reload(struct metrics_server *m);
 void metrics_server_stop(struct metrics_server *m);
 /* A summary is closed. m NULL: nobody looks. Those of tests on demand, and of pairs that are in the schedule no more, do not
  * count. */

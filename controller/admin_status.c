@@ -107,7 +107,7 @@ void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__S
                   void *closure_data)
 {
     struct controller *c = admin_controller(service);
-    const char *problems[PROBLEMS_MAX];
+    const char *problems[PROBLEMS_MAX], *warnings[PROBLEMS_MAX];
     struct arena *ar = admin_arena(c); /* once: it begins anew */
     int64_t now_ns = tw_wall_now().ns;
     Tw__StatusReply reply = TW__STATUS_REPLY__INIT;
@@ -122,5 +122,7 @@ void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__S
     reply.n_problems = controller_problems(c, problems, PROBLEMS_MAX);
     reply.problems = (char **)problems;
     reply.ready = !reply.n_problems;
+    reply.n_warnings = controller_warnings(c, warnings, PROBLEMS_MAX);
+    reply.warnings = (char **)warnings;
     closure(&reply, closure_data);
 }

@@ -238,6 +238,9 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
         return rc;
     return httpd_start(&(struct httpd_conf){ .loop = c->loop,
                                              .address = conf->http,
+                                             .tls_cert = conf->http_tls_cert,
+                                             .tls_key = conf->http_tls_key,
+                                             .plaintext = conf->http_plaintext,
                                              .index = "/api/v1",
                                              .max_connections = CONNECTIONS + conf->http_events_max,
                                              .max_per_address = CONNECTIONS_EACH + conf->http_events_max,
@@ -299,6 +302,23 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     change_expand(c->changes); /* finishes what a crash may have left half done */
     *ret = c;
     return TW_OK;
+}
+
+static int64_t days_left(const struct controller *c)
+{
+    return (httpd_cert_end_ns(c->http) - tw_wall_now().ns) / DAY_NS;
+}
+
+void controller_reload(struct controller *c)
+{
+    struct tw_err err = { 0 };
+
+    if (!c->http)
+        return;
+    if (httpd_reload(c->http, &err) != TW_OK)
+        log_error("the certificate of HTTPS stays as it was", LOG_S("reason", err.text));
+    else if (httpd_cert_end_ns(c->http))
+        log_info("the certificate of HTTPS was read anew", LOG_I("days_left", days_left(c)));
 }
 
 /* First nothing new comes in, then what has come goes to the disk, then the rest goes. */

@@ -51,6 +51,7 @@ struct controller {
     int64_t started_ns;
     const char *name, *data_dir;
     char problem[256]; /* why we are not ready: "" = ready */
+    char warning[256]; /* what somebody has to do before it is a problem */
     struct store *store; /* the writer thread's while that runs */
     struct changes *changes;
     struct intervals *intervals;
@@ -69,6 +70,8 @@ struct controller_conf {
     struct loop *loop;
     const char *listen, *admin_listen; /* URLs of common/net/rpc.h */
     const char *http;                  /* ADDR:PORT, or "off" */
+    const char *http_tls_cert, *http_tls_key; /* files; NULL: plain HTTP */
+    bool http_plaintext;               /* that on an address that is not loopback */
     const char *web_root;              /* directory of the page's files; NULL: those inside the program */
     const char *data_dir, *name;
     const char *backup_dir; /* where copies of the database go; NULL: backups in data_dir */
@@ -85,6 +88,8 @@ struct controller_conf {
 /* Opens the store, loads everything, starts threads and servers. The strings of *conf are used until controller_stop(). On an
  * error *err says what to do. */
 enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err);
+/* SIGHUP: reads anew what files say. What cannot be used is logged and changes nothing. */
+void controller_reload(struct controller *c);
 /* Takes nothing more, brings what was taken to the disk, frees everything. The loop may have been stopped. */
 void controller_stop(struct controller *c);
 
@@ -92,6 +97,8 @@ void controller_stop(struct controller *c);
 size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap);
 /* Health: number of problems, each a sentence (static or in the controller's memory). 0 = ready. */
 size_t controller_problems(struct controller *c, const char **ret, size_t cap);
+/* The same of what is no problem yet, or not one of ours, but that somebody has to see to. */
+size_t controller_warnings(struct controller *c, const char **ret, size_t cap);
 /* controller/http/routes.c */
 extern const struct http_route controller_routes[];
 extern const size_t controller_routes_n;

@@ -12,8 +12,8 @@
 #define EXIT_USAGE 2
 
 struct options {
-    char *listen, *admin_listen, *http, *web_root, *data_dir, *name, *backup_dir;
-    bool allow_plaintext, auto_approve, http_write;
+    char *listen, *admin_listen, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir;
+    bool allow_plaintext, auto_approve, http_write, http_plaintext;
     int64_t http_events_max, max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
     int log_level, log_format;
@@ -53,6 +53,21 @@ static const struct conf_opt opts[] = {
       .dflt = "127.0.0.1:8080",
       .arg = "ADDR:PORT",
       .help = "Where the page, metrics and the API are served; \"off\" for none." },
+    { .name = "http-tls-cert",
+      .type = CONF_STR,
+      .offset = OPT(http_tls_cert),
+      .arg = "FILE",
+      .help = "Serve HTTPS with this certificate (PEM), those between it and its CA behind it; read anew on SIGHUP." },
+    { .name = "http-tls-key",
+      .type = CONF_STR,
+      .offset = OPT(http_tls_key),
+      .arg = "FILE",
+      .help = "Its private key (PEM, without a password); read anew on SIGHUP." },
+    { .name = "http-plaintext",
+      .type = CONF_FLAG,
+      .offset = OPT(http_plaintext),
+      .help = "Let --http be plain HTTP on an address that is not loopback: for networks that are trusted or "
+              "encrypted otherwise." },
     { .name = "http-write",
       .type = CONF_FLAG,
       .offset = OPT(http_write),
@@ -175,7 +190,8 @@ static const struct conf_program program = {
     .doc = "Keeps the inventory of agents, gives them their schedules, stores their results, and serves "
            "metrics and an API.",
     .examples = "  twamp-controller --data-dir ./data --admin-listen ipc://$PWD/ctl.sock --auto-approve\n"
-                "  twamp-controller --listen tcp://192.0.2.1:8620 --allow-plaintext --http 192.0.2.1:8080\n",
+                "  twamp-controller --listen tcp://192.0.2.1:8620 --allow-plaintext --http 192.0.2.1:8443 "
+                "--http-tls-cert /etc/twampmesh/http.crt --http-tls-key /etc/twampmesh/http.key\n",
     .opts = opts,
     .n_opts = TW_NELEM(opts),
 };
@@ -186,7 +202,17 @@ static void on_signal(void *ctx, int signo)
     loop_stop(ctx);
 }
 
-static enum tw_rc make_loop(struct loop **ret)
+/* ctx: where the controller is, once there is one. */
+static void on_hangup(void *ctx, int signo)
+{
+    struct controller *c = *(struct controller **)ctx;
+
+    (void)signo;
+    if (c)
+        controller_reload(c);
+}
+
+static enum tw_rc make_loop(struct loop **ret, struct controller **c)
 {
     enum tw_rc rc = loop_new(ret);
 
@@ -194,6 +220,8 @@ static enum tw_rc make_loop(struct loop **ret)
         rc = loop_on_signal(*ret, SIGTERM, on_signal, *ret);
     if (rc == TW_OK)
         rc = loop_on_signal(*ret, SIGINT, on_signal, *ret);
+    if (rc == TW_OK)
+        rc = loop_on_signal(*ret, SIGHUP, on_hangup, c);
     return rc;
 }
 
@@ -205,7 +233,7 @@ static int fail(const struct tw_err *err, int code)
     return code;
 }
 
-static int run(struct loop *loop, const struct options *o, const char *name)
+static int run(struct loop *loop, const struct options *o, const char *name, struct controller **ret)
 {
     struct controller *c = NULL;
     struct tw_err err = { 0 };
@@ -213,6 +241,9 @@ static int run(struct loop *loop, const struct options *o, const char *name)
                                           .listen = o->listen,
                                           .admin_listen = o->admin_listen,
                                           .http = o->http,
+                                          .http_tls_cert = o->http_tls_cert,
+                                          .http_tls_key = o->http_tls_key,
+                                          .http_plaintext = o->http_plaintext,
                                           .web_root = o->web_root,
                                           .data_dir = o->data_dir,
                                           .name = name,
@@ -238,7 +269,9 @@ static int run(struct loop *loop, const struct options *o, const char *name)
              LOG_S("version", TW_VERSION), LOG_U("generation", c->inv.generation));
     if (o->auto_approve)
         log_warn("every agent that connects is approved: --auto-approve is for labs");
+    *ret = c;
     loop_run(loop);
+    *ret = NULL;
     controller_stop(c);
     log_info("stopped");
     return 0;
@@ -249,6 +282,7 @@ int main(int argc, char **argv)
     struct options o = { 0 };
     struct tw_err err = { 0 };
     struct loop *loop = NULL;
+    struct controller *c = NULL;
     char host[256] = "controller";
     enum tw_rc rc = conf_parse(&program, argc, argv, &o, NULL, &err);
     int code;
@@ -258,12 +292,12 @@ int main(int argc, char **argv)
     process_raise_files();
     log_init(program.name, (enum log_level)o.log_level, (enum log_format)o.log_format);
     gethostname(host, sizeof host - 1);
-    rc = make_loop(&loop);
+    rc = make_loop(&loop, &c);
     if (rc != TW_OK) {
         tw_err_set(&err, rc, "cannot make the event loop: %s", tw_rc_name(rc));
         code = fail(&err, EXIT_FAILED);
     } else {
-        code = run(loop, &o, o.name ? o.name : host);
+        code = run(loop, &o, o.name ? o.name : host, &c);
     }
     loop_free(loop);
     conf_free(&program, &o);

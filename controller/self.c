@@ -2,6 +2,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include "common/net/now.h"
 #include "common/net/process.h"
 #include "controller/alerts.h"
 #include "controller/controller.h"
@@ -252,6 +253,21 @@ static void add_events(struct rows *r, const struct controller *c)
     counter(r, "twamp_http_events_refused_total", "Listeners refused because there were as many as may be.", n.refused);
 }
 
+static void add_tls(struct rows *r, const struct controller *c, const struct httpd_counters *h)
+{
+    static const char reloads[] = "twamp_http_certificate_reloads_total",
+                      reloads_help[] = "Times that certificate and key of HTTPS were read anew.";
+    int64_t end_ns = httpd_cert_end_ns(c->http);
+
+    if (!end_ns)
+        return;
+    gauge(r, "twamp_http_certificate_expiry_time_seconds", "When the certificate of HTTPS expires, seconds since 1970.",
+          (double)end_ns / 1e9);
+    counter(r, "twamp_http_tls_handshakes_total", "TLS handshakes that came as far as the certificate.", h->handshakes);
+    add_labelled(r, reloads, "counter", reloads_help, "result", "ok", (double)h->reloads);
+    add_labelled(r, reloads, "counter", reloads_help, "result", "refused", (double)h->reloads_failed);
+}
+
 static void add_http(struct rows *r, const struct controller *c)
 {
     struct httpd_counters h;
@@ -266,6 +282,9 @@ static void add_http(struct rows *r, const struct controller *c)
     add_labelled(r, "twamp_http_errors_total", "counter", "Answers with an error status.", "class", "5xx",
                  (double)h.errors_5xx);
     gauge(r, "twamp_http_open_requests", "Requests that are being answered.", (double)h.open);
+    counter(r, "twamp_http_connections_without_request_total",
+            "Connections that ended before any request: failed TLS handshakes, scanners, browsers that kept one ready.", h.unasked);
+    add_tls(r, c, &h);
     add_events(r, c);
 }
 
@@ -294,6 +313,29 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
     add_http(&r, c);
     add_process(&r, c);
     return r.n;
+}
+
+#define CERT_SOON_NS (14 * 86400 * TW_NS_PER_S)
+
+/* Of the certificate of HTTPS: "" while nothing has to be done. */
+static void look_at_cert(struct controller *c)
+{
+    int64_t end_ns = c->http ? httpd_cert_end_ns(c->http) : 0, left_ns = end_ns - tw_wall_now().ns;
+    char text[TW_TIME_TEXT];
+
+    c->warning[0] = '\0';
+    if (end_ns && left_ns < CERT_SOON_NS)
+        snprintf(c->warning, sizeof c->warning, "the certificate of HTTPS %s %s: replace its file and send SIGHUP",
+                 left_ns > 0 ? "expires at" : "has expired at", tw_wall_format((struct tw_wall){ end_ns }, text));
+}
+
+size_t controller_warnings(struct controller *c, const char **ret, size_t cap)
+{
+    look_at_cert(c);
+    if (!c->warning[0] || !cap)
+        return 0;
+    ret[0] = c->warning;
+    return 1;
 }
 
 size_t controller_problems(struct controller *c, const char **ret, size_t cap)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -178,13 +179,12 @@ enum tw_rc http_stream_send(struct http_stream *s, const char *data, size_t len)
     return rc;
 }
 
-/* libmicrohttpd does not look at a suspended connection. */
+/* libmicrohttpd does not look at a suspended connection. What a client says in parting (TLS) may still lie unread before its end. */
 static bool has_hung_up(int fd)
 {
-    char c;
-    ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    struct pollfd p = { .fd = fd, .events = POLLRDHUP };
 
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    return poll(&p, 1, 0) > 0;
 }
 
 bool http_stream_is_gone(struct http_stream *s)

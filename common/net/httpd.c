@@ -3,6 +3,7 @@
  * response. A suspended connection is never closed by libmicrohttpd, so whoever answers may resume it without
  * asking whether the client is still there. */
 #include "common/net/httpd.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -22,6 +23,8 @@
 #include "common/net/http_path.h"
 #include "common/net/http_stream.h"
 #include "common/net/http_text.h"
+#include "common/net/http_tls.h"
+#include "common/net/now.h"
 
 #define THREADS 2u
 #define MEMORY_LIMIT ((size_t)32 * 1024) /* a connection's buffers: bounds the head of a request */
@@ -45,6 +48,7 @@ struct http_req {
     struct MHD_Connection *conn;
     const struct http_route *route;
     struct items query, headers, path;
+    char peer[INET6_ADDRSTRLEN];
     char *body; /* body_len octets and a NUL; NULL: none */
     size_t body_len;
     bool is_root, submitted, answered, too_long, no_memory;
@@ -69,8 +73,16 @@ struct httpd {
     bool stopping;
     struct http_req *pending;    /* with their handlers; loop thread only */
     struct http_stream *streams; /* that have not ended; loop thread only */
-    _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open;
+    _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open, unasked, handshakes;
+    const char *tls_cert, *tls_key; /* files; NULL: HTTP */
+    struct http_cert *cert;         /* in use; the list's lock */
+    struct httpd *next_tls;
+    uint64_t reloads, reloads_failed; /* loop thread only */
 };
+
+/* libmicrohttpd does not say to whom a handshake belongs; the port of its socket does. */
+static pthread_mutex_t tls_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct httpd *tls_list;
 
 /* ---- Requests ---- */
 
@@ -128,6 +140,16 @@ static bool take_path_item(void *ctx, const char *name, size_t name_len, const c
     return add_item(ctx, name, name_len, value, value_len);
 }
 
+static void take_peer(struct http_req *rq)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct tw_addr a;
+
+    if (info && tw_addr_from_sockaddr(info->client_addr, &a) == TW_OK) /* undoes IPv4 in IPv6, too */
+        inet_ntop(a.family == 4 ? AF_INET : AF_INET6, a.ip, rq->peer, sizeof rq->peer);
+}
+
 /* Copies, since a handler may ask after httpd_stop() has let the connection go. */
 static struct http_req *req_new(struct httpd *h, struct MHD_Connection *conn, const struct http_route *route,
                                 const char *path)
@@ -140,6 +162,7 @@ static struct http_req *req_new(struct httpd *h, struct MHD_Connection *conn, co
     rq->h = h;
     rq->conn = conn;
     rq->route = route;
+    take_peer(rq);
     MHD_get_connection_values_n(conn, MHD_GET_ARGUMENT_KIND, take_item, &rq->query);
     MHD_get_connection_values_n(conn, MHD_HEADER_KIND, take_item, &rq->headers);
     if (route)
@@ -192,6 +215,16 @@ const char *http_header(const struct http_req *rq, const char *name)
         if (!strcasecmp(rq->headers.v[i].name, name))
             return rq->headers.v[i].value;
     return NULL;
+}
+
+const char *http_peer(const struct http_req *rq)
+{
+    return rq->peer;
+}
+
+bool http_is_secure(const struct http_req *rq)
+{
+    return !rq->answered && rq->h->tls_cert;
 }
 
 bool http_accepts_gzip(const struct http_req *rq)
@@ -454,8 +487,22 @@ static enum MHD_Result refuse_method(struct httpd *h, struct MHD_Connection *con
 {
     char text[ALLOW_MAX + 64];
 
-    snprintf(text, sizeof text, "only %s: other methods are not served here", *allow ? allow : "GET and HEAD");
+    snprintf(text, sizeof text, "only %s: other methods are not served here",
+             *allow ? allow : "GET and HEAD");
     return refuse(h, conn, MHD_HTTP_METHOD_NOT_ALLOWED, text, *allow ? allow : "GET, HEAD");
+}
+
+struct conn_note {
+    bool asked;
+};
+
+static void note_request(struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct conn_note *note = info ? info->socket_context : NULL;
+
+    if (note)
+        note->asked = true;
 }
 
 /* The head has been read. A response queued here also spares us the content, and costs the client its
@@ -467,6 +514,7 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const
     const struct http_route *route = find_route(h, path, method, allow);
     struct http_req *rq;
 
+    note_request(conn);
     atomic_fetch_add(&h->requests, 1);
     if (!route && (*allow || !is_reading(method)))
         return refuse_method(h, conn, allow);
@@ -480,7 +528,8 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const
     return MHD_YES;
 }
 
-/* What comes beyond the limit is read and let go of: a client that is still sending would not see the answer. */
+/* What comes beyond the limit is read and let go of: a client that is still sending would not see the answer.
+ */
 static void take_content(struct http_req *rq, const char *data, size_t len)
 {
     char *more;
@@ -583,11 +632,16 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
     struct httpd *h = cls;
 
     (void)conn;
-    (void)socket_ctx;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         atomic_fetch_add(&h->open, 1);
-    else
-        atomic_fetch_sub(&h->open, 1);
+        *socket_ctx = calloc(1, sizeof(struct conn_note)); /* without it only the count is less true */
+        return;
+    }
+    atomic_fetch_sub(&h->open, 1);
+    if (*socket_ctx && !((struct conn_note *)*socket_ctx)->asked)
+        atomic_fetch_add(&h->unasked, 1);
+    free(*socket_ctx);
+    *socket_ctx = NULL;
 }
 
 /* Mostly about clients that went away; any of them can cause it. */
@@ -600,6 +654,120 @@ static void on_log(void *cls, const char *fmt, va_list ap)
     vsnprintf(text, sizeof text, fmt, ap);
     text[strcspn(text, "\r\n")] = '\0';
     log_debug("http server", LOG_S("text", text));
+}
+
+/* ---- TLS ---- */
+
+static struct http_cert *cert_of_port(uint16_t port)
+{
+    struct http_cert *found = NULL;
+
+    pthread_mutex_lock(&tls_lock);
+    for (struct httpd *h = tls_list; h && !found; h = h->next_tls)
+        if (h->port == port) {
+            found = http_cert_ref(h->cert);
+            atomic_fetch_add(&h->handshakes, 1);
+        }
+    pthread_mutex_unlock(&tls_lock);
+    return found;
+}
+
+/* libmicrohttpd's threads, in a handshake. */
+static int give_cert(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+                     gnutls_pcert_st **ret_list, unsigned *ret_n, gnutls_ocsp_data_st **ret_ocsp,
+                     unsigned *ret_ocsp_n, gnutls_privkey_t *ret_key, unsigned *ret_flags)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    struct http_cert *cert;
+    struct tw_addr own;
+    int e;
+
+    (void)info;
+    if (getsockname(gnutls_transport_get_int(session), (struct sockaddr *)&ss, &len) < 0 ||
+        tw_addr_from_sockaddr((struct sockaddr *)&ss, &own) != TW_OK)
+        return -1;
+    cert = cert_of_port(own.port);
+    if (!cert)
+        return -1;
+    *ret_ocsp = NULL;
+    *ret_ocsp_n = 0;
+    *ret_flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+    e = http_cert_copy(cert, ret_list, ret_n, ret_key);
+    http_cert_unref(cert);
+    return e;
+}
+
+static enum tw_rc load_cert(struct httpd *h, const struct httpd_conf *c, struct tw_err *err)
+{
+    struct tw_err late = { 0 };
+    enum tw_rc rc;
+
+    if (!c->tls_cert && !c->tls_key)
+        return TW_OK;
+    if (!c->tls_cert || !c->tls_key)
+        return tw_err_set(err, TW_EINVAL,
+                          "https: there is a %s, but no %s: expected both, or none for plain HTTP",
+                          c->tls_cert ? "certificate" : "key", c->tls_cert ? "key" : "certificate");
+    h->tls_cert = c->tls_cert;
+    h->tls_key = c->tls_key;
+    rc = http_cert_load(c->tls_cert, c->tls_key, &h->cert, err);
+    if (rc == TW_OK && http_cert_check_time(h->cert, tw_wall_now().ns, &late) != TW_OK)
+        log_error(late.text);
+    return rc;
+}
+
+/* False: those in use are no better, or those that come are good. */
+static bool is_worse(const struct httpd *h, const struct http_cert *cert, struct tw_err *err)
+{
+    int64_t now_ns = tw_wall_now().ns;
+
+    return http_cert_check_time(cert, now_ns, err) != TW_OK &&
+           http_cert_check_time(h->cert, now_ns, NULL) == TW_OK;
+}
+
+enum tw_rc httpd_reload(struct httpd *h, struct tw_err *err)
+{
+    struct http_cert *cert = NULL, *old;
+    enum tw_rc rc;
+
+    if (!h->cert)
+        return TW_OK;
+    rc = http_cert_load(h->tls_cert, h->tls_key, &cert, err);
+    if (rc == TW_OK && is_worse(h, cert, err))
+        rc = err->rc;
+    if (rc != TW_OK) {
+        h->reloads_failed++;
+        http_cert_unref(cert);
+        return rc;
+    }
+    pthread_mutex_lock(&tls_lock);
+    old = h->cert;
+    h->cert = cert;
+    pthread_mutex_unlock(&tls_lock);
+    http_cert_unref(old);
+    h->reloads++;
+    return TW_OK;
+}
+
+int64_t httpd_cert_end_ns(const struct httpd *h)
+{
+    return h->cert ? http_cert_end_ns(h->cert) : 0;
+}
+
+static void list_tls(struct httpd *h)
+{
+    pthread_mutex_lock(&tls_lock);
+    LL_PREPEND2(tls_list, h, next_tls);
+    pthread_mutex_unlock(&tls_lock);
+}
+
+static void unlist_tls(struct httpd *h)
+{
+    pthread_mutex_lock(&tls_lock);
+    if (h->cert && tls_list)
+        LL_DELETE2(tls_list, h, next_tls);
+    pthread_mutex_unlock(&tls_lock);
 }
 
 /* ---- Life ---- */
@@ -631,8 +799,16 @@ static enum tw_rc bind_listen(int fd, const struct tw_addr *a, const char *addre
 }
 
 /* Our own socket: libmicrohttpd's would fail without saying why. */
-static enum tw_rc open_socket(const char *address, int *ret_fd, uint16_t *ret_port, struct tw_err *err)
+static bool is_loopback(const struct tw_addr *a)
 {
+    static const uint8_t v6[16] = { [15] = 1 };
+
+    return a->family == 4 ? a->ip[0] == 127 : !memcmp(a->ip, v6, sizeof v6);
+}
+
+static enum tw_rc open_socket(const struct httpd_conf *c, int *ret_fd, uint16_t *ret_port, struct tw_err *err)
+{
+    const char *address = c->address;
     struct tw_addr a;
     enum tw_rc rc;
     int fd;
@@ -640,6 +816,12 @@ static enum tw_rc open_socket(const char *address, int *ret_fd, uint16_t *ret_po
     if (tw_addr_parse(address, DFLT_PORT, &a))
         return tw_err_set(err, TW_EINVAL,
                           "http: \"%s\" is no address; expected e.g. 127.0.0.1:8080 or [::]:8080", address);
+    if (!c->tls_cert && !c->plaintext && !is_loopback(&a))
+        return tw_err_set(
+            err, TW_EPERM,
+            "http: %s would be HTTP that others can read and change: give certificate and key for HTTPS "
+            "(--http-tls-cert, --http-tls-key), a loopback address, or --http-plaintext",
+            address);
     fd = socket(a.family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return refuse_address(address, "make a socket for", err);
@@ -673,14 +855,24 @@ static struct MHD_Daemon *start_daemon(struct httpd *h, const struct httpd_conf 
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, /* the logger goes first */
-                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-                            MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT,
-                            c->max_connections ? c->max_connections : 512u,
-                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, c->max_per_address ? c->max_per_address : 64u,
-                            MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            MEMORY_LIMIT, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+    struct MHD_OptionItem tls[] = {
+        { MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)HTTP_TLS_PRIORITIES },
+        { MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, give_cert },
+        { MHD_OPTION_END, 0, NULL },
+    };
+
+    if (h->cert)
+        flags |= MHD_USE_TLS;
+    else
+        tls[0].option = MHD_OPTION_END;
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, h, /* the logger goes first */
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+        THREADS, MHD_OPTION_CONNECTION_LIMIT, c->max_connections ? c->max_connections : 512u,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, c->max_per_address ? c->max_per_address : 64u,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+        MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static enum tw_rc watch_inbox(struct httpd *h)
@@ -709,6 +901,8 @@ static void unwatch_inbox(struct httpd *h)
 
 static void free_parts(struct httpd *h)
 {
+    unlist_tls(h);
+    http_cert_unref(h->cert);
     unwatch_inbox(h);
     http_blob_unref(h->index);
     pthread_mutex_destroy(&h->lock);
@@ -724,9 +918,13 @@ static enum tw_rc start_parts(struct httpd *h, const struct httpd_conf *c, struc
         rc = watch_inbox(h);
     if (rc)
         return tw_err_set(err, rc, "http: cannot start: %s", tw_rc_name(rc));
-    rc = open_socket(c->address, &fd, &h->port, err);
+    rc = load_cert(h, c, err);
+    if (!rc)
+        rc = open_socket(c, &fd, &h->port, err);
     if (rc)
         return rc;
+    if (h->cert)
+        list_tls(h); /* before the first handshake */
     h->daemon = start_daemon(h, c, fd);
     if (h->daemon)
         return TW_OK;
@@ -745,7 +943,8 @@ enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw
     h->routes = c->routes;
     h->n_routes = c->n_routes;
     h->ctx = c->ctx;
-    snprintf(h->nowhere, sizeof h->nowhere, "no such path; %s lists what there is", c->index ? c->index : "/");
+    snprintf(h->nowhere, sizeof h->nowhere, "no such path; %s lists what there is",
+             c->index ? c->index : "/");
     h->wake.fd = -1;
     pthread_mutex_init(&h->lock, NULL);
     rc = start_parts(h, c, err);
@@ -808,4 +1007,8 @@ void httpd_counters(const struct httpd *h, struct httpd_counters *ret)
     ret->errors_4xx = atomic_load(&h->errors_4xx);
     ret->errors_5xx = atomic_load(&h->errors_5xx);
     ret->open = atomic_load(&h->open);
+    ret->unasked = atomic_load(&h->unasked);
+    ret->handshakes = atomic_load(&h->handshakes);
+    ret->reloads = h->reloads;
+    ret->reloads_failed = h->reloads_failed;
 }

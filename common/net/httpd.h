@@ -30,6 +30,10 @@ const char *http_query(const struct http_req *rq, const char *key);
 const char *http_query_name(const struct http_req *rq, size_t n);
 const char *http_query_value(const struct http_req *rq, size_t n);
 bool http_accepts_gzip(const struct http_req *rq);
+/* The address that the client has, as text without a port: "192.0.2.7", "2001:db8::7". Valid until the answer. */
+const char *http_peer(const struct http_req *rq);
+/* Did it come by HTTPS? */
+bool http_is_secure(const struct http_req *rq);
 const char *http_header(const struct http_req *rq, const char *name);
 
 /* Bytes shared by many answers, reference counted, any thread. gzip: also keep them compressed, for clients that take it; that
@@ -95,13 +99,23 @@ struct httpd_conf {
     const char *index;        /* where a row has http_index(), for errors that refer to it; NULL: "/" */
     unsigned max_connections; /* 0 = 512 */
     unsigned max_per_address; /* 0 = 64 */
+    /* HTTPS (TLS 1.2 and 1.3) and nothing else on that address: PEM files of the certificate, with those between it and its CA behind it,
+     * and of its key. Both NULL: HTTP, which is refused beyond loopback unless `plaintext`. The names are used until httpd_stop(). */
+    const char *tls_cert, *tls_key;
+    bool plaintext;
 };
-/* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address), TW_EINUSE, TW_EPERM. */
+/* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address, certificate, key), TW_EINUSE, TW_EPERM. A
+ * certificate out of its time is served, and logged as an error: clients say so, and the rest of the program is better off running. */
 enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw_err *err);
 /* A handler: the routes and their help, as text. */
 void http_index(void *ctx, struct http_req *rq);
 /* Requests that are still unanswered get 503; handlers may answer them afterwards without effect. Loop thread. */
 void httpd_stop(struct httpd *h);
+/* Reads certificate and key anew: connections from now on get them, those that are open go on with what they began with. On an error, which
+ * a certificate out of its time is too unless the one in use is no better, those in use stay. Without TLS nothing. Loop thread. */
+enum tw_rc httpd_reload(struct httpd *h, struct tw_err *err);
+/* When the certificate in use expires, nanoseconds since 1970; 0: there is none, this is HTTP. */
+int64_t httpd_cert_end_ns(const struct httpd *h);
 /* The port listened on, for address "127.0.0.1:0". */
 uint16_t httpd_port(const struct httpd *h);
 struct httpd_counters {
@@ -109,6 +123,9 @@ struct httpd_counters {
     uint64_t refused;                /* of these: not given to a handler (method, path, content, memory, stopping) */
     uint64_t errors_4xx, errors_5xx; /* answers of ours; libmicrohttpd's own (400, 414, 431) are not seen here */
     uint64_t open;                   /* connections now */
+    uint64_t unasked;                /* connections that ended without a request: failed handshakes, scanners, browsers that kept one ready */
+    uint64_t handshakes;             /* begun TLS handshakes that got the certificate */
+    uint64_t reloads, reloads_failed; /* of the certificate */
 };
 void httpd_counters(const struct httpd *h, struct httpd_counters *ret); /* any thread */
 

@@ -69,6 +69,7 @@ static void put_status(struct out_records *r, const void *row, const void *ctx)
     out_u64(r, "pairs", s->pairs);
     put_set_aside(r, s);
     out_list(r, "problems", s->problems, s->n_problems);
+    out_list(r, "warnings", s->warnings, s->n_warnings);
     if (!r->for_people)
         return;
     out_show(r, "ready", s->ready ? OUT_PLAIN : OUT_BAD, s->ready ? "ready" : "NOT READY");
@@ -176,17 +177,23 @@ static void print_maintenance(const Tw__StatusReply *s)
     }
 }
 
+static void print_list(char *const *v, size_t n, const char *head)
+{
+    for (size_t i = 0; i < n; i++) {
+        fputs(head, stdout);
+        out_safe(stdout, v[i], false);
+        putchar('\n');
+    }
+}
+
 static void print_facts(struct cli *c, const void *ctx)
 {
     const Tw__StatusReply *s = ((const struct answer *)ctx)->status;
 
     cli_print_facts(c, &status_facts, s, c);
     print_maintenance(s);
-    for (size_t i = 0; i < s->n_problems; i++) {
-        fputs(c->colour ? "\033[31mProblem\033[0m        " : "Problem        ", stdout);
-        out_safe(stdout, s->problems[i], false);
-        putchar('\n');
-    }
+    print_list(s->problems, s->n_problems, c->colour ? "\033[31mProblem\033[0m        " : "Problem        ");
+    print_list(s->warnings, s->n_warnings, c->colour ? "\033[33mWarning\033[0m        " : "Warning        ");
     if (s->n_counters)
         putchar('\n');
 }

@@ -16,17 +16,24 @@ void http_healthz(void *ctx, struct http_req *rq)
         http_answer_error(rq, 503, "out of memory");
 }
 
+static void add_list(cJSON *o, const char *name, const char **v, size_t n)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, name);
+
+    for (size_t i = 0; i < n && i < MAX_PROBLEMS; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(v[i]));
+}
+
 void http_readyz(void *ctx, struct http_req *rq)
 {
-    const char *problems[MAX_PROBLEMS];
+    const char *problems[MAX_PROBLEMS], *warnings[MAX_PROBLEMS];
     size_t n = controller_problems(ctx, problems, MAX_PROBLEMS);
-    cJSON *o = cJSON_CreateObject(), *list;
+    cJSON *o = cJSON_CreateObject();
     char *text;
 
     cJSON_AddBoolToObject(o, "ready", !n);
-    list = cJSON_AddArrayToObject(o, "problems");
-    for (size_t i = 0; i < n && i < MAX_PROBLEMS; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateString(problems[i]));
+    add_list(o, "problems", problems, n);
+    add_list(o, "warnings", warnings, controller_warnings(ctx, warnings, MAX_PROBLEMS));
     text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     if (text)

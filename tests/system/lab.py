@@ -99,6 +99,7 @@ class Lab:
         self.tag = f"tw{os.getpid() % 100000}x{Lab.made}"
         self.dir = tempfile.mkdtemp(prefix="twlab-")
         self.admin = f"ipc://{self.dir}/ctl.sock"
+        self.scheme, self.curl = "http", []  # of the controller's HTTP; arguments of curl
         self.controller = None
         self.agents = {}
         self.namespaces = []
@@ -203,7 +204,7 @@ class Lab:
     def start_controller(self, *extra):
         self.controller = Process(
             [f"{self.build}/controller/twamp-controller", "--listen", f"tcp://{NET4}.{CONTROLLER}:8620", "--allow-plaintext",
-             "--admin-listen", self.admin, "--http", f"{NET4}.{CONTROLLER}:8080", "--data-dir", f"{self.dir}/controller",
+             "--admin-listen", self.admin, "--http", f"{NET4}.{CONTROLLER}:8080", "--http-plaintext", "--data-dir", f"{self.dir}/controller",
              "--name", "lab", *extra], f"{self.dir}/controller.log", ns=self.ns("ctl"))
         wait("the controller to be ready", self.ready)
 
@@ -257,8 +258,8 @@ class Lab:
 
     def http(self, path, check=True):
         """(status, body) of the controller's HTTP."""
-        out = self.exec("ctl", "curl", "-s", "-m", "30", "-w", "\n%{http_code}", f"http://{NET4}.{CONTROLLER}:8080{path}",
-                        check=check)
+        out = self.exec("ctl", "curl", "-s", "-m", "30", "-w", "\n%{http_code}", *self.curl,
+                        f"{self.scheme}://{NET4}.{CONTROLLER}:8080{path}", check=check)
         body, _, status = out.rpartition("\n")
         if check:
             expect(status == "200", f"GET {path}: {status}: {body[:300]}")

@@ -91,7 +91,7 @@ def test_port_in_use_and_no_permission(build):
         run = lambda *a: subprocess.run([*args, *a], capture_output=True, text=True, timeout=30)
         other = ["--admin-listen", sock, "--data-dir", f"{lab.dir}/other"]
         refuses(run("--listen", "tcp://10.99.77.1:8620", "--http", "127.0.0.1:38081", *other), "8620", "in use")
-        refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "10.99.77.1:8080", *other), "8080", "in use")
+        refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "10.99.77.1:8080", "--http-plaintext", *other), "8080", "in use")
         refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "127.0.0.1:38081", "--admin-listen", sock, "--data-dir",
                     f"{lab.dir}/controller"), "controller.db")
         refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "127.0.0.1:38081", "--admin-listen", sock, "--data-dir",

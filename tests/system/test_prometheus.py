@@ -235,7 +235,7 @@ def test_agents_own_metrics(build):
     with Lab(build, ["a1", "a2"]) as lab:
         lab.start_controller()
         for name in lab.names:
-            lab.start_agent(name, "--http", f"{lab.ip4(name)}:{AGENT_PORT}")
+            lab.start_agent(name, "--http", f"{lab.ip4(name)}:{AGENT_PORT}", "--http-plaintext")
         lab.approve_all()
         lab.apply(full(["a1", "a2"]))
         with Prometheus(lab, config, "--enable-feature=native-histograms") as prom:

@@ -12,7 +12,7 @@
 
 /* ---- Stand-ins for the rest of the controller ---- */
 
-static const char *problem;
+static const char *problem, *warning;
 
 /* Its methods over HTTP: tests/system/test_api.py. */
 Tw__Admin_Service *admin_service(struct controller *c)
@@ -47,6 +47,14 @@ size_t controller_problems(struct controller *c, const char **ret, size_t cap)
     assert_true(cap > 0);
     ret[0] = problem;
     return problem ? 1 : 0;
+}
+
+size_t controller_warnings(struct controller *c, const char **ret, size_t cap)
+{
+    (void)c;
+    assert_true(cap > 0);
+    ret[0] = warning;
+    return warning ? 1 : 0;
 }
 
 void controller_fill_agent(const struct controller *c, const struct agent *a, struct arena *ar,
@@ -273,7 +281,7 @@ static void statuses(void **state)
         { "/api/v1", 200, "/api/v1/summaries" },
         { "/nosuch", 404, "no such path; /api/v1 lists what there is" },
         { "/healthz", 200, "ok\n" },
-        { "/readyz", 200, "{\"ready\":true,\"problems\":[]}" },
+        { "/readyz", 200, "{\"ready\":true,\"problems\":[],\"warnings\":[]}" },
         { "/metrics", 200,
           "twamp_probes_sent_total{mesh=\"m\",class=\"voice\",source=\"ams\",target=\"fra\"} 100" },
         { "/metrics?level=mesh", 200, "twamp_mesh_probes_sent_total{mesh=\"m\",class=\"voice\"} 100" },
@@ -343,10 +351,11 @@ static void statuses(void **state)
         free(g.text);
     }
     problem = "the disk is full";
+    warning = "it fills";
     struct get g = fetch(r, "/readyz");
-    if (g.status != 503 || !strstr(g.text, "{\"ready\":false,\"problems\":[\"the disk is full\"]}"))
+    if (g.status != 503 || !strstr(g.text, "{\"ready\":false,\"problems\":[\"the disk is full\"],\"warnings\":[\"it fills\"]}"))
         fail_msg("%s", g.text);
-    problem = NULL;
+    problem = warning = NULL;
     free(g.text);
     rig_free(r);
 }
