@@ -6,13 +6,18 @@
  * connection delivered has not been consumed, so memory per connection is bounded.
  *
  * Frame, handshake and numbers: proto/rpc.proto. The server speaks first (ServerHello with a nonce); a client that is
- * silent, slow or wrong is cut off after 10 s. Both sides PING every 15 s; a peer silent for 45 s is dead. */
+ * silent, slow or wrong is cut off after 10 s. Both sides PING every 15 s; a peer silent for 45 s is dead.
+ *
+ * tls+tcp:// is TLS 1.3 on both sides. The client always checks the server's certificate. A client may come without one,
+ * but only as ROLE_JOINER, which may call services for strangers and nothing else, or as an operator whom on_hello()
+ * grants services. An agent's certificate must name it, and the connection ends when that certificate expires. */
 #ifndef TW_NET_RPC_H
 #define TW_NET_RPC_H
 
 #include <protobuf-c/protobuf-c.h>
 #include "common/net/identity.h"
 #include "common/net/loop.h"
+#include "common/net/rpc_tls.h"
 #include "rpc.pb-c.h"
 
 /* Service numbers: method on the wire = number * 256 + index. Append only. */
@@ -29,6 +34,7 @@ struct rpc_service {
     enum rpc_service_number number;
     ProtobufCService *service;
 };
+#define RPC_SERVICE_BIT(number) (1u << (number))
 
 /* ---- Serving calls ------------------------------------------------------------------------------------------
  * A handler has the generated signature (service, request, closure, closure_data). It answers by
@@ -67,6 +73,8 @@ struct rpc_hello {       /* what the peer said of itself; strings live as long a
     uint8_t boot_id[RPC_ID_LEN], spool_id[RPC_ID_LEN];
     uint8_t public_key[IDENTITY_KEY_LEN]; /* the proof for it was verified */
     const char *address; /* numeric, without port; "" on ipc */
+    bool tls;
+    const struct rpc_certificate *certificate; /* the peer's, verified; NULL: it has shown none */
 };
 const struct rpc_hello *rpc_peer_hello(const struct rpc_peer *p);
 void rpc_peer_set_ctx(struct rpc_peer *p, void *ctx);
@@ -88,6 +96,8 @@ struct rpc_welcome {
     bool approved;
     uint64_t through_seq;
     uint32_t window;
+    uint32_t grant; /* RPC_SERVICE_BIT()s beyond what the connection gives. An operator on TLS gets what is granted here and
+                       is refused without */
 };
 
 /* DATA is decoded on nng's thread, in parallel for different peers: `decode` gets the body and returns an object for
@@ -103,7 +113,8 @@ struct rpc_hooks {
                    const char *detail);
     /* Client only: the server has answered our HELLO with GOAWAY, and why. We try again, unless `once`. */
     void (*on_refused)(void *ctx, Tw__Status status, const char *detail);
-    /* Server only: decides about a client whose proof was right. Set *ret; status != 0 refuses with GOAWAY. */
+    /* Server only: decides about a client whose proof was right. Set *ret; status != 0 refuses with GOAWAY. Nothing of
+     * who joins reaches any of these hooks. */
     void (*on_hello)(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret);
 };
 
@@ -116,20 +127,25 @@ struct rpc_times {
 struct rpc_server;
 struct rpc_server_conf {
     struct loop *loop;
-    const char *url;        /* "tcp://0.0.0.0:8620", "ipc:///run/twampmesh/ctl.sock" (mode 0660) */
-    const char *name;       /* ServerHello.controller */
-    bool agents, operators; /* roles that may come in here */
+    const char *url; /* "tls+tcp://0.0.0.0:8620", "tcp://127.0.0.1:8620", "ipc:///run/twampmesh/ctl.sock" (mode 0660) */
+    const struct rpc_tls *tls; /* for tls+tcp:// only; copied */
+    const char *name;          /* ServerHello.controller */
+    bool agents, operators, joiners; /* roles that may come in here */
+    uint32_t strangers;              /* RPC_SERVICE_BIT()s that who joins may call */
     const struct rpc_service *services;
     size_t n_services;
     struct rpc_hooks hooks;
     unsigned max_peers;      /* 0 = 20000; connections past HELLO */
     unsigned max_handshakes; /* 0 = 1024; connections before HELLO_OK: the oldest is cut off when one more comes */
+    unsigned max_joiners;    /* 0 = 64; the same for those */
     struct rpc_times times;
 };
 /* Bound on return. TW_EINUSE, TW_EPERM, TW_EINVAL with *err saying what to do. */
 enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server **ret, struct tw_err *err);
 /* Closes everything; on_down() runs for each peer before this returns. Not from inside a hook, handler or done(). */
 void rpc_server_stop(struct rpc_server *s);
+/* From the next handshake on; connections that are there go on. TW_EINVAL: *err says why, and nothing has changed. */
+enum tw_rc rpc_server_set_tls(struct rpc_server *s, const struct rpc_tls *tls, struct tw_err *err);
 /* The TCP port it is bound to (also when the URL said 0); 0 on ipc. */
 uint16_t rpc_server_port(const struct rpc_server *s);
 
@@ -137,6 +153,17 @@ struct rpc_counters {
     uint64_t accepted, handshakes_failed, handshakes_timed_out, handshakes_evicted, peers, frames_in, frames_out,
         bytes_in, bytes_out, calls_in, calls_out, bad_frames, dead_peers, late_replies;
 };
+/* Handshakes that failed lately, the newest first: for people who look for the cause. The same from the same address is
+ * one. Returns how many of `cap` there are, at most RPC_FAILURES_KEPT. */
+#define RPC_FAILURES_KEPT 16
+struct rpc_failure {
+    char address[64], name[64]; /* the name that was claimed; "" if it did not come that far */
+    char reason[256];
+    Tw__Status status;
+    uint64_t times;
+    int64_t first_ns, last_ns; /* since 1970 */
+};
+size_t rpc_server_failures(const struct rpc_server *s, struct rpc_failure *ret, size_t cap);
 /* Any thread. */
 void rpc_server_counters(const struct rpc_server *s, struct rpc_counters *ret);
 
@@ -152,6 +179,10 @@ struct rpc_client_conf {
     const struct rpc_service *services; /* what the server may call here */
     size_t n_services;
     struct rpc_hooks hooks;
+    /* tls+tcp:// only: asked before each dial, so that a renewed certificate is used from the next one on. The texts are
+     * copied before anything else happens. Not TW_OK: that dial has failed, for the reason *err. */
+    enum tw_rc (*tls)(void *ctx, struct rpc_tls *ret, struct tw_err *err);
+    void *tls_ctx;
     bool once; /* no reconnecting: the first failure calls on_down(ctx, NULL, status, why) */
     struct rpc_times times;
 };

@@ -323,6 +323,10 @@ void call_on_request(struct rpc_peer *p, struct rpc_in_frame *f)
         send_failure(p, f->id, f->status, f->detail);
         return;
     }
+    if (p->side->server && !(p->allowed & RPC_SERVICE_BIT(f->service->number))) {
+        send_failure(p, f->id, TW__STATUS__STATUS_PERMISSION_DENIED, "this connection may not call that service");
+        return;
+    }
     c = HASH_COUNT(p->serving) < MAX_SERVING ? new_in_call(p, f) : NULL;
     if (!c)
         send_failure(p, f->id, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "too many unanswered calls");

@@ -17,6 +17,10 @@ struct rpc_client {
     char *url;
     struct hello_id id;
     const struct identity *key;
+    enum tw_rc (*tls)(void *ctx, struct rpc_tls *ret, struct tw_err *err);
+    void *tls_ctx;
+    struct tw_err tls_failed;        /* rc: there is no session for the next dial, and why */
+    struct rpc_tls_session *session; /* for the dial that is under way; NULL: plain */
     bool once;
     struct rpc_welcome welcome;
 
@@ -46,7 +50,7 @@ static void on_dialed(void *arg) /* nng's thread */
 
 static int make_dialer(struct rpc_client *c)
 {
-    int e = c->dialer ? 0 : nng_stream_dialer_alloc(&c->dialer, c->url);
+    int e = c->dialer ? 0 : nng_stream_dialer_alloc(&c->dialer, side_nng_url(c->url));
 
     if (!e)
         nng_stream_dialer_set_bool(c->dialer, NNG_OPT_TCP_NODELAY, true); /* ipc refuses it: no harm */
@@ -61,8 +65,45 @@ static void set_timer(struct rpc_client *c, int64_t ns)
         log_error("out of memory: cannot set the timer for connecting", LOG_S("url", c->url));
 }
 
+/* "tls+tcp://[2001:db8::1]:8620" is of "2001:db8::1". */
+static void host_of(const char *url, char *ret, size_t cap)
+{
+    const char *at = strstr(url, "://") + 3, *end = strrchr(at, ':');
+
+    if (*at == '[' && end > at + 1 && end[-1] == ']') {
+        at++;
+        end--;
+    }
+    snprintf(ret, cap, "%.*s", (int)(end - at), at);
+}
+
+static enum tw_rc new_session(struct rpc_client *c, struct tw_err *err)
+{
+    struct rpc_tls conf = { 0 };
+    struct rpc_tls_end *end = NULL;
+    char host[256];
+    enum tw_rc rc = c->tls(c->tls_ctx, &conf, err);
+
+    if (rc)
+        return rc;
+    rc = rpc_tls_end_new(&conf, false, &end, err);
+    if (rc)
+        return rc;
+    host_of(c->url, host, sizeof host);
+    rc = rpc_tls_session_new(end, conf.server_name ? conf.server_name : host, &c->session);
+    if (rc)
+        tw_err_set(err, rc, "OpenSSL does not take %s as the server's name", conf.server_name ? conf.server_name : host);
+    rpc_tls_end_free(end);
+    return rc;
+}
+
 static void dial(struct rpc_client *c)
 {
+    c->tls_failed = (struct tw_err){ 0 };
+    if (side_is_tls(c->url) && new_session(c, &c->tls_failed)) {
+        loop_post(c->side.loop, &c->dial_task);
+        return;
+    }
     c->dial_error = make_dialer(c);
     if (c->dial_error) {
         loop_post(c->side.loop, &c->dial_task);
@@ -119,19 +160,24 @@ static void dial_done(struct loop_task *t)
 {
     struct rpc_client *c = t->ctx;
     nng_stream *stream = c->dialed;
+    struct rpc_tls_session *session = c->session;
     struct rpc_peer *p;
-    char text[256];
+    char text[RPC_MAX_DETAIL + 1];
 
     c->dialing = false;
     c->dialed = NULL;
+    c->session = NULL;
     loop_timer_cancel(c->side.loop, &c->timer);
-    if (c->dial_error) {
+    if (c->tls_failed.rc) {
+        failed(c, false, TW__STATUS__STATUS_FAILED_PRECONDITION, tw_err_format(&c->tls_failed, text, sizeof text));
+    } else if (c->dial_error) {
+        rpc_tls_session_free(session);
         if (c->dialer)
             nng_stream_dialer_free(c->dialer); /* whatever was wrong with it, the next one is new */
         c->dialer = NULL;
         snprintf(text, sizeof text, "cannot connect to %s: %s", c->url, nng_strerror(c->dial_error));
         failed(c, false, TW__STATUS__STATUS_UNAVAILABLE, text);
-    } else if (peer_new(&c->side, stream, &p)) {
+    } else if (peer_new(&c->side, stream, session, &p)) {
         failed(c, false, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
     }
 }
@@ -142,10 +188,11 @@ static void introduce(struct rpc_client *c, struct rpc_peer *p, const struct hel
 {
     Tw__Frame f = TW__FRAME__INIT;
     Tw__ClientHello m;
+    struct hello_channel ch;
     uint8_t sig[IDENTITY_SIG_LEN];
 
     f.kind = TW__FRAME_KIND__FRAME_HELLO;
-    if (hello_make_client(&c->id, c->key, server, sig, &m))
+    if (peer_channel(p, &ch) || hello_make_client(&c->id, c->key, server, &ch, sig, &m))
         peer_doom(p, TW__STATUS__STATUS_INTERNAL, "cannot sign with our key");
     else if (peer_send(p, &f, &m.base))
         peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
@@ -228,6 +275,8 @@ static enum tw_rc fill_id(struct rpc_client *c, const struct rpc_client_conf *co
 {
     struct hello_id *id = &c->id;
 
+    c->tls = conf->tls;
+    c->tls_ctx = conf->tls_ctx;
     id->role = conf->role;
     if (snprintf(id->name, sizeof id->name, "%s", conf->name) >= (int)sizeof id->name ||
         (conf->role == TW__ROLE__ROLE_AGENT && !hello_agent_name_ok(conf->name)))
@@ -274,6 +323,8 @@ enum tw_rc rpc_client_start(const struct rpc_client_conf *conf, struct rpc_clien
 
     if (rc)
         return rc;
+    if (side_is_tls(conf->url) && !conf->tls)
+        return tw_err_set(err, TW_EINVAL, "%s needs the certificate of the CA that the server's is from", conf->url);
     c = calloc(1, sizeof *c);
     if (!c)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
@@ -299,6 +350,7 @@ void rpc_client_stop(struct rpc_client *c)
     loop_unpost(c->side.loop, &c->dial_task);
     if (c->dialed)
         nng_stream_free(c->dialed);
+    rpc_tls_session_free(c->session);
     side_stop(&c->side);
     nng_aio_free(c->dial);
     if (c->dialer)

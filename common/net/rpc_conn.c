@@ -1,10 +1,15 @@
 #include "common/net/rpc_conn.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define KEEP_BYTES 65536 /* an empty send buffer larger than this is given back */
+#define CIPHER_BYTES 16384
+#define UNREAD_BYTES (64u << 10) /* answers to a peer's key updates; whoever does not read them has no use for them */
 
 struct octets {
     uint8_t *p;
@@ -22,6 +27,9 @@ struct conn {
     nng_aio *rx;
     struct octets in;
     int rx_error;
+    enum tw_rc tls_error; /* why TLS ended, with tls_why; the loop reads them when nothing is being received */
+    char tls_why[256];
+    bool tls_ready;
     size_t rx_base; /* what in.cap shrinks back to */
     struct loop_task rx_task;
     bool rx_busy; /* the loop's, as is tx_busy */
@@ -31,9 +39,19 @@ struct conn {
     struct octets sending;
     size_t sent;
     int tx_error;
+    enum tw_rc seal_error; /* the loop's, with seal_why */
+    char seal_why[256];
     struct loop_task tx_task;
     bool tx_busy;
     struct octets out; /* the loop's: appended here meanwhile */
+
+    /* NULL: plain. nng's thread reads while the loop writes: one at a time. */
+    struct rpc_tls_session *tls;
+    pthread_mutex_t tls_lock;
+    uint8_t *cipher;          /* what the network brought, CIPHER_BYTES; of whoever receives */
+    struct loop_task tls_task; /* there may be something to send: of the handshake, or what waited for it */
+    bool ending;               /* tls_error is known; what is still to be sent tells the peer */
+    atomic_bool heard;
 };
 
 enum tw_rc conn_rc(int nng_error)
@@ -81,6 +99,8 @@ static void start_receive(struct conn *c)
 {
     nng_iov iov = { .iov_buf = c->in.p + c->in.len, .iov_len = c->in.cap - c->in.len };
 
+    if (c->tls)
+        iov = (nng_iov){ .iov_buf = c->cipher, .iov_len = CIPHER_BYTES };
     nng_aio_set_iov(c->rx, 1, &iov);
     nng_stream_recv(c->stream, c->rx);
 }
@@ -98,17 +118,74 @@ static bool cut_received(struct conn *c)
     return cut.deliver || c->rx_error;
 }
 
+/* One step of TLS: octets for c->in, and whether there is something to send. */
+static enum tw_rc tls_read(struct conn *c, bool *ret_send)
+{
+    enum tw_rc rc;
+    size_t n = 0;
+
+    pthread_mutex_lock(&c->tls_lock);
+    rc = rpc_tls_read(c->tls, c->in.p + c->in.len, c->in.cap - c->in.len, &n);
+    c->in.len += n;
+    *ret_send = rpc_tls_pending(c->tls) > 0;
+    if (rc == TW_EAGAIN && rpc_tls_pending(c->tls) > UNREAD_BYTES) {
+        rc = TW_EBUSY;
+        snprintf(c->tls_why, sizeof c->tls_why, "the peer does not read what it asks for");
+    } else if (rc && rc != TW_EAGAIN) {
+        snprintf(c->tls_why, sizeof c->tls_why, "%s", rpc_tls_why(c->tls));
+    }
+    if (!c->tls_ready && rpc_tls_ready(c->tls))
+        c->tls_ready = *ret_send = true; /* what waited for the handshake */
+    pthread_mutex_unlock(&c->tls_lock);
+    return rc;
+}
+
+/* True: the loop has something to do; false: more must be received. */
+static bool tls_pump(struct conn *c)
+{
+    enum tw_rc rc;
+    bool send;
+
+    do {
+        rc = tls_read(c, &send);
+        if (send)
+            loop_post(c->loop, &c->tls_task);
+        if (rc == TW_EAGAIN)
+            return false;
+        c->tls_error = rc;
+    } while (!rc && !cut_received(c));
+    return true;
+}
+
+static bool tls_received(struct conn *c, size_t n)
+{
+    enum tw_rc rc;
+
+    pthread_mutex_lock(&c->tls_lock);
+    rc = rpc_tls_feed(c->tls, c->cipher, n);
+    pthread_mutex_unlock(&c->tls_lock);
+    if (rc)
+        c->rx_error = NNG_ENOMEM;
+    return rc || tls_pump(c);
+}
+
+static bool received(struct conn *c, size_t n)
+{
+    atomic_store_explicit(&c->heard, true, memory_order_relaxed);
+    if (c->tls)
+        return tls_received(c, n);
+    c->in.len += n;
+    return cut_received(c);
+}
+
 static void on_received(void *arg) /* nng's thread */
 {
     struct conn *c = arg;
 
     c->rx_error = nng_aio_result(c->rx);
-    if (!c->rx_error) {
-        c->in.len += nng_aio_count(c->rx);
-        if (!cut_received(c)) {
-            start_receive(c);
-            return;
-        }
+    if (!c->rx_error && !received(c, nng_aio_count(c->rx))) {
+        start_receive(c);
+        return;
     }
     loop_post(c->loop, &c->rx_task);
 }
@@ -122,10 +199,10 @@ enum tw_rc conn_set_receive(struct conn *c, size_t buffer, uint32_t timeout_ms)
 
 void conn_resume(struct conn *c)
 {
-    if (c->closing || c->rx_busy)
+    if (c->closing || c->rx_busy || c->ending)
         return;
     c->rx_busy = true;
-    if (c->in.len && cut_received(c)) {
+    if ((c->in.len && cut_received(c)) || (c->tls && tls_pump(c))) {
         loop_post(c->loop, &c->rx_task);
         return;
     }
@@ -187,17 +264,56 @@ static void give_back(struct octets *o)
     *o = (struct octets){ 0 };
 }
 
-void conn_flush(struct conn *c)
+/* What is to be sent goes from `out` to `sending`. */
+static enum tw_rc tls_seal(struct conn *c)
+{
+    enum tw_rc rc;
+    size_t n;
+
+    pthread_mutex_lock(&c->tls_lock);
+    rc = c->ending ? TW_EAGAIN : rpc_tls_write(c->tls, c->out.p, c->out.len);
+    if (rc && rc != TW_EAGAIN)
+        snprintf(c->seal_why, sizeof c->seal_why, "%s", rpc_tls_why(c->tls));
+    n = rpc_tls_pending(c->tls);
+    if (n > c->sending.cap && set_cap(&c->sending, n)) {
+        rc = TW_ENOMEM;
+        n = 0;
+        snprintf(c->seal_why, sizeof c->seal_why, "out of memory");
+    }
+    rpc_tls_take(c->tls, c->sending.p, n);
+    pthread_mutex_unlock(&c->tls_lock);
+    c->sending.len = n;
+    if (rc == TW_OK) {
+        c->out.len = 0;
+        give_back(&c->out);
+    }
+    return rc == TW_EAGAIN ? TW_OK : rc;
+}
+
+static void take_plain(struct conn *c)
 {
     struct octets idle = c->sending;
 
-    if (c->tx_busy || c->closing || c->out.len == 0)
-        return;
     c->sending = c->out;
     c->out = idle;
+}
+
+void conn_flush(struct conn *c)
+{
+    if (c->tx_busy || c->closing)
+        return;
+    if (c->tls)
+        c->seal_error = tls_seal(c);
+    else
+        take_plain(c);
+    if (!c->seal_error && c->sending.len == 0)
+        return;
     c->sent = 0;
     c->tx_busy = true;
-    start_send(c);
+    if (c->sending.len)
+        start_send(c); /* also after a failure: the alert tells the peer */
+    else
+        loop_post(c->loop, &c->tx_task);
 }
 
 /* ---- The end ---- */
@@ -210,6 +326,7 @@ static void release(struct conn *c)
         nng_aio_stop(c->tx);
     loop_unpost(c->loop, &c->rx_task);
     loop_unpost(c->loop, &c->tx_task);
+    loop_unpost(c->loop, &c->tls_task);
     /* The operations before the stream: freeing one waits until nng's timeout thread has let go of it, and that thread
      * may be about to cancel it in the stream; stopping alone does not wait for that. */
     nng_aio_free(c->rx);
@@ -218,6 +335,9 @@ static void release(struct conn *c)
     free(c->in.p);
     free(c->sending.p);
     free(c->out.p);
+    rpc_tls_session_free(c->tls);
+    pthread_mutex_destroy(&c->tls_lock);
+    free(c->cipher);
     free(c);
 }
 
@@ -261,10 +381,16 @@ static void rx_done(struct loop_task *t)
     c->rx_busy = false;
     if (ended(c))
         return;
-    if (c->rx_error)
+    if (c->rx_error) {
         c->hooks.failed(c->ctx, conn_rc(c->rx_error), nng_strerror(c->rx_error));
-    else
+    } else if (c->tls_error) {
+        c->ending = true;
+        conn_flush(c); /* the alert, first: it tells the peer */
+        if (!c->tx_busy)
+            c->hooks.failed(c->ctx, c->tls_error, c->tls_why);
+    } else {
         c->hooks.readable(c->ctx);
+    }
 }
 
 static void tx_done(struct loop_task *t)
@@ -275,33 +401,84 @@ static void tx_done(struct loop_task *t)
     give_back(&c->sending);
     if (ended(c))
         return;
-    if (c->tx_error)
-        c->hooks.failed(c->ctx, conn_rc(c->tx_error), nng_strerror(c->tx_error));
-    else
+    if (!c->tx_error && !c->seal_error)
         conn_flush(c);
+    if (c->tx_busy)
+        return;
+    if (c->ending)
+        c->hooks.failed(c->ctx, c->tls_error, c->tls_why);
+    else if (c->seal_error)
+        c->hooks.failed(c->ctx, c->seal_error, c->seal_why);
+    else if (c->tx_error)
+        c->hooks.failed(c->ctx, conn_rc(c->tx_error), nng_strerror(c->tx_error));
 }
 
-enum tw_rc conn_new(struct loop *l, nng_stream *stream, const struct conn_hooks *hooks, void *ctx,
-                    struct conn **ret)
+static void tls_due(struct loop_task *t)
+{
+    conn_flush(t->ctx);
+}
+
+enum tw_rc conn_new(struct loop *l, nng_stream *stream, struct rpc_tls_session *tls, const struct conn_hooks *hooks,
+                    void *ctx, struct conn **ret)
 {
     struct conn *c = calloc(1, sizeof *c);
 
     if (!c) {
+        rpc_tls_session_free(tls);
         nng_stream_free(stream);
         return TW_ENOMEM;
     }
+    pthread_mutex_init(&c->tls_lock, NULL);
+    c->tls = tls;
     c->loop = l;
     c->stream = stream;
     c->hooks = *hooks;
     c->ctx = ctx;
     c->rx_task = (struct loop_task){ .fn = rx_done, .ctx = c };
     c->tx_task = (struct loop_task){ .fn = tx_done, .ctx = c };
-    if (nng_aio_alloc(&c->rx, on_received, c) || nng_aio_alloc(&c->tx, on_sent, c)) {
+    c->tls_task = (struct loop_task){ .fn = tls_due, .ctx = c };
+    if (tls)
+        c->cipher = malloc(CIPHER_BYTES);
+    if ((tls && !c->cipher) || nng_aio_alloc(&c->rx, on_received, c) || nng_aio_alloc(&c->tx, on_sent, c)) {
         conn_free(c);
         return TW_ENOMEM;
     }
     *ret = c;
     return TW_OK;
+}
+
+/* ---- TLS ---- */
+
+bool conn_heard(const struct conn *c)
+{
+    return atomic_load_explicit(&c->heard, memory_order_relaxed);
+}
+
+bool conn_is_tls(const struct conn *c)
+{
+    return c->tls != NULL;
+}
+
+bool conn_certificate(struct conn *c, struct rpc_certificate *ret)
+{
+    bool is;
+
+    if (!c->tls)
+        return false;
+    pthread_mutex_lock(&c->tls_lock);
+    is = rpc_tls_certificate(c->tls, ret);
+    pthread_mutex_unlock(&c->tls_lock);
+    return is;
+}
+
+enum tw_rc conn_binding(struct conn *c, uint8_t ret[RPC_TLS_BINDING])
+{
+    enum tw_rc rc;
+
+    pthread_mutex_lock(&c->tls_lock);
+    rc = rpc_tls_binding(c->tls, ret);
+    pthread_mutex_unlock(&c->tls_lock);
+    return rc;
 }
 
 /* ---- Addresses ---- */

@@ -9,6 +9,7 @@
 
 #include <nng/nng.h>
 #include "common/net/loop.h"
+#include "common/net/rpc_tls.h"
 
 struct conn;
 
@@ -26,9 +27,10 @@ struct conn_hooks {
     void (*gone)(void *ctx); /* after conn_close(); the connection has been freed */
 };
 
-/* Takes the stream, also on failure. Receives as soon as conn_resume() is called. */
-enum tw_rc conn_new(struct loop *l, nng_stream *stream, const struct conn_hooks *hooks, void *ctx,
-                    struct conn **ret);
+/* Takes the stream and the session, also on failure. Receives as soon as conn_resume() is called. With a session
+ * (NULL: none) what cut() gets and conn_append() takes goes through it, and its handshake is made on nng's threads. */
+enum tw_rc conn_new(struct loop *l, nng_stream *stream, struct rpc_tls_session *tls, const struct conn_hooks *hooks,
+                    void *ctx, struct conn **ret);
 /* Octets that a receive may bring in one piece, and how long it may wait for the first (0 = for ever). From
  * the next conn_resume() on. */
 enum tw_rc conn_set_receive(struct conn *c, size_t buffer, uint32_t timeout_ms);
@@ -46,6 +48,14 @@ void conn_flush(struct conn *c);
 void conn_close(struct conn *c);
 /* The same at once, waiting for nng's callbacks; gone() is not called. */
 void conn_free(struct conn *c);
+
+/* Has anything come from the peer at all? Any thread. */
+bool conn_heard(const struct conn *c);
+
+/* Of the TLS session; from the first cut() on, on any thread while cut() or the loop has the connection. */
+bool conn_is_tls(const struct conn *c);
+bool conn_certificate(struct conn *c, struct rpc_certificate *ret);
+enum tw_rc conn_binding(struct conn *c, uint8_t ret[RPC_TLS_BINDING]);
 
 /* Numeric addresses without port, "" if there is none (ipc). */
 #define CONN_ADDRESS_TEXT 64

@@ -45,16 +45,19 @@ static enum tw_rc refuse(struct rpc_in_frame *f, Tw__Status status, const struct
 static enum tw_rc decode_hello(struct rpc_peer *p, const Tw__Frame *m, struct rpc_in_frame *f,
                                struct tw_err *err)
 {
+    struct hello_channel ch;
     struct tw_err why = { 0 };
     struct arena *a;
     Tw__Status status;
 
     if (!p->side->server)
         return keep_body(p, m, f, err);
+    if (peer_channel(p, &ch))
+        return tw_err_set(err, TW_EIO, "this TLS connection has no binding");
     f->hello = malloc(sizeof *f->hello);
     if (!f->hello || arena_new(RPC_ARENA_CAP(m->body.len), &a))
         return tw_err_set(err, TW_ENOMEM, "out of memory");
-    status = hello_check_client(m->body.data, m->body.len, p->side->policy, p->nonce, a, f->hello, &why);
+    status = hello_check_client(m->body.data, m->body.len, p->side->policy, &ch, a, f->hello, &why);
     arena_free(a);
     return status ? refuse(f, status, &why, err) : TW_OK;
 }
@@ -189,6 +192,8 @@ static enum tw_rc take_frames(struct rpc_peer *p, struct arena *a, const uint8_t
             cut->need = n;
             return TW_OK;
         }
+        if (rc && !p->in.up && data[0] == 0x16 && data[1] == 0x03) /* the head of a TLS record, RFC 8446 section 5.1 */
+            return tw_err_set(err, rc, "TLS spoken to a port without: use tcp:// there, or let it be tls+tcp:// here");
         if (rc)
             return tw_err_set(err, rc, "a frame of more than %zu octets", max);
         rc = take_frame(p, a, data + cut->used + RPC_FRAME_HEADER, n - RPC_FRAME_HEADER, err);

@@ -6,7 +6,8 @@
 #include "common/version.h"
 #include "common/wire.h"
 
-static const char proof_label[] = "twampmesh-hello-v1"; /* its NUL is signed too */
+/* Their NULs are signed, too. A label for each kind of transport: a proof cannot be carried from one to the other. */
+static const char proof_label[] = "twampmesh-hello-v1", tls_proof_label[] = "twampmesh-hello-tls-v1";
 
 /* ---- Both ---- */
 
@@ -34,13 +35,18 @@ static void put_counted(struct wire_wr *w, const void *data, size_t len)
     wire_put_bytes(w, data, len);
 }
 
-void hello_proof_text(const struct hello_id *id, const uint8_t nonce[HELLO_NONCE_LEN],
+void hello_proof_text(const struct hello_id *id, const struct hello_channel *ch,
                       uint8_t buf[HELLO_PROOF_TEXT], size_t *ret_len)
 {
     struct wire_wr w = { .p = buf, .end = buf + HELLO_PROOF_TEXT };
 
-    wire_put_bytes(&w, proof_label, sizeof proof_label);
-    wire_put_bytes(&w, nonce, HELLO_NONCE_LEN);
+    if (ch->tls) {
+        wire_put_bytes(&w, tls_proof_label, sizeof tls_proof_label);
+        wire_put_bytes(&w, ch->binding, sizeof ch->binding);
+    } else {
+        wire_put_bytes(&w, proof_label, sizeof proof_label);
+    }
+    wire_put_bytes(&w, ch->nonce, HELLO_NONCE_LEN);
     put_counted(&w, id->name, strlen(id->name));
     put_counted(&w, id->boot_id, HELLO_ID_LEN);
     put_counted(&w, id->spool_id, HELLO_ID_LEN);
@@ -63,8 +69,8 @@ static bool copy_octets(const ProtobufCBinaryData *b, uint8_t *to, size_t len)
     return true;
 }
 
-static Tw__Status take_agent(const Tw__ClientHello *m, const uint8_t nonce[HELLO_NONCE_LEN],
-                             struct hello_id *id, struct tw_err *err)
+static Tw__Status take_agent(const Tw__ClientHello *m, const struct hello_channel *ch, struct hello_id *id,
+                             struct tw_err *err)
 {
     uint8_t text[HELLO_PROOF_TEXT];
     size_t n;
@@ -76,7 +82,7 @@ static Tw__Status take_agent(const Tw__ClientHello *m, const uint8_t nonce[HELLO
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "boot_id and spool_id have 16 octets");
     if (!copy_octets(&m->public_key, id->public_key, IDENTITY_KEY_LEN))
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "public_key has 32 octets");
-    hello_proof_text(id, nonce, text, &n);
+    hello_proof_text(id, ch, text, &n);
     if (!identity_verify(id->public_key, text, n, m->proof.data, m->proof.len))
         return no(TW__STATUS__STATUS_UNAUTHENTICATED, err,
                   "the proof was not made with this key for this connection");
@@ -91,6 +97,21 @@ static Tw__Status take_operator(const Tw__ClientHello *m, struct hello_id *id, s
     return TW__STATUS__STATUS_OK;
 }
 
+static Tw__Status take_joiner(const Tw__ClientHello *m, struct tw_err *err)
+{
+    if (!hello_agent_name_ok(m->name))
+        return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "agent names are 1 to 63 of a-z 0-9 . -");
+    if (m->boot_id.len || m->spool_id.len || m->public_key.len || m->proof.len)
+        return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "who joins says its name and no more");
+    return TW__STATUS__STATUS_OK;
+}
+
+static bool admits(struct hello_policy policy, Tw__Role role)
+{
+    return (role == TW__ROLE__ROLE_AGENT && policy.agents) || (role == TW__ROLE__ROLE_OPERATOR && policy.operators) ||
+           (role == TW__ROLE__ROLE_JOINER && policy.joiners);
+}
+
 static Tw__Status check_common(const Tw__ClientHello *m, struct hello_policy policy, struct tw_err *err)
 {
     if (m->version < TW_RPC_VERSION_MIN || m->version > TW_RPC_VERSION_MAX) {
@@ -98,8 +119,7 @@ static Tw__Status check_common(const Tw__ClientHello *m, struct hello_policy pol
                    TW_RPC_VERSION_MIN, TW_RPC_VERSION_MAX);
         return TW__STATUS__STATUS_FAILED_PRECONDITION;
     }
-    if (!(m->role == TW__ROLE__ROLE_AGENT && policy.agents) &&
-        !(m->role == TW__ROLE__ROLE_OPERATOR && policy.operators))
+    if (!admits(policy, m->role))
         return no(TW__STATUS__STATUS_FAILED_PRECONDITION, err, "this address does not admit that role");
     if (!printable(m->name, HELLO_NAME_TEXT) || m->name[0] == '\0')
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "name has 1 to 63 printable octets");
@@ -109,7 +129,7 @@ static Tw__Status check_common(const Tw__ClientHello *m, struct hello_policy pol
 }
 
 Tw__Status hello_check_client(const uint8_t *body, size_t len, struct hello_policy policy,
-                              const uint8_t nonce[HELLO_NONCE_LEN], struct arena *a, struct hello_id *ret,
+                              const struct hello_channel *ch, struct arena *a, struct hello_id *ret,
                               struct tw_err *err)
 {
     ProtobufCMessage *any = NULL;
@@ -126,7 +146,10 @@ Tw__Status hello_check_client(const uint8_t *body, size_t len, struct hello_poli
     id.role = m->role;
     snprintf(id.name, sizeof id.name, "%s", m->name);
     snprintf(id.software, sizeof id.software, "%s", m->software);
-    status = id.role == TW__ROLE__ROLE_AGENT ? take_agent(m, nonce, &id, err) : take_operator(m, &id, err);
+    if (id.role == TW__ROLE__ROLE_AGENT)
+        status = take_agent(m, ch, &id, err);
+    else
+        status = id.role == TW__ROLE__ROLE_JOINER ? take_joiner(m, err) : take_operator(m, &id, err);
     if (!status)
         *ret = id;
     return status;
@@ -163,9 +186,10 @@ static ProtobufCBinaryData octets(const uint8_t *data, size_t len)
 }
 
 enum tw_rc hello_make_client(const struct hello_id *id, const struct identity *key,
-                             const struct hello_server *server, uint8_t sig[IDENTITY_SIG_LEN],
-                             Tw__ClientHello *ret)
+                             const struct hello_server *server, const struct hello_channel *ch,
+                             uint8_t sig[IDENTITY_SIG_LEN], Tw__ClientHello *ret)
 {
+    struct hello_channel here = ch ? *ch : (struct hello_channel){ .tls = false };
     uint8_t text[HELLO_PROOF_TEXT];
     size_t n;
 
@@ -180,6 +204,7 @@ enum tw_rc hello_make_client(const struct hello_id *id, const struct identity *k
     ret->spool_id = octets(id->spool_id, HELLO_ID_LEN);
     ret->public_key = octets(id->public_key, IDENTITY_KEY_LEN);
     ret->proof = octets(sig, IDENTITY_SIG_LEN);
-    hello_proof_text(id, server->nonce, text, &n);
+    memcpy(here.nonce, server->nonce, HELLO_NONCE_LEN);
+    hello_proof_text(id, &here, text, &n);
     return identity_sign(key, text, n, sig);
 }

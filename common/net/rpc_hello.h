@@ -5,6 +5,7 @@
 
 #include "common/net/arena.h"
 #include "common/net/identity.h"
+#include "common/net/rpc_tls.h"
 #include "rpc.pb-c.h"
 
 #define HELLO_NONCE_LEN 32
@@ -12,7 +13,14 @@
 #define HELLO_NAME_TEXT 64 /* with the NUL */
 #define HELLO_SOFTWARE_TEXT 128
 
-/* Who a client is. An operator has no key and perhaps no ids: zero. */
+/* The connection that a proof is made for: one of another connection, or of another kind of transport, proves nothing. */
+struct hello_channel {
+    uint8_t nonce[HELLO_NONCE_LEN];
+    bool tls;
+    uint8_t binding[RPC_TLS_BINDING]; /* tls only */
+};
+
+/* Who a client is. An operator and who joins have no key and perhaps no ids: zero. */
 struct hello_id {
     Tw__Role role;
     char name[HELLO_NAME_TEXT], software[HELLO_SOFTWARE_TEXT];
@@ -22,18 +30,18 @@ struct hello_id {
 
 /* Which roles may come in. */
 struct hello_policy {
-    bool agents, operators;
+    bool agents, operators, joiners;
 };
 
 /* Octets that the proof signs; *ret_len of them in buf (HELLO_PROOF_TEXT is always enough). */
 #define HELLO_PROOF_TEXT 256
-void hello_proof_text(const struct hello_id *id, const uint8_t nonce[HELLO_NONCE_LEN],
+void hello_proof_text(const struct hello_id *id, const struct hello_channel *ch,
                       uint8_t buf[HELLO_PROOF_TEXT], size_t *ret_len);
 
 /* Server: judges the body of a client's HELLO, proof included. Not STATUS_OK: *err says why; *ret is
  * untouched. */
 Tw__Status hello_check_client(const uint8_t *body, size_t len, struct hello_policy policy,
-                              const uint8_t nonce[HELLO_NONCE_LEN], struct arena *a, struct hello_id *ret,
+                              const struct hello_channel *ch, struct arena *a, struct hello_id *ret,
                               struct tw_err *err);
 
 struct hello_server {
@@ -45,10 +53,11 @@ struct hello_server {
 Tw__Status hello_check_server(const uint8_t *body, size_t len, struct arena *a, struct hello_server *ret,
                               struct tw_err *err);
 
-/* Client: fills *ret, which points into *id and sig, with a proof if `key` is not NULL. */
+/* Client: fills *ret, which points into *id and sig, with a proof if `key` is not NULL. `ch` but for its nonce, which
+ * is the server's; NULL: a connection without TLS. */
 enum tw_rc hello_make_client(const struct hello_id *id, const struct identity *key,
-                             const struct hello_server *server, uint8_t sig[IDENTITY_SIG_LEN],
-                             Tw__ClientHello *ret);
+                             const struct hello_server *server, const struct hello_channel *ch,
+                             uint8_t sig[IDENTITY_SIG_LEN], Tw__ClientHello *ret);
 
 /* [a-z0-9.-]{1,63} */
 bool hello_agent_name_ok(const char *name);

@@ -35,6 +35,13 @@ const char *rpc_peer_local_address(const struct rpc_peer *p)
     return p->local;
 }
 
+enum tw_rc peer_channel(struct rpc_peer *p, struct hello_channel *ret)
+{
+    *ret = (struct hello_channel){ .tls = conn_is_tls(p->conn) };
+    memcpy(ret->nonce, p->nonce, sizeof ret->nonce);
+    return ret->tls ? conn_binding(p->conn, ret->binding) : TW_OK;
+}
+
 void peer_name(struct rpc_peer *p, const struct hello_id *id)
 {
     p->id = *id;
@@ -45,6 +52,8 @@ void peer_name(struct rpc_peer *p, const struct hello_id *id)
     memcpy(p->hello.spool_id, p->id.spool_id, RPC_ID_LEN);
     memcpy(p->hello.public_key, p->id.public_key, IDENTITY_KEY_LEN);
     p->hello.address = p->address;
+    p->hello.tls = conn_is_tls(p->conn);
+    p->hello.certificate = conn_certificate(p->conn, &p->certificate) ? &p->certificate : NULL;
 }
 
 /* ---- Sending ---- */
@@ -189,7 +198,10 @@ static void leave_list(struct rpc_peer *p)
 {
     struct rpc_side *s = p->side;
 
-    if (p->was_up) {
+    if (p->was_up && p->joiner) {
+        DL_DELETE(s->joiners, p);
+        s->n_joiners--;
+    } else if (p->was_up) {
         DL_DELETE(s->up, p);
         s->n_up--;
         atomic_fetch_sub_explicit(&s->stats.peers, 1, memory_order_relaxed);
@@ -212,7 +224,7 @@ void peer_down(struct rpc_peer *p)
     loop_timer_cancel(s->loop, &p->timer);
     leave_list(p);
     call_end_all(p);
-    if (p->was_up && s->hooks.on_down)
+    if (p->was_up && !p->joiner && s->hooks.on_down)
         s->hooks.on_down(s->hooks.ctx, p, p->end_status, p->end_detail);
     s->on_ended(p);
     conn_close(p->conn);
@@ -241,6 +253,10 @@ static void on_data(struct rpc_peer *p, struct rpc_in_frame *f)
 {
     void *object = f->object;
 
+    if (p->joiner) {
+        peer_refuse(p, TW__STATUS__STATUS_PERMISSION_DENIED, "who joins has no results to send");
+        return;
+    }
     f->object = NULL;
     p->side->hooks.on_data(p->side->hooks.ctx, p, object);
 }
@@ -249,7 +265,7 @@ static void on_ack(struct rpc_peer *p, struct rpc_in_frame *f)
 {
     const struct rpc_hooks *h = &p->side->hooks;
 
-    if (h->on_ack)
+    if (h->on_ack && !p->joiner)
         h->on_ack(h->ctx, p, f->through_seq, f->window, f->status, f->detail ? f->detail : "");
 }
 
@@ -330,6 +346,11 @@ static void tick(struct rpc_peer *p)
 {
     struct tw_mono now = loop_now(p->side->loop).mono;
 
+    if (p->side->server && p->hello.certificate &&
+        loop_now(p->side->loop).wall.ns / TW_NS_PER_S > p->certificate.not_after_s) {
+        peer_refuse(p, TW__STATUS__STATUS_UNAUTHENTICATED, "the certificate of this connection has expired");
+        return;
+    }
     if (now.ns - p->timer_due.ns > LATE_NS)
         p->last_in = now; /* what it sent meanwhile may still be in the socket */
     if (now.ns - p->last_in.ns >= ms(p->side->times.dead_ms)) {
@@ -346,6 +367,18 @@ static void tick(struct rpc_peer *p)
         arm_tick(p);
 }
 
+/* Both ends wait for the other when one of them speaks TLS and the other does not. */
+static const char *why_silent(const struct rpc_peer *p)
+{
+    if (conn_heard(p->conn))
+        return "the handshake took too long";
+    if (p->side->server)
+        return conn_is_tls(p->conn) ? "nothing came in the time for the TLS handshake: does the client connect by tcp://?"
+                                    : "nothing came in the time for the handshake";
+    return conn_is_tls(p->conn) ? "the server did not answer the TLS handshake in time" :
+                                  "the server said nothing in time: does it listen on tls+tcp://?";
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct rpc_peer *p = t->ctx;
@@ -356,7 +389,7 @@ static void on_timer(struct loop_timer *t)
     }
     if (p->state == PEER_HELLO) {
         p->end_counter = &p->side->stats.handshakes_timed_out;
-        peer_reason(p, TW__STATUS__STATUS_DEADLINE_EXCEEDED, "the handshake took too long");
+        peer_reason(p, TW__STATUS__STATUS_DEADLINE_EXCEEDED, why_silent(p));
     }
     peer_down(p);
 }
@@ -366,10 +399,18 @@ static void on_failed(void *ctx, enum tw_rc rc, const char *why)
     struct rpc_peer *p = ctx;
     char text[128];
 
-    if (p->state == PEER_HELLO && rc == TW_ETIMEOUT)
-        p->end_counter = &p->side->stats.handshakes_timed_out;
+    if (rc == TW_EPERM || rc == TW_ECORRUPT) { /* TLS: a whole sentence */
+        peer_reason(p, rc == TW_EPERM ? TW__STATUS__STATUS_UNAUTHENTICATED : TW__STATUS__STATUS_FAILED_PRECONDITION, why);
+        peer_down(p);
+        return;
+    }
     snprintf(text, sizeof text, "connection lost: %s", why);
-    peer_reason(p, TW__STATUS__STATUS_UNAVAILABLE, text);
+    if (p->state == PEER_HELLO && rc == TW_ETIMEOUT) {
+        p->end_counter = &p->side->stats.handshakes_timed_out;
+        peer_reason(p, TW__STATUS__STATUS_DEADLINE_EXCEEDED, why_silent(p));
+    } else {
+        peer_reason(p, TW__STATUS__STATUS_UNAVAILABLE, text);
+    }
     peer_down(p);
 }
 
@@ -395,12 +436,13 @@ static enum tw_rc start(struct rpc_peer *p)
     return rc;
 }
 
-enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_peer **ret)
+enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_tls_session *tls, struct rpc_peer **ret)
 {
     struct rpc_peer *p = calloc(1, sizeof *p);
     enum tw_rc rc;
 
     if (!p) {
+        rpc_tls_session_free(tls);
         nng_stream_free(stream);
         return TW_ENOMEM;
     }
@@ -408,7 +450,7 @@ enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_peer **re
     p->next_id = s->server ? 2 : 1;
     p->end_counter = &s->stats.handshakes_failed;
     p->timer = (struct loop_timer){ .fn = on_timer, .ctx = p };
-    rc = conn_new(s->loop, stream, &conn_hooks, p, &p->conn);
+    rc = conn_new(s->loop, stream, tls, &conn_hooks, p, &p->conn);
     if (rc)
         goto fail_free;
     rc = start(p);
@@ -436,9 +478,14 @@ void peer_up(struct rpc_peer *p, const struct hello_id *id)
     peer_name(p, id);
     DL_DELETE(s->handshakes, p);
     s->n_handshakes--;
-    DL_APPEND(s->up, p);
-    s->n_up++;
-    rpc_count(&s->stats.peers, 1);
+    if (p->joiner) {
+        DL_APPEND(s->joiners, p);
+        s->n_joiners++;
+    } else {
+        DL_APPEND(s->up, p);
+        s->n_up++;
+        rpc_count(&s->stats.peers, 1);
+    }
     p->was_up = true;
     p->state = PEER_UP;
     p->in.up = true; /* called from on_readable(): nothing is being received */

@@ -82,6 +82,9 @@ struct rpc_peer {
     bool was_up;
     struct rpc_inbox in;
     uint8_t nonce[HELLO_NONCE_LEN];
+    bool joiner;      /* server: a stranger, of which the hooks hear nothing */
+    uint32_t allowed; /* server: RPC_SERVICE_BIT()s that the peer may call */
+    struct rpc_certificate certificate; /* if hello.certificate */
     bool greeted; /* client: the server's HELLO has come */
     bool sent_away; /* by the peer's GOAWAY: end_status and end_detail are its words */
     struct hello_id id;
@@ -110,8 +113,8 @@ struct rpc_side {
     struct rpc_stats stats;
     bool server, stopping;
     struct hello_policy policy;               /* server */
-    struct rpc_peer *handshakes, *up, *dying; /* lists, oldest first */
-    size_t n_handshakes, n_up;
+    struct rpc_peer *handshakes, *up, *joiners, *dying; /* lists, oldest first */
+    size_t n_handshakes, n_up, n_joiners;
     /* A frame of the handshake has come. */
     void (*on_handshake)(struct rpc_peer *p, const struct rpc_in_frame *f);
     /* p has just gone down; on_down() has been called if it was up. */
@@ -123,16 +126,21 @@ enum tw_rc side_init(struct rpc_side *s, struct loop *l, const struct rpc_hooks 
                      const struct rpc_service *services, size_t n_services, const struct rpc_times *times);
 /* Ends every connection now and frees what side_init() made. */
 void side_stop(struct rpc_side *s);
-/* "tcp://" and "ipc://" and nothing else. */
+/* "tls+tcp://", "tcp://" and "ipc://" and nothing else. */
 enum tw_rc side_check_url(const char *url, struct tw_err *err);
+bool side_is_tls(const char *url);
+/* What nng shall dial or listen on: TLS is ours. */
+const char *side_nng_url(const char *url);
 
 /* ---- rpc_peer.c ---- */
-/* Takes the stream, also on failure; the handshake's clock starts. */
-enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_peer **ret);
+/* Takes the stream and the session (NULL: plain), also on failure; the handshake's clock starts. */
+enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_tls_session *tls, struct rpc_peer **ret);
 void peer_free(struct rpc_peer *p);
 /* The handshake is over; the caller then calls on_up(). */
 void peer_up(struct rpc_peer *p, const struct hello_id *id);
-/* Hands who `id` is to p->hello. */
+/* The connection as a proof is made for it; any thread that has the peer. */
+enum tw_rc peer_channel(struct rpc_peer *p, struct hello_channel *ret);
+/* Hands who `id` is to p->hello, and the certificate. */
 void peer_name(struct rpc_peer *p, const struct hello_id *id);
 /* Soon, from the loop; no effect if it is ending already. */
 void peer_doom(struct rpc_peer *p, Tw__Status status, const char *detail);

@@ -1,4 +1,5 @@
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
@@ -10,7 +11,9 @@
 struct rpc_server {
     struct rpc_side side; /* first */
     char *name;
-    unsigned max_peers, max_handshakes;
+    struct rpc_tls_end *tls; /* NULL: plain */
+    uint32_t strangers;      /* RPC_SERVICE_BIT()s for who joins */
+    unsigned max_peers, max_handshakes, max_joiners;
     uint16_t port;
     nng_stream_listener *listener;
     nng_aio *accept;
@@ -19,6 +22,8 @@ struct rpc_server {
     struct loop_task accept_task;
     struct loop_timer retry;
     struct log_limit refused, unable;
+    struct rpc_failure failures[RPC_FAILURES_KEPT]; /* the newest first */
+    size_t n_failures;
 };
 
 /* ---- Handshake ---- */
@@ -37,14 +42,46 @@ static void greet(struct rpc_server *s, struct rpc_peer *p)
         peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
 }
 
+static struct rpc_welcome no(Tw__Status status, const char *detail)
+{
+    return (struct rpc_welcome){ .status = status, .detail = detail };
+}
+
+/* The certificate decides who an agent is. */
+static struct rpc_welcome check_certificate(const struct rpc_hello *h)
+{
+    if (!h->tls || h->role != TW__ROLE__ROLE_AGENT)
+        return no(TW__STATUS__STATUS_OK, NULL);
+    if (!h->certificate)
+        return no(TW__STATUS__STATUS_UNAUTHENTICATED,
+                  "an agent without a certificate: let it join with a token first (twamp-agent --join-token-file)");
+    if (strcmp(h->certificate->name, h->name) != 0)
+        return no(TW__STATUS__STATUS_PERMISSION_DENIED, "the certificate shown is for another agent's name");
+    return no(TW__STATUS__STATUS_OK, NULL);
+}
+
 static void ask_user(struct rpc_server *s, struct rpc_peer *p, struct rpc_welcome *ret)
 {
+    *ret = check_certificate(&p->hello);
+    if (ret->status)
+        return;
     *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_OK, .approved = true };
     if (s->side.n_up >= s->max_peers)
-        *ret = (struct rpc_welcome){ TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "too many connections", false, 0,
-                                     0 };
+        *ret = no(TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "too many connections");
     else if (s->side.hooks.on_hello)
         s->side.hooks.on_hello(s->side.hooks.ctx, &p->hello, ret);
+    p->allowed = p->hello.tls && p->hello.role == TW__ROLE__ROLE_OPERATOR ? ret->grant : UINT32_MAX;
+    if (!ret->status && !p->allowed)
+        *ret = no(TW__STATUS__STATUS_UNAUTHENTICATED, "operators that come by TLS need a token");
+}
+
+static void admit_joiner(struct rpc_server *s, struct rpc_peer *p, struct rpc_welcome *ret)
+{
+    *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_OK };
+    p->joiner = true;
+    p->allowed = s->strangers;
+    if (s->side.n_joiners >= s->max_joiners)
+        peer_refuse(s->side.joiners, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "made room for a newer one that joins");
 }
 
 static void welcome(struct rpc_peer *p, const struct rpc_welcome *w)
@@ -71,7 +108,10 @@ static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
         return;
     }
     peer_name(p, f->hello);
-    ask_user(s, p, &w);
+    if (p->hello.role == TW__ROLE__ROLE_JOINER)
+        admit_joiner(s, p, &w);
+    else
+        ask_user(s, p, &w);
     if (w.status) {
         peer_refuse(p, w.status, w.detail ? w.detail : "refused");
         return;
@@ -80,8 +120,41 @@ static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
     if (p->state != PEER_HELLO)
         return;
     peer_up(p, f->hello);
-    if (s->side.hooks.on_up)
+    if (s->side.hooks.on_up && !p->joiner)
         s->side.hooks.on_up(s->side.hooks.ctx, p);
+}
+
+/* Strangers choose how often they fail, but not how much is kept. */
+static void keep_failure(struct rpc_server *s, const struct rpc_peer *p)
+{
+    struct rpc_failure f = { .status = p->end_status };
+    size_t i;
+
+    snprintf(f.address, sizeof f.address, "%s", p->address);
+    snprintf(f.name, sizeof f.name, "%s", p->id.name);
+    snprintf(f.reason, sizeof f.reason, "%.*s", (int)sizeof f.reason - 1, p->end_detail);
+    f.first_ns = f.last_ns = loop_now(s->side.loop).wall.ns;
+    f.times = 1;
+    for (i = 0; i < s->n_failures; i++)
+        if (!strcmp(s->failures[i].address, f.address) && !strcmp(s->failures[i].reason, f.reason)) {
+            f.first_ns = s->failures[i].first_ns;
+            f.times += s->failures[i].times;
+            break;
+        }
+    if (i == s->n_failures && s->n_failures < RPC_FAILURES_KEPT)
+        s->n_failures++;
+    if (i == RPC_FAILURES_KEPT)
+        i--; /* the oldest goes */
+    memmove(s->failures + 1, s->failures, i * sizeof *s->failures);
+    s->failures[0] = f;
+}
+
+size_t rpc_server_failures(const struct rpc_server *s, struct rpc_failure *ret, size_t cap)
+{
+    size_t n = cap < s->n_failures ? cap : s->n_failures;
+
+    memcpy(ret, s->failures, n * sizeof *ret);
+    return n;
 }
 
 static void on_ended(struct rpc_peer *p)
@@ -91,6 +164,7 @@ static void on_ended(struct rpc_peer *p)
 
     if (p->was_up || s->side.stopping)
         return;
+    keep_failure(s, p);
     if (log_limit_ok(&s->refused, loop_now(s->side.loop).mono.ns, &held))
         log_info("handshake failed", LOG_S("address", p->address), LOG_S("name", p->id.name),
                  LOG_S("status", rpc_status_name(p->end_status)), LOG_S("reason", p->end_detail),
@@ -133,13 +207,19 @@ static void evict_oldest(struct rpc_server *s)
 static void take_connection(struct rpc_server *s)
 {
     nng_stream *stream = s->accepted;
+    struct rpc_tls_session *tls = NULL;
     struct rpc_peer *p;
 
     s->accepted = NULL;
     rpc_count(&s->side.stats.accepted, 1);
     if (s->side.n_handshakes >= s->max_handshakes)
         evict_oldest(s);
-    if (peer_new(&s->side, stream, &p) == TW_OK)
+    if (s->tls && rpc_tls_session_new(s->tls, NULL, &tls)) {
+        nng_stream_free(stream);
+        rpc_count(&s->side.stats.handshakes_failed, 1);
+        return;
+    }
+    if (peer_new(&s->side, stream, tls, &p) == TW_OK)
         greet(s, p);
     else
         rpc_count(&s->side.stats.handshakes_failed, 1);
@@ -187,7 +267,7 @@ static enum tw_rc explain(int nng_error, const char *url, struct tw_err *err)
 
 static enum tw_rc listen_on(struct rpc_server *s, const char *url, struct tw_err *err)
 {
-    int port = 0, e = nng_stream_listener_alloc(&s->listener, url);
+    int port = 0, e = nng_stream_listener_alloc(&s->listener, side_nng_url(url));
 
     if (e)
         return explain(e, url, err);
@@ -207,16 +287,39 @@ static enum tw_rc fill(struct rpc_server *s, const struct rpc_server_conf *c)
     enum tw_rc rc = side_init(&s->side, c->loop, &c->hooks, c->services, c->n_services, &c->times);
 
     s->side.server = true;
-    s->side.policy = (struct hello_policy){ c->agents, c->operators };
+    s->side.policy = (struct hello_policy){ c->agents, c->operators, c->joiners };
+    s->strangers = c->strangers;
     s->side.on_handshake = on_handshake;
     s->side.on_ended = on_ended;
     s->name = strdup(c->name ? c->name : "");
     s->max_peers = c->max_peers ? c->max_peers : 20000;
     s->max_handshakes = c->max_handshakes ? c->max_handshakes : 1024;
+    s->max_joiners = c->max_joiners ? c->max_joiners : 64;
     s->accept_task = (struct loop_task){ .fn = accept_done, .ctx = s };
     s->retry = (struct loop_timer){ .fn = on_retry, .ctx = s };
     s->refused.burst = s->unable.burst = 10;
     return rc || s->name ? rc : TW_ENOMEM;
+}
+
+enum tw_rc rpc_server_set_tls(struct rpc_server *s, const struct rpc_tls *tls, struct tw_err *err)
+{
+    struct rpc_tls_end *fresh = NULL;
+    enum tw_rc rc = rpc_tls_end_new(tls, true, &fresh, err);
+
+    if (rc)
+        return rc;
+    rpc_tls_end_free(s->tls);
+    s->tls = fresh;
+    return TW_OK;
+}
+
+static enum tw_rc use_tls(struct rpc_server *s, const struct rpc_server_conf *c, struct tw_err *err)
+{
+    if (!side_is_tls(c->url))
+        return TW_OK;
+    if (!c->tls)
+        return tw_err_set(err, TW_EINVAL, "%s needs a certificate, its key and the certificate of the CA", c->url);
+    return rpc_server_set_tls(s, c->tls, err);
 }
 
 enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server **ret, struct tw_err *err)
@@ -233,6 +336,8 @@ enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server *
     if (rc)
         tw_err_set(err, rc, "out of memory");
     else
+        rc = use_tls(s, c, err);
+    if (!rc)
         rc = listen_on(s, c->url, err);
     if (rc) {
         rpc_server_stop(s);
@@ -259,6 +364,7 @@ void rpc_server_stop(struct rpc_server *s)
     nng_aio_free(s->accept);
     if (s->listener)
         nng_stream_listener_free(s->listener);
+    rpc_tls_end_free(s->tls);
     free(s->name);
     free(s);
 }

@@ -50,6 +50,7 @@ void side_stop(struct rpc_side *s)
 {
     s->stopping = true;
     down_all(&s->up);
+    down_all(&s->joiners);
     down_all(&s->handshakes);
     while (s->dying) {
         struct rpc_peer *p = s->dying;
@@ -74,11 +75,23 @@ enum tw_rc side_check_url(const char *url, struct tw_err *err)
     static const struct {
         const char *scheme;
         bool port;
-    } known[] = { { "tcp://", true }, { "tcp4://", true }, { "tcp6://", true }, { "ipc:///", false } };
+    } known[] = { { "tls+tcp://", true }, { "tcp://", true }, { "tcp4://", true }, { "tcp6://", true }, { "ipc:///", false } };
 
     for (size_t i = 0; i < TW_NELEM(known); i++)
         if (strncmp(url, known[i].scheme, strlen(known[i].scheme)) == 0 &&
             (!known[i].port || ends_with_port(url)))
             return TW_OK;
-    return tw_err_set(err, TW_EINVAL, "%s: expected tcp://HOST:PORT or ipc:///PATH", url);
+    return tw_err_set(err, TW_EINVAL, "%s: expected tls+tcp://HOST:PORT, tcp://HOST:PORT or ipc:///PATH", url);
+}
+
+#define TLS_PREFIX "tls+"
+
+bool side_is_tls(const char *url)
+{
+    return strncmp(url, TLS_PREFIX, strlen(TLS_PREFIX)) == 0;
+}
+
+const char *side_nng_url(const char *url)
+{
+    return side_is_tls(url) ? url + strlen(TLS_PREFIX) : url;
 }

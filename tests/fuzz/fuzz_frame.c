@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void try_hello(const ProtobufCBinaryData *b)
 {
-    static const uint8_t nonce[HELLO_NONCE_LEN];
-    struct hello_policy all = { .agents = true, .operators = true };
+    static const struct hello_channel channel = { .tls = true };
+    struct hello_policy all = { .agents = true, .operators = true, .joiners = true };
     struct hello_server server;
     struct tw_err err = { 0 };
     struct hello_id id;
@@ -23,8 +23,8 @@ static void try_hello(const ProtobufCBinaryData *b)
 
     if (arena_new(RPC_ARENA_CAP(b->len), &a))
         return;
-    if (hello_check_client(b->data, b->len, all, nonce, a, &id, &err) == TW__STATUS__STATUS_OK) {
-        CHECK(id.role == TW__ROLE__ROLE_AGENT || id.role == TW__ROLE__ROLE_OPERATOR);
+    if (hello_check_client(b->data, b->len, all, &channel, a, &id, &err) == TW__STATUS__STATUS_OK) {
+        CHECK(id.role >= TW__ROLE__ROLE_AGENT && id.role <= TW__ROLE__ROLE_JOINER);
         CHECK(id.name[0] && memchr(id.name, 0, sizeof id.name) && tw_utf8_ok(id.name));
     } else {
         CHECK(err.text[0]);

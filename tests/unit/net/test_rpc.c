@@ -188,7 +188,7 @@ static void raw_up(struct fixture *f, struct raw *r)
     assert_int_equal(hello_check_server(m->body.data, m->body.len, a, &server, NULL), 0);
     arena_free(a);
     tw__frame__free_unpacked(m, NULL);
-    MUST(hello_make_client(&id, f->key, &server, sig, &hello));
+    MUST(hello_make_client(&id, f->key, &server, NULL, sig, &hello));
     frame.kind = TW__FRAME_KIND__FRAME_HELLO;
     raw_send(r, &frame, &hello.base);
     m = raw_next(r);

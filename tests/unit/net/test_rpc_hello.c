@@ -135,7 +135,7 @@ static void say_hello(struct fixture *f, struct raw *r, void (*mangle)(Tw__Clien
 
     make_id(f, &id);
     read_greeting(r, &server);
-    MUST(hello_make_client(&id, f->key, &server, sig, &m));
+    MUST(hello_make_client(&id, f->key, &server, NULL, sig, &m));
     mangle(&m);
     frame.kind = TW__FRAME_KIND__FRAME_HELLO;
     raw_send(r, &frame, &m.base);
