@@ -7,6 +7,7 @@
 
 /* Each pair of an agent of ours takes a connection: so many classes may it have to us. */
 #define CONNECTIONS_PER_PEER 256
+#define CONNECTS_BURST (2 * CONNECTIONS_PER_PEER) /* all of them, and again after a restart */
 
 struct control {
     struct ctl_listener *listener;
@@ -54,13 +55,17 @@ static enum tw_rc listen_at(struct control *c, const struct ctl_listener_cfg *cf
 }
 
 enum tw_rc control_start(const struct agent_options *o, struct loop *loop, struct worker **workers,
-                         size_t n_workers, struct keyring *keys, struct control **ret, struct tw_err *err)
+                         size_t n_workers, struct keyring *keys, struct acl *acl, struct control **ret,
+                         struct tw_err *err)
 {
     struct ctl_listener_cfg cfg = { .loop = loop,
                                     .workers = workers,
                                     .n_workers = n_workers,
                                     .modes = o->control_modes | TWAMP_FEATURES,
                                     .max_per_peer = CONNECTIONS_PER_PEER,
+                                    .acl = acl,
+                                    .connects_per_second = (uint32_t)o->control_rate,
+                                    .connects_burst = CONNECTS_BURST,
                                     .port_low = o->test_ports.low,
                                     .port_high = o->test_ports.high };
     struct control *c;
@@ -100,6 +105,12 @@ uint16_t control_port(const struct control *c)
     return c ? c->port : 0;
 }
 
+void control_set_acl(struct control *c, struct acl *acl)
+{
+    if (c)
+        ctl_listener_set_acl(c->listener, acl);
+}
+
 void control_on_results(struct control *c)
 {
     if (c)
@@ -115,6 +126,8 @@ void control_fill_health(const struct control *c, Tw__HealthReport *h)
     ctl_listener_counters(c->listener, &n);
     h->control_connections = n.connections;
     h->control_logins_failed = n.closed[CTL_WHY_LOGIN];
+    h->control_not_allowed = n.refused_acl;
+    h->control_rate_limited = n.refused_rate;
     h->control_refused = n.refused_connections + n.refused_peer + n.refused_handshakes;
     for (unsigned i = CTL_OK + 1; i < CTL_ACCEPTS; i++)
         h->control_refused += n.requests_refused[i];

@@ -9,12 +9,14 @@
 
 struct control;
 
-/* *ret stays NULL when the options want none. keys NULL: only the open mode. */
+/* *ret stays NULL when the options want none. keys NULL: only the open mode. acl: see struct ctl_listener_cfg. */
 enum tw_rc control_start(const struct agent_options *o, struct loop *loop, struct worker **workers,
-                         size_t n_workers, struct keyring *keys, struct control **ret, struct tw_err *err);
+                         size_t n_workers, struct keyring *keys, struct acl *acl, struct control **ret,
+                         struct tw_err *err);
 /* The following take NULL, too: there is none. */
 void control_stop(struct control *c);
 uint16_t control_port(const struct control *c); /* 0: there is none */
+void control_set_acl(struct control *c, struct acl *acl);
 void control_on_results(struct control *c);     /* of any worker */
 void control_fill_health(const struct control *c, Tw__HealthReport *h);
 

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include "agent/access_lists.h"
 #include "agent/cards.h"
 #include "agent/check.h"
 #include "agent/clockwatch.h"
@@ -60,8 +62,9 @@ struct agent {
     struct cards cards;
     struct uplink *uplink;
     struct loop_timer trim, xdp_tick;
-    struct tw_prefix *allow, *probe_allow;
-    size_t n_allow;
+    struct tw_prefix *probe_allow;
+    struct access_lists *access;
+    struct source_limit *limit; /* of the reflectors; NULL: none */
     struct target_rules targets; /* points to probe_allow */
     struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
@@ -319,6 +322,8 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     xdp_reflect_counters(a->xdp, &xdp);
     h->reflected_xdp = h->reflected = xdp.reflected;
     h->reflected_stamp = xdp.reflected_stamp;
+    h->reflector_rejected = h->reflector_rate_limited = xdp.rate_limited;
+    h->access_error = (char *)access_lists_error(a->access);
     for (size_t i = 0; i < a->n_workers; i++) {
         struct worker_counters c;
         worker_counters(a->workers[i], &c);
@@ -330,6 +335,10 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
         h->reflector_drops += c.rxq_drops;
         h->reflector_auth_failed += c.reflector_auth_failed + c.reflector_tlv_auth_failed;
         h->reflector_not_allowed += c.reflector_not_allowed;
+        h->reflector_rate_limited += c.reflector_rate_limited;
+        h->reflector_loops += c.reflector_loops;
+        h->reflector_longer += c.reflector_longer;
+        h->reflector_evicted += c.reflector_evicted;
         h->reflector_auth_demanded += c.reflector_auth_demanded;
         h->reflected_stamp += c.reflected_stamp;
         h->reflected_auth += c.reflected_auth;
@@ -351,6 +360,7 @@ static void on_hangup(void *ctx, int signo)
         keyring_look(a->keys);
     if (a->metrics)
         metrics_server_reload(a->metrics);
+    access_lists_reload(a->access);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -431,11 +441,12 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
                                   .on_results = on_worker_results,
                                   .ctx = a,
                                   .max_sessions = (size_t)a->opt.max_sessions,
-                                  .allow = a->allow,
-                                  .n_allow = a->n_allow,
+                                  .acl = access_lists_reflect(a->access),
+                                  .limit = a->limit,
                                   .stateless = a->opt.reflect_stateless,
                                   .demand_auth = a->opt.demand_auth,
                                   .refuse_dscp = a->opt.refuse_dscp,
+                                  .refuse_short = a->opt.refuse_short,
                                   .precise = a->opt.precise,
                                   .self_test = a->opt.self_test,
                                   .hw_times = a->cards.n > 0,
@@ -453,29 +464,35 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
     return TW_OK;
 }
 
-static enum tw_rc parse_prefixes(const char *option, const struct conf_strlist *list, struct tw_prefix **ret,
-                                 struct tw_err *err)
+static enum tw_rc parse_targets(struct agent *a, struct tw_err *err)
 {
-    *ret = calloc(list->n + 1, sizeof **ret);
-    if (!*ret)
+    const struct conf_strlist *list = &a->opt.probe_allow;
+
+    a->probe_allow = calloc(list->n + 1, sizeof *a->probe_allow);
+    if (!a->probe_allow)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     for (size_t i = 0; i < list->n; i++)
-        if (tw_prefix_parse(list->v[i], &(*ret)[i]) != TW_OK)
+        if (tw_prefix_parse(list->v[i], &a->probe_allow[i]) != TW_OK)
             return tw_err_set(err, TW_EINVAL,
-                              "--%s: \"%.64s\" is no prefix; expected 192.0.2.0/24 or 2001:db8::/32", option,
+                              "--probe-allow: \"%.64s\" is no prefix; expected 192.0.2.0/24 or 2001:db8::/32",
                               list->v[i]);
+    a->targets = (struct target_rules){ a->probe_allow, list->n };
     return TW_OK;
 }
 
-static enum tw_rc parse_allowed(struct agent *a, struct tw_err *err)
+/* Who may ask us, and how often. */
+static enum tw_rc open_access(struct agent *a, struct tw_err *err)
 {
-    enum tw_rc rc = parse_prefixes("reflect-allow", &a->opt.reflect_allow, &a->allow, err);
+    struct source_limit_cfg c = { .per_second = a->opt.reflect_rate, .burst = a->opt.reflect_burst };
+    struct access_lists_conf ac = { .opt = &a->opt, .loop = a->loop };
+    enum tw_rc rc = access_lists_load(&ac, &a->access, err);
 
-    if (rc == TW_OK)
-        rc = parse_prefixes("probe-allow", &a->opt.probe_allow, &a->probe_allow, err);
-    a->n_allow = a->opt.reflect_allow.n;
-    a->targets = (struct target_rules){ a->probe_allow, a->opt.probe_allow.n };
-    return rc;
+    if (rc != TW_OK || !a->opt.reflect_rate)
+        return rc;
+    if (getrandom(&c.hash_seed, sizeof c.hash_seed, 0) != (ssize_t)sizeof c.hash_seed)
+        return tw_err_set(err, TW_EIO, "this host gives no random numbers");
+    rc = source_limit_new(&c, &a->limit);
+    return rc == TW_OK ? TW_OK : tw_err_set(err, rc, "out of memory");
 }
 
 static void on_xdp_tick(struct loop_timer *t)
@@ -496,8 +513,9 @@ static void start_xdp(struct agent *a)
                                             .restart_gap_ns = REFLECT_RESTART_GAP_NS,
                                             .port = a->reflector_port,
                                             .stateless = a->opt.reflect_stateless,
-                                            .allow = a->allow,
-                                            .n_allow = a->n_allow } };
+                                            .acl = access_lists_reflect(a->access) },
+                                 .per_second = a->opt.reflect_rate,
+                                 .burst = a->opt.reflect_burst };
     struct tw_err err = { 0 };
 
     if (!a->opt.xdp)
@@ -686,7 +704,9 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc == TW_OK)
         rc = open_data(a, err);
     if (rc == TW_OK)
-        rc = parse_allowed(a, err);
+        rc = parse_targets(a, err);
+    if (rc == TW_OK)
+        rc = open_access(a, err);
     if (rc == TW_OK)
         rc = cards_open(&a->cards, &a->opt.hw_timestamps, err);
     if (rc == TW_OK)
@@ -694,7 +714,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc == TW_OK)
         rc = open_keys(a, err);
     if (rc == TW_OK)
-        rc = control_start(&a->opt, a->loop, a->workers, a->n_workers, a->keys, &a->control, err);
+        rc = control_start(&a->opt, a->loop, a->workers, a->n_workers, a->keys,
+                           access_lists_control(a->access), &a->control, err);
     if (rc == TW_OK)
         rc = make_parts(a, err);
     if (rc == TW_OK)
@@ -710,6 +731,7 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     a->clock.ctx = a;
     cards_start(&a->cards, a->loop, a->workers, a->n_workers);
     start_xdp(a);
+    access_lists_start(a->access, a->workers, a->n_workers, a->control, a->xdp);
     a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };
     on_trim(&a->trim);
     apply_kept_schedule(a);
@@ -725,6 +747,7 @@ static void agent_stop(struct agent *a)
     a->uplink = NULL;
     metrics_server_stop(a->metrics);
     a->metrics = NULL;
+    access_lists_stop(a->access);
     xdp_reflect_close(a->xdp);
     clockwatch_stop(&a->clock);
     cards_close(&a->cards);
@@ -746,7 +769,8 @@ static void agent_stop(struct agent *a)
     for (size_t i = 0; i < a->n_workers; i++)
         worker_free(a->workers[i]);
     free(a->workers);
-    free(a->allow);
+    source_limit_free(a->limit);
+    access_lists_free(a->access);
     free(a->probe_allow);
     enrolment_free(a->enrolment);
     if (a->spool)

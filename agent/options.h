@@ -12,14 +12,17 @@ struct port_range {
 
 struct agent_options {
     char *http, *http_tls_cert, *http_tls_key, *xdp, *controller, *name, *data_dir, *log_level, *secrets;
-    struct conf_strlist reflect, reflect_allow, probe_allow, advertise, labels, control, hw_timestamps;
+    struct conf_strlist reflect, reflect_allow, reflect_deny, probe_allow, advertise, labels, control, hw_timestamps;
+    struct conf_strlist control_allow, control_deny;
+    char *reflect_acl, *control_acl;
+    int64_t reflect_rate, reflect_burst, control_rate;
     int64_t workers, max_sessions, max_pps, max_bps, spool_max_mb, keep_acked_ns, resolve_every_ns;
     int64_t flight_probes, flight_memory_mb, flight_frozen_mb, flight_loss_run;
     uint32_t control_modes; /* enum twamp_mode: security modes offered */
     struct port_range test_ports;
     int log_format, self_test, tx_timestamps;
     bool check; /* look at this host and end */
-    bool allow_plaintext, http_plaintext, reflect_stateless, demand_auth, refuse_dscp, precise;
+    bool allow_plaintext, http_plaintext, reflect_stateless, demand_auth, refuse_dscp, refuse_short, precise;
 };
 
 extern const struct conf_program agent_program;

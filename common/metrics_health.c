@@ -70,6 +70,17 @@ static void take_clock(struct metrics_agent *m, const Tw__HealthReport *h)
     m->clock_leap = leap_of(h->clock_leap);
 }
 
+static void take_limits(struct metrics_agent *m, const Tw__HealthReport *h)
+{
+    m->reflector_rate_limited = h->reflector_rate_limited;
+    m->reflector_loops = h->reflector_loops;
+    m->reflector_longer = h->reflector_longer;
+    m->reflector_evicted = h->reflector_evicted;
+    m->control_not_allowed = h->control_not_allowed;
+    m->control_rate_limited = h->control_rate_limited;
+    m->access_stale = h->access_error[0];
+}
+
 void metrics_take_health(struct metrics_agent *m, const Tw__HealthReport *h)
 {
     m->has_health = true;
@@ -92,6 +103,7 @@ void metrics_take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->reflected_xdp = h->reflected_xdp;
     m->reflector_not_allowed = h->reflector_not_allowed;
     m->secrets_stale = h->secrets_error[0];
+    take_limits(m, h);
     m->results_refused = h->results_refused;
     m->runs = h->runs;
     m->runs_missed = h->runs_missed;

@@ -36,12 +36,14 @@ struct metrics_agent {
     uint64_t spool_summaries, spool_dropped, generation, reflected, reflector_rejected, host_drops;
     uint64_t reflected_stamp, reflected_auth, reflector_auth_failed, reflector_auth_demanded, reflect_sessions, auth_failed;
     uint64_t control_connections, control_logins_failed, control_refused, reflected_xdp, reflector_not_allowed;
+    uint64_t reflector_rate_limited, reflector_loops, reflector_longer, reflector_evicted;
+    uint64_t control_not_allowed, control_rate_limited;
     double clock_error_s, cpu_s, rss_bytes;
     uint64_t host_stalls, self_test_sent, self_test_lost, send_errors, sender_drops;
     double host_stall_max_s, cpu_wait_ratio;
     struct tw_num noise_p50_s, noise_p99_s, noise_max_s;
     uint64_t names, names_unresolved, names_stale, name_lookups, name_failures, name_changes;
-    bool clock_synced, secrets_stale;
+    bool clock_synced, secrets_stale, access_stale;
     struct tw_num lateness_p99_s, lateness_max_s; /* of sending, in the latest report periods of its pairs that are fresh */
     uint64_t results_refused, runs, runs_missed;
     uint64_t sessions, spool_bytes, tests, tests_started, tests_refused, tests_expired;

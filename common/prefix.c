@@ -32,6 +32,7 @@ enum tw_rc tw_prefix_parse(const char *text, struct tw_prefix *ret)
     size_t n = slash ? (size_t)(slash - text) : strlen(text);
     struct tw_prefix p = { 0 };
     struct tw_addr a;
+    unsigned mapped;
 
     if (n >= sizeof address)
         return TW_EINVAL;
@@ -39,11 +40,13 @@ enum tw_rc tw_prefix_parse(const char *text, struct tw_prefix *ret)
     address[n] = '\0';
     if (tw_addr_parse(address, 0, &a) || a.port || a.scope || strchr(address, '['))
         return TW_EINVAL;
+    mapped = a.family == 4 && strchr(address, ':') ? 96 : 0; /* ::ffff:192.0.2.0/120 */
     p.family = a.family;
-    p.len = a.family == 4 ? 32 : 128;
+    p.len = (uint8_t)((a.family == 4 ? 32 : 128) + mapped);
     memcpy(p.ip, a.ip, sizeof p.ip);
-    if (slash && !parse_len(slash + 1, p.len, &p.len))
+    if ((slash && !parse_len(slash + 1, p.len, &p.len)) || p.len < mapped)
         return TW_EINVAL;
+    p.len = (uint8_t)(p.len - mapped);
     for (unsigned i = 0; i < sizeof p.ip; i++)
         if (p.ip[i] & ~mask_at(i, p.len))
             return TW_EINVAL;

@@ -503,6 +503,11 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
                  FLEET_REASON_MAX);
         return;
     }
+    if (strlen(rq->access_error) > FLEET_REASON_MAX) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "access_error has more than %d octets",
+                 FLEET_REASON_MAX);
+        return;
+    }
     if (strlen(rq->clock_leap) > FLEET_LEAP_MAX) {
         rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "clock_leap has more than %d octets", FLEET_LEAP_MAX);
         return;

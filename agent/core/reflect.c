@@ -7,7 +7,8 @@
 #include "agent/core/twamp_pkt.h"
 #include "common/wire.h"
 
-#define WELL_KNOWN_PORT 862
+#define WELL_KNOWN_PORTS 1024 /* RFC 6335 section 6: of services, most of which answer whatever comes */
+#define TURNAROUND_MAX (UINT64_C(10) * (1 << 22)) /* 10 ms of an NTP timestamp, nearly */
 #define TOS_DSCP 0xfc /* the other two bits are ECN: what the path did to the probe is not for the answer */
 #define TLV_HEAD 4
 #define AUTH_SSID_AT 26
@@ -40,6 +41,7 @@ enum tw_rc reflector_new(const struct reflect_cfg *cfg, struct reflector **ret)
         return rc;
     }
     r->cfg = *cfg;
+    acl_hold(r->cfg.acl);
     r->err_est = tw_errest_encode(0, false, false);
     *ret = r;
     return TW_OK;
@@ -51,7 +53,15 @@ void reflector_free(struct reflector *r)
         return;
     senders_free(r->senders);
     stamp_keys_clear(&r->keys);
+    acl_free(r->cfg.acl);
     free(r);
+}
+
+void reflector_set_acl(struct reflector *r, struct acl *acl)
+{
+    acl_hold(acl);
+    acl_free(r->cfg.acl);
+    r->cfg.acl = acl;
 }
 
 void reflector_set_clock(struct reflector *r, const struct tw_clock_state *c)
@@ -72,6 +82,7 @@ void reflector_counters(const struct reflector *r, struct reflect_counters *ret)
     *ret = r->n;
     ret->sessions = senders_count(r->senders);
     ret->expired += senders_forgotten(r->senders);
+    ret->evicted = senders_evicted(r->senders);
 }
 
 /* ---- Requests ---- */
@@ -96,6 +107,45 @@ static enum tw_rc refuse(uint64_t *counter, enum tw_rc rc)
 static bool is_error_estimate_ok(uint16_t err_est)
 {
     return err_est & 0xff;
+}
+
+/* ---- Loops ---- */
+
+static uint64_t ntp_at(const uint8_t *data, size_t at)
+{
+    struct wire_rd r = { .p = data + at, .end = data + at + 8 };
+
+    return wire_get_u64(&r);
+}
+
+/* An answer looks like a TWAMP Light probe, or like one of authenticated STAMP, whose padding happens to be a time just
+ * before its own: T2 and T3. A sender's padding is zeros or random. This way no two reflectors answer each other,
+ * whatever ports they have. */
+static bool is_answer(const struct request *q)
+{
+    bool auth = q->kind == KIND_AUTH;
+    size_t t3 = auth ? 16 : 4, t2 = auth ? 32 : 16;
+
+    if (q->kind == KIND_STAMP || q->len < (auth ? (size_t)STAMP_BASE_AUTH : TWAMP_REPLY_MIN))
+        return false;
+    if (!auth && (q->data[38] || q->data[39])) /* must be zero */
+        return false;
+    return ntp_at(q->data, t2) && ntp_at(q->data, t3) - ntp_at(q->data, t2) < TURNAROUND_MAX;
+}
+
+/* Is there a host at all? The kernel lets few of them in; forged ones would be sent to many. */
+static bool is_of_one_host(const struct tw_addr *a)
+{
+    static const uint8_t any[16];
+
+    if (a->family == 6)
+        return a->ip[0] != 0xff && memcmp(a->ip, any, sizeof any) != 0;
+    return a->ip[0] && a->ip[0] < 224; /* 0.0.0.0/8, multicast, reserved, broadcast */
+}
+
+static bool may_loop(const struct reflector *r, const struct tw_addr *from)
+{
+    return from->port == r->cfg.port || from->port < WELL_KNOWN_PORTS || !is_of_one_host(from);
 }
 
 static enum kind kind_of(const uint8_t *data, size_t len)
@@ -130,7 +180,7 @@ static enum tw_rc read_request(struct reflector *r, struct request *q)
         twamp_decode_probe(q->data, q->len, &q->probe);
     if (!is_error_estimate_ok(q->probe.err_est))
         return refuse(&r->n.bad_error_estimate, TW_EINVAL);
-    return TW_OK;
+    return is_answer(q) ? refuse(&r->n.loops_refused, TW_EPERM) : TW_OK;
 }
 
 /* ---- Senders ---- */
@@ -292,13 +342,22 @@ static void write_stamp(struct reflector *r, const struct request *q, uint8_t *r
     r->n.answered_auth += auth;
 }
 
-static bool is_allowed(const struct reflector *r, const struct tw_addr *from)
+/* Before anything is read: what must not be answered shall cost little. */
+static enum tw_rc admit(struct reflector *r, const struct reflect_rx *rx, size_t len, size_t cap)
 {
-    bool found = !r->cfg.n_allow;
-
-    for (size_t i = 0; i < r->cfg.n_allow && !found; i++)
-        found = tw_prefix_contains(&r->cfg.allow[i], from);
-    return found;
+    if (may_loop(r, &rx->from))
+        return refuse(&r->n.loops_refused, TW_EPERM);
+    if (!acl_allows(r->cfg.acl, &rx->from))
+        return refuse(&r->n.not_allowed, TW_EPERM);
+    if (!source_limit_take(r->cfg.limit, &rx->from, rx->mono))
+        return refuse(&r->n.rate_limited, TW_EPERM);
+    if (len < TWAMP_PROBE_MIN)
+        return refuse(&r->n.too_short, TW_ETRUNC);
+    if (len < TWAMP_REPLY_MIN && r->cfg.refuse_short)
+        return refuse(&r->n.longer, TW_EPERM);
+    if (len > TEST_DATAGRAM_MAX || (len < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : len) > cap)
+        return refuse(&r->n.too_long, TW_EINVAL);
+    return TW_OK;
 }
 
 enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, const uint8_t *data, size_t len,
@@ -307,17 +366,10 @@ enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, cons
     size_t need = len < TWAMP_REPLY_MIN ? TWAMP_REPLY_MIN : len;
     struct request q = { .rx = rx, .data = data, .len = len };
     struct reflect_tx tx = { .len = need, .tos = rx->tos < 0 ? 0 : (uint8_t)(rx->tos & TOS_DSCP) };
-    enum tw_rc rc;
+    enum tw_rc rc = admit(r, rx, len, cap);
 
-    if (!is_allowed(r, &rx->from))
-        return refuse(&r->n.not_allowed, TW_EPERM);
-    if (len < TWAMP_PROBE_MIN)
-        return refuse(&r->n.too_short, TW_ETRUNC);
-    if (len > TEST_DATAGRAM_MAX || need > cap)
-        return refuse(&r->n.too_long, TW_EINVAL);
-    /* Only reflectors send from there; two of them would answer each other's answers for ever. */
-    if (rx->from.port == r->cfg.port || rx->from.port == WELL_KNOWN_PORT)
-        return refuse(&r->n.loops_refused, TW_EPERM);
+    if (rc)
+        return rc;
     rc = read_request(r, &q);
     if (rc)
         return rc;

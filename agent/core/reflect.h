@@ -8,11 +8,12 @@
 #ifndef TW_AGENT_REFLECT_H
 #define TW_AGENT_REFLECT_H
 
+#include "agent/core/source_limit.h"
 #include "agent/core/stamp_pkt.h"
 #include "agent/core/stamp_tlv.h"
+#include "common/acl.h"
 #include "common/addr.h"
 #include "common/clk.h"
-#include "common/prefix.h"
 #include "common/stats.h"
 
 #define REFLECT_SENDERS 65536                  /* max_sessions, unless somebody says otherwise */
@@ -23,13 +24,14 @@ struct reflect_cfg {
     uint32_t max_sessions;  /* senders remembered; beyond it new ones are answered statelessly and counted */
     int64_t refwait_ns;     /* forget a sender after so long silence; 900 s by RFC 5357 section 3.6 */
     int64_t restart_gap_ns; /* number 0 after at least this silence starts the count again; 3 s */
-    uint16_t port;      /* our own: probes whose source port equals it, or 862, are dropped (answer loops) */
+    uint16_t port;      /* our own: probes from it, or from a well-known port, are dropped (answer loops) */
     uint64_t hash_seed; /* random, so that nobody can choose addresses that collide in the table of senders */
     bool stateless;     /* answers carry the sender's number, as RFC 8762 section 4 allows */
     bool demand_auth;   /* only authenticated STAMP is answered */
-    const struct tw_prefix *allow; /* who is answered; must outlive it; n_allow 0: everybody */
-    size_t n_allow;
+    struct acl *acl;            /* who is answered; it takes a hold of its own; NULL: everybody */
+    struct source_limit *limit; /* how often; must outlive it; NULL: as often as it likes */
     bool refuse_dscp; /* Class of Service TLV: answer in the DSCP received, whatever is wished */
+    bool refuse_short; /* no answer that is longer than the probe: shorter ones than 41 octets get none */
 };
 
 struct reflector;
@@ -40,6 +42,9 @@ void reflector_set_clock(struct reflector *r, const struct tw_clock_state *c);
 /* Keys for authenticated STAMP and HMAC TLVs; takes over what *keys holds and empties it. Sessions go on. Not
  * between reflect_answer() and reflect_stamp(). */
 void reflector_set_keys(struct reflector *r, struct stamp_keys *keys);
+
+/* Another list; takes a hold of its own. */
+void reflector_set_acl(struct reflector *r, struct acl *acl);
 
 struct reflect_rx {
     struct tw_addr from, to; /* to: local address, family 0 if not known */
@@ -59,9 +64,10 @@ struct reflect_tx {
     uint32_t session, seq; /* entry + 1 (0 = none), number of the answer */
     uint64_t session_id;   /* the entry may have a new owner when the time of sending comes */
 };
-/* Builds the answer: as long as the request, at least 41 octets (Light) or 44 (STAMP); T3 and what depends on
- * it is left for reflect_stamp(). TW_ETRUNC, TW_EINVAL, TW_EPERM (loop, authentication, not allowed): no
- * answer, counted. ret may not overlap data. */
+/* Builds the answer: as long as the request, but at least 41 octets; T3 and what depends on it is left for
+ * reflect_stamp(). TW_ETRUNC, TW_EINVAL, TW_EPERM (loop, authentication, not allowed, too often): no answer, counted.
+ * A loop is: what comes from where only servers send (our own port, well-known ports), from an address that is no
+ * host's, and what is an answer itself: two reflectors would otherwise answer each other's answers for ever. ret may not overlap data. */
 enum tw_rc reflect_answer(struct reflector *r, const struct reflect_rx *rx, const uint8_t *data, size_t len,
                           uint8_t *ret, size_t cap, struct reflect_tx *ret_tx);
 /* Puts T3 and the Error Estimate in and signs: the last thing before sending. */
@@ -77,7 +83,10 @@ void reflect_on_txstamp(struct reflector *r, const struct reflect_tx *tx, struct
 struct reflect_counters {
     uint64_t answered, too_short, too_long, bad_error_estimate, loops_refused, stateless, sessions, expired,
         restarted, send_errors;
-    uint64_t not_allowed;                   /* from outside of cfg.allow */
+    uint64_t not_allowed;                   /* by cfg.acl */
+    uint64_t rate_limited;                  /* by cfg.limit */
+    uint64_t longer;                        /* cfg.refuse_short */
+    uint64_t evicted; /* senders forgotten before their time to make room, of whom a single probe had come */
     uint64_t auth_failed;                   /* HMAC of the base packet: not answered */
     uint64_t tlv_auth_failed;               /* HMAC of the TLVs: answered, flagged */
     uint64_t auth_demanded;                 /* not authenticated where that is demanded */

@@ -139,6 +139,8 @@ enum tw_rc reflect_session_answer(struct reflect_session *s, const struct reflec
 
     if (!is_sender(s, &rx->from))
         return refuse(&s->n.foreign, TW_EPERM);
+    if (!source_limit_take(s->cfg.limit, &rx->from, rx->mono))
+        return refuse(&s->n.rate_limited, TW_EPERM);
     if (!s->started || rx->mono.ns >= reflect_session_ends(s).ns)
         return refuse(&s->n.not_started, TW_EPERM);
     if (len > TEST_DATAGRAM_MAX || need > cap)

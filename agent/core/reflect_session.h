@@ -16,6 +16,7 @@ struct reflect_session_cfg {
     uint8_t dscp;          /* of the answers: Type-P */
     int64_t refwait_ns;    /* ends after so long silence */
     int64_t timeout_ns;    /* goes on answering for so long after the stop */
+    struct source_limit *limit; /* how often it is answered; must outlive it; NULL: as often as it likes */
 };
 
 struct reflect_session;
@@ -36,7 +37,7 @@ enum tw_rc reflect_session_answer(struct reflect_session *s, const struct reflec
 void reflect_session_stamp(struct reflect_session *s, const struct reflect_tx *tx, uint8_t *answer,
                            struct tw_wall t3);
 void reflect_session_unsent(struct reflect_session *s, const struct reflect_tx *tx);
-/* Only answered, too_short, too_long, bad_error_estimate, auth_failed, foreign, not_started, send_errors are
+/* Only answered, rate_limited, too_short, too_long, bad_error_estimate, auth_failed, foreign, not_started, send_errors are
  * used. */
 void reflect_session_counters(const struct reflect_session *s, struct reflect_counters *ret);
 

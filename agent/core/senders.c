@@ -11,6 +11,7 @@
  * the pool full, more are looked at. */
 #define SWEEP 2
 #define SWEEP_WHEN_FULL 32
+#define PROBATION_NS TW_NS_PER_S
 
 enum { NONE = UINT32_MAX };
 #define AUTHENTICATED 0x80 /* in the family of an address */
@@ -23,7 +24,7 @@ struct senders {
     uint32_t free_list, sweep_at, n;
     uint32_t *table; /* index into pool + 1; 0 = empty */
     uint32_t mask;
-    uint64_t last_id, forgotten;
+    uint64_t last_id, forgotten, evicted;
 };
 
 /* By calloc(), which leaves a large piece untouched: what is never used costs nothing. */
@@ -72,6 +73,11 @@ void senders_free(struct senders *t)
 uint32_t senders_count(const struct senders *t)
 {
     return t->n;
+}
+
+uint64_t senders_evicted(const struct senders *t)
+{
+    return t->evicted;
 }
 
 uint64_t senders_forgotten(const struct senders *t)
@@ -149,7 +155,6 @@ static void forget(struct senders *t, uint32_t index)
     s->next_free = t->free_list;
     t->free_list = index;
     t->n--;
-    t->forgotten++;
 }
 
 bool senders_is_expired(const struct senders *t, const struct sender *s, struct tw_mono now)
@@ -162,9 +167,28 @@ static void sweep(struct senders *t, struct tw_mono now, unsigned n)
     for (; n && t->high_water; n--) {
         if (t->sweep_at >= t->high_water)
             t->sweep_at = 0;
-        if (t->pool[t->sweep_at].used && senders_is_expired(t, &t->pool[t->sweep_at], now))
+        if (t->pool[t->sweep_at].used && senders_is_expired(t, &t->pool[t->sweep_at], now)) {
             forget(t, t->sweep_at);
+            t->forgotten++;
+        }
         t->sweep_at++;
+    }
+}
+
+/* Looks at a few, and forgets the first that did not come back. */
+static void evict(struct senders *t, struct tw_mono now)
+{
+    for (unsigned n = SWEEP_WHEN_FULL; n && t->high_water; n--) {
+        struct sender *s;
+
+        if (t->sweep_at >= t->high_water)
+            t->sweep_at = 0;
+        s = &t->pool[t->sweep_at++];
+        if (!s->used || s->rx > 1 || now.ns - s->last.ns < PROBATION_NS)
+            continue;
+        forget(t, (uint32_t)(s - t->pool));
+        t->evicted++;
+        return;
     }
 }
 
@@ -192,6 +216,10 @@ static struct sender *add(struct senders *t, const struct sender_key *k, uint32_
 
     if (index == NONE) {
         sweep(t, now, SWEEP_WHEN_FULL);
+        index = take_entry(t);
+    }
+    if (index == NONE) {
+        evict(t, now);
         index = take_entry(t);
     }
     if (index == NONE)

@@ -4,7 +4,8 @@
  * A sender is (source, destination) address and port, and the SSID where there is one; one that proves itself
  * is not the same as one that does not, so that nobody disturbs its count in its name. Everything is
  * allocated when the table is made: a packet never allocates. Silent senders are forgotten a few at a time,
- * so that no packet waits for a sweep of the whole table. */
+ * so that no packet waits for a sweep of the whole table. In a full table those of whom only one probe has come, a second
+ * ago or more, make room for new ones: so are spoofed sources, which cannot displace a sender that goes on. */
 #ifndef TW_AGENT_SENDERS_H
 #define TW_AGENT_SENDERS_H
 
@@ -64,5 +65,6 @@ void senders_sweep(struct senders *t, struct tw_mono now);
 
 uint32_t senders_count(const struct senders *t);
 uint64_t senders_forgotten(const struct senders *t); /* for their silence, by sweeping */
+uint64_t senders_evicted(const struct senders *t);   /* to make room */
 
 #endif

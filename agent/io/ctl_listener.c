@@ -17,9 +17,13 @@ enum { ACCEPT_BATCH = 16, BACKLOG = 128, PROBE_HEAD = 14 };
 
 /* ---- Taking connections ---- */
 
+/* An IPv6 host has as many addresses as it likes, in its /64; link-local ones are of many hosts. */
 bool ctl_is_same_host(const struct tw_addr *a, const struct tw_addr *b)
 {
-    return a->family == b->family && !memcmp(a->ip, b->ip, sizeof a->ip);
+    bool link_local = a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
+    size_t len = a->family == 6 && !link_local ? 8 : sizeof a->ip;
+
+    return a->family == b->family && !memcmp(a->ip, b->ip, len);
 }
 
 /* The counter of the limit that one more from this peer would break; NULL: none. */
@@ -27,6 +31,10 @@ static uint64_t *limit_of(struct ctl_listener *l, const struct tw_addr *peer)
 {
     uint32_t same = 0, handshakes = 0;
 
+    if (!acl_allows(l->cfg.acl, peer))
+        return &l->n.refused_acl;
+    if (!source_limit_take(l->connects, peer, tw_mono_now()))
+        return &l->n.refused_rate;
     for (const struct ctl_conn *c = l->conns; c; c = c->next) {
         same += ctl_is_same_host(&c->peer, peer);
         handshakes += ctl_conn_is_handshaking(c);
@@ -45,7 +53,9 @@ static void log_refused(struct ctl_listener *l, const struct tw_addr *peer, cons
 
     if (log_limit_ok(&l->refused, tw_mono_now().ns, &held))
         log_warn("control connection refused", LOG_S("peer", tw_addr_format(peer, text)),
-                 LOG_S("limit", counter == &l->n.refused_peer         ? "connections per address"
+                 LOG_S("limit", counter == &l->n.refused_acl          ? "access list"
+                                : counter == &l->n.refused_rate       ? "connections per second"
+                                : counter == &l->n.refused_peer       ? "connections per address"
                                 : counter == &l->n.refused_handshakes ? "handshakes"
                                                                       : "connections"),
                  LOG_U("held_back", held));
@@ -215,6 +225,14 @@ enum tw_rc ctl_listener_start(const struct ctl_listener_cfg *cfg, struct ctl_lis
     l->start_ntp = tw_wall_to_ntp(tw_wall_now());
     l->pause = (struct loop_timer){ .fn = on_pause_over, .ctx = l };
     l->retry = (struct loop_timer){ .fn = ctl_reflectors_retry, .ctx = l };
+    acl_hold(l->cfg.acl);
+    if (cfg->connects_per_second) {
+        struct source_limit_cfg lc = { .per_second = cfg->connects_per_second, .burst = cfg->connects_burst, .sources = 4096 };
+
+        ctl_random(NULL, (uint8_t *)&lc.hash_seed, sizeof lc.hash_seed);
+        if (source_limit_new(&lc, &l->connects))
+            rc = tw_err_set(err, TW_ENOMEM, "out of memory");
+    }
     l->refused.burst = l->logins.burst = l->sessions.burst = l->ends.burst = 10;
     for (size_t i = 0; !rc && i < CTL_LISTEN_MAX && cfg->listen[i].family; i++)
         rc = add_socket(l, &cfg->listen[i], err);
@@ -239,7 +257,16 @@ void ctl_listener_stop(struct ctl_listener *l)
     ctl_reflectors_free(l);
     loop_timer_cancel(l->cfg.loop, &l->pause);
     loop_timer_cancel(l->cfg.loop, &l->retry);
+    acl_free(l->cfg.acl);
+    source_limit_free(l->connects);
     free(l);
+}
+
+void ctl_listener_set_acl(struct ctl_listener *l, struct acl *acl)
+{
+    acl_hold(acl);
+    acl_free(l->cfg.acl);
+    l->cfg.acl = acl;
 }
 
 enum tw_rc ctl_listener_addr(const struct ctl_listener *l, size_t i, struct tw_addr *ret)

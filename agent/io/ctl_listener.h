@@ -22,10 +22,13 @@ struct ctl_listener_cfg {
     uint32_t modes;                        /* offered; password modes only with `secret` */
     ctl_secret_fn secret;
     void *secret_ctx;
+    struct acl *acl; /* whose connections are taken; it takes a hold of its own; NULL: everybody's */
     /* 0 = the value in brackets. */
+    uint32_t connects_per_second; /* of one source, an IPv4 address or an IPv6 /64; 0: as many as it likes */
+    uint32_t connects_burst;      /* at once after silence (a second's) */
     uint32_t count;               /* PBKDF2 rounds (2048) */
     uint32_t max_connections;     /* in all (1000) */
-    uint32_t max_per_peer;        /* of one address (32) */
+    uint32_t max_per_peer;        /* of one address; of IPv6, of one /64 (32) */
     uint32_t max_handshakes;      /* that have not logged in, or failed to in the last 2 s (100) */
     uint32_t max_sessions;        /* in all, those included that go on for their timeout (1000) */
     uint32_t max_conn_sessions;   /* of one connection (100) */
@@ -44,6 +47,8 @@ struct ctl_listener;
 /* TW_EINUSE, TW_EPERM, TW_EINVAL: *err says which address and what to do. */
 enum tw_rc ctl_listener_start(const struct ctl_listener_cfg *cfg, struct ctl_listener **ret,
                               struct tw_err *err);
+/* Another access list, for connections to come; takes a hold of its own. */
+void ctl_listener_set_acl(struct ctl_listener *l, struct acl *acl);
 /* Closes all connections; their sessions end at once. */
 void ctl_listener_stop(struct ctl_listener *l);
 /* Where address i of the list listens: tells the port that the kernel chose. TW_ENOENT. */
@@ -54,6 +59,7 @@ void ctl_listener_on_results(struct ctl_listener *l);
 struct ctl_listener_counters {
     uint64_t connections, handshakes, sessions;                               /* now */
     uint64_t accepted, refused_connections, refused_peer, refused_handshakes; /* connections */
+    uint64_t refused_acl, refused_rate;                                       /* the same */
     uint64_t closed[CTL_WHYS];
     uint64_t opened, started, ended;        /* sessions */
     uint64_t requests_refused[CTL_ACCEPTS]; /* by Accept value */

@@ -53,6 +53,7 @@ struct ctl_listener {
     struct loop_timer retry;
     unsigned next_worker;
     struct ctl_listener_counters n;
+    struct source_limit *connects; /* NULL: no limit */
     struct log_limit refused, logins, sessions, ends;
 };
 

@@ -27,9 +27,9 @@ struct worker_cfg {
     int64_t refwait_ns;            /* 0 = 900 s */
     size_t max_sessions;           /* of sender; 0 = 10000 */
     uint32_t max_reflect_sessions; /* agreed by TWAMP-Control; 0 = 1000 */
-    const struct tw_prefix *allow; /* of its reflectors; must outlive it */
-    size_t n_allow;
-    bool stateless, demand_auth, refuse_dscp; /* of its reflectors: reflect_cfg */
+    struct acl *acl;               /* of its reflectors, which take holds of their own; NULL: everybody */
+    struct source_limit *limit;    /* of all reflectors, those of agreed sessions, too; must outlive it; NULL: none */
+    bool stateless, demand_auth, refuse_dscp, refuse_short; /* of its reflectors: reflect_cfg */
     uint32_t flight_probes;                   /* that a session keeps in the flight recorder; 0 = none */
     size_t flight_bytes;                      /* of all sessions */
     uint32_t flight_loss_run;                 /* so many lost in a row are an incident; 0 = never */
@@ -84,6 +84,8 @@ enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t fl
 enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, struct form *form);
 /* Keys of authenticated STAMP for all reflectors of this worker: on TW_OK takes over and empties *keys. */
 enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys);
+/* Another access list for all reflectors of this worker but those of agreed sessions; takes a hold of its own. */
+enum tw_rc worker_set_acl(struct worker *w, struct acl *acl);
 /* For error estimates; also tells of wall clock steps. Any thread. */
 void worker_set_clock(struct worker *w, const struct tw_clock_state *c);
 /* What the clocks of network cards say in system time: to be told once a second. Any thread. */
@@ -140,7 +142,9 @@ struct worker_counters {
     /* Each datagram that came to a reflector is either reflected or rejected. */
     uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
         rxq_drops;                                           /* of the reflector sockets */
-    uint64_t reflector_not_allowed;                          /* of `reflector_rejected` */
+    uint64_t reflector_not_allowed, reflector_rate_limited, reflector_loops,
+        reflector_longer; /* of `reflector_rejected` */
+    uint64_t reflector_evicted; /* senders forgotten to make room */
     uint64_t reflector_auth_failed, reflector_auth_demanded; /* of `reflector_rejected` */
     uint64_t reflector_tlv_auth_failed;       /* of `reflected`: only the HMAC of their TLVs was wrong */
     uint64_t reflected_stamp, reflected_auth; /* of `reflected` */

@@ -2,6 +2,7 @@
  * a bounded life. The upper half of this file runs on the loop thread, the lower half on the worker. */
 #include <stddef.h>
 #include <stdlib.h>
+#include "agent/core/crypto.h"
 #include "agent/io/worker_priv.h"
 #include "common/net/now.h"
 
@@ -77,13 +78,16 @@ static enum tw_rc make_agreed(const struct worker *w, const struct tw_addr *loca
         .local = *local, .want_to = true, .rcvbuf_bytes = AGREED_RCVBUF, .hw_times = w->cfg.hw_times
     };
     struct agreed *a = calloc(1, sizeof *a);
+    struct reflect_session_cfg mine = *cfg;
     enum tw_rc rc;
 
     if (!a)
         return tw_err_set(err, TW_ENOMEM, "out of memory for a reflector session");
+    mine.limit = w->cfg.limit;
     a->mirror.port.kind = PORT_REFLECTOR;
     a->mirror.port.sock.fd = -1;
-    rc = reflect_session_new(cfg, tw_mono_now(), &a->mirror.session);
+    rc = reflect_session_new(&mine, tw_mono_now(), &a->mirror.session);
+    crypto_wipe(&mine, sizeof mine);
     if (rc)
         tw_err_set(err, rc, "cannot set up a reflector session: %s", tw_rc_name(rc));
     else

@@ -161,6 +161,8 @@ void worker_drop_commands(struct worker *w)
             free(c.tail);
         if (c.op == CMD_KEYS)
             free_keys(w, c.keys);
+        if (c.op == CMD_ACL)
+            acl_free(c.acl);
     }
 }
 
@@ -303,6 +305,15 @@ enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys)
     worker_send(w, &(struct cmd){ .op = CMD_KEYS, .keys = sets });
     stamp_keys_clear(keys);
     return TW_OK;
+}
+
+enum tw_rc worker_set_acl(struct worker *w, struct acl *acl)
+{
+    enum tw_rc rc = worker_check_room(w);
+
+    if (rc == TW_OK)
+        worker_send(w, &(struct cmd){ .op = CMD_ACL, .acl = acl_hold(acl) });
+    return rc;
 }
 
 /* ---- Loop thread: answers ---- */
@@ -501,6 +512,10 @@ static void execute(struct worker *w, const struct cmd *c)
     case CMD_KEYS:
         mirrors_set_keys(w, c->keys);
         free_keys(w, c->keys);
+        break;
+    case CMD_ACL:
+        mirrors_set_acl(w, c->acl);
+        acl_free(c->acl);
         break;
     case CMD_AGREED_OPEN:
     case CMD_AGREED_START:

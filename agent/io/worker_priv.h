@@ -178,6 +178,7 @@ enum cmd_op {
     CMD_PEEK,
     CMD_TAIL,
     CMD_KEYS,
+    CMD_ACL,
     CMD_AGREED_OPEN,
     CMD_AGREED_START,
     CMD_AGREED_STOP,
@@ -189,6 +190,7 @@ struct cmd {
         struct flow *flow;
         struct agreed *agreed;
         struct stamp_keys *keys; /* one for each mirror, from calloc() */
+        struct acl *acl;         /* the command's own hold */
     };
     union {
         uint64_t number;
@@ -415,6 +417,7 @@ void lane_receive(struct worker *w, struct lane *l);
 enum tw_rc mirror_open(struct worker *w, const struct tw_addr *local, struct tw_err *err);
 void mirror_receive(struct worker *w, struct mirror *m);
 void mirror_take_errors(struct worker *w, struct mirror *m);
+void mirrors_set_acl(struct worker *w, struct acl *acl);
 void mirrors_set_keys(struct worker *w, struct stamp_keys *keys);
 void mirror_free(struct mirror *m);
 void mirrors_free(struct worker *w);

@@ -41,12 +41,13 @@ static struct reflect_cfg reflect_cfg_of(const struct worker_cfg *c, uint16_t po
                                   c->reflect_max_sessions ? c->reflect_max_sessions : REFLECT_SENDERS,
                               .refwait_ns = c->refwait_ns ? c->refwait_ns : REFLECT_REFWAIT_NS,
                               .restart_gap_ns = REFLECT_RESTART_GAP_NS,
-                              .allow = c->allow,
-                              .n_allow = c->n_allow,
+                              .acl = c->acl,
+                              .limit = c->limit,
                               .port = port,
                               .stateless = c->stateless,
                               .demand_auth = c->demand_auth,
-                              .refuse_dscp = c->refuse_dscp };
+                              .refuse_dscp = c->refuse_dscp,
+                              .refuse_short = c->refuse_short };
 
     if (getrandom(&rc.hash_seed, sizeof rc.hash_seed, 0) != (ssize_t)sizeof rc.hash_seed)
         rc.hash_seed = (uint64_t)tw_wall_now().ns; /* better than none */
@@ -294,6 +295,12 @@ void mirrors_set_keys(struct worker *w, struct stamp_keys *keys)
         reflector_set_keys(w->mirrors[i].state, &keys[i]);
 }
 
+void mirrors_set_acl(struct worker *w, struct acl *acl)
+{
+    for (size_t i = 0; i < w->n_mirrors; i++)
+        reflector_set_acl(w->mirrors[i].state, acl);
+}
+
 void mirrors_set_clock(struct worker *w)
 {
     for (size_t i = 0; i < w->n_mirrors; i++)
@@ -303,7 +310,7 @@ void mirrors_set_clock(struct worker *w)
 static uint64_t rejected(const struct reflect_counters *c)
 {
     return c->too_short + c->too_long + c->bad_error_estimate + c->loops_refused + c->foreign +
-           c->not_started + c->not_allowed + c->auth_demanded + c->auth_failed;
+           c->not_started + c->not_allowed + c->rate_limited + c->longer + c->auth_demanded + c->auth_failed;
 }
 
 void mirror_add_counters(struct worker_counters *to, const struct reflect_counters *c,
@@ -317,6 +324,10 @@ void mirror_add_counters(struct worker_counters *to, const struct reflect_counte
     to->reflector_auth_failed += c->auth_failed - before->auth_failed;
     to->reflector_tlv_auth_failed += c->tlv_auth_failed - before->tlv_auth_failed;
     to->reflector_not_allowed += c->not_allowed - before->not_allowed;
+    to->reflector_rate_limited += c->rate_limited - before->rate_limited;
+    to->reflector_loops += c->loops_refused - before->loops_refused;
+    to->reflector_longer += c->longer - before->longer;
+    to->reflector_evicted += c->evicted - before->evicted;
     to->reflector_auth_demanded += c->auth_demanded - before->auth_demanded;
     to->reflected_stamp += c->answered_stamp - before->answered_stamp;
     to->reflected_auth += c->answered_auth - before->answered_auth;

@@ -22,7 +22,9 @@
 #define REPLY_MIN 41
 #define STAMP_BASE 44
 #define AUTH_BASE 112
-#define WELL_KNOWN_PORT 862
+#define WELL_KNOWN_PORTS 1024
+#define TURNAROUND_MAX (10ULL * (1 << 22)) /* as agent/core/reflect.c */
+#define LIMIT_TRIES 4
 #define FRAGMENT 0x3fff /* more fragments, or not the first */
 #define DSCP 0xfc
 
@@ -47,6 +49,14 @@ struct {
     __type(key, struct xdp_prefix);
     __type(value, __u8);
 } allow SEC(".maps");
+
+/* When the bucket of a source is full again. The one that was used the longest time ago makes room: it is full. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, XDP_SOURCES);
+    __type(key, struct xdp_addr);
+    __type(value, __u64);
+} buckets SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -141,18 +151,74 @@ static int is_link_local(const struct xdp_addr *a)
     return a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
 }
 
+/* Forged ones would be sent to many; one of our own can only be a lie out there. */
+static int is_of_one_host(const struct probe *q)
+{
+    const __u8 *ip = q->key.from.ip;
+    __u32 word[4];
+
+    __builtin_memcpy(word, ip, 16);
+    if (q->ip_len == sizeof(struct iphdr))
+        return ip[12] && ip[12] < 224 && !bpf_map_lookup_elem(&locals, &q->key.from);
+    return ip[0] != 0xff && (word[0] | word[1] | word[2] | word[3]) && !bpf_map_lookup_elem(&locals, &q->key.from);
+}
+
 static int is_ours(const struct xdp_conf *c, const struct probe *q)
 {
     return q->to_port == c->port && q->key.from_port != c->port &&
-           q->key.from_port != bpf_htons(WELL_KNOWN_PORT) && !is_link_local(&q->key.from) &&
-           bpf_map_lookup_elem(&locals, &q->key.to);
+           bpf_ntohs(q->key.from_port) >= WELL_KNOWN_PORTS && !is_link_local(&q->key.from) &&
+           is_of_one_host(q) && bpf_map_lookup_elem(&locals, &q->key.to);
 }
 
 static int is_allowed(const struct probe *q)
 {
     struct xdp_prefix p = { .prefix_len = 128, .addr = q->key.from };
+    __u8 *verdict = bpf_map_lookup_elem(&allow, &p);
 
-    return bpf_map_lookup_elem(&allow, &p) != 0;
+    return verdict && *verdict;
+}
+
+/* As source_limit_take(): when its bucket is full, moved on by this packet. */
+static int is_over(const struct xdp_conf *c, const struct probe *q)
+{
+    struct xdp_addr key = q->key.from;
+    __u64 now = bpf_ktime_get_ns(), *full;
+
+    if (!c->gap_ns)
+        return 0;
+    if (q->ip_len != sizeof(struct iphdr))
+        __builtin_memset(key.ip + 8, 0, 8);
+    full = bpf_map_lookup_elem(&buckets, &key);
+    if (!full) {
+        __u64 first = now + c->gap_ns;
+        bpf_map_update_elem(&buckets, &key, &first, BPF_ANY);
+        return 0;
+    }
+    for (int i = 0; i < LIMIT_TRIES; i++) {
+        __u64 seen = *(volatile __u64 *)full, next = (seen > now ? seen : now) + c->gap_ns;
+
+        if (next - now > c->burst_ns)
+            return 1;
+        if (__sync_val_compare_and_swap(full, seen, next) == seen)
+            return 0;
+    }
+    return 0;
+}
+
+static __u64 ntp_at(const __u8 *p)
+{
+    __u64 v;
+
+    __builtin_memcpy(&v, p, 8);
+    return bpf_be64_to_cpu(v);
+}
+
+/* As is_answer() of agent/core/reflect.c: it is not answered. */
+static int is_answer(const __u8 *b)
+{
+    __u64 t3 = ntp_at(b + 4), t2 = ntp_at(b + 16);
+
+    return t2 && !b[38] && !b[39] && t3 - t2 < TURNAROUND_MAX;
 }
 
 /* What the packet is, by the rules of the sockets' reflector (docs/protocol.md). 0: not for us. */
@@ -172,6 +238,8 @@ static int read_payload(struct xdp_md *x, struct probe *q)
         zero |= b[i];
     if (q->len >= AUTH_BASE && !zero)
         return 0;
+    if (is_answer(b))
+        return 0;
     if (q->len < STAMP_BASE)
         return 1;
     zero = 0;
@@ -185,7 +253,9 @@ static int read_payload(struct xdp_md *x, struct probe *q)
     return q->len < STAMP_BASE + 4 || !(b[STAMP_BASE] | b[STAMP_BASE + 1]); /* no TLVs */
 }
 
-static int read_probe(struct xdp_md *x, const struct xdp_conf *c, struct probe *q)
+enum what { FOR_OTHERS, OVER_LIMIT, PROBE };
+
+static enum what read_probe(struct xdp_md *x, const struct xdp_conf *c, struct probe *q)
 {
     void *end = (void *)(long)x->data_end;
     struct ethhdr *eth = (void *)(long)x->data;
@@ -193,22 +263,26 @@ static int read_probe(struct xdp_md *x, const struct xdp_conf *c, struct probe *
     __u32 frame = (__u32)(x->data_end - x->data), head;
 
     if ((void *)(eth + 1) > end || (eth->h_dest[0] & 1))
-        return 0;
+        return FOR_OTHERS;
     if (!(eth->h_proto == bpf_htons(ETH_P_IP)     ? read_ip4(x, q)
           : eth->h_proto == bpf_htons(ETH_P_IPV6) ? read_ip6(x, q)
                                                   : 0))
-        return 0;
+        return FOR_OTHERS;
     udp = (void *)(long)x->data + sizeof *eth + (q->ip_len & 63);
     if ((void *)(udp + 1) > end)
-        return 0;
+        return FOR_OTHERS;
     q->key.from_port = udp->source;
     q->to_port = udp->dest;
     head = sizeof *eth + q->ip_len + sizeof *udp;
     q->len = bpf_ntohs(udp->len) - sizeof *udp;
+    if (!is_ours(c, q) || !is_allowed(q))
+        return FOR_OTHERS;
+    if (is_over(c, q)) /* what comes to the sockets has passed here, so that both together give a source its share */
+        return OVER_LIMIT;
     if (!udp->check || bpf_ntohs(udp->len) < sizeof *udp + REPLY_MIN || q->len > XDP_PAYLOAD_MAX ||
         frame < head + q->len)
-        return 0;
-    return is_ours(c, q) && is_allowed(q) && read_payload(x, q);
+        return FOR_OTHERS;
+    return read_payload(x, q) ? PROBE : FOR_OTHERS;
 }
 
 /* ---- Checksums ---- */
@@ -357,9 +431,17 @@ int tw_reflect(struct xdp_md *x)
     struct xdp_counters *n = bpf_map_lookup_elem(&counters, &zero);
     struct probe q = { 0 };
 
-    if (!c || !s || !n || !read_probe(x, c, &q))
+    if (!c || !s || !n)
         return XDP_PASS;
-    return answer(x, c, &q, s, n);
+    switch (read_probe(x, c, &q)) {
+    case PROBE:
+        return answer(x, c, &q, s, n);
+    case OVER_LIMIT:
+        n->rate_limited++;
+        return XDP_DROP;
+    default:
+        return XDP_PASS;
+    }
 }
 
 char _license[] SEC("license") = "Apache-2.0";

@@ -21,6 +21,13 @@ void xdp_reflect_tick(struct xdp_reflect *x, const struct tw_clock_state *c)
     (void)c;
 }
 
+enum tw_rc xdp_reflect_set_acl(struct xdp_reflect *x, struct acl *acl)
+{
+    (void)x;
+    (void)acl;
+    return TW_OK;
+}
+
 void xdp_reflect_counters(const struct xdp_reflect *x, struct xdp_reflect_counters *ret)
 {
     (void)x;

@@ -32,6 +32,7 @@ struct xdp_reflect {
     struct xdp_conf conf;
     struct xdp_addr locals[LOCALS_MAX];
     size_t n_locals;
+    struct acl *acl; /* that `allow` has; a hold */
     struct xdp_sender_key sweep_at;
     bool sweeping;
     uint64_t sessions, seen; /* counted by the sweep; seen: by the one that is on its way */
@@ -129,21 +130,55 @@ static void tell_locals(struct xdp_reflect *x)
     x->n_locals = n;
 }
 
-/* Nobody is named: everybody may. */
-static int tell_allowed(struct xdp_reflect *x, const struct reflect_cfg *c)
+static struct xdp_prefix prefix_of(const struct tw_prefix *p)
 {
-    static const struct tw_prefix everybody[] = { { .family = 6 } };
-    const struct tw_prefix *list = c->n_allow ? c->allow : everybody;
-    size_t n = c->n_allow ? c->n_allow : 1;
-    uint8_t one = 1;
+    return (struct xdp_prefix){ .prefix_len = p->len + (p->family == 4 ? 96U : 0), .addr = map_addr(p->ip, p->family) };
+}
 
-    for (size_t i = 0; i < n; i++) {
-        struct xdp_prefix p = { .prefix_len = list[i].len + (list[i].family == 4 ? 96U : 0),
-                                .addr = map_addr(list[i].ip, list[i].family) };
-        if (bpf_map_update_elem(x->allow_fd, &p, &one, BPF_ANY))
-            return -errno;
+static int tell_prefix(struct xdp_reflect *x, const struct tw_prefix *p, bool allow)
+{
+    struct xdp_prefix key = prefix_of(p);
+    uint8_t verdict = allow;
+
+    return bpf_map_update_elem(x->allow_fd, &key, &verdict, BPF_ANY) ? -errno : 0;
+}
+
+/* First those that keep out, then those that let in: in between the sockets judge. The two for all others are there
+ * always: of IPv4 none shall be judged by a range of IPv6 that contains the mapped addresses. */
+static int tell_allowed(struct xdp_reflect *x, struct acl *acl)
+{
+    static const struct tw_prefix all[] = { { .family = 4 }, { .family = 6 } };
+    const struct acl_rule *list, *old;
+    bool others, ignored;
+    size_t n = acl_list(acl, &list, &others), n_old = acl_list(x->acl, &old, &ignored);
+    int e = 0;
+
+    for (size_t i = 0; i < TW_NELEM(all) && !e; i++)
+        if (!acl_names(acl, &all[i]))
+            e = tell_prefix(x, &all[i], others);
+    for (int allow = 0; allow < 2; allow++)
+        for (size_t i = 0; i < n && !e; i++)
+            if (list[i].allow == allow)
+                e = tell_prefix(x, &list[i].prefix, allow);
+    for (size_t i = 0; i < n_old && !e; i++) {
+        struct xdp_prefix key = prefix_of(&old[i].prefix);
+        if (old[i].prefix.len && !acl_names(acl, &old[i].prefix))
+            bpf_map_delete_elem(x->allow_fd, &key);
     }
-    return 0;
+    return e;
+}
+
+enum tw_rc xdp_reflect_set_acl(struct xdp_reflect *x, struct acl *acl)
+{
+    int e;
+
+    if (!x)
+        return TW_OK;
+    e = tell_allowed(x, acl);
+    acl_hold(acl);
+    acl_free(x->acl);
+    x->acl = acl;
+    return e ? tw_rc_errno(-e) : TW_OK;
 }
 
 /* ---- Senders ---- */
@@ -202,6 +237,7 @@ void xdp_reflect_counters(const struct xdp_reflect *x, struct xdp_reflect_counte
     for (int i = 0; i < cpus; i++) {
         ret->reflected += x->per_cpu[i].reflected;
         ret->reflected_stamp += x->per_cpu[i].reflected_stamp;
+        ret->rate_limited += x->per_cpu[i].rate_limited;
     }
     ret->sessions = x->sessions;
 }
@@ -280,11 +316,16 @@ static int begin(struct xdp_reflect *x, const struct xdp_reflect_cfg *cfg, unsig
                                  .restart_gap_ns = (uint64_t)cfg->rules.restart_gap_ns,
                                  .port = htons(cfg->rules.port),
                                  .stateless = cfg->rules.stateless };
+    if (cfg->per_second) {
+        x->conf.gap_ns = (uint64_t)(TW_NS_PER_S / cfg->per_second);
+        x->conf.burst_ns = (uint64_t)(cfg->burst ? cfg->burst : cfg->per_second) * x->conf.gap_ns;
+    }
     e = load(x, cfg->rules.max_sessions);
     if (e)
         return e;
     xdp_reflect_tick(x, &unknown);
-    e = tell_allowed(x, &cfg->rules);
+    e = tell_allowed(x, cfg->rules.acl);
+    x->acl = acl_hold(cfg->rules.acl);
     return e ? e : attach(x, ifindex);
 }
 
@@ -311,8 +352,6 @@ enum tw_rc xdp_reflect_open(const struct xdp_reflect_cfg *cfg, struct xdp_reflec
 
     if (!ifindex)
         return tw_err_set(err, TW_EINVAL, "--xdp: there is no interface \"%.16s\"", cfg->interface);
-    if (cfg->rules.n_allow > XDP_ALLOW_MAX)
-        return tw_err_set(err, TW_EINVAL, "--xdp: at most %d rows of --reflect-allow", XDP_ALLOW_MAX);
     x = calloc(1, sizeof *x);
     if (!x)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
@@ -334,6 +373,7 @@ void xdp_reflect_close(struct xdp_reflect *x)
     if (x->link_fd >= 0)
         close(x->link_fd);
     bpf_object__close(x->object);
+    acl_free(x->acl);
     free(x->per_cpu);
     free(x->reflect);
     free(x);

@@ -16,12 +16,15 @@ struct xdp_reflect_cfg {
     const struct tw_addr *reflect; /* where the sockets listen; all with the same port */
     size_t n_reflect;
     struct reflect_cfg
-        rules; /* max_sessions, refwait, restart_gap, port, stateless, allow (XDP_ALLOW_MAX at most) */
+        rules; /* max_sessions, refwait, restart_gap, port, stateless, acl */
+    int64_t per_second, burst; /* of one source, as struct source_limit_cfg; 0: no limit */
 };
 
 /* Copies *cfg. TW_EINVAL: no such interface, or the kernel or the driver cannot; TW_EPERM; *err says it in
  * words. */
 enum tw_rc xdp_reflect_open(const struct xdp_reflect_cfg *cfg, struct xdp_reflect **ret, struct tw_err *err);
+/* Another access list. What cannot be told to the driver is left to the sockets. */
+enum tw_rc xdp_reflect_set_acl(struct xdp_reflect *x, struct acl *acl);
 /* Takes the program off the interface. NULL: nothing. */
 void xdp_reflect_close(struct xdp_reflect *x);
 /* To be called once a second: the clock's state for Error Estimates, addresses that came and went, silent
@@ -30,6 +33,7 @@ void xdp_reflect_tick(struct xdp_reflect *x, const struct tw_clock_state *c);
 
 struct xdp_reflect_counters {
     uint64_t reflected, reflected_stamp, sessions;
+    uint64_t rate_limited;
 };
 /* NULL: zeroes. */
 void xdp_reflect_counters(const struct xdp_reflect *x, struct xdp_reflect_counters *ret);

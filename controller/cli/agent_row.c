@@ -124,11 +124,18 @@ static void put_reflector(struct out_records *r, const Tw__HealthReport *h)
     X(tests_refused)    \
     X(tests_expired)    \
     X(diagnoses)        \
-    X(diagnoses_refused) X(diagnose_packets)
+    X(diagnoses_refused) X(diagnose_packets)     \
+    X(reflector_rate_limited)                    \
+    X(reflector_loops)                           \
+    X(reflector_longer)                          \
+    X(reflector_evicted)                         \
+    X(control_not_allowed)                       \
+    X(control_rate_limited)
 
 static void put_newer_counts(struct out_records *r, const Tw__HealthReport *h)
 {
     NEW_COUNTS(PUT_COUNT)
+    out_text(r, "access_error", h && h->access_error[0] ? h->access_error : NULL);
 }
 
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)

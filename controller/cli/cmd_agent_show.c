@@ -161,6 +161,7 @@ static void show_health(struct out_records *r, const Tw__HealthReport *h)
 
     TROUBLES(MARK)
     out_style(r, "secrets_error", OUT_BAD);
+    out_style(r, "access_error", OUT_BAD);
     if (h->noise && h->noise->lost)
         out_style(r, "noise_lost", OUT_BAD);
     if (h->clock && h->clock->steps)
@@ -242,6 +243,10 @@ static const struct out_col columns[] = {
     { .title = "Reflected by XDP", .name = "reflected_xdp", COUNT, KNOWN },
     { .title = "Not reflected", .name = "reflector_rejected", COUNT, KNOWN },
     { .title = "Probes, not allowed", .name = "reflector_not_allowed", COUNT, KNOWN },
+    { .title = "Probes, too many", .name = "reflector_rate_limited", COUNT, KNOWN },
+    { .title = "Probes, loops", .name = "reflector_loops", COUNT, KNOWN },
+    { .title = "Probes, too short", .name = "reflector_longer", COUNT, KNOWN },
+    { .title = "Senders evicted", .name = "reflector_evicted", COUNT, KNOWN },
     { .title = "Probes, wrong HMAC", .name = "reflector_auth_failed", COUNT, KNOWN },
     { .title = "Probes, not signed", .name = "reflector_auth_demanded", COUNT, KNOWN },
     { .title = "Answers, wrong HMAC", .name = "auth_failed", COUNT, KNOWN },
@@ -249,6 +254,9 @@ static const struct out_col columns[] = {
     { .title = "Control connections", .name = "control_connections", COUNT, KNOWN },
     { .title = "Logins failed", .name = "control_logins_failed", COUNT, KNOWN },
     { .title = "Refused by limits", .name = "control_refused", COUNT, KNOWN },
+    { .title = "Control, not allowed", .name = "control_not_allowed", COUNT, KNOWN },
+    { .title = "Control, too many", .name = "control_rate_limited", COUNT, KNOWN },
+    { .title = "Access lists", .name = "access_error", SET },
     { .title = "Secrets", .name = "secrets_error", SET },
     { .title = "Dropped by the host", .name = "reflector_drops", COUNT, KNOWN },
     { .title = "Answers dropped", .name = "sender_drops", COUNT, KNOWN },

@@ -44,6 +44,8 @@ struct doctor_health {
     int64_t host_stall_max_ns;
     uint32_t host_cpu_wait_ppm;
     uint64_t not_allowed, auth_failed, auth_demanded, answers_auth_failed, logins_failed;
+    uint64_t rate_limited, loops, control_not_allowed, control_rate_limited;
+    const char *access_error;  /* "" or NULL = none */
     const char *secrets_error; /* "" = none */
     uint64_t names, names_unresolved, names_stale; /* of targets: in all; without address; by an old one */
 };

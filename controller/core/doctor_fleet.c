@@ -439,12 +439,46 @@ bool check_host_loopback(struct doctor_exam *e)
 
 bool check_strangers(struct doctor_exam *e)
 {
-    uint64_t n = GREW(e->agent, not_allowed);
+    uint64_t n = GREW(e->agent, not_allowed), connections = GREW(e->agent, control_not_allowed);
+    char text[48];
+
+    if (!n && !connections)
+        return false;
+    doctor_find(e, "%" PRIu64 " datagrams and %" PRIu64 " connections from addresses that its access lists keep out %s", n,
+                connections, since(e->agent, text));
+    return true;
+}
+
+bool check_access_lists(struct doctor_exam *e)
+{
+    const struct doctor_agent *a = e->agent;
+
+    if (!a->has_health || !a->health.access_error || !*a->health.access_error)
+        return false;
+    doctor_find(e, "%.300s", a->health.access_error);
+    return true;
+}
+
+bool check_floods(struct doctor_exam *e)
+{
+    uint64_t n = GREW(e->agent, rate_limited), connections = GREW(e->agent, control_rate_limited);
+    char text[48];
+
+    if (!n && !connections)
+        return false;
+    doctor_find(e, "%" PRIu64 " datagrams and %" PRIu64 " connections beyond what a single source may send %s", n,
+                connections, since(e->agent, text));
+    return true;
+}
+
+bool check_loops(struct doctor_exam *e)
+{
+    uint64_t n = GREW(e->agent, loops);
     char text[48];
 
     if (!n)
         return false;
-    doctor_find(e, "%" PRIu64 " datagrams from addresses that --reflect-allow does not name %s", n,
+    doctor_find(e, "%" PRIu64 " datagrams that were answers, or came from where only servers send %s", n,
                 since(e->agent, text));
     return true;
 }

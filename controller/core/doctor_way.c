@@ -113,7 +113,7 @@ bool check_acl(struct doctor_exam *e)
 {
     if (!is_mute(e) || !probe(e)->watched || !seen(e, DOCTOR_SMALL)->not_allowed)
         return false;
-    doctor_find(e, "%u packets sent to %s, %u came there, from %s: %u refused by --reflect-allow",
+    doctor_find(e, "%u packets sent to %s, %u came there, from %s: %u refused by its access list",
                 small(e)->sent, probe(e)->address, seen(e, DOCTOR_SMALL)->came, probe(e)->seen_from,
                 seen(e, DOCTOR_SMALL)->not_allowed);
     return true;

@@ -46,7 +46,7 @@ bool pb_json_is_ratio(const ProtobufCFieldDescriptor *f)
 
 bool pb_json_is_unknown_if_empty(const ProtobufCFieldDescriptor *f)
 {
-    return !strcmp(f->name, "secrets_error") || !strcmp(f->name, "clock_leap");
+    return !strcmp(f->name, "secrets_error") || !strcmp(f->name, "access_error") || !strcmp(f->name, "clock_leap");
 }
 
 /* Values begin with a word for the enumeration, up to an underscore: what all have in common goes. */

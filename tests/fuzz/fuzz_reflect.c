@@ -12,7 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CAP = 300, HMAC_TLV = 4 + CRYPTO_MAC };
-enum { WITH_KEYS = 1, DEMAND_AUTH = 2, STATELESS = 4, REFUSE_DSCP = 8 };       /* configuration */
+enum { WITH_KEYS = 1, DEMAND_AUTH = 2, STATELESS = 4, REFUSE_DSCP = 8, LIMITED = 16, LISTED = 32, REFUSE_SHORT = 64 };       /* configuration */
 enum { HOST = 15, NO_TTL = 16, OWN_PORT = 32, WELL_KNOWN = 64, SIGNED = 128 }; /* sender */
 
 static const uint8_t key_octets[2][16] = { "first key", "second key" };
@@ -51,11 +51,28 @@ static void sign(uint8_t *p, size_t len, unsigned key)
     crypto_hmac_free(m);
 }
 
+/* Of the sixteen hosts some are kept out, and each may ask once a second. */
+static void limit(struct reflect_cfg *cfg, uint8_t how)
+{
+    struct source_limit_cfg lc = { .per_second = 1, .burst = 2, .sources = 7 };
+    struct acl_rules rules = { 0 };
+
+    if (how & LIMITED)
+        CHECK(source_limit_new(&lc, &cfg->limit) == TW_OK);
+    if (!(how & LISTED))
+        return;
+    CHECK(acl_rules_add(&rules, false, "1.0.0.0/29", NULL) == TW_OK);
+    CHECK(acl_rules_add(&rules, true, "1.0.0.2/31", NULL) == TW_OK);
+    CHECK(acl_rules_add(&rules, true, "1.0.0.8/29", NULL) == TW_OK);
+    CHECK(acl_new(&rules, &cfg->acl, NULL) == TW_OK);
+    acl_rules_free(&rules);
+}
+
 /* ---- One datagram ---- */
 
 static uint64_t refusals(const struct reflect_counters *n)
 {
-    return n->too_short + n->too_long + n->bad_error_estimate + n->loops_refused + n->auth_demanded +
+    return n->rate_limited + n->not_allowed + n->longer + n->too_short + n->too_long + n->bad_error_estimate + n->loops_refused + n->auth_demanded +
            n->auth_failed;
 }
 
@@ -121,12 +138,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                .port = 8620,
                                .stateless = how & STATELESS,
                                .demand_auth = how & DEMAND_AUTH,
-                               .refuse_dscp = how & REFUSE_DSCP };
-    struct reflect_rx rx = { .from = { .family = 4 }, .t2 = { INT64_C(1795424480) * TW_NS_PER_S } };
+                               .refuse_dscp = how & REFUSE_DSCP,
+                               .refuse_short = how & REFUSE_SHORT };
+    struct reflect_rx rx = { .from = { .ip = { 1 }, .family = 4 }, .t2 = { INT64_C(1795424480) * TW_NS_PER_S } };
     struct reflect_counters n;
     uint64_t answered = 0;
     struct reflector *r;
 
+    limit(&cfg, how);
     CHECK(reflector_new(&cfg, &r) == TW_OK);
     if (how & WITH_KEYS)
         give_keys(r);
@@ -150,5 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     reflector_counters(r, &n);
     CHECK(n.answered == answered && n.sessions <= cfg.max_sessions);
     reflector_free(r);
+    acl_free(cfg.acl);
+    source_limit_free(cfg.limit);
     return 0;
 }

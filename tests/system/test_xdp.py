@@ -65,6 +65,8 @@ ROWS = [
     ("too short", "0", 0, light(5, 14)[:13], False),
     ("corrupt by its Error Estimate", "0", 0, light(5, 64, 0), False),
     ("from a reflector", "862", 0, light(5, 64), False),
+    ("from a well-known port", "53", 0, light(5, 64), False),
+    ("an answer", "0", 0, light(5, 16) + struct.pack(">Q", 0xeb00000012345678 + 5 - 1000) + bytes(40), False),
     ("stamp, authenticated", "0", 0, struct.pack(">I", 9) + bytes(12) + struct.pack(">QBB", 1 << 60, 0, 1) + bytes(86), False),
 ]
 
@@ -188,3 +190,41 @@ def test_falls_back_to_the_sockets(build):
                  "the sockets answer all probes" in lab.agents["driver"].tail())
             wait("its sockets to answer", lambda: ask(lab, lab.ip4("driver"), [ROWS[0]]) != ["-"])
             lab.agents["driver"].stop()
+
+
+def test_limits_as_the_sockets_do(build):
+    """A source that asks ten times too often, some of it for the driver, some for the sockets: together it gets its share."""
+    flood = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setblocking(False)
+sent = got = 0
+start = time.monotonic()
+def drain():
+    global got
+    try:
+        while s.recv(2000):
+            got += 1
+    except BlockingIOError:
+        pass
+while (now := time.monotonic() - start) < 2:
+    while sent < now * 2000:
+        s.sendto(bytes([0, 0, 0, 1]) + bytes([0xeb]) * 8 + bytes([0, 1]) + bytes([0x55]) * (50 if sent % 2 else 20), (sys.argv[1], 862))
+        sent += 1
+    drain()
+    time.sleep(0.002)
+time.sleep(0.5)
+drain()
+print(sent, got, now)
+"""
+    with Lab(build, ["asker", "driver"]) as lab:
+        prepare(lab, "asker", "driver")
+        lab.start_controller()
+        lab.start_agent("driver", "--xdp", "eth0", "--reflect-rate", "200", "--reflect-burst", "20", "--reflect-deny", "192.0.2.0/24",
+                        "--http", "127.0.0.1:9862")
+        wait("the driver to answer", lambda: "the network driver answers" in lab.agents["driver"].tail())
+        sent, got, seconds = (float(x) for x in lab.exec("asker", "/usr/bin/python3", "-c", flood, lab.ip4("driver")).split())
+        expect(0 < got <= 20 + 200 * seconds + 20, f"{got} of {sent} answered in {seconds} s")
+        text = lab.exec("driver", "curl", "-s", "http://127.0.0.1:9862/metrics")
+        dropped = int(text.split('reflector_rate_limited_total{agent="driver"} ')[1].split()[0])
+        expect(dropped == sent - got, f"{dropped} counted of {sent - got}")

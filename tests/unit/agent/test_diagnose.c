@@ -72,23 +72,22 @@ struct bench {
     struct diagnose *d;
 };
 
-static void begin_with(struct bench *b, const struct tw_prefix *allow, struct target_rules targets)
+static void begin_with(struct bench *b, struct acl *acl, struct target_rules targets)
 {
     struct diagnose_conf c;
 
     log_init("test", LOG_ERROR_, LOG_TEXT);
     rig_prepare(&b->rig);
-    b->rig.cfg.allow = allow;
-    b->rig.cfg.n_allow = allow != NULL;
+    b->rig.cfg.acl = acl;
     rig_go(&b->rig);
     c = (struct diagnose_conf){ .loop = b->rig.loop, .workers = &b->rig.w, .n_workers = 1, .targets = targets };
     assert_int_equal(diagnose_new(&c, &b->d), TW_OK);
     got = (struct got){ 0 };
 }
 
-static void begin(struct bench *b, const struct tw_prefix *allow)
+static void begin(struct bench *b, struct acl *acl)
 {
-    begin_with(b, allow, (struct target_rules){ NULL, 0 });
+    begin_with(b, acl, (struct target_rules){ NULL, 0 });
 }
 
 static void end(struct bench *b)
@@ -210,14 +209,18 @@ static void silence_is_told(void **state)
 
 static void what_is_not_allowed_is_counted(void **state)
 {
-    struct tw_prefix only;
+    struct acl_rules only = { 0 };
+    struct acl *acl;
     struct bench b;
     struct tw_addr to;
     Tw__DiagnoseRequest rq;
 
     (void)state;
-    assert_int_equal(tw_prefix_parse("192.0.2.0/24", &only), TW_OK);
-    begin(&b, &only);
+    assert_int_equal(acl_rules_add(&only, true, "192.0.2.0/24", NULL), TW_OK);
+    assert_int_equal(acl_new(&only, &acl, NULL), TW_OK);
+    acl_rules_free(&only);
+    begin(&b, acl);
+    acl_free(acl);
     to = rig_reflector(&b.rig, 0);
     rq = request(&to, "127.0.0.1");
     ask_about(&b, TW__DIAGNOSE_ACTION__DIAGNOSE_WATCH);

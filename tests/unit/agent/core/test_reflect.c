@@ -61,16 +61,21 @@ static void answers_whom_it_may(void **state)
         uint32_t host;
         bool answered;
     } rows[] = { { 1, true }, { 3, true }, { 4, false }, { 8, true }, { 9, false } };
-    struct tw_prefix allow[3];
-    struct reflect_cfg cfg = { .max_sessions = 10, .refwait_ns = 900 * S, .allow = allow, .n_allow = TW_NELEM(allow) };
+    struct acl_rules rules = { 0 };
+    struct acl *acl;
+    struct reflect_cfg cfg = { .max_sessions = 10, .refwait_ns = 900 * S };
     struct reflect_counters n;
     struct reflector *r;
 
     (void)state;
-    assert_int_equal(tw_prefix_parse("10.0.0.0/30", &allow[0]), TW_OK);
-    assert_int_equal(tw_prefix_parse("10.0.0.8", &allow[1]), TW_OK);
-    assert_int_equal(tw_prefix_parse("::/0", &allow[2]), TW_OK);
+    assert_int_equal(acl_rules_add(&rules, true, "10.0.0.0/30", NULL), TW_OK);
+    assert_int_equal(acl_rules_add(&rules, true, "10.0.0.8", NULL), TW_OK);
+    assert_int_equal(acl_rules_add(&rules, true, "::/0", NULL), TW_OK);
+    assert_int_equal(acl_new(&rules, &acl, NULL), TW_OK);
+    acl_rules_free(&rules);
+    cfg.acl = acl;
     assert_int_equal(reflector_new(&cfg, &r), TW_OK);
+    acl_free(acl); /* it has its own hold */
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         struct reflect_rx rx = rx_from(rows[i].host, 5000, 0);
         if ((ask(r, &rx, 0) == 0) != rows[i].answered)
@@ -80,6 +85,144 @@ static void answers_whom_it_may(void **state)
     assert_int_equal(n.not_allowed, 2);
     assert_int_equal(n.answered, 3);
     assert_int_equal(n.sessions, 3);
+    reflector_set_acl(r, NULL); /* others, while it runs */
+    assert_int_equal(ask(r, &(struct reflect_rx){ .from = { .ip = { 10, 0, 0, 9 }, .port = 5000, .family = 4 } }, 0), 0);
+    reflector_free(r);
+}
+
+/* A flood of one source, ten times what it may, and one that asks as it may: the second gets every answer. */
+static void a_flood_keeps_nobody_out(void **state)
+{
+    struct source_limit_cfg lc = { .per_second = 1000, .burst = 100, .hash_seed = 7 };
+    struct reflect_cfg cfg = { .max_sessions = 10, .refwait_ns = 900 * S };
+    struct reflect_counters n;
+    struct reflector *r;
+    uint32_t flood = 0, polite = 0;
+
+    (void)state;
+    assert_int_equal(source_limit_new(&lc, &cfg.limit), TW_OK);
+    assert_int_equal(reflector_new(&cfg, &r), TW_OK);
+    for (int i = 0; i < 100000; i++) { /* 10 s */
+        struct reflect_rx a = rx_from(1, (uint16_t)(2000 + i % 7), i * (S / 10000)), b = rx_from(2, 2000, a.mono.ns);
+        flood += ask(r, &a, (uint32_t)i) >= 0;
+        if (i % 20 == 0)
+            polite += ask(r, &b, (uint32_t)i) >= 0;
+    }
+    reflector_counters(r, &n);
+    assert_int_equal(polite, 5000);
+    assert_in_range(flood, 10000, 10100);
+    assert_int_equal(n.rate_limited, 100000 - flood);
+    assert_int_equal(n.answered, flood + polite);
+    reflector_free(r);
+    source_limit_free(cfg.limit);
+}
+
+/* For probes of every length: the answer is no longer, or it is the least one, which can be switched off. */
+static void never_amplifies(void **state)
+{
+    static uint8_t probe[TEST_DATAGRAM_MAX], answer[TEST_DATAGRAM_MAX];
+    struct reflect_cfg cfg = { .max_sessions = 4, .refwait_ns = 900 * S };
+    struct reflect_counters n;
+
+    (void)state;
+    for (int refuse = 0; refuse < 2; refuse++) {
+        struct reflector *r;
+        struct reflect_rx rx = rx_from(1, 5000, 0);
+        uint64_t answered = 0;
+        cfg.refuse_short = refuse;
+        assert_int_equal(reflector_new(&cfg, &r), TW_OK);
+        for (size_t len = TWAMP_PROBE_MIN; len <= sizeof probe; len++) {
+            struct reflect_tx tx = { 0 };
+            memset(probe, len % 3 ? 0 : 0x80, sizeof probe); /* STAMP with and without TLVs, TWAMP Light */
+            probe[4] = 0xeb;
+            probe[13] = 1;
+            if (len % 3 == 1)
+                memset(probe + STAMP_BASE, 0x80, sizeof probe - STAMP_BASE);
+            if (reflect_answer(r, &rx, probe, len, answer, sizeof answer, &tx) == TW_OK) {
+                answered++;
+                assert_true(tx.len <= len || (!refuse && tx.len == TWAMP_REPLY_MIN));
+            }
+        }
+        reflector_counters(r, &n);
+        assert_int_equal(n.longer, refuse ? TWAMP_REPLY_MIN - TWAMP_PROBE_MIN : 0);
+        assert_int_equal(answered + n.longer, sizeof probe - TWAMP_PROBE_MIN + 1);
+        reflector_free(r);
+    }
+}
+
+/* Two reflectors at any ports, and a forged first packet: the second one does not answer the first one's answer. */
+static void no_ping_pong(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t len;
+        bool auth;
+        int64_t turnaround_ns;
+    } rows[] = { { "light", 14, false, 20000 },
+                 { "light, padded", 300, false, 0 },
+                 { "stamp", 44, false, 1000000 },
+                 { "stamp with TLV", 60, false, 9000000 },
+                 { "authenticated", 112, true, 30000 } };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct reflect_rx rx = rx_from(1, 40000 /* the port of the other one */, 0);
+        uint8_t probe[300] = { [16] = 0xee, [4] = 0xeb, [13] = 1 }, answer[300], again[300];
+        struct reflector *one = make(4), *other = make(4);
+        struct reflect_counters n;
+        struct reflect_tx tx;
+
+        if (rows[i].auth) { /* both have the key, and the answer proves itself, too */
+            const uint8_t key[16] = "of both";
+            struct crypto_hmac *m;
+            for (int k = 0; k < 2; k++) {
+                struct stamp_keys keys = { 0 };
+                assert_int_equal(stamp_keys_add(&keys, key, sizeof key), TW_OK);
+                reflector_set_keys(k ? other : one, &keys);
+            }
+            memset(probe, 0, sizeof probe);
+            probe[16] = 0xeb;
+            probe[25] = 1;
+            assert_int_equal(crypto_hmac_new(CRYPTO_SHA256, key, sizeof key, &m), TW_OK);
+            crypto_hmac(m, probe, 96, NULL, 0, probe + 96);
+            crypto_hmac_free(m);
+        } else if (rows[i].len >= STAMP_BASE) {
+            probe[16] = 0;
+        }
+        if (rows[i].len == 60)
+            probe[STAMP_BASE] = 0x80, probe[STAMP_BASE + 1] = 1, probe[STAMP_BASE + 3] = 12;
+        if (reflect_answer(one, &rx, probe, rows[i].len, answer, sizeof answer, &tx))
+            fail_msg("%s: the first one does not answer", rows[i].name);
+        reflect_stamp(one, &tx, answer, (struct tw_wall){ rx.t2.ns + rows[i].turnaround_ns });
+        rx = rx_from(2, 50000, 1000);
+        if (reflect_answer(other, &rx, answer, tx.len, again, sizeof again, &tx) == TW_OK)
+            fail_msg("%s: ping-pong", rows[i].name);
+        reflector_counters(other, &n);
+        assert_int_equal(n.loops_refused, 1);
+        reflector_free(one);
+        reflector_free(other);
+    }
+}
+
+/* More forged senders than are remembered; one that goes on keeps its count, and a new one gets one. */
+static void forged_senders_make_room(void **state)
+{
+    struct reflector *r = make(100);
+    struct reflect_rx real = rx_from(1, 5000, 0), fresh = rx_from(2, 5000, 60 * S);
+    struct reflect_counters n;
+
+    (void)state;
+    for (uint32_t i = 0; i < 3000; i++) {
+        struct reflect_rx forged = rx_from(1000 + i, 7, i * (S / 50));
+        forged.from.port = (uint16_t)(1024 + i);
+        ask(r, &forged, 0);
+        real.mono = forged.mono;
+        assert_int_equal(ask(r, &real, i), i);
+    }
+    assert_int_equal(ask(r, &fresh, 77), 0);
+    assert_int_equal(ask(r, &fresh, 78), 1);
+    reflector_counters(r, &n);
+    assert_true(n.evicted > 2800 && n.sessions <= 100);
     reflector_free(r);
 }
 
@@ -172,14 +315,25 @@ static void ttl_and_clock(void **state)
 static void loops_are_refused(void **state)
 {
     struct reflector *r = make(4);
-    struct reflect_rx own = rx_from(1, 8620, 0), well_known = rx_from(1, 862, 0);
+    struct reflect_rx own = rx_from(1, 8620, 0), well_known = rx_from(1, 862, 0), dns = rx_from(1, 53, 0);
+    struct reflect_rx group = rx_from(1, 5000, 0), none = rx_from(1, 5000, 0), group6 = { .from = { { 0xff, 2 }, 5000, 6, 0, 0 } };
+    struct reflect_rx none6 = { .from = { { 0 }, 5000, 6, 0, 0 } }, all = rx_from(1, 5000, 0);
     struct reflect_counters n;
 
     (void)state;
+    group.from.ip[0] = 239;
+    none.from.ip[0] = 0;
+    memset(all.from.ip, 255, 4);
     assert_int_equal(ask(r, &own, 0), -1);
     assert_int_equal(ask(r, &well_known, 0), -1);
+    assert_int_equal(ask(r, &dns, 0), -1);
+    assert_int_equal(ask(r, &group, 0), -1);
+    assert_int_equal(ask(r, &none, 0), -1);
+    assert_int_equal(ask(r, &all, 0), -1);
+    assert_int_equal(ask(r, &group6, 0), -1);
+    assert_int_equal(ask(r, &none6, 0), -1);
     reflector_counters(r, &n);
-    assert_true(n.loops_refused == 2 && n.answered == 0 && n.sessions == 0);
+    assert_true(n.loops_refused == 8 && n.answered == 0 && n.sessions == 0);
     reflector_free(r);
 }
 
@@ -260,7 +414,7 @@ static void full_table_answers_without_state(void **state)
         rx = rx_from(h, 5000, 0);
         assert_int_equal(ask(r, &rx, 77), 0);
     }
-    rx = rx_from(9, 5000, S);
+    rx = rx_from(9, 5000, S / 2);
     assert_int_equal(ask(r, &rx, 77), 77);
     reflector_counters(r, &n);
     assert_true(n.stateless == 1 && n.sessions == 3);
@@ -318,6 +472,10 @@ int main(void)
         cmocka_unit_test(answers_whom_it_may),
         cmocka_unit_test(answer_captures),   cmocka_unit_test(padding_and_size),
         cmocka_unit_test(ttl_and_clock),     cmocka_unit_test(loops_are_refused),
+        cmocka_unit_test(a_flood_keeps_nobody_out),
+        cmocka_unit_test(never_amplifies),
+        cmocka_unit_test(no_ping_pong),
+        cmocka_unit_test(forged_senders_make_room),
         cmocka_unit_test(counts_per_sender), cmocka_unit_test(starts_again),
         cmocka_unit_test(takes_back),        cmocka_unit_test(full_table_answers_without_state),
         cmocka_unit_test(many_come_and_go),  cmocka_unit_test(bad_configuration),

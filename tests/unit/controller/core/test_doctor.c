@@ -188,6 +188,7 @@ FAULT(lacks, AGENT.n_capabilities = 3;)
 FAULT(behind, AGENT.behind = true; AGENT.generation = 6; AGENT.push_failures = 3;)
 FAULT(refusals, AGENT.refusals = 2; AGENT.first_refusal = "over --max-pps";)
 FAULT(secrets, AGENT.health.secrets_error = "line 3: expected KEYID and passphrase";)
+FAULT(access_lists, AGENT.health.access_error = "acl:3: expected \"allow PREFIX\"";)
 FAULT(names_without, AGENT.health.names = 9; AGENT.health.names_unresolved = 2;)
 FAULT(names_of_old, AGENT.health.names = 9; AGENT.health.names_stale = 3;)
 FAULT(dropping, AGENT.health.spool_dropped = 12;)
@@ -203,6 +204,9 @@ FAULT(starved, AGENT.health.host_cpu_wait_ppm = 400000;)
 FAULT(loopback, AGENT.health.noise_lost = 600;)
 FAULT(bad_signatures, AGENT.health.auth_failed = 10;)
 FAULT(strangers, AGENT.health.not_allowed = 10;)
+FAULT(connecting_strangers, AGENT.health.control_not_allowed = 3;)
+FAULT(flooded, AGENT.health.rate_limited = 1000;)
+FAULT(looped, AGENT.health.loops = 5;)
 FAULT(bad_logins, AGENT.health.logins_failed = 1;)
 FAULT(no_name, strcpy(PROBE.lookup_error, "no such host"); strcpy(PROBE.host, "r.example"); mute(t);
       SMALL.sent = 0; PROBE.connect = 0;)
@@ -281,6 +285,7 @@ static const struct {
     { behind, "schedule-behind", "fra", "generation 6, wanted is 7; 3 attempts" },
     { refusals, "sessions-refused", "fra", "over --max-pps" },
     { secrets, "secrets-error", "fra", "line 3" },
+    { access_lists, "access-error", "fra", "acl:3" },
     { names_without, "names-unresolved", "fra", "2 of 9 host names" },
     { names_of_old, "names-stale", "fra", "3 of 9 host names" },
     { dropping, "spool-dropping", "fra", "7 summaries lost in the last 60 s" },
@@ -294,6 +299,9 @@ static const struct {
     { loopback, "loopback-loss", "fra", "599 of 6000" },
     { bad_signatures, "auth-failed", "fra", "1 probes" },
     { strangers, "acl-strangers", "fra", "1 datagrams" },
+    { connecting_strangers, "acl-strangers", "fra", "3 connections" },
+    { flooded, "source-flood", "fra", "1000 datagrams" },
+    { looped, "answer-loops", "fra", "5 datagrams" },
     { bad_logins, "logins-failed", "fra", "1 logins" },
     { no_name, "name-unresolved", "ams:fra", "r.example" },
     { no_name_unprobed, "name-unresolved", "ams:fra", "1 of 2 pairs do not run" },
