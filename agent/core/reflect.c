@@ -8,7 +8,7 @@
 #include "common/wire.h"
 
 #define WELL_KNOWN_PORTS 1024 /* RFC 6335 section 6: of services, most of which answer whatever comes */
-#define TURNAROUND_MAX (UINT64_C(10) * (1 << 22)) /* 10 ms of an NTP timestamp, nearly */
+#define TURNAROUND_MAX (UINT64_C(100) * (1 << 22)) /* 100 ms of an NTP timestamp, nearly: a reflector that had to wait */
 #define TOS_DSCP 0xfc /* the other two bits are ECN: what the path did to the probe is not for the answer */
 #define TLV_HEAD 4
 #define AUTH_SSID_AT 26

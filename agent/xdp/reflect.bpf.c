@@ -23,7 +23,7 @@
 #define STAMP_BASE 44
 #define AUTH_BASE 112
 #define WELL_KNOWN_PORTS 1024
-#define TURNAROUND_MAX (10ULL * (1 << 22)) /* as agent/core/reflect.c */
+#define TURNAROUND_MAX (100ULL * (1 << 22)) /* as agent/core/reflect.c */
 #define LIMIT_TRIES 4
 #define FRAGMENT 0x3fff /* more fragments, or not the first */
 #define DSCP 0xfc

@@ -161,7 +161,7 @@ static void no_ping_pong(void **state)
     } rows[] = { { "light", 14, false, 20000 },
                  { "light, padded", 300, false, 0 },
                  { "stamp", 44, false, 1000000 },
-                 { "stamp with TLV", 60, false, 9000000 },
+                 { "stamp with TLV", 60, false, 90000000 },
                  { "authenticated", 112, true, 30000 } };
 
     (void)state;
