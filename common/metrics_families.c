@@ -1,6 +1,7 @@
 #include "common/metrics_families.h"
 
 #define DIRECTION(d) ",direction=\"" d "\""
+#define CAUSE(c) ",cause=\"" c "\""
 #define THREE_WAYS "direction (forward, backward, roundtrip)"
 #define LOSS_WAYS "direction (forward, backward, unknown)"
 #define ROWS(name) name, TW_NELEM(name)
@@ -141,6 +142,14 @@ static const struct metric_sample group_delay[] = {
     { DIRECTION("roundtrip"), METRIC_HIST, IN_GROUP(delay[TW_ROUNDTRIP]) },
 };
 
+static const struct metric_sample group_missing[] = {
+    { CAUSE("refused"), METRIC_U64, IN_GROUP(missing[METRICS_REFUSED]) },
+    { CAUSE("dropped"), METRIC_U64, IN_GROUP(missing[METRICS_DROPPED]) },
+    { CAUSE("agent_down"), METRIC_U64, IN_GROUP(missing[METRICS_AGENT_DOWN]) },
+    { CAUSE("awaited"), METRIC_U64, IN_GROUP(missing[METRICS_AWAITED]) },
+    { CAUSE("unknown"), METRIC_U64, IN_GROUP(missing[METRICS_UNKNOWN]) },
+};
+
 static const struct family group_families[] = {
     { "pairs", "gauge", "", "Pairs in the schedule.", NO_GATE, ONE(METRIC_U64, metrics_group, pairs) },
     { "pairs_fresh", "gauge", "", "Pairs with a summary of the last two report periods.", NO_GATE,
@@ -155,6 +164,9 @@ static const struct family group_families[] = {
       ONE(METRIC_U64, metrics_group, late) },
     { "probes_duplicate_total", "counter", "", "Second answers to a probe, all pairs together.", NO_GATE,
       ONE(METRIC_U64, metrics_group, duplicates) },
+    { "summaries_missing", "gauge", "cause (refused, dropped, agent_down, awaited, unknown)",
+      "Summaries of the last hour that were expected and are not stored, by why.", IN_GROUP(has_missing),
+      ROWS(group_missing) },
     { "delay_seconds", "histogram", THREE_WAYS,
       "Delay, all pairs together; forward and backward: only of report periods with one_way_valid.", NO_GATE,
       ROWS(group_delay) },

@@ -21,6 +21,15 @@ struct metrics_pair {
     uint64_t periods_answered, periods_unanswered; /* report periods in which something, or nothing, came back */
     const struct hist *delay[3]; /* every delay of these; by enum tw_direction. NULL: not kept */
 };
+/* Why a summary is missing; the numbers are those of the store's causes. */
+enum metrics_cause {
+    METRICS_REFUSED,
+    METRICS_DROPPED,
+    METRICS_AGENT_DOWN,
+    METRICS_AWAITED,
+    METRICS_UNKNOWN,
+    METRICS_CAUSES
+};
 /* An aggregate: per (mesh, class, source) at level agent, per (mesh, class, sites of both ends) at level site, per (mesh, class)
  * at level mesh. */
 struct metrics_group {
@@ -28,6 +37,8 @@ struct metrics_group {
     const char *source_site, *target_site;  /* at level site, else NULL; "" = an end without the label, or no agent */
     uint64_t pairs, pairs_fresh;
     uint64_t sent, received, late, duplicates, lost[TW_DIRECTION_COUNT];
+    bool has_missing;
+    uint64_t missing[METRICS_CAUSES]; /* of the last hour */
     struct metrics_hist delay[3]; /* by enum tw_direction */
 };
 struct metrics_agent {

@@ -431,7 +431,7 @@ bool pair_has_backlog(const struct pair *p)
 {
     const struct agent *a = pair_source(p);
 
-    return a && a->health && a->health->spool_summaries > BACKLOG_MIN + 2 * a->pairs;
+    return a && a->health && a->health->spool_summaries > BACKLOG_MIN + 2 * a->sessions;
 }
 
 const char *pair_state(const struct pair *p, int64_t now_ns)

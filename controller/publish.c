@@ -136,23 +136,32 @@ static uint64_t expected_periods(const struct pair *pair, int64_t from_ns, int64
     return sum;
 }
 
-struct tw_num publish_completeness(const struct publish *p, const struct pair *pair, int64_t now_ns)
+bool publish_periods(const struct publish *p, const struct pair *pair, int64_t now_ns, struct publish_periods *ret)
 {
     int64_t period_ns = pair->report_period_ns;
     int64_t since_ns = pair->scheduled_since_ns > p->started_ns ? pair->scheduled_since_ns : p->started_ns;
     int64_t from = minute_up(since_ns), to = (now_ns - period_ns - GRACE_NS) / MINUTE_NS;
     int64_t oldest = minute_of(now_ns) - (MINUTES - 1);
-    uint64_t expected;
-    double ratio;
 
     if (from < oldest)
         from = oldest;
     if (!pair->scheduled || period_ns <= 0 || to <= from)
+        return false;
+    *ret = (struct publish_periods){ .from_ns = from * MINUTE_NS,
+                                     .to_ns = to * MINUTE_NS,
+                                     .expected = expected_periods(pair, from * MINUTE_NS, to * MINUTE_NS),
+                                     .stored = stored_periods(pair->live, from, to) };
+    return ret->expected > 0;
+}
+
+struct tw_num publish_completeness(const struct publish *p, const struct pair *pair, int64_t now_ns)
+{
+    struct publish_periods n;
+    double ratio;
+
+    if (!publish_periods(p, pair, now_ns, &n))
         return (struct tw_num){ 0 };
-    expected = expected_periods(pair, from * MINUTE_NS, to * MINUTE_NS);
-    if (!expected)
-        return (struct tw_num){ 0 };
-    ratio = (double)stored_periods(pair->live, from, to) / (double)expected;
+    ratio = (double)n.stored / (double)n.expected;
     return (struct tw_num){ true, ratio < 1 ? ratio : 1 };
 }
 

@@ -36,6 +36,12 @@ static inline void publish_fetch(const struct pair *pair)
 }
 /* Has a summary that ended so lately that the next one is not overdue? Two report periods, as in pair_state(). */
 bool publish_is_fresh(const struct pair *pair, int64_t now_ns);
+struct publish_periods {
+    int64_t from_ns, to_ns; /* whole minutes */
+    uint64_t expected, stored;
+};
+/* What completeness is made of. False: nothing was expected. */
+bool publish_periods(const struct publish *p, const struct pair *pair, int64_t now_ns, struct publish_periods *ret);
 /* Completeness of the last hour, as far as this process has seen it: report periods that ended in whole minutes after the pair was
  * scheduled and the process started, and one period and some seconds ago at least. */
 struct tw_num publish_completeness(const struct publish *p, const struct pair *pair, int64_t now_ns);

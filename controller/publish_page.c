@@ -6,9 +6,11 @@
 #include <utlist.h>
 #include "common/log.h"
 #include "common/metrics_health.h"
+#include "controller/publish_missing.h"
 
 #define MAX_PAGES 64
 #define MAX_SELF 256
+#define OF_GROUPS (METRICS_AGENT | METRICS_SITE | METRICS_MESH)
 
 static const struct metrics_ops *const formats[PUBLISH_FORMATS] = {
     [PUBLISH_TEXT] = &metrics_text,
@@ -53,6 +55,7 @@ struct page_job {
         struct hist (*delays)[3];
         size_t n;
     } groups[GROUP_KINDS];
+    struct lacking_list lacking;
     struct metrics_agent *fleet;
     struct agent_names *fleet_names;
     struct metrics_self self[MAX_SELF];
@@ -74,6 +77,7 @@ static void job_free(struct page_job *j)
 {
     http_blob_unref(j->blob);
     free_delays(j->pair_delays, j->snap.n_pairs);
+    publish_missing_free(&j->lacking);
     free(j->pairs);
     free(j->pair_rows);
     for (int by = 0; by < GROUP_KINDS; by++) {
@@ -197,6 +201,8 @@ static enum tw_rc take_pairs(struct page_job *j, int64_t now_ns)
         rc = take_pair(j, pair, now_ns);
         if (!rc)
             rc = count_in_groups(p, pair, fresh);
+        if (!rc && j->levels & OF_GROUPS)
+            rc = publish_missing_note(p, &j->lacking, pair, &j->pair_rows[j->snap.n_pairs - 1], now_ns);
     }
     return rc;
 }
@@ -210,9 +216,9 @@ static enum tw_rc make_group_room(struct page_job *j, struct job_groups *t, size
     return t->v && t->keys && (t->delays || !keeps_native(j)) ? TW_OK : TW_ENOMEM;
 }
 
-static enum tw_rc take_group(struct job_groups *t, enum group_by by, const struct group *g)
+static enum tw_rc take_group(struct job_groups *t, enum group_by by, struct group *g)
 {
-    size_t i = t->n++;
+    size_t i = g->at = t->n++;
     struct metrics_group *m = &t->v[i];
     struct group_key *key = &t->keys[i];
     enum tw_rc rc = TW_OK;
@@ -297,6 +303,7 @@ static enum tw_rc take_snapshot(struct page_job *j)
         rc = take_groups(j, by);
     if (rc)
         return rc;
+    publish_missing_place(&j->lacking);
     take_fleet(j);
     s->pairs = j->pairs;
     s->agents = j->groups[BY_AGENT].v;
@@ -330,6 +337,23 @@ static void release(void *ctx, const char *first, size_t len)
     http_maker_release(ctx, first, len);
 }
 
+/* Without the store the page says nothing about it. */
+static void explain_missing(struct page_job *j, struct store_reader *db)
+{
+    struct metrics_group *groups[GROUP_KINDS];
+    size_t n[GROUP_KINDS];
+    struct tw_err err = { 0 };
+
+    if (!(j->levels & OF_GROUPS))
+        return;
+    for (enum group_by by = 0; by < GROUP_KINDS; by++) {
+        groups[by] = j->groups[by].v;
+        n[by] = j->groups[by].n;
+    }
+    if (publish_missing_explain(&j->lacking, db, groups, n, &err) != TW_OK)
+        log_warn("why results are missing cannot be read", LOG_S("error", err.text));
+}
+
 static void render(struct reader_job *job, struct store_reader *db)
 {
     struct page_job *j = (struct page_job *)job;
@@ -337,7 +361,7 @@ static void render(struct reader_job *job, struct store_reader *db)
     struct http_maker *m;
     enum tw_rc made;
 
-    (void)db;
+    explain_missing(j, db);
     j->rc = http_maker_new(format->content_type, &m);
     if (j->rc)
         return;

@@ -14,6 +14,7 @@ struct group {
     struct group_key key;
     struct metrics_group sum; /* names NULL here; pairs and pairs_fresh are counted for each page */
     struct hist delay[3];     /* the same delays as native histograms */
+    size_t at;                /* where it stands on the page that is being made */
     UT_hash_handle hh;
 };
 

@@ -167,6 +167,32 @@ static void what_the_spool_gave_up(void **state)
     expect(f, &all, "fra.2:350/360d10");
 }
 
+/* A spool that fills while it is being sent gives up many stretches, whose surroundings overlap: they count once,
+ * and do not take what others are the cause of. */
+static void what_the_spool_gave_up_again_and_again(void **state)
+{
+    struct fx *f = *state;
+    struct report_filter all = { .incomplete = true };
+
+    fill(f, fx_pair(f, "m", "c", "ams", "fra", 1, AT(0)), 0, 4 * 3600, 7200, 7600);
+    for (int i = 0; i < 5; i++) {
+        struct store_batch gap = { .agent_id = f->agent_id, .spool_id = "spool", .gap_reason = "spool_full" };
+        enum store_append_result res;
+        uint64_t through;
+
+        gap.first_seq = f->seq + 1;
+        gap.gap_last_seq = f->seq = f->seq + 1;
+        gap.gap_from_ns = AT(7212);
+        gap.gap_until_ns = AT(7222 + 10 * i);
+        FX_OK(store_begin(f->store, &err));
+        FX_OK(store_append(f->store, &gap, &res, &through, &err));
+        FX_OK(store_commit(f->store, &err));
+    }
+    expect(f, &all, "fra.2:320/360d6u34");
+    FX_OK(store_agent_lost(f->store, "ams", AT(7400), &err)); /* and is sending what is left when it is lost */
+    expect(f, &all, "fra.2:320/360d6w34");
+}
+
 /* A renamed agent takes its absences along. */
 static void renamed(void **state)
 {
@@ -275,6 +301,7 @@ int main(void)
         T(causes_take_turns),
         T(it_ran_all_the_time_but_was_not_heard_of),
         T(what_the_spool_gave_up),
+        T(what_the_spool_gave_up_again_and_again),
         T(renamed),
         T(rules_of_their_time),
         T(slots_of_their_time),

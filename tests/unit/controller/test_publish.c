@@ -467,6 +467,48 @@ static void completeness_of_the_last_hour(void **state)
     }
 }
 
+static void publish_hours(struct rig *r, struct pair *p, int64_t hole_from, int64_t hole_to)
+{
+    for (int64_t at = r->start_ns - 720 * FX_PERIOD; at <= r->start_ns; at += FX_PERIOD) {
+        struct tw_summary s = fx_summary(r->f, p, 0, at);
+        if (at < hole_from || at >= hole_to)
+            publish_summary(r->publish, p, &s);
+        summary_free(&s);
+    }
+}
+
+/* Of two sources that lack 60 periods each one was down for the first half, and for one does nobody know. */
+static void why_summaries_are_missing(void **state)
+{
+    struct rig *r = rig_new(1);
+    int64_t from_ns = r->start_ns - 120 * FX_PERIOD, to_ns = from_ns + 60 * FX_PERIOD;
+    struct pair *p = fx_pair(r->f, "m", "voice", "ams", "fra", 1, r->start_ns - 800 * FX_PERIOD),
+                *q = fx_pair(r->f, "m", "voice", "fra", "ams", 1, r->start_ns - 800 * FX_PERIOD);
+    char *text;
+
+    (void)state;
+    r->publish->started_ns = r->start_ns - 800 * FX_PERIOD;
+    FX_OK(store_agent_lost(r->f->store, "ams", from_ns, &err));
+    FX_OK(store_agent_found(r->f->store, "ams", from_ns + 30 * FX_PERIOD, &err));
+    publish_hours(r, p, from_ns, to_ns);
+    publish_hours(r, q, from_ns, to_ns);
+    text = page(r, "/metrics");
+    /* Two periods before it ended and the one in which it began may be missing for it, too. */
+    expect(text, "twamp_agent_summaries_missing{mesh=\"m\",class=\"voice\",source=\"ams\",cause=\"agent_down\"} ", 33);
+    expect(text, "twamp_agent_summaries_missing{mesh=\"m\",class=\"voice\",source=\"ams\",cause=\"unknown\"} ", 27);
+    expect(text, "twamp_agent_summaries_missing{mesh=\"m\",class=\"voice\",source=\"fra\",cause=\"agent_down\"} ", 0);
+    expect(text, "twamp_agent_summaries_missing{mesh=\"m\",class=\"voice\",source=\"fra\",cause=\"unknown\"} ", 60);
+    expect(text, "twamp_mesh_summaries_missing{mesh=\"m\",class=\"voice\",cause=\"agent_down\"} ", 33);
+    expect(text, "twamp_mesh_summaries_missing{mesh=\"m\",class=\"voice\",cause=\"unknown\"} ", 87);
+    expect(text, "twamp_mesh_summaries_missing{mesh=\"m\",class=\"voice\",cause=\"refused\"} ", 0);
+    expect(text, "twamp_site_summaries_missing{mesh=\"m\",class=\"voice\",source_site=\"\",target_site=\"\",cause=\"unknown\"} ", 87);
+    free(text);
+    text = page(r, "/metrics?mesh=other");
+    absent(text, "summaries_missing");
+    free(text);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +523,7 @@ int main(void)
         cmocka_unit_test(pages_are_kept_for_an_interval),
         cmocka_unit_test(requests_share_a_page_of_deleted_pairs),
         cmocka_unit_test(completeness_of_the_last_hour),
+        cmocka_unit_test(why_summaries_are_missing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,7 +109,9 @@ static struct metrics_group by_mesh[] = {
       .pairs = 3,
       .pairs_fresh = 2,
       .sent = 1700,
-      .duplicates = 4 },
+      .duplicates = 4,
+      .has_missing = true,
+      .missing = { 1, 2, 3, 4, 5 } },
 };
 static const struct metrics_agent fleet[] = {
     { .name = "ams",

@@ -285,7 +285,7 @@ static void groups_have_a_budget(void **state)
 static void series_are_counted(void **state)
 {
     struct metrics_pair p = full_pair("s");
-    struct metrics_group g = { .mesh = "m", .class_name = "c", .source = "s" };
+    struct metrics_group g = { .mesh = "m", .class_name = "c", .source = "s", .has_missing = true };
     struct metrics_snapshot none = { 0 }, one = { .pairs = &p, .n_pairs = 1 },
                             group = { .agents = &g, .n_agents_groups = 1 };
     size_t base = check_page(render(&none, METRICS_DEFAULT, NULL));
