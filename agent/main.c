@@ -841,7 +841,7 @@ int main(int argc, char **argv)
         loop_run(a.loop);
         code = a.unwanted ? EXIT_UNWANTED : 0;
     } else {
-        code = fail(&err, rc, 1);
+        code = fail(&err, rc, rc == TW_EINVAL ? 2 : 1); /* an option's value was found wrong */
     }
     agent_stop(&a);
     conf_strlist_free(&args);

@@ -263,7 +263,8 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
                                                        .agent_bps = 1e3 * (double)o->budget_kbps } };
 
     if (controller_start(&conf, &c, &err) != TW_OK)
-        return fail(&err, EXIT_FAILED);
+        return fail(&err,
+                    err.rc == TW_EINVAL ? EXIT_USAGE : EXIT_FAILED); /* an option's value was found wrong */
     log_info("ready", LOG_S("listen", o->listen), LOG_S("admin_listen", o->admin_listen),
              LOG_S("http", o->http), LOG_S("data_dir", o->data_dir), LOG_S("name", name),
              LOG_S("version", TW_VERSION), LOG_U("generation", c->inv.generation));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "agent/tool/tool.h"
+#include "common/name_index.h"
 #include "common/net/process.h"
 #include "common/version.h"
 
@@ -53,13 +54,20 @@ static const struct tool_cmd *find(const char *name)
 
 static enum tool_exit unknown(const char *word)
 {
+    struct name_near near = { .wanted = word };
     char names[300] = "";
+    const char *meant;
     size_t len = 0;
 
     if (word[0] == '-')
         return tool_fail(TOOL_USAGE, "%.60s: is not an option of twamp itself (twamp --help)", word);
-    for (size_t i = 0; i < TW_NELEM(cmds) && len < sizeof names; i++)
+    for (size_t i = 0; i < TW_NELEM(cmds) && len < sizeof names; i++) {
+        name_near_look(&near, cmds[i]->name);
         len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", i ? ", " : "", cmds[i]->name);
+    }
+    meant = name_near_get(&near);
+    if (meant)
+        return tool_fail(TOOL_USAGE, "no command \"%.60s\"; did you mean \"%s\"?", word, meant);
     return tool_fail(TOOL_USAGE, "no command \"%.60s\"; expected one of %s", word, names);
 }
 

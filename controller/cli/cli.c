@@ -34,6 +34,23 @@ enum cli_exit cli_no_memory(void)
 
 /* ---- What commands need ---- */
 
+enum cli_exit cli_confirm(const struct cli *c, const char *verb, const char *before, const char *after)
+{
+    const char *name = c->args.v[0];
+    char answer[16] = "";
+
+    if (c->opt.yes)
+        return CLI_OK;
+    if (!isatty(STDIN_FILENO))
+        return cli_fail(CLI_USAGE, "nobody can be asked here: give --yes to %s %.64s", verb, name);
+    fprintf(stderr, "%s ", before);
+    out_safe(stderr, name, false);
+    fprintf(stderr, " %s [y/N] ", after);
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return CLI_OK;
+    return cli_fail(CLI_FAILED, "no: %.64s is left as it is", name);
+}
+
 enum cli_exit cli_connect(struct cli *c)
 {
     if (!c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
@@ -205,18 +222,23 @@ static const struct cli_command *find_command(const char *first, const char *sec
 
 /* ---- Help ---- */
 
-static int help_about(const char *first, const char *second)
+/* words: what help is wanted about, n of them. */
+static int help_about(char *const *words, int n)
 {
+    const char *first = n > 0 ? words[0] : NULL, *second = n > 1 ? words[1] : NULL;
     const struct cli_command *cmd = first ? find_command(first, second) : NULL;
+    bool group = first && cli_group_exists(first);
 
+    if (cmd && n > (cmd->group ? 2 : 1))
+        return cli_fail(CLI_USAGE, "help is about one command: \"%.60s\" is too much after it",
+                        words[cmd->group ? 2 : 1]);
     if (!first || !strcmp(first, "help"))
         cli_print_help();
     else if (cmd)
         cli_print_command_help(cmd);
-    else if (!second && cli_group_exists(first))
+    else if (!second && group)
         cli_print_group_help(first);
     else {
-        bool group = cli_group_exists(first);
         cli_unknown_command(group ? first : NULL, group ? second : first);
         return CLI_USAGE;
     }
@@ -359,13 +381,13 @@ static int dispatch(struct words *w, int64_t (*wall_ns)(void))
     struct cli c = { .wall_ns = wall_ns };
 
     if (w->n_command && !strcmp(w->command[0], "help"))
-        return help_about(w->n_own > 1 ? w->own[1] : NULL, w->n_own > 2 ? w->own[2] : NULL);
+        return help_about(w->own + 1, w->n_own - 1);
     if (w->version) {
         printf("twampctl %s\n", TW_VERSION);
         return CLI_OK;
     }
     if (w->help)
-        return help_about(w->command[0], w->command[1]);
+        return help_about((char *const *)w->command, w->n_command);
     if (w->n_command && !w->stray)
         c.command = find_command(w->command[0], w->command[1]);
     return c.command ? run(&c, w) : no_command(w);

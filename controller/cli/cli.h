@@ -129,6 +129,10 @@ const char *cli_command_words(const struct cli_command *cmd, char buf[64]);
 /* One line on stderr: "twampctl: " and the text; returns code. */
 enum cli_exit cli_fail(enum cli_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 enum cli_exit cli_no_memory(void);
+/* Asks on the terminal before something is done to the first argument, unless --yes was given: "BEFORE NAME
+ * AFTER [y/N]". CLI_OK: yes. Where nobody can be asked that is an error. verb: for what is said then,
+ * "remove". */
+enum cli_exit cli_confirm(const struct cli *c, const char *verb, const char *before, const char *after);
 /* Makes c->ctl unless there is one. */
 enum cli_exit cli_connect(struct cli *c);
 /* Calls the controller, connecting first if need be; on a failure says so. *ret is freed with

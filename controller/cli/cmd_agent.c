@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "controller/cli/agents.h"
 
 /* ---- List ---- */
@@ -127,26 +126,15 @@ enum cli_exit cmd_agent_approve(struct cli *c)
     return code ? code : printed;
 }
 
-static bool confirmed(const char *name)
-{
-    char answer[16] = "";
-
-    fprintf(stderr, "Forget agent ");
-    out_safe(stderr, name, false);
-    fprintf(stderr, " and cut it off? Its results stay. [y/N] ");
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 enum cli_exit cmd_agent_remove(struct cli *c)
 {
     ProtobufCMessage *m = NULL;
     struct out_records r = { 0 };
     enum cli_exit code;
 
-    if (!c->opt.yes && !isatty(STDIN_FILENO))
-        return cli_fail(CLI_USAGE, "nobody can be asked here: give --yes to remove %.64s", c->args.v[0]);
-    if (!c->opt.yes && !confirmed(c->args.v[0]))
-        return cli_fail(CLI_FAILED, "nothing was removed");
+    code = cli_confirm(c, "remove", "Forget agent", "and cut it off? Its results stay.");
+    if (code)
+        return code;
     code = call(c, "AgentRemove", &m);
     cli_free_reply(m);
     if (code)

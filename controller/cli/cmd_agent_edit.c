@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "controller/cli/agents.h"
 #include "controller/cli/filter.h"
 
@@ -191,24 +190,13 @@ enum cli_exit cmd_agent_maintenance(struct cli *c)
                : send_request(c, "AgentMaintenance", &rq, rq.end ? "Maintenance ended of" : "Maintenance of");
 }
 
-static bool confirmed(const char *name)
-{
-    char answer[16] = "";
-
-    fprintf(stderr, "Cut off agent ");
-    out_safe(stderr, name, false);
-    fprintf(stderr, " and refuse its key from now on? [y/N] ");
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 enum cli_exit cmd_agent_revoke(struct cli *c)
 {
     Tw__AgentRequest rq = TW__AGENT_REQUEST__INIT;
+    enum cli_exit code = cli_confirm(c, "revoke", "Cut off agent", "and refuse its key from now on?");
 
-    if (!c->opt.yes && !isatty(STDIN_FILENO))
-        return cli_fail(CLI_USAGE, "nobody can be asked here: give --yes to revoke %.64s", c->args.v[0]);
-    if (!c->opt.yes && !confirmed(c->args.v[0]))
-        return cli_fail(CLI_FAILED, "nothing was revoked");
+    if (code)
+        return code;
     rq.name = c->args.v[0];
     return send_request(c, "AgentRevoke", &rq, "Revoked");
 }

@@ -213,14 +213,11 @@ static void put_flow(struct out_records *r, const void *row, const void *ctx)
     out_u64(r, "shown", f->n_records);
 }
 
-static void put_part(struct out_records *r, const void *row, const void *ctx)
+static void put_frozen(struct out_records *r, const Tw__FlightFrozen *f, const char *cause)
 {
-    const Tw__FlightFrozen *f = row;
-
-    (void)ctx;
     out_u64(r, "flow", f->flow);
     out_u64(r, "id", f->id);
-    out_text(r, "cause", cause_name(f->cause));
+    out_text(r, "cause", cause);
     out_text(r, "reason", f->reason);
     out_ns(r, "at_ns", f->at_ns);
     out_ns(r, "frozen_ns", f->frozen_ns);
@@ -228,6 +225,14 @@ static void put_part(struct out_records *r, const void *row, const void *ctx)
     out_ns(r, "last_ns", f->last_ns);
     out_u64(r, "probes", f->probes);
     out_u64(r, "lost", f->lost);
+}
+
+static void put_part(struct out_records *r, const void *row, const void *ctx)
+{
+    const Tw__FlightFrozen *f = row;
+
+    (void)ctx;
+    put_frozen(r, f, cause_name(f->cause));
 }
 
 static const Tw__FlightFlow no_flow = TW__FLIGHT_FLOW__INIT;
@@ -443,16 +448,7 @@ static void put_row(struct out_records *r, const void *line, const void *ctx)
         out_show(r, "PAIR", OUT_DIM, "%s > pair %" PRIu64, row->agent, f->pair_id);
     }
     out_u64(r, "pair_id", f->pair_id);
-    out_u64(r, "flow", f->flow);
-    out_u64(r, "id", f->id);
-    out_text(r, "cause", row->frozen ? cause_name(f->cause) : NULL);
-    out_text(r, "reason", f->reason);
-    out_ns(r, "at_ns", f->at_ns);
-    out_ns(r, "frozen_ns", f->frozen_ns);
-    out_ns(r, "first_ns", f->first_ns);
-    out_ns(r, "last_ns", f->last_ns);
-    out_u64(r, "probes", f->probes);
-    out_u64(r, "lost", f->lost);
+    put_frozen(r, f, row->frozen ? cause_name(f->cause) : NULL);
     out_style(r, "lost", f->lost ? OUT_BAD : OUT_PLAIN);
 }
 

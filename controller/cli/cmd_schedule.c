@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct out_col columns[] = {
     { .title = "MESH", .name = "name" },
@@ -270,5 +271,12 @@ enum cli_exit cmd_schedule_resume(struct cli *c)
 
 enum cli_exit cmd_schedule_delete(struct cli *c)
 {
-    return change(c, "ScheduleDelete", "Deleted");
+    /* It can be taken back, so scripts need not say --yes. */
+    enum cli_exit code =
+        isatty(STDIN_FILENO)
+            ? cli_confirm(c, "delete", "End mesh",
+                          "and forget its document? \"twampctl schedule rollback\" brings it back.")
+            : CLI_OK;
+
+    return code ? code : change(c, "ScheduleDelete", "Deleted");
 }

@@ -83,8 +83,13 @@ static const struct conf_opt approve_opts[] = {
           "Refuse unless the agent's key has this SHA-256 fingerprint: the one that the agent itself logs." },
 };
 
+#define OPT_YES                                                                                            \
+    {                                                                                                      \
+        .name = "yes", .short_name = 'y', .type = CONF_FLAG, .offset = CLI_FIELD(yes), .help = "Do not ask." \
+    }
+
 static const struct conf_opt remove_opts[] = {
-    { .name = "yes", .short_name = 'y', .type = CONF_FLAG, .offset = CLI_FIELD(yes), .help = "Do not ask." },
+    OPT_YES,
 };
 
 #define OPT_AGENTS FILTER_OPT_SELECT("All agents with such labels instead of one by its name: site=ams,role!=edge.")
@@ -156,7 +161,7 @@ static const struct conf_opt maintenance_opts[] = {
     OPT_AUTHOR,
 };
 static const struct conf_opt revoke_opts[] = {
-    { .name = "yes", .short_name = 'y', .type = CONF_FLAG, .offset = CLI_FIELD(yes), .help = "Do not ask." },
+    OPT_YES,
     OPT_WHY,
     OPT_AUTHOR,
 };
@@ -196,6 +201,7 @@ static const struct conf_opt show_opts[] = {
 };
 
 static const struct conf_opt change_opts[] = { OPT_AUTHOR, OPT_REASON };
+static const struct conf_opt delete_opts[] = { OPT_YES, OPT_AUTHOR, OPT_REASON };
 
 #define OPT_LIMIT(what)                                                                                \
     {                                                                                                  \
@@ -814,9 +820,10 @@ const struct cli_command cli_commands[] = {
       .args = "NAME",
       .n_args = 1,
       .brief = "end a mesh; its results stay",
-      .doc = "Ends the mesh's sessions and forgets its document. Its stored results stay.",
-      .examples = "  twampctl schedule delete voice\n",
-      OPTS(change_opts),
+      .doc = "Ends the mesh's sessions and forgets its document. Its stored results stay. On a terminal it asks first; "
+             "\"schedule rollback\" brings the mesh back.",
+      .examples = "  twampctl schedule delete voice --yes\n",
+      OPTS(delete_opts),
       .run = cmd_schedule_delete },
     { .group = "test",
       .name = "list",

@@ -188,6 +188,19 @@ static enum tw_rc check_links(struct flatten *f, const char *name, const struct 
     return TW_OK;
 }
 
+/* A single member is nearly always a group that was meant. */
+static enum tw_rc fail_lone(struct flatten *f, const struct mesh_name *at)
+{
+    uint32_t id;
+
+    if (name_index_find(&f->groups, at->name, &id))
+        return mesh_fail(f->err, at, "members", "\"%s\" is one member: did you mean the group \"@%s\"?", at->name, at->name);
+    if (!strcmp(at->name, "all") || !strcmp(at->name, "*"))
+        return mesh_fail(f->err, at, "members", "\"%s\" is one member; all agents are members: [\"@all\"] with groups: { all: { select: \"*\" } }",
+                         at->name);
+    return mesh_fail(f->err, at, "members", "a %s mesh needs at least two members, this is 1", mesh_topology_name(f->m->topology));
+}
+
 /* What a group selects is known only when the agents are. */
 static enum tw_rc check_members(struct flatten *f, struct id_set *s)
 {
@@ -195,6 +208,8 @@ static enum tw_rc check_members(struct flatten *f, struct id_set *s)
 
     if (rc || s->n >= 2 || f->open)
         return rc;
+    if (f->m->members.n == 1)
+        return fail_lone(f, f->m->members.v);
     return mesh_fail(f->err, &f->m->members.v[0], "members",
                      "a %s mesh needs at least two members, this is %zu", mesh_topology_name(f->m->topology),
                      s->n);

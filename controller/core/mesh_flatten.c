@@ -222,7 +222,10 @@ static enum tw_rc fail_unknown(struct flatten *f, const struct mesh_name *at, co
 {
     struct name_near near = { .wanted = at->name };
     const char *like;
+    uint32_t id;
 
+    if (name_index_find(&f->groups, at->name, &id))
+        return mesh_fail(f->err, at, field, "\"%s\" is unknown: did you mean the group \"@%s\"?", at->name, at->name);
     for (size_t i = 0; i < f->n_nodes; i++)
         name_near_look(&near, f->nodes[i].name);
     like = name_near_get(&near);

@@ -242,6 +242,8 @@ enum tw_rc store_restore(const char *from, const char *path, int64_t now_ns, con
 
     if (snprintf(tmp, sizeof tmp, "%s.restoring", path) >= (int)sizeof tmp)
         return tw_err_set(err, TW_EINVAL, "%s: path too long", path);
+    if (access(from, R_OK)) /* before any word of a lock */
+        return tw_err_set(err, tw_rc_errno(errno), "%s: %s", from, strerror(errno));
     rc = lock_path(path, &lock, err);
     if (rc)
         return rc;

@@ -364,7 +364,7 @@ static void asks_before_removing(void **state)
     start(s, *state, "agent remove ams", 24);
     await(s, "[y/N] ");
     assert_int_equal(write(s->fd, "n\n", 2), 2);
-    await(s, "nothing was removed");
+    await(s, "is left as it is");
     assert_int_equal(finish(s), 1);
     start(s, *state, "agent remove ams", 24);
     await(s, "[y/N] ");
