@@ -97,6 +97,18 @@ static bool is_controller(const struct diag_connect *c)
            c->heard[5] == TW__FRAME_KIND__FRAME_HELLO;
 }
 
+/* On TLS the client speaks first. */
+static enum selfcheck_reach who_answers(struct checker *k, const struct diag_connect *c)
+{
+    bool tls = !strncmp(k->o->controller, "tls+", 4), silent = c->state == DIAG_MUTE && !c->why[0];
+
+    if (tls && is_controller(c))
+        snprintf(k->f.reach_error, sizeof k->f.reach_error, "it speaks plain text there: use tcp://, or let it listen on tls+tcp://");
+    else if (!tls && silent)
+        snprintf(k->f.reach_error, sizeof k->f.reach_error, "it says nothing, as one that listens on tls+tcp:// does");
+    return tls == silent && (tls || is_controller(c)) ? REACH_OK : REACH_STRANGE;
+}
+
 static void connect_to_controller(struct checker *k)
 {
     struct diag_connect c = { .fd = -1, .done = on_connected, .ctx = k };
@@ -112,10 +124,8 @@ static void connect_to_controller(struct checker *k)
     snprintf(k->f.reach_error, sizeof k->f.reach_error, "%s", c.why);
     switch (c.state) {
     case DIAG_SPOKEN:
-        k->f.reach = is_controller(&c) ? REACH_OK : REACH_STRANGE;
-        break;
     case DIAG_MUTE:
-        k->f.reach = REACH_STRANGE;
+        k->f.reach = who_answers(k, &c);
         break;
     case DIAG_REFUSED:
         k->f.reach = REACH_REFUSED;

@@ -442,6 +442,11 @@ static bool is_loopback(const char *url)
     return false;
 }
 
+static bool is_encrypted(const char *url)
+{
+    return !strncmp(url, "tls+tcp://", 10);
+}
+
 static bool is_url(const char *url)
 {
     static const char *const known[] = { "tcp://", "tls+tcp://", "ipc://" };
@@ -487,12 +492,12 @@ enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
         return field_error(err, "control-modes");
     }
     if (!is_url(o->controller)) {
-        tw_err_set(err, TW_EINVAL, "\"%.100s\" is no URL; expected tcp://ADDRESS:PORT", o->controller);
+        tw_err_set(err, TW_EINVAL, "\"%.100s\" is no URL; expected tls+tcp://HOST:PORT or tcp://HOST:PORT", o->controller);
         return field_error(err, "controller");
     }
-    if (!o->allow_plaintext && !is_loopback(o->controller)) {
+    if (!o->allow_plaintext && !is_encrypted(o->controller) && !is_loopback(o->controller)) {
         tw_err_set(err, TW_EINVAL,
-                   "%.100s is not on this host and would not be encrypted; "
+                   "%.100s is not on this host and would not be encrypted; use tls+tcp://, or "
                    "give --allow-plaintext if that network is trusted",
                    o->controller);
         return field_error(err, "controller");

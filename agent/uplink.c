@@ -507,6 +507,8 @@ static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
     const struct rpc_client_conf c = {
         .loop = u->conf.loop,
         .url = u->conf.url,
+        .tls = u->conf.tls,
+        .tls_ctx = u->conf.tls_ctx,
         .role = TW__ROLE__ROLE_AGENT,
         .name = u->conf.name,
         .software = "twamp-agent " TW_VERSION,

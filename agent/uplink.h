@@ -19,6 +19,9 @@ struct uplink;
 struct uplink_conf {
     struct loop *loop;
     const char *url, *name;
+    /* What to show and to believe on a tls+tcp:// url, as rpc_client_conf.tls. */
+    enum tw_rc (*tls)(void *ctx, struct rpc_tls *ret, struct tw_err *err);
+    void *tls_ctx;
     const struct identity *identity;
     struct spool *spool;
     struct schedule_run *schedule;

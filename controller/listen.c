@@ -22,19 +22,20 @@ static bool is_loopback(const struct tw_addr *a)
 
 enum tw_rc listen_check(const char *url, bool allow_plaintext, struct tw_err *err)
 {
-    const char *host = after(url, "tcp://"), *path = after(url, "ipc://");
+    const char *secure = after(url, "tls+tcp://"), *path = after(url, "ipc://"), *host = secure ? secure : after(url, "tcp://");
     struct tw_addr addr;
 
     if (path)
         return path[0] == '/' ? TW_OK : tw_err_set(err, TW_EINVAL, "%s: expected ipc:///absolute/path", url);
     if (!host || tw_addr_parse(host, 0, &addr) != TW_OK)
         return tw_err_set(err, TW_EINVAL,
-                          "%s: expected tcp://ADDRESS:PORT with a numeric address, or ipc:///path", url);
-    if (is_loopback(&addr) || allow_plaintext)
+                          "%s: expected tls+tcp://ADDRESS:PORT or tcp://ADDRESS:PORT with a numeric address, or ipc:///path",
+                          url);
+    if (secure || is_loopback(&addr) || allow_plaintext)
         return TW_OK;
     return tw_err_set(
         err, TW_EPERM,
-        "%s would carry results unencrypted over the network: listen on a loopback address, or give "
+        "%s would carry results unencrypted over the network: use tls+tcp://, listen on a loopback address, or give "
         "--allow-plaintext if that network is trusted",
         url);
 }

@@ -45,6 +45,8 @@ static void what_is_wrong_is_said(void **state)
         { "--name A_B", "name", "is no agent name" },
         { "--name a --label x", "label", "expected KEY=VALUE" },
         { "--name a --controller tcp://192.0.2.1:8620", "controller", "--allow-plaintext" },
+        { "--name a --controller tcp://192.0.2.1:8620", "controller", "use tls+tcp://" },
+        { "--name a --controller tls://192.0.2.1:8620", "controller", "expected tls+tcp://HOST:PORT" },
         { "--name a --demand-auth", "demand-auth", "without --secrets" },
         { "--name a --control 127.0.0.1 --control-modes encrypted", "control-modes", "needs --secrets" },
         { "--name a --control-modes open,secret", "control-modes", "must be open, authenticated" },
@@ -67,6 +69,23 @@ static void what_is_wrong_is_said(void **state)
         if (parse(rows[i].words, &o, &err) != TW_EINVAL || strcmp(err.field, rows[i].field) ||
             !strstr(err.text, rows[i].says))
             fail_msg("%s: %s: \"%s\"", rows[i].words, err.field, err.text);
+    }
+}
+
+static void what_is_encrypted_may_leave_the_host(void **state)
+{
+    static const char *const rows[] = { "--name a --controller tls+tcp://192.0.2.1:8620", "--name a --controller tcp://[::1]:8620",
+                                        "--name a --controller tls+tcp://ctl.example.net:8620",
+                                        "--name a --controller tcp://192.0.2.1:8620 --allow-plaintext" };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct agent_options o;
+        struct tw_err err = { 0 };
+
+        if (parse(rows[i], &o, &err) != TW_OK)
+            fail_msg("%s: %s", rows[i], err.text);
+        conf_free(&agent_program, &o);
     }
 }
 
@@ -165,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(what_is_encrypted_may_leave_the_host),
         cmocka_unit_test(capabilities_follow_the_options),
         cmocka_unit_test(doctor_misses_each_capability),
         cmocka_unit_test(values_of_our_own),
