@@ -99,7 +99,10 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(alert_receivers, AlertReceiversRequest, AlertReceiversReply, VIEWER) \
     X(database_start, DatabaseRequest, DatabaseReply, ADMIN) \
     X(database_look, DatabaseLookRequest, DatabaseReply, VIEWER) \
-    X(database_stop, DatabaseLookRequest, DatabaseReply, ADMIN)
+    X(database_stop, DatabaseLookRequest, DatabaseReply, ADMIN) \
+    X(join_token_create, JoinTokenCreateRequest, JoinTokenCreateReply, ADMIN) \
+    X(join_token_list, JoinTokenListRequest, JoinTokenListReply, VIEWER) \
+    X(join_token_revoke, JoinTokenRevokeRequest, JoinTokenRevokeReply, ADMIN)
 /* clang-format on */
 #define ADMIN_DECLARE(name, request, reply, role)                                                                           \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \

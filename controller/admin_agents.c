@@ -108,6 +108,19 @@ static void fill_limits(const Tw__EnrolRequest *m, struct arena *ar, Tw__AgentIn
     ret->limits->max_bps = m->max_bps;
 }
 
+static void fill_certificate(const struct agent *a, struct arena *ar, Tw__AgentInfo *ret)
+{
+    const struct agent_cert *c = agent_certs_newest(a->certs);
+
+    ret->certificate = c ? arena_alloc(ar, sizeof *ret->certificate) : NULL;
+    if (!ret->certificate)
+        return;
+    tw__agent_certificate__init(ret->certificate);
+    ret->certificate->serial = (char *)c->serial;
+    ret->certificate->issued_ns = c->issued_ns;
+    ret->certificate->not_after_ns = c->not_after_ns;
+}
+
 /* Refers to the agent where it can: the message is used up before the loop goes on. */
 void controller_fill_agent(const struct controller *c, const struct agent *a, struct arena *ar,
                            Tw__AgentInfo *ret)
@@ -132,6 +145,7 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
         fill_limits(a->enrolment, ar, ret);
     }
     fill_labels(a, ar, ret);
+    fill_certificate(a, ar, ret);
     if (a->ops)
         fill_ops(a->ops, ar, ret);
     ret->in_maintenance = agent_in_maintenance(a, loop_now(c->loop).wall.ns);

@@ -215,7 +215,7 @@ char *agent_ops_to_json(const struct agent_ops *o)
     char *text = NULL;
 
     if (root && add_mark(root, "drained", &o->drained) && add_mark(root, "revoked", &o->revoked) &&
-        add_labels(root, o) && add_spans(root, o) && add_former(root, o))
+        add_labels(root, o) && add_spans(root, o) && add_former(root, o) && (!o->joined_by[0] || cJSON_AddStringToObject(root, "joined_by", o->joined_by)))
         text = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
     return text;
@@ -309,7 +309,8 @@ enum tw_rc agent_ops_from_json(const char *json, struct agent_ops **ret)
         rc = TW_ENOMEM;
     else if (!cJSON_IsObject(root) || !get_mark(root, "drained", &o->drained) ||
              !get_mark(root, "revoked", &o->revoked) || !get_labels(root, o) || !get_spans(root, o) ||
-             !get_former(root, o))
+             !get_former(root, o) ||
+             (cJSON_HasObjectItem(root, "joined_by") && !get_text(root, "joined_by", o->joined_by, sizeof o->joined_by)))
         rc = TW_ECORRUPT;
     cJSON_Delete(root);
     if (rc == TW_OK)

@@ -34,6 +34,7 @@ struct agent_ops {
     struct agent_ops_label labels[TW_LABELS_MAX]; /* sorted by key */
     struct agent_span spans[AGENT_SPANS_MAX];     /* sorted by from_ns */
     char former[AGENT_FORMER_MAX][AGENT_NAME_MAX]; /* oldest first */
+    char joined_by[AGENT_NAME_MAX];                /* ID of the join token; "": none */
 };
 
 /* A label is set; "" as value forgets what was said of the key; removed hides the agent's own. TW_ENOSPC: there are TW_LABELS_MAX

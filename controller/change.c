@@ -6,6 +6,7 @@
 #include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/intervals.h"
+#include "db/store_join.h"
 
 #define MAX_WAITING 64
 
@@ -126,6 +127,8 @@ static enum tw_rc run_change(struct writer_job *j, struct store *s, struct tw_er
 
     if (rc == TW_OK && ch->put_agent)
         rc = store_put_agent(s, &ch->agent_row, err);
+    if (rc == TW_OK && ch->drop_agent)
+        rc = store_remove_certificates(s, ch->agent_row.public_key, err);
     if (rc == TW_OK && ch->drop_agent)
         rc = store_remove_agent(s, ch->agent_row.id, err);
     for (size_t i = 0; rc == TW_OK && i < ch->n_added; i++) {

@@ -18,6 +18,7 @@
 #include "controller/http/page.h"
 #include "controller/ingest.h"
 #include "controller/intervals.h"
+#include "controller/joining.h"
 #include "controller/listen.h"
 #include "controller/load.h"
 #include "controller/schedule.h"
@@ -175,6 +176,17 @@ static enum tw_rc start_ondemand(struct controller *c, struct tw_err *err)
     return rc;
 }
 
+static enum tw_rc start_joining(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
+{
+    char dir[4096];
+
+    snprintf(dir, sizeof dir, "%s/ca", conf->data_dir);
+    return joining_new(&(struct joining_conf){ .c = c,
+                                               .ca_dir = conf->ca_dir ? conf->ca_dir : dir,
+                                               .life_ns = conf->certificate_life_ns },
+                       &c->joining, err);
+}
+
 /* Everything behind the servers. */
 static enum tw_rc start_inside(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
@@ -185,6 +197,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
         rc = tw_err_set(err, TW_ENOMEM, "out of memory");
     if (rc == TW_OK)
         rc = load_all(c, err);
+    if (rc == TW_OK)
+        rc = start_joining(c, conf, err);
     if (rc == TW_OK)
         rc = start_ondemand(c, err);
     if (rc == TW_OK)
@@ -361,6 +375,7 @@ void controller_stop(struct controller *c)
     matrix_pages_free(c->matrix_pages);
     events_free(c->events); /* after all who have news */
     page_free(c->page);
+    joining_free(c->joining);
     dbjob_free(c->dbjob); /* after whoever asks it */
     inventory_free(&c->inv);
     store_close(c->store);

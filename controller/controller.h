@@ -23,6 +23,7 @@ struct doctor;  /* controller/doctor.h */
 struct ondemand; /* controller/ondemand.h */
 struct alerts;   /* controller/alerts.h */
 struct dbjob;   /* controller/dbjob.h */
+struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
 struct matrix_pages; /* controller/matrix.h */
 struct page;    /* controller/http/page.h */
@@ -40,6 +41,7 @@ struct controller {
     struct ondemand *ondemand;
     struct alerts *alerts;
     struct dbjob *dbjob;
+    struct joining *joining;
     char db_path[4096], backup_dir[4096];
     struct rpc_server *fleet, *admin;
     struct httpd *http;
@@ -74,6 +76,8 @@ struct controller_conf {
     bool http_plaintext;               /* that on an address that is not loopback */
     const char *web_root;              /* directory of the page's files; NULL: those inside the program */
     const char *data_dir, *name;
+    const char *ca_dir;     /* of the certificate authority; NULL: ca in data_dir */
+    int64_t certificate_life_ns; /* of agents' certificates */
     const char *backup_dir; /* where copies of the database go; NULL: backups in data_dir */
     bool allow_plaintext; /* plain TCP on an address that is not loopback */
     bool auto_approve;

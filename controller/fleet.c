@@ -10,12 +10,13 @@
 #include "controller/events.h"
 #include "controller/fleet_push.h"
 #include "controller/ingest.h"
+#include "controller/joining.h"
 #include "controller/schedule.h"
 #include "controller/writer.h"
 
 struct fleet {
     Tw__FleetController_Service service; /* first */
-    struct rpc_service offered;
+    struct rpc_service offered[2];
     struct controller *c;
     struct push_queue pushes;
     char refused[160]; /* detail of a refused HELLO: lives until the next one */
@@ -106,7 +107,7 @@ void fleet_save(struct controller *c, struct agent *a)
 
 /* ---- HELLO ---- */
 
-static struct agent *new_agent(struct controller *c, const struct rpc_hello *h)
+struct agent *fleet_new_agent(struct controller *c, const char *name, const char *software, const uint8_t *public_key, const char *address)
 {
     char fingerprint[IDENTITY_FINGERPRINT_TEXT];
     int64_t now = tw_wall_now().ns;
@@ -114,16 +115,24 @@ static struct agent *new_agent(struct controller *c, const struct rpc_hello *h)
     struct agent *a;
 
     row.approved_ns = row.approved ? now : 0;
-    snprintf(row.name, sizeof row.name, "%s", h->name);
-    snprintf(row.software, sizeof row.software, "%s", h->software);
-    memcpy(row.public_key, h->public_key, sizeof row.public_key);
+    snprintf(row.name, sizeof row.name, "%s", name);
+    snprintf(row.software, sizeof row.software, "%s", software);
+    memcpy(row.public_key, public_key, sizeof row.public_key);
     a = inventory_add_agent(&c->inv, &row);
     if (!a)
         return NULL;
     identity_fingerprint(row.public_key, fingerprint);
     log_info(row.approved ? "new agent, approved without asking" : "new agent waits for approval",
-             LOG_S("agent", a->row.name), LOG_S("address", h->address), LOG_S("fingerprint", fingerprint));
-    fleet_save(c, a);
+             LOG_S("agent", a->row.name), LOG_S("address", address), LOG_S("fingerprint", fingerprint));
+    return a;
+}
+
+static struct agent *new_agent(struct controller *c, const struct rpc_hello *h)
+{
+    struct agent *a = fleet_new_agent(c, h->name, h->software, h->public_key, h->address);
+
+    if (a)
+        fleet_save(c, a);
     return a;
 }
 
@@ -524,6 +533,16 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     closure(&reply, closure_data);
 }
 
+static void fleet_renew(Tw__FleetController_Service *service, const Tw__RenewRequest *rq, Tw__JoinReply_Closure closure,
+                        void *closure_data)
+{
+    struct fleet_link *l = caller(closure_data, true);
+
+    (void)service;
+    if (l)
+        joining_renew(l->c->joining, l->agent, rpc_peer_hello(l->peer)->name, rq, closure, closure_data);
+}
+
 /* ---- Start ---- */
 
 static void on_data(void *ctx, struct rpc_peer *p, void *object)
@@ -551,7 +570,9 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
     if (!f)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     f->service = (Tw__FleetController_Service)TW__FLEET_CONTROLLER__INIT(fleet_);
-    f->offered = (struct rpc_service){ RPC_FLEET_CONTROLLER, &f->service.base };
+    f->offered[0] = (struct rpc_service){ RPC_FLEET_CONTROLLER, &f->service.base };
+    if (c->joining)
+        f->offered[1] = *joining_service(c->joining);
     f->c = c;
     c->pushes = &f->pushes;
     f->refused_log.burst = 10;
@@ -559,8 +580,8 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
                                                      .url = url,
                                                      .name = c->name,
                                                      .agents = true,
-                                                     .services = &f->offered,
-                                                     .n_services = 1,
+                                                     .services = f->offered,
+                                                     .n_services = c->joining ? 2 : 1,
                                                      .hooks = { .ctx = f,
                                                                 .on_up = on_up,
                                                                 .on_down = on_down,

@@ -43,6 +43,9 @@ struct fleet_link {
 /* Starts the agents' listener. */
 enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret, struct tw_err *err);
 void fleet_free(struct fleet *f);
+/* A new agent in the inventory; the caller stores it. NULL: no memory. */
+struct agent *fleet_new_agent(struct controller *c, const char *name, const char *software, const uint8_t *public_key,
+                              const char *address);
 /* A copy to give to the store, to be ended by fleet_agent_row_clear(). */
 enum tw_rc fleet_agent_row(const struct agent *a, struct store_agent *ret);
 void fleet_agent_row_clear(struct store_agent *row);

@@ -67,6 +67,7 @@ static void free_agent(struct agent *a)
     if (a->ack)
         tw__ack_request__free_unpacked(a->ack, NULL);
     journal_free(&a->journal);
+    agent_certs_free(a->certs);
     free(a->ops);
     free(a->labels);
     free(a);

@@ -5,6 +5,7 @@
 
 #include <uthash.h>
 #include "common/net/rpc.h"
+#include "controller/agent_certs.h"
 #include "controller/agent_ops.h"
 #include "controller/core/class_times.h"
 #include "controller/core/clock_audit.h"
@@ -45,6 +46,7 @@ struct agent_twins {
 struct agent {
     struct store_agent row;           /* enrolment and ops are NULL here: see below */
     struct agent_ops *ops;            /* what operators said of it; NULL = nothing: agent_set_ops() */
+    struct agent_certs *certs;        /* that it was given; NULL: none */
     struct tw_label *labels;          /* that count, sorted by key: agent_refresh() */
     size_t n_labels;
     struct rpc_peer *peer;            /* NULL = not connected */

@@ -12,9 +12,10 @@
 #define EXIT_USAGE 2
 
 struct options {
-    char *listen, *admin_listen, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir;
+    char *listen, *admin_listen, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir, *ca_dir;
     bool allow_plaintext, auto_approve, http_write, http_plaintext;
     int64_t http_events_max, max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
+    int64_t certificate_life;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
     int log_level, log_format;
 };
@@ -96,6 +97,20 @@ static const struct conf_opt opts[] = {
       .offset = OPT(backup_dir),
       .arg = "DIR",
       .help = "Where twampctl db backup puts copies of the database; \"backups\" in --data-dir if not given." },
+    { .name = "ca-dir",
+      .type = CONF_STR,
+      .offset = OPT(ca_dir),
+      .arg = "DIR",
+      .help = "The certificate authority that twampctl ca init made; \"ca\" in --data-dir if not given. Without one no agent can join." },
+    { .name = "agent-certificate-life",
+      .type = CONF_DURATION,
+      .offset = OPT(certificate_life),
+      .dflt = "90d",
+      .min = 2 * TW_NS_PER_S,
+      .max = 3650 * DAY_NS,
+      .arg = "TIME",
+      .help = "How long an agent's certificate is valid. Agents renew theirs at two thirds of that; one that is away for longer than the "
+              "rest asks by its identity." },
     { .name = "name",
       .type = CONF_STR,
       .offset = OPT(name),
@@ -248,6 +263,8 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
                                           .data_dir = o->data_dir,
                                           .name = name,
                                           .backup_dir = o->backup_dir,
+                                          .ca_dir = o->ca_dir,
+                                          .certificate_life_ns = o->certificate_life,
                                           .allow_plaintext = o->allow_plaintext,
                                           .auto_approve = o->auto_approve,
                                           .http_write = o->http_write,

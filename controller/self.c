@@ -4,11 +4,13 @@
 #include <string.h>
 #include "common/net/now.h"
 #include "common/net/process.h"
+#include "common/net/now.h"
 #include "controller/alerts.h"
 #include "controller/controller.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/ingest.h"
+#include "controller/joining.h"
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
 #include "controller/writer.h"
@@ -288,6 +290,36 @@ static void add_http(struct rows *r, const struct controller *c)
     add_events(r, c);
 }
 
+/* ---- Certificates ---- */
+
+static const char expiry[] = "twamp_certificate_expiry_timestamp_seconds";
+static const char expiry_help[] = "When the certificate expires, seconds since 1970; of agents the soonest. None: no series.";
+
+static void add_expiry(struct rows *r, const char *of, int64_t ns)
+{
+    if (ns)
+        add_labelled(r, expiry, "gauge", expiry_help, "of", of, (double)ns / 1e9);
+}
+
+static void add_certificates(struct rows *r, const struct controller *c)
+{
+    struct joining_stats s;
+
+    if (!c->joining)
+        return;
+    joining_stats(c->joining, tw_wall_now().ns, &s);
+    add_expiry(r, "agents", s.agents_expire_ns);
+    add_expiry(r, "controller", s.server_expires_ns);
+    add_expiry(r, "ca", s.ca_expires_ns);
+    counter(r, "twamp_certificates_issued_total", "Certificates issued to agents.", s.issued);
+    counter(r, "twamp_certificate_renewals_failed_total", "Tries to renew the controller's own certificate that failed.",
+            s.server_renewals_failed);
+    counter(r, "twamp_join_calls_total", "Calls of agents that join or renew their certificate.", s.calls);
+    counter(r, "twamp_join_refused_total", "Of them, refused: a wrong or worn token, a revoked agent, another's name.", s.refused);
+    counter(r, "twamp_join_limited_total", "Of them, sent away: too many, or too many wrong tokens from an address.", s.limited);
+    gauge(r, "twamp_join_tokens", "Join tokens that are usable.", (double)s.tokens_usable);
+}
+
 /* ---- The process ---- */
 
 static void add_process(struct rows *r, const struct controller *c)
@@ -311,6 +343,7 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
     add_schedules(&r, c);
     add_rpc(&r, c);
     add_http(&r, c);
+    add_certificates(&r, c);
     add_process(&r, c);
     return r.n;
 }

@@ -21,7 +21,7 @@
 #include "rpc.pb-c.h"
 
 /* Service numbers: method on the wire = number * 256 + index. Append only. */
-enum rpc_service_number { RPC_FLEET_AGENT = 1, RPC_FLEET_CONTROLLER = 2, RPC_ADMIN = 3 };
+enum rpc_service_number { RPC_FLEET_AGENT = 1, RPC_FLEET_CONTROLLER = 2, RPC_ADMIN = 3, RPC_JOIN = 4 };
 
 #define RPC_MAX_FRAME_BEFORE_HELLO 4096
 #define RPC_MAX_FRAME (2u << 20)

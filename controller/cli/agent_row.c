@@ -174,6 +174,13 @@ static cJSON *spans(const Tw__AgentInfo *a)
     return list;
 }
 
+static void put_certificate(struct out_records *r, const Tw__AgentCertificate *m)
+{
+    out_text(r, "certificate_serial", m ? m->serial : NULL);
+    out_ns(r, "certificate_issued_ns", m ? m->issued_ns : 0);
+    out_ns(r, "certificate_not_after_ns", m ? m->not_after_ns : 0);
+}
+
 static void put_limits(struct out_records *r, const Tw__AgentLimits *l)
 {
     if (l) {
@@ -200,6 +207,7 @@ static void put_operators(struct out_records *r, const Tw__AgentInfo *a)
     out_list(r, "removed_labels", a->removed_labels, a->n_removed_labels);
     out_list(r, "former_names", a->former_names, a->n_former_names);
     put_limits(r, a->limits);
+    put_certificate(r, a->certificate);
     out_tree(r, "maintenance", spans(a));
 }
 

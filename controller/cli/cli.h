@@ -45,6 +45,7 @@ struct cli_options {
     struct conf_strlist names, labels;
     int64_t life_ns, ttl_ns, uses; /* of certificates and tokens */
     bool approve;
+    char *name_glob;
     char *set_protocol, *set_auth, *set_key_id, *set_spacing, *set_spacing_kind, *set_size, *set_dscp, *set_ttl,
         *set_timeout, *set_flows, *set_tlvs, *set_bind; /* of the class of a test: the controller reads them */
 };
@@ -241,6 +242,9 @@ enum cli_exit cmd_db_restore(struct cli *c);
 enum cli_exit cmd_db_check(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
 enum cli_exit cmd_ca_init(struct cli *c); /* cmd_ca.c */
+enum cli_exit cmd_token_create(struct cli *c);
+enum cli_exit cmd_token_list(struct cli *c);
+enum cli_exit cmd_token_revoke(struct cli *c);
 enum cli_exit cmd_alert_list(struct cli *c);
 enum cli_exit cmd_alert_show(struct cli *c);
 enum cli_exit cmd_alert_ack(struct cli *c);

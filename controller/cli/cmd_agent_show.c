@@ -69,6 +69,19 @@ static void show_operators(struct out_records *r, const Tw__AgentInfo *a, int64_
     show_limits(r, a->limits);
 }
 
+/* Red when nobody renews it. */
+static void show_certificate(struct out_records *r, const Tw__AgentCertificate *m, int64_t now_ns)
+{
+    char until[OUT_NUM], issued[OUT_NUM];
+    int64_t life;
+
+    if (!m)
+        return;
+    life = m->not_after_ns - m->issued_ns;
+    out_show(r, "Certificate", now_ns > m->not_after_ns ? OUT_BAD : now_ns > m->not_after_ns - life / 4 ? OUT_DOUBT : OUT_PLAIN,
+             "until %s, issued %s, serial %s", out_time(m->not_after_ns, until), out_time(m->issued_ns, issued), m->serial);
+}
+
 /* ---- Its clock ---- */
 
 static void show_claim(struct out_records *r, const Tw__HealthReport *h)
@@ -204,6 +217,7 @@ static void put_facts(struct out_records *r, const void *row, const void *ctx)
                  out_ago(a->last_contact_ns, c->wall_ns(), ago));
     show_addresses(r, a);
     show_operators(r, a, c->wall_ns());
+    show_certificate(r, a->certificate, c->wall_ns());
     if (a->health)
         show_health(r, a->health);
     show_audit(r, a->clock);
@@ -218,6 +232,7 @@ static const struct out_col columns[] = {
     { .title = "Fingerprint", .name = "fingerprint" },
     { .title = "Approved", .name = "approved_ns", .as = OUT_AS_TIME },
     { .title = "Last contact", .name = "last_contact_ns", .as = OUT_AS_TIME },
+    { .title = "Certificate", SET },
     { .title = "Software", .name = "software" },
     { .title = "Connects from", .name = "peer_address" },
     { .title = "Reflector" },

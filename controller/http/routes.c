@@ -97,6 +97,9 @@ const struct http_route controller_routes[] = {
     READ("/api/v1/database", "DatabaseLook", "how far a copy or check of the database is, or what came of the last one"),
     POST("/api/v1/database/{kind}", "DatabaseStart", "backup: copy the database on the controller's host; check: is it whole?"),
     DELETE("/api/v1/database", "DatabaseStop", "end what is under way"),
+    READ("/api/v1/join-tokens", "JoinTokenList", "tokens by which agents may join; with all=true also those that are not usable any more"),
+    POST("/api/v1/join-tokens", "JoinTokenCreate", "make a token by which agents may join; its text is in this answer alone"),
+    DELETE("/api/v1/join-tokens/{id}", "JoinTokenRevoke", "let nobody join by a token any more"),
 
     READ("/api/v1/status", "Status", "is the controller itself well?"),
 };

@@ -172,6 +172,16 @@ static const char *const statements[ST_COUNT] = {
     [ST_RETAIN_ALERT_SILENCE] = "DELETE FROM alert_silence WHERE end_ns < ?",
     [ST_RETAIN_ALERT_DOCUMENT] = "DELETE FROM alert_document WHERE time_ns < ?"
                                  " AND version < (SELECT max(version) FROM alert_document)",
+    [ST_JOIN_TOKEN_PUT] = "INSERT OR REPLACE INTO join_token (id, digest, created_ns, expires_ns, revoked_ns, uses, used, approve, "
+                          "name_glob, labels, author) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_JOIN_TOKEN_EACH] = "SELECT id, digest, created_ns, expires_ns, revoked_ns, uses, used, approve, name_glob, labels, author "
+                           "FROM join_token ORDER BY created_ns, id",
+    [ST_RETAIN_JOIN_TOKEN] = "DELETE FROM join_token WHERE expires_ns < ?1 OR (revoked_ns != 0 AND revoked_ns < ?1)",
+    [ST_CERTIFICATE_PUT] = "INSERT OR REPLACE INTO certificate (serial, public_key, issued_ns, not_after_ns, der) VALUES (?, ?, ?, ?, ?)",
+    [ST_CERTIFICATE_TRIM] = "DELETE FROM certificate WHERE public_key = ?1 AND serial NOT IN (SELECT serial FROM certificate "
+                            "WHERE public_key = ?1 ORDER BY issued_ns DESC LIMIT ?2)",
+    [ST_CERTIFICATE_EACH] = "SELECT serial, public_key, issued_ns, not_after_ns, der FROM certificate ORDER BY public_key, issued_ns",
+    [ST_CERTIFICATE_REMOVE] = "DELETE FROM certificate WHERE public_key = ?",
 };
 
 /* wal_autocheckpoint: 80 MB of WAL; a checkpoint per 1,000 pages halves the ingest at millions of rows. */

@@ -1,5 +1,6 @@
 """The HTTP API against its own OpenAPI document, on a real fleet: every operation is called, every answer fits its schema."""
 import json
+import os
 import pathlib
 import re
 import time
@@ -196,6 +197,10 @@ def change_everything(lab, api):
     api("POST", "/api/v1/schedule/lab/pause", {"author": "api"})
     expect(api("GET", "/api/v1/schedule/lab")["mesh"]["paused"], "not paused")
     api("POST", "/api/v1/schedule/lab/resume", {})
+    token = api("POST", "/api/v1/join-tokens", {"name_glob": "b*", "labels": [{"key": "site", "value": "x"}], "author": "api"})
+    expect(token["token"].startswith("twj1." + token["info"]["id"]), token)
+    api("DELETE", f"/api/v1/join-tokens/{token['info']['id']}?author=api")
+    expect(api("GET", "/api/v1/join-tokens")["tokens"] == [], "not revoked")
     api("POST", "/api/v1/frozen", {"pairs": {"mesh": "lab"}, "before_ns": 5_000_000_000, "after_ns": 1, "reason": "test"})
     api("DELETE", "/api/v1/schedule/lab?author=api")
     expect(api("GET", "/api/v1/schedule")["meshes"] == [], "not deleted")
@@ -213,6 +218,8 @@ def change_everything(lab, api):
 
 def test_every_operation_of_the_document_works(build):
     with Lab(build, ["a1", "a2"]) as lab:
+        os.mkdir(f"{lab.dir}/controller")
+        lab.ctl("ca", "init", "--dir", f"{lab.dir}/controller/ca", "--name", "lab")
         lab.start_controller("--http-write")
         for name in lab.names:
             lab.start_agent(name)

@@ -173,6 +173,15 @@ static void serve_report(Tw__FleetController_Service *s, const Tw__HealthReport 
     done(&r, data);
 }
 
+static void serve_renew(Tw__FleetController_Service *s, const Tw__RenewRequest *rq, Tw__JoinReply_Closure done,
+                        void *data)
+{
+    (void)s;
+    (void)rq;
+    (void)done;
+    rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "no certificates here");
+}
+
 /* ---- Fixture ---- */
 
 static void on_applied(void *ctx)

@@ -182,6 +182,7 @@ static inline Tw__AgentInfo *agents(size_t i)
     static Tw__AgentMark drained = TW__AGENT_MARK__INIT;
     static Tw__AgentSpan span = TW__AGENT_SPAN__INIT, *spans[] = { &span };
     static Tw__AgentLimits limits = TW__AGENT_LIMITS__INIT;
+    static Tw__AgentCertificate certificate = TW__AGENT_CERTIFICATE__INIT;
     static char *removed[] = { (char *)"rack" }, *former[] = { (char *)"ams-old" };
     static char *addresses[] = { (char *)"192.0.2.1", (char *)"2001:db8::1" };
     static char *capabilities[] = { (char *)"light", (char *)"stamp", (char *)"stamp-auth" };
@@ -235,6 +236,10 @@ static inline Tw__AgentInfo *agents(size_t i)
     a[0].former_names = former;
     a[0].n_former_names = 1;
     a[0].limits = &limits;
+    certificate.serial = (char *)"4f1c5a0b9d3e7788aa01020304050607";
+    certificate.issued_ns = 960 * MINUTE_NS;
+    certificate.not_after_ns = NOW_NS + 80 * 86400 * TW_NS_PER_S;
+    a[0].certificate = &certificate;
     a[1].clock = clock_finding(4);
     a[1].name = (char *)"fra";
     a[1].state = (char *)"down";
@@ -1492,6 +1497,80 @@ static void fake_database_stop(Tw__Admin_Service *s, const Tw__DatabaseLookReque
                                Tw__DatabaseReply_Closure closure, void *data)
 {
     fake_database_look(s, rq, closure, data);
+}
+
+#define FAKE_TOKEN_NS (INT64_C(1795435200) * TW_NS_PER_S) /* 2026-11-23T12:00:00Z */
+static Tw__JoinTokenInfo fake_token(const char *id)
+{
+    static Tw__Label label = { .base = PROTOBUF_C_MESSAGE_INIT(&tw__label__descriptor), .key = (char *)"site", .value = (char *)"ams" };
+    static Tw__Label *labels[] = { &label };
+    Tw__JoinTokenInfo t = TW__JOIN_TOKEN_INFO__INIT;
+
+    t.id = (char *)id;
+    t.state = (char *)"usable";
+    t.created_ns = FAKE_TOKEN_NS;
+    t.expires_ns = FAKE_TOKEN_NS + 3600 * TW_NS_PER_S;
+    t.uses = 50;
+    t.used = 3;
+    t.name_glob = (char *)"ams-*";
+    t.labels = labels;
+    t.n_labels = 1;
+    t.approve = true;
+    t.author = (char *)"ada";
+    return t;
+}
+
+static void fake_join_token_create(Tw__Admin_Service *s, const Tw__JoinTokenCreateRequest *rq, Tw__JoinTokenCreateReply_Closure closure,
+                                   void *data)
+{
+    Tw__JoinTokenCreateReply m = TW__JOIN_TOKEN_CREATE_REPLY__INIT;
+    Tw__JoinTokenInfo t = fake_token("5d41402abc4b2a76");
+
+    (void)s;
+    t.used = 0;
+    t.uses = rq->uses;
+    t.name_glob = rq->name_glob;
+    t.n_labels = rq->n_labels;
+    t.labels = rq->labels;
+    t.approve = rq->approve;
+    t.expires_ns = t.created_ns + rq->ttl_ns;
+    m.token = (char *)"twj1.5d41402abc4b2a76.SECRET.CAHASH";
+    m.info = &t;
+    closure(&m, data);
+}
+
+static void fake_join_token_list(Tw__Admin_Service *s, const Tw__JoinTokenListRequest *rq, Tw__JoinTokenListReply_Closure closure,
+                                 void *data)
+{
+    Tw__JoinTokenListReply m = TW__JOIN_TOKEN_LIST_REPLY__INIT;
+    Tw__JoinTokenInfo a = fake_token("5d41402abc4b2a76"), b = fake_token("7d793037a0760186"), *all[] = { &a, &b };
+
+    (void)s;
+    b.state = (char *)"revoked";
+    b.revoked_ns = FAKE_TOKEN_NS + TW_NS_PER_S;
+    b.n_labels = 0;
+    b.approve = false;
+    b.name_glob = (char *)"";
+    m.tokens = all;
+    m.n_tokens = rq->all ? 2 : 1;
+    closure(&m, data);
+}
+
+static void fake_join_token_revoke(Tw__Admin_Service *s, const Tw__JoinTokenRevokeRequest *rq, Tw__JoinTokenRevokeReply_Closure closure,
+                                   void *data)
+{
+    Tw__JoinTokenRevokeReply m = TW__JOIN_TOKEN_REVOKE_REPLY__INIT;
+    Tw__JoinTokenInfo t = fake_token(rq->id);
+
+    (void)s;
+    if (strcmp(rq->id, "5d41402abc4b2a76") != 0) {
+        rpc_fail(data, TW__STATUS__STATUS_NOT_FOUND, "no join token \"%s\": twampctl token list shows them", rq->id);
+        return;
+    }
+    t.state = (char *)"revoked";
+    t.revoked_ns = FAKE_TOKEN_NS;
+    m.info = &t;
+    closure(&m, data);
 }
 
 static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);

@@ -150,6 +150,7 @@ static const char *const durations[] = {
     "duration_ns",      "lease_ns",
     "elapsed_ns",
     "last_rtt_ns",
+    "ttl_ns",
     "for_time_ns", "clear_time_ns", "baseline_time_ns", "baseline_known_ns", "baseline_wanted_ns",
 };
 

@@ -245,6 +245,15 @@ static void serve_report(Tw__FleetController_Service *s, const Tw__HealthReport 
     done(&ok, data);
 }
 
+static void serve_renew(Tw__FleetController_Service *s, const Tw__RenewRequest *rq, Tw__JoinReply_Closure done,
+                        void *data)
+{
+    (void)s;
+    (void)rq;
+    (void)done;
+    rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "no certificates here");
+}
+
 static Tw__FleetController_Service fleet_controller = TW__FLEET_CONTROLLER__INIT(serve_);
 
 /* ---- Both ends ---- */

@@ -1,0 +1,213 @@
+#include "common/net/join_token.h"
+#include <fnmatch.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/wire.h"
+
+#define PREFIX "twj1."
+#define BASE64_32 43 /* characters of 32 octets, without padding */
+
+static const char proof_label[] = "twampmesh-join-v1"; /* its NUL is signed too */
+static const char alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"; /* RFC 4648 section 5 */
+
+/* ---- base64url of 32 octets ---- */
+
+static char *encode(const uint8_t in[32], char *to)
+{
+    uint32_t bits = 0;
+    int n = 0;
+
+    for (size_t i = 0; i < 32; i++) {
+        bits = bits << 8 | in[i];
+        for (n += 8; n >= 6; n -= 6)
+            *to++ = alphabet[bits >> (n - 6) & 63];
+    }
+    *to++ = alphabet[bits << (6 - n) & 63];
+    *to = '\0';
+    return to;
+}
+
+/* Of the many texts that decode to the same octets only the one that encode() makes. */
+static bool decode(const char *in, uint8_t ret[32])
+{
+    char again[BASE64_32 + 1];
+    uint32_t bits = 0;
+    size_t out = 0;
+    int n = 0;
+
+    for (size_t i = 0; i < BASE64_32; i++) {
+        const char *at = in[i] ? strchr(alphabet, in[i]) : NULL;
+
+        if (!at)
+            return false;
+        bits = bits << 6 | (uint32_t)(at - alphabet);
+        n += 6;
+        if (n >= 8 && out < 32) {
+            ret[out++] = (uint8_t)(bits >> (n - 8));
+            n -= 8;
+        }
+    }
+    encode(ret, again);
+    return !memcmp(again, in, BASE64_32);
+}
+
+/* ---- The text ---- */
+
+void join_token_make(const uint8_t random[JOIN_RANDOM_OCTETS], const uint8_t ca_hash[JOIN_HASH_OCTETS],
+                     struct join_token *t, char text[JOIN_TOKEN_TEXT])
+{
+    char *to;
+
+    for (size_t i = 0; i < JOIN_ID_OCTETS; i++)
+        snprintf(t->id + 2 * i, 3, "%02x", random[i]);
+    SHA256(random + JOIN_ID_OCTETS, JOIN_SECRET_OCTETS, t->digest);
+    to = text + snprintf(text, JOIN_TOKEN_TEXT, PREFIX "%s.", t->id);
+    to = encode(random + JOIN_ID_OCTETS, to);
+    *to++ = '.';
+    encode(ca_hash, to);
+}
+
+enum tw_rc join_token_parse(const char *text, struct join_token_parts *ret, struct tw_err *err)
+{
+    const char *id = text + sizeof PREFIX - 1, *secret = id + JOIN_ID_TEXT, *hash = secret + BASE64_32 + 1;
+    uint8_t octets[JOIN_SECRET_OCTETS];
+
+    if (strncmp(text, PREFIX, sizeof PREFIX - 1) != 0 ||
+        strlen(text) != sizeof PREFIX - 1 + JOIN_ID_TEXT + 2 * BASE64_32 + 1 ||
+        strspn(id, "0123456789abcdef") != JOIN_ID_TEXT - 1 || secret[-1] != '.' || hash[-1] != '.' ||
+        !decode(secret, octets) || !decode(hash, ret->ca_hash))
+        return tw_err_set(err, TW_EINVAL,
+                          "expected a join token as twampctl token create prints it: twj1.ID.SECRET.CAHASH");
+    memcpy(ret->id, id, JOIN_ID_TEXT - 1);
+    ret->id[JOIN_ID_TEXT - 1] = '\0';
+    SHA256(octets, sizeof octets, ret->digest);
+    OPENSSL_cleanse(octets, sizeof octets);
+    return TW_OK;
+}
+
+/* ---- Whom it lets in ---- */
+
+enum join_state join_token_state(const struct join_token *t, int64_t now_ns)
+{
+    return t->revoked_ns             ? JOIN_REVOKED
+           : t->used >= t->uses      ? JOIN_USED_UP
+           : now_ns >= t->expires_ns ? JOIN_EXPIRED
+                                     : JOIN_USABLE;
+}
+
+const char *join_state_name(enum join_state s)
+{
+    static const char *const names[] = { "usable", "used", "expired", "revoked" };
+
+    return names[s];
+}
+
+bool join_token_is(const struct join_token *t, const uint8_t digest[JOIN_HASH_OCTETS])
+{
+    return CRYPTO_memcmp(t->digest, digest, JOIN_HASH_OCTETS) == 0;
+}
+
+bool join_token_admits(const struct join_token *t, const char *name)
+{
+    return !t->name_glob[0] || fnmatch(t->name_glob, name, FNM_NOESCAPE) == 0;
+}
+
+/* ---- Labels ---- */
+
+enum tw_rc join_token_add_label(struct join_token *t, const char *key, const char *value, struct tw_err *err)
+{
+    if (!label_key_ok(key) || !label_word_ok(value) || !*value)
+        return tw_err_set(err, TW_EINVAL,
+                          "\"%.64s=%.64s\" is no label: expected KEY=VALUE of letters, digits and -_./", key,
+                          value);
+    for (size_t i = 0; i < t->n_labels; i++)
+        if (!strcmp(t->labels[i].key, key))
+            return tw_err_set(err, TW_EINVAL, "there are two labels \"%.64s\"", key);
+    if (t->n_labels == JOIN_LABELS_MAX)
+        return tw_err_set(err, TW_EINVAL, "at most %d labels", JOIN_LABELS_MAX);
+    snprintf(t->labels[t->n_labels].key, TW_LABEL_MAX, "%s", key);
+    snprintf(t->labels[t->n_labels].value, TW_LABEL_MAX, "%s", value);
+    t->n_labels++;
+    return TW_OK;
+}
+
+const char *join_labels_format(const struct join_token *t, char ret[JOIN_LABELS_TEXT])
+{
+    size_t n = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < t->n_labels; i++)
+        n += (size_t)snprintf(ret + n, JOIN_LABELS_TEXT - n, "%s%s=%s", i ? "," : "", t->labels[i].key,
+                              t->labels[i].value);
+    return ret;
+}
+
+enum tw_rc join_labels_parse(struct join_token *t, const char *text)
+{
+    char copy[JOIN_LABELS_TEXT], *save = NULL;
+
+    t->n_labels = 0;
+    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
+        return TW_EINVAL;
+    for (char *p = strtok_r(copy, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
+        char *eq = strchr(p, '=');
+
+        if (!eq)
+            return TW_EINVAL;
+        *eq = '\0';
+        if (join_token_add_label(t, p, eq + 1, NULL))
+            return TW_EINVAL;
+    }
+    return TW_OK;
+}
+
+/* ---- The proof ---- */
+
+static void put_counted(struct wire_wr *w, const void *data, size_t len)
+{
+    wire_put_u32(w, (uint32_t)len);
+    wire_put_bytes(w, data, len);
+}
+
+void join_proof_text(const uint8_t *csr, size_t csr_len, const char *name, const char *token,
+                     uint8_t buf[JOIN_PROOF_TEXT], size_t *ret_len)
+{
+    struct wire_wr w = { .p = buf, .end = buf + JOIN_PROOF_TEXT };
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+
+    SHA256(csr, csr_len, digest);
+    wire_put_bytes(&w, proof_label, sizeof proof_label);
+    put_counted(&w, digest, sizeof digest);
+    put_counted(&w, name, strnlen(name, JOIN_NAME_MAX));
+    put_counted(&w, token, strnlen(token, JOIN_TOKEN_TEXT));
+    *ret_len = (size_t)(w.p - buf);
+}
+
+/* ---- Wrong tries ---- */
+
+static size_t slot_of(const char *address)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (const char *p = address; *p; p++)
+        h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+    return (size_t)(h ^ h >> 32) % JOIN_LIMIT_SLOTS;
+}
+
+void join_limit_count(struct join_limit *l, const char *address, int64_t now_ns)
+{
+    int64_t *at = &l->free_at_ns[slot_of(address)];
+
+    if (*at < now_ns)
+        *at = now_ns;
+    *at += JOIN_LIMIT_EVERY_NS;
+}
+
+bool join_limit_ok(const struct join_limit *l, const char *address, int64_t now_ns)
+{
+    return l->free_at_ns[slot_of(address)] - now_ns <= (JOIN_LIMIT_BURST - 1) * JOIN_LIMIT_EVERY_NS;
+}

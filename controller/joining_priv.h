@@ -1,0 +1,33 @@
+/* controller/joining_priv.h - what the files of joining share. */
+#ifndef TW_CONTROLLER_JOINING_PRIV_H
+#define TW_CONTROLLER_JOINING_PRIV_H
+
+#include "controller/joining.h"
+#include "controller/writer.h"
+#include "db/store_join.h"
+
+struct joining {
+    Tw__Join_Service service; /* first */
+    struct rpc_service offered;
+    struct controller *c;
+    struct authority *ca; /* NULL: there is none */
+    int64_t life_ns;
+    struct join_token *tokens; /* oldest first */
+    size_t n_tokens, cap_tokens;
+    struct join_limit limit;
+    int64_t second; /* of the calls in in_second */
+    unsigned in_second, under_way;
+    struct joining_stats stats; /* the counters of it */
+    struct loop_timer renew;
+    struct log_limit refused_log;
+};
+
+/* joining_tokens.c */
+enum tw_rc joining_load_tokens(struct joining *j, struct tw_err *err);
+struct join_token *joining_token(struct joining *j, const char *id); /* NULL: there is none */
+void joining_token_row(const struct join_token *t, char labels[JOIN_LABELS_TEXT],
+                       struct store_join_token *ret);
+/* joining_calls.c */
+void joining_calls_init(struct joining *j);
+
+#endif
