@@ -1,6 +1,7 @@
 /* agent/main.c - wires the agent: options, key, spool, workers, schedule, uplink. The only place that exits.
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include "agent/schedule_merge.h"
 #include "agent/uplink.h"
 #include "agent/xdp/xdp_reflect.h"
+#include "common/net/confine.h"
 #include "common/net/now.h"
 #include "common/net/process.h"
 #include "common/version.h"
@@ -368,6 +370,7 @@ static void on_signal(void *ctx, int signo)
     struct agent *a = ctx;
 
     log_info("stopping", LOG_S("signal", strsignal(signo)));
+    process_notify("STOPPING=1");
     loop_stop(a->loop);
 }
 
@@ -430,6 +433,60 @@ static enum tw_rc open_data(struct agent *a, struct tw_err *err)
     return spool_open(&cfg, &a->spool, err);
 }
 
+static bool any_low_port(const struct conf_strlist *list)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < list->n; i++)
+        found |= confine_low_port(list->v[i]);
+    return found;
+}
+
+/* What goes on to be needed when all ports are bound. */
+static uint64_t capabilities_kept(const struct agent_options *o)
+{
+    uint64_t caps = 0;
+
+    if (o->xdp)
+        caps |= CONFINE_CAP(CAP_BPF) | CONFINE_CAP(CAP_NET_ADMIN);
+    if (o->hw_timestamps.n)
+        caps |= CONFINE_CAP(CAP_NET_ADMIN);
+    if ((o->test_ports.low && o->test_ports.low < 1024) || confine_low_port(o->http))
+        caps |= CONFINE_CAP(CAP_NET_BIND_SERVICE);
+    return caps;
+}
+
+static enum tw_rc begin_confined(const struct agent_options *o, struct tw_err *err)
+{
+    struct confine_begin c = { .user = o->confine.user,
+                               .folders = { o->data_dir },
+                               .capabilities = capabilities_kept(o),
+                               .core_dumps = o->confine.core_dumps };
+
+    if (any_low_port(&o->reflect) || any_low_port(&o->control))
+        c.capabilities |= CONFINE_CAP(CAP_NET_BIND_SERVICE);
+    return confine_begin(&c, err);
+}
+
+static enum tw_rc confine_calls(const struct agent_options *o, struct tw_err *err)
+{
+    struct tw_err why = { 0 };
+    enum tw_rc rc = confine_syscalls((enum confine_mode)o->confine.seccomp, o->xdp ? CONFINE_BPF : 0, &why);
+
+    if (rc == TW_EINVAL) {
+        log_info("system calls are not filtered", LOG_S("reason", why.text));
+        return TW_OK;
+    }
+    if (rc != TW_OK)
+        *err = why;
+    return rc;
+}
+
+static void on_worker_thread(void *ctx)
+{
+    confine_keep(capabilities_kept(&((struct agent *)ctx)->opt));
+}
+
 static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
 {
     a->workers = calloc((size_t)a->opt.workers, sizeof(struct worker *));
@@ -439,6 +496,7 @@ static enum tw_rc start_workers(struct agent *a, struct tw_err *err)
         struct worker_cfg cfg = { .index = i,
                                   .loop = a->loop,
                                   .on_results = on_worker_results,
+                                  .on_thread = on_worker_thread,
                                   .ctx = a,
                                   .max_sessions = (size_t)a->opt.max_sessions,
                                   .acl = access_lists_reflect(a->access),
@@ -716,6 +774,7 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     if (rc == TW_OK)
         rc = control_start(&a->opt, a->loop, a->workers, a->n_workers, a->keys,
                            access_lists_control(a->access), &a->control, err);
+    confine_keep(capabilities_kept(&a->opt)); /* all ports are bound; threads that come inherit it */
     if (rc == TW_OK)
         rc = make_parts(a, err);
     if (rc == TW_OK)
@@ -735,7 +794,8 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };
     on_trim(&a->trim);
     apply_kept_schedule(a);
-    return start_uplink(a, err);
+    rc = start_uplink(a, err);
+    return rc == TW_OK ? confine_calls(&a->opt, err) : rc;
 }
 
 /* Workers first: what they still hold goes to the spool. */
@@ -835,9 +895,12 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 1);
     log_init("twamp-agent", level, a.opt.log_format ? LOG_JSON : LOG_TEXT);
     a.started_ns = tw_wall_now().ns;
-    rc = agent_start(&a, &err);
+    rc = begin_confined(&a.opt, &err);
+    if (rc == TW_OK)
+        rc = agent_start(&a, &err);
     if (rc == TW_OK) {
         log_ready(&a);
+        process_notify("READY=1");
         loop_run(a.loop);
         code = a.unwanted ? EXIT_UNWANTED : 0;
     } else {

@@ -13,6 +13,7 @@
 #include "common/net/rpc_hello.h"
 
 #define FIELD(f) offsetof(struct agent_options, f)
+#define CONFINE_FIELD(f) offsetof(struct agent_options, confine.f)
 
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const off_on[] = { "off", "on", NULL };
@@ -373,6 +374,7 @@ static const struct conf_opt opts[] = {
       .arg = "N",
       .help = "So many probes lost in a row freeze what is around them, once a minute and session at most; 0 "
               "never." },
+    CONFINE_OPTS(CONFINE_FIELD),
     { .name = "check",
       .type = CONF_FLAG,
       .offset = FIELD(check),

@@ -4,6 +4,7 @@
 
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/net/confine.h"
 
 /* UDP ports of sessions that others agree with our TWAMP-Control server; low 0: the kernel chooses. */
 struct port_range {
@@ -11,6 +12,7 @@ struct port_range {
 };
 
 struct agent_options {
+    struct confine_options confine;
     char *http, *http_tls_cert, *http_tls_key, *xdp, *controller, *name, *data_dir, *log_level, *secrets;
     struct conf_strlist reflect, reflect_allow, reflect_deny, probe_allow, advertise, labels, control, hw_timestamps;
     struct conf_strlist control_allow, control_deny;

@@ -1,9 +1,12 @@
 /* controller/main.c - twamp-controller: options, start, signals. */
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/net/confine.h"
 #include "common/net/process.h"
 #include "common/version.h"
 #include "controller/controller.h"
@@ -12,6 +15,7 @@
 #define EXIT_USAGE 2
 
 struct options {
+    struct confine_options confine;
     char *listen, *admin_listen, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir, *ca_dir;
     bool allow_plaintext, auto_approve, http_write, http_plaintext;
     int64_t http_events_max, max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
@@ -24,6 +28,7 @@ static const char *const levels[] = { "debug", "info", "warn", "error", NULL }; 
 static const char *const formats[] = { "text", "json", NULL };                  /* as enum log_format */
 
 #define OPT(field) offsetof(struct options, field)
+#define CONFINE_OPT(field) offsetof(struct options, confine.field)
 #define DAY_NS (86400 * TW_NS_PER_S)
 #define KEEP(opt, field, value, text)                                                                                 \
     {                                                                                                                 \
@@ -183,6 +188,7 @@ static const struct conf_opt opts[] = {
       .min = 0,
       .max = 1000000000000,
       .help = "Most kbit that one agent sends a second, as IP packets. An apply that goes beyond is refused without --force; 0: no limit." },
+    CONFINE_OPTS(CONFINE_OPT),
     { .name = "log-level",
       .type = CONF_ENUM,
       .offset = OPT(log_level),
@@ -214,6 +220,7 @@ static const struct conf_program program = {
 static void on_signal(void *ctx, int signo)
 {
     log_info("stopping", LOG_S("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
+    process_notify("STOPPING=1");
     loop_stop(ctx);
 }
 
@@ -246,6 +253,47 @@ static int fail(const struct tw_err *err, int code)
 
     fprintf(stderr, "%s: %s\n", program.name, conf_error_text(&program, err, text, sizeof text));
     return code;
+}
+
+/* Of an ipc:// address the folder that its socket will be in; "": there is none. */
+static void socket_folder(const char *url, char *ret, size_t cap)
+{
+    const char *path = strncmp(url, "ipc://", 6) ? "" : url + 6, *slash = strrchr(path, '/');
+
+    snprintf(ret, cap, "%.*s", slash ? (int)(slash - path) : 0, path);
+}
+
+/* A port below 1024 is bound when there are threads already, so these keep the capability; else none has any. */
+static enum tw_rc begin_confined(const struct options *o, struct tw_err *err)
+{
+    char folder[4096];
+    struct confine_begin c = { .user = o->confine.user, .core_dumps = o->confine.core_dumps };
+    size_t n = 0;
+
+    socket_folder(o->admin_listen, folder, sizeof folder);
+    c.folders[n++] = o->data_dir;
+    if (folder[0])
+        c.folders[n++] = folder;
+    if (o->backup_dir)
+        c.folders[n++] = o->backup_dir;
+    if (confine_low_port(o->listen) || confine_low_port(o->http))
+        c.capabilities = CONFINE_CAP(CAP_NET_BIND_SERVICE);
+    return confine_begin(&c, err);
+}
+
+/* Programs that tell of alerts are run: they are confined like ourselves. */
+static enum tw_rc confine_calls(const struct options *o, struct tw_err *err)
+{
+    struct tw_err why = { 0 };
+    enum tw_rc rc = confine_syscalls((enum confine_mode)o->confine.seccomp, CONFINE_CHILDREN, &why);
+
+    if (rc == TW_EINVAL) {
+        log_info("system calls are not filtered", LOG_S("reason", why.text));
+        return TW_OK;
+    }
+    if (rc != TW_OK)
+        *err = why;
+    return rc;
 }
 
 static int run(struct loop *loop, const struct options *o, const char *name, struct controller **ret)
@@ -282,11 +330,16 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
     if (controller_start(&conf, &c, &err) != TW_OK)
         return fail(&err,
                     err.rc == TW_EINVAL ? EXIT_USAGE : EXIT_FAILED); /* an option's value was found wrong */
+    if (confine_calls(o, &err) != TW_OK) {
+        controller_stop(c);
+        return fail(&err, EXIT_FAILED);
+    }
     log_info("ready", LOG_S("listen", o->listen), LOG_S("admin_listen", o->admin_listen),
              LOG_S("http", o->http), LOG_S("data_dir", o->data_dir), LOG_S("name", name),
              LOG_S("version", TW_VERSION), LOG_U("generation", c->inv.generation));
     if (o->auto_approve)
         log_warn("every agent that connects is approved: --auto-approve is for labs");
+    process_notify("READY=1");
     *ret = c;
     loop_run(loop);
     *ret = NULL;
@@ -310,9 +363,10 @@ int main(int argc, char **argv)
     process_raise_files();
     log_init(program.name, (enum log_level)o.log_level, (enum log_format)o.log_format);
     gethostname(host, sizeof host - 1);
-    rc = make_loop(&loop, &c);
-    if (rc != TW_OK) {
+    rc = begin_confined(&o, &err);
+    if (rc == TW_OK && (rc = make_loop(&loop, &c)) != TW_OK)
         tw_err_set(&err, rc, "cannot make the event loop: %s", tw_rc_name(rc));
+    if (rc != TW_OK) {
         code = fail(&err, EXIT_FAILED);
     } else {
         code = run(loop, &o, o.name ? o.name : host, &c);

@@ -168,6 +168,8 @@ static void *thread_main(void *arg)
 {
     struct worker *w = arg;
 
+    if (w->cfg.on_thread)
+        w->cfg.on_thread(w->cfg.ctx);
     host_begin(w);
     while (!atomic_load(&w->stop))
         one_round(w);

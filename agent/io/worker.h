@@ -21,6 +21,7 @@ struct worker_cfg {
     unsigned index;
     struct loop *loop;             /* where on_results() runs; NULL: nowhere */
     void (*on_results)(void *ctx); /* on the loop thread: summaries or notices are waiting */
+    void (*on_thread)(void *ctx);  /* first thing on its own thread; NULL: nothing */
     void *ctx;
     struct tw_addr reflect[8];     /* reflector sockets to open (SO_REUSEPORT); family 0 ends the list */
     uint32_t reflect_max_sessions; /* 0 = 65536 */

@@ -13,4 +13,7 @@ unsigned process_open_files(void);   /* descriptors in use; 0 = not known */
  * select(). */
 void process_raise_files(void);
 
+/* Tells the service manager, if there is one that wants to know (systemd, Type=notify): "READY=1", "STOPPING=1". */
+void process_notify(const char *state);
+
 #endif

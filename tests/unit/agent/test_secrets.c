@@ -261,6 +261,32 @@ static void modes(void **state)
     }
 }
 
+/* Of the service manager: root's or ours, and never open to all. */
+static void credentials(void **state)
+{
+    static const struct {
+        const char *folder; /* NULL: where the file is */
+        mode_t mode;
+        enum tw_rc rc;
+    } rows[] = { { NULL, 0400, TW_OK },     { NULL, 0440, TW_OK },           { NULL, 0444, TW_EPERM },
+                 { NULL, 0460, TW_EPERM },  { "/run/else", 0440, TW_EPERM }, { "", 0440, TW_EPERM },
+                 { "/tmp", 0440, TW_EPERM } };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct secrets *s = NULL;
+        struct tw_err err = { 0 };
+        enum tw_rc rc;
+        write_octets("a b\n", 4, rows[i].mode);
+        setenv("CREDENTIALS_DIRECTORY", rows[i].folder ? rows[i].folder : dir, 1);
+        rc = secrets_load(path, &s, &err);
+        unsetenv("CREDENTIALS_DIRECTORY");
+        if (rc != rows[i].rc)
+            fail_msg("row %zu: %s %s", i, tw_rc_name(rc), err.text);
+        if (rc == TW_OK)
+            secrets_free(s);
+    }
+}
 static void other_owners(void **state)
 {
     struct tw_err err = { 0 };
@@ -519,6 +545,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(large_files, setup, teardown),
         cmocka_unit_test_setup_teardown(modes, setup, teardown),
         cmocka_unit_test_setup_teardown(other_owners, setup, teardown),
+        cmocka_unit_test_setup_teardown(credentials, setup, teardown),
         cmocka_unit_test_setup_teardown(not_a_file, setup, teardown),
         cmocka_unit_test_setup_teardown(rotation, setup, teardown),
         cmocka_unit_test_setup_teardown(stamp, setup, teardown),
