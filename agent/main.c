@@ -16,6 +16,7 @@
 #include "agent/control.h"
 #include "agent/diagnose.h"
 #include "agent/enrolment.h"
+#include "agent/join.h"
 #include "agent/keyring.h"
 #include "agent/metrics_server.h"
 #include "agent/ondemand.h"
@@ -27,6 +28,8 @@
 #include "agent/uplink.h"
 #include "agent/xdp/xdp_reflect.h"
 #include "common/net/confine.h"
+#include "common/net/join_token.h"
+#include "common/net/keyfile.h"
 #include "common/net/now.h"
 #include "common/net/process.h"
 #include "common/version.h"
@@ -43,6 +46,8 @@ struct agent {
     struct agent_options opt;
     struct loop *loop;
     struct identity *identity;
+    struct credentials *credentials;
+    struct join *join; /* NULL: it has a certificate, or needs none */
     struct spool *spool;
     struct worker **workers;
     size_t n_workers;
@@ -71,6 +76,7 @@ struct agent {
     struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
     bool unwanted; /* by the controller: revoked or removed */
+    bool failed;   /* it cannot join, and said why */
 };
 
 /* ---- Hooks between the parts ---- */
@@ -429,6 +435,9 @@ static enum tw_rc open_data(struct agent *a, struct tw_err *err)
     rc = identity_load(path, &a->identity, err);
     if (rc != TW_OK)
         return rc;
+    rc = credentials_open(a->opt.data_dir, &a->credentials, err);
+    if (rc != TW_OK)
+        return rc;
     snprintf(path, sizeof path, "%s/spool.db", a->opt.data_dir);
     return spool_open(&cfg, &a->spool, err);
 }
@@ -703,12 +712,106 @@ static enum tw_rc make_diagnose(struct agent *a, struct tw_err *err)
     return rc == TW_OK ? TW_OK : tw_err_set(err, rc, "out of memory");
 }
 
+static enum tw_rc start_uplink(struct agent *a, struct tw_err *err);
+static void on_expired(void *ctx);
+
+static void on_joined(void *ctx)
+{
+    struct agent *a = ctx;
+    struct tw_err err = { 0 };
+
+    join_stop(a->join);
+    a->join = NULL;
+    if (a->uplink) /* it dials by the new one */
+        return;
+    if (start_uplink(a, &err) == TW_OK)
+        return;
+    log_error("cannot connect", LOG_S("reason", err.text));
+    a->failed = true;
+    loop_stop(a->loop);
+}
+
+static void on_join_failed(void *ctx, const char *why)
+{
+    struct agent *a = ctx;
+
+    log_error("this agent cannot join the fleet", LOG_S("reason", why));
+    join_stop(a->join);
+    a->join = NULL;
+    a->failed = true;
+    loop_stop(a->loop);
+}
+
+/* `token`: NULL: it has joined, and asks by its identity. */
+static enum tw_rc start_join(struct agent *a, const char *token, struct tw_err *err)
+{
+    struct join_conf c = { .loop = a->loop,
+                           .url = a->opt.controller,
+                           .name = a->opt.name,
+                           .token = token,
+                           .identity = a->identity,
+                           .credentials = a->credentials,
+                           .on_joined = on_joined,
+                           .on_failed = on_join_failed,
+                           .ctx = a };
+
+    return join_start(&c, &a->join, err);
+}
+
+/* Before each dial: a certificate may have been renewed since. */
+static enum tw_rc give_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
+{
+    struct agent *a = ctx;
+    const char *own = credentials_pem(a->credentials), *ca = credentials_ca_pem(a->credentials);
+
+    if (!own || !ca)
+        return tw_err_set(err, TW_EPERM, "this agent has no certificate: let it join by --join-token-file");
+    if (!credentials_usable(a->credentials, tw_wall_now().ns))
+        on_expired(a);
+    *ret = (struct rpc_tls){ .ca = ca, .certificate = own, .key = own };
+    return TW_OK;
+}
+
+/* It was away for long. It goes on dialling, and asks for another certificate meanwhile. */
+static void on_expired(void *ctx)
+{
+    struct agent *a = ctx;
+    struct tw_err err = { 0 };
+
+    if (a->join)
+        return;
+    log_warn("the certificate has expired: asking for another one by this agent's identity");
+    if (start_join(a, NULL, &err) != TW_OK)
+        log_error("cannot ask for a certificate", LOG_S("reason", err.text));
+}
+
+/* Joins first if a token was given, or TLS needs a certificate, and there is none. */
+static enum tw_rc connect_or_join(struct agent *a, struct tw_err *err)
+{
+    bool tls = !strncmp(a->opt.controller, "tls+tcp://", 10);
+    char token[JOIN_TOKEN_TEXT];
+    enum tw_rc rc;
+
+    if (credentials_usable(a->credentials, tw_wall_now().ns) || (!tls && !a->opt.join_token_file))
+        return start_uplink(a, err);
+    if ((credentials_pem(a->credentials) && credentials_ca_pem(a->credentials)) || !a->opt.join_token_file)
+        return start_join(a, NULL, err);
+    rc = keyfile_read_line(a->opt.join_token_file, token, sizeof token, err);
+    if (rc == TW_OK)
+        rc = start_join(a, token, err);
+    explicit_bzero(token, sizeof token);
+    return rc;
+}
+
 static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
 {
     struct uplink_conf c = { .loop = a->loop,
                              .url = a->opt.controller,
                              .name = a->opt.name,
                              .identity = a->identity,
+                             .credentials = a->credentials,
+                             .tls = give_tls,
+                             .tls_ctx = a,
                              .spool = a->spool,
                              .schedule = a->schedule,
                              .workers = a->workers,
@@ -794,7 +897,7 @@ static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
     a->trim = (struct loop_timer){ .fn = on_trim, .ctx = a };
     on_trim(&a->trim);
     apply_kept_schedule(a);
-    rc = start_uplink(a, err);
+    rc = connect_or_join(a, err);
     return rc == TW_OK ? confine_calls(&a->opt, err) : rc;
 }
 
@@ -803,6 +906,8 @@ static void agent_stop(struct agent *a)
 {
     diagnose_free(a->diagnose); /* it answers what is open */
     a->diagnose = NULL;
+    join_stop(a->join);
+    a->join = NULL;
     uplink_stop(a->uplink);
     a->uplink = NULL;
     metrics_server_stop(a->metrics);
@@ -835,6 +940,7 @@ static void agent_stop(struct agent *a)
     enrolment_free(a->enrolment);
     if (a->spool)
         spool_close(a->spool);
+    credentials_free(a->credentials);
     if (a->identity)
         identity_free(a->identity);
     if (a->loop)
@@ -902,7 +1008,7 @@ int main(int argc, char **argv)
         log_ready(&a);
         process_notify("READY=1");
         loop_run(a.loop);
-        code = a.unwanted ? EXIT_UNWANTED : 0;
+        code = a.failed ? 1 : a.unwanted ? EXIT_UNWANTED : 0;
     } else {
         code = fail(&err, rc, rc == TW_EINVAL ? 2 : 1); /* an option's value was found wrong */
     }

@@ -83,6 +83,12 @@ static const struct conf_opt opts[] = {
       .dflt = "tcp://127.0.0.1:8620",
       .arg = "URL",
       .help = "Controller to report to." },
+    { .name = "join-token-file",
+      .type = CONF_STR,
+      .offset = FIELD(join_token_file),
+      .arg = "FILE",
+      .help = "A token that twampctl token create printed: with it the agent joins the fleet once, and keeps its certificate in --data-dir. "
+              "Not read any more after that." },
     { .name = "allow-plaintext",
       .type = CONF_FLAG,
       .offset = FIELD(allow_plaintext),

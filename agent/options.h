@@ -13,7 +13,7 @@ struct port_range {
 
 struct agent_options {
     struct confine_options confine;
-    char *http, *http_tls_cert, *http_tls_key, *xdp, *controller, *name, *data_dir, *log_level, *secrets;
+    char *http, *http_tls_cert, *http_tls_key, *xdp, *controller, *join_token_file, *name, *data_dir, *log_level, *secrets;
     struct conf_strlist reflect, reflect_allow, reflect_deny, probe_allow, advertise, labels, control, hw_timestamps;
     struct conf_strlist control_allow, control_deny;
     char *reflect_acl, *control_acl;

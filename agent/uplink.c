@@ -9,6 +9,7 @@
 #include "agent/diagnose.h"
 #include "agent/ondemand.h"
 #include "agent/recorder.h"
+#include "agent/renewal.h"
 #include "common/log.h"
 #include "common/net/arena.h"
 #include "common/net/now.h"
@@ -25,6 +26,7 @@
 struct uplink {
     struct uplink_conf conf;
     struct rpc_client *client;
+    struct renewal *renewal; /* NULL: there is nothing to renew */
     struct rpc_peer *peer; /* NULL: not connected */
     bool approved;
     bool unwanted; /* by the controller's last word */
@@ -342,6 +344,8 @@ static void on_up(void *ctx, struct rpc_peer *p)
              LOG_S("state", w.approved ? "approved" : "pending"), LOG_U("through_seq", w.through_seq));
     enrol(u);
     loop_timer_set(u->conf.loop, &u->health, tw_mono_now());
+    if (u->renewal && w.approved)
+        renewal_set_peer(u->renewal, p);
     pump(u);
 }
 
@@ -351,6 +355,8 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
 
     (void)p; /* rpc has logged it, not too often */
     u->peer = NULL;
+    if (u->renewal)
+        renewal_set_peer(u->renewal, NULL);
     loop_timer_cancel(u->conf.loop, &u->health);
     loop_timer_cancel(u->conf.loop, &u->resume);
     take_verdict(u, status, detail);
@@ -549,6 +555,8 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     rc = identity_random(u->boot_id, sizeof u->boot_id);
     if (rc == TW_OK)
         rc = arena_new(8u << 20, &u->arena);
+    if (rc == TW_OK && u->conf.credentials)
+        rc = renewal_new(u->conf.loop, u->conf.credentials, u->conf.name, &u->renewal);
     if (rc != TW_OK)
         tw_err_set(err, rc, "cannot prepare the uplink: %s", tw_rc_name(rc));
     else
@@ -567,6 +575,7 @@ void uplink_stop(struct uplink *u)
         return;
     if (u->client)
         rpc_client_stop(u->client);
+    renewal_free(u->renewal);
     loop_timer_cancel(u->conf.loop, &u->health);
     loop_timer_cancel(u->conf.loop, &u->resume);
     if (u->arena)

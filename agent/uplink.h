@@ -14,6 +14,7 @@
 struct diagnose;
 struct recorder;
 struct ondemand;
+struct credentials;
 struct uplink;
 
 struct uplink_conf {
@@ -23,6 +24,7 @@ struct uplink_conf {
     enum tw_rc (*tls)(void *ctx, struct rpc_tls *ret, struct tw_err *err);
     void *tls_ctx;
     const struct identity *identity;
+    struct credentials *credentials; /* a certificate in it is renewed over the connection; NULL: there is none */
     struct spool *spool;
     struct schedule_run *schedule;
     struct worker **workers;

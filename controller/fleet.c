@@ -17,6 +17,7 @@
 struct fleet {
     Tw__FleetController_Service service; /* first */
     struct rpc_service offered[2];
+    bool tls;
     struct controller *c;
     struct push_queue pushes;
     char refused[160]; /* detail of a refused HELLO: lives until the next one */
@@ -185,6 +186,20 @@ static bool refuse_revoked(struct fleet *f, const struct agent *known, const str
     return true;
 }
 
+/* A certificate of our authority that names the agent is not enough: it must have been issued to it, and it not have been removed since. */
+static bool refuse_certificate(struct fleet *f, const struct agent *a, const struct rpc_hello *h, struct rpc_welcome *ret)
+{
+    if (!h->tls || (a && h->certificate && agent_certs_have(a->certs, h->certificate->serial)))
+        return false;
+    if (a)
+        snprintf(f->refused, sizeof f->refused, "the certificate shown was not issued to agent %s here: remove tls.pem in its data directory",
+                 a->row.name);
+    else
+        snprintf(f->refused, sizeof f->refused, "no agent %s is known here: it has to join with a token", h->name);
+    refuse(f, h, ret, TW__STATUS__STATUS_UNAUTHENTICATED);
+    return true;
+}
+
 static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
 {
     struct fleet *f = ctx;
@@ -200,6 +215,8 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
         refuse(f, h, ret, TW__STATUS__STATUS_UNAUTHENTICATED);
         return;
     }
+    if (refuse_certificate(f, a, h, ret))
+        return;
     if (!a && !c->auto_approve && c->inv.pending >= FLEET_MAX_PENDING) {
         snprintf(f->refused, sizeof f->refused,
                  "%u agents wait for approval already; twampctl agent list, then approve or remove",
@@ -562,13 +579,36 @@ static void *decode(void *ctx, const uint8_t *body, size_t len, struct tw_err *e
     return ingest_decode(body, len, err);
 }
 
+static struct rpc_tls tls_of(const struct authority *ca)
+{
+    return (struct rpc_tls){ .ca = authority_ca_pem(ca), .certificate = authority_server_pem(ca), .key = authority_server_pem(ca) };
+}
+
+void fleet_server_renewed(struct controller *c)
+{
+    struct rpc_tls tls = tls_of(joining_authority(c->joining));
+    struct tw_err err = { 0 };
+
+    if (c->fleet && c->fleet_state && c->fleet_state->tls && rpc_server_set_tls(c->fleet, &tls, &err) != TW_OK)
+        log_error("the renewed certificate cannot be shown to agents", LOG_S("error", err.text));
+}
+
 enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret, struct tw_err *err)
 {
-    struct fleet *f = calloc(1, sizeof *f);
+    bool secure = !strncmp(url, "tls+tcp://", 10);
+    struct authority *ca = c->joining ? joining_authority(c->joining) : NULL;
+    struct rpc_tls tls = { 0 };
+    struct fleet *f;
     enum tw_rc rc;
 
+    if (secure && !ca)
+        return tw_err_set(err, TW_ENOENT, "%s needs the certificates that twampctl ca init makes: there are none in --ca-dir", url);
+    f = calloc(1, sizeof *f);
     if (!f)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
+    f->tls = secure;
+    if (secure)
+        tls = tls_of(ca);
     f->service = (Tw__FleetController_Service)TW__FLEET_CONTROLLER__INIT(fleet_);
     f->offered[0] = (struct rpc_service){ RPC_FLEET_CONTROLLER, &f->service.base };
     if (c->joining)
@@ -580,6 +620,9 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
                                                      .url = url,
                                                      .name = c->name,
                                                      .agents = true,
+                                                     .tls = secure ? &tls : NULL,
+                                                     .joiners = c->joining != NULL,
+                                                     .strangers = RPC_SERVICE_BIT(RPC_JOIN),
                                                      .services = f->offered,
                                                      .n_services = c->joining ? 2 : 1,
                                                      .hooks = { .ctx = f,

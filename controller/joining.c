@@ -3,6 +3,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/fleet.h"
 #include "controller/joining_priv.h"
 
 #define LOOK_NS (3600 * TW_NS_PER_S) /* the wall clock may be set */
@@ -78,6 +79,7 @@ static void renew_server(struct joining *j, int64_t now_ns)
     j->stats.server_renewals++;
     authority_server_info(j->ca, &info);
     log_info("the controller's certificate is renewed", LOG_S("serial", info.serial));
+    fleet_server_renewed(j->c);
 }
 
 static void on_renew(struct loop_timer *t)
