@@ -454,6 +454,8 @@ struct known {
     struct doctor_mesh *meshes;
     struct doctor_way *ways;
     const char *problems[8];
+    struct rpc_failure failures[RPC_FAILURES_KEPT];
+    struct doctor_refusal refused[RPC_FAILURES_KEPT];
 };
 
 static void fill_health(const Tw__HealthReport *m, struct doctor_health *ret)
@@ -553,6 +555,28 @@ static void fill_agent(const struct run *r, const struct agent *a, struct doctor
     fill_judges(r, ret);
 }
 
+/* A lost connection is nobody's fault that could be named, and whose key is another one is told at the agent. */
+static bool is_worth_telling(const struct rpc_failure *f)
+{
+    return f->status != TW__STATUS__STATUS_UNAVAILABLE && (!*f->name || strstr(f->reason, "certificate"));
+}
+
+static void fill_refused(struct known *k)
+{
+    struct controller *c = k->run->d->c;
+    size_t n = c->fleet ? rpc_server_failures(c->fleet, k->failures, TW_NELEM(k->failures)) : 0;
+    struct doctor_controller *ret = &k->facts.controller;
+
+    ret->refused = k->refused;
+    for (size_t i = 0; i < n; i++)
+        if (is_worth_telling(&k->failures[i]))
+            k->refused[ret->n_refused++] = (struct doctor_refusal){ .address = k->failures[i].address,
+                                                                    .name = k->failures[i].name,
+                                                                    .reason = k->failures[i].reason,
+                                                                    .times = k->failures[i].times,
+                                                                    .last_ns = k->failures[i].last_ns };
+}
+
 static void fill_controller(struct known *k)
 {
     struct controller *c = k->run->d->c;
@@ -572,6 +596,7 @@ static void fill_controller(struct known *k)
         ret->disk_free = (uint64_t)fs.f_bavail * fs.f_frsize;
         ret->disk_size = (uint64_t)fs.f_blocks * fs.f_frsize;
     }
+    fill_refused(k);
 }
 
 static void fill_ways(struct known *k)

@@ -18,6 +18,13 @@
 
 /* ---- Facts ---- */
 
+/* Connections that the agents' listener refused: a certificate that is not believed, TLS where there is none, ... */
+struct doctor_refusal {
+    const char *address, *name, *reason; /* name: that was claimed; "" if it did not come that far */
+    uint64_t times;
+    int64_t last_ns;
+};
+
 struct doctor_controller {
     const char *version;
     const char *const *problems; /* what makes it not ready */
@@ -26,6 +33,8 @@ struct doctor_controller {
     uint64_t disk_free, disk_size; /* octets, where the database is */
     uint64_t database;             /* octets */
     uint64_t queued_rows, max_rows;
+    const struct doctor_refusal *refused;
+    size_t n_refused;
 };
 
 struct doctor_mesh {

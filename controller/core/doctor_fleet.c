@@ -73,6 +73,23 @@ bool check_queue(struct doctor_exam *e)
     return true;
 }
 
+bool check_refused_connections(struct doctor_exam *e)
+{
+    const struct doctor_controller *c = &e->facts->controller;
+    bool found = false;
+
+    for (size_t i = 0; i < c->n_refused; i++) {
+        const struct doctor_refusal *r = &c->refused[i];
+
+        if (e->facts->now_ns - r->last_ns > LATELY_NS)
+            continue;
+        doctor_find(e, "%s%s%.63s%s: %.230s (%" PRIu64 " times, the last %.0f s ago)", r->address, *r->name ? " (" : "",
+                    r->name, *r->name ? ")" : "", r->reason, r->times, seconds(e->facts->now_ns - r->last_ns));
+        found = true;
+    }
+    return found;
+}
+
 /* ---- Clocks against the controller's ---- */
 
 static int by_value(const void *a, const void *b)

@@ -26,6 +26,7 @@ bool check_store(struct doctor_exam *e);
 bool check_disk(struct doctor_exam *e);
 bool check_disk_filling(struct doctor_exam *e);
 bool check_queue(struct doctor_exam *e);
+bool check_refused_connections(struct doctor_exam *e);
 bool check_controller_clock(struct doctor_exam *e);
 bool check_mesh_names(struct doctor_exam *e);
 bool check_key_taken(struct doctor_exam *e);

@@ -149,6 +149,12 @@ FAULT(store, t->f.controller.problems = full_disk; t->f.controller.n_problems = 
 FAULT(disk, t->f.controller.disk_free = 1 << 20;)
 FAULT(disk_filling, t->f.controller.disk_free = UINT64_C(40) << 30;)
 FAULT(queue, t->f.controller.queued_rows = 501;)
+static const struct doctor_refusal refused_lately[] = { { "192.0.2.7", "", "the client's certificate expired at 2026", 4,
+                                                          NOW - 5 * TW_NS_PER_S } },
+                                   refused_long_ago[] = { { "192.0.2.7", "", "the client's certificate expired at 2026", 4,
+                                                            NOW - 3600 * TW_NS_PER_S } };
+FAULT(refused, t->f.controller.refused = refused_lately; t->f.controller.n_refused = 1;)
+FAULT(refused_once, t->f.controller.refused = refused_long_ago; t->f.controller.n_refused = 1;)
 FAULT(our_clock, for (size_t i = 0; i < AGENTS; i++) t->agents[i].clock_ahead_ns = -3600 * TW_NS_PER_S;)
 FAULT(unknown_names, t->mesh.unresolved = 2;)
 FAULT(key_taken, AGENT.other_keys = 3; AGENT.other_key_ns = NOW - TW_NS_PER_S;
@@ -270,6 +276,8 @@ static const struct {
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },
     { queue, "controller-queue", "controller", "501 summaries" },
+    { refused, "connections-refused", "controller", "192.0.2.7: the client's certificate expired at 2026 (4 times, the last 5 s ago)" },
+    { refused_once, NULL, NULL, NULL },
     { our_clock, "controller-clock", "controller", "3600.0 s ahead of the clocks of 4 of 4" },
     { unknown_names, "mesh-names", "lab", "2 names" },
     { key_taken, "key-taken", "fra", "10.0.0.9" },
