@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/alert_doc.h"
+#include "controller/alert_past.h"
 #include "controller/alert_row.h"
 #include "controller/alert_save.h"
 #include "controller/events.h"
@@ -22,6 +23,7 @@
 #define FREEZES_MAX 100              /* of one minute: a fleet that burns must not be kept busy by it */
 #define FREEZE_AROUND_NS (30 * TW_NS_PER_S)
 #define RESEND_MAX 1000 /* alerts of one message */
+#define STEP_NS (500 * TW_NS_PER_MS) /* by which the wall clock runs away between two looks: it was set */
 
 struct alerts {
     struct controller *c;
@@ -29,13 +31,16 @@ struct alerts {
     struct alert_rules rules;
     struct alerts_document doc;
     struct alert_save *save;
+    struct alert_pasts *pasts;
     struct notify *notify;
     struct loop_timer timer;
     size_t scan_at;
     uint64_t last_notice, last_silence;
-    int64_t minute_ns;
+    int64_t minute_ns; /* mono, as resent_ns */
     unsigned freezes_of_minute;
     int64_t resent_ns[64]; /* by receiver */
+    int64_t started_ns;    /* by the wall clock as it is now */
+    int64_t ahead_ns;      /* of the wall clock before the monotonic one; 0: not looked yet */
     struct alerts_counters counters;
     struct {
         bool busy;
@@ -46,9 +51,30 @@ struct alerts {
     } apply;
 };
 
-static int64_t now_of(const struct alerts *a)
+/* The clock was set: what goes on has begun so much later, or earlier, by it. Periods are of the agents' clocks. */
+static void stepped(struct alerts *a, int64_t by_ns)
 {
-    return loop_now(a->c->loop).wall.ns;
+    log_warn("the clock of this host was set", LOG_I("by_ms", by_ns / TW_NS_PER_MS));
+    a->started_ns += by_ns;
+    inventory_stepped(&a->c->inv, by_ns);
+    alert_engine_stepped(a->engine, by_ns);
+}
+
+static int64_t now_of(struct alerts *a)
+{
+    struct tw_now now = loop_now(a->c->loop);
+    int64_t ahead_ns = now.wall.ns - now.mono.ns, by_ns = ahead_ns - a->ahead_ns;
+    bool first = !a->ahead_ns;
+
+    a->ahead_ns = ahead_ns;
+    if (!first && (by_ns > STEP_NS || by_ns < -STEP_NS))
+        stepped(a, by_ns);
+    return now.wall.ns;
+}
+
+static int64_t mono_of(const struct alerts *a)
+{
+    return loop_now(a->c->loop).mono.ns;
 }
 
 /* ---- Subjects ---- */
@@ -99,6 +125,23 @@ static void on_dropped(void *ctx, const struct alert *al)
 
     alert_save_drop(a->save, al->id);
     events_note(a->c->events, EVENT_ALERTS);
+}
+
+static bool on_want(void *ctx, const struct alert_want *w)
+{
+    return alert_pasts_want(((struct alerts *)ctx)->pasts, w);
+}
+
+static void on_past(void *ctx, const struct alert_want *w, struct alert_past *v, size_t n)
+{
+    alert_engine_learn(((struct alerts *)ctx)->engine, w, v, n);
+}
+
+static uint32_t flows_of(void *ctx, uint64_t pair_id)
+{
+    const struct pair *p = inventory_pair(&((struct alerts *)ctx)->c->inv, pair_id);
+
+    return p && p->flows ? p->flows : 1;
 }
 
 static void on_baseline(void *ctx, uint64_t pair_id, unsigned slot, const char *text)
@@ -335,8 +378,10 @@ static void resend_to(struct alerts *a, const char *receiver)
     free(r);
 }
 
-static void resend_due(struct alerts *a, int64_t now_ns)
+static void resend_due(struct alerts *a)
 {
+    int64_t now_ns = mono_of(a);
+
     for (size_t i = 0; i < a->rules.n_receivers && i < TW_NELEM(a->resent_ns); i++) {
         const struct alert_receiver *r = &a->rules.receivers[i];
 
@@ -384,7 +429,7 @@ static void feed(struct alerts *a, struct pair *p, int64_t now_ns)
 
 static bool is_new(const struct pair *p)
 {
-    return p->live && p->live->last_end_ns > p->live->judged_end_ns;
+    return p->live && p->live->last_end_ns != p->live->judged_end_ns; /* a clock that was ahead may go back */
 }
 
 void alerts_note(struct alerts *a, struct pair *p)
@@ -393,18 +438,23 @@ void alerts_note(struct alerts *a, struct pair *p)
         feed(a, p, now_of(a));
 }
 
-/* Since when nothing came; unknown: nothing should, or it cannot be told yet. */
+static struct tw_num in_seconds(int64_t ns)
+{
+    return (struct tw_num){ true, ns > 0 ? (double)ns / (double)TW_NS_PER_S : 0 };
+}
+
+/* Since when nothing came, whatever clocks say; unknown: nothing should, or it cannot be told yet. */
 static struct tw_num silent_s(const struct alerts *a, const struct pair *p, int64_t now_ns)
 {
-    int64_t since_ns = p->scheduled_since_ns > a->c->started_ns ? p->scheduled_since_ns : a->c->started_ns;
+    int64_t since_ns = p->scheduled_since_ns > a->started_ns ? p->scheduled_since_ns : a->started_ns, silent_ns;
     bool heard = p->live && p->live->last_end_ns;
 
-    if (pair_is_idle(p, now_ns) ||
-        (!heard && now_ns - a->c->started_ns < FRESH_NS && since_ns == a->c->started_ns))
+    if (pair_is_idle(p, now_ns) || (!heard && now_ns - a->started_ns < FRESH_NS && since_ns == a->started_ns))
         return (struct tw_num){ 0 };
-    if (heard && p->live->last_end_ns > since_ns)
-        since_ns = p->live->last_end_ns;
-    return (struct tw_num){ true, now_ns > since_ns ? (double)(now_ns - since_ns) / (double)TW_NS_PER_S : 0 };
+    silent_ns = now_ns - since_ns;
+    if (heard && mono_of(a) - p->live->heard.ns < silent_ns)
+        silent_ns = mono_of(a) - p->live->heard.ns;
+    return in_seconds(silent_ns);
 }
 
 static void scan_pair(struct alerts *a, struct pair *p, int64_t now_ns)
@@ -435,13 +485,13 @@ static void scan_pairs(struct alerts *a, int64_t now_ns)
 
 static struct tw_num down_s(const struct alerts *a, const struct agent *ag, int64_t now_ns)
 {
-    int64_t since_ns = ag->last_contact_ns > a->c->started_ns ? ag->last_contact_ns : a->c->started_ns;
+    int64_t since_ns = ag->last_contact_ns > a->started_ns ? ag->last_contact_ns : a->started_ns;
 
     if (ag->peer)
         return (struct tw_num){ true, 0 };
-    if (now_ns - a->c->started_ns < AGENTS_NS)
+    if (now_ns - a->started_ns < AGENTS_NS)
         return (struct tw_num){ 0 };
-    return (struct tw_num){ true, now_ns > since_ns ? (double)(now_ns - since_ns) / (double)TW_NS_PER_S : 0 };
+    return in_seconds(now_ns - since_ns);
 }
 
 static void scan_agents(struct alerts *a, int64_t now_ns)
@@ -459,15 +509,16 @@ static void tick(struct loop_timer *t)
     struct alerts *a = t->ctx;
     int64_t now_ns = now_of(a);
 
-    if (now_ns - a->minute_ns >= 60 * TW_NS_PER_S) {
-        a->minute_ns = now_ns;
+    if (mono_of(a) - a->minute_ns >= 60 * TW_NS_PER_S) {
+        a->minute_ns = mono_of(a);
         a->freezes_of_minute = 0;
     }
     if (a->doc.version) {
         scan_pairs(a, now_ns);
         scan_agents(a, now_ns);
         alert_engine_tick(a->engine, now_ns);
-        resend_due(a, now_ns);
+        resend_due(a);
+        alert_pasts_go(a->pasts);
     }
     alert_save_flush(a->save);
     if (loop_timer_set(a->c->loop, t, (struct tw_mono){ tw_mono_now().ns + TICK_NS }) != TW_OK)
@@ -695,7 +746,8 @@ static enum tw_rc make_engine(struct alerts *a, struct tw_err *err)
                                .alive = is_alive,
                                .maintenance = on_maintenance,
                                .end_labels = on_labels,
-                               .baseline = on_baseline };
+                               .baseline = on_baseline,
+                               .want = on_want };
     uint64_t now_s = (uint64_t)(a->c->started_ns / TW_NS_PER_S);
     enum tw_rc rc = store_last_alert(a->c->store, &conf.last_id, err);
 
@@ -711,6 +763,7 @@ enum tw_rc alerts_new(struct controller *c, struct alerts **ret, struct tw_err *
     if (!a)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     a->c = c;
+    a->started_ns = c->started_ns;
     a->timer = (struct loop_timer){ .fn = tick, .ctx = a };
     rc = alert_save_new(&(struct alert_save_conf){ .writer = &c->writer, .send = on_committed, .ctx = a },
                         &a->save);
@@ -718,6 +771,9 @@ enum tw_rc alerts_new(struct controller *c, struct alerts **ret, struct tw_err *
         rc = notify_new(
             &(struct notify_conf){ .loop = c->loop, .controller = c->name, .ended = on_ended, .ctx = a },
             &a->notify);
+    if (rc == TW_OK)
+        rc = alert_pasts_new(
+            &(struct alert_pasts_conf){ .readers = &c->readers, .learn = on_past, .flows = flows_of, .ctx = a }, &a->pasts);
     if (rc == TW_OK)
         rc = make_engine(a, err);
     if (rc == TW_OK)
@@ -759,6 +815,7 @@ void alerts_free(struct alerts *a)
         return;
     notify_free(a->notify);
     alert_engine_free(a->engine);
+    alert_pasts_free(a->pasts);
     alert_save_free(a->save);
     alert_rules_clear(&a->rules);
     alert_rules_clear(&a->apply.rules);

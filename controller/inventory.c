@@ -426,6 +426,19 @@ void pair_interval_set(struct pair *p)
     p->interval_rule = expectation_rule_key(p->times, p->row.slot);
 }
 
+void inventory_stepped(struct inventory *inv, int64_t by_ns)
+{
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        struct pair *p = pair_table_at(&inv->pairs, i);
+
+        if (p->scheduled_since_ns)
+            p->scheduled_since_ns += by_ns;
+    }
+    for (struct agent *a = inv->agents; a; a = a->hh.next)
+        if (!a->peer && a->last_contact_ns)
+            a->last_contact_ns += by_ns;
+}
+
 #define BACKLOG_MIN 64 /* summaries: a batch may be under way */
 
 bool pair_has_backlog(const struct pair *p)

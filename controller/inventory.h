@@ -97,6 +97,7 @@ struct pair_live {
     struct tw_summary last;           /* latest closed report period, flows merged */
     int64_t last_start_ns, last_end_ns;
     uint32_t last_flows;              /* flows merged into last */
+    struct tw_mono heard;             /* when the last one of any time came */
     int64_t judged_end_ns;            /* alerts.c's: the period that it looked at last */
     int64_t report_period_ns;
     struct metrics_counters n;
@@ -235,6 +236,8 @@ bool pair_interval_fits(const struct pair *p, int64_t report_period_ns, uint32_t
 /* Its interval in the store is one of the present settings. */
 void pair_interval_set(struct pair *p);
 /* Has its source, as it last said, more in its spool than what is just on its way here? */
+/* The wall clock was set by so much: since when pairs are scheduled, and agents are away, is by the clock as it is now. */
+void inventory_stepped(struct inventory *inv, int64_t by_ns);
 bool pair_has_backlog(const struct pair *p);
 /* State of a pair as in PairReport.state: its last status, or "idle" (outside of its times), or "refused" (and nothing of it comes), "agent_down", "no_data",
  * "not_scheduled", "paused", "drained". */

@@ -235,6 +235,7 @@ void publish_summary(struct publish *p, struct pair *pair, const struct tw_summa
         return;
     stats_view(s, &view);
     l->pub.report_period_ns = pair->report_period_ns;
+    l->pub.heard = loop_now(p->conf.loop).mono;
     metrics_count(&l->pub.n, s);
     note_minute(&l->pub, s->end_ns);
     note_last(l, s, &view);

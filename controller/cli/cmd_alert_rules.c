@@ -239,9 +239,12 @@ static const struct out_col explain_columns[] = {
 
 static void put_baseline(struct out_records *r, const Tw__AlertExplainRow *i)
 {
-    char known[TW_TIME_TEXT], wanted[TW_TIME_TEXT];
+    char known[TW_TIME_TEXT], wanted[TW_TIME_TEXT], value[OUT_NUM];
 
     alerts_put_number(r, "baseline", i->metric, i->baseline);
+    if (i->baseline && i->baseline_known_ns)
+        out_show(r, "baseline", OUT_PLAIN, "%s (of %s)", alerts_value(i->metric, i->baseline, value),
+                 tw_duration_format(i->baseline_known_ns, known));
     if (i->baseline_known_ns < i->baseline_wanted_ns)
         out_show(r, "baseline", OUT_DOUBT, "learning: %s of %s known",
                  tw_duration_format(i->baseline_known_ns, known),

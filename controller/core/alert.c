@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define LATE_NS (60 * TW_NS_PER_S) /* what ended longer ago, and two periods, came out of a spool */
+#define AHEAD_NS (60 * TW_NS_PER_S) /* no period ends so far in the future, but of a clock that is wrong */
 #define PICK_NS (60 * TW_NS_PER_S) /* labels may have changed */
 #define FLAP_BASE_NS (30 * TW_NS_PER_S)
 #define GAP_PERIODS 3
@@ -366,7 +367,7 @@ void alert_engine_forget(struct alert_engine *e, uint64_t pair_id)
 
 /* ---- What rules remember ---- */
 
-static struct track *track_of(struct alert_engine *e, struct seen_pair *p, unsigned slot, unsigned kind)
+struct track *alert_track_of(struct alert_engine *e, struct seen_pair *p, unsigned slot, enum track_kind kind)
 {
     struct track *t = p->tracks;
 
@@ -384,54 +385,6 @@ static struct track *track_of(struct alert_engine *e, struct seen_pair *p, unsig
     t->next = p->tracks;
     p->tracks = t;
     return t;
-}
-
-static struct alert_baseline *baseline_of(struct alert_engine *e, struct seen_pair *p,
-                                          const struct alert_rule *r, unsigned slot)
-{
-    struct track *t = track_of(e, p, slot, TRACK_BASELINE);
-
-    if (!t)
-        return NULL;
-    if (t->u.baseline.cell_ns != r->baseline_ns / ALERT_CELLS)
-        alert_baseline_init(&t->u.baseline, r->baseline_ns, p->id ^ slot);
-    return &t->u.baseline;
-}
-
-static struct tw_num hops(struct alert_engine *e, struct seen_pair *p, const struct alert_rule *r,
-                          unsigned slot, const struct alert_facts *f)
-{
-    struct track *t = f->view ? track_of(e, p, slot, TRACK_HOPS) : NULL;
-    bool forward = r->direction == TW_FORWARD;
-
-    if (!t)
-        return (struct tw_num){ 0 };
-    return alert_hops_feed(&t->u.hops, forward ? f->view->ttl_forward_min : f->view->ttl_backward_min,
-                           forward ? f->view->ttl_forward_max : f->view->ttl_backward_max, f->end_ns,
-                           r->settle_ns);
-}
-
-static struct tw_num windowed(struct alert_engine *e, struct seen_pair *p, const struct alert_rule *r,
-                              unsigned slot, const struct alert_facts *f)
-{
-    struct track *t = track_of(e, p, slot, TRACK_WINDOW);
-    double part, whole;
-
-    if (!t)
-        return (struct tw_num){ 0 };
-    if (!t->u.window.cell_ns || t->u.window.cell_ns != r->over_ns / ALERT_PARTS)
-        alert_window_init(&t->u.window, r->over_ns);
-    if (alert_rule_parts(r, f, &part, &whole))
-        alert_window_add(&t->u.window, f->end_ns, part, whole);
-    return alert_window_ratio(&t->u.window, f->end_ns);
-}
-
-static struct tw_num value_of(struct alert_engine *e, struct seen_pair *p, const struct alert_rule *r,
-                              unsigned slot, const struct alert_facts *f)
-{
-    if (r->metric == ALERT_ROUTE)
-        return hops(e, p, r, slot, f);
-    return r->over_ns ? windowed(e, p, r, slot, f) : alert_rule_value(r, f);
 }
 
 struct tw_num alert_engine_baseline(const struct alert_engine *e, uint64_t pair_id, unsigned slot,
@@ -553,6 +506,15 @@ static bool relapsed(const struct alert *a, int64_t was_clear_since_ns)
     return a->state == ALERT_FIRING && was_clear_since_ns && !a->cond.clear_since_ns;
 }
 
+/* What was judged last came of a clock that was ahead, and is not any more. */
+static void forget_future(struct alert_cond *c, const struct judged *j)
+{
+    if (j->end_ns > c->last_end_ns || c->last_end_ns <= j->now_ns + AHEAD_NS)
+        return;
+    memset(c->since_ns, 0, sizeof c->since_ns);
+    c->clear_since_ns = c->last_end_ns = 0;
+}
+
 static enum tw_rc judge(struct alert_engine *e, struct judged *j)
 {
     struct alert_cond fresh = { 0 };
@@ -561,6 +523,8 @@ static enum tw_rc judge(struct alert_engine *e, struct judged *j)
     enum alert_step step;
 
     j->levels.low_is_bad = alert_metric_low_is_bad(j->rule->metric);
+    if (a)
+        forget_future(&a->cond, j);
     j->levels.for_ns = j->rule->for_ns;
     j->levels.clear_for_ns = a ? clear_for(e, &j->key, j->rule->clear_for_ns, j->now_ns) : 0;
     step = alert_cond_feed(a ? &a->cond : &fresh, &j->levels, j->value, j->start_ns, j->end_ns);
@@ -588,9 +552,14 @@ static void end_without_rule(struct alert_engine *e, const struct alert_key *key
         alert_finish(e, a, "no rule looks at it any more", now_ns);
 }
 
+static bool is_metric_of_periods(enum alert_metric m)
+{
+    return m != ALERT_NO_DATA && m != ALERT_AGENT_DOWN;
+}
+
 static bool is_rule_of_periods(const struct alert_rule *r)
 {
-    return r->metric != ALERT_NO_DATA && r->metric != ALERT_AGENT_DOWN;
+    return is_metric_of_periods(r->metric);
 }
 
 static struct judged judged_of(const struct alert_subject *s, const struct alert_rule *r, unsigned slot,
@@ -607,10 +576,10 @@ static struct judged judged_of(const struct alert_subject *s, const struct alert
 }
 
 /* False: its baseline is not known yet. Baselines learn from all that comes, also late. */
-static bool take_baseline(struct alert_engine *e, struct seen_pair *p, struct judged *j)
+static bool take_baseline(struct alert_engine *e, struct seen_pair *p, struct judged *j, const struct alert_facts *f)
 {
     const struct alert_rule *r = j->rule;
-    struct alert_baseline *b = r->relative ? baseline_of(e, p, r, j->key.slot) : NULL;
+    struct alert_baseline *b = r->relative ? alert_baseline_of(e, p, r, j->key.slot, f, j->now_ns) : NULL;
     char text[ALERT_BASELINE_TEXT];
     int64_t known_ns;
 
@@ -624,17 +593,28 @@ static bool take_baseline(struct alert_engine *e, struct seen_pair *p, struct ju
     return j->baseline.known;
 }
 
+bool alert_is_late(const struct alert_facts *f, int64_t now_ns)
+{
+    return now_ns - f->end_ns > 2 * f->period_ns + LATE_NS;
+}
+
+/* A period in which its agent's clock was set forward looks as if it had been bad for hours. */
+static int64_t begin_of(const struct alert_facts *f)
+{
+    return f->end_ns - f->start_ns > 2 * f->period_ns ? f->end_ns - f->period_ns : f->start_ns;
+}
+
 static enum tw_rc feed_slot(struct alert_engine *e, struct seen_pair *p, const struct alert_subject *s,
                             unsigned slot, const struct alert_facts *f, int64_t now_ns)
 {
     const struct alert_rule *r = &e->rules->rules[p->picked->rule[slot] - 1];
-    struct judged j = judged_of(s, r, slot, f->start_ns, f->end_ns, now_ns);
+    struct judged j = judged_of(s, r, slot, begin_of(f), f->end_ns, now_ns);
     int64_t gap_ns = GAP_PERIODS * f->period_ns;
-    bool late = now_ns - f->end_ns > 2 * f->period_ns + LATE_NS, ready;
+    bool late = alert_is_late(f, now_ns), ready;
 
     j.levels.gap_ns = gap_ns > GAP_LEAST_NS ? gap_ns : GAP_LEAST_NS;
-    j.value = value_of(e, p, r, slot, f);
-    ready = take_baseline(e, p, &j);
+    j.value = alert_value_of(e, p, r, slot, f, now_ns);
+    ready = take_baseline(e, p, &j, f);
     if (r->off) {
         end_without_rule(e, &j.key, now_ns);
         return TW_OK;
@@ -787,6 +767,50 @@ enum tw_rc alert_engine_tick(struct alert_engine *e, int64_t now_ns)
     return rc;
 }
 
+/* ---- Steps of the wall clock ---- */
+
+static void step(int64_t *at_ns, int64_t by_ns)
+{
+    if (*at_ns)
+        *at_ns += by_ns;
+}
+
+/* Periods are of the agents' clocks; what is looked at once a second is of ours. */
+static bool is_of_our_clock(const struct alert *a)
+{
+    return a->key.slot == ALERT_SLOTS || !is_metric_of_periods(alert_metric_of(a));
+}
+
+static void step_alert(struct alert_engine *e, struct alert *a, int64_t by_ns)
+{
+    step(&a->fired_ns, by_ns);
+    step(&a->due_ns, by_ns);
+    step(&a->told_ns, by_ns);
+    step(&a->acked_ns, by_ns);
+    if (is_of_our_clock(a)) {
+        step(&a->pending_ns, by_ns);
+        for (unsigned s = 0; s < ALERT_SEVERITY_COUNT; s++)
+            step(&a->cond.since_ns[s], by_ns);
+        step(&a->cond.clear_since_ns, by_ns);
+        step(&a->cond.last_end_ns, by_ns);
+    }
+    e->conf.changed(e->conf.ctx, a);
+}
+
+void alert_engine_stepped(struct alert_engine *e, int64_t by_ns)
+{
+    for (struct alert *a = e->active; a; a = a->hh.next)
+        step_alert(e, a, by_ns);
+    for (struct recent *r = e->recent; r; r = r->hh.next)
+        for (size_t i = 0; i < ALERT_FIRES; i++)
+            step(&r->fired_ns[i], by_ns);
+    for (struct seen_pair *p = e->pairs; p; p = p->hh.next)
+        step(&p->picked_ns, by_ns);
+    step(&e->first_tick_ns, by_ns);
+    step(&e->correlated_ns, by_ns);
+    step(&e->pruned_ns, by_ns);
+}
+
 /* ---- Restart ---- */
 
 static void restore_cond(struct alert *a)
@@ -848,7 +872,7 @@ enum tw_rc alert_engine_restore(struct alert_engine *e, const struct alert *row)
 void alert_engine_restore_baseline(struct alert_engine *e, uint64_t pair_id, unsigned slot, const char *text)
 {
     struct seen_pair *p = make_pair(e, pair_id);
-    struct track *t = p && slot < ALERT_SLOTS ? track_of(e, p, slot, TRACK_BASELINE) : NULL;
+    struct track *t = p && slot < ALERT_SLOTS ? alert_track_of(e, p, slot, TRACK_BASELINE) : NULL;
     long long cell_ns = strtoll(text, NULL, 10);
 
     if (!t || cell_ns <= 0 || cell_ns > INT64_MAX / ALERT_CELLS)

@@ -96,6 +96,26 @@ struct alert_silence {
     int64_t made_ns;
 };
 
+/* What was stored of a pair, by which a rule's memory of it can be made again. */
+struct alert_want {
+    uint64_t pair_id, number;
+    unsigned slot, kind;    /* the engine's own */
+    struct alert_rule rule; /* a copy; what it points to is not the receiver's */
+    int64_t from_ns, to_ns; /* of interest */
+    int64_t step_ns;        /* so long parts are fine enough */
+};
+/* A part of it: one or more report periods together. */
+struct alert_past {
+    int64_t start_ns, end_ns;
+    uint64_t periods;
+    struct tw_num value; /* alert_rule_value() */
+    bool has_parts;
+    double part, whole; /* alert_rule_parts() */
+    struct tw_num ttl_min, ttl_max;
+};
+/* Pure, for any thread. */
+void alert_past_of(const struct alert_rule *r, const struct alert_facts *f, uint64_t periods, struct alert_past *ret);
+
 struct alert_conf {
     void *ctx;
     /* Is to be stored: it is new, or something that lasts has changed. */
@@ -111,6 +131,9 @@ struct alert_conf {
     size_t (*end_labels)(void *ctx, const struct alert *a, unsigned end, const struct tw_label **ret);
     /* A baseline has changed and may be stored. */
     void (*baseline)(void *ctx, uint64_t pair_id, unsigned slot, const char *text);
+    /* What a rule remembers of a pair is not known: after a start, or it is a new rule. True: it will be told by
+     * alert_engine_learn(), even if there is nothing. False: not now; it is asked again. NULL: there is no history. */
+    bool (*want)(void *ctx, const struct alert_want *w);
     uint64_t last_id; /* of alerts, used before */
 };
 
@@ -136,6 +159,12 @@ enum tw_rc alert_engine_agent(struct alert_engine *e, const struct alert_subject
 void alert_engine_forget(struct alert_engine *e, uint64_t pair_id);
 /* Once a second or so: correlates, tells, ends what is no longer looked at. */
 enum tw_rc alert_engine_tick(struct alert_engine *e, int64_t now_ns);
+
+/* Answers a want: sorts v by time. What the engine has seen itself meanwhile is not counted twice. */
+void alert_engine_learn(struct alert_engine *e, const struct alert_want *w, struct alert_past *v, size_t n);
+/* The wall clock that now_ns is of was set by so much since the last call of anything: what has begun goes on as long
+ * as if it had not been. */
+void alert_engine_stepped(struct alert_engine *e, int64_t by_ns);
 
 /* What was stored. Before anything is fed. */
 enum tw_rc alert_engine_restore(struct alert_engine *e, const struct alert *row);

@@ -17,7 +17,10 @@ struct picked {
 struct track {
     struct track *next;
     unsigned slot;
-    enum { TRACK_BASELINE, TRACK_WINDOW, TRACK_HOPS } kind;
+    enum track_kind { TRACK_BASELINE, TRACK_WINDOW, TRACK_HOPS } kind;
+    enum { PAST_UNKNOWN, PAST_ASKED, PAST_KNOWN } past; /* what was before it began to be fed */
+    uint64_t asked;                                     /* number of the want */
+    int64_t fed_ns;                                     /* begin of the first period that it was fed; 0: none */
     union {
         struct alert_baseline baseline;
         struct alert_window window;
@@ -57,7 +60,7 @@ struct recent {
 struct alert_engine {
     struct alert_conf conf;
     const struct alert_rules *rules;
-    uint64_t epoch, last_id;
+    uint64_t epoch, last_id, last_want;
     int64_t first_tick_ns, correlated_ns, pruned_ns;
     bool dirty;           /* correlate again */
     struct alert *active; /* by key */
@@ -84,6 +87,13 @@ struct seen_pair *alert_pair_of(const struct alert_engine *e, uint64_t id);
 struct alert *alert_make(struct alert_engine *e, const struct alert_key *key, const char *rule);
 void alert_fire(struct alert_engine *e, struct alert *a, int64_t now_ns);
 void alert_finish(struct alert_engine *e, struct alert *a, const char *reason, int64_t now_ns);
+bool alert_is_late(const struct alert_facts *f, int64_t now_ns);
+struct track *alert_track_of(struct alert_engine *e, struct seen_pair *p, unsigned slot, enum track_kind kind);
+/* alert_memory.c */
+struct tw_num alert_value_of(struct alert_engine *e, struct seen_pair *p, const struct alert_rule *r, unsigned slot,
+                             const struct alert_facts *f, int64_t now_ns);
+struct alert_baseline *alert_baseline_of(struct alert_engine *e, struct seen_pair *p, const struct alert_rule *r,
+                                         unsigned slot, const struct alert_facts *f, int64_t now_ns);
 /* alert_tell.c */
 void alert_tell_all(struct alert_engine *e, int64_t now_ns);
 void alert_prune_silences(struct alert_engine *e, int64_t now_ns);

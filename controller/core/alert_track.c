@@ -44,11 +44,19 @@ static bool close_cell(struct alert_baseline *b)
     return true;
 }
 
+static void add_value(struct alert_baseline *b, float value)
+{
+    uint64_t at = b->seen < ALERT_CELL_SAMPLES ? b->seen : tw_splitmix64(&b->random) % (b->seen + 1);
+
+    if (at < ALERT_CELL_SAMPLES)
+        b->sample[at] = value;
+    b->seen++;
+}
+
 bool alert_baseline_add(struct alert_baseline *b, int64_t end_ns, double value)
 {
     int64_t cell = end_ns / b->cell_ns;
     bool closed = false;
-    uint64_t at;
 
     if (cell < b->cell || cell < 0 || !isfinite(value))
         return false;
@@ -56,11 +64,59 @@ bool alert_baseline_add(struct alert_baseline *b, int64_t end_ns, double value)
         closed = close_cell(b);
         b->cell = cell;
     }
-    at = b->seen < ALERT_CELL_SAMPLES ? b->seen : tw_splitmix64(&b->random) % (b->seen + 1);
-    if (at < ALERT_CELL_SAMPLES)
-        b->sample[at] = (float)value;
-    b->seen++;
+    add_value(b, (float)value);
     return closed;
+}
+
+void alert_baseline_trim(struct alert_baseline *b, int64_t end_ns)
+{
+    int64_t cell = end_ns / b->cell_ns;
+
+    if (b->cell <= cell)
+        return;
+    b->cell = cell;
+    b->seen = 0;
+    for (size_t i = 0; i < ALERT_CELLS; i++)
+        if (b->at[i] > cell)
+            b->at[i] = 0;
+}
+
+int64_t alert_baseline_lacks(const struct alert_baseline *b, int64_t now_ns)
+{
+    int64_t now = now_ns / b->cell_ns, cell = now > ALERT_CELLS ? now - ALERT_CELLS : 0;
+
+    while (cell < now && b->at[cell % ALERT_CELLS] == cell + 1)
+        cell++;
+    return cell * b->cell_ns;
+}
+
+/* What `from` has of the cell that b is filling, each of its samples for as many values as it stands for. */
+static void fill_open(struct alert_baseline *b, const struct alert_baseline *from)
+{
+    size_t n = from->seen < ALERT_CELL_SAMPLES ? (size_t)from->seen : ALERT_CELL_SAMPLES;
+
+    for (uint64_t i = 0; n && i < from->seen; i++)
+        add_value(b, from->sample[i % n]);
+}
+
+bool alert_baseline_fill(struct alert_baseline *b, const struct alert_baseline *from)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < ALERT_CELLS; i++)
+        if (from->at[i] > b->at[i]) {
+            b->at[i] = from->at[i];
+            b->median[i] = from->median[i];
+            changed = true;
+        }
+    if (!from->seen || from->cell < b->cell)
+        return changed;
+    if (from->cell > b->cell) {
+        changed |= close_cell(b);
+        b->cell = from->cell;
+    }
+    fill_open(b, from);
+    return changed;
 }
 
 struct tw_num alert_baseline_value(const struct alert_baseline *b, int64_t now_ns, int64_t warm_up_ns,
@@ -143,13 +199,22 @@ void alert_window_add(struct alert_window *w, int64_t end_ns, double part, doubl
     w->whole[i] += whole;
 }
 
+void alert_window_trim(struct alert_window *w, int64_t end_ns)
+{
+    int64_t now = part_of(w, end_ns) + 1;
+
+    for (size_t i = 0; i < ALERT_PARTS; i++)
+        if (w->at[i] > now)
+            w->at[i] = 0;
+}
+
 struct tw_num alert_window_ratio(const struct alert_window *w, int64_t end_ns)
 {
     int64_t now = part_of(w, end_ns) + 1;
     double part = 0, whole = 0;
 
     for (size_t i = 0; i < ALERT_PARTS; i++)
-        if (w->at[i] > now - ALERT_PARTS) {
+        if (w->at[i] && w->at[i] <= now && w->at[i] > now - ALERT_PARTS) {
             part += w->part[i];
             whole += w->whole[i];
         }
@@ -172,6 +237,8 @@ struct tw_num alert_hops_feed(struct alert_hops *h, struct tw_num min, struct tw
         return (struct tw_num){ 0 };
     if (!h->usual)
         h->usual = (uint8_t)hi;
+    if (h->other_since_ns > end_ns) /* of a clock that was ahead */
+        h->other_since_ns = end_ns;
     far = apart(lo, h->usual) > apart(hi, h->usual) ? lo : hi;
     if (lo != hi || far == h->usual) {
         h->other = 0;

@@ -24,6 +24,13 @@ struct alert_baseline {
 void alert_baseline_init(struct alert_baseline *b, int64_t span_ns, uint64_t seed);
 /* True: a cell is complete, and what there is to keep has changed. */
 bool alert_baseline_add(struct alert_baseline *b, int64_t end_ns, double value);
+/* All that is later than the end of a period that is now: it came of a clock that was ahead. */
+void alert_baseline_trim(struct alert_baseline *b, int64_t end_ns);
+/* Begin of the oldest cell that it lacks of those that count at `now_ns`, the one that is being filled among them. */
+int64_t alert_baseline_lacks(const struct alert_baseline *b, int64_t now_ns);
+/* Takes cells that it lacks, and what there is of the one that is being filled. True: what there is to keep has
+ * changed. */
+bool alert_baseline_fill(struct alert_baseline *b, const struct alert_baseline *from);
 /* Unknown until cells of warm_up_ns are complete. *ret_known_ns: how much is. */
 struct tw_num alert_baseline_value(const struct alert_baseline *b, int64_t now_ns, int64_t warm_up_ns,
                                    int64_t *ret_known_ns);
@@ -42,6 +49,7 @@ struct alert_window {
 };
 void alert_window_init(struct alert_window *w, int64_t span_ns);
 void alert_window_add(struct alert_window *w, int64_t end_ns, double part, double whole);
+void alert_window_trim(struct alert_window *w, int64_t end_ns); /* as alert_baseline_trim() */
 struct tw_num alert_window_ratio(const struct alert_window *w, int64_t end_ns);
 
 /* The hops of one way: what they are, until others have been so long that they are. */

@@ -27,6 +27,13 @@ struct told {
     uint64_t id;
     int64_t at_ns;
 };
+/* A report period as it is stored. */
+struct period {
+    int64_t end_ns;
+    double p95;
+    uint64_t up, down; /* windows */
+    int ttl;
+};
 struct world {
     struct alert_engine *e;
     struct alert_rule rule[8];
@@ -37,6 +44,10 @@ struct world {
     struct alert stored[512]; /* as the database has them */
     size_t n_stored;
     char baseline[ALERT_BASELINE_TEXT];
+    struct period *history; /* what the store has of the pair; NULL: there is no store */
+    size_t n_history;
+    struct alert_want wanted[8];
+    size_t n_wanted;
     bool gone, maintenance;
     struct tw_label site_label[SITES];
     char name[SITES][8];
@@ -113,9 +124,18 @@ static void note_baseline(void *ctx, uint64_t pair_id, unsigned slot, const char
     snprintf(((struct world *)ctx)->baseline, ALERT_BASELINE_TEXT, "%s", text);
 }
 
+static bool want(void *ctx, const struct alert_want *w)
+{
+    struct world *world = ctx;
+
+    assert_in_range(world->n_wanted, 0, TW_NELEM(world->wanted) - 1);
+    world->wanted[world->n_wanted++] = *w;
+    return true;
+}
+
 static void start(struct world *w)
 {
-    struct alert_conf c = { w, changed, dropped, notice, alive, maintenance, end_labels, note_baseline, 0 };
+    struct alert_conf c = { w, changed, dropped, notice, alive, maintenance, end_labels, note_baseline, w->history ? want : NULL, 0 };
 
     assert_int_equal(alert_engine_new(&c, &w->e), TW_OK);
     alert_engine_set_rules(w->e, &w->rules);
@@ -398,6 +418,300 @@ static void against_its_baseline(void **state)
     assert_int_equal(w->n_told, 1);
     assert_true(w->stored[0].baseline.known && w->stored[0].level.value > 0.0199 &&
                 w->stored[0].level.value < 0.0201);
+}
+
+/* ---- What rules remember, made again from what is stored ---- */
+
+static struct stats_view view_of(const struct period *p)
+{
+    struct stats_view v = loss_view(0);
+
+    v.delay[TW_ROUNDTRIP].p95_s = (struct tw_num){ true, p->p95 };
+    v.windows_available = p->up;
+    v.windows_unavailable = p->down;
+    v.ttl_forward_min = v.ttl_forward_max = (struct tw_num){ true, p->ttl };
+    return v;
+}
+
+/* As a store that merges: a part has the mean of its delays, the sum of its windows, and the range of its TTLs. */
+static void answer(struct world *w, const struct alert_want *q)
+{
+    struct alert_past *v = calloc(w->n_history + 1, sizeof *v);
+    size_t n = 0;
+
+    assert_non_null(v);
+    for (size_t i = 0; i < w->n_history;) {
+        int64_t part = (w->history[i].end_ns - 1) / q->step_ns;
+        struct period sum = { 0 };
+        struct alert_facts f = { .start_ns = w->history[i].end_ns - PERIOD };
+        struct stats_view view;
+        uint64_t k = 0;
+        int lo = 255, hi = 0;
+
+        for (; i < w->n_history && (w->history[i].end_ns - 1) / q->step_ns == part; i++, k++) {
+            const struct period *p = &w->history[i];
+            sum.p95 += p->p95;
+            sum.up += p->up;
+            sum.down += p->down;
+            lo = p->ttl < lo ? p->ttl : lo;
+            hi = p->ttl > hi ? p->ttl : hi;
+            f.end_ns = p->end_ns;
+        }
+        if (f.start_ns < q->from_ns || f.end_ns > q->to_ns)
+            continue;
+        sum.p95 /= (double)k;
+        sum.ttl = lo;
+        view = view_of(&sum);
+        view.ttl_forward_max.value = hi;
+        f.view = &view;
+        alert_past_of(&q->rule, &f, k, &v[n++]);
+    }
+    for (size_t i = 0; i + 1 < n; i += 2) { /* the store has no order */
+        struct alert_past swap = v[i];
+        v[i] = v[i + 1];
+        v[i + 1] = swap;
+    }
+    alert_engine_learn(w->e, q, v, n);
+    free(v);
+}
+
+static void answer_all(struct world *w)
+{
+    for (size_t i = 0; i < w->n_wanted; i++)
+        answer(w, &w->wanted[i]);
+    w->n_wanted = 0;
+}
+
+static void remembering_rules(struct world *w)
+{
+    struct alert_rule *r = add_rule(w, "delay", ALERT_P95, TW_ROUNDTRIP);
+
+    r->relative = true;
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 2, 1.5 };
+    r->baseline_ns = 7 * DAY;
+    r->warm_up_ns = DAY;
+    r->for_ns = 60 * S;
+    r = add_rule(w, "up", ALERT_AVAILABILITY, TW_UNKNOWN);
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 0.97, 0.99 };
+    r->over_ns = HOUR;
+    r = add_rule(w, "route", ALERT_ROUTE, TW_FORWARD);
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 1, 1 };
+    r->settle_ns = 2 * HOUR;
+    w->rules.repeat_ns = 0;
+}
+
+/* Four weeks: days have hours in which the path is slow, windows in which it is down, and routes that stay; in the
+ * third week it is slower for good. */
+static struct period weather(int64_t i, uint64_t *seed)
+{
+    int64_t at = i * PERIOD, hour = at / HOUR;
+    double usual = at > 15 * DAY + 5 * HOUR ? 0.030 : 0.010;
+    struct period p = { .up = 1, .ttl = (hour / 37) % 2 ? 60 : 62 };
+
+    p.p95 = usual * (0.9 + 0.2 * (double)rng_below(seed, 1000) / 1000);
+    if (hour % 29 == 11 && at % HOUR < 40 * MINUTE)
+        p.p95 *= 3;
+    if (hour % 31 == 7 && at % HOUR >= 10 * MINUTE && at % HOUR < 14 * MINUTE)
+        p.up = 0, p.down = 1;
+    return p;
+}
+
+#define WEEKS (4 * 7 * 8640)
+
+/* How it goes without a restart, or with one about every `every` periods; lose: the database lost the baselines. */
+static void live_weeks(struct world *w, int64_t every, bool lose)
+{
+    uint64_t seed = 20261127, chance = 7;
+
+    remembering_rules(w);
+    w->history = calloc(WEEKS, sizeof *w->history);
+    assert_non_null(w->history);
+    start(w);
+    for (int64_t i = 0; i < WEEKS; i++) {
+        struct period p = weather(i, &seed);
+        struct stats_view v = view_of(&p);
+
+        w->now += PERIOD;
+        p.end_ns = w->now;
+        if (every && i % every == every / 2 + (int64_t)rng_below(&chance, 100) % 97) {
+            restart(w);
+            w->n_wanted = 0;
+            if (!lose && *w->baseline)
+                alert_engine_restore_baseline(w->e, 2, alert_slot(ALERT_P95, TW_ROUNDTRIP), w->baseline);
+        }
+        w->history[w->n_history++] = p;
+        feed_view(w, 0, 1, &v);
+        answer_all(w);
+        tick(w);
+    }
+    free(w->history);
+    w->history = NULL;
+}
+
+static void a_restart_changes_nothing(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t every;
+        bool lose;
+    } cases[] = { { "at odd times", 3001, false }, { "without its state", 8640, true } };
+    struct world *never = *state, *w;
+
+    live_weeks(never, 0, false);
+    assert_true(never->n_told > 60);
+    for (size_t c = 0; c < TW_NELEM(cases); c++) {
+        make_world((void **)&w);
+        live_weeks(w, cases[c].every, cases[c].lose);
+        if (w->n_told != never->n_told)
+            fail_msg("%s: told %zu times, without a restart %zu", cases[c].name, w->n_told, never->n_told);
+        for (size_t i = 0; i < w->n_told; i++)
+            if (w->told[i].notice != never->told[i].notice || strcmp(w->told[i].subject, never->told[i].subject) != 0 ||
+                llabs(w->told[i].at_ns - never->told[i].at_ns) > 4 * HOUR)
+                fail_msg("%s: notice %zu is %s at %lld s, without a restart %s at %lld s", cases[c].name, i,
+                         alert_notice_name(w->told[i].notice), (long long)((w->told[i].at_ns - T0) / S),
+                         alert_notice_name(never->told[i].notice), (long long)((never->told[i].at_ns - T0) / S));
+        free_world((void **)&w);
+    }
+}
+
+/* A rule that is new stands on what is stored from its first minute on. */
+static void a_new_rule_knows_the_past(void **state)
+{
+    struct world *w = *state;
+    uint64_t seed = 1;
+    int64_t known;
+    struct tw_num usual;
+
+    remembering_rules(w);
+    w->history = calloc(WEEKS, sizeof *w->history);
+    assert_non_null(w->history);
+    for (int64_t i = 0; i < 8 * 8640; i++) {
+        w->now += PERIOD;
+        w->history[w->n_history] = weather(i, &seed);
+        w->history[w->n_history++].end_ns = w->now;
+    }
+    start(w);
+    w->now += PERIOD;
+    feed_view(w, 0, 1, &(struct stats_view){ .host_trouble = "none", .delay[TW_ROUNDTRIP].p95_s = { true, 0.01 } });
+    usual = alert_engine_baseline(w->e, 2, alert_slot(ALERT_P95, TW_ROUNDTRIP), w->now, &known);
+    assert_false(usual.known);
+    assert_int_equal(w->n_wanted, 3);
+    answer_all(w);
+    usual = alert_engine_baseline(w->e, 2, alert_slot(ALERT_P95, TW_ROUNDTRIP), w->now, &known);
+    assert_true(usual.known && usual.value > 0.0095 && usual.value < 0.0105);
+    assert_in_range(known, 47 * (7 * DAY / 48), 7 * DAY);
+    feed_view(w, 0, 1, &(struct stats_view){ .host_trouble = "none" });
+    assert_int_equal(w->n_wanted, 0); /* once is enough */
+    free(w->history);
+    w->history = NULL;
+}
+
+/* ---- Clocks that are set ---- */
+
+struct stepping {
+    const char *name;
+    int64_t at_s;             /* when, by a clock that nobody sets */
+    int64_t ours_s, theirs_s; /* by how much: the controller's wall clock, the agent's */
+    int64_t before_s;         /* the agent's clock is so much ahead before that */
+    int64_t late_s;           /* notices may come so much later than without */
+};
+
+/* Four hours: it is bad from 3600 to 4800 s, silent from 9000 to 9600 s, and its agent away from 12000 to 12600 s. */
+static void live_hours(struct world *w, const struct stepping *t)
+{
+    struct alert_rule *r = loss_rule(w);
+    int64_t theirs = t->before_s * S, ours = 0, last_end = 0;
+    struct alert_subject agent;
+
+    r = add_rule(w, "silence", ALERT_NO_DATA, TW_UNKNOWN);
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 60, 60 };
+    r->for_ns = 30 * S;
+    r = add_rule(w, "away", ALERT_AGENT_DOWN, TW_UNKNOWN);
+    r->level[ALERT_WARNING] = (struct alert_level){ true, 60, 60 };
+    r->for_ns = 30 * S;
+    w->rules.wait_ns = 15 * S;
+    w->rules.repeat_ns = 4 * HOUR;
+    start(w);
+    agent = subject(w, 0, 0);
+    agent.mesh = agent.class_name = agent.target = "";
+    for (int64_t s = 0; s < 4 * 3600; s += 5) {
+        bool silent = s >= 9000 && s < 9600, away = s >= 12000 && s < 12600;
+        struct alert_subject pair = subject(w, 0, 1);
+
+        if (s == t->at_s) {
+            theirs += t->theirs_s * S;
+            ours += t->ours_s * S;
+        }
+        w->now = T0 + s * S + ours;
+        if (s == t->at_s && t->ours_s)
+            alert_engine_stepped(w->e, t->ours_s * S);
+        if (s % 10 == 0 && !silent) {
+            struct stats_view v = loss_view(s > 3600 && s <= 4800 ? 0.3 : 0);
+            struct alert_facts f = { .end_ns = T0 + s * S + theirs, .period_ns = PERIOD, .view = &v };
+
+            /* the period in which its clock was set is longer, or it begins anew */
+            f.start_ns = last_end && last_end < f.end_ns ? last_end : f.end_ns - PERIOD;
+            last_end = f.end_ns;
+            assert_int_equal(alert_engine_feed(w->e, &pair, &f, w->now), TW_OK);
+        }
+        assert_int_equal(alert_engine_absent(w->e, &pair, (struct tw_num){ true, silent ? (double)(s - 8990) : (double)(s % 10) },
+                                             w->now),
+                         TW_OK);
+        assert_int_equal(alert_engine_agent(w->e, &agent, (struct tw_num){ true, away ? (double)(s - 12000) : 0 }, w->now), TW_OK);
+        tick(w);
+        for (size_t i = 0; i < w->n_told; i++)
+            if (w->told[i].at_ns > INT64_C(1000000) * S)
+                w->told[i].at_ns = s; /* by the clock that nobody sets, from now on */
+    }
+}
+
+static void a_step_changes_nothing(void **state)
+{
+#define YEAR 31536000
+    /* While it is quiet, pending, waits to be told, fires, is about to end, nearly silent, silent, away. */
+    static const int64_t moments[] = { 1000, 3615, 3645, 4000, 4815, 9050, 9300, 9615, 12040, 12300, 12610 };
+    static const struct stepping cases[] = {
+        { "ours: seconds on", 0, 7, 0, 0, 0 },
+        { "ours: seconds back", 0, -7, 0, 0, 0 },
+        { "ours: a leap second", 0, -1, 0, 0, 0 },
+        { "ours: an hour back", 0, -3600, 0, 0, 0 },
+        { "ours: a year back", 0, -YEAR, 0, 0, 0 },
+        { "ours and theirs: an hour on", 0, 3600, 3600, 0, 60 },
+        { "ours and theirs: an hour back", 0, -3600, -3600, 0, 60 },
+        { "ours and theirs: a year on", 0, YEAR, YEAR, 0, 60 },
+        { "ours and theirs: a year back", 0, -YEAR, -YEAR, 0, 60 },
+        { "theirs: seconds on", 0, 0, 7, 0, 60 },
+        { "theirs: seconds back", 0, 0, -7, 0, 60 },
+        { "theirs: a leap second", 0, 0, -1, 0, 60 },
+        { "theirs: an hour on", 0, 0, 3600, 0, 60 },
+        { "theirs: a year on", 0, 0, YEAR, 0, 60 },
+        { "theirs: from an hour ahead to right", 0, 0, -3600, 3600, 60 },
+        { "theirs: from a year ahead to right", 0, 0, -YEAR, YEAR, 60 },
+    };
+    static const struct stepping none = { .name = "none", .at_s = -1 };
+    struct world *without = *state, *w;
+
+    live_hours(without, &none);
+    assert_int_equal(without->n_told, 6); /* three begins, three ends */
+    for (size_t c = 0; c < TW_NELEM(cases); c++)
+        for (size_t m = 0; m < TW_NELEM(moments); m++) {
+            struct stepping t = cases[c];
+
+            t.at_s = moments[m];
+            make_world((void **)&w);
+            live_hours(w, &t);
+            if (w->n_told != without->n_told)
+                fail_msg("%s at %lld s: told %zu times, not %zu", t.name, (long long)t.at_s, w->n_told, without->n_told);
+            for (size_t i = 0; i < w->n_told; i++)
+                if (w->told[i].notice != without->told[i].notice || strcmp(w->told[i].subject, without->told[i].subject) != 0 ||
+                    w->told[i].at_ns < without->told[i].at_ns - 10 || w->told[i].at_ns > without->told[i].at_ns + 10 + t.late_s)
+                    fail_msg("%s at %lld s: notice %zu is %s of %s at %lld s, not %s of %s at %lld s", t.name, (long long)t.at_s, i,
+                             alert_notice_name(w->told[i].notice), w->told[i].subject, (long long)w->told[i].at_ns,
+                             alert_notice_name(without->told[i].notice), without->told[i].subject,
+                             (long long)without->told[i].at_ns);
+            free_world((void **)&w);
+        }
+#undef YEAR
 }
 
 /* Three minutes out of an hour are 95%: it fires when they have been, and ends when the hour is over. */
@@ -720,6 +1034,9 @@ int main(void)
         T(out_of_a_spool),
         T(availability),
         T(against_its_baseline),
+        T(a_restart_changes_nothing),
+        T(a_new_rule_knows_the_past),
+        T(a_step_changes_nothing),
         T(silences),
         T(silences_are_bounded),
         T(the_worst_is_remembered),
