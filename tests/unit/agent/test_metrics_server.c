@@ -1,0 +1,250 @@
+/* The agent's own /metrics: what a scrape says of its pairs, what it leaves out, and in which format. */
+#include "tests/unit/agent/schedule_rig.h"
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include "agent/metrics_server.h"
+
+static bool up;
+
+static void fill_health(void *ctx, Tw__HealthReport *ret)
+{
+    (void)ctx;
+    ret->generation = 7;
+    ret->spool_summaries = 3;
+}
+
+static bool is_up(void *ctx)
+{
+    (void)ctx;
+    return up;
+}
+
+struct get {
+    struct loop *loop;
+    uint16_t port;
+    const char *headers;
+    char *text;
+    bool done;
+    struct loop_task finished;
+};
+
+static void finished(struct loop_task *t)
+{
+    ((struct get *)t->ctx)->done = true;
+}
+
+static void *get_main(void *ctx)
+{
+    struct get *g = ctx;
+    struct sockaddr_in sin = { .sin_family = AF_INET,
+                               .sin_port = htons(g->port),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct timeval tv = { .tv_sec = 20 };
+    size_t cap = 1 << 20, len = 0;
+    char request[256];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ssize_t n;
+
+    g->text = calloc(1, cap);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+    snprintf(request, sizeof request, "GET /metrics HTTP/1.0\r\nHost: a\r\n%s\r\n", g->headers);
+    if (!connect(fd, (struct sockaddr *)&sin, sizeof sin) &&
+        send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
+        while (len < cap - 1 && (n = recv(fd, g->text + len, cap - 1 - len, 0)) > 0)
+            len += (size_t)n;
+    close(fd);
+    loop_post(g->loop, &g->finished);
+    return NULL;
+}
+
+/* A page; the caller frees it. */
+static char *scrape(struct fx *f, const struct metrics_server *m, const char *headers)
+{
+    struct get g = { .loop = f->loop,
+                     .port = metrics_server_port(m),
+                     .headers = headers,
+                     .finished = { .fn = finished, .ctx = &g } };
+    pthread_t t;
+
+    assert_int_equal(pthread_create(&t, NULL, get_main, &g), 0);
+    assert_int_equal(loop_run_until(f->loop, &g.done, (struct tw_mono){ tw_mono_now().ns + PATIENCE_NS }),
+                     TW_OK);
+    pthread_join(t, NULL);
+    return g.text;
+}
+
+static struct metrics_server *start(struct fx *f)
+{
+    struct metrics_server_conf c = { .loop = f->loop,
+                                     .address = "127.0.0.1:0",
+                                     .name = "ams",
+                                     .schedule = f->run,
+                                     .fill_health = fill_health,
+                                     .is_up = is_up };
+    struct metrics_server *m;
+    struct tw_err err = { 0 };
+
+    if (metrics_server_start(&c, &m, &err))
+        fail_msg("%s", err.text);
+    return m;
+}
+
+/* A report period that ends `ago_s` seconds ago. */
+static void note(struct metrics_server *m, uint64_t pair_id, uint64_t test_id, int64_t ago_s, uint64_t sent,
+                 uint64_t received)
+{
+    struct tw_summary s;
+
+    summary_init(&s);
+    s.pair_id = pair_id;
+    s.test_id = test_id;
+    s.end_ns = tw_wall_now().ns - ago_s * TW_NS_PER_S;
+    s.start_ns = s.end_ns - TW_NS_PER_S;
+    s.sent = sent;
+    s.received = received;
+    for (uint64_t i = 0; i < received; i++)
+        hist_add(&s.delay[TW_ROUNDTRIP], 10 * TW_NS_PER_MS);
+    metrics_server_note(m, &s);
+    summary_free(&s);
+}
+
+static void has(const char *text, const char *line)
+{
+    if (!strstr(text, line))
+        fail_msg("no %s in:\n%.6000s", line, text);
+}
+
+static void lacks(const char *text, const char *what)
+{
+    const char *at = strstr(text, what);
+
+    if (at)
+        fail_msg("%s is there: %.200s", what, at);
+}
+
+#define OF_PAIR "{mesh=\"mesh\",class=\"class\",source=\"ams\",target=\"target\"} "
+#define OF_GROUP "{mesh=\"mesh\",class=\"class\",source=\"ams\"} "
+
+static void pairs_and_their_sums(void **state)
+{
+    struct fx *f = *state;
+    struct metrics_server *m;
+    char *text;
+
+    add(f, 1, 0);
+    add(f, 2, 0);
+    apply(f, 1);
+    m = start(f);
+    up = true;
+    note(m, 1, 0, 1, 10, 8);
+    note(m, 1, 0, 0, 10, 9);
+    note(m, 2, 0, 0, 5, 5);
+    note(m, 1, 77, 0, 1000, 1000); /* of a test on demand */
+    note(m, 9, 0, 0, 1000, 1000);  /* of a pair that is in no schedule */
+    text = scrape(f, m, "");
+    has(text, "twamp_agent_pairs" OF_GROUP "2\n");
+    has(text, "twamp_agent_probes_sent_total" OF_GROUP "25\n");
+    has(text, "twamp_agent_probes_received_total" OF_GROUP "22\n");
+    has(text, "twamp_agent_up{agent=\"ams\"} 1\n");
+    has(text, "twamp_agent_spool_summaries{agent=\"ams\"} 3\n");
+    has(text, "twamp_metrics_lost_total 0\n");
+    lacks(text, "1000");
+    lacks(text, "summaries_missing"); /* only the controller knows */
+    lacks(text, "twamp_completeness_ratio");
+    free(text);
+    metrics_server_stop(m);
+}
+
+static void stale_pairs_have_no_gauges(void **state)
+{
+    struct fx *f = *state;
+    struct metrics_server *m;
+    char *text;
+
+    add(f, 1, 0);
+    apply(f, 1);
+    m = start(f);
+    up = false;
+    note(m, 1, 0, 7200, 10, 8);
+    text = scrape(f, m, "");
+    has(text, "twamp_probes_sent_total" OF_PAIR "10\n");
+    has(text, "status=\"no_data\"} 1\n");
+    lacks(text, "twamp_loss_ratio{");
+    has(text, "twamp_agent_up{agent=\"ams\"} 0\n");
+    free(text);
+    metrics_server_stop(m);
+}
+
+/* What leaves the schedule leaves the page, and its sums with it. */
+static void nothing_is_left_of_what_is_taken_off(void **state)
+{
+    struct fx *f = *state;
+    struct metrics_server *m;
+    char *text;
+
+    add(f, 1, 0);
+    apply(f, 1);
+    m = start(f);
+    note(m, 1, 0, 0, 10, 8);
+    apply(f, 2);
+    apply(f, 3);
+    WAIT(f, f->ended == 1);
+    apply(f, 4); /* one more generation, and its names are forgotten */
+    apply(f, 5);
+    text = scrape(f, m, "");
+    lacks(text, "target=\"target\"");
+    lacks(text, "twamp_agent_pairs{");
+    free(text);
+    metrics_server_stop(m);
+}
+
+static void formats_and_their_age(void **state)
+{
+    struct fx *f = *state;
+    struct metrics_server *m;
+    char *text, *again;
+
+    add(f, 1, 0);
+    apply(f, 1);
+    m = start(f);
+    note(m, 1, 0, 0, 10, 8);
+    text = scrape(f, m, "Accept: application/openmetrics-text; version=1.0.0\r\n");
+    has(text, "application/openmetrics-text");
+    has(text, "\n# EOF\n");
+    free(text);
+    text = scrape(f, m, "");
+    has(text, "text/plain");
+    has(text, "Vary: Accept");
+    note(m, 1, 0, 0, 10, 8);
+    again = scrape(f, m, ""); /* at once: the page that there is */
+    has(again, "twamp_probes_sent_total" OF_PAIR "10\n");
+    free(again);
+    free(text);
+    metrics_server_stop(m);
+}
+
+static void addresses(void **state)
+{
+    struct fx *f = *state;
+    struct metrics_server_conf c = {
+        .loop = f->loop, .address = "nowhere", .name = "ams", .schedule = f->run
+    };
+    struct metrics_server *m = NULL;
+    struct tw_err err = { 0 };
+
+    assert_int_equal(metrics_server_start(&c, &m, &err), TW_EINVAL);
+    assert_true(err.text[0] && !m);
+    metrics_server_note(NULL, NULL); /* nobody looks */
+    metrics_server_stop(NULL);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = { T(pairs_and_their_sums), T(stale_pairs_have_no_gauges),
+                                        T(nothing_is_left_of_what_is_taken_off), T(formats_and_their_age),
+                                        T(addresses) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
