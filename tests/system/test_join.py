@@ -97,7 +97,9 @@ def is_revoked(lab):
     wait("a1 to hear of it", lambda: lab.agents["a1"].said("does not want this agent"))
     expect(lab.agents["a1"].stop() == 3, "the exit status does not say that it was revoked")
     lab.start_agent("a1", "--controller", URL)
-    wait("it to be refused", lambda: lab.controller.said("revoked by an operator"))
+    wait("it to be refused", lambda: lab.controller.said("to let it in again: twampctl agent remove a1"))
+    wait("it to be told", lambda: open(lab.agents["a1"].log).read().count("does not want this agent") == 2)
+    expect(lab.agents["a1"].stop() == 3, "the exit status does not say that it is refused")
     expect(in_state(lab, "a1", "revoked"), "it came in again")
 
 

@@ -47,7 +47,7 @@ static void there_and_back(void **state)
 static void altered(void **state)
 {
     struct join_token_parts p;
-    char text[JOIN_TOKEN_TEXT], copy[JOIN_TOKEN_TEXT];
+    char text[JOIN_TOKEN_TEXT], copy[JOIN_TOKEN_TEXT + 2];
     struct join_token t;
     struct tw_err err;
     size_t len;
@@ -56,7 +56,7 @@ static void altered(void **state)
     make(&t, text, 1);
     len = strlen(text);
     for (size_t i = 0; i < len; i++) {
-        memcpy(copy, text, sizeof copy);
+        memcpy(copy, text, sizeof text);
         copy[i] = copy[i] == 'b' ? 'c' : 'b';
         if (join_token_parse(copy, &p, &err) == TW_OK && join_token_is(&t, p.digest) && !strcmp(p.id, t.id) &&
             !memcmp(p.ca_hash,
@@ -122,7 +122,7 @@ static void names(void **state)
 static void labels(void **state)
 {
     struct join_token t = { 0 }, again = { 0 };
-    char text[JOIN_LABELS_TEXT], key[8];
+    char text[JOIN_LABELS_TEXT], key[16];
     struct tw_err err = { 0 };
 
     (void)state;
