@@ -1,5 +1,6 @@
 /* agent/check.c - gathers what core/selfcheck.h judges; see check.h. */
 #include "agent/check.h"
+#include "agent/credentials.h"
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -30,6 +31,7 @@ struct checker {
     struct tw_addr to; /* family 0: the controller's address is not known */
     bool settled;
     struct identity *identity;
+    struct credentials *credentials; /* for TLS; NULL: they cannot be read */
     struct spool *spool;
 };
 
@@ -164,6 +166,18 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
     k->settled = true;
 }
 
+static enum tw_rc tell_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
+{
+    struct checker *k = ctx;
+    const char *ca = k->credentials ? credentials_ca_pem(k->credentials) : NULL;
+    const char *own = k->credentials ? credentials_pem(k->credentials) : NULL;
+
+    if (!ca || !own)
+        return tw_err_set(err, TW_ENOENT, "%.150s has no certificate: start the agent with --join-token-file once", k->o->data_dir);
+    *ret = (struct rpc_tls){ .ca = ca, .certificate = own, .key = own };
+    return TW_OK;
+}
+
 static void say_hello(struct checker *k)
 {
     uint8_t boot_id[RPC_ID_LEN] = { 0 };
@@ -174,6 +188,8 @@ static void say_hello(struct checker *k)
                                  .software = "twamp-agent " TW_VERSION,
                                  .boot_id = boot_id,
                                  .identity = k->identity,
+                                 .tls = tell_tls,
+                                 .tls_ctx = k,
                                  .hooks = { .ctx = k, .on_up = on_up, .on_down = on_down },
                                  .once = true };
     struct rpc_client *client;
@@ -215,6 +231,8 @@ static void look_at_files(struct checker *k)
         f->disk_free = (uint64_t)fs.f_bavail * fs.f_frsize;
     f->new_here = !exists(k->o->data_dir, "agent.key", path);
     if (!f->new_here && identity_load(path, &k->identity, &err))
+        snprintf(f->key_error, sizeof f->key_error, "%s", err.text);
+    if (credentials_open(k->o->data_dir, &k->credentials, &err))
         snprintf(f->key_error, sizeof f->key_error, "%s", err.text);
     if (!exists(k->o->data_dir, "spool.db", path))
         return;
@@ -370,6 +388,7 @@ int check_run(const struct agent_options *o, FILE *to)
         spool_close(k.spool);
     if (k.identity)
         identity_free(k.identity);
+    credentials_free(k.credentials);
     loop_free(k.loop);
     return code;
 }

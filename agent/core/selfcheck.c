@@ -148,7 +148,7 @@ const struct selfcheck selfchecks[] = {
       "another service has that port, or something stands in between",
       "compare --controller with the --listen of the controller" },
     { "hello-refused", "the controller lets this agent in", TW_PROBLEM, check_hello,
-      "another key is enrolled under this name, or there is no room for new agents",
+      "another key is enrolled under this name, there is no room for new agents, or one of the two certificates of TLS is not believed",
       "do what the controller says; a --name of its own, if another host has this one" },
     { "hello-pending", "this agent is approved", TW_WARNING, check_pending, "nobody has let it in yet",
       "twampctl agent list, then: twampctl agent approve NAME" },
