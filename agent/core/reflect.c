@@ -143,9 +143,10 @@ static bool is_of_one_host(const struct tw_addr *a)
     return a->ip[0] && a->ip[0] < 224; /* 0.0.0.0/8, multicast, reserved, broadcast */
 }
 
+/* Port 0 is nobody's: the kernel does not send there. */
 static bool may_loop(const struct reflector *r, const struct tw_addr *from)
 {
-    return from->port == r->cfg.port || from->port < WELL_KNOWN_PORTS || !is_of_one_host(from);
+    return from->port == r->cfg.port || (from->port && from->port < WELL_KNOWN_PORTS) || !is_of_one_host(from);
 }
 
 static enum kind kind_of(const uint8_t *data, size_t len)

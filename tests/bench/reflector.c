@@ -6,7 +6,10 @@
  * compared: they saw the same machine, so their ratios are steadier than the rates. Not part of ctest: it
  * wants the machine for itself.
  *
- *     bench_reflector [--seconds N] [--rounds N] [--peers N]... [--size OCTETS] */
+ * With --limits N our reflector with an access list of N ranges and a token bucket for each source is compared with
+ * our reflector without.
+ *
+ *     bench_reflector [--seconds N] [--rounds N] [--peers N]... [--size OCTETS] [--limits N] */
 #include <getopt.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -26,7 +29,7 @@ enum { ROUNDS_MAX = 99, COUNTS_MAX = 16 };
 
 static struct {
     double seconds; /* per round */
-    int rounds, size;
+    int rounds, size, limits;
     int peers[COUNTS_MAX], n_peers;
 } opt = { .seconds = 0.5, .rounds = 5, .size = 64 };
 
@@ -49,9 +52,27 @@ static struct result measure(uint16_t port, int peers)
                             (double)l.lost / (double)(l.answers + l.lost) };
 }
 
-static struct result round_worker(int peers)
+/* Each second /28 of 10.0.0.0/8 is kept out; nobody of the load is. */
+static struct acl *list_of(int n)
 {
-    struct worker_cfg cfg = { .max_sessions = 16 };
+    struct acl_rules rules = { 0 };
+    struct acl *a = NULL;
+    char text[40];
+
+    for (int i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "10.%d.%d.%d/28", i >> 11 & 255, i >> 3 & 255, (i & 7) << 5);
+        if (acl_rules_add(&rules, false, text, NULL))
+            exit(1);
+    }
+    if (acl_new(&rules, &a, NULL))
+        exit(1);
+    acl_rules_free(&rules);
+    return a;
+}
+
+static struct result round_worker(int peers, struct acl *acl, struct source_limit *limit)
+{
+    struct worker_cfg cfg = { .max_sessions = 16, .acl = acl, .limit = limit };
     struct worker *w;
     struct tw_addr at;
     struct tw_err err = { 0 };
@@ -67,6 +88,21 @@ static struct result round_worker(int peers)
     worker_reflector_addr(w, 0, &at);
     r = measure(at.port, peers);
     worker_free(w);
+    return r;
+}
+
+static struct result round_limited(int peers)
+{
+    const struct source_limit_cfg c = { .per_second = 10000000, .hash_seed = 1 }; /* the load comes from one source */
+    struct source_limit *limit;
+    struct acl *acl = list_of(opt.limits);
+    struct result r;
+
+    if (source_limit_new(&c, &limit))
+        exit(1);
+    r = round_worker(peers, acl, limit);
+    source_limit_free(limit);
+    acl_free(acl);
     return r;
 }
 
@@ -123,6 +159,7 @@ static void parse(int argc, char **argv)
                                           { "rounds", 1, NULL, 'r' },
                                           { "peers", 1, NULL, 'p' },
                                           { "size", 1, NULL, 'z' },
+                                          { "limits", 1, NULL, 'l' },
                                           { 0 } };
     bool ok = true;
 
@@ -133,6 +170,8 @@ static void parse(int argc, char **argv)
             opt.rounds = atoi(optarg);
         else if (c == 'p' && opt.n_peers < COUNTS_MAX)
             ok = ok && (opt.peers[opt.n_peers++] = atoi(optarg)) >= 1 && atoi(optarg) <= LOAD_PEERS_MAX;
+        else if (c == 'l')
+            ok = ok && (opt.limits = atoi(optarg)) >= 1 && opt.limits <= ACL_RULES_MAX;
         else if (c == 'z')
             opt.size = atoi(optarg);
         else
@@ -140,7 +179,8 @@ static void parse(int argc, char **argv)
     }
     if (!ok || opt.seconds <= 0 || opt.rounds < 1 || opt.rounds > ROUNDS_MAX || opt.size < TWAMP_REPLY_MIN ||
         opt.size > LOAD_SIZE_MAX) {
-        fprintf(stderr, "usage: bench_reflector [--seconds N] [--rounds N] [--peers N]... [--size OCTETS]\n");
+        fprintf(stderr, "usage: bench_reflector [--seconds N] [--rounds N] [--peers N]... [--size OCTETS] "
+                        "[--limits N]\n");
         exit(2);
     }
     if (opt.n_peers)
@@ -154,12 +194,14 @@ int main(int argc, char **argv)
     static struct result ours[ROUNDS_MAX], bare[ROUNDS_MAX];
 
     parse(argc, argv);
+    if (opt.limits)
+        printf("bare: without limits; ours: with an access list of %d ranges, and a bucket per source\n", opt.limits);
     printf("%7s %10s %10s %7s %11s %11s %7s %9s\n", "peers", "bare 1/s", "ours 1/s", "ratio", "bare CPU us",
            "ours CPU us", "ratio", "lost");
     for (int p = 0; p < opt.n_peers; p++) {
         for (int i = 0; i < opt.rounds; i++) {
-            bare[i] = round_bare(opt.peers[p]);
-            ours[i] = round_worker(opt.peers[p]);
+            bare[i] = opt.limits ? round_worker(opt.peers[p], NULL, NULL) : round_bare(opt.peers[p]);
+            ours[i] = opt.limits ? round_limited(opt.peers[p]) : round_worker(opt.peers[p], NULL, NULL);
         }
         print_row(opt.peers[p], bare, ours);
     }
