@@ -1,4 +1,5 @@
 #include "controller/admin.h"
+#include "controller/gate.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,12 +82,14 @@ enum tw_rc admin_start(struct controller *c, const char *url, struct admin **ret
         return tw_err_set(err, rc, "out of memory");
     }
     a->service = (Tw__Admin_Service)TW__ADMIN__INIT(admin_);
+    a->service.base.invoke = admin_invoke;
     a->offered = (struct rpc_service){ RPC_ADMIN, &a->service.base };
     a->c = c;
     rc = rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
                                                      .url = url,
                                                      .name = c->name,
                                                      .operators = true,
+                                                     .hooks = gate_rpc_hooks(c->gate),
                                                      .services = &a->offered,
                                                      .n_services = 1,
                                                      .max_peers = 256 },

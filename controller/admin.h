@@ -102,7 +102,11 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(database_stop, DatabaseLookRequest, DatabaseReply, ADMIN) \
     X(join_token_create, JoinTokenCreateRequest, JoinTokenCreateReply, ADMIN) \
     X(join_token_list, JoinTokenListRequest, JoinTokenListReply, VIEWER) \
-    X(join_token_revoke, JoinTokenRevokeRequest, JoinTokenRevokeReply, ADMIN)
+    X(join_token_revoke, JoinTokenRevokeRequest, JoinTokenRevokeReply, ADMIN) \
+    X(access_create, AccessCreateRequest, AccessCreateReply, ADMIN) \
+    X(access_list, AccessListRequest, AccessListReply, ADMIN_READ) \
+    X(access_revoke, AccessRevokeRequest, AccessRevokeReply, ADMIN) \
+    X(audit_list, AuditListRequest, AuditListReply, ADMIN_READ)
 /* clang-format on */
 #define ADMIN_DECLARE(name, request, reply, role)                                                                           \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \
@@ -116,5 +120,23 @@ struct admin_needs {
     bool changes;          /* it is in the audit log */
 };
 struct admin_needs admin_needs(unsigned method);
+
+/* admin_gate.c: in place of the service's own invoke(), so that every call passes, by whatever way it came: the role is checked, and what
+ * changes something is in the audit log. */
+void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *rq, ProtobufCClosure closure, void *closure_data);
+/* "AgentDrain needs the role operator; token x has viewer" */
+const char *admin_refusal_text(const char *what, enum access_role need, const struct access_who *who, char *buf, size_t cap);
+
+/* admin_describe.c, for the audit log. Texts are malloc'ed; NULL: no memory. */
+/* "ams"; "select=site=ams": what a request is about. */
+void admin_describe_subject(const ProtobufCMessage *rq, char *buf, size_t cap);
+/* The request as JSON, with long texts as their digest. */
+char *admin_describe_request(const ProtobufCMessage *rq);
+/* What a change by this request can change, as it is now: a line for each thing; "": nothing that can be told so. */
+char *admin_describe_state(struct controller *c, const ProtobufCMessage *rq);
+/* What came of it, for those whose reply says so and holds no secret; else "". */
+char *admin_describe_reply(const ProtobufCMessage *reply);
+/* Does the request only ask what would come of it? */
+bool admin_is_trial(const ProtobufCMessage *rq);
 
 #endif

@@ -2,10 +2,22 @@
 #include <ctype.h>
 #include "controller/admin.h"
 
-#define VIEWER { ACCESS_VIEWER, false }
-#define OPERATOR { ACCESS_OPERATOR, true }
-#define ADMIN { ACCESS_ADMIN, true }
-#define ADMIN_READ { ACCESS_ADMIN, false }
+#define VIEWER               \
+    {                        \
+        ACCESS_VIEWER, false \
+    }
+#define OPERATOR              \
+    {                         \
+        ACCESS_OPERATOR, true \
+    }
+#define ADMIN              \
+    {                      \
+        ACCESS_ADMIN, true \
+    }
+#define ADMIN_READ          \
+    {                       \
+        ACCESS_ADMIN, false \
+    }
 #define ROW(name, request, reply, role) { #name, role },
 static const struct {
     const char *name; /* "agent_list" for AgentList */

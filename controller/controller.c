@@ -9,11 +9,13 @@
 #include "common/version.h"
 #include "controller/admin.h"
 #include "controller/alerts.h"
+#include "controller/audit.h"
 #include "controller/change.h"
 #include "controller/dbjob.h"
 #include "controller/doctor.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
+#include "controller/gate.h"
 #include "controller/http/export.h"
 #include "controller/http/page.h"
 #include "controller/ingest.h"
@@ -25,6 +27,7 @@
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
 #include "controller/writer.h"
+#include "db/store_access.h"
 #include "db/store_alert.h"
 
 #define READER_THREADS 2
@@ -42,7 +45,7 @@ struct retain_job {
     struct store_retention r;
     struct store_mesh_keep *meshes;
     char (*names)[STORE_NAME_MAX];
-    int64_t history_before_ns;
+    int64_t history_before_ns, audit_before_ns;
     bool more;
 };
 
@@ -53,7 +56,9 @@ static enum tw_rc run_retain(struct writer_job *j, struct store *s, struct tw_er
 
     if (rc == TW_OK)
         rc = store_retain_history(s, r->history_before_ns, err);
-    return rc == TW_OK ? store_retain_alerts(s, r->history_before_ns, err) : rc;
+    if (rc == TW_OK)
+        rc = store_retain_alerts(s, r->history_before_ns, err);
+    return rc == TW_OK ? store_retain_audit(s, r->audit_before_ns, err) : rc;
 }
 
 static void retain_free(struct retain_job *r)
@@ -114,6 +119,7 @@ static struct retain_job *retain_job_new(struct controller *c)
     r->r.keep = c->keep;
     r->r.meshes = r->meshes;
     r->history_before_ns = r->r.now_ns - c->history_ns;
+    r->audit_before_ns = r->r.now_ns - c->audit_ns;
     return r;
 }
 
@@ -200,6 +206,10 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     if (rc == TW_OK)
         rc = start_joining(c, conf, err);
     if (rc == TW_OK)
+        rc = audit_new(c, &c->audit, err);
+    if (rc == TW_OK)
+        rc = gate_new(c, &c->gate, err);
+    if (rc == TW_OK)
         rc = start_ondemand(c, err);
     if (rc == TW_OK)
         rc = alerts_new(c, &c->alerts, err);
@@ -230,8 +240,7 @@ static enum tw_rc start_events(struct controller *c, const struct controller_con
                                                       .max_clients = conf->http_events_max,
                                                       .name = c->name,
                                                       .version = TW_VERSION,
-                                                      .started_ns = c->started_ns,
-                                                      .http_write = c->http_write },
+                                                      .started_ns = c->started_ns },
                                &c->events);
 
     return rc == TW_OK ? rc : tw_err_set(err, rc, "out of memory");
@@ -260,6 +269,7 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
                                              .max_per_address = CONNECTIONS_EACH + conf->http_events_max,
                                              .routes = controller_routes,
                                              .n_routes = controller_routes_n,
+                                             .guard = gate_http,
                                              .ctx = c },
                        &c->http, err);
 }
@@ -300,12 +310,16 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->data_dir = conf->data_dir;
     c->auto_approve = conf->auto_approve;
     c->http_write = conf->http_write;
+    c->open_metrics = conf->open_metrics;
     c->started_ns = tw_wall_now().ns;
     c->keep = conf->keep;
     c->budgets = conf->budgets;
     c->history_ns = conf->history_days * DAY_NS;
+    c->audit_ns = (conf->audit_days ? conf->audit_days : conf->history_days) * DAY_NS;
     c->retention = (struct loop_timer){ .fn = retain, .ctx = c };
     rc = start_inside(c, conf, err);
+    if (rc == TW_OK && (rc = gate_start(c->gate)) != TW_OK)
+        tw_err_set(err, rc, "out of memory");
     if (rc == TW_OK)
         rc = start_servers(c, conf, err);
     if (rc != TW_OK) {
@@ -352,8 +366,10 @@ void controller_stop(struct controller *c)
     alerts_stop(c->alerts);
     if (c->writer) {
         intervals_flush(c->intervals);
+        gate_stop(c->gate);
         writer_stop(c->writer);
     }
+    audit_stop(c->audit);
     if (c->changes)
         changes_free(c->changes);
     c->changes = NULL;
@@ -372,6 +388,8 @@ void controller_stop(struct controller *c)
     ingest_free(c->ingest);
     fleet_free(c->fleet_state);
     admin_free(c->admin_state);
+    gate_free(c->gate);
+    audit_free(c->audit);
     matrix_pages_free(c->matrix_pages);
     events_free(c->events); /* after all who have news */
     page_free(c->page);

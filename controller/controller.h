@@ -25,6 +25,8 @@ struct alerts;   /* controller/alerts.h */
 struct dbjob;   /* controller/dbjob.h */
 struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
+struct gate;    /* controller/gate.h */
+struct audit;   /* controller/audit.h */
 struct matrix_pages; /* controller/matrix.h */
 struct page;    /* controller/http/page.h */
 struct export;  /* controller/http/export.h */
@@ -60,10 +62,12 @@ struct controller {
     struct fleet *fleet_state;
     struct push_queue *pushes; /* controller/fleet_push.h */
     struct admin *admin_state;
+    struct gate *gate;   /* who comes in */
+    struct audit *audit; /* what they change */
     unsigned edits; /* of agents, on their way: agent_edit.c */
-    bool auto_approve, http_write;
+    bool auto_approve, http_write, open_metrics;
     struct store_keep keep;
-    int64_t history_ns;
+    int64_t history_ns, audit_ns;
     struct budget_limits budgets;
     struct loop_timer retention;
 };
@@ -81,12 +85,13 @@ struct controller_conf {
     const char *backup_dir; /* where copies of the database go; NULL: backups in data_dir */
     bool allow_plaintext; /* plain TCP on an address that is not loopback */
     bool auto_approve;
-    bool http_write; /* changes over HTTP are taken, too */
+    bool http_write;   /* who comes from loopback is an admin, as long as there are no access tokens; will go */
+    bool open_metrics; /* /metrics and /api/v1/sd are for everybody */
     uint32_t http_events_max; /* listeners to events */
     uint64_t max_pair_series;
     uint32_t native_buckets; /* of a native histogram; 0 = none are kept */
     struct store_keep keep; /* how long each level of results is kept */
-    int64_t history_days;
+    int64_t history_days, audit_days; /* audit_days 0: as history_days */
     struct budget_limits budgets;
 };
 /* Opens the store, loads everything, starts threads and servers. The strings of *conf are used until controller_stop(). On an

@@ -67,7 +67,7 @@ static void add_event(struct text *t, const struct events *e, enum event_kind k)
 }
 
 /* What a page has to know to begin with. */
-static bool make_hello(struct text *t, const struct events *e)
+static bool make_hello(struct text *t, const struct events *e, bool may_change)
 {
     char boot[24];
     cJSON *o = cJSON_CreateObject(), *versions;
@@ -77,7 +77,7 @@ static bool make_hello(struct text *t, const struct events *e)
     cJSON_AddStringToObject(o, "controller", e->conf.name);
     cJSON_AddStringToObject(o, "version", e->conf.version);
     cJSON_AddStringToObject(o, "boot_id", boot);
-    cJSON_AddBoolToObject(o, "http_write", e->conf.http_write);
+    cJSON_AddBoolToObject(o, "http_write", may_change);
     json_time(o, "time", "time_ns", loop_now(e->conf.loop).wall.ns);
     versions = cJSON_AddObjectToObject(o, "versions");
     for (enum event_kind k = 0; k < EVENT_KINDS; k++)
@@ -216,7 +216,7 @@ static void refuse(struct events *e, struct http_req *rq)
                       e->conf.max_clients);
 }
 
-void events_join(struct events *e, struct http_req *rq)
+void events_join(struct events *e, struct http_req *rq, bool may_change)
 {
     struct text t = { .len = 0 };
     struct client *c;
@@ -228,7 +228,7 @@ void events_join(struct events *e, struct http_req *rq)
         return;
     }
     c = calloc(1, sizeof *c);
-    if (!c || !make_hello(&t, e)) {
+    if (!c || !make_hello(&t, e, may_change)) {
         http_answer_error(rq, 503, "out of memory");
         free(c);
         return;

@@ -27,7 +27,6 @@ struct events_conf {
     /* Of the first event: */
     const char *name, *version;
     int64_t started_ns;
-    bool http_write;
 };
 enum tw_rc events_new(const struct events_conf *c, struct events **ret);
 /* After httpd_stop(). */
@@ -39,8 +38,8 @@ uint64_t events_version(const struct events *e, enum event_kind k);
 /* Is somebody listening? Then the version that listeners know, or are just told; else the present one. */
 bool events_are_told(const struct events *e);
 uint64_t events_told(const struct events *e, enum event_kind k);
-/* Answers with a stream of events; 503 if there are too many listeners. */
-void events_join(struct events *e, struct http_req *rq);
+/* Answers with a stream of events; 503 if there are too many listeners. The first one says whether who listens may change something. */
+void events_join(struct events *e, struct http_req *rq, bool may_change);
 
 struct events_counters {
     uint64_t clients; /* now */

@@ -17,8 +17,8 @@
 struct options {
     struct confine_options confine;
     char *listen, *admin_listen, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir, *ca_dir;
-    bool allow_plaintext, auto_approve, http_write, http_plaintext;
-    int64_t http_events_max, max_pair_series, native_buckets, history_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
+    bool allow_plaintext, auto_approve, http_write, http_plaintext, open_metrics;
+    int64_t http_events_max, max_pair_series, native_buckets, history_days, audit_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t certificate_life;
     int64_t budget_pairs, budget_series, budget_mb, budget_pps, budget_kbps;
     int log_level, log_format;
@@ -52,7 +52,7 @@ static const struct conf_opt opts[] = {
       .offset = OPT(admin_listen),
       .dflt = "ipc:///run/twampmesh/ctl.sock",
       .arg = "URL",
-      .help = "Where twampctl connects; whoever can connect here can do everything." },
+      .help = "Where twampctl connects. Who may open an ipc:// socket is an admin; elsewhere an access token says who it is." },
     { .name = "http",
       .type = CONF_STR,
       .offset = OPT(http),
@@ -77,7 +77,12 @@ static const struct conf_opt opts[] = {
     { .name = "http-write",
       .type = CONF_FLAG,
       .offset = OPT(http_write),
-      .help = "Take changes over HTTP, too: whoever reaches --http can then do all that twampctl can." },
+      .help = "Will go: roles decide who may change something (twampctl access token create). As long as there is no access token, "
+              "requests from this host may do everything over HTTP." },
+    { .name = "open-metrics",
+      .type = CONF_FLAG,
+      .offset = OPT(open_metrics),
+      .help = "Serve /metrics and /api/v1/sd to everybody, without an access token." },
     { .name = "http-events-max",
       .type = CONF_INT,
       .offset = OPT(http_events_max),
@@ -153,6 +158,13 @@ static const struct conf_opt opts[] = {
       .min = 1,
       .max = 36500,
       .help = "Days for which generations of the schedule are kept, to look at and to go back to." },
+    { .name = "audit-days",
+      .type = CONF_INT,
+      .offset = OPT(audit_days),
+      .dflt = "365",
+      .min = 1,
+      .max = 36500,
+      .help = "Days for which the audit log is kept: who changed what (twampctl audit)." },
     { .name = "budget-pairs",
       .type = CONF_INT,
       .offset = OPT(budget_pairs),
@@ -316,11 +328,13 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
                                           .allow_plaintext = o->allow_plaintext,
                                           .auto_approve = o->auto_approve,
                                           .http_write = o->http_write,
+                                          .open_metrics = o->open_metrics,
                                           .http_events_max = (uint32_t)o->http_events_max,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
                                           .native_buckets = (uint32_t)o->native_buckets,
                                           .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h, o->keep_1d } },
                                           .history_days = o->history_days,
+                                          .audit_days = o->audit_days,
                                           .budgets = { .pairs = (double)o->budget_pairs,
                                                        .series = (double)o->budget_series,
                                                        .store_bytes_per_day = 1e6 * (double)o->budget_mb,
@@ -337,6 +351,9 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
     log_info("ready", LOG_S("listen", o->listen), LOG_S("admin_listen", o->admin_listen),
              LOG_S("http", o->http), LOG_S("data_dir", o->data_dir), LOG_S("name", name),
              LOG_S("version", TW_VERSION), LOG_U("generation", c->inv.generation));
+    if (o->http_write)
+        log_warn("--http-write will go with the next release: roles decide who may change something over HTTP; until there is an access "
+                 "token, requests from this host may; make one: twampctl access token create --role operator NAME");
     if (o->auto_approve)
         log_warn("every agent that connects is approved: --auto-approve is for labs");
     process_notify("READY=1");

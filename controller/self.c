@@ -6,9 +6,11 @@
 #include "common/net/process.h"
 #include "common/net/now.h"
 #include "controller/alerts.h"
+#include "controller/audit.h"
 #include "controller/controller.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
+#include "controller/gate.h"
 #include "controller/ingest.h"
 #include "controller/joining.h"
 #include "controller/matrix.h"
@@ -320,6 +322,32 @@ static void add_certificates(struct rows *r, const struct controller *c)
     gauge(r, "twamp_join_tokens", "Join tokens that are usable.", (double)s.tokens_usable);
 }
 
+/* ---- Who may ---- */
+
+static void add_access(struct rows *r, const struct controller *c)
+{
+    static const char refused[] = "twamp_access_refused_total", refused_help[] = "Connections, requests and calls that were not let in.";
+    struct gate_counters g;
+    struct audit_counters a;
+
+    if (!c->gate || !c->audit)
+        return;
+    gate_counters(c->gate, &g);
+    audit_counters(c->audit, &a);
+    gauge(r, "twamp_access_tokens", "Access tokens that work.", (double)g.tokens);
+    add_labelled(r, refused, "counter", refused_help, "reason", "wrong_token", (double)(g.tries.wrong - g.tries.limited));
+    add_labelled(r, refused, "counter", refused_help, "reason", "too_many_tries", (double)g.tries.limited);
+    add_labelled(r, refused, "counter", refused_help, "reason", "no_token", (double)g.anonymous);
+    add_labelled(r, refused, "counter", refused_help, "reason", "role", (double)g.forbidden);
+    counter(r, "twamp_access_addresses_forgotten_total", "Addresses whose wrong tries were forgotten for want of room in the table.",
+            g.tries.forgotten);
+    counter(r, "twamp_access_cut_off_total", "Connections that ended with their access token.", g.cut_off);
+    counter(r, "twamp_audit_rows_total", "Rows of the audit log written.", a.written);
+    counter(r, "twamp_audit_lost_total", "Rows of the audit log that could not be written: they are in the controller's log.", a.lost);
+    counter(r, "twamp_audit_held_back_total", "Refused tries that were only counted, since too many came.", a.held_back);
+    counter(r, "twamp_audit_blocked_total", "Changes refused because the audit log had no room for them.", a.blocked);
+}
+
 /* ---- The process ---- */
 
 static void add_process(struct rows *r, const struct controller *c)
@@ -344,6 +372,7 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
     add_rpc(&r, c);
     add_http(&r, c);
     add_certificates(&r, c);
+    add_access(&r, c);
     add_process(&r, c);
     return r.n;
 }

@@ -144,6 +144,14 @@ void http_stream_end(struct http_stream *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+void http_stream_cut(struct http_stream *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->aborted = true;
+    go_on(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void http_stream_forget_task(struct http_stream *s)
 {
     struct loop_task *t;
@@ -162,7 +170,7 @@ enum tw_rc http_stream_send(struct http_stream *s, const char *data, size_t len)
     char *copy = NULL;
 
     pthread_mutex_lock(&s->lock);
-    if (s->ended || atomic_load(&s->gone)) {
+    if (s->ended || s->aborted || atomic_load(&s->gone)) {
         rc = TW_ECLOSED;
     } else if (s->suspended) {
         copy = copy_of(data, len);
@@ -192,7 +200,7 @@ bool http_stream_is_gone(struct http_stream *s)
     bool gone;
 
     pthread_mutex_lock(&s->lock);
-    gone = s->ended || atomic_load(&s->gone) || (s->suspended && s->fd >= 0 && has_hung_up(s->fd));
+    gone = s->ended || s->aborted || atomic_load(&s->gone) || (s->suspended && s->fd >= 0 && has_hung_up(s->fd));
     pthread_mutex_unlock(&s->lock);
     return gone;
 }

@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include "common/net/httpd.h"
 
 struct http_stream {
@@ -14,6 +15,7 @@ struct http_stream {
     struct httpd *h;       /* NULL: ended; these three are the loop's */
     struct http_stream *prev, *next;
     struct MHD_Response *response; /* the request's */
+    _Alignas(max_align_t) uint8_t note[HTTP_NOTE]; /* of the request; the loop's */
     pthread_mutex_t lock;          /* all below; taken inside libmicrohttpd's lock of the response */
     struct MHD_Connection *conn;   /* valid while suspended */
     int fd;
@@ -31,6 +33,8 @@ struct http_stream *http_stream_new(const char *type, const char *data, size_t l
 void http_stream_bind(struct http_stream *s, struct MHD_Connection *conn);
 /* Nothing more comes. A suspended connection goes on, and may not be suspended again. */
 void http_stream_end(struct http_stream *s);
+/* Ends it from our side: its owner finds it gone. */
+void http_stream_cut(struct http_stream *s);
 /* Nobody wants to know any more when it has been taken. */
 void http_stream_forget_task(struct http_stream *s);
 void http_stream_unref(struct http_stream *s);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,7 @@ struct http_req {
     const struct http_route *route;
     struct items query, headers, path;
     char peer[INET6_ADDRSTRLEN];
+    _Alignas(max_align_t) uint8_t note[HTTP_NOTE];
     char *body; /* body_len octets and a NUL; NULL: none */
     size_t body_len;
     bool is_root, submitted, answered, too_long, no_memory;
@@ -71,6 +73,7 @@ struct httpd {
     pthread_mutex_t lock; /* inbox and stopping; never taken inside libmicrohttpd's locks */
     struct http_req *inbox;
     bool stopping;
+    bool (*guard)(void *ctx, struct http_req *rq);
     struct http_req *pending;    /* with their handlers; loop thread only */
     struct http_stream *streams; /* that have not ended; loop thread only */
     _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open, unasked, handshakes;
@@ -227,6 +230,11 @@ bool http_is_secure(const struct http_req *rq)
     return !rq->answered && rq->h->tls_cert;
 }
 
+void *http_note(struct http_req *rq)
+{
+    return rq->note;
+}
+
 bool http_accepts_gzip(const struct http_req *rq)
 {
     return http_accept_gzip(http_header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING));
@@ -287,6 +295,7 @@ static enum tw_rc answer_stream(struct http_req *rq, struct http_stream *s, stru
     }
     atomic_fetch_add(&s->refs, 1); /* the request's, since it outlives the response */
     rq->stream = s;
+    memcpy(s->note, rq->note, sizeof s->note);
     s->h = rq->h;
     DL_APPEND(s->h->streams, s);
     *ret = s; /* before anybody takes of it */
@@ -357,6 +366,28 @@ void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ..
     finish(rq, status, error_blob(text));
 }
 
+void http_answer_refusal(struct http_req *rq, unsigned status, const char *header, const char *value, const char *fmt, ...)
+{
+    char text[1024];
+    struct http_blob *b;
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    b = error_blob(text);
+    if (b)
+        http_blob_header(b, header, value);
+    finish(rq, status, b);
+}
+
+void httpd_sweep(struct httpd *h, bool (*keep)(void *ctx, const void *note), void *ctx)
+{
+    for (struct http_stream *s = h->streams; s; s = s->next)
+        if (!s->aborted && !keep(ctx, s->note)) /* else it is on its way out */
+            http_stream_cut(s);
+}
+
 void http_index(void *ctx, struct http_req *rq)
 {
     (void)ctx;
@@ -396,7 +427,8 @@ static void on_wake(struct loop_watch *w, uint32_t events)
     {
         DL_DELETE(inbox, rq);
         DL_APPEND(h->pending, rq);
-        rq->route->fn(h->ctx, rq);
+        if (!h->guard || h->guard(h->ctx, rq))
+            rq->route->fn(h->ctx, rq);
     }
 }
 
@@ -943,6 +975,7 @@ enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw
     h->routes = c->routes;
     h->n_routes = c->n_routes;
     h->ctx = c->ctx;
+    h->guard = c->guard;
     snprintf(h->nowhere, sizeof h->nowhere, "no such path; %s lists what there is",
              c->index ? c->index : "/");
     h->wake.fd = -1;

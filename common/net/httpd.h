@@ -16,6 +16,7 @@ struct http_route {
     const char *method; /* "POST", "DELETE", ...; NULL: GET and HEAD */
     size_t body_max;    /* octets of content that a request may have; 0: it must have none */
     const void *data;   /* for the handler */
+    bool open;          /* for the guard: anybody may ask */
 };
 
 const struct http_route *http_route_of(const struct http_req *rq);
@@ -34,6 +35,9 @@ bool http_accepts_gzip(const struct http_req *rq);
 const char *http_peer(const struct http_req *rq);
 /* Did it come by HTTPS? */
 bool http_is_secure(const struct http_req *rq);
+/* Room for what the guard finds out, for the handlers; zeros at first. Valid until the answer, and while a stream goes on (httpd_sweep()). */
+#define HTTP_NOTE 384
+void *http_note(struct http_req *rq);
 const char *http_header(const struct http_req *rq, const char *name);
 
 /* Bytes shared by many answers, reference counted, any thread. gzip: also keep them compressed, for clients that take it; that
@@ -69,6 +73,9 @@ void http_answer(struct http_req *rq, unsigned status, const char *type, char *d
 void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4))); /* JSON {"error": ...} */
 
+/* The same with one more header. */
+void http_answer_refusal(struct http_req *rq, unsigned status, const char *header, const char *value, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 /* 503 with Retry-After (seconds): for what may do later. */
 void http_answer_later(struct http_req *rq, unsigned seconds, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
@@ -103,6 +110,8 @@ struct httpd_conf {
      * and of its key. Both NULL: HTTP, which is refused beyond loopback unless `plaintext`. The names are used until httpd_stop(). */
     const char *tls_cert, *tls_key;
     bool plaintext;
+    /* Asked before each handler, on the loop thread. False: it has answered. NULL: all may. */
+    bool (*guard)(void *ctx, struct http_req *rq);
 };
 /* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address, certificate, key), TW_EINUSE, TW_EPERM. A
  * certificate out of its time is served, and logged as an error: clients say so, and the rest of the program is better off running. */
@@ -116,6 +125,8 @@ void httpd_stop(struct httpd *h);
 enum tw_rc httpd_reload(struct httpd *h, struct tw_err *err);
 /* When the certificate in use expires, nanoseconds since 1970; 0: there is none, this is HTTP. */
 int64_t httpd_cert_end_ns(const struct httpd *h);
+/* Cuts off the streams for whose note keep() says no; their owners find them gone. Loop thread. */
+void httpd_sweep(struct httpd *h, bool (*keep)(void *ctx, const void *note), void *ctx);
 /* The port listened on, for address "127.0.0.1:0". */
 uint16_t httpd_port(const struct httpd *h);
 struct httpd_counters {

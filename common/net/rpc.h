@@ -45,9 +45,15 @@ void rpc_fail(void *closure_data, Tw__Status status, const char *fmt, ...) __att
 struct rpc_peer *rpc_call_peer(void *closure_data);
 struct rpc_result;
 /* Calls a handler of ours as a peer would, for those who come by another way than a connection. The request is copied and checked.
- * done() runs exactly once, perhaps before this returns; what it gets is valid during it, and reply is NULL unless the status is OK. */
-void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+ * done() runs exactly once, perhaps before this returns; what it gets is valid during it, and reply is NULL unless the status is OK.
+ * `caller` says who it is, to rpc_call_caller(), until then. */
+void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, const ProtobufCMessage *request, const void *caller,
                     void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx);
+/* NULL: the call came over a connection. */
+const void *rpc_call_caller(void *closure_data);
+/* Lets fn know how a call ends that we serve: before the answer goes out, also if nobody waits for it any more. Once for a call. reply is
+ * NULL unless the status is OK. */
+void rpc_call_observe(void *closure_data, void (*fn)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx);
 
 /* ---- Making calls -------------------------------------------------------------------------------------------
  * rpc_peer_service() gives the ProtobufCService to hand to a generated stub:
@@ -75,6 +81,9 @@ struct rpc_hello {       /* what the peer said of itself; strings live as long a
     const char *address; /* numeric, without port; "" on ipc */
     bool tls;
     const struct rpc_certificate *certificate; /* the peer's, verified; NULL: it has shown none */
+    /* Server only. Of operators, during on_hello() and not after: the text of their access token, "" without. */
+    const char *token;
+    int64_t uid, pid; /* on ipc, as the kernel says; -1: not known */
 };
 const struct rpc_hello *rpc_peer_hello(const struct rpc_peer *p);
 void rpc_peer_set_ctx(struct rpc_peer *p, void *ctx);
@@ -176,6 +185,7 @@ struct rpc_client_conf {
     const char *name, *software;
     const uint8_t *boot_id, *spool_id;  /* RPC_ID_LEN each; NULL for operators */
     const struct identity *identity;    /* NULL for operators */
+    const char *token;                  /* operators' access token, for ipc and TLS only; NULL: none */
     const struct rpc_service *services; /* what the server may call here */
     size_t n_services;
     struct rpc_hooks hooks;

@@ -30,7 +30,10 @@ struct rpc_in_call {
     bool cancelled;
     struct tw_mono due;
     struct arena *arena; /* holds the request */
+    void (*observe)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply);
+    void *observe_ctx;
     /* Of our own: */
+    const void *caller;
     void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply);
     void *ctx;
 };
@@ -221,6 +224,25 @@ struct rpc_peer *rpc_call_peer(void *closure_data)
     return ((struct rpc_in_call *)closure_data)->peer;
 }
 
+const void *rpc_call_caller(void *closure_data)
+{
+    return ((struct rpc_in_call *)closure_data)->caller;
+}
+
+void rpc_call_observe(void *closure_data, void (*fn)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx)
+{
+    struct rpc_in_call *c = closure_data;
+
+    c->observe = fn;
+    c->observe_ctx = ctx;
+}
+
+static void tell_observer(const struct rpc_in_call *c, Tw__Status status, const char *detail, const ProtobufCMessage *reply)
+{
+    if (c->observe)
+        c->observe(c->observe_ctx, &(struct rpc_result){ status, detail, true }, reply);
+}
+
 static void send_failure(struct rpc_peer *p, uint64_t id, Tw__Status status, const char *detail)
 {
     Tw__Frame f = TW__FRAME__INIT;
@@ -257,6 +279,7 @@ void rpc_fail(void *closure_data, Tw__Status status, const char *fmt, ...)
     va_end(ap);
     if (!status)
         status = TW__STATUS__STATUS_UNKNOWN;
+    tell_observer(c, status, text, NULL);
     if (c->done)
         c->done(c->ctx, &(struct rpc_result){ status, text, true }, NULL);
     else if (somebody_waits(c))
@@ -271,6 +294,7 @@ static void answer(const ProtobufCMessage *reply, void *closure_data)
 
     f.kind = TW__FRAME_KIND__FRAME_REPLY;
     f.id = c->id;
+    tell_observer(c, TW__STATUS__STATUS_OK, "", reply);
     if (c->done) {
         c->done(c->ctx, &(struct rpc_result){ TW__STATUS__STATUS_OK, "", true }, reply);
     } else if (somebody_waits(c)) {
@@ -361,7 +385,7 @@ static struct rpc_in_call *new_local_call(struct loop *l, const ProtobufCMessage
     return NULL;
 }
 
-void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, const ProtobufCMessage *request,
+void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, const ProtobufCMessage *request, const void *caller,
                     void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx)
 {
     struct tw_err err = { 0 };
@@ -378,6 +402,7 @@ void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, 
     }
     c->done = done;
     c->ctx = ctx;
+    c->caller = caller;
     service->invoke(service, method, copy, answer, c);
 }
 

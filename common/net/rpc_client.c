@@ -1,3 +1,4 @@
+#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,6 +285,11 @@ static enum tw_rc fill_id(struct rpc_client *c, const struct rpc_client_conf *co
     if (conf->role == TW__ROLE__ROLE_AGENT && (!conf->identity || !conf->boot_id || !conf->spool_id))
         return tw_err_set(err, TW_EINVAL, "an agent needs a key, a boot id and a spool id");
     snprintf(id->software, sizeof id->software, "%s", conf->software ? conf->software : "");
+    if (conf->token && !strncmp(conf->url, "tcp", 3))
+        return tw_err_set(err, TW_EINVAL,
+                          "an access token is not sent to %s, where others could read it: tls+tcp:// or ipc:// is needed", conf->url);
+    if (snprintf(id->token, sizeof id->token, "%s", conf->token ? conf->token : "") >= (int)sizeof id->token)
+        return tw_err_set(err, TW_EINVAL, "the access token is longer than any: expected twa1.ID.SECRET");
     if (conf->boot_id)
         memcpy(id->boot_id, conf->boot_id, HELLO_ID_LEN);
     if (conf->spool_id)
@@ -356,6 +362,7 @@ void rpc_client_stop(struct rpc_client *c)
     if (c->dialer)
         nng_stream_dialer_free(c->dialer);
     free(c->url);
+    OPENSSL_cleanse(c->id.token, sizeof c->id.token);
     free(c);
 }
 

@@ -507,3 +507,11 @@ void conn_local_address(const struct conn *c, char ret[CONN_ADDRESS_TEXT])
 {
     format_address(c, NNG_OPT_LOCADDR, ret);
 }
+
+void conn_peer_ids(const struct conn *c, int64_t *ret_uid, int64_t *ret_pid)
+{
+    uint64_t v;
+
+    *ret_uid = nng_stream_get_uint64(c->stream, NNG_OPT_IPC_PEER_UID, &v) ? -1 : (int64_t)v;
+    *ret_pid = nng_stream_get_uint64(c->stream, NNG_OPT_IPC_PEER_PID, &v) ? -1 : (int64_t)v;
+}

@@ -61,6 +61,8 @@ enum tw_rc conn_binding(struct conn *c, uint8_t ret[RPC_TLS_BINDING]);
 #define CONN_ADDRESS_TEXT 64
 void conn_peer_address(const struct conn *c, char ret[CONN_ADDRESS_TEXT]);
 void conn_local_address(const struct conn *c, char ret[CONN_ADDRESS_TEXT]);
+/* Who is at the other end of an ipc connection; -1: not known. */
+void conn_peer_ids(const struct conn *c, int64_t *ret_uid, int64_t *ret_pid);
 
 /* nng's error as ours. */
 enum tw_rc conn_rc(int nng_error);

@@ -94,6 +94,9 @@ static Tw__Status take_operator(const Tw__ClientHello *m, struct hello_id *id, s
     if ((m->boot_id.len && !copy_octets(&m->boot_id, id->boot_id, HELLO_ID_LEN)) || m->spool_id.len ||
         m->public_key.len)
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "operators have no spool and no key");
+    if (!printable(m->token, HELLO_TOKEN_TEXT))
+        return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "token has at most 127 printable octets");
+    snprintf(id->token, sizeof id->token, "%s", m->token);
     return TW__STATUS__STATUS_OK;
 }
 
@@ -198,6 +201,8 @@ enum tw_rc hello_make_client(const struct hello_id *id, const struct identity *k
     ret->role = id->role;
     ret->name = (char *)id->name;
     ret->software = (char *)id->software;
+    if (*id->token)
+        ret->token = (char *)id->token;
     if (!key)
         return TW_OK;
     ret->boot_id = octets(id->boot_id, HELLO_ID_LEN);

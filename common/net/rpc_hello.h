@@ -12,6 +12,7 @@
 #define HELLO_ID_LEN 16
 #define HELLO_NAME_TEXT 64 /* with the NUL */
 #define HELLO_SOFTWARE_TEXT 128
+#define HELLO_TOKEN_TEXT 128
 
 /* The connection that a proof is made for: one of another connection, or of another kind of transport, proves nothing. */
 struct hello_channel {
@@ -26,6 +27,7 @@ struct hello_id {
     char name[HELLO_NAME_TEXT], software[HELLO_SOFTWARE_TEXT];
     uint8_t boot_id[HELLO_ID_LEN], spool_id[HELLO_ID_LEN];
     uint8_t public_key[IDENTITY_KEY_LEN];
+    char token[HELLO_TOKEN_TEXT]; /* of operators; "": none */
 };
 
 /* Which roles may come in. */

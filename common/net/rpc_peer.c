@@ -1,4 +1,5 @@
 #include "common/net/rpc_peer.h"
+#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,12 @@ void peer_name(struct rpc_peer *p, const struct hello_id *id)
     p->hello.address = p->address;
     p->hello.tls = conn_is_tls(p->conn);
     p->hello.certificate = conn_certificate(p->conn, &p->certificate) ? &p->certificate : NULL;
+    p->hello.token = p->id.token;
+}
+
+void peer_forget_token(struct rpc_peer *p)
+{
+    OPENSSL_cleanse(p->id.token, sizeof p->id.token);
 }
 
 /* ---- Sending ---- */
@@ -458,6 +465,7 @@ enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_tls_sessi
         goto fail_conn;
     conn_peer_address(p->conn, p->address);
     conn_local_address(p->conn, p->local);
+    conn_peer_ids(p->conn, &p->hello.uid, &p->hello.pid);
     DL_APPEND(s->handshakes, p);
     s->n_handshakes++;
     conn_resume(p->conn); /* at once: it carries the time limit */

@@ -142,6 +142,8 @@ void peer_up(struct rpc_peer *p, const struct hello_id *id);
 enum tw_rc peer_channel(struct rpc_peer *p, struct hello_channel *ret);
 /* Hands who `id` is to p->hello, and the certificate. */
 void peer_name(struct rpc_peer *p, const struct hello_id *id);
+/* Nobody needs it any more. */
+void peer_forget_token(struct rpc_peer *p);
 /* Soon, from the loop; no effect if it is ending already. */
 void peer_doom(struct rpc_peer *p, Tw__Status status, const char *detail);
 /* GOAWAY, then soon. */

@@ -1,3 +1,4 @@
+#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,8 @@ static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
         admit_joiner(s, p, &w);
     else
         ask_user(s, p, &w);
+    peer_forget_token(p);
+    OPENSSL_cleanse(f->hello->token, sizeof f->hello->token);
     if (w.status) {
         peer_refuse(p, w.status, w.detail ? w.detail : "refused");
         return;

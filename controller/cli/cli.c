@@ -1,6 +1,7 @@
 /* How the command line is read: the options that every command has may stand anywhere, so they are sorted out
  * first; then the command's own table parses what is left. */
 #include "controller/cli/cli.h"
+#include "controller/cli/token.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -51,11 +52,31 @@ enum cli_exit cli_confirm(const struct cli *c, const char *verb, const char *bef
     return cli_fail(CLI_FAILED, "no: %.64s is left as it is", name);
 }
 
+static enum cli_exit make_ctl(struct cli *c, bool catch_signals)
+{
+    struct tw_err err = { 0 };
+    char token[TOKEN_MAX];
+
+    if (c->ctl)
+        return CLI_OK;
+    if (token_read(c, token, &err) != TW_OK)
+        return cli_fail(CLI_USAGE, "%s", err.text);
+    if (c->token_origin == CLI_FROM_OPTION)
+        cli_fail(CLI_OK, "--token: everybody on this host can read it in the list of processes: --token-file or TWAMPCTL_TOKEN is safe");
+    if (ctl_new(c->opt.controller, c->opt.timeout_ns, catch_signals, &c->ctl) != TW_OK)
+        return cli_no_memory();
+    ctl_set_token(c->ctl, token);
+    return CLI_OK;
+}
+
 enum cli_exit cli_connect(struct cli *c)
 {
-    if (!c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
-        return cli_no_memory();
-    return CLI_OK;
+    return make_ctl(c, false);
+}
+
+enum cli_exit cli_connect_catching(struct cli *c)
+{
+    return make_ctl(c, true);
 }
 
 enum progress_mode cli_progress(const struct cli *c)
@@ -160,6 +181,16 @@ static bool command_complete(const struct words *w)
     return w->alone || (w->n_command && w->n_command >= command_length(w->command[0]));
 }
 
+static void take_command_word(struct words *w, const char *word)
+{
+    const char *group = w->n_command == 1 ? cli_group_of_words(w->command[0], word) : NULL;
+
+    if (group)
+        w->command[0] = group; /* "access token" */
+    else
+        w->command[w->n_command++] = word;
+}
+
 static void sort_word(struct words *w, char *word)
 {
     if (!strcmp(word, "--help") || !strcmp(word, "-h"))
@@ -169,7 +200,7 @@ static void sort_word(struct words *w, char *word)
     else if (command_complete(w) || (w->alone = stands_alone(w, word)))
         w->own[w->n_own++] = word;
     else if (word[0] != '-')
-        w->command[w->n_command++] = word;
+        take_command_word(w, word);
     else if (!w->stray)
         w->stray = word;
 }
@@ -376,12 +407,21 @@ static int complete(int argc, char **argv, int64_t (*wall_ns)(void))
     return CLI_OK;
 }
 
+/* "access token create" has a group of two words. */
+static int help_on_words(char *const *words, int n)
+{
+    const char *group = n > 1 ? cli_group_of_words(words[0], words[1]) : NULL;
+    char *joined[] = { (char *)group, n > 2 ? words[2] : NULL, n > 3 ? words[3] : NULL };
+
+    return group ? help_about(joined, n - 1 < 3 ? n - 1 : 3) : help_about(words, n);
+}
+
 static int dispatch(struct words *w, int64_t (*wall_ns)(void))
 {
     struct cli c = { .wall_ns = wall_ns };
 
     if (w->n_command && !strcmp(w->command[0], "help"))
-        return help_about(w->own + 1, w->n_own - 1);
+        return help_on_words(w->own + 1, w->n_own - 1);
     if (w->version) {
         printf("twampctl %s\n", TW_VERSION);
         return CLI_OK;

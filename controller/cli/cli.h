@@ -12,7 +12,7 @@
 /* Options of all commands; each command's table names those that it takes. */
 struct cli_options {
     char *config, *context;
-    char *controller;
+    char *controller, *token, *token_file;
     int progress; /* enum progress_mode */
     int output; /* enum out_format; ask cli_for_people() and cli_for_tree() */
     int64_t timeout_ns, watch_ns;
@@ -46,6 +46,9 @@ struct cli_options {
     int64_t life_ns, ttl_ns, uses; /* of certificates and tokens */
     bool approve;
     char *name_glob;
+    char *access_role, *access_name, *who, *what;
+    int64_t access_ttl_ns;
+    bool refused;
     char *set_protocol, *set_auth, *set_key_id, *set_spacing, *set_spacing_kind, *set_size, *set_dscp, *set_ttl,
         *set_timeout, *set_flows, *set_tlvs, *set_bind; /* of the class of a test: the controller reads them */
 };
@@ -57,7 +60,7 @@ enum cli_origin { CLI_FROM_DEFAULT, CLI_FROM_FILE, CLI_FROM_CONTEXT, CLI_FROM_EN
 struct cli {
     struct cli_options opt;
     struct config config; /* opt.context is one of its contexts, or NULL */
-    enum cli_origin origins[CONTEXT_SETTINGS], config_origin, context_origin;
+    enum cli_origin origins[CONTEXT_SETTINGS], config_origin, context_origin, token_origin;
     uint32_t given; /* bit by row of cli_global: stands on the command line */
     struct conf_strlist args;
     const struct cli_command *command;
@@ -121,7 +124,10 @@ void cli_complete_commands(const char *group, const char *word, FILE *to);
 void cli_print_help(void);
 void cli_print_group_help(const char *group);
 void cli_print_command_help(const struct cli_command *cmd);
+/* Or begins so: "access" of "access token". */
 bool cli_group_exists(const char *group);
+/* The group that two words name together; NULL: none. */
+const char *cli_group_of_words(const char *first, const char *second);
 /* In one line on stderr: no such command, and the nearest that there is. group may be NULL. */
 void cli_unknown_command(const char *group, const char *word);
 /* "agent approve"; returns buf. */
@@ -136,6 +142,8 @@ enum cli_exit cli_no_memory(void);
 enum cli_exit cli_confirm(const struct cli *c, const char *verb, const char *before, const char *after);
 /* Makes c->ctl unless there is one. */
 enum cli_exit cli_connect(struct cli *c);
+/* The same, for commands that have something to end when a signal comes. */
+enum cli_exit cli_connect_catching(struct cli *c);
 /* Calls the controller, connecting first if need be; on a failure says so. *ret is freed with
  * cli_free_reply(). */
 enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,
@@ -245,6 +253,10 @@ enum cli_exit cmd_ca_init(struct cli *c); /* cmd_ca.c */
 enum cli_exit cmd_token_create(struct cli *c);
 enum cli_exit cmd_token_list(struct cli *c);
 enum cli_exit cmd_token_revoke(struct cli *c);
+enum cli_exit cmd_access_create(struct cli *c);
+enum cli_exit cmd_access_list(struct cli *c);
+enum cli_exit cmd_access_revoke(struct cli *c);
+enum cli_exit cmd_audit(struct cli *c);
 enum cli_exit cmd_alert_list(struct cli *c);
 enum cli_exit cmd_alert_show(struct cli *c);
 enum cli_exit cmd_alert_ack(struct cli *c);

@@ -26,12 +26,33 @@ const struct cli_exit_text cli_exit_texts[] = {
     { 0 },
 };
 
+/* What of the command's group is behind these words: "" if they are all of it; NULL: it is another one. */
+static const char *rest_of_group(const struct cli_command *cmd, const char *words)
+{
+    size_t n = strlen(words);
+
+    if (!cmd->group || strncmp(cmd->group, words, n) != 0)
+        return NULL;
+    return !cmd->group[n] ? "" : cmd->group[n] == ' ' ? cmd->group + n + 1 : NULL;
+}
+
 bool cli_group_exists(const char *group)
 {
     for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++)
-        if (cmd->group && !strcmp(cmd->group, group))
+        if (rest_of_group(cmd, group))
             return true;
     return false;
+}
+
+const char *cli_group_of_words(const char *first, const char *second)
+{
+    for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
+        const char *rest = rest_of_group(cmd, first);
+
+        if (rest && *rest && !strcmp(rest, second))
+            return cmd->group;
+    }
+    return NULL;
 }
 
 static void print_line(const struct cli_command *cmd)
@@ -47,7 +68,7 @@ static void print_commands(const char *group)
 {
     printf("Commands:\n");
     for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++)
-        if (!group || (cmd->group && !strcmp(cmd->group, group)))
+        if (!group || rest_of_group(cmd, group))
             print_line(cmd);
     if (!group)
         printf("  %-22s  %s\n", "help [COMMAND]", "what a command does, its options, and examples");
@@ -93,12 +114,16 @@ void cli_complete_commands(const char *group, const char *word, FILE *to)
     const char *last = "";
 
     for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
-        const char *first = cmd->group ? cmd->group : cmd->name, *offered = group ? cmd->name : first;
-        if (group ? !cmd->group || strcmp(cmd->group, group) != 0 : !strcmp(first, last))
+        const char *rest = group ? rest_of_group(cmd, group) : cmd->group;
+        const char *offered = rest && *rest ? rest : cmd->name;
+        size_t len = strcspn(offered, " ");
+        bool more = rest && *rest; /* words come after it */
+
+        if ((group && !rest) || ((more || !group) && strcspn(last, " ") == len && !strncmp(offered, last, len)))
             continue;
-        last = first;
+        last = offered;
         if (!strncmp(offered, word, strlen(word)))
-            fprintf(to, "%s\t%s\n", offered, group || !cmd->group ? cmd->brief : "commands");
+            fprintf(to, "%.*s\t%s\n", (int)len, offered, more ? "commands" : cmd->brief);
     }
     if (!group && !strncmp("help", word, strlen(word)))
         fputs("help\twhat a command does, its options, and examples\n", to);

@@ -32,6 +32,7 @@ static const struct out_col list_columns[] = {
     { .title = "OUTPUT", .name = "output" },
     { .title = "TIMEOUT", .name = "timeout" },
     { .title = "NO COLOR", .name = "no_color" },
+    { .title = "TOKEN FILE", .name = "token_file" },
 };
 
 static void put_context(struct out_records *r, const void *row, const void *ctx)
@@ -103,6 +104,8 @@ static const char *value_now(const struct cli *c, int i, char buf[TW_TIME_TEXT])
         return out_format_names[c->opt.output];
     case CONTEXT_TIMEOUT:
         return tw_duration_format(c->opt.timeout_ns, buf);
+    case CONTEXT_TOKEN_FILE:
+        return c->opt.token_file;
     default:
         return c->opt.no_color ? "true" : "false";
     }

@@ -129,8 +129,7 @@ static enum cli_exit ask_controller(struct cli *c, const char *kind, const char 
 
     rq.kind = (char *)kind;
     rq.name = (char *)name;
-    if (!c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
-        code = cli_no_memory();
+    code = cli_connect_catching(c);
     if (!code)
         code = cli_call(c, "DatabaseStart", &rq.base, &reply);
     if (!code)

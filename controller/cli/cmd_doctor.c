@@ -228,8 +228,8 @@ enum cli_exit cmd_doctor(struct cli *c)
     Tw__DoctorReply *all = NULL;
     enum cli_exit code = read_subject(c, &rq, source);
 
-    if (!code && !c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
-        code = cli_no_memory();
+    if (!code)
+        code = cli_connect_catching(c);
     if (c->opt.mesh)
         rq.mesh = c->opt.mesh;
     if (c->opt.select)

@@ -362,8 +362,9 @@ enum cli_exit cmd_test(struct cli *c)
 
     if (code)
         return code;
-    if (ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
-        return cli_no_memory();
+    code = cli_connect_catching(c);
+    if (code)
+        return code;
     s.terminal = cli_for_people(c) && isatty(STDOUT_FILENO) && c->opt.progress == PROGRESS_AUTO;
     s.lines = cli_for_people(c) && !s.terminal && c->opt.progress == PROGRESS_AUTO;
     s.told = c->opt.progress == PROGRESS_JSON;

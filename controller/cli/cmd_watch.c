@@ -228,8 +228,9 @@ enum cli_exit cmd_watch(struct cli *c)
     if (code)
         return code;
     w.terminal = cli_for_people(c) && !c->opt.once && isatty(STDOUT_FILENO);
-    if (ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
-        return cli_no_memory();
+    code = cli_connect_catching(c);
+    if (code)
+        return code;
     code = watch(&w);
     screen_end(&w.screen);
     return code;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "controller/cli/token.h"
 #include "controller/cli/cli.h"
 
 #define ASK_FOR_NS (400 * TW_NS_PER_MS) /* who pressed Tab waits no longer */
@@ -19,11 +20,13 @@ static ProtobufCMessage *ask(struct cli *c, const char *method, const ProtobufCM
 {
     struct ctl_error err;
     ProtobufCMessage *m = NULL;
+    char token[TOKEN_MAX] = "";
 
     if (c->opt.timeout_ns > ASK_FOR_NS)
         c->opt.timeout_ns = ASK_FOR_NS;
-    if (!c->ctl && ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK)
+    if (!c->ctl && (token_read(c, token, NULL) != TW_OK || ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK))
         return NULL;
+    ctl_set_token(c->ctl, token);
     return ctl_call(c->ctl, method, rq, &m, &err) == CLI_OK ? m : NULL;
 }
 

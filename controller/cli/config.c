@@ -16,6 +16,7 @@ const struct context_setting context_settings[CONTEXT_SETTINGS] = {
     [CONTEXT_OUTPUT] = { "output", "output" },
     [CONTEXT_TIMEOUT] = { "timeout", "timeout" },
     [CONTEXT_NO_COLOR] = { "no_color", "no-color" },
+    [CONTEXT_TOKEN_FILE] = { "token_file", "token-file" },
 };
 
 char *config_default_path(void)
@@ -42,7 +43,7 @@ bool config_is_name(const char *name)
 
 bool config_is_url(const char *url)
 {
-    static const char *const schemes[] = { "tcp://", "tcp4://", "tcp6://", "ipc:///" };
+    static const char *const schemes[] = { "tcp://", "tcp4://", "tcp6://", "tls+tcp://", "ipc:///" };
 
     for (size_t i = 0; i < TW_NELEM(schemes); i++)
         if (!strncmp(url, schemes[i], strlen(schemes[i])))
@@ -101,11 +102,17 @@ static enum tw_rc set_no_color(struct doc *d, const yaml_node_t *value, void *in
     return keep_setting(d, value, into, CONTEXT_NO_COLOR);
 }
 
+static enum tw_rc set_token_file(struct doc *d, const yaml_node_t *value, void *into)
+{
+    return keep_setting(d, value, into, CONTEXT_TOKEN_FILE);
+}
+
 static const struct doc_key context_keys[] = {
     { "controller", DOC_TEXT, true, set_controller },
     { "output", DOC_TEXT, false, set_output },
     { "timeout", DOC_TEXT, false, set_timeout },
     { "no_color", DOC_TEXT, false, set_no_color },
+    { "token_file", DOC_TEXT, false, set_token_file },
 };
 
 static enum tw_rc each_context(struct doc *d, const yaml_node_t *key, const yaml_node_t *value, size_t i,

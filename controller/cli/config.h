@@ -8,6 +8,7 @@
  *         output: wide                  # all but the controller may be left out
  *         timeout: 30s
  *         no_color: true
+ *         token_file: /home/me/lab.token
  *
  * An option wins over its variable, that over the context, and that over the default. Edits change only the
  * lines that they are about: comments and order stay. */
@@ -20,7 +21,7 @@
 #include <stddef.h>
 
 /* What a context can say: options of every command, in the order of context_settings[]. */
-enum { CONTEXT_CONTROLLER, CONTEXT_OUTPUT, CONTEXT_TIMEOUT, CONTEXT_NO_COLOR, CONTEXT_SETTINGS };
+enum { CONTEXT_CONTROLLER, CONTEXT_OUTPUT, CONTEXT_TIMEOUT, CONTEXT_NO_COLOR, CONTEXT_TOKEN_FILE, CONTEXT_SETTINGS };
 struct context_setting {
     const char *key;    /* in the file */
     const char *option; /* of cli_global, which says what values there are */

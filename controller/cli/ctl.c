@@ -20,6 +20,7 @@ struct ctl {
     struct rpc_client *client;
     struct rpc_peer *peer; /* NULL: not connected */
     const char *url;
+    char token[128];
     int64_t timeout_ns;
     bool settled; /* what is waited for has come, or will not */
     bool interrupted;
@@ -94,6 +95,11 @@ enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, stru
     return TW_OK;
 }
 
+void ctl_set_token(struct ctl *c, const char *token)
+{
+    snprintf(c->token, sizeof c->token, "%s", token);
+}
+
 static void disconnect(struct ctl *c)
 {
     if (c->client)
@@ -160,6 +166,10 @@ static enum cli_exit unreachable(const struct ctl *c, struct ctl_error *err)
 {
     const char *hint = "is twamp-controller running? --controller or TWAMPCTL_CONTROLLER says where";
 
+    if (c->status == TW__STATUS__STATUS_UNAUTHENTICATED || c->status == TW__STATUS__STATUS_RESOURCE_EXHAUSTED) {
+        snprintf(err->text, sizeof err->text, "the controller at %s does not let us in: %s", c->url, reason(c));
+        return CLI_UNREACHABLE;
+    }
     if (c->status != TW__STATUS__STATUS_UNAVAILABLE) /* something answered and refused us */
         hint = "is that its --admin-listen?";
     else if (strstr(c->detail, "ermission denied"))
@@ -205,6 +215,7 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
                                     .role = TW__ROLE__ROLE_OPERATOR,
                                     .name = ctl_user_name(user),
                                     .software = "twampctl " TW_VERSION,
+                                    .token = *c->token ? c->token : NULL,
                                     .hooks = { .ctx = c, .on_up = on_up, .on_down = on_down },
                                     .once = true };
 

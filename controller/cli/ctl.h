@@ -24,6 +24,8 @@ struct ctl_error {
 
 /* Makes a loop and nothing else. With catch_signals SIGINT and SIGTERM end any waiting and are remembered. */
 enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, struct ctl **ret);
+/* To show when it connects; copied. "": none. */
+void ctl_set_token(struct ctl *c, const char *token);
 void ctl_free(struct ctl *c);
 /* Connects unless connected. */
 enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err);

@@ -118,8 +118,9 @@ enum cli_exit cli_repeat(struct cli *c)
     enum cli_exit code;
 
     c->repeats = true;
-    if (ctl_new(c->opt.controller, c->opt.timeout_ns, true, &c->ctl) != TW_OK)
-        return cli_no_memory();
+    code = cli_connect_catching(c);
+    if (code)
+        return code;
     code = ctl_connect(c->ctl, &err);
     if (code)
         return cli_fail(code, "%s", err.text);

@@ -88,6 +88,7 @@ enum cli_exit cli_configure(struct cli *c)
         code = choose(c);
     if (code)
         return code;
+    c->token_origin = origin_of(c, cli_global_option("token"));
     x = c->opt.context ? config_find(&c->config, c->opt.context) : NULL;
     for (int i = 0; i < CONTEXT_SETTINGS; i++) {
         const struct conf_opt *o = cli_global_option(context_settings[i].option);

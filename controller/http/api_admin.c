@@ -2,14 +2,15 @@
  * everything else follows from its messages. What a name in the path, a query or the content says fills the
  * request; docs/api.md has the rules.
  *
- * Changes are taken only with --http-write, and never from a page of another site: such a page can make a
- * browser send anything but a JSON content type or a method like DELETE, unless we allowed it, which we do
- * not. */
+ * Who may do what is the gate's matter. Changes are never taken from a page of another site: such a page can
+ * make a browser send anything but a JSON content type or a method like DELETE, unless we allowed it, which we
+ * do not. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include "controller/admin.h"
+#include "controller/gate.h"
 #include "controller/http/api.h"
 #include "controller/http/pb_json.h"
 
@@ -48,12 +49,9 @@ static bool is_json(const struct http_req *rq)
 }
 
 /* Answers, and returns false, if it may not change anything. */
-static bool may_change(const struct controller *c, struct http_req *rq)
+static bool may_change(struct http_req *rq)
 {
-    if (!c->http_write)
-        http_answer_error(rq, 403,
-                          "changes over HTTP are switched off: start the controller with --http-write");
-    else if (!is_own_origin(rq))
+    if (!is_own_origin(rq))
         http_answer_error(rq, 403, "changes are not taken from pages of another site");
     else if (!strcmp(http_route_of(rq)->method, "POST") && !is_json(rq))
         http_answer_error(rq, 415, "expected Content-Type: application/json");
@@ -199,12 +197,12 @@ void http_admin(void *ctx, struct http_req *rq)
     ProtobufCMessage *request = NULL;
     struct tw_err err = { 0 };
 
-    if (http_route_of(rq)->method && !may_change(c, rq))
+    if (http_route_of(rq)->method && !may_change(rq))
         return;
     if (read_request(c, rq, service->descriptor->methods[method].input, &request, &err)) {
         http_answer_error(rq, err.rc == TW_ENOMEM ? 503 : 400, "%s", err.text);
         return;
     }
-    rpc_call_local(c->loop, service, (unsigned)method, request, answered, rq);
+    rpc_call_local(c->loop, service, (unsigned)method, request, gate_http_actor(rq), answered, rq);
     protobuf_c_message_free_unpacked(request, NULL);
 }

@@ -190,6 +190,14 @@ static void add_page(cJSON *op, const struct http_route *r)
     add_errors(responses);
 }
 
+/* Who may. */
+static const char *role_of(const struct http_route *r)
+{
+    if (r->open)
+        return "none";
+    return access_role_name(r->fn == http_admin ? admin_needs((unsigned)api_admin_method(r)).role : ACCESS_VIEWER);
+}
+
 static void add_operation(cJSON *paths, cJSON *schemas, const struct http_route *r)
 {
     cJSON *path = cJSON_GetObjectItemCaseSensitive(paths, r->path), *op;
@@ -204,6 +212,9 @@ static void add_operation(cJSON *paths, cJSON *schemas, const struct http_route 
     op = cJSON_AddObjectToObject(path, method);
     cJSON_AddStringToObject(op, "summary", r->help);
     add_path_parameters(cJSON_AddArrayToObject(op, "parameters"), r->path);
+    cJSON_AddStringToObject(op, "x-role", role_of(r));
+    if (r->open)
+        cJSON_AddArrayToObject(op, "security"); /* none */
     if (r->fn == http_admin)
         add_admin(op, schemas, r);
     else
@@ -220,6 +231,17 @@ static void add_error_schema(cJSON *schemas)
     cJSON_AddItemToArray(cJSON_AddArrayToObject(o, "required"), cJSON_CreateString("error"));
 }
 
+/* Access tokens. */
+static void add_security(cJSON *o, cJSON *components)
+{
+    cJSON *bearer = cJSON_AddObjectToObject(cJSON_AddObjectToObject(components, "securitySchemes"), "bearer"), *need = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(bearer, "type", "http");
+    cJSON_AddStringToObject(bearer, "scheme", "bearer");
+    cJSON_AddArrayToObject(need, "bearer");
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(o, "security"), need);
+}
+
 cJSON *api_openapi(const struct http_route *routes, size_t n)
 {
     cJSON *o = cJSON_CreateObject(), *info, *paths, *components, *schemas;
@@ -230,11 +252,12 @@ cJSON *api_openapi(const struct http_route *routes, size_t n)
     cJSON_AddStringToObject(info, "version", TW_VERSION);
     cJSON_AddStringToObject(
         info, "description",
-        "Everything but the GETs changes something, and is taken only with the option --http-write.");
+        "Everything but the GETs changes something. Each operation says which role it needs (x-role).");
     paths = cJSON_AddObjectToObject(o, "paths");
     components = cJSON_AddObjectToObject(o, "components");
     schemas = cJSON_AddObjectToObject(components, "schemas");
     add_error_schema(schemas);
+    add_security(o, components);
     for (size_t i = 0; i < n; i++)
         if (routes[i].fn != http_page) /* for browsers */
             add_operation(paths, schemas, &routes[i]);

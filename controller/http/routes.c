@@ -7,6 +7,8 @@
 #define DOCUMENT_MAX (2u << 20)
 /* Rows with a handler of their own. */
 #define PAGE(at, text, handler) { .path = (at), .help = (text), .fn = (handler) }
+/* What needs no token. */
+#define OPEN(at, text, handler) { .path = (at), .help = (text), .fn = (handler), .open = true }
 #define JSON(at, text, handler, params, file) \
     { .path = (at), .help = (text), .fn = (handler), .data = &(const struct api_doc){ params, file } }
 /* Reads by a method of Admin: what the query says is the request. */
@@ -20,15 +22,15 @@
 
 /* clang-format off: one row is one line */
 const struct http_route controller_routes[] = {
-    PAGE("/", "the page, for people", http_page),
-    PAGE("/assets/{file}", "what the page consists of", http_page),
-    PAGE("/favicon.svg", "its sign", http_page),
-    PAGE("/api/v1", "this list, as text", http_index),
+    OPEN("/", "the page, for people", http_page),
+    OPEN("/assets/{file}", "what the page consists of", http_page),
+    OPEN("/favicon.svg", "its sign", http_page),
+    OPEN("/api/v1", "this list, as text", http_index),
     PAGE("/metrics", "for Prometheus: text, OpenMetrics, protobuf; ?level=pair,agent,site,mesh,fleet&mesh=NAME", http_metrics),
-    PAGE("/healthz", "200 while the controller answers", http_healthz),
-    PAGE("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),
-    PAGE("/api/v1/openapi.json", "this API, as an OpenAPI 3.1 document", http_openapi),
-    PAGE("/api/v1/schema/{file}", "JSON Schemas of the answers", http_schema),
+    OPEN("/healthz", "200 while the controller answers", http_healthz),
+    OPEN("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),
+    OPEN("/api/v1/openapi.json", "this API, as an OpenAPI 3.1 document", http_openapi),
+    OPEN("/api/v1/schema/{file}", "JSON Schemas of the answers", http_schema),
     PAGE("/api/v1/sd", "Prometheus HTTP service discovery: the fleet, and each mesh", http_sd),
 
     PAGE("/api/v1/events", "server-sent events: what is new, for pages that look on", http_events),
@@ -100,6 +102,11 @@ const struct http_route controller_routes[] = {
     READ("/api/v1/join-tokens", "JoinTokenList", "tokens by which agents may join; with all=true also those that are not usable any more"),
     POST("/api/v1/join-tokens", "JoinTokenCreate", "make a token by which agents may join; its text is in this answer alone"),
     DELETE("/api/v1/join-tokens/{id}", "JoinTokenRevoke", "let nobody join by a token any more"),
+
+    READ("/api/v1/access/tokens", "AccessList", "who has an access token, and of which role"),
+    POST("/api/v1/access/tokens", "AccessCreate", "make one: the answer is the only place where it is ever told"),
+    DELETE("/api/v1/access/tokens/{id}", "AccessRevoke", "end one, and what it let in"),
+    READ("/api/v1/audit", "AuditList", "who changed what, from where, and what was different then; refused tries, too"),
 
     READ("/api/v1/status", "Status", "is the controller itself well?"),
 };

@@ -182,6 +182,18 @@ static const char *const statements[ST_COUNT] = {
                             "WHERE public_key = ?1 ORDER BY issued_ns DESC LIMIT ?2)",
     [ST_CERTIFICATE_EACH] = "SELECT serial, public_key, issued_ns, not_after_ns, der FROM certificate ORDER BY public_key, issued_ns",
     [ST_CERTIFICATE_REMOVE] = "DELETE FROM certificate WHERE public_key = ?",
+    [ST_ACCESS_PUT] = "INSERT OR REPLACE INTO access_token (id, digest, role, name, author, created_ns, expires_ns, revoked_ns,"
+                      " used_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_ACCESS_REMOVE] = "DELETE FROM access_token WHERE id = ?",
+    [ST_ACCESS_EACH] = "SELECT id, digest, role, name, author, created_ns, expires_ns, revoked_ns, used_ns FROM access_token",
+    [ST_AUDIT_PUT] = "INSERT OR REPLACE INTO audit (id, time_ns, who, role, token_id, way, origin, method, subject, status,"
+                     " detail, request, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_AUDIT_LAST] = "SELECT ifnull(max(id), 0) FROM audit",
+    [ST_RETAIN_AUDIT] = "DELETE FROM audit WHERE time_ns < ?",
+    [ST_READ_AUDIT] = "SELECT id, time_ns, who, role, token_id, way, origin, method, subject, status, detail, request, before,"
+                      " after FROM audit WHERE time_ns >= ?1 AND time_ns < ?2 AND (?3 = '' OR who = ?3)"
+                      " AND (?4 = '' OR instr(lower(method), lower(?4)) OR instr(lower(subject), lower(?4)))"
+                      " AND (NOT ?5 OR status > 0) AND id < ?6 ORDER BY id DESC LIMIT ?7",
 };
 
 /* wal_autocheckpoint: 80 MB of WAL; a checkpoint per 1,000 pages halves the ingest at millions of rows. */

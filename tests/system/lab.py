@@ -100,6 +100,7 @@ class Lab:
         self.dir = tempfile.mkdtemp(prefix="twlab-")
         self.admin = f"ipc://{self.dir}/ctl.sock"
         self.scheme, self.curl = "http", []  # of the controller's HTTP; arguments of curl
+        self.token, self.tokens_made = None, 0
         self.controller = None
         self.agents = {}
         self.namespaces = []
@@ -204,13 +205,25 @@ class Lab:
     def start_controller(self, *extra):
         self.controller = Process(
             [f"{self.build}/controller/twamp-controller", "--listen", f"tcp://{NET4}.{CONTROLLER}:8620", "--allow-plaintext",
-             "--admin-listen", self.admin, "--http", f"{NET4}.{CONTROLLER}:8080", "--http-plaintext", "--data-dir", f"{self.dir}/controller",
+             "--admin-listen", self.admin, "--http", f"{NET4}.{CONTROLLER}:8080", "--http-plaintext", "--open-metrics", "--data-dir", f"{self.dir}/controller",
              "--name", "lab", *extra], f"{self.dir}/controller.log", ns=self.ns("ctl"))
         wait("the controller to be ready", self.ready)
 
     def ready(self):
         expect(self.controller.alive(), f"the controller ended: {self.controller.tail()}")
-        return self.http("/readyz", check=False)[0] == 200
+        return self.http("/readyz", check=False)[0] == 200 and self.let_in()
+
+    def let_in(self):
+        """An admin's token for our own requests, once for a database."""
+        if not self.token or self.http("/api/v1/status", check=False)[0] == 401:
+            self.tokens_made += 1
+            self.token = self.ctl("access", "token", "create", "--role", "admin", "--name", f"lab-{self.tokens_made}").strip()
+        return True
+
+    def bearer(self, token=None):
+        """Arguments of curl: who asks."""
+        token = token or self.token
+        return ["-H", f"Authorization: Bearer {token}"] if token else []
 
     def start_agent(self, name, *extra, address=None, key_from=None):
         address = address or self.ip4(name)
@@ -258,7 +271,7 @@ class Lab:
 
     def http(self, path, check=True):
         """(status, body) of the controller's HTTP."""
-        out = self.exec("ctl", "curl", "-s", "-m", "30", "-w", "\n%{http_code}", *self.curl,
+        out = self.exec("ctl", "curl", "-s", "-m", "30", "-w", "\n%{http_code}", *self.curl, *self.bearer(),
                         f"{self.scheme}://{NET4}.{CONTROLLER}:8080{path}", check=check)
         body, _, status = out.rpartition("\n")
         if check:

@@ -14,14 +14,14 @@ EVENTS = "/api/v1/events"
 MESH = one_way("a1", "a2", name="lab")
 # What stands for the names in paths, and the query that a page needs.
 NAMES = {"/api/v1/agents/": "a1", "/api/v1/schedule/": "lab", "/api/v1/schema/": "pairs-v1.json",
-         "/api/v1/generations/": "1", "/api/v1/doctor/": None, "/api/v1/tests/": None, "/api/v1/alerts/": None}
+         "/api/v1/generations/": "1", "/api/v1/access/tokens/": None, "/api/v1/doctor/": None, "/api/v1/tests/": None, "/api/v1/alerts/": None}
 QUERIES = {"/api/v1/series": "source=a1&target=a2&class=c&mesh=lab&flows=true", "/api/v1/flight": "source=a1&target=a2&class=c&mesh=lab", "/api/v1/alert-rules/explain": "source=a1&target=a2",
            "/api/v1/report/sla": "objectives=%7Bavailability%3A%2099%25%7D"}
 
 
-def call(lab, method, path, body=None, headers=()):
-    """(status, answer) of one request."""
-    args = ["curl", "-s", "-m", "30", "-X", method, "-w", "\n%{http_code}", f"http://{NET4}.{CONTROLLER}:8080{path}"]
+def call(lab, method, path, body=None, headers=(), token=None):
+    """(status, answer) of one request; token: of whom, "" for nobody's."""
+    args = ["curl", "-s", "-m", "30", "-X", method, "-w", "\n%{http_code}", *(lab.bearer(token) if token != "" else []), f"http://{NET4}.{CONTROLLER}:8080{path}"]
     if body is not None:
         text = body if isinstance(body, str) else json.dumps(body)
         pathlib.Path(f"{lab.dir}/body").write_text(text)
@@ -99,7 +99,7 @@ def check_references(doc):
 
 def listen(lab, api):
     """Events: who is there already, and that results come in."""
-    text = lab.exec("ctl", "sh", "-c", f"curl -sN -m 4 http://{NET4}.{CONTROLLER}:8080{EVENTS}; true")
+    text = lab.exec("ctl", "sh", "-c", f"curl -sN -m 4 -H 'Authorization: Bearer {lab.token}' http://{NET4}.{CONTROLLER}:8080{EVENTS}; true")
     hello = json.loads(re.search(r"^event: hello\ndata: (.*)$", text, re.M).group(1))
     expect(hello["http_write"] and hello["versions"]["schedule"] > 0 and hello["versions"]["agents"] > 0, hello)
     news = re.findall(r"^event: published\ndata: (.*)$", text, re.M)
@@ -178,6 +178,16 @@ def end_it(api):
     api("DELETE", f"/api/v1/doctor/{NAMES['/api/v1/doctor/']}")
 
 
+def give_access(api):
+    made = api("POST", "/api/v1/access/tokens", {"name": "api", "role": "viewer", "duration_ns": 3_600_000_000_000})
+    expect(made["text"].startswith(f"twa1.{made['token']['id']}."), made)
+    expect(made["token"]["id"] in [t["id"] for t in api("GET", "/api/v1/access/tokens")["tokens"]], "not listed")
+    expect(api("DELETE", f"/api/v1/access/tokens/{made['token']['id']}")["token"]["state"] == "revoked", "not revoked")
+    newest = api("GET", "/api/v1/audit?what=access&limit=1")["entries"][0]
+    expect(newest["method"] == "AccessRevoke" and newest["result"] == "OK" and newest["before"], newest)
+    expect(made["text"] not in json.dumps(api("GET", "/api/v1/audit")), "the audit log has a token")
+
+
 def change_agents(api):
     api("POST", "/api/v1/agents/a2/label", {"set_labels": [{"key": "role", "value": "edge"}]})
     expect(api("GET", "/api/v1/agents/a2")["agent"]["labels"]["role"] == "edge", "no label")
@@ -220,7 +230,7 @@ def test_every_operation_of_the_document_works(build):
     with Lab(build, ["a1", "a2"]) as lab:
         os.mkdir(f"{lab.dir}/controller")
         lab.ctl("ca", "init", "--dir", f"{lab.dir}/controller/ca", "--name", "lab")
-        lab.start_controller("--http-write")
+        lab.start_controller()
         for name in lab.names:
             lab.start_agent(name)
         lab.approve_all()
@@ -235,22 +245,25 @@ def test_every_operation_of_the_document_works(build):
         read_everything(api)
         end_it(api)
         known_parameters(api)
+        give_access(api)
         change_agents(api)
         change_everything(lab, api)
         left = {(p, m) for p, m, _ in api.operations()} - api.called
         expect(not left, f"never called: {sorted(left)}")
 
 
-def test_changes_over_http_are_refused_unless_wanted(build):
+def test_changes_over_http_need_a_role(build):
     apply = {"document": MESH}
     with Lab(build, ["a1", "a2"]) as lab:
         lab.start_fleet()
-        status, text = call(lab, "POST", "/api/v1/schedule", apply)
-        expect(status == 403 and "--http-write" in text, f"{status} {text}")
-        status, _ = call(lab, "DELETE", "/api/v1/agents/a1")
+        viewer = lab.ctl("access", "token", "create", "--role", "viewer", "--name", "viewer").strip()
+        status, text = call(lab, "POST", "/api/v1/schedule", apply, token="")
+        expect(status == 401 and "access token" in text, f"{status} {text}")
+        status, text = call(lab, "POST", "/api/v1/schedule", apply, token=viewer)
+        expect(status == 403 and "needs the role operator; viewer has viewer" in text, f"{status} {text}")
+        status, _ = call(lab, "DELETE", "/api/v1/agents/a1", token=viewer)
         expect(status == 403, status)
-        lab.controller.stop()
-        lab.start_controller("--http-write")
+        expect(lab.json("schedule", "list")["meshes"] == [], "something was applied")
         own = f"http://{NET4}.{CONTROLLER}:8080"
         for what, args, want in [
                 ("another site", (apply, ["Origin: http://evil.example"]), 403),

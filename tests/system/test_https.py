@@ -49,7 +49,7 @@ def test_certificate_is_replaced_in_use(build):
         expect('"warnings":[]' in lab.http("/readyz")[1], "a warning without a reason")
         # Somebody listens the whole time.
         log = f"{lab.dir}/events.log"
-        listener = Process(["curl", "-sN", *lab.curl, f"https://{ADDRESS}:8080/api/v1/events"], log, ns=lab.ns("ctl"))
+        listener = Process(["curl", "-sN", *lab.curl, *lab.bearer(), f"https://{ADDRESS}:8080/api/v1/events"], log, ns=lab.ns("ctl"))
         wait("the first event", lambda: "event: hello" in open(log).read())
         use(lab, "second")
         lab.controller.popen.send_signal(signal.SIGHUP)

@@ -1573,6 +1573,98 @@ static void fake_join_token_revoke(Tw__Admin_Service *s, const Tw__JoinTokenRevo
     closure(&m, data);
 }
 
+/* ---- Access, audit ---- */
+
+static void fake_access_token(Tw__AccessToken *t, const char *id, const char *name, const char *role, const char *state)
+{
+    tw__access_token__init(t);
+    t->id = (char *)id;
+    t->name = (char *)name;
+    t->role = (char *)role;
+    t->state = (char *)state;
+    t->author = (char *)"ops";
+    t->created_ns = NOW_NS - 90 * TW_NS_PER_S;
+    t->used_ns = NOW_NS - 3 * TW_NS_PER_S;
+}
+
+static void fake_access_create(Tw__Admin_Service *s, const Tw__AccessCreateRequest *rq, Tw__AccessCreateReply_Closure closure, void *data)
+{
+    Tw__AccessCreateReply reply = TW__ACCESS_CREATE_REPLY__INIT;
+    Tw__AccessToken t;
+
+    (void)s;
+    fake_access_token(&t, "0001020304050607", rq->name, rq->role, "active");
+    t.used_ns = 0;
+    t.expires_ns = rq->duration_ns ? t.created_ns + rq->duration_ns : 0;
+    reply.token = &t;
+    reply.text = (char *)"twa1.0001020304050607.CAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJic";
+    closure(&reply, data);
+}
+
+static void fake_access_list(Tw__Admin_Service *s, const Tw__AccessListRequest *rq, Tw__AccessListReply_Closure closure, void *data)
+{
+    Tw__AccessListReply reply = TW__ACCESS_LIST_REPLY__INIT;
+    Tw__AccessToken t[3], *list[] = { &t[0], &t[1], &t[2] };
+
+    (void)s;
+    (void)rq;
+    fake_access_token(&t[0], "0001020304050607", "prometheus", "viewer", "active");
+    fake_access_token(&t[1], "1112131415161718", "ann", "operator", "expired");
+    t[1].expires_ns = NOW_NS - 10 * TW_NS_PER_S;
+    fake_access_token(&t[2], "2122232425262728", "bob", "admin", "revoked");
+    t[2].revoked_ns = NOW_NS - 20 * TW_NS_PER_S;
+    reply.tokens = list;
+    reply.n_tokens = 3;
+    closure(&reply, data);
+}
+
+static void fake_access_revoke(Tw__Admin_Service *s, const Tw__AccessRevokeRequest *rq, Tw__AccessRevokeReply_Closure closure, void *data)
+{
+    Tw__AccessRevokeReply reply = TW__ACCESS_REVOKE_REPLY__INIT;
+    Tw__AccessToken t;
+
+    (void)s;
+    fake_access_token(&t, rq->id, "prometheus", "viewer", "revoked");
+    reply.token = &t;
+    closure(&reply, data);
+}
+
+static void fake_audit_list(Tw__Admin_Service *s, const Tw__AuditListRequest *rq, Tw__AuditListReply_Closure closure, void *data)
+{
+    Tw__AuditListReply reply = TW__AUDIT_LIST_REPLY__INIT;
+    Tw__AuditEntry e[2], *list[] = { &e[0], &e[1] };
+
+    (void)s;
+    tw__audit_entry__init(&e[0]);
+    e[0].id = rq->before && rq->limit == 1 ? rq->before - 1 : 18;
+    e[0].time_ns = NOW_NS - 20 * TW_NS_PER_S;
+    e[0].who = (char *)"ann";
+    e[0].role = (char *)"operator";
+    e[0].token_id = (char *)"1112131415161718";
+    e[0].way = (char *)"tls";
+    e[0].origin = (char *)"192.0.2.7";
+    e[0].method = (char *)"SchedulePause";
+    e[0].subject = (char *)"voice";
+    e[0].result = (char *)"OK";
+    e[0].request = (char *)"{\"name\":\"voice\",\"reason\":\"works\"}";
+    e[0].before = (char *)"mesh voice: runs, of generation 3\n";
+    e[0].after = (char *)"mesh voice: paused, of generation 4\n";
+    e[1] = e[0];
+    e[1].id = 17;
+    e[1].who = (char *)"eve";
+    e[1].role = (char *)"viewer";
+    e[1].way = (char *)"http";
+    e[1].method = (char *)"AgentRevoke";
+    e[1].subject = (char *)"ams";
+    e[1].result = (char *)"PERMISSION_DENIED";
+    e[1].detail = (char *)"AgentRevoke needs the role admin; eve has viewer";
+    e[1].request = e[1].before = e[1].after = (char *)protobuf_c_empty_string;
+    reply.entries = list;
+    reply.n_entries = rq->limit == 1 ? 1 : 2;
+    reply.truncated = rq->limit == 1;
+    closure(&reply, data);
+}
+
 static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);
 
 static inline void fake_serve(struct fake *f)
@@ -1692,6 +1784,8 @@ static inline void become_child(struct fake *f, char **argv)
     unsetenv("TWAMPCTL_TIMEOUT");
     unsetenv("TWAMPCTL_CONFIG");
     unsetenv("TWAMPCTL_CONTEXT");
+    unsetenv("TWAMPCTL_TOKEN");
+    unsetenv("TWAMPCTL_TOKEN_FILE");
     setenv("XDG_CONFIG_HOME", f->dir, 1);
     setenv("TWAMPCTL_CONTROLLER", f->url, 1);
     if (unset_controller)

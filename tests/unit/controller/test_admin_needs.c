@@ -50,7 +50,8 @@ static void routes_agree(void **state)
         if (r->fn != http_admin)
             continue;
         if (admin_needs((unsigned)api_admin_method(r)).changes != (r->method != NULL))
-            fail_msg("%s: %s is taken for %s", r->path, (const char *)r->data, r->method ? "reading" : "a change");
+            fail_msg("%s: %s is taken for %s", r->path, (const char *)r->data,
+                     r->method ? "reading" : "a change");
         if (r->method)
             changes++;
         else
@@ -66,10 +67,11 @@ static void some_by_name(void **state)
         const char *name;
         enum access_role role;
     } rows[] = {
-        { "AgentList", ACCESS_VIEWER },       { "Status", ACCESS_VIEWER },       { "TestProgress", ACCESS_VIEWER },
-        { "ScheduleApply", ACCESS_OPERATOR }, { "AgentDrain", ACCESS_OPERATOR }, { "AlertAck", ACCESS_OPERATOR },
-        { "AgentApprove", ACCESS_ADMIN },     { "AgentRevoke", ACCESS_ADMIN },   { "AlertApply", ACCESS_ADMIN },
-        { "DatabaseStart", ACCESS_ADMIN },
+        { "AgentList", ACCESS_VIEWER },    { "Status", ACCESS_VIEWER },
+        { "TestProgress", ACCESS_VIEWER }, { "ScheduleApply", ACCESS_OPERATOR },
+        { "AgentDrain", ACCESS_OPERATOR }, { "AlertAck", ACCESS_OPERATOR },
+        { "AgentApprove", ACCESS_ADMIN },  { "AgentRevoke", ACCESS_ADMIN },
+        { "AlertApply", ACCESS_ADMIN },    { "DatabaseStart", ACCESS_ADMIN },
     };
     const ProtobufCServiceDescriptor *d = &tw__admin__descriptor;
     size_t found = 0;

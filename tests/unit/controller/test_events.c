@@ -38,7 +38,7 @@ struct rig {
 
 static void events_fn(void *ctx, struct http_req *rq)
 {
-    events_join(((struct rig *)ctx)->events, rq);
+    events_join(((struct rig *)ctx)->events, rq, true);
 }
 
 static const struct http_route routes[] = { { .path = "/events", .help = "events", .fn = events_fn } };
@@ -63,8 +63,7 @@ static struct rig *rig_start(unsigned max_clients, int64_t interval_ns, int64_t 
                                                        .stale_ns = stale_ns,
                                                        .name = "the \"lab\"",
                                                        .version = "1.2",
-                                                       .started_ns = 0x1234,
-                                                       .http_write = true },
+                                                       .started_ns = 0x1234 },
                                 &r->events),
                      TW_OK);
     if (httpd_start(&h, &r->httpd, &err))

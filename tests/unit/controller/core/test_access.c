@@ -9,6 +9,7 @@
 #include <string.h>
 #include "controller/core/access.h"
 #include "controller/core/access_tries.h"
+#include "controller/core/changed_lines.h"
 
 #define S TW_NS_PER_S
 /* Of the octets 0 to 39; the digest by another program. */
@@ -227,12 +228,41 @@ static void bounded(void **state)
     access_tries_free(t);
 }
 
+/* ---- What is different ---- */
+
+static void differences(void **state)
+{
+    static const struct {
+        const char *before, *after, *left, *right;
+    } rows[] = {
+        { "", "", "", "" },
+        { "a\nb\nc\n", "a\nb\nc\n", "", "" },
+        { "a\nb\nc\n", "a\nx\nc\n", "b\n", "x\n" },
+        { "a\na\n", "a\n", "a\n", "" },
+        { "", "a\n", "", "a\n" },
+        { "ab\n", "a\nb\n", "ab\n", "a\nb\n" },
+        { "b\na\n", "a\nb\n", "", "" },
+        { "no end", "no end\n", "no end", "no end\n" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        char before[32], after[32];
+
+        strcpy(before, rows[i].before);
+        strcpy(after, rows[i].after);
+        changed_lines(before, after);
+        assert_string_equal(before, rows[i].left);
+        assert_string_equal(after, rows[i].right);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_text),    cmocka_unit_test(whose),   cmocka_unit_test(ends),
         cmocka_unit_test(many),        cmocka_unit_test(roles),   cmocka_unit_test(tries),
-        cmocka_unit_test(one_network), cmocka_unit_test(bounded),
+        cmocka_unit_test(one_network), cmocka_unit_test(bounded), cmocka_unit_test(differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,409 @@
+#include "controller/gate.h"
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <utlist.h>
+#include "common/addr.h"
+#include "controller/admin.h"
+#include "controller/gate_priv.h"
+#include "controller/http/api.h"
+
+#define LOOK_NS (2 * TW_NS_PER_S)   /* a token that expires ends its connections so soon */
+#define FLUSH_NS (60 * TW_NS_PER_S) /* how often uses are noted in the store */
+
+static bool is_loopback(const char *address)
+{
+    static const uint8_t v6[16] = { [15] = 1 };
+    struct tw_addr a;
+
+    if (tw_addr_parse(address, 0, &a) != TW_OK)
+        return false;
+    return a.family == 4 ? a.ip[0] == 127 : !memcmp(a.ip, v6, sizeof v6);
+}
+
+static void set_way(struct actor *a, const char *way, const char *origin)
+{
+    snprintf(a->way, sizeof a->way, "%s", way);
+    snprintf(a->origin, sizeof a->origin, "%s", origin);
+}
+
+/* Nobody has made any: nobody can be asked for one. */
+static bool no_tokens(const struct gate *g)
+{
+    return access_count(g->tokens) == 0;
+}
+
+/* ---- Tokens that come ---- */
+
+static void note_wrong(struct gate *g, const char *way, const char *address, enum access_verdict v)
+{
+    struct actor nobody = { .who = { .role = ACCESS_NOBODY } };
+    unsigned held = 0;
+
+    set_way(&nobody, way, address);
+    audit_refused(g->c->audit, &nobody, "Login", "", TW__STATUS__STATUS_UNAUTHENTICATED,
+                  access_verdict_text(v));
+    if (log_limit_ok(&g->wrong_log, loop_now(g->c->loop).mono.ns, &held))
+        log_warn("wrong access token", LOG_S("way", way), LOG_S("address", address),
+                 LOG_S("reason", access_verdict_text(v)), LOG_U("not_logged", held));
+}
+
+enum access_verdict gate_token(struct gate *g, const char *way, const char *address, const char *text,
+                               struct access_who *ret, int64_t *ret_wait_ns)
+{
+    enum access_verdict v = access_find(g->tokens, loop_now(g->c->loop).wall, text, ret);
+
+    *ret_wait_ns = v == ACCESS_OK ? 0 : access_tries_wrong(g->tries, loop_now(g->c->loop).mono, address);
+    if (v == ACCESS_OK || *ret_wait_ns) /* those beyond the limit are only counted */
+        return v;
+    note_wrong(g, way, address, v);
+    return v;
+}
+
+static unsigned seconds_up(int64_t ns)
+{
+    return (unsigned)((ns + TW_NS_PER_S - 1) / TW_NS_PER_S);
+}
+
+/* ---- RPC: a connection ---- */
+
+/* By the file only: other sources of names may take their time. */
+static void name_of_user(int64_t uid, char ret[ACCESS_NAME_MAX])
+{
+    FILE *f = uid < 0 ? NULL : fopen("/etc/passwd", "re");
+    char text[1024];
+    struct passwd pw, *found = NULL;
+
+    snprintf(ret, ACCESS_NAME_MAX, "uid-%" PRId64, uid);
+    while (f && fgetpwent_r(f, &pw, text, sizeof text, &found) == 0)
+        if (pw.pw_uid == (uid_t)uid) {
+            snprintf(ret, ACCESS_NAME_MAX, "%.63s", pw.pw_name);
+            break;
+        }
+    if (f)
+        fclose(f);
+}
+
+static void come_by_socket(struct actor *a, const struct rpc_hello *h)
+{
+    char origin[sizeof a->origin];
+
+    snprintf(origin, sizeof origin, "uid %" PRId64 " pid %" PRId64, h->uid, h->pid);
+    set_way(a, "socket", origin);
+    a->who.role = ACCESS_ADMIN; /* the file's permissions say who may */
+    name_of_user(h->uid, a->who.name);
+}
+
+static Tw__Status refuse(struct gate *g, Tw__Status status, const char *text)
+{
+    snprintf(g->refusal, sizeof g->refusal, "%s", text);
+    return status;
+}
+
+static Tw__Status come_with_token(struct gate *g, const struct rpc_hello *h, struct actor *a)
+{
+    int64_t wait_ns = 0;
+    enum access_verdict v;
+
+    if (*h->address && !h->tls)
+        return refuse(g, TW__STATUS__STATUS_UNAUTHENTICATED,
+                      "the access token came over plain TCP, where others can read it: revoke it, and use "
+                      "tls+tcp:// or ipc://");
+    v = gate_token(g, a->way, h->address, h->token, &a->who, &wait_ns);
+    if (v == ACCESS_OK)
+        return TW__STATUS__STATUS_OK;
+    a->who = (struct access_who){ .role = ACCESS_NOBODY };
+    if (!wait_ns)
+        return refuse(g, TW__STATUS__STATUS_UNAUTHENTICATED, access_verdict_text(v));
+    snprintf(g->refusal, sizeof g->refusal, "too many wrong access tokens came from %s: wait %u s",
+             h->address, seconds_up(wait_ns));
+    return TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
+}
+
+static Tw__Status come_without(struct gate *g, const struct rpc_hello *h, struct actor *a)
+{
+    if (!*h->address)
+        return TW__STATUS__STATUS_OK;
+    if (!h->tls && is_loopback(h->address) && no_tokens(g)) {
+        a->who.role = ACCESS_VIEWER;
+        snprintf(a->who.name, sizeof a->who.name, "local");
+        return TW__STATUS__STATUS_OK;
+    }
+    g->anonymous++;
+    return refuse(g, TW__STATUS__STATUS_UNAUTHENTICATED,
+                  "an access token is needed here: --token-file or TWAMPCTL_TOKEN; twampctl access token "
+                  "create makes one");
+}
+
+static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
+{
+    struct gate *g = ctx;
+    struct actor *a = &g->coming;
+
+    *a = (struct actor){ .who = { .role = ACCESS_NOBODY } };
+    if (*h->address)
+        set_way(a, h->tls ? "tls" : "tcp", h->address);
+    else
+        come_by_socket(a, h);
+    ret->status = *h->token ? come_with_token(g, h, a) : come_without(g, h, a);
+    ret->detail = g->refusal;
+    ret->grant = RPC_SERVICE_BIT(RPC_ADMIN); /* over TLS, too: it came with a token */
+}
+
+static void on_up(void *ctx, struct rpc_peer *p)
+{
+    struct gate *g = ctx;
+    struct gate_peer *gp = calloc(1, sizeof *gp);
+
+    if (!gp) {
+        rpc_peer_close(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    gp->peer = p;
+    gp->actor = g->coming;
+    DL_APPEND(g->peers, gp);
+    rpc_peer_set_ctx(p, gp);
+}
+
+static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    struct gate *g = ctx;
+    struct gate_peer *gp = rpc_peer_ctx(p);
+
+    (void)status;
+    (void)detail;
+    if (!gp)
+        return;
+    rpc_peer_set_ctx(p, NULL);
+    DL_DELETE(g->peers, gp);
+    free(gp);
+}
+
+struct rpc_hooks gate_rpc_hooks(struct gate *g)
+{
+    return (struct rpc_hooks){ .ctx = g, .on_hello = on_hello, .on_up = on_up, .on_down = on_down };
+}
+
+const struct actor *gate_caller(void *closure_data)
+{
+    static const struct actor nobody = { .who = { .role = ACCESS_NOBODY } };
+    const struct actor *a = rpc_call_caller(closure_data);
+    struct rpc_peer *p = a ? NULL : rpc_call_peer(closure_data);
+    struct gate_peer *gp = p ? rpc_peer_ctx(p) : NULL;
+
+    return a ? a : gp ? &gp->actor : &nobody;
+}
+
+/* ---- HTTP: a request ---- */
+
+static enum access_role needed(const struct controller *c, const struct http_route *r)
+{
+    if (r->open || (c->open_metrics && (r->fn == http_metrics || r->fn == http_sd)))
+        return ACCESS_NOBODY;
+    return r->fn == http_admin ? admin_needs((unsigned)api_admin_method(r)).role : ACCESS_VIEWER;
+}
+
+/* False: it has answered. */
+static bool take_bearer(struct gate *g, struct http_req *rq, const char *header, struct actor *a)
+{
+    const char *text = header + 6 + strspn(header + 6, " ");
+    int64_t wait_ns = 0;
+    char seconds[16];
+    enum access_verdict v = gate_token(g, a->way, a->origin, text, &a->who, &wait_ns);
+
+    if (v == ACCESS_OK)
+        return true;
+    if (!wait_ns) {
+        http_answer_refusal(rq, 401, "WWW-Authenticate",
+                            "Bearer realm=\"twampmesh\", error=\"invalid_token\"", "%s",
+                            access_verdict_text(v));
+        return false;
+    }
+    snprintf(seconds, sizeof seconds, "%u", seconds_up(wait_ns));
+    http_answer_refusal(rq, 429, "Retry-After", seconds,
+                        "too many wrong access tokens came from %s: wait %s s", a->origin, seconds);
+    return false;
+}
+
+/* False: it has answered. Whoever gives no credentials may still be let in, as who comes from this host. */
+static bool recognise(struct gate *g, struct http_req *rq, struct actor *a)
+{
+    const char *header = http_header(rq, "Authorization");
+
+    set_way(a, "http", http_peer(rq));
+    if (header && !strncasecmp(header, "Bearer ", 7))
+        return take_bearer(g, rq, header, a);
+    if (no_tokens(g) && is_loopback(a->origin)) {
+        a->who.role = g->c->http_write ? ACCESS_ADMIN : ACCESS_VIEWER;
+        snprintf(a->who.name, sizeof a->who.name, "local");
+    }
+    return true;
+}
+
+static void forbid(struct gate *g, struct http_req *rq, const struct actor *a, enum access_role need)
+{
+    const struct http_route *r = http_route_of(rq);
+    const char *what = r->fn == http_admin ? r->data : r->path;
+    char text[256];
+
+    if (a->who.role == ACCESS_NOBODY) {
+        g->anonymous++;
+        if (r->fn == http_admin && admin_needs((unsigned)api_admin_method(r)).changes)
+            audit_refused(g->c->audit, a, what, "", TW__STATUS__STATUS_UNAUTHENTICATED,
+                          "no access token came");
+        http_answer_refusal(rq, 401, "WWW-Authenticate", "Bearer realm=\"twampmesh\"",
+                            "an access token is needed: Authorization: Bearer twa1.ID.SECRET; twampctl "
+                            "access token create --role %s makes one",
+                            access_role_name(need));
+        return;
+    }
+    admin_refusal_text(what, need, &a->who, text, sizeof text);
+    g->forbidden++;
+    audit_refused(g->c->audit, a, what, "", TW__STATUS__STATUS_PERMISSION_DENIED, text);
+    http_answer_error(rq, 403, "%s", text);
+}
+
+bool gate_http(void *ctx, struct http_req *rq)
+{
+    struct controller *c = ctx;
+    struct actor *a = http_note(rq);
+    enum access_role need = needed(c, http_route_of(rq));
+
+    *a = (struct actor){ .who = { .role = ACCESS_NOBODY } };
+    if (!recognise(c->gate, rq, a))
+        return false;
+    if (a->who.role >= need)
+        return true;
+    forbid(c->gate, rq, a, need);
+    return false;
+}
+
+/* ---- What ends with its token ---- */
+
+static bool still(struct gate *g, const struct access_who *w)
+{
+    return !*w->id || access_still(g->tokens, loop_now(g->c->loop).wall, w->id) == ACCESS_OK;
+}
+
+/* Also those who were let in as local while there were no tokens: now there are. */
+static bool keep_stream(void *ctx, const void *note)
+{
+    struct gate *g = ctx;
+    const struct actor *a = note;
+    bool keep = *a->who.id ? still(g, &a->who) : a->who.role == ACCESS_NOBODY || no_tokens(g);
+
+    g->cut_off += !keep;
+    return keep;
+}
+
+void gate_sweep(struct gate *g)
+{
+    struct gate_peer *gp, *next;
+
+    DL_FOREACH_SAFE(g->peers, gp, next)
+    {
+        bool local = !strcmp(gp->actor.way, "tcp") && !*gp->actor.who.id;
+
+        if (local ? no_tokens(g) : still(g, &gp->actor.who))
+            continue;
+        g->cut_off++;
+        rpc_peer_close(gp->peer, TW__STATUS__STATUS_UNAUTHENTICATED,
+                       local ? "there are access tokens now: one is needed"
+                             : access_verdict_text(
+                                   access_still(g->tokens, loop_now(g->c->loop).wall, gp->actor.who.id)));
+        gp->actor.who.role = ACCESS_NOBODY; /* what it still sends until it is gone */
+        gp->actor.who.id[0] = '\0';
+        snprintf(gp->actor.way, sizeof gp->actor.way, "ended");
+    }
+    if (g->c->http)
+        httpd_sweep(g->c->http, keep_stream, g);
+}
+
+static void on_look(struct loop_timer *t)
+{
+    struct gate *g = t->ctx;
+    struct tw_mono now = loop_now(g->c->loop).mono;
+
+    gate_sweep(g);
+    if (now.ns >= g->flush_due_ns) {
+        g->flush_due_ns = now.ns + FLUSH_NS;
+        gate_flush_uses(g);
+    }
+    if (loop_timer_set(g->c->loop, t, (struct tw_mono){ now.ns + LOOK_NS }) != TW_OK)
+        log_error("no memory for the timer of access tokens: those that expire keep their connections until "
+                  "a restart");
+}
+
+/* ---- Life ---- */
+
+enum tw_rc gate_new(struct controller *c, struct gate **ret, struct tw_err *err)
+{
+    struct gate *g = calloc(1, sizeof *g);
+    enum tw_rc rc = g ? access_new(GATE_TOKENS_MAX, &g->tokens) : TW_ENOMEM;
+
+    if (rc == TW_OK)
+        rc = access_tries_new(ACCESS_TRIES_ADDRESSES, ACCESS_TRIES_BURST, ACCESS_TRIES_EVERY_NS, &g->tries);
+    if (rc != TW_OK) {
+        gate_free(g);
+        return tw_err_set(err, rc, "out of memory");
+    }
+    g->c = c;
+    g->wrong_log.burst = 10;
+    g->look = (struct loop_timer){ .fn = on_look, .ctx = g };
+    rc = gate_load(g, err);
+    if (rc != TW_OK) {
+        gate_free(g);
+        return rc;
+    }
+    *ret = g;
+    return TW_OK;
+}
+
+enum tw_rc gate_start(struct gate *g)
+{
+    struct tw_mono now = loop_now(g->c->loop).mono;
+
+    g->flush_due_ns = now.ns + FLUSH_NS;
+    return loop_timer_set(g->c->loop, &g->look, (struct tw_mono){ now.ns + LOOK_NS });
+}
+
+void gate_stop(struct gate *g)
+{
+    if (!g)
+        return;
+    loop_timer_cancel(g->c->loop, &g->look);
+    gate_flush_uses(g);
+}
+
+void gate_free(struct gate *g)
+{
+    if (!g)
+        return;
+    access_free(g->tokens);
+    access_tries_free(g->tries);
+    free(g);
+}
+
+struct access *gate_tokens(struct gate *g)
+{
+    return g->tokens;
+}
+
+void gate_count_forbidden(struct gate *g)
+{
+    g->forbidden++;
+}
+
+void gate_counters(const struct gate *g, struct gate_counters *ret)
+{
+    struct tw_wall now = loop_now(g->c->loop).wall;
+
+    *ret =
+        (struct gate_counters){ .anonymous = g->anonymous, .forbidden = g->forbidden, .cut_off = g->cut_off };
+    access_tries_count(g->tries, &ret->tries);
+    for (size_t i = 0; i < access_count(g->tokens); i++)
+        ret->tokens += access_still(g->tokens, now, access_at(g->tokens, i)->id) == ACCESS_OK;
+}

@@ -1,0 +1,88 @@
+/* controller/gate.h - who comes in, and as whom: the checks of tokens at both doors (RPC for operators,
+ * HTTP), the tokens themselves, and what ends with them. What a role may do is in the rows of admin.h. Loop
+ * thread.
+ *
+ * By RPC: whoever may open an ipc:// socket is an admin, or, with a token, who it says. By TLS a token is
+ * needed. Plain TCP never carries one: on loopback, and only while there are no tokens at all, it lets look.
+ * By HTTP: a token as Authorization: Bearer; from loopback, and only while there are no tokens at all,
+ * without one: to look. A connection lasts as long as its token. */
+#ifndef TW_CONTROLLER_GATE_H
+#define TW_CONTROLLER_GATE_H
+
+#include "common/net/httpd.h"
+#include "common/net/rpc.h"
+#include "controller/core/access.h"
+#include "controller/core/access_tries.h"
+#include "db/store_access.h"
+
+struct controller;
+struct gate;
+
+/* Who asks, and from where. */
+struct actor {
+    struct access_who who; /* name "" and role ACCESS_NOBODY: nobody knows */
+    char way[8];           /* "socket", "tls", "tcp", "http", "page" */
+    char origin[64];       /* numeric address; "uid 1000 pid 4711" on a socket */
+};
+_Static_assert(sizeof(struct actor) <= HTTP_NOTE, "it is the note of a request");
+
+#define GATE_TOKENS_MAX 4096
+
+/* Reads the tokens from the store; before the writer starts. */
+enum tw_rc gate_new(struct controller *c, struct gate **ret, struct tw_err *err);
+void gate_free(struct gate *g);
+/* From then on tokens are looked at from time to time: what expires ends, uses are noted in the store. */
+enum tw_rc gate_start(struct gate *g);
+/* Notes the last uses. Before the writer stops. */
+void gate_stop(struct gate *g);
+
+/* ---- RPC ---- */
+
+/* For the operators' listener. */
+struct rpc_hooks gate_rpc_hooks(struct gate *g);
+/* Who made the call. */
+const struct actor *gate_caller(void *closure_data);
+
+/* ---- HTTP ---- */
+
+/* httpd_conf.guard; ctx is the controller. The note of a request that it lets through is a struct actor. */
+bool gate_http(void *ctx, struct http_req *rq);
+static inline const struct actor *gate_http_actor(struct http_req *rq)
+{
+    return http_note(rq);
+}
+/* Whose token is it that came from `address`? Wrong ones are counted, limited and in the audit log.
+ * *ret_wait_ns: not 0: too many wrong ones came, and so long no other wrong one is told apart. Sets *ret only
+ * with ACCESS_OK. For the login of the page, too. */
+enum access_verdict gate_token(struct gate *g, const char *way, const char *address, const char *text,
+                               struct access_who *ret, int64_t *ret_wait_ns);
+
+/* ---- Tokens ---- */
+
+struct access *gate_tokens(struct gate *g);
+/* Makes a token. done() runs when it is stored, with its text, or NULL and why not. TW_EINVAL, TW_EEXIST (a
+ * token of that name works), TW_ENOSPC (GATE_TOKENS_MAX), TW_ENOMEM, TW_EBUSY: done() does not run. */
+enum tw_rc
+gate_create(struct gate *g, const char *name, enum access_role role, int64_t duration_ns, const char *author,
+            void (*done)(void *ctx, const struct access_token *t, const char *text, const struct tw_err *err),
+            void *ctx, struct tw_err *err);
+/* It works no more at once; what it let in is cut off when that is stored, or 2 s later. done() runs when
+ * that is stored. TW_ENOENT, TW_EEXIST (it is revoked already), TW_ENOMEM: not. */
+enum tw_rc gate_revoke(struct gate *g, const char *id,
+                       void (*done)(void *ctx, const struct access_token *t, const char *text,
+                                    const struct tw_err *err),
+                       void *ctx, struct tw_err *err);
+/* "active", "expired", "revoked" */
+const char *gate_token_state(const struct access_token *t, struct tw_wall now);
+
+struct gate_counters {
+    struct access_tries_counts tries;
+    uint64_t tokens;    /* that work */
+    uint64_t anonymous; /* refused: no token came where one is needed */
+    uint64_t forbidden; /* refused: the role may not */
+    uint64_t cut_off;   /* connections that ended with their token */
+};
+void gate_counters(const struct gate *g, struct gate_counters *ret);
+void gate_count_forbidden(struct gate *g);
+
+#endif

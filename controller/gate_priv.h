@@ -1,0 +1,37 @@
+/* controller/gate_priv.h - what the files of the gate share. */
+#ifndef TW_CONTROLLER_GATE_PRIV_H
+#define TW_CONTROLLER_GATE_PRIV_H
+
+#include "common/log.h"
+#include "controller/audit.h"
+#include "controller/controller.h"
+#include "controller/gate.h"
+
+/* An operator's connection. */
+struct gate_peer {
+    struct gate_peer *prev, *next;
+    struct rpc_peer *peer;
+    struct actor actor;
+};
+
+struct gate {
+    struct controller *c;
+    struct access *tokens;
+    struct access_tries *tries;
+    struct gate_peer *peers;
+    struct actor coming; /* from on_hello() to on_up() */
+    char refusal[256];   /* what on_hello() says */
+    struct loop_timer look;
+    int64_t flush_due_ns, used_flushed_ns;
+    uint64_t anonymous, forbidden, cut_off;
+    struct log_limit wrong_log;
+};
+
+/* gate_tokens.c */
+enum tw_rc gate_load(struct gate *g, struct tw_err *err);
+/* Stores when tokens were last used, for those whose use is newer than what is stored. */
+void gate_flush_uses(struct gate *g);
+/* gate.c: ends what began with a token that works no longer. */
+void gate_sweep(struct gate *g);
+
+#endif

@@ -1,0 +1,227 @@
+"""Who may do what over HTTP and by twampctl, as the table of methods says; tokens that end; the audit log. On loopback, without namespaces."""
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from lab import Process, expect, wait
+
+ROLES = ["none", "viewer", "operator", "admin"]
+PORT = 38090
+
+
+class Controller:
+    """One of its own on 127.0.0.1."""
+
+    def __init__(self, build, *extra):
+        self.build = build
+        self.dir = tempfile.mkdtemp(prefix="twamp-access-")
+        self.admin = f"ipc://{self.dir}/ctl.sock"
+        self.extra = extra
+
+    def start(self):
+        self.process = Process([f"{self.build}/controller/twamp-controller", "--listen", f"ipc://{self.dir}/fleet.sock", "--admin-listen", self.admin,
+                                "--http", f"127.0.0.1:{PORT}", "--data-dir", f"{self.dir}/data", "--name", "access", *self.extra],
+                               f"{self.dir}/log")
+        wait("the controller to be ready", lambda: self.request("GET", "/readyz")[0] == 200)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            print("".join(f"# {line}\n" for line in self.process.tail().splitlines()))
+        if self.process.alive():
+            self.process.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def request(self, method, path, token=None, body=None, raw=None):
+        """(status, text, headers)"""
+        conn = http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)
+        headers = {"Authorization": raw or f"Bearer {token}"} if token or raw else {}
+        if method == "POST":
+            headers["Content-Type"] = "application/json"
+        try:
+            conn.request(method, path, json.dumps(body or {}) if method == "POST" else None, headers)
+            r = conn.getresponse()
+            return r.status, r.read().decode(), dict(r.getheaders())
+        except OSError:
+            return 0, "", {}
+        finally:
+            conn.close()
+
+    def ctl_run(self, *args, **env):
+        done = subprocess.run([f"{self.build}/controller/cli/twampctl", "--controller", self.admin, *args], capture_output=True, text=True,
+                              timeout=60, env={**os.environ, "XDG_CONFIG_HOME": self.dir, **env})
+        return done.returncode, done.stdout, done.stderr
+
+    def ctl(self, *args, **env):
+        code, out, err = self.ctl_run(*args, **env)
+        expect(code == 0, f"twampctl {' '.join(args)}: {code}: {err}")
+        return out
+
+    def create(self, role, name=None, *more):
+        return self.ctl("access", "token", "create", "--role", role, "--name", name or role, *more).strip()
+
+    def metric(self, name):
+        text = self.request("GET", "/metrics", self.viewer)[1]
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M).group(1))
+
+
+def operations(doc):
+    """(method, path, role that it needs): with names that nothing has, so that who may does no harm."""
+    for path, item in doc["paths"].items():
+        for method, op in item.items():
+            yield method.upper(), re.sub(r"\{[^}]*\}", "0", path), op["x-role"]
+
+
+def status_is_right(status, role, need):
+    if ROLES.index(role) >= ROLES.index(need):
+        return status not in (401, 403)
+    return status == (401 if role == "none" else 403)
+
+
+def test_each_role_over_http_and_by_twampctl(build):
+    with Controller(build) as c:
+        doc = json.loads(c.request("GET", "/api/v1/openapi.json")[1])
+        tokens = {role: c.create(role) for role in ROLES[1:]}
+        tried = 0
+        for method, path, need in operations(doc):
+            if path == "/api/v1/events":
+                continue  # it goes on; below
+            for role in ROLES:
+                status, text, headers = c.request(method, path, tokens.get(role))
+                expect(status_is_right(status, role, need), f"{role} {method} {path}, which needs {need}: {status} {text[:200]}")
+                expect(status != 401 or "Bearer" in headers.get("WWW-Authenticate", ""), f"401 without WWW-Authenticate: {headers}")
+                tried += 1
+        expect(tried > 200, tried)
+        for role in ROLES[1:]:
+            code, _, err = c.ctl_run("schedule", "pause", "nosuch", TWAMPCTL_TOKEN=tokens[role])
+            expect(("needs the role operator" in err) == (role == "viewer") and code == 1, f"{role}: {code} {err}")
+            code, out, err = c.ctl_run("audit", "-o", "json", TWAMPCTL_TOKEN=tokens[role])
+            expect((code == 0) == (role == "admin"), f"{role}: audit: {code} {err}")
+        refused = json.loads(out)["entries"]
+        expect({"viewer", "operator"} <= {e["who"] for e in refused if e["result"] == "PERMISSION_DENIED"}, "refusals are not in the audit log")
+
+
+def test_without_tokens_loopback_may_look(build):
+    with Controller(build) as c:
+        expect(c.request("GET", "/api/v1/status")[0] == 200, "a viewer without token")
+        status, text, _ = c.request("POST", "/api/v1/schedule", body={"document": "x"})
+        expect(status == 403 and "local has viewer" in text, f"{status} {text}")
+        c.viewer = c.create("viewer")
+        expect(c.request("GET", "/api/v1/status")[0] == 401, "let in without token although there are some")
+        for path in ("/metrics", "/api/v1/sd"):
+            expect(c.request("GET", path)[0] == 401 and c.request("GET", path, c.viewer)[0] == 200, path)
+        for path in ("/", "/healthz", "/readyz", "/api/v1", "/api/v1/openapi.json"):
+            expect(c.request("GET", path)[0] == 200, f"{path} needs a token")
+    with Controller(build, "--open-metrics", "--http-write") as c:
+        expect("--http-write will go" in c.process.tail() and "access token create" in c.process.tail(), c.process.tail())
+        expect(c.request("POST", "/api/v1/schedule/x/pause")[0] == 404, "--http-write, for one more release")
+        c.create("viewer")
+        expect(c.request("POST", "/api/v1/schedule/x/pause")[0] == 401, "--http-write although there are tokens")
+        for path in ("/metrics", "/api/v1/sd"):
+            expect(c.request("GET", path)[0] == 200, f"--open-metrics: {path}")
+
+
+def stream(c, token):
+    """A listener to events: (socket, what it got first)."""
+    s = socket.create_connection(("127.0.0.1", PORT), timeout=30)
+    s.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    return s, s.recv(65536).decode()
+
+
+def lasts(s):
+    """How long until it ends."""
+    since = time.monotonic()
+    try:
+        while s.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    return time.monotonic() - since
+
+
+def test_connections_end_with_their_token(build):
+    with Controller(build) as c:
+        c.viewer = c.create("viewer", "metrics")
+        gone, short = c.create("operator", "gone"), c.create("viewer", "short", "--ttl", "4s")
+        streams = [stream(c, gone)[0], stream(c, short)[0]]
+        kept, head = stream(c, c.viewer)
+        expect("event: hello" in head or "200 OK" in head, head)
+        listed = json.loads(c.ctl("access", "token", "list", "-o", "json"))["tokens"]
+        expect({t["name"]: t["state"] for t in listed} == {"metrics": "active", "gone": "active", "short": "active"}, listed)
+        c.ctl("access", "token", "revoke", "gone")
+        for s in streams:
+            took = lasts(s)
+            expect(took < 10, f"{took} s until it was cut off")
+        for token, why in ((gone, "revoked"), (short, "expired")):
+            status, text, _ = c.request("GET", "/api/v1/status", token)
+            expect(status == 401 and why in text, f"{status} {text}")
+            code, _, err = c.ctl_run("status", TWAMPCTL_TOKEN=token)
+            expect(code == 3 and why in err, f"{code} {err}")
+        expect(c.metric("twamp_access_cut_off_total") == 2, "not counted")
+        kept.settimeout(0.2)
+        try:
+            expect(kept.recv(65536) != b"", "one with another token was cut off, too")
+        except TimeoutError:
+            pass
+        kept.close()
+
+
+def test_wrong_tokens_are_limited(build):
+    wrong = "twa1.0001020304050607.CAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJic"
+    with Controller(build) as c:
+        c.viewer = c.create("viewer")
+        got = [c.request("GET", "/api/v1/status", wrong) for _ in range(40)]
+        codes = [g[0] for g in got]
+        expect(codes[:10] == [401] * 10 and 429 in codes, codes)
+        late = next(g for g in got if g[0] == 429)
+        expect(int(late[2]["Retry-After"]) >= 1 and "too many wrong access tokens" in late[1], late)
+        expect(c.request("GET", "/api/v1/status", c.viewer)[0] == 200, "a right one is kept out, too")
+        expect(c.request("GET", "/api/v1/status", raw="Basic YTpi")[0] == 401, "another scheme")
+        limited = codes.count(429)
+        expect(c.metric('twamp_access_refused_total{reason="too_many_tries"}') == limited, "not counted")
+        expect(c.metric('twamp_access_refused_total{reason="wrong_token"}') == 40 - limited, "not counted")
+        logged = c.process.tail().count("wrong access token")
+        expect(1 <= logged <= 20, f"{logged} lines in the log")
+        tries = json.loads(c.ctl("audit", "--what", "login", "-o", "json"))["entries"]
+        expect(len(tries) == 40 - limited and all(t["origin"] == "127.0.0.1" and t["result"] == "UNAUTHENTICATED" for t in tries), tries)
+
+
+def test_audit_log(build):
+    with Controller(build) as c:
+        admin = c.create("admin", "root")
+        path = f"{c.dir}/token"
+        with open(path, "w") as f:
+            f.write(admin + "\n")
+        os.chmod(path, 0o644)
+        code, _, err = c.ctl_run("--token-file", path, "status")
+        expect(code == 2 and "chmod 600" in err, f"{code} {err}")
+        os.chmod(path, 0o600)
+        c.ctl("--token-file", path, "status")
+        with open(f"{c.dir}/m.yaml", "w") as f:
+            f.write("mesh: m\ngroups: {g: {select: \"x=y\", allow_empty: true}}\ntopology: full\nmembers: [\"@g\"]\nclasses: {c: {spacing: 1s}}\n")
+        c.ctl("--token-file", path, "schedule", "apply", "-f", f"{c.dir}/m.yaml", "--wait", "0", "-r", "first")
+        c.ctl("--token-file", path, "schedule", "pause", "m")
+        _, _, err = c.ctl_run("--token", admin, "status")
+        expect("--token-file" in err, f"no warning of a token on the command line: {err}")
+        pause, apply = json.loads(c.ctl("audit", "--what", "schedule", "--who", "root", "-o", "json"))["entries"]
+        expect((pause["method"], pause["subject"], pause["result"], pause["way"]) == ("SchedulePause", "m", "OK", "socket"), pause)
+        expect("mesh m: runs" in pause["before"] and "mesh m: paused" in pause["after"] and "mesh m" not in (apply["before"] or ""), (pause, apply))
+        expect(f"uid {os.getuid()} " in pause["origin"] and json.loads(apply["request"])["reason"] == "first", (pause, apply))
+        code, out, _ = c.ctl_run("audit", str(pause["id"]))
+        expect(code == 0 and "Before" in out and "mesh m: paused" in out, out)
+        c.process.stop()
+        c.start()
+        again = json.loads(c.ctl("audit", "--what", "schedule", "-o", "json"))["entries"]
+        expect(again == [pause, apply], "not the same after a restart")
+        expect(c.ctl("audit", "--to", "-1h", "-o", "csv").count("\n") == 1, "entries from before there were any")
+        expect(admin not in open(f"{c.dir}/data/controller.db", "rb").read().decode("latin-1"), "the database has a token's secret")
