@@ -18,7 +18,7 @@ void json_i64(cJSON *o, const char *key, int64_t v);
 void json_num(cJSON *o, const char *key, struct tw_num v);
 /* KEY: RFC 3339 with milliseconds, and NS_KEY: nanoseconds since 1970; both null for 0, "never". */
 void json_time(cJSON *o, const char *key, const char *ns_key, int64_t ns);
-/* Every number of stats_fields[], as members of o. */
+/* Every number of stats_fields[], as members of o once it is printed; in the tree they are one raw item. */
 void json_stats(cJSON *o, const struct stats_view *v);
 
 #endif

@@ -16,7 +16,14 @@
 #include "db/store_alert.h"
 
 #define TICK_NS TW_NS_PER_S
-#define SCAN_MAX 20000               /* pairs of one tick: a million take a minute */
+#define SCAN_MAX 20000   /* pairs of one round: a million take a minute */
+#define SCAN_PIECE 64    /* of them at a time, */
+#define LOOKS_PIECE 2000 /* and of pairs and alerts by the engine, */
+#define PIECE_NS                                                                              \
+    (5 * TW_NS_PER_MS) /* until so much time has passed: then the loop has other things to do \
+                        */
+#define PAUSE_NS TW_NS_PER_MS
+#define SHARE 10                     /* of the loop's time, at most: a tenth */
 #define FRESH_NS (120 * TW_NS_PER_S) /* after our start: what has not come yet may be on its way */
 #define AGENTS_NS (60 * TW_NS_PER_S) /* agents come back within that */
 #define FLOWS_NS (3 * TW_NS_PER_S)   /* a period whose flows have not all come by then goes as it is */
@@ -35,6 +42,11 @@ struct alerts {
     struct notify *notify;
     struct loop_timer timer;
     size_t scan_at;
+    struct {
+        bool on, scanned;
+        size_t left;                /* pairs to scan */
+        int64_t began_ns, spent_ns; /* monotonic */
+    } round;
     uint64_t last_notice, last_silence;
     int64_t minute_ns; /* mono, as resent_ns */
     unsigned freezes_of_minute;
@@ -472,11 +484,11 @@ static void scan_pair(struct alerts *a, struct pair *p, int64_t now_ns)
         log_error("no memory for alerts: a pair was not looked at");
 }
 
-static void scan_pairs(struct alerts *a, int64_t now_ns)
+static void scan_piece(struct alerts *a, int64_t now_ns)
 {
-    size_t n = a->c->inv.pairs.n, left = n < SCAN_MAX ? n : SCAN_MAX;
+    size_t n = a->c->inv.pairs.n;
 
-    for (; left; left--) {
+    for (unsigned i = 0; i < SCAN_PIECE && a->round.left; i++, a->round.left--) {
         if (a->scan_at >= n)
             a->scan_at = 0;
         scan_pair(a, pair_table_at(&a->c->inv.pairs, a->scan_at++), now_ns);
@@ -504,24 +516,90 @@ static void scan_agents(struct alerts *a, int64_t now_ns)
     }
 }
 
-static void tick(struct loop_timer *t)
-{
-    struct alerts *a = t->ctx;
-    int64_t now_ns = now_of(a);
+/* ---- Once a second, or as often as a tenth of the loop's time allows ---- */
 
+static void begin_round(struct alerts *a)
+{
+    size_t n = a->c->inv.pairs.n;
+
+    a->round.on = true;
+    a->round.scanned = false;
+    a->round.left = n < SCAN_MAX ? n : SCAN_MAX;
+    a->round.began_ns = tw_mono_now().ns;
+    a->round.spent_ns = 0;
     if (mono_of(a) - a->minute_ns >= 60 * TW_NS_PER_S) {
         a->minute_ns = mono_of(a);
         a->freezes_of_minute = 0;
     }
-    if (a->doc.version) {
-        scan_pairs(a, now_ns);
-        scan_agents(a, now_ns);
-        alert_engine_tick(a->engine, now_ns);
-        resend_due(a);
-        alert_pasts_go(a->pasts);
-    }
+}
+
+static void end_round(struct alerts *a)
+{
+    a->round.on = false;
+    resend_due(a);
+    alert_pasts_go(a->pasts);
     alert_save_flush(a->save);
-    if (loop_timer_set(a->c->loop, t, (struct tw_mono){ tw_mono_now().ns + TICK_NS }) != TW_OK)
+}
+
+/* False: the round is over. */
+static bool go_on(struct alerts *a, int64_t now_ns)
+{
+    bool more = true;
+
+    if (a->round.left) {
+        scan_piece(a, now_ns);
+    } else if (!a->round.scanned) {
+        scan_agents(a, now_ns);
+        a->round.scanned = true;
+    } else {
+        alert_engine_work(a->engine, now_ns, LOOKS_PIECE, &more);
+    }
+    return more;
+}
+
+/* A million pairs and their alerts take longer than anybody at the loop should wait: a piece of the round at
+ * a time. */
+static void work(struct alerts *a, int64_t now_ns)
+{
+    int64_t start_ns = tw_mono_now().ns, spent_ns;
+    bool more;
+
+    if (!a->round.on)
+        begin_round(a);
+    do {
+        more = go_on(a, now_ns);
+        spent_ns = tw_mono_now().ns - start_ns;
+    } while (more && spent_ns < PIECE_NS);
+    a->round.spent_ns += spent_ns;
+    if (!more)
+        end_round(a);
+}
+
+static int64_t next_ns(const struct alerts *a)
+{
+    int64_t soon_ns = tw_mono_now().ns + PAUSE_NS, pause_ns = SHARE * a->round.spent_ns,
+            due_ns = a->round.began_ns + (pause_ns > TICK_NS ? pause_ns : TICK_NS);
+
+    return a->round.on || due_ns < soon_ns ? soon_ns : due_ns;
+}
+
+/* There are no rules. */
+static void idle(struct alerts *a)
+{
+    a->round.began_ns = tw_mono_now().ns;
+    a->round.spent_ns = 0;
+    alert_save_flush(a->save);
+}
+
+static void tick(struct loop_timer *t)
+{
+    struct alerts *a = t->ctx;
+
+    if (a->doc.version)
+        work(a, now_of(a));
+    else
+        idle(a);
+    if (loop_timer_set(a->c->loop, t, (struct tw_mono){ next_ns(a) }) != TW_OK)
         log_error("no memory for the timer of alerts: they stand still until a restart");
 }
 

@@ -26,6 +26,7 @@ enum tw_rc alert_engine_new(const struct alert_conf *c, struct alert_engine **re
 
 static void free_pair(struct alert_engine *e, struct seen_pair *p)
 {
+    alert_blame_forget_pair(e, p);
     HASH_DEL(e->pairs, p);
     for (struct track *t = p->tracks, *next; t; t = next) {
         next = t->next;
@@ -66,6 +67,7 @@ void alert_engine_free(struct alert_engine *e)
 
     if (!e)
         return;
+    alert_blame_stop(e);
     HASH_CLEAR(hh, e->active);
     HASH_ITER(hh_id, e->by_id, a, next)
     {
@@ -82,6 +84,8 @@ void alert_engine_free(struct alert_engine *e)
 
 void alert_engine_set_rules(struct alert_engine *e, const struct alert_rules *rules)
 {
+    alert_blame_stop(e); /* by rules that are no more: the next round does it again */
+    e->round = ROUND_NONE;
     e->rules = rules;
     e->epoch++;
     e->dirty = true;
@@ -100,6 +104,19 @@ static struct alert *find_active(const struct alert_engine *e, const struct aler
     struct alert *a;
 
     HASH_FIND(hh, e->active, key, sizeof *key, a);
+    return a;
+}
+
+/* p: of a pair, else NULL. */
+static struct alert *active_of(const struct alert_engine *e, const struct seen_pair *p,
+                               const struct alert_key *key)
+{
+    struct alert *a = p ? p->alerts : NULL;
+
+    if (!p)
+        return find_active(e, key);
+    while (a && a->key.slot != key->slot)
+        a = a->next_of_pair;
     return a;
 }
 
@@ -156,13 +173,29 @@ static void keep_done(struct alert_engine *e, struct alert *a)
     *at = a;
 }
 
-static void note_active(struct alert_engine *e, const struct alert *a, int active, int firing)
+static void unlink_alert(struct seen_pair *p, struct alert *a)
+{
+    struct alert **at = &p->alerts;
+
+    while (*at && *at != a)
+        at = &(*at)->next_of_pair;
+    if (*at)
+        *at = a->next_of_pair;
+}
+
+static void note_active(struct alert_engine *e, struct alert *a, int active, int firing)
 {
     struct seen_pair *p = a->key.kind == ALERT_PAIR ? alert_pair_of(e, a->key.pair_id) : NULL;
 
     e->dirty = true;
     if (!p)
         return;
+    if (active > 0) {
+        a->next_of_pair = p->alerts;
+        p->alerts = a;
+    } else if (active < 0) {
+        unlink_alert(p, a);
+    }
     p->active += (uint32_t)active;
     p->firing += (uint32_t)firing;
 }
@@ -231,6 +264,9 @@ void alert_fire(struct alert_engine *e, struct alert *a, int64_t now_ns)
 static void detach(struct alert_engine *e, struct alert *a)
 {
     note_active(e, a, -1, a->state == ALERT_FIRING ? -1 : 0);
+    alert_blame_forget_alert(e, a);
+    if (e->at == a)
+        e->at = a->hh.next;
     HASH_DEL(e->active, a);
     if (a->key.kind != ALERT_PAIR) {
         int32_t i = alert_node_index(e, (enum alert_kind)a->key.kind, a->key.subject);
@@ -291,6 +327,7 @@ static struct seen_pair *make_pair(struct alert_engine *e, uint64_t id)
     if (!p)
         return NULL;
     p->id = id;
+    p->seq = ++e->last_seq;
     p->site[0] = p->site[1] = p->agent[0] = p->agent[1] = p->cause = -1;
     HASH_ADD(hh, e->pairs, id, sizeof p->id, p);
     if (p->hh.tbl)
@@ -515,10 +552,10 @@ static void forget_future(struct alert_cond *c, const struct judged *j)
     c->clear_since_ns = c->last_end_ns = 0;
 }
 
-static enum tw_rc judge(struct alert_engine *e, struct judged *j)
+static enum tw_rc judge(struct alert_engine *e, const struct seen_pair *p, struct judged *j)
 {
     struct alert_cond fresh = { 0 };
-    struct alert *a = find_active(e, &j->key);
+    struct alert *a = active_of(e, p, &j->key);
     int64_t clear_since_ns = a ? a->cond.clear_since_ns : 0;
     enum alert_step step;
 
@@ -544,9 +581,10 @@ static enum tw_rc judge(struct alert_engine *e, struct judged *j)
     return TW_OK;
 }
 
-static void end_without_rule(struct alert_engine *e, const struct alert_key *key, int64_t now_ns)
+static void end_without_rule(struct alert_engine *e, const struct seen_pair *p, const struct alert_key *key,
+                             int64_t now_ns)
 {
-    struct alert *a = find_active(e, key);
+    struct alert *a = active_of(e, p, key);
 
     if (a)
         alert_finish(e, a, "no rule looks at it any more", now_ns);
@@ -616,13 +654,13 @@ static enum tw_rc feed_slot(struct alert_engine *e, struct seen_pair *p, const s
     j.value = alert_value_of(e, p, r, slot, f, now_ns);
     ready = take_baseline(e, p, &j, f);
     if (r->off) {
-        end_without_rule(e, &j.key, now_ns);
+        end_without_rule(e, p, &j.key, now_ns);
         return TW_OK;
     }
     if (late || !ready)
         return TW_OK;
     set_levels(&j, r);
-    return judge(e, &j);
+    return judge(e, p, &j);
 }
 
 enum tw_rc alert_engine_feed(struct alert_engine *e, const struct alert_subject *s,
@@ -638,11 +676,13 @@ enum tw_rc alert_engine_feed(struct alert_engine *e, const struct alert_subject 
         return TW_ENOMEM;
     p->counts = true;
     for (unsigned slot = 0; slot < ALERT_SLOTS && rc == TW_OK; slot++) {
-        struct alert_key key = judged_of(s, NULL, slot, 0, 0, 0).key;
         uint16_t rule = p->picked->rule[slot];
 
-        if (!rule && p->active)
-            end_without_rule(e, &key, now_ns);
+        if (!rule && p->active) {
+            struct alert_key key = judged_of(s, NULL, slot, 0, 0, 0).key;
+
+            end_without_rule(e, p, &key, now_ns);
+        }
         if (rule && is_rule_of_periods(&e->rules->rules[rule - 1]))
             rc = feed_slot(e, p, s, slot, f, now_ns);
     }
@@ -665,13 +705,13 @@ enum tw_rc alert_engine_absent(struct alert_engine *e, const struct alert_subjec
     j = judged_of(s, NULL, slot, now_ns, now_ns, now_ns);
     if (!p->picked->rule[slot] || e->rules->rules[p->picked->rule[slot] - 1].off) {
         if (p->active)
-            end_without_rule(e, &j.key, now_ns);
+            end_without_rule(e, p, &j.key, now_ns);
         return TW_OK;
     }
     j.rule = &e->rules->rules[p->picked->rule[slot] - 1];
     j.value = seconds;
     set_levels(&j, j.rule);
-    return judge(e, &j);
+    return judge(e, p, &j);
 }
 
 enum tw_rc alert_engine_agent(struct alert_engine *e, const struct alert_subject *s,
@@ -695,13 +735,13 @@ enum tw_rc alert_engine_agent(struct alert_engine *e, const struct alert_subject
         return no_memory(e);
     e->node_at[node]->site = site_of(e, s->source_labels, s->n_source_labels);
     if (!rule[slot] || e->rules->rules[rule[slot] - 1].off) {
-        end_without_rule(e, &j.key, now_ns);
+        end_without_rule(e, NULL, &j.key, now_ns);
         return TW_OK;
     }
     j.rule = &e->rules->rules[rule[slot] - 1];
     j.value = seconds_down;
     set_levels(&j, j.rule);
-    rc = judge(e, &j);
+    rc = judge(e, NULL, &j);
     a = find_active(e, &j.key);
     e->node_at[node]->down = a && a->state == ALERT_FIRING ? a : NULL;
     return rc;
@@ -718,17 +758,12 @@ static bool rule_exists(const struct alert_engine *e, const char *name)
 }
 
 /* Ends what nobody would feed any more. */
-static void sweep(struct alert_engine *e, int64_t now_ns)
+static void sweep(struct alert_engine *e, struct alert *a, int64_t now_ns)
 {
-    struct alert *a, *next;
-
-    HASH_ITER(hh, e->active, a, next)
-    {
-        if (a->key.slot < ALERT_SLOTS && !e->conf.alive(e->conf.ctx, a))
-            alert_finish(e, a, "it is not measured any more", now_ns);
-        else if (a->key.slot < ALERT_SLOTS && a->lost_sight && !rule_exists(e, a->rule))
-            alert_finish(e, a, "no rule looks at it any more", now_ns);
-    }
+    if (a->key.slot < ALERT_SLOTS && !e->conf.alive(e->conf.ctx, a))
+        alert_finish(e, a, "it is not measured any more", now_ns);
+    else if (a->key.slot < ALERT_SLOTS && a->lost_sight && !rule_exists(e, a->rule))
+        alert_finish(e, a, "no rule looks at it any more", now_ns);
 }
 
 static void prune_recent(struct alert_engine *e, int64_t now_ns)
@@ -744,25 +779,101 @@ static void prune_recent(struct alert_engine *e, int64_t now_ns)
     }
 }
 
-enum tw_rc alert_engine_tick(struct alert_engine *e, int64_t now_ns)
+static void prune(struct alert_engine *e, int64_t now_ns)
+{
+    if (now_ns - e->pruned_ns < 60 * TW_NS_PER_S)
+        return;
+    prune_recent(e, now_ns);
+    alert_prune_silences(e, now_ns);
+    e->pruned_ns = now_ns;
+}
+
+static void begin_round(struct alert_engine *e, int64_t now_ns)
+{
+    if (!e->first_tick_ns)
+        e->first_tick_ns = now_ns;
+    e->round = ROUND_SWEEP;
+    e->round_ns = now_ns;
+    e->at = e->active;
+}
+
+static enum tw_rc begin_blame(struct alert_engine *e)
+{
+    bool due = e->dirty || e->round_ns - e->correlated_ns >= 10 * TW_NS_PER_S;
+
+    e->round = ROUND_BLAME;
+    if (!due)
+        return TW_OK;
+    e->dirty = false; /* what comes from now on is for the next time */
+    e->correlated_ns = e->round_ns;
+    return alert_blame_begin(e);
+}
+
+/* What has fired since the round began is for the next one: nobody has asked who is to blame for it. */
+static bool is_new(const struct alert_engine *e, const struct alert *a, int64_t now_ns)
+{
+    return a->key.slot < ALERT_SLOTS && a->fired_ns > e->round_ns && a->fired_ns <= now_ns;
+}
+
+static enum tw_rc go_round(struct alert_engine *e, int64_t now_ns, size_t *looks)
+{
+    struct alert *a = e->at;
+    enum tw_rc rc = TW_OK;
+
+    if (e->round == ROUND_BLAME) {
+        rc = alert_blame_go(e, now_ns, looks);
+        if (!e->blame) {
+            e->round = ROUND_TELL;
+            e->at = e->active;
+        }
+        return rc;
+    }
+    *looks -= 1;
+    if (!a && e->round == ROUND_SWEEP)
+        return begin_blame(e);
+    if (!a) {
+        prune(e, now_ns);
+        e->round = ROUND_NONE;
+        return TW_OK;
+    }
+    e->at = a->hh.next;
+    if (e->round == ROUND_SWEEP)
+        sweep(e, a, now_ns);
+    else if (a->state == ALERT_FIRING && !is_new(e, a, now_ns))
+        alert_tell(e, a, now_ns);
+    return TW_OK;
+}
+
+enum tw_rc alert_engine_work(struct alert_engine *e, int64_t now_ns, size_t looks, bool *ret_more)
 {
     enum tw_rc rc = TW_OK;
 
+    *ret_more = false;
     if (!e->rules)
         return TW_OK;
-    if (!e->first_tick_ns)
-        e->first_tick_ns = now_ns;
-    sweep(e, now_ns);
-    if (e->dirty || now_ns - e->correlated_ns >= 10 * TW_NS_PER_S) {
-        rc = alert_blame(e, now_ns);
-        e->correlated_ns = now_ns;
-        e->dirty = rc != TW_OK;
+    if (e->round == ROUND_NONE)
+        begin_round(e, now_ns);
+    while (e->round != ROUND_NONE && looks) {
+        enum tw_rc one = go_round(e, now_ns, &looks);
+
+        if (one != TW_OK) {
+            no_memory(e);
+            e->dirty = true;
+            rc = one;
+        }
     }
-    alert_tell_all(e, now_ns);
-    if (now_ns - e->pruned_ns >= 60 * TW_NS_PER_S) {
-        prune_recent(e, now_ns);
-        alert_prune_silences(e, now_ns);
-        e->pruned_ns = now_ns;
+    *ret_more = e->round != ROUND_NONE;
+    return rc;
+}
+
+enum tw_rc alert_engine_tick(struct alert_engine *e, int64_t now_ns)
+{
+    enum tw_rc rc = TW_OK, one;
+    bool more = true;
+
+    while (more) {
+        one = alert_engine_work(e, now_ns, SIZE_MAX, &more);
+        rc = one ? one : rc;
     }
     return rc;
 }
@@ -808,6 +919,7 @@ void alert_engine_stepped(struct alert_engine *e, int64_t by_ns)
         step(&p->picked_ns, by_ns);
     step(&e->first_tick_ns, by_ns);
     step(&e->correlated_ns, by_ns);
+    step(&e->round_ns, by_ns);
     step(&e->pruned_ns, by_ns);
 }
 

@@ -70,6 +70,7 @@ struct alert {
     enum alert_quiet quiet;
     char quiet_text[128];
     bool lost_sight; /* restored, and nothing was heard of it since */
+    struct alert *next_of_pair; /* the engine's */
     UT_hash_handle hh, hh_id;
 };
 static inline enum alert_metric alert_metric_of(const struct alert *a)
@@ -159,6 +160,10 @@ enum tw_rc alert_engine_agent(struct alert_engine *e, const struct alert_subject
 void alert_engine_forget(struct alert_engine *e, uint64_t pair_id);
 /* Once a second or so: correlates, tells, ends what is no longer looked at. */
 enum tw_rc alert_engine_tick(struct alert_engine *e, int64_t now_ns);
+/* The same in pieces of about `looks` looks at a pair, node or alert, for who must not be held up by a
+ * million pairs. Feeding goes on in between; what fires meanwhile is told in the next round. *ret_more: that
+ * was not all. */
+enum tw_rc alert_engine_work(struct alert_engine *e, int64_t now_ns, size_t looks, bool *ret_more);
 
 /* Answers a want: sorts v by time. What the engine has seen itself meanwhile is not counted twice. */
 void alert_engine_learn(struct alert_engine *e, const struct alert_want *w, struct alert_past *v, size_t n);

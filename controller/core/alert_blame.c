@@ -42,12 +42,28 @@ int32_t alert_node_index(struct alert_engine *e, enum alert_kind kind, const cha
     return (int32_t)n->index;
 }
 
+/* ---- What there is to blame for ---- */
+
+enum step { LINKS, SITES, TURN, AGENTS, CAUSES, NODES, ALERTS, OVER };
+/* Of the pair with that number, as it was when it was looked at. */
+struct ends {
+    uint64_t seq;
+    int32_t site[2], agent[2];
+    int32_t cause; /* found so far; -1 */
+};
 struct blame {
     struct alert_engine *e;
     int64_t now_ns;
-    struct alert_link *links; /* in the order of e->pairs */
-    size_t n;
-    struct alert_node *nodes; /* by index */
+    enum step step;
+    struct alert_link *links;
+    struct ends *ends; /* of them */
+    size_t n, cap, at;
+    size_t n_nodes;           /* there may be more by now */
+    struct alert_node *nodes; /* by index: what was found */
+    struct alert_node *found; /* of one kind */
+    struct alert_correlator *correlator;
+    struct seen_pair *pair;
+    struct alert *alert;
 };
 
 static bool is_down(const struct alert_engine *e, int32_t agent)
@@ -72,83 +88,103 @@ static bool is_known(const struct seen_pair *p)
     return p->counts || p->active;
 }
 
-static void fill_links(struct blame *b)
+/* One that came since the beginning is none this time. */
+static int32_t node_of(const struct blame *b, int32_t node)
 {
-    b->n = 0;
-    for (const struct seen_pair *p = b->e->pairs; p; p = p->hh.next) {
-        bool down = touches_down(b->e, p);
+    return node >= 0 && (size_t)node < b->n_nodes ? node : -1;
+}
 
-        if (is_known(p))
-            b->links[b->n++] = (struct alert_link){ .source = p->site[0],
-                                                    .target = p->site[1],
-                                                    .bad = p->active || down,
-                                                    .firing = p->firing || down,
-                                                    .cause = -1 };
+static enum tw_rc make_room(struct blame *b)
+{
+    size_t cap = b->cap + HASH_COUNT(b->e->pairs) / 8 + 64;
+    struct alert_link *links = realloc(b->links, cap * sizeof *links);
+    struct ends *ends;
+
+    b->links = links ? links : b->links;
+    ends = links ? realloc(b->ends, cap * sizeof *ends) : NULL;
+    b->ends = ends ? ends : b->ends;
+    b->cap = ends ? cap : b->cap;
+    return ends ? TW_OK : TW_ENOMEM;
+}
+
+static enum tw_rc take_link(struct blame *b, const struct seen_pair *p)
+{
+    bool down = touches_down(b->e, p);
+
+    if (!is_known(p))
+        return TW_OK;
+    if (b->n == b->cap && make_room(b) != TW_OK)
+        return TW_ENOMEM;
+    b->ends[b->n] = (struct ends){ .seq = p->seq, .cause = -1 };
+    for (int i = 0; i < 2; i++) {
+        b->ends[b->n].site[i] = node_of(b, p->site[i]);
+        b->ends[b->n].agent[i] = node_of(b, p->agent[i]);
     }
+    b->links[b->n] = (struct alert_link){ .source = b->ends[b->n].site[0],
+                                          .target = b->ends[b->n].site[1],
+                                          .bad = p->active || down,
+                                          .firing = p->firing || down,
+                                          .cause = -1 };
+    b->n++;
+    return TW_OK;
 }
 
 static bool is_blamed(const struct blame *b, int32_t node)
 {
-    return node >= 0 && b->nodes[node].blamed;
+    return node_of(b, node) >= 0 && b->nodes[node].blamed;
 }
 
 /* After the sites: what they explain is out, and what touches an agent that is down is explained by that. */
-static void turn_to_agents(struct blame *b, bool agents)
+static void turn_to_agents(struct blame *b, size_t i)
 {
-    size_t i = 0;
+    struct alert_link *l = &b->links[i];
+    struct ends *x = &b->ends[i];
 
-    for (struct seen_pair *p = b->e->pairs; p; p = p->hh.next) {
-        struct alert_link *l = &b->links[i];
-
-        if (!is_known(p)) {
-            p->cause = -1;
-            continue;
-        }
-        i++;
-        p->cause = l->bad ? l->cause : -1;
-        if (is_blamed(b, p->site[0]) || is_blamed(b, p->site[1]))
-            l->cause = EXPLAINED;
-        else if (explains(b->e, p->agent[0]) || explains(b->e, p->agent[1])) {
-            p->cause = explains(b->e, p->agent[0]) ? p->agent[0] : p->agent[1];
-            l->cause = EXPLAINED;
-        } else {
-            l->cause = agents ? -1 : EXPLAINED;
-        }
-        l->source = p->agent[0];
-        l->target = p->agent[1];
+    x->cause = l->bad ? l->cause : -1;
+    if (is_blamed(b, x->site[0]) || is_blamed(b, x->site[1])) {
+        l->cause = EXPLAINED;
+    } else if (explains(b->e, x->agent[0]) || explains(b->e, x->agent[1])) {
+        x->cause = explains(b->e, x->agent[0]) ? x->agent[0] : x->agent[1];
+        l->cause = EXPLAINED;
+    } else {
+        l->cause = b->e->rules->agents ? -1 : EXPLAINED;
     }
+    l->source = x->agent[0];
+    l->target = x->agent[1];
 }
 
-static void take_causes(struct blame *b)
+/* Pairs stand in the order of their numbers: those that went since are passed over here, those that came have
+ * none. */
+static void take_cause(struct blame *b, struct seen_pair *p)
 {
-    size_t i = 0;
+    const struct alert_link *l;
 
-    for (struct seen_pair *p = b->e->pairs; p; p = p->hh.next) {
-        if (!is_known(p))
-            continue;
-        if (b->links[i].cause >= 0 && b->links[i].cause != EXPLAINED && b->links[i].bad)
-            p->cause = b->links[i].cause;
-        i++;
-    }
+    while (b->at < b->n && b->ends[b->at].seq < p->seq)
+        b->at++;
+    p->cause = -1;
+    if (b->at == b->n || b->ends[b->at].seq != p->seq)
+        return;
+    l = &b->links[b->at];
+    p->cause = l->cause >= 0 && l->cause != EXPLAINED && l->bad ? l->cause : b->ends[b->at].cause;
 }
 
 /* One kind only: the others keep what they are. */
-static enum tw_rc correlate(struct blame *b, enum alert_kind kind)
+static enum tw_rc begin_correlating(struct blame *b, enum alert_kind kind)
 {
     const struct alert_rules *r = b->e->rules;
-    struct alert_node *nodes = calloc(b->e->n_nodes + 1, sizeof *nodes);
-    enum tw_rc rc;
 
-    if (!nodes)
-        return TW_ENOMEM;
-    for (size_t i = 0; i < b->e->n_nodes; i++)
-        nodes[i].blamed = b->e->node_at[i]->key.kind == kind && b->e->node_at[i]->alert;
-    rc = alert_correlate(b->links, b->n, nodes, b->e->n_nodes, r->share, r->min_peers);
-    for (size_t i = 0; rc == TW_OK && i < b->e->n_nodes; i++)
+    for (size_t i = 0; i < b->n_nodes; i++)
+        b->found[i].blamed = b->e->node_at[i]->key.kind == kind && b->e->node_at[i]->alert;
+    return alert_correlator_new(b->links, b->n, b->found, b->n_nodes, r->share, r->min_peers, &b->correlator);
+}
+
+static void end_correlating(struct blame *b, enum alert_kind kind)
+{
+    for (size_t i = 0; i < b->n_nodes; i++)
         if (b->e->node_at[i]->key.kind == kind)
-            b->nodes[i] = nodes[i];
-    free(nodes);
-    return rc;
+            b->nodes[i] = b->found[i];
+    alert_correlator_free(b->correlator);
+    b->correlator = NULL;
 }
 
 /* ---- Their alerts ---- */
@@ -252,42 +288,188 @@ static void settle_alert(struct blame *b, struct alert *a)
     b->e->conf.changed(b->e->conf.ctx, a);
 }
 
-static void settle(struct blame *b)
-{
-    size_t n = b->e->n_nodes;
+/* ---- Step by step ---- */
 
-    for (size_t i = 0; i < n; i++)
-        settle_node(b, i);
-    for (struct alert *a = b->e->active; a; a = a->hh.next)
-        settle_alert(b, a);
+static void free_blame(struct blame *b)
+{
+    alert_correlator_free(b->correlator);
+    free(b->links);
+    free(b->ends);
+    free(b->nodes);
+    free(b->found);
+    free(b);
 }
 
-enum tw_rc alert_blame(struct alert_engine *e, int64_t now_ns)
+void alert_blame_stop(struct alert_engine *e)
 {
-    struct blame b = { .e = e, .now_ns = now_ns };
-    enum tw_rc rc = TW_OK;
+    if (e->blame)
+        free_blame(e->blame);
+    e->blame = NULL;
+}
+
+void alert_blame_forget_pair(struct alert_engine *e, const struct seen_pair *p)
+{
+    if (e->blame && e->blame->pair == p)
+        e->blame->pair = p->hh.next;
+}
+
+void alert_blame_forget_alert(struct alert_engine *e, const struct alert *a)
+{
+    if (e->blame && e->blame->alert == a)
+        e->blame->alert = a->hh.next;
+}
+
+static void to_step(struct blame *b, enum step step)
+{
+    b->step = step;
+    b->at = 0;
+    b->pair = b->e->pairs;
+    b->alert = b->e->active;
+}
+
+enum tw_rc alert_blame_begin(struct alert_engine *e)
+{
+    struct blame *b;
 
     if (!e->active)
         return TW_OK;
-    b.links = calloc(HASH_COUNT(e->pairs) + 1, sizeof *b.links);
-    b.nodes = calloc(e->n_nodes + 1, sizeof *b.nodes);
-    if (!b.links || !b.nodes)
-        rc = TW_ENOMEM;
-    if (rc == TW_OK) {
-        fill_links(&b);
-        rc = e->rules->sites ? correlate(&b, ALERT_SITE) : TW_OK;
+    b = calloc(1, sizeof *b);
+    if (!b)
+        return TW_ENOMEM;
+    b->e = e;
+    b->n_nodes = e->n_nodes;
+    b->cap = HASH_COUNT(e->pairs) + 1;
+    b->links = malloc(b->cap * sizeof *b->links);
+    b->ends = malloc(b->cap * sizeof *b->ends);
+    b->nodes = calloc(e->n_nodes + 1, sizeof *b->nodes);
+    b->found = calloc(e->n_nodes + 1, sizeof *b->found);
+    if (!b->links || !b->ends || !b->nodes || !b->found) {
+        free_blame(b);
+        return TW_ENOMEM;
     }
-    if (rc == TW_OK) {
-        turn_to_agents(&b, e->rules->agents);
-        rc = correlate(&b, ALERT_AGENT);
+    to_step(b, LINKS);
+    e->blame = b;
+    return TW_OK;
+}
+
+static enum tw_rc go_correlating(struct blame *b, enum alert_kind kind, enum step next, size_t *looks)
+{
+    enum tw_rc rc = b->correlator ? TW_OK : begin_correlating(b, kind);
+
+    if (rc == TW_OK && alert_correlator_go(b->correlator, looks)) {
+        end_correlating(b, kind);
+        to_step(b, next);
     }
-    if (rc == TW_OK) {
-        take_causes(&b);
-        settle(&b);
+    return rc;
+}
+
+static enum tw_rc go_links(struct blame *b)
+{
+    struct seen_pair *p = b->pair;
+
+    if (!p) {
+        to_step(b, b->e->rules->sites ? SITES : TURN);
+        return TW_OK;
+    }
+    b->pair = p->hh.next;
+    if (b->pair)
+        __builtin_prefetch(b->pair->hh.next);
+    return take_link(b, p);
+}
+
+/* To give tens of megabytes back takes the kernel as long as all of a piece may. */
+static void free_for_long(void *p, size_t *looks)
+{
+    free(p);
+    *looks = 0;
+}
+
+static void go_causes(struct blame *b, size_t *looks)
+{
+    struct seen_pair *p = b->pair;
+
+    if (p) {
+        b->pair = p->hh.next;
+        take_cause(b, p);
+        return;
+    }
+    free_for_long(b->ends, looks);
+    b->ends = NULL;
+    to_step(b, NODES);
+}
+
+/* What that makes dirty is what it found. */
+static void go_nodes(struct blame *b, size_t *looks)
+{
+    bool dirty = b->e->dirty;
+
+    if (b->links) {
+        free_for_long(b->links, looks);
+        b->links = NULL;
+        return;
+    }
+    for (size_t i = 0; i < b->n_nodes; i++)
+        settle_node(b, i);
+    b->e->dirty = dirty;
+    to_step(b, ALERTS);
+}
+
+static void go_alerts(struct blame *b)
+{
+    struct alert *a = b->alert;
+
+    if (a) {
+        b->alert = a->hh.next;
+        settle_alert(b, a);
     } else {
-        e->counts.no_memory++;
+        b->step = OVER;
     }
-    free(b.links);
-    free(b.nodes);
+}
+
+static enum tw_rc go_step(struct blame *b, size_t *looks)
+{
+    switch (b->step) {
+    case LINKS:
+        return go_links(b);
+    case SITES:
+        return go_correlating(b, ALERT_SITE, TURN, looks);
+    case TURN:
+        if (b->at < b->n)
+            turn_to_agents(b, b->at++);
+        else
+            to_step(b, AGENTS);
+        return TW_OK;
+    case AGENTS:
+        return go_correlating(b, ALERT_AGENT, CAUSES, looks);
+    case CAUSES:
+        go_causes(b, looks);
+        return TW_OK;
+    case NODES:
+        go_nodes(b, looks);
+        return TW_OK;
+    case ALERTS:
+        go_alerts(b);
+        return TW_OK;
+    case OVER:
+        break;
+    }
+    return TW_OK;
+}
+
+enum tw_rc alert_blame_go(struct alert_engine *e, int64_t now_ns, size_t *looks)
+{
+    struct blame *b = e->blame;
+    enum tw_rc rc = TW_OK;
+
+    if (!b)
+        return TW_OK;
+    b->now_ns = now_ns;
+    while (rc == TW_OK && b->step != OVER && *looks) {
+        if (b->step != SITES && b->step != AGENTS) /* the correlator takes them off itself */
+            *looks -= 1;
+        rc = go_step(b, looks);
+    }
+    if (rc != TW_OK || b->step == OVER)
+        alert_blame_stop(e);
     return rc;
 }

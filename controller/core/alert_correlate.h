@@ -29,4 +29,13 @@ struct alert_node {
 enum tw_rc alert_correlate(struct alert_link *links, size_t n, struct alert_node *nodes, size_t n_nodes,
                            double share, uint32_t min_peers);
 
+/* The same in pieces: each link is looked at a few times, however many nodes are blamed. What was given is
+ * the correlator's until it is over. */
+struct alert_correlator;
+enum tw_rc alert_correlator_new(struct alert_link *links, size_t n, struct alert_node *nodes, size_t n_nodes,
+                                double share, uint32_t min_peers, struct alert_correlator **ret);
+/* Goes on for about *looks looks at a link or node, which it takes off. True: it is over. */
+bool alert_correlator_go(struct alert_correlator *c, size_t *looks);
+void alert_correlator_free(struct alert_correlator *c);
+
 #endif

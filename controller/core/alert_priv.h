@@ -29,6 +29,7 @@ struct track {
 };
 struct seen_pair {
     uint64_t id;
+    uint64_t seq;   /* they stand in this order */
     uint64_t epoch; /* of the rules that were picked; 0: none yet */
     int64_t picked_ns;
     struct picked *picked;
@@ -36,6 +37,8 @@ struct seen_pair {
     int32_t site[2], agent[2]; /* nodes of source and target; -1: none */
     int32_t cause;             /* node that explains it; -1 */
     uint32_t active, firing;   /* alerts of it */
+    struct alert *alerts; /* the active ones: with hundreds of thousands a look into their table is a walk
+                             through memory */
     bool counts;               /* something should come of it now */
     UT_hash_handle hh;
 };
@@ -63,6 +66,11 @@ struct alert_engine {
     uint64_t epoch, last_id, last_want;
     int64_t first_tick_ns, correlated_ns, pruned_ns;
     bool dirty;           /* correlate again */
+    enum { ROUND_NONE, ROUND_SWEEP, ROUND_BLAME, ROUND_TELL } round; /* of what is done once a second or so */
+    int64_t round_ns;                                                /* its beginning */
+    struct alert *at;                                                /* where it is, of active */
+    struct blame *blame;                                             /* NULL: nothing is being correlated */
+    uint64_t last_seq;
     struct alert *active; /* by key */
     struct alert *by_id;
     struct alert *done[ALERT_DONE_MAX]; /* a ring */
@@ -95,10 +103,17 @@ struct tw_num alert_value_of(struct alert_engine *e, struct seen_pair *p, const 
 struct alert_baseline *alert_baseline_of(struct alert_engine *e, struct seen_pair *p, const struct alert_rule *r,
                                          unsigned slot, const struct alert_facts *f, int64_t now_ns);
 /* alert_tell.c */
-void alert_tell_all(struct alert_engine *e, int64_t now_ns);
+void alert_tell(struct alert_engine *e, struct alert *a, int64_t now_ns);
 void alert_prune_silences(struct alert_engine *e, int64_t now_ns);
 /* alert_blame.c */
-enum tw_rc alert_blame(struct alert_engine *e, int64_t now_ns);
+enum tw_rc alert_blame_begin(struct alert_engine *e); /* TW_ENOMEM: it has not begun */
+/* Goes on for about *looks looks at a pair, node or alert, which it takes off; then e->blame is NULL, it is
+ * over, or failed: TW_ENOMEM. */
+enum tw_rc alert_blame_go(struct alert_engine *e, int64_t now_ns, size_t *looks);
+void alert_blame_stop(struct alert_engine *e);
+/* Before it goes. */
+void alert_blame_forget_pair(struct alert_engine *e, const struct seen_pair *p);
+void alert_blame_forget_alert(struct alert_engine *e, const struct alert *a);
 int32_t alert_node_index(struct alert_engine *e, enum alert_kind kind, const char *name);
 
 #endif

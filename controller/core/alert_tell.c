@@ -249,7 +249,7 @@ static bool what_to_tell(const struct alert_engine *e, const struct alert *a, in
     return true;
 }
 
-static void tell(struct alert_engine *e, struct alert *a, int64_t now_ns)
+void alert_tell(struct alert_engine *e, struct alert *a, int64_t now_ns)
 {
     enum alert_notice n;
 
@@ -264,13 +264,6 @@ static void tell(struct alert_engine *e, struct alert *a, int64_t now_ns)
     a->notices++;
     e->conf.notice(e->conf.ctx, a, n);
     e->conf.changed(e->conf.ctx, a);
-}
-
-void alert_tell_all(struct alert_engine *e, int64_t now_ns)
-{
-    for (struct alert *a = e->active; a; a = a->hh.next)
-        if (a->state == ALERT_FIRING)
-            tell(e, a, now_ns);
 }
 
 enum tw_rc alert_engine_ack(struct alert_engine *e, uint64_t id, const char *author, const char *reason,

@@ -78,6 +78,7 @@ struct render_job {
     void *data;
     const char *type;
     struct http_blob *blob;
+    bool pack; /* nobody else gets this one: for who does not take gzip it need not be made */
 };
 
 static void render_work(struct reader_job *job, struct store_reader *db)
@@ -87,8 +88,8 @@ static void render_work(struct reader_job *job, struct store_reader *db)
     char *text = j->write(j->data, &len);
 
     (void)db;
-    if (text)
-        http_blob_new(text, len, j->type, true, &j->blob);
+    if (text && http_blob_new(text, len, j->type, j->pack, &j->blob) == TW_OK && !j->pack)
+        http_blob_header(j->blob, "Vary", "Accept-Encoding");
 }
 
 static void render_free(struct render_job *j)
@@ -126,7 +127,14 @@ void api_render_as(struct controller *c, struct http_req *rq, const char *type,
         api_refuse(rq, TW_ENOMEM, NULL);
         return;
     }
-    *j = (struct render_job){ { .run = render_work, .done = render_done }, rq, write, free_data, data, type, NULL };
+    *j = (struct render_job){ { .run = render_work, .done = render_done },
+                              rq,
+                              write,
+                              free_data,
+                              data,
+                              type,
+                              NULL,
+                              http_accepts_gzip(rq) };
     rc = reader_submit(c->readers, &j->job);
     if (rc) {
         api_refuse(rq, rc, NULL);

@@ -1,9 +1,9 @@
 /* tests/bench/history.c - a month of many pairs: what comes in with roll-ups beside bare SQLite, and how long
  * it takes to read while more comes in.
  *
- * usage: bench_history [stored rows] [folder [file]]     1,000,000 rows unless said otherwise; the goals are
- * for 20,000,000. The file in that folder is left behind with the month, and if it is there already, it is
- * read.
+ * usage: bench_history [stored rows] [folder [file [days]]]     1,000,000 rows unless said otherwise; the
+ * goals are for 20,000,000. Fewer days than 30: as many pairs with fewer rows. The file in that folder is
+ * left behind with the month, and if it is there already, it is read.
  *
  * 10,000 pairs (fewer with fewer rows, 720 rows each at least), 30 days, a summary each half hour: as many
  * cells of an hour, and of a day. */
@@ -17,11 +17,10 @@
 #include "tests/bench/bare.h"
 #include "tests/bench/history_api.h"
 
-#define DAYS 30
 #define MONTH_PERIOD_NS (1800 * TW_NS_PER_S)
 #define INGEST_PERIOD_NS (60 * TW_NS_PER_S)
 #define PER_DAY 48
-#define ROWS_PER_PAIR (DAYS * (PER_DAY + 24 + 1)) /* summaries, cells of an hour and of a day */
+#define ROWS_PER_DAY (PER_DAY + 24 + 1) /* summaries, cells of an hour and of a day */
 #define MAX_PAIRS 10000
 #define COMMIT 1000
 #define SHAPES 997
@@ -30,7 +29,7 @@
 
 static struct tw_summary shapes[SHAPES];
 static char dir[256], path[320];
-static unsigned pairs;
+static unsigned pairs, days = 30;
 static uint64_t ids[MAX_PAIRS];
 static uint64_t seq;
 static int64_t period_ns = INGEST_PERIOD_NS;
@@ -225,14 +224,14 @@ static void read_months(struct store_reader *r, double *ms)
                             &(struct store_span){ .pair_ids = &pair,
                                                   .n_pairs = 1,
                                                   .from_ns = DAY0 + 7 * 60 * TW_NS_PER_S,
-                                                  .to_ns = DAY0 + DAYS * DAY_NS,
+                                                  .to_ns = DAY0 + days * DAY_NS,
                                                   .raw_from_ns = INT64_MAX,
                                                   .fn = add_cell,
                                                   .ctx = &a },
                             &err))
             die("span", err.text);
         ms[i] = 1e3 * (seconds() - start);
-        if (a.rows != DAYS * PER_DAY - 1 || a.merged.sent != 600 * a.rows)
+        if (a.rows != days * PER_DAY - 1 || a.merged.sent != 600 * a.rows)
             die("span", "is not what was written");
         summary_free(&a.merged);
     }
@@ -403,7 +402,11 @@ int main(int argc, char **argv)
     int64_t agent;
     struct store *s;
 
-    pairs = want / ROWS_PER_PAIR < MAX_PAIRS ? (unsigned)(want / ROWS_PER_PAIR) : MAX_PAIRS;
+    if (argc > 4)
+        days = (unsigned)strtoul(argv[4], NULL, 10);
+    if (!days || days > 30)
+        die("days", "expected 1 to 30");
+    pairs = want / (days * ROWS_PER_DAY) < MAX_PAIRS ? (unsigned)(want / (days * ROWS_PER_DAY)) : MAX_PAIRS;
     snprintf(dir, sizeof dir, "%s/twbench-XXXXXX", folder);
     if (!pairs || !mkdtemp(dir))
         die(dir, "give a number of rows from 2190 and a folder that can be written");
@@ -412,7 +415,7 @@ int main(int argc, char **argv)
         snprintf(kept, sizeof kept, "%s/%s", folder, argv[3]);
     for (unsigned i = 0; i < SHAPES; i++)
         make_shape(&shapes[i], i);
-    total = (uint64_t)pairs * DAYS * PER_DAY / COMMIT * COMMIT + COMMIT;
+    total = (uint64_t)pairs * days * PER_DAY / COMMIT * COMMIT + COMMIT;
     if (access(kept, R_OK)) {
         compare(total < 200000 ? total : 200000);
         fflush(stdout);

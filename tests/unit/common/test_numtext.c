@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -17,6 +18,12 @@ static const struct {
     { 0, "0" },
     { 0.1, "0.1" },
     { 616000, "616000" },
+    { -0.0, "-0" },
+    { 1e-9, "1e-09" },
+    { 0.00009999, "9.999e-05" },
+    { 0.0001, "0.0001" },
+    { 999999.999999999, "999999.999999999" },
+    { 1e6, "1000000" },
     { -0.000412, "-0.000412" },
     { 0.1 + 0.2, "0.30000000000000004" },
     { 1.0 / 3, "0.3333333333333333" },
@@ -52,11 +59,33 @@ static void every_number_reads_back(void **state)
     }
 }
 
+/* What goes without printf() is what it would print. */
+static void as_printf_does(void **state)
+{
+    uint64_t seed = 2;
+    char buf[NUMTEXT_MAX], slow[NUMTEXT_MAX];
+
+    (void)state;
+    for (int i = 0; i < 60000; i++) {
+        double v = (double)(rng_next(&seed) >> (9 + rng_next(&seed) % 55)) / 1e9;
+
+        v = i % 3 == 1 ? v / 3 : i % 3 == 2 ? -v : v;
+        for (int digits = 15; digits <= 17; digits++) {
+            snprintf(slow, sizeof slow, "%.*g", digits, v);
+            if (strtod(slow, NULL) == v)
+                break;
+        }
+        if (strcmp(numtext_exact(v, buf), slow))
+            fail_msg("%a became %s, not %s", v, buf, slow);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fewest_digits),
         cmocka_unit_test(every_number_reads_back),
+        cmocka_unit_test(as_printf_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,7 @@ struct world {
     struct alert_want wanted[8];
     size_t n_wanted;
     bool gone, maintenance;
+    size_t looks; /* of a piece of a tick; 0: in one go */
     struct tw_label site_label[SITES];
     char name[SITES][8];
 };
@@ -168,6 +169,14 @@ static int make_world(void **state)
     return 0;
 }
 
+/* What is done in pieces comes to the same. */
+static int make_world_in_pieces(void **state)
+{
+    make_world(state);
+    ((struct world *)*state)->looks = 1;
+    return 0;
+}
+
 static int free_world(void **state)
 {
     struct world *w = *state;
@@ -240,7 +249,12 @@ static void feed(struct world *w, int source, int target, double loss)
 
 static void tick(struct world *w)
 {
-    assert_int_equal(alert_engine_tick(w->e, w->now), TW_OK);
+    bool more = true;
+
+    if (!w->looks)
+        assert_int_equal(alert_engine_tick(w->e, w->now), TW_OK);
+    while (w->looks && more)
+        assert_int_equal(alert_engine_work(w->e, w->now, w->looks, &more), TW_OK);
 }
 
 static void feed_for(struct world *w, int64_t ns, double loss)
@@ -1024,12 +1038,43 @@ static void single_pairs(void **state)
     assert_string_not_equal(w->told[0].subject, w->told[1].subject);
 }
 
+/* While a round goes on pairs are fed, go and come back: nobody is told of a pair that the dead site
+ * explains, and nothing is looked at that has gone. */
+static void feeding_in_between(void **state)
+{
+    struct world *w = *state;
+    uint64_t seed = 7;
+    bool more;
+
+    loss_rule(w);
+    start(w);
+    for (int i = 0; i < 60; i++) {
+        w->now += PERIOD;
+        for (int n = 0; n < SITES * SITES; n++) {
+            int a = n % SITES, b = n / SITES;
+            bool dead = i >= 10 && (a == 3 || b == 3);
+
+            if (a != b && rng_next(&seed) % 20)
+                feed(w, a, b, dead ? 1 : 0);
+            else if (!dead)
+                alert_engine_forget(w->e, subject(w, a, b).pair_id);
+            assert_int_equal(alert_engine_work(w->e, w->now, 1 + rng_next(&seed) % 40, &more), TW_OK);
+        }
+    }
+    tick(w);
+    assert_in_range(w->n_told, 1, 2);
+    for (size_t i = 0; i < w->n_told; i++)
+        assert_string_equal(w->told[i].subject, "site s3");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_world, free_world)
+#define PIECES(name) { #name " in pieces", name, make_world_in_pieces, free_world, NULL }
     const struct CMUnitTest tests[] = {
         T(a_day),
         T(flapping),
+        PIECES(flapping),
         T(restarts),
         T(out_of_a_spool),
         T(availability),
@@ -1045,9 +1090,13 @@ int main(void)
         T(acknowledged),
         T(taken_away),
         T(one_alert_for_a_dead_site),
+        PIECES(one_alert_for_a_dead_site),
         T(a_restart_in_the_middle),
         T(without_sites_it_is_the_agent),
+        PIECES(without_sites_it_is_the_agent),
         T(single_pairs),
+        PIECES(single_pairs),
+        cmocka_unit_test_setup_teardown(feeding_in_between, make_world, free_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

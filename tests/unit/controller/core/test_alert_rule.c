@@ -379,12 +379,117 @@ static void blame_in_part(void **state)
     assert_false(nodes[3].blamed);
 }
 
+/* As the definition says it, link by link and again and again. */
+static void blame_slowly(struct alert_link *v, size_t n, struct alert_node *nodes, size_t n_nodes,
+                         double share, uint32_t least)
+{
+    bool taken[64] = { false }, was[64];
+
+    for (size_t i = 0; i < n_nodes; i++) {
+        was[i] = nodes[i].blamed;
+        nodes[i] = (struct alert_node){ 0 };
+    }
+    for (;;) {
+        size_t best = n_nodes;
+        uint32_t most = 0;
+        bool deserves = false;
+
+        for (size_t i = 0; i < n_nodes; i++) {
+            uint32_t bad_all = 0;
+            bool enough = false, peers_enough = false;
+            for (int way = 0; way < 2; way++) {
+                uint32_t total = 0, bad = 0, firing = 0, peers = 0;
+                bool seen[64] = { false };
+                for (size_t k = 0; k < n; k++) {
+                    int32_t own = way ? v[k].source : v[k].target, peer = way ? v[k].target : v[k].source;
+                    if (v[k].cause >= 0 || v[k].source == v[k].target || own != (int32_t)i)
+                        continue;
+                    total++;
+                    bad += v[k].bad;
+                    firing += v[k].firing;
+                    if (!v[k].bad)
+                        continue;
+                    peers += peer < 0 || !seen[peer];
+                    if (peer >= 0)
+                        seen[peer] = true;
+                }
+                bad_all += bad;
+                if (bad && (firing || was[i]) && bad >= (was[i] ? share / 2 : share) * total) {
+                    enough = true;
+                    peers_enough |= peers >= (was[i] ? 1 : least);
+                }
+            }
+            if (taken[i] || bad_all <= most || !enough)
+                continue;
+            most = bad_all;
+            best = i;
+            deserves = peers_enough;
+        }
+        if (best == n_nodes)
+            return;
+        taken[best] = true;
+        nodes[best].blamed = deserves;
+        for (size_t k = 0; deserves && k < n; k++) {
+            if (v[k].cause >= 0 || v[k].source == v[k].target ||
+                (v[k].source != (int32_t)best && v[k].target != (int32_t)best))
+                continue;
+            nodes[best].total++;
+            nodes[best].bad += v[k].bad;
+            v[k].cause = (int32_t)best;
+        }
+    }
+}
+
+static void blame_at_random(void **state)
+{
+    uint64_t seed = 3;
+
+    (void)state;
+    for (int round = 0; round < 500; round++) {
+        struct alert_link v[400], slow[400];
+        struct alert_node nodes[40] = { 0 }, expected[40];
+        size_t n_nodes = 1 + rng_next(&seed) % 40, n = rng_next(&seed) % 400, looks,
+               pieces = 1 + rng_next(&seed) % 50;
+        uint64_t sick = rng_next(&seed) & rng_next(&seed);
+        struct alert_correlator *c;
+
+        for (size_t i = 0; i < n; i++) {
+            int32_t a = (int32_t)(rng_next(&seed) % (n_nodes + 1)) - 1,
+                    b = (int32_t)(rng_next(&seed) % (n_nodes + 1)) - 1;
+            bool bad = (((a >= 0 && sick >> a & 1) || (b >= 0 && sick >> b & 1)) && rng_next(&seed) % 8) ||
+                       !(rng_next(&seed) % 20);
+
+            v[i] = (struct alert_link){ a, b, bad, bad && rng_next(&seed) % 2,
+                                        rng_next(&seed) % 30 ? -1 : INT32_MAX };
+        }
+        for (size_t i = 0; i < n_nodes; i++)
+            nodes[i].blamed = !(rng_next(&seed) % 6);
+        memcpy(slow, v, sizeof slow);
+        memcpy(expected, nodes, sizeof expected);
+        blame_slowly(slow, n, expected, n_nodes, 0.8, 2);
+        assert_int_equal(alert_correlator_new(v, n, nodes, n_nodes, 0.8, 2, &c), TW_OK);
+        do
+            looks = pieces;
+        while (!alert_correlator_go(c, &looks));
+        alert_correlator_free(c);
+        for (size_t i = 0; i < n_nodes; i++)
+            if (nodes[i].blamed != expected[i].blamed || nodes[i].bad != expected[i].bad ||
+                nodes[i].total != expected[i].total)
+                fail_msg("round %d: node %zu is different", round, i);
+        for (size_t i = 0; i < n; i++)
+            if (v[i].cause != (slow[i].bad ? slow[i].cause : -1))
+                fail_msg("round %d: link %zu is different", round, i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lookup),        cmocka_unit_test(levels),    cmocka_unit_test(low_is_bad),
-        cmocka_unit_test(random_values), cmocka_unit_test(baselines), cmocka_unit_test(windows),
-        cmocka_unit_test(hops),          cmocka_unit_test(blame),     cmocka_unit_test(blame_in_part),
+        cmocka_unit_test(lookup),        cmocka_unit_test(levels),
+        cmocka_unit_test(low_is_bad),    cmocka_unit_test(random_values),
+        cmocka_unit_test(baselines),     cmocka_unit_test(windows),
+        cmocka_unit_test(hops),          cmocka_unit_test(blame),
+        cmocka_unit_test(blame_in_part), cmocka_unit_test(blame_at_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
