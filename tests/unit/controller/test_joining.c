@@ -174,7 +174,7 @@ static struct answer ask(struct fixture *f, const struct joiner *j, const char *
     rq.public_key = (ProtobufCBinaryData){ sizeof key, key };
     rq.proof = (ProtobufCBinaryData){ sizeof sig, sig };
     rpc_call_local(f->loop, joining_service(f->c->joining)->service, *token ? JOIN_METHOD : POLL_METHOD,
-                   &rq.base, answered, &q);
+                   &rq.base, NULL, answered, &q);
     WAIT(q.a.done);
     pki_octets_free(&csr);
     return q.a;
