@@ -17,6 +17,7 @@
 #include "controller/fleet.h"
 #include "controller/gate.h"
 #include "controller/http/export.h"
+#include "controller/http/login.h"
 #include "controller/http/page.h"
 #include "controller/ingest.h"
 #include "controller/intervals.h"
@@ -252,10 +253,12 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
 
     if (!conf->http || !strcmp(conf->http, "off"))
         return TW_OK;
-    rc = page_new(conf->web_root, &c->page, err);
+    rc = page_new(conf->web_root, conf->http_tls_cert, &c->page, err);
     if (rc == TW_OK)
         rc = start_events(c, conf, err);
     if (rc == TW_OK && (rc = matrix_pages_new(c, &c->matrix_pages)) != TW_OK)
+        tw_err_set(err, rc, "out of memory");
+    if (rc == TW_OK && (rc = login_new(c, &c->login)) != TW_OK)
         tw_err_set(err, rc, "out of memory");
     if (rc != TW_OK)
         return rc;
@@ -388,6 +391,7 @@ void controller_stop(struct controller *c)
     ingest_free(c->ingest);
     fleet_free(c->fleet_state);
     admin_free(c->admin_state);
+    login_free(c->login);
     gate_free(c->gate);
     audit_free(c->audit);
     matrix_pages_free(c->matrix_pages);

@@ -26,6 +26,7 @@ struct dbjob;   /* controller/dbjob.h */
 struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
 struct gate;    /* controller/gate.h */
+struct login;   /* controller/http/login.h */
 struct audit;   /* controller/audit.h */
 struct matrix_pages; /* controller/matrix.h */
 struct page;    /* controller/http/page.h */
@@ -63,6 +64,7 @@ struct controller {
     struct push_queue *pushes; /* controller/fleet_push.h */
     struct admin *admin_state;
     struct gate *gate;   /* who comes in */
+    struct login *login; /* at the page; NULL without HTTP */
     struct audit *audit; /* what they change */
     unsigned edits; /* of agents, on their way: agent_edit.c */
     bool auto_approve, http_write, open_metrics;

@@ -10,6 +10,7 @@
 #include "controller/admin.h"
 #include "controller/gate_priv.h"
 #include "controller/http/api.h"
+#include "controller/http/login.h"
 
 #define LOOK_NS (2 * TW_NS_PER_S)   /* a token that expires ends its connections so soon */
 #define FLUSH_NS (60 * TW_NS_PER_S) /* how often uses are noted in the store */
@@ -236,7 +237,9 @@ static bool recognise(struct gate *g, struct http_req *rq, struct actor *a)
     set_way(a, "http", http_peer(rq));
     if (header && !strncasecmp(header, "Bearer ", 7))
         return take_bearer(g, rq, header, a);
-    if (no_tokens(g) && is_loopback(a->origin)) {
+    if (g->c->login && !login_recognise(g->c->login, rq, a))
+        return false;
+    if (!a->by_session && no_tokens(g) && is_loopback(a->origin)) {
         a->who.role = g->c->http_write ? ACCESS_ADMIN : ACCESS_VIEWER;
         snprintf(a->who.name, sizeof a->who.name, "local");
     }
@@ -294,6 +297,9 @@ static bool keep_stream(void *ctx, const void *note)
     struct gate *g = ctx;
     const struct actor *a = note;
     bool keep = *a->who.id ? still(g, &a->who) : a->who.role == ACCESS_NOBODY || no_tokens(g);
+
+    if (a->by_session)
+        keep = login_still(g->c->login, &a->session);
 
     g->cut_off += !keep;
     return keep;

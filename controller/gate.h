@@ -4,8 +4,9 @@
  *
  * By RPC: whoever may open an ipc:// socket is an admin, or, with a token, who it says. By TLS a token is
  * needed. Plain TCP never carries one: on loopback, and only while there are no tokens at all, it lets look.
- * By HTTP: a token as Authorization: Bearer; from loopback, and only while there are no tokens at all,
- * without one: to look. A connection lasts as long as its token. */
+ * By HTTP: a token as Authorization: Bearer, or the cookie of a session, which began with one (http/login.h);
+ * from loopback, and only while there are no tokens at all, without one: to look. A connection lasts as long
+ * as its token, and its session. */
 #ifndef TW_CONTROLLER_GATE_H
 #define TW_CONTROLLER_GATE_H
 
@@ -13,6 +14,7 @@
 #include "common/net/rpc.h"
 #include "controller/core/access.h"
 #include "controller/core/access_tries.h"
+#include "controller/core/web_session.h"
 #include "db/store_access.h"
 
 struct controller;
@@ -23,6 +25,8 @@ struct actor {
     struct access_who who; /* name "" and role ACCESS_NOBODY: nobody knows */
     char way[8];           /* "socket", "tls", "tcp", "http", "page" */
     char origin[64];       /* numeric address; "uid 1000 pid 4711" on a socket */
+    bool by_session;       /* of the page: http/login.h */
+    struct web_session_key session;
 };
 _Static_assert(sizeof(struct actor) <= HTTP_NOTE, "it is the note of a request");
 
@@ -74,6 +78,9 @@ enum tw_rc gate_revoke(struct gate *g, const char *id,
                        void *ctx, struct tw_err *err);
 /* "active", "expired", "revoked" */
 const char *gate_token_state(const struct access_token *t, struct tw_wall now);
+
+/* Ends what began with a token or a session that is no more. Happens by itself every 2 s. */
+void gate_sweep(struct gate *g);
 
 struct gate_counters {
     struct access_tries_counts tries;

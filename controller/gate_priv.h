@@ -31,7 +31,5 @@ struct gate {
 enum tw_rc gate_load(struct gate *g, struct tw_err *err);
 /* Stores when tokens were last used, for those whose use is newer than what is stored. */
 void gate_flush_uses(struct gate *g);
-/* gate.c: ends what began with a token that works no longer. */
-void gate_sweep(struct gate *g);
 
 #endif

@@ -11,6 +11,7 @@
 #include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/gate.h"
+#include "controller/http/login.h"
 #include "controller/ingest.h"
 #include "controller/joining.h"
 #include "controller/matrix.h"
@@ -257,6 +258,25 @@ static void add_events(struct rows *r, const struct controller *c)
     counter(r, "twamp_http_events_refused_total", "Listeners refused because there were as many as may be.", n.refused);
 }
 
+static void add_login(struct rows *r, const struct controller *c)
+{
+    static const char logins[] = "twamp_web_logins_total", logins_help[] = "Logins at the page.",
+                      ended[] = "twamp_web_sessions_ended_total", ended_help[] = "Sessions of the page that have ended, by why.";
+    struct login_counters n;
+
+    if (!c->login)
+        return;
+    login_counters(c->login, &n);
+    gauge(r, "twamp_web_sessions", "Sessions of the page.", (double)n.sessions.now);
+    add_labelled(r, logins, "counter", logins_help, "result", "ok", (double)n.sessions.opened);
+    add_labelled(r, logins, "counter", logins_help, "result", "wrong", (double)n.wrong);
+    add_labelled(r, logins, "counter", logins_help, "result", "limited", (double)n.limited);
+    add_labelled(r, logins, "counter", logins_help, "result", "full", (double)n.sessions.full);
+    for (enum web_end e = 0; e < WEB_ENDS; e++)
+        add_labelled(r, ended, "counter", ended_help, "why", web_end_name(e), (double)n.sessions.ended[e]);
+    counter(r, "twamp_web_forged_total", "Changes by cookie, and logins, refused because they were not our own page's.", n.forged);
+}
+
 static void add_tls(struct rows *r, const struct controller *c, const struct httpd_counters *h)
 {
     static const char reloads[] = "twamp_http_certificate_reloads_total",
@@ -289,6 +309,7 @@ static void add_http(struct rows *r, const struct controller *c)
     counter(r, "twamp_http_connections_without_request_total",
             "Connections that ended before any request: failed TLS handshakes, scanners, browsers that kept one ready.", h.unasked);
     add_tls(r, c, &h);
+    add_login(r, c);
     add_events(r, c);
 }
 

@@ -64,6 +64,7 @@ static bool add_headers(struct MHD_Response *r, const char *type)
     return MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
            MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") == MHD_YES &&
            MHD_add_response_header(r, "X-Content-Type-Options", "nosniff") == MHD_YES &&
+           MHD_add_response_header(r, "Cross-Origin-Resource-Policy", "same-origin") == MHD_YES &&
            MHD_add_response_header(r, "X-Accel-Buffering", "no") == MHD_YES; /* nginx would hold it back */
 }
 

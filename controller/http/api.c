@@ -1,8 +1,11 @@
 #include "controller/http/api.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_PARAMS 64
+/* Pages to print: their own style and nothing else, no script, in nobody's frame. */
+#define PRINT_POLICY "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 bool api_filter(const struct controller *c, struct http_req *rq, unsigned known, struct report_filter *ret)
 {
@@ -88,8 +91,12 @@ static void render_work(struct reader_job *job, struct store_reader *db)
     char *text = j->write(j->data, &len);
 
     (void)db;
-    if (text && http_blob_new(text, len, j->type, j->pack, &j->blob) == TW_OK && !j->pack)
+    if (!text || http_blob_new(text, len, j->type, j->pack, &j->blob) != TW_OK)
+        return;
+    if (!j->pack)
         http_blob_header(j->blob, "Vary", "Accept-Encoding");
+    if (!strncmp(j->type, "text/html", 9))
+        http_blob_header(j->blob, "Content-Security-Policy", PRINT_POLICY);
 }
 
 static void render_free(struct render_job *j)

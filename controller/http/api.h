@@ -37,6 +37,7 @@ struct api_wait *api_wait_new(struct controller *c, struct http_req *rq, const s
 struct api_doc {
     unsigned known;     /* its parameters: bits of enum query_known */
     const char *schema; /* of its answer: a file of docs/schema */
+    const char *request; /* of its content; NULL: it has none */
 };
 /* A method of the Admin service; http_route.data is its name. */
 void http_admin(void *ctx, struct http_req *rq);

@@ -183,6 +183,8 @@ static void add_page(cJSON *op, const struct http_route *r)
     cJSON *responses = cJSON_AddObjectToObject(op, "responses"),
           *ok = add_response(responses, "200", r->help);
 
+    if (doc && doc->request)
+        add_content(cJSON_AddObjectToObject(op, "requestBody"), "application/json", reference("schema/", doc->request));
     if (doc) {
         add_known_parameters(cJSON_GetObjectItemCaseSensitive(op, "parameters"), doc->known);
         add_content(ok, "application/json", reference("schema/", doc->schema));

@@ -16,9 +16,13 @@
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src " \
     "'self'; "                                                                                          \
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+/* By HTTPS for the next 30 days, whatever somebody types: long enough for who comes often, short enough to go back. Browsers take it for names, not for
+ * addresses, and for all ports of the name. */
+#define STRICT_TRANSPORT "max-age=2592000"
 
 struct page {
     const char *root;
+    bool secure;              /* served by HTTPS */
     struct http_blob **files; /* page_files_n of them, unless there is a root */
 };
 
@@ -52,23 +56,27 @@ static bool never_changes(const char *name)
     return !strncmp(name, "assets/", 7);
 }
 
-static void add_headers(struct http_blob *b, const char *cache)
+static void add_headers(const struct page *p, struct http_blob *b, const char *cache)
 {
     http_blob_header(b, "Cache-Control", cache);
     http_blob_header(b, "Content-Security-Policy", POLICY);
     http_blob_header(b, "Referrer-Policy", "no-referrer");
+    http_blob_header(b, "Cross-Origin-Opener-Policy", "same-origin");
+    http_blob_header(b, "X-Frame-Options", "DENY"); /* for browsers that do not know frame-ancestors */
+    if (p->secure)
+        http_blob_header(b, "Strict-Transport-Security", STRICT_TRANSPORT);
 }
 
 /* ---- Files inside the program ---- */
 
-static enum tw_rc make_blob(const struct page_file *f, struct http_blob **ret)
+static enum tw_rc make_blob(const struct page *p, const struct page_file *f, struct http_blob **ret)
 {
     enum tw_rc rc =
         http_blob_packed(f->gzip, (size_t)(f->gzip_end - f->gzip), f->len, page_type(f->name), ret);
 
     if (rc != TW_OK)
         return rc;
-    add_headers(*ret, never_changes(f->name) ? "public, max-age=31536000, immutable" : "no-cache");
+    add_headers(p, *ret, never_changes(f->name) ? "public, max-age=31536000, immutable" : "no-cache");
     return http_blob_tag(*ret, f->digest);
 }
 
@@ -78,7 +86,7 @@ static enum tw_rc make_blobs(struct page *p, struct tw_err *err)
     if (!p->files)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     for (size_t i = 0; i < page_files_n; i++) {
-        enum tw_rc rc = make_blob(&page_files[i], &p->files[i]);
+        enum tw_rc rc = make_blob(p, &page_files[i], &p->files[i]);
 
         if (rc != TW_OK)
             return tw_err_set(err, rc, "the page's %s cannot be unpacked: %s", page_files[i].name,
@@ -102,6 +110,7 @@ static void answer_inside(struct page *p, struct http_req *rq, const char *name)
 struct file_job {
     struct reader_job job; /* first */
     struct http_req *rq;
+    const struct page *page;
     char name[NAME_MAX_LEN], path[4096 + NAME_MAX_LEN];
     int error;
     struct http_blob *blob;
@@ -162,7 +171,7 @@ static void file_work(struct reader_job *job, struct store_reader *db)
     if (http_blob_new(data, len, page_type(j->name), true, &j->blob) != TW_OK)
         j->error = ENOMEM;
     else
-        add_headers(j->blob, "no-cache");
+        add_headers(j->page, j->blob, "no-cache");
 }
 
 static void file_done(struct reader_job *job)
@@ -200,6 +209,7 @@ static void answer_file(struct page *p, struct reader_pool *readers, struct http
     if (j) {
         j->job = (struct reader_job){ .run = file_work, .done = file_done };
         j->rq = rq;
+        j->page = p;
         snprintf(j->name, sizeof j->name, "%s", name);
         snprintf(j->path, sizeof j->path, "%s/%s", p->root, name);
         rc = reader_submit(readers, &j->job);
@@ -220,7 +230,7 @@ void page_answer(struct page *p, struct reader_pool *readers, struct http_req *r
         answer_inside(p, rq, name);
 }
 
-enum tw_rc page_new(const char *root, struct page **ret, struct tw_err *err)
+enum tw_rc page_new(const char *root, bool secure, struct page **ret, struct tw_err *err)
 {
     struct page *p = calloc(1, sizeof *p);
     enum tw_rc rc = TW_OK;
@@ -228,6 +238,7 @@ enum tw_rc page_new(const char *root, struct page **ret, struct tw_err *err)
     if (!p)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     p->root = root;
+    p->secure = secure;
     if (!root)
         rc = make_blobs(p, err);
     else if (strlen(root) > 4000)

@@ -19,8 +19,8 @@ extern const size_t page_files_n;
 
 struct page;
 /* root: serve the files of this directory as they are at each request, instead of those inside; NULL: those
- * inside. Not copied. */
-enum tw_rc page_new(const char *root, struct page **ret, struct tw_err *err);
+ * inside. Not copied. secure: it is served by HTTPS, and browsers are told to come by nothing else. */
+enum tw_rc page_new(const char *root, bool secure, struct page **ret, struct tw_err *err);
 /* After httpd_stop() and reader_pool_stop(). */
 void page_free(struct page *p);
 /* Answers with a file; 404 if there is none. Loop thread; files of a directory are read on a reader. */

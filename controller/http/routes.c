@@ -1,5 +1,6 @@
 /* A new page is one more row and a function; a new method of the Admin service one more row. */
 #include "controller/http/api.h"
+#include "controller/http/login.h"
 #include "controller/http/page.h"
 
 #define TIMES (QUERY_FROM | QUERY_TO)
@@ -9,8 +10,11 @@
 #define PAGE(at, text, handler) { .path = (at), .help = (text), .fn = (handler) }
 /* What needs no token. */
 #define OPEN(at, text, handler) { .path = (at), .help = (text), .fn = (handler), .open = true }
+#define OPEN_JSON(at, text, handler, verb, room, answer, content) \
+    { .path = (at), .help = (text), .fn = (handler), .method = (verb), .body_max = (room), \
+      .data = &(const struct api_doc){ 0, answer, content }, .open = true }
 #define JSON(at, text, handler, params, file) \
-    { .path = (at), .help = (text), .fn = (handler), .data = &(const struct api_doc){ params, file } }
+    { .path = (at), .help = (text), .fn = (handler), .data = &(const struct api_doc){ params, file, NULL } }
 /* Reads by a method of Admin: what the query says is the request. */
 #define READ(at, call, text) { .path = (at), .help = (text), .fn = http_admin, .data = (call) }
 /* Changes: what the content, or for DELETE the query, says is the request. */
@@ -26,6 +30,9 @@ const struct http_route controller_routes[] = {
     OPEN("/assets/{file}", "what the page consists of", http_page),
     OPEN("/favicon.svg", "its sign", http_page),
     OPEN("/api/v1", "this list, as text", http_index),
+    OPEN_JSON("/api/v1/whoami", "who asks, and what they may do", http_whoami, NULL, 0, "whoami-v1.json", NULL),
+    OPEN_JSON("/api/v1/login", "begin a session of the page: an access token for a cookie", http_login, "POST", 1024, "whoami-v1.json", "login-v1.json"),
+    OPEN_JSON("/api/v1/logout", "end it", http_logout, "POST", 1024, "whoami-v1.json", NULL),
     PAGE("/metrics", "for Prometheus: text, OpenMetrics, protobuf; ?level=pair,agent,site,mesh,fleet&mesh=NAME", http_metrics),
     OPEN("/healthz", "200 while the controller answers", http_healthz),
     OPEN("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),

@@ -12,6 +12,7 @@ EMBED(agents, "agents-v1.json");
 EMBED(clock, "clock-v1.json");
 EMBED(flight, "flight-v1.json");
 EMBED(frozen, "frozen-v1.json");
+EMBED(login, "login-v1.json");
 EMBED(matrix, "matrix-v1.json");
 EMBED(outages, "outages-v1.json");
 EMBED(pairs, "pairs-v1.json");
@@ -19,6 +20,7 @@ EMBED(report, "report-v1.json");
 EMBED(series, "series-v1.json");
 EMBED(summaries, "summaries-v1.json");
 EMBED(timeline, "timeline-v1.json");
+EMBED(whoami, "whoami-v1.json");
 
 static const struct {
     const char *name, *at, *end;
@@ -27,6 +29,7 @@ static const struct {
     { "clock-v1.json", schema_clock, schema_clock_end },
     { "flight-v1.json", schema_flight, schema_flight_end },
     { "frozen-v1.json", schema_frozen, schema_frozen_end },
+    { "login-v1.json", schema_login, schema_login_end },
     { "matrix-v1.json", schema_matrix, schema_matrix_end },
     { "outages-v1.json", schema_outages, schema_outages_end },
     { "pairs-v1.json", schema_pairs, schema_pairs_end },
@@ -34,6 +37,7 @@ static const struct {
     { "series-v1.json", schema_series, schema_series_end },
     { "summaries-v1.json", schema_summaries, schema_summaries_end },
     { "timeline-v1.json", schema_timeline, schema_timeline_end },
+    { "whoami-v1.json", schema_whoami, schema_whoami_end },
 };
 
 const char *api_schema_file(const char *name, size_t *ret_len)

@@ -39,12 +39,15 @@ class Test {
     this.allowed = []; // errors that the test expects
   }
 
-  /* A window of its own. Options: width, height, scheme ("dark", "light"), touch, prepare(page). */
+  /* A window of its own. Options: width, height, scheme ("dark", "light"), touch, secure (HTTPS), prepare(page). */
   async page(url, o = {}) {
     const context = await this.rig.browser.newContext({
       viewport: { width: o.width ?? 1400, height: o.height ?? 900 },
       colorScheme: o.scheme ?? 'dark',
       hasTouch: !!o.touch,
+      ignoreHTTPSErrors: !!o.secure, // the certificate is signed by itself
+      // At the fleet's own controller as a program with a token; how people log in is in test_login.mjs.
+      ...(process.env.TW_TOKEN && !o.secure ? { extraHTTPHeaders: { Authorization: `Bearer ${process.env.TW_TOKEN}` } } : {}),
       timezoneId: 'Asia/Kolkata', // the page shows UTC wherever one is
     });
     this.contexts.push(context);

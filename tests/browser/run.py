@@ -46,6 +46,7 @@ class Fleet:
 
     def __init__(self, rig):
         self.rig = rig
+        self.secure = None
 
     def lose(self, source, target, percent):
         """Of the probes from source those that arrive at target: so many are dropped there. 0: none any more."""
@@ -65,7 +66,42 @@ class Fleet:
 
     def start_controller(self):
         root = os.environ.get("TW_WEB_ROOT")  # for who works on the page: no build of the controller between
-        self.rig.start_controller("--http-write", *(["--web-root", os.path.abspath(root)] if root else []))
+        self.rig.start_controller(*(["--web-root", os.path.abspath(root)] if root else []))
+
+    def start_secure(self):
+        """Another controller, without agents, by HTTPS: who comes has to log in. Returns its address."""
+        rig, name = self.rig, f"{self.rig.dir}/secure"
+        if not self.secure:
+            lab.sh("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out",
+                   f"{name}.crt", "-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+            root = os.environ.get("TW_WEB_ROOT")
+            self.secure = lab.Process(
+                [f"{rig.build}/controller/twamp-controller", "--name", "secure", "--listen", "tcp://127.0.0.1:18620", "--admin-listen", f"ipc://{name}.sock",
+                 "--http", "127.0.0.1:8443", "--http-tls-cert", f"{name}.crt", "--http-tls-key", f"{name}.key", "--data-dir", name,
+                 *(["--web-root", os.path.abspath(root)] if root else [])], f"{name}.log", ns=rig.ns("ctl"))
+            lab.wait("the other controller", lambda: self.secure_run("status")[0] == 0)
+        return "https://127.0.0.1:8443"
+
+    def fresh_secure(self):
+        """The same with nothing in its database."""
+        self.stop_secure()
+        shutil.rmtree(f"{self.rig.dir}/secure", ignore_errors=True)
+        return self.start_secure()
+
+    def secure_run(self, *args):
+        done = subprocess.run([f"{self.rig.build}/controller/cli/twampctl", "--controller", f"ipc://{self.rig.dir}/secure.sock", *args],
+                              capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def secure_ctl(self, *args):
+        code, out, err = self.secure_run(*args)
+        lab.expect(code == 0, f"twampctl {' '.join(args)}: {err}")
+        return out
+
+    def stop_secure(self):
+        if self.secure:
+            lab.expect(self.secure.stop() == 0, f"the other controller: {self.secure.tail()}")
+        self.secure = None
 
     def ctl(self, *args):
         return self.rig.ctl(*args)
@@ -116,10 +152,11 @@ def main():
             f.write(ALERTS)
         rig.ctl("alert", "apply", "-f", f"{rig.dir}/alerts.yaml")
         env = {**os.environ, "TW_CHROMIUM": chromium, "TW_SHOTS": str(shots), "TW_URL": f"http://{lab.NET4}.{lab.CONTROLLER}:8080",
-               "TMPDIR": rig.dir}
+               "TMPDIR": rig.dir, "TW_TOKEN": getattr(rig, "token", None) or ""}
         node = subprocess.Popen(["ip", "netns", "exec", rig.ns("ctl"), "timeout", "-k", "10", "900", "node", str(HERE / "main.mjs"), *words],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         good = serve(fleet, node)
+        fleet.stop_secure()
     sys.exit(0 if good else 1)
 
 

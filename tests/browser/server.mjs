@@ -38,6 +38,7 @@ function events(res) {
 function fixture(size, url, res) {
   const name = url.pathname.replace('/api/v1/', '');
   if (name === 'events') events(res);
+  else if (name === 'whoami') json(res, { name: 'local', role: 'viewer', by: 'address', tokens: false, csrf: null, session_ends: null });
   else if (name === 'matrix') json(res, matrix(size, url.searchParams));
   else if (name === 'agents') json(res, agents(size, Date.now()));
   else if (name === 'alerts') json(res, alerts(size, Date.now()));

@@ -257,9 +257,9 @@ export default {
     await t.axe(page, 'objectives');
   },
 
-  async a_controller_without_http_write_says_so_beside_each_button(t) {
-    const hello = { controller: 'ro', version: '0', boot_id: 'x', http_write: false, versions: {} };
-    const prepare = (page) => page.route('**/api/v1/events', (r) => r.fulfill({ contentType: 'text/event-stream', body: `event: hello\ndata: ${JSON.stringify(hello)}\n\n` }));
+  async who_may_only_look_is_told_so_beside_each_button(t) {
+    const viewer = { name: 'vera', role: 'viewer', by: 'token', tokens: true, csrf: null, session_ends: null };
+    const prepare = (page) => page.route('**/api/v1/whoami', (r) => r.fulfill({ json: viewer }));
     const page = await open(t, 'fleet', { prepare });
     for (const [address, button] of [
       ['fleet?agent=ams', 'Drain...'],
@@ -271,7 +271,7 @@ export default {
       await page.goto(`${t.base}/#/${address}`);
       const b = page.getByRole('button', { name: button }).first();
       await wait(`${address}: the button to be off`, async () => (await b.count()) > 0 && b.isDisabled());
-      assert.match(await page.locator('.read-only').first().innerText(), /runs without --http-write/);
+      assert.match(await page.locator('.read-only').first().innerText(), /vera is a viewer; this needs an operator/);
     }
   },
 

@@ -198,6 +198,9 @@ def change_agents(api):
 
 def change_everything(lab, api):
     """In an order that makes sense; the last ones take the fleet apart."""
+    me = api("POST", "/api/v1/login", {"token": lab.token})
+    expect(me["role"] == "admin" and me["by"] == "session" and len(me["csrf"]) == 64, me)
+    expect(api("POST", "/api/v1/logout", {})["role"] == "nobody", "still somebody")
     apply = {"document": MESH.replace("10ms", "20ms"), "file": "mesh.yaml", "author": "api"}
     expect(api("POST", "/api/v1/schedule", {**apply, "plan_only": True})["plan"]["changed"] == 1, "no plan")
     generation = api("POST", "/api/v1/schedule", apply)["generation"]

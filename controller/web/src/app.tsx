@@ -2,6 +2,8 @@ import type { ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useLive } from './live/hooks';
 import { href, useRoute } from './router';
+import { atLeast, useSession } from './session';
+import { Login, WhoSign } from './ui/Login';
 import { LinkBand, LinkSign, RestartNote } from './ui/LinkState';
 import { Empty, Page } from './ui/parts';
 import { setTheme, theme, type Theme } from './ui/theme';
@@ -57,8 +59,10 @@ function ThemeSwitch() {
 export function App() {
   const route = useRoute();
   const { controller } = useLive();
+  const { who } = useSession();
+  const known = !who || atLeast(who.role, 'viewer');
   const page = pages.find((p) => p.path === route.page);
-  const Shown = page?.page ?? NoPage;
+  const Shown = known ? (page?.page ?? NoPage) : Login;
   const first = useRef(true);
   // Coming to another page, the keyboard and the screen reader start at its heading.
   useEffect(() => {
@@ -80,7 +84,7 @@ export function App() {
         </a>
         <nav aria-label="Pages">
           {pages.map((p) =>
-            p.nav ? (
+            p.nav && known ? (
               <a key={p.path} href={href(p.path)} {...(p === page ? { 'aria-current': 'page' as const } : {})}>
                 {p.nav}
               </a>
@@ -89,13 +93,14 @@ export function App() {
         </nav>
         <div class="top-right">
           <RestartNote />
-          <LinkSign />
+          {known ? <LinkSign /> : null}
+          <WhoSign />
           <ThemeSwitch />
         </div>
       </header>
-      <LinkBand />
+      {known ? <LinkBand /> : null}
       <main id="main" tabIndex={-1}>
-        <Shown key={route.page} />
+        <Shown key={known ? route.page : 'login'} />
       </main>
     </>
   );

@@ -8,6 +8,7 @@
 #include "controller/http/api.h"
 #include "controller/http/export.h"
 #include "controller/http/page.h"
+#include "controller/http/login.h"
 #include "controller/http/pb_json.h"
 
 /* ---- Stand-ins for the rest of the controller ---- */
@@ -19,6 +20,23 @@ Tw__Admin_Service *admin_service(struct controller *c)
 {
     (void)c;
     return NULL;
+}
+
+/* Nor logins: tests/system/test_login.py. */
+void http_login(void *ctx, struct http_req *rq)
+{
+    (void)ctx;
+    http_answer_error(rq, 503, "not here");
+}
+
+void http_logout(void *ctx, struct http_req *rq)
+{
+    http_login(ctx, rq);
+}
+
+void http_whoami(void *ctx, struct http_req *rq)
+{
+    http_login(ctx, rq);
 }
 
 /* There are no alerts here: tests/unit/controller/test_matrix.c, tests/system/test_api.py. */
@@ -201,7 +219,7 @@ static struct rig *rig_new(void)
     fx_store(r->f, &s);
     publish_summary(r->c.publish, r->fra, &s);
     summary_free(&s);
-    FX_OK(page_new(NULL, &r->c.page, &err));
+    FX_OK(page_new(NULL, false, &r->c.page, &err));
     FX_OK(httpd_start(&hc, &r->c.http, &err));
     return r;
 }

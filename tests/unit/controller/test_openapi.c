@@ -91,6 +91,8 @@ static void schemas_are_there(void **state)
         if (!cJSON_IsObject(o))
             fail_msg("%s is no JSON", doc->schema);
         cJSON_Delete(o);
+        if (doc->request && !api_schema_file(doc->request, &len))
+            fail_msg("%s: no schema %s", controller_routes[i].path, doc->request);
     }
 }
 

@@ -31,7 +31,7 @@ static void rig_start(struct rig *r, const char *root)
     *r = (struct rig){ .f = fx_new(1, 8) };
     r->c.loop = h.loop = r->f->loop;
     r->c.readers = r->f->readers;
-    FX_OK(page_new(root, &r->c.page, &err));
+    FX_OK(page_new(root, false, &r->c.page, &err));
     FX_OK(httpd_start(&h, &r->c.http, &err));
 }
 

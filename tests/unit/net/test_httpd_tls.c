@@ -480,6 +480,31 @@ static void reload_keeps_connections(void **state)
     rig_stop(r);
 }
 
+/* As an authority of ours keeps them. */
+static void both_in_one_file(void **state)
+{
+    char path[128], both[16384];
+    struct client c;
+    struct rig *r;
+    size_t len = 0;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int fd = open(in_dir(path, i ? "good.key" : "good.crt"), O_RDONLY);
+
+        len += (size_t)read(fd, both + len, sizeof both - len);
+        close(fd);
+    }
+    write_file("use.crt", both, len);
+    write_file("use.key", both, len);
+    r = rig_start(true);
+    client_start(&c, httpd_port(r->httpd), "NORMAL");
+    assert_int_equal(serial_of(&c), 1);
+    assert_true(asks(&c, "/say", "secure"));
+    client_end(&c);
+    rig_stop(r);
+}
+
 /* The program runs nevertheless; what is better replaces it. */
 static void expired_certificate_is_served(void **state)
 {
@@ -618,6 +643,7 @@ int main(void)
         cmocka_unit_test(serves),
         cmocka_unit_test(plain_clients_get_nothing),
         cmocka_unit_test(reload_keeps_connections),
+        cmocka_unit_test(both_in_one_file),
         cmocka_unit_test(expired_certificate_is_served),
         cmocka_unit_test(reload_under_fire),
         cmocka_unit_test(stream_knows_that_nobody_listens),

@@ -1,5 +1,5 @@
-/* The only place that asks the controller. What all requests share is here: errors and the controller's clock; when there is
- * authentication, its header and what a 401 means belong here, too. */
+/* The only place that asks the controller. What all requests share is here: errors, the controller's clock, the header of a session, and what
+ * it means that somebody is not known (401). */
 import type { Query } from '../router';
 
 export class ApiError extends Error {
@@ -15,8 +15,14 @@ export class ApiError extends Error {
 
 const READ_TIMEOUT_MS = 30_000;
 
-/* Added to each request; a login will put its header here. */
+/* Added to each request; session.ts puts its header here. */
 export const headers: Record<string, string> = {};
+
+/* Called when the controller does not know who asks: the session has ended, or there was none. Not for a login, which says so itself. */
+let unauthorized: () => void = () => undefined;
+export function onUnauthorized(fn: () => void): void {
+  unauthorized = fn;
+}
 
 /* What the controller's clock is ahead of ours: ages are by its clock, since all times of its answers are. The header Date has
  * whole seconds, so the least difference ever seen is the best one. */
@@ -70,6 +76,7 @@ export async function send(path: string, init: RequestInit): Promise<Response> {
     throw new ApiError(0, 'no answer from the controller');
   }
   learnClock(response.headers.get('Date'), sentMs);
+  if (response.status === 401 && path !== apiUrl('login')) unauthorized();
   if (!response.ok) throw await failure(response);
   return response;
 }
@@ -98,7 +105,7 @@ export function get<T>(path: string, query: Query = {}, signal?: AbortSignal): P
   return json<T>(apiUrl(path, query), { cache: 'no-cache', ...(signal ? { signal } : {}) });
 }
 
-/* Changes. The controller takes them only with --http-write and from its own page; it says so otherwise. */
+/* Changes. The controller takes them from who may, and from its own page; it says so otherwise. */
 export function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
   return json<T>(apiUrl(path), {
     method: 'POST',

@@ -62,6 +62,7 @@ export class Live {
   private stop: AbortController | null = null;
   private heardMs = 0;
   private started = false;
+  private halted = false;
   private theirs: Partial<Record<Topic, number>> = {}; // the controller's versions that we know of
 
   subscribe(fn: () => void): () => void {
@@ -77,9 +78,24 @@ export class Live {
     setInterval(() => this.watch(), 5_000);
   }
 
+  /* Nobody is logged in: nothing is asked until go(). */
+  halt(): void {
+    this.halted = true;
+    clearTimeout(this.timer);
+    this.stop?.abort(new Error('logged out'));
+    if (this.state.link !== 'connecting') this.set({ link: 'connecting', reason: '', nextTryMs: null });
+  }
+
+  go(): void {
+    const again = this.halted;
+    this.halted = false;
+    if (!this.started) this.start();
+    else if (again && !this.stop) void this.connect();
+  }
+
   /* The reader's own wish, or the browser's news that there is a network again. */
   retryNow(): void {
-    if (this.state.link === 'live' || this.stop) return;
+    if (this.state.link === 'live' || this.stop || this.halted) return;
     clearTimeout(this.timer);
     this.attempt = 0;
     void this.connect();
@@ -110,7 +126,9 @@ export class Live {
       if (e instanceof ApiError && e.status > 0) refused = e;
     }
     this.stop = null;
-    this.wait(reason, refused);
+    if (this.halted) return;
+    if (stop.signal.aborted && reason === 'logged out') void this.connect(); // and in again meanwhile
+    else this.wait(reason, refused);
   }
 
   private async read(response: Response): Promise<void> {

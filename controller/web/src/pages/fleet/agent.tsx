@@ -163,18 +163,18 @@ function Actions(p: { a: Agent; reload: () => void; approve: (a: Agent, done: ()
   return (
     <div class="bar">
       {a.state === 'pending' ? (
-        <Ask label="Approve..." spec={() => p.approve(a, reload)} />
+        <Ask need="admin" label="Approve..." spec={() => p.approve(a, reload)} />
       ) : (
         <>
           {a.drained ? <Ask label="Undrain..." spec={() => act.undrain(a, reload)} /> : <Ask label="Drain..." spec={() => act.drain(a, reload)} />}
           <Ask label="Maintenance..." spec={() => act.maintenance(a, reload)} />
           {a.maintenance.length ? <Ask label="End maintenance..." spec={() => act.endMaintenance(a, reload)} /> : null}
           <Ask label="Labels..." spec={() => act.label(a, reload)} />
-          <Ask label="Rename..." spec={() => act.rename(a)} />
-          {a.state === 'revoked' ? null : <Ask danger label="Revoke..." spec={() => act.revoke(a, reload)} />}
+          <Ask need="admin" label="Rename..." spec={() => act.rename(a)} />
+          {a.state === 'revoked' ? null : <Ask need="admin" danger label="Revoke..." spec={() => act.revoke(a, reload)} />}
         </>
       )}
-      <Ask danger label="Remove..." spec={() => act.remove(a)} />
+      <Ask need="admin" danger label="Remove..." spec={() => act.remove(a)} />
       <ReadOnly />
     </div>
   );

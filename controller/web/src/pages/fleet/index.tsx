@@ -128,14 +128,14 @@ function Requests(p: { agents: readonly Agent[]; reload: () => void }) {
       title: 'Let in?',
       cell: (a) => (
         <span class="row-actions">
-          <Ask small label="Approve..." about={a.name} spec={() => approve(a, p.reload)} />
-          <Ask small danger label="Remove..." about={a.name} spec={() => remove(a)} />
+          <Ask small need="admin" label="Approve..." about={a.name} spec={() => approve(a, p.reload)} />
+          <Ask small danger need="admin" label="Remove..." about={a.name} spec={() => remove(a)} />
         </span>
       ),
     },
   ];
   return (
-    <Section title={`${plural(p.agents.length, 'agent')} ${p.agents.length === 1 ? 'waits' : 'wait'} for approval`} aside={<ReadOnly />}>
+    <Section title={`${plural(p.agents.length, 'agent')} ${p.agents.length === 1 ? 'waits' : 'wait'} for approval`} aside={<ReadOnly need="admin" />}>
       <Table caption="Enrolment requests" name="requests" columns={requests} rows={p.agents} rowKey={(a) => a.name} initialSort="name" />
     </Section>
   );

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useLive } from '../../live/hooks';
+import { session, useSession, whyNot, type Role } from '../../session';
 import { ErrorBox } from '../../ui/parts';
 
 export interface DialogField {
@@ -30,6 +31,8 @@ export interface DialogSpec {
 const AUTHOR = 'twampmesh.author';
 
 export function author(): string {
+  const { who } = session.state;
+  if (who?.by === 'session' && who.name) return who.name;
   try {
     return localStorage.getItem(AUTHOR) ?? '';
   } catch {
@@ -60,9 +63,18 @@ export function say(text: string): void {
   changed();
 }
 
-/* Opens a dialog; off where the controller takes no changes. Beside it, or in the head of its table, stands a ReadOnly. */
-export function Ask(p: { label: string; about?: string; spec: () => DialogSpec | Promise<DialogSpec>; danger?: boolean; small?: boolean }) {
+/* '': somebody at this page may do what that role may; else why not. */
+export function useWhyNot(need: Role = 'operator'): string {
   const { write } = useLive();
+  const { who } = useSession();
+  if (who) return whyNot(who, need);
+  return write === false ? 'Read-only: the controller takes no changes from here' : '';
+}
+
+/* Opens a dialog; off for those who may not. Beside it, or in the head of its table, stands a ReadOnly. */
+export function Ask(p: { label: string; about?: string; spec: () => DialogSpec | Promise<DialogSpec>; danger?: boolean; small?: boolean; need?: Role }) {
+  const operator = useWhyNot();
+  const why = useWhyNot(p.need);
   const [error, setError] = useState<Error | null>(null);
   const open = async () => {
     setError(null);
@@ -77,8 +89,9 @@ export function Ask(p: { label: string; about?: string; spec: () => DialogSpec |
       <button
         type="button"
         class={`${p.danger ? 'danger' : ''} ${p.small ? 'small' : ''}`}
-        disabled={write === false}
-        {...(write === false ? { 'aria-describedby': 'read-only', title: READ_ONLY } : {})}
+        disabled={!!why}
+        {...(why ? { title: why } : {})}
+        {...(operator ? { 'aria-describedby': 'read-only' } : {})}
         onClick={() => void open()}
       >
         {p.label}
@@ -89,16 +102,15 @@ export function Ask(p: { label: string; about?: string; spec: () => DialogSpec |
   );
 }
 
-const READ_ONLY = 'Read-only: the controller runs without --http-write';
-export function ReadOnly(p: { id?: boolean }) {
-  const { write } = useLive();
-  if (write !== false) return null;
+export function ReadOnly(p: { id?: boolean; need?: Role }) {
+  const why = useWhyNot(p.need);
+  if (!why) return null;
   return (
     <span class="read-only" {...(p.id ? { id: 'read-only' } : {})}>
       <span class="sign" aria-hidden="true">
         {'\u2298'}
       </span>
-      {READ_ONLY}
+      {why}
     </span>
   );
 }

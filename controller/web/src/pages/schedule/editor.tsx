@@ -2,10 +2,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, get, post } from '../../api/client';
 import { plural } from '../../format';
-import { useLive } from '../../live/hooks';
 import { setQuery, useRoute } from '../../router';
 import { Check, ErrorBox, Loading, Section, Select } from '../../ui/parts';
-import { ReadOnly, author, keepAuthor, say } from '../ops/dialog';
+import { ReadOnly, author, keepAuthor, say, useWhyNot } from '../ops/dialog';
 import { useData } from '../ops/parts';
 import type { Applied, DocumentError, Mesh, Plan } from '../ops/types';
 import { diff } from './diff';
@@ -122,7 +121,7 @@ function useDocument(which: string) {
 }
 
 function Apply(p: { planned: Outcome; done: () => void }) {
-  const { write } = useLive();
+  const readOnly = useWhyNot() !== '';
   const [who, setWho] = useState(author);
   const [reason, setReason] = useState('');
   const [busy, setBusy] = useState(false);
@@ -152,7 +151,7 @@ function Apply(p: { planned: Outcome; done: () => void }) {
         <span>Your name</span>
         <input value={who} autoComplete="username" onInput={(e) => setWho(e.currentTarget.value)} />
       </label>
-      <button type="submit" class={plan.removed || p.planned.asked.force ? 'danger primary' : 'primary'} disabled={busy || write === false}>
+      <button type="submit" class={plan.removed || p.planned.asked.force ? 'danger primary' : 'primary'} disabled={busy || readOnly}>
         {busy ? 'Applying...' : `Apply: ${plural(plan.added + plan.changed + plan.removed, 'pair')} ${plan.added + plan.changed + plan.removed === 1 ? 'changes' : 'change'}`}
       </button>
       <ReadOnly />
@@ -163,7 +162,7 @@ function Apply(p: { planned: Outcome; done: () => void }) {
 
 export function Editor(p: { meshes: readonly Mesh[]; generation: number; reload: () => void }) {
   const which = useRoute().query.get('mesh') ?? '';
-  const { write } = useLive();
+  const readOnly = useWhyNot() !== '';
   const { doc, error, load, edit } = useDocument(which);
   const [prune, setPrune] = useState(false);
   const [force, setForce] = useState(false);
@@ -202,7 +201,7 @@ export function Editor(p: { meshes: readonly Mesh[]; generation: number; reload:
         </button>
         {which === ALL ? <Check label="Delete meshes that are not in the text (prune)" checked={prune} onChange={setPrune} /> : null}
         <Check label="Go past the controller's budgets (force)" checked={force} onChange={setForce} hint="never past an agent's own limits" />
-        <button type="button" class="primary" disabled={busy || !doc || write === false} onClick={() => void plan()}>
+        <button type="button" class="primary" disabled={busy || !doc || readOnly} onClick={() => void plan()}>
           {busy ? 'Planning...' : 'Plan'}
         </button>
         <ReadOnly />
@@ -217,7 +216,7 @@ export function Editor(p: { meshes: readonly Mesh[]; generation: number; reload:
             <label class="sr-only" for="document">
               Mesh document, YAML
             </label>
-            <textarea id="document" ref={area} value={doc.text} spellcheck={false} autoCapitalize="off" onInput={(e) => edit(e.currentTarget.value)} onKeyDown={(e) => (e.ctrlKey || e.metaKey) && e.key === 'Enter' && write !== false && void plan()} />
+            <textarea id="document" ref={area} value={doc.text} spellcheck={false} autoCapitalize="off" onInput={(e) => edit(e.currentTarget.value)} onKeyDown={(e) => (e.ctrlKey || e.metaKey) && e.key === 'Enter' && !readOnly && void plan()} />
             <p class="dim">Ctrl+Enter plans. Several documents: a line --- between them. What is written stays while this tab is open.</p>
           </div>
           <div class="side" aria-live="polite">

@@ -2,10 +2,9 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { post } from '../../api/client';
-import { useLive } from '../../live/hooks';
 import { go, setQuery, useRoute } from '../../router';
 import { ErrorBox } from '../../ui/parts';
-import { ReadOnly, author, keepAuthor } from '../ops/dialog';
+import { ReadOnly, author, keepAuthor, useWhyNot } from '../ops/dialog';
 import { useData } from '../ops/parts';
 import { nanos } from '../ops/text';
 import type { Agent, Mesh, Test } from '../ops/types';
@@ -119,7 +118,7 @@ function Ends(p: { w: Wish; set: (change: Partial<Wish>) => void; meshes: readon
 
 export function TestForm() {
   const { query } = useRoute();
-  const { write } = useLive();
+  const readOnly = useWhyNot() !== '';
   const names = useNames();
   const q = (key: string) => query.get(key) ?? '';
   const [w, setW] = useState<Wish>(() => ({
@@ -187,7 +186,7 @@ export function TestForm() {
       </details>
       <ErrorBox error={error ?? names.error} />
       <div class="bar">
-        <button type="submit" class="primary" disabled={busy || write === false}>
+        <button type="submit" class="primary" disabled={busy || readOnly}>
           {busy ? 'Starting...' : 'Start'}
         </button>
         <ReadOnly />

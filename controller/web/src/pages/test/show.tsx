@@ -1,12 +1,12 @@
 /* One test: how it goes on, and what it measured. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { count, millis, percent, plural, seconds, time } from '../../format';
-import { useLive, useNow } from '../../live/hooks';
+import { useNow } from '../../live/hooks';
 import { href } from '../../router';
 import { Table, type Column } from '../../ui/Table';
 import { useThemeVersion } from '../../ui/theme';
 import { Empty, ErrorBox, Section, StateBadge } from '../../ui/parts';
-import { ReadOnly } from '../ops/dialog';
+import { ReadOnly, useWhyNot } from '../ops/dialog';
 import { Answered, OpsPage, useData } from '../ops/parts';
 import { nsText } from '../ops/text';
 import type { Probe, Report, ReportRow, Test, TestRun, TestShow, Total } from '../ops/types';
@@ -194,7 +194,7 @@ const ends: Record<string, string> = {
 };
 
 function Stop(p: { id: number }) {
-  const { write } = useLive();
+  const readOnly = useWhyNot() !== '';
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const stop = async () => {
@@ -209,7 +209,7 @@ function Stop(p: { id: number }) {
   };
   return (
     <>
-      <button type="button" class="danger" disabled={busy || write === false} onClick={() => void stop()}>
+      <button type="button" class="danger" disabled={busy || readOnly} onClick={() => void stop()}>
         {busy ? 'Stopping...' : 'Stop'}
       </button>
       <ReadOnly />
