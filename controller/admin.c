@@ -1,7 +1,10 @@
 #include "controller/admin.h"
 #include "controller/gate.h"
+#include "controller/secure.h"
 #include <stdlib.h>
 #include <string.h>
+
+#define ADMIN_PEERS 256u /* of each listener */
 
 struct admin {
     Tw__Admin_Service service; /* first */
@@ -72,7 +75,28 @@ void admin_free(struct admin *a)
     free(a);
 }
 
-enum tw_rc admin_start(struct controller *c, const char *url, struct admin **ret, struct tw_err *err)
+static enum tw_rc listen_at(struct admin *a, const char *url, struct rpc_server **ret, struct tw_err *err)
+{
+    struct controller *c = a->c;
+    const struct rpc_tls *tls;
+    struct rpc_tls shown;
+    enum tw_rc rc = secure_tls(c, url, &shown, &tls, err);
+
+    if (rc != TW_OK)
+        return rc;
+    return rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
+                                                       .url = url,
+                                                       .tls = tls,
+                                                       .name = c->name,
+                                                       .operators = true,
+                                                       .hooks = gate_rpc_hooks(c->gate),
+                                                       .services = &a->offered,
+                                                       .n_services = 1,
+                                                       .max_peers = ADMIN_PEERS },
+                            ret, err);
+}
+
+enum tw_rc admin_start(struct controller *c, const char *url, const char *remote_url, struct admin **ret, struct tw_err *err)
 {
     struct admin *a = calloc(1, sizeof *a);
     enum tw_rc rc = a ? arena_new(ADMIN_ARENA_CAP, &a->arena) : TW_ENOMEM;
@@ -85,19 +109,7 @@ enum tw_rc admin_start(struct controller *c, const char *url, struct admin **ret
     a->service.base.invoke = admin_invoke;
     a->offered = (struct rpc_service){ RPC_ADMIN, &a->service.base };
     a->c = c;
-    rc = rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
-                                                     .url = url,
-                                                     .name = c->name,
-                                                     .operators = true,
-                                                     .hooks = gate_rpc_hooks(c->gate),
-                                                     .services = &a->offered,
-                                                     .n_services = 1,
-                                                     .max_peers = 256 },
-                          &c->admin, err);
-    if (rc != TW_OK) {
-        admin_free(a);
-        return rc;
-    }
-    *ret = a;
-    return TW_OK;
+    *ret = a; /* also if one of two listens: whoever stops the server frees it afterwards */
+    rc = listen_at(a, url, &c->admin, err);
+    return rc || !remote_url ? rc : listen_at(a, remote_url, &c->admin_remote, err);
 }

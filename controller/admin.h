@@ -11,8 +11,8 @@
 #define ADMIN_REPLY_MAX (900u << 10)
 #define ADMIN_ARENA_CAP (16u << 20)
 
-/* Starts the operators' listener. */
-enum tw_rc admin_start(struct controller *c, const char *url, struct admin **ret, struct tw_err *err);
+/* Starts the operators' listener. remote_url: a second listener, for operators from elsewhere; NULL: none. */
+enum tw_rc admin_start(struct controller *c, const char *url, const char *remote_url, struct admin **ret, struct tw_err *err);
 void admin_free(struct admin *a);
 
 struct controller *admin_controller(Tw__Admin_Service *service);

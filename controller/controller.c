@@ -25,6 +25,7 @@
 #include "controller/listen.h"
 #include "controller/load.h"
 #include "controller/schedule.h"
+#include "controller/secure.h"
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
 #include "controller/writer.h"
@@ -285,7 +286,7 @@ static enum tw_rc start_servers(struct controller *c, const struct controller_co
     if (rc == TW_OK)
         rc = listen_prepare(conf->listen, err);
     if (rc == TW_OK)
-        rc = admin_start(c, conf->admin_listen, &c->admin_state, err);
+        rc = admin_start(c, conf->admin_listen, conf->admin_tls, &c->admin_state, err);
     if (rc == TW_OK)
         rc = start_http(c, conf, err);
     return rc == TW_OK ? fleet_start(c, conf->listen, &c->fleet_state, err) : rc;
@@ -295,7 +296,13 @@ static enum tw_rc check_conf(const struct controller_conf *conf, struct tw_err *
 {
     enum tw_rc rc = listen_check(conf->listen, conf->allow_plaintext, err);
 
-    return rc == TW_OK ? listen_check(conf->admin_listen, conf->allow_plaintext, err) : rc;
+    if (rc == TW_OK)
+        rc = listen_check(conf->admin_listen, conf->allow_plaintext, err);
+    if (rc || !conf->admin_tls)
+        return rc;
+    if (!secure_is_tls(conf->admin_tls))
+        return tw_err_set(err, TW_EINVAL, "%s: --admin-tls is for operators from elsewhere: expected tls+tcp://ADDRESS:PORT", conf->admin_tls);
+    return listen_check(conf->admin_tls, false, err);
 }
 
 enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err)
@@ -381,6 +388,8 @@ void controller_stop(struct controller *c)
         reader_pool_stop(c->readers);
     if (c->admin) /* after those that answer its calls */
         rpc_server_stop(c->admin);
+    if (c->admin_remote)
+        rpc_server_stop(c->admin_remote);
     ondemand_free(c->ondemand);
     alerts_free(c->alerts);
     c->alerts = NULL;

@@ -46,7 +46,7 @@ struct controller {
     struct dbjob *dbjob;
     struct joining *joining;
     char db_path[4096], backup_dir[4096];
-    struct rpc_server *fleet, *admin;
+    struct rpc_server *fleet, *admin, *admin_remote; /* the last: for operators from elsewhere; may be NULL */
     struct httpd *http;
     struct page *page;
     struct matrix_pages *matrix_pages;
@@ -77,6 +77,7 @@ struct controller {
 struct controller_conf {
     struct loop *loop;
     const char *listen, *admin_listen; /* URLs of common/net/rpc.h */
+    const char *admin_tls;             /* tls+tcp:// for operators from elsewhere; NULL: none */
     const char *http;                  /* ADDR:PORT, or "off" */
     const char *http_tls_cert, *http_tls_key; /* files; NULL: plain HTTP */
     bool http_plaintext;               /* that on an address that is not loopback */

@@ -12,6 +12,7 @@
 #include "controller/ingest.h"
 #include "controller/joining.h"
 #include "controller/schedule.h"
+#include "controller/secure.h"
 #include "controller/writer.h"
 
 struct fleet {
@@ -579,36 +580,19 @@ static void *decode(void *ctx, const uint8_t *body, size_t len, struct tw_err *e
     return ingest_decode(body, len, err);
 }
 
-static struct rpc_tls tls_of(const struct authority *ca)
-{
-    return (struct rpc_tls){ .ca = authority_ca_pem(ca), .certificate = authority_server_pem(ca), .key = authority_server_pem(ca) };
-}
-
-void fleet_server_renewed(struct controller *c)
-{
-    struct rpc_tls tls = tls_of(joining_authority(c->joining));
-    struct tw_err err = { 0 };
-
-    if (c->fleet && c->fleet_state && c->fleet_state->tls && rpc_server_set_tls(c->fleet, &tls, &err) != TW_OK)
-        log_error("the renewed certificate cannot be shown to agents", LOG_S("error", err.text));
-}
-
 enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret, struct tw_err *err)
 {
-    bool secure = !strncmp(url, "tls+tcp://", 10);
-    struct authority *ca = c->joining ? joining_authority(c->joining) : NULL;
-    struct rpc_tls tls = { 0 };
+    const struct rpc_tls *tls;
+    struct rpc_tls shown;
     struct fleet *f;
-    enum tw_rc rc;
+    enum tw_rc rc = secure_tls(c, url, &shown, &tls, err);
 
-    if (secure && !ca)
-        return tw_err_set(err, TW_ENOENT, "%s needs the certificates that twampctl ca init makes: there are none in --ca-dir", url);
+    if (rc != TW_OK)
+        return rc;
     f = calloc(1, sizeof *f);
     if (!f)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
-    f->tls = secure;
-    if (secure)
-        tls = tls_of(ca);
+    f->tls = tls != NULL;
     f->service = (Tw__FleetController_Service)TW__FLEET_CONTROLLER__INIT(fleet_);
     f->offered[0] = (struct rpc_service){ RPC_FLEET_CONTROLLER, &f->service.base };
     if (c->joining)
@@ -620,7 +604,7 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
                                                      .url = url,
                                                      .name = c->name,
                                                      .agents = true,
-                                                     .tls = secure ? &tls : NULL,
+                                                     .tls = tls,
                                                      .joiners = c->joining != NULL,
                                                      .strangers = RPC_SERVICE_BIT(RPC_JOIN),
                                                      .services = f->offered,

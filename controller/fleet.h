@@ -56,8 +56,6 @@ void fleet_approved(struct controller *c, struct agent *a, int64_t now_ns);
 void fleet_removed(struct controller *c, struct agent *a);
 /* It is stored that an agent is revoked: cuts it off. */
 void fleet_revoked(struct agent *a);
-/* The controller has another certificate: for the connections that come. */
-void fleet_server_renewed(struct controller *c);
 /* Offers its schedule to every connected agent that does not run it yet. */
 void fleet_push_all(struct controller *c);
 

@@ -3,8 +3,8 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
-#include "controller/fleet.h"
 #include "controller/joining_priv.h"
+#include "controller/secure.h"
 
 #define LOOK_NS (3600 * TW_NS_PER_S) /* the wall clock may be set */
 #define LIFE_NS (INT64_C(90) * 86400 * TW_NS_PER_S)
@@ -79,7 +79,7 @@ static void renew_server(struct joining *j, int64_t now_ns)
     j->stats.server_renewals++;
     authority_server_info(j->ca, &info);
     log_info("the controller's certificate is renewed", LOG_S("serial", info.serial));
-    fleet_server_renewed(j->c);
+    secure_renewed(j->c);
 }
 
 static void on_renew(struct loop_timer *t)

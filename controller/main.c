@@ -16,7 +16,7 @@
 
 struct options {
     struct confine_options confine;
-    char *listen, *admin_listen, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir, *ca_dir;
+    char *listen, *admin_listen, *admin_tls, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir, *ca_dir;
     bool allow_plaintext, auto_approve, http_write, http_plaintext, open_metrics;
     int64_t http_events_max, max_pair_series, native_buckets, history_days, audit_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t certificate_life;
@@ -53,6 +53,12 @@ static const struct conf_opt opts[] = {
       .dflt = "ipc:///run/twampmesh/ctl.sock",
       .arg = "URL",
       .help = "Where twampctl connects. Who may open an ipc:// socket is an admin; elsewhere an access token says who it is." },
+    { .name = "admin-tls",
+      .type = CONF_STR,
+      .offset = OPT(admin_tls),
+      .arg = "URL",
+      .help = "Where twampctl connects from other hosts, besides --admin-listen: tls+tcp://ADDRESS:PORT. With an access token only, and with "
+              "the certificates of --ca-dir." },
     { .name = "http",
       .type = CONF_STR,
       .offset = OPT(http),
@@ -288,7 +294,7 @@ static enum tw_rc begin_confined(const struct options *o, struct tw_err *err)
         c.folders[n++] = folder;
     if (o->backup_dir)
         c.folders[n++] = o->backup_dir;
-    if (confine_low_port(o->listen) || confine_low_port(o->http))
+    if (confine_low_port(o->listen) || (o->admin_tls && confine_low_port(o->admin_tls)) || confine_low_port(o->http))
         c.capabilities = CONFINE_CAP(CAP_NET_BIND_SERVICE);
     return confine_begin(&c, err);
 }
@@ -315,6 +321,7 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
     const struct controller_conf conf = { .loop = loop,
                                           .listen = o->listen,
                                           .admin_listen = o->admin_listen,
+                                          .admin_tls = o->admin_tls,
                                           .http = o->http,
                                           .http_tls_cert = o->http_tls_cert,
                                           .http_tls_key = o->http_tls_key,

@@ -226,17 +226,21 @@ static double rpc_value(const struct rpc_counters *c, size_t offset)
 
 static void add_rpc(struct rows *r, const struct controller *c)
 {
-    struct rpc_counters fleet = { 0 }, admin = { 0 };
+    struct rpc_counters fleet = { 0 }, admin = { 0 }, remote = { 0 };
 
     if (c->fleet)
         rpc_server_counters(c->fleet, &fleet);
     if (c->admin)
         rpc_server_counters(c->admin, &admin);
+    if (c->admin_remote)
+        rpc_server_counters(c->admin_remote, &remote);
     for (size_t i = 0; i < TW_NELEM(rpc_rows); i++) {
         const struct rpc_row *row = &rpc_rows[i];
 
         add_labelled(r, row->name, row->type, row->help, "listener", "fleet", rpc_value(&fleet, row->offset));
         add_labelled(r, row->name, row->type, row->help, "listener", "admin", rpc_value(&admin, row->offset));
+        if (c->admin_remote)
+            add_labelled(r, row->name, row->type, row->help, "listener", "admin_tls", rpc_value(&remote, row->offset));
     }
 }
 

@@ -153,6 +153,7 @@ struct rpc_server_conf {
 enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server **ret, struct tw_err *err);
 /* Closes everything; on_down() runs for each peer before this returns. Not from inside a hook, handler or done(). */
 void rpc_server_stop(struct rpc_server *s);
+bool rpc_server_is_tls(const struct rpc_server *s);
 /* From the next handshake on; connections that are there go on. TW_EINVAL: *err says why, and nothing has changed. */
 enum tw_rc rpc_server_set_tls(struct rpc_server *s, const struct rpc_tls *tls, struct tw_err *err);
 /* The TCP port it is bound to (also when the URL said 0); 0 on ipc. */

@@ -304,6 +304,11 @@ static enum tw_rc fill(struct rpc_server *s, const struct rpc_server_conf *c)
     return rc || s->name ? rc : TW_ENOMEM;
 }
 
+bool rpc_server_is_tls(const struct rpc_server *s)
+{
+    return s->tls != NULL;
+}
+
 enum tw_rc rpc_server_set_tls(struct rpc_server *s, const struct rpc_tls *tls, struct tw_err *err)
 {
     struct rpc_tls_end *fresh = NULL;

@@ -12,7 +12,7 @@
 /* Options of all commands; each command's table names those that it takes. */
 struct cli_options {
     char *config, *context;
-    char *controller, *token, *token_file;
+    char *controller, *token, *token_file, *ca_file, *server_name;
     int progress; /* enum progress_mode */
     int output; /* enum out_format; ask cli_for_people() and cli_for_tree() */
     int64_t timeout_ns, watch_ns;

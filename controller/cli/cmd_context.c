@@ -33,6 +33,8 @@ static const struct out_col list_columns[] = {
     { .title = "TIMEOUT", .name = "timeout" },
     { .title = "NO COLOR", .name = "no_color" },
     { .title = "TOKEN FILE", .name = "token_file" },
+    { .title = "CA FILE", .name = "ca_file" },
+    { .title = "SERVER NAME", .name = "server_name" },
 };
 
 static void put_context(struct out_records *r, const void *row, const void *ctx)
@@ -106,6 +108,10 @@ static const char *value_now(const struct cli *c, int i, char buf[TW_TIME_TEXT])
         return tw_duration_format(c->opt.timeout_ns, buf);
     case CONTEXT_TOKEN_FILE:
         return c->opt.token_file;
+    case CONTEXT_CA_FILE:
+        return c->opt.ca_file;
+    case CONTEXT_SERVER_NAME:
+        return c->opt.server_name;
     default:
         return c->opt.no_color ? "true" : "false";
     }
@@ -205,11 +211,11 @@ enum cli_exit cmd_context_add(struct cli *c)
             add.values[i] = (char *)value_now(c, i, timeout);
     if (!add.values[CONTEXT_CONTROLLER])
         return cli_fail(CLI_USAGE,
-                        "--controller: is required: which controller is it? expected tcp://HOST:PORT or "
-                        "ipc:///PATH; twampctl context add --help tells more");
+                        "--controller: is required: which controller is it? expected " CONFIG_URLS
+                        "; twampctl context add --help tells more");
     if (!config_is_url(add.values[CONTEXT_CONTROLLER]))
         return cli_fail(CLI_USAGE,
-                        "--controller: \"%.60s\" is no URL: expected tcp://HOST:PORT or ipc:///PATH",
+                        "--controller: \"%.60s\" is no URL: expected " CONFIG_URLS,
                         add.values[CONTEXT_CONTROLLER]);
     if (config_add(&c->config, &add, &err) != TW_OK)
         return failed(&err);

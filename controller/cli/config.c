@@ -17,6 +17,8 @@ const struct context_setting context_settings[CONTEXT_SETTINGS] = {
     [CONTEXT_TIMEOUT] = { "timeout", "timeout" },
     [CONTEXT_NO_COLOR] = { "no_color", "no-color" },
     [CONTEXT_TOKEN_FILE] = { "token_file", "token-file" },
+    [CONTEXT_CA_FILE] = { "ca_file", "ca-file" },
+    [CONTEXT_SERVER_NAME] = { "server_name", "server-name" },
 };
 
 char *config_default_path(void)
@@ -76,7 +78,7 @@ static enum tw_rc keep_setting(struct doc *d, const yaml_node_t *value, struct c
         return doc_fail(d, value, "%s", why.text);
     conf_free(&cli_global, &scratch);
     if (setting == CONTEXT_CONTROLLER && !config_is_url(text))
-        return doc_fail(d, value, "\"%.60s\" is no URL: expected tcp://HOST:PORT or ipc:///PATH", text);
+        return doc_fail(d, value, "\"%.60s\" is no URL: expected " CONFIG_URLS, text);
     x->values[setting] = strdup(text);
     x->last_line = (unsigned)value->end_mark.line + 1;
     return x->values[setting] ? TW_OK : doc_no_memory(d);
@@ -107,12 +109,24 @@ static enum tw_rc set_token_file(struct doc *d, const yaml_node_t *value, void *
     return keep_setting(d, value, into, CONTEXT_TOKEN_FILE);
 }
 
+static enum tw_rc set_ca_file(struct doc *d, const yaml_node_t *value, void *into)
+{
+    return keep_setting(d, value, into, CONTEXT_CA_FILE);
+}
+
+static enum tw_rc set_server_name(struct doc *d, const yaml_node_t *value, void *into)
+{
+    return keep_setting(d, value, into, CONTEXT_SERVER_NAME);
+}
+
 static const struct doc_key context_keys[] = {
     { "controller", DOC_TEXT, true, set_controller },
     { "output", DOC_TEXT, false, set_output },
     { "timeout", DOC_TEXT, false, set_timeout },
     { "no_color", DOC_TEXT, false, set_no_color },
     { "token_file", DOC_TEXT, false, set_token_file },
+    { "ca_file", DOC_TEXT, false, set_ca_file },
+    { "server_name", DOC_TEXT, false, set_server_name },
 };
 
 static enum tw_rc each_context(struct doc *d, const yaml_node_t *key, const yaml_node_t *value, size_t i,

@@ -9,6 +9,8 @@
  *         timeout: 30s
  *         no_color: true
  *         token_file: /home/me/lab.token
+ *         ca_file: /home/me/lab-ca.pem  # for tls+tcp://
+ *         server_name: ctl.example.net
  *
  * An option wins over its variable, that over the context, and that over the default. Edits change only the
  * lines that they are about: comments and order stay. */
@@ -21,7 +23,7 @@
 #include <stddef.h>
 
 /* What a context can say: options of every command, in the order of context_settings[]. */
-enum { CONTEXT_CONTROLLER, CONTEXT_OUTPUT, CONTEXT_TIMEOUT, CONTEXT_NO_COLOR, CONTEXT_TOKEN_FILE, CONTEXT_SETTINGS };
+enum { CONTEXT_CONTROLLER, CONTEXT_OUTPUT, CONTEXT_TIMEOUT, CONTEXT_NO_COLOR, CONTEXT_TOKEN_FILE, CONTEXT_CA_FILE, CONTEXT_SERVER_NAME, CONTEXT_SETTINGS };
 struct context_setting {
     const char *key;    /* in the file */
     const char *option; /* of cli_global, which says what values there are */
@@ -57,6 +59,7 @@ const struct context *config_find(const struct config *c, const char *name);
 /* Letters, digits, '.', '_' and '-', beginning with a letter or digit, up to 64. */
 bool config_is_name(const char *name);
 
+#define CONFIG_URLS "tls+tcp://HOST:PORT, tcp://HOST:PORT or ipc:///PATH"
 /* Begins as one; what else is wrong with it, connecting will tell. */
 bool config_is_url(const char *url);
 

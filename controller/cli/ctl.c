@@ -13,6 +13,7 @@
 #include "common/net/rpc.h"
 #include "common/version.h"
 
+#define CA_BYTES_MAX 65536u
 #define GRACE_NS (500 * TW_NS_PER_MS) /* a call ends itself at its deadline; only then do we */
 
 struct ctl {
@@ -21,6 +22,8 @@ struct ctl {
     struct rpc_peer *peer; /* NULL: not connected */
     const char *url;
     char token[128];
+    const char *ca_file, *server_name;
+    char *ca; /* what the file said at the last dial */
     int64_t timeout_ns;
     bool settled; /* what is waited for has come, or will not */
     bool interrupted;
@@ -100,6 +103,12 @@ void ctl_set_token(struct ctl *c, const char *token)
     snprintf(c->token, sizeof c->token, "%s", token);
 }
 
+void ctl_set_tls(struct ctl *c, const char *ca_file, const char *server_name)
+{
+    c->ca_file = ca_file && *ca_file ? ca_file : NULL;
+    c->server_name = server_name && *server_name ? server_name : NULL;
+}
+
 static void disconnect(struct ctl *c)
 {
     if (c->client)
@@ -115,6 +124,7 @@ void ctl_free(struct ctl *c)
     disconnect(c);
     if (c->loop)
         loop_free(c->loop);
+    free(c->ca);
     free(c);
 }
 
@@ -206,6 +216,40 @@ char *ctl_user_name(char buf[64])
     return buf;
 }
 
+static bool is_tls(const struct ctl *c)
+{
+    return !strncmp(c->url, "tls+tcp://", 10);
+}
+
+/* A terminated text of the file's first CA_BYTES_MAX octets; more is cut, and then refused as no certificate. */
+static enum tw_rc read_ca(struct ctl *c, struct tw_err *err)
+{
+    FILE *f = c->ca_file ? fopen(c->ca_file, "re") : NULL;
+    size_t n;
+
+    if (!c->ca_file)
+        return tw_err_set(err, TW_EINVAL, "tls+tcp:// needs --ca-file: the ca.pem that \"twampctl ca init\" made for the controller");
+    if (!f)
+        return tw_err_set(err, TW_EINVAL, "--ca-file: %s: %s", c->ca_file, strerror(errno));
+    free(c->ca);
+    c->ca = malloc(CA_BYTES_MAX + 1);
+    n = c->ca ? fread(c->ca, 1, CA_BYTES_MAX, f) : 0;
+    fclose(f);
+    if (!c->ca)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    c->ca[n] = '\0';
+    return TW_OK;
+}
+
+static enum tw_rc show_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
+{
+    struct ctl *c = ctx;
+
+    (void)err;
+    *ret = (struct rpc_tls){ .ca = c->ca, .server_name = c->server_name };
+    return TW_OK;
+}
+
 enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
 {
     char user[64];
@@ -217,12 +261,20 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
                                     .software = "twampctl " TW_VERSION,
                                     .token = *c->token ? c->token : NULL,
                                     .hooks = { .ctx = c, .on_up = on_up, .on_down = on_down },
+                                    .tls_ctx = c,
                                     .once = true };
 
     if (c->peer)
         return CLI_OK;
     disconnect(c);
     c->settled = c->interrupted;
+    if (is_tls(c)) {
+        conf.tls = show_tls;
+        if (read_ca(c, &why) != TW_OK) {
+            tw_err_format(&why, err->text, sizeof err->text);
+            return CLI_USAGE;
+        }
+    }
     if (rpc_client_start(&conf, &c->client, &why) != TW_OK) {
         c->client = NULL;
         tw_err_format(&why, err->text, sizeof err->text);

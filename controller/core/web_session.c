@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
+#define HASH_NONFATAL_OOM 1 /* then hh.tbl is NULL after HASH_ADD */
 #include <uthash.h>
 
 #define HOUR_NS (3600 * TW_NS_PER_S)
@@ -154,6 +155,10 @@ enum tw_rc web_session_open(struct web_sessions *s, struct tw_now now, const str
     e->who = *who;
     e->begun_ns = e->used_ns = now.mono.ns;
     HASH_ADD(hh, s->entries, key, sizeof e->key, e);
+    if (!e->hh.tbl) {
+        free(e);
+        return TW_ENOMEM;
+    }
     s->n.now++;
     s->n.opened++;
     return TW_OK;

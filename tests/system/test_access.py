@@ -225,3 +225,52 @@ def test_audit_log(build):
         expect(again == [pause, apply], "not the same after a restart")
         expect(c.ctl("audit", "--to", "-1h", "-o", "csv").count("\n") == 1, "entries from before there were any")
         expect(admin not in open(f"{c.dir}/data/controller.db", "rb").read().decode("latin-1"), "the database has a token's secret")
+
+
+TLS = "tls+tcp://127.0.0.1:38091"
+
+
+def write(c, name, text):
+    path = f"{c.dir}/{name}"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write(text)
+    return path
+
+
+def test_operators_come_from_elsewhere_over_tls(build):
+    c = Controller(build, "--admin-tls", TLS)
+    os.mkdir(f"{c.dir}/data")
+    c.ctl("ca", "init", "--dir", f"{c.dir}/data/ca", "--name", "ctl.example.net,127.0.0.1")
+    c.ctl("ca", "init", "--dir", f"{c.dir}/other", "--name", "127.0.0.1")
+    with c:
+        viewer, admin = (["--token-file", write(c, f"{r}.token", c.create(r))] for r in ("viewer", "admin"))
+        there, ca = ["-c", TLS], ["--ca-file", f"{c.dir}/data/ca/ca.pem"]
+        said = c.ctl(*there, *ca, *viewer, "status")
+        expect("access" in said, said)
+        bad = [  # (options, exit code, what is said)
+            ([*ca], 3, "access token"),
+            ([*ca, "--token-file", write(c, "wrong", "twa1.AAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")], 3, "token"),
+            ([*viewer], 2, "--ca-file"),
+            ([*viewer, "--ca-file", f"{c.dir}/nosuch"], 2, "No such file"),
+            ([*viewer, "--ca-file", f"{c.dir}/other/ca.pem"], 3, "certificate"),
+            ([*viewer, *ca, "--server-name", "elsewhere.example.net"], 3, "elsewhere.example.net"),
+            ([*viewer, *ca, "-c", TLS.replace("tls+", "")], 2, "is not sent to tcp://"),
+        ]
+        for args, want, text in bad:
+            code, _, err = c.ctl_run(*there, *args, "status")
+            expect(code == want and text in err and err.count("\n") == 1, f"{args}: {code} {err}")
+        expect("access" in c.ctl(*there, *ca, *viewer, "--server-name", "ctl.example.net", "status"), "by another of its names")
+        code, _, err = c.ctl_run(*there, *ca, *viewer, "audit")
+        expect(code == 1 and "needs the role admin" in err, f"a viewer reads the audit log: {code} {err}")
+        c.ctl(*there, *ca, *admin, "context", "add", "far")
+        c.ctl("context", "use", "far")
+        entries = json.loads(c.ctl(*there, *ca, *admin, "audit", "-o", "json"))["entries"]
+        expect(any(e["who"] == "viewer" and e["result"] == "PERMISSION_DENIED" and e["origin"].startswith("127.0.0.1") for e in entries), entries)
+        done = subprocess.run([f"{build}/controller/cli/twampctl", "status"], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "XDG_CONFIG_HOME": c.dir})
+        expect(done.returncode == 0 and "access" in done.stdout, f"by the context alone: {done.stderr}")
+    code, _, err = Controller(build).ctl_run("status")  # nobody there
+    expect(code == 3, err)
+    lone = subprocess.run([f"{build}/controller/twamp-controller", "--admin-tls", "tcp://127.0.0.1:38091", "--data-dir", c.dir], capture_output=True,
+                          text=True, timeout=60)
+    expect(lone.returncode == 2 and "tls+tcp://" in lone.stderr, f"{lone.returncode} {lone.stderr}")

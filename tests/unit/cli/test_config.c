@@ -36,7 +36,7 @@ static void errors_have_line_and_field(void **state)
         { "contexts:\n  lab:\n    controller: ipc:///x\n    colour: no\n",
           "f:4:5: contexts.lab: unknown key \"colour\"" },
         { "contexts:\n  lab:\n    controller: http://x\n",
-          "f:3:17: contexts.lab.controller: \"http://x\" is no URL: expected tcp://HOST:PORT or "
+          "f:3:17: contexts.lab.controller: \"http://x\" is no URL: expected tls+tcp://HOST:PORT, tcp://HOST:PORT or "
           "ipc:///PATH" },
         { "contexts:\n  -x: { controller: \"ipc:///x\" }\n", "f:2:3: contexts.-x: a name of a context has" },
         { "contexts:\n  a: { controller: \"ipc:///x\" }\n  a: { controller: \"ipc:///x\" }\n",
