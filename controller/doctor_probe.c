@@ -66,7 +66,8 @@ enum tw_rc run_choose(struct run *r)
     const char *last = "";
     unsigned of_target = 0;
 
-    qsort(r->list, r->n_list, sizeof *r->list, by_urgency);
+    if (r->n_list)
+        qsort(r->list, r->n_list, sizeof *r->list, by_urgency);
     for (size_t i = 0; i < r->n_list; i++) {
         struct way *w = r->list[i];
         const char *why = obstacle(r, w);

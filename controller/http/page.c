@@ -61,10 +61,12 @@ static void add_headers(const struct page *p, struct http_blob *b, const char *c
     http_blob_header(b, "Cache-Control", cache);
     http_blob_header(b, "Content-Security-Policy", POLICY);
     http_blob_header(b, "Referrer-Policy", "no-referrer");
-    http_blob_header(b, "Cross-Origin-Opener-Policy", "same-origin");
     http_blob_header(b, "X-Frame-Options", "DENY"); /* for browsers that do not know frame-ancestors */
-    if (p->secure)
-        http_blob_header(b, "Strict-Transport-Security", STRICT_TRANSPORT);
+    if (!p->secure)
+        return;
+    /* Over plain HTTP browsers take neither, and complain of the first. */
+    http_blob_header(b, "Cross-Origin-Opener-Policy", "same-origin");
+    http_blob_header(b, "Strict-Transport-Security", STRICT_TRANSPORT);
 }
 
 /* ---- Files inside the program ---- */

@@ -115,6 +115,7 @@ void history_api_stop(struct history_api *a)
     httpd_stop(a->c.http);
     reader_pool_stop(a->c.readers);
     pair_table_free(&a->c.inv.pairs);
+    pair_groups_free(&a->c.inv.groups);
     names_free(&a->c.inv.names);
     loop_free(a->c.loop);
     free(a);

@@ -111,6 +111,7 @@ export default {
     const page = await secure(t, '#/alerts?view=silences');
     const name = unique('olga');
     await login(page, (await token(t, 'operator', name)).text);
+    await page.getByText(name, { exact: true }).waitFor();
     const { csrf } = await whoami(page);
     for (const headers of [{}, { 'X-Csrf-Token': '' }, { 'X-Csrf-Token': '0'.repeat(64) }]) {
       const tried = await ask(page, '/api/v1/silences', { ...silence, headers: { ...silence.headers, ...headers } });

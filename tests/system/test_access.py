@@ -12,6 +12,8 @@ import time
 
 from lab import Process, expect, wait
 
+ALONE = True  # it uses ports of the host itself
+
 ROLES = ["none", "viewer", "operator", "admin"]
 PORT = 38090
 

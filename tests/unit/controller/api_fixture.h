@@ -62,6 +62,7 @@ __attribute__((unused)) static void fx_free(struct fx *f)
 
     reader_pool_stop(f->readers);
     pair_table_free(&f->inv.pairs);
+    pair_groups_free(&f->inv.groups);
     names_free(&f->inv.names);
     loop_free(f->loop);
     store_close(f->store);
