@@ -30,7 +30,8 @@ enum tw_rc page_start(struct page *p, struct loop *loop, const char *address, st
                                .routes = routes,
                                .n_routes = TW_NELEM(routes),
                                .ctx = p,
-                               .max_connections = 64 };
+                               .max_connections = 64,
+                               .plaintext = true }; /* it has nothing but metrics, and twampy served them so */
 
     return httpd_start(&conf, &p->httpd, err);
 }
