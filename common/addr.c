@@ -153,3 +153,10 @@ socklen_t tw_addr_to_sockaddr(const struct tw_addr *a, struct sockaddr_storage *
     memcpy(&in->sin_addr, a->ip, 4);
     return sizeof *in;
 }
+
+bool tw_addr_is_loopback(const struct tw_addr *a)
+{
+    static const uint8_t v6[16] = { [15] = 1 };
+
+    return a->family == 4 ? a->ip[0] == 127 : !memcmp(a->ip, v6, sizeof v6);
+}

@@ -4,6 +4,7 @@
 #define TW_COMMON_ADDR_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/rc.h"
 
@@ -25,6 +26,8 @@ enum tw_rc tw_addr_parse(const char *text, uint16_t dflt_port, struct tw_addr *r
 const char *tw_addr_format(const struct tw_addr *a, char buf[TW_ADDR_TEXT]);
 /* Without the port. */
 const char *tw_addr_format_ip(const struct tw_addr *a, char buf[TW_ADDR_TEXT]);
+/* 127.0.0.0/8 or ::1. */
+bool tw_addr_is_loopback(const struct tw_addr *a);
 enum tw_rc tw_addr_from_sockaddr(const struct sockaddr *sa, struct tw_addr *ret);
 /* Returns the length to pass on. */
 socklen_t tw_addr_to_sockaddr(const struct tw_addr *a, struct sockaddr_storage *ret);

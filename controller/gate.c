@@ -17,12 +17,9 @@
 
 static bool is_loopback(const char *address)
 {
-    static const uint8_t v6[16] = { [15] = 1 };
     struct tw_addr a;
 
-    if (tw_addr_parse(address, 0, &a) != TW_OK)
-        return false;
-    return a.family == 4 ? a.ip[0] == 127 : !memcmp(a.ip, v6, sizeof v6);
+    return tw_addr_parse(address, 0, &a) == TW_OK && tw_addr_is_loopback(&a);
 }
 
 static void set_way(struct actor *a, const char *way, const char *origin)

@@ -13,13 +13,6 @@ static const char *after(const char *url, const char *scheme)
     return strncmp(url, scheme, len) ? NULL : url + len;
 }
 
-static bool is_loopback(const struct tw_addr *a)
-{
-    static const uint8_t v6[16] = { [15] = 1 };
-
-    return a->family == 4 ? a->ip[0] == 127 : !memcmp(a->ip, v6, sizeof v6);
-}
-
 enum tw_rc listen_check(const char *url, bool allow_plaintext, struct tw_err *err)
 {
     const char *secure = after(url, "tls+tcp://"), *path = after(url, "ipc://"), *host = secure ? secure : after(url, "tcp://");
@@ -31,7 +24,7 @@ enum tw_rc listen_check(const char *url, bool allow_plaintext, struct tw_err *er
         return tw_err_set(err, TW_EINVAL,
                           "%s: expected tls+tcp://ADDRESS:PORT or tcp://ADDRESS:PORT with a numeric address, or ipc:///path",
                           url);
-    if (secure || is_loopback(&addr) || allow_plaintext)
+    if (secure || tw_addr_is_loopback(&addr) || allow_plaintext)
         return TW_OK;
     return tw_err_set(
         err, TW_EPERM,

@@ -831,13 +831,6 @@ static enum tw_rc bind_listen(int fd, const struct tw_addr *a, const char *addre
 }
 
 /* Our own socket: libmicrohttpd's would fail without saying why. */
-static bool is_loopback(const struct tw_addr *a)
-{
-    static const uint8_t v6[16] = { [15] = 1 };
-
-    return a->family == 4 ? a->ip[0] == 127 : !memcmp(a->ip, v6, sizeof v6);
-}
-
 static enum tw_rc open_socket(const struct httpd_conf *c, int *ret_fd, uint16_t *ret_port, struct tw_err *err)
 {
     const char *address = c->address;
@@ -848,7 +841,7 @@ static enum tw_rc open_socket(const struct httpd_conf *c, int *ret_fd, uint16_t 
     if (tw_addr_parse(address, DFLT_PORT, &a))
         return tw_err_set(err, TW_EINVAL,
                           "http: \"%s\" is no address; expected e.g. 127.0.0.1:8080 or [::]:8080", address);
-    if (!c->tls_cert && !c->plaintext && !is_loopback(&a))
+    if (!c->tls_cert && !c->plaintext && !tw_addr_is_loopback(&a))
         return tw_err_set(
             err, TW_EPERM,
             "http: %s would be HTTP that others can read and change: give certificate and key for HTTPS "

@@ -1,7 +1,6 @@
 #include "common/net/identity.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
@@ -12,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#include "common/net/keyfile.h"
 
 #define MAX_FILE 4096 /* a PEM Ed25519 key has 119 octets */
 
@@ -24,33 +23,10 @@ struct identity {
 
 /* ---- Reading ---- */
 
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)ctx;
-    return -1; /* never ask on the terminal */
-}
-
-static enum tw_rc check_file(int fd, const char *path, struct tw_err *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return tw_err_set(err, tw_rc_errno(errno), "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return tw_err_set(err, TW_EINVAL, "%s: not a regular file", path);
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return tw_err_set(err, TW_EPERM, "%s: mode %04o lets others in; it holds a private key: chmod 600",
-                          path, (unsigned)(st.st_mode & 07777));
-    return TW_OK;
-}
-
 static EVP_PKEY *parse_pem(const char *text, size_t len)
 {
     BIO *bio = BIO_new_mem_buf(text, (int)len);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, pki_no_passphrase, NULL) : NULL;
 
     BIO_free(bio);
     if (key && EVP_PKEY_get_id(key) != EVP_PKEY_ED25519) {
@@ -63,7 +39,7 @@ static EVP_PKEY *parse_pem(const char *text, size_t len)
 static enum tw_rc read_key(int fd, const char *path, EVP_PKEY **ret, struct tw_err *err)
 {
     char text[MAX_FILE];
-    enum tw_rc rc = check_file(fd, path, err);
+    enum tw_rc rc = keyfile_check(fd, path, "holds a private key", err);
     ssize_t n;
 
     if (rc)
@@ -79,21 +55,6 @@ static enum tw_rc read_key(int fd, const char *path, EVP_PKEY **ret, struct tw_e
 
 /* ---- Making ---- */
 
-static bool write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-
-        if (done < 0 && errno != EINTR)
-            return false;
-        if (done > 0) {
-            p += done;
-            n -= (size_t)done;
-        }
-    }
-    return fsync(fd) == 0;
-}
-
 static bool write_pem(int fd, EVP_PKEY *key)
 {
     BIO *bio = BIO_new(BIO_s_mem()); /* wiped when freed */
@@ -101,22 +62,9 @@ static bool write_pem(int fd, EVP_PKEY *key)
     bool ok = bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
     long len = ok ? BIO_get_mem_data(bio, &text) : 0;
 
-    ok = ok && write_all(fd, text, (size_t)len);
+    ok = ok && keyfile_put(fd, text, (size_t)len);
     BIO_free(bio);
     return ok;
-}
-
-static void sync_folder(const char *path)
-{
-    char copy[PATH_MAX];
-    int fd;
-
-    snprintf(copy, sizeof copy, "%s", path);
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return; /* some file systems cannot; the key is in its file all the same */
-    fsync(fd);
-    close(fd);
 }
 
 /* TW_EEXIST: somebody else made the file meanwhile, and theirs holds. link() never replaces a file. */
@@ -140,7 +88,7 @@ static enum tw_rc make_key(const char *path, struct tw_err *err)
     EVP_PKEY_free(key);
     close(fd);
     unlink(tmp);
-    sync_folder(path);
+    keyfile_sync_folder(path);
     return rc;
 }
 

@@ -5,55 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/base64url.h"
 #include "common/wire.h"
 
 #define PREFIX "twj1."
-#define BASE64_32 43 /* characters of 32 octets, without padding */
 
 static const char proof_label[] = "twampmesh-join-v1"; /* its NUL is signed too */
-static const char alphabet[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"; /* RFC 4648 section 5 */
-
-/* ---- base64url of 32 octets ---- */
-
-static char *encode(const uint8_t in[32], char *to)
-{
-    uint32_t bits = 0;
-    int n = 0;
-
-    for (size_t i = 0; i < 32; i++) {
-        bits = bits << 8 | in[i];
-        for (n += 8; n >= 6; n -= 6)
-            *to++ = alphabet[bits >> (n - 6) & 63];
-    }
-    *to++ = alphabet[bits << (6 - n) & 63];
-    *to = '\0';
-    return to;
-}
-
-/* Of the many texts that decode to the same octets only the one that encode() makes. */
-static bool decode(const char *in, uint8_t ret[32])
-{
-    char again[BASE64_32 + 1];
-    uint32_t bits = 0;
-    size_t out = 0;
-    int n = 0;
-
-    for (size_t i = 0; i < BASE64_32; i++) {
-        const char *at = in[i] ? strchr(alphabet, in[i]) : NULL;
-
-        if (!at)
-            return false;
-        bits = bits << 6 | (uint32_t)(at - alphabet);
-        n += 6;
-        if (n >= 8 && out < 32) {
-            ret[out++] = (uint8_t)(bits >> (n - 8));
-            n -= 8;
-        }
-    }
-    encode(ret, again);
-    return !memcmp(again, in, BASE64_32);
-}
 
 /* ---- The text ---- */
 
@@ -66,20 +23,20 @@ void join_token_make(const uint8_t random[JOIN_RANDOM_OCTETS], const uint8_t ca_
         snprintf(t->id + 2 * i, 3, "%02x", random[i]);
     SHA256(random + JOIN_ID_OCTETS, JOIN_SECRET_OCTETS, t->digest);
     to = text + snprintf(text, JOIN_TOKEN_TEXT, PREFIX "%s.", t->id);
-    to = encode(random + JOIN_ID_OCTETS, to);
+    to = base64url_encode(random + JOIN_ID_OCTETS, to);
     *to++ = '.';
-    encode(ca_hash, to);
+    base64url_encode(ca_hash, to);
 }
 
 enum tw_rc join_token_parse(const char *text, struct join_token_parts *ret, struct tw_err *err)
 {
-    const char *id = text + sizeof PREFIX - 1, *secret = id + JOIN_ID_TEXT, *hash = secret + BASE64_32 + 1;
+    const char *id = text + sizeof PREFIX - 1, *secret = id + JOIN_ID_TEXT, *hash = secret + BASE64URL_CHARS + 1;
     uint8_t octets[JOIN_SECRET_OCTETS];
 
     if (strncmp(text, PREFIX, sizeof PREFIX - 1) != 0 ||
-        strlen(text) != sizeof PREFIX - 1 + JOIN_ID_TEXT + 2 * BASE64_32 + 1 ||
+        strlen(text) != sizeof PREFIX - 1 + JOIN_ID_TEXT + 2 * BASE64URL_CHARS + 1 ||
         strspn(id, "0123456789abcdef") != JOIN_ID_TEXT - 1 || secret[-1] != '.' || hash[-1] != '.' ||
-        !decode(secret, octets) || !decode(hash, ret->ca_hash))
+        !base64url_decode(secret, octets) || !base64url_decode(hash, ret->ca_hash))
         return tw_err_set(err, TW_EINVAL,
                           "expected a join token as twampctl token create prints it: twj1.ID.SECRET.CAHASH");
     memcpy(ret->id, id, JOIN_ID_TEXT - 1);

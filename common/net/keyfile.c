@@ -31,7 +31,7 @@ static enum tw_rc read_all(int fd, void *buf, size_t cap, size_t *ret)
     return TW_OK;
 }
 
-static enum tw_rc check_file(int fd, const char *path, struct tw_err *err)
+enum tw_rc keyfile_check(int fd, const char *path, const char *holds, struct tw_err *err)
 {
     struct stat st;
 
@@ -40,8 +40,8 @@ static enum tw_rc check_file(int fd, const char *path, struct tw_err *err)
     if (!S_ISREG(st.st_mode))
         return tw_err_set(err, TW_EINVAL, "%s: not a regular file", path);
     if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return tw_err_set(err, TW_EPERM, "%s: mode %04o lets others in; it is for its owner alone: chmod 600",
-                          path, (unsigned)(st.st_mode & 07777));
+        return tw_err_set(err, TW_EPERM, "%s: mode %04o lets others in; it %s: chmod 600", path,
+                          (unsigned)(st.st_mode & 07777), holds);
     return TW_OK;
 }
 
@@ -55,7 +55,7 @@ enum tw_rc keyfile_read(const char *path, struct pki_octets *ret, struct tw_err 
     if (fd < 0)
         return tw_err_set(err, tw_rc_errno(errno), "%s: %s", path, strerror(errno));
     data = malloc(PKI_PEM_MAX + 1);
-    rc = data ? check_file(fd, path, err) : tw_err_set(err, TW_ENOMEM, "out of memory");
+    rc = data ? keyfile_check(fd, path, "is for its owner alone", err) : tw_err_set(err, TW_ENOMEM, "out of memory");
     if (!rc && (rc = read_all(fd, data, PKI_PEM_MAX + 1, &n)) != TW_OK)
         tw_err_set(err, rc, "%s: %s", path, strerror(errno));
     if (!rc && n > PKI_PEM_MAX)
@@ -85,7 +85,7 @@ void keyfile_sync_folder(const char *path)
     close(fd);
 }
 
-static bool write_all(int fd, const char *p, size_t n)
+bool keyfile_put(int fd, const char *p, size_t n)
 {
     while (n > 0) {
         ssize_t done = write(fd, p, n);
@@ -111,7 +111,7 @@ enum tw_rc keyfile_write(const char *path, const void *data, size_t len, struct 
     fd = mkostemp(tmp, O_CLOEXEC); /* mode 0600 */
     if (fd < 0)
         return tw_err_set(err, tw_rc_errno(errno), "%s: cannot be made: %s", path, strerror(errno));
-    if (!write_all(fd, data, len) || rename(tmp, path) < 0) {
+    if (!keyfile_put(fd, data, len) || rename(tmp, path) < 0) {
         rc = tw_err_set(err, tw_rc_errno(errno), "%s: cannot be written: %s", path, strerror(errno));
         unlink(tmp);
     }

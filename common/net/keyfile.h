@@ -13,6 +13,11 @@ enum tw_rc keyfile_write(const char *path, const void *data, size_t len, struct 
 /* A text that stands in a file or a pipe, such as a token; without the white space around it. TW_EINVAL:
  * none, or too long. */
 enum tw_rc keyfile_read_line(const char *path, char *ret, size_t cap, struct tw_err *err);
+/* That an open file is a regular one of its owner alone; TW_EPERM: others may read or write it. holds: what is said then, such as "holds a
+ * private key". */
+enum tw_rc keyfile_check(int fd, const char *path, const char *holds, struct tw_err *err);
+/* All of it, and to the disk. False: errno says why. */
+bool keyfile_put(int fd, const char *p, size_t n);
 /* Makes what was renamed or made in the folder of `path` durable, where the file system can. */
 void keyfile_sync_folder(const char *path);
 

@@ -85,7 +85,7 @@ bool pki_hash_pubkey(X509_PUBKEY *k, uint8_t ret[PKI_HASH_LEN])
 
 /* ---- Keys ---- */
 
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
+int pki_no_passphrase(char *buf, int size, int writing, void *ctx)
 {
     (void)buf;
     (void)size;
@@ -107,7 +107,7 @@ enum tw_rc pki_key_make(struct pki_key **ret)
 enum tw_rc pki_key_from_pem(const char *text, size_t len, struct pki_key **ret, struct tw_err *err)
 {
     BIO *bio = len <= PKI_PEM_MAX ? BIO_new_mem_buf(text, (int)len) : NULL;
-    EVP_PKEY *k = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *k = bio ? PEM_read_bio_PrivateKey(bio, NULL, pki_no_passphrase, NULL) : NULL;
 
     BIO_free(bio);
     if (!pki_is_p256(k)) {
@@ -186,9 +186,9 @@ enum tw_rc pki_cert_from_pem(const char *text, size_t len, struct pki_cert **ret
     long n = 0, n_more = 0;
     enum tw_rc rc;
 
-    if (!bio || PEM_bytes_read_bio(&der, &n, NULL, PEM_STRING_X509, bio, no_passphrase, NULL) != 1)
+    if (!bio || PEM_bytes_read_bio(&der, &n, NULL, PEM_STRING_X509, bio, pki_no_passphrase, NULL) != 1)
         rc = tw_err_set(err, TW_ECORRUPT, "%s", what);
-    else if (PEM_bytes_read_bio(&more, &n_more, NULL, PEM_STRING_X509, bio, no_passphrase, NULL) == 1)
+    else if (PEM_bytes_read_bio(&more, &n_more, NULL, PEM_STRING_X509, bio, pki_no_passphrase, NULL) == 1)
         rc = tw_err_set(err, TW_ECORRUPT, "%s: there is another one after it", what);
     else
         rc = pki_cert_from_der(der, (size_t)n, ret, err);

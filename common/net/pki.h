@@ -109,6 +109,9 @@ void pki_csr_free(struct pki_csr *q);
 enum tw_rc pki_ca_make(const char *name, int64_t now_ns, int64_t life_ns, struct pki_key **ret_key,
                        struct pki_cert **ret_cert);
 
+/* For OpenSSL's readers of PEM: none is ever asked for on the terminal. */
+int pki_no_passphrase(char *buf, int size, int writing, void *ctx);
+
 struct pki_issue {
     enum pki_purpose purpose;
     const char *name;         /* 1 to 63 of ASCII 0x20 to 0x7e */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "common/net/pki.h"
 
 #define MAX_CHAIN 32768 /* octets of certificates that a peer may show */
 #define TIME_TEXT 32
@@ -30,15 +31,6 @@ struct rpc_tls_session {
 
 /* ---- Texts in PEM ---- */
 
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)ctx;
-    return -1; /* never ask on the terminal */
-}
-
 static BIO *reader_of(const char *pem)
 {
     size_t len = strlen(pem);
@@ -54,7 +46,7 @@ static int each_certificate(const char *pem, bool (*take)(SSL_CTX *ctx, X509 *x,
     X509 *x;
     int n = 0;
 
-    while (bio && n >= 0 && (x = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)))
+    while (bio && n >= 0 && (x = PEM_read_bio_X509(bio, NULL, pki_no_passphrase, NULL)))
         n = take(ctx, x, n) ? n + 1 : -1;
     BIO_free(bio);
     ERR_clear_error(); /* that there are no more is one */
@@ -81,7 +73,7 @@ static bool take_own(SSL_CTX *ctx, X509 *x, int i)
 static enum tw_rc use_key(SSL_CTX *ctx, const char *pem, struct tw_err *err)
 {
     BIO *bio = reader_of(pem);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, pki_no_passphrase, NULL) : NULL;
     bool fits = key && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
     enum tw_rc rc = TW_OK;
 

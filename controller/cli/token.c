@@ -2,22 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-static enum tw_rc check_file(int fd, const char *path, struct tw_err *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return tw_err_set(err, tw_rc_errno(errno), "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return tw_err_set(err, TW_EINVAL, "%s: not a regular file", path);
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return tw_err_set(err, TW_EPERM, "%s: mode %04o lets others in; it holds an access token: chmod 600",
-                          path, (unsigned)(st.st_mode & 07777));
-    return TW_OK;
-}
+#include "common/net/keyfile.h"
 
 enum tw_rc token_read_file(const char *path, char buf[TOKEN_MAX], struct tw_err *err)
 {
@@ -27,7 +13,7 @@ enum tw_rc token_read_file(const char *path, char buf[TOKEN_MAX], struct tw_err 
 
     if (fd < 0)
         return tw_err_set(err, tw_rc_errno(errno), "%s: cannot be read: %s", path, strerror(errno));
-    rc = check_file(fd, path, err);
+    rc = keyfile_check(fd, path, "holds an access token", err);
     n = rc ? -1 : read(fd, buf, TOKEN_MAX - 1);
     if (!rc && n < 0)
         rc = tw_err_set(err, tw_rc_errno(errno), "%s: cannot be read: %s", path, strerror(errno));

@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/base64url.h"
 
 #define PREFIX "twa1."
 #define PREFIX_LEN (sizeof PREFIX - 1)
-#define SECRET_CHARS 43 /* base64url of 32 octets, without padding */
 #define ID_CHARS (2 * ACCESS_ID_OCTETS)
-#define TEXT_CHARS (PREFIX_LEN + ID_CHARS + 1 + SECRET_CHARS)
+#define TEXT_CHARS (PREFIX_LEN + ID_CHARS + 1 + BASE64URL_CHARS)
 
 _Static_assert(TEXT_CHARS + 1 == ACCESS_TOKEN_TEXT, "room for the text");
+_Static_assert(ACCESS_SECRET_OCTETS == BASE64URL_OCTETS, "the secret is one text");
 _Static_assert(ACCESS_DIGEST_OCTETS == SHA256_DIGEST_LENGTH, "room for the digest");
 
 struct access {
@@ -58,52 +59,6 @@ const char *access_verdict_text(enum access_verdict v)
 
 /* ---- The text of a token ---- */
 
-static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-static void put_base64(const uint8_t *from, size_t len, char *to)
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        bits = bits << 8 | from[i];
-        for (have += 8; have >= 6; have -= 6)
-            *to++ = base64url[bits >> (have - 6) & 63];
-    }
-    if (have)
-        *to++ = base64url[bits << (6 - have) & 63];
-    *to = '\0';
-}
-
-static int value_of(char c)
-{
-    const char *at = c ? strchr(base64url, c) : NULL;
-
-    return at ? (int)(at - base64url) : -1;
-}
-
-/* Only the one spelling that put_base64() gives: what is left over of the last character is zero. */
-static bool take_secret(const char *from, uint8_t to[ACCESS_SECRET_OCTETS])
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-    size_t n = 0;
-
-    for (size_t i = 0; i < SECRET_CHARS; i++) {
-        int v = value_of(from[i]);
-
-        if (v < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)v;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            to[n++] = (uint8_t)(bits >> have);
-        }
-    }
-    return n == ACCESS_SECRET_OCTETS && !(bits & ((1u << have) - 1));
-}
-
 bool access_id_ok(const char *id)
 {
     return strlen(id) == ID_CHARS && strspn(id, "0123456789abcdef") == ID_CHARS;
@@ -116,7 +71,7 @@ static bool take_text(const char *text, char id[ACCESS_ID_TEXT], uint8_t secret[
         return false;
     memcpy(id, text + PREFIX_LEN, ID_CHARS);
     id[ID_CHARS] = '\0';
-    return access_id_ok(id) && take_secret(text + PREFIX_LEN + ID_CHARS + 1, secret);
+    return access_id_ok(id) && base64url_decode(text + PREFIX_LEN + ID_CHARS + 1, secret);
 }
 
 bool access_text_ok(const char *text)
@@ -142,7 +97,7 @@ void access_make(const uint8_t random[ACCESS_RANDOM_OCTETS], struct access_token
     memcpy(text, PREFIX, PREFIX_LEN);
     memcpy(text + PREFIX_LEN, id, ID_CHARS);
     text[PREFIX_LEN + ID_CHARS] = '.';
-    put_base64(secret, ACCESS_SECRET_OCTETS, text + PREFIX_LEN + ID_CHARS + 1);
+    base64url_encode(secret, text + PREFIX_LEN + ID_CHARS + 1);
 }
 
 /* ---- The tokens ---- */
