@@ -202,11 +202,15 @@ class Lab:
 
     # ---- programs ----
 
+    def program(self, who, args):
+        """The command that runs as `who`; tests of faults put something before it."""
+        return args
+
     def start_controller(self, *extra):
-        self.controller = Process(
+        self.controller = Process(self.program("controller",
             [f"{self.build}/controller/twamp-controller", "--listen", f"tcp://{NET4}.{CONTROLLER}:8620", "--allow-plaintext",
              "--admin-listen", self.admin, "--http", f"{NET4}.{CONTROLLER}:8080", "--http-plaintext", "--open-metrics", "--data-dir", f"{self.dir}/controller",
-             "--name", "lab", *extra], f"{self.dir}/controller.log", ns=self.ns("ctl"))
+             "--name", "lab", *extra]), f"{self.dir}/controller.log", ns=self.ns("ctl"))
         wait("the controller to be ready", self.ready)
 
     def ready(self):
@@ -229,10 +233,10 @@ class Lab:
         address = address or self.ip4(name)
         reflect = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
         data = f"{self.dir}/{key_from or name}"
-        self.agents[name] = Process(
+        self.agents[name] = Process(self.program(name,
             [f"{self.build}/agent/twamp-agent", "--name", name, "--label", f"site={name}", "--controller",
              f"tcp://{NET4}.{CONTROLLER}:8620", "--allow-plaintext", "--data-dir", data, "--reflect", reflect,
-             "--advertise", address, *extra], f"{self.dir}/{name}.log", ns=self.ns(name))
+             "--advertise", address, *extra]), f"{self.dir}/{name}.log", ns=self.ns(name))
 
     def start_fleet(self, **kw):
         self.start_controller()

@@ -1,0 +1,143 @@
+"""A fleet with a shim in every program, faults by plan, and the checker at the end."""
+import mmap
+import os
+import pathlib
+import random
+import struct
+import sys
+import time
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "system"))
+
+import checker  # noqa: E402
+from lab import Lab, expect, wait  # noqa: E402
+
+# As in shim.c.
+CALLS = ["malloc", "calloc", "realloc", "write", "pwrite", "fsync", "ftruncate", "open", "sendmsg", "recvmsg", "epoll_wait", "accept"]
+PROGRAM, SQLITE, PROTOBUF, OTHER = 1, 2, 4, 8
+OURS = PROGRAM | SQLITE | PROTOBUF
+HEAD, RULE = struct.Struct("=IIQq"), struct.Struct("=IiQQ")
+EXACT_SECONDS = 60.0
+
+
+class Shim:
+    """The block that a program's shim looks at; it takes effect at once."""
+
+    def __init__(self, path, seed):
+        with open(path, "wb") as f:
+            f.write(bytes(4096))
+        with open(path, "r+b") as f:
+            self.map = mmap.mmap(f.fileno(), 4096)
+        self.path, self.seed, self.step_ns = path, seed, 0
+        self.head(0, OURS)
+
+    def head(self, armed, parties):
+        HEAD.pack_into(self.map, 0, 0, parties, self.seed, self.step_ns)
+        HEAD.pack_into(self.map, 0, armed, parties, self.seed, self.step_ns)
+
+    def at(self, call):
+        return HEAD.size + CALLS.index(call) * RULE.size
+
+    def fail(self, calls, rate, error=0, delay=0.0, parties=OURS):
+        """These calls fail with that errno (0: they do not fail), after a delay, this often; until off()."""
+        for call in calls:
+            RULE.pack_into(self.map, self.at(call), int(rate * 1e6), error, int(delay * 1e9), self.injected(call))
+        self.head(1, parties)
+
+    def off(self):
+        self.head(0, OURS)
+        for call in CALLS:
+            RULE.pack_into(self.map, self.at(call), 0, 0, 0, self.injected(call))
+
+    def injected(self, *calls):
+        return sum(RULE.unpack_from(self.map, self.at(c))[3] for c in calls or CALLS)
+
+    def step(self, seconds):
+        """Steps the wall clock of this program."""
+        self.step_ns += int(seconds * 1e9)
+        armed, parties = struct.unpack_from("=II", self.map, 0)
+        self.head(armed, parties)
+
+
+class ChaosLab(Lab):
+    """options: more arguments of agents, for each start; controller_options as well."""
+
+    def __init__(self, build, agents, seed, options=(), controller_options=(), **kw):
+        super().__init__(build, agents, **kw)
+        self.seed, self.rng = seed, random.Random(seed)
+        self.options, self.controller_options = list(options), list(controller_options)
+        self.began, self.timeline = time.monotonic(), []
+        self.runs = {}
+        self.closed = (0.0, 0, 0)  # since when, summaries closed, durable
+        os.mkdir(f"{self.dir}/journal")
+        self.shims = {who: Shim(f"{self.dir}/{who}.shim", self.rng.getrandbits(63)) for who in [*agents, "controller"]}
+
+    # ---- programs ----
+
+    def program(self, who, args):
+        env = ["env", f"LD_PRELOAD={self.build}/tests/chaos/chaos_shim.so", f"CHAOS_CONTROL={self.shims[who].path}"]
+        if who != "controller":
+            self.runs[who] = self.runs.get(who, -1) + 1
+            env.append(f"CHAOS_JOURNAL={self.dir}/journal/{who}.{self.runs[who]:04d}")
+        return env + args
+
+    def start_controller(self, *extra):
+        super().start_controller(*self.controller_options, *extra)
+
+    def start_agent(self, name, *extra, **kw):
+        super().start_agent(name, *self.options, *extra, **kw)
+
+    def process(self, who):
+        return self.controller if who == "controller" else self.agents[who]
+
+    def start_again(self, who):
+        if who == "controller":
+            self.start_controller()
+        else:
+            self.start_agent(who)
+
+    def data(self, who):
+        return f"{self.dir}/{who}"
+
+    def host(self, who):
+        return "ctl" if who == "controller" else who
+
+    # ---- what happened ----
+
+    def say(self, text):
+        at = time.monotonic() - self.began
+        self.timeline.append((at, text))
+        print(f"#   +{at:6.2f} s  {text}", flush=True)
+
+    # ---- the end ----
+
+    @property
+    def database(self):
+        return f"{self.data('controller')}/controller.db"
+
+    def progress(self, what="results", seconds=45.0):
+        """New summaries of every agent are stored."""
+        before = checker.stored_count(self.database)[0]
+        wait(what, lambda: checker.stored_count(self.database)[0] >= before + 2 * len(self.names), seconds)
+
+    def at_rest(self):
+        """Every durable summary is stored or counted, and for three report periods nothing more was closed."""
+        now = checker.counts(f"{self.dir}/journal")
+        if now != self.closed[1:]:
+            self.closed = (time.monotonic(), *now)
+        rows, gaps = checker.stored_count(self.database)
+        return rows + gaps >= now[1] and time.monotonic() - self.closed[0] > 3
+
+    def verdict(self, never_closed=0, max_undurable=None, exact=True):
+        """Ends the measurements, waits until everything has come to rest, and compares. Returns the verdict when nothing is wrong."""
+        for mesh in {m["name"] for m in self.json("schedule", "list")["meshes"]}:
+            self.ctl("schedule", "delete", mesh)
+        wait("everything to be stored, and nothing more to come", self.at_rest, EXACT_SECONDS)
+        v = checker.check(f"{self.dir}/journal", self.database)
+        self.say(v.text())
+        expect(v.good(), f"seed {self.seed}: {v.text()}")
+        expect(not exact or v.exact(never_closed), f"seed {self.seed}: what was dropped is not what was counted: {v.text()}: {v.gaps}")
+        expect(max_undurable is None or len(v.undurable) <= max_undurable, f"too much was not durable: {v.text()}")
+        expect(v.stored > 0, "nothing was stored")
+        return v
