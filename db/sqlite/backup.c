@@ -1,5 +1,4 @@
-/* Copies: by SQLite's own way, page by page, from one read transaction, so that writing goes on and the copy
- * is of one moment. */
+/* Copies of the history database, and putting one in its place. */
 #include "db/backup.h"
 
 #include <errno.h>
@@ -15,113 +14,11 @@
 
 #include "db/sqlite/store_priv.h"
 
-#define STEP_PAGES 1024 /* 4 MiB */
-
 static enum tw_rc sys_fail(const char *path, struct tw_err *err)
 {
     int e = errno;
 
     return tw_err_set(err, tw_rc_errno(e), "%s: %s", path, strerror(e));
-}
-
-/* ---- Copying ------------------------------------------------------------------------------------ */
-
-/* Only we may read it; no journal, since a copy that was cut short is thrown away. */
-static enum tw_rc open_target(struct sq *to, const char *path, struct tw_err *err)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-
-    if (fd < 0 && errno == EEXIST)
-        return tw_err_set(err, TW_EEXIST, "%s: a copy is being made there, or was cut short: remove it",
-                          path);
-    if (fd < 0)
-        return sys_fail(path, err);
-    close(fd);
-    if (sqlite3_open_v2(path, &to->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL))
-        return sq_fail(to, err);
-    return sq_exec(to, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF", err);
-}
-
-static enum tw_rc copy_pages(struct sq *from, struct sq *to, const struct store_progress *p,
-                             struct tw_err *err)
-{
-    sqlite3_backup *b = sqlite3_backup_init(to->db, "main", from->db, "main");
-    enum tw_rc rc = TW_OK;
-    int code = SQLITE_OK;
-
-    if (!b)
-        return sq_fail(to, err);
-    while (!rc && (code = sqlite3_backup_step(b, STEP_PAGES)) == SQLITE_OK) {
-        int total = sqlite3_backup_pagecount(b);
-        if (p && p->fn && !p->fn(p->ctx, (uint64_t)(total - sqlite3_backup_remaining(b)), (uint64_t)total))
-            rc = tw_err_set(err, TW_ECLOSED, "stopped");
-    }
-    if (sqlite3_backup_finish(b) != SQLITE_OK && !rc)
-        rc = sq_fail(to, err);
-    if (!rc && code != SQLITE_DONE)
-        rc = tw_err_set(err, TW_EIO, "%s: copying stopped: %s", to->path, sqlite3_errstr(code));
-    return rc;
-}
-
-/* To the disk, and its size. */
-static enum tw_rc settle_file(const char *path, uint64_t *ret_bytes, struct tw_err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    enum tw_rc rc = TW_OK;
-
-    if (fd < 0 || fsync(fd) || fstat(fd, &st))
-        rc = sys_fail(path, err);
-    else
-        *ret_bytes = (uint64_t)st.st_size;
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
-static enum tw_rc settle_folder(const char *path, struct tw_err *err)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int fd;
-    enum tw_rc rc = TW_OK;
-
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    fd = open(*folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd))
-        rc = sys_fail(folder, err);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
-/* The journal mode stands in the file: with WAL it would want two files beside it. */
-static enum tw_rc copy_to(struct sq *from, const char *path, const struct store_progress *p,
-                          uint64_t *ret_bytes, struct tw_err *err)
-{
-    struct sq to = { .spec = &store_spec, .path = (char *)path, .lock_fd = -1 };
-    enum tw_rc rc = open_target(&to, path, err);
-
-    if (rc == TW_EEXIST)
-        return rc;
-    if (!rc)
-        rc = sq_exec(from, "BEGIN", err);
-    if (!rc) {
-        int64_t version;
-        rc = sq_get_int(from, "PRAGMA user_version", &version, err); /* the moment is now */
-        if (!rc)
-            rc = copy_pages(from, &to, p, err);
-        sq_rollback(from);
-    }
-    if (!rc)
-        rc = sq_exec(&to, "PRAGMA journal_mode = DELETE", err);
-    if (sqlite3_close(to.db) != SQLITE_OK && !rc)
-        rc = tw_err_set(err, TW_EIO, "%s: cannot be closed", path);
-    if (!rc)
-        rc = settle_file(path, ret_bytes, err);
-    if (rc)
-        unlink(path);
-    return rc;
 }
 
 enum tw_rc store_backup(const char *from, const char *to, const struct store_progress *p, uint64_t *ret_bytes,
@@ -138,14 +35,14 @@ enum tw_rc store_backup(const char *from, const char *to, const struct store_pro
     rc = store_reader_open(from, &r, err);
     if (rc)
         return rc;
-    rc = copy_to(&r->q, part, p, ret_bytes, err);
+    rc = sq_copy(&r->q, part, p, ret_bytes, err);
     store_reader_close(r);
     if (rc)
         return rc;
     if (link(part, to)) /* unlike rename(): never over another */
         rc = sys_fail(to, err);
     unlink(part);
-    return rc ? rc : settle_folder(to, err);
+    return rc ? rc : sq_settle_folder(to, err);
 }
 
 /* ---- Restoring ---------------------------------------------------------------------------------- */
@@ -165,14 +62,20 @@ static void note_bad(void *ctx, const struct store_checked *c)
     snprintf(b->text, sizeof b->text, "%s: %s", c->name, c->text);
 }
 
-static enum tw_rc check_source(const char *from, const struct store_progress *p, struct tw_err *err)
+/* Of an older release: what must hold in it we know no more, but that SQLite can read it. The controller migrates it at its next start. */
+static enum tw_rc check_source(struct sq *from, const struct store_progress *p, struct tw_err *err)
 {
     struct bad bad = { .any = false };
-    enum tw_rc rc = store_check(from, p, note_bad, &bad, err);
+    int64_t version = 0;
+    enum tw_rc rc = sq_get_int(from, "PRAGMA user_version", &version, err);
 
+    if (!rc && version < (int64_t)*store_spec.n_migrations)
+        return sq_check_pages(from, err);
+    if (!rc)
+        rc = store_check(from->path, p, note_bad, &bad, err);
     if (rc || !bad.any)
         return rc;
-    return tw_err_set(err, TW_ECORRUPT, "%s is damaged and not taken: %s", from, bad.text);
+    return tw_err_set(err, TW_ECORRUPT, "%s is damaged and not taken: %s", from->path, bad.text);
 }
 
 static enum tw_rc lock_path(const char *path, int *ret_fd, struct tw_err *err)
@@ -212,10 +115,11 @@ static enum tw_rc swap(const char *tmp, const char *path, const char *kept, stru
     snprintf(kept_wal, sizeof kept_wal, "%s-wal", kept);
     if (*kept && link(path, kept))
         return sys_fail(kept, err);
-    if (rename(wal, kept_wal) && errno != ENOENT)
-        return sys_fail(kept_wal, err);
+    if (*kept ? rename(wal, kept_wal) : unlink(wal)) /* without its database a log is worth nothing */
+        if (errno != ENOENT)
+            return sys_fail(*kept ? kept_wal : wal, err);
     unlink(shm);
-    return rename(tmp, path) ? sys_fail(path, err) : settle_folder(path, err);
+    return rename(tmp, path) ? sys_fail(path, err) : sq_settle_folder(path, err);
 }
 
 static void name_kept(const char *path, int64_t now_ns, char *ret, size_t cap)
@@ -235,7 +139,7 @@ enum tw_rc store_restore(const char *from, const char *path, int64_t now_ns, con
                          char *ret_kept, size_t cap, struct tw_err *err)
 {
     char tmp[PATH_MAX];
-    struct store_reader *r = NULL;
+    struct sq source = { .lock_fd = -1 };
     uint64_t bytes;
     int lock = -1;
     enum tw_rc rc;
@@ -247,13 +151,13 @@ enum tw_rc store_restore(const char *from, const char *path, int64_t now_ns, con
     rc = lock_path(path, &lock, err);
     if (rc)
         return rc;
-    rc = check_source(from, p, err);
+    rc = sq_open_source(&source, from, &store_spec, err);
     if (!rc)
-        rc = store_reader_open(from, &r, err);
+        rc = check_source(&source, p, err);
     unlink(tmp); /* of one that was cut short: we have the lock */
     if (!rc)
-        rc = copy_to(&r->q, tmp, p, &bytes, err);
-    store_reader_close(r);
+        rc = sq_copy(&source, tmp, p, &bytes, err);
+    sq_close(&source);
     name_kept(path, now_ns, ret_kept, cap);
     if (!rc) {
         give_away(tmp, path);

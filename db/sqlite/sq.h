@@ -9,16 +9,21 @@
 #include <stdint.h>
 #include "common/rc.h"
 
+struct store_progress;
+
 struct sq_migration {
     const char *name, *sql;
+    bool additive; /* programs that do not know it go on to read and write the file: its first line says "-- additive" */
 };
 
-/* One kind of file. Its schema version (PRAGMA user_version) is the number of migrations applied. */
+/* One kind of file. Its schema version (PRAGMA user_version) is the number of migrations applied. Table schema_floor says which
+ * version a program must know at least: that of the last migration that is not additive. */
 struct sq_spec {
     const char *what;       /* for messages: "history database" */
     int32_t application_id; /* tells our files from those of other programs, and from each other */
     const struct sq_migration *migrations;
     const size_t *n_migrations;
+    bool keep_copy;         /* of the file as it was before a migration that is not additive: sq_copy_name() */
     const char *bulk_glob;  /* tables too large to be checked in a big file */
     const char *pragmas;    /* of the writer, after the common ones */
     const char *const *sql; /* statements of sq_start() by number */
@@ -43,10 +48,27 @@ struct sq {
 enum tw_rc sq_open(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err);
 /* Read-only, of a file that some writer has opened before. */
 enum tw_rc sq_open_reader(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err);
+/* The same of one that may be of an older release, to copy it: its tables may be others than the statements want. */
+enum tw_rc sq_open_source(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err);
 void sq_close(struct sq *q); /* also of a zeroed one */
 
 /* sq_open()'s look at an existing file; sq_check.c. */
 enum tw_rc sq_check_file(const char *path, const struct sq_spec *spec, struct tw_err *err);
+/* The first problem that SQLite finds in all of the file: TW_ECORRUPT. */
+enum tw_rc sq_check_pages(struct sq *q, struct tw_err *err);
+/* Can this program work with the file, which may be of a newer one? sq_version.c. */
+enum tw_rc sq_check_version(struct sq *q, int64_t version, struct tw_err *err);
+/* The version that programs must know to work with a file of `version`. */
+size_t sq_floor(const struct sq_spec *spec, size_t version);
+/* PATH.before-vN: the file as it was before migration number N. */
+void sq_copy_name(const char *path, size_t version, char *ret, size_t cap);
+/* Makes that copy if a migration from `version` on needs one; a file that is empty needs none. */
+enum tw_rc sq_keep_copy(struct sq *q, size_t version, struct tw_err *err);
+/* A copy as one file that needs nothing beside it; TW_EEXIST: there is one of that name. sq_copy.c. */
+enum tw_rc sq_copy(struct sq *from, const char *path, const struct store_progress *p, uint64_t *ret_bytes,
+                   struct tw_err *err);
+/* The entries of path's folder are on the disk. */
+enum tw_rc sq_settle_folder(const char *path, struct tw_err *err);
 /* One integer of a PRAGMA or SELECT. */
 enum tw_rc sq_get_int(struct sq *q, const char *sql, int64_t *ret, struct tw_err *err);
 

@@ -56,13 +56,7 @@ static enum tw_rc check_kind(struct sq *q, bool *ret_empty, struct tw_err *err)
     if (id != q->spec->application_id)
         return tw_err_set(err, TW_ECORRUPT, "%s: an SQLite database, but not a %s: give another path",
                           q->path, q->spec->what);
-    if (version < 0 || (uint64_t)version > *q->spec->n_migrations)
-        return tw_err_set(
-            err, TW_EVERSION,
-            "%s %s: made by a newer program (schema %lld, this one knows %zu): install that program, "
-            "or restore the backup from before the upgrade",
-            q->spec->what, q->path, (long long)version, *q->spec->n_migrations);
-    return TW_OK;
+    return sq_check_version(q, version, err);
 }
 
 /* One row "ok", or one row per problem. */
@@ -86,6 +80,11 @@ static enum tw_rc quick_check(struct sq *q, const char *table, struct tw_err *er
     }
     sqlite3_finalize(st);
     return rc;
+}
+
+enum tw_rc sq_check_pages(struct sq *q, struct tw_err *err)
+{
+    return quick_check(q, NULL, err);
 }
 
 static enum tw_rc check_small_tables(struct sq *q, struct tw_err *err)

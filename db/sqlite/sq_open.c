@@ -69,21 +69,28 @@ static enum tw_rc connect_db(struct sq *q, int flags, struct tw_err *err)
     return TW_OK;
 }
 
+/* All of it or nothing: what it changes, its number, and who may work with the file from now on. */
 static enum tw_rc migrate_one(struct sq *q, size_t i, struct tw_err *err)
 {
-    char tail[128];
+    char tail[400];
+    struct tw_err why = { 0 };
     enum tw_rc rc;
 
-    snprintf(tail, sizeof tail, "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT",
-             (int)q->spec->application_id, i + 1);
-    rc = sq_exec(q, "BEGIN IMMEDIATE", err);
+    snprintf(tail, sizeof tail,
+             "CREATE TABLE IF NOT EXISTS schema_floor (one INTEGER PRIMARY KEY CHECK (one = 1), oldest INTEGER NOT NULL) STRICT;"
+             "INSERT OR REPLACE INTO schema_floor (one, oldest) VALUES (1, %zu);"
+             "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT",
+             sq_floor(q->spec, i + 1), (int)q->spec->application_id, i + 1);
+    rc = sq_exec(q, "BEGIN IMMEDIATE", &why);
     if (!rc)
-        rc = sq_exec(q, q->spec->migrations[i].sql, err);
+        rc = sq_exec(q, q->spec->migrations[i].sql, &why);
     if (!rc)
-        rc = sq_exec(q, tail, err);
-    if (rc)
-        sq_rollback(q);
-    return rc;
+        rc = sq_exec(q, tail, &why);
+    if (!rc)
+        return TW_OK;
+    sq_rollback(q);
+    return tw_err_set(err, rc, "%s: migration %s failed and is undone: %s", q->path, q->spec->migrations[i].name,
+                      why.text);
 }
 
 static enum tw_rc migrate(struct sq *q, struct tw_err *err)
@@ -91,6 +98,8 @@ static enum tw_rc migrate(struct sq *q, struct tw_err *err)
     int64_t version;
     enum tw_rc rc = sq_get_int(q, "PRAGMA user_version", &version, err);
 
+    if (!rc)
+        rc = sq_keep_copy(q, (size_t)version, err);
     for (size_t i = (size_t)version; !rc && i < *q->spec->n_migrations; i++)
         rc = migrate_one(q, i, err);
     return rc;
@@ -140,7 +149,7 @@ enum tw_rc sq_open(struct sq *q, const char *path, const struct sq_spec *spec, s
     return rc;
 }
 
-static enum tw_rc check_version(struct sq *q, struct tw_err *err)
+static enum tw_rc check_version(struct sq *q, bool older_too, struct tw_err *err)
 {
     int64_t id = 0, version = 0;
     enum tw_rc rc = sq_get_int(q, "PRAGMA application_id", &id, err);
@@ -151,14 +160,15 @@ static enum tw_rc check_version(struct sq *q, struct tw_err *err)
         return rc;
     if (id != q->spec->application_id)
         return tw_err_set(err, TW_ECORRUPT, "%s: not a %s: give another path", q->path, q->spec->what);
-    if ((uint64_t)version != *q->spec->n_migrations)
+    if ((uint64_t)version < *q->spec->n_migrations && !older_too)
         return tw_err_set(err, TW_EVERSION,
-                          "%s %s: schema %lld, this program reads %zu: use programs of one version",
+                          "%s %s: of an older release (schema %lld, this one reads %zu): start the controller on it once",
                           q->spec->what, q->path, (long long)version, *q->spec->n_migrations);
-    return TW_OK;
+    return sq_check_version(q, version, err);
 }
 
-enum tw_rc sq_open_reader(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err)
+static enum tw_rc open_reader(struct sq *q, const char *path, const struct sq_spec *spec, bool older_too,
+                              struct tw_err *err)
 {
     enum tw_rc rc = init(q, path, spec, err);
 
@@ -169,10 +179,20 @@ enum tw_rc sq_open_reader(struct sq *q, const char *path, const struct sq_spec *
         rc = sq_exec(q, reader_pragmas, err);
     }
     if (!rc)
-        rc = check_version(q, err);
+        rc = check_version(q, older_too, err);
     if (rc)
         sq_close(q);
     return rc;
+}
+
+enum tw_rc sq_open_reader(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err)
+{
+    return open_reader(q, path, spec, false, err);
+}
+
+enum tw_rc sq_open_source(struct sq *q, const char *path, const struct sq_spec *spec, struct tw_err *err)
+{
+    return open_reader(q, path, spec, true, err);
 }
 
 void sq_close(struct sq *q)

@@ -202,6 +202,7 @@ const struct sq_spec store_spec = {
     .application_id = 0x74776d68, /* "twmh" */
     .migrations = store_migrations,
     .n_migrations = &store_migrations_n,
+    .keep_copy = true,
     .bulk_glob = DAY_GLOB,
     .pragmas = "PRAGMA wal_autocheckpoint = 20000; PRAGMA cache_size = -65536;",
     .sql = statements,

@@ -1,0 +1,39 @@
+-- An agent's spool as the release with migration 0001_spool left it. Never changed: see README.md.
+BEGIN TRANSACTION;
+CREATE TABLE ack (
+    minute      INTEGER PRIMARY KEY,
+    through_seq INTEGER NOT NULL
+) STRICT;
+INSERT INTO "ack" VALUES(28800003,2);
+CREATE TABLE gap (
+    first_seq INTEGER PRIMARY KEY,
+    last_seq  INTEGER NOT NULL,
+    reason    TEXT NOT NULL
+) STRICT;
+INSERT INTO "gap" VALUES(2,2,'spool_full');
+CREATE TABLE record (
+    seq     INTEGER PRIMARY KEY,
+    time_ns INTEGER NOT NULL,
+    data    BLOB NOT NULL
+) STRICT;
+INSERT INTO "record" VALUES(1,1728000060000000000,X'72656331');
+INSERT INTO "record" VALUES(3,1728000180000000000,X'72656333');
+INSERT INTO "record" VALUES(4,1728000240000000000,X'72656334');
+INSERT INTO "record" VALUES(5,1728000300000000000,X'72656335');
+CREATE TABLE state (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    spool_id  BLOB NOT NULL,
+    last_seq  INTEGER NOT NULL,
+    acked_seq INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL,
+    dropped   INTEGER NOT NULL
+) STRICT;
+INSERT INTO "state" VALUES(1,X'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',5,2,144,1);
+CREATE TABLE value (
+    key  TEXT PRIMARY KEY,
+    data BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "value" VALUES('schedule',X'0807');
+COMMIT;
+PRAGMA application_id = 1953985392;
+PRAGMA user_version = 1;
