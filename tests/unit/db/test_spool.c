@@ -373,7 +373,7 @@ static void bad_files_are_refused_untouched(void **state)
         const char *says;
     } bad[] = {
         { NULL, TW_ECORRUPT, "not an SQLite database" },
-        { "PRAGMA user_version = 9000", TW_EVERSION, "newer program" },
+        { "UPDATE schema_floor SET oldest = 9000; PRAGMA user_version = 9000", TW_EVERSION, "newer program" },
         { "PRAGMA application_id = 1", TW_ECORRUPT, "not a spool" },
         { "DELETE FROM state", TW_ECORRUPT, "state is missing" },
     };

@@ -60,7 +60,7 @@ static void make_spool_id(const char *path)
 static void make_newer(const char *path)
 {
     make_store(path);
-    sql(path, "PRAGMA user_version = 9000");
+    sql(path, "UPDATE schema_floor SET oldest = 9000; PRAGMA user_version = 9000");
 }
 
 /* A newer program ran last and was killed: its version is in the WAL only. */
@@ -73,7 +73,7 @@ static void make_newer_in_wal(const char *path)
     pid = fork();
     if (pid == 0) {
         sqlite3 *db;
-        if (sqlite3_open(path, &db) || sqlite3_exec(db, "PRAGMA user_version = 9000", NULL, NULL, NULL))
+        if (sqlite3_open(path, &db) || sqlite3_exec(db, "UPDATE schema_floor SET oldest = 9000; PRAGMA user_version = 9000", NULL, NULL, NULL))
             _exit(1);
         _exit(0); /* without closing */
     }
