@@ -173,7 +173,7 @@ static void get_labels(const cJSON *o, struct arena *ar, Tw__EnrolRequest *m)
     {
         Tw__Label *l = arena_alloc(ar, sizeof *l);
 
-        if (!l || !m->labels || !cJSON_IsString(v))
+        if (!l || !m->labels || !cJSON_IsString(v) || !v->string) /* in a list there are no keys */
             continue;
         tw__label__init(l);
         l->key = v->string;

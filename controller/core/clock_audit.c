@@ -411,7 +411,7 @@ static enum tw_rc set_uncertainty(struct work *w)
     for (uint32_t i = 0; i < w->n; i++) {
         struct clock_host *h = &w->hosts[i];
         double spare = w->redundant[h->component];
-        if (!v[i].information)
+        if (!(v[i].information > 0))
             continue;
         if (spare > 0)
             h->uncertainty_s =
