@@ -676,8 +676,12 @@ static Tw__ScheduleRequest *kept_schedule(struct agent *a, struct tw_err *err)
     uint8_t *data = NULL;
     size_t len = 0;
     Tw__ScheduleRequest *rq;
+    enum tw_rc rc;
 
-    if (spool_get_value(a->spool, SCHEDULE_KEY, &data, &len) != TW_OK)
+    rc = spool_get_value(a->spool, SCHEDULE_KEY, &data, &len);
+    if (rc != TW_OK && rc != TW_ENOENT)
+        tw_err_set(err, rc, "it cannot be read: %s", tw_rc_name(rc));
+    if (rc != TW_OK)
         return NULL;
     rq = tw__schedule_request__unpack(NULL, len, data);
     free(data);

@@ -75,7 +75,6 @@ static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *re
 static void report_corrupt(struct uplink *u, struct spool_gap *ret)
 {
     *ret = (struct spool_gap){ u->sent_seq + 1, u->sent_seq + 1, "spool_corrupt", 0, 0 };
-    log_error("a record of the spool cannot be read and is given up", LOG_U("seq", u->sent_seq + 1));
 }
 
 /* Sends the next batch from the spool. TW_EAGAIN: nothing left, TW_EBUSY: the connection is full. */
@@ -109,6 +108,9 @@ static enum tw_rc send_batch(struct uplink *u)
     }
     if (rc == TW_OK)
         rc = rpc_peer_send_data(u->peer, &b.base);
+    if (rc == TW_OK && b.gap && !strcmp(gap.reason, "spool_corrupt"))
+        log_error("a record of the spool is damaged and is given up", LOG_U("seq", gap.first_seq),
+                  LOG_S("hint", "look at the disk"));
     if (rc == TW_OK)
         u->sent_seq = b.gap ? gap.last_seq : u->sent_seq + b.n_summaries;
     return rc;

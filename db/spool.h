@@ -42,11 +42,11 @@ void spool_count_lost(struct spool *s, uint64_t n);
 
 /* Reads up to max_n records from `seq` on, in order, at most max_bytes in all (at least one). Consecutive; stops before a gap. If
  * `seq` itself was dropped: *ret_n = 0 and *ret_gap is filled with the dropped stretch from seq on that has one reason. Acknowledged
- * records that have been removed since (a controller restored from a backup asks for them) are a gap "spool_age". TW_EAGAIN: seq is
- * beyond the last. The bytes belong to the spool until the next call. */
+ * records that have been removed since (a controller restored from a backup asks for them) are a gap "spool_age"; one that is not what was
+ * appended is a gap "spool_corrupt". TW_EAGAIN: seq is beyond the last. The bytes belong to the spool until the next call. */
 struct spool_gap {
     uint64_t first_seq, last_seq; /* last_seq 0: no gap */
-    const char *reason;           /* "spool_full", "spool_age" */
+    const char *reason;           /* "spool_full", "spool_age", "spool_corrupt" */
     int64_t from_ns, until_ns;    /* when its first and its last record had been appended; 0: not known */
 };
 enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_bytes, struct spool_record *ret, size_t *ret_n,
@@ -66,7 +66,7 @@ struct spool_stats {
 };
 void spool_stats(struct spool *s, struct spool_stats *ret);
 
-/* Small values kept with it: "schedule", ... put replaces durably. get: malloc'ed copy; TW_ENOENT. */
+/* Small values kept with it: "schedule", ... put replaces durably. get: malloc'ed copy; TW_ENOENT; TW_ECORRUPT: it is not what was put. */
 enum tw_rc spool_put_value(struct spool *s, const char *key, const void *data, size_t len);
 enum tw_rc spool_get_value(struct spool *s, const char *key, uint8_t **ret, size_t *ret_len);
 

@@ -265,7 +265,7 @@ enum tw_rc cells_put(struct sq *q, struct cells_writer *w, const struct cell_row
     sq_put_i64(&c, (int64_t)row->rows);
     sq_put_i64(&c, (int64_t)row->whole);
     sq_put_i64(&c, row->longest_ns);
-    rc = row_put(&c, &row->merged, scratch);
+    rc = row_put(&c, &row->merged, false, scratch);
     if (rc)
         return tw_err_set(err, rc, "pair %llu: histogram cannot be encoded",
                           (unsigned long long)row->merged.pair_id);

@@ -159,6 +159,45 @@ static enum tw_rc check_progress(struct checking *k, struct tw_err *err)
     return rc;
 }
 
+static enum tw_rc check_rows_of(struct checking *k, sqlite3_stmt *st, struct tw_summary *scratch, struct tw_err *err)
+{
+    struct tw_err why = { 0 };
+    struct sq_cur c;
+    enum tw_rc rc;
+
+    sq_start_stmt(k->q, st, &c);
+    while (!k->stopped && (rc = sq_next(&c, err)) == TW_OK) {
+        k->now.looked_at++;
+        if (row_take(&c, scratch, &why))
+            problem(k, "%.200s", why.text);
+    }
+    if (!k->stopped && rc != TW_ENOENT)
+        return rc;
+    sq_end(&c);
+    return TW_OK;
+}
+
+/* Octet for octet what was written: each has a digest. */
+static enum tw_rc check_rows(struct checking *k, struct tw_err *err)
+{
+    struct day_cache cache = { 0 };
+    struct tw_summary scratch;
+    enum tw_rc rc = TW_OK;
+
+    summary_init(&scratch);
+    for (size_t i = 0; i < k->n_days && !rc && !k->stopped; i++) {
+        sqlite3_stmt *st;
+        rc = day_select(k->q, &cache, k->days[i], "", &st, err);
+        if (!rc)
+            rc = check_rows_of(k, st, &scratch, err);
+        if (k->stopped)
+            rc = TW_OK;
+    }
+    day_cache_clear(&cache);
+    summary_free(&scratch);
+    return rc;
+}
+
 /* ---- Cells against summaries: sums of a day, level by level ---- */
 
 #define SUMS 5
@@ -306,6 +345,7 @@ static const struct {
 } checks[] = {
     { "integrity", "pages, tables and indexes are whole", check_integrity },
     { "references", "rows refer to rows that are there", check_references },
+    { "summaries", "each summary is what was written", check_rows },
     { "pairs", "what has results has names", check_pairs },
     { "latest", "the newest summary of each flow is where it should be", check_latest },
     { "progress", "how far each day is rolled up is known", check_progress },

@@ -178,21 +178,45 @@ enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char
     return day_select_behind(q, c, day, "", tail, ret, err);
 }
 
+static enum tw_rc count_columns(struct sq *q, const char *name, int64_t *ret, struct tw_err *err)
+{
+    char text[96];
+
+    snprintf(text, sizeof text, "SELECT count(*) FROM pragma_table_info('%s')", name);
+    return sq_get_int(q, text, ret, err);
+}
+
+/* A newer program's digests are of columns, too, that we do not know: those rows are not compared. */
+static void leave_out_foreign_digest(bool *have, size_t n_columns)
+{
+    size_t known = 0;
+
+    for (size_t i = 0; i < row_cols_n; i++)
+        known += have[i];
+    for (size_t i = 0; i < row_cols_n; i++)
+        if (row_cols[i].kind == ROW_DIGEST && n_columns > known)
+            have[i] = false;
+}
+
 enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, const char *join, const char *tail,
                              sqlite3_stmt **ret, struct tw_err *err)
 {
     char name[DAY_NAME];
     bool have[ROW_MAX], any;
+    int64_t n_columns = 0;
     sqlite3_str *sql;
     enum tw_rc rc;
 
     if ((*ret = day_cache_find(c, day)))
         return TW_OK;
     rc = day_columns(q, day_name(day, name), have, &any, err);
+    if (!rc && !any)
+        return tw_err_set(err, TW_ENOENT, "%s %s: no table %s", q->spec->what, q->path, name);
+    if (!rc)
+        rc = count_columns(q, name, &n_columns, err);
     if (rc)
         return rc;
-    if (!any)
-        return tw_err_set(err, TW_ENOENT, "%s %s: no table %s", q->spec->what, q->path, name);
+    leave_out_foreign_digest(have, (size_t)n_columns);
     sql = sqlite3_str_new(q->db);
     for (size_t i = 0; i < row_cols_n; i++)
         sqlite3_str_appendf(sql, "%s%s%s", i ? ", " : "SELECT ", have[i] ? "s." : "",

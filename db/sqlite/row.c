@@ -1,6 +1,8 @@
 #include "db/sqlite/row.h"
 
+#include <pthread.h>
 #include <string.h>
+#include "db/sqlite/digest.h"
 
 /* Enumerations are unsigned int, that is uint32_t, to this compiler. */
 _Static_assert(sizeof(enum tw_status) == 4 && sizeof(enum tw_ts_source) == 4, "stored as 32 bits");
@@ -48,6 +50,7 @@ const struct row_col row_cols[] = {
     COL(noise_p50_ns, noise.p50_ns) COL(noise_p99_ns, noise.p99_ns) COL(noise_max_ns, noise.max_ns)
     SAME(test_id)
     SAME(unavailable)
+    { "digest", ROW_DIGEST, 0 },
 };
 /* clang-format on */
 const size_t row_cols_n = TW_NELEM(row_cols);
@@ -59,91 +62,113 @@ void row_column_sql(sqlite3_str *sql, const struct row_col *col)
                         row_is_blob(col) ? "BLOB" : "INTEGER NOT NULL DEFAULT 0");
 }
 
-static enum tw_rc put_hist(struct sq_cur *c, const struct hist *h, uint8_t **scratch)
+/* ---- Digest: the sum of what each column that is not 0 or empty adds by its name, so that columns which one of two
+ * programs does not know make no difference. ---- */
+
+static uint64_t column_hash[ROW_MAX];
+
+static void hash_columns(void)
+{
+    for (size_t i = 0; i < row_cols_n; i++)
+        column_hash[i] = digest_of(0, row_cols[i].name, strlen(row_cols[i].name));
+}
+
+static const uint64_t *column_hashes(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, hash_columns);
+    return column_hash;
+}
+
+static uint64_t share_of_number(uint64_t column, int64_t v)
+{
+    return v ? digest_mix(column ^ digest_mix((uint64_t)v)) : 0;
+}
+
+static uint64_t share_of_octets(uint64_t column, const uint8_t *p, size_t len)
+{
+    return len ? digest_of(column, p, len) : 0;
+}
+
+/* ---- Putting ---- */
+
+static enum tw_rc put_blob(struct sq_cur *c, const struct row_col *col, const uint8_t *p, uint64_t column, uint8_t **scratch,
+                           uint64_t *sum)
 {
     size_t len = 0;
-    enum tw_rc rc;
+    enum tw_rc rc = TW_OK;
 
-    if (h->count == 0) {
+    if (col->kind == ROW_UNAVAIL)
+        rc = unavail_encode((const struct tw_unavail *)(const void *)p, *scratch, UNAVAIL_MAX_BLOB, &len);
+    else if (((const struct hist *)(const void *)p)->count)
+        rc = hist_encode((const struct hist *)(const void *)p, *scratch, HIST_MAX_BLOB, &len);
+    if (rc)
+        return rc;
+    if (len)
+        sq_put_blob(c, *scratch, len);
+    else
         sq_put_null(c);
-        return TW_OK;
+    *sum += share_of_octets(column, *scratch, len);
+    *scratch += len;
+    return TW_OK;
+}
+
+static int64_t number_of(enum row_kind kind, const uint8_t *p)
+{
+    int64_t v64;
+    uint32_t v32;
+
+    if (kind == ROW_64) {
+        memcpy(&v64, p, sizeof v64);
+        return v64;
     }
-    rc = hist_encode(h, *scratch, HIST_MAX_BLOB, &len);
-    if (!rc)
-        sq_put_blob(c, *scratch, len);
-    *scratch += len;
-    return rc;
+    if (kind != ROW_32)
+        return *p;
+    memcpy(&v32, p, sizeof v32);
+    return v32;
 }
 
-static enum tw_rc put_unavail(struct sq_cur *c, const struct tw_unavail *l, uint8_t **scratch)
+enum tw_rc row_put(struct sq_cur *c, const struct tw_summary *s, bool digest, uint8_t *scratch)
 {
-    size_t len = 0;
-    enum tw_rc rc = unavail_encode(l, *scratch, UNAVAIL_MAX_BLOB, &len);
-
-    if (!rc && len)
-        sq_put_blob(c, *scratch, len);
-    else if (!rc)
-        sq_put_null(c);
-    *scratch += len;
-    return rc;
-}
-
-enum tw_rc row_put(struct sq_cur *c, const struct tw_summary *s, uint8_t *scratch)
-{
+    const uint64_t *column = column_hashes();
+    uint64_t sum = 0;
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; i < row_cols_n && !rc; i++) {
         const uint8_t *p = (const uint8_t *)s + row_cols[i].offset;
-        int64_t v64;
-        uint32_t v32;
+        int64_t v;
 
-        switch (row_cols[i].kind) {
-        case ROW_64:
-            memcpy(&v64, p, sizeof v64);
-            sq_put_i64(c, v64);
-            break;
-        case ROW_32:
-            memcpy(&v32, p, sizeof v32);
-            sq_put_i64(c, v32);
-            break;
-        case ROW_8:
-        case ROW_BOOL:
-            sq_put_i64(c, *p);
-            break;
-        case ROW_HIST:
-            rc = put_hist(c, (const struct hist *)(const void *)p, &scratch);
-            break;
-        case ROW_UNAVAIL:
-            rc = put_unavail(c, (const struct tw_unavail *)(const void *)p, &scratch);
-            break;
+        if (row_is_blob(&row_cols[i])) {
+            rc = put_blob(c, &row_cols[i], p, column[i], &scratch, &sum);
+            continue;
         }
+        v = row_cols[i].kind != ROW_DIGEST ? number_of(row_cols[i].kind, p) : digest ? digest_stored(sum) : 0;
+        sum += share_of_number(column[i], v);
+        sq_put_i64(c, v);
     }
     return rc;
 }
 
-static enum tw_rc take_hist(struct sq_cur *c, struct hist *h)
+/* ---- Taking ---- */
+
+static enum tw_rc take_blob(struct sq_cur *c, enum row_kind kind, uint8_t *p, uint64_t column, uint64_t *sum)
 {
     size_t len;
     const uint8_t *data = sq_take_blob(c, &len);
 
+    *sum += share_of_octets(column, data, len);
+    if (kind == ROW_UNAVAIL)
+        return unavail_decode((struct tw_unavail *)(void *)p, data, len);
     if (len)
-        return hist_decode(h, data, len);
-    hist_reset(h);
+        return hist_decode((struct hist *)(void *)p, data, len);
+    hist_reset((struct hist *)(void *)p);
     return TW_OK;
 }
 
-static enum tw_rc take_unavail(struct sq_cur *c, struct tw_unavail *l)
-{
-    size_t len;
-    const uint8_t *data = sq_take_blob(c, &len);
-
-    return unavail_decode(l, data, len);
-}
-
 /* What does not fit its field was not written by us. */
-static bool take_number(struct sq_cur *c, enum row_kind kind, uint8_t *p)
+static bool keep_number(int64_t v, enum row_kind kind, uint8_t *p)
 {
-    int64_t v = sq_take_i64(c);
     uint32_t v32 = (uint32_t)v;
 
     switch (kind) {
@@ -161,6 +186,7 @@ static bool take_number(struct sq_cur *c, enum row_kind kind, uint8_t *p)
         return v == 0 || v == 1;
     case ROW_HIST:
     case ROW_UNAVAIL:
+    case ROW_DIGEST:
         break;
     }
     return false;
@@ -168,17 +194,27 @@ static bool take_number(struct sq_cur *c, enum row_kind kind, uint8_t *p)
 
 static enum tw_rc take_columns(struct sq_cur *c, struct tw_summary *s, struct tw_err *err)
 {
+    const uint64_t *column = column_hashes();
+    uint64_t sum = 0;
+
     for (size_t i = 0; i < row_cols_n; i++) {
         uint8_t *p = (uint8_t *)s + row_cols[i].offset;
-        if (row_cols[i].kind == ROW_HIST) {
-            if (take_hist(c, (struct hist *)(void *)p))
+        int64_t v;
+
+        if (row_is_blob(&row_cols[i])) {
+            if (take_blob(c, row_cols[i].kind, p, column[i], &sum))
                 return tw_err_set(err, TW_ECORRUPT, "%s is damaged", row_cols[i].name);
-        } else if (row_cols[i].kind == ROW_UNAVAIL) {
-            if (take_unavail(c, (struct tw_unavail *)(void *)p))
-                return tw_err_set(err, TW_ECORRUPT, "%s is damaged", row_cols[i].name);
-        } else if (!take_number(c, row_cols[i].kind, p)) {
-            return tw_err_set(err, TW_ECORRUPT, "%s is out of range", row_cols[i].name);
+            continue;
         }
+        v = sq_take_i64(c);
+        if (row_cols[i].kind == ROW_DIGEST) {
+            if (v && v != digest_stored(sum))
+                return tw_err_set(err, TW_ECORRUPT, "something in it was altered (its digest is of another content)");
+            continue;
+        }
+        sum += share_of_number(column[i], v);
+        if (!keep_number(v, row_cols[i].kind, p))
+            return tw_err_set(err, TW_ECORRUPT, "%s is out of range", row_cols[i].name);
     }
     return summary_validate(s, err);
 }

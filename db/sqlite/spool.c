@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "db/sqlite/digest.h"
 
 extern const struct sq_migration spool_migrations[];
 extern const size_t spool_migrations_n;
@@ -12,9 +13,10 @@ static const char *const statements[SP_COUNT] = {
     [SP_COMMIT] = "COMMIT",
     [SP_STATE_GET] = "SELECT spool_id, last_seq, acked_seq, bytes, dropped FROM state",
     [SP_STATE_PUT] = "UPDATE state SET last_seq = ?, acked_seq = ?, bytes = ?, dropped = ?",
-    [SP_RECORD_PUT] = "INSERT INTO record (seq, time_ns, data) VALUES (?, ?, ?)",
-    [SP_RECORD_READ] = "SELECT seq, data FROM record WHERE seq >= ? ORDER BY seq",
+    [SP_RECORD_PUT] = "INSERT INTO record (seq, time_ns, data, digest) VALUES (?, ?, ?, ?)",
+    [SP_RECORD_READ] = "SELECT seq, data, digest FROM record WHERE seq >= ? ORDER BY seq",
     [SP_RECORD_FIRST] = "SELECT min(seq) FROM record",
+    [SP_RECORD_LAST] = "SELECT ifnull(max(seq), 0) FROM record",
     [SP_RECORD_SCAN] = "SELECT seq, time_ns, length(data) FROM record WHERE seq BETWEEN ? AND ? ORDER BY seq",
     [SP_RECORD_DELETE] = "DELETE FROM record WHERE seq BETWEEN ? AND ?",
     [SP_GAP_PUT] = "INSERT OR REPLACE INTO gap (first_seq, last_seq, reason, from_ns, until_ns) VALUES (?, ?, ?, ?, ?)",
@@ -27,8 +29,8 @@ static const char *const statements[SP_COUNT] = {
     [SP_ACK_PUT] = "INSERT OR REPLACE INTO ack (minute, through_seq) VALUES (?, ?)",
     [SP_ACK_EXPIRED] = "SELECT max(through_seq) FROM ack WHERE minute < ?",
     [SP_ACK_DELETE] = "DELETE FROM ack WHERE minute < ?",
-    [SP_VALUE_PUT] = "INSERT OR REPLACE INTO value (key, data) VALUES (?, ?)",
-    [SP_VALUE_GET] = "SELECT data FROM value WHERE key = ?",
+    [SP_VALUE_PUT] = "INSERT OR REPLACE INTO value (key, data, digest) VALUES (?, ?, ?)",
+    [SP_VALUE_GET] = "SELECT data, digest FROM value WHERE key = ?",
 };
 
 static const struct sq_spec spec = {
@@ -72,6 +74,25 @@ static enum tw_rc load_state(struct spool *s, struct tw_err *err)
     return sq_run(&c, err);
 }
 
+/* A number that is given out twice would be taken for a repetition. */
+static enum tw_rc check_state(struct spool *s, struct tw_err *err)
+{
+    struct sq_cur c;
+    uint64_t last;
+    enum tw_rc rc = sq_start(&s->q, SP_RECORD_LAST, &c, err);
+
+    if (!rc)
+        rc = sq_next(&c, err);
+    if (rc)
+        return rc;
+    last = (uint64_t)sq_take_i64(&c);
+    sq_end(&c);
+    if (last <= s->now.last_seq && s->now.acked_seq <= s->now.last_seq && s->now.last_seq <= INT64_MAX)
+        return TW_OK;
+    return tw_err_set(err, TW_ECORRUPT, "%s %s: damaged (its state does not fit its records): move the file away", s->q.spec->what,
+                      s->q.path);
+}
+
 enum tw_rc spool_open(const struct spool_cfg *cfg, struct spool **ret, struct tw_err *err)
 {
     struct spool *s = calloc(1, sizeof *s);
@@ -85,6 +106,8 @@ enum tw_rc spool_open(const struct spool_cfg *cfg, struct spool **ret, struct tw
     rc = sq_open(&s->q, cfg->path, &spec, err);
     if (!rc)
         rc = load_state(s, err);
+    if (!rc)
+        rc = check_state(s, err);
     if (rc) {
         sq_close(&s->q);
         free(s);
@@ -238,6 +261,7 @@ static enum tw_rc put_record(struct spool *s, int64_t now_ns, const struct spool
     sq_put_i64(&c, (int64_t)s->now.last_seq + 1);
     sq_put_i64(&c, now_ns);
     sq_put_blob(&c, r->data, r->len);
+    sq_put_i64(&c, digest_stored(digest_of(s->now.last_seq + 1, r->data, r->len)));
     rc = sq_run(&c, NULL);
     if (rc)
         return rc;
@@ -332,9 +356,14 @@ static bool grow(struct spool *s, size_t used, size_t more, struct spool_record 
     return true;
 }
 
-/* Consecutive records from seq on; *ret_next: where the first record found is. */
+static bool is_whole(int64_t digest, uint64_t seq, const uint8_t *data, size_t len)
+{
+    return !digest || digest == digest_stored(digest_of(seq, data, len));
+}
+
+/* Consecutive records from seq on; *ret_next: where the first record found is. *ret_damaged: it is not what was written. */
 static enum tw_rc read_records(struct spool *s, uint64_t seq, size_t max_n, size_t max_bytes,
-                               struct spool_record *ret, size_t *ret_n, uint64_t *ret_next)
+                               struct spool_record *ret, size_t *ret_n, uint64_t *ret_next, bool *ret_damaged)
 {
     struct sq_cur c;
     size_t n = 0, used = 0;
@@ -351,6 +380,10 @@ static enum tw_rc read_records(struct spool *s, uint64_t seq, size_t max_n, size
             *ret_next = at;
         if (at != seq + n || (n && used + len > max_bytes))
             break;
+        if (!is_whole(sq_take_i64(&c), at, data, len)) {
+            *ret_damaged = n == 0;
+            break;
+        }
         if (!grow(s, used, len, ret, n)) {
             rc = TW_ENOMEM;
             break;
@@ -369,6 +402,7 @@ enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_by
                       size_t *ret_n, struct spool_gap *ret_gap)
 {
     uint64_t next = 0;
+    bool damaged = false;
     enum tw_rc rc;
 
     if (seq == 0 || max_n == 0)
@@ -376,8 +410,10 @@ enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_by
     if (seq > s->now.last_seq)
         return TW_EAGAIN;
     *ret_gap = (struct spool_gap){ 0 };
-    rc = read_records(s, seq, max_n, max_bytes, ret, ret_n, &next);
-    if (rc || *ret_n)
+    rc = read_records(s, seq, max_n, max_bytes, ret, ret_n, &next, &damaged);
+    if (damaged)
+        *ret_gap = (struct spool_gap){ seq, seq, "spool_corrupt", 0, 0 };
+    if (rc || *ret_n || damaged)
         return rc;
     return find_gap(s, seq, next, ret_gap);
 }
@@ -450,6 +486,7 @@ enum tw_rc spool_put_value(struct spool *s, const char *key, const void *data, s
     if (!rc) {
         sq_put_text(&c, key);
         sq_put_blob(&c, data, len);
+        sq_put_i64(&c, digest_stored(digest_of(0, data, len)));
         rc = sq_run(&c, NULL);
     }
     return spool_finish(s, rc);
@@ -470,6 +507,10 @@ enum tw_rc spool_get_value(struct spool *s, const char *key, uint8_t **ret, size
     if (rc)
         return rc;
     data = sq_take_blob(&c, &len);
+    if (!is_whole(sq_take_i64(&c), 0, data, len)) {
+        sq_end(&c);
+        return TW_ECORRUPT;
+    }
     copy = malloc(len ? len : 1);
     if (copy && len)
         memcpy(copy, data, len);

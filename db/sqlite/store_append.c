@@ -142,7 +142,7 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int6
     if (rc)
         return rc;
     sq_start_stmt(&s->q, st, &c);
-    rc = row_put(&c, row, s->scratch);
+    rc = row_put(&c, row, true, s->scratch);
     if (rc)
         return tw_err_set(err, rc, "pair %llu: histogram cannot be encoded",
                           (unsigned long long)row->pair_id);

@@ -106,6 +106,8 @@ static void bind_row(sqlite3_stmt *st, const struct tw_summary *s, const uint8_t
             blob += len[h++];
         } else if (row_cols[i].kind == ROW_UNAVAIL) { /* nothing was */
             sqlite3_bind_null(st, at);
+        } else if (row_cols[i].kind == ROW_DIGEST) { /* as large as one */
+            sqlite3_bind_int64(st, at, INT64_MIN + at);
         } else if (row_cols[i].kind == ROW_64) {
             sqlite3_bind_int64(st, at, *(const int64_t *)p);
         } else if (row_cols[i].kind == ROW_32) {

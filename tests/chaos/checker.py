@@ -169,7 +169,7 @@ def key(source, row):
 def differences(row, closed):
     """Columns in which a stored row is not what was closed."""
     blobs = ("delay_forward", "delay_backward", "delay_roundtrip", "send_lateness")
-    ours = {"source", "target", "unavailable", "checksum"}  # of pairs, a list in an encoding of its own, the store's own
+    ours = {"source", "target", "unavailable", "digest"}  # of pairs, a list in an encoding of its own, the store's own
     return [c for c, v in row.items() if c not in ours and v != closed.get(c, None if c in blobs else 0)
             and not (c in blobs and not v and not closed.get(c))]
 

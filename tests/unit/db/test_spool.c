@@ -365,6 +365,44 @@ static void values(void **state)
 
 /* ---- Faults ------------------------------------------------------------------------------------- */
 
+/* Within a value SQLite would give back anything. */
+static void altered_records_are_given_up(void **state)
+{
+    struct fx *f = *state;
+    uint8_t *v = NULL;
+    size_t len = 0;
+
+    append(f, DAY0, 9);
+    CHECK_OK(spool_put_value(f->s, "schedule", "something", 9));
+    sql(f->path, "UPDATE record SET data = zeroblob(length(data)) WHERE seq IN (1, 4);"
+                 "UPDATE record SET data = (SELECT data FROM record WHERE seq = 6) WHERE seq = 7;"
+                 "UPDATE value SET data = x'736f6d657468696e73'");
+    check_walk(f, "altered", 1, "1-1:spool_corrupt 2-3 4-4:spool_corrupt 5-6 7-7:spool_corrupt 8-9 ");
+    assert_int_equal(spool_get_value(f->s, "schedule", &v, &len), TW_ECORRUPT);
+    CHECK_OK(spool_put_value(f->s, "schedule", "again", 5));
+    CHECK_OK(spool_get_value(f->s, "schedule", &v, &len));
+    free(v);
+}
+
+/* As the release before writes them, which knows of no digests. */
+static void records_without_digests(void **state)
+{
+    struct fx *f = *state;
+    uint8_t *v = NULL;
+    size_t len = 0;
+
+    append(f, DAY0, 3);
+    sql(f->path, "UPDATE record SET digest = 0; INSERT OR REPLACE INTO value (key, data) VALUES ('schedule', x'6f6c64')");
+    reopen(f);
+    append(f, DAY0, 3);
+    check_walk(f, "old and new", 1, "1-6 ");
+    CHECK_OK(spool_get_value(f->s, "schedule", &v, &len));
+    assert_int_equal(len, 3);
+    free(v);
+    sql(f->path, "UPDATE record SET data = zeroblob(length(data)) WHERE seq = 6");
+    check_walk(f, "old and new", 1, "1-5 6-6:spool_corrupt ");
+}
+
 static void bad_files_are_refused_untouched(void **state)
 {
     static const struct {
@@ -376,6 +414,8 @@ static void bad_files_are_refused_untouched(void **state)
         { "UPDATE schema_floor SET oldest = 9000; PRAGMA user_version = 9000", TW_EVERSION, "newer program" },
         { "PRAGMA application_id = 1", TW_ECORRUPT, "not a spool" },
         { "DELETE FROM state", TW_ECORRUPT, "state is missing" },
+        { "UPDATE state SET last_seq = 4", TW_ECORRUPT, "does not fit its records" },
+        { "UPDATE state SET acked_seq = 6", TW_ECORRUPT, "does not fit its records" },
     };
     struct fx *f = *state;
 
@@ -544,6 +584,8 @@ int main(void)
         WITH_SPOOL(losses_before_the_spool_are_told_too),
         WITH_SPOOL(a_big_backlog_gives_its_room_back),
         WITH_SPOOL(values),
+        WITH_SPOOL(altered_records_are_given_up),
+        WITH_SPOOL(records_without_digests),
         WITH_SPOOL(bad_files_are_refused_untouched),
         WITH_SPOOL(one_agent_at_a_time),
         WITH_SPOOL(full_disk_and_again),

@@ -158,6 +158,7 @@ static const struct {
     { "a cell that is gone", "DELETE FROM rollup_1d_2024", "rollups: level 1d" },
     { "rolled up twice", "UPDATE rollup_10min_202410 SET n_rows = 2 * n_rows WHERE rowid = 2",
       "rollups: level 10min" },
+    { "a summary that was altered", "UPDATE summary_20241004 SET generation = generation + 1 WHERE rowid = 7", "summaries: " },
     { "a summary that is gone", "DELETE FROM summary_20241004 WHERE rowid = 5", "rollups: level 1min" },
     { "the newest one is gone", "DELETE FROM summary_20241004 WHERE rowid = 100", "latest: 1 flows" },
     { "no progress", "DELETE FROM rollup_day", "progress: " },
