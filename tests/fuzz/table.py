@@ -63,6 +63,10 @@ ROWS = {
                 "controller/http/api_v1_matrix.c controller/http/api_v1_series.c controller/http/api_v1_timeline.c "
                 "controller/http/api_v1_flight.c controller/http/api_v1_report.c controller/http/report_text.c controller/http/report_html.c",
                 "", 2048),
+    "agent": row("every method of FleetAgent, answers to what an agent asks (Enrol, Ack, Report), acknowledgements, connections that come and go: a "
+                 "hostile controller", "each call is answered once; no session beyond the agent's limits or where it may not send; what goes out "
+                 "can be read; the agent stops", "agent/uplink.c agent/schedule_run.c agent/ondemand.c agent/recorder.c agent/frozen.c "
+                 "agent/flight_pb.c agent/refusals.c agent/pair_names.c", "", 2048),
     "spool_file": row("a spool file that is damaged, or is none", "refused with a reason, or it works: numbers in order and never twice, gaps "
                       "only where something is missing, what is appended can be read", "db/sqlite/spool.c db/sqlite/spool_trim.c",
                       "spool_get_value", 1024),

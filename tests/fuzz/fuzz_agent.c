@@ -1,0 +1,681 @@
+/* An agent whose controller is hostile: every method of FleetAgent with any request, any answer to what the
+ * agent asks, any acknowledgement, and connections that come and go. Each call of the controller is answered
+ * once; no session goes where the agent may not send, or beyond its limits, whatever it is told; the spool's
+ * numbers go out in order, and nothing keeps the agent from stopping.
+ *
+ * Input: u8 flags, then records of { u8 what, u8 which }: octets of a message (pb_make.h), or as they are. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/frozen.h"
+#include "agent/ondemand.h"
+#include "agent/recorder.h"
+#include "agent/schedule_merge.h"
+#include "agent/schedule_run.h"
+#include "agent/uplink.h"
+#include "common/log.h"
+#include "common/net/now.h"
+#include "common/net/rpc_frame.h"
+#include "common/net/rpc_hello.h"
+#include "common/net/summary_pb.h"
+#include "common/prefix.h"
+#include "db/spool.h"
+#include "fleet.pb-c.h"
+#include "measure.pb-c.h"
+#include "tests/fuzz/check.h"
+#include "tests/fuzz/fake_loop.h"
+#include "tests/fuzz/fake_net.h"
+#include "tests/fuzz/fake_worker.h"
+#include "tests/fuzz/pb_make.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+enum tw_rc __wrap_identity_random(uint8_t *buf, size_t len);
+
+enum {
+    CALLS_MAX = 64,
+    ASKED_MAX = 64,
+    BODY_MAX = 32768,
+    STEPS_MAX = 60,
+    WORKERS = 2,
+    RECORDS = 12,
+    SESSIONS_MAX = 20,
+    PPS_MAX = 2000
+};
+
+struct call {
+    uint64_t id;
+    unsigned method;
+    bool answered;
+};
+
+struct asked {
+    uint64_t id;
+    uint32_t method;
+};
+
+static struct play {
+    struct loop *loop;
+    struct worker *workers[WORKERS];
+    struct spool *spool;
+    struct schedule_run *schedule;
+    struct ondemand *ondemand;
+    struct frozen *frozen;
+    struct recorder *recorder;
+    struct uplink *uplink;
+    struct pb_make in;
+    struct call calls[CALLS_MAX];
+    struct asked asked[ASKED_MAX];
+    size_t n_calls, n_asked;
+    uint64_t next_id, sent_through;
+    Tw__ScheduleRequest *last; /* that was applied */
+    struct schedule_parts parts;
+} w;
+
+static char dir[64];
+static struct identity *identity;
+static struct tw_prefix fence; /* 10.0.0.0/8 */
+
+static const char *const words[] = { "10.0.0.2", "core",        "voice",     "",
+                                     "fra",      "10.0.0.3",    "192.0.2.1", "10.255.255.255",
+                                     "key1",     "lo",          "a host",    "host.example.net",
+                                     "because",  "2001:db8::1", "127.0.0.1", "10.0.0.2" };
+
+enum tw_rc __wrap_identity_random(uint8_t *buf, size_t len)
+{
+    memset(buf, 0x5a, len);
+    return TW_OK;
+}
+
+static uint8_t octet(void)
+{
+    return pb_make_octet(&w.in);
+}
+
+/* ---- The agent, as main.c wires it ---- */
+
+static void on_results(void *ctx)
+{
+    struct worker_notice n;
+
+    (void)ctx;
+    for (size_t i = 0; i < WORKERS; i++)
+        while (worker_next_notice(w.workers[i], &n) == TW_OK)
+            if (!ondemand_notice(w.ondemand, &n))
+                schedule_run_notice(w.schedule, &n);
+}
+
+static void on_applied(void *ctx)
+{
+    (void)ctx;
+    if (w.uplink)
+        uplink_send_ack(w.uplink);
+}
+
+static void on_summary(void *ctx, const struct tw_summary *s)
+{
+    struct tw_err err = { 0 };
+
+    (void)ctx;
+    CHECK(summary_validate(s, &err) == TW_OK);
+}
+
+static enum tw_rc apply(const Tw__ScheduleRequest *rq, struct tw_err *err)
+{
+    enum tw_rc rc = schedule_run_apply(w.schedule, rq, err);
+    size_t len = tw__schedule_request__get_packed_size(rq);
+    uint8_t *packed;
+
+    if (rc != TW_OK)
+        return rc;
+    packed = malloc(len + 1);
+    CHECK(packed);
+    tw__schedule_request__pack(rq, packed);
+    if (w.last)
+        tw__schedule_request__free_unpacked(w.last, NULL);
+    w.last = tw__schedule_request__unpack(NULL, len, packed);
+    free(packed);
+    CHECK(w.last);
+    ondemand_on_schedule(w.ondemand);
+    return TW_OK;
+}
+
+static enum tw_rc on_schedule(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err)
+{
+    Tw__ScheduleRequest *whole = NULL;
+    enum tw_rc rc;
+
+    (void)ctx;
+    if (!schedule_is_part(rq))
+        schedule_parts_drop(&w.parts);
+    if (!schedule_is_part(rq) && !rq->base_digest.len)
+        return apply(rq, err);
+    rc = schedule_is_part(rq) ? schedule_parts_take(&w.parts, rq, &whole, err)
+                              : schedule_merge(w.last, rq, &whole, err);
+    if (rc == TW_EAGAIN)
+        return TW_OK;
+    if (rc == TW_OK) {
+        rc = apply(whole, err);
+        tw__schedule_request__free_unpacked(whole, NULL);
+    }
+    return rc;
+}
+
+static void on_unwanted(void *ctx, const char *why)
+{
+    (void)ctx;
+    CHECK(why);
+    ondemand_end_all(w.ondemand, why);
+}
+
+static void on_wanted(void *ctx)
+{
+    (void)ctx;
+}
+
+static void fill_health(void *ctx, Tw__HealthReport *h)
+{
+    (void)ctx;
+    ondemand_fill_health(w.ondemand, h);
+    recorder_fill_health(w.recorder, h);
+}
+
+static void collect(void *ctx)
+{
+    on_results(ctx);
+}
+
+static void fill_spool(void)
+{
+    Tw__Summary s = TW__SUMMARY__INIT;
+    uint8_t packed[256];
+    struct spool_record rec[RECORDS];
+    uint64_t first;
+
+    s.pair_id = 1;
+    s.start_ns = tw_wall_now().ns - 20 * TW_NS_PER_S;
+    s.end_ns = s.start_ns + 10 * TW_NS_PER_S;
+    s.status = TW_STATUS_ALL_LOST;
+    s.sent = s.lost_unknown = 10;
+    for (size_t i = 0; i < RECORDS; i++)
+        rec[i] = (struct spool_record){ packed, tw__summary__get_packed_size(&s) };
+    tw__summary__pack(&s, packed);
+    rec[5].len = 3; /* one that cannot be read */
+    CHECK(spool_append(w.spool, tw_wall_now().ns, rec, RECORDS, &first) == TW_OK);
+}
+
+static struct {
+    uint8_t *octets;
+    size_t len;
+} spool_file; /* as each input finds it */
+
+static void spool_path(char ret[96])
+{
+    snprintf(ret, 96, "%s/spool.db", dir);
+}
+
+static void open_spool(void)
+{
+    struct tw_err err = { 0 };
+    char path[96];
+
+    spool_path(path);
+    CHECK(spool_open(&(struct spool_cfg){ .path = path }, &w.spool, &err) == TW_OK);
+}
+
+static void write_spool(void)
+{
+    char path[96];
+    int fd;
+
+    spool_path(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && write(fd, spool_file.octets, spool_file.len) == (ssize_t)spool_file.len);
+    close(fd);
+}
+
+/* Once: migrations take longer than most inputs. */
+static void make_spool(void)
+{
+    char path[96];
+    off_t len;
+    int fd;
+
+    open_spool();
+    fill_spool();
+    spool_close(w.spool);
+    spool_path(path);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    len = lseek(fd, 0, SEEK_END);
+    CHECK(fd >= 0 && len > 0);
+    spool_file.len = (size_t)len;
+    spool_file.octets = malloc(spool_file.len);
+    CHECK(spool_file.octets && pread(fd, spool_file.octets, spool_file.len, 0) == len);
+    close(fd);
+}
+
+static void start(void)
+{
+    static char name[] = "ams", address[] = "10.0.0.1", *addresses[] = { address };
+    static Tw__EnrolRequest enrolment = TW__ENROL_REQUEST__INIT;
+    struct tw_err err = { 0 };
+
+    enrolment.addresses = addresses;
+    enrolment.n_addresses = 1;
+    CHECK(loop_new(&w.loop) == TW_OK);
+    for (size_t i = 0; i < WORKERS; i++)
+        w.workers[i] = fake_worker_new(w.loop, on_results, NULL, &fence);
+    write_spool();
+    open_spool();
+    CHECK(schedule_run_new(&(struct schedule_run_conf){ .loop = w.loop,
+                                                        .workers = w.workers,
+                                                        .n_workers = WORKERS,
+                                                        .limits = { SESSIONS_MAX, PPS_MAX, 1000000000 },
+                                                        .targets = { &fence, 1 },
+                                                        .on_summary = on_summary,
+                                                        .on_applied = on_applied },
+                           &w.schedule) == TW_OK);
+    CHECK(ondemand_new(&(struct ondemand_conf){ .loop = w.loop,
+                                                .workers = w.workers,
+                                                .n_workers = WORKERS,
+                                                .schedule = w.schedule,
+                                                .recording = true,
+                                                .collect = collect },
+                       &w.ondemand) == TW_OK);
+    CHECK(frozen_new(&(struct frozen_conf){ .loop = w.loop, .spool = w.spool, .max_octets = 1u << 20 },
+                     &w.frozen) == TW_OK);
+    CHECK(recorder_new(&(struct recorder_conf){ .loop = w.loop,
+                                                .workers = w.workers,
+                                                .n_workers = WORKERS,
+                                                .frozen = w.frozen,
+                                                .recording = true },
+                       &w.recorder) == TW_OK);
+    CHECK(uplink_start(&(struct uplink_conf){ .loop = w.loop,
+                                              .url = "ipc:///fuzz",
+                                              .name = name,
+                                              .identity = identity,
+                                              .spool = w.spool,
+                                              .schedule = w.schedule,
+                                              .workers = w.workers,
+                                              .n_workers = WORKERS,
+                                              .recorder = w.recorder,
+                                              .ondemand = w.ondemand,
+                                              .enrolment = &enrolment,
+                                              .on_schedule = on_schedule,
+                                              .on_unwanted = on_unwanted,
+                                              .on_wanted = on_wanted,
+                                              .fill_health = fill_health },
+                       &w.uplink, &err) == TW_OK);
+    fake_loop_run(w.loop);
+}
+
+static void stop(void)
+{
+    uplink_stop(w.uplink);
+    w.uplink = NULL;
+    recorder_free(w.recorder);
+    ondemand_free(w.ondemand);
+    schedule_run_free(w.schedule);
+    frozen_free(w.frozen);
+    schedule_parts_drop(&w.parts);
+    if (w.last)
+        tw__schedule_request__free_unpacked(w.last, NULL);
+    for (size_t i = 0; i < WORKERS; i++)
+        fake_worker_free(w.workers[i]);
+    spool_close(w.spool);
+    CHECK(fake_net_clean() && fake_loop_timers(w.loop) == 0);
+    loop_free(w.loop);
+}
+
+/* ---- What the agent sends ---- */
+
+static void check_answer(const Tw__Frame *f)
+{
+    for (size_t i = 0; i < w.n_calls; i++) {
+        struct call *c = &w.calls[i];
+        ProtobufCMessage *m;
+
+        if (c->id != f->id)
+            continue;
+        CHECK(!c->answered);
+        c->answered = true;
+        if (f->status) {
+            CHECK(f->detail[0]);
+            return;
+        }
+        m = protobuf_c_message_unpack(tw__fleet_agent__descriptor.methods[c->method].output, NULL,
+                                      f->body.len, f->body.data);
+        CHECK(m);
+        protobuf_c_message_free_unpacked(m, NULL);
+        return;
+    }
+}
+
+static void check_batch(const Tw__Frame *f)
+{
+    Tw__SummaryBatch *b = tw__summary_batch__unpack(NULL, f->body.len, f->body.data);
+
+    CHECK(b && b->first_seq && (b->n_summaries || b->gap));
+    CHECK(!b->gap || (b->gap->first_seq <= b->gap->last_seq && b->gap->reason[0]));
+    tw__summary_batch__free_unpacked(b, NULL);
+}
+
+static void on_out(struct conn *c, size_t number, const uint8_t *data, size_t len)
+{
+    struct tw_err err = { 0 };
+    struct arena *a;
+    size_t n;
+
+    (void)c;
+    (void)number;
+    CHECK(arena_new(2 * RPC_MAX_FRAME, &a) == TW_OK);
+    for (; len; data += n, len -= n) {
+        Tw__Frame *f = NULL;
+
+        CHECK(rpc_frame_cut(data, len, RPC_MAX_FRAME, &n) == TW_OK);
+        CHECK(rpc_frame_unpack(data + RPC_FRAME_HEADER, n - RPC_FRAME_HEADER, a, &f, &err) == TW_OK);
+        if (f->kind == TW__FRAME_KIND__FRAME_REPLY)
+            check_answer(f);
+        else if (f->kind == TW__FRAME_KIND__FRAME_DATA)
+            check_batch(f);
+        else if (f->kind == TW__FRAME_KIND__FRAME_REQUEST && w.n_asked < ASKED_MAX)
+            w.asked[w.n_asked++] = (struct asked){ f->id, f->method };
+        arena_reset(a);
+    }
+    arena_free(a);
+}
+
+/* ---- What the controller sends ---- */
+
+static struct conn *connection(void)
+{
+    for (size_t i = 0; i < FAKE_CONNS; i++)
+        if (fake_net_conn(i))
+            return fake_net_conn(i);
+    return NULL;
+}
+
+static void feed(const Tw__Frame *f, const ProtobufCMessage *body)
+{
+    size_t n = rpc_frame_size(f, body);
+    struct conn *c = connection();
+    uint8_t *buf = malloc(n);
+
+    CHECK(buf);
+    rpc_frame_pack(f, body, buf);
+    if (c)
+        fake_net_feed(c, buf, n);
+    free(buf);
+}
+
+static void welcome(uint8_t how)
+{
+    Tw__Frame f = TW__FRAME__INIT;
+    Tw__ServerHello h = TW__SERVER_HELLO__INIT;
+    Tw__HelloOk ok = TW__HELLO_OK__INIT;
+    uint8_t nonce[HELLO_NONCE_LEN] = { 0 };
+    char name[] = "controller";
+
+    if (!connection() && !fake_net_connect(0, 0))
+        fake_loop_advance(w.loop, 40 * TW_NS_PER_S); /* it will dial again */
+    fake_loop_run(w.loop);
+    w.n_asked = w.n_calls = 0; /* those of another connection are over */
+    f.kind = TW__FRAME_KIND__FRAME_HELLO;
+    h.version_min = h.version_max = 1;
+    h.nonce = (ProtobufCBinaryData){ sizeof nonce, nonce };
+    h.controller = name;
+    feed(&f, &h.base);
+    fake_loop_run(w.loop);
+    f.kind = TW__FRAME_KIND__FRAME_HELLO_OK;
+    ok.version = 1;
+    ok.approved = !(how & 1);
+    f.window = how & 2 ? 3 : 100;
+    f.through_seq = how >> 3;
+    feed(&f, &ok.base);
+}
+
+static size_t body(const ProtobufCMessageDescriptor *d, uint8_t *out, bool raw)
+{
+    size_t n;
+
+    if (!raw)
+        return pb_make(&w.in, d, out, BODY_MAX);
+    n = octet();
+    n = n < (size_t)(w.in.end - w.in.p) ? n : (size_t)(w.in.end - w.in.p);
+    memcpy(out, w.in.p, n);
+    w.in.p += n;
+    return n;
+}
+
+static void call(unsigned method, const uint8_t *data, size_t len)
+{
+    Tw__Frame f = TW__FRAME__INIT;
+
+    if (w.n_calls == CALLS_MAX || !connection())
+        return;
+    w.next_id += 2;
+    w.calls[w.n_calls++] = (struct call){ w.next_id, method, false };
+    f.kind = TW__FRAME_KIND__FRAME_REQUEST;
+    f.id = w.next_id;
+    f.method = RPC_FLEET_AGENT * 256 + method;
+    f.body = (ProtobufCBinaryData){ len, (uint8_t *)data };
+    feed(&f, NULL);
+}
+
+static void call_any(uint8_t which, bool raw)
+{
+    const ProtobufCServiceDescriptor *d = &tw__fleet_agent__descriptor;
+    unsigned method = which % d->n_methods;
+    uint8_t out[BODY_MAX];
+
+    call(method, out, body(d->methods[method].input, out, raw));
+}
+
+static void fill_good(Tw__SessionSpec *p, uint8_t i)
+{
+    p->pair_id = 1 + i % 32;
+    p->flow = i >> 5;
+    p->mesh = (char *)"core";
+    p->class_name = (char *)"voice";
+    p->target = (char *)"fra";
+    p->address = (char *)words[octet() % TW_NELEM(words)];
+    p->port = 862;
+    p->spacing_ns = (1 + octet()) * TW_NS_PER_MS;
+    p->size_bytes = 100u + octet();
+    p->ttl = 64;
+    p->timeout_ns = TW_NS_PER_S;
+    p->report_period_ns = 10 * TW_NS_PER_S;
+    p->protocol = (Tw__Protocol)(octet() % 4);
+}
+
+/* One that a good controller might send, but for some of what is in it. */
+static void call_schedule(uint8_t which)
+{
+    Tw__ScheduleRequest rq = TW__SCHEDULE_REQUEST__INIT;
+    Tw__SessionSpec specs[16], *list[16];
+    uint8_t digest[32], base[32], out[BODY_MAX];
+    size_t n = which % 17;
+
+    memset(digest, octet(), sizeof digest);
+    memset(base, octet(), sizeof base);
+    for (size_t i = 0; i < n; i++) {
+        tw__session_spec__init(&specs[i]);
+        fill_good(&specs[i], octet());
+        list[i] = &specs[i];
+    }
+    rq.generation = which;
+    rq.digest = (ProtobufCBinaryData){ sizeof digest, digest };
+    if (which & 0x80) {
+        rq.base_digest = (ProtobufCBinaryData){ sizeof base, base };
+        rq.added = list;
+        rq.n_added = n;
+        rq.total = (uint32_t)n;
+    } else {
+        rq.sessions = list;
+        rq.n_sessions = n;
+        rq.more = which & 0x40;
+        rq.part = which & 0x20 ? 1 : 0;
+        rq.total = which & 0x60 ? (uint32_t)(2 * n) : 0;
+    }
+    call(0, out, tw__schedule_request__pack(&rq, out));
+}
+
+static void call_test(uint8_t which)
+{
+    Tw__TestRunRequest rq = TW__TEST_RUN_REQUEST__INIT;
+    Tw__SessionSpec spec = TW__SESSION_SPEC__INIT;
+    uint8_t out[BODY_MAX];
+
+    fill_good(&spec, which);
+    rq.test_id = 1 + which % 4;
+    rq.spec = &spec;
+    rq.flows = octet() % 5;
+    rq.count = octet();
+    rq.duration_ns = octet() % 3 * TW_NS_PER_S;
+    rq.lease_ns = (1 + octet() % 30) * TW_NS_PER_S;
+    rq.packets = which & 0x80;
+    for (unsigned i = 0; i < tw__fleet_agent__descriptor.n_methods; i++)
+        if (!strcmp(tw__fleet_agent__descriptor.methods[i].name, "TestStart"))
+            call(i, out, tw__test_run_request__pack(&rq, out));
+}
+
+static void answer(uint8_t which, bool raw)
+{
+    const ProtobufCServiceDescriptor *d = &tw__fleet_controller__descriptor;
+    Tw__Frame f = TW__FRAME__INIT;
+    uint8_t out[BODY_MAX];
+    char detail[] = "said by the controller";
+    struct asked a;
+
+    if (!w.n_asked)
+        return;
+    a = w.asked[which % w.n_asked];
+    w.asked[which % w.n_asked] = w.asked[w.n_asked - 1];
+    w.n_asked--;
+    CHECK((a.method & 0xff) < d->n_methods);
+    f.kind = TW__FRAME_KIND__FRAME_REPLY;
+    f.id = a.id;
+    if (which & 0x40) {
+        f.status = (Tw__Status)(1 + which % 16);
+        f.detail = detail;
+    } else {
+        f.body.len = body(d->methods[a.method & 0xff].output, out, raw);
+        f.body.data = out;
+    }
+    feed(&f, NULL);
+}
+
+static void acknowledge(uint8_t which)
+{
+    Tw__Frame f = TW__FRAME__INIT;
+    char detail[] = "not like that";
+
+    f.kind = which & 0x80 ? TW__FRAME_KIND__FRAME_GOAWAY : TW__FRAME_KIND__FRAME_ACK;
+    f.through_seq = which & 0x20 ? UINT64_MAX - which : which & 0x1f;
+    f.window = octet();
+    if (which & 0x40) {
+        f.status = (Tw__Status)(1 + octet() % 16);
+        f.detail = detail;
+    }
+    feed(&f, NULL);
+}
+
+static void step(void)
+{
+    uint8_t what = octet(), which = octet();
+    bool raw = what & 0x80;
+
+    switch (what % 10) {
+    case 0:
+        welcome(which);
+        break;
+    case 1:
+    case 2:
+        call_any(which, raw);
+        break;
+    case 3:
+        call_schedule(which);
+        break;
+    case 4:
+        call_test(which);
+        break;
+    case 5:
+        answer(which, raw);
+        break;
+    case 6:
+        acknowledge(which);
+        break;
+    case 7:
+        fake_worker_end_one(w.workers[which & 1], which >> 1, which & 0x80 ? TW_EIO : TW_OK);
+        break;
+    case 8:
+        if (connection())
+            fake_net_fail(connection(), TW_EIO);
+        break;
+    default:
+        fake_loop_advance(w.loop, which * TW_NS_PER_S / 4);
+    }
+    fake_loop_run(w.loop);
+    CHECK(fake_worker_sessions(w.workers[0]) + fake_worker_sessions(w.workers[1]) <= SESSIONS_MAX);
+}
+
+/* ---- Once in a process ---- */
+
+static void at_end(void)
+{
+    static const char *const names[] = { "spool.db", "spool.db-wal", "spool.db-shm", "spool.db.lock", "key" };
+    char path[128];
+
+    for (size_t i = 0; i < TW_NELEM(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+    identity_free(identity);
+    free(spool_file.octets);
+}
+
+static void prepare(void)
+{
+    struct tw_err err = { 0 };
+    char path[128];
+
+    log_init("fuzz", LOG_INFO_, LOG_TEXT);
+    if (!getenv("TW_FUZZ_LOG"))
+        log_to(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    snprintf(dir, sizeof dir, "%s/tw-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+    CHECK(mkdtemp(dir));
+    atexit(at_end);
+    snprintf(path, sizeof path, "%s/key", dir);
+    CHECK(identity_load(path, &identity, &err) == TW_OK);
+    CHECK(tw_prefix_parse("10.0.0.0/8", &fence) == TW_OK);
+    fake_net_out = on_out;
+    make_spool();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct conn *c;
+    uint8_t flags;
+
+    if (!identity)
+        prepare();
+    fake_loop_reset_clock();
+    memset(&w, 0, sizeof w);
+    w.in = (struct pb_make){ data, data + size, words, TW_NELEM(words), tw_wall_now().ns };
+    flags = octet();
+    start();
+    if (!(flags & 1))
+        welcome(flags);
+    fake_loop_run(w.loop);
+    for (unsigned n = 0; n < STEPS_MAX && w.in.p < w.in.end; n++)
+        step();
+    c = connection();
+    fake_loop_advance(w.loop, 20 * TW_NS_PER_S);
+    for (size_t i = 0; c && c == connection() && i < w.n_calls; i++)
+        CHECK(w.calls[i].answered);
+    stop();
+    return 0;
+}
