@@ -25,7 +25,8 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
 /* admin_report.c: what is to be made of the pairs. False: it has failed the call. */
 bool admin_read_shape(const Tw__PairFilter *rq, struct report_filter *ret, void *closure_data);
 /* Groups in place of pairs. */
-void admin_fill_groups(const struct report *rep, const char *by, struct arena *ar, Tw__ReportReply *reply);
+void admin_fill_groups(const struct report *rep, const char *by, size_t skip, struct arena *ar,
+                       Tw__ReportReply *reply);
 /* The texts stay the pair's. */
 void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw__PairInfo *ret);
 /* Fails a call whose query did not run. text may be "". */

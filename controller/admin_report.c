@@ -58,18 +58,20 @@ static Tw__GroupReport *group_row(const struct report_group *g, struct arena *ar
     return summary_to_pb(&g->before->merged, ar, &row->before) == TW_OK ? row : NULL;
 }
 
-void admin_fill_groups(const struct report *rep, const char *by, struct arena *ar, Tw__ReportReply *reply)
+void admin_fill_groups(const struct report *rep, const char *by, size_t skip, struct arena *ar,
+                       Tw__ReportReply *reply)
 {
     size_t octets = 0;
 
     reply->group_by = (char *)by;
     reply->groups = arena_alloc(ar, sizeof *reply->groups * (rep->n_groups + 1));
-    for (size_t i = 0; i < rep->n_groups; i++) {
+    for (size_t i = skip; i < rep->n_groups; i++) {
         Tw__GroupReport *row = reply->groups ? group_row(&rep->groups[i], ar) : NULL;
 
         octets += row ? tw__group_report__get_packed_size(row) + 8 : 0;
         if (!row || octets > ADMIN_REPLY_MAX) {
             reply->truncated = true;
+            reply->next = (uint32_t)i;
             break;
         }
         reply->groups[reply->n_groups++] = row;

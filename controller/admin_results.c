@@ -54,6 +54,9 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
         .min_probes = rq->min_probes,
         .min_duration_ns = rq->min_duration_ns,
         .top = rq->top,
+        .skip = rq->skip,
+        .page_pair = rq->page_pair,
+        .page_ns = rq->page_ns,
         .before_from_ns = rq->before_from_ns,
         .before_to_ns = rq->before_to_ns,
         .on_demand = rq->on_demand,
@@ -97,6 +100,7 @@ void admin_fail_run(enum tw_rc rc, const char *text, void *closure_data)
 
 struct results_call {
     struct controller *c;
+    bool paged;
     Tw__ResultsReply_Closure closure;
     void *closure_data;
 };
@@ -114,6 +118,21 @@ static Tw__ResultRow *result_row(const struct controller *c, const struct result
         return NULL;
     admin_fill_pair(&c->inv, &r->pair, row->pair);
     return row;
+}
+
+/* Flows of a pair have the same starts: a page ends between two of these. Of more flows than an answer holds
+ * there is no next page. */
+static void end_page(const struct results *res, Tw__ResultsReply *reply)
+{
+    const struct result_row *next = reply->n_rows < res->n_rows ? &res->rows[reply->n_rows] : NULL;
+
+    reply->next_pair = next ? next->pair.id : res->next_pair;
+    reply->next_ns = next ? next->summary.start_ns : res->next_ns;
+    while (reply->n_rows && reply->rows[reply->n_rows - 1]->pair->pair_id == reply->next_pair &&
+           reply->rows[reply->n_rows - 1]->summary->start_ns == reply->next_ns)
+        reply->n_rows--;
+    if (!reply->n_rows)
+        reply->next_pair = 0;
 }
 
 static void answer_results(const struct results_call *call, const struct results *res)
@@ -134,6 +153,8 @@ static void answer_results(const struct results_call *call, const struct results
         }
         reply.rows[reply.n_rows++] = row;
     }
+    if (call->paged && reply.truncated)
+        end_page(res, &reply);
     call->closure(&reply, call->closure_data);
 }
 
@@ -162,7 +183,7 @@ void admin_results(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Res
         return;
     call = malloc(sizeof *call);
     if (call)
-        *call = (struct results_call){ c, closure, closure_data };
+        *call = (struct results_call){ c, rq->paged, closure, closure_data };
     rc = call ? results_run(&c->inv, c->readers, &f, tw_wall_now().ns, results_done, call) : TW_ENOMEM;
     if (rc == TW_OK)
         return;
@@ -270,7 +291,7 @@ static void answer_report(const struct report_call *call, const struct report *r
 {
     struct arena *ar = admin_arena(call->c);
     Tw__ReportReply reply = TW__REPORT_REPLY__INIT;
-    size_t octets = 0, rows = 0;
+    size_t octets = 0, rows = 0, skip = *call->filter.sort_by ? call->filter.skip : 0;
     bool room = true;
 
     reply.from_ns = rep->from_ns;
@@ -284,17 +305,23 @@ static void answer_report(const struct report_call *call, const struct report *r
     reply.before_from_ns = call->filter.before_from_ns;
     reply.before_to_ns = call->filter.before_to_ns;
     if (rep->groups) {
-        admin_fill_groups(rep, call->filter.group_by, ar, &reply);
+        admin_fill_groups(rep, call->filter.group_by, call->filter.skip, ar, &reply);
         call->closure(&reply, call->closure_data);
         return;
     }
-    for (size_t i = 0; room && i < rep->n_pairs; i++) {
+    reply.next = rep->next;
+    for (size_t i = skip; room && i < rep->n_pairs; i++) {
         const struct report_pair *r = &rep->pairs[i];
+        size_t before = reply.n_pairs;
 
         if (!reply.flows)
             room = add_row(call->c, ar, &reply, r, NULL, &octets);
         for (size_t k = 0; room && reply.flows && k < r->n_flows; k++)
             room = add_row(call->c, ar, &reply, r, &r->flows[k], &octets);
+        if (!room) { /* with all its flows, or not at all */
+            reply.n_pairs = before;
+            reply.next = *call->filter.sort_by ? (uint32_t)i : r->number;
+        }
     }
     if (reply.truncated)
         list_removed(call, ar, &reply);

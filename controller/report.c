@@ -464,6 +464,7 @@ static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, s
     int64_t due_ns = j->now_ns - 2 * p->report_period_ns;
 
     rp->pair = p->row;
+    rp->number = (uint32_t)at;
     rp->scheduled = p->scheduled;
     rp->state = pair_state(p, j->now_ns);
     rp->maintenance = pair_in_maintenance(p, j->now_ns);
@@ -499,15 +500,20 @@ static enum tw_rc take_some(struct report_job *j, const struct inventory *inv, c
 static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
 {
     bool all = j->by != REPORT_BY_PAIR || *j->f.sort_by; /* the limit is for pairs that are shown */
-    size_t limit = all ? REPORT_LIMIT_MAX : j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n;
+    size_t limit = all ? REPORT_LIMIT_MAX : j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n, skip;
     const struct pair **v;
     enum tw_rc rc = report_select(inv, &j->f, &v, &n);
 
     if (rc)
         return rc;
-    rc = take_some(j, inv, v, n > limit ? limit : n);
+    skip = all ? 0 : j->f.skip < n ? j->f.skip : n;
+    rc = take_some(j, inv, v + skip, n - skip > limit ? limit : n - skip);
     if (!rc)
-        j->rep->truncated = n > limit;
+        j->rep->truncated = n - skip > limit;
+    for (size_t i = 0; !rc && i < j->rep->n_pairs; i++)
+        j->rep->pairs[i].number = (uint32_t)(skip + i);
+    if (!rc && j->rep->truncated && !all)
+        j->rep->next = (uint32_t)(skip + limit);
     free(v);
     return rc;
 }
@@ -636,6 +642,8 @@ static enum tw_rc add_row(void *ctx, const struct tw_summary *s)
         return TW_OK;
     if (is_full(j)) {
         r->truncated = true;
+        r->next_pair = j->pairs[j->at].id;
+        r->next_ns = s->start_ns;
         return TW_EAGAIN;
     }
     if (r->n_rows == j->cap && grow_rows(j))
@@ -657,9 +665,12 @@ static void results_work(struct reader_job *job, struct store_reader *db)
 {
     struct results_job *j = (struct results_job *)job;
 
-    for (j->at = 0; !j->rc && j->at < j->n_pairs; j->at++)
-        j->rc =
-            store_read_summaries(db, &j->pairs[j->at].id, 1, j->f.from_ns, j->f.to_ns, add_row, j, &j->err);
+    for (; !j->rc && j->at < j->n_pairs; j->at++) {
+        bool goes_on = j->f.page_pair && j->pairs[j->at].id == j->f.page_pair;
+
+        j->rc = store_read_summaries(db, &j->pairs[j->at].id, 1, goes_on ? j->f.page_ns : j->f.from_ns,
+                                     j->f.to_ns, add_row, j, &j->err);
+    }
     if (j->res->truncated)
         j->rc = TW_OK;
     else if (j->rc == TW_ENOMEM)
@@ -692,7 +703,11 @@ static enum tw_rc take_names(struct results_job *j, const struct inventory *inv)
     for (size_t i = 0; j->pairs && i < j->n_pairs; i++)
         j->pairs[i] = v[i]->row;
     free(v);
-    return j->pairs && j->res ? TW_OK : TW_ENOMEM;
+    if (!j->pairs || !j->res)
+        return TW_ENOMEM;
+    while (j->f.page_pair && j->at < j->n_pairs && j->pairs[j->at].id != j->f.page_pair)
+        j->at++;
+    return j->at < j->n_pairs || !j->f.page_pair ? TW_OK : TW_EINVAL;
 }
 
 enum tw_rc results_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f,

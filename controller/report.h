@@ -33,6 +33,9 @@ struct report_filter {
     char group_by[TW_LABEL_MAX + 8]; /* report: as PairFilter.group_by */
     char sort_by[64];       /* report: the worst first, by this number of stats_fields[] or "completeness_ratio" */
     uint32_t top;           /* report: only so many of them; 0 = all */
+    uint32_t skip;          /* report: without so many of the first pairs, where they stand in their order */
+    uint64_t page_pair;     /* results: from this pair on, and of it from page_ns on; 0: all */
+    int64_t page_ns;
     int64_t before_from_ns, before_to_ns; /* report: another span beside it; to 0 = none */
     enum report_format format; /* report, over HTTP */
     enum cell_metric metric; /* matrix */
@@ -73,6 +76,7 @@ struct report_flow {
 };
 struct report_pair {
     struct store_pair pair;
+    uint32_t number; /* its place among those that match */
     bool scheduled;
     const char *state;          /* static string */
     bool maintenance;           /* going on now */
@@ -111,6 +115,7 @@ struct report {
     struct report_pair *pairs;  /* sorted by mesh, class, source, target */
     size_t n_pairs;
     bool truncated;
+    uint32_t next;               /* truncated: skip of the rest; 0: there is no such */
     struct report_group *groups; /* sorted by key; of f.group_by, with pairs without histograms */
     size_t n_groups, cap_groups;
     struct report *before;      /* of the other span; owned */
@@ -123,6 +128,8 @@ struct results {
     struct result_row *rows;    /* sorted by pair, then start */
     size_t n_rows;
     bool truncated;
+    uint64_t next_pair; /* truncated: of the first row that is not here */
+    int64_t next_ns;
 };
 
 /* The pairs that match, sorted by mesh, class, source, target; the array is malloc'ed. Loop thread. */

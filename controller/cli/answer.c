@@ -16,6 +16,11 @@ bool cli_for_tree(const struct cli *c)
 
 /* ---- Trees and records ---- */
 
+bool cli_by_pages(const struct cli *c)
+{
+    return c->opt.output == FORMAT_CSV || c->opt.output == FORMAT_NDJSON;
+}
+
 enum cli_exit cli_print_tree(struct cli *c, cJSON *root)
 {
     const char *why = NULL;
@@ -159,13 +164,16 @@ static enum cli_exit answer_tree(struct cli *c, const struct cli_answer *a)
     return cli_no_memory();
 }
 
-static enum cli_exit answer_csv(struct cli *c, const struct cli_answer *a)
+static enum cli_exit answer_lines(struct cli *c, const struct cli_answer *a)
 {
     struct out_records r = { 0 };
     enum cli_exit code;
 
     out_listing_records(a->main.listing, &r, a->main.rows, a->ctx);
-    code = print_csv(c, &r);
+    if (c->opt.output == FORMAT_NDJSON)
+        code = out_ndjson_rows(&r, stdout) ? CLI_OK : cli_no_memory();
+    else
+        code = print_csv(c, &r);
     out_records_free(&r);
     return code;
 }
@@ -174,7 +182,7 @@ enum cli_exit cli_print_answer(struct cli *c, const struct cli_answer *a)
 {
     if (cli_for_people(c))
         return answer_people(c, a);
-    return cli_for_tree(c) ? answer_tree(c, a) : answer_csv(c, a);
+    return cli_for_tree(c) ? answer_tree(c, a) : answer_lines(c, a);
 }
 
 enum cli_exit cli_print_list(struct cli *c, const struct out_listing *l, struct out_rows rows,

@@ -322,10 +322,21 @@ static int close_output(int code)
     return code;
 }
 
+/* Only what has pages has lines of JSON. */
+static bool has_lines(const struct cli_command *cmd)
+{
+    return cmd->run == cmd_results || cmd->run == cmd_report || cmd->run == cmd_report_top;
+}
+
 static enum cli_exit run_command(struct cli *c)
 {
     char words[64];
 
+    if (c->opt.output == FORMAT_NDJSON && !has_lines(c->command))
+        return cli_fail(CLI_USAGE,
+                        "--output: \"ndjson\" is for results, report and report top: \"%s\" has table, wide, "
+                        "json, yaml and csv",
+                        cli_command_words(c->command, words));
     if (!c->opt.watch_ns)
         return c->command->run(c);
     if (c->command->reads)

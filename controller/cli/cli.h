@@ -162,6 +162,8 @@ void cli_explain_empty(struct cli *c);
 bool cli_for_people(const struct cli *c);
 /* JSON or YAML: one tree. */
 bool cli_for_tree(const struct cli *c);
+/* As lines, which can be printed page by page, however many there are. */
+bool cli_by_pages(const struct cli *c);
 
 struct cli_part {
     const struct out_listing *listing;

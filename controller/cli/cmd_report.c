@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <unistd.h>
 #include "controller/cli/fetch.h"
 #include "controller/cli/filter.h"
 #include "controller/cli/group_rows.h"
@@ -107,35 +108,98 @@ static enum cli_exit fetch(struct cli *c, const Tw__PairFilter *filter, Tw__Repo
     return cli_fail(CLI_FAILED, "this controller is too old for --flows: it only has pairs as a whole");
 }
 
+static enum cli_exit decode_and_print(struct cli *c, const Tw__ReportReply *reply)
+{
+    struct pairs p = { 0 };
+    struct tw_err err = { 0 };
+    char text[512];
+    enum cli_exit code;
+
+    if (pairs_decode(reply, &p, &err) != TW_OK)
+        return cli_fail(CLI_FAILED, "the controller's report contradicts itself: %s",
+                        tw_err_format(&err, text, sizeof text));
+    code = print_report(c, &p);
+    pairs_free(&p);
+    return code;
+}
+
+static enum cli_exit print_whole(struct cli *c, Tw__ReportReply *reply)
+{
+    enum cli_exit code = *reply->group_by ? group_rows_print(c, reply) : decode_and_print(c, reply);
+
+    if (!code && reply->truncated && !*reply->group_by)
+        cli_fail(CLI_OK,
+                 "there are more pairs than shown: narrow it with --mesh, --class, --source or --target");
+    tw__report_reply__free_unpacked(reply, NULL);
+    return code;
+}
+
+/* ---- Page by page ---- */
+
+#define PAGE_PAIRS 500
+
+/* *ret_last: there is no other. *ret_old: the controller is from before there were pages, and nothing has
+ * been printed. */
+static enum cli_exit page(struct cli *c, Tw__PairFilter *rq, struct progress *progress, bool *ret_last,
+                          bool *ret_old)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = cli_call(c, "Report", &rq->base, &m);
+    const Tw__ReportReply *reply = (const Tw__ReportReply *)m;
+
+    *ret_last = true;
+    if (code)
+        return code;
+    *ret_last = !reply->truncated;
+    *ret_old = reply->truncated && !reply->next;
+    if (!*ret_old && reply->truncated && reply->next <= rq->skip)
+        code = cli_fail(CLI_FAILED, "pair number %u has more flows than an answer holds", rq->skip);
+    else if (rq->flows && !reply->flows)
+        code = cli_fail(CLI_FAILED, "this controller is too old for --flows: it only has pairs as a whole");
+    else if (!*ret_old)
+        code = decode_and_print(c, reply);
+    rq->skip = reply->next;
+    if (!rq->latest) { /* the same span for all pages */
+        rq->from_ns = reply->from_ns;
+        rq->to_ns = reply->to_ns;
+    }
+    c->looks += !*ret_old; /* one heading for all pages */
+    if (!*ret_last)
+        progress_say(progress, rq->skip, 0, "%u pairs", rq->skip);
+    cli_free_reply(m);
+    return code;
+}
+
+static enum cli_exit by_pages(struct cli *c, const Tw__PairFilter *filter, bool *ret_old)
+{
+    Tw__PairFilter rq = *filter;
+    struct progress progress;
+    size_t looks = c->looks;
+    enum cli_exit code = CLI_OK;
+    bool last = false;
+
+    rq.limit = PAGE_PAIRS;
+    progress_begin(&progress, isatty(STDOUT_FILENO) ? PROGRESS_NONE : cli_progress(c), "report");
+    while (!code && !last && !*ret_old && !ferror(stdout))
+        code = page(c, &rq, &progress, &last, ret_old);
+    progress_end(&progress);
+    c->looks = looks;
+    return code;
+}
+
 enum cli_exit cmd_report(struct cli *c)
 {
     Tw__PairFilter filter = TW__PAIR_FILTER__INIT;
     Tw__ReportReply *reply = NULL;
-    struct pairs p = { 0 };
-    struct tw_err err = { 0 };
-    char text[512];
     enum cli_exit code = filter_fill(c, &filter);
+    bool whole = *filter.group_by || *filter.sort_by || filter.limit || !cli_by_pages(c);
 
-    if (!code)
-        code = *filter.group_by || *filter.sort_by ? report_call(c, &filter, &reply) : fetch(c, &filter, &reply);
-    if (code)
+    if (!code && !whole)
+        code = by_pages(c, &filter, &whole);
+    if (code || !whole)
         return code;
-    if (*reply->group_by) {
-        code = group_rows_print(c, reply);
-        tw__report_reply__free_unpacked(reply, NULL);
-        return code;
-    }
-    if (pairs_decode(reply, &p, &err) != TW_OK)
-        code = cli_fail(CLI_FAILED, "the controller's report contradicts itself: %s",
-                        tw_err_format(&err, text, sizeof text));
-    else
-        code = print_report(c, &p);
-    if (!code && reply->truncated)
-        cli_fail(CLI_OK,
-                 "there are more pairs than shown: narrow it with --mesh, --class, --source or --target");
-    pairs_free(&p);
-    tw__report_reply__free_unpacked(reply, NULL);
-    return code;
+    code = *filter.group_by || *filter.sort_by ? report_call(c, &filter, &reply) : fetch(c, &filter, &reply);
+    return code ? code : print_whole(c, reply);
 }
 
 /* The options make it one: --sort and --top. */

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <unistd.h>
 #include "controller/cli/filter.h"
 #include "controller/cli/pairs.h"
 
@@ -96,9 +97,10 @@ static enum tw_rc decode(const Tw__ResultsReply *reply, struct row *rows, struct
     return rc;
 }
 
-static enum cli_exit print_results(struct cli *c, const Tw__ResultsReply *reply)
+/* The first n rows. */
+static enum cli_exit print_rows(struct cli *c, const Tw__ResultsReply *reply, size_t n)
 {
-    struct rows rows = { calloc(reply->n_rows + 1, sizeof *rows.v), reply->n_rows };
+    struct rows rows = { calloc(reply->n_rows + 1, sizeof *rows.v), n };
     struct cli_answer a = { .main = { &listing, OUT_ROW_ARRAY(rows.v, rows.n) },
                             .after = print_notes,
                             .ctx = &rows };
@@ -113,24 +115,104 @@ static enum cli_exit print_results(struct cli *c, const Tw__ResultsReply *reply)
                         tw_err_format(&err, text, sizeof text));
     else
         code = cli_print_answer(c, &a);
-    if (!code && reply->truncated)
-        cli_fail(CLI_OK,
-                 "there are more than these %zu summaries: narrow the span or the pairs, or raise --limit",
-                 reply->n_rows);
     free(rows.v);
+    return code;
+}
+
+static void say_more(uint64_t n)
+{
+    cli_fail(CLI_OK,
+             "there are more than these %llu summaries: narrow the span or the pairs, or raise --limit",
+             (unsigned long long)n);
+}
+
+/* ---- Page by page ---- */
+
+struct pages {
+    struct cli *c;
+    Tw__PairFilter rq;
+    struct progress progress;
+    uint64_t n, limit; /* rows; 0: all */
+    bool more;
+};
+
+static void say_progress(struct pages *p, const Tw__ResultsReply *reply)
+{
+    char at[OUT_NUM];
+
+    if (p->more && reply->n_rows) {
+        const Tw__PairInfo *pair = reply->rows[reply->n_rows - 1]->pair;
+
+        progress_say(&p->progress, p->n, p->limit, "%llu summaries, at %s > %s, %s", (unsigned long long)p->n,
+                     pair ? pair->source : "?", pair ? pair->target : "?", out_time(reply->next_ns, at));
+    }
+}
+
+static enum cli_exit page(struct pages *p)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = cli_call(p->c, "Results", &p->rq.base, &m);
+    const Tw__ResultsReply *reply = (const Tw__ResultsReply *)m;
+    size_t n;
+
+    if (code)
+        return code;
+    n = p->limit && reply->n_rows > p->limit - p->n ? (size_t)(p->limit - p->n) : reply->n_rows;
+    p->more = reply->truncated || n < reply->n_rows;
+    code = print_rows(p->c, reply, n);
+    p->n += n;
+    p->c->looks++; /* one heading for all pages */
+    if (p->more && (!reply->next_pair || p->n == p->limit)) {
+        say_more(p->n); /* also of a controller from before there were pages */
+        p->more = false;
+    }
+    say_progress(p, reply);
+    p->rq.page_pair = reply->next_pair;
+    p->rq.page_ns = reply->next_ns;
+    cli_free_reply(m);
+    return code;
+}
+
+/* A page at a time, so that neither we nor the controller hold more, whatever the span. The same span for all
+ * of them. */
+static enum cli_exit by_pages(struct cli *c, const Tw__PairFilter *filter)
+{
+    struct pages p = { .c = c, .rq = *filter, .limit = filter->limit, .more = true };
+    size_t looks = c->looks;
+    enum cli_exit code = CLI_OK;
+
+    p.rq.paged = true;
+    p.rq.limit = 0;
+    if (!p.rq.to_ns)
+        p.rq.to_ns = c->wall_ns();
+    progress_begin(&p.progress, isatty(STDOUT_FILENO) ? PROGRESS_NONE : cli_progress(c), "results");
+    while (!code && p.more && !ferror(stdout))
+        code = page(&p);
+    progress_end(&p.progress);
+    c->looks = looks;
+    return code;
+}
+
+static enum cli_exit at_once(struct cli *c, const Tw__PairFilter *filter)
+{
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = cli_call(c, "Results", &filter->base, &m);
+    const Tw__ResultsReply *reply = (const Tw__ResultsReply *)m;
+
+    if (!code)
+        code = print_rows(c, reply, reply->n_rows);
+    if (!code && reply->truncated)
+        say_more(reply->n_rows);
+    cli_free_reply(m);
     return code;
 }
 
 enum cli_exit cmd_results(struct cli *c)
 {
     Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
-    ProtobufCMessage *reply = NULL;
     enum cli_exit code = filter_fill(c, &rq);
 
-    if (!code)
-        code = cli_call(c, "Results", &rq.base, &reply);
-    if (!code)
-        code = print_results(c, (const Tw__ResultsReply *)reply);
-    cli_free_reply(reply);
-    return code;
+    if (code)
+        return code;
+    return cli_by_pages(c) ? by_pages(c, &rq) : at_once(c, &rq);
 }

@@ -38,7 +38,7 @@ static const struct conf_opt global_opts[] = {
       .choices = out_format_names,
       .arg = "FORMAT",
       .help = "For people a table, or with wide all its columns whatever the terminal's width; for programs JSON, YAML or CSV with "
-              "seconds, ratios and full precision." },
+              "seconds, ratios and full precision; results and report also as a JSON object a line (ndjson)." },
     { .name = "config",
       .type = CONF_STR,
       .offset = CLI_FIELD(config),
@@ -233,7 +233,7 @@ static const struct conf_opt delete_opts[] = { OPT_YES, OPT_AUTHOR, OPT_REASON }
 static const struct conf_opt results_opts[] = {
     FILTER_OPTS_NAMES,
     FILTER_OPTS_TIMES,
-    OPT_LIMIT("At most so many summaries; 0 leaves it to the controller."),
+    OPT_LIMIT("At most so many summaries; 0: all with csv and ndjson, else 1000."),
 };
 
 static const struct conf_opt report_opts[] = {
@@ -1083,10 +1083,12 @@ const struct cli_command cli_commands[] = {
       .run = cmd_alert_receivers },
     { .name = "results",
       .brief = "the stored summaries, one row each",
-      .doc = "One row per summary: what one session sent in one report period. In order of pair and time.",
+      .doc = "One row per summary: what one session sent in one report period. In order of pair and time. "
+             "With -o csv and -o ndjson any span comes whole, page by page, in little memory.",
       .examples =
           "  twampctl results --source ams --target fra --from -10m\n"
-          "  twampctl results --mesh voice --from 2026-11-23T12:00:00Z --to 2026-11-23T13:00:00Z -o csv\n",
+          "  twampctl results --mesh voice --from 2026-11-23T12:00:00Z --to 2026-11-23T13:00:00Z -o csv\n"
+                  "  twampctl results --mesh voice --from -30d -o ndjson | gzip > month.ndjson.gz\n",
       OPTS(results_opts),
       .reads = true,
       .run = cmd_results },

@@ -12,7 +12,7 @@ struct tw_num report_complete(uint64_t stored, uint64_t expected)
     return (struct tw_num){ expected != 0, ratio < 1 ? ratio : 1 };
 }
 
-enum cli_exit report_call(struct cli *c, const Tw__PairFilter *filter, Tw__ReportReply **ret)
+static enum cli_exit call_once(struct cli *c, const Tw__PairFilter *filter, Tw__ReportReply **ret)
 {
     ProtobufCMessage *m = NULL;
     enum cli_exit code = cli_call(c, "Report", &filter->base, &m);
@@ -28,6 +28,59 @@ enum cli_exit report_call(struct cli *c, const Tw__PairFilter *filter, Tw__Repor
     }
     *ret = r;
     return CLI_OK;
+}
+
+/* Moves `n` pointers behind the others. Both lists come from unpack() with malloc(). */
+static bool move_rows(void ***all, size_t *n_all, void **v, size_t *n)
+{
+    void **more = realloc(*all, (*n_all + *n + 1) * sizeof *more);
+
+    if (!more)
+        return false;
+    *all = more;
+    memcpy(more + *n_all, v, *n * sizeof *more);
+    *n_all += *n;
+    *n = 0;
+    return true;
+}
+
+static bool append(Tw__ReportReply *all, Tw__ReportReply *part)
+{
+    return move_rows((void ***)&all->groups, &all->n_groups, (void **)part->groups, &part->n_groups) &&
+           move_rows((void ***)&all->pairs, &all->n_pairs, (void **)part->pairs, &part->n_pairs);
+}
+
+/* An answer holds 900 KiB: the rest is asked for as long as there is more, of the same span. */
+enum cli_exit report_call(struct cli *c, const Tw__PairFilter *filter, Tw__ReportReply **ret)
+{
+    Tw__PairFilter rq = *filter;
+    enum cli_exit code;
+
+    *ret = NULL;
+    code = call_once(c, &rq, ret);
+    while (!code && (*ret)->truncated && (*ret)->next > rq.skip) {
+        Tw__ReportReply *part;
+        bool room;
+
+        rq.skip = (*ret)->next;
+        if (!rq.latest) {
+            rq.from_ns = (*ret)->from_ns;
+            rq.to_ns = (*ret)->to_ns;
+        }
+        code = call_once(c, &rq, &part);
+        if (code)
+            break;
+        room = append(*ret, part);
+        (*ret)->truncated = part->truncated;
+        (*ret)->next = part->next;
+        tw__report_reply__free_unpacked(part, NULL);
+        code = room ? CLI_OK : cli_no_memory();
+    }
+    if (code && *ret) {
+        tw__report_reply__free_unpacked(*ret, NULL);
+        *ret = NULL;
+    }
+    return code;
 }
 
 /* ---- The listing ---- */

@@ -40,7 +40,7 @@
 #include "fleet.pb-c.h"
 
 /* As users choose it by --output; out_format_names[] are its words. */
-enum out_format { FORMAT_TABLE, FORMAT_WIDE, FORMAT_JSON, FORMAT_YAML, FORMAT_CSV };
+enum out_format { FORMAT_TABLE, FORMAT_WIDE, FORMAT_JSON, FORMAT_YAML, FORMAT_CSV, FORMAT_NDJSON };
 extern const char *const out_format_names[]; /* ends with NULL */
 
 /* ---- Tables (out_table.c)
@@ -175,6 +175,8 @@ cJSON *out_json_array(const struct out_records *r);
 cJSON *out_json_object(const struct out_records *r, size_t i);
 /* One document and a newline; takes root. false: out of memory, or root is NULL. */
 bool out_json_print(cJSON *root, FILE *to, bool one_line);
+/* Each record on a line of its own. false: out of memory. */
+bool out_ndjson_rows(const struct out_records *r, FILE *to);
 /* out_yaml.c: the same content, by libyaml's emitter; `begin` writes "---" before it. Takes root. On an error
  * *ret_why says what it was. */
 bool out_yaml_print(cJSON *root, FILE *to, bool begin, const char **ret_why);

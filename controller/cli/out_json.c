@@ -101,3 +101,12 @@ bool out_json_print(cJSON *root, FILE *to, bool one_line)
     cJSON_free(text);
     return true;
 }
+
+bool out_ndjson_rows(const struct out_records *r, FILE *to)
+{
+    bool ok = !r->no_memory;
+
+    for (size_t i = r->skip; ok && i < r->n_records; i++)
+        ok = out_json_print(out_json_object(r, i), to, true);
+    return ok;
+}

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "controller/cli/out.h"
 
-const char *const out_format_names[] = { "table", "wide", "json", "yaml", "csv", NULL };
+const char *const out_format_names[] = { "table", "wide", "json", "yaml", "csv", "ndjson", NULL };
 
 /* ---- Records ---- */
 

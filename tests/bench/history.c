@@ -295,6 +295,67 @@ static void read_meanwhile(struct store *s, int64_t agent, uint64_t n)
     store_reader_close(r);
 }
 
+/* ---- All of it, piece by piece ---- */
+
+/* Of this process, MB. */
+static double memory_mb(const char *what)
+{
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[256];
+    double kb = 0;
+
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, what, strlen(what)))
+            kb = strtod(line + strlen(what) + 1, NULL);
+    if (f)
+        fclose(f);
+    return kb / 1e3;
+}
+
+/* Without the pages of the database, which are mapped and the kernel's to keep or to drop. */
+struct watch {
+    atomic_bool stop;
+    double most_mb;
+};
+
+static void *watch_memory(void *arg)
+{
+    struct watch *w = arg;
+
+    while (!w->stop) {
+        double now = memory_mb("RssAnon:");
+        w->most_mb = now > w->most_mb ? now : w->most_mb;
+        usleep(20000);
+    }
+    return NULL;
+}
+
+static void export_all(const char *format, uint64_t rows)
+{
+    struct history_api *a = history_api_start(path, ids, pairs, MONTH_PERIOD_NS);
+    struct watch w = { .most_mb = 0 };
+    char target[128];
+    double before, start;
+    pthread_t thread;
+    unsigned n;
+
+    snprintf(target, sizeof target, "/api/v1/summaries?format=%s&from=%lld&to=%lld", format,
+             (long long)(DAY0 / TW_NS_PER_S), (long long)((DAY0 + (days + 1) * DAY_NS) / TW_NS_PER_S));
+    before = memory_mb("RssAnon:");
+    if (pthread_create(&thread, NULL, watch_memory, &w))
+        die("thread", "cannot be started");
+    start = seconds();
+    n = history_api_get(a, target);
+    start = seconds() - start;
+    w.stop = true;
+    pthread_join(thread, NULL);
+    if (n < rows)
+        die("export", "is not what was written");
+    printf("an export of %u summaries as %s: %.0f s, %.0f /s; memory of its own %.1f MB before, %.1f MB at most\n", n,
+           format, start, n / start, before, w.most_mb);
+    history_api_stop(a);
+}
+
 /* ---- Ingest beside bare SQLite ---- */
 
 #define ROUNDS 3
@@ -424,6 +485,8 @@ int main(int argc, char **argv)
     seq = 0;
     s = access(kept, R_OK) ? make_month(total, &agent, &n) : open_month(kept, &agent, &n);
     read_meanwhile(s, agent, n);
+    export_all("ndjson", total);
+    export_all("csv", total);
     store_close(s);
     if (*kept && rename(path, kept))
         die(kept, "cannot be written");

@@ -10,7 +10,8 @@
 #include "controller/controller.h"
 #include "controller/http/api.h"
 
-static const struct http_route routes[] = { { .path = "/api/v1/report", .fn = http_report } };
+static const struct http_route routes[] = { { .path = "/api/v1/report", .fn = http_report },
+                                            { .path = "/api/v1/summaries", .fn = http_summaries } };
 
 struct history_api {
     struct controller c;
@@ -42,7 +43,7 @@ static void *run_loop(void *ctx)
 struct history_api *history_api_start(const char *path, const uint64_t *ids, unsigned pairs, int64_t period_ns)
 {
     struct history_api *a = calloc(1, sizeof *a);
-    struct httpd_conf hc = { .address = "127.0.0.1:0", .routes = routes, .n_routes = 1 };
+    struct httpd_conf hc = { .address = "127.0.0.1:0", .routes = routes, .n_routes = TW_NELEM(routes) };
     struct tw_err err = { 0 };
 
     if (!a || loop_new(&a->c.loop))
@@ -87,7 +88,9 @@ static int dial(uint16_t port)
 unsigned history_api_get(struct history_api *a, const char *target)
 {
     static char text[1 << 20];
-    static const char mark[] = "\"sent\":600,";
+    static const char json[] = "\"sent\":600,", csv[] = "\nm,voice,";
+    const char *mark = strstr(target, "format=csv") ? csv : json;
+    const size_t mark_len = strlen(mark);
     size_t kept = 0;
     unsigned n = 0;
     int fd = dial(httpd_port(a->c.http));
@@ -101,7 +104,7 @@ unsigned history_api_get(struct history_api *a, const char *target)
         text[len] = '\0';
         for (const char *at = text; (at = strstr(at, mark)); at++)
             n++;
-        kept = len < sizeof mark - 2 ? len : sizeof mark - 2; /* the beginning of one, perhaps */
+        kept = len < mark_len - 1 ? len : mark_len - 1; /* the beginning of one, perhaps */
         memmove(text, text + len - kept, kept);
     }
     close(fd);

@@ -62,6 +62,8 @@ struct fake {
     unsigned doctor_looks; /* since DoctorStart */
     bool doctor_healthy;   /* the last one was asked for lon */
     char doctor_asked[256];
+    unsigned pages;    /* of results that are still to come; 0: all in one */
+    bool report_pages; /* each answer has one pair */
     bool old;         /* a controller from before lists had pages */
     char select[128]; /* of the last AgentList */
     char edit[512];   /* the last edit of agents, all its fields */
@@ -816,6 +818,12 @@ static void fake_results(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Res
     reply.rows = list;
     reply.n_rows = fake->empty ? 0 : 2;
     reply.truncated = rq->limit == 2;
+    if (fake->pages) {
+        assert_true(rq->paged);
+        assert_int_equal(rq->page_pair, fake->pages == 3 ? 0 : 70 + fake->pages);
+        reply.truncated = --fake->pages > 0;
+        reply.next_pair = 70 + fake->pages;
+    }
     closure(&reply, data);
 }
 
@@ -882,6 +890,12 @@ static void fill_shape(const Tw__PairFilter *rq, Tw__ReportReply *reply, Tw__Pai
     }
     reply->groups = list;
     reply->n_groups = 2;
+    if (fake->report_pages) {
+        list[0] = list[rq->skip];
+        reply->n_groups = 1;
+        reply->truncated = rq->skip == 0;
+        reply->next = reply->truncated;
+    }
 }
 
 static void fake_report_sla(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__SlaReply_Closure closure, void *data)
@@ -962,6 +976,12 @@ static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Repo
     for (size_t i = 0; i < n && !fake->empty; i++)
         if (!rq->source[0] || !strcmp(rq->source, rows[i].pair->source))
             list[reply.n_pairs++] = &rows[i];
+    if (fake->report_pages) {
+        list[0] = list[rq->skip];
+        reply.truncated = rq->skip + 1 < reply.n_pairs;
+        reply.next = reply.truncated ? rq->skip + 1 : 0;
+        reply.n_pairs = 1;
+    }
     if (fake->truncate && !rq->source[0]) {
         reply.truncated = true;
         reply.n_pairs = 1;

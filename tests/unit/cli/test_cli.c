@@ -756,7 +756,7 @@ static void wrong_usage(void **state)
         { "report --from -1m --to -2m", 2, NULL, "--from must be before --to", NULL },
         { "report --from -1m --to", 2, NULL, "needs a value", NULL },
         { "report --latest --from -1h", 2, NULL, "--latest goes without --from and --to", NULL },
-        { "status -o xml", 2, NULL, "table, wide, json, yaml, csv", NULL },
+        { "status -o xml", 2, NULL, "table, wide, json, yaml, csv, ndjson", NULL },
         { "status --timeout 10", 2, NULL, "with a unit", NULL },
         { "--watch=5s -c nowhere status", 2, NULL, "tcp://HOST:PORT or ipc:///PATH", NULL },
         { "-c nowhere status", 2, NULL, "tcp://HOST:PORT or ipc:///PATH", NULL },
@@ -1025,7 +1025,8 @@ static void large_reports_come_in_parts(void **state)
     check(f, &(struct expectation){ "report -o csv", 0, "voice,ef,fra,ams,agent_down", NULL, NULL });
     assert_non_null(strstr(r.out, "voice,ef,ams,fra,partial"));
     assert_non_null(strstr(r.out, "voice,ef,ams,zürich,all_lost"));
-    assert_int_equal(f->report_calls, 5); /* all, each agent of the list, and one that was removed */
+    /* a controller that knows no pages: one that it cannot give, all, each agent of the list, and one that was removed */
+    assert_int_equal(f->report_calls, 6);
     assert_string_equal(f->filter_text, "||gone|");
     check(f, &(struct expectation){ "report -o csv --limit 1", 0, "voice,ef,ams,fra", "more pairs than shown",
                                     NULL });
@@ -1220,6 +1221,58 @@ static void contexts(void **state)
     rmdir(words);
 }
 
+static size_t count_lines(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* Three pages of two rows: whole, with one heading, or as many as were asked for. */
+static void results_by_pages(void **state)
+{
+    static const struct {
+        const char *words;
+        size_t lines;
+        const char *err;
+    } cases[] = {
+        { "results -o csv", 7, "" },
+        { "results -o ndjson", 6, "" },
+        { "results -o ndjson -n 3", 3, "more than these 3 summaries" },
+        { "results -o ndjson --progress json", 6, "\"progress\":\"results\"" },
+    };
+    static const char *const reports[] = { "report -o ndjson", "report -o ndjson", "report -o csv",
+                                           "report -o csv" };
+    struct fake *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        f->pages = 3;
+        run_ctl(f, cases[i].words, NULL, &r);
+        if (r.code || count_lines(r.out) != cases[i].lines || !strstr(r.err, cases[i].err))
+            fail_msg("%s: %d, %zu lines, \"%s\"", cases[i].words, r.code, count_lines(r.out), r.err);
+    }
+    f->pages = 0;
+    for (size_t i = 0; i < TW_NELEM(reports); i++) { /* three pairs: in one answer, and one in each */
+        f->report_pages = i % 2;
+        f->report_calls = 0;
+        run_ctl(f, reports[i], NULL, &r);
+        if (r.code || count_lines(r.out) != (i < 2 ? 3 : 4) || f->report_calls != (i % 2 ? 3 : 1))
+            fail_msg("%s: %d, %u calls: %s%s", reports[i], r.code, f->report_calls, r.out, r.err);
+        assert_true(i >= 2 || r.out[0] == '{');
+    }
+    f->report_pages = true;
+    f->report_calls = 0;
+    run_ctl(f, "report --by label:site -o csv", NULL, &r);
+    if (r.code || count_lines(r.out) != 3 || f->report_calls != 2 || *r.err)
+        fail_msg("groups in parts: %d, %u calls: %s%s", r.code, f->report_calls, r.out, r.err);
+    f->report_pages = false;
+    run_ctl(f, "agent list -o ndjson", NULL, &r);
+    assert_int_equal(r.code, 2);
+    assert_non_null(strstr(r.err, "\"ndjson\" is for results"));
+}
+
 /* "forms" as argument: every list in every form, which takes most of the time. */
 int main(int argc, char **argv)
 {
@@ -1249,10 +1302,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(raw_document),
         cmocka_unit_test(apply_waits_for_connected_agents),
         cmocka_unit_test(large_reports_come_in_parts),
+        cmocka_unit_test(results_by_pages),
         cmocka_unit_test(nothing_there),
         cmocka_unit_test(version_skew),
         cmocka_unit_test(completion_names_what_there_is),
-        cmocka_unit_test(contexts), cmocka_unit_test(ca_init),
+        cmocka_unit_test(contexts),
+        cmocka_unit_test(ca_init),
     };
 
     child_if_asked(argc, argv);

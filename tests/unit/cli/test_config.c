@@ -28,7 +28,7 @@ static void errors_have_line_and_field(void **state)
         { "current: lab\n", "contexts: key \"contexts\" is missing" },
         { "contexts:\n  lab:\n    output: json\n", "contexts.lab.controller: key \"controller\" is missing" },
         { "contexts:\n  lab:\n    controller: ipc:///x\n    output: xml\n",
-          "f:4:13: contexts.lab.output: must be one of table, wide, json, yaml, csv, not \"xml\"" },
+          "f:4:13: contexts.lab.output: must be one of table, wide, json, yaml, csv, ndjson, not \"xml\"" },
         { "contexts:\n  lab:\n    controller: ipc:///x\n    timeout: 5\n",
           "f:4:14: contexts.lab.timeout: must be" },
         { "contexts:\n  lab:\n    controller: ipc:///x\n    no_color: perhaps\n",

@@ -333,7 +333,7 @@ static void pause_resume_delete(void **state)
 
 struct seen {
     bool done;
-    size_t agents, counters, problems, rollout, rows;
+    size_t agents, counters, problems, rollout, rows, groups;
     bool ready, current;
 };
 
@@ -446,7 +446,8 @@ static void report_seen(const Tw__ReportReply *m, void *ctx)
 
     s->done = true;
     s->rows = m ? m->n_pairs : 99;
-    if (m && m->n_pairs) {
+    s->groups = m ? m->n_groups : 99;
+    if (m && m->n_pairs && !strcmp(m->pairs[0]->pair->source, "a")) {
         assert_int_equal(m->pairs[0]->merged->sent, 6);
         assert_int_equal(m->pairs[0]->periods_stored, 2);
     }
@@ -580,6 +581,22 @@ static void results_and_reports_come_back(void **state)
     tw__admin__report(admin_stub(f), &rq, report_seen, &s);
     WAIT(s.done);
     assert_int_equal(s.rows, 1);
+    rq.source = (char *)protobuf_c_empty_string;
+    for (unsigned i = 0; i < 4; i++) { /* parts: two pairs, and the worst of them first */
+        s = (struct seen){ 0 };
+        rq.skip = i % 2;
+        rq.sort_by = (char *)(i < 2 ? "" : "loss_ratio");
+        tw__admin__report(admin_stub(f), &rq, report_seen, &s);
+        WAIT(s.done);
+        assert_int_equal(s.rows, 2 - i % 2);
+    }
+    rq.sort_by = (char *)protobuf_c_empty_string;
+    rq.group_by = (char *)"source";
+    rq.skip = 1;
+    s = (struct seen){ 0 };
+    tw__admin__report(admin_stub(f), &rq, report_seen, &s);
+    WAIT(s.done);
+    assert_int_equal(s.groups, 1);
 }
 
 struct removed {
@@ -634,6 +651,47 @@ static void cut_seen(const Tw__ResultsReply *m, void *ctx)
     s->current = m && m->truncated;
 }
 
+struct paged {
+    bool done, more;
+    size_t rows;
+    uint64_t pair;
+    int64_t ns, last_ns;
+};
+
+static void page_seen(const Tw__ResultsReply *m, void *ctx)
+{
+    struct paged *p = ctx;
+
+    if (!m)
+        fail_msg("results: %s", rpc_result().detail);
+    for (size_t i = 0; i < m->n_rows; i++) { /* one pair and flow: each period once, and none left out */
+        p->last_ns += 10 * TW_NS_PER_S;
+        assert_int_equal(m->rows[i]->summary->start_ns, p->last_ns);
+    }
+    p->rows += m->n_rows;
+    p->more = m->truncated;
+    p->pair = m->next_pair;
+    p->ns = m->next_ns;
+    p->done = true;
+}
+
+/* Whatever does not fit comes with the next page. */
+static size_t count_by_pages(struct fixture *f, Tw__PairFilter rq, unsigned *ret_pages)
+{
+    struct paged p = { .more = true, .last_ns = T0 };
+
+    rq.paged = true;
+    for (*ret_pages = 0; p.more; ++*ret_pages) {
+        p.done = false;
+        rq.page_pair = p.pair;
+        rq.page_ns = p.ns;
+        tw__admin__results(admin_stub(f), &rq, page_seen, &p);
+        WAIT(p.done);
+        assert_true(!p.more || p.pair);
+    }
+    return p.rows;
+}
+
 /* More rows than fit into a frame: as many as do, and the operator is told. */
 static void a_reply_that_is_too_big_is_cut(void **state)
 {
@@ -642,6 +700,8 @@ static void a_reply_that_is_too_big_is_cut(void **state)
     uint64_t pairs[INGEST_BATCH_MAX], seq = 1;
     Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
     struct seen s = { 0 };
+    unsigned pages;
+    size_t all;
 
     assert_true(apply(f, MESH_AB, false).ok);
     WAIT(a->n_acked && b->n_acked);
@@ -660,6 +720,12 @@ static void a_reply_that_is_too_big_is_cut(void **state)
     WAIT(s.done);
     if (!s.current || s.rows < 1000 || s.rows >= seq - 1)
         fail_msg("%zu of %llu rows, truncated %d", s.rows, (unsigned long long)seq - 1, s.current);
+    all = count_by_pages(f, rq, &pages); /* cut by size */
+    assert_in_range(pages, 2, 100);
+    assert_in_range(all, s.rows + 1, seq - 1); /* what is too far in the future is not stored */
+    rq.limit = 500; /* cut by the number of rows */
+    assert_int_equal(count_by_pages(f, rq, &pages), all);
+    assert_in_range(pages, all / 500, 10000);
 }
 
 int main(void)
