@@ -16,10 +16,9 @@ void json_put(cJSON *o, const char *key, cJSON *item)
 
 cJSON *json_u64_item(uint64_t v)
 {
-    char text[24];
+    char text[NUMTEXT_MAX];
 
-    snprintf(text, sizeof text, "%" PRIu64, v);
-    return cJSON_CreateRaw(text);
+    return cJSON_CreateRaw(numtext_u64(v, text));
 }
 
 cJSON *json_i64_item(int64_t v)
@@ -80,13 +79,13 @@ static char *put_field(char *p, const struct stats_field *f, const void *at, boo
 
     switch (f->kind) {
     case STATS_U64:
-        snprintf(number, sizeof number, "%" PRIu64, *(const uint64_t *)at);
+        numtext_u64(*(const uint64_t *)at, number);
         break;
     case STATS_U32:
-        snprintf(number, sizeof number, "%" PRIu32, *(const uint32_t *)at);
+        numtext_u64(*(const uint32_t *)at, number);
         break;
     case STATS_U8:
-        snprintf(number, sizeof number, "%u", *(const uint8_t *)at);
+        numtext_u64(*(const uint8_t *)at, number);
         break;
     case STATS_F64:
     case STATS_NUM:

@@ -206,11 +206,12 @@ static void csv_num(FILE *to, struct tw_num n)
 
 static void csv_field(FILE *to, const struct stats_view *v, const struct stats_field *f)
 {
+    char text[NUMTEXT_MAX];
     const void *at = (const char *)v + f->offset;
 
     switch (f->kind) {
     case STATS_U64:
-        fprintf(to, "%" PRIu64, *(const uint64_t *)at);
+        fputs(numtext_u64(*(const uint64_t *)at, text), to);
         break;
     case STATS_BOOL:
         fputs(*(const bool *)at ? "true" : "false", to);

@@ -60,24 +60,57 @@ static void every_number_reads_back(void **state)
 }
 
 /* What goes without printf() is what it would print. */
+static void check_printf(double v)
+{
+    char buf[NUMTEXT_MAX], slow[NUMTEXT_MAX];
+
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(slow, sizeof slow, "%.*g", digits, v);
+        if (strtod(slow, NULL) == v)
+            break;
+    }
+    if (strcmp(numtext_exact(v, buf), slow))
+        fail_msg("%a became %s, not %s", v, buf, slow);
+}
+
 static void as_printf_does(void **state)
 {
     uint64_t seed = 2;
-    char buf[NUMTEXT_MAX], slow[NUMTEXT_MAX];
 
     (void)state;
     for (int i = 0; i < 60000; i++) {
         double v = (double)(rng_next(&seed) >> (9 + rng_next(&seed) % 55)) / 1e9;
 
-        v = i % 3 == 1 ? v / 3 : i % 3 == 2 ? -v : v;
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(slow, sizeof slow, "%.*g", digits, v);
-            if (strtod(slow, NULL) == v)
-                break;
-        }
-        if (strcmp(numtext_exact(v, buf), slow))
-            fail_msg("%a became %s, not %s", v, buf, slow);
+        check_printf(i % 3 == 1 ? v / 3 : i % 3 == 2 ? -v : v);
+        check_printf((double)(rng_next(&seed) >> 11) / (double)(1 + (rng_next(&seed) >> 40)));
+        check_printf(ldexp((double)(rng_next(&seed) >> 11), -1 - (int)(rng_next(&seed) % 75)));
     }
+}
+
+/* Beside powers of 10 and of 2 digits and neighbours change. */
+static void edges_as_printf_does(void **state)
+{
+    (void)state;
+    for (int i = -8; i < 17; i++)
+        for (double v = pow(10, i), end = nextafter(nextafter(v, 2 * v), 2 * v),
+                    at = nextafter(nextafter(v, 0), 0);
+             at <= end; at = nextafter(at, 2 * v))
+            check_printf(at);
+    for (int i = -25; i < 55; i++) {
+        check_printf(ldexp(1, i));
+        check_printf(nextafter(ldexp(1, i), 0));
+        check_printf(-nextafter(ldexp(1, i), ldexp(1, i + 1)));
+    }
+}
+
+static void whole_numbers(void **state)
+{
+    char buf[NUMTEXT_MAX];
+
+    (void)state;
+    assert_string_equal(numtext_u64(0, buf), "0");
+    assert_string_equal(numtext_u64(1000000, buf), "1000000");
+    assert_string_equal(numtext_u64(UINT64_MAX, buf), "18446744073709551615");
 }
 
 int main(void)
@@ -86,6 +119,8 @@ int main(void)
         cmocka_unit_test(fewest_digits),
         cmocka_unit_test(every_number_reads_back),
         cmocka_unit_test(as_printf_does),
+        cmocka_unit_test(edges_as_printf_does),
+        cmocka_unit_test(whole_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
