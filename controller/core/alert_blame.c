@@ -44,7 +44,7 @@ int32_t alert_node_index(struct alert_engine *e, enum alert_kind kind, const cha
 
 /* ---- What there is to blame for ---- */
 
-enum step { LINKS, SITES, TURN, AGENTS, CAUSES, NODES, ALERTS, OVER };
+enum step { LINKS, SITES, TURN, AGENTS, CAUSES, SEVERITIES, NODES, ALERTS, OVER };
 /* Of the pair with that number, as it was when it was looked at. */
 struct ends {
     uint64_t seq;
@@ -61,6 +61,7 @@ struct blame {
     size_t n_nodes;           /* there may be more by now */
     struct alert_node *nodes; /* by index: what was found */
     struct alert_node *found; /* of one kind */
+    uint8_t *worst;           /* by index: severity of what it explains */
     struct alert_correlator *correlator;
     struct seen_pair *pair;
     struct alert *alert;
@@ -196,7 +197,7 @@ static const struct alert *alert_of_node(const struct alert_engine *e, int32_t n
     return e->node_at[node]->alert ? e->node_at[node]->alert : e->node_at[node]->down;
 }
 
-static void open_alert(struct blame *b, struct node *n)
+static void open_alert(struct blame *b, struct node *n, enum alert_severity severity)
 {
     struct alert_key key;
     struct alert *a;
@@ -209,8 +210,18 @@ static void open_alert(struct blame *b, struct node *n)
     if (!a)
         return;
     n->alert = a;
-    a->severity = ALERT_INFO;
+    a->severity = severity;
     alert_fire(b->e, a, b->now_ns);
+}
+
+static void raise_severity(struct blame *b, struct alert *a, enum alert_severity s)
+{
+    if (a->severity >= s)
+        return;
+    a->severity = s;
+    a->cond.severity = s;
+    a->acked_ns = 0;
+    b->e->conf.changed(b->e->conf.ctx, a);
 }
 
 static void settle_node(struct blame *b, size_t i)
@@ -220,29 +231,18 @@ static void settle_node(struct blame *b, size_t i)
     bool fresh = b->now_ns - b->e->first_tick_ns < RESTORED_NS;
 
     if (found->blamed && !n->alert)
-        open_alert(b, n);
+        open_alert(b, n, (enum alert_severity)b->worst[i]);
     else if (!found->blamed && n->alert && !(n->alert->lost_sight && fresh))
         alert_finish(b->e, n->alert, "", b->now_ns);
     if (!found->blamed || !n->alert)
         return;
     n->alert->lost_sight = false;
+    raise_severity(b, n->alert, (enum alert_severity)b->worst[i]);
     if (n->alert->bad == found->bad && n->alert->total == found->total)
         return;
     n->alert->bad = found->bad;
     n->alert->total = found->total;
     b->e->conf.changed(b->e->conf.ctx, n->alert);
-}
-
-static void raise_severity(struct alert_engine *e, uint64_t id, enum alert_severity s)
-{
-    struct alert *a = (struct alert *)alert_engine_find(e, id);
-
-    if (!a || a->key.slot != ALERT_SLOTS || a->severity >= s)
-        return;
-    a->severity = s;
-    a->cond.severity = s;
-    a->acked_ns = 0;
-    e->conf.changed(e->conf.ctx, a);
 }
 
 static int32_t cause_node(const struct alert_engine *e, const struct alert *a, const struct blame *b)
@@ -262,6 +262,16 @@ static int32_t cause_node(const struct alert_engine *e, const struct alert *a, c
     return node >= 0 && e->node_at[node]->alert ? node : -1;
 }
 
+/* Before there are alerts of nodes, or they change: whoever looks, or is told, between two pieces sees the one that all
+ * of them come to. */
+static void take_severity(struct blame *b, const struct alert *a)
+{
+    int32_t node = a->state == ALERT_FIRING ? node_of(b, cause_node(b->e, a, b)) : -1;
+
+    if (node >= 0 && b->worst[node] < a->severity)
+        b->worst[node] = (uint8_t)a->severity;
+}
+
 /* Its cause was restored, and not all pairs have been looked at. */
 static bool keeps_cause(const struct blame *b, const struct alert *a)
 {
@@ -276,8 +286,6 @@ static void settle_alert(struct blame *b, struct alert *a)
     const struct alert *cause = alert_of_node(b->e, cause_node(b->e, a, b));
     uint64_t id = cause && cause != a ? cause->id : 0;
 
-    if (id && a->state == ALERT_FIRING)
-        raise_severity(b->e, id, a->severity);
     if (id == a->cause || (!id && keeps_cause(b, a)))
         return;
     if (!id)
@@ -297,6 +305,7 @@ static void free_blame(struct blame *b)
     free(b->ends);
     free(b->nodes);
     free(b->found);
+    free(b->worst);
     free(b);
 }
 
@@ -343,7 +352,8 @@ enum tw_rc alert_blame_begin(struct alert_engine *e)
     b->ends = malloc(b->cap * sizeof *b->ends);
     b->nodes = calloc(e->n_nodes + 1, sizeof *b->nodes);
     b->found = calloc(e->n_nodes + 1, sizeof *b->found);
-    if (!b->links || !b->ends || !b->nodes || !b->found) {
+    b->worst = calloc(e->n_nodes + 1, sizeof *b->worst);
+    if (!b->links || !b->ends || !b->nodes || !b->found || !b->worst) {
         free_blame(b);
         return TW_ENOMEM;
     }
@@ -395,7 +405,19 @@ static void go_causes(struct blame *b, size_t *looks)
     }
     free_for_long(b->ends, looks);
     b->ends = NULL;
-    to_step(b, NODES);
+    to_step(b, SEVERITIES);
+}
+
+static void go_severities(struct blame *b)
+{
+    struct alert *a = b->alert;
+
+    if (!a) {
+        to_step(b, NODES);
+        return;
+    }
+    b->alert = a->hh.next;
+    take_severity(b, a);
 }
 
 /* What that makes dirty is what it found. */
@@ -443,6 +465,9 @@ static enum tw_rc go_step(struct blame *b, size_t *looks)
         return go_correlating(b, ALERT_AGENT, CAUSES, looks);
     case CAUSES:
         go_causes(b, looks);
+        return TW_OK;
+    case SEVERITIES:
+        go_severities(b);
         return TW_OK;
     case NODES:
         go_nodes(b, looks);

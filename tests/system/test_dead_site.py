@@ -37,6 +37,12 @@ def told(receiver):
     return list({r["key"]: (r["content"]["event"], r["content"]["alert_id"]) for r in receiver.all()}.values())
 
 
+def rises_only(events, site, *ends):
+    """Beside these: `silent` is worse than `loss`. On a busy machine it comes after the site was told of, and its rise is told, too, once."""
+    rest = [e for e in events if e[0] != "severity"]
+    return rest == [(e, site["id"]) for e in ends] and events.count(("severity", site["id"])) == len(events) - len(rest) <= 1
+
+
 def evidence(lab, site):
     return {(a["source"], a["target"]) for a in lab.json("alert", "show", str(site["id"]))["evidence"] if a["state"] == "firing"}
 
@@ -69,12 +75,12 @@ def through_its_death(lab, receiver):
         expect([(a["id"], a["fired_ns"]) for a in now] == [(site["id"], site["fired_ns"])], f"after the restart: {now}")
         time.sleep(0.5)
     expect(evidence(lab, site) == touched, evidence(lab, site))
-    expect(told(receiver) == [("firing", site["id"])], receiver.events())
+    expect(rises_only(told(receiver), site, "firing"), receiver.events())
 
     lab.start_agent("a1")
     wait("all to end", lambda: not alerts(lab), 90)
-    wait("the receiver to hear of it", lambda: len(told(receiver)) == 2, 30)
-    expect(told(receiver) == [("firing", site["id"]), ("resolved", site["id"])], receiver.events())
+    wait("the receiver to hear of it", lambda: any(e == "resolved" for e, _ in told(receiver)), 30)
+    expect(rises_only(told(receiver), site, "firing", "resolved"), receiver.events())
     ended = [a for a in alerts(lab, "--state", "resolved", "-n", "1000") if a["kind"] == "pair"]
     expect(len(ended) >= 6 and not any(a["told"] for a in ended), f"told of pairs: {[a for a in ended if a['told']]}")
 

@@ -50,6 +50,7 @@ struct world {
     size_t n_wanted;
     bool gone, maintenance;
     size_t looks; /* of a piece of a tick; 0: in one go */
+    unsigned site_seen[ALERT_SEVERITY_COUNT]; /* changes of alerts of sites, by their severity then */
     struct tw_label site_label[SITES];
     char name[SITES][8];
 };
@@ -64,6 +65,7 @@ static void changed(void *ctx, const struct alert *a)
     assert_in_range(i, 0, TW_NELEM(w->stored) - 1);
     w->stored[i] = *a;
     w->n_stored += i == w->n_stored;
+    w->site_seen[a->severity] += a->key.kind == ALERT_SITE;
 }
 
 static void dropped(void *ctx, const struct alert *a)
@@ -1019,6 +1021,44 @@ static void without_sites_it_is_the_agent(void **state)
     assert_in_range(w->n_told, 1, 2);
 }
 
+/* All pairs to one site, every second of them worse. */
+static void lose_towards(struct world *w, int site, int64_t ns, double loss, double worse)
+{
+    for (int64_t end = w->now + ns; w->now < end;) {
+        w->now += PERIOD;
+        for (int a = 0; a < SITES; a++)
+            for (int b = 0; b < SITES; b++)
+                if (a != b)
+                    feed(w, a, b, b != site ? 0 : a % 2 ? worse : loss);
+        tick(w);
+    }
+}
+
+/* Its pairs are looked at one after the other, and it is never seen with the severity of some of them. */
+static void a_site_has_the_severity_of_all(void **state)
+{
+    struct world *w = *state;
+
+    loss_rule(w);
+    start(w);
+    lose_towards(w, 3, MINUTE, 0, 0);
+    lose_towards(w, 3, 5 * MINUTE, 0.3, 0.6);
+    assert_int_equal(w->n_told, 1);
+    assert_int_equal(w->told[0].severity, ALERT_CRITICAL);
+    assert_true(w->site_seen[ALERT_CRITICAL]);
+    assert_int_equal(w->site_seen[ALERT_WARNING] + w->site_seen[ALERT_INFO], 0);
+
+    lose_towards(w, 3, 10 * MINUTE, 0, 0);
+    assert_int_equal(count(w, ALERT_NOTICE_RESOLVED), 1);
+    lose_towards(w, 3, 5 * MINUTE, 0.3, 0.3);
+    assert_int_equal(w->told[2].severity, ALERT_WARNING);
+    lose_towards(w, 3, 5 * MINUTE, 0.3, 0.6); /* one rise, told once, whatever the number of pairs */
+    assert_int_equal(w->n_told, 4);
+    assert_int_equal(w->told[3].notice, ALERT_NOTICE_SEVERITY);
+    assert_int_equal(w->told[3].severity, ALERT_CRITICAL);
+    assert_int_equal(w->site_seen[ALERT_INFO], 0);
+}
+
 /* Nobody to blame: two pairs of ninety. */
 static void single_pairs(void **state)
 {
@@ -1094,6 +1134,8 @@ int main(void)
         T(a_restart_in_the_middle),
         T(without_sites_it_is_the_agent),
         PIECES(without_sites_it_is_the_agent),
+        T(a_site_has_the_severity_of_all),
+        PIECES(a_site_has_the_severity_of_all),
         T(single_pairs),
         PIECES(single_pairs),
         cmocka_unit_test_setup_teardown(feeding_in_between, make_world, free_world),
