@@ -1,6 +1,7 @@
 /* /api/v1/report: the numbers of each pair over a span, with how much of the span they cover. */
 #include <stdlib.h>
 #include <string.h>
+#include "common/net/httpd.h"
 #include "controller/http/api.h"
 #include "controller/http/export.h"
 #include "controller/http/report_text.h"
@@ -104,6 +105,13 @@ void http_report(void *ctx, struct http_req *rq)
     if (!api_filter(c, rq, QUERY_NAMES | QUERY_FROM | QUERY_TO | QUERY_LIMIT | QUERY_LATEST | QUERY_FLOWS | QUERY_SHAPE,
                     &f))
         return;
+    if (f.format == REPORT_HTML && f.limit > REPORT_HTML_ROWS) {
+        http_answer_error(rq, 400,
+                          "limit: a page of HTML has %d rows at most: narrow it with mesh, class, source or target, or "
+                          "take format=csv or format=ndjson, which come piece by piece",
+                          REPORT_HTML_ROWS);
+        return;
+    }
     f.views_only = true;
     if ((f.format == REPORT_CSV || f.format == REPORT_NDJSON) && report_filter_is_plain(&f)) {
         export_start(c, rq, EXPORT_REPORT, &f);

@@ -188,12 +188,21 @@ static void html_covers(FILE *to, const struct report *r)
     fputs("</p>\n", to);
 }
 
+static size_t at_most(size_t n)
+{
+    return n < REPORT_HTML_ROWS ? n : REPORT_HTML_ROWS;
+}
+
+static const char more[] = "; there is more than these rows: narrow it with mesh, class, source or target, or take all with "
+                           "format=csv or format=ndjson";
+
 char *report_html(const struct report *r, const char *group_by, bool latest, size_t *ret_len)
 {
     char *text = NULL, from[TW_TIME_TEXT], until[TW_TIME_TEXT];
     FILE *to = open_memstream(&text, ret_len);
     double greatest = greatest_p99(r);
-    bool bad;
+    size_t n_groups = at_most(r->n_groups), n_pairs = r->groups ? 0 : at_most(r->n_pairs);
+    bool bad, cut = r->truncated || n_groups < r->n_groups || (!r->groups && n_pairs < r->n_pairs);
 
     if (!to)
         return NULL;
@@ -204,16 +213,15 @@ char *report_html(const struct report *r, const char *group_by, bool latest, siz
         fputs(", by ", to);
         html_text(to, group_by);
     }
-    fprintf(to, "%s.</p>\n<table><thead><tr><th>%s</th>", r->truncated ? "; there is more than is shown" : "",
-            r->groups ? "Group" : "Pair");
+    fprintf(to, "%s.</p>\n<table><thead><tr><th>%s</th>", cut ? more : "", r->groups ? "Group" : "Pair");
     for (size_t i = 0; i < TW_NELEM(cols); i++)
         fprintf(to, "<th>%s</th>", cols[i].title);
     fputs("<th>p50 to p99</th></tr></thead><tbody>\n", to);
-    for (size_t i = 0; i < r->n_groups; i++) {
+    for (size_t i = 0; i < n_groups; i++) {
         html_group_name(to, &r->groups[i]);
         html_row(to, &r->groups[i].view, r->groups[i].completeness_ratio, greatest);
     }
-    for (size_t i = 0; !r->groups && i < r->n_pairs; i++) {
+    for (size_t i = 0; i < n_pairs; i++) {
         html_pair_name(to, &r->pairs[i].pair);
         html_row(to, &r->pairs[i].view, r->pairs[i].completeness_ratio, greatest);
     }

@@ -28,7 +28,9 @@ void summary_ndjson_row(FILE *to, const struct store_pair *pair, const struct tw
 void summary_csv_heading(FILE *to);
 void summary_csv_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s);
 /* A page that needs nothing from elsewhere: no script, no font, no image but inline ones; fit to print. latest: each
- * pair is of its own period. */
+ * pair is of its own period. It is made as a whole, since all rows share a scale: more rows than these are left out, and
+ * it says so. */
+#define REPORT_HTML_ROWS 10000
 char *report_html(const struct report *r, const char *group_by, bool latest, size_t *ret_len);
 
 #endif

@@ -355,6 +355,7 @@ static void statuses(void **state)
         { "/api/v1/report?format=csv&by=mesh", 200, "\nm,2," },
         { "/api/v1/report?format=ndjson", 200, "Content-Type: application/x-ndjson" },
         { "/api/v1/report?format=html", 200, "default-src 'none'" },
+        { "/api/v1/report?format=html&limit=10001", 400, "10000 rows at most: narrow it with mesh" },
         { "/api/v1/report?before_from=-3h&before_to=-2h", 200, "\"change\":{\"loss_ratio\":{" },
         { "/api/v1/report?before_from=-2h&before_to=-3h", 400, "must be before" },
     };

@@ -320,6 +320,40 @@ static void hostile_names(void **state)
     fx_free(f);
 }
 
+static size_t count_of(const char *text, const char *what)
+{
+    size_t n = 0;
+
+    for (; (text = strstr(text, what)); text += strlen(what))
+        n++;
+    return n;
+}
+
+/* A page is made as a whole: it has an end, and says what to do about it. */
+static void html_is_bounded(void **state)
+{
+    struct report rep = { .n_pairs = REPORT_HTML_ROWS + 1 };
+    char *html;
+    size_t len;
+
+    (void)state;
+    rep.pairs = calloc(rep.n_pairs, sizeof *rep.pairs);
+    assert_non_null(rep.pairs);
+    for (size_t i = 0; i < rep.n_pairs; i++)
+        rep.pairs[i].pair =
+            (struct store_pair){ .mesh = "m", .class_name = "c", .source = "s", .target = "t" };
+    html = report_html(&rep, "", false, &len);
+    assert_int_equal(count_of(html, "<tr><td>m / c: s"), REPORT_HTML_ROWS);
+    assert_non_null(strstr(html, "narrow it with mesh, class, source or target"));
+    free(html);
+    rep.n_pairs = REPORT_HTML_ROWS;
+    html = report_html(&rep, "", false, &len);
+    assert_int_equal(count_of(html, "<tr><td>m / c: s"), REPORT_HTML_ROWS);
+    assert_null(strstr(html, "narrow it"));
+    free(html);
+    free(rep.pairs);
+}
+
 /* ---- Objectives ---- */
 
 static void on_sla(void *ctx, struct sla_report *rep, const struct tw_err *err)
@@ -532,6 +566,7 @@ int main(void)
         cmocka_unit_test(nonsense_is_refused_by_name),
         cmocka_unit_test(another_span_stands_beside),
         cmocka_unit_test(hostile_names),
+        cmocka_unit_test(html_is_bounded),
         cmocka_unit_test(maintenance_is_left_out),
         cmocka_unit_test(the_same_again_and_elsewhere),
         cmocka_unit_test(maintenance_is_that_of_its_time),
