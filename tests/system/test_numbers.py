@@ -1,5 +1,5 @@
-"""Every number is the same wherever it is read: twampctl's tables, JSON and CSV, the HTTP API in JSON, CSV, NDJSON and HTML, and the
-metrics, of the same pair and report period."""
+"""Every number is the same wherever it is read: twampctl's tables, JSON, CSV and NDJSON, the HTTP API in JSON, CSV, NDJSON and HTML, and
+the metrics, of the same pair and report period."""
 import csv
 import html
 import io
@@ -150,6 +150,13 @@ def test_every_number_is_the_same(build):
 
         check_exact("twampctl -o json", lab.json("report", *span)["pairs"][0], truth, common + ["completeness_ratio"])
         check_exact("twampctl -o csv", lab.csv("report", *span)[0], truth, common + ["completeness_ratio"])
+        check_exact("twampctl -o ndjson", json.loads(lab.ctl("-o", "ndjson", "report", *span)), truth, common + ["completeness_ratio"])
+        check_exact("results -o csv", lab.csv("results", *span)[0], truth, common)
+        check_exact("results -o ndjson", json.loads(lab.ctl("-o", "ndjson", "results", *span)), truth, common)
+        lines = lab.http(f"/api/v1/summaries?format=ndjson&{query}")[1].splitlines()
+        check_exact("API summaries, NDJSON", json.loads(lines[0]), truth, common)
+        rows = list(csv.DictReader(io.StringIO(lab.http(f"/api/v1/summaries?format=csv&{query}")[1])))
+        check_exact("API summaries, CSV", rows[0], truth, common)
         rows = list(csv.DictReader(io.StringIO(lab.http(f"/api/v1/report?format=csv&{query}")[1])))
         check_exact("API CSV", rows[0], truth, common + ["completeness_ratio"])
         lines = lab.http(f"/api/v1/report?format=ndjson&{query}")[1].splitlines()
