@@ -129,12 +129,13 @@ class ChaosLab(Lab):
         rows, gaps = checker.stored_count(self.database)
         return rows + gaps >= now[1] and time.monotonic() - self.closed[0] > 3
 
-    def verdict(self, never_closed=0, max_undurable=None, exact=True):
-        """Ends the measurements, waits until everything has come to rest, and compares. Returns the verdict when nothing is wrong."""
+    def verdict(self, never_closed=0, max_undurable=None, exact=True, apart=()):
+        """Ends the measurements, waits until everything has come to rest, and compares. Returns the verdict when nothing is wrong.
+        apart: pairs of somebody who keeps no journal."""
         for mesh in {m["name"] for m in self.json("schedule", "list")["meshes"]}:
             self.ctl("schedule", "delete", mesh)
         wait("everything to be stored, and nothing more to come", self.at_rest, EXACT_SECONDS)
-        v = checker.check(f"{self.dir}/journal", self.database)
+        v = checker.check(f"{self.dir}/journal", self.database, apart)
         self.say(v.text())
         expect(v.good(), f"seed {self.seed}: {v.text()}")
         expect(not exact or v.exact(never_closed), f"seed {self.seed}: what was dropped is not what was counted: {v.text()}: {v.gaps}")

@@ -21,11 +21,11 @@ def under(build, seed, faults, n, longest=2.0, **verdict):
         prove(lab)
 
 
-def test_processes_and_network(build, seed, n=12):
+def test_processes_and_network(build, seed, n=9):
     """Each agent runs 4 sessions: at most what closes in one collection, and in the one after it, has not reached the disk."""
     under(build, seed, PROCESS + NETWORK, n, 1.0, max_undurable=n * 8)
 
 
-def test_calls(build, seed, n=10):
+def test_calls(build, seed, n=8):
     """None of these ends a program, and none may cost a summary: what cannot be written waits."""
     under(build, seed, CALLS, n)
