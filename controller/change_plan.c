@@ -302,7 +302,8 @@ static enum tw_rc list_moved(struct change *ch)
     return TW_OK;
 }
 
-/* Open intervals of pairs that go, are paused, or get another period or number of flows. */
+/* Open intervals of pairs that go, are paused, or get other sessions: the report period in which those change is in two summaries,
+ * none of them whole, and so must be in no interval. */
 static bool has_to_be_closed(const struct change *ch, const struct wanted_change *c)
 {
     const struct pair *p = c->row == PAIR_NEW ? NULL : pair_table_at(&ch->owner->c->inv.pairs, c->row);
@@ -313,7 +314,7 @@ static bool has_to_be_closed(const struct change *ch, const struct wanted_change
     if (c->what == WANTED_REMOVED)
         return true;
     wanted_change_pair(&ch->wanted, c, &w);
-    return w.paused ||
+    return w.paused || c->restarts ||
            !pair_interval_fits(p, w.class_->report_period_ns, w.class_->flows, w.class_->times, c->slot);
 }
 

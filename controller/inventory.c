@@ -424,6 +424,7 @@ void pair_interval_set(struct pair *p)
     p->interval_period_ns = p->report_period_ns;
     p->interval_flows = p->flows;
     p->interval_rule = expectation_rule_key(p->times, p->row.slot);
+    p->interval_sum = p->sum[0];
 }
 
 void inventory_stepped(struct inventory *inv, int64_t by_ns)

@@ -122,6 +122,7 @@ struct pair {
     int64_t interval_period_ns;
     uint32_t interval_flows;
     uint64_t interval_rule;           /* expectation_rule_key() */
+    uint64_t interval_sum;            /* sum[0] */
     bool unstored;                    /* only a batch told of it, which is not committed: the store may not know it */
     uint64_t refused_in;              /* ack_serial of the acknowledgement in which its source last refused a flow of it */
     struct pair_live *live;           /* NULL until the first summary since start */

@@ -53,7 +53,8 @@ static void list(struct pair *p, uint32_t row, bool was_listed)
 static bool interval_is_stray(const struct pair *p)
 {
     return p->interval != INTERVAL_CLOSED &&
-           (!p->scheduled || !pair_interval_fits(p, p->report_period_ns, p->flows, p->times, p->row.slot));
+           (!p->scheduled || p->interval_sum != p->sum[0] ||
+            !pair_interval_fits(p, p->report_period_ns, p->flows, p->times, p->row.slot));
 }
 
 static enum tw_rc note_stray(struct inventory *inv, const struct pair *p, uint32_t row)

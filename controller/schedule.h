@@ -56,6 +56,7 @@ struct wanted_change {
     uint16_t mesh;
     uint8_t what; /* enum wanted_what */
     uint8_t slot; /* that the pair will have; 0: none, its runs go by no interval */
+    bool restarts; /* WANTED_CHANGED: its sessions do, since what agents are told of them is different */
 };
 /* All meshes expanded, and how that differs from what is scheduled. What is scheduled is one of these, too: inventory.scheduled. */
 struct wanted {

@@ -237,7 +237,10 @@ static enum tw_rc compare(struct merge *g, size_t old_at, size_t at)
     rc = summer_pair(&g->summer, &w, p, &sum);
     if (rc != TW_OK || pair_is_as_wanted(p, &w, &sum))
         return rc;
-    return add_change(g, WANTED_CHANGED, mesh_number(&g->new), at, m->rows[at]);
+    rc = add_change(g, WANTED_CHANGED, mesh_number(&g->new), at, m->rows[at]);
+    if (rc == TW_OK)
+        g->w->changes[g->w->n_changes - 1].restarts = memcmp(p->sum, sum.v, sizeof p->sum) != 0;
+    return rc;
 }
 
 static enum tw_rc both(struct merge *g, size_t old_at, size_t at)

@@ -86,8 +86,8 @@ enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const st
                            struct tw_err *err);
 
 /* When a pair was scheduled and what to do, so that what is missing can be told from what was never asked for. Opens an interval at
- * from_ns, or closes the open one at until_ns. Scheduling a pair again with the same expectation changes nothing (the session runs on); with
- * another it closes the open interval and opens one. Unscheduling without an open interval is no error. */
+ * from_ns, or closes the open one at until_ns. Scheduling a pair again with the same expectation changes nothing (the session runs on; if it begins anew,
+ * unschedule it first); with another it closes the open interval and opens one. Unscheduling without an open interval is no error. */
 struct store_expectation {
     int64_t report_period_ns;
     uint32_t flows;

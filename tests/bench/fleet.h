@@ -1,4 +1,4 @@
-/* tests/bench/fleet.h - simulated agents for fleet.c: they connect, enrol, take schedules, acknowledge, and send a
+/* tests/bench/fleet.h - simulated agents for fleet.c and tests/soak: they connect, enrol, take schedules, acknowledge, and send a
  * summary of each pair when asked; they send no probes. */
 #ifndef TW_TESTS_BENCH_FLEET_H
 #define TW_TESTS_BENCH_FLEET_H
@@ -33,7 +33,7 @@ struct fleet_agent {
     unsigned unanswered; /* acknowledgements on their way */
     bool away;           /* has left, or is not there yet */
     uint64_t generation;
-    size_t sent, acked; /* summaries */
+    uint64_t sent, acked, due; /* summaries, counted from the first */
     uint32_t window;
     bool paused;        /* a batch was refused, since the store's queue was full: `resume` goes on */
     struct loop_timer resume;
@@ -66,7 +66,12 @@ void fleet_agent_joins(struct fleet *f, size_t i);
 size_t fleet_connected(const struct fleet *f);
 /* Agents that run all that they should, and whose acknowledgement was answered; those that are away count. */
 size_t fleet_settled(const struct fleet *f);
-void fleet_send_summaries(struct fleet *f);
+/* Ends its connection; fleet_agent_returns() makes another, as the same host. */
+void fleet_agent_drops(struct fleet *f, size_t i);
+void fleet_agent_returns(struct fleet *f, size_t i);
+/* One more summary of each pair; an agent that has not come to its end with the last ones is left out. Returns the
+ * number of those. */
+size_t fleet_send_summaries(struct fleet *f);
 bool fleet_summaries_done(const struct fleet *f);
 /* A mesh of all; malloc'ed. */
 char *fleet_document(const struct fleet *f);

@@ -118,6 +118,37 @@ static void serve_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest 
     closure(&reply, closure_data); /* the request goes with it */
 }
 
+/* ---- What they cannot do, having no probes ---- */
+
+#define DECLINES(method, Request, Reply)                                                                     \
+    static void decline_##method(Tw__FleetAgent_Service *s, const Tw__##Request *rq,                         \
+                                 Tw__##Reply##_Closure closure, void *closure_data)                          \
+    {                                                                                                        \
+        (void)s;                                                                                             \
+        (void)rq;                                                                                            \
+        (void)closure;                                                                                       \
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNIMPLEMENTED, "a simulated agent");                       \
+    }
+DECLINES(live, LiveRequest, LiveReply)
+DECLINES(flight, FlightRequest, FlightReply)
+DECLINES(flight_freeze, FlightFreezeRequest, FlightFreezeReply)
+DECLINES(flight_list, FlightListRequest, FlightListReply)
+DECLINES(diagnose, DiagnoseRequest, DiagnoseReply)
+DECLINES(test_start, TestRunRequest, TestRunReply)
+DECLINES(test_stop, TestRunStopRequest, TestRunStopReply)
+DECLINES(test_progress, TestRunProgressRequest, TestRunProgress)
+
+static const Tw__FleetAgent_Service methods = { .base = TW__FLEET_AGENT__BASE_INIT,
+                                                .schedule = serve_schedule,
+                                                .live = decline_live,
+                                                .flight = decline_flight,
+                                                .flight_freeze = decline_flight_freeze,
+                                                .flight_list = decline_flight_list,
+                                                .diagnose = decline_diagnose,
+                                                .test_start = decline_test_start,
+                                                .test_stop = decline_test_stop,
+                                                .test_progress = decline_test_progress };
+
 /* ---- Connections ---- */
 
 static void on_enrolled(const Tw__EnrolReply *r, void *ctx)
@@ -141,6 +172,7 @@ static void on_up(void *ctx, struct rpc_peer *p)
 
     a->peer = p;
     a->window = rpc_client_welcome(a->client).window;
+    a->sent = a->acked = rpc_client_welcome(a->client).through_seq;
     site.key = (char *)"site";
     site.value = (char *)"bench";
     rq.n_labels = 1;
@@ -198,15 +230,15 @@ static bool send_batch(struct fleet_agent *a)
     Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
     Tw__Summary *list[BATCH];
     struct arena *ar;
-    size_t n = a->n_pairs - a->sent, room = a->window - (a->sent - a->acked);
+    size_t n = a->due > a->sent ? a->due - a->sent : 0, room = a->window - (a->sent - a->acked);
 
     n = n < BATCH ? n : BATCH;
-    if (!a->peer || !n || a->paused || a->sent - a->acked >= a->window)
+    if (!a->peer || !n || !a->n_pairs || a->paused || a->sent - a->acked >= a->window)
         return false;
     n = n < room ? n : room;
     fleet_must(arena_new(4u << 20, &ar), "arena");
     for (size_t i = 0; i < n; i++)
-        fill_row(a, a->sent + i, &list[i], ar);
+        fill_row(a, (a->sent + i) % a->n_pairs, &list[i], ar);
     m.spool_id = (ProtobufCBinaryData){ RPC_ID_LEN, a->spool };
     m.first_seq = a->sent + 1;
     m.n_summaries = n;
@@ -254,18 +286,27 @@ static void resume(struct loop_timer *t)
         ;
 }
 
-void fleet_send_summaries(struct fleet *f)
+size_t fleet_send_summaries(struct fleet *f)
 {
+    size_t late = 0;
+
     f->sending = true;
-    for (size_t i = 0; i < f->n; i++)
-        while (send_batch(&f->agents[i]))
+    for (size_t i = 0; i < f->n; i++) {
+        struct fleet_agent *a = &f->agents[i];
+        if (a->acked < a->due)
+            late++;
+        else
+            a->due = a->acked + a->n_pairs;
+        while (send_batch(a))
             ;
+    }
+    return late;
 }
 
 bool fleet_summaries_done(const struct fleet *f)
 {
     for (size_t i = 0; i < f->n; i++)
-        if (f->agents[i].acked < f->agents[i].n_pairs)
+        if (f->agents[i].acked < f->agents[i].due)
             return false;
     return true;
 }
@@ -311,7 +352,7 @@ void fleet_agent_start(struct fleet *f, size_t i)
     a->resume = (struct loop_timer){ .fn = resume, .ctx = a };
     snprintf(a->name, sizeof a->name, "edge-%05zu.site%02zu", i, i % 40);
     snprintf(a->address, sizeof a->address, "10.%zu.%zu.1", i / 250, i % 250);
-    a->service = (Tw__FleetAgent_Service){ .base = TW__FLEET_AGENT__BASE_INIT, .schedule = serve_schedule };
+    a->service = methods;
     a->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &a->service.base };
     new_host(a);
     connect(a);
@@ -326,10 +367,29 @@ void fleet_agent_leaves(struct fleet *f, size_t i)
     rpc_client_stop(a->client);
     a->client = NULL;
     identity_free(a->key);
-    a->sent = a->acked = 0;
+    a->sent = a->acked = a->due = 0;
     a->paused = false;
     loop_timer_cancel(f->loop, &a->resume);
     clear(a);
+}
+
+void fleet_agent_drops(struct fleet *f, size_t i)
+{
+    struct fleet_agent *a = &f->agents[i];
+
+    a->away = true;
+    f->n_away++;
+    rpc_client_stop(a->client);
+    a->client = NULL;
+    a->paused = false;
+    loop_timer_cancel(f->loop, &a->resume);
+}
+
+void fleet_agent_returns(struct fleet *f, size_t i)
+{
+    f->agents[i].away = false;
+    f->n_away--;
+    connect(&f->agents[i]);
 }
 
 void fleet_agent_joins(struct fleet *f, size_t i)

@@ -79,6 +79,22 @@ def test_rollback_restores_exactly(build):
         expect(code == 1 and "not in the history" in err, f"rollback to nowhere: exit {code}: {err}")
 
 
+def test_a_change_leaves_nothing_missing(build):
+    """The report period in which sessions begin anew is in two summaries, neither of them whole: none is to be missed for that."""
+    def hours():
+        rows = lab.json("completeness", "--from", "-2h")["hours"]
+        return sum(r["expected"] for r in rows), sum(r["stored"] for r in rows), [r for r in rows if r["expected"] > r["stored"]]
+
+    with Lab(build, ["a1", "a2"]) as lab:
+        lab.start_fleet()
+        for spacing, size in (("50ms", 100), ("40ms", 100), ("40ms", 200)):
+            lab.apply(full(["a1", "a2"], classes={"c": f"spacing: {spacing}, size: {size}"}), "--wait", "10s")
+            before = hours()[0]
+            wait("more report periods", lambda b=before: hours()[0] >= b + 6)
+        expected, stored, missing = wait("the last ones", lambda: not hours()[2] and hours(), 10)
+        expect(expected == stored and not missing, f"{stored} of {expected}, missing {missing}")
+
+
 def test_two_operators_get_one_generation_each(build):
     with Lab(build, ["a1", "a2"]) as lab:
         lab.start_fleet()

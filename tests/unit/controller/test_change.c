@@ -606,6 +606,17 @@ static void move(struct fixture *f, const char *name, uint32_t port)
     change_expand_for(f->c->changes, name);
 }
 
+/* Acknowledged, and no interval is left to be closed. */
+static bool settled(const struct fixture *f)
+{
+    const struct agent *a;
+
+    for (a = f->c->inv.agents; a; a = a->hh.next)
+        if (a->unopened)
+            return false;
+    return !f->c->changes->busy && !f->c->changes->expand_waiting;
+}
+
 /* One after which nothing happens for long is followed at once; then those that come together are one. */
 static void agents_that_come_together_are_one_expansion(void **state)
 {
@@ -616,12 +627,12 @@ static void agents_that_come_together_are_one_expansion(void **state)
     bring_up_two(f);
     assert_true(APPLY(f, .files = { "x", DOC("core") }).ok);
     s = f->c->changes;
-    WAIT(!s->busy && !s->expand_waiting);
+    WAIT(settled(f));
     before = f->c->inv.generation;
     s->expand_from.ns = 0;
     move(f, "a", 8701);
     assert_true(s->busy); /* with the writer */
-    WAIT(f->c->inv.generation == before + 1);
+    WAIT(f->c->inv.generation == before + 1 && settled(f));
     s->expand_from.ns = tw_mono_now().ns + 3600 * TW_NS_PER_S;
     move(f, "a", 8702);
     move(f, "b", 8703);
