@@ -26,6 +26,7 @@ struct edit {
     struct agent_edit_result result;
     struct edited *v;
     size_t n;
+    int64_t now_ns;
     char what[2 * STORE_NAME_MAX + 32], author[AGENT_AUTHOR_MAX], reason[AGENT_REASON_MAX];
     char new_name[STORE_NAME_MAX]; /* EDIT_RENAME; else "" */
     void (*done)(void *ctx, const struct agent_edit_result *r);
@@ -192,26 +193,39 @@ static enum tw_rc name_agents(struct edit *e, struct agent *const *v, size_t n)
 
 static enum tw_rc edit_all(struct edit *e, const Tw__AgentRequest *rq, struct agent *const *v, size_t n)
 {
-    int64_t now_ns = tw_wall_now().ns;
     enum tw_rc rc = name_agents(e, v, n);
 
+    e->now_ns = tw_wall_now().ns;
     e->v = calloc(n, sizeof *e->v);
     if (rc == TW_OK && !e->v)
         rc = no_memory(e);
     for (size_t i = 0; rc == TW_OK && i < n; i++)
-        rc = edit_one(e, rq, v[i], now_ns);
+        rc = edit_one(e, rq, v[i], e->now_ns);
     return rc;
 }
 
 /* ---- Durable, taken over, expanded ---- */
+
+/* For reports of the past. */
+static enum tw_rc keep_maintenance(const struct edit *e, const struct edited *v, struct store *s, struct tw_err *err)
+{
+    struct store_time spans[AGENT_SPANS_MAX];
+
+    for (size_t i = 0; i < v->ops->n_spans; i++)
+        spans[i] = (struct store_time){ v->ops->spans[i].from_ns, v->ops->spans[i].to_ns };
+    return store_put_maintenance(s, v->name, e->now_ns, spans, v->ops->n_spans, err);
+}
 
 static enum tw_rc run_edit(struct writer_job *j, struct store *s, struct tw_err *err)
 {
     struct edit *e = (struct edit *)j;
     enum tw_rc rc = TW_OK;
 
-    for (size_t i = 0; rc == TW_OK && i < e->n; i++)
+    for (size_t i = 0; rc == TW_OK && i < e->n; i++) {
         rc = store_put_agent(s, &e->v[i].row, err);
+        if (rc == TW_OK && e->kind == EDIT_MAINTENANCE)
+            rc = keep_maintenance(e, &e->v[i], s, err);
+    }
     if (rc == TW_OK && e->new_name[0])
         rc = store_rename_source(s, e->v[0].name, e->new_name, err);
     return rc;

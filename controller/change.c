@@ -131,6 +131,8 @@ static enum tw_rc run_change(struct writer_job *j, struct store *s, struct tw_er
         rc = store_remove_certificates(s, ch->agent_row.public_key, err);
     if (rc == TW_OK && ch->drop_agent)
         rc = store_remove_agent(s, ch->agent_row.id, err);
+    if (rc == TW_OK && ch->drop_agent) /* another one of this name begins without */
+        rc = store_put_maintenance(s, ch->agent_row.name, ch->now_ns, NULL, 0, err);
     for (size_t i = 0; rc == TW_OK && i < ch->n_added; i++) {
         ch->added[i].id = 0; /* may be left of a run that was rolled back */
         rc = store_put_pair(s, &ch->added[i], err);

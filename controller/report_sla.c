@@ -62,23 +62,32 @@ static void job_free(struct sla_job *j)
 
 /* ---- Maintenance ---- */
 
-static enum tw_rc add_agent(struct sla_spans *s, const struct sla_span *in, const struct inventory *inv,
-                            const char *name)
-{
-    const struct agent *a = inventory_agent((struct inventory *)inv, name);
-    enum tw_rc rc = TW_OK;
+struct adding {
+    struct sla_spans *to;
+    const struct sla_span *whole;
+};
 
-    for (size_t i = 0; !rc && a && a->ops && i < a->ops->n_spans; i++)
-        rc = sla_spans_add(s, in, a->ops->spans[i].from_ns, a->ops->spans[i].to_ns);
-    return rc;
+static enum tw_rc add_time(void *ctx, const struct store_time *t)
+{
+    const struct adding *a = ctx;
+
+    return sla_spans_add(a->to, a->whole, t->from_ns, t->to_ns);
 }
 
-static enum tw_rc find_agents_maintenance(struct sla_pair *p, const struct inventory *inv,
+/* Of the agents at both ends, by what had been said at each moment: what they are now is not asked. */
+static enum tw_rc find_agents_maintenance(struct sla_job *j, struct store_reader *db, struct sla_pair *p,
                                           const struct sla_span *whole)
 {
-    enum tw_rc rc = add_agent(&p->maintenance, whole, inv, p->pair.source);
+    const char *const ends[] = { p->pair.source, p->pair.target };
+    struct adding a = { &p->maintenance, whole };
+    enum tw_rc rc = TW_OK;
 
-    return rc ? rc : add_agent(&p->maintenance, whole, inv, p->pair.target);
+    for (size_t i = 0; !rc && i < TW_NELEM(ends); i++) {
+        rc = store_read_maintenance(db, ends[i], whole->from_ns, whole->to_ns, add_time, &a, &j->err);
+        if (rc == TW_ENOSPC)
+            tw_err_set(&j->err, rc, "agent %s: more than %d spans of maintenance", ends[i], SLA_SPANS_MAX);
+    }
+    return rc;
 }
 
 /* The mesh's: by the documents of their time, or by the present one where there is no history. On a reader. */
@@ -86,8 +95,10 @@ static enum tw_rc find_maintenance(struct sla_job *j, struct store_reader *db, s
 {
     const struct sla_span whole = { j->rep->from_ns, j->rep->to_ns };
     bool known = false;
-    enum tw_rc rc =
-        sla_history_add(j->history, db, p->pair.mesh, p->pair.class_name, &p->maintenance, &known, &j->err);
+    enum tw_rc rc = find_agents_maintenance(j, db, p, &whole);
+
+    if (!rc)
+        rc = sla_history_add(j->history, db, p->pair.mesh, p->pair.class_name, &p->maintenance, &known, &j->err);
 
     for (size_t i = 0; !rc && !known && p->times && i < p->times->n_maintenance; i++)
         rc = sla_add_rule(&p->maintenance, &whole, &p->times->maintenance[i].when);
@@ -265,7 +276,6 @@ static void work_done(struct reader_job *job)
 static enum tw_rc take_pairs(struct sla_job *j, const struct inventory *inv, const struct report_filter *f,
                              size_t skip)
 {
-    const struct sla_span whole = { f->from_ns, f->to_ns };
     size_t n, limit = f->limit && f->limit < SLA_PAIRS_MAX ? f->limit : SLA_PAIRS_MAX;
     const struct pair **v;
     enum tw_rc rc = report_select(inv, f, &v, &n);
@@ -284,7 +294,6 @@ static enum tw_rc take_pairs(struct sla_job *j, const struct inventory *inv, con
         p->number = (uint32_t)(skip + i);
         p->times = class_times_ref(v[skip + i]->times);
         summary_init(&p->merged);
-        rc = find_agents_maintenance(p, inv, &whole);
     }
     free(v);
     return rc;

@@ -46,6 +46,13 @@ enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err
 /* Everything that has this name as source or target gets the other one: pairs keep their ids, and with them their history. In the open
  * transaction. TW_EEXIST: there is such a pair under the new name already. */
 enum tw_rc store_rename_source(struct store *s, const char *from, const char *to, struct tw_err *err);
+/* From now on the agent is in maintenance at these times, and at no others; what was before stays as it was. In the open
+ * transaction. */
+struct store_time {
+    int64_t from_ns, to_ns; /* [from, to) */
+};
+enum tw_rc store_put_maintenance(struct store *s, const char *agent, int64_t now_ns, const struct store_time *v,
+                                 size_t n, struct tw_err *err);
 /* Its history stays; its cursor and key go. */
 enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err);
 /* Each row is valid during fn; a non-OK result of fn stops and is returned. */
@@ -312,6 +319,11 @@ struct store_absence {
 /* Those that overlap [from, to), in no order; each valid during fn. */
 enum tw_rc store_read_absences(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
                                enum tw_rc (*fn)(void *ctx, const struct store_absence *a), void *ctx, struct tw_err *err);
+/* Times in which the agent was in maintenance, by what had been said at each moment; those that overlap [from, to), oldest
+ * first, perhaps overlapping. */
+enum tw_rc store_read_maintenance(struct store_reader *r, const char *agent, int64_t from_ns, int64_t to_ns,
+                                  enum tw_rc (*fn)(void *ctx, const struct store_time *t), void *ctx,
+                                  struct tw_err *err);
 /* Summaries that the pair's source reported as dropped by its spool with gap records received in [from, to); UINT64_MAX at most. */
 enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns, uint64_t *ret,
                               struct tw_err *err);

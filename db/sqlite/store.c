@@ -29,6 +29,13 @@ static const char *const statements[ST_COUNT] = {
     [ST_RENAME_SOURCE] = "UPDATE pair SET source = ?2 WHERE source = ?1",
     [ST_RENAME_TARGET] = "UPDATE pair SET target = ?2 WHERE target = ?1",
     [ST_RENAME_GAP] = "UPDATE gap SET source = ?2 WHERE source = ?1",
+    [ST_RENAME_MAINTENANCE] = "UPDATE agent_maintenance SET agent = ?2 WHERE agent = ?1",
+    [ST_MAINTENANCE_DROP] = "DELETE FROM agent_maintenance WHERE agent = ?1 AND from_ns >= ?2",
+    [ST_MAINTENANCE_CUT] = "UPDATE agent_maintenance SET to_ns = ?2 WHERE agent = ?1 AND to_ns > ?2",
+    [ST_MAINTENANCE_PUT] = "INSERT INTO agent_maintenance (agent, from_ns, to_ns) VALUES (?, ?, ?)",
+    [ST_RETAIN_MAINTENANCE] = "DELETE FROM agent_maintenance WHERE to_ns < ?",
+    [ST_READ_MAINTENANCE] = "SELECT from_ns, to_ns FROM agent_maintenance WHERE agent = ?1 AND from_ns < ?3 AND to_ns > ?2"
+                            " ORDER BY from_ns, to_ns",
     [ST_RENAME_ABSENCE] = "UPDATE absence SET source = ?2 WHERE source = ?1",
     [ST_AGENT_KNOWN] = "SELECT 1 FROM agent WHERE id = ?",
     [ST_MESH_PUT] = "INSERT OR REPLACE INTO mesh (name, document, paused, generation, changed_ns, author)"

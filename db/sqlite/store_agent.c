@@ -65,7 +65,8 @@ enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
 
 enum tw_rc store_rename_source(struct store *s, const char *from, const char *to, struct tw_err *err)
 {
-    static const enum store_stmt all[] = { ST_RENAME_SOURCE, ST_RENAME_TARGET, ST_RENAME_GAP, ST_RENAME_ABSENCE };
+    static const enum store_stmt all[] = { ST_RENAME_SOURCE, ST_RENAME_TARGET, ST_RENAME_GAP, ST_RENAME_ABSENCE,
+                                          ST_RENAME_MAINTENANCE };
     struct sq_cur c;
     enum tw_rc rc = TW_OK;
 
@@ -79,6 +80,69 @@ enum tw_rc store_rename_source(struct store *s, const char *from, const char *to
     }
     return rc == TW_EEXIST ? tw_err_set(err, rc, "there are results of another '%s'", to) : rc;
 }
+
+/* ---- Maintenance ---- */
+
+static enum tw_rc put_maintenance(struct store *s, const char *agent, int64_t from_ns, int64_t to_ns, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_MAINTENANCE_PUT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, agent);
+    sq_put_i64(&c, from_ns);
+    sq_put_i64(&c, to_ns);
+    return sq_run(&c, err);
+}
+
+enum tw_rc store_put_maintenance(struct store *s, const char *agent, int64_t now_ns, const struct store_time *v,
+                                 size_t n, struct tw_err *err)
+{
+    static const enum store_stmt before[] = { ST_MAINTENANCE_DROP, ST_MAINTENANCE_CUT };
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; !rc && i < TW_NELEM(before); i++) {
+        struct sq_cur c;
+        rc = sq_start(&s->q, before[i], &c, err);
+        if (rc)
+            return rc;
+        sq_put_text(&c, agent);
+        sq_put_i64(&c, now_ns);
+        rc = sq_run(&c, err);
+    }
+    for (size_t i = 0; !rc && i < n; i++)
+        if (v[i].to_ns > now_ns)
+            rc = put_maintenance(s, agent, v[i].from_ns > now_ns ? v[i].from_ns : now_ns, v[i].to_ns, err);
+    return rc;
+}
+
+enum tw_rc store_read_maintenance(struct store_reader *r, const char *agent, int64_t from_ns, int64_t to_ns,
+                                  enum tw_rc (*fn)(void *ctx, const struct store_time *t), void *ctx,
+                                  struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&r->q, ST_READ_MAINTENANCE, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, agent);
+    sq_put_i64(&c, from_ns);
+    sq_put_i64(&c, to_ns);
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        struct store_time t = { .from_ns = sq_take_i64(&c) };
+
+        t.to_ns = sq_take_i64(&c);
+        rc = fn(ctx, &t);
+        if (rc) {
+            sq_end(&c);
+            return rc;
+        }
+    }
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+/* ---- All ---- */
 
 static void take_agent(struct sq_cur *c, struct store_agent *a)
 {

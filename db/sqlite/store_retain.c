@@ -228,6 +228,8 @@ static enum tw_rc retain_others(struct store *s, struct tw_err *err)
     if (!rc)
         rc = run_i64(s, ST_RETAIN_ABSENCE, last_ns, err);
     if (!rc)
+        rc = run_i64(s, ST_RETAIN_MAINTENANCE, last_ns, err);
+    if (!rc)
         rc = run_plain(s, ST_RETAIN_RULE, err);
     if (!rc)
         rc = run_i64(s, ST_RETAIN_TEST_RUN, raw_ns, err);

@@ -407,7 +407,7 @@ static void show_sla(const struct sla_report *r, int digits, char *text)
 static void maintenance_is_left_out(void **state)
 {
     struct rig *r = rig_new();
-    struct agent_ops *ops = calloc(1, sizeof *ops);
+    const struct store_time said = { AT(12), AT(14) + 1 };
     struct sla_report *rep;
     char text[4096];
 
@@ -421,9 +421,7 @@ static void maintenance_is_left_out(void **state)
     assert_true(rep->truncated && rep->next == 2);
     sla_report_free(rep);
 
-    ops->n_spans = 1;
-    ops->spans[0] = (struct agent_span){ .from_ns = AT(12), .to_ns = AT(14) + 1 };
-    r->fra.ops = ops;
+    FX_OK(store_put_maintenance(r->f->store, "fra", AT(2), &said, 1, &err));
     rep = run_sla(r->f, 0, 20, 1, 1);
     show_sla(rep, 2, text);
     /* Periods 12 to 14 do not count: 14 of 17 windows. */
@@ -432,8 +430,6 @@ static void maintenance_is_left_out(void **state)
     assert_int_equal(rep->pairs[0].view.windows_available, 14);
     assert_int_equal(rep->pairs[0].view.windows_unavailable, 3);
     sla_report_free(rep);
-    r->fra.ops = NULL;
-    free(ops);
     rig_free(r);
 }
 

@@ -406,12 +406,63 @@ static void dropped_summaries_add_up(void **state)
     assert_int_equal(n, 15);
 }
 
+static enum tw_rc show_time(void *ctx, const struct store_time *t)
+{
+    char *text = ctx;
+
+    sprintf(text + strlen(text), "%lld-%lld ", (long long)t->from_ns, (long long)t->to_ns);
+    return TW_OK;
+}
+
+static void expect_maintenance(struct fx *f, const char *agent, int64_t from_ns, int64_t to_ns, const char *expected)
+{
+    char text[256] = "";
+
+    CHECK_OK(store_read_maintenance(f->r, agent, from_ns, to_ns, show_time, text, &test_err));
+    assert_string_equal(text, expected);
+}
+
+/* What was, stays, whatever is said later: only what is to come changes. */
+static void maintenance_is_what_was_said_then(void **state)
+{
+    static const struct {
+        const char *agent;
+        int64_t now_ns;
+        struct store_time said[2];
+        size_t n;
+        const char *expected;
+    } steps[] = {
+        { "a", 100, { { 50, 120 }, { 150, 200 } }, 2, "100-120 150-200 " },
+        { "a", 110, { { 0 } }, 0, "100-110 " },                /* all of it is called off */
+        { "a", 160, { { 130, 170 } }, 1, "100-110 160-170 " }, /* said afterwards: not for what was */
+        { "a", 165, { { 160, 180 } }, 1, "100-110 160-165 165-180 " },
+        { "b", 166, { { 166, 300 } }, 1, "166-300 " },
+        { "a", 175, { { 0 } }, 0, "100-110 160-165 165-175 " },
+        { "a", 500, { { 0 } }, 0, "100-110 160-165 165-175 " },
+    };
+    struct fx *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(steps); i++) {
+        CHECK_OK(store_begin(f->s, &test_err));
+        CHECK_OK(store_put_maintenance(f->s, steps[i].agent, steps[i].now_ns, steps[i].said, steps[i].n, &test_err));
+        CHECK_OK(store_commit(f->s, &test_err));
+        expect_maintenance(f, steps[i].agent, 0, INT64_MAX, steps[i].expected);
+    }
+    expect_maintenance(f, "a", 110, 165, "160-165 ");
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_rename_source(f->s, "a", "c", &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    expect_maintenance(f, "a", 0, INT64_MAX, "");
+    expect_maintenance(f, "c", 0, INT64_MAX, "100-110 160-165 165-175 ");
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_STORE(agents_survive_a_restart),
+        WITH_STORE(maintenance_is_what_was_said_then),
         WITH_STORE(agents_keep_names_and_ids_apart),
         WITH_STORE(a_callback_can_stop),
         WITH_STORE(meshes),

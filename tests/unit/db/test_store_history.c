@@ -247,6 +247,38 @@ static void an_old_database_gets_a_history(void **state)
     expect_at(f, 4, "core=C@4 edge=A(paused)@2 ");
 }
 
+static enum tw_rc note_time(void *ctx, const struct store_time *t)
+{
+    *(struct store_time *)ctx = *t;
+    return TW_OK;
+}
+
+/* What operators had said of agents is what reports went by so far. */
+static void an_old_database_keeps_maintenance(void **state)
+{
+    struct fx *f = *state;
+    struct store_time t = { 0 };
+    char text[96];
+    int n = 0;
+
+    store_reader_close(f->r);
+    store_close(f->s);
+    in_dir(f->path, "older");
+    for (; !strstr(store_migrations[n].sql, "CREATE TABLE agent_maintenance"); n++)
+        sql(f->path, store_migrations[n].sql);
+    snprintf(text, sizeof text, "PRAGMA application_id = 0x74776d68; PRAGMA user_version = %d;", n);
+    sql(f->path, text);
+    sql(f->path,
+        "INSERT INTO agent (name, public_key, approved, first_seen_ns, approved_ns, last_contact_ns, software, ops)"
+        " VALUES ('a', x'00', 1, 1, 1, 1, '', '{\"maintenance\":[{\"from_ns\":\"1700000000000000001\","
+        "\"to_ns\":\"1700000000000000009\",\"author\":\"\",\"reason\":\"\"}]}'),"
+        " ('b', x'01', 1, 1, 1, 1, '', NULL)");
+    open_both(f);
+    CHECK_OK(store_read_maintenance(f->r, "a", 0, INT64_MAX, note_time, &t, &test_err));
+    assert_int_equal(t.from_ns, INT64_C(1700000000000000001));
+    assert_int_equal(t.to_ns, INT64_C(1700000000000000009));
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -254,7 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_STORE(each_generation_is_whole),       WITH_STORE(the_fleet_shares_a_row),
         WITH_STORE(retention_keeps_the_rest_whole), WITH_STORE(a_transaction_is_whole),
-        WITH_STORE(an_old_database_gets_a_history),
+        WITH_STORE(an_old_database_gets_a_history), WITH_STORE(an_old_database_keeps_maintenance),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
