@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* One row is one member. 64 bit numbers are texts, since a double does not hold them. */
-enum field_kind { F_TEXT, F_I64, F_U32, F_BOOL, F_NUM, F_U32_LATER };
+enum field_kind { F_TEXT, F_I64, F_U32, F_BOOL, F_NUM, F_U32_LATER, F_I64_LATER };
 struct field {
     const char *name;
     enum field_kind kind;
@@ -63,6 +63,7 @@ static const struct field alert_fields[] = {
     BOOL(A, "told", told),
     U32(A, "told_severity", told_severity),
     { "told_worst", F_U32_LATER, offsetof(A, told_worst), 0 },
+    { "clear_since_ns", F_I64_LATER, offsetof(A, cond.clear_since_ns), 0 },
     I64(A, "due_ns", due_ns),
     I64(A, "told_ns", told_ns),
     U32(A, "notices", notices),
@@ -84,6 +85,7 @@ static cJSON *value_of(const struct field *f, const void *at)
     case F_TEXT:
         return cJSON_CreateString(at);
     case F_I64:
+    case F_I64_LATER:
         snprintf(text, sizeof text, "%" PRId64, *(const int64_t *)at);
         return cJSON_CreateString(text);
     case F_U32:
@@ -132,6 +134,8 @@ static bool read_field(const struct field *f, const cJSON *v, void *at)
         return true;
     case F_I64:
         return read_i64(v, at);
+    case F_I64_LATER:
+        return !v || read_i64(v, at); /* of before it was stored: 0 */
     case F_U32:
         if (!cJSON_IsNumber(v) || v->valuedouble < 0 || v->valuedouble > UINT32_MAX)
             return false;

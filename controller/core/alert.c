@@ -578,6 +578,8 @@ static enum tw_rc judge(struct alert_engine *e, const struct seen_pair *p, struc
     if (step == ALERT_STEP_NONE && relapsed(a, clear_since_ns))
         note_fired(e, &a->key, j->now_ns);
     take_step(e, a, step, j);
+    if (step == ALERT_STEP_NONE && a->state == ALERT_FIRING && a->cond.clear_since_ns != clear_since_ns)
+        e->conf.changed(e->conf.ctx, a); /* a restart does not begin its clear-time anew */
     return TW_OK;
 }
 
@@ -927,7 +929,10 @@ void alert_engine_stepped(struct alert_engine *e, int64_t by_ns)
 
 static void restore_cond(struct alert *a)
 {
-    a->cond = (struct alert_cond){ .state = a->state, .severity = a->severity };
+    a->cond = (struct alert_cond){ .state = a->state,
+                                   .severity = a->severity,
+                                   .clear_since_ns =
+                                       a->state == ALERT_FIRING ? a->cond.clear_since_ns : 0 };
     if (a->state == ALERT_PENDING || a->state == ALERT_FIRING)
         a->cond.since_ns[a->severity] = a->pending_ns;
     a->lost_sight = true;

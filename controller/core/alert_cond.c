@@ -102,6 +102,13 @@ static enum alert_step feed_firing(struct alert_cond *c, const struct alert_cond
     return ALERT_STEP_RESOLVED;
 }
 
+/* Of one that was restored it is not known when the last period ended. It was not as good without a break until now, or it would have
+ * ended before it was restored. */
+static bool has_unseen_gap(const struct alert_cond *c, const struct alert_cond_rule *r, int64_t start_ns)
+{
+    return !c->last_end_ns && c->clear_since_ns && start_ns - c->clear_since_ns - r->clear_for_ns > r->gap_ns;
+}
+
 enum alert_step alert_cond_feed(struct alert_cond *c, const struct alert_cond_rule *r, struct tw_num value,
                                 int64_t start_ns, int64_t end_ns)
 {
@@ -112,6 +119,8 @@ enum alert_step alert_cond_feed(struct alert_cond *c, const struct alert_cond_ru
             c->since_ns[s] = 0;
         c->clear_since_ns = 0;
     }
+    if (has_unseen_gap(c, r, start_ns))
+        c->clear_since_ns = 0;
     c->last_end_ns = end_ns;
     note_raised(c, r, value.value, start_ns);
     return c->state == ALERT_FIRING ? feed_firing(c, r, value.value, start_ns, end_ns)

@@ -1,3 +1,5 @@
+-- additive: programs that do not know the table go by what is said of agents now, as they did
+--
 -- When agents were in maintenance, by what had been said at each moment: a report of the past goes by it, whatever is said, or
 -- becomes of the agent, later. By its name, as gaps. What is still to come changes with what is said.
 CREATE TABLE agent_maintenance (

@@ -421,6 +421,12 @@ static enum tw_rc tell_audit(void *ctx, const struct store_audit *a)
     return tell("audit %llu %s %s %s; ", (unsigned long long)a->id, a->who, a->method, a->subject);
 }
 
+static enum tw_rc tell_time(void *ctx, const struct store_time *t)
+{
+    (void)ctx;
+    return tell("maintenance %lld-%lld; ", (long long)((t->from_ns - DAY0) / MINUTE), (long long)((t->to_ns - DAY0) / MINUTE));
+}
+
 static void begin_told(void)
 {
     told[0] = '\0';
@@ -529,6 +535,8 @@ static void check_later_tables(struct store *s, struct store_reader *r, size_t v
     CHECK_OK(store_each_access_token(s, tell_access, NULL, &test_err));
     CHECK_OK(store_read_audit(r, &all, tell_audit, NULL, &test_err));
     expect_told(v, v >= 11 ? "access acc1 grafana role=2 44; audit 1 eve ScheduleApply core; " : "");
+    CHECK_OK(store_read_maintenance(r, "ams", DAY0, DAY0 + 60 * MINUTE, tell_time, NULL, &test_err));
+    expect_told(v, v >= 12 ? "maintenance 10-20; " : "");
 }
 
 static void no_problem(void *ctx, const struct store_checked *c)

@@ -378,6 +378,31 @@ static void restarts(void **state)
     }
 }
 
+/* How long it has been good is kept, but for a time of which nothing is known. */
+static void a_clear_time_goes_on(void **state)
+{
+    static const struct {
+        int64_t away_ns, still_ns; /* until it ends */
+    } cases[] = { { 0, 10 * S }, { 10 * S, 10 * S }, { HOUR, 30 * S } };
+    struct world *w = *state;
+
+    loss_rule(w);
+    w->rules.repeat_ns = 0;
+    start(w);
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        feed_for(w, 2 * MINUTE, 0.3);
+        assert_int_equal(w->n_told, 2 * i + 1);
+        feed_for(w, 20 * S, 0);
+        restart(w);
+        w->now += cases[i].away_ns;
+        feed_for(w, cases[i].still_ns - PERIOD, 0);
+        assert_int_equal(w->n_told, 2 * i + 1);
+        feed_for(w, PERIOD, 0);
+        assert_int_equal(w->n_told, 2 * i + 2);
+        feed_for(w, 3 * HOUR, 0); /* it flaps not */
+    }
+}
+
 static void out_of_a_spool(void **state)
 {
     struct world *w = *state;
@@ -1116,6 +1141,7 @@ int main(void)
         T(flapping),
         PIECES(flapping),
         T(restarts),
+        T(a_clear_time_goes_on),
         T(out_of_a_spool),
         T(availability),
         T(against_its_baseline),
