@@ -69,6 +69,8 @@ static void stepped(struct alerts *a, int64_t by_ns)
     log_warn("the clock of this host was set", LOG_I("by_ms", by_ns / TW_NS_PER_MS));
     a->started_ns += by_ns;
     inventory_stepped(&a->c->inv, by_ns);
+    if (a->c->publish)
+        publish_stepped(a->c->publish, by_ns);
     alert_engine_stepped(a->engine, by_ns);
 }
 

@@ -136,6 +136,11 @@ static uint64_t expected_periods(const struct pair *pair, int64_t from_ns, int64
     return sum;
 }
 
+void publish_stepped(struct publish *p, int64_t by_ns)
+{
+    p->started_ns += by_ns;
+}
+
 bool publish_periods(const struct publish *p, const struct pair *pair, int64_t now_ns, struct publish_periods *ret)
 {
     int64_t period_ns = pair->report_period_ns;

@@ -36,6 +36,8 @@ static inline void publish_fetch(const struct pair *pair)
 }
 /* Has a summary that ended so lately that the next one is not overdue? Two report periods, as in pair_state(). */
 bool publish_is_fresh(const struct pair *pair, int64_t now_ns);
+/* The wall clock was set: what it said of our start is so much later, or earlier, by it. */
+void publish_stepped(struct publish *p, int64_t by_ns);
 struct publish_periods {
     int64_t from_ns, to_ns; /* whole minutes */
     uint64_t expected, stored;

@@ -467,6 +467,31 @@ static void completeness_of_the_last_hour(void **state)
     }
 }
 
+/* The clock was an hour ahead when all began: what is expected begins when it did, by the clock as it is now. */
+static void a_step_back_moves_the_start(void **state)
+{
+    const int64_t now_ns = INT64_C(1700000040) * TW_NS_PER_S, hour_ns = 3600 * TW_NS_PER_S;
+    int64_t began_ns = now_ns - 600 * TW_NS_PER_S;
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "c", "ams", "fra", 1, began_ns + hour_ns);
+    struct publish_periods n;
+
+    (void)state;
+    r->publish->started_ns = began_ns + hour_ns;
+    for (int64_t at_ns = began_ns; at_ns < now_ns; at_ns += FX_PERIOD) {
+        struct tw_summary s = fx_summary(r->f, p, 0, at_ns);
+        publish_summary(r->publish, p, &s);
+        summary_free(&s);
+    }
+    assert_false(publish_periods(r->publish, p, now_ns, &n));
+    publish_stepped(r->publish, -hour_ns);
+    inventory_stepped(&r->f->inv, -hour_ns);
+    assert_true(publish_periods(r->publish, p, now_ns, &n));
+    assert_int_equal(n.from_ns, began_ns);
+    assert_true(n.expected >= 48 && n.stored == n.expected);
+    rig_free(r);
+}
+
 static void publish_hours(struct rig *r, struct pair *p, int64_t hole_from, int64_t hole_to)
 {
     for (int64_t at = r->start_ns - 720 * FX_PERIOD; at <= r->start_ns; at += FX_PERIOD) {
@@ -516,6 +541,7 @@ int main(void)
         cmocka_unit_test(last_period_and_counters),
         cmocka_unit_test(a_run_over_two_periods_counts_once),
         cmocka_unit_test(a_wrong_clock_does_not_hide_the_present),
+        cmocka_unit_test(a_step_back_moves_the_start),
         cmocka_unit_test(stale_pairs_leave),
         cmocka_unit_test(native_histograms_have_a_cap),
         cmocka_unit_test(sites_are_groups),
