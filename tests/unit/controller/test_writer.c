@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/writer.h"
@@ -182,6 +183,47 @@ static void a_full_disk_is_waited_for(void **state)
     }
 }
 
+static sqlite3 *other_program(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+/* A reader of the file, however long it reads, holds nobody up; who locks it for writing is waited for. */
+static void a_locked_database_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[6];
+    sqlite3 *db = other_program(f, "BEGIN; SELECT count(*) FROM agent");
+
+    start(f, (struct writer_conf){ .linger_ns = TW_NS_PER_MS, .retry_ns = 20 * TW_NS_PER_MS });
+    for (unsigned i = 0; i < 3; i++) {
+        init_job(f, &j[i], i, 1);
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+        WAIT(f->n_done == i + 1);
+        assert_int_equal(j[i].outcome, TW_OK);
+    }
+    assert_int_equal(stats(f).retries, 0);
+    sqlite3_close(db);
+
+    db = other_program(f, "BEGIN IMMEDIATE");
+    for (unsigned i = 3; i < 6; i++) {
+        init_job(f, &j[i], i, 1);
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    loop_run_until(f->loop, &j[3].done, (struct tw_mono){ tw_mono_now().ns + 300 * TW_NS_PER_MS });
+    assert_int_equal(f->n_done, 3); /* nothing is said to be done that is not durable, and nothing fails */
+    sqlite3_close(db);
+    WAIT(f->n_done == 6);
+    for (unsigned i = 3; i < 6; i++)
+        assert_int_equal(j[i].outcome, TW_OK);
+    stop(f);
+    assert_int_equal(stored(f), 6);
+}
+
 static void a_job_that_is_wrong_fails_alone(void **state)
 {
     struct fixture *f = *state;
@@ -272,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
         T(jobs_end_in_order_and_share_commits), T(a_full_disk_is_waited_for),
+        T(a_locked_database_is_waited_for),
         T(a_job_that_is_wrong_fails_alone),     T(the_queue_is_bounded_and_says_when_it_fills),
         T(a_stop_writes_what_is_queued),        T(a_stop_on_a_full_disk_ends_and_says_what_is_lost),
     };
