@@ -138,8 +138,10 @@ const uint8_t *spool_id(const struct spool *s)
 enum tw_rc spool_begin(struct spool *s)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, SP_BEGIN, &c, NULL);
+    enum tw_rc rc;
 
+    sq_rollback(&s->q); /* one for whose rollback there was no memory is still open */
+    rc = sq_start(&s->q, SP_BEGIN, &c, NULL);
     s->saved = s->now;
     if (!rc)
         rc = sq_run(&c, NULL);

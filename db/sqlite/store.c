@@ -292,6 +292,7 @@ enum tw_rc store_begin(struct store *s, struct tw_err *err)
 
     if (s->q.in_txn)
         return tw_err_set(err, TW_EINVAL, "%s: a transaction is open already", s->q.spec->what);
+    sq_rollback(&s->q); /* one for whose rollback there was no memory is still open */
     rc = run(s, ST_BEGIN, err);
     if (!rc)
         s->q.in_txn = true;

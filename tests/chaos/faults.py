@@ -89,6 +89,13 @@ def shim_fault(calls, rate, error=0, delay=0.0):
     return inject
 
 
+def no_memory(lab, who, rng):
+    """Now and then, often, or none at all."""
+    rate = rng.choice([0.02, 0.3, 1.0])
+    lab.say(f"  {rate:.0%} of its allocations fail")
+    return shim_fault(["malloc", "calloc", "realloc"], rate, errno.ENOMEM)(lab, who, rng)
+
+
 def shim_off(lab, who, before):
     lab.shims[who].off()
     lab.say(f"  {lab.shims[who].injected() - before} calls of {who} failed or were slow")
@@ -122,7 +129,7 @@ FAULTS = [
     Fault("disk errors", "any", shim_fault(DISK, 0.2, errno.EIO), shim_off),
     Fault("disk full", "any", shim_fault(DISK, 1.0, errno.ENOSPC), shim_off),
     Fault("disk read-only", "any", shim_fault(DISK, 1.0, errno.EROFS), shim_off),
-    Fault("no memory", "any", shim_fault(["malloc", "calloc", "realloc"], 0.02, errno.ENOMEM), shim_off),
+    Fault("no memory", "any", no_memory, shim_off),
     Fault("interrupted calls", "any", shim_fault(["epoll_wait"], 0.3, errno.EINTR), shim_off),
     Fault("no buffers", "any", shim_fault(["sendmsg", "recvmsg"], 0.3, errno.ENOBUFS), shim_off),
     Fault("no descriptors", "any", shim_fault(["accept", "open"], 0.5, errno.EMFILE), shim_off),

@@ -296,15 +296,90 @@ static void every_commit_waits_for_the_disk(void **state)
     store_close(s);
 }
 
+/* ---- No memory ---------------------------------------------------------------------------------- */
+
+static sqlite3_mem_methods plenty;
+static long allocations_left = -1; /* of SQLite's; -1: as many as it wants */
+
+static bool may_allocate(void)
+{
+    if (allocations_left > 0)
+        allocations_left--;
+    return allocations_left != 0;
+}
+
+static void *scarce_malloc(int n)
+{
+    return may_allocate() ? plenty.xMalloc(n) : NULL;
+}
+
+static void *scarce_realloc(void *p, int n)
+{
+    return may_allocate() ? plenty.xRealloc(p, n) : NULL;
+}
+
+static void make_memory_scarce(void)
+{
+    sqlite3_mem_methods scarce;
+
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plenty), SQLITE_OK);
+    scarce = plenty;
+    scarce.xMalloc = scarce_malloc;
+    scarce.xRealloc = scarce_realloc;
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &scarce), SQLITE_OK);
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0), SQLITE_OK); /* as when all of it is in use */
+}
+
+/* It runs out at any point, for the rollback, too; once there is some again the same rows go in, once. */
+static void no_memory_and_again(void **state)
+{
+    char path[PATH_SIZE];
+    struct tw_err err = { 0 };
+    struct store *s;
+    int64_t agent;
+    uint64_t done = 10;
+    unsigned failed = 0;
+
+    (void)state;
+    CHECK_OK(store_open(in_dir(path, "memory.db"), &s, &test_err));
+    agent = new_agent(s, "ams1");
+    CHECK_OK(append(s, agent, 1, 10, &test_err));
+    for (long k = 1; k < 400; k++) {
+        enum tw_rc rc;
+
+        allocations_left = k % 200;
+        rc = append(s, agent, done + 1, 200, &err);
+        allocations_left = -1;
+        if (rc != TW_OK) {
+            failed++;
+            CHECK_OK(append(s, agent, done + 1, 200, &test_err));
+        }
+        done += 200;
+    }
+    assert_true(failed > 10);
+    CHECK_OK(store_begin(s, &test_err)); /* it was for something of our own that there was none, and now for taking it back */
+    CHECK_OK(store_put_mesh(s, &(struct store_mesh){ .name = "core" }, &test_err));
+    allocations_left = 0;
+    store_rollback(s);
+    allocations_left = -1;
+    CHECK_OK(append(s, agent, done + 1, 200, &test_err));
+    done += 200;
+    assert_int_equal(sql_int(path, "SELECT count(*) FROM mesh"), 0);
+    store_close(s);
+    check_complete(path, done);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_disk_by_file_size),
         cmocka_unit_test(full_disk_by_file_system),
         cmocka_unit_test(nothing_slips_in_behind_a_failed_transaction),
+        cmocka_unit_test(no_memory_and_again),
         cmocka_unit_test(killed_at_any_point),
         cmocka_unit_test(every_commit_waits_for_the_disk),
     };
 
+    make_memory_scarce(); /* before SQLite's first use */
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
