@@ -77,8 +77,9 @@ static void show_certificate(struct out_records *r, const Tw__AgentCertificate *
 
     if (!m)
         return;
-    life = m->not_after_ns - m->issued_ns;
-    out_show(r, "Certificate", now_ns > m->not_after_ns ? OUT_BAD : now_ns > m->not_after_ns - life / 4 ? OUT_DOUBT : OUT_PLAIN,
+    if (__builtin_sub_overflow(m->not_after_ns, m->issued_ns, &life) || life < 0)
+        life = 0; /* no such certificate is issued */
+    out_show(r, "Certificate", now_ns > m->not_after_ns ? OUT_BAD : now_ns > (m->not_after_ns > life / 4 ? m->not_after_ns - life / 4 : 0) ? OUT_DOUBT : OUT_PLAIN,
              "until %s, issued %s, serial %s", out_time(m->not_after_ns, until), out_time(m->issued_ns, issued), m->serial);
 }
 

@@ -197,7 +197,7 @@ static void put_rows(const struct out_listing *l, const struct out_records *r, i
             const struct out_col *c = &l->columns[t->from[k].col];
             size_t field = t->from[k].field;
             put_cell(t, field == NO_FIELD ? NULL : &r->fields[i * r->per_record + field],
-                     shown_of(r->shown + at, end - at, key_of(c)), c->as, now_ns);
+                     end > at ? shown_of(r->shown + at, end - at, key_of(c)) : NULL, c->as, now_ns);
         }
     }
 }

@@ -72,11 +72,12 @@ const char *out_ago(int64_t then_ns, int64_t now_ns, char buf[OUT_NUM])
     } steps[] = {
         { 120, 1, "s" }, { 120 * 60, 60, "min" }, { 48 * 3600, 3600, "h" }, { INT64_MAX, 86400, "d" }
     };
-    int64_t s = (now_ns - then_ns) / TW_NS_PER_S;
+    int64_t s;
     size_t i = 0;
 
     if (then_ns <= 0)
         return unknown(buf);
+    s = (now_ns - then_ns) / TW_NS_PER_S;
     if (s < 0) /* the controller's clock is ahead of ours */
         s = 0;
     while (s >= steps[i].below_s)

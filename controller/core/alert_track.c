@@ -1,4 +1,5 @@
 #include "controller/core/alert_track.h"
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -162,7 +163,7 @@ bool alert_baseline_load(struct alert_baseline *b, const char *text)
     for (text += used; *text; text += used) {
         used = 0;
         if (sscanf(text, " %" SCNd64 ":%lf%n", &at, &value, &used) != 2 || !used || at <= 0 ||
-            !isfinite(value))
+            !(fabs(value) <= FLT_MAX)) /* NaN, too; more than that would be kept as infinite, and not be read again */
             return false;
         got.at[(at - 1) % ALERT_CELLS] = at;
         got.median[(at - 1) % ALERT_CELLS] = (float)value;

@@ -67,6 +67,14 @@ ROWS = {
                  "hostile controller", "each call is answered once; no session beyond the agent's limits or where it may not send; what goes out "
                  "can be read; the agent stops", "agent/uplink.c agent/schedule_run.c agent/ondemand.c agent/recorder.c agent/frozen.c "
                  "agent/flight_pb.c agent/refusals.c agent/pair_names.c", "", 2048),
+    "join": row("the service Join before an agent that wants to join: certificates of our and of a foreign CA, spoilt ones, refusals, cuts",
+                "the token is shown to its CA alone; no other CA is trusted; no certificate is taken but one for its own name and key",
+                "agent/join.c agent/credentials.c", "", 1024),
+    "twampctl": row("any answers of a controller to every command of twampctl, in every format",
+                    "it ends with a code of its own; JSON can be read; what it prints is UTF-8; failures say why",
+                    "controller/cli/answer.c controller/cli/out_table.c controller/cli/out_listing.c controller/cli/out_records.c "
+                    "controller/cli/out_json.c controller/cli/out_num.c controller/cli/cmd_flight.c controller/cli/cmd_agent_show.c "
+                    "controller/cli/cmd_alert.c controller/cli/cmd_doctor.c controller/cli/plan.c", "", 2048),
     "spool_file": row("a spool file that is damaged, or is none", "refused with a reason, or it works: numbers in order and never twice, gaps "
                       "only where something is missing, what is appended can be read", "db/sqlite/spool.c db/sqlite/spool_trim.c",
                       "spool_get_value", 1024),
