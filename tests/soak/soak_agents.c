@@ -1,9 +1,11 @@
-/* tests/soak/soak_agents.c - the simulated agents of the soak test, for a controller that runs: each with a connection of
- * its own, taking schedules, sending a summary of every pair in every report period, and one after another dropping
- * their connections and coming back. Ends at SIGTERM, or when its standard input does. Each period one line of JSON:
+/* tests/soak/soak_agents.c - the simulated agents of the soak test, for a controller that runs: each with a
+ * connection of its own, taking schedules, sending a summary of every pair in every report period, and one
+ * after another dropping their connections and coming back. Ends at SIGTERM, or when its standard input does.
+ * Each period one line of JSON:
  *   {"connected":200,"settled":200,"sent":..,"acked":..,"late":0,"refused":0,"returns":12}
  *
- * usage: soak_agents URL DIRECTORY AGENTS DEGREE DOCUMENT      (DOCUMENT: the mesh of them all is written there) */
+ * usage: soak_agents URL DIRECTORY AGENTS DEGREE DOCUMENT      (DOCUMENT: the mesh of them all is written
+ * there) */
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -88,7 +90,8 @@ static void tell(const struct fleet *f, size_t late, size_t returns)
         sent += f->agents[i].sent;
         acked += f->agents[i].acked;
     }
-    printf("{\"connected\":%zu,\"settled\":%zu,\"sent\":%llu,\"acked\":%llu,\"late\":%zu,\"refused\":%llu,\"returns\":%zu}\n",
+    printf("{\"connected\":%zu,\"settled\":%zu,\"sent\":%llu,\"acked\":%llu,\"late\":%zu,\"refused\":%llu,"
+           "\"returns\":%zu}\n",
            fleet_connected(f), fleet_settled(f), (unsigned long long)sent, (unsigned long long)acked, late,
            (unsigned long long)f->refused, returns);
     fflush(stdout);
