@@ -185,7 +185,7 @@ static void say_hello(struct checker *k)
                                  .url = k->o->controller,
                                  .role = TW__ROLE__ROLE_AGENT,
                                  .name = k->o->name,
-                                 .software = "twamp-agent " TW_VERSION,
+                                 .software = tw_software_agent,
                                  .boot_id = boot_id,
                                  .identity = k->identity,
                                  .tls = tell_tls,

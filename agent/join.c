@@ -174,7 +174,7 @@ static void ask(struct join *j, struct rpc_peer *p, const char *token)
     rq.csr = (ProtobufCBinaryData){ csr.len, csr.data };
     rq.public_key = (ProtobufCBinaryData){ sizeof key, key };
     rq.proof = (ProtobufCBinaryData){ sizeof sig, sig };
-    rq.software = (char *)"twamp-agent " TW_VERSION;
+    rq.software = (char *)tw_software_agent;
     if (*token)
         tw__join__join(s, &rq, got_answer, j);
     else
@@ -221,7 +221,7 @@ static void start_step(struct join *j)
                                  .url = j->conf.url,
                                  .role = TW__ROLE__ROLE_JOINER,
                                  .name = j->conf.name,
-                                 .software = "twamp-agent " TW_VERSION,
+                                 .software = tw_software_agent,
                                  .hooks = { .ctx = j, .on_up = on_up, .on_down = on_down },
                                  .tls = give_tls,
                                  .tls_ctx = j,

@@ -32,6 +32,7 @@
 #include "common/net/keyfile.h"
 #include "common/net/now.h"
 #include "common/net/process.h"
+#include "common/net/reload.h"
 #include "common/version.h"
 
 #define REFLECT_MAX 8 /* as struct worker_cfg */
@@ -75,6 +76,7 @@ struct agent {
     struct target_rules targets; /* points to probe_allow */
     struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
+    struct reload reload;
     bool unwanted; /* by the controller: revoked or removed */
     bool failed;   /* it cannot join, and said why */
 };
@@ -364,11 +366,19 @@ static void on_hangup(void *ctx, int signo)
     struct agent *a = ctx;
 
     (void)signo;
-    if (a->keys)
+    reload_begin(&a->reload);
+    if (a->keys) {
         keyring_look(a->keys);
-    if (a->metrics)
-        metrics_server_reload(a->metrics);
+        reload_part(&a->reload, "secrets", keyring_error(a->keys));
+    }
+    if (a->metrics) {
+        struct tw_err err = { 0 };
+        metrics_server_reload(a->metrics, &err);
+        reload_part(&a->reload, "certificate of HTTPS", err.text);
+    }
     access_lists_reload(a->access);
+    reload_part(&a->reload, "access lists", access_lists_error(a->access));
+    reload_end(&a->reload);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -377,6 +387,7 @@ static void on_signal(void *ctx, int signo)
 
     log_info("stopping", LOG_S("signal", strsignal(signo)));
     process_notify("STOPPING=1");
+    loop_release_signals();
     loop_stop(a->loop);
 }
 
@@ -849,6 +860,7 @@ static enum tw_rc start_metrics(struct agent *a, struct tw_err *err)
                                      .schedule = a->schedule,
                                      .fill_health = fill_health,
                                      .is_up = is_up,
+                                     .reload = &a->reload,
                                      .ctx = a };
 
     return strcmp(a->opt.http, "off") ? metrics_server_start(&c, &a->metrics, err) : TW_OK;
@@ -971,7 +983,7 @@ static void log_ready(const struct agent *a)
     identity_public(a->identity, key);
     identity_fingerprint(key, fingerprint);
     log_info("ready", LOG_S("name", a->opt.name), LOG_S("controller", a->opt.controller),
-             LOG_S("version", TW_VERSION), LOG_U("reflector_port", a->reflector_port),
+             LOG_S("version", tw_version), LOG_U("reflector_port", a->reflector_port),
              LOG_U("control_port", control_port(a->control)), LOG_S("fingerprint", fingerprint));
 }
 

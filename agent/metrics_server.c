@@ -18,7 +18,7 @@
 #define MOST_SERIES 100000        /* of one level, as the controller's default */
 #define MOST_BUCKETS 160          /* of a native histogram, as the controller's default */
 #define CONNECTIONS 16
-#define MOST_SELF 16
+#define MOST_SELF 20
 
 struct own_pair {
     uint64_t id;
@@ -237,11 +237,24 @@ static void show_agent(struct metrics_server *m, struct snapshot *x)
     m->conf.fill_health(m->conf.ctx, &h);
     x->agent = (struct metrics_agent){ .name = m->conf.name,
                                        .state = m->conf.is_up(m->conf.ctx) ? "up" : "down",
-                                       .software = "twamp-agent " TW_VERSION,
+                                       .software = tw_software_agent,
                                        .generation = h.generation };
     metrics_take_health(&x->agent, &h);
     x->s.fleet = &x->agent;
     x->s.n_fleet = 1;
+}
+
+static size_t reload_rows(const struct reload *r, struct metrics_self *ret)
+{
+    size_t n = 0;
+
+    if (!r)
+        return 0;
+    ret[n++] = (struct metrics_self){ RELOAD_FAILED, "gauge", NULL, NULL, r->error[0] ? 1 : 0 };
+    ret[n++] = (struct metrics_self){ RELOAD_TIME, "gauge", NULL, NULL, (double)r->time_ns / 1e9 };
+    ret[n++] = (struct metrics_self){ RELOADS, "counter", "result", "ok", (double)r->ok };
+    ret[n++] = (struct metrics_self){ RELOADS, "counter", "result", "failed", (double)r->failed };
+    return n;
 }
 
 static void show_self(const struct metrics_server *m, struct snapshot *x)
@@ -266,6 +279,7 @@ static void show_self(const struct metrics_server *m, struct snapshot *x)
         x->self[n++] = (struct metrics_self){ "twamp_http_certificate_expiry_time_seconds",
                                               "When the certificate of HTTPS expires, seconds since 1970.", "gauge", NULL, NULL,
                                               (double)httpd_cert_end_ns(m->httpd) / 1e9 };
+    n += reload_rows(m->conf.reload, x->self + n);
     x->s.self = x->self;
     x->s.n_self = n;
 }
@@ -385,12 +399,9 @@ enum tw_rc metrics_server_start(const struct metrics_server_conf *c, struct metr
     return TW_OK;
 }
 
-void metrics_server_reload(struct metrics_server *m)
+enum tw_rc metrics_server_reload(struct metrics_server *m, struct tw_err *err)
 {
-    struct tw_err err = { 0 };
-
-    if (httpd_reload(m->httpd, &err) != TW_OK)
-        log_error("the certificate of HTTPS stays as it was", LOG_S("reason", err.text));
+    return httpd_reload(m->httpd, err);
 }
 
 void metrics_server_stop(struct metrics_server *m)

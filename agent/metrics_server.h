@@ -5,6 +5,7 @@
 #define TW_AGENT_METRICS_SERVER_H
 
 #include "agent/schedule_run.h"
+#include "common/net/reload.h"
 #include "common/stats.h"
 
 struct metrics_server;
@@ -17,12 +18,13 @@ struct metrics_server_conf {
     const struct schedule_run *schedule; /* says which pairs there are; outlives it */
     void (*fill_health)(void *ctx, Tw__HealthReport *ret); /* clock and noise are there to be filled */
     bool (*is_up)(void *ctx);                              /* connected to the controller */
+    const struct reload *reload;                           /* what became of SIGHUP; NULL: there is none */
     void *ctx;
 };
 /* TW_EINVAL (address), TW_EINUSE, TW_EPERM. */
 enum tw_rc metrics_server_start(const struct metrics_server_conf *c, struct metrics_server **ret, struct tw_err *err);
-/* Reads certificate and key anew; what cannot be used is logged and changes nothing. */
-void metrics_server_reload(struct metrics_server *m);
+/* Reads certificate and key anew; what cannot be used changes nothing, and *err says why. */
+enum tw_rc metrics_server_reload(struct metrics_server *m, struct tw_err *err);
 void metrics_server_stop(struct metrics_server *m);
 /* A summary is closed. m NULL: nobody looks. Those of tests on demand, and of pairs that are in the schedule no more, do not
  * count. */

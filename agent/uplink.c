@@ -519,7 +519,7 @@ static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
         .tls_ctx = u->conf.tls_ctx,
         .role = TW__ROLE__ROLE_AGENT,
         .name = u->conf.name,
-        .software = "twamp-agent " TW_VERSION,
+        .software = tw_software_agent,
         .boot_id = u->boot_id,
         .spool_id = spool_id(u->conf.spool),
         .identity = u->conf.identity,

@@ -302,7 +302,7 @@ static enum tw_rc evaluate(struct conf_cmdline *c, void *target, struct tw_err *
         return TW_ECLOSED;
     }
     if (c->version) {
-        printf("%s %s\n", c->p->name, TW_VERSION);
+        printf("%s %s\n", c->p->name, tw_version);
         return TW_ECLOSED;
     }
     rc = check_arg_count(c, err);

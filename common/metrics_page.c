@@ -323,7 +323,7 @@ static enum tw_rc render(struct page *p, unsigned levels)
     const struct metrics_snapshot *s = p->s;
     enum tw_rc rc = TW_OK;
 
-    put_single(p, SINGLE_BUILD, ",version=\"", TW_VERSION, 1);
+    put_single(p, SINGLE_BUILD, ",version=\"", tw_version, 1);
     if (!p->mesh)
         rc = render_fleet(p);
     if (!rc && levels & METRICS_MESH)

@@ -113,7 +113,7 @@ void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__S
     Tw__StatusReply reply = TW__STATUS_REPLY__INIT;
 
     (void)rq;
-    reply.version = (char *)TW_VERSION;
+    reply.version = (char *)tw_version;
     reply.started_ns = c->started_ns;
     reply.generation = c->inv.generation;
     count_all(&c->inv, now_ns, &reply);

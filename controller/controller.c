@@ -241,7 +241,7 @@ static enum tw_rc start_events(struct controller *c, const struct controller_con
     enum tw_rc rc = events_new(&(struct events_conf){ .loop = c->loop,
                                                       .max_clients = conf->http_events_max,
                                                       .name = c->name,
-                                                      .version = TW_VERSION,
+                                                      .version = tw_version,
                                                       .started_ns = c->started_ns },
                                &c->events);
 
@@ -342,21 +342,31 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     return TW_OK;
 }
 
-static int64_t days_left(const struct controller *c)
+static void reload_http(struct controller *c)
 {
-    return (httpd_cert_end_ns(c->http) - tw_wall_now().ns) / DAY_NS;
+    struct tw_err err = { 0 };
+
+    if (!c->http || !httpd_cert_end_ns(c->http))
+        return;
+    if (httpd_reload(c->http, &err) == TW_OK)
+        log_info("the certificate of HTTPS was read anew", LOG_I("days_left", (httpd_cert_end_ns(c->http) - tw_wall_now().ns) / DAY_NS));
+    reload_part(&c->reload, "the certificate of HTTPS stays as it was", err.text);
+}
+
+static void reload_authority(struct controller *c)
+{
+    struct tw_err err = { 0 };
+
+    joining_reload(c->joining, &err);
+    reload_part(&c->reload, "the certificates of --ca-dir stay as they were", err.text);
 }
 
 void controller_reload(struct controller *c)
 {
-    struct tw_err err = { 0 };
-
-    if (!c->http)
-        return;
-    if (httpd_reload(c->http, &err) != TW_OK)
-        log_error("the certificate of HTTPS stays as it was", LOG_S("reason", err.text));
-    else if (httpd_cert_end_ns(c->http))
-        log_info("the certificate of HTTPS was read anew", LOG_I("days_left", days_left(c)));
+    reload_begin(&c->reload);
+    reload_http(c);
+    reload_authority(c);
+    reload_end(&c->reload);
 }
 
 /* First nothing new comes in, then what has come goes to the disk, then the rest goes. */

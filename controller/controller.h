@@ -5,6 +5,7 @@
 #include "common/net/httpd.h"
 #include "admin.pb-c.h"
 #include "common/net/arena.h"
+#include "common/net/reload.h"
 #include "common/net/rpc.h"
 #include "controller/clocks.h"
 #include "controller/core/budget.h"
@@ -56,6 +57,7 @@ struct controller {
     int64_t started_ns;
     const char *name, *data_dir;
     char problem[256]; /* why we are not ready: "" = ready */
+    char skew[160];    /* agents of another release */
     char warning[256]; /* what somebody has to do before it is a problem */
     struct store *store; /* the writer thread's while that runs */
     struct changes *changes;
@@ -67,6 +69,7 @@ struct controller {
     struct login *login; /* at the page; NULL without HTTP */
     struct audit *audit; /* what they change */
     unsigned edits; /* of agents, on their way: agent_edit.c */
+    struct reload reload;
     bool auto_approve, http_write, open_metrics;
     struct store_keep keep;
     int64_t history_ns, audit_ns;

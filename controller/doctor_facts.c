@@ -585,7 +585,7 @@ static void fill_controller(struct known *k)
     struct statvfs fs;
 
     writer_stats(c->writer, &w);
-    ret->version = TW_VERSION;
+    ret->version = tw_version;
     ret->problems = k->problems;
     ret->n_problems = controller_problems(c, k->problems, TW_NELEM(k->problems));
     ret->database = w.store.file_bytes;

@@ -1,4 +1,5 @@
 /* The CA at work: opening it, renewing the controller's own certificate, what is to be told. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
@@ -162,6 +163,7 @@ enum tw_rc joining_new(const struct joining_conf *conf, struct joining **ret, st
     if (!j)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     j->c = conf->c;
+    snprintf(j->ca_dir, sizeof j->ca_dir, "%s", conf->ca_dir);
     j->life_ns = conf->life_ns ? conf->life_ns : LIFE_NS;
     j->refused_log.burst = 10;
     joining_calls_init(j);
@@ -175,6 +177,38 @@ enum tw_rc joining_new(const struct joining_conf *conf, struct joining **ret, st
         return rc;
     }
     *ret = j;
+    return TW_OK;
+}
+
+static bool same_ca(const struct authority *a, const struct authority *b)
+{
+    struct pki_info x, y;
+
+    pki_cert_info(authority_ca(a), &x);
+    pki_cert_info(authority_ca(b), &y);
+    return !memcmp(x.key_hash, y.key_hash, sizeof x.key_hash);
+}
+
+enum tw_rc joining_reload(struct joining *j, struct tw_err *err)
+{
+    struct authority *fresh = NULL, *old = j->ca;
+    enum tw_rc rc;
+
+    if (!old)
+        return TW_OK;
+    rc = authority_open(j->ca_dir, &fresh, err);
+    if (rc == TW_OK && !same_ca(old, fresh)) {
+        authority_free(fresh);
+        return tw_err_set(err, TW_EINVAL, "%s/ca.pem is another CA than the one whose certificates the agents have: expected the same key; "
+                          "another CA needs a restart, and agents that join again", j->ca_dir);
+    }
+    if (rc != TW_OK)
+        return rc;
+    j->ca = fresh;
+    if (strcmp(authority_server_pem(old), authority_server_pem(fresh)))
+        secure_renewed(j->c);
+    authority_free(old);
+    on_renew(&j->renew);
     return TW_OK;
 }
 

@@ -25,6 +25,9 @@ struct joining_conf {
  * that is not there is no error: nobody can join then. */
 enum tw_rc joining_new(const struct joining_conf *conf, struct joining **ret, struct tw_err *err);
 void joining_free(struct joining *j);
+/* Reads the CA's directory anew: the listeners get the controller's certificate that is there. It must be the same CA, since agents' certificates
+ * are its. Without a CA: nothing. On an error all stays as it was. */
+enum tw_rc joining_reload(struct joining *j, struct tw_err *err);
 /* What the agents' listener offers to those without a certificate. */
 const struct rpc_service *joining_service(struct joining *j);
 /* NULL: there is none. */

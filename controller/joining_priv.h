@@ -11,6 +11,7 @@ struct joining {
     struct rpc_service offered;
     struct controller *c;
     struct authority *ca; /* NULL: there is none */
+    char ca_dir[4096];
     int64_t life_ns;
     struct join_token *tokens; /* oldest first */
     size_t n_tokens, cap_tokens;

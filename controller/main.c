@@ -239,6 +239,7 @@ static void on_signal(void *ctx, int signo)
 {
     log_info("stopping", LOG_S("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
     process_notify("STOPPING=1");
+    loop_release_signals();
     loop_stop(ctx);
 }
 
@@ -357,7 +358,7 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
     }
     log_info("ready", LOG_S("listen", o->listen), LOG_S("admin_listen", o->admin_listen),
              LOG_S("http", o->http), LOG_S("data_dir", o->data_dir), LOG_S("name", name),
-             LOG_S("version", TW_VERSION), LOG_U("generation", c->inv.generation));
+             LOG_S("version", tw_version), LOG_U("generation", c->inv.generation));
     if (o->http_write)
         log_warn("--http-write will go with the next release: roles decide who may change something over HTTP; until there is an access "
                  "token, requests from this host may; make one: twampctl access token create --role operator NAME");

@@ -14,7 +14,8 @@ struct reader_job {
 };
 enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs, struct reader_pool **ret,
                              struct tw_err *err);
-/* Fails nothing: queued jobs are run, and every done() has been called when it returns. Loop thread; the loop need not run. */
+/* Queued jobs are run, but what they read is cut short with an error; every done() has been called when it returns. Loop thread; the loop need
+ * not run. */
 void reader_pool_stop(struct reader_pool *p);
 enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j); /* TW_EBUSY, TW_ECLOSED (stopping): not taken */
 uint64_t reader_refused(const struct reader_pool *p);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "common/net/now.h"
 #include "common/net/process.h"
+#include "common/version.h"
 #include "common/net/now.h"
 #include "controller/alerts.h"
 #include "controller/audit.h"
@@ -296,6 +297,18 @@ static void add_tls(struct rows *r, const struct controller *c, const struct htt
     add_labelled(r, reloads, "counter", reloads_help, "result", "refused", (double)h->reloads_failed);
 }
 
+static void add_reload(struct rows *r, const struct controller *c)
+{
+    const struct reload *l = &c->reload;
+    const struct metrics_self rows[] = { { RELOAD_FAILED, "gauge", NULL, NULL, l->error[0] ? 1 : 0 },
+                                         { RELOAD_TIME, "gauge", NULL, NULL, (double)l->time_ns / 1e9 },
+                                         { RELOADS, "counter", "result", "ok", (double)l->ok },
+                                         { RELOADS, "counter", "result", "failed", (double)l->failed } };
+
+    for (size_t i = 0; i < TW_NELEM(rows) && r->n < r->cap; i++)
+        r->v[r->n++] = rows[i];
+}
+
 static void add_http(struct rows *r, const struct controller *c)
 {
     struct httpd_counters h;
@@ -398,6 +411,7 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
     add_http(&r, c);
     add_certificates(&r, c);
     add_access(&r, c);
+    add_reload(&r, c);
     add_process(&r, c);
     return r.n;
 }
@@ -416,13 +430,34 @@ static void look_at_cert(struct controller *c)
                  left_ns > 0 ? "expires at" : "has expired at", tw_wall_format((struct tw_wall){ end_ns }, text));
 }
 
+/* Agents of another release than this one work, as long as it is the one before or after; what they cannot do doctor says. */
+static void look_at_releases(struct controller *c)
+{
+    const char *ours = strchr(tw_software_agent, ' ');
+    size_t n = 0;
+
+    for (const struct agent *a = c->inv.agents; a; a = a->hh.next) {
+        const char *theirs = strchr(a->row.software, ' ');
+        n += a->peer && (!theirs || strcmp(ours, theirs));
+    }
+    c->skew[0] = '\0';
+    if (n)
+        snprintf(c->skew, sizeof c->skew, "%zu agents run another release than this controller (%s): twampctl agent list", n, tw_version);
+}
+
 size_t controller_warnings(struct controller *c, const char **ret, size_t cap)
 {
+    size_t n = 0;
+
     look_at_cert(c);
-    if (!c->warning[0] || !cap)
-        return 0;
-    ret[0] = c->warning;
-    return 1;
+    if (c->warning[0] && n < cap)
+        ret[n++] = c->warning;
+    if (c->reload.error[0] && n < cap)
+        ret[n++] = c->reload.error;
+    look_at_releases(c);
+    if (c->skew[0] && n < cap)
+        ret[n++] = c->skew;
+    return n;
 }
 
 size_t controller_problems(struct controller *c, const char **ret, size_t cap)

@@ -23,6 +23,8 @@ void store_close(struct store *s);
 /* After store_open() of the same file. While a reader's fn runs, the same reader takes no other call. */
 enum tw_rc store_reader_open(const char *path, struct store_reader **ret, struct tw_err *err);
 void store_reader_close(struct store_reader *r);
+/* Ends the statement that another thread runs by this reader, if one does, with an error. */
+void store_reader_interrupt(struct store_reader *r);
 
 /* ---- Transactions: the writer groups many changes in one commit ------------------------------------------- */
 enum tw_rc store_begin(struct store *s, struct tw_err *err);

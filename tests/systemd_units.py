@@ -37,6 +37,14 @@ def complaints(path, folder):
     return [x for x in analyze("verify", copy).splitlines() if name in x]
 
 
+def life(path):
+    """Daemons end within 2 s, and read files anew on SIGHUP: the unit has to know."""
+    with open(path) as f:
+        said = dict(x.strip().split("=", 1) for x in f if "=" in x and not x.startswith("#"))
+    bad = [] if said.get("ExecReload") == "/bin/kill -HUP $MAINPID" else [f"{path}: no ExecReload by SIGHUP"]
+    return bad if 2 < int(said.get("TimeoutStopSec", 0)) <= 30 else bad + [f"{path}: TimeoutStopSec is not 3 to 30 s"]
+
+
 def main():
     if not shutil.which("systemd-analyze"):
         print("systemd-analyze is not installed")
@@ -48,7 +56,7 @@ def main():
             print(f"{name}: {score}")
             if score >= LIMIT:
                 bad.append(f"{name}: exposure {score}, expected less than {LIMIT}")
-            bad += complaints(f"{units}/{name}", folder)
+            bad += complaints(f"{units}/{name}", folder) + life(f"{units}/{name}")
         loose = f"{folder}/loose.service"  # the check itself must be able to fail
         with open(loose, "w") as f:
             f.write("[Service]\nExecStart=/bin/true\n")

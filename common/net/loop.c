@@ -247,6 +247,16 @@ enum tw_rc loop_on_signal(struct loop *l, int signo, void (*fn)(void *ctx, int s
     return first ? loop_watch(l, &l->signals, EPOLLIN) : TW_OK;
 }
 
+void loop_release_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 /* ---- The loop ---- */
 
 static enum tw_rc one_round(struct loop *l)

@@ -54,5 +54,8 @@ void loop_unpost(struct loop *l, struct loop_task *t);
 
 /* Blocks `signo` in the whole process (call before starting threads) and delivers it here. */
 enum tw_rc loop_on_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), void *ctx);
+/* From now on SIGTERM and SIGINT end the process at once, as they do one that does not catch them: for whoever is asked a second time to
+ * stop. The thread of the loop. */
+void loop_release_signals(void);
 
 #endif

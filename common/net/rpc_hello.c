@@ -117,9 +117,11 @@ static bool admits(struct hello_policy policy, Tw__Role role)
 
 static Tw__Status check_common(const Tw__ClientHello *m, struct hello_policy policy, struct tw_err *err)
 {
-    if (m->version < TW_RPC_VERSION_MIN || m->version > TW_RPC_VERSION_MAX) {
-        tw_err_set(err, TW_EVERSION, "protocol version %u offered, %d to %d spoken here", m->version,
-                   TW_RPC_VERSION_MIN, TW_RPC_VERSION_MAX);
+    if (m->version < tw_rpc_version_min || m->version > tw_rpc_version_max) {
+        tw_err_set(err, TW_EVERSION,
+                   "%.60s speaks protocol version %u, expected %u to %u: install the release of this controller (%s) there, or one next to it",
+                   printable(m->software, HELLO_SOFTWARE_TEXT) ? m->software : "it", m->version, tw_rpc_version_min, tw_rpc_version_max,
+                   tw_version);
         return TW__STATUS__STATUS_FAILED_PRECONDITION;
     }
     if (!admits(policy, m->role))
@@ -147,6 +149,7 @@ Tw__Status hello_check_client(const uint8_t *body, size_t len, struct hello_poli
     if (status)
         return status;
     id.role = m->role;
+    id.version = m->version;
     snprintf(id.name, sizeof id.name, "%s", m->name);
     snprintf(id.software, sizeof id.software, "%s", m->software);
     if (id.role == TW__ROLE__ROLE_AGENT)
@@ -172,12 +175,13 @@ Tw__Status hello_check_server(const uint8_t *body, size_t len, struct arena *a, 
     if (m->version_min > m->version_max || m->nonce.len != HELLO_NONCE_LEN ||
         !printable(m->controller, HELLO_NAME_TEXT))
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "the server's HELLO is malformed");
-    if (m->version_max < TW_RPC_VERSION_MIN || m->version_min > TW_RPC_VERSION_MAX) {
-        tw_err_set(err, TW_EVERSION, "the server speaks protocol versions %u to %u, we %d to %d",
-                   m->version_min, m->version_max, TW_RPC_VERSION_MIN, TW_RPC_VERSION_MAX);
+    if (m->version_max < tw_rpc_version_min || m->version_min > tw_rpc_version_max) {
+        tw_err_set(err, TW_EVERSION,
+                   "the server speaks protocol versions %u to %u, this program (%s) %u to %u: install the release of the server, or one next to it",
+                   m->version_min, m->version_max, tw_version, tw_rpc_version_min, tw_rpc_version_max);
         return TW__STATUS__STATUS_FAILED_PRECONDITION;
     }
-    ret->version = m->version_max < TW_RPC_VERSION_MAX ? m->version_max : TW_RPC_VERSION_MAX;
+    ret->version = m->version_max < tw_rpc_version_max ? m->version_max : tw_rpc_version_max;
     memcpy(ret->nonce, m->nonce.data, HELLO_NONCE_LEN);
     snprintf(ret->controller, sizeof ret->controller, "%s", m->controller);
     return TW__STATUS__STATUS_OK;

@@ -24,6 +24,7 @@ struct hello_channel {
 /* Who a client is. An operator and who joins have no key and perhaps no ids: zero. */
 struct hello_id {
     Tw__Role role;
+    uint32_t version; /* of the protocol, in which the client goes on */
     char name[HELLO_NAME_TEXT], software[HELLO_SOFTWARE_TEXT];
     uint8_t boot_id[HELLO_ID_LEN], spool_id[HELLO_ID_LEN];
     uint8_t public_key[IDENTITY_KEY_LEN];

@@ -35,8 +35,8 @@ static void greet(struct rpc_server *s, struct rpc_peer *p)
     Tw__ServerHello h = TW__SERVER_HELLO__INIT;
 
     f.kind = TW__FRAME_KIND__FRAME_HELLO;
-    h.version_min = TW_RPC_VERSION_MIN;
-    h.version_max = TW_RPC_VERSION_MAX;
+    h.version_min = tw_rpc_version_min;
+    h.version_max = tw_rpc_version_max;
     h.nonce = (ProtobufCBinaryData){ .len = sizeof p->nonce, .data = p->nonce };
     h.controller = s->name;
     if (peer_send(p, &f, &h.base))
@@ -93,7 +93,7 @@ static void welcome(struct rpc_peer *p, const struct rpc_welcome *w)
     f.kind = TW__FRAME_KIND__FRAME_HELLO_OK;
     f.through_seq = w->through_seq;
     f.window = w->window;
-    ok.version = TW_RPC_VERSION_MAX;
+    ok.version = p->id.version;
     ok.approved = w->approved;
     if (peer_send(p, &f, &ok.base))
         peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");

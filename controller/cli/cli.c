@@ -435,7 +435,7 @@ static int dispatch(struct words *w, int64_t (*wall_ns)(void))
     if (w->n_command && !strcmp(w->command[0], "help"))
         return help_on_words(w->own + 1, w->n_own - 1);
     if (w->version) {
-        printf("twampctl %s\n", TW_VERSION);
+        printf("twampctl %s\n", tw_version);
         return CLI_OK;
     }
     if (w->help)

@@ -19,12 +19,12 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     const struct versions *v = row;
 
     (void)ctx;
-    out_text(r, "twampctl", TW_VERSION);
+    out_text(r, "twampctl", tw_version);
     out_text(r, "controller", v->controller);
     if (!v->controller)
         out_show(r, "controller", OUT_DOUBT, "not reached");
     out_text(r, "url", v->url);
-    out_bool(r, "skew", v->controller && strcmp(v->controller, TW_VERSION) != 0);
+    out_bool(r, "skew", v->controller && strcmp(v->controller, tw_version) != 0);
 }
 
 static const struct versions none;
@@ -35,11 +35,11 @@ static const struct out_listing versions = {
 /* One release of skew either way is meant to work; what may be missing is named when it is missed. */
 static void warn_of_skew(const char *controller)
 {
-    if (controller && strcmp(controller, TW_VERSION) != 0)
+    if (controller && strcmp(controller, tw_version) != 0)
         cli_fail(CLI_OK,
                  "versions differ: twampctl is %s, the controller %.40s; what one of them does not know yet "
                  "fails and says so",
-                 TW_VERSION, controller);
+                 tw_version, controller);
 }
 
 /* That the controller is not there is not this command's failure: what is asked is known without it. */

@@ -258,7 +258,7 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
                                     .url = c->url,
                                     .role = TW__ROLE__ROLE_OPERATOR,
                                     .name = ctl_user_name(user),
-                                    .software = "twampctl " TW_VERSION,
+                                    .software = tw_software_ctl,
                                     .token = *c->token ? c->token : NULL,
                                     .hooks = { .ctx = c, .on_up = on_up, .on_down = on_down },
                                     .tls_ctx = c,

@@ -24,6 +24,11 @@ enum tw_rc store_reader_open(const char *path, struct store_reader **ret, struct
     return TW_OK;
 }
 
+void store_reader_interrupt(struct store_reader *r)
+{
+    sqlite3_interrupt(r->q.db);
+}
+
 void store_reader_close(struct store_reader *r)
 {
     if (!r)

@@ -1,0 +1,28 @@
+/* common/net/reload.h - what became of SIGHUP: each part of the program reads its files anew and says how that went; the service
+ * manager, the log, metrics and the status are told. Loop thread. */
+#ifndef TW_NET_RELOAD_H
+#define TW_NET_RELOAD_H
+
+#include <stdint.h>
+#include "common/rc.h"
+
+struct reload {
+    uint64_t ok, failed; /* reloads since the start */
+    int64_t time_ns;     /* of the last one; 0: there was none */
+    char error[480];     /* why a part of it goes on with what it had; "": none does */
+};
+
+/* Names and help of its metrics. */
+#define RELOAD_FAILED                                                                                         \
+    "twamp_reload_failed", "1: at the last SIGHUP some file could not be used, and what it said before stays in use."
+#define RELOAD_TIME "twamp_reload_time_seconds", "When files were read anew by SIGHUP, seconds since 1970; 0: not since the start."
+#define RELOADS "twamp_reloads_total", "Times that files were read anew by SIGHUP."
+
+/* Tells the service manager that it begins. */
+void reload_begin(struct reload *r);
+/* One part, what: "access lists"; error: "" or NULL: it has what the files say. The first error of a reload is kept. */
+void reload_part(struct reload *r, const char *what, const char *error);
+/* Counts, logs a line, tells the service manager that it is over. */
+void reload_end(struct reload *r);
+
+#endif
