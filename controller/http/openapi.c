@@ -71,6 +71,8 @@ static void add_field_parameters(cJSON *list, const char *path, const ProtobufCM
         const char *name = pb_json_member(&d->fields[i]);
         char moment[64];
 
+        if (pb_json_is_internal(&d->fields[i]))
+            continue;
         if (pb_json_is_moment(name)) {
             snprintf(moment, sizeof moment, "%.*s", (int)strlen(name) - 3, name);
             add_parameter(list, moment, "query",

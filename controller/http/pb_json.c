@@ -40,6 +40,11 @@ const char *pb_json_member(const ProtobufCFieldDescriptor *f)
     return f->name;
 }
 
+bool pb_json_is_internal(const ProtobufCFieldDescriptor *f)
+{
+    return !strcmp(f->name, "paged") || !strcmp(f->name, "page_pair") || !strcmp(f->name, "page_ns");
+}
+
 bool pb_json_is_ratio(const ProtobufCFieldDescriptor *f)
 {
     return !strcmp(f->name, "host_cpu_wait_ppm");

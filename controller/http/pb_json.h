@@ -21,6 +21,8 @@ void pb_json_add(cJSON *o, const ProtobufCMessage *m);
 bool pb_json_is_moment(const char *field_name);
 /* Name of the member. */
 const char *pb_json_member(const ProtobufCFieldDescriptor *f);
+/* Not for HTTP, and unknown there: how twampctl asks for pages, where HTTP streams. */
+bool pb_json_is_internal(const ProtobufCFieldDescriptor *f);
 /* Octets of one value of a repeated field, as protobuf-c lays them out. */
 size_t pb_json_width(const ProtobufCFieldDescriptor *f);
 /* Parts per million, told as a ratio. */

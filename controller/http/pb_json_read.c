@@ -265,6 +265,8 @@ static enum tw_rc unknown(const struct reading *r, const ProtobufCMessageDescrip
         const char *name = pb_json_member(&d->fields[i]);
         int n = (int)strlen(name) - (pb_json_is_moment(name) ? 3 : 0);
 
+        if (pb_json_is_internal(&d->fields[i]))
+            continue;
         len += (size_t)snprintf(known + len, sizeof known - len, "%s%.*s", i ? ", " : "", n, name);
     }
     snprintf(r->err->field, sizeof r->err->field, "%.60s", key);
@@ -278,6 +280,8 @@ static enum tw_rc take_member(const struct reading *r, const ProtobufCMessageDes
         const ProtobufCFieldDescriptor *f = &d->fields[i];
         void *at = (char *)m + f->offset;
 
+        if (pb_json_is_internal(f))
+            continue;
         if (is_short_name(f, v->string))
             return take_moment(r, f, v, at);
         if (strcmp(v->string, pb_json_member(f)) != 0)

@@ -138,6 +138,8 @@ static void add_field(cJSON *properties, cJSON *required, const ProtobufCFieldDe
 {
     char name[64];
 
+    if (pb_json_is_internal(f))
+        return;
     if (f->label == PROTOBUF_C_LABEL_REPEATED) {
         add(properties, required, pb_json_member(f), of_list(f));
     } else if (pb_json_is_moment(f->name)) {

@@ -71,6 +71,7 @@ def test_corrupt_or_newer_database_is_left_untouched(build):
         good = pathlib.Path(db).read_bytes()
         con = sqlite3.connect(db)
         con.execute("pragma user_version = 9999")
+        con.execute("update schema_floor set oldest = 9999")  # whoever is older must not open it
         con.commit()
         con.execute("pragma wal_checkpoint(truncate)")
         con.close()
