@@ -33,8 +33,11 @@ static enum cli_exit call_once(struct cli *c, const Tw__PairFilter *filter, Tw__
 /* Moves `n` pointers behind the others. Both lists come from unpack() with malloc(). */
 static bool move_rows(void ***all, size_t *n_all, void **v, size_t *n)
 {
-    void **more = realloc(*all, (*n_all + *n + 1) * sizeof *more);
+    void **more;
 
+    if (!*n) /* then there may be no list */
+        return true;
+    more = realloc(*all, (*n_all + *n + 1) * sizeof *more);
     if (!more)
         return false;
     *all = more;
