@@ -229,7 +229,9 @@ def test_every_protocol_over_ipv6(build):
         expect({r["tos_backward_min"] for r in rows_of(lab, "signed") if r["received"]} == {136}, "answers without AF41")
         wait("the mix", lambda: lab.counter("a2", "large") >= 20, 30)
         expect(lab.counter("a2", "other") == 0, "probes of another size")
-        small, middle, large = (lab.counter("a2", s) for s in ("small", "middle", "large"))
+        lab.ctl("schedule", "pause", "lab")  # so that the counters, read one after the other, are of one moment
+        small, middle, large = wait("every probe in a summary", lambda: (lambda n: sum(n) == total(rows_of(lab, "mix"), "sent") and n)(
+            [lab.counter("a2", s) for s in ("small", "middle", "large")]))
         expect(abs(small - 7 * large) <= 14 and abs(middle - 4 * large) <= 8, f"{small}:{middle}:{large}")
 
 
