@@ -244,19 +244,6 @@ static void show_agent(struct metrics_server *m, struct snapshot *x)
     x->s.n_fleet = 1;
 }
 
-static size_t reload_rows(const struct reload *r, struct metrics_self *ret)
-{
-    size_t n = 0;
-
-    if (!r)
-        return 0;
-    ret[n++] = (struct metrics_self){ RELOAD_FAILED, "gauge", NULL, NULL, r->error[0] ? 1 : 0 };
-    ret[n++] = (struct metrics_self){ RELOAD_TIME, "gauge", NULL, NULL, (double)r->time_ns / 1e9 };
-    ret[n++] = (struct metrics_self){ RELOADS, "counter", "result", "ok", (double)r->ok };
-    ret[n++] = (struct metrics_self){ RELOADS, "counter", "result", "failed", (double)r->failed };
-    return n;
-}
-
 static void show_self(const struct metrics_server *m, struct snapshot *x)
 {
     struct httpd_counters c;
@@ -279,7 +266,8 @@ static void show_self(const struct metrics_server *m, struct snapshot *x)
         x->self[n++] = (struct metrics_self){ "twamp_http_certificate_expiry_time_seconds",
                                               "When the certificate of HTTPS expires, seconds since 1970.", "gauge", NULL, NULL,
                                               (double)httpd_cert_end_ns(m->httpd) / 1e9 };
-    n += reload_rows(m->conf.reload, x->self + n);
+    if (m->conf.reload)
+        n += reload_metrics(m->conf.reload, x->self + n);
     x->s.self = x->self;
     x->s.n_self = n;
 }

@@ -458,13 +458,14 @@ static enum tw_rc make_room(struct report_job *j, size_t n)
                : TW_ENOMEM;
 }
 
-static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, size_t at, const struct pair *p)
+static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, size_t number, size_t at,
+                            const struct pair *p)
 {
     struct report_pair *rp = &j->rep->pairs[at];
     int64_t due_ns = j->now_ns - 2 * p->report_period_ns;
 
     rp->pair = p->row;
-    rp->number = (uint32_t)at;
+    rp->number = (uint32_t)number;
     rp->scheduled = p->scheduled;
     rp->state = pair_state(p, j->now_ns);
     rp->maintenance = pair_in_maintenance(p, j->now_ns);
@@ -483,12 +484,14 @@ static enum tw_rc take_pair(struct report_job *j, const struct inventory *inv, s
     return j->f.flows ? report_flows_init(rp, p->scheduled ? p->flows : 0) : TW_OK;
 }
 
-static enum tw_rc take_some(struct report_job *j, const struct inventory *inv, const struct pair *const *v, size_t n)
+/* v: from number `first` on of those that match. */
+static enum tw_rc take_some(struct report_job *j, const struct inventory *inv, const struct pair *const *v, size_t first,
+                            size_t n)
 {
     enum tw_rc rc = make_room(j, n);
 
     for (size_t i = 0; !rc && i < n; i++)
-        rc = take_pair(j, inv, i, v[i]);
+        rc = take_pair(j, inv, first + i, i, v[i]);
     if (rc)
         return rc;
     qsort(j->rows, n, sizeof j->rows[0], cmp_ids);
@@ -507,11 +510,9 @@ static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
     if (rc)
         return rc;
     skip = all ? 0 : j->f.skip < n ? j->f.skip : n;
-    rc = take_some(j, inv, v + skip, n - skip > limit ? limit : n - skip);
+    rc = take_some(j, inv, v + skip, skip, n - skip > limit ? limit : n - skip);
     if (!rc)
         j->rep->truncated = n - skip > limit;
-    for (size_t i = 0; !rc && i < j->rep->n_pairs; i++)
-        j->rep->pairs[i].number = (uint32_t)(skip + i);
     if (!rc && j->rep->truncated && !all)
         j->rep->next = (uint32_t)(skip + limit);
     free(v);
@@ -564,7 +565,7 @@ enum tw_rc report_run_some(struct inventory *inv, struct reader_pool *readers, c
                            void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx)
 {
     struct report_job *j = new_job(f, now_ns, done, ctx);
-    enum tw_rc rc = j ? take_some(j, inv, pairs, n) : TW_ENOMEM;
+    enum tw_rc rc = j ? take_some(j, inv, pairs, 0, n) : TW_ENOMEM;
 
     if (!rc)
         rc = reader_submit(readers, &j->job);

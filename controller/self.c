@@ -299,13 +299,10 @@ static void add_tls(struct rows *r, const struct controller *c, const struct htt
 
 static void add_reload(struct rows *r, const struct controller *c)
 {
-    const struct reload *l = &c->reload;
-    const struct metrics_self rows[] = { { RELOAD_FAILED, "gauge", NULL, NULL, l->error[0] ? 1 : 0 },
-                                         { RELOAD_TIME, "gauge", NULL, NULL, (double)l->time_ns / 1e9 },
-                                         { RELOADS, "counter", "result", "ok", (double)l->ok },
-                                         { RELOADS, "counter", "result", "failed", (double)l->failed } };
+    struct metrics_self rows[RELOAD_METRICS];
+    size_t n = reload_metrics(&c->reload, rows);
 
-    for (size_t i = 0; i < TW_NELEM(rows) && r->n < r->cap; i++)
+    for (size_t i = 0; i < n && r->n < r->cap; i++)
         r->v[r->n++] = rows[i];
 }
 

@@ -35,3 +35,18 @@ void reload_end(struct reload *r)
     }
     process_notify("READY=1");
 }
+
+size_t reload_metrics(const struct reload *r, struct metrics_self *ret)
+{
+    static const char name[] = "twamp_reloads_total", help[] = "Times that files were read anew by SIGHUP.";
+
+    ret[0] = (struct metrics_self){ "twamp_reload_failed",
+                                    "1: at the last SIGHUP some file could not be used, and what it said before stays in use.",
+                                    "gauge", NULL, NULL, r->error[0] ? 1 : 0 };
+    ret[1] = (struct metrics_self){ "twamp_reload_time_seconds",
+                                    "When files were read anew by SIGHUP, seconds since 1970; 0: not since the start.",
+                                    "gauge", NULL, NULL, (double)r->time_ns / 1e9 };
+    ret[2] = (struct metrics_self){ name, help, "counter", "result", "ok", (double)r->ok };
+    ret[3] = (struct metrics_self){ name, help, "counter", "result", "failed", (double)r->failed };
+    return RELOAD_METRICS;
+}

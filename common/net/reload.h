@@ -3,7 +3,9 @@
 #ifndef TW_NET_RELOAD_H
 #define TW_NET_RELOAD_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include "common/metrics_page.h"
 #include "common/rc.h"
 
 struct reload {
@@ -12,17 +14,14 @@ struct reload {
     char error[480];     /* why a part of it goes on with what it had; "": none does */
 };
 
-/* Names and help of its metrics. */
-#define RELOAD_FAILED                                                                                         \
-    "twamp_reload_failed", "1: at the last SIGHUP some file could not be used, and what it said before stays in use."
-#define RELOAD_TIME "twamp_reload_time_seconds", "When files were read anew by SIGHUP, seconds since 1970; 0: not since the start."
-#define RELOADS "twamp_reloads_total", "Times that files were read anew by SIGHUP."
-
 /* Tells the service manager that it begins. */
 void reload_begin(struct reload *r);
 /* One part, what: "access lists"; error: "" or NULL: it has what the files say. The first error of a reload is kept. */
 void reload_part(struct reload *r, const char *what, const char *error);
 /* Counts, logs a line, tells the service manager that it is over. */
 void reload_end(struct reload *r);
+/* Its metrics, for which *ret has room; returns how many. */
+#define RELOAD_METRICS 4
+size_t reload_metrics(const struct reload *r, struct metrics_self *ret);
 
 #endif

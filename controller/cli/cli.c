@@ -322,17 +322,11 @@ static int close_output(int code)
     return code;
 }
 
-/* Only what has pages has lines of JSON. */
-static bool has_lines(const struct cli_command *cmd)
-{
-    return cmd->run == cmd_results || cmd->run == cmd_report || cmd->run == cmd_report_top;
-}
-
 static enum cli_exit run_command(struct cli *c)
 {
     char words[64];
 
-    if (c->opt.output == FORMAT_NDJSON && !has_lines(c->command))
+    if (c->opt.output == FORMAT_NDJSON && !c->command->lines)
         return cli_fail(CLI_USAGE,
                         "--output: \"ndjson\" is for results, report and report top: \"%s\" has table, wide, "
                         "json, yaml and csv",

@@ -81,6 +81,7 @@ struct cli_command {
     const char *doc, *examples;
     const struct conf_opt *opts;
     size_t n_opts;
+    bool lines; /* comes page by page where that is wanted, and so has -o ndjson */
     bool reads; /* changes nothing and answers at once: --watch may repeat it */
     enum cli_exit (*run)(struct cli *c);
 };

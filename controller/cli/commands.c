@@ -1090,6 +1090,7 @@ const struct cli_command cli_commands[] = {
           "  twampctl results --mesh voice --from 2026-11-23T12:00:00Z --to 2026-11-23T13:00:00Z -o csv\n"
                   "  twampctl results --mesh voice --from -30d -o ndjson | gzip > month.ndjson.gz\n",
       OPTS(results_opts),
+      .lines = true,
       .reads = true,
       .run = cmd_results },
     { .group = "report",
@@ -1101,6 +1102,7 @@ const struct cli_command cli_commands[] = {
                   "  twampctl report top -n 5 --sort delay_roundtrip_p99_seconds --from -24h\n"
                   "  twampctl report top --by label:site --sort availability_ratio\n",
       OPTS(report_top_opts),
+      .lines = true,
       .reads = true,
       .run = cmd_report_top },
     { .group = "report",
@@ -1140,6 +1142,7 @@ const struct cli_command cli_commands[] = {
                   "  twampctl report --flows --source ams --target fra\n"
                   "  twampctl report --by label:site --from -24h\n",
       OPTS(report_opts),
+      .lines = true,
       .reads = true,
       .run = cmd_report },
     { .name = "outages",

@@ -14,13 +14,6 @@
 
 #include "db/sqlite/store_priv.h"
 
-static enum tw_rc sys_fail(const char *path, struct tw_err *err)
-{
-    int e = errno;
-
-    return tw_err_set(err, tw_rc_errno(e), "%s: %s", path, strerror(e));
-}
-
 enum tw_rc store_backup(const char *from, const char *to, const struct store_progress *p, uint64_t *ret_bytes,
                         struct tw_err *err)
 {
@@ -40,7 +33,7 @@ enum tw_rc store_backup(const char *from, const char *to, const struct store_pro
     if (rc)
         return rc;
     if (link(part, to)) /* unlike rename(): never over another */
-        rc = sys_fail(to, err);
+        rc = sq_path_fail(to, err);
     unlink(part);
     return rc ? rc : sq_settle_folder(to, err);
 }
@@ -85,7 +78,7 @@ static enum tw_rc lock_path(const char *path, int *ret_fd, struct tw_err *err)
     snprintf(name, sizeof name, "%s.lock", path);
     *ret_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (*ret_fd < 0)
-        return sys_fail(name, err);
+        return sq_path_fail(name, err);
     if (flock(*ret_fd, LOCK_EX | LOCK_NB) == 0)
         return TW_OK;
     close(*ret_fd);
@@ -114,12 +107,12 @@ static enum tw_rc swap(const char *tmp, const char *path, const char *kept, stru
     snprintf(shm, sizeof shm, "%s-shm", path);
     snprintf(kept_wal, sizeof kept_wal, "%s-wal", kept);
     if (*kept && link(path, kept))
-        return sys_fail(kept, err);
+        return sq_path_fail(kept, err);
     if (*kept ? rename(wal, kept_wal) : unlink(wal)) /* without its database a log is worth nothing */
         if (errno != ENOENT)
-            return sys_fail(*kept ? kept_wal : wal, err);
+            return sq_path_fail(*kept ? kept_wal : wal, err);
     unlink(shm);
-    return rename(tmp, path) ? sys_fail(path, err) : sq_settle_folder(path, err);
+    return rename(tmp, path) ? sq_path_fail(path, err) : sq_settle_folder(path, err);
 }
 
 static void name_kept(const char *path, int64_t now_ns, char *ret, size_t cap)
@@ -147,7 +140,7 @@ enum tw_rc store_restore(const char *from, const char *path, int64_t now_ns, con
     if (snprintf(tmp, sizeof tmp, "%s.restoring", path) >= (int)sizeof tmp)
         return tw_err_set(err, TW_EINVAL, "%s: path too long", path);
     if (access(from, R_OK)) /* before any word of a lock */
-        return tw_err_set(err, tw_rc_errno(errno), "%s: %s", from, strerror(errno));
+        return sq_path_fail(from, err);
     rc = lock_path(path, &lock, err);
     if (rc)
         return rc;

@@ -67,6 +67,8 @@ enum tw_rc sq_keep_copy(struct sq *q, size_t version, struct tw_err *err);
 /* A copy as one file that needs nothing beside it; TW_EEXIST: there is one of that name. sq_copy.c. */
 enum tw_rc sq_copy(struct sq *from, const char *path, const struct store_progress *p, uint64_t *ret_bytes,
                    struct tw_err *err);
+/* "PATH: what errno says". */
+enum tw_rc sq_path_fail(const char *path, struct tw_err *err);
 /* The entries of path's folder are on the disk. */
 enum tw_rc sq_settle_folder(const char *path, struct tw_err *err);
 /* One integer of a PRAGMA or SELECT. */

@@ -13,7 +13,7 @@
 
 #define STEP_PAGES 1024 /* 4 MiB */
 
-static enum tw_rc sys_fail(const char *path, struct tw_err *err)
+enum tw_rc sq_path_fail(const char *path, struct tw_err *err)
 {
     int e = errno;
 
@@ -29,7 +29,7 @@ static enum tw_rc open_target(struct sq *to, const char *path, struct tw_err *er
         return tw_err_set(err, TW_EEXIST, "%s: a copy is being made there, or was cut short: remove it",
                           path);
     if (fd < 0)
-        return sys_fail(path, err);
+        return sq_path_fail(path, err);
     close(fd);
     if (sqlite3_open_v2(path, &to->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL))
         return sq_fail(to, err);
@@ -65,7 +65,7 @@ static enum tw_rc settle_file(const char *path, uint64_t *ret_bytes, struct tw_e
     enum tw_rc rc = TW_OK;
 
     if (fd < 0 || fsync(fd) || fstat(fd, &st))
-        rc = sys_fail(path, err);
+        rc = sq_path_fail(path, err);
     else
         *ret_bytes = (uint64_t)st.st_size;
     if (fd >= 0)
@@ -83,7 +83,7 @@ enum tw_rc sq_settle_folder(const char *path, struct tw_err *err)
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     fd = open(*folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd))
-        rc = sys_fail(folder, err);
+        rc = sq_path_fail(folder, err);
     if (fd >= 0)
         close(fd);
     return rc;

@@ -80,7 +80,7 @@ static enum tw_rc make_copy(struct sq *q, const char *name, struct tw_err *err)
     unlink(part);
     rc = sq_copy(q, part, NULL, &bytes, err);
     if (!rc && rename(part, name))
-        rc = tw_err_set(err, tw_rc_errno(errno), "%s: %s", name, strerror(errno));
+        rc = sq_path_fail(name, err);
     if (rc)
         unlink(part);
     return rc ? rc : sq_settle_folder(name, err);
@@ -88,15 +88,15 @@ static enum tw_rc make_copy(struct sq *q, const char *name, struct tw_err *err)
 
 enum tw_rc sq_keep_copy(struct sq *q, size_t version, struct tw_err *err)
 {
-    size_t breaks = sq_floor(q->spec, *q->spec->n_migrations);
+    size_t breaks = version + 1, last = *q->spec->n_migrations;
     char name[PATH_MAX + 32];
     struct tw_err why = { 0 };
     enum tw_rc rc;
 
-    if (!q->spec->keep_copy || !version || breaks <= version)
+    while (breaks <= last && q->spec->migrations[breaks - 1].additive)
+        breaks++;
+    if (!q->spec->keep_copy || !version || breaks > last)
         return TW_OK;
-    for (breaks = version + 1; q->spec->migrations[breaks - 1].additive; breaks++)
-        ;
     sq_copy_name(q->path, breaks, name, sizeof name);
     rc = make_copy(q, name, &why);
     return rc ? tw_err_set(err, rc,

@@ -7,7 +7,6 @@
 #include "tests/bench/fleet.h"
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,24 +42,6 @@ static void clean_up(void)
     snprintf(cmd, sizeof cmd, "rm -rf '%s'", fleet.dir);
     if (system(cmd))
         fprintf(stderr, "fleet: %s is left behind\n", fleet.dir);
-}
-
-void fleet_die(const char *fmt, ...)
-{
-    va_list ap;
-
-    fputs("fleet: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-void fleet_must(enum tw_rc rc, const char *what)
-{
-    if (rc != TW_OK)
-        fleet_die("%s: %s", what, tw_rc_name(rc));
 }
 
 /* ---- The controller and its operator ---- */
@@ -128,13 +109,6 @@ struct step {
     double cpu_ms, wall_ms, rss_mb;
 };
 
-static void run_for(struct fleet *f, int64_t ns)
-{
-    bool never = false;
-
-    loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + ns });
-}
-
 static void run_until(struct fleet *f, bool (*cond)(const struct fleet *f), const char *what)
 {
     int64_t end = tw_mono_now().ns + STEP_NS;
@@ -142,7 +116,7 @@ static void run_until(struct fleet *f, bool (*cond)(const struct fleet *f), cons
     while (!cond(f)) {
         if (tw_mono_now().ns > end || waitpid(f->controller, NULL, WNOHANG) == f->controller)
             fleet_die("%s: %zu of %zu agents settled", what, fleet_settled(f), f->n);
-        run_for(f, 5 * TW_NS_PER_MS);
+        fleet_run_for(f, 5 * TW_NS_PER_MS);
     }
 }
 
@@ -152,7 +126,7 @@ static void rest(struct fleet *f)
     int64_t before = cpu_ns(f), now;
 
     for (int i = 0; i < RESTS; i++, before = now) {
-        run_for(f, REST_NS);
+        fleet_run_for(f, REST_NS);
         now = cpu_ns(f);
         if (now - before < REST_CPU_NS + (int64_t)f->n * REST_AGENT_NS)
             return;
@@ -205,7 +179,7 @@ static void connect_all(struct fleet *f)
     for (size_t i = 0; i < f->n; i++) {
         fleet_agent_start(f, i);
         while (i + 1 - fleet_connected(f) > CONNECT_BURST)
-            run_for(f, TW_NS_PER_MS);
+            fleet_run_for(f, TW_NS_PER_MS);
     }
     run_until(f, is_up, "not all agents came up");
 }

@@ -57,6 +57,7 @@ struct fleet {
 
 __attribute__((noreturn, format(printf, 1, 2))) void fleet_die(const char *fmt, ...);
 void fleet_must(enum tw_rc rc, const char *what);
+void fleet_run_for(struct fleet *f, int64_t ns);
 
 void fleet_agent_start(struct fleet *f, size_t i);
 /* Closes its connection, for good. */

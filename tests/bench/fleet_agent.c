@@ -1,5 +1,7 @@
 /* tests/bench/fleet_agent.c - see fleet.h. */
+#include <errno.h>
 #include <openssl/sha.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,33 @@
 #define PERIOD_NS (10 * TW_NS_PER_S)
 #define PROBES 100 /* of a report period with the default spacing */
 #define REFUSED_PAUSE_NS TW_NS_PER_S /* as agents do */
+
+/* ---- For all that use these agents ---- */
+
+void fleet_die(const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+void fleet_must(enum tw_rc rc, const char *what)
+{
+    if (rc != TW_OK)
+        fleet_die("%s: %s", what, tw_rc_name(rc));
+}
+
+void fleet_run_for(struct fleet *f, int64_t ns)
+{
+    bool never = false;
+
+    loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + ns });
+}
 
 /* ---- Schedules ---- */
 

@@ -8,7 +8,6 @@
  * there) */
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,35 +24,10 @@
 
 static volatile sig_atomic_t ended;
 
-void fleet_die(const char *fmt, ...)
-{
-    va_list ap;
-
-    fputs("soak_agents: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-void fleet_must(enum tw_rc rc, const char *what)
-{
-    if (rc != TW_OK)
-        fleet_die("%s: %s", what, tw_rc_name(rc));
-}
-
 static void on_signal(int sig)
 {
     (void)sig;
     ended = 1;
-}
-
-static void run_for(struct fleet *f, int64_t ns)
-{
-    bool never = false;
-
-    loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + ns });
 }
 
 static void connect_all(struct fleet *f)
@@ -63,12 +37,12 @@ static void connect_all(struct fleet *f)
     for (size_t i = 0; i < f->n && !ended; i++) {
         fleet_agent_start(f, i);
         while (i + 1 - fleet_connected(f) > CONNECT_BURST && tw_mono_now().ns < end)
-            run_for(f, TW_NS_PER_MS);
+            fleet_run_for(f, TW_NS_PER_MS);
     }
     while (fleet_connected(f) < f->n && !ended) {
         if (tw_mono_now().ns > end)
             fleet_die("only %zu of %zu agents came up", fleet_connected(f), f->n);
-        run_for(f, 10 * TW_NS_PER_MS);
+        fleet_run_for(f, 10 * TW_NS_PER_MS);
     }
 }
 
@@ -107,12 +81,12 @@ static void live(struct fleet *f)
         if (period % DROP_EVERY == 0) {
             size_t who = returns++ * 7 % f->n;
             fleet_agent_drops(f, who);
-            run_for(f, AWAY_NS);
+            fleet_run_for(f, AWAY_NS);
             fleet_agent_returns(f, who);
         }
         tell(f, late, returns);
         while (!ended && tw_mono_now().ns < end)
-            run_for(f, 100 * TW_NS_PER_MS);
+            fleet_run_for(f, 100 * TW_NS_PER_MS);
     }
 }
 
