@@ -29,7 +29,7 @@
 #define FLOWS_NS (3 * TW_NS_PER_S)   /* a period whose flows have not all come by then goes as it is */
 #define FREEZES_MAX 100              /* of one minute: a fleet that burns must not be kept busy by it */
 #define FREEZE_AROUND_NS (30 * TW_NS_PER_S)
-#define RESEND_MAX 1000 /* alerts of one message */
+#define RESEND_MAX 1000              /* alerts of one message */
 #define STEP_NS (500 * TW_NS_PER_MS) /* by which the wall clock runs away between two looks: it was set */
 
 struct alerts {
@@ -63,7 +63,8 @@ struct alerts {
     } apply;
 };
 
-/* The clock was set: what goes on has begun so much later, or earlier, by it. Periods are of the agents' clocks. */
+/* The clock was set: what goes on has begun so much later, or earlier, by it. Periods are of the agents'
+ * clocks. */
 static void stepped(struct alerts *a, int64_t by_ns)
 {
     log_warn("the clock of this host was set", LOG_I("by_ms", by_ns / TW_NS_PER_MS));
@@ -457,18 +458,21 @@ static struct tw_num in_seconds(int64_t ns)
     return (struct tw_num){ true, ns > 0 ? (double)ns / (double)TW_NS_PER_S : 0 };
 }
 
-/* Since when nothing came, whatever clocks say; unknown: nothing should, or it cannot be told yet. */
+/* For how long nothing came that should, whatever clocks say; unknown: nothing should, or it cannot be told
+ * yet. */
 static struct tw_num silent_s(const struct alerts *a, const struct pair *p, int64_t now_ns)
 {
-    int64_t since_ns = p->scheduled_since_ns > a->started_ns ? p->scheduled_since_ns : a->started_ns, silent_ns;
+    const struct pair_key key = pair_key_of(p);
+    int64_t since_ns = p->scheduled_since_ns > a->started_ns ? p->scheduled_since_ns : a->started_ns,
+            silent_ns;
     bool heard = p->live && p->live->last_end_ns;
 
-    if (pair_is_idle(p, now_ns) || (!heard && now_ns - a->started_ns < FRESH_NS && since_ns == a->started_ns))
+    if (!heard && now_ns - a->started_ns < FRESH_NS && since_ns == a->started_ns)
         return (struct tw_num){ 0 };
-    silent_ns = now_ns - since_ns;
-    if (heard && mono_of(a) - p->live->heard.ns < silent_ns)
-        silent_ns = mono_of(a) - p->live->heard.ns;
-    return in_seconds(silent_ns);
+    if (heard && now_ns - (mono_of(a) - p->live->heard.ns) > since_ns)
+        since_ns = now_ns - (mono_of(a) - p->live->heard.ns);
+    silent_ns = class_times_silence(p->times, &key, since_ns, now_ns);
+    return silent_ns < 0 ? (struct tw_num){ 0 } : in_seconds(silent_ns);
 }
 
 static void scan_pair(struct alerts *a, struct pair *p, int64_t now_ns)
@@ -853,7 +857,9 @@ enum tw_rc alerts_new(struct controller *c, struct alerts **ret, struct tw_err *
             &a->notify);
     if (rc == TW_OK)
         rc = alert_pasts_new(
-            &(struct alert_pasts_conf){ .readers = &c->readers, .learn = on_past, .flows = flows_of, .ctx = a }, &a->pasts);
+            &(struct alert_pasts_conf){
+                .readers = &c->readers, .learn = on_past, .flows = flows_of, .ctx = a },
+            &a->pasts);
     if (rc == TW_OK)
         rc = make_engine(a, err);
     if (rc == TW_OK)

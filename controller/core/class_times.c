@@ -94,21 +94,26 @@ struct times_pace class_times_pace(const struct class_times *c, const struct pai
     return pair_pace(c->times, c->spacing_ns, c->exponential, k, flow, c->flows);
 }
 
-bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns)
+/* Is a flow of the pair in a run that goes on after `until`? */
+static bool runs_beyond(const struct class_times *c, const struct pair_key *k, int64_t at_ns,
+                        int64_t until_ns)
 {
-    if (!c || !c->id)
-        return false;
     for (uint32_t flow = 0; flow < c->flows; flow++) {
         struct times_pace pace = class_times_pace(c, k, flow);
         struct times_run run;
 
-        times_look(c->times, &pace, now_ns, &run);
-        if (run.in)
-            return false;
-        if (c->times->kind != TIMES_INTERVAL) /* all flows run together */
+        times_look(c->times, &pace, at_ns, &run);
+        if (run.in && run.end_ns > until_ns)
             return true;
+        if (c->times->kind != TIMES_INTERVAL) /* all flows run together */
+            return false;
     }
-    return true;
+    return false;
+}
+
+bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns)
+{
+    return c && c->id && !runs_beyond(c, k, now_ns, now_ns);
 }
 
 #define SEARCHES 16 /* of some hundred steps each */
@@ -137,6 +142,18 @@ int64_t class_times_next(const struct class_times *c, const struct pair_key *k, 
             break;
     }
     return first_ns;
+}
+
+int64_t class_times_silence(const struct class_times *c, const struct pair_key *k, int64_t since_ns,
+                            int64_t now_ns)
+{
+    int64_t due_ns = since_ns;
+
+    if (class_times_is_idle(c, k, now_ns))
+        return -1;
+    if (c && c->id && !runs_beyond(c, k, since_ns, since_ns + 2 * c->report_period_ns))
+        due_ns = class_times_next(c, k, since_ns); /* the last of a run may be short, or on its way still */
+    return now_ns > due_ns ? now_ns - due_ns : 0;
 }
 
 const struct maintenance *class_times_maintenance(const struct class_times *c, int64_t now_ns)

@@ -59,6 +59,9 @@ struct times_pace class_times_pace(const struct class_times *c, const struct pai
 bool class_times_is_idle(const struct class_times *c, const struct pair_key *k, int64_t now_ns);
 /* When the next run of a flow of the pair begins, after now; TIMES_NEVER: none is to come, or it always runs. c NULL: never. */
 int64_t class_times_next(const struct class_times *c, const struct pair_key *k, int64_t now_ns);
+/* Nothing has come of the pair since then: for how long something should have. Time before the run that should have brought the next
+ * report does not count, however long the pair rested. -1: it rests now, nothing is to come. c NULL: it always runs. */
+int64_t class_times_silence(const struct class_times *c, const struct pair_key *k, int64_t since_ns, int64_t now_ns);
 /* The maintenance that is going on, its reason perhaps ""; NULL: none. */
 const struct maintenance *class_times_maintenance(const struct class_times *c, int64_t now_ns);
 

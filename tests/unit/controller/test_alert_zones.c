@@ -1,6 +1,7 @@
-/* Weekly maintenance in zones whose clocks change: alerts are quiet for exactly as long as the clock on the
- * wall of the zone says, in simulated time, over both changes of a year. A pair loses all the time and is
- * told of again and again: that shows both ends. */
+/* Weekly maintenance and weekly windows in zones whose clocks change, in simulated time, over both changes of
+ * a year: alerts are quiet for exactly as long as the clock on the wall of the zone says. In maintenance a
+ * pair loses all the time and is told of again and again: that shows both ends. Of windows nothing comes
+ * outside, and what should come inside stays away from some moment on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -191,9 +192,182 @@ static void quiet_by_the_clock_on_the_wall(void **state)
     }
 }
 
+/* ---- Windows ---- */
+
+#define REPORT (60 * S)
+#define ON_THE_WAY (5 * S) /* from the end of a report period until it is here */
+#define LEVEL (180 * S)
+#define ALL_WEEK (7 * 86400 * S)
+
+struct watched {
+    struct world w;
+    struct class_times times;
+    struct alert_engine *e;
+    struct alert_rule rule;
+    struct alert_rules rules;
+    int64_t heard_ns, last_ns; /* what ends later does not come */
+};
+
+static const struct pair_key key = { .mesh = "m", .class_name = "c", .source = "a", .target = "b", .id = 1 };
+
+static void watch(struct watched *x, const char *zone, enum times_kind kind)
+{
+    struct tw_err err = { 0 };
+    struct times *t;
+
+    *x = (struct watched){ .rule = { .name = "silent", .metric = ALERT_NO_DATA, .direction = TW_UNKNOWN },
+                           .last_ns = INT64_MAX };
+    make_world(&x->w, zone);
+    x->w.times.n_maintenance = 0;
+    assert_int_equal(times_new(&t), TW_OK);
+    t->kind = kind;
+    t->every_ns = kind == TIMES_INTERVAL ? 300 * S : 0;
+    t->for_ns = kind == TIMES_INTERVAL ? 20 * S : 0;
+    t->windows = x->w.m.when; /* Sundays from 01:00 to 04:00 on the wall */
+    x->w.m.when = (struct times_set){ 0 };
+    if (times_compile(t, &err) != TW_OK)
+        fail_msg("%s: %s", zone, err.text);
+    x->times = (struct class_times){
+        .times = t, .id = 1, .spacing_ns = S / 10, .report_period_ns = REPORT, .flows = 1
+    };
+    alert_rules_init(&x->rules);
+    x->rule.level[ALERT_WARNING] = (struct alert_level){ true, (double)(LEVEL / S), 60 };
+    x->rules.rules = &x->rule;
+    x->rules.n_rules = 1;
+    x->rules.wait_ns = 0;
+    x->rules.repeat_ns = ALL_WEEK;
+    x->e = make_engine(&x->w, &x->rules);
+}
+
+static void unwatch(struct watched *x)
+{
+    alert_engine_free(x->e);
+    times_unref(x->times.times);
+}
+
+/* A second of the controller: a report may come, and the pair is looked at. What should come is said by
+ * [from, to) of the test, not by the rule. */
+static void look(struct watched *x, int64_t from_ns, int64_t to_ns)
+{
+    const struct alert_subject s = {
+        .pair_id = 1, .mesh = "m", .class_name = "c", .source = "a", .target = "b"
+    };
+    int64_t now_ns = x->w.now_ns += S, end_ns = now_ns - ON_THE_WAY, silent_ns;
+
+    if (end_ns % REPORT == 0 && end_ns > from_ns && end_ns <= to_ns && end_ns <= x->last_ns)
+        x->heard_ns = now_ns;
+    silent_ns = class_times_silence(&x->times, &key, x->heard_ns, now_ns);
+    assert_int_equal(alert_engine_absent(x->e, &s,
+                                         silent_ns < 0
+                                             ? (struct tw_num){ 0 }
+                                             : (struct tw_num){ true, (double)silent_ns / (double)S },
+                                         now_ns),
+                     TW_OK);
+    assert_int_equal(alert_engine_tick(x->e, now_ns), TW_OK);
+}
+
+/* From two hours before to two hours after; something came at the end of the last week's window. When it
+ * was told of, or -1. */
+static int64_t told_of(struct watched *x, int64_t from_ns, int64_t to_ns, int64_t last_ns)
+{
+    x->w.now_ns = from_ns - AROUND;
+    x->w.n = 0;
+    x->heard_ns = from_ns - ALL_WEEK + 4 * 3600 * S; /* whatever the clock did: the window was over */
+    x->last_ns = last_ns;
+    while (x->w.now_ns < to_ns + AROUND)
+        look(x, from_ns, to_ns);
+    return x->w.n ? x->w.told_ns[0] : -1;
+}
+
+static void silence_is_told_of_in_windows_only(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(sundays); i++) {
+        struct tw_wall from, to;
+        const struct {
+            const char *what;
+            int64_t stays_away_s, told_s; /* after the begin; -1: never */
+        } rows[] = {
+            { "all comes", -1, -1 },
+            { "nothing comes", 0, LEVEL / S },
+            { "half an hour comes", 1800, 1800 + (ON_THE_WAY + LEVEL) / S },
+        };
+
+        assert_int_equal(tw_wall_parse(sundays[i].from, &from), TW_OK);
+        assert_int_equal(tw_wall_parse(sundays[i].to, &to), TW_OK);
+        for (size_t k = 0; k < TW_NELEM(rows); k++) {
+            int64_t last_ns = rows[k].stays_away_s < 0 ? INT64_MAX : from.ns + rows[k].stays_away_s * S,
+                    at_ns;
+            struct watched x;
+
+            watch(&x, sundays[i].zone, TIMES_CONTINUOUS);
+            at_ns = told_of(&x, from.ns, to.ns, last_ns);
+            if (rows[k].told_s < 0 ? at_ns >= 0 : at_ns != from.ns + rows[k].told_s * S)
+                fail_msg("%s, %s, %s: told of %lld s after the begin", sundays[i].zone, sundays[i].from,
+                         rows[k].what, (long long)((at_ns - from.ns) / S));
+            unwatch(&x);
+        }
+    }
+}
+
+/* The last report before the end of a window does not come: in that window there is no time to tell, the week
+ * between does not count, and in the next one it begins anew. */
+static void the_week_between_windows_does_not_count(void **state)
+{
+    struct watched x;
+    struct tw_wall from, to;
+    int64_t next_ns;
+
+    (void)state;
+    assert_int_equal(tw_wall_parse("2026-03-22T00:00:00Z", &from), TW_OK); /* Europe/Amsterdam */
+    assert_int_equal(tw_wall_parse("2026-03-22T03:00:00Z", &to), TW_OK);
+    next_ns = from.ns + ALL_WEEK;
+    watch(&x, "Europe/Amsterdam", TIMES_CONTINUOUS);
+    assert_int_equal(told_of(&x, from.ns, to.ns, to.ns - REPORT), -1);
+    while (x.w.now_ns < next_ns + 1800 * S)
+        look(&x, from.ns, to.ns);
+    assert_int_equal(x.w.n, 1);
+    assert_int_equal(x.w.told_ns[0], next_ns + LEVEL);
+    unwatch(&x);
+}
+
+/* Runs of 20 s each five minutes, inside of windows: time between them counts from the first on that brought
+ * nothing. */
+static void runs_that_bring_nothing_add_up(void **state)
+{
+    struct watched x;
+    struct tw_wall from, to;
+    int64_t at_ns, first_ns;
+
+    (void)state;
+    assert_int_equal(tw_wall_parse("2026-10-24T23:00:00Z", &from), TW_OK);
+    assert_int_equal(tw_wall_parse("2026-10-25T03:00:00Z", &to), TW_OK);
+    watch(&x, "Europe/Amsterdam", TIMES_INTERVAL);
+    assert_int_equal(told_of(&x, from.ns, to.ns, INT64_MAX), -1);
+    first_ns = class_times_next(&x.times, &key, from.ns - 1);
+    assert_in_range(first_ns, from.ns, from.ns + 300 * S);
+    at_ns = told_of(&x, from.ns, to.ns, from.ns);
+    assert_int_equal(at_ns / S,
+                     first_ns / S + 300 + (first_ns % S != 0)); /* in the second run, at its begin */
+    unwatch(&x);
+}
+
+static void who_always_runs_is_silent_from_the_first_moment(void **state)
+{
+    (void)state;
+    assert_int_equal(class_times_silence(NULL, &key, 5 * S, 65 * S), 60 * S);
+    assert_int_equal(class_times_silence(NULL, &key, 65 * S, 5 * S), 0); /* a clock went back */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(quiet_by_the_clock_on_the_wall) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quiet_by_the_clock_on_the_wall),
+        cmocka_unit_test(silence_is_told_of_in_windows_only),
+        cmocka_unit_test(the_week_between_windows_does_not_count),
+        cmocka_unit_test(runs_that_bring_nothing_add_up),
+        cmocka_unit_test(who_always_runs_is_silent_from_the_first_moment),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
