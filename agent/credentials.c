@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/hextext.h"
 #include "common/net/keyfile.h"
 
 #define DIR_MAX 512
@@ -159,12 +160,6 @@ bool credentials_ca_hash(const struct credentials *c, uint8_t ret[PKI_HASH_LEN])
 
 /* ---- Changing ---- */
 
-static void hex(const uint8_t hash[PKI_HASH_LEN], char ret[2 * PKI_HASH_LEN + 1])
-{
-    for (size_t i = 0; i < PKI_HASH_LEN; i++)
-        snprintf(ret + 2 * i, 3, "%02x", hash[i]);
-}
-
 static enum tw_rc check_ca(const struct pki_cert *ca, const uint8_t hash[PKI_HASH_LEN], int64_t now_ns,
                            struct tw_err *err)
 {
@@ -173,8 +168,8 @@ static enum tw_rc check_ca(const struct pki_cert *ca, const uint8_t hash[PKI_HAS
 
     pki_cert_info(ca, &info);
     if (memcmp(info.key_hash, hash, PKI_HASH_LEN) != 0) {
-        hex(hash, want);
-        hex(info.key_hash, got);
+        hextext_format(hash, PKI_HASH_LEN, want);
+        hextext_format(info.key_hash, PKI_HASH_LEN, got);
         return tw_err_set(err, TW_EPERM,
                           "the controller's CA has the key %.16s..., the token names %.16s...: it is the "
                           "token of another controller, or "

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/hextext.h"
 #include "common/selector.h"
 #include "common/utf8.h"
 #include "controller/admin.h"
@@ -22,13 +23,12 @@
 static void digest_text(const char *text, char buf[96])
 {
     uint8_t md[SHA256_DIGEST_LENGTH];
+    char hex[33];
     size_t len = strlen(text);
 
     SHA256((const uint8_t *)text, len, md);
-    snprintf(buf, 96, "sha256:");
-    for (size_t i = 0; i < 16; i++)
-        snprintf(buf + 7 + 2 * i, 3, "%02x", md[i]);
-    snprintf(buf + 39, 96 - 39, " (%zu octets)", len);
+    hextext_format(md, 16, hex);
+    snprintf(buf, 96, "sha256:%s (%zu octets)", hex, len);
 }
 
 /* ---- The request ---- */

@@ -10,6 +10,7 @@
 #define LOOK_NS (3600 * TW_NS_PER_S) /* the wall clock may be set */
 #define LIFE_NS (INT64_C(90) * 86400 * TW_NS_PER_S)
 #define RETRY_NS (60 * TW_NS_PER_S)
+#define TRIES_EVERY_NS (6 * TW_NS_PER_S)
 
 /* ---- What the store has ---- */
 
@@ -167,7 +168,11 @@ enum tw_rc joining_new(const struct joining_conf *conf, struct joining **ret, st
     j->life_ns = conf->life_ns ? conf->life_ns : LIFE_NS;
     j->refused_log.burst = 10;
     joining_calls_init(j);
-    rc = joining_load_tokens(j, err);
+    rc = access_tries_new(ACCESS_TRIES_ADDRESSES, ACCESS_TRIES_BURST, TRIES_EVERY_NS, &j->tries);
+    if (rc)
+        tw_err_set(err, rc, "out of memory");
+    else
+        rc = joining_load_tokens(j, err);
     if (!rc)
         rc = load_certificates(j, err);
     if (!rc)
@@ -218,6 +223,7 @@ void joining_free(struct joining *j)
         return;
     loop_timer_cancel(j->c->loop, &j->renew);
     authority_free(j->ca);
+    access_tries_free(j->tries);
     free(j->tokens);
     free(j);
 }

@@ -388,6 +388,12 @@ static bool came_by(const struct agent *a, const struct join_token *t)
     return a && a->ops && !strcmp(a->ops->joined_by, t->id);
 }
 
+/* A local socket counts as this host. */
+static const char *whose_tries(const struct join_call *call)
+{
+    return call->address[0] ? call->address : "::1";
+}
+
 /* NULL: the call is answered. */
 static struct join_token *check_token(struct join_call *call, const char *text, const struct agent *a)
 {
@@ -397,7 +403,7 @@ static struct join_token *check_token(struct join_call *call, const char *text, 
     struct join_token *t = NULL;
     enum join_state state;
 
-    if (!join_limit_ok(&call->j->limit, call->address, now_ns)) {
+    if (access_tries_wait_ns(call->j->tries, tw_mono_now(), whose_tries(call))) {
         call->j->stats.limited++;
         refuse(call, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
                "too many wrong tokens from this address: try again in a minute");
@@ -406,7 +412,7 @@ static struct join_token *check_token(struct join_call *call, const char *text, 
     if (join_token_parse(text, &parts, &err) == TW_OK)
         t = joining_token(call->j, parts.id);
     if (!t || !join_token_is(t, parts.digest)) {
-        join_limit_count(&call->j->limit, call->address, now_ns);
+        access_tries_wrong(call->j->tries, tw_mono_now(), whose_tries(call));
         refuse(call, TW__STATUS__STATUS_PERMISSION_DENIED, "%s",
                err.text[0] ? err.text : "no such join token: twampctl token list shows them");
         return NULL;

@@ -2,6 +2,7 @@
 #ifndef TW_CONTROLLER_JOINING_PRIV_H
 #define TW_CONTROLLER_JOINING_PRIV_H
 
+#include "controller/core/access_tries.h"
 #include "controller/joining.h"
 #include "controller/writer.h"
 #include "db/store_join.h"
@@ -15,7 +16,7 @@ struct joining {
     int64_t life_ns;
     struct join_token *tokens; /* oldest first */
     size_t n_tokens, cap_tokens;
-    struct join_limit limit;
+    struct access_tries *tries; /* with wrong tokens */
     int64_t second; /* of the calls in in_second */
     unsigned in_second, under_way;
     struct joining_stats stats; /* the counters of it */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/folder.h"
 #include "common/net/keyfile.h"
 
 #define CA_KEY "ca.key"
@@ -199,7 +200,7 @@ enum tw_rc authority_make(const struct authority_make *m, struct tw_err *err)
                  : tw_err_set(err, tw_rc_errno(errno), "%s: %s", m->dir, strerror(errno));
     if (rc)
         drop_dir(tmp);
-    keyfile_sync_folder(m->dir);
+    folder_sync(m->dir);
     return rc;
 }
 

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include "common/folder.h"
+#include "common/hextext.h"
 #include "common/net/keyfile.h"
 
 #define MAX_FILE 4096 /* a PEM Ed25519 key has 119 octets */
@@ -88,7 +90,7 @@ static enum tw_rc make_key(const char *path, struct tw_err *err)
     EVP_PKEY_free(key);
     close(fd);
     unlink(tmp);
-    keyfile_sync_folder(path);
+    folder_sync(path);
     return rc;
 }
 
@@ -181,8 +183,7 @@ void identity_fingerprint(const uint8_t key[IDENTITY_KEY_LEN], char ret[IDENTITY
     uint8_t digest[SHA256_DIGEST_LENGTH];
 
     SHA256(key, IDENTITY_KEY_LEN, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+    hextext_format(digest, sizeof digest, ret);
 }
 
 enum tw_rc identity_random(uint8_t *buf, size_t len)

@@ -5,10 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "common/base64url.h"
+#include "common/hextext.h"
+#include "common/id_secret.h"
 #include "common/wire.h"
 
 #define PREFIX "twj1."
+#define PREFIX_LEN (sizeof PREFIX - 1)
+
+_Static_assert(JOIN_ID_OCTETS == ID_SECRET_ID_OCTETS && JOIN_SECRET_OCTETS == ID_SECRET_OCTETS,
+               "both are in the text");
 
 static const char proof_label[] = "twampmesh-join-v1"; /* its NUL is signed too */
 
@@ -19,30 +24,27 @@ void join_token_make(const uint8_t random[JOIN_RANDOM_OCTETS], const uint8_t ca_
 {
     char *to;
 
-    for (size_t i = 0; i < JOIN_ID_OCTETS; i++)
-        snprintf(t->id + 2 * i, 3, "%02x", random[i]);
+    hextext_format(random, JOIN_ID_OCTETS, t->id);
     SHA256(random + JOIN_ID_OCTETS, JOIN_SECRET_OCTETS, t->digest);
-    to = text + snprintf(text, JOIN_TOKEN_TEXT, PREFIX "%s.", t->id);
-    to = base64url_encode(random + JOIN_ID_OCTETS, to);
+    memcpy(text, PREFIX, PREFIX_LEN);
+    to = id_secret_format(random, text + PREFIX_LEN);
     *to++ = '.';
     base64url_encode(ca_hash, to);
 }
 
 enum tw_rc join_token_parse(const char *text, struct join_token_parts *ret, struct tw_err *err)
 {
-    const char *id = text + sizeof PREFIX - 1, *secret = id + JOIN_ID_TEXT, *hash = secret + BASE64URL_CHARS + 1;
-    uint8_t octets[JOIN_SECRET_OCTETS];
+    uint8_t secret[JOIN_SECRET_OCTETS];
+    const char *hash =
+        strncmp(text, PREFIX, PREFIX_LEN) ? NULL : id_secret_parse(text + PREFIX_LEN, ret->id, secret);
 
-    if (strncmp(text, PREFIX, sizeof PREFIX - 1) != 0 ||
-        strlen(text) != sizeof PREFIX - 1 + JOIN_ID_TEXT + 2 * BASE64URL_CHARS + 1 ||
-        strspn(id, "0123456789abcdef") != JOIN_ID_TEXT - 1 || secret[-1] != '.' || hash[-1] != '.' ||
-        !base64url_decode(secret, octets) || !base64url_decode(hash, ret->ca_hash))
+    if (!hash || *hash != '.' || !base64url_decode(hash + 1, ret->ca_hash) || hash[1 + BASE64URL_CHARS]) {
+        OPENSSL_cleanse(secret, sizeof secret);
         return tw_err_set(err, TW_EINVAL,
                           "expected a join token as twampctl token create prints it: twj1.ID.SECRET.CAHASH");
-    memcpy(ret->id, id, JOIN_ID_TEXT - 1);
-    ret->id[JOIN_ID_TEXT - 1] = '\0';
-    SHA256(octets, sizeof octets, ret->digest);
-    OPENSSL_cleanse(octets, sizeof octets);
+    }
+    SHA256(secret, sizeof secret, ret->digest);
+    OPENSSL_cleanse(secret, sizeof secret);
     return TW_OK;
 }
 
@@ -142,29 +144,4 @@ void join_proof_text(const uint8_t *csr, size_t csr_len, const char *name, const
     put_counted(&w, name, strnlen(name, JOIN_NAME_MAX));
     put_counted(&w, token, strnlen(token, JOIN_TOKEN_TEXT));
     *ret_len = (size_t)(w.p - buf);
-}
-
-/* ---- Wrong tries ---- */
-
-static size_t slot_of(const char *address)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (const char *p = address; *p; p++)
-        h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-    return (size_t)(h ^ h >> 32) % JOIN_LIMIT_SLOTS;
-}
-
-void join_limit_count(struct join_limit *l, const char *address, int64_t now_ns)
-{
-    int64_t *at = &l->free_at_ns[slot_of(address)];
-
-    if (*at < now_ns)
-        *at = now_ns;
-    *at += JOIN_LIMIT_EVERY_NS;
-}
-
-bool join_limit_ok(const struct join_limit *l, const char *address, int64_t now_ns)
-{
-    return l->free_at_ns[slot_of(address)] - now_ns <= (JOIN_LIMIT_BURST - 1) * JOIN_LIMIT_EVERY_NS;
 }

@@ -71,17 +71,4 @@ enum tw_rc join_labels_parse(struct join_token *t, const char *text);
 void join_proof_text(const uint8_t *csr, size_t csr_len, const char *name, const char *token,
                      uint8_t buf[JOIN_PROOF_TEXT], size_t *ret_len);
 
-/* So many tries, then one each interval: for each address, in a table of fixed size (addresses that share a
- * place share the limit, so that whoever has many gains nothing). Zeroed: nobody has tried. */
-#define JOIN_LIMIT_SLOTS 256
-#define JOIN_LIMIT_BURST 10
-#define JOIN_LIMIT_EVERY_NS (INT64_C(6) * 1000000000)
-struct join_limit {
-    int64_t free_at_ns[JOIN_LIMIT_SLOTS]; /* when nothing is owed any more */
-};
-/* Another wrong try. */
-void join_limit_count(struct join_limit *l, const char *address, int64_t now_ns);
-/* May it try at all? */
-bool join_limit_ok(const struct join_limit *l, const char *address, int64_t now_ns);
-
 #endif

@@ -2,7 +2,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/folder.h"
 
 /* Up to cap octets, until the end of the file. */
 static enum tw_rc read_all(int fd, void *buf, size_t cap, size_t *ret)
@@ -72,19 +72,6 @@ enum tw_rc keyfile_read(const char *path, struct pki_octets *ret, struct tw_err 
     return TW_OK;
 }
 
-void keyfile_sync_folder(const char *path)
-{
-    char copy[PATH_MAX];
-    int fd;
-
-    snprintf(copy, sizeof copy, "%s", path);
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return; /* some file systems cannot; the file is there all the same */
-    fsync(fd);
-    close(fd);
-}
-
 bool keyfile_put(int fd, const char *p, size_t n)
 {
     while (n > 0) {
@@ -116,7 +103,7 @@ enum tw_rc keyfile_write(const char *path, const void *data, size_t len, struct 
         unlink(tmp);
     }
     close(fd);
-    keyfile_sync_folder(path);
+    folder_sync(path);
     return rc;
 }
 

@@ -18,7 +18,5 @@ enum tw_rc keyfile_read_line(const char *path, char *ret, size_t cap, struct tw_
 enum tw_rc keyfile_check(int fd, const char *path, const char *holds, struct tw_err *err);
 /* All of it, and to the disk. False: errno says why. */
 bool keyfile_put(int fd, const char *p, size_t n);
-/* Makes what was renamed or made in the folder of `path` durable, where the file system can. */
-void keyfile_sync_folder(const char *path);
 
 #endif

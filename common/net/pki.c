@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "common/hextext.h"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -266,8 +267,7 @@ static void fill_serial(const ASN1_INTEGER *serial, char ret[PKI_SERIAL_TEXT])
     ret[0] = '\0';
     if (len == 0 || 2 * len >= PKI_SERIAL_TEXT || ASN1_STRING_type(serial) != V_ASN1_INTEGER)
         return; /* negative or too long: RFC 5280 allows neither, and we issue none */
-    for (size_t i = 0; i < len; i++)
-        snprintf(ret + 2 * i, 3, "%02x", p[i]);
+    hextext_format(p, len, ret);
 }
 
 void pki_cert_info(const struct pki_cert *c, struct pki_info *ret)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "common/hextext.h"
 #include "common/net/pki.h"
 
 #define MAX_CHAIN 32768 /* octets of certificates that a peer may show */
@@ -519,8 +520,7 @@ static void read_serial(X509 *x, char ret[RPC_CERTIFICATE_SERIAL])
     ret[0] = '\0';
     if (n->length > 20)
         return; /* RFC 5280 allows no more; nobody issued this */
-    for (int i = 0; i < n->length; i++)
-        snprintf(ret + 2 * i, 3, "%02x", n->data[i]);
+    hextext_format(n->data, (size_t)n->length, ret);
 }
 
 bool rpc_tls_certificate(const struct rpc_tls_session *s, struct rpc_certificate *ret)

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/hextext.h"
+#include "common/id_secret.h"
 #include "controller/cli/cli.h"
 
 static const struct out_col columns[] = {
@@ -104,11 +106,6 @@ enum cli_exit cmd_access_create(struct cli *c)
 
 /* ---- Revoke ---- */
 
-static bool is_id(const char *text)
-{
-    return strlen(text) == 16 && strspn(text, "0123456789abcdef") == 16;
-}
-
 /* The ID of the token that works under this name; malloc'ed. */
 static enum cli_exit find_id(struct cli *c, const char *name, char **ret)
 {
@@ -143,7 +140,7 @@ enum cli_exit cmd_access_revoke(struct cli *c)
     Tw__AccessRevokeRequest rq = TW__ACCESS_REVOKE_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
     char *found = NULL;
-    enum cli_exit code = is_id(c->args.v[0]) ? CLI_OK : find_id(c, c->args.v[0], &found);
+    enum cli_exit code = hextext_is(c->args.v[0], ID_SECRET_ID_OCTETS) ? CLI_OK : find_id(c, c->args.v[0], &found);
 
     rq.id = found ? found : c->args.v[0];
     if (!code)

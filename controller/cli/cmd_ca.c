@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/clk.h"
+#include "common/hextext.h"
 #include "common/net/authority.h"
 #include "controller/cli/cli.h"
 
@@ -65,8 +66,7 @@ static enum cli_exit describe(struct cli *c, const struct authority_make *w)
         return cli_fail(CLI_FAILED, "%s", err.text);
     pki_cert_info(authority_ca(a), &info);
     m.ca_until_ns = info.not_after_ns;
-    for (size_t i = 0; i < PKI_HASH_LEN; i++)
-        snprintf(m.ca_hash + 2 * i, 3, "%02x", info.key_hash[i]);
+    hextext_format(info.key_hash, PKI_HASH_LEN, m.ca_hash);
     authority_server_info(a, &info);
     m.server_until_ns = info.not_after_ns;
     code = print_made(c, &m);

@@ -1,18 +1,17 @@
 #include "controller/core/access.h"
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "common/base64url.h"
+#include "common/hextext.h"
+#include "common/id_secret.h"
 
 #define PREFIX "twa1."
 #define PREFIX_LEN (sizeof PREFIX - 1)
-#define ID_CHARS (2 * ACCESS_ID_OCTETS)
-#define TEXT_CHARS (PREFIX_LEN + ID_CHARS + 1 + BASE64URL_CHARS)
 
-_Static_assert(TEXT_CHARS + 1 == ACCESS_TOKEN_TEXT, "room for the text");
-_Static_assert(ACCESS_SECRET_OCTETS == BASE64URL_OCTETS, "the secret is one text");
+_Static_assert(PREFIX_LEN + ID_SECRET_CHARS + 1 == ACCESS_TOKEN_TEXT, "room for the text");
+_Static_assert(ACCESS_ID_OCTETS == ID_SECRET_ID_OCTETS && ACCESS_SECRET_OCTETS == ID_SECRET_OCTETS,
+               "both are in the text");
 _Static_assert(ACCESS_DIGEST_OCTETS == SHA256_DIGEST_LENGTH, "room for the digest");
 
 struct access {
@@ -61,17 +60,15 @@ const char *access_verdict_text(enum access_verdict v)
 
 bool access_id_ok(const char *id)
 {
-    return strlen(id) == ID_CHARS && strspn(id, "0123456789abcdef") == ID_CHARS;
+    return hextext_is(id, ACCESS_ID_OCTETS);
 }
 
 static bool take_text(const char *text, char id[ACCESS_ID_TEXT], uint8_t secret[ACCESS_SECRET_OCTETS])
 {
-    if (strnlen(text, TEXT_CHARS + 1) != TEXT_CHARS || memcmp(text, PREFIX, PREFIX_LEN) ||
-        text[PREFIX_LEN + ID_CHARS] != '.')
-        return false;
-    memcpy(id, text + PREFIX_LEN, ID_CHARS);
-    id[ID_CHARS] = '\0';
-    return access_id_ok(id) && base64url_decode(text + PREFIX_LEN + ID_CHARS + 1, secret);
+    const char *end =
+        strncmp(text, PREFIX, PREFIX_LEN) ? NULL : id_secret_parse(text + PREFIX_LEN, id, secret);
+
+    return end && !*end;
 }
 
 bool access_text_ok(const char *text)
@@ -87,17 +84,10 @@ bool access_text_ok(const char *text)
 void access_make(const uint8_t random[ACCESS_RANDOM_OCTETS], struct access_token *ret,
                  char text[ACCESS_TOKEN_TEXT])
 {
-    const uint8_t *secret = random + ACCESS_ID_OCTETS;
-    char id[ACCESS_ID_TEXT];
-
-    for (size_t i = 0; i < ACCESS_ID_OCTETS; i++)
-        snprintf(id + 2 * i, 3, "%02x", random[i]);
-    memcpy(ret->id, id, sizeof id);
-    SHA256(secret, ACCESS_SECRET_OCTETS, ret->digest);
+    hextext_format(random, ACCESS_ID_OCTETS, ret->id);
+    SHA256(random + ACCESS_ID_OCTETS, ACCESS_SECRET_OCTETS, ret->digest);
     memcpy(text, PREFIX, PREFIX_LEN);
-    memcpy(text + PREFIX_LEN, id, ID_CHARS);
-    text[PREFIX_LEN + ID_CHARS] = '.';
-    base64url_encode(secret, text + PREFIX_LEN + ID_CHARS + 1);
+    id_secret_format(random, text + PREFIX_LEN);
 }
 
 /* ---- The tokens ---- */

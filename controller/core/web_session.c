@@ -5,6 +5,7 @@
 #include <string.h>
 #define HASH_NONFATAL_OOM 1 /* then hh.tbl is NULL after HASH_ADD */
 #include <uthash.h>
+#include "common/hextext.h"
 
 #define HOUR_NS (3600 * TW_NS_PER_S)
 #define CSRF_NAME "twampmesh csrf 1:"
@@ -32,25 +33,9 @@ const char *web_end_name(enum web_end e)
 
 /* ---- Ids ---- */
 
-static void put_hex(const uint8_t *from, size_t len, char *to)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < len; i++) {
-        *to++ = digits[from[i] >> 4];
-        *to++ = digits[from[i] & 15];
-    }
-    *to = '\0';
-}
-
-static bool id_ok(const char *id)
-{
-    return strlen(id) == WEB_SESSION_TEXT - 1 && strspn(id, "0123456789abcdef") == WEB_SESSION_TEXT - 1;
-}
-
 bool web_session_key_of(const char *id, struct web_session_key *ret)
 {
-    if (!id_ok(id))
+    if (!hextext_is(id, WEB_SESSION_OCTETS))
         return false;
     SHA256((const unsigned char *)id, WEB_SESSION_TEXT - 1, ret->digest);
     return true;
@@ -63,7 +48,7 @@ void web_session_csrf(const char *id, char ret[WEB_SESSION_TEXT])
 
     memcpy(text + sizeof CSRF_NAME - 1, id, len);
     SHA256(text, sizeof CSRF_NAME - 1 + len, digest);
-    put_hex(digest, sizeof digest, ret);
+    hextext_format(digest, sizeof digest, ret);
     OPENSSL_cleanse(text, sizeof text);
 }
 
@@ -71,7 +56,7 @@ bool web_session_csrf_ok(const char *id, const char *csrf)
 {
     char right[WEB_SESSION_TEXT];
 
-    if (!csrf || !id_ok(csrf))
+    if (!csrf || !hextext_is(csrf, WEB_SESSION_OCTETS))
         return false;
     web_session_csrf(id, right);
     return !CRYPTO_memcmp(right, csrf, WEB_SESSION_TEXT - 1);
@@ -150,7 +135,7 @@ enum tw_rc web_session_open(struct web_sessions *s, struct tw_now now, const str
     e = calloc(1, sizeof *e);
     if (!e)
         return TW_ENOMEM;
-    put_hex(octets, WEB_SESSION_OCTETS, ret_id);
+    hextext_format(octets, WEB_SESSION_OCTETS, ret_id);
     web_session_key_of(ret_id, &e->key);
     e->who = *who;
     e->begun_ns = e->used_ns = now.mono.ns;

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include "common/hextext.h"
 #include "common/json.h"
 #include "common/net/summary_pb.h"
 #include "fleet.pb-c.h"
@@ -107,10 +108,9 @@ static void add_summary(cJSON *o, const ProtobufCMessage *m)
 
 static cJSON *hexadecimal(const ProtobufCBinaryData *b)
 {
-    char text[2 * 64 + 1] = "";
+    char text[2 * 64 + 1];
 
-    for (size_t i = 0; i < b->len && i < 64; i++)
-        snprintf(text + 2 * i, 3, "%02x", b->data[i]);
+    hextext_format(b->data, b->len < 64 ? b->len : 64, text);
     return cJSON_CreateString(text);
 }
 

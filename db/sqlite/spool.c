@@ -137,16 +137,8 @@ const uint8_t *spool_id(const struct spool *s)
 
 enum tw_rc spool_begin(struct spool *s)
 {
-    struct sq_cur c;
-    enum tw_rc rc;
-
-    sq_rollback(&s->q); /* one for whose rollback there was no memory is still open */
-    rc = sq_start(&s->q, SP_BEGIN, &c, NULL);
     s->saved = s->now;
-    if (!rc)
-        rc = sq_run(&c, NULL);
-    s->q.in_txn = !rc;
-    return rc;
+    return sq_begin(&s->q, SP_BEGIN, NULL);
 }
 
 static enum tw_rc put_state(struct spool *s)

@@ -103,6 +103,19 @@ enum tw_rc sq_prepare(struct sq *q, const char *sql, sqlite3_stmt **ret, struct 
                : sq_fail(q, err);
 }
 
+enum tw_rc sq_begin(struct sq *q, unsigned which, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc;
+
+    sq_rollback(q); /* one for whose rollback there was no memory is still open */
+    rc = sq_start(q, which, &c, err);
+    if (!rc)
+        rc = sq_run(&c, err);
+    q->in_txn = !rc;
+    return rc;
+}
+
 void sq_rollback(struct sq *q)
 {
     q->in_txn = false;

@@ -78,6 +78,8 @@ enum tw_rc sq_get_int(struct sq *q, const char *sql, int64_t *ret, struct tw_err
 enum tw_rc sq_fail(struct sq *q, struct tw_err *err);
 enum tw_rc sq_exec(struct sq *q, const char *sql, struct tw_err *err);
 enum tw_rc sq_prepare(struct sq *q, const char *sql, sqlite3_stmt **ret, struct tw_err *err);
+/* By the statement `which`, after what was not committed is forgotten. */
+enum tw_rc sq_begin(struct sq *q, unsigned which, struct tw_err *err);
 /* Forgets what is not committed, if anything; also after SQLite itself rolled back. */
 void sq_rollback(struct sq *q);
 /* Gives part of the free pages back to the file system when more than half of the file is free. */

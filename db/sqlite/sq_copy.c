@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/folder.h"
 #include "db/backup.h"
 
 #define STEP_PAGES 1024 /* 4 MiB */
@@ -75,18 +76,7 @@ static enum tw_rc settle_file(const char *path, uint64_t *ret_bytes, struct tw_e
 
 enum tw_rc sq_settle_folder(const char *path, struct tw_err *err)
 {
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int fd;
-    enum tw_rc rc = TW_OK;
-
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    fd = open(*folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd))
-        rc = sq_path_fail(folder, err);
-    if (fd >= 0)
-        close(fd);
-    return rc;
+    return folder_sync(path) ? sq_path_fail(path, err) : TW_OK;
 }
 
 /* The journal mode stands in the file: with WAL it would want two files beside it. */

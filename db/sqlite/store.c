@@ -288,15 +288,9 @@ static enum tw_rc run(struct store *s, enum store_stmt which, struct tw_err *err
 
 enum tw_rc store_begin(struct store *s, struct tw_err *err)
 {
-    enum tw_rc rc;
-
     if (s->q.in_txn)
         return tw_err_set(err, TW_EINVAL, "%s: a transaction is open already", s->q.spec->what);
-    sq_rollback(&s->q); /* one for whose rollback there was no memory is still open */
-    rc = run(s, ST_BEGIN, err);
-    if (!rc)
-        s->q.in_txn = true;
-    return rc;
+    return sq_begin(&s->q, ST_BEGIN, err);
 }
 
 static void forget_pending(struct store *s)

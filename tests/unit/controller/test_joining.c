@@ -2,6 +2,7 @@
 #include "tests/unit/controller/fixture.h"
 #include "common/net/authority.h"
 #include "common/net/join_token.h"
+#include "controller/core/access_tries.h"
 #include "controller/joining.h"
 #include "join.pb-c.h"
 
@@ -302,7 +303,7 @@ static void wrong_tokens_are_limited(void **state)
     struct joining_stats stats;
     struct answer a;
 
-    for (int i = 0; i < JOIN_LIMIT_BURST; i++) {
+    for (int i = 0; i < ACCESS_TRIES_BURST; i++) {
         a = ask(f, &j, "a", "twj1.nonsense", false);
         expect(&a, TW__STATUS__STATUS_PERMISSION_DENIED, "expected a join token");
     }

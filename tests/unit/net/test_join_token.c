@@ -161,29 +161,11 @@ static void proofs(void **state)
     assert_memory_equal(a, "twampmesh-join-v1", 18);
 }
 
-static void wrong_tries(void **state)
-{
-    static struct join_limit l;
-
-    (void)state;
-    for (int i = 0; i < JOIN_LIMIT_BURST; i++) {
-        assert_true(join_limit_ok(&l, "192.0.2.1", NOW));
-        join_limit_count(&l, "192.0.2.1", NOW);
-    }
-    assert_false(join_limit_ok(&l, "192.0.2.1", NOW));
-    assert_true(join_limit_ok(&l, "192.0.2.2", NOW));
-    assert_true(join_limit_ok(&l, "192.0.2.1", NOW + JOIN_LIMIT_EVERY_NS));
-    join_limit_count(&l, "192.0.2.1", NOW + JOIN_LIMIT_EVERY_NS);
-    assert_false(join_limit_ok(&l, "192.0.2.1", NOW + JOIN_LIMIT_EVERY_NS));
-    assert_true(join_limit_ok(&l, "192.0.2.1", NOW + 3600 * S));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back), cmocka_unit_test(altered), cmocka_unit_test(usable_or_not),
         cmocka_unit_test(names),          cmocka_unit_test(labels),  cmocka_unit_test(proofs),
-        cmocka_unit_test(wrong_tries),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
