@@ -170,6 +170,7 @@ static void *thread_main(void *arg)
 
     if (w->cfg.on_thread)
         w->cfg.on_thread(w->cfg.ctx);
+    sem_post(&w->begun);
     host_begin(w);
     while (!atomic_load(&w->stop))
         one_round(w);
@@ -319,6 +320,7 @@ enum tw_rc worker_run(struct worker *w, struct tw_err *err)
     int e;
 
     publish(w);
+    sem_init(&w->begun, 0, 0);
     sigfillset(&all); /* signals are for the loop */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     e = pthread_create(&w->thread, NULL, thread_main, w);
@@ -328,6 +330,8 @@ enum tw_rc worker_run(struct worker *w, struct tw_err *err)
     w->started = true;
     snprintf(name, sizeof name, "worker-%u", w->cfg.index % 1000);
     pthread_setname_np(w->thread, name);
+    while (sem_wait(&w->begun) < 0) /* what on_thread() gives up must be given up before the caller goes on */
+        ;
     return TW_OK;
 }
 

@@ -29,11 +29,12 @@ struct worker_cfg {
     size_t max_sessions;           /* of sender; 0 = 10000 */
     uint32_t max_reflect_sessions; /* agreed by TWAMP-Control; 0 = 1000 */
     struct acl *acl;               /* of its reflectors, which take holds of their own; NULL: everybody */
-    struct source_limit *limit;    /* of all reflectors, those of agreed sessions, too; must outlive it; NULL: none */
+    struct source_limit
+        *limit; /* of all reflectors, those of agreed sessions, too; must outlive it; NULL: none */
     bool stateless, demand_auth, refuse_dscp, refuse_short; /* of its reflectors: reflect_cfg */
-    uint32_t flight_probes;                   /* that a session keeps in the flight recorder; 0 = none */
-    size_t flight_bytes;                      /* of all sessions */
-    uint32_t flight_loss_run;                 /* so many lost in a row are an incident; 0 = never */
+    uint32_t flight_probes;   /* that a session keeps in the flight recorder; 0 = none */
+    size_t flight_bytes;      /* of all sessions */
+    uint32_t flight_loss_run; /* so many lost in a row are an incident; 0 = never */
     /* Probes leave closer to their time: the thread wakes a margin earlier (agent/core/wake_margin.h) and
      * spins for what is left of it. Costs as much CPU: up to 200 us for each instant when probes are due. */
     bool precise;
@@ -42,7 +43,8 @@ struct worker_cfg {
     bool user_tx_times; /* the kernel is not asked when probes left: saves a tenth of the CPU of a probe */
 };
 
-/* Opens the sockets (so that errors are reported here), then starts the thread. */
+/* Opens the sockets (so that errors are reported here), then starts the thread; on_thread() is through when
+ * it returns. */
 enum tw_rc worker_start(const struct worker_cfg *cfg, struct worker **ret, struct tw_err *err);
 /* Where reflector i (of cfg.reflect) listens: tells the port that the kernel chose for port 0. TW_ENOENT: no
  * such. */
@@ -76,8 +78,8 @@ struct worker_session {
 enum tw_rc worker_add(struct worker *w, const struct worker_session *ws);
 /* Stops it; its last summary follows when nothing is in flight. */
 enum tw_rc worker_remove(struct worker *w, uint64_t pair_id, uint32_t flow);
-/* Leaves one alone that has a stop_ns: it ends by itself, and from now on counts as removed, so that the next run
- * of that flow may be added. */
+/* Leaves one alone that has a stop_ns: it ends by itself, and from now on counts as removed, so that the next
+ * run of that flow may be added. */
 void worker_let_end(struct worker *w, uint64_t pair_id, uint32_t flow);
 enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t flow, uint64_t generation);
 /* Other keys: takes over `form` on TW_OK. TW_EINVAL: its packets do not have the sizes that the session
@@ -85,7 +87,8 @@ enum tw_rc worker_set_generation(struct worker *w, uint64_t pair_id, uint32_t fl
 enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, struct form *form);
 /* Keys of authenticated STAMP for all reflectors of this worker: on TW_OK takes over and empties *keys. */
 enum tw_rc worker_set_stamp_keys(struct worker *w, struct stamp_keys *keys);
-/* Another access list for all reflectors of this worker but those of agreed sessions; takes a hold of its own. */
+/* Another access list for all reflectors of this worker but those of agreed sessions; takes a hold of its
+ * own. */
 enum tw_rc worker_set_acl(struct worker *w, struct acl *acl);
 /* For error estimates; also tells of wall clock steps. Any thread. */
 void worker_set_clock(struct worker *w, const struct tw_clock_state *c);
@@ -96,9 +99,9 @@ struct worker_phc {
     struct phc_map map;
 };
 void worker_set_phcs(struct worker *w, const struct worker_phc *phcs, size_t n);
-/* The same, and from now on the worker looks at the kernel's clock state itself: when it is awake and the last look is older
- * than CLKSTATE_GOOD_NS, so an idle worker does not wake up for it. If c->steps has grown, the clock is not called synchronised
- * for CLKSTATE_SETTLE_NS. Any thread. */
+/* The same, and from now on the worker looks at the kernel's clock state itself: when it is awake and the
+ * last look is older than CLKSTATE_GOOD_NS, so an idle worker does not wake up for it. If c->steps has grown,
+ * the clock is not called synchronised for CLKSTATE_SETTLE_NS. Any thread. */
 void worker_watch_clock(struct worker *w, const struct tw_clock_state *c);
 
 /* Loop thread. TW_EAGAIN: none. *ret is initialised by the caller and swapped in. It tells of the host in its
@@ -111,7 +114,8 @@ struct worker_notice {
     enum tw_rc rc;
     bool removed;  /* worker_remove() came before it: the flow may run again by another worker_add() */
     char why[160]; /* it could not start: what is wrong with its socket; "" = rc says all */
-    const struct flight_record *tail; /* after worker_keep_tail(): its last records; valid until the next call */
+    const struct flight_record
+        *tail; /* after worker_keep_tail(): its last records; valid until the next call */
     size_t n_tail;
 };
 enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret);
@@ -142,10 +146,10 @@ struct worker_counters {
     uint64_t auth_failed; /* answers whose HMAC was wrong */
     /* Each datagram that came to a reflector is either reflected or rejected. */
     uint64_t reflected, reflector_rejected, reflector_send_errors, reflector_stateless, reflector_sessions,
-        rxq_drops;                                           /* of the reflector sockets */
+        rxq_drops; /* of the reflector sockets */
     uint64_t reflector_not_allowed, reflector_rate_limited, reflector_loops,
-        reflector_longer; /* of `reflector_rejected` */
-    uint64_t reflector_evicted; /* senders forgotten to make room */
+        reflector_longer;                                    /* of `reflector_rejected` */
+    uint64_t reflector_evicted;                              /* senders forgotten to make room */
     uint64_t reflector_auth_failed, reflector_auth_demanded; /* of `reflector_rejected` */
     uint64_t reflector_tlv_auth_failed;       /* of `reflected`: only the HMAC of their TLVs was wrong */
     uint64_t reflected_stamp, reflected_auth; /* of `reflected` */
@@ -172,7 +176,8 @@ struct worker_live {
 };
 enum tw_rc worker_live(struct worker *w, struct worker_live *ret, size_t cap, size_t *ret_n);
 
-/* ---- Counting what comes to the reflectors with a token of `doctor` (agent/core/diag.h). Loop thread. ---- */
+/* ---- Counting what comes to the reflectors with a token of `doctor` (agent/core/diag.h). Loop thread. ----
+ */
 
 #define WORKER_TALLIES 16
 struct worker_tally {
@@ -185,8 +190,9 @@ struct worker_tally {
 enum tw_rc worker_tally_begin(struct worker *w, uint64_t token);
 /* What has come; counts no longer. TW_ENOENT. */
 enum tw_rc worker_tally_end(struct worker *w, uint64_t token, struct worker_tally *ret);
-/* What a session has measured since the last summary that worker_next_summary() gave, or will give: merged into
- * *sum (initialised), as session_peek(). TW_ENOENT: no such session; TW_ETIMEOUT after 1 s. Loop thread. */
+/* What a session has measured since the last summary that worker_next_summary() gave, or will give: merged
+ * into *sum (initialised), as session_peek(). TW_ENOENT: no such session; TW_ETIMEOUT after 1 s. Loop thread.
+ */
 enum tw_rc worker_peek(struct worker *w, uint64_t pair_id, uint32_t flow, struct tw_summary *sum,
                        struct session_peek *ret);
 
@@ -204,8 +210,8 @@ struct worker_flight {
 };
 enum tw_rc worker_flight(struct worker *w, uint64_t pair_id, uint32_t flow, const struct flight_span *span,
                          size_t limit, struct worker_flight *ret);
-/* With the notice of its end comes what the flight recorder has of it then: at most the last WORKER_FLIGHT_MAX records.
- * TW_ENOENT, TW_ENOMEM, TW_EBUSY, TW_ECLOSED. */
+/* With the notice of its end comes what the flight recorder has of it then: at most the last
+ * WORKER_FLIGHT_MAX records. TW_ENOENT, TW_ENOMEM, TW_EBUSY, TW_ECLOSED. */
 enum tw_rc worker_keep_tail(struct worker *w, uint64_t pair_id, uint32_t flow);
 /* The flows of a pair that run here, at most cap; returns how many there are. */
 size_t worker_flows(const struct worker *w, uint64_t pair_id, uint32_t *ret, size_t cap);

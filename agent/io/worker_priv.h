@@ -15,6 +15,7 @@
 #define TW_AGENT_WORKER_PRIV_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include "agent/core/flight.h"
 #include "agent/core/hoststate.h"
@@ -251,6 +252,7 @@ struct worker {
     struct worker_cfg cfg;
     size_t max_sessions;
     pthread_t thread;
+    sem_t begun; /* once its on_thread() is through; in use within worker_run() */
     bool started, stopped;
 
     /* Between the threads. */
@@ -270,7 +272,7 @@ struct worker {
     struct worker_phc phcs_set[WORKER_PHCS_MAX];
     size_t n_phcs_set;
     _Atomic unsigned phcs_version;
-    bool clock_watch_set;            /* under clock_lock */
+    bool clock_watch_set; /* under clock_lock */
     _Atomic unsigned clock_version;
     _Atomic uint64_t published[WORKER_COUNTERS_N];
     struct tally tallies[WORKER_TALLIES];
@@ -319,7 +321,7 @@ struct worker {
     size_t n_phcs;
     bool clock_watch;                           /* we look ourselves */
     struct tw_mono clock_looked, clock_settled; /* last look; no clock is called synchronised before */
-    unsigned clock_number;                      /* of what all have been told, or will be with their next probe */
+    unsigned clock_number; /* of what all have been told, or will be with their next probe */
     struct udp_rx *rx;
     struct udp_tx *tx_probes, *tx_answers;
     struct lane *tx_lane; /* of all in tx_probes */
@@ -452,9 +454,10 @@ void selftest_start(struct worker *w); /* there is a session; no effect if it ru
 void selftest_end(struct worker *w);
 void selftest_settle(struct worker *w, struct flow *f);
 
-/* worker_tally.c: worker side. `rc` is what became of the datagram, `before` what its reflector had counted then. */
-void tally_datagram(struct worker *w, const struct udp_in *in, enum tw_rc rc, const struct reflect_counters *before,
-                    const struct reflect_counters *after);
+/* worker_tally.c: worker side. `rc` is what became of the datagram, `before` what its reflector had counted
+ * then. */
+void tally_datagram(struct worker *w, const struct udp_in *in, enum tw_rc rc,
+                    const struct reflect_counters *before, const struct reflect_counters *after);
 void tally_unsent(struct worker *w, const uint8_t *answer, size_t len);
 static inline bool tally_wanted(const struct worker *w)
 {

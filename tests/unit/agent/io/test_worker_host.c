@@ -8,6 +8,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "agent/io/schedstat.h"
 #include "agent/io/worker_priv.h"
 #include "tests/unit/agent/io/own_network.h"
@@ -357,6 +358,29 @@ static void an_unknown_waiting_time_is_none(void **state)
     schedstat_close(-1);
 }
 
+/* ---- Its thread ---- */
+
+static void slow_beginning(void *ctx)
+{
+    usleep(50000);
+    *(bool *)ctx = true;
+}
+
+/* The agent gives up capabilities there, and then filters system calls: capset(), late, would end the
+ * process. */
+static void its_thread_has_begun_when_it_is_started(void **state)
+{
+    bool begun = false;
+    struct worker_cfg cfg = { .on_thread = slow_beginning, .ctx = &begun };
+    struct worker *w = NULL;
+    struct tw_err err = { 0 };
+
+    (void)state;
+    assert_int_equal(worker_start(&cfg, &w, &err), TW_OK);
+    assert_true(begun);
+    worker_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +393,7 @@ int main(void)
         cmocka_unit_test(what_the_buffer_dropped_is_told_from_loss),
         cmocka_unit_test(waiting_for_a_cpu_is_told_with_the_result),
         cmocka_unit_test(an_unknown_waiting_time_is_none),
+        cmocka_unit_test(its_thread_has_begun_when_it_is_started),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
