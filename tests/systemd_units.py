@@ -51,7 +51,7 @@ def main():
         return 77
     bad = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in sorted(os.listdir(units)):
+        for name in sorted(n for n in os.listdir(units) if n.endswith(".service")):
             score = exposure(f"{units}/{name}")
             print(f"{name}: {score}")
             if score >= LIMIT:

@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""Tests of the packages: what lintian says, and installing, using, upgrading, removing and purging them in a Debian of their own.
+
+usage: tests/packages/run.py DIR [WORD...]       DIR: where deploy/packages/build put them; prints "ok NAME" or "not ok NAME" for each
+
+Needs root, and at the first time the network: a root made by debootstrap is kept in DIR/../test-root. What cannot be tried here
+is "not ok", with what is missing."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE))
+sys.dont_write_bytecode = True
+import root as roots  # noqa: E402
+from root import Missing, fresh, sh  # noqa: E402
+
+NAMES = ("twampmesh-agent", "twampmesh-controller", "twampmesh-tools")
+DAEMONS = ("agent", "controller")
+# It closes no request for a package: nobody uploads these to Debian. Nothing else is overlooked.
+SUPPRESSED = "initial-upload-closes-no-bugs"
+MESH = """mesh: way
+topology: list
+targets: { far: "192.0.2.2:862" }
+pairs:
+  - [ams, far]
+classes:
+  voice: { spacing: 20ms, size: 200, timeout: 500ms, report_period: 10s }
+"""
+
+
+def expect(true, text):
+    if not true:
+        raise AssertionError(text)
+
+
+def deb(out, name):
+    found = sorted(out.glob(f"{name}_*.deb"))
+    expect(len(found) == 1, f"{out}: expected one package {name}, found {len(found)}")
+    return found[0]
+
+
+def field(package, name):
+    return sh("dpkg-deb", "-f", package, name).strip()
+
+
+def dependencies(out):
+    """Names of packages that ours depend on; of alternatives the one without systemd, which would not run there."""
+    names = set()
+    for name in NAMES:
+        for one in field(deb(out, name), "Depends").split(","):
+            choices = [re.sub(r"[ (].*", "", x.strip()) for x in one.split("|")]
+            names.add("systemd-standalone-sysusers" if "systemd-standalone-sysusers" in choices else choices[0])
+    return sorted(names | {"iproute2", "tzdata"})
+
+
+def base(out):
+    return roots.base_root(out.parent / "test-root", dependencies(out))
+
+
+def later(package, folder):
+    """The package as its next release would be: with a higher version, and a line more in its conffile."""
+    tree = pathlib.Path(tempfile.mkdtemp(dir=folder))
+    sh("dpkg-deb", "-R", package, tree)
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"^Version: .*$", "Version: 0.1.0-2", control.read_text(), flags=re.M))
+    for conf in (tree / "etc").rglob("twamp-*") if (tree / "etc").exists() else []:
+        conf.write_text(conf.read_text() + "\n# of the next release\n")
+    sh("dpkg-deb", "-b", "--root-owner-group", tree, folder)
+    shutil.rmtree(tree)
+
+
+def install(root, packages, options=""):
+    root.put(*packages)
+    return root.run(f"DEBIAN_FRONTEND=noninteractive dpkg -i {options} " + " ".join(f"/tmp/{p.name}" for p in packages))
+
+
+def all_debs(out):
+    return [deb(out, n) for n in NAMES]
+
+
+def owner(root, path):
+    return root.run(f"stat -c '%U %G %a' {path}").strip()
+
+
+def table(root, command, column):
+    """One column of what twampctl -o csv prints."""
+    lines = root.run(f"twampctl -o csv {command}").splitlines()
+    at = lines[0].split(",").index(column)
+    return [x.split(",")[at] for x in lines[1:]]
+
+
+# ---- A fleet of the packages' own ----
+
+def set_options(root, name, **options):
+    path = root.file(f"/etc/default/twamp-{name}")
+    path.write_text(path.read_text() + "".join(f"TWAMP_{name.upper()}_{k}={v}\n" for k, v in options.items()))
+
+
+def documented(part):
+    """The commands of docs/install.md under <!-- tested: PART -->."""
+    text = (HERE.parent.parent / "docs/install.md").read_text()
+    found = re.search(rf"<!-- tested: {part} -->\n\n((?:    .*\n)+)", text)
+    expect(found, f"docs/install.md has no commands for {part}")
+    return [x.strip() for x in found[1].splitlines()]
+
+
+def follow(root, part):
+    """Does what docs/install.md says, in /tmp, where the packages are; what systemctl would do is done in its place."""
+    started = None
+    for command in documented(part):
+        unit = re.fullmatch(r"systemctl restart (\S+)", command)
+        if unit:
+            started = root.start(unit[1])
+            if part == "controller":
+                root.until("the controller answers", lambda: root.run("twampctl status"))
+        else:
+            root.run(f"cd /tmp && export DEBIAN_FRONTEND=noninteractive && {re.sub('^apt install', 'apt-get install -y --allow-downgrades', command)}")
+    return started
+
+
+def start_fleet(root):
+    """A controller, an agent on the same host, and the stand-alone tool as the far end."""
+    root.run("ip addr add 192.0.2.1/32 dev lo; ip addr add 192.0.2.2/32 dev lo; echo 192.0.2.1 controller.example.net >>/etc/hosts")
+    controller = follow(root, "controller")
+    expect(owner(root, "/var/lib/twampmesh-controller/ca/ca.key").startswith("_twampmesh-controller "), "the CA is another user's")
+    set_options(root, "agent", REFLECT="192.0.2.1:862")
+    agent = follow(root, "agent")
+    root.spawn("responder", ["twamp", "responder", "192.0.2.2:862"])
+    root.until("the agent is up", lambda: table(root, "agent list", "state") == ["up"])
+    return controller, agent
+
+
+def measure(root):
+    root.file("/tmp/mesh.yaml").write_text(MESH)
+    root.run("twampctl schedule apply -f /tmp/mesh.yaml")
+    root.until("a result", lambda: sum(int(x) for x in table(root, "report --latest", "received")) > 100, 45)
+
+
+def received(root):
+    return sum(int(x) for x in table(root, "report", "received"))
+
+
+def users_of(root, program):
+    return set(root.run(f"for p in /proc/[0-9]*; do case $(readlink $p/exe) in */{program}) stat -c %U $p;; esac; done").split())
+
+
+# ---- Tests ----
+
+def test_lintian(out):
+    if not shutil.which("lintian"):
+        raise Missing("lintian (deploy/install-deps package)")
+    said = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--suppress-tags", SUPPRESSED, *map(str, all_debs(out))],
+                          capture_output=True, text=True)
+    expect(said.returncode == 0 and not said.stdout.strip(), said.stdout + said.stderr)
+    with tempfile.TemporaryDirectory() as folder:  # and it would say so
+        tree = pathlib.Path(folder, "tree")
+        sh("dpkg-deb", "-R", deb(out, "twampmesh-agent"), tree)
+        (tree / "usr/share/doc/twampmesh-agent/copyright").unlink()
+        sh("dpkg-deb", "-b", "--root-owner-group", tree, f"{folder}/bad.deb")
+        bad = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", f"{folder}/bad.deb"], capture_output=True, text=True)
+        expect(bad.returncode != 0 and "no-copyright-file" in bad.stdout, f"lintian finds nothing: {bad.stdout}")
+
+
+def test_same_octets_again(out):
+    """Packing anew, later, gives the same files."""
+    build = out.parent
+    epoch = sh("dpkg-parsechangelog", "-l", build / "deploy/packages/changelog", "-S", "Timestamp").strip()
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["cpack", "--config", str(build / "CPackConfig.cmake"), "-G", "DEB", "-B", folder, "-D", f"CPACK_OUTPUT_FILE_PREFIX={folder}/out"],
+                       cwd=folder, check=True, capture_output=True, env={**roots.os.environ, "SOURCE_DATE_EPOCH": epoch})
+        for name in NAMES:
+            again = list(pathlib.Path(folder).rglob(f"{name}_*.deb"))
+            expect(again and again[0].read_bytes() == deb(out, name).read_bytes(), f"{name} is not the same octets")
+
+
+def test_install_measure_upgrade(out):
+    with fresh(base(out)) as root, tempfile.TemporaryDirectory() as folder:
+        install(root, all_debs(out))  # here by dpkg: apt, as documented, then finds that nothing is to do but what it is asked for
+        for name in DAEMONS:
+            expect(owner(root, f"/var/lib/twampmesh-{name}") == f"_twampmesh-{name} _twampmesh-{name} 700", "data directory")
+        expect("twamp-agent" in root.run("ls /etc/systemd/system/multi-user.target.wants"), "the agent's unit is not enabled")
+        controller, agent = start_fleet(root)
+        for name in DAEMONS:
+            expect(users_of(root, f"twamp-{name}") == {f"_twampmesh-{name}"}, f"{name} runs as {users_of(root, f'twamp-{name}')}")
+        measure(root)
+        before = received(root)
+        for p in all_debs(out):
+            later(p, folder)
+        # systemd would restart them by the scripts' try-restart.
+        install(root, sorted(pathlib.Path(folder).glob("*.deb")), "--force-confold")
+        expect(root.stop(agent) == 0 and root.stop(controller) == 0, "they do not end with exit code 0")
+        root.start("twamp-controller")
+        root.until("the controller answers", lambda: root.run("twampctl status"))
+        expect(received(root) >= before, f"{received(root)} results received after the upgrade, {before} before")
+        root.start("twamp-agent")  # by its certificate: the token is used
+        root.until("the agent is back", lambda: table(root, "agent list", "state") == ["up"])
+        root.until("more results", lambda: received(root) > before, 45)
+
+
+def test_conffiles(out):
+    """What an administrator has written stays, what nobody has touched is renewed."""
+    with fresh(base(out)) as root, tempfile.TemporaryDirectory() as folder:
+        install(root, all_debs(out))
+        set_options(root, "agent", NAME="mine")
+        for p in all_debs(out):
+            later(p, folder)
+        install(root, sorted(pathlib.Path(folder).glob("*.deb")), "--force-confdef --force-confold")
+        expect("NAME=mine" in root.file("/etc/default/twamp-agent").read_text(), "the agent's options are lost")
+        expect("of the next release" not in root.file("/etc/default/twamp-agent").read_text(), "the agent's options are overwritten")
+        expect("of the next release" in root.file("/etc/default/twamp-controller").read_text(), "the controller's options are the old ones")
+        root.run("chmod 0750 /var/lib/twampmesh-agent; systemd-sysusers; dpkg-reconfigure twampmesh-agent")
+        expect(owner(root, "/var/lib/twampmesh-agent").endswith(" 750"), "a mode that was chosen is put back")
+
+
+def test_remove_and_purge(out):
+    with fresh(base(out)) as root:
+        install(root, all_debs(out))
+        root.run("echo x >/var/lib/twampmesh-controller/kept; echo x >/etc/twampmesh/join-token")
+        root.run("dpkg -r twampmesh-agent twampmesh-controller twampmesh-tools")
+        expect(root.file("/var/lib/twampmesh-controller/kept").exists(), "removing took the data")
+        expect(root.file("/etc/default/twamp-agent").exists(), "removing took the options")
+        expect(not root.file("/usr/sbin/twamp-agent").exists(), "the agent is still there")
+        install(root, all_debs(out))  # and back
+        expect(root.file("/var/lib/twampmesh-controller/kept").exists(), "installing again took the data")
+        expect("masked" not in root.run("deb-systemd-helper is-enabled twamp-agent.service", ok=False), "the unit is masked")
+        root.run("dpkg -P twampmesh-agent twampmesh-controller twampmesh-tools")
+        left = root.run("find / -xdev -path /proc -prune -o -path /tmp -prune -o -iname '*twamp*' -print").split()
+        # dpkg's own words about what was there, in its log, are no file of ours
+        expect(not left, f"left after the purge: {left}")
+        expect("_twampmesh-agent" in root.file("/etc/passwd").read_text(), "the user's number would be given out again")
+
+
+def test_rpms(out):
+    """They have what the debs have, and their scripts; nothing of RPM's world is here to install them with."""
+    if not shutil.which("rpm"):
+        raise Missing("rpm (deploy/install-deps package)")
+    for name in NAMES:
+        found = sorted(out.glob(f"{name}-[0-9]*.rpm"))
+        expect(len(found) == 1, f"{name}: {len(found)} rpms")
+        listed = set(x for x in sh("rpm", "-qlp", found[0]).splitlines() if "/.build-id" not in x)
+        with tempfile.TemporaryDirectory() as folder:
+            sh("dpkg-deb", "-x", deb(out, name), folder)
+            want = {"/" + str(p.relative_to(folder)) for p in pathlib.Path(folder).rglob("*") if not p.is_dir()}
+        expect(want <= listed, f"{name}: the rpm lacks {sorted(want - listed)}")
+        scripts = sh("rpm", "-qp", "--scripts", found[0])
+        for script in re.findall(r"^\w+ scriptlet \(using /bin/sh\):\n((?:(?!^\w+ scriptlet).*\n)*)", scripts, flags=re.M):
+            sh("sh", "-n", "-c", script)
+        expect(("systemd-sysusers" in scripts) == (name != "twampmesh-tools"), f"{name}: scripts: {scripts}")
+        configs = sh("rpm", "-qcp", found[0]).split()
+        expect(configs == ([] if name == "twampmesh-tools" else [f"/etc/default/{name.replace('mesh', '')}"]), f"{name}: {configs}")
+
+
+def main():
+    out, words = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
+    good = True
+    for name, fn in [(n[5:], f) for n, f in globals().items() if n.startswith("test_")]:
+        if words and not any(w in name for w in words):
+            continue
+        start = time.monotonic()
+        try:
+            fn(out)
+            print(f"ok {name}  # {time.monotonic() - start:.1f} s", flush=True)
+        except Missing as e:
+            good = False
+            print(f"not ok {name}  # cannot be tried here, missing: {e}", flush=True)
+        except Exception:
+            good = False
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), end="")
+            print(f"not ok {name}  # {time.monotonic() - start:.1f} s", flush=True)
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
