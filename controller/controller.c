@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "common/log.h"
 #include "common/net/now.h"
 #include "common/version.h"
@@ -235,6 +236,7 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
 /* Listeners take nothing from those who only ask. */
 #define CONNECTIONS 512u
 #define CONNECTIONS_EACH 64u /* of one address; all listeners may be behind one */
+#define REQUESTS 128u        /* at a time, listeners apart */
 
 static enum tw_rc start_events(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
@@ -271,6 +273,7 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
                                              .index = "/api/v1",
                                              .max_connections = CONNECTIONS + conf->http_events_max,
                                              .max_per_address = CONNECTIONS_EACH + conf->http_events_max,
+                                             .max_requests = REQUESTS,
                                              .routes = controller_routes,
                                              .n_routes = controller_routes_n,
                                              .guard = gate_http,
@@ -297,6 +300,8 @@ static enum tw_rc check_conf(const struct controller_conf *conf, struct tw_err *
     enum tw_rc rc = listen_check(conf->listen, conf->allow_plaintext, err);
 
     if (rc == TW_OK)
+        rc = gate_check_names(&conf->http_names, err);
+    if (rc == TW_OK)
         rc = listen_check(conf->admin_listen, conf->allow_plaintext, err);
     if (rc || !conf->admin_tls)
         return rc;
@@ -318,6 +323,8 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->loop = conf->loop;
     c->name = conf->name;
     c->data_dir = conf->data_dir;
+    c->http_names = conf->http_names;
+    gethostname(c->host_name, sizeof c->host_name - 1);
     c->auto_approve = conf->auto_approve;
     c->http_write = conf->http_write;
     c->open_metrics = conf->open_metrics;

@@ -2,6 +2,8 @@
 #ifndef TW_CONTROLLER_CONTROLLER_H
 #define TW_CONTROLLER_CONTROLLER_H
 
+#include "common/conf.h"
+#include "common/hostname.h"
 #include "common/net/httpd.h"
 #include "admin.pb-c.h"
 #include "common/net/arena.h"
@@ -56,6 +58,8 @@ struct controller {
     struct events *events;   /* who looks at the page; NULL without HTTP */
     int64_t started_ns;
     const char *name, *data_dir;
+    char host_name[HOSTNAME_MAX];   /* of the machine */
+    struct conf_strlist http_names; /* the configuration's */
     char problem[256]; /* why we are not ready: "" = ready */
     char skew[160];    /* agents of another release */
     char warning[256]; /* what somebody has to do before it is a problem */
@@ -84,6 +88,7 @@ struct controller_conf {
     const char *http;                  /* ADDR:PORT, or "off" */
     const char *http_tls_cert, *http_tls_key; /* files; NULL: plain HTTP */
     bool http_plaintext;               /* that on an address that is not loopback */
+    struct conf_strlist http_names;    /* by which browsers ask for it */
     const char *web_root;              /* directory of the page's files; NULL: those inside the program */
     const char *data_dir, *name;
     const char *ca_dir;     /* of the certificate authority; NULL: ca in data_dir */

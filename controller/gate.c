@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <utlist.h>
 #include "common/addr.h"
+#include "common/hostname.h"
+#include "common/net/http_host.h"
 #include "controller/admin.h"
 #include "controller/gate_priv.h"
 #include "controller/http/api.h"
@@ -266,6 +268,38 @@ static void forbid(struct gate *g, struct http_req *rq, const struct actor *a, e
     http_answer_error(rq, 403, "%s", text);
 }
 
+/* Certificates see to it that a name is ours, and health checks come by any. */
+static bool is_for_us(const struct controller *c, const struct http_req *rq)
+{
+    const struct http_route *r = http_route_of(rq);
+    const char *host = http_header(rq, "Host");
+
+    return http_is_secure(rq) || r->fn == http_healthz || r->fn == http_readyz ||
+           http_host_is_ours(host, &c->name, 1) ||
+           http_host_is_ours(host, (const char *const *)c->http_names.v, c->http_names.n) ||
+           http_host_is_ours(host, &(const char *){ c->host_name }, 1);
+}
+
+/* Another site's page does not have one. */
+static bool has_token(const struct actor *a)
+{
+    return *a->who.id && !a->by_session;
+}
+
+static void misdirect(struct gate *g, struct http_req *rq)
+{
+    g->misdirected++;
+    http_answer_error(
+        rq, 421, "\"%.200s\" is no name of this controller: ask by address, or start it with --http-name",
+        http_header(rq, "Host"));
+}
+
+/* Does it matter to the handler who asks? */
+static bool asks_who(const struct http_route *r, enum access_role need)
+{
+    return need != ACCESS_NOBODY || r->fn == http_whoami || r->fn == http_login || r->fn == http_logout;
+}
+
 bool gate_http(void *ctx, struct http_req *rq)
 {
     struct controller *c = ctx;
@@ -273,8 +307,12 @@ bool gate_http(void *ctx, struct http_req *rq)
     enum access_role need = needed(c, http_route_of(rq));
 
     *a = (struct actor){ .who = { .role = ACCESS_NOBODY } };
-    if (!recognise(c->gate, rq, a))
+    if (asks_who(http_route_of(rq), need) && !recognise(c->gate, rq, a))
         return false;
+    if (!has_token(a) && !is_for_us(c, rq)) {
+        misdirect(c->gate, rq);
+        return false;
+    }
     if (a->who.role >= need)
         return true;
     forbid(c->gate, rq, a, need);
@@ -342,6 +380,15 @@ static void on_look(struct loop_timer *t)
 
 /* ---- Life ---- */
 
+enum tw_rc gate_check_names(const struct conf_strlist *names, struct tw_err *err)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (!hostname_ok(names->v[i]))
+            return tw_err_set(err, TW_EINVAL,
+                              "--http-name %.100s: expected the name of a host, without a port", names->v[i]);
+    return TW_OK;
+}
+
 enum tw_rc gate_new(struct controller *c, struct gate **ret, struct tw_err *err)
 {
     struct gate *g = calloc(1, sizeof *g);
@@ -404,8 +451,10 @@ void gate_counters(const struct gate *g, struct gate_counters *ret)
 {
     struct tw_wall now = loop_now(g->c->loop).wall;
 
-    *ret =
-        (struct gate_counters){ .anonymous = g->anonymous, .forbidden = g->forbidden, .cut_off = g->cut_off };
+    *ret = (struct gate_counters){ .anonymous = g->anonymous,
+                                   .forbidden = g->forbidden,
+                                   .misdirected = g->misdirected,
+                                   .cut_off = g->cut_off };
     access_tries_count(g->tries, &ret->tries);
     for (size_t i = 0; i < access_count(g->tokens); i++)
         ret->tokens += access_still(g->tokens, now, access_at(g->tokens, i)->id) == ACCESS_OK;

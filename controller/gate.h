@@ -5,11 +5,13 @@
  * By RPC: whoever may open an ipc:// socket is an admin, or, with a token, who it says. By TLS a token is
  * needed. Plain TCP never carries one: on loopback, and only while there are no tokens at all, it lets look.
  * By HTTP: a token as Authorization: Bearer, or the cookie of a session, which began with one (http/login.h);
- * from loopback, and only while there are no tokens at all, without one: to look. A connection lasts as long
- * as its token, and its session. */
+ * from loopback, and only while there are no tokens at all, without one: to look. By plain HTTP, without a
+ * token, only under a name that is ours: any page can make a browser here ask under its own. What everybody
+ * may see is shown whatever token comes along. A connection lasts as long as its token, and its session. */
 #ifndef TW_CONTROLLER_GATE_H
 #define TW_CONTROLLER_GATE_H
 
+#include "common/conf.h"
 #include "common/net/httpd.h"
 #include "common/net/rpc.h"
 #include "controller/core/access.h"
@@ -34,6 +36,8 @@ _Static_assert(sizeof(struct actor) <= HTTP_NOTE, "it is the note of a request")
 
 /* Reads the tokens from the store; before the writer starts. */
 enum tw_rc gate_new(struct controller *c, struct gate **ret, struct tw_err *err);
+/* Are they names of hosts? TW_EINVAL. */
+enum tw_rc gate_check_names(const struct conf_strlist *names, struct tw_err *err);
 void gate_free(struct gate *g);
 /* From then on tokens are looked at from time to time: what expires ends, uses are noted in the store. */
 enum tw_rc gate_start(struct gate *g);
@@ -87,6 +91,7 @@ struct gate_counters {
     uint64_t tokens;    /* that work */
     uint64_t anonymous; /* refused: no token came where one is needed */
     uint64_t forbidden; /* refused: the role may not */
+    uint64_t misdirected; /* refused: HTTP by a name that is not ours */
     uint64_t cut_off;   /* connections that ended with their token */
 };
 void gate_counters(const struct gate *g, struct gate_counters *ret);

@@ -23,7 +23,7 @@ struct gate {
     char refusal[256];   /* what on_hello() says */
     struct loop_timer look;
     int64_t flush_due_ns, used_flushed_ns;
-    uint64_t anonymous, forbidden, cut_off;
+    uint64_t anonymous, forbidden, misdirected, cut_off;
     struct log_limit wrong_log;
 };
 

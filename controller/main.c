@@ -17,6 +17,7 @@
 struct options {
     struct confine_options confine;
     char *listen, *admin_listen, *admin_tls, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir, *name, *backup_dir, *ca_dir;
+    struct conf_strlist http_names;
     bool allow_plaintext, auto_approve, http_write, http_plaintext, open_metrics;
     int64_t http_events_max, max_pair_series, native_buckets, history_days, audit_days, keep_raw, keep_1min, keep_10min, keep_1h, keep_1d;
     int64_t certificate_life;
@@ -52,12 +53,14 @@ static const struct conf_opt opts[] = {
       .offset = OPT(admin_listen),
       .dflt = "ipc:///run/twampmesh/ctl.sock",
       .arg = "URL",
-      .help = "Where twampctl connects. Who may open an ipc:// socket is an admin; elsewhere an access token says who it is." },
+      .help = "Where twampctl connects. Who may open an ipc:// socket is an admin; elsewhere an access token "
+              "says who it is." },
     { .name = "admin-tls",
       .type = CONF_STR,
       .offset = OPT(admin_tls),
       .arg = "URL",
-      .help = "Where twampctl connects from other hosts, besides --admin-listen: tls+tcp://ADDRESS:PORT. With an access token only, and with "
+      .help = "Where twampctl connects from other hosts, besides --admin-listen: tls+tcp://ADDRESS:PORT. "
+              "With an access token only, and with "
               "the certificates of --ca-dir." },
     { .name = "http",
       .type = CONF_STR,
@@ -65,11 +68,19 @@ static const struct conf_opt opts[] = {
       .dflt = "127.0.0.1:8080",
       .arg = "ADDR:PORT",
       .help = "Where the page, metrics and the API are served; \"off\" for none." },
+    { .name = "http-name",
+      .type = CONF_STRLIST,
+      .offset = OPT(http_names),
+      .arg = "NAME",
+      .help = "A name by which browsers and others ask for it over plain HTTP, besides addresses, localhost, "
+              "--name and the host's own name; "
+              "may be repeated. Under other names only requests with an access token are answered." },
     { .name = "http-tls-cert",
       .type = CONF_STR,
       .offset = OPT(http_tls_cert),
       .arg = "FILE",
-      .help = "Serve HTTPS with this certificate (PEM), those between it and its CA behind it; read anew on SIGHUP." },
+      .help = "Serve HTTPS with this certificate (PEM), those between it and its CA behind it; read anew on "
+              "SIGHUP." },
     { .name = "http-tls-key",
       .type = CONF_STR,
       .offset = OPT(http_tls_key),
@@ -83,7 +94,8 @@ static const struct conf_opt opts[] = {
     { .name = "http-write",
       .type = CONF_FLAG,
       .offset = OPT(http_write),
-      .help = "Will go: roles decide who may change something (twampctl access token create). As long as there is no access token, "
+      .help = "Will go: roles decide who may change something (twampctl access token create). As long as "
+              "there is no access token, "
               "requests from this host may do everything over HTTP." },
     { .name = "open-metrics",
       .type = CONF_FLAG,
@@ -95,12 +107,14 @@ static const struct conf_opt opts[] = {
       .dflt = "200",
       .min = 0,
       .max = 10000,
-      .help = "Most listeners to /api/v1/events, one for each open page; more are told to come again. 0: none." },
+      .help =
+          "Most listeners to /api/v1/events, one for each open page; more are told to come again. 0: none." },
     { .name = "web-root",
       .type = CONF_STR,
       .offset = OPT(web_root),
       .arg = "DIR",
-      .help = "Serve the page from the files of this directory, read anew for each request, instead of those inside the program: "
+      .help = "Serve the page from the files of this directory, read anew for each request, instead of those "
+              "inside the program: "
               "for work on the page." },
     { .name = "data-dir",
       .type = CONF_STR,
@@ -112,12 +126,14 @@ static const struct conf_opt opts[] = {
       .type = CONF_STR,
       .offset = OPT(backup_dir),
       .arg = "DIR",
-      .help = "Where twampctl db backup puts copies of the database; \"backups\" in --data-dir if not given." },
+      .help =
+          "Where twampctl db backup puts copies of the database; \"backups\" in --data-dir if not given." },
     { .name = "ca-dir",
       .type = CONF_STR,
       .offset = OPT(ca_dir),
       .arg = "DIR",
-      .help = "The certificate authority that twampctl ca init made; \"ca\" in --data-dir if not given. Without one no agent can join." },
+      .help = "The certificate authority that twampctl ca init made; \"ca\" in --data-dir if not given. "
+              "Without one no agent can join." },
     { .name = "agent-certificate-life",
       .type = CONF_DURATION,
       .offset = OPT(certificate_life),
@@ -125,7 +141,8 @@ static const struct conf_opt opts[] = {
       .min = 2 * TW_NS_PER_S,
       .max = 3650 * DAY_NS,
       .arg = "TIME",
-      .help = "How long an agent's certificate is valid. Agents renew theirs at two thirds of that; one that is away for longer than the "
+      .help = "How long an agent's certificate is valid. Agents renew theirs at two thirds of that; one that "
+              "is away for longer than the "
               "rest asks by its identity." },
     { .name = "name",
       .type = CONF_STR,
@@ -152,8 +169,10 @@ static const struct conf_opt opts[] = {
       .max = 4096,
       .help = "Most buckets of a native histogram in the metrics; with more its resolution is halved. 0: "
               "none are kept." },
-    KEEP("keep-raw", keep_raw, "7d", "How long summaries are kept, from 1d on. A mesh may have its own (retention:)."),
-    KEEP("keep-1min", keep_1min, "30d", "How long roll-ups of a minute are kept; each level at least as long as the finer ones."),
+    KEEP("keep-raw", keep_raw, "7d",
+         "How long summaries are kept, from 1d on. A mesh may have its own (retention:)."),
+    KEEP("keep-1min", keep_1min, "30d",
+         "How long roll-ups of a minute are kept; each level at least as long as the finer ones."),
     KEEP("keep-10min", keep_10min, "90d", "How long roll-ups of 10 minutes are kept."),
     KEEP("keep-1h", keep_1h, "730d", "How long roll-ups of an hour are kept."),
     KEEP("keep-1d", keep_1d, "3650d", "How long roll-ups of a day are kept."),
@@ -177,35 +196,40 @@ static const struct conf_opt opts[] = {
       .dflt = "2000000",
       .min = 0,
       .max = 1000000000,
-      .help = "Most pairs of all meshes. An apply that goes beyond is refused without --force; 0: no limit." },
+      .help =
+          "Most pairs of all meshes. An apply that goes beyond is refused without --force; 0: no limit." },
     { .name = "budget-series",
       .type = CONF_INT,
       .offset = OPT(budget_series),
       .dflt = "10000000",
       .min = 0,
       .max = 1000000000000,
-      .help = "Most Prometheus series, before --max-pair-series holds any back. An apply that goes beyond is refused without --force; 0: no limit." },
+      .help = "Most Prometheus series, before --max-pair-series holds any back. An apply that goes beyond is "
+              "refused without --force; 0: no limit." },
     { .name = "budget-mb-per-day",
       .type = CONF_INT,
       .offset = OPT(budget_mb),
       .dflt = "100000",
       .min = 0,
       .max = 1000000000000,
-      .help = "Most growth of the database a day, in MB. An apply that goes beyond is refused without --force; 0: no limit." },
+      .help = "Most growth of the database a day, in MB. An apply that goes beyond is refused without "
+              "--force; 0: no limit." },
     { .name = "budget-agent-pps",
       .type = CONF_INT,
       .offset = OPT(budget_pps),
       .dflt = "50000",
       .min = 0,
       .max = 1000000000,
-      .help = "Most packets that one agent sends a second, whatever it allows itself. An apply that goes beyond is refused without --force; 0: no limit." },
+      .help = "Most packets that one agent sends a second, whatever it allows itself. An apply that goes "
+              "beyond is refused without --force; 0: no limit." },
     { .name = "budget-agent-kbps",
       .type = CONF_INT,
       .offset = OPT(budget_kbps),
       .dflt = "1000000",
       .min = 0,
       .max = 1000000000000,
-      .help = "Most kbit that one agent sends a second, as IP packets. An apply that goes beyond is refused without --force; 0: no limit." },
+      .help = "Most kbit that one agent sends a second, as IP packets. An apply that goes beyond is refused "
+              "without --force; 0: no limit." },
     CONFINE_OPTS(CONFINE_OPT),
     { .name = "log-level",
       .type = CONF_ENUM,
@@ -327,6 +351,7 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
                                           .http_tls_cert = o->http_tls_cert,
                                           .http_tls_key = o->http_tls_key,
                                           .http_plaintext = o->http_plaintext,
+                                          .http_names = o->http_names,
                                           .web_root = o->web_root,
                                           .data_dir = o->data_dir,
                                           .name = name,
@@ -340,7 +365,8 @@ static int run(struct loop *loop, const struct options *o, const char *name, str
                                           .http_events_max = (uint32_t)o->http_events_max,
                                           .max_pair_series = (uint64_t)o->max_pair_series,
                                           .native_buckets = (uint32_t)o->native_buckets,
-                                          .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h, o->keep_1d } },
+                                          .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h,
+                                                      o->keep_1d } },
                                           .history_days = o->history_days,
                                           .audit_days = o->audit_days,
                                           .budgets = { .pairs = (double)o->budget_pairs,

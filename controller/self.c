@@ -306,6 +306,17 @@ static void add_reload(struct rows *r, const struct controller *c)
         r->v[r->n++] = rows[i];
 }
 
+static void add_busy(struct rows *r, const struct httpd_counters *h)
+{
+    static const char busy[] = "twamp_http_busy_total",
+                      busy_help[] = "Requests sent away with 503 and Retry-After because of a bound.";
+
+    add_labelled(r, busy, "counter", busy_help, "bound", "requests", (double)h->busy_requests);
+    add_labelled(r, busy, "counter", busy_help, "bound", "connections", (double)h->busy_connections);
+    add_labelled(r, busy, "counter", busy_help, "bound", "address", (double)h->busy_address);
+    add_labelled(r, busy, "counter", busy_help, "bound", "content", (double)h->busy_content);
+}
+
 static void add_http(struct rows *r, const struct controller *c)
 {
     struct httpd_counters h;
@@ -314,12 +325,20 @@ static void add_http(struct rows *r, const struct controller *c)
         return;
     httpd_counters(c->http, &h);
     counter(r, "twamp_http_requests_total", "Requests.", h.requests);
-    counter(r, "twamp_http_refused_total", "Connections refused by a limit.", h.refused);
+    counter(r, "twamp_http_refused_total",
+            "Of them, answered without a handler: no such path or method, wrong content, too many.",
+            h.refused);
     add_labelled(r, "twamp_http_errors_total", "counter", "Answers with an error status.", "class", "4xx",
                  (double)h.errors_4xx);
     add_labelled(r, "twamp_http_errors_total", "counter", "Answers with an error status.", "class", "5xx",
                  (double)h.errors_5xx);
-    gauge(r, "twamp_http_open_requests", "Requests that are being answered.", (double)h.open);
+    gauge(r, "twamp_http_open_requests", "Requests that are being answered, without streams.",
+          (double)h.under_way);
+    gauge(r, "twamp_http_connections", "Connections.", (double)h.open);
+    add_busy(r, &h);
+    counter(r, "twamp_http_cut_off_total",
+            "Connections that had to make room: idle for longest, or with an answer that nobody took.",
+            h.cut_off);
     counter(r, "twamp_http_connections_without_request_total",
             "Connections that ended before any request: failed TLS handshakes, scanners, browsers that kept one ready.", h.unasked);
     add_tls(r, c, &h);
@@ -374,6 +393,7 @@ static void add_access(struct rows *r, const struct controller *c)
     add_labelled(r, refused, "counter", refused_help, "reason", "too_many_tries", (double)g.tries.limited);
     add_labelled(r, refused, "counter", refused_help, "reason", "no_token", (double)g.anonymous);
     add_labelled(r, refused, "counter", refused_help, "reason", "role", (double)g.forbidden);
+    add_labelled(r, refused, "counter", refused_help, "reason", "host", (double)g.misdirected);
     counter(r, "twamp_access_addresses_forgotten_total", "Addresses whose wrong tries were forgotten for want of room in the table.",
             g.tries.forgotten);
     counter(r, "twamp_access_cut_off_total", "Connections that ended with their access token.", g.cut_off);

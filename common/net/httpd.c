@@ -1,7 +1,8 @@
 /* A request's life: libmicrohttpd's thread makes it, suspends the connection and puts it in the inbox; the
  * loop gives it to its handler; the answer resumes the connection; libmicrohttpd's thread queues the
- * response. A suspended connection is never closed by libmicrohttpd, so whoever answers may resume it without
- * asking whether the client is still there. */
+ * response. One with content goes that way twice: first its head alone, for the guard, and only if that lets
+ * it through is its content read. A suspended connection is never closed by libmicrohttpd, so whoever answers
+ * may resume it without asking whether the client is still there. */
 #include "common/net/httpd.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include "common/addr.h"
 #include "common/log.h"
 #include "common/net/http_blob.h"
+#include "common/net/http_crowd.h"
 #include "common/net/http_path.h"
 #include "common/net/http_stream.h"
 #include "common/net/http_text.h"
@@ -33,6 +35,12 @@
 #define BACKLOG 511
 #define MAX_ITEMS 64 /* query parameters; headers kept */
 #define DFLT_PORT 8080
+#define SLACK 16u                      /* connections that were cut off and still have to end */
+#define PATIENCE_NS (10 * TW_NS_PER_S) /* so long a client may take over its answer while others wait */
+#define CONTENT_MAX ((size_t)32 << 20) /* of all requests together */
+#define DRAIN_MAX \
+    ((size_t)64   \
+     << 10) /* content of a request that is refused: read and let go of, or the client would not see why */
 
 struct item {
     char *name, *value; /* one allocation: name */
@@ -52,8 +60,10 @@ struct http_req {
     char peer[INET6_ADDRSTRLEN];
     _Alignas(max_align_t) uint8_t note[HTTP_NOTE];
     char *body; /* body_len octets and a NUL; NULL: none */
-    size_t body_len;
+    size_t body_len, drained;
     bool is_root, submitted, answered, too_long, no_memory;
+    bool asking;    /* only the guard sees it yet */
+    size_t content; /* octets that were announced, or may come */
     unsigned status;
     struct http_blob *blob;     /* NULL when memory was short: the connection is closed */
     struct http_stream *stream; /* a reference; instead of a blob */
@@ -76,6 +86,8 @@ struct httpd {
     bool (*guard)(void *ctx, struct http_req *rq);
     struct http_req *pending;    /* with their handlers; loop thread only */
     struct http_stream *streams; /* that have not ended; loop thread only */
+    pthread_mutex_t crowd_lock;  /* a leaf: nothing of libmicrohttpd's is called with it */
+    struct http_crowd crowd;
     _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open, unasked, handshakes;
     const char *tls_cert, *tls_key; /* files; NULL: HTTP */
     struct http_cert *cert;         /* in use; the list's lock */
@@ -410,6 +422,14 @@ void http_answer_later(struct http_req *rq, unsigned seconds, const char *fmt, .
     finish(rq, MHD_HTTP_SERVICE_UNAVAILABLE, b);
 }
 
+/* The guard agrees: its content may come. */
+static void let_read(struct http_req *rq)
+{
+    DL_DELETE(rq->h->pending, rq);
+    MHD_resume_connection(rq->conn);
+    req_unref(rq);
+}
+
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     struct httpd *h = w->ctx;
@@ -427,7 +447,11 @@ static void on_wake(struct loop_watch *w, uint32_t events)
     {
         DL_DELETE(inbox, rq);
         DL_APPEND(h->pending, rq);
-        if (!h->guard || h->guard(h->ctx, rq))
+        if (h->guard && !h->guard(h->ctx, rq))
+            continue;
+        if (rq->asking)
+            let_read(rq);
+        else
             rq->route->fn(h->ctx, rq);
     }
 }
@@ -451,17 +475,17 @@ static enum MHD_Result queue_blob(struct MHD_Connection *conn, unsigned status, 
     return rc;
 }
 
-/* An answer that needs no handler. allow: the methods that would do; NULL: it is not about that. */
+/* An answer that needs no handler. header NULL: none besides the usual ones. */
 static enum MHD_Result refuse(struct httpd *h, struct MHD_Connection *conn, unsigned status, const char *text,
-                              const char *allow)
+                              const char *header, const char *value)
 {
     struct http_blob *b = error_blob(text);
     enum MHD_Result r;
 
     atomic_fetch_add(&h->refused, 1);
     count_status(h, status);
-    if (b && allow)
-        MHD_add_response_header(http_blob_response(b, false), MHD_HTTP_HEADER_ALLOW, allow);
+    if (b && header)
+        MHD_add_response_header(http_blob_response(b, false), header, value);
     r = queue_blob(conn, status, b, false);
     http_blob_unref(b);
     return r;
@@ -470,15 +494,17 @@ static enum MHD_Result refuse(struct httpd *h, struct MHD_Connection *conn, unsi
 static enum MHD_Result turn_away(struct httpd *h, struct MHD_Connection *conn, unsigned status,
                                  const char *text)
 {
-    return refuse(h, conn, status, text, NULL);
+    return refuse(h, conn, status, text, NULL, NULL);
 }
 
-static bool has_content(struct MHD_Connection *conn)
+/* Octets of content that are announced; 0: none; SIZE_MAX: it will be seen. */
+static size_t announced(struct MHD_Connection *conn)
 {
     const char *len = MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
-    return (len && strcmp(len, "0") != 0) ||
-           MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    if (MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+        return SIZE_MAX;
+    return len ? (size_t)strtoull(len, NULL, 10) : 0; /* libmicrohttpd has seen that it is a number */
 }
 
 static bool is_reading(const char *method)
@@ -521,20 +547,82 @@ static enum MHD_Result refuse_method(struct httpd *h, struct MHD_Connection *con
 
     snprintf(text, sizeof text, "only %s: other methods are not served here",
              *allow ? allow : "GET and HEAD");
-    return refuse(h, conn, MHD_HTTP_METHOD_NOT_ALLOWED, text, *allow ? allow : "GET, HEAD");
+    return refuse(h, conn, MHD_HTTP_METHOD_NOT_ALLOWED, text, MHD_HTTP_HEADER_ALLOW,
+                  *allow ? allow : "GET, HEAD");
 }
 
+/* ---- How many there may be ---- */
+
 struct conn_note {
+    struct http_crowd_conn crowd; /* first */
+    int fd;
     bool asked;
 };
 
-static void note_request(struct MHD_Connection *conn)
+static struct conn_note *note_of(struct MHD_Connection *conn)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct conn_note *note = info ? info->socket_context : NULL;
 
-    if (note)
-        note->asked = true;
+    return info ? info->socket_context : NULL;
+}
+
+/* Its thread finds the socket at its end. With the lock: a connection that is listed has its socket still. */
+static void cut_off(const struct http_crowd_conn *conn)
+{
+    if (conn)
+        shutdown(((const struct conn_note *)conn)->fd, SHUT_RDWR);
+}
+
+static enum http_crowd_verdict admit(struct httpd *h, struct conn_note *note, bool vital)
+{
+    enum http_crowd_verdict v;
+    struct http_crowd_conn *gone;
+
+    pthread_mutex_lock(&h->crowd_lock);
+    v = http_crowd_begin(&h->crowd, &note->crowd, vital, tw_mono_now().ns, &gone);
+    cut_off(gone);
+    pthread_mutex_unlock(&h->crowd_lock);
+    return v;
+}
+
+static void release(struct httpd *h, struct conn_note *note)
+{
+    pthread_mutex_lock(&h->crowd_lock);
+    http_crowd_end(&h->crowd, &note->crowd, tw_mono_now().ns);
+    pthread_mutex_unlock(&h->crowd_lock);
+}
+
+static enum MHD_Result refuse_busy(struct httpd *h, struct MHD_Connection *conn, enum http_crowd_verdict v)
+{
+    static const char *const texts[HTTP_CROWD_VERDICTS] = {
+        [HTTP_CROWD_CONNECTIONS] = "too many connections at once: try again later",
+        [HTTP_CROWD_ADDRESS] = "too many connections at once from your address: try again later",
+        [HTTP_CROWD_REQUESTS] = "too many requests at once: try again later",
+        [HTTP_CROWD_CONTENT] = "too much content at once: try again later",
+    };
+
+    return refuse(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, texts[v], MHD_HTTP_HEADER_RETRY_AFTER,
+                  HTTP_BUSY_RETRY_S);
+}
+
+/* ---- Heads ---- */
+
+static enum MHD_Result submit(struct httpd *h, struct http_req *rq);
+
+static bool is_doomed(const struct http_req *rq)
+{
+    return rq->too_long || rq->no_memory || rq->query.overflow || rq->query.bad || rq->path.bad;
+}
+
+/* Content of a request that is refused anyway: too much of it costs the client its connection; else it is
+ * read and let go of, or a client that sends it first would not see the answer. */
+static enum MHD_Result begin_content(struct httpd *h, struct http_req *rq)
+{
+    rq->too_long = rq->content != SIZE_MAX && rq->content > rq->route->body_max;
+    if (is_doomed(rq) && rq->content <= DRAIN_MAX)
+        return MHD_YES;
+    rq->asking = !is_doomed(rq);
+    return submit(h, rq);
 }
 
 /* The head has been read. A response queued here also spares us the content, and costs the client its
@@ -544,30 +632,50 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const
 {
     char allow[ALLOW_MAX];
     const struct http_route *route = find_route(h, path, method, allow);
+    struct conn_note *note = note_of(conn);
+    size_t content = announced(conn);
+    enum http_crowd_verdict v;
     struct http_req *rq;
 
-    note_request(conn);
     atomic_fetch_add(&h->requests, 1);
+    if (!note)
+        return turn_away(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    note->asked = true;
     if (!route && (*allow || !is_reading(method)))
         return refuse_method(h, conn, allow);
-    if (has_content(conn) && !(route && route->body_max))
+    if (content && !(route && route->body_max))
         return turn_away(h, conn, MHD_HTTP_BAD_REQUEST, "a request to this path must not have content");
+    v = route ? admit(h, note, route->vital) : HTTP_CROWD_OK; /* on_completed() gives the place back */
+    if (v != HTTP_CROWD_OK)
+        return refuse_busy(h, conn, v);
     rq = req_new(h, conn, route, path);
     if (!rq)
         return turn_away(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
     rq->is_root = !strcmp(path, "/");
+    rq->content = content;
     *ret_rq = rq; /* on_completed() lets it go */
-    return MHD_YES;
+    return content ? begin_content(h, rq) : MHD_YES;
 }
 
-/* What comes beyond the limit is read and let go of: a client that is still sending would not see the answer.
- */
-static void take_content(struct http_req *rq, const char *data, size_t len)
+/* ---- Content ---- */
+
+/* The guard has let it through. */
+static enum MHD_Result make_room(struct httpd *h, struct http_req *rq)
+{
+    size_t len = rq->content == SIZE_MAX ? rq->route->body_max : rq->content;
+    struct conn_note *note = note_of(rq->conn);
+    enum http_crowd_verdict v;
+
+    pthread_mutex_lock(&h->crowd_lock);
+    v = http_crowd_content(&h->crowd, &note->crowd, len);
+    pthread_mutex_unlock(&h->crowd_lock);
+    return v == HTTP_CROWD_OK ? MHD_YES : refuse_busy(h, rq->conn, v);
+}
+
+static void keep_content(struct http_req *rq, const char *data, size_t len)
 {
     char *more;
 
-    if (rq->too_long || rq->no_memory)
-        return;
     rq->too_long = len > rq->route->body_max - rq->body_len;
     if (rq->too_long)
         return;
@@ -579,6 +687,17 @@ static void take_content(struct http_req *rq, const char *data, size_t len)
     rq->body = more;
     rq->body_len += len;
     more[rq->body_len] = '\0';
+}
+
+/* Of what is refused some is read and let go of: a client that is still sending would not see the answer. */
+static enum MHD_Result take_content(struct http_req *rq, const char *data, size_t len)
+{
+    if (!rq->answered && !is_doomed(rq)) {
+        keep_content(rq, data, len);
+        return MHD_YES;
+    }
+    rq->drained += len;
+    return rq->drained <= DRAIN_MAX ? MHD_YES : MHD_NO;
 }
 
 /* False when we are stopping: nobody may be suspended any more. */
@@ -622,40 +741,94 @@ static enum MHD_Result submit(struct httpd *h, struct http_req *rq)
     return MHD_YES;
 }
 
+static enum MHD_Result answer(struct httpd *h, struct http_req *rq)
+{
+    struct conn_note *note = note_of(rq->conn);
+
+    pthread_mutex_lock(&h->crowd_lock);
+    http_crowd_answer(&h->crowd, &note->crowd, rq->stream, tw_mono_now().ns);
+    pthread_mutex_unlock(&h->crowd_lock);
+    if (!rq->stream)
+        return queue_blob(rq->conn, rq->status, rq->blob, http_accepts_gzip(rq));
+    http_stream_bind(rq->stream, rq->conn);
+    return MHD_queue_response(rq->conn, rq->status, rq->stream->response);
+}
+
+/* The guard has seen the head, and no content has been read. */
+static enum MHD_Result after_guard(struct httpd *h, struct http_req *rq)
+{
+    rq->asking = false;
+    rq->submitted = false;
+    if (!rq->answered)
+        return make_room(h, rq);
+    return rq->content <= DRAIN_MAX ? MHD_YES : answer(h, rq);
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
                                   const char *version, const char *data, size_t *data_len, void **con_cls)
 {
     struct httpd *h = cls;
     struct http_req *rq = *con_cls;
+    size_t len = *data_len;
 
     (void)version;
     if (!rq)
         return begin(h, conn, url, method, con_cls);
-    if (*data_len && !(rq->route && rq->route->body_max))
+    if (rq->asking)
+        return after_guard(h, rq);
+    if (len && !rq->content)
         return MHD_NO; /* content that was not announced */
-    if (*data_len) {
-        take_content(rq, data, *data_len);
-        *data_len = 0;
-        return MHD_YES;
-    }
-    if (!rq->submitted)
-        return submit(h, rq);
-    if (!rq->stream)
-        return queue_blob(conn, rq->status, rq->blob, http_accepts_gzip(rq));
-    http_stream_bind(rq->stream, conn);
-    return MHD_queue_response(conn, rq->status, rq->stream->response);
+    *data_len = 0;
+    if (len)
+        return take_content(rq, data, len);
+    return rq->submitted || rq->answered ? answer(h, rq) : submit(h, rq);
 }
 
-/* Lock-free: libmicrohttpd may hold its own locks here. */
+/* libmicrohttpd may hold its own locks here: ours is a leaf. */
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)cls;
-    (void)conn;
+    struct conn_note *note = note_of(conn);
+
     (void)why;
+    if (note)
+        release(cls, note);
     if (*con_cls)
         req_unref(*con_cls);
     *con_cls = NULL;
+}
+
+static void conn_ip(struct MHD_Connection *conn, uint8_t ret[16])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct tw_addr a = { 0 };
+
+    if (info)
+        tw_addr_from_sockaddr(info->client_addr, &a);
+    memcpy(ret, a.ip, 16);
+}
+
+static void enter(struct httpd *h, struct MHD_Connection *conn, struct conn_note *note)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    uint8_t ip[16];
+
+    note->fd = info ? info->connect_fd : -1;
+    conn_ip(conn, ip);
+    pthread_mutex_lock(&h->crowd_lock);
+    cut_off(http_crowd_enter(&h->crowd, &note->crowd, ip, tw_mono_now().ns));
+    pthread_mutex_unlock(&h->crowd_lock);
+}
+
+/* Before its socket is closed. */
+static void leave(struct httpd *h, struct conn_note *note)
+{
+    pthread_mutex_lock(&h->crowd_lock);
+    http_crowd_leave(&h->crowd, &note->crowd);
+    pthread_mutex_unlock(&h->crowd_lock);
+    if (!note->asked)
+        atomic_fetch_add(&h->unasked, 1);
+    free(note);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_ctx,
@@ -663,16 +836,16 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
 {
     struct httpd *h = cls;
 
-    (void)conn;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         atomic_fetch_add(&h->open, 1);
-        *socket_ctx = calloc(1, sizeof(struct conn_note)); /* without it only the count is less true */
+        *socket_ctx = calloc(1, sizeof(struct conn_note)); /* without it every request is refused */
+        if (*socket_ctx)
+            enter(h, conn, *socket_ctx);
         return;
     }
     atomic_fetch_sub(&h->open, 1);
-    if (*socket_ctx && !((struct conn_note *)*socket_ctx)->asked)
-        atomic_fetch_add(&h->unasked, 1);
-    free(*socket_ctx);
+    if (*socket_ctx)
+        leave(h, *socket_ctx);
     *socket_ctx = NULL;
 }
 
@@ -876,10 +1049,11 @@ static enum tw_rc make_index(struct httpd *h)
     return http_blob_new(text, len, "text/plain; charset=utf-8", false, &h->index);
 }
 
-static struct MHD_Daemon *start_daemon(struct httpd *h, const struct httpd_conf *c, int fd)
+static struct MHD_Daemon *start_daemon(struct httpd *h, int fd)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
+    const struct http_crowd_conf *crowd = &h->crowd.conf;
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)HTTP_TLS_PRIORITIES },
         { MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, give_cert },
@@ -890,14 +1064,14 @@ static struct MHD_Daemon *start_daemon(struct httpd *h, const struct httpd_conf 
         flags |= MHD_USE_TLS;
     else
         tls[0].option = MHD_OPTION_END;
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, h, /* the logger goes first */
-        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-        THREADS, MHD_OPTION_CONNECTION_LIMIT, c->max_connections ? c->max_connections : 512u,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, c->max_per_address ? c->max_per_address : 64u,
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
-        MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, /* the logger goes first */
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+                            MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT,
+                            crowd->connections + crowd->reserve + SLACK, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                            crowd->per_address + crowd->reserve + SLACK, MHD_OPTION_CONNECTION_TIMEOUT,
+                            IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+                            on_connection, h, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static enum tw_rc watch_inbox(struct httpd *h)
@@ -931,6 +1105,7 @@ static void free_parts(struct httpd *h)
     unwatch_inbox(h);
     http_blob_unref(h->index);
     pthread_mutex_destroy(&h->lock);
+    pthread_mutex_destroy(&h->crowd_lock);
     free(h);
 }
 
@@ -950,11 +1125,21 @@ static enum tw_rc start_parts(struct httpd *h, const struct httpd_conf *c, struc
         return rc;
     if (h->cert)
         list_tls(h); /* before the first handshake */
-    h->daemon = start_daemon(h, c, fd);
+    h->daemon = start_daemon(h, fd);
     if (h->daemon)
         return TW_OK;
     close(fd);
     return tw_err_set(err, TW_EIO, "http: the server library does not start on %s", c->address);
+}
+
+static void set_bounds(struct http_crowd_conf *to, const struct httpd_conf *c)
+{
+    to->connections = c->max_connections ? c->max_connections : 512;
+    to->per_address = c->max_per_address ? c->max_per_address : 64;
+    to->requests = c->max_requests ? c->max_requests : 256;
+    to->reserve = HTTP_RESERVE;
+    to->content_bytes = CONTENT_MAX;
+    to->patience_ns = PATIENCE_NS;
 }
 
 enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw_err *err)
@@ -973,6 +1158,8 @@ enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw
              c->index ? c->index : "/");
     h->wake.fd = -1;
     pthread_mutex_init(&h->lock, NULL);
+    pthread_mutex_init(&h->crowd_lock, NULL);
+    set_bounds(&h->crowd.conf, c);
     rc = start_parts(h, c, err);
     if (rc)
         free_parts(h);
@@ -1026,8 +1213,18 @@ uint16_t httpd_port(const struct httpd *h)
     return h->port;
 }
 
-void httpd_counters(const struct httpd *h, struct httpd_counters *ret)
+void httpd_counters(struct httpd *h, struct httpd_counters *ret)
 {
+    const struct http_crowd *crowd = &h->crowd;
+
+    pthread_mutex_lock(&h->crowd_lock);
+    ret->under_way = crowd->n_requests;
+    ret->busy_connections = crowd->refused[HTTP_CROWD_CONNECTIONS];
+    ret->busy_address = crowd->refused[HTTP_CROWD_ADDRESS];
+    ret->busy_requests = crowd->refused[HTTP_CROWD_REQUESTS];
+    ret->busy_content = crowd->refused[HTTP_CROWD_CONTENT];
+    ret->cut_off = crowd->cut;
+    pthread_mutex_unlock(&h->crowd_lock);
     ret->requests = atomic_load(&h->requests);
     ret->refused = atomic_load(&h->refused);
     ret->errors_4xx = atomic_load(&h->errors_4xx);

@@ -17,6 +17,8 @@ struct http_route {
     size_t body_max;    /* octets of content that a request may have; 0: it must have none */
     const void *data;   /* for the handler */
     bool open;          /* for the guard: anybody may ask */
+    bool vital; /* answered whatever others do: places are kept for it; its answer is made at once and is
+                   small */
 };
 
 const struct http_route *http_route_of(const struct http_req *rq);
@@ -97,6 +99,8 @@ void http_stream_close(struct http_stream *s);
 /* The same, but what has not been taken yet is not sent, and the client sees that something is missing. */
 void http_stream_abort(struct http_stream *s);
 
+#define HTTP_RESERVE 16
+#define HTTP_BUSY_RETRY_S "1" /* Retry-After of what is refused for too many */
 struct httpd_conf {
     struct loop *loop;
     const char *address; /* "127.0.0.1:8080", "[::]:8080" */
@@ -104,13 +108,21 @@ struct httpd_conf {
     size_t n_routes;
     void *ctx;
     const char *index;        /* where a row has http_index(), for errors that refer to it; NULL: "/" */
+    /* Whoever comes beyond these gets the place of the connection that has been idle longest, of its own
+     * address if that has too many; if none is idle only vital requests are taken, of HTTP_RESERVE
+     * connections more. */
     unsigned max_connections; /* 0 = 512 */
     unsigned max_per_address; /* 0 = 64 */
+    /* Requests from the head to the last octet of the answer, without streams. More get 503 with Retry-After,
+     * but HTTP_RESERVE vital ones; a client that has not taken its answer for 10 s is cut off then. Long
+     * content of all of them together has 32 MiB. 0 = 256 */
+    unsigned max_requests;
     /* HTTPS (TLS 1.2 and 1.3) and nothing else on that address: PEM files of the certificate, with those between it and its CA behind it,
      * and of its key. Both NULL: HTTP, which is refused beyond loopback unless `plaintext`. The names are used until httpd_stop(). */
     const char *tls_cert, *tls_key;
     bool plaintext;
-    /* Asked before each handler, on the loop thread. False: it has answered. NULL: all may. */
+    /* Asked before each handler, on the loop thread. False: it has answered. NULL: all may. Of a request with
+     * content also before that is read: there http_body() has nothing yet. */
     bool (*guard)(void *ctx, struct http_req *rq);
 };
 /* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address, certificate, key), TW_EINUSE, TW_EPERM. A
@@ -137,7 +149,11 @@ struct httpd_counters {
     uint64_t unasked;                /* connections that ended without a request: failed handshakes, scanners, browsers that kept one ready */
     uint64_t handshakes;             /* begun TLS handshakes that got the certificate */
     uint64_t reloads, reloads_failed; /* of the certificate */
+    uint64_t under_way;               /* requests now, without streams */
+    uint64_t busy_connections, busy_address, busy_requests,
+        busy_content; /* refused by a bound: of `refused`, but with other reasons there, too */
+    uint64_t cut_off; /* connections that had to make room */
 };
-void httpd_counters(const struct httpd *h, struct httpd_counters *ret); /* any thread */
+void httpd_counters(struct httpd *h, struct httpd_counters *ret); /* any thread */
 
 #endif

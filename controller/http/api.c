@@ -33,7 +33,7 @@ enum tw_rc api_selector(const struct report_filter *f, struct selector **ret)
 void api_refuse(struct http_req *rq, enum tw_rc rc, const struct tw_err *err)
 {
     if (rc == TW_EBUSY)
-        http_answer_error(rq, 503, "too many queries at once; try again");
+        http_answer_later(rq, 1, "too many queries at once: try again later");
     else
         http_answer_error(rq, 503, "cannot read the results: %s",
                           err && err->text[0] ? err->text : tw_rc_name(rc));

@@ -40,6 +40,8 @@ struct MHD_Connection {
     struct MHD_Response *response;
     unsigned status;
     bool suspended, stream_over;
+    bool head_done; /* the server has let the content come */
+    size_t sent;    /* octets of it */
     char *streamed; /* octets of the stream so far */
     size_t streamed_len;
     union MHD_ConnectionInfo info;
@@ -347,9 +349,30 @@ static void end_request(enum MHD_RequestTerminationCode why)
     conn = NULL;
 }
 
+/* As libmicrohttpd: a handler that was called with the head and suspended it is called with the head again,
+ * then with the content in pieces, then without any. A response ends that. */
+static bool send_content(void)
+{
+    const struct fake_request *rq = conn->rq;
+    size_t piece = rq->body_len / 2 + 1;
+    bool ok = true;
+
+    if (!conn->head_done) {
+        conn->head_done = true;
+        ok = ask("", 0);
+    }
+    for (; ok && !conn->response && !conn->suspended && conn->sent < rq->body_len; conn->sent += piece) {
+        size_t left = rq->body_len - conn->sent;
+
+        ok = ask(rq->body + conn->sent, left < piece ? left : piece);
+    }
+    if (ok && !conn->response && !conn->suspended)
+        ok = ask("", 0);
+    return ok;
+}
+
 bool fake_mhd_begin(const struct fake_request *rq)
 {
-    size_t piece = rq->body_len / 2 + 1;
     bool ok;
 
     CHECK(daemon_now && !conn);
@@ -361,10 +384,9 @@ bool fake_mhd_begin(const struct fake_request *rq)
     conn->from.sin_addr.s_addr = htonl(rq->from_afar ? 0xc0000207 : INADDR_LOOPBACK);
     daemon_now->notify(daemon_now->notify_ctx, conn, &conn->socket_ctx, MHD_CONNECTION_NOTIFY_STARTED);
     ok = ask("", 0);
-    for (size_t at = 0; ok && !conn->response && at < rq->body_len; at += piece)
-        ok = ask(rq->body + at, rq->body_len - at < piece ? rq->body_len - at : piece);
-    if (ok && !conn->response)
-        ok = ask("", 0);
+    conn->head_done = ok && !conn->suspended;
+    if (conn->head_done && !conn->response)
+        ok = send_content();
     if (!ok)
         end_request(MHD_REQUEST_TERMINATED_WITH_ERROR);
     return ok;
@@ -396,10 +418,12 @@ bool fake_mhd_end(struct fake_response *ret)
         return true;
     if (conn->suspended)
         return false;
-    if (!conn->response && !ask("", 0)) {
+    if (!conn->response && !send_content()) {
         end_request(MHD_REQUEST_TERMINATED_WITH_ERROR);
         return true;
     }
+    if (conn->suspended)
+        return false;      /* now the content is with the handler */
     CHECK(conn->response); /* resumed, it has an answer */
     if (conn->response->take) {
         read_stream(conn);

@@ -22,10 +22,10 @@ struct fake_request {
     size_t body_len;
     bool from_afar; /* not from loopback */
 };
-/* Calls the server's handler with the head, then with the content. False: it closes the connection. */
+/* Calls the server's handler with the head. False: it closes the connection. */
 bool fake_mhd_begin(const struct fake_request *rq);
-/* The loop has run: the answer, and the end of the request; false: it is still being made. Valid until the
- * next request. */
+/* The loop has run: the content, if the server goes on to read it; the answer, and the end of the request;
+ * false: it is still being made. Valid until the next request. */
 struct fake_response {
     unsigned status;  /* 0: the connection was closed */
     const char *type; /* "" without */

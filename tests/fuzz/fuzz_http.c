@@ -258,7 +258,7 @@ static void request(void)
     static const char *const methods[] = { "GET", "POST", "DELETE", "HEAD", "PUT", "OPTIONS" };
     const struct http_route *r = &controller_routes[octet() % controller_routes_n];
     uint8_t how = octet(), more = octet();
-    char *body = NULL;
+    char *body = NULL, length[24];
 
     memset(&w.rq, 0, sizeof w.rq);
     w.used = 0;
@@ -277,7 +277,8 @@ static void request(void)
         body = content(r, more);
         w.rq.body = body;
         w.rq.body_len = strlen(body);
-        add(w.rq.headers, &w.rq.n_headers, "Content-Length", w.rq.body_len ? "1" : "0");
+        snprintf(length, sizeof length, "%zu", w.rq.body_len);
+        add(w.rq.headers, &w.rq.n_headers, "Content-Length", length);
     }
     if (fake_mhd_begin(&w.rq))
         finish(r);

@@ -44,10 +44,12 @@ class Controller:
             self.process.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def request(self, method, path, token=None, body=None, raw=None):
+    def request(self, method, path, token=None, body=None, raw=None, host=None):
         """(status, text, headers)"""
         conn = http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)
         headers = {"Authorization": raw or f"Bearer {token}"} if token or raw else {}
+        if host:
+            headers["Host"] = host
         if method == "POST":
             headers["Content-Type"] = "application/json"
         try:
@@ -131,6 +133,32 @@ def test_without_tokens_loopback_may_look(build):
         expect(c.request("POST", "/api/v1/schedule/x/pause")[0] == 401, "--http-write although there are tokens")
         for path in ("/metrics", "/api/v1/sd"):
             expect(c.request("GET", path)[0] == 200, f"--open-metrics: {path}")
+
+
+def test_names_of_others_are_not_ours(build):
+    with Controller(build, "--http-name", "mesh.example.net", "--http-write") as c:
+        for host in ("127.0.0.1", "[::1]:8080", "localhost:1", "access", "MESH.example.net:8080", socket.gethostname()):
+            expect(c.request("GET", "/api/v1/status", host=host)[0] == 200, f"Host: {host}")
+        for path in ("/", "/api/v1/status", "/api/v1/whoami", "/metrics"):
+            status, text, _ = c.request("GET", path, host="evil.example:8080")
+            expect(status == 421 and "--http-name" in json.loads(text)["error"], f"{path}: {status} {text}")
+        status, text, _ = c.request("POST", "/api/v1/schedule/x/pause", host="evil.example")
+        expect(status == 421, f"a change by DNS rebinding: {status} {text}")
+        for path in ("/healthz", "/readyz"):
+            expect(c.request("GET", path, host="evil.example")[0] == 200, path)
+        c.viewer = c.create("viewer")
+        expect(c.request("GET", "/api/v1/status", c.viewer, host="evil.example")[0] == 200, "whoever has a token is no other site's page")
+        expect(c.metric('twamp_access_refused_total{reason="host"}') == 5, "not counted")
+        wrong = "twa1.0001020304050607.CAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJic"
+        for _ in range(20):
+            for path in ("/", "/healthz", "/readyz", "/api/v1/openapi.json"):
+                expect(c.request("GET", path, wrong)[0] == 200, f"{path} is for everybody, with a wrong token, too")
+        expect(c.metric('twamp_access_refused_total{reason="wrong_token"}') == 0, "tokens that nobody asked for were looked at")
+        expect(c.request("GET", "/api/v1/whoami", wrong)[0] == 401, "whoami says nothing of a wrong token")
+    for name in ("evil:80", "a b", "127.0.0.1"):
+        done = subprocess.run([f"{build}/controller/twamp-controller", "--http-name", name, "--data-dir", "/nonexistent"], capture_output=True, text=True,
+                              timeout=60)
+        expect(done.returncode == 2 and "--http-name" in done.stderr, f"{name}: {done.returncode} {done.stderr}")
 
 
 def stream(c, token):

@@ -27,6 +27,7 @@ struct rig {
     struct http_req *held[MAX_HELD];
     unsigned n_held;
     _Atomic unsigned seen; /* held so far, for other threads */
+    _Atomic unsigned guarded, echoed;
     struct loop_task release, stop_httpd;
     _Atomic bool stopped;
     struct http_blob *big, *huge;
@@ -80,13 +81,31 @@ static void echo_fn(void *ctx, struct http_req *rq)
     const char *body = http_body(rq, &len);
     char *text = malloc(len + 128);
 
-    (void)ctx;
+    atomic_fetch_add(&((struct rig *)ctx)->echoed, 1);
     snprintf(text, len + 128, "%s name=%s other=%s len=%zu %s", http_route_of(rq)->method, http_path(rq, "name"),
              http_path(rq, "other") ? "yes" : "no", len, body);
     http_answer(rq, 200, "text/plain", text, strlen(text));
 }
 
+/* Lets nobody in who says so; sees no content of anybody. */
+static bool guard_fn(void *ctx, struct http_req *rq)
+{
+    struct rig *r = ctx;
+
+    atomic_fetch_add(&r->guarded, 1);
+    if (!http_header(rq, "X-Stranger"))
+        return true;
+    http_answer_error(rq, 401, "who are you?");
+    return false;
+}
+
 static const struct http_route routes[] = {
+    { .path = "/document",
+      .help = "takes long content",
+      .fn = echo_fn,
+      .method = "POST",
+      .body_max = 20u << 20 },
+    { .path = "/health", .help = "always", .fn = now_fn, .vital = true },
     { .path = "/echo/{name}", .help = "says it again", .fn = echo_fn, .method = "POST", .body_max = 10 },
     { .path = "/echo/{name}", .help = "ends it", .fn = echo_fn, .method = "DELETE" },
     { .path = "/now", .help = "answers at once", .fn = now_fn },
@@ -167,12 +186,17 @@ static struct http_blob *make_huge(void)
     return b;
 }
 
-static struct rig *rig_start(unsigned max_per_address)
+static struct rig *rig_start_bounded(unsigned max_connections, unsigned max_per_address,
+                                     unsigned max_requests)
 {
     struct rig *r = calloc(1, sizeof *r);
-    struct httpd_conf c = {
-        .address = "127.0.0.1:0", .routes = routes, .n_routes = TW_NELEM(routes), .ctx = r
-    };
+    struct httpd_conf c = { .address = "127.0.0.1:0",
+                            .routes = routes,
+                            .n_routes = TW_NELEM(routes),
+                            .ctx = r,
+                            .guard = guard_fn,
+                            .max_connections = max_connections,
+                            .max_requests = max_requests };
     struct tw_err err = { 0 };
     char *data = malloc(300000);
 
@@ -187,6 +211,11 @@ static struct rig *rig_start(unsigned max_per_address)
     r->stop_httpd = (struct loop_task){ .fn = stop_httpd, .ctx = r };
     assert_int_equal(pthread_create(&r->thread, NULL, run_loop, r), 0);
     return r;
+}
+
+static struct rig *rig_start(unsigned max_per_address)
+{
+    return rig_start_bounded(0, max_per_address, 0);
 }
 
 static void rig_stop(struct rig *r)
@@ -626,23 +655,168 @@ static void many_in_parallel(void **state)
     rig_stop(r);
 }
 
+static char *ask(struct rig *r, const char *request)
+{
+    int fd = dial(httpd_port(r->httpd));
+
+    say(fd, request);
+    return hear(fd, NULL);
+}
+
+static void expect(struct rig *r, const char *name, const char *request, const char *what)
+{
+    char *answer = ask(r, request);
+
+    contains(name, answer, what);
+    free(answer);
+}
+
+/* The one that has done nothing for longest makes room. */
 static void limit_per_address(void **state)
 {
     struct rig *r = rig_start(4);
-    int fd[4], one_more;
+    struct httpd_counters n;
+    int fd[4];
     char *answer;
 
     (void)state;
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         fd[i] = dial(httpd_port(r->httpd));
-    await_open(r, 4);
-    one_more = dial(httpd_port(r->httpd));
-    answer = hear(one_more, NULL); /* closed without a word */
+        await_open(r, i + 1);
+    }
+    expect(r, "one more", "GET /now HTTP/1.0\r\n\r\n", "200 OK");
+    answer = hear(fd[0], NULL); /* closed without a word */
     assert_string_equal(answer, "");
     free(answer);
-    for (size_t i = 0; i < 4; i++)
-        close(fd[i]);
+    say(fd[1], "GET /now HTTP/1.0\r\n\r\n");
+    answer = hear(fd[1], NULL);
+    contains("another one", answer, "200 OK");
+    free(answer);
+    httpd_counters(r->httpd, &n);
+    assert_int_equal(n.cut_off, 1);
+    close(fd[2]);
+    close(fd[3]);
     await_open(r, 0);
+    rig_stop(r);
+}
+
+/* Where nobody is idle it is said, and what is vital goes on. */
+static void full_of_requests(void **state)
+{
+    struct rig *r = rig_start_bounded(0, 0, 6);
+    struct httpd_counters n;
+    int fd[6];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(fd); i++) {
+        fd[i] = dial(httpd_port(r->httpd));
+        say(fd[i], "GET /hold HTTP/1.0\r\n\r\n");
+    }
+    await(&r->seen, TW_NELEM(fd), "held");
+    expect(r, "full", "GET /now HTTP/1.0\r\n\r\n", " 503 ");
+    expect(r, "full", "GET /now HTTP/1.0\r\n\r\n", "Retry-After: 1\r\n");
+    expect(r, "full", "GET /now HTTP/1.0\r\n\r\n", "{\"error\":\"too many requests at once");
+    expect(r, "vital", "GET /health HTTP/1.0\r\n\r\n", "200 OK");
+    httpd_counters(r->httpd, &n);
+    assert_int_equal(n.under_way, 6);
+    assert_int_equal(n.busy_requests, 3);
+    loop_post(r->loop, &r->release);
+    for (size_t i = 0; i < TW_NELEM(fd); i++) {
+        char *answer = hear(fd[i], NULL);
+        contains("held", answer, "200 OK");
+        free(answer);
+    }
+    await_open(r, 0);
+    expect(r, "afterwards", "GET /now HTTP/1.0\r\n\r\n", "200 OK");
+    rig_stop(r);
+}
+
+static void full_of_connections(void **state)
+{
+    struct rig *r = rig_start_bounded(4, 5, 100);
+    struct httpd_counters n;
+    int fd[4];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(fd); i++) {
+        fd[i] = dial(httpd_port(r->httpd));
+        say(fd[i], "GET /hold HTTP/1.0\r\n\r\n");
+    }
+    await(&r->seen, TW_NELEM(fd), "held");
+    expect(r, "full", "GET /now HTTP/1.0\r\n\r\n", "too many connections at once: try");
+    expect(r, "vital", "GET /health HTTP/1.0\r\n\r\n", "200 OK");
+    httpd_counters(r->httpd, &n);
+    assert_int_equal(n.busy_connections, 1);
+    assert_int_equal(n.cut_off, 0);
+    loop_post(r->loop, &r->release);
+    for (size_t i = 0; i < TW_NELEM(fd); i++)
+        free(hear(fd[i], NULL));
+    rig_stop(r);
+}
+
+/* Nothing of it is taken from somebody who may not send it. */
+static void content_waits_for_the_guard(void **state)
+{
+    struct rig *r = rig_start(0);
+    int fd = dial(httpd_port(r->httpd));
+    char *answer;
+
+    (void)state;
+    say(fd, "POST /document HTTP/1.1\r\nHost: x\r\nX-Stranger: yes\r\nContent-Length: 20000000\r\n\r\n");
+    answer = hear(fd, NULL); /* at once, though nothing was sent */
+    contains("stranger", answer, " 401 ");
+    free(answer);
+    fd = dial(httpd_port(r->httpd));
+    say(fd, "POST /document HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n");
+    answer = hear(fd, NULL);
+    contains("too long", answer, " 413 ");
+    free(answer);
+    fd = dial(httpd_port(r->httpd));
+    say(fd, "POST /document HTTP/1.1\r\nHost: x\r\nX-Stranger: yes\r\nContent-Length: 3\r\n\r\nabc"
+            "GET /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    answer = hear(fd, NULL);
+    contains("stranger with little", answer, " 401 ");
+    contains("goes on", answer, " 200 ");
+    free(answer);
+    assert_int_equal(r->echoed, 0);
+    assert_int_equal(r->guarded, 3);
+    fd = dial(httpd_port(r->httpd));
+    say(fd, "POST /document HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: "
+            "close\r\nContent-Length: 3\r\n\r\n");
+    await(&r->guarded, 4, "asked before content");
+    say(fd, "abc");
+    answer = hear(fd, NULL);
+    contains("expects", answer, "100 Continue");
+    contains("expects", answer, "len=3 abc");
+    free(answer);
+    assert_int_equal(r->guarded, 5); /* once more before the handler */
+    rig_stop(r);
+}
+
+/* 32 MiB of all together. */
+static void content_is_bounded_in_all(void **state)
+{
+    static const char head[] =
+        "POST /document HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 20000000\r\n\r\n";
+    struct rig *r = rig_start(0);
+    struct httpd_counters n;
+
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) { /* what was taken comes back */
+        int fd = dial(httpd_port(r->httpd));
+        char go[64] = "";
+
+        say(fd, head);
+        assert_true(recv(fd, go, sizeof go - 1, 0) > 0);
+        contains("first", go, "100 Continue"); /* it has its room */
+        expect(r, "no room", head, " 503 ");
+        expect(r, "no room", head, "Retry-After: 1\r\n");
+        expect(r, "no room", head, "too much content at once");
+        close(fd);
+        await_open(r, 0);
+    }
+    httpd_counters(r->httpd, &n);
+    assert_int_equal(n.busy_content, 6);
     rig_stop(r);
 }
 
@@ -789,6 +963,10 @@ int main(void)
         cmocka_unit_test(disconnect_while_waiting),
         cmocka_unit_test(many_in_parallel),
         cmocka_unit_test(limit_per_address),
+        cmocka_unit_test(full_of_requests),
+        cmocka_unit_test(full_of_connections),
+        cmocka_unit_test(content_waits_for_the_guard),
+        cmocka_unit_test(content_is_bounded_in_all),
         cmocka_unit_test(stop_while_waiting),
         cmocka_unit_test(stop_before_the_loop_sees_them),
         cmocka_unit_test(stop_under_fire),
