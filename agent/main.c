@@ -41,10 +41,12 @@
 #define XDP_TICK_NS TW_NS_PER_S
 #define SPOOL_TRIM_NS (60 * TW_NS_PER_S)
 #define SCHEDULE_KEY "schedule"
+#define EXIT_USAGE 2
 #define EXIT_UNWANTED 3
 
 struct agent {
     struct agent_options opt;
+    struct conf_daemon conf;
     struct loop *loop;
     struct identity *identity;
     struct credentials *credentials;
@@ -402,32 +404,15 @@ static void on_trim(struct loop_timer *t)
 
 /* ---- Start, step by step; each says what is wrong ---- */
 
-static enum tw_rc parse_reflect(struct agent *a, struct tw_err *err)
+/* They have been checked. */
+static void parse_reflect(struct agent *a)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < a->opt.reflect.n; i++) {
-        const char *text = a->opt.reflect.v[i];
-        if (!strcmp(text, "none"))
-            continue;
-        if (n == REFLECT_MAX)
-            return tw_err_set(err, TW_EINVAL, "--reflect: at most %d addresses", REFLECT_MAX);
-        if (tw_addr_parse(text, 862, &a->reflect[n]) != TW_OK)
-            return tw_err_set(
-                err, TW_EINVAL,
-                "--reflect: \"%.64s\" is no address; expected 192.0.2.1:862 or [2001:db8::1]:862", text);
-        if (n && a->reflect[n].port != a->reflect[0].port)
-            return tw_err_set(err, TW_EINVAL, "--reflect: all addresses must have the same port");
-        n++;
-    }
+    for (size_t i = 0; i < a->opt.reflect.n && n < REFLECT_MAX; i++)
+        if (strcmp(a->opt.reflect.v[i], "none") != 0 && tw_addr_parse(a->opt.reflect.v[i], 862, &a->reflect[n]) == TW_OK)
+            n++;
     a->reflector_port = n ? a->reflect[0].port : 0;
-    for (size_t i = 0; i < a->opt.advertise.n; i++) {
-        struct tw_addr ignored;
-        if (tw_addr_parse(a->opt.advertise.v[i], 0, &ignored) != TW_OK)
-            return tw_err_set(err, TW_EINVAL, "--advertise: \"%.64s\" is no numeric address",
-                              a->opt.advertise.v[i]);
-    }
-    return TW_OK;
 }
 
 static enum tw_rc open_data(struct agent *a, struct tw_err *err)
@@ -868,10 +853,9 @@ static enum tw_rc start_metrics(struct agent *a, struct tw_err *err)
 
 static enum tw_rc agent_start(struct agent *a, struct tw_err *err)
 {
-    enum tw_rc rc = parse_reflect(a, err);
+    enum tw_rc rc = loop_new(&a->loop);
 
-    if (rc == TW_OK)
-        rc = loop_new(&a->loop);
+    parse_reflect(a);
     if (rc == TW_OK)
         rc = loop_on_signal(a->loop, SIGTERM, on_signal, a);
     if (rc == TW_OK)
@@ -987,49 +971,49 @@ static void log_ready(const struct agent *a)
              LOG_U("control_port", control_port(a->control)), LOG_S("fingerprint", fingerprint));
 }
 
-int main(int argc, char **argv)
+static int run(struct agent *a)
 {
-    struct agent a = { 0 };
-    struct conf_strlist args = { 0 };
     struct tw_err err = { 0 };
-    enum log_level level = LOG_INFO_;
-    enum tw_rc rc = conf_parse(&agent_program, argc, argv, &a.opt, &args, &err);
-    int code = 0;
+    enum tw_rc rc;
+    int code;
 
-    if (rc == TW_ECLOSED)
-        return 0;
-    if (rc == TW_OK)
-        rc = agent_options_check(&a.opt, &err);
-    if (rc == TW_OK && (rc = log_level_parse(a.opt.log_level, &level)) != TW_OK)
-        tw_err_set(&err, rc, "--log-level: expected debug, info, warn or error");
-    if (rc != TW_OK)
-        return fail(&err, rc, 2);
-    if (a.opt.check) {
-        log_init("twamp-agent", LOG_ERROR_, LOG_TEXT);
-        code = check_run(&a.opt, stdout);
-        conf_strlist_free(&args);
-        conf_free(&agent_program, &a.opt);
-        return code;
-    }
     process_raise_files();
     /* One heap for all threads: what one of them frees another can use. With a heap each, the report periods
      * that the workers make and the loop's sessions leave behind would need their memory twice. */
     mallopt(M_ARENA_MAX, 1);
-    log_init("twamp-agent", level, a.opt.log_format ? LOG_JSON : LOG_TEXT);
-    a.started_ns = tw_wall_now().ns;
-    rc = begin_confined(&a.opt, &err);
+    log_init("twamp-agent", (enum log_level)a->opt.log_level, a->opt.log_format ? LOG_JSON : LOG_TEXT);
+    a->started_ns = tw_wall_now().ns;
+    rc = begin_confined(&a->opt, &err);
     if (rc == TW_OK)
-        rc = agent_start(&a, &err);
+        rc = agent_start(a, &err);
     if (rc == TW_OK) {
-        log_ready(&a);
+        log_ready(a);
         process_notify("READY=1");
-        loop_run(a.loop);
-        code = a.failed ? 1 : a.unwanted ? EXIT_UNWANTED : 0;
+        loop_run(a->loop);
+        code = a->failed ? 1 : a->unwanted ? EXIT_UNWANTED : 0;
     } else {
         code = fail(&err, rc, rc == TW_EINVAL ? 2 : 1); /* an option's value was found wrong */
     }
-    agent_stop(&a);
-    conf_strlist_free(&args);
+    agent_stop(a);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct agent a = { .conf = { .program = &agent_program, .check = agent_options_check, .argc = argc, .argv = argv } };
+    int code;
+    enum tw_rc rc = conf_daemon_parse(&a.conf, &a.opt, &code);
+
+    if (rc == TW_OK && a.opt.check) {
+        log_init("twamp-agent", LOG_ERROR_, LOG_TEXT);
+        code = check_run(&a.opt, stdout);
+    } else if (rc == TW_OK) {
+        code = run(&a);
+    } else if (rc != TW_ECLOSED) {
+        conf_daemon_complain(&a.conf);
+        code = EXIT_USAGE;
+    }
+    conf_daemon_free(&a.conf);
     conf_free(&agent_program, &a.opt);
     return code;
 }

@@ -4,17 +4,16 @@
 #include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "agent/core/flight.h"
 #include "agent/core/twamp_form.h"
 #include "common/clk.h"
-#include "common/net/rpc_hello.h"
 
 #define FIELD(f) offsetof(struct agent_options, f)
 #define CONFINE_FIELD(f) offsetof(struct agent_options, confine.f)
+#define FILE_FIELD(f) offsetof(struct agent_options, file.f)
 
+static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL }; /* as enum log_level */
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const off_on[] = { "off", "on", NULL };
 
@@ -76,6 +75,7 @@ static enum tw_rc parse_ports(const char *text, void *field, struct tw_err *err)
 /* ---- The table ---- */
 
 static const struct conf_opt opts[] = {
+    CONF_FILE_OPTS(FILE_FIELD, "/etc/twampmesh/agent.yaml"),
     { .name = "controller",
       .short_name = 'c',
       .type = CONF_STR,
@@ -86,6 +86,7 @@ static const struct conf_opt opts[] = {
     { .name = "join-token-file",
       .type = CONF_STR,
       .offset = FIELD(join_token_file),
+      .secret = true,
       .arg = "FILE",
       .help = "A token that twampctl token create printed: with it the agent joins the fleet once, and keeps its certificate in --data-dir. "
               "Not read any more after that." },
@@ -177,6 +178,7 @@ static const struct conf_opt opts[] = {
       .short_name = 's',
       .type = CONF_STR,
       .offset = FIELD(secrets),
+      .secret = true,
       .arg = "FILE",
       .help = "Keys of authenticated STAMP and passphrases of TWAMP-Control, one \"KEYID passphrase\" a "
               "line, readable "
@@ -323,6 +325,7 @@ static const struct conf_opt opts[] = {
     { .name = "http-tls-key",
       .type = CONF_STR,
       .offset = FIELD(http_tls_key),
+      .secret = true,
       .arg = "FILE",
       .help = "Its private key (PEM, without a password); read anew on SIGHUP." },
     { .name = "http-plaintext",
@@ -384,21 +387,23 @@ static const struct conf_opt opts[] = {
     { .name = "check",
       .type = CONF_FLAG,
       .offset = FIELD(check),
+      .now = true,
       .help = "Look at this host and at the way to the controller, say what is wrong and what to do, change nothing, and end: "
               "exit code 0 if there is no problem, 1 if there is. With the options that the agent is started with." },
     { .name = "log-level",
-      .type = CONF_STR,
+      .type = CONF_ENUM,
       .offset = FIELD(log_level),
       .dflt = "info",
+      .choices = log_levels,
       .arg = "LEVEL",
-      .help = "debug, info, warn or error." },
+      .help = "Least level that is logged." },
     { .name = "log-format",
       .type = CONF_ENUM,
       .offset = FIELD(log_format),
       .dflt = "text",
       .choices = log_formats,
       .arg = "FORMAT",
-      .help = "text (key=value) or json." },
+      .help = "Form of log lines on standard error." },
 };
 
 const struct conf_program agent_program = {
@@ -406,6 +411,7 @@ const struct conf_program agent_program = {
     .env_prefix = "TWAMP_AGENT",
     .brief = "measure and reflect probes on a host of a twampmesh",
     .section = 8,
+    .file_manual = "twampmesh-agent.yaml",
     .doc = "Measures the network from this host: reflects TWAMP and STAMP probes, sends those that the "
            "controller's "
            "schedule asks for, and reports a summary of every session and report period. It only dials out, "
@@ -419,96 +425,3 @@ const struct conf_program agent_program = {
     .opts = opts,
     .n_opts = TW_NELEM(opts),
 };
-
-static enum tw_rc field_error(struct tw_err *err, const char *field)
-{
-    strncpy(err->field, field, sizeof err->field - 1);
-    return TW_EINVAL;
-}
-
-static enum tw_rc default_name(struct agent_options *o, struct tw_err *err)
-{
-    char host[65] = "";
-
-    if (o->name)
-        return TW_OK;
-    if (gethostname(host, sizeof host - 1))
-        return tw_err_set(err, TW_EIO, "the host has no name; give --name");
-    for (char *p = host; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
-    o->name = strdup(host);
-    return o->name ? TW_OK : TW_ENOMEM;
-}
-
-static bool is_loopback(const char *url)
-{
-    static const char *const local[] = { "tcp://127.", "tcp://[::1]:", "tcp://localhost:", "ipc://" };
-
-    for (size_t i = 0; i < TW_NELEM(local); i++)
-        if (!strncmp(url, local[i], strlen(local[i])))
-            return true;
-    return false;
-}
-
-static bool is_encrypted(const char *url)
-{
-    return !strncmp(url, "tls+tcp://", 10);
-}
-
-static bool is_url(const char *url)
-{
-    static const char *const known[] = { "tcp://", "tls+tcp://", "ipc://" };
-
-    for (size_t i = 0; i < TW_NELEM(known); i++)
-        if (!strncmp(url, known[i], strlen(known[i])))
-            return true;
-    return false;
-}
-
-static bool has_control(const struct agent_options *o)
-{
-    return o->control.n && strcmp(o->control.v[0], "none") != 0;
-}
-
-enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err)
-{
-    enum tw_rc rc = default_name(o, err);
-
-    if (rc != TW_OK)
-        return rc;
-    if (!hello_agent_name_ok(o->name)) {
-        tw_err_set(err, TW_EINVAL, "\"%.63s\" is no agent name: expected 1 to 63 of a-z 0-9 . -", o->name);
-        return field_error(err, "name");
-    }
-    for (size_t i = 0; i < o->labels.n; i++) {
-        const char *eq = strchr(o->labels.v[i], '=');
-        if (!eq || eq == o->labels.v[i] || !eq[1] || strlen(o->labels.v[i]) > 128) {
-            tw_err_set(err, TW_EINVAL, "\"%.64s\" is no label: expected KEY=VALUE", o->labels.v[i]);
-            return field_error(err, "label");
-        }
-    }
-    if (o->demand_auth && o->xdp) {
-        tw_err_set(err, TW_EINVAL, "answers what is not authenticated, which --demand-auth forbids; expected one of the two");
-        return field_error(err, "xdp");
-    }
-    if (o->demand_auth && !o->secrets) {
-        tw_err_set(err, TW_EINVAL, "nothing could be authenticated without --secrets");
-        return field_error(err, "demand-auth");
-    }
-    if (has_control(o) && !o->secrets && !(o->control_modes & TWAMP_OPEN)) {
-        tw_err_set(err, TW_EINVAL, "every mode but open needs --secrets");
-        return field_error(err, "control-modes");
-    }
-    if (!is_url(o->controller)) {
-        tw_err_set(err, TW_EINVAL, "\"%.100s\" is no URL; expected tls+tcp://HOST:PORT or tcp://HOST:PORT", o->controller);
-        return field_error(err, "controller");
-    }
-    if (!o->allow_plaintext && !is_encrypted(o->controller) && !is_loopback(o->controller)) {
-        tw_err_set(err, TW_EINVAL,
-                   "%.100s is not on this host and would not be encrypted; use tls+tcp://, or "
-                   "give --allow-plaintext if that network is trusted",
-                   o->controller);
-        return field_error(err, "controller");
-    }
-    return TW_OK;
-}

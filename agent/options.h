@@ -2,7 +2,7 @@
 #ifndef TW_AGENT_OPTIONS_H
 #define TW_AGENT_OPTIONS_H
 
-#include "common/conf.h"
+#include "common/conf_file.h"
 #include "common/log.h"
 #include "common/net/confine.h"
 
@@ -13,7 +13,8 @@ struct port_range {
 
 struct agent_options {
     struct confine_options confine;
-    char *http, *http_tls_cert, *http_tls_key, *xdp, *controller, *join_token_file, *name, *data_dir, *log_level, *secrets;
+    struct conf_file_options file;
+    char *http, *http_tls_cert, *http_tls_key, *xdp, *controller, *join_token_file, *name, *data_dir, *secrets;
     struct conf_strlist reflect, reflect_allow, reflect_deny, probe_allow, advertise, labels, control, hw_timestamps;
     struct conf_strlist control_allow, control_deny;
     char *reflect_acl, *control_acl;
@@ -22,15 +23,15 @@ struct agent_options {
     int64_t flight_probes, flight_memory_mb, flight_frozen_mb, flight_loss_run;
     uint32_t control_modes; /* enum twamp_mode: security modes offered */
     struct port_range test_ports;
-    int log_format, self_test, tx_timestamps;
+    int log_level, log_format, self_test, tx_timestamps;
     bool check; /* look at this host and end */
     bool allow_plaintext, http_plaintext, reflect_stateless, demand_auth, refuse_dscp, refuse_short, precise;
 };
 
 extern const struct conf_program agent_program;
 
-/* What the table cannot say: name syntax, label syntax, plaintext only to loopback unless allowed, what needs
- * a file of secrets; fills in the host name. */
-enum tw_rc agent_options_check(struct agent_options *o, struct tw_err *err);
+/* What the table cannot say: syntax of names, labels and addresses, plaintext only to loopback unless allowed, what needs a file of
+ * secrets; fills in the host name. target: struct agent_options. */
+void agent_options_check(void *target, struct conf_errors *errors);
 
 #endif

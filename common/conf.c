@@ -214,73 +214,6 @@ bool conf_short_is_free(const struct conf_program *p, char c)
 
 /* ---- Putting it together ---- */
 
-static void restart_list(const struct conf_opt *o, void *target)
-{
-    if (o->type == CONF_STRLIST)
-        conf_strlist_free(field_of(o, target));
-}
-
-static enum tw_rc apply_default_and_env(const struct conf_program *p, const struct conf_opt *o, void *target,
-                                        bool *ret_set, struct tw_err *err)
-{
-    char name[CONF_ENV_NAME_MAX];
-    const char *text;
-    enum tw_rc rc;
-
-    if (o->dflt) {
-        rc = conf_set(o, target, o->dflt, err);
-        if (rc)
-            return rc;
-        *ret_set = true;
-    }
-    if (!p->env_prefix)
-        return TW_OK;
-    conf_env_name(p, o, name);
-    text = getenv(name);
-    if (!text)
-        return TW_OK;
-    restart_list(o, target);
-    rc = conf_set(o, target, text, err);
-    if (rc && err) /* point at the variable: that is where it must be mended */
-        snprintf(err->field, sizeof err->field, "%s", name);
-    *ret_set = true;
-    return rc;
-}
-
-static bool is_given(const struct conf_cmdline *c, const struct conf_opt *o, size_t before)
-{
-    for (size_t i = 0; i < before; i++)
-        if (c->given[i].opt == o)
-            return true;
-    return false;
-}
-
-static enum tw_rc apply_all(const struct conf_cmdline *c, void *target, struct tw_err *err)
-{
-    enum tw_rc rc;
-
-    for (size_t i = 0; i < c->p->n_opts; i++) {
-        const struct conf_opt *o = &c->p->opts[i];
-        bool is_set = false;
-        rc = apply_default_and_env(c->p, o, target, &is_set, err);
-        if (rc)
-            return rc;
-        if (o->required && !is_set && !is_given(c, o, c->n_given)) {
-            if (err)
-                snprintf(err->field, sizeof err->field, "%s", o->name);
-            return tw_err_set(err, TW_EINVAL, "is required");
-        }
-    }
-    for (size_t i = 0; i < c->n_given; i++) {
-        if (!is_given(c, c->given[i].opt, i))
-            restart_list(c->given[i].opt, target);
-        rc = conf_set(c->given[i].opt, target, c->given[i].text, err);
-        if (rc)
-            return rc;
-    }
-    return TW_OK;
-}
-
 static enum tw_rc check_arg_count(const struct conf_cmdline *c, struct tw_err *err)
 {
     const char *usage = c->p->usage_args ? c->p->usage_args : "no arguments";
@@ -293,27 +226,6 @@ static enum tw_rc check_arg_count(const struct conf_cmdline *c, struct tw_err *e
     return TW_OK;
 }
 
-static enum tw_rc evaluate(struct conf_cmdline *c, void *target, struct tw_err *err)
-{
-    enum tw_rc rc;
-
-    if (c->help) {
-        conf_print_help(c->p);
-        return TW_ECLOSED;
-    }
-    if (c->version) {
-        printf("%s %s\n", c->p->name, tw_version);
-        return TW_ECLOSED;
-    }
-    rc = check_arg_count(c, err);
-    if (rc)
-        return rc;
-    rc = apply_all(c, target, err);
-    if (rc)
-        conf_free(c->p, target);
-    return rc;
-}
-
 /* For those who build manual pages and for shells: not for people, so not in the help. */
 static bool prints_of_itself(const struct conf_program *p, int argc, char **argv)
 {
@@ -324,21 +236,69 @@ static bool prints_of_itself(const struct conf_program *p, int argc, char **argv
             conf_roff_part(stdout, p);
         return true;
     }
+    if (argc == 2 && !strcmp(argv[1], "--help=roff5") && p->file_manual) {
+        conf_print_roff_file(stdout, p);
+        return true;
+    }
+    if (argc == 2 && !strcmp(argv[1], "--help=markdown")) {
+        conf_print_markdown(stdout, p);
+        return true;
+    }
     if (argc < 2 || strcmp(argv[1], "--complete") != 0)
         return false;
     conf_complete(p, argc - 2, argv + 2, stdout);
     return true;
 }
 
+enum tw_rc conf_begin(struct conf_cmdline *c, int argc, char **argv, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (prints_of_itself(c->p, argc, argv))
+        return TW_ECLOSED;
+    rc = conf_cmdline_collect(c, argc, argv, err);
+    if (rc != TW_OK)
+        return rc;
+    if (c->help) {
+        conf_print_help(c->p);
+        return TW_ECLOSED;
+    }
+    if (c->version) {
+        printf("%s %s\n", c->p->name, tw_version);
+        return TW_ECLOSED;
+    }
+    return check_arg_count(c, err);
+}
+
+static enum tw_rc evaluate(const struct conf_cmdline *c, void *target, struct tw_err *err)
+{
+    struct conf_values values = { 0 };
+    struct conf_errors errors = { 0 };
+    enum tw_rc rc = conf_values_from_env(&values, c->p);
+
+    if (rc == TW_OK)
+        rc = conf_values_from_cmdline(&values, c);
+    if (rc == TW_OK)
+        conf_apply(c->p, &values, target, &errors);
+    if (rc != TW_OK || errors.lost)
+        rc = tw_err_set(err, TW_ENOMEM, "out of memory");
+    else if (errors.n && err)
+        *err = errors.v[0];
+    if (rc == TW_OK && errors.n)
+        rc = errors.v[0].rc;
+    if (rc != TW_OK)
+        conf_free(c->p, target);
+    conf_errors_free(&errors);
+    conf_values_free(&values);
+    return rc;
+}
+
 enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void *target,
                       struct conf_strlist *ret_args, struct tw_err *err)
 {
     struct conf_cmdline c = { .p = p };
-    enum tw_rc rc;
+    enum tw_rc rc = conf_begin(&c, argc, argv, err);
 
-    if (prints_of_itself(p, argc, argv))
-        return TW_ECLOSED;
-    rc = conf_cmdline_collect(&c, argc, argv, err);
     if (rc == TW_OK)
         rc = evaluate(&c, target, err);
     if (rc == TW_OK && ret_args) {
@@ -352,9 +312,9 @@ enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void 
 const char *conf_error_text(const struct conf_program *p, const struct tw_err *e, char *buf, size_t cap)
 {
     struct tw_err named = *e;
+    const struct conf_opt *o = e->file[0] ? NULL : conf_find(p, e->field); /* in a file it has no dashes */
 
-    for (size_t i = 0; i < p->n_opts; i++)
-        if (!strcmp(p->opts[i].name, e->field))
-            snprintf(named.field, sizeof named.field, "--%s", p->opts[i].name);
+    if (o)
+        snprintf(named.field, sizeof named.field, "--%s", o->name);
     return tw_err_format(&named, buf, cap);
 }

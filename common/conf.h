@@ -38,6 +38,9 @@ struct conf_opt {
     enum tw_rc (*parse)(const char *text, void *field, struct tw_err *err);
     const char *implied; /* not NULL: the value may be left out, then it is this; it can only follow "--name=" */
     bool prefer;         /* an abbreviation that others could mean, too, means this one */
+    bool now;            /* what to do at this call: no key of a configuration file */
+    bool live;           /* a reload of the configuration file changes it; others need a restart */
+    bool secret;         /* names a file with secrets: in a configuration file only a path, so that none is written there */
 };
 
 struct conf_program {
@@ -50,6 +53,7 @@ struct conf_program {
     const struct conf_opt *opts;
     size_t n_opts;
     int min_args, max_args;
+    const char *file_manual; /* of its configuration file, section 5; NULL: it has none (conf_file.h) */
 };
 
 /* Fills *target (zeroed by the caller): defaults, then environment, then command line. Positional arguments go
@@ -57,7 +61,8 @@ struct conf_program {
  * --help prints to stdout and returns TW_ECLOSED, and so does --version: the caller exits with 0. A list given at a
  * later place replaces that of an earlier one. Unless TW_OK, *target owns nothing. argv is reordered.
  * Hidden, each prints and returns TW_ECLOSED: "--help=roff", the manual page (of a program without `brief` a part of one);
- * "--complete WORD...", what the last word may become. */
+ * "--help=roff5", that of its configuration file; "--help=markdown", a table; "--complete WORD...", what the last word may
+ * become. */
 enum tw_rc conf_parse(const struct conf_program *p, int argc, char **argv, void *target,
                       struct conf_strlist *ret_args, struct tw_err *err);
 /* Sets one option from text, as the file loader and tests do. */
@@ -92,6 +97,47 @@ void conf_roff_synopsis(FILE *to, const struct conf_program *p);
 void conf_roff_examples(FILE *to, const char *examples);
 /* Synopsis, what it does, options, examples. */
 void conf_roff_part(FILE *to, const struct conf_program *p);
+
+/* Of the configuration file, section 5. */
+void conf_print_roff_file(FILE *to, const struct conf_program *p);
+
+/* ---- What several places say of options (conf_values.c) ---- */
+enum conf_by { CONF_BY_DEFAULT, CONF_BY_FILE, CONF_BY_ENV, CONF_BY_CMDLINE }; /* a later one replaces an earlier one */
+struct conf_value {
+    const struct conf_opt *opt;
+    char *text;
+    enum conf_by by;
+    unsigned line; /* CONF_BY_FILE */
+};
+struct conf_values { /* in the order in which they count */
+    struct conf_value *v;
+    size_t n;
+    char *file; /* of CONF_BY_FILE; NULL: there was none */
+};
+/* len octets of text. TW_ENOMEM. */
+enum tw_rc conf_values_add(struct conf_values *l, const struct conf_opt *o, const char *text, size_t len, enum conf_by by, unsigned line);
+/* The last one of an option, NULL: its default holds. Of lists those by the same are together the value. */
+const struct conf_value *conf_values_find(const struct conf_values *l, const struct conf_opt *o);
+void conf_values_free(struct conf_values *l);
+
+/* Everything that is wrong, not only the first. */
+#define CONF_ERRORS_MAX 100
+struct conf_errors {
+    struct tw_err *v;
+    size_t n, lost; /* lost: beyond that, or without memory */
+};
+void conf_errors_add(struct conf_errors *l, const struct tw_err *e);
+void conf_errors_free(struct conf_errors *l);
+/* As tw_err_set(), about the option of that name. */
+void conf_errors_set(struct conf_errors *l, const char *option, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- Print (conf_print.c) ---- */
+/* The configuration file with everything commented out: what there is, and the defaults. */
+void conf_print_default_file(FILE *to, const struct conf_program *p);
+/* A configuration file that says all that these values say, and where each is from. */
+void conf_print_values(FILE *to, const struct conf_program *p, const struct conf_values *l);
+/* A table of all options in Markdown. */
+void conf_print_markdown(FILE *to, const struct conf_program *p);
 
 /* Frees what the options own; args of conf_parse() are freed by conf_strlist_free(). */
 void conf_free(const struct conf_program *p, void *target);

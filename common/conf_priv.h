@@ -32,4 +32,15 @@ struct conf_cmdline {
 enum tw_rc conf_cmdline_collect(struct conf_cmdline *c, int argc, char **argv, struct tw_err *err);
 void conf_cmdline_free(struct conf_cmdline *c);
 
+/* The beginning of every parse: sorts the command line, to be freed also after a failure. TW_ECLOSED: it was to print
+ * something, and is done. */
+enum tw_rc conf_begin(struct conf_cmdline *c, int argc, char **argv, struct tw_err *err);
+enum tw_rc conf_values_from_env(struct conf_values *l, const struct conf_program *p);
+enum tw_rc conf_values_from_cmdline(struct conf_values *l, const struct conf_cmdline *c);
+/* Defaults, then the values. What is wrong goes to *errors, and leaves its field as it was. */
+void conf_apply(const struct conf_program *p, const struct conf_values *l, void *target, struct conf_errors *errors);
+/* Says in *e where this value is from. */
+void conf_err_place(const struct conf_program *p, const struct conf_values *l, const struct conf_value *v, struct tw_err *e);
+const struct conf_opt *conf_find(const struct conf_program *p, const char *name); /* NULL: none */
+
 #endif

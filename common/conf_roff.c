@@ -131,6 +131,79 @@ void conf_roff_part(FILE *to, const struct conf_program *p)
         conf_roff_examples(to, p->examples);
 }
 
+static const char *default_file(const struct conf_program *p)
+{
+    const struct conf_opt *o = conf_find(p, "config");
+
+    return o && o->dflt ? o->dflt : "";
+}
+
+static void print_files(FILE *to, const struct conf_program *p)
+{
+    char text[256];
+
+    if (!p->file_manual)
+        return;
+    fputs(".SH FILES\n.TP\n.I ", to);
+    print_word(to, default_file(p), strlen(default_file(p)));
+    snprintf(text, sizeof text,
+             "Its configuration, if it exists and \"--config\" names no other: every option above under its name. See %s(5).", p->file_manual);
+    putc('\n', to);
+    conf_roff_text(to, text);
+}
+
+static void print_key(FILE *to, const struct conf_opt *o)
+{
+    char text[1024], allowed[160] = "";
+
+    if (o->type == CONF_ENUM)
+        conf_choices_text(o, allowed, sizeof allowed);
+    else if (o->type != CONF_STR && o->type != CONF_STRLIST && o->type != CONF_PARSED && o->type != CONF_FLAG)
+        conf_range_text(o, allowed, sizeof allowed);
+    fputs(".TP\n\\fB", to);
+    print_word(to, o->name, strlen(o->name));
+    fputs("\\fR: \\fI", to);
+    if (o->type == CONF_STRLIST)
+        putc('[', to);
+    print_word(to, o->type == CONF_FLAG ? "true|false" : conf_placeholder(o), strlen(o->type == CONF_FLAG ? "true|false" : conf_placeholder(o)));
+    fputs(o->type == CONF_STRLIST ? ", ...]\\fR\n" : "\\fR\n", to);
+    snprintf(text, sizeof text, "%s%s%s%s%s%s%s%s", o->help, allowed[0] ? " Allowed: " : "", allowed, allowed[0] ? "." : "",
+             o->dflt ? " Default: " : "", o->dflt ? o->dflt : "", o->dflt ? "." : "",
+             o->live ? " A reload changes it." : " A change needs a restart.");
+    conf_roff_text(to, text);
+}
+
+void conf_print_roff_file(FILE *to, const struct conf_program *p)
+{
+    char text[512];
+
+    snprintf(text, sizeof text, "configuration of %s", p->name);
+    conf_roff_head(to, p->file_manual, 5, text);
+    fputs(".SH SYNOPSIS\n.I ", to);
+    print_word(to, default_file(p), strlen(default_file(p)));
+    fputs("\n.SH DESCRIPTION\n", to);
+    snprintf(text, sizeof text,
+             "A YAML document of keys and values, each the name of an option of %s without its dashes. A list is written [a, b], or one item "
+             "a line after a dash. The environment counts more than the file, the command line more than both.",
+             p->name);
+    conf_roff_text(to, text);
+    fputs(".PP\n", to);
+    snprintf(text, sizeof text,
+             "\"%s --check-config\" tells everything that is wrong with file and line, \"--print-config\" what is in use and where it is from, "
+             "\"--print-config=default\" writes a file with all keys and their defaults as comments.",
+             p->name);
+    conf_roff_text(to, text);
+    fputs(".PP\n", to);
+    conf_roff_text(to, "Secrets are not written here: keys of files with secrets take a path, /etc/... or ./..., and nothing else.");
+    fputs(".PP\n", to);
+    conf_roff_text(to, "SIGHUP reads the file anew. A file with a mistake changes nothing. What needs a restart is told in the log.");
+    fputs(".SH KEYS\n", to);
+    for (size_t i = 0; i < p->n_opts; i++)
+        if (!p->opts[i].now)
+            print_key(to, &p->opts[i]);
+    fprintf(to, ".SH SEE ALSO\n%s(%d)\n", p->name, p->section);
+}
+
 void conf_print_roff(FILE *to, const struct conf_program *p)
 {
     conf_roff_head(to, p->name, p->section ? p->section : 1, p->brief);
@@ -146,10 +219,13 @@ void conf_print_roff(FILE *to, const struct conf_program *p)
             to,
             "The variable that stands in brackets behind an option sets the same; the command line wins.");
     }
+    print_files(to, p);
     if (p->examples) {
         fputs(".SH EXAMPLES\n", to);
         conf_roff_lines(to, p->examples);
     }
     fputs(".SH SEE ALSO\n", to);
+    if (p->file_manual)
+        fprintf(to, "%s(5),\n", p->file_manual);
     conf_roff_text(to, "twampctl(1), twamp(1), twamp-agent(8), twamp-controller(8)");
 }

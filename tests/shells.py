@@ -162,7 +162,8 @@ def mesh_keys():
 
 
 def manuals():
-    for page in ("twampctl.1", "twamp.1", "twamp-agent.8", "twamp-controller.8", "twampmesh-mesh.5"):
+    for page in ("twampctl.1", "twamp.1", "twamp-agent.8", "twamp-controller.8", "twampmesh-mesh.5", "twampmesh-agent.yaml.5",
+                 "twampmesh-controller.yaml.5"):
         path = MADE + "/" + page
         lint = subprocess.run(["mandoc", "-T", "lint", path], capture_output=True, text=True, timeout=PATIENCE_S)
         expect(f"mandoc has nothing against {page}", lint.returncode == 0 and not lint.stdout, lint.stdout)

@@ -908,12 +908,8 @@ static enum tw_rc load_cert(struct httpd *h, const struct httpd_conf *c, struct 
     struct tw_err late = { 0 };
     enum tw_rc rc;
 
-    if (!c->tls_cert && !c->tls_key)
+    if (!c->tls_cert)
         return TW_OK;
-    if (!c->tls_cert || !c->tls_key)
-        return tw_err_set(err, TW_EINVAL,
-                          "https: there is a %s, but no %s: expected both, or none for plain HTTP",
-                          c->tls_cert ? "certificate" : "key", c->tls_cert ? "key" : "certificate");
     h->tls_cert = c->tls_cert;
     h->tls_key = c->tls_key;
     rc = http_cert_load(c->tls_cert, c->tls_key, &h->cert, err);
@@ -1003,27 +999,34 @@ static enum tw_rc bind_listen(int fd, const struct tw_addr *a, const char *addre
     return TW_OK;
 }
 
-/* Our own socket: libmicrohttpd's would fail without saying why. */
-static enum tw_rc open_socket(const struct httpd_conf *c, int *ret_fd, uint16_t *ret_port, struct tw_err *err)
+enum tw_rc httpd_check(const struct httpd_conf *c, struct tw_addr *ret, struct tw_err *err)
 {
-    const char *address = c->address;
-    struct tw_addr a;
-    enum tw_rc rc;
-    int fd;
-
-    if (tw_addr_parse(address, DFLT_PORT, &a))
+    if (!c->tls_cert != !c->tls_key)
         return tw_err_set(err, TW_EINVAL,
-                          "http: \"%s\" is no address; expected e.g. 127.0.0.1:8080 or [::]:8080", address);
-    if (!c->tls_cert && !c->plaintext && !tw_addr_is_loopback(&a))
+                          "https: there is a %s, but no %s: expected both, or none for plain HTTP",
+                          c->tls_cert ? "certificate" : "key", c->tls_cert ? "key" : "certificate");
+    if (tw_addr_parse(c->address, DFLT_PORT, ret))
+        return tw_err_set(err, TW_EINVAL,
+                          "http: \"%s\" is no address; expected e.g. 127.0.0.1:8080 or [::]:8080", c->address);
+    if (!c->tls_cert && !c->plaintext && !tw_addr_is_loopback(ret))
         return tw_err_set(
             err, TW_EPERM,
             "http: %s would be HTTP that others can read and change: give certificate and key for HTTPS "
             "(--http-tls-cert, --http-tls-key), a loopback address, or --http-plaintext",
-            address);
-    fd = socket(a.family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+            c->address);
+    return TW_OK;
+}
+
+/* Our own socket: libmicrohttpd's would fail without saying why. */
+static enum tw_rc open_socket(const struct tw_addr *a, const char *address, int *ret_fd, uint16_t *ret_port, struct tw_err *err)
+{
+    enum tw_rc rc;
+    int fd;
+
+    fd = socket(a->family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return refuse_address(address, "make a socket for", err);
-    rc = bind_listen(fd, &a, address, ret_port, err);
+    rc = bind_listen(fd, a, address, ret_port, err);
     if (rc)
         close(fd);
     else
@@ -1111,16 +1114,20 @@ static void free_parts(struct httpd *h)
 
 static enum tw_rc start_parts(struct httpd *h, const struct httpd_conf *c, struct tw_err *err)
 {
-    enum tw_rc rc = make_index(h);
+    struct tw_addr address;
+    enum tw_rc rc = httpd_check(c, &address, err);
     int fd = -1;
 
+    if (rc)
+        return rc;
+    rc = make_index(h);
     if (!rc)
         rc = watch_inbox(h);
     if (rc)
         return tw_err_set(err, rc, "http: cannot start: %s", tw_rc_name(rc));
     rc = load_cert(h, c, err);
     if (!rc)
-        rc = open_socket(c, &fd, &h->port, err);
+        rc = open_socket(&address, c->address, &fd, &h->port, err);
     if (rc)
         return rc;
     if (h->cert)

@@ -114,6 +114,8 @@ ROWS = {
     "mesh_doc": row("mesh documents (YAML, JSON)", "what is taken expands to pairs in order, none with itself, and has a cost; refusals have a line",
                     "controller/mesh_doc.c controller/mesh_doc_class.c controller/mesh_doc_groups.c controller/mesh_doc_times.c common/doc.c "
                     "common/doc_load.c", "mesh_doc_parse doc_get flatten_check_group", 16384),
+    "conf_file": row("configuration files of daemons", "what is taken is good or an error with its place; printed and read again it is the same",
+                     "common/conf_file.c common/conf_print.c common/conf_values.c", "conf_file_read_text", 8192),
     "alert_doc": row("alert documents", "every rule and receiver that is taken can be used; refusals say why",
                      "controller/alert_doc.c controller/alert_doc_rule.c controller/alert_doc_route.c", "alert_doc_parse", 16384),
     "schedule_merge": row("differences of schedules from the controller", "the list agrees with base and difference, or there is none",

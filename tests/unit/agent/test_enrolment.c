@@ -20,6 +20,7 @@ static enum tw_rc parse(const char *words, struct agent_options *o, struct tw_er
 {
     char text[512], *argv[ARGS_MAX] = { (char *)"twamp-agent" }, *save = NULL;
     struct conf_strlist args = { 0 };
+    struct conf_errors errors = { 0 };
     int argc = 1;
     enum tw_rc rc;
 
@@ -31,9 +32,13 @@ static enum tw_rc parse(const char *words, struct agent_options *o, struct tw_er
     conf_strlist_free(&args);
     if (rc)
         return rc;
-    rc = agent_options_check(o, err);
-    if (rc)
+    agent_options_check(o, &errors);
+    if (errors.n) {
+        *err = errors.v[0];
+        rc = err->rc;
         conf_free(&agent_program, o);
+    }
+    conf_errors_free(&errors);
     return rc;
 }
 
@@ -53,6 +58,11 @@ static void what_is_wrong_is_said(void **state)
         { "--name a --control-modes open,", "control-modes", "not \"open,\"" },
         { "--name a --control-modes=", "control-modes", "must be open" },
         { "--name a --max-bps 999", "max-bps", "" },
+        { "--name a --reflect 127.0.0.1:1,x", "reflect", "\"x\" is no address" },
+        { "--name a --control 127.0.0.1:1,127.0.0.1:2", "control", "\"127.0.0.1:2\": all addresses must have the same port" },
+        { "--name a --advertise host", "advertise", "no numeric address" },
+        { "--name a --control-deny 10.0.0.0/33", "control-deny", "10.0.0.0/33" },
+        { "--name a --probe-allow 10.0.0.0/33", "probe-allow", "is no prefix" },
         { "--name a --test-ports 100", "test-ports", "must be LOW-HIGH" },
         { "--name a --test-ports 200-100", "test-ports", "must be LOW-HIGH" },
         { "--name a --test-ports 0-100", "test-ports", "must be LOW-HIGH" },
@@ -170,7 +180,7 @@ static void values_of_our_own(void **state)
     assert_string_equal(o.control.v[0], "none");
     conf_free(&agent_program, &o);
     assert_int_equal(
-        parse("--name a --control-modes mixed,open --test-ports 1-65535 --control 127.0.0.1,[::1]:863", &o,
+        parse("--name a --control-modes mixed,open --test-ports 1-65535 --control 127.0.0.1:863,[::1]:863", &o,
               &err),
         TW_OK);
     assert_int_equal(o.control_modes, TWAMP_OPEN | TWAMP_MIXED);

@@ -1,0 +1,284 @@
+/* controller/options.c - see options.h. */
+#include "controller/options.h"
+
+#include <stddef.h>
+#include <string.h>
+#include "common/clk.h"
+#include "common/net/httpd.h"
+#include "controller/listen.h"
+#include "controller/secure.h"
+
+static const char *const levels[] = { "debug", "info", "warn", "error", NULL }; /* as enum log_level */
+static const char *const formats[] = { "text", "json", NULL };                  /* as enum log_format */
+
+#define OPT(field) offsetof(struct controller_options, field)
+#define CONFINE_OPT(field) offsetof(struct controller_options, confine.field)
+#define FILE_OPT(field) offsetof(struct controller_options, file.field)
+#define DAY_NS (86400 * TW_NS_PER_S)
+#define KEEP(opt, field, value, text)                                                           \
+    {                                                                                           \
+        .name = opt, .type = CONF_DURATION, .offset = OPT(field), .dflt = value, .min = DAY_NS, \
+        .max = 36500 * DAY_NS, .arg = "TIME", .help = text                                      \
+    }
+static const struct conf_opt opts[] = {
+    CONF_FILE_OPTS(FILE_OPT, "/etc/twampmesh/controller.yaml"),
+    { .name = "listen",
+      .type = CONF_STR,
+      .offset = OPT(listen),
+      .dflt = "tcp://127.0.0.1:8620",
+      .arg = "URL",
+      .help = "Where agents connect." },
+    { .name = "allow-plaintext",
+      .type = CONF_FLAG,
+      .offset = OPT(allow_plaintext),
+      .help = "Let --listen be plain TCP on an address that is not loopback: for networks that are trusted "
+              "or encrypted otherwise." },
+    { .name = "admin-listen",
+      .type = CONF_STR,
+      .offset = OPT(admin_listen),
+      .dflt = "ipc:///run/twampmesh/ctl.sock",
+      .arg = "URL",
+      .help = "Where twampctl connects. Who may open an ipc:// socket is an admin; elsewhere an access token "
+              "says who it is." },
+    { .name = "admin-tls",
+      .type = CONF_STR,
+      .offset = OPT(admin_tls),
+      .arg = "URL",
+      .help = "Where twampctl connects from other hosts, besides --admin-listen: tls+tcp://ADDRESS:PORT. "
+              "With an access token only, and with "
+              "the certificates of --ca-dir." },
+    { .name = "http",
+      .type = CONF_STR,
+      .offset = OPT(http),
+      .dflt = "127.0.0.1:8080",
+      .arg = "ADDR:PORT",
+      .help = "Where the page, metrics and the API are served; \"off\" for none." },
+    { .name = "http-name",
+      .type = CONF_STRLIST,
+      .offset = OPT(http_names),
+      .arg = "NAME",
+      .help = "A name by which browsers and others ask for it over plain HTTP, besides addresses, localhost, "
+              "--name and the host's own name; "
+              "may be repeated. Under other names only requests with an access token are answered." },
+    { .name = "http-tls-cert",
+      .type = CONF_STR,
+      .offset = OPT(http_tls_cert),
+      .arg = "FILE",
+      .help = "Serve HTTPS with this certificate (PEM), those between it and its CA behind it; read anew on "
+              "SIGHUP." },
+    { .name = "http-tls-key",
+      .type = CONF_STR,
+      .offset = OPT(http_tls_key),
+      .secret = true,
+      .arg = "FILE",
+      .help = "Its private key (PEM, without a password); read anew on SIGHUP." },
+    { .name = "http-plaintext",
+      .type = CONF_FLAG,
+      .offset = OPT(http_plaintext),
+      .help = "Let --http be plain HTTP on an address that is not loopback: for networks that are trusted or "
+              "encrypted otherwise." },
+    { .name = "http-write",
+      .type = CONF_FLAG,
+      .offset = OPT(http_write),
+      .help = "Will go: roles decide who may change something (twampctl access token create). As long as "
+              "there is no access token, "
+              "requests from this host may do everything over HTTP." },
+    { .name = "open-metrics",
+      .type = CONF_FLAG,
+      .offset = OPT(open_metrics),
+      .help = "Serve /metrics and /api/v1/sd to everybody, without an access token." },
+    { .name = "http-events-max",
+      .type = CONF_INT,
+      .offset = OPT(http_events_max),
+      .dflt = "200",
+      .min = 0,
+      .max = 10000,
+      .help =
+          "Most listeners to /api/v1/events, one for each open page; more are told to come again. 0: none." },
+    { .name = "web-root",
+      .type = CONF_STR,
+      .offset = OPT(web_root),
+      .arg = "DIR",
+      .help = "Serve the page from the files of this directory, read anew for each request, instead of those "
+              "inside the program: "
+              "for work on the page." },
+    { .name = "data-dir",
+      .type = CONF_STR,
+      .offset = OPT(data_dir),
+      .dflt = "/var/lib/twampmesh-controller",
+      .arg = "DIR",
+      .help = "Directory of the database." },
+    { .name = "backup-dir",
+      .type = CONF_STR,
+      .offset = OPT(backup_dir),
+      .arg = "DIR",
+      .help =
+          "Where twampctl db backup puts copies of the database; \"backups\" in --data-dir if not given." },
+    { .name = "ca-dir",
+      .type = CONF_STR,
+      .offset = OPT(ca_dir),
+      .arg = "DIR",
+      .help = "The certificate authority that twampctl ca init made; \"ca\" in --data-dir if not given. "
+              "Without one no agent can join." },
+    { .name = "agent-certificate-life",
+      .type = CONF_DURATION,
+      .offset = OPT(certificate_life),
+      .dflt = "90d",
+      .min = 2 * TW_NS_PER_S,
+      .max = 3650 * DAY_NS,
+      .arg = "TIME",
+      .help = "How long an agent's certificate is valid. Agents renew theirs at two thirds of that; one that "
+              "is away for longer than the "
+              "rest asks by its identity." },
+    { .name = "name",
+      .type = CONF_STR,
+      .offset = OPT(name),
+      .arg = "NAME",
+      .help = "Name of this controller, shown to agents and operators; the host's name if not given." },
+    { .name = "auto-approve",
+      .type = CONF_FLAG,
+      .offset = OPT(auto_approve),
+      .help = "Approve every agent that connects: for labs only." },
+    { .name = "max-pair-series",
+      .type = CONF_INT,
+      .offset = OPT(max_pair_series),
+      .dflt = "100000",
+      .min = 1,
+      .max = 100000000,
+      .help = "Most Prometheus series of pairs on one page; the rest is held back, worst loss first kept, "
+              "and counted." },
+    { .name = "native-buckets",
+      .type = CONF_INT,
+      .offset = OPT(native_buckets),
+      .dflt = "160",
+      .min = 0,
+      .max = 4096,
+      .help = "Most buckets of a native histogram in the metrics; with more its resolution is halved. 0: "
+              "none are kept." },
+    KEEP("keep-raw", keep_raw, "7d",
+         "How long summaries are kept, from 1d on. A mesh may have its own (retention:)."),
+    KEEP("keep-1min", keep_1min, "30d",
+         "How long roll-ups of a minute are kept; each level at least as long as the finer ones."),
+    KEEP("keep-10min", keep_10min, "90d", "How long roll-ups of 10 minutes are kept."),
+    KEEP("keep-1h", keep_1h, "730d", "How long roll-ups of an hour are kept."),
+    KEEP("keep-1d", keep_1d, "3650d", "How long roll-ups of a day are kept."),
+    { .name = "history-days",
+      .type = CONF_INT,
+      .offset = OPT(history_days),
+      .dflt = "365",
+      .min = 1,
+      .max = 36500,
+      .help = "Days for which generations of the schedule are kept, to look at and to go back to." },
+    { .name = "audit-days",
+      .type = CONF_INT,
+      .offset = OPT(audit_days),
+      .dflt = "365",
+      .min = 1,
+      .max = 36500,
+      .help = "Days for which the audit log is kept: who changed what (twampctl audit)." },
+    { .name = "budget-pairs",
+      .type = CONF_INT,
+      .offset = OPT(budget_pairs),
+      .dflt = "2000000",
+      .min = 0,
+      .max = 1000000000,
+      .help =
+          "Most pairs of all meshes. An apply that goes beyond is refused without --force; 0: no limit." },
+    { .name = "budget-series",
+      .type = CONF_INT,
+      .offset = OPT(budget_series),
+      .dflt = "10000000",
+      .min = 0,
+      .max = 1000000000000,
+      .help = "Most Prometheus series, before --max-pair-series holds any back. An apply that goes beyond is "
+              "refused without --force; 0: no limit." },
+    { .name = "budget-mb-per-day",
+      .type = CONF_INT,
+      .offset = OPT(budget_mb),
+      .dflt = "100000",
+      .min = 0,
+      .max = 1000000000000,
+      .help = "Most growth of the database a day, in MB. An apply that goes beyond is refused without "
+              "--force; 0: no limit." },
+    { .name = "budget-agent-pps",
+      .type = CONF_INT,
+      .offset = OPT(budget_pps),
+      .dflt = "50000",
+      .min = 0,
+      .max = 1000000000,
+      .help = "Most packets that one agent sends a second, whatever it allows itself. An apply that goes "
+              "beyond is refused without --force; 0: no limit." },
+    { .name = "budget-agent-kbps",
+      .type = CONF_INT,
+      .offset = OPT(budget_kbps),
+      .dflt = "1000000",
+      .min = 0,
+      .max = 1000000000000,
+      .help = "Most kbit that one agent sends a second, as IP packets. An apply that goes beyond is refused "
+              "without --force; 0: no limit." },
+    CONFINE_OPTS(CONFINE_OPT),
+    { .name = "log-level",
+      .type = CONF_ENUM,
+      .offset = OPT(log_level),
+      .dflt = "info",
+      .choices = levels,
+      .help = "Least level that is logged." },
+    { .name = "log-format",
+      .type = CONF_ENUM,
+      .offset = OPT(log_format),
+      .dflt = "text",
+      .choices = formats,
+      .help = "Form of log lines on standard error." },
+};
+
+const struct conf_program controller_program = {
+    .name = "twamp-controller",
+    .env_prefix = "TWAMP_CONTROLLER",
+    .brief = "keep agents, schedules and results of a twampmesh",
+    .section = 8,
+    .file_manual = "twampmesh-controller.yaml",
+    .doc = "Keeps the inventory of agents, gives them their schedules, stores their results, and serves "
+           "metrics and an API.",
+    .examples = "  twamp-controller --data-dir ./data --admin-listen ipc://$PWD/ctl.sock --auto-approve\n"
+                "  twamp-controller --listen tcp://192.0.2.1:8620 --allow-plaintext --http 192.0.2.1:8443 "
+                "--http-tls-cert /etc/twampmesh/http.crt --http-tls-key /etc/twampmesh/http.key\n",
+    .opts = opts,
+    .n_opts = TW_NELEM(opts),
+};
+
+static void check_url(const char *url, bool allow_plaintext, const char *option, struct conf_errors *errors)
+{
+    struct tw_err err = { 0 };
+
+    if (listen_check(url, allow_plaintext, &err) != TW_OK)
+        conf_errors_set(errors, option, "%s", err.text);
+}
+
+static void check_http(const struct controller_options *o, struct conf_errors *errors)
+{
+    struct httpd_conf c = { .address = o->http,
+                            .tls_cert = o->http_tls_cert,
+                            .tls_key = o->http_tls_key,
+                            .plaintext = o->http_plaintext };
+    struct tw_addr ignored;
+    struct tw_err err = { 0 };
+
+    if (!strcmp(o->http, "off"))
+        return;
+    if (httpd_check(&c, &ignored, &err) != TW_OK)
+        conf_errors_set(errors, "http", "%s", err.text + (strncmp(err.text, "http: ", 6) ? 0 : 6));
+}
+
+void controller_options_check(void *target, struct conf_errors *errors)
+{
+    const struct controller_options *o = target;
+
+    check_url(o->listen, o->allow_plaintext, "listen", errors);
+    check_url(o->admin_listen, o->allow_plaintext, "admin-listen", errors);
+    if (o->admin_tls && !secure_is_tls(o->admin_tls))
+        conf_errors_set(errors, "admin-tls",
+                        "%s: is for operators from elsewhere: expected tls+tcp://ADDRESS:PORT", o->admin_tls);
+    else if (o->admin_tls)
+        check_url(o->admin_tls, false, "admin-tls", errors);
+    check_http(o, errors);
+}
