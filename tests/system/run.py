@@ -1,6 +1,6 @@
 """Runs the system tests: every function test_* of every test_*.py beside this file, or those whose name contains a word given.
 
-usage: run.py [-j N] BUILD-DIR [WORD...]      prints "ok NAME" or "not ok NAME" for each
+usage: run.py [-j N] [--only together|alone] BUILD-DIR [WORD...]      prints "ok NAME" or "not ok NAME" for each
 
 -j N: so many at a time, each a process with network namespaces of its own (1). Most tests wait more than they work. Those of a
 module that says ALONE = True judge times or rates, or use addresses of the host itself: they run by themselves, after the others.
@@ -56,12 +56,14 @@ def report(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-j", type=int, default=1, metavar="N")
+    parser.add_argument("--only", choices=["together", "alone"])
     parser.add_argument("build")
     parser.add_argument("words", nargs="*")
     args = parser.parse_args()
     together, alone = [], []
     for full, module, name, by_itself in tests(args.words):
-        (alone if by_itself or args.j < 2 else together).append((full, module, name, args.build))
+        if args.only in (None, "alone" if by_itself else "together"):
+            (alone if by_itself or args.j < 2 else together).append((full, module, name, args.build))
     good = bool(together or alone)
     if together:
         # Each in a process of its own: names of namespaces come from its number.

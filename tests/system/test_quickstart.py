@@ -1,4 +1,6 @@
 """The first thing a newcomer does: deploy/quickstart, as root and as anybody."""
+import atexit
+import functools
 import os
 import pathlib
 import shutil
@@ -15,7 +17,7 @@ NOBODY = 65534
 
 def quickstart(env, *args, user=None):
     prefix = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"] if user else []
-    return subprocess.run([*prefix, str(TOP / "deploy" / "quickstart"), *args], capture_output=True, text=True, timeout=240,
+    return subprocess.run([*prefix, str(TOP / "deploy" / "quickstart"), *args], capture_output=True, text=True, timeout=600,
                           env={**os.environ, **env})
 
 
@@ -32,10 +34,17 @@ def processes(state):
     return out
 
 
-def run_and_stop(user, http):
+@functools.cache
+def workplace():
+    """A folder for both tests: nothing is built in the first one's, all in the second one's, which is another user's then."""
     base = tempfile.mkdtemp(prefix="twqs-")
-    if user:
-        os.chown(base, user, user)
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
+    return base
+
+
+def run_and_stop(user, http):
+    base = workplace()
+    sh("chown", "-R", f"{user or 0}:{user or 0}", base)
     state = f"{base}/state"
     env = {"TWAMPMESH_QUICKSTART_DIR": state, "TWAMPMESH_BUILD_DIR": f"{base}/build"}
     before = set(sh("ip", "netns", "list").splitlines())
@@ -57,7 +66,6 @@ def run_and_stop(user, http):
     finally:
         if os.path.exists(state):
             quickstart(env, "--stop", user=user)
-        shutil.rmtree(base, ignore_errors=True)
 
 
 def test_as_root(build):
