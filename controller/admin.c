@@ -11,6 +11,7 @@ struct admin {
     struct controller *c;
     struct rpc_service offered;
     struct arena *arena;
+    struct pair_lists lists;
 };
 
 Tw__Admin_Service *admin_service(struct controller *c)
@@ -21,6 +22,11 @@ Tw__Admin_Service *admin_service(struct controller *c)
 struct controller *admin_controller(Tw__Admin_Service *service)
 {
     return ((struct admin *)service)->c;
+}
+
+struct pair_lists *admin_pair_lists(struct controller *c)
+{
+    return &c->admin_state->lists;
 }
 
 struct arena *admin_arena(struct controller *c)
@@ -72,6 +78,7 @@ void admin_free(struct admin *a)
     if (!a)
         return;
     arena_free(a->arena);
+    pair_lists_clear(&a->lists);
     free(a);
 }
 

@@ -5,7 +5,7 @@
 #include "controller/change.h"
 #include "controller/controller.h"
 #include "controller/core/access.h"
-#include "controller/report.h"
+#include "controller/pair_lists.h"
 
 /* A reply is packed into one frame of at most 1 MiB: lists stop here and say so. */
 #define ADMIN_REPLY_MAX (900u << 10)
@@ -16,6 +16,8 @@ enum tw_rc admin_start(struct controller *c, const char *url, const char *remote
 void admin_free(struct admin *a);
 
 struct controller *admin_controller(Tw__Admin_Service *service);
+/* Of those that ask page by page. */
+struct pair_lists *admin_pair_lists(struct controller *c);
 /* For the reply that is being built; empty; valid until the next one. */
 struct arena *admin_arena(struct controller *c);
 /* Copy in the arena; "" when there is no room. */

@@ -4,7 +4,7 @@
 #include "common/net/now.h"
 #include "common/net/summary_pb.h"
 #include "controller/admin.h"
-#include "controller/report.h"
+#include "controller/results.h"
 
 static bool copy_name(char dst[STORE_NAME_MAX], const char *src, const char *what, void *closure_data)
 {
@@ -26,6 +26,17 @@ static bool read_direction(const char *text, struct report_filter *ret, void *cl
         return true;
     rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
              "the filter's direction is \"%.40s\"; expected forward, backward, mixed or unknown", text);
+    return false;
+}
+
+static bool read_form(const char *text, struct report_filter *ret, void *closure_data)
+{
+    if (!*text || !strcmp(text, "csv") || !strcmp(text, "ndjson")) {
+        ret->form = !*text ? RESULTS_AS_ROWS : *text == 'c' ? RESULTS_AS_CSV : RESULTS_AS_LINES;
+        return true;
+    }
+    rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
+             "the filter's page_form is \"%.40s\"; expected csv or ndjson", text);
     return false;
 }
 
@@ -55,6 +66,7 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
         .min_duration_ns = rq->min_duration_ns,
         .top = rq->top,
         .skip = rq->skip,
+        .paged = rq->paged,
         .page_pair = rq->page_pair,
         .page_ns = rq->page_ns,
         .before_from_ns = rq->before_from_ns,
@@ -62,8 +74,8 @@ bool admin_read_filter(const Tw__PairFilter *rq, struct report_filter *ret, void
         .on_demand = rq->on_demand,
         .test_id = rq->test_id,
     };
-    return read_direction(rq->direction, ret, closure_data) && admin_read_shape(rq, ret, closure_data) &&
-           copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
+    return read_form(rq->page_form, ret, closure_data) && read_direction(rq->direction, ret, closure_data) &&
+           admin_read_shape(rq, ret, closure_data) && copy_name(ret->mesh, rq->mesh, "mesh", closure_data) &&
            copy_name(ret->class_name, rq->class_name, "class", closure_data) &&
            copy_name(ret->source, rq->source, "source", closure_data) &&
            copy_name(ret->target, rq->target, "target", closure_data) &&
@@ -131,8 +143,25 @@ static void end_page(const struct results *res, Tw__ResultsReply *reply)
     while (reply->n_rows && reply->rows[reply->n_rows - 1]->pair->pair_id == reply->next_pair &&
            reply->rows[reply->n_rows - 1]->summary->start_ns == reply->next_ns)
         reply->n_rows--;
-    if (!reply->n_rows)
+    if (res->n_rows && !reply->n_rows)
         reply->next_pair = 0;
+}
+
+static void answer_text(const struct results_call *call, const struct results *res)
+{
+    Tw__ResultsReply reply = TW__RESULTS_REPLY__INIT;
+    Tw__PairInfo last;
+
+    reply.truncated = res->truncated;
+    reply.next_pair = res->next_pair;
+    reply.next_ns = res->next_ns;
+    reply.page_text = (ProtobufCBinaryData){ res->text_len, (uint8_t *)res->text };
+    reply.page_rows = res->text_rows;
+    if (res->text_rows) {
+        admin_fill_pair(&call->c->inv, &res->last, &last);
+        reply.page_last = &last;
+    }
+    call->closure(&reply, call->closure_data);
 }
 
 static void answer_results(const struct results_call *call, const struct results *res)
@@ -162,12 +191,13 @@ static void results_done(void *ctx, struct results *res, const struct tw_err *er
 {
     struct results_call *call = ctx;
 
-    if (res)
-        answer_results(call, res);
-    else
+    if (!res)
         admin_fail_run(err->rc, err->text, call->closure_data);
-    if (res)
-        results_free(res);
+    else if (res->text)
+        answer_text(call, res);
+    else
+        answer_results(call, res);
+    results_free(res);
     free(call);
 }
 
@@ -184,7 +214,9 @@ void admin_results(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Res
     call = malloc(sizeof *call);
     if (call)
         *call = (struct results_call){ c, rq->paged, closure, closure_data };
-    rc = call ? results_run(&c->inv, c->readers, &f, tw_wall_now().ns, results_done, call) : TW_ENOMEM;
+    rc = call
+             ? results_run(&c->inv, admin_pair_lists(c), c->readers, &f, tw_wall_now().ns, results_done, call)
+             : TW_ENOMEM;
     if (rc == TW_OK)
         return;
     free(call);

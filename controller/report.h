@@ -12,6 +12,7 @@
 #define ONDEMAND_MESH "on-demand" /* reserved: the pairs of tests on demand */
 
 enum report_format { REPORT_JSON, REPORT_CSV, REPORT_NDJSON, REPORT_HTML };
+enum results_form { RESULTS_AS_ROWS, RESULTS_AS_CSV, RESULTS_AS_LINES }; /* twampctl's lines: CSV, or the same as JSON */
 /* A filter as a user gives it; empty strings match everything. */
 struct report_filter {
     char mesh[STORE_NAME_MAX], class_name[STORE_NAME_MAX], source[STORE_NAME_MAX], target[STORE_NAME_MAX];
@@ -34,6 +35,8 @@ struct report_filter {
     char sort_by[64];       /* report: the worst first, by this number of stats_fields[] or "completeness_ratio" */
     uint32_t top;           /* report: only so many of them; 0 = all */
     uint32_t skip;          /* report: without so many of the first pairs, where they stand in their order */
+    bool paged;             /* results: a page, which may end before the limit and says where the next one begins */
+    enum results_form form; /* of a page */
     uint64_t page_pair;     /* results: from this pair on, and of it from page_ns on; 0: all */
     int64_t page_ns;
     int64_t before_from_ns, before_to_ns; /* report: another span beside it; to 0 = none */
@@ -62,9 +65,6 @@ bool report_matches(const struct report_match *m, const struct store_pair *p);
 void report_match_end(struct report_match *m);
 #define REPORT_LIMIT_DEFAULT 10000
 #define REPORT_LIMIT_MAX 100000 /* where what is shown is made of all */
-#define RESULTS_LIMIT_DEFAULT 1000
-/* An answer that takes more memory is cut, whatever its limit allows: histograms make a row some KiB, or up to 200. */
-#define RESULTS_MAX_BYTES ((size_t)32 << 20)
 
 /* One flow of a pair; the pair's own numbers are the merge of all its flows. */
 struct report_flow {
@@ -120,18 +120,6 @@ struct report {
     size_t n_groups, cap_groups;
     struct report *before;      /* of the other span; owned */
 };
-struct result_row {
-    struct store_pair pair;
-    struct tw_summary summary;
-};
-struct results {
-    struct result_row *rows;    /* sorted by pair, then start */
-    size_t n_rows;
-    bool truncated;
-    uint64_t next_pair; /* truncated: of the first row that is not here */
-    int64_t next_ns;
-};
-
 /* The pairs that match, sorted by mesh, class, source, target; the array is malloc'ed. Loop thread. */
 enum tw_rc report_select(const struct inventory *inv, const struct report_filter *f, const struct pair ***ret, size_t *ret_n);
 
@@ -150,8 +138,5 @@ enum tw_rc report_run_some(struct inventory *inv, struct reader_pool *readers, c
                            const struct pair *const *pairs, size_t n, int64_t now_ns,
                            void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx);
 void report_free(struct report *r);
-enum tw_rc results_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
-                       void (*done)(void *ctx, struct results *res, const struct tw_err *err), void *ctx);
-void results_free(struct results *r);
 
 #endif

@@ -1,8 +1,8 @@
 #include <inttypes.h>
-#include <unistd.h>
 #include "controller/cli/fetch.h"
 #include "controller/cli/filter.h"
 #include "controller/cli/group_rows.h"
+#include "controller/cli/paging.h"
 #include "controller/cli/pairs.h"
 
 static const struct out_col columns[] = {
@@ -138,52 +138,54 @@ static enum cli_exit print_whole(struct cli *c, Tw__ReportReply *reply)
 
 #define PAGE_PAIRS 500
 
-/* *ret_last: there is no other. *ret_old: the controller is from before there were pages, and nothing has
- * been printed. */
-static enum cli_exit page(struct cli *c, Tw__PairFilter *rq, struct progress *progress, bool *ret_last,
-                          bool *ret_old)
+struct pages {
+    struct paging p; /* first */
+    Tw__PairFilter rq;
+    bool old; /* the controller is from before there were pages, and nothing has been printed */
+};
+
+static enum cli_exit print_page(struct pages *p, const Tw__ReportReply *reply)
 {
+    if (reply->truncated && reply->next <= p->rq.skip)
+        return cli_fail(CLI_FAILED, "pair number %u has more flows than an answer holds", p->rq.skip);
+    if (p->rq.flows && !reply->flows)
+        return cli_fail(CLI_FAILED, "this controller is too old for --flows: it only has pairs as a whole");
+    return decode_and_print(p->p.c, reply);
+}
+
+static enum cli_exit page(struct paging *paging)
+{
+    struct pages *p = (struct pages *)paging;
     ProtobufCMessage *m = NULL;
-    enum cli_exit code = cli_call(c, "Report", &rq->base, &m);
+    enum cli_exit code = cli_call(p->p.c, "Report", &p->rq.base, &m);
     const Tw__ReportReply *reply = (const Tw__ReportReply *)m;
 
-    *ret_last = true;
+    p->p.more = false;
     if (code)
         return code;
-    *ret_last = !reply->truncated;
-    *ret_old = reply->truncated && !reply->next;
-    if (!*ret_old && reply->truncated && reply->next <= rq->skip)
-        code = cli_fail(CLI_FAILED, "pair number %u has more flows than an answer holds", rq->skip);
-    else if (rq->flows && !reply->flows)
-        code = cli_fail(CLI_FAILED, "this controller is too old for --flows: it only has pairs as a whole");
-    else if (!*ret_old)
-        code = decode_and_print(c, reply);
-    rq->skip = reply->next;
-    if (!rq->latest) { /* the same span for all pages */
-        rq->from_ns = reply->from_ns;
-        rq->to_ns = reply->to_ns;
+    p->old = reply->truncated && !reply->next;
+    if (!p->old)
+        code = print_page(p, reply);
+    p->p.more = reply->truncated && !p->old;
+    p->rq.skip = reply->next;
+    if (!p->rq.latest) { /* the same span for all pages */
+        p->rq.from_ns = reply->from_ns;
+        p->rq.to_ns = reply->to_ns;
     }
-    c->looks += !*ret_old; /* one heading for all pages */
-    if (!*ret_last)
-        progress_say(progress, rq->skip, 0, "%u pairs", rq->skip);
+    if (p->p.more)
+        progress_say(&p->p.progress, p->rq.skip, 0, "%u pairs", p->rq.skip);
     cli_free_reply(m);
     return code;
 }
 
 static enum cli_exit by_pages(struct cli *c, const Tw__PairFilter *filter, bool *ret_old)
 {
-    Tw__PairFilter rq = *filter;
-    struct progress progress;
-    size_t looks = c->looks;
-    enum cli_exit code = CLI_OK;
-    bool last = false;
+    struct pages p = { .rq = *filter };
+    enum cli_exit code;
 
-    rq.limit = PAGE_PAIRS;
-    progress_begin(&progress, isatty(STDOUT_FILENO) ? PROGRESS_NONE : cli_progress(c), "report");
-    while (!code && !last && !*ret_old && !ferror(stdout))
-        code = page(c, &rq, &progress, &last, ret_old);
-    progress_end(&progress);
-    c->looks = looks;
+    p.rq.limit = PAGE_PAIRS;
+    code = paging_run(&p.p, c, "report", page);
+    *ret_old = p.old;
     return code;
 }
 

@@ -1,6 +1,6 @@
 #include <stdlib.h>
-#include <unistd.h>
 #include "controller/cli/filter.h"
+#include "controller/cli/paging.h"
 #include "controller/cli/pairs.h"
 
 static const struct out_col columns[] = {
@@ -129,42 +129,53 @@ static void say_more(uint64_t n)
 /* ---- Page by page ---- */
 
 struct pages {
-    struct cli *c;
+    struct paging p; /* first */
     Tw__PairFilter rq;
-    struct progress progress;
     uint64_t n, limit; /* rows; 0: all */
-    bool more;
 };
+
+static const Tw__PairInfo *last_pair(const Tw__ResultsReply *reply)
+{
+    return reply->n_rows ? reply->rows[reply->n_rows - 1]->pair : reply->page_last;
+}
 
 static void say_progress(struct pages *p, const Tw__ResultsReply *reply)
 {
+    const Tw__PairInfo *pair = last_pair(reply);
     char at[OUT_NUM];
 
-    if (p->more && reply->n_rows) {
-        const Tw__PairInfo *pair = reply->rows[reply->n_rows - 1]->pair;
-
-        progress_say(&p->progress, p->n, p->limit, "%llu summaries, at %s > %s, %s", (unsigned long long)p->n,
-                     pair ? pair->source : "?", pair ? pair->target : "?", out_time(reply->next_ns, at));
-    }
+    if (p->p.more && pair)
+        progress_say(&p->p.progress, p->n, p->limit, "%llu summaries, at %s > %s, %s",
+                     (unsigned long long)p->n, pair->source, pair->target, out_time(reply->next_ns, at));
 }
 
-static enum cli_exit page(struct pages *p)
+/* As rows, or as text that is lines already: then only the heading is ours. */
+static enum cli_exit print_page(struct pages *p, const Tw__ResultsReply *reply, size_t n)
 {
+    enum cli_exit code = print_rows(p->p.c, reply, n);
+
+    if (!code && reply->page_text.len)
+        fwrite(reply->page_text.data, 1, reply->page_text.len, stdout);
+    p->n += n + reply->page_rows;
+    return code;
+}
+
+static enum cli_exit page(struct paging *paging)
+{
+    struct pages *p = (struct pages *)paging;
     ProtobufCMessage *m = NULL;
-    enum cli_exit code = cli_call(p->c, "Results", &p->rq.base, &m);
+    enum cli_exit code = cli_call(p->p.c, "Results", &p->rq.base, &m);
     const Tw__ResultsReply *reply = (const Tw__ResultsReply *)m;
     size_t n;
 
     if (code)
         return code;
     n = p->limit && reply->n_rows > p->limit - p->n ? (size_t)(p->limit - p->n) : reply->n_rows;
-    p->more = reply->truncated || n < reply->n_rows;
-    code = print_rows(p->c, reply, n);
-    p->n += n;
-    p->c->looks++; /* one heading for all pages */
-    if (p->more && (!reply->next_pair || p->n == p->limit)) {
+    p->p.more = reply->truncated || n < reply->n_rows;
+    code = print_page(p, reply, n);
+    if (p->p.more && (!reply->next_pair || (p->limit && p->n == p->limit))) {
         say_more(p->n); /* also of a controller from before there were pages */
-        p->more = false;
+        p->p.more = false;
     }
     say_progress(p, reply);
     p->rq.page_pair = reply->next_pair;
@@ -173,24 +184,18 @@ static enum cli_exit page(struct pages *p)
     return code;
 }
 
-/* A page at a time, so that neither we nor the controller hold more, whatever the span. The same span for all
- * of them. */
+/* The same span for all of them. */
 static enum cli_exit by_pages(struct cli *c, const Tw__PairFilter *filter)
 {
-    struct pages p = { .c = c, .rq = *filter, .limit = filter->limit, .more = true };
-    size_t looks = c->looks;
-    enum cli_exit code = CLI_OK;
+    struct pages p = { .rq = *filter, .limit = filter->limit };
 
     p.rq.paged = true;
     p.rq.limit = 0;
+    if (!p.limit) /* else the last page is cut between rows */
+        p.rq.page_form = (char *)(c->opt.output == FORMAT_CSV ? "csv" : "ndjson");
     if (!p.rq.to_ns)
         p.rq.to_ns = c->wall_ns();
-    progress_begin(&p.progress, isatty(STDOUT_FILENO) ? PROGRESS_NONE : cli_progress(c), "results");
-    while (!code && p.more && !ferror(stdout))
-        code = page(&p);
-    progress_end(&p.progress);
-    c->looks = looks;
-    return code;
+    return paging_run(&p.p, c, "results", page);
 }
 
 static enum cli_exit at_once(struct cli *c, const Tw__PairFilter *filter)

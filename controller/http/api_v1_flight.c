@@ -6,6 +6,7 @@
 #include "controller/enrolment.h"
 #include "controller/flight.h"
 #include "controller/http/api.h"
+#include "controller/results.h"
 
 #define SPAN_DEFAULT_NS (10 * TW_NS_PER_S)
 

@@ -3,6 +3,7 @@
 #include "controller/http/api.h"
 #include "controller/http/export.h"
 #include "controller/http/report_text.h"
+#include "controller/results.h"
 
 struct summaries_answer {
     struct results *res;
@@ -67,7 +68,7 @@ void http_summaries(void *ctx, struct http_req *rq)
     w = api_wait_new(c, rq, &f);
     if (!w)
         return;
-    rc = results_run(&c->inv, c->readers, &f, loop_now(c->loop).wall.ns, on_results, w);
+    rc = results_run(&c->inv, NULL, c->readers, &f, loop_now(c->loop).wall.ns, on_results, w);
     if (rc) {
         api_refuse(rq, rc, NULL);
         free(w);

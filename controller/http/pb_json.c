@@ -41,9 +41,10 @@ const char *pb_json_member(const ProtobufCFieldDescriptor *f)
     return f->name;
 }
 
+/* Of pages as twampctl asks for them. */
 bool pb_json_is_internal(const ProtobufCFieldDescriptor *f)
 {
-    return !strcmp(f->name, "paged") || !strcmp(f->name, "page_pair") || !strcmp(f->name, "page_ns");
+    return !strcmp(f->name, "paged") || !strncmp(f->name, "page_", 5);
 }
 
 bool pb_json_is_ratio(const ProtobufCFieldDescriptor *f)
@@ -258,5 +259,6 @@ void pb_json_add(cJSON *o, const ProtobufCMessage *m)
         return;
     }
     for (unsigned i = 0; i < m->descriptor->n_fields; i++)
-        add_field(o, &m->descriptor->fields[i], m);
+        if (!pb_json_is_internal(&m->descriptor->fields[i]))
+            add_field(o, &m->descriptor->fields[i], m);
 }

@@ -404,3 +404,97 @@ void summary_csv_row(FILE *to, const struct store_pair *pair, const struct tw_su
     csv_view(to, &view);
     putc('\n', to);
 }
+
+/* ---- As twampctl's lines ---- */
+
+/* As cJSON escapes it. */
+static void line_escaped(FILE *to, unsigned char c)
+{
+    static const char short_of[] = "b\bf\fn\nr\rt\t\"\"\\\\";
+    const char *at = NULL;
+
+    for (size_t i = 1; i < sizeof short_of && !at; i += 2)
+        at = short_of[i] == (char)c ? &short_of[i - 1] : NULL;
+    if (at)
+        fprintf(to, "\\%c", *at);
+    else
+        fprintf(to, "\\u%04x", c);
+}
+
+/* Whatever comes next is not the first. */
+static void line_text(FILE *to, const char *name, const char *text)
+{
+    fprintf(to, "\"%s\":", name);
+    if (!*text) {
+        fputs("null,", to);
+        return;
+    }
+    putc('"', to);
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c < 32 || *c == '"' || *c == '\\')
+            line_escaped(to, *c);
+        else
+            putc(*c, to);
+    }
+    fputs("\",", to);
+}
+
+static void line_time(FILE *to, const char *name, int64_t ns)
+{
+    if (ns)
+        fprintf(to, "\"%s\":%" PRId64 ",", name, ns);
+    else
+        fprintf(to, "\"%s\":null,", name);
+}
+
+static void line_field(FILE *to, const struct stats_view *v, const struct stats_field *f)
+{
+    char text[NUMTEXT_MAX];
+    const void *at = (const char *)v + f->offset;
+    const char *word;
+    struct tw_num n;
+
+    fputs(",\"", to);
+    fputs(f->name, to);
+    fputs("\":", to);
+    switch (f->kind) {
+    case STATS_U64:
+        fputs(numtext_u64(*(const uint64_t *)at, text), to);
+        break;
+    case STATS_BOOL:
+        fputs(*(const bool *)at ? "true" : "false", to);
+        break;
+    case STATS_TEXT: /* our own words: nothing in them has to be escaped */
+        word = *(const char *const *)at;
+        if (word && *word)
+            fprintf(to, "\"%s\"", word);
+        else
+            fputs("null", to);
+        break;
+    default:
+        n = stats_number(v, f);
+        fputs(n.known ? numtext_exact(n.value, text) : "null", to);
+        break;
+    }
+}
+
+void summary_line_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s)
+{
+    struct stats_view view;
+
+    stats_view(s, &view);
+    putc('{', to);
+    line_text(to, "mesh", pair->mesh);
+    line_text(to, "class", pair->class_name);
+    line_text(to, "source", pair->source);
+    line_text(to, "target", pair->target);
+    fprintf(to, "\"flow\":%u,", s->flow);
+    line_text(to, "status", tw_status_name(s->status));
+    line_time(to, "start_ns", s->start_ns);
+    line_time(to, "end_ns", s->end_ns);
+    fprintf(to, "\"pair_id\":%" PRIu64 ",\"generation\":%" PRIu64 ",\"seq_first\":%u,\"test_id\":%" PRIu64, pair->id,
+            s->generation, s->seq_first, s->test_id);
+    for (size_t i = 0; i < stats_fields_n; i++)
+        line_field(to, &view, &stats_fields[i]);
+    fputs("}\n", to);
+}

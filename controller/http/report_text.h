@@ -27,6 +27,8 @@ cJSON *summary_item(const struct store_pair *pair, const struct tw_summary *s);
 void summary_ndjson_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s);
 void summary_csv_heading(FILE *to);
 void summary_csv_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s);
+/* The same columns as one JSON object: as twampctl results -o ndjson. */
+void summary_line_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s);
 /* A page that needs nothing from elsewhere: no script, no font, no image but inline ones; fit to print. latest: each
  * pair is of its own period. It is made as a whole, since all rows share a scale: more rows than these are left out, and
  * it says so. */

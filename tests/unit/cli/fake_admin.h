@@ -63,6 +63,7 @@ struct fake {
     bool doctor_healthy;   /* the last one was asked for lon */
     char doctor_asked[256];
     unsigned pages;    /* of results that are still to come; 0: all in one */
+    bool page_texts;   /* results come as text where they are asked for as such */
     bool report_pages; /* each answer has one pair */
     bool old;         /* a controller from before lists had pages */
     char select[128]; /* of the last AgentList */
@@ -823,6 +824,12 @@ static void fake_results(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Res
         assert_int_equal(rq->page_pair, fake->pages == 3 ? 0 : 70 + fake->pages);
         reply.truncated = --fake->pages > 0;
         reply.next_pair = 70 + fake->pages;
+    }
+    if (fake->page_texts && *rq->page_form) {
+        reply.n_rows = 0;
+        reply.page_rows = strlen(rq->page_form);
+        reply.page_text = (ProtobufCBinaryData){ reply.page_rows * 2, (uint8_t *)"1\n2\n3\n4\n5\n6\n" };
+        reply.page_last = rows[0].pair;
     }
     closure(&reply, data);
 }

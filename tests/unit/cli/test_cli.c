@@ -1243,6 +1243,16 @@ static void results_by_pages(void **state)
         { "results -o ndjson -n 3", 3, "more than these 3 summaries" },
         { "results -o ndjson --progress json", 6, "\"progress\":\"results\"" },
     };
+    static const struct {
+        const char *words;
+        size_t lines;
+        const char *out, *err;
+    } texts[] = {
+        { "results -o csv", 10, NULL, "" },
+        { "results -o ndjson", 18, "1\n2\n3\n4\n5\n6\n1\n2\n3\n4\n5\n6\n1\n2\n3\n4\n5\n6\n", "" },
+        { "results -o ndjson --progress json", 18, NULL, "6 summaries, at ams > fra" },
+        { "results -o ndjson -n 3", 3, NULL, "more than these 3 summaries" },
+    };
     static const char *const reports[] = { "report -o ndjson", "report -o ndjson", "report -o csv",
                                            "report -o csv" };
     struct fake *f = *state;
@@ -1253,6 +1263,15 @@ static void results_by_pages(void **state)
         if (r.code || count_lines(r.out) != cases[i].lines || !strstr(r.err, cases[i].err))
             fail_msg("%s: %d, %zu lines, \"%s\"", cases[i].words, r.code, count_lines(r.out), r.err);
     }
+    f->page_texts = true; /* three lines each, and six; where a limit may be in the middle of a page, rows */
+    for (size_t i = 0; i < TW_NELEM(texts); i++) {
+        f->pages = 3;
+        run_ctl(f, texts[i].words, NULL, &r);
+        if (r.code || count_lines(r.out) != texts[i].lines || !strstr(r.err, texts[i].err) ||
+            (texts[i].out && strcmp(r.out, texts[i].out) != 0))
+            fail_msg("%s: %d, \"%s\", \"%s\"", texts[i].words, r.code, r.out, r.err);
+    }
+    f->page_texts = false;
     f->pages = 0;
     for (size_t i = 0; i < TW_NELEM(reports); i++) { /* three pairs: in one answer, and one in each */
         f->report_pages = i % 2;

@@ -2,7 +2,8 @@
 #include "tests/unit/controller/api_fixture.h"
 #include <pthread.h>
 #include "common/loss_runs.h"
-#include "controller/report.h"
+#include "controller/http/report_text.h"
+#include "controller/results.h"
 
 #define T0 (INT64_C(1700000000) * TW_NS_PER_S) /* a multiple of the period */
 #define AT(n) (T0 + (n)*FX_PERIOD)
@@ -50,7 +51,7 @@ static struct results *run_results(struct fx *f, const struct report_filter *fil
 {
     struct got g = { 0 };
 
-    FX_OK(results_run(&f->inv, f->readers, filter, NOW, on_results, &g));
+    FX_OK(results_run(&f->inv, NULL, f->readers, filter, NOW, on_results, &g));
     fx_run_until(f, &g.done, "results");
     if (!g.res)
         fail_msg("results: %s", g.err.text);
@@ -278,7 +279,8 @@ static void latest_takes_the_newest_end(void **state)
     fx_free(f);
 }
 
-/* However often a pair has been scheduled anew: what counts is what was expected when its latest period was. */
+/* However often a pair has been scheduled anew: what counts is what was expected when its latest period was.
+ */
 static void latest_is_judged_by_its_time(void **state)
 {
     enum { CHANGES = 200 };
@@ -291,10 +293,10 @@ static void latest_is_judged_by_its_time(void **state)
     (void)state;
     FX_OK(store_begin(f->store, &err));
     for (int64_t n = 1; n <= CHANGES; n++) /* 2, 3, 1, 2, ... flows */
-        FX_OK(store_pair_scheduled(f->store, p->row.id, 1,
-                                   &(struct store_expectation){ .report_period_ns = FX_PERIOD,
-                                                                .flows = 1 + (uint32_t)(n % 3) },
-                                   AT(n), &err));
+        FX_OK(store_pair_scheduled(
+            f->store, p->row.id, 1,
+            &(struct store_expectation){ .report_period_ns = FX_PERIOD, .flows = 1 + (uint32_t)(n % 3) },
+            AT(n), &err));
     FX_OK(store_commit(f->store, &err));
     for (int64_t n = 3; n < CHANGES; n += 61) {
         uint32_t flows = 1 + (uint32_t)(n % 3);
@@ -347,7 +349,9 @@ static void what_is_left_is_said(void **state)
         summary_free(&s);
     }
     for (size_t i = 0; i < TW_NELEM(cases); i++) {
-        struct report_filter filter = { .from_ns = AT(cases[i].from), .to_ns = AT(cases[i].to), .flows = true };
+        struct report_filter filter = { .from_ns = AT(cases[i].from),
+                                        .to_ns = AT(cases[i].to),
+                                        .flows = true };
         struct report *rep;
         const struct report_pair *got;
         bool more = cases[i].days > 0;
@@ -358,13 +362,15 @@ static void what_is_left_is_said(void **state)
         assert_int_equal(rep->n_pairs, 1);
         got = &rep->pairs[0];
         if (got->periods_expected != cases[i].expected || got->periods_stored != cases[i].stored ||
-            got->flows[0].periods_expected != cases[i].expected || got->flows[0].periods_stored != cases[i].stored)
+            got->flows[0].periods_expected != cases[i].expected ||
+            got->flows[0].periods_stored != cases[i].stored)
             fail_msg("%s: %llu of %llu", cases[i].name, (unsigned long long)got->periods_stored,
                      (unsigned long long)got->periods_expected);
-        if (cases[i].expected
-                ? got->covers_from_ns != AT(cases[i].covers_from) || got->covers_to_ns != AT(cases[i].covers_to)
-                : got->covers_from_ns < got->covers_to_ns)
-            fail_msg("%s: covers [%lld, %lld)", cases[i].name, (long long)((got->covers_from_ns - T0) / FX_PERIOD),
+        if (cases[i].expected ? got->covers_from_ns != AT(cases[i].covers_from) ||
+                                    got->covers_to_ns != AT(cases[i].covers_to)
+                              : got->covers_from_ns < got->covers_to_ns)
+            fail_msg("%s: covers [%lld, %lld)", cases[i].name,
+                     (long long)((got->covers_from_ns - T0) / FX_PERIOD),
                      (long long)((got->covers_to_ns - T0) / FX_PERIOD));
         report_free(rep);
     }
@@ -515,6 +521,102 @@ static void widen(struct hist *h)
         }
 }
 
+struct all_pages {
+    char *text;
+    size_t len;
+    uint64_t rows;
+    unsigned pages, empty;
+};
+
+static struct all_pages read_pages(struct fx *f, struct report_filter filter, enum results_form form)
+{
+    struct pair_lists lists = { 0 };
+    struct all_pages all = { 0 };
+    FILE *to = open_memstream(&all.text, &all.len);
+    bool more = true;
+
+    filter.paged = true;
+    filter.form = form;
+    while (more) {
+        struct got g = { 0 };
+
+        FX_OK(results_run(&f->inv, &lists, f->readers, &filter, NOW, on_results, &g));
+        fx_run_until(f, &g.done, "a page");
+        if (!g.res)
+            fail_msg("page: %s", g.err.text);
+        assert_in_range(g.res->text_len, 0, RESULTS_TEXT_MAX);
+        fwrite(g.res->text, 1, g.res->text_len, to);
+        all.rows += g.res->text_rows;
+        all.pages++;
+        all.empty += !g.res->text_rows;
+        more = g.res->truncated;
+        filter.page_pair = g.res->next_pair;
+        filter.page_ns = g.res->next_ns;
+        assert_true(!more || filter.page_pair);
+        results_free(g.res);
+    }
+    fclose(to);
+    pair_lists_clear(&lists);
+    return all;
+}
+
+/* What all pages are together. */
+static char *rows_as_text(struct fx *f, struct report_filter filter, enum results_form form)
+{
+    struct results *res;
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    filter.limit = 100000;
+    res = run_results(f, &filter);
+    assert_false(res->truncated);
+    for (size_t i = 0; i < res->n_rows; i++) {
+        if (form == RESULTS_AS_CSV)
+            summary_csv_row(to, &res->rows[i].pair, &res->rows[i].summary);
+        else
+            summary_line_row(to, &res->rows[i].pair, &res->rows[i].summary);
+    }
+    fclose(to);
+    results_free(res);
+    return text;
+}
+
+/* Whatever page they come in, all rows come once: of a pair whose flows have the same starts, and behind more
+ * pairs without rows than one page looks at. */
+static void pages_of_text_are_all_rows_once(void **state)
+{
+    struct fx *f = fx_new(1, 10);
+    struct pair *p = fx_pair(f, "m", "c", "ams", "zrh", 2, AT(0)), *q;
+    struct report_filter filter = { .from_ns = AT(0), .to_ns = AT(900) };
+    char name[16];
+
+    (void)state;
+    for (unsigned i = 0; i < RESULTS_PAGE_PAIRS; i++) {
+        snprintf(name, sizeof name, "h%04u", i);
+        fx_pair(f, "m", "c", "ams", name, 1, 0);
+    }
+    q = fx_pair(f, "m", "c", "zrh", "say \"a\\b\"", 1, AT(0));
+    for (int64_t n = 0; n < 260; n++)
+        for (uint32_t flow = 0; flow < 3; flow++) {
+            struct tw_summary s = fx_summary(f, flow < 2 ? p : q, flow % 2, AT(n));
+            fx_store(f, &s);
+            summary_free(&s);
+        }
+    for (enum results_form form = RESULTS_AS_CSV; form <= RESULTS_AS_LINES; form++) {
+        char *whole = rows_as_text(f, filter, form);
+        struct all_pages all = read_pages(f, filter, form);
+
+        assert_int_equal(all.rows, 3 * 260);
+        assert_true(all.pages > (form == RESULTS_AS_CSV ? 1 : 3) && all.empty == 1);
+        if (strlen(whole) != all.len || memcmp(whole, all.text, all.len) != 0)
+            fail_msg("form %d: %zu octets in pages, %zu together", form, all.len, strlen(whole));
+        free(whole);
+        free(all.text);
+    }
+    fx_free(f);
+}
+
 static void results_are_bounded_in_memory(void **state)
 {
     struct fx *f = fx_new(1, 10);
@@ -583,7 +685,7 @@ static void busy_is_said_and_stopping_loses_nothing(void **state)
     while (!b.running)
         usleep(1000);
     FX_OK(report_run(&f->inv, f->readers, &filter, NOW, on_report, &first));
-    FX_OK(results_run(&f->inv, f->readers, &filter, NOW, on_results, &second));
+    FX_OK(results_run(&f->inv, NULL, f->readers, &filter, NOW, on_results, &second));
     assert_int_equal(report_run(&f->inv, f->readers, &filter, NOW, on_report, &third), TW_EBUSY);
     assert_int_equal(report_run(&f->inv, f->readers, &wrong, NOW, on_report, &third), TW_EINVAL);
     assert_int_equal(report_run(&f->inv, f->readers, &hostile, NOW, on_report, &third), TW_EINVAL);
@@ -660,7 +762,8 @@ static void loss_runs_are_joined(void **state)
     fx_free(f);
 }
 
-/* An outage of hours, over the ends of periods and of a day, and one within an hour: a report says of it the same when only roll-ups are left. */
+/* An outage of hours, over the ends of periods and of a day, and one within an hour: a report says of it the
+ * same when only roll-ups are left. */
 static void loss_runs_stay_joined(void **state)
 {
     static const int64_t outages[][2] = { { 5, 900 }, { 950, 953 } }; /* in periods; the day ends at 640 */
@@ -670,7 +773,9 @@ static void loss_runs_stay_joined(void **state)
     struct store_retention r = { .now_ns = AT(5 * DAY),
                                  .keep.ns = { DAY * FX_PERIOD, DAY * FX_PERIOD, DAY * FX_PERIOD,
                                               40 * DAY * FX_PERIOD, 40 * DAY * FX_PERIOD } };
-    struct report_filter filter = { .from_ns = AT(-80), .to_ns = AT(END), .flows = true }; /* 22:00 to 01:00 */
+    struct report_filter filter = { .from_ns = AT(-80),
+                                    .to_ns = AT(END),
+                                    .flows = true }; /* 22:00 to 01:00 */
     bool more = true;
 
     (void)state;
@@ -708,7 +813,8 @@ static void loss_runs_stay_joined(void **state)
             rep->pairs[0].flows[0].view.loss_runs != 2 || rep->pairs[0].view.loss_run_longest_s != 8950)
             fail_msg("%s: %llu runs, the longest of %llu probes and %g s", step ? "roll-ups" : "summaries",
                      (unsigned long long)rep->pairs[0].view.loss_runs,
-                     (unsigned long long)rep->pairs[0].view.loss_run_longest, rep->pairs[0].view.loss_run_longest_s);
+                     (unsigned long long)rep->pairs[0].view.loss_run_longest,
+                     rep->pairs[0].view.loss_run_longest_s);
         report_free(rep);
     }
     fx_free(f);
@@ -730,6 +836,7 @@ int main(void)
         cmocka_unit_test(dropped_by_the_source),
         cmocka_unit_test(results_in_order_up_to_the_limit),
         cmocka_unit_test(results_are_bounded_in_memory),
+        cmocka_unit_test(pages_of_text_are_all_rows_once),
         cmocka_unit_test(busy_is_said_and_stopping_loses_nothing),
     };
 
