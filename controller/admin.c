@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADMIN_PEERS 256u /* of each listener */
+/* Of each listener: */
+#define ADMIN_PEERS 256u
+#define ADMIN_CALLS 32u /* unanswered, of one connection */
+#define ADMIN_CALLS_ALL 256u
 
 struct admin {
     Tw__Admin_Service service; /* first */
@@ -67,8 +70,10 @@ void admin_change(Tw__Admin_Service *service, const struct change_request *rq, v
         rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "the controller is stopping");
         return;
     }
-    rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "%s",
-             rc == TW_EBUSY ? "too many changes wait: try again" : "out of memory");
+    if (rc == TW_EBUSY)
+        rpc_fail_later(closure_data, ADMIN_RETRY_MS, "too many changes wait: try again later");
+    else
+        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
 }
 
 /* ---- Start ---- */
@@ -99,7 +104,9 @@ static enum tw_rc listen_at(struct admin *a, const char *url, struct rpc_server 
                                                        .hooks = gate_rpc_hooks(c->gate),
                                                        .services = &a->offered,
                                                        .n_services = 1,
-                                                       .max_peers = ADMIN_PEERS },
+                                                       .max_peers = ADMIN_PEERS,
+                                                       .max_calls = ADMIN_CALLS,
+                                                       .max_calls_all = ADMIN_CALLS_ALL },
                             ret, err);
 }
 

@@ -18,6 +18,7 @@ void admin_free(struct admin *a);
 struct controller *admin_controller(Tw__Admin_Service *service);
 /* Of those that ask page by page. */
 struct pair_lists *admin_pair_lists(struct controller *c);
+#define ADMIN_RETRY_MS 500 /* when too much of something waits: rpc_fail_later() */
 /* For the reply that is being built; empty; valid until the next one. */
 struct arena *admin_arena(struct controller *c);
 /* Copy in the arena; "" when there is no room. */

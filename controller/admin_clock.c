@@ -85,10 +85,11 @@ static void audited(void *ctx, enum tw_rc rc, const struct clocks_result *r)
     struct clock_call *call = ctx;
     Tw__ClockReply reply = TW__CLOCK_REPLY__INIT;
 
-    if (rc) {
+    if (rc == TW_EBUSY) {
+        rpc_fail_later(call->closure_data, ADMIN_RETRY_MS, "too many queries run already: try again later");
+    } else if (rc) {
         rpc_fail(call->closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
-                 "the clocks cannot be audited now: %s",
-                 rc == TW_EBUSY ? "too many queries run already: try again" : tw_rc_name(rc));
+                 "the clocks cannot be audited now: %s", tw_rc_name(rc));
     } else {
         struct arena *ar = admin_arena(call->c);
         reply.time_ns = r->time_ns;

@@ -98,14 +98,15 @@ void admin_fill_pair(const struct inventory *inv, const struct store_pair *p, Tw
 
 void admin_fail_run(enum tw_rc rc, const char *text, void *closure_data)
 {
-    Tw__Status status = rc == TW_EBUSY || rc == TW_ENOMEM ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED
-                        : rc == TW_EINVAL                 ? TW__STATUS__STATUS_INVALID_ARGUMENT
-                                                          : TW__STATUS__STATUS_INTERNAL;
+    Tw__Status status = rc == TW_ENOMEM   ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED
+                        : rc == TW_EINVAL ? TW__STATUS__STATUS_INVALID_ARGUMENT
+                                          : TW__STATUS__STATUS_INTERNAL;
 
-    rpc_fail(closure_data, status, "%s",
-             text[0]          ? text
-             : rc == TW_EBUSY ? "too many queries run already: try again"
-                              : tw_rc_name(rc));
+    if (rc == TW_EBUSY)
+        rpc_fail_later(closure_data, ADMIN_RETRY_MS, "%s",
+                       text[0] ? text : "too many queries run already: try again later");
+    else
+        rpc_fail(closure_data, status, "%s", text[0] ? text : tw_rc_name(rc));
 }
 
 /* ---- Results ---- */

@@ -41,6 +41,9 @@ struct rpc_service {
  * closure(reply, closure_data) or rpc_fail(closure_data, ...), exactly once, now or later. The request is valid
  * until then. Answering after the peer has gone, or the deadline passed, is allowed and has no effect. */
 void rpc_fail(void *closure_data, Tw__Status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* RESOURCE_EXHAUSTED for the moment: nothing was done, and after retry_ms (> 0) the same call may do. */
+void rpc_fail_later(void *closure_data, uint32_t retry_ms, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Who asks; NULL if the peer has gone meanwhile, or if it is ourselves. */
 struct rpc_peer *rpc_call_peer(void *closure_data);
 struct rpc_result;
@@ -67,6 +70,8 @@ struct rpc_result {
     Tw__Status status;
     const char *detail;
     bool answered; /* the status is the peer's own; else nothing came from it */
+    uint32_t retry_ms; /* with RESOURCE_EXHAUSTED: nothing was done, ask again after so long; 0: that would
+                          not help */
 };
 /* Inside done(): the outcome of this call. */
 struct rpc_result rpc_result(void);
@@ -147,6 +152,9 @@ struct rpc_server_conf {
     unsigned max_peers;      /* 0 = 20000; connections past HELLO */
     unsigned max_handshakes; /* 0 = 1024; connections before HELLO_OK: the oldest is cut off when one more comes */
     unsigned max_joiners;    /* 0 = 64; the same for those */
+    /* Calls that handlers have and have not answered, of one connection and of all, those whose connection
+     * has ended, too. More are refused (RESOURCE_EXHAUSTED, retry_ms). 0 = 1024, 16384 */
+    unsigned max_calls, max_calls_all;
     struct rpc_times times;
 };
 /* Bound on return. TW_EINUSE, TW_EPERM, TW_EINVAL with *err saying what to do. */
@@ -160,8 +168,9 @@ enum tw_rc rpc_server_set_tls(struct rpc_server *s, const struct rpc_tls *tls, s
 uint16_t rpc_server_port(const struct rpc_server *s);
 
 struct rpc_counters {
-    uint64_t accepted, handshakes_failed, handshakes_timed_out, handshakes_evicted, peers, frames_in, frames_out,
-        bytes_in, bytes_out, calls_in, calls_out, bad_frames, dead_peers, late_replies;
+    uint64_t accepted, handshakes_failed, handshakes_timed_out, handshakes_evicted, peers, frames_in,
+        frames_out, bytes_in, bytes_out, calls_in, calls_out, calls_refused, calls_now, bad_frames,
+        dead_peers, late_replies;
 };
 /* Handshakes that failed lately, the newest first: for people who look for the cause. The same from the same address is
  * one. Returns how many of `cap` there are, at most RPC_FAILURES_KEPT. */

@@ -6,7 +6,7 @@
 #define HASH_NONFATAL_OOM 1 /* then hh.tbl is NULL after HASH_ADD */
 #include <uthash.h>
 
-#define MAX_SERVING 1024 /* calls of one peer that may be unanswered */
+#define RETRY_MS 500 /* when too many calls are unanswered */
 
 /* A call that we made. */
 struct rpc_out_call {
@@ -27,6 +27,7 @@ struct rpc_in_call {
     uint64_t id;
     struct rpc_peer *peer; /* NULL: nobody waits for the answer any more, the peer has gone */
     struct loop *loop;
+    struct rpc_load *load; /* in which it counts; NULL: it is our own */
     bool cancelled;
     struct tw_mono due;
     struct arena *arena; /* holds the request */
@@ -40,7 +41,7 @@ struct rpc_in_call {
 
 /* ---- Making calls ---- */
 
-static _Thread_local struct rpc_result result = { TW__STATUS__STATUS_OK, "", false };
+static _Thread_local struct rpc_result result = { TW__STATUS__STATUS_OK, "", false, 0 };
 
 struct rpc_result rpc_result(void)
 {
@@ -73,12 +74,12 @@ static void end_with(struct rpc_out_call *c, struct rpc_result r, const Protobuf
 
 static void end_call(struct rpc_out_call *c, Tw__Status status, const char *detail)
 {
-    end_with(c, (struct rpc_result){ status, detail ? detail : "", false }, NULL);
+    end_with(c, (struct rpc_result){ .status = status, .detail = detail ? detail : "" }, NULL);
 }
 
 static void end_answered(struct rpc_out_call *c, const struct rpc_in_frame *f, const ProtobufCMessage *reply)
 {
-    end_with(c, (struct rpc_result){ f->status, f->detail ? f->detail : "", true }, reply);
+    end_with(c, (struct rpc_result){ f->status, f->detail ? f->detail : "", true, f->retry_ms }, reply);
 }
 
 static void on_deadline(struct loop_timer *t)
@@ -154,7 +155,9 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
 
     if (p->state == PEER_DOWN) {
         tell(closure, closure_data,
-             (struct rpc_result){ TW__STATUS__STATUS_UNAVAILABLE, "the connection is closed", false }, NULL);
+             (struct rpc_result){ .status = TW__STATUS__STATUS_UNAVAILABLE,
+                                  .detail = "the connection is closed" },
+             NULL);
         return;
     }
     c = calloc(1, sizeof *c);
@@ -171,7 +174,8 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     }
     free(c);
     tell(closure, closure_data,
-         (struct rpc_result){ TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory", false }, NULL);
+         (struct rpc_result){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED, .detail = "out of memory" },
+         NULL);
 }
 
 ProtobufCService *rpc_peer_service(struct rpc_peer *p, enum rpc_service_number number,
@@ -237,22 +241,31 @@ void rpc_call_observe(void *closure_data, void (*fn)(void *ctx, const struct rpc
     c->observe_ctx = ctx;
 }
 
-static void tell_observer(const struct rpc_in_call *c, Tw__Status status, const char *detail, const ProtobufCMessage *reply)
+static void tell_observer(const struct rpc_in_call *c, const struct rpc_result *r,
+                          const ProtobufCMessage *reply)
 {
     if (c->observe)
-        c->observe(c->observe_ctx, &(struct rpc_result){ status, detail, true }, reply);
+        c->observe(c->observe_ctx, r, reply);
 }
 
-static void send_failure(struct rpc_peer *p, uint64_t id, Tw__Status status, const char *detail)
+static const struct rpc_result done_well = { TW__STATUS__STATUS_OK, "", true, 0 };
+
+static void send_failure_later(struct rpc_peer *p, uint64_t id, const struct rpc_result *r)
 {
     Tw__Frame f = TW__FRAME__INIT;
     char clipped[RPC_MAX_DETAIL + 1];
 
     f.kind = TW__FRAME_KIND__FRAME_REPLY;
     f.id = id;
-    f.status = status;
-    f.detail = peer_clip_detail(detail ? detail : "", clipped);
+    f.status = r->status;
+    f.detail = peer_clip_detail(r->detail ? r->detail : "", clipped);
+    f.retry_ms = r->retry_ms;
     peer_send_control(p, &f);
+}
+
+static void send_failure(struct rpc_peer *p, uint64_t id, Tw__Status status, const char *detail)
+{
+    send_failure_later(p, id, &(struct rpc_result){ .status = status, .detail = detail });
 }
 
 static bool somebody_waits(const struct rpc_in_call *c)
@@ -262,29 +275,49 @@ static bool somebody_waits(const struct rpc_in_call *c)
 
 static void free_in_call(struct rpc_in_call *c)
 {
-    if (c->peer)
+    if (c->peer) {
         HASH_DEL(c->peer->serving, c);
+        rpc_uncount(&c->peer->side->stats.calls_now);
+    }
+    if (c->load)
+        c->load->calls--;
+    side_load_unref(c->load);
     arena_free(c->arena);
     free(c);
 }
 
+static void fail_with(struct rpc_in_call *c, const struct rpc_result *r)
+{
+    tell_observer(c, r, NULL);
+    if (c->done)
+        c->done(c->ctx, r, NULL);
+    else if (somebody_waits(c))
+        send_failure_later(c->peer, c->id, r);
+    free_in_call(c);
+}
+
 void rpc_fail(void *closure_data, Tw__Status status, const char *fmt, ...)
 {
-    struct rpc_in_call *c = closure_data;
     char text[1024];
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (!status)
-        status = TW__STATUS__STATUS_UNKNOWN;
-    tell_observer(c, status, text, NULL);
-    if (c->done)
-        c->done(c->ctx, &(struct rpc_result){ status, text, true }, NULL);
-    else if (somebody_waits(c))
-        send_failure(c->peer, c->id, status, text);
-    free_in_call(c);
+    fail_with(closure_data,
+              &(struct rpc_result){ status ? status : TW__STATUS__STATUS_UNKNOWN, text, true, 0 });
+}
+
+void rpc_fail_later(void *closure_data, uint32_t retry_ms, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    fail_with(closure_data,
+              &(struct rpc_result){ TW__STATUS__STATUS_RESOURCE_EXHAUSTED, text, true, retry_ms });
 }
 
 static void answer(const ProtobufCMessage *reply, void *closure_data)
@@ -294,9 +327,9 @@ static void answer(const ProtobufCMessage *reply, void *closure_data)
 
     f.kind = TW__FRAME_KIND__FRAME_REPLY;
     f.id = c->id;
-    tell_observer(c, TW__STATUS__STATUS_OK, "", reply);
+    tell_observer(c, &done_well, reply);
     if (c->done) {
-        c->done(c->ctx, &(struct rpc_result){ TW__STATUS__STATUS_OK, "", true }, reply);
+        c->done(c->ctx, &done_well, reply);
     } else if (somebody_waits(c)) {
         enum tw_rc rc = peer_send(c->peer, &f, reply);
 
@@ -329,7 +362,29 @@ static struct rpc_in_call *new_in_call(struct rpc_peer *p, struct rpc_in_frame *
     }
     c->arena = f->arena;
     f->arena = NULL;
+    c->load = p->side->load;
+    c->load->refs++;
+    c->load->calls++;
+    rpc_count(&p->side->stats.calls_now, 1);
     return c;
+}
+
+/* Refused before anything is done: it may be asked again. */
+static bool is_full(struct rpc_peer *p, uint64_t id)
+{
+    const struct rpc_side *s = p->side;
+    bool many = HASH_COUNT(p->serving) >= s->max_calls;
+
+    if (!many && s->load->calls < s->max_calls_all)
+        return false;
+    rpc_count(&p->side->stats.calls_refused, 1);
+    send_failure_later(
+        p, id,
+        &(struct rpc_result){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+                              .detail = many ? "too many unanswered calls on this connection: try again later"
+                                             : "too many unanswered calls: try again later",
+                              .retry_ms = RETRY_MS });
+    return true;
 }
 
 void call_on_request(struct rpc_peer *p, struct rpc_in_frame *f)
@@ -351,9 +406,11 @@ void call_on_request(struct rpc_peer *p, struct rpc_in_frame *f)
         send_failure(p, f->id, TW__STATUS__STATUS_PERMISSION_DENIED, "this connection may not call that service");
         return;
     }
-    c = HASH_COUNT(p->serving) < MAX_SERVING ? new_in_call(p, f) : NULL;
+    if (is_full(p, f->id))
+        return;
+    c = new_in_call(p, f);
     if (!c)
-        send_failure(p, f->id, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "too many unanswered calls");
+        send_failure(p, f->id, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
     else
         f->service->service->invoke(f->service->service, f->method, f->request, answer, c);
 }
@@ -397,7 +454,8 @@ void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, 
     if (!c) {
         Tw__Status status = err.rc == TW_ENOMEM ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED :
                                                   TW__STATUS__STATUS_INVALID_ARGUMENT;
-        done(ctx, &(struct rpc_result){ status, tw_err_format(&err, why, sizeof why), false }, NULL);
+        done(ctx, &(struct rpc_result){ .status = status, .detail = tw_err_format(&err, why, sizeof why) },
+             NULL);
         return;
     }
     c->done = done;
@@ -434,6 +492,7 @@ void call_end_all(struct rpc_peer *p)
         struct rpc_in_call *c = p->serving;
 
         HASH_DEL(p->serving, c);
+        rpc_uncount(&p->side->stats.calls_now);
         c->peer = NULL;
     }
 }

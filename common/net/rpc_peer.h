@@ -25,6 +25,8 @@
     X(bytes_out)            \
     X(calls_in)             \
     X(calls_out)            \
+    X(calls_refused)        \
+    X(calls_now)            \
     X(bad_frames)           \
     X(dead_peers)           \
     X(late_replies)
@@ -35,6 +37,7 @@ struct rpc_stats {
 #undef X
 };
 void rpc_count(_Atomic uint64_t *counter, uint64_t n);
+void rpc_uncount(_Atomic uint64_t *gauge); /* one less */
 void rpc_stats_read(const struct rpc_stats *s, struct rpc_counters *ret);
 
 /* A frame on its way from nng's thread to the loop. */
@@ -42,7 +45,7 @@ struct rpc_in_frame {
     struct rpc_in_frame *next;
     Tw__FrameKind kind;
     uint64_t id, through_seq;
-    uint32_t deadline_ms, window;
+    uint32_t deadline_ms, window, retry_ms;
     Tw__Status status; /* REQUEST and a client's HELLO: why it is refused */
     char *detail;      /* NULL: none */
     uint8_t *body;     /* REPLY and what a client gets of the handshake: a copy */
@@ -104,8 +107,15 @@ struct rpc_peer {
     struct rpc_stub stub;
 };
 
+/* How many calls handlers have. Calls outlive their connection, and the side. */
+struct rpc_load {
+    unsigned refs, calls;
+};
+
 struct rpc_side {
     struct loop *loop;
+    struct rpc_load *load;
+    unsigned max_calls, max_calls_all; /* see rpc_server_conf */
     struct rpc_hooks hooks;
     struct rpc_service *services;
     size_t n_services;
@@ -124,6 +134,7 @@ struct rpc_side {
 /* ---- rpc_side.c ---- */
 enum tw_rc side_init(struct rpc_side *s, struct loop *l, const struct rpc_hooks *hooks,
                      const struct rpc_service *services, size_t n_services, const struct rpc_times *times);
+void side_load_unref(struct rpc_load *l); /* loop thread; NULL: none */
 /* Ends every connection now and frees what side_init() made. */
 void side_stop(struct rpc_side *s);
 /* "tls+tcp://", "tcp://" and "ipc://" and nothing else. */

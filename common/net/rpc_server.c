@@ -298,6 +298,10 @@ static enum tw_rc fill(struct rpc_server *s, const struct rpc_server_conf *c)
     s->max_peers = c->max_peers ? c->max_peers : 20000;
     s->max_handshakes = c->max_handshakes ? c->max_handshakes : 1024;
     s->max_joiners = c->max_joiners ? c->max_joiners : 64;
+    if (c->max_calls)
+        s->side.max_calls = c->max_calls;
+    if (c->max_calls_all)
+        s->side.max_calls_all = c->max_calls_all;
     s->accept_task = (struct loop_task){ .fn = accept_done, .ctx = s };
     s->retry = (struct loop_timer){ .fn = on_retry, .ctx = s };
     s->refused.burst = s->unable.burst = 10;

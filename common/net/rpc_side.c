@@ -8,6 +8,11 @@ void rpc_count(_Atomic uint64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
+void rpc_uncount(_Atomic uint64_t *gauge)
+{
+    atomic_fetch_sub_explicit(gauge, 1, memory_order_relaxed);
+}
+
 void rpc_stats_read(const struct rpc_stats *s, struct rpc_counters *ret)
 {
 #define X(name) ret->name = atomic_load_explicit(&s->name, memory_order_relaxed);
@@ -25,6 +30,12 @@ enum tw_rc side_init(struct rpc_side *s, struct loop *l, const struct rpc_hooks 
 {
     s->loop = l;
     s->hooks = *hooks;
+    s->max_calls = 1024;
+    s->max_calls_all = 16384;
+    s->load = calloc(1, sizeof *s->load);
+    if (!s->load)
+        return TW_ENOMEM;
+    s->load->refs = 1;
     s->times.ping_ms = or_default(times->ping_ms, 15000);
     s->times.dead_ms = or_default(times->dead_ms, 45000);
     s->times.hello_timeout_ms = or_default(times->hello_timeout_ms, 10000);
@@ -36,6 +47,12 @@ enum tw_rc side_init(struct rpc_side *s, struct loop *l, const struct rpc_hooks 
     memcpy(s->services, services, n_services * sizeof *services);
     s->n_services = n_services;
     return TW_OK;
+}
+
+void side_load_unref(struct rpc_load *l)
+{
+    if (l && --l->refs == 0)
+        free(l);
 }
 
 static void down_all(struct rpc_peer **list)
@@ -59,6 +76,7 @@ void side_stop(struct rpc_side *s)
         peer_free(p);
     }
     free(s->services);
+    side_load_unref(s->load);
 }
 
 /* nng would find out only when it dials, again and again. */

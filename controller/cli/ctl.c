@@ -11,10 +11,13 @@
 #include "admin.pb-c.h"
 #include "common/net/now.h"
 #include "common/net/rpc.h"
+#include "common/splitmix.h"
 #include "common/version.h"
 
 #define CA_BYTES_MAX 65536u
 #define GRACE_NS (500 * TW_NS_PER_MS) /* a call ends itself at its deadline; only then do we */
+#define RETRIES 6                     /* of a call that the controller could not take at the moment */
+#define RETRY_MAX_MS 5000u
 
 struct ctl {
     struct loop *loop;
@@ -31,6 +34,7 @@ struct ctl {
     Tw__Status status; /* of the last call or connection */
     bool answered;     /* it is the controller's own answer */
     char detail[600];
+    uint32_t retry_ms; /* not 0: the call was not done and may be made again after so long */
     ProtobufCMessage *reply;
 };
 
@@ -310,6 +314,7 @@ static void on_reply(const ProtobufCMessage *reply, void *ctx)
     struct rpc_result r = rpc_result();
 
     c->answered = r.answered;
+    c->retry_ms = r.retry_ms;
     if (!reply) {
         note(c, r.status, r.detail);
         return;
@@ -356,12 +361,14 @@ static enum cli_exit explain(struct ctl *c, const char *method, struct ctl_error
     }
 }
 
-enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *request,
-                       ProtobufCMessage **ret, struct ctl_error *err)
+/* Called once. */
+static enum cli_exit call_once(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                               ProtobufCMessage **ret, struct ctl_error *err)
 {
     enum cli_exit code = ctl_connect(c, err);
     enum tw_rc rc;
 
+    c->retry_ms = 0;
     if (code)
         return code;
     c->settled = c->interrupted;
@@ -378,4 +385,32 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
     if (c->reply)
         protobuf_c_message_free_unpacked(c->reply, NULL);
     return c->interrupted ? interrupted(err) : timed_out(c, "answer", err);
+}
+
+/* As it was told, and longer each time: many may have been told the same. */
+static int64_t retry_after_ns(const struct ctl *c, unsigned tries)
+{
+    uint64_t ms = (uint64_t)(c->retry_ms < RETRY_MAX_MS ? c->retry_ms : RETRY_MAX_MS)
+                  << (tries < 3 ? tries : 3);
+    uint64_t seed = (uint64_t)tw_mono_now().ns ^ (uint64_t)getpid() << 32;
+
+    ms += tw_splitmix64(&seed) % (ms + 1);
+    return (int64_t)(ms < 2 * RETRY_MAX_MS ? ms : 2 * RETRY_MAX_MS) * TW_NS_PER_MS;
+}
+
+enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                       ProtobufCMessage **ret, struct ctl_error *err)
+{
+    int64_t until_ns = tw_mono_now().ns + c->timeout_ns, wait_ns;
+    enum cli_exit code = call_once(c, method, request, ret, err);
+
+    for (unsigned tries = 0; code != CLI_OK && c->retry_ms && tries < RETRIES && !c->interrupted; tries++) {
+        wait_ns = retry_after_ns(c, tries);
+        if (tw_mono_now().ns + wait_ns > until_ns)
+            break;
+        ctl_pause(c, wait_ns);
+        if (!c->interrupted)
+            code = call_once(c, method, request, ret, err);
+    }
+    return code;
 }

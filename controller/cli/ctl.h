@@ -33,8 +33,9 @@ void ctl_free(struct ctl *c);
 /* Connects unless connected. */
 enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err);
 /* Connects if need be and calls a method of Admin by its name. *ret belongs to the caller
- * (protobuf_c_message_free_unpacked(m, NULL)). After a failure that is not the method's own, the next call
- * connects anew. */
+ * (protobuf_c_message_free_unpacked(m, NULL)). What the controller cannot take at the moment is tried again
+ * some times within the timeout, when it says that this may help (retry_ms). After a failure that is not the
+ * method's own, the next call connects anew. */
 enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *request,
                        ProtobufCMessage **ret, struct ctl_error *err);
 /* Runs the loop for a while; ends early when a signal came. */

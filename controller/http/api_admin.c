@@ -174,6 +174,10 @@ static void answered(void *ctx, const struct rpc_result *r, const ProtobufCMessa
     cJSON *o;
     char *text;
 
+    if (r->retry_ms) {
+        http_answer_later(rq, (r->retry_ms + 999) / 1000, "%s", r->detail);
+        return;
+    }
     if (r->status != TW__STATUS__STATUS_OK || !reply) {
         http_answer_error(rq, http_status(r->status), "%s", r->detail);
         return;

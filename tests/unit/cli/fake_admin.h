@@ -59,6 +59,7 @@ struct fake {
     bool truncate;    /* a report of all sources does not fit */
     bool cut_lists;   /* neither do all agents */
     bool other_version; /* than that of twampctl */
+    unsigned busy, status_calls; /* so many calls of Status are told to come again; all of them */
     unsigned doctor_looks; /* since DoctorStart */
     bool doctor_healthy;   /* the last one was asked for lon */
     char doctor_asked[256];
@@ -1010,6 +1011,12 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
 
     (void)s;
     (void)rq;
+    fake->status_calls++;
+    if (fake->busy) {
+        fake->busy--;
+        rpc_fail_later(data, 20, "too many of something: try again later");
+        return;
+    }
     c[0].name = (char *)"twamp_rpc_peers{listener=\"fleet\"}";
     c[0].value = 4;
     c[1].name = (char *)"twamp_commit_seconds";

@@ -1116,6 +1116,25 @@ static void version_skew(void **state)
     check(f, &(struct expectation){ "version", 0, "Controller  0.", NULL, NULL });
 }
 
+/* Who is told to come again does, but not for ever, and not beyond its time. */
+static void a_busy_controller_is_asked_again(void **state)
+{
+    struct fake *f = *state;
+
+    f->busy = 2;
+    f->status_calls = 0;
+    check(f, &(struct expectation){ "status", 0, "12", NULL, NULL });
+    assert_int_equal(f->status_calls, 3);
+    f->busy = 100;
+    f->status_calls = 0;
+    check(f, &(struct expectation){ "status", 1, NULL, "too many of something: try again later", NULL });
+    assert_int_equal(f->status_calls, 7);
+    f->status_calls = 0;
+    check(f, &(struct expectation){ "--timeout 10ms status", 1, NULL, "too many of something", NULL });
+    assert_int_equal(f->status_calls, 1);
+    f->busy = 0;
+}
+
 /* ---- What shells ask ---- */
 
 static void completion_names_what_there_is(void **state)
@@ -1324,6 +1343,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(results_by_pages),
         cmocka_unit_test(nothing_there),
         cmocka_unit_test(version_skew),
+        cmocka_unit_test(a_busy_controller_is_asked_again),
         cmocka_unit_test(completion_names_what_there_is),
         cmocka_unit_test(contexts),
         cmocka_unit_test(ca_init),

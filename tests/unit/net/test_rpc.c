@@ -198,6 +198,11 @@ static void raw_up(struct fixture *f, struct raw *r)
     tw__frame__free_unpacked(m, NULL);
 }
 
+static bool one_peer(struct fixture *f, uint64_t n)
+{
+    return counters(f).peers == n;
+}
+
 static void raw_request(struct raw *r, uint64_t id, uint32_t method, const char *body, size_t len)
 {
     Tw__Frame m = TW__FRAME__INIT;
@@ -248,6 +253,73 @@ static void requests_that_cannot_be_served_are_answered(void **state)
         tw__frame__free_unpacked(m, NULL);
     }
     close(r.fd);
+}
+
+/* *m is freed by the caller. */
+static Tw__Frame *expect_status(struct raw *r, uint64_t id, Tw__Status status)
+{
+    Tw__Frame *m = raw_next(r);
+
+    if (!m || m->id != id || m->status != status)
+        fail_msg("%llu: id %lld, status %d, %s", (unsigned long long)id, m ? (long long)m->id : -1,
+                 m ? (int)m->status : -1, m ? m->detail : "");
+    return m;
+}
+
+static void expect_full(struct raw *r, uint64_t id, const char *detail)
+{
+    Tw__Frame *m = expect_status(r, id, TW__STATUS__STATUS_RESOURCE_EXHAUSTED);
+
+    if (!strstr(m->detail, detail) || m->retry_ms != 500)
+        fail_msg("%s, again after %u ms", m->detail, m->retry_ms);
+    tw__frame__free_unpacked(m, NULL);
+}
+
+/* Handlers have at most two calls of a connection and three in all; those of who has hung up count until they
+ * end. */
+static void unanswered_calls_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct rpc_server_conf c = server_conf(f);
+    uint32_t live =
+        (uint32_t)RPC_FLEET_AGENT << 8 |
+        (uint32_t)(protobuf_c_service_descriptor_get_method_by_name(&tw__fleet_agent__descriptor, "Live") -
+                   tw__fleet_agent__descriptor.methods);
+    struct raw a, b;
+
+    c.services = f->agent_services;
+    c.max_calls = 2;
+    c.max_calls_all = 3;
+    serve(f, c);
+    raw_up(f, &a);
+    raw_up(f, &b);
+    for (uint64_t id = 1; id <= 5; id += 2)
+        raw_request(&a, id, live, "", 0);
+    expect_full(&a, 5, "on this connection");
+    raw_request(&b, 1, live, "", 0);
+    raw_request(&b, 3, live, "", 0);
+    expect_full(&b, 3, "too many unanswered calls:");
+    assert_int_equal(counters(f).calls_now, 3);
+    close(a.fd);
+    WAIT(one_peer, 1);
+    assert_int_equal(counters(f).calls_now, 1);
+    raw_request(&b, 5, live, "", 0);
+    expect_full(&b, 5, "too many unanswered calls:");
+    for (unsigned i = 0; i < 3; i++)
+        answer_live(f, i, 0);
+    f->n_waiting = 0;
+    tw__frame__free_unpacked(expect_status(&b, 1, TW__STATUS__STATUS_OK), NULL);
+    raw_request(&b, 7, live, "", 0);
+    WAIT(n_waiting, 1);
+    rpc_fail_later(f->waiting_data[0], 70, "not %s", "now");
+    f->n_waiting = 0;
+    Tw__Frame *m = expect_status(&b, 7, TW__STATUS__STATUS_RESOURCE_EXHAUSTED);
+    assert_string_equal(m->detail, "not now");
+    assert_int_equal(m->retry_ms, 70);
+    tw__frame__free_unpacked(m, NULL);
+    assert_int_equal(counters(f).calls_refused, 3);
+    assert_int_equal(counters(f).calls_now, 0);
+    close(b.fd);
 }
 
 static void breaking_the_rules_ends_the_connection(void **state)
@@ -595,6 +667,7 @@ int main(void)
         T(concurrent_calls_get_their_own_answers),
         T(a_deadline_ends_a_call_and_cancels_it),
         T(requests_that_cannot_be_served_are_answered),
+        T(unanswered_calls_are_bounded),
         T(breaking_the_rules_ends_the_connection),
         T(a_reply_nobody_waits_for_is_counted),
         T(a_peer_that_dies_ends_its_calls),
