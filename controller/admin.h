@@ -105,7 +105,7 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(database_look, DatabaseLookRequest, DatabaseReply, VIEWER) \
     X(database_stop, DatabaseLookRequest, DatabaseReply, ADMIN) \
     X(join_token_create, JoinTokenCreateRequest, JoinTokenCreateReply, ADMIN) \
-    X(join_token_list, JoinTokenListRequest, JoinTokenListReply, VIEWER) \
+    X(join_token_list, JoinTokenListRequest, JoinTokenListReply, ADMIN_READ) \
     X(join_token_revoke, JoinTokenRevokeRequest, JoinTokenRevokeReply, ADMIN) \
     X(access_create, AccessCreateRequest, AccessCreateReply, ADMIN) \
     X(access_list, AccessListRequest, AccessListReply, ADMIN_READ) \

@@ -18,6 +18,7 @@ struct gate {
     struct controller *c;
     struct access *tokens;
     struct access_tries *tries;
+    struct save *making; /* gate_tokens.c: new tokens on their way to the disk */
     struct gate_peer *peers;
     struct actor coming; /* from on_hello() to on_up() */
     char refusal[256];   /* what on_hello() says */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 #include "controller/gate_priv.h"
 #include "controller/writer.h"
 
@@ -49,6 +50,7 @@ struct save {
     char forget[ACCESS_ID_TEXT]; /* makes room; "": nobody */
     char text[ACCESS_TOKEN_TEXT];
     bool is_new;
+    struct save *prev, *next; /* of those that are new */
     void (*done)(void *ctx, const struct access_token *t, const char *text, const struct tw_err *err);
     void *ctx;
 };
@@ -76,6 +78,8 @@ static void save_done(struct writer_job *j)
     struct save *v = (struct save *)j;
     enum tw_rc rc = j->rc;
 
+    if (v->is_new)
+        DL_DELETE(v->g->making, v);
     if (rc == TW_OK && v->is_new) {
         if (*v->forget)
             access_remove(v->g->tokens, v->forget);
@@ -99,8 +103,11 @@ static enum tw_rc submit(struct save *v, struct tw_err *err)
     v->job.done = save_done;
     v->job.urgent = v->done != NULL;
     rc = writer_submit(v->g->c->writer, &v->job);
-    if (rc == TW_OK)
+    if (rc == TW_OK) {
+        if (v->is_new)
+            DL_APPEND(v->g->making, v);
         return rc;
+    }
     save_free(v);
     return tw_err_set(err, rc, "the database takes no more at the moment: try again");
 }
@@ -122,6 +129,9 @@ static bool name_taken(const struct gate *g, const char *name, struct tw_wall no
         if (!strcmp(t->name, name) && !strcmp(gate_token_state(t, now), "active"))
             return true;
     }
+    for (const struct save *v = g->making; v; v = v->next)
+        if (!strcmp(v->t.name, name))
+            return true;
     return false;
 }
 

@@ -10,7 +10,7 @@
 #include "controller/http/api.h"
 
 /* What is read by admins only. */
-static const char *const secrets[] = { "AccessList", "AuditList", "TokenList" };
+static const char *const secrets[] = { "AccessList", "AuditList", "JoinTokenList" };
 
 static bool is_secret(const char *method)
 {
@@ -25,6 +25,10 @@ static void every_method_has_a_role(void **state)
     const ProtobufCServiceDescriptor *d = &tw__admin__descriptor;
 
     (void)state;
+    for (size_t i = 0; i < TW_NELEM(secrets); i++)
+        if (!protobuf_c_service_descriptor_get_method_by_name(d, secrets[i]) ||
+            admin_needs((unsigned)(protobuf_c_service_descriptor_get_method_by_name(d, secrets[i]) - d->methods)).role != ACCESS_ADMIN)
+            fail_msg("%s is for admins only", secrets[i]);
     for (unsigned i = 0; i < d->n_methods; i++) {
         struct admin_needs n = admin_needs(i);
 

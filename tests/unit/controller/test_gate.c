@@ -291,6 +291,25 @@ static void what_cannot_be_made(void **state)
     make_token(f, "taken", "viewer", 0, token, NULL); /* the name is free again */
 }
 
+/* Two who ask for the same name at the same time. */
+static void a_name_is_given_once(void **state)
+{
+    struct fixture *f = *state;
+    Tw__AccessCreateRequest rq = TW__ACCESS_CREATE_REQUEST__INIT;
+    struct call c[2] = { { 0 } };
+
+    WAIT(f->op);
+    rq.name = (char *)"twin";
+    rq.role = (char *)"viewer";
+    for (size_t i = 0; i < 2; i++)
+        tw__admin__access_create(rpc_peer_service(f->op, RPC_ADMIN, &tw__admin__descriptor, 20000), &rq,
+                                 (Tw__AccessCreateReply_Closure)call_done, &c[i]);
+    WAIT(c[0].done && c[1].done);
+    assert_int_equal(c[0].status + c[1].status, TW__STATUS__STATUS_ALREADY_EXISTS); /* and one is OK */
+    call_free(&c[0]);
+    call_free(&c[1]);
+}
+
 static void tokens_outlive_a_restart(void **state)
 {
     struct fixture *f = *state;
@@ -473,6 +492,7 @@ int main(void)
         T(connections_end_with_their_token),
         T(who_revokes_himself_is_told),
         T(what_cannot_be_made),
+        T(a_name_is_given_once),
         T(tokens_outlive_a_restart),
         T(changes_are_in_the_audit_log),
         T(the_user_of_a_socket_is_known),
