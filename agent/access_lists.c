@@ -158,8 +158,6 @@ void access_lists_reload(struct access_lists *a)
     struct acl *reflect = NULL, *control = NULL;
     struct tw_err err = { 0 };
 
-    if (!a->conf.opt->reflect_acl && !a->conf.opt->control_acl)
-        return;
     if (make_lists(a->conf.opt, &reflect, &control, &err) != TW_OK) {
         tw_err_format(&err, a->error, sizeof a->error);
         log_error("access lists cannot be used: those before stay in use", LOG_S("error", a->error));
@@ -170,7 +168,8 @@ void access_lists_reload(struct access_lists *a)
     a->reflect = reflect;
     a->control = control;
     a->error[0] = '\0';
-    log_info("access lists were read anew");
+    if (a->conf.opt->reflect_acl || a->conf.opt->control_acl)
+        log_info("access lists were read anew");
     tell_all(a);
 }
 

@@ -79,6 +79,7 @@ struct agent {
     struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
     struct reload reload;
+    char config_error[400]; /* why the configuration file as it is now is not in use; "": it is */
     bool unwanted; /* by the controller: revoked or removed */
     bool failed;   /* it cannot join, and said why */
 };
@@ -336,6 +337,8 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->reflected_stamp = xdp.reflected_stamp;
     h->reflector_rejected = h->reflector_rate_limited = xdp.rate_limited;
     h->access_error = (char *)access_lists_error(a->access);
+    h->config_error = a->config_error;
+    h->restart_needed = a->reload.restart;
     for (size_t i = 0; i < a->n_workers; i++) {
         struct worker_counters c;
         worker_counters(a->workers[i], &c);
@@ -363,12 +366,60 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
         h->noise = NULL;
 }
 
+static struct schedule_limits limits_of(const struct agent_options *o)
+{
+    return (struct schedule_limits){ (uint32_t)o->max_sessions, (uint32_t)o->max_pps, (uint64_t)o->max_bps };
+}
+
+/* To the spool 0 is its default. */
+static int64_t keep_acked(const struct agent_options *o)
+{
+    return o->keep_acked_ns ? o->keep_acked_ns : 1;
+}
+
+/* Options that a reload can change, but for access lists, which are read anew anyway. The controller is told of the limits
+ * when the agent connects next. */
+static void use_options(struct agent *a)
+{
+    const struct schedule_limits limits = limits_of(&a->opt);
+
+    log_set((enum log_level)a->opt.log_level, a->opt.log_format ? LOG_JSON : LOG_TEXT);
+    schedule_run_set_limits(a->schedule, &limits);
+    resolver_set_every(a->resolver, a->opt.resolve_every_ns);
+    spool_set_bounds(a->spool, a->opt.spool_max_mb << 20, keep_acked(&a->opt));
+    a->enrolment->max_pps = limits.max_pps;
+    a->enrolment->max_bps = limits.max_bps;
+}
+
+static void reload_options(struct agent *a)
+{
+    struct agent_options scratch = { 0 };
+    struct conf_reload r;
+    char text[sizeof a->config_error];
+    enum tw_rc rc = conf_daemon_reload(&a->conf, &a->opt, &scratch, &r);
+
+    a->config_error[0] = '\0';
+    for (size_t i = 0; rc != TW_OK && i < a->conf.errors.n; i++) {
+        conf_error_text(&agent_program, &a->conf.errors.v[i], text, sizeof text);
+        log_error("the configuration cannot be used: that before stays in use", LOG_S("error", text));
+        if (!i)
+            memcpy(a->config_error, text, sizeof text);
+    }
+    reload_part(&a->reload, "configuration", a->config_error);
+    if (rc == TW_OK) {
+        reload_restart(&a->reload, r.restart);
+        use_options(a);
+    }
+    conf_free(&agent_program, &scratch);
+}
+
 static void on_hangup(void *ctx, int signo)
 {
     struct agent *a = ctx;
 
     (void)signo;
     reload_begin(&a->reload);
+    reload_options(a);
     if (a->keys) {
         keyring_look(a->keys);
         reload_part(&a->reload, "secrets", keyring_error(a->keys));
@@ -420,8 +471,7 @@ static enum tw_rc open_data(struct agent *a, struct tw_err *err)
     char path[512];
     struct spool_cfg cfg = { .path = path,
                              .max_bytes = a->opt.spool_max_mb << 20,
-                             /* to the spool 0 is its default */
-                             .keep_acked_ns = a->opt.keep_acked_ns ? a->opt.keep_acked_ns : 1 };
+                             .keep_acked_ns = keep_acked(&a->opt) };
     enum tw_rc rc;
 
     if (mkdir(a->opt.data_dir, 0750) && errno != EEXIST)
@@ -611,8 +661,7 @@ static enum tw_rc make_parts(struct agent *a, struct tw_err *err)
     struct schedule_run_conf sc = { .loop = a->loop,
                                     .workers = a->workers,
                                     .n_workers = a->n_workers,
-                                    .limits = { (uint32_t)a->opt.max_sessions, (uint32_t)a->opt.max_pps,
-                                                (uint64_t)a->opt.max_bps },
+                                    .limits = limits_of(&a->opt),
                                     .targets = a->targets,
                                     .keys = a->keys,
                                     .on_summary = on_summary,

@@ -459,6 +459,11 @@ bool resolver_is(const struct resolver_use *u, const char *name, uint8_t family)
     return u->entry && make_key(name, family, &k) && !memcmp(&k, &u->entry->key, sizeof k);
 }
 
+void resolver_set_every(struct resolver *r, int64_t every_ns)
+{
+    r->conf.every_ns = every_ns;
+}
+
 void resolver_counters(const struct resolver *r, struct resolver_counters *ret)
 {
     *ret = r->counters;

@@ -61,6 +61,8 @@ struct resolver_counters {
         stale;                  /* now; stale: in use by an address that the last lookup could not confirm */
     uint64_t lookups, failures; /* since the start */
 };
+/* From the next lookup of each name on. */
+void resolver_set_every(struct resolver *r, int64_t every_ns);
 void resolver_counters(const struct resolver *r, struct resolver_counters *ret);
 
 #endif

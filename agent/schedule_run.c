@@ -603,6 +603,11 @@ void schedule_load_add(struct schedule_load *l, const struct session_spec *s, ui
     l->in_flight += flows * in_flight_of(s->cfg.timeout_ns, s->cfg.spacing_ns);
 }
 
+void schedule_run_set_limits(struct schedule_run *r, const struct schedule_limits *limits)
+{
+    r->conf.limits = *limits;
+}
+
 const char *schedule_run_room(const struct schedule_run *r, const struct schedule_load *more)
 {
     const struct schedule_limits *most = &r->conf.limits;

@@ -79,6 +79,8 @@ struct schedule_load {
     double pps, bps, in_flight;
 };
 void schedule_load_add(struct schedule_load *l, const struct session_spec *s, uint32_t flows);
+/* For what comes from now on: sessions that run go on. */
+void schedule_run_set_limits(struct schedule_run *r, const struct schedule_limits *limits);
 /* Would so much more than the schedule still be within the limits? NULL: yes; else which one not. */
 const char *schedule_run_room(const struct schedule_run *r, const struct schedule_load *more);
 /* May probes go there? NULL: yes; else why not. */

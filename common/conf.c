@@ -185,6 +185,48 @@ void conf_free(const struct conf_program *p, void *target)
     }
 }
 
+/* ---- Two structs of a program ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_list(const struct conf_strlist *a, const struct conf_strlist *b)
+{
+    bool same = a->n == b->n;
+
+    for (size_t i = 0; same && i < a->n; i++)
+        same = same_text(a->v[i], b->v[i]);
+    return same;
+}
+
+static const size_t sizes[] = {
+    [CONF_FLAG] = sizeof(bool),   [CONF_STR] = sizeof(char *),      [CONF_STRLIST] = sizeof(struct conf_strlist),
+    [CONF_INT] = sizeof(int64_t), [CONF_DURATION] = sizeof(int64_t), [CONF_ENUM] = sizeof(int),
+    [CONF_PARSED] = 0,
+};
+
+bool conf_same(const struct conf_opt *o, const void *a, const void *b)
+{
+    const void *x = (const char *)a + o->offset, *y = (const char *)b + o->offset;
+
+    if (o->type == CONF_STR)
+        return same_text(*(char *const *)x, *(char *const *)y);
+    if (o->type == CONF_STRLIST)
+        return same_list(x, y);
+    return memcmp(x, y, sizes[o->type]) == 0;
+}
+
+void conf_swap(const struct conf_opt *o, void *to, void *from)
+{
+    char kept[sizeof(struct conf_strlist)];
+
+    memcpy(kept, field_of(o, to), sizes[o->type]);
+    memcpy(field_of(o, to), field_of(o, from), sizes[o->type]);
+    memcpy(field_of(o, from), kept, sizes[o->type]);
+}
+
 /* ---- Names ---- */
 
 void conf_env_name(const struct conf_program *p, const struct conf_opt *o, char buf[CONF_ENV_NAME_MAX])

@@ -415,6 +415,69 @@ enum tw_rc conf_daemon_parse(struct conf_daemon *d, void *target, int *ret_code)
     return rc == TW_OK || rc == TW_ECLOSED ? rc : TW_EINVAL;
 }
 
+static const char *text_of(const struct conf_values *l, const struct conf_opt *o)
+{
+    const struct conf_value *v = conf_values_find(l, o);
+
+    return v ? v->text : o->dflt ? o->dflt : "";
+}
+
+static bool is_changed(const struct conf_opt *o, const void *now, const struct conf_values *said,
+                       const void *wanted, const struct conf_values *says)
+{
+    return o->type == CONF_PARSED ? strcmp(text_of(said, o), text_of(says, o)) != 0
+                                  : !conf_same(o, now, wanted);
+}
+
+static void add_restart(struct conf_reload *r, const char *name)
+{
+    size_t len = strlen(r->restart);
+
+    snprintf(r->restart + len, sizeof r->restart - len, "%s%s", len ? ", " : "", name);
+}
+
+/* Texts of values that cannot be compared otherwise: those of the start count as long as there is no restart.
+ */
+static void keep_first(struct conf_daemon *d, struct conf_values *said)
+{
+    if (d->has_first) {
+        conf_values_free(said);
+        return;
+    }
+    d->first = *said;
+    d->has_first = true;
+}
+
+enum tw_rc conf_daemon_reload(struct conf_daemon *d, void *target, void *scratch, struct conf_reload *ret)
+{
+    struct conf_values said = d->values;
+    enum tw_rc rc;
+
+    *ret = (struct conf_reload){ 0 };
+    conf_errors_free(&d->errors);
+    d->values = (struct conf_values){ 0 };
+    rc = parse_once(d, scratch);
+    if (rc != TW_OK) {
+        conf_values_free(&d->values);
+        d->values = said;
+        return TW_EINVAL;
+    }
+    keep_first(d, &said);
+    for (size_t i = 0; i < d->program->n_opts; i++) {
+        const struct conf_opt *o = &d->program->opts[i];
+
+        if (o->now || !is_changed(o, target, &d->first, scratch, &d->values))
+            continue;
+        if (!o->live) {
+            add_restart(ret, o->name);
+            continue;
+        }
+        conf_swap(o, target, scratch);
+        ret->changed++;
+    }
+    return TW_OK;
+}
+
 void conf_daemon_complain(const struct conf_daemon *d)
 {
     char text[640];
@@ -429,5 +492,6 @@ void conf_daemon_complain(const struct conf_daemon *d)
 void conf_daemon_free(struct conf_daemon *d)
 {
     conf_values_free(&d->values);
+    conf_values_free(&d->first);
     conf_errors_free(&d->errors);
 }

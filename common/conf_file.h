@@ -53,6 +53,8 @@ struct conf_daemon {
     int argc;
     char **argv;               /* main()'s: used until conf_daemon_free(), and left as it is */
     struct conf_values values; /* what was said, and where */
+    struct conf_values first;  /* at the start, if there was a reload since: has_first */
+    bool has_first;
     struct conf_errors errors; /* empty after TW_OK */
 };
 
@@ -63,6 +65,19 @@ enum tw_rc conf_daemon_parse(struct conf_daemon *d, void *target, int *ret_code)
 /* The errors, a line each, to stderr. */
 void conf_daemon_complain(const struct conf_daemon *d);
 void conf_daemon_free(struct conf_daemon *d);
+
+/* ---- Reload ---- */
+
+#define CONF_RESTART_TEXT 256
+struct conf_reload {
+    size_t changed;                  /* options that got another value */
+    char restart[CONF_RESTART_TEXT]; /* those that differ and need a restart: "name, workers"; "": none */
+};
+/* Reads the file anew, with environment and command line as at the start. Options that are `live` get their
+ * new value in *target, which conf_daemon_parse() filled; the caller tells those who use them. TW_EINVAL:
+ * something is wrong: d->errors says what, and nothing has changed. `scratch`: zeroed, as large as *target;
+ * free afterwards with conf_free(). */
+enum tw_rc conf_daemon_reload(struct conf_daemon *d, void *target, void *scratch, struct conf_reload *ret);
 
 /* The values of a configuration file, in its order; everything that is wrong goes to *errors. `path` is for
  * their places only; text need not be terminated. TW_ENOMEM; else TW_OK. */

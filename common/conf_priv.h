@@ -41,6 +41,10 @@ enum tw_rc conf_values_from_cmdline(struct conf_values *l, const struct conf_cmd
 void conf_apply(const struct conf_program *p, const struct conf_values *l, void *target, struct conf_errors *errors);
 /* Says in *e where this value is from. */
 void conf_err_place(const struct conf_program *p, const struct conf_values *l, const struct conf_value *v, struct tw_err *e);
+/* Do both structs of a program say the same of this option? Never of CONF_PARSED: their texts tell. */
+bool conf_same(const struct conf_opt *o, const void *a, const void *b);
+/* The value of *from goes to *to, and what was there to *from. Not of CONF_PARSED. */
+void conf_swap(const struct conf_opt *o, void *to, void *from);
 const struct conf_opt *conf_find(const struct conf_program *p, const char *name); /* NULL: none */
 
 #endif

@@ -21,8 +21,7 @@ enum {
 
 static struct {
     const char *program;
-    enum log_level min;
-    enum log_format format;
+    _Atomic int min, format; /* enum log_level, enum log_format */
     int fd;
 } config = { "twampmesh", LOG_INFO_, LOG_TEXT, STDERR_FILENO };
 
@@ -31,8 +30,13 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 void log_init(const char *program, enum log_level min, enum log_format format)
 {
     config.program = program;
-    config.min = min;
-    config.format = format;
+    log_set(min, format);
+}
+
+void log_set(enum log_level min, enum log_format format)
+{
+    atomic_store_explicit(&config.min, (int)min, memory_order_relaxed);
+    atomic_store_explicit(&config.format, (int)format, memory_order_relaxed);
 }
 
 void log_to(int fd)
@@ -55,7 +59,7 @@ enum tw_rc log_level_parse(const char *text, enum log_level *ret)
 struct line {
     char text[LINE_MAX_OCTETS];
     size_t len;
-    bool full;
+    bool full, json;
 };
 
 static void put(struct line *l, const char *s, size_t n)
@@ -140,8 +144,8 @@ static bool needs_quotes(const char *s)
 static void put_string_value(struct line *l, const char *s)
 {
     if (!s)
-        put_str(l, config.format == LOG_JSON ? "null" : "-");
-    else if (config.format == LOG_JSON || needs_quotes(s))
+        put_str(l, l->json ? "null" : "-");
+    else if (l->json || needs_quotes(s))
         put_quoted(l, s);
     else
         put_str(l, s);
@@ -149,7 +153,7 @@ static void put_string_value(struct line *l, const char *s)
 
 static void put_double(struct line *l, double v)
 {
-    if (config.format == LOG_JSON && !isfinite(v))
+    if (l->json && !isfinite(v))
         put_str(l, "null");
     else
         putf(l, "%.10g", v);
@@ -177,7 +181,7 @@ static void put_value(struct line *l, const struct log_kv *kv)
 static void put_pair(struct line *l, const struct log_kv *kv)
 {
     size_t before = l->len;
-    bool json = config.format == LOG_JSON;
+    bool json = l->json;
 
     if (l->full)
         return;
@@ -196,7 +200,7 @@ static void put_pair(struct line *l, const struct log_kv *kv)
 
 static void put_end(struct line *l)
 {
-    bool json = config.format == LOG_JSON;
+    bool json = l->json;
     const char *end = json ? "}\n" : "\n";
 
     if (l->full)
@@ -222,10 +226,11 @@ void log_event(enum log_level level, const char *event, const struct log_kv *kv)
     char now[TW_TIME_TEXT];
     int saved_errno = errno; /* callers log first and look at errno later */
 
-    if (level < config.min)
+    if ((int)level < atomic_load_explicit(&config.min, memory_order_relaxed))
         return;
     l.len = 0;
     l.full = false;
+    l.json = atomic_load_explicit(&config.format, memory_order_relaxed) == LOG_JSON; /* one form in one line */
     clock_gettime(CLOCK_REALTIME, &ts);
     tw_wall_format((struct tw_wall){ ts.tv_sec * TW_NS_PER_S + ts.tv_nsec }, now);
     put_pair(&l, &LOG_S("time", now));

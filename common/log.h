@@ -12,6 +12,8 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 /* Set once by main before threads start. `program` must outlive the process. */
 void log_init(const char *program, enum log_level min, enum log_format format);
+/* While it runs; any thread. */
+void log_set(enum log_level min, enum log_format format);
 /* Another descriptor than stderr; the caller keeps it open. As log_init(). */
 void log_to(int fd);
 enum tw_rc log_level_parse(const char *text, enum log_level *ret);

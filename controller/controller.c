@@ -310,6 +310,19 @@ static enum tw_rc check_conf(const struct controller_conf *conf, struct tw_err *
     return listen_check(conf->admin_tls, false, err);
 }
 
+void controller_use(struct controller *c, const struct controller_conf *conf)
+{
+    c->auto_approve = conf->auto_approve;
+    c->http_write = conf->http_write;
+    c->open_metrics = conf->open_metrics;
+    c->keep = conf->keep;
+    c->budgets = conf->budgets;
+    c->history_ns = conf->history_days * DAY_NS;
+    c->audit_ns = (conf->audit_days ? conf->audit_days : conf->history_days) * DAY_NS;
+    if (c->publish)
+        publish_set_max_pair_series(c->publish, conf->max_pair_series);
+}
+
 enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err)
 {
     struct controller *c;
@@ -325,14 +338,8 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->data_dir = conf->data_dir;
     c->http_names = conf->http_names;
     gethostname(c->host_name, sizeof c->host_name - 1);
-    c->auto_approve = conf->auto_approve;
-    c->http_write = conf->http_write;
-    c->open_metrics = conf->open_metrics;
     c->started_ns = tw_wall_now().ns;
-    c->keep = conf->keep;
-    c->budgets = conf->budgets;
-    c->history_ns = conf->history_days * DAY_NS;
-    c->audit_ns = (conf->audit_days ? conf->audit_days : conf->history_days) * DAY_NS;
+    controller_use(c, conf);
     c->retention = (struct loop_timer){ .fn = retain, .ctx = c };
     rc = start_inside(c, conf, err);
     if (rc == TW_OK && (rc = gate_start(c->gate)) != TW_OK)
@@ -368,9 +375,11 @@ static void reload_authority(struct controller *c)
     reload_part(&c->reload, "the certificates of --ca-dir stay as they were", err.text);
 }
 
-void controller_reload(struct controller *c)
+void controller_reload(struct controller *c, void (*options)(void *ctx, struct controller *c), void *ctx)
 {
     reload_begin(&c->reload);
+    if (options)
+        options(ctx, c);
     reload_http(c);
     reload_authority(c);
     reload_end(&c->reload);

@@ -74,6 +74,7 @@ struct controller {
     struct audit *audit; /* what they change */
     unsigned edits; /* of agents, on their way: agent_edit.c */
     struct reload reload;
+    char restart[320]; /* a warning: what waits for it */
     bool auto_approve, http_write, open_metrics;
     struct store_keep keep;
     int64_t history_ns, audit_ns;
@@ -108,8 +109,11 @@ struct controller_conf {
 /* Opens the store, loads everything, starts threads and servers. The strings of *conf are used until controller_stop(). On an
  * error *err says what to do. */
 enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err);
-/* SIGHUP: reads anew what files say. What cannot be used is logged and changes nothing. */
-void controller_reload(struct controller *c);
+/* What may change while it runs; of *conf nothing else counts. */
+void controller_use(struct controller *c, const struct controller_conf *conf);
+/* SIGHUP: reads anew what files say. What cannot be used is logged and changes nothing. `options`: those of the configuration file;
+ * NULL: none. */
+void controller_reload(struct controller *c, void (*options)(void *ctx, struct controller *c), void *ctx);
 /* Takes nothing more, brings what was taken to the disk, frees everything. The loop may have been stopped. */
 void controller_stop(struct controller *c);
 

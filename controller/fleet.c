@@ -515,6 +515,15 @@ static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest
 
 #define FLEET_LEAP_MAX 16
 
+/* True: and the call is answered. */
+static bool too_long(const char *field, const char *text, void *closure_data)
+{
+    if (strlen(text) <= FLEET_REASON_MAX)
+        return false;
+    rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "%s has more than %d octets", field, FLEET_REASON_MAX);
+    return true;
+}
+
 static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthReport *rq,
                          Tw__HealthReply_Closure closure, void *closure_data)
 {
@@ -525,16 +534,9 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     (void)service;
     if (!l)
         return;
-    if (strlen(rq->secrets_error) > FLEET_REASON_MAX) {
-        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "secrets_error has more than %d octets",
-                 FLEET_REASON_MAX);
+    if (too_long("secrets_error", rq->secrets_error, closure_data) || too_long("access_error", rq->access_error, closure_data) ||
+        too_long("config_error", rq->config_error, closure_data) || too_long("restart_needed", rq->restart_needed, closure_data))
         return;
-    }
-    if (strlen(rq->access_error) > FLEET_REASON_MAX) {
-        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "access_error has more than %d octets",
-                 FLEET_REASON_MAX);
-        return;
-    }
     if (strlen(rq->clock_leap) > FLEET_LEAP_MAX) {
         rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "clock_leap has more than %d octets", FLEET_LEAP_MAX);
         return;

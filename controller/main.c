@@ -14,6 +14,12 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
+struct running {
+    struct controller_options opt;
+    struct conf_daemon conf;
+    struct controller *c; /* NULL: it is not running yet, or no more */
+};
+
 static void on_signal(void *ctx, int signo)
 {
     log_info("stopping", LOG_S("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
@@ -22,17 +28,9 @@ static void on_signal(void *ctx, int signo)
     loop_stop(ctx);
 }
 
-/* ctx: where the controller is, once there is one. */
-static void on_hangup(void *ctx, int signo)
-{
-    struct controller *c = *(struct controller **)ctx;
+static void on_hangup(void *ctx, int signo);
 
-    (void)signo;
-    if (c)
-        controller_reload(c);
-}
-
-static enum tw_rc make_loop(struct loop **ret, struct controller **c)
+static enum tw_rc make_loop(struct loop **ret, struct running *r)
 {
     enum tw_rc rc = loop_new(ret);
 
@@ -41,7 +39,7 @@ static enum tw_rc make_loop(struct loop **ret, struct controller **c)
     if (rc == TW_OK)
         rc = loop_on_signal(*ret, SIGINT, on_signal, *ret);
     if (rc == TW_OK)
-        rc = loop_on_signal(*ret, SIGHUP, on_hangup, c);
+        rc = loop_on_signal(*ret, SIGHUP, on_hangup, r);
     return rc;
 }
 
@@ -94,41 +92,97 @@ static enum tw_rc confine_calls(const struct controller_options *o, struct tw_er
     return rc;
 }
 
-static int run(struct loop *loop, const struct controller_options *o, const char *name, struct controller **ret)
+static struct controller_conf conf_of(struct loop *loop, const struct controller_options *o, const char *name)
 {
+    return (struct controller_conf){ .loop = loop,
+                                     .listen = o->listen,
+                                     .admin_listen = o->admin_listen,
+                                     .admin_tls = o->admin_tls,
+                                     .http = o->http,
+                                     .http_tls_cert = o->http_tls_cert,
+                                     .http_tls_key = o->http_tls_key,
+                                     .http_plaintext = o->http_plaintext,
+                                     .http_names = o->http_names,
+                                     .web_root = o->web_root,
+                                     .data_dir = o->data_dir,
+                                     .name = name,
+                                     .backup_dir = o->backup_dir,
+                                     .ca_dir = o->ca_dir,
+                                     .certificate_life_ns = o->certificate_life,
+                                     .allow_plaintext = o->allow_plaintext,
+                                     .auto_approve = o->auto_approve,
+                                     .http_write = o->http_write,
+                                     .open_metrics = o->open_metrics,
+                                     .http_events_max = (uint32_t)o->http_events_max,
+                                     .max_pair_series = (uint64_t)o->max_pair_series,
+                                     .native_buckets = (uint32_t)o->native_buckets,
+                                     .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h, o->keep_1d } },
+                                     .history_days = o->history_days,
+                                     .audit_days = o->audit_days,
+                                     .budgets = { .pairs = (double)o->budget_pairs,
+                                                  .series = (double)o->budget_series,
+                                                  .store_bytes_per_day = 1e6 * (double)o->budget_mb,
+                                                  .agent_pps = (double)o->budget_pps,
+                                                  .agent_bps = 1e3 * (double)o->budget_kbps } };
+}
+
+/* ---- Reload ---- */
+
+static void tell_risks(const struct controller_options *o)
+{
+    if (o->http_write)
+        log_warn("--http-write will go with the next release: roles decide who may change something over HTTP; until there is an access "
+                 "token, requests from this host may; make one: twampctl access token create --role operator NAME");
+    if (o->auto_approve)
+        log_warn("every agent that connects is approved: --auto-approve is for labs");
+}
+
+static void use_options(const struct running *r, struct controller *c)
+{
+    const struct controller_conf conf = conf_of(NULL, &r->opt, NULL);
+
+    log_set((enum log_level)r->opt.log_level, (enum log_format)r->opt.log_format);
+    controller_use(c, &conf);
+    tell_risks(&r->opt);
+}
+
+static void reload_options(void *ctx, struct controller *c)
+{
+    struct running *r = ctx;
+    struct controller_options scratch = { 0 };
+    struct conf_reload found;
+    char text[sizeof c->reload.error];
+
+    if (conf_daemon_reload(&r->conf, &r->opt, &scratch, &found) == TW_OK) {
+        reload_restart(&c->reload, found.restart);
+        use_options(r, c);
+    } else {
+        for (size_t i = 0; i < r->conf.errors.n; i++) {
+            conf_error_text(&controller_program, &r->conf.errors.v[i], text, sizeof text);
+            log_error("the configuration cannot be used: that before stays in use", LOG_S("error", text));
+            reload_part(&c->reload, "configuration", text);
+        }
+    }
+    conf_free(&controller_program, &scratch);
+}
+
+static void on_hangup(void *ctx, int signo)
+{
+    struct running *r = ctx;
+
+    (void)signo;
+    if (r->c)
+        controller_reload(r->c, reload_options, r);
+}
+
+/* ---- Life ---- */
+
+static int run(struct running *r, struct loop *loop, const char *name)
+{
+    const struct controller_options *o = &r->opt;
+    const struct controller_conf conf = conf_of(loop, o, name);
     struct controller *c = NULL;
     struct tw_err err = { 0 };
-    const struct controller_conf conf = { .loop = loop,
-                                          .listen = o->listen,
-                                          .admin_listen = o->admin_listen,
-                                          .admin_tls = o->admin_tls,
-                                          .http = o->http,
-                                          .http_tls_cert = o->http_tls_cert,
-                                          .http_tls_key = o->http_tls_key,
-                                          .http_plaintext = o->http_plaintext,
-                                          .http_names = o->http_names,
-                                          .web_root = o->web_root,
-                                          .data_dir = o->data_dir,
-                                          .name = name,
-                                          .backup_dir = o->backup_dir,
-                                          .ca_dir = o->ca_dir,
-                                          .certificate_life_ns = o->certificate_life,
-                                          .allow_plaintext = o->allow_plaintext,
-                                          .auto_approve = o->auto_approve,
-                                          .http_write = o->http_write,
-                                          .open_metrics = o->open_metrics,
-                                          .http_events_max = (uint32_t)o->http_events_max,
-                                          .max_pair_series = (uint64_t)o->max_pair_series,
-                                          .native_buckets = (uint32_t)o->native_buckets,
-                                          .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h,
-                                                      o->keep_1d } },
-                                          .history_days = o->history_days,
-                                          .audit_days = o->audit_days,
-                                          .budgets = { .pairs = (double)o->budget_pairs,
-                                                       .series = (double)o->budget_series,
-                                                       .store_bytes_per_day = 1e6 * (double)o->budget_mb,
-                                                       .agent_pps = (double)o->budget_pps,
-                                                       .agent_bps = 1e3 * (double)o->budget_kbps } };
 
     if (controller_start(&conf, &c, &err) != TW_OK)
         return fail(&err,
@@ -140,39 +194,34 @@ static int run(struct loop *loop, const struct controller_options *o, const char
     log_info("ready", LOG_S("listen", o->listen), LOG_S("admin_listen", o->admin_listen),
              LOG_S("http", o->http), LOG_S("data_dir", o->data_dir), LOG_S("name", name),
              LOG_S("version", tw_version), LOG_U("generation", c->inv.generation));
-    if (o->http_write)
-        log_warn("--http-write will go with the next release: roles decide who may change something over HTTP; until there is an access "
-                 "token, requests from this host may; make one: twampctl access token create --role operator NAME");
-    if (o->auto_approve)
-        log_warn("every agent that connects is approved: --auto-approve is for labs");
+    tell_risks(o);
     process_notify("READY=1");
-    *ret = c;
+    r->c = c;
     loop_run(loop);
-    *ret = NULL;
+    r->c = NULL;
     controller_stop(c);
     log_info("stopped");
     return 0;
 }
 
-static int start(const struct controller_options *o)
+static int start(struct running *r)
 {
     struct tw_err err = { 0 };
     struct loop *loop = NULL;
-    struct controller *c = NULL;
     char host[256] = "controller";
     enum tw_rc rc;
     int code;
 
     process_raise_files();
-    log_init(controller_program.name, (enum log_level)o->log_level, (enum log_format)o->log_format);
+    log_init(controller_program.name, (enum log_level)r->opt.log_level, (enum log_format)r->opt.log_format);
     gethostname(host, sizeof host - 1);
-    rc = begin_confined(o, &err);
-    if (rc == TW_OK && (rc = make_loop(&loop, &c)) != TW_OK)
+    rc = begin_confined(&r->opt, &err);
+    if (rc == TW_OK && (rc = make_loop(&loop, r)) != TW_OK)
         tw_err_set(&err, rc, "cannot make the event loop: %s", tw_rc_name(rc));
     if (rc != TW_OK) {
         code = fail(&err, EXIT_FAILED);
     } else {
-        code = run(loop, o, o->name ? o->name : host, &c);
+        code = run(r, loop, r->opt.name ? r->opt.name : host);
     }
     loop_free(loop);
     return code;
@@ -180,18 +229,17 @@ static int start(const struct controller_options *o)
 
 int main(int argc, char **argv)
 {
-    struct controller_options o = { 0 };
-    struct conf_daemon conf = { .program = &controller_program, .check = controller_options_check, .argc = argc, .argv = argv };
+    struct running r = { .conf = { .program = &controller_program, .check = controller_options_check, .argc = argc, .argv = argv } };
     int code;
-    enum tw_rc rc = conf_daemon_parse(&conf, &o, &code);
+    enum tw_rc rc = conf_daemon_parse(&r.conf, &r.opt, &code);
 
     if (rc == TW_OK) {
-        code = start(&o);
+        code = start(&r);
     } else if (rc != TW_ECLOSED) {
-        conf_daemon_complain(&conf);
+        conf_daemon_complain(&r.conf);
         code = EXIT_USAGE;
     }
-    conf_daemon_free(&conf);
-    conf_free(&controller_program, &o);
+    conf_daemon_free(&r.conf);
+    conf_free(&controller_program, &r.opt);
     return code;
 }

@@ -265,6 +265,11 @@ void publish_forget(struct publish *p, struct pair *pair)
 
 /* ---- Life ---- */
 
+void publish_set_max_pair_series(struct publish *p, uint64_t max)
+{
+    p->conf.max_pair_series = max ? max : 100000;
+}
+
 enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret)
 {
     struct publish *p = calloc(1, sizeof *p);
@@ -272,8 +277,7 @@ enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret)
     if (!p)
         return TW_ENOMEM;
     p->conf = *c;
-    if (!p->conf.max_pair_series)
-        p->conf.max_pair_series = 100000;
+    publish_set_max_pair_series(p, c->max_pair_series);
     if (!p->conf.page_interval_ns)
         p->conf.page_interval_ns = 5 * TW_NS_PER_S;
     p->started_ns = tw_wall_now().ns;

@@ -20,6 +20,8 @@ struct publish_conf {
     void *self_ctx;
 };
 enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret);
+/* From the next page on. 0: the usual. */
+void publish_set_max_pair_series(struct publish *p, uint64_t max);
 /* After reader_pool_stop() and before the inventory goes: frees the live state of its pairs. */
 void publish_free(struct publish *p);
 /* A summary that is committed. */

@@ -474,6 +474,10 @@ size_t controller_warnings(struct controller *c, const char **ret, size_t cap)
         ret[n++] = c->warning;
     if (c->reload.error[0] && n < cap)
         ret[n++] = c->reload.error;
+    if (c->reload.restart[0])
+        snprintf(c->restart, sizeof c->restart, "options were changed that need a restart: %s", c->reload.restart);
+    if (c->reload.restart[0] && n < cap)
+        ret[n++] = c->restart;
     look_at_releases(c);
     if (c->skew[0] && n < cap)
         ret[n++] = c->skew;

@@ -27,6 +27,9 @@ enum tw_rc spool_open(const struct spool_cfg *cfg, struct spool **ret, struct tw
 void spool_close(struct spool *s);
 const uint8_t *spool_id(const struct spool *s); /* SPOOL_ID_LEN octets */
 
+/* As those of the struct; both > 0. What is beyond them goes with the next spool_append() or spool_trim(). */
+void spool_set_bounds(struct spool *s, int64_t max_bytes, int64_t keep_acked_ns);
+
 /* Appends n records (packed Summary messages) durably in one transaction (synchronous=FULL); `now_ns` is wall time. On TW_ENOSPC or
  * TW_EIO nothing was stored: the caller keeps them and tries again, or drops and counts them with spool_count_lost(). Over max_bytes
  * the oldest go in the same transaction. */

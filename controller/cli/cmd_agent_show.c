@@ -176,6 +176,7 @@ static void show_health(struct out_records *r, const Tw__HealthReport *h)
     TROUBLES(MARK)
     out_style(r, "secrets_error", OUT_BAD);
     out_style(r, "access_error", OUT_BAD);
+    out_style(r, "config_error", OUT_BAD);
     if (h->noise && h->noise->lost)
         out_style(r, "noise_lost", OUT_BAD);
     if (h->clock && h->clock->steps)
@@ -273,6 +274,8 @@ static const struct out_col columns[] = {
     { .title = "Control, not allowed", .name = "control_not_allowed", COUNT, KNOWN },
     { .title = "Control, too many", .name = "control_rate_limited", COUNT, KNOWN },
     { .title = "Access lists", .name = "access_error", SET },
+    { .title = "Configuration", .name = "config_error", SET },
+    { .title = "Restart needed for", .name = "restart_needed", SET },
     { .title = "Secrets", .name = "secrets_error", SET },
     { .title = "Dropped by the host", .name = "reflector_drops", COUNT, KNOWN },
     { .title = "Answers dropped", .name = "sender_drops", COUNT, KNOWN },

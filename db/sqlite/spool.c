@@ -93,6 +93,12 @@ static enum tw_rc check_state(struct spool *s, struct tw_err *err)
                       s->q.path);
 }
 
+void spool_set_bounds(struct spool *s, int64_t max_bytes, int64_t keep_acked_ns)
+{
+    s->cfg.max_bytes = max_bytes;
+    s->cfg.keep_acked_ns = keep_acked_ns;
+}
+
 enum tw_rc spool_open(const struct spool_cfg *cfg, struct spool **ret, struct tw_err *err)
 {
     struct spool *s = calloc(1, sizeof *s);

@@ -245,3 +245,68 @@ def test_reload_is_told_to_the_service_manager(build):
         expect(told.recv(200) == b"STOPPING=1", "not told that it stops")
         expect(lab.controller.popen.wait(20) == 0, "it did not end cleanly")
         lab.controller = None
+
+
+def write(path, text):
+    """As an editor does: never seen half written."""
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(path + ".new", path)
+
+
+def hangs_up(p):
+    p.popen.send_signal(signal.SIGHUP)
+
+
+def test_reload_of_the_configuration(build):
+    """What a reload can change is changed while sessions go on; what it cannot is told; a mistake changes nothing."""
+    with Lab(build, TWO) as lab:
+        own, central = f"{lab.dir}/agent.yaml", f"{lab.dir}/controller.yaml"
+        write(own, "workers: 1\n")
+        write(central, "budget-pairs: 100\n")
+        lab.start_controller("--config", central)
+        lab.start_agent("a1", "--config", own)
+        lab.start_agent("a2")
+        lab.approve_all()
+        lab.apply(full(TWO, classes={"c": "spacing: 10ms"}))
+        wait("results", lambda: len(lab.results("mesh=lab")) >= 4, 30)
+
+        def show():
+            return next(a for a in lab.api("/api/v1/agents")["agents"] if a["name"] == "a1")["health"]
+
+        write(own, f"log-level: debug\nreflect-deny: [{lab.ip4('a2')}]\nworkers: 2\nmax-pps: 50\n")
+        hangs_up(lab.agents["a1"])
+        wait("the reflector to deny the other agent", lambda: show()["reflector_not_allowed"] > 0, 30)
+        wait("what needs a restart to be told", lambda: show()["restart_needed"] == "workers", 30)
+        expect(show()["config_error"] is None, str(show()))
+        expect(lab.agents["a1"].tail().count("they need a restart") == 1, lab.agents["a1"].tail())
+        code, text, _ = lab.ctl_run("agent", "show", "a1")
+        expect(code == 0 and "Restart needed for" in text, text)
+
+        write(own, "max-pps: 1000\nmax_bps: 5\n")
+        hangs_up(lab.agents["a1"])
+        wait("the mistake to be told", lambda: "max_bps: is no key" in (show()["config_error"] or ""), 30)
+        denied = show()["reflector_not_allowed"]
+        wait("the list before to stay in use", lambda: show()["reflector_not_allowed"] > denied, 30)
+
+        write(own, "workers: 1\n")
+        hangs_up(lab.agents["a1"])
+        wait("all to be as it was", lambda: show()["config_error"] is None and show()["restart_needed"] is None, 30)
+        reflected = show()["reflected"]
+        wait("the other agent to be answered again", lambda: show()["reflected"] > reflected, 30)
+
+        write(central, "budget-pairs: 1\nnative-buckets: 100\n")
+        hangs_up(lab.controller)
+        wait("the controller to say what needs a restart", lambda: "need a restart: native-buckets" in lab.ctl("status"), 20)
+        expect(metric(lab, "twamp_restart_needed") == 1, "no metric of it")
+        write(f"{lab.dir}/two.yaml", full(TWO, name="two"))
+        code, _, text = lab.ctl_run("schedule", "apply", "-f", f"{lab.dir}/two.yaml")
+        expect(code != 0 and "pairs" in text, f"the new budget does not hold: {code} {text}")
+        write(central, "budget-pairs: x\n")
+        hangs_up(lab.controller)
+        wait("the controller to tell its mistake", lambda: "budget-pairs: must be" in lab.ctl("status"), 20)
+        write(central, "budget-pairs: 100\n")
+        hangs_up(lab.controller)
+        wait("the controller to be content", lambda: metric(lab, "twamp_reload_failed") == 0 and metric(lab, "twamp_restart_needed") == 0, 20)
+        code, _, text = lab.ctl_run("schedule", "apply", "-f", f"{lab.dir}/two.yaml")
+        expect(code == 0, text)
