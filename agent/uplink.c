@@ -187,14 +187,15 @@ static void set_position(struct uplink *u, uint64_t through)
     u->sent_seq = u->acked_seq = through;
 }
 
-static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
-                   const char *detail)
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct rpc_ahead *ahead, uint32_t window,
+                   Tw__Status status, const char *detail)
 {
     struct uplink *u = ctx;
     struct spool_stats st;
     unsigned held;
 
     (void)p;
+    (void)ahead;
     u->window = window;
     if (status != TW__STATUS__STATUS_OK) {
         if (log_limit_ok(&u->refused_log, tw_mono_now().ns, &held))

@@ -206,6 +206,7 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
     struct fleet *f = ctx;
     struct controller *c = f->c;
     struct agent *a = agent_of(&c->inv, h);
+    struct store_cursor at;
 
     if (refuse_revoked(f, a, h, ret))
         return;
@@ -237,7 +238,9 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
     if (!a->row.approved)
         return;
     ret->window = ingest_window(c->ingest);
-    ret->through_seq = ingest_cursor(c->ingest, a->row.id, h->spool_id);
+    at = ingest_cursor(c->ingest, a->row.id, h->spool_id);
+    ret->through_seq = at.through;
+    ret->ahead = ingest_ahead(c->ingest, &at);
 }
 
 /* ---- Connections ---- */

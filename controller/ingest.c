@@ -15,7 +15,7 @@ struct cursor {
         int64_t agent_id;
         uint8_t spool_id[STORE_ID_LEN];
     } key;
-    uint64_t through;
+    struct store_cursor at;
     UT_hash_handle hh;
 };
 
@@ -50,20 +50,29 @@ static struct cursor *find_cursor(const struct ingest *in, int64_t agent_id, con
     return c;
 }
 
-uint64_t ingest_cursor(const struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN])
+struct store_cursor ingest_cursor(const struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN])
 {
     const struct cursor *c = find_cursor(in, agent_id, spool_id);
 
-    return c ? c->through : 0;
+    return c ? c->at : (struct store_cursor){ 0 };
+}
+
+struct rpc_ahead ingest_ahead(struct ingest *in, const struct store_cursor *at)
+{
+    return (struct rpc_ahead){
+        .max = SEQSET_MAX,
+        .backlog_per_s = window_backlog(HASH_COUNT(in->c->inv.agents), writer_pressed(in->c->writer)),
+        .spans = at->ahead,
+    };
 }
 
 enum tw_rc ingest_set_cursor(struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
-                             uint64_t through)
+                             const struct store_cursor *at)
 {
     struct cursor *c = find_cursor(in, agent_id, spool_id);
 
     if (c) {
-        c->through = through;
+        c->at = *at;
         return TW_OK;
     }
     c = calloc(1, sizeof *c);
@@ -71,7 +80,7 @@ enum tw_rc ingest_set_cursor(struct ingest *in, int64_t agent_id, const uint8_t 
         return TW_ENOMEM;
     c->key.agent_id = agent_id;
     memcpy(c->key.spool_id, spool_id, sizeof c->key.spool_id);
-    c->through = through;
+    c->at = *at;
     HASH_ADD(hh, in->cursors, key, sizeof c->key, c);
     return TW_OK;
 }
@@ -111,7 +120,11 @@ uint32_t ingest_window(struct ingest *in)
 
 void ingest_counters(const struct ingest *in, struct ingest_counters *ret)
 {
+    const struct cursor *c;
+
     *ret = in->counters;
+    for (c = in->cursors; c; c = c->hh.next)
+        ret->spools_ahead += c->at.ahead.n > 0;
 }
 
 /* ---- Batches ---- */
@@ -126,59 +139,101 @@ void ingest_drop(void *object)
     ingest_batch_free(object);
 }
 
+static void send_ack(struct ingest *in, struct fleet_link *l, const struct store_cursor *at, Tw__Status status,
+                     const char *detail)
+{
+    struct rpc_ahead ahead = ingest_ahead(in, at);
+
+    rpc_peer_send_ack(l->peer, at->through, &ahead, ingest_window(in), status, detail);
+}
+
 static void refuse(struct ingest *in, struct fleet_link *l, const struct ingest_batch *b, Tw__Status status,
                    const char *detail)
 {
+    struct store_cursor at = ingest_cursor(in, l->agent->row.id, rpc_peer_hello(l->peer)->spool_id);
     unsigned held;
 
     in->counters.batches_refused++;
     if (log_limit_ok(&in->refused_log, tw_mono_now().ns, &held))
         log_warn("batch refused", LOG_S("agent", l->agent->row.name), LOG_S("reason", detail),
                  LOG_U("first_seq", b->first_seq), LOG_U("held_back", held));
-    rpc_peer_send_ack(l->peer, ingest_cursor(in, l->agent->row.id, rpc_peer_hello(l->peer)->spool_id),
-                      ingest_window(in), status, detail);
+    send_ack(in, l, &at, status, detail);
 }
 
-static void note_summary(struct controller *c, struct pair *p, const struct tw_summary *s)
+static void note_summary(struct controller *c, struct pair *p, const struct tw_summary *s, bool backlog)
 {
-    publish_summary(c->publish, p, s);
-    clocks_note(c->clocks, p, s);
-    alerts_note(c->alerts, p);
+    int64_t last_ns = p->live ? p->live->last_end_ns : 0;
+
+    if (!backlog) {
+        publish_summary(c->publish, p, s);
+        clocks_note(c->clocks, p, s);
+        alerts_note(c->alerts, p);
+        return;
+    }
+    publish_backlog(c->publish, p, s);
+    if (p->live && p->live->last_end_ns != last_ns) /* the latest of its pair all the same: shown, and not judged */
+        p->live->judged_end_ns = p->live->last_end_ns;
+}
+
+static bool was_stored(const struct store_cursor *at, uint64_t seq)
+{
+    return seq <= at->through || seqset_has(&at->ahead, seq);
+}
+
+static bool is_backlog(const struct store_cursor *at, uint64_t seq)
+{
+    return at->ahead.n && seq < at->ahead.v[at->ahead.n - 1].first;
 }
 
 /* Rows are committed: show them. Numbers that were durable before are shown already. */
-static void publish_rows(struct ingest *in, const struct ingest_batch *b, uint64_t before)
+static void publish_rows(struct ingest *in, const struct ingest_batch *b, const struct store_cursor *before)
 {
     for (size_t i = 0; i < b->n; i++) {
+        bool backlog = is_backlog(before, b->first_seq + i);
         struct pair *p;
 
-        if (b->first_seq + i <= before)
+        if (was_stored(before, b->first_seq + i))
             continue;
         if (b->refused[i]) {
             in->counters.rows_refused++;
             continue;
         }
         in->counters.summaries++;
+        in->counters.backlog_summaries += backlog;
         p = inventory_pair(&in->c->inv, b->rows[i].pair_id);
         if (p && p->scheduled)
-            note_summary(in->c, p, &b->rows[i]);
+            note_summary(in->c, p, &b->rows[i], backlog);
     }
     if (b->n)
         events_note(in->c->events, EVENT_PUBLISHED);
 }
 
+static uint64_t missing_of(const struct store_cursor *at, uint64_t first, uint64_t last)
+{
+    struct seq_span part;
+    uint64_t n = 0;
+
+    if (first <= at->through)
+        first = at->through + 1;
+    for (; seqset_missing(&at->ahead, first, last, &part); first = part.last + 1)
+        n += part.last - part.first + 1;
+    return n;
+}
+
 static void take_stored(struct ingest *in, const struct ingest_batch *b)
 {
-    uint64_t before = ingest_cursor(in, b->agent_id, b->spool_id);
+    struct store_cursor before = ingest_cursor(in, b->agent_id, b->spool_id);
 
+    if (!before.through && !b->ahead) /* nothing was known of the spool: it begins here */
+        before.through = b->first_seq - 1;
     for (size_t i = 0; i < b->n_learned; i++)
         inventory_pair(&in->c->inv, b->learned[i].id)->unstored = false;
-    publish_rows(in, b, before);
+    publish_rows(in, b, &before);
     in->counters.batches++;
     if (!b->n)
-        in->counters.gap_summaries += b->gap_last_seq - (before >= b->first_seq ? before : b->first_seq - 1);
+        in->counters.gap_summaries += missing_of(&before, b->first_seq, b->gap_last_seq);
     if (inventory_agent_by_id(&in->c->inv, b->agent_id) &&
-        ingest_set_cursor(in, b->agent_id, b->spool_id, b->through) != TW_OK)
+        ingest_set_cursor(in, b->agent_id, b->spool_id, &b->at) != TW_OK)
         log_error("no memory for a spool's cursor: its agent sends again what is stored");
 }
 
@@ -191,7 +246,7 @@ static void answer(struct ingest *in, const struct ingest_batch *b)
     if (l->down || !l->agent || b->job.rc == TW_ECLOSED)
         return;
     if (stored)
-        rpc_peer_send_ack(l->peer, b->through, ingest_window(in), TW__STATUS__STATUS_OK, "");
+        send_ack(in, l, &b->at, TW__STATUS__STATUS_OK, "");
     else if (b->job.rc == TW_OK)
         refuse(in, l, b, TW__STATUS__STATUS_OUT_OF_RANGE, "out of sequence: go on after through_seq");
     else

@@ -2,7 +2,10 @@
  * published and acknowledged. Loop thread but for ingest_decode() and ingest_drop().
  *
  * Rows of a pair that is not this agent's, or whose names do not make its number, and rows with impossible times are dropped and
- * counted, and keep their numbers as a gap in the store, so that the spool behind them is not blocked. */
+ * counted, and keep their numbers as a gap in the store, so that the spool behind them is not blocked.
+ *
+ * After an outage agents send fresh results first, and what waited (the backlog) beside them, slowly. The backlog is history: it is
+ * stored, counted and rolled up, but raises and clears no alert, and is no sign that its pair is measured now. */
 #ifndef TW_CONTROLLER_INGEST_H
 #define TW_CONTROLLER_INGEST_H
 
@@ -26,15 +29,20 @@ void ingest_drop(void *object);
 void ingest_on_data(struct ingest *in, struct rpc_peer *p, void *object);
 
 uint32_t ingest_window(struct ingest *in);
-/* What is durable of (agent, spool); 0: nothing. */
-uint64_t ingest_cursor(const struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN]);
-enum tw_rc ingest_set_cursor(struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN], uint64_t through);
+/* What is durable of (agent, spool); all zero: nothing. */
+struct store_cursor ingest_cursor(const struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN]);
+enum tw_rc ingest_set_cursor(struct ingest *in, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
+                             const struct store_cursor *at);
+/* What an agent is told of it beyond `through`, and of what it may send. */
+struct rpc_ahead ingest_ahead(struct ingest *in, const struct store_cursor *at);
 /* The agent was removed. */
 void ingest_forget(struct ingest *in, int64_t agent_id);
 
 struct ingest_counters {
     uint64_t summaries, batches; /* stored */
     uint64_t repeated_batches, out_of_sequence, batches_refused, rows_refused, gap_summaries;
+    uint64_t backlog_summaries; /* of `summaries`: came after later ones of their spool */
+    uint64_t spools_ahead;      /* now: of which later summaries are stored than some that are to come */
 };
 void ingest_counters(const struct ingest *in, struct ingest_counters *ret);
 

@@ -124,6 +124,7 @@ static struct ingest_batch *batch_new(const Tw__SummaryBatch *m, struct tw_err *
     }
     memcpy(b->spool_id, m->spool_id.data, sizeof b->spool_id);
     b->first_seq = m->first_seq;
+    b->ahead = m->ahead;
     if (m->gap) {
         b->gap_last_seq = m->gap->last_seq;
         snprintf(b->gap_reason, sizeof b->gap_reason, "%s", m->gap->reason);
@@ -171,7 +172,8 @@ static enum tw_rc store_run(const struct ingest_batch *b, struct store *s, size_
 {
     struct store_batch sb = { .agent_id = b->agent_id,
                               .first_seq = b->first_seq + from,
-                              .received_ns = b->received_ns };
+                              .received_ns = b->received_ns,
+                              .ahead = b->ahead };
 
     memcpy(sb.spool_id, b->spool_id, sizeof sb.spool_id);
     if (!b->n) {
@@ -212,12 +214,13 @@ enum tw_rc ingest_batch_store(struct writer_job *j, struct store *s, struct tw_e
     b->result = STORE_REPEATED;
     do {
         n = b->n ? run_length(b, from) : 0;
-        rc = store_run(b, s, from, n, &part, &b->through, err);
+        rc = store_run(b, s, from, n, &part, &b->at.through, err);
         if (rc != TW_OK)
             return rc;
         if (part != STORE_REPEATED)
             b->result = part;
         from += n;
     } while (from < b->n && part != STORE_OUT_OF_SEQ);
+    b->at = store_full_cursor(s, b->agent_id, b->spool_id);
     return TW_OK;
 }

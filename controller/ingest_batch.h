@@ -21,6 +21,7 @@ struct ingest_batch {
     int64_t agent_id, received_ns;
     uint8_t spool_id[STORE_ID_LEN];
     uint64_t first_seq;
+    bool ahead;
     struct tw_summary *rows; /* row i has number first_seq + i */
     uint8_t *refused;        /* per row: enum ingest_refusal; such a row keeps its number but is not stored */
     struct batch_name *names; /* per row: what it says of its pair */
@@ -32,7 +33,7 @@ struct ingest_batch {
     char gap_reason[32];
     int64_t gap_from_ns, gap_until_ns;
     enum store_append_result result; /* of the whole batch, from the writer */
-    uint64_t through;
+    struct store_cursor at;          /* afterwards */
 };
 
 /* Any thread. Everything is checked that the message alone can tell. NULL + *err. */

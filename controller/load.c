@@ -66,11 +66,12 @@ static enum tw_rc load_pair(void *ctx, const struct store_pair *row)
     return inventory_add_pair(&l->c->inv, row) ? TW_OK : no_memory(l);
 }
 
-static enum tw_rc load_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through)
+static enum tw_rc load_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_id,
+                              const struct store_cursor *at)
 {
     struct load *l = ctx;
 
-    return ingest_set_cursor(l->c->ingest, agent_id, spool_id, through) == TW_OK ? TW_OK : no_memory(l);
+    return ingest_set_cursor(l->c->ingest, agent_id, spool_id, at) == TW_OK ? TW_OK : no_memory(l);
 }
 
 static void forget_nothing(void *ctx, struct pair *p)

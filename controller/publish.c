@@ -229,7 +229,17 @@ static void free_groups(struct publish *p)
 
 /* ---- Events ---- */
 
-void publish_summary(struct publish *p, struct pair *pair, const struct tw_summary *s)
+static void add_to_groups(struct publish *p, const struct pair *pair, const struct tw_summary *s, const struct stats_view *view)
+{
+    for (enum group_by by = 0; by < GROUP_KINDS; by++) {
+        struct group *g = publish_group(p, by, &pair->row);
+
+        if (g)
+            metrics_group_add(&g->sum, g->delay, p->conf.native_buckets, s, view);
+    }
+}
+
+void publish_backlog(struct publish *p, struct pair *pair, const struct tw_summary *s)
 {
     struct live *l = live_of(pair);
     struct stats_view view;
@@ -240,21 +250,24 @@ void publish_summary(struct publish *p, struct pair *pair, const struct tw_summa
         return;
     stats_view(s, &view);
     l->pub.report_period_ns = pair->report_period_ns;
-    l->pub.heard = loop_now(p->conf.loop).mono;
     metrics_count(&l->pub.n, s);
     note_minute(&l->pub, s->end_ns);
     note_last(l, s, &view);
     for (int d = 0; d < 3; d++)
         if (metrics_counts(&view, d))
             metrics_add_native(&l->pub.delay[d], &s->delay[d], p->conf.native_buckets);
-    for (enum group_by by = 0; by < GROUP_KINDS; by++) {
-        struct group *g = publish_group(p, by, &pair->row);
+    add_to_groups(p, pair, s, &view);
+}
 
-        if (g)
-            metrics_group_add(&g->sum, g->delay, p->conf.native_buckets, s, &view);
-    }
-    late_add(&p->late, pair->row.source, &s->send_lateness, pair->report_period_ns,
-             loop_now(p->conf.loop).mono);
+void publish_summary(struct publish *p, struct pair *pair, const struct tw_summary *s)
+{
+    if (!pair->scheduled || pair->paused)
+        return;
+    publish_backlog(p, pair, s);
+    if (!pair->live)
+        return;
+    pair->live->heard = loop_now(p->conf.loop).mono;
+    late_add(&p->late, pair->row.source, &s->send_lateness, pair->report_period_ns, pair->live->heard);
 }
 
 void publish_forget(struct publish *p, struct pair *pair)

@@ -26,6 +26,8 @@ void publish_set_max_pair_series(struct publish *p, uint64_t max);
 void publish_free(struct publish *p);
 /* A summary that is committed. */
 void publish_summary(struct publish *p, struct pair *pair, const struct tw_summary *s);
+/* One of a backlog: it is counted, but says nothing of how its pair and its agent do now. */
+void publish_backlog(struct publish *p, struct pair *pair, const struct tw_summary *s);
 /* A pair left the schedule or was deleted: its series and live state go. */
 void publish_forget(struct publish *p, struct pair *pair);
 /* The numbers of pair->live->last, kept ready. NULL without live state. */

@@ -57,6 +57,12 @@ static void add_ingest(struct rows *r, const struct controller *c)
     counter(r, "twamp_ingest_batches_refused_total", "Batches refused for any reason.", in.batches_refused);
     counter(r, "twamp_ingest_rows_refused_total",
             "Summaries of unknown pairs, or with times that cannot be right: not stored.", in.rows_refused);
+    counter(r, "twamp_ingest_backlog_summaries_total",
+            "Summaries stored that came after later ones of their agent: what waited while it could not deliver.",
+            in.backlog_summaries);
+    gauge(r, "twamp_ingest_spools_ahead",
+          "Agents' spools of which later summaries are stored than some that are to come: their backlog is not drained.",
+          (double)in.spools_ahead);
     counter(r, "twamp_ingest_gap_summaries_total",
             "Summaries that agents had to drop before they could send them.", in.gap_summaries);
 }

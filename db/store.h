@@ -5,6 +5,7 @@
 #ifndef TW_DB_STORE_H
 #define TW_DB_STORE_H
 
+#include "common/seqset.h"
 #include "common/stats.h"
 
 struct store;
@@ -204,22 +205,31 @@ struct store_batch {
     const char *gap_reason;
     int64_t gap_from_ns, gap_until_ns; /* when what is gone had come into the spool; 0: not known */
     int64_t received_ns;
+    bool ahead; /* fresh results: what is missing below them comes later */
 };
 enum store_append_result {
     STORE_APPENDED,  /* rows and cursor are in the open transaction */
     STORE_REPEATED,  /* all of it is stored already: acknowledge */
-    STORE_OUT_OF_SEQ /* first_seq > cursor + 1: refuse; *ret_through is what is stored */
+    STORE_OUT_OF_SEQ /* first_seq > cursor + 1, and it is not ahead, or there is no room for one more stretch ahead: refuse */
 };
-/* Inside store_begin/commit. Rows with seq <= cursor are skipped (a batch that overlaps is stored from cursor + 1). The first batch of a
- * spool id not seen before may start at any number. *ret_through: the cursor afterwards. Also keeps `latest`. TW_EINVAL (numbers that
+/* What is stored of (agent, spool): all up to `through` (0: nothing), and stretches ahead of it. While there are any, only programs that
+ * know of them may open the file. */
+struct store_cursor {
+    uint64_t through;
+    struct seqset ahead;
+};
+/* Inside store_begin/commit. What of the batch is stored already is skipped. The first batch of a spool id not seen before may start at
+ * any number, unless it is ahead. *ret_through: the cursor afterwards. Also keeps `latest`. TW_EINVAL (numbers that
  * cannot be) and TW_ENOENT (no such agent) refuse the batch and leave the transaction good; after any other error it can only be
  * rolled back. */
 enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store_append_result *ret, uint64_t *ret_through,
                         struct tw_err *err);
 /* The cursor of (agent, spool); TW_ENOENT: nothing stored of it yet. */
 enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN], uint64_t *ret_through);
+/* And what is stored beyond it; all zero: nothing of it. */
+struct store_cursor store_full_cursor(const struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN]);
 enum tw_rc store_each_cursor(struct store *s,
-                             enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through),
+                             enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id, const struct store_cursor *at),
                              void *ctx, struct tw_err *err);
 /* How long each level is kept; in a mesh's own 0 means the default. Each is kept at least as long as the finer ones, and whole days. */
 struct store_keep {

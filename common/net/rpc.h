@@ -16,6 +16,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 #include "common/net/identity.h"
+#include "common/seqset.h"
 #include "common/net/loop.h"
 #include "common/net/rpc_tls.h"
 #include "rpc.pb-c.h"
@@ -97,9 +98,16 @@ void *rpc_peer_ctx(const struct rpc_peer *p);
 const char *rpc_peer_local_address(const struct rpc_peer *p);
 /* DATA to the peer: takes no ownership of body. TW_EBUSY: more than the send bound (4 MiB) is queued. */
 enum tw_rc rpc_peer_send_data(struct rpc_peer *p, const ProtobufCMessage *body);
-/* status 0: all up to through_seq is durable. Else the last batch was refused and through_seq says what is durable. */
-enum tw_rc rpc_peer_send_ack(struct rpc_peer *p, uint64_t through_seq, uint32_t window, Tw__Status status,
-                             const char *detail);
+/* What is durable of a spool beyond through_seq. */
+struct rpc_ahead {
+    uint32_t max;           /* stretches that there may be; 0: the server takes the records in order only */
+    uint32_t backlog_per_s; /* summaries of a backlog that the agent may send each second; 0: as many as the window allows */
+    struct seqset spans;
+};
+/* status 0: all up to through_seq is durable, and `ahead` (NULL: nothing more). Else the last batch was refused and they say what is
+ * durable. */
+enum tw_rc rpc_peer_send_ack(struct rpc_peer *p, uint64_t through_seq, const struct rpc_ahead *ahead, uint32_t window,
+                             Tw__Status status, const char *detail);
 /* GOAWAY with the reason, then close; on_down() follows from the loop. */
 void rpc_peer_close(struct rpc_peer *p, Tw__Status status, const char *detail);
 
@@ -109,6 +117,7 @@ struct rpc_welcome {
     const char *detail;
     bool approved;
     uint64_t through_seq;
+    struct rpc_ahead ahead;
     uint32_t window;
     uint32_t grant; /* RPC_SERVICE_BIT()s beyond what the connection gives. An operator on TLS gets what is granted here and
                        is refused without */
@@ -123,8 +132,8 @@ struct rpc_hooks {
     void *(*decode)(void *ctx, const uint8_t *body, size_t len, struct tw_err *err); /* any thread */
     void (*drop)(void *ctx, void *object);
     void (*on_data)(void *ctx, struct rpc_peer *p, void *object);
-    void (*on_ack)(void *ctx, struct rpc_peer *p, uint64_t through_seq, uint32_t window, Tw__Status status,
-                   const char *detail);
+    void (*on_ack)(void *ctx, struct rpc_peer *p, uint64_t through_seq, const struct rpc_ahead *ahead, uint32_t window,
+                   Tw__Status status, const char *detail);
     /* Client only: the server has answered our HELLO with GOAWAY, and why. We try again, unless `once`. */
     void (*on_refused)(void *ctx, Tw__Status status, const char *detail);
     /* Server only: decides about a client whose proof was right. Set *ret; status != 0 refuses with GOAWAY. Nothing of

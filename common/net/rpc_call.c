@@ -93,7 +93,7 @@ static void on_deadline(struct loop_timer *t)
     }
     cancel.kind = TW__FRAME_KIND__FRAME_CANCEL;
     cancel.id = c->id;
-    peer_send_control(c->peer, &cancel);
+    peer_send_control(c->peer, &cancel, NULL);
     end_call(c, TW__STATUS__STATUS_DEADLINE_EXCEEDED, "no answer in time");
 }
 
@@ -260,7 +260,7 @@ static void send_failure_later(struct rpc_peer *p, uint64_t id, const struct rpc
     f.status = r->status;
     f.detail = peer_clip_detail(r->detail ? r->detail : "", clipped);
     f.retry_ms = r->retry_ms;
-    peer_send_control(p, &f);
+    peer_send_control(p, &f, NULL);
 }
 
 static void send_failure(struct rpc_peer *p, uint64_t id, Tw__Status status, const char *detail)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
+#include "common/net/rpc_ahead.h"
 #include "common/net/rpc_peer.h"
 
 #define DIAL_TIMEOUT_MS 10000
@@ -221,14 +222,17 @@ static void on_hello_ok(struct rpc_client *c, struct rpc_peer *p, const struct r
 {
     struct hello_id id = p->id; /* peer_up() writes there */
     ProtobufCMessage *any = NULL;
+    struct rpc_ahead ahead = { 0 };
 
-    if (rpc_body_unpack(&tw__hello_ok__descriptor, f->body, f->body_len, a, &any, NULL)) {
+    if (rpc_body_unpack(&tw__hello_ok__descriptor, f->body, f->body_len, a, &any, NULL) ||
+        ahead_from_pb(((const Tw__HelloOk *)any)->ahead, &ahead)) {
         peer_doom(p, TW__STATUS__STATUS_INVALID_ARGUMENT, "the server's HELLO_OK is malformed");
         return;
     }
     c->welcome = (struct rpc_welcome){ .detail = "",
                                        .approved = ((const Tw__HelloOk *)any)->approved,
                                        .through_seq = f->through_seq,
+                                       .ahead = ahead,
                                        .window = f->window };
     c->up_since = loop_now(c->side.loop).mono;
     peer_up(p, &id);

@@ -124,7 +124,7 @@ static const struct kind_row {
     [TW__FRAME_KIND__FRAME_REPLY] = { false, true, keep_body },
     [TW__FRAME_KIND__FRAME_CANCEL] = { false, true, NULL },
     [TW__FRAME_KIND__FRAME_DATA] = { false, true, decode_data },
-    [TW__FRAME_KIND__FRAME_ACK] = { false, true, NULL },
+    [TW__FRAME_KIND__FRAME_ACK] = { false, true, keep_body },
     [TW__FRAME_KIND__FRAME_PING] = { false, true, NULL },
     [TW__FRAME_KIND__FRAME_PONG] = { false, true, NULL },
     [TW__FRAME_KIND__FRAME_GOAWAY] = { true, true, NULL },

@@ -1,3 +1,4 @@
+#include "common/net/rpc_ahead.h"
 #include "common/net/rpc_peer.h"
 #include <openssl/crypto.h>
 #include <stdatomic.h>
@@ -109,9 +110,9 @@ enum tw_rc peer_send(struct rpc_peer *p, const Tw__Frame *f, const ProtobufCMess
     return send_within(p, f, body, SEND_BOUND);
 }
 
-enum tw_rc peer_send_control(struct rpc_peer *p, const Tw__Frame *f)
+enum tw_rc peer_send_control(struct rpc_peer *p, const Tw__Frame *f, const ProtobufCMessage *body)
 {
-    enum tw_rc rc = send_within(p, f, NULL, SEND_BOUND + CONTROL_BOUND);
+    enum tw_rc rc = send_within(p, f, body, SEND_BOUND + CONTROL_BOUND);
 
     if (rc && rc != TW_ECLOSED)
         peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "the peer does not read what it is sent");
@@ -126,18 +127,19 @@ enum tw_rc rpc_peer_send_data(struct rpc_peer *p, const ProtobufCMessage *body)
     return peer_send(p, &f, body);
 }
 
-enum tw_rc rpc_peer_send_ack(struct rpc_peer *p, uint64_t through_seq, uint32_t window, Tw__Status status,
-                             const char *detail)
+enum tw_rc rpc_peer_send_ack(struct rpc_peer *p, uint64_t through_seq, const struct rpc_ahead *ahead, uint32_t window,
+                             Tw__Status status, const char *detail)
 {
     char clipped[RPC_MAX_DETAIL + 1];
     Tw__Frame f = TW__FRAME__INIT;
+    struct ahead_pb body;
 
     f.kind = TW__FRAME_KIND__FRAME_ACK;
     f.through_seq = through_seq;
     f.window = window;
     f.status = status;
     f.detail = peer_clip_detail(detail ? detail : "", clipped);
-    return peer_send_control(p, &f);
+    return peer_send_control(p, &f, ahead ? &ahead_to_pb(ahead, &body)->base : NULL);
 }
 
 static void send_bare(struct rpc_peer *p, Tw__FrameKind kind, uint64_t id)
@@ -146,7 +148,7 @@ static void send_bare(struct rpc_peer *p, Tw__FrameKind kind, uint64_t id)
 
     f.kind = kind;
     f.id = id;
-    peer_send_control(p, &f);
+    peer_send_control(p, &f, NULL);
 }
 
 /* ---- The end ---- */
@@ -190,7 +192,7 @@ void peer_refuse(struct rpc_peer *p, Tw__Status status, const char *detail)
     f.kind = TW__FRAME_KIND__FRAME_GOAWAY;
     f.status = status;
     f.detail = p->end_detail;
-    if (peer_send_control(p, &f))
+    if (peer_send_control(p, &f, NULL))
         return; /* doomed */
     p->state = PEER_LINGER;
     set_timer(p, from_now(p, LINGER_NS));
@@ -271,9 +273,14 @@ static void on_data(struct rpc_peer *p, struct rpc_in_frame *f)
 static void on_ack(struct rpc_peer *p, struct rpc_in_frame *f)
 {
     const struct rpc_hooks *h = &p->side->hooks;
+    struct rpc_ahead ahead;
 
-    if (h->on_ack && !p->joiner)
-        h->on_ack(h->ctx, p, f->through_seq, f->window, f->status, f->detail ? f->detail : "");
+    if (!h->on_ack || p->joiner)
+        return;
+    if (ahead_unpack(f->body, f->body_len, &ahead))
+        peer_doom(p, TW__STATUS__STATUS_INVALID_ARGUMENT, "an ACK whose body is malformed");
+    else
+        h->on_ack(h->ctx, p, f->through_seq, &ahead, f->window, f->status, f->detail ? f->detail : "");
 }
 
 static void on_ping(struct rpc_peer *p, struct rpc_in_frame *f)

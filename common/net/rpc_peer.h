@@ -48,7 +48,7 @@ struct rpc_in_frame {
     uint32_t deadline_ms, window, retry_ms;
     Tw__Status status; /* REQUEST and a client's HELLO: why it is refused */
     char *detail;      /* NULL: none */
-    uint8_t *body;     /* REPLY and what a client gets of the handshake: a copy */
+    uint8_t *body;     /* REPLY, ACK and what a client gets of the handshake: a copy */
     size_t body_len;
     void *object;           /* DATA: what hooks.decode made */
     struct hello_id *hello; /* a client's HELLO, proof verified */
@@ -166,7 +166,7 @@ void peer_reason(struct rpc_peer *p, Tw__Status status, const char *detail);
 /* TW_EBUSY: the bound on what is queued; TW_ERANGE: larger than a frame may be; TW_ECLOSED. */
 enum tw_rc peer_send(struct rpc_peer *p, const Tw__Frame *f, const ProtobufCMessage *body);
 /* Small frames that must not be lost: if even they do not fit, the peer is not reading and is doomed. */
-enum tw_rc peer_send_control(struct rpc_peer *p, const Tw__Frame *f);
+enum tw_rc peer_send_control(struct rpc_peer *p, const Tw__Frame *f, const ProtobufCMessage *body);
 /* At most RPC_MAX_DETAIL octets of valid UTF-8. Returns buf. */
 char *peer_clip_detail(const char *detail, char buf[RPC_MAX_DETAIL + 1]);
 

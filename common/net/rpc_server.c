@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
+#include "common/net/rpc_ahead.h"
 #include "common/net/rpc_peer.h"
 #include "common/version.h"
 
@@ -89,12 +90,14 @@ static void welcome(struct rpc_peer *p, const struct rpc_welcome *w)
 {
     Tw__Frame f = TW__FRAME__INIT;
     Tw__HelloOk ok = TW__HELLO_OK__INIT;
+    struct ahead_pb ahead;
 
     f.kind = TW__FRAME_KIND__FRAME_HELLO_OK;
     f.through_seq = w->through_seq;
     f.window = w->window;
     ok.version = p->id.version;
     ok.approved = w->approved;
+    ok.ahead = w->ahead.max ? ahead_to_pb(&w->ahead, &ahead) : NULL;
     if (peer_send(p, &f, &ok.base))
         peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
 }

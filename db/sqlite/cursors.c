@@ -35,15 +35,15 @@ const struct cursor *cursors_find(const struct cursors *c, int64_t agent_id, con
 {
     size_t i = lower_bound(c, agent_id, spool_id);
 
-    return i < c->n && compare(&c->e[i], agent_id, spool_id) == 0 && c->e[i].through ? &c->e[i] : NULL;
+    return i < c->n && compare(&c->e[i], agent_id, spool_id) == 0 && c->e[i].now.through ? &c->e[i] : NULL;
 }
 
-enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id, uint64_t through)
+enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id, const struct store_cursor *at)
 {
     size_t i = lower_bound(c, agent_id, spool_id);
 
     if (i < c->n && compare(&c->e[i], agent_id, spool_id) == 0) {
-        c->e[i].through = through;
+        c->e[i].now = *at;
         return TW_OK;
     }
     if (c->n == c->cap) {
@@ -56,7 +56,7 @@ enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool
     }
     memmove(&c->e[i + 1], &c->e[i], (c->n - i) * sizeof *c->e);
     c->n++;
-    c->e[i] = (struct cursor){ .agent_id = agent_id, .through = through };
+    c->e[i] = (struct cursor){ .agent_id = agent_id, .now = *at };
     memcpy(c->e[i].spool_id, spool_id, STORE_ID_LEN);
     return TW_OK;
 }
@@ -65,7 +65,20 @@ void cursors_drop_agent(struct cursors *c, int64_t agent_id)
 {
     for (size_t i = 0; i < c->n; i++)
         if (c->e[i].agent_id == agent_id)
-            c->e[i].through = 0;
+            c->e[i].now = (struct store_cursor){ 0 };
+}
+
+bool cursors_same(const struct store_cursor *a, const struct store_cursor *b)
+{
+    return a->through == b->through && seqset_equal(&a->ahead, &b->ahead);
+}
+
+bool cursors_any_ahead(const struct cursors *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->e[i].now.ahead.n)
+            return true;
+    return false;
 }
 
 static void drop_empty(struct cursors *c)
@@ -73,7 +86,7 @@ static void drop_empty(struct cursors *c)
     size_t kept = 0;
 
     for (size_t i = 0; i < c->n; i++)
-        if (c->e[i].through)
+        if (c->e[i].now.through)
             c->e[kept++] = c->e[i];
     c->n = kept;
 }
@@ -81,13 +94,13 @@ static void drop_empty(struct cursors *c)
 void cursors_commit(struct cursors *c)
 {
     for (size_t i = 0; i < c->n; i++)
-        c->e[i].durable = c->e[i].through;
+        c->e[i].durable = c->e[i].now;
     drop_empty(c);
 }
 
 void cursors_rollback(struct cursors *c)
 {
     for (size_t i = 0; i < c->n; i++)
-        c->e[i].through = c->e[i].durable;
+        c->e[i].now = c->e[i].durable;
     drop_empty(c);
 }

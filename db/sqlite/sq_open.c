@@ -78,7 +78,8 @@ static enum tw_rc migrate_one(struct sq *q, size_t i, struct tw_err *err)
 
     snprintf(tail, sizeof tail,
              "CREATE TABLE IF NOT EXISTS schema_floor (one INTEGER PRIMARY KEY CHECK (one = 1), oldest INTEGER NOT NULL) STRICT;"
-             "INSERT OR REPLACE INTO schema_floor (one, oldest) VALUES (1, %zu);"
+             "INSERT INTO schema_floor (one, oldest) VALUES (1, %zu)"
+             " ON CONFLICT DO UPDATE SET oldest = max(oldest, excluded.oldest);"
              "PRAGMA application_id = %d; PRAGMA user_version = %zu; COMMIT",
              sq_floor(q->spec, i + 1), (int)q->spec->application_id, i + 1);
     rc = sq_exec(q, "BEGIN IMMEDIATE", &why);

@@ -83,6 +83,10 @@ static const char *const statements[ST_COUNT] = {
                            " (SELECT 1 FROM mesh_version WHERE document = document.id)",
     [ST_CURSOR_EACH] = "SELECT agent_id, spool_id, through_seq FROM cursor",
     [ST_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor (agent_id, spool_id, through_seq) VALUES (?, ?, ?)",
+    [ST_AHEAD_EACH] = "SELECT agent_id, spool_id, first_seq, last_seq FROM cursor_ahead",
+    [ST_AHEAD_DELETE] = "DELETE FROM cursor_ahead WHERE agent_id = ? AND spool_id = ?",
+    [ST_AHEAD_PUT] = "INSERT INTO cursor_ahead (agent_id, spool_id, first_seq, last_seq) VALUES (?, ?, ?, ?)",
+    [ST_FLOOR_PUT] = "UPDATE schema_floor SET oldest = ? WHERE one = 1",
     [ST_GAP_PUT] = "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns)"
                    " SELECT name, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM agent WHERE id = ?1",
     [ST_LATEST_PUT] = "INSERT INTO latest (pair_id, flow, start_ns, day, row) VALUES (?1, ?2, ?3, ?4, ?5)"
@@ -216,25 +220,70 @@ const struct sq_spec store_spec = {
     .n_sql = ST_COUNT,
 };
 
-static enum tw_rc load_cursors(struct store *s, struct tw_err *err)
+static enum tw_rc load_cursor(struct store *s, int64_t agent, const uint8_t *spool, const struct store_cursor *at, struct tw_err *err)
+{
+    if (cursors_set(&s->cursors, agent, spool, at))
+        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
+    return TW_OK;
+}
+
+static enum tw_rc load_through(struct store *s, struct sq_cur *c, struct tw_err *err)
+{
+    int64_t agent = sq_take_i64(c);
+    size_t len;
+    const uint8_t *spool = sq_take_blob(c, &len);
+    struct store_cursor at = { .through = (uint64_t)sq_take_i64(c) };
+
+    return len == STORE_ID_LEN ? load_cursor(s, agent, spool, &at, err) : TW_OK;
+}
+
+static enum tw_rc load_ahead(struct store *s, struct sq_cur *c, struct tw_err *err)
+{
+    int64_t agent = sq_take_i64(c);
+    size_t len;
+    const uint8_t *spool = sq_take_blob(c, &len);
+    const struct cursor *known = len == STORE_ID_LEN ? cursors_find(&s->cursors, agent, spool) : NULL;
+    uint64_t first = (uint64_t)sq_take_i64(c), last = (uint64_t)sq_take_i64(c);
+    struct store_cursor at;
+
+    if (!known)
+        return TW_OK;
+    at = known->now;
+    if (first <= at.through || seqset_add(&at.ahead, first, last))
+        return tw_err_set(err, TW_ECORRUPT, "%s %s: what is stored of agent %lld's spool beyond %llu makes no sense",
+                          s->q.spec->what, s->q.path, (long long)agent, (unsigned long long)at.through);
+    return load_cursor(s, agent, spool, &at, err);
+}
+
+static enum tw_rc load_each(struct store *s, enum store_stmt which,
+                            enum tw_rc (*fn)(struct store *s, struct sq_cur *c, struct tw_err *err), struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_CURSOR_EACH, &c, err);
+    enum tw_rc rc = sq_start(&s->q, which, &c, err), bad;
 
     if (rc)
         return rc;
-    while ((rc = sq_next(&c, err)) == TW_OK) {
-        int64_t agent = sq_take_i64(&c);
-        size_t len;
-        const uint8_t *spool = sq_take_blob(&c, &len);
-        uint64_t through = (uint64_t)sq_take_i64(&c);
-        if (len == STORE_ID_LEN && cursors_set(&s->cursors, agent, spool, through)) {
+    while ((rc = sq_next(&c, err)) == TW_OK)
+        if ((bad = fn(s, &c, err)) != TW_OK) {
             sq_end(&c);
-            return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
+            return bad;
         }
-    }
-    cursors_commit(&s->cursors);
     return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+/* A later migration may have set the floor anew: then the next commit raises it again. */
+static enum tw_rc load_cursors(struct store *s, struct tw_err *err)
+{
+    int64_t floor = 0;
+    enum tw_rc rc = sq_get_int(&s->q, "SELECT oldest FROM schema_floor WHERE one = 1", &floor, err);
+
+    s->floor_raised = s->floor_now = floor > (int64_t)sq_floor(s->q.spec, *s->q.spec->n_migrations);
+    if (!rc)
+        rc = load_each(s, ST_CURSOR_EACH, load_through, err);
+    if (!rc)
+        rc = load_each(s, ST_AHEAD_EACH, load_ahead, err);
+    cursors_commit(&s->cursors);
+    return rc;
 }
 
 enum tw_rc store_open(const char *path, struct store **ret, struct tw_err *err)
@@ -335,6 +384,7 @@ enum tw_rc store_commit(struct store *s, struct tw_err *err)
     s->stats.rows_written += s->pending_rows;
     s->stats.batches += s->pending_batches;
     cursors_commit(&s->cursors);
+    s->floor_raised = s->floor_now;
     rollup_committed(s);
     forget_pending(s);
     if (shrink)
@@ -349,6 +399,7 @@ void store_rollback(struct store *s)
         day_cache_clear(&s->insert);
         day_cache_clear(&s->insert_runs);
         cursors_rollback(&s->cursors);
+        s->floor_now = s->floor_raised;
         rollup_rolled_back(s);
         retain_forget(s);
     }

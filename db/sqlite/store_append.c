@@ -11,6 +11,8 @@ static enum tw_rc no_memory(struct store *s, struct tw_err *err)
 
 /* ---- Cursors ------------------------------------------------------------------------------------ */
 
+#define AHEAD_SCHEMA 13 /* the migration that made table cursor_ahead */
+
 enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
                         uint64_t *ret_through)
 {
@@ -18,13 +20,20 @@ enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_i
 
     if (!c)
         return TW_ENOENT;
-    *ret_through = c->through;
+    *ret_through = c->now.through;
     return TW_OK;
+}
+
+struct store_cursor store_full_cursor(const struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN])
+{
+    const struct cursor *c = cursors_find(&s->cursors, agent_id, spool_id);
+
+    return c ? c->now : (struct store_cursor){ 0 };
 }
 
 enum tw_rc store_each_cursor(struct store *s,
                              enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
-                                              uint64_t through),
+                                              const struct store_cursor *at),
                              void *ctx, struct tw_err *err)
 {
     enum tw_rc rc;
@@ -32,13 +41,13 @@ enum tw_rc store_each_cursor(struct store *s,
     (void)err; /* all in memory: nothing can fail but fn */
     for (size_t i = 0; i < s->cursors.n; i++) {
         const struct cursor *c = &s->cursors.e[i];
-        if (c->through && (rc = fn(ctx, c->agent_id, c->spool_id, c->through)) != TW_OK)
+        if (c->now.through && (rc = fn(ctx, c->agent_id, c->spool_id, &c->now)) != TW_OK)
             return rc;
     }
     return TW_OK;
 }
 
-static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct tw_err *err)
+static enum tw_rc write_through(struct store *s, const struct cursor *e, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_CURSOR_PUT, &c, err);
@@ -47,8 +56,66 @@ static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct t
         return rc;
     sq_put_i64(&c, e->agent_id);
     sq_put_blob(&c, e->spool_id, STORE_ID_LEN);
-    sq_put_i64(&c, (int64_t)e->through);
+    sq_put_i64(&c, (int64_t)e->now.through);
     return sq_run(&c, err);
+}
+
+static enum tw_rc delete_ahead(struct store *s, const struct cursor *e, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_AHEAD_DELETE, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, e->agent_id);
+    sq_put_blob(&c, e->spool_id, STORE_ID_LEN);
+    return sq_run(&c, err);
+}
+
+static enum tw_rc write_span(struct store *s, const struct cursor *e, const struct seq_span *v, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, ST_AHEAD_PUT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, e->agent_id);
+    sq_put_blob(&c, e->spool_id, STORE_ID_LEN);
+    sq_put_i64(&c, (int64_t)v->first);
+    sq_put_i64(&c, (int64_t)v->last);
+    return sq_run(&c, err);
+}
+
+static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct tw_err *err)
+{
+    enum tw_rc rc = e->now.through != e->durable.through ? write_through(s, e, err) : TW_OK;
+
+    if (rc || seqset_equal(&e->now.ahead, &e->durable.ahead))
+        return rc;
+    rc = delete_ahead(s, e, err);
+    for (size_t i = 0; i < e->now.ahead.n && !rc; i++)
+        rc = write_span(s, e, &e->now.ahead.v[i], err);
+    return rc;
+}
+
+/* A program that knows nothing of stretches ahead would take them from their agents once more. */
+static enum tw_rc write_floor(struct store *s, struct tw_err *err)
+{
+    bool raise = cursors_any_ahead(&s->cursors);
+    size_t floor = sq_floor(s->q.spec, *s->q.spec->n_migrations);
+    struct sq_cur c;
+    enum tw_rc rc;
+
+    if (raise == s->floor_now)
+        return TW_OK;
+    rc = sq_start(&s->q, ST_FLOOR_PUT, &c, err);
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)(raise && floor < AHEAD_SCHEMA ? AHEAD_SCHEMA : floor));
+    rc = sq_run(&c, err);
+    if (!rc)
+        s->floor_now = raise;
+    return rc;
 }
 
 /* ---- Latest ------------------------------------------------------------------------------------- */
@@ -123,9 +190,9 @@ enum tw_rc store_flush_pending(struct store *s, struct tw_err *err)
         if (i + 1 == s->n_latest || !same_flow(&s->latest[i], &s->latest[i + 1]))
             rc = write_latest(s, &s->latest[i], err);
     for (size_t i = 0; i < s->cursors.n && !rc; i++)
-        if (s->cursors.e[i].through && s->cursors.e[i].through != s->cursors.e[i].durable)
+        if (s->cursors.e[i].now.through)
             rc = write_cursor(s, &s->cursors.e[i], err);
-    return rc;
+    return rc ? rc : write_floor(s, err);
 }
 
 /* ---- Append ------------------------------------------------------------------------------------- */
@@ -160,7 +227,7 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int6
     return runs_insert(&s->q, &s->insert_runs, row, err);
 }
 
-static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, uint64_t first, struct tw_err *err)
+static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, const struct seq_span *part, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_GAP_PUT, &c, err);
@@ -169,8 +236,8 @@ static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, uint6
         return rc;
     sq_put_i64(&c, b->agent_id);
     sq_put_blob(&c, b->spool_id, STORE_ID_LEN);
-    sq_put_i64(&c, (int64_t)first);
-    sq_put_i64(&c, (int64_t)b->gap_last_seq);
+    sq_put_i64(&c, (int64_t)part->first);
+    sq_put_i64(&c, (int64_t)part->last);
     sq_put_text(&c, b->gap_reason ? b->gap_reason : "");
     sq_put_i64(&c, b->received_ns);
     sq_put_i64(&c, b->gap_from_ns);
@@ -210,27 +277,62 @@ static enum tw_rc check_agent(struct store *s, int64_t id, struct tw_err *err)
     return rc ? rc : sq_run(&c, err);
 }
 
-static enum tw_rc insert_from(struct store *s, const struct store_batch *b, uint64_t first, uint64_t last,
+static enum tw_rc insert_part(struct store *s, const struct store_batch *b, const struct seq_span *part,
                               struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
 
     if (b->n == 0)
-        rc = insert_gap(s, b, first, err);
-    for (size_t i = (size_t)(first - b->first_seq); i < b->n && !rc; i++)
-        rc = insert_row(s, &b->rows[i], b->received_ns, err);
-    if (!rc && cursors_set(&s->cursors, b->agent_id, b->spool_id, last))
+        return insert_gap(s, b, part, err);
+    for (uint64_t seq = part->first; seq <= part->last && !rc; seq++)
+        rc = insert_row(s, &b->rows[seq - b->first_seq], b->received_ns, err);
+    if (!rc)
+        s->pending_rows += part->last - part->first + 1;
+    return rc;
+}
+
+/* What is not stored yet: from the cursor on in one piece, unless fresh results came before. */
+static enum tw_rc insert_missing(struct store *s, const struct store_batch *b, uint64_t last, struct store_cursor *at,
+                                 struct tw_err *err)
+{
+    uint64_t from = b->first_seq > at->through ? b->first_seq : at->through + 1;
+    struct seq_span part;
+    enum tw_rc rc = TW_OK;
+
+    while (!rc && from <= last && seqset_missing(&at->ahead, from, last, &part)) {
+        rc = insert_part(s, b, &part, err);
+        from = part.last + 1;
+    }
+    if (!rc && b->first_seq <= at->through + 1)
+        at->through = seqset_absorb(&at->ahead, last);
+    else if (!rc)
+        rc = seqset_add(&at->ahead, b->first_seq, last);
+    if (!rc && cursors_set(&s->cursors, b->agent_id, b->spool_id, at))
         rc = no_memory(s, err);
     if (rc)
         s->broken = rc; /* some rows are in, the cursor is not: committing would store them twice */
     return rc;
 }
 
+static enum store_append_result judge(const struct store_batch *b, uint64_t last, const struct store_cursor *at,
+                                      bool known)
+{
+    struct seqset grown = at->ahead;
+    struct seq_span part;
+
+    if (last <= at->through || !seqset_missing(&at->ahead, b->first_seq, last, &part))
+        return STORE_REPEATED;
+    if (b->first_seq <= at->through + 1)
+        return STORE_APPENDED;
+    return b->ahead && known && seqset_add(&grown, b->first_seq, last) == TW_OK ? STORE_APPENDED : STORE_OUT_OF_SEQ;
+}
+
 enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store_append_result *ret,
                         uint64_t *ret_through, struct tw_err *err)
 {
+    struct store_cursor at = { 0 };
     const struct cursor *known;
-    uint64_t last = 0, through;
+    uint64_t last = 0;
     enum tw_rc rc = check_batch(s, b, &last, err);
 
     if (rc)
@@ -238,24 +340,21 @@ enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store
     known = cursors_find(&s->cursors, b->agent_id, b->spool_id);
     if (!known && (rc = check_agent(s, b->agent_id, err)) != TW_OK)
         return rc;
-    through = known ? known->through : b->first_seq - 1;
-    *ret_through = through;
-    if (last <= through) {
-        *ret = STORE_REPEATED;
+    if (known)
+        at = known->now;
+    else if (!b->ahead)
+        at.through = b->first_seq - 1;
+    *ret = judge(b, last, &at, known != NULL || !b->ahead);
+    *ret_through = at.through;
+    if (*ret == STORE_REPEATED)
         s->stats.repeated_batches++;
-        return TW_OK;
-    }
-    if (b->first_seq > through + 1) {
-        *ret = STORE_OUT_OF_SEQ;
+    else if (*ret == STORE_OUT_OF_SEQ)
         s->stats.out_of_seq_batches++;
-        return TW_OK;
-    }
-    rc = insert_from(s, b, through + 1, last, err);
-    if (rc)
+    else if ((rc = insert_missing(s, b, last, &at, err)) != TW_OK)
         return rc;
-    s->pending_rows += b->n ? last - through : 0;
-    s->pending_batches++;
-    *ret = STORE_APPENDED;
-    *ret_through = last;
+    if (*ret == STORE_APPENDED) {
+        s->pending_batches++;
+        *ret_through = at.through;
+    }
     return TW_OK;
 }

@@ -56,6 +56,10 @@ enum store_stmt {
     ST_RETAIN_DOCUMENT,
     ST_CURSOR_EACH,
     ST_CURSOR_PUT,
+    ST_AHEAD_EACH,
+    ST_AHEAD_DELETE,
+    ST_AHEAD_PUT,
+    ST_FLOOR_PUT,
     ST_GAP_PUT,
     ST_LATEST_PUT,
     ST_TEST_PUT,
@@ -203,6 +207,8 @@ struct store {
     uint8_t *scratch; /* ROW_SCRATCH, encoded histograms of the row being inserted */
     struct store_stats stats;
     uint64_t pending_rows, pending_batches;
+    bool floor_raised; /* as committed: schema_floor keeps programs out that know nothing of stretches ahead */
+    bool floor_now;    /* with the open transaction */
     struct rollup rollup;
     struct retain retain;
     bool shrink; /* the open transaction drops days: give room back after it */

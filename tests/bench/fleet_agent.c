@@ -280,12 +280,13 @@ static bool send_batch(struct fleet_agent *a)
     return n > 0;
 }
 
-static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct rpc_ahead *ahead, uint32_t window, Tw__Status status,
                    const char *detail)
 {
     struct fleet_agent *a = ctx;
 
     (void)p;
+    (void)ahead;
     if (status != TW__STATUS__STATUS_OK && status != TW__STATUS__STATUS_RESOURCE_EXHAUSTED &&
         status != TW__STATUS__STATUS_OUT_OF_RANGE) /* it follows one for which there was no room */
         fleet_die("%s: summaries were refused: %s", a->name, detail);

@@ -227,12 +227,13 @@ static void note_latencies(struct sim_agent *a, uint64_t through)
             a->b->latency_ns[a->b->n_latency++] = now - a->flights[a->first].sent_ns;
 }
 
-static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window, Tw__Status status,
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct rpc_ahead *ahead, uint32_t window, Tw__Status status,
                    const char *detail)
 {
     struct sim_agent *a = ctx;
 
     (void)p;
+    (void)ahead;
     (void)detail;
     a->window = window;
     a->b->acked += through > a->acked_seq ? through - a->acked_seq : 0;

@@ -171,13 +171,13 @@ static void on_data(void *ctx, struct rpc_peer *p, void *object)
     drop(ctx, object);
 }
 
-static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through_seq, uint32_t window, Tw__Status status,
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through_seq, const struct rpc_ahead *ahead, uint32_t window, Tw__Status status,
                    const char *detail)
 {
     (void)through_seq;
     (void)window;
     (void)status;
-    CHECK(ctx == &w && find_up(p) < w.n_up && detail);
+    CHECK(ctx == &w && find_up(p) < w.n_up && detail && ahead->spans.n <= SEQSET_MAX);
 }
 
 static void on_refused(void *ctx, Tw__Status status, const char *detail)
@@ -392,6 +392,7 @@ static void call_peer(uint8_t how)
 static void say(uint8_t how)
 {
     Tw__SummaryBatch batch = TW__SUMMARY_BATCH__INIT;
+    const struct rpc_ahead ahead = { 16, how, { { { 1u + how, 300 }, { 400, 400 } }, 2 } };
     struct rpc_peer *p;
 
     if (!w.n_up)
@@ -402,7 +403,7 @@ static void say(uint8_t how)
     else if (how & 0x20)
         rpc_peer_close(p, TW__STATUS__STATUS_UNAVAILABLE, how & 0x10 ? NULL : "go");
     else
-        rpc_peer_send_ack(p, how, how, (Tw__Status)(how % 17), "so far");
+        rpc_peer_send_ack(p, how, how & 8 ? &ahead : NULL, how, (Tw__Status)(how % 17), "so far");
 }
 
 static void on_raw(struct conn *c)

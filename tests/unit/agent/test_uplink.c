@@ -102,7 +102,7 @@ static void drop(void *ctx, void *object)
 static void answer(struct fx *f, struct rpc_peer *p, Tw__Status status)
 {
     if (!f->silent)
-        rpc_peer_send_ack(p, f->known ? f->through : 0, f->window, status, "");
+        rpc_peer_send_ack(p, f->known ? f->through : 0, NULL, f->window, status, "");
 }
 
 /* As the store does it. */

@@ -55,6 +55,8 @@ struct fake {
     uint64_t pair_ids[MAX_SPECS];
     char targets[MAX_SPECS][STORE_NAME_MAX], addresses[MAX_SPECS][TW_ADDR_TEXT];
     uint64_t through; /* of the last answer to DATA */
+    struct rpc_ahead ahead;
+    bool sends_ahead; /* its batches say so */
     uint32_t window;
     Tw__Status status;
     char detail[256];
@@ -451,7 +453,7 @@ static inline void fake_down(void *ctx, struct rpc_peer *p, Tw__Status status, c
     snprintf(a->down_detail, sizeof a->down_detail, "%s", detail);
 }
 
-static inline void fake_answer(void *ctx, struct rpc_peer *p, uint64_t through, uint32_t window,
+static inline void fake_answer(void *ctx, struct rpc_peer *p, uint64_t through, const struct rpc_ahead *ahead, uint32_t window,
                                Tw__Status status, const char *detail)
 {
     struct fake *a = ctx;
@@ -459,6 +461,7 @@ static inline void fake_answer(void *ctx, struct rpc_peer *p, uint64_t through, 
     (void)p;
     a->n_answers++;
     a->through = through;
+    a->ahead = *ahead;
     a->window = window;
     a->status = status;
     snprintf(a->detail, sizeof a->detail, "%s", detail);
@@ -684,6 +687,7 @@ static inline Tw__SummaryBatch make_batch(struct fake *a, struct arena *ar, uint
     }
     m.spool_id = (ProtobufCBinaryData){ sizeof a->spool_id, a->spool_id };
     m.first_seq = first_seq;
+    m.ahead = a->sends_ahead;
     m.n_summaries = n;
     m.summaries = rows;
     return m;

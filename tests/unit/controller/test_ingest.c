@@ -40,7 +40,7 @@ static void a_pending_agent_stores_nothing(void **state)
     assert_int_equal(a->n_answers, 0);
     assert_int_equal(ingested(f).summaries, 0);
     assert_int_equal(ingested(f).batches_refused, 1);
-    assert_int_equal(ingest_cursor(f->c->ingest, inventory_agent(&f->c->inv, "a")->row.id, a->spool_id), 0);
+    assert_int_equal(ingest_cursor(f->c->ingest, inventory_agent(&f->c->inv, "a")->row.id, a->spool_id).through, 0);
 }
 
 static void a_batch_is_stored_once(void **state)
@@ -358,6 +358,102 @@ static void a_restart_keeps_everything(void **state)
     assert_int_equal(l.a->pair_ids[0], l.ab); /* a pair keeps its id for ever */
 }
 
+static void deliver_ahead(struct fake *a, uint64_t first, const uint64_t *pairs, size_t n)
+{
+    a->sends_ahead = true;
+    deliver(a, first, pairs, n);
+    a->sends_ahead = false;
+}
+
+static void expect_ahead(const struct rpc_ahead *a, size_t n, uint64_t first, uint64_t last, const char *what)
+{
+    if (a->max != SEQSET_MAX || !a->backlog_per_s || a->spans.n != n ||
+        (n && (a->spans.v[n - 1].first != first || a->spans.v[n - 1].last != last)))
+        fail_msg("%s: %zu stretches, the last %llu-%llu", what, a->spans.n, (unsigned long long)a->spans.v[0].first,
+                 (unsigned long long)a->spans.v[0].last);
+}
+
+/* The backlog comes after the fresh ones: stored and counted once, no sign of life, nothing to judge. */
+static void fresh_ones_come_before_a_backlog(void **state)
+{
+    struct lab l = make_lab(state);
+    uint64_t pairs[] = { l.ab, l.ab, l.ab, l.ab };
+    struct fixture *f = l.f;
+    struct pair *p = inventory_pair(&f->c->inv, l.ab);
+    int64_t end_ns, heard_ns;
+
+    deliver(l.a, 1, pairs, 2);
+    expect_ahead(&l.a->ahead, 0, 0, 0, "in order");
+    deliver_ahead(l.a, 9, pairs, 2);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 2, "ahead");
+    expect_ahead(&l.a->ahead, 1, 9, 10, "ahead");
+    assert_int_equal(ingested(f).spools_ahead, 1);
+    end_ns = p->live->last_end_ns;
+    heard_ns = p->live->heard.ns;
+    deliver_ahead(l.a, 9, pairs, 2);
+    assert_int_equal(ingested(f).repeated_batches, 1);
+    deliver(l.a, 3, pairs, 4);
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 6, "the backlog");
+    expect_ahead(&l.a->ahead, 1, 9, 10, "the backlog");
+    assert_int_equal(p->live->n.sent, 24);
+    assert_int_equal(p->live->last_end_ns, end_ns);
+    assert_int_equal(p->live->heard.ns, heard_ns);
+    assert_int_equal(ingested(f).backlog_summaries, 4);
+    crash(f);
+    WAIT(l.a->peer && inventory_agent(&f->c->inv, "a")->peer);
+    assert_int_equal(rpc_client_welcome(l.a->client).through_seq, 6);
+    expect_ahead(&(struct rpc_ahead){ rpc_client_welcome(l.a->client).ahead.max, 1, rpc_client_welcome(l.a->client).ahead.spans },
+                 1, 9, 10, "after a restart");
+    deliver(l.a, 7, pairs, 4); /* from an agent that knows nothing of it: two are new */
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 10, "all of it");
+    expect_ahead(&l.a->ahead, 0, 0, 0, "all of it");
+    assert_int_equal(rows_in_store(f, l.ab, false), 10);
+    assert_int_equal(ingested(f).summaries, 2); /* since the restart */
+    assert_int_equal(ingested(f).backlog_summaries, 2);
+    assert_int_equal(ingested(f).spools_ahead, 0);
+}
+
+static void a_day_earlier(Tw__Summary *m)
+{
+    m->start_ns -= INT64_C(86400) * TW_NS_PER_S;
+    m->end_ns -= INT64_C(86400) * TW_NS_PER_S;
+}
+
+/* Of a pair that has nothing fresh yet: what of the backlog is the latest is shown, but no alert is raised by it. */
+static void a_backlog_is_not_judged(void **state)
+{
+    struct lab l = make_lab(state);
+    struct fixture *f = l.f;
+    struct pair *p = inventory_pair(&f->c->inv, l.ab);
+    unsigned before;
+
+    before = l.a->n_answers;
+    send_changed(l.a, 1, &l.ab, 1, a_day_earlier);
+    WAIT(l.a->n_answers > before);
+    before = l.a->n_answers;
+    l.a->sends_ahead = true;
+    send_changed(l.a, 20, &l.ab, 1, a_day_earlier);
+    l.a->sends_ahead = false;
+    WAIT(l.a->n_answers > before);
+    p->live->judged_end_ns = 0;
+    deliver(l.a, 2, &l.ab, 1);
+    assert_int_equal(p->live->last_end_ns, T0 + 30 * TW_NS_PER_S);
+    assert_int_equal(p->live->judged_end_ns, p->live->last_end_ns);
+}
+
+/* A row that is not stored keeps its number ahead, too. */
+static void refused_rows_ahead_keep_their_numbers(void **state)
+{
+    struct lab l = make_lab(state);
+    uint64_t pairs[] = { 990, l.ab, 991, l.ab };
+
+    deliver(l.a, 1, &l.ab, 1);
+    deliver_ahead(l.a, 11, pairs, 4);
+    expect_ahead(&l.a->ahead, 1, 11, 14, "mixed");
+    assert_int_equal(ingested(l.f).summaries, 3);
+    assert_int_equal(ingested(l.f).rows_refused, 2);
+}
+
 static void a_removed_agent_is_out(void **state)
 {
     struct lab l = make_lab(state);
@@ -385,6 +481,9 @@ int main(void)
         T(a_pending_agent_stores_nothing),
         T(a_batch_is_stored_once),
         T(a_batch_out_of_sequence_is_refused),
+        T(fresh_ones_come_before_a_backlog),
+        T(a_backlog_is_not_judged),
+        T(refused_rows_ahead_keep_their_numbers),
         T(rows_of_unknown_pairs_keep_their_numbers),
         T(what_is_not_its_own_is_refused),
         T(a_pair_is_learned_from_its_own_source_only),

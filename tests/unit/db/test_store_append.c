@@ -1,4 +1,5 @@
 /* Each summary exactly once, every field back as it was, latest, days that come and go. */
+#include "common/splitmix.h"
 #include "common/unavail.h"
 #include "tests/unit/db/db_fixture.h"
 
@@ -227,11 +228,11 @@ static void misuse_is_an_error(void **state)
     CHECK_OK(store_commit(f->s, &test_err));
 }
 
-static enum tw_rc count_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_id, uint64_t through)
+static enum tw_rc count_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_id, const struct store_cursor *at)
 {
     (void)agent_id;
     (void)spool_id;
-    *(uint64_t *)ctx += through;
+    *(uint64_t *)ctx += at->through;
     return TW_OK;
 }
 
@@ -264,6 +265,191 @@ static void a_removed_agent_has_no_cursor(void **state)
     CHECK_OK(store_each_cursor(f->s, count_cursor, &sum, &test_err));
     assert_int_equal(sum, 0);
     check_rows(f, "its history stays", "1.0@0#1 1.0@0#1 ");
+}
+
+/* ---- Fresh results before a backlog -------------------------------------------------------------- */
+
+/* "through +first-last +first-last" */
+static const char *cursor_text(const struct store_cursor *at)
+{
+    static char text[512];
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)at->through);
+
+    for (size_t i = 0; i < at->ahead.n; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, " +%llu-%llu", (unsigned long long)at->ahead.v[i].first,
+                      (unsigned long long)at->ahead.v[i].last);
+    return text;
+}
+
+/* One after the other; each is committed, and every second time the store is opened anew. */
+static const struct {
+    const char *name;
+    uint64_t first;
+    size_t n;
+    bool gap, ahead;
+    enum store_append_result res;
+    const char *cursor;
+    uint64_t rows, gaps, floor; /* in the file, then; floor: the oldest schema that a program must know */
+} jumps[] = {
+    { "ahead of a spool that is not known", 50, 5, false, true, STORE_OUT_OF_SEQ, "0", 0, 0, 11 },
+    { "the beginning", 10, 5, false, false, STORE_APPENDED, "14", 5, 0, 11 },
+    { "not said to be ahead", 50, 5, false, false, STORE_OUT_OF_SEQ, "14", 5, 0, 11 },
+    { "ahead", 50, 5, false, true, STORE_APPENDED, "14 +50-54", 10, 0, 13 },
+    { "ahead, goes on", 55, 5, false, true, STORE_APPENDED, "14 +50-59", 15, 0, 13 },
+    { "ahead, again", 52, 6, false, true, STORE_REPEATED, "14 +50-59", 15, 0, 13 },
+    { "ahead, and more", 58, 4, false, true, STORE_APPENDED, "14 +50-61", 17, 0, 13 },
+    { "a second stretch, a gap", 70, 5, true, true, STORE_APPENDED, "14 +50-61 +70-74", 17, 5, 13 },
+    { "in order beside it", 15, 5, false, false, STORE_APPENDED, "19 +50-61 +70-74", 22, 5, 13 },
+    { "repeated in order", 15, 5, false, false, STORE_REPEATED, "19 +50-61 +70-74", 22, 5, 13 },
+    { "what is ahead, from one who knows of nothing", 52, 5, false, false, STORE_REPEATED, "19 +50-61 +70-74", 22, 5, 13 },
+    { "out of sequence all the same", 60, 5, false, false, STORE_OUT_OF_SEQ, "19 +50-61 +70-74", 22, 5, 13 },
+    { "ahead, over both and between", 48, 30, true, true, STORE_APPENDED, "19 +48-77", 22, 18, 13 },
+    { "a gap over what is stored ahead", 20, 70, true, false, STORE_APPENDED, "89", 22, 58, 11 },
+    { "in order as ever", 90, 2, false, false, STORE_APPENDED, "91", 24, 58, 11 },
+    { "flagged, but in order", 92, 2, false, true, STORE_APPENDED, "93", 26, 58, 11 },
+    { "ahead", 96, 2, false, true, STORE_APPENDED, "93 +96-97", 28, 58, 13 },
+    { "rows over what is stored ahead", 94, 6, false, false, STORE_APPENDED, "99", 32, 58, 11 },
+};
+
+static enum store_append_result jump(struct fx *f, uint64_t first, size_t n, bool gap, bool ahead)
+{
+    struct tw_summary rows[32];
+    struct store_batch b = { .agent_id = f->agent, .first_seq = first, .rows = rows, .n = gap ? 0 : n,
+                             .gap_last_seq = gap ? first + n - 1 : 0, .gap_reason = "spool_full", .ahead = ahead };
+    enum store_append_result res = (enum store_append_result)99;
+    uint64_t through;
+
+    for (size_t k = 0; k < b.n; k++)
+        rows[k] = plain(1, 0, DAY0 + (int64_t)(first + k) * MINUTE, (uint32_t)(first + k));
+    memcpy(b.spool_id, spool_a, STORE_ID_LEN);
+    CHECK_OK(store_append(f->s, &b, &res, &through, &test_err));
+    assert_int_equal(through, store_full_cursor(f->s, f->agent, spool_a).through);
+    return res;
+}
+
+static void reopen(struct fx *f)
+{
+    store_close(f->s);
+    CHECK_OK(store_open(f->path, &f->s, &test_err));
+}
+
+static void fresh_ones_come_before_a_backlog(void **state)
+{
+    struct fx *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(jumps); i++) {
+        const char *name = jumps[i].name;
+        struct store_cursor at;
+        enum store_append_result res;
+
+        CHECK_OK(store_begin(f->s, &test_err));
+        res = jump(f, jumps[i].first, jumps[i].n, jumps[i].gap, jumps[i].ahead);
+        CHECK_OK(store_commit(f->s, &test_err));
+        if (i % 2)
+            reopen(f);
+        at = store_full_cursor(f->s, f->agent, spool_a);
+        if (res != jumps[i].res || strcmp(cursor_text(&at), jumps[i].cursor) != 0)
+            fail_msg("%s: result %d, %s", name, (int)res, cursor_text(&at));
+        if (sql_int(f->path, "SELECT oldest FROM schema_floor") != (int64_t)jumps[i].floor)
+            fail_msg("%s: wrong floor", name);
+        if (i && (sql_int(f->path, "SELECT count(*) FROM summary_20241004") != (int64_t)jumps[i].rows ||
+                  sql_int(f->path, "SELECT ifnull(sum(last_seq - first_seq + 1), 0) FROM gap") != (int64_t)jumps[i].gaps))
+            fail_msg("%s: not as many rows, or numbers in gaps", name);
+    }
+    assert_int_equal(sql_int(f->path, "SELECT count(*) FROM cursor_ahead"), 0);
+}
+
+static void stretches_ahead_are_bounded(void **state)
+{
+    struct fx *f = *state;
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    assert_int_equal(jump(f, 1, 1, false, false), STORE_APPENDED);
+    for (size_t i = 1; i <= SEQSET_MAX; i++)
+        assert_int_equal(jump(f, 10 * i, 1, false, true), STORE_APPENDED);
+    assert_int_equal(jump(f, 1000, 1, false, true), STORE_OUT_OF_SEQ);
+    assert_int_equal(jump(f, 11, 1, false, true), STORE_APPENDED); /* no more of them */
+    assert_int_equal(jump(f, 2, 8, false, false), STORE_APPENDED);
+    assert_int_equal(jump(f, 1000, 1, false, true), STORE_APPENDED);
+    CHECK_OK(store_commit(f->s, &test_err));
+    assert_int_equal(store_full_cursor(f->s, f->agent, spool_a).through, 11);
+}
+
+/* Who removes an agent lets programs in that know nothing of stretches ahead. */
+static void an_agent_takes_its_stretches_with_it(void **state)
+{
+    struct fx *f = *state;
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    jump(f, 1, 1, false, false);
+    jump(f, 9, 1, false, true);
+    CHECK_OK(store_commit(f->s, &test_err));
+    assert_int_equal(sql_int(f->path, "SELECT oldest FROM schema_floor"), 13);
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_remove_agent(f->s, f->agent, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    assert_int_equal(sql_int(f->path, "SELECT count(*) FROM cursor_ahead"), 0);
+    assert_int_equal(sql_int(f->path, "SELECT oldest FROM schema_floor"), 11);
+}
+
+#define NUMBERS 400
+
+/* Batches of any kind, transactions that are lost, restarts: what is stored is what a table of numbers says. */
+static void any_order_is_exactly_once(void **state)
+{
+    struct fx *f = *state;
+    bool durable[NUMBERS] = { true }, now[NUMBERS] = { true }; /* number 0: nothing is before 1 */
+    uint64_t seed = 20261127, through = 0;
+
+    CHECK_OK(store_begin(f->s, &test_err));
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t first = 1 + tw_splitmix64(&seed) % (NUMBERS - 32), n = 1 + tw_splitmix64(&seed) % 30, from = 0;
+        bool ahead = tw_splitmix64(&seed) % 2;
+        enum store_append_result res;
+
+        while (from + 1 < NUMBERS && now[from + 1])
+            from++;
+        if (tw_splitmix64(&seed) % 3 == 0)
+            first = from + 1 < NUMBERS - 32 ? from + 1 : NUMBERS - 32;
+        if (!from)
+            first = 1;
+        res = jump(f, first, n, tw_splitmix64(&seed) % 4 == 0, ahead);
+        if (res == STORE_OUT_OF_SEQ && first <= from + 1)
+            fail_msg("step %u: %u was refused", i, (unsigned)first);
+        for (uint64_t q = first; q < first + n && res == STORE_APPENDED; q++)
+            now[q] = true;
+        for (uint64_t q = first; q < first + n && res == STORE_REPEATED; q++)
+            assert_true(now[q]);
+        if (tw_splitmix64(&seed) % 8 == 0) {
+            bool lost = tw_splitmix64(&seed) % 3 == 0;
+
+            if (lost)
+                store_rollback(f->s);
+            else
+                CHECK_OK(store_commit(f->s, &test_err));
+            memcpy(lost ? now : durable, lost ? durable : now, sizeof now);
+            if (tw_splitmix64(&seed) % 4 == 0)
+                reopen(f);
+            CHECK_OK(store_begin(f->s, &test_err));
+        }
+    }
+    CHECK_OK(store_commit(f->s, &test_err));
+    while (through + 1 < NUMBERS && now[through + 1])
+        through++;
+    assert_int_equal(store_full_cursor(f->s, f->agent, spool_a).through, through);
+    assert_true(through > NUMBERS / 2);
+    assert_int_equal(sql_int(f->path, "SELECT count(*) - count(DISTINCT seq_first) FROM summary_20241004"), 0);
+    for (uint64_t q = 1, want = 0; q < NUMBERS; q++) {
+        char text[256];
+
+        want = now[q];
+        snprintf(text, sizeof text,
+                 "SELECT (SELECT count(*) FROM summary_20241004 WHERE seq_first = %u)"
+                 " + (SELECT count(*) FROM gap WHERE %u BETWEEN first_seq AND last_seq)",
+                 (unsigned)q, (unsigned)q);
+        if (sql_int(f->path, text) != (int64_t)want)
+            fail_msg("number %u is not stored %u times", (unsigned)q, (unsigned)want);
+    }
 }
 
 /* ---- Every field -------------------------------------------------------------------------------- */
@@ -781,6 +967,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_STORE(exactly_once),
+        WITH_STORE(fresh_ones_come_before_a_backlog),
+        WITH_STORE(stretches_ahead_are_bounded),
+        WITH_STORE(an_agent_takes_its_stretches_with_it),
+        WITH_STORE(any_order_is_exactly_once),
         WITH_STORE(refused_batches_leave_the_transaction_good),
         WITH_STORE(misuse_is_an_error),
         WITH_STORE(a_removed_agent_has_no_cursor),

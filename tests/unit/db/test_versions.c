@@ -508,6 +508,15 @@ static void check_schedule(struct store *s, struct store_reader *r, size_t v)
     expect_told(v, want);
 }
 
+static enum tw_rc tell_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_id, const struct store_cursor *at)
+{
+    (void)ctx;
+    for (size_t i = 0; i < at->ahead.n; i++)
+        tell("ahead %lld/%x %llu-%llu; ", (long long)agent_id, spool_id[0], (unsigned long long)at->ahead.v[i].first,
+             (unsigned long long)at->ahead.v[i].last);
+    return TW_OK;
+}
+
 static void check_later_tables(struct store *s, struct store_reader *r, size_t v)
 {
     const struct store_audit_query all = { .who = "", .what = "", .limit = 9 };
@@ -537,6 +546,8 @@ static void check_later_tables(struct store *s, struct store_reader *r, size_t v
     expect_told(v, v >= 11 ? "access acc1 grafana role=2 44; audit 1 eve ScheduleApply core; " : "");
     CHECK_OK(store_read_maintenance(r, "ams", DAY0, DAY0 + 60 * MINUTE, tell_time, NULL, &test_err));
     expect_told(v, v >= 12 ? "maintenance 10-20; " : "");
+    CHECK_OK(store_each_cursor(s, tell_cursor, NULL, &test_err));
+    expect_told(v, v >= 13 ? "ahead 1/aa 7-9; " : "");
 }
 
 static void no_problem(void *ctx, const struct store_checked *c)
@@ -756,6 +767,7 @@ static void additions_are_worked_with(void **state)
     assert_int_equal(sql_int(path, "PRAGMA user_version"), next_n);
     sq_copy_name(path, next_n, copy, sizeof copy);
     assert_int_equal(access(copy, F_OK), -1); /* none is needed */
+    assert_int_equal(sql_int(path, "SELECT oldest FROM schema_floor"), 13); /* it has stretches ahead */
     CHECK_OK(store_open(path, &s, &test_err));
     CHECK_OK(store_reader_open(path, &r, &test_err));
     CHECK_OK(store_begin(s, &test_err));

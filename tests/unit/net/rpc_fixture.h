@@ -34,6 +34,7 @@ struct end {
     Tw__Status down_status, ack_status;
     char down_detail[513];
     uint64_t through_seq, data_sum;
+    struct rpc_ahead ahead;
     uint32_t window;
     struct rpc_welcome welcome; /* server: what to say */
     bool refuse_data, hello_seen;
@@ -146,16 +147,17 @@ static void hook_data(void *ctx, struct rpc_peer *p, void *object)
     e->datas++;
     e->data_sum += m->received;
     if (m->flow == 0)
-        assert_int_equal(rpc_peer_send_ack(p, m->sent, 1000, TW__STATUS__STATUS_OK, NULL), TW_OK);
+        assert_int_equal(rpc_peer_send_ack(p, m->sent, NULL, 1000, TW__STATUS__STATUS_OK, NULL), TW_OK);
     tw__live_session__free_unpacked(m, NULL);
 }
 
-static void hook_ack(void *ctx, struct rpc_peer *p, uint64_t through_seq, uint32_t window, Tw__Status status,
+static void hook_ack(void *ctx, struct rpc_peer *p, uint64_t through_seq, const struct rpc_ahead *ahead, uint32_t window, Tw__Status status,
                      const char *detail)
 {
     struct end *e = ctx;
 
     (void)p;
+    e->ahead = *ahead;
     (void)detail;
     if (e->acks && through_seq < e->through_seq)
         e->data_order_errors++;
@@ -352,7 +354,8 @@ static inline int setup(void **state)
     if (identity_load(path, &f->key, &err))
         return -1;
     snprintf(f->url, sizeof f->url, "tcp://127.0.0.1:0");
-    f->srv.welcome = (struct rpc_welcome){ .approved = true, .through_seq = 41, .window = 500 };
+    f->srv.welcome = (struct rpc_welcome){ .approved = true, .through_seq = 41, .window = 500,
+                                           .ahead = { 16, 77, { { { 43, 50 }, { 60, 60 } }, 2 } } };
     f->agent_services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &fleet_agent.base };
     f->controller_services[0] = (struct rpc_service){ RPC_FLEET_CONTROLLER, &fleet_controller.base };
     the = f;

@@ -414,7 +414,7 @@ static void closing_tells_the_other_end_why(void **state)
 
     connect_both(f);
     rpc_peer_close(f->srv.peer, TW__STATUS__STATUS_NOT_FOUND, "agent removed");
-    assert_int_equal(rpc_peer_send_ack(f->srv.peer, 1, 1, 0, NULL), TW_ECLOSED);
+    assert_int_equal(rpc_peer_send_ack(f->srv.peer, 1, NULL, 1, 0, NULL), TW_ECLOSED);
     call_schedule(f->srv.peer, 1, 1000, &o);
     assert_int_equal(f->srv.downs + o.n, 0); /* both follow from the loop */
     WAIT(client_downs, 1);
@@ -495,10 +495,30 @@ static void a_refused_batch_is_told_in_the_ack(void **state)
     struct fixture *f = *state;
 
     connect_both(f);
-    MUST(rpc_peer_send_ack(f->srv.peer, 77, 5, TW__STATUS__STATUS_OUT_OF_RANGE, "expected 78"));
+    MUST(rpc_peer_send_ack(f->srv.peer, 77, NULL, 5, TW__STATUS__STATUS_OUT_OF_RANGE, "expected 78"));
     WAIT(acked, 77);
     assert_int_equal(f->cli.ack_status, TW__STATUS__STATUS_OUT_OF_RANGE);
     assert_int_equal(f->cli.window, 5);
+}
+
+static void an_ack_tells_what_is_durable_ahead(void **state)
+{
+    const struct rpc_ahead ahead = { 16, 9, { { { 80, 90 }, { 100, 100 } }, 2 } };
+    const struct rpc_ahead odd = { 16, 9, { { { 80, 90 }, { 70, 75 } }, 2 } };
+    struct fixture *f = *state;
+
+    connect_both(f);
+    MUST(rpc_peer_send_ack(f->srv.peer, 77, &ahead, 5, TW__STATUS__STATUS_OK, NULL));
+    WAIT(acked, 77);
+    assert_int_equal(f->cli.ahead.max, 16);
+    assert_int_equal(f->cli.ahead.backlog_per_s, 9);
+    assert_true(seqset_equal(&f->cli.ahead.spans, &ahead.spans));
+    MUST(rpc_peer_send_ack(f->srv.peer, 78, NULL, 5, TW__STATUS__STATUS_OK, NULL));
+    WAIT(acked, 78);
+    assert_int_equal(f->cli.ahead.max + f->cli.ahead.spans.n, 0);
+    MUST(rpc_peer_send_ack(f->srv.peer, 79, &odd, 5, TW__STATUS__STATUS_OK, NULL));
+    WAIT(client_downs, 1);
+    assert_int_equal(f->cli.through_seq, 78);
 }
 
 /* The receiving loop stands still (it is this thread): sending must come to a bound, and all of what was
@@ -584,7 +604,7 @@ static void a_peer_that_does_not_read_is_cut_off(void **state)
     serve(f, server_conf(f));
     raw_up(f, &r);
     for (unsigned i = 0; i < 10000000 && !rc; i++)
-        rc = rpc_peer_send_ack(f->srv.peer, i, 1, 0,
+        rc = rpc_peer_send_ack(f->srv.peer, i, NULL, 1, 0,
                                "a reason that takes some room: ..............................");
     assert_int_equal(rc, TW_EBUSY);
     WAIT(server_downs, 1);
@@ -676,6 +696,7 @@ int main(void)
         T(what_is_too_large_is_refused_here),
         T(data_and_acks_come_in_order),
         T(a_refused_batch_is_told_in_the_ack),
+        T(an_ack_tells_what_is_durable_ahead),
         T(sending_has_a_bound_and_nothing_is_lost),
         T(objects_that_nobody_took_are_dropped),
         T(a_peer_that_says_nothing_is_dead),

@@ -188,6 +188,7 @@ static void a_welcome_carries_what_the_server_said(void **state)
 {
     struct fixture *f = *state;
     const struct rpc_hello *h;
+    struct rpc_ahead ahead;
 
     connect_both(f);
     h = rpc_peer_hello(f->srv.peer);
@@ -202,6 +203,10 @@ static void a_welcome_carries_what_the_server_said(void **state)
     assert_true(rpc_client_welcome(f->client).approved);
     assert_int_equal(rpc_client_welcome(f->client).through_seq, 41);
     assert_int_equal(rpc_client_welcome(f->client).window, 500);
+    ahead = rpc_client_welcome(f->client).ahead;
+    assert_int_equal(ahead.max, 16);
+    assert_int_equal(ahead.backlog_per_s, 77);
+    assert_true(seqset_equal(&ahead.spans, &f->srv.welcome.ahead.spans));
     assert_int_equal(counters(f).peers, 1);
 }
 

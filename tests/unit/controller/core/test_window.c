@@ -44,11 +44,29 @@ static void all_windows_together_fit(void **state)
             fail_msg("%zu agents: %zu rows at once", n, n * window_grant(QUEUE, n, false));
 }
 
+static void backlogs_come_slowly(void **state)
+{
+    static const struct {
+        size_t agents;
+        bool pressed;
+        uint32_t per_s;
+    } rates[] = {
+        { 0, false, BACKLOG_MAX_PER_S }, { 1, false, BACKLOG_MAX_PER_S }, { 5, false, 2000 }, { 10, false, 1000 },
+        { 10, true, 250 },               { 1000, false, 10 },             { 1000, true, BACKLOG_MIN_PER_S },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rates); i++)
+        if (window_backlog(rates[i].agents, rates[i].pressed) != rates[i].per_s)
+            fail_msg("%zu agents: %u", rates[i].agents, window_backlog(rates[i].agents, rates[i].pressed));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(grants),
         cmocka_unit_test(all_windows_together_fit),
+        cmocka_unit_test(backlogs_come_slowly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
