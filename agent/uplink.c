@@ -1,11 +1,11 @@
-/* agent/uplink.c - see uplink.h. What is sent is what the spool holds after `sent_seq`, as long as it is
- * within the window; an acknowledgement moves `acked_seq`, a refusal moves `sent_seq` back to what the
- * controller has. A controller that has nothing of this spool takes whatever it stores first for the
- * beginning: until that is acknowledged, one batch is sent at a time. */
+/* agent/uplink.c - see uplink.h. Which records are sent next is decided by core/lanes. A controller that has
+ * nothing of this spool takes whatever it stores first for the beginning: until that is acknowledged, one
+ * batch is sent at a time. */
 #include "agent/uplink.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include "agent/core/lanes.h"
 #include "agent/diagnose.h"
 #include "agent/ondemand.h"
 #include "agent/recorder.h"
@@ -20,6 +20,7 @@
 #define BATCH_BYTES (256u * 1024)
 #define HEALTH_PERIOD_NS (10 * TW_NS_PER_S)
 #define REFUSED_PAUSE_NS (1 * TW_NS_PER_S)
+#define LOOK_BACK_NS (1 * TW_NS_PER_S) /* between two looks at where fresh records begin */
 #define CALL_DEADLINE_MS 10000
 #define SKIP_MAX (UINT64_C(1) << 32) /* more than a spool gives out between two backups */
 
@@ -31,13 +32,11 @@ struct uplink {
     bool approved;
     bool unwanted; /* by the controller's last word */
     uint8_t boot_id[RPC_ID_LEN];
-    uint64_t sent_seq;  /* last record handed to the connection */
-    uint64_t acked_seq; /* last record that is durable at the controller */
-    bool anchored;      /* the controller has something of this spool, so it notices what is missing */
-    uint32_t window;
+    struct lanes lanes;
+    struct tw_mono looked_back; /* when it was last looked where fresh records begin */
     struct arena *arena;
     struct tw_summary scratch; /* to see whether a record is whole */
-    struct loop_timer health, resume;
+    struct loop_timer health, resume, backlog;
     bool paused; /* a batch was refused: wait for `resume` */
     Tw__FleetAgent_Service service;
     struct rpc_service services[1];
@@ -71,70 +70,97 @@ static enum tw_rc unpack_records(struct uplink *u, const struct spool_record *re
     return TW_OK;
 }
 
-/* One record that cannot be read must not hold up all that follow: its loss is reported like any other. */
-static void report_corrupt(struct uplink *u, struct spool_gap *ret)
-{
-    *ret = (struct spool_gap){ u->sent_seq + 1, u->sent_seq + 1, "spool_corrupt", 0, 0 };
-}
-
-/* Sends the next batch from the spool. TW_EAGAIN: nothing left, TW_EBUSY: the connection is full. */
-static enum tw_rc send_batch(struct uplink *u)
+/* What the pick has: records in a row, or a gap. */
+static enum tw_rc fill_batch(struct uplink *u, const struct lanes_pick *p, Tw__SummaryBatch *b, Tw__Gap *g,
+                             struct spool_gap *gap)
 {
     struct spool_record rec[BATCH_RECORDS];
-    struct spool_gap gap = { 0 };
-    Tw__SummaryBatch b = TW__SUMMARY_BATCH__INIT;
-    Tw__Gap g = TW__GAP__INIT;
-    uint64_t room = u->window - (u->sent_seq - u->acked_seq);
-    size_t want = room < BATCH_RECORDS ? (size_t)room : BATCH_RECORDS, n = 0;
-    enum tw_rc rc = spool_read(u->conf.spool, u->sent_seq + 1, want, BATCH_BYTES, rec, &n, &gap);
+    size_t want = p->last - p->first < BATCH_RECORDS ? (size_t)(p->last - p->first + 1) : BATCH_RECORDS,
+           n = 0;
+    enum tw_rc rc = spool_read(u->conf.spool, p->first, want, BATCH_BYTES, rec, &n, gap);
 
-    if (rc != TW_OK)
+    if (rc == TW_OK && n) {
+        rc = unpack_records(u, rec, n, b);
+        if (rc == TW_OK && !b->n_summaries)
+            *gap = (struct spool_gap){ p->first, p->first, "spool_corrupt", 0,
+                                       0 }; /* it must not hold up all that follow */
+    }
+    if (rc != TW_OK || b->n_summaries)
         return rc;
-    arena_reset(u->arena);
-    b.spool_id = (ProtobufCBinaryData){ SPOOL_ID_LEN, (uint8_t *)spool_id(u->conf.spool) };
-    b.first_seq = u->sent_seq + 1;
-    if (n) {
-        rc = unpack_records(u, rec, n, &b);
-        if (rc == TW_OK && !b.n_summaries)
-            report_corrupt(u, &gap);
-    }
-    if (!b.n_summaries) {
-        g.first_seq = gap.first_seq;
-        g.last_seq = gap.last_seq;
-        g.reason = (char *)gap.reason;
-        g.from_ns = gap.from_ns;
-        g.until_ns = gap.until_ns;
-        b.gap = &g;
-    }
-    if (rc == TW_OK)
-        rc = rpc_peer_send_data(u->peer, &b.base);
-    if (rc == TW_OK && b.gap && !strcmp(gap.reason, "spool_corrupt"))
-        log_error("a record of the spool is damaged and is given up", LOG_U("seq", gap.first_seq),
-                  LOG_S("hint", "look at the disk"));
-    if (rc == TW_OK)
-        u->sent_seq = b.gap ? gap.last_seq : u->sent_seq + b.n_summaries;
-    return rc;
+    if (gap->last_seq > p->gap_last) /* what follows is stored */
+        gap->last_seq = p->gap_last;
+    g->first_seq = gap->first_seq;
+    g->last_seq = gap->last_seq;
+    g->reason = (char *)gap->reason;
+    g->from_ns = gap->from_ns;
+    g->until_ns = gap->until_ns;
+    b->gap = g;
+    return TW_OK;
 }
 
-static bool may_send(const struct uplink *u)
+/* Sends the pick, or the beginning of it. TW_EBUSY: the connection is full. */
+static enum tw_rc send_batch(struct uplink *u, const struct lanes_pick *p, struct tw_mono now)
 {
-    uint64_t outstanding = u->sent_seq - u->acked_seq;
+    Tw__SummaryBatch b = TW__SUMMARY_BATCH__INIT;
+    Tw__Gap g = TW__GAP__INIT;
+    struct spool_gap gap = { 0 };
+    enum tw_rc rc;
 
-    return u->peer && u->approved && !u->paused && outstanding < u->window && (u->anchored || !outstanding);
+    arena_reset(u->arena);
+    b.spool_id = (ProtobufCBinaryData){ SPOOL_ID_LEN, (uint8_t *)spool_id(u->conf.spool) };
+    b.first_seq = p->first;
+    b.ahead = p->ahead;
+    rc = fill_batch(u, p, &b, &g, &gap);
+    if (rc == TW_OK)
+        rc = rpc_peer_send_data(u->peer, &b.base);
+    if (rc != TW_OK)
+        return rc;
+    if (b.gap && !strcmp(gap.reason, "spool_corrupt"))
+        log_error("a record of the spool is damaged and is given up", LOG_U("seq", gap.first_seq),
+                  LOG_S("hint", "look at the disk"));
+    lanes_sent(&u->lanes, p, b.gap ? gap.last_seq : p->first + b.n_summaries - 1, b.gap ? 1 : b.n_summaries,
+               now);
+    return TW_OK;
+}
+
+/* Fresh records do not wait behind those of an outage. */
+static void look_back(struct uplink *u, uint64_t last_seq, struct tw_mono now)
+{
+    uint64_t since;
+
+    if (now.ns - u->looked_back.ns < LOOK_BACK_NS || !lanes_lags(&u->lanes, last_seq))
+        return;
+    u->looked_back = now;
+    if (spool_since(u->conf.spool, tw_wall_now().ns - LANES_FRESH_NS, &since) == TW_OK)
+        lanes_jump(&u->lanes, last_seq, since);
 }
 
 static void pump(struct uplink *u)
 {
+    struct tw_mono now = tw_mono_now(), due;
+    struct lanes_pick p = { 0 };
+    struct spool_stats st;
     enum tw_rc rc = TW_OK;
     unsigned held;
 
+    if (!u->peer || !u->approved || u->paused)
+        return;
+    spool_stats(u->conf.spool, &st);
+    look_back(u, st.last_seq, now);
     /* A gap may count for more than the window: it is one record to the controller. */
-    while (rc == TW_OK && may_send(u))
-        rc = send_batch(u);
-    if (rc != TW_OK && rc != TW_EAGAIN && rc != TW_EBUSY &&
-        log_limit_ok(&u->failed_log, tw_mono_now().ns, &held))
-        log_error("spool cannot be delivered", LOG_S("reason", tw_rc_name(rc)), LOG_U("seq", u->sent_seq + 1),
+    while (rc == TW_OK && lanes_next(&u->lanes, st.last_seq, now, &p))
+        rc = send_batch(u, &p, now);
+    due = lanes_due(&u->lanes, now);
+    if (due.ns != TW_MONO_NEVER.ns)
+        loop_timer_set(u->conf.loop, &u->backlog, due);
+    if (rc != TW_OK && rc != TW_EAGAIN && rc != TW_EBUSY && log_limit_ok(&u->failed_log, now.ns, &held))
+        log_error("spool cannot be delivered", LOG_S("reason", tw_rc_name(rc)), LOG_U("seq", p.first),
                   LOG_U("held_back", held));
+}
+
+static void on_backlog(struct loop_timer *t)
+{
+    pump(t->ctx);
 }
 
 static void on_resume(struct loop_timer *t)
@@ -170,51 +196,84 @@ static void skip_to(struct uplink *u, uint64_t through, const struct spool_stats
         LOG_S("hint", rc == TW_OK ? "" : "remove the spool file to start a new one"));
 }
 
-/* Where to go on: after what the controller has. One that knows nothing of this spool gets all that is left,
- * and of what is not, the gaps that nobody was told of yet. */
-static void set_position(struct uplink *u, uint64_t through)
+static uint64_t end_of(const struct lanes_grant *g)
+{
+    uint64_t ahead = g->ahead.n ? g->ahead.v[g->ahead.n - 1].last : 0;
+
+    return ahead > g->through ? ahead : g->through;
+}
+
+/* Where to go on: with what the controller has not. One that knows nothing of this spool gets all that is
+ * left, and of what is not, the gaps that nobody was told of yet. */
+static void set_position(struct uplink *u, struct lanes_grant *g)
 {
     struct spool_stats st;
 
     spool_stats(u->conf.spool, &st);
-    u->anchored = through != 0;
-    if (!through)
-        through = st.acked_seq < st.first_seq - 1 ? st.acked_seq : st.first_seq - 1;
-    else if (through > st.last_seq)
-        skip_to(u, through, &st);
-    if (u->anchored)
-        note_durable(u, through);
-    u->sent_seq = u->acked_seq = through;
+    g->anchored = g->through != 0;
+    if (!g->anchored)
+        g->through = st.acked_seq < st.first_seq - 1 ? st.acked_seq : st.first_seq - 1;
+    else if (end_of(g) > st.last_seq)
+        skip_to(u, end_of(g), &st);
+    if (g->anchored)
+        note_durable(u, g->through);
+    lanes_reset(&u->lanes, g);
+    u->looked_back = (struct tw_mono){ tw_mono_now().ns - LOOK_BACK_NS };
+}
+
+static struct lanes_grant grant_of(uint64_t through, const struct rpc_ahead *a, uint32_t window)
+{
+    return (struct lanes_grant){ .through = through,
+                                 .anchored = true,
+                                 .ahead = a->spans,
+                                 .max = a->max,
+                                 .window = window,
+                                 .backlog_per_s = a->backlog_per_s };
+}
+
+static void on_refusal(struct uplink *u, struct lanes_grant *g, Tw__Status status, const char *detail)
+{
+    unsigned held;
+
+    if (log_limit_ok(&u->refused_log, tw_mono_now().ns, &held))
+        log_warn("controller refused a batch", LOG_S("status", rpc_status_name(status)),
+                 LOG_S("detail", detail), LOG_U("through_seq", g->through), LOG_U("held_back", held));
+    set_position(u, g);
+    u->paused = true;
+    loop_timer_set(u->conf.loop, &u->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS });
 }
 
 static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct rpc_ahead *ahead, uint32_t window,
                    Tw__Status status, const char *detail)
 {
     struct uplink *u = ctx;
+    struct lanes_grant g = grant_of(through, ahead, window);
     struct spool_stats st;
-    unsigned held;
 
     (void)p;
-    (void)ahead;
-    u->window = window;
     if (status != TW__STATUS__STATUS_OK) {
-        if (log_limit_ok(&u->refused_log, tw_mono_now().ns, &held))
-            log_warn("controller refused a batch", LOG_S("status", rpc_status_name(status)),
-                     LOG_S("detail", detail), LOG_U("through_seq", through), LOG_U("held_back", held));
-        set_position(u, through);
-        u->paused = true;
-        loop_timer_set(u->conf.loop, &u->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS });
+        on_refusal(u, &g, status, detail);
         return;
     }
     spool_stats(u->conf.spool, &st);
-    if (through > u->acked_seq && through <= st.last_seq) {
-        u->anchored = true;
-        u->acked_seq = through;
-        if (u->sent_seq < through) /* sent before a refusal took it back, and stored all the same */
-            u->sent_seq = through;
-        note_durable(u, through);
+    if (!through || end_of(&g) > st.last_seq) /* of what was never sent */
+        u->lanes.grant.window = window;
+    else {
+        if (through > u->lanes.grant.through)
+            note_durable(u, through);
+        lanes_ack(&u->lanes, &g);
     }
     pump(u);
+}
+
+uint64_t uplink_backlog(const struct uplink *u)
+{
+    return u && u->peer ? lanes_backlog(&u->lanes) : 0;
+}
+
+uint64_t uplink_ahead(const struct uplink *u)
+{
+    return u && u->peer ? seqset_count(&u->lanes.grant.ahead) : 0;
 }
 
 void uplink_kick(struct uplink *u)
@@ -333,6 +392,7 @@ static void on_up(void *ctx, struct rpc_peer *p)
 {
     struct uplink *u = ctx;
     struct rpc_welcome w = rpc_client_welcome(u->client);
+    struct lanes_grant g;
 
     if (u->unwanted && u->conf.on_wanted)
         u->conf.on_wanted(u->conf.ctx);
@@ -340,9 +400,9 @@ static void on_up(void *ctx, struct rpc_peer *p)
 
     u->peer = p;
     u->approved = w.approved;
-    u->window = w.window;
     u->paused = false;
-    set_position(u, w.through_seq);
+    g = grant_of(w.through_seq, &w.ahead, w.window);
+    set_position(u, &g);
     log_info("connected to the controller", LOG_S("url", u->conf.url),
              LOG_S("state", w.approved ? "approved" : "pending"), LOG_U("through_seq", w.through_seq));
     enrol(u);
@@ -553,6 +613,7 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
     u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };
+    u->backlog = (struct loop_timer){ .fn = on_backlog, .ctx = u };
     summary_init(&u->scratch);
     u->refused_log.burst = u->failed_log.burst = 5;
     rc = identity_random(u->boot_id, sizeof u->boot_id);
@@ -581,6 +642,7 @@ void uplink_stop(struct uplink *u)
     renewal_free(u->renewal);
     loop_timer_cancel(u->conf.loop, &u->health);
     loop_timer_cancel(u->conf.loop, &u->resume);
+    loop_timer_cancel(u->conf.loop, &u->backlog);
     if (u->arena)
         arena_free(u->arena);
     summary_free(&u->scratch);

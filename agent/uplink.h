@@ -1,9 +1,10 @@
 /* agent/uplink.h - the agent's side of the connection to the controller: delivers what is in the spool within
  * the granted window, takes schedules, answers Live, reports health. Loop thread only.
  *
- * Every number of the spool is delivered in order, as a record or as part of a gap, until the controller says
- * that it is durable. If the controller is ahead of the spool (which is then an old copy), the numbers in
- * between are given up, so that no new record is taken for a repetition. */
+ * Every number of the spool is delivered, as a record or as part of a gap, until the controller says that it
+ * is durable: in order, but for fresh ones, which do not wait behind the backlog of an outage (core/lanes.h).
+ * If the controller is ahead of the spool (which is then an old copy), the numbers in between are given up,
+ * so that no new record is taken for a repetition. */
 #ifndef TW_AGENT_UPLINK_H
 #define TW_AGENT_UPLINK_H
 
@@ -50,6 +51,10 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
 void uplink_stop(struct uplink *u);
 /* Connected to the controller, and let in? NULL: no. */
 bool uplink_is_up(const struct uplink *u);
+/* Records in the spool that wait behind fresh ones; 0 while everything goes in order. */
+uint64_t uplink_backlog(const struct uplink *u);
+/* Records in the spool that the controller has already, beyond those that are acknowledged in order. */
+uint64_t uplink_ahead(const struct uplink *u);
 /* There is something new in the spool. */
 void uplink_kick(struct uplink *u);
 /* The schedule has been taken over, or changed what it refuses: tell the controller. */

@@ -54,6 +54,9 @@ struct spool_gap {
 };
 enum tw_rc spool_read(struct spool *s, uint64_t seq, size_t max_n, size_t max_bytes, struct spool_record *ret, size_t *ret_n,
                       struct spool_gap *ret_gap);
+/* The first of the newest records that all came at or after time_ns, looking back over 20,000 at most; after
+ * the last one if there are none. */
+enum tw_rc spool_since(struct spool *s, int64_t time_ns, uint64_t *ret_seq);
 /* Everything up to and including seq is durable at the controller. Going back (controller lost its database) is not an
  * acknowledgement: use the sequence number that the controller wants and read again. TW_EINVAL: seq was never given out. Written with
  * the next append or trim: losing it in a crash only sends some records twice. */

@@ -17,13 +17,16 @@ static const char *const statements[SP_COUNT] = {
     [SP_RECORD_READ] = "SELECT seq, data, digest FROM record WHERE seq >= ? ORDER BY seq",
     [SP_RECORD_FIRST] = "SELECT min(seq) FROM record",
     [SP_RECORD_LAST] = "SELECT ifnull(max(seq), 0) FROM record",
+    [SP_RECORD_BEFORE] = "SELECT seq FROM record WHERE seq > ?1 - 20000 AND (time_ns < ?2 OR seq = ?1 - "
+                         "19999) ORDER BY seq DESC LIMIT 1",
     [SP_RECORD_SCAN] = "SELECT seq, time_ns, length(data) FROM record WHERE seq BETWEEN ? AND ? ORDER BY seq",
     [SP_RECORD_DELETE] = "DELETE FROM record WHERE seq BETWEEN ? AND ?",
-    [SP_GAP_PUT] = "INSERT OR REPLACE INTO gap (first_seq, last_seq, reason, from_ns, until_ns) VALUES (?, ?, ?, ?, ?)",
+    [SP_GAP_PUT] =
+        "INSERT OR REPLACE INTO gap (first_seq, last_seq, reason, from_ns, until_ns) VALUES (?, ?, ?, ?, ?)",
     [SP_GAP_BEFORE] = "SELECT first_seq, from_ns FROM gap WHERE last_seq = ? AND reason = ?",
     /* The nearest one that ends at or after the number: holds it, or begins after it. */
-    [SP_GAP_AT] =
-        "SELECT first_seq, last_seq, reason, from_ns, until_ns FROM gap WHERE last_seq >= ? ORDER BY first_seq LIMIT 1",
+    [SP_GAP_AT] = "SELECT first_seq, last_seq, reason, from_ns, until_ns FROM gap WHERE last_seq >= ? ORDER "
+                  "BY first_seq LIMIT 1",
     [SP_GAP_DELETE] = "DELETE FROM gap WHERE last_seq <= ?",
     [SP_GAP_WAITING] = "SELECT first_seq, last_seq FROM gap WHERE last_seq > ?",
     [SP_ACK_PUT] = "INSERT OR REPLACE INTO ack (minute, through_seq) VALUES (?, ?)",
@@ -461,6 +464,28 @@ static uint64_t first_seq(struct spool *s)
         sq_end(&c);
     }
     return first ? first : s->now.last_seq + 1;
+}
+
+/* What is not a record is a gap, and old. */
+enum tw_rc spool_since(struct spool *s, int64_t time_ns, uint64_t *ret_seq)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(&s->q, SP_RECORD_BEFORE, &c, NULL);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)s->now.last_seq);
+    sq_put_i64(&c, time_ns);
+    rc = sq_next(&c, NULL);
+    if (rc == TW_ENOENT) {
+        *ret_seq = first_seq(s);
+        return TW_OK;
+    }
+    if (rc)
+        return rc;
+    *ret_seq = (uint64_t)sq_take_i64(&c) + 1;
+    sq_end(&c);
+    return TW_OK;
 }
 
 void spool_stats(struct spool *s, struct spool_stats *ret)

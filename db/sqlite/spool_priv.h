@@ -15,6 +15,7 @@ enum spool_stmt {
     SP_RECORD_READ,
     SP_RECORD_FIRST,
     SP_RECORD_LAST,
+    SP_RECORD_BEFORE,
     SP_RECORD_SCAN,
     SP_RECORD_DELETE,
     SP_GAP_PUT,

@@ -410,8 +410,36 @@ static void feed(const Tw__Frame *f, const ProtobufCMessage *body)
     free(buf);
 }
 
+/* What is durable beyond through_seq; also what makes no sense. */
+struct ahead_room {
+    Tw__Ahead m;
+    Tw__SeqSpan span[20], *list[20];
+};
+
+static Tw__Ahead *any_ahead(struct ahead_room *r)
+{
+    uint64_t seq = octet() % 40;
+
+    r->m = (Tw__Ahead)TW__AHEAD__INIT;
+    r->m.max = octet() % 20;
+    r->m.backlog_per_s = octet();
+    r->m.n_spans = octet() % 20;
+    r->m.spans = r->list;
+    for (size_t i = 0; i < r->m.n_spans; i++) {
+        uint8_t step = octet();
+
+        r->list[i] = &r->span[i];
+        *r->list[i] = (Tw__SeqSpan)TW__SEQ_SPAN__INIT;
+        r->span[i].first = seq += step % 16;
+        r->span[i].last = seq += step / 16;
+        seq += step != 255;
+    }
+    return &r->m;
+}
+
 static void welcome(uint8_t how)
 {
+    struct ahead_room room;
     Tw__Frame f = TW__FRAME__INIT;
     Tw__ServerHello h = TW__SERVER_HELLO__INIT;
     Tw__HelloOk ok = TW__HELLO_OK__INIT;
@@ -433,6 +461,8 @@ static void welcome(uint8_t how)
     ok.approved = !(how & 1);
     f.window = how & 2 ? 3 : 100;
     f.through_seq = how >> 3;
+    if (how & 4)
+        ok.ahead = any_ahead(&room);
     feed(&f, &ok.base);
 }
 
@@ -569,6 +599,7 @@ static void answer(uint8_t which, bool raw)
 
 static void acknowledge(uint8_t which)
 {
+    struct ahead_room room;
     Tw__Frame f = TW__FRAME__INIT;
     char detail[] = "not like that";
 
@@ -579,7 +610,7 @@ static void acknowledge(uint8_t which)
         f.status = (Tw__Status)(1 + octet() % 16);
         f.detail = detail;
     }
-    feed(&f, NULL);
+    feed(&f, which & 8 ? &any_ahead(&room)->base : NULL);
 }
 
 static void step(void)

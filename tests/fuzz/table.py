@@ -66,7 +66,7 @@ ROWS = {
     "agent": row("every method of FleetAgent, answers to what an agent asks (Enrol, Ack, Report), acknowledgements, connections that come and go: a "
                  "hostile controller", "each call is answered once; no session beyond the agent's limits or where it may not send; what goes out "
                  "can be read; the agent stops", "agent/uplink.c agent/schedule_run.c agent/ondemand.c agent/recorder.c agent/frozen.c "
-                 "agent/flight_pb.c agent/refusals.c agent/pair_names.c", "", 2048),
+                 "agent/flight_pb.c agent/refusals.c agent/pair_names.c agent/core/lanes.c common/seqset.c common/net/rpc_ahead.c", "ahead_unpack", 2048),
     "join": row("the service Join before an agent that wants to join: certificates of our and of a foreign CA, spoilt ones, refusals, cuts",
                 "the token is shown to its CA alone; no other CA is trusted; no certificate is taken but one for its own name and key",
                 "agent/join.c agent/credentials.c", "", 1024),

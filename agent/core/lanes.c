@@ -1,0 +1,161 @@
+#include "agent/core/lanes.h"
+
+/* The end of all that is durable or sent. */
+static uint64_t end_of(const struct seqset *s)
+{
+    return s->n ? s->v[s->n - 1].last : 0;
+}
+
+/* A stretch for which there is no room is sent again, which does no harm. */
+static void take_durable(struct lanes *l)
+{
+    if (l->grant.through)
+        (void)seqset_add(&l->sent, 1, l->grant.through);
+    for (size_t i = 0; i < l->grant.ahead.n; i++)
+        (void)seqset_add(&l->sent, l->grant.ahead.v[i].first, l->grant.ahead.v[i].last);
+}
+
+void lanes_reset(struct lanes *l, const struct lanes_grant *g)
+{
+    l->grant = *g;
+    l->sent = (struct seqset){ 0 };
+    take_durable(l);
+    l->fresh = end_of(&l->sent) + 1;
+}
+
+void lanes_ack(struct lanes *l, const struct lanes_grant *g)
+{
+    l->grant.window = g->window;
+    l->grant.backlog_per_s = g->backlog_per_s;
+    if (g->through < l->grant.through)
+        return;
+    l->grant.through = g->through;
+    l->grant.ahead = g->ahead;
+    l->grant.anchored |= g->anchored;
+    take_durable(l);
+}
+
+/* What has been sent and is not durable. */
+static uint64_t flying(const struct lanes *l)
+{
+    struct seq_span part;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < l->sent.n; i++) {
+        uint64_t first = l->sent.v[i].first;
+
+        if (first <= l->grant.through)
+            first = l->grant.through + 1;
+        for (; seqset_missing(&l->grant.ahead, first, l->sent.v[i].last, &part); first = part.last + 1)
+            n += part.last - part.first + 1;
+    }
+    return n;
+}
+
+/* The first that have to go in the fresh lane: none if first > last_seq. */
+static struct seq_span next_fresh(const struct lanes *l, uint64_t last_seq)
+{
+    struct seq_span part = { last_seq + 1, last_seq };
+
+    if (l->fresh <= last_seq)
+        (void)seqset_missing(&l->sent, l->fresh, last_seq, &part);
+    return part;
+}
+
+/* The first stretch of the backlog. */
+static bool next_backlog(const struct lanes *l, struct seq_span *ret)
+{
+    return l->fresh > 1 && seqset_missing(&l->sent, 1, l->fresh - 1, ret);
+}
+
+bool lanes_lags(const struct lanes *l, uint64_t last_seq)
+{
+    uint64_t next = next_fresh(l, last_seq).first;
+
+    return l->grant.anchored && l->grant.max && last_seq >= next && last_seq - next >= LANES_JUMP_MIN;
+}
+
+/* The stretch that begins at the mark is one more than there are now; the first of `sent` is none. */
+static bool has_room(const struct lanes *l)
+{
+    size_t max = l->grant.max < SEQSET_MAX - 1 ? l->grant.max : SEQSET_MAX - 1;
+
+    return (l->sent.n ? l->sent.n - 1 : 0) < max;
+}
+
+void lanes_jump(struct lanes *l, uint64_t last_seq, uint64_t fresh_seq)
+{
+    uint64_t next = next_fresh(l, last_seq).first;
+
+    if (lanes_lags(l, last_seq) && fresh_seq > next && fresh_seq - next >= LANES_JUMP_MIN && has_room(l))
+        l->fresh = fresh_seq;
+}
+
+static void pick(struct lanes_pick *p, const struct seq_span *v, uint64_t most)
+{
+    p->first = v->first;
+    p->gap_last = p->last = v->last;
+    if (v->last - v->first >= most)
+        p->last = v->first + most - 1;
+}
+
+static bool pick_fresh(const struct lanes *l, uint64_t last_seq, uint64_t out, struct lanes_pick *ret)
+{
+    struct seq_span next = next_fresh(l, last_seq), hole;
+
+    if (next.first > last_seq)
+        return false;
+    *ret = (struct lanes_pick){ .ahead = next_backlog(l, &hole) };
+    pick(ret, &next, l->grant.window - out);
+    return true;
+}
+
+/* Not in small pieces: only if half of its share is free. */
+static bool pick_backlog(const struct lanes *l, struct tw_mono now, uint64_t out, struct lanes_pick *ret)
+{
+    uint64_t most = l->grant.window / 2 < LANES_BACKLOG_FLYING ? l->grant.window / 2 : LANES_BACKLOG_FLYING;
+    struct seq_span hole;
+
+    if (now.ns < l->backlog_due_ns || 2 * out > most || !next_backlog(l, &hole))
+        return false;
+    *ret = (struct lanes_pick){ .backlog = true };
+    pick(ret, &hole, most > out ? most - out : 1);
+    return true;
+}
+
+bool lanes_next(const struct lanes *l, uint64_t last_seq, struct tw_mono now, struct lanes_pick *ret)
+{
+    uint64_t out = flying(l);
+
+    if (out >= l->grant.window || (!l->grant.anchored && out))
+        return false;
+    return pick_fresh(l, last_seq, out, ret) || pick_backlog(l, now, out, ret);
+}
+
+struct tw_mono lanes_due(const struct lanes *l, struct tw_mono now)
+{
+    struct seq_span hole;
+
+    return now.ns < l->backlog_due_ns && next_backlog(l, &hole) ? (struct tw_mono){ l->backlog_due_ns }
+                                                                : TW_MONO_NEVER;
+}
+
+void lanes_sent(struct lanes *l, const struct lanes_pick *p, uint64_t last, uint64_t records,
+                struct tw_mono now)
+{
+    int64_t from_ns = l->backlog_due_ns > now.ns ? l->backlog_due_ns : now.ns;
+
+    (void)seqset_add(&l->sent, p->first, last); /* has_room() has seen to it */
+    if (p->backlog && l->grant.backlog_per_s)
+        l->backlog_due_ns = from_ns + (int64_t)records * TW_NS_PER_S / l->grant.backlog_per_s;
+}
+
+uint64_t lanes_backlog(const struct lanes *l)
+{
+    uint64_t n = 0, from = 1;
+    struct seq_span part;
+
+    for (; l->fresh > 1 && seqset_missing(&l->sent, from, l->fresh - 1, &part); from = part.last + 1)
+        n += part.last - part.first + 1;
+    return n;
+}
