@@ -3,6 +3,7 @@
 #include <string.h>
 #include "common/net/now.h"
 #include "common/selector.h"
+#include "common/version.h"
 #include "controller/admin.h"
 #include "controller/roster.h"
 #include "controller/schedule.h"
@@ -57,6 +58,11 @@ static void fill_sessions(const struct agent *a, Tw__AgentRollout *r)
     r->extra = r->sessions_running > due ? r->sessions_running - due : 0;
 }
 
+static enum tw_skew skew_of(const struct agent *a)
+{
+    return tw_version_skew(a->row.software, tw_version);
+}
+
 static Tw__AgentRollout *rollout_row(const struct controller *c, const struct agent *a, int64_t now_ns,
                                      struct arena *ar)
 {
@@ -73,6 +79,8 @@ static Tw__AgentRollout *rollout_row(const struct controller *c, const struct ag
     r->acked_ns = a->acked_ns;
     r->behind_ns = a->acked_current ? 0 : a->behind_ns;
     r->last_contact_ns = a->peer ? now_ns : a->last_contact_ns ? a->last_contact_ns : a->row.last_contact_ns;
+    r->software = (char *)a->row.software;
+    r->skew = (char *)tw_skew_name(skew_of(a));
     fill_sessions(a, r);
     fill_refusals(&c->inv, a, ar, r);
     return r;
@@ -87,6 +95,7 @@ static void count(Tw__ScheduleRolloutReply *reply, const struct agent *a)
     reply->agents_behind += a->peer && !a->acked_current;
     reply->agents_away += !a->peer;
     reply->agents_refusing += a->ack && a->ack->n_refusals;
+    reply->agents_skewed += skew_of(a) >= TW_SKEW_TOO_OLD;
 }
 
 static bool put_row(Tw__ScheduleRolloutReply *reply, Tw__AgentRollout *row, size_t *octets)

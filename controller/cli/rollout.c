@@ -34,6 +34,7 @@ static const struct out_col columns[] = {
     { .title = "MISSING", .name = "missing", .as = OUT_AS_COUNT },
     { .title = "EXTRA", .name = "extra", .as = OUT_AS_COUNT, .drop = 1 },
     { .title = "REFUSED", .name = "refusals", .as = OUT_AS_COUNT },
+    { .title = "VERSION", .name = "version", .drop = 4 },
     { .title = "LAST CONTACT", .name = "last_contact_ns", .as = OUT_AS_AGO, .drop = 3 },
 };
 
@@ -55,6 +56,19 @@ static cJSON *refused_tree(const Tw__AgentRollout *a)
     list = out_json_array(&r);
     out_records_free(&r);
     return list;
+}
+
+/* Of "twamp-agent 0.1.0" the last word. */
+static const char *version_of(const Tw__AgentRollout *a)
+{
+    const char *blank = strrchr(a->software, ' ');
+
+    return blank ? blank + 1 : a->software;
+}
+
+static bool is_too_far(const Tw__AgentRollout *a)
+{
+    return !strncmp(a->skew, "too_", 4);
 }
 
 static enum out_style style_of(const Tw__AgentRollout *a)
@@ -85,6 +99,9 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     out_u64(r, "missing", a->missing);
     out_style(r, "missing", a->missing ? OUT_BAD : OUT_PLAIN);
     out_u64(r, "extra", a->extra);
+    out_text(r, "version", version_of(a));
+    out_style(r, "version", is_too_far(a) ? OUT_BAD : *a->skew ? OUT_DOUBT : OUT_PLAIN);
+    out_text(r, "skew", a->skew);
     out_tree(r, "refused", refused_tree(a));
 }
 
@@ -125,11 +142,16 @@ void rollout_print_count(const Tw__ScheduleRolloutReply *reply)
     printf("Generation %" PRIu64 " runs on %" PRIu64 " of %" PRIu64 " agents", reply->generation,
            reply->agents_current, reply->agents);
     if (reply->agents_behind)
-        printf(", %" PRIu64 " connected %s behind", reply->agents_behind, reply->agents_behind == 1 ? "is" : "are");
+        printf(", %" PRIu64 " connected %s behind", reply->agents_behind,
+               reply->agents_behind == 1 ? "is" : "are");
     if (reply->agents_away)
         printf(", %" PRIu64 " %s away", reply->agents_away, reply->agents_away == 1 ? "is" : "are");
     if (reply->agents_refusing)
-        printf(", %" PRIu64 " refuse%s sessions", reply->agents_refusing, reply->agents_refusing == 1 ? "s" : "");
+        printf(", %" PRIu64 " refuse%s sessions", reply->agents_refusing,
+               reply->agents_refusing == 1 ? "s" : "");
+    if (reply->agents_skewed)
+        printf(", %" PRIu64 " %s more than one release off", reply->agents_skewed,
+               reply->agents_skewed == 1 ? "is" : "are");
     putchar('\n');
 }
 
@@ -141,8 +163,8 @@ static void tell_refusals(const Tw__AgentRollout *a)
         cli_fail(CLI_OK, "agent %s refuses %u session%s: %s/%s to %s: %s", a->agent, a->refusals,
                  plural(a->refusals), f->pair->mesh, f->pair->class_name, f->pair->target, f->reason);
     else
-        cli_fail(CLI_OK, "agent %s refuses %u session%s: twampctl agent show %s says why", a->agent, a->refusals,
-                 plural(a->refusals), a->agent);
+        cli_fail(CLI_OK, "agent %s refuses %u session%s: twampctl agent show %s says why", a->agent,
+                 a->refusals, plural(a->refusals), a->agent);
 }
 
 void rollout_tell(const Tw__ScheduleRolloutReply *reply, uint64_t generation)
@@ -212,7 +234,23 @@ static void put_head(struct out_records *r, const void *ctx)
     out_u64(r, "agents_behind", reply->agents_behind);
     out_u64(r, "agents_away", reply->agents_away);
     out_u64(r, "agents_refusing", reply->agents_refusing);
+    out_u64(r, "agents_skewed", reply->agents_skewed);
     out_bool(r, "truncated", reply->truncated);
+}
+
+/* One release and the next one work together; what is further off is not tried. */
+static void tell_skew(const Tw__ScheduleRolloutReply *reply)
+{
+    for (size_t i = 0; i < reply->n_rollout; i++) {
+        const Tw__AgentRollout *a = reply->rollout[i];
+
+        if (is_too_far(a))
+            cli_fail(CLI_OK,
+                     "agent %s runs %s, which is more than one release %s than the controller: upgrade %s, a "
+                     "release at a time",
+                     a->agent, version_of(a), !strcmp(a->skew, "too_old") ? "older" : "newer",
+                     !strcmp(a->skew, "too_old") ? "it" : "the controller");
+    }
 }
 
 enum cli_exit cmd_schedule_rollout(struct cli *c)
@@ -223,14 +261,16 @@ enum cli_exit cmd_schedule_rollout(struct cli *c)
 
     if (code)
         return code;
-    code = cli_print_answer(c, &(struct cli_answer){
-                                   .main = { &rollout, OUT_ROWS(reply->rollout, reply->n_rollout) },
-                                   .head = put_head,
-                                   .before = before,
-                                   .after = print_refusals,
-                                   .ctx = reply });
+    code = cli_print_answer(
+        c, &(struct cli_answer){ .main = { &rollout, OUT_ROWS(reply->rollout, reply->n_rollout) },
+                                 .head = put_head,
+                                 .before = before,
+                                 .after = print_refusals,
+                                 .ctx = reply });
     if (!code && reply->truncated)
         cli_fail(CLI_OK, "there are more agents than shown: narrow it with --select");
+    if (!code)
+        tell_skew(reply);
     if (!code && reply->agents_behind)
         code = CLI_BEHIND;
     cli_free_reply(m);

@@ -43,6 +43,13 @@ def agent_of(lab, name, which):
     wait(f"{name} of {which}", lambda: software(lab)[name] == f"twamp-agent {which}" and state(lab, name) == "up", 30)
 
 
+def skews(lab):
+    """As schedule rollout tells them: agents of the release beside the controller's are told, not warned of."""
+    rollout = lab.json("schedule", "rollout")
+    expect(rollout["agents_skewed"] == 0, str(rollout))
+    return {a["agent"]: a["skew"] for a in rollout["rollout"]}
+
+
 def software(lab):
     return {a["name"]: a["software"] for a in lab.agent_list()}
 
@@ -122,6 +129,7 @@ def test_agents_first_and_back(build):
         asked_by_both(lab)
         found = lab.ctl_run("doctor")[1]
         expect("0.2.0" in found and "newer" in found, f"doctor says nothing of the newer agent: {found}")
+        expect(skews(lab) == {"a1": "newer", "a2": None}, str(skews(lab)))
         # Results that the next release left in its spool are delivered by this one.
         expect(lab.controller.stop() == 0, "the controller did not end cleanly")
         time.sleep(3)

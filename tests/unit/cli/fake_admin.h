@@ -610,6 +610,12 @@ static void fake_schedule_rollout(Tw__Admin_Service *s, const Tw__ScheduleRollou
     refusing.n_refused = 1;
     refusing.sessions_wanted = 24;
     refusing.sessions_running = 22;
+    up.software = (char *)"twamp-agent 0.1.0";
+    down.software = (char *)"twamp-agent 0.2.0";
+    down.skew = (char *)"older";
+    refusing.software = (char *)"twamp-agent 0.1.9";
+    refusing.skew = (char *)"too_old";
+    reply.agents_skewed = fake->refusing;
     reply.generation = 5;
     reply.rollout = rollout;
     reply.n_rollout = fake->empty ? 0 : fake->refusing ? 3 : 2;

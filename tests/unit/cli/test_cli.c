@@ -1249,6 +1249,21 @@ static size_t count_lines(const char *text)
     return n;
 }
 
+static void rollout_tells_of_releases_that_are_too_far(void **state)
+{
+    struct fake *f = *state;
+
+    f->refusing = true;
+    run_ctl(f, "schedule rollout", NULL, &r);
+    f->refusing = false;
+    if (!strstr(r.out, ", 1 is more than one release off\n") ||
+        !strstr(r.err, "agent lon runs 0.1.9, which is more than one release older than the controller: upgrade it"))
+        fail_msg("%s%s", r.out, r.err);
+    run_ctl(f, "schedule rollout", NULL, &r); /* one release older is as it should be */
+    if (strstr(r.out, "off") || strstr(r.err, "release"))
+        fail_msg("%s%s", r.out, r.err);
+}
+
 /* Three pages of two rows: whole, with one heading, or as many as were asked for. */
 static void results_by_pages(void **state)
 {
@@ -1341,6 +1356,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(apply_waits_for_connected_agents),
         cmocka_unit_test(large_reports_come_in_parts),
         cmocka_unit_test(results_by_pages),
+        cmocka_unit_test(rollout_tells_of_releases_that_are_too_far),
         cmocka_unit_test(nothing_there),
         cmocka_unit_test(version_skew),
         cmocka_unit_test(a_busy_controller_is_asked_again),
