@@ -235,16 +235,32 @@ static void print_cell(FILE *to, const char *text)
     }
 }
 
+/* A key of a file by its name, any other option as it stands on a command line. */
+static void print_name(FILE *to, const struct conf_program *p, const struct conf_opt *o)
+{
+    if (p->file_manual) {
+        fprintf(to, "`%s%s`", o->now ? "--" : "", o->name);
+        return;
+    }
+    if (o->short_name)
+        fprintf(to, "`-%c`, ", o->short_name);
+    fprintf(to, "`--%s", o->name);
+    if (o->arg)
+        fprintf(to, o->implied ? "[=%s]" : "=%s", o->arg);
+    putc('`', to);
+}
+
 void conf_print_markdown(FILE *to, const struct conf_program *p)
 {
-    fprintf(to, "| option, key | default | %swhat |\n|---|---|%s---|\n", p->file_manual ? "reload | " : "",
-            p->file_manual ? "---|" : "");
+    fprintf(to, "| option%s | default | %swhat |\n|---|---|%s---|\n", p->file_manual ? ", key" : "",
+            p->file_manual ? "reload | " : "", p->file_manual ? "---|" : "");
     for (size_t i = 0; i < p->n_opts; i++) {
         const struct conf_opt *o = &p->opts[i];
         const char *dflt = o->now ? NULL : default_text(o);
 
-        fprintf(to, "| `%s%s` | %s%s%s | ", o->now ? "--" : "", o->name, dflt ? "`" : "", dflt ? dflt : "",
-                dflt ? "`" : "");
+        fputs("| ", to);
+        print_name(to, p, o);
+        fprintf(to, " | %s%s%s | ", dflt ? "`" : "", dflt ? dflt : "", dflt ? "`" : "");
         if (p->file_manual)
             fprintf(to, "%s | ", o->now ? "" : o->live ? "yes" : "restart");
         print_cell(to, o->help);

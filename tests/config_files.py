@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Configuration files of the daemons: deploy/config and the tables of docs/operations.md are what the programs print; what they print can be
+"""Configuration files of the daemons: deploy/config and the tables of docs/operations.md and docs/twamp.md are what the programs print; what they print can be
 read again and means the same; everything that is wrong is told. usage: tests/config_files.py BUILD [--update]"""
 import os
 import re
@@ -48,13 +48,29 @@ def values(text):
     return [re.sub(r" # .*", "", line) for line in text.splitlines() if not line.startswith("#")]
 
 
-def currency(name):
-    current(f"{top}/deploy/config/{name}.yaml", out(name, "--print-config=default"), f"deploy/config/{name}.yaml")
-    begin, end = f"<!-- begin: twamp-{name} --help=markdown -->\n", "<!-- end -->"
-    with open(DOCS, encoding="utf-8") as f:
+def table(path, command, made):
+    """The table of a command's options in a document is what the command prints."""
+    begin, end = f"<!-- begin: {command} --help=markdown -->\n", "<!-- end -->"
+    with open(path, encoding="utf-8") as f:
         text = f.read()
     head, rest = text.split(begin)
-    current(DOCS, head + begin + out(name, "--help=markdown") + end + rest.split(end, 1)[1], f"the table of twamp-{name} in docs/operations.md")
+    current(path, head + begin + made + end + rest.split(end, 1)[1], f"the table of {command} in {os.path.relpath(path, top)}")
+
+
+def currency(name):
+    current(f"{top}/deploy/config/{name}.yaml", out(name, "--print-config=default"), f"deploy/config/{name}.yaml")
+    table(DOCS, f"twamp-{name}", out(name, "--help=markdown"))
+
+
+def tool():
+    """twamp has no configuration file; docs/twamp.md has a table of each sub-command that its help lists."""
+    def twamp(*words):
+        return subprocess.run([f"{build}/agent/twamp", *words], capture_output=True, text=True, timeout=30, env=ENV, check=True).stdout
+    listed = re.search(r"^Commands:\n((?:  .*\n)+)", twamp("--help"), re.M)[1]
+    for command in re.findall(r"^  (\w+) ", listed, re.M):
+        made = twamp(command, "--help=markdown")
+        if made.count("\n") > 2:  # it has options
+            table(f"{top}/docs/twamp.md", f"twamp {command}", made)
 
 
 def again(name, folder):
@@ -115,4 +131,5 @@ with tempfile.TemporaryDirectory() as folder:
         currency(name)
         again(name, folder)
         everything_wrong(name, folder)
+    tool()
 sys.exit(1 if failures else 0)

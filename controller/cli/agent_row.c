@@ -353,5 +353,6 @@ const struct out_listing agents_listing = {
     .n_columns = TW_NELEM(columns),
     .put = put_row,
     .none = &no_agent,
-    .empty = "No agents yet. On a host: twamp-agent --controller tcp://THIS-HOST:8620 --name NAME",
+    .empty = "No agents yet. Here: twampctl token create; on a host: twamp-agent --controller tls+tcp://THIS-HOST:8620 "
+             "--join-token-file FILE --name NAME",
 };
