@@ -52,7 +52,7 @@ set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_RELEASE ${release})
 set(CPACK_RPM_PACKAGE_LICENSE Apache-2.0)
 set(CPACK_RPM_PACKAGE_GROUP Applications/System)
-set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /etc /etc/default /lib /usr /usr/bin /usr/sbin /usr/lib /usr/lib/systemd /usr/lib/systemd/system
+set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /etc /lib /usr /usr/bin /usr/sbin /usr/lib /usr/lib/systemd /usr/lib/systemd/system
     /usr/lib/sysusers.d /usr/share /usr/share/doc /usr/share/man /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man8
     /usr/share/bash-completion /usr/share/bash-completion/completions /usr/share/zsh /usr/share/zsh/site-functions)
 
@@ -83,14 +83,14 @@ macro(tw_service component)
     configure_file(packages/${script}.in ${control}/${component}/${script} @ONLY)
     file(CHMOD ${control}/${component}/${script} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
   endforeach()
-  file(WRITE ${control}/${component}/conffiles "/etc/default/twamp-${component}\n")
-  install(FILES packages/default/twamp-${component} DESTINATION /etc/default COMPONENT ${component} EXCLUDE_FROM_ALL)
+  file(WRITE ${control}/${component}/conffiles "/etc/twampmesh/${component}.yaml\n")
+  install(FILES config/${component}.yaml DESTINATION /etc/twampmesh COMPONENT ${component} EXCLUDE_FROM_ALL)
   set(CPACK_DEBIAN_${upper}_PACKAGE_CONTROL_EXTRA
       ${control}/${component}/conffiles ${control}/${component}/postinst ${control}/${component}/prerm ${control}/${component}/postrm)
   set(CPACK_DEBIAN_${upper}_PACKAGE_DEPENDS "init-system-helpers (>= 1.54~), systemd | systemd-standalone-sysusers | systemd-sysusers")
   set(CPACK_RPM_${upper}_POST_INSTALL_SCRIPT_FILE ${control}/${component}/rpm-post)
   set(CPACK_RPM_${upper}_PRE_UNINSTALL_SCRIPT_FILE ${control}/${component}/rpm-preun)
-  set(CPACK_RPM_${upper}_USER_FILELIST "%config(noreplace) /etc/default/twamp-${component}")
+  set(CPACK_RPM_${upper}_USER_FILELIST "%config(noreplace) /etc/twampmesh/${component}.yaml")
 endmacro()
 
 tw_service(agent)

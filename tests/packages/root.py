@@ -83,7 +83,7 @@ class Root:
 
     def run(self, command, ok=True, **kw):
         """Output of a shell command in there."""
-        done = subprocess.run(self.argv("sh", "-c", command), capture_output=True, text=True, timeout=120, **kw)
+        done = subprocess.run(self.argv("sh", "-c", command), capture_output=True, text=True, timeout=240, **kw)
         if ok and done.returncode:
             raise AssertionError(f"{command}: exit {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout + ("" if ok else done.stderr)
@@ -114,7 +114,7 @@ class Root:
                 mode = unit.get(f"{kind}DirectoryMode", mode)
                 self.run(f"install -d -o {unit['User']} -g {unit['Group']} -m {mode} {base}/{name}")
         path = self.file(unit["EnvironmentFile"].lstrip("-"))
-        for line in path.read_text().splitlines():
+        for line in path.read_text().splitlines() if path.exists() else []:  # "-": it need not be there
             if line.strip() and not line.startswith("#"):
                 key, value = line.split("=", 1)
                 env[key] = value.strip('"')

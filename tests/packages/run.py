@@ -24,6 +24,7 @@ NAMES = ("twampmesh-agent", "twampmesh-controller", "twampmesh-tools")
 DAEMONS = ("agent", "controller")
 # It closes no request for a package: nobody uploads these to Debian. Nothing else is overlooked.
 SUPPRESSED = "initial-upload-closes-no-bugs"
+STATIC_BYTES = 7_000_000
 MESH = """mesh: way
 topology: list
 targets: { far: "192.0.2.2:862" }
@@ -56,7 +57,7 @@ def dependencies(out):
         for one in field(deb(out, name), "Depends").split(","):
             choices = [re.sub(r"[ (].*", "", x.strip()) for x in one.split("|")]
             names.add("systemd-standalone-sysusers" if "systemd-standalone-sysusers" in choices else choices[0])
-    return sorted(names | {"iproute2", "tzdata"})
+    return sorted(names | {"iproute2", "tzdata", "ansible-core", "python3-apt"})
 
 
 def base(out):
@@ -69,7 +70,7 @@ def later(package, folder):
     sh("dpkg-deb", "-R", package, tree)
     control = tree / "DEBIAN/control"
     control.write_text(re.sub(r"^Version: .*$", "Version: 0.1.0-2", control.read_text(), flags=re.M))
-    for conf in (tree / "etc").rglob("twamp-*") if (tree / "etc").exists() else []:
+    for conf in (tree / "etc").rglob("*.yaml") if (tree / "etc").exists() else []:
         conf.write_text(conf.read_text() + "\n# of the next release\n")
     sh("dpkg-deb", "-b", "--root-owner-group", tree, folder)
     shutil.rmtree(tree)
@@ -97,9 +98,9 @@ def table(root, command, column):
 
 # ---- A fleet of the packages' own ----
 
-def set_options(root, name, **options):
-    path = root.file(f"/etc/default/twamp-{name}")
-    path.write_text(path.read_text() + "".join(f"TWAMP_{name.upper()}_{k}={v}\n" for k, v in options.items()))
+def set_options(root, name, /, **options):
+    path = root.file(f"/etc/twampmesh/{name}.yaml")
+    path.write_text(path.read_text() + "".join(f"{k.replace('_', '-')}: {v}\n" for k, v in options.items()))
 
 
 def documented(part):
@@ -126,10 +127,10 @@ def follow(root, part):
 
 def start_fleet(root):
     """A controller, an agent on the same host, and the stand-alone tool as the far end."""
-    root.run("ip addr add 192.0.2.1/32 dev lo; ip addr add 192.0.2.2/32 dev lo; echo 192.0.2.1 controller.example.net >>/etc/hosts")
+    root.run("ip addr add 192.0.2.1/32 dev lo; ip addr add 192.0.2.2/32 dev lo; ip addr add 192.0.2.3/32 dev lo; echo 192.0.2.1 controller.example.net >>/etc/hosts")
     controller = follow(root, "controller")
     expect(owner(root, "/var/lib/twampmesh-controller/ca/ca.key").startswith("_twampmesh-controller "), "the CA is another user's")
-    set_options(root, "agent", REFLECT="192.0.2.1:862")
+    set_options(root, "agent", reflect="192.0.2.1:862")
     agent = follow(root, "agent")
     root.spawn("responder", ["twamp", "responder", "192.0.2.2:862"])
     root.until("the agent is up", lambda: table(root, "agent list", "state") == ["up"])
@@ -148,6 +149,13 @@ def received(root):
 
 def users_of(root, program):
     return set(root.run(f"for p in /proc/[0-9]*; do case $(readlink $p/exe) in */{program}) stat -c %U $p;; esac; done").split())
+
+
+def static_agent():
+    """The agent in one file, stripped; built now if it is not."""
+    top, build = HERE.parent.parent, HERE.parent.parent / "build/static"
+    sh(top / "deploy/static-agent", build)
+    return build / "twamp-agent"
 
 
 # ---- Tests ----
@@ -207,13 +215,13 @@ def test_conffiles(out):
     """What an administrator has written stays, what nobody has touched is renewed."""
     with fresh(base(out)) as root, tempfile.TemporaryDirectory() as folder:
         install(root, all_debs(out))
-        set_options(root, "agent", NAME="mine")
+        set_options(root, "agent", name="mine")
         for p in all_debs(out):
             later(p, folder)
         install(root, sorted(pathlib.Path(folder).glob("*.deb")), "--force-confdef --force-confold")
-        expect("NAME=mine" in root.file("/etc/default/twamp-agent").read_text(), "the agent's options are lost")
-        expect("of the next release" not in root.file("/etc/default/twamp-agent").read_text(), "the agent's options are overwritten")
-        expect("of the next release" in root.file("/etc/default/twamp-controller").read_text(), "the controller's options are the old ones")
+        expect("name: mine" in root.file("/etc/twampmesh/agent.yaml").read_text(), "the agent's options are lost")
+        expect("of the next release" not in root.file("/etc/twampmesh/agent.yaml").read_text(), "the agent's options are overwritten")
+        expect("of the next release" in root.file("/etc/twampmesh/controller.yaml").read_text(), "the controller's options are the old ones")
         root.run("chmod 0750 /var/lib/twampmesh-agent; systemd-sysusers; dpkg-reconfigure twampmesh-agent")
         expect(owner(root, "/var/lib/twampmesh-agent").endswith(" 750"), "a mode that was chosen is put back")
 
@@ -224,7 +232,7 @@ def test_remove_and_purge(out):
         root.run("echo x >/var/lib/twampmesh-controller/kept; echo x >/etc/twampmesh/join-token")
         root.run("dpkg -r twampmesh-agent twampmesh-controller twampmesh-tools")
         expect(root.file("/var/lib/twampmesh-controller/kept").exists(), "removing took the data")
-        expect(root.file("/etc/default/twamp-agent").exists(), "removing took the options")
+        expect(root.file("/etc/twampmesh/agent.yaml").exists(), "removing took the options")
         expect(not root.file("/usr/sbin/twamp-agent").exists(), "the agent is still there")
         install(root, all_debs(out))  # and back
         expect(root.file("/var/lib/twampmesh-controller/kept").exists(), "installing again took the data")
@@ -234,6 +242,27 @@ def test_remove_and_purge(out):
         # dpkg's own words about what was there, in its log, are no file of ours
         expect(not left, f"left after the purge: {left}")
         expect("_twampmesh-agent" in root.file("/etc/passwd").read_text(), "the user's number would be given out again")
+
+
+def test_static_agent(out):
+    """In a root with nothing but itself, two files about names and an empty directory, it joins by name and measures."""
+    agent = static_agent()
+    size = agent.stat().st_size
+    expect(size < STATIC_BYTES, f"the static agent has {size} octets, expected less than {STATIC_BYTES}")
+    with fresh(base(out)) as root:
+        install(root, all_debs(out))
+        start_fleet(root)
+        root.run("mkdir -p /srv/empty/etc /srv/empty/data && echo 192.0.2.1 controller.example.net >/srv/empty/etc/hosts && "
+                 "twampctl token create --approve >/srv/empty/token; chmod 600 /srv/empty/token")
+        shutil.copy(agent, root.file("/srv/empty/twamp-agent"))
+        root.spawn("static", ["chroot", "/srv/empty", "/twamp-agent", "--controller", "tls+tcp://controller.example.net:8620", "--name", "bare",
+                              "--join-token-file", "/token", "--data-dir", "/data", "--reflect", "192.0.2.3:862"])
+        root.until("the static agent is up", lambda: table(root, "agent list", "state") == ["up", "up"])
+        root.file("/tmp/mesh.yaml").write_text(MESH.replace("ams", "bare"))
+        root.run("twampctl schedule apply -f /tmp/mesh.yaml")
+        root.until("a result", lambda: received(root) > 100, 45)
+        refused = root.run("/srv/empty/twamp-agent --data-dir /tmp/none --reflect none --http 127.0.0.1:9", ok=False)
+        expect("built without an HTTP server" in refused, refused)
 
 
 def test_rpms(out):
@@ -253,13 +282,14 @@ def test_rpms(out):
             sh("sh", "-n", "-c", script)
         expect(("systemd-sysusers" in scripts) == (name != "twampmesh-tools"), f"{name}: scripts: {scripts}")
         configs = sh("rpm", "-qcp", found[0]).split()
-        expect(configs == ([] if name == "twampmesh-tools" else [f"/etc/default/{name.replace('mesh', '')}"]), f"{name}: {configs}")
+        expect(configs == ([] if name == "twampmesh-tools" else [f"/etc/twampmesh/{name.removeprefix('twampmesh-')}.yaml"]), f"{name}: {configs}")
 
 
 def main():
     out, words = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
     good = True
-    for name, fn in [(n[5:], f) for n, f in globals().items() if n.startswith("test_")]:
+    import test_deploy  # needs what is here
+    for name, fn in [(n[5:], f) for m in (sys.modules["run"], test_deploy) for n, f in vars(m).items() if n.startswith("test_")]:
         if words and not any(w in name for w in words):
             continue
         start = time.monotonic()
@@ -277,4 +307,5 @@ def main():
 
 
 if __name__ == "__main__":
+    sys.modules["run"] = sys.modules["__main__"]
     main()
