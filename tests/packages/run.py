@@ -57,7 +57,7 @@ def dependencies(out):
         for one in field(deb(out, name), "Depends").split(","):
             choices = [re.sub(r"[ (].*", "", x.strip()) for x in one.split("|")]
             names.add("systemd-standalone-sysusers" if "systemd-standalone-sysusers" in choices else choices[0])
-    return sorted(names | {"iproute2", "tzdata", "ansible-core", "python3-apt"})
+    return sorted(names | {"iproute2", "tzdata", "ansible-core", "cloud-init", "python3-apt"})
 
 
 def base(out):
@@ -263,6 +263,20 @@ def test_static_agent(out):
         root.until("a result", lambda: received(root) > 100, 45)
         refused = root.run("/srv/empty/twamp-agent --data-dir /tmp/none --reflect none --http 127.0.0.1:9", ok=False)
         expect("built without an HTTP server" in refused, refused)
+
+
+def test_from_source(out):
+    """cmake --install puts programs, manual pages, units and users there, and nothing into /etc."""
+    with fresh(base(out)) as root:
+        sh("cmake", "--install", out.parent, "--prefix", "/usr/local", env={**roots.os.environ, "DESTDIR": str(root.path)})
+        for command in documented("source"):
+            if command.startswith("sudo systemd-sysusers"):
+                root.run(command.split("#")[0].removeprefix("sudo "))
+        root.run("getent passwd _twampmesh-agent _twampmesh-controller")
+        for program in ("twampctl", "twamp", "twamp-agent", "twamp-controller"):
+            expect(root.run(f"PATH=/usr/local/sbin:/usr/local/bin {program} --version").strip(), f"{program} does not run")
+        root.run("ls /usr/local/lib/systemd/system/twamp-agent.service /usr/local/share/man/man8/twamp-agent.8.gz")
+        expect(not root.file("/etc/twampmesh").exists(), "something was written into /etc")
 
 
 def test_rpms(out):

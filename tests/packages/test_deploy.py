@@ -167,10 +167,17 @@ def test_ansible(out):
 
 
 def test_cloud_init(out):
-    """Its files are configuration that the agent takes; its commands' packages, users and units are those of the packages."""
+    """cloud-init takes it; its files are configuration that the agent takes; its commands' packages, users and units are those of
+    the packages."""
     config = documents("deploy/cloud-init/agent.yaml")[0]
     expect((TOP / "deploy/cloud-init/agent.yaml").read_text().startswith("#cloud-config\n"), "no #cloud-config")
     with fresh(base(out)) as root:
+        text = (TOP / "deploy/cloud-init/agent.yaml").read_text()
+        root.file("/tmp/right.yaml").write_text(text)
+        root.file("/tmp/wrong.yaml").write_text(text.replace("permissions:", "permission:"))
+        root.run("cloud-init schema --config-file /tmp/right.yaml")
+        said = root.run("cloud-init schema --config-file /tmp/wrong.yaml", ok=False)
+        expect("permission" in said, f"cloud-init schema takes anything: {said}")
         for f in config["write_files"]:
             path = root.file(f["path"])
             path.parent.mkdir(parents=True, exist_ok=True)
