@@ -385,7 +385,7 @@ static void use_options(struct agent *a)
 {
     const struct schedule_limits limits = limits_of(&a->opt);
 
-    log_set((enum log_level)a->opt.log_level, a->opt.log_format ? LOG_JSON : LOG_TEXT);
+    log_set((enum log_level)a->opt.log_level, (enum log_format)a->opt.log_format);
     schedule_run_set_limits(a->schedule, &limits);
     resolver_set_every(a->resolver, a->opt.resolve_every_ns);
     spool_set_bounds(a->spool, a->opt.spool_max_mb << 20, keep_acked(&a->opt));
@@ -1032,7 +1032,7 @@ static int run(struct agent *a)
     /* One heap for all threads: what one of them frees another can use. With a heap each, the report periods
      * that the workers make and the loop's sessions leave behind would need their memory twice. */
     mallopt(M_ARENA_MAX, 1);
-    log_init("twamp-agent", (enum log_level)a->opt.log_level, a->opt.log_format ? LOG_JSON : LOG_TEXT);
+    log_init("twamp-agent", (enum log_level)a->opt.log_level, (enum log_format)a->opt.log_format);
     a->started_ns = tw_wall_now().ns;
     rc = begin_confined(&a->opt, &err);
     if (rc == TW_OK)

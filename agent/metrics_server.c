@@ -10,6 +10,7 @@
 #include "common/metrics_sums.h"
 #include "common/net/http_accept.h"
 #include "common/net/httpd.h"
+#include "common/net/loop_metrics.h"
 #include "common/net/now.h"
 #include "common/net/process.h"
 #include "common/version.h"
@@ -268,6 +269,7 @@ static void show_self(const struct metrics_server *m, struct snapshot *x)
                                               (double)httpd_cert_end_ns(m->httpd) / 1e9 };
     if (m->conf.reload)
         n += reload_metrics(m->conf.reload, x->self + n);
+    n += loop_metrics(m->conf.loop, x->self + n);
     x->s.self = x->self;
     x->s.n_self = n;
 }

@@ -14,7 +14,6 @@
 #define FILE_FIELD(f) offsetof(struct agent_options, file.f)
 
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL }; /* as enum log_level */
-static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const off_on[] = { "off", "on", NULL };
 
 /* ---- Values of our own ---- */
@@ -414,9 +413,10 @@ static const struct conf_opt opts[] = {
       .offset = FIELD(log_format),
       .live = true,
       .dflt = "text",
-      .choices = log_formats,
+      .choices = log_format_names,
       .arg = "FORMAT",
-      .help = "Form of log lines on standard error." },
+      .help = "Form of log lines on standard error; journal: as text, with the level as the systemd journal wants it, and without what it "
+              "adds itself." },
 };
 
 const struct conf_program agent_program = {

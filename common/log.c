@@ -25,6 +25,7 @@ static struct {
     int fd;
 } config = { "twampmesh", LOG_INFO_, LOG_TEXT, STDERR_FILENO };
 
+const char *const log_format_names[] = { [LOG_TEXT] = "text", [LOG_JSON] = "json", [LOG_JOURNAL] = "journal", NULL };
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
 void log_init(const char *program, enum log_level min, enum log_format format)
@@ -59,7 +60,7 @@ enum tw_rc log_level_parse(const char *text, enum log_level *ret)
 struct line {
     char text[LINE_MAX_OCTETS];
     size_t len;
-    bool full, json;
+    bool full, json, begun;
 };
 
 static void put(struct line *l, const char *s, size_t n)
@@ -186,14 +187,15 @@ static void put_pair(struct line *l, const struct log_kv *kv)
     if (l->full)
         return;
     if (json) {
-        put_str(l, before ? "," : "{");
+        put_str(l, l->begun ? "," : "{");
         put_quoted(l, kv->key);
     } else {
-        put_str(l, before ? " " : "");
+        put_str(l, l->begun ? " " : "");
         put_str(l, kv->key);
     }
     put_str(l, json ? ":" : "=");
     put_value(l, kv);
+    l->begun = true;
     if (l->full)
         l->len = before;
 }
@@ -219,23 +221,36 @@ static void write_line(const struct line *l)
     /* Nowhere to complain to if stderr is gone. */
 }
 
+/* The journal takes the level from the beginning of a line (sd-daemon(3)). */
+static void put_head(struct line *l, enum log_level level, bool journal)
+{
+    static const char *const priorities[] = { "<7>", "<6>", "<4>", "<3>" };
+    struct timespec ts;
+    char now[TW_TIME_TEXT];
+
+    if (journal) {
+        put_str(l, priorities[level]);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &ts);
+    tw_wall_format((struct tw_wall){ ts.tv_sec * TW_NS_PER_S + ts.tv_nsec }, now);
+    put_pair(l, &LOG_S("time", now));
+    put_pair(l, &LOG_S("level", level_names[level]));
+    put_pair(l, &LOG_S("program", config.program));
+}
+
 void log_event(enum log_level level, const char *event, const struct log_kv *kv)
 {
     struct line l;
-    struct timespec ts;
-    char now[TW_TIME_TEXT];
-    int saved_errno = errno; /* callers log first and look at errno later */
+    int format, saved_errno = errno; /* callers log first and look at errno later */
 
     if ((int)level < atomic_load_explicit(&config.min, memory_order_relaxed))
         return;
+    format = atomic_load_explicit(&config.format, memory_order_relaxed);
     l.len = 0;
-    l.full = false;
-    l.json = atomic_load_explicit(&config.format, memory_order_relaxed) == LOG_JSON; /* one form in one line */
-    clock_gettime(CLOCK_REALTIME, &ts);
-    tw_wall_format((struct tw_wall){ ts.tv_sec * TW_NS_PER_S + ts.tv_nsec }, now);
-    put_pair(&l, &LOG_S("time", now));
-    put_pair(&l, &LOG_S("level", level_names[level]));
-    put_pair(&l, &LOG_S("program", config.program));
+    l.full = l.begun = false;
+    l.json = format == LOG_JSON;
+    put_head(&l, level, format == LOG_JOURNAL);
     put_pair(&l, &LOG_S("event", event));
     for (; kv && kv->key; kv++)
         put_pair(&l, kv);

@@ -8,7 +8,12 @@
 #include "common/rc.h"
 
 enum log_level { LOG_DEBUG_, LOG_INFO_, LOG_WARN_, LOG_ERROR_ };
-enum log_format { LOG_TEXT, LOG_JSON };
+enum log_format {
+    LOG_TEXT,
+    LOG_JSON,
+    LOG_JOURNAL /* as text, but for the systemd journal: "<6>event=..."; time and program it knows */
+};
+extern const char *const log_format_names[]; /* for options; NULL ends the list */
 
 /* Set once by main before threads start. `program` must outlive the process. */
 void log_init(const char *program, enum log_level min, enum log_format format);

@@ -4,12 +4,12 @@
 #include <stddef.h>
 #include <string.h>
 #include "common/clk.h"
+#include "common/log.h"
 #include "common/net/httpd.h"
 #include "controller/listen.h"
 #include "controller/secure.h"
 
 static const char *const levels[] = { "debug", "info", "warn", "error", NULL }; /* as enum log_level */
-static const char *const formats[] = { "text", "json", NULL };                  /* as enum log_format */
 
 #define OPT(field) offsetof(struct controller_options, field)
 #define CONFINE_OPT(field) offsetof(struct controller_options, confine.field)
@@ -240,8 +240,9 @@ static const struct conf_opt opts[] = {
       .offset = OPT(log_format),
       .live = true,
       .dflt = "text",
-      .choices = formats,
-      .help = "Form of log lines on standard error." },
+      .choices = log_format_names,
+      .help = "Form of log lines on standard error; journal: as text, with the level as the systemd journal wants it, and without what it "
+              "adds itself." },
 };
 
 const struct conf_program controller_program = {

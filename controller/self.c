@@ -2,6 +2,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include "common/net/loop_metrics.h"
 #include "common/net/now.h"
 #include "common/net/process.h"
 #include "common/version.h"
@@ -315,6 +316,15 @@ static void add_reload(struct rows *r, const struct controller *c)
         r->v[r->n++] = rows[i];
 }
 
+static void add_loop(struct rows *r, const struct controller *c)
+{
+    struct metrics_self rows[LOOP_METRICS];
+    size_t n = loop_metrics(c->loop, rows);
+
+    for (size_t i = 0; i < n && r->n < r->cap; i++)
+        r->v[r->n++] = rows[i];
+}
+
 static void add_busy(struct rows *r, const struct httpd_counters *h)
 {
     static const char busy[] = "twamp_http_busy_total",
@@ -438,6 +448,7 @@ size_t controller_self(void *ctx, struct metrics_self *rows, size_t cap)
     add_certificates(&r, c);
     add_access(&r, c);
     add_reload(&r, c);
+    add_loop(&r, c);
     add_process(&r, c);
     return r.n;
 }

@@ -30,6 +30,9 @@ struct loop {
     int ev_next, ev_n; /* events of this round that are still to be dispatched */
     sigset_t mask;
     struct signal_row rows[_NSIG];
+    uint64_t rounds;
+    int64_t busy_ns, longest_ns, longest_before_ns; /* longest of this window, and of the one before */
+    int64_t window_ns;                              /* when this window began */
 };
 
 /* ---- Descriptors ---- */
@@ -259,6 +262,23 @@ void loop_release_signals(void)
 
 /* ---- The loop ---- */
 
+#define WINDOW_NS (60 * TW_NS_PER_S)
+
+static void note_round(struct loop *l)
+{
+    int64_t end_ns = tw_mono_now().ns, took_ns = end_ns - l->now.mono.ns;
+
+    if (end_ns - l->window_ns >= WINDOW_NS) {
+        l->longest_before_ns = end_ns - l->window_ns < 2 * WINDOW_NS ? l->longest_ns : 0;
+        l->longest_ns = 0;
+        l->window_ns = end_ns;
+    }
+    l->rounds++;
+    l->busy_ns += took_ns;
+    if (took_ns > l->longest_ns)
+        l->longest_ns = took_ns;
+}
+
 static enum tw_rc one_round(struct loop *l)
 {
     enum tw_rc rc = arm(l);
@@ -274,7 +294,16 @@ static enum tw_rc one_round(struct loop *l)
     l->ev_n = n > 0 ? n : 0;
     dispatch_events(l);
     run_timers(l);
+    note_round(l);
     return TW_OK;
+}
+
+void loop_stats(const struct loop *l, struct loop_stats *ret)
+{
+    *ret = (struct loop_stats){ .rounds = l->rounds,
+                                .busy_ns = l->busy_ns,
+                                .longest_ns = l->longest_ns > l->longest_before_ns ? l->longest_ns : l->longest_before_ns,
+                                .timers = l->timers.len };
 }
 
 enum tw_rc loop_run(struct loop *l)

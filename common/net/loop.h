@@ -19,6 +19,15 @@ void loop_stop(struct loop *l); /* any thread, and signal handlers */
 /* Time at which the present round of callbacks began. */
 struct tw_now loop_now(const struct loop *l);
 
+/* How it is doing. */
+struct loop_stats {
+    uint64_t rounds;    /* of callbacks */
+    int64_t busy_ns;    /* in them, since the start */
+    int64_t longest_ns; /* the longest of the last one to two minutes */
+    size_t timers;      /* that are set */
+};
+void loop_stats(const struct loop *l, struct loop_stats *ret);
+
 /* Descriptors. `events` are EPOLL* bits, level-triggered. One watch per descriptor. The watch memory is the
  * caller's and must live until loop_unwatch(). A watch removed inside a callback is not called again. */
 struct loop_watch {

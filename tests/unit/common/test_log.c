@@ -106,6 +106,22 @@ static void numbers_as_text(void **state)
 
 /* ---- JSON ---- */
 
+static void the_journal_gets_levels_and_nothing_twice(void **state)
+{
+    (void)state;
+    assert_string_equal(logged(LOG_JOURNAL, "agent gone", (const struct log_kv[]){ LOG_S("agent", "a b"), LOG_I("n", 3), { 0 } }),
+                        "<4>event=\"agent gone\" agent=\"a b\" n=3\n");
+    log_set(LOG_ERROR_, LOG_JOURNAL);
+    {
+        struct capture c;
+
+        capture_begin(&c);
+        log_warn("not this");
+        log_error("this");
+        assert_string_equal(capture_end(&c), "<3>event=this\n");
+    }
+}
+
 static void json_is_json_whatever_the_value(void **state)
 {
     (void)state;
@@ -259,6 +275,7 @@ int main(void)
         cmocka_unit_test(values_cannot_forge_a_line),
         cmocka_unit_test(numbers_as_text),
         cmocka_unit_test(json_is_json_whatever_the_value),
+        cmocka_unit_test(the_journal_gets_levels_and_nothing_twice),
         cmocka_unit_test(long_lines_are_cut_visibly),
         cmocka_unit_test(levels_filter),
         cmocka_unit_test(no_ten_seconds_have_more_than_the_burst),

@@ -421,6 +421,43 @@ static void signals_are_delivered_in_the_loop(void **state)
     assert_int_equal(got[1], 1);
 }
 
+/* ---- How it is doing ---- */
+
+#define WORK_NS (5 * TW_NS_PER_MS)
+
+static void work(struct loop_timer *t)
+{
+    struct tw_mono end = in(WORK_NS);
+
+    (void)t;
+    while (tw_mono_now().ns < end.ns)
+        ;
+}
+
+static void its_work_is_told(void **state)
+{
+    struct loop_timer worker = { .fn = work }, later = { .fn = work };
+    struct numbered last = { .number = -1 };
+    struct loop_stats s;
+
+    (void)state;
+    loop_stats(l, &s);
+    assert_true(!s.rounds && !s.busy_ns && !s.longest_ns && !s.timers);
+    last.timer = (struct loop_timer){ .fn = note_number, .ctx = &last };
+    n_order = 0;
+    MUST(loop_timer_set(l, &worker, in(0)));
+    MUST(loop_timer_set(l, &last.timer, in(50 * TW_NS_PER_MS)));
+    MUST(loop_timer_set(l, &later, in(3600 * TW_NS_PER_S)));
+    loop_stats(l, &s);
+    assert_int_equal(s.timers, 3);
+    run();
+    loop_stats(l, &s);
+    assert_int_equal(s.timers, 1);
+    assert_true(s.rounds >= 2 && s.longest_ns >= WORK_NS && s.busy_ns >= s.longest_ns);
+    assert_true(s.busy_ns < 30 * TW_NS_PER_S); /* waiting is no work */
+    loop_timer_cancel(l, &later);
+}
+
 /* ---- Clocks ---- */
 
 static void clocks_are_read_together(void **state)
@@ -455,6 +492,7 @@ int main(void)
         T(a_task_may_take_out_a_later_one),
         T(stop_works_from_another_thread_and_before_the_run),
         T(signals_are_delivered_in_the_loop),
+        T(its_work_is_told),
         T(clocks_are_read_together),
     };
 
