@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include "agent/health_page.h"
 #include "agent/pair_names.h"
 #include "common/log.h"
 #include "common/metrics_health.h"
@@ -359,10 +360,43 @@ static void answer_metrics(void *ctx, struct http_req *rq)
     http_answer_blob(rq, 200, blob);
 }
 
+static void answer_text(struct http_req *rq, unsigned status, char *text, size_t len)
+{
+    if (text)
+        http_answer(rq, status, "text/plain; charset=utf-8", text, len);
+    else
+        http_answer_error(rq, 503, "out of memory");
+}
+
+static void answer_healthz(void *ctx, struct http_req *rq)
+{
+    (void)ctx;
+    answer_text(rq, 200, strdup("ok\n"), 3);
+}
+
+static void answer_readyz(void *ctx, struct http_req *rq)
+{
+    struct metrics_server *m = ctx;
+    Tw__HealthReport h = TW__HEALTH_REPORT__INIT;
+    Tw__ClockState clock = TW__CLOCK_STATE__INIT;
+    Tw__Noise noise = TW__NOISE__INIT;
+    char *text;
+    size_t len;
+    bool ready;
+
+    h.clock = &clock;
+    h.noise = &noise;
+    m->conf.fill_health(m->conf.ctx, &h);
+    ready = health_page(&h, m->conf.is_up(m->conf.ctx), m->conf.reload ? m->conf.reload->error : NULL, &text, &len);
+    answer_text(rq, ready ? 200 : 503, text, len);
+}
+
 enum tw_rc metrics_server_start(const struct metrics_server_conf *c, struct metrics_server **ret, struct tw_err *err)
 {
     static const struct http_route routes[] = {
         { .path = "/metrics", .help = "metrics of this agent and its pairs, for Prometheus", .fn = answer_metrics },
+        { .path = "/healthz", .help = "200 as long as its loop turns", .fn = answer_healthz },
+        { .path = "/readyz", .help = "200: it measures; else why not; and what somebody should see to", .fn = answer_readyz },
     };
     struct metrics_server *m = calloc(1, sizeof *m);
     struct httpd_conf conf = { .loop = c->loop,

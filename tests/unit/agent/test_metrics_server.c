@@ -5,13 +5,24 @@
 #include <sys/socket.h>
 #include "agent/metrics_server.h"
 
-static bool up;
+static bool up, troubled;
+static uint64_t generation = 7;
+static struct reload reload;
 
 static void fill_health(void *ctx, Tw__HealthReport *ret)
 {
     (void)ctx;
-    ret->generation = 7;
+    ret->generation = generation;
     ret->spool_summaries = 3;
+    ret->clock->synced = true;
+    if (troubled) {
+        ret->clock->synced = false;
+        ret->secrets_error = (char *)"secrets:3: expected KEYID";
+        ret->restart_needed = (char *)"workers";
+        ret->spool_dropped = 5;
+        ret->results_refused = 6;
+        ret->names_unresolved = 7;
+    }
 }
 
 static bool is_up(void *ctx)
@@ -23,7 +34,7 @@ static bool is_up(void *ctx)
 struct get {
     struct loop *loop;
     uint16_t port;
-    const char *headers;
+    const char *path, *headers;
     char *text;
     bool done;
     struct loop_task finished;
@@ -48,7 +59,7 @@ static void *get_main(void *ctx)
 
     g->text = calloc(1, cap);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-    snprintf(request, sizeof request, "GET /metrics HTTP/1.0\r\nHost: a\r\n%s\r\n", g->headers);
+    snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: a\r\n%s\r\n", g->path, g->headers);
     if (!connect(fd, (struct sockaddr *)&sin, sizeof sin) &&
         send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
         while (len < cap - 1 && (n = recv(fd, g->text + len, cap - 1 - len, 0)) > 0)
@@ -59,10 +70,11 @@ static void *get_main(void *ctx)
 }
 
 /* A page; the caller frees it. */
-static char *scrape(struct fx *f, const struct metrics_server *m, const char *headers)
+static char *ask(struct fx *f, const struct metrics_server *m, const char *path, const char *headers)
 {
     struct get g = { .loop = f->loop,
                      .port = metrics_server_port(m),
+                     .path = path,
                      .headers = headers,
                      .finished = { .fn = finished, .ctx = &g } };
     pthread_t t;
@@ -74,6 +86,11 @@ static char *scrape(struct fx *f, const struct metrics_server *m, const char *he
     return g.text;
 }
 
+static char *scrape(struct fx *f, const struct metrics_server *m, const char *headers)
+{
+    return ask(f, m, "/metrics", headers);
+}
+
 static struct metrics_server *start(struct fx *f)
 {
     struct metrics_server_conf c = { .loop = f->loop,
@@ -81,7 +98,8 @@ static struct metrics_server *start(struct fx *f)
                                      .name = "ams",
                                      .schedule = f->run,
                                      .fill_health = fill_health,
-                                     .is_up = is_up };
+                                     .is_up = is_up,
+                                     .reload = &reload };
     struct metrics_server *m;
     struct tw_err err = { 0 };
 
@@ -239,12 +257,56 @@ static void addresses(void **state)
     metrics_server_stop(NULL);
 }
 
+static void readiness_has_its_reasons(void **state)
+{
+    static const struct {
+        bool up, troubled;
+        uint64_t generation;
+        const char *reload, *status, *page;
+    } rows[] = {
+        { true, false, 7, "", "200", "ready\n" },
+        { true, false, 0, "", "200", "ready\n" },
+        { false, false, 7, "", "200", "ready\nwarning: the controller is not connected: results wait in the spool\n" },
+        { false, false, 0, "", "503",
+          "not ready: it has no controller and no schedule, so it measures nothing\n"
+          "warning: the controller is not connected: results wait in the spool\n" },
+        { true, true, 7, "configuration: agent.yaml:3: workers: must be 1..64", "200",
+          "ready\nwarning: secrets: secrets:3: expected KEYID\nwarning: last reload: configuration: agent.yaml:3: workers: must be 1..64\n"
+          "warning: options that need a restart: workers\nwarning: 5 summaries were dropped, the spool being full\n"
+          "warning: 6 summaries could not be kept\nwarning: 7 names of targets have no address\n"
+          "warning: the clock is not synchronised: one-way delays are not valid\n" },
+    };
+    struct fx *f = *state;
+    struct metrics_server *m = start(f);
+    char *page = ask(f, m, "/healthz", "");
+
+    has(page, " 200 ");
+    free(page);
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        const char *body;
+
+        up = rows[i].up;
+        troubled = rows[i].troubled;
+        generation = rows[i].generation;
+        snprintf(reload.error, sizeof reload.error, "%s", rows[i].reload);
+        page = ask(f, m, "/readyz", "");
+        body = strstr(page, "\r\n\r\n");
+        if (!body || strcmp(body + 4, rows[i].page) || strncmp(page + 9, rows[i].status, 3))
+            fail_msg("%zu: %s", i, page);
+        free(page);
+    }
+    troubled = up = false;
+    generation = 7;
+    reload.error[0] = '\0';
+    metrics_server_stop(m);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = { T(pairs_and_their_sums), T(stale_pairs_have_no_gauges),
                                         T(nothing_is_left_of_what_is_taken_off), T(formats_and_their_age),
-                                        T(addresses) };
+                                        T(readiness_has_its_reasons), T(addresses) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
