@@ -26,6 +26,7 @@ ELSEWHERE = {
     "tests/chaos/run": "tests/chaos/run",
     "tests/fuzz/campaign": "tests/fuzz/campaign",
     "build/asan/tests/fuzz/fuzz_frame": "tests/fuzz/CMakeLists.txt",
+    "docker compose": "tests/packages/test_deploy.py",
     "systemctl": "why: systemd does not run where tests do; tests/systemd_units.py checks the units, tests/packages/run.py does what they say",
     "journalctl": "why: there is no journal where tests run",
     "apt ": "tests/packages/run.py",
