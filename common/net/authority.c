@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "common/folder.h"
@@ -319,25 +320,30 @@ void authority_server_info(const struct authority *a, struct pki_info *ret)
     pki_cert_info(a->server, ret);
 }
 
-enum tw_rc authority_renew_server(struct authority *a, int64_t now_ns, struct tw_err *err)
+size_t authority_hosts(const struct authority *a, char ret[PKI_MAX_HOSTS][PKI_HOST_TEXT])
 {
-    char hosts[PKI_MAX_HOSTS][PKI_HOST_TEXT];
-    const char *list[PKI_MAX_HOSTS];
-    struct pki_issue what = { PKI_SERVER, SERVER_NAME,
-                              list,       pki_cert_hosts(a->server, hosts, PKI_MAX_HOSTS),
-                              now_ns,     0 };
+    return pki_cert_hosts(a->server, ret, PKI_MAX_HOSTS);
+}
+
+static int64_t server_life(const struct authority *a)
+{
+    struct pki_info old;
+    int64_t whole;
+
+    pki_cert_info(a->server, &old);
+    whole = old.not_after_ns - old.not_before_ns;
+    return whole > PKI_BACKDATE_NS ? whole - PKI_BACKDATE_NS
+                                   : whole; /* not one of ours, and shorter than what we backdate by */
+}
+
+static enum tw_rc renew(struct authority *a, const char *const *hosts, size_t n, int64_t now_ns,
+                        struct tw_err *err)
+{
+    struct pki_issue what = { PKI_SERVER, SERVER_NAME, hosts, n, now_ns, server_life(a) };
     struct pki_octets pem = { 0 };
     struct pki_cert *server = NULL;
-    struct pki_info old;
-    enum tw_rc rc;
+    enum tw_rc rc = make_server(a->ca, a->key, &what, &server, &pem, err);
 
-    for (size_t i = 0; i < what.n_hosts; i++)
-        list[i] = hosts[i];
-    pki_cert_info(a->server, &old);
-    what.life_ns = old.not_after_ns - old.not_before_ns - PKI_BACKDATE_NS;
-    if (what.life_ns <= 0) /* not one of ours, and shorter than what we backdate by */
-        what.life_ns = old.not_after_ns - old.not_before_ns;
-    rc = make_server(a->ca, a->key, &what, &server, &pem, err);
     if (!rc)
         rc = write_file(a->dir, SERVER, &pem, err);
     if (rc) {
@@ -350,6 +356,51 @@ enum tw_rc authority_renew_server(struct authority *a, int64_t now_ns, struct tw
     a->server = server;
     a->server_pem = pem;
     return TW_OK;
+}
+
+enum tw_rc authority_renew_server(struct authority *a, int64_t now_ns, struct tw_err *err)
+{
+    char hosts[PKI_MAX_HOSTS][PKI_HOST_TEXT];
+    const char *list[PKI_MAX_HOSTS];
+    size_t n = authority_hosts(a, hosts);
+
+    for (size_t i = 0; i < n; i++)
+        list[i] = hosts[i];
+    return renew(a, list, n, now_ns, err);
+}
+
+static bool has(const char *const *list, size_t n, const char *host)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcasecmp(list[i], host))
+            return true;
+    return false;
+}
+
+enum tw_rc authority_add_hosts(struct authority *a, const char *const *hosts, size_t n, int64_t now_ns,
+                               struct tw_err *err)
+{
+    char had[PKI_MAX_HOSTS][PKI_HOST_TEXT], path[PATH_MAX];
+    const char *list[PKI_MAX_HOSTS];
+    size_t all = authority_hosts(a, had);
+    struct stat st;
+    enum tw_rc rc;
+
+    for (size_t i = 0; i < all; i++)
+        list[i] = had[i];
+    for (size_t i = 0; i < n; i++) {
+        if (has(list, all, hosts[i]))
+            continue;
+        if (all == PKI_MAX_HOSTS)
+            return tw_err_set(err, TW_ENOSPC, "a certificate has at most %d names", PKI_MAX_HOSTS);
+        list[all++] = hosts[i];
+    }
+    if (stat(path_of(a->dir, SERVER, path), &st) < 0)
+        return tw_err_set(err, tw_rc_errno(errno), "%s: %s", path, strerror(errno));
+    rc = renew(a, list, all, now_ns, err);
+    if (!rc && geteuid() == 0 && lchown(path, st.st_uid, st.st_gid) < 0)
+        rc = tw_err_set(err, tw_rc_errno(errno), "cannot give %s to its owner: %s", path, strerror(errno));
+    return rc;
 }
 
 enum tw_rc authority_issue(const struct authority *a, const uint8_t *csr, size_t len, const char *name,

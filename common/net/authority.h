@@ -36,6 +36,11 @@ void authority_server_info(const struct authority *a, struct pki_info *ret);
 /* The controller's certificate again, with a new key, the same names and a life as long as that of the one
  * before; stored before it is taken. On an error the one before stays. */
 enum tw_rc authority_renew_server(struct authority *a, int64_t now_ns, struct tw_err *err);
+/* The same with more names; those that it has already make no difference. Done by root, the file stays its owner's. TW_ENOSPC: with these
+ * there are more than PKI_MAX_HOSTS. TW_EINVAL: one is neither a name nor an address. */
+enum tw_rc authority_add_hosts(struct authority *a, const char *const *hosts, size_t n, int64_t now_ns, struct tw_err *err);
+/* By which the controller is reached; returns how many. */
+size_t authority_hosts(const struct authority *a, char ret[PKI_MAX_HOSTS][PKI_HOST_TEXT]);
 /* An agent's certificate. TW_ECORRUPT: the request is none; TW_EINVAL. */
 enum tw_rc authority_issue(const struct authority *a, const uint8_t *csr, size_t len, const char *name,
                            int64_t now_ns, int64_t life_ns, struct pki_cert **ret, struct tw_err *err);

@@ -253,6 +253,7 @@ enum cli_exit cmd_db_restore(struct cli *c);
 enum cli_exit cmd_db_check(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
 enum cli_exit cmd_ca_init(struct cli *c); /* cmd_ca.c */
+enum cli_exit cmd_ca_server(struct cli *c);
 enum cli_exit cmd_token_create(struct cli *c);
 enum cli_exit cmd_token_list(struct cli *c);
 enum cli_exit cmd_token_revoke(struct cli *c);

@@ -1,4 +1,4 @@
-/* twampctl ca init: the fleet's certificate authority. Nothing here asks a controller. */
+/* twampctl ca: the fleet's certificate authority. Nothing here asks a controller. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +30,18 @@ static void put_made(struct out_records *r, const void *row, const void *ctx)
     out_ns(r, "server_not_after_ns", m->server_until_ns);
 }
 
+static const struct made none = { .dir = "" };
+static const struct out_listing listing = { .key = "authorities", .put = put_made, .none = &none };
+
+static void print_names(const struct made *m)
+{
+    printf("For");
+    for (size_t i = 0; i < m->n_names; i++)
+        printf(" %s", m->names[i]);
+}
+
 static enum cli_exit print_made(struct cli *c, const struct made *m)
 {
-    static const struct made none = { .dir = "" };
-    static const struct out_listing listing = { .key = "authorities", .put = put_made, .none = &none };
     char ca[OUT_NUM], server[OUT_NUM];
 
     if (!cli_for_people(c))
@@ -43,9 +51,7 @@ static enum cli_exit print_made(struct cli *c, const struct made *m)
            "  ca.pem      its certificate, until %s; SHA-256 of its key %s\n"
            "  server.pem  the controller's certificate and key, until %s; it renews them by itself\n",
            m->dir, out_time(m->ca_until_ns, ca), m->ca_hash, out_time(m->server_until_ns, server));
-    printf("For");
-    for (size_t i = 0; i < m->n_names; i++)
-        printf(" %s", m->names[i]);
+    print_names(m);
     printf("\n\nNext: (re)start twamp-controller, which looks for them in \"ca\" in its --data-dir (else "
            "--ca-dir %s), then\n"
            "  twampctl token create --approve     and on the agent's host\n"
@@ -54,24 +60,36 @@ static enum cli_exit print_made(struct cli *c, const struct made *m)
     return CLI_OK;
 }
 
-static enum cli_exit describe(struct cli *c, const struct authority_make *w)
+static enum cli_exit print_server(struct cli *c, const struct made *m)
 {
-    struct made m = { .dir = w->dir, .names = w->hosts, .n_names = w->n_hosts };
-    struct authority *a = NULL;
-    struct pki_info info;
-    struct tw_err err = { 0 };
-    enum cli_exit code;
+    char until[OUT_NUM];
 
-    if (authority_open(w->dir, &a, &err))
-        return cli_fail(CLI_FAILED, "%s", err.text);
+    if (!cli_for_people(c))
+        return cli_print_list(c, &listing, OUT_ONE_ROW(m), NULL);
+    print_names(m);
+    printf(
+        "\nThe controller's new certificate in %s, until %s, is taken at its next reload (SIGHUP) or start.\n"
+        "Agents and operators go on as they are: the authority is the same.\n",
+        m->dir, out_time(m->server_until_ns, until));
+    return CLI_OK;
+}
+
+static enum cli_exit describe(struct cli *c, const struct authority *a,
+                              enum cli_exit (*print)(struct cli *c, const struct made *m))
+{
+    char hosts[PKI_MAX_HOSTS][PKI_HOST_TEXT];
+    const char *names[PKI_MAX_HOSTS];
+    struct made m = { .dir = c->opt.dir, .names = names, .n_names = authority_hosts(a, hosts) };
+    struct pki_info info;
+
+    for (size_t i = 0; i < m.n_names; i++)
+        names[i] = hosts[i];
     pki_cert_info(authority_ca(a), &info);
     m.ca_until_ns = info.not_after_ns;
     hextext_format(info.key_hash, PKI_HASH_LEN, m.ca_hash);
     authority_server_info(a, &info);
     m.server_until_ns = info.not_after_ns;
-    code = print_made(c, &m);
-    authority_free(a);
-    return code;
+    return print(c, &m);
 }
 
 /* Cuts "a,b" where they lie. */
@@ -102,12 +120,33 @@ enum cli_exit cmd_ca_init(struct cli *c)
                                 .now_ns = c->wall_ns(),
                                 .ca_life_ns = CA_LIFE_NS,
                                 .server_life_ns = c->opt.life_ns };
+    struct authority *a = NULL;
     struct tw_err err = { 0 };
     enum cli_exit code = read_names(c, names, &w.n_hosts);
 
     if (code)
         return code;
-    if (authority_make(&w, &err))
+    if (authority_make(&w, &err) || authority_open(w.dir, &a, &err))
         return cli_fail(CLI_FAILED, "%s", err.text);
-    return describe(c, &w);
+    code = describe(c, a, print_made);
+    authority_free(a);
+    return code;
+}
+
+enum cli_exit cmd_ca_server(struct cli *c)
+{
+    const char *names[PKI_MAX_HOSTS];
+    struct authority *a = NULL;
+    struct tw_err err = { 0 };
+    size_t n;
+    enum cli_exit code = read_names(c, names, &n);
+
+    if (code)
+        return code;
+    if (authority_open(c->opt.dir, &a, &err))
+        return cli_fail(CLI_FAILED, "%s", err.text);
+    code = authority_add_hosts(a, names, n, c->wall_ns(), &err) ? cli_fail(CLI_FAILED, "%s", err.text)
+                                                                : describe(c, a, print_server);
+    authority_free(a);
+    return code;
 }

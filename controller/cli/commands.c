@@ -434,6 +434,21 @@ static const struct conf_opt restore_opts[] = {
       .help = "The controller's --data-dir." },
 };
 
+static const struct conf_opt ca_server_opts[] = {
+    { .name = "dir",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(dir),
+      .dflt = "/var/lib/twampmesh-controller/ca",
+      .arg = "DIR",
+      .help = "Where twampctl ca init has put the authority." },
+    { .name = "name",
+      .short_name = 'n',
+      .type = CONF_STRLIST,
+      .offset = CLI_FIELD(names),
+      .arg = "HOST[,HOST...]",
+      .help = "Names and numeric addresses to add. May be given several times.",
+      .required = true },
+};
 static const struct conf_opt ca_init_opts[] = {
     { .name = "dir",
       .type = CONF_STR,
@@ -1270,6 +1285,15 @@ const struct cli_command cli_commands[] = {
                   "  twampctl ca init --dir ./data/ca --name ctl.example.net,192.0.2.1\n",
       OPTS(ca_init_opts),
       .run = cmd_ca_init },
+    { .group = "ca",
+      .name = "server",
+      .brief = "let the controller be reached by more names",
+      .doc = "On the controller's host, as its user or root: gives the controller a new certificate, of the same authority and as long as the one "
+             "before, for more names and addresses besides those that it has. The controller takes it when it is told to read its files anew "
+             "(SIGHUP), or starts; agents and operators go on as they are.",
+      .examples = "  twampctl ca server --name 192.0.2.7\n",
+      OPTS(ca_server_opts),
+      .run = cmd_ca_server },
     { .group = "token",
       .name = "create",
       .brief = "make a token by which agents join",

@@ -66,6 +66,7 @@ ROWS = {
     # A second authority and a second controller, beside the fleet's.
     "twampctl ca init --name 10.0.0.1": Row(use={"--name": "--dir $(mktemp -d)/ca --name"}),
     "sudo twampctl ca init --name controller.example.net,192.0.2.1": Row(use={"--name": "--dir $(mktemp -d)/ca --name"}),
+    "sudo twampctl ca server --name 192.0.2.7": Row(use={"--name": "--dir second/ca --name"}, before=SECOND),
 }
 
 DAEMON_ROWS = {

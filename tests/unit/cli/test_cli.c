@@ -1171,15 +1171,23 @@ static void completion_names_what_there_is(void **state)
 static void ca_init(void **state)
 {
     struct fake *f = *state;
-    char words[3][256];
+    char words[7][256];
     const struct expectation cases[] = {
         { "ca init", 2, NULL, "--name: is required", NULL },
         { words[0], 1, NULL, "\"no_such/\" is neither a host name nor a numeric address", NULL },
         { words[1], 0, "SHA-256 of its key ", NULL, NULL },
         { words[1], 1, NULL, "/ca is there already and is not touched", NULL },
         { words[2], 0, "\"names\":\t[\"ctl.example.net\", \"192.0.2.1\", \"h2\"]", NULL, NULL },
+        { words[3], 0, "\"names\":\t[\"ctl.example.net\", \"192.0.2.1\", \"h2\", \"2001:db8::7\"]", NULL, NULL },
+        { words[4], 0, "For ctl.example.net h2\nThe controller's new certificate in", NULL, NULL },
+        { words[5], 1, NULL, "\"no_such/\" is neither a host name nor a numeric address", NULL },
+        { words[6], 1, NULL, "ca3: No such file", NULL },
     };
 
+    snprintf(words[3], sizeof words[3], "ca server --dir %s/ca2 --name H2,2001:db8::7 -o json", f->dir);
+    snprintf(words[4], sizeof words[4], "ca server --dir %s/ca -n h2", f->dir);
+    snprintf(words[5], sizeof words[5], "ca server --dir %s/ca -n no_such/", f->dir);
+    snprintf(words[6], sizeof words[6], "ca server --dir %s/ca3 -n h2", f->dir);
     snprintf(words[0], sizeof words[0], "ca init --dir %s/ca --name no_such/", f->dir);
     snprintf(words[1], sizeof words[1], "ca init --dir %s/ca --name ctl.example.net", f->dir);
     snprintf(words[2], sizeof words[2], "ca init --dir %s/ca2 --name ctl.example.net,192.0.2.1 -n h2 -o json", f->dir);

@@ -198,6 +198,45 @@ static void renewed(void **state)
     authority_free(a);
 }
 
+static void more_names(void **state)
+{
+    static const char *const more[] = { "192.0.2.7" };
+    static const char *const bad[] = { "no_such/" };
+    char names[PKI_MAX_HOSTS + 1][16], had[PKI_MAX_HOSTS][PKI_HOST_TEXT];
+    const char *many[PKI_MAX_HOSTS + 1];
+    struct authority *a = made(), *again = NULL;
+    struct pki_cert *server = NULL;
+    struct pki_info before, after;
+    struct tw_err err = { 0 };
+    size_t n = authority_hosts(a, had);
+
+    (void)state;
+    authority_server_info(a, &before);
+    assert_int_equal(authority_add_hosts(a, more, 1, NOW + DAY, &err), TW_OK);
+    assert_int_equal(authority_hosts(a, had), n + 1);
+    assert_int_equal(authority_add_hosts(a, (const char *const *)hosts, n, NOW + DAY, &err), TW_OK);
+    assert_int_equal(authority_hosts(a, had), n + 1); /* it has them already */
+    authority_server_info(a, &after);
+    assert_true(after.not_after_ns - NOW - DAY == before.not_after_ns - NOW);
+    assert_int_equal(authority_open(dir, &again, &err), TW_OK);
+    assert_int_equal(
+        pki_cert_from_pem(authority_server_pem(again), strlen(authority_server_pem(again)), &server, &err),
+        TW_OK);
+    assert_true(pki_cert_has_host(server, hosts[0]) && pki_cert_has_host(server, "192.0.2.7"));
+    assert_int_equal(pki_check(authority_ca(again), server, PKI_SERVER, NOW + DAY, &err), PKI_FINE);
+
+    assert_int_equal(authority_add_hosts(a, bad, 1, NOW + DAY, &err), TW_EINVAL);
+    for (size_t i = 0; i <= PKI_MAX_HOSTS; i++) {
+        snprintf(names[i], sizeof names[i], "h%zu", i);
+        many[i] = names[i];
+    }
+    assert_int_equal(authority_add_hosts(a, many, PKI_MAX_HOSTS + 1, NOW + DAY, &err), TW_ENOSPC);
+    assert_int_equal(authority_hosts(a, had), n + 1);
+    pki_cert_free(server);
+    authority_free(again);
+    authority_free(a);
+}
+
 static void renewing_fails(void **state)
 {
     struct authority *a = made();
@@ -257,8 +296,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(made_and_read),  T(not_overwritten), T(empty_directory_is_taken), T(impossible_names), T(damaged),
-        T(read_by_others), T(renewed),         T(renewing_fails),           T(issues),           T(lines),
+        T(made_and_read),    T(not_overwritten), T(empty_directory_is_taken),
+        T(impossible_names), T(damaged),         T(read_by_others),
+        T(renewed),          T(more_names),      T(renewing_fails),
+        T(issues),           T(lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
