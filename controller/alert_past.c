@@ -130,7 +130,7 @@ void alert_pasts_go(struct alert_pasts *a)
 
     if (!j)
         return;
-    j->job = (struct reader_job){ .run = run, .done = done };
+    j->job = (struct reader_job){ .run = run, .done = done, .own = true };
     j->owner = a;
     for (; j->n < n; j->n++) {
         struct asked *q = &j->v[j->n];

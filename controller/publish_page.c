@@ -415,7 +415,7 @@ static enum tw_rc start_rendering(struct publish *p, struct page *page)
 
     if (!j)
         return TW_ENOMEM;
-    j->job = (struct reader_job){ .run = render, .done = rendered };
+    j->job = (struct reader_job){ .run = render, .done = rendered, .own = true };
     j->p = p;
     j->page = page;
     j->levels = page->levels;

@@ -27,8 +27,8 @@ struct reader_pool {
     struct loop_watch wake; /* the loop: something is finished */
     pthread_mutex_t lock;   /* everything below */
     pthread_cond_t work;
-    struct queue waiting, finished;
-    unsigned n_waiting, max_waiting;
+    struct queue own, waiting, finished;
+    unsigned n_own, n_waiting, max_waiting;
     bool stopping;
     _Atomic uint64_t refused;
     unsigned n_workers;
@@ -62,6 +62,32 @@ static struct reader_job *queue_take(struct queue *q)
     return j;
 }
 
+/* With the lock. NULL: nothing waits. */
+static struct reader_job *take_next(struct reader_pool *p)
+{
+    struct reader_job *j = queue_take(&p->own);
+
+    if (j) {
+        p->n_own--;
+        return j;
+    }
+    j = queue_take(&p->waiting);
+    p->n_waiting -= j != NULL;
+    return j;
+}
+
+/* With the lock. False: there is no place. */
+static bool enqueue(struct reader_pool *p, struct reader_job *j)
+{
+    unsigned *n = j->own ? &p->n_own : &p->n_waiting;
+
+    if (*n >= (j->own ? READER_OWN_MAX : p->max_waiting))
+        return false;
+    ++*n;
+    queue_put(j->own ? &p->own : &p->waiting, j);
+    return true;
+}
+
 /* ---- Reader threads ---- */
 
 static void run_one(struct worker *w, struct reader_job *j)
@@ -88,9 +114,8 @@ static void *worker_main(void *ctx)
 
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        struct reader_job *j = queue_take(&p->waiting);
+        struct reader_job *j = take_next(p);
         if (j) {
-            p->n_waiting--;
             run_one(w, j);
         } else if (p->stopping) {
             break;
@@ -136,12 +161,10 @@ enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j)
     pthread_mutex_lock(&p->lock);
     if (p->stopping) {
         rc = TW_ECLOSED;
-    } else if (p->n_waiting >= p->max_waiting) {
+    } else if (!enqueue(p, j)) {
         atomic_fetch_add(&p->refused, 1);
         rc = TW_EBUSY;
     } else {
-        p->n_waiting++;
-        queue_put(&p->waiting, j);
         pthread_cond_signal(&p->work);
     }
     pthread_mutex_unlock(&p->lock);
@@ -213,6 +236,7 @@ enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads,
     p->wake.fd = -1;
     p->max_waiting = max_jobs;
     p->n_workers = threads;
+    queue_init(&p->own);
     queue_init(&p->waiting);
     queue_init(&p->finished);
     pthread_mutex_init(&p->lock, NULL);

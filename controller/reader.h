@@ -1,5 +1,7 @@
-/* controller/reader.h - threads with read-only database handles, so that no query blocks the loop. A job is decided and
- * answered on the loop thread and runs in between on a reader. The queue is bounded: TW_EBUSY says so to the user. */
+/* controller/reader.h - threads with read-only database handles, so that no query blocks the loop. A job is
+ * decided and answered on the loop thread and runs in between on a reader. The queue is bounded: TW_EBUSY
+ * says so to the user. What the controller itself needs (metrics, alerts) comes before what people ask, and
+ * has READER_OWN_MAX places of its own. */
 #ifndef TW_CONTROLLER_READER_H
 #define TW_CONTROLLER_READER_H
 
@@ -11,7 +13,9 @@ struct reader_job {
     void (*run)(struct reader_job *j, struct store_reader *r); /* reader thread; touches only the job */
     void (*done)(struct reader_job *j);                        /* loop thread; owns and frees the job */
     struct reader_job *next;                                   /* reader_pool's own */
+    bool own;                                                  /* the controller's: few, and short */
 };
+#define READER_OWN_MAX 16
 enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs, struct reader_pool **ret,
                              struct tw_err *err);
 /* Queued jobs are run, but what they read is cut short with an error; every done() has been called when it returns. Loop thread; the loop need

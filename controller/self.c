@@ -218,7 +218,7 @@ static const struct rpc_row {
     RPC_ROW(bytes_out, "sent_bytes_total", "counter", "Octets sent."),
     RPC_ROW(calls_in, "calls_in_total", "counter", "Calls from peers."),
     RPC_ROW(calls_refused, "calls_refused_total", "counter",
-            "Of them, refused because too many were unanswered."),
+            "Of them, told to come again: too many are unanswered, or a queue is full."),
     RPC_ROW(calls_now, "calls_unanswered", "gauge", "Calls from peers that are not answered yet."),
     RPC_ROW(calls_out, "calls_out_total", "counter", "Calls to peers."),
     RPC_ROW(bad_frames, "bad_frames_total", "counter", "Frames that cut off their connection."),

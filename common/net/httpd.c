@@ -607,6 +607,19 @@ static enum MHD_Result refuse_busy(struct httpd *h, struct MHD_Connection *conn,
 
 /* ---- Heads ---- */
 
+/* In place of a request that is refused for too many: an answer now would cost the client its connection, and
+ * us the next one. */
+static char busy_marks[HTTP_CROWD_VERDICTS];
+
+/* HTTP_CROWD_OK: it is a request. */
+static enum http_crowd_verdict marked(const void *rq)
+{
+    for (int v = HTTP_CROWD_OK + 1; v < HTTP_CROWD_VERDICTS; v++)
+        if (rq == &busy_marks[v])
+            return (enum http_crowd_verdict)v;
+    return HTTP_CROWD_OK;
+}
+
 static enum MHD_Result submit(struct httpd *h, struct http_req *rq);
 
 static bool is_doomed(const struct http_req *rq)
@@ -646,8 +659,12 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const
     if (content && !(route && route->body_max))
         return turn_away(h, conn, MHD_HTTP_BAD_REQUEST, "a request to this path must not have content");
     v = route ? admit(h, note, route->vital) : HTTP_CROWD_OK; /* on_completed() gives the place back */
-    if (v != HTTP_CROWD_OK)
+    if (v != HTTP_CROWD_OK && content)
         return refuse_busy(h, conn, v);
+    if (v != HTTP_CROWD_OK) {
+        *ret_rq = &busy_marks[v];
+        return MHD_YES;
+    }
     rq = req_new(h, conn, route, path);
     if (!rq)
         return turn_away(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
@@ -768,12 +785,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
                                   const char *version, const char *data, size_t *data_len, void **con_cls)
 {
     struct httpd *h = cls;
-    struct http_req *rq = *con_cls;
+    struct http_req *rq = *con_cls; /* or a mark */
     size_t len = *data_len;
 
     (void)version;
     if (!rq)
         return begin(h, conn, url, method, con_cls);
+    if (marked(rq) != HTTP_CROWD_OK)
+        return refuse_busy(h, conn, marked(rq));
     if (rq->asking)
         return after_guard(h, rq);
     if (len && !rq->content)
@@ -793,7 +812,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     (void)why;
     if (note)
         release(cls, note);
-    if (*con_cls)
+    if (*con_cls && marked(*con_cls) == HTTP_CROWD_OK)
         req_unref(*con_cls);
     *con_cls = NULL;
 }

@@ -289,6 +289,8 @@ static void free_in_call(struct rpc_in_call *c)
 static void fail_with(struct rpc_in_call *c, const struct rpc_result *r)
 {
     tell_observer(c, r, NULL);
+    if (c->peer && r->retry_ms)
+        rpc_count(&c->peer->side->stats.calls_refused, 1);
     if (c->done)
         c->done(c->ctx, r, NULL);
     else if (somebody_waits(c))

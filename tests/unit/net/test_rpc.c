@@ -317,7 +317,7 @@ static void unanswered_calls_are_bounded(void **state)
     assert_string_equal(m->detail, "not now");
     assert_int_equal(m->retry_ms, 70);
     tw__frame__free_unpacked(m, NULL);
-    assert_int_equal(counters(f).calls_refused, 3);
+    assert_int_equal(counters(f).calls_refused, 4);
     assert_int_equal(counters(f).calls_now, 0);
     close(b.fd);
 }
