@@ -1,0 +1,69 @@
+"""The controller is away, and what agents measure waits; when it is back, what they measure now does not wait behind that."""
+import sqlite3
+import time
+
+from faults import kill, must_live, pass_time
+from lab import expect, wait
+from meshes import full
+from rig import SQLITE, ChaosLab
+
+TWO = ["a1", "a2"]
+AWAY, OLDER = 9.0, 60.0  # how long the controller is away; how much older what waits is made, by the clocks of all
+FRESH = 30.0  # seconds: core/lanes.h
+CLASSES = {f"c{i}": "spacing: 100ms, size: 100, flows: 16" for i in range(6)}
+
+
+def look(lab):
+    """How old the newest stored summary of each agent is, by the clocks as they are stepped; and of how many agents later summaries are stored
+    than some that are to come."""
+    con = sqlite3.connect(f"file:{lab.database}?mode=ro", uri=True, timeout=20)
+    con.execute("begin")
+    newest = {}
+    for (t,) in con.execute("select name from sqlite_schema where type = 'table' and name glob 'summary_[0-9]*'").fetchall():
+        for source, end in con.execute(f"select source, max(end_ns) from {t} join pair on pair.id = pair_id group by source"):
+            newest[source] = max(newest.get(source, 0), end)
+    ahead = {r[0] for r in con.execute("select agent.name from cursor_ahead join agent on agent.id = agent_id")}
+    con.close()
+    now = time.time() + lab.shims["controller"].step_ns / 1e9
+    return {a: now - e / 1e9 for a, e in newest.items()}, ahead
+
+
+def watch(lab, ages, seconds):
+    """While backlogs are drained: how old what is fresh is."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        newest, ahead = look(lab)
+        ages += [newest[a] for a in ahead]
+        if ages and not ahead:
+            return
+        time.sleep(0.05)
+
+
+def test_outage(build, seed):
+    with ChaosLab(build, TWO, seed) as lab:
+        lab.start_fleet()
+        lab.apply(full(TWO, classes=CLASSES))
+        lab.progress("first results")
+        kill(lab, "controller", lab.rng)
+        lab.say(f"kill -9: controller, for {AWAY:.0f} s")
+        pass_time(AWAY)
+        for shim in lab.shims.values():
+            shim.step(OLDER)
+        lab.say(f"all clocks go on by {OLDER:.0f} s: what waits is old")
+        pass_time(2)
+        lab.shims["controller"].fail(["fsync"], 1.0, delay=0.25, parties=SQLITE)
+        lab.start_controller()
+        ages = []
+        for who in [lab.rng.choice(TWO), "controller"]:
+            watch(lab, ages, lab.rng.uniform(0.7, 1.5))
+            lab.say(f"kill -9: {who}")
+            kill(lab, who, lab.rng)
+            lab.start_again(who)
+        watch(lab, ages, 20)
+        lab.shims["controller"].off()
+        must_live(lab)
+        wait("all backlogs to be drained", lambda: not look(lab)[1])
+        expect(ages, "nothing was ever stored ahead of a backlog")
+        lab.say(f"looked {len(ages)} times while backlogs were drained: fresh results were {sorted(ages)[len(ages) // 2]:.1f} s old, at most {max(ages):.1f} s")
+        expect(max(ages) < FRESH, f"fresh results were {max(ages):.1f} s old")
+        lab.verdict(max_undurable=400)
