@@ -60,6 +60,7 @@ struct fake {
     bool cut_lists;   /* neither do all agents */
     bool other_version; /* than that of twampctl */
     unsigned busy, status_calls; /* so many calls of Status are told to come again; all of them */
+    uint32_t busy_ms;            /* told: after so long; 0 = 20 */
     unsigned doctor_looks; /* since DoctorStart */
     bool doctor_healthy;   /* the last one was asked for lon */
     char doctor_asked[256];
@@ -1020,7 +1021,7 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
     fake->status_calls++;
     if (fake->busy) {
         fake->busy--;
-        rpc_fail_later(data, 20, "too many of something: try again later");
+        rpc_fail_later(data, fake->busy_ms ? fake->busy_ms : 20, "too many of something: try again later");
         return;
     }
     c[0].name = (char *)"twamp_rpc_peers{listener=\"fleet\"}";
