@@ -30,7 +30,6 @@ ELSEWHERE = {
     "systemctl": "why: systemd does not run where tests do; tests/systemd_units.py checks the units, tests/packages/run.py does what they say",
     "journalctl": "why: there is no journal where tests run",
     "apt ": "tests/packages/run.py",
-    "docker compose": "why: docker does not run where tests do; tests/packages/test_deploy.py runs the services' commands as the file has them",
     "scp ": "why: another host; what it copies is used by the commands after it",
     "$ twping": "why: perfSONAR's program is no dependency; its packets are replayed from tests/golden/vectors",
 }
