@@ -80,6 +80,7 @@ struct agent {
     int64_t started_ns;
     struct reload reload;
     char config_error[400]; /* why the configuration file as it is now is not in use; "": it is */
+    struct tw_err https_error; /* the same of the certificate of --http */
     bool unwanted; /* by the controller: revoked or removed */
     bool failed;   /* it cannot join, and said why */
 };
@@ -341,6 +342,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->access_error = (char *)access_lists_error(a->access);
     h->config_error = a->config_error;
     h->restart_needed = a->reload.restart;
+    h->https_error = a->https_error.text;
     for (size_t i = 0; i < a->n_workers; i++) {
         struct worker_counters c;
         worker_counters(a->workers[i], &c);
@@ -426,10 +428,10 @@ static void on_hangup(void *ctx, int signo)
         keyring_look(a->keys);
         reload_part(&a->reload, "secrets", keyring_error(a->keys));
     }
+    a->https_error = (struct tw_err){ 0 };
     if (a->metrics) {
-        struct tw_err err = { 0 };
-        metrics_server_reload(a->metrics, &err);
-        reload_part(&a->reload, "certificate of HTTPS", err.text);
+        metrics_server_reload(a->metrics, &a->https_error);
+        reload_part(&a->reload, "certificate of HTTPS", a->https_error.text);
     }
     access_lists_reload(a->access);
     reload_part(&a->reload, "access lists", access_lists_error(a->access));

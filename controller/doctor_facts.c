@@ -480,6 +480,8 @@ static void fill_health(const Tw__HealthReport *m, struct doctor_health *ret)
                                    .control_not_allowed = m->control_not_allowed,
                                    .control_rate_limited = m->control_rate_limited,
                                    .access_error = m->access_error,
+                                   .config_error = m->config_error,
+                                   .https_error = m->https_error,
                                    .auth_failed = m->reflector_auth_failed,
                                    .auth_demanded = m->reflector_auth_demanded,
                                    .answers_auth_failed = m->auth_failed,

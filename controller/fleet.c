@@ -538,7 +538,8 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     if (!l)
         return;
     if (too_long("secrets_error", rq->secrets_error, closure_data) || too_long("access_error", rq->access_error, closure_data) ||
-        too_long("config_error", rq->config_error, closure_data) || too_long("restart_needed", rq->restart_needed, closure_data))
+        too_long("config_error", rq->config_error, closure_data) || too_long("restart_needed", rq->restart_needed, closure_data) ||
+        too_long("https_error", rq->https_error, closure_data))
         return;
     if (strlen(rq->clock_leap) > FLEET_LEAP_MAX) {
         rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT, "clock_leap has more than %d octets", FLEET_LEAP_MAX);

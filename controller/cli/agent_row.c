@@ -138,6 +138,7 @@ static void put_newer_counts(struct out_records *r, const Tw__HealthReport *h)
     out_text(r, "access_error", h && h->access_error[0] ? h->access_error : NULL);
     out_text(r, "config_error", h && h->config_error[0] ? h->config_error : NULL);
     out_text(r, "restart_needed", h && h->restart_needed[0] ? h->restart_needed : NULL);
+    out_text(r, "https_error", h && h->https_error[0] ? h->https_error : NULL);
 }
 
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)

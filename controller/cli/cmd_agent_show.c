@@ -177,6 +177,7 @@ static void show_health(struct out_records *r, const Tw__HealthReport *h)
     out_style(r, "secrets_error", OUT_BAD);
     out_style(r, "access_error", OUT_BAD);
     out_style(r, "config_error", OUT_BAD);
+    out_style(r, "https_error", OUT_BAD);
     if (h->noise && h->noise->lost)
         out_style(r, "noise_lost", OUT_BAD);
     if (h->clock && h->clock->steps)
@@ -277,6 +278,7 @@ static const struct out_col columns[] = {
     { .title = "Configuration", .name = "config_error", SET },
     { .title = "Restart needed for", .name = "restart_needed", SET },
     { .title = "Secrets", .name = "secrets_error", SET },
+    { .title = "HTTPS certificate", .name = "https_error", SET },
     { .title = "Dropped by the host", .name = "reflector_drops", COUNT, KNOWN },
     { .title = "Answers dropped", .name = "sender_drops", COUNT, KNOWN },
     { .title = "Not sent", .name = "send_errors", COUNT, KNOWN },

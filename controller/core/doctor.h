@@ -54,8 +54,7 @@ struct doctor_health {
     uint32_t host_cpu_wait_ppm;
     uint64_t not_allowed, auth_failed, auth_demanded, answers_auth_failed, logins_failed;
     uint64_t rate_limited, loops, control_not_allowed, control_rate_limited;
-    const char *access_error;  /* "" or NULL = none */
-    const char *secrets_error; /* "" = none */
+    const char *access_error, *config_error, *https_error, *secrets_error; /* "" or NULL = none */
     uint64_t names, names_unresolved, names_stale; /* of targets: in all; without address; by an old one */
 };
 

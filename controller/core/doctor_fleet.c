@@ -341,14 +341,33 @@ bool check_refusals(struct doctor_exam *e)
     return true;
 }
 
+/* What the agent says of a file that it could not take. */
+static bool tells(struct doctor_exam *e, const char *error)
+{
+    if (!e->agent->has_health || !error || !*error)
+        return false;
+    doctor_find(e, "%.300s", error);
+    return true;
+}
+
 bool check_secrets(struct doctor_exam *e)
 {
-    const struct doctor_agent *a = e->agent;
+    return tells(e, e->agent->health.secrets_error);
+}
 
-    if (!a->has_health || !a->health.secrets_error || !*a->health.secrets_error)
-        return false;
-    doctor_find(e, "%.300s", a->health.secrets_error);
-    return true;
+bool check_access_lists(struct doctor_exam *e)
+{
+    return tells(e, e->agent->health.access_error);
+}
+
+bool check_config(struct doctor_exam *e)
+{
+    return tells(e, e->agent->health.config_error);
+}
+
+bool check_https(struct doctor_exam *e)
+{
+    return tells(e, e->agent->health.https_error);
 }
 
 bool check_names(struct doctor_exam *e)
@@ -463,16 +482,6 @@ bool check_strangers(struct doctor_exam *e)
         return false;
     doctor_find(e, "%" PRIu64 " datagrams and %" PRIu64 " connections from addresses that its access lists keep out %s", n,
                 connections, since(e->agent, text));
-    return true;
-}
-
-bool check_access_lists(struct doctor_exam *e)
-{
-    const struct doctor_agent *a = e->agent;
-
-    if (!a->has_health || !a->health.access_error || !*a->health.access_error)
-        return false;
-    doctor_find(e, "%.300s", a->health.access_error);
     return true;
 }
 

@@ -52,6 +52,8 @@ bool check_host_starved(struct doctor_exam *e);
 bool check_host_loopback(struct doctor_exam *e);
 bool check_strangers(struct doctor_exam *e);
 bool check_access_lists(struct doctor_exam *e);
+bool check_config(struct doctor_exam *e);
+bool check_https(struct doctor_exam *e);
 bool check_floods(struct doctor_exam *e);
 bool check_loops(struct doctor_exam *e);
 bool check_bad_signatures(struct doctor_exam *e);

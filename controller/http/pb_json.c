@@ -55,7 +55,8 @@ bool pb_json_is_ratio(const ProtobufCFieldDescriptor *f)
 bool pb_json_is_unknown_if_empty(const ProtobufCFieldDescriptor *f)
 {
     return !strcmp(f->name, "secrets_error") || !strcmp(f->name, "access_error") || !strcmp(f->name, "clock_leap") ||
-           !strcmp(f->name, "config_error") || !strcmp(f->name, "restart_needed");
+           !strcmp(f->name, "config_error") || !strcmp(f->name, "restart_needed") ||
+           !strcmp(f->name, "https_error");
 }
 
 /* Values begin with a word for the enumeration, up to an underscore: what all have in common goes. */

@@ -81,6 +81,7 @@ def test_agent_serves_metrics_by_https(build):
         use(lab, "first")
         lab.start_controller()
         lab.start_agent("a1", "--http", f"{lab.ip4('a1')}:9862", "--http-tls-cert", f"{lab.dir}/use.crt", "--http-tls-key", f"{lab.dir}/use.key")
+        lab.approve_all()
         get = lambda name: lab.exec("ctl", "curl", "-s", "-m", "10", "--cacert", f"{lab.dir}/{name}.crt", f"https://{lab.ip4('a1')}:9862/metrics",
                                     check=False)
         wait("metrics by HTTPS", lambda: "twamp_http_certificate_expiry_time_seconds" in get("first"))
@@ -88,6 +89,18 @@ def test_agent_serves_metrics_by_https(build):
         lab.agents["a1"].popen.send_signal(signal.SIGHUP)
         wait("the second certificate", lambda: is_shown(lab, "second", lab.ip4("a1"), 9862))
         expect("twamp_http_requests_total" in get("second"), "no metrics after the reload")
+        # What cannot be used changes nothing, and is told where somebody looks.
+        told = lambda: lab.api("/api/v1/agents")["agents"][0]["health"]["https_error"]
+        use(lab, "first", key="second")
+        lab.agents["a1"].popen.send_signal(signal.SIGHUP)
+        wait("the controller to know", lambda: "is not that of the certificate" in (told() or ""), 30)
+        expect(is_shown(lab, "second", lab.ip4("a1"), 9862), "a certificate with a wrong key is in use")
+        expect("HTTPS certificate" in lab.ctl("agent", "show", "a1"), "agent show lacks it")
+        expect("https-error" in lab.ctl_run("doctor", "a1")[1], "doctor does not find it")
+        use(lab, "first")
+        lab.agents["a1"].popen.send_signal(signal.SIGHUP)
+        wait("the mistake to be over", lambda: told() is None, 30)
+        expect(is_shown(lab, "first", lab.ip4("a1"), 9862), "the last certificate is not in use")
 
 
 def test_what_cannot_be_served_is_refused(build):

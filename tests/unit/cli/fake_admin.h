@@ -142,6 +142,7 @@ static inline Tw__HealthReport healthy(void)
     h.name_failures = 7;
     h.name_changes = 2;
     h.secrets_error = (char *)"/etc/twamp/secrets:3: expected KEYID and passphrase";
+    h.https_error = (char *)"/etc/twamp/http.key: is not that of the certificate";
     return h;
 }
 

@@ -195,6 +195,8 @@ FAULT(behind, AGENT.behind = true; AGENT.generation = 6; AGENT.push_failures = 3
 FAULT(refusals, AGENT.refusals = 2; AGENT.first_refusal = "over --max-pps";)
 FAULT(secrets, AGENT.health.secrets_error = "line 3: expected KEYID and passphrase";)
 FAULT(access_lists, AGENT.health.access_error = "acl:3: expected \"allow PREFIX\"";)
+FAULT(configuration, AGENT.health.config_error = "agent.yaml:2: max_bps: is no key";)
+FAULT(certificate, AGENT.health.https_error = "/etc/a.key: is not that of the certificate";)
 FAULT(names_without, AGENT.health.names = 9; AGENT.health.names_unresolved = 2;)
 FAULT(names_of_old, AGENT.health.names = 9; AGENT.health.names_stale = 3;)
 FAULT(dropping, AGENT.health.spool_dropped = 12;)
@@ -294,6 +296,8 @@ static const struct {
     { refusals, "sessions-refused", "fra", "over --max-pps" },
     { secrets, "secrets-error", "fra", "line 3" },
     { access_lists, "access-error", "fra", "acl:3" },
+    { configuration, "config-error", "fra", "agent.yaml:2" },
+    { certificate, "https-error", "fra", "a.key" },
     { names_without, "names-unresolved", "fra", "2 of 9 host names" },
     { names_of_old, "names-stale", "fra", "3 of 9 host names" },
     { dropping, "spool-dropping", "fra", "7 summaries lost in the last 60 s" },
