@@ -580,11 +580,20 @@ enum tw_rc twamp_run_new(const struct twamp_run_conf *c, struct twamp_run **ret)
     return TW_OK;
 }
 
+/* A server that is not told would take it for a lost connection. One that does not read is not waited for. */
+static void say_goodbye(struct twamp_pair *p)
+{
+    if (p->phase >= PHASE_HANDING && p->phase <= PHASE_ENDING && !p->stopped)
+        ctl_dialer_stop_sessions(p->dialer, NULL, 0);
+}
+
 void twamp_run_free(struct twamp_run *t)
 {
     if (!t)
         return;
-    while (t->pairs)
+    while (t->pairs) {
+        say_goodbye(t->pairs);
         free_pair(t->pairs);
+    }
     free(t);
 }

@@ -27,7 +27,8 @@ struct twamp_run_conf {
 };
 
 enum tw_rc twamp_run_new(const struct twamp_run_conf *c, struct twamp_run **ret);
-/* Closes all connections at once. */
+/* Says Stop-Sessions on each connection whose sessions run, as far as it goes without waiting, and closes
+ * them all. */
 void twamp_run_free(struct twamp_run *t);
 
 /* One flow more, or with other settings, and one less. What comes in one go is one change to a pair: it takes

@@ -9,6 +9,7 @@ import struct
 import subprocess
 
 from lab import Failure, Lab, Process, expect, wait
+from test_classes import mesh
 
 VECTORS = pathlib.Path(__file__).parent.parent / "golden" / "vectors"
 PASSPHRASE = "correct horse battery"
@@ -348,3 +349,35 @@ def test_interrupt(build):
         text = wait("the end of the connection", lambda: "closed by the client" in lab.agents["server"].tail() and
                     lab.agents["server"].tail())
         expect("why=peer" in text, text)
+
+
+def said(lab):
+    """What went over the captured control connection until it was closed."""
+    return [m["message"] for m in decoded(lab.end_capture())[0]["control"]]
+
+
+SESSION = ["Request-TW-Session", "Accept-Session", "Start-Sessions", "Start-Ack", "Stop-Sessions"]
+
+
+def test_sigterm_stops_the_sessions(build):
+    """The server is told: it need not take the end for a lost connection. A tool, and an agent."""
+    with Hosts(build) as lab:
+        lab.serve()
+        lab.start_capture()
+        client = Process([f"{lab.build}/agent/twamp", "controller", lab.ip4("server"), ":0", "-i", "10", "-c", "100000"],
+                         lab.path("client.log"), ns=lab.ns("client"))
+        wait("the session to run", lambda: lab.metric("control_sessions_started_total") == 1)
+        expect(client.stop(2) == 0, client.tail())
+        messages = said(lab)
+        expect(messages == SESSION, f"twamp controller: {messages}")
+        lab.start_controller()
+        lab.start_agent("client")
+        wait("the agent to be known", lambda: lab.agent_list())
+        wait("it to be approved", lambda: lab.ctl("agent", "approve", "client"))
+        lab.start_capture()
+        lab.apply(mesh([("client", "router")], {"c": "protocol: twamp, spacing: 20ms"}, {"router": f"{lab.ip4('server')}:862"}))
+        wait("its session to run", lambda: lab.metric("control_sessions_started_total") == 2, 20)
+        wait("results", lambda: lab.results("mesh=lab"), 20)
+        expect(lab.agents.pop("client").stop(2) == 0, "the agent did not end cleanly")
+        messages = said(lab)
+        expect(messages == SESSION, f"agent: {messages}")
