@@ -58,7 +58,8 @@ ROWS = {
                       "ingest_decode ingest_batch_decode enrolment_from_json rpc_body_unpack", 2048),
     "http": row("requests to every route of the table of HTTP: method, path, query, headers, content, with and without tokens",
                 "one answer to each, with a status and type that fit; JSON can be read; no connection is resumed twice or left suspended",
-                "common/net/httpd.c common/net/http_path.c common/net/http_stream.c common/net/http_text.c controller/gate.c "
+                "common/net/httpd.c common/net/httpd_conn.c common/net/httpd_req.c common/net/httpd_answer.c "
+                "common/net/http_path.c common/net/http_stream.c common/net/http_text.c controller/gate.c "
                 "controller/http/api.c controller/http/api_admin.c controller/http/login.c controller/http/page.c controller/http/export.c "
                 "controller/http/api_v1_matrix.c controller/http/api_v1_series.c controller/http/api_v1_timeline.c "
                 "controller/http/api_v1_flight.c controller/http/api_v1_report.c controller/http/report_text.c controller/http/report_html.c",
