@@ -6,6 +6,7 @@ from faults import kill, must_live, pass_time
 from lab import expect, wait
 from meshes import full
 from rig import SQLITE, ChaosLab
+from test_life import end
 
 TWO = ["a1", "a2"]
 AWAY, OLDER = 9.0, 60.0  # how long the controller is away; how much older what waits is made, by the clocks of all
@@ -39,6 +40,22 @@ def watch(lab, ages, seconds):
         time.sleep(0.05)
 
 
+def ends_in_the_middle(lab):
+    """SIGTERM soon after a start, when it rolls up what it finds, a slice between commits, while the backlog fills its queue."""
+    seen = {}
+
+    def in_the_middle():
+        page = lab.http("/metrics", check=False)[1]
+        for name in ("ingest_queue_rows", "store_rollup_slices_total", "store_rollup_waiting_rows"):
+            seen[name] = next((float(x.split()[1]) for x in page.splitlines() if x.startswith(f"twamp_{name} ")), 0)
+        return all(seen.values())
+
+    wait("a roll-up with more to do, and a queue", in_the_middle, 20)
+    took = end(lab.controller, "controller")
+    lab.say(f"SIGTERM: controller: ended in {took:.2f} s, with {seen}")
+    lab.start_again("controller")
+
+
 def test_outage(build, seed):
     with ChaosLab(build, TWO, seed) as lab:
         lab.start_fleet()
@@ -59,6 +76,7 @@ def test_outage(build, seed):
             lab.say(f"kill -9: {who}")
             kill(lab, who, lab.rng)
             lab.start_again(who)
+        ends_in_the_middle(lab)
         watch(lab, ages, 20)
         lab.shims["controller"].off()
         must_live(lab)
