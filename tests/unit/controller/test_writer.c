@@ -31,6 +31,7 @@ struct job {
     unsigned number;
     _Atomic bool fails; /* its run fails with fail_rc */
     enum tw_rc fail_rc;
+    unsigned slow_ms; /* its run takes so long, as on a slow disk */
     _Atomic unsigned runs;
     enum tw_rc outcome;
     bool done;
@@ -80,6 +81,7 @@ static enum tw_rc run(struct writer_job *j, struct store *s, struct tw_err *err)
     struct store_agent a = { .first_seen_ns = 1 };
 
     job->runs++;
+    usleep(job->slow_ms * 1000);
     if (job->fails)
         return tw_err_set(err, job->fail_rc, "made to fail");
     snprintf(a.name, sizeof a.name, "agent-%u", job->number);
@@ -309,14 +311,47 @@ static void a_stop_on_a_full_disk_ends_and_says_what_is_lost(void **state)
     assert_int_equal(stored(f), 0);
 }
 
+/* What is told to be done is in the database; the rest is told not to be, and its agent sends it again. */
+static void a_stop_with_a_full_queue_and_a_slow_disk_ends_in_time(void **state)
+{
+    enum { JOBS = 60, SLOW_MS = 100 };
+    struct fixture *f = *state;
+    struct job j[JOBS], late;
+    int64_t before;
+    unsigned kept = 0;
+
+    start(f, (struct writer_conf){ .max_rows = JOBS, .group_rows = 1, .linger_ns = 1 });
+    for (unsigned i = 0; i < JOBS; i++) {
+        init_job(f, &j[i], i, 1);
+        j[i].slow_ms = SLOW_MS;
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    init_job(f, &late, JOBS, JOBS); /* a few may be done by now */
+    assert_int_equal(writer_submit(f->w, &late.job), TW_EBUSY);
+    before = tw_mono_now().ns;
+    stop(f);
+    assert_true(tw_mono_now().ns - before < JOBS * SLOW_MS * TW_NS_PER_MS / 2);
+    assert_int_equal(f->n_done, JOBS);
+    for (unsigned i = 0; i < JOBS; i++) {
+        assert_true(j[i].outcome == TW_OK || j[i].outcome == TW_ECLOSED);
+        kept += j[i].outcome == TW_OK;
+    }
+    assert_in_range(kept, 1, JOBS - 1);
+    assert_int_equal(stored(f), kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-        T(jobs_end_in_order_and_share_commits), T(a_full_disk_is_waited_for),
+        T(jobs_end_in_order_and_share_commits),
+        T(a_full_disk_is_waited_for),
         T(a_locked_database_is_waited_for),
-        T(a_job_that_is_wrong_fails_alone),     T(the_queue_is_bounded_and_says_when_it_fills),
-        T(a_stop_writes_what_is_queued),        T(a_stop_on_a_full_disk_ends_and_says_what_is_lost),
+        T(a_job_that_is_wrong_fails_alone),
+        T(the_queue_is_bounded_and_says_when_it_fills),
+        T(a_stop_writes_what_is_queued),
+        T(a_stop_on_a_full_disk_ends_and_says_what_is_lost),
+        T(a_stop_with_a_full_queue_and_a_slow_disk_ends_in_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
