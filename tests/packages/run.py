@@ -303,7 +303,8 @@ def main():
     out, words = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
     good = True
     import test_deploy  # needs what is here
-    for name, fn in [(n[5:], f) for m in (sys.modules["run"], test_deploy) for n, f in vars(m).items() if n.startswith("test_")]:
+    import test_helm
+    for name, fn in [(n[5:], f) for m in (sys.modules["run"], test_deploy, test_helm) for n, f in vars(m).items() if n.startswith("test_")]:
         if words and not any(w in name for w in words):
             continue
         start = time.monotonic()
