@@ -481,6 +481,7 @@ static void fill_health(const Tw__HealthReport *m, struct doctor_health *ret)
                                    .control_rate_limited = m->control_rate_limited,
                                    .access_error = m->access_error,
                                    .config_error = m->config_error,
+                                   .restart_needed = m->restart_needed,
                                    .https_error = m->https_error,
                                    .auth_failed = m->reflector_auth_failed,
                                    .auth_demanded = m->reflector_auth_demanded,
@@ -590,6 +591,8 @@ static void fill_controller(struct known *k)
     ret->version = tw_version;
     ret->problems = k->problems;
     ret->n_problems = controller_problems(c, k->problems, TW_NELEM(k->problems));
+    ret->reload_error = c->reload.error;
+    ret->restart_needed = c->reload.restart;
     ret->database = w.store.file_bytes;
     ret->queued_rows = w.queued_rows;
     ret->max_rows = w.max_rows;

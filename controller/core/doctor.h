@@ -33,6 +33,8 @@ struct doctor_controller {
     uint64_t disk_free, disk_size; /* octets, where the database is */
     uint64_t database;             /* octets */
     uint64_t queued_rows, max_rows;
+    const char *reload_error;      /* why it goes on with what a file said before; "" or NULL: nothing */
+    const char *restart_needed;    /* options that wait for a restart; "" or NULL: none */
     const struct doctor_refusal *refused;
     size_t n_refused;
 };
@@ -54,6 +56,7 @@ struct doctor_health {
     uint32_t host_cpu_wait_ppm;
     uint64_t not_allowed, auth_failed, auth_demanded, answers_auth_failed, logins_failed;
     uint64_t rate_limited, loops, control_not_allowed, control_rate_limited;
+    const char *restart_needed; /* as the controller's */
     const char *access_error, *config_error, *https_error, *secrets_error; /* "" or NULL = none */
     uint64_t names, names_unresolved, names_stale; /* of targets: in all; without address; by an old one */
 };

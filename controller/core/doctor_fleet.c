@@ -90,6 +90,25 @@ bool check_refused_connections(struct doctor_exam *e)
     return found;
 }
 
+/* Found if there is a text. */
+static bool say_text(struct doctor_exam *e, const char *text)
+{
+    if (!text || !*text)
+        return false;
+    doctor_find(e, "%.300s", text);
+    return true;
+}
+
+bool check_controller_reload(struct doctor_exam *e)
+{
+    return say_text(e, e->facts->controller.reload_error);
+}
+
+bool check_controller_restart(struct doctor_exam *e)
+{
+    return say_text(e, e->facts->controller.restart_needed);
+}
+
 /* ---- Clocks against the controller's ---- */
 
 static int by_value(const void *a, const void *b)
@@ -341,13 +360,10 @@ bool check_refusals(struct doctor_exam *e)
     return true;
 }
 
-/* What the agent says of a file that it could not take. */
-static bool tells(struct doctor_exam *e, const char *error)
+/* What the agent says of its files. */
+static bool tells(struct doctor_exam *e, const char *text)
 {
-    if (!e->agent->has_health || !error || !*error)
-        return false;
-    doctor_find(e, "%.300s", error);
-    return true;
+    return e->agent->has_health && say_text(e, text);
 }
 
 bool check_secrets(struct doctor_exam *e)
@@ -363,6 +379,11 @@ bool check_access_lists(struct doctor_exam *e)
 bool check_config(struct doctor_exam *e)
 {
     return tells(e, e->agent->health.config_error);
+}
+
+bool check_restart(struct doctor_exam *e)
+{
+    return tells(e, e->agent->health.restart_needed);
 }
 
 bool check_https(struct doctor_exam *e)

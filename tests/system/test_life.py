@@ -1,5 +1,6 @@
 """The life of the daemons: SIGTERM in the middle of everything, SIGHUP again and again."""
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -274,6 +275,10 @@ def test_reload_of_the_configuration(build):
         def show():
             return next(a for a in lab.api("/api/v1/agents")["agents"] if a["name"] == "a1")["health"]
 
+        def found(subject):
+            said = json.loads(lab.ctl_run("-o", "json", "doctor")[1])["findings"]
+            return {f["id"]: f["observed"] for f in said if f["subject"] == subject}
+
         write(own, f"log-level: debug\nreflect-deny: [{lab.ip4('a2')}]\nworkers: 2\nmax-pps: 50\n")
         hangs_up(lab.agents["a1"])
         wait("the reflector to deny the other agent", lambda: show()["reflector_not_allowed"] > 0, 30)
@@ -282,10 +287,12 @@ def test_reload_of_the_configuration(build):
         expect(lab.agents["a1"].tail().count("they need a restart") == 1, lab.agents["a1"].tail())
         code, text, _ = lab.ctl_run("agent", "show", "a1")
         expect(code == 0 and "Restart needed for" in text, text)
+        expect(found("a1").get("restart-needed") == "workers", f"doctor does not tell of the restart: {found('a1')}")
 
         write(own, "max-pps: 1000\nmax_bps: 5\n")
         hangs_up(lab.agents["a1"])
         wait("the mistake to be told", lambda: "max_bps: is no key" in (show()["config_error"] or ""), 30)
+        expect("max_bps: is no key" in found("a1").get("config-error", ""), f"doctor does not tell the mistake: {found('a1')}")
         denied = show()["reflector_not_allowed"]
         wait("the list before to stay in use", lambda: show()["reflector_not_allowed"] > denied, 30)
 
@@ -299,12 +306,16 @@ def test_reload_of_the_configuration(build):
         hangs_up(lab.controller)
         wait("the controller to say what needs a restart", lambda: "need a restart: native-buckets" in lab.ctl("status"), 20)
         expect(metric(lab, "twamp_restart_needed") == 1, "no metric of it")
+        expect(found("controller").get("controller-restart-needed") == "native-buckets", f"doctor does not tell of the restart: {found('controller')}")
         write(f"{lab.dir}/two.yaml", full(TWO, name="two"))
         code, _, text = lab.ctl_run("schedule", "apply", "-f", f"{lab.dir}/two.yaml")
         expect(code != 0 and "pairs" in text, f"the new budget does not hold: {code} {text}")
         write(central, "budget-pairs: x\n")
         hangs_up(lab.controller)
         wait("the controller to tell its mistake", lambda: "budget-pairs: must be" in lab.ctl("status"), 20)
+        expect("budget-pairs: must be" in found("controller").get("controller-config-error", ""), f"doctor does not tell it: {found('controller')}")
+        code, text = lab.http("/readyz")
+        expect(code == 200 and "budget-pairs: must be" in text, f"not among the warnings of /readyz: {code} {text}")
         write(central, "budget-pairs: 100\n")
         hangs_up(lab.controller)
         wait("the controller to be content", lambda: metric(lab, "twamp_reload_failed") == 0 and metric(lab, "twamp_restart_needed") == 0, 20)

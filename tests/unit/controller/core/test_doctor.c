@@ -149,6 +149,9 @@ FAULT(store, t->f.controller.problems = full_disk; t->f.controller.n_problems = 
 FAULT(disk, t->f.controller.disk_free = 1 << 20;)
 FAULT(disk_filling, t->f.controller.disk_free = UINT64_C(40) << 30;)
 FAULT(queue, t->f.controller.queued_rows = 501;)
+FAULT(own_config, t->f.controller.reload_error = "configuration: controller.yaml:3: budget-pairs: must be a number";)
+FAULT(own_restart, t->f.controller.restart_needed = "native-buckets";)
+FAULT(own_files_well, t->f.controller.reload_error = ""; t->f.controller.restart_needed = "";)
 static const struct doctor_refusal refused_lately[] = { { "192.0.2.7", "", "the client's certificate expired at 2026", 4,
                                                           NOW - 5 * TW_NS_PER_S } },
                                    refused_long_ago[] = { { "192.0.2.7", "", "the client's certificate expired at 2026", 4,
@@ -197,6 +200,9 @@ FAULT(secrets, AGENT.health.secrets_error = "line 3: expected KEYID and passphra
 FAULT(access_lists, AGENT.health.access_error = "acl:3: expected \"allow PREFIX\"";)
 FAULT(configuration, AGENT.health.config_error = "agent.yaml:2: max_bps: is no key";)
 FAULT(certificate, AGENT.health.https_error = "/etc/a.key: is not that of the certificate";)
+FAULT(restart, AGENT.health.restart_needed = "name, workers";)
+FAULT(restart_unknown, restart(t); AGENT.has_health = AGENT.has_base = false;)
+FAULT(restart_well, AGENT.health.restart_needed = "";)
 FAULT(names_without, AGENT.health.names = 9; AGENT.health.names_unresolved = 2;)
 FAULT(names_of_old, AGENT.health.names = 9; AGENT.health.names_stale = 3;)
 FAULT(dropping, AGENT.health.spool_dropped = 12;)
@@ -278,6 +284,9 @@ static const struct {
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },
     { queue, "controller-queue", "controller", "501 summaries" },
+    { own_config, "controller-config-error", "controller", "controller.yaml:3: budget-pairs" },
+    { own_restart, "controller-restart-needed", "controller", "native-buckets" },
+    { own_files_well, NULL, NULL, NULL },
     { refused, "connections-refused", "controller", "192.0.2.7: the client's certificate expired at 2026 (4 times, the last 5 s ago)" },
     { refused_once, NULL, NULL, NULL },
     { our_clock, "controller-clock", "controller", "3600.0 s ahead of the clocks of 4 of 4" },
@@ -298,6 +307,9 @@ static const struct {
     { access_lists, "access-error", "fra", "acl:3" },
     { configuration, "config-error", "fra", "agent.yaml:2" },
     { certificate, "https-error", "fra", "a.key" },
+    { restart, "restart-needed", "fra", "name, workers" },
+    { restart_unknown, NULL, NULL, NULL },
+    { restart_well, NULL, NULL, NULL },
     { names_without, "names-unresolved", "fra", "2 of 9 host names" },
     { names_of_old, "names-stale", "fra", "3 of 9 host names" },
     { dropping, "spool-dropping", "fra", "7 summaries lost in the last 60 s" },
