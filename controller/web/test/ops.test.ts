@@ -62,6 +62,8 @@ describe('what is the matter with an agent', () => {
     ['not starved', agent({}, { host_cpu_wait_ratio: 0.19 }), []],
     ['drained', agent({ drained: { time: null, author: 'ann', reason: 'move' } }), ['drained by ann: move']],
     ['never heard since the start', agent({ state: 'down', health: null }), ['not connected']],
+    ['files that cannot be used', agent({}, { secrets_error: 'k:1: no key', access_error: null, https_error: 'no PEM', config_error: 'a.yaml:2: x', restart_needed: 'workers' }),
+      ['secrets: k:1: no key', 'HTTPS certificate: no PEM', 'configuration: a.yaml:2: x', 'needs a restart for workers']],
   ] as [string, Agent, string[]][])
     it(name, () => expect(concerns(a).map((c) => c.text)).toEqual(want));
 });

@@ -8,7 +8,7 @@ import { Answered, AsOf, Facts, OpsPage, PairLink, useData } from '../ops/parts'
 import { inGroups } from '../ops/text';
 import type { Agent, AgentSpan, Mark, Rollout, RolloutRow } from '../ops/types';
 import * as act from './actions';
-import { clockText, concerns } from './concerns';
+import { clockText, concerns, files, told } from './concerns';
 import { Concerns, Labels } from './index';
 
 const mark = (m: Mark | null) => (m ? `${time(m.time)}${m.author ? ` by ${m.author}` : ''}${m.reason ? `: ${m.reason}` : ''}` : null);
@@ -138,7 +138,7 @@ function Host({ a }: { a: Agent }) {
         ['Datagrams dropped', counted(a, 'sender_drops')],
         ['Memory', mib(health(a, 'rss_bytes'))],
         ['CPU time', delay(a, 'cpu_ns')],
-        ['Secrets', typeof a.health?.secrets_error === 'string' ? a.health.secrets_error : null],
+        ...files.map((f): [string, string | null] => [f.title, told(a, f.key)]),
       ]}
     />
   );

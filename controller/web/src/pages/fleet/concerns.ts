@@ -11,6 +11,16 @@ const rank = { critical: 0, warning: 1, info: 2 };
 /* As `starved` among host trouble, docs/measuring.md. */
 const CPU_WAIT = 0.2;
 
+/* Files that an agent reads anew: what its health says when one cannot be used, or waits. */
+export const files: readonly { key: string; title: string; text: string }[] = [
+  { key: 'secrets_error', title: 'Secrets', text: 'secrets: ' },
+  { key: 'access_error', title: 'Access lists', text: 'access lists: ' },
+  { key: 'https_error', title: 'HTTPS certificate', text: 'HTTPS certificate: ' },
+  { key: 'config_error', title: 'Configuration', text: 'configuration: ' },
+  { key: 'restart_needed', title: 'Restart needed', text: 'needs a restart for ' },
+];
+export const told = (a: Agent, key: string): string | null => (typeof a.health?.[key] === 'string' && a.health[key] !== '' ? (a.health[key] as string) : null);
+
 type Check = (a: Agent) => Concern | null | false;
 const say = (tone: Concern['tone'], text: string): Concern => ({ tone, text });
 const number = (a: Agent, key: string): number => (typeof a.health?.[key] === 'number' ? (a.health[key] as number) : 0);
@@ -23,7 +33,7 @@ const checks: readonly Check[] = [
   (a) => a.clock !== null && (a.clock.verdict === 'offset' || a.clock.verdict === 'either') && say('warning', clockText(a)),
   (a) => a.state === 'up' && a.health !== null && a.health.clock !== null && !a.health.clock.synced && say('warning', 'clock is not synchronised'),
   (a) => a.health !== null && a.health.spool_dropped > 0 && say('warning', `spool dropped ${plural(a.health.spool_dropped, 'summary', 'summaries')}`),
-  (a) => typeof a.health?.secrets_error === 'string' && say('warning', `secrets: ${a.health.secrets_error}`),
+  ...files.map((f): Check => (a) => told(a, f.key) !== null && say('warning', f.text + told(a, f.key))),
   (a) => number(a, 'names_unresolved') > 0 && say('warning', `${plural(number(a, 'names_unresolved'), 'target name')} without an address`),
   (a) => a.state === 'up' && number(a, 'host_cpu_wait_ratio') >= CPU_WAIT && say('warning', `waited for a CPU up to ${percent(number(a, 'host_cpu_wait_ratio'))} of a second`),
   (a) => a.state === 'down' && number(a, 'spool_summaries') > 0 && say('info', `${plural(number(a, 'spool_summaries'), 'summary', 'summaries')} in its spool when last heard`),
