@@ -129,6 +129,37 @@ static enum tw_rc check_pairs(struct checking *k, struct tw_err *err)
     return rc;
 }
 
+/* Stretches of a spool that are stored beyond its cursor: each after a hole, apart from each other. */
+#define ODD_STRETCHES                                                                              \
+    "SELECT count(*) FROM cursor_ahead AS a LEFT JOIN cursor AS c USING (agent_id, spool_id)"      \
+    " WHERE c.through_seq IS NULL OR a.first_seq <= c.through_seq + 1 OR a.last_seq < a.first_seq" \
+    " OR EXISTS (SELECT 1 FROM cursor_ahead AS b WHERE b.agent_id = a.agent_id AND b.spool_id ="   \
+    " a.spool_id AND b.first_seq > a.first_seq AND b.first_seq <= a.last_seq + 1)"
+#define MOST_STRETCHES \
+    "SELECT ifnull(max(n), 0) FROM (SELECT count(*) AS n FROM cursor_ahead GROUP BY agent_id, spool_id)"
+
+static enum tw_rc check_cursors(struct checking *k, struct tw_err *err)
+{
+    int64_t all = 0, none = 0, odd = 0, most = 0;
+    enum tw_rc rc = get(k, &all, err, "SELECT count(*) FROM cursor");
+
+    if (!rc)
+        rc =
+            get(k, &none, err, "SELECT count(*) FROM cursor WHERE through_seq < 1 OR length(spool_id) <> 16");
+    if (!rc)
+        rc = get(k, &odd, err, ODD_STRETCHES);
+    if (!rc)
+        rc = get(k, &most, err, MOST_STRETCHES);
+    k->now.looked_at = (uint64_t)all;
+    if (!rc && none)
+        problem(k, "%lld spools are stored up to no number", (long long)none);
+    if (!rc && odd)
+        problem(k, "%lld stretches beyond a cursor belong to no hole after it", (long long)odd);
+    if (!rc && most > SEQSET_MAX)
+        problem(k, "%lld stretches beyond one cursor, where %d is the most", (long long)most, SEQSET_MAX);
+    return rc;
+}
+
 static enum tw_rc check_day_state(struct checking *k, int64_t day, struct tw_err *err)
 {
     char name[DAY_NAME], sql[300];
@@ -159,7 +190,8 @@ static enum tw_rc check_progress(struct checking *k, struct tw_err *err)
     return rc;
 }
 
-static enum tw_rc check_rows_of(struct checking *k, sqlite3_stmt *st, struct tw_summary *scratch, struct tw_err *err)
+static enum tw_rc check_rows_of(struct checking *k, sqlite3_stmt *st, struct tw_summary *scratch,
+                                struct tw_err *err)
 {
     struct tw_err why = { 0 };
     struct sq_cur c;
@@ -347,6 +379,7 @@ static const struct {
     { "references", "rows refer to rows that are there", check_references },
     { "summaries", "each summary is what was written", check_rows },
     { "pairs", "what has results has names", check_pairs },
+    { "cursors", "how far each spool is stored, in order and beyond a hole, makes sense", check_cursors },
     { "latest", "the newest summary of each flow is where it should be", check_latest },
     { "progress", "how far each day is rolled up is known", check_progress },
     { "rollups", "roll-ups add up to their summaries", check_cells },

@@ -149,6 +149,8 @@ static void a_copy_that_is_stopped_leaves_nothing(void **state)
     end(f);
 }
 
+#define AHEAD(spans) \
+    "INSERT INTO cursor_ahead SELECT agent_id, spool_id, column1, column2 FROM cursor, (VALUES " spans ")"
 static const struct {
     const char *name, *sql, *finding;
 } damages[] = {
@@ -158,7 +160,8 @@ static const struct {
     { "a cell that is gone", "DELETE FROM rollup_1d_2024", "rollups: level 1d" },
     { "rolled up twice", "UPDATE rollup_10min_202410 SET n_rows = 2 * n_rows WHERE rowid = 2",
       "rollups: level 10min" },
-    { "a summary that was altered", "UPDATE summary_20241004 SET generation = generation + 1 WHERE rowid = 7", "summaries: " },
+    { "a summary that was altered", "UPDATE summary_20241004 SET generation = generation + 1 WHERE rowid = 7",
+      "summaries: " },
     { "a summary that is gone", "DELETE FROM summary_20241004 WHERE rowid = 5", "rollups: level 1min" },
     { "the newest one is gone", "DELETE FROM summary_20241004 WHERE rowid = 100", "latest: 1 flows" },
     { "no progress", "DELETE FROM rollup_day", "progress: " },
@@ -168,6 +171,18 @@ static const struct {
       "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'start_ns, flow', 'flow, "
       "start_ns') WHERE name = 'summary_20241004_by_pair'",
       "integrity: " },
+    { "a cursor at nothing", "UPDATE cursor SET through_seq = 0", "cursors: 1 spools" },
+    { "a stretch without a hole", AHEAD("(101, 110)"), "cursors: 1 stretches" },
+    { "a stretch that is stored in order", AHEAD("(50, 60)"), "cursors: 1 stretches" },
+    { "a stretch that ends before it begins", AHEAD("(120, 119)"), "cursors: 1 stretches" },
+    { "stretches that touch", AHEAD("(120, 129), (130, 139)"), "cursors: 1 stretches" },
+    { "a stretch of another spool",
+      "INSERT INTO cursor_ahead SELECT agent_id, zeroblob(16), 120, 130 FROM cursor",
+      "cursors: 1 stretches" },
+    { "too many stretches",
+      "WITH n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 17) INSERT INTO cursor_ahead SELECT "
+      "agent_id, spool_id, 100 + 10 * i, 105 + 10 * i FROM cursor, n",
+      "cursors: 17 stretches" },
     { "a cursor of nobody", "PRAGMA foreign_keys = OFF; DELETE FROM agent", "references: 1 rows" },
 };
 
@@ -190,6 +205,16 @@ static void what_is_wrong_is_found(void **state)
             fail_msg("%s: \"%s\"", damages[i].name, found);
     }
     free(whole);
+    end(f);
+}
+
+static void fresh_ones_before_a_backlog_are_no_damage(void **state)
+{
+    struct fx *f = begin("ahead.db");
+
+    (void)state;
+    sql(f->path, AHEAD("(102, 110), (112, 112)"));
+    assert_string_equal(check(f->path), "");
     end(f);
 }
 
@@ -242,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_copy_is_of_one_moment),
         cmocka_unit_test(a_copy_that_is_stopped_leaves_nothing),
         cmocka_unit_test(what_is_wrong_is_found),
+        cmocka_unit_test(fresh_ones_before_a_backlog_are_no_damage),
         cmocka_unit_test(restored),
     };
 
