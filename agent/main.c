@@ -312,15 +312,13 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     struct agent *a = ctx;
     struct xdp_reflect_counters xdp;
     struct spool_stats sp;
-    uint64_t ahead;
     struct tw_mono now = tw_mono_now();
 
     spool_stats(a->spool, &sp);
     h->time_ns = tw_wall_now().ns;
     h->started_ns = a->started_ns;
     fill_clock(clockwatch_look(&a->clock), h);
-    ahead = uplink_ahead(a->uplink); /* the controller has them: they do not wait */
-    h->spool_summaries = sp.waiting > ahead ? sp.waiting - ahead : 0;
+    h->spool_summaries = sp.waiting;
     h->spool_bytes = sp.bytes;
     h->spool_dropped = sp.dropped;
     h->generation = schedule_run_generation(a->schedule);

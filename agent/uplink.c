@@ -28,7 +28,7 @@ struct uplink {
     struct uplink_conf conf;
     struct rpc_client *client;
     struct renewal *renewal; /* NULL: there is nothing to renew */
-    struct rpc_peer *peer; /* NULL: not connected */
+    struct rpc_peer *peer;   /* NULL: not connected */
     bool approved;
     bool unwanted; /* by the controller's last word */
     uint8_t boot_id[RPC_ID_LEN];
@@ -171,10 +171,11 @@ static void on_resume(struct loop_timer *t)
     pump(u);
 }
 
-static void note_durable(struct uplink *u, uint64_t through)
+static void note_durable(struct uplink *u, const struct lanes_grant *g)
 {
-    if (spool_ack(u->conf.spool, through, tw_wall_now().ns) != TW_OK)
-        log_warn("spool cannot note the acknowledgement", LOG_U("seq", through));
+    if (g->anchored && spool_ack(u->conf.spool, g->through, tw_wall_now().ns) != TW_OK)
+        log_warn("spool cannot note the acknowledgement", LOG_U("seq", g->through));
+    spool_note_ahead(u->conf.spool, &g->ahead);
 }
 
 /* The spool was restored from an old copy: the numbers up to `through` were given out before, and the
@@ -215,8 +216,7 @@ static void set_position(struct uplink *u, struct lanes_grant *g)
         g->through = st.acked_seq < st.first_seq - 1 ? st.acked_seq : st.first_seq - 1;
     else if (end_of(g) > st.last_seq)
         skip_to(u, end_of(g), &st);
-    if (g->anchored)
-        note_durable(u, g->through);
+    note_durable(u, g);
     lanes_reset(&u->lanes, g);
     u->looked_back = (struct tw_mono){ tw_mono_now().ns - LOOK_BACK_NS };
 }
@@ -243,8 +243,8 @@ static void on_refusal(struct uplink *u, struct lanes_grant *g, Tw__Status statu
     loop_timer_set(u->conf.loop, &u->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS });
 }
 
-static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct rpc_ahead *ahead, uint32_t window,
-                   Tw__Status status, const char *detail)
+static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct rpc_ahead *ahead,
+                   uint32_t window, Tw__Status status, const char *detail)
 {
     struct uplink *u = ctx;
     struct lanes_grant g = grant_of(through, ahead, window);
@@ -259,9 +259,8 @@ static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct
     if (!through || end_of(&g) > st.last_seq) /* of what was never sent */
         u->lanes.grant.window = window;
     else {
-        if (through > u->lanes.grant.through)
-            note_durable(u, through);
         lanes_ack(&u->lanes, &g);
+        note_durable(u, &u->lanes.grant);
     }
     pump(u);
 }
@@ -269,11 +268,6 @@ static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct
 uint64_t uplink_backlog(const struct uplink *u)
 {
     return u && u->peer ? lanes_backlog(&u->lanes) : 0;
-}
-
-uint64_t uplink_ahead(const struct uplink *u)
-{
-    return u && u->peer ? seqset_count(&u->lanes.grant.ahead) : 0;
 }
 
 void uplink_kick(struct uplink *u)
@@ -326,7 +320,8 @@ static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
     if (!reply->approved)
         log_info("waiting for approval", LOG_S("hint", "twampctl agent approve"),
                  LOG_S("name", u->conf.name));
-    else if (schedule_run_refusals(u->conf.schedule, &refusals, &more)) /* a new controller does not know of them */
+    else if (schedule_run_refusals(u->conf.schedule, &refusals,
+                                   &more)) /* a new controller does not know of them */
         uplink_send_ack(u);
 }
 
@@ -494,8 +489,8 @@ static bool has_recorder(const struct uplink *u, void *closure_data)
     return false;
 }
 
-static void serve_flight(Tw__FleetAgent_Service *s, const Tw__FlightRequest *rq, Tw__FlightReply_Closure closure,
-                         void *closure_data)
+static void serve_flight(Tw__FleetAgent_Service *s, const Tw__FlightRequest *rq,
+                         Tw__FlightReply_Closure closure, void *closure_data)
 {
     struct uplink *u = uplink_of(s);
 
@@ -522,8 +517,8 @@ static void serve_flight_list(Tw__FleetAgent_Service *s, const Tw__FlightListReq
         recorder_list(u->conf.recorder, closure, closure_data);
 }
 
-static void serve_diagnose(Tw__FleetAgent_Service *s, const Tw__DiagnoseRequest *rq, Tw__DiagnoseReply_Closure closure,
-                           void *closure_data)
+static void serve_diagnose(Tw__FleetAgent_Service *s, const Tw__DiagnoseRequest *rq,
+                           Tw__DiagnoseReply_Closure closure, void *closure_data)
 {
     struct uplink *u = uplink_of(s);
 

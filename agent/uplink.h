@@ -25,7 +25,8 @@ struct uplink_conf {
     enum tw_rc (*tls)(void *ctx, struct rpc_tls *ret, struct tw_err *err);
     void *tls_ctx;
     const struct identity *identity;
-    struct credentials *credentials; /* a certificate in it is renewed over the connection; NULL: there is none */
+    struct credentials
+        *credentials; /* a certificate in it is renewed over the connection; NULL: there is none */
     struct spool *spool;
     struct schedule_run *schedule;
     struct worker **workers;
@@ -34,12 +35,13 @@ struct uplink_conf {
     struct diagnose *diagnose; /* answers Diagnose; NULL: it is unimplemented */
     struct ondemand *ondemand; /* answers TestStart, TestStop, TestProgress; NULL: they are unimplemented */
     const Tw__EnrolRequest *enrolment; /* all but generation and digest */
-    /* A new schedule to keep and to run, or how it differs, or a part of it; *err goes back to the controller. TW_ENOENT: it is the
-     * difference to another list than the one that we have, or no part that follows. */
+    /* A new schedule to keep and to run, or how it differs, or a part of it; *err goes back to the
+     * controller. TW_ENOENT: it is the difference to another list than the one that we have, or no part that
+     * follows. */
     enum tw_rc (*on_schedule)(void *ctx, const Tw__ScheduleRequest *rq, struct tw_err *err);
-    /* The controller does not want this agent any more: it was revoked or removed, and says so when it ends the
-     * connection, or refuses one. Once, until on_wanted(): it lets the agent in again, if only to wait for
-     * approval. Both may be NULL. */
+    /* The controller does not want this agent any more: it was revoked or removed, and says so when it ends
+     * the connection, or refuses one. Once, until on_wanted(): it lets the agent in again, if only to wait
+     * for approval. Both may be NULL. */
     void (*on_unwanted)(void *ctx, const char *why);
     void (*on_wanted)(void *ctx);
     /* Fills a health report. */
@@ -53,8 +55,6 @@ void uplink_stop(struct uplink *u);
 bool uplink_is_up(const struct uplink *u);
 /* Records in the spool that wait behind fresh ones; 0 while everything goes in order. */
 uint64_t uplink_backlog(const struct uplink *u);
-/* Records in the spool that the controller has already, beyond those that are acknowledged in order. */
-uint64_t uplink_ahead(const struct uplink *u);
 /* There is something new in the spool. */
 void uplink_kick(struct uplink *u);
 /* The schedule has been taken over, or changed what it refuses: tell the controller. */

@@ -71,15 +71,6 @@ uint64_t seqset_absorb(struct seqset *s, uint64_t through)
     return through;
 }
 
-uint64_t seqset_count(const struct seqset *s)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < s->n; i++)
-        n += s->v[i].last - s->v[i].first + 1;
-    return n;
-}
-
 bool seqset_equal(const struct seqset *a, const struct seqset *b)
 {
     return a->n == b->n && memcmp(a->v, b->v, a->n * sizeof *a->v) == 0;

@@ -28,8 +28,6 @@ bool seqset_missing(const struct seqset *s, uint64_t first, uint64_t last, struc
 /* Takes out everything up to `through`, and what follows it without a gap; returns the last number that has
  * gone, or `through`. */
 uint64_t seqset_absorb(struct seqset *s, uint64_t through);
-/* How many numbers are in it. */
-uint64_t seqset_count(const struct seqset *s);
 bool seqset_equal(const struct seqset *a, const struct seqset *b);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/rc.h"
+#include "common/seqset.h"
 
 #define SPOOL_ID_LEN 16
 struct spool;
@@ -61,13 +62,17 @@ enum tw_rc spool_since(struct spool *s, int64_t time_ns, uint64_t *ret_seq);
  * acknowledgement: use the sequence number that the controller wants and read again. TW_EINVAL: seq was never given out. Written with
  * the next append or trim: losing it in a crash only sends some records twice. */
 enum tw_rc spool_ack(struct spool *s, uint64_t through_seq, int64_t now_ns);
+/* What the controller has stored beyond the acknowledged (fresh ones go before a backlog), until it says so
+ * again; {0}: nothing, or not known. These do not wait, go before those that the controller has not when there
+ * are too many octets, and are not counted as dropped. Kept in memory only. */
+void spool_note_ahead(struct spool *s, const struct seqset *ahead);
 /* Drops what is over the bounds; call now and then. */
 enum tw_rc spool_trim(struct spool *s, int64_t now_ns);
 
 struct spool_stats {
     uint64_t first_seq, last_seq; /* first stored record (none: last_seq + 1); last_seq = last one given out */
     uint64_t acked_seq;
-    uint64_t waiting;             /* not acknowledged */
+    uint64_t waiting;             /* neither acknowledged nor stored ahead */
     uint64_t bytes, dropped, append_errors;
 };
 void spool_stats(struct spool *s, struct spool_stats *ret);

@@ -41,6 +41,7 @@ struct spool {
     struct spool_cfg cfg; /* path NULL, defaults filled in */
     uint8_t id[SPOOL_ID_LEN];
     struct spool_state now, saved; /* saved: as it was before the open transaction */
+    struct seqset ahead;           /* spool_note_ahead() */
     int64_t last_append_ns;        /* 0: none since the start */
     uint64_t lost;                 /* counted by the caller, not yet a gap */
     uint64_t append_errors;

@@ -1,7 +1,8 @@
 /* What goes, and in which order: acknowledged records that were kept long enough; if there are still too many
- * octets, acknowledged ones in any case; unacknowledged ones that are too old; and at last unacknowledged
- * ones, oldest first. Only the last two lose anything, and they leave a gap. Each is a run of records from
- * the oldest on, and a run ends where an older gap does. */
+ * octets, acknowledged ones in any case, then those that the controller has stored ahead; unacknowledged ones
+ * that are too old; and at last unacknowledged ones, oldest first. Only the last two lose anything. They leave a
+ * gap, as do those that were stored ahead, which a controller that lost its database asks for again. Each is a
+ * run of records from the oldest on, and a run ends where an older gap does. */
 #include "db/sqlite/spool_priv.h"
 
 #define MINUTE_NS (INT64_C(60) * 1000000000)
@@ -86,9 +87,14 @@ enum tw_rc spool_drop_over_bytes(struct spool *s)
                        .before_ns = INT64_MIN };
     enum tw_rc rc = drop_runs(s, &run);
 
+    run.reason = "spool_full";
+    for (size_t i = 0; i < s->ahead.n && !rc; i++) {
+        run.first = s->ahead.v[i].first;
+        run.last = s->ahead.v[i].last;
+        rc = drop_runs(s, &run);
+    }
     run.first = s->now.acked_seq + 1;
     run.last = s->now.last_seq;
-    run.reason = "spool_full";
     return rc ? rc : drop_runs(s, &run);
 }
 

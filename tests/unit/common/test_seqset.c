@@ -73,14 +73,9 @@ static void there_are_so_many_at_most(void **state)
 
 static void check(const struct seqset *s, const bool *in)
 {
-    uint64_t count = 0;
-
-    for (uint64_t q = 1; q < NUMBERS; q++) {
+    for (uint64_t q = 1; q < NUMBERS; q++)
         if (seqset_has(s, q) != in[q])
             fail_msg("%u: %s", (unsigned)q, text_of(s));
-        count += in[q];
-    }
-    assert_int_equal(seqset_count(s), count);
     for (size_t i = 1; i < s->n; i++)
         assert_true(s->v[i].first > s->v[i - 1].last + 1);
 }

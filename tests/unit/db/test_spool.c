@@ -303,6 +303,45 @@ static void gaps_are_acknowledged_and_forgotten(void **state)
     assert_int_equal(sql_int(f->path, "SELECT count(*) FROM ack"), 0);
 }
 
+static void what_is_stored_ahead_goes_before_what_is_not(void **state)
+{
+    struct seqset ahead = { .v = { { 8, 11 }, { 15, 16 } }, .n = 2 }, none = { 0 };
+    struct fx *f = *state;
+
+    f->cfg.max_bytes = 17 * COST;
+    reopen(f);
+    append(f, DAY0, 18);
+    CHECK_OK(spool_ack(f->s, 2, DAY0));
+    spool_note_ahead(f->s, &ahead);
+    check_stats(f, "ahead does not wait", 2, 18, 10, 1);
+    append(f, DAY0 + 1, 3);
+    check_walk(f, "first the acknowledged, then what is ahead", 1, "1-1:spool_full 2-2:spool_age 3-7 8-9:spool_full 10-21 ");
+    check_stats(f, "nothing is lost", 3, 21, 13, 1);
+    append(f, DAY0 + 2, 6);
+    check_walk(f, "then the oldest", 1,
+               "1-1:spool_full 2-2:spool_age 3-4:spool_full 5-7 8-11:spool_full 12-14 15-16:spool_full 17-27 ");
+    check_stats(f, "lost are two", 5, 27, 17, 3);
+    spool_note_ahead(f->s, &none);
+    check_stats(f, "a controller that has them no more: two gaps, no records", 5, 27, 17, 3);
+    CHECK_OK(spool_ack(f->s, 27, DAY0 + 3));
+    check_stats(f, "all", 5, 27, 0, 3);
+    check_bytes(f);
+}
+
+static void what_is_stored_ahead_is_not_lost_by_age(void **state)
+{
+    struct seqset ahead = { .v = { { 3, 4 } }, .n = 1 };
+    struct fx *f = *state;
+
+    f->cfg.max_age_ns = 10 * HOUR;
+    reopen(f);
+    append(f, DAY0, 6);
+    spool_note_ahead(f->s, &ahead);
+    CHECK_OK(spool_trim(f->s, DAY0 + 11 * HOUR));
+    check_walk(f, "all too old", 1, "1-6:spool_age ");
+    check_stats(f, "two of them are stored", 7, 6, 0, 4);
+}
+
 static void losses_before_the_spool_are_told_too(void **state)
 {
     struct fx *f = *state;
@@ -581,6 +620,8 @@ int main(void)
         WITH_SPOOL(trimming),
         WITH_SPOOL(appending_keeps_the_bound),
         WITH_SPOOL(gaps_are_acknowledged_and_forgotten),
+        WITH_SPOOL(what_is_stored_ahead_goes_before_what_is_not),
+        WITH_SPOOL(what_is_stored_ahead_is_not_lost_by_age),
         WITH_SPOOL(losses_before_the_spool_are_told_too),
         WITH_SPOOL(a_big_backlog_gives_its_room_back),
         WITH_SPOOL(values),
