@@ -9,7 +9,7 @@ from rig import SQLITE, ChaosLab
 from test_life import end
 
 TWO = ["a1", "a2"]
-AWAY, OLDER = 9.0, 60.0  # how long the controller is away; how much older what waits is made, by the clocks of all
+AWAY, OLDER = 4.0, 60.0  # how long the controller is away; how much older what waits is made, by the clocks of all
 FRESH = 30.0  # seconds: core/lanes.h
 CLASSES = {f"c{i}": "spacing: 100ms, size: 100, flows: 16" for i in range(6)}
 
