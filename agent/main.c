@@ -319,6 +319,7 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     h->started_ns = a->started_ns;
     fill_clock(clockwatch_look(&a->clock), h);
     h->spool_summaries = sp.waiting;
+    h->spool_backlog = uplink_backlog(a->uplink);
     h->spool_bytes = sp.bytes;
     h->spool_dropped = sp.dropped;
     h->generation = schedule_run_generation(a->schedule);

@@ -86,6 +86,7 @@ void metrics_take_health(struct metrics_agent *m, const Tw__HealthReport *h)
     m->has_health = true;
     m->sessions = h->sessions;
     m->spool_summaries = h->spool_summaries;
+    m->spool_backlog = h->spool_backlog;
     m->spool_bytes = h->spool_bytes;
     m->spool_dropped = h->spool_dropped;
     m->reflected = h->reflected;

@@ -57,7 +57,7 @@ struct metrics_agent {
     bool clock_synced, secrets_stale, access_stale;
     struct tw_num lateness_p99_s, lateness_max_s; /* of sending, in the latest report periods of its pairs that are fresh */
     uint64_t results_refused, runs, runs_missed;
-    uint64_t sessions, spool_bytes, tests, tests_started, tests_refused, tests_expired;
+    uint64_t sessions, spool_backlog, spool_bytes, tests, tests_started, tests_refused, tests_expired;
     uint64_t diagnoses, diagnoses_refused, diagnose_packets, clock_steps;
     int64_t started_ns;
     double clock_est_error_s, clock_frequency_ratio, clock_tai_offset_s;

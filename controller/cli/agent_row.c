@@ -139,6 +139,7 @@ static void put_newer_counts(struct out_records *r, const Tw__HealthReport *h)
     out_text(r, "config_error", h && h->config_error[0] ? h->config_error : NULL);
     out_text(r, "restart_needed", h && h->restart_needed[0] ? h->restart_needed : NULL);
     out_text(r, "https_error", h && h->https_error[0] ? h->https_error : NULL);
+    PUT_COUNT(spool_backlog)
 }
 
 static void put_finding(struct out_records *r, const Tw__ClockFinding *f)
@@ -343,6 +344,7 @@ static const struct out_col columns[] = {
     { .title = "SPOOL", .name = "spool_summaries", .as = OUT_AS_COUNT },
     { .title = "CLOCK ERROR", .name = "clock_error_seconds", .as = OUT_AS_SECONDS, .drop = 5 },
     { .title = "LAST CONTACT", .name = "last_contact_ns", .as = OUT_AS_AGO },
+    { .title = "BACKLOG", .name = "spool_backlog", .as = OUT_AS_COUNT, .wide = true },
     { .title = "DRAINED BECAUSE", .name = "drained_reason", .wide = true },
     { .title = "CAPABILITIES", .name = "capabilities", .wide = true },
     { .title = "SOFTWARE", .name = "software", .wide = true },

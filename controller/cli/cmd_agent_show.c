@@ -287,6 +287,7 @@ static const struct out_col columns[] = {
     { .title = "Noise floor", SET },
     { .title = "Lost on loopback", .name = "noise_lost", COUNT, KNOWN },
     { .title = "Spool", .name = "spool_summaries", COUNT, KNOWN },
+    { .title = "Backlog of the spool", .name = "spool_backlog", COUNT, SET },
     { .title = "Dropped by the spool", .name = "spool_dropped", COUNT, KNOWN },
     { .title = "Lost before the spool", .name = "results_refused", COUNT, KNOWN },
     { .title = "Clock error", .name = "clock_error_seconds", .as = OUT_AS_SECONDS },

@@ -97,6 +97,7 @@ static inline Tw__HealthReport healthy(void)
     h.started_ns = 900 * MINUTE_NS;
     h.clock = &clock;
     h.spool_summaries = 2;
+    h.spool_backlog = 1;
     h.spool_bytes = 4096;
     h.spool_dropped = 7;
     h.sessions = 6;

@@ -120,6 +120,7 @@ static const struct metrics_agent fleet[] = {
       .has_health = true,
       .spool_summaries = 1,
       .spool_dropped = 2,
+      .spool_backlog = 3,
       .generation = 3,
       .reflected = 4,
       .reflector_rejected = 5,
