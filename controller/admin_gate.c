@@ -123,6 +123,7 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
     const char *name = service->descriptor->methods[method].name;
     struct actor who = *gate_caller(closure_data);
     struct admin_needs needs = admin_needs(method);
+    struct reader_client before;
 
     if (who.who.role < needs.role) {
         forbid(c, &who, name, needs.role, rq, closure_data);
@@ -130,5 +131,7 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
     }
     if (needs.changes && !admin_is_trial(rq) && !record(c, &who, name, rq, closure_data))
         return;
+    before = reader_on_behalf(c->readers, (struct reader_client){ .key = gate_client(&who) });
     protobuf_c_service_invoke_internal(service, method, rq, closure, closure_data);
+    reader_on_behalf(c->readers, before);
 }

@@ -277,6 +277,7 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
                                              .routes = controller_routes,
                                              .n_routes = controller_routes_n,
                                              .guard = gate_http,
+                                             .after = gate_http_after,
                                              .ctx = c },
                        &c->http, err);
 }

@@ -36,6 +36,16 @@ static bool no_tokens(const struct gate *g)
     return access_count(g->tokens) == 0;
 }
 
+uint64_t gate_client(const struct actor *a)
+{
+    const char *text = *a->who.id ? a->who.id : a->origin;
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+    for (; *text; text++)
+        h = (h ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    return h;
+}
+
 /* ---- Tokens that come ---- */
 
 static void note_wrong(struct gate *g, const char *way, const char *address, enum access_verdict v)
@@ -233,7 +243,6 @@ static bool recognise(struct gate *g, struct http_req *rq, struct actor *a)
 {
     const char *header = http_header(rq, "Authorization");
 
-    set_way(a, "http", http_peer(rq));
     if (header && !strncasecmp(header, "Bearer ", 7))
         return take_bearer(g, rq, header, a);
     if (g->c->login && !login_recognise(g->c->login, rq, a))
@@ -300,13 +309,10 @@ static bool asks_who(const struct http_route *r, enum access_role need)
     return need != ACCESS_NOBODY || r->fn == http_whoami || r->fn == http_login || r->fn == http_logout;
 }
 
-bool gate_http(void *ctx, struct http_req *rq)
+static bool let_in(struct controller *c, struct http_req *rq, struct actor *a)
 {
-    struct controller *c = ctx;
-    struct actor *a = http_note(rq);
     enum access_role need = needed(c, http_route_of(rq));
 
-    *a = (struct actor){ .who = { .role = ACCESS_NOBODY } };
     if (asks_who(http_route_of(rq), need) && !recognise(c->gate, rq, a))
         return false;
     if (!has_token(a) && !is_for_us(c, rq)) {
@@ -317,6 +323,26 @@ bool gate_http(void *ctx, struct http_req *rq)
         return true;
     forbid(c->gate, rq, a, need);
     return false;
+}
+
+bool gate_http(void *ctx, struct http_req *rq)
+{
+    struct controller *c = ctx;
+    struct actor *a = http_note(rq);
+
+    *a = (struct actor){ .who = { .role = ACCESS_NOBODY } };
+    set_way(a, "http", http_peer(rq));
+    if (!let_in(c, rq, a))
+        return false;
+    reader_on_behalf(c->readers, (struct reader_client){ .key = gate_client(a) });
+    return true;
+}
+
+void gate_http_after(void *ctx)
+{
+    struct controller *c = ctx;
+
+    reader_on_behalf(c->readers, (struct reader_client){ 0 });
 }
 
 /* ---- What ends with its token ---- */

@@ -34,6 +34,10 @@ _Static_assert(sizeof(struct actor) <= HTTP_NOTE, "it is the note of a request")
 
 #define GATE_TOKENS_MAX 4096
 
+/* Whose turn it is when many ask: the holder of a token, however it comes, or else an address or a process.
+ * For struct reader_client. */
+uint64_t gate_client(const struct actor *a);
+
 /* Reads the tokens from the store; before the writer starts. */
 enum tw_rc gate_new(struct controller *c, struct gate **ret, struct tw_err *err);
 /* Are they names of hosts? TW_EINVAL. */
@@ -55,6 +59,8 @@ const struct actor *gate_caller(void *closure_data);
 
 /* httpd_conf.guard; ctx is the controller. The note of a request that it lets through is a struct actor. */
 bool gate_http(void *ctx, struct http_req *rq);
+/* httpd_conf.after. What the handlers read from the database is read for gate_client(). */
+void gate_http_after(void *ctx);
 static inline const struct actor *gate_http_actor(struct http_req *rq)
 {
     return http_note(rq);
@@ -88,11 +94,11 @@ void gate_sweep(struct gate *g);
 
 struct gate_counters {
     struct access_tries_counts tries;
-    uint64_t tokens;    /* that work */
-    uint64_t anonymous; /* refused: no token came where one is needed */
-    uint64_t forbidden; /* refused: the role may not */
+    uint64_t tokens;      /* that work */
+    uint64_t anonymous;   /* refused: no token came where one is needed */
+    uint64_t forbidden;   /* refused: the role may not */
     uint64_t misdirected; /* refused: HTTP by a name that is not ours */
-    uint64_t cut_off;   /* connections that ended with their token */
+    uint64_t cut_off;     /* connections that ended with their token */
 };
 void gate_counters(const struct gate *g, struct gate_counters *ret);
 void gate_count_forbidden(struct gate *g);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -24,13 +25,15 @@ struct worker {
 
 struct reader_pool {
     struct loop *loop;
-    struct loop_watch wake; /* the loop: something is finished */
-    pthread_mutex_t lock;   /* everything below */
+    struct loop_watch wake;   /* the loop: something is finished */
+    struct reader_client who; /* the loop's */
+    pthread_mutex_t lock;     /* everything below */
     pthread_cond_t work;
-    struct queue own, waiting, finished;
-    unsigned n_own, n_waiting, max_waiting;
+    struct queue own, finished;
+    struct fair_queue waiting;
+    unsigned n_own, n_bulk; /* that wait; that run */
     bool stopping;
-    _Atomic uint64_t refused;
+    _Atomic uint64_t refused, refused_client;
     unsigned n_workers;
     struct worker workers[];
 };
@@ -62,30 +65,43 @@ static struct reader_job *queue_take(struct queue *q)
     return j;
 }
 
-/* With the lock. NULL: nothing waits. */
+/* With the lock. NULL: nothing waits, or only bulk, for a reader that is busy with it. */
 static struct reader_job *take_next(struct reader_pool *p)
 {
     struct reader_job *j = queue_take(&p->own);
+    struct fair_item *i;
 
     if (j) {
         p->n_own--;
         return j;
     }
-    j = queue_take(&p->waiting);
-    p->n_waiting -= j != NULL;
-    return j;
+    i = fair_queue_take(&p->waiting, p->n_bulk + 1 < p->n_workers || !p->n_bulk);
+    return i ? (struct reader_job *)((char *)i - offsetof(struct reader_job, item)) : NULL;
+}
+
+static bool enqueue_own(struct reader_pool *p, struct reader_job *j)
+{
+    if (p->n_own >= READER_OWN_MAX) {
+        atomic_fetch_add(&p->refused, 1);
+        return false;
+    }
+    p->n_own++;
+    queue_put(&p->own, j);
+    return true;
 }
 
 /* With the lock. False: there is no place. */
 static bool enqueue(struct reader_pool *p, struct reader_job *j)
 {
-    unsigned *n = j->own ? &p->n_own : &p->n_waiting;
+    uint64_t before = p->waiting.refused_client;
 
-    if (*n >= (j->own ? READER_OWN_MAX : p->max_waiting))
-        return false;
-    ++*n;
-    queue_put(j->own ? &p->own : &p->waiting, j);
-    return true;
+    if (j->own)
+        return enqueue_own(p, j);
+    if (fair_queue_put(&p->waiting, &j->item))
+        return true;
+    atomic_fetch_add(&p->refused, 1);
+    atomic_fetch_add(&p->refused_client, p->waiting.refused_client - before);
+    return false;
 }
 
 /* ---- Reader threads ---- */
@@ -95,11 +111,15 @@ static void run_one(struct worker *w, struct reader_job *j)
     struct reader_pool *p = w->pool;
     uint64_t one = 1;
     ssize_t n = 0;
-    bool first;
+    bool first, bulk = !j->own && j->item.bulk;
 
+    p->n_bulk += bulk;
     pthread_mutex_unlock(&p->lock);
     j->run(j, w->db);
     pthread_mutex_lock(&p->lock);
+    p->n_bulk -= bulk;
+    if (bulk)
+        pthread_cond_signal(&p->work); /* another reader may have left some waiting */
     first = !p->finished.first;
     queue_put(&p->finished, j);
     if (first)
@@ -140,8 +160,10 @@ static void call_done(struct reader_pool *p)
     pthread_mutex_unlock(&p->lock);
     for (; j; j = next) {
         next = j->next; /* done() frees the job */
+        p->who = (struct reader_client){ j->item.client, j->item.bulk };
         j->done(j);
     }
+    p->who = (struct reader_client){ 0 };
 }
 
 static void on_wake(struct loop_watch *w, uint32_t events)
@@ -158,11 +180,12 @@ enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j)
 {
     enum tw_rc rc = TW_OK;
 
+    j->item.client = p->who.key;
+    j->item.bulk = j->bulk || p->who.bulk;
     pthread_mutex_lock(&p->lock);
     if (p->stopping) {
         rc = TW_ECLOSED;
     } else if (!enqueue(p, j)) {
-        atomic_fetch_add(&p->refused, 1);
         rc = TW_EBUSY;
     } else {
         pthread_cond_signal(&p->work);
@@ -171,9 +194,27 @@ enum tw_rc reader_submit(struct reader_pool *p, struct reader_job *j)
     return rc;
 }
 
+struct reader_client reader_on_behalf(struct reader_pool *p, struct reader_client who)
+{
+    struct reader_client before = p->who;
+
+    p->who = who;
+    return before;
+}
+
+struct reader_client reader_asks(const struct reader_pool *p)
+{
+    return p->who;
+}
+
 uint64_t reader_refused(const struct reader_pool *p)
 {
     return atomic_load(&p->refused);
+}
+
+uint64_t reader_refused_client(const struct reader_pool *p)
+{
+    return atomic_load(&p->refused_client);
 }
 
 /* ---- Life ---- */
@@ -234,14 +275,14 @@ enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads,
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     p->loop = l;
     p->wake.fd = -1;
-    p->max_waiting = max_jobs;
     p->n_workers = threads;
     queue_init(&p->own);
-    queue_init(&p->waiting);
     queue_init(&p->finished);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
-    rc = watch_finished(p);
+    rc = fair_queue_init(&p->waiting, max_jobs, max_jobs - max_jobs / 4);
+    if (!rc)
+        rc = watch_finished(p);
     if (rc)
         tw_err_set(err, rc, "cannot start the readers: %s", tw_rc_name(rc));
     else
@@ -253,7 +294,8 @@ enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads,
     return rc;
 }
 
-/* Nobody waits for answers any more, and a report over a year would take its time: whatever it reads is cut short, statement by statement. */
+/* Nobody waits for answers any more, and a report over a year would take its time: whatever it reads is cut
+ * short, statement by statement. */
 static void end_thread(struct worker *w)
 {
     while (!atomic_load(&w->ended)) {
@@ -284,5 +326,6 @@ void reader_pool_stop(struct reader_pool *p)
     }
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
+    fair_queue_free(&p->waiting);
     free(p);
 }

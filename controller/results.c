@@ -288,7 +288,7 @@ enum tw_rc results_run(struct inventory *inv, struct pair_lists *lists, struct r
 
     if (!j)
         return TW_ENOMEM;
-    j->job = (struct reader_job){ .run = results_work, .done = results_done };
+    j->job = (struct reader_job){ .run = results_work, .done = results_done, .bulk = true };
     j->f = *f;
     j->done = done;
     j->ctx = ctx;

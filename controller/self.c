@@ -174,6 +174,8 @@ static void add_store(struct rows *r, const struct controller *c)
     add_rollup(r, &w.store, loop_now(c->loop).wall.ns);
     counter(r, "twamp_reader_refused_total", "Queries refused because too many ran.",
             reader_refused(c->readers));
+    counter(r, "twamp_reader_client_refused_total", "Of those, queries of a client that had too many waiting.",
+            reader_refused_client(c->readers));
 }
 
 /* ---- Schedules ---- */

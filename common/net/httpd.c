@@ -35,6 +35,16 @@ static void let_read(struct http_req *rq)
     http_req_unref(rq);
 }
 
+static void handle(struct httpd *h, struct http_req *rq)
+{
+    if (h->guard && !h->guard(h->ctx, rq))
+        return;
+    if (rq->asking)
+        let_read(rq);
+    else
+        rq->route->fn(h->ctx, rq);
+}
+
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     struct httpd *h = w->ctx;
@@ -52,12 +62,9 @@ static void on_wake(struct loop_watch *w, uint32_t events)
     {
         DL_DELETE(inbox, rq);
         DL_APPEND(h->pending, rq);
-        if (h->guard && !h->guard(h->ctx, rq))
-            continue;
-        if (rq->asking)
-            let_read(rq);
-        else
-            rq->route->fn(h->ctx, rq);
+        handle(h, rq);
+        if (h->after)
+            h->after(h->ctx);
     }
 }
 
@@ -249,6 +256,7 @@ enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw
     h->n_routes = c->n_routes;
     h->ctx = c->ctx;
     h->guard = c->guard;
+    h->after = c->after;
     snprintf(h->nowhere, sizeof h->nowhere, "no such path; %s lists what there is",
              c->index ? c->index : "/");
     h->wake.fd = -1;

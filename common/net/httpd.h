@@ -125,6 +125,8 @@ struct httpd_conf {
     /* Asked before each handler, on the loop thread. False: it has answered. NULL: all may. Of a request with
      * content also before that is read: there http_body() has nothing yet. */
     bool (*guard)(void *ctx, struct http_req *rq);
+    /* Runs after guard and handler have returned, on the loop thread, for each time that the guard was asked. NULL: nothing. */
+    void (*after)(void *ctx);
 };
 /* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address, certificate, key), TW_EINUSE, TW_EPERM. A
  * certificate out of its time is served, and logged as an error: clients say so, and the rest of the program is better off running. */

@@ -63,6 +63,7 @@ struct httpd {
     struct http_req *inbox;
     bool stopping;
     bool (*guard)(void *ctx, struct http_req *rq);
+    void (*after)(void *ctx);
     struct http_req *pending;    /* with their handlers; loop thread only */
     struct http_stream *streams; /* that have not ended; loop thread only */
     pthread_mutex_t crowd_lock;  /* a leaf: nothing of libmicrohttpd's is called with it */

@@ -21,6 +21,7 @@ struct export
     struct loop_timer retry;
     enum export_kind kind;
     struct report_filter f;
+    struct reader_client client;
     int64_t now_ns;
     uint64_t *ids; /* of the pairs, sorted by names */
     size_t n, at;
@@ -226,6 +227,7 @@ static enum tw_rc submit(struct export *e)
 
 static void go_on(struct export *e)
 {
+    struct reader_client before;
     enum tw_rc rc;
 
     if (http_stream_is_gone(e->stream)) {
@@ -233,7 +235,9 @@ static void go_on(struct export *e)
         return;
     }
     take_pairs(e);
+    before = reader_on_behalf(e->c->readers, e->client);
     rc = submit(e);
+    reader_on_behalf(e->c->readers, before);
     e->busy = !rc;
     if (rc == TW_EBUSY) {
         loop_timer_set(e->c->loop, &e->retry, (struct tw_mono){ loop_now(e->c->loop).mono.ns + RETRY_NS });
@@ -289,6 +293,7 @@ void export_start(struct controller *c, struct http_req *rq, enum export_kind ki
     e->c = c;
     e->kind = kind;
     e->f = *f;
+    e->client = (struct reader_client){ .key = reader_asks(c->readers).key, .bulk = true };
     e->next_ns = f->from_ns;
     e->now_ns = loop_now(c->loop).wall.ns;
     e->taken = (struct loop_task){ .fn = on_taken, .ctx = e };
