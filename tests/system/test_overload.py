@@ -1,5 +1,5 @@
-"""Five times as much as the controller takes at once, over HTTP and RPC: what is too much is told so and counted, memory stays bounded, what is vital and
-whoever comes later is answered all the while, and afterwards all is as before. On loopback, without namespaces."""
+"""Five times as much as the controller takes at once, over HTTP and RPC and from agents: what is too much is told so and counted, memory stays bounded, what is
+vital, alerts and whoever comes later is served all the while, and afterwards all is as before. On loopback, without namespaces."""
 import collections
 import http.client
 import json
@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 
-from lab import expect, wait
+from lab import Process, expect, wait
+from meshes import full
 from test_access import PORT, Controller
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -150,6 +151,22 @@ def test_http(build):
         expect(set(after) == {200}, f"afterwards: {after}")
 
 
+def test_a_small_client_beside_a_large_one(build):
+    """One address asks with as many connections as it may, another one question at a time: that one is never refused, and does not wait behind the other."""
+    with Controller(build) as c:
+        many = []
+        flood = threading.Thread(target=lambda: many.append(load(["127.0.1.1"], EACH, 3)))
+        flood.start()
+        time.sleep(0.3)
+        count, _, rate = load(["127.0.1.2"], 1, 2)
+        flood.join()
+        print(f"# one address, {EACH} at a time: {many[0][2]:.0f} reports/s, {many[0][0][503] / 3:.0f}/s refused; another, one at a time: {rate:.0f}/s, none refused")
+        expect(set(count) == {200}, f"a small client was refused: {count}")
+        expect(many[0][0][503] > 0, "the large client was not even too much")
+        # In one line with the other it had one of 64, and not much more than that.
+        expect(rate > many[0][2] / 32, f"{rate:.0f}/s beside {many[0][2]:.0f}/s of the large one")
+
+
 class Operator:
     """A connection of the Admin service that asks without waiting."""
 
@@ -241,6 +258,74 @@ def test_rpc(build):
         wait("all calls to be over", lambda: metrics(c)['twamp_rpc_calls_unanswered{listener="admin"}'] == 0)
         again, _ = flood_calls(c, method, 1, CALLS // 2, 1)
         expect(set(again) == {ok}, f"afterwards: {again}")
+
+
+ALERTS = """
+wait: 0s
+rules:
+  loss: { metric: loss, critical: { raise: 50%%, clear: 5%% }, for: 1s, clear_for: 1s }
+correlate: { sites: false, agents: false }
+receivers:
+  hook: { webhook: "http://127.0.0.1:%s/hook", timeout: 5s }
+"""
+
+
+def start_agent(c, name):
+    address = f"127.0.3.{name[1:]}"
+    return Process([f"{c.build}/agent/twamp-agent", "--name", name, "--controller", f"ipc://{c.dir}/fleet.sock", "--data-dir", f"{c.dir}/{name}",
+                    "--reflect", f"{address}:38862", "--advertise", address], f"{c.dir}/{name}.log")
+
+
+def apply(c, what, text):
+    with open(f"{c.dir}/{what}.yaml", "w") as f:
+        f.write(text)
+    c.ctl(what, "apply", "-f", f.name)
+
+
+def hear(log, event, since):
+    """Seconds from then until the receiver was told so."""
+    def told():
+        with open(log) as f:
+            return [r["time"] for r in map(json.loads, f) if r["content"].get("event") == event]
+    return wait(f"the receiver to hear of {event}", lambda: os.path.exists(log) and told(), 20)[0] - since
+
+
+def test_alert(build):
+    """A target goes and comes back while people ask for far too much: whoever is to hear of it does in time."""
+    with Controller(build, "--auto-approve") as c:
+        log, running = f"{c.dir}/hooks", {}
+        try:
+            running["hook"] = Process([sys.executable, f"{HERE}/../support/receiver.py", log, f"{c.dir}/mode"], f"{c.dir}/receiver.log")
+            running.update({a: start_agent(c, a) for a in ("a1", "a2")})
+            wait("the receiver to listen", lambda: running["hook"].said("port"))
+            wait("the agents", lambda: len(json.loads(c.ctl("agent", "list", "-o", "json"))["agents"]) == 2)
+            apply(c, "alert", ALERTS % running["hook"].tail().split()[1])
+            apply(c, "schedule", full(["a1", "a2"], classes={"voice": "spacing: 50ms, size: 100"}))
+            wait("results", lambda: len(json.loads(c.request("GET", "/api/v1/summaries?from=-1h")[1])["summaries"]) >= 4)
+            under_load(c, running, log)
+        finally:
+            for p in running.values():
+                p.kill()
+
+
+def under_load(c, running, log):
+    floods = [threading.Thread(target=load, args=([f"127.0.1.{i}" for i in range(1, 11)], EACH, 10)),
+              threading.Thread(target=flood_calls, args=(c, method_number("AuditList"), 4, 5 * CALLS, 10))]
+    for t in floods:
+        t.start()
+    time.sleep(0.5)
+    since = time.time()
+    running["a2"].kill()
+    raised = hear(log, "firing", since)
+    since = time.time()
+    running["a2"] = start_agent(c, "a2")
+    cleared = hear(log, "resolved", since)
+    busy = all(t.is_alive() for t in floods)
+    for t in floods:
+        t.join()
+    print(f"# heard of a target that was gone after {raised:.1f} s, of its return after {cleared:.1f} s")
+    expect(busy, "the load ended before")
+    expect(1.0 <= raised < 3.0 + LATE and cleared < 3.0 + LATE, f"{raised:.1f} s, {cleared:.1f} s")
 
 
 def test_idle_connections_keep_nobody_out(build):
