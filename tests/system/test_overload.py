@@ -1,4 +1,4 @@
-"""Five times as much as the controller takes at once, over HTTP and RPC and from agents: what is too much is told so and counted, memory stays bounded, what is
+"""Five times as much as the controller takes at once, over HTTP and RPC: what is too much is told so and counted, memory stays bounded, what is
 vital, alerts and whoever comes later is served all the while, and afterwards all is as before. On loopback, without namespaces."""
 import collections
 import http.client
