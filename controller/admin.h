@@ -110,7 +110,8 @@ bool admin_change_failed(const struct change_result *r, void *closure_data);
     X(access_create, AccessCreateRequest, AccessCreateReply, ADMIN) \
     X(access_list, AccessListRequest, AccessListReply, ADMIN_READ) \
     X(access_revoke, AccessRevokeRequest, AccessRevokeReply, ADMIN) \
-    X(audit_list, AuditListRequest, AuditListReply, ADMIN_READ)
+    X(audit_list, AuditListRequest, AuditListReply, ADMIN_READ) \
+    X(debug_threads, DebugThreadsRequest, DebugThreadsReply, ADMIN_READ)
 /* clang-format on */
 #define ADMIN_DECLARE(name, request, reply, role)                                                                           \
     void admin_##name(Tw__Admin_Service *service, const Tw__##request *rq, Tw__##reply##_Closure closure,              \

@@ -33,7 +33,6 @@
 #include "db/store_access.h"
 #include "db/store_alert.h"
 
-#define READER_THREADS 2
 #define READER_JOBS 64
 #define RETAIN_EVERY_NS (3600 * TW_NS_PER_S)
 #define DAY_NS (86400 * TW_NS_PER_S)
@@ -219,7 +218,7 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     if (rc == TW_OK)
         rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
     if (rc == TW_OK)
-        rc = reader_pool_start(c->loop, c->db_path, READER_THREADS, READER_JOBS, &c->readers, err);
+        rc = reader_pool_start(c->loop, c->db_path, CONTROLLER_READERS, READER_JOBS, &c->readers, err);
     if (rc == TW_OK)
         rc = start_publish(c, conf, err);
     if (rc == TW_OK && (rc = clocks_new(c->loop, &c->inv, c->readers, &c->clocks)) != TW_OK)
@@ -236,7 +235,6 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
 /* Listeners take nothing from those who only ask. */
 #define CONNECTIONS 512u
 #define CONNECTIONS_EACH 64u /* of one address; all listeners may be behind one */
-#define REQUESTS 128u        /* at a time, listeners apart */
 
 static enum tw_rc start_events(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
@@ -273,7 +271,7 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
                                              .index = "/api/v1",
                                              .max_connections = CONNECTIONS + conf->http_events_max,
                                              .max_per_address = CONNECTIONS_EACH + conf->http_events_max,
-                                             .max_requests = REQUESTS,
+                                             .max_requests = CONTROLLER_HTTP_REQUESTS,
                                              .routes = controller_routes,
                                              .n_routes = controller_routes_n,
                                              .guard = gate_http,

@@ -82,6 +82,9 @@ struct controller {
     struct loop_timer retention;
 };
 
+#define CONTROLLER_READERS 2u         /* threads */
+#define CONTROLLER_HTTP_REQUESTS 128u /* at a time, listeners apart */
+
 struct controller_conf {
     struct loop *loop;
     const char *listen, *admin_listen; /* URLs of common/net/rpc.h */

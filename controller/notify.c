@@ -40,6 +40,7 @@ struct receiver {
     struct list ended;
     struct loop_task deliver;
     bool marked;
+    struct work work; /* tries */
 };
 struct notify {
     struct notify_conf conf;
@@ -206,7 +207,9 @@ static enum tw_rc try_once(struct receiver *r, const struct notice *n, struct tw
     c->refs++;
     r->state.sending = true;
     pthread_mutex_unlock(&r->lock);
+    work_begin(&r->work, tw_mono_now().ns);
     rc = notify_send(&c->r, n->key, n->body, &r->stop, err);
+    work_end(&r->work, tw_mono_now().ns);
     pthread_mutex_lock(&r->lock);
     r->state.sending = false;
     conf_unref(c);
@@ -321,6 +324,7 @@ static enum tw_rc add_receiver(struct notify *n, const struct alert_receiver *co
     list_init(&r->queue);
     list_init(&r->ended);
     r->random = (uint64_t)tw_mono_now().ns;
+    work_init(&r->work, tw_mono_now().ns);
     r->deliver = (struct loop_task){ .fn = deliver, .ctx = r };
     if (start_thread(r)) {
         conf_unref(r->conf);
@@ -504,6 +508,7 @@ static void read_state(struct receiver *r, struct notify_state *ret)
     ret->format = r->conf->r.format;
     ret->queued = r->queue.n + (r->current != NULL);
     pthread_mutex_unlock(&r->lock);
+    work_look(&r->work, tw_mono_now().ns, &ret->work);
 }
 
 size_t notify_states(struct notify *n, struct notify_state *ret, size_t cap)

@@ -49,6 +49,7 @@ struct notify_state {
     uint64_t sent, failed, refused, dropped;
     int64_t last_sent_ns, last_failed_ns, next_try_ns;
     char last_error[160];
+    struct work_stats work; /* of its thread: a try is a round */
 };
 /* At most cap; how many there are. Both take NULL: there is nothing. */
 size_t notify_states(struct notify *n, struct notify_state *ret, size_t cap);

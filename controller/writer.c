@@ -35,6 +35,7 @@ struct writer {
     int64_t stop_by_ns;
     struct writer_stats stats;
     struct loop_task deliver;
+    struct work work;         /* commits and slices of roll-ups */
     struct hist commit_ns;    /* writer thread only, as all below */
     int64_t rollup_due_ns;    /* monotonic; the next slice, or look */
     bool rollup_failing;
@@ -233,11 +234,15 @@ static void roll_up(struct writer *w)
 {
     struct tw_err err = { 0 };
     bool more = false;
-    enum tw_rc rc = store_rollup(w->conf.store, tw_wall_now().ns, SLICE_ROWS, &more, &err);
-    int64_t now = tw_mono_now().ns;
+    enum tw_rc rc;
+    int64_t now;
 
+    work_begin(&w->work, tw_mono_now().ns);
+    rc = store_rollup(w->conf.store, tw_wall_now().ns, SLICE_ROWS, &more, &err);
+    now = tw_mono_now().ns;
     w->rollup_due_ns = rc ? now + w->conf.retry_ns : more ? now : now + LOOK_NS;
     note_rollup(w, rc, &err);
+    work_end(&w->work, tw_mono_now().ns);
 }
 
 static bool rollup_is_due(const struct writer *w)
@@ -304,11 +309,14 @@ static void *writer_main(void *arg)
     while (take_group(w, &group, &give_up)) {
         bool busy = group.rows >= w->conf.group_rows;
         int64_t start = tw_mono_now().ns;
-        enum tw_rc rc = give_up ? TW_ECLOSED : commit_until_done(w, &group);
+        enum tw_rc rc;
 
+        work_begin(&w->work, start);
+        rc = give_up ? TW_ECLOSED : commit_until_done(w, &group);
         if (rc == TW_OK)
             note_commit(w, tw_mono_now().ns - start);
         finish(w, &group, rc);
+        work_end(&w->work, tw_mono_now().ns);
         if (busy && rc == TW_OK && rollup_is_due(w))
             roll_up(w);
     }
@@ -327,6 +335,7 @@ enum tw_rc writer_submit(struct writer *w, struct writer_job *j)
         rc = TW_ECLOSED;
     } else if (j->rows && w->rows + j->rows > w->conf.max_rows) {
         rc = TW_EBUSY;
+        w->stats.refused++;
     } else {
         if (!w->queue.first)
             w->first_queued_ns = tw_mono_now().ns;
@@ -360,6 +369,7 @@ void writer_stats(struct writer *w, struct writer_stats *ret)
     ret->queued_rows = w->rows;
     ret->max_rows = w->conf.max_rows;
     pthread_mutex_unlock(&w->lock);
+    work_look(&w->work, tw_mono_now().ns, &ret->work);
 }
 
 static void set_defaults(struct writer_conf *c)
@@ -418,6 +428,7 @@ enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct
     w->deliver = (struct loop_task){ .fn = deliver, .ctx = w };
     store_stats(c->store, &w->stats.store);
     init_sync(w);
+    work_init(&w->work, tw_mono_now().ns);
     e = start_thread(w);
     if (e) {
         writer_free(w);

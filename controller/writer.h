@@ -48,6 +48,8 @@ struct writer_stats {
     size_t queued_rows, max_rows;
     double commit_last_s, commit_p99_s; /* begin to durable */
     uint64_t retries;
+    uint64_t refused;       /* jobs that were not taken: TW_EBUSY */
+    struct work_stats work; /* of its thread: commits and slices of roll-ups */
     char problem[256]; /* "" = none */
 };
 void writer_stats(struct writer *w, struct writer_stats *ret); /* any thread */

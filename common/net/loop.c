@@ -30,9 +30,7 @@ struct loop {
     int ev_next, ev_n; /* events of this round that are still to be dispatched */
     sigset_t mask;
     struct signal_row rows[_NSIG];
-    uint64_t rounds;
-    int64_t busy_ns, longest_ns, longest_before_ns; /* longest of this window, and of the one before */
-    int64_t window_ns;                              /* when this window began */
+    struct work work;
 };
 
 /* ---- Descriptors ---- */
@@ -262,23 +260,6 @@ void loop_release_signals(void)
 
 /* ---- The loop ---- */
 
-#define WINDOW_NS (60 * TW_NS_PER_S)
-
-static void note_round(struct loop *l)
-{
-    int64_t end_ns = tw_mono_now().ns, took_ns = end_ns - l->now.mono.ns;
-
-    if (end_ns - l->window_ns >= WINDOW_NS) {
-        l->longest_before_ns = end_ns - l->window_ns < 2 * WINDOW_NS ? l->longest_ns : 0;
-        l->longest_ns = 0;
-        l->window_ns = end_ns;
-    }
-    l->rounds++;
-    l->busy_ns += took_ns;
-    if (took_ns > l->longest_ns)
-        l->longest_ns = took_ns;
-}
-
 static enum tw_rc one_round(struct loop *l)
 {
     enum tw_rc rc = arm(l);
@@ -290,20 +271,19 @@ static enum tw_rc one_round(struct loop *l)
     if (n < 0 && errno != EINTR)
         return tw_rc_errno(errno);
     l->now = tw_now();
+    work_begin(&l->work, l->now.mono.ns);
     l->ev_next = 0;
     l->ev_n = n > 0 ? n : 0;
     dispatch_events(l);
     run_timers(l);
-    note_round(l);
+    work_end(&l->work, tw_mono_now().ns);
     return TW_OK;
 }
 
 void loop_stats(const struct loop *l, struct loop_stats *ret)
 {
-    *ret = (struct loop_stats){ .rounds = l->rounds,
-                                .busy_ns = l->busy_ns,
-                                .longest_ns = l->longest_ns > l->longest_before_ns ? l->longest_ns : l->longest_before_ns,
-                                .timers = l->timers.len };
+    work_look(&l->work, tw_mono_now().ns, &ret->work);
+    ret->timers = l->timers.len;
 }
 
 enum tw_rc loop_run(struct loop *l)
@@ -360,6 +340,7 @@ enum tw_rc loop_new(struct loop **ret)
         return TW_ENOMEM;
     timerq_init(&l->timers);
     l->now = tw_now();
+    work_init(&l->work, l->now.mono.ns);
     l->armed = l->until = TW_MONO_NEVER;
     sigemptyset(&l->mask);
     l->wake = (struct loop_watch){ .fn = on_wake, .ctx = l, .fd = -1 };

@@ -6,6 +6,7 @@
 
 #include "common/clk.h"
 #include "common/timerq.h"
+#include "common/work.h"
 
 struct loop;
 
@@ -21,10 +22,8 @@ struct tw_now loop_now(const struct loop *l);
 
 /* How it is doing. */
 struct loop_stats {
-    uint64_t rounds;    /* of callbacks */
-    int64_t busy_ns;    /* in them, since the start */
-    int64_t longest_ns; /* the longest of the last one to two minutes */
-    size_t timers;      /* that are set */
+    struct work_stats work; /* a round: the callbacks of one time that it woke up */
+    size_t timers;          /* that are set */
 };
 void loop_stats(const struct loop *l, struct loop_stats *ret);
 

@@ -11,20 +11,20 @@ size_t loop_metrics(const struct loop *l, struct metrics_self *ret)
                                     "counter",
                                     NULL,
                                     NULL,
-                                    (double)s.rounds };
+                                    (double)s.work.rounds };
     ret[1] = (struct metrics_self){ "twamp_loop_busy_seconds_total",
                                     "Time that the main loop worked; its rate is the share of its thread.",
                                     "counter",
                                     NULL,
                                     NULL,
-                                    (double)s.busy_ns / 1e9 };
+                                    (double)s.work.busy_ns / 1e9 };
     ret[2] = (struct metrics_self){
         "twamp_loop_longest_round_seconds",
         "Longest round of the main loop in the last one to two minutes: so long everything else waited.",
         "gauge",
         NULL,
         NULL,
-        (double)s.longest_ns / 1e9
+        (double)s.work.longest_ns / 1e9
     };
     ret[3] = (struct metrics_self){
         "twamp_loop_timers", "Timers of the main loop that are set.", "gauge", NULL, NULL, (double)s.timers

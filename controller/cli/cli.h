@@ -240,6 +240,7 @@ enum cli_exit cmd_outages(struct cli *c);
 enum cli_exit cmd_completeness(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
+enum cli_exit cmd_debug_threads(struct cli *c);
 enum cli_exit cmd_completion(struct cli *c);
 enum cli_exit cmd_version(struct cli *c);
 enum cli_exit cmd_context_list(struct cli *c);

@@ -1203,6 +1203,17 @@ const struct cli_command cli_commands[] = {
                   "  twampctl -o json status\n",
       .reads = true,
       .run = cmd_status },
+    { .group = "debug",
+      .name = "threads",
+      .brief = "what each thread of the controller does, and what waits for it",
+      .doc = "For who has to find out why the controller is slow; of the role admin. A thread works in rounds and waits in between: DOES and FOR "
+             "say which of the two now, and since when; BUSY is the share of the last one to two minutes that was work, LONGEST the longest "
+             "round of them. QUEUED is what waits for it, DROPPED what was not taken because too much did. One that works for long, with "
+             "more and more queued, hangs or has too much to do; one that waits for long has nothing to do. - is not known.",
+      .examples = "  twampctl debug threads\n"
+                  "  twampctl debug threads -o wide --watch\n",
+      .reads = true,
+      .run = cmd_debug_threads },
     { .group = "access token",
       .name = "create",
       .brief = "let a person or program in, as viewer, operator or admin",

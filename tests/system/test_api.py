@@ -246,6 +246,9 @@ def test_every_operation_of_the_document_works(build):
         listen(lab, api)
         the_matrix_is_judged(api)
         read_everything(api)
+        threads = {t["name"]: t for t in api("GET", "/api/v1/debug/threads")["threads"]}
+        expect(threads["main loop"]["working"] and threads["main loop"]["rounds"] > 0, threads)
+        expect(threads["store writer"]["rounds"] > 0 and threads["http"]["queued"] > 0, threads)  # this very request
         end_it(api)
         known_parameters(api)
         give_access(api)
@@ -266,6 +269,8 @@ def test_changes_over_http_need_a_role(build):
         expect(status == 403 and "needs the role operator; viewer has viewer" in text, f"{status} {text}")
         status, _ = call(lab, "DELETE", "/api/v1/agents/a1", token=viewer)
         expect(status == 403, status)
+        status, text = call(lab, "GET", "/api/v1/debug/threads", token=viewer)
+        expect(status == 403 and "needs the role admin" in text, f"{status} {text}")
         expect(lab.json("schedule", "list")["meshes"] == [], "something was applied")
         own = f"http://{NET4}.{CONTROLLER}:8080"
         for what, args, want in [

@@ -1708,6 +1708,45 @@ static void fake_audit_list(Tw__Admin_Service *s, const Tw__AuditListRequest *rq
     closure(&reply, data);
 }
 
+static void fake_debug_threads(Tw__Admin_Service *s, const Tw__DebugThreadsRequest *rq, Tw__DebugThreadsReply_Closure closure,
+                               void *data)
+{
+    Tw__DebugThreadsReply reply = TW__DEBUG_THREADS_REPLY__INIT;
+    Tw__ThreadState t[4], *list[] = { &t[0], &t[1], &t[2], &t[3] };
+
+    (void)s;
+    (void)rq;
+    for (size_t i = 0; i < 4; i++) {
+        tw__thread_state__init(&t[i]);
+        t[i].threads = 1;
+        t[i].measured = i != 2;
+    }
+    t[0].name = (char *)"main loop";
+    t[0].working = true;
+    t[0].rounds = 123456;
+    t[0].busy_ns = 90 * TW_NS_PER_S;
+    t[0].busy_ratio = 0.875;
+    t[0].longest_ns = 20 * TW_NS_PER_MS;
+    t[0].quiet_ns = 100 * TW_NS_PER_US;
+    t[0].timers = 17;
+    t[1].name = (char *)"store writer";
+    t[1].rounds = 300;
+    t[1].busy_ns = 2 * TW_NS_PER_S;
+    t[1].busy_ratio = 0.01;
+    t[1].longest_ns = 40 * TW_NS_PER_MS;
+    t[1].quiet_ns = 3 * TW_NS_PER_S;
+    t[1].queued = 12;
+    t[1].queue_max = 32768;
+    t[1].dropped = 5;
+    t[2].name = (char *)"readers";
+    t[2].threads = 2;
+    t[3].name = (char *)"receiver ops";
+    t[3].queue_max = 1000;
+    reply.threads = list;
+    reply.n_threads = 4;
+    closure(&reply, data);
+}
+
 static Tw__Admin_Service fake_service = TW__ADMIN__INIT(fake_);
 
 static inline void fake_serve(struct fake *f)

@@ -10,7 +10,7 @@
 #include "controller/http/api.h"
 
 /* What is read by admins only. */
-static const char *const secrets[] = { "AccessList", "AuditList", "JoinTokenList" };
+static const char *const secrets[] = { "AccessList", "AuditList", "DebugThreads", "JoinTokenList" };
 
 static bool is_secret(const char *method)
 {

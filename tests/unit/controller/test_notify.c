@@ -218,6 +218,8 @@ static void a_receiver_that_fails_in_every_way(void **state)
     failed = state_of(w, 0).failed;
     wait_for_failures(w, failed + 2);
     assert_int_equal(w->ended, 0);
+    assert_true(state_of(w, 0).work.rounds >= state_of(w, 0).failed && state_of(w, 0).work.busy_ratio > 0);
+    assert_true(state_of(w, 0).work.longest_ns >= 1400 * MS); /* as long as it was waited for an answer */
     set_mode(w, "slow");
     wait_for(w, 3);
     set_mode(w, "ok");

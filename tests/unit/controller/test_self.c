@@ -1,4 +1,5 @@
-/* What /readyz and Status give as reasons: each of them comes, and goes again. */
+/* What /readyz and Status give as reasons: each of them comes, and goes again; and what is told of the
+ * threads. */
 #include "tests/unit/controller/fixture.h"
 
 struct failing {
@@ -104,6 +105,91 @@ static void there_is_no_more_than_room_for(void **state)
     assert_string_equal(v[0], "access lists: acl:1");
 }
 
+/* ---- Threads ---- */
+
+struct threads {
+    bool done;
+    size_t n;
+    Tw__ThreadState v[8]; /* without what they point to */
+    char names[8][32];
+};
+
+static void take_threads(const Tw__DebugThreadsReply *m, void *ctx)
+{
+    struct threads *s = ctx;
+
+    assert_non_null(m);
+    for (s->n = 0; s->n < m->n_threads && s->n < TW_NELEM(s->v); s->n++) {
+        s->v[s->n] = *m->threads[s->n];
+        snprintf(s->names[s->n], sizeof s->names[s->n], "%s", m->threads[s->n]->name);
+    }
+    s->done = true;
+}
+
+static const Tw__ThreadState *ask_threads(struct fixture *f, struct threads *s, const char *name)
+{
+    *s = (struct threads){ .done = false };
+    tw__admin__debug_threads(admin_stub(f), &(Tw__DebugThreadsRequest)TW__DEBUG_THREADS_REQUEST__INIT,
+                             take_threads, s);
+    WAIT(s->done);
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->names[i], name))
+            return &s->v[i];
+    fail_msg("no thread %s", name);
+    return NULL;
+}
+
+static void its_threads_are_told(void **state)
+{
+    struct fixture *f = *state;
+    struct threads s;
+    const Tw__ThreadState *t = ask_threads(f, &s, "main loop");
+
+    assert_int_equal(s.n, 3); /* no HTTP, no receivers */
+    assert_true(t->measured && t->working && t->rounds > 0 && t->timers > 0 && t->busy_ns > 0);
+    assert_true(t->busy_ratio > 0 && t->busy_ratio <= 1 && t->longest_ns > 0 && t->longest_ns <= t->busy_ns);
+    t = ask_threads(f, &s, "readers");
+    assert_true(!t->measured && t->threads == CONTROLLER_READERS && !t->dropped);
+}
+
+/* It hangs in a commit: that is seen, and so is that it goes on. */
+static void a_writer_that_hangs_is_seen(void **state)
+{
+    struct fixture *f = *state;
+    struct failing j = { .job = { .run = fail_once, .done = note_done, .urgent = true, .rows = 3 },
+                         .full = true };
+    struct threads s;
+    const char *first;
+    const Tw__ThreadState *t;
+    uint64_t rounds;
+
+    assert_int_equal(writer_submit(f->c->writer, &j.job), TW_OK);
+    WAIT(problems(f, &first) == 1);
+    t = ask_threads(f, &s, "store writer");
+    rounds = t->rounds;
+    assert_true(t->measured && t->working && t->quiet_ns > 0 && t->longest_ns >= t->quiet_ns);
+    assert_int_equal(t->queued, 3);
+    assert_true(t->queue_max > 3);
+    j.full = false;
+    WAIT(j.done);
+    WAIT(!ask_threads(f, &s, "store writer")->working);
+    t = ask_threads(f, &s, "store writer");
+    assert_true(t->rounds > rounds && t->queued == 0);
+}
+
+static void what_the_writer_does_not_take_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct failing j = {
+        .job = { .run = fail_once, .done = note_done, .rows = writer_capacity(f->c->writer) + 1 }
+    };
+    struct threads s;
+
+    assert_int_equal(ask_threads(f, &s, "store writer")->dropped, 0);
+    assert_int_equal(writer_submit(f->c->writer, &j.job), TW_EBUSY);
+    assert_int_equal(ask_threads(f, &s, "store writer")->dropped, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -113,6 +199,9 @@ int main(void)
         TEST(what_waits_for_a_restart_is_a_warning),
         TEST(agents_of_another_release_are_a_warning),
         TEST(there_is_no_more_than_room_for),
+        TEST(its_threads_are_told),
+        TEST(a_writer_that_hangs_is_seen),
+        TEST(what_the_writer_does_not_take_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

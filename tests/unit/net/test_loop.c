@@ -442,7 +442,7 @@ static void its_work_is_told(void **state)
 
     (void)state;
     loop_stats(l, &s);
-    assert_true(!s.rounds && !s.busy_ns && !s.longest_ns && !s.timers);
+    assert_true(!s.work.rounds && !s.work.busy_ns && !s.work.longest_ns && !s.timers);
     last.timer = (struct loop_timer){ .fn = note_number, .ctx = &last };
     n_order = 0;
     MUST(loop_timer_set(l, &worker, in(0)));
@@ -453,8 +453,9 @@ static void its_work_is_told(void **state)
     run();
     loop_stats(l, &s);
     assert_int_equal(s.timers, 1);
-    assert_true(s.rounds >= 2 && s.longest_ns >= WORK_NS && s.busy_ns >= s.longest_ns);
-    assert_true(s.busy_ns < 30 * TW_NS_PER_S); /* waiting is no work */
+    assert_true(s.work.rounds >= 2 && s.work.longest_ns >= WORK_NS && s.work.busy_ns >= s.work.longest_ns);
+    assert_true(!s.work.working && s.work.busy_ratio > 0);
+    assert_true(s.work.busy_ns < 30 * TW_NS_PER_S); /* waiting is no work */
     loop_timer_cancel(l, &later);
 }
 
