@@ -9,7 +9,7 @@ from rig import SQLITE, ChaosLab
 from test_life import end
 
 TWO = ["a1", "a2"]
-AWAY, OLDER = 4.0, 60.0  # how long the controller is away; how much older what waits is made, by the clocks of all
+AWAY, OLDER = 9.0, 60.0  # how long the controller is away; how much older what waits is made, by the clocks of all
 FRESH = 30.0  # seconds: core/lanes.h
 CLASSES = {f"c{i}": "spacing: 100ms, size: 100, flows: 16" for i in range(6)}
 
@@ -41,16 +41,16 @@ def watch(lab, ages, seconds):
 
 
 def ends_in_the_middle(lab):
-    """SIGTERM soon after a start, when it rolls up what it finds, a slice between commits, while the backlog fills its queue."""
+    """SIGTERM soon after a start, when it rolls up what it finds, a slice between commits, while the backlog comes."""
     seen = {}
 
     def in_the_middle():
         page = lab.http("/metrics", check=False)[1]
         for name in ("ingest_queue_rows", "store_rollup_slices_total", "store_rollup_waiting_rows"):
             seen[name] = next((float(x.split()[1]) for x in page.splitlines() if x.startswith(f"twamp_{name} ")), 0)
-        return all(seen.values())
+        return seen["store_rollup_slices_total"] and seen["store_rollup_waiting_rows"]  # the queue may be empty when it is looked at
 
-    wait("a roll-up with more to do, and a queue", in_the_middle, 20)
+    wait("a roll-up with more to do", in_the_middle, 20)
     took = end(lab.controller, "controller")
     lab.say(f"SIGTERM: controller: ended in {took:.2f} s, with {seen}")
     lab.start_again("controller")
