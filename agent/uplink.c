@@ -267,7 +267,12 @@ static void on_ack(void *ctx, struct rpc_peer *p, uint64_t through, const struct
 
 uint64_t uplink_backlog(const struct uplink *u)
 {
-    return u && u->peer ? lanes_backlog(&u->lanes) : 0;
+    struct spool_stats s;
+
+    if (!u || !u->peer)
+        return 0;
+    spool_stats(u->conf.spool, &s);
+    return lanes_backlog(&u->lanes, s.first_seq);
 }
 
 void uplink_kick(struct uplink *u)

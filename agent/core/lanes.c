@@ -150,12 +150,12 @@ void lanes_sent(struct lanes *l, const struct lanes_pick *p, uint64_t last, uint
         l->backlog_due_ns = from_ns + (int64_t)records * TW_NS_PER_S / l->grant.backlog_per_s;
 }
 
-uint64_t lanes_backlog(const struct lanes *l)
+uint64_t lanes_backlog(const struct lanes *l, uint64_t first_seq)
 {
-    uint64_t n = 0, from = 1;
+    uint64_t n = 0, from = first_seq;
     struct seq_span part;
 
-    for (; l->fresh > 1 && seqset_missing(&l->sent, from, l->fresh - 1, &part); from = part.last + 1)
+    for (; from && from < l->fresh && seqset_missing(&l->sent, from, l->fresh - 1, &part); from = part.last + 1)
         n += part.last - part.first + 1;
     return n;
 }

@@ -60,7 +60,7 @@ struct tw_mono lanes_due(const struct lanes *l, struct tw_mono now); /* TW_MONO_
 void lanes_sent(struct lanes *l, const struct lanes_pick *p, uint64_t last, uint64_t records,
                 struct tw_mono now);
 
-/* Numbers of the backlog that have not been sent. */
-uint64_t lanes_backlog(const struct lanes *l);
+/* Numbers of the backlog that have not been sent, from first_seq on: what is before it is in the spool no more. */
+uint64_t lanes_backlog(const struct lanes *l, uint64_t first_seq);
 
 #endif

@@ -151,7 +151,7 @@ def whole_and_rolled_up(lab):
     lab.start_controller()
     wait("the roll-up", lambda: store_counter(lab, "twamp_store_rollup_rows_total") > 0, 30)
     found = lab.json("db", "check")["checks"]
-    expect(len(found) == 8 and all(c["ok"] for c in found), f"the database is not whole: {found}")
+    expect(len(found) == 9 and all(c["ok"] for c in found), f"the database is not whole: {found}")
     expect(store_counter(lab, 'twamp_store_level_rows{level="1d"}') > 0, "there are no cells")
 
 
