@@ -130,6 +130,7 @@ static void answers_are_exact(void **state)
 
 static const char *const durations[] = {
     "after_ns",         "before_ns",
+    "busy_ns",          "longest_ns",       "quiet_ns",
     "claimed_error_ns", "clock_est_error_ns",
     "connect_ns",       "cpu_ns",
     "elapsed_ns",
