@@ -1,6 +1,7 @@
 /* agent/metrics_server_none.c - in place of metrics_server.c in an agent that is one static file (TW_STATIC): Debian has no static
  * library of p11-kit, which GnuTLS needs, which libmicrohttpd needs. */
 #include "agent/metrics_server.h"
+#include <string.h>
 #include "common/net/httpd.h"
 
 static enum tw_rc refuse(struct tw_err *err)
@@ -9,11 +10,12 @@ static enum tw_rc refuse(struct tw_err *err)
                       "this agent is built without an HTTP server: expected off; the controller's /metrics has what it would serve");
 }
 
-enum tw_rc httpd_check(const struct httpd_conf *c, struct tw_addr *ret, struct tw_err *err)
+void httpd_check_option(const struct httpd_conf *c, struct conf_errors *errors)
 {
-    (void)c;
-    (void)ret;
-    return refuse(err);
+    struct tw_err err = { 0 };
+
+    if (strcmp(c->address, "off") != 0 && refuse(&err) != TW_OK)
+        conf_errors_set(errors, "http", "%s", err.text);
 }
 
 enum tw_rc metrics_server_start(const struct metrics_server_conf *c, struct metrics_server **ret, struct tw_err *err)

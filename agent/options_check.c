@@ -157,13 +157,8 @@ static void check_http(struct agent_options *o, struct conf_errors *e)
                             .tls_cert = o->http_tls_cert,
                             .tls_key = o->http_tls_key,
                             .plaintext = o->http_plaintext };
-    struct tw_addr ignored;
-    struct tw_err err = { 0 };
 
-    if (!strcmp(o->http, "off"))
-        return;
-    if (httpd_check(&c, &ignored, &err) != TW_OK)
-        conf_errors_set(e, "http", "%s", err.text + (strncmp(err.text, "http: ", 6) ? 0 : 6));
+    httpd_check_option(&c, e);
 }
 
 void agent_options_check(void *target, struct conf_errors *errors)

@@ -199,7 +199,7 @@ static void skip_to(struct uplink *u, uint64_t through, const struct spool_stats
 
 static uint64_t end_of(const struct lanes_grant *g)
 {
-    uint64_t ahead = g->ahead.n ? g->ahead.v[g->ahead.n - 1].last : 0;
+    uint64_t ahead = seqset_end(&g->ahead);
 
     return ahead > g->through ? ahead : g->through;
 }

@@ -58,6 +58,21 @@ bool seqset_missing(const struct seqset *s, uint64_t first, uint64_t last, struc
     return true;
 }
 
+uint64_t seqset_count_missing(const struct seqset *s, uint64_t first, uint64_t last)
+{
+    struct seq_span part;
+    uint64_t n = 0;
+
+    for (; seqset_missing(s, first, last, &part); first = part.last + 1)
+        n += part.last - part.first + 1;
+    return n;
+}
+
+uint64_t seqset_end(const struct seqset *s)
+{
+    return s->n ? s->v[s->n - 1].last : 0;
+}
+
 uint64_t seqset_absorb(struct seqset *s, uint64_t through)
 {
     size_t gone = 0;

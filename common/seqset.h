@@ -25,6 +25,10 @@ enum tw_rc seqset_add(struct seqset *s, uint64_t first, uint64_t last);
 bool seqset_has(const struct seqset *s, uint64_t seq);
 /* The first stretch of first..last that is not in the set. False: all of it is. */
 bool seqset_missing(const struct seqset *s, uint64_t first, uint64_t last, struct seq_span *ret);
+/* How many of first..last are not in it; 0 if first > last. */
+uint64_t seqset_count_missing(const struct seqset *s, uint64_t first, uint64_t last);
+/* The largest number; 0: empty. */
+uint64_t seqset_end(const struct seqset *s);
 /* Takes out everything up to `through`, and what follows it without a gap; returns the last number that has
  * gone, or `through`. */
 uint64_t seqset_absorb(struct seqset *s, uint64_t through);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/fnv1a.h"
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/absence.h"
@@ -390,20 +391,16 @@ static struct fleet_link *caller(void *closure_data, bool approved)
     return l;
 }
 
-/* FNV-1a, over the NUL, too. */
+/* Over the NUL, too. */
 static uint64_t hash_text(uint64_t h, const char *text)
 {
-    for (const char *p = text;; p++) {
-        h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-        if (!*p)
-            return h;
-    }
+    return tw_fnv1a(h, text, strlen(text) + 1);
 }
 
 /* What decides, besides, which groups it is in: labels, and all addresses. Sessions go to the first of a family, `cidr` asks for any. */
 static uint64_t hash_grouping(const struct agent *a)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t h = TW_FNV1A_INIT;
 
     for (size_t i = 0; i < a->n_labels; i++)
         h = hash_text(hash_text(h, a->labels[i].key), a->labels[i].value);

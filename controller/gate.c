@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <utlist.h>
 #include "common/addr.h"
+#include "common/fnv1a.h"
 #include "common/hostname.h"
 #include "common/net/http_host.h"
 #include "controller/admin.h"
@@ -38,12 +39,7 @@ static bool no_tokens(const struct gate *g)
 
 uint64_t gate_client(const struct actor *a)
 {
-    const char *text = *a->who.id ? a->who.id : a->origin;
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-
-    for (; *text; text++)
-        h = (h ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    return h;
+    return tw_fnv1a_text(*a->who.id ? a->who.id : a->origin);
 }
 
 /* ---- Tokens that come ---- */

@@ -210,14 +210,7 @@ static void publish_rows(struct ingest *in, const struct ingest_batch *b, const 
 
 static uint64_t missing_of(const struct store_cursor *at, uint64_t first, uint64_t last)
 {
-    struct seq_span part;
-    uint64_t n = 0;
-
-    if (first <= at->through)
-        first = at->through + 1;
-    for (; seqset_missing(&at->ahead, first, last, &part); first = part.last + 1)
-        n += part.last - part.first + 1;
-    return n;
+    return seqset_count_missing(&at->ahead, first <= at->through ? at->through + 1 : first, last);
 }
 
 static void take_stored(struct ingest *in, const struct ingest_batch *b)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/fnv1a.h"
 #include "controller/core/class_times.h"
 
 struct view {
@@ -94,15 +95,6 @@ uint32_t schedule_abilities(const struct agent *a)
     return bits;
 }
 
-static uint64_t hash_name(const char *name)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-
-    for (; *name; name++)
-        h = (h ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 void reach_of(const struct agent *a, struct reach *ret)
 {
     memset(ret, 0, sizeof *ret);
@@ -112,7 +104,7 @@ void reach_of(const struct agent *a, struct reach *ret)
     ret->control_port = agent_control_port(a);
     ret->abilities = schedule_abilities(a);
     ret->drained = agent_is_drained(a);
-    ret->name = hash_name(a->row.name);
+    ret->name = tw_fnv1a_text(a->row.name);
 }
 
 static bool has(const struct reach *r, enum ability what)

@@ -1,11 +1,5 @@
 #include "agent/core/lanes.h"
 
-/* The end of all that is durable or sent. */
-static uint64_t end_of(const struct seqset *s)
-{
-    return s->n ? s->v[s->n - 1].last : 0;
-}
-
 /* A stretch for which there is no room is sent again, which does no harm. */
 static void take_durable(struct lanes *l)
 {
@@ -20,7 +14,7 @@ void lanes_reset(struct lanes *l, const struct lanes_grant *g)
     l->grant = *g;
     l->sent = (struct seqset){ 0 };
     take_durable(l);
-    l->fresh = end_of(&l->sent) + 1;
+    l->fresh = seqset_end(&l->sent) + 1;
 }
 
 void lanes_ack(struct lanes *l, const struct lanes_grant *g)
@@ -38,7 +32,6 @@ void lanes_ack(struct lanes *l, const struct lanes_grant *g)
 /* What has been sent and is not durable. */
 static uint64_t flying(const struct lanes *l)
 {
-    struct seq_span part;
     uint64_t n = 0;
 
     for (size_t i = 0; i < l->sent.n; i++) {
@@ -46,8 +39,7 @@ static uint64_t flying(const struct lanes *l)
 
         if (first <= l->grant.through)
             first = l->grant.through + 1;
-        for (; seqset_missing(&l->grant.ahead, first, l->sent.v[i].last, &part); first = part.last + 1)
-            n += part.last - part.first + 1;
+        n += seqset_count_missing(&l->grant.ahead, first, l->sent.v[i].last);
     }
     return n;
 }
@@ -152,10 +144,5 @@ void lanes_sent(struct lanes *l, const struct lanes_pick *p, uint64_t last, uint
 
 uint64_t lanes_backlog(const struct lanes *l, uint64_t first_seq)
 {
-    uint64_t n = 0, from = first_seq;
-    struct seq_span part;
-
-    for (; from && from < l->fresh && seqset_missing(&l->sent, from, l->fresh - 1, &part); from = part.last + 1)
-        n += part.last - part.first + 1;
-    return n;
+    return first_seq && first_seq < l->fresh ? seqset_count_missing(&l->sent, first_seq, l->fresh - 1) : 0;
 }

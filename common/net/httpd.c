@@ -94,7 +94,8 @@ static enum tw_rc bind_listen(int fd, const struct tw_addr *a, const char *addre
     return TW_OK;
 }
 
-enum tw_rc httpd_check(const struct httpd_conf *c, struct tw_addr *ret, struct tw_err *err)
+/* Opens nothing. */
+static enum tw_rc check(const struct httpd_conf *c, struct tw_addr *ret, struct tw_err *err)
 {
     if (!c->tls_cert != !c->tls_key)
         return tw_err_set(err, TW_EINVAL,
@@ -110,6 +111,15 @@ enum tw_rc httpd_check(const struct httpd_conf *c, struct tw_addr *ret, struct t
             "(--http-tls-cert, --http-tls-key), a loopback address, or --http-plaintext",
             c->address);
     return TW_OK;
+}
+
+void httpd_check_option(const struct httpd_conf *c, struct conf_errors *errors)
+{
+    struct tw_addr ignored;
+    struct tw_err err = { 0 };
+
+    if (strcmp(c->address, "off") != 0 && check(c, &ignored, &err) != TW_OK)
+        conf_errors_set(errors, "http", "%s", err.text + (strncmp(err.text, "http: ", 6) ? 0 : 6));
 }
 
 /* Our own socket: libmicrohttpd's would fail without saying why. */
@@ -210,7 +220,7 @@ static void free_parts(struct httpd *h)
 static enum tw_rc start_parts(struct httpd *h, const struct httpd_conf *c, struct tw_err *err)
 {
     struct tw_addr address;
-    enum tw_rc rc = httpd_check(c, &address, err);
+    enum tw_rc rc = check(c, &address, err);
     int fd = -1;
 
     if (rc)

@@ -4,6 +4,7 @@
 #define TW_NET_HTTPD_H
 
 #include "common/addr.h"
+#include "common/conf.h"
 #include "common/net/loop.h"
 
 struct httpd;
@@ -131,8 +132,9 @@ struct httpd_conf {
 /* Without a route for "/" the index is served there: the routes and their help. TW_EINVAL (address, certificate, key), TW_EINUSE, TW_EPERM. A
  * certificate out of its time is served, and logged as an error: clients say so, and the rest of the program is better off running. */
 enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw_err *err);
-/* Are its address, certificate and key there, and may it be plain HTTP? Opens nothing. TW_EINVAL, TW_EPERM as httpd_start(). */
-enum tw_rc httpd_check(const struct httpd_conf *c, struct tw_addr *ret, struct tw_err *err);
+/* Of the option "http", whose address may be "off": is it one, are certificate and key there, and may it be plain HTTP? Opens
+ * nothing. */
+void httpd_check_option(const struct httpd_conf *c, struct conf_errors *errors);
 /* A handler: the routes and their help, as text. */
 void http_index(void *ctx, struct http_req *rq);
 /* Requests that are still unanswered get 503; handlers may answer them afterwards without effect. Loop thread. */

@@ -119,31 +119,39 @@ struct http_blob *http_error_blob(const char *text)
     return b;
 }
 
-void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ...)
+/* header NULL: none besides the usual ones. */
+static void refuse(struct http_req *rq, unsigned status, const char *header, const char *value,
+                   const char *fmt, va_list ap) __attribute__((format(printf, 5, 0)));
+static void refuse(struct http_req *rq, unsigned status, const char *header, const char *value,
+                   const char *fmt, va_list ap)
 {
     char text[1024];
+    struct http_blob *b;
+
+    vsnprintf(text, sizeof text, fmt, ap);
+    b = http_error_blob(text);
+    if (b && header)
+        http_blob_header(b, header, value);
+    http_finish(rq, status, b);
+}
+
+void http_answer_error(struct http_req *rq, unsigned status, const char *fmt, ...)
+{
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    refuse(rq, status, NULL, NULL, fmt, ap);
     va_end(ap);
-    http_finish(rq, status, http_error_blob(text));
 }
 
 void http_answer_refusal(struct http_req *rq, unsigned status, const char *header, const char *value,
                          const char *fmt, ...)
 {
-    char text[1024];
-    struct http_blob *b;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    refuse(rq, status, header, value, fmt, ap);
     va_end(ap);
-    b = http_error_blob(text);
-    if (b)
-        http_blob_header(b, header, value);
-    http_finish(rq, status, b);
 }
 
 void httpd_sweep(struct httpd *h, bool (*keep)(void *ctx, const void *note), void *ctx)
@@ -161,16 +169,11 @@ void http_index(void *ctx, struct http_req *rq)
 
 void http_answer_later(struct http_req *rq, unsigned seconds, const char *fmt, ...)
 {
-    char text[1024], after[16];
-    struct http_blob *b;
+    char after[16];
     va_list ap;
 
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    b = http_error_blob(text);
     snprintf(after, sizeof after, "%u", seconds);
-    if (b)
-        http_blob_header(b, MHD_HTTP_HEADER_RETRY_AFTER, after);
-    http_finish(rq, MHD_HTTP_SERVICE_UNAVAILABLE, b);
+    va_start(ap, fmt);
+    refuse(rq, MHD_HTTP_SERVICE_UNAVAILABLE, MHD_HTTP_HEADER_RETRY_AFTER, after, fmt, ap);
+    va_end(ap);
 }

@@ -286,40 +286,40 @@ static void free_in_call(struct rpc_in_call *c)
     free(c);
 }
 
-static void fail_with(struct rpc_in_call *c, const struct rpc_result *r)
+static void fail_with(struct rpc_in_call *c, Tw__Status status, uint32_t retry_ms, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+static void fail_with(struct rpc_in_call *c, Tw__Status status, uint32_t retry_ms, const char *fmt, va_list ap)
 {
-    tell_observer(c, r, NULL);
-    if (c->peer && r->retry_ms)
+    char text[1024];
+    const struct rpc_result r = { status, text, true, retry_ms };
+
+    vsnprintf(text, sizeof text, fmt, ap);
+    tell_observer(c, &r, NULL);
+    if (c->peer && r.retry_ms)
         rpc_count(&c->peer->side->stats.calls_refused, 1);
     if (c->done)
-        c->done(c->ctx, r, NULL);
+        c->done(c->ctx, &r, NULL);
     else if (somebody_waits(c))
-        send_failure_later(c->peer, c->id, r);
+        send_failure_later(c->peer, c->id, &r);
     free_in_call(c);
 }
 
 void rpc_fail(void *closure_data, Tw__Status status, const char *fmt, ...)
 {
-    char text[1024];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    fail_with(closure_data, status ? status : TW__STATUS__STATUS_UNKNOWN, 0, fmt, ap);
     va_end(ap);
-    fail_with(closure_data,
-              &(struct rpc_result){ status ? status : TW__STATUS__STATUS_UNKNOWN, text, true, 0 });
 }
 
 void rpc_fail_later(void *closure_data, uint32_t retry_ms, const char *fmt, ...)
 {
-    char text[1024];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    fail_with(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, retry_ms, fmt, ap);
     va_end(ap);
-    fail_with(closure_data,
-              &(struct rpc_result){ TW__STATUS__STATUS_RESOURCE_EXHAUSTED, text, true, retry_ms });
 }
 
 static void answer(const ProtobufCMessage *reply, void *closure_data)

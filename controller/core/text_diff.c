@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/fnv1a.h"
 
 #define CONTEXT 2
 #define CELLS_MAX 1000000
@@ -32,9 +33,7 @@ static enum tw_rc split_lines(const char *text, struct lines *ret)
 
         l->p = text;
         l->n = strcspn(text, "\n");
-        l->hash = UINT64_C(0xcbf29ce484222325);
-        for (size_t i = 0; i < l->n; i++)
-            l->hash = (l->hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+        l->hash = tw_fnv1a(TW_FNV1A_INIT, text, l->n);
         text += l->n + (text[l->n] == '\n');
     }
     return TW_OK;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
+#include "common/fnv1a.h"
 #include "controller/events.h"
 #include "controller/http/api.h"
 #include "controller/matrix.h"
@@ -48,16 +49,6 @@ struct matrix_job {
 
 /* ---- Making ---- */
 
-/* FNV-1a: not against malice, only to tell versions apart. */
-static uint64_t hash(const char *text, size_t len)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 static struct http_blob *make_blob(const struct matrix *m)
 {
     struct http_blob *b = NULL;
@@ -66,7 +57,7 @@ static struct http_blob *make_blob(const struct matrix *m)
 
     if (!text)
         return NULL;
-    snprintf(tag, sizeof tag, "%016llx", (unsigned long long)hash(text + same, len - same));
+    snprintf(tag, sizeof tag, "%016llx", (unsigned long long)tw_fnv1a(TW_FNV1A_INIT, text + same, len - same));
     if (http_blob_new(text, len, "application/json", true, &b) != TW_OK)
         return NULL;
     http_blob_header(b, "Cache-Control", "no-cache");

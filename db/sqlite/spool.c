@@ -226,17 +226,6 @@ static enum tw_rc join_gap(struct spool *s, struct spool_gap *g)
     return TW_OK;
 }
 
-/* Of first to last: what the controller has not. */
-static uint64_t count_lacking(const struct spool *s, uint64_t first, uint64_t last)
-{
-    struct seq_span part;
-    uint64_t n = 0;
-
-    for (; first <= last && seqset_missing(&s->ahead, first, last, &part); first = part.last + 1)
-        n += part.last - part.first + 1;
-    return n;
-}
-
 enum tw_rc spool_put_gap(struct spool *s, const struct spool_gap *gap)
 {
     struct spool_gap g = *gap;
@@ -254,7 +243,7 @@ enum tw_rc spool_put_gap(struct spool *s, const struct spool_gap *gap)
     sq_put_i64(&c, g.until_ns);
     rc = sq_run(&c, NULL);
     if (!rc)
-        s->now.dropped += count_lacking(s, gap->first_seq, gap->last_seq);
+        s->now.dropped += seqset_count_missing(&s->ahead, gap->first_seq, gap->last_seq);
     return rc;
 }
 
@@ -454,7 +443,7 @@ void spool_note_ahead(struct spool *s, const struct seqset *ahead)
 /* Every number after the acknowledged one is a record or in a gap. */
 static uint64_t waiting(struct spool *s)
 {
-    uint64_t n = count_lacking(s, s->now.acked_seq + 1, s->now.last_seq);
+    uint64_t n = seqset_count_missing(&s->ahead, s->now.acked_seq + 1, s->now.last_seq);
     struct sq_cur c;
 
     if (sq_start(&s->q, SP_GAP_WAITING, &c, NULL))
@@ -464,7 +453,7 @@ static uint64_t waiting(struct spool *s)
         uint64_t first = (uint64_t)sq_take_i64(&c), last = (uint64_t)sq_take_i64(&c);
         if (first <= s->now.acked_seq)
             first = s->now.acked_seq + 1;
-        n -= count_lacking(s, first, last);
+        n -= seqset_count_missing(&s->ahead, first, last);
     }
     return n;
 }

@@ -83,12 +83,15 @@ static void check(const struct seqset *s, const bool *in)
 static void check_missing(const struct seqset *s, const bool *in, uint64_t first, uint64_t last)
 {
     struct seq_span part = { 0 };
-    uint64_t from = first, to;
+    uint64_t from = first, to, lacking = 0;
 
     while (from <= last && in[from])
         from++;
     for (to = from; to < last && !in[to + 1];)
         to++;
+    for (uint64_t q = first; q <= last; q++)
+        lacking += !in[q];
+    assert_int_equal(seqset_count_missing(s, first, last), lacking);
     assert_int_equal(seqset_missing(s, first, last, &part), from <= last);
     if (from <= last && (part.first != from || part.last != to))
         fail_msg("%u-%u of %s", (unsigned)part.first, (unsigned)part.last, text_of(s));
