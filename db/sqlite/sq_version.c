@@ -59,8 +59,7 @@ enum tw_rc sq_check_version(struct sq *q, int64_t version, struct tw_err *err)
     if (q->spec->keep_copy && find_copy(q, version, copy, sizeof copy))
         return tw_err_set(err, TW_EVERSION,
                           "%s %s: made by a newer program (schema %lld, this one knows %zu): install that "
-                          "program, or go back to "
-                          "the copy from before its upgrade: twampctl db restore %s",
+                          "program, or go back: twampctl db restore %s",
                           q->spec->what, q->path, (long long)version, known, copy);
     return tw_err_set(
         err, TW_EVERSION,
@@ -99,9 +98,7 @@ enum tw_rc sq_keep_copy(struct sq *q, size_t version, struct tw_err *err)
         return TW_OK;
     sq_copy_name(q->path, breaks, name, sizeof name);
     rc = make_copy(q, name, &why);
-    return rc ? tw_err_set(err, rc,
-                           "%s %s is of an older release (schema %zu), and no copy of it could be made "
-                           "before the upgrade: %s",
-                           q->spec->what, q->path, version, why.text)
+    return rc ? tw_err_set(err, rc, "no copy could be made before the upgrade from schema %zu: %s", version,
+                           why.text)
               : TW_OK;
 }

@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "system"))
 
 import checker  # noqa: E402
-from lab import Lab, expect, wait  # noqa: E402
+from lab import Lab, expect, sh, wait  # noqa: E402
 
 # As in shim.c.
 CALLS = ["malloc", "calloc", "realloc", "write", "pwrite", "fsync", "ftruncate", "open", "sendmsg", "recvmsg", "epoll_wait", "accept"]
@@ -19,6 +19,7 @@ PROGRAM, SQLITE, PROTOBUF, OTHER = 1, 2, 4, 8
 OURS = PROGRAM | SQLITE | PROTOBUF
 HEAD, RULE = struct.Struct("=IIQq"), struct.Struct("=IiQQ")
 EXACT_SECONDS = 60.0
+DISK_BYTES = 256 << 20
 
 
 class Shim:
@@ -67,6 +68,8 @@ class ChaosLab(Lab):
         super().__init__(build, agents, **kw)
         self.seed, self.rng = seed, random.Random(seed)
         self.options, self.controller_options = list(options), list(controller_options)
+        self.this = self.build  # the release that is tested, whatever `build` is meanwhile
+        self.disks = []
         self.began, self.timeline = time.monotonic(), []
         self.runs = {}
         self.closed = (0.0, 0, 0)  # since when, summaries closed, durable
@@ -76,7 +79,7 @@ class ChaosLab(Lab):
     # ---- programs ----
 
     def program(self, who, args):
-        env = ["env", f"LD_PRELOAD={self.build}/tests/chaos/chaos_shim.so", f"CHAOS_CONTROL={self.shims[who].path}"]
+        env = ["env", f"LD_PRELOAD={self.this}/tests/chaos/chaos_shim.so", f"CHAOS_CONTROL={self.shims[who].path}"]
         if who != "controller":
             self.runs[who] = self.runs.get(who, -1) + 1
             env.append(f"CHAOS_JOURNAL={self.dir}/journal/{who}.{self.runs[who]:04d}")
@@ -103,6 +106,23 @@ class ChaosLab(Lab):
     def host(self, who):
         return "ctl" if who == "controller" else who
 
+    # ---- disks ----
+
+    def give_disk(self, who):
+        """A file system of its own for the data of a program that has not been started yet. In memory: it is full when we say so."""
+        os.makedirs(self.data(who), mode=0o700, exist_ok=True)
+        sh("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "chaos", self.data(who))
+        self.disks.append(who)
+
+    def fill_disk(self, who, room=0):
+        """Only so many octets more find room."""
+        st = os.statvfs(self.data(who))
+        used = (st.f_blocks - st.f_bfree) * st.f_frsize
+        sh("mount", "-o", f"remount,size={used + room}", self.data(who))
+
+    def empty_disk(self, who):
+        sh("mount", "-o", f"remount,size={DISK_BYTES}", self.data(who))
+
     # ---- what happened ----
 
     def say(self, text):
@@ -116,7 +136,12 @@ class ChaosLab(Lab):
                 shim.off()
             print(f"#   the controller's own view: {self.http('/readyz', check=False)}")
             print("".join(f"#   {line}" for line in open(self.controller.log) if "level=error" in line or "level=warn" in line))
-        super().__exit__(kind, value, trace)
+        try:
+            super().__exit__(kind, value, trace)
+        finally:
+            for who in self.disks:
+                sh("umount", "--lazy", self.data(who), check=False)
+            sh("rm", "-rf", self.dir)
 
     # ---- the end ----
 

@@ -829,7 +829,7 @@ static void no_copy_no_upgrade(void **state)
     snprintf(part, sizeof part, "%s.part", copy);
     assert_int_equal(mkdir(part, 0700), 0);
     assert_int_not_equal(open_and_close(path, &next), TW_OK);
-    assert_non_null(strstr(test_err.text, "no copy of it could be made before the upgrade"));
+    assert_non_null(strstr(test_err.text, "no copy could be made before the upgrade"));
     assert_non_null(strstr(test_err.text, part));
     now = all_of(path, true);
     assert_string_equal(now, before);
