@@ -11,6 +11,18 @@ SITES = ["ams", "fra", "lon", "par"]
 SCHEMA = pathlib.Path(__file__).parent.parent.parent / "docs" / "schema"
 
 
+# As a firewall before an agent is: nothing may connect to it, and its probes and answers pass.
+DIALS_OUT_ONLY = """
+table inet firewall {
+  counter refused { }
+  chain in {
+    type filter hook input priority 0
+    tcp flags & (syn | ack) == syn counter name refused drop
+  }
+}
+"""
+
+
 def measured(lab, n):
     pairs = lab.api("/api/v1/report?latest=1")["pairs"]
     return len(pairs) == n and all(p["received"] > 0 for p in pairs) and pairs
@@ -121,11 +133,17 @@ def test_four_agents(build):
         expect(sd and all(t["targets"] for t in sd), f"service discovery: {sd}")
 
 
-def test_ipv6(build):
+def test_ipv6_behind_firewalls(build):
     with Lab(build, ["a1", "a2"]) as lab:
+        for name in ("a1", "a2"):
+            lab.nft(name, DIALS_OUT_ONLY)
         lab.start_fleet(address=lab.ip6)
         lab.apply(full(["a1", "a2"]))
         pairs = wait("pairs over IPv6", lambda: measured(lab, 4), 30)
         expect(all(p["ttl_forward_min"] == 255 and p["lost"] == 0 for p in pairs), str(pairs))
         lab.count("a2", "ef", "udp dport 862 ip6 dscp ef ip6 hoplimit 255")
         wait("EF over IPv6", lambda: lab.counter("a2", "ef") > 20)
+        for name in ("a1", "a2"):
+            expect(lab.counter(name, "refused", "firewall") == 0, f"somebody wanted to connect to {name}")
+        lab.exec("ctl", "timeout", "1", "bash", "-c", f"exec 3<>/dev/tcp/{lab.ip4('a1')}/9862", check=False)
+        wait("the firewall to be one", lambda: lab.counter("a1", "refused", "firewall") > 0)
