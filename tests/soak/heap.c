@@ -1,6 +1,6 @@
-/* tests/soak/heap.c - preloaded into a daemon, tells each second how many octets it has allocated: in
- * $TW_SOAK_HEAP/PID. Resident memory does not tell under AddressSanitizer, whose allocator keeps most of what
- * is freed. */
+/* tests/soak/heap.c - preloaded into a daemon, tells each second how many octets it has allocated, and how many of them SQLite has (its
+ * caches fill as a database grows, up to their bounds): in $TW_SOAK_HEAP/PID. Resident memory does not tell under AddressSanitizer, whose
+ * allocator keeps most of what is freed. */
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -12,13 +12,18 @@
 #include <unistd.h>
 
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+long long sqlite3_memory_used(void) __attribute__((weak));
 
 static char path[256];
 
 static size_t allocated(void)
 {
-    return __sanitizer_get_current_allocated_bytes ? __sanitizer_get_current_allocated_bytes()
-                                                   : mallinfo2().uordblks;
+    struct mallinfo2 all;
+
+    if (__sanitizer_get_current_allocated_bytes)
+        return __sanitizer_get_current_allocated_bytes();
+    all = mallinfo2();
+    return all.uordblks + all.hblkhd;
 }
 
 static void *tell(void *arg)
@@ -28,7 +33,7 @@ static void *tell(void *arg)
         FILE *f = fopen(path, "we");
 
         if (f) {
-            fprintf(f, "%zu\n", allocated());
+            fprintf(f, "%zu %lld\n", allocated(), sqlite3_memory_used ? sqlite3_memory_used() : 0);
             fclose(f);
         }
         sleep(1);

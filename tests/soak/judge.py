@@ -25,6 +25,11 @@ def judge(values, share, absolute):
     return f"grew by {grown:.1f} from {base:.1f}, {allowed:.1f} allowed"
 
 
+def within(values, bound):
+    """None if it never was above a bound, as caches are that fill; else words."""
+    return None if max(values) <= bound else f"was {max(values):.1f}, {bound:.1f} allowed"
+
+
 def check_itself():
     saw = [100 + (i % 5) for i in range(200)]
     steps = [100.0] * 100 + [100 + 0.1 * i for i in range(100)]
@@ -43,6 +48,9 @@ def check_itself():
         if (got is None) != (want is None):
             print(f"{name}: {got}, expected {want}")
             wrong += 1
+    if within([1.0, 2.0], 2.0) is not None or within([1.0, 2.1, 1.0], 2.0) is None:
+        print("a bound is not kept to")
+        wrong += 1
     try:
         growth([1.0] * 7)
         print("too few samples were judged")
