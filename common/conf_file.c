@@ -318,6 +318,25 @@ static void check_all(struct conf_daemon *d, const struct conf_values *values, v
     }
 }
 
+/* On the command line, of an option that takes one value: the earlier ones would be left out without a word.
+ */
+static void check_repeats(struct conf_daemon *d, const struct conf_values *values)
+{
+    for (size_t i = 1; i < values->n; i++) {
+        const struct conf_value *v = &values->v[i], *before = v;
+
+        if (v->by != CONF_BY_CMDLINE || v->opt->type == CONF_STRLIST)
+            continue;
+        while (before-- > values->v)
+            if (before->opt == v->opt && before->by == CONF_BY_CMDLINE &&
+                strcmp(before->text, v->text) != 0) {
+                conf_errors_set(&d->errors, v->opt->name,
+                                "is given twice, %.80s and %.80s: it takes one value", before->text, v->text);
+                break;
+            }
+    }
+}
+
 static enum tw_rc fail_memory(struct conf_daemon *d)
 {
     const struct tw_err err = { .rc = TW_ENOMEM, .text = "out of memory" };
@@ -332,6 +351,7 @@ static enum tw_rc evaluate(struct conf_daemon *d, const struct conf_cmdline *c, 
     enum tw_rc rc = gather(d, c, &values);
 
     if (rc == TW_OK) {
+        check_repeats(d, &values);
         conf_apply(d->program, &values, target, &d->errors);
         check_all(d, &values, target);
     } else {

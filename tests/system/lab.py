@@ -50,6 +50,16 @@ def expect(condition, text):
         raise Failure(text)
 
 
+def given(args, extra):
+    """args and extra, without the options (and their values) of args that stand in extra, too: a daemon refuses what is given twice.
+    Those that may be given several times stay."""
+    again, kept = {x for x in extra if x.startswith("--")} - {"--label"}, []
+    for i, x in enumerate(args):
+        if x not in again and not (i and args[i - 1] in again and not x.startswith("--")):
+            kept.append(x)
+    return [*kept, *extra]
+
+
 class Process:
     """A daemon of ours: started in a namespace, logged to a file, ended by its number."""
 
@@ -207,10 +217,10 @@ class Lab:
         return args
 
     def start_controller(self, *extra):
-        self.controller = Process(self.program("controller",
+        self.controller = Process(self.program("controller", given(
             [f"{self.build}/controller/twamp-controller", "--listen", f"tcp://{NET4}.{CONTROLLER}:8620", "--allow-plaintext",
              "--admin-listen", self.admin, "--http", f"{NET4}.{CONTROLLER}:8080", "--http-plaintext", "--open-metrics", "--data-dir", f"{self.dir}/controller",
-             "--name", "lab", *extra]), f"{self.dir}/controller.log", ns=self.ns("ctl"))
+             "--name", "lab"], extra)), f"{self.dir}/controller.log", ns=self.ns("ctl"))
         wait("the controller to be ready", self.ready)
 
     def ready(self):
@@ -233,10 +243,10 @@ class Lab:
         address = address or self.ip4(name)
         reflect = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
         data = f"{self.dir}/{key_from or name}"
-        self.agents[name] = Process(self.program(name,
+        self.agents[name] = Process(self.program(name, given(
             [f"{self.build}/agent/twamp-agent", "--name", name, "--label", f"site={name}", "--controller",
              f"tcp://{NET4}.{CONTROLLER}:8620", "--allow-plaintext", "--data-dir", data, "--reflect", reflect,
-             "--advertise", address, *extra]), f"{self.dir}/{name}.log", ns=self.ns(name))
+             "--advertise", address], extra)), f"{self.dir}/{name}.log", ns=self.ns(name))
 
     def start_fleet(self, **kw):
         self.start_controller()

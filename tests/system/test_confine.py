@@ -77,9 +77,9 @@ def test_core_dumps_by_option_only(build):
 def test_mistakes_are_named(build):
     with Lab(build, ["a"]) as lab:
         os.chmod(lab.dir, 0o755)
-        for i, (args, says) in enumerate([(["--user", "nobody-of-this-name"], 'no user "nobody-of-this-name"'),
+        for i, (args, says) in enumerate([(["--user", "nobody-of-this-name", "--data-dir", f"{lab.dir}/x"], 'no user "nobody-of-this-name"'),
                                           (["--user", USER, "--data-dir", lab.dir], "chown -R nobody")]):
-            p = Process([f"{lab.build}/agent/twamp-agent", "--name", "a", "--data-dir", f"{lab.dir}/x", "--reflect", "none", *args],
+            p = Process([f"{lab.build}/agent/twamp-agent", "--name", "a", "--reflect", "none", *args],
                         f"{lab.dir}/{i}.log")
             wait("it to end", lambda p=p: not p.alive())
             expect(p.popen.returncode == 1 and says in p.tail(), p.tail())

@@ -193,9 +193,45 @@ static void mistakes_change_nothing(void **state)
     conf_free(&program, &o);
 }
 
+static void what_is_given_twice_is_told(void **state)
+{
+    static const struct {
+        const char *words[6], *says; /* NULL: it is taken */
+    } rows[] = {
+        { { "--limit", "1", "--limit", "2" }, "--limit: is given twice, 1 and 2: it takes one value" },
+        { { "--limit=1", "--name", "a", "--lim", "3", "--name=a" },
+          "--limit: is given twice, 1 and 3: it takes one value" },
+        { { "--parsed", "4", "--parsed", "5" }, "--parsed: is given twice, 4 and 5: it takes one value" },
+        { { "--config", "/nowhere", "--config", "none" },
+          "--config: is given twice, /nowhere and none: it takes one value" },
+        { { "--name", "a", "--name", "a", "--loud", "--loud" }, NULL }, /* the same: nothing is lost */
+        { { "--peers", "a", "--peers", "b" }, NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        char *words[8] = { (char[]){ "prog" } }, text[512];
+        struct conf_daemon d = { .program = &program, .argc = 1, .argv = words };
+        struct opts o = { 0 };
+        int code;
+        enum tw_rc rc;
+
+        for (size_t k = 0; k < TW_NELEM(rows[i].words) && rows[i].words[k]; k++)
+            words[d.argc++] = (char *)rows[i].words[k];
+        rc = conf_daemon_parse(&d, &o, &code);
+        if (d.errors.n != (rows[i].says != NULL) || (rc == TW_OK) != !rows[i].says ||
+            (rows[i].says &&
+             strcmp(conf_error_text(&program, &d.errors.v[0], text, sizeof text), rows[i].says) != 0))
+            fail_msg("%zu: %s, %zu errors: %s", i, tw_rc_name(rc), d.errors.n, d.errors.n ? text : "");
+        conf_daemon_free(&d);
+        conf_free(&program, &o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(only_what_is_live_changes),
+                                        cmocka_unit_test(what_is_given_twice_is_told),
                                         cmocka_unit_test(mistakes_change_nothing) };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);
