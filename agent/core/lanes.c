@@ -29,19 +29,24 @@ void lanes_ack(struct lanes *l, const struct lanes_grant *g)
     take_durable(l);
 }
 
-/* What has been sent and is not durable. */
-static uint64_t flying(const struct lanes *l)
+/* What has been sent and is not durable, of the numbers up to `last`. */
+static uint64_t flying_to(const struct lanes *l, uint64_t last)
 {
     uint64_t n = 0;
 
     for (size_t i = 0; i < l->sent.n; i++) {
-        uint64_t first = l->sent.v[i].first;
+        uint64_t first = l->sent.v[i].first, end = l->sent.v[i].last;
 
         if (first <= l->grant.through)
             first = l->grant.through + 1;
-        n += seqset_count_missing(&l->grant.ahead, first, l->sent.v[i].last);
+        n += seqset_count_missing(&l->grant.ahead, first, end < last ? end : last);
     }
     return n;
+}
+
+static uint64_t flying(const struct lanes *l)
+{
+    return flying_to(l, UINT64_MAX - 1);
 }
 
 /* The first that have to go in the fresh lane: none if first > last_seq. */
@@ -91,27 +96,61 @@ static void pick(struct lanes_pick *p, const struct seq_span *v, uint64_t most)
         p->last = v->first + most - 1;
 }
 
+/* Numbers of the window that are the backlog's, whatever comes fresh: else it would wait for ever on a line
+ * that takes no more than that. */
+static uint64_t share_of(const struct lanes *l)
+{
+    uint64_t share = l->grant.window / LANES_BACKLOG_PART;
+
+    return share ? share : l->grant.window > 1;
+}
+
+/* What of that is free. */
+static uint64_t free_share(const struct lanes *l)
+{
+    uint64_t share = share_of(l), out = flying_to(l, l->fresh - 1);
+
+    return share > out ? share - out : 0;
+}
+
 static bool pick_fresh(const struct lanes *l, uint64_t last_seq, uint64_t out, struct lanes_pick *ret)
 {
     struct seq_span next = next_fresh(l, last_seq), hole;
+    bool ahead = next_backlog(l, &hole);
+    uint64_t kept = ahead ? free_share(l) : 0;
 
-    if (next.first > last_seq)
+    if (next.first > last_seq || out + kept >= l->grant.window)
         return false;
-    *ret = (struct lanes_pick){ .ahead = next_backlog(l, &hole) };
-    pick(ret, &next, l->grant.window - out);
+    *ret = (struct lanes_pick){ .ahead = ahead };
+    pick(ret, &next, l->grant.window - out - kept);
     return true;
 }
 
-/* Not in small pieces: only if half of its share is free. */
-static bool pick_backlog(const struct lanes *l, struct tw_mono now, uint64_t out, struct lanes_pick *ret)
+/* So many numbers of the backlog may go. Not in small pieces: only if half of what it may have is free. */
+static uint64_t backlog_room(const struct lanes *l, uint64_t out)
 {
     uint64_t most = l->grant.window / 2 < LANES_BACKLOG_FLYING ? l->grant.window / 2 : LANES_BACKLOG_FLYING;
-    struct seq_span hole;
+    uint64_t room = free_share(l), left = l->grant.window - out;
 
-    if (now.ns < l->backlog_due_ns || 2 * out > most || !next_backlog(l, &hole))
+    if (2 * out <= most)
+        return most > out ? most - out : 1;
+    if (2 * room < share_of(l))
+        return 0;
+    return room < left ? room : left;
+}
+
+static bool pick_backlog(const struct lanes *l, struct tw_mono now, uint64_t out, struct lanes_pick *ret)
+{
+    struct seq_span hole;
+    uint64_t room;
+
+    if (now.ns < l->backlog_due_ns || !next_backlog(l, &hole))
+        return false;
+    room = backlog_room(l, out);
+    if (!room)
         return false;
     *ret = (struct lanes_pick){ .backlog = true };
-    pick(ret, &hole, most > out ? most - out : 1);
+    pick(ret, &hole, room);
     return true;
 }
 

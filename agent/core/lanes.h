@@ -2,6 +2,9 @@
  * the controller could not be reached (the backlog) beside them, slowly, in what they leave of the window.
  * Pure: time and numbers are arguments. Loop thread.
  *
+ * A small part of the window is kept for the backlog (a record of a gap goes before it), so that it moves on
+ * a line that takes no more than what is fresh, too.
+ *
  * The fresh lane begins at a mark and goes on to the end of the spool, in order. All below the mark that has
  * not been sent is the backlog, which goes oldest first. The mark jumps forward when much has come together
  * that is not fresh any more: after an outage, or when the controller takes less than comes. What it jumps
@@ -16,6 +19,7 @@
 #define LANES_JUMP_MIN 256 /* fewer numbers are not worth a jump: they are one batch */
 #define LANES_BACKLOG_FLYING \
     512 /* numbers of the backlog that may be unacknowledged: fresh ones wait behind them */
+#define LANES_BACKLOG_PART 10 /* of this many of the window one is the backlog's, while there is one */
 #define LANES_FRESH_NS (30 * TW_NS_PER_S) /* so old is what is fresh at most, when the mark is set */
 
 /* What the controller has, and what it wants. */

@@ -99,18 +99,63 @@ static void fresh_ones_go_first(void **state)
     assert_int_equal(lanes_backlog(&l, 4000), 951); /* the rest was dropped */
     assert_int_equal(lanes_backlog(&l, 6000), 0);
     expect(&l, 5000, 0, "4951-5000 ahead", 50);
-    expect(&l, 5000, 0, "nothing", 0); /* half of the window is for fresh ones */
-    expect(&l, 5010, 0, "5001-5010 ahead", 10);
-    acked(&l, 1000, 4951, 5000);
-    expect(&l, 5010, 0, "1001-1040 backlog", 40); /* 10 are under way */
-    expect(&l, 5010, 0, "nothing", 0);
-    expect(&l, 5012, 0, "5011-5012 ahead", 2); /* though the backlog waits for its time */
-    acked(&l, 1040, 4951, 5012);
-    expect(&l, 5012, 39, "nothing", 0);
-    assert_int_equal(lanes_due(&l, at(39)).ns, at(40).ns);     /* 40 at 1000 a second */
-    assert_true(lanes_due(&l, at(40)).ns == TW_MONO_NEVER.ns); /* it may go: nothing to wait for */
-    expect(&l, 5012, 40, "1041-1090 backlog", 0);
-    assert_int_equal(lanes_backlog(&l, 1), 3910);
+    expect(&l, 5000, 0, "1001-1010 backlog",
+           10); /* half of the window is for fresh ones, a tenth for the backlog */
+    expect(&l, 5000, 10, "nothing", 0);
+    expect(&l, 5010, 10, "5001-5010 ahead", 10);
+    acked(&l, 1010, 4951, 5000);
+    expect(&l, 5010, 10, "1011-1050 backlog", 40); /* 10 are under way */
+    expect(&l, 5010, 10, "nothing", 0);
+    expect(&l, 5012, 10, "5011-5012 ahead", 2); /* though the backlog waits for its time */
+    acked(&l, 1050, 4951, 5012);
+    expect(&l, 5012, 49, "nothing", 0);
+    assert_int_equal(lanes_due(&l, at(49)).ns, at(50).ns);     /* 40 at 1000 a second */
+    assert_true(lanes_due(&l, at(50)).ns == TW_MONO_NEVER.ns); /* it may go: nothing to wait for */
+    expect(&l, 5012, 50, "1051-1100 backlog", 0);
+    assert_int_equal(lanes_backlog(&l, 1), 3900);
+}
+
+/* A line that takes no more than what is fresh: of a window that is always full a tenth is the backlog's. */
+static void the_backlog_moves_however_much_is_fresh(void **state)
+{
+    struct lanes l = { 0 };
+    const struct lanes_grant g = grant(1000, 16, 100);
+    struct lanes_pick p;
+
+    (void)state;
+    lanes_reset(&l, &g);
+    lanes_jump(&l, 90000, 80001);
+    expect(&l, 90000, 0, "80001-80090 ahead", 90);
+    expect(&l, 90000, 0, "1001-1010 backlog", 10);
+    expect(&l, 90000, 100, "nothing", 0);
+    acked(&l, 1000, 80001, 80004);
+    expect(&l, 90000, 100, "80091-80094 ahead", 4); /* what the backlog has not used is not for it alone */
+    acked(&l, 1004, 80001, 80004);
+    expect(&l, 90000, 200, "nothing", 0); /* 4 of its 10: not in small pieces */
+    acked(&l, 1005, 80001, 80004);
+    expect(&l, 90000, 200, "1011-1015 backlog", 5);
+    acked(&l, 1015, 80001, 80094);
+    expect(&l, 90000, 300, "80095-80184 ahead", 90);
+    assert_true(lanes_next(&l, 90000, at(300), &p));
+    assert_true(p.backlog && p.first == 1016 && p.last == 1025 && p.gap_last == 80000);
+}
+
+/* The smallest window that is granted, and the smallest that there can be. */
+static void small_windows_stand_still_for_nobody(void **state)
+{
+    struct lanes l = { 0 };
+    struct lanes_grant g = grant(1000, 16, 8);
+
+    (void)state;
+    lanes_reset(&l, &g);
+    lanes_jump(&l, 90000, 80001);
+    expect(&l, 90000, 0, "80001-80007 ahead", 7);
+    expect(&l, 90000, 0, "1001-1001 backlog", 1);
+    expect(&l, 90000, 0, "nothing", 0);
+    g = grant(1000, 16, 1);
+    lanes_reset(&l, &g);
+    lanes_jump(&l, 90000, 80001);
+    expect(&l, 90000, 0, "80001-80001 ahead", 1);
 }
 
 static void the_last_of_a_backlog_joins_both(void **state)
@@ -178,7 +223,7 @@ static void a_refusal_begins_anew(void **state)
     seqset_add(&g.ahead, 4501, 4700);
     lanes_reset(&l, &g);
     expect(&l, 5000, 0, "4701-5000 ahead", 300); /* few: not worth a jump */
-    expect(&l, 5000, 0, "nothing", 0);           /* more than half of its share is under way */
+    expect(&l, 5000, 0, "1001-1100 backlog", 0); /* a tenth: more than half of its share is under way */
     acked(&l, 1000, 4501, 5000);
     acked(&l, 900, 0, 0); /* less than before: late */
     expect(&l, 5000, 0, "1001-1500 backlog", 0);
@@ -217,6 +262,8 @@ int main(void)
         cmocka_unit_test(without_a_backlog_all_goes_in_order),
         cmocka_unit_test(who_knows_nothing_gets_one_batch_at_a_time),
         cmocka_unit_test(fresh_ones_go_first),
+        cmocka_unit_test(the_backlog_moves_however_much_is_fresh),
+        cmocka_unit_test(small_windows_stand_still_for_nobody),
         cmocka_unit_test(the_last_of_a_backlog_joins_both),
         cmocka_unit_test(a_gap_is_one_record),
         cmocka_unit_test(a_controller_that_takes_nothing_ahead_gets_all_in_order),
