@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "db/sqlite/digest.h"
+#include "db/digest.h"
 
 extern const struct sq_migration spool_migrations[];
 extern const size_t spool_migrations_n;

@@ -1,4 +1,4 @@
-/* db/sqlite/digest.h - a checksum against accidents of disks and memory: SQLite tells a page that is no page
+/* db/digest.h - a checksum against accidents of disks and memory: a database tells a page that is no page
  * from one that is, and not an altered octet within a value. No protection from anybody who means it. */
 #ifndef TW_DB_DIGEST_H
 #define TW_DB_DIGEST_H
