@@ -3,7 +3,7 @@
 #define TW_DB_STORE_PRIV_H
 
 #include "db/sqlite/cells.h"
-#include "db/sqlite/cursors.h"
+#include "db/cursors.h"
 #include "db/sqlite/runs.h"
 #include "db/store.h"
 

@@ -102,6 +102,9 @@ ROWS = {
                    "agent/core/session_period.c agent/core/session_order.c agent/core/session_runs.c agent/core/form.c", "form_read_reply"),
     "summary": row("results that an agent sends (DATA)", "what is taken survives merging, storing and sending on, equal", "common/net/summary_pb.c "
                    "common/stats_validate.c common/unavail.c", "unavail_decode ingest_decode ingest_batch_decode"),
+    "ch_answer": row("what a ClickHouse server answers to a SELECT of summaries, in pieces", "rows that are taken are written the same again; "
+                     "whatever is no row is an error that says why", "db/clickhouse/ch_wire.c db/clickhouse/ch_row.c db/clickhouse/ch_rows.c "
+                     "db/clickhouse/ch_error.c db/row_cols.c", "row_decode ch_error_parse"),
     "hist": row("histograms, from agents and the database", "buckets in order, counts add up, merges and round trips are exact",
                 "common/hist_codec.c", "hist_decode"),
     "accept": row("Accept-Encoding headers", "agrees with a reading by hand", "common/net/http_accept.c"),

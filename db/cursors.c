@@ -1,4 +1,4 @@
-#include "db/sqlite/cursors.h"
+#include "db/cursors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,8 @@ const struct cursor *cursors_find(const struct cursors *c, int64_t agent_id, con
     return i < c->n && compare(&c->e[i], agent_id, spool_id) == 0 && c->e[i].now.through ? &c->e[i] : NULL;
 }
 
-enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id, const struct store_cursor *at)
+enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id,
+                       const struct store_cursor *at)
 {
     size_t i = lower_bound(c, agent_id, spool_id);
 

@@ -1,4 +1,4 @@
-/* db/sqlite/cursors.h - what of each (agent, spool) is stored, in memory: what the open transaction moved
+/* db/cursors.h - what of each (agent, spool) is stored, in memory: what the open transaction moved
  * counts at once, and is forgotten when the transaction is. Numbers start at 1; 0 = nothing stored. */
 #ifndef TW_DB_CURSORS_H
 #define TW_DB_CURSORS_H
@@ -18,7 +18,8 @@ struct cursors {
 void cursors_free(struct cursors *c);
 const struct cursor *cursors_find(const struct cursors *c, int64_t agent_id, const uint8_t *spool_id);
 /* TW_ENOMEM */
-enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id, const struct store_cursor *at);
+enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id,
+                       const struct store_cursor *at);
 bool cursors_same(const struct store_cursor *a, const struct store_cursor *b);
 /* Is anything of any spool stored beyond its cursor? */
 bool cursors_any_ahead(const struct cursors *c);

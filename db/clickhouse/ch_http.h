@@ -1,0 +1,63 @@
+/* db/clickhouse/ch_http.h - statements to ClickHouse over HTTP, one at a time, by the thread that owns the client; only
+ * ch_http_interrupt() is for others. Connections stay open between statements.
+ *
+ * Of several endpoints the first that answers is used: the next one takes a statement when a connection fails or the server says
+ * that it cannot (5xx), if no octet of an answer was handed out yet. Every statement given to this client must therefore be one that may
+ * come twice: reads, CREATE ... IF NOT EXISTS, and inserts into tables whose key tells a repetition. After a quiet time the first
+ * endpoint is tried again.
+ *
+ * User and password travel in headers, never in an URL, an error or a log. Certificates are always checked. Needs
+ * curl_global_init() before. */
+#ifndef TW_DB_CH_HTTP_H
+#define TW_DB_CH_HTTP_H
+
+#include <stdint.h>
+#include "common/rc.h"
+
+struct ch_http;
+
+#define CH_ENDPOINTS_MAX 16
+#define CH_NAME_MAX 64 /* of a database, a user */
+
+struct ch_http_cfg {
+    const char *endpoints[CH_ENDPOINTS_MAX]; /* "http://HOST:PORT" or "https://HOST:PORT" */
+    size_t n_endpoints;                      /* >= 1 */
+    const char *database;                    /* of statements that name none; NULL: the server's default */
+    const char *user;                        /* NULL: the server's default */
+    const char *password_file;               /* its first line; NULL: none */
+    const char *ca_file;                     /* NULL: the system's */
+    const char *cert_file, *key_file;        /* of the client; NULL: none */
+    const char *insert_settings;             /* "insert_quorum=2&..."; NULL: none */
+    int64_t connect_ns;                      /* for a connection; 0: 5 s */
+    int64_t stall_ns;                        /* without an octet either way; 0: 60 s */
+    int64_t quiet_ns;                        /* until the first endpoint is tried again; 0: 60 s */
+};
+
+/* Copies *cfg and reads the password. TW_EINVAL (an endpoint, a file's content), TW_ENOENT or TW_EPERM (a file), TW_ENOMEM. */
+enum tw_rc ch_http_new(const struct ch_http_cfg *cfg, struct ch_http **ret, struct tw_err *err);
+void ch_http_free(struct ch_http *h); /* also of NULL */
+/* The statement that runs now, if one does, ends with TW_ECLOSED at once. Any thread. */
+void ch_http_interrupt(struct ch_http *h);
+
+/* A piece of an answer, in order; what it returns if not TW_OK ends the statement and is its result. */
+typedef enum tw_rc (*ch_data_fn)(void *ctx, const uint8_t *data, size_t len);
+
+/* Errors: what fn returned; what ClickHouse's exception means (ch_error.h); TW_EIO (no endpoint can be reached), TW_ETIMEOUT, TW_ECLOSED
+ * (interrupted), TW_EPERM (certificate). The text names the endpoint and is one line.
+ *
+ * An answer that breaks off is an error; one in whose middle an exception is written as text is not noticed here: whoever reads rows
+ * (ch_rows.h) does. */
+enum tw_rc ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx, struct tw_err *err);
+/* A statement without answer. */
+enum tw_rc ch_http_run(struct ch_http *h, const char *query, struct tw_err *err);
+/* "INSERT INTO ... FORMAT RowBinary" and its rows: TW_OK means that the server has confirmed them. Nothing is
+ * sent if there are none. */
+enum tw_rc ch_http_insert(struct ch_http *h, const char *query, const void *rows, size_t len, struct tw_err *err);
+
+struct ch_http_stats {
+    uint64_t statements, failures; /* failures: after all endpoints were tried */
+    uint64_t moves;                /* to another endpoint after one failed */
+};
+struct ch_http_stats ch_http_stats(const struct ch_http *h);
+
+#endif

@@ -1,0 +1,311 @@
+/* The HTTP client against servers that do what ClickHouse does when things go wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clk.h"
+#include "common/net/now.h"
+#include "db/clickhouse/ch_http.h"
+#include "tests/unit/db/clickhouse/fake_http.h"
+
+#define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define OK_ABC "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"
+#define CUT_ABC "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+#define NO_TABLE                                       \
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 84\r\n\r\n" \
+    "Code: 60, e.displayText() = DB::Exception: Table d.t doesn't exist., e.what() = DB::"
+#define READ_ONLY                                                         \
+    "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 71\r\n\r\n" \
+    "Code: 242, e.displayText() = DB::Exception: Table is in readonly mode.\n"
+#define SYNTAX                                                            \
+    "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 60\r\n\r\n" \
+    "Code: 62, e.displayText() = DB::Exception: Syntax error: no\n"
+
+static struct fake_http one, two;
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_http_start(&one);
+    fake_http_start(&two);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fake_http_stop(&one);
+    fake_http_stop(&two);
+    return 0;
+}
+
+static struct ch_http *client(const struct ch_http_cfg *more)
+{
+    struct ch_http_cfg cfg = *more;
+    struct ch_http *h = NULL;
+    struct tw_err err = { 0 };
+
+    if (!cfg.n_endpoints) {
+        cfg.endpoints[0] = one.url;
+        cfg.endpoints[1] = two.url;
+        cfg.n_endpoints = 2;
+    }
+    if (ch_http_new(&cfg, &h, &err))
+        fail_msg("%s", err.text);
+    return h;
+}
+
+struct text {
+    char at[64];
+    size_t len;
+    enum tw_rc rc; /* to give back */
+};
+
+static enum tw_rc keep(void *ctx, const uint8_t *data, size_t len)
+{
+    struct text *t = ctx;
+
+    assert_true(t->len + len < sizeof t->at);
+    memcpy(t->at + t->len, data, len);
+    t->len += len;
+    return t->rc;
+}
+
+static void streams_an_answer(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .database = "tw" });
+    struct text t = { .len = 0 };
+    struct tw_err err = { 0 };
+    unsigned connections = one.connections;
+
+    (void)state;
+    fake_http_say(&one, OK_ABC, false);
+    for (int i = 0; i < 3; i++) {
+        t.len = 0;
+        assert_int_equal(ch_http_select(h, "SELECT 1", keep, &t, &err), TW_OK);
+        assert_int_equal(t.len, 6);
+        assert_memory_equal(t.at, "abcdef", 6);
+    }
+    assert_true(fake_http_has(&one, "POST /?database=tw HTTP/1.1"));
+    assert_true(fake_http_has(&one, "\r\n\r\nSELECT 1"));
+    assert_int_equal(one.connections - connections, 1); /* kept */
+    assert_int_equal(ch_http_stats(h).statements, 3);
+    ch_http_free(h);
+}
+
+static void sends_rows_and_secrets_where_they_belong(void **state)
+{
+    char path[] = "/tmp/tw_ch_passXXXXXX";
+    int fd = mkstemp(path);
+    struct ch_http *h;
+    struct tw_err err = { 0 };
+
+    (void)state;
+    assert_int_equal(write(fd, "s3cr&t\n", 7), 7);
+    close(fd);
+    h = client(&(struct ch_http_cfg){ .user = "me", .password_file = path, .insert_settings = "insert_quorum=2" });
+    unlink(path);
+    fake_http_say(&one, OK_EMPTY, false);
+    assert_int_equal(ch_http_insert(h, "INSERT INTO t FORMAT RowBinary", "\x01\x02", 2, &err), TW_OK);
+    assert_true(fake_http_has(&one, "POST /?&insert_quorum=2&query=INSERT%20INTO%20t%20FORMAT%20RowBinary HTTP/1.1"));
+    assert_true(fake_http_has(&one, "\r\nX-ClickHouse-User: me\r\n"));
+    assert_true(fake_http_has(&one, "\r\nX-ClickHouse-Key: s3cr&t\r\n"));
+    assert_true(fake_http_has(&one, "\r\n\r\n\x01\x02"));
+    fake_http_say(&one, NO_TABLE, false);
+    assert_int_equal(ch_http_run(h, "DROP TABLE t", &err), TW_ENOENT);
+    assert_null(strstr(err.text, "s3cr"));
+    fake_http_say(&one, OK_EMPTY, false);
+    assert_int_equal(ch_http_insert(h, "INSERT", "", 0, &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 0); /* nothing to say */
+    ch_http_free(h);
+}
+
+static void refuses_bad_configuration(void **state)
+{
+    struct ch_http *h = NULL;
+    struct tw_err err = { 0 };
+
+    (void)state;
+    assert_int_equal(ch_http_new(&(struct ch_http_cfg){ .n_endpoints = 0 }, &h, &err), TW_EINVAL);
+    assert_int_equal(ch_http_new(&(struct ch_http_cfg){ .endpoints = { "ftp://h" }, .n_endpoints = 1 }, &h, &err), TW_EINVAL);
+    assert_non_null(strstr(err.text, "expected http://"));
+    assert_int_equal(ch_http_new(&(struct ch_http_cfg){ .endpoints = { "http://h:1" }, .n_endpoints = 1, .password_file = "/nowhere" },
+                                 &h, &err),
+                     TW_ENOENT);
+    assert_int_equal(ch_http_new(&(struct ch_http_cfg){ .endpoints = { "http://h:1" }, .n_endpoints = 1, .password_file = "/dev/null" },
+                                 &h, &err),
+                     TW_EINVAL);
+    assert_null(h);
+}
+
+/* The next endpoint takes what the first cannot, and keeps it until the first had time to recover. */
+static void moves_on_and_back(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .quiet_ns = 300 * TW_NS_PER_MS });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, READ_ONLY, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 1);
+    assert_int_equal(fake_http_requests(&two), 2);
+    assert_int_equal(ch_http_stats(h).moves, 1);
+    fake_http_say(&one, OK_EMPTY, false);
+    usleep(350000);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 1);
+    assert_int_equal(fake_http_requests(&two), 2);
+    ch_http_free(h);
+}
+
+static void does_not_repeat_what_fails_everywhere(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, SYNTAX, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_EINVAL);
+    assert_non_null(strstr(err.text, "code 62: Syntax error: no"));
+    fake_http_say(&one, NO_TABLE, false);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_ENOENT);
+    assert_int_equal(fake_http_requests(&two), 0);
+    fake_http_say(&one, READ_ONLY, false);
+    fake_http_say(&two, READ_ONLY, false);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_EIO);
+    assert_non_null(strstr(err.text, "readonly mode"));
+    assert_int_equal(fake_http_requests(&two), 1);
+    assert_int_equal(ch_http_stats(h).failures, 3);
+    ch_http_free(h);
+}
+
+static void notices_what_breaks_off(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct text t = { .len = 0 };
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&two, OK_ABC, false);
+    fake_http_say(&one, CUT_ABC, true);
+    assert_int_equal(ch_http_select(h, "SELECT", keep, &t, &err), TW_EIO);
+    assert_int_equal(t.len, 3);
+    assert_int_equal(fake_http_requests(&two), 0); /* part of an answer was handed out */
+    fake_http_say(&one, "", true); /* before it said anything */
+    t.len = 0;
+    assert_int_equal(ch_http_select(h, "SELECT", keep, &t, &err), TW_OK);
+    assert_int_equal(t.len, 6);
+    ch_http_free(h);
+}
+
+/* 18.16 says 200 before it knows that it cannot. */
+static void reads_an_exception_where_no_answer_belongs(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .endpoints = { one.url }, .n_endpoints = 1 });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, "HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\nCode: 243, e.displayText() = DB::Exception: no\n", false);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ENOSPC);
+    ch_http_free(h);
+}
+
+static void ends_when_the_reader_says_so(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct text t = { .rc = TW_ERANGE };
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, OK_ABC, false);
+    assert_int_equal(ch_http_select(h, "SELECT", keep, &t, &err), TW_ERANGE);
+    t = (struct text){ .rc = TW_OK };
+    assert_int_equal(ch_http_select(h, "SELECT", keep, &t, &err), TW_OK);
+    assert_int_equal(t.len, 6);
+    ch_http_free(h);
+}
+
+static void gives_up_on_silence(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .endpoints = { one.url }, .n_endpoints = 1, .stall_ns = 200 * TW_NS_PER_MS });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, NULL, false);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_ETIMEOUT);
+    assert_non_null(strstr(err.text, "no answer for 0.2 s"));
+    ch_http_free(h);
+}
+
+static void *interrupt(void *ctx)
+{
+    while (!fake_http_requests(&one))
+        usleep(1000);
+    ch_http_interrupt(ctx);
+    return NULL;
+}
+
+static void is_interrupted_at_once(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct tw_err err = { 0 };
+    struct tw_mono before;
+    pthread_t t;
+
+    (void)state;
+    fake_http_say(&one, NULL, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(pthread_create(&t, NULL, interrupt, h), 0);
+    before = tw_mono_now();
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_ECLOSED);
+    assert_true(tw_mono_now().ns - before.ns < 30 * TW_NS_PER_S); /* not the 60 s of silence */
+    pthread_join(t, NULL);
+    assert_int_equal(fake_http_requests(&two), 0);
+    fake_http_say(&one, OK_EMPTY, false);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK); /* only that statement */
+    ch_http_free(h);
+}
+
+static void says_when_nobody_is_there(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .endpoints = { "http://127.0.0.1:1", "http://127.0.0.1:2" }, .n_endpoints = 2 });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_EIO);
+    assert_non_null(strstr(err.text, "clickhouse 127.0.0.1:2: "));
+    ch_http_free(h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(streams_an_answer),
+        cmocka_unit_test(sends_rows_and_secrets_where_they_belong),
+        cmocka_unit_test(refuses_bad_configuration),
+        cmocka_unit_test(moves_on_and_back),
+        cmocka_unit_test(does_not_repeat_what_fails_everywhere),
+        cmocka_unit_test(notices_what_breaks_off),
+        cmocka_unit_test(reads_an_exception_where_no_answer_belongs),
+        cmocka_unit_test(ends_when_the_reader_says_so),
+        cmocka_unit_test(gives_up_on_silence),
+        cmocka_unit_test(is_interrupted_at_once),
+        cmocka_unit_test(says_when_nobody_is_there),
+    };
+    int rc;
+
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    rc = cmocka_run_group_tests(tests, setup, teardown);
+    curl_global_cleanup();
+    return rc;
+}
