@@ -214,17 +214,33 @@ static int note_progress(void *ctx, curl_off_t dl_total, curl_off_t dl, curl_off
     return 0;
 }
 
+/* "?a", then "&b": an empty one would be a setting without a name. */
+static bool add_part(char **url, const char *name, const char *value)
+{
+    char *longer = NULL;
+
+    if (!value)
+        return true;
+    if (asprintf(&longer, "%s%c%s%s", *url, strchr(*url, '?') ? '&' : '?', name, value) < 0)
+        return false;
+    free(*url);
+    *url = longer;
+    return true;
+}
+
 static char *make_url(const struct run *r)
 {
     const struct ch_http *h = r->h;
     char *query = r->query_in_url ? curl_easy_escape(h->easy, r->query, 0) : NULL, *url = NULL;
+    bool ok = query || !r->query_in_url;
 
-    if (r->query_in_url && !query)
+    if (asprintf(&url, "%s/", h->endpoints[h->at]) < 0)
         return NULL;
-    if (asprintf(&url, "%s/?%s%s%s%s%s%s", h->endpoints[h->at], h->database ? "database=" : "",
-                 h->database ? h->database : "", r->settings ? "&" : "", r->settings ? r->settings : "",
-                 query ? "&query=" : "", query ? query : "") < 0)
+    if (!ok || !add_part(&url, "database=", h->database) || !add_part(&url, "", r->settings) ||
+        !add_part(&url, "query=", query)) {
+        free(url);
         url = NULL;
+    }
     curl_free(query);
     return url;
 }

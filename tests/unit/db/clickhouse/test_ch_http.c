@@ -114,7 +114,8 @@ static void sends_rows_and_secrets_where_they_belong(void **state)
     unlink(path);
     fake_http_say(&one, OK_EMPTY, false);
     assert_int_equal(ch_http_insert(h, "INSERT INTO t FORMAT RowBinary", "\x01\x02", 2, &err), TW_OK);
-    assert_true(fake_http_has(&one, "POST /?&insert_quorum=2&query=INSERT%20INTO%20t%20FORMAT%20RowBinary HTTP/1.1"));
+    assert_true(
+        fake_http_has(&one, "POST /?insert_quorum=2&query=INSERT%20INTO%20t%20FORMAT%20RowBinary HTTP/1.1"));
     assert_true(fake_http_has(&one, "\r\nX-ClickHouse-User: me\r\n"));
     assert_true(fake_http_has(&one, "\r\nX-ClickHouse-Key: s3cr&t\r\n"));
     assert_true(fake_http_has(&one, "\r\n\r\n\x01\x02"));

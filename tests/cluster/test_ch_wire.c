@@ -1,0 +1,192 @@
+/* What the client and the rows do with a real server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clk.h"
+#include "db/clickhouse/ch_http.h"
+#include "db/clickhouse/ch_row.h"
+#include "db/clickhouse/ch_rows.h"
+#include "tests/cluster/ch_server.h"
+#include "tests/unit/db/clickhouse/any_summary.h"
+
+static struct ch_server server;
+static struct ch_http *http;
+static struct tw_err err;
+
+#define CHECK_OK(call)                                                \
+    do {                                                              \
+        enum tw_rc rc_ = (call);                                      \
+        if (rc_)                                                      \
+            fail_msg("%s: %s: %s", #call, tw_rc_name(rc_), err.text); \
+    } while (0)
+
+static int setup(void **state)
+{
+    (void)state;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    ch_server_start(&server);
+    CHECK_OK(
+        ch_http_new(&(struct ch_http_cfg){ .endpoints = { server.url }, .n_endpoints = 1 }, &http, &err));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ch_http_free(http);
+    ch_server_stop(&server);
+    curl_global_cleanup();
+    return 0;
+}
+
+static enum tw_rc keep_number(void *ctx, struct wire_rd *row, struct tw_err *e)
+{
+    (void)e;
+    *(int64_t *)ctx += ch_get_i64(row);
+    return TW_OK;
+}
+
+static enum tw_rc sum_of(const char *query, int64_t *ret, uint64_t *ret_rows)
+{
+    static const enum ch_type types[] = { CH_I64 };
+    struct ch_rows r = { .types = types, .n_types = 1, .fn = keep_number, .ctx = ret, .err = &err };
+    enum tw_rc rc;
+
+    *ret = 0;
+    rc = ch_http_select(http, query, ch_rows_feed, &r, &err);
+    *ret_rows = r.rows;
+    if (!rc)
+        return ch_rows_end(&r);
+    ch_rows_free(&r);
+    return rc;
+}
+
+static void many_rows_come(void **state)
+{
+    int64_t sum;
+    uint64_t rows;
+
+    (void)state;
+    CHECK_OK(sum_of("SELECT toUInt8(1), toInt64(number) FROM system.numbers LIMIT 1000000 FORMAT RowBinary",
+                    &sum, &rows));
+    assert_int_equal(rows, 1000000);
+    assert_int_equal(sum, INT64_C(499999500000));
+}
+
+static void an_exception_in_the_middle_is_told(void **state)
+{
+    int64_t sum;
+    uint64_t rows;
+
+    (void)state;
+    assert_int_equal(sum_of("SELECT toUInt8(1), toInt64(number) + throwIf(number = 3000000) FROM "
+                            "system.numbers LIMIT 5000000 "
+                            "FORMAT RowBinary",
+                            &sum, &rows),
+                     TW_EIO);
+    assert_true(rows > 0); /* 200 had been said */
+    assert_non_null(strstr(err.text, "throwIf"));
+    assert_int_equal(sum_of("SELECT toUInt8(1), toInt64(1) FROM nowhere FORMAT RowBinary", &sum, &rows),
+                     TW_ENOENT);
+    assert_int_equal(sum_of("SELECT", &sum, &rows), TW_EINVAL);
+}
+
+#define N 200
+struct back {
+    size_t n;
+    struct ch_buf want[N + 1];
+};
+
+static enum tw_rc compare(void *ctx, struct wire_rd *row, struct tw_err *e)
+{
+    struct back *b = ctx;
+    struct ch_buf *want = &b->want[++b->n];
+    struct ch_buf got = { 0 };
+    struct tw_summary s;
+
+    summary_init(&s);
+    assert_int_equal(ch_row_take(row, &s, e), TW_OK);
+    assert_int_equal(ch_row_put(&got, &s, true), TW_OK);
+    assert_int_equal(got.len, want->len);
+    assert_memory_equal(got.p, want->p, got.len);
+    ch_buf_free(&got);
+    summary_free(&s);
+    return TW_OK;
+}
+
+/* All columns of all types go in and come out as they were, and a repetition changes nothing. */
+static void summaries_are_stored_as_they_are(void **state)
+{
+    enum ch_type types[ROW_MAX];
+    struct back b = { 0 };
+    struct ch_rows r = { .types = types, .n_types = row_cols_n, .fn = compare, .ctx = &b, .err = &err };
+    struct ch_buf rows = { 0 };
+    char text[16384];
+
+    (void)state;
+    snprintf(text, sizeof text,
+             "CREATE TABLE s (%s) ENGINE = ReplacingMergeTree() PARTITION BY intDiv(start_ns, "
+             "86400000000000) ORDER BY (start_ns)",
+             ch_row_definitions());
+    CHECK_OK(ch_http_run(http, text, &err));
+    for (size_t i = 0; i < row_cols_n; i++)
+        types[i] = ch_row_type(&row_cols[i]);
+    for (uint64_t i = 1; i <= N; i++) {
+        struct tw_summary s;
+        any_summary(&s, i);
+        assert_int_equal(ch_row_put(&b.want[i], &s, true), TW_OK);
+        ch_put_octets(&rows, b.want[i].p, b.want[i].len);
+        summary_free(&s);
+    }
+    snprintf(text, sizeof text, "INSERT INTO s (%s) FORMAT RowBinary", ch_row_names());
+    CHECK_OK(ch_http_insert(http, text, rows.p, rows.len, &err));
+    CHECK_OK(ch_http_insert(http, text, rows.p, rows.len, &err));
+    snprintf(text, sizeof text, "SELECT " CH_ROW_MARK ", %s FROM s FINAL ORDER BY start_ns FORMAT RowBinary",
+             ch_row_names());
+    CHECK_OK(ch_http_select(http, text, ch_rows_feed, &r, &err));
+    CHECK_OK(ch_rows_end(&r));
+    assert_int_equal(b.n, N);
+    assert_int_equal(ch_http_insert(http, "INSERT INTO s (start_ns) FORMAT RowBinary", rows.p, 7, &err),
+                     TW_EINVAL); /* cut */
+    ch_buf_free(&rows);
+    for (size_t i = 0; i <= N; i++)
+        ch_buf_free(&b.want[i]);
+}
+
+/* What was confirmed is there after the server was killed at once. */
+static void what_is_confirmed_outlives_a_kill(void **state)
+{
+    int64_t sum;
+    uint64_t rows;
+
+    (void)state;
+    CHECK_OK(ch_http_run(
+        http, "CREATE TABLE k (v Int64) ENGINE = MergeTree() PARTITION BY tuple() ORDER BY v", &err));
+    for (int64_t i = 0; i < 5; i++)
+        CHECK_OK(ch_http_insert(http, "INSERT INTO k (v) FORMAT RowBinary", &i, sizeof i, &err));
+    ch_server_kill(&server);
+    assert_int_equal(sum_of("SELECT toUInt8(1), v FROM k FORMAT RowBinary", &sum, &rows), TW_EIO);
+    ch_server_again(&server);
+    CHECK_OK(sum_of("SELECT toUInt8(1), v FROM k FORMAT RowBinary", &sum, &rows));
+    assert_int_equal(rows, 5);
+    assert_int_equal(sum, 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_rows_come),
+        cmocka_unit_test(an_exception_in_the_middle_is_told),
+        cmocka_unit_test(summaries_are_stored_as_they_are),
+        cmocka_unit_test(what_is_confirmed_outlives_a_kill),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
