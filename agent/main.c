@@ -25,6 +25,7 @@
 #include "agent/resolver.h"
 #include "agent/results.h"
 #include "agent/schedule_merge.h"
+#include "agent/threads.h"
 #include "agent/uplink.h"
 #include "agent/xdp/xdp_reflect.h"
 #include "common/net/confine.h"
@@ -367,6 +368,18 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     }
     if (!h->noise->sent)
         h->noise = NULL;
+}
+
+static void fill_threads(void *ctx, struct thread_list *ret)
+{
+    const struct agent *a = ctx;
+
+    agent_threads_tell(&(struct agent_threads){ .loop = a->loop,
+                                                .workers = a->workers,
+                                                .n_workers = a->n_workers,
+                                                .resolver = a->resolver,
+                                                .metrics = a->metrics },
+                       ret);
 }
 
 static struct schedule_limits limits_of(const struct agent_options *o)
@@ -876,6 +889,7 @@ static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
                              .on_unwanted = on_unwanted,
                              .on_wanted = on_wanted,
                              .fill_health = fill_health,
+                             .fill_threads = fill_threads,
                              .ctx = a };
 
     return uplink_start(&c, &a->uplink, err);

@@ -13,6 +13,7 @@
 #include "common/net/httpd.h"
 #include "common/net/loop_metrics.h"
 #include "common/net/now.h"
+#include "common/net/thread_list.h"
 #include "common/net/process.h"
 #include "common/version.h"
 
@@ -448,4 +449,18 @@ void metrics_server_stop(struct metrics_server *m)
 uint16_t metrics_server_port(const struct metrics_server *m)
 {
     return httpd_port(m->httpd);
+}
+
+void metrics_server_threads(const struct metrics_server *m, struct thread_list *ret)
+{
+    struct httpd_load l;
+
+    httpd_load(m->httpd, &l);
+    thread_list_group(ret, &(struct thread_group){ .group = "http",
+                                                   .one = "http",
+                                                   .work = l.work,
+                                                   .n = HTTPD_THREADS,
+                                                   .queued = l.requests,
+                                                   .queue_max = l.requests_max,
+                                                   .dropped = l.refused });
 }

@@ -9,6 +9,7 @@
 #include "common/stats.h"
 
 struct metrics_server;
+struct thread_list;
 struct metrics_server_conf {
     struct loop *loop;
     const char *address;                 /* "192.0.2.1:9862", "[::]:9862" */
@@ -30,5 +31,6 @@ void metrics_server_stop(struct metrics_server *m);
  * count. */
 void metrics_server_note(struct metrics_server *m, const struct tw_summary *s);
 uint16_t metrics_server_port(const struct metrics_server *m);
+void metrics_server_threads(const struct metrics_server *m, struct thread_list *ret);
 
 #endif

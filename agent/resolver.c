@@ -17,7 +17,6 @@
 #include "common/net/identity.h"
 #include "common/net/now.h"
 
-#define THREADS 4 /* one name server that does not answer must not hold up all names */
 #define ANSWERS_MAX 16
 #define RETRY_NS (2 * TW_NS_PER_S)
 
@@ -57,6 +56,8 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct job *queue, **queue_end;
+    size_t n_queued, n_begun; /* jobs; threads */
+    struct work thread_work[RESOLVER_THREADS];
     bool stop;
     unsigned refs;
     struct loop *loop;
@@ -137,6 +138,7 @@ static struct job *take_job(struct pool *p)
     p->queue = j->qnext;
     if (!p->queue)
         p->queue_end = &p->queue;
+    p->n_queued--;
     j->state = JOB_RUNNING;
     return j;
 }
@@ -144,12 +146,17 @@ static struct job *take_job(struct pool *p)
 static void *run(void *arg)
 {
     struct pool *p = arg;
+    struct work *w;
     struct job *j;
 
     pthread_mutex_lock(&p->lock);
+    w = &p->thread_work[p->n_begun++];
+    work_init(w, tw_mono_now().ns);
     while ((j = take_job(p))) {
         pthread_mutex_unlock(&p->lock);
+        work_begin(w, tw_mono_now().ns);
         j->rc = p->lookup(j->key.name, j->key.family, j->found, ANSWERS_MAX, &j->n, j->why);
+        work_end(w, tw_mono_now().ns);
         pthread_mutex_lock(&p->lock);
         if (p->stop) {
             free(j);
@@ -171,7 +178,7 @@ static void start_threads(struct resolver *r)
         return;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&r->pool->lock);
-    while (r->n_threads < THREADS && !pthread_create(&t, &attr, run, r->pool)) {
+    while (r->n_threads < RESOLVER_THREADS && !pthread_create(&t, &attr, run, r->pool)) {
         r->pool->refs++;
         r->n_threads++;
     }
@@ -376,6 +383,7 @@ static void ask(struct resolver *r, struct resolver_entry *e)
     e->asked = true;
     r->counters.lookups++;
     pthread_mutex_lock(&p->lock);
+    p->n_queued++;
     *p->queue_end = j;
     p->queue_end = &j->qnext;
     pthread_cond_signal(&p->work);
@@ -491,6 +499,19 @@ static struct pool *pool_new(const struct resolver_conf *c)
     p->loop = c->loop;
     p->lookup = c->lookup ? c->lookup : system_lookup;
     return p;
+}
+
+void resolver_load(const struct resolver *r, struct resolver_load *ret)
+{
+    struct pool *p = r->pool;
+    int64_t now_ns = tw_mono_now().ns;
+
+    pthread_mutex_lock(&p->lock);
+    ret->threads = p->n_begun;
+    ret->queued = p->n_queued;
+    for (size_t i = 0; i < p->n_begun; i++)
+        work_look(&p->thread_work[i], now_ns, &ret->work[i]);
+    pthread_mutex_unlock(&p->lock);
 }
 
 enum tw_rc resolver_new(const struct resolver_conf *c, struct resolver **ret)

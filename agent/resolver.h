@@ -13,6 +13,7 @@
 #include "common/addr.h"
 #include "common/hostname.h"
 #include "common/net/loop.h"
+#include "common/work.h"
 
 #define RESOLVER_NAMES_MAX 4096
 #define RESOLVER_EVERY_NS (60 * TW_NS_PER_S)
@@ -64,5 +65,12 @@ struct resolver_counters {
 /* From the next lookup of each name on. */
 void resolver_set_every(struct resolver *r, int64_t every_ns);
 void resolver_counters(const struct resolver *r, struct resolver_counters *ret);
+/* How its threads are doing, of those that have begun; what waits for them. */
+#define RESOLVER_THREADS 4 /* one name server that does not answer must not hold up all names */
+struct resolver_load {
+    struct work_stats work[RESOLVER_THREADS];
+    size_t threads, queued;
+};
+void resolver_load(const struct resolver *r, struct resolver_load *ret);
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/net/arena.h"
 #include "common/net/now.h"
 #include "common/net/summary_pb.h"
+#include "common/net/thread_list.h"
 #include "common/version.h"
 
 #define BATCH_RECORDS 256u
@@ -22,6 +23,7 @@
 #define REFUSED_PAUSE_NS (1 * TW_NS_PER_S)
 #define LOOK_BACK_NS (1 * TW_NS_PER_S) /* between two looks at where fresh records begin */
 #define CALL_DEADLINE_MS 10000
+#define THREADS_TOLD 128u            /* more than an agent has */
 #define SKIP_MAX (UINT64_C(1) << 32) /* more than a spool gives out between two backups */
 
 struct uplink {
@@ -569,6 +571,27 @@ static void serve_test_progress(Tw__FleetAgent_Service *s, const Tw__TestRunProg
         ondemand_progress(u->conf.ondemand, rq, closure, closure_data);
 }
 
+static void serve_threads(Tw__FleetAgent_Service *s, const Tw__ThreadsRequest *rq,
+                          Tw__ThreadsReply_Closure closure, void *closure_data)
+{
+    struct uplink *u = uplink_of(s);
+    Tw__ThreadsReply reply = TW__THREADS_REPLY__INIT;
+    struct thread_list list;
+
+    (void)rq;
+    arena_reset(u->arena);
+    if (!u->conf.fill_threads) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_UNIMPLEMENTED, "this agent cannot tell of its threads");
+    } else if (thread_list_init(&list, u->arena, THREADS_TOLD) != TW_OK) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+    } else {
+        u->conf.fill_threads(u->conf.ctx, &list);
+        reply.threads = list.v;
+        reply.n_threads = list.n;
+        closure(&reply, closure_data);
+    }
+}
+
 /* ---- Lifetime ---- */
 
 static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
@@ -609,7 +632,8 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
                                            .diagnose = serve_diagnose,
                                            .test_start = serve_test_start,
                                            .test_stop = serve_test_stop,
-                                           .test_progress = serve_test_progress };
+                                           .test_progress = serve_test_progress,
+                                           .threads = serve_threads };
     u->services[0] = (struct rpc_service){ RPC_FLEET_AGENT, &u->service.base };
     u->health = (struct loop_timer){ .fn = on_health, .ctx = u };
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };

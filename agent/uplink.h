@@ -16,6 +16,7 @@ struct diagnose;
 struct recorder;
 struct ondemand;
 struct credentials;
+struct thread_list;
 struct uplink;
 
 struct uplink_conf {
@@ -46,6 +47,8 @@ struct uplink_conf {
     void (*on_wanted)(void *ctx);
     /* Fills a health report. */
     void (*fill_health)(void *ctx, Tw__HealthReport *ret);
+    /* Tells what each thread does. NULL: Threads is unimplemented. */
+    void (*fill_threads)(void *ctx, struct thread_list *ret);
     void *ctx;
 };
 

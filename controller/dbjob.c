@@ -16,6 +16,7 @@ struct dbjob {
     const char *database, *folder;
     pthread_t thread;
     bool has_thread;      /* to be joined */
+    struct work work;     /* of the threads, one after another: a job is a round */
     pthread_mutex_t lock; /* all below */
     bool stop;
     struct dbjob_state s;
@@ -87,9 +88,12 @@ static void *run(void *arg)
     struct store_progress p = { note_progress, j };
     struct tw_err err = { 0 };
     uint64_t bytes = 0;
-    enum tw_rc rc = j->s.kind == DBJOB_BACKUP ? store_backup(j->database, j->s.file, &p, &bytes, &err)
-                                              : store_check(j->database, &p, note_check, j, &err);
+    enum tw_rc rc;
 
+    work_begin(&j->work, tw_mono_now().ns);
+    rc = j->s.kind == DBJOB_BACKUP ? store_backup(j->database, j->s.file, &p, &bytes, &err)
+                                   : store_check(j->database, &p, note_check, j, &err);
+    work_end(&j->work, tw_mono_now().ns);
     end(j, rc, &err, bytes);
     return NULL;
 }
@@ -196,6 +200,11 @@ void dbjob_look(struct dbjob *j, struct dbjob_state *ret)
     pthread_mutex_unlock(&j->lock);
 }
 
+void dbjob_work(const struct dbjob *j, struct work_stats *ret)
+{
+    work_look(&j->work, tw_mono_now().ns, ret);
+}
+
 void dbjob_stop(struct dbjob *j)
 {
     pthread_mutex_lock(&j->lock);
@@ -212,6 +221,7 @@ enum tw_rc dbjob_new(const char *database, const char *folder, struct dbjob **re
     j->database = database;
     j->folder = folder;
     j->s.over = true;
+    work_init(&j->work, tw_mono_now().ns);
     pthread_mutex_init(&j->lock, NULL);
     *ret = j;
     return TW_OK;

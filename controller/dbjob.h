@@ -4,6 +4,7 @@
 #define TW_CONTROLLER_DBJOB_H
 
 #include <limits.h>
+#include "common/work.h"
 #include "db/backup.h"
 
 struct dbjob;
@@ -34,6 +35,8 @@ void dbjob_free(struct dbjob *j);
 enum tw_rc dbjob_start(struct dbjob *j, enum dbjob_kind kind, const char *name, int64_t now_ns,
                        struct tw_err *err);
 void dbjob_look(struct dbjob *j, struct dbjob_state *ret);
+/* Of its threads, one after another. Any thread. */
+void dbjob_work(const struct dbjob *j, struct work_stats *ret);
 void dbjob_stop(struct dbjob *j);
 
 #endif

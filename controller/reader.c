@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "common/net/now.h"
 
 #define LOOK_US 2000
 
@@ -19,6 +20,7 @@ struct worker {
     struct reader_pool *pool;
     struct store_reader *db;
     pthread_t thread;
+    struct work work; /* queries */
     bool running;
     _Atomic bool ended;
 };
@@ -115,7 +117,9 @@ static void run_one(struct worker *w, struct reader_job *j)
 
     p->n_bulk += bulk;
     pthread_mutex_unlock(&p->lock);
+    work_begin(&w->work, tw_mono_now().ns);
     j->run(j, w->db);
+    work_end(&w->work, tw_mono_now().ns);
     pthread_mutex_lock(&p->lock);
     p->n_bulk -= bulk;
     if (bulk)
@@ -217,6 +221,20 @@ uint64_t reader_refused_client(const struct reader_pool *p)
     return atomic_load(&p->refused_client);
 }
 
+void reader_stats(struct reader_pool *p, struct reader_stats *ret, struct work_stats *work, size_t cap)
+{
+    int64_t now_ns = tw_mono_now().ns;
+
+    pthread_mutex_lock(&p->lock);
+    ret->queued = p->n_own + p->waiting.n;
+    ret->max = READER_OWN_MAX + p->waiting.max;
+    pthread_mutex_unlock(&p->lock);
+    ret->refused = reader_refused(p);
+    ret->threads = p->n_workers;
+    for (size_t i = 0; i < p->n_workers && i < cap; i++)
+        work_look(&p->workers[i].work, now_ns, &work[i]);
+}
+
 /* ---- Life ---- */
 
 static enum tw_rc watch_finished(struct reader_pool *p)
@@ -258,6 +276,7 @@ static enum tw_rc start_workers(struct reader_pool *p, const char *path, struct 
         if (rc)
             return rc;
         w->pool = p;
+        work_init(&w->work, tw_mono_now().ns);
         e = start_thread(w);
         if (e)
             return tw_err_set(err, tw_rc_errno(e), "cannot start a reader thread");

@@ -8,6 +8,7 @@
 #define TW_CONTROLLER_READER_H
 
 #include "common/net/loop.h"
+#include "common/work.h"
 #include "controller/core/fair_queue.h"
 #include "db/store.h"
 
@@ -41,5 +42,12 @@ struct reader_client reader_asks(const struct reader_pool *p); /* who it is now 
 uint64_t reader_refused(const struct reader_pool *p);
 uint64_t
 reader_refused_client(const struct reader_pool *p); /* of those: the ones of a client with too many */
+struct reader_stats {
+    unsigned queued, max; /* jobs that wait, the controller's own among them */
+    uint64_t refused;     /* reader_refused() */
+    size_t threads;       /* that there are */
+};
+/* Also how each thread is doing, of at most cap of them. Any thread. */
+void reader_stats(struct reader_pool *p, struct reader_stats *ret, struct work_stats *work, size_t cap);
 
 #endif

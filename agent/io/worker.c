@@ -142,6 +142,7 @@ static void one_round(struct worker *w)
     int n = wait_events(w, ev), all = n;
 
     w->now = tw_now();
+    work_begin(&w->work, w->now.mono.ns);
     w->count.wakeups++;
     clock_apply(w);
     worker_apply_phcs(w);
@@ -162,6 +163,7 @@ static void one_round(struct worker *w)
     host_look(w);
     publish(w);
     tell_loop(w);
+    work_end(&w->work, tw_mono_now().ns);
 }
 
 static void *thread_main(void *arg)
@@ -280,6 +282,7 @@ enum tw_rc worker_open(const struct worker_cfg *cfg, struct worker **ret, struct
     w->cfg = *cfg;
     w->max_sessions = cfg->max_sessions ? cfg->max_sessions : DEFAULT_MAX_SESSIONS;
     w->retry.fn = flow_retry_results;
+    work_init(&w->work, tw_mono_now().ns);
     w->self.mirror.port.sock.fd = -1;
     summary_init(&w->self.unused);
     w->epoll_fd = w->commands.sock.fd = w->alarm.sock.fd = w->live_fd = w->news_fd = -1;
@@ -423,6 +426,13 @@ void worker_counters(const struct worker *w, struct worker_counters *ret)
     for (size_t i = 0; i < WORKER_COUNTERS_N; i++)
         values[i] = atomic_load_explicit(&w->published[i], memory_order_relaxed);
     memcpy(ret, values, sizeof values);
+}
+
+void worker_load(const struct worker *w, struct worker_load *ret)
+{
+    work_look(&w->work, tw_mono_now().ns, &ret->work);
+    ret->commands = ring_len(w->cmds);
+    ret->commands_max = w->cmds_max;
 }
 
 enum tw_rc worker_reflector_addr(const struct worker *w, size_t i, struct tw_addr *ret)

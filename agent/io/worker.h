@@ -167,6 +167,12 @@ struct worker_counters {
     uint64_t host_looked_ns, host_stall_max_ns, host_cpu_wait_ppm, noise_p50_ns, noise_p99_ns, noise_max_ns;
 };
 void worker_counters(const struct worker *w, struct worker_counters *ret);
+/* How its thread is doing, and what waits for it. Any thread. */
+struct worker_load {
+    struct work_stats work; /* with the spinning of `precise` */
+    size_t commands, commands_max;
+};
+void worker_load(const struct worker *w, struct worker_load *ret);
 /* Totals per session, for Live: fills up to cap rows and returns how many sessions there are. Loop thread;
  * answered by the worker within a moment, TW_ETIMEOUT after 1 s. */
 struct worker_live {

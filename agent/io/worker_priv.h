@@ -261,6 +261,7 @@ struct worker {
     struct flight_question flight_question;
     struct peek_question peek_question;
     size_t cmds_max;
+    struct work work; /* rounds */
     struct sumring *results;
     _Atomic uint64_t cmds_done;
     _Atomic bool want_room; /* a command found the ring full */

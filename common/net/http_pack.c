@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 #include "common/net/http_blob.h"
+#include "common/net/http_threads.h"
 
 #define OUT_STEP ((size_t)1 << 20)
 #define SEND_STEP ((size_t)64 << 10)
@@ -275,10 +276,8 @@ struct unpacker {
     size_t read; /* of the packed octets */
 };
 
-/* libmicrohttpd asks from the first octet to the last. */
-static ssize_t unpack(void *cls, uint64_t pos, char *buf, size_t max)
+static ssize_t unpack_piece(struct unpacker *u, uint64_t pos, char *buf, size_t max)
 {
-    struct unpacker *u = cls;
     const struct http_blob *b = u->blob;
     int rc = Z_OK;
 
@@ -300,6 +299,17 @@ static ssize_t unpack(void *cls, uint64_t pos, char *buf, size_t max)
     if (u->z.total_out > pos)
         return (ssize_t)(u->z.total_out - pos);
     return rc == Z_STREAM_END ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/* libmicrohttpd asks from the first octet to the last. */
+static ssize_t unpack(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    ssize_t n;
+
+    http_round_begin(NULL);
+    n = unpack_piece(cls, pos, buf, max);
+    http_round_end();
+    return n;
 }
 
 static void free_unpacker(void *cls)

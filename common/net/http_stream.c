@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "common/net/http_threads.h"
 
 #define BLOCK ((size_t)4096)
 #define BULK_BLOCK ((size_t)65536)
@@ -30,6 +31,7 @@ static ssize_t take(void *cls, uint64_t pos, char *buf, size_t max)
     ssize_t n = 0;
 
     (void)pos;
+    http_round_begin(NULL);
     pthread_mutex_lock(&s->lock);
     if (s->aborted) {
         n = MHD_CONTENT_READER_END_WITH_ERROR;
@@ -45,6 +47,7 @@ static ssize_t take(void *cls, uint64_t pos, char *buf, size_t max)
         tell(s);
     }
     pthread_mutex_unlock(&s->lock);
+    http_round_end();
     return n;
 }
 

@@ -17,8 +17,8 @@
 #include "common/net/http_blob.h"
 #include "common/net/http_stream.h"
 #include "common/net/http_tls.h"
+#include "common/net/now.h"
 
-#define THREADS 2u
 #define MEMORY_LIMIT ((size_t)32 * 1024) /* a connection's buffers: bounds the head of a request */
 #define IDLE_S 30u
 #define BACKLOG 511
@@ -174,7 +174,7 @@ static struct MHD_Daemon *start_daemon(struct httpd *h, int fd)
         tls[0].option = MHD_OPTION_END;
     return MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, h, /* the logger goes first */
                             MHD_OPTION_EXTERNAL_LOGGER, http_on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-                            MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT,
+                            MHD_OPTION_THREAD_POOL_SIZE, HTTPD_THREADS, MHD_OPTION_CONNECTION_LIMIT,
                             crowd->connections + crowd->reserve + SLACK, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
                             crowd->per_address + crowd->reserve + SLACK, MHD_OPTION_CONNECTION_TIMEOUT,
                             IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT,
@@ -273,6 +273,7 @@ enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw
     pthread_mutex_init(&h->lock, NULL);
     pthread_mutex_init(&h->crowd_lock, NULL);
     set_bounds(&h->crowd.conf, c);
+    http_threads_init(&h->threads);
     rc = start_parts(h, c, err);
     if (rc)
         free_parts(h);
@@ -347,4 +348,17 @@ void httpd_counters(struct httpd *h, struct httpd_counters *ret)
     ret->handshakes = atomic_load(&h->handshakes);
     ret->reloads = h->reloads;
     ret->reloads_failed = h->reloads_failed;
+}
+
+void httpd_load(struct httpd *h, struct httpd_load *ret)
+{
+    int64_t now_ns = tw_mono_now().ns;
+    struct httpd_counters n;
+
+    httpd_counters(h, &n);
+    ret->requests = n.under_way;
+    ret->requests_max = h->crowd.conf.requests;
+    ret->refused = n.busy_connections + n.busy_address + n.busy_requests + n.busy_content;
+    for (size_t i = 0; i < HTTPD_THREADS; i++)
+        work_look(&h->threads.v[i], now_ns, &ret->work[i]);
 }

@@ -6,6 +6,7 @@
 #include "common/addr.h"
 #include "common/conf.h"
 #include "common/net/loop.h"
+#include "common/work.h"
 
 struct httpd;
 struct http_req; /* one request; owned by httpd until it is answered */
@@ -162,5 +163,13 @@ struct httpd_counters {
     uint64_t cut_off; /* connections that had to make room */
 };
 void httpd_counters(struct httpd *h, struct httpd_counters *ret); /* any thread */
+#define HTTPD_THREADS 2u
+/* How its threads are doing (http_threads.h), and what waits for an answer. Any thread. */
+struct httpd_load {
+    struct work_stats work[HTTPD_THREADS];
+    uint64_t requests, requests_max; /* under way, without streams */
+    uint64_t refused;                /* connections and requests, by a bound */
+};
+void httpd_load(struct httpd *h, struct httpd_load *ret);
 
 #endif

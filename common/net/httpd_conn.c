@@ -333,14 +333,12 @@ static enum MHD_Result after_guard(struct httpd *h, struct http_req *rq)
     return rq->content <= DRAIN_MAX ? MHD_YES : answer(h, rq);
 }
 
-enum MHD_Result http_on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
-                                const char *version, const char *data, size_t *data_len, void **con_cls)
+static enum MHD_Result go_on(struct httpd *h, struct MHD_Connection *conn, const char *url,
+                             const char *method, const char *data, size_t *data_len, void **con_cls)
 {
-    struct httpd *h = cls;
     struct http_req *rq = *con_cls; /* or a mark */
     size_t len = *data_len;
 
-    (void)version;
     if (!rq)
         return begin(h, conn, url, method, con_cls);
     if (marked(rq) != HTTP_CROWD_OK)
@@ -355,18 +353,34 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *conn, const ch
     return rq->submitted || rq->answered ? answer(h, rq) : submit(h, rq);
 }
 
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                const char *version, const char *data, size_t *data_len, void **con_cls)
+{
+    struct httpd *h = cls;
+    enum MHD_Result r;
+
+    (void)version;
+    http_round_begin(&h->threads);
+    r = go_on(h, conn, url, method, data, data_len, con_cls);
+    http_round_end();
+    return r;
+}
+
 /* libmicrohttpd may hold its own locks here: ours is a leaf. */
 void http_on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                        enum MHD_RequestTerminationCode why)
 {
+    struct httpd *h = cls;
     struct conn_note *note = note_of(conn);
 
     (void)why;
+    http_round_begin(&h->threads);
     if (note)
-        release(cls, note);
+        release(h, note);
     if (*con_cls && marked(*con_cls) == HTTP_CROWD_OK)
         http_req_unref(*con_cls);
     *con_cls = NULL;
+    http_round_end();
 }
 
 static void conn_ip(struct MHD_Connection *conn, uint8_t ret[16])
@@ -402,11 +416,9 @@ static void leave(struct httpd *h, struct conn_note *note)
     free(note);
 }
 
-void http_on_connection(void *cls, struct MHD_Connection *conn, void **socket_ctx,
-                        enum MHD_ConnectionNotificationCode code)
+static void come_or_go(struct httpd *h, struct MHD_Connection *conn, void **socket_ctx,
+                       enum MHD_ConnectionNotificationCode code)
 {
-    struct httpd *h = cls;
-
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         atomic_fetch_add(&h->open, 1);
         *socket_ctx = calloc(1, sizeof(struct conn_note)); /* without it every request is refused */
@@ -418,6 +430,16 @@ void http_on_connection(void *cls, struct MHD_Connection *conn, void **socket_ct
     if (*socket_ctx)
         leave(h, *socket_ctx);
     *socket_ctx = NULL;
+}
+
+void http_on_connection(void *cls, struct MHD_Connection *conn, void **socket_ctx,
+                        enum MHD_ConnectionNotificationCode code)
+{
+    struct httpd *h = cls;
+
+    http_round_begin(&h->threads);
+    come_or_go(h, conn, socket_ctx, code);
+    http_round_end();
 }
 
 void http_on_log(void *cls, const char *fmt, va_list ap)

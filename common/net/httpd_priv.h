@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include "common/net/http_crowd.h"
+#include "common/net/http_threads.h"
 #include "common/net/httpd.h"
 #include "common/net/loop.h"
 
@@ -68,6 +69,7 @@ struct httpd {
     struct http_stream *streams; /* that have not ended; loop thread only */
     pthread_mutex_t crowd_lock;  /* a leaf: nothing of libmicrohttpd's is called with it */
     struct http_crowd crowd;
+    struct http_threads threads;
     _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open, unasked, handshakes;
     const char *tls_cert, *tls_key; /* files; NULL: HTTP */
     struct http_cert *cert;         /* in use; the list's lock */

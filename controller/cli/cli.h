@@ -40,7 +40,7 @@ struct cli_options {
     int64_t silence_ns;
     char *group_by, *sort_by, *before_from, *before_to, *objectives, *availability, *loss, *p95, *p99;
     int64_t top, back_ns;
-    char *data_dir;
+    char *data_dir, *agent;
     char *dir;                  /* ca */
     struct conf_strlist names, labels;
     int64_t life_ns, ttl_ns, uses; /* of certificates and tokens */

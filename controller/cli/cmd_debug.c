@@ -1,4 +1,4 @@
-/* twampctl debug: what the controller's threads do. */
+/* twampctl debug: what the threads of the controller, or of an agent, do. */
 #include <inttypes.h>
 #include <stdio.h>
 #include "controller/cli/cli.h"
@@ -63,13 +63,17 @@ static const struct out_listing threads = { .key = "threads",
                                             .n_columns = TW_NELEM(columns),
                                             .put = put_thread,
                                             .none = &none,
-                                            .empty = "The controller says nothing of its threads." };
+                                            .empty = "Nothing is said of its threads." };
 
 enum cli_exit cmd_debug_threads(struct cli *c)
 {
     Tw__DebugThreadsRequest rq = TW__DEBUG_THREADS_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
-    enum cli_exit code = cli_call(c, "DebugThreads", &rq.base, &m);
+    enum cli_exit code;
+
+    if (c->opt.agent)
+        rq.agent = c->opt.agent;
+    code = cli_call(c, "DebugThreads", &rq.base, &m);
 
     if (!code) {
         const Tw__DebugThreadsReply *reply = (const Tw__DebugThreadsReply *)m;

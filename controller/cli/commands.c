@@ -649,6 +649,13 @@ static const struct conf_opt access_create_opts[] = {
       .arg = "TIME",
       .help = "How long it works, such as 90d. Without it until it is revoked." },
 };
+static const struct conf_opt debug_opts[] = {
+    { .name = "agent",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(agent),
+      .arg = "NAME",
+      .help = "The threads of that agent, which must be connected. Without it the controller's." },
+};
 static const struct conf_opt audit_opts[] = {
     { .name = "since",
       .type = CONF_STR,
@@ -1205,14 +1212,16 @@ const struct cli_command cli_commands[] = {
       .run = cmd_status },
     { .group = "debug",
       .name = "threads",
-      .brief = "what each thread of the controller does, and what waits for it",
-      .doc = "For who has to find out why the controller is slow; of the role admin. A thread works in rounds and waits in between: DOES and FOR "
+      .brief = "what each thread of the controller or an agent does, and what waits for it",
+      .doc = "For who has to find out why the controller or an agent is slow; of the role admin. A thread works in rounds and waits in between: DOES and FOR "
              "say which of the two now, and since when; BUSY is the share of the last one to two minutes that was work, LONGEST the longest "
              "round of them. QUEUED is what waits for it, DROPPED what was not taken because too much did. One that works for long, with "
              "more and more queued, hangs or has too much to do; one that waits for long has nothing to do. - is not known.",
       .examples = "  twampctl debug threads\n"
-                  "  twampctl debug threads -o wide --watch\n",
+                  "  twampctl debug threads -o wide --watch\n"
+                  "  twampctl debug threads --agent ams\n",
       .reads = true,
+      OPTS(debug_opts),
       .run = cmd_debug_threads },
     { .group = "access token",
       .name = "create",

@@ -154,7 +154,8 @@ const struct http_route controller_routes[] = {
          "who changed what, from where, and what was different then; refused tries, too"),
 
     READ("/api/v1/status", "Status", "is the controller itself well?"),
-    READ("/api/v1/debug/threads", "DebugThreads", "what each of its threads does, and what waits for it"),
+    READ("/api/v1/debug/threads", "DebugThreads",
+         "what each thread of the controller, or of an agent, does, and what waits for it"),
 };
 /* clang-format on */
 const size_t controller_routes_n = TW_NELEM(controller_routes);

@@ -185,6 +185,14 @@ uint64_t reader_refused_client(const struct reader_pool *p)
     return 0;
 }
 
+void reader_stats(struct reader_pool *p, struct reader_stats *ret, struct work_stats *work, size_t cap)
+{
+    (void)p;
+    (void)work;
+    (void)cap;
+    *ret = (struct reader_stats){ .threads = 0 };
+}
+
 uint64_t reader_refused(const struct reader_pool *p)
 {
     (void)p;

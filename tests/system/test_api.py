@@ -249,6 +249,10 @@ def test_every_operation_of_the_document_works(build):
         threads = {t["name"]: t for t in api("GET", "/api/v1/debug/threads")["threads"]}
         expect(threads["main loop"]["working"] and threads["main loop"]["rounds"] > 0, threads)
         expect(threads["store writer"]["rounds"] > 0 and threads["http"]["queued"] > 0, threads)  # this very request
+        expect(threads["reader 1"]["rounds"] + threads["reader 2"]["rounds"] > 0, threads)
+        expect(threads["http 1"]["rounds"] + threads["http 2"]["rounds"] > 0, threads)
+        its = {t["name"]: t for t in api("GET", f"/api/v1/debug/threads?agent={lab.names[0]}")["threads"]}
+        expect(its["main loop"]["working"] and its["worker 0"]["rounds"] > 0 and its["worker 0"]["busy_ratio"] > 0, its)
         end_it(api)
         known_parameters(api)
         give_access(api)

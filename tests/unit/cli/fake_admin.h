@@ -1715,7 +1715,6 @@ static void fake_debug_threads(Tw__Admin_Service *s, const Tw__DebugThreadsReque
     Tw__ThreadState t[4], *list[] = { &t[0], &t[1], &t[2], &t[3] };
 
     (void)s;
-    (void)rq;
     for (size_t i = 0; i < 4; i++) {
         tw__thread_state__init(&t[i]);
         t[i].threads = 1;
@@ -1742,8 +1741,12 @@ static void fake_debug_threads(Tw__Admin_Service *s, const Tw__DebugThreadsReque
     t[2].threads = 2;
     t[3].name = (char *)"receiver ops";
     t[3].queue_max = 1000;
+    if (*rq->agent) {
+        t[1].name = (char *)"worker 0";
+        t[1].queue_max = 4096;
+    }
     reply.threads = list;
-    reply.n_threads = 4;
+    reply.n_threads = *rq->agent ? 2 : 4;
     closure(&reply, data);
 }
 

@@ -111,6 +111,7 @@ static const struct {
     { "debug-threads-wide", "debug threads -o wide", NULL },
     { "debug-threads-json", "debug threads -o json", NULL },
     { "debug-threads-csv", "debug threads -o csv", NULL },
+    { "debug-threads-agent", "debug threads --agent ams", NULL },
     { "audit", "audit", NULL },
     { "audit-wide", "audit -o wide", NULL },
     { "audit-csv", "audit -o csv", NULL },

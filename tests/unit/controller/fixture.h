@@ -43,6 +43,7 @@ struct fake {
     struct rpc_client *client;
     struct rpc_peer *peer;
     Tw__FleetAgent_Service service;
+    Tw__ThreadState *thread; /* its only one; NULL: it cannot tell */
     struct rpc_service offered;
     bool enrols, acks, refuses_schedule; /* what it does by itself */
     bool once;                           /* does not come back */
@@ -278,6 +279,23 @@ static inline void fake_live(Tw__FleetAgent_Service *s, const Tw__LiveRequest *r
     (void)rq;
     (void)closure;
     rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
+}
+
+/* One from before Threads has none. */
+static inline void fake_threads(Tw__FleetAgent_Service *s, const Tw__ThreadsRequest *rq,
+                                Tw__ThreadsReply_Closure closure, void *data)
+{
+    struct fake *a = (struct fake *)((char *)s - offsetof(struct fake, service));
+    Tw__ThreadsReply reply = TW__THREADS_REPLY__INIT;
+
+    (void)rq;
+    if (!a->thread) {
+        rpc_fail(data, TW__STATUS__STATUS_UNIMPLEMENTED, "not here");
+        return;
+    }
+    reply.threads = &a->thread;
+    reply.n_threads = 1;
+    closure(&reply, data);
 }
 
 /* An agent from before Diagnose has no answers. */
