@@ -24,7 +24,8 @@ NAMES = ("twampmesh-agent", "twampmesh-controller", "twampmesh-tools")
 DAEMONS = ("agent", "controller")
 # It closes no request for a package: nobody uploads these to Debian. Nothing else is overlooked.
 SUPPRESSED = "initial-upload-closes-no-bugs"
-STATIC_BYTES = 7_000_000
+STATIC_BYTES = 5_000_000
+STATIC_TESTS = ("a_whole_life_by_certificates", "a_key_changes_while_agents_measure", "agent_killed_again_and_again", "twamp_is_agreed")
 MESH = """mesh: way
 topology: list
 targets: { far: "192.0.2.2:862" }
@@ -263,6 +264,21 @@ def test_static_agent(out):
         root.until("a result", lambda: received(root) > 100, 45)
         refused = root.run("/srv/empty/twamp-agent --data-dir /tmp/none --reflect none --http 127.0.0.1:9", ok=False)
         expect("built without an HTTP server" in refused, refused)
+
+
+def test_static_agent_in_place_of_the_other(out):
+    """System tests of what its libraries do: TLS, identities, keys of all kinds, TWAMP-Control in every mode, the spool."""
+    build, top = out.parent, HERE.parent.parent
+    with tempfile.TemporaryDirectory() as folder:
+        mix = pathlib.Path(folder)
+        (mix / "agent").mkdir()
+        for path in [*build.iterdir(), *(build / "agent").iterdir()]:
+            if path != build / "agent":
+                (mix / path.relative_to(build)).symlink_to(path)
+        (mix / "agent/twamp-agent").unlink()
+        (mix / "agent/twamp-agent").symlink_to(static_agent())
+        said = subprocess.run(["/usr/bin/python3", top / "tests/system/run.py", mix, *STATIC_TESTS], capture_output=True, text=True)
+        expect(said.returncode == 0 and ("\n" + said.stdout).count("\nok ") >= len(STATIC_TESTS), said.stdout[-3000:] + said.stderr[-1000:])
 
 
 def test_from_source(out):
