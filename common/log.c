@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -211,14 +213,30 @@ static void put_end(struct line *l)
     l->len += strlen(end);
 }
 
-static void write_line(const struct line *l)
+/* ---- Writing ---- */
+
+static pthread_mutex_t writing =
+    PTHREAD_MUTEX_INITIALIZER; /* so that what can be written is still room when it is written */
+static uint64_t not_written;   /* lines, since the last that was */
+
+/* Room for a line, without waiting? A file has always; a pipe or socket whose reader sleeps has none. */
+static bool has_room(void)
+{
+    struct pollfd p = { .fd = config.fd, .events = POLLOUT };
+
+    return poll(&p, 1, 0) < 0 || p.revents;
+}
+
+static bool write_line(const struct line *l)
 {
     ssize_t n;
 
+    if (!has_room())
+        return false;
     do
         n = write(config.fd, l->text, l->len);
     while (n < 0 && errno == EINTR);
-    /* Nowhere to complain to if stderr is gone. */
+    return n >= 0 || errno != EAGAIN; /* nowhere to complain to if stderr is gone */
 }
 
 /* The journal takes the level from the beginning of a line (sd-daemon(3)). */
@@ -239,23 +257,44 @@ static void put_head(struct line *l, enum log_level level, bool journal)
     put_pair(l, &LOG_S("program", config.program));
 }
 
+static void make_line(struct line *l, enum log_level level, const char *event, const struct log_kv *kv)
+{
+    int format = atomic_load_explicit(&config.format, memory_order_relaxed);
+
+    l->len = 0;
+    l->full = l->begun = false;
+    l->json = format == LOG_JSON;
+    put_head(l, level, format == LOG_JOURNAL);
+    put_pair(l, &LOG_S("event", event));
+    for (; kv && kv->key; kv++)
+        put_pair(l, kv);
+    put_end(l);
+}
+
+/* Before the first line that can be written again. */
+static bool tell_not_written(void)
+{
+    struct line l;
+
+    make_line(&l, LOG_WARN_, "lines of the log are lost: its reader did not read",
+              (const struct log_kv[]){ LOG_U("lines", not_written), { 0 } });
+    return write_line(&l);
+}
+
 void log_event(enum log_level level, const char *event, const struct log_kv *kv)
 {
     struct line l;
-    int format, saved_errno = errno; /* callers log first and look at errno later */
+    int saved_errno = errno; /* callers log first and look at errno later */
 
     if ((int)level < atomic_load_explicit(&config.min, memory_order_relaxed))
         return;
-    format = atomic_load_explicit(&config.format, memory_order_relaxed);
-    l.len = 0;
-    l.full = l.begun = false;
-    l.json = format == LOG_JSON;
-    put_head(&l, level, format == LOG_JOURNAL);
-    put_pair(&l, &LOG_S("event", event));
-    for (; kv && kv->key; kv++)
-        put_pair(&l, kv);
-    put_end(&l);
-    write_line(&l);
+    make_line(&l, level, event, kv);
+    pthread_mutex_lock(&writing);
+    if (not_written && tell_not_written())
+        not_written = 0;
+    if (not_written || !write_line(&l))
+        not_written++;
+    pthread_mutex_unlock(&writing);
     errno = saved_errno;
 }
 

@@ -1,5 +1,6 @@
 /* common/log.h - one line per event on stderr: key=value for people, or one JSON object (--log-format json).
- * Thread-safe (one write(2) per line). Not for packet paths. */
+ * Thread-safe (one write(2) per line). Not for packet paths. Nobody waits for who reads it: lines for which a
+ * pipe or socket has no room are dropped, counted, and told once there is. */
 #ifndef TW_COMMON_LOG_H
 #define TW_COMMON_LOG_H
 

@@ -112,10 +112,10 @@ def journals(folder):
     return [c for path in sorted(glob.glob(f"{folder}/*.*")) for c in journal(path, pathlib.Path(path).name.rpartition(".")[0])]
 
 
-def counts(folder):
+def counts(folder, which="*.*"):
     """(closed, durable) without decoding anything: cheap enough to be asked all the time."""
     closed = durable = 0
-    for path in glob.glob(f"{folder}/*.*"):
+    for path in glob.glob(f"{folder}/{which}"):
         data, at = pathlib.Path(path).read_bytes(), 0
         while at + 16 <= len(data):
             kind, length, _ = struct.unpack_from("=IIq", data, at)

@@ -1,151 +1,81 @@
-"""The table of faults: each is a function that injects it and one that heals it. A plan of them follows from the seed alone.
-
-inject(lab, who, rng) may return something that heal(lab, who, it) needs. `on`: who can have it: "agent", "controller" or "any".
-"""
+"""The table of faults, and plans of them that follow from the seed alone. What each does is in kinds.py."""
 import collections
 import errno
-import os
-import signal
 import time
 
-from lab import Failure
+import kinds as k
+from lab import Failure, wait
+from rig import ALL
 
-Fault = collections.namedtuple("Fault", "name on inject heal")
-
-
-# ---- Processes ----
-
-def kill(lab, who, rng):
-    lab.process(who).kill()
+# group: which scenario of test_faults.py has it. on: who can have it: "agent", "controller" or "any". effect: None, or whether it has been noticed.
+Fault = collections.namedtuple("Fault", "group name on inject heal effect", defaults=[None])
 
 
-def start(lab, who, it):
-    lab.start_again(who)
+def shim(name, on, calls, rate, error=0, delay=0.0, **parties):
+    return Fault("host", name, on, k.shim_fault(calls, rate, error, delay, **parties), k.shim_off, k.shim_effect)
 
 
-def freeze(lab, who, rng):
-    os.kill(lab.process(who).popen.pid, signal.SIGSTOP)
-
-
-def thaw(lab, who, it):
-    os.kill(lab.process(who).popen.pid, signal.SIGCONT)
-
-
-def stop(lab, who, rng):
-    """SIGTERM, as an upgrade does."""
-    code = lab.process(who).stop()
-    if code:
-        raise Failure(f"{who} ended with {code}: {lab.process(who).tail()}")
-
-
-# ---- Network: the connection of one agent, or of all at the controller ----
-
-def rules(lab, who, incoming, outgoing):
-    lab.nft(lab.host(who), f"""
-        table inet chaos {{
-          chain in {{ type filter hook input priority 0; tcp dport 8620 {incoming}; tcp sport 8620 {incoming}; }}
-          chain out {{ type filter hook output priority 0; tcp dport 8620 {outgoing}; tcp sport 8620 {outgoing}; }}
-        }}""")
-
-
-def reconnect(lab, who, it):
-    lab.exec(lab.host(who), "nft", "delete", "table", "inet", "chaos")
-
-
-def partition(lab, who, rng):
-    rules(lab, who, "drop", "drop")
-
-
-def deaf(lab, who, rng):
-    rules(lab, who, "drop", "accept")
-
-
-def mute(lab, who, rng):
-    rules(lab, who, "accept", "drop")
-
-
-def reset(lab, who, rng):
-    rules(lab, who, "reject with tcp reset", "accept")
-
-
-def half_open(lab, who, rng):
-    """It dies, and its last packets do not get through: the other side keeps a connection with nobody at its end."""
-    rules(lab, who, "drop", "drop")
-    lab.process(who).kill()
-
-
-def start_reconnected(lab, who, it):
-    reconnect(lab, who, it)
-    lab.start_again(who)
-
-
-# ---- Disks and memory, by the shim ----
-
-def shim_fault(calls, rate, error=0, delay=0.0):
-    def inject(lab, who, rng):
-        lab.shims[who].fail(calls, rate, error, delay)
-        return lab.shims[who].injected()
-
-    return inject
-
-
-def no_memory(lab, who, rng):
-    """Now and then, often, or none at all."""
-    rate = rng.choice([0.02, 0.3, 1.0])
-    lab.say(f"  {rate:.0%} of its allocations fail")
-    return shim_fault(["malloc", "calloc", "realloc"], rate, errno.ENOMEM)(lab, who, rng)
-
-
-def shim_off(lab, who, before):
-    lab.shims[who].off()
-    lab.say(f"  {lab.shims[who].injected() - before} calls of {who} failed or were slow")
-
-
-DISK = ["write", "pwrite", "fsync", "ftruncate", "open"]
-
-
-# ---- Clocks ----
-
-def step_clock(lab, who, rng):
-    seconds = rng.choice([-3600.0, -2.5, 0.7, 30.0])
-    lab.shims[who].step(seconds)
-    return seconds
-
-
-def step_back(lab, who, seconds):
-    lab.shims[who].step(-seconds)
+def network(name, incoming, outgoing):
+    return Fault("network", name, "any", k.filtered(incoming, outgoing), k.reconnect)
 
 
 FAULTS = [
-    Fault("kill -9", "any", kill, start),
-    Fault("SIGTERM", "any", stop, start),
-    Fault("SIGSTOP", "any", freeze, thaw),
-    Fault("partition", "any", partition, reconnect),
-    Fault("one way: nothing comes in", "any", deaf, reconnect),
-    Fault("one way: nothing gets out", "any", mute, reconnect),
-    Fault("connections reset", "any", reset, reconnect),
-    Fault("half-open", "any", half_open, start_reconnected),
-    Fault("slow disk", "any", shim_fault(["fsync"], 1.0, 0, 0.3), shim_off),
-    Fault("disk errors", "any", shim_fault(DISK, 0.2, errno.EIO), shim_off),
-    Fault("disk full", "any", shim_fault(DISK, 1.0, errno.ENOSPC), shim_off),
-    Fault("disk read-only", "any", shim_fault(DISK, 1.0, errno.EROFS), shim_off),
-    Fault("no memory", "any", no_memory, shim_off),
-    Fault("interrupted calls", "any", shim_fault(["epoll_wait"], 0.3, errno.EINTR), shim_off),
-    Fault("no buffers", "any", shim_fault(["sendmsg", "recvmsg"], 0.3, errno.ENOBUFS), shim_off),
-    Fault("no descriptors", "any", shim_fault(["accept", "open"], 0.5, errno.EMFILE), shim_off),
-    Fault("clock stepped", "agent", step_clock, step_back),
+    Fault("network", "kill -9", "any", k.kill, k.start),
+    Fault("network", "SIGTERM", "any", k.stop, k.start),
+    Fault("network", "SIGSTOP", "any", k.freeze, k.thaw),
+    network("partition", "drop", "drop"),
+    network("one way: nothing comes in", "drop", "accept"),
+    network("one way: nothing gets out", "accept", "drop"),
+    network("connections reset", "reject with tcp reset", "accept"),
+    network("every third packet lost", "numgen random mod 3 < 1 drop", "numgen random mod 3 < 1 drop"),
+    network("large packets vanish", "meta length > 300 drop", "meta length > 300 drop"),
+    Fault("network", "half-open", "any", k.half_open, k.start_reconnected),
+    Fault("network", "interface down", "any", k.link_down, k.link_up),
+    Fault("network", "another address", "agent", k.other_address, k.old_address),
+    shim("slow disk", "any", ["fsync"], 1.0, 0, 0.3),
+    shim("disk errors", "any", k.DISK, 0.2, errno.EIO),
+    shim("disk full", "any", k.DISK, 1.0, errno.ENOSPC),
+    shim("disk read-only", "any", k.DISK, 1.0, errno.EROFS),
+    Fault("host", "no memory", "any", k.no_memory, k.shim_off, k.shim_effect),
+    shim("interrupted calls", "any", ["epoll_wait"], 0.3, errno.EINTR),
+    shim("no buffers", "agent", ["sendmsg", "recvmsg"], 0.3, errno.ENOBUFS),
+    shim("connections not taken", "controller", ["accept"], 0.7, errno.EMFILE, parties=ALL),
+    Fault("host", "clock stepped", "any", k.step_clock, k.step_back),
+    Fault("host", "out of descriptors", "any", k.no_descriptors, k.some_descriptors),
+    Fault("host", "out of processes", "any", k.no_processes, k.some_processes),
+    Fault("host", "file system full", "any", k.full_disk, k.empty_disk, k.disk_is_missed),
+    Fault("host", "out of inodes", "any", k.no_inodes, k.some_inodes, k.has_tried),
+    Fault("host", "file locked by another program", "any", k.lock_file, k.unlock_file),
+    Fault("host", "log not read", "any", k.block_log, k.unblock_log, k.log_is_missed),
 ]
-BY_NAME = {f.name: f for f in FAULTS}
+# Those that take more than a moment have scenarios of their own.
+SCENARIOS = {
+    "controller away for long": "backlog.outage",
+    "corrupted spool": "corruption.spool",
+    "corrupted database": "corruption.database",
+    "name servers fail": "names.name_servers",
+    "slow readers of every route": "readers.slow_readers",
+    "an upgrade that older releases cannot work with": "release.breaking_and_back",
+    "a hostile agent": "strangers.hostile_agent",
+    "a thousand agents at once": "strangers.herd",
+    "everything of FAULTS, over connections and processes": "faults.processes_and_network",
+    "everything of FAULTS, over what a host runs out of": "faults.host",
+    "this table": "faults.table",
+}
 Step = collections.namedtuple("Step", "gap fault who hold")
 
 
-def make_plan(rng, names, faults, n, longest=2.0):
-    """n faults one after another: [Step]"""
+def rows(group):
+    return [f for f in FAULTS if f.group == group]
+
+
+def make_plan(rng, names, group, rounds, longest=1.0):
+    """Each fault of the group once in each round, in another order: [Step]"""
     out = []
-    for _ in range(n):
-        fault = BY_NAME[rng.choice(faults)]
-        who = rng.choice([*names, "controller"] if fault.on == "any" else names)
-        out.append(Step(rng.uniform(0.1, 1.2), fault, who, rng.uniform(0.1, longest)))
+    for _ in range(rounds):
+        for fault in rng.sample(rows(group), len(rows(group))):
+            who = {"any": [*names, "controller"], "agent": names, "controller": ["controller"]}[fault.on]
+            out.append(Step(rng.uniform(0.1, 0.6), fault, rng.choice(who), rng.uniform(0.1, longest)))
     return out
 
 
@@ -162,6 +92,8 @@ def run_plan(lab, plan):
         lab.say(f"{step.fault.name}: {step.who}, for {step.hold:.2f} s")
         it = step.fault.inject(lab, step.who, lab.rng)
         pass_time(step.hold)
+        if step.fault.effect:
+            wait(f"{step.who} to notice: {step.fault.name}", lambda s=step: s.fault.effect(lab, s.who, it), 15)
         step.fault.heal(lab, step.who, it)
         must_live(lab)
     lab.say("all is healed")

@@ -1,10 +1,14 @@
 """A fleet with a shim in every program, faults by plan, and the checker at the end."""
+import contextlib
+import fcntl
 import mmap
 import os
 import pathlib
 import random
+import select
 import struct
 import sys
+import threading
 import time
 
 HERE = pathlib.Path(__file__).parent
@@ -17,9 +21,11 @@ from lab import Lab, expect, sh, wait  # noqa: E402
 CALLS = ["malloc", "calloc", "realloc", "write", "pwrite", "fsync", "ftruncate", "open", "sendmsg", "recvmsg", "epoll_wait", "accept"]
 PROGRAM, SQLITE, PROTOBUF, OTHER = 1, 2, 4, 8
 OURS = PROGRAM | SQLITE | PROTOBUF
+ALL = OURS | OTHER
 HEAD, RULE = struct.Struct("=IIQq"), struct.Struct("=IiQQ")
 EXACT_SECONDS = 60.0
-DISK_BYTES = 256 << 20
+DISK_BYTES, DISK_INODES = 256 << 20, 10000
+F_SETPIPE_SZ = 1031
 
 
 class Shim:
@@ -61,20 +67,64 @@ class Shim:
         self.head(armed, parties)
 
 
-class ChaosLab(Lab):
-    """options: more arguments of agents, for each start; controller_options as well."""
+class LogPipe:
+    """What a program says goes through a pipe into its log file, until we stop reading."""
+    JUNK = b"#" * 4095 + b"\n"
 
-    def __init__(self, build, agents, seed, options=(), controller_options=(), **kw):
+    def __init__(self, path, log):
+        os.mkfifo(path)
+        self.fd, self.log, self.reading = os.open(path, os.O_RDWR | os.O_NONBLOCK), log, threading.Event()
+        fcntl.fcntl(self.fd, F_SETPIPE_SZ, 8192)
+        self.path, self.ended = path, False
+        self.reading.set()
+        self.thread = threading.Thread(target=self.copy, daemon=True)
+        self.thread.start()
+
+    def copy(self):
+        rest = b""
+        while not self.ended:
+            self.reading.wait()
+            if not select.select([self.fd], [], [], 0.1)[0] or not self.reading.is_set():
+                continue
+            *lines, rest = (rest + os.read(self.fd, 65536)).split(b"\n")
+            with open(self.log, "ab") as out:
+                out.write(b"".join(line + b"\n" for line in lines if not line.startswith(b"####")))
+
+    def block(self):
+        self.reading.clear()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(self.fd, self.JUNK)
+
+    def unblock(self):
+        self.reading.set()
+
+    def close(self):
+        self.ended = True
+        self.reading.set()
+        self.thread.join()
+        os.close(self.fd)
+
+
+class ChaosLab(Lab):
+    """options: more arguments of agents, for each start; controller_options as well. disks: each program has a file system of its own; pipes: it logs into a pipe."""
+
+    def __init__(self, build, agents, seed, options=(), controller_options=(), disks=False, pipes=False, **kw):
         super().__init__(build, agents, **kw)
         self.seed, self.rng = seed, random.Random(seed)
         self.options, self.controller_options = list(options), list(controller_options)
         self.this = self.build  # the release that is tested, whatever `build` is meanwhile
-        self.disks = []
+        self.disks, self.pipes = [], {}
         self.began, self.timeline = time.monotonic(), []
         self.runs = {}
         self.closed = (0.0, 0, 0)  # since when, summaries closed, durable
         os.mkdir(f"{self.dir}/journal")
         self.shims = {who: Shim(f"{self.dir}/{who}.shim", self.rng.getrandbits(63)) for who in [*agents, "controller"]}
+        for who in self.shims:
+            if disks:
+                self.give_disk(who)
+            if pipes:
+                self.pipes[who] = LogPipe(f"{self.dir}/{who}.pipe", f"{self.dir}/{who}.log")
 
     # ---- programs ----
 
@@ -83,7 +133,15 @@ class ChaosLab(Lab):
         if who != "controller":
             self.runs[who] = self.runs.get(who, -1) + 1
             env.append(f"CHAOS_JOURNAL={self.dir}/journal/{who}.{self.runs[who]:04d}")
+        if who in self.pipes:
+            env += ["sh", "-c", f'exec "$@" 2>{self.pipes[who].path}', "sh"]
         return env + args
+
+    def since(self, who, at):
+        """What it has logged since its log was so long."""
+        with open(self.process(who).log, errors="replace") as f:
+            f.seek(at)
+            return f.read()
 
     def start_controller(self, *extra):
         super().start_controller(*self.controller_options, *extra)
@@ -111,7 +169,7 @@ class ChaosLab(Lab):
     def give_disk(self, who):
         """A file system of its own for the data of a program that has not been started yet. In memory: it is full when we say so."""
         os.makedirs(self.data(who), mode=0o700, exist_ok=True)
-        sh("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "chaos", self.data(who))
+        sh("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},nr_inodes={DISK_INODES},mode=0700", "chaos", self.data(who))
         self.disks.append(who)
 
     def fill_disk(self, who, room=0):
@@ -120,8 +178,12 @@ class ChaosLab(Lab):
         used = (st.f_blocks - st.f_bfree) * st.f_frsize
         sh("mount", "-o", f"remount,size={used + room}", self.data(who))
 
+    def fill_inodes(self, who):
+        st = os.statvfs(self.data(who))
+        sh("mount", "-o", f"remount,nr_inodes={st.f_files - st.f_ffree}", self.data(who))
+
     def empty_disk(self, who):
-        sh("mount", "-o", f"remount,size={DISK_BYTES}", self.data(who))
+        sh("mount", "-o", f"remount,size={DISK_BYTES},nr_inodes={DISK_INODES}", self.data(who))
 
     # ---- what happened ----
 
@@ -139,6 +201,8 @@ class ChaosLab(Lab):
         try:
             super().__exit__(kind, value, trace)
         finally:
+            for pipe in self.pipes.values():
+                pipe.close()
             for who in self.disks:
                 sh("umount", "--lazy", self.data(who), check=False)
             sh("rm", "-rf", self.dir)

@@ -269,6 +269,55 @@ static void threads_share_a_limit(void **state)
         fail_msg("%u let through", sum);
 }
 
+/* ---- A reader that sleeps ---- */
+
+/* A pipe that blocks whoever writes to it when it is full. */
+static void *log_six(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 6; i++)
+        log_event(LOG_WARN_, "asleep", (const struct log_kv[]){ LOG_I("n", i), { 0 } });
+    return arg;
+}
+
+static void a_reader_that_sleeps_holds_nobody(void **state)
+{
+    static char out[65536];
+    int p[2], saved = dup(STDERR_FILENO);
+    pthread_t threads[2];
+    ssize_t n;
+
+    (void)state;
+    assert_int_equal(pipe(p), 0);
+    assert_true(fcntl(p[1], F_SETPIPE_SZ, 8192) >= 8192);
+    log_init("prog", LOG_INFO_, LOG_TEXT);
+    dup2(p[1], STDERR_FILENO);
+    alarm(20); /* the end, if anybody waits */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, log_six, NULL), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    n = read(p[0], out, sizeof out - 1); /* the pipe had room for some */
+    for (int i = 0; i < 300; i++)
+        log_event(
+            LOG_WARN_, "asleep",
+            (const struct log_kv[]){ LOG_S("filler", "0123456789012345678901234567890123456789"), { 0 } });
+    n = read(p[0], out, sizeof out - 1);
+    assert_true(n > 0);
+    log_event(LOG_WARN_, "awake", NULL);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    alarm(0);
+    n = read(p[0], out, sizeof out - 1);
+    assert_true(n > 0);
+    out[n] = '\0';
+    assert_non_null(strstr(out, "event=\"lines of the log are lost: its reader did not read\" lines="));
+    assert_null(strstr(out, "lines=0\n"));
+    assert_true(strstr(out, "event=awake") > strstr(out, "lines="));
+    close(p[0]);
+    close(p[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +327,7 @@ int main(void)
         cmocka_unit_test(the_journal_gets_levels_and_nothing_twice),
         cmocka_unit_test(long_lines_are_cut_visibly),
         cmocka_unit_test(levels_filter),
+        cmocka_unit_test(a_reader_that_sleeps_holds_nobody),
         cmocka_unit_test(no_ten_seconds_have_more_than_the_burst),
         cmocka_unit_test(a_burst_of_none_holds_all),
         cmocka_unit_test(threads_share_a_limit),
