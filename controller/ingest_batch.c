@@ -221,6 +221,5 @@ enum tw_rc ingest_batch_store(struct writer_job *j, struct store *s, struct tw_e
             b->result = part;
         from += n;
     } while (from < b->n && part != STORE_OUT_OF_SEQ);
-    b->at = store_full_cursor(s, b->agent_id, b->spool_id);
-    return TW_OK;
+    return store_full_cursor(s, b->agent_id, b->spool_id, &b->at, err);
 }

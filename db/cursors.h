@@ -3,7 +3,7 @@
 #ifndef TW_DB_CURSORS_H
 #define TW_DB_CURSORS_H
 
-#include "db/store.h"
+#include "db/store_history.h"
 
 struct cursor {
     int64_t agent_id;

@@ -3,7 +3,7 @@
 #ifndef TW_DB_LEVEL_H
 #define TW_DB_LEVEL_H
 
-#include "db/store.h"
+#include "db/store_history.h"
 
 /* The cell of `level` (not raw) that t is in begins here. */
 int64_t level_cell(enum store_level level, int64_t t_ns);

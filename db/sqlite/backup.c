@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 enum tw_rc store_backup(const char *from, const char *to, const struct store_progress *p, uint64_t *ret_bytes,
                         struct tw_err *err)
@@ -28,7 +28,7 @@ enum tw_rc store_backup(const char *from, const char *to, const struct store_pro
     rc = store_reader_open(from, &r, err);
     if (rc)
         return rc;
-    rc = sq_copy(&r->q, part, p, ret_bytes, err);
+    rc = sq_copy(r->q, part, p, ret_bytes, err);
     store_reader_close(r);
     if (rc)
         return rc;

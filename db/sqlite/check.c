@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "db/sqlite/store_priv.h"
+#include "db/sqlite/cells.h"
+#include "db/store_priv.h"
 
 struct checking {
     struct sq *q;
@@ -457,7 +458,7 @@ enum tw_rc store_check(const char *path, const struct store_progress *p,
 
     if (rc)
         return rc;
-    k.q = &r->q;
+    k.q = r->q;
     rc = sq_exec(k.q, "BEGIN", err);
     if (!rc)
         rc = run_all(&k, err);

@@ -1,7 +1,7 @@
 /* Why summaries are missing. */
 #include <stdlib.h>
 #include <string.h>
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 static const char *const cause_names[STORE_CAUSES] = {
     [STORE_AGENT_DOWN] = "agent_down", [STORE_AWAITED] = "awaited", [STORE_REFUSED] = "refused",
@@ -18,7 +18,7 @@ const char *store_cause_name(enum store_cause c)
 static enum tw_rc put(struct store *s, const struct store_absence *a, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_ABSENCE_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_ABSENCE_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -38,7 +38,7 @@ enum tw_rc store_agent_lost(struct store *s, const char *source, int64_t from_ns
 enum tw_rc store_agent_found(struct store *s, const char *source, int64_t started_ns, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_ABSENCE_DOWN, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_ABSENCE_DOWN, &c, err);
 
     if (rc)
         return rc;
@@ -47,7 +47,7 @@ enum tw_rc store_agent_found(struct store *s, const char *source, int64_t starte
     rc = sq_run(&c, err);
     if (rc)
         return rc;
-    rc = sq_start(&s->q, ST_ABSENCE_FORGET, &c, err);
+    rc = sq_start(s->q, ST_ABSENCE_FORGET, &c, err);
     if (rc)
         return rc;
     sq_put_text(&c, source);
@@ -64,7 +64,7 @@ static int cmp_refusals(const void *a, const void *b)
 static enum tw_rc end_refusal(struct store *s, int64_t id, int64_t at_ns, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_ABSENCE_END, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_ABSENCE_END, &c, err);
 
     if (rc)
         return rc;
@@ -84,7 +84,7 @@ static enum tw_rc open_refusals(struct store *s, const char *source, struct open
 {
     struct sq_cur c;
     size_t cap = 0;
-    enum tw_rc rc = sq_start(&s->q, ST_ABSENCE_REFUSED, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_ABSENCE_REFUSED, &c, err);
 
     if (rc)
         return rc;
@@ -141,12 +141,12 @@ static enum store_cause cause_of(const char *name)
     return STORE_UNKNOWN;
 }
 
-enum tw_rc store_read_absences(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
-                               enum tw_rc (*fn)(void *ctx, const struct store_absence *a), void *ctx,
-                               struct tw_err *err)
+enum tw_rc control_read_absences(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
+                                 enum tw_rc (*fn)(void *ctx, const struct store_absence *a), void *ctx,
+                                 struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_ABSENCES, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_ABSENCES, &c, err);
 
     if (rc)
         return rc;

@@ -1,14 +1,14 @@
 /* Operators' tokens, and what was done. */
 #include "db/store_access.h"
 #include <string.h>
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 /* ---- Tokens ---- */
 
 enum tw_rc store_put_access_token(struct store *s, const struct store_access_token *t, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_ACCESS_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_ACCESS_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -27,7 +27,7 @@ enum tw_rc store_put_access_token(struct store *s, const struct store_access_tok
 enum tw_rc store_remove_access_token(struct store *s, const char *id, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_ACCESS_REMOVE, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_ACCESS_REMOVE, &c, err);
 
     if (rc)
         return rc;
@@ -62,7 +62,7 @@ enum tw_rc store_each_access_token(struct store *s,
 {
     struct store_access_token t;
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_ACCESS_EACH, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_ACCESS_EACH, &c, err);
 
     if (rc)
         return rc;
@@ -83,7 +83,7 @@ enum tw_rc store_each_access_token(struct store *s,
 enum tw_rc store_put_audit(struct store *s, const struct store_audit *a, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_AUDIT_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_AUDIT_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -107,7 +107,7 @@ enum tw_rc store_put_audit(struct store *s, const struct store_audit *a, struct 
 enum tw_rc store_last_audit(struct store *s, uint64_t *ret, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_AUDIT_LAST, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_AUDIT_LAST, &c, err);
 
     if (!rc)
         rc = sq_next(&c, err);
@@ -120,7 +120,7 @@ enum tw_rc store_last_audit(struct store *s, uint64_t *ret, struct tw_err *err)
 enum tw_rc store_retain_audit(struct store *s, int64_t before_ns, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_RETAIN_AUDIT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_RETAIN_AUDIT, &c, err);
 
     if (rc)
         return rc;
@@ -152,7 +152,7 @@ enum tw_rc store_read_audit(struct store_reader *r, const struct store_audit_que
 {
     struct store_audit a;
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_AUDIT, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_AUDIT, &c, err);
 
     if (rc)
         return rc;

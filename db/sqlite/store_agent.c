@@ -1,7 +1,8 @@
 /* Agents. */
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void put_columns(struct sq_cur *c, const struct store_agent *a)
@@ -21,7 +22,7 @@ enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err
 {
     struct sq_cur c;
     int64_t id;
-    enum tw_rc rc = sq_start(&s->q, a->id ? ST_AGENT_UPDATE : ST_AGENT_INSERT, &c, err);
+    enum tw_rc rc = sq_start(s->q, a->id ? ST_AGENT_UPDATE : ST_AGENT_INSERT, &c, err);
 
     if (rc)
         return rc;
@@ -45,7 +46,7 @@ enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err
 enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_AGENT_DELETE, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_AGENT_DELETE, &c, err);
 
     if (rc)
         return rc;
@@ -55,23 +56,64 @@ enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
         return tw_err_set(err, rc, "no agent has id %lld", (long long)id);
     if (!rc)
         rc = sq_run(&c, err);
+    return rc ? rc : s->history->ops->forget_agent(s->history, id, err);
+}
+
+enum tw_rc control_find_agent(struct store *s, int64_t id, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(s->q, ST_AGENT_KNOWN, &c, err);
+
     if (rc)
         return rc;
-    cursors_drop_agent(&s->cursors, id);
-    if (!s->q.in_txn)
-        cursors_commit(&s->cursors);
+    sq_put_i64(&c, id);
+    rc = sq_next(&c, err);
+    if (rc == TW_ENOENT)
+        return tw_err_set(err, rc, "no agent has id %lld", (long long)id);
+    return rc ? rc : sq_run(&c, err);
+}
+
+enum tw_rc control_agents_named(struct store_reader *r, const char *name, int64_t **ret, size_t *ret_n,
+                                struct tw_err *err)
+{
+    int64_t *ids = NULL;
+    size_t n = 0, cap = 0;
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(r->q, ST_AGENT_NAMED, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, name);
+    while ((rc = sq_next(&c, err)) == TW_OK) {
+        if (n == cap) {
+            int64_t *more = realloc(ids, (cap = cap ? 2 * cap : 4) * sizeof *more);
+            if (!more) {
+                sq_end(&c);
+                free(ids);
+                return tw_err_set(err, TW_ENOMEM, "out of memory");
+            }
+            ids = more;
+        }
+        ids[n++] = sq_take_i64(&c);
+    }
+    if (rc != TW_ENOENT) {
+        free(ids);
+        return rc;
+    }
+    *ret = ids;
+    *ret_n = n;
     return TW_OK;
 }
 
 enum tw_rc store_rename_source(struct store *s, const char *from, const char *to, struct tw_err *err)
 {
-    static const enum store_stmt all[] = { ST_RENAME_SOURCE, ST_RENAME_TARGET, ST_RENAME_GAP, ST_RENAME_ABSENCE,
-                                          ST_RENAME_MAINTENANCE };
+    static const enum store_stmt all[] = { ST_RENAME_SOURCE,  ST_RENAME_TARGET,      ST_RENAME_FORMER,
+                                           ST_RENAME_ABSENCE, ST_RENAME_MAINTENANCE, ST_RENAME_GAP };
     struct sq_cur c;
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; rc == TW_OK && i < TW_NELEM(all); i++) {
-        rc = sq_start(&s->q, all[i], &c, err);
+        rc = sq_start(s->q, all[i], &c, err);
         if (rc)
             return rc;
         sq_put_text(&c, from);
@@ -86,7 +128,7 @@ enum tw_rc store_rename_source(struct store *s, const char *from, const char *to
 static enum tw_rc put_maintenance(struct store *s, const char *agent, int64_t from_ns, int64_t to_ns, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_MAINTENANCE_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_MAINTENANCE_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -104,7 +146,7 @@ enum tw_rc store_put_maintenance(struct store *s, const char *agent, int64_t now
 
     for (size_t i = 0; !rc && i < TW_NELEM(before); i++) {
         struct sq_cur c;
-        rc = sq_start(&s->q, before[i], &c, err);
+        rc = sq_start(s->q, before[i], &c, err);
         if (rc)
             return rc;
         sq_put_text(&c, agent);
@@ -122,7 +164,7 @@ enum tw_rc store_read_maintenance(struct store_reader *r, const char *agent, int
                                   struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_MAINTENANCE, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_MAINTENANCE, &c, err);
 
     if (rc)
         return rc;
@@ -171,7 +213,7 @@ enum tw_rc store_each_agent(struct store *s, enum tw_rc (*fn)(void *ctx, const s
 {
     struct sq_cur c;
     struct store_agent a;
-    enum tw_rc rc = sq_start(&s->q, ST_AGENT_EACH, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_AGENT_EACH, &c, err);
 
     if (rc)
         return rc;

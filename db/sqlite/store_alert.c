@@ -1,10 +1,10 @@
 /* What alerting keeps. */
 #include "db/store_alert.h"
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 static enum tw_rc start(struct store *s, unsigned which, struct sq_cur *c, struct tw_err *err)
 {
-    return sq_start(&s->q, which, c, err);
+    return sq_start(s->q, which, c, err);
 }
 
 static enum tw_rc remove_row(struct store *s, unsigned which, uint64_t id, struct tw_err *err)
@@ -148,7 +148,7 @@ enum tw_rc store_read_alert_documents(struct store_reader *r, uint64_t version, 
 {
     struct sq_cur c;
     size_t n;
-    enum tw_rc rc = sq_start(&r->q, ST_ALERT_DOCUMENTS, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_ALERT_DOCUMENTS, &c, err);
 
     if (rc)
         return rc;

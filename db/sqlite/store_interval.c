@@ -1,5 +1,5 @@
 /* When pairs were scheduled, and what was expected of them. */
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 /* ---- Writing ------------------------------------------------------------------------------------ */
 
@@ -19,7 +19,7 @@ static enum tw_rc look_at_open(struct store *s, uint64_t id, const struct store_
                                struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_INTERVAL_SAME, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_INTERVAL_SAME, &c, err);
 
     if (rc)
         return rc;
@@ -34,7 +34,7 @@ static enum tw_rc look_at_open(struct store *s, uint64_t id, const struct store_
 static enum tw_rc put_rule(struct store *s, const struct store_expectation *x, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_RULE_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_RULE_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -47,7 +47,7 @@ static enum tw_rc open_interval(struct store *s, uint64_t id, uint64_t generatio
                                 const struct store_expectation *x, int64_t from_ns, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_INTERVAL_OPEN, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_INTERVAL_OPEN, &c, err);
 
     if (rc)
         return rc;
@@ -83,7 +83,7 @@ enum tw_rc store_pair_scheduled(struct store *s, uint64_t id, uint64_t generatio
 enum tw_rc store_pair_unscheduled(struct store *s, uint64_t id, int64_t until_ns, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_INTERVAL_CLOSE, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_INTERVAL_CLOSE, &c, err);
 
     if (rc)
         return rc;
@@ -117,7 +117,7 @@ enum tw_rc store_read_intervals(struct store_reader *r, uint64_t pair_id, int64_
                                 struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_INTERVALS, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_INTERVALS, &c, err);
 
     if (rc)
         return rc;

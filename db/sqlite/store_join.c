@@ -1,7 +1,7 @@
 /* Tokens by which agents join, and their certificates. */
 #include "db/store_join.h"
 #include <string.h>
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 static void take_octets(struct sq_cur *c, uint8_t *ret, size_t want)
 {
@@ -18,7 +18,7 @@ static void take_octets(struct sq_cur *c, uint8_t *ret, size_t want)
 enum tw_rc store_put_join_token(struct store *s, const struct store_join_token *t, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_JOIN_TOKEN_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_JOIN_TOKEN_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -42,7 +42,7 @@ enum tw_rc store_each_join_token(struct store *s,
 {
     struct sq_cur c;
     struct store_join_token t;
-    enum tw_rc rc = sq_start(&s->q, ST_JOIN_TOKEN_EACH, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_JOIN_TOKEN_EACH, &c, err);
 
     if (rc)
         return rc;
@@ -69,7 +69,7 @@ enum tw_rc store_each_join_token(struct store *s,
 enum tw_rc store_retain_join_tokens(struct store *s, int64_t before_ns, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_RETAIN_JOIN_TOKEN, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_RETAIN_JOIN_TOKEN, &c, err);
 
     if (rc)
         return rc;
@@ -82,7 +82,7 @@ enum tw_rc store_retain_join_tokens(struct store *s, int64_t before_ns, struct t
 static enum tw_rc trim(struct store *s, const uint8_t *public_key, unsigned keep, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_CERTIFICATE_TRIM, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_CERTIFICATE_TRIM, &c, err);
 
     if (rc)
         return rc;
@@ -95,7 +95,7 @@ enum tw_rc store_put_certificate(struct store *s, const struct store_certificate
                                  struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_CERTIFICATE_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_CERTIFICATE_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -114,7 +114,7 @@ enum tw_rc store_each_certificate(struct store *s,
 {
     struct sq_cur c;
     struct store_certificate cert;
-    enum tw_rc rc = sq_start(&s->q, ST_CERTIFICATE_EACH, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_CERTIFICATE_EACH, &c, err);
 
     if (rc)
         return rc;
@@ -136,7 +136,7 @@ enum tw_rc store_remove_certificates(struct store *s, const uint8_t public_key[S
                                      struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_CERTIFICATE_REMOVE, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_CERTIFICATE_REMOVE, &c, err);
 
     if (rc)
         return rc;

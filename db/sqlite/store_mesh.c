@@ -1,12 +1,12 @@
 /* Meshes, pairs, when pairs were scheduled. */
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 #include <stdio.h>
 
 enum tw_rc store_put_mesh(struct store *s, const struct store_mesh *m, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_MESH_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_MESH_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -18,13 +18,14 @@ enum tw_rc store_put_mesh(struct store *s, const struct store_mesh *m, struct tw
     sq_put_text(&c, m->author ? m->author : "");
     rc = sq_run(&c, err);
     return rc ? rc
-              : store_put_version(s, m->name, m->generation, m->document ? m->document : "", m->paused, err);
+              : control_put_version(s, m->name, m->generation, m->document ? m->document : "", m->paused,
+                                    err);
 }
 
 enum tw_rc store_remove_mesh(struct store *s, const char *name, uint64_t generation, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_MESH_DELETE, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_MESH_DELETE, &c, err);
 
     if (rc)
         return rc;
@@ -34,7 +35,7 @@ enum tw_rc store_remove_mesh(struct store *s, const char *name, uint64_t generat
         return tw_err_set(err, rc, "no mesh is named '%s'", name);
     if (!rc)
         rc = sq_run(&c, err);
-    return rc ? rc : store_put_version(s, name, generation, NULL, false, err);
+    return rc ? rc : control_put_version(s, name, generation, NULL, false, err);
 }
 
 enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_mesh *m),
@@ -42,7 +43,7 @@ enum tw_rc store_each_mesh(struct store *s, enum tw_rc (*fn)(void *ctx, const st
 {
     struct sq_cur c;
     struct store_mesh m;
-    enum tw_rc rc = sq_start(&s->q, ST_MESH_EACH, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_MESH_EACH, &c, err);
 
     if (rc)
         return rc;
@@ -93,7 +94,7 @@ static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_p
 {
     struct sq_cur c;
     uint64_t id;
-    enum tw_rc rc = sq_start(&s->q, which, &c, err);
+    enum tw_rc rc = sq_start(s->q, which, &c, err);
 
     if (rc)
         return rc;
@@ -118,7 +119,7 @@ static enum tw_rc pair_id(struct store *s, enum store_stmt which, struct store_p
 enum tw_rc store_put_slot(struct store *s, uint64_t id, uint8_t slot, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_PAIR_SLOT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_PAIR_SLOT, &c, err);
 
     if (rc)
         return rc;
@@ -159,7 +160,7 @@ enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const st
 {
     struct sq_cur c;
     struct store_pair p;
-    enum tw_rc rc = sq_start(&s->q, ST_PAIR_EACH, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_PAIR_EACH, &c, err);
 
     if (rc)
         return rc;

@@ -1,10 +1,10 @@
 /* Tests on demand: what was asked for, and what became of each pair. */
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 enum tw_rc store_put_test(struct store *s, const struct store_test *t, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_TEST_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_TEST_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -24,7 +24,7 @@ enum tw_rc store_put_test_run(struct store *s, uint64_t test_id, const struct st
                               struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_TEST_RUN_PUT, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_TEST_RUN_PUT, &c, err);
 
     if (rc)
         return rc;
@@ -40,7 +40,7 @@ enum tw_rc store_put_test_run(struct store *s, uint64_t test_id, const struct st
 enum tw_rc store_last_test(struct store *s, uint64_t *ret, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_TEST_LAST, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_TEST_LAST, &c, err);
 
     if (rc)
         return rc;
@@ -52,14 +52,14 @@ enum tw_rc store_last_test(struct store *s, uint64_t *ret, struct tw_err *err)
 }
 
 /* A row of a test that this database does not know: it was lost, and its agents bring back what they have. */
-enum tw_rc store_note_test(struct store *s, const struct tw_summary *row, struct tw_err *err)
+enum tw_rc control_note_test(struct store *s, const struct tw_summary *row, struct tw_err *err)
 {
     static const enum store_stmt both[] = { ST_TEST_NOTE, ST_TEST_RUN_NOTE };
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; i < TW_NELEM(both) && !rc; i++) {
         struct sq_cur c;
-        rc = sq_start(&s->q, both[i], &c, err);
+        rc = sq_start(s->q, both[i], &c, err);
         if (rc)
             return rc;
         sq_put_i64(&c, (int64_t)row->test_id);
@@ -75,7 +75,7 @@ enum tw_rc store_read_tests(struct store_reader *r, uint64_t id, size_t limit,
 {
     struct sq_cur c;
     struct store_test t;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_TESTS, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_TESTS, &c, err);
 
     if (rc)
         return rc;
@@ -107,7 +107,7 @@ enum tw_rc store_read_test_runs(struct store_reader *r, uint64_t id,
 {
     struct sq_cur c;
     struct store_test_run run;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_TEST_RUNS, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_TEST_RUNS, &c, err);
 
     if (rc)
         return rc;

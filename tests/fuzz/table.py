@@ -80,7 +80,7 @@ ROWS = {
                       "only where something is missing, what is appended can be read", "db/sqlite/spool.c db/sqlite/spool_trim.c",
                       "spool_get_value", 1024),
     "store_file": row("a database with damaged pages, or with any value in any column", "the controller refuses it with a reason, or starts, "
-                      "answers every call that reads, and stops", "db/sqlite/store.c db/sqlite/store_read.c db/sqlite/store_span.c "
+                      "answers every call that reads, and stops", "db/sqlite/history.c db/sqlite/history_read.c db/sqlite/history_span.c "
                       "db/row_cols.c db/sqlite/row.c db/sqlite/runs.c db/sqlite/cells.c db/sqlite/day.c controller/load.c controller/alert_past.c",
                       "store_reader_open sq_open_reader sq_check_file row_decode store_check absences_read store_read_absences store_read_dropped "
                       "sq_get_int", 1024),

@@ -144,7 +144,7 @@ static void answer(struct world *w, struct agent *a, const struct cursor *c, boo
     w->refused += refused;
 }
 
-/* As db/sqlite/store_append.c. */
+/* As db/sqlite/history_append.c. */
 static bool store(struct agent *a, const struct message *m)
 {
     struct cursor *c = &a->now;

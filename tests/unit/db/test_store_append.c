@@ -38,6 +38,14 @@ static int teardown(void **state)
     return 0;
 }
 
+static struct store_cursor cursor_of(struct fx *f)
+{
+    struct store_cursor at;
+
+    CHECK_OK(store_full_cursor(f->s, f->agent, spool_a, &at, &test_err));
+    return at;
+}
+
 static enum store_append_result append(struct fx *f, const uint8_t *spool, uint64_t first,
                                        const struct tw_summary *rows, size_t n, uint64_t *through)
 {
@@ -323,7 +331,7 @@ static enum store_append_result jump(struct fx *f, uint64_t first, size_t n, boo
         rows[k] = plain(1, 0, DAY0 + (int64_t)(first + k) * MINUTE, (uint32_t)(first + k));
     memcpy(b.spool_id, spool_a, STORE_ID_LEN);
     CHECK_OK(store_append(f->s, &b, &res, &through, &test_err));
-    assert_int_equal(through, store_full_cursor(f->s, f->agent, spool_a).through);
+    assert_int_equal(through, cursor_of(f).through);
     return res;
 }
 
@@ -347,7 +355,7 @@ static void fresh_ones_come_before_a_backlog(void **state)
         CHECK_OK(store_commit(f->s, &test_err));
         if (i % 2)
             reopen(f);
-        at = store_full_cursor(f->s, f->agent, spool_a);
+        at = cursor_of(f);
         if (res != jumps[i].res || strcmp(cursor_text(&at), jumps[i].cursor) != 0)
             fail_msg("%s: result %d, %s", name, (int)res, cursor_text(&at));
         if (sql_int(f->path, "SELECT oldest FROM schema_floor") != (int64_t)jumps[i].floor)
@@ -372,7 +380,7 @@ static void stretches_ahead_are_bounded(void **state)
     assert_int_equal(jump(f, 2, 8, false, false), STORE_APPENDED);
     assert_int_equal(jump(f, 1000, 1, false, true), STORE_APPENDED);
     CHECK_OK(store_commit(f->s, &test_err));
-    assert_int_equal(store_full_cursor(f->s, f->agent, spool_a).through, 11);
+    assert_int_equal(cursor_of(f).through, 11);
 }
 
 /* Who removes an agent lets programs in that know nothing of stretches ahead. */
@@ -436,7 +444,7 @@ static void any_order_is_exactly_once(void **state)
     CHECK_OK(store_commit(f->s, &test_err));
     while (through + 1 < NUMBERS && now[through + 1])
         through++;
-    assert_int_equal(store_full_cursor(f->s, f->agent, spool_a).through, through);
+    assert_int_equal(cursor_of(f).through, through);
     assert_true(through > NUMBERS / 4);
     assert_int_equal(sql_int(f->path, "SELECT count(*) - count(DISTINCT seq_first) FROM summary_20241004"), 0);
     for (uint64_t q = 1, want = 0; q < NUMBERS; q++) {

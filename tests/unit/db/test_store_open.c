@@ -262,6 +262,40 @@ static void readers_need_our_file(void **state)
     assert_null(r);
 }
 
+/* A scheme says which database; of one that we do not know nothing is told that may be a secret. */
+static void locations_have_schemes(void **state)
+{
+    static const struct {
+        const char *location;
+        enum tw_rc rc;
+        const char *says;
+    } rows[] = {
+        { "clickhouse://user:secret@db1:8443/twamp", TW_EINVAL,
+          "database at clickhouse://: this program knows none but sqlite" },
+        { "sqlite://host/path", TW_EINVAL, "give PATH or sqlite:PATH" },
+        { "none/there:is://no folder", TW_ENOENT, "none" },
+    };
+    char path[PATH_SIZE], named[PATH_SIZE + 8];
+    struct store *s = NULL;
+    struct store_reader *r = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct tw_err err = { 0 };
+        assert_int_equal(store_open(rows[i].location, &s, &err), rows[i].rc);
+        assert_non_null(strstr(err.text, rows[i].says));
+        assert_null(strstr(err.text, "secret"));
+        assert_int_not_equal(store_reader_open(rows[i].location, &r, &err), TW_OK);
+    }
+    snprintf(named, sizeof named, "sqlite:%s", in_dir(path, "named.db"));
+    CHECK_OK(store_open(named, &s, &test_err));
+    CHECK_OK(store_reader_open(path, &r, &test_err));
+    store_reader_close(r);
+    CHECK_OK(store_reader_open(named, &r, &test_err));
+    store_reader_close(r);
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +307,7 @@ int main(void)
         cmocka_unit_test(missing_directory),
         cmocka_unit_test(not_writable),
         cmocka_unit_test(readers_need_our_file),
+        cmocka_unit_test(locations_have_schemes),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

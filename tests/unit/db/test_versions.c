@@ -7,7 +7,8 @@
 #include "db_fixture.h"
 #include "db/backup.h"
 #include "db/spool.h"
-#include "db/sqlite/store_priv.h"
+#include "db/sqlite/day.h"
+#include "db/sqlite/statements.h"
 #include "db/store_access.h"
 #include "db/store_alert.h"
 #include "db/store_join.h"
@@ -520,6 +521,7 @@ static enum tw_rc tell_cursor(void *ctx, int64_t agent_id, const uint8_t *spool_
 static void check_later_tables(struct store *s, struct store_reader *r, size_t v)
 {
     const struct store_audit_query all = { .who = "", .what = "", .limit = 9 };
+    uint64_t dropped = 0;
 
     CHECK_OK(store_read_tests(r, 0, 9, tell_test, NULL, &test_err));
     expect_told(v, v >= 4 ? "test 1 eve ams > fra done runs=1; " : "");
@@ -548,6 +550,8 @@ static void check_later_tables(struct store *s, struct store_reader *r, size_t v
     expect_told(v, v >= 12 ? "maintenance 10-20; " : "");
     CHECK_OK(store_each_cursor(s, tell_cursor, NULL, &test_err));
     expect_told(v, v >= 13 ? "ahead 1/aa 7-9; " : "");
+    CHECK_OK(store_read_dropped(r, "lon", DAY0, DAY0 + 60 * MINUTE, &dropped, &test_err));
+    assert_int_equal(dropped, v >= 14 ? 5 : 0);
 }
 
 static void no_problem(void *ctx, const struct store_checked *c)
@@ -730,6 +734,49 @@ static void a_kill_leaves_old_or_new(void **state)
     disturb(KILL);
 }
 
+/* ---- Gaps by number ------------------------------------------------------------------------------------ */
+
+static uint64_t dropped_of(struct store_reader *r, const char *source)
+{
+    uint64_t n = 0;
+
+    CHECK_OK(store_read_dropped(r, source, DAY0, DAY0 + 60 * MINUTE, &n, &test_err));
+    return n;
+}
+
+/* What they are found by came with migration 14: those of agents that were removed before, and what the
+ * release before writes and removes after it, are found, too. */
+static void gaps_are_found_by_any_name(void **state)
+{
+    char path[PATH_SIZE];
+    struct store *s = NULL;
+    struct store_reader *r = NULL;
+
+    (void)state;
+    make_version(path, &kinds[0], 13);
+    sql(path, "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns) VALUES ('lon', "
+              "x'01', 1, 3, '',"
+              " 1728000300000000000), ('lon', x'02', 7, 7, '', 1728000300000000000), ('par', x'03', 1, 9, "
+              "'', 1728000300000000000)");
+    CHECK_OK(store_open(path, &s, &test_err));
+    CHECK_OK(store_reader_open(path, &r, &test_err));
+    assert_int_equal(dropped_of(r, "ams"), 1);
+    assert_int_equal(dropped_of(r, "lon"), 4);
+    assert_int_equal(dropped_of(r, "par"), 9);
+    sql(path, "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns) VALUES ('fra', "
+              "x'04', 1, 20, '',"
+              " 1728000300000000000)");
+    sql(path, "DELETE FROM agent WHERE name = 'fra'");
+    assert_int_equal(dropped_of(r, "fra"), 20);
+    CHECK_OK(store_begin(s, &test_err));
+    CHECK_OK(store_rename_source(s, "fra", "ber", &test_err));
+    CHECK_OK(store_commit(s, &test_err));
+    assert_int_equal(dropped_of(r, "fra"), 0);
+    assert_int_equal(dropped_of(r, "ber"), 20);
+    store_reader_close(r);
+    store_close(s);
+}
+
 /* ---- The release after this one -------------------------------------------------------------------- */
 
 static struct sq_migration next_migrations[64];
@@ -862,7 +909,7 @@ int main(void)
         cmocka_unit_test(every_spool_is_migrated),         cmocka_unit_test(a_failure_leaves_old_or_new),
         cmocka_unit_test(a_kill_leaves_old_or_new),        cmocka_unit_test(additions_are_worked_with),
         cmocka_unit_test(a_breaking_upgrade_keeps_a_copy), cmocka_unit_test(no_copy_no_upgrade),
-        cmocka_unit_test(old_backups_can_be_restored),
+        cmocka_unit_test(old_backups_can_be_restored),     cmocka_unit_test(gaps_are_found_by_any_name),
     };
 
     no_sync = true;

@@ -1,6 +1,6 @@
 /* Generations of the schedule, and the documents that meshes had in them. A document is stored once, however
  * many generations have it. */
-#include "db/sqlite/store_priv.h"
+#include "db/store_priv.h"
 
 #include <limits.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static enum tw_rc document_row(struct store *s, enum store_stmt which, const cha
 {
     struct sq_cur c;
     int64_t id;
-    enum tw_rc rc = sq_start(&s->q, which, &c, err);
+    enum tw_rc rc = sq_start(s->q, which, &c, err);
 
     if (rc)
         return rc;
@@ -38,8 +38,8 @@ static enum tw_rc document_row(struct store *s, enum store_stmt which, const cha
     return rc;
 }
 
-enum tw_rc store_put_version(struct store *s, const char *mesh, uint64_t generation, const char *document,
-                             bool paused, struct tw_err *err)
+enum tw_rc control_put_version(struct store *s, const char *mesh, uint64_t generation, const char *document,
+                               bool paused, struct tw_err *err)
 {
     struct sq_cur c;
     int64_t id = 0;
@@ -48,7 +48,7 @@ enum tw_rc store_put_version(struct store *s, const char *mesh, uint64_t generat
     if (rc == TW_ENOENT)
         rc = document_row(s, ST_DOCUMENT_PUT, document, &id, err);
     if (!rc)
-        rc = sq_start(&s->q, ST_VERSION_PUT, &c, err);
+        rc = sq_start(s->q, ST_VERSION_PUT, &c, err);
     if (rc)
         return rc;
     sq_put_text(&c, mesh);
@@ -66,7 +66,7 @@ enum tw_rc store_put_version(struct store *s, const char *mesh, uint64_t generat
 static enum tw_rc merge_generations(struct store *s, uint64_t first, uint64_t number, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_GENERATION_MERGE, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_GENERATION_MERGE, &c, err);
 
     if (rc)
         return rc;
@@ -82,7 +82,7 @@ enum tw_rc store_put_generation(struct store *s, const struct store_generation *
     enum tw_rc rc = first < g->number ? merge_generations(s, first, g->number, err) : TW_OK;
 
     if (!rc)
-        rc = sq_start(&s->q, ST_GENERATION_PUT, &c, err);
+        rc = sq_start(s->q, ST_GENERATION_PUT, &c, err);
     if (rc)
         return rc;
     sq_put_i64(&c, (int64_t)g->number);
@@ -105,7 +105,7 @@ enum tw_rc store_last_generation(struct store *s, uint64_t *ret, struct tw_err *
 {
     struct sq_cur c;
     uint64_t last;
-    enum tw_rc rc = sq_start(&s->q, ST_GENERATION_LAST, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_GENERATION_LAST, &c, err);
 
     if (!rc)
         rc = sq_next(&c, err);
@@ -124,14 +124,14 @@ static enum tw_rc retain(struct store *s, int64_t before_ns, struct tw_err *err)
 {
     static const enum store_stmt then[] = { ST_RETAIN_VERSION, ST_RETAIN_DELETED, ST_RETAIN_DOCUMENT };
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_RETAIN_GENERATION, &c, err);
+    enum tw_rc rc = sq_start(s->q, ST_RETAIN_GENERATION, &c, err);
 
     if (rc)
         return rc;
     sq_put_i64(&c, before_ns);
     rc = sq_run(&c, err);
     for (size_t i = 0; !rc && i < TW_NELEM(then); i++) {
-        rc = sq_start(&s->q, then[i], &c, err);
+        rc = sq_start(s->q, then[i], &c, err);
         if (!rc)
             rc = sq_run(&c, err);
     }
@@ -142,7 +142,7 @@ enum tw_rc store_retain_history(struct store *s, int64_t before_ns, struct tw_er
 {
     enum tw_rc rc;
 
-    if (s->q.in_txn)
+    if (s->q->in_txn)
         return retain(s, before_ns, err);
     rc = store_begin(s, err);
     if (rc)
@@ -199,7 +199,7 @@ enum tw_rc store_read_generations(struct store_reader *r, uint64_t before, uint6
                                   void *ctx, struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_GENERATIONS, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_GENERATIONS, &c, err);
 
     if (rc)
         return rc;
@@ -213,7 +213,7 @@ enum tw_rc store_read_generation(struct store_reader *r, uint64_t number, genera
                                  struct tw_err *err)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_GENERATION, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_GENERATION, &c, err);
 
     if (rc)
         return rc;
@@ -245,7 +245,7 @@ enum tw_rc store_read_mesh_changes(struct store_reader *r, uint64_t generation,
 {
     struct store_mesh_change m;
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_MESH_CHANGES, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_MESH_CHANGES, &c, err);
 
     if (rc)
         return rc;
@@ -266,7 +266,7 @@ enum tw_rc store_read_meshes_at(struct store_reader *r, uint64_t generation,
 {
     struct store_mesh m = { .author = "" };
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_MESHES_AT, &c, err);
+    enum tw_rc rc = sq_start(r->q, ST_READ_MESHES_AT, &c, err);
 
     if (rc)
         return rc;

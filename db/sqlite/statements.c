@@ -1,17 +1,14 @@
-#include "db/sqlite/store_priv.h"
-
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include "db/sqlite/statements.h"
+#include "db/sqlite/day.h"
 
 extern const struct sq_migration store_migrations[];
 extern const size_t store_migrations_n;
 
-#define GENERATION_COLUMNS                                                                               \
+#define GENERATION_COLUMNS                                                               \
     "number, first, time_ns, author, what, reason, ifnull(pairs, -1), ifnull(added, 0)," \
     " ifnull(removed, 0), ifnull(changed, 0), complete FROM generation"
+
+#define GAP_COLUMNS "agent_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns FROM gap"
 
 static const char *const statements[ST_COUNT] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -29,42 +26,51 @@ static const char *const statements[ST_COUNT] = {
     [ST_RENAME_SOURCE] = "UPDATE pair SET source = ?2 WHERE source = ?1",
     [ST_RENAME_TARGET] = "UPDATE pair SET target = ?2 WHERE target = ?1",
     [ST_RENAME_GAP] = "UPDATE gap SET source = ?2 WHERE source = ?1",
+    [ST_RENAME_FORMER] = "UPDATE agent_former SET name = ?2 WHERE name = ?1",
     [ST_RENAME_MAINTENANCE] = "UPDATE agent_maintenance SET agent = ?2 WHERE agent = ?1",
     [ST_MAINTENANCE_DROP] = "DELETE FROM agent_maintenance WHERE agent = ?1 AND from_ns >= ?2",
     [ST_MAINTENANCE_CUT] = "UPDATE agent_maintenance SET to_ns = ?2 WHERE agent = ?1 AND to_ns > ?2",
     [ST_MAINTENANCE_PUT] = "INSERT INTO agent_maintenance (agent, from_ns, to_ns) VALUES (?, ?, ?)",
     [ST_RETAIN_MAINTENANCE] = "DELETE FROM agent_maintenance WHERE to_ns < ?",
-    [ST_READ_MAINTENANCE] = "SELECT from_ns, to_ns FROM agent_maintenance WHERE agent = ?1 AND from_ns < ?3 AND to_ns > ?2"
-                            " ORDER BY from_ns, to_ns",
+    [ST_READ_MAINTENANCE] =
+        "SELECT from_ns, to_ns FROM agent_maintenance WHERE agent = ?1 AND from_ns < ?3 AND to_ns > ?2"
+        " ORDER BY from_ns, to_ns",
     [ST_RENAME_ABSENCE] = "UPDATE absence SET source = ?2 WHERE source = ?1",
     [ST_AGENT_KNOWN] = "SELECT 1 FROM agent WHERE id = ?",
+    [ST_AGENT_NAMED] =
+        "SELECT id FROM agent WHERE name = ?1 UNION ALL SELECT id FROM agent_former WHERE name = ?1",
     [ST_MESH_PUT] = "INSERT OR REPLACE INTO mesh (name, document, paused, generation, changed_ns, author)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
     [ST_MESH_DELETE] = "DELETE FROM mesh WHERE name = ? RETURNING name",
     [ST_MESH_EACH] = "SELECT name, document, paused, generation, changed_ns, author FROM mesh ORDER BY name",
     [ST_PAIR_FIND] = "SELECT id FROM pair WHERE mesh = ? AND class_name = ? AND source = ? AND target = ?",
-    [ST_PAIR_INSERT] = "INSERT INTO pair (mesh, class_name, source, target, id, slot) VALUES (?, ?, ?, ?, ?, ?) "
-                       "ON CONFLICT (id) DO NOTHING RETURNING id",
+    [ST_PAIR_INSERT] =
+        "INSERT INTO pair (mesh, class_name, source, target, id, slot) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO NOTHING RETURNING id",
     [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target, slot FROM pair ORDER BY id",
     [ST_PAIR_SLOT] = "UPDATE pair SET slot = ?2 WHERE id = ?1 RETURNING id",
     [ST_RULE_PUT] = "INSERT OR IGNORE INTO times_rule (id, octets) VALUES (?, ?)",
     [ST_INTERVAL_SAME] = "SELECT ifnull(period_ns = ?2 AND flows = ?3 AND rule_id = ?4 AND spacing_ns = ?5"
                          " AND exponential = ?6 AND slot = ?7, 0)"
                          " FROM pair_interval WHERE pair_id = ?1 AND until_ns IS NULL",
-    [ST_INTERVAL_OPEN] = "INSERT INTO pair_interval (pair_id, period_ns, flows, rule_id, spacing_ns, exponential,"
-                         " slot, generation, from_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_INTERVAL_OPEN] =
+        "INSERT INTO pair_interval (pair_id, period_ns, flows, rule_id, spacing_ns, exponential,"
+        " slot, generation, from_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_INTERVAL_CLOSE] = "UPDATE pair_interval SET until_ns = max(from_ns, ?2) WHERE pair_id = ?1"
                           " AND until_ns IS NULL",
-    [ST_ABSENCE_PUT] = "INSERT INTO absence (source, pair_id, cause, reason, from_ns) SELECT ?1, ?2, ?3, ?4, ?5"
-                       " WHERE NOT EXISTS (SELECT 1 FROM absence WHERE source = ?1 AND pair_id = ?2 AND cause = ?3"
-                       " AND until_ns IS NULL)",
+    [ST_ABSENCE_PUT] =
+        "INSERT INTO absence (source, pair_id, cause, reason, from_ns) SELECT ?1, ?2, ?3, ?4, ?5"
+        " WHERE NOT EXISTS (SELECT 1 FROM absence WHERE source = ?1 AND pair_id = ?2 AND cause = ?3"
+        " AND until_ns IS NULL)",
     [ST_ABSENCE_DOWN] = "UPDATE absence SET cause = 'agent_down', until_ns = ?2 WHERE source = ?1"
                         " AND cause = 'awaited' AND until_ns IS NULL AND from_ns < ?2",
     [ST_ABSENCE_FORGET] = "DELETE FROM absence WHERE source = ?1 AND cause = 'awaited' AND until_ns IS NULL",
     [ST_ABSENCE_END] = "UPDATE absence SET until_ns = max(from_ns, ?2) WHERE id = ?1",
-    [ST_ABSENCE_REFUSED] = "SELECT id, pair_id FROM absence WHERE source = ? AND cause = 'refused' AND until_ns IS NULL",
-    [ST_GENERATION_PUT] = "INSERT INTO generation (number, first, time_ns, author, what, reason, pairs, added,"
-                          " removed, changed, complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+    [ST_ABSENCE_REFUSED] =
+        "SELECT id, pair_id FROM absence WHERE source = ? AND cause = 'refused' AND until_ns IS NULL",
+    [ST_GENERATION_PUT] =
+        "INSERT INTO generation (number, first, time_ns, author, what, reason, pairs, added,"
+        " removed, changed, complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
     [ST_GENERATION_LAST] = "SELECT ifnull(max(number), 0) FROM generation",
     [ST_GENERATION_MERGE] = "DELETE FROM generation WHERE number >= ? AND number < ?",
     [ST_DOCUMENT_FIND] = "SELECT id FROM document WHERE hash = ? AND text = ?",
@@ -83,41 +89,52 @@ static const char *const statements[ST_COUNT] = {
                            " (SELECT 1 FROM mesh_version WHERE document = document.id)",
     [ST_CURSOR_EACH] = "SELECT agent_id, spool_id, through_seq FROM cursor",
     [ST_CURSOR_PUT] = "INSERT OR REPLACE INTO cursor (agent_id, spool_id, through_seq) VALUES (?, ?, ?)",
+    [ST_CURSOR_FORGET] = "DELETE FROM cursor WHERE agent_id = ?",
+    [ST_AHEAD_FORGET] = "DELETE FROM cursor_ahead WHERE agent_id = ?",
     [ST_AHEAD_EACH] = "SELECT agent_id, spool_id, first_seq, last_seq FROM cursor_ahead",
     [ST_AHEAD_DELETE] = "DELETE FROM cursor_ahead WHERE agent_id = ? AND spool_id = ?",
     [ST_AHEAD_PUT] = "INSERT INTO cursor_ahead (agent_id, spool_id, first_seq, last_seq) VALUES (?, ?, ?, ?)",
     [ST_FLOOR_PUT] = "UPDATE schema_floor SET oldest = ? WHERE one = 1",
-    [ST_GAP_PUT] = "INSERT INTO gap (source, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns)"
-                   " SELECT name, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM agent WHERE id = ?1",
+    /* The name is for the release before, which knows nothing of numbers. */
+    [ST_GAP_PUT] =
+        "INSERT INTO gap (agent_id, source, spool_id, first_seq, last_seq, reason, received_ns, from_ns, "
+        "until_ns)"
+        " VALUES (?1, ifnull((SELECT name FROM agent WHERE id = ?1), ''), ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [ST_LATEST_PUT] = "INSERT INTO latest (pair_id, flow, start_ns, day, row) VALUES (?1, ?2, ?3, ?4, ?5)"
                       " ON CONFLICT DO UPDATE SET start_ns = excluded.start_ns, day = excluded.day,"
                       " row = excluded.row WHERE excluded.start_ns >= start_ns OR start_ns > ?6",
     [ST_TEST_PUT] = "INSERT OR REPLACE INTO test (id, started_ns, ended_ns, author, what, settings, count,"
                     " duration_ns, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [ST_TEST_RUN_PUT] = "INSERT OR REPLACE INTO test_run (test_id, pair_id, state, reason, started_ns, ended_ns)"
-                        " VALUES (?, ?, ?, ?, ?, ?)",
+    [ST_TEST_RUN_PUT] =
+        "INSERT OR REPLACE INTO test_run (test_id, pair_id, state, reason, started_ns, ended_ns)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
     [ST_TEST_LAST] = "SELECT ifnull(max(id), 0) FROM test",
     [ST_TEST_NOTE] = "INSERT OR IGNORE INTO test (id, started_ns, ended_ns, author, what, settings, count,"
                      " duration_ns, state) VALUES (?, ?, 0, '', '', '', 0, 0, '')",
-    [ST_TEST_RUN_NOTE] = "INSERT OR IGNORE INTO test_run (test_id, pair_id, state, reason, started_ns, ended_ns)"
-                         " VALUES (?, ?, '', '', 0, 0)",
+    [ST_TEST_RUN_NOTE] =
+        "INSERT OR IGNORE INTO test_run (test_id, pair_id, state, reason, started_ns, ended_ns)"
+        " VALUES (?, ?, '', '', 0, 0)",
     [ST_RETAIN_TEST_RUN] = "DELETE FROM test_run WHERE test_id IN (SELECT id FROM test WHERE started_ns < ?)",
     [ST_RETAIN_TEST] = "DELETE FROM test WHERE started_ns < ?",
     [ST_RETAIN_LATEST] = "DELETE FROM latest WHERE day = ?",
     [ST_RETAIN_GAP] = "DELETE FROM gap WHERE received_ns < ?",
     [ST_RETAIN_INTERVAL] = "DELETE FROM pair_interval WHERE until_ns < ?",
     [ST_KEPT_MESHES] = "SELECT DISTINCT mesh FROM pair",
+    [ST_KEPT_PAIRS] = "SELECT id FROM pair WHERE mesh = ? ORDER BY id",
     [ST_KEPT_EACH] = "SELECT mesh, level, from_ns, done_ns FROM level_kept",
     [ST_KEPT_PUT] = "INSERT OR REPLACE INTO level_kept (mesh, level, from_ns, done_ns) VALUES (?, ?, ?, ?)",
-    [ST_RETAIN_MESH_LATEST] = "DELETE FROM latest WHERE pair_id IN (SELECT id FROM pair WHERE mesh = ?) AND day < ?",
+    [ST_RETAIN_PAIR_LATEST] = "DELETE FROM latest WHERE pair_id = ? AND day < ?",
     [ST_DAY_EACH] = "SELECT day, last, through, until, next_pair FROM rollup_day ORDER BY day",
-    [ST_DAY_PUT] = "INSERT OR REPLACE INTO rollup_day (day, last, through, until, next_pair) VALUES (?, ?, ?, ?, ?)",
+    [ST_DAY_PUT] =
+        "INSERT OR REPLACE INTO rollup_day (day, last, through, until, next_pair) VALUES (?, ?, ?, ?, ?)",
     [ST_DAY_DELETE] = "DELETE FROM rollup_day WHERE day = ?",
     [ST_PART_EACH] = "SELECT level, first_day, n_rows, octets FROM level_part ORDER BY level, first_day",
-    [ST_PART_ADD] = "INSERT INTO level_part (level, first_day, n_rows, octets) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                    " SET n_rows = n_rows + excluded.n_rows, octets = octets + excluded.octets",
+    [ST_PART_ADD] =
+        "INSERT INTO level_part (level, first_day, n_rows, octets) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET n_rows = n_rows + excluded.n_rows, octets = octets + excluded.octets",
     [ST_PART_DELETE] = "DELETE FROM level_part WHERE level = ? AND first_day = ?",
-    [ST_READ_DAYS] = "SELECT day, last, through, until, next_pair FROM rollup_day WHERE day >= ? AND day <= ? ORDER BY day",
+    [ST_READ_DAYS] = "SELECT day, last, through, until, next_pair FROM rollup_day WHERE day >= ? AND day <= "
+                     "? ORDER BY day",
     [ST_READ_KEPT] = "SELECT p.mesh, ifnull(k.level, -1), ifnull(k.from_ns, 0) FROM pair AS p"
                      " LEFT JOIN level_kept AS k ON k.mesh = p.mesh WHERE p.id = ?",
     [ST_RETAIN_ABSENCE] = "DELETE FROM absence WHERE until_ns < ?",
@@ -132,25 +149,23 @@ static const char *const statements[ST_COUNT] = {
                           " WHERE pair_id = ?1 AND from_ns < ?3 AND from_ns >= ifnull((SELECT max(from_ns)"
                           " FROM pair_interval WHERE pair_id = ?1 AND from_ns <= ?2), ?2)"
                           " AND ifnull(until_ns, 9223372036854775807) > ?2 ORDER BY from_ns",
-    [ST_READ_TESTS] =
-        "SELECT id, started_ns, ended_ns, author, what, settings, count, duration_ns, state,"
-        " (SELECT count(*) FROM test_run WHERE test_id = id),"
-        " (SELECT count(*) FROM test_run r WHERE test_id = id AND r.reason <> '')"
-        " FROM test WHERE ?1 = 0 OR id = ?1 ORDER BY id DESC LIMIT ?2",
-    [ST_READ_TEST_RUNS] = "SELECT p.id, p.mesh, p.class_name, p.source, p.target, r.state, r.reason, r.started_ns,"
-                          " r.ended_ns FROM test_run r JOIN pair p ON p.id = r.pair_id WHERE r.test_id = ?"
-                          " ORDER BY p.class_name, p.source, p.target",
+    [ST_READ_TESTS] = "SELECT id, started_ns, ended_ns, author, what, settings, count, duration_ns, state,"
+                      " (SELECT count(*) FROM test_run WHERE test_id = id),"
+                      " (SELECT count(*) FROM test_run r WHERE test_id = id AND r.reason <> '')"
+                      " FROM test WHERE ?1 = 0 OR id = ?1 ORDER BY id DESC LIMIT ?2",
+    [ST_READ_TEST_RUNS] =
+        "SELECT p.id, p.mesh, p.class_name, p.source, p.target, r.state, r.reason, r.started_ns,"
+        " r.ended_ns FROM test_run r JOIN pair p ON p.id = r.pair_id WHERE r.test_id = ?"
+        " ORDER BY p.class_name, p.source, p.target",
     [ST_READ_ABSENCES] =
         "SELECT pair_id, cause, reason, from_ns, ifnull(until_ns, 9223372036854775807) FROM absence"
-        " WHERE source = ?1 AND from_ns < ?3 AND ifnull(until_ns, 9223372036854775807) > ?2"
-        " UNION ALL SELECT 0, 'dropped', '', from_ns, until_ns FROM gap"
-        " WHERE source = ?1 AND from_ns < ?3 AND until_ns > ?2 AND until_ns > 0",
-    [ST_READ_GAPS] = "SELECT first_seq, last_seq FROM gap WHERE source = ? AND received_ns >= ?"
-                     " AND received_ns < ?",
-    [ST_READ_GENERATIONS] = "SELECT " GENERATION_COLUMNS
-                            " WHERE number < ? ORDER BY number DESC LIMIT ?",
-    [ST_READ_GENERATION] = "SELECT " GENERATION_COLUMNS
-                           " WHERE first <= ?1 AND number >= ?1 ORDER BY number LIMIT 1",
+        " WHERE source = ?1 AND from_ns < ?3 AND ifnull(until_ns, 9223372036854775807) > ?2",
+    [ST_READ_GAPS] = "SELECT " GAP_COLUMNS " WHERE agent_id = ?1 AND received_ns >= ?2 AND received_ns < ?3",
+    [ST_READ_GAPS_SPOOLED] =
+        "SELECT " GAP_COLUMNS " WHERE agent_id = ?1 AND from_ns < ?3 AND until_ns > ?2 AND until_ns > 0",
+    [ST_READ_GENERATIONS] = "SELECT " GENERATION_COLUMNS " WHERE number < ? ORDER BY number DESC LIMIT ?",
+    [ST_READ_GENERATION] =
+        "SELECT " GENERATION_COLUMNS " WHERE first <= ?1 AND number >= ?1 ORDER BY number LIMIT 1",
     [ST_READ_MESH_CHANGES] =
         "SELECT v.mesh, v.document IS NOT NULL, d.text, v.paused, p.document IS NOT NULL, pd.text,"
         " ifnull(p.paused, 0) FROM mesh_version AS v LEFT JOIN document AS d ON d.id = v.document"
@@ -166,8 +181,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_ALERT_LAST] = "SELECT ifnull(max(id), 0) FROM alert",
     [ST_ALERT_EACH] = "SELECT id, open, changed_ns, body FROM alert WHERE open = 1 OR id IN"
                       " (SELECT id FROM alert WHERE open = 0 ORDER BY id DESC LIMIT ?) ORDER BY id",
-    [ST_ALERT_DOCUMENT_PUT] =
-        "INSERT OR REPLACE INTO alert_document (version, time_ns, author, reason, text) VALUES (?, ?, ?, ?, ?)",
+    [ST_ALERT_DOCUMENT_PUT] = "INSERT OR REPLACE INTO alert_document (version, time_ns, author, reason, "
+                              "text) VALUES (?, ?, ?, ?, ?)",
     [ST_ALERT_DOCUMENTS] = "SELECT version, time_ns, author, reason, text FROM alert_document"
                            " WHERE ?1 = 0 OR version = ?1 ORDER BY version DESC LIMIT ?2",
     [ST_ALERT_SILENCE_PUT] = "INSERT OR REPLACE INTO alert_silence (id, end_ns, body) VALUES (?, ?, ?)",
@@ -175,7 +190,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_ALERT_SILENCE_LAST] = "SELECT ifnull(max(id), 0) FROM alert_silence",
     [ST_ALERT_BASELINE_PUT] = "INSERT OR REPLACE INTO alert_baseline (pair_id, slot, body) VALUES (?, ?, ?)",
     [ST_ALERT_BASELINE_EACH] = "SELECT pair_id, slot, body FROM alert_baseline",
-    [ST_ALERT_NOTICE_PUT] = "INSERT OR REPLACE INTO alert_notice (id, made_ns, receiver, key, body) VALUES (?, ?, ?, ?, ?)",
+    [ST_ALERT_NOTICE_PUT] =
+        "INSERT OR REPLACE INTO alert_notice (id, made_ns, receiver, key, body) VALUES (?, ?, ?, ?, ?)",
     [ST_ALERT_NOTICE_REMOVE] = "DELETE FROM alert_notice WHERE id = ?",
     [ST_ALERT_NOTICE_EACH] = "SELECT id, made_ns, receiver, key, body FROM alert_notice ORDER BY id",
     [ST_ALERT_NOTICE_LAST] = "SELECT ifnull(max(id), 0) FROM alert_notice",
@@ -183,25 +199,35 @@ static const char *const statements[ST_COUNT] = {
     [ST_RETAIN_ALERT_SILENCE] = "DELETE FROM alert_silence WHERE end_ns < ?",
     [ST_RETAIN_ALERT_DOCUMENT] = "DELETE FROM alert_document WHERE time_ns < ?"
                                  " AND version < (SELECT max(version) FROM alert_document)",
-    [ST_JOIN_TOKEN_PUT] = "INSERT OR REPLACE INTO join_token (id, digest, created_ns, expires_ns, revoked_ns, uses, used, approve, "
+    [ST_JOIN_TOKEN_PUT] = "INSERT OR REPLACE INTO join_token (id, digest, created_ns, expires_ns, "
+                          "revoked_ns, uses, used, approve, "
                           "name_glob, labels, author) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [ST_JOIN_TOKEN_EACH] = "SELECT id, digest, created_ns, expires_ns, revoked_ns, uses, used, approve, name_glob, labels, author "
+    [ST_JOIN_TOKEN_EACH] = "SELECT id, digest, created_ns, expires_ns, revoked_ns, uses, used, approve, "
+                           "name_glob, labels, author "
                            "FROM join_token ORDER BY created_ns, id",
-    [ST_RETAIN_JOIN_TOKEN] = "DELETE FROM join_token WHERE expires_ns < ?1 OR (revoked_ns != 0 AND revoked_ns < ?1)",
-    [ST_CERTIFICATE_PUT] = "INSERT OR REPLACE INTO certificate (serial, public_key, issued_ns, not_after_ns, der) VALUES (?, ?, ?, ?, ?)",
-    [ST_CERTIFICATE_TRIM] = "DELETE FROM certificate WHERE public_key = ?1 AND serial NOT IN (SELECT serial FROM certificate "
-                            "WHERE public_key = ?1 ORDER BY issued_ns DESC LIMIT ?2)",
-    [ST_CERTIFICATE_EACH] = "SELECT serial, public_key, issued_ns, not_after_ns, der FROM certificate ORDER BY public_key, issued_ns",
+    [ST_RETAIN_JOIN_TOKEN] =
+        "DELETE FROM join_token WHERE expires_ns < ?1 OR (revoked_ns != 0 AND revoked_ns < ?1)",
+    [ST_CERTIFICATE_PUT] = "INSERT OR REPLACE INTO certificate (serial, public_key, issued_ns, not_after_ns, "
+                           "der) VALUES (?, ?, ?, ?, ?)",
+    [ST_CERTIFICATE_TRIM] =
+        "DELETE FROM certificate WHERE public_key = ?1 AND serial NOT IN (SELECT serial FROM certificate "
+        "WHERE public_key = ?1 ORDER BY issued_ns DESC LIMIT ?2)",
+    [ST_CERTIFICATE_EACH] = "SELECT serial, public_key, issued_ns, not_after_ns, der FROM certificate ORDER "
+                            "BY public_key, issued_ns",
     [ST_CERTIFICATE_REMOVE] = "DELETE FROM certificate WHERE public_key = ?",
-    [ST_ACCESS_PUT] = "INSERT OR REPLACE INTO access_token (id, digest, role, name, author, created_ns, expires_ns, revoked_ns,"
+    [ST_ACCESS_PUT] = "INSERT OR REPLACE INTO access_token (id, digest, role, name, author, created_ns, "
+                      "expires_ns, revoked_ns,"
                       " used_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_ACCESS_REMOVE] = "DELETE FROM access_token WHERE id = ?",
-    [ST_ACCESS_EACH] = "SELECT id, digest, role, name, author, created_ns, expires_ns, revoked_ns, used_ns FROM access_token",
-    [ST_AUDIT_PUT] = "INSERT OR REPLACE INTO audit (id, time_ns, who, role, token_id, way, origin, method, subject, status,"
+    [ST_ACCESS_EACH] = "SELECT id, digest, role, name, author, created_ns, expires_ns, revoked_ns, used_ns "
+                       "FROM access_token",
+    [ST_AUDIT_PUT] = "INSERT OR REPLACE INTO audit (id, time_ns, who, role, token_id, way, origin, method, "
+                     "subject, status,"
                      " detail, request, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ST_AUDIT_LAST] = "SELECT ifnull(max(id), 0) FROM audit",
     [ST_RETAIN_AUDIT] = "DELETE FROM audit WHERE time_ns < ?",
-    [ST_READ_AUDIT] = "SELECT id, time_ns, who, role, token_id, way, origin, method, subject, status, detail, request, before,"
+    [ST_READ_AUDIT] = "SELECT id, time_ns, who, role, token_id, way, origin, method, subject, status, "
+                      "detail, request, before,"
                       " after FROM audit WHERE time_ns >= ?1 AND time_ns < ?2 AND (?3 = '' OR who = ?3)"
                       " AND (?4 = '' OR instr(lower(method), lower(?4)) OR instr(lower(subject), lower(?4)))"
                       " AND (NOT ?5 OR status > 0) AND id < ?6 ORDER BY id DESC LIMIT ?7",
@@ -219,216 +245,3 @@ const struct sq_spec store_spec = {
     .sql = statements,
     .n_sql = ST_COUNT,
 };
-
-static enum tw_rc load_cursor(struct store *s, int64_t agent, const uint8_t *spool, const struct store_cursor *at, struct tw_err *err)
-{
-    if (cursors_set(&s->cursors, agent, spool, at))
-        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
-    return TW_OK;
-}
-
-static enum tw_rc load_through(struct store *s, struct sq_cur *c, struct tw_err *err)
-{
-    int64_t agent = sq_take_i64(c);
-    size_t len;
-    const uint8_t *spool = sq_take_blob(c, &len);
-    struct store_cursor at = { .through = (uint64_t)sq_take_i64(c) };
-
-    return len == STORE_ID_LEN ? load_cursor(s, agent, spool, &at, err) : TW_OK;
-}
-
-static enum tw_rc load_ahead(struct store *s, struct sq_cur *c, struct tw_err *err)
-{
-    int64_t agent = sq_take_i64(c);
-    size_t len;
-    const uint8_t *spool = sq_take_blob(c, &len);
-    const struct cursor *known = len == STORE_ID_LEN ? cursors_find(&s->cursors, agent, spool) : NULL;
-    uint64_t first = (uint64_t)sq_take_i64(c), last = (uint64_t)sq_take_i64(c);
-    struct store_cursor at;
-
-    if (!known)
-        return TW_OK;
-    at = known->now;
-    if (first <= at.through || seqset_add(&at.ahead, first, last))
-        return tw_err_set(err, TW_ECORRUPT, "%s %s: what is stored of agent %lld's spool beyond %llu makes no sense",
-                          s->q.spec->what, s->q.path, (long long)agent, (unsigned long long)at.through);
-    return load_cursor(s, agent, spool, &at, err);
-}
-
-static enum tw_rc load_each(struct store *s, enum store_stmt which,
-                            enum tw_rc (*fn)(struct store *s, struct sq_cur *c, struct tw_err *err), struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, which, &c, err), bad;
-
-    if (rc)
-        return rc;
-    while ((rc = sq_next(&c, err)) == TW_OK)
-        if ((bad = fn(s, &c, err)) != TW_OK) {
-            sq_end(&c);
-            return bad;
-        }
-    return rc == TW_ENOENT ? TW_OK : rc;
-}
-
-/* A later migration may have set the floor anew: then the next commit raises it again. */
-static enum tw_rc load_cursors(struct store *s, struct tw_err *err)
-{
-    int64_t floor = 0;
-    enum tw_rc rc = sq_get_int(&s->q, "SELECT oldest FROM schema_floor WHERE one = 1", &floor, err);
-
-    s->floor_raised = s->floor_now = floor > (int64_t)sq_floor(s->q.spec, *s->q.spec->n_migrations);
-    if (!rc)
-        rc = load_each(s, ST_CURSOR_EACH, load_through, err);
-    if (!rc)
-        rc = load_each(s, ST_AHEAD_EACH, load_ahead, err);
-    cursors_commit(&s->cursors);
-    return rc;
-}
-
-enum tw_rc store_open(const char *path, struct store **ret, struct tw_err *err)
-{
-    struct store *s = calloc(1, sizeof *s);
-    enum tw_rc rc;
-
-    if (!s || !(s->scratch = malloc(ROW_SCRATCH))) {
-        free(s);
-        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", store_spec.what, path);
-    }
-    rc = sq_open(&s->q, path, &store_spec, err);
-    if (!rc)
-        rc = load_cursors(s, err);
-    if (!rc)
-        rc = rollup_open(s, err);
-    if (rc) {
-        store_close(s);
-        return rc;
-    }
-    *ret = s;
-    return TW_OK;
-}
-
-void store_close(struct store *s)
-{
-    if (!s)
-        return;
-    if (s->q.db)
-        store_rollback(s);
-    day_cache_clear(&s->insert);
-    day_cache_clear(&s->insert_runs);
-    rollup_close(s);
-    retain_forget(s);
-    sq_close(&s->q);
-    cursors_free(&s->cursors);
-    free(s->latest);
-    free(s->scratch);
-    free(s);
-}
-
-/* ---- Transactions ------------------------------------------------------------------------------- */
-
-static enum tw_rc run(struct store *s, enum store_stmt which, struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, which, &c, err);
-
-    return rc ? rc : sq_run(&c, err);
-}
-
-enum tw_rc store_begin(struct store *s, struct tw_err *err)
-{
-    if (s->q.in_txn)
-        return tw_err_set(err, TW_EINVAL, "%s: a transaction is open already", s->q.spec->what);
-    return sq_begin(&s->q, ST_BEGIN, err);
-}
-
-static void forget_pending(struct store *s)
-{
-    s->q.in_txn = false;
-    s->broken = TW_OK;
-    s->n_latest = 0;
-    s->pending_rows = s->pending_batches = 0;
-    s->shrink = false;
-}
-
-static enum tw_rc try_commit(struct store *s, struct tw_err *err)
-{
-    enum tw_rc rc;
-
-    if (!s->q.in_txn)
-        return tw_err_set(err, TW_EINVAL, "%s: no transaction is open", s->q.spec->what);
-    if (s->broken)
-        return tw_err_set(err, s->broken, "%s %s: a write of this transaction failed (%s)", s->q.spec->what,
-                          s->q.path, tw_rc_name(s->broken));
-    rc = store_flush_pending(s, err);
-    if (!rc)
-        rc = rollup_flush(s, err);
-    return rc ? rc : run(s, ST_COMMIT, err);
-}
-
-enum tw_rc store_commit(struct store *s, struct tw_err *err)
-{
-    enum tw_rc rc = try_commit(s, err);
-    bool shrink = s->shrink;
-    struct tw_err ignored;
-
-    if (rc) {
-        s->stats.commit_errors++;
-        store_rollback(s);
-        return rc;
-    }
-    if (s->rollup.slicing)
-        s->stats.rollup_slices++;
-    else
-        s->stats.commits++;
-    s->stats.rows_written += s->pending_rows;
-    s->stats.batches += s->pending_batches;
-    cursors_commit(&s->cursors);
-    s->floor_raised = s->floor_now;
-    rollup_committed(s);
-    forget_pending(s);
-    if (shrink)
-        sq_shrink(&s->q, &ignored); /* what was asked for is durable; the next retention tries again */
-    return TW_OK;
-}
-
-void store_rollback(struct store *s)
-{
-    if (s->q.in_txn) {
-        /* The tables of new days go too, and with them what was prepared on them. */
-        day_cache_clear(&s->insert);
-        day_cache_clear(&s->insert_runs);
-        cursors_rollback(&s->cursors);
-        s->floor_now = s->floor_raised;
-        rollup_rolled_back(s);
-        retain_forget(s);
-    }
-    sq_rollback(&s->q);
-    forget_pending(s);
-}
-
-static uint64_t free_bytes(struct store *s)
-{
-    struct tw_err ignored;
-    int64_t pages = 0, size = 0;
-
-    if (sq_get_int(&s->q, "PRAGMA freelist_count", &pages, &ignored) ||
-        sq_get_int(&s->q, "PRAGMA page_size", &size, &ignored))
-        return 0;
-    return (uint64_t)(pages * size);
-}
-
-void store_stats(struct store *s, struct store_stats *ret)
-{
-    char wal[PATH_MAX];
-    struct stat st;
-
-    *ret = s->stats;
-    rollup_stats(s, ret);
-    if (stat(s->q.path, &st) == 0)
-        ret->file_bytes = (uint64_t)st.st_size;
-    ret->free_bytes = free_bytes(s);
-    snprintf(wal, sizeof wal, "%s-wal", s->q.path);
-    if (stat(wal, &st) == 0)
-        ret->wal_bytes = (uint64_t)st.st_size;
-}

@@ -1,36 +1,45 @@
 /* Readers: every call is one read transaction, so days that the writer drops meanwhile stay until it ends. */
-#include "db/sqlite/store_priv.h"
+#include "db/sqlite/history_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef enum tw_rc (*summary_fn)(void *ctx, const struct tw_summary *s);
 
-enum tw_rc store_reader_open(const char *path, struct store_reader **ret, struct tw_err *err)
+enum tw_rc sqlite_reader_open(const struct history_conf *conf, struct history_reader **ret,
+                              struct tw_err *err)
 {
-    struct store_reader *r = calloc(1, sizeof *r);
+    struct sqlite_reader *r = calloc(1, sizeof *r);
     enum tw_rc rc;
 
     if (!r)
-        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", store_spec.what, path);
+        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", store_spec.what, conf->location);
+    r->base.ops = &sqlite_history;
     summary_init(&r->row);
     summary_init(&r->cell.merged);
-    rc = sq_open_reader(&r->q, path, &store_spec, err);
+    rc = sq_open_reader(&r->q, conf->location, &store_spec, err);
     if (rc) {
-        store_reader_close(r);
+        sqlite_reader_close(&r->base);
         return rc;
     }
-    *ret = r;
+    *ret = &r->base;
     return TW_OK;
 }
 
-void store_reader_interrupt(struct store_reader *r)
+void sqlite_reader_interrupt(struct history_reader *h)
 {
-    sqlite3_interrupt(r->q.db);
+    sqlite3_interrupt(sqlite_reader_of(h)->q.db);
 }
 
-void store_reader_close(struct store_reader *r)
+struct sq *sqlite_reader_file(struct history_reader *h)
 {
+    return &sqlite_reader_of(h)->q;
+}
+
+void sqlite_reader_close(struct history_reader *h)
+{
+    struct sqlite_reader *r = sqlite_reader_of(h);
+
     if (!r)
         return;
     day_cache_clear(&r->range);
@@ -53,7 +62,7 @@ static int by_value(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
-uint64_t *store_sorted_ids(const uint64_t *ids, size_t n)
+uint64_t *history_sorted_ids(const uint64_t *ids, size_t n)
 {
     uint64_t *copy = malloc((n ? n : 1) * sizeof *copy);
 
@@ -65,7 +74,7 @@ uint64_t *store_sorted_ids(const uint64_t *ids, size_t n)
 }
 
 /* Hands on each row of a statement on a day table that is bound already. */
-static enum tw_rc each_row(struct store_reader *r, struct sq_cur *c, summary_fn fn, void *ctx,
+static enum tw_rc each_row(struct sqlite_reader *r, struct sq_cur *c, summary_fn fn, void *ctx,
                            struct tw_err *err)
 {
     enum tw_rc rc;
@@ -90,7 +99,7 @@ struct span {
     int64_t from_ns, to_ns;
 };
 
-static enum tw_rc read_pair(struct store_reader *r, uint64_t pair_id, const struct span *span, summary_fn fn,
+static enum tw_rc read_pair(struct sqlite_reader *r, uint64_t pair_id, const struct span *span, summary_fn fn,
                             void *ctx, struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
@@ -112,7 +121,7 @@ static enum tw_rc read_pair(struct store_reader *r, uint64_t pair_id, const stru
     return rc;
 }
 
-static enum tw_rc read_pairs(struct store_reader *r, const uint64_t *ids, size_t n, int64_t from_ns,
+static enum tw_rc read_pairs(struct sqlite_reader *r, const uint64_t *ids, size_t n, int64_t from_ns,
                              int64_t to_ns, summary_fn fn, void *ctx, struct tw_err *err)
 {
     int64_t *days = NULL;
@@ -127,15 +136,16 @@ static enum tw_rc read_pairs(struct store_reader *r, const uint64_t *ids, size_t
     return rc;
 }
 
-enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
-                                int64_t from_ns, int64_t to_ns, summary_fn fn, void *ctx, struct tw_err *err)
+enum tw_rc sqlite_read_summaries(struct history_reader *h, const uint64_t *pair_ids, size_t n_pairs,
+                                 int64_t from_ns, int64_t to_ns, summary_fn fn, void *ctx, struct tw_err *err)
 {
+    struct sqlite_reader *r = sqlite_reader_of(h);
     uint64_t *ids;
     enum tw_rc rc;
 
     if (n_pairs == 0 || from_ns >= to_ns)
         return TW_OK;
-    ids = store_sorted_ids(pair_ids, n_pairs);
+    ids = history_sorted_ids(pair_ids, n_pairs);
     if (!ids)
         return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
     rc = sq_exec(&r->q, "BEGIN", err);
@@ -146,10 +156,11 @@ enum tw_rc store_read_summaries(struct store_reader *r, const uint64_t *pair_ids
     return rc;
 }
 
-enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
-                                enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run), void *ctx,
-                                struct tw_err *err)
+enum tw_rc sqlite_read_loss_runs(struct history_reader *h, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                 enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run), void *ctx,
+                                 struct tw_err *err)
 {
+    struct sqlite_reader *r = sqlite_reader_of(h);
     enum tw_rc rc;
 
     if (from_ns >= to_ns)
@@ -161,10 +172,11 @@ enum tw_rc store_read_loss_runs(struct store_reader *r, uint64_t pair_id, int64_
     return rc;
 }
 
-enum tw_rc store_read_loss_chains(struct store_reader *r, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
-                                  enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run, uint64_t parts),
-                                  void *ctx, struct tw_err *err)
+enum tw_rc sqlite_read_loss_chains(struct history_reader *h, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                                   enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run, uint64_t parts),
+                                   void *ctx, struct tw_err *err)
 {
+    struct sqlite_reader *r = sqlite_reader_of(h);
     enum tw_rc rc;
 
     if (from_ns >= to_ns)
@@ -178,7 +190,7 @@ enum tw_rc store_read_loss_chains(struct store_reader *r, uint64_t pair_id, int6
 
 /* ---- Latest ------------------------------------------------------------------------------------- */
 
-static enum tw_rc read_latest_row(struct store_reader *r, int64_t day, int64_t row, summary_fn fn, void *ctx,
+static enum tw_rc read_latest_row(struct sqlite_reader *r, int64_t day, int64_t row, summary_fn fn, void *ctx,
                                   struct tw_err *err)
 {
     sqlite3_stmt *st;
@@ -192,7 +204,7 @@ static enum tw_rc read_latest_row(struct store_reader *r, int64_t day, int64_t r
     return each_row(r, &c, fn, ctx, err);
 }
 
-static enum tw_rc read_latest(struct store_reader *r, uint64_t pair_id, summary_fn fn, void *ctx,
+static enum tw_rc read_latest(struct sqlite_reader *r, uint64_t pair_id, summary_fn fn, void *ctx,
                               struct tw_err *err)
 {
     struct sq_cur c;
@@ -212,8 +224,8 @@ static enum tw_rc read_latest(struct store_reader *r, uint64_t pair_id, summary_
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-/* The latest summaries of most pairs are on one day. Where many are asked for, those of that day are read by one
- * statement, at half the cost of looking each of them up. */
+/* The latest summaries of most pairs are on one day. Where many are asked for, those of that day are read by
+ * one statement, at half the cost of looking each of them up. */
 #define MANY_PAIRS 64
 struct matrix {
     const uint64_t *ids; /* sorted */
@@ -231,7 +243,7 @@ static bool find_id(struct matrix *m, uint64_t id)
 }
 
 /* Where each of them is; *ret false: there are so many others that looking up is cheaper. */
-static enum tw_rc look_around(struct store_reader *r, struct matrix *m, bool *ret, struct tw_err *err)
+static enum tw_rc look_around(struct sqlite_reader *r, struct matrix *m, bool *ret, struct tw_err *err)
 {
     struct sq_cur c;
     int64_t rows = 0;
@@ -254,13 +266,14 @@ static enum tw_rc look_around(struct store_reader *r, struct matrix *m, bool *re
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-static enum tw_rc read_that_day(struct store_reader *r, struct matrix *m, summary_fn fn, void *ctx,
+static enum tw_rc read_that_day(struct sqlite_reader *r, struct matrix *m, summary_fn fn, void *ctx,
                                 struct tw_err *err)
 {
     sqlite3_stmt *st;
     struct sq_cur c;
-    enum tw_rc rc = day_select_behind(&r->q, &r->latest, m->day, "latest AS l CROSS JOIN",
-                                      "ON s.rowid = l.row WHERE l.day = ? ORDER BY l.pair_id, l.flow", &st, err);
+    enum tw_rc rc =
+        day_select_behind(&r->q, &r->latest, m->day, "latest AS l CROSS JOIN",
+                          "ON s.rowid = l.row WHERE l.day = ? ORDER BY l.pair_id, l.flow", &st, err);
 
     if (rc)
         return rc == TW_ENOENT ? TW_OK : rc; /* none has a latest summary */
@@ -281,14 +294,13 @@ static enum tw_rc read_that_day(struct store_reader *r, struct matrix *m, summar
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-static enum tw_rc read_all_latest(struct store_reader *r, const uint64_t *ids, size_t n, summary_fn fn, void *ctx,
-                                  struct tw_err *err)
+static enum tw_rc read_all_latest(struct sqlite_reader *r, const uint64_t *ids, size_t n, summary_fn fn,
+                                  void *ctx, struct tw_err *err)
 {
     struct matrix m = { .ids = ids, .n = n, .where = calloc(n + 1, 1) };
     bool many = false;
-    enum tw_rc rc =
-        m.where ? look_around(r, &m, &many, err)
-                : tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
+    enum tw_rc rc = m.where ? look_around(r, &m, &many, err)
+                            : tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
 
     if (!rc && many)
         rc = read_that_day(r, &m, fn, ctx, err);
@@ -299,10 +311,11 @@ static enum tw_rc read_all_latest(struct store_reader *r, const uint64_t *ids, s
     return rc;
 }
 
-enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs, summary_fn fn,
-                             void *ctx, struct tw_err *err)
+enum tw_rc sqlite_read_latest(struct history_reader *h, const uint64_t *pair_ids, size_t n_pairs,
+                              summary_fn fn, void *ctx, struct tw_err *err)
 {
-    uint64_t *ids = store_sorted_ids(pair_ids, n_pairs);
+    struct sqlite_reader *r = sqlite_reader_of(h);
+    uint64_t *ids = history_sorted_ids(pair_ids, n_pairs);
     enum tw_rc rc;
 
     if (!ids)
@@ -315,27 +328,47 @@ enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, s
     return rc;
 }
 
-/* ---- What agents lost ---------------------------------------------------------------------------- */
+/* ---- Gaps --------------------------------------------------------------------------------------- */
 
-enum tw_rc store_read_dropped(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
-                              uint64_t *ret, struct tw_err *err)
+static enum tw_rc read_gaps_of(struct sqlite_reader *r, enum store_stmt which, const int64_t key[3],
+                               enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,
+                               struct tw_err *err)
 {
     struct sq_cur c;
-    uint64_t sum = 0;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_GAPS, &c, err);
+    enum tw_rc rc = sq_start(&r->q, which, &c, err);
 
     if (rc)
         return rc;
-    sq_put_text(&c, source);
-    sq_put_i64(&c, from_ns);
-    sq_put_i64(&c, to_ns);
+    for (int i = 0; i < 3; i++)
+        sq_put_i64(&c, key[i]);
     while ((rc = sq_next(&c, err)) == TW_OK) {
-        uint64_t first = (uint64_t)sq_take_i64(&c), last = (uint64_t)sq_take_i64(&c);
-        uint64_t n = last - first + 1;
-        sum = sum + n < sum ? UINT64_MAX : sum + n; /* an agent says how much it lost: any number */
+        struct history_gap g = { .agent_id = sq_take_i64(&c) };
+        g.first_seq = (uint64_t)sq_take_i64(&c);
+        g.last_seq = (uint64_t)sq_take_i64(&c);
+        g.reason = sq_take_text(&c);
+        g.received_ns = sq_take_i64(&c);
+        g.from_ns = sq_take_i64(&c);
+        g.until_ns = sq_take_i64(&c);
+        rc = fn(ctx, &g);
+        if (rc) {
+            sq_end(&c);
+            return rc;
+        }
     }
-    if (rc != TW_ENOENT)
-        return rc;
-    *ret = sum;
-    return TW_OK;
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+enum tw_rc sqlite_read_gaps(struct history_reader *h, const int64_t *agent_ids, size_t n_agents,
+                            enum history_gap_time by, int64_t from_ns, int64_t to_ns,
+                            enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,
+                            struct tw_err *err)
+{
+    struct sqlite_reader *r = sqlite_reader_of(h);
+    enum tw_rc rc = sq_exec(&r->q, "BEGIN", err);
+
+    for (size_t i = 0; i < n_agents && !rc; i++)
+        rc = read_gaps_of(r, by == HISTORY_RECEIVED ? ST_READ_GAPS : ST_READ_GAPS_SPOOLED,
+                          (const int64_t[3]){ agent_ids[i], from_ns, to_ns }, fn, ctx, err);
+    sq_rollback(&r->q);
+    return rc;
 }

@@ -1,10 +1,10 @@
 /* Summaries in, each exactly once. */
-#include "db/sqlite/store_priv.h"
+#include "db/sqlite/history_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static enum tw_rc no_memory(struct store *s, struct tw_err *err)
+static enum tw_rc no_memory(struct sqlite_history *s, struct tw_err *err)
 {
     return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
 }
@@ -13,41 +13,58 @@ static enum tw_rc no_memory(struct store *s, struct tw_err *err)
 
 #define AHEAD_SCHEMA 13 /* the migration that made table cursor_ahead */
 
-enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
-                        uint64_t *ret_through)
+enum tw_rc sqlite_cursor(struct history *h, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
+                         struct store_cursor *ret, struct tw_err *err)
 {
-    const struct cursor *c = cursors_find(&s->cursors, agent_id, spool_id);
+    const struct cursor *c = cursors_find(&sqlite_of(h)->cursors, agent_id, spool_id);
 
+    (void)err; /* all in memory */
     if (!c)
         return TW_ENOENT;
-    *ret_through = c->now.through;
+    *ret = c->now;
     return TW_OK;
 }
 
-struct store_cursor store_full_cursor(const struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN])
+enum tw_rc sqlite_each_cursor(struct history *h,
+                              enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
+                                               const struct store_cursor *at),
+                              void *ctx, struct tw_err *err)
 {
-    const struct cursor *c = cursors_find(&s->cursors, agent_id, spool_id);
-
-    return c ? c->now : (struct store_cursor){ 0 };
-}
-
-enum tw_rc store_each_cursor(struct store *s,
-                             enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
-                                              const struct store_cursor *at),
-                             void *ctx, struct tw_err *err)
-{
+    const struct cursors *all = &sqlite_of(h)->cursors;
     enum tw_rc rc;
 
-    (void)err; /* all in memory: nothing can fail but fn */
-    for (size_t i = 0; i < s->cursors.n; i++) {
-        const struct cursor *c = &s->cursors.e[i];
+    (void)err; /* nothing can fail but fn */
+    for (size_t i = 0; i < all->n; i++) {
+        const struct cursor *c = &all->e[i];
         if (c->now.through && (rc = fn(ctx, c->agent_id, c->spool_id, &c->now)) != TW_OK)
             return rc;
     }
     return TW_OK;
 }
 
-static enum tw_rc write_through(struct store *s, const struct cursor *e, struct tw_err *err)
+enum tw_rc sqlite_forget_agent(struct history *h, int64_t agent_id, struct tw_err *err)
+{
+    static const enum store_stmt both[] = { ST_CURSOR_FORGET, ST_AHEAD_FORGET };
+    struct sqlite_history *s = sqlite_of(h);
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < TW_NELEM(both) && !rc; i++) {
+        struct sq_cur c;
+        rc = sq_start(&s->q, both[i], &c, err);
+        if (rc)
+            return rc;
+        sq_put_i64(&c, agent_id);
+        rc = sq_run(&c, err);
+    }
+    if (rc)
+        return rc;
+    cursors_drop_agent(&s->cursors, agent_id);
+    if (!s->q.in_txn)
+        cursors_commit(&s->cursors);
+    return TW_OK;
+}
+
+static enum tw_rc write_through(struct sqlite_history *s, const struct cursor *e, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_CURSOR_PUT, &c, err);
@@ -60,7 +77,7 @@ static enum tw_rc write_through(struct store *s, const struct cursor *e, struct 
     return sq_run(&c, err);
 }
 
-static enum tw_rc delete_ahead(struct store *s, const struct cursor *e, struct tw_err *err)
+static enum tw_rc delete_ahead(struct sqlite_history *s, const struct cursor *e, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_AHEAD_DELETE, &c, err);
@@ -72,7 +89,8 @@ static enum tw_rc delete_ahead(struct store *s, const struct cursor *e, struct t
     return sq_run(&c, err);
 }
 
-static enum tw_rc write_span(struct store *s, const struct cursor *e, const struct seq_span *v, struct tw_err *err)
+static enum tw_rc write_span(struct sqlite_history *s, const struct cursor *e, const struct seq_span *v,
+                             struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_AHEAD_PUT, &c, err);
@@ -86,7 +104,7 @@ static enum tw_rc write_span(struct store *s, const struct cursor *e, const stru
     return sq_run(&c, err);
 }
 
-static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct tw_err *err)
+static enum tw_rc write_cursor(struct sqlite_history *s, const struct cursor *e, struct tw_err *err)
 {
     enum tw_rc rc = e->now.through != e->durable.through ? write_through(s, e, err) : TW_OK;
 
@@ -99,7 +117,7 @@ static enum tw_rc write_cursor(struct store *s, const struct cursor *e, struct t
 }
 
 /* A program that knows nothing of stretches ahead would take them from their agents once more. */
-static enum tw_rc write_floor(struct store *s, struct tw_err *err)
+static enum tw_rc write_floor(struct sqlite_history *s, struct tw_err *err)
 {
     bool raise = cursors_any_ahead(&s->cursors);
     size_t floor = sq_floor(s->q.spec, *s->q.spec->n_migrations);
@@ -124,7 +142,8 @@ static enum tw_rc write_floor(struct store *s, struct tw_err *err)
  */
 #define AHEAD_NS (60 * TW_NS_PER_S)
 
-static enum tw_rc note_latest(struct store *s, const struct tw_summary *row, int64_t day, int64_t received_ns)
+static enum tw_rc note_latest(struct sqlite_history *s, const struct tw_summary *row, int64_t day,
+                              int64_t received_ns)
 {
     if (s->n_latest == s->cap_latest) {
         size_t cap = s->cap_latest ? 2 * s->cap_latest : 1024;
@@ -163,7 +182,7 @@ static int by_flow_and_start(const void *pa, const void *pb)
     return (a->row > b->row) - (a->row < b->row);
 }
 
-static enum tw_rc write_latest(struct store *s, const struct latest_row *l, struct tw_err *err)
+static enum tw_rc write_latest(struct sqlite_history *s, const struct latest_row *l, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_LATEST_PUT, &c, err);
@@ -180,7 +199,7 @@ static enum tw_rc write_latest(struct store *s, const struct latest_row *l, stru
 }
 
 /* Once per flow and cursor, however many rows the transaction has of them. */
-enum tw_rc store_flush_pending(struct store *s, struct tw_err *err)
+enum tw_rc history_flush_pending(struct sqlite_history *s, struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
 
@@ -197,7 +216,7 @@ enum tw_rc store_flush_pending(struct store *s, struct tw_err *err)
 
 /* ---- Append ------------------------------------------------------------------------------------- */
 
-static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int64_t received_ns,
+static enum tw_rc insert_row(struct sqlite_history *s, const struct tw_summary *row, int64_t received_ns,
                              struct tw_err *err)
 {
     int64_t day = day_of(row->start_ns);
@@ -222,12 +241,11 @@ static enum tw_rc insert_row(struct store *s, const struct tw_summary *row, int6
     rc = rollup_note(s, day, sqlite3_last_insert_rowid(s->q.db), octets, received_ns, err);
     if (rc)
         return rc;
-    if (row->test_id && (rc = store_note_test(s, row, err)) != TW_OK)
-        return rc;
     return runs_insert(&s->q, &s->insert_runs, row, err);
 }
 
-static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, const struct seq_span *part, struct tw_err *err)
+static enum tw_rc insert_gap(struct sqlite_history *s, const struct store_batch *b,
+                             const struct seq_span *part, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_GAP_PUT, &c, err);
@@ -246,7 +264,7 @@ static enum tw_rc insert_gap(struct store *s, const struct store_batch *b, const
 }
 
 /* *ret: the last number of the batch. */
-static enum tw_rc check_batch(const struct store *s, const struct store_batch *b, uint64_t *ret,
+static enum tw_rc check_batch(const struct sqlite_history *s, const struct store_batch *b, uint64_t *ret,
                               struct tw_err *err)
 {
     bool gap = b->n == 0;
@@ -262,23 +280,8 @@ static enum tw_rc check_batch(const struct store *s, const struct store_batch *b
     return TW_OK;
 }
 
-/* An unknown agent's cursor would fail the whole commit later; only new spools need to look. */
-static enum tw_rc check_agent(struct store *s, int64_t id, struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_AGENT_KNOWN, &c, err);
-
-    if (rc)
-        return rc;
-    sq_put_i64(&c, id);
-    rc = sq_next(&c, err);
-    if (rc == TW_ENOENT)
-        return tw_err_set(err, rc, "no agent has id %lld", (long long)id);
-    return rc ? rc : sq_run(&c, err);
-}
-
-static enum tw_rc insert_part(struct store *s, const struct store_batch *b, const struct seq_span *part,
-                              struct tw_err *err)
+static enum tw_rc insert_part(struct sqlite_history *s, const struct store_batch *b,
+                              const struct seq_span *part, struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
 
@@ -292,8 +295,8 @@ static enum tw_rc insert_part(struct store *s, const struct store_batch *b, cons
 }
 
 /* What is not stored yet: from the cursor on in one piece, unless fresh results came before. */
-static enum tw_rc insert_missing(struct store *s, const struct store_batch *b, uint64_t last, struct store_cursor *at,
-                                 struct tw_err *err)
+static enum tw_rc insert_missing(struct sqlite_history *s, const struct store_batch *b, uint64_t last,
+                                 struct store_cursor *at, struct tw_err *err)
 {
     uint64_t from = b->first_seq > at->through ? b->first_seq : at->through + 1;
     struct seq_span part;
@@ -314,8 +317,8 @@ static enum tw_rc insert_missing(struct store *s, const struct store_batch *b, u
     return rc;
 }
 
-static enum store_append_result judge(const struct store_batch *b, uint64_t last, const struct store_cursor *at,
-                                      bool known)
+static enum store_append_result judge(const struct store_batch *b, uint64_t last,
+                                      const struct store_cursor *at, bool known)
 {
     struct seqset grown = at->ahead;
     struct seq_span part;
@@ -324,12 +327,14 @@ static enum store_append_result judge(const struct store_batch *b, uint64_t last
         return STORE_REPEATED;
     if (b->first_seq <= at->through + 1)
         return STORE_APPENDED;
-    return b->ahead && known && seqset_add(&grown, b->first_seq, last) == TW_OK ? STORE_APPENDED : STORE_OUT_OF_SEQ;
+    return b->ahead && known && seqset_add(&grown, b->first_seq, last) == TW_OK ? STORE_APPENDED
+                                                                                : STORE_OUT_OF_SEQ;
 }
 
-enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store_append_result *ret,
-                        uint64_t *ret_through, struct tw_err *err)
+enum tw_rc sqlite_append(struct history *h, const struct store_batch *b, enum store_append_result *ret,
+                         uint64_t *ret_through, struct tw_err *err)
 {
+    struct sqlite_history *s = sqlite_of(h);
     struct store_cursor at = { 0 };
     const struct cursor *known;
     uint64_t last = 0;
@@ -338,8 +343,6 @@ enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store
     if (rc)
         return rc;
     known = cursors_find(&s->cursors, b->agent_id, b->spool_id);
-    if (!known && (rc = check_agent(s, b->agent_id, err)) != TW_OK)
-        return rc;
     if (known)
         at = known->now;
     else if (!b->ahead)

@@ -1,12 +1,12 @@
 /* Roll-ups: summaries that no cell has yet, pair by pair, are added to their cells; cells and how far it has
  * come are one commit. Merging is addition, so it does not matter when a summary comes. */
-#include "db/sqlite/store_priv.h"
+#include "db/sqlite/history_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static enum tw_rc no_memory(struct store *s, struct tw_err *err)
+static enum tw_rc no_memory(struct sqlite_history *s, struct tw_err *err)
 {
     return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
 }
@@ -46,7 +46,8 @@ static size_t find_day(struct rollup *r, int64_t day)
     return r->at_day = lo;
 }
 
-static enum tw_rc add_day(struct store *s, const struct level_day *d, size_t *ret_at, struct tw_err *err)
+static enum tw_rc add_day(struct sqlite_history *s, const struct level_day *d, size_t *ret_at,
+                          struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     size_t at = find_day(r, d->day), cap = r->cap_days;
@@ -70,7 +71,7 @@ static bool same_part(const struct cells_part *a, const struct cells_part *b)
     return a->level == b->level && a->first_day == b->first_day;
 }
 
-static enum tw_rc find_part(struct store *s, const struct cells_part *p, struct part_state **ret,
+static enum tw_rc find_part(struct sqlite_history *s, const struct cells_part *p, struct part_state **ret,
                             struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
@@ -88,7 +89,7 @@ static enum tw_rc find_part(struct store *s, const struct cells_part *p, struct 
     return TW_OK;
 }
 
-enum tw_rc rollup_part_add(struct store *s, const struct cells_part *p, int64_t rows, int64_t octets,
+enum tw_rc rollup_part_add(struct sqlite_history *s, const struct cells_part *p, int64_t rows, int64_t octets,
                            struct tw_err *err)
 {
     struct part_state *state;
@@ -108,8 +109,8 @@ static struct cells_part raw_part(int64_t day)
 
 #define INDEX_OCTETS 22 /* of an entry (pair, start or cell, flow, row) */
 
-enum tw_rc rollup_note(struct store *s, int64_t day, int64_t row, uint64_t octets, int64_t received_ns,
-                       struct tw_err *err)
+enum tw_rc rollup_note(struct sqlite_history *s, int64_t day, int64_t row, uint64_t octets,
+                       int64_t received_ns, struct tw_err *err)
 {
     struct cells_part part = raw_part(day);
     size_t at;
@@ -125,7 +126,7 @@ enum tw_rc rollup_note(struct store *s, int64_t day, int64_t row, uint64_t octet
 
 /* ---- Opening ------------------------------------------------------------------------------------ */
 
-static enum tw_rc load_days(struct store *s, struct tw_err *err)
+static enum tw_rc load_days(struct sqlite_history *s, struct tw_err *err)
 {
     struct sq_cur c;
     size_t at;
@@ -148,7 +149,7 @@ static enum tw_rc load_days(struct store *s, struct tw_err *err)
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-static enum tw_rc load_parts(struct store *s, struct tw_err *err)
+static enum tw_rc load_parts(struct sqlite_history *s, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, ST_PART_EACH, &c, err);
@@ -175,7 +176,7 @@ static enum tw_rc load_parts(struct store *s, struct tw_err *err)
 }
 
 /* A day of before there were roll-ups. What its rows take is told by the first ones. */
-static enum tw_rc adopt_day(struct store *s, int64_t day, struct tw_err *err)
+static enum tw_rc adopt_day(struct sqlite_history *s, int64_t day, struct tw_err *err)
 {
     char name[DAY_NAME], text[200];
     int64_t last = 0, octets = 0;
@@ -207,7 +208,7 @@ static bool is_known(struct rollup *r, int64_t day)
     return at < r->n_days && r->days[at].day == day;
 }
 
-static enum tw_rc adopt_days(struct store *s, struct tw_err *err)
+static enum tw_rc adopt_days(struct sqlite_history *s, struct tw_err *err)
 {
     int64_t *days = NULL;
     size_t n = 0;
@@ -217,18 +218,18 @@ static enum tw_rc adopt_days(struct store *s, struct tw_err *err)
         if (is_known(&s->rollup, days[i]))
             continue;
         if (!s->q.in_txn)
-            rc = store_begin(s, err);
+            rc = sqlite_begin(&s->base, err);
         if (!rc)
             rc = adopt_day(s, days[i], err);
     }
     free(days);
     if (!rc && s->q.in_txn)
-        return store_commit(s, err);
-    store_rollback(s);
+        return sqlite_commit(&s->base, err);
+    sqlite_rollback(&s->base);
     return rc;
 }
 
-enum tw_rc rollup_open(struct store *s, struct tw_err *err)
+enum tw_rc rollup_open(struct sqlite_history *s, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     enum tw_rc rc;
@@ -258,7 +259,7 @@ static void end_round(struct rollup *r)
     r->n = r->at = 0;
 }
 
-void rollup_close(struct store *s)
+void rollup_close(struct sqlite_history *s)
 {
     struct rollup *r = &s->rollup;
 
@@ -277,7 +278,7 @@ void rollup_close(struct store *s)
 /* ---- Transactions ------------------------------------------------------------------------------- */
 
 /* Without a row the day is gone. */
-static enum tw_rc put_day(struct store *s, const struct level_day *d, struct tw_err *err)
+static enum tw_rc put_day(struct sqlite_history *s, const struct level_day *d, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(&s->q, d->last ? ST_DAY_PUT : ST_DAY_DELETE, &c, err);
@@ -294,7 +295,7 @@ static enum tw_rc put_day(struct store *s, const struct level_day *d, struct tw_
     return sq_run(&c, err);
 }
 
-static enum tw_rc add_part(struct store *s, const struct part_state *p, struct tw_err *err)
+static enum tw_rc add_part(struct sqlite_history *s, const struct part_state *p, struct tw_err *err)
 {
     bool gone = p->rows + p->add_rows <= 0;
     struct sq_cur c;
@@ -317,7 +318,7 @@ static bool differs(const struct level_day *a, const struct level_day *b)
            a->next_pair != b->next_pair;
 }
 
-enum tw_rc rollup_flush(struct store *s, struct tw_err *err)
+enum tw_rc rollup_flush(struct sqlite_history *s, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     enum tw_rc rc = TW_OK;
@@ -331,7 +332,7 @@ enum tw_rc rollup_flush(struct store *s, struct tw_err *err)
     return rc;
 }
 
-void rollup_committed(struct store *s)
+void rollup_committed(struct sqlite_history *s)
 {
     struct rollup *r = &s->rollup;
 
@@ -348,7 +349,7 @@ void rollup_committed(struct store *s)
     r->add_rows = r->add_cells = 0;
 }
 
-void rollup_rolled_back(struct store *s)
+void rollup_rolled_back(struct sqlite_history *s)
 {
     struct rollup *r = &s->rollup;
 
@@ -369,7 +370,7 @@ void rollup_rolled_back(struct store *s)
     end_round(r); /* begins again where it is durable */
 }
 
-enum tw_rc rollup_forget(struct store *s, const struct cells_part *p, struct tw_err *err)
+enum tw_rc rollup_forget(struct sqlite_history *s, const struct cells_part *p, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     struct part_state *state;
@@ -394,7 +395,7 @@ enum tw_rc rollup_forget(struct store *s, const struct cells_part *p, struct tw_
     return TW_OK;
 }
 
-void rollup_stats(const struct store *s, struct store_stats *ret)
+void rollup_stats(const struct sqlite_history *s, struct store_stats *ret)
 {
     const struct rollup *r = &s->rollup;
 
@@ -430,7 +431,7 @@ static int by_pair_and_time(const void *pa, const void *pb)
     return (a->row > b->row) - (a->row < b->row);
 }
 
-static enum tw_rc collect(struct store *s, struct sq_cur *c, size_t cap, struct tw_err *err)
+static enum tw_rc collect(struct sqlite_history *s, struct sq_cur *c, size_t cap, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     enum tw_rc rc;
@@ -448,7 +449,7 @@ static enum tw_rc collect(struct store *s, struct sq_cur *c, size_t cap, struct 
 }
 
 /* The rows of (through, until] of pairs from next_pair on. */
-static enum tw_rc load_rows(struct store *s, const struct level_day *d, struct tw_err *err)
+static enum tw_rc load_rows(struct sqlite_history *s, const struct level_day *d, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     char name[DAY_NAME], text[200];
@@ -492,7 +493,7 @@ static size_t count_pairs(const struct rollup *r)
     return n;
 }
 
-static enum tw_rc begin_round(struct store *s, size_t day, int64_t now_ns, size_t max_rows,
+static enum tw_rc begin_round(struct sqlite_history *s, size_t day, int64_t now_ns, size_t max_rows,
                               struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
@@ -546,8 +547,8 @@ static void add_to_cell(struct cell_row *to, const struct cell_row *from)
         to->longest_ns = from->longest_ns;
 }
 
-static enum tw_rc writer_of(struct store *s, enum store_level l, int64_t day, struct cells_writer **ret,
-                            struct tw_err *err)
+static enum tw_rc writer_of(struct sqlite_history *s, enum store_level l, int64_t day,
+                            struct cells_writer **ret, struct tw_err *err)
 {
     struct cells_writer *w = &s->rollup.writers[l];
     struct cells_part p = cells_part_of(l, day);
@@ -560,7 +561,8 @@ static enum tw_rc writer_of(struct store *s, enum store_level l, int64_t day, st
     return cells_open(&s->q, w, &p, &made, err);
 }
 
-static enum tw_rc write_cell(struct store *s, enum store_level l, struct cell_row *add, struct tw_err *err)
+static enum tw_rc write_cell(struct sqlite_history *s, enum store_level l, struct cell_row *add,
+                             struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     struct cells_writer *w;
@@ -590,7 +592,7 @@ static enum tw_rc write_cell(struct store *s, enum store_level l, struct cell_ro
 }
 
 /* What is in it goes to the next level's cell, too. */
-static enum tw_rc end_cell(struct store *s, enum store_level l, struct tw_err *err)
+static enum tw_rc end_cell(struct sqlite_history *s, enum store_level l, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     struct level_acc *a = &r->acc[l];
@@ -605,7 +607,7 @@ static enum tw_rc end_cell(struct store *s, enum store_level l, struct tw_err *e
     return write_cell(s, l, &a->cell, err);
 }
 
-static enum tw_rc end_cells(struct store *s, const struct round_row *next, struct tw_err *err)
+static enum tw_rc end_cells(struct sqlite_history *s, const struct round_row *next, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     enum tw_rc rc = TW_OK;
@@ -621,7 +623,7 @@ static enum tw_rc end_cells(struct store *s, const struct round_row *next, struc
 }
 
 /* TW_ENOENT: it is not there any more, or cannot be read. */
-static enum tw_rc read_row(struct store *s, const struct round_row *row, struct tw_err *err)
+static enum tw_rc read_row(struct sqlite_history *s, const struct round_row *row, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     struct tw_err why = { 0 };
@@ -644,7 +646,7 @@ static enum tw_rc read_row(struct store *s, const struct round_row *row, struct 
     return TW_ENOENT;
 }
 
-static enum tw_rc add_row(struct store *s, const struct round_row *row, struct tw_err *err)
+static enum tw_rc add_row(struct sqlite_history *s, const struct round_row *row, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     struct level_acc *a;
@@ -668,7 +670,7 @@ static enum tw_rc add_row(struct store *s, const struct round_row *row, struct t
 }
 
 /* Whole pairs, until that are max_rows. */
-static enum tw_rc run_slice(struct store *s, size_t max_rows, struct tw_err *err)
+static enum tw_rc run_slice(struct sqlite_history *s, size_t max_rows, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     struct level_day *d = &r->days[r->day];
@@ -694,14 +696,14 @@ static enum tw_rc run_slice(struct store *s, size_t max_rows, struct tw_err *err
     return TW_OK;
 }
 
-bool rollup_waits(struct store *s, int64_t day)
+bool rollup_waits(struct sqlite_history *s, int64_t day)
 {
     const struct level_day *d = &s->rollup.days[find_day(&s->rollup, day)];
 
     return is_known(&s->rollup, day) && d->last > d->through;
 }
 
-enum tw_rc rollup_now(struct store *s, int64_t day, size_t max_rows, struct tw_err *err)
+enum tw_rc rollup_now(struct sqlite_history *s, int64_t day, size_t max_rows, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
     size_t at = find_day(r, day);
@@ -714,8 +716,10 @@ enum tw_rc rollup_now(struct store *s, int64_t day, size_t max_rows, struct tw_e
     return rc ? rc : run_slice(s, max_rows, err);
 }
 
-enum tw_rc store_rollup(struct store *s, int64_t now_ns, size_t max_rows, bool *ret_more, struct tw_err *err)
+enum tw_rc sqlite_rollup(struct history *h, int64_t now_ns, size_t max_rows, bool *ret_more,
+                         struct tw_err *err)
 {
+    struct sqlite_history *s = sqlite_of(h);
     struct rollup *r = &s->rollup;
     enum tw_rc rc = TW_OK;
 
@@ -727,16 +731,16 @@ enum tw_rc store_rollup(struct store *s, int64_t now_ns, size_t max_rows, bool *
         rc = begin_round(s, (size_t)day, now_ns, max_rows, err);
     }
     if (!rc)
-        rc = store_begin(s, err);
+        rc = sqlite_begin(h, err);
     if (rc)
         return rc;
     rc = run_slice(s, max_rows, err);
     if (rc) {
-        store_rollback(s);
+        sqlite_rollback(h);
         return rc;
     }
     r->slicing = true;
-    rc = store_commit(s, err);
+    rc = sqlite_commit(h, err);
     r->slicing = false;
     if (rc)
         return rc;

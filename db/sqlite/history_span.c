@@ -1,15 +1,14 @@
 /* A span of pairs, by whatever level serves it best. All of it is one read transaction: cells, and summaries
  * that are in no cell yet, are of the same moment. */
-#include "db/sqlite/store_priv.h"
+#include "db/sqlite/history_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TEST_MESH "on-demand" /* what tests on demand measure is in no cell */
-
 struct reading {
-    struct store_reader *r;
+    struct sqlite_reader *r;
     const struct store_span *span;
+    const struct history_keeper *keeper;
     struct tw_err *err;
     struct level_day *days; /* with summaries, by day */
     size_t n_days;
@@ -224,23 +223,24 @@ static bool holds_all(void *ctx, enum store_level l, int64_t day_ns)
 
 /* ---- Pairs -------------------------------------------------------------------------------------- */
 
+/* Tests on demand are in no cell. */
 static enum tw_rc find_kept(struct reading *g, struct level_span *s)
 {
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&g->r->q, ST_READ_KEPT, &c, g->err);
+    struct history_kept kept = { .raw_only = false };
+    enum tw_rc rc;
 
+    for (int l = 0; l < STORE_LEVELS; l++)
+        s->kept_from_ns[l] = INT64_MIN;
+    if (!g->keeper->fn)
+        return TW_OK;
+    memcpy(kept.from_ns, s->kept_from_ns, sizeof kept.from_ns);
+    rc = g->keeper->fn(g->keeper->ctx, g->pair_id, &kept, g->err);
     if (rc)
         return rc;
-    sq_put_i64(&c, (int64_t)g->pair_id);
-    while ((rc = sq_next(&c, g->err)) == TW_OK) {
-        bool test = !strcmp(sq_take_text(&c), TEST_MESH);
-        int64_t level = sq_take_i64(&c), from = sq_take_i64(&c);
-        if (level >= 0 && level < STORE_LEVELS)
-            s->kept_from_ns[level] = from;
-        if (test)
-            s->raw_from_ns = INT64_MIN;
-    }
-    return rc == TW_ENOENT ? TW_OK : rc;
+    memcpy(s->kept_from_ns, kept.from_ns, sizeof kept.from_ns);
+    if (kept.raw_only)
+        s->raw_from_ns = INT64_MIN;
+    return TW_OK;
 }
 
 static enum tw_rc begin_span(struct reading *g, struct level_span *s)
@@ -253,8 +253,6 @@ static enum tw_rc begin_span(struct reading *g, struct level_span *s)
                               .raw_from_ns = span->raw_from_ns,
                               .holds_all = holds_all,
                               .ctx = g };
-    for (int l = 0; l < STORE_LEVELS; l++)
-        s->kept_from_ns[l] = INT64_MIN;
     g->longest_day = DAY_MIN - 1;
     return find_kept(g, s);
 }
@@ -334,15 +332,17 @@ static enum tw_rc read_pairs(struct reading *g, const uint64_t *ids, size_t n)
     return rc;
 }
 
-enum tw_rc store_read_span(struct store_reader *r, const struct store_span *span, struct tw_err *err)
+enum tw_rc sqlite_read_span(struct history_reader *h, const struct store_span *span,
+                            const struct history_keeper *keeper, struct tw_err *err)
 {
-    struct reading g = { .r = r, .span = span, .err = err };
+    struct sqlite_reader *r = sqlite_reader_of(h);
+    struct reading g = { .r = r, .span = span, .keeper = keeper, .err = err };
     uint64_t *ids;
     enum tw_rc rc;
 
     if (!span->n_pairs || span->from_ns >= span->to_ns)
         return TW_OK;
-    ids = store_sorted_ids(span->pair_ids, span->n_pairs);
+    ids = history_sorted_ids(span->pair_ids, span->n_pairs);
     if (!ids)
         return no_memory(&g);
     rc = sq_exec(&r->q, "BEGIN", err);

@@ -1,0 +1,72 @@
+/* db/store_priv.h - what the parts of the store share: the history, behind its table of operations, and the
+ * control state, which is in SQLite. */
+#ifndef TW_DB_STORE_PRIV_H
+#define TW_DB_STORE_PRIV_H
+
+#include "db/history.h"
+#include "db/sqlite/statements.h"
+#include "db/store.h"
+
+/* What store_retain() is at. */
+struct kept_level {
+    int64_t from_ns, done_ns; /* as in level_kept */
+    int64_t wanted_ns;
+};
+struct kept_mesh {
+    char name[STORE_NAME_MAX];
+    struct kept_level level[STORE_LEVELS];
+};
+struct kept {
+    bool planned;
+    struct kept_mesh *meshes;
+    size_t n_meshes;
+    struct history_group *groups;
+    size_t *mesh_of, n_groups; /* by group */
+    struct history_retention asked;
+};
+
+struct store {
+    struct history *history;
+    struct sq *q; /* control state: the history's own file, or `own` */
+    struct sq own;
+    enum tw_rc broken; /* a write of the open transaction failed half-way: it cannot be committed */
+    struct kept kept;
+};
+
+struct store_reader {
+    struct history_reader *history;
+    struct sq *q;
+    struct sq own;
+};
+
+/* The store with its control state in the SQLite file `control` and its history elsewhere, which becomes the
+ * store's, also on an error. A transaction commits the history first and then the control state: what was
+ * committed of a history by a store that ended between is found again by its cursors. */
+enum tw_rc store_open_with(const char *control, struct history *history, struct store **ret,
+                           struct tw_err *err);
+enum tw_rc store_reader_open_with(const char *control, struct history_reader *history,
+                                  struct store_reader **ret, struct tw_err *err);
+
+/* sqlite/store_agent.c: the agent with that number; TW_ENOENT. */
+enum tw_rc control_find_agent(struct store *s, int64_t id, struct tw_err *err);
+/* The numbers that agents of this name have and had; malloc'ed. */
+enum tw_rc control_agents_named(struct store_reader *r, const char *name, int64_t **ret, size_t *ret_n,
+                                struct tw_err *err);
+/* sqlite/store_absence.c: store_read_absences() of all but what spools dropped. */
+enum tw_rc control_read_absences(struct store_reader *r, const char *source, int64_t from_ns, int64_t to_ns,
+                                 enum tw_rc (*fn)(void *ctx, const struct store_absence *a), void *ctx,
+                                 struct tw_err *err);
+/* sqlite/store_test.c: the row is of a test on demand; makes the test known if it is not. */
+enum tw_rc control_note_test(struct store *s, const struct tw_summary *row, struct tw_err *err);
+/* sqlite/store_generation.c: the mesh is that from this generation on; document NULL: it is deleted. */
+enum tw_rc control_put_version(struct store *s, const char *mesh, uint64_t generation, const char *document,
+                               bool paused, struct tw_err *err);
+
+/* sqlite/store_kept.c: the first step of store_retain(): says what is kept no more, and what the history is
+ * asked for. */
+enum tw_rc kept_plan(struct store *s, const struct store_retention *r, struct tw_err *err);
+void kept_forget(struct store *s);
+/* A history_keeper of a reader. */
+enum tw_rc kept_read(void *ctx, uint64_t pair_id, struct history_kept *ret, struct tw_err *err);
+
+#endif
