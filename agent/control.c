@@ -111,6 +111,12 @@ void control_set_acl(struct control *c, struct acl *acl)
         ctl_listener_set_acl(c->listener, acl);
 }
 
+void control_set_rate(struct control *c, int64_t connects_per_second)
+{
+    if (c)
+        ctl_listener_set_rate(c->listener, (uint32_t)connects_per_second);
+}
+
 void control_on_results(struct control *c)
 {
     if (c)

@@ -17,6 +17,7 @@ enum tw_rc control_start(const struct agent_options *o, struct loop *loop, struc
 void control_stop(struct control *c);
 uint16_t control_port(const struct control *c); /* 0: there is none */
 void control_set_acl(struct control *c, struct acl *acl);
+void control_set_rate(struct control *c, int64_t connects_per_second);
 void control_on_results(struct control *c);     /* of any worker */
 void control_fill_health(const struct control *c, Tw__HealthReport *h);
 

@@ -75,7 +75,7 @@ struct agent {
     struct loop_timer trim, xdp_tick;
     struct tw_prefix *probe_allow;
     struct access_lists *access;
-    struct source_limit *limit; /* of the reflectors; NULL: none */
+    struct source_limit *limit;  /* of the reflectors */
     struct target_rules targets; /* points to probe_allow */
     struct xdp_reflect *xdp; /* NULL: all by the sockets */
     int64_t started_ns;
@@ -403,6 +403,9 @@ static void use_options(struct agent *a)
     schedule_run_set_limits(a->schedule, &limits);
     resolver_set_every(a->resolver, a->opt.resolve_every_ns);
     spool_set_bounds(a->spool, a->opt.spool_max_mb << 20, keep_acked(&a->opt));
+    source_limit_set(a->limit, a->opt.reflect_rate, a->opt.reflect_burst);
+    xdp_reflect_set_rate(a->xdp, a->opt.reflect_rate, a->opt.reflect_burst);
+    control_set_rate(a->control, a->opt.control_rate);
     a->enrolment->max_pps = limits.max_pps;
     a->enrolment->max_bps = limits.max_bps;
 }
@@ -616,7 +619,7 @@ static enum tw_rc open_access(struct agent *a, struct tw_err *err)
     struct access_lists_conf ac = { .opt = &a->opt, .loop = a->loop };
     enum tw_rc rc = access_lists_load(&ac, &a->access, err);
 
-    if (rc != TW_OK || !a->opt.reflect_rate)
+    if (rc != TW_OK)
         return rc;
     if (getrandom(&c.hash_seed, sizeof c.hash_seed, 0) != (ssize_t)sizeof c.hash_seed)
         return tw_err_set(err, TW_EIO, "this host gives no random numbers");

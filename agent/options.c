@@ -87,7 +87,8 @@ static const struct conf_opt opts[] = {
       .offset = FIELD(join_token_file),
       .secret = true,
       .arg = "FILE",
-      .help = "A token that twampctl token create printed: with it the agent joins the fleet once, and keeps its certificate in --data-dir. "
+      .help = "A token that twampctl token create printed: with it the agent joins the fleet once, and keeps "
+              "its certificate in --data-dir. "
               "Not read any more after that." },
     { .name = "allow-plaintext",
       .type = CONF_FLAG,
@@ -147,15 +148,18 @@ static const struct conf_opt opts[] = {
     { .name = "reflect-rate",
       .type = CONF_INT,
       .offset = FIELD(reflect_rate),
+      .live = true,
       .dflt = "100000",
       .min = 0,
       .max = 10000000,
       .arg = "N",
-      .help = "Answer a single source, an IPv4 address or an IPv6 /64, so often per second at most; 0: as often as it "
+      .help = "Answer a single source, an IPv4 address or an IPv6 /64, so often per second at most; 0: as "
+              "often as it "
               "asks." },
     { .name = "reflect-burst",
       .type = CONF_INT,
       .offset = FIELD(reflect_burst),
+      .live = true,
       .dflt = "0",
       .min = 0,
       .max = 10000000,
@@ -222,11 +226,13 @@ static const struct conf_opt opts[] = {
     { .name = "control-rate",
       .type = CONF_INT,
       .offset = FIELD(control_rate),
+      .live = true,
       .dflt = "20",
       .min = 0,
       .max = 100000,
       .arg = "N",
-      .help = "Take so many connections per second of a single source at most, after 512 at once; 0: as many as come." },
+      .help = "Take so many connections per second of a single source at most, after 512 at once; 0: as many "
+              "as come." },
     { .name = "control-modes",
       .type = CONF_PARSED,
       .offset = FIELD(control_modes),
@@ -308,8 +314,9 @@ static const struct conf_opt opts[] = {
       .type = CONF_STRLIST,
       .offset = FIELD(probe_allow),
       .arg = "PREFIX",
-      .help = "Send probes only there, whatever the controller asks; may be repeated. Without it anywhere but "
-              "to multicast, broadcast and unspecified addresses." },
+      .help =
+          "Send probes only there, whatever the controller asks; may be repeated. Without it anywhere but "
+          "to multicast, broadcast and unspecified addresses." },
     { .name = "self-test",
       .type = CONF_ENUM,
       .offset = FIELD(self_test),
@@ -329,7 +336,8 @@ static const struct conf_opt opts[] = {
       .type = CONF_STR,
       .offset = FIELD(http_tls_cert),
       .arg = "FILE",
-      .help = "Serve HTTPS with this certificate (PEM), those between it and its CA behind it; read anew on SIGHUP." },
+      .help = "Serve HTTPS with this certificate (PEM), those between it and its CA behind it; read anew on "
+              "SIGHUP." },
     { .name = "http-tls-key",
       .type = CONF_STR,
       .offset = FIELD(http_tls_key),
@@ -398,8 +406,10 @@ static const struct conf_opt opts[] = {
       .type = CONF_FLAG,
       .offset = FIELD(check),
       .now = true,
-      .help = "Look at this host and at the way to the controller, say what is wrong and what to do, change nothing, and end: "
-              "exit code 0 if there is no problem, 1 if there is. With the options that the agent is started with." },
+      .help = "Look at this host and at the way to the controller, say what is wrong and what to do, change "
+              "nothing, and end: "
+              "exit code 0 if there is no problem, 1 if there is. With the options that the agent is started "
+              "with." },
     { .name = "log-level",
       .type = CONF_ENUM,
       .offset = FIELD(log_level),
@@ -415,7 +425,8 @@ static const struct conf_opt opts[] = {
       .dflt = "text",
       .choices = log_format_names,
       .arg = "FORMAT",
-      .help = "Form of log lines on standard error; journal: as text, with the level as the systemd journal wants it, and without what it "
+      .help = "Form of log lines on standard error; journal: as text, with the level as the systemd journal "
+              "wants it, and without what it "
               "adds itself." },
 };
 

@@ -318,8 +318,16 @@ void controller_use(struct controller *c, const struct controller_conf *conf)
     c->budgets = conf->budgets;
     c->history_ns = conf->history_days * DAY_NS;
     c->audit_ns = (conf->audit_days ? conf->audit_days : conf->history_days) * DAY_NS;
-    if (c->publish)
+    c->http_names = conf->http_names;
+    if (c->publish) {
         publish_set_max_pair_series(c->publish, conf->max_pair_series);
+        publish_set_native_buckets(c->publish, conf->native_buckets);
+    }
+    if (c->events)
+        events_set_max(c->events, conf->http_events_max);
+    if (c->http)
+        httpd_set_bounds(c->http, CONNECTIONS + conf->http_events_max,
+                         CONNECTIONS_EACH + conf->http_events_max);
 }
 
 enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err)
@@ -335,7 +343,6 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->loop = conf->loop;
     c->name = conf->name;
     c->data_dir = conf->data_dir;
-    c->http_names = conf->http_names;
     gethostname(c->host_name, sizeof c->host_name - 1);
     c->started_ns = tw_wall_now().ns;
     controller_use(c, conf);

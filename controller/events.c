@@ -216,6 +216,11 @@ static void refuse(struct events *e, struct http_req *rq)
                       e->conf.max_clients);
 }
 
+void events_set_max(struct events *e, unsigned max_clients)
+{
+    e->conf.max_clients = max_clients;
+}
+
 void events_join(struct events *e, struct http_req *rq, bool may_change)
 {
     struct text t = { .len = 0 };

@@ -31,6 +31,8 @@ struct events_conf {
 enum tw_rc events_new(const struct events_conf *c, struct events **ret);
 /* After httpd_stop(). */
 void events_free(struct events *e);
+/* Another max_clients: those who listen go on, if there are more. */
+void events_set_max(struct events *e, unsigned max_clients);
 /* Something of it has changed; as often as you like. e NULL: nobody can listen. */
 void events_note(struct events *e, enum event_kind k);
 /* Rises with every change, from the start of the process on. */

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include "common/clk.h"
+#include "common/hostname.h"
 #include "common/log.h"
 #include "common/net/httpd.h"
 #include "controller/listen.h"
@@ -55,6 +56,7 @@ static const struct conf_opt opts[] = {
     { .name = "http-name",
       .type = CONF_STRLIST,
       .offset = OPT(http_names),
+      .live = true,
       .arg = "NAME",
       .help = "A name by which browsers and others ask for it over plain HTTP, besides addresses, localhost, "
               "--name and the host's own name; "
@@ -91,6 +93,7 @@ static const struct conf_opt opts[] = {
     { .name = "http-events-max",
       .type = CONF_INT,
       .offset = OPT(http_events_max),
+      .live = true,
       .dflt = "200",
       .min = 0,
       .max = 10000,
@@ -153,6 +156,7 @@ static const struct conf_opt opts[] = {
     { .name = "native-buckets",
       .type = CONF_INT,
       .offset = OPT(native_buckets),
+      .live = true,
       .dflt = "160",
       .min = 0,
       .max = 4096,
@@ -240,7 +244,8 @@ static const struct conf_opt opts[] = {
       .live = true,
       .dflt = "text",
       .choices = log_format_names,
-      .help = "Form of log lines on standard error; journal: as text, with the level as the systemd journal wants it, and without what it "
+      .help = "Form of log lines on standard error; journal: as text, with the level as the systemd journal "
+              "wants it, and without what it "
               "adds itself." },
 };
 
@@ -289,4 +294,8 @@ void controller_options_check(void *target, struct conf_errors *errors)
     else if (o->admin_tls)
         check_url(o->admin_tls, false, "admin-tls", errors);
     check_http(o, errors);
+    for (size_t i = 0; i < o->http_names.n; i++)
+        if (!hostname_ok(o->http_names.v[i]))
+            conf_errors_set(errors, "http-name", "%.100s: expected the name of a host, without a port",
+                            o->http_names.v[i]);
 }

@@ -283,6 +283,28 @@ void publish_set_max_pair_series(struct publish *p, uint64_t max)
     p->conf.max_pair_series = max ? max : 100000;
 }
 
+static void forget_native(struct publish *p)
+{
+    struct group *g, *next;
+
+    for (size_t i = 0; i < p->conf.inventory->pairs.n; i++) {
+        struct pair *pair = pair_table_at(&p->conf.inventory->pairs, i);
+        for (int d = 0; pair->live && d < 3; d++)
+            hist_reset(&pair->live->delay[d]);
+    }
+    for (enum group_by by = 0; by < GROUP_KINDS; by++)
+        HASH_ITER(hh, p->groups[by], g, next)
+    for (int d = 0; d < 3; d++)
+        hist_reset(&g->delay[d]);
+}
+
+void publish_set_native_buckets(struct publish *p, uint32_t most)
+{
+    if (!most && p->conf.native_buckets)
+        forget_native(p);
+    p->conf.native_buckets = most;
+}
+
 enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret)
 {
     struct publish *p = calloc(1, sizeof *p);

@@ -22,6 +22,8 @@ struct publish_conf {
 enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret);
 /* From the next page on. 0: the usual. */
 void publish_set_max_pair_series(struct publish *p, uint64_t max);
+/* From the next summary on; 0: the next page has none any more, and what was counted is forgotten. */
+void publish_set_native_buckets(struct publish *p, uint32_t most);
 /* After reader_pool_stop() and before the inventory goes: frees the live state of its pairs. */
 void publish_free(struct publish *p);
 /* A summary that is committed. */

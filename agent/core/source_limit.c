@@ -7,6 +7,8 @@
 #include <string.h>
 
 enum { WAYS = 7, RATE_MAX = 10000000, TRIES = 4 };
+/* Threads' clocks lie less apart than that: a bucket so far beyond its burst was emptied at another rate. */
+#define CHANGED_NS TW_NS_PER_S
 
 /* Two cache lines: who, and when its bucket is full. */
 struct set {
@@ -16,10 +18,27 @@ struct set {
 };
 
 struct source_limit {
-    int64_t gap_ns, burst_ns;
+    _Atomic int64_t gap_ns, burst_ns; /* gap_ns 0: no limit */
     uint64_t seed, mask;
     struct set set[];
 };
+
+static bool is_rate(int64_t per_second, int64_t burst)
+{
+    return per_second >= 0 && per_second <= RATE_MAX && burst >= 0;
+}
+
+enum tw_rc source_limit_set(struct source_limit *l, int64_t per_second, int64_t burst)
+{
+    int64_t gap_ns;
+
+    if (!is_rate(per_second, burst))
+        return TW_EINVAL;
+    gap_ns = per_second ? TW_NS_PER_S / per_second : 0;
+    atomic_store_explicit(&l->burst_ns, (burst ? burst : per_second) * gap_ns, memory_order_relaxed);
+    atomic_store_explicit(&l->gap_ns, gap_ns, memory_order_relaxed);
+    return TW_OK;
+}
 
 enum tw_rc source_limit_new(const struct source_limit_cfg *cfg, struct source_limit **ret)
 {
@@ -27,7 +46,7 @@ enum tw_rc source_limit_new(const struct source_limit_cfg *cfg, struct source_li
     struct source_limit *l;
     size_t size;
 
-    if (cfg->per_second <= 0 || cfg->per_second > RATE_MAX || cfg->burst < 0)
+    if (!is_rate(cfg->per_second, cfg->burst))
         return TW_EINVAL;
     while (sets * WAYS < want)
         sets *= 2;
@@ -36,8 +55,7 @@ enum tw_rc source_limit_new(const struct source_limit_cfg *cfg, struct source_li
     if (!l)
         return TW_ENOMEM;
     memset(l, 0, size);
-    l->gap_ns = TW_NS_PER_S / cfg->per_second;
-    l->burst_ns = (cfg->burst ? cfg->burst : cfg->per_second) * l->gap_ns;
+    source_limit_set(l, cfg->per_second, cfg->burst);
     l->seed = cfg->hash_seed;
     l->mask = sets - 1;
     *ret = l;
@@ -75,12 +93,17 @@ static uint64_t hash_of(const struct source_limit *l, const struct tw_addr *from
 
 static bool take_from(const struct source_limit *l, _Atomic int64_t *full, int64_t now)
 {
-    int64_t seen = atomic_load_explicit(full, memory_order_relaxed);
+    int64_t seen = atomic_load_explicit(full, memory_order_relaxed),
+            gap_ns = atomic_load_explicit(&l->gap_ns, memory_order_relaxed),
+            burst_ns = atomic_load_explicit(&l->burst_ns, memory_order_relaxed);
 
     for (int i = 0; i < TRIES; i++) {
-        int64_t next = (seen > now ? seen : now) + l->gap_ns;
+        int64_t from = seen - now > burst_ns + CHANGED_NS ? now + burst_ns - gap_ns
+                       : seen > now                       ? seen
+                                                          : now,
+                next = from + gap_ns;
 
-        if (next - now > l->burst_ns)
+        if (next - now > burst_ns)
             return false;
         if (atomic_compare_exchange_weak_explicit(full, &seen, next, memory_order_relaxed,
                                                   memory_order_relaxed))
@@ -111,7 +134,7 @@ bool source_limit_take(struct source_limit *l, const struct tw_addr *from, struc
     struct set *s;
     int i;
 
-    if (!l)
+    if (!l || !atomic_load_explicit(&l->gap_ns, memory_order_relaxed))
         return true;
     who = hash_of(l, from);
     s = &l->set[(who >> 20) & l->mask];

@@ -18,7 +18,7 @@
 #define SOURCE_LIMIT_SOURCES 57344 /* `sources`, unless somebody says otherwise: 1 MiB */
 
 struct source_limit_cfg {
-    int64_t per_second; /* > 0, at most 10,000,000 */
+    int64_t per_second; /* at most 10,000,000; 0: as often as it likes, until source_limit_set() */
     int64_t burst;      /* that come at once after silence; 0: as many as in a second */
     uint32_t sources;   /* places; 0: SOURCE_LIMIT_SOURCES; rounded up to a power of 2, times 7 */
     uint64_t hash_seed; /* random */
@@ -28,6 +28,9 @@ struct source_limit;
 
 enum tw_rc source_limit_new(const struct source_limit_cfg *cfg, struct source_limit **ret);
 void source_limit_free(struct source_limit *l);
+/* Another rate, from the next packet on; as in source_limit_cfg. A source that was over its share waits for a
+ * second more at most than the new rate asks. Any thread. TW_EINVAL: nothing is changed. */
+enum tw_rc source_limit_set(struct source_limit *l, int64_t per_second, int64_t burst);
 /* May it? Then it is counted. NULL: always. */
 bool source_limit_take(struct source_limit *l, const struct tw_addr *from, struct tw_mono now);
 /* Sources that have a place and are not at their full bucket; looks at all, for tests. */

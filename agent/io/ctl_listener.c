@@ -210,6 +210,9 @@ static void set_defaults(struct ctl_listener *l)
 enum tw_rc ctl_listener_start(const struct ctl_listener_cfg *cfg, struct ctl_listener **ret,
                               struct tw_err *err)
 {
+    struct source_limit_cfg lc = { .per_second = cfg->connects_per_second,
+                                   .burst = cfg->connects_burst,
+                                   .sources = 4096 };
     struct ctl_listener *l;
     enum tw_rc rc = TW_OK;
 
@@ -226,13 +229,9 @@ enum tw_rc ctl_listener_start(const struct ctl_listener_cfg *cfg, struct ctl_lis
     l->pause = (struct loop_timer){ .fn = on_pause_over, .ctx = l };
     l->retry = (struct loop_timer){ .fn = ctl_reflectors_retry, .ctx = l };
     acl_hold(l->cfg.acl);
-    if (cfg->connects_per_second) {
-        struct source_limit_cfg lc = { .per_second = cfg->connects_per_second, .burst = cfg->connects_burst, .sources = 4096 };
-
-        ctl_random(NULL, (uint8_t *)&lc.hash_seed, sizeof lc.hash_seed);
-        if (source_limit_new(&lc, &l->connects))
-            rc = tw_err_set(err, TW_ENOMEM, "out of memory");
-    }
+    ctl_random(NULL, (uint8_t *)&lc.hash_seed, sizeof lc.hash_seed);
+    if (source_limit_new(&lc, &l->connects))
+        rc = tw_err_set(err, TW_ENOMEM, "out of memory");
     l->refused.burst = l->logins.burst = l->sessions.burst = l->ends.burst = 10;
     for (size_t i = 0; !rc && i < CTL_LISTEN_MAX && cfg->listen[i].family; i++)
         rc = add_socket(l, &cfg->listen[i], err);
@@ -267,6 +266,11 @@ void ctl_listener_set_acl(struct ctl_listener *l, struct acl *acl)
     acl_hold(acl);
     acl_free(l->cfg.acl);
     l->cfg.acl = acl;
+}
+
+void ctl_listener_set_rate(struct ctl_listener *l, uint32_t connects_per_second)
+{
+    source_limit_set(l->connects, connects_per_second, l->cfg.connects_burst);
 }
 
 enum tw_rc ctl_listener_addr(const struct ctl_listener *l, size_t i, struct tw_addr *ret)

@@ -49,6 +49,8 @@ enum tw_rc ctl_listener_start(const struct ctl_listener_cfg *cfg, struct ctl_lis
                               struct tw_err *err);
 /* Another access list, for connections to come; takes a hold of its own. */
 void ctl_listener_set_acl(struct ctl_listener *l, struct acl *acl);
+/* Another connects_per_second. */
+void ctl_listener_set_rate(struct ctl_listener *l, uint32_t connects_per_second);
 /* Closes all connections; their sessions end at once. */
 void ctl_listener_stop(struct ctl_listener *l);
 /* Where address i of the list listens: tells the port that the kernel chose. TW_ENOENT. */

@@ -25,6 +25,7 @@
 #define WELL_KNOWN_PORTS 1024
 #define TURNAROUND_MAX (100ULL * (1 << 22)) /* as agent/core/reflect.c */
 #define LIMIT_TRIES 4
+#define CHANGED_NS 1000000000ULL /* as in source_limit.c: it was emptied at another rate */
 #define FRAGMENT 0x3fff /* more fragments, or not the first */
 #define DSCP 0xfc
 
@@ -195,7 +196,11 @@ static int is_over(const struct xdp_conf *c, const struct probe *q)
         return 0;
     }
     for (int i = 0; i < LIMIT_TRIES; i++) {
-        __u64 seen = *(volatile __u64 *)full, next = (seen > now ? seen : now) + c->gap_ns;
+        __u64 seen = *(volatile __u64 *)full, from = seen > now ? seen : now, next;
+
+        if (from - now > c->burst_ns + CHANGED_NS)
+            from = now + c->burst_ns - c->gap_ns;
+        next = from + c->gap_ns;
 
         if (next - now > c->burst_ns)
             return 1;

@@ -21,6 +21,13 @@ void xdp_reflect_tick(struct xdp_reflect *x, const struct tw_clock_state *c)
     (void)c;
 }
 
+void xdp_reflect_set_rate(struct xdp_reflect *x, int64_t per_second, int64_t burst)
+{
+    (void)x;
+    (void)per_second;
+    (void)burst;
+}
+
 enum tw_rc xdp_reflect_set_acl(struct xdp_reflect *x, struct acl *acl)
 {
     (void)x;

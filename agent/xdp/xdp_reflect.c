@@ -30,6 +30,7 @@ struct xdp_reflect {
     struct tw_addr *reflect;
     size_t n_reflect;
     struct xdp_conf conf;
+    uint64_t gap_ns, burst_ns; /* as they are to be; conf: as the program has them */
     struct xdp_addr locals[LOCALS_MAX];
     size_t n_locals;
     struct acl *acl; /* that `allow` has; a hold */
@@ -72,6 +73,8 @@ static void tell_conf(struct xdp_reflect *x, const struct tw_clock_state *c)
     uint16_t e = tw_errest_encode(c->max_error_ns, c->synced, false);
     uint32_t zero = 0;
 
+    now.gap_ns = x->gap_ns;
+    now.burst_ns = x->burst_ns;
     now.tai_to_utc_ns = tai_to_utc_ns();
     now.err_est = (uint16_t)(e >> 8 | e << 8);
     if (memcmp(&now, &x->conf, sizeof now) != 0 && !bpf_map_update_elem(x->conf_fd, &zero, &now, BPF_ANY))
@@ -166,6 +169,14 @@ static int tell_allowed(struct xdp_reflect *x, struct acl *acl)
             bpf_map_delete_elem(x->allow_fd, &key);
     }
     return e;
+}
+
+void xdp_reflect_set_rate(struct xdp_reflect *x, int64_t per_second, int64_t burst)
+{
+    if (!x)
+        return;
+    x->gap_ns = per_second ? (uint64_t)(TW_NS_PER_S / per_second) : 0;
+    x->burst_ns = (uint64_t)(burst ? burst : per_second) * x->gap_ns;
 }
 
 enum tw_rc xdp_reflect_set_acl(struct xdp_reflect *x, struct acl *acl)
@@ -316,10 +327,7 @@ static int begin(struct xdp_reflect *x, const struct xdp_reflect_cfg *cfg, unsig
                                  .restart_gap_ns = (uint64_t)cfg->rules.restart_gap_ns,
                                  .port = htons(cfg->rules.port),
                                  .stateless = cfg->rules.stateless };
-    if (cfg->per_second) {
-        x->conf.gap_ns = (uint64_t)(TW_NS_PER_S / cfg->per_second);
-        x->conf.burst_ns = (uint64_t)(cfg->burst ? cfg->burst : cfg->per_second) * x->conf.gap_ns;
-    }
+    xdp_reflect_set_rate(x, cfg->per_second, cfg->burst);
     e = load(x, cfg->rules.max_sessions);
     if (e)
         return e;

@@ -24,6 +24,8 @@ struct xdp_reflect_cfg {
  * words. */
 enum tw_rc xdp_reflect_open(const struct xdp_reflect_cfg *cfg, struct xdp_reflect **ret, struct tw_err *err);
 /* Another access list. What cannot be told to the driver is left to the sockets. */
+/* Another rate and burst of one source; from the next xdp_reflect_tick() on. x NULL: nothing. */
+void xdp_reflect_set_rate(struct xdp_reflect *x, int64_t per_second, int64_t burst);
 enum tw_rc xdp_reflect_set_acl(struct xdp_reflect *x, struct acl *acl);
 /* Takes the program off the interface. NULL: nothing. */
 void xdp_reflect_close(struct xdp_reflect *x);

@@ -19,11 +19,13 @@
 #include "common/net/http_tls.h"
 #include "common/net/now.h"
 
+#define DEFAULT_CONNECTIONS 512u
+#define DEFAULT_PER_ADDRESS 64u
 #define MEMORY_LIMIT ((size_t)32 * 1024) /* a connection's buffers: bounds the head of a request */
 #define IDLE_S 30u
 #define BACKLOG 511
 #define DFLT_PORT 8080
-#define SLACK 16u                      /* connections that were cut off and still have to end */
+#define MOST_CONNECTIONS 32768u        /* never reached: the crowd has its bounds, which may change */
 #define PATIENCE_NS (10 * TW_NS_PER_S) /* so long a client may take over its answer while others wait */
 #define CONTENT_MAX ((size_t)32 << 20) /* of all requests together */
 
@@ -161,7 +163,6 @@ static struct MHD_Daemon *start_daemon(struct httpd *h, int fd)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
-    const struct http_crowd_conf *crowd = &h->crowd.conf;
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)HTTP_TLS_PRIORITIES },
         { MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, http_give_cert },
@@ -175,11 +176,10 @@ static struct MHD_Daemon *start_daemon(struct httpd *h, int fd)
     return MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, h, /* the logger goes first */
                             MHD_OPTION_EXTERNAL_LOGGER, http_on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
                             MHD_OPTION_THREAD_POOL_SIZE, HTTPD_THREADS, MHD_OPTION_CONNECTION_LIMIT,
-                            crowd->connections + crowd->reserve + SLACK, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-                            crowd->per_address + crowd->reserve + SLACK, MHD_OPTION_CONNECTION_TIMEOUT,
-                            IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT,
-                            MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
-                            http_on_connection, h, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+                            MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT, MHD_OPTION_NOTIFY_COMPLETED,
+                            http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, h,
+                            MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static enum tw_rc watch_inbox(struct httpd *h)
@@ -246,8 +246,8 @@ static enum tw_rc start_parts(struct httpd *h, const struct httpd_conf *c, struc
 
 static void set_bounds(struct http_crowd_conf *to, const struct httpd_conf *c)
 {
-    to->connections = c->max_connections ? c->max_connections : 512;
-    to->per_address = c->max_per_address ? c->max_per_address : 64;
+    to->connections = c->max_connections ? c->max_connections : DEFAULT_CONNECTIONS;
+    to->per_address = c->max_per_address ? c->max_per_address : DEFAULT_PER_ADDRESS;
     to->requests = c->max_requests ? c->max_requests : 256;
     to->reserve = HTTP_RESERVE;
     to->content_bytes = CONTENT_MAX;
@@ -325,6 +325,14 @@ void httpd_stop(struct httpd *h)
 uint16_t httpd_port(const struct httpd *h)
 {
     return h->port;
+}
+
+void httpd_set_bounds(struct httpd *h, unsigned connections, unsigned per_address)
+{
+    pthread_mutex_lock(&h->crowd_lock);
+    h->crowd.conf.connections = connections ? connections : DEFAULT_CONNECTIONS;
+    h->crowd.conf.per_address = per_address ? per_address : DEFAULT_PER_ADDRESS;
+    pthread_mutex_unlock(&h->crowd_lock);
 }
 
 void httpd_counters(struct httpd *h, struct httpd_counters *ret)

@@ -162,6 +162,9 @@ struct httpd_counters {
         busy_content; /* refused by a bound: of `refused`, but with other reasons there, too */
     uint64_t cut_off; /* connections that had to make room */
 };
+/* Other max_connections and max_per_address, as in httpd_conf; nobody who is connected has to go for it. Loop
+ * thread. */
+void httpd_set_bounds(struct httpd *h, unsigned connections, unsigned per_address);
 void httpd_counters(struct httpd *h, struct httpd_counters *ret); /* any thread */
 #define HTTPD_THREADS 2u
 /* How its threads are doing (http_threads.h), and what waits for an answer. Any thread. */

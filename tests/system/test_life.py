@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import time
 
-from lab import NET4, Lab, expect, sigstop, wait
+from lab import CONTROLLER, NET4, Lab, expect, sigstop, wait
 from meshes import by_pair, full, one_way, total
 from test_outage import nothing_lost_or_doubled
 
@@ -259,6 +259,79 @@ def hangs_up(p):
     p.popen.send_signal(signal.SIGHUP)
 
 
+GREETED = """
+import socket
+n = 0
+for _ in range(700):
+    with socket.create_connection(("{address}", 862), 5) as s:
+        s.settimeout(5)
+        try:
+            n += len(s.recv(1)) == 1
+        except ConnectionError:
+            pass
+print(n)
+"""
+
+
+def test_reload_of_limits_and_names(build):
+    """Each acts on what comes next, and a mistake beside a new value changes neither."""
+    with Lab(build, TWO) as lab:
+        own, central = f"{lab.dir}/agent.yaml", f"{lab.dir}/controller.yaml"
+        server = f"{lab.ip4('a1')}:862"
+        write(own, "reflect-rate: 100000\n")
+        write(central, "native-buckets: 160\n")
+        lab.start_controller("--config", central)
+        lab.start_agent("a1", "--config", own, "--control", server)
+        lab.start_agent("a2")
+        lab.approve_all()
+        lab.apply(full(TWO, classes={"c": "spacing: 10ms"}))
+        wait("results", lambda: len(lab.results("mesh=lab")) >= 4, 30)
+
+        def reload(path, text, process):
+            before = process.tail(100000).count("read anew")
+            write(path, text)
+            hangs_up(process)
+            wait("the reload", lambda: process.tail(100000).count("read anew") > before, 20)
+
+        def answered():
+            out = lab.exec("a2", f"{lab.build}/agent/twamp", "sender", server, "-c", "100", "-i", "5", "--json")
+            return json.loads(out)["total"]["received"]
+
+        # reflect-rate, reflect-burst: the other agent and we share the address
+        expect(answered() == 100, "not all are answered before")
+        reload(own, "reflect-rate: 1\nreflect-burst: 5\n", lab.agents["a1"])
+        wait("the limit to hold", lambda: answered() <= 10, 20)
+        reload(own, "reflect-rate: 0\nmax-pps: x\n", lab.agents["a1"])
+        expect(answered() <= 10, "a mistake let another value in")
+        reload(own, "reflect-rate: 0\n", lab.agents["a1"])
+        wait("no limit to hold", lambda: answered() == 100, 20)
+
+        # control-rate: 512 at once, and then so many per second
+        def greeted():
+            return int(lab.exec("a2", "python3", "-c", GREETED.format(address=lab.ip4("a1"))))
+        reload(own, "reflect-rate: 0\ncontrol-rate: 0\n", lab.agents["a1"])
+        expect(greeted() == 700, "a limit where there is none")
+        reload(own, "reflect-rate: 0\ncontrol-rate: 1\n", lab.agents["a1"])
+        expect(500 <= greeted() < 600, "no limit")
+        reload(own, "control-rate: 0\nmax-pps: x\n", lab.agents["a1"])
+        expect(greeted() < 100, "a mistake let another value in")
+
+        # http-name, http-events-max
+        def asks(path, host, *who):
+            return lab.exec("ctl", "curl", "-s", "-m", "1", "-o", "/dev/null", "-w", "%{http_code}", "-H", f"Host: {host}", *lab.curl, *who,
+                            f"{lab.scheme}://{NET4}.{CONTROLLER}:8080{path}", check=False).strip()
+        expect(asks("/api/v1/status", "mesh.example.net") == "421", "any name is ours")
+        expect(asks("/api/v1/events", f"{NET4}.{CONTROLLER}", *lab.bearer()) == "200", "no events")
+        reload(central, "http-name: [mesh.example.net]\nhttp-events-max: 0\n", lab.controller)
+        expect(asks("/api/v1/status", "mesh.example.net") in ("200", "401"), "the new name is not ours")
+        expect(asks("/api/v1/events", f"{NET4}.{CONTROLLER}", *lab.bearer()) == "503", "listeners beyond the bound")
+        reload(central, "http-name: [\"evil:80\"]\nhttp-events-max: 5\n", lab.controller)
+        expect("evil:80: expected the name of a host" in lab.ctl("status"), lab.ctl("status"))
+        expect(asks("/api/v1/status", "mesh.example.net") in ("200", "401") and asks("/api/v1/events", f"{NET4}.{CONTROLLER}", *lab.bearer()) == "503",
+               "a mistake let other values in")
+        reload(central, "http-events-max: 5\n", lab.controller)
+        expect(asks("/api/v1/status", "mesh.example.net") == "421" and asks("/api/v1/events", f"{NET4}.{CONTROLLER}", *lab.bearer()) == "200",
+               "the new values do not hold")
 def test_reload_of_the_configuration(build):
     """What a reload can change is changed while sessions go on; what it cannot is told; a mistake changes nothing."""
     with Lab(build, TWO) as lab:
@@ -302,11 +375,11 @@ def test_reload_of_the_configuration(build):
         reflected = show()["reflected"]
         wait("the other agent to be answered again", lambda: show()["reflected"] > reflected, 30)
 
-        write(central, "budget-pairs: 1\nnative-buckets: 100\n")
+        write(central, "budget-pairs: 1\nweb-root: /\n")
         hangs_up(lab.controller)
-        wait("the controller to say what needs a restart", lambda: "need a restart: native-buckets" in lab.ctl("status"), 20)
+        wait("the controller to say what needs a restart", lambda: "need a restart: web-root" in lab.ctl("status"), 20)
         expect(metric(lab, "twamp_restart_needed") == 1, "no metric of it")
-        expect(found("controller").get("controller-restart-needed") == "native-buckets", f"doctor does not tell of the restart: {found('controller')}")
+        expect(found("controller").get("controller-restart-needed") == "web-root", f"doctor does not tell of the restart: {found('controller')}")
         write(f"{lab.dir}/two.yaml", full(TWO, name="two"))
         code, _, text = lab.ctl_run("schedule", "apply", "-f", f"{lab.dir}/two.yaml")
         expect(code != 0 and "pairs" in text, f"the new budget does not hold: {code} {text}")

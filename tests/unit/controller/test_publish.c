@@ -157,9 +157,14 @@ static void native_histograms_have_a_cap(void **state)
     assert_int_equal(count_of(&p->live->delay[TW_ROUNDTRIP]), delays);
     for (enum group_by by = 0; by < GROUP_KINDS; by++)
         assert_int_equal(count_of(&r->publish->groups[by]->delay[TW_ROUNDTRIP]), delays);
-    r->publish->conf.native_buckets = 0; /* from here on nothing is kept */
+    publish_set_native_buckets(r->publish, 0); /* nothing is kept, and nothing is left to go on from */
     publish_period(r, p, 0, r->start_ns + FX_PERIOD, NULL);
-    assert_int_equal(count_of(&p->live->delay[TW_ROUNDTRIP]), delays);
+    assert_int_equal(count_of(&p->live->delay[TW_ROUNDTRIP]), 0);
+    for (enum group_by by = 0; by < GROUP_KINDS; by++)
+        assert_int_equal(count_of(&r->publish->groups[by]->delay[TW_ROUNDTRIP]), 0);
+    publish_set_native_buckets(r->publish, 4);
+    publish_period(r, p, 0, r->start_ns + 2 * FX_PERIOD, NULL);
+    assert_true(count_of(&p->live->delay[TW_ROUNDTRIP]) > 0 && p->live->delay[TW_ROUNDTRIP].n <= 4);
     rig_free(r);
 }
 

@@ -147,11 +147,32 @@ static void threads_share(void **state)
     source_limit_free(l);
 }
 
+static void another_rate_holds_from_the_next_packet_on(void **state)
+{
+    struct source_limit *l = make(0, 0, 0);
+    struct tw_addr a = v4(1);
+
+    (void)state;
+    assert_int_equal(take(l, &a, 1000, S), 1000); /* no limit */
+    assert_int_equal(source_limit_live(l, (struct tw_mono){ S }), 0);
+    assert_int_equal(source_limit_set(l, 1, 60), TW_OK);
+    assert_int_equal(take(l, &a, 1000, S), 60);
+    assert_int_equal(source_limit_set(l, -1, 0), TW_EINVAL);
+    assert_int_equal(source_limit_set(l, 10000001, 0), TW_EINVAL);
+    assert_int_equal(source_limit_set(l, 1, -1), TW_EINVAL);
+    assert_int_equal(take(l, &a, 1000, 3 * S), 2); /* as before */
+    assert_int_equal(source_limit_set(l, 1000, 100), TW_OK);
+    assert_int_equal(take(l, &a, 1000, 4 * S), 1); /* not in a minute, which the old rate would ask */
+    assert_int_equal(take(l, &a, 1000, 4 * S + S / 100), 10);
+    assert_int_equal(take(l, &a, 1000, 6 * S), 100);
+    assert_int_equal(source_limit_set(l, 0, 0), TW_OK);
+    assert_int_equal(take(l, &a, 1000, 6 * S), 1000);
+    source_limit_free(l);
+}
+
 static void refuses_nonsense(void **state)
 {
-    static const struct source_limit_cfg bad[] = {
-        { 0, 0, 0, 0 }, { -1, 0, 0, 0 }, { 1, -1, 0, 0 }, { 10000001, 0, 0, 0 }
-    };
+    static const struct source_limit_cfg bad[] = { { -1, 0, 0, 0 }, { 1, -1, 0, 0 }, { 10000001, 0, 0, 0 } };
     struct source_limit *l;
 
     (void)state;
@@ -164,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(burst_and_rate),
+        cmocka_unit_test(another_rate_holds_from_the_next_packet_on),
         cmocka_unit_test(a_source_is_an_address_or_a_64),
         cmocka_unit_test(forged_sources_displace_nobody),
         cmocka_unit_test(a_full_table_stays_bounded),
