@@ -1,4 +1,5 @@
 /* Summaries in, each exactly once. */
+#include "db/batch.h"
 #include "db/sqlite/history_priv.h"
 
 #include <stdlib.h>
@@ -263,23 +264,6 @@ static enum tw_rc insert_gap(struct sqlite_history *s, const struct store_batch 
     return sq_run(&c, err);
 }
 
-/* *ret: the last number of the batch. */
-static enum tw_rc check_batch(const struct sqlite_history *s, const struct store_batch *b, uint64_t *ret,
-                              struct tw_err *err)
-{
-    bool gap = b->n == 0;
-
-    if (!s->q.in_txn || s->broken)
-        return tw_err_set(err, TW_EINVAL, "%s: append without a good transaction", s->q.spec->what);
-    if (b->first_seq == 0 || b->first_seq > INT64_MAX || b->gap_last_seq > INT64_MAX ||
-        b->n > (uint64_t)INT64_MAX - b->first_seq || gap != (b->gap_last_seq != 0) ||
-        (gap && b->gap_last_seq < b->first_seq))
-        return tw_err_set(err, TW_EINVAL, "batch at %llu: impossible numbers",
-                          (unsigned long long)b->first_seq);
-    *ret = gap ? b->gap_last_seq : b->first_seq + b->n - 1;
-    return TW_OK;
-}
-
 static enum tw_rc insert_part(struct sqlite_history *s, const struct store_batch *b,
                               const struct seq_span *part, struct tw_err *err)
 {
@@ -298,18 +282,14 @@ static enum tw_rc insert_part(struct sqlite_history *s, const struct store_batch
 static enum tw_rc insert_missing(struct sqlite_history *s, const struct store_batch *b, uint64_t last,
                                  struct store_cursor *at, struct tw_err *err)
 {
-    uint64_t from = b->first_seq > at->through ? b->first_seq : at->through + 1;
+    uint64_t from = b->first_seq;
     struct seq_span part;
     enum tw_rc rc = TW_OK;
 
-    while (!rc && from <= last && seqset_missing(&at->ahead, from, last, &part)) {
+    while (!rc && batch_next(&from, last, at, &part))
         rc = insert_part(s, b, &part, err);
-        from = part.last + 1;
-    }
-    if (!rc && b->first_seq <= at->through + 1)
-        at->through = seqset_absorb(&at->ahead, last);
-    else if (!rc)
-        rc = seqset_add(&at->ahead, b->first_seq, last);
+    if (!rc)
+        rc = batch_advance(b, last, at);
     if (!rc && cursors_set(&s->cursors, b->agent_id, b->spool_id, at))
         rc = no_memory(s, err);
     if (rc)
@@ -317,37 +297,22 @@ static enum tw_rc insert_missing(struct sqlite_history *s, const struct store_ba
     return rc;
 }
 
-static enum store_append_result judge(const struct store_batch *b, uint64_t last,
-                                      const struct store_cursor *at, bool known)
-{
-    struct seqset grown = at->ahead;
-    struct seq_span part;
-
-    if (last <= at->through || !seqset_missing(&at->ahead, b->first_seq, last, &part))
-        return STORE_REPEATED;
-    if (b->first_seq <= at->through + 1)
-        return STORE_APPENDED;
-    return b->ahead && known && seqset_add(&grown, b->first_seq, last) == TW_OK ? STORE_APPENDED
-                                                                                : STORE_OUT_OF_SEQ;
-}
-
 enum tw_rc sqlite_append(struct history *h, const struct store_batch *b, enum store_append_result *ret,
                          uint64_t *ret_through, struct tw_err *err)
 {
     struct sqlite_history *s = sqlite_of(h);
-    struct store_cursor at = { 0 };
     const struct cursor *known;
+    struct store_cursor at;
     uint64_t last = 0;
-    enum tw_rc rc = check_batch(s, b, &last, err);
+    enum tw_rc rc = batch_check(b, &last, err);
 
+    if (!rc && (!s->q.in_txn || s->broken))
+        rc = tw_err_set(err, TW_EINVAL, "%s: append without a good transaction", s->q.spec->what);
     if (rc)
         return rc;
     known = cursors_find(&s->cursors, b->agent_id, b->spool_id);
-    if (known)
-        at = known->now;
-    else if (!b->ahead)
-        at.through = b->first_seq - 1;
-    *ret = judge(b, last, &at, known != NULL || !b->ahead);
+    at = known ? known->now : batch_start(b);
+    *ret = batch_judge(b, last, &at, known != NULL || !b->ahead);
     *ret_through = at.through;
     if (*ret == STORE_REPEATED)
         s->stats.repeated_batches++;

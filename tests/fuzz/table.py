@@ -146,7 +146,7 @@ EXEMPT = {
     "keyfile_read": "reads octets, for pki_*", "keyfile_read_line": "reads one line, for tokens", "keyfile_check": "looks at a file's mode",
     "http_cert_load": "files that the operator names; GnuTLS reads them", "secrets_load": "a file of ours, for us alone",
     "token_read_file": "reads one line, for access_token", "config_load": "reads a file, for config_parse",
-    "side_check_url": "the operator's own option", "cli_read_generation": "the operator's own argument",
+    "side_check_url": "the operator's own option", "ch_location_parse": "the operator's own option", "cli_read_generation": "the operator's own argument",
     "cli_read_document": "reads a file, for the controller to parse", "alerts_read_id": "the operator's own argument",
     "host_parse": "the user's own argument", "peer_cut": "the inside of rpc_conn",
     "doctor_check_find": "looks up a word", "store_put_refusals": "writes", "store_put_version": "writes",

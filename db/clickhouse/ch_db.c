@@ -1,0 +1,63 @@
+/* A database, and what is to be seen of it. */
+#include "db/clickhouse/ch_priv.h"
+
+enum tw_rc ch_no_memory(struct tw_err *err)
+{
+    return tw_err_set(err, TW_ENOMEM, "clickhouse: out of memory");
+}
+
+enum tw_rc ch_db_open(struct ch_db *db, const char *location, struct tw_err *err)
+{
+    enum tw_rc rc = ch_location_parse(location, &db->where, err);
+
+    if (rc)
+        return rc;
+    db->name = db->where.database;
+    return ch_http_new(&db->where.http, &db->http, err);
+}
+
+void ch_db_close(struct ch_db *db)
+{
+    ch_http_free(db->http);
+    ch_sql_free(&db->sql);
+}
+
+enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_types,
+                        enum tw_rc (*fn)(void *ctx, struct wire_rd *row, struct tw_err *err), void *ctx,
+                        struct tw_err *err)
+{
+    struct ch_rows r = { .types = types, .n_types = n_types, .fn = fn, .ctx = ctx, .err = err };
+    const char *text;
+    enum tw_rc rc;
+
+    ch_sql_add(&db->sql, " FORMAT RowBinary");
+    text = ch_sql_text(&db->sql);
+    rc = text ? ch_http_select(db->http, text, ch_rows_feed, &r, err) : ch_no_memory(err);
+    if (!rc)
+        return ch_rows_end(&r);
+    ch_rows_free(&r);
+    return rc;
+}
+
+enum tw_rc ch_db_done_txn(struct ch_db *db, int64_t *ret, struct tw_err *err)
+{
+    ch_sql_begin(
+        &db->sql,
+        "SELECT " CH_ROW_MARK
+        ", toInt64(max(txn)) FROM %s.cursor WHERE txn NOT IN (SELECT txn FROM %s.burnt) FORMAT RowBinary",
+        db->name, db->name);
+    return ch_get_numbers(db->http, &db->sql, ret, 1, err);
+}
+
+void ch_db_add_visible(struct ch_db *db, int64_t done_txn)
+{
+    ch_sql_add(&db->sql, " AND txn <= %lld AND txn NOT IN (SELECT txn FROM %s.burnt)", (long long)done_txn,
+               db->name);
+}
+
+size_t ch_row_types(enum ch_type *types, size_t n_own)
+{
+    for (size_t i = 0; i < row_cols_n; i++)
+        types[n_own + i] = ch_row_type(&row_cols[i]);
+    return n_own + row_cols_n;
+}

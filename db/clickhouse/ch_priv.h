@@ -1,0 +1,165 @@
+/* db/clickhouse/ch_priv.h - what the files of the history in ClickHouse share. */
+#ifndef TW_DB_CH_PRIV_H
+#define TW_DB_CH_PRIV_H
+
+#include <stdatomic.h>
+#include "db/batch.h"
+#include "db/clickhouse/ch_history.h"
+#include "db/clickhouse/ch_location.h"
+#include "db/clickhouse/ch_row.h"
+#include "db/clickhouse/ch_rows.h"
+#include "db/clickhouse/ch_schema.h"
+#include "db/cursors.h"
+#include "db/level.h"
+
+#define CH_DAY_NS (86400 * TW_NS_PER_S)
+/* Pairs that one statement names: their numbers must fit max_query_size, 256 KiB by default. */
+#define CH_PAIRS_MAX 5000
+
+struct ch_db {
+    struct ch_location where;
+    struct ch_http *http;
+    const char *name;  /* of the database */
+    struct ch_sql sql; /* the statement being put together */
+};
+enum tw_rc ch_db_open(struct ch_db *db, const char *location, struct tw_err *err);
+void ch_db_close(struct ch_db *db);
+enum tw_rc ch_no_memory(struct tw_err *err);
+
+/* The statement in db->sql, row by row. */
+enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_types,
+                        enum tw_rc (*fn)(void *ctx, struct wire_rd *row, struct tw_err *err), void *ctx,
+                        struct tw_err *err);
+/* The largest number of a commit that is done; 0: none. */
+enum tw_rc ch_db_done_txn(struct ch_db *db, int64_t *ret, struct tw_err *err);
+/* " AND txn <= done AND it is not burnt", to db->sql. */
+void ch_db_add_visible(struct ch_db *db, int64_t done_txn);
+
+/* ---- Writing ---- */
+
+/* Rows on their way into a table. */
+struct ch_insert {
+    const char *table, *columns;
+    struct ch_buf rows;
+    size_t n;
+    int64_t days[64]; /* that they are of: a server takes rows of 100 partitions at most */
+    size_t n_days;
+};
+
+struct ch_history {
+    struct history base;
+    struct ch_db db;
+    struct cursors cursors;
+    int64_t done_txn, txn; /* the last that is done; of the next transaction, or the open one */
+    bool in_txn, broken;
+    bool uncertain; /* something of txn may be at the server: the number is not to be used again */
+    struct ch_insert summaries, runs, gaps, marks;
+    uint64_t txn_rows, txn_batches;
+    struct store_stats stats;
+
+    /* Roll-up: ch_rollup.c. */
+    int64_t rolled_txn; /* all up to it is in cells */
+    int64_t round_txn;  /* what the round under way goes up to; 0: none is */
+    bool days_known;    /* days has all that have something behind rolled_txn, but for that of the open
+                           transaction */
+    struct ch_days {
+        int64_t *v; /* sorted */
+        size_t n, cap;
+    } days, round; /* round: those that are left of it */
+    int64_t next_pair, looked_ns, fresh_since_ns;
+    uint64_t round_rows; /* that waited when it began */
+    bool mutating;       /* ch_retain.c: rows are being deleted */
+    /* Partitions that go when the transaction is committed. */
+    struct ch_drop {
+        size_t what; /* ch_retain.c's own */
+        int64_t partition;
+    } * drops;
+    size_t n_drops, cap_drops;
+};
+
+/* ch_write.c */
+/* Decides what is done and what is not, if that is uncertain. */
+enum tw_rc ch_be_certain(struct ch_history *h, struct tw_err *err);
+enum tw_rc ch_write_open(struct ch_history *h, struct tw_err *err);
+void ch_write_close(struct ch_history *h);
+enum tw_rc ch_begin(struct history *base, struct tw_err *err);
+enum tw_rc ch_commit(struct history *base, struct tw_err *err);
+void ch_rollback(struct history *base);
+enum tw_rc ch_append(struct history *base, const struct store_batch *b, enum store_append_result *ret,
+                     uint64_t *ret_through, struct tw_err *err);
+enum tw_rc ch_cursor(struct history *base, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
+                     struct store_cursor *ret, struct tw_err *err);
+enum tw_rc ch_each_cursor(struct history *base,
+                          enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
+                                           const struct store_cursor *at),
+                          void *ctx, struct tw_err *err);
+enum tw_rc ch_forget_agent(struct history *base, int64_t agent_id, struct tw_err *err);
+
+/* ch_rollup.c */
+enum tw_rc ch_rollup_open(struct ch_history *h, struct tw_err *err);
+void ch_rollup_close(struct ch_history *h);
+enum tw_rc ch_rollup_note(struct ch_history *h, int64_t start_ns, int64_t received_ns, struct tw_err *err);
+/* One slice, whether it is time or not; more: the round is not at its end. */
+enum tw_rc ch_rollup_slice(struct ch_history *h, int64_t now_ns, size_t max_rows, bool *ret_more,
+                           struct tw_err *err);
+/* May something of the day be in no cell yet? */
+bool ch_rollup_waits(const struct ch_history *h, int64_t day);
+enum tw_rc ch_rollup(struct history *base, int64_t now_ns, size_t max_rows, bool *ret_more,
+                     struct tw_err *err);
+/* ch_stats.c */
+void ch_stats(struct history *base, struct store_stats *ret);
+
+/* ch_retain.c */
+enum tw_rc ch_retain(struct history *base, const struct history_retention *r, bool *ret_more,
+                     struct tw_err *err);
+/* After the commit. What cannot be dropped now is found again by the next retention. */
+void ch_retain_drop(struct ch_history *h);
+
+/* ---- Reading ---- */
+
+struct ch_reader {
+    struct history_reader base;
+    struct ch_db db;
+    atomic_bool stop; /* the operation that runs */
+    struct tw_summary row;
+};
+/* Begins an operation of n pairs: *ret_ids sorted, each once, to be freed. */
+enum tw_rc ch_reader_begin(struct ch_reader *r, const uint64_t *pair_ids, size_t *n, uint64_t **ret_ids,
+                           struct tw_err *err);
+/* ch_db_select(), unless somebody wants no more. */
+enum tw_rc ch_reader_select(struct ch_reader *r, const enum ch_type *types, size_t n_types,
+                            enum tw_rc (*fn)(void *ctx, struct wire_rd *row, struct tw_err *err), void *ctx,
+                            struct tw_err *err);
+/* The types of `n_own` columns of the caller's and then those of a summary: types has room for n_own +
+ * ROW_MAX. Returns how many. */
+size_t ch_row_types(enum ch_type *types, size_t n_own);
+
+/* The columns of a summary, into r->row. */
+enum tw_rc ch_take_summary(struct ch_reader *r, struct wire_rd *row, struct tw_err *err);
+
+enum tw_rc ch_reader_open(const struct history_conf *conf, struct history_reader **ret, struct tw_err *err);
+void ch_reader_close(struct history_reader *base);
+void ch_reader_interrupt(struct history_reader *base);
+enum tw_rc ch_read_summaries(struct history_reader *base, const uint64_t *pair_ids, size_t n_pairs,
+                             int64_t from_ns, int64_t to_ns,
+                             enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
+                             struct tw_err *err);
+enum tw_rc ch_read_loss_runs(struct history_reader *base, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                             enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run), void *ctx,
+                             struct tw_err *err);
+enum tw_rc ch_read_loss_chains(struct history_reader *base, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
+                               enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run, uint64_t parts),
+                               void *ctx, struct tw_err *err);
+enum tw_rc ch_read_gaps(struct history_reader *base, const int64_t *agent_ids, size_t n_agents,
+                        enum history_gap_time by, int64_t from_ns, int64_t to_ns,
+                        enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,
+                        struct tw_err *err);
+/* ch_latest.c */
+enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids, size_t n_pairs,
+                          enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
+                          struct tw_err *err);
+/* ch_span.c */
+enum tw_rc ch_read_span(struct history_reader *base, const struct store_span *span,
+                        const struct history_keeper *keeper, struct tw_err *err);
+
+#endif

@@ -1,0 +1,505 @@
+/* Roll-ups. A round takes all commits behind the last one up to the newest, day by day, pairs in order: what
+ * it finds is added to the cells that there are, and each goes back with the round's number. A cell that has
+ * it already is done, so a round that broke off is done again, up to the same number (progress, "round"), and
+ * counts nothing twice. Merging is addition: it does not matter when a summary comes, nor that those before
+ * it are gone. */
+#include "db/clickhouse/ch_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A cell in the making. */
+struct cell {
+    int64_t cell_ns;
+    uint64_t rows, whole;
+    int64_t longest_ns;
+    bool done; /* it needs nothing of this round */
+    struct tw_summary merged;
+};
+struct cells {
+    struct cell *v; /* by pair, flow, time */
+    size_t n, cap;
+};
+struct slice {
+    struct ch_history *h;
+    int64_t day;
+    uint64_t first_pair, last_pair;
+    struct cells levels[STORE_LEVELS];
+    struct tw_summary row;
+    uint64_t rows, damaged;
+    enum store_level level; /* that is being read */
+    size_t at;
+};
+
+/* ---- Days ---- */
+
+static size_t find_day(const struct ch_days *d, int64_t day)
+{
+    size_t i = d->n;
+
+    while (i && d->v[i - 1] >= day)
+        i--;
+    return i;
+}
+
+static bool has_day(const struct ch_days *d, int64_t day)
+{
+    size_t i = find_day(d, day);
+
+    return i < d->n && d->v[i] == day;
+}
+
+static enum tw_rc add_day(struct ch_days *d, int64_t day, struct tw_err *err)
+{
+    size_t i = find_day(d, day);
+
+    if (i < d->n && d->v[i] == day)
+        return TW_OK;
+    if (d->n == d->cap) {
+        size_t cap = d->cap ? 2 * d->cap : 16;
+        int64_t *more = realloc(d->v, cap * sizeof *more);
+        if (!more)
+            return ch_no_memory(err);
+        d->v = more;
+        d->cap = cap;
+    }
+    memmove(d->v + i + 1, d->v + i, (d->n++ - i) * sizeof *d->v);
+    d->v[i] = day;
+    return TW_OK;
+}
+
+enum tw_rc ch_rollup_note(struct ch_history *h, int64_t start_ns, int64_t received_ns, struct tw_err *err)
+{
+    if (!h->fresh_since_ns)
+        h->fresh_since_ns = received_ns;
+    return add_day(&h->days, start_ns / CH_DAY_NS, err);
+}
+
+bool ch_rollup_waits(const struct ch_history *h, int64_t day)
+{
+    return !h->days_known || has_day(&h->days, day) || (h->round_txn && has_day(&h->round, day));
+}
+
+static enum tw_rc take_day(void *ctx, struct wire_rd *row, struct tw_err *err)
+{
+    return add_day(ctx, ch_get_i64(row), err);
+}
+
+/* After a start nobody knows which days have something. */
+static enum tw_rc load_days(struct ch_history *h, struct tw_err *err)
+{
+    static const enum ch_type types[] = { CH_I64 };
+    enum tw_rc rc;
+
+    if (h->days_known)
+        return TW_OK;
+    ch_sql_begin(&h->db.sql,
+                 "SELECT " CH_ROW_MARK
+                 ", intDiv(start_ns, 86400000000000) AS day FROM %s.summary WHERE txn > %lld",
+                 h->db.name, (long long)h->rolled_txn);
+    ch_db_add_visible(&h->db, h->done_txn);
+    ch_sql_add(&h->db.sql, " GROUP BY day ORDER BY day");
+    rc = ch_db_select(&h->db, types, 1, take_day, &h->days, err);
+    h->days_known = !rc;
+    return rc;
+}
+
+/* ---- Progress ---- */
+
+static enum tw_rc load_progress(struct ch_history *h, const char *name, int64_t *ret, struct tw_err *err)
+{
+    ch_sql_begin(&h->db.sql,
+                 "SELECT " CH_ROW_MARK
+                 ", toInt64(max(txn)) FROM %s.progress WHERE name = '%s' FORMAT RowBinary",
+                 h->db.name, name);
+    return ch_get_numbers(h->db.http, &h->db.sql, ret, 1, err);
+}
+
+static enum tw_rc put_progress(struct ch_history *h, const char *name, int64_t txn, struct tw_err *err)
+{
+    ch_sql_begin(&h->db.sql, "INSERT INTO %s.progress (name, txn) VALUES ('%s', %lld)", h->db.name, name,
+                 (long long)txn);
+    return ch_run(h->db.http, &h->db.sql, err);
+}
+
+static enum tw_rc count_waiting(struct ch_history *h, struct tw_err *err)
+{
+    int64_t n = 0;
+    enum tw_rc rc;
+
+    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", toInt64(count()) FROM %s.summary WHERE txn > %lld",
+                 h->db.name, (long long)h->rolled_txn);
+    ch_db_add_visible(&h->db, h->done_txn);
+    ch_sql_add(&h->db.sql, " FORMAT RowBinary");
+    rc = ch_get_numbers(h->db.http, &h->db.sql, &n, 1, err);
+    h->stats.rollup_waiting = (uint64_t)n;
+    return rc;
+}
+
+enum tw_rc ch_rollup_open(struct ch_history *h, struct tw_err *err)
+{
+    enum tw_rc rc = load_progress(h, "done", &h->rolled_txn, err);
+
+    return rc ? rc : count_waiting(h, err);
+}
+
+void ch_rollup_close(struct ch_history *h)
+{
+    free(h->days.v);
+    free(h->round.v);
+}
+
+/* ---- Making cells ---- */
+
+static enum tw_rc new_cell(struct cells *c, struct cell **ret, struct tw_err *err)
+{
+    if (c->n == c->cap) {
+        size_t cap = c->cap ? 2 * c->cap : 64;
+        struct cell *more = realloc(c->v, cap * sizeof *more);
+        if (!more)
+            return ch_no_memory(err);
+        c->v = more;
+        c->cap = cap;
+    }
+    *ret = &c->v[c->n++];
+    **ret = (struct cell){ .rows = 0 };
+    summary_init(&(*ret)->merged);
+    return TW_OK;
+}
+
+static void free_cells(struct slice *s)
+{
+    for (int l = 0; l < STORE_LEVELS; l++) {
+        for (size_t i = 0; i < s->levels[l].n; i++)
+            summary_free(&s->levels[l].v[i].merged);
+        free(s->levels[l].v);
+    }
+    summary_free(&s->row);
+}
+
+static enum tw_rc add_to_level(struct slice *s, enum store_level l, struct tw_err *err)
+{
+    struct cells *c = &s->levels[l];
+    struct cell *at = c->n ? &c->v[c->n - 1] : NULL;
+    int64_t cell_ns = level_cell(l, s->row.start_ns), length = s->row.end_ns - s->row.start_ns;
+    enum tw_rc rc = TW_OK;
+
+    if (!at || at->cell_ns != cell_ns || at->merged.pair_id != s->row.pair_id ||
+        at->merged.flow != s->row.flow)
+        rc = new_cell(c, &at, err);
+    if (rc)
+        return rc;
+    at->cell_ns = cell_ns;
+    summary_merge(&at->merged, &s->row);
+    at->rows++;
+    at->whole += s->row.start_ns % length == 0;
+    if (length > at->longest_ns)
+        at->longest_ns = length;
+    return TW_OK;
+}
+
+/* In order of pair, flow, time. One that cannot be read is left out. */
+static enum tw_rc take_row(void *ctx, struct wire_rd *row, struct tw_err *err)
+{
+    struct slice *s = ctx;
+    struct tw_err why = { 0 };
+    enum tw_rc rc = ch_row_take(row, &s->row, &why);
+
+    if (rc == TW_ECORRUPT) {
+        s->damaged++;
+        row->p = row->end;
+        return TW_OK;
+    }
+    if (rc)
+        return tw_err_set(err, rc, "%.200s", why.text);
+    s->rows++;
+    for (enum store_level l = level_for(s->row.end_ns - s->row.start_ns); l < STORE_LEVELS && !rc; l++)
+        rc = add_to_level(s, l, err);
+    return rc;
+}
+
+/* " FROM summary ..." of what the round has of the day. */
+static void add_source(struct ch_history *h, int64_t day)
+{
+    ch_sql_add(
+        &h->db.sql,
+        " FROM %s.summary FINAL WHERE start_ns >= %lld AND start_ns < %lld AND txn > %lld AND test_id = 0",
+        h->db.name, (long long)(day * CH_DAY_NS), (long long)((day + 1) * CH_DAY_NS),
+        (long long)h->rolled_txn);
+    ch_db_add_visible(&h->db, h->round_txn);
+    ch_sql_add(&h->db.sql, " AND pair_id >= %lld", (long long)h->next_pair);
+}
+
+/* Slices end between pairs. */
+static enum tw_rc find_last_pair(struct slice *s, size_t max_rows, struct tw_err *err)
+{
+    struct ch_history *h = s->h;
+    int64_t pair;
+    enum tw_rc rc;
+
+    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", pair_id");
+    add_source(h, s->day);
+    ch_sql_add(&h->db.sql, " ORDER BY pair_id LIMIT %zu, 1 FORMAT RowBinary", max_rows);
+    rc = ch_get_numbers(h->db.http, &h->db.sql, &pair, 1, err);
+    if (rc && rc != TW_ENOENT)
+        return rc;
+    s->last_pair = rc ? INT64_MAX : (uint64_t)pair;
+    return TW_OK;
+}
+
+static enum tw_rc read_rows(struct slice *s, struct tw_err *err)
+{
+    struct ch_history *h = s->h;
+    enum ch_type types[ROW_MAX];
+
+    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", %s", ch_row_names());
+    add_source(h, s->day);
+    ch_sql_add(&h->db.sql, " AND pair_id <= %lld ORDER BY pair_id, flow, start_ns", (long long)s->last_pair);
+    return ch_db_select(&h->db, types, ch_row_types(types, 0), take_row, s, err);
+}
+
+/* ---- Cells that there are ---- */
+
+static int compare(const struct cell *c, uint64_t pair_id, uint32_t flow, int64_t cell_ns)
+{
+    if (c->merged.pair_id != pair_id)
+        return c->merged.pair_id < pair_id ? -1 : 1;
+    if (c->merged.flow != flow)
+        return c->merged.flow < flow ? -1 : 1;
+    return (c->cell_ns > cell_ns) - (c->cell_ns < cell_ns);
+}
+
+static void join(struct cell *to, struct cell *stored, struct tw_summary *merged)
+{
+    struct tw_summary both = *merged;
+
+    summary_merge(&both, &to->merged);
+    *merged = to->merged; /* its memory is used again */
+    to->merged = both;
+    to->rows += stored->rows;
+    to->whole += stored->whole;
+    if (stored->longest_ns > to->longest_ns)
+        to->longest_ns = stored->longest_ns;
+}
+
+/* In order, too. */
+static enum tw_rc take_stored(void *ctx, struct wire_rd *row, struct tw_err *err)
+{
+    struct slice *s = ctx;
+    struct cells *c = &s->levels[s->level];
+    struct cell stored = { .cell_ns = ch_get_i64(row) };
+    struct tw_err why = { 0 };
+    int64_t txn;
+    enum tw_rc rc;
+
+    stored.rows = (uint64_t)ch_get_i64(row);
+    stored.whole = (uint64_t)ch_get_i64(row);
+    stored.longest_ns = ch_get_i64(row);
+    txn = ch_get_i64(row);
+    rc = ch_row_take(row, &s->row, &why);
+    if (rc && rc != TW_ECORRUPT)
+        return tw_err_set(err, rc, "%.200s", why.text);
+    row->p = row->end;
+    while (s->at < c->n && compare(&c->v[s->at], s->row.pair_id, s->row.flow, stored.cell_ns) < 0)
+        s->at++;
+    if (s->at == c->n || compare(&c->v[s->at], s->row.pair_id, s->row.flow, stored.cell_ns))
+        return TW_OK;
+    s->damaged += rc != TW_OK;
+    if (rc || txn >= s->h->round_txn)
+        c->v[s->at].done = true;
+    else
+        join(&c->v[s->at], &stored, &s->row);
+    return TW_OK;
+}
+
+static enum tw_rc read_stored(struct slice *s, struct tw_err *err)
+{
+    static const enum ch_type own[] = { CH_I64, CH_I64, CH_I64, CH_I64, CH_I64 };
+    struct ch_history *h = s->h;
+    const struct cells *c = &s->levels[s->level];
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    enum ch_type types[TW_NELEM(own) + ROW_MAX];
+
+    for (size_t i = 0; i < c->n; i++) {
+        first = c->v[i].cell_ns < first ? c->v[i].cell_ns : first;
+        last = c->v[i].cell_ns > last ? c->v[i].cell_ns : last;
+    }
+    memcpy(types, own, sizeof own);
+    s->at = 0;
+    ch_sql_begin(&h->db.sql,
+                 "SELECT " CH_ROW_MARK
+                 ", cell_ns, n_rows, n_whole, longest_ns, toInt64(txn), %s FROM %s.%s FINAL",
+                 ch_row_names(), h->db.name, ch_level_tables[s->level]);
+    ch_sql_add(&h->db.sql,
+               " WHERE pair_id >= %lld AND pair_id <= %lld AND cell_ns >= %lld AND cell_ns <= %lld ORDER BY "
+               "pair_id, flow, cell_ns",
+               (long long)c->v[0].merged.pair_id, (long long)c->v[c->n - 1].merged.pair_id, (long long)first,
+               (long long)last);
+    return ch_db_select(&h->db, types, ch_row_types(types, TW_NELEM(own)), take_stored, s, err);
+}
+
+/* ---- Writing them ---- */
+
+static enum tw_rc put_cells(struct slice *s, struct ch_buf *b, uint64_t *ret_n, struct tw_err *err)
+{
+    const struct cells *c = &s->levels[s->level];
+    enum tw_rc rc = TW_OK;
+
+    *ret_n = 0;
+    for (size_t i = 0; i < c->n && !rc; i++) {
+        if (c->v[i].done)
+            continue;
+        ch_put_i64(b, c->v[i].cell_ns);
+        ch_put_i64(b, (int64_t)c->v[i].rows);
+        ch_put_i64(b, (int64_t)c->v[i].whole);
+        ch_put_i64(b, c->v[i].longest_ns);
+        ch_put_i64(b, s->h->round_txn);
+        rc = ch_row_put(b, &c->v[i].merged, false);
+        ++*ret_n;
+    }
+    return rc ? tw_err_set(err, rc, "clickhouse: a cell cannot be encoded") : TW_OK;
+}
+
+static enum tw_rc write_level(struct slice *s, struct tw_err *err)
+{
+    struct ch_history *h = s->h;
+    struct ch_buf b = { 0 };
+    uint64_t n;
+    enum tw_rc rc = read_stored(s, err);
+
+    if (!rc)
+        rc = put_cells(s, &b, &n, err);
+    if (!rc) {
+        ch_sql_begin(&h->db.sql,
+                     "INSERT INTO %s.%s (cell_ns, n_rows, n_whole, longest_ns, txn, %s) FORMAT RowBinary",
+                     h->db.name, ch_level_tables[s->level], ch_row_names());
+        rc = ch_sql_text(&h->db.sql) ? ch_http_insert(h->db.http, ch_sql_text(&h->db.sql), b.p, b.len, err)
+                                     : ch_no_memory(err);
+    }
+    if (!rc)
+        h->stats.rollup_cells += n;
+    ch_buf_free(&b);
+    return rc;
+}
+
+static enum tw_rc write_cells(struct slice *s, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (s->level = STORE_1MIN; s->level < STORE_LEVELS && !rc; s->level++)
+        if (s->levels[s->level].n)
+            rc = write_level(s, err);
+    return rc;
+}
+
+/* ---- Rounds ---- */
+
+static enum tw_rc begin_round(struct ch_history *h, int64_t now_ns, struct tw_err *err)
+{
+    int64_t broken_off;
+    enum tw_rc rc = h->in_txn ? TW_OK : ch_be_certain(h, err);
+
+    if (!rc)
+        rc = load_days(h, err);
+    if (!rc)
+        rc = load_progress(h, "round", &broken_off, err);
+    if (rc)
+        return rc;
+    h->round.n = 0;
+    for (size_t i = 0; i < h->days.n && !rc; i++)
+        rc = add_day(&h->round, h->days.v[i], err);
+    if (!rc && broken_off <= h->rolled_txn)
+        rc = put_progress(h, "round", h->done_txn, err);
+    if (rc)
+        return rc;
+    h->round_txn = broken_off > h->rolled_txn ? broken_off : h->done_txn;
+    h->days_known = h->round_txn == h->done_txn; /* else days behind it are looked for anew */
+    if (!h->in_txn)                              /* those of the open transaction stay */
+        h->days.n = 0;
+    h->next_pair = 0;
+    h->looked_ns = now_ns;
+    h->round_rows = h->stats.rollup_waiting;
+    h->fresh_since_ns = 0;
+    return TW_OK;
+}
+
+/* Begins anew where it is known to be. */
+static void give_up_round(struct ch_history *h)
+{
+    h->round_txn = h->looked_ns = 0;
+    h->days_known = false;
+}
+
+static enum tw_rc end_round(struct ch_history *h, struct tw_err *err)
+{
+    enum tw_rc rc = put_progress(h, "done", h->round_txn, err);
+
+    if (rc)
+        return rc;
+    h->rolled_txn = h->round_txn;
+    h->round_txn = 0;
+    h->stats.rollup_waiting -= h->days_known ? h->round_rows : 0;
+    return h->days_known ? TW_OK : count_waiting(h, err);
+}
+
+static enum tw_rc run_slice(struct ch_history *h, size_t max_rows, struct tw_err *err)
+{
+    struct slice s = { .h = h, .day = h->round.v[0] };
+    enum tw_rc rc;
+
+    summary_init(&s.row);
+    rc = find_last_pair(&s, max_rows, err);
+    if (!rc)
+        rc = read_rows(&s, err);
+    if (!rc)
+        rc = write_cells(&s, err);
+    free_cells(&s);
+    if (rc)
+        return rc;
+    h->stats.rollup_rows += s.rows;
+    h->stats.rollup_damaged += s.damaged;
+    h->stats.rollup_slices++;
+    if (s.last_pair < INT64_MAX) {
+        h->next_pair = (int64_t)s.last_pair + 1;
+        return TW_OK;
+    }
+    h->next_pair = 0;
+    memmove(h->round.v, h->round.v + 1, --h->round.n * sizeof *h->round.v);
+    return TW_OK;
+}
+
+enum tw_rc ch_rollup_slice(struct ch_history *h, int64_t now_ns, size_t max_rows, bool *ret_more,
+                           struct tw_err *err)
+{
+    enum tw_rc rc = h->round_txn ? TW_OK : begin_round(h, now_ns, err);
+
+    if (!rc && h->round.n)
+        rc = run_slice(h, max_rows, err);
+    if (!rc && !h->round.n)
+        rc = end_round(h, err);
+    if (rc)
+        give_up_round(h);
+    *ret_more = !rc && h->round_txn;
+    return rc;
+}
+
+static bool is_due(const struct ch_history *h, int64_t now_ns)
+{
+    const struct level_day d = { .last = (int64_t)h->stats.rollup_waiting, .looked_ns = h->looked_ns };
+
+    return h->round_txn || level_is_due(&d, now_ns);
+}
+
+enum tw_rc ch_rollup(struct history *base, int64_t now_ns, size_t max_rows, bool *ret_more,
+                     struct tw_err *err)
+{
+    struct ch_history *h = (struct ch_history *)base;
+    enum tw_rc rc;
+
+    *ret_more = false;
+    if (!is_due(h, now_ns))
+        return TW_OK;
+    rc = ch_rollup_slice(h, now_ns, max_rows, ret_more, err);
+    *ret_more = *ret_more || (!rc && is_due(h, now_ns));
+    return rc;
+}

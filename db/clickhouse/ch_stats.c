@@ -1,0 +1,39 @@
+/* What there is, by what the server tells of its parts. */
+#include "db/clickhouse/ch_priv.h"
+
+#include <string.h>
+
+static enum tw_rc take_table(void *ctx, struct wire_rd *row, struct tw_err *err)
+{
+    struct store_stats *to = ctx;
+    size_t len;
+    const uint8_t *table = ch_get_string(row, &len);
+    int64_t rows = ch_get_i64(row), bytes = ch_get_i64(row), oldest = ch_get_i64(row);
+
+    (void)err;
+    to->file_bytes += (uint64_t)bytes;
+    for (int l = 0; table && l < STORE_LEVELS; l++)
+        if (strlen(ch_level_tables[l]) == len && !memcmp(ch_level_tables[l], table, len))
+            to->levels[l] = (struct store_level_stats){ (uint64_t)rows, (uint64_t)bytes,
+                                                        oldest * ch_level_partition_ns(l) };
+    return TW_OK;
+}
+
+/* Rows that a merge has yet to make one of are counted as they are. Without the server: what is counted here.
+ */
+void ch_stats(struct history *base, struct store_stats *ret)
+{
+    static const enum ch_type types[] = { CH_STRING, CH_I64, CH_I64, CH_I64 };
+    struct ch_history *h = (struct ch_history *)base;
+    struct tw_err err = { 0 };
+
+    *ret = h->stats;
+    if (ret->rollup_waiting)
+        ret->rollup_since_ns = h->fresh_since_ns;
+    ch_sql_begin(&h->db.sql,
+                 "SELECT " CH_ROW_MARK
+                 ", table, toInt64(sum(rows)), toInt64(sum(bytes_on_disk)), min(toInt64OrZero(partition))"
+                 " FROM system.parts WHERE database = '%s' AND active GROUP BY table",
+                 h->db.name);
+    ch_db_select(&h->db, types, TW_NELEM(types), take_table, ret, &err);
+}

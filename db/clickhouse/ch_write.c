@@ -1,0 +1,470 @@
+/* Summaries in, each exactly once: batches of many agents are gathered, and go in one insert into each table
+ * at the commit. */
+#include "db/clickhouse/ch_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define INSERT_OCTETS (32 << 20) /* go early, where nobody sees them */
+
+static struct ch_history *own(struct history *base)
+{
+    return (struct ch_history *)base;
+}
+
+/* ---- Inserts ---- */
+
+static enum tw_rc send(struct ch_history *h, struct ch_insert *to, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (!to->n)
+        return TW_OK;
+    if (to->rows.bad)
+        return ch_no_memory(err);
+    ch_sql_begin(&h->db.sql, "INSERT INTO %s.%s (%s) FORMAT RowBinary", h->db.name, to->table, to->columns);
+    if (!ch_sql_text(&h->db.sql))
+        return ch_no_memory(err);
+    h->uncertain = true;
+    rc = ch_http_insert(h->db.http, ch_sql_text(&h->db.sql), to->rows.p, to->rows.len, err);
+    if (rc)
+        return rc;
+    ch_buf_reset(&to->rows);
+    to->n = to->n_days = 0;
+    return TW_OK;
+}
+
+/* Before a row of that day. */
+static enum tw_rc make_room(struct ch_history *h, struct ch_insert *to, int64_t day, struct tw_err *err)
+{
+    size_t i = 0;
+    enum tw_rc rc = TW_OK;
+
+    while (i < to->n_days && to->days[i] != day)
+        i++;
+    if ((i == to->n_days && i == TW_NELEM(to->days)) || to->rows.len > INSERT_OCTETS)
+        rc = send(h, to, err);
+    if (!rc && (i == to->n_days || !to->n_days))
+        to->days[to->n_days++] = day;
+    to->n++;
+    return rc;
+}
+
+static void forget(struct ch_insert *to)
+{
+    ch_buf_reset(&to->rows);
+    to->n = to->n_days = 0;
+}
+
+static void forget_all(struct ch_history *h)
+{
+    forget(&h->summaries);
+    forget(&h->runs);
+    forget(&h->gaps);
+    forget(&h->marks);
+    h->txn_rows = h->txn_batches = 0;
+    h->n_drops = 0;
+}
+
+/* ---- Rows ---- */
+
+static enum tw_rc put_runs(struct ch_history *h, const struct tw_summary *s, struct tw_err *err)
+{
+    struct ch_buf *b = &h->runs.rows;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < s->runs.n && !rc; i++) {
+        const struct tw_loss_run *r = &s->runs.v[i];
+        rc = make_room(h, &h->runs, r->start_ns / CH_DAY_NS, err);
+        ch_put_i64(b, (int64_t)s->pair_id);
+        ch_put_i64(b, r->start_ns);
+        ch_put_u32(b, s->flow);
+        ch_put_u32(b, r->seq_first);
+        ch_put_i64(b, r->length_ns);
+        ch_put_i64(b, (int64_t)r->probes);
+        ch_put_u8(b, (uint8_t)r->direction);
+        ch_put_u8(b, (uint8_t)(r->continues_before | r->continues_after << 1));
+        ch_put_i64(b, h->txn);
+    }
+    return rc;
+}
+
+static enum tw_rc put_summary(struct ch_history *h, const struct store_batch *b, uint64_t seq,
+                              struct tw_err *err)
+{
+    const struct tw_summary *s = &b->rows[seq - b->first_seq];
+    struct ch_buf *to = &h->summaries.rows;
+    enum tw_rc rc = make_room(h, &h->summaries, s->start_ns / CH_DAY_NS, err);
+
+    if (rc)
+        return rc;
+    ch_put_i64(to, b->agent_id);
+    ch_put_octets(to, b->spool_id, STORE_ID_LEN);
+    ch_put_i64(to, (int64_t)seq);
+    ch_put_i64(to, b->received_ns);
+    ch_put_i64(to, h->txn);
+    rc = ch_row_put(to, s, true);
+    if (rc)
+        return tw_err_set(err, rc, "pair %llu: histogram cannot be encoded", (unsigned long long)s->pair_id);
+    rc = ch_rollup_note(h, s->start_ns, b->received_ns, err);
+    return rc ? rc : put_runs(h, s, err);
+}
+
+static enum tw_rc put_gap(struct ch_history *h, const struct store_batch *b, const struct seq_span *part,
+                          struct tw_err *err)
+{
+    struct ch_buf *to = &h->gaps.rows;
+    const char *reason = b->gap_reason ? b->gap_reason : "";
+    enum tw_rc rc = make_room(h, &h->gaps, b->received_ns / CH_DAY_NS, err);
+
+    ch_put_i64(to, b->agent_id);
+    ch_put_octets(to, b->spool_id, STORE_ID_LEN);
+    ch_put_i64(to, (int64_t)part->first);
+    ch_put_i64(to, (int64_t)part->last);
+    ch_put_string(to, reason, strlen(reason));
+    ch_put_i64(to, b->received_ns);
+    ch_put_i64(to, b->gap_from_ns);
+    ch_put_i64(to, b->gap_until_ns);
+    ch_put_i64(to, h->txn);
+    return rc;
+}
+
+/* A stretch that is stored; those that it has grown from are in it. 0..0 of no spool: of this agent there is
+ * nothing. */
+static void put_mark(struct ch_history *h, int64_t agent_id, const uint8_t *spool_id, uint64_t first,
+                     uint64_t last)
+{
+    struct ch_buf *to = &h->marks.rows;
+
+    ch_put_i64(to, agent_id);
+    ch_put_octets(to, spool_id, STORE_ID_LEN);
+    ch_put_i64(to, (int64_t)first);
+    ch_put_i64(to, (int64_t)last);
+    ch_put_i64(to, h->txn);
+    h->marks.n++;
+}
+
+static void put_marks(struct ch_history *h)
+{
+    for (size_t i = 0; i < h->cursors.n; i++) {
+        const struct cursor *c = &h->cursors.e[i];
+        if (!c->now.through || cursors_same(&c->now, &c->durable))
+            continue;
+        put_mark(h, c->agent_id, c->spool_id, 1, c->now.through);
+        for (size_t k = 0; k < c->now.ahead.n; k++)
+            put_mark(h, c->agent_id, c->spool_id, c->now.ahead.v[k].first, c->now.ahead.v[k].last);
+    }
+}
+
+/* ---- What is stored ---- */
+
+struct loading {
+    struct cursors *to;
+    struct cursor at; /* now: of the spool that is being read */
+    int64_t forgotten_agent, forgotten_txn;
+};
+
+static enum tw_rc end_spool(struct loading *l, struct tw_err *err)
+{
+    if (!l->at.now.through)
+        return TW_OK;
+    return cursors_set(l->to, l->at.agent_id, l->at.spool_id, &l->at.now) ? ch_no_memory(err) : TW_OK;
+}
+
+/* In order of (agent, spool, first): a stretch that became part of another comes behind that. */
+static enum tw_rc take_mark(void *ctx, struct wire_rd *row, struct tw_err *err)
+{
+    struct loading *l = ctx;
+    int64_t agent_id = ch_get_i64(row), first, last, txn;
+    const uint8_t *spool_id = wire_take(row, STORE_ID_LEN);
+    enum tw_rc rc = TW_OK;
+
+    first = ch_get_i64(row);
+    last = ch_get_i64(row);
+    txn = ch_get_i64(row);
+    if (row->bad || first < 0 || last < first)
+        return tw_err_set(err, TW_ECORRUPT, "clickhouse: a row of table cursor is damaged");
+    if (!first) {
+        l->forgotten_agent = agent_id;
+        l->forgotten_txn = txn;
+        return TW_OK;
+    }
+    if (l->forgotten_agent == agent_id && txn <= l->forgotten_txn)
+        return TW_OK;
+    if (agent_id != l->at.agent_id || memcmp(spool_id, l->at.spool_id, STORE_ID_LEN) != 0) {
+        rc = end_spool(l, err);
+        l->at = (struct cursor){ .agent_id = agent_id };
+        memcpy(l->at.spool_id, spool_id, STORE_ID_LEN);
+    }
+    if (rc)
+        return rc;
+    if ((uint64_t)first <= l->at.now.through + 1) {
+        if ((uint64_t)last > l->at.now.through)
+            l->at.now.through = seqset_absorb(&l->at.now.ahead, (uint64_t)last);
+        return TW_OK;
+    }
+    if (seqset_add(&l->at.now.ahead, (uint64_t)first, (uint64_t)last))
+        return tw_err_set(err, TW_ECORRUPT, "clickhouse: table cursor has too many stretches of agent %lld",
+                          (long long)agent_id);
+    return TW_OK;
+}
+
+static enum tw_rc load_cursors(struct ch_history *h, struct tw_err *err)
+{
+    static const enum ch_type types[] = { CH_I64, CH_ID, CH_I64, CH_I64, CH_I64 };
+    struct cursors fresh = { 0 };
+    struct loading l = { .to = &fresh };
+    enum tw_rc rc;
+
+    ch_sql_begin(
+        &h->db.sql,
+        "SELECT " CH_ROW_MARK
+        ", agent_id, spool_id, first_seq, last_seq, toInt64(txn) FROM %s.cursor FINAL WHERE first_seq >= 0",
+        h->db.name);
+    ch_db_add_visible(&h->db, INT64_MAX);
+    ch_sql_add(&h->db.sql, " ORDER BY agent_id, first_seq > 0, spool_id, first_seq");
+    rc = ch_db_select(&h->db, types, TW_NELEM(types), take_mark, &l, err);
+    if (!rc)
+        rc = end_spool(&l, err);
+    if (rc) {
+        cursors_free(&fresh);
+        return rc;
+    }
+    cursors_commit(&fresh);
+    cursors_free(&h->cursors);
+    h->cursors = fresh;
+    return TW_OK;
+}
+
+static enum tw_rc last_txn(struct ch_history *h, int64_t *ret, struct tw_err *err)
+{
+    int64_t marks, burnt;
+    enum tw_rc rc;
+
+    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", toInt64(max(txn)) FROM %s.cursor FORMAT RowBinary",
+                 h->db.name);
+    rc = ch_get_numbers(h->db.http, &h->db.sql, &marks, 1, err);
+    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", toInt64(max(txn)) FROM %s.burnt FORMAT RowBinary",
+                 h->db.name);
+    if (!rc)
+        rc = ch_get_numbers(h->db.http, &h->db.sql, &burnt, 1, err);
+    if (!rc)
+        *ret = marks > burnt ? marks : burnt;
+    return rc;
+}
+
+/* Whoever wrote before, we or one that is no more, may have left something of the next number, or it may be
+ * on its way yet: it is burnt, and from then on what is done is certain. */
+static enum tw_rc make_certain(struct ch_history *h, struct tw_err *err)
+{
+    int64_t last;
+    enum tw_rc rc = last_txn(h, &last, err);
+
+    if (rc)
+        return rc;
+    ch_sql_begin(&h->db.sql, "INSERT INTO %s.burnt (txn) VALUES (%lld)", h->db.name, (long long)last + 1);
+    rc = ch_run(h->db.http, &h->db.sql, err);
+    if (!rc)
+        rc = ch_db_done_txn(&h->db, &h->done_txn, err);
+    if (!rc)
+        rc = load_cursors(h, err);
+    if (rc)
+        return rc;
+    h->txn = last + 2;
+    h->uncertain = false;
+    return TW_OK;
+}
+
+enum tw_rc ch_write_open(struct ch_history *h, struct tw_err *err)
+{
+    static char columns[ROW_MAX * 64];
+
+    snprintf(columns, sizeof columns, "agent_id, spool_id, seq, received_ns, txn, %s", ch_row_names());
+    h->summaries.table = "summary";
+    h->summaries.columns = columns;
+    h->runs.table = "loss_run";
+    h->runs.columns = "pair_id, start_ns, flow, seq_first, length_ns, probes, direction, continues, txn";
+    h->gaps.table = "gap";
+    h->gaps.columns = "agent_id, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns, txn";
+    h->marks.table = "cursor";
+    h->marks.columns = "agent_id, spool_id, first_seq, last_seq, txn";
+    return make_certain(h, err);
+}
+
+void ch_write_close(struct ch_history *h)
+{
+    ch_buf_free(&h->summaries.rows);
+    ch_buf_free(&h->runs.rows);
+    ch_buf_free(&h->gaps.rows);
+    ch_buf_free(&h->marks.rows);
+    cursors_free(&h->cursors);
+}
+
+/* ---- Transactions ---- */
+
+enum tw_rc ch_be_certain(struct ch_history *h, struct tw_err *err)
+{
+    return h->uncertain ? make_certain(h, err) : TW_OK;
+}
+
+enum tw_rc ch_begin(struct history *base, struct tw_err *err)
+{
+    struct ch_history *h = own(base);
+    enum tw_rc rc;
+
+    if (h->in_txn)
+        return tw_err_set(err, TW_EINVAL, "clickhouse: a transaction is open already");
+    rc = ch_be_certain(h, err);
+    h->in_txn = !rc;
+    h->broken = false;
+    return rc;
+}
+
+void ch_rollback(struct history *base)
+{
+    struct ch_history *h = own(base);
+
+    forget_all(h);
+    cursors_rollback(&h->cursors);
+    h->in_txn = h->broken = false;
+}
+
+static void note_commit(struct ch_history *h)
+{
+    h->done_txn = h->txn++;
+    h->uncertain = false;
+    cursors_commit(&h->cursors);
+    h->stats.rows_written += h->txn_rows;
+    h->stats.batches += h->txn_batches;
+    h->stats.rollup_waiting += h->txn_rows;
+}
+
+/* The marks last: with them it is done. */
+static enum tw_rc write_all(struct ch_history *h, struct tw_err *err)
+{
+    enum tw_rc rc = send(h, &h->summaries, err);
+
+    if (!rc)
+        rc = send(h, &h->runs, err);
+    if (!rc)
+        rc = send(h, &h->gaps, err);
+    put_marks(h);
+    if (rc || !h->marks.n)
+        return rc;
+    rc = send(h, &h->marks, err);
+    if (!rc)
+        note_commit(h);
+    return rc;
+}
+
+enum tw_rc ch_commit(struct history *base, struct tw_err *err)
+{
+    struct ch_history *h = own(base);
+    enum tw_rc rc;
+
+    if (!h->in_txn)
+        return tw_err_set(err, TW_EINVAL, "clickhouse: no transaction is open");
+    rc =
+        h->broken ? tw_err_set(err, TW_EIO, "clickhouse: part of the transaction failed") : write_all(h, err);
+    if (!rc)
+        ch_retain_drop(h);
+    h->stats.commits += !rc;
+    h->stats.commit_errors += rc != TW_OK;
+    ch_rollback(base); /* after a commit there is nothing left to roll back */
+    return rc;
+}
+
+/* ---- Append ---- */
+
+static enum tw_rc put_missing(struct ch_history *h, const struct store_batch *b, uint64_t last,
+                              struct store_cursor *at, struct tw_err *err)
+{
+    uint64_t from = b->first_seq;
+    struct seq_span part;
+    enum tw_rc rc = TW_OK;
+
+    while (!rc && batch_next(&from, last, at, &part)) {
+        if (!b->n)
+            rc = put_gap(h, b, &part, err);
+        for (uint64_t seq = part.first; b->n && seq <= part.last && !rc; seq++)
+            rc = put_summary(h, b, seq, err);
+        h->txn_rows += b->n ? part.last - part.first + 1 : 0;
+    }
+    if (!rc)
+        rc = batch_advance(b, last, at);
+    if (!rc && cursors_set(&h->cursors, b->agent_id, b->spool_id, at))
+        rc = ch_no_memory(err);
+    h->broken |= rc != TW_OK;
+    return rc;
+}
+
+enum tw_rc ch_append(struct history *base, const struct store_batch *b, enum store_append_result *ret,
+                     uint64_t *ret_through, struct tw_err *err)
+{
+    struct ch_history *h = own(base);
+    const struct cursor *known;
+    struct store_cursor at;
+    uint64_t last;
+    enum tw_rc rc = batch_check(b, &last, err);
+
+    if (!rc && (!h->in_txn || h->broken))
+        rc = tw_err_set(err, TW_EINVAL, "clickhouse: append without a good transaction");
+    if (rc)
+        return rc;
+    known = cursors_find(&h->cursors, b->agent_id, b->spool_id);
+    at = known ? known->now : batch_start(b);
+    *ret = batch_judge(b, last, &at, known || !b->ahead);
+    if (*ret == STORE_APPENDED) {
+        rc = put_missing(h, b, last, &at, err);
+        h->txn_batches += !rc;
+    }
+    h->stats.repeated_batches += *ret == STORE_REPEATED;
+    h->stats.out_of_seq_batches += *ret == STORE_OUT_OF_SEQ;
+    *ret_through = at.through;
+    return rc;
+}
+
+/* ---- Cursors ---- */
+
+enum tw_rc ch_cursor(struct history *base, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
+                     struct store_cursor *ret, struct tw_err *err)
+{
+    const struct cursor *c = cursors_find(&own(base)->cursors, agent_id, spool_id);
+
+    (void)err;
+    if (!c)
+        return TW_ENOENT;
+    *ret = c->now;
+    return TW_OK;
+}
+
+enum tw_rc ch_each_cursor(struct history *base,
+                          enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
+                                           const struct store_cursor *at),
+                          void *ctx, struct tw_err *err)
+{
+    struct ch_history *h = own(base);
+    enum tw_rc rc = TW_OK;
+
+    (void)err; /* all in memory */
+    for (size_t i = 0; i < h->cursors.n && !rc; i++) {
+        const struct cursor *c = &h->cursors.e[i];
+        if (c->now.through)
+            rc = fn(ctx, c->agent_id, c->spool_id, &c->now);
+    }
+    return rc;
+}
+
+enum tw_rc ch_forget_agent(struct history *base, int64_t agent_id, struct tw_err *err)
+{
+    static const uint8_t no_spool[STORE_ID_LEN];
+    struct ch_history *h = own(base);
+    bool alone = !h->in_txn;
+    enum tw_rc rc = alone ? ch_begin(base, err) : TW_OK;
+
+    if (rc)
+        return rc;
+    cursors_drop_agent(&h->cursors, agent_id);
+    put_mark(h, agent_id, no_spool, 0, 0);
+    return alone ? ch_commit(base, err) : TW_OK;
+}

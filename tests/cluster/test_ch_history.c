@@ -1,0 +1,409 @@
+/* What a history in ClickHouse must do when a server, or the controller, ends in the middle. What any history
+ * must do is in tests/unit/db/conform_history.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <curl/curl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clk.h"
+#include "db/clickhouse/ch_history.h"
+#include "db/clickhouse/ch_priv.h"
+#include "tests/cluster/ch_server.h"
+#include "tests/unit/db/clickhouse/any_summary.h"
+
+#define DAY0 (INT64_C(20000) * CH_DAY_NS)
+#define MINUTE (60 * TW_NS_PER_S)
+
+static struct ch_server server;
+static struct tw_err err;
+static unsigned databases;
+static char location[128];
+
+#define CHECK_OK(call)                                                \
+    do {                                                              \
+        enum tw_rc rc_ = (call);                                      \
+        if (rc_)                                                      \
+            fail_msg("%s: %s: %s", #call, tw_rc_name(rc_), err.text); \
+    } while (0)
+
+static int start(void **state)
+{
+    (void)state;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    ch_server_start(&server);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    ch_server_stop(&server);
+    curl_global_cleanup();
+    return 0;
+}
+
+static int fresh_database(void **state)
+{
+    (void)state;
+    if (!server.pid)
+        ch_server_again(&server);
+    snprintf(location, sizeof location, "%s/tw%u", server.endpoint, databases++);
+    return 0;
+}
+
+static struct history *open_it(void)
+{
+    struct history *h = NULL;
+
+    CHECK_OK(clickhouse_history.open(&(struct history_conf){ .location = location }, &h, &err));
+    return h;
+}
+
+static struct history_reader *reader(void)
+{
+    struct history_reader *r = NULL;
+
+    CHECK_OK(clickhouse_history.reader_open(&(struct history_conf){ .location = location }, &r, &err));
+    return r;
+}
+
+/* Summaries of one flow of a pair, a minute each from DAY0 on: number seq starts at minute seq. */
+struct batch {
+    struct store_batch b;
+    struct tw_summary rows[64];
+};
+
+static void fill(struct batch *b, int64_t agent, uint64_t first, size_t n)
+{
+    memset(b, 0, sizeof *b);
+    b->b = (struct store_batch){
+        .agent_id = agent, .spool_id = { 7 }, .first_seq = first, .rows = b->rows, .n = n, .received_ns = DAY0
+    };
+    for (size_t i = 0; i < n; i++) {
+        struct tw_summary *s = &b->rows[i];
+        summary_init(s);
+        s->pair_id = (uint64_t)agent;
+        s->start_ns = DAY0 + (int64_t)(first + i) * MINUTE;
+        s->end_ns = s->start_ns + MINUTE / 2;
+        s->seq_first = (uint32_t)(first + i);
+        s->sent = s->received = 1;
+        s->status = TW_STATUS_OK;
+        hist_add(&s->delay[TW_ROUNDTRIP], (int64_t)(first + i) * 1000);
+    }
+}
+
+static void drop(struct batch *b)
+{
+    for (size_t i = 0; i < b->b.n; i++)
+        summary_free(&b->rows[i]);
+}
+
+static enum tw_rc append(struct history *h, int64_t agent, uint64_t first, size_t n,
+                         enum store_append_result *ret)
+{
+    struct batch b;
+    uint64_t through;
+    enum tw_rc rc;
+
+    fill(&b, agent, first, n);
+    rc = clickhouse_history.append(h, &b.b, ret, &through, &err);
+    drop(&b);
+    return rc;
+}
+
+static enum tw_rc commit_of(struct history *h, int64_t agent, uint64_t first, size_t n,
+                            enum store_append_result *ret)
+{
+    enum tw_rc rc = clickhouse_history.begin(h, &err);
+
+    if (rc)
+        return rc;
+    rc = append(h, agent, first, n, ret);
+    if (!rc)
+        return clickhouse_history.commit(h, &err);
+    clickhouse_history.rollback(h);
+    return rc;
+}
+
+struct sums {
+    uint64_t rows, sent, delays, cells;
+    int64_t delay_sum;
+};
+
+static enum tw_rc add_summary(void *ctx, const struct tw_summary *s)
+{
+    struct sums *to = ctx;
+
+    to->rows++;
+    to->sent += s->sent;
+    to->delays += s->delay[TW_ROUNDTRIP].count;
+    to->delay_sum += s->delay[TW_ROUNDTRIP].sum_ns;
+    return TW_OK;
+}
+
+static enum tw_rc add_cell(void *ctx, const struct store_cell *c)
+{
+    struct sums *to = ctx;
+
+    to->cells += c->level != STORE_RAW;
+    add_summary(ctx, c->merged);
+    to->rows += c->rows - 1;
+    return TW_OK;
+}
+
+static struct sums read_raw(uint64_t pair)
+{
+    struct history_reader *r = reader();
+    struct sums s = { 0 };
+
+    CHECK_OK(
+        clickhouse_history.read_summaries(r, &pair, 1, DAY0, DAY0 + 10 * CH_DAY_NS, add_summary, &s, &err));
+    clickhouse_history.reader_close(r);
+    return s;
+}
+
+static struct sums read_cells(uint64_t pair)
+{
+    struct history_reader *r = reader();
+    struct history_keeper everything = { 0 };
+    struct sums s = { 0 };
+    struct store_span span = { .pair_ids = &pair,
+                               .n_pairs = 1,
+                               .from_ns = DAY0,
+                               .to_ns = DAY0 + 10 * CH_DAY_NS,
+                               .raw_from_ns = INT64_MAX,
+                               .fn = add_cell,
+                               .ctx = &s };
+
+    CHECK_OK(clickhouse_history.read_span(r, &span, &everything, &err));
+    clickhouse_history.reader_close(r);
+    return s;
+}
+
+/* Numbers 1..n of the pair, each once, by every way of reading. */
+static void expect(uint64_t pair, uint64_t n)
+{
+    struct sums want = { .rows = n, .sent = n, .delays = n, .delay_sum = (int64_t)(n * (n + 1) / 2 * 1000) };
+    struct sums raw = read_raw(pair), cells = read_cells(pair);
+
+    assert_int_equal(raw.rows, want.rows);
+    assert_int_equal(raw.sent, want.sent);
+    assert_int_equal(raw.delay_sum, want.delay_sum);
+    assert_int_equal(cells.rows, want.rows);
+    assert_int_equal(cells.sent, want.sent);
+    assert_int_equal(cells.delays, want.delays);
+    assert_int_equal(cells.delay_sum, want.delay_sum);
+}
+
+static void roll_up(struct history *h)
+{
+    bool more = true;
+
+    for (int64_t now = DAY0 + CH_DAY_NS; more; now += 600 * TW_NS_PER_S)
+        CHECK_OK(clickhouse_history.rollup(h, now, 10, &more, &err));
+}
+
+static void each_once_whatever_is_repeated(void **state)
+{
+    struct history *h = open_it();
+    enum store_append_result res;
+
+    (void)state;
+    CHECK_OK(commit_of(h, 1, 1, 40, &res));
+    CHECK_OK(commit_of(h, 1, 21, 40, &res));
+    CHECK_OK(commit_of(h, 1, 1, 60, &res));
+    assert_int_equal(res, STORE_REPEATED);
+    expect(1, 60);
+    roll_up(h);
+    assert_true(read_cells(1).cells > 0);
+    expect(1, 60);
+    CHECK_OK(commit_of(h, 1, 61, 3, &res)); /* not in a cell yet, beside what is */
+    expect(1, 63);
+    clickhouse_history.close(h);
+    h = open_it();
+    CHECK_OK(commit_of(h, 1, 50, 20, &res));
+    roll_up(h);
+    expect(1, 69);
+    clickhouse_history.close(h);
+}
+
+/* As a controller that is killed leaves it: a part of a commit is at the server, the rest never comes. */
+static void leave_half(uint64_t first, size_t n)
+{
+    struct history *h = open_it();
+    struct ch_history *own = (struct ch_history *)h;
+    enum store_append_result res;
+
+    CHECK_OK(clickhouse_history.begin(h, &err));
+    CHECK_OK(append(h, 1, first, n, &res));
+    own->marks.table = "nowhere"; /* the last insert, with which it would be done */
+    assert_int_equal(clickhouse_history.commit(h, &err), TW_ENOENT);
+    clickhouse_history.close(h);
+}
+
+static void half_a_commit_is_none(void **state)
+{
+    struct history *h;
+    enum store_append_result res;
+
+    (void)state;
+    h = open_it();
+    CHECK_OK(commit_of(h, 1, 1, 10, &res));
+    clickhouse_history.close(h);
+    leave_half(11, 10);
+    expect(1, 10); /* of the half nothing is to be seen */
+    h = open_it();
+    CHECK_OK(commit_of(h, 2, 1, 5, &res)); /* another commit does not make it whole */
+    roll_up(h);
+    expect(1, 10);
+    CHECK_OK(commit_of(h, 1, 11, 10, &res)); /* its agent sends it again */
+    assert_int_equal(res, STORE_APPENDED);
+    expect(1, 20);
+    roll_up(h);
+    expect(1, 20);
+    expect(2, 5);
+    clickhouse_history.close(h);
+}
+
+/* ---- A server that is killed ---- */
+
+struct killer {
+    pthread_t thread;
+    useconds_t after_us;
+};
+
+static void *kill_later(void *ctx)
+{
+    usleep(((struct killer *)ctx)->after_us);
+    kill(server.pid, SIGKILL);
+    return NULL;
+}
+
+/* Numbers first..first+4 of pair 1, again until it is confirmed. Returns how often it failed. */
+static unsigned store_for_sure(struct history *h, uint64_t first)
+{
+    enum store_append_result res;
+    unsigned failed = 0;
+    enum tw_rc rc;
+
+    while ((rc = commit_of(h, 1, first, 5, &res)) != TW_OK) {
+        failed++;
+        if (rc != TW_EIO && rc != TW_ETIMEOUT && rc != TW_ECLOSED)
+            fail_msg("%s", err.text);
+        ch_server_kill(&server); /* reaps it */
+        ch_server_again(&server);
+    }
+    return failed;
+}
+
+/* At any moment of commits and roll-ups: whatever was not confirmed is sent again. A commit takes some
+ * milliseconds. */
+static void a_killed_server_loses_and_doubles_nothing(void **state)
+{
+    struct history *h = open_it();
+    unsigned kills = getenv("TW_TEST_LONG") ? 100 : 8, failed = 0;
+    uint64_t seq = 1;
+
+    (void)state;
+    for (unsigned i = 0; i < kills; i++) {
+        struct killer k = { .after_us = (useconds_t)(i * 997 % 12000) };
+        unsigned before = failed;
+        bool more;
+        assert_int_equal(pthread_create(&k.thread, NULL, kill_later, &k), 0);
+        for (; failed == before; seq += 5) {
+            failed += store_for_sure(h, seq);
+            if (failed == before && seq % 3 == 0 &&
+                clickhouse_history.rollup(h, DAY0 + (int64_t)seq * 3600 * TW_NS_PER_S, 10, &more, &err))
+                failed++;
+        }
+        pthread_join(k.thread, NULL);
+        ch_server_kill(&server);
+        ch_server_again(&server);
+        expect(1, seq - 1);
+    }
+    assert_true(failed >= kills);
+    roll_up(h);
+    expect(1, seq - 1);
+    clickhouse_history.close(h);
+}
+
+/* The controller ends in the middle of a roll-up. */
+static void a_round_that_broke_off_counts_nothing_twice(void **state)
+{
+    struct history *h = open_it();
+    struct ch_history *own = (struct ch_history *)h;
+    enum store_append_result res;
+    bool more = true;
+
+    (void)state;
+    CHECK_OK(commit_of(h, 1, 1, 30, &res));
+    CHECK_OK(commit_of(h, 2, 1, 30, &res));
+    CHECK_OK(clickhouse_history.rollup(h, DAY0 + CH_DAY_NS, 10, &more, &err)); /* pair 1 */
+    assert_true(more);
+    assert_int_equal(own->rolled_txn, 0);
+    expect(1, 30); /* in cells of a round that is not done */
+    expect(2, 30);
+    clickhouse_history.close(h);
+    h = open_it();
+    CHECK_OK(commit_of(h, 1, 31, 30, &res));
+    expect(1, 60);
+    roll_up(h);
+    expect(1, 60);
+    expect(2, 30);
+    roll_up(h);
+    expect(1, 60);
+    clickhouse_history.close(h);
+}
+
+static void a_newer_database_is_left_alone(void **state)
+{
+    struct history *h = open_it();
+    struct ch_history *own = (struct ch_history *)h;
+
+    (void)state;
+    ch_sql_begin(&own->db.sql, "INSERT INTO %s.schema_version (version) VALUES (99)", own->db.name);
+    CHECK_OK(ch_run(own->db.http, &own->db.sql, &err));
+    clickhouse_history.close(h);
+    assert_int_equal(clickhouse_history.open(&(struct history_conf){ .location = location }, &h, &err),
+                     TW_EVERSION);
+    assert_non_null(strstr(err.text, "newer release"));
+}
+
+static void columns_of_newer_counters_are_added(void **state)
+{
+    struct history *h = open_it();
+    struct ch_history *own = (struct ch_history *)h;
+    enum store_append_result res;
+
+    (void)state;
+    CHECK_OK(commit_of(h, 1, 1, 3, &res));
+    ch_sql_begin(&own->db.sql, "ALTER TABLE %s.summary DROP COLUMN windows_unknown", own->db.name);
+    CHECK_OK(ch_run(own->db.http, &own->db.sql, &err));
+    clickhouse_history.close(h);
+    h = open_it();
+    CHECK_OK(commit_of(h, 1, 4, 3, &res));
+    expect(1, 6);
+    clickhouse_history.close(h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(each_once_whatever_is_repeated, fresh_database),
+        cmocka_unit_test_setup(half_a_commit_is_none, fresh_database),
+        cmocka_unit_test_setup(a_killed_server_loses_and_doubles_nothing, fresh_database),
+        cmocka_unit_test_setup(a_round_that_broke_off_counts_nothing_twice, fresh_database),
+        cmocka_unit_test_setup(a_newer_database_is_left_alone, fresh_database),
+        cmocka_unit_test_setup(columns_of_newer_counters_are_added, fresh_database),
+    };
+
+    return cmocka_run_group_tests(tests, start, stop);
+}
