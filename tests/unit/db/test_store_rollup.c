@@ -1,19 +1,13 @@
-/* Roll-ups: whatever comes in whatever order, what a span says is what its summaries say, octet for octet. */
-#include "tests/unit/db/db_fixture.h"
+/* Roll-ups in SQLite: what is in its tables, damage, a full disk, kill -9; what meshes keep. That spans say
+ * what their summaries say is in conform_span.c. */
+#include "tests/unit/db/some_rows.h"
 
-#include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include "db/level.h"
-#include "db/sqlite/row.h"
-
-#define DAY (86400 * TW_NS_PER_S)
-#define HOUR (3600 * TW_NS_PER_S)
-#define SEC TW_NS_PER_S
-#define PAIRS 4
 
 struct fx {
     struct store *s;
@@ -82,93 +76,6 @@ static void roll(struct fx *f, size_t max_rows)
     now_ns += 600 * SEC;
     while (more)
         CHECK_OK(store_rollup(f->s, now_ns, max_rows, &more, &test_err));
-}
-
-/* ---- Summaries that differ ---- */
-
-static int64_t pick(unsigned *seed, int64_t n)
-{
-    return (int64_t)(((uint64_t)rand_r(seed) << 31 | (uint64_t)rand_r(seed)) % (uint64_t)n);
-}
-
-/* About log-normal, in ns: e^N(16.5, 0.5), 15 ms in the middle. */
-static int64_t delay_of(unsigned *seed)
-{
-    double sum = 0;
-
-    for (int i = 0; i < 12; i++)
-        sum += (double)rand_r(seed) / (double)RAND_MAX;
-    return (int64_t)exp(16.5 + 0.5 * (sum - 6));
-}
-
-static void fill(struct tw_summary *s, unsigned *seed, unsigned probes)
-{
-    s->sent = probes;
-    s->lost_forward = (uint64_t)pick(seed, 3);
-    s->lost_unknown = (uint64_t)pick(seed, 2);
-    s->received = probes - s->lost_forward - s->lost_unknown;
-    s->duplicates_unknown = (uint64_t)pick(seed, 2);
-    for (uint64_t i = 0; i < s->received; i++) {
-        hist_add(&s->delay[TW_FORWARD], delay_of(seed));
-        hist_add(&s->delay[TW_BACKWARD], -delay_of(seed) / 3);
-        hist_add(&s->delay[TW_ROUNDTRIP], 2 * delay_of(seed));
-        hist_add(&s->send_lateness, pick(seed, 90000));
-    }
-    for (int d = 0; d < 3; d++)
-        s->jitter[d] =
-            (struct tw_jitter){ pick(seed, 1000000), s->received, pick(seed, 1000000), s->received };
-    s->loss_runs = s->loss_run_longest = s->lost_forward;
-    s->loss_run_longest_ns = s->loss_run_longest ? pick(seed, SEC) : 0;
-    s->ttl_forward = (struct tw_octet_range){ (uint8_t)(60 - pick(seed, 3)), 63, s->received, 0 };
-    s->residence_max_ns = 100000;
-    s->residence_sum_ns = (int64_t)s->received * 50000;
-    s->clock_local = (struct tw_clock_state){ .synced = pick(seed, 9) != 0,
-                                              .max_error_ns = pick(seed, 100000),
-                                              .steps = 3 };
-    s->clock_remote_known = true;
-    s->clock_remote = (struct tw_clock_state){ .synced = true,
-                                               .max_error_ns = pick(seed, 100000),
-                                               .steps = (uint32_t)pick(seed, 2) };
-    s->clock_steps = (uint32_t)pick(seed, 2);
-    s->tx_source = TW_TS_KERNEL;
-    s->rx_source = pick(seed, 50) ? TW_TS_KERNEL : TW_TS_USER;
-    s->noise = (struct tw_noise){ 10, 1, 1000, 2000 + pick(seed, 100), 9000 };
-    s->status = summary_status(s);
-}
-
-/* Of pair 1 to PAIRS, each with its own report period, some cut, on a few days, now and then far off. */
-static struct tw_summary some_row(unsigned *seed)
-{
-    static const int64_t periods[PAIRS] = { 10 * SEC, 60 * SEC, 600 * SEC, HOUR };
-    uint64_t pair = 1 + (uint64_t)pick(seed, PAIRS);
-    int64_t period = periods[pair - 1], start = DAY0 + pick(seed, 3 * DAY) / period * period;
-    struct tw_summary s;
-
-    if (!pick(seed, 40))
-        start = pick(seed, 2) ? 7 * DAY : 106700 * DAY; /* a clock that was far off: 1970, 2262 */
-    s = plain(pair, (uint32_t)pick(seed, 2), start, (uint32_t)(start / SEC));
-    s.end_ns =
-        start + (pick(seed, 10) ? period : 1 + pick(seed, period - 1)); /* cut by a change of schedule */
-    s.generation = 3;
-    s.test_id = pick(seed, 50) ? 0 : 9;
-    fill(&s, seed, 5 + (unsigned)pick(seed, 10));
-    return s;
-}
-
-/* ---- Comparing ---- */
-
-static void same(const char *what, const struct tw_summary *a, const struct tw_summary *b)
-{
-    for (size_t i = 0; i < row_cols_n; i++) {
-        const char *pa = (const char *)a + row_cols[i].offset, *pb = (const char *)b + row_cols[i].offset;
-        size_t size = row_cols[i].kind == ROW_64 ? 8 : row_cols[i].kind == ROW_32 ? 4 : 1;
-        if (row_cols[i].kind == ROW_UNAVAIL) /* there is none in these */
-            continue;
-        if (row_cols[i].kind == ROW_HIST
-                ? !hist_equal((const struct hist *)(const void *)pa, (const struct hist *)(const void *)pb)
-                : memcmp(pa, pb, size) != 0)
-            fail_msg("%s: %s differs", what, row_cols[i].name);
-    }
 }
 
 struct sum {
@@ -279,12 +186,6 @@ static void check_spans(struct fx *f, const char *what, unsigned n)
 
 /* ---- Exactly what was measured ---- */
 
-static void free_rows(struct tw_summary *rows, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        summary_free(&rows[i]);
-}
-
 static void append_some(struct fx *f, size_t n)
 {
     static struct tw_summary rows[400];
@@ -293,43 +194,6 @@ static void append_some(struct fx *f, size_t n)
         rows[i] = some_row(&f->seed);
     CHECK_OK(append_rows(f, rows, n, &test_err));
     free_rows(rows, n);
-}
-
-/* Late ones, far off ones, cut ones; slices of all sizes; restarts in the middle of a round. */
-static void whatever_comes(void **state)
-{
-    struct fx *f = begin("whatever.db");
-
-    (void)state;
-    for (unsigned round = 0; round < 8; round++) {
-        bool more = true;
-        append_some(f, 50 + (size_t)pick(&f->seed, 350));
-        for (int64_t slices = pick(&f->seed, 6); slices && more; slices--)
-            CHECK_OK(store_rollup(f->s, DAY0 + (int64_t)round * HOUR, 1 + (size_t)pick(&f->seed, 60), &more,
-                                  &test_err));
-        if (!pick(&f->seed, 4)) {
-            close_both(f);
-            open_both(f);
-        }
-        check_spans(f, "on the way", 4);
-    }
-    roll(f, 1000);
-    check_spans(f, "at the end", 20);
-    /* Nothing waits, and nothing is rolled up again. */
-    {
-        struct store_stats before, after;
-        struct sum all;
-        store_stats(f->s, &before);
-        assert_int_equal(before.rollup_waiting, 0);
-        roll(f, 1000);
-        store_stats(f->s, &after);
-        assert_int_equal(before.rollup_rows, after.rollup_rows);
-        read_span(f, 1, DAY0, DAY0 + 3 * DAY, 0, INT64_MAX, &all);
-        assert_int_equal(all.raw_cells, 0);
-        assert_in_range(all.cells, 1, 6); /* 3 days, 2 flows */
-        summary_free(&all.merged);
-    }
-    end(f);
 }
 
 /* What a level says of itself is what is there. */
@@ -442,58 +306,6 @@ static void years(void **state)
 }
 
 /* ---- What may happen meanwhile ---- */
-
-struct racing {
-    struct fx *f;
-    struct sum sum;
-    unsigned n;
-};
-
-static enum tw_rc roll_meanwhile(void *ctx, const struct store_cell *c)
-{
-    struct racing *r = ctx;
-
-    if (r->n++ == 3) {
-        append_some(r->f, 100);
-        roll(r->f, 10);
-    }
-    return add_cell(&r->sum, c);
-}
-
-/* A reader that is in the middle of its answer neither stops the writer nor sees what it does. */
-static void reader_meanwhile(void **state)
-{
-    struct fx *f = begin("reader.db");
-    uint64_t pair = 1;
-
-    (void)state;
-    append_some(f, 400);
-    for (unsigned i = 0; i < 20; i++) {
-        struct racing r = { .f = f };
-        struct sum exact;
-        bool more;
-        append_some(f, 30);
-        CHECK_OK(store_rollup(f->s, DAY0, 5, &more, &test_err));
-        sum_init(&exact);
-        sum_init(&r.sum);
-        CHECK_OK(
-            store_read_summaries(f->r, &pair, 1, DAY0 + SEC, DAY0 + 3 * DAY, add_summary, &exact, &test_err));
-        CHECK_OK(store_read_span(f->r,
-                                 &(struct store_span){ .pair_ids = &pair,
-                                                       .n_pairs = 1,
-                                                       .from_ns = DAY0 + SEC,
-                                                       .to_ns = DAY0 + 3 * DAY,
-                                                       .raw_from_ns = INT64_MAX,
-                                                       .fn = roll_meanwhile,
-                                                       .ctx = &r },
-                                 &test_err));
-        assert_int_equal(r.sum.rows, exact.rows);
-        same("while it rolls up", &exact.merged, &r.sum.merged);
-        summary_free(&exact.merged);
-        summary_free(&r.sum.merged);
-    }
-    end(f);
-}
 
 /* What cannot be read is left out and counted; the rest goes on. */
 static void damaged_row(void **state)
@@ -668,50 +480,6 @@ static void retain_all(struct fx *f, const struct store_retention *r)
         CHECK_OK(store_retain(f->s, r, &more, &test_err));
 }
 
-/* What is left is what the coarser level has, and an answer says what it is about. */
-static void levels_go_one_by_one(void **state)
-{
-    static const struct {
-        const char *name;
-        uint64_t days;                                          /* since DAY0 */
-        int64_t from_ns, to_ns, covered_from_ns, covered_to_ns; /* of the first day, since DAY0 */
-        uint64_t rows;
-    } rows[] = {
-        { "all there", 3, 30 * SEC, 2 * HOUR + 30 * SEC, 30 * SEC, 2 * HOUR + 30 * SEC, 12 },
-        { "minutes are left", 5, 30 * SEC, 2 * HOUR + 30 * SEC, 0, 2 * HOUR + 60 * SEC, 13 },
-        { "ten minutes are left", 7, 30 * SEC, 2 * HOUR + 30 * SEC, 0, 2 * HOUR + 600 * SEC, 13 },
-        { "hours are left", 9, 30 * SEC, 2 * HOUR + 30 * SEC, 0, 3 * HOUR, 18 },
-        { "the day is left", 45, 30 * SEC, 2 * HOUR + 30 * SEC, 0, DAY, 144 },
-        { "nothing is left", 900, 30 * SEC, 2 * HOUR + 30 * SEC, 900 * DAY - 400 * DAY, 2 * HOUR + 30 * SEC,
-          0 },
-    };
-    struct fx *f = begin("levels.db");
-    struct store_retention r = { .keep.ns = { 4 * DAY, 6 * DAY, 8 * DAY, 40 * DAY, 400 * DAY } };
-    uint64_t pair = put_pair(f, "m", "a");
-
-    (void)state;
-    append_days(f, pair, 2);
-    for (size_t i = 0; i < TW_NELEM(rows); i++) {
-        struct sum got;
-        r.now_ns = DAY0 + (int64_t)rows[i].days * DAY;
-        retain_all(f, &r); /* also rolls up what is about to go */
-        read_span(f, pair, DAY0 + rows[i].from_ns, DAY0 + rows[i].to_ns, 0, INT64_MAX, &got);
-        if (got.rows != rows[i].rows || got.from_ns != DAY0 + rows[i].covered_from_ns ||
-            got.to_ns != DAY0 + rows[i].covered_to_ns)
-            fail_msg("%s: %llu summaries of [%lld, %lld)", rows[i].name, (unsigned long long)got.rows,
-                     (long long)((got.from_ns - DAY0) / SEC), (long long)((got.to_ns - DAY0) / SEC));
-        summary_free(&got.merged);
-    }
-    assert_int_equal(
-        sql_int(f->path,
-                "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'summary_*' OR name GLOB 'rollup_1*'"),
-        0);
-    assert_int_equal(sql_int(f->path, "SELECT count(*) FROM level_part") +
-                         sql_int(f->path, "SELECT count(*) FROM rollup_day"),
-                     0);
-    end(f);
-}
-
 /* Meshes that keep less than others, or more, in the same tables. */
 static void meshes_keep_their_own(void **state)
 {
@@ -799,15 +567,12 @@ static void space_is_reused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whatever_comes),
         cmocka_unit_test(levels_are_counted),
         cmocka_unit_test(years),
-        cmocka_unit_test(reader_meanwhile),
         cmocka_unit_test(damaged_row),
         cmocka_unit_test(older_database),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(killed),
-        cmocka_unit_test(levels_go_one_by_one),
         cmocka_unit_test(meshes_keep_their_own),
         cmocka_unit_test(space_is_reused),
     };

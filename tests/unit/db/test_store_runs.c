@@ -1,4 +1,5 @@
-/* Loss runs: in with their summary, each exactly once, out in order, gone with their day. */
+/* Loss runs in SQLite: none twice when a spool is sent anew, tables that go, damage. The rest is in
+ * conform_read.c. */
 #include "common/loss_runs.h"
 #include "tests/unit/db/db_fixture.h"
 
@@ -118,31 +119,11 @@ static void put_all(struct fx *f, const uint8_t *spool)
         summary_free(&rows[i]);
 }
 
-static void come_back_in_order(void **state)
-{
-    struct fx *f = *state;
-
-    check_runs(f, 1, 0, INT64_MAX, "");
-    CHECK_OK(store_begin(f->s, &test_err));
-    put_all(f, spool_a);
-    CHECK_OK(store_commit(f->s, &test_err));
-    check_runs(f, 1, 0, INT64_MAX, ALL "0@86401:3#7 unknown ");
-    check_runs(f, 2, 0, INT64_MAX, "");
-    check_runs(f, 1, DAY0 + 5 * TW_NS_PER_S, DAY0 + 30 * TW_NS_PER_S, "0@5:2#50 mixed 1@5:9#51 forward> ");
-    check_runs(f, 1, DAY0 + 5 * TW_NS_PER_S + 1, DAY0 + 86400 * TW_NS_PER_S, "<0@30:1#300 backward ");
-    check_runs(f, 1, 5, 5, "");
-}
-
-/* Nothing of a lost transaction, nothing twice: not when a batch is repeated, nor when a spool is sent anew.
- */
+/* Neither when a batch is repeated, nor when a spool is sent anew. */
 static void each_exactly_once(void **state)
 {
     struct fx *f = *state;
 
-    CHECK_OK(store_begin(f->s, &test_err));
-    put_all(f, spool_a);
-    store_rollback(f->s);
-    check_runs(f, 1, 0, INT64_MAX, "");
     for (int i = 0; i < 3; i++) {
         CHECK_OK(store_begin(f->s, &test_err));
         put_all(f, i < 2 ? spool_a : spool_b);
@@ -196,7 +177,6 @@ static void a_damaged_one_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(come_back_in_order),
         WITH_STORE(each_exactly_once),
         WITH_STORE(go_with_their_day),
         WITH_STORE(a_damaged_one_is_named),
