@@ -86,6 +86,7 @@ void admin_access_create(Tw__Admin_Service *service, const Tw__AccessCreateReque
 {
     struct controller *c = admin_controller(service);
     enum access_role role = ACCESS_NOBODY;
+    struct gate_new wanted;
     struct tw_err err = { 0 };
     struct token_call *call;
 
@@ -94,9 +95,18 @@ void admin_access_create(Tw__Admin_Service *service, const Tw__AccessCreateReque
                  "\"%.40s\" is no role: expected viewer, operator or admin", rq->role);
         return;
     }
+    if (rq->certificate.len && rq->certificate.len != ACCESS_CERTIFICATE_OCTETS) {
+        rpc_fail(closure_data, TW__STATUS__STATUS_INVALID_ARGUMENT,
+                 "certificate: expected the 32 octets of a SHA-256, got %zu", rq->certificate.len);
+        return;
+    }
+    wanted = (struct gate_new){ .name = rq->name,
+                                .author = gate_caller(closure_data)->who.name,
+                                .role = role,
+                                .duration_ns = rq->duration_ns,
+                                .certificate = rq->certificate.len ? rq->certificate.data : NULL };
     call = call_new(service, closure, NULL, closure_data);
-    if (!call || gate_create(c->gate, rq->name, role, rq->duration_ns, gate_caller(closure_data)->who.name,
-                             token_done, call, &err) == TW_OK)
+    if (!call || gate_create(c->gate, &wanted, token_done, call, &err) == TW_OK)
         return;
     free(call);
     rpc_fail(closure_data, status_of(err.rc), "%s", err.text);

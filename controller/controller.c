@@ -250,6 +250,7 @@ static enum tw_rc start_events(struct controller *c, const struct controller_con
 
 static enum tw_rc start_http(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
+    const struct authority *ca = joining_authority(c->joining);
     enum tw_rc rc;
 
     if (!conf->http || !strcmp(conf->http, "off"))
@@ -268,6 +269,7 @@ static enum tw_rc start_http(struct controller *c, const struct controller_conf 
                                              .tls_cert = conf->http_tls_cert,
                                              .tls_key = conf->http_tls_key,
                                              .plaintext = conf->http_plaintext,
+                                             .client_ca = ca ? authority_ca_pem(ca) : NULL,
                                              .index = "/api/v1",
                                              .max_connections = CONNECTIONS + conf->http_events_max,
                                              .max_per_address = CONNECTIONS_EACH + conf->http_events_max,

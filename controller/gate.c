@@ -11,6 +11,7 @@
 #include "common/hostname.h"
 #include "common/net/http_host.h"
 #include "controller/admin.h"
+#include "controller/core/web_cookie.h"
 #include "controller/gate_priv.h"
 #include "controller/http/api.h"
 #include "controller/http/login.h"
@@ -44,17 +45,16 @@ uint64_t gate_client(const struct actor *a)
 
 /* ---- Tokens that come ---- */
 
-static void note_wrong(struct gate *g, const char *way, const char *address, enum access_verdict v)
+static void note_wrong(struct gate *g, const char *way, const char *address, const char *reason)
 {
     struct actor nobody = { .who = { .role = ACCESS_NOBODY } };
     unsigned held = 0;
 
     set_way(&nobody, way, address);
-    audit_refused(g->c->audit, &nobody, "Login", "", TW__STATUS__STATUS_UNAUTHENTICATED,
-                  access_verdict_text(v));
+    audit_refused(g->c->audit, &nobody, "Login", "", TW__STATUS__STATUS_UNAUTHENTICATED, reason);
     if (log_limit_ok(&g->wrong_log, loop_now(g->c->loop).mono.ns, &held))
-        log_warn("wrong access token", LOG_S("way", way), LOG_S("address", address),
-                 LOG_S("reason", access_verdict_text(v)), LOG_U("not_logged", held));
+        log_warn("wrong access token or certificate", LOG_S("way", way), LOG_S("address", address),
+                 LOG_S("reason", reason), LOG_U("not_logged", held));
 }
 
 enum access_verdict gate_token(struct gate *g, const char *way, const char *address, const char *text,
@@ -65,7 +65,17 @@ enum access_verdict gate_token(struct gate *g, const char *way, const char *addr
     *ret_wait_ns = v == ACCESS_OK ? 0 : access_tries_wrong(g->tries, loop_now(g->c->loop).mono, address);
     if (v == ACCESS_OK || *ret_wait_ns) /* those beyond the limit are only counted */
         return v;
-    note_wrong(g, way, address, v);
+    note_wrong(g, way, address, access_verdict_text(v));
+    return v;
+}
+
+enum access_verdict gate_certificate(struct gate *g, const char *way, const char *address,
+                                     const uint8_t sha256[ACCESS_CERTIFICATE_OCTETS], struct access_who *ret)
+{
+    enum access_verdict v = access_find_certificate(g->tokens, loop_now(g->c->loop).wall, sha256, ret);
+
+    if (v != ACCESS_OK && !access_tries_wrong(g->tries, loop_now(g->c->loop).mono, address))
+        note_wrong(g, way, address, access_certificate_text(v)); /* those beyond the limit are only counted */
     return v;
 }
 
@@ -129,10 +139,20 @@ static Tw__Status come_with_token(struct gate *g, const struct rpc_hello *h, str
     return TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
 }
 
+static Tw__Status come_with_certificate(struct gate *g, const struct rpc_hello *h, struct actor *a)
+{
+    enum access_verdict v = gate_certificate(g, a->way, h->address, h->certificate->sha256, &a->who);
+
+    return v == ACCESS_OK ? TW__STATUS__STATUS_OK
+                          : refuse(g, TW__STATUS__STATUS_UNAUTHENTICATED, access_certificate_text(v));
+}
+
 static Tw__Status come_without(struct gate *g, const struct rpc_hello *h, struct actor *a)
 {
     if (!*h->address)
         return TW__STATUS__STATUS_OK;
+    if (h->certificate)
+        return come_with_certificate(g, h, a);
     if (!h->tls && is_loopback(h->address) && no_tokens(g)) {
         a->who.role = ACCESS_VIEWER;
         snprintf(a->who.name, sizeof a->who.name, "local");
@@ -141,7 +161,7 @@ static Tw__Status come_without(struct gate *g, const struct rpc_hello *h, struct
     g->anonymous++;
     return refuse(g, TW__STATUS__STATUS_UNAUTHENTICATED,
                   "an access token is needed here: --token-file or TWAMPCTL_TOKEN; twampctl access token "
-                  "create makes one");
+                  "create makes one; or an operator's certificate: --client-cert, by twampctl ca operator");
 }
 
 static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
@@ -234,6 +254,23 @@ static bool take_bearer(struct gate *g, struct http_req *rq, const char *header,
     return false;
 }
 
+/* One that is nobody's, or no longer, is none: its owner may log in by a token. */
+static void take_certificate(struct gate *g, struct http_req *rq, struct actor *a)
+{
+    a->by_certificate =
+        gate_certificate(g, a->way, a->origin, http_client_certificate(rq), &a->who) == ACCESS_OK;
+}
+
+/* Another site's page can make a browser ask, and show the certificate; but it cannot hide whose page it is.
+ */
+static bool is_cross_site(struct http_req *rq, const struct actor *a)
+{
+    const char *origin = http_header(rq, "Origin");
+
+    return a->by_certificate && http_route_of(rq)->method && origin &&
+           !web_origin_is_own(origin, http_header(rq, "Host"), http_is_secure(rq));
+}
+
 /* False: it has answered. Whoever gives no credentials may still be let in, as who comes from this host. */
 static bool recognise(struct gate *g, struct http_req *rq, struct actor *a)
 {
@@ -243,6 +280,8 @@ static bool recognise(struct gate *g, struct http_req *rq, struct actor *a)
         return take_bearer(g, rq, header, a);
     if (g->c->login && !login_recognise(g->c->login, rq, a))
         return false;
+    if (!a->by_session && http_client_certificate(rq))
+        take_certificate(g, rq, a);
     if (!a->by_session && no_tokens(g) && is_loopback(a->origin)) {
         a->who.role = g->c->http_write ? ACCESS_ADMIN : ACCESS_VIEWER;
         snprintf(a->who.name, sizeof a->who.name, "local");
@@ -313,6 +352,11 @@ static bool let_in(struct controller *c, struct http_req *rq, struct actor *a)
         return false;
     if (!has_token(a) && !is_for_us(c, rq)) {
         misdirect(c->gate, rq);
+        return false;
+    }
+    if (is_cross_site(rq, a)) {
+        c->gate->forbidden++;
+        http_answer_error(rq, 403, "a change by a browser's certificate is taken from our own page only");
         return false;
     }
     if (a->who.role >= need)

@@ -2,12 +2,13 @@
  * HTTP), the tokens themselves, and what ends with them. What a role may do is in the rows of admin.h. Loop
  * thread.
  *
- * By RPC: whoever may open an ipc:// socket is an admin, or, with a token, who it says. By TLS a token is
- * needed. Plain TCP never carries one: on loopback, and only while there are no tokens at all, it lets look.
- * By HTTP: a token as Authorization: Bearer, or the cookie of a session, which began with one (http/login.h);
- * from loopback, and only while there are no tokens at all, without one: to look. By plain HTTP, without a
- * token, only under a name that is ours: any page can make a browser here ask under its own. What everybody
- * may see is shown whatever token comes along. A connection lasts as long as its token, and its session. */
+ * By RPC: whoever may open an ipc:// socket is an admin, or, with a token, who it says. By TLS a token or an
+ * operator's certificate is needed; with both the token counts. Plain TCP never carries one: on loopback, and
+ * only while there are no tokens at all, it lets look. By HTTP: a token as Authorization: Bearer, or the
+ * cookie of a session, which began with one (http/login.h), or, by HTTPS, an operator's certificate; from
+ * loopback, and only while there are no tokens at all, without one: to look. By plain HTTP, without a token,
+ * only under a name that is ours: any page can make a browser here ask under its own. What everybody may see
+ * is shown whatever token comes along. A connection lasts as long as its token, and its session. */
 #ifndef TW_CONTROLLER_GATE_H
 #define TW_CONTROLLER_GATE_H
 
@@ -28,6 +29,7 @@ struct actor {
     char way[8];           /* "socket", "tls", "tcp", "http", "page" */
     char origin[64];       /* numeric address; "uid 1000 pid 4711" on a socket */
     bool by_session;       /* of the page: http/login.h */
+    bool by_certificate;   /* over HTTPS: a browser shows it whoever's page asks */
     struct web_session_key session;
 };
 _Static_assert(sizeof(struct actor) <= HTTP_NOTE, "it is the note of a request");
@@ -71,15 +73,28 @@ static inline const struct actor *gate_http_actor(struct http_req *rq)
 enum access_verdict gate_token(struct gate *g, const char *way, const char *address, const char *text,
                                struct access_who *ret, int64_t *ret_wait_ns);
 
+/* Whose certificate is it that TLS has verified? Others are in the audit log. Sets *ret only with ACCESS_OK.
+ */
+enum access_verdict gate_certificate(struct gate *g, const char *way, const char *address,
+                                     const uint8_t sha256[ACCESS_CERTIFICATE_OCTETS], struct access_who *ret);
+
 /* ---- Tokens ---- */
 
 struct access *gate_tokens(struct gate *g);
+struct gate_new {
+    const char *name, *author;
+    enum access_role role;
+    int64_t duration_ns;        /* 0: until it is revoked */
+    const uint8_t *certificate; /* ACCESS_CERTIFICATE_OCTETS: SHA-256 of a certificate that counts as a token;
+                                   NULL: makes a token */
+};
 /* Makes a token. done() runs when it is stored, with its text, or NULL and why not. TW_EINVAL, TW_EEXIST (a
- * token of that name works), TW_ENOSPC (GATE_TOKENS_MAX), TW_ENOMEM, TW_EBUSY: done() does not run. */
-enum tw_rc
-gate_create(struct gate *g, const char *name, enum access_role role, int64_t duration_ns, const char *author,
-            void (*done)(void *ctx, const struct access_token *t, const char *text, const struct tw_err *err),
-            void *ctx, struct tw_err *err);
+ * token of that name works, or that certificate is known), TW_ENOSPC (GATE_TOKENS_MAX), TW_ENOMEM, TW_EBUSY:
+ * done() does not run. */
+enum tw_rc gate_create(struct gate *g, const struct gate_new *n,
+                       void (*done)(void *ctx, const struct access_token *t, const char *text,
+                                    const struct tw_err *err),
+                       void *ctx, struct tw_err *err);
 /* It works no more at once; what it let in is cut off when that is stored, or 2 s later. done() runs when
  * that is stored. TW_ENOENT, TW_EEXIST (it is revoked already), TW_ENOMEM: not. */
 enum tw_rc gate_revoke(struct gate *g, const char *id,

@@ -174,36 +174,52 @@ static enum tw_rc check(const struct gate *g, const char *name, struct tw_wall n
     return TW_OK;
 }
 
-enum tw_rc
-gate_create(struct gate *g, const char *name, enum access_role role, int64_t duration_ns, const char *author,
-            void (*done)(void *ctx, const struct access_token *t, const char *text, const struct tw_err *err),
-            void *ctx, struct tw_err *err)
+static enum tw_rc make_token(struct save *v, struct tw_err *err)
+{
+    uint8_t random[ACCESS_RANDOM_OCTETS];
+    enum tw_rc rc = identity_random(random, sizeof random);
+
+    if (rc != TW_OK)
+        return tw_err_set(err, rc, "the kernel gives no random octets: %s", tw_rc_name(rc));
+    access_make(random, &v->t, v->text);
+    OPENSSL_cleanse(random, sizeof random);
+    return TW_OK;
+}
+
+static enum tw_rc take_certificate(const struct gate *g, const uint8_t *sha256, struct save *v,
+                                   struct tw_err *err)
+{
+    access_certificate(sha256, &v->t);
+    if (access_get(g->tokens, v->t.id))
+        return tw_err_set(err, TW_EEXIST, "this certificate is known already, as %s", v->t.id);
+    return TW_OK;
+}
+
+enum tw_rc gate_create(struct gate *g, const struct gate_new *n,
+                       void (*done)(void *ctx, const struct access_token *t, const char *text,
+                                    const struct tw_err *err),
+                       void *ctx, struct tw_err *err)
 {
     struct tw_wall now = loop_now(g->c->loop).wall;
-    uint8_t random[ACCESS_RANDOM_OCTETS];
-    enum tw_rc rc = check(g, name, now, duration_ns, err);
+    enum tw_rc rc = check(g, n->name, now, n->duration_ns, err);
     struct save *v = rc == TW_OK ? calloc(1, sizeof *v) : NULL;
 
     if (!v)
         return rc == TW_OK ? tw_err_set(err, TW_ENOMEM, "out of memory") : rc;
-    if (!make_room(g, now, v->forget)) {
-        free(v);
-        return tw_err_set(err, TW_ENOSPC,
-                          "there are %d access tokens, all of them working: revoke some first",
-                          GATE_TOKENS_MAX);
-    }
-    rc = identity_random(random, sizeof random);
+    if (!make_room(g, now, v->forget))
+        rc = tw_err_set(err, TW_ENOSPC, "there are %d access tokens, all of them working: revoke some first",
+                        GATE_TOKENS_MAX);
+    else
+        rc = n->certificate ? take_certificate(g, n->certificate, v, err) : make_token(v, err);
     if (rc != TW_OK) {
         free(v);
-        return tw_err_set(err, rc, "the kernel gives no random octets: %s", tw_rc_name(rc));
+        return rc;
     }
-    access_make(random, &v->t, v->text);
-    OPENSSL_cleanse(random, sizeof random);
-    v->t.role = role;
+    v->t.role = n->role;
     v->t.created_ns = now.ns;
-    v->t.expires_ns = duration_ns ? now.ns + duration_ns : 0;
-    snprintf(v->t.name, sizeof v->t.name, "%s", name);
-    snprintf(v->t.author, sizeof v->t.author, "%s", author);
+    v->t.expires_ns = n->duration_ns ? now.ns + n->duration_ns : 0;
+    snprintf(v->t.name, sizeof v->t.name, "%s", n->name);
+    snprintf(v->t.author, sizeof v->t.author, "%s", n->author);
     v->g = g;
     v->is_new = true;
     v->done = done;

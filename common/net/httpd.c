@@ -166,6 +166,7 @@ static struct MHD_Daemon *start_daemon(struct httpd *h, int fd)
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)HTTP_TLS_PRIORITIES },
         { MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, http_give_cert },
+        { h->client_ca ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, (char *)h->client_ca },
         { MHD_OPTION_END, 0, NULL },
     };
 
@@ -267,6 +268,7 @@ enum tw_rc httpd_start(const struct httpd_conf *c, struct httpd **ret, struct tw
     h->ctx = c->ctx;
     h->guard = c->guard;
     h->after = c->after;
+    h->client_ca = c->tls_cert ? c->client_ca : NULL;
     snprintf(h->nowhere, sizeof h->nowhere, "no such path; %s lists what there is",
              c->index ? c->index : "/");
     h->wake.fd = -1;

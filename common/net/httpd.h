@@ -38,6 +38,10 @@ const char *http_query_value(const struct http_req *rq, size_t n);
 bool http_accepts_gzip(const struct http_req *rq);
 /* The address that the client has, as text without a port: "192.0.2.7", "2001:db8::7". Valid until the answer. */
 const char *http_peer(const struct http_req *rq);
+/* SHA-256 of the certificate that the client has shown: of an authority of httpd_conf.client_ca, for clients,
+ * in its time, and the client has its key. NULL: it has shown none such. Valid until the answer. */
+#define HTTP_CERTIFICATE_OCTETS 32
+const uint8_t *http_client_certificate(const struct http_req *rq);
 /* Did it come by HTTPS? */
 bool http_is_secure(const struct http_req *rq);
 /* Room for what the guard finds out, for the handlers; zeros at first. Valid until the answer, and while a stream goes on (httpd_sweep()). */
@@ -124,6 +128,9 @@ struct httpd_conf {
      * and of its key. Both NULL: HTTP, which is refused beyond loopback unless `plaintext`. The names are used until httpd_stop(). */
     const char *tls_cert, *tls_key;
     bool plaintext;
+    /* HTTPS only: certificates (PEM) of authorities whose clients are asked for theirs; who has none is
+     * served, too. NULL: nobody is asked. */
+    const char *client_ca;
     /* Asked before each handler, on the loop thread. False: it has answered. NULL: all may. Of a request with
      * content also before that is read: there http_body() has nothing yet. */
     bool (*guard)(void *ctx, struct http_req *rq);

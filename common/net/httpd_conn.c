@@ -205,6 +205,8 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const
     atomic_fetch_add(&h->requests, 1);
     if (!note)
         return turn_away(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    if (!note->asked && h->client_ca)
+        note->has_client = http_take_client(conn, note->client);
     note->asked = true;
     if (!route && (*allow || !is_reading(method)))
         return refuse_method(h, conn, allow);
@@ -220,6 +222,8 @@ static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *conn, const
     rq = http_req_new(h, conn, route, path);
     if (!rq)
         return turn_away(h, conn, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    rq->has_client = note->has_client;
+    memcpy(rq->client, note->client, sizeof rq->client);
     rq->is_root = !strcmp(path, "/");
     rq->content = content;
     *ret_rq = rq; /* http_on_completed() lets it go */

@@ -38,6 +38,8 @@ struct http_req {
     const struct http_route *route;
     struct items query, headers, path;
     char peer[INET6_ADDRSTRLEN];
+    bool has_client; /* a verified certificate */
+    uint8_t client[HTTP_CERTIFICATE_OCTETS];
     _Alignas(max_align_t) uint8_t note[HTTP_NOTE];
     char *body; /* body_len octets and a NUL; NULL: none */
     size_t body_len, drained;
@@ -72,6 +74,7 @@ struct httpd {
     struct http_threads threads;
     _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open, unasked, handshakes;
     const char *tls_cert, *tls_key; /* files; NULL: HTTP */
+    const char *client_ca;          /* PEM; until the daemon has started */
     struct http_cert *cert;         /* in use; the list's lock */
     struct httpd *next_tls;
     uint64_t reloads, reloads_failed; /* loop thread only */
@@ -80,7 +83,8 @@ struct httpd {
 struct conn_note {
     struct http_crowd_conn crowd; /* first */
     int fd;
-    bool asked;
+    bool asked, has_client; /* has_client: since it asked first */
+    uint8_t client[HTTP_CERTIFICATE_OCTETS];
 };
 
 /* ---- httpd_req.c: libmicrohttpd's threads ---- */
@@ -111,6 +115,9 @@ void http_on_log(void *cls, const char *fmt, va_list ap) __attribute__((format(p
 enum tw_rc http_load_cert(struct httpd *h, const struct httpd_conf *c, struct tw_err *err);
 void http_list_tls(struct httpd *h);
 void http_unlist_tls(struct httpd *h);
+/* libmicrohttpd's threads, after the handshake. False: the client has shown no certificate that is believed.
+ */
+bool http_take_client(struct MHD_Connection *conn, uint8_t ret_sha256[HTTP_CERTIFICATE_OCTETS]);
 /* libmicrohttpd's threads, in a handshake. */
 int http_give_cert(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
                    gnutls_pcert_st **ret_list, unsigned *ret_n, gnutls_ocsp_data_st **ret_ocsp,

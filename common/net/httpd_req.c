@@ -143,6 +143,11 @@ const char *http_peer(const struct http_req *rq)
     return rq->peer;
 }
 
+const uint8_t *http_client_certificate(const struct http_req *rq)
+{
+    return rq->has_client ? rq->client : NULL;
+}
+
 bool http_is_secure(const struct http_req *rq)
 {
     return !rq->answered && rq->h->tls_cert;

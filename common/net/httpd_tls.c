@@ -49,6 +49,29 @@ int http_give_cert(gnutls_session_t session, const struct gnutls_cert_retr_st *i
     return e;
 }
 
+static bool is_believed(gnutls_session_t session)
+{
+    gnutls_typed_vdata_st purpose = { .type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                      .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT };
+    unsigned status = 0;
+
+    return gnutls_certificate_verify_peers(session, &purpose, 1, &status) == GNUTLS_E_SUCCESS && !status;
+}
+
+bool http_take_client(struct MHD_Connection *conn, uint8_t ret_sha256[HTTP_CERTIFICATE_OCTETS])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    gnutls_session_t session = info ? info->tls_session : NULL;
+    const gnutls_datum_t *list;
+    unsigned n = 0;
+    size_t len = HTTP_CERTIFICATE_OCTETS;
+
+    list = session ? gnutls_certificate_get_peers(session, &n) : NULL;
+    return list && n && is_believed(session) &&
+           gnutls_fingerprint(GNUTLS_DIG_SHA256, &list[0], ret_sha256, &len) == GNUTLS_E_SUCCESS &&
+           len == HTTP_CERTIFICATE_OCTETS;
+}
+
 enum tw_rc http_load_cert(struct httpd *h, const struct httpd_conf *c, struct tw_err *err)
 {
     struct tw_err late = { 0 };

@@ -270,6 +270,17 @@ static void fill_serial(const ASN1_INTEGER *serial, char ret[PKI_SERIAL_TEXT])
     hextext_format(p, len, ret);
 }
 
+enum tw_rc pki_cert_hash(const struct pki_cert *c, uint8_t ret[PKI_HASH_LEN])
+{
+    struct pki_octets der = { 0 };
+    enum tw_rc rc = pki_cert_to_der(c, &der);
+
+    if (rc == TW_OK)
+        SHA256(der.data, der.len, ret);
+    pki_octets_free(&der);
+    return rc;
+}
+
 void pki_cert_info(const struct pki_cert *c, struct pki_info *ret)
 {
     X509 *x = pki_x509(c);

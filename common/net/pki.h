@@ -66,6 +66,8 @@ enum tw_rc pki_cert_to_der(const struct pki_cert *c, struct pki_octets *ret);
 enum tw_rc pki_cert_to_pem(const struct pki_cert *c, struct pki_octets *ret);
 void pki_cert_free(struct pki_cert *c);
 void pki_cert_info(const struct pki_cert *c, struct pki_info *ret);
+/* SHA-256 of all of it, in DER. */
+enum tw_rc pki_cert_hash(const struct pki_cert *c, uint8_t ret[PKI_HASH_LEN]);
 /* Was it made by the key of this certificate? */
 bool pki_verify(const struct pki_cert *c, const uint8_t *data, size_t len, const uint8_t *sig,
                 size_t sig_len);

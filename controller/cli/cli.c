@@ -66,7 +66,8 @@ static enum cli_exit make_ctl(struct cli *c, bool catch_signals)
     if (ctl_new(c->opt.controller, c->opt.timeout_ns, catch_signals, &c->ctl) != TW_OK)
         return cli_no_memory();
     ctl_set_token(c->ctl, token);
-    ctl_set_tls(c->ctl, c->opt.ca_file, c->opt.server_name);
+    ctl_set_tls(c->ctl, &(struct ctl_tls){ c->opt.ca_file, c->opt.server_name, c->opt.client_cert,
+                                           c->opt.client_key });
     return CLI_OK;
 }
 

@@ -12,7 +12,7 @@
 /* Options of all commands; each command's table names those that it takes. */
 struct cli_options {
     char *config, *context;
-    char *controller, *token, *token_file, *ca_file, *server_name;
+    char *controller, *token, *token_file, *ca_file, *server_name, *client_cert, *client_key;
     int progress; /* enum progress_mode */
     int output; /* enum out_format; ask cli_for_people() and cli_for_tree() */
     int64_t timeout_ns, watch_ns;
@@ -40,7 +40,7 @@ struct cli_options {
     int64_t silence_ns;
     char *group_by, *sort_by, *before_from, *before_to, *objectives, *availability, *loss, *p95, *p99;
     int64_t top, back_ns;
-    char *data_dir, *agent;
+    char *data_dir, *agent, *out;
     char *dir;                  /* ca */
     struct conf_strlist names, labels;
     int64_t life_ns, ttl_ns, uses; /* of certificates and tokens */
@@ -241,6 +241,7 @@ enum cli_exit cmd_completeness(struct cli *c);
 enum cli_exit cmd_clock(struct cli *c);
 enum cli_exit cmd_status(struct cli *c);
 enum cli_exit cmd_debug_threads(struct cli *c);
+enum cli_exit cmd_ca_operator(struct cli *c);
 enum cli_exit cmd_completion(struct cli *c);
 enum cli_exit cmd_version(struct cli *c);
 enum cli_exit cmd_context_list(struct cli *c);

@@ -35,6 +35,8 @@ static const struct out_col list_columns[] = {
     { .title = "TOKEN FILE", .name = "token_file" },
     { .title = "CA FILE", .name = "ca_file" },
     { .title = "SERVER NAME", .name = "server_name" },
+    { .title = "CLIENT CERT", .name = "client_cert" },
+    { .title = "CLIENT KEY", .name = "client_key", .wide = true },
 };
 
 static void put_context(struct out_records *r, const void *row, const void *ctx)
@@ -112,6 +114,10 @@ static const char *value_now(const struct cli *c, int i, char buf[TW_TIME_TEXT])
         return c->opt.ca_file;
     case CONTEXT_SERVER_NAME:
         return c->opt.server_name;
+    case CONTEXT_CLIENT_CERT:
+        return c->opt.client_cert;
+    case CONTEXT_CLIENT_KEY:
+        return c->opt.client_key;
     default:
         return c->opt.no_color ? "true" : "false";
     }

@@ -27,7 +27,8 @@ static ProtobufCMessage *ask(struct cli *c, const char *method, const ProtobufCM
     if (!c->ctl && (token_read(c, token, NULL) != TW_OK || ctl_new(c->opt.controller, c->opt.timeout_ns, false, &c->ctl) != TW_OK))
         return NULL;
     ctl_set_token(c->ctl, token);
-    ctl_set_tls(c->ctl, c->opt.ca_file, c->opt.server_name);
+    ctl_set_tls(c->ctl, &(struct ctl_tls){ c->opt.ca_file, c->opt.server_name, c->opt.client_cert,
+                                           c->opt.client_key });
     return ctl_call(c->ctl, method, rq, &m, &err) == CLI_OK ? m : NULL;
 }
 

@@ -19,6 +19,8 @@ const struct context_setting context_settings[CONTEXT_SETTINGS] = {
     [CONTEXT_TOKEN_FILE] = { "token_file", "token-file" },
     [CONTEXT_CA_FILE] = { "ca_file", "ca-file" },
     [CONTEXT_SERVER_NAME] = { "server_name", "server-name" },
+    [CONTEXT_CLIENT_CERT] = { "client_cert", "client-cert" },
+    [CONTEXT_CLIENT_KEY] = { "client_key", "client-key" },
 };
 
 char *config_default_path(void)
@@ -119,14 +121,22 @@ static enum tw_rc set_server_name(struct doc *d, const yaml_node_t *value, void 
     return keep_setting(d, value, into, CONTEXT_SERVER_NAME);
 }
 
+static enum tw_rc set_client_cert(struct doc *d, const yaml_node_t *value, void *into)
+{
+    return keep_setting(d, value, into, CONTEXT_CLIENT_CERT);
+}
+
+static enum tw_rc set_client_key(struct doc *d, const yaml_node_t *value, void *into)
+{
+    return keep_setting(d, value, into, CONTEXT_CLIENT_KEY);
+}
+
 static const struct doc_key context_keys[] = {
-    { "controller", DOC_TEXT, true, set_controller },
-    { "output", DOC_TEXT, false, set_output },
-    { "timeout", DOC_TEXT, false, set_timeout },
-    { "no_color", DOC_TEXT, false, set_no_color },
-    { "token_file", DOC_TEXT, false, set_token_file },
-    { "ca_file", DOC_TEXT, false, set_ca_file },
-    { "server_name", DOC_TEXT, false, set_server_name },
+    { "controller", DOC_TEXT, true, set_controller },    { "output", DOC_TEXT, false, set_output },
+    { "timeout", DOC_TEXT, false, set_timeout },         { "no_color", DOC_TEXT, false, set_no_color },
+    { "token_file", DOC_TEXT, false, set_token_file },   { "ca_file", DOC_TEXT, false, set_ca_file },
+    { "server_name", DOC_TEXT, false, set_server_name }, { "client_cert", DOC_TEXT, false, set_client_cert },
+    { "client_key", DOC_TEXT, false, set_client_key },
 };
 
 static enum tw_rc each_context(struct doc *d, const yaml_node_t *key, const yaml_node_t *value, size_t i,

@@ -11,6 +11,7 @@
  *         token_file: /home/me/lab.token
  *         ca_file: /home/me/lab-ca.pem  # for tls+tcp://
  *         server_name: ctl.example.net
+ *         client_cert: /home/me/me.pem  # in the place of token_file; its key is in client_key, or behind it
  *
  * An option wins over its variable, that over the context, and that over the default. Edits change only the
  * lines that they are about: comments and order stay. */
@@ -23,7 +24,18 @@
 #include <stddef.h>
 
 /* What a context can say: options of every command, in the order of context_settings[]. */
-enum { CONTEXT_CONTROLLER, CONTEXT_OUTPUT, CONTEXT_TIMEOUT, CONTEXT_NO_COLOR, CONTEXT_TOKEN_FILE, CONTEXT_CA_FILE, CONTEXT_SERVER_NAME, CONTEXT_SETTINGS };
+enum {
+    CONTEXT_CONTROLLER,
+    CONTEXT_OUTPUT,
+    CONTEXT_TIMEOUT,
+    CONTEXT_NO_COLOR,
+    CONTEXT_TOKEN_FILE,
+    CONTEXT_CA_FILE,
+    CONTEXT_SERVER_NAME,
+    CONTEXT_CLIENT_CERT,
+    CONTEXT_CLIENT_KEY,
+    CONTEXT_SETTINGS
+};
 struct context_setting {
     const char *key;    /* in the file */
     const char *option; /* of cli_global, which says what values there are */

@@ -14,7 +14,7 @@
 #include "common/splitmix.h"
 #include "common/version.h"
 
-#define CA_BYTES_MAX 65536u
+#define PEM_BYTES_MAX 65536u
 #define GRACE_NS (500 * TW_NS_PER_MS) /* a call ends itself at its deadline; only then do we */
 #define RETRIES 6                     /* of a call that the controller could not take at the moment */
 #define RETRY_MAX_MS 5000u
@@ -25,8 +25,9 @@ struct ctl {
     struct rpc_peer *peer; /* NULL: not connected */
     const char *url;
     char token[128];
-    const char *ca_file, *server_name;
+    struct ctl_tls tls;
     char *ca; /* what the file said at the last dial */
+    char *cert, *key; /* the same of our own; NULL: none is shown */
     int64_t timeout_ns;
     bool settled; /* what is waited for has come, or will not */
     bool interrupted;
@@ -107,10 +108,23 @@ void ctl_set_token(struct ctl *c, const char *token)
     snprintf(c->token, sizeof c->token, "%s", token);
 }
 
-void ctl_set_tls(struct ctl *c, const char *ca_file, const char *server_name)
+static void forget_text(char **text)
 {
-    c->ca_file = ca_file && *ca_file ? ca_file : NULL;
-    c->server_name = server_name && *server_name ? server_name : NULL;
+    if (*text)
+        explicit_bzero(*text, strlen(*text));
+    free(*text);
+    *text = NULL;
+}
+
+static const char *said(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+void ctl_set_tls(struct ctl *c, const struct ctl_tls *t)
+{
+    c->tls =
+        (struct ctl_tls){ said(t->ca_file), said(t->server_name), said(t->cert_file), said(t->key_file) };
 }
 
 static void disconnect(struct ctl *c)
@@ -129,6 +143,8 @@ void ctl_free(struct ctl *c)
     if (c->loop)
         loop_free(c->loop);
     free(c->ca);
+    forget_text(&c->cert);
+    forget_text(&c->key);
     free(c);
 }
 
@@ -225,24 +241,42 @@ static bool is_tls(const struct ctl *c)
     return !strncmp(c->url, "tls+tcp://", 10);
 }
 
-/* A terminated text of the file's first CA_BYTES_MAX octets; more is cut, and then refused as no certificate. */
-static enum tw_rc read_ca(struct ctl *c, struct tw_err *err)
+/* A terminated text of the file's first PEM_BYTES_MAX octets; more is cut, and then refused as no
+ * certificate. */
+static enum tw_rc read_text(const char *option, const char *path, char **ret, struct tw_err *err)
 {
-    FILE *f = c->ca_file ? fopen(c->ca_file, "re") : NULL;
+    FILE *f = fopen(path, "re");
     size_t n;
 
-    if (!c->ca_file)
-        return tw_err_set(err, TW_EINVAL, "tls+tcp:// needs --ca-file: the ca.pem that \"twampctl ca init\" made for the controller");
     if (!f)
-        return tw_err_set(err, TW_EINVAL, "--ca-file: %s: %s", c->ca_file, strerror(errno));
-    free(c->ca);
-    c->ca = malloc(CA_BYTES_MAX + 1);
-    n = c->ca ? fread(c->ca, 1, CA_BYTES_MAX, f) : 0;
+        return tw_err_set(err, TW_EINVAL, "--%s: %s: %s", option, path, strerror(errno));
+    forget_text(ret);
+    *ret = malloc(PEM_BYTES_MAX + 1);
+    n = *ret ? fread(*ret, 1, PEM_BYTES_MAX, f) : 0;
     fclose(f);
-    if (!c->ca)
+    if (!*ret)
         return tw_err_set(err, TW_ENOMEM, "out of memory");
-    c->ca[n] = '\0';
+    (*ret)[n] = '\0';
     return TW_OK;
+}
+
+static enum tw_rc read_tls(struct ctl *c, struct tw_err *err)
+{
+    const struct ctl_tls *t = &c->tls;
+    enum tw_rc rc;
+
+    if (!t->ca_file)
+        return tw_err_set(
+            err, TW_EINVAL,
+            "tls+tcp:// needs --ca-file: the ca.pem that \"twampctl ca init\" made for the controller");
+    if (t->key_file && !t->cert_file)
+        return tw_err_set(err, TW_EINVAL, "--client-key: expected --client-cert, too");
+    rc = read_text("ca-file", t->ca_file, &c->ca, err);
+    if (rc == TW_OK && t->cert_file)
+        rc = read_text("client-cert", t->cert_file, &c->cert, err);
+    if (rc == TW_OK && t->key_file)
+        rc = read_text("client-key", t->key_file, &c->key, err);
+    return rc;
 }
 
 static enum tw_rc show_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
@@ -250,7 +284,10 @@ static enum tw_rc show_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
     struct ctl *c = ctx;
 
     (void)err;
-    *ret = (struct rpc_tls){ .ca = c->ca, .server_name = c->server_name };
+    *ret = (struct rpc_tls){ .ca = c->ca,
+                             .server_name = c->tls.server_name,
+                             .certificate = c->cert,
+                             .key = c->key ? c->key : c->cert };
     return TW_OK;
 }
 
@@ -274,7 +311,7 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
     c->settled = c->interrupted;
     if (is_tls(c)) {
         conf.tls = show_tls;
-        if (read_ca(c, &why) != TW_OK) {
+        if (read_tls(c, &why) != TW_OK) {
             tw_err_format(&why, err->text, sizeof err->text);
             return CLI_USAGE;
         }

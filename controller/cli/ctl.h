@@ -26,9 +26,13 @@ struct ctl_error {
 enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, struct ctl **ret);
 /* To show when it connects; copied. "": none. */
 void ctl_set_token(struct ctl *c, const char *token);
-/* For tls+tcp://: the file with the certificates of authorities that are believed, and whom the controller's certificate must name
- * instead of the host of the URL. Both borrowed; NULL: none. */
-void ctl_set_tls(struct ctl *c, const char *ca_file, const char *server_name);
+/* For tls+tcp://. All borrowed; NULL: none. */
+struct ctl_tls {
+    const char *ca_file;     /* the certificates of authorities that are believed */
+    const char *server_name; /* whom the controller's certificate must name instead of the host of the URL */
+    const char *cert_file, *key_file; /* to show; without a key_file the key is in cert_file, too */
+};
+void ctl_set_tls(struct ctl *c, const struct ctl_tls *t);
 void ctl_free(struct ctl *c);
 /* Connects unless connected. */
 enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err);

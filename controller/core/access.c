@@ -56,6 +56,23 @@ const char *access_verdict_text(enum access_verdict v)
     return "no such access token: ask an admin for one (twampctl access token create)";
 }
 
+const char *access_certificate_text(enum access_verdict v)
+{
+    switch (v) {
+    case ACCESS_OK:
+        return "the certificate is good";
+    case ACCESS_EXPIRED:
+        return "the operator's certificate has expired: ask an admin for a new one (twampctl ca operator)";
+    case ACCESS_REVOKED:
+        return "the operator's certificate has been revoked: ask an admin for a new one (twampctl ca "
+               "operator)";
+    case ACCESS_MALFORMED:
+    case ACCESS_UNKNOWN:
+        break;
+    }
+    return "the certificate is no operator's here: an admin makes one by twampctl ca operator";
+}
+
 /* ---- The text of a token ---- */
 
 bool access_id_ok(const char *id)
@@ -213,6 +230,20 @@ bool access_any(const struct access *a, struct tw_wall now)
     return false;
 }
 
+/* Fills *ret only with ACCESS_OK, and notes the use. */
+static enum access_verdict use(struct access_token *t, struct tw_wall now, struct access_who *ret)
+{
+    enum access_verdict v = judge(t, now);
+
+    if (v != ACCESS_OK)
+        return v;
+    t->used_ns = now.ns;
+    *ret = (struct access_who){ .role = t->role };
+    memcpy(ret->name, t->name, sizeof ret->name);
+    memcpy(ret->id, t->id, sizeof ret->id);
+    return ACCESS_OK;
+}
+
 enum access_verdict access_find(struct access *a, struct tw_wall now, const char *token_text,
                                 struct access_who *ret)
 {
@@ -221,7 +252,6 @@ enum access_verdict access_find(struct access *a, struct tw_wall now, const char
     char id[ACCESS_ID_TEXT];
     bool found, right;
     size_t at;
-    enum access_verdict v;
 
     if (!take_text(token_text, id, secret))
         return ACCESS_MALFORMED;
@@ -231,14 +261,33 @@ enum access_verdict access_find(struct access *a, struct tw_wall now, const char
     right = !CRYPTO_memcmp(digest, found ? a->tokens[at].digest : nobodys, sizeof digest);
     if (!found || !right)
         return ACCESS_UNKNOWN;
-    v = judge(&a->tokens[at], now);
-    if (v != ACCESS_OK)
-        return v;
-    a->tokens[at].used_ns = now.ns;
-    *ret = (struct access_who){ .role = a->tokens[at].role };
-    memcpy(ret->name, a->tokens[at].name, sizeof ret->name);
-    memcpy(ret->id, id, sizeof ret->id);
-    return ACCESS_OK;
+    return use(&a->tokens[at], now, ret);
+}
+
+void access_certificate(const uint8_t sha256[ACCESS_CERTIFICATE_OCTETS], struct access_token *ret)
+{
+    static const char label[] = "twampmesh operator's certificate"; /* with its NUL: longer than a secret */
+    uint8_t text[sizeof label + ACCESS_CERTIFICATE_OCTETS];
+
+    memcpy(text, label, sizeof label);
+    memcpy(text + sizeof label, sha256, ACCESS_CERTIFICATE_OCTETS);
+    SHA256(text, sizeof text, ret->digest);
+    hextext_format(ret->digest, ACCESS_ID_OCTETS, ret->id);
+}
+
+enum access_verdict access_find_certificate(struct access *a, struct tw_wall now,
+                                            const uint8_t sha256[ACCESS_CERTIFICATE_OCTETS],
+                                            struct access_who *ret)
+{
+    struct access_token t;
+    bool found;
+    size_t at;
+
+    access_certificate(sha256, &t);
+    at = place(a, t.id, &found);
+    if (!found || CRYPTO_memcmp(t.digest, a->tokens[at].digest, sizeof t.digest) != 0)
+        return ACCESS_UNKNOWN;
+    return use(&a->tokens[at], now, ret);
 }
 
 enum access_verdict access_still(const struct access *a, struct tw_wall now, const char *id)

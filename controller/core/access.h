@@ -47,6 +47,10 @@ struct access_token {
  * to hand over, once. */
 void access_make(const uint8_t random[ACCESS_RANDOM_OCTETS], struct access_token *ret,
                  char text[ACCESS_TOKEN_TEXT]);
+/* An operator's certificate in the place of a token, by the SHA-256 of all of it: sets id and digest of *ret.
+ * Whoever came with it has proved by TLS that the key is theirs. No token's secret has such a digest. */
+#define ACCESS_CERTIFICATE_OCTETS 32
+void access_certificate(const uint8_t sha256[ACCESS_CERTIFICATE_OCTETS], struct access_token *ret);
 /* Is it a token's text by its form? Nothing is said about whether it is anybody's. */
 bool access_text_ok(const char *text);
 /* 16 hexadecimal digits. */
@@ -80,6 +84,11 @@ bool access_any(const struct access *a, struct tw_wall now);
 /* Whose token is it? Fills *ret only with ACCESS_OK, and notes the use. */
 enum access_verdict access_find(struct access *a, struct tw_wall now, const char *token_text,
                                 struct access_who *ret);
+/* The same of a certificate that was shown: never ACCESS_MALFORMED. */
+enum access_verdict access_find_certificate(struct access *a, struct tw_wall now,
+                                            const uint8_t sha256[ACCESS_CERTIFICATE_OCTETS],
+                                            struct access_who *ret);
+const char *access_certificate_text(enum access_verdict v);
 /* Does the token of this ID still work, and with that role? For connections and sessions that began with it.
  */
 enum access_verdict access_still(const struct access *a, struct tw_wall now, const char *id);

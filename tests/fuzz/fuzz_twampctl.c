@@ -86,11 +86,10 @@ void ctl_set_token(struct ctl *c, const char *token)
     (void)token;
 }
 
-void ctl_set_tls(struct ctl *c, const char *ca_file, const char *server_name)
+void ctl_set_tls(struct ctl *c, const struct ctl_tls *t)
 {
     (void)c;
-    (void)ca_file;
-    (void)server_name;
+    (void)t;
 }
 
 void ctl_free(struct ctl *c)

@@ -304,3 +304,87 @@ def test_operators_come_from_elsewhere_over_tls(build):
     lone = subprocess.run([f"{build}/controller/twamp-controller", "--admin-tls", "tcp://127.0.0.1:38091", "--data-dir", c.dir], capture_output=True,
                           text=True, timeout=60)
     expect(lone.returncode == 2 and "tls+tcp://" in lone.stderr, f"{lone.returncode} {lone.stderr}")
+
+
+def test_operators_by_certificate(build):
+    """By twampctl over TLS and by HTTPS; of each role; ended by its revocation within 10 s; agents' and others' certificates let nobody in."""
+    c = Controller(build, "--admin-tls", TLS)
+    os.mkdir(f"{c.dir}/data")
+    ca = f"{c.dir}/data/ca"
+    c.ctl("ca", "init", "--dir", ca, "--name", "127.0.0.1")
+    c.ctl("ca", "init", "--dir", f"{c.dir}/other", "--name", "127.0.0.1")
+    c.extra += ("--http", "127.0.0.1:38092", "--http-tls-cert", f"{ca}/server.pem", "--http-tls-key", f"{ca}/server.pem")
+    there = ["-c", TLS, "--ca-file", f"{ca}/ca.pem"]
+
+    def https(cert, path, *more):
+        """(status, text)"""
+        done = subprocess.run(["curl", "-s", "-m", "10", "--cacert", f"{ca}/ca.pem", *(["--cert", cert] if cert else []), "-w", "\n%{http_code}", *more,
+                               f"https://127.0.0.1:38092{path}"], capture_output=True, text=True)
+        text, _, status = done.stdout.rpartition("\n")
+        return int(status), text
+
+    c.process = Process([f"{build}/controller/twamp-controller", "--listen", f"ipc://{c.dir}/fleet.sock", "--admin-listen", c.admin,
+                         "--data-dir", f"{c.dir}/data", "--name", "access", *c.extra], f"{c.dir}/log")
+    try:
+        wait("the controller to be ready", lambda: c.ctl_run("status")[0] == 0)
+        ids, pem = {}, {}
+        for role in ROLES[1:]:
+            pem[role] = f"{c.dir}/{role}.pem"
+            ids[role] = c.ctl("ca", "operator", role, "--role", role, "--dir", ca, "--out", pem[role], "--ttl", "30d").strip()
+            expect(os.stat(pem[role]).st_mode & 0o777 == 0o600, "others can read the key")
+        code, _, err = c.ctl_run("ca", "operator", "viewer", "--role", "admin", "--dir", ca, "--out", f"{c.dir}/second.pem")
+        expect(code != 0 and "there is a token" in err and not os.path.exists(f"{c.dir}/second.pem"), f"{code} {err}")
+        code, _, err = c.ctl_run("ca", "operator", "eve", "--role", "admin", "--dir", ca, "--out", pem["viewer"])
+        expect(code != 0 and "is there already" in err, f"a key is written over: {code} {err}")
+
+        for role in ROLES[1:]:
+            by = [*there, "--client-cert", pem[role]]
+            expect("access" in c.ctl(*by, "status"), role)
+            code, _, err = c.ctl_run(*by, "audit")
+            expect((code == 0) == (role == "admin") and ("needs the role admin" in err) == (role != "admin"), f"{role}: {code} {err}")
+            status, text = https(pem[role], "/api/v1/whoami")
+            expect(status == 200 and json.loads(text)["name"] == role and json.loads(text)["role"] == role, f"{status} {text}")
+            expect(https(pem[role], "/api/v1/audit")[0] == (200 if role == "admin" else 403), f"{role} and the audit log")
+        expect(https(None, "/api/v1/status")[0] == 401, "without a certificate nobody is asked for a token")
+        change = ["-X", "POST", "-H", "Content-Type: application/json", "-d", "{}"]
+        path = "/api/v1/schedule/nosuch/pause"
+        expect(https(pem["operator"], path, *change)[0] == 404, "an operator may not change anything")
+        expect(https(pem["operator"], path, *change, "-H", "Origin: https://127.0.0.1:38092")[0] == 404, "nor from our own page")
+        status, text = https(pem["operator"], path, *change, "-H", "Origin: https://evil.example")
+        expect(status == 403 and "own page only" in text, f"another site's page changes something: {status} {text}")
+
+        # key and certificate in two files, by a context
+        text = open(pem["operator"]).read()
+        at = text.index("-----BEGIN PRIVATE KEY") if "-----BEGIN PRIVATE KEY" in text else text.index("-----BEGIN EC PRIVATE KEY")
+        both = ["--client-cert", write(c, "cert.pem", text[:at]), "--client-key", write(c, "key.pem", text[at:])]
+        c.ctl(*there, *both, "context", "add", "far")
+        done = subprocess.run([f"{build}/controller/cli/twampctl", "--context", "far", "status"], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "XDG_CONFIG_HOME": c.dir})
+        expect(done.returncode == 0 and "access" in done.stdout, f"by the context alone: {done.stderr}")
+
+        # whoever's certificate it is not
+        for other in (f"{ca}/server.pem", f"{c.dir}/other/server.pem"):
+            code, _, err = c.ctl_run(*there, "--client-cert", other, "status")
+            expect(code == 3, f"{other}: {code} {err}")
+            expect(https(other, "/api/v1/status")[0] in (0, 401), other)
+
+        # who is revoked goes at once: a stream of events, and the next call
+        events = subprocess.Popen(["curl", "-sN", "--cacert", f"{ca}/ca.pem", "--cert", pem["viewer"], "https://127.0.0.1:38092/api/v1/events"],
+                                  stdout=subprocess.DEVNULL)
+        try:
+            time.sleep(0.5)
+            expect(events.poll() is None, "no events")
+            c.ctl("access", "token", "revoke", ids["viewer"])
+            wait("the events to end", lambda: events.poll() is not None, 10)
+        finally:
+            events.kill()
+            events.wait()
+        code, _, err = c.ctl_run(*there, "--client-cert", pem["viewer"], "status")
+        expect(code == 3 and "has been revoked" in err, f"{code} {err}")
+        expect(https(pem["viewer"], "/api/v1/status")[0] == 401, "revoked, and still let in")
+        entries = json.loads(c.ctl("audit", "-o", "json"))["entries"]
+        expect(any(e["who"] == "operator" and e["token_id"] == ids["operator"] and e["method"] == "SchedulePause" for e in entries), entries)
+        expect(any(e["method"] == "Login" and "has been revoked" in e["detail"] for e in entries), entries)
+    finally:
+        c.process.stop()
+        shutil.rmtree(c.dir, ignore_errors=True)

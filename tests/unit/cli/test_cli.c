@@ -1229,7 +1229,7 @@ static void contexts(void **state)
         { "context use x", 1, NULL, "there is no context \"x\"", NULL },
         { "context use lab", 0, "Now uses lab", NULL, NULL },
         { "context list", 0, "lab   *        tcp://127.0.0.1:1  -       3s", NULL, NULL },
-        { "context list -o csv", 0, "lab,true,tcp://127.0.0.1:1,,3s,,,,\n", NULL, NULL },
+        { "context list -o csv", 0, "lab,true,tcp://127.0.0.1:1,,3s,,,,,,\n", NULL, NULL },
         { "context show", 0, "variable TWAMPCTL_CONTROLLER\noutput       table", NULL, NULL },
         { "context show -o json", 0, "\"context lab\"", NULL, NULL },
         { "status --context x", 2, NULL, "--context: there is no context \"x\" in ", NULL },

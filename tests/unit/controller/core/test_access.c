@@ -42,6 +42,42 @@ static void the_text(void **state)
     assert_true(access_text_ok(text));
 }
 
+static void certificates(void **state)
+{
+    uint8_t sha256[ACCESS_CERTIFICATE_OCTETS] = { 1, 2, 3 }, other[ACCESS_CERTIFICATE_OCTETS] = { 1, 2, 4 };
+    struct access_token t = { .role = ACCESS_ADMIN, .name = "ann", .created_ns = 1, .expires_ns = 100 * S },
+                        again;
+    char text[ACCESS_TOKEN_TEXT];
+    struct access_token token = make(0, text);
+    struct access_who who = { .role = ACCESS_NOBODY };
+    struct access *a;
+
+    (void)state;
+    access_certificate(sha256, &t);
+    assert_true(access_id_ok(t.id));
+    assert_memory_not_equal(t.digest, sha256, sizeof sha256);
+    again = t;
+    access_certificate(sha256, &again);
+    assert_memory_equal(&again, &t, sizeof t);
+    assert_int_equal(access_new(8, &a), TW_OK);
+    assert_int_equal(access_put(a, &token), TW_OK);
+    assert_int_equal(access_find_certificate(a, (struct tw_wall){ S }, sha256, &who), ACCESS_UNKNOWN);
+    assert_int_equal(access_put(a, &t), TW_OK);
+    assert_int_equal(access_find_certificate(a, (struct tw_wall){ S }, other, &who), ACCESS_UNKNOWN);
+    assert_int_equal(access_find_certificate(a, (struct tw_wall){ S }, token.digest, &who), ACCESS_UNKNOWN);
+    assert_int_equal(who.role, ACCESS_NOBODY);
+    assert_int_equal(access_find_certificate(a, (struct tw_wall){ S }, sha256, &who), ACCESS_OK);
+    assert_int_equal(who.role, ACCESS_ADMIN);
+    assert_string_equal(who.name, "ann");
+    assert_string_equal(who.id, t.id);
+    assert_int_equal(access_get(a, t.id)->used_ns, S);
+    assert_int_equal(access_find_certificate(a, (struct tw_wall){ 100 * S }, sha256, &who), ACCESS_EXPIRED);
+    t.revoked_ns = 2 * S;
+    assert_int_equal(access_put(a, &t), TW_OK);
+    assert_int_equal(access_find_certificate(a, (struct tw_wall){ 3 * S }, sha256, &who), ACCESS_REVOKED);
+    access_free(a);
+}
+
 static const struct {
     const char *name, *text;
     enum access_verdict verdict;
@@ -260,9 +296,10 @@ static void differences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_text),    cmocka_unit_test(whose),   cmocka_unit_test(ends),
-        cmocka_unit_test(many),        cmocka_unit_test(roles),   cmocka_unit_test(tries),
-        cmocka_unit_test(one_network), cmocka_unit_test(bounded), cmocka_unit_test(differences),
+        cmocka_unit_test(the_text),    cmocka_unit_test(certificates), cmocka_unit_test(whose),
+        cmocka_unit_test(ends),        cmocka_unit_test(many),         cmocka_unit_test(roles),
+        cmocka_unit_test(tries),       cmocka_unit_test(one_network),  cmocka_unit_test(bounded),
+        cmocka_unit_test(differences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
