@@ -57,7 +57,7 @@ SCENARIOS = {
     "slow readers of every route": "readers.slow_readers",
     "an upgrade that older releases cannot work with": "release.breaking_and_back",
     "a hostile agent": "strangers.hostile_agent",
-    "a thousand agents at once": "strangers.herd",
+    "a thousand agents at once": "herd.return",
     "everything of FAULTS, over connections and processes": "faults.processes_and_network",
     "everything of FAULTS, over what a host runs out of": "faults.host",
     "this table": "faults.table",

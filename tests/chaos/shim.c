@@ -150,23 +150,35 @@ static bool fails(enum call which, const void *caller)
         inside = false;                            \
     }
 
+/* Not by dlsym(), which may allocate. A program with AddressSanitizer has an allocator of its own, and gives
+ * back to that one what it got; it comes behind us (rig.py: verify_asan_link_order=0), so we are asked first
+ * there, too. */
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
+__attribute__((weak)) void *__interceptor_malloc(size_t n);
+__attribute__((weak)) void *__interceptor_calloc(size_t n, size_t size);
+__attribute__((weak)) void *__interceptor_realloc(void *p, size_t n);
 
 void *malloc(size_t n)
 {
-    return fails(CALL_MALLOC, CALLER) ? NULL : __libc_malloc(n);
+    if (fails(CALL_MALLOC, CALLER))
+        return NULL;
+    return __interceptor_malloc ? __interceptor_malloc(n) : __libc_malloc(n);
 }
 
 void *calloc(size_t n, size_t size)
 {
-    return fails(CALL_CALLOC, CALLER) ? NULL : __libc_calloc(n, size);
+    if (fails(CALL_CALLOC, CALLER))
+        return NULL;
+    return __interceptor_calloc ? __interceptor_calloc(n, size) : __libc_calloc(n, size);
 }
 
 void *realloc(void *p, size_t n)
 {
-    return n && fails(CALL_REALLOC, CALLER) ? NULL : __libc_realloc(p, n);
+    if (n && fails(CALL_REALLOC, CALLER))
+        return NULL;
+    return __interceptor_realloc ? __interceptor_realloc(p, n) : __libc_realloc(p, n);
 }
 
 /* Files only: what fails on a socket is sendmsg()'s. */

@@ -50,8 +50,6 @@ class NamesLab(ChaosLab):
         args = super().program(who, args)
         if who == "controller":
             return args
-        at = next(i for i, a in enumerate(args) if a == "--controller")
-        del args[at:at + 2]  # the lab's own, by address
         return ["unshare", "--mount", "sh", "-c", f'mount --bind {self.dir}/resolv.conf /etc/resolv.conf && exec "$@"', "sh", *args]
 
 

@@ -35,9 +35,6 @@ class OneHost(ChaosLab):
                               env={**os.environ, "PATH": f"{self.build}/controller/cli:{os.environ['PATH']}"}, timeout=60)
         return done.returncode, done.stdout
 
-    def stop(self):
-        expect(not self.controller.alive() or self.controller.stop() == 0, "the controller did not end cleanly")
-
 
 def way_back():
     """The commands of the document, and what is done for each here."""
@@ -51,7 +48,7 @@ def follow(lab, breaks):
         line = re.sub(r"before-v\d+", f"before-v{breaks}", line)
         lab.say(f"$ {line}")
         if line == "systemctl stop twamp-controller":
-            lab.stop()
+            lab.stop_controller()
         elif line == "apt install twampmesh-controller=OLD":
             lab.install("OLD")
         elif line == "systemctl start twamp-controller":
@@ -83,7 +80,7 @@ def test_breaking_and_back(build, seed):
         lab.start_fleet()
         lab.apply(full(TWO))
         lab.progress("first results")
-        lab.stop()
+        lab.stop_controller()
         whole(lab.database)
         mine, before = schema(lab.database), stored_keys(lab.database)
         copy = f"{lab.database}.before-v{mine + 1}"
@@ -95,7 +92,7 @@ def test_breaking_and_back(build, seed):
         lab.say(f"upgraded to schema {mine + 1}; the copy has {len(before)} summaries")
         lab.progress("results in the next release", 45)
         lab.progress("and more")
-        lab.stop()
+        lab.stop_controller()
         whole(lab.database)
         after = stored_keys(lab.database)
         expect(before < after, "the next release has lost what was there")
@@ -111,7 +108,7 @@ def test_breaking_and_back(build, seed):
         kept = [f for f in glob.glob(f"{lab.database}.before-[0-9]*") if not f.endswith(("-wal", "-shm"))]
         expect([stored_keys(f) for f in kept] == [after], f"what was there before the way back is not kept: {os.listdir(lab.data('controller'))}")
         # And once more: the copy is of now.
-        lab.stop()
+        lab.stop_controller()
         lab.install("breaking")
         lab.start_controller()
         expect(schema(lab.database) == mine + 1 and after < stored_keys(copy), "the second upgrade has not migrated, or made no new copy")

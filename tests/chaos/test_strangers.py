@@ -1,4 +1,4 @@
-"""An agent that was let in and is hostile, and a thousand that come back at once."""
+"""An agent that was let in and is hostile."""
 import pathlib
 import re
 import socket
@@ -10,7 +10,7 @@ import time
 import wire
 from lab import CONTROLLER, NET4, expect, wait
 from meshes import full
-from rig import ChaosLab
+from rig import ChaosLab, pair_id
 from tool_rig import ns_socket
 
 TWO = ["a1", "a2"]
@@ -18,28 +18,10 @@ ADDRESS = (f"{NET4}.{CONTROLLER}", 8620)
 GROWTH_KB = 128 * 1024
 TAKEN, REFUSED, ANY = "taken", "refused", "any"
 KINDS = {wire.REPLY: "REPLY", wire.ACK: "ACK", wire.PONG: "PONG", wire.GOAWAY: "GOAWAY"}
-HERD, EACH = 1000, 3  # agents, summaries before and after the controller's end
-
-
-def pair_id(*names):
-    """As the controller computes it from mesh, class, source and target: FNV-1a with a last stir."""
-    h, mask = 0xcbf29ce484222325, (1 << 64) - 1
-    for octet in b"".join(n.encode() + b"\0" for n in names):
-        h = (h ^ octet) * 0x100000001b3 & mask
-    h ^= h >> 32
-    return ((h * 0x9e3779b97f4a7c15 & mask) >> 11) or 1
 
 
 def rss_kb(p):
     return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{p.popen.pid}/status").read_text())[1])
-
-
-def note(lab, agent, run, summaries):
-    """Keeps the journal of an agent that has no shim: all of it is durable, since this test sends it until it is acknowledged."""
-    with open(f"{lab.dir}/journal/{agent.name}.{run:04d}", "ab") as f:
-        for s in summaries:
-            f.write(struct.pack("=IIq", ord("S"), len(s), time.monotonic_ns()) + s)
-        f.write(struct.pack("=IIqQ", ord("K"), 8, time.monotonic_ns(), len(summaries)))
 
 
 def connect(lab, agent, who="a1", **kw):
@@ -128,80 +110,3 @@ def test_hostile_agent(build, seed):
         ids = {i for (i,) in con.execute("select id from pair where source = 'evil'")}
         con.close()
         lab.verdict(exact=False, apart=ids)
-
-
-class Member:
-    """One of the herd: keeps what it has closed until it is acknowledged."""
-
-    def __init__(self, lab, i):
-        self.lab, self.agent, self.log = lab, wire.Agent(f"herd-{i:04d}", lab.rng), []
-        self.id = pair_id("herd", "c", self.agent.name, "a2")
-        self.connected = self.failed = None
-
-    def close_some(self, run):
-        at = 1_000_000_000 * (time.time_ns() // 1_000_000_000) - 10**12
-        new = [wire.summary(self.id, at + 10**9 * len(self.log) + 10**9 * k, len(self.log) + k, ("herd", "c", "a2")) for k in range(EACH)]
-        self.log += new
-        note(self.lab, self.agent, run, new)
-
-    def deliver(self, start):
-        """Until all is acknowledged; a refused connection is tried again, as agents do."""
-        start.wait()
-        end = time.monotonic() + 90
-        while time.monotonic() < end:
-            try:
-                got = connect(self.lab, self.agent, "a1" if hash(self.agent.name) % 2 else "a2")
-                if got and got[1] == wire.HELLO_OK:
-                    self.connected = self.connected or time.monotonic()
-                    if self.send_rest(got.get(7, 0)):
-                        return
-            except OSError as e:
-                self.failed = e
-            time.sleep(self.lab.rng.uniform(0.1, 1.0))  # as the client's own backoff
-        self.failed = self.failed or "time is up"
-
-    def send_rest(self, through):
-        while through < len(self.log):
-            self.agent.send(wire.frame(wire.DATA, wire.octets(9, wire.batch(self.agent.spool, through + 1, self.log[through:]))))
-            got = self.agent.until(wire.ACK)
-            if not got or got[1] != wire.ACK or got.get(4):
-                return False
-            through = got.get(7, 0)
-        return True
-
-
-def all_deliver(lab, herd):
-    start = threading.Event()
-    for m in herd:
-        m.connected = m.failed = None
-    threads = [threading.Thread(target=m.deliver, args=(start,), daemon=True) for m in herd]
-    for t in threads:
-        t.start()
-    began = time.monotonic()
-    start.set()
-    for t in threads:
-        t.join(120)
-    late = [m for m in herd if not m.connected]
-    expect(not late, f"{len(late)} of {len(herd)} never came in, as {late[0].agent.name if late else ''}: {late[0].failed if late else ''}")
-    return max(m.connected for m in herd) - began, time.monotonic() - began
-
-
-def test_herd(build, seed, n=1):
-    threading.stack_size(256 * 1024)
-    with ChaosLab(build, TWO, seed, controller_options=["--auto-approve"]) as lab:
-        lab.start_fleet()
-        lab.apply(full(TWO))
-        lab.progress("first results")
-        herd = [Member(lab, i) for i in range(HERD)]
-        for run in range(1 + n):
-            for m in herd:
-                m.close_some(run)
-            if run:
-                lab.controller.kill()
-                lab.start_controller()
-            came, done = all_deliver(lab, herd)
-            lab.say(f"{HERD} agents at once: all in after {came:.1f} s, all acknowledged after {done:.1f} s; {rss_kb(lab.controller) // 1024} MB")
-            lab.progress("results of the others", 60)
-        for m in herd:
-            m.agent.close()
-        lab.verdict()

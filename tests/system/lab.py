@@ -63,12 +63,12 @@ def given(args, extra):
 class Process:
     """A daemon of ours: started in a namespace, logged to a file, ended by its number."""
 
-    def __init__(self, args, log, ns=None, env=None):
+    def __init__(self, args, log, ns=None, env=None, **kw):
         prefix = ["ip", "netns", "exec", ns] if ns else []
         self.log = log
         with open(log, "ab") as out:
             self.popen = subprocess.Popen(prefix + args, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
-                                          env={**os.environ, **(env or {})})
+                                          env={**os.environ, **(env or {})}, **kw)
 
     def alive(self):
         return self.popen.poll() is None

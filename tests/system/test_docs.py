@@ -24,6 +24,7 @@ ELSEWHERE = {
     "cmake --install build/release --prefix /usr/local": "tests/shells.py",
     "./tests/run": "tests/run",
     "tests/chaos/run": "tests/chaos/run",
+    "cmake --build build/asan --target chaos_programs": "tests/chaos/run",
     "tests/fuzz/campaign": "tests/fuzz/campaign",
     "build/asan/tests/fuzz/fuzz_frame": "tests/fuzz/CMakeLists.txt",
     "docker compose": "tests/packages/test_deploy.py",
