@@ -143,7 +143,9 @@ struct rpc_hooks {
 
 /* For tests; 0 = the default. */
 struct rpc_times {
-    uint32_t ping_ms, dead_ms, hello_timeout_ms; /* 15 s, 45 s, 10 s */
+    uint32_t ping_ms, dead_ms; /* 15 s, 45 s */
+    uint32_t
+        hello_timeout_ms; /* 10 s: for the first octet; the handshake may take three times as long in all */
 };
 
 /* ---- Server ------------------------------------------------------------------------------------------------- */

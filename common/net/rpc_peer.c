@@ -10,6 +10,7 @@
 
 #define SEND_BOUND (4u << 20)     /* octets that may wait for a peer to read */
 #define CONTROL_BOUND (64u << 10) /* more, for frames without which nothing goes on */
+#define HELLO_PATIENCE 3          /* times hello_timeout_ms */
 #define BUFFER_BEFORE_HELLO (RPC_MAX_FRAME_BEFORE_HELLO + RPC_FRAME_HEADER)
 #define BUFFER 65536
 #define LINGER_NS (1 * TW_NS_PER_S) /* for the peer to read our GOAWAY and close */
@@ -393,6 +394,17 @@ static const char *why_silent(const struct rpc_peer *p)
                                   "the server said nothing in time: does it listen on tls+tcp://?";
 }
 
+/* A thousand that come at once keep each other waiting: who has begun gets the time to come to an end, since
+ * to begin anew would cost both ends everything once more. */
+static bool may_go_on(struct rpc_peer *p)
+{
+    if (p->patient || p->state != PEER_HELLO || !conn_heard(p->conn))
+        return false;
+    p->patient = true;
+    p->timer_due = from_now(p, (HELLO_PATIENCE - 1) * ms(p->side->times.hello_timeout_ms));
+    return loop_timer_set(p->side->loop, &p->timer, p->timer_due) == TW_OK;
+}
+
 static void on_timer(struct loop_timer *t)
 {
     struct rpc_peer *p = t->ctx;
@@ -401,6 +413,8 @@ static void on_timer(struct loop_timer *t)
         tick(p);
         return;
     }
+    if (may_go_on(p))
+        return;
     if (p->state == PEER_HELLO) {
         p->end_counter = &p->side->stats.handshakes_timed_out;
         peer_reason(p, TW__STATUS__STATUS_DEADLINE_EXCEEDED, why_silent(p));
@@ -443,7 +457,7 @@ static enum tw_rc start(struct rpc_peer *p)
     enum tw_rc rc = identity_random(p->nonce, sizeof p->nonce);
 
     if (!rc)
-        rc = conn_set_receive(p->conn, BUFFER_BEFORE_HELLO, s->times.hello_timeout_ms);
+        rc = conn_set_receive(p->conn, BUFFER_BEFORE_HELLO, HELLO_PATIENCE * s->times.hello_timeout_ms);
     p->timer_due = from_now(p, ms(s->times.hello_timeout_ms));
     if (!rc)
         rc = loop_timer_set(s->loop, &p->timer, p->timer_due);

@@ -97,6 +97,7 @@ struct rpc_peer {
 
     struct loop_timer timer; /* by state: handshake deadline; PING and death; end of LINGER; now */
     struct tw_mono timer_due, last_in, next_ping;
+    bool patient;                  /* has more time for its handshake: something has come */
     _Atomic uint64_t *end_counter; /* what a failed handshake counts as */
     Tw__Status end_status;
     char end_detail[RPC_MAX_DETAIL + 1];

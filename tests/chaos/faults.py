@@ -8,7 +8,9 @@ from lab import Failure, wait
 from rig import ALL
 
 # group: which scenario of test_faults.py has it. on: who can have it: "agent", "controller" or "any". effect: None, or whether it has been noticed.
-Fault = collections.namedtuple("Fault", "group name on inject heal effect", defaults=[None])
+# most: how long at most.
+Fault = collections.namedtuple("Fault", "group name on inject heal effect most", defaults=[None, 60.0])
+STILL_S = 2.0  # a session keeps so many periods that nobody takes; those of a longer standstill are dropped and counted, but the checker cannot tell how many
 
 
 def shim(name, on, calls, rate, error=0, delay=0.0, **parties):
@@ -22,7 +24,7 @@ def network(name, incoming, outgoing):
 FAULTS = [
     Fault("network", "kill -9", "any", k.kill, k.start),
     Fault("network", "SIGTERM", "any", k.stop, k.start),
-    Fault("network", "SIGSTOP", "any", k.freeze, k.thaw),
+    Fault("network", "SIGSTOP", "any", k.freeze, k.thaw, most=STILL_S),
     network("partition", "drop", "drop"),
     network("one way: nothing comes in", "drop", "accept"),
     network("one way: nothing gets out", "accept", "drop"),
@@ -75,7 +77,7 @@ def make_plan(rng, names, group, rounds, longest=1.0):
     for _ in range(rounds):
         for fault in rng.sample(rows(group), len(rows(group))):
             who = {"any": [*names, "controller"], "agent": names, "controller": ["controller"]}[fault.on]
-            out.append(Step(rng.uniform(0.1, 0.6), fault, rng.choice(who), rng.uniform(0.1, longest)))
+            out.append(Step(rng.uniform(0.1, 0.6), fault, rng.choice(who), min(rng.uniform(0.1, longest), fault.most)))
     return out
 
 

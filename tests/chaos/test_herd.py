@@ -7,6 +7,7 @@ import re
 import sqlite3
 
 from faults import must_live, pass_time
+from kinds import busy_seconds
 from lab import CONTROLLER, NET4, Process, expect, wait
 from meshes import full
 from rig import ChaosLab, pair_id
@@ -14,7 +15,7 @@ from rig import ChaosLab, pair_id
 TWO = ["a1", "a2"]
 URL = f"tls+tcp://{NET4}.{CONTROLLER}:8620"
 MEMBERS, EACH = 1000, 3  # agents, summaries of each each time
-LIMIT_S, GROWTH_KB = 60.0, 160 * 1024
+LIMIT_S, CPU_S, GROWTH_KB = 60.0, 30.0, 160 * 1024  # LIMIT_S: on a machine that has little else to do
 
 
 class HerdLab(ChaosLab):
@@ -64,7 +65,7 @@ class Herd:
     def go(self):
         done = len(self.lines("{"))
         os.write(self.commands, f"go {EACH}\n".encode())
-        return json.loads(wait("all to be back and to have delivered", lambda: self.lines("{")[done:], 2 * LIMIT_S)[0])
+        return json.loads(wait("all to be back and to have delivered", lambda: self.lines("{")[done:], 8 * LIMIT_S)[0])
 
     def close(self):
         os.close(self.commands)
@@ -77,12 +78,15 @@ def memory_kb(p, what="VmRSS"):
 
 def at_once(lab, herd, what):
     """Nothing of the fleet's results waits meanwhile."""
-    before = memory_kb(lab.controller)
+    before, cpu, load = memory_kb(lab.controller), busy_seconds(lab, "controller"), os.getloadavg()[0]
     took = herd.go()
+    cpu = busy_seconds(lab, "controller") - cpu
     lab.say(f"{what}: {MEMBERS} agents: half of them in after {took['median_up_s']:.1f} s, all after {took['all_up_s']:.1f} s, all acknowledged after "
-            f"{took['all_acked_s']:.1f} s; connections lost {took['downs']}, refused {took['refused']}; controller {before >> 10} MB, then "
+            f"{took['all_acked_s']:.1f} s (load average {load:.0f}, controller {cpu:.1f} s of CPU time); connections lost {took['downs']}, refused {took['refused']}; controller {before >> 10} MB, then "
             f"{memory_kb(lab.controller) >> 10} MB, at most {memory_kb(lab.controller, 'VmHWM') >> 10} MB")
-    expect(took["all_acked_s"] < LIMIT_S, f"not all are back within {LIMIT_S:.0f} s: {took}")
+    limit = LIMIT_S * max(1.0, load / 4)
+    expect(took["all_acked_s"] < limit, f"not all are back within {limit:.0f} s: {took}")
+    expect(cpu < CPU_S, f"the controller needs {cpu:.1f} s of CPU time for them")
     expect(memory_kb(lab.controller, "VmHWM") - before < GROWTH_KB, f"the controller has grown from {before} kB to {memory_kb(lab.controller, 'VmHWM')} kB")
     must_live(lab)
     lab.progress("results of the others", 30)

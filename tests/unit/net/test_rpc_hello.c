@@ -367,9 +367,11 @@ static void drip_one(struct loop_timer *t)
         loop_timer_set(the->loop, t, (struct tw_mono){ tw_mono_now().ns + 5 * TW_NS_PER_MS });
 }
 
-/* Each octet renews a timeout of the receive, so that alone would not do. */
+/* Each octet renews a timeout of the receive, so that alone would not do. Who has begun gets three times as
+ * long as the silent. */
 static void a_dripping_connection_is_cut_off(void **state)
 {
+    int64_t began = tw_mono_now().ns;
     struct fixture *f = *state;
     struct rpc_server_conf c = server_conf(f);
     struct drip d = { .sent = 0 };
@@ -381,6 +383,7 @@ static void a_dripping_connection_is_cut_off(void **state)
     drip_one(&d.timer);
     WAIT(timed_out, 1);
     assert_true(d.sent > 5);
+    assert_true(tw_mono_now().ns - began >= 600 * TW_NS_PER_MS);
     loop_timer_cancel(f->loop, &d.timer);
     close(d.fd);
 }
