@@ -4,7 +4,9 @@ import json
 import os
 import pwd
 import re
+import signal
 import socket
+import tempfile
 
 from lab import Lab, Process, expect, wait
 
@@ -101,3 +103,57 @@ def test_readiness_is_told(build):
                 expect(s.recv(100) == b"STOPPING=1", "not told")
             finally:
                 p.stop()
+
+
+def traced(build, folder):
+    """A build directory whose daemons tell of system calls that fail, in files of this folder. strace is no parent of them, so that they
+    are what they are without it."""
+    mix = f"{folder}/build"
+    for part in ("", "/agent", "/controller"):
+        os.makedirs(mix + part, exist_ok=True)
+        for name in os.listdir(build + part):
+            if not os.path.lexists(f"{mix}{part}/{name}") and f"{part}/{name}" not in ("/agent", "/controller"):
+                os.symlink(f"{build}{part}/{name}", f"{mix}{part}/{name}")
+    for program in ("agent/twamp-agent", "controller/twamp-controller"):
+        os.unlink(f"{mix}/{program}")
+        with open(f"{mix}/{program}", "w") as f:
+            f.write(f'#!/bin/sh\nexec strace -D -f -qq -e status=failed -o {folder}/$(basename $0).$$ {build}/{program} "$@"\n')
+        os.chmod(f"{mix}/{program}", 0o755)
+    return mix
+
+
+def test_no_call_is_missing(build):
+    """What both do in an hour of their lives, under the filter: no library asks for a call that is not on the list."""
+    if sanitized(build):
+        return  # it has no filter
+    with tempfile.TemporaryDirectory() as folder:
+        with Lab(traced(os.path.realpath(build), folder), ["a", "b"]) as lab:
+            with open(os.open(f"{lab.dir}/secrets", os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+                f.write("site a passphrase that is long enough\n")
+            os.mkdir(f"{lab.dir}/controller")
+            lab.ctl("ca", "init", "--dir", f"{lab.dir}/controller/ca", "--name", "lab")
+            lab.start_controller()
+            for name in lab.names:
+                lab.start_agent(name, "--control", f"{lab.ip4(name)}:862", "--http", "127.0.0.1:9862", "--secrets", f"{lab.dir}/secrets",
+                                "--workers", "2")
+            lab.approve_all()
+            lab.apply("{mesh: m, topology: list, targets: {name: 'localhost:862'}, pairs: [[a, b], [b, a], [a, name]],"
+                      " classes: {c: {spacing: 20ms, timeout: 500ms, report_period: 1s}, t: {protocol: twamp, auth: encrypted, key_id: site, spacing: 20ms, timeout: 500ms, report_period: 1s}}}")
+            wait("results", lambda: len(lab.results("mesh=m")) >= 4, 30)
+            lab.ctl("test", "a", "b", "--count", "20", "--spacing", "10ms")
+            lab.ctl_run("doctor")
+            lab.ctl("debug", "threads", "--agent", "a")
+            lab.ctl("db", "backup")
+            lab.ctl("db", "check")
+            lab.ctl("token", "create")
+            lab.http("/metrics")
+            lab.exec("a", "curl", "-s", "http://127.0.0.1:9862/metrics")
+            for p in (lab.controller, *lab.agents.values()):
+                os.kill(pid_of(p), signal.SIGHUP)
+            wait("the reload", lambda: all("read anew" in p.tail(1000) for p in (lab.controller, *lab.agents.values())), 20)
+            for p in (*lab.agents.values(), lab.controller):
+                p.stop()
+        told = {name: open(f"{folder}/{name}").read() for name in os.listdir(folder) if name.startswith("twamp-")}
+        expect(len(told) >= 3 and all("ENOENT" in text or "EAGAIN" in text for text in told.values()), f"nothing was traced: {list(told)}")
+        missed = {line.split("(")[0].split()[-1] for text in told.values() for line in text.splitlines() if "ENOSYS" in line}
+        expect(not missed, f"not on the list of common/net/confine_calls.c: {sorted(missed)}")
