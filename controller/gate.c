@@ -227,7 +227,7 @@ const struct actor *gate_caller(void *closure_data)
 
 static enum access_role needed(const struct controller *c, const struct http_route *r)
 {
-    if (r->open || (c->open_metrics && (r->fn == http_metrics || r->fn == http_sd)))
+    if (r->open || (c->open_metrics && r->scraped))
         return ACCESS_NOBODY;
     return r->fn == http_admin ? admin_needs((unsigned)api_admin_method(r)).role : ACCESS_VIEWER;
 }
@@ -315,11 +315,9 @@ static void forbid(struct gate *g, struct http_req *rq, const struct actor *a, e
 /* Certificates see to it that a name is ours, and health checks come by any. */
 static bool is_for_us(const struct controller *c, const struct http_req *rq)
 {
-    const struct http_route *r = http_route_of(rq);
     const char *host = http_header(rq, "Host");
 
-    return http_is_secure(rq) || r->fn == http_healthz || r->fn == http_readyz ||
-           http_host_is_ours(host, &c->name, 1) ||
+    return http_is_secure(rq) || http_route_of(rq)->any_name || http_host_is_ours(host, &c->name, 1) ||
            http_host_is_ours(host, (const char *const *)c->http_names.v, c->http_names.n) ||
            http_host_is_ours(host, &(const char *){ c->host_name }, 1);
 }
@@ -341,7 +339,7 @@ static void misdirect(struct gate *g, struct http_req *rq)
 /* Does it matter to the handler who asks? */
 static bool asks_who(const struct http_route *r, enum access_role need)
 {
-    return need != ACCESS_NOBODY || r->fn == http_whoami || r->fn == http_login || r->fn == http_logout;
+    return need != ACCESS_NOBODY || r->recognised;
 }
 
 static bool let_in(struct controller *c, struct http_req *rq, struct actor *a)

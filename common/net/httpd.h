@@ -20,6 +20,9 @@ struct http_route {
     size_t body_max;    /* octets of content that a request may have; 0: it must have none */
     const void *data;   /* for the handler */
     bool open;          /* for the guard: anybody may ask */
+    bool any_name;      /* for the guard: by whatever Host */
+    bool recognised;    /* for the guard: though it is open it matters who asks */
+    bool scraped;       /* for the guard: what Prometheus asks for */
     bool vital; /* answered whatever others do: places are kept for it; its answer is made at once and is
                    small */
 };

@@ -10,15 +10,22 @@
 #define PAGE(at, text, handler) { .path = (at), .help = (text), .fn = (handler) }
 /* What needs no token. */
 #define OPEN(at, text, handler) { .path = (at), .help = (text), .fn = (handler), .open = true }
-#define OPEN_JSON(at, text, handler, verb, room, answer, content)                            \
-    {                                                                                        \
-        .path = (at), .help = (text), .fn = (handler), .method = (verb), .body_max = (room), \
-        .data = &(const struct api_doc){ 0, answer, content }, .open = true, .vital = true   \
+/* The same, but who asks is looked at. */
+#define OPEN_JSON(at, text, handler, verb, room, answer, content)                                \
+    {                                                                                            \
+        .path = (at), .help = (text), .fn = (handler), .method = (verb), .body_max = (room),     \
+        .data = &(const struct api_doc){ 0, answer, content }, .open = true, .recognised = true, \
+        .vital = true                                                                            \
     }
 /* Answered however many ask for other things: is it well, and the way in. */
 #define VITAL(at, text, handler)                                                   \
     {                                                                              \
         .path = (at), .help = (text), .fn = (handler), .open = true, .vital = true \
+    }
+/* By programs that know no name of ours. */
+#define HEALTH(at, text, handler)                                                                    \
+    {                                                                                                \
+        .path = (at), .help = (text), .fn = (handler), .open = true, .any_name = true, .vital = true \
     }
 #define JSON(at, text, handler, params, file) \
     { .path = (at), .help = (text), .fn = (handler), .data = &(const struct api_doc){ params, file, NULL } }
@@ -45,12 +52,16 @@ const struct http_route controller_routes[] = {
     { .path = "/metrics",
       .help = "for Prometheus: text, OpenMetrics, protobuf; ?level=pair,agent,site,mesh,fleet&mesh=NAME",
       .fn = http_metrics,
+      .scraped = true,
       .vital = true },
-    VITAL("/healthz", "200 while the controller answers", http_healthz),
-    VITAL("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),
+    HEALTH("/healthz", "200 while the controller answers", http_healthz),
+    HEALTH("/readyz", "200 when it can work, 503 with its problems when not", http_readyz),
     OPEN("/api/v1/openapi.json", "this API, as an OpenAPI 3.1 document", http_openapi),
     OPEN("/api/v1/schema/{file}", "JSON Schemas of the answers", http_schema),
-    PAGE("/api/v1/sd", "Prometheus HTTP service discovery: the fleet, and each mesh", http_sd),
+    { .path = "/api/v1/sd",
+      .help = "Prometheus HTTP service discovery: the fleet, and each mesh",
+      .fn = http_sd,
+      .scraped = true },
 
     PAGE("/api/v1/events", "server-sent events: what is new, for pages that look on", http_events),
     JSON("/api/v1/matrix", "one mesh and class as a grid of cells", http_matrix, QUERY_MATRIX,
