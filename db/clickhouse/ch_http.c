@@ -14,6 +14,9 @@
 #define ANSWER_MAX 1000 /* of an exception's text */
 #define HEADER_MAX 1024
 #define POLL_MS 1000
+/* A table of summaries has more than a hundred columns, and a server takes such a buffer for each of each
+ * part: by default a MiB. */
+#define SELECT_SETTINGS "max_read_buffer_size=65536"
 
 struct ch_http {
     CURLM *multi;
@@ -42,6 +45,7 @@ struct run {
     long status;
     size_t handed; /* octets given to fn */
     enum tw_rc fn_rc;
+    bool stopped; /* interrupted while the answer came */
     char answer[ANSWER_MAX];
     size_t answer_len;
     curl_off_t octets; /* both ways */
@@ -195,6 +199,10 @@ static size_t take_answer(char *data, size_t size, size_t n, void *ctx)
         memcpy(r->answer + r->answer_len, data, take);
         r->answer_len += take;
         return len;
+    }
+    if (atomic_load(&r->h->interrupted)) {
+        r->stopped = true;
+        return 0;
     }
     r->handed += len;
     r->fn_rc = r->fn(r->ctx, (const uint8_t *)data, len);
@@ -354,14 +362,15 @@ static enum tw_rc attempt(struct run *r, bool *ret_elsewhere, struct tw_err *err
     r->answer_len = r->handed = 0;
     r->octets = 0;
     r->fn_rc = TW_OK;
+    r->stopped = false;
     r->progress = tw_mono_now();
     set_request(r, url);
     rc = curl_multi_add_handle(h->multi, h->easy) == CURLM_OK ? transfer(r, &code) : TW_ENOMEM;
     curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &r->status);
     curl_multi_remove_handle(h->multi, h->easy);
     free(url);
-    if (rc == TW_ECLOSED)
-        return tw_err_set(err, rc, "clickhouse %.60s: interrupted", endpoint(h));
+    if (rc == TW_ECLOSED || r->stopped)
+        return tw_err_set(err, TW_ECLOSED, "clickhouse %.60s: interrupted", endpoint(h));
     if (rc) {
         *ret_elsewhere = rc == TW_ETIMEOUT;
         return tw_err_set(err, rc, "clickhouse %.60s: no answer for %.1f s", endpoint(h), (double)h->stall_ns / 1e9);
@@ -408,7 +417,13 @@ static enum tw_rc run(struct run *r, struct tw_err *err)
 
 enum tw_rc ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx, struct tw_err *err)
 {
-    struct run r = { .h = h, .query = query, .body = query, .body_len = strlen(query), .fn = fn, .ctx = ctx };
+    struct run r = { .h = h,
+                     .query = query,
+                     .settings = SELECT_SETTINGS,
+                     .body = query,
+                     .body_len = strlen(query),
+                     .fn = fn,
+                     .ctx = ctx };
 
     return run(&r, err);
 }

@@ -60,12 +60,11 @@ struct ch_history {
     /* Roll-up: ch_rollup.c. */
     int64_t rolled_txn; /* all up to it is in cells */
     int64_t round_txn;  /* what the round under way goes up to; 0: none is */
-    bool days_known;    /* days has all that have something behind rolled_txn, but for that of the open
-                           transaction */
+    bool days_known;    /* days has all that have something committed behind rolled_txn */
     struct ch_days {
         int64_t *v; /* sorted */
         size_t n, cap;
-    } days, round; /* round: those that are left of it */
+    } days, txn_days, round; /* txn_days: of the open transaction; round: those that are left of it */
     int64_t next_pair, looked_ns, fresh_since_ns;
     uint64_t round_rows; /* that waited when it began */
     bool mutating;       /* ch_retain.c: rows are being deleted */
@@ -102,7 +101,9 @@ enum tw_rc ch_rollup_note(struct ch_history *h, int64_t start_ns, int64_t receiv
 /* One slice, whether it is time or not; more: the round is not at its end. */
 enum tw_rc ch_rollup_slice(struct ch_history *h, int64_t now_ns, size_t max_rows, bool *ret_more,
                            struct tw_err *err);
-/* May something of the day be in no cell yet? */
+/* The open transaction is committed. */
+void ch_rollup_committed(struct ch_history *h);
+/* May something of the day that is committed be in no cell yet? */
 bool ch_rollup_waits(const struct ch_history *h, int64_t day);
 enum tw_rc ch_rollup(struct history *base, int64_t now_ns, size_t max_rows, bool *ret_more,
                      struct tw_err *err);

@@ -86,6 +86,18 @@ static enum tw_rc list_partitions(struct ch_history *h, const struct history_ret
     return ch_db_select(&h->db, types, TW_NELEM(types), take_partition, &l, err);
 }
 
+/* Of what the open transaction has there may be no partition yet. */
+static enum tw_rc add_txn_day(struct ch_history *h, int64_t day, const struct history_retention *r,
+                              struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if ((day + 1) * CH_DAY_NS > r->from_ns[STORE_RAW])
+        return TW_OK;
+    rc = add_drop(h, STORE_RAW, day, err);
+    return rc ? rc : add_drop(h, LOSS_RUNS, day, err);
+}
+
 /* Days that go are in their cells first. */
 static bool waits_for_rollup(const struct ch_history *h)
 {
@@ -184,12 +196,24 @@ static enum tw_rc keep_chains(struct ch_history *h, int64_t day, struct tw_err *
     return rc;
 }
 
+/* What the transaction itself brought of a day is in its cells before the day goes. */
+static enum tw_rc roll_up_rest(struct ch_history *h, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (bool more = true; more && !rc;)
+        rc = ch_rollup_slice(h, h->looked_ns, SLICE_ROWS, &more, err);
+    return rc;
+}
+
 void ch_retain_drop(struct ch_history *h)
 {
     struct tw_err err = { 0 };
 
     for (size_t i = 0; i < h->n_drops; i++) {
         const struct ch_drop *d = &h->drops[i];
+        if (d->what == STORE_RAW && ch_rollup_waits(h, d->partition) && roll_up_rest(h, &err))
+            continue;
         if (d->what == LOSS_RUNS && keep_chains(h, d->partition, &err))
             continue;
         ch_sql_begin(&h->db.sql, "ALTER TABLE %s.%s DROP PARTITION %lld", h->db.name, table_of(d->what),
@@ -294,6 +318,8 @@ enum tw_rc ch_retain(struct history *base, const struct history_retention *r, bo
     if (h->mutating)
         return wait_for_server(h, r, ret_more, err);
     rc = list_partitions(h, r, err);
+    for (size_t i = 0; i < h->txn_days.n && !rc; i++)
+        rc = add_txn_day(h, h->txn_days.v[i], r, err);
     if (rc)
         return rc;
     if (waits_for_rollup(h) || (any_wanted(r) && h->done_txn > h->rolled_txn)) {

@@ -72,12 +72,21 @@ enum tw_rc ch_rollup_note(struct ch_history *h, int64_t start_ns, int64_t receiv
 {
     if (!h->fresh_since_ns)
         h->fresh_since_ns = received_ns;
-    return add_day(&h->days, start_ns / CH_DAY_NS, err);
+    return add_day(&h->txn_days, start_ns / CH_DAY_NS, err);
 }
 
 bool ch_rollup_waits(const struct ch_history *h, int64_t day)
 {
     return !h->days_known || has_day(&h->days, day) || (h->round_txn && has_day(&h->round, day));
+}
+
+void ch_rollup_committed(struct ch_history *h)
+{
+    struct tw_err err = { 0 };
+
+    for (size_t i = 0; i < h->txn_days.n; i++)
+        if (add_day(&h->days, h->txn_days.v[i], &err))
+            h->days_known = false; /* it is looked for */
 }
 
 static enum tw_rc take_day(void *ctx, struct wire_rd *row, struct tw_err *err)
@@ -146,6 +155,7 @@ enum tw_rc ch_rollup_open(struct ch_history *h, struct tw_err *err)
 void ch_rollup_close(struct ch_history *h)
 {
     free(h->days.v);
+    free(h->txn_days.v);
     free(h->round.v);
 }
 
@@ -414,10 +424,9 @@ static enum tw_rc begin_round(struct ch_history *h, int64_t now_ns, struct tw_er
         return rc;
     h->round_txn = broken_off > h->rolled_txn ? broken_off : h->done_txn;
     h->days_known = h->round_txn == h->done_txn; /* else days behind it are looked for anew */
-    if (!h->in_txn)                              /* those of the open transaction stay */
-        h->days.n = 0;
+    h->days.n = 0;
     h->next_pair = 0;
-    h->looked_ns = now_ns;
+    h->looked_ns = h->days_known ? now_ns : 0;
     h->round_rows = h->stats.rollup_waiting;
     h->fresh_since_ns = 0;
     return TW_OK;

@@ -63,7 +63,7 @@ static void forget_all(struct ch_history *h)
     forget(&h->gaps);
     forget(&h->marks);
     h->txn_rows = h->txn_batches = 0;
-    h->n_drops = 0;
+    h->n_drops = h->txn_days.n = 0;
 }
 
 /* ---- Rows ---- */
@@ -334,6 +334,7 @@ static void note_commit(struct ch_history *h)
     h->done_txn = h->txn++;
     h->uncertain = false;
     cursors_commit(&h->cursors);
+    ch_rollup_committed(h);
     h->stats.rows_written += h->txn_rows;
     h->stats.batches += h->txn_batches;
     h->stats.rollup_waiting += h->txn_rows;

@@ -188,6 +188,35 @@ static struct sums read_cells(uint64_t pair)
     return s;
 }
 
+/* Where nothing finer than an hour is kept. */
+static enum tw_rc only_hours(void *ctx, uint64_t pair_id, struct history_kept *ret, struct tw_err *e)
+{
+    (void)ctx;
+    (void)pair_id;
+    (void)e;
+    for (int l = 0; l < STORE_LEVELS; l++)
+        ret->from_ns[l] = l < STORE_1H ? DAY0 + 30 * CH_DAY_NS : DAY0;
+    return TW_OK;
+}
+
+static struct sums read_hours(uint64_t pair)
+{
+    struct history_reader *r = reader();
+    struct history_keeper keeper = { .fn = only_hours };
+    struct sums s = { 0 };
+    struct store_span span = { .pair_ids = &pair,
+                               .n_pairs = 1,
+                               .from_ns = DAY0,
+                               .to_ns = DAY0 + 10 * CH_DAY_NS,
+                               .raw_from_ns = INT64_MAX,
+                               .fn = add_cell,
+                               .ctx = &s };
+
+    CHECK_OK(clickhouse_history.read_span(r, &span, &keeper, &err));
+    clickhouse_history.reader_close(r);
+    return s;
+}
+
 /* Numbers 1..n of the pair, each once, by every way of reading. */
 static void expect(uint64_t pair, uint64_t n)
 {
@@ -309,7 +338,7 @@ static unsigned store_for_sure(struct history *h, uint64_t first)
 static void a_killed_server_loses_and_doubles_nothing(void **state)
 {
     struct history *h = open_it();
-    unsigned kills = getenv("TW_TEST_LONG") ? 100 : 8, failed = 0;
+    unsigned kills = getenv("TW_TEST_LONG") ? 100 : 5, failed = 0;
     uint64_t seq = 1;
 
     (void)state;
@@ -363,6 +392,80 @@ static void a_round_that_broke_off_counts_nothing_twice(void **state)
     clickhouse_history.close(h);
 }
 
+/* ---- Retention ---- */
+
+static enum tw_rc note_done(void *ctx, size_t group, enum store_level level, struct tw_err *e)
+{
+    (void)group;
+    (void)e;
+    ((unsigned *)ctx)[level]++;
+    return TW_OK;
+}
+
+static void retain(struct history *h, const struct history_retention *r)
+{
+    CHECK_OK(clickhouse_history.begin(h, &err));
+    for (bool more = true; more;)
+        CHECK_OK(clickhouse_history.retain(h, r, &more, &err));
+    CHECK_OK(clickhouse_history.commit(h, &err));
+}
+
+/* What goes is in its cells before, and what comes after that is added to them. */
+static void days_go_and_their_cells_stay(void **state)
+{
+    struct history *h = open_it();
+    struct history_retention r = { .now_ns = DAY0 + 40 * CH_DAY_NS };
+    enum store_append_result res;
+
+    (void)state;
+    for (int l = 0; l < STORE_LEVELS; l++)
+        r.from_ns[l] = l < STORE_1H ? DAY0 + 30 * CH_DAY_NS : DAY0;
+    CHECK_OK(commit_of(h, 1, 1, 64, &res));
+    CHECK_OK(commit_of(h, 1, 65, 64, &res));
+    retain(h, &r);
+    assert_int_equal(read_raw(1).rows, 0);
+    assert_int_equal(read_hours(1).rows, 128);
+    clickhouse_history.close(h);
+    h = open_it();
+    CHECK_OK(commit_of(h, 1, 129, 10, &res)); /* late, of a day that is gone */
+    assert_int_equal(read_hours(1).rows, 138);
+    roll_up(h);
+    retain(h, &r);
+    assert_int_equal(read_raw(1).rows, 0);
+    assert_int_equal(read_hours(1).rows, 138);
+    assert_int_equal(read_hours(1).delay_sum, INT64_C(138) * 139 / 2 * 1000);
+    clickhouse_history.close(h);
+}
+
+static void pairs_that_keep_less_lose_their_rows(void **state)
+{
+    struct history *h = open_it();
+    const uint64_t pair = 1;
+    struct history_group g = { .pair_ids = &pair, .n_pairs = 1 };
+    unsigned done[STORE_LEVELS] = { 0 };
+    struct history_retention r = {
+        .now_ns = DAY0 + 2 * CH_DAY_NS, .groups = &g, .n_groups = 1, .done = note_done, .ctx = done
+    };
+    enum store_append_result res;
+
+    (void)state;
+    for (int l = 0; l < STORE_LEVELS; l++) {
+        g.done_ns[l] = INT64_MIN;
+        g.from_ns[l] = l < STORE_1H ? DAY0 + CH_DAY_NS : DAY0;
+        r.from_ns[l] = DAY0;
+    }
+    CHECK_OK(commit_of(h, 1, 1, 20, &res));
+    CHECK_OK(commit_of(h, 2, 1, 20, &res));
+    retain(h, &r);
+    assert_int_equal(done[STORE_RAW], 1);
+    assert_int_equal(done[STORE_10MIN], 1);
+    assert_int_equal(done[STORE_1H], 0);
+    assert_int_equal(read_raw(1).rows, 0);
+    assert_int_equal(read_hours(1).rows, 20);
+    expect(2, 20);
+    clickhouse_history.close(h);
+}
+
 static void a_newer_database_is_left_alone(void **state)
 {
     struct history *h = open_it();
@@ -401,6 +504,8 @@ int main(void)
         cmocka_unit_test_setup(half_a_commit_is_none, fresh_database),
         cmocka_unit_test_setup(a_killed_server_loses_and_doubles_nothing, fresh_database),
         cmocka_unit_test_setup(a_round_that_broke_off_counts_nothing_twice, fresh_database),
+        cmocka_unit_test_setup(days_go_and_their_cells_stay, fresh_database),
+        cmocka_unit_test_setup(pairs_that_keep_less_lose_their_rows, fresh_database),
         cmocka_unit_test_setup(a_newer_database_is_left_alone, fresh_database),
         cmocka_unit_test_setup(columns_of_newer_counters_are_added, fresh_database),
     };

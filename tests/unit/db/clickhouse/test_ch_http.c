@@ -93,7 +93,7 @@ static void streams_an_answer(void **state)
         assert_int_equal(t.len, 6);
         assert_memory_equal(t.at, "abcdef", 6);
     }
-    assert_true(fake_http_has(&one, "POST /?database=tw HTTP/1.1"));
+    assert_true(fake_http_has(&one, "POST /?database=tw&max_read_buffer_size=65536 HTTP/1.1"));
     assert_true(fake_http_has(&one, "\r\n\r\nSELECT 1"));
     assert_int_equal(one.connections - connections, 1); /* kept */
     assert_int_equal(ch_http_stats(h).statements, 3);
