@@ -48,7 +48,6 @@ class Herd:
         self.process = Process(["sh", "-c", f'exec "$@" <&{read}', "sh", f"{lab.this}/tests/chaos/chaos_herd", URL, lab.ca, lab.dir],
                                f"{lab.dir}/herd.log", ns=lab.ns("a1"), pass_fds=[read])
         os.close(read)
-        wait("the herd to have its keys and certificates", lambda: self.lines("ready"), 120)
 
     def lines(self, begin):
         expect(self.process.alive(), f"the herd ended: {self.process.tail()}")
@@ -56,6 +55,7 @@ class Herd:
 
     def make_known(self):
         """As if each had joined: the controller's database knows their names, keys and certificates."""
+        wait("the herd to have its keys and certificates", lambda: self.lines("ready"), 120)
         with contextlib.closing(sqlite3.connect(self.lab.database)) as db, db:
             for name, key, serial, issued, over, der in (line.split() for line in open(f"{self.lab.dir}/known")):
                 db.execute("insert into agent (name, public_key, approved, first_seen_ns, approved_ns, last_contact_ns, software) values (?, ?, 1, ?, ?, ?, 'herd')",
@@ -67,9 +67,16 @@ class Herd:
         os.write(self.commands, f"go {EACH}\n".encode())
         return json.loads(wait("all to be back and to have delivered", lambda: self.lines("{")[done:], 8 * LIMIT_S)[0])
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, _value, _trace):
+        """Also when the test failed: it would dial for ever."""
         os.close(self.commands)
-        expect(self.process.popen.wait(20) == 0, f"the herd: {self.process.tail()}")
+        if kind:
+            self.process.kill()
+        else:
+            expect(self.process.popen.wait(20) == 0, f"the herd: {self.process.tail()}")
 
 
 def memory_kb(p, what="VmRSS"):
@@ -98,18 +105,17 @@ def test_return(build, seed, n=1):
         lab.start_fleet()
         lab.apply(full(TWO))
         lab.progress("first results")
-        herd = Herd(lab)
-        lab.stop_controller()
-        herd.make_known()
-        lab.start_controller()
-        at_once(lab, herd, "all dial at once")
-        lab.controller.kill()
-        lab.start_controller()
-        at_once(lab, herd, "the controller was killed and started")
-        if n > 1:
-            lab.controller.kill()
-            pass_time(90)
+        with Herd(lab) as herd:
+            lab.stop_controller()
+            herd.make_known()
             lab.start_controller()
-            at_once(lab, herd, "the controller was away for 90 s")
-        herd.close()
+            at_once(lab, herd, "all dial at once")
+            lab.controller.kill()
+            lab.start_controller()
+            at_once(lab, herd, "the controller was killed and started")
+            if n > 1:
+                lab.controller.kill()
+                pass_time(90)
+                lab.start_controller()
+                at_once(lab, herd, "the controller was away for 90 s")
         lab.verdict()
