@@ -24,7 +24,7 @@ def unit(name):
     row = re.search(rf"^\s*tw_unit_test\({program} (\S+)(.*)", read("tests/unit/CMakeLists.txt"), re.M)
     path = row[1] if row else None
     if row and "conform_history" in row[2]:  # its tests are the suite's
-        return any(has_word(read(f"tests/unit/db/conform_{part}.c"), test) for part in ("append", "read", "span"))
+        return any(has_word(read(f"tests/unit/db/conform_{part}.c"), test) for part in ("append", "read", "span", "random"))
     if not row and program.startswith("agent_core_"):  # those that are in a loop
         path = f"agent/core/test_{program.removeprefix('agent_core_')}.c"
         if not re.search(rf"^\s*{program.removeprefix('agent_core_')}\s*\)?$", read("tests/unit/CMakeLists.txt"), re.M):

@@ -61,7 +61,7 @@ struct conform_test {
     const char *name;
     void (*fn)(void **state);
 };
-extern const struct conform_test conform_append[], conform_read[], conform_span[];
-extern const size_t conform_append_n, conform_read_n, conform_span_n;
+extern const struct conform_test conform_append[], conform_read[], conform_span[], conform_random[];
+extern const size_t conform_append_n, conform_read_n, conform_span_n, conform_random_n;
 
 #endif
