@@ -24,6 +24,11 @@ static const char config[] =
     "<yandex>\n"
     "  <logger><level>warning</level><log>%1$s/log</log><errorlog>%1$s/errors</errorlog></logger>\n"
     "  <http_port>%2$u</http_port>\n"
+    "  <https_port>%3$u</https_port>\n"
+    "  <openSSL><server><certificateFile>%1$s/cert.pem</certificateFile>"
+    "<privateKeyFile>%1$s/key.pem</privateKeyFile><caConfig>%1$s/cert.pem</caConfig>"
+    "<verificationMode>none</verificationMode><loadDefaultCAFile>false</loadDefaultCAFile></server></"
+    "openSSL>\n"
     "  <listen_host>127.0.0.1</listen_host>\n"
     "  <path>%1$s/data/</path>\n"
     "  <tmp_path>%1$s/tmp/</tmp_path>\n"
@@ -38,7 +43,9 @@ static const char users[] =
     "<yandex>\n"
     "  <profiles><default><max_memory_usage>2000000000</max_memory_usage></default></profiles>\n"
     "  <users><default><password></password><networks><ip>127.0.0.1</ip></networks>\n"
-    "    <profile>default</profile><quota>default</quota></default></users>\n"
+    "    <profile>default</profile><quota>default</quota></default>\n"
+    "    <" CH_USER "><password>s3cr&amp;t</password><networks><ip>127.0.0.1</ip></networks>"
+    "<profile>default</profile><quota>default</quota></" CH_USER "></users>\n"
     "  <quotas><default></default></quotas>\n"
     "</yandex>\n";
 
@@ -121,8 +128,22 @@ void ch_server_again(struct ch_server *s)
     }
 }
 
+static void make_certificate(struct ch_server *s)
+{
+    char command[400];
+
+    snprintf(s->ca_file, sizeof s->ca_file, "%s/cert.pem", s->folder);
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s/key.pem -out "
+             "%s -days 2 "
+             "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null",
+             s->folder, s->ca_file);
+    assert_int_equal(system(command), 0);
+}
+
 void ch_server_start(struct ch_server *s)
 {
+    unsigned tls_port = free_port();
     FILE *f;
 
     *s = (struct ch_server){ .port = free_port() };
@@ -130,8 +151,10 @@ void ch_server_start(struct ch_server *s)
     assert_non_null(mkdtemp(s->folder));
     snprintf(s->endpoint, sizeof s->endpoint, "127.0.0.1:%u", s->port);
     snprintf(s->url, sizeof s->url, "http://%s", s->endpoint);
+    snprintf(s->tls_url, sizeof s->tls_url, "https://127.0.0.1:%u", tls_port);
+    make_certificate(s);
     f = file_in(s, "config.xml");
-    fprintf(f, config, s->folder, s->port);
+    fprintf(f, config, s->folder, s->port, tls_port);
     fclose(f);
     f = file_in(s, "users.xml");
     fputs(users, f);

@@ -7,11 +7,15 @@
 
 struct ch_server {
     char folder[64], endpoint[32], url[64]; /* 127.0.0.1:PORT; http://127.0.0.1:PORT */
+    char tls_url[64], ca_file[128];         /* https://127.0.0.1:PORT, and who to believe */
     pid_t pid;                              /* 0: it does not run */
     unsigned port;
 };
 
-/* Makes the folder and starts: waits until it answers. */
+/* Makes the folder and starts: waits until it answers. It knows user default without a password, and CH_USER.
+ */
+#define CH_USER "measurer"
+#define CH_PASSWORD "s3cr&t"
 void ch_server_start(struct ch_server *s);
 /* SIGKILL, now; data stay. */
 void ch_server_kill(struct ch_server *s);

@@ -160,6 +160,52 @@ static void summaries_are_stored_as_they_are(void **state)
         ch_buf_free(&b.want[i]);
 }
 
+static enum tw_rc try_with(const struct ch_http_cfg *more, const char *password)
+{
+    char path[160];
+    struct ch_http_cfg cfg = *more;
+    struct ch_http *h = NULL;
+    FILE *f;
+    enum tw_rc rc;
+
+    snprintf(path, sizeof path, "%s/password", server.folder);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "%s\n", password);
+    assert_int_equal(fclose(f), 0);
+    cfg.n_endpoints = 1;
+    cfg.password_file = cfg.user ? path : NULL;
+    CHECK_OK(ch_http_new(&cfg, &h, &err));
+    rc = ch_http_run(h, "CREATE DATABASE IF NOT EXISTS x", &err);
+    ch_http_free(h);
+    return rc;
+}
+
+static void certificates_are_checked(void **state)
+{
+    (void)state;
+    CHECK_OK(
+        try_with(&(struct ch_http_cfg){ .endpoints = { server.tls_url }, .ca_file = server.ca_file }, ""));
+    assert_int_equal(try_with(&(struct ch_http_cfg){ .endpoints = { server.tls_url } }, ""),
+                     TW_EPERM); /* nobody knows it */
+    assert_int_equal(
+        try_with(&(struct ch_http_cfg){ .endpoints = { server.tls_url }, .ca_file = "/nowhere" }, ""),
+        TW_EPERM);
+}
+
+static void passwords_are_checked(void **state)
+{
+    (void)state;
+    CHECK_OK(try_with(
+        &(struct ch_http_cfg){ .endpoints = { server.tls_url }, .ca_file = server.ca_file, .user = CH_USER },
+        CH_PASSWORD));
+    assert_int_equal(try_with(&(struct ch_http_cfg){ .endpoints = { server.url }, .user = CH_USER }, "wrong"),
+                     TW_EPERM);
+    assert_null(strstr(err.text, "wrong"));
+    assert_int_equal(try_with(&(struct ch_http_cfg){ .endpoints = { server.url }, .user = "nobody" }, "x"),
+                     TW_EPERM);
+}
+
 /* What was confirmed is there after the server was killed at once. */
 static void what_is_confirmed_outlives_a_kill(void **state)
 {
@@ -185,6 +231,8 @@ int main(void)
         cmocka_unit_test(many_rows_come),
         cmocka_unit_test(an_exception_in_the_middle_is_told),
         cmocka_unit_test(summaries_are_stored_as_they_are),
+        cmocka_unit_test(certificates_are_checked),
+        cmocka_unit_test(passwords_are_checked),
         cmocka_unit_test(what_is_confirmed_outlives_a_kill),
     };
 
