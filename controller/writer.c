@@ -16,6 +16,8 @@
 #define STOP_NS (1500 * TW_NS_PER_MS)
 #define SLICE_ROWS 1000
 #define LOOK_NS (5 * TW_NS_PER_S) /* how often to ask whether it is time to roll up */
+#define DELIVER_NS (5 * TW_NS_PER_MS) /* at a time, so that others get their turn */
+#define GROUPS_MIN 4
 
 struct job_list {
     struct writer_job *first, **end;
@@ -28,17 +30,22 @@ struct writer {
     pthread_t thread;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t wake;
-    struct job_list queue, finished;
+    struct job_list control, queue, finished;
     int64_t first_queued_ns; /* when the oldest job of the queue came */
     size_t rows;             /* queued or being committed */
+    size_t wanted_rows;      /* should be, at most */
+    size_t lost_rows, lost_jobs; /* not written at the end; jobs: those without rows */
     bool stopping;
     int64_t stop_by_ns;
     struct writer_stats stats;
     struct loop_task deliver;
+    struct writer_job *delivering; /* loop thread */
     struct work work;         /* commits and slices of roll-ups */
     struct hist commit_ns;    /* writer thread only, as all below */
     int64_t rollup_due_ns;    /* monotonic; the next slice, or look */
     bool rollup_failing;
+    double rows_per_s; /* when there is enough to do; 0: not known */
+    int64_t slice_ns;  /* what the last slice took, if it followed a full commit */
 };
 
 static void list_init(struct job_list *l)
@@ -81,14 +88,30 @@ static struct writer_job *take_finished(struct writer *w)
     return j;
 }
 
+/* In order: what is finished meanwhile comes behind. False: there is more. */
+static bool deliver_until(struct writer *w, int64_t until_ns)
+{
+    if (!w->delivering)
+        w->delivering = take_finished(w);
+    while (w->delivering) {
+        struct writer_job *j = w->delivering;
+
+        w->delivering = j->next;
+        j->done(j);
+        if (!w->delivering)
+            w->delivering = take_finished(w);
+        else if (tw_mono_now().ns >= until_ns)
+            return false;
+    }
+    return true;
+}
+
 static void deliver(struct loop_task *t)
 {
     struct writer *w = t->ctx;
 
-    for (struct writer_job *j = take_finished(w), *next; j; j = next) {
-        next = j->next;
-        j->done(j);
-    }
+    if (!deliver_until(w, tw_mono_now().ns + DELIVER_NS))
+        loop_post(w->conf.loop, &w->deliver);
 }
 
 /* ---- Commit, writer thread ---- */
@@ -152,7 +175,7 @@ static enum tw_rc commit_once(struct writer *w, struct job_list *group, struct t
     return rc == TW_OK ? store_commit(w->conf.store, err) : rc;
 }
 
-/* False: stopping, and there is no point in waiting. */
+/* False: stopping. */
 static bool wait_retry(struct writer *w)
 {
     int64_t due = tw_mono_now().ns + w->conf.retry_ns;
@@ -167,6 +190,18 @@ static bool wait_retry(struct writer *w)
     return !stopping;
 }
 
+static bool stop_is_due(struct writer *w)
+{
+    bool due;
+
+    pthread_mutex_lock(&w->lock);
+    due = w->stopping && tw_mono_now().ns > w->stop_by_ns;
+    pthread_mutex_unlock(&w->lock);
+    return due;
+}
+
+/* When it is to stop there is no point in waiting for a disk, but another program may let go of the database:
+ * the store waits for that. */
 static enum tw_rc commit_until_done(struct writer *w, struct job_list *group)
 {
     struct tw_err err;
@@ -175,10 +210,29 @@ static enum tw_rc commit_until_done(struct writer *w, struct job_list *group)
     while ((rc = commit_once(w, group, &err)) != TW_OK) {
         err.rc = rc;
         set_problem(w, &err);
-        if (!wait_retry(w))
+        if (!wait_retry(w) && (rc != TW_EINUSE || stop_is_due(w)))
             return TW_ECLOSED;
     }
     return TW_OK;
+}
+
+/* Half a group is enough to say how fast it goes. */
+static void note_pace(struct writer *w, size_t rows, int64_t took_ns)
+{
+    double pace = (double)rows * 1e9 / (double)(took_ns + w->slice_ns + 1), most = (double)w->conf.max_rows;
+    size_t least = GROUPS_MIN * w->conf.group_rows;
+    double wanted;
+
+    w->slice_ns = 0;
+    if (2 * rows < w->conf.group_rows)
+        return;
+    w->rows_per_s = w->rows_per_s > 0 ? (w->rows_per_s + pace) / 2 : pace;
+    wanted = w->rows_per_s * WRITER_WAIT_S;
+    pthread_mutex_lock(&w->lock);
+    w->wanted_rows = wanted < most ? (size_t)wanted : w->conf.max_rows;
+    if (w->wanted_rows < least)
+        w->wanted_rows = least < w->conf.max_rows ? least : w->conf.max_rows;
+    pthread_mutex_unlock(&w->lock);
 }
 
 static void note_commit(struct writer *w, int64_t took_ns)
@@ -208,6 +262,8 @@ static void finish(struct writer *w, struct job_list *group, enum tw_rc rc)
     while ((j = list_take(group))) {
         if (rc != TW_OK)
             j->rc = rc;
+        w->lost_rows += rc != TW_OK ? j->rows : 0;
+        w->lost_jobs += rc != TW_OK && !j->rows;
         list_add(&w->finished, j);
     }
     pthread_mutex_unlock(&w->lock);
@@ -235,11 +291,12 @@ static void roll_up(struct writer *w)
     struct tw_err err = { 0 };
     bool more = false;
     enum tw_rc rc;
-    int64_t now;
+    int64_t now, begun = tw_mono_now().ns;
 
-    work_begin(&w->work, tw_mono_now().ns);
+    work_begin(&w->work, begun);
     rc = store_rollup(w->conf.store, tw_wall_now().ns, SLICE_ROWS, &more, &err);
     now = tw_mono_now().ns;
+    w->slice_ns = now - begun;
     w->rollup_due_ns = rc ? now + w->conf.retry_ns : more ? now : now + LOOK_NS;
     note_rollup(w, rc, &err);
     work_end(&w->work, tw_mono_now().ns);
@@ -277,8 +334,23 @@ static void linger(struct writer *w)
 {
     int64_t due = w->first_queued_ns + w->conf.linger_ns;
 
-    while (!w->stopping && !w->queue.urgent && w->queue.rows < w->conf.group_rows && pass_time(w, due))
+    while (!w->stopping && !w->control.urgent && w->queue.rows < w->conf.group_rows && pass_time(w, due))
         ;
+}
+
+static bool is_idle(const struct writer *w)
+{
+    return !w->control.first && !w->queue.first;
+}
+
+/* What people wait for, all of it, and as many results as a commit takes. */
+static void fill_group(struct writer *w, struct job_list *ret)
+{
+    while (w->control.first)
+        list_add(ret, list_take(&w->control));
+    w->control.urgent = false;
+    while (w->queue.first && (!ret->rows || ret->rows + w->queue.first->rows <= w->conf.group_rows))
+        list_add(ret, list_take(&w->queue));
 }
 
 /* False: stopped, and nothing is left. *ret_give_up: there is no time left to write it. */
@@ -286,14 +358,11 @@ static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up
 {
     list_init(ret);
     pthread_mutex_lock(&w->lock);
-    while (!w->queue.first && !w->stopping)
+    while (is_idle(w) && !w->stopping)
         pass_time(w, INT64_MAX);
-    if (w->queue.first)
+    if (!is_idle(w))
         linger(w);
-    while (w->queue.first && (!ret->first || ret->rows + w->queue.first->rows <= w->conf.group_rows))
-        list_add(ret, list_take(&w->queue));
-    if (!w->queue.first)
-        w->queue.urgent = false;
+    fill_group(w, ret);
     w->first_queued_ns = tw_mono_now().ns;
     *ret_give_up = w->stopping && tw_mono_now().ns > w->stop_by_ns;
     pthread_mutex_unlock(&w->lock);
@@ -307,17 +376,19 @@ static void *writer_main(void *arg)
     bool give_up;
 
     while (take_group(w, &group, &give_up)) {
-        bool busy = group.rows >= w->conf.group_rows;
+        size_t rows = group.rows;
         int64_t start = tw_mono_now().ns;
         enum tw_rc rc;
 
         work_begin(&w->work, start);
         rc = give_up ? TW_ECLOSED : commit_until_done(w, &group);
-        if (rc == TW_OK)
+        if (rc == TW_OK) {
             note_commit(w, tw_mono_now().ns - start);
+            note_pace(w, rows, tw_mono_now().ns - start);
+        }
         finish(w, &group, rc);
         work_end(&w->work, tw_mono_now().ns);
-        if (busy && rc == TW_OK && rollup_is_due(w))
+        if (rows >= w->conf.group_rows && rc == TW_OK && rollup_is_due(w))
             roll_up(w);
     }
     return NULL;
@@ -337,9 +408,9 @@ enum tw_rc writer_submit(struct writer *w, struct writer_job *j)
         rc = TW_EBUSY;
         w->stats.refused++;
     } else {
-        if (!w->queue.first)
+        if (is_idle(w))
             w->first_queued_ns = tw_mono_now().ns;
-        list_add(&w->queue, j);
+        list_add(j->rows && !j->urgent ? &w->queue : &w->control, j);
         w->rows += j->rows;
         pthread_cond_signal(&w->wake);
     }
@@ -352,14 +423,19 @@ bool writer_pressed(struct writer *w)
     bool pressed;
 
     pthread_mutex_lock(&w->lock);
-    pressed = w->rows > w->conf.max_rows / 2;
+    pressed = w->rows > w->wanted_rows / 2;
     pthread_mutex_unlock(&w->lock);
     return pressed;
 }
 
-size_t writer_capacity(const struct writer *w)
+size_t writer_capacity(struct writer *w)
 {
-    return w->conf.max_rows;
+    size_t rows;
+
+    pthread_mutex_lock(&w->lock);
+    rows = w->wanted_rows;
+    pthread_mutex_unlock(&w->lock);
+    return rows;
 }
 
 void writer_stats(struct writer *w, struct writer_stats *ret)
@@ -368,6 +444,7 @@ void writer_stats(struct writer *w, struct writer_stats *ret)
     *ret = w->stats;
     ret->queued_rows = w->rows;
     ret->max_rows = w->conf.max_rows;
+    ret->wanted_rows = w->wanted_rows;
     pthread_mutex_unlock(&w->lock);
     work_look(&w->work, tw_mono_now().ns, &ret->work);
 }
@@ -422,6 +499,8 @@ enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     w->conf = *c;
     set_defaults(&w->conf);
+    w->wanted_rows = w->conf.max_rows;
+    list_init(&w->control);
     list_init(&w->queue);
     list_init(&w->finished);
     hist_init(&w->commit_ns);
@@ -448,6 +527,14 @@ static void drained(struct loop_task *t)
     ((struct drain *)t->ctx)->done = true;
 }
 
+static void tell_lost(const struct writer *w)
+{
+    if (w->lost_rows || w->lost_jobs)
+        log_warn("not all could be written before the end: agents send their summaries again",
+                 LOG_U("summaries", w->lost_rows), LOG_U("other_changes", w->lost_jobs),
+                 LOG_S("reason", *w->stats.problem ? w->stats.problem : "there was no time left"));
+}
+
 void writer_stop(struct writer *w)
 {
     struct drain end = { .task = { .fn = drained, .ctx = &end } };
@@ -459,11 +546,14 @@ void writer_stop(struct writer *w)
     w->stop_by_ns = tw_mono_now().ns + STOP_NS;
     pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
+    store_hurry(w->conf.store, w->stop_by_ns);
     pthread_join(w->thread, NULL);
+    tell_lost(w);
     /* Tasks run in order, so none of ours is in the loop any more once this one has run. */
     loop_post(w->conf.loop, &end.task);
     while (!end.done && loop_run_until(w->conf.loop, &end.done, TW_MONO_NEVER) == TW_ECLOSED)
         ; /* a second signal must not cut this short */
-    deliver(&w->deliver);
+    deliver_until(w, INT64_MAX);
+    loop_unpost(w->conf.loop, &w->deliver);
     writer_free(w);
 }

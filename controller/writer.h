@@ -1,11 +1,16 @@
-/* controller/writer.h - the one thread that changes the database. Jobs are queued in order and many share one commit; a job is done
- * only when what it wrote is durable.
+/* controller/writer.h - the one thread that changes the database. Jobs are queued in order and many share one
+ * commit; a job is done only when what it wrote is durable.
  *
- * Between commits it rolls up (store_rollup()): what comes in goes first, but a slice follows each full commit.
+ * There are two queues: what people and the controller itself want (rows 0, or urgent) goes with the next
+ * commit, however many results wait. How many of those should wait depends on how fast they are written, so
+ * that a slow disk does not make the fresh ones old.
  *
- * A disk that is full or fails loses nothing: the transaction is rolled back, the jobs stay, and all of it is tried again until it
- * works; meanwhile writer_stats() says what is wrong. A job that fails for a reason of its own (TW_EINVAL, TW_ENOENT, ...) ends
- * alone, the others go on. */
+ * Between commits it rolls up (store_rollup()): what comes in goes first, but a slice follows each full
+ * commit.
+ *
+ * A disk that is full or fails loses nothing: the transaction is rolled back, the jobs stay, and all of it is
+ * tried again until it works; meanwhile writer_stats() says what is wrong. A job that fails for a reason of
+ * its own (TW_EINVAL, TW_ENOENT, ...) ends alone, the others go on. */
 #ifndef TW_CONTROLLER_WRITER_H
 #define TW_CONTROLLER_WRITER_H
 
@@ -36,16 +41,21 @@ struct writer_conf {
 enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct tw_err *err);
 /* Loop thread. TW_EBUSY: the queue is full and the job was not taken. */
 enum tw_rc writer_submit(struct writer *w, struct writer_job *j);
-/* The queue is more than half full: grant less. */
+/* More than half as many wait as should at most: grant less. */
 bool writer_pressed(struct writer *w);
-/* Rows that the queue can hold. */
-size_t writer_capacity(const struct writer *w);
-/* Writes what is queued (given up after 1.5 s, or when the disk fails), calls every done(), frees. The loop may have been stopped. */
+/* Rows that should wait at most: what is written in WRITER_WAIT_S at the pace of the last commits, and four
+ * groups at least, since small ones are slow; as many as the queue can hold at most, and before the first
+ * commits. */
+#define WRITER_WAIT_S 2
+size_t writer_capacity(struct writer *w);
+/* Writes what is queued (given up after 1.5 s, also if another program has the database locked, or when the
+ * disk fails), calls every done(), says in the log what could not be written, frees. The loop may have been
+ * stopped. */
 void writer_stop(struct writer *w);
 
 struct writer_stats {
     struct store_stats store;
-    size_t queued_rows, max_rows;
+    size_t queued_rows, max_rows, wanted_rows; /* wanted_rows: writer_capacity() */
     double commit_last_s, commit_p99_s; /* begin to durable */
     uint64_t retries;
     uint64_t refused;       /* jobs that were not taken: TW_EBUSY */

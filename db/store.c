@@ -80,6 +80,11 @@ static bool is_joint(const struct store *s)
     return s->q != &s->own;
 }
 
+void store_hurry(struct store *s, int64_t by_mono_ns)
+{
+    atomic_store(&s->q->hurry_ns, by_mono_ns);
+}
+
 void store_close(struct store *s)
 {
     if (!s)

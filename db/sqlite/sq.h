@@ -5,6 +5,7 @@
 #define TW_DB_SQ_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/rc.h"
@@ -36,6 +37,8 @@ struct sq {
     sqlite3_stmt **stmt; /* spec->n_sql, prepared when first used */
     char *path;
     int lock_fd;
+    int64_t busy_since_ns;    /* waiting for another program, by the monotonic clock */
+    _Atomic int64_t hurry_ns; /* not beyond this moment; any thread sets it; 0: as always */
     bool
         in_txn; /* the owner believes so: once SQLite has rolled back by itself, nothing may slip in behind */
 };

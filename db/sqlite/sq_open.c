@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "common/clk.h"
 
 /* Common to all writers. FULL: a commit survives power loss. */
 static const char pragmas[] = "PRAGMA journal_mode = WAL;"
@@ -17,7 +20,8 @@ static const char pragmas[] = "PRAGMA journal_mode = WAL;"
 static const char reader_pragmas[] = "PRAGMA query_only = ON;"
                                      "PRAGMA cache_size = -8192;"
                                      "PRAGMA mmap_size = 1073741824;";
-#define BUSY_MS 5000
+#define BUSY_NS (5 * TW_NS_PER_S)
+#define BUSY_PAUSE_NS (25 * TW_NS_PER_MS)
 
 static enum tw_rc sys_fail(struct sq *q, const char *name, struct tw_err *err)
 {
@@ -61,11 +65,35 @@ static enum tw_rc make_file(struct sq *q, struct tw_err *err)
     return TW_OK;
 }
 
+static int64_t mono_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * TW_NS_PER_S + ts.tv_nsec;
+}
+
+/* As sqlite3_busy_timeout(), but for whoever has to end. */
+static int wait_for_others(void *ctx, int tries)
+{
+    struct sq *q = ctx;
+    int64_t now = mono_ns(), hurry = atomic_load(&q->hurry_ns),
+            pause = tries < 10 ? TW_NS_PER_MS * (1 + tries) : BUSY_PAUSE_NS;
+    struct timespec ts = { .tv_nsec = pause };
+
+    if (!tries)
+        q->busy_since_ns = now;
+    if (now - q->busy_since_ns >= BUSY_NS || (hurry && now >= hurry))
+        return 0;
+    nanosleep(&ts, NULL);
+    return 1;
+}
+
 static enum tw_rc connect_db(struct sq *q, int flags, struct tw_err *err)
 {
     if (sqlite3_open_v2(q->path, &q->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return sq_fail(q, err);
-    sqlite3_busy_timeout(q->db, BUSY_MS);
+    sqlite3_busy_handler(q->db, wait_for_others, q);
     return TW_OK;
 }
 

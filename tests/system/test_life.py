@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -160,6 +161,25 @@ def test_tools_end(build):
                 continue  # no such command, or it needs a terminal
             p.terminate()
             p.wait(ENDS_IN + BUSY)
+
+
+def test_a_controller_ends_while_somebody_has_its_database(build):
+    """What cannot be written is said and not acknowledged, so agents bring it again."""
+    with Lab(build, TWO) as lab:
+        lab.start_fleet()
+        lab.apply(many(TWO, period="1s"))
+        wait("results", lambda: len(lab.results("mesh=lab")) >= 500, 60)
+        with contextlib.closing(sqlite3.connect(f"{lab.dir}/controller/controller.db", isolation_level=None)) as db:
+            wait("the database", lambda: db.execute("BEGIN IMMEDIATE"))
+            wait("summaries that cannot be written", lambda: float(re.search(r"^twamp_ingest_queue_rows (\S+)", lab.http("/metrics")[1], re.M)[1]) >= 768)
+            took = end(lab.controller, "controller, its database locked by another program")
+            said = lab.controller.tail()
+            expect("not all could be written before the end" in said and "locked by another program" in said, said)
+            expect(took < ENDS_IN + 1, f"{took:.2f} s")  # 5 s is how long it waits for others otherwise
+        lab.start_controller()
+        back = time.time_ns()
+        wait("what came meanwhile", lambda: min((rows[-1]["end_ns"] for rows in by_pair(lab.results("mesh=lab")).values()), default=0) > back, 60)
+        nothing_lost_or_doubled(lab.results("mesh=lab"))
 
 
 # ---- SIGHUP ----

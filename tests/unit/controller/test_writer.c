@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <pthread.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <sqlite3.h>
@@ -226,6 +227,19 @@ static void a_locked_database_is_waited_for(void **state)
     assert_int_equal(stored(f), 6);
 }
 
+struct release {
+    sqlite3 *db;
+};
+
+static void *release_soon(void *arg)
+{
+    struct release *r = arg;
+
+    usleep(500000);
+    sqlite3_close(r->db);
+    return NULL;
+}
+
 static void a_job_that_is_wrong_fails_alone(void **state)
 {
     struct fixture *f = *state;
@@ -271,6 +285,63 @@ static void the_queue_is_bounded_and_says_when_it_fills(void **state)
     assert_false(writer_pressed(f->w));
     assert_int_equal(writer_submit(f->w, &b.job), TW_OK);
     WAIT(f->n_done == 4);
+}
+
+static void what_people_wait_for_goes_with_the_next_commit(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[6], control, urgent;
+
+    start(f, (struct writer_conf){ .group_rows = 1, .linger_ns = 1 });
+    for (unsigned i = 0; i < 6; i++) {
+        init_job(f, &j[i], i, 1);
+        j[i].slow_ms = 50;
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(f->n_done == 1);
+    init_job(f, &control, 6, 0);
+    init_job(f, &urgent, 7, 1);
+    urgent.job.urgent = true;
+    assert_int_equal(writer_submit(f->w, &control.job), TW_OK);
+    assert_int_equal(writer_submit(f->w, &urgent.job), TW_OK);
+    WAIT(f->n_done == 8);
+    for (unsigned i = 0, next = 0; i < 8; i++) {
+        if (f->order[i] == 6) {
+            assert_in_range(i, 1, 2); /* one commit may be under way */
+            assert_int_equal(f->order[++i], 7);
+        } else {
+            assert_int_equal(f->order[i], next++);
+        }
+    }
+}
+
+/* What waits must not be old before it is written; a group is what is fast. */
+static void a_slow_disk_wants_a_short_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[16];
+
+    start(f, (struct writer_conf){ .max_rows = 1000, .group_rows = 10, .linger_ns = 1 });
+    assert_int_equal(writer_capacity(f->w), 1000);
+    for (unsigned i = 0; i < 4; i++) {
+        init_job(f, &j[i], i, 10);
+        j[i].slow_ms = 60; /* at most 167 rows/s */
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(f->n_done == 4);
+    assert_in_range(writer_capacity(f->w), 40, 333);
+    assert_int_equal(stats(f).wanted_rows, writer_capacity(f->w));
+    for (unsigned i = 4; i < 8; i++) {
+        init_job(f, &j[i], i, 10);
+        j[i].slow_ms = 700;
+    }
+    assert_int_equal(writer_submit(f->w, &j[4].job), TW_OK);
+    WAIT(f->n_done == 5);
+    for (unsigned i = 5; i < 8; i++)
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    WAIT(f->n_done == 8);
+    assert_in_range(writer_capacity(f->w), 40, 60); /* four groups at least */
+    assert_false(writer_pressed(f->w));
 }
 
 static void a_stop_writes_what_is_queued(void **state)
@@ -340,6 +411,48 @@ static void a_stop_with_a_full_queue_and_a_slow_disk_ends_in_time(void **state)
     assert_int_equal(stored(f), kept);
 }
 
+/* Nobody waits longer than the end may take, and nothing is said to be done that is not. */
+static void a_stop_while_somebody_else_has_the_database_ends_in_time(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[3];
+    sqlite3 *db;
+    int64_t before;
+
+    start(f, (struct writer_conf){ .linger_ns = 1, .group_rows = 1 });
+    db = other_program(f, "BEGIN IMMEDIATE");
+    for (unsigned i = 0; i < 3; i++) {
+        init_job(f, &j[i], i, i < 2);
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    loop_run_until(f->loop, &j[0].done, (struct tw_mono){ tw_mono_now().ns + 200 * TW_NS_PER_MS });
+    before = tw_mono_now().ns;
+    stop(f);
+    assert_in_range(tw_mono_now().ns - before, TW_NS_PER_S, 1900 * TW_NS_PER_MS);
+    sqlite3_close(db);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(j[i].outcome, TW_ECLOSED);
+    assert_int_equal(stored(f), 0);
+}
+
+static void a_stop_waits_a_little_for_who_has_the_database(void **state)
+{
+    struct fixture *f = *state;
+    struct release r = { .db = NULL };
+    struct job j;
+    pthread_t t;
+
+    start(f, (struct writer_conf){ .linger_ns = 1 });
+    r.db = other_program(f, "BEGIN IMMEDIATE");
+    init_job(f, &j, 0, 1);
+    assert_int_equal(writer_submit(f->w, &j.job), TW_OK);
+    assert_int_equal(pthread_create(&t, NULL, release_soon, &r), 0);
+    stop(f);
+    pthread_join(t, NULL);
+    assert_int_equal(j.outcome, TW_OK);
+    assert_int_equal(stored(f), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,9 +462,13 @@ int main(void)
         T(a_locked_database_is_waited_for),
         T(a_job_that_is_wrong_fails_alone),
         T(the_queue_is_bounded_and_says_when_it_fills),
+        T(what_people_wait_for_goes_with_the_next_commit),
+        T(a_slow_disk_wants_a_short_queue),
         T(a_stop_writes_what_is_queued),
         T(a_stop_on_a_full_disk_ends_and_says_what_is_lost),
         T(a_stop_with_a_full_queue_and_a_slow_disk_ends_in_time),
+        T(a_stop_while_somebody_else_has_the_database_ends_in_time),
+        T(a_stop_waits_a_little_for_who_has_the_database),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
