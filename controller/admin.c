@@ -101,6 +101,7 @@ static enum tw_rc listen_at(struct admin *a, const char *url, struct rpc_server 
                                                        .tls = tls,
                                                        .name = c->name,
                                                        .operators = true,
+                                                       .urgent = true,
                                                        .hooks = gate_rpc_hooks(c->gate),
                                                        .services = &a->offered,
                                                        .n_services = 1,

@@ -17,7 +17,8 @@
 #define SLICE_ROWS 1000
 #define LOOK_NS (5 * TW_NS_PER_S) /* how often to ask whether it is time to roll up */
 #define DELIVER_NS (5 * TW_NS_PER_MS) /* at a time, so that others get their turn */
-#define GROUPS_MIN 4
+#define ROLLUP_LATE_NS TW_NS_PER_S
+#define GROUPS_MIN 6
 
 struct job_list {
     struct writer_job *first, **end;
@@ -45,6 +46,8 @@ struct writer {
     int64_t rollup_due_ns;    /* monotonic; the next slice, or look */
     bool rollup_failing;
     double rows_per_s; /* when there is enough to do; 0: not known */
+    int64_t commit_took_ns; /* the last one */
+    bool tried;             /* a commit since it is to stop */
     int64_t slice_ns;  /* what the last slice took, if it followed a full commit */
 };
 
@@ -240,6 +243,7 @@ static void note_commit(struct writer *w, int64_t took_ns)
     struct store_stats st;
     int64_t p99 = 0;
 
+    w->commit_took_ns = took_ns;
     hist_add(&w->commit_ns, took_ns);
     hist_percentile(&w->commit_ns, 99, &p99);
     store_stats(w->conf.store, &st);
@@ -307,6 +311,12 @@ static bool rollup_is_due(const struct writer *w)
     return tw_mono_now().ns >= w->rollup_due_ns;
 }
 
+/* Commits that are not full follow each other without a pause. */
+static bool rollup_is_late(const struct writer *w)
+{
+    return tw_mono_now().ns >= w->rollup_due_ns + ROLLUP_LATE_NS;
+}
+
 /* ---- Collecting a group ---- */
 
 static struct timespec timespec_of(int64_t mono_ns)
@@ -353,6 +363,12 @@ static void fill_group(struct writer *w, struct job_list *ret)
         list_add(ret, list_take(&w->queue));
 }
 
+/* One commit is always tried; others only if they will be over in time, as far as the last one tells. */
+static bool is_too_late(const struct writer *w, int64_t now_ns)
+{
+    return now_ns > w->stop_by_ns || (w->tried && now_ns + w->commit_took_ns > w->stop_by_ns);
+}
+
 /* False: stopped, and nothing is left. *ret_give_up: there is no time left to write it. */
 static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up)
 {
@@ -364,7 +380,8 @@ static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up
         linger(w);
     fill_group(w, ret);
     w->first_queued_ns = tw_mono_now().ns;
-    *ret_give_up = w->stopping && tw_mono_now().ns > w->stop_by_ns;
+    *ret_give_up = w->stopping && is_too_late(w, tw_mono_now().ns);
+    w->tried = w->stopping;
     pthread_mutex_unlock(&w->lock);
     return ret->first != NULL;
 }
@@ -388,7 +405,7 @@ static void *writer_main(void *arg)
         }
         finish(w, &group, rc);
         work_end(&w->work, tw_mono_now().ns);
-        if (rows >= w->conf.group_rows && rc == TW_OK && rollup_is_due(w))
+        if (rc == TW_OK && !w->tried && rollup_is_due(w) && (rows >= w->conf.group_rows || rollup_is_late(w)))
             roll_up(w);
     }
     return NULL;

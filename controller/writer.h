@@ -6,7 +6,7 @@
  * that a slow disk does not make the fresh ones old.
  *
  * Between commits it rolls up (store_rollup()): what comes in goes first, but a slice follows each full
- * commit.
+ * commit, and any other if there was none for a second.
  *
  * A disk that is full or fails loses nothing: the transaction is rolled back, the jobs stay, and all of it is
  * tried again until it works; meanwhile writer_stats() says what is wrong. A job that fails for a reason of

@@ -11,10 +11,15 @@
 #include "common/net/now.h"
 
 #define EVENTS_PER_ROUND 64
+#define URGENT_IN_A_ROW 16
 
 struct signal_row {
     void (*fn)(void *ctx, int signo);
     void *ctx;
+};
+
+struct task_list {
+    struct loop_task *first, **end;
 };
 
 struct loop {
@@ -25,12 +30,12 @@ struct loop {
     struct tw_now now;
     _Atomic bool stop;
     _Atomic(struct loop_task *) posted; /* newest first; pushed by any thread, taken as a whole */
-    struct loop_task *tasks;            /* taken, oldest first; the loop thread's own */
+    struct task_list tasks, urgent;     /* taken, oldest first; the loop thread's own */
     struct epoll_event ev[EVENTS_PER_ROUND];
     int ev_next, ev_n; /* events of this round that are still to be dispatched */
     sigset_t mask;
     struct signal_row rows[_NSIG];
-    struct work work;
+    struct work work, piece;
 };
 
 /* ---- Descriptors ---- */
@@ -60,14 +65,30 @@ void loop_unwatch(struct loop *l, struct loop_watch *w)
             l->ev[i].data.ptr = NULL;
 }
 
+/* ---- How long single callbacks take ---- */
+
+static void begin_piece(struct loop *l)
+{
+    work_begin(&l->piece, tw_mono_now().ns);
+}
+
+static void end_piece(struct loop *l)
+{
+    work_end(&l->piece, tw_mono_now().ns);
+}
+
 static void dispatch_events(struct loop *l)
 {
     while (l->ev_next < l->ev_n) {
         const struct epoll_event *ev = &l->ev[l->ev_next++];
         struct loop_watch *w = ev->data.ptr;
 
+        if (w && w != &l->wake)
+            begin_piece(l);
         if (w)
             w->fn(w, ev->events);
+        if (w && w != &l->wake)
+            end_piece(l);
     }
 }
 
@@ -104,49 +125,95 @@ void loop_post(struct loop *l, struct loop_task *t)
         wake_up(l);
 }
 
-/* Moves what was posted to the end of l->tasks, in the order of posting. */
+static void add_task(struct task_list *list, struct loop_task *t)
+{
+    t->next = NULL;
+    *list->end = t;
+    list->end = &t->next;
+}
+
+/* Moves what was posted to the end of the lists, in the order of posting. */
 static void take_tasks(struct loop *l)
 {
     struct loop_task *t = atomic_exchange(&l->posted, NULL), *oldest = NULL, *next;
-    struct loop_task **end = &l->tasks;
 
     for (; t; t = next) {
         next = t->next;
         t->next = oldest;
         oldest = t;
     }
-    while (*end)
-        end = &(*end)->next;
-    *end = oldest;
+    for (t = oldest; t; t = next) {
+        next = t->next;
+        add_task(t->urgent ? &l->urgent : &l->tasks, t);
+    }
+}
+
+static void run_first(struct loop *l, struct task_list *list)
+{
+    struct loop_task *t = list->first;
+
+    list->first = t->next;
+    if (!list->first)
+        list->end = &list->first;
+    atomic_store(&t->queued, false); /* first: it may be posted again, or freed, while it runs */
+    begin_piece(l);
+    t->fn(t);
+    end_piece(l);
+}
+
+/* Nobody may hold up the rest by being urgent again and again: between two others there are so many at most. */
+static void run_urgent(struct loop *l)
+{
+    for (unsigned n = 0; l->urgent.first && n < URGENT_IN_A_ROW; n++) {
+        run_first(l, &l->urgent);
+        take_tasks(l);
+    }
+}
+
+static bool has_tasks(const struct loop *l)
+{
+    return l->urgent.first || l->tasks.first;
 }
 
 static void on_wake(struct loop_watch *w, uint32_t events)
 {
     struct loop *l = w->ctx;
+    int64_t until_ns = tw_mono_now().ns + LOOP_SLICE_NS;
 
     (void)events;
     drain(w->fd); /* before the list is taken, so that no wake-up gets lost */
     take_tasks(l);
-    while (l->tasks) {
-        struct loop_task *t = l->tasks;
-
-        l->tasks = t->next;
-        atomic_store(&t->queued, false); /* first: it may be posted again, or freed, while it runs */
-        t->fn(t);
+    while (has_tasks(l)) {
+        run_urgent(l);
+        if (l->tasks.first)
+            run_first(l, &l->tasks);
+        take_tasks(l);
+        if (tw_mono_now().ns >= until_ns)
+            break;
     }
+    if (has_tasks(l))
+        wake_up(l);
+}
+
+static void take_out(struct task_list *list, const struct loop_task *t)
+{
+    struct loop_task **at = &list->first;
+
+    while (*at && *at != t)
+        at = &(*at)->next;
+    if (!*at)
+        return;
+    *at = t->next;
+    if (!*at)
+        list->end = at;
 }
 
 void loop_unpost(struct loop *l, struct loop_task *t)
 {
-    struct loop_task **at = &l->tasks;
-
     if (!atomic_load(&t->queued))
         return;
     take_tasks(l);
-    while (*at && *at != t)
-        at = &(*at)->next;
-    if (*at)
-        *at = t->next;
+    take_out(t->urgent ? &l->urgent : &l->tasks, t);
     atomic_store(&t->queued, false);
 }
 
@@ -186,7 +253,9 @@ static void run_timers(struct loop *l)
 
         if (!e)
             return;
+        begin_piece(l);
         t->fn(t);
+        end_piece(l);
     }
 }
 
@@ -283,6 +352,7 @@ static enum tw_rc one_round(struct loop *l)
 void loop_stats(const struct loop *l, struct loop_stats *ret)
 {
     work_look(&l->work, tw_mono_now().ns, &ret->work);
+    work_look(&l->piece, tw_mono_now().ns, &ret->piece);
     ret->timers = l->timers.len;
 }
 
@@ -338,9 +408,12 @@ enum tw_rc loop_new(struct loop **ret)
 
     if (!l)
         return TW_ENOMEM;
+    l->tasks.end = &l->tasks.first;
+    l->urgent.end = &l->urgent.first;
     timerq_init(&l->timers);
     l->now = tw_now();
     work_init(&l->work, l->now.mono.ns);
+    work_init(&l->piece, l->now.mono.ns);
     l->armed = l->until = TW_MONO_NEVER;
     sigemptyset(&l->mask);
     l->wake = (struct loop_watch){ .fn = on_wake, .ctx = l, .fd = -1 };

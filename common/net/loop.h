@@ -23,6 +23,7 @@ struct tw_now loop_now(const struct loop *l);
 /* How it is doing. */
 struct loop_stats {
     struct work_stats work; /* a round: the callbacks of one time that it woke up */
+    struct work_stats piece; /* one callback of these: as long as others may have to wait */
     size_t timers;          /* that are set */
 };
 void loop_stats(const struct loop *l, struct loop_stats *ret);
@@ -48,11 +49,14 @@ enum tw_rc loop_timer_set(struct loop *l, struct loop_timer *t, struct tw_mono d
 void loop_timer_cancel(struct loop *l, struct loop_timer *t);
 
 /* Work from other threads. The task is embedded in what it is about, so posting cannot fail and needs no memory;
- * a task that is queued already is not queued twice. Tasks run in the order of posting. */
+ * a task that is queued already is not queued twice. Tasks run in the order of posting, but urgent ones before others.
+ * Tasks that are not urgent run for LOOP_SLICE_NS at a time: then descriptors and timers have their turn. */
+#define LOOP_SLICE_NS (5 * TW_NS_PER_MS)
 struct loop_task {
     struct loop_task *next;
     void (*fn)(struct loop_task *t);
     void *ctx;
+    bool urgent; /* somebody waits, and there are never many: set before it is posted */
     _Atomic bool queued;
 };
 void loop_post(struct loop *l, struct loop_task *t);

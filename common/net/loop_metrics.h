@@ -5,7 +5,7 @@
 #include "common/metrics_page.h"
 #include "common/net/loop.h"
 
-#define LOOP_METRICS 4
+#define LOOP_METRICS 5
 /* *ret has room for them; returns how many. */
 size_t loop_metrics(const struct loop *l, struct metrics_self *ret);
 

@@ -166,6 +166,7 @@ struct rpc_server_conf {
     /* Calls that handlers have and have not answered, of one connection and of all, those whose connection
      * has ended, too. More are refused (RESOURCE_EXHAUSTED, retry_ms). 0 = 1024, 16384 */
     unsigned max_calls, max_calls_all;
+    bool urgent; /* what comes here is dealt with before other connections of the loop */
     struct rpc_times times;
 };
 /* Bound on return. TW_EINUSE, TW_EPERM, TW_EINVAL with *err saying what to do. */

@@ -418,6 +418,11 @@ static void tls_due(struct loop_task *t)
     conn_flush(t->ctx);
 }
 
+void conn_set_urgent(struct conn *c)
+{
+    c->rx_task.urgent = c->tx_task.urgent = c->tls_task.urgent = true;
+}
+
 enum tw_rc conn_new(struct loop *l, nng_stream *stream, struct rpc_tls_session *tls, const struct conn_hooks *hooks,
                     void *ctx, struct conn **ret)
 {

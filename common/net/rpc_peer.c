@@ -481,6 +481,8 @@ enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_tls_sessi
     rc = conn_new(s->loop, stream, tls, &conn_hooks, p, &p->conn);
     if (rc)
         goto fail_free;
+    if (s->urgent)
+        conn_set_urgent(p->conn);
     rc = start(p);
     if (rc)
         goto fail_conn;

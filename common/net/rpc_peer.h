@@ -122,7 +122,7 @@ struct rpc_side {
     size_t n_services;
     struct rpc_times times;
     struct rpc_stats stats;
-    bool server, stopping;
+    bool server, stopping, urgent;
     struct hello_policy policy;               /* server */
     struct rpc_peer *handshakes, *up, *joiners, *dying; /* lists, oldest first */
     size_t n_handshakes, n_up, n_joiners;

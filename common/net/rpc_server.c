@@ -305,7 +305,8 @@ static enum tw_rc fill(struct rpc_server *s, const struct rpc_server_conf *c)
         s->side.max_calls = c->max_calls;
     if (c->max_calls_all)
         s->side.max_calls_all = c->max_calls_all;
-    s->accept_task = (struct loop_task){ .fn = accept_done, .ctx = s };
+    s->side.urgent = c->urgent;
+    s->accept_task = (struct loop_task){ .fn = accept_done, .ctx = s, .urgent = c->urgent };
     s->retry = (struct loop_timer){ .fn = on_retry, .ctx = s };
     s->refused.burst = s->unable.burst = 10;
     return rc || s->name ? rc : TW_ENOMEM;

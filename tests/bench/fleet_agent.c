@@ -180,12 +180,14 @@ static const Tw__FleetAgent_Service methods = { .base = TW__FLEET_AGENT__BASE_IN
 
 /* ---- Connections ---- */
 
+static bool send_batch(struct fleet_agent *a);
+
 static void on_enrolled(const Tw__EnrolReply *r, void *ctx)
 {
     struct fleet_agent *a = ctx;
 
     a->unanswered--;
-    if (!r && !a->away)
+    if (!r && !a->away && !a->f->patient)
         fleet_die("%s could not enrol: %s", a->name, rpc_result().detail);
 }
 
@@ -215,6 +217,8 @@ static void on_up(void *ctx, struct rpc_peer *p)
     tw__fleet_controller__enrol(
         rpc_peer_service(p, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 60000), &rq, on_enrolled,
         a);
+    while (a->f->patient && a->f->sending && send_batch(a)) /* what the connection before left */
+        ;
 }
 
 static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char *detail)
@@ -224,20 +228,20 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
     (void)p;
     (void)status;
     a->peer = NULL;
-    if (!a->away)
+    if (!a->away && !a->f->patient)
         fleet_die("%s lost its connection: %s", a->name, detail);
 }
 
 /* ---- Summaries: small ones, since it is the controller's memory that counts ---- */
 
-static void fill_row(const struct fleet_agent *a, size_t i, Tw__Summary **ret, struct arena *ar)
+static void fill_row(const struct fleet_agent *a, size_t round, size_t i, Tw__Summary **ret, struct arena *ar)
 {
     struct tw_summary s;
 
     summary_init(&s);
     s.pair_id = a->sessions[i].pair_id;
     s.generation = a->generation;
-    s.end_ns = tw_wall_now().ns / PERIOD_NS * PERIOD_NS;
+    s.end_ns = a->made ? a->made[round] : tw_wall_now().ns / PERIOD_NS * PERIOD_NS;
     s.start_ns = s.end_ns - PERIOD_NS;
     s.sent = s.received = PROBES;
     for (unsigned k = 0; k < PROBES; k++) {
@@ -259,15 +263,16 @@ static bool send_batch(struct fleet_agent *a)
     Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
     Tw__Summary *list[BATCH];
     struct arena *ar;
-    size_t n = a->due > a->sent ? a->due - a->sent : 0, room = a->window - (a->sent - a->acked);
+    size_t n = a->due > a->sent ? a->due - a->sent : 0, window = a->rude ? SIZE_MAX : a->window,
+           room = window - (a->sent - a->acked);
 
     n = n < BATCH ? n : BATCH;
-    if (!a->peer || !n || !a->n_pairs || a->paused || a->sent - a->acked >= a->window)
+    if (!a->peer || !n || !a->n_pairs || a->paused || a->sent - a->acked >= window)
         return false;
     n = n < room ? n : room;
     fleet_must(arena_new(4u << 20, &ar), "arena");
     for (size_t i = 0; i < n; i++)
-        fill_row(a, (a->sent + i) % a->n_pairs, &list[i], ar);
+        fill_row(a, (a->sent + i) / a->n_pairs, (a->sent + i) % a->n_pairs, &list[i], ar);
     m.spool_id = (ProtobufCBinaryData){ RPC_ID_LEN, a->spool };
     m.first_seq = a->sent + 1;
     m.n_summaries = n;
@@ -331,6 +336,25 @@ size_t fleet_send_summaries(struct fleet *f)
             ;
     }
     return late;
+}
+
+void fleet_agent_offer(struct fleet *f, size_t i)
+{
+    struct fleet_agent *a = &f->agents[i];
+    int64_t now = tw_wall_now().ns;
+
+    if (a->n_made == a->cap_made) {
+        a->cap_made = a->cap_made ? 2 * a->cap_made : 64;
+        a->made = reallocarray(a->made, a->cap_made, sizeof *a->made);
+        if (!a->made)
+            fleet_die("out of memory");
+    }
+    a->made[a->n_made] = a->n_made && a->made[a->n_made - 1] >= now ? a->made[a->n_made - 1] + 1 : now;
+    a->n_made++;
+    a->due += a->n_pairs;
+    f->sending = true;
+    while (send_batch(a))
+        ;
 }
 
 bool fleet_summaries_done(const struct fleet *f)

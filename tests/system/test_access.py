@@ -25,12 +25,12 @@ class Controller:
         self.build = build
         self.dir = tempfile.mkdtemp(prefix="twamp-access-")
         self.admin = f"ipc://{self.dir}/ctl.sock"
-        self.extra = extra
+        self.extra, self.env = extra, None
 
     def start(self):
         self.process = Process([f"{self.build}/controller/twamp-controller", "--listen", f"ipc://{self.dir}/fleet.sock", "--admin-listen", self.admin,
                                 "--http", f"127.0.0.1:{PORT}", "--data-dir", f"{self.dir}/data", "--name", "access", *self.extra],
-                               f"{self.dir}/log")
+                               f"{self.dir}/log", env=self.env)
         wait("the controller to be ready", lambda: self.request("GET", "/readyz")[0] == 200)
 
     def __enter__(self):

@@ -333,6 +333,70 @@ static void tasks_run_in_the_order_of_posting_once(void **state)
             fail_msg("place %d is task %d", i, order[i]);
 }
 
+static void urgent_tasks_run_first(void **state)
+{
+    struct numbered_task n[10];
+    static const int want[] = { 3, 6, 0, 1, 2, 5, 7, 8, 9, 4 };
+
+    (void)state;
+    n_order = 0;
+    for (int i = 0; i < 10; i++) {
+        n[i] = (struct numbered_task){ .task = { .fn = note_task, .ctx = &n[i], .urgent = i == 3 || i == 4 || i == 6 },
+                                       .number = i };
+        loop_post(l, &n[i].task);
+    }
+    loop_unpost(l, &n[4].task);
+    n[4].task.urgent = false;
+    loop_post(l, &n[4].task);
+    run();
+    assert_int_equal(n_order, 10);
+    for (int i = 0; i < 10; i++)
+        if (order[i] != want[i])
+            fail_msg("place %d is task %d", i, order[i]);
+}
+
+static struct loop_task endless;
+static unsigned n_again;
+
+static void takes_long_and_comes_again(struct loop_task *t)
+{
+    int64_t end = tw_mono_now().ns + 3 * TW_NS_PER_MS;
+
+    while (tw_mono_now().ns < end)
+        ;
+    if (++n_again < 1000)
+        loop_post(l, t);
+}
+
+static void set_done(struct loop_timer *t)
+{
+    (void)t;
+    done = true;
+}
+
+/* Tasks without end, urgent or not: timers and descriptors have their turn. */
+static void tasks_leave_others_their_turn(void **state)
+{
+    struct loop_timer t = { .fn = set_done };
+    struct loop_stats s;
+
+    (void)state;
+    for (int urgent = 0; urgent < 2; urgent++) {
+        n_again = 0;
+        done = false;
+        endless = (struct loop_task){ .fn = takes_long_and_comes_again, .urgent = urgent };
+        loop_post(l, &endless);
+        assert_int_equal(loop_timer_set(l, &t, in(20 * TW_NS_PER_MS)), TW_OK);
+        assert_int_equal(loop_run_until(l, &done, in(3 * TW_NS_PER_S)), TW_OK);
+        assert_in_range(n_again, 1, 500);
+        n_again = 1000;
+        done = false;
+        loop_run_until(l, &done, in(10 * TW_NS_PER_MS));
+    }
+    loop_stats(l, &s);
+    assert_true(s.piece.longest_ns >= 3 * TW_NS_PER_MS && s.piece.longest_ns <= s.work.longest_ns);
+}
+
 static void free_task(struct loop_task *t)
 {
     done = true;
@@ -489,6 +553,8 @@ int main(void)
         T(watches_are_level_triggered),
         T(posts_from_four_threads_are_all_seen),
         T(tasks_run_in_the_order_of_posting_once),
+        T(urgent_tasks_run_first),
+        T(tasks_leave_others_their_turn),
         T(a_task_may_free_itself),
         T(a_task_may_take_out_a_later_one),
         T(stop_works_from_another_thread_and_before_the_run),
