@@ -139,6 +139,8 @@ static struct agent *new_agent(struct controller *c, const struct rpc_hello *h)
     return a;
 }
 
+#define FULL_RETRY_MS 60000 /* somebody has to act */
+
 static void refuse(struct fleet *f, const struct rpc_hello *h, struct rpc_welcome *ret, Tw__Status status)
 {
     unsigned held;
@@ -225,6 +227,7 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
                  "%u agents wait for approval already; twampctl agent list, then approve or remove",
                  c->inv.pending);
         refuse(f, h, ret, TW__STATUS__STATUS_RESOURCE_EXHAUSTED);
+        ret->retry_ms = FULL_RETRY_MS;
         return;
     }
     if (!a)

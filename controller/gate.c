@@ -136,6 +136,7 @@ static Tw__Status come_with_token(struct gate *g, const struct rpc_hello *h, str
         return refuse(g, TW__STATUS__STATUS_UNAUTHENTICATED, access_verdict_text(v));
     snprintf(g->refusal, sizeof g->refusal, "too many wrong access tokens came from %s: wait %u s",
              h->address, seconds_up(wait_ns));
+    g->refused_for_ms = 1000 * seconds_up(wait_ns);
     return TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
 }
 
@@ -170,12 +171,14 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
     struct actor *a = &g->coming;
 
     *a = (struct actor){ .who = { .role = ACCESS_NOBODY } };
+    g->refused_for_ms = 0;
     if (*h->address)
         set_way(a, h->tls ? "tls" : "tcp", h->address);
     else
         come_by_socket(a, h);
     ret->status = *h->token ? come_with_token(g, h, a) : come_without(g, h, a);
     ret->detail = g->refusal;
+    ret->retry_ms = g->refused_for_ms;
     ret->grant = RPC_SERVICE_BIT(RPC_ADMIN); /* over TLS, too: it came with a token */
 }
 

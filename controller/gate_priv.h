@@ -22,6 +22,7 @@ struct gate {
     struct gate_peer *peers;
     struct actor coming; /* from on_hello() to on_up() */
     char refusal[256];   /* what on_hello() says */
+    uint32_t refused_for_ms; /* and when to come again; 0: as ever */
     struct loop_timer look;
     int64_t flush_due_ns, used_flushed_ns;
     uint64_t anonymous, forbidden, misdirected, cut_off;

@@ -45,10 +45,10 @@ struct writer {
     struct hist commit_ns;    /* writer thread only, as all below */
     int64_t rollup_due_ns;    /* monotonic; the next slice, or look */
     bool rollup_failing;
-    double rows_per_s; /* when there is enough to do; 0: not known */
+    double rows_per_s;      /* when there is enough to do; 0: not known */
     int64_t commit_took_ns; /* the last one */
     bool tried;             /* a commit since it is to stop */
-    int64_t slice_ns;  /* what the last slice took, if it followed a full commit */
+    int64_t slice_ns;       /* what the last slice took, if it followed a full commit */
 };
 
 static void list_init(struct job_list *l)

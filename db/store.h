@@ -22,8 +22,8 @@
 enum tw_rc store_open(const char *location, struct store **ret, struct tw_err *err);
 void store_close(struct store *s);
 /* Another program may have the file locked: that is waited for 5 s at a time, and from now on not beyond this
- * moment (monotonic clock). store_close() leaves the write-ahead log to the next one that opens the file if there
- * is no time left for it. Any thread. */
+ * moment (monotonic clock). store_close() leaves the write-ahead log to the next one that opens the file if
+ * there is no time left for it. Any thread. */
 void store_hurry(struct store *s, int64_t by_mono_ns);
 /* After store_open() of the same location. While a reader's fn runs, the same reader takes no other call. */
 enum tw_rc store_reader_open(const char *location, struct store_reader **ret, struct tw_err *err);

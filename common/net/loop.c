@@ -161,7 +161,8 @@ static void run_first(struct loop *l, struct task_list *list)
     end_piece(l);
 }
 
-/* Nobody may hold up the rest by being urgent again and again: between two others there are so many at most. */
+/* Nobody may hold up the rest by being urgent again and again: between two others there are so many at most.
+ */
 static void run_urgent(struct loop *l)
 {
     for (unsigned n = 0; l->urgent.first && n < URGENT_IN_A_ROW; n++) {

@@ -48,9 +48,10 @@ struct loop_timer {
 enum tw_rc loop_timer_set(struct loop *l, struct loop_timer *t, struct tw_mono due);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t);
 
-/* Work from other threads. The task is embedded in what it is about, so posting cannot fail and needs no memory;
- * a task that is queued already is not queued twice. Tasks run in the order of posting, but urgent ones before others.
- * Tasks that are not urgent run for LOOP_SLICE_NS at a time: then descriptors and timers have their turn. */
+/* Work from other threads. The task is embedded in what it is about, so posting cannot fail and needs no
+ * memory; a task that is queued already is not queued twice. Tasks run in the order of posting, but urgent
+ * ones before others. Tasks that are not urgent run for LOOP_SLICE_NS at a time: then descriptors and timers
+ * have their turn. */
 #define LOOP_SLICE_NS (5 * TW_NS_PER_MS)
 struct loop_task {
     struct loop_task *next;

@@ -26,14 +26,13 @@ size_t loop_metrics(const struct loop *l, struct metrics_self *ret)
         NULL,
         (double)s.work.longest_ns / 1e9
     };
-    ret[3] = (struct metrics_self){
-        "twamp_loop_longest_piece_seconds",
-        "Longest piece of work of the main loop in the last one to two minutes: so long what is urgent had to wait.",
-        "gauge",
-        NULL,
-        NULL,
-        (double)s.piece.longest_ns / 1e9
-    };
+    ret[3] = (struct metrics_self){ "twamp_loop_longest_piece_seconds",
+                                    "Longest piece of work of the main loop in the last one to two minutes: "
+                                    "so long what is urgent had to wait.",
+                                    "gauge",
+                                    NULL,
+                                    NULL,
+                                    (double)s.piece.longest_ns / 1e9 };
     ret[4] = (struct metrics_self){
         "twamp_loop_timers", "Timers of the main loop that are set.", "gauge", NULL, NULL, (double)s.timers
     };

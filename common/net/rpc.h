@@ -119,6 +119,7 @@ struct rpc_welcome {
     uint64_t through_seq;
     struct rpc_ahead ahead;
     uint32_t window;
+    uint32_t retry_ms; /* refused: come again after so long; 0: as after any lost connection */
     uint32_t grant; /* RPC_SERVICE_BIT()s beyond what the connection gives. An operator on TLS gets what is granted here and
                        is refused without */
 };

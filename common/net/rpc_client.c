@@ -11,6 +11,7 @@
 #define WATCHDOG_NS (11 * TW_NS_PER_S) /* nng's own limit comes first, unless the dialer hangs */
 #define BACKOFF_MIN_NS (200 * TW_NS_PER_MS)
 #define BACKOFF_MAX_NS (30 * TW_NS_PER_S)
+#define RETRY_MAX_MS 300000 /* of what a server asks for */
 #define STEADY_NS \
     (10 * TW_NS_PER_S) /* a connection that held so long was a good one: begin again with short waits */
 
@@ -117,19 +118,26 @@ static void dial(struct rpc_client *c)
     set_timer(c, WATCHDOG_NS);
 }
 
-/* Full jitter: a thousand agents that lost the same controller do not come back in the same instant. */
-static int64_t next_wait(struct rpc_client *c)
+static int64_t draw(int64_t bound)
 {
     uint64_t random = 0;
-    int64_t bound = c->backoff_ns;
 
     identity_random((uint8_t *)&random, sizeof random); /* failing means no jitter but no harm */
-    c->backoff_ns = bound < BACKOFF_MAX_NS / 2 ? bound * 2 : BACKOFF_MAX_NS;
     return (int64_t)(random % (uint64_t)bound);
 }
 
+/* Full jitter: a thousand agents that lost the same controller do not come back in the same instant. Not before the server said, if it
+ * did, and then within as long again. */
+static int64_t next_wait(struct rpc_client *c, uint32_t retry_ms)
+{
+    int64_t bound = c->backoff_ns, retry_ns = (int64_t)(retry_ms < RETRY_MAX_MS ? retry_ms : RETRY_MAX_MS) * TW_NS_PER_MS;
+
+    c->backoff_ns = bound < BACKOFF_MAX_NS / 2 ? bound * 2 : BACKOFF_MAX_NS;
+    return retry_ns ? retry_ns + draw(retry_ns) : draw(bound);
+}
+
 /* Not connected, for whatever reason: try again or tell the user. */
-static void failed(struct rpc_client *c, bool was_up, Tw__Status status, const char *detail)
+static void failed(struct rpc_client *c, bool was_up, Tw__Status status, const char *detail, uint32_t retry_ms)
 {
     struct rpc_hooks *h = &c->side.hooks;
     unsigned held = 0;
@@ -145,7 +153,7 @@ static void failed(struct rpc_client *c, bool was_up, Tw__Status status, const c
         log_warn(was_up ? "connection to the controller lost" : "cannot connect to the controller",
                  LOG_S("url", c->url), LOG_S("status", rpc_status_name(status)), LOG_S("reason", detail),
                  LOG_U("not_logged", held));
-    set_timer(c, next_wait(c));
+    set_timer(c, next_wait(c, retry_ms));
 }
 
 static void on_timer(struct loop_timer *t)
@@ -171,16 +179,16 @@ static void dial_done(struct loop_task *t)
     c->session = NULL;
     loop_timer_cancel(c->side.loop, &c->timer);
     if (c->tls_failed.rc) {
-        failed(c, false, TW__STATUS__STATUS_FAILED_PRECONDITION, tw_err_format(&c->tls_failed, text, sizeof text));
+        failed(c, false, TW__STATUS__STATUS_FAILED_PRECONDITION, tw_err_format(&c->tls_failed, text, sizeof text), 0);
     } else if (c->dial_error) {
         rpc_tls_session_free(session);
         if (c->dialer)
             nng_stream_dialer_free(c->dialer); /* whatever was wrong with it, the next one is new */
         c->dialer = NULL;
         snprintf(text, sizeof text, "cannot connect to %s: %s", c->url, nng_strerror(c->dial_error));
-        failed(c, false, TW__STATUS__STATUS_UNAVAILABLE, text);
+        failed(c, false, TW__STATUS__STATUS_UNAVAILABLE, text, 0);
     } else if (peer_new(&c->side, stream, session, &p)) {
-        failed(c, false, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
+        failed(c, false, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory", 0);
     }
 }
 
@@ -266,7 +274,7 @@ static void on_ended(struct rpc_peer *p)
         c->side.hooks.on_refused(c->side.hooks.ctx, p->end_status, p->end_detail);
     if (p->was_up && loop_now(c->side.loop).mono.ns - c->up_since.ns >= STEADY_NS)
         c->backoff_ns = BACKOFF_MIN_NS;
-    failed(c, p->was_up, p->end_status, p->end_detail);
+    failed(c, p->was_up, p->end_status, p->end_detail, p->retry_ms);
 }
 
 struct rpc_welcome rpc_client_welcome(const struct rpc_client *c)

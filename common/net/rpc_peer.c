@@ -185,6 +185,11 @@ void peer_doom(struct rpc_peer *p, Tw__Status status, const char *detail)
 
 void peer_refuse(struct rpc_peer *p, Tw__Status status, const char *detail)
 {
+    peer_refuse_for(p, status, detail, 0);
+}
+
+void peer_refuse_for(struct rpc_peer *p, Tw__Status status, const char *detail, uint32_t retry_ms)
+{
     Tw__Frame f = TW__FRAME__INIT;
 
     if (p->state > PEER_UP)
@@ -193,6 +198,7 @@ void peer_refuse(struct rpc_peer *p, Tw__Status status, const char *detail)
     f.kind = TW__FRAME_KIND__FRAME_GOAWAY;
     f.status = status;
     f.detail = p->end_detail;
+    f.retry_ms = retry_ms;
     if (peer_send_control(p, &f, NULL))
         return; /* doomed */
     p->state = PEER_LINGER;
@@ -298,6 +304,7 @@ static void on_pong(struct rpc_peer *p, struct rpc_in_frame *f)
 static void on_goaway(struct rpc_peer *p, struct rpc_in_frame *f)
 {
     p->sent_away = true;
+    p->retry_ms = f->retry_ms;
     peer_doom(p, f->status ? f->status : TW__STATUS__STATUS_UNAVAILABLE,
               f->detail ? f->detail : "closed by the peer");
 }

@@ -89,6 +89,7 @@ struct rpc_peer {
     uint32_t allowed; /* server: RPC_SERVICE_BIT()s that the peer may call */
     struct rpc_certificate certificate; /* if hello.certificate */
     bool greeted; /* client: the server's HELLO has come */
+    uint32_t retry_ms; /* client: of that GOAWAY */
     bool sent_away; /* by the peer's GOAWAY: end_status and end_detail are its words */
     struct hello_id id;
     struct rpc_hello hello; /* points into id and address */
@@ -160,6 +161,8 @@ void peer_forget_token(struct rpc_peer *p);
 void peer_doom(struct rpc_peer *p, Tw__Status status, const char *detail);
 /* GOAWAY, then soon. */
 void peer_refuse(struct rpc_peer *p, Tw__Status status, const char *detail);
+/* The same, and the peer shall come again after so long (0: as it likes). */
+void peer_refuse_for(struct rpc_peer *p, Tw__Status status, const char *detail, uint32_t retry_ms);
 /* Now; not below a hook. */
 void peer_down(struct rpc_peer *p);
 /* Sets the reason that peer_down() reports, if there is none yet. */

@@ -10,6 +10,8 @@
 
 #define ACCEPT_PAUSE_NS (100 * TW_NS_PER_MS) /* when accepting itself fails: out of descriptors or memory */
 
+#define FULL_RETRY_MS 10000 /* until somebody may have left */
+
 struct rpc_server {
     struct rpc_side side; /* first */
     char *name;
@@ -69,7 +71,9 @@ static void ask_user(struct rpc_server *s, struct rpc_peer *p, struct rpc_welcom
         return;
     *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_OK, .approved = true };
     if (s->side.n_up >= s->max_peers)
-        *ret = no(TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "too many connections");
+        *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+                                     .detail = "too many connections",
+                                     .retry_ms = FULL_RETRY_MS };
     else if (s->side.hooks.on_hello)
         s->side.hooks.on_hello(s->side.hooks.ctx, &p->hello, ret);
     p->allowed = p->hello.tls && p->hello.role == TW__ROLE__ROLE_OPERATOR ? ret->grant : UINT32_MAX;
@@ -119,7 +123,7 @@ static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
     peer_forget_token(p);
     OPENSSL_cleanse(f->hello->token, sizeof f->hello->token);
     if (w.status) {
-        peer_refuse(p, w.status, w.detail ? w.detail : "refused");
+        peer_refuse_for(p, w.status, w.detail ? w.detail : "refused", w.retry_ms);
         return;
     }
     welcome(p, &w);

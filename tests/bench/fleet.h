@@ -35,7 +35,8 @@ struct fleet_agent {
     uint64_t generation;
     uint64_t sent, acked, due; /* summaries, counted from the first */
     uint32_t window;
-    int64_t *made;      /* fleet_agent_offer(): when each round of summaries was; NULL: by the clock when they are sent */
+    int64_t *made; /* fleet_agent_offer(): when each round of summaries was; NULL: by the clock when they are
+                      sent */
     size_t n_made, cap_made;
     bool rude;          /* sends as much as it has, whatever window it is granted */
     bool paused;        /* a batch was refused, since the store's queue was full: `resume` goes on */
@@ -78,8 +79,8 @@ void fleet_agent_returns(struct fleet *f, size_t i);
  * number of those. */
 size_t fleet_send_summaries(struct fleet *f);
 bool fleet_summaries_done(const struct fleet *f);
-/* One more summary of each of its pairs at this moment, however many wait already: as of an agent whose spool has no end. Its schedule
- * must not change from the first call on. */
+/* One more summary of each of its pairs at this moment, however many wait already: as of an agent whose spool
+ * has no end. Its schedule must not change from the first call on. */
 void fleet_agent_offer(struct fleet *f, size_t i);
 /* A mesh of all; malloc'ed. */
 char *fleet_document(const struct fleet *f);

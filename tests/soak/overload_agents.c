@@ -1,7 +1,7 @@
-/* tests/soak/overload_agents.c - simulated agents that offer a controller as many summaries as they are told to, for
- * tests/system/test_pressure.py. What they offer they keep until it is acknowledged, and send again what was refused,
- * or was under way when the controller ended;
- * each summary is written down in LEDGER before it is sent, as two numbers of 64 bits: its pair, its end.
+/* tests/soak/overload_agents.c - simulated agents that offer a controller as many summaries as they are told
+ * to, for tests/system/test_pressure.py. What they offer they keep until it is acknowledged, and send again
+ * what was refused, or was under way when the controller ended; each summary is written down in LEDGER before
+ * it is sent, as two numbers of 64 bits: its pair, its end.
  *
  * Commands come by standard input, a line each; it ends with its standard input:
  *   keep N    so many are always under way (at least a round of all pairs)
@@ -10,8 +10,8 @@
  * Ten times a second a line of JSON says where they are; all but "connected" are numbers of summaries:
  *   {"connected":40,"offered":..,"sent":..,"acked":..,"refusals":..}
  *
- * usage: overload_agents URL DIRECTORY AGENTS DEGREE RUDE DOCUMENT LEDGER     (DOCUMENT: the mesh of them all is
- * written there; RUDE: so many of the agents send all that they have, whatever window they are granted) */
+ * usage: overload_agents URL DIRECTORY AGENTS DEGREE RUDE DOCUMENT LEDGER     (DOCUMENT: the mesh of them all
+ * is written there; RUDE: so many of the agents send all that they have, whatever window they are granted) */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -130,9 +130,9 @@ static void tell(const struct load *l)
 
     for (size_t i = 0; i < l->fleet.n; i++)
         sent += l->fleet.agents[i].sent;
-    printf("{\"connected\":%zu,\"offered\":%llu,\"sent\":%llu,\"acked\":%llu,\"refusals\":%llu}\n", fleet_connected(&l->fleet),
-           (unsigned long long)l->offered, (unsigned long long)sent, (unsigned long long)sum_acked(&l->fleet),
-           (unsigned long long)l->fleet.refused);
+    printf("{\"connected\":%zu,\"offered\":%llu,\"sent\":%llu,\"acked\":%llu,\"refusals\":%llu}\n",
+           fleet_connected(&l->fleet), (unsigned long long)l->offered, (unsigned long long)sent,
+           (unsigned long long)sum_acked(&l->fleet), (unsigned long long)l->fleet.refused);
     fflush(stdout);
 }
 

@@ -341,8 +341,9 @@ static void urgent_tasks_run_first(void **state)
     (void)state;
     n_order = 0;
     for (int i = 0; i < 10; i++) {
-        n[i] = (struct numbered_task){ .task = { .fn = note_task, .ctx = &n[i], .urgent = i == 3 || i == 4 || i == 6 },
-                                       .number = i };
+        n[i] = (struct numbered_task){
+            .task = { .fn = note_task, .ctx = &n[i], .urgent = i == 3 || i == 4 || i == 6 }, .number = i
+        };
         loop_post(l, &n[i].task);
     }
     loop_unpost(l, &n[4].task);

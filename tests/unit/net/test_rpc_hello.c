@@ -237,6 +237,24 @@ static void a_refusal_reaches_the_user(void **state)
     assert_int_equal(f->cli.ups + f->srv.ups + f->srv.downs, 0);
 }
 
+/* Not before the server said, and within as long again; else it would be there again within 0.2 s. */
+static void a_refused_client_comes_again_when_it_was_told(void **state)
+{
+    struct fixture *f = *state;
+    struct tw_mono begun = tw_mono_now();
+    bool never = false;
+
+    f->srv.welcome = (struct rpc_welcome){
+        .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED, .detail = "full", .retry_ms = 700
+    };
+    serve(f, server_conf(f));
+    dial_in(f, client_conf(f));
+    loop_run_until(f->loop, &never, (struct tw_mono){ begun.ns + 300 * TW_NS_PER_MS });
+    f->srv.welcome = (struct rpc_welcome){ .approved = true };
+    WAIT(both_up, 0);
+    assert_true(tw_mono_now().ns - begun.ns >= 700 * TW_NS_PER_MS);
+}
+
 static void nobody_there_reaches_the_user(void **state)
 {
     struct fixture *f = *state;
@@ -577,6 +595,7 @@ static void too_many_peers_are_told_so(void **state)
     assert_non_null(m);
     assert_int_equal(m->kind, TW__FRAME_KIND__FRAME_GOAWAY);
     assert_int_equal(m->status, TW__STATUS__STATUS_RESOURCE_EXHAUSTED);
+    assert_true(m->retry_ms > 0);
     tw__frame__free_unpacked(m, NULL);
     close(r.fd);
 }
@@ -591,6 +610,7 @@ int main(void)
         T(a_welcome_carries_what_the_server_said),
         T(a_pending_agent_is_up_but_not_approved),
         T(a_refusal_reaches_the_user),
+        T(a_refused_client_comes_again_when_it_was_told),
         T(nobody_there_reaches_the_user),
         T(operators_come_in_on_their_own_listener_only),
         T(bad_configuration_is_refused_with_a_reason),
