@@ -208,6 +208,10 @@ enum tw_rc doctor_new(struct controller *c, struct doctor **ret)
         return TW_ENOMEM;
     d->c = c;
     d->timer = (struct loop_timer){ .fn = on_timer, .ctx = d };
+    if (doctor_count_start(d) != TW_OK) {
+        free(d);
+        return TW_ENOMEM;
+    }
     *ret = d;
     return TW_OK;
 }
@@ -218,6 +222,7 @@ void doctor_stop(struct doctor *d)
         return;
     d->stopped = true;
     loop_timer_cancel(d->c->loop, &d->timer);
+    loop_timer_cancel(d->c->loop, &d->minute);
 }
 
 void doctor_free(struct doctor *d)
@@ -225,6 +230,7 @@ void doctor_free(struct doctor *d)
     if (!d)
         return;
     loop_timer_cancel(d->c->loop, &d->timer);
+    loop_timer_cancel(d->c->loop, &d->minute);
     while (d->runs) {
         struct run *r = d->runs;
         d->runs = r->next;

@@ -595,7 +595,8 @@ static void fill_controller(struct known *k)
     ret->restart_needed = c->reload.restart;
     ret->database = w.store.file_bytes;
     ret->queued_rows = w.queued_rows;
-    ret->max_rows = w.max_rows;
+    ret->max_rows = w.wanted_rows;
+    doctor_too_much(k->run->d, &ret->too_much);
     ret->disk_known = !statvfs(c->data_dir, &fs);
     if (ret->disk_known) {
         ret->disk_free = (uint64_t)fs.f_bavail * fs.f_frsize;

@@ -3,7 +3,10 @@
 #define TW_CONTROLLER_DOCTOR_RUN_H
 
 #include "controller/core/doctor.h"
+#include "controller/core/lately.h"
 #include "controller/doctor.h"
+
+enum { TOO_MANY_REQUESTS, TOO_MANY_QUERIES, TOO_MANY_CALLS, TOO_MANY_BATCHES, TOO_MUCH_KINDS };
 
 /* A way and what is needed to probe it. Names of agents are asked for anew each time: agents may go. */
 struct way {
@@ -57,7 +60,12 @@ struct doctor {
     unsigned running; /* probes */
     bool stopped;
     struct loop_timer timer;
+    struct loop_timer minute; /* marks what has been refused */
+    struct lately too_much[TOO_MUCH_KINDS];
 };
+enum tw_rc doctor_count_start(struct doctor *d);
+/* In the last ten minutes. */
+void doctor_too_much(struct doctor *d, struct doctor_too_much *ret);
 
 /* doctor_facts.c */
 /* Finds agents and ways that the query means. */

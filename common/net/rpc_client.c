@@ -126,18 +126,20 @@ static int64_t draw(int64_t bound)
     return (int64_t)(random % (uint64_t)bound);
 }
 
-/* Full jitter: a thousand agents that lost the same controller do not come back in the same instant. Not before the server said, if it
- * did, and then within as long again. */
+/* Full jitter: a thousand agents that lost the same controller do not come back in the same instant. Not
+ * before the server said, if it did, and then within as long again. */
 static int64_t next_wait(struct rpc_client *c, uint32_t retry_ms)
 {
-    int64_t bound = c->backoff_ns, retry_ns = (int64_t)(retry_ms < RETRY_MAX_MS ? retry_ms : RETRY_MAX_MS) * TW_NS_PER_MS;
+    int64_t bound = c->backoff_ns,
+            retry_ns = (int64_t)(retry_ms < RETRY_MAX_MS ? retry_ms : RETRY_MAX_MS) * TW_NS_PER_MS;
 
     c->backoff_ns = bound < BACKOFF_MAX_NS / 2 ? bound * 2 : BACKOFF_MAX_NS;
     return retry_ns ? retry_ns + draw(retry_ns) : draw(bound);
 }
 
 /* Not connected, for whatever reason: try again or tell the user. */
-static void failed(struct rpc_client *c, bool was_up, Tw__Status status, const char *detail, uint32_t retry_ms)
+static void failed(struct rpc_client *c, bool was_up, Tw__Status status, const char *detail,
+                   uint32_t retry_ms)
 {
     struct rpc_hooks *h = &c->side.hooks;
     unsigned held = 0;
@@ -179,7 +181,8 @@ static void dial_done(struct loop_task *t)
     c->session = NULL;
     loop_timer_cancel(c->side.loop, &c->timer);
     if (c->tls_failed.rc) {
-        failed(c, false, TW__STATUS__STATUS_FAILED_PRECONDITION, tw_err_format(&c->tls_failed, text, sizeof text), 0);
+        failed(c, false, TW__STATUS__STATUS_FAILED_PRECONDITION,
+               tw_err_format(&c->tls_failed, text, sizeof text), 0);
     } else if (c->dial_error) {
         rpc_tls_session_free(session);
         if (c->dialer)

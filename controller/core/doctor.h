@@ -25,6 +25,11 @@ struct doctor_refusal {
     int64_t last_ns;
 };
 
+/* What was more than it takes, in the last ten minutes, and was told to come again. */
+struct doctor_too_much {
+    uint64_t requests, queries, calls, batches; /* HTTP; to the database; of operators; summaries of agents */
+};
+
 struct doctor_controller {
     const char *version;
     const char *const *problems; /* what makes it not ready */
@@ -32,11 +37,12 @@ struct doctor_controller {
     bool disk_known;
     uint64_t disk_free, disk_size; /* octets, where the database is */
     uint64_t database;             /* octets */
-    uint64_t queued_rows, max_rows;
+    uint64_t queued_rows, max_rows; /* max_rows: as many as should wait, at most */
     const char *reload_error;      /* why it goes on with what a file said before; "" or NULL: nothing */
     const char *restart_needed;    /* options that wait for a restart; "" or NULL: none */
     const struct doctor_refusal *refused;
     size_t n_refused;
+    struct doctor_too_much too_much;
 };
 
 struct doctor_mesh {

@@ -68,8 +68,8 @@ bool check_queue(struct doctor_exam *e)
 
     if (!c->max_rows || c->queued_rows <= c->max_rows / 2)
         return false;
-    doctor_find(e, "%" PRIu64 " summaries wait to be stored, room is for %" PRIu64, c->queued_rows,
-                c->max_rows);
+    doctor_find(e, "%" PRIu64 " summaries wait to be stored, at most %" PRIu64 " should", c->queued_rows,
+                   c->max_rows);
     return true;
 }
 
@@ -88,6 +88,19 @@ bool check_refused_connections(struct doctor_exam *e)
         found = true;
     }
     return found;
+}
+
+bool check_too_much(struct doctor_exam *e)
+{
+    const struct doctor_too_much *t = &e->facts->controller.too_much;
+
+    if (!t->requests && !t->queries && !t->calls && !t->batches)
+        return false;
+    doctor_find(e,
+                "refused in the last ten minutes for being too many: %" PRIu64 " HTTP requests, %" PRIu64
+                " queries, %" PRIu64 " calls of operators, %" PRIu64 " batches of results",
+                t->requests, t->queries, t->calls, t->batches);
+    return true;
 }
 
 /* Found if there is a text. */

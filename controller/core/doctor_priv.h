@@ -27,6 +27,7 @@ bool check_disk(struct doctor_exam *e);
 bool check_disk_filling(struct doctor_exam *e);
 bool check_queue(struct doctor_exam *e);
 bool check_refused_connections(struct doctor_exam *e);
+bool check_too_much(struct doctor_exam *e);
 bool check_controller_reload(struct doctor_exam *e);
 bool check_controller_restart(struct doctor_exam *e);
 bool check_controller_clock(struct doctor_exam *e);

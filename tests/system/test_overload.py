@@ -147,6 +147,8 @@ def test_http(build):
         w.judge(before)
         wait(f"{count[503]} refusals to be counted", lambda: told(c, m, ("twamp_http_busy_total{", "twamp_reader_refused_total")) == count[503])
         expect(metrics(c)["twamp_http_open_requests"] <= 2, "requests are left")
+        found = [f for f in json.loads(c.ctl_run("doctor", "-o", "json")[1])["findings"] if f["id"] == "too-much-asked"]
+        expect(len(found) == 1 and "HTTP requests" in found[0]["observed"], f"doctor does not tell that {count[503]} were refused: {found}")
         after, _, rate = load(["127.0.0.1"], 8, 1)
         expect(set(after) == {200}, f"afterwards: {after}")
 

@@ -27,6 +27,7 @@ from rig import SQLITE, Shim  # noqa: E402
 ALONE = True  # it uses ports of the host itself
 
 AGENTS, DEGREE, RUDE = 8, 7, 2
+KEEP = 8000               # under way while what is sustained is measured
 QUEUE, EACH = 32768, 4096 # summaries that the writer's queue may have; of one agent
 FSYNC_S = 0.5             # each; a commit of 1,000 summaries needs one, and so does a slice of the roll-up behind it
 TIMES = 5                 # of what is sustainable
@@ -207,7 +208,7 @@ def test_ingest(build):
 
 def under_pressure(c, running, load, log):
     c.slow()
-    load.tell("keep 8000")
+    load.tell(f"keep {KEEP}")
     time.sleep(2)
     sustained = load.pace(MEASURE_S)
     load.tell("rate 0")

@@ -157,6 +157,7 @@ static const struct doctor_refusal refused_lately[] = { { "192.0.2.7", "", "the 
                                    refused_long_ago[] = { { "192.0.2.7", "", "the client's certificate expired at 2026", 4,
                                                             NOW - 3600 * TW_NS_PER_S } };
 FAULT(refused, t->f.controller.refused = refused_lately; t->f.controller.n_refused = 1;)
+FAULT(too_much, t->f.controller.too_much.requests = 7; t->f.controller.too_much.batches = 40;)
 FAULT(refused_once, t->f.controller.refused = refused_long_ago; t->f.controller.n_refused = 1;)
 FAULT(our_clock, for (size_t i = 0; i < AGENTS; i++) t->agents[i].clock_ahead_ns = -3600 * TW_NS_PER_S;)
 FAULT(unknown_names, t->mesh.unresolved = 2;)
@@ -287,6 +288,7 @@ static const struct {
     { own_config, "controller-config-error", "controller", "controller.yaml:3: budget-pairs" },
     { own_restart, "controller-restart-needed", "controller", "native-buckets" },
     { own_files_well, NULL, NULL, NULL },
+    { too_much, "too-much-asked", "controller", "7 HTTP requests, 0 queries, 0 calls of operators, 40 batches of results" },
     { refused, "connections-refused", "controller", "192.0.2.7: the client's certificate expired at 2026 (4 times, the last 5 s ago)" },
     { refused_once, NULL, NULL, NULL },
     { our_clock, "controller-clock", "controller", "3600.0 s ahead of the clocks of 4 of 4" },
