@@ -14,6 +14,7 @@ export interface Health {
   started: Time;
   clock: Clock;
   spool_summaries: number;
+  spool_backlog: number;
   spool_bytes: number;
   spool_dropped: number;
   sessions: number;

@@ -91,6 +91,7 @@ function Results({ a }: { a: Agent }) {
       title="Results"
       rows={[
         ['Waiting in its spool', plural(health(a, 'spool_summaries') ?? 0, 'summary', 'summaries')],
+        ['Of these a backlog', nonzero(a, 'spool_backlog'), 'of a time without the controller, or of one that took less than came: sent beside what is fresh'],
         ['Spool on disk', mib(health(a, 'spool_bytes'))],
         ['Dropped by the spool', counted(a, 'spool_dropped'), 'since the agent was started'],
         ['Refused by the controller', counted(a, 'results_refused')],

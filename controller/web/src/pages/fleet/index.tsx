@@ -88,6 +88,7 @@ const columns: readonly Column<Agent>[] = [
   },
   { key: 'pairs', title: 'Pairs', num: true, sort: (a) => a.pairs, cell: (a) => a.pairs },
   { key: 'spool', title: 'Spool', hint: 'summaries that wait to be taken', num: true, sort: (a) => a.health?.spool_summaries ?? null, cell: (a) => a.health?.spool_summaries ?? '-' },
+  { key: 'backlog', title: 'Backlog', hint: 'of the spool: what waited for the controller, and is sent beside what is fresh', num: true, sort: (a) => a.health?.spool_backlog ?? null, cell: (a) => a.health?.spool_backlog || '-' },
   { key: 'dropped', title: 'Dropped', hint: 'summaries that its spool had to drop since it was started', num: true, sort: (a) => a.health?.spool_dropped ?? null, cell: (a) => a.health?.spool_dropped ?? '-' },
   { key: 'software', title: 'Version', sort: (a) => a.software, cell: (a) => a.software.replace(/^twamp-agent /, '') || '-' },
 ];
