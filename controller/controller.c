@@ -35,6 +35,7 @@
 
 #define READER_JOBS 64
 #define RETAIN_EVERY_NS (3600 * TW_NS_PER_S)
+#define RETAIN_WAIT_NS (2 * TW_NS_PER_S) /* until there are results to tell the time by */
 #define DAY_NS (86400 * TW_NS_PER_S)
 
 /* ---- Retention: what is kept no more goes, a step in each commit ---- */
@@ -100,6 +101,15 @@ static void add_mesh(struct retain_job *r, const struct mesh_state *m)
     r->r.n_meshes++;
 }
 
+/* A clock that is years ahead, as after a host's battery was empty, must not cost the history: what is old is
+ * so by the newest result, too, which has the time of an agent. While nothing comes, nothing goes. */
+static int64_t retain_now_ns(const struct controller *c)
+{
+    int64_t now_ns = tw_wall_now().ns, most_ns = c->newest_ns + DAY_NS;
+
+    return now_ns < most_ns ? now_ns : most_ns;
+}
+
 static struct retain_job *retain_job_new(struct controller *c)
 {
     struct retain_job *r = calloc(1, sizeof *r);
@@ -117,7 +127,7 @@ static struct retain_job *retain_job_new(struct controller *c)
     }
     for (const struct mesh_state *m = c->inv.meshes; m; m = m->hh.next)
         add_mesh(r, m);
-    r->r.now_ns = tw_wall_now().ns;
+    r->r.now_ns = retain_now_ns(c);
     r->r.keep = c->keep;
     r->r.meshes = r->meshes;
     r->history_before_ns = r->r.now_ns - c->history_ns;
@@ -128,11 +138,12 @@ static struct retain_job *retain_job_new(struct controller *c)
 static void retain(struct loop_timer *t)
 {
     struct controller *c = t->ctx;
-    struct retain_job *r = retain_job_new(c);
+    struct retain_job *r = c->newest_ns ? retain_job_new(c) : NULL;
+    int64_t wait_ns = c->newest_ns ? RETAIN_EVERY_NS : RETAIN_WAIT_NS;
 
     if (r && writer_submit(c->writer, &r->job) != TW_OK)
         retain_free(r);
-    if (loop_timer_set(c->loop, t, (struct tw_mono){ tw_mono_now().ns + RETAIN_EVERY_NS }) != TW_OK)
+    if (loop_timer_set(c->loop, t, (struct tw_mono){ tw_mono_now().ns + wait_ns }) != TW_OK)
         log_error("no memory for the retention timer: old summaries stay until a restart");
 }
 

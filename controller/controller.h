@@ -78,6 +78,7 @@ struct controller {
     bool auto_approve, http_write, open_metrics;
     struct store_keep keep;
     int64_t history_ns, audit_ns;
+    int64_t newest_ns; /* end of the newest result taken since the start; 0: none yet */
     struct budget_limits budgets;
     struct loop_timer retention;
 };

@@ -340,6 +340,8 @@ static void judge_rows(struct ingest *in, struct agent *a, struct ingest_batch *
     for (size_t i = 0; i < b->n; i++) {
         b->refused[i] = (uint8_t)judge_row(in, a, b, i, now_ns);
         refused += b->refused[i] != INGEST_ROW_OK;
+        if (b->refused[i] == INGEST_ROW_OK && b->rows[i].end_ns > in->c->newest_ns)
+            in->c->newest_ns = b->rows[i].end_ns;
     }
     if (refused && log_limit_ok(&in->refused_log, tw_mono_now().ns, &held))
         log_warn("rows refused: not this agent's pairs, or their time cannot be right",

@@ -62,6 +62,7 @@ SCENARIOS = {
     "a thousand agents at once": "herd.return",
     "everything of FAULTS, over connections and processes": "faults.processes_and_network",
     "everything of FAULTS, over what a host runs out of": "faults.host",
+    "the controller's clock a month ahead": "wallclock.a_month_ahead",
     "this table": "faults.table",
 }
 Step = collections.namedtuple("Step", "gap fault who hold")
