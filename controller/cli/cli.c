@@ -100,6 +100,12 @@ enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage
     return code ? cli_fail(code, "%s", err.text) : CLI_OK;
 }
 
+void cli_begin(struct cli *c, const char *method, const ProtobufCMessage *request)
+{
+    if (c->ctl)
+        ctl_begin(c->ctl, method, request);
+}
+
 void cli_free_reply(ProtobufCMessage *m)
 {
     if (m)

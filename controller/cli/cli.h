@@ -145,6 +145,8 @@ enum cli_exit cli_confirm(const struct cli *c, const char *verb, const char *bef
 enum cli_exit cli_connect(struct cli *c);
 /* The same, for commands that have something to end when a signal comes. */
 enum cli_exit cli_connect_catching(struct cli *c);
+/* Sends what the next cli_call() must then ask for: ctl_begin(). A failure is that one's. */
+void cli_begin(struct cli *c, const char *method, const ProtobufCMessage *request);
 /* Calls the controller, connecting first if need be; on a failure says so. *ret is freed with
  * cli_free_reply(). */
 enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,

@@ -140,51 +140,56 @@ static enum cli_exit print_whole(struct cli *c, Tw__ReportReply *reply)
 
 struct pages {
     struct paging p; /* first */
-    Tw__PairFilter rq;
-    bool old; /* the controller is from before there were pages, and nothing has been printed */
+    uint32_t first;  /* pair of this page */
+    bool old;        /* the controller is from before there were pages, and nothing has been printed */
 };
 
-static enum cli_exit print_page(struct pages *p, const Tw__ReportReply *reply)
-{
-    if (reply->truncated && reply->next <= p->rq.skip)
-        return cli_fail(CLI_FAILED, "pair number %u has more flows than an answer holds", p->rq.skip);
-    if (p->rq.flows && !reply->flows)
-        return cli_fail(CLI_FAILED, "this controller is too old for --flows: it only has pairs as a whole");
-    return decode_and_print(p->p.c, reply);
-}
-
-static enum cli_exit page(struct paging *paging)
+/* The same span for all pages. */
+static void turn(struct paging *paging, const ProtobufCMessage *m)
 {
     struct pages *p = (struct pages *)paging;
-    ProtobufCMessage *m = NULL;
-    enum cli_exit code = cli_call(p->p.c, "Report", &p->rq.base, &m);
     const Tw__ReportReply *reply = (const Tw__ReportReply *)m;
 
-    p->p.more = false;
-    if (code)
-        return code;
+    p->first = p->p.rq.skip;
     p->old = reply->truncated && !reply->next;
-    if (!p->old)
-        code = print_page(p, reply);
-    p->p.more = reply->truncated && !p->old;
-    p->rq.skip = reply->next;
-    if (!p->rq.latest) { /* the same span for all pages */
-        p->rq.from_ns = reply->from_ns;
-        p->rq.to_ns = reply->to_ns;
-    }
+    p->p.more = reply->truncated && reply->next > p->first;
+    p->p.rq.skip = reply->next;
+    if (p->p.rq.latest)
+        return;
+    p->p.rq.from_ns = reply->from_ns;
+    p->p.rq.to_ns = reply->to_ns;
+}
+
+static enum cli_exit print_page(struct paging *paging, const ProtobufCMessage *m)
+{
+    struct pages *p = (struct pages *)paging;
+    const Tw__ReportReply *reply = (const Tw__ReportReply *)m;
+    enum cli_exit code;
+
+    if (p->old)
+        return CLI_OK;
+    if (reply->truncated && !p->p.more)
+        return cli_fail(CLI_FAILED, "pair number %u has more flows than an answer holds", p->first);
+    if (p->p.rq.flows && !reply->flows)
+        return cli_fail(CLI_FAILED, "this controller is too old for --flows: it only has pairs as a whole");
+    code = decode_and_print(p->p.c, reply);
     if (p->p.more)
-        progress_say(&p->p.progress, p->rq.skip, 0, "%u pairs", p->rq.skip);
-    cli_free_reply(m);
+        progress_say(&p->p.progress, p->p.rq.skip, 0, "%u pairs", p->p.rq.skip);
     return code;
 }
 
 static enum cli_exit by_pages(struct cli *c, const Tw__PairFilter *filter, bool *ret_old)
 {
-    struct pages p = { .rq = *filter };
+    struct pages p = { .p = { .c = c,
+                              .method = "Report",
+                              .work = "report",
+                              .rq = *filter,
+                              .turn = turn,
+                              .print = print_page } };
     enum cli_exit code;
 
-    p.rq.limit = PAGE_PAIRS;
-    code = paging_run(&p.p, c, "report", page);
+    p.p.rq.limit = PAGE_PAIRS;
+    code = paging_run(&p.p);
     *ret_old = p.old;
     return code;
 }

@@ -129,9 +129,10 @@ static void say_more(uint64_t n)
 /* ---- Page by page ---- */
 
 struct pages {
-    struct paging p; /* first */
-    Tw__PairFilter rq;
+    struct paging p;   /* first */
     uint64_t n, limit; /* rows; 0: all */
+    size_t print_rows; /* of this page */
+    bool cut;          /* there are more that will not come */
 };
 
 static const Tw__PairInfo *last_pair(const Tw__ResultsReply *reply)
@@ -149,53 +150,56 @@ static void say_progress(struct pages *p, const Tw__ResultsReply *reply)
                      (unsigned long long)p->n, pair->source, pair->target, out_time(reply->next_ns, at));
 }
 
-/* As rows, or as text that is lines already: then only the heading is ours. */
-static enum cli_exit print_page(struct pages *p, const Tw__ResultsReply *reply, size_t n)
+/* A controller from before there were pages has more without saying where. */
+static void turn(struct paging *paging, const ProtobufCMessage *m)
 {
-    enum cli_exit code = print_rows(p->p.c, reply, n);
+    struct pages *p = (struct pages *)paging;
+    const Tw__ResultsReply *reply = (const Tw__ResultsReply *)m;
+    uint64_t room = p->limit - p->n;
+    bool more;
+
+    p->print_rows = p->limit && reply->n_rows > room ? (size_t)room : reply->n_rows;
+    p->n += p->print_rows + reply->page_rows;
+    more = reply->truncated || p->print_rows < reply->n_rows;
+    p->cut = more && (!reply->next_pair || (p->limit && p->n == p->limit));
+    p->p.more = more && !p->cut;
+    p->p.rq.page_pair = reply->next_pair;
+    p->p.rq.page_ns = reply->next_ns;
+}
+
+/* As rows, or as text that is lines already: then only the heading is ours. */
+static enum cli_exit print_page(struct paging *paging, const ProtobufCMessage *m)
+{
+    struct pages *p = (struct pages *)paging;
+    const Tw__ResultsReply *reply = (const Tw__ResultsReply *)m;
+    enum cli_exit code = print_rows(p->p.c, reply, p->print_rows);
 
     if (!code && reply->page_text.len)
         fwrite(reply->page_text.data, 1, reply->page_text.len, stdout);
-    p->n += n + reply->page_rows;
-    return code;
-}
-
-static enum cli_exit page(struct paging *paging)
-{
-    struct pages *p = (struct pages *)paging;
-    ProtobufCMessage *m = NULL;
-    enum cli_exit code = cli_call(p->p.c, "Results", &p->rq.base, &m);
-    const Tw__ResultsReply *reply = (const Tw__ResultsReply *)m;
-    size_t n;
-
-    if (code)
-        return code;
-    n = p->limit && reply->n_rows > p->limit - p->n ? (size_t)(p->limit - p->n) : reply->n_rows;
-    p->p.more = reply->truncated || n < reply->n_rows;
-    code = print_page(p, reply, n);
-    if (p->p.more && (!reply->next_pair || (p->limit && p->n == p->limit))) {
-        say_more(p->n); /* also of a controller from before there were pages */
-        p->p.more = false;
-    }
+    if (p->cut)
+        say_more(p->n);
     say_progress(p, reply);
-    p->rq.page_pair = reply->next_pair;
-    p->rq.page_ns = reply->next_ns;
-    cli_free_reply(m);
     return code;
 }
 
 /* The same span for all of them. */
 static enum cli_exit by_pages(struct cli *c, const Tw__PairFilter *filter)
 {
-    struct pages p = { .rq = *filter, .limit = filter->limit };
+    struct pages p = { .p = { .c = c,
+                              .method = "Results",
+                              .work = "results",
+                              .rq = *filter,
+                              .turn = turn,
+                              .print = print_page },
+                       .limit = filter->limit };
 
-    p.rq.paged = true;
-    p.rq.limit = 0;
+    p.p.rq.paged = true;
+    p.p.rq.limit = 0;
     if (!p.limit) /* else the last page is cut between rows */
-        p.rq.page_form = (char *)(c->opt.output == FORMAT_CSV ? "csv" : "ndjson");
-    if (!p.rq.to_ns)
-        p.rq.to_ns = c->wall_ns();
-    return paging_run(&p.p, c, "results", page);
+        p.p.rq.page_form = (char *)(c->opt.output == FORMAT_CSV ? "csv" : "ndjson");
+    if (!p.p.rq.to_ns)
+        p.p.rq.to_ns = c->wall_ns();
+    return paging_run(&p.p);
 }
 
 static enum cli_exit at_once(struct cli *c, const Tw__PairFilter *filter)

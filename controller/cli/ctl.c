@@ -31,6 +31,7 @@ struct ctl {
     int64_t timeout_ns;
     bool settled; /* what is waited for has come, or will not */
     bool interrupted;
+    bool begun; /* a call: ctl_begin() */
 
     Tw__Status status; /* of the last call or connection */
     bool answered;     /* it is the controller's own answer */
@@ -398,30 +399,97 @@ static enum cli_exit explain(struct ctl *c, const char *method, struct ctl_error
     }
 }
 
-/* Called once. */
-static enum cli_exit call_once(struct ctl *c, const char *method, const ProtobufCMessage *request,
-                               ProtobufCMessage **ret, struct ctl_error *err)
+static void on_caught_up(struct loop_task *t)
 {
-    enum cli_exit code = ctl_connect(c, err);
-    enum tw_rc rc;
+    *(bool *)t->ctx = true;
+}
 
+/* What happened while nobody ran the loop, such as the end of the connection; and its clock is right again,
+ * by which deadlines are set. */
+static void catch_up(struct ctl *c)
+{
+    bool done = false;
+    struct loop_task t = { .fn = on_caught_up, .ctx = &done };
+
+    loop_post(c->loop, &t);
+    loop_run_until(c->loop, &done, TW_MONO_NEVER);
+    loop_unpost(c->loop, &t);
+}
+
+static enum cli_exit begin(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                           struct ctl_error *err)
+{
+    enum cli_exit code;
+
+    catch_up(c);
+    code = ctl_connect(c, err);
     c->retry_ms = 0;
     if (code)
         return code;
     c->settled = c->interrupted;
+    c->answered = false;
     c->reply = NULL;
     invoke(c, method, request);
-    rc = wait_until_settled(c, c->timeout_ns + GRACE_NS);
+    return CLI_OK;
+}
+
+/* The call is given up, and so is its answer. */
+static void give_up(struct ctl *c)
+{
+    disconnect(c);
+    if (c->reply)
+        protobuf_c_message_free_unpacked(c->reply, NULL);
+    c->reply = NULL;
+}
+
+static enum cli_exit finish(struct ctl *c, const char *method, ProtobufCMessage **ret, struct ctl_error *err)
+{
+    enum tw_rc rc = wait_until_settled(c, c->timeout_ns + GRACE_NS);
+
     if (c->reply) {
         *ret = c->reply;
+        c->reply = NULL;
         return CLI_OK;
     }
     if (rc == TW_OK && !c->interrupted)
         return explain(c, method, err);
-    disconnect(c); /* the call is given up, and so is its answer */
-    if (c->reply)
-        protobuf_c_message_free_unpacked(c->reply, NULL);
+    give_up(c);
     return c->interrupted ? interrupted(err) : timed_out(c, "answer", err);
+}
+
+/* Called once. */
+static enum cli_exit call_once(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                               ProtobufCMessage **ret, struct ctl_error *err)
+{
+    enum cli_exit code = begin(c, method, request, err);
+
+    return code ? code : finish(c, method, ret, err);
+}
+
+void ctl_begin(struct ctl *c, const char *method, const ProtobufCMessage *request)
+{
+    struct ctl_error err;
+
+    assert(!c->begun);
+    c->begun = begin(c, method, request, &err) == CLI_OK;
+}
+
+void ctl_give_up(struct ctl *c)
+{
+    if (c->begun)
+        give_up(c);
+    c->begun = false;
+}
+
+/* The answer of one that was begun. Its deadline may have passed, or the connection ended, only because we
+ * were busy for so long. */
+static enum cli_exit call_begun(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                                ProtobufCMessage **ret, struct ctl_error *err)
+{
+    enum cli_exit code = finish(c, method, ret, err);
+
+    c->begun = false;
+    return code == CLI_OK || c->answered || c->interrupted ? code : call_once(c, method, request, ret, err);
 }
 
 /* As it was told, and longer each time: many may have been told the same. */
@@ -439,7 +507,8 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
                        ProtobufCMessage **ret, struct ctl_error *err)
 {
     int64_t until_ns = tw_mono_now().ns + c->timeout_ns, wait_ns;
-    enum cli_exit code = call_once(c, method, request, ret, err);
+    enum cli_exit code =
+        c->begun ? call_begun(c, method, request, ret, err) : call_once(c, method, request, ret, err);
 
     for (unsigned tries = 0; code != CLI_OK && c->retry_ms && tries < RETRIES && !c->interrupted; tries++) {
         wait_ns = retry_after_ns(c, tries);

@@ -42,6 +42,12 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err);
  * method's own, the next call connects anew. */
 enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *request,
                        ProtobufCMessage **ret, struct ctl_error *err);
+/* Sends a call that changes nothing, and does not wait: the next ctl_call() must be the same, and gets its
+ * answer, or calls anew if it came to nothing. So there is time for other things while the controller works.
+ * At most one. */
+void ctl_begin(struct ctl *c, const char *method, const ProtobufCMessage *request);
+/* There will be no such ctl_call(). No effect unless one was begun. */
+void ctl_give_up(struct ctl *c);
 /* Runs the loop for a while; ends early when a signal came. */
 void ctl_pause(struct ctl *c, int64_t ns);
 bool ctl_interrupted(const struct ctl *c);

@@ -66,6 +66,9 @@ struct fake {
     char doctor_asked[256];
     unsigned pages;    /* of results that are still to come; 0: all in one */
     bool page_texts;   /* results come as text where they are asked for as such */
+    const char *long_text; /* each of three pages, which may be asked for again */
+    bool asked_again;      /* for the page behind the first one */
+    int out_fd;            /* what twampctl prints goes there; 0: into a file */
     bool report_pages; /* each answer has one pair */
     bool old;         /* a controller from before lists had pages */
     char select[128]; /* of the last AgentList */
@@ -809,6 +812,19 @@ static Tw__PairInfo *pair(const char *class_name, const char *source, const char
     return p;
 }
 
+/* The number of the page stands for the pair. */
+static void long_page(const Tw__PairFilter *rq, Tw__ResultsReply_Closure closure, void *data)
+{
+    Tw__ResultsReply reply = TW__RESULTS_REPLY__INIT;
+
+    fake->asked_again |= rq->page_pair == 1;
+    reply.truncated = rq->page_pair < 2;
+    reply.next_pair = reply.truncated ? rq->page_pair + 1 : 0;
+    reply.page_rows = 1;
+    reply.page_text = (ProtobufCBinaryData){ strlen(fake->long_text), (uint8_t *)fake->long_text };
+    closure(&reply, data);
+}
+
 static void fake_results(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__ResultsReply_Closure closure,
                          void *data)
 {
@@ -818,6 +834,10 @@ static void fake_results(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Res
 
     (void)s;
     keep_filter(rq);
+    if (fake->long_text) {
+        long_page(rq, closure, data);
+        return;
+    }
     arena_reset(fake->arena);
     make_summary(&sum, 1);
     sum.host_drops = 2;
@@ -1863,7 +1883,7 @@ static inline void read_out(struct fake *f, const char *name, char *buf, size_t 
 static inline void become_child(struct fake *f, char **argv)
 {
     dup2(open_in(f, "in", O_RDONLY), 0);
-    dup2(open_in(f, "out", O_WRONLY | O_CREAT | O_TRUNC), 1);
+    dup2(f->out_fd ? f->out_fd : open_in(f, "out", O_WRONLY | O_CREAT | O_TRUNC), 1);
     dup2(open_in(f, "err", O_WRONLY | O_CREAT | O_TRUNC), 2);
     unsetenv("TWAMPCTL_OUTPUT");
     unsetenv("TWAMPCTL_TIMEOUT");
@@ -1902,8 +1922,8 @@ static inline int serve(struct fake *f, pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-/* Runs "twampctl WORDS" with the text as standard input; words are parted by blanks. */
-static inline void run_ctl(struct fake *f, const char *words, const char *input, struct run *ret)
+/* Starts "twampctl WORDS" with the text as standard input; words are parted by blanks. */
+static inline pid_t start_ctl(struct fake *f, const char *words, const char *input)
 {
     char copy[512], *argv[MAX_ARGS] = { (char *)"twampctl", (char *)"--child" }, *save = NULL;
     int argc = 2;
@@ -1917,7 +1937,12 @@ static inline void run_ctl(struct fake *f, const char *words, const char *input,
     pid = fork();
     if (!pid)
         become_child(f, argv);
-    ret->code = serve(f, pid);
+    return pid;
+}
+
+static inline void run_ctl(struct fake *f, const char *words, const char *input, struct run *ret)
+{
+    ret->code = serve(f, start_ctl(f, words, input));
     read_out(f, "out", ret->out, sizeof ret->out);
     read_out(f, "err", ret->err, sizeof ret->err);
 }
