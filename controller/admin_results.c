@@ -387,7 +387,8 @@ void admin_report(Tw__Admin_Service *service, const Tw__PairFilter *rq, Tw__Repo
     call = malloc(sizeof *call);
     if (call)
         *call = (struct report_call){ c, f, closure, closure_data };
-    rc = call ? report_run(&c->inv, c->readers, &f, tw_wall_now().ns, report_done, call) : TW_ENOMEM;
+    rc = call ? report_run(&c->inv, admin_pair_lists(c), c->readers, &f, tw_wall_now().ns, report_done, call)
+              : TW_ENOMEM;
     if (rc == TW_OK)
         return;
     free(call);

@@ -75,20 +75,29 @@ static size_t place(const struct pair_list *p, uint64_t id)
     return at;
 }
 
-enum tw_rc pair_lists_get(struct pair_lists *l, const struct inventory *inv, const struct report_filter *f,
-                          uint64_t from, struct tw_mono now, const struct pair_list **ret, size_t *ret_at)
+static struct pair_list *recall(struct pair_lists *l, const struct report_filter *f, struct tw_mono now)
 {
-    struct pair_list *p;
-    size_t at = 0;
-
     for (unsigned i = 0; i < PAIR_LISTS_MAX; i++)
         if (l->v[i].ids && now.ns - l->v[i].used_ns > PAIR_LISTS_NS)
             clear(&l->v[i]);
-    p = from ? find(l, f) : NULL;
-    if (p)
-        at = place(p, from);
-    if (!p || at == p->n) { /* another list of the same filter may have been begun meanwhile */
-        enum tw_rc rc = fill(p = take_place(l, f), inv, f);
+    return find(l, f);
+}
+
+static enum tw_rc select_anew(struct pair_lists *l, const struct inventory *inv,
+                              const struct report_filter *f, struct pair_list **ret)
+{
+    *ret = take_place(l, f);
+    return fill(*ret, inv, f);
+}
+
+enum tw_rc pair_lists_get(struct pair_lists *l, const struct inventory *inv, const struct report_filter *f,
+                          uint64_t from, struct tw_mono now, const struct pair_list **ret, size_t *ret_at)
+{
+    struct pair_list *p = recall(l, f, now);
+    size_t at = from && p ? place(p, from) : 0;
+
+    if (!from || !p || at == p->n) { /* another list of the same filter may have been begun meanwhile */
+        enum tw_rc rc = select_anew(l, inv, f, &p);
 
         if (rc)
             return rc;
@@ -99,5 +108,19 @@ enum tw_rc pair_lists_get(struct pair_lists *l, const struct inventory *inv, con
         return TW_ENOENT;
     *ret = p;
     *ret_at = at;
+    return TW_OK;
+}
+
+enum tw_rc pair_lists_get_from(struct pair_lists *l, const struct inventory *inv,
+                               const struct report_filter *f, size_t skip, struct tw_mono now,
+                               const struct pair_list **ret)
+{
+    struct pair_list *p = recall(l, f, now);
+    enum tw_rc rc = skip && p ? TW_OK : select_anew(l, inv, f, &p);
+
+    if (rc)
+        return rc;
+    p->used_ns = now.ns;
+    *ret = p;
     return TW_OK;
 }

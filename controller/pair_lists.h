@@ -22,6 +22,10 @@ struct pair_lists {
  * the place of that pair. Valid until the next call. TW_ENOENT: the pair is not in it. TW_ENOMEM, TW_EINVAL as report_select(). */
 enum tw_rc pair_lists_get(struct pair_lists *l, const struct inventory *inv, const struct report_filter *f, uint64_t from,
                           struct tw_mono now, const struct pair_list **ret, size_t *ret_at);
+/* The same for who counts: from number `skip` on of what the list has. */
+enum tw_rc pair_lists_get_from(struct pair_lists *l, const struct inventory *inv,
+                               const struct report_filter *f, size_t skip, struct tw_mono now,
+                               const struct pair_list **ret);
 void pair_lists_clear(struct pair_lists *l);
 
 #endif

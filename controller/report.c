@@ -2,6 +2,8 @@
 #include "controller/report_group.h"
 #include <stdlib.h>
 #include <string.h>
+#include "common/net/now.h"
+#include "controller/pair_lists.h"
 
 /* ---- Selection: loop thread ---- */
 
@@ -500,22 +502,64 @@ static enum tw_rc take_some(struct report_job *j, const struct inventory *inv, c
     return TW_OK;
 }
 
-static enum tw_rc take_pairs(struct report_job *j, const struct inventory *inv)
+/* The pairs of a page, and how many there are in all. */
+struct page {
+    const struct pair **v; /* malloc'ed */
+    size_t first, n, all;
+};
+
+static void cut(struct page *p, size_t skip, size_t limit, size_t all)
 {
-    bool all = j->by != REPORT_BY_PAIR || *j->f.sort_by; /* the limit is for pairs that are shown */
-    size_t limit = all ? REPORT_LIMIT_MAX : j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT, n, skip;
-    const struct pair **v;
-    enum tw_rc rc = report_select(inv, &j->f, &v, &n);
+    p->all = all;
+    p->first = skip < all ? skip : all;
+    p->n = all - p->first < limit ? all - p->first : limit;
+}
+
+static enum tw_rc page_of_list(struct report_job *j, struct inventory *inv, struct pair_lists *lists,
+                               struct page *p)
+{
+    const struct pair_list *list;
+    enum tw_rc rc = pair_lists_get_from(lists, inv, &j->f, j->f.skip, tw_mono_now(), &list);
 
     if (rc)
         return rc;
-    skip = all ? 0 : j->f.skip < n ? j->f.skip : n;
-    rc = take_some(j, inv, v + skip, skip, n - skip > limit ? limit : n - skip);
+    cut(p, j->f.skip, j->f.limit, list->n);
+    p->v = malloc((p->n + 1) * sizeof(*p->v));
+    if (!p->v)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < p->n; i++)
+        p->v[i] = inventory_pair(inv, list->ids[p->first + i]); /* pairs are never taken out */
+    return TW_OK;
+}
+
+static enum tw_rc page_of_all(struct report_job *j, const struct inventory *inv, size_t skip, size_t limit,
+                              struct page *p)
+{
+    size_t n;
+    enum tw_rc rc = report_select(inv, &j->f, &p->v, &n);
+
+    if (rc)
+        return rc;
+    cut(p, skip, limit, n);
+    memmove(p->v, p->v + p->first, p->n * sizeof(*p->v));
+    return TW_OK;
+}
+
+static enum tw_rc take_pairs(struct report_job *j, struct inventory *inv, struct pair_lists *lists)
+{
+    bool all = j->by != REPORT_BY_PAIR || *j->f.sort_by; /* the limit is for pairs that are shown */
+    size_t limit = all ? REPORT_LIMIT_MAX : j->f.limit ? j->f.limit : REPORT_LIMIT_DEFAULT;
+    struct page p = { .v = NULL };
+    enum tw_rc rc = lists && j->f.limit && !all ? page_of_list(j, inv, lists, &p)
+                                                : page_of_all(j, inv, all ? 0 : j->f.skip, limit, &p);
+
     if (!rc)
-        j->rep->truncated = n - skip > limit;
+        rc = take_some(j, inv, p.v, p.first, p.n);
+    if (!rc)
+        j->rep->truncated = p.first + p.n < p.all;
     if (!rc && j->rep->truncated && !all)
-        j->rep->next = (uint32_t)(skip + limit);
-    free(v);
+        j->rep->next = (uint32_t)(p.first + p.n);
+    free(p.v);
     return rc;
 }
 
@@ -534,9 +578,9 @@ static struct report_job *new_job(const struct report_filter *f, int64_t now_ns,
     return j;
 }
 
-enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f,
-                      int64_t now_ns, void (*done)(void *ctx, struct report *rep, const struct tw_err *err),
-                      void *ctx)
+enum tw_rc report_run(struct inventory *inv, struct pair_lists *lists, struct reader_pool *readers,
+                      const struct report_filter *f, int64_t now_ns,
+                      void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx)
 {
     struct report_job *j = new_job(f, now_ns, done, ctx);
     enum tw_rc rc;
@@ -552,7 +596,7 @@ enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const 
     if (!rc)
         rc = report_by_parse(j->f.group_by, &j->by, &j->label, NULL);
     if (!rc)
-        rc = take_pairs(j, inv);
+        rc = take_pairs(j, inv, lists);
     if (!rc)
         rc = reader_submit(readers, &j->job);
     if (rc)

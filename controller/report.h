@@ -9,6 +9,8 @@
 #include "controller/missing.h"
 #include "controller/reader.h"
 
+struct pair_lists;
+
 #define ONDEMAND_MESH "on-demand" /* reserved: the pairs of tests on demand */
 
 enum report_format { REPORT_JSON, REPORT_CSV, REPORT_NDJSON, REPORT_HTML };
@@ -126,11 +128,14 @@ enum tw_rc report_select(const struct inventory *inv, const struct report_filter
 /* The only one of these; those that are scheduled go before those that once were. NULL: *ret_n says how many there are. */
 const struct pair *report_one(const struct pair *const *v, size_t n, size_t *ret_n);
 
-/* Selects the pairs on the loop thread, reads on a reader, calls done on the loop thread. On an error rep is NULL. done owns
- * *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM, TW_EINVAL (report_filter_resolve()) at once: done is not called.
- * A pair that is not scheduled is left out when it has nothing to show: nothing expected and nothing stored in the span, or `latest`.
- * Completeness: min(1, stored / expected); unknown when nothing was expected. Sorting changes the order of pairs, or groups. */
-enum tw_rc report_run(struct inventory *inv, struct reader_pool *readers, const struct report_filter *f, int64_t now_ns,
+/* Selects the pairs on the loop thread, reads on a reader, calls done on the loop thread. On an error rep is
+ * NULL. done owns *rep and frees it with report_free(). TW_EBUSY, TW_ENOMEM, TW_EINVAL
+ * (report_filter_resolve()) at once: done is not called. A pair that is not scheduled is left out when it has
+ * nothing to show: nothing expected and nothing stored in the span, or `latest`. Completeness: min(1, stored
+ * / expected); unknown when nothing was expected. Sorting changes the order of pairs, or groups. lists: for
+ * who asks with `limit` and `skip` page by page; else NULL. */
+enum tw_rc report_run(struct inventory *inv, struct pair_lists *lists, struct reader_pool *readers,
+                      const struct report_filter *f, int64_t now_ns,
                       void (*done)(void *ctx, struct report *rep, const struct tw_err *err), void *ctx);
 /* The same of pairs that are given, in the order given, whatever the filter's names and limit say; for those that report many, some at a time. *f
  * is resolved, and neither groups, sorts nor compares. */

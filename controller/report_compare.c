@@ -95,7 +95,7 @@ static void on_now(void *ctx, struct report *rep, const struct tw_err *err)
     f.before_from_ns = f.before_to_ns = 0;
     f.sort_by[0] = '\0'; /* whoever is the worst now */
     f.top = 0;
-    rc = report_run(c->inv, c->readers, &f, c->now_ns, on_before, c);
+    rc = report_run(c->inv, NULL, c->readers, &f, c->now_ns, on_before, c);
     if (rc)
         fail(c, rc, NULL);
 }
@@ -113,7 +113,7 @@ enum tw_rc report_compare_run(struct inventory *inv, struct reader_pool *readers
         return TW_ENOMEM;
     *c = (struct compare){ inv, readers, *f, now_ns, NULL, done, ctx };
     first.before_from_ns = first.before_to_ns = 0;
-    rc = report_run(inv, readers, &first, now_ns, on_now, c);
+    rc = report_run(inv, NULL, readers, &first, now_ns, on_now, c);
     if (rc)
         free(c);
     return rc;

@@ -120,7 +120,7 @@ void http_report(void *ctx, struct http_req *rq)
     w = api_wait_new(c, rq, &f);
     if (!w)
         return;
-    rc = report_run(&c->inv, c->readers, &f, loop_now(c->loop).wall.ns, on_report, w);
+    rc = report_run(&c->inv, NULL, c->readers, &f, loop_now(c->loop).wall.ns, on_report, w);
     if (rc) {
         api_refuse(rq, rc, NULL);
         free(w);

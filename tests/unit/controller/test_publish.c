@@ -243,7 +243,7 @@ static void shows_what_the_report_says(void **state)
     publish_period(r, p, 1, r->start_ns - FX_PERIOD, NULL);
     publish_period(r, p, 0, r->start_ns, NULL);
     publish_period(r, p, 1, r->start_ns, NULL);
-    FX_OK(report_run(&r->f->inv, r->f->readers, &filter, tw_wall_now().ns, on_report, &g));
+    FX_OK(report_run(&r->f->inv, NULL, r->f->readers, &filter, tw_wall_now().ns, on_report, &g));
     fx_run_until(r->f, &g.done, "report");
     fx_same_view("live and stored", publish_view(p), &g.rep->pairs[0].view);
     text = page(r, "/metrics");

@@ -40,7 +40,7 @@ static struct report *run_report(struct fx *f, const struct report_filter *filte
 {
     struct got g = { 0 };
 
-    FX_OK(report_run(&f->inv, f->readers, filter, NOW, on_report, &g));
+    FX_OK(report_run(&f->inv, NULL, f->readers, filter, NOW, on_report, &g));
     fx_run_until(f, &g.done, "report");
     if (!g.rep)
         fail_msg("report: %s", g.err.text);
@@ -510,6 +510,48 @@ static void results_in_order_up_to_the_limit(void **state)
     fx_free(f);
 }
 
+/* Pages of a report are of the pairs that the first one found, though others are scheduled meanwhile. */
+static void pages_of_a_report_are_of_one_list(void **state)
+{
+    struct fx *f = fx_new(1, 10);
+    struct pair_lists lists = { 0 };
+    struct report_filter filter = { .from_ns = AT(0), .to_ns = AT(900), .limit = 2 };
+    char text[256] = "";
+    bool more = true;
+
+    (void)state;
+    for (char name[] = "d"; *name < 'i'; ++*name)
+        fx_pair(f, "m", "c", "ams", name, 1, AT(0));
+    while (more) {
+        struct got g = { 0 };
+
+        FX_OK(report_run(&f->inv, &lists, f->readers, &filter, NOW, on_report, &g));
+        fx_run_until(f, &g.done, "a page");
+        for (size_t i = 0; i < g.rep->n_pairs; i++)
+            strcat(strcat(text, g.rep->pairs[i].pair.target), " ");
+        strcat(text, "| ");
+        more = g.rep->truncated;
+        filter.skip = g.rep->next;
+        report_free(g.rep);
+        if (more)
+            fx_pair(f, "m", "c", "ams", filter.skip == 2 ? "a" : "b", 1, AT(0));
+    }
+    assert_string_equal(text, "d e | f g | h | ");
+    filter = (struct report_filter){ .from_ns = AT(0), .to_ns = AT(900), .limit = 1, .skip = 3 };
+    pair_lists_clear(&lists); /* or it was kept for too long: what matches now */
+    for (int i = 0; i < 2; i++) {
+        struct got g = { 0 };
+
+        FX_OK(report_run(&f->inv, i ? NULL : &lists, f->readers, &filter, NOW, on_report, &g));
+        fx_run_until(f, &g.done, "a page");
+        assert_string_equal(g.rep->pairs[0].pair.target, "e");
+        assert_int_equal(g.rep->next, 4);
+        report_free(g.rep);
+    }
+    pair_lists_clear(&lists);
+    fx_free(f);
+}
+
 /* Every bucket of thirty octaves on both sides of zero: no honest period is so wide. */
 static void widen(struct hist *h)
 {
@@ -684,11 +726,11 @@ static void busy_is_said_and_stopping_loses_nothing(void **state)
     FX_OK(reader_submit(f->readers, &b.job));
     while (!b.running)
         usleep(1000);
-    FX_OK(report_run(&f->inv, f->readers, &filter, NOW, on_report, &first));
+    FX_OK(report_run(&f->inv, NULL, f->readers, &filter, NOW, on_report, &first));
     FX_OK(results_run(&f->inv, NULL, f->readers, &filter, NOW, on_results, &second));
-    assert_int_equal(report_run(&f->inv, f->readers, &filter, NOW, on_report, &third), TW_EBUSY);
-    assert_int_equal(report_run(&f->inv, f->readers, &wrong, NOW, on_report, &third), TW_EINVAL);
-    assert_int_equal(report_run(&f->inv, f->readers, &hostile, NOW, on_report, &third), TW_EINVAL);
+    assert_int_equal(report_run(&f->inv, NULL, f->readers, &filter, NOW, on_report, &third), TW_EBUSY);
+    assert_int_equal(report_run(&f->inv, NULL, f->readers, &wrong, NOW, on_report, &third), TW_EINVAL);
+    assert_int_equal(report_run(&f->inv, NULL, f->readers, &hostile, NOW, on_report, &third), TW_EINVAL);
     assert_int_equal(reader_refused(f->readers), 1);
     pthread_mutex_unlock(&b.lock);
     reader_pool_stop(f->readers); /* the loop does not run */
@@ -837,6 +879,7 @@ int main(void)
         cmocka_unit_test(results_in_order_up_to_the_limit),
         cmocka_unit_test(results_are_bounded_in_memory),
         cmocka_unit_test(pages_of_text_are_all_rows_once),
+        cmocka_unit_test(pages_of_a_report_are_of_one_list),
         cmocka_unit_test(busy_is_said_and_stopping_loses_nothing),
     };
 

@@ -31,7 +31,7 @@ static struct report *run_report(struct fx *f, const struct report_filter *filte
 {
     struct got g = { 0 };
 
-    FX_OK(report_run(&f->inv, f->readers, filter, NOW, on_report, &g));
+    FX_OK(report_run(&f->inv, NULL, f->readers, filter, NOW, on_report, &g));
     fx_run_until(f, &g.done, "report");
     if (!g.rep)
         fail_msg("report: %s", g.err.text);
