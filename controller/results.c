@@ -1,5 +1,6 @@
 #include "controller/results.h"
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include "common/net/now.h"
 #include "controller/http/report_text.h"
@@ -150,6 +151,8 @@ static void begin_text(struct results_job *j)
     j->text.start_ns = INT64_MIN;
     j->text.to = open_memstream(&j->res->text, &j->res->text_len);
     j->rc = j->text.to ? TW_OK : TW_ENOMEM;
+    if (j->text.to)
+        __fsetlocking(j->text.to, FSETLOCKING_BYCALLER); /* it is nobody else's */
 }
 
 /* The pair has no more: what is written of it is whole, if it is not too long. */

@@ -1,5 +1,6 @@
 #include "controller/http/export.h"
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <utlist.h>
 #include "common/log.h"
@@ -109,6 +110,8 @@ static void begin_text(struct export *e)
     e->text = NULL;
     e->to = open_memstream(&e->text, &e->len);
     e->rc = e->to ? TW_OK : TW_ENOMEM;
+    if (e->to)
+        __fsetlocking(e->to, FSETLOCKING_BYCALLER); /* it is nobody else's */
 }
 
 static void end_text(struct export *e)

@@ -255,13 +255,20 @@ static void csv_changes(FILE *to, const struct stats_view *now, struct tw_num co
     }
 }
 
+static void csv_fields(FILE *to, const struct stats_view *v)
+{
+    for (size_t i = 0; i < stats_fields_n; i++) {
+        if (i)
+            putc(',', to);
+        csv_field(to, v, &stats_fields[i]);
+    }
+}
+
 /* From periods_expected on, but for what only pairs have. */
 static void csv_view(FILE *to, const struct stats_view *v)
 {
-    for (size_t i = 0; i < stats_fields_n; i++) {
-        putc(',', to);
-        csv_field(to, v, &stats_fields[i]);
-    }
+    putc(',', to);
+    csv_fields(to, v);
 }
 
 void report_csv_heading(FILE *to, const struct report *r, bool flows)
@@ -380,11 +387,38 @@ void summary_ndjson_row(FILE *to, const struct store_pair *pair, const struct tw
     print_item(summary_item(pair, s), to);
 }
 
+/* What comes before the numbers of a summary, in CSV and in twampctl's lines: name, how it is written, value. */
+#define SUMMARY_HEAD(X)                     \
+    X(mesh, text, pair->mesh)               \
+    X(class, text, pair->class_name)        \
+    X(source, text, pair->source)           \
+    X(target, text, pair->target)           \
+    X(flow, number, s->flow)                \
+    X(status, text, tw_status_name(s->status)) \
+    X(start_ns, time, s->start_ns)          \
+    X(end_ns, time, s->end_ns)              \
+    X(pair_id, number, pair->id)            \
+    X(generation, number, s->generation)    \
+    X(seq_first, number, s->seq_first)      \
+    X(test_id, number, s->test_id)
+
+static void csv_number(FILE *to, uint64_t v)
+{
+    char text[NUMTEXT_MAX];
+
+    fputs(numtext_u64(v, text), to);
+    putc(',', to);
+}
+
 void summary_csv_heading(FILE *to)
 {
-    fputs("mesh,class,source,target,flow,status,start_ns,end_ns,pair_id,generation,seq_first,test_id", to);
-    for (size_t i = 0; i < stats_fields_n; i++)
-        fprintf(to, ",%s", stats_fields[i].name);
+    const char *comma = "";
+
+#define NAME(name, as, value) fputs(#name ",", to);
+    SUMMARY_HEAD(NAME)
+#undef NAME
+    for (size_t i = 0; i < stats_fields_n; i++, comma = ",")
+        fprintf(to, "%s%s", comma, stats_fields[i].name);
     putc('\n', to);
 }
 
@@ -393,108 +427,134 @@ void summary_csv_row(FILE *to, const struct store_pair *pair, const struct tw_su
     struct stats_view view;
 
     stats_view(s, &view);
-    csv_text(to, pair->mesh);
-    csv_text(to, pair->class_name);
-    csv_text(to, pair->source);
-    csv_text(to, pair->target);
-    fprintf(to, "%u,%s,", s->flow, tw_status_name(s->status));
-    csv_time(to, s->start_ns);
-    csv_time(to, s->end_ns);
-    fprintf(to, "%" PRIu64 ",%" PRIu64 ",%u,%" PRIu64, pair->id, s->generation, s->seq_first, s->test_id);
-    csv_view(to, &view);
+#define VALUE(name, as, value) csv_##as(to, value);
+    SUMMARY_HEAD(VALUE)
+#undef VALUE
+    csv_fields(to, &view);
     putc('\n', to);
 }
 
 /* ---- As twampctl's lines ---- */
 
+/* A line has 130 names and numbers, and a million lines are soon asked for: stdio's way for each of them would cost more than all else. */
+struct line {
+    FILE *to;
+    size_t len;
+    char text[4096];
+};
+
+static void line_flush(struct line *l)
+{
+    fwrite(l->text, 1, l->len, l->to);
+    l->len = 0;
+}
+
+/* Pieces are short, but for texts that come character by character. */
+static void line_put(struct line *l, const char *piece, size_t len)
+{
+    if (len > sizeof l->text - l->len)
+        line_flush(l);
+    memcpy(l->text + l->len, piece, len);
+    l->len += len;
+}
+
+static void line_puts(struct line *l, const char *piece)
+{
+    line_put(l, piece, strlen(piece));
+}
+
 /* As cJSON escapes it. */
-static void line_escaped(FILE *to, unsigned char c)
+static void line_escaped(struct line *l, unsigned char c)
 {
     static const char short_of[] = "b\bf\fn\nr\rt\t\"\"\\\\";
-    const char *at = NULL;
+    char text[8] = { '\\' };
 
-    for (size_t i = 1; i < sizeof short_of && !at; i += 2)
-        at = short_of[i] == (char)c ? &short_of[i - 1] : NULL;
-    if (at)
-        fprintf(to, "\\%c", *at);
-    else
-        fprintf(to, "\\u%04x", c);
+    for (size_t i = 1; i < sizeof short_of && !text[1]; i += 2)
+        text[1] = short_of[i] == (char)c ? short_of[i - 1] : '\0';
+    if (!text[1])
+        snprintf(text, sizeof text, "\\u%04x", c);
+    line_puts(l, text);
 }
 
-/* Whatever comes next is not the first. */
-static void line_text(FILE *to, const char *name, const char *text)
+static void line_text(struct line *l, const char *text)
 {
-    fprintf(to, "\"%s\":", name);
     if (!*text) {
-        fputs("null,", to);
+        line_puts(l, "null");
         return;
     }
-    putc('"', to);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c < 32 || *c == '"' || *c == '\\')
-            line_escaped(to, *c);
+    line_put(l, "\"", 1);
+    for (const char *c = text; *c; c++) {
+        if ((unsigned char)*c < 32 || *c == '"' || *c == '\\')
+            line_escaped(l, (unsigned char)*c);
         else
-            putc(*c, to);
+            line_put(l, c, 1);
     }
-    fputs("\",", to);
+    line_put(l, "\"", 1);
 }
 
-static void line_time(FILE *to, const char *name, int64_t ns)
+static void line_number(struct line *l, uint64_t v)
+{
+    char text[NUMTEXT_MAX];
+
+    line_puts(l, numtext_u64(v, text));
+}
+
+/* After 1970. */
+static void line_time(struct line *l, int64_t ns)
 {
     if (ns)
-        fprintf(to, "\"%s\":%" PRId64 ",", name, ns);
+        line_number(l, (uint64_t)ns);
     else
-        fprintf(to, "\"%s\":null,", name);
+        line_puts(l, "null");
 }
 
-static void line_field(FILE *to, const struct stats_view *v, const struct stats_field *f)
+static void line_value(struct line *l, const struct stats_view *v, const struct stats_field *f)
 {
     char text[NUMTEXT_MAX];
     const void *at = (const char *)v + f->offset;
     const char *word;
     struct tw_num n;
 
-    fputs(",\"", to);
-    fputs(f->name, to);
-    fputs("\":", to);
     switch (f->kind) {
     case STATS_U64:
-        fputs(numtext_u64(*(const uint64_t *)at, text), to);
+        line_number(l, *(const uint64_t *)at);
         break;
     case STATS_BOOL:
-        fputs(*(const bool *)at ? "true" : "false", to);
+        line_puts(l, *(const bool *)at ? "true" : "false");
         break;
-    case STATS_TEXT: /* our own words: nothing in them has to be escaped */
+    case STATS_TEXT:
         word = *(const char *const *)at;
-        if (word && *word)
-            fprintf(to, "\"%s\"", word);
-        else
-            fputs("null", to);
+        line_text(l, word ? word : "");
         break;
     default:
         n = stats_number(v, f);
-        fputs(n.known ? numtext_exact(n.value, text) : "null", to);
+        line_puts(l, n.known ? numtext_exact(n.value, text) : "null");
         break;
     }
 }
 
 void summary_line_row(FILE *to, const struct store_pair *pair, const struct tw_summary *s)
 {
+    struct line l; /* not cleared: `len` says what of it counts */
     struct stats_view view;
+    const char *before = "{\"";
 
+    l.to = to;
+    l.len = 0;
     stats_view(s, &view);
-    putc('{', to);
-    line_text(to, "mesh", pair->mesh);
-    line_text(to, "class", pair->class_name);
-    line_text(to, "source", pair->source);
-    line_text(to, "target", pair->target);
-    fprintf(to, "\"flow\":%u,", s->flow);
-    line_text(to, "status", tw_status_name(s->status));
-    line_time(to, "start_ns", s->start_ns);
-    line_time(to, "end_ns", s->end_ns);
-    fprintf(to, "\"pair_id\":%" PRIu64 ",\"generation\":%" PRIu64 ",\"seq_first\":%u,\"test_id\":%" PRIu64, pair->id,
-            s->generation, s->seq_first, s->test_id);
-    for (size_t i = 0; i < stats_fields_n; i++)
-        line_field(to, &view, &stats_fields[i]);
-    fputs("}\n", to);
+#define VALUE(name, as, value)     \
+    line_puts(&l, before);         \
+    line_puts(&l, #name "\":");    \
+    line_##as(&l, value);          \
+    before = ",\"";
+    SUMMARY_HEAD(VALUE)
+#undef VALUE
+    for (size_t i = 0; i < stats_fields_n; i++) {
+        line_put(&l, ",\"", 2);
+        line_puts(&l, stats_fields[i].name);
+        line_put(&l, "\":", 2);
+        line_value(&l, &view, &stats_fields[i]);
+    }
+    line_put(&l, "}\n", 2);
+    line_flush(&l);
 }
