@@ -100,5 +100,8 @@ size_t hist_encoded_max(const struct hist *h);
 /* Into an initialised h, which is replaced only on TW_OK. Hostile input: TW_ETRUNC, TW_ECORRUPT (order, zero
  * counts, overflow, min/max outside their buckets, trailing octets), TW_EVERSION, TW_ENOMEM (> HIST_MAX_BUCKETS). */
 enum tw_rc hist_decode(struct hist *h, const uint8_t *data, size_t len);
+/* The same for those who decode one after the other: in the room that h has, and after an error h is empty.
+ */
+enum tw_rc hist_decode_over(struct hist *h, const uint8_t *data, size_t len);
 
 #endif

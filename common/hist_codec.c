@@ -38,16 +38,14 @@ enum tw_rc hist_encode(const struct hist *h, uint8_t *buf, size_t cap, size_t *r
     return TW_OK;
 }
 
-/* Keys that some value has at a scale, besides 0. */
-struct key_range {
-    int64_t least, most;
-};
+/* Indexes at HIST_SCALE of 1 ns and of INT64_MAX ns: no value has one outside. */
+enum { LEAST_INDEX = -1914, MOST_INDEX = 2118 };
 
-static bool key_is_possible(int64_t key, const struct key_range *range)
+static bool key_is_possible(int64_t key, int shift)
 {
-    if (key < 0)
-        key = -key;
-    return key == 0 || (key >= range->least && key <= range->most);
+    int64_t i = (key < 0 ? -key : key) - HIST_KEY_BIAS;
+
+    return key == 0 || (i >= LEAST_INDEX >> shift && i <= MOST_INDEX >> shift);
 }
 
 static enum tw_rc decode_header(struct wire_rd *r, struct hist *h, uint32_t *ret_n)
@@ -73,7 +71,7 @@ static enum tw_rc decode_header(struct wire_rd *r, struct hist *h, uint32_t *ret
 
 static enum tw_rc decode_buckets(struct wire_rd *r, struct hist *h, uint32_t n)
 {
-    const struct key_range range = { hist_key(1, h->scale), hist_key(INT64_MAX, h->scale) };
+    const int shift = HIST_SCALE - h->scale;
     int64_t key = 0;
 
     while (h->n < n) {
@@ -82,7 +80,7 @@ static enum tw_rc decode_buckets(struct wire_rd *r, struct hist *h, uint32_t n)
         if (r->bad)
             return TW_ETRUNC;
         if (!count || (h->n && delta < 1) || __builtin_add_overflow(key, delta, &key) || key == INT64_MIN ||
-            !key_is_possible(key, &range) || __builtin_add_overflow(h->count, count, &h->count))
+            !key_is_possible(key, shift) || __builtin_add_overflow(h->count, count, &h->count))
             return TW_ECORRUPT;
         if (hist_append(h, (struct hist_bucket){ (int32_t)key, count }))
             return TW_ENOMEM;
@@ -118,26 +116,37 @@ static enum tw_rc decode_totals(struct wire_rd *r, struct hist *h)
     return TW_OK;
 }
 
-enum tw_rc hist_decode(struct hist *h, const uint8_t *data, size_t len)
+enum tw_rc hist_decode_over(struct hist *h, const uint8_t *data, size_t len)
 {
     struct wire_rd r = { .p = data, .end = data + len };
-    struct hist fresh;
     uint32_t n = 0;
     enum tw_rc rc;
 
-    hist_init(&fresh);
-    rc = decode_header(&r, &fresh, &n);
+    hist_reset(h);
+    rc = decode_header(&r, h, &n);
     if (rc == TW_OK && n)
-        rc = hist_reserve(&fresh, n);
+        rc = hist_reserve(h, n);
     if (rc == TW_OK)
-        rc = decode_buckets(&r, &fresh, n);
+        rc = decode_buckets(&r, h, n);
     if (rc == TW_OK)
-        rc = decode_totals(&r, &fresh);
+        rc = decode_totals(&r, h);
+    if (rc)
+        hist_reset(h);
+    return rc;
+}
+
+enum tw_rc hist_decode(struct hist *h, const uint8_t *data, size_t len)
+{
+    struct hist fresh;
+    enum tw_rc rc;
+
+    hist_init(&fresh);
+    rc = hist_decode_over(&fresh, data, len);
     if (rc) {
         hist_free(&fresh);
         return rc;
     }
-    free(h->b);
+    hist_free(h);
     *h = fresh;
     return TW_OK;
 }

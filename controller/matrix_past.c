@@ -77,6 +77,13 @@ static enum tw_rc add(void *ctx, const struct store_cell *c)
     return TW_OK;
 }
 
+/* What neither the metric nor the rules on it need. */
+static unsigned parts_without(enum cell_metric m)
+{
+    return STORE_REST | (m != CELL_JITTER ? STORE_JITTER : 0) |
+           (m == CELL_LOSS || m == CELL_JITTER ? STORE_DELAYS : 0);
+}
+
 static enum tw_rc read_numbers(struct filling *f, struct store_reader *db, struct tw_err *err)
 {
     struct matrix *m = f->m;
@@ -94,6 +101,7 @@ static enum tw_rc read_numbers(struct filling *f, struct store_reader *db, struc
                                                .n_pairs = m->n_cells,
                                                .from_ns = end_ns - period_ns,
                                                .to_ns = end_ns,
+                                               .without = parts_without(m->metric),
                                                .raw_from_ns = INT64_MAX,
                                                .fn = add,
                                                .ctx = f },

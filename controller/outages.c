@@ -237,7 +237,8 @@ static enum tw_rc note_latest(void *ctx, const struct tw_summary *s)
 static enum tw_rc is_last(struct outages_job *j, struct store_reader *db, const struct found *f, bool *ret)
 {
     struct latest l = { .flow = f->run.flow, .start_ns = INT64_MAX };
-    enum tw_rc rc = store_read_latest(db, &j->pairs[f->pair].pair.id, 1, note_latest, &l, &j->err);
+    enum tw_rc rc =
+        store_read_latest(db, &j->pairs[f->pair].pair.id, 1, STORE_PARTS - 1, note_latest, &l, &j->err);
 
     *ret = l.start_ns <= f->last_start_ns;
     return rc;

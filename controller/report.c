@@ -294,7 +294,7 @@ static enum tw_rc read_rows(struct report_job *j, struct store_reader *db)
     for (size_t i = 0; i < n; i++)
         ids[i] = j->rows[i].id;
     if (j->f.latest)
-        rc = store_read_latest(db, ids, n, add_to_latest, j, &j->err);
+        rc = store_read_latest(db, ids, n, 0, add_to_latest, j, &j->err);
     else
         rc = store_read_span(db,
                              &(struct store_span){ .pair_ids = ids,

@@ -163,8 +163,8 @@ struct history_ops {
                                    enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run, uint64_t parts),
                                    void *ctx, struct tw_err *err);
     enum tw_rc (*read_latest)(struct history_reader *r, const uint64_t *pair_ids, size_t n_pairs,
-                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
-                              struct tw_err *err);
+                              unsigned without, enum tw_rc (*fn)(void *ctx, const struct tw_summary *s),
+                              void *ctx, struct tw_err *err);
     /* Gaps of these agents, each number once. In no order. */
     enum tw_rc (*read_gaps)(struct history_reader *r, const int64_t *agent_ids, size_t n_agents,
                             enum history_gap_time by, int64_t from_ns, int64_t to_ns,

@@ -5,11 +5,13 @@
 
 #include "common/stats.h"
 #include "common/unavail.h"
+#include "db/store_history.h"
 
 enum row_kind { ROW_64, ROW_32, ROW_8, ROW_BOOL, ROW_HIST, ROW_UNAVAIL, ROW_DIGEST };
 struct row_col {
     const char *name;
     enum row_kind kind;
+    unsigned part; /* enum store_part; 0: always read */
     size_t offset; /* in struct tw_summary; a digest is of all the others, and the last */
 };
 extern const struct row_col row_cols[];
@@ -24,6 +26,14 @@ static inline bool row_is_blob(const struct row_col *col)
 {
     return col->kind == ROW_HIST || col->kind == ROW_UNAVAIL;
 }
+
+/* Is it of what is left out? The digest is of all columns. */
+static inline bool row_is_left_out(const struct row_col *col, unsigned without)
+{
+    return col->part & without || (without && col->kind == ROW_DIGEST);
+}
+/* 0, or empty, in an initialised *s; the digest is no field of it. */
+void row_leave_out(const struct row_col *col, struct tw_summary *s);
 
 /* The number in a column that is neither octets nor the digest. */
 int64_t row_number(const struct row_col *col, const struct tw_summary *s);

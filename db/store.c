@@ -339,10 +339,10 @@ enum tw_rc store_read_loss_chains(struct store_reader *r, uint64_t pair_id, int6
 }
 
 enum tw_rc store_read_latest(struct store_reader *r, const uint64_t *pair_ids, size_t n_pairs,
-                             enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
-                             struct tw_err *err)
+                             unsigned without, enum tw_rc (*fn)(void *ctx, const struct tw_summary *s),
+                             void *ctx, struct tw_err *err)
 {
-    return r->history->ops->read_latest(r->history, pair_ids, n_pairs, fn, ctx, err);
+    return r->history->ops->read_latest(r->history, pair_ids, n_pairs, without, fn, ctx, err);
 }
 
 /* ---- Gaps: by name ------------------------------------------------------------------------------ */

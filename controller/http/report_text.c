@@ -387,19 +387,20 @@ void summary_ndjson_row(FILE *to, const struct store_pair *pair, const struct tw
     print_item(summary_item(pair, s), to);
 }
 
-/* What comes before the numbers of a summary, in CSV and in twampctl's lines: name, how it is written, value. */
-#define SUMMARY_HEAD(X)                     \
-    X(mesh, text, pair->mesh)               \
-    X(class, text, pair->class_name)        \
-    X(source, text, pair->source)           \
-    X(target, text, pair->target)           \
-    X(flow, number, s->flow)                \
+/* What comes before the numbers of a summary, in CSV and in twampctl's lines: name, how it is written, value.
+ */
+#define SUMMARY_HEAD(X)                        \
+    X(mesh, text, pair->mesh)                  \
+    X(class, text, pair->class_name)           \
+    X(source, text, pair->source)              \
+    X(target, text, pair->target)              \
+    X(flow, number, s->flow)                   \
     X(status, text, tw_status_name(s->status)) \
-    X(start_ns, time, s->start_ns)          \
-    X(end_ns, time, s->end_ns)              \
-    X(pair_id, number, pair->id)            \
-    X(generation, number, s->generation)    \
-    X(seq_first, number, s->seq_first)      \
+    X(start_ns, time, s->start_ns)             \
+    X(end_ns, time, s->end_ns)                 \
+    X(pair_id, number, pair->id)               \
+    X(generation, number, s->generation)       \
+    X(seq_first, number, s->seq_first)         \
     X(test_id, number, s->test_id)
 
 static void csv_number(FILE *to, uint64_t v)
@@ -436,7 +437,8 @@ void summary_csv_row(FILE *to, const struct store_pair *pair, const struct tw_su
 
 /* ---- As twampctl's lines ---- */
 
-/* A line has 130 names and numbers, and a million lines are soon asked for: stdio's way for each of them would cost more than all else. */
+/* A line has 130 names and numbers, and a million lines are soon asked for: stdio's way for each of them
+ * would cost more than all else. */
 struct line {
     FILE *to;
     size_t len;
@@ -542,10 +544,10 @@ void summary_line_row(FILE *to, const struct store_pair *pair, const struct tw_s
     l.to = to;
     l.len = 0;
     stats_view(s, &view);
-#define VALUE(name, as, value)     \
-    line_puts(&l, before);         \
-    line_puts(&l, #name "\":");    \
-    line_##as(&l, value);          \
+#define VALUE(name, as, value)  \
+    line_puts(&l, before);      \
+    line_puts(&l, #name "\":"); \
+    line_##as(&l, value);       \
     before = ",\"";
     SUMMARY_HEAD(VALUE)
 #undef VALUE

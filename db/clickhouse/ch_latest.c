@@ -180,7 +180,7 @@ static enum tw_rc read_rows(struct latest *l, int64_t done, struct tw_err *err)
     return rc;
 }
 
-enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids, size_t n_pairs,
+enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids, size_t n_pairs, unsigned without,
                           summary_fn fn, void *ctx, struct tw_err *err)
 {
     struct latest l = { .r = (struct ch_reader *)base, .fn = fn, .ctx = ctx };
@@ -188,6 +188,7 @@ enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids,
     int64_t done = 0;
     enum tw_rc rc = ch_reader_begin(l.r, pair_ids, &n_pairs, &ids, err);
 
+    (void)without; /* it reads whole rows */
     if (!rc && n_pairs)
         rc = ch_db_done_txn(&l.r->db, &done, err);
     for (size_t at = 0; at < n_pairs && !rc; at += CH_PAIRS_MAX)

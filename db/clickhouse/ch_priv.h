@@ -156,7 +156,7 @@ enum tw_rc ch_read_gaps(struct history_reader *base, const int64_t *agent_ids, s
                         enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,
                         struct tw_err *err);
 /* ch_latest.c */
-enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids, size_t n_pairs,
+enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids, size_t n_pairs, unsigned without,
                           enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
                           struct tw_err *err);
 /* ch_span.c */

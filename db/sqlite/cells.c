@@ -145,13 +145,10 @@ static enum tw_rc make_table(struct sq *q, const char *name, struct tw_err *err)
     return day_finish(q, sql, NULL, err);
 }
 
-static void put_columns(sqlite3_str *sql, const bool *have)
+static void put_columns(sqlite3_str *sql)
 {
     for (size_t i = 0; i < row_cols_n; i++)
-        sqlite3_str_appendf(sql, ", %s",
-                            !have || have[i]            ? row_cols[i].name
-                            : row_is_blob(&row_cols[i]) ? "NULL"
-                                                        : "0");
+        sqlite3_str_appendf(sql, ", %s", row_cols[i].name);
 }
 
 static enum tw_rc prepare_find(struct sq *q, const char *name, sqlite3_stmt **ret, struct tw_err *err)
@@ -159,7 +156,7 @@ static enum tw_rc prepare_find(struct sq *q, const char *name, sqlite3_stmt **re
     sqlite3_str *sql = sqlite3_str_new(q->db);
 
     sqlite3_str_appendf(sql, "SELECT rowid, " OWN_COLUMNS);
-    put_columns(sql, NULL);
+    put_columns(sql);
     sqlite3_str_appendf(sql, " FROM %s WHERE pair_id = ? AND cell_ns = ? AND flow = ?", name);
     return day_finish(q, sql, ret, err);
 }
@@ -169,7 +166,7 @@ static enum tw_rc prepare_insert(struct sq *q, const char *name, sqlite3_stmt **
     sqlite3_str *sql = sqlite3_str_new(q->db);
 
     sqlite3_str_appendf(sql, "INSERT INTO %s (" OWN_COLUMNS, name);
-    put_columns(sql, NULL);
+    put_columns(sql);
     sqlite3_str_appendf(sql, ") VALUES (?");
     for (size_t i = 1; i < row_cols_n + N_OWN; i++)
         sqlite3_str_appendf(sql, ", ?");
@@ -248,7 +245,7 @@ enum tw_rc cells_find(struct sq *q, struct cells_writer *w, uint64_t pair_id, in
     ret->rowid = sq_take_i64(&c);
     c.octets = 0;
     take_own(&c, ret);
-    rc = row_take(&c, &ret->merged, err);
+    rc = row_take(&c, &ret->merged, 0, err);
     *ret_octets = c.octets;
     sq_end(&c);
     return rc;
@@ -277,15 +274,16 @@ enum tw_rc cells_put(struct sq *q, struct cells_writer *w, const struct cell_row
 
 /* ---- Reading ---- */
 
-enum tw_rc cells_select(struct sq *q, struct day_cache *c, const struct cells_part *p, sqlite3_stmt **ret,
-                        struct tw_err *err)
+enum tw_rc cells_select(struct sq *q, struct day_cache *c, const struct cells_part *p, unsigned without,
+                        sqlite3_stmt **ret, struct tw_err *err)
 {
+    const int64_t key = cells_key(p) * STORE_PARTS + without;
     char name[CELLS_NAME];
     bool have[ROW_MAX], any;
     sqlite3_str *sql;
     enum tw_rc rc;
 
-    if ((*ret = day_cache_find(c, cells_key(p))))
+    if ((*ret = day_cache_find(c, key)))
         return TW_OK;
     rc = day_columns(q, cells_name(p, name), have, &any, err);
     if (rc)
@@ -293,13 +291,13 @@ enum tw_rc cells_select(struct sq *q, struct day_cache *c, const struct cells_pa
     if (!any)
         return tw_err_set(err, TW_ENOENT, "%s %s: no table %s", q->spec->what, q->path, name);
     sql = sqlite3_str_new(q->db);
-    sqlite3_str_appendf(sql, "SELECT " OWN_COLUMNS);
-    put_columns(sql, have);
+    sqlite3_str_appendf(sql, "SELECT " OWN_COLUMNS ", ");
+    day_put_columns(sql, have, without, "");
     sqlite3_str_appendf(
         sql, " FROM %s WHERE pair_id = ? AND cell_ns >= ? AND cell_ns < ? ORDER BY cell_ns, flow", name);
     rc = day_finish(q, sql, ret, err);
     if (!rc)
-        day_cache_put(c, cells_key(p), *ret);
+        day_cache_put(c, key, *ret);
     return rc;
 }
 
@@ -319,9 +317,9 @@ enum tw_rc cells_longest(struct sq *q, struct day_cache *c, const struct cells_p
     return rc;
 }
 
-enum tw_rc cells_take(struct sq_cur *c, struct cell_row *ret, struct tw_err *err)
+enum tw_rc cells_take(struct sq_cur *c, struct cell_row *ret, unsigned without, struct tw_err *err)
 {
     ret->rowid = 0;
     take_own(c, ret);
-    return row_take(c, &ret->merged, err);
+    return row_take(c, &ret->merged, without, err);
 }

@@ -43,15 +43,16 @@ enum tw_rc cells_find(struct sq *q, struct cells_writer *w, uint64_t pair_id, in
 enum tw_rc cells_put(struct sq *q, struct cells_writer *w, const struct cell_row *row, uint8_t *scratch,
                      uint64_t *ret_octets, struct tw_err *err);
 
-/* A cached SELECT of all columns of a pair's cells in [?, ?), in order of (cell, flow): bind pair, from, to.
+/* A cached SELECT of a pair's cells in [?, ?), in order of (cell, flow), without some of the columns (enum
+ * store_part): bind pair, from, to.
  */
-enum tw_rc cells_select(struct sq *q, struct day_cache *c, const struct cells_part *p, sqlite3_stmt **ret,
-                        struct tw_err *err);
+enum tw_rc cells_select(struct sq *q, struct day_cache *c, const struct cells_part *p, unsigned without,
+                        sqlite3_stmt **ret, struct tw_err *err);
 /* A cached SELECT of the longest summary in a pair's cell: bind pair, cell. */
 enum tw_rc cells_longest(struct sq *q, struct day_cache *c, const struct cells_part *p, sqlite3_stmt **ret,
                          struct tw_err *err);
-enum tw_rc cells_take(struct sq_cur *c, struct cell_row *ret, struct tw_err *err);
-/* Key of a part in a cache of statements. */
+enum tw_rc cells_take(struct sq_cur *c, struct cell_row *ret, unsigned without, struct tw_err *err);
+/* Tells a part from others, in a cache of statements. */
 static inline int64_t cells_key(const struct cells_part *p)
 {
     return p->first_day * STORE_LEVELS + (int64_t)p->level;

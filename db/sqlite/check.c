@@ -201,7 +201,7 @@ static enum tw_rc check_rows_of(struct checking *k, sqlite3_stmt *st, struct tw_
     sq_start_stmt(k->q, st, &c);
     while (!k->stopped && (rc = sq_next(&c, err)) == TW_OK) {
         k->now.looked_at++;
-        if (row_take(&c, scratch, &why))
+        if (row_take(&c, scratch, 0, &why))
             problem(k, "%.200s", why.text);
     }
     if (!k->stopped && rc != TW_ENOENT)
@@ -220,7 +220,7 @@ static enum tw_rc check_rows(struct checking *k, struct tw_err *err)
     summary_init(&scratch);
     for (size_t i = 0; i < k->n_days && !rc && !k->stopped; i++) {
         sqlite3_stmt *st;
-        rc = day_select(k->q, &cache, k->days[i], "", &st, err);
+        rc = day_select(k->q, &cache, k->days[i], 0, "", &st, err);
         if (!rc)
             rc = check_rows_of(k, st, &scratch, err);
         if (k->stopped)

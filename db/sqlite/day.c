@@ -172,10 +172,31 @@ enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_st
     return rc;
 }
 
-enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char *tail, sqlite3_stmt **ret,
-                      struct tw_err *err)
+enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, unsigned without, const char *tail,
+                      sqlite3_stmt **ret, struct tw_err *err)
 {
-    return day_select_behind(q, c, day, "", tail, ret, err);
+    return day_select_behind(q, c, day, without, "", tail, ret, err);
+}
+
+void day_put_columns(sqlite3_str *sql, const bool *have, unsigned without, const char *prefix)
+{
+    const char *comma = "";
+
+    for (size_t i = 0; i < row_cols_n; i++) {
+        if (row_is_left_out(&row_cols[i], without))
+            continue;
+        if (have[i])
+            sqlite3_str_appendf(sql, "%s%s%s", comma, prefix, row_cols[i].name);
+        else
+            sqlite3_str_appendf(sql, "%s%s", comma, row_is_blob(&row_cols[i]) ? "NULL" : "0");
+        comma = ", ";
+    }
+}
+
+/* Of the writer, which leaves nothing out, it is the day. */
+static int64_t key_of(int64_t day, unsigned without)
+{
+    return day + (int64_t)without * (DAY_MAX - DAY_MIN + 1);
 }
 
 static enum tw_rc count_columns(struct sq *q, const char *name, int64_t *ret, struct tw_err *err)
@@ -198,8 +219,8 @@ static void leave_out_foreign_digest(bool *have, size_t n_columns)
             have[i] = false;
 }
 
-enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, const char *join, const char *tail,
-                             sqlite3_stmt **ret, struct tw_err *err)
+enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, unsigned without,
+                             const char *join, const char *tail, sqlite3_stmt **ret, struct tw_err *err)
 {
     char name[DAY_NAME];
     bool have[ROW_MAX], any;
@@ -207,7 +228,7 @@ enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, con
     sqlite3_str *sql;
     enum tw_rc rc;
 
-    if ((*ret = day_cache_find(c, day)))
+    if ((*ret = day_cache_find(c, key_of(day, without))))
         return TW_OK;
     rc = day_columns(q, day_name(day, name), have, &any, err);
     if (!rc && !any)
@@ -218,15 +239,12 @@ enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, con
         return rc;
     leave_out_foreign_digest(have, (size_t)n_columns);
     sql = sqlite3_str_new(q->db);
-    for (size_t i = 0; i < row_cols_n; i++)
-        sqlite3_str_appendf(sql, "%s%s%s", i ? ", " : "SELECT ", have[i] ? "s." : "",
-                            have[i]                    ? row_cols[i].name
-                            : row_is_blob(&row_cols[i]) ? "NULL"
-                                                        : "0");
+    sqlite3_str_appendf(sql, "SELECT ");
+    day_put_columns(sql, have, without, "s.");
     sqlite3_str_appendf(sql, " FROM %s %s AS s %s", join, name, tail);
     rc = day_finish(q, sql, ret, err);
     if (!rc)
-        day_cache_put(c, day, *ret);
+        day_cache_put(c, key_of(day, without), *ret);
     return rc;
 }
 

@@ -28,7 +28,7 @@ const char *day_name(int64_t day, char buf[DAY_NAME]);
 #define DAY_CACHE 16
 struct day_cache {
     struct {
-        int64_t day;
+        int64_t day; /* or whatever else tells statements apart */
         uint64_t used;
         sqlite3_stmt *st;
     } e[DAY_CACHE];
@@ -41,12 +41,15 @@ void day_cache_put(struct day_cache *c, int64_t day, sqlite3_stmt *st); /* takes
 
 /* The cached INSERT of all columns; makes or widens the table first. */
 enum tw_rc day_insert(struct sq *q, struct day_cache *c, int64_t day, sqlite3_stmt **ret, struct tw_err *err);
-/* A cached SELECT of all columns with `tail` (WHERE ...); one cache per tail. TW_ENOENT: no such day. */
-enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, const char *tail, sqlite3_stmt **ret,
-                      struct tw_err *err);
+/* A cached SELECT of all columns, but for those of parts that are left out (enum store_part), with `tail`
+ * (WHERE ...); one cache per tail. TW_ENOENT: no such day. */
+enum tw_rc day_select(struct sq *q, struct day_cache *c, int64_t day, unsigned without, const char *tail,
+                      sqlite3_stmt **ret, struct tw_err *err);
 /* The same of what `join` ("TABLE CROSS JOIN") finds; the day is `s`. */
-enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, const char *join, const char *tail,
-                             sqlite3_stmt **ret, struct tw_err *err);
+enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, unsigned without,
+                             const char *join, const char *tail, sqlite3_stmt **ret, struct tw_err *err);
+/* The columns to be read of a table that has those: "a, b, 0, NULL". `prefix` is before each name. */
+void day_put_columns(sqlite3_str *sql, const bool *have, unsigned without, const char *prefix);
 
 /* What tables of summaries and of roll-ups share. Ends `sql` and prepares it, or runs it (ret NULL). */
 enum tw_rc day_finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct tw_err *err);

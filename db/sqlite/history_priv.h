@@ -173,8 +173,8 @@ enum tw_rc sqlite_read_loss_chains(struct history_reader *r, uint64_t pair_id, i
                                    enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *run, uint64_t parts),
                                    void *ctx, struct tw_err *err);
 enum tw_rc sqlite_read_latest(struct history_reader *r, const uint64_t *pair_ids, size_t n_pairs,
-                              enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
-                              struct tw_err *err);
+                              unsigned without, enum tw_rc (*fn)(void *ctx, const struct tw_summary *s),
+                              void *ctx, struct tw_err *err);
 enum tw_rc sqlite_read_gaps(struct history_reader *r, const int64_t *agent_ids, size_t n_agents,
                             enum history_gap_time by, int64_t from_ns, int64_t to_ns,
                             enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,

@@ -74,13 +74,13 @@ uint64_t *history_sorted_ids(const uint64_t *ids, size_t n)
 }
 
 /* Hands on each row of a statement on a day table that is bound already. */
-static enum tw_rc each_row(struct sqlite_reader *r, struct sq_cur *c, summary_fn fn, void *ctx,
-                           struct tw_err *err)
+static enum tw_rc each_row(struct sqlite_reader *r, struct sq_cur *c, unsigned without, summary_fn fn,
+                           void *ctx, struct tw_err *err)
 {
     enum tw_rc rc;
 
     while ((rc = sq_next(c, err)) == TW_OK) {
-        rc = row_take(c, &r->row, err);
+        rc = row_take(c, &r->row, without, err);
         if (!rc)
             rc = fn(ctx, &r->row);
         if (rc) {
@@ -107,7 +107,7 @@ static enum tw_rc read_pair(struct sqlite_reader *r, uint64_t pair_id, const str
     for (size_t i = 0; i < span->n_days && !rc; i++) {
         sqlite3_stmt *st;
         struct sq_cur c;
-        rc = day_select(&r->q, &r->range, span->days[i],
+        rc = day_select(&r->q, &r->range, span->days[i], 0,
                         "WHERE pair_id = ? AND start_ns >= ? AND start_ns < ? ORDER BY start_ns, flow, rowid",
                         &st, err);
         if (rc)
@@ -116,7 +116,7 @@ static enum tw_rc read_pair(struct sqlite_reader *r, uint64_t pair_id, const str
         sq_put_i64(&c, (int64_t)pair_id);
         sq_put_i64(&c, span->from_ns);
         sq_put_i64(&c, span->to_ns);
-        rc = each_row(r, &c, fn, ctx, err);
+        rc = each_row(r, &c, 0, fn, ctx, err);
     }
     return rc;
 }
@@ -190,32 +190,48 @@ enum tw_rc sqlite_read_loss_chains(struct history_reader *h, uint64_t pair_id, i
 
 /* ---- Latest ------------------------------------------------------------------------------------- */
 
-static enum tw_rc read_latest_row(struct sqlite_reader *r, int64_t day, int64_t row, summary_fn fn, void *ctx,
-                                  struct tw_err *err)
+/* The latest summaries of most pairs are on one day. Where many are asked for, those of that day are read by
+ * one statement, at half the cost of looking each of them up. */
+#define MANY_PAIRS 64
+struct latest {
+    struct sqlite_reader *r;
+    unsigned without;
+    summary_fn fn;
+    void *ctx;
+    struct tw_err *err;
+
+    const uint64_t *ids; /* sorted */
+    size_t n, at;
+    bool many;
+    int64_t day;
+    uint8_t *where; /* by pair */
+};
+enum { THAT_DAY = 1, ELSEWHERE = 2 };
+
+static enum tw_rc read_latest_row(struct latest *m, int64_t day, int64_t row)
 {
     sqlite3_stmt *st;
     struct sq_cur c;
-    enum tw_rc rc = day_select(&r->q, &r->by_row, day, "WHERE rowid = ?", &st, err);
+    enum tw_rc rc = day_select(&m->r->q, &m->r->by_row, day, m->without, "WHERE rowid = ?", &st, m->err);
 
     if (rc)
         return rc;
-    sq_start_stmt(&r->q, st, &c);
+    sq_start_stmt(&m->r->q, st, &c);
     sq_put_i64(&c, row);
-    return each_row(r, &c, fn, ctx, err);
+    return each_row(m->r, &c, m->without, m->fn, m->ctx, m->err);
 }
 
-static enum tw_rc read_latest(struct sqlite_reader *r, uint64_t pair_id, summary_fn fn, void *ctx,
-                              struct tw_err *err)
+static enum tw_rc read_latest(struct latest *m, uint64_t pair_id)
 {
     struct sq_cur c;
-    enum tw_rc rc = sq_start(&r->q, ST_READ_LATEST, &c, err);
+    enum tw_rc rc = sq_start(&m->r->q, ST_READ_LATEST, &c, m->err);
 
     if (rc)
         return rc;
     sq_put_i64(&c, (int64_t)pair_id);
-    while ((rc = sq_next(&c, err)) == TW_OK) {
+    while ((rc = sq_next(&c, m->err)) == TW_OK) {
         int64_t day = sq_take_i64(&c);
-        rc = read_latest_row(r, day, sq_take_i64(&c), fn, ctx, err);
+        rc = read_latest_row(m, day, sq_take_i64(&c));
         if (rc) {
             sq_end(&c);
             return rc;
@@ -224,68 +240,58 @@ static enum tw_rc read_latest(struct sqlite_reader *r, uint64_t pair_id, summary
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-/* The latest summaries of most pairs are on one day. Where many are asked for, those of that day are read by
- * one statement, at half the cost of looking each of them up. */
-#define MANY_PAIRS 64
-struct matrix {
-    const uint64_t *ids; /* sorted */
-    size_t n, at;
-    int64_t day;
-    uint8_t *where; /* by pair */
-};
-enum { THAT_DAY = 1, ELSEWHERE = 2 };
-
-static bool find_id(struct matrix *m, uint64_t id)
+static bool find_id(struct latest *m, uint64_t id)
 {
     while (m->at < m->n && m->ids[m->at] < id)
         m->at++;
     return m->at < m->n && m->ids[m->at] == id;
 }
 
-/* Where each of them is; *ret false: there are so many others that looking up is cheaper. */
-static enum tw_rc look_around(struct sqlite_reader *r, struct matrix *m, bool *ret, struct tw_err *err)
+/* Where each of them is, unless there are so many others that looking up is cheaper. */
+static enum tw_rc look_around(struct latest *m)
 {
+    struct sq *q = &m->r->q;
     struct sq_cur c;
     int64_t rows = 0;
-    enum tw_rc rc = sq_get_int(&r->q, "SELECT count(*) FROM latest", &rows, err);
+    enum tw_rc rc = sq_get_int(q, "SELECT count(*) FROM latest", &rows, m->err);
 
-    *ret = !rc && m->n >= MANY_PAIRS && rows / 4 <= (int64_t)m->n;
-    if (!rc && *ret)
-        rc = sq_get_int(&r->q,
+    m->many = !rc && m->n >= MANY_PAIRS && rows / 4 <= (int64_t)m->n;
+    if (!rc && m->many)
+        rc = sq_get_int(q,
                         "SELECT ifnull((SELECT day FROM (SELECT day FROM latest LIMIT 64) GROUP BY day"
                         " ORDER BY count(*) DESC LIMIT 1), 0)",
-                        &m->day, err);
-    if (rc || !*ret)
+                        &m->day, m->err);
+    if (rc || !m->many)
         return rc;
-    rc = sq_start(&r->q, ST_READ_LATEST_DAYS, &c, err);
+    rc = sq_start(q, ST_READ_LATEST_DAYS, &c, m->err);
     if (rc)
         return rc;
-    while ((rc = sq_next(&c, err)) == TW_OK)
+    while ((rc = sq_next(&c, m->err)) == TW_OK)
         if (find_id(m, (uint64_t)sq_take_i64(&c)))
             m->where[m->at] |= sq_take_i64(&c) == m->day ? THAT_DAY : ELSEWHERE;
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-static enum tw_rc read_that_day(struct sqlite_reader *r, struct matrix *m, summary_fn fn, void *ctx,
-                                struct tw_err *err)
+static enum tw_rc read_that_day(struct latest *m)
 {
+    struct sqlite_reader *r = m->r;
     sqlite3_stmt *st;
     struct sq_cur c;
     enum tw_rc rc =
-        day_select_behind(&r->q, &r->latest, m->day, "latest AS l CROSS JOIN",
-                          "ON s.rowid = l.row WHERE l.day = ? ORDER BY l.pair_id, l.flow", &st, err);
+        day_select_behind(&r->q, &r->latest, m->day, m->without, "latest AS l CROSS JOIN",
+                          "ON s.rowid = l.row WHERE l.day = ? ORDER BY l.pair_id, l.flow", &st, m->err);
 
     if (rc)
         return rc == TW_ENOENT ? TW_OK : rc; /* none has a latest summary */
     sq_start_stmt(&r->q, st, &c);
     sq_put_i64(&c, m->day);
     m->at = 0;
-    while ((rc = sq_next(&c, err)) == TW_OK) {
+    while ((rc = sq_next(&c, m->err)) == TW_OK) {
         if (!find_id(m, (uint64_t)sqlite3_column_int64(st, 0)) || m->where[m->at] != THAT_DAY)
             continue;
-        rc = row_take(&c, &r->row, err);
+        rc = row_take(&c, &r->row, m->without, m->err);
         if (!rc)
-            rc = fn(ctx, &r->row);
+            rc = m->fn(m->ctx, &r->row);
         if (rc) {
             sq_end(&c);
             return rc;
@@ -294,36 +300,39 @@ static enum tw_rc read_that_day(struct sqlite_reader *r, struct matrix *m, summa
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
-static enum tw_rc read_all_latest(struct sqlite_reader *r, const uint64_t *ids, size_t n, summary_fn fn,
-                                  void *ctx, struct tw_err *err)
+static enum tw_rc read_all_latest(struct latest *m)
 {
-    struct matrix m = { .ids = ids, .n = n, .where = calloc(n + 1, 1) };
-    bool many = false;
-    enum tw_rc rc = m.where ? look_around(r, &m, &many, err)
-                            : tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
+    enum tw_rc rc = look_around(m);
 
-    if (!rc && many)
-        rc = read_that_day(r, &m, fn, ctx, err);
-    for (size_t i = 0; i < n && !rc; i++)
-        if ((!i || ids[i] != ids[i - 1]) && (!many || m.where[i] & ELSEWHERE))
-            rc = read_latest(r, ids[i], fn, ctx, err);
-    free(m.where);
+    if (!rc && m->many)
+        rc = read_that_day(m);
+    for (size_t i = 0; i < m->n && !rc; i++)
+        if ((!i || m->ids[i] != m->ids[i - 1]) && (!m->many || m->where[i] & ELSEWHERE))
+            rc = read_latest(m, m->ids[i]);
     return rc;
 }
 
 enum tw_rc sqlite_read_latest(struct history_reader *h, const uint64_t *pair_ids, size_t n_pairs,
-                              summary_fn fn, void *ctx, struct tw_err *err)
+                              unsigned without, summary_fn fn, void *ctx, struct tw_err *err)
 {
     struct sqlite_reader *r = sqlite_reader_of(h);
     uint64_t *ids = history_sorted_ids(pair_ids, n_pairs);
-    enum tw_rc rc;
+    struct latest m = { .r = r,
+                        .without = without,
+                        .fn = fn,
+                        .ctx = ctx,
+                        .err = err,
+                        .ids = ids,
+                        .n = n_pairs,
+                        .where = calloc(n_pairs + 1, 1) };
+    enum tw_rc rc = ids && m.where
+                        ? sq_exec(&r->q, "BEGIN", err)
+                        : tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
 
-    if (!ids)
-        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
-    rc = sq_exec(&r->q, "BEGIN", err);
     if (!rc)
-        rc = read_all_latest(r, ids, n_pairs, fn, ctx, err);
+        rc = read_all_latest(&m);
     sq_rollback(&r->q);
+    free(m.where);
     free(ids);
     return rc;
 }

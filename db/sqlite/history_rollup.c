@@ -629,7 +629,7 @@ static enum tw_rc read_row(struct sqlite_history *s, const struct round_row *row
     struct tw_err why = { 0 };
     sqlite3_stmt *st;
     struct sq_cur c;
-    enum tw_rc rc = day_select(&s->q, &r->by_row, r->days[r->day].day, "WHERE rowid = ?", &st, err);
+    enum tw_rc rc = day_select(&s->q, &r->by_row, r->days[r->day].day, 0, "WHERE rowid = ?", &st, err);
 
     if (rc)
         return rc;
@@ -638,7 +638,7 @@ static enum tw_rc read_row(struct sqlite_history *s, const struct round_row *row
     rc = sq_next(&c, err);
     if (rc)
         return rc;
-    rc = row_take(&c, &r->row, &why);
+    rc = row_take(&c, &r->row, 0, &why);
     sq_end(&c);
     if (rc != TW_ECORRUPT)
         return rc;

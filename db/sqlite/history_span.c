@@ -98,7 +98,7 @@ static enum tw_rc read_day(struct reading *g, int64_t day, int64_t from_ns, int6
     sqlite3_stmt *st;
     struct sq_cur c;
     enum tw_rc rc =
-        day_select(&g->r->q, &g->r->tail, day,
+        day_select(&g->r->q, &g->r->tail, day, g->span->without,
                    "WHERE pair_id = ? AND start_ns >= ? AND start_ns < ? AND +rowid > ?", &st, g->err);
 
     if (rc)
@@ -109,7 +109,7 @@ static enum tw_rc read_day(struct reading *g, int64_t day, int64_t from_ns, int6
     sq_put_i64(&c, to_ns);
     sq_put_i64(&c, behind_row);
     while ((rc = sq_next(&c, g->err)) == TW_OK) {
-        rc = row_take(&c, &g->r->row, g->err);
+        rc = row_take(&c, &g->r->row, g->span->without, g->err);
         if (!rc)
             rc = hand_on_summary(g, &g->r->row);
         if (rc) {
@@ -153,7 +153,7 @@ static enum tw_rc read_part(struct reading *g, const struct cells_part *p, const
 {
     sqlite3_stmt *st;
     struct sq_cur c;
-    enum tw_rc rc = cells_select(&g->r->q, &g->r->cells, p, &st, g->err);
+    enum tw_rc rc = cells_select(&g->r->q, &g->r->cells, p, g->span->without, &st, g->err);
 
     if (rc)
         return rc;
@@ -162,7 +162,7 @@ static enum tw_rc read_part(struct reading *g, const struct cells_part *p, const
     sq_put_i64(&c, t->from_ns);
     sq_put_i64(&c, t->to_ns);
     while ((rc = sq_next(&c, g->err)) == TW_OK) {
-        rc = cells_take(&c, &g->r->cell, g->err);
+        rc = cells_take(&c, &g->r->cell, g->span->without, g->err);
         if (!rc)
             rc = hand_on_cell(g, p->level, &g->r->cell);
         if (rc) {

@@ -12,7 +12,8 @@ void row_column_sql(sqlite3_str *sql, const struct row_col *col);
  * the statement ran. `digest`: with the row's digest. Not for rows that are updated: the release before would
  * leave the old one there. */
 enum tw_rc row_put(struct sq_cur *c, const struct tw_summary *s, bool digest, uint8_t *scratch);
-/* Takes all columns in order into an initialised *s, and validates it: TW_ECORRUPT, also when it has a digest and that is not the row's. */
-enum tw_rc row_take(struct sq_cur *c, struct tw_summary *s, struct tw_err *err);
+/* Takes all columns in order, but for those that are left out (enum store_part), into an initialised *s, and
+ * validates it: TW_ECORRUPT, also when it has a digest and that is not the row's. */
+enum tw_rc row_take(struct sq_cur *c, struct tw_summary *s, unsigned without, struct tw_err *err);
 
 #endif

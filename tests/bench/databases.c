@@ -137,7 +137,7 @@ static void read_all(struct history_reader *r, uint64_t n)
     for (size_t i = 0; i < PAIRS; i++)
         ids[i] = i + 1;
     t[0] = seconds();
-    if (r->ops->read_latest(r, ids, PAIRS, count_summary, &sent, &err) || sent != UINT64_C(600) * PAIRS)
+    if (r->ops->read_latest(r, ids, PAIRS, 0, count_summary, &sent, &err) || sent != UINT64_C(600) * PAIRS)
         die("latest");
     t[1] = seconds();
     sent = 0;

@@ -40,12 +40,22 @@ __attribute__((noreturn)) static void die(const char *what, const char *why)
     exit(1);
 }
 
-static double seconds(void)
+static double seconds_by(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double seconds(void)
+{
+    return seconds_by(CLOCK_MONOTONIC);
+}
+
+static double cpu_seconds(void)
+{
+    return seconds_by(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* 600 probes of one pair: three histograms of some ten buckets each. */
@@ -199,17 +209,22 @@ static int by_value(const void *a, const void *b)
     return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b;
 }
 
-static void print_times(const char *what, double *ms, size_t n, double goal)
+/* cpu_ms: of the reading thread; NULL: others do the work. */
+static void print_times(const char *what, double *ms, double *cpu_ms, size_t n, double goal)
 {
     qsort(ms, n, sizeof *ms, by_value);
     printf("  %-46s %8.1f ms p50 %8.1f ms p90 %8.1f ms max", what, ms[n / 2], ms[n * 9 / 10], ms[n - 1]);
+    if (cpu_ms) {
+        qsort(cpu_ms, n, sizeof *cpu_ms, by_value);
+        printf(", %5.1f ms of CPU", cpu_ms[n / 2]);
+    }
     if (goal > 0)
         printf("   (goal: %.0f ms)", goal);
     putchar('\n');
 }
 
 #define MONTHS 60
-static void read_months(struct store_reader *r, double *ms)
+static void read_months(struct store_reader *r, double *ms, double *cpu_ms)
 {
     unsigned seed = 7;
     struct tw_err err;
@@ -217,7 +232,7 @@ static void read_months(struct store_reader *r, double *ms)
     for (int i = 0; i < MONTHS; i++) {
         uint64_t pair = ids[(unsigned)rand_r(&seed) % pairs];
         struct answer a = { .rows = 0 };
-        double start = seconds();
+        double start = seconds(), cpu = cpu_seconds();
         summary_init(&a.merged);
         /* Not at midnight: with edges. */
         if (store_read_span(r,
@@ -231,23 +246,37 @@ static void read_months(struct store_reader *r, double *ms)
                             &err))
             die("span", err.text);
         ms[i] = 1e3 * (seconds() - start);
+        cpu_ms[i] = 1e3 * (cpu_seconds() - cpu);
         if (a.rows != days * PER_DAY - 1 || a.merged.sent != 600 * a.rows)
             die("span", "is not what was written");
         summary_free(&a.merged);
     }
 }
 
-#define MATRICES 10
-static void read_matrices(struct store_reader *r, double *ms)
+#define MATRICES 20
+/* What a matrix of a metric needs (controller/matrix_past.c), and whole summaries. */
+static const struct {
+    const char *what;
+    unsigned without;
+    double goal;
+} matrices[] = {
+    { "of losses", STORE_REST | STORE_JITTER | STORE_DELAYS, 50 },
+    { "of delays, with percentiles", STORE_REST | STORE_JITTER, 50 },
+    { "of whole summaries", 0, 0 },
+};
+#define MATRIX_KINDS TW_NELEM(matrices)
+
+static void read_matrices(struct store_reader *r, unsigned without, double *ms, double *cpu_ms)
 {
     struct tw_err err;
 
     for (int i = 0; i < MATRICES; i++) {
         struct answer a = { .rows = 0 };
-        double start = seconds();
-        if (store_read_latest(r, ids, pairs, add_latest, &a, &err))
+        double start = seconds(), cpu = cpu_seconds();
+        if (store_read_latest(r, ids, pairs, without, add_latest, &a, &err))
             die("latest", err.text);
         ms[i] = 1e3 * (seconds() - start);
+        cpu_ms[i] = 1e3 * (cpu_seconds() - cpu);
         if (a.latest != pairs)
             die("latest", "is not what was written");
     }
@@ -271,25 +300,28 @@ static void read_meanwhile(struct store *s, int64_t agent, uint64_t n)
     struct load load = { .s = s, .agent = agent, .n = n };
     struct store_reader *r;
     struct tw_err err;
-    double month[MONTHS], matrix[MATRICES], api[MATRICES], start;
+    double month[MONTHS], month_cpu[MONTHS], matrix[MATRIX_KINDS][MATRICES],
+        matrix_cpu[MATRIX_KINDS][MATRICES];
+    double api[MATRICES], start;
     pthread_t thread;
-    char what[64];
 
     if (store_reader_open(path, &r, &err))
         die("reader", err.text);
     if (pthread_create(&thread, NULL, keep_writing, &load))
         die("thread", "cannot be started");
     start = seconds();
-    read_months(r, month);
-    read_matrices(r, matrix);
+    read_months(r, month, month_cpu);
+    for (size_t i = 0; i < MATRIX_KINDS; i++)
+        read_matrices(r, matrices[i].without, matrix[i], matrix_cpu[i]);
     read_api(api);
     start = seconds() - start;
     load.stop = true;
     pthread_join(thread, NULL);
-    print_times("30 days of one pair", month, MONTHS, 100);
-    snprintf(what, sizeof what, "latest matrix of %u pairs", pairs);
-    print_times(what, matrix, MATRICES, 50);
-    print_times("  the same by /api/v1/report?latest", api, MATRICES, 0);
+    print_times("30 days of one pair", month, month_cpu, MONTHS, 100);
+    printf("  latest matrix of %u pairs\n", pairs);
+    for (size_t i = 0; i < MATRIX_KINDS; i++)
+        print_times(matrices[i].what, matrix[i], matrix_cpu[i], MATRICES, matrices[i].goal);
+    print_times("all numbers, by /api/v1/report?latest", api, NULL, MATRICES, 0);
     printf("  written meanwhile                              %8.0f summaries/s\n",
            (double)load.written / start);
     store_reader_close(r);

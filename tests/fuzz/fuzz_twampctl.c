@@ -139,6 +139,18 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
     return fail(err, CLI_FAILED, "its answer cannot be read");
 }
 
+/* The answer is made when it is asked for. */
+void ctl_begin(struct ctl *c, const char *method, const ProtobufCMessage *request)
+{
+    (void)c;
+    CHECK(*method && protobuf_c_message_check(request));
+}
+
+void ctl_give_up(struct ctl *c)
+{
+    (void)c;
+}
+
 void ctl_pause(struct ctl *c, int64_t ns)
 {
     (void)c;

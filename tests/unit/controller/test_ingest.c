@@ -288,7 +288,7 @@ static size_t rows_in_store(struct fixture *f, uint64_t pair_id, bool latest)
     snprintf(path, sizeof path, "%s/controller.db", f->data);
     rc = store_reader_open(path, &r, &err);
     if (rc == TW_OK)
-        rc = latest ? store_read_latest(r, &pair_id, 1, count_row, &n, &err)
+        rc = latest ? store_read_latest(r, &pair_id, 1, 0, count_row, &n, &err)
                     : store_read_summaries(r, &pair_id, 1, 0, INT64_MAX, count_row, &n, &err);
     if (rc != TW_OK)
         fail_msg("%s", err.text);

@@ -183,7 +183,7 @@ void check_latest(struct fx *f, const char *name, const char *expected)
     char text[1024] = "";
 
     for (uint64_t pair = 1; pair <= 3; pair++)
-        CHECK_OK(f->ops->read_latest(f->r, &pair, 1, show, text, &test_err));
+        CHECK_OK(f->ops->read_latest(f->r, &pair, 1, 0, show, text, &test_err));
     check_text(name, text, expected);
 }
 

@@ -155,13 +155,13 @@ static void many_latest(void **state)
         ids[i] = 1001 - i; /* the first of them is not known */
     ids[ASKED] = 990;      /* asked for twice */
     ids[ASKED + 1] = 5;
-    CHECK_OK(f->ops->read_latest(f->r, ids, ASKED + 2, note_seen, &all, &test_err));
+    CHECK_OK(f->ops->read_latest(f->r, ids, ASKED + 2, 0, note_seen, &all, &test_err));
     for (size_t i = 0; i < all.n; i++) {
         struct seen one = { .n = 0 };
         size_t k = i;
         for (size_t j = 0; j < i; j++)
             assert_true(all.pair[j] != all.pair[i]);
-        CHECK_OK(f->ops->read_latest(f->r, &all.pair[i], 1, note_seen, &one, &test_err));
+        CHECK_OK(f->ops->read_latest(f->r, &all.pair[i], 1, 0, note_seen, &one, &test_err));
         for (; k < all.n && all.pair[k] == all.pair[i]; k++)
             if (k - i >= one.n || all.flow[k] != one.flow[k - i] || all.tag[k] != one.tag[k - i])
                 fail_msg("pair %llu, flow %u", (unsigned long long)all.pair[k], all.flow[k]);
@@ -482,7 +482,7 @@ static void a_reader_that_stops_holds_nothing_up(void **state)
     commit(f);
     span.ctx = &n;
     assert_int_equal(f->ops->read_summaries(f->r, ids, 3, 0, INT64_MAX, stop, &n, &err), TW_ECLOSED);
-    assert_int_equal(f->ops->read_latest(f->r, ids, 3, stop, &n, &err), TW_ECLOSED);
+    assert_int_equal(f->ops->read_latest(f->r, ids, 3, 0, stop, &n, &err), TW_ECLOSED);
     assert_int_equal(f->ops->read_loss_runs(f->r, 1, 0, INT64_MAX, stop_run, &n, &err), TW_ECLOSED);
     assert_int_equal(f->ops->read_span(f->r, &span, &(struct history_keeper){ 0 }, &err), TW_ECLOSED);
     assert_int_equal(n, 4);

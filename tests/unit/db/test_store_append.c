@@ -92,7 +92,7 @@ static void check_latest(struct fx *f, const char *name, const char *expected)
     static const uint64_t ids[] = { 1, 2, 3 };
     char text[1024] = "";
 
-    CHECK_OK(store_read_latest(f->r, ids, TW_NELEM(ids), show, text, &test_err));
+    CHECK_OK(store_read_latest(f->r, ids, TW_NELEM(ids), 0, show, text, &test_err));
     if (strcmp(text, expected) != 0)
         fail_msg("%s: %s\nnot: %s", name, text, expected);
 }
@@ -236,6 +236,117 @@ static enum tw_rc expect(void *ctx, const struct tw_summary *s)
 
     same("a row", l->expected[l->n++], s);
     return TW_OK;
+}
+
+/* By hand what store_history.h says of each part. */
+static void blank(struct tw_summary *s, unsigned without)
+{
+    const struct tw_summary full = *s;
+
+    if (without & STORE_DELAYS) {
+        for (int d = 0; d < 3; d++)
+            hist_reset(&s->delay[d]);
+        s->residence_sum_ns = s->residence_max_ns = 0;
+        s->clock_local = s->clock_remote = (struct tw_clock_state){ 0 };
+        s->clock_remote_known = false;
+        s->clock_steps = 0;
+    }
+    if (without & STORE_JITTER)
+        memset(s->jitter, 0, sizeof s->jitter);
+    if (without & STORE_HOST) {
+        s->host_drops = s->host_stalls = 0;
+        s->host_stall_max_ns = 0;
+        s->host_cpu_wait_ppm = 0;
+        s->noise = (struct tw_noise){ 0 };
+    }
+    if (!(without & STORE_REST))
+        return;
+    hist_reset(&s->send_lateness);
+    s->unavailable.n = 0;
+    s->generation = s->loss_runs = s->loss_run_longest = 0;
+    s->seq_first = 0;
+    s->loss_run_longest_ns = 0;
+    s->ttl_forward = s->ttl_backward = s->tos_forward = s->tos_backward = (struct tw_octet_range){ 0 };
+    s->tos_sent = 0;
+    s->tx_source = s->rx_source = (enum tw_ts_source)0;
+#define X_BLANK(name, help) s->name = 0;
+    TW_COUNTERS(X_BLANK)
+#undef X_BLANK
+    s->sent = full.sent;
+    s->received = full.received;
+    s->lost_forward = full.lost_forward;
+    s->lost_backward = full.lost_backward;
+    s->lost_unknown = full.lost_unknown;
+    s->send_errors = full.send_errors;
+    s->skipped = full.skipped;
+    s->windows_available = full.windows_available;
+    s->windows_unavailable = full.windows_unavailable;
+    s->windows_unknown = full.windows_unknown;
+    s->host_drops = without & STORE_HOST ? 0 : full.host_drops;
+    s->host_stalls = without & STORE_HOST ? 0 : full.host_stalls;
+}
+
+static enum tw_rc expect_cell(void *ctx, const struct store_cell *c)
+{
+    return expect(ctx, c->merged);
+}
+
+static enum tw_rc keep_cell(void *ctx, const struct store_cell *c)
+{
+    return summary_copy(ctx, c->merged);
+}
+
+static void read_span_without(struct fx *f, unsigned without, int64_t raw_from_ns,
+                              enum tw_rc (*fn)(void *ctx, const struct store_cell *c), void *ctx)
+{
+    const uint64_t one = 1;
+    const struct store_span span = { .pair_ids = &one,
+                                     .n_pairs = 1,
+                                     .from_ns = DAY0,
+                                     .to_ns = DAY0 + 1440 * MINUTE,
+                                     .without = without,
+                                     .raw_from_ns = raw_from_ns,
+                                     .fn = fn,
+                                     .ctx = ctx };
+
+    CHECK_OK(store_read_span(f->r, &span, &test_err));
+}
+
+/* Each combination on the same reader; the whole ones before, so that something would be left over. */
+static void parts_are_left_out(void **state)
+{
+    struct fx *f = *state;
+    struct tw_summary full, cell;
+    const uint64_t one = 1;
+    bool more = true;
+
+    fill_all(&full);
+    append_one(f, 1, &full);
+    while (more)
+        CHECK_OK(store_rollup(f->s, DAY0 + 9 * 1440 * MINUTE, 100, &more, &test_err));
+    summary_init(&cell);
+    read_span_without(f, 0, INT64_MAX, keep_cell, &cell);
+    for (unsigned without = 0; without < STORE_PARTS; without++) {
+        struct tw_summary want, want_cell;
+        struct same latest = { { &want, NULL }, 0 }, raw = latest, cells = { { &want_cell, NULL }, 0 };
+
+        fill_all(&want);
+        blank(&want, without);
+        summary_init(&want_cell);
+        CHECK_OK(summary_copy(&want_cell, &cell));
+        blank(&want_cell, without);
+        CHECK_OK(
+            store_read_latest(f->r, &one, 1, 0, expect, &(struct same){ { &full, NULL }, 0 }, &test_err));
+        CHECK_OK(store_read_latest(f->r, &one, 1, without, expect, &latest, &test_err));
+        read_span_without(f, without, INT64_MIN, expect_cell, &raw);
+        read_span_without(f, without, INT64_MAX, expect_cell, &cells);
+        if (latest.n != 1 || raw.n != 1 || cells.n != 1)
+            fail_msg("without %u: %zu, %zu, %zu", without, latest.n, raw.n, cells.n);
+        summary_free(&want);
+        summary_free(&want_cell);
+    }
+    summary_free(&cell);
+    summary_free(&full);
 }
 
 static void a_damaged_row_is_named(void **state)
@@ -421,6 +532,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_STORE(stretches_ahead_raise_the_floor), WITH_STORE(an_agent_takes_its_stretches_with_it),
         WITH_STORE(unknown_agents_are_refused),      WITH_STORE(a_removed_agent_has_no_cursor),
+        WITH_STORE(parts_are_left_out),          WITH_STORE(other_releases_rows_are_not_compared),
         WITH_STORE(a_damaged_row_is_named),          WITH_STORE(other_releases_rows_are_not_compared),
         WITH_STORE(retention_gives_room_back),       WITH_STORE(refill_of_many_days),
         WITH_STORE(older_days_lack_columns),         WITH_STORE(counts),

@@ -460,7 +460,7 @@ static void tell_results(struct store *s, struct store_reader *r)
     }
     CHECK_OK(store_read_summaries(r, pairs, 2, DAY0, DAY0 + 60 * MINUTE, tell_summary, NULL, &test_err));
     tell("latest: ");
-    CHECK_OK(store_read_latest(r, pairs, 2, tell_summary, NULL, &test_err));
+    CHECK_OK(store_read_latest(r, pairs, 2, 0, tell_summary, NULL, &test_err));
     CHECK_OK(store_read_loss_runs(r, 1001, DAY0, DAY0 + 60 * MINUTE, tell_run, NULL, &test_err));
     CHECK_OK(store_cursor(s, 1, spool, &through));
     CHECK_OK(store_read_dropped(r, "ams", DAY0, DAY0 + 60 * MINUTE, &dropped, &test_err));
