@@ -185,7 +185,7 @@ static void check_summaries(struct random *r)
         for (uint64_t q = 1; q < NUMBERS; q++)
             assert_int_equal(g.times[spool][q],
                              r->durable.kind[spool][q] == ROW && !r->durable.gone[spool][q]);
-    CHECK_OK(r->f->ops->read_latest(r->f->r, ids, PAIRS, check_latest_row, &g, &test_err));
+    CHECK_OK(r->f->ops->read_latest(r->f->r, ids, PAIRS, 0, check_latest_row, &g, &test_err));
     for (unsigned pair = 1; pair <= PAIRS; pair++)
         assert_int_equal(g.latest_ns[pair][0] + g.latest_ns[pair][1], 0);
 }
