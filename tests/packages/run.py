@@ -296,7 +296,7 @@ def test_from_source(out):
 
 
 def test_rpms(out):
-    """They have what the debs have, and their scripts; nothing of RPM's world is here to install them with."""
+    """They have what the debs have, and their scripts."""
     if not shutil.which("rpm"):
         raise Missing("rpm (deploy/install-deps package)")
     for name in NAMES:
@@ -313,6 +313,25 @@ def test_rpms(out):
         expect(("systemd-sysusers" in scripts) == (name != "twampmesh-tools"), f"{name}: scripts: {scripts}")
         configs = sh("rpm", "-qcp", found[0]).split()
         expect(configs == ([] if name == "twampmesh-tools" else [f"/etc/twampmesh/{name.removeprefix('twampmesh-')}.yaml"]), f"{name}: {configs}")
+
+
+def test_rpms_installed(out):
+    """By rpm itself, into a root of their own: files and their owners as rpm has noted them, scripts that run, nothing left. What they
+    depend on has other names on systems of RPM's: that is not looked at here."""
+    if not shutil.which("rpm"):
+        raise Missing("rpm (deploy/install-deps package)")
+    with fresh(base(out)) as root:
+        rpm = ["rpm", "--root", root.path, "--force-debian", "--nodeps"]
+        sh(*rpm, "-i", *sorted(out.glob("*.rpm")))
+        expect(len(sh(*rpm, "-qa").split()) == len(NAMES), "not all are installed")
+        wrong = subprocess.run([*rpm, "-Va"], capture_output=True, text=True)
+        expect(wrong.returncode == 0, f"not as rpm has noted it: {wrong.stdout}{wrong.stderr}")
+        root.run("getent passwd _twampmesh-agent _twampmesh-controller")
+        for program in ("twampctl", "twamp", "twamp-agent", "twamp-controller"):
+            expect(root.run(f"{program} --version").strip(), f"{program} does not run")
+        sh(*rpm, "-e", *NAMES)
+        left = root.run("find / -xdev -path /proc -prune -o -path /tmp -prune -o -iname '*twamp*' -print").split()
+        expect(not [x for x in left if not x.startswith(("/var/lib/twampmesh", "/etc/twampmesh"))], f"left after the removal: {left}")
 
 
 def main():
