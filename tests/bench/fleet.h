@@ -38,7 +38,7 @@ struct fleet_agent {
     int64_t *made; /* fleet_agent_offer(): when each round of summaries was; NULL: by the clock when they are
                       sent */
     size_t n_made, cap_made;
-    bool rude;          /* sends as much as it has, whatever window it is granted */
+    bool rude;          /* has more under way than a controller takes, whatever window it is granted */
     bool paused;        /* a batch was refused, since the store's queue was full: `resume` goes on */
     struct loop_timer resume;
 };

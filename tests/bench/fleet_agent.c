@@ -12,6 +12,7 @@
 #include "tests/bench/fleet.h"
 
 #define BATCH 50
+#define RUDE_WINDOW 5000 /* more than a controller takes of one agent */
 #define PERIOD_NS (10 * TW_NS_PER_S)
 #define PROBES 100 /* of a report period with the default spacing */
 #define REFUSED_PAUSE_NS TW_NS_PER_S /* as agents do */
@@ -263,7 +264,7 @@ static bool send_batch(struct fleet_agent *a)
     Tw__SummaryBatch m = TW__SUMMARY_BATCH__INIT;
     Tw__Summary *list[BATCH];
     struct arena *ar;
-    size_t n = a->due > a->sent ? a->due - a->sent : 0, window = a->rude ? SIZE_MAX : a->window,
+    size_t n = a->due > a->sent ? a->due - a->sent : 0, window = a->rude ? RUDE_WINDOW : a->window,
            room = window - (a->sent - a->acked);
 
     n = n < BATCH ? n : BATCH;
