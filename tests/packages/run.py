@@ -323,7 +323,7 @@ def test_rpms_installed(out):
     with fresh(base(out)) as root:
         rpm = ["rpm", "--root", root.path, "--force-debian", "--nodeps"]
         sh(*rpm, "-i", *sorted(out.glob("*.rpm")))
-        expect(len(sh(*rpm, "-qa").split()) == len(NAMES), "not all are installed")
+        expect(len(sh("rpm", "--root", root.path, "-qa").split()) == len(NAMES), "not all are installed")
         wrong = subprocess.run([*rpm, "-Va"], capture_output=True, text=True)
         expect(wrong.returncode == 0, f"not as rpm has noted it: {wrong.stdout}{wrong.stderr}")
         root.run("getent passwd _twampmesh-agent _twampmesh-controller")
