@@ -105,7 +105,7 @@ static inline struct sqlite_reader *sqlite_reader_of(struct history_reader *r)
 /* history_read.c: a sorted copy of ids, malloc'ed. */
 uint64_t *history_sorted_ids(const uint64_t *ids, size_t n);
 
-/* history_rollup.c */
+/* rollup_txn.c, rollup_days.c, history_rollup.c */
 enum tw_rc rollup_open(struct sqlite_history *s, struct tw_err *err);
 void rollup_close(struct sqlite_history *s);
 /* A row came into a day's table. */

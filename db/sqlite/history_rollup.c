@@ -1,6 +1,6 @@
 /* Roll-ups: summaries that no cell has yet, pair by pair, are added to their cells; cells and how far it has
  * come are one commit. Merging is addition, so it does not matter when a summary comes. */
-#include "db/sqlite/history_priv.h"
+#include "db/sqlite/rollup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,411 +9,6 @@
 static enum tw_rc no_memory(struct sqlite_history *s, struct tw_err *err)
 {
     return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
-}
-
-/* Room for one more of `size` octets. False: no memory. */
-static bool grow(void *list, size_t n, size_t *cap, size_t size)
-{
-    size_t want = *cap ? 2 * *cap : 16;
-    void *more;
-
-    if (n < *cap)
-        return true;
-    more = realloc(*(void **)list, want * size);
-    if (!more)
-        return false;
-    *(void **)list = more;
-    *cap = want;
-    return true;
-}
-
-/* ---- Days and parts ----------------------------------------------------------------------------- */
-
-/* Where the day is, or belongs. */
-static size_t find_day(struct rollup *r, int64_t day)
-{
-    size_t lo = 0, hi = r->n_days;
-
-    if (r->at_day < r->n_days && r->days[r->at_day].day == day)
-        return r->at_day;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (r->days[mid].day < day)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return r->at_day = lo;
-}
-
-static enum tw_rc add_day(struct sqlite_history *s, const struct level_day *d, size_t *ret_at,
-                          struct tw_err *err)
-{
-    struct rollup *r = &s->rollup;
-    size_t at = find_day(r, d->day), cap = r->cap_days;
-
-    *ret_at = at;
-    if (at < r->n_days && r->days[at].day == d->day)
-        return TW_OK;
-    if (!grow(&r->durable, r->n_days, &cap, sizeof *r->durable) ||
-        !grow(&r->days, r->n_days, &r->cap_days, sizeof *r->days))
-        return no_memory(s, err);
-    memmove(r->days + at + 1, r->days + at, (r->n_days - at) * sizeof *r->days);
-    memmove(r->durable + at + 1, r->durable + at, (r->n_days - at) * sizeof *r->durable);
-    r->days[at] = r->durable[at] = *d;
-    r->day += r->v && r->day >= at;
-    r->n_days++;
-    return TW_OK;
-}
-
-static bool same_part(const struct cells_part *a, const struct cells_part *b)
-{
-    return a->level == b->level && a->first_day == b->first_day;
-}
-
-static enum tw_rc find_part(struct sqlite_history *s, const struct cells_part *p, struct part_state **ret,
-                            struct tw_err *err)
-{
-    struct rollup *r = &s->rollup;
-    size_t *at = &r->at_part[p->level];
-
-    if (*at >= r->n_parts || !same_part(&r->parts[*at].part, p))
-        for (*at = 0; *at < r->n_parts && !same_part(&r->parts[*at].part, p);)
-            ++*at;
-    if (*at == r->n_parts) {
-        if (!grow(&r->parts, r->n_parts, &r->cap_parts, sizeof *r->parts))
-            return no_memory(s, err);
-        r->parts[r->n_parts++] = (struct part_state){ .part = *p };
-    }
-    *ret = &r->parts[*at];
-    return TW_OK;
-}
-
-enum tw_rc rollup_part_add(struct sqlite_history *s, const struct cells_part *p, int64_t rows, int64_t octets,
-                           struct tw_err *err)
-{
-    struct part_state *state;
-    enum tw_rc rc = find_part(s, p, &state, err);
-
-    if (rc)
-        return rc;
-    state->add_rows += rows;
-    state->add_octets += octets;
-    return TW_OK;
-}
-
-static struct cells_part raw_part(int64_t day)
-{
-    return (struct cells_part){ STORE_RAW, day, day + 1 };
-}
-
-#define INDEX_OCTETS 22 /* of an entry (pair, start or cell, flow, row) */
-
-enum tw_rc rollup_note(struct sqlite_history *s, int64_t day, int64_t row, uint64_t octets,
-                       int64_t received_ns, struct tw_err *err)
-{
-    struct cells_part part = raw_part(day);
-    size_t at;
-    enum tw_rc rc = add_day(s, &(struct level_day){ .day = day }, &at, err);
-
-    if (rc)
-        return rc;
-    s->rollup.days[at].last = row;
-    if (!s->rollup.fresh_since_ns)
-        s->rollup.fresh_since_ns = received_ns;
-    return rollup_part_add(s, &part, 1, (int64_t)octets + INDEX_OCTETS, err);
-}
-
-/* ---- Opening ------------------------------------------------------------------------------------ */
-
-static enum tw_rc load_days(struct sqlite_history *s, struct tw_err *err)
-{
-    struct sq_cur c;
-    size_t at;
-    enum tw_rc rc = sq_start(&s->q, ST_DAY_EACH, &c, err);
-
-    if (rc)
-        return rc;
-    while ((rc = sq_next(&c, err)) == TW_OK) {
-        struct level_day d = { .day = sq_take_i64(&c) };
-        d.last = sq_take_i64(&c);
-        d.through = sq_take_i64(&c);
-        d.until = sq_take_i64(&c);
-        d.next_pair = sq_take_i64(&c);
-        rc = add_day(s, &d, &at, err);
-        if (rc) {
-            sq_end(&c);
-            return rc;
-        }
-    }
-    return rc == TW_ENOENT ? TW_OK : rc;
-}
-
-static enum tw_rc load_parts(struct sqlite_history *s, struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, ST_PART_EACH, &c, err);
-
-    if (rc)
-        return rc;
-    while ((rc = sq_next(&c, err)) == TW_OK) {
-        int64_t level = sq_take_i64(&c), day = sq_take_i64(&c);
-        struct cells_part p = raw_part(day);
-        struct part_state *state;
-        if (level < 0 || level >= STORE_LEVELS)
-            continue;
-        if (level != STORE_RAW)
-            p = cells_part_of((enum store_level)level, day);
-        rc = find_part(s, &p, &state, err);
-        if (rc) {
-            sq_end(&c);
-            return rc;
-        }
-        state->rows = sq_take_i64(&c);
-        state->octets = sq_take_i64(&c);
-    }
-    return rc == TW_ENOENT ? TW_OK : rc;
-}
-
-/* A day of before there were roll-ups. What its rows take is told by the first ones. */
-static enum tw_rc adopt_day(struct sqlite_history *s, int64_t day, struct tw_err *err)
-{
-    char name[DAY_NAME], text[200];
-    int64_t last = 0, octets = 0;
-    struct cells_part part = raw_part(day);
-    size_t at;
-    enum tw_rc rc;
-
-    snprintf(text, sizeof text, "SELECT ifnull(max(rowid), 0) FROM %s", day_name(day, name));
-    rc = sq_get_int(&s->q, text, &last, err);
-    snprintf(text, sizeof text,
-             "SELECT ifnull(avg(length(delay_forward) + length(delay_backward) + length(delay_roundtrip)), "
-             "0) + 200"
-             " FROM (SELECT * FROM %s LIMIT 100)",
-             name);
-    if (!rc)
-        rc = sq_get_int(&s->q, text, &octets, err);
-    if (!rc)
-        rc = add_day(s, &(struct level_day){ .day = day }, &at, err);
-    if (rc)
-        return rc;
-    s->rollup.days[at].last = last;
-    return rollup_part_add(s, &part, last, last * (octets + INDEX_OCTETS), err);
-}
-
-static bool is_known(struct rollup *r, int64_t day)
-{
-    size_t at = find_day(r, day);
-
-    return at < r->n_days && r->days[at].day == day;
-}
-
-static enum tw_rc adopt_days(struct sqlite_history *s, struct tw_err *err)
-{
-    int64_t *days = NULL;
-    size_t n = 0;
-    enum tw_rc rc = day_list(&s->q, DAY_MIN, DAY_MAX, &days, &n, err);
-
-    for (size_t i = 0; i < n && !rc; i++) {
-        if (is_known(&s->rollup, days[i]))
-            continue;
-        if (!s->q.in_txn)
-            rc = sqlite_begin(&s->base, err);
-        if (!rc)
-            rc = adopt_day(s, days[i], err);
-    }
-    free(days);
-    if (!rc && s->q.in_txn)
-        return sqlite_commit(&s->base, err);
-    sqlite_rollback(&s->base);
-    return rc;
-}
-
-enum tw_rc rollup_open(struct sqlite_history *s, struct tw_err *err)
-{
-    struct rollup *r = &s->rollup;
-    enum tw_rc rc;
-
-    summary_init(&r->row);
-    summary_init(&r->stored.merged);
-    for (int l = 0; l < STORE_LEVELS; l++)
-        summary_init(&r->acc[l].cell.merged);
-    rc = load_days(s, err);
-    if (!rc)
-        rc = load_parts(s, err);
-    if (!rc)
-        rc = adopt_days(s, err);
-    return rc;
-}
-
-static void close_writers(struct rollup *r)
-{
-    for (int l = 0; l < STORE_LEVELS; l++)
-        cells_close(&r->writers[l]);
-}
-
-static void end_round(struct rollup *r)
-{
-    free(r->v);
-    r->v = NULL;
-    r->n = r->at = 0;
-}
-
-void rollup_close(struct sqlite_history *s)
-{
-    struct rollup *r = &s->rollup;
-
-    close_writers(r);
-    day_cache_clear(&r->by_row);
-    end_round(r);
-    summary_free(&r->row);
-    summary_free(&r->stored.merged);
-    for (int l = 0; l < STORE_LEVELS; l++)
-        summary_free(&r->acc[l].cell.merged);
-    free(r->days);
-    free(r->durable);
-    free(r->parts);
-}
-
-/* ---- Transactions ------------------------------------------------------------------------------- */
-
-/* Without a row the day is gone. */
-static enum tw_rc put_day(struct sqlite_history *s, const struct level_day *d, struct tw_err *err)
-{
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, d->last ? ST_DAY_PUT : ST_DAY_DELETE, &c, err);
-
-    if (rc)
-        return rc;
-    sq_put_i64(&c, d->day);
-    if (!d->last)
-        return sq_run(&c, err);
-    sq_put_i64(&c, d->last);
-    sq_put_i64(&c, d->through);
-    sq_put_i64(&c, d->until);
-    sq_put_i64(&c, d->next_pair);
-    return sq_run(&c, err);
-}
-
-static enum tw_rc add_part(struct sqlite_history *s, const struct part_state *p, struct tw_err *err)
-{
-    bool gone = p->rows + p->add_rows <= 0;
-    struct sq_cur c;
-    enum tw_rc rc = sq_start(&s->q, gone ? ST_PART_DELETE : ST_PART_ADD, &c, err);
-
-    if (rc)
-        return rc;
-    sq_put_i64(&c, p->part.level);
-    sq_put_i64(&c, p->part.first_day);
-    if (gone)
-        return sq_run(&c, err);
-    sq_put_i64(&c, p->add_rows);
-    sq_put_i64(&c, p->add_octets);
-    return sq_run(&c, err);
-}
-
-static bool differs(const struct level_day *a, const struct level_day *b)
-{
-    return a->last != b->last || a->through != b->through || a->until != b->until ||
-           a->next_pair != b->next_pair;
-}
-
-enum tw_rc rollup_flush(struct sqlite_history *s, struct tw_err *err)
-{
-    struct rollup *r = &s->rollup;
-    enum tw_rc rc = TW_OK;
-
-    for (size_t i = 0; i < r->n_days && !rc; i++)
-        if (differs(&r->days[i], &r->durable[i]))
-            rc = put_day(s, &r->days[i], err);
-    for (size_t i = 0; i < r->n_parts && !rc; i++)
-        if (r->parts[i].add_rows || r->parts[i].add_octets)
-            rc = add_part(s, &r->parts[i], err);
-    return rc;
-}
-
-void rollup_committed(struct sqlite_history *s)
-{
-    struct rollup *r = &s->rollup;
-
-    if (r->n_days)
-        memcpy(r->durable, r->days, r->n_days * sizeof *r->days);
-    for (size_t i = 0; i < r->n_parts; i++) {
-        struct part_state *p = &r->parts[i];
-        p->rows += p->add_rows;
-        p->octets += p->add_octets;
-        p->add_rows = p->add_octets = 0;
-    }
-    s->stats.rollup_rows += r->add_rows;
-    s->stats.rollup_cells += r->add_cells;
-    r->add_rows = r->add_cells = 0;
-}
-
-void rollup_rolled_back(struct sqlite_history *s)
-{
-    struct rollup *r = &s->rollup;
-
-    close_writers(r); /* tables that it made are gone, too */
-    day_cache_clear(&r->by_row);
-    for (size_t i = 0; i < r->n_days; i++) {
-        int64_t looked = r->days[i].looked_ns;
-        r->days[i] = r->durable[i];
-        r->days[i].looked_ns = looked;
-    }
-    for (size_t i = 0; i < r->n_parts; i++)
-        r->parts[i].add_rows = r->parts[i].add_octets = 0;
-    for (int l = 0; l < STORE_LEVELS; l++)
-        r->acc[l].active = false;
-    r->add_rows = r->add_cells = 0;
-    if (r->v)
-        r->days[r->day].looked_ns = 0;
-    end_round(r); /* begins again where it is durable */
-}
-
-enum tw_rc rollup_forget(struct sqlite_history *s, const struct cells_part *p, struct tw_err *err)
-{
-    struct rollup *r = &s->rollup;
-    struct part_state *state;
-    enum tw_rc rc = find_part(s, p, &state, err);
-    size_t at;
-
-    if (rc)
-        return rc;
-    state->add_rows = -state->rows;
-    state->add_octets = -state->octets;
-    if (p->level != STORE_RAW) {
-        if (r->writers[p->level].open && r->writers[p->level].part.first_day == p->first_day)
-            cells_close(&r->writers[p->level]);
-        return TW_OK;
-    }
-    at = find_day(r, p->first_day);
-    day_cache_drop(&r->by_row, p->first_day);
-    if (r->v && r->day == at)
-        end_round(r);
-    if (at < r->n_days && r->days[at].day == p->first_day)
-        r->days[at] = (struct level_day){ .day = p->first_day };
-    return TW_OK;
-}
-
-void rollup_stats(const struct sqlite_history *s, struct store_stats *ret)
-{
-    const struct rollup *r = &s->rollup;
-
-    for (size_t i = 0; i < r->n_parts; i++) {
-        const struct part_state *p = &r->parts[i];
-        struct store_level_stats *l = &ret->levels[p->part.level];
-        int64_t first = p->part.first_day * DAY_NS;
-        if (p->rows <= 0)
-            continue;
-        if (!l->rows || first < l->oldest_ns)
-            l->oldest_ns = first;
-        l->rows += (uint64_t)p->rows;
-        l->bytes += p->octets > 0 ? (uint64_t)p->octets : 0;
-    }
-    for (size_t i = 0; i < r->n_days; i++)
-        ret->rollup_waiting += (uint64_t)(r->durable[i].last - r->durable[i].through);
-    if (ret->rollup_waiting)
-        ret->rollup_since_ns = r->round_since_ns ? r->round_since_ns : r->fresh_since_ns;
 }
 
 /* ---- A round ------------------------------------------------------------------------------------ */
@@ -513,11 +108,11 @@ static enum tw_rc begin_round(struct sqlite_history *s, size_t day, int64_t now_
     /* Slices end between pairs: with few of them the round must be short instead. */
     if (!rc && fresh && r->n > max_rows && r->n / count_pairs(r) > max_rows) {
         d->until = d->through + (int64_t)max_rows;
-        end_round(r);
+        rollup_end_round(r);
         rc = load_rows(s, d, err);
     }
     if (rc) {
-        end_round(r);
+        rollup_end_round(r);
         d->until = r->durable[day].until;
         d->looked_ns = 0;
     }
@@ -698,19 +293,19 @@ static enum tw_rc run_slice(struct sqlite_history *s, size_t max_rows, struct tw
 
 bool rollup_waits(struct sqlite_history *s, int64_t day)
 {
-    const struct level_day *d = &s->rollup.days[find_day(&s->rollup, day)];
+    const struct level_day *d = &s->rollup.days[rollup_find_day(&s->rollup, day)];
 
-    return is_known(&s->rollup, day) && d->last > d->through;
+    return rollup_knows(&s->rollup, day) && d->last > d->through;
 }
 
 enum tw_rc rollup_now(struct sqlite_history *s, int64_t day, size_t max_rows, struct tw_err *err)
 {
     struct rollup *r = &s->rollup;
-    size_t at = find_day(r, day);
+    size_t at = rollup_find_day(r, day);
     enum tw_rc rc = TW_OK;
 
     if (r->v && (r->day != at || r->at == r->n))
-        end_round(r); /* goes on where it is committed */
+        rollup_end_round(r); /* goes on where it is committed */
     if (!r->v)
         rc = begin_round(s, at, r->days[at].looked_ns, max_rows, err);
     return rc ? rc : run_slice(s, max_rows, err);
@@ -745,7 +340,7 @@ enum tw_rc sqlite_rollup(struct history *h, int64_t now_ns, size_t max_rows, boo
     if (rc)
         return rc;
     if (r->at == r->n) {
-        end_round(r);
+        rollup_end_round(r);
         r->round_since_ns = 0;
     }
     *ret_more = r->v || level_pick(r->days, r->n_days, now_ns) >= 0;
