@@ -111,6 +111,13 @@ def of(lab, source, target):
     return by_twampctl(lab).get((source, target), dict.fromkeys(CAUSES, 0))
 
 
+def unchanged(lab):
+    """Nothing has come for 3 s, which is several report periods."""
+    before = by_twampctl(lab)
+    time.sleep(3)
+    return by_twampctl(lab) == before
+
+
 def test_every_cause_is_told_apart(build):
     with Lab(build, ["a1", "a2", "a3"]) as lab:
         lab.start_controller()
@@ -129,7 +136,8 @@ def test_every_cause_is_told_apart(build):
         seen(lab, "a1", "a2", "refused")
         lab.start_agent("a2")
         seen(lab, "a2", "a1", "agent_down") # now it has said since when it runs
-        expect(not of(lab, "a1", "a3")["unknown"], "something of a1 is missing")
+        # A summary that is due and late, as on a busy machine, is missing for unknown reasons until it comes.
+        wait("nothing of a1 to be missing", lambda: not of(lab, "a1", "a3")["unknown"], 30)
         lose_rows(lab, "a1", "a3")
         seen(lab, "a1", "a3", "unknown")
         lab.ctl("schedule", "pause", "lab") # nothing more is due
@@ -139,9 +147,10 @@ def test_every_cause_is_told_apart(build):
         lab.ctl("schedule", "pause", "flood")
         awaited = of(lab, "a3", "a1")["awaited"]
         heal(lab, "a3")
-        wait("some of what was awaited", lambda: 0 < of(lab, "a3", "a1")["awaited"] < awaited, 45) # dials again after up to 26 s
+        wait("some of what was awaited", lambda: of(lab, "a3", "a1")["awaited"] < awaited, 45) # dials again after up to 26 s
         lab.exec("a3", "tc", "qdisc", "del", "dev", "eth0", "root")
-        wait("all to be sent", lambda: not any(n["awaited"] for n in by_twampctl(lab).values()), 30)
+        # Where some were dropped in the same time, what is still on its way may count as dropped.
+        wait("all to be sent", lambda: not any(n["awaited"] for n in by_twampctl(lab).values()) and unchanged(lab), 60)
         expect(of(lab, "a3", "a1")["dropped"] > 0, "nothing was dropped")
 
         wanted = {("a1", "a2"): "refused", ("a1", "a3"): "unknown", ("a2", "a1"): "agent_down", ("a3", "a1"): "dropped", ("a3", "a2"): "dropped"}
