@@ -23,9 +23,9 @@ struct xdp_reflect_cfg {
 /* Copies *cfg. TW_EINVAL: no such interface, or the kernel or the driver cannot; TW_EPERM; *err says it in
  * words. */
 enum tw_rc xdp_reflect_open(const struct xdp_reflect_cfg *cfg, struct xdp_reflect **ret, struct tw_err *err);
-/* Another access list. What cannot be told to the driver is left to the sockets. */
 /* Another rate and burst of one source; from the next xdp_reflect_tick() on. x NULL: nothing. */
 void xdp_reflect_set_rate(struct xdp_reflect *x, int64_t per_second, int64_t burst);
+/* Another access list. What cannot be told to the driver is left to the sockets. */
 enum tw_rc xdp_reflect_set_acl(struct xdp_reflect *x, struct acl *acl);
 /* Takes the program off the interface. NULL: nothing. */
 void xdp_reflect_close(struct xdp_reflect *x);

@@ -53,7 +53,7 @@ def expect(condition, text):
 def given(args, extra):
     """args and extra, without the options (and their values) of args that stand in extra, too: a daemon refuses what is given twice.
     Those that may be given several times stay."""
-    again, kept = {x for x in extra if x.startswith("--")} - {"--label"}, []
+    again, kept = {x for x in extra if x.startswith("--")} - {"--label", "--reflect"}, []
     for i, x in enumerate(args):
         if x not in again and not (i and args[i - 1] in again and not x.startswith("--")):
             kept.append(x)

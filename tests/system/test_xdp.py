@@ -140,6 +140,7 @@ def test_answers_as_the_sockets_do(build):
             driver, plain = ask(lab, address("driver"), ROWS), ask(lab, address("plain"), ROWS)
             for row, got, wanted in zip(ROWS, driver, plain, strict=True):
                 expect(without_times(got) == without_times(wanted), f"{row[0]}:\n{got}\n{wanted}")
+                expect(got != "-" or not row[4], f"{row[0]}: no answer from {address('driver')}")
                 if got != "-":
                     check_times(row[0], got, "stamp" in row[0])
             asked += sum(row[4] for row in ROWS)
