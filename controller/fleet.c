@@ -527,6 +527,16 @@ static bool too_long(const char *field, const char *text, void *closure_data)
     return true;
 }
 
+/* Times that no clock can have are as far off as can be reckoned with. */
+static void note_clock(struct fleet_link *l, int64_t told_ns)
+{
+    int64_t time_ns = told_ns < 0 ? 0 : told_ns > INT64_MAX / 2 ? INT64_MAX / 2 : told_ns;
+
+    l->agent->clock_ahead_ns = time_ns - loop_now(l->c->loop).wall.ns;
+    l->clock_known = true;
+    l->clock_base_ns = time_ns - tw_mono_now().ns;
+}
+
 static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthReport *rq,
                          Tw__HealthReply_Closure closure, void *closure_data)
 {
@@ -553,7 +563,7 @@ static void fleet_report(Tw__FleetController_Service *service, const Tw__HealthR
     inventory_take_health(l->agent, m);
     absence_found(l->c, l->agent, m->started_ns);
     events_note(l->c->events, EVENT_AGENTS);
-    l->agent->clock_ahead_ns = m->time_ns - loop_now(l->c->loop).wall.ns;
+    note_clock(l, m->time_ns);
     closure(&reply, closure_data);
 }
 

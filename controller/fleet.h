@@ -38,6 +38,8 @@ struct fleet_link {
     struct fleet_link *prev, *next; /* in the queue */
     uint8_t pushed[AGENT_DIGEST_LEN];
     size_t unacked_rows; /* summaries taken and not yet answered; ingest.c */
+    bool clock_known;      /* it has told its time on this connection */
+    int64_t clock_base_ns; /* its wall clock minus our monotonic one, then: so that a step of ours shows at once */
 };
 
 /* Starts the agents' listener. */

@@ -316,13 +316,40 @@ static bool learn_pair(struct ingest *in, struct agent *a, struct ingest_batch *
     return bring_pair(b, &p->row); /* its names stay */
 }
 
+/* ---- When are they? ---- */
+
+static bool is_impossible(const struct tw_summary *s, int64_t now_ns)
+{
+    return s->end_ns > now_ns + INGEST_FUTURE_NS || s->start_ns < now_ns - INGEST_PAST_NS;
+}
+
+/* Not before the agent has told its time; by our clock of this moment, which may have stepped since then. */
+static bool clocks_agree(const struct fleet_link *l, int64_t now_ns)
+{
+    int64_t ahead_ns = l->clock_base_ns - now_ns + tw_mono_now().ns;
+
+    return l->clock_known && ahead_ns < INGEST_AGREE_NS && ahead_ns > -INGEST_AGREE_NS;
+}
+
+static bool may_be_our_clock(const struct fleet_link *l, const struct ingest_batch *b)
+{
+    int64_t now_ns = tw_wall_now().ns;
+
+    if (clocks_agree(l, now_ns))
+        return false;
+    for (size_t i = 0; i < b->n; i++)
+        if (is_impossible(&b->rows[i], now_ns))
+            return true;
+    return false;
+}
+
 static enum ingest_refusal judge_row(struct ingest *in, struct agent *a, struct ingest_batch *b, size_t i,
                                      int64_t now_ns)
 {
     const struct tw_summary *s = &b->rows[i];
     const struct pair *p = inventory_pair(&in->c->inv, s->pair_id);
 
-    if (s->end_ns > now_ns + INGEST_FUTURE_NS || s->start_ns < now_ns - INGEST_PAST_NS)
+    if (is_impossible(s, now_ns))
         return INGEST_BAD_TIME;
     if (p && strcmp(p->row.source, a->row.name) != 0)
         return INGEST_UNKNOWN_PAIR;
@@ -364,6 +391,11 @@ static Tw__Status check_batch(struct ingest *in, struct fleet_link *l, struct in
         2 * INGEST_WINDOW) { /* twice: a window that shrank may still be on its way */
         *ret_why = "more summaries are unacknowledged than the window allows";
         return TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
+    }
+    if (may_be_our_clock(l, b)) {
+        *ret_why = "the times of its results cannot be right by this controller's clock, with which the agent's does not agree: "
+                   "they stay in its spool until it does";
+        return TW__STATUS__STATUS_UNAVAILABLE;
     }
     judge_rows(in, l->agent, b);
     return TW__STATUS__STATUS_OK;

@@ -2,7 +2,8 @@
  * published and acknowledged. Loop thread but for ingest_decode() and ingest_drop().
  *
  * Rows of a pair that is not this agent's, or whose names do not make its number, and rows with impossible times are dropped and
- * counted, and keep their numbers as a gap in the store, so that the spool behind them is not blocked.
+ * counted, and keep their numbers as a gap in the store, so that the spool behind them is not blocked. But as long as the agent's clock and
+ * ours do not agree nobody can say whose is wrong: then a batch with impossible times is not taken, and stays in the agent's spool.
  *
  * After an outage agents send fresh results first, and what waited (the backlog) beside them, slowly. The backlog is history: it is
  * stored, counted and rolled up, but raises and clears no alert, and is no sign that its pair is measured now. */
@@ -18,6 +19,7 @@
 /* The store makes a table for each day it is given: times far from ours are refused. */
 #define INGEST_FUTURE_NS (24 * 3600 * TW_NS_PER_S)
 #define INGEST_PAST_NS (400 * 24 * 3600 * TW_NS_PER_S)
+#define INGEST_AGREE_NS (3600 * TW_NS_PER_S) /* clocks that are no further apart agree */
 
 struct ingest;
 enum tw_rc ingest_new(struct controller *c, struct ingest **ret);

@@ -63,6 +63,7 @@ SCENARIOS = {
     "everything of FAULTS, over connections and processes": "faults.processes_and_network",
     "everything of FAULTS, over what a host runs out of": "faults.host",
     "the controller's clock a month ahead": "wallclock.a_month_ahead",
+    "the controller's clock days behind": "wallclock.days_behind",
     "this table": "faults.table",
 }
 Step = collections.namedtuple("Step", "gap fault who hold")

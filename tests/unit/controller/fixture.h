@@ -47,7 +47,7 @@ struct fake {
     struct rpc_service offered;
     bool enrols, acks, refuses_schedule; /* what it does by itself */
     bool once;                           /* does not come back */
-    unsigned n_up, n_down, n_enrolled, n_schedules, n_acked, n_answers;
+    unsigned n_up, n_down, n_enrolled, n_schedules, n_acked, n_answers, n_reports;
     Tw__Status down_status;
     char down_detail[256], address[64];
     uint64_t generation; /* of the last schedule */
@@ -245,6 +245,24 @@ static inline void fake_ack(struct fake *a)
     tw__fleet_controller__ack(
         rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 10000), &rq, acked,
         a);
+}
+
+static inline void reported(const Tw__HealthReply *reply, void *ctx)
+{
+    ((struct fake *)ctx)->n_reports += reply != NULL;
+}
+
+/* A health report by a clock that is so much ahead; waits until it has come. */
+static inline void fake_report(struct fake *a, int64_t ahead_ns)
+{
+    struct fixture *f = a->f;
+    Tw__HealthReport rq = TW__HEALTH_REPORT__INIT;
+    unsigned before = a->n_reports;
+
+    rq.time_ns = tw_wall_now().ns + ahead_ns;
+    tw__fleet_controller__report(
+        rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 10000), &rq, reported, a);
+    WAIT(a->n_reports > before);
 }
 
 static inline void fake_schedule(Tw__FleetAgent_Service *s, const Tw__ScheduleRequest *rq,

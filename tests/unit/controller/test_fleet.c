@@ -705,6 +705,7 @@ static void a_reply_that_is_too_big_is_cut(void **state)
 
     assert_true(apply(f, MESH_AB, false).ok);
     WAIT(a->n_acked && b->n_acked);
+    fake_report(a, 0);
     for (size_t i = 0; i < TW_NELEM(pairs); i++)
         pairs[i] = a->pair_ids[0];
     for (unsigned k = 0, window = INGEST_WINDOW / INGEST_BATCH_MAX; k < 48; k++, seq += TW_NELEM(pairs)) {

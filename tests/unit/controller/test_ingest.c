@@ -185,11 +185,41 @@ static void impossible_times_are_refused(void **state)
     struct lab l = make_lab(state);
     struct fixture *f = l.f;
 
+    fake_report(l.a, 0);
     send_changed(l.a, 1, &l.ab, 1, shift_500_days_back);
     send_changed(l.a, 2, &l.ab, 1, shift_3_days_ahead);
     WAIT(l.a->through == 2);
     assert_int_equal(ingested(f).summaries, 0);
     assert_int_equal(ingested(f).rows_refused, 2);
+}
+
+/* Sends a row with such times, which is not taken, and nothing is lost. */
+static void stays_in_the_spool(struct lab *l, void (*change)(Tw__Summary *m), const char *what)
+{
+    struct fixture *f = l->f;
+    unsigned before = l->a->n_answers;
+
+    send_changed(l->a, 1, &l->ab, 1, change);
+    WAIT(l->a->n_answers == before + 1);
+    expect_answer(l->a, TW__STATUS__STATUS_UNAVAILABLE, 0, what);
+    assert_non_null(strstr(l->a->detail, "stay in its spool"));
+    assert_int_equal(ingested(f).rows_refused, 0);
+}
+
+/* Whose clock is wrong is not known: a controller with a flat battery must not cost a fleet's results. */
+static void nothing_is_refused_for_good_while_clocks_disagree(void **state)
+{
+    struct lab l = make_lab(state);
+    const int64_t day = INT64_C(86400) * TW_NS_PER_S;
+
+    stays_in_the_spool(&l, shift_3_days_ahead, "before its first report");
+    fake_report(l.a, 3 * day);
+    stays_in_the_spool(&l, shift_3_days_ahead, "by a clock that is ahead");
+    fake_report(l.a, -500 * day);
+    stays_in_the_spool(&l, shift_500_days_back, "by a clock that is behind");
+    deliver(l.a, 1, &l.ab, 1); /* what can be right is taken, whatever its clock says now */
+    expect_answer(l.a, TW__STATUS__STATUS_OK, 1, "times that can be right");
+    assert_int_equal(ingested(l.f).summaries, 1);
 }
 
 static void a_batch_that_is_too_big_cuts_the_connection(void **state)
@@ -494,6 +524,7 @@ int main(void)
         T(a_pair_that_comes_twice_is_one),
         T(a_pair_is_brought_until_it_is_stored),
         T(impossible_times_are_refused),
+        T(nothing_is_refused_for_good_while_clocks_disagree),
         T(a_batch_that_is_too_big_cuts_the_connection),
         T(a_gap_is_stored),
         T(old_days_go),
