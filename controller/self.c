@@ -360,6 +360,8 @@ static void add_http(struct rows *r, const struct controller *c)
     counter(r, "twamp_http_cut_off_total",
             "Connections that had to make room: idle for longest, or with an answer that nobody took.",
             h.cut_off);
+    counter(r, "twamp_http_accept_waits_total",
+            "Times that no connection could be taken, because no descriptor or memory was left.", h.waits);
     counter(r, "twamp_http_connections_without_request_total",
             "Connections that ended before any request: failed TLS handshakes, scanners, browsers that kept one ready.", h.unasked);
     add_tls(r, c, &h);

@@ -159,9 +159,9 @@ static enum tw_rc make_index(struct httpd *h)
     return http_blob_new(text, len, "text/plain; charset=utf-8", false, &h->index);
 }
 
-static struct MHD_Daemon *start_daemon(struct httpd *h, int fd)
+static struct MHD_Daemon *start_daemon(struct httpd *h)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
 
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)HTTP_TLS_PRIORITIES },
@@ -175,8 +175,7 @@ static struct MHD_Daemon *start_daemon(struct httpd *h, int fd)
     else
         tls[0].option = MHD_OPTION_END;
     return MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, h, /* the logger goes first */
-                            MHD_OPTION_EXTERNAL_LOGGER, http_on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-                            MHD_OPTION_THREAD_POOL_SIZE, HTTPD_THREADS, MHD_OPTION_CONNECTION_LIMIT,
+                            MHD_OPTION_EXTERNAL_LOGGER, http_on_log, NULL, MHD_OPTION_THREAD_POOL_SIZE, HTTPD_THREADS, MHD_OPTION_CONNECTION_LIMIT,
                             MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT, MHD_OPTION_NOTIFY_COMPLETED,
                             http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, h,
@@ -238,11 +237,14 @@ static enum tw_rc start_parts(struct httpd *h, const struct httpd_conf *c, struc
         return rc;
     if (h->cert)
         http_list_tls(h); /* before the first handshake */
-    h->daemon = start_daemon(h, fd);
-    if (h->daemon)
+    h->daemon = start_daemon(h);
+    rc = h->daemon ? http_listener_start(fd, h->daemon, &h->listener) : TW_EIO;
+    if (!rc)
         return TW_OK;
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon);
     close(fd);
-    return tw_err_set(err, TW_EIO, "http: the server library does not start on %s", c->address);
+    return tw_err_set(err, rc, "http: the server library does not start on %s", c->address);
 }
 
 static void set_bounds(struct http_crowd_conf *to, const struct httpd_conf *c)
@@ -318,6 +320,7 @@ void httpd_stop(struct httpd *h)
 {
     if (!h)
         return;
+    http_listener_stop(h->listener);
     answer_all(h);
     end_streams(h);
     MHD_stop_daemon(h->daemon);
@@ -356,6 +359,7 @@ void httpd_counters(struct httpd *h, struct httpd_counters *ret)
     ret->open = atomic_load(&h->open);
     ret->unasked = atomic_load(&h->unasked);
     ret->handshakes = atomic_load(&h->handshakes);
+    ret->waits = http_listener_waits(h->listener);
     ret->reloads = h->reloads;
     ret->reloads_failed = h->reloads_failed;
 }

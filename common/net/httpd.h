@@ -171,6 +171,7 @@ struct httpd_counters {
     uint64_t busy_connections, busy_address, busy_requests,
         busy_content; /* refused by a bound: of `refused`, but with other reasons there, too */
     uint64_t cut_off; /* connections that had to make room */
+    uint64_t waits;   /* times that none could be taken: no descriptor or memory left */
 };
 /* Other max_connections and max_per_address, as in httpd_conf; nobody who is connected has to go for it. Loop
  * thread. */

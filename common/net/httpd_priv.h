@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include "common/net/http_crowd.h"
+#include "common/net/http_listener.h"
 #include "common/net/http_threads.h"
 #include "common/net/httpd.h"
 #include "common/net/loop.h"
@@ -58,6 +59,7 @@ struct httpd {
     size_t n_routes;
     void *ctx;
     struct MHD_Daemon *daemon;
+    struct http_listener *listener;
     uint16_t port;
     struct http_blob *index;
     char nowhere[128]; /* what an unknown path is told */

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <cmocka.h>
@@ -756,6 +758,49 @@ static void full_of_connections(void **state)
     rig_stop(r);
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Who comes then waits, without anybody spinning, until there is one again. */
+static void no_descriptor_left(void **state)
+{
+    struct rig *r = rig_start(0);
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons(httpd_port(r->httpd)),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), next = dup(fd);
+    struct httpd_counters n = { 0 };
+    struct rlimit before, none;
+    char *answer;
+    double busy;
+
+    (void)state;
+    close(next); /* the lowest that is free */
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = (struct rlimit){ (rlim_t)next, before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    busy = cpu_seconds();
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    for (int i = 0; i < 20000 && n.waits < 5; i++) {
+        pause_1ms();
+        httpd_counters(r->httpd, &n);
+    }
+    busy = cpu_seconds() - busy;
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_in_range(n.waits, 5, 20); /* in half a second, and more on a busy machine */
+    assert_true(busy < 0.2);
+    say(fd, "GET /now HTTP/1.0\r\n\r\n");
+    answer = hear(fd, NULL);
+    contains("when there is one again", answer, " 200 OK");
+    free(answer);
+    rig_stop(r);
+}
+
 /* Nothing of it is taken from somebody who may not send it. */
 static void content_waits_for_the_guard(void **state)
 {
@@ -967,6 +1012,7 @@ int main(void)
         cmocka_unit_test(limit_per_address),
         cmocka_unit_test(full_of_requests),
         cmocka_unit_test(full_of_connections),
+        cmocka_unit_test(no_descriptor_left),
         cmocka_unit_test(content_waits_for_the_guard),
         cmocka_unit_test(content_is_bounded_in_all),
         cmocka_unit_test(stop_while_waiting),
