@@ -4,7 +4,7 @@
 
 #define TW_TESTS_REAL_SYNC
 #include "tests/unit/db/conform_history.h"
-#include "tests/unit/db/some_rows.h"
+#include "tests/unit/db/sums.h"
 
 extern const struct conform_backend *conform_under_test;
 extern const uint8_t spool_a[STORE_ID_LEN], spool_b[STORE_ID_LEN];
@@ -43,16 +43,6 @@ void check_latest(struct fx *f, const char *name, const char *expected);
 uint64_t count_rows(struct fx *f, uint64_t pair);
 uint64_t count_gaps(struct fx *f, int64_t agent); /* numbers in them */
 
-/* What scheduled summaries add up to. */
-struct sum {
-    struct tw_summary merged;
-    uint64_t rows, whole, raw_cells, cells;
-    int64_t from_ns, to_ns; /* covered */
-    int64_t step_ns;
-};
-void sum_init(struct sum *s);
-enum tw_rc sum_summary(void *ctx, const struct tw_summary *row); /* ctx: a sum */
-enum tw_rc sum_cell(void *ctx, const struct store_cell *c);
 void read_sum(struct fx *f, uint64_t pair, int64_t from, int64_t to, int64_t step, int64_t raw_from,
               struct sum *ret);
 

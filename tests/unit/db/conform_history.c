@@ -218,50 +218,6 @@ uint64_t count_gaps(struct fx *f, int64_t agent)
 
 /* ---- Sums ---- */
 
-void sum_init(struct sum *s)
-{
-    *s = (struct sum){ .rows = 0 };
-    summary_init(&s->merged);
-}
-
-enum tw_rc sum_summary(void *ctx, const struct tw_summary *row)
-{
-    struct sum *s = ctx;
-
-    if (row->test_id)
-        return TW_OK;
-    summary_merge(&s->merged, row);
-    s->rows++;
-    s->whole += row->start_ns % (row->end_ns - row->start_ns) == 0;
-    return TW_OK;
-}
-
-enum tw_rc sum_cell(void *ctx, const struct store_cell *c)
-{
-    struct sum *s = ctx;
-
-    if (c->merged->test_id)
-        return TW_OK;
-    assert_int_equal(summary_validate(c->merged, &test_err), TW_OK);
-    if (s->step_ns && c->level != STORE_RAW)
-        assert_int_equal(c->from_ns / s->step_ns, (c->until_ns - 1) / s->step_ns);
-    summary_merge(&s->merged, c->merged);
-    s->rows += c->rows;
-    s->whole += c->whole;
-    s->raw_cells += c->level == STORE_RAW;
-    s->cells += c->level != STORE_RAW;
-    return TW_OK;
-}
-
-static void covered(void *ctx, uint64_t pair_id, int64_t from_ns, int64_t to_ns)
-{
-    struct sum *s = ctx;
-
-    (void)pair_id;
-    s->from_ns = from_ns;
-    s->to_ns = to_ns;
-}
-
 static enum tw_rc kept_of(void *ctx, uint64_t pair_id, struct history_kept *ret, struct tw_err *err)
 {
     (void)pair_id;
@@ -284,7 +240,7 @@ void read_sum(struct fx *f, uint64_t pair, int64_t from, int64_t to, int64_t ste
                                                      .to_ns = to,
                                                      .step_ns = step,
                                                      .raw_from_ns = raw_from,
-                                                     .covers = covered,
+                                                     .covers = sum_covered,
                                                      .fn = sum_cell,
                                                      .ctx = ret },
                                &keeper, &test_err));

@@ -10,32 +10,16 @@ static void check_span(struct fx *f, const char *what, uint64_t pair, int64_t fr
     sum_init(&exact);
     CHECK_OK(f->ops->read_summaries(f->r, &pair, 1, from, to, sum_summary, &exact, &test_err));
     read_sum(f, pair, from, to, step, raw_from, &got);
-    if (exact.rows != got.rows || exact.whole != got.whole)
-        fail_msg("%s, pair %llu, [%lld, %lld) by %lld: %llu summaries (%llu whole), not %llu (%llu)", what,
-                 (unsigned long long)pair, (long long)((from - DAY0) / SEC), (long long)((to - DAY0) / SEC),
-                 (long long)(step / SEC), (unsigned long long)got.rows, (unsigned long long)got.whole,
-                 (unsigned long long)exact.rows, (unsigned long long)exact.whole);
-    assert_int_equal(got.from_ns, from);
-    assert_int_equal(got.to_ns, to);
-    same(what, &exact.merged, &got.merged);
-    summary_free(&exact.merged);
-    summary_free(&got.merged);
+    same_sums(what, pair, from, to, step, &exact, &got);
 }
 
 static void check_spans(struct fx *f, const char *what, unsigned n)
 {
-    static const int64_t steps[] = { 0, 0, 10 * SEC, 60 * SEC, 600 * SEC, HOUR, DAY };
+    struct random_span s;
 
-    for (uint64_t pair = 1; pair <= PAIRS; pair++) {
-        check_span(f, what, pair, 0, INT64_MAX, 0, INT64_MAX);
-        check_span(f, what, pair, DAY0, DAY0 + 3 * DAY, 0, INT64_MAX);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        int64_t from = DAY0 + pick(&f->seed, 3 * DAY) / SEC * SEC,
-                to = from + SEC + pick(&f->seed, 3 * DAY) / SEC * SEC;
-        check_span(f, what, 1 + (uint64_t)pick(&f->seed, PAIRS), from, to,
-                   steps[pick(&f->seed, TW_NELEM(steps))],
-                   pick(&f->seed, 3) ? INT64_MAX : from + pick(&f->seed, 2 * DAY));
+    for (unsigned i = 0; i < n + 2 * PAIRS; i++) {
+        s = random_span(&f->seed, i);
+        check_span(f, what, s.pair, s.from, s.to, s.step, s.raw_from);
     }
 }
 

@@ -1,6 +1,6 @@
 /* Roll-ups in SQLite: what is in its tables, damage, a full disk, kill -9; what meshes keep. That spans say
  * what their summaries say is in conform_span.c. */
-#include "tests/unit/db/some_rows.h"
+#include "tests/unit/db/sums.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -78,57 +78,6 @@ static void roll(struct fx *f, size_t max_rows)
         CHECK_OK(store_rollup(f->s, now_ns, max_rows, &more, &test_err));
 }
 
-struct sum {
-    struct tw_summary merged;
-    uint64_t rows, whole, raw_cells, cells;
-    int64_t from_ns, to_ns; /* covered */
-    int64_t step_ns;
-};
-
-static void sum_init(struct sum *s)
-{
-    *s = (struct sum){ .rows = 0 };
-    summary_init(&s->merged);
-}
-
-static enum tw_rc add_summary(void *ctx, const struct tw_summary *row)
-{
-    struct sum *s = ctx;
-
-    if (row->test_id)
-        return TW_OK;
-    summary_merge(&s->merged, row);
-    s->rows++;
-    s->whole += row->start_ns % (row->end_ns - row->start_ns) == 0;
-    return TW_OK;
-}
-
-static enum tw_rc add_cell(void *ctx, const struct store_cell *c)
-{
-    struct sum *s = ctx;
-
-    if (c->merged->test_id)
-        return TW_OK;
-    assert_int_equal(summary_validate(c->merged, &test_err), TW_OK);
-    if (s->step_ns && c->level != STORE_RAW)
-        assert_int_equal(c->from_ns / s->step_ns, (c->until_ns - 1) / s->step_ns);
-    summary_merge(&s->merged, c->merged);
-    s->rows += c->rows;
-    s->whole += c->whole;
-    s->raw_cells += c->level == STORE_RAW;
-    s->cells += c->level != STORE_RAW;
-    return TW_OK;
-}
-
-static void covered(void *ctx, uint64_t pair_id, int64_t from_ns, int64_t to_ns)
-{
-    struct sum *s = ctx;
-
-    (void)pair_id;
-    s->from_ns = from_ns;
-    s->to_ns = to_ns;
-}
-
 static void read_span(struct fx *f, uint64_t pair, int64_t from, int64_t to, int64_t step, int64_t raw_from,
                       struct sum *ret)
 {
@@ -141,8 +90,8 @@ static void read_span(struct fx *f, uint64_t pair, int64_t from, int64_t to, int
                                                    .to_ns = to,
                                                    .step_ns = step,
                                                    .raw_from_ns = raw_from,
-                                                   .covers = covered,
-                                                   .fn = add_cell,
+                                                   .covers = sum_covered,
+                                                   .fn = sum_cell,
                                                    .ctx = ret },
                              &test_err));
 }
@@ -153,34 +102,18 @@ static void check_span(struct fx *f, const char *what, uint64_t pair, int64_t fr
     struct sum exact, got;
 
     sum_init(&exact);
-    CHECK_OK(store_read_summaries(f->r, &pair, 1, from, to, add_summary, &exact, &test_err));
+    CHECK_OK(store_read_summaries(f->r, &pair, 1, from, to, sum_summary, &exact, &test_err));
     read_span(f, pair, from, to, step, raw_from, &got);
-    if (exact.rows != got.rows || exact.whole != got.whole)
-        fail_msg("%s, pair %llu, [%lld, %lld) by %lld: %llu summaries (%llu whole), not %llu (%llu)", what,
-                 (unsigned long long)pair, (long long)((from - DAY0) / SEC), (long long)((to - DAY0) / SEC),
-                 (long long)(step / SEC), (unsigned long long)got.rows, (unsigned long long)got.whole,
-                 (unsigned long long)exact.rows, (unsigned long long)exact.whole);
-    assert_int_equal(got.from_ns, from);
-    assert_int_equal(got.to_ns, to);
-    same(what, &exact.merged, &got.merged);
-    summary_free(&exact.merged);
-    summary_free(&got.merged);
+    same_sums(what, pair, from, to, step, &exact, &got);
 }
 
 static void check_spans(struct fx *f, const char *what, unsigned n)
 {
-    static const int64_t steps[] = { 0, 0, 10 * SEC, 60 * SEC, 600 * SEC, HOUR, DAY };
+    struct random_span s;
 
-    for (uint64_t pair = 1; pair <= PAIRS; pair++) {
-        check_span(f, what, pair, 0, INT64_MAX, 0, INT64_MAX);
-        check_span(f, what, pair, DAY0, DAY0 + 3 * DAY, 0, INT64_MAX);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        int64_t from = DAY0 + pick(&f->seed, 3 * DAY) / SEC * SEC,
-                to = from + SEC + pick(&f->seed, 3 * DAY) / SEC * SEC;
-        check_span(f, what, 1 + (uint64_t)pick(&f->seed, PAIRS), from, to,
-                   steps[pick(&f->seed, TW_NELEM(steps))],
-                   pick(&f->seed, 3) ? INT64_MAX : from + pick(&f->seed, 2 * DAY));
+    for (unsigned i = 0; i < n + 2 * PAIRS; i++) {
+        s = random_span(&f->seed, i);
+        check_span(f, what, s.pair, s.from, s.to, s.step, s.raw_from);
     }
 }
 

@@ -1,7 +1,7 @@
 /* Loss runs in SQLite: none twice when a spool is sent anew, tables that go, damage. The rest is in
  * conform_read.c. */
 #include "common/loss_runs.h"
-#include "tests/unit/db/db_fixture.h"
+#include "tests/unit/db/some_rows.h"
 
 static const uint8_t spool_a[STORE_ID_LEN] = "spool-a", spool_b[STORE_ID_LEN] = "spool-b";
 
@@ -35,35 +35,6 @@ static int teardown(void **state)
     store_close(f->s);
     free(f);
     return 0;
-}
-
-/* A minute of 600 probes with these runs lost. */
-static struct tw_summary lossy(uint64_t pair, uint32_t flow, int64_t start_ns, const struct tw_loss_run *runs,
-                               size_t n)
-{
-    struct tw_summary s = plain(pair, flow, start_ns, 0);
-
-    s.sent = s.received = 600;
-    s.loss_runs = n;
-    for (size_t i = 0; i < n; i++) {
-        s.received -= runs[i].probes;
-        s.lost_forward += runs[i].probes;
-        if (runs[i].probes > s.loss_run_longest)
-            s.loss_run_longest = runs[i].probes;
-        loss_runs_add(&s.runs, &runs[i]);
-    }
-    s.status = summary_status(&s);
-    CHECK_OK(summary_validate(&s, &test_err));
-    return s;
-}
-
-static struct tw_loss_run run(int64_t start_ns, uint32_t seq, uint64_t probes, enum tw_direction d)
-{
-    return (struct tw_loss_run){ .start_ns = start_ns,
-                                 .length_ns = (int64_t)probes * 1000,
-                                 .probes = probes,
-                                 .seq_first = seq,
-                                 .direction = d };
 }
 
 static enum store_append_result append(struct fx *f, const uint8_t *spool, uint64_t first,
