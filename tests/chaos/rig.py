@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "system"))
 
 import checker  # noqa: E402

@@ -11,7 +11,7 @@ from lab import expect, sh
 
 ALONE = True  # the ports of the host itself
 
-TOP = pathlib.Path(__file__).parent.parent.parent
+TOP = pathlib.Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
 
