@@ -12,6 +12,7 @@ targets: { edge: "router.example:862" }
 classes:
   c: { spacing: 20ms, size: 100, timeout: 500ms, report_period: 1s }
 """
+FIRST_PROBE_NS = 30e6  # it leaves one spacing after its session began, or a little later
 
 
 def say(lab, *lines):
@@ -95,6 +96,8 @@ def test_hosts(build):
         rows = lab.results("mesh=named")
         expect(total(rows, "sent") > 150 and total(rows, "lost") == 0,
                f"lost {total(rows, 'lost')} of {total(rows, 'sent')}")
+        # A session that begins just before a period ends has a piece of one without a probe.
+        rows = [r for r in rows if r["sent"] or r["end_ns"] - r["start_ns"] > FIRST_PROBE_NS]
         expect({r["status"] for r in rows} == {"name_error", "ok"}, f"{ {r['status'] for r in rows} }")
 
 
