@@ -94,7 +94,7 @@ def compare_outages(said, truth):
         way = "mixed" if len(reached) == 2 else "backward" if reached.pop() else "forward"
         after = truth.probes.get(run[-1].seq + 1)
         expect(o["direction"] in (way, "unknown") and 0 < run[0].arrival_ns - o["start_ns"] < 50e6, f"{way} from {run[0].arrival_ns}: {o}")
-        expect(not after or abs(o["end_ns"] - o["start_ns"] - after.arrival_ns + run[0].arrival_ns) < 50e6, f"until {after.arrival_ns}: {o}")
+        expect(not after or abs(o["end_ns"] - o["start_ns"] - after.arrival_ns + run[0].arrival_ns) < 50e6, f"until {after and after.arrival_ns}: {o}")
     expect(sum(o["direction"] == "unknown" for o in said) <= 2 + len(said) // 5, f"too many of unknown direction: {said}")
 
 
