@@ -57,8 +57,9 @@ static struct rpc_welcome check_certificate(const struct rpc_hello *h)
     if (!h->tls || h->role != TW__ROLE__ROLE_AGENT)
         return no(TW__STATUS__STATUS_OK, NULL);
     if (!h->certificate)
-        return no(TW__STATUS__STATUS_UNAUTHENTICATED,
-                  "an agent without a certificate: let it join with a token first (twamp-agent --join-token-file)");
+        return no(
+            TW__STATUS__STATUS_UNAUTHENTICATED,
+            "an agent without a certificate: let it join with a token first (twamp-agent --join-token-file)");
     if (strcmp(h->certificate->name, h->name) != 0)
         return no(TW__STATUS__STATUS_PERMISSION_DENIED, "the certificate shown is for another agent's name");
     return no(TW__STATUS__STATUS_OK, NULL);
@@ -81,13 +82,28 @@ static void ask_user(struct rpc_server *s, struct rpc_peer *p, struct rpc_welcom
         *ret = no(TW__STATUS__STATUS_UNAUTHENTICATED, "operators that come by TLS need a token");
 }
 
+/* The oldest is told to go. One that was told before and is still there, because it reads nothing, goes at
+ * once. */
+static void make_room_for_joiner(struct rpc_server *s)
+{
+    while (s->side.n_joiners >= s->max_joiners) {
+        struct rpc_peer *oldest = s->side.joiners;
+
+        if (oldest->state == PEER_UP) {
+            peer_refuse(oldest, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+                        "made room for a newer one that joins");
+            return;
+        }
+        peer_down(oldest);
+    }
+}
+
 static void admit_joiner(struct rpc_server *s, struct rpc_peer *p, struct rpc_welcome *ret)
 {
     *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_OK };
     p->joiner = true;
     p->allowed = s->strangers;
-    if (s->side.n_joiners >= s->max_joiners)
-        peer_refuse(s->side.joiners, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "made room for a newer one that joins");
+    make_room_for_joiner(s);
 }
 
 static void welcome(struct rpc_peer *p, const struct rpc_welcome *w)

@@ -134,8 +134,12 @@ enum cli_exit cmd_alert_ack(struct cli *c)
         rq.reason = or_empty(c->opt.reason);
         if (!code)
             code = cli_call(c, "AlertAck", &rq.base, &m);
-        if (code)
+        if (!code && !((const Tw__AlertAckReply *)m)->alert)
+            code = cli_fail(CLI_FAILED, "the controller's answer lacks the alert");
+        if (code) {
+            cli_free_reply(m);
             return code;
+        }
         if (cli_for_people(c))
             printf("Acknowledged alert %" PRIu64 "\n", rq.id);
         else

@@ -542,7 +542,7 @@ enum cli_exit cmd_flight_freeze(struct cli *c)
     q.rq.cause = TW__FLIGHT_CAUSE__FLIGHT_CAUSE_COMMAND;
     code = cli_call(c, "FlightFreeze", &q.rq.base, &reply);
     if (!code)
-        code = print_rows(c, (const Tw__FlightRowsReply *)reply, NULL);
+        code = print_rows(c, (const Tw__FlightRowsReply *)reply, "Nothing was frozen.");
     if (!code && !count_frozen((const Tw__FlightRowsReply *)reply))
         code = CLI_FAILED;
     cli_free_reply(reply);

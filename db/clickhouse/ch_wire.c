@@ -23,7 +23,7 @@ uint8_t *ch_buf_room(struct ch_buf *b, size_t n)
     if (b->bad)
         return NULL;
     b->len += n;
-    return b->p + b->len - n;
+    return b->p ? b->p + b->len - n : NULL; /* no octets of an empty one */
 }
 
 static void put_le(struct ch_buf *b, uint64_t v, unsigned n)

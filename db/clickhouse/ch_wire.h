@@ -18,7 +18,7 @@ static inline void ch_buf_reset(struct ch_buf *b) /* keeps the memory */
     b->len = 0;
     b->bad = false;
 }
-/* n octets at the end; NULL: no memory. */
+/* n octets at the end; NULL: no memory, or none wanted of a buffer that never had any. */
 uint8_t *ch_buf_room(struct ch_buf *b, size_t n);
 
 void ch_put_u8(struct ch_buf *b, uint8_t v);
