@@ -15,6 +15,14 @@ static const struct out_col columns[] = {
     { .title = "PAIR ID", .name = "pair_id", .as = OUT_AS_COUNT, .wide = true },
 };
 
+/* Of any answer: what no clock has is the end of time. */
+static int64_t end_of(const Tw__Outage *o)
+{
+    int64_t end_ns;
+
+    return __builtin_add_overflow(o->start_ns, o->length_ns, &end_ns) ? INT64_MAX : end_ns;
+}
+
 static void put_row(struct out_records *r, const void *row, const void *ctx)
 {
     static const Tw__PairInfo no_pair = TW__PAIR_INFO__INIT;
@@ -26,7 +34,7 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     pairs_put_names(r, o->pair ? o->pair : &no_pair);
     out_u64(r, "flow", o->flow);
     out_ns(r, "start_ns", o->start_ns);
-    out_ns(r, "end_ns", o->start_ns + o->length_ns);
+    out_ns(r, "end_ns", end_of(o));
     if (o->ongoing)
         out_show(r, "end_ns", OUT_BAD, "ongoing");
     out_num(r, "duration_seconds", length);
