@@ -456,11 +456,5 @@ void metrics_server_threads(const struct metrics_server *m, struct thread_list *
     struct httpd_load l;
 
     httpd_load(m->httpd, &l);
-    thread_list_group(ret, &(struct thread_group){ .group = "http",
-                                                   .one = "http",
-                                                   .work = l.work,
-                                                   .n = HTTPD_THREADS,
-                                                   .queued = l.requests,
-                                                   .queue_max = l.requests_max,
-                                                   .dropped = l.refused });
+    thread_list_http(ret, &l);
 }

@@ -48,13 +48,7 @@ static void tell_http(const struct controller *c, struct thread_list *l)
     if (!c->http)
         return;
     httpd_load(c->http, &s);
-    thread_list_group(l, &(struct thread_group){ .group = "http",
-                                                 .one = "http",
-                                                 .work = s.work,
-                                                 .n = HTTPD_THREADS,
-                                                 .queued = s.requests,
-                                                 .queue_max = s.requests_max,
-                                                 .dropped = s.refused });
+    thread_list_http(l, &s);
 }
 
 static void tell_dbjob(const struct controller *c, struct thread_list *l)

@@ -161,7 +161,8 @@ static enum tw_rc make_index(struct httpd *h)
 
 static struct MHD_Daemon *start_daemon(struct httpd *h)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     MHD_USE_NO_LISTEN_SOCKET;
 
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)HTTP_TLS_PRIORITIES },
@@ -174,12 +175,12 @@ static struct MHD_Daemon *start_daemon(struct httpd *h)
         flags |= MHD_USE_TLS;
     else
         tls[0].option = MHD_OPTION_END;
-    return MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, h, /* the logger goes first */
-                            MHD_OPTION_EXTERNAL_LOGGER, http_on_log, NULL, MHD_OPTION_THREAD_POOL_SIZE, HTTPD_THREADS, MHD_OPTION_CONNECTION_LIMIT,
-                            MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT, MHD_OPTION_NOTIFY_COMPLETED,
-                            http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, h,
-                            MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, http_on_request, h, /* the logger goes first */
+        MHD_OPTION_EXTERNAL_LOGGER, http_on_log, NULL, MHD_OPTION_THREAD_POOL_SIZE, HTTPD_THREADS,
+        MHD_OPTION_CONNECTION_LIMIT, MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, h, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static enum tw_rc watch_inbox(struct httpd *h)

@@ -68,3 +68,14 @@ void thread_list_group(struct thread_list *l, const struct thread_group *g)
     for (size_t i = 0; i < g->n; i++)
         thread_put_work(thread_list_add(l, 1, "%s %zu", g->one, i + 1), &g->work[i]);
 }
+
+void thread_list_http(struct thread_list *l, const struct httpd_load *s)
+{
+    thread_list_group(l, &(struct thread_group){ .group = "http",
+                                                 .one = "http",
+                                                 .work = s->work,
+                                                 .n = HTTPD_THREADS,
+                                                 .queued = s->requests,
+                                                 .queue_max = s->requests_max,
+                                                 .dropped = s->refused });
+}

@@ -4,6 +4,7 @@
 #define TW_NET_THREAD_LIST_H
 
 #include "common/net/arena.h"
+#include "common/net/httpd.h"
 #include "common/net/loop.h"
 #include "common/work.h"
 #include "fleet.pb-c.h"
@@ -32,5 +33,7 @@ struct thread_group {
     uint64_t queued, queue_max, dropped; /* queue_max 0: what waits is not known */
 };
 void thread_list_group(struct thread_list *l, const struct thread_group *g);
+/* The group that serves HTTP. */
+void thread_list_http(struct thread_list *l, const struct httpd_load *s);
 
 #endif

@@ -2,6 +2,7 @@
  * by pair. A summary of a commit that the roll-up has not finished is added to the cells, unless its cell has
  * that commit already. */
 #include "db/clickhouse/ch_priv.h"
+#include "db/grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,21 +42,6 @@ struct reading {
     struct cell_seen *seen; /* cells of at_pair, by level, time, flow */
     size_t n_seen, cap_seen;
 };
-
-static bool grow(void *list, size_t n, size_t *cap, size_t size)
-{
-    size_t want = *cap ? 2 * *cap : 256;
-    void *more;
-
-    if (n < *cap)
-        return true;
-    more = realloc(*(void **)list, want * size);
-    if (!more)
-        return false;
-    *(void **)list = more;
-    *cap = want;
-    return true;
-}
 
 /* ---- What there is ---- */
 
@@ -111,7 +97,7 @@ static enum tw_rc take_long(void *ctx, struct wire_rd *row, struct tw_err *err)
 
     d.day_ns = ch_get_i64(row);
     d.longest_ns = ch_get_i64(row);
-    if (!grow(&g->longs, g->n_longs, &g->cap_longs, sizeof *g->longs))
+    if (!db_grow(&g->longs, g->n_longs, &g->cap_longs, sizeof *g->longs))
         return ch_no_memory(err);
     g->longs[g->n_longs++] = d;
     return TW_OK;
@@ -276,7 +262,7 @@ static enum tw_rc hand_on(struct reading *g, const struct row *row)
         c.whole = s->start_ns % (s->end_ns - s->start_ns) == 0;
         return g->span->fn(g->span->ctx, &c);
     }
-    if (!grow(&g->seen, g->n_seen, &g->cap_seen, sizeof *g->seen))
+    if (!db_grow(&g->seen, g->n_seen, &g->cap_seen, sizeof *g->seen))
         return ch_no_memory(g->err);
     c.level = (enum store_level)row->level;
     g->seen[g->n_seen++] = (struct cell_seen){ c.level, row->cell_ns, row->txn, s->flow };

@@ -102,7 +102,7 @@ enum tw_rc cells_list(struct sq *q, struct cells_part **ret, size_t *ret_n, stru
             list = more;
             list[n++] = part;
         } else {
-            rc = tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", q->spec->what, q->path);
+            rc = sq_no_memory(q, err);
         }
     }
     if (sqlite3_finalize(st) != SQLITE_OK && !rc)

@@ -86,7 +86,7 @@ enum tw_rc day_finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct
     enum tw_rc rc;
 
     if (!text)
-        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", q->spec->what, q->path);
+        return sq_no_memory(q, err);
     rc = ret ? sq_prepare(q, text, ret, err) : sq_exec(q, text, err);
     sqlite3_free(text);
     return rc;
@@ -273,7 +273,7 @@ enum tw_rc day_list_of(struct sq *q, const char *glob, int64_t first, int64_t la
             continue;
         more = realloc(list, (n + 1) * sizeof *list);
         if (!more) {
-            rc = tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", q->spec->what, q->path);
+            rc = sq_no_memory(q, err);
             break;
         }
         list = more;

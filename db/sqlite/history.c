@@ -11,7 +11,7 @@ static enum tw_rc load_cursor(struct sqlite_history *s, int64_t agent, const uin
                               const struct store_cursor *at, struct tw_err *err)
 {
     if (cursors_set(&s->cursors, agent, spool, at))
-        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
+        return sq_no_memory(&s->q, err);
     return TW_OK;
 }
 

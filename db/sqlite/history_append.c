@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum tw_rc no_memory(struct sqlite_history *s, struct tw_err *err)
-{
-    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
-}
-
 /* ---- Cursors ------------------------------------------------------------------------------------ */
 
 #define AHEAD_SCHEMA 13 /* the migration that made table cursor_ahead */
@@ -238,7 +233,7 @@ static enum tw_rc insert_row(struct sqlite_history *s, const struct tw_summary *
     if (rc)
         return rc;
     if (note_latest(s, row, day, received_ns)) /* before another row has the last number */
-        return no_memory(s, err);
+        return sq_no_memory(&s->q, err);
     rc = rollup_note(s, day, sqlite3_last_insert_rowid(s->q.db), octets, received_ns, err);
     if (rc)
         return rc;
@@ -291,7 +286,7 @@ static enum tw_rc insert_missing(struct sqlite_history *s, const struct store_ba
     if (!rc)
         rc = batch_advance(b, last, at);
     if (!rc && cursors_set(&s->cursors, b->agent_id, b->spool_id, at))
-        rc = no_memory(s, err);
+        rc = sq_no_memory(&s->q, err);
     if (rc)
         s->broken = rc; /* some rows are in, the cursor is not: committing would store them twice */
     return rc;

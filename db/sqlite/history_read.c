@@ -147,7 +147,7 @@ enum tw_rc sqlite_read_summaries(struct history_reader *h, const uint64_t *pair_
         return TW_OK;
     ids = history_sorted_ids(pair_ids, n_pairs);
     if (!ids)
-        return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
+        return sq_no_memory(&r->q, err);
     rc = sq_exec(&r->q, "BEGIN", err);
     if (!rc)
         rc = read_pairs(r, ids, n_pairs, from_ns, to_ns, fn, ctx, err);
@@ -327,7 +327,7 @@ enum tw_rc sqlite_read_latest(struct history_reader *h, const uint64_t *pair_ids
                         .where = calloc(n_pairs + 1, 1) };
     enum tw_rc rc = ids && m.where
                         ? sq_exec(&r->q, "BEGIN", err)
-                        : tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", r->q.spec->what, r->q.path);
+                        : sq_no_memory(&r->q, err);
 
     if (!rc)
         rc = read_all_latest(&m);

@@ -9,11 +9,6 @@
 #define DELETE_PAIRS 20000
 #define SLICE_ROWS 1000
 
-static enum tw_rc no_memory(struct sqlite_history *s, struct tw_err *err)
-{
-    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
-}
-
 void retain_forget(struct sqlite_history *s)
 {
     free(s->retain.todo);
@@ -30,7 +25,7 @@ static enum tw_rc add_todo(struct sqlite_history *s, const struct retain_todo *t
         size_t cap = t->cap_todo ? 2 * t->cap_todo : 16;
         struct retain_todo *more = realloc(t->todo, cap * sizeof *more);
         if (!more)
-            return no_memory(s, err);
+            return sq_no_memory(&s->q, err);
         t->todo = more;
         t->cap_todo = cap;
     }

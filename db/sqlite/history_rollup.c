@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum tw_rc no_memory(struct sqlite_history *s, struct tw_err *err)
-{
-    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
-}
-
 /* ---- A round ------------------------------------------------------------------------------------ */
 
 static int by_pair_and_time(const void *pa, const void *pb)
@@ -63,7 +58,7 @@ static enum tw_rc load_rows(struct sqlite_history *s, const struct level_day *d,
     r->n = r->at = 0;
     r->v = malloc(cap * sizeof *r->v + 1);
     if (!rc && !r->v)
-        rc = no_memory(s, err);
+        rc = sq_no_memory(&s->q, err);
     if (!rc)
         rc = sq_prepare(&s->q, text, &st, err);
     if (rc)

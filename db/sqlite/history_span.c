@@ -24,7 +24,7 @@ struct reading {
 
 static enum tw_rc no_memory(const struct reading *g)
 {
-    return tw_err_set(g->err, TW_ENOMEM, "%s %s: out of memory", g->r->q.spec->what, g->r->q.path);
+    return sq_no_memory(&g->r->q, g->err);
 }
 
 static enum tw_rc load_days(struct reading *g)

@@ -1,30 +1,10 @@
 /* Which days and tables there are, what they hold, and how far days are rolled up. */
 #include "db/sqlite/rollup.h"
+#include "db/grow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static enum tw_rc no_memory(struct sqlite_history *s, struct tw_err *err)
-{
-    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q.spec->what, s->q.path);
-}
-
-/* Room for one more of `size` octets. False: no memory. */
-static bool grow(void *list, size_t n, size_t *cap, size_t size)
-{
-    size_t want = *cap ? 2 * *cap : 16;
-    void *more;
-
-    if (n < *cap)
-        return true;
-    more = realloc(*(void **)list, want * size);
-    if (!more)
-        return false;
-    *(void **)list = more;
-    *cap = want;
-    return true;
-}
 
 /* ---- Days and parts ----------------------------------------------------------------------------- */
 
@@ -53,9 +33,9 @@ static enum tw_rc add_day(struct sqlite_history *s, const struct level_day *d, s
     *ret_at = at;
     if (at < r->n_days && r->days[at].day == d->day)
         return TW_OK;
-    if (!grow(&r->durable, r->n_days, &cap, sizeof *r->durable) ||
-        !grow(&r->days, r->n_days, &r->cap_days, sizeof *r->days))
-        return no_memory(s, err);
+    if (!db_grow(&r->durable, r->n_days, &cap, sizeof *r->durable) ||
+        !db_grow(&r->days, r->n_days, &r->cap_days, sizeof *r->days))
+        return sq_no_memory(&s->q, err);
     memmove(r->days + at + 1, r->days + at, (r->n_days - at) * sizeof *r->days);
     memmove(r->durable + at + 1, r->durable + at, (r->n_days - at) * sizeof *r->durable);
     r->days[at] = r->durable[at] = *d;
@@ -79,8 +59,8 @@ enum tw_rc rollup_find_part(struct sqlite_history *s, const struct cells_part *p
         for (*at = 0; *at < r->n_parts && !same_part(&r->parts[*at].part, p);)
             ++*at;
     if (*at == r->n_parts) {
-        if (!grow(&r->parts, r->n_parts, &r->cap_parts, sizeof *r->parts))
-            return no_memory(s, err);
+        if (!db_grow(&r->parts, r->n_parts, &r->cap_parts, sizeof *r->parts))
+            return sq_no_memory(&s->q, err);
         r->parts[r->n_parts++] = (struct part_state){ .part = *p };
     }
     *ret = &r->parts[*at];

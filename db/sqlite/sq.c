@@ -87,6 +87,11 @@ static enum tw_rc check_txn(struct sq *q, struct tw_err *err)
                       q->path);
 }
 
+enum tw_rc sq_no_memory(const struct sq *q, struct tw_err *err)
+{
+    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", q->spec->what, q->path);
+}
+
 enum tw_rc sq_exec(struct sq *q, const char *sql, struct tw_err *err)
 {
     enum tw_rc rc = check_txn(q, err);

@@ -79,6 +79,7 @@ enum tw_rc sq_get_int(struct sq *q, const char *sql, int64_t *ret, struct tw_err
 
 /* The connection's last error. */
 enum tw_rc sq_fail(struct sq *q, struct tw_err *err);
+enum tw_rc sq_no_memory(const struct sq *q, struct tw_err *err);
 enum tw_rc sq_exec(struct sq *q, const char *sql, struct tw_err *err);
 enum tw_rc sq_prepare(struct sq *q, const char *sql, sqlite3_stmt **ret, struct tw_err *err);
 /* By the statement `which`, after what was not committed is forgotten. */

@@ -12,7 +12,7 @@
 
 static enum tw_rc no_memory(struct store *s, struct tw_err *err)
 {
-    return tw_err_set(err, TW_ENOMEM, "%s %s: out of memory", s->q->spec->what, s->q->path);
+    return sq_no_memory(s->q, err);
 }
 
 void kept_forget(struct store *s)
