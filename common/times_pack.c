@@ -243,12 +243,13 @@ static enum tw_rc unpack_rule(struct wire_rd *r, struct times *t)
 
 enum tw_rc times_unpack(const uint8_t *data, size_t len, struct times **ret)
 {
-    struct wire_rd r = { .p = data, .end = data + len };
+    struct wire_rd r;
     struct times *t;
     enum tw_rc rc;
 
     if (!len)
         return TW_ETRUNC;
+    r = (struct wire_rd){ .p = data, .end = data + len };
     if (wire_get_u8(&r) != VERSION)
         return data[0] > VERSION ? TW_EVERSION : TW_EINVAL;
     rc = times_new(&t);

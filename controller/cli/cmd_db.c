@@ -35,7 +35,7 @@ static void put_head(struct out_records *r, const void *ctx)
     out_text(r, "kind", d->kind);
     out_text(r, "file", d->file);
     out_u64(r, "bytes", d->bytes);
-    out_real(r, "elapsed_seconds", out_ns_to_s(d->ended_ns - d->started_ns));
+    out_real(r, "elapsed_seconds", out_ns_to_s(out_ns_between(d->started_ns, d->ended_ns)));
 }
 
 static const struct out_column check_columns[] = { { "CHECK", false, 0 },
@@ -79,7 +79,7 @@ static enum cli_exit print(struct cli *c, const Tw__DatabaseReply *d)
         code = print_checks(c, d);
     else
         printf("%s on the controller's host: %s in %.1f s\n", d->file, out_si((double)d->bytes, "B", size),
-               out_ns_to_s(d->ended_ns - d->started_ns));
+               out_ns_to_s(out_ns_between(d->started_ns, d->ended_ns)));
     return code ? code : all_ok(d) ? CLI_OK : CLI_FAILED;
 }
 

@@ -15,14 +15,6 @@ static const struct out_col columns[] = {
     { .title = "PAIR ID", .name = "pair_id", .as = OUT_AS_COUNT, .wide = true },
 };
 
-/* Of any answer: what no clock has is the end of time. */
-static int64_t end_of(const Tw__Outage *o)
-{
-    int64_t end_ns;
-
-    return __builtin_add_overflow(o->start_ns, o->length_ns, &end_ns) ? INT64_MAX : end_ns;
-}
-
 static void put_row(struct out_records *r, const void *row, const void *ctx)
 {
     static const Tw__PairInfo no_pair = TW__PAIR_INFO__INIT;
@@ -34,7 +26,7 @@ static void put_row(struct out_records *r, const void *row, const void *ctx)
     pairs_put_names(r, o->pair ? o->pair : &no_pair);
     out_u64(r, "flow", o->flow);
     out_ns(r, "start_ns", o->start_ns);
-    out_ns(r, "end_ns", end_of(o));
+    out_ns(r, "end_ns", out_ns_sum(o->start_ns, o->length_ns));
     if (o->ongoing)
         out_show(r, "end_ns", OUT_BAD, "ongoing");
     out_num(r, "duration_seconds", length);
@@ -73,7 +65,7 @@ static enum cli_exit print_outages(struct cli *c, const Tw__OutagesReply *reply)
     if (!code && reply->truncated && reply->n_outages)
         cli_fail(CLI_OK,
                  "there are older ones than these %zu: go on with --to %s, narrow it, or raise --limit",
-                 reply->n_outages, tw_wall_format((struct tw_wall){ oldest_ns + TW_NS_PER_MS }, text));
+                 reply->n_outages, tw_wall_format((struct tw_wall){ out_ns_sum(oldest_ns, TW_NS_PER_MS) }, text));
     return code;
 }
 

@@ -138,7 +138,7 @@ static void put_outage(struct out_records *r, const void *row, const void *ctx)
     out_u64(r, "flow", w->outage->flow);
     out_ns(r, "start_ns", w->outage->start_ns);
     out_ns(r, "end_ns", w->outage->end_ns);
-    out_real(r, "duration_seconds", out_ns_to_s(w->outage->end_ns - w->outage->start_ns));
+    out_real(r, "duration_seconds", out_ns_to_s(out_ns_between(w->outage->start_ns, w->outage->end_ns)));
     out_u64(r, "windows", w->outage->windows);
 }
 

@@ -173,7 +173,7 @@ static void take_packets(struct shown *s, const Tw__TestProgressReply *reply, bo
                 test_packets_keep(&s->kept, f->flow, f->records[k]);
             s->packets_begun = true;
             if (reply->n_packets == 1)
-                s->packets_from_ns = f->records[k]->t1_ns + 1;
+                s->packets_from_ns = out_ns_sum(f->records[k]->t1_ns, 1);
         }
     }
 }

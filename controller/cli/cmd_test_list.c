@@ -78,7 +78,7 @@ static enum cli_exit fetch_stored(struct cli *c, const Tw__TestInfo *info, Tw__R
     f.mesh = (char *)"on-demand";
     f.test_id = info->test_id;
     f.from_ns = info->started_ns > AROUND_NS ? info->started_ns - AROUND_NS : 1;
-    f.to_ns = (info->ended_ns ? info->ended_ns : info->started_ns + 24 * AROUND_NS) + AROUND_NS;
+    f.to_ns = out_ns_sum(info->ended_ns ? info->ended_ns : out_ns_sum(info->started_ns, 24 * AROUND_NS), AROUND_NS);
     code = fetch_report(c->ctl, &f, cli_progress(c), ret, &err);
     return code ? cli_fail(code, "%s", err.text) : CLI_OK;
 }

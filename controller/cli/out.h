@@ -99,6 +99,19 @@ static inline double out_ns_to_s(int64_t ns)
 {
     return (double)ns / (double)TW_NS_PER_S;
 }
+/* Of any answer: what is beyond all times is the last, or first, of them. */
+static inline int64_t out_ns_sum(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? (a < 0 ? INT64_MIN : INT64_MAX) : sum;
+}
+static inline int64_t out_ns_between(int64_t from_ns, int64_t to_ns)
+{
+    int64_t length;
+
+    return __builtin_sub_overflow(to_ns, from_ns, &length) ? (from_ns < 0 ? INT64_MAX : INT64_MIN) : length;
+}
 const char *out_seconds(struct tw_num s, char buf[OUT_NUM]);       /* "412 us", "1.23 ms", "-" */
 const char *out_percent(struct tw_num ratio, char buf[OUT_NUM]);   /* never rounded to 0% or 100% */
 const char *out_si(double v, const char *unit, char buf[OUT_NUM]); /* "1.23 Mbit/s" */

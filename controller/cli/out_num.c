@@ -77,7 +77,7 @@ const char *out_ago(int64_t then_ns, int64_t now_ns, char buf[OUT_NUM])
 
     if (then_ns <= 0)
         return unknown(buf);
-    s = (now_ns - then_ns) / TW_NS_PER_S;
+    s = out_ns_between(then_ns, now_ns) / TW_NS_PER_S;
     if (s < 0) /* the controller's clock is ahead of ours */
         s = 0;
     while (s >= steps[i].below_s)

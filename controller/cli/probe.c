@@ -50,7 +50,7 @@ void probe_put(struct out_records *to, uint32_t flow, const Tw__FlightRecord *r)
     out_u64(to, "seq", r->seq);
     out_text(to, "fate", probe_fate(r));
     out_text(to, "lost_on", probe_way(r));
-    out_num(to, "rtt_seconds", probe_seconds(r, r->forward_ns + r->backward_ns));
+    out_num(to, "rtt_seconds", probe_seconds(r, out_ns_sum(r->forward_ns, r->backward_ns)));
     out_num(to, "forward_seconds", probe_seconds(r, r->forward_ns));
     out_num(to, "backward_seconds", probe_seconds(r, r->backward_ns));
     out_num(to, "residence_seconds", probe_seconds(r, r->residence_ns));

@@ -81,7 +81,7 @@ void test_print_packet(uint32_t flow, const Tw__FlightRecord *r, bool colour, bo
                "FWD", "BWD");
     printf("%-27s %4u %8u  %s%-10s%s %-8s %9s %9s %9s\n", probe_time(r, when), flow, r->seq, bad && colour ? "\033[31m" : "", probe_fate(r),
            bad && colour ? "\033[0m" : "", *way ? way : "-",
-           out_seconds(probe_seconds(r, r->forward_ns + r->backward_ns), rtt),
+           out_seconds(probe_seconds(r, out_ns_sum(r->forward_ns, r->backward_ns)), rtt),
            out_seconds(probe_seconds(r, r->forward_ns), forward),
            out_seconds(probe_seconds(r, r->backward_ns), backward));
 }

@@ -42,6 +42,7 @@ def main():
     built = re.findall(r"^tw_fuzz_target\((\w+) ", cmake, re.M)
     for t in sorted(set(built) ^ set(table.ROWS)):
         bad.append(f"{t}: {'has no row in tests/fuzz/table.py' if t in built else 'has a row, but is no target in tests/fuzz/CMakeLists.txt'}")
+    bad += [f"{t}: is in no group of tests/fuzz/table.py" for t in built if not table.group_of(t)[0]]
     total = 0
     for t in built:
         folder = os.path.join(here, "corpus", t)

@@ -196,7 +196,7 @@ static void examples_survive_export(void **state)
         char path[512], *text, *out, *made, *back;
         struct doc_piece *v;
         struct tw_err err = { 0 };
-        struct mesh *m;
+        struct mesh *m = NULL;
         size_t k;
 
         if (!strstr(e->d_name, ".yaml") || !strcmp(e->d_name, "alerts.yaml")) /* that is no mesh */
