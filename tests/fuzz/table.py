@@ -105,6 +105,8 @@ ROWS = {
     "ch_answer": row("what a ClickHouse server answers to a SELECT of summaries, in pieces", "rows that are taken are written the same again; "
                      "whatever is no row is an error that says why", "db/clickhouse/ch_wire.c db/clickhouse/ch_row.c db/clickhouse/ch_rows.c "
                      "db/clickhouse/ch_error.c db/row_cols.c", "row_decode ch_error_parse"),
+    "etcd_answer": row("what a server says in place of etcd: answers, messages of a watch, refusals", "no key without a name and a revision; whatever is no "
+                       "answer is an error that says why", "db/etcd/etcd_answer.c", "etcd_answer_parse etcd_refusal_parse"),
     "hist": row("histograms, from agents and the database", "buckets in order, counts add up, merges and round trips are exact",
                 "common/hist_codec.c", "hist_decode"),
     "accept": row("Accept-Encoding headers", "agrees with a reading by hand", "common/net/http_accept.c"),
@@ -167,7 +169,7 @@ EXEMPT = {
     "keyfile_read": "reads octets, for pki_*", "keyfile_read_line": "reads one line, for tokens", "keyfile_check": "looks at a file's mode",
     "http_cert_load": "files that the operator names; GnuTLS reads them", "secrets_load": "a file of ours, for us alone",
     "token_read_file": "reads one line, for access_token", "config_load": "reads a file, for config_parse",
-    "side_check_url": "the operator's own option", "ch_location_parse": "the operator's own option", "cli_read_generation": "the operator's own argument",
+    "side_check_url": "the operator's own option", "ch_location_parse": "the operator's own option", "http_location_parse": "the operator's own option", "cli_read_generation": "the operator's own argument",
     "cli_read_document": "reads a file, for the controller to parse", "alerts_read_id": "the operator's own argument",
     "host_parse": "the user's own argument", "peer_cut": "the inside of rpc_conn",
     "doctor_check_find": "looks up a word", "store_put_refusals": "writes", "store_put_version": "writes",
