@@ -150,7 +150,7 @@ GROUPS = {
     "documents": "mesh_doc* conf_file alert_doc* selector hostname",
     "HTTP": "http* pb_json* query accept web_headers",
     "spool": "spool_file",
-    "database": "store_file* ch_answer hist",
+    "database": "store_file* ch_answer etcd_answer hist",
 }
 
 
