@@ -65,6 +65,8 @@ static enum cli_exit make_ctl(struct cli *c, bool catch_signals)
         cli_fail(CLI_OK, "--token: everybody on this host can read it in the list of processes: --token-file or TWAMPCTL_TOKEN is safe");
     if (ctl_new(c->opt.controller, c->opt.timeout_ns, catch_signals, &c->ctl) != TW_OK)
         return cli_no_memory();
+    if (cli_for_people(c))
+        ctl_for_people(c->ctl);
     ctl_set_token(c->ctl, token);
     ctl_set_tls(c->ctl, &(struct ctl_tls){ c->opt.ca_file, c->opt.server_name, c->opt.client_cert,
                                            c->opt.client_key });

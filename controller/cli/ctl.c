@@ -11,8 +11,10 @@
 #include "admin.pb-c.h"
 #include "common/net/now.h"
 #include "common/net/rpc.h"
+#include "common/net/rpc_check.h"
 #include "common/splitmix.h"
 #include "common/version.h"
+#include "controller/cli/out.h"
 
 #define PEM_BYTES_MAX 65536u
 #define GRACE_NS (500 * TW_NS_PER_MS) /* a call ends itself at its deadline; only then do we */
@@ -38,6 +40,7 @@ struct ctl {
     char detail[600];
     uint32_t retry_ms; /* not 0: the call was not done and may be made again after so long */
     ProtobufCMessage *reply;
+    bool for_people;
 };
 
 /* ---- Hooks ---- */
@@ -107,6 +110,11 @@ enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, stru
 void ctl_set_token(struct ctl *c, const char *token)
 {
     snprintf(c->token, sizeof c->token, "%s", token);
+}
+
+void ctl_for_people(struct ctl *c)
+{
+    c->for_people = true;
 }
 
 static void forget_text(char **text)
@@ -358,6 +366,8 @@ static void on_reply(const ProtobufCMessage *reply, void *ctx)
         return;
     }
     c->reply = copy(reply);
+    if (c->reply && c->for_people)
+        rpc_each_text(c->reply, out_defuse);
     if (c->reply)
         note(c, TW__STATUS__STATUS_OK, "");
     else

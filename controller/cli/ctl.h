@@ -26,6 +26,8 @@ struct ctl_error {
 enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, struct ctl **ret);
 /* To show when it connects; copied. "": none. */
 void ctl_set_token(struct ctl *c, const char *token);
+/* What answers say goes to a terminal: control characters in their texts become '?', but for ends of lines and tabs. */
+void ctl_for_people(struct ctl *c);
 /* For tls+tcp://. All borrowed; NULL: none. */
 struct ctl_tls {
     const char *ca_file;     /* the certificates of authorities that are believed */

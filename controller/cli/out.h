@@ -88,8 +88,10 @@ void out_table_print_hidden(const struct out_table *t, FILE *to);
 void out_table_print(const struct out_table *t, FILE *to, bool colour, size_t max_rows);
 /* Columns that text takes on a terminal. */
 size_t out_width(const char *text);
-/* Prints text for people, control characters (but for newlines, with `lines`) as '?'. */
+/* Prints text for people, control characters (but for ends of lines and tabs, with `lines`) as '?'. */
 void out_safe(FILE *to, const char *text, bool lines);
+/* The same with `lines`, in place. */
+void out_defuse(char *text);
 
 /* ---- Numbers for people (out_num.c). Each returns buf.
  * ------------------------------------------------------------ */

@@ -43,10 +43,15 @@ size_t out_width(const char *text)
     return width;
 }
 
+static bool ends_line(const char *c)
+{
+    return *c == '\n' || *c == '\t' || (c[0] == '\r' && c[1] == '\n');
+}
+
 void out_safe(FILE *to, const char *text, bool lines)
 {
     for (const char *c = text; *c; c++) {
-        if (lines && (*c == '\n' || *c == '\t'))
+        if (lines && ends_line(c))
             putc(*c, to);
         else if (is_control(c))
             putc('?', to);
@@ -90,17 +95,22 @@ static bool make_room(struct out_table *t)
 }
 
 /* As out_safe(), in memory. */
-static void defuse(char *text)
+static void defuse(char *text, bool lines)
 {
     char *to = text;
 
     for (const char *c = text; *c; c++) {
-        bool control = is_control(c), two = (unsigned char)*c == 0xc2;
+        bool control = is_control(c) && !(lines && ends_line(c)), two = (unsigned char)*c == 0xc2;
         *to++ = control ? '?' : *c; /* may overwrite *c */
         if (control && two)
             c++;
     }
     *to = '\0';
+}
+
+void out_defuse(char *text)
+{
+    defuse(text, true);
 }
 
 void out_cell(struct out_table *t, enum out_style style, const char *fmt, ...)
@@ -119,7 +129,7 @@ void out_cell(struct out_table *t, enum out_style style, const char *fmt, ...)
         t->no_memory = true;
         return;
     }
-    defuse(text);
+    defuse(text, false);
     t->cells[t->n_cells++] = (struct out_cell){ text, style };
 }
 

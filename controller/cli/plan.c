@@ -362,12 +362,20 @@ enum cli_exit plan_tell(struct cli *c, const Tw__ScheduleApplyReply *reply)
 static void print_excess(const Tw__PlanExcess *e)
 {
     cli_fail(CLI_OK, "%s%s", e->text, e->hard ? "" : " (--force goes past it)");
-    for (size_t i = 0; i < e->n_contributors; i++)
-        fprintf(stderr, "  %s %.0f by %" PRIu64 " pair%s of %s/%s\n", i ? "         " : "most of it",
-                e->contributors[i]->value, e->contributors[i]->pairs, e->contributors[i]->pairs == 1 ? "" : "s", e->contributors[i]->mesh,
-                e->contributors[i]->class_name);
-    if (*e->fits)
-        fprintf(stderr, "  would fit: %s\n", e->fits);
+    for (size_t i = 0; i < e->n_contributors; i++) {
+        const Tw__PlanShare *k = e->contributors[i];
+
+        fprintf(stderr, "  %s %.0f by %" PRIu64 " pair%s of ", i ? "         " : "most of it", k->value, k->pairs, k->pairs == 1 ? "" : "s");
+        out_safe(stderr, k->mesh, false);
+        putc('/', stderr);
+        out_safe(stderr, k->class_name, false);
+        putc('\n', stderr);
+    }
+    if (!*e->fits)
+        return;
+    fprintf(stderr, "  would fit: ");
+    out_safe(stderr, e->fits, false);
+    putc('\n', stderr);
 }
 
 enum cli_exit plan_refused(struct cli *c, const Tw__ScheduleApplyReply *reply)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/net/now.h"
+#include "controller/cli/out.h"
 
 #define FIRST_NS (500 * TW_NS_PER_MS) /* what is quicker needs no line */
 #define EVERY_NS (100 * TW_NS_PER_MS)
@@ -49,7 +50,9 @@ static void print_json(const struct progress *p, const char *text)
 
 static void print_line(struct progress *p, const char *text)
 {
-    fprintf(stderr, "\r%c %s\033[K", "|/-\\"[p->frame++ % 4], text);
+    fprintf(stderr, "\r%c ", "|/-\\"[p->frame++ % 4]);
+    out_safe(stderr, text, false);
+    fprintf(stderr, "\033[K");
     fflush(stderr);
 }
 

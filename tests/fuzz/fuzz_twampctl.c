@@ -15,6 +15,7 @@
 #include "common/net/rpc_check.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/ctl.h"
+#include "controller/cli/out.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/pb_make.h"
 
@@ -57,7 +58,7 @@ static const char *const words[] = {
 };
 
 struct ctl {
-    int unused;
+    bool for_people;
 };
 
 static struct pb_make in;
@@ -84,6 +85,11 @@ void ctl_set_token(struct ctl *c, const char *token)
 {
     (void)c;
     (void)token;
+}
+
+void ctl_for_people(struct ctl *c)
+{
+    c->for_people = true;
 }
 
 void ctl_set_tls(struct ctl *c, const struct ctl_tls *t)
@@ -120,7 +126,6 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
     struct tw_err why = { 0 };
     size_t len;
 
-    (void)c;
     for (unsigned i = 0; i < d->n_methods; i++)
         if (!strcmp(d->methods[i].name, method))
             m = &d->methods[i];
@@ -131,6 +136,8 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
     answer = protobuf_c_message_unpack(m->output, NULL, len, body);
     if (answer &&
         rpc_check_message(answer, &why) == TW_OK) { /* as the RPC layer does, so that texts are UTF-8 */
+        if (c->for_people)
+            rpc_each_text(answer, out_defuse);
         *ret = answer;
         return CLI_OK;
     }
@@ -265,9 +272,12 @@ static void make_line(struct line *l, const struct cli_command *c, const char *f
 
 /* ---- What it prints ---- */
 
+/* Nothing that a terminal obeys, but for ends of lines and tabs. */
 static void check_text(const char *text, size_t len)
 {
     CHECK(strlen(text) == len && tw_utf8_ok(text));
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        CHECK((*c >= ' ' || *c == '\n' || *c == '\t' || (*c == '\r' && c[1] == '\n')) && *c != 0x7f && !(c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f));
 }
 
 static void check_json(const char *text, size_t len)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "admin.pb-c.h"
+#include "common/net/rpc_check.h"
 #include "controller/cli/filter.h"
 
 static void expect(const char *what, const char *got, const char *want)
@@ -355,6 +357,27 @@ static void records_are_exact(void **state)
 
 /* ---- Times ---- */
 
+/* What a terminal would obey, wherever in an answer it is. */
+static void answers_command_no_terminal(void **state)
+{
+    char name[] = "ams\033[2J\x7f\xc2\x9b\x31m", document[] = "a: 1\r\n\tb: \r\xc3\xa9\n", reason[] = "\a";
+    Tw__AgentInfo agent = TW__AGENT_INFO__INIT, *agents[] = { &agent };
+    Tw__AgentListReply list = TW__AGENT_LIST_REPLY__INIT;
+    Tw__MeshInfo mesh = TW__MESH_INFO__INIT;
+
+    (void)state;
+    agent.name = name;
+    agent.software = reason;
+    list.agents = agents;
+    list.n_agents = 1;
+    rpc_each_text(&list.base, out_defuse);
+    assert_string_equal(name, "ams?[2J??1m");
+    assert_string_equal(reason, "?");
+    mesh.document = document;
+    rpc_each_text(&mesh.base, out_defuse);
+    assert_string_equal(document, "a: 1\r\n\tb: ?\xc3\xa9\n");
+}
+
 static void times(void **state)
 {
     const int64_t now = 1700000000 * TW_NS_PER_S;
@@ -399,6 +422,7 @@ int main(void)
         cmocka_unit_test(a_listing_feeds_all),
         cmocka_unit_test(yaml_comes_back_as_it_was),
         cmocka_unit_test(records_are_exact),
+        cmocka_unit_test(answers_command_no_terminal),
         cmocka_unit_test(times),
     };
 
