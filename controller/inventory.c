@@ -331,6 +331,7 @@ void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *
         p->row.target = p->row.target == old ? kept : p->row.target;
         alias_put(inv, (uint32_t)i);
     }
+    spread_rename(&inv->spread, spread_source(old), spread_source(kept));
     schedule_rename(inv, a, kept);
 }
 

@@ -4,6 +4,7 @@
 #define TW_CONTROLLER_INVENTORY_H
 
 #include <uthash.h>
+#include "common/fnv1a.h"
 #include "common/net/rpc.h"
 #include "controller/agent_certs.h"
 #include "controller/agent_ops.h"
@@ -181,6 +182,11 @@ struct pair *inventory_pair(struct inventory *inv, uint64_t id);
 static inline struct agent *pair_source(const struct pair *p)
 {
     return name_of(p->row.source)->agent;
+}
+/* Of an agent's name, for inventory.spread. */
+static inline uint64_t spread_source(const char *name)
+{
+    return tw_fnv1a_text(name);
 }
 /* What its moments depend on. */
 static inline struct pair_key pair_key_of(const struct pair *p)

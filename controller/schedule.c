@@ -145,8 +145,10 @@ static void set_pair(struct adoption *d, struct pair *p, const struct wanted_pai
 /* The pair does not come after all. */
 static void give_up_slot(struct adoption *d, const struct wanted_pair *w, const struct wanted_change *c)
 {
+    struct spread_runs r = wanted_runs(w);
+
     if (c->slot)
-        spread_remove(&d->w->spread, class_times_every(w->class_->times), c->slot, w->class_->flows);
+        spread_remove(&d->w->spread, &r, c->slot);
 }
 
 static enum tw_rc put_pair(struct adoption *d, const struct wanted_change *c)

@@ -9,6 +9,8 @@
 enum tw_rc wanted_find_changes(struct inventory *inv, struct wanted *w);
 /* schedule_spread.c: gives pairs that come, or come to another interval, their slots. */
 enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w);
+/* Of a pair whose class has an interval. */
+struct spread_runs wanted_runs(const struct wanted_pair *w);
 
 /* schedule_list.c: the sum of the digests of a pair's sessions. */
 struct summer {

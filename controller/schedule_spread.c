@@ -52,28 +52,36 @@ static void leave(struct choosing *g, const struct wanted_change *c)
 {
     const struct pair *p = row_of(g, c);
 
-    if (present_every(p))
-        spread_remove(&g->w->spread, present_every(p), p->row.slot, p->flows);
+    if (present_every(p)) {
+        struct spread_runs r = { present_every(p), spread_source(p->row.source), p->flows };
+
+        spread_remove(&g->w->spread, &r, p->row.slot);
+    }
 }
 
-static uint64_t seed_of(const struct choosing *g, const struct wanted_change *c)
+static uint64_t seed_of(const struct wanted_pair *w)
 {
-    struct wanted_pair w;
-
-    wanted_change_pair(g->w, c, &w);
     return store_pair_id(&(struct store_pair){
-        .mesh = w.mesh->name, .class_name = w.class_->name, .source = w.source, .target = w.target });
+        .mesh = w->mesh->name, .class_name = w->class_->name, .source = w->source, .target = w->target });
+}
+
+struct spread_runs wanted_runs(const struct wanted_pair *w)
+{
+    return (struct spread_runs){ class_times_every(w->class_->times), spread_source(w->source),
+                                 w->class_->flows };
 }
 
 static enum tw_rc join(struct choosing *g, struct wanted_change *c, unsigned slot)
 {
-    const struct mesh_class *k = class_of(g, c);
-    int64_t every_ns = class_times_every(k->times);
+    struct wanted_pair w;
+    struct spread_runs r;
 
+    wanted_change_pair(g->w, c, &w);
+    r = wanted_runs(&w);
     if (!slot)
-        slot = spread_choose(&g->w->spread, every_ns, k->flows, had_slot(g, c), seed_of(g, c));
+        slot = spread_choose(&g->w->spread, &r, had_slot(g, c), seed_of(&w));
     c->slot = (uint8_t)slot;
-    return spread_add(&g->w->spread, every_ns, slot, k->flows);
+    return spread_add(&g->w->spread, &r, slot);
 }
 
 /* First, so that who chooses sees what is free. */

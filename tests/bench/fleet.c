@@ -3,7 +3,8 @@
  * the store writer's too; a step ends when every agent has acknowledged and the controller has come to rest.
  * Prints a table.
  *
- * usage: fleet CONTROLLER-BINARY [--agents N] [--topology full|k-regular] [--degree K] [--live] */
+ * usage: fleet CONTROLLER-BINARY [--agents N] [--topology full|k-regular] [--degree K] [--every TIME]
+ * [--live] */
 #include "tests/bench/fleet.h"
 #include <getopt.h>
 #include <signal.h>
@@ -342,11 +343,11 @@ static void set_up(struct fleet *f, const char *binary)
 
 static bool parse(struct fleet *f, int argc, char **argv, bool *ret_live)
 {
-    static const struct option options[] = { { "agents", required_argument, NULL, 'n' },
-                                             { "topology", required_argument, NULL, 't' },
-                                             { "degree", required_argument, NULL, 'd' },
-                                             { "live", no_argument, NULL, 'l' },
-                                             { 0 } };
+    static const struct option options[] = {
+        { "agents", required_argument, NULL, 'n' }, { "topology", required_argument, NULL, 't' },
+        { "degree", required_argument, NULL, 'd' }, { "every", required_argument, NULL, 'e' },
+        { "live", no_argument, NULL, 'l' },         { 0 }
+    };
     int c;
 
     f->n = 1000;
@@ -359,6 +360,8 @@ static bool parse(struct fleet *f, int argc, char **argv, bool *ret_live)
             f->topology = optarg;
         else if (c == 'd')
             f->degree = (size_t)atoi(optarg);
+        else if (c == 'e')
+            f->every = optarg;
         else if (c == 'l')
             *ret_live = true;
         else
@@ -373,8 +376,9 @@ int main(int argc, char **argv)
     bool live = false;
 
     if (!parse(f, argc, argv, &live))
-        fleet_die(
-            "usage: fleet CONTROLLER-BINARY [--agents N] [--topology full|k-regular] [--degree K] [--live]");
+        fleet_die("usage: fleet CONTROLLER-BINARY [--agents N] [--topology full|k-regular] [--degree K] "
+                  "[--every TIME] "
+                  "[--live]");
     set_up(f, argv[optind]);
     printf("fleet, %zu agents, %s\n", f->n, f->topology);
     printf("  %-44s %10s %10s %10s\n", "", "wall ms", "CPU ms", "RSS MB");

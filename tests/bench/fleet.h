@@ -52,6 +52,7 @@ struct fleet {
     size_t n; /* that should be there */
     const char *topology;
     size_t degree;
+    const char *every; /* runs of ten probes; NULL: continuous */
     struct rpc_client *admin;
     struct rpc_peer *admin_peer;
     bool answered, sending;

@@ -198,8 +198,8 @@ static void on_up(void *ctx, struct rpc_peer *p)
     Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
     char *addresses[] = { a->address };
     static char light[] = "light", shapes[] = "shapes", stamp[] = "stamp", stateless[] = "stateless",
-                delta[] = "schedule-delta";
-    char *capabilities[] = { light, shapes, stamp, stateless, delta };
+                delta[] = "schedule-delta", times[] = "times";
+    char *capabilities[] = { light, shapes, stamp, stateless, delta, times };
     Tw__Label site = TW__LABEL__INIT, *labels[] = { &site };
 
     a->peer = p;
@@ -488,6 +488,8 @@ char *fleet_document(const struct fleet *f)
     if (!strcmp(f->topology, "k-regular"))
         fprintf(out, "degree: %zu\n", f->degree);
     fprintf(out, "classes:\n  default: { spacing: 1s }\n");
+    if (f->every)
+        fprintf(out, "schedule: { every: %s, count: 10 }\n", f->every);
     fclose(out);
     return text;
 }
