@@ -179,6 +179,6 @@ const struct agent_edit_rule agent_edit_rules[] = {
     [EDIT_DRAIN] = { "drain", true, false, true, NULL, edit_drain },
     [EDIT_UNDRAIN] = { "undrain", true, true, true, NULL, edit_undrain },
     [EDIT_MAINTENANCE] = { "maintenance of", true, false, false, check_maintenance, edit_maintenance },
-    [EDIT_REVOKE] = { "revoke", false, true, true, NULL, edit_revoke },
+    [EDIT_REVOKE] = { "revoke", true, true, true, NULL, edit_revoke },
     [EDIT_RENAME] = { "rename", false, false, true, check_rename, edit_rename },
 };

@@ -123,7 +123,7 @@ const struct out_listing alerts_listing = {
     .n_columns = TW_NELEM(columns),
     .put = put_row,
     .none = &none,
-    .empty = "No such alert. \"twampctl alert rules\" shows what is looked at."
+    .empty = "No alert. \"twampctl alert rules\" shows what is looked at, --state all also what is over."
 };
 
 enum cli_exit alerts_read_id(const char *text, const char *what, uint64_t *ret)

@@ -37,7 +37,7 @@ enum cli_exit cli_no_memory(void)
 
 enum cli_exit cli_confirm(const struct cli *c, const char *verb, const char *before, const char *after)
 {
-    const char *name = c->args.v[0];
+    const char *name = c->args.n ? c->args.v[0] : c->opt.select;
     char answer[16] = "";
 
     if (c->opt.yes)

@@ -167,11 +167,46 @@ static size_t command_distance(const struct cli_command *cmd, const char *group,
     return by_group < d ? by_group : d;
 }
 
-void cli_unknown_command(const char *group, const char *word)
+/* Verbs that others use for the same. A command of the group with one in the line of the word is meant. */
+static const char *const same_verbs[] = {
+    "list ls get",
+    "show get describe info view cat",
+    "remove delete rm del forget drop revoke unsilence",
+    "apply set put update edit load import",
+    "plan diff preview check",
+    "add create new make",
+    "approve accept allow",
+    "export dump save get",
+    "history log",
+    "pause stop disable",
+    "resume start enable unpause",
+    "rename mv move",
+    "rollback undo revert",
+};
+
+static bool has_verb(const char *verbs, const char *verb)
+{
+    size_t len = strlen(verb);
+
+    for (const char *at = strstr(verbs, verb); at; at = strstr(at + 1, verb))
+        if ((at == verbs || at[-1] == ' ') && (!at[len] || at[len] == ' '))
+            return true;
+    return false;
+}
+
+static const struct cli_command *same_in_group(const char *group, const char *word)
+{
+    for (size_t i = 0; group && *word && i < TW_NELEM(same_verbs); i++)
+        for (const struct cli_command *cmd = cli_commands; has_verb(same_verbs[i], word) && cmd->name; cmd++)
+            if (cmd->group && !strcmp(cmd->group, group) && has_verb(same_verbs[i], cmd->name))
+                return cmd;
+    return NULL;
+}
+
+static const struct cli_command *nearest(const char *group, const char *word, size_t *ret_distance)
 {
     const struct cli_command *best = NULL;
     size_t least = strlen(word) > 3 ? 3 : 2; /* further away is no misspelling */
-    char words[64] = "";
 
     for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
         size_t d = command_distance(cmd, group, word);
@@ -180,11 +215,23 @@ void cli_unknown_command(const char *group, const char *word)
             best = cmd;
         }
     }
+    *ret_distance = least;
+    return best;
+}
+
+void cli_unknown_command(const char *group, const char *word)
+{
+    size_t least = 0;
+    const struct cli_command *best = same_in_group(group, word);
+    char words[64] = "";
+
+    if (!best)
+        best = nearest(group, word, &least);
     if (best && !group && best->group && distance(word, best->group) == least)
         snprintf(words, sizeof words, "%s", best->group); /* it was the group that was misspelt */
     else if (best)
         cli_command_words(best, words);
-    cli_fail(CLI_USAGE, "there is no command \"%s%s%.40s\"%s%s%s; twampctl --help lists all",
+    cli_fail(CLI_USAGE, "there is no command \"%s%s%.40s\"%s%s%s; twampctl %s%s lists all",
              group ? group : "", group ? " " : "", word, best ? ": did you mean \"" : "", words,
-             best ? "\"?" : "");
+             best ? "\"?" : "", group ? "help " : "--help", group ? group : "");
 }

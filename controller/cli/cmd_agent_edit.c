@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "controller/cli/agents.h"
 #include "controller/cli/filter.h"
 
@@ -190,15 +191,43 @@ enum cli_exit cmd_agent_maintenance(struct cli *c)
                : send_request(c, "AgentMaintenance", &rq, rq.end ? "Maintenance ended of" : "Maintenance of");
 }
 
-enum cli_exit cmd_agent_revoke(struct cli *c)
+/* Whoever answers has seen which these are. */
+static enum cli_exit show_selected(struct cli *c)
 {
-    Tw__AgentRequest rq = TW__AGENT_REQUEST__INIT;
-    enum cli_exit code = cli_confirm(c, "revoke", "Cut off agent", "and refuse its key from now on?");
+    Tw__AgentListReply *list = NULL;
+    struct ctl_error err;
+    enum cli_exit code = cli_connect(c);
+    size_t n = 0;
 
     if (code)
         return code;
-    rq.name = c->args.v[0];
-    return send_request(c, "AgentRevoke", &rq, "Revoked");
+    code = agents_fetch(c->ctl, c->opt.select, &list, &err);
+    if (code)
+        return cli_fail(code, "%s", err.text);
+    for (size_t i = 0; i < list->n_agents; i++) {
+        if (!strcmp(list->agents[i]->state, "revoked"))
+            continue;
+        fputs(n++ ? ", " : "", stderr);
+        out_safe(stderr, list->agents[i]->name, false);
+    }
+    if (n)
+        fprintf(stderr, ": %zu agent%s\n", n, n == 1 ? "" : "s");
+    tw__agent_list_reply__free_unpacked(list, NULL);
+    return n ? CLI_OK : cli_fail(CLI_FAILED, "no agent matches \"%.200s\"", c->opt.select);
+}
+
+enum cli_exit cmd_agent_revoke(struct cli *c)
+{
+    Tw__AgentRequest rq = TW__AGENT_REQUEST__INIT;
+    enum cli_exit code = only_agents(c, &rq);
+    bool many = c->opt.select != NULL;
+
+    if (!code && many && !c->opt.yes && isatty(STDIN_FILENO))
+        code = show_selected(c);
+    if (!code)
+        code = cli_confirm(c, "revoke", many ? "Cut off the agents" : "Cut off agent",
+                           many ? "and refuse their keys from now on?" : "and refuse its key from now on?");
+    return code ? code : send_request(c, "AgentRevoke", &rq, "Revoked");
 }
 
 enum cli_exit cmd_agent_rename(struct cli *c)

@@ -308,7 +308,7 @@ static const struct out_listing receivers = {
     .n_columns = TW_NELEM(receiver_columns),
     .put = put_receiver,
     .none = &no_receiver,
-    .empty = "The alert document in force has no receivers: nobody is told."
+    .empty = "No receivers, so nobody is told: an alert document has them (twampctl alert apply -f FILE)."
 };
 
 enum cli_exit cmd_alert_receivers(struct cli *c)

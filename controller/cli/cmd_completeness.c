@@ -40,22 +40,25 @@ static const struct out_listing hours = {
     .n_columns = TW_NELEM(columns),
     .put = put_row,
     .none = &none,
-    .empty = "No such hour. \"twampctl schedule list\" shows what is measured.",
+    .empty = "Nothing was due in that span yet. \"twampctl schedule list\" shows what is measured.",
 };
 
 enum cli_exit cmd_completeness(struct cli *c)
 {
     Tw__PairFilter rq = TW__PAIR_FILTER__INIT;
     ProtobufCMessage *got = NULL;
+    struct out_listing l = hours;
     enum cli_exit code = filter_fill(c, &rq);
 
     rq.incomplete = c->opt.incomplete;
+    if (rq.incomplete)
+        l.empty = "Nothing is missing in that span.";
     if (!code)
         code = cli_call(c, "Completeness", &rq.base, &got);
     if (!code) {
         const Tw__CompletenessReply *reply = (const Tw__CompletenessReply *)got;
 
-        code = cli_print_list(c, &hours, OUT_ROWS(reply->hours, reply->n_hours), NULL);
+        code = cli_print_list(c, &l, OUT_ROWS(reply->hours, reply->n_hours), NULL);
         if (!code && reply->truncated)
             cli_fail(CLI_OK, "there are more hours than these %zu: narrow it, or raise --limit",
                      reply->n_hours);

@@ -1,4 +1,5 @@
 /* The controller's database: copies, putting one back, and whether it is whole. */
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -38,6 +39,16 @@ static void put_head(struct out_records *r, const void *ctx)
     out_real(r, "elapsed_seconds", out_ns_to_s(out_ns_between(d->started_ns, d->ended_ns)));
 }
 
+/* As a row, for CSV. */
+static void put_copy(struct out_records *r, const void *row, const void *ctx)
+{
+    (void)ctx;
+    put_head(r, row);
+}
+
+static const Tw__DatabaseReply no_copy = TW__DATABASE_REPLY__INIT;
+static const struct out_listing copies = { .key = "copies", .put = put_copy, .none = &no_copy };
+
 static const struct out_column check_columns[] = { { "CHECK", false, 0 },
                                                    { "LOOKED AT", true, 0 },
                                                    { "", false, 0 } };
@@ -73,7 +84,9 @@ static enum cli_exit print(struct cli *c, const Tw__DatabaseReply *d)
     char size[OUT_NUM];
     enum cli_exit code = CLI_OK;
 
-    if (!cli_for_people(c))
+    if (c->opt.output == FORMAT_CSV && !strcmp(d->kind, "backup"))
+        code = cli_print_list(c, &copies, OUT_ROWS(&d, 1), NULL);
+    else if (!cli_for_people(c))
         code = cli_print_answer(c, &a);
     else if (d->n_checks)
         code = print_checks(c, d);
@@ -214,6 +227,21 @@ enum cli_exit cmd_db_check(struct cli *c)
     return c->args.n ? check_file(c, c->args.v[0]) : ask_controller(c, "check", "");
 }
 
+static enum cli_exit print_restored(struct cli *c, const char *path, const char *kept)
+{
+    struct out_records r = { 0 };
+
+    if (cli_for_people(c)) {
+        printf("%s is restored from %s%s%s\n", path, c->args.v[0], *kept ? "; what was there is " : "", kept);
+        return CLI_OK;
+    }
+    out_record(&r);
+    out_text(&r, "file", path);
+    out_text(&r, "restored_from", c->args.v[0]);
+    out_text(&r, "kept", kept);
+    return cli_print_records(c, "restored", &r);
+}
+
 enum cli_exit cmd_db_restore(struct cli *c)
 {
     static struct local l;
@@ -223,12 +251,15 @@ enum cli_exit cmd_db_restore(struct cli *c)
 
     if (snprintf(path, sizeof path, "%s/controller.db", c->opt.data_dir) >= (int)sizeof path)
         return cli_fail(CLI_USAGE, "the path of --data-dir is too long");
+    if (access(c->opt.data_dir, W_OK | X_OK))
+        return cli_fail(CLI_FAILED,
+                        "cannot write in %s: %s: --data-dir says where the controller has its database",
+                        c->opt.data_dir, strerror(errno));
     begin_local(&l, c, "restore", path);
     rc = store_restore(c->args.v[0], path, c->wall_ns(), &(struct store_progress){ show_progress, &l }, kept,
                        sizeof kept, &err);
     progress_end(&l.progress);
     if (rc)
         return cli_fail(CLI_FAILED, "%s", err.text);
-    printf("%s is restored from %s%s%s\n", path, c->args.v[0], *kept ? "; what was there is " : "", kept);
-    return CLI_OK;
+    return print_restored(c, path, kept);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "controller/cli/cli.h"
+#include "controller/cli/doctor_print.h"
 
 #define LOOK_NS (200 * TW_NS_PER_MS)
 
@@ -45,70 +46,11 @@ static void put_head(struct out_records *r, const void *ctx)
     out_real(r, "elapsed_seconds", out_ns_to_s(d->elapsed_ns));
 }
 
-/* ---- For people ---- */
-
-static const char *plural(uint64_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
-static void print_counts(const Tw__DoctorReply *d)
-{
-    if (!d->problems && !d->warnings)
-        printf("Nothing wrong");
-    else if (!d->warnings)
-        printf("%u problem%s", d->problems, plural(d->problems));
-    else if (!d->problems)
-        printf("%u warning%s", d->warnings, plural(d->warnings));
-    else
-        printf("%u problem%s, %u warning%s", d->problems, plural(d->problems), d->warnings,
-               plural(d->warnings));
-    printf(" in %u agent%s, %llu pair%s: %u checks, %u way%s probed in %.1f s\n", d->agents,
-           plural(d->agents), (unsigned long long)d->pairs, plural(d->pairs), d->checks, d->probes,
-           plural(d->probes), out_ns_to_s(d->elapsed_ns));
-    if (d->set_aside)
-        printf("%u of the agents %s drained or in maintenance, and not complained about: twampctl status\n", d->set_aside,
-               d->set_aside == 1 ? "is" : "are");
-}
-
-static void print_line(const char *label, const char *text)
-{
-    printf("  %-5s  ", label);
-    out_safe(stdout, text, false);
-    putchar('\n');
-}
-
-static void print_finding(struct cli *c, const Tw__DoctorFinding *f)
-{
-    static const struct {
-        const char *severity, *shown, *colour;
-    } rows[] = { { "problem", "PROBLEM", "\033[31m" },
-                 { "warning", "WARNING", "\033[33m" },
-                 { "note", "note", "\033[2m" } };
-    size_t i = 0;
-
-    while (i + 1 < TW_NELEM(rows) && strcmp(rows[i].severity, f->severity) != 0)
-        i++;
-    printf("\n%s%s%s  ", c->colour ? rows[i].colour : "", rows[i].shown, c->colour ? "\033[0m" : "");
-    out_safe(stdout, f->about, false);
-    putchar(' ');
-    out_safe(stdout, f->subject, false);
-    printf("  (%s)\n", f->id);
-    print_line("seen", f->observed);
-    print_line("cause", f->cause);
-    print_line("do", f->next);
-}
+/* ---- Printing ---- */
 
 static enum cli_exit print_people(struct cli *c, const Tw__DoctorReply *d)
 {
-    print_counts(d);
-    for (size_t i = 0; i < d->n_findings; i++)
-        print_finding(c, d->findings[i]);
-    if (d->lost)
-        printf("\nand %u findings more, for which there was no room\n", d->lost);
-    if (d->not_probed)
-        printf("\n%u ways that look bad, too, were not probed: narrow it to an agent, a mesh or a selector\n",
-               d->not_probed);
+    doctor_print(d, c->colour);
     return CLI_OK;
 }
 

@@ -520,7 +520,8 @@ enum cli_exit cmd_flight_list(struct cli *c)
     if (!code)
         code = cli_call(c, "FlightList", &rq.base, &reply);
     if (!code)
-        code = print_rows(c, (const Tw__FlightRowsReply *)reply, "No frozen parts.");
+        code = print_rows(c, (const Tw__FlightRowsReply *)reply,
+                          "No frozen parts: twampctl flight freeze PAIR keeps one.");
     cli_free_reply(reply);
     return code;
 }

@@ -49,7 +49,7 @@ static const struct out_listing outages = {
     .n_columns = TW_NELEM(columns),
     .put = put_row,
     .none = &none,
-    .empty = "No such outage in that span. \"twampctl report\" tells whether anything was measured.",
+    .empty = "No outage in that span. \"twampctl report\" tells whether anything was measured.",
 };
 
 static enum cli_exit print_outages(struct cli *c, const Tw__OutagesReply *reply)

@@ -192,6 +192,7 @@ static const struct conf_opt maintenance_opts[] = {
     OPT_AUTHOR,
 };
 static const struct conf_opt revoke_opts[] = {
+    OPT_AGENTS,
     OPT_YES,
     OPT_WHY,
     OPT_AUTHOR,
@@ -853,13 +854,14 @@ const struct cli_command cli_commands[] = {
       .run = cmd_agent_maintenance },
     { .group = "agent",
       .name = "revoke",
-      .args = "NAME",
-      .n_args = 1,
+      .args = "[NAME]",
+      .max_args = 1,
       .brief = "cut an agent off and refuse its key from now on",
       .doc = "Tells the agent to end its sessions and cuts it off at once. Its key is refused from now on, under any name, and nothing "
              "that it measured is taken any more. It stays in the list with who did it, when and why; \"agent remove\" "
              "forgets it.",
-      .examples = "  twampctl agent revoke ams-1 --reason stolen --yes\n",
+      .examples = "  twampctl agent revoke ams-1 --reason stolen --yes\n"
+                  "  twampctl agent revoke -l site=ams --reason 'rack sold'\n",
       OPTS(revoke_opts),
       .run = cmd_agent_revoke },
     { .group = "agent",
@@ -1235,7 +1237,8 @@ const struct cli_command cli_commands[] = {
              "the agents that say they are synchronised; +- is its uncertainty, CLAIMED the error that the "
              "agent's kernel admits. VERDICT: ok; offset, it is this clock that is wrong; either, one of them is, "
              "but two agents, or halves that contradict each other, cannot tell which; unknown, too few pairs to "
-             "tell. The audit is made now, from the least delays of the last minutes.",
+             "tell. Agents of one COMPONENT are linked by pairs, those of different ones cannot be compared. The audit is made now, "
+             "from the least delays of the last minutes.",
       .examples = "  twampctl clock\n"
                   "  twampctl clock -l site=ams -o json\n",
       .reads = true,

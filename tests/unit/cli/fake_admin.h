@@ -1424,7 +1424,7 @@ static void fake_test_list(Tw__Admin_Service *s, const Tw__TestListRequest *rq, 
 /* Two looks until it is over, and what it found comes in two parts. */
 static Tw__DoctorFinding *doctor_finding(size_t i)
 {
-    static const char *const text[3][8] = {
+    static const char *const text[5][8] = {
         { "udp-blocked-forward", "problem", "agent", "fra",
           "from ams, lon (2 pairs of agents): 10 packets sent, none came", "a firewall",
           "allow UDP to the reflector's port", "probes arrive" },
@@ -1432,9 +1432,13 @@ static Tw__DoctorFinding *doctor_finding(size_t i)
           "twamp-agent 0.0.9, older than the controller (0.1.0)", "it was not upgraded",
           "install the controller's version", "one version" },
         { "clock-unsynced", "note", "agent", "lon", "its kernel says so", "no time daemon",
-          "chronyc tracking", "synchronised" },
+          "on lon: chronyc tracking", "synchronised" },
+        { "clock-unsynced", "note", "agent", "lon-2", "its kernel says so", "no time daemon",
+          "on lon-2: chronyc tracking", "synchronised" },
+        { "clock-unsynced", "note", "agent", "par", "an error of 3 s", "no time daemon",
+          "on par: chronyc tracking", "synchronised" },
     };
-    static Tw__DoctorFinding v[3];
+    static Tw__DoctorFinding v[5];
 
     tw__doctor_finding__init(&v[i]);
     v[i].id = (char *)text[i][0];
@@ -1451,7 +1455,7 @@ static Tw__DoctorFinding *doctor_finding(size_t i)
 static void doctor_answer(uint32_t from, bool over, Tw__DoctorReply_Closure closure, void *data)
 {
     Tw__DoctorReply m = TW__DOCTOR_REPLY__INIT;
-    Tw__DoctorFinding *list[3];
+    Tw__DoctorFinding *list[5];
 
     m.id = 7;
     m.over = over;
@@ -1463,9 +1467,10 @@ static void doctor_answer(uint32_t from, bool over, Tw__DoctorReply_Closure clos
     m.checks = 55;
     m.elapsed_ns = 4100 * TW_NS_PER_MS;
     if (!fake->doctor_healthy) {
-        m.problems = m.warnings = m.notes = 1;
+        m.problems = m.warnings = 1;
+        m.notes = 3;
         m.not_probed = 3;
-        for (size_t i = from; over && i < (from ? 3 : 2); i++)
+        for (size_t i = from; over && i < (from ? 5 : 2); i++)
             list[m.n_findings++] = doctor_finding(i);
         m.truncated = over && !from;
     }

@@ -124,6 +124,9 @@ static const struct {
     { "schedule-list-csv", "schedule list -o csv", NULL },
     { "schedule-show-yaml", "schedule show voice -o yaml", NULL },
     { "schedule-show", "schedule show voice", NULL },
+    { "db-backup", "db backup", NULL },
+    { "db-backup-csv", "db backup -o csv", NULL },
+    { "db-backup-json", "db backup -o json", NULL },
     { "completeness", "completeness", NULL },
     { "completeness-wide", "completeness --incomplete -o wide", NULL },
     { "completeness-json", "completeness -o json", NULL },
@@ -722,7 +725,7 @@ static void wrong_usage(void **state)
     static const struct expectation cases[] = {
         { "alert show x", 2, NULL, "\"x\" is no number of an alert", NULL },
         { "alert show 7", 1, NULL, "no alert 7", NULL },
-        { "alert list --state resolved", 0, "No such alert", NULL, NULL },
+        { "alert list --state resolved", 0, "No alert. ", NULL, NULL },
         { "alert list --limit 3", 0, "critical", "there are more alerts than these 3", NULL },
         { "alert ack 1 2 -r works", 0, "Acknowledged alert 2", NULL, NULL },
         { "alert ack", 2, NULL, "ID", NULL },
@@ -742,6 +745,9 @@ static void wrong_usage(void **state)
         { "agent maintenance ams --end --to +1h", 2, NULL, "--end goes without", NULL },
         { "agent maintenance ams --to soon", 2, NULL, "--to: \"soon\" is no time", NULL },
         { "agent revoke ams", 2, NULL, "give --yes to revoke ams", NULL },
+        { "agent revoke -l site=ams", 2, NULL, "give --yes to revoke site=ams", NULL },
+        { "agent revoke", 2, NULL, "expected the NAME of an agent, or --select", NULL },
+        { "agent revoke ams -l site=ams --yes", 2, NULL, "not both", NULL },
         { "agent rename ams", 2, NULL, "NEW", NULL },
         { "", 2, NULL, "a command is missing", NULL },
         { "agnet list", 2, NULL, "did you mean \"agent\"?", NULL },
@@ -750,6 +756,13 @@ static void wrong_usage(void **state)
         { "reprot", 2, NULL, "did you mean \"report\"?", NULL },
         { "frobnicate", 2, NULL, "there is no command \"frobnicate\"; twampctl --help", NULL },
         { "help frobnicate", 2, NULL, "no command \"frobnicate\"", NULL },
+        { "schedule remove voice", 2, NULL,
+          "did you mean \"schedule delete\"?; twampctl help schedule lists all", NULL },
+        { "schedule diff -f -", 2, NULL, "did you mean \"schedule plan\"?", NULL },
+        { "agent ls", 2, NULL, "did you mean \"agent list\"?", NULL },
+        { "context delete lab", 2, NULL, "did you mean \"context remove\"?", NULL },
+        { "token rm x", 2, NULL, "did you mean \"token revoke\"?", NULL },
+        { "agent forge", 2, NULL, "\"agent forge\"; twampctl help agent lists all", NULL },
         { "agent", 2, NULL, "needs one more word", NULL },
         { "completion fish", 2, NULL, "\"fish\": expected bash or zsh", NULL },
         { "agent show", 2, NULL, "expected NAME", NULL },
@@ -784,7 +797,8 @@ static void wrong_usage(void **state)
         { "flight ams:fra --flow x", 2, NULL, "--flow", NULL },
         { "flight list ams", 2, NULL, "unexpected argument \"ams\"", NULL },
         { "flight freeze", 2, NULL, "expected PAIR", NULL },
-        { "agent approve ams --watch", 2, NULL, "\"agent approve\" is not a command that can be repeated", NULL },
+        { "agent approve ams --watch", 2, NULL, "\"agent approve\" is not a command that can be repeated",
+          NULL },
         { "watch --watch", 2, NULL, "can be repeated: it has --interval", NULL },
         { "agent list --watch 1ms", 2, NULL, "--watch", NULL },
         { "agent list --watch ams", 2, NULL, "unexpected argument \"ams\"", NULL },
@@ -954,7 +968,7 @@ static void filters_reach_the_controller(void **state)
     check(f, &(struct expectation){ "outages", 0, "", "go on with --to 1970-01-01T15:00:00.001Z", NULL });
     f->truncate = false;
     f->empty = true;
-    check(f, &(struct expectation){ "outages", 0, "No such outage", NULL, NULL });
+    check(f, &(struct expectation){ "outages", 0, "No outage in", NULL, NULL });
     check(f, &(struct expectation){ "outages -o csv", 0, "mesh,class,source", NULL, NULL });
     f->empty = false;
 }

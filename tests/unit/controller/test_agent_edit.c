@@ -145,7 +145,7 @@ static void what_is_wrong_is_said(void **state)
     rq.reason = (char *)"two\nlines";
     assert_int_equal(edit(f, tw__admin__agent_drain, &rq).r.status, TW__STATUS__STATUS_INVALID_ARGUMENT);
     rq = request("", "site=ams");
-    assert_non_null(strstr(edit(f, tw__admin__agent_revoke, &rq).r.detail, "name"));
+    assert_non_null(strstr(edit(f, tw__admin__agent_rename, &rq).r.detail, "name"));
 }
 
 static struct pair *pair_between(struct fixture *f, const char *source, const char *target)
@@ -220,6 +220,25 @@ static void revoked_agents_stay_out(void **state)
     assert_string_equal(inventory_agent(&f->c->inv, "a")->ops->revoked.author, "joe");
     assert_true(remove_agent(f, "a").ok); /* forgets it */
     assert_int_equal(f->c->inv.revoked, 0);
+}
+
+static void all_of_a_site_are_revoked(void **state)
+{
+    struct fixture *f = *state;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
+    Tw__AgentRequest rq = request("", "rack=7");
+    unsigned down[] = { a->n_down, b->n_down };
+    struct edited e;
+
+    bring_up(f, "c", "127.0.0.3");
+    assert_true(set_label(f, "a", "", "rack", "7").r.ok);
+    assert_true(set_label(f, "b", "", "rack", "7").r.ok);
+    e = edit(f, tw__admin__agent_revoke, &rq);
+    assert_true(e.r.ok && e.changed == 2);
+    WAIT(a->n_down > down[0] && b->n_down > down[1]);
+    assert_int_equal(f->c->inv.revoked, 2);
+    assert_string_equal(agent_state(inventory_agent(&f->c->inv, "c")), "up");
+    assert_int_equal(edit(f, tw__admin__agent_revoke, &rq).r.status, TW__STATUS__STATUS_NOT_FOUND);
 }
 
 static struct edited rename_agent(struct fixture *f, const char *name, const char *new_name)
@@ -512,6 +531,7 @@ int main(void)
         TEST(what_is_wrong_is_said),
         TEST(drained_agents_measure_nothing),
         TEST(revoked_agents_stay_out),
+        TEST(all_of_a_site_are_revoked),
         TEST(renamed_agents_keep_their_history),
         TEST(another_agent_can_have_the_old_name),
         TEST(maintenance_marks),
