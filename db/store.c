@@ -83,6 +83,8 @@ static bool is_joint(const struct store *s)
 void store_hurry(struct store *s, int64_t by_mono_ns)
 {
     atomic_store(&s->q->hurry_ns, by_mono_ns);
+    if (s->shared)
+        s->shared->hurry(s->shared, by_mono_ns);
 }
 
 void store_close(struct store *s)
@@ -91,6 +93,8 @@ void store_close(struct store *s)
         return;
     kept_forget(s);
     s->history->ops->close(s->history);
+    if (s->shared)
+        s->shared->close(s->shared);
     sq_close(&s->own);
     free(s);
 }
@@ -161,13 +165,16 @@ enum tw_rc store_begin(struct store *s, struct tw_err *err)
 
     if (rc || is_joint(s))
         return rc;
-    rc = sq_begin(s->q, ST_BEGIN, err);
+    if (s->shared)
+        rc = s->shared->follow(s->shared, err);
+    if (!rc)
+        rc = sq_begin(s->q, ST_BEGIN, err);
     if (rc)
         s->history->ops->rollback(s->history);
     return rc;
 }
 
-static enum tw_rc commit_control(struct store *s, struct tw_err *err)
+static enum tw_rc commit_file(struct store *s, struct tw_err *err)
 {
     struct sq_cur c;
     enum tw_rc rc = sq_start(s->q, ST_COMMIT, &c, err);
@@ -176,6 +183,24 @@ static enum tw_rc commit_control(struct store *s, struct tw_err *err)
         rc = sq_run(&c, err);
     s->q->in_txn = rc != TW_OK;
     return rc;
+}
+
+/* What all agreed on is done, whatever becomes of the file, which is then made anew. */
+static enum tw_rc commit_control(struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc = s->shared ? s->shared->agree(s->shared, err) : TW_OK;
+    bool committed;
+
+    if (rc)
+        return rc;
+    rc = commit_file(s, err);
+    if (!s->shared)
+        return rc;
+    committed = rc == TW_OK;
+    if (!committed)
+        sq_rollback(s->q);
+    s->shared->done(s->shared, committed);
+    return TW_OK;
 }
 
 /* The history first: a store that ends between the two has summaries of which the control state says nothing

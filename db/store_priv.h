@@ -25,7 +25,19 @@ struct kept {
     struct history_retention asked;
 };
 
+/* What stands behind the file of control state where others write it, too (etcd/mirror.h). */
+struct control_shared {
+    /* The file gets what others did; the transaction is begun after that. */
+    enum tw_rc (*follow)(struct control_shared *c, struct tw_err *err);
+    /* The open transaction is done for all, or for nobody; then it is committed in the file, too. */
+    enum tw_rc (*agree)(struct control_shared *c, struct tw_err *err);
+    void (*done)(struct control_shared *c, bool committed); /* in the file */
+    void (*hurry)(struct control_shared *c, int64_t by_mono_ns);
+    void (*close)(struct control_shared *c);
+};
+
 struct store {
+    struct control_shared *shared; /* NULL: the file is all there is */
     struct history *history;
     struct sq *q; /* control state: the history's own file, or `own` */
     struct sq own;

@@ -19,7 +19,7 @@
 struct etcd;
 
 #define ETCD_PORT "2379"
-#define ETCD_KEY_MAX 480 /* of a key or prefix, with its NUL */
+#define ETCD_KEY_MAX 1024 /* of a key or prefix, with its NUL */
 
 /* Times as in http_client.h. `l`: copied. Reads the password. */
 enum tw_rc etcd_new(const struct http_location *l, int64_t stall_ns, struct etcd **ret, struct tw_err *err);

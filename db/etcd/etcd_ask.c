@@ -84,7 +84,7 @@ static void add_key(struct etcd_text *t, const char *name, const char *key)
 /* The first key behind all that begin with `prefix`, of which no octet is 255. */
 static void add_end(struct etcd_text *t, const char *prefix)
 {
-    char end[512];
+    char end[1024];
     size_t len = strnlen(prefix, sizeof end);
 
     memcpy(end, prefix, len);

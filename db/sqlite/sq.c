@@ -118,6 +118,7 @@ enum tw_rc sq_begin(struct sq *q, unsigned which, struct tw_err *err)
     if (!rc)
         rc = sq_run(&c, err);
     q->in_txn = !rc;
+    q->touched = false;
     return rc;
 }
 
@@ -169,6 +170,7 @@ enum tw_rc sq_start(struct sq *q, unsigned which, struct sq_cur *ret, struct tw_
 {
     sqlite3_stmt **st = &q->stmt[which];
 
+    q->touched = true;
     if (!*st) {
         enum tw_rc rc = sq_prepare(q, q->spec->sql[which], st, err);
         if (rc)

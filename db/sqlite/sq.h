@@ -39,6 +39,7 @@ struct sq {
     int lock_fd;
     int64_t busy_since_ns;    /* waiting for another program, by the monotonic clock */
     _Atomic int64_t hurry_ns; /* not beyond this moment; any thread sets it; 0: as always */
+    bool touched;             /* a statement of the spec was started since sq_begin() */
     bool
         in_txn; /* the owner believes so: once SQLite has rolled back by itself, nothing may slip in behind */
 };

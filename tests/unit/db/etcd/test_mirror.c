@@ -1,0 +1,504 @@
+/* Control state in etcd and its mirrors, against an etcd in memory that goes wrong in every way that a real
+ * one can. */
+#include "tests/unit/db/db_fixture.h"
+
+#include "db/etcd/mirror_key.h"
+#include "db/sqlite/history.h"
+#include "tests/unit/db/etcd/fake_etcd.h"
+#include "tests/unit/db/etcd/mirror_fx.h"
+
+#define SETTLE (300 * TW_NS_PER_MS)
+
+static const struct http_location place = { .name = "c" };
+
+/* ---- The suite of control state ---- */
+
+static struct controller alone;
+
+static void make(char name[CONTROL_PLACE])
+{
+    fake_etcd_reset();
+    strcpy(name, "");
+    alone.file[0] = '\0';
+}
+
+static void open_mirror(const char *name, struct store **ret, struct store_reader **ret_reader)
+{
+    (void)name;
+    if (alone.file[0])
+        controller_restart(&alone, &place, SETTLE);
+    else
+        controller_start(&alone, &place, SETTLE);
+    *ret = alone.s;
+    *ret_reader = alone.r;
+}
+
+static void close_mirror(struct store *s, struct store_reader *r)
+{
+    (void)s;
+    (void)r;
+    controller_stop(&alone);
+}
+
+/* ---- Two controllers ---- */
+
+static struct controller one, two;
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_etcd_reset();
+    controller_start(&one, &place, SETTLE);
+    controller_start(&two, &place, SETTLE);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fake_etcd_down(false);
+    fake_etcd_faults(0, 0);
+    controller_stop(&one);
+    controller_stop(&two);
+    return 0;
+}
+
+static void put_named(struct controller *c, int64_t *id, const char *name)
+{
+    struct store_agent a = { .id = *id,
+                             .public_key = { 1, 0xab },
+                             .enrolment = (char[]){ "{\"x\":\"\xc3\xa9\"}" } };
+
+    snprintf(a.name, sizeof a.name, "%s", name);
+    CHECK_OK(store_begin(c->s, &test_err));
+    CHECK_OK(store_put_agent(c->s, &a, &test_err));
+    *id = a.id;
+}
+
+static enum tw_rc commit(struct controller *c)
+{
+    return store_commit(c->s, &test_err);
+}
+
+/* Waits until it comes. */
+static void await(struct controller *c, const char *key)
+{
+    for (int i = 0; i < 500 && strcmp(c->last, key) != 0; i++) {
+        CHECK_OK(mirror_follow(c->s, &test_err));
+        usleep(10000);
+    }
+    assert_string_equal(c->last, key);
+}
+
+static void rows_can_be_read_in_etcd(void **state)
+{
+    struct store_pair p[] = {
+        { .mesh = "core", .class_name = "v", .source = "a/b", .target = "x", .slot = 7 },
+        { .mesh = "core", .class_name = "v", .source = "a/b", .target = "y" }
+    };
+    const struct store_expectation x = { .report_period_ns = INT64_MAX, .flows = 2 };
+    char want[200];
+    int64_t id = 0;
+
+    (void)state;
+    put_named(&one, &id, "ams");
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(store_put_pair(one.s, &p[i], &test_err));
+    CHECK_OK(store_pair_scheduled(one.s, p[1].id, 3, &x, 99, &test_err));
+    assert_int_equal(commit(&one), TW_OK);
+    assert_string_equal(
+        fake_etcd_value("/twampmesh/c/agent/1"),
+        "{\"id\":1,\"name\":\"ams\",\"public_key\":"
+        "\"01AB000000000000000000000000000000000000000000000000000000000000\","
+        "\"approved\":0,\"first_seen_ns\":0,\"approved_ns\":0,\"last_contact_ns\":0,\"software\":\"\","
+        "\"enrolment\":\"{\\\"x\\\":\\\"\xc3\xa9\\\"}\",\"ops\":null}");
+    snprintf(want, sizeof want,
+             "{\"columns\":[\"id\",\"target\",\"slot\"],\"rows\":[[%llu,\"x\",7],[%llu,\"y\",0]]}",
+             (unsigned long long)p[0].id, (unsigned long long)p[1].id);
+    if (p[0].id > p[1].id)
+        snprintf(want, sizeof want,
+                 "{\"columns\":[\"id\",\"target\",\"slot\"],\"rows\":[[%llu,\"y\",0],[%llu,\"x\",7]]}",
+                 (unsigned long long)p[1].id, (unsigned long long)p[0].id);
+    assert_string_equal(fake_etcd_value("/twampmesh/c/pair/core/v/a%2Fb"), want);
+    assert_non_null(
+        strstr(fake_etcd_value("/twampmesh/c/pair_interval/core/v/a%2Fb"), "9223372036854775807"));
+    assert_non_null(strstr(fake_etcd_value("/twampmesh/c/head"), "\"txn\":1"));
+    assert_non_null(strstr(fake_etcd_value("/twampmesh/c/schema"), "\"version\":"));
+}
+
+static void what_one_does_the_other_gets(void **state)
+{
+    struct store_agent a = { .id = 1 };
+    int64_t id = 0;
+
+    (void)state;
+    put_named(&one, &id, "ams");
+    assert_int_equal(commit(&one), TW_OK);
+    await(&two, "agent/1");
+    CHECK_OK(store_begin(two.s, &test_err));
+    strcpy(a.name, "fra");
+    CHECK_OK(store_put_agent(two.s, &a, &test_err));
+    assert_int_equal(commit(&two), TW_OK);
+    await(&one, "agent/1");
+    assert_int_equal(mirror_stats(one.s).revision, mirror_stats(two.s).revision);
+    assert_int_equal(mirror_stats(one.s).loads, 1); /* only at first */
+}
+
+/* Names are still free, and numbers the highest, when a transaction is done. */
+static void who_comes_second_decides_anew(void **state)
+{
+    int64_t a = 0, b = 0, c = 0;
+
+    (void)state;
+    put_named(&one, &a, "ams");
+    put_named(&two, &b, "ams");
+    assert_int_equal(a, b);
+    assert_int_equal(commit(&two), TW_OK);
+    assert_int_equal(commit(&one), TW_EAGAIN);
+    assert_non_null(strstr(test_err.text, "another controller"));
+    CHECK_OK(store_begin(one.s, &test_err));
+    assert_int_equal(store_put_agent(one.s, &(struct store_agent){ .name = "ams" }, &test_err), TW_EEXIST);
+    store_rollback(one.s);
+    put_named(&one, &c, "fra"); /* at once */
+    assert_true(c > b);
+    assert_int_equal(commit(&one), TW_OK);
+    assert_int_equal(mirror_stats(one.s).conflicts, 1);
+}
+
+/* Whoever finds nothing to do must have seen what is true; who asks nothing needs no etcd. */
+static void nothing_to_do_is_a_decision_too(void **state)
+{
+    (void)state;
+    CHECK_OK(store_begin(two.s, &test_err));
+    CHECK_OK(store_begin(one.s, &test_err));
+    CHECK_OK(store_agent_lost(one.s, "ams", 5, &test_err));
+    assert_int_equal(commit(&one), TW_OK);
+    CHECK_OK(store_agent_found(two.s, "ams", 7, &test_err)); /* it was not away, for all it knows */
+    assert_int_equal(commit(&two), TW_EAGAIN);
+    CHECK_OK(store_begin(two.s, &test_err));
+    CHECK_OK(store_agent_found(two.s, "ams", 7, &test_err));
+    assert_int_equal(commit(&two), TW_OK);
+    assert_non_null(strstr(fake_etcd_value("/twampmesh/c/absence/ams"), "\"agent_down\""));
+    fake_etcd_down(true);
+    CHECK_OK(store_begin(two.s, &test_err));
+    assert_int_equal(commit(&two), TW_OK);
+}
+
+static void an_answer_may_get_lost(void **state)
+{
+    int64_t id = 0;
+    enum tw_rc rc;
+
+    (void)state;
+    fake_etcd_down(true);
+    put_named(&one, &id, "ams");
+    rc = commit(&one);
+    assert_int_equal(rc, TW_ETIMEOUT);
+    assert_non_null(strstr(test_err.text, "it is not known whether"));
+    assert_int_equal(store_begin(one.s, &test_err), TW_ETIMEOUT); /* and still not */
+    fake_etcd_down(false);
+    CHECK_OK(store_begin(one.s, &test_err));
+    rc = store_put_agent(one.s, &(struct store_agent){ .name = "ams" }, &test_err);
+    assert_true(rc == TW_EEXIST || rc == TW_OK); /* it is known */
+    assert_int_equal(rc == TW_EEXIST, fake_etcd_keys("/twampmesh/c/agent/") == 1);
+    store_rollback(one.s);
+    rc = fake_etcd_keys("/twampmesh/c/agent/");
+    fake_etcd_flush(true); /* what comes now comes too late */
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/agent/"), rc);
+}
+
+static void what_is_large_goes_in_parts(void **state)
+{
+    struct store_pair p = { .mesh = "core", .class_name = "v" };
+    const struct store_expectation x = { .report_period_ns = 1, .flows = 2 };
+    char source[16], target[16];
+    unsigned n = 0, before = fake_etcd_transactions();
+
+    (void)state;
+    CHECK_OK(store_begin(one.s, &test_err));
+    for (unsigned i = 0; i < 300; i++)
+        for (unsigned k = 0; k < 20; k++) {
+            snprintf(source, sizeof source, "s%u", i);
+            snprintf(target, sizeof target, "t%u", k);
+            p.source = source;
+            p.target = target;
+            CHECK_OK(store_put_pair(one.s, &p, &test_err));
+            CHECK_OK(store_pair_scheduled(one.s, p.id, 1, &x, 5, &test_err));
+        }
+    CHECK_OK(store_put_generation(one.s, &(struct store_generation){ .number = 1, .time_ns = 1 }, &test_err));
+    assert_int_equal(commit(&one), TW_OK);
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/pair/"), 300);
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/pair_interval/"), 300);
+    assert_int_equal(fake_etcd_transactions() - before, 6); /* 5 of 120 and the generation */
+    await(&two, "generation/1");
+    for (unsigned i = 0; i < 2; i++)
+        n += (unsigned)sql_int(i ? two.file : one.file,
+                               "SELECT count(*) FROM pair_interval JOIN pair ON pair.id = pair_id");
+    assert_int_equal(n, 12000);
+}
+
+static void put_alerts(struct controller *c, unsigned n)
+{
+    CHECK_OK(store_begin(c->s, &test_err));
+    for (uint64_t i = 1; i <= n; i++)
+        CHECK_OK(store_put_alert(c->s, &(struct store_alert){ .id = i, .changed_ns = 1, .body = "{}" },
+                                 &test_err));
+}
+
+static void what_must_be_whole_is_or_is_refused(void **state)
+{
+    (void)state;
+    put_alerts(&one, 121);
+    assert_int_equal(commit(&one), TW_ERANGE);
+    assert_non_null(strstr(test_err.text, "121 keys"));
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/alert/"), 0);
+    put_alerts(&two, 119);
+    put_alerts(&one, 120);
+    assert_int_equal(commit(&one), TW_OK);
+    assert_int_equal(commit(&two), TW_EAGAIN);
+    for (unsigned i = 0; i < 3; i++) { /* 360 that are closed */
+        CHECK_OK(store_begin(two.s, &test_err));
+        for (uint64_t k = 0; k < 120; k++)
+            CHECK_OK(store_put_alert(
+                two.s, &(struct store_alert){ .id = 1000 + 120 * i + k, .changed_ns = 1, .body = "{}" },
+                &test_err));
+        assert_int_equal(commit(&two), TW_OK);
+    }
+    CHECK_OK(store_begin(two.s, &test_err));
+    CHECK_OK(store_retain_alerts(two.s, 5, &test_err)); /* all of them, and no need that it is at once */
+    assert_int_equal(commit(&two), TW_OK);
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/alert/"), 0);
+}
+
+static void changes_that_etcd_forgot_are_read_anew(void **state)
+{
+    struct model nothing;
+    int64_t id = 0;
+
+    (void)state;
+    model_start(&nothing);
+    put_named(&one, &id, "ams");
+    assert_int_equal(commit(&one), TW_OK);
+    await(&two, "agent/1");
+    CHECK_OK(store_begin(one.s, &test_err));
+    CHECK_OK(store_remove_agent(one.s, id, &test_err));
+    fake_etcd_break();
+    usleep(50000); /* nobody watches for some time */
+    assert_int_equal(commit(&one), TW_OK);
+    fake_etcd_compact();
+    await(&two, "");
+    check_model(&nothing, two.s, two.r, "after a compaction");
+    id = 0;
+    put_named(&two, &id, "ams");
+    assert_int_equal(id, 2); /* 1 was another's */
+    assert_int_equal(commit(&two), TW_OK);
+}
+
+static void what_is_no_row_is_told(void **state)
+{
+    static const char *const bad[][2] = {
+        { "agent/5", "{" },
+        { "agent/5", "{\"id\":5,\"name\":7}" },
+        { "agent/5", "{}" },
+        { "agent/a/b", "{}" },
+        { "pair/a", "{}" },
+        { "agent/%zz", "{}" },
+        { "access_token/x",
+          "{\"id\":\"x\",\"digest\":\"0G\",\"role\":1,\"name\":\"\",\"author\":\"\",\"created_ns\":0,"
+          "\"expires_ns\":0,\"revoked_ns\":0,\"used_ns\":0}" }
+    };
+    char key[100];
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(bad); i++) {
+        enum tw_rc rc = TW_OK;
+        snprintf(key, sizeof key, "/twampmesh/c/%s", bad[i][0]);
+        fake_etcd_put(key, bad[i][1]);
+        for (int k = 0; k < 500 && !rc; k++) {
+            rc = mirror_follow(one.s, &test_err);
+            usleep(10000);
+        }
+        if (rc != TW_ECORRUPT || !strstr(test_err.text, bad[i][0]))
+            fail_msg("%s: %s: %s", key, tw_rc_name(rc), test_err.text);
+        fake_etcd_put(key, NULL); /* as an operator would */
+        CHECK_OK(mirror_follow(one.s, &test_err));
+    }
+    fake_etcd_put("/twampmesh/c/unknown/x", "whatever"); /* of a newer release */
+    fake_etcd_put("/twampmesh/c/agent/5",
+                  "{\"id\":5,\"name\":\"by "
+                  "hand\",\"public_key\":\"00\",\"approved\":1,\"first_seen_ns\":1,\"approved_ns\":2,"
+                  "\"last_contact_ns\":3,\"software\":\"\",\"color\":\"red\"}");
+    await(&one, "agent/5");
+    assert_int_equal(sql_int(one.file, "SELECT ops IS NULL AND approved FROM agent WHERE id = 5"), 1);
+}
+
+static void an_older_release_stays_away(void **state)
+{
+    struct tw_err err = { 0 };
+    struct history *h = NULL;
+    struct store *s = NULL;
+    char path[PATH_SIZE];
+    enum tw_rc rc = TW_OK;
+
+    (void)state;
+    fake_etcd_put("/twampmesh/c/schema", "{\"version\":1000,\"floor\":2}"); /* it can go on */
+    await(&one, "");
+    fake_etcd_put("/twampmesh/c/schema", "{\"version\":1000,\"floor\":1000}");
+    for (int i = 0; i < 500 && !rc; i++) {
+        rc = mirror_follow(one.s, &test_err);
+        usleep(10000);
+    }
+    assert_int_equal(rc, TW_EVERSION);
+    CHECK_OK(
+        sqlite_history.open(&(struct history_conf){ .location = in_dir(path, "older.db") }, &h, &test_err));
+    assert_int_equal(
+        mirror_open(&(struct mirror_conf){ .at = &place, .file = in_dir(path, "older_mirror.db") }, h, &s,
+                    &err),
+        TW_EVERSION);
+    assert_non_null(strstr(err.text, "newer release"));
+    fake_etcd_put("/twampmesh/c/schema", "{\"version\":14,\"floor\":1}");
+}
+
+static void writing_needs_a_transaction(void **state)
+{
+    struct model nothing;
+
+    (void)state;
+    model_start(&nothing);
+    CHECK_OK(store_put_agent(one.s, &(struct store_agent){ .name = "x" }, &test_err));
+    assert_int_equal(store_begin(one.s, &test_err), TW_EINVAL);
+    assert_non_null(strstr(test_err.text, "outside of a transaction"));
+    CHECK_OK(store_begin(one.s, &test_err));
+    store_rollback(one.s);
+    check_model(&nothing, one.s, one.r, "undone");
+}
+
+static void writers_that_are_gone_are_forgotten(void **state)
+{
+    int64_t id = 0;
+
+    (void)state;
+    fake_etcd_put("/twampmesh/c/writer/old", "{\"time_s\":1}");
+    fake_etcd_put("/twampmesh/c/writer/new", "{\"time_s\":99999999999}");
+    fake_etcd_put("/twampmesh/c/writer/odd", "x");
+    put_named(&one, &id, "ams");
+    assert_int_equal(commit(&one), TW_OK);
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/writer/"), 4);
+    controller_stop(&one); /* its own goes */
+    controller_restart(&one, &place, SETTLE);
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/writer/"), 2);
+    assert_string_equal(fake_etcd_value("/twampmesh/c/writer/old"), "");
+}
+
+/* ---- Three of them, and everything goes wrong ---- */
+
+static void compact_at_times(void *ctx, unsigned round)
+{
+    (void)ctx;
+    if (round % 50 == 49)
+        fake_etcd_compact();
+}
+
+static void crowd(unsigned one_in, uint64_t seed, unsigned rounds)
+{
+    struct controller c[3];
+    struct crowd w = { .c = c,
+                       .n = 3,
+                       .at = &place,
+                       .settle_ns = SETTLE,
+                       .now = malloc(sizeof *w.now),
+                       .seed = seed,
+                       .before = compact_at_times };
+
+    assert_non_null(w.now);
+    fake_etcd_reset();
+    model_start(w.now);
+    for (unsigned i = 0; i < w.n; i++)
+        controller_start(&c[i], &place, SETTLE);
+    fake_etcd_faults(one_in, seed);
+    crowd_run(&w, rounds);
+    fake_etcd_faults(0, 0);
+    fake_etcd_flush(true);
+    crowd_check(&w, "at the end");
+    print_message("seed %llu: %u done, %u conflicts, %u not known, %u ended then\n", (unsigned long long)seed,
+                  w.done, w.conflicts, w.doubts, w.kills);
+    assert_true(w.done > rounds / 4);
+    assert_true(w.conflicts > 0);
+    for (unsigned i = 0; i < w.n; i++)
+        controller_stop(&c[i]);
+    free(w.now);
+}
+
+static uint64_t seed_of(void)
+{
+    const char *given = getenv("CONFORM_SEED");
+
+    return given ? strtoull(given, NULL, 10) : 20261128;
+}
+
+static void three_work_at_once(void **state)
+{
+    (void)state;
+    crowd(0, seed_of(), 150);
+}
+
+static void three_work_and_much_goes_wrong(void **state)
+{
+    (void)state;
+    crowd(4, seed_of() + 1, 150);
+}
+
+static void keys_are_cut_where_they_were_joined(void **state)
+{
+    static const char *const parts[] = { "", "a/b", "%", "\xc3\xa9 x" };
+    char key[100], *got[4];
+    size_t len = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        len = mirror_key_add(key, sizeof key, len, !i, parts[i]);
+    assert_string_equal(key, "/a%2Fb/%25/%C3%A9%20x");
+    assert_true(mirror_key_parse(key, got, 4));
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(got[i], parts[i]);
+    assert_int_equal(mirror_key_add(key, 8, 0, true, "a/b/c"), SIZE_MAX);
+    assert_int_equal(mirror_key_add(key, 3, 0, true, "abc"), SIZE_MAX);
+    assert_false(mirror_key_parse(strcpy(key, "a"), got, 2));
+    assert_false(mirror_key_parse(strcpy(key, "a/b/c"), got, 2));
+    assert_false(mirror_key_parse(strcpy(key, "a%2"), got, 1));
+    assert_false(mirror_key_parse(strcpy(key, "a%00"), got, 1));
+}
+
+int main(void)
+{
+    const struct control_backend mirror = {
+        .name = "control state in etcd", .make = make, .open = open_mirror, .close = close_mirror
+    };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_are_cut_where_they_were_joined),
+        cmocka_unit_test_setup_teardown(rows_can_be_read_in_etcd, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_one_does_the_other_gets, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_comes_second_decides_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_to_do_is_a_decision_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_answer_may_get_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_large_goes_in_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_must_be_whole_is_or_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_that_etcd_forgot_are_read_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_row_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_older_release_stays_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(writing_needs_a_transaction, setup, teardown),
+        cmocka_unit_test_setup_teardown(writers_that_are_gone_are_forgotten, setup, teardown),
+        cmocka_unit_test(three_work_at_once),
+        cmocka_unit_test(three_work_and_much_goes_wrong),
+    };
+    int failed;
+
+    no_sync = true;
+    if (make_dir(NULL))
+        return 1;
+    mirror_folder = test_dir;
+    failed = conform_control(&mirror);
+    failed += cmocka_run_group_tests(tests, NULL, NULL);
+    fake_etcd_reset();
+    return remove_dir(NULL) || failed;
+}
