@@ -43,17 +43,18 @@ static void fill_refusals(const struct inventory *inv, const struct agent *a, st
     }
 }
 
-/* What it runs is known once it has acknowledged this schedule; before that it is what it acknowledged last. */
+/* What it runs is known once it has acknowledged this schedule; before that it is what it acknowledged last. One that comes back with the schedule
+ * says by its digest that it runs all of it, and acknowledges anew only what it refuses. */
 static void fill_sessions(const struct agent *a, Tw__AgentRollout *r)
 {
     uint32_t refused = agent_refusals(a), due;
 
     r->sessions_wanted = (uint32_t)a->sessions;
-    r->sessions_running = a->ack ? a->ack->sessions_running : 0;
     r->refusals = refused;
     due = a->acked_current && refused < r->sessions_wanted ? r->sessions_wanted - refused
           : a->acked_current                               ? 0
                                                            : r->sessions_wanted;
+    r->sessions_running = a->ack ? a->ack->sessions_running : a->peer && a->acked_current ? due : 0;
     r->missing = due > r->sessions_running ? due - r->sessions_running : 0;
     r->extra = r->sessions_running > due ? r->sessions_running - due : 0;
 }

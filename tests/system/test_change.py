@@ -230,3 +230,30 @@ def test_removed_test_ends_in_time(build):
             expect(lab.counter("a4", f"{a}_gone") == before[a], f"{a} sent after it had come back, for {last.at(f'{a}_gone') - back:.1f} s")
             expect(last.at(f"{a}_keep") > back + 1 and last.at(f"{a}_timed") > back + 0.5, f"{a} has ended what stays")
         expect(lab.counter("a4", "a1_gone") == last.seen["a1_gone"][0], "a1 has begun again")
+
+
+def test_an_agent_that_dies_in_a_rollout(build):
+    """At any moment of it: the others run the new generation, the rollout names the one that is away, and that one comes back to the new one."""
+    rng = random.Random(11)
+    with Lab(build, ["a1", "a2", "a3", "a4"]) as lab:
+        lab.start_fleet()
+        count_classes(lab)
+        lab.apply(pairs_to_a4(KEPT, GONE))
+        wait("all to run it", lambda: set(words(lab).values()) == {"current"})
+        for i in range(20 if LONG else 4):
+            with_gone = i % 2 == 1
+            path = put(lab, "next.yaml", pairs_to_a4(KEPT, GONE) if with_gone else pairs_to_a4(KEPT))
+            op = start(lab, "schedule", "apply", "-f", path, "--wait", "10s")
+            time.sleep(rng.uniform(0, 0.08))
+            lab.agents["a1"].kill()
+            out, err = op.communicate(timeout=30)
+            expect(op.returncode == 0, f"an agent that is away stops an apply: exit {op.returncode}: {err}")
+            expect(words(lab) == {"a1": "away", "a2": "current", "a3": "current", "a4": "current"}, f"in the rollout: {words(lab)}")
+            lab.start_agent("a1")
+            wait("a1 to run it", lambda: words(lab)["a1"] == "current", 30)
+            row = next(r for r in rollout(lab) if r["agent"] == "a1")
+            expect((row["missing"], row["extra"]) == (0, 0), f"a1 runs something else: {row}")
+            last = LastPacket(lab, "a1_gone", "a1_keep")
+            last.watch(0.7)
+            expect(last.at("a1_keep") > 0, "what stays has not come back")
+            expect((last.at("a1_gone") > 0) == with_gone, f"round {i}: what is gone was {'not ' if with_gone else ''}sent after the agent came back")

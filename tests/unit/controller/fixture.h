@@ -242,6 +242,7 @@ static inline void fake_ack(struct fake *a)
 
     rq.generation = a->generation;
     rq.digest = (ProtobufCBinaryData){ sizeof a->digest, a->digest };
+    rq.sessions_running = (uint32_t)a->n_sessions;
     tw__fleet_controller__ack(
         rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 10000), &rq, acked,
         a);

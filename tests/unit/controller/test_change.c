@@ -560,8 +560,9 @@ static void rolled_out(const Tw__ScheduleRolloutReply *m, void *ctx)
     sprintf(r->text, "%d/%d behind %d away %d: ", (int)m->agents_current, (int)m->agents, (int)m->agents_behind,
             (int)m->agents_away);
     for (size_t i = 0; i < m->n_rollout; i++)
-        sprintf(r->text + strlen(r->text), "%s %s %d%s; ", m->rollout[i]->agent, m->rollout[i]->word,
-                (int)m->rollout[i]->generation, m->rollout[i]->behind_ns ? " since" : "");
+        sprintf(r->text + strlen(r->text), "%s %s %d%s%s; ", m->rollout[i]->agent, m->rollout[i]->word,
+                (int)m->rollout[i]->generation, m->rollout[i]->missing ? " less" : "",
+                m->rollout[i]->behind_ns ? " since" : "");
 }
 
 static struct rolled rollout(struct fixture *f, const char *selector)
@@ -578,12 +579,16 @@ static struct rolled rollout(struct fixture *f, const char *selector)
 static void the_rollout_tells_who_is_behind(void **state)
 {
     struct fixture *f = *state;
-    struct fake *b;
+    struct fake *a = bring_up(f, "a", "127.0.0.1"), *b = bring_up(f, "b", "127.0.0.2");
 
-    bring_up(f, "a", "127.0.0.1");
-    b = bring_up(f, "b", "127.0.0.2");
     assert_true(APPLY(f, .files = { "x", DOC("core") }).ok);
     WAIT(inventory_agent(&f->c->inv, "a")->acked_current && inventory_agent(&f->c->inv, "b")->acked_current);
+    EXPECT(rollout(f, "").text, "2/2 behind 0 away 0: a current 1; b current 1; ");
+    stop_fake(a); /* it comes back with what it has, and has nothing to acknowledge */
+    WAIT(!inventory_agent(&f->c->inv, "a")->peer);
+    connect_fake(a);
+    WAIT(inventory_agent(&f->c->inv, "a")->peer && !inventory_agent(&f->c->inv, "a")->ack &&
+         inventory_agent(&f->c->inv, "a")->acked_current);
     EXPECT(rollout(f, "").text, "2/2 behind 0 away 0: a current 1; b current 1; ");
     b->acks = false;
     assert_true(APPLY(f, .files = { "x", DOC_SLOW("core") }).ok);
