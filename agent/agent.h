@@ -37,6 +37,7 @@ struct agent {
     struct tw_addr reflect[REFLECT_MAX];
     uint16_t reflector_port;
     Tw__EnrolRequest *enrolment;
+    int64_t schedule_taken_ns; /* see uplink_conf */
     struct keyring *keys;    /* NULL: no file of secrets */
     struct control *control; /* NULL: no TWAMP-Control server */
     struct resolver *resolver;

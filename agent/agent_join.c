@@ -82,6 +82,7 @@ static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
                              .diagnose = a->diagnose,
                              .ondemand = a->ondemand,
                              .enrolment = a->enrolment,
+                             .schedule_taken_ns = &a->schedule_taken_ns,
                              .on_schedule = agent_on_schedule,
                              .on_unwanted = agent_on_unwanted,
                              .on_wanted = agent_on_wanted,

@@ -6,9 +6,12 @@
 #include "agent/schedule_run.h"
 #include "agent/uplink.h"
 #include "common/log.h"
+#include "common/net/now.h"
+#include "common/wire.h"
 #include "db/spool.h"
 
 #define SCHEDULE_KEY "schedule"
+#define TAKEN_KEY "schedule-taken" /* when; eight octets, big-endian */
 
 void agent_on_applied(void *ctx)
 {
@@ -25,6 +28,32 @@ void agent_on_clock_step(void *ctx)
     schedule_run_clock_set(((struct agent *)ctx)->schedule);
 }
 
+static enum tw_rc keep_moment(struct agent *a)
+{
+    uint8_t buf[8];
+    struct wire_wr w = { .p = buf, .end = buf + sizeof buf };
+
+    a->schedule_taken_ns = tw_wall_now().ns;
+    wire_put_u64(&w, (uint64_t)a->schedule_taken_ns);
+    return spool_put_value(a->spool, TAKEN_KEY, buf, sizeof buf);
+}
+
+/* 0: an earlier release did not keep it. */
+static int64_t kept_moment(struct agent *a)
+{
+    uint8_t *data = NULL;
+    size_t len = 0;
+    int64_t taken_ns = 0;
+
+    if (spool_get_value(a->spool, TAKEN_KEY, &data, &len) == TW_OK && len == 8) {
+        struct wire_rd r = { .p = data, .end = data + len };
+
+        taken_ns = (int64_t)wire_get_u64(&r);
+    }
+    free(data);
+    return taken_ns;
+}
+
 static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
 {
     size_t len = tw__schedule_request__get_packed_size(rq);
@@ -35,6 +64,8 @@ static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
         tw__schedule_request__pack(rq, data);
         rc = spool_put_value(a->spool, SCHEDULE_KEY, data, len);
     }
+    if (rc == TW_OK)
+        rc = keep_moment(a);
     if (rc != TW_OK)
         log_warn("the schedule cannot be kept for a restart", LOG_S("reason", tw_rc_name(rc)));
     free(data);
@@ -66,8 +97,10 @@ void agent_apply_kept(struct agent *a)
     struct tw_err err = { 0 };
     Tw__ScheduleRequest *rq = kept_schedule(a, &err);
 
-    if (rq)
+    if (rq) {
         schedule_run_apply(a->schedule, rq, &err);
+        a->schedule_taken_ns = kept_moment(a);
+    }
     if (err.rc != TW_OK)
         log_error("the kept schedule cannot be used, waiting for the controller", LOG_S("reason", err.text));
     if (rq)

@@ -332,11 +332,20 @@ static void enrol_done(const Tw__EnrolReply *reply, void *ctx)
         uplink_send_ack(u);
 }
 
+static int64_t schedule_age_ns(const struct uplink *u)
+{
+    int64_t taken_ns = u->conf.schedule_taken_ns ? *u->conf.schedule_taken_ns : 0, now_ns = tw_wall_now().ns;
+
+    return taken_ns > 0 && taken_ns < now_ns ? now_ns - taken_ns : 0; /* else the clock was set */
+}
+
 static void enrol(struct uplink *u)
 {
     Tw__EnrolRequest rq = *u->conf.enrolment;
 
     rq.generation = schedule_run_generation(u->conf.schedule);
+    rq.sessions_running = (uint32_t)schedule_run_sessions(u->conf.schedule);
+    rq.schedule_age_ns = rq.generation ? schedule_age_ns(u) : 0;
     rq.digest = schedule_run_digest(u->conf.schedule);
     tw__fleet_controller__enrol(
         rpc_peer_service(u->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, CALL_DEADLINE_MS),

@@ -35,7 +35,8 @@ struct uplink_conf {
     struct recorder *recorder; /* answers Flight, FlightFreeze, FlightList; NULL: they are unimplemented */
     struct diagnose *diagnose; /* answers Diagnose; NULL: it is unimplemented */
     struct ondemand *ondemand; /* answers TestStart, TestStop, TestProgress; NULL: they are unimplemented */
-    const Tw__EnrolRequest *enrolment; /* all but generation and digest */
+    const Tw__EnrolRequest *enrolment; /* all but what is said of the schedule */
+    const int64_t *schedule_taken_ns;  /* when it was taken, by the wall clock; NULL or 0: not known */
     /* A new schedule to keep and to run, or how it differs, or a part of it; *err goes back to the
      * controller. TW_ENOENT: it is the difference to another list than the one that we have, or no part that
      * follows. */

@@ -43,18 +43,27 @@ static void fill_refusals(const struct inventory *inv, const struct agent *a, st
     }
 }
 
-/* What it runs is known once it has acknowledged this schedule; before that it is what it acknowledged last. One that comes back with the schedule
- * says by its digest that it runs all of it, and acknowledges anew only what it refuses. */
+/* Known once it has acknowledged something since it is here; before that it is what it said when it came. An
+ * agent of an earlier release does not say so, but its digest means that it runs all of it: it acknowledges
+ * anew only if it refuses some. */
+static uint32_t sessions_running(const struct agent *a, uint32_t due)
+{
+    if (a->ack)
+        return a->ack->sessions_running;
+    if (a->enrolment && a->enrolment->sessions_running)
+        return a->enrolment->sessions_running;
+    return a->peer && a->acked_current ? due : 0;
+}
+
 static void fill_sessions(const struct agent *a, Tw__AgentRollout *r)
 {
-    uint32_t refused = agent_refusals(a), due;
+    uint32_t refused = agent_refusals(a), due = (uint32_t)a->sessions;
 
+    if (a->acked_current)
+        due = refused < due ? due - refused : 0;
     r->sessions_wanted = (uint32_t)a->sessions;
     r->refusals = refused;
-    due = a->acked_current && refused < r->sessions_wanted ? r->sessions_wanted - refused
-          : a->acked_current                               ? 0
-                                                           : r->sessions_wanted;
-    r->sessions_running = a->ack ? a->ack->sessions_running : a->peer && a->acked_current ? due : 0;
+    r->sessions_running = sessions_running(a, due);
     r->missing = due > r->sessions_running ? due - r->sessions_running : 0;
     r->extra = r->sessions_running > due ? r->sessions_running - due : 0;
 }

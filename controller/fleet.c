@@ -469,7 +469,7 @@ static void fleet_enrol(Tw__FleetController_Service *service, const Tw__EnrolReq
         fleet_push_nothing(l);
     reply.approved = l->agent->row.approved;
     if (reply.approved)
-        fleet_acked(l, m->generation, &m->digest);
+        fleet_acked(l, m->generation, &m->digest, m->schedule_age_ns);
     closure(&reply, closure_data);
     if (reply.approved)
         fleet_push(l);
@@ -511,7 +511,7 @@ static void fleet_ack(Tw__FleetController_Service *service, const Tw__AckRequest
         log_warn("agent refuses sessions", LOG_S("agent", l->agent->row.name),
                  LOG_U("sessions", m->n_refusals), LOG_S("first_reason", m->refusals[0]->reason));
     absence_acked(l->c, l->agent);
-    fleet_acked(l, m->generation, &m->digest);
+    fleet_acked(l, m->generation, &m->digest, 0);
     events_note(l->c->events, EVENT_SCHEDULE); /* the rollout goes on */
     closure(&reply, closure_data);
 }

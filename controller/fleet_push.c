@@ -274,12 +274,13 @@ void fleet_link_down(struct fleet_link *l)
     fleet_link_unref(l);
 }
 
-void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest)
+void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest, int64_t age_ns)
 {
     struct agent *a = l->agent;
+    int64_t now_ns = tw_wall_now().ns;
 
     if (generation != a->acked_generation || !a->acked_ns)
-        a->acked_ns = tw_wall_now().ns;
+        a->acked_ns = age_ns > 0 && age_ns < now_ns ? now_ns - age_ns : now_ns;
     a->acked_generation = generation;
     memset(a->acked_digest, 0, sizeof a->acked_digest);
     if (digest->len == sizeof a->acked_digest)

@@ -10,8 +10,11 @@ void fleet_push(struct fleet_link *l);
 /* A stranger that runs sessions which this controller once gave it was removed: it is told to stop them, once. (One that
  * comes to a controller without its history goes on, so that a lost database leaves no hole.) */
 void fleet_push_nothing(struct fleet_link *l);
-/* What the agent says that it runs. Opens the intervals of its pairs when that is what is wanted, else offers it again soon. */
-void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest);
+/* What the agent says that it runs. Opens the intervals of its pairs when that is what is wanted, else offers
+ * it again soon. age_ns: so long ago it took that, if it says so; counts where the controller does not know
+ * since when it runs it. */
+void fleet_acked(struct fleet_link *l, uint64_t generation, const ProtobufCBinaryData *digest,
+                 int64_t age_ns);
 /* A link with a reference (l->refs++) outlives its connection. */
 void fleet_link_unref(struct fleet_link *l);
 /* The connection has ended: frees the link, at once or when nothing refers to it any more. */

@@ -257,3 +257,10 @@ def test_an_agent_that_dies_in_a_rollout(build):
             last.watch(0.7)
             expect(last.at("a1_keep") > 0, "what stays has not come back")
             expect((last.at("a1_gone") > 0) == with_gone, f"round {i}: what is gone was {'not ' if with_gone else ''}sent after the agent came back")
+        since = {r["agent"]: r["acked_ns"] for r in rollout(lab)}
+        time.sleep(1.1)
+        lab.controller.kill()
+        lab.start_controller()
+        wait("all to be back", lambda: set(words(lab).values()) == {"current"}, 60)
+        for r in rollout(lab):
+            expect(abs(r["acked_ns"] - since[r["agent"]]) < 1e9, f"a restart of the controller has made {r['agent']} run its schedule since then: {r}")

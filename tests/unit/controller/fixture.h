@@ -53,6 +53,7 @@ struct fake {
     uint64_t generation; /* of the last schedule */
     uint8_t digest[AGENT_DIGEST_LEN];
     size_t n_sessions;
+    int64_t schedule_age_ns; /* what it says when it comes back; 0: it is of an earlier release */
     uint64_t pair_ids[MAX_SPECS];
     char targets[MAX_SPECS][STORE_NAME_MAX], addresses[MAX_SPECS][TW_ADDR_TEXT];
     uint64_t through; /* of the last answer to DATA */
@@ -224,8 +225,11 @@ static inline void fake_enrol(struct fake *a)
     rq.capabilities = capabilities;
     rq.n_capabilities = a->tests ? 1 + a->looks_up : 0;
     rq.generation = a->n_acked ? a->generation : 0;
-    if (a->n_acked)
+    if (a->n_acked) {
         rq.digest = (ProtobufCBinaryData){ sizeof a->digest, a->digest };
+        rq.schedule_age_ns = a->schedule_age_ns;
+        rq.sessions_running = a->schedule_age_ns ? (uint32_t)a->n_sessions : 0;
+    }
     tw__fleet_controller__enrol(
         rpc_peer_service(a->peer, RPC_FLEET_CONTROLLER, &tw__fleet_controller__descriptor, 10000), &rq,
         enrolled, a);

@@ -590,6 +590,15 @@ static void the_rollout_tells_who_is_behind(void **state)
     WAIT(inventory_agent(&f->c->inv, "a")->peer && !inventory_agent(&f->c->inv, "a")->ack &&
          inventory_agent(&f->c->inv, "a")->acked_current);
     EXPECT(rollout(f, "").text, "2/2 behind 0 away 0: a current 1; b current 1; ");
+    a->schedule_age_ns = b->schedule_age_ns = 3600 * TW_NS_PER_S;
+    stop_controller(f); /* the next one does not know since when */
+    WAIT(!f->op);
+    start_controller(f);
+    WAIT(f->op && inventory_agent(&f->c->inv, "a") && inventory_agent(&f->c->inv, "b"));
+    WAIT(inventory_agent(&f->c->inv, "a")->acked_current && inventory_agent(&f->c->inv, "b")->acked_current);
+    EXPECT(rollout(f, "").text, "2/2 behind 0 away 0: a current 1; b current 1; ");
+    assert_in_range(tw_wall_now().ns - inventory_agent(&f->c->inv, "a")->acked_ns, 3600 * TW_NS_PER_S,
+                    3660 * TW_NS_PER_S);
     b->acks = false;
     assert_true(APPLY(f, .files = { "x", DOC_SLOW("core") }).ok);
     WAIT(inventory_agent(&f->c->inv, "a")->acked_current);

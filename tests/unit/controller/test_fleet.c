@@ -168,7 +168,7 @@ static void an_acknowledgement_that_crosses_a_change_opens_nothing(void **state)
     assert_int_equal(
         change_submit(f->c->changes, &(struct change_request){ .kind = CHANGE_DELETE, .name = "lab" }),
         TW_OK);
-    fleet_acked(known->link, a->generation, &(ProtobufCBinaryData){ sizeof a->digest, a->digest });
+    fleet_acked(known->link, a->generation, &(ProtobufCBinaryData){ sizeof a->digest, a->digest }, 0);
     assert_int_equal(p->interval, INTERVAL_OPEN);
     WAIT(!p->scheduled && p->interval == INTERVAL_CLOSED);
     assert_int_equal(expected_tomorrow(f, p->row.id), 0);
