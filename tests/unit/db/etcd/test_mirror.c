@@ -184,6 +184,41 @@ static void nothing_to_do_is_a_decision_too(void **state)
     assert_int_equal(commit(&two), TW_OK);
 }
 
+static void who_holds_it_no_more_does_nothing(void **state)
+{
+    struct etcd_answer a;
+    int64_t id = 0, number;
+
+    (void)state;
+    fake_etcd_put("/twampmesh/c/holder/planner", "one");
+    CHECK_OK(etcd_get(NULL, "/twampmesh/c/holder/planner", &a, &test_err));
+    number = a.kv[0].create_revision;
+    etcd_answer_free(&a);
+    mirror_fence(one.s, "planner", number);
+    put_named(&one, &id, "ams");
+    assert_int_equal(commit(&one), TW_OK);
+    id = 0;
+    put_named(&one, &id, "fra");
+    fake_etcd_put("/twampmesh/c/holder/planner", NULL);
+    assert_int_equal(commit(&one), TW_EPERM);
+    assert_non_null(strstr(test_err.text, "does not hold"));
+    fake_etcd_put("/twampmesh/c/holder/planner", "two"); /* with another number */
+    id = 0;
+    put_named(&one, &id, "fra");
+    assert_int_equal(commit(&one), TW_EPERM);
+    fake_etcd_down(true); /* and what is in doubt is settled by whoever */
+    id = 0;
+    put_named(&one, &id, "fra");
+    assert_int_equal(commit(&one), TW_ETIMEOUT);
+    fake_etcd_down(false);
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/agent/"), 1);
+    mirror_fence(one.s, "", 0);
+    id = 0;
+    put_named(&one, &id, "fra");
+    assert_int_equal(commit(&one), TW_OK);
+    assert_int_equal(fake_etcd_keys("/twampmesh/c/agent/"), 2);
+}
+
 static void an_answer_may_get_lost(void **state)
 {
     int64_t id = 0;
@@ -480,6 +515,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_one_does_the_other_gets, setup, teardown),
         cmocka_unit_test_setup_teardown(who_comes_second_decides_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_to_do_is_a_decision_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_holds_it_no_more_does_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_may_get_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_large_goes_in_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(what_must_be_whole_is_or_is_refused, setup, teardown),
