@@ -4,6 +4,7 @@
 #include "controller/cli/token.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,37 @@ enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage
     if (code)
         return code;
     code = ctl_call(c->ctl, method, request, ret, &err);
+    return code ? cli_fail(code, "%s", err.text) : CLI_OK;
+}
+
+#define QUICK_NS TW_NS_PER_S /* what takes no longer is not talked about */
+
+static void say_waiting(void *ctx, int64_t waited_ns)
+{
+    if (waited_ns >= QUICK_NS)
+        progress_say(ctx, (uint64_t)(waited_ns / TW_NS_PER_S), 0, "the controller works on it, %" PRId64 " s",
+                     waited_ns / TW_NS_PER_S);
+}
+
+enum cli_exit cli_change_schedule(struct cli *c, const char *method, const ProtobufCMessage *request,
+                                  ProtobufCMessage **ret)
+{
+    struct ctl_error err = { "" };
+    struct progress progress;
+    struct ctl_patience patience = { say_waiting, &progress };
+    enum cli_exit code = cli_connect(c);
+
+    if (code)
+        return code;
+    if (c->origins[CONTEXT_TIMEOUT] == CLI_FROM_DEFAULT) {
+        progress_begin(&progress, cli_progress(c), "apply");
+        code = ctl_call_patiently(c->ctl, method, request, &patience, ret, &err);
+        progress_end(&progress);
+    } else {
+        code = ctl_call(c->ctl, method, request, ret, &err);
+    }
+    if (code == CLI_TIMEOUT)
+        return cli_fail(code, "%s; it may do it all the same: twampctl schedule history", err.text);
     return code ? cli_fail(code, "%s", err.text) : CLI_OK;
 }
 

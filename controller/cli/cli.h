@@ -151,6 +151,10 @@ void cli_begin(struct cli *c, const char *method, const ProtobufCMessage *reques
  * cli_free_reply(). */
 enum cli_exit cli_call(struct cli *c, const char *method, const ProtobufCMessage *request,
                        ProtobufCMessage **ret);
+/* The same for changes of the schedule, which may take long: shows that it goes on, and for how long; unless
+ * the user has said how long to wait, it waits as long as the controller is there. */
+enum cli_exit cli_change_schedule(struct cli *c, const char *method, const ProtobufCMessage *request,
+                                  ProtobufCMessage **ret);
 void cli_free_reply(ProtobufCMessage *m);
 
 /* For progress_begin(): not for people where the answer is drawn again and again. */

@@ -177,7 +177,7 @@ static enum cli_exit apply(struct cli *c, const struct documents *d)
     rq.author = c->opt.author ? c->opt.author : ctl_user_name(user);
     if (c->opt.reason)
         rq.reason = c->opt.reason;
-    code = cli_call(c, "ScheduleApply", &rq.base, &m);
+    code = cli_change_schedule(c, "ScheduleApply", &rq.base, &m);
     if (!code)
         code = tell(c, (const Tw__ScheduleApplyReply *)m, d);
     cli_free_reply(m);
@@ -230,7 +230,7 @@ enum cli_exit cmd_schedule_rollback(struct cli *c)
     rq.author = c->opt.author ? c->opt.author : ctl_user_name(user);
     if (c->opt.reason)
         rq.reason = c->opt.reason;
-    code = cli_call(c, "ScheduleRollback", &rq.base, &m);
+    code = cli_change_schedule(c, "ScheduleRollback", &rq.base, &m);
     if (!code)
         code = tell(c, (const Tw__ScheduleApplyReply *)m, NULL);
     cli_free_reply(m);

@@ -244,7 +244,7 @@ static enum cli_exit change(struct cli *c, const char *method, const char *done)
     rq.author = c->opt.author ? c->opt.author : ctl_user_name(user);
     if (c->opt.reason)
         rq.reason = c->opt.reason;
-    code = cli_call(c, method, &rq.base, &m);
+    code = cli_change_schedule(c, method, &rq.base, &m);
     if (code)
         return code;
     generation = ((const Tw__ScheduleChangeReply *)m)->generation;

@@ -18,6 +18,8 @@
 
 #define PEM_BYTES_MAX 65536u
 #define GRACE_NS (500 * TW_NS_PER_MS) /* a call ends itself at its deadline; only then do we */
+#define MEANWHILE_NS (200 * TW_NS_PER_MS)
+#define PATIENCE_NS (3600 * TW_NS_PER_S)
 #define RETRIES 6                     /* of a call that the controller could not take at the moment */
 #define RETRY_MAX_MS 5000u
 
@@ -41,6 +43,7 @@ struct ctl {
     uint32_t retry_ms; /* not 0: the call was not done and may be made again after so long */
     ProtobufCMessage *reply;
     bool for_people;
+    struct ctl_patience patience; /* of the call that goes on; .meanwhile NULL: none */
 };
 
 /* ---- Hooks ---- */
@@ -452,9 +455,24 @@ static void give_up(struct ctl *c)
     c->reply = NULL;
 }
 
+static enum tw_rc wait_for_reply(struct ctl *c)
+{
+    const struct ctl_patience *p = &c->patience;
+    int64_t began_ns = tw_mono_now().ns, waited_ns = 0, most_ns = c->timeout_ns + GRACE_NS;
+    enum tw_rc rc = TW_ETIMEOUT;
+
+    if (!p->meanwhile)
+        return wait_until_settled(c, most_ns);
+    for (; rc == TW_ETIMEOUT && waited_ns < most_ns; waited_ns = tw_mono_now().ns - began_ns) {
+        p->meanwhile(p->ctx, waited_ns);
+        rc = wait_until_settled(c, MEANWHILE_NS);
+    }
+    return rc;
+}
+
 static enum cli_exit finish(struct ctl *c, const char *method, ProtobufCMessage **ret, struct ctl_error *err)
 {
-    enum tw_rc rc = wait_until_settled(c, c->timeout_ns + GRACE_NS);
+    enum tw_rc rc = wait_for_reply(c);
 
     if (c->reply) {
         *ret = c->reply;
@@ -528,5 +546,21 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
         if (!c->interrupted)
             code = call_once(c, method, request, ret, err);
     }
+    return code;
+}
+
+enum cli_exit ctl_call_patiently(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                                 const struct ctl_patience *p, ProtobufCMessage **ret, struct ctl_error *err)
+{
+    int64_t timeout_ns = c->timeout_ns;
+    enum cli_exit code = ctl_connect(c, err);
+
+    if (code)
+        return code;
+    c->patience = *p;
+    c->timeout_ns = timeout_ns > PATIENCE_NS ? timeout_ns : PATIENCE_NS;
+    code = ctl_call(c, method, request, ret, err);
+    c->timeout_ns = timeout_ns;
+    c->patience = (struct ctl_patience){ 0 };
     return code;
 }

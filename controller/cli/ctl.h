@@ -44,6 +44,15 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err);
  * method's own, the next call connects anew. */
 enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage *request,
                        ProtobufCMessage **ret, struct ctl_error *err);
+/* What is done meanwhile, several times a second. */
+struct ctl_patience {
+    void (*meanwhile)(void *ctx, int64_t waited_ns);
+    void *ctx;
+};
+/* ctl_call() for what may take the controller minutes, such as a mesh of a million pairs: the timeout is that
+ * of the connection, and after that it is waited for as long as the connection lives, an hour at most. */
+enum cli_exit ctl_call_patiently(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                                 const struct ctl_patience *p, ProtobufCMessage **ret, struct ctl_error *err);
 /* Sends a call that changes nothing, and does not wait: the next ctl_call() must be the same, and gets its
  * answer, or calls anew if it came to nothing. So there is time for other things while the controller works.
  * At most one. */

@@ -146,6 +146,13 @@ enum cli_exit ctl_call(struct ctl *c, const char *method, const ProtobufCMessage
     return fail(err, CLI_FAILED, "its answer cannot be read");
 }
 
+enum cli_exit ctl_call_patiently(struct ctl *c, const char *method, const ProtobufCMessage *request,
+                                 const struct ctl_patience *p, ProtobufCMessage **ret, struct ctl_error *err)
+{
+    p->meanwhile(p->ctx, 2 * TW_NS_PER_S);
+    return ctl_call(c, method, request, ret, err);
+}
+
 /* The answer is made when it is asked for. */
 void ctl_begin(struct ctl *c, const char *method, const ProtobufCMessage *request)
 {

@@ -47,6 +47,9 @@ struct fake {
     char author[64], file[64];
     size_t document_len;
     bool plan_only;
+    struct loop_timer late; /* answers late_data */
+    Tw__ScheduleApplyReply_Closure late_closure;
+    void *late_data;
     bool empty;          /* nothing is known */
     bool behind;         /* an agent that is up never takes a generation */
     unsigned list_calls; /* of ScheduleList */
@@ -468,6 +471,20 @@ static void fill_details(Tw__Plan *p, const Tw__ScheduleApplyRequest *rq, const 
     p->excesses_all = 3;
 }
 
+#define LATE_NS (1700 * TW_NS_PER_MS)
+
+static void apply_late(struct loop_timer *t)
+{
+    Tw__ScheduleApplyReply reply = TW__SCHEDULE_APPLY_REPLY__INIT;
+    Tw__Plan plan = TW__PLAN__INIT;
+
+    (void)t;
+    fill_plan(&plan);
+    reply.plan = &plan;
+    reply.generation = 5;
+    fake->late_closure(&reply, fake->late_data);
+}
+
 static void fake_schedule_apply(Tw__Admin_Service *s, const Tw__ScheduleApplyRequest *rq,
                                 Tw__ScheduleApplyReply_Closure closure, void *data)
 {
@@ -490,6 +507,13 @@ static void fake_schedule_apply(Tw__Admin_Service *s, const Tw__ScheduleApplyReq
     fake->prune = rq->prune;
     fake->force = rq->force;
     snprintf(fake->reason, sizeof fake->reason, "%s", rq->reason);
+    if (strstr(document, "slowly")) {
+        fake->late = (struct loop_timer){ .fn = apply_late };
+        fake->late_closure = closure;
+        fake->late_data = data;
+        loop_timer_set(fake->loop, &fake->late, (struct tw_mono){ tw_mono_now().ns + LATE_NS });
+        return;
+    }
     if (strstr(document, "EFF")) {
         error.file = fake->file;
         error.line = 3;

@@ -697,6 +697,20 @@ static void check_all(struct fake *f, const struct expectation *e, size_t n)
         check(f, &e[i]);
 }
 
+/* A mesh of a million pairs takes the controller half a minute: that it goes on is shown, and who would not
+ * wait for so long is told where to look. */
+static void a_slow_apply_is_waited_for(void **state)
+{
+    static const struct expectation cases[] = {
+        { "schedule apply -f - --wait 0 --progress json", 0, "Applied: generation 5",
+          "\"text\":\"the controller works on it, 1 s\"", "mesh: slowly\n" },
+        { "schedule apply -f - --timeout 300ms", 4, NULL,
+          "it may do it all the same: twampctl schedule history", "mesh: slowly\n" },
+    };
+
+    check_all(*state, cases, TW_NELEM(cases));
+}
+
 /* What the words become, and what the controller says to it. */
 static void doctor_asks(void **state)
 {
@@ -1372,6 +1386,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(golden),
         cmocka_unit_test(the_reference_is_current),
         cmocka_unit_test(progress_for_scripts),
+        cmocka_unit_test(a_slow_apply_is_waited_for),
         cmocka_unit_test(an_empty_answer_says_why),
         cmocka_unit_test(several_agents_are_approved_at_once),
         cmocka_unit_test(flight_questions),
