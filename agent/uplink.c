@@ -35,6 +35,9 @@ struct uplink {
     bool unwanted; /* by the controller's last word */
     uint8_t boot_id[RPC_ID_LEN];
     struct lanes lanes;
+    uint64_t known; /* numbers that the controller can have of us: sent, or given out before the start */
+    struct lanes_grant misplaced_at; /* if misplaced: where it could not go on */
+    bool misplaced;                  /* the spool is an old copy, and could not be mended yet */
     struct tw_mono looked_back; /* when it was last looked where fresh records begin */
     struct arena *arena;
     struct tw_summary scratch; /* to see whether a record is whole */
@@ -106,6 +109,7 @@ static enum tw_rc send_batch(struct uplink *u, const struct lanes_pick *p, struc
     Tw__SummaryBatch b = TW__SUMMARY_BATCH__INIT;
     Tw__Gap g = TW__GAP__INIT;
     struct spool_gap gap = { 0 };
+    uint64_t last;
     enum tw_rc rc;
 
     arena_reset(u->arena);
@@ -120,8 +124,10 @@ static enum tw_rc send_batch(struct uplink *u, const struct lanes_pick *p, struc
     if (b.gap && !strcmp(gap.reason, "spool_corrupt"))
         log_error("a record of the spool is damaged and is given up", LOG_U("seq", gap.first_seq),
                   LOG_S("hint", "look at the disk"));
-    lanes_sent(&u->lanes, p, b.gap ? gap.last_seq : p->first + b.n_summaries - 1, b.gap ? 1 : b.n_summaries,
-               now);
+    last = b.gap ? gap.last_seq : p->first + b.n_summaries - 1;
+    lanes_sent(&u->lanes, p, last, b.gap ? 1 : b.n_summaries, now);
+    if (last > u->known)
+        u->known = last;
     return TW_OK;
 }
 
@@ -165,14 +171,6 @@ static void on_backlog(struct loop_timer *t)
     pump(t->ctx);
 }
 
-static void on_resume(struct loop_timer *t)
-{
-    struct uplink *u = t->ctx;
-
-    u->paused = false;
-    pump(u);
-}
-
 static void note_durable(struct uplink *u, const struct lanes_grant *g)
 {
     if (g->anchored && spool_ack(u->conf.spool, g->through, tw_wall_now().ns) != TW_OK)
@@ -180,23 +178,28 @@ static void note_durable(struct uplink *u, const struct lanes_grant *g)
     spool_note_ahead(u->conf.spool, &g->ahead);
 }
 
-/* The spool was restored from an old copy: the numbers up to `through` were given out before, and the
- * controller would take new records under them for repetitions. Gives them up. */
-static void skip_to(struct uplink *u, uint64_t through, const struct spool_stats *st)
+/* The controller has more than this file ever gave out, or sent: it is an old copy (a host that was set back,
+ * a clone). New records under those numbers would be taken for repetitions, also those that were appended
+ * before we heard of it: they get other numbers. */
+static enum tw_rc skip_to(struct uplink *u, uint64_t through, const struct spool_stats *st)
 {
-    uint64_t skipped = through - st->last_seq, first;
-    enum tw_rc rc = TW_ERANGE;
+    uint64_t moved = 0;
+    unsigned held;
+    enum tw_rc rc = through - u->known > SKIP_MAX
+                        ? TW_ERANGE
+                        : spool_move_behind(u->conf.spool, u->known, through, tw_wall_now().ns, &moved);
 
-    if (skipped <= SKIP_MAX) {
-        spool_count_lost(u->conf.spool, skipped);
-        rc = spool_append(u->conf.spool, tw_wall_now().ns, NULL, 0, &first);
-    }
-    log_error(
-        "the controller has more of this spool than the spool itself, which must be an old copy; what it "
-        "got since then is lost",
-        LOG_U("controller_seq", through), LOG_U("spool_seq", st->last_seq), LOG_U("acked_seq", st->acked_seq),
-        LOG_S("numbers_skipped", rc == TW_OK ? "yes" : tw_rc_name(rc)),
-        LOG_S("hint", rc == TW_OK ? "" : "remove the spool file to start a new one"));
+    if (log_limit_ok(&u->failed_log, tw_mono_now().ns, &held))
+        log_error(
+            "the controller has more of this spool than the spool itself, which must be an old copy, or "
+            "there is a second one of this agent; what only the other copy had is lost",
+            LOG_U("controller_seq", through), LOG_U("spool_seq", st->last_seq),
+            LOG_U("acked_seq", st->acked_seq), LOG_U("numbers_skipped", rc ? 0 : through - u->known),
+            LOG_U("records_moved", moved), LOG_S("result", tw_rc_name(rc)),
+            LOG_S("hint", rc ? "free disk space, or remove the spool file to start a new one" : ""));
+    if (rc == TW_OK)
+        u->known = through;
+    return rc;
 }
 
 static uint64_t end_of(const struct lanes_grant *g)
@@ -204,6 +207,14 @@ static uint64_t end_of(const struct lanes_grant *g)
     uint64_t ahead = seqset_end(&g->ahead);
 
     return ahead > g->through ? ahead : g->through;
+}
+
+/* Nothing is sent meanwhile: it would be acknowledged, and not stored. */
+static void wait_misplaced(struct uplink *u, const struct lanes_grant *g)
+{
+    u->misplaced_at = *g;
+    u->misplaced = u->paused = true;
+    loop_timer_set(u->conf.loop, &u->resume, (struct tw_mono){ tw_mono_now().ns + REFUSED_PAUSE_NS });
 }
 
 /* Where to go on: with what the controller has not. One that knows nothing of this spool gets all that is
@@ -216,11 +227,24 @@ static void set_position(struct uplink *u, struct lanes_grant *g)
     g->anchored = g->through != 0;
     if (!g->anchored)
         g->through = st.acked_seq < st.first_seq - 1 ? st.acked_seq : st.first_seq - 1;
-    else if (end_of(g) > st.last_seq)
-        skip_to(u, end_of(g), &st);
+    else if (end_of(g) > u->known && skip_to(u, end_of(g), &st) != TW_OK) {
+        wait_misplaced(u, g);
+        return;
+    }
+    u->misplaced = false;
     note_durable(u, g);
     lanes_reset(&u->lanes, g);
     u->looked_back = (struct tw_mono){ tw_mono_now().ns - LOOK_BACK_NS };
+}
+
+static void on_resume(struct loop_timer *t)
+{
+    struct uplink *u = t->ctx;
+
+    u->paused = false;
+    if (u->misplaced)
+        set_position(u, &u->misplaced_at);
+    pump(u);
 }
 
 static struct lanes_grant grant_of(uint64_t through, const struct rpc_ahead *a, uint32_t window)
@@ -627,6 +651,7 @@ static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
 enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct tw_err *err)
 {
     struct uplink *u = calloc(1, sizeof *u);
+    struct spool_stats st;
     enum tw_rc rc;
 
     if (!u)
@@ -648,6 +673,8 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     u->resume = (struct loop_timer){ .fn = on_resume, .ctx = u };
     u->backlog = (struct loop_timer){ .fn = on_backlog, .ctx = u };
     summary_init(&u->scratch);
+    spool_stats(u->conf.spool, &st);
+    u->known = st.last_seq;
     u->refused_log.burst = u->failed_log.burst = 5;
     rc = identity_random(u->boot_id, sizeof u->boot_id);
     if (rc == TW_OK)

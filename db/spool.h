@@ -44,6 +44,14 @@ enum tw_rc spool_append(struct spool *s, int64_t now_ns, const struct spool_reco
  * records, so they are reported too (unless the agent ends before that). */
 void spool_count_lost(struct spool *s, uint64_t n);
 
+/* The file is an old copy (of a host that was set back, of a clone): another one has given out the numbers
+ * behind after_seq up to through_seq, too. What was appended here behind after_seq moves behind through_seq,
+ * in one transaction; what is between is a gap "spool_full": it was in the other copy only. *ret_moved: so
+ * many numbers were moved. TW_EINVAL: after_seq is below what was acknowledged, or beyond the last;
+ * through_seq is not beyond it. Other errors as of spool_append(): nothing has changed. */
+enum tw_rc spool_move_behind(struct spool *s, uint64_t after_seq, uint64_t through_seq, int64_t now_ns,
+                             uint64_t *ret_moved);
+
 /* Reads up to max_n records from `seq` on, in order, at most max_bytes in all (at least one). Consecutive; stops before a gap. If
  * `seq` itself was dropped: *ret_n = 0 and *ret_gap is filled with the dropped stretch from seq on that has one reason. Acknowledged
  * records that have been removed since (a controller restored from a backup asks for them) are a gap "spool_age"; one that is not what was

@@ -21,6 +21,9 @@ static const char *const statements[SP_COUNT] = {
                          "19999) ORDER BY seq DESC LIMIT 1",
     [SP_RECORD_SCAN] = "SELECT seq, time_ns, length(data) FROM record WHERE seq BETWEEN ? AND ? ORDER BY seq",
     [SP_RECORD_DELETE] = "DELETE FROM record WHERE seq BETWEEN ? AND ?",
+    [SP_RECORD_HIGHEST] =
+        "SELECT seq, data, digest FROM record WHERE seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT 1",
+    [SP_RECORD_MOVE] = "UPDATE record SET seq = ?2, digest = ?3 WHERE seq = ?1",
     [SP_GAP_PUT] =
         "INSERT OR REPLACE INTO gap (first_seq, last_seq, reason, from_ns, until_ns) VALUES (?, ?, ?, ?, ?)",
     [SP_GAP_BEFORE] = "SELECT first_seq, from_ns FROM gap WHERE last_seq = ? AND reason = ?",
@@ -28,6 +31,11 @@ static const char *const statements[SP_COUNT] = {
     [SP_GAP_AT] = "SELECT first_seq, last_seq, reason, from_ns, until_ns FROM gap WHERE last_seq >= ? ORDER "
                   "BY first_seq LIMIT 1",
     [SP_GAP_DELETE] = "DELETE FROM gap WHERE last_seq <= ?",
+    [SP_GAP_STRETCH] = "UPDATE gap SET last_seq = last_seq + ?2 WHERE first_seq <= ?1 AND last_seq > ?1",
+    /* Two steps by way of negative numbers, since keys must not meet on their way. */
+    [SP_GAP_LIFT] =
+        "UPDATE gap SET first_seq = -first_seq - ?2, last_seq = last_seq + ?2 WHERE first_seq > ?1",
+    [SP_GAP_MOVE] = "UPDATE gap SET first_seq = -first_seq WHERE first_seq < 0",
     [SP_GAP_WAITING] = "SELECT first_seq, last_seq FROM gap WHERE last_seq > ?",
     [SP_ACK_PUT] = "INSERT OR REPLACE INTO ack (minute, through_seq) VALUES (?, ?)",
     [SP_ACK_EXPIRED] = "SELECT max(through_seq) FROM ack WHERE minute < ?",
@@ -359,7 +367,7 @@ static bool grow(struct spool *s, size_t used, size_t more, struct spool_record 
     return true;
 }
 
-static bool is_whole(int64_t digest, uint64_t seq, const uint8_t *data, size_t len)
+bool spool_record_is_whole(int64_t digest, uint64_t seq, const uint8_t *data, size_t len)
 {
     return !digest || digest == digest_stored(digest_of(seq, data, len));
 }
@@ -383,7 +391,7 @@ static enum tw_rc read_records(struct spool *s, uint64_t seq, size_t max_n, size
             *ret_next = at;
         if (at != seq + n || (n && used + len > max_bytes))
             break;
-        if (!is_whole(sq_take_i64(&c), at, data, len)) {
+        if (!spool_record_is_whole(sq_take_i64(&c), at, data, len)) {
             *ret_damaged = n == 0;
             break;
         }
@@ -537,7 +545,7 @@ enum tw_rc spool_get_value(struct spool *s, const char *key, uint8_t **ret, size
     if (rc)
         return rc;
     data = sq_take_blob(&c, &len);
-    if (!is_whole(sq_take_i64(&c), 0, data, len)) {
+    if (!spool_record_is_whole(sq_take_i64(&c), 0, data, len)) {
         sq_end(&c);
         return TW_ECORRUPT;
     }

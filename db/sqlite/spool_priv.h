@@ -18,10 +18,15 @@ enum spool_stmt {
     SP_RECORD_BEFORE,
     SP_RECORD_SCAN,
     SP_RECORD_DELETE,
+    SP_RECORD_HIGHEST,
+    SP_RECORD_MOVE,
     SP_GAP_PUT,
     SP_GAP_BEFORE,
     SP_GAP_AT,
     SP_GAP_DELETE,
+    SP_GAP_STRETCH,
+    SP_GAP_LIFT,
+    SP_GAP_MOVE,
     SP_GAP_WAITING,
     SP_ACK_PUT,
     SP_ACK_EXPIRED,
@@ -59,6 +64,8 @@ enum tw_rc spool_begin(struct spool *s);
 enum tw_rc spool_finish(struct spool *s, enum tw_rc rc);
 /* Writes the acknowledgement that waits, if any; spool_finish() does it too. */
 enum tw_rc spool_put_ack(struct spool *s);
+/* Is it what was appended under that number? Records of older releases have no digest (0). */
+bool spool_record_is_whole(int64_t digest, uint64_t seq, const uint8_t *data, size_t len);
 /* Records it as dropped and counts it; joins the gap before it when that has the same reason. */
 enum tw_rc spool_put_gap(struct spool *s, const struct spool_gap *gap);
 /* In the open transaction; spool_trim.c. */

@@ -55,6 +55,7 @@ SCENARIOS = {
     "controller away for long": "backlog.outage",
     "corrupted spool": "corruption.spool",
     "corrupted database": "corruption.database",
+    "a host set back to an earlier copy of its disk": "copies.set_back",
     "name servers fail": "names.name_servers",
     "slow readers of every route": "readers.slow_readers",
     "an upgrade that older releases cannot work with": "release.breaking_and_back",

@@ -564,6 +564,47 @@ static void a_controller_ahead_of_the_spool_loses_nothing_new(void **state)
     assert_int_equal(stats(f).last_seq, 55);
 }
 
+/* The same, but the agent has measured for a while before it reached the controller: what it put under those
+ * numbers must not be taken for what the controller has. */
+static void what_an_old_copy_measured_before_it_was_told_is_kept(void **state)
+{
+    struct fx *f = *state;
+
+    append(f, 10);
+    f->known = true;
+    f->through = 50;
+    start_uplink(f);
+    append_as(f, 51, 100); /* numbers 11 to 110 now */
+    WAIT(f, f->through == 150);
+    check_stored(f, 51, 150);
+    assert_int_equal(f->repeated, 0);
+    assert_int_equal(stats(f).last_seq, 150);
+    /* It knows now what it has sent: the next connection has nothing to mend. */
+    rpc_peer_close(f->peer, TW__STATUS__STATUS_UNAVAILABLE, "come again");
+    WAIT(f, !f->peer);
+    append_as(f, 151, 5);
+    WAIT(f, f->through == 155);
+    check_stored(f, 51, 155);
+    assert_int_equal(stats(f).last_seq, 155);
+}
+
+/* Another one with the same spool has sent more meanwhile. */
+static void a_clone_takes_no_numbers_of_ours(void **state)
+{
+    struct fx *f = *state;
+
+    append(f, 10);
+    start_uplink(f);
+    WAIT(f, f->through == 10);
+    rpc_peer_close(f->peer, TW__STATUS__STATUS_UNAVAILABLE, "come again");
+    WAIT(f, !f->peer);
+    f->through = 30;
+    append_as(f, 31, 40); /* numbers 11 to 50 now */
+    WAIT(f, f->through == 70);
+    check_stored(f, 31, 70);
+    assert_int_equal(f->repeated, 0);
+}
+
 static void a_pending_agent_only_enrols(void **state)
 {
     struct fx *f = *state;
@@ -823,6 +864,8 @@ int main(void)
         ROW(what_another_controller_had_is_no_loss),
         ROW(a_wide_gap_fits_the_window),
         ROW(a_controller_ahead_of_the_spool_loses_nothing_new),
+        ROW(what_an_old_copy_measured_before_it_was_told_is_kept),
+        ROW(a_clone_takes_no_numbers_of_ours),
         ROW(fresh_ones_do_not_wait_behind_a_backlog),
         ROW(a_backlog_comes_at_its_rate),
         ROW(a_gap_in_a_backlog_ends_where_fresh_ones_are),

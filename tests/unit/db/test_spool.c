@@ -70,6 +70,13 @@ static void append(struct fx *f, int64_t now_ns, size_t n)
     assert_int_equal(first, st.last_seq + 1);
 }
 
+static void append_nothing(struct fx *f)
+{
+    uint64_t first;
+
+    CHECK_OK(spool_append(f->s, DAY0, NULL, 0, &first));
+}
+
 /* "1-5 6-9:spool_full 10-12 " from seq on to the end; checks that each record is the one of its number. */
 static const char *walk(struct spool *s, uint64_t seq, size_t max_n, size_t max_bytes)
 {
@@ -363,6 +370,49 @@ static void losses_before_the_spool_are_told_too(void **state)
     check_walk(f, "all told", 1, "1-2:spool_full 3-7:spool_full 8-8 ");
 }
 
+/* Tags tell by which number a record is to be found in the end. */
+static void an_old_copy_gets_other_numbers(void **state)
+{
+    struct fx *f = *state;
+    uint64_t first, moved = 0;
+
+    append(f, DAY0, 3);
+    CHECK_OK(spool_ack(f->s, 2, DAY0));
+    assert_int_equal(spool_move_behind(f->s, 1, 9, DAY0, &moved), TW_EINVAL); /* of what was acknowledged */
+    assert_int_equal(spool_move_behind(f->s, 4, 9, DAY0, &moved), TW_EINVAL);
+    assert_int_equal(spool_move_behind(f->s, 3, 3, DAY0, &moved), TW_EINVAL);
+    CHECK_OK(try_append(f->s, DAY0, 24, 3, &first)); /* 4 to 6 */
+    spool_count_lost(f->s, 2);
+    CHECK_OK(try_append(f->s, DAY0, 29, 2, &first)); /* 7 and 8 are lost, 9 and 10 */
+    assert_int_equal(first, 9);
+    CHECK_OK(spool_move_behind(f->s, 3, 23, DAY0, &moved));
+    assert_int_equal(moved, 7);
+    check_walk(f, "moved", 1, "1-3 4-23:spool_full 24-26 27-28:spool_full 29-30 ");
+    check_bytes(f);
+    reopen(f);
+    check_walk(f, "durably", 1, "1-3 4-23:spool_full 24-26 27-28:spool_full 29-30 ");
+    append(f, DAY0, 1);
+    check_walk(f, "and goes on", 29, "29-31 ");
+    check_stats(f, "nothing but what is left out is dropped", 1, 31, 7, 22);
+}
+
+/* A loss on either side of the place is one gap: it takes in what is left out. */
+static void an_old_copy_with_a_gap_across(void **state)
+{
+    struct fx *f = *state;
+    uint64_t first, moved = 0;
+
+    append(f, DAY0, 1);
+    spool_count_lost(f->s, 2); /* 2 and 3 */
+    append_nothing(f);
+    spool_count_lost(f->s, 2); /* 4 and 5, which joins them */
+    CHECK_OK(try_append(f->s, DAY0, 16, 2, &first));
+    assert_int_equal(first, 6);
+    CHECK_OK(spool_move_behind(f->s, 3, 13, DAY0, &moved));
+    check_walk(f, "one gap", 1, "1-1 2-15:spool_full 16-17 ");
+    check_stats(f, "counted", 1, 17, 3, 14);
+}
+
 static void a_big_backlog_gives_its_room_back(void **state)
 {
     struct fx *f = *state;
@@ -623,6 +673,8 @@ int main(void)
         WITH_SPOOL(what_is_stored_ahead_goes_before_what_is_not),
         WITH_SPOOL(what_is_stored_ahead_is_not_lost_by_age),
         WITH_SPOOL(losses_before_the_spool_are_told_too),
+        WITH_SPOOL(an_old_copy_gets_other_numbers),
+        WITH_SPOOL(an_old_copy_with_a_gap_across),
         WITH_SPOOL(a_big_backlog_gives_its_room_back),
         WITH_SPOOL(values),
         WITH_SPOOL(altered_records_are_given_up),
