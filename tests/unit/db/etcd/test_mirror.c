@@ -363,7 +363,12 @@ static void what_is_no_row_is_told(void **state)
                   "{\"id\":5,\"name\":\"by "
                   "hand\",\"public_key\":\"00\",\"approved\":1,\"first_seen_ns\":1,\"approved_ns\":2,"
                   "\"last_contact_ns\":3,\"software\":\"\",\"color\":\"red\"}");
-    await(&one, "agent/5");
+    fake_etcd_put(
+        "/twampmesh/c/pair/m/v/a",
+        "{ \"rows\": [[\"x\", 1, 9], [\"y\", 2]], \"columns\": [\"target\", \"id\", \"slot\", \"new\"]}");
+    await(&one, "pair/m/v/a"); /* of another release, or by hand: in another order */
+    assert_int_equal(
+        sql_int(one.file, "SELECT sum(id * 100 + slot) FROM pair WHERE mesh = 'm' AND target >= 'x'"), 309);
     assert_int_equal(sql_int(one.file, "SELECT ops IS NULL AND approved FROM agent WHERE id = 5"), 1);
 }
 
