@@ -2,6 +2,7 @@
 #include "common/net/now.h"
 #include "controller/admin.h"
 #include "controller/dbjob.h"
+#include "controller/writer.h"
 
 static void fill_checks(const struct dbjob_state *s, struct arena *ar, Tw__DatabaseReply *reply)
 {
@@ -19,6 +20,49 @@ static void fill_checks(const struct dbjob_state *s, struct arena *ar, Tw__Datab
         m->problem = admin_text(ar, s->checks[i].text);
         reply->checks[reply->n_checks++] = m;
     }
+}
+
+static void fill_file(const struct controller *c, const struct writer_stats *w, Tw__DatabaseHistory *m)
+{
+    m->backend = (char *)"sqlite";
+    m->address = (char *)c->db_path;
+    m->reachable = !w->problem[0];
+}
+
+static void fill_apart(const struct writer_stats *w, struct arena *ar, Tw__DatabaseHistory *m)
+{
+    m->backend = admin_text(ar, w->history.backend);
+    m->address = admin_text(ar, w->history.address);
+    m->server = admin_text(ar, w->history.server);
+    m->reachable = !w->history_problem[0];
+    m->last_error = admin_text(ar, w->history_error);
+    m->last_failed_ns = w->history_error_ns;
+    m->inserts = w->history.inserts;
+    m->insert_bytes = w->history.insert_bytes;
+    m->inserts_per_second = w->inserts_per_s;
+    m->failures = w->history.failures;
+    m->retries = w->history_retries;
+    m->moves = w->history.moves;
+}
+
+static void fill_history(const struct controller *c, struct arena *ar, Tw__DatabaseReply *reply)
+{
+    Tw__DatabaseHistory *m = arena_alloc(ar, sizeof *m);
+    struct writer_stats w;
+
+    if (!m)
+        return;
+    writer_stats(c->writer, &w);
+    tw__database_history__init(m);
+    if (w.history.apart)
+        fill_apart(&w, ar, m);
+    else
+        fill_file(c, &w, m);
+    m->problem = admin_text(ar, w.history.apart ? w.history_problem : w.problem);
+    reply->history = m;
+    if (w.history.apart)
+        reply->not_covered =
+            (char *)"the history, which is in a database of its own: copy and check that by its own means";
 }
 
 static void answer(struct controller *c, Tw__DatabaseReply_Closure closure, void *closure_data)
@@ -42,6 +86,7 @@ static void answer(struct controller *c, Tw__DatabaseReply_Closure closure, void
     reply.file = s->file;
     reply.bytes = s->bytes;
     fill_checks(s, ar, &reply);
+    fill_history(c, ar, &reply);
     closure(&reply, closure_data);
 }
 

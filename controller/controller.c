@@ -117,7 +117,7 @@ static struct retain_job *retain_job_new(struct controller *c)
 
     if (!r)
         return NULL;
-    r->job = (struct writer_job){ .run = run_retain, .done = retain_done };
+    r->job = (struct writer_job){ .run = run_retain, .done = retain_done, .history = true };
     r->c = c;
     r->meshes = calloc(n + 1, sizeof *r->meshes);
     r->names = calloc(n + 1, sizeof *r->names);
@@ -168,7 +168,8 @@ static enum tw_rc open_store(struct controller *c, const struct controller_conf 
         rc = tw_err_set(err, TW_EINVAL, "the path of --data-dir is too long");
     if (rc == TW_OK && n >= (int)sizeof c->backup_dir)
         rc = tw_err_set(err, TW_EINVAL, "the path of --backup-dir is too long");
-    return rc == TW_OK ? store_open(c->db_path, &c->store, err) : rc;
+    return rc == TW_OK ? store_open_at(&(struct store_where){ c->db_path, conf->history }, &c->store, err)
+                       : rc;
 }
 
 static enum tw_rc start_publish(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
@@ -229,7 +230,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     if (rc == TW_OK)
         rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
     if (rc == TW_OK)
-        rc = reader_pool_start(c->loop, c->db_path, CONTROLLER_READERS, READER_JOBS, &c->readers, err);
+        rc = reader_pool_start(c->loop, &(struct store_where){ c->db_path, conf->history },
+                               CONTROLLER_READERS, READER_JOBS, &c->readers, err);
     if (rc == TW_OK)
         rc = start_publish(c, conf, err);
     if (rc == TW_OK && (rc = clocks_new(c->loop, &c->inv, c->readers, &c->clocks)) != TW_OK)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "common/selector.h"
 #include "common/version.h"
@@ -580,6 +581,13 @@ static void fill_refused(struct known *k)
                                                                     .last_ns = k->failures[i].last_ns };
 }
 
+static uint64_t size_of(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 static void fill_controller(struct known *k)
 {
     struct controller *c = k->run->d->c;
@@ -591,9 +599,11 @@ static void fill_controller(struct known *k)
     ret->version = tw_version;
     ret->problems = k->problems;
     ret->n_problems = controller_problems(c, k->problems, TW_NELEM(k->problems));
+    ret->history_problem = c->history_problem;
+    ret->n_problems -= c->history_problem[0] != '\0'; /* the last one, with a check of its own */
     ret->reload_error = c->reload.error;
     ret->restart_needed = c->reload.restart;
-    ret->database = w.store.file_bytes;
+    ret->database = w.history.apart ? size_of(c->db_path) : w.store.file_bytes;
     ret->queued_rows = w.queued_rows;
     ret->max_rows = w.wanted_rows;
     doctor_too_much(k->run->d, &ret->too_much);

@@ -1,4 +1,5 @@
 /* controller/main.c - twamp-controller: options, start, signals. */
+#include <curl/curl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -105,6 +106,7 @@ static struct controller_conf conf_of(struct loop *loop, const struct controller
                                      .http_names = o->http_names,
                                      .web_root = o->web_root,
                                      .data_dir = o->data_dir,
+                                     .history = o->history,
                                      .name = name,
                                      .backup_dir = o->backup_dir,
                                      .ca_dir = o->ca_dir,
@@ -116,7 +118,8 @@ static struct controller_conf conf_of(struct loop *loop, const struct controller
                                      .http_events_max = (uint32_t)o->http_events_max,
                                      .max_pair_series = (uint64_t)o->max_pair_series,
                                      .native_buckets = (uint32_t)o->native_buckets,
-                                     .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h, o->keep_1d } },
+                                     .keep = { { o->keep_raw, o->keep_1min, o->keep_10min, o->keep_1h,
+                                                 o->keep_1d } },
                                      .history_days = o->history_days,
                                      .audit_days = o->audit_days,
                                      .budgets = { .pairs = (double)o->budget_pairs,
@@ -215,7 +218,11 @@ static int start(struct running *r)
     process_raise_files();
     log_init(controller_program.name, (enum log_level)r->opt.log_level, (enum log_format)r->opt.log_format);
     gethostname(host, sizeof host - 1);
-    rc = begin_confined(&r->opt, &err);
+    rc = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
+             ? TW_OK
+             : tw_err_set(&err, TW_ENOMEM, "cannot prepare libcurl");
+    if (rc == TW_OK)
+        rc = begin_confined(&r->opt, &err);
     if (rc == TW_OK && (rc = make_loop(&loop, r)) != TW_OK)
         tw_err_set(&err, rc, "cannot make the event loop: %s", tw_rc_name(rc));
     if (rc != TW_OK) {
@@ -224,6 +231,7 @@ static int start(struct running *r)
         code = run(r, loop, r->opt.name ? r->opt.name : host);
     }
     loop_free(loop);
+    curl_global_cleanup();
     return code;
 }
 

@@ -8,6 +8,7 @@
 #include "common/net/httpd.h"
 #include "controller/listen.h"
 #include "controller/secure.h"
+#include "db/where.h"
 
 static const char *const levels[] = { "debug", "info", "warn", "error", NULL }; /* as enum log_level */
 
@@ -112,6 +113,16 @@ static const struct conf_opt opts[] = {
       .dflt = "/var/lib/twampmesh-controller",
       .arg = "DIR",
       .help = "Directory of the database." },
+    { .name = "history",
+      .type = CONF_STR,
+      .offset = OPT(history),
+      .arg = "URL",
+      .help = "The history (results and what they add up to) in a database of its own instead of that in "
+              "--data-dir: "
+              "clickhouse://HOST[:PORT][,HOST[:PORT]...]/DATABASE[?KEY=VALUE[&KEY=VALUE...]] with the keys "
+              "user, password-file, tls "
+              "(yes or no), ca-file, cert-file and key-file. While it is away all else goes on, and agents "
+              "keep their results." },
     { .name = "backup-dir",
       .type = CONF_STR,
       .offset = OPT(backup_dir),
@@ -272,6 +283,14 @@ static void check_url(const char *url, bool allow_plaintext, const char *option,
         conf_errors_set(errors, option, "%s", err.text);
 }
 
+static void check_history(const char *history, struct conf_errors *errors)
+{
+    struct tw_err err = { 0 };
+
+    if (history && store_where_check(history, &err) != TW_OK)
+        conf_errors_set(errors, "history", "%s", err.text);
+}
+
 static void check_http(const struct controller_options *o, struct conf_errors *errors)
 {
     struct httpd_conf c = { .address = o->http,
@@ -294,6 +313,7 @@ void controller_options_check(void *target, struct conf_errors *errors)
     else if (o->admin_tls)
         check_url(o->admin_tls, false, "admin-tls", errors);
     check_http(o, errors);
+    check_history(o->history, errors);
     for (size_t i = 0; i < o->http_names.n; i++)
         if (!hostname_ok(o->http_names.v[i]))
             conf_errors_set(errors, "http-name", "%.100s: expected the name of a host, without a port",

@@ -267,11 +267,11 @@ static int start_thread(struct worker *w)
     return e;
 }
 
-static enum tw_rc start_workers(struct reader_pool *p, const char *path, struct tw_err *err)
+static enum tw_rc start_workers(struct reader_pool *p, const struct store_where *where, struct tw_err *err)
 {
     for (unsigned i = 0; i < p->n_workers; i++) {
         struct worker *w = &p->workers[i];
-        enum tw_rc rc = store_reader_open(path, &w->db, err);
+        enum tw_rc rc = store_reader_open_at(where, &w->db, err);
         int e;
         if (rc)
             return rc;
@@ -284,8 +284,8 @@ static enum tw_rc start_workers(struct reader_pool *p, const char *path, struct 
     return TW_OK;
 }
 
-enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs,
-                             struct reader_pool **ret, struct tw_err *err)
+enum tw_rc reader_pool_start(struct loop *l, const struct store_where *where, unsigned threads,
+                             unsigned max_jobs, struct reader_pool **ret, struct tw_err *err)
 {
     struct reader_pool *p = calloc(1, sizeof *p + threads * sizeof p->workers[0]);
     enum tw_rc rc;
@@ -305,7 +305,7 @@ enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads,
     if (rc)
         tw_err_set(err, rc, "cannot start the readers: %s", tw_rc_name(rc));
     else
-        rc = start_workers(p, path, err);
+        rc = start_workers(p, where, err);
     if (rc)
         reader_pool_stop(p);
     else

@@ -10,7 +10,7 @@
 #include "common/net/loop.h"
 #include "common/work.h"
 #include "controller/core/fair_queue.h"
-#include "db/store.h"
+#include "db/where.h"
 
 struct reader_pool;
 
@@ -28,8 +28,8 @@ struct reader_job {
     struct fair_item item; /* reader_pool's own */
 };
 #define READER_OWN_MAX 16
-enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs,
-                             struct reader_pool **ret, struct tw_err *err);
+enum tw_rc reader_pool_start(struct loop *l, const struct store_where *where, unsigned threads,
+                             unsigned max_jobs, struct reader_pool **ret, struct tw_err *err);
 /* Queued jobs are run, but what they read is cut short with an error; every done() has been called when it
  * returns. Loop thread; the loop need not run. */
 void reader_pool_stop(struct reader_pool *p);

@@ -152,6 +152,23 @@ static void add_alerts(struct rows *r, const struct controller *c)
             dropped);
 }
 
+/* Of a history in a database of its own. */
+static void add_history(struct rows *r, const struct writer_stats *w)
+{
+    gauge(r, "twamp_history_reachable", "1: the history's database can be used. 0: results wait for it.",
+          w->history_problem[0] ? 0 : 1);
+    counter(r, "twamp_history_inserts_total", "Inserts that the history's database has confirmed.",
+            w->history.inserts);
+    counter(r, "twamp_history_insert_bytes_total", "Octets of those inserts.", w->history.insert_bytes);
+    counter(r, "twamp_history_statements_total", "Statements of the store writer to it.",
+            w->history.statements);
+    counter(r, "twamp_history_failures_total", "Of those, statements that none of its servers took.",
+            w->history.failures);
+    counter(r, "twamp_history_moves_total", "Changes to another of its servers, since one did not answer.",
+            w->history.moves);
+    counter(r, "twamp_history_retries_total", "Groups of results that are tried again.", w->history_retries);
+}
+
 static void add_store(struct rows *r, const struct controller *c)
 {
     static const char commit[] = "twamp_ingest_commit_seconds",
@@ -171,6 +188,8 @@ static void add_store(struct rows *r, const struct controller *c)
           w.problem[0] ? 0 : 1);
     gauge(r, "twamp_store_file_bytes", "Size of the database file.", (double)w.store.file_bytes);
     gauge(r, "twamp_store_wal_bytes", "Size of its write-ahead log.", (double)w.store.wal_bytes);
+    if (w.history.apart)
+        add_history(r, &w);
     add_rollup(r, &w.store, loop_now(c->loop).wall.ns);
     counter(r, "twamp_reader_refused_total", "Queries refused because too many ran.",
             reader_refused(c->readers));
@@ -508,11 +527,14 @@ size_t controller_warnings(struct controller *c, const char **ret, size_t cap)
 size_t controller_problems(struct controller *c, const char **ret, size_t cap)
 {
     struct writer_stats w;
+    size_t n = 0;
 
     writer_stats(c->writer, &w);
     snprintf(c->problem, sizeof c->problem, "%.255s", w.problem);
-    if (!c->problem[0] || !cap)
-        return 0;
-    ret[0] = c->problem;
-    return 1;
+    snprintf(c->history_problem, sizeof c->history_problem, "%.255s", w.history_problem);
+    if (c->problem[0] && n < cap)
+        ret[n++] = c->problem;
+    if (c->history_problem[0] && n < cap)
+        ret[n++] = c->history_problem;
+    return n;
 }

@@ -48,6 +48,13 @@ struct writer {
     double rows_per_s;      /* when there is enough to do; 0: not known */
     int64_t commit_took_ns; /* the last one */
     bool tried;             /* a commit since it is to stop */
+    bool apart;             /* the history is in a database of its own */
+    struct job_list held;   /* for that, and to be tried again at held_due_ns */
+    int64_t held_due_ns;
+    struct {
+        int64_t at_ns;
+        uint64_t inserts;
+    } pace;                 /* since then inserts_per_s is counted */
     int64_t slice_ns;       /* what the last slice took, if it followed a full commit */
 };
 
@@ -119,6 +126,59 @@ static void deliver(struct loop_task *t)
 
 /* ---- Commit, writer thread ---- */
 
+static bool is_for_history(const struct writer_job *j)
+{
+    return j->history || (j->rows && !j->urgent);
+}
+
+static void set_history_problem(struct writer *w, const struct tw_err *err)
+{
+    struct store_history_info info;
+
+    store_history_info(w->conf.store, &info);
+    pthread_mutex_lock(&w->lock);
+    if (!w->stats.history_problem[0])
+        log_error("the history's database cannot be used; what comes waits, and agents keep what there is no "
+                  "room for",
+                  LOG_S("history", info.address), LOG_S("error", err->text));
+    snprintf(w->stats.history_problem, sizeof w->stats.history_problem, "history at %.80s%s: %.140s",
+             info.address, err->rc == TW_ENOSPC ? " is full" : " cannot be used", err->text);
+    snprintf(w->stats.history_error, sizeof w->stats.history_error, "%s", err->text);
+    w->stats.history_error_ns = tw_wall_now().ns;
+    w->stats.history = info;
+    pthread_mutex_unlock(&w->lock);
+}
+
+#define PACE_NS (10 * TW_NS_PER_S)
+/* With the lock. */
+static void note_pace_of_inserts(struct writer *w)
+{
+    int64_t now_ns = tw_mono_now().ns, passed_ns = now_ns - w->pace.at_ns;
+    uint64_t inserts = w->stats.history.inserts;
+
+    if (passed_ns < PACE_NS)
+        return;
+    if (w->pace.at_ns)
+        w->stats.inserts_per_s = (double)(inserts - w->pace.inserts) * 1e9 / (double)passed_ns;
+    w->pace.at_ns = now_ns;
+    w->pace.inserts = inserts;
+}
+
+static void clear_history_problem(struct writer *w)
+{
+    struct store_history_info info;
+
+    store_history_info(w->conf.store, &info);
+    pthread_mutex_lock(&w->lock);
+    if (w->stats.history_problem[0])
+        log_info("the history's database can be used again", LOG_S("history", info.address),
+                 LOG_U("retries", w->stats.history_retries));
+    w->stats.history_problem[0] = '\0';
+    w->stats.history = info;
+    note_pace_of_inserts(w);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void set_problem(struct writer *w, const struct tw_err *err)
 {
     pthread_mutex_lock(&w->lock);
@@ -131,8 +191,10 @@ static void set_problem(struct writer *w, const struct tw_err *err)
     pthread_mutex_unlock(&w->lock);
 }
 
-static bool is_retryable(enum tw_rc rc)
+static bool is_retryable(const struct writer *w, enum tw_rc rc)
 {
+    if (w->apart && (rc == TW_ETIMEOUT || rc == TW_ECLOSED))
+        return true;
     return rc == TW_ENOSPC || rc == TW_EIO || rc == TW_ENOMEM || rc == TW_EBUSY || rc == TW_EAGAIN ||
            rc == TW_EPERM;
 }
@@ -151,7 +213,7 @@ static enum tw_rc run_jobs(struct writer *w, struct job_list *group, struct tw_e
         if (rc == TW_OK)
             continue;
         store_rollback(w->conf.store);
-        if (is_retryable(rc)) {
+        if (is_retryable(w, rc)) {
             *err = j->err;
             err->rc = rc;
             return rc;
@@ -172,6 +234,10 @@ static enum tw_rc commit_once(struct writer *w, struct job_list *group, struct t
         rc = store_begin(w->conf.store, err);
         if (rc != TW_OK)
             return rc;
+        if (is_for_history(group->first) && (rc = store_begin_history(w->conf.store, err)) != TW_OK) {
+            store_rollback(w->conf.store);
+            return rc;
+        }
         rc = run_jobs(w, group, err);
         again = rc == TW_EAGAIN && err->rc == TW_OK;
     } while (again);
@@ -238,11 +304,13 @@ static void note_pace(struct writer *w, size_t rows, int64_t took_ns)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void note_commit(struct writer *w, int64_t took_ns)
+static void note_commit(struct writer *w, bool history, int64_t took_ns)
 {
     struct store_stats st;
     int64_t p99 = 0;
 
+    if (history && w->apart)
+        clear_history_problem(w);
     w->commit_took_ns = took_ns;
     hist_add(&w->commit_ns, took_ns);
     hist_percentile(&w->commit_ns, 99, &p99);
@@ -290,6 +358,22 @@ static void note_rollup(struct writer *w, enum tw_rc rc, const struct tw_err *er
     pthread_mutex_unlock(&w->lock);
 }
 
+/* Of a history that is apart it is said here, too, whether it is there: nobody may have anything for it. */
+static bool look_at_history(struct writer *w)
+{
+    struct tw_err err = { 0 };
+
+    if (!w->apart)
+        return true;
+    if ((err.rc = store_look_history(w->conf.store, &err)) == TW_OK) {
+        clear_history_problem(w);
+        return true;
+    }
+    set_history_problem(w, &err);
+    w->rollup_due_ns = tw_mono_now().ns + w->conf.retry_ns;
+    return false;
+}
+
 static void roll_up(struct writer *w)
 {
     struct tw_err err = { 0 };
@@ -297,6 +381,8 @@ static void roll_up(struct writer *w)
     enum tw_rc rc;
     int64_t now, begun = tw_mono_now().ns;
 
+    if (!look_at_history(w))
+        return;
     work_begin(&w->work, begun);
     rc = store_rollup(w->conf.store, tw_wall_now().ns, SLICE_ROWS, &more, &err);
     now = tw_mono_now().ns;
@@ -327,10 +413,11 @@ static struct timespec timespec_of(int64_t mono_ns)
 /* With the lock, which it gives up meanwhile. False: `until_ns` has passed. */
 static bool pass_time(struct writer *w, int64_t until_ns)
 {
-    int64_t wake = w->rollup_due_ns < until_ns ? w->rollup_due_ns : until_ns;
+    bool may_roll_up = !w->held.first; /* else it is known to be away, and held_due_ns is when to try again */
+    int64_t wake = may_roll_up && w->rollup_due_ns < until_ns ? w->rollup_due_ns : until_ns;
     struct timespec ts = timespec_of(wake);
 
-    if (rollup_is_due(w)) {
+    if (may_roll_up && rollup_is_due(w)) {
         pthread_mutex_unlock(&w->lock);
         roll_up(w);
         pthread_mutex_lock(&w->lock);
@@ -348,9 +435,16 @@ static void linger(struct writer *w)
         ;
 }
 
+static bool held_is_due(const struct writer *w)
+{
+    return w->stopping || tw_mono_now().ns >= w->held_due_ns;
+}
+
 static bool is_idle(const struct writer *w)
 {
-    return !w->control.first && !w->queue.first;
+    if (w->control.first)
+        return false;
+    return w->held.first ? !held_is_due(w) : !w->queue.first;
 }
 
 /* What people wait for, all of it, and as many results as a commit takes. */
@@ -359,6 +453,13 @@ static void fill_group(struct writer *w, struct job_list *ret)
     while (w->control.first)
         list_add(ret, list_take(&w->control));
     w->control.urgent = false;
+    if (w->apart && ret->first) /* what waits for the history must not hold it up */
+        return;
+    if (w->held.first) {
+        *ret = w->held;
+        list_init(&w->held);
+        return;
+    }
     while (w->queue.first && (!ret->rows || ret->rows + w->queue.first->rows <= w->conf.group_rows))
         list_add(ret, list_take(&w->queue));
 }
@@ -375,8 +476,8 @@ static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up
     list_init(ret);
     pthread_mutex_lock(&w->lock);
     while (is_idle(w) && !w->stopping)
-        pass_time(w, INT64_MAX);
-    if (!is_idle(w))
+        pass_time(w, w->held.first ? w->held_due_ns : INT64_MAX);
+    if (!is_idle(w) && !w->held.first)
         linger(w);
     fill_group(w, ret);
     w->first_queued_ns = tw_mono_now().ns;
@@ -384,6 +485,27 @@ static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up
     w->tried = w->stopping;
     pthread_mutex_unlock(&w->lock);
     return ret->first != NULL;
+}
+
+/* For a history that is apart, once. False: it waits. */
+static bool write_history(struct writer *w, struct job_list *group, enum tw_rc *ret)
+{
+    struct tw_err err;
+
+    err.rc = commit_once(w, group, &err);
+    *ret = err.rc;
+    if (err.rc == TW_OK)
+        return true;
+    set_history_problem(w, &err);
+    pthread_mutex_lock(&w->lock);
+    w->stats.history_retries++;
+    if (!w->stopping) {
+        w->held = *group;
+        w->held_due_ns = tw_mono_now().ns + w->conf.retry_ns;
+    }
+    pthread_mutex_unlock(&w->lock);
+    *ret = TW_ECLOSED;
+    return !w->held.first;
 }
 
 static void *writer_main(void *arg)
@@ -395,12 +517,20 @@ static void *writer_main(void *arg)
     while (take_group(w, &group, &give_up)) {
         size_t rows = group.rows;
         int64_t start = tw_mono_now().ns;
-        enum tw_rc rc;
+        bool history = is_for_history(group.first), over = true;
+        enum tw_rc rc = TW_ECLOSED;
 
         work_begin(&w->work, start);
-        rc = give_up ? TW_ECLOSED : commit_until_done(w, &group);
+        if (!give_up && w->apart && history)
+            over = write_history(w, &group, &rc);
+        else if (!give_up)
+            rc = commit_until_done(w, &group);
+        if (!over) {
+            work_end(&w->work, tw_mono_now().ns);
+            continue;
+        }
         if (rc == TW_OK) {
-            note_commit(w, tw_mono_now().ns - start);
+            note_commit(w, history, tw_mono_now().ns - start);
             note_pace(w, rows, tw_mono_now().ns - start);
         }
         finish(w, &group, rc);
@@ -427,7 +557,7 @@ enum tw_rc writer_submit(struct writer *w, struct writer_job *j)
     } else {
         if (is_idle(w))
             w->first_queued_ns = tw_mono_now().ns;
-        list_add(j->rows && !j->urgent ? &w->queue : &w->control, j);
+        list_add((w->apart ? is_for_history(j) : j->rows && !j->urgent) ? &w->queue : &w->control, j);
         w->rows += j->rows;
         pthread_cond_signal(&w->wake);
     }
@@ -520,9 +650,12 @@ enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct
     list_init(&w->control);
     list_init(&w->queue);
     list_init(&w->finished);
+    list_init(&w->held);
     hist_init(&w->commit_ns);
     w->deliver = (struct loop_task){ .fn = deliver, .ctx = w };
     store_stats(c->store, &w->stats.store);
+    store_history_info(c->store, &w->stats.history);
+    w->apart = w->stats.history.apart;
     init_sync(w);
     work_init(&w->work, tw_mono_now().ns);
     e = start_thread(w);

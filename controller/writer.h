@@ -8,6 +8,10 @@
  * Between commits it rolls up (store_rollup()): what comes in goes first, but a slice follows each full
  * commit, and any other if there was none for a second.
  *
+ * A history in a database of its own (db/where.h) has commits of its own, too: what only control state needs
+ * does not wait for it. While it is away, or fails, the group that was to be written stays and is tried
+ * again, and it is looked for, also when nothing waits.
+ *
  * A disk that is full or fails loses nothing: the transaction is rolled back, the jobs stay, and all of it is
  * tried again until it works; meanwhile writer_stats() says what is wrong. A job that fails for a reason of
  * its own (TW_EINVAL, TW_ENOENT, ...) ends alone, the others go on. */
@@ -25,6 +29,7 @@ struct writer_job {
     void (*done)(struct writer_job *j); /* loop thread; owns and frees the job; see rc */
     size_t rows;                        /* what it counts in the queue; 0 = always taken, for jobs whose number is bounded elsewhere */
     bool urgent;                        /* somebody waits: do not wait for company */
+    bool history; /* rows 0: it writes to the history, too. Urgent ones with rows do not */
     enum tw_rc rc;                      /* TW_OK: committed. TW_ECLOSED: the writer was stopped before it could be */
     struct tw_err err;
     struct writer_job *next;            /* writer's own */
@@ -61,6 +66,13 @@ struct writer_stats {
     uint64_t refused;       /* jobs that were not taken: TW_EBUSY */
     struct work_stats work; /* of its thread: commits and slices of roll-ups */
     char problem[256]; /* "" = none */
+    /* Of a history that is apart. */
+    struct store_history_info history;
+    char history_problem[256]; /* "" = none */
+    char history_error[256];   /* the last one; "" = none yet */
+    int64_t history_error_ns;  /* when that was; wall */
+    uint64_t history_retries;
+    double inserts_per_s; /* in the last ten seconds or so */
 };
 void writer_stats(struct writer *w, struct writer_stats *ret); /* any thread */
 

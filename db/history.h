@@ -31,6 +31,8 @@ struct history_reader {
 /* Where the history is; copied by open() and reader_open(). */
 struct history_conf {
     const char *location; /* without the scheme: a path */
+    bool may_be_away; /* open(): a server that cannot be reached is no error; look() and begin() open it then
+                       */
 };
 
 /* ---- Retention
@@ -139,6 +141,14 @@ struct history_ops {
                          struct tw_err *err);
     /* What it does not know is 0. */
     void (*stats)(struct history *h, struct store_stats *ret);
+
+    /* These three may be NULL of a database that is in this process.
+     * look(): is it there? Outside of transactions. One that was away is opened as by open(). An error says
+     * why not, within seconds. */
+    enum tw_rc (*look)(struct history *h, struct tw_err *err);
+    void (*info)(struct history *h, struct store_history_info *ret);
+    /* From now on nothing is waited for beyond that moment (monotonic clock). Any thread. */
+    void (*hurry)(struct history *h, int64_t by_mono_ns);
 
     /* After an open() of the same location by any process. */
     enum tw_rc (*reader_open)(const struct history_conf *conf, struct history_reader **ret,

@@ -85,6 +85,8 @@ void store_hurry(struct store *s, int64_t by_mono_ns)
     atomic_store(&s->q->hurry_ns, by_mono_ns);
     if (s->shared)
         s->shared->hurry(s->shared, by_mono_ns);
+    if (s->history->ops->hurry)
+        s->history->ops->hurry(s->history, by_mono_ns);
 }
 
 void store_close(struct store *s)
@@ -92,6 +94,7 @@ void store_close(struct store *s)
     if (!s)
         return;
     kept_forget(s);
+    free(s->forgotten.v);
     s->history->ops->close(s->history);
     if (s->shared)
         s->shared->close(s->shared);
@@ -161,17 +164,59 @@ void store_reader_interrupt(struct store_reader *r)
 
 enum tw_rc store_begin(struct store *s, struct tw_err *err)
 {
-    enum tw_rc rc = s->history->ops->begin(s->history, err);
+    enum tw_rc rc = TW_OK;
 
-    if (rc || is_joint(s))
-        return rc;
+    if (is_joint(s))
+        return s->history->ops->begin(s->history, err);
+    if (s->q->in_txn)
+        return tw_err_set(err, TW_EINVAL, "%s: a transaction is open already", store_spec.what);
     if (s->shared)
         rc = s->shared->follow(s->shared, err);
-    if (!rc)
-        rc = sq_begin(s->q, ST_BEGIN, err);
-    if (rc)
-        s->history->ops->rollback(s->history);
+    return rc ? rc : sq_begin(s->q, ST_BEGIN, err);
+}
+
+/* Those of the open transaction may yet be rolled back. */
+static enum tw_rc forget_agents(struct store *s, struct tw_err *err)
+{
+    const struct forgotten *f = &s->forgotten;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < f->n && !rc; i++)
+        rc = s->history->ops->forget_agent(s->history, f->v[i], err);
     return rc;
+}
+
+enum tw_rc store_begin_history(struct store *s, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    if (is_joint(s) || s->history_begun)
+        return TW_OK;
+    if (!s->q->in_txn)
+        return tw_err_set(err, TW_EINVAL, "%s: no transaction is open", store_spec.what);
+    rc = s->history->ops->begin(s->history, err);
+    s->history_begun = !rc;
+    if (!rc && (rc = forget_agents(s, err)) != TW_OK)
+        s->broken = rc;
+    return rc;
+}
+
+enum tw_rc store_forget_history(struct store *s, int64_t agent_id, struct tw_err *err)
+{
+    struct forgotten *f = &s->forgotten;
+
+    if (is_joint(s))
+        return s->history->ops->forget_agent(s->history, agent_id, err);
+    if (f->n + f->n_new == f->cap) {
+        size_t cap = f->cap ? 2 * f->cap : 8;
+        int64_t *more = realloc(f->v, cap * sizeof *more);
+        if (!more)
+            return no_memory(err);
+        f->v = more;
+        f->cap = cap;
+    }
+    f->v[f->n + f->n_new++] = agent_id;
+    return TW_OK;
 }
 
 static enum tw_rc commit_file(struct store *s, struct tw_err *err)
@@ -203,17 +248,44 @@ static enum tw_rc commit_control(struct store *s, struct tw_err *err)
     return TW_OK;
 }
 
+static enum tw_rc commit_apart(struct store *s, struct tw_err *err)
+{
+    struct forgotten *f = &s->forgotten;
+    enum tw_rc rc = TW_OK;
+
+    if (!s->q->in_txn)
+        return tw_err_set(err, TW_EINVAL, "%s: no transaction is open", store_spec.what);
+    if (s->history_begun)
+        rc = s->history->ops->commit(s->history, err);
+    if (!rc && s->history_begun) {
+        if (f->n)
+            memmove(f->v, f->v + f->n, f->n_new * sizeof *f->v);
+        f->n = 0;
+        s->history_begun = false;
+    }
+    if (!rc)
+        rc = commit_control(s, err);
+    if (rc)
+        return rc;
+    f->n += f->n_new;
+    f->n_new = 0;
+    return TW_OK;
+}
+
 /* The history first: a store that ends between the two has summaries of which the control state says nothing
  * yet. Their agents were not told, and send them again: then they are known as stored, and what the control
  * state says of them is said again. */
 enum tw_rc store_commit(struct store *s, struct tw_err *err)
 {
-    enum tw_rc rc = s->broken ? tw_err_set(err, s->broken, "%s %s: a write of this transaction failed (%s)",
-                                           s->q->spec->what, s->q->path, tw_rc_name(s->broken))
-                              : s->history->ops->commit(s->history, err);
+    enum tw_rc rc = TW_OK;
 
-    if (!rc && !is_joint(s))
-        rc = commit_control(s, err);
+    if (s->broken)
+        rc = tw_err_set(err, s->broken, "%s %s: a write of this transaction failed (%s)", s->q->spec->what,
+                        s->q->path, tw_rc_name(s->broken));
+    else if (is_joint(s))
+        rc = s->history->ops->commit(s->history, err);
+    else
+        rc = commit_apart(s, err);
     if (rc)
         store_rollback(s);
     return rc;
@@ -224,7 +296,10 @@ void store_rollback(struct store *s)
     if (s->q->in_txn)
         kept_forget(s);
     s->broken = TW_OK;
-    s->history->ops->rollback(s->history);
+    if (is_joint(s) || s->history_begun)
+        s->history->ops->rollback(s->history);
+    s->history_begun = false;
+    s->forgotten.n_new = 0;
     if (!is_joint(s))
         sq_rollback(s->q);
 }
@@ -256,8 +331,10 @@ static enum tw_rc note_tests(struct store *s, const struct store_batch *b, struc
 enum tw_rc store_append(struct store *s, const struct store_batch *b, enum store_append_result *ret,
                         uint64_t *ret_through, struct tw_err *err)
 {
-    enum tw_rc rc = check_agent(s, b, err);
+    enum tw_rc rc = store_begin_history(s, err);
 
+    if (!rc)
+        rc = check_agent(s, b, err);
     if (!rc)
         rc = s->history->ops->append(s->history, b, ret, ret_through, err);
     return rc || *ret == STORE_OUT_OF_SEQ ? rc : note_tests(s, b, err);
@@ -303,7 +380,9 @@ static enum tw_rc retain_step(struct store *s, const struct store_retention *r, 
         *ret_more = true;
         return kept_plan(s, r, err);
     }
-    rc = s->history->ops->retain(s->history, &s->kept.asked, ret_more, err);
+    rc = store_begin_history(s, err);
+    if (!rc)
+        rc = s->history->ops->retain(s->history, &s->kept.asked, ret_more, err);
     if (!rc && !*ret_more)
         kept_forget(s);
     return rc;
@@ -327,6 +406,18 @@ enum tw_rc store_retain(struct store *s, const struct store_retention *r, bool *
 void store_stats(struct store *s, struct store_stats *ret)
 {
     s->history->ops->stats(s->history, ret);
+}
+
+void store_history_info(struct store *s, struct store_history_info *ret)
+{
+    *ret = (struct store_history_info){ .apart = !is_joint(s) };
+    if (!is_joint(s) && s->history->ops->info)
+        s->history->ops->info(s->history, ret);
+}
+
+enum tw_rc store_look_history(struct store *s, struct tw_err *err)
+{
+    return !is_joint(s) && s->history->ops->look ? s->history->ops->look(s->history, err) : TW_OK;
 }
 
 enum tw_rc store_rollup(struct store *s, int64_t now_ns, size_t max_rows, bool *ret_more, struct tw_err *err)

@@ -33,6 +33,10 @@ void store_reader_interrupt(struct store_reader *r);
 
 /* ---- Transactions: the writer groups many changes in one commit ------------------------------------------- */
 enum tw_rc store_begin(struct store *s, struct tw_err *err);
+/* In it, before anything is written to a history that is apart: an error says that it is away, and not what
+ * is wrong with a job. Without it the first write begins it. What touches control state alone needs no
+ * history. */
+enum tw_rc store_begin_history(struct store *s, struct tw_err *err);
 /* Durable on TW_OK (synchronous=FULL). On an error everything since store_begin() is gone; TW_ENOSPC: disk
  * full. With the history in a database of its own that is committed first: after an error of the second
  * commit its summaries and gaps may be there. Nobody was told so; the same batches again are repeated ones.

@@ -103,6 +103,20 @@ struct store_stats {
 };
 void store_stats(struct store *s, struct store_stats *ret);
 
+/* A history in a database of its own, so far. */
+struct store_history_info {
+    bool apart;                     /* false: it is in the control state's file, and the rest is empty */
+    char backend[16];               /* "clickhouse" */
+    char address[160];              /* its servers and database; no secret is in it */
+    char server[64];                /* the one of them that is used now */
+    uint64_t inserts, insert_bytes; /* confirmed */
+    uint64_t statements, failures;  /* that no server took */
+    uint64_t moves;                 /* to another server */
+};
+void store_history_info(struct store *s, struct store_history_info *ret);
+/* Is the history there? Outside of transactions. Always of one that is not apart. May take some seconds. */
+enum tw_rc store_look_history(struct store *s, struct tw_err *err);
+
 /* One slice of the roll-up in a transaction of its own: all that waits of some pairs, max_rows summaries or a
  * few more. *ret_more: there is more to do now. Nothing is lost or twice whenever it ends: the slice and how
  * far it came are one commit. A summary that cannot be read is counted and left out. */

@@ -43,6 +43,13 @@ struct store {
     struct sq own;
     enum tw_rc broken; /* a write of the open transaction failed half-way: it cannot be committed */
     struct kept kept;
+    bool history_begun; /* the open transaction is one of the history apart, too */
+    /* Agents that are no more, and that the history apart has not been told of; new: by the open transaction.
+     */
+    struct forgotten {
+        int64_t *v;
+        size_t n, n_new, cap;
+    } forgotten;
 };
 
 struct store_reader {
@@ -58,6 +65,11 @@ enum tw_rc store_open_with(const char *control, struct history *history, struct 
                            struct tw_err *err);
 enum tw_rc store_reader_open_with(const char *control, struct history_reader *history,
                                   struct store_reader **ret, struct tw_err *err);
+
+/* In the open transaction: the history forgets that agent with it, or, if it is apart, with the next one that
+ * it takes part in. Until then, and after an end between, something of an agent that nobody knows is left
+ * there. */
+enum tw_rc store_forget_history(struct store *s, int64_t agent_id, struct tw_err *err);
 
 /* sqlite/store_agent.c: the agent with that number; TW_ENOENT. */
 enum tw_rc control_find_agent(struct store *s, int64_t id, struct tw_err *err);

@@ -37,6 +37,7 @@ static void put_head(struct out_records *r, const void *ctx)
     out_text(r, "file", d->file);
     out_u64(r, "bytes", d->bytes);
     out_real(r, "elapsed_seconds", out_ns_to_s(out_ns_between(d->started_ns, d->ended_ns)));
+    out_text(r, "not_covered", d->not_covered);
 }
 
 /* As a row, for CSV. */
@@ -93,6 +94,9 @@ static enum cli_exit print(struct cli *c, const Tw__DatabaseReply *d)
     else
         printf("%s on the controller's host: %s in %.1f s\n", d->file, out_si((double)d->bytes, "B", size),
                out_ns_to_s(out_ns_between(d->started_ns, d->ended_ns)));
+    if (!code && cli_for_people(c) && *d->not_covered)
+        printf("what is not in it: %s (%s at %s)\n", d->not_covered, d->history ? d->history->backend : "",
+               d->history ? d->history->address : "");
     return code ? code : all_ok(d) ? CLI_OK : CLI_FAILED;
 }
 

@@ -1312,7 +1312,8 @@ const struct cli_command cli_commands[] = {
       .brief = "copy the controller's database while it runs",
       .doc = "Copies the database as it is at this moment, on the controller's host, to NAME in the controller's --backup-dir; "
              "without NAME to a file named by the time. The copy is one file that needs nothing beside it. Measuring and "
-             "storing go on. It is never written over another file.",
+             "storing go on. It is never written over another file. A history in a database of its own (--history of the controller) is not in it; the "
+             "command says so.",
       .examples = "  twampctl db backup\n"
                   "  twampctl db backup before-upgrade.db\n",
       .run = cmd_db_backup },
@@ -1322,7 +1323,8 @@ const struct cli_command cli_commands[] = {
       .n_args = 1,
       .brief = "put a copy in the place of the database",
       .doc = "On the controller's host, with the controller stopped, and as its user or root. FILE is checked first, and nothing "
-             "is changed unless it is whole. What was there is kept beside it. Agents then deliver again what they still have.",
+             "is changed unless it is whole. What was there is kept beside it. Agents then deliver again what they still have. A history in a database of "
+             "its own stays as it is.",
       .examples = "  twampctl db restore /var/lib/twampmesh-controller/backups/before-upgrade.db\n",
       OPTS(restore_opts),
       .run = cmd_db_restore },
@@ -1332,7 +1334,8 @@ const struct cli_command cli_commands[] = {
       .max_args = 1,
       .brief = "is the database whole?",
       .doc = "Reads all of the running controller's database, or of a copy: whether its pages and indexes are whole, and whether "
-             "what must be so is so: that roll-ups add up to their summaries, say. Exit code 1: something is wrong.",
+             "what must be so is so: that roll-ups add up to their summaries, say. Of a history in a database of its own nothing is read. Exit code 1: "
+             "something is wrong.",
       .examples = "  twampctl db check\n"
                   "  twampctl db check backups/before-upgrade.db\n",
       .run = cmd_db_check },

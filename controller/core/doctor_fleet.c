@@ -33,6 +33,15 @@ bool check_store(struct doctor_exam *e)
     return c->n_problems > 0;
 }
 
+bool check_history(struct doctor_exam *e)
+{
+    const char *problem = e->facts->controller.history_problem;
+
+    if (problem && *problem)
+        doctor_find(e, "%.250s", problem);
+    return problem && *problem;
+}
+
 static void say_disk(struct doctor_exam *e)
 {
     const struct doctor_controller *c = &e->facts->controller;

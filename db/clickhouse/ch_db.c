@@ -1,6 +1,10 @@
 /* A database, and what is to be seen of it. */
 #include "db/clickhouse/ch_priv.h"
 
+#define KNOCK_NS (3 * TW_NS_PER_S)
+#define INSERT_STALL_NS (10 * TW_NS_PER_S)
+#define STALL_NS (30 * TW_NS_PER_S) /* a statement may sort much before its first octet comes */
+
 enum tw_rc ch_no_memory(struct tw_err *err)
 {
     return tw_err_set(err, TW_ENOMEM, "clickhouse: out of memory");
@@ -13,6 +17,9 @@ enum tw_rc ch_db_open(struct ch_db *db, const char *location, struct tw_err *err
     if (rc)
         return rc;
     db->name = db->where.database;
+    db->where.http.knock_ns = KNOCK_NS;
+    db->where.http.stall_ns = STALL_NS;
+    db->where.http.insert_stall_ns = INSERT_STALL_NS;
     return ch_http_new(&db->where.http, &db->http, err);
 }
 

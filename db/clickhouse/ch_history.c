@@ -1,7 +1,9 @@
 /* Opening, and the table of operations. */
 #include "db/clickhouse/ch_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void close_history(struct history *base)
 {
@@ -16,6 +18,27 @@ static void close_history(struct history *base)
     free(h);
 }
 
+enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err)
+{
+    enum tw_rc rc = h->opened ? TW_OK : ch_schema_open(h->db.http, h->db.name, err);
+
+    if (rc || h->opened)
+        return rc;
+    h->opened = true; /* what follows asks for it */
+    rc = ch_be_certain(h, err);
+    if (!rc)
+        rc = ch_rollup_open(h, err);
+    h->opened = !rc;
+    return rc;
+}
+
+/* Another program's database, or none of ours, stays what it is. All else may be well at the next try: a
+ * password is set, a disk is there again. */
+static bool may_come(enum tw_rc rc)
+{
+    return rc != TW_EVERSION && rc != TW_ECORRUPT && rc != TW_ENOMEM;
+}
+
 static enum tw_rc open_history(const struct history_conf *conf, struct history **ret, struct tw_err *err)
 {
     struct ch_history *h = calloc(1, sizeof *h);
@@ -25,18 +48,52 @@ static enum tw_rc open_history(const struct history_conf *conf, struct history *
         return ch_no_memory(err);
     h->base.ops = &clickhouse_history;
     rc = ch_db_open(&h->db, conf->location, err);
-    if (!rc)
-        rc = ch_schema_open(h->db.http, h->db.name, err);
-    if (!rc)
-        rc = ch_write_open(h, err);
-    if (!rc)
-        rc = ch_rollup_open(h, err);
+    ch_write_init(h);
+    if (!rc) {
+        rc = ch_be_open(h, err);
+        if (rc && conf->may_be_away && may_come(rc))
+            rc = TW_OK;
+    }
     if (rc) {
         close_history(&h->base);
         return rc;
     }
     *ret = &h->base;
     return TW_OK;
+}
+
+static enum tw_rc look(struct history *base, struct tw_err *err)
+{
+    struct ch_history *h = (struct ch_history *)base;
+    enum tw_rc rc = ch_http_knock(h->db.http, err);
+
+    return rc || h->in_txn ? rc : ch_be_certain(h, err);
+}
+
+static void info(struct history *base, struct store_history_info *ret)
+{
+    const struct ch_history *h = (const struct ch_history *)base;
+    const struct ch_http_cfg *http = &h->db.where.http;
+    const struct ch_http_stats n = ch_http_stats(h->db.http);
+    size_t at = 0, cap = sizeof ret->address;
+
+    snprintf(ret->backend, sizeof ret->backend, "%s", "clickhouse");
+    for (size_t i = 0; i < http->n_endpoints && at < cap; i++)
+        at += (size_t)snprintf(ret->address + at, cap - at, "%s%s", i ? "," : "",
+                               strstr(http->endpoints[i], "://") + 3);
+    if (at < cap)
+        snprintf(ret->address + at, cap - at, "/%s", h->db.name);
+    snprintf(ret->server, sizeof ret->server, "%s", ch_http_server(h->db.http));
+    ret->inserts = n.inserts;
+    ret->insert_bytes = n.insert_bytes;
+    ret->statements = n.statements;
+    ret->failures = n.failures;
+    ret->moves = n.moves;
+}
+
+static void hurry(struct history *base, int64_t by_mono_ns)
+{
+    ch_http_hurry(((struct ch_history *)base)->db.http, by_mono_ns);
 }
 
 const struct history_ops clickhouse_history = {
@@ -53,6 +110,9 @@ const struct history_ops clickhouse_history = {
     .retain = ch_retain,
     .rollup = ch_rollup,
     .stats = ch_stats,
+    .look = look,
+    .info = info,
+    .hurry = hurry,
     .reader_open = ch_reader_open,
     .reader_close = ch_reader_close,
     .reader_interrupt = ch_reader_interrupt,

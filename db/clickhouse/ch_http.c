@@ -14,6 +14,7 @@
 #define ANSWER_MAX 1000 /* of an exception's text */
 #define HEADER_MAX 1024
 #define POLL_MS 1000
+#define SILENT_NS (100 * TW_NS_PER_MS) /* after that it may be gone */
 /* A table of summaries has more than a hundred columns, and a server takes such a buffer for each of each
  * part: by default a MiB. */
 #define SELECT_SETTINGS "max_read_buffer_size=65536"
@@ -24,9 +25,11 @@ struct ch_http {
     struct curl_slist *headers;
     char *endpoints[CH_ENDPOINTS_MAX], *database, *settings, *ca_file, *cert_file, *key_file;
     size_t n, at; /* at: the one in use */
-    int64_t connect_ns, stall_ns, quiet_ns;
+    int64_t connect_ns, stall_ns, insert_stall_ns, quiet_ns, knock_ns;
     struct tw_mono moved; /* when `at` left the first */
+    struct tw_mono heard; /* when the one in use did something last; 0: it did not yet */
     atomic_bool interrupted;
+    _Atomic int64_t hurry_ns; /* nothing lasts longer; monotonic */
     struct ch_http_stats stats;
     char detail[CURL_ERROR_SIZE];
 };
@@ -40,6 +43,7 @@ struct run {
     bool query_in_url;
     ch_data_fn fn;
     void *ctx;
+    int64_t stall_ns;
 
     /* Of one attempt. */
     long status;
@@ -131,7 +135,12 @@ static enum tw_rc copy_cfg(struct ch_http *h, const struct ch_http_cfg *cfg, str
         return no_memory(err);
     h->connect_ns = cfg->connect_ns ? cfg->connect_ns : 5 * TW_NS_PER_S;
     h->stall_ns = cfg->stall_ns ? cfg->stall_ns : 60 * TW_NS_PER_S;
+    h->insert_stall_ns = cfg->insert_stall_ns ? cfg->insert_stall_ns : h->stall_ns;
     h->quiet_ns = cfg->quiet_ns ? cfg->quiet_ns : 60 * TW_NS_PER_S;
+    h->knock_ns = cfg->knock_ns;
+    if (h->knock_ns)
+        h->connect_ns = h->knock_ns;
+    atomic_init(&h->hurry_ns, INT64_MAX);
     return TW_OK;
 }
 
@@ -178,6 +187,12 @@ void ch_http_free(struct ch_http *h)
 void ch_http_interrupt(struct ch_http *h)
 {
     atomic_store(&h->interrupted, true);
+    curl_multi_wakeup(h->multi);
+}
+
+void ch_http_hurry(struct ch_http *h, int64_t by_mono_ns)
+{
+    atomic_store(&h->hurry_ns, by_mono_ns);
     curl_multi_wakeup(h->multi);
 }
 
@@ -288,6 +303,14 @@ static void set_request(struct run *r, const char *url)
     r->h->detail[0] = '\0';
 }
 
+/* How long it may take from now on until something moves; <= 0: no longer. */
+static int64_t patience_ns(const struct run *r)
+{
+    int64_t until_ns = r->progress.ns + r->stall_ns, hurry_ns = atomic_load(&r->h->hurry_ns);
+
+    return (until_ns < hurry_ns ? until_ns : hurry_ns) - tw_mono_now().ns;
+}
+
 /* Until curl is done, nothing moves any more, or somebody wants no more. */
 static enum tw_rc transfer(struct run *r, CURLcode *ret)
 {
@@ -303,7 +326,7 @@ static enum tw_rc transfer(struct run *r, CURLcode *ret)
             break;
         if (atomic_load(&h->interrupted))
             return TW_ECLOSED;
-        wait = (r->progress.ns + h->stall_ns - tw_mono_now().ns) / TW_NS_PER_MS;
+        wait = patience_ns(r) / TW_NS_PER_MS;
         if (wait <= 0)
             return TW_ETIMEOUT;
         curl_multi_poll(h->multi, NULL, 0, wait < POLL_MS ? (int)wait : POLL_MS, NULL);
@@ -315,7 +338,7 @@ static enum tw_rc transfer(struct run *r, CURLcode *ret)
     return TW_OK;
 }
 
-static const char *endpoint(const struct ch_http *h)
+const char *ch_http_server(const struct ch_http *h)
 {
     return strstr(h->endpoints[h->at], "://") + 3;
 }
@@ -328,7 +351,7 @@ static enum tw_rc judge_curl(const struct run *r, CURLcode code, bool *ret_elsew
                                                                                                  : TW_EIO;
 
     *ret_elsewhere = code != CURLE_SSL_CACERT_BADFILE && code != CURLE_SSL_CERTPROBLEM;
-    return tw_err_set(err, rc, "clickhouse %.60s: %.160s", endpoint(r->h), why);
+    return tw_err_set(err, rc, "clickhouse %.60s: %.160s", ch_http_server(r->h), why);
 }
 
 /* Also of a 200: a statement that has no answer got one. */
@@ -344,8 +367,10 @@ static enum tw_rc judge_answer(const struct run *r, bool *ret_elsewhere, struct 
         return TW_OK;
     *ret_elsewhere = (r->status >= 500 || r->status == 200) && ch_error_elsewhere(code);
     if (!code)
-        return tw_err_set(err, TW_EIO, "clickhouse %.60s: HTTP status %ld: %s", endpoint(r->h), r->status, why);
-    return tw_err_set(err, ch_error_rc(code), "clickhouse %.60s: code %d: %s", endpoint(r->h), code, why);
+        return tw_err_set(err, TW_EIO, "clickhouse %.60s: HTTP status %ld: %s", ch_http_server(r->h),
+                          r->status, why);
+    return tw_err_set(err, ch_error_rc(code), "clickhouse %.60s: code %d: %s", ch_http_server(r->h), code,
+                      why);
 }
 
 static enum tw_rc attempt(struct run *r, bool *ret_elsewhere, struct tw_err *err)
@@ -370,11 +395,14 @@ static enum tw_rc attempt(struct run *r, bool *ret_elsewhere, struct tw_err *err
     curl_multi_remove_handle(h->multi, h->easy);
     free(url);
     if (rc == TW_ECLOSED || r->stopped)
-        return tw_err_set(err, TW_ECLOSED, "clickhouse %.60s: interrupted", endpoint(h));
+        return tw_err_set(err, TW_ECLOSED, "clickhouse %.60s: interrupted", ch_http_server(h));
     if (rc) {
         *ret_elsewhere = rc == TW_ETIMEOUT;
-        return tw_err_set(err, rc, "clickhouse %.60s: no answer for %.1f s", endpoint(h), (double)h->stall_ns / 1e9);
+        return tw_err_set(err, rc, "clickhouse %.60s: no answer for %.1f s", ch_http_server(h),
+                          (double)(tw_mono_now().ns - r->progress.ns) / 1e9);
     }
+    if (code == CURLE_OK)
+        h->heard = tw_mono_now();
     if (r->fn_rc)
         return r->fn_rc; /* the text is fn's */
     return code == CURLE_OK ? judge_answer(r, ret_elsewhere, err) : judge_curl(r, code, ret_elsewhere, err);
@@ -384,15 +412,32 @@ static enum tw_rc attempt(struct run *r, bool *ret_elsewhere, struct tw_err *err
 
 static void return_to_first(struct ch_http *h)
 {
-    if (h->at && tw_mono_now().ns - h->moved.ns >= h->quiet_ns)
-        h->at = 0;
+    if (!h->at || tw_mono_now().ns - h->moved.ns < h->quiet_ns)
+        return;
+    h->at = 0;
+    h->heard.ns = 0;
 }
 
 static void move_on(struct ch_http *h)
 {
     h->at = (h->at + 1) % h->n;
     h->moved = tw_mono_now();
+    h->heard.ns = 0;
     h->stats.moves++;
+}
+
+/* A server that stands still takes connections all the same, and a statement may take its time: this one does
+ * not. */
+static enum tw_rc knock(struct ch_http *h, bool *ret_elsewhere, struct tw_err *err)
+{
+    static const char query[] = "SELECT 1";
+    struct run r = {
+        .h = h, .query = query, .body = query, .body_len = sizeof query - 1, .stall_ns = h->knock_ns
+    };
+
+    if (!h->knock_ns || (h->heard.ns && tw_mono_now().ns - h->heard.ns < SILENT_NS))
+        return TW_OK;
+    return attempt(&r, ret_elsewhere, err);
 }
 
 static enum tw_rc run(struct run *r, struct tw_err *err)
@@ -403,16 +448,29 @@ static enum tw_rc run(struct run *r, struct tw_err *err)
 
     atomic_store(&h->interrupted, false);
     h->stats.statements++;
+    r->stall_ns = r->query_in_url ? h->insert_stall_ns : h->stall_ns;
     return_to_first(h);
     for (size_t tried = 0; tried < h->n; tried++) {
         if (tried)
             move_on(h);
-        rc = attempt(r, &elsewhere, err);
+        rc = knock(h, &elsewhere, err);
+        if (!rc && r->query)
+            rc = attempt(r, &elsewhere, err);
         if (!rc || !elsewhere || r->handed)
             break;
     }
     h->stats.failures += rc != TW_OK;
+    if (rc)
+        h->heard.ns = 0;
     return rc;
+}
+
+enum tw_rc ch_http_knock(struct ch_http *h, struct tw_err *err)
+{
+    struct run r = { .h = h };
+
+    h->heard.ns = 0;
+    return run(&r, err);
 }
 
 enum tw_rc ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx, struct tw_err *err)
@@ -439,5 +497,9 @@ enum tw_rc ch_http_insert(struct ch_http *h, const char *query, const void *rows
 {
     struct run r = { .h = h, .query = query, .query_in_url = true, .settings = h->settings, .body = rows, .body_len = len };
 
-    return len ? run(&r, err) : TW_OK;
+    enum tw_rc rc = len ? run(&r, err) : TW_OK;
+
+    h->stats.inserts += len && !rc;
+    h->stats.insert_bytes += rc ? 0 : len;
+    return rc;
 }

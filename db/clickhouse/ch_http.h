@@ -30,7 +30,10 @@ struct ch_http_cfg {
     const char *insert_settings;             /* "insert_quorum=2&..."; NULL: none */
     int64_t connect_ns;                      /* for a connection; 0: 5 s */
     int64_t stall_ns;                        /* without an octet either way; 0: 60 s */
+    int64_t insert_stall_ns; /* the same of an insert, which has nothing to sort; 0: as stall_ns */
     int64_t quiet_ns;                        /* until the first endpoint is tried again; 0: 60 s */
+    int64_t knock_ns; /* not 0: an endpoint that said nothing just now is asked whether it is there before a
+                       * statement goes to it, and has so long to answer; connect_ns counts no more */
 };
 
 /* Copies *cfg and reads the password. TW_EINVAL (an endpoint, a file's content), TW_ENOENT or TW_EPERM (a file), TW_ENOMEM. */
@@ -38,6 +41,12 @@ enum tw_rc ch_http_new(const struct ch_http_cfg *cfg, struct ch_http **ret, stru
 void ch_http_free(struct ch_http *h); /* also of NULL */
 /* The statement that runs now, if one does, ends with TW_ECLOSED at once. Any thread. */
 void ch_http_interrupt(struct ch_http *h);
+/* From now on no statement lasts beyond that moment (monotonic clock): TW_ETIMEOUT. Any thread. */
+void ch_http_hurry(struct ch_http *h, int64_t by_mono_ns);
+/* Is one of the endpoints there, and does it know us? With a knock_ns. */
+enum tw_rc ch_http_knock(struct ch_http *h, struct tw_err *err);
+/* "HOST:PORT" of the endpoint that is in use. The owner's thread; valid until the next statement. */
+const char *ch_http_server(const struct ch_http *h);
 
 /* A piece of an answer, in order; what it returns if not TW_OK ends the statement and is its result. */
 typedef enum tw_rc (*ch_data_fn)(void *ctx, const uint8_t *data, size_t len);
@@ -57,6 +66,7 @@ enum tw_rc ch_http_insert(struct ch_http *h, const char *query, const void *rows
 struct ch_http_stats {
     uint64_t statements, failures; /* failures: after all endpoints were tried */
     uint64_t moves;                /* to another endpoint after one failed */
+    uint64_t inserts, insert_bytes; /* confirmed */
 };
 struct ch_http_stats ch_http_stats(const struct ch_http *h);
 

@@ -140,3 +140,10 @@ enum tw_rc ch_location_parse(const char *text, struct ch_location *ret, struct t
     rc = options ? take_options(&p, options + 1) : TW_OK;
     return rc ? rc : take_hosts(&p, text, (size_t)(slash - text));
 }
+
+enum tw_rc ch_location_check(const char *text, struct tw_err *err)
+{
+    struct ch_location scratch;
+
+    return ch_location_parse(text, &scratch, err);
+}

@@ -14,5 +14,7 @@ struct ch_location {
 };
 /* TW_EINVAL: *err says what was expected, and *ret is not to be used. */
 enum tw_rc ch_location_parse(const char *text, struct ch_location *ret, struct tw_err *err);
+/* Is it one? */
+enum tw_rc ch_location_check(const char *text, struct tw_err *err);
 
 #endif

@@ -51,11 +51,13 @@ struct ch_history {
     struct ch_db db;
     struct cursors cursors;
     int64_t done_txn, txn; /* the last that is done; of the next transaction, or the open one */
+    bool opened;           /* its tables are known to be there, and what is in them */
     bool in_txn, broken;
     bool uncertain; /* something of txn may be at the server: the number is not to be used again */
     struct ch_insert summaries, runs, gaps, marks;
     uint64_t txn_rows, txn_batches;
-    struct store_stats stats;
+    struct store_stats stats; /* file_bytes and levels: of the moment stats_ns */
+    int64_t stats_ns;         /* monotonic; 0: never */
 
     /* Roll-up: ch_rollup.c. */
     int64_t rolled_txn; /* all up to it is in cells */
@@ -76,10 +78,14 @@ struct ch_history {
     size_t n_drops, cap_drops;
 };
 
+/* ch_history.c: opens it, if that could not be done before. Outside of transactions. */
+enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err);
+
 /* ch_write.c */
 /* Decides what is done and what is not, if that is uncertain. */
 enum tw_rc ch_be_certain(struct ch_history *h, struct tw_err *err);
-enum tw_rc ch_write_open(struct ch_history *h, struct tw_err *err);
+/* What needs no server. */
+void ch_write_init(struct ch_history *h);
 void ch_write_close(struct ch_history *h);
 enum tw_rc ch_begin(struct history *base, struct tw_err *err);
 enum tw_rc ch_commit(struct history *base, struct tw_err *err);

@@ -506,8 +506,9 @@ enum tw_rc ch_rollup(struct history *base, int64_t now_ns, size_t max_rows, bool
     enum tw_rc rc;
 
     *ret_more = false;
-    if (!is_due(h, now_ns))
-        return TW_OK;
+    rc = h->in_txn ? TW_OK : ch_be_open(h, err);
+    if (rc || !is_due(h, now_ns))
+        return rc;
     rc = ch_rollup_slice(h, now_ns, max_rows, ret_more, err);
     *ret_more = *ret_more || (!rc && is_due(h, now_ns));
     return rc;

@@ -2,6 +2,9 @@
 #include "db/clickhouse/ch_priv.h"
 
 #include <string.h>
+#include "common/net/now.h"
+
+#define FRESH_NS (5 * TW_NS_PER_S) /* so long what the server said is good enough */
 
 static enum tw_rc take_table(void *ctx, struct wire_rd *row, struct tw_err *err)
 {
@@ -19,21 +22,34 @@ static enum tw_rc take_table(void *ctx, struct wire_rd *row, struct tw_err *err)
     return TW_OK;
 }
 
-/* Rows that a merge has yet to make one of are counted as they are. Without the server: what is counted here.
- */
-void ch_stats(struct history *base, struct store_stats *ret)
+/* Rows that a merge has yet to make one of are counted as they are. Without the server: what it said last. */
+static void look(struct ch_history *h)
 {
     static const enum ch_type types[] = { CH_STRING, CH_I64, CH_I64, CH_I64 };
-    struct ch_history *h = (struct ch_history *)base;
+    struct store_stats fresh = { 0 };
     struct tw_err err = { 0 };
+    int64_t now_ns = tw_mono_now().ns;
 
-    *ret = h->stats;
-    if (ret->rollup_waiting)
-        ret->rollup_since_ns = h->fresh_since_ns;
+    if (!h->opened || (h->stats_ns && now_ns - h->stats_ns < FRESH_NS))
+        return;
+    h->stats_ns = now_ns;
     ch_sql_begin(&h->db.sql,
                  "SELECT " CH_ROW_MARK
                  ", table, toInt64(sum(rows)), toInt64(sum(bytes_on_disk)), min(toInt64OrZero(partition))"
                  " FROM system.parts WHERE database = '%s' AND active GROUP BY table",
                  h->db.name);
-    ch_db_select(&h->db, types, TW_NELEM(types), take_table, ret, &err);
+    if (ch_db_select(&h->db, types, TW_NELEM(types), take_table, &fresh, &err))
+        return;
+    h->stats.file_bytes = fresh.file_bytes;
+    memcpy(h->stats.levels, fresh.levels, sizeof fresh.levels);
+}
+
+void ch_stats(struct history *base, struct store_stats *ret)
+{
+    struct ch_history *h = (struct ch_history *)base;
+
+    look(h);
+    *ret = h->stats;
+    if (ret->rollup_waiting)
+        ret->rollup_since_ns = h->fresh_since_ns;
 }

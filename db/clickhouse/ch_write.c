@@ -275,7 +275,7 @@ static enum tw_rc make_certain(struct ch_history *h, struct tw_err *err)
     return TW_OK;
 }
 
-enum tw_rc ch_write_open(struct ch_history *h, struct tw_err *err)
+void ch_write_init(struct ch_history *h)
 {
     static char columns[ROW_MAX * 64];
 
@@ -288,7 +288,7 @@ enum tw_rc ch_write_open(struct ch_history *h, struct tw_err *err)
     h->gaps.columns = "agent_id, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns, txn";
     h->marks.table = "cursor";
     h->marks.columns = "agent_id, spool_id, first_seq, last_seq, txn";
-    return make_certain(h, err);
+    h->uncertain = true;
 }
 
 void ch_write_close(struct ch_history *h)
@@ -304,7 +304,9 @@ void ch_write_close(struct ch_history *h)
 
 enum tw_rc ch_be_certain(struct ch_history *h, struct tw_err *err)
 {
-    return h->uncertain ? make_certain(h, err) : TW_OK;
+    enum tw_rc rc = ch_be_open(h, err);
+
+    return rc || !h->uncertain ? rc : make_certain(h, err);
 }
 
 enum tw_rc ch_begin(struct history *base, struct tw_err *err)

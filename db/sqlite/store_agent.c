@@ -56,7 +56,7 @@ enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
         return tw_err_set(err, rc, "no agent has id %lld", (long long)id);
     if (!rc)
         rc = sq_run(&c, err);
-    return rc ? rc : s->history->ops->forget_agent(s->history, id, err);
+    return rc ? rc : store_forget_history(s, id, err);
 }
 
 enum tw_rc control_find_agent(struct store *s, int64_t id, struct tw_err *err)

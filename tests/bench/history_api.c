@@ -66,7 +66,8 @@ struct history_api *history_api_start(const char *path, const uint64_t *ids, uns
     hc.loop = a->c.loop;
     hc.ctx = &a->c;
     a->stop = (struct loop_task){ .fn = on_stop, .ctx = a };
-    if (reader_pool_start(a->c.loop, path, 2, 16, &a->c.readers, &err) || httpd_start(&hc, &a->c.http, &err))
+    if (reader_pool_start(a->c.loop, &(struct store_where){ .control = path }, 2, 16, &a->c.readers, &err) ||
+        httpd_start(&hc, &a->c.http, &err))
         die("api", err.text);
     if (pthread_create(&a->thread, NULL, run_loop, a))
         die("api", "cannot start a thread");

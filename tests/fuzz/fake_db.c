@@ -127,8 +127,8 @@ static void deliver_read(struct loop_task *t)
     }
 }
 
-enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads, unsigned max_jobs,
-                             struct reader_pool **ret, struct tw_err *err)
+enum tw_rc reader_pool_start(struct loop *l, const struct store_where *where, unsigned threads,
+                             unsigned max_jobs, struct reader_pool **ret, struct tw_err *err)
 {
     struct reader_pool *p = calloc(1, sizeof *p);
     enum tw_rc rc;
@@ -139,7 +139,7 @@ enum tw_rc reader_pool_start(struct loop *l, const char *path, unsigned threads,
     p->loop = l;
     p->end = &p->first;
     p->deliver = (struct loop_task){ .fn = deliver_read, .ctx = p };
-    rc = store_reader_open(path, &p->db, err);
+    rc = store_reader_open(where->control, &p->db, err);
     if (rc == TW_OK)
         *ret = p;
     else

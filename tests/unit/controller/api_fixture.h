@@ -51,7 +51,8 @@ __attribute__((unused)) static struct fx *fx_new(unsigned threads, unsigned max_
     f->agent_id = a.id;
     f->seed = 1;
     FX_OK(loop_new(&f->loop));
-    FX_OK(reader_pool_start(f->loop, f->path, threads, max_jobs, &f->readers, &err));
+    FX_OK(reader_pool_start(f->loop, &(struct store_where){ .control = f->path }, threads, max_jobs,
+                            &f->readers, &err));
     return f;
 }
 

@@ -88,7 +88,8 @@ static void set_up(struct rig *r, unsigned threads, unsigned max)
     snprintf(path, sizeof path, "%s/c.db", r->dir);
     assert_int_equal(store_open(path, &r->s, &err), TW_OK);
     assert_int_equal(loop_new(&r->l), TW_OK);
-    assert_int_equal(reader_pool_start(r->l, path, threads, max, &r->p, &err), TW_OK);
+    assert_int_equal(
+        reader_pool_start(r->l, &(struct store_where){ .control = path }, threads, max, &r->p, &err), TW_OK);
     r->first = make(1);
     hold(r, &r->first);
 }

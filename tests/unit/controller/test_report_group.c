@@ -455,7 +455,9 @@ static void the_same_again_and_elsewhere(void **state)
         /* After a restart of the controller: other readers, the store opened anew. */
         reader_pool_stop(r->f->readers);
         store_close(r->f->store);
-        if (store_open(r->f->path, &r->f->store, &err) || reader_pool_start(r->f->loop, r->f->path, 2, 10, &r->f->readers, &err))
+        if (store_open(r->f->path, &r->f->store, &err) ||
+            reader_pool_start(r->f->loop, &(struct store_where){ .control = r->f->path }, 2, 10,
+                              &r->f->readers, &err))
             fail_msg("%s", err.text);
         rep = run_sla(r->f, 0, 20, 0, 0);
         show_sla(rep, 17, text);

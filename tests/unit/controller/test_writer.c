@@ -1,5 +1,6 @@
 /* The store writer: order, groups, what fails alone, what is tried again, what a stop leaves behind. */
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,8 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/writer.h"
+#include "db/sqlite/history.h"
+#include "db/store_priv.h"
 #include "tests/unit/controller/wait.h"
 
 #define MAX_JOBS 64
@@ -184,6 +187,99 @@ static void a_full_disk_is_waited_for(void **state)
         stop(f);
         assert_int_equal(stored(f), 3 * (r + 1));
     }
+}
+
+/* ---- A history in a database of its own: another SQLite file, that can be away ---- */
+
+static struct history_ops away_ops;
+static atomic_bool away;
+
+static enum tw_rc begin_unless_away(struct history *h, struct tw_err *err)
+{
+    return away ? tw_err_set(err, TW_ETIMEOUT, "nobody answers") : sqlite_history.begin(h, err);
+}
+
+static enum tw_rc look_unless_away(struct history *h, struct tw_err *err)
+{
+    (void)h;
+    return away ? tw_err_set(err, TW_ETIMEOUT, "nobody answers") : TW_OK;
+}
+
+static void tell_address(struct history *h, struct store_history_info *ret)
+{
+    (void)h;
+    snprintf(ret->address, sizeof ret->address, "elsewhere");
+}
+
+static void open_apart(struct fixture *f)
+{
+    char path[160];
+    struct history *h;
+    struct tw_err err = { 0 };
+
+    store_close(f->store);
+    snprintf(path, sizeof path, "%s.history", f->path);
+    away_ops = sqlite_history;
+    away_ops.begin = begin_unless_away;
+    away_ops.look = look_unless_away;
+    away_ops.info = tell_address;
+    assert_int_equal(sqlite_history.open(&(struct history_conf){ .location = path }, &h, &err), TW_OK);
+    h->ops = &away_ops;
+    assert_int_equal(store_open_with(f->path, h, &f->store, &err), TW_OK);
+}
+
+static void what_needs_no_history_does_not_wait_for_it(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[6];
+
+    away = true;
+    open_apart(f);
+    start(f, (struct writer_conf){ .linger_ns = TW_NS_PER_MS, .retry_ns = 20 * TW_NS_PER_MS });
+    WAIT(strstr(stats(f).history_problem,
+                "history at elsewhere cannot be used: nobody answers")); /* with nothing to write */
+    for (unsigned i = 0; i < 6; i++) {
+        init_job(f, &j[i], i, i < 2 || i == 3 ? 1 : 0);
+        j[i].job.urgent = i == 3;  /* rows that are not of the history */
+        j[i].job.history = i == 2; /* no rows, and it is */
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+        if (i >= 3)
+            WAIT(j[i].done);
+    }
+    assert_int_equal(f->n_done, 3);
+    WAIT(stats(f).history_retries >= 3);
+    assert_string_equal(stats(f).problem, "");
+    assert_int_equal(stats(f).queued_rows, 2);
+    away = false;
+    WAIT(f->n_done == 6);
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(j[i].outcome, TW_OK);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(f->order[3 + i], i);
+    WAIT(!*stats(f).history_problem);
+    assert_string_equal(stats(f).history_error, "nobody answers");
+    stop(f);
+    assert_int_equal(stored(f), 6);
+}
+
+static void a_stop_without_the_history_says_what_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[2];
+
+    away = true;
+    open_apart(f);
+    start(f, (struct writer_conf){ .linger_ns = TW_NS_PER_MS, .retry_ns = 20 * TW_NS_PER_MS });
+    init_job(f, &j[0], 0, 1);
+    init_job(f, &j[1], 1, 0);
+    assert_int_equal(writer_submit(f->w, &j[0].job), TW_OK);
+    WAIT(stats(f).history_retries >= 1);
+    assert_int_equal(writer_submit(f->w, &j[1].job), TW_OK);
+    stop(f);
+    assert_int_equal(j[0].outcome, TW_ECLOSED);
+    assert_int_equal(j[1].outcome, TW_OK);
+    away = false;
+    assert_int_equal(stored(f), 1);
 }
 
 static sqlite3 *other_program(struct fixture *f, const char *sql)
@@ -459,6 +555,8 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
         T(jobs_end_in_order_and_share_commits),
         T(a_full_disk_is_waited_for),
+        T(what_needs_no_history_does_not_wait_for_it),
+        T(a_stop_without_the_history_says_what_is_lost),
         T(a_locked_database_is_waited_for),
         T(a_job_that_is_wrong_fails_alone),
         T(the_queue_is_bounded_and_says_when_it_fills),

@@ -8,7 +8,7 @@
 
 /* ---- A history whose commit can go wrong -------------------------------------------------------- */
 
-static enum { GOES_WELL, FAILS, ENDS_BEHIND } how;
+static enum { GOES_WELL, FAILS, ENDS_BEHIND, AWAY } how;
 static struct history_ops ops;
 
 static enum tw_rc commit_somehow(struct history *h, struct tw_err *err)
@@ -25,6 +25,11 @@ static enum tw_rc commit_somehow(struct history *h, struct tw_err *err)
     return rc;
 }
 
+static enum tw_rc begin_somehow(struct history *h, struct tw_err *err)
+{
+    return how == AWAY ? tw_err_set(err, TW_ETIMEOUT, "the history is away") : sqlite_history.begin(h, err);
+}
+
 struct fx {
     char control[PATH_SIZE], history[PATH_SIZE];
     struct store *s;
@@ -38,6 +43,7 @@ static void open_store(struct fx *f)
 
     ops = sqlite_history;
     ops.commit = commit_somehow;
+    ops.begin = begin_somehow;
     CHECK_OK(sqlite_history.open(&(struct history_conf){ .location = f->history }, &h, &test_err));
     h->ops = &ops;
     /* A spool's cursor refers to its agent in that file. */
@@ -215,6 +221,51 @@ static void an_end_between_the_commits_loses_nothing(void **state)
     assert_int_equal(tests_of(f), 1);
 }
 
+static void control_state_needs_no_history(void **state)
+{
+    static const uint8_t spool[STORE_ID_LEN] = "spool";
+    struct fx *f = *state;
+    struct tw_summary row = plain(1, 0, DAY0, 1);
+    struct store_history_info info;
+    struct tw_err err = { 0 };
+    uint64_t through;
+
+    store_history_info(f->s, &info);
+    assert_true(info.apart);
+    CHECK_OK(store_begin(f->s, &test_err));
+    assert_int_equal(append(f, 1, &row, 1), STORE_APPENDED);
+    CHECK_OK(store_commit(f->s, &test_err));
+    how = AWAY;
+    CHECK_OK(store_begin(f->s, &test_err));
+    new_agent(f->s, "fra");
+    CHECK_OK(store_commit(f->s, &test_err));
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_remove_agent(f->s, f->agent, &test_err));
+    store_rollback(f->s); /* it is not removed */
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_remove_agent(f->s, 2, &test_err));
+    assert_int_equal(store_begin_history(f->s, &err), TW_ETIMEOUT);
+    assert_string_equal(err.text, "the history is away");
+    CHECK_OK(store_commit(f->s, &test_err));
+    assert_int_equal(sql_int(f->control, "SELECT count(*) FROM agent"), 1);
+    how = GOES_WELL; /* and the history hears of it with what it takes part in next */
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_begin_history(f->s, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    CHECK_OK(store_cursor(f->s, f->agent, spool, &through));
+    how = AWAY;
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_remove_agent(f->s, f->agent, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    how = GOES_WELL;
+    CHECK_OK(store_cursor(f->s, f->agent, spool, &through));
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_begin_history(f->s, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    assert_int_equal(store_cursor(f->s, f->agent, spool, &through), TW_ENOENT);
+    assert_int_equal(store_begin_history(f->s, &err), TW_EINVAL);
+}
+
 static void misuse_is_an_error(void **state)
 {
     struct fx *f = *state;
@@ -258,6 +309,9 @@ static void agents_have_names_in_the_control_state_alone(void **state)
     assert_string_equal(text, "ber dropped -9--5; ");
     CHECK_OK(store_begin(f->s, &test_err));
     CHECK_OK(store_remove_agent(f->s, f->agent, &test_err));
+    CHECK_OK(store_commit(f->s, &test_err));
+    CHECK_OK(store_begin(f->s, &test_err));
+    CHECK_OK(store_begin_history(f->s, &test_err));
     CHECK_OK(store_commit(f->s, &test_err));
     CHECK_OK(store_read_dropped(f->r, "ber", 0, INT64_MAX, &n, &test_err));
     assert_int_equal(n, 5);
@@ -332,6 +386,7 @@ int main(void)
         WITH_STORE(both_are_committed),
         WITH_STORE(a_history_that_fails_takes_all_with_it),
         WITH_STORE(an_end_between_the_commits_loses_nothing),
+        WITH_STORE(control_state_needs_no_history),
         WITH_STORE(misuse_is_an_error),
         WITH_STORE(agents_have_names_in_the_control_state_alone),
         WITH_STORE(retention_is_said_first),

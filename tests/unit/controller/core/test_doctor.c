@@ -146,6 +146,8 @@ static void lose_all(struct fleet *t)
     }
 static const char *const full_disk[] = { "the disk is full" };
 FAULT(store, t->f.controller.problems = full_disk; t->f.controller.n_problems = 1;)
+FAULT(history, t->f.controller.history_problem =
+                   "history at ch1:8123/tw cannot be used: clickhouse ch1:8123: no answer for 3.0 s";)
 FAULT(disk, t->f.controller.disk_free = 1 << 20;)
 FAULT(disk_filling, t->f.controller.disk_free = UINT64_C(40) << 30;)
 FAULT(queue, t->f.controller.queued_rows = 501;)
@@ -282,14 +284,17 @@ static const struct {
 } rows[] = {
     { nothing, NULL, NULL, NULL },
     { store, "controller-store", "controller", "the disk is full" },
+    { history, "controller-history", "controller", "history at ch1:8123/tw cannot be used" },
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },
     { queue, "controller-queue", "controller", "501 summaries" },
     { own_config, "controller-config-error", "controller", "controller.yaml:3: budget-pairs" },
     { own_restart, "controller-restart-needed", "controller", "native-buckets" },
     { own_files_well, NULL, NULL, NULL },
-    { too_much, "too-much-asked", "controller", "7 HTTP requests, 0 queries, 0 calls of operators, 40 batches of results" },
-    { refused, "connections-refused", "controller", "192.0.2.7: the client's certificate expired at 2026 (4 times, the last 5 s ago)" },
+    { too_much, "too-much-asked", "controller",
+      "7 HTTP requests, 0 queries, 0 calls of operators, 40 batches of results" },
+    { refused, "connections-refused", "controller",
+      "192.0.2.7: the client's certificate expired at 2026 (4 times, the last 5 s ago)" },
     { refused_once, NULL, NULL, NULL },
     { our_clock, "controller-clock", "controller", "3600.0 s ahead of the clocks of 4 of 4" },
     { unknown_names, "mesh-names", "lab", "2 names" },
@@ -300,7 +305,8 @@ static const struct {
     { down, "agent-down", "fra", "none of 3 agents" },
     { cut_off, "agent-cut-off", "fra", "2 of 2 agents" },
     { older, "version-skew", "fra",
-      "older than the controller (1.2.3); lacks shapes, stamp, twamp, test, times, schedule-delta, hosts; cannot look" },
+      "older than the controller (1.2.3); lacks shapes, stamp, twamp, test, times, schedule-delta, hosts; "
+      "cannot look" },
     { newer, "version-skew", "fra", "newer than" },
     { lacks, "capability-missing", "fra", "lacks stamp, twamp" },
     { behind, "schedule-behind", "fra", "generation 6, wanted is 7; 3 attempts" },

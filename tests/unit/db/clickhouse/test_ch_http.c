@@ -288,6 +288,50 @@ static void says_when_nobody_is_there(void **state)
     ch_http_free(h);
 }
 
+/* A server that takes connections and says nothing costs a statement the time of a knock, and no more; one
+ * that spoke just now is not asked. */
+static void knocks_before_it_waits(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .knock_ns = 200 * TW_NS_PER_MS });
+    struct tw_err err = { 0 };
+    struct tw_mono before;
+
+    (void)state;
+    fake_http_say(&one, OK_EMPTY, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 2);
+    assert_int_equal(ch_http_stats(h).statements, 1);
+    usleep(120000);
+    fake_http_say(&one, NULL, false);
+    before = tw_mono_now();
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
+    assert_true(tw_mono_now().ns - before.ns < 30 * TW_NS_PER_S); /* not the 60 s of silence */
+    assert_true(fake_http_has(&one, "SELECT 1"));
+    assert_int_equal(fake_http_requests(&two), 2);
+    assert_string_equal(ch_http_server(h), strstr(two.url, "://") + 3);
+    fake_http_say(&two, NULL, false);
+    assert_int_equal(ch_http_knock(h, &err), TW_ETIMEOUT);
+    assert_non_null(strstr(err.text, "no answer for 0.2 s"));
+    ch_http_free(h);
+}
+
+static void hurries_when_it_has_to(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .endpoints = { one.url }, .n_endpoints = 1 });
+    struct tw_err err = { 0 };
+    struct tw_mono before = tw_mono_now();
+
+    (void)state;
+    fake_http_say(&one, NULL, false);
+    ch_http_hurry(h, before.ns + 100 * TW_NS_PER_MS);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
+    assert_true(tw_mono_now().ns - before.ns < 30 * TW_NS_PER_S);
+    assert_int_equal(ch_http_stats(h).inserts, 0);
+    ch_http_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +344,8 @@ int main(void)
         cmocka_unit_test(reads_an_exception_where_no_answer_belongs),
         cmocka_unit_test(ends_when_the_reader_says_so),
         cmocka_unit_test(gives_up_on_silence),
+        cmocka_unit_test(knocks_before_it_waits),
+        cmocka_unit_test(hurries_when_it_has_to),
         cmocka_unit_test(is_interrupted_at_once),
         cmocka_unit_test(says_when_nobody_is_there),
     };

@@ -1,0 +1,24 @@
+/* db/where.h - where a store is: its control state in an SQLite file, and its history in that file too, or in
+ * a database of its own. The one place that knows which databases there are (db/history.h).
+ * curl_global_init() before opening. */
+#ifndef TW_DB_WHERE_H
+#define TW_DB_WHERE_H
+
+#include "db/store.h"
+
+struct store_where {
+    const char *control; /* PATH */
+    const char *history; /* SCHEME://..., see docs/scaling.md; NULL: in the control state's file */
+};
+
+/* Is that how a history's location is written? Nothing is asked or read. TW_EINVAL: *err says what was
+ * expected; what may be a secret is not in it. */
+enum tw_rc store_where_check(const char *history, struct tw_err *err);
+/* As store_open(). A history whose servers cannot be reached is no error: it is opened when they can be, by
+ * store_look_history() or the first transaction that needs it; one that is of a newer program is. Takes up to
+ * some seconds for each of its servers. */
+enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct tw_err *err);
+/* As store_reader_open(): of a history elsewhere nothing is asked yet. */
+enum tw_rc store_reader_open_at(const struct store_where *w, struct store_reader **ret, struct tw_err *err);
+
+#endif
