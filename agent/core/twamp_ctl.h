@@ -180,7 +180,7 @@ enum ctl_client_do {
     CTLC_ACCEPTED, /* session id; session, valid until the next call: with the port to send to, and keys */
     CTLC_REFUSED,  /* session id, accept; or nothing was started: id = CTL_ALL */
     CTLC_STARTED,  /* sessions run: test packets may be sent. id, or CTL_ALL */
-    CTLC_STOPPED,  /* Stop-Sessions is on its way (or Stop-N-Ack has come); id as above */
+    CTLC_STOPPED,  /* Stop-Sessions is on its way (or Stop-N-Ack has come), or it did not run; id as above */
     CTLC_CLOSE,    /* close the connection; text says why, "" = everything was stopped before */
 };
 #define CTL_ALL UINT32_MAX

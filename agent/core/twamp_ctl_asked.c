@@ -238,6 +238,18 @@ static void give_start(struct ctl_client *c)
     cl_act(c, CTLC_REFUSED, CTL_ALL)->accept = CTL_FAILED; /* the server has accepted none */
 }
 
+/* None of those named runs, and so there is nothing to say to the server; others may run on. */
+static void told_stopped(struct ctl_client *c)
+{
+    if (!c->current->n) {
+        cl_act(c, CTLC_STOPPED, CTL_ALL);
+        return;
+    }
+    for (uint32_t i = 0; i < c->cfg.max_sessions; i++)
+        if (c->sessions[i].state != CL_FREE && is_named(c->current, c->sessions[i].id))
+            cl_act(c, CTLC_STOPPED, c->sessions[i].id);
+}
+
 static void give_stop(struct ctl_client *c)
 {
     struct ctl_stop m = { .sessions = cl_count(c, CL_RUNNING) };
@@ -250,7 +262,7 @@ static void give_stop(struct ctl_client *c)
         cl_move_all(c, CL_RUNNING, CL_FREE);
         c->any_stopped = true;
     }
-    cl_act(c, CTLC_STOPPED, CTL_ALL);
+    told_stopped(c);
 }
 
 bool cl_step_ready(struct ctl_client *c)

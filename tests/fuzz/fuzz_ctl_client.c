@@ -40,6 +40,14 @@ static void on_refused(struct play *p, const struct ctl_client_out *o)
         p->told[o->id] = NEW;
 }
 
+/* What did not run stays as it is. */
+static void on_stopped(struct play *p, const struct ctl_client_out *o)
+{
+    CHECK(o->id == CTL_ALL || (o->id < SESSIONS && p->told[o->id] != NEW));
+    if (o->id == CTL_ALL || p->told[o->id] == RUNNING)
+        on_told(p, o, RUNNING, NEW);
+}
+
 static void take_outputs(struct play *p)
 {
     struct ctl_client_out o;
@@ -62,7 +70,7 @@ static void take_outputs(struct play *p)
         } else if (o.what == CTLC_STARTED) {
             on_told(p, &o, ACCEPTED, RUNNING);
         } else if (o.what == CTLC_STOPPED) {
-            on_told(p, &o, RUNNING, NEW);
+            on_stopped(p, &o);
         } else if (o.what == CTLC_REFUSED) {
             on_refused(p, &o);
         } else if (o.what == CTLC_CLOSE) {
