@@ -86,6 +86,7 @@ static void fill_plan_meshes(Tw__Plan *plan, struct arena *ar, const struct chan
         m->removed = p->meshes[i].diff.removed;
         m->changed = p->meshes[i].diff.changed;
         m->below_degree = p->meshes[i].below_degree;
+        m->ended_classes = p->meshes[i].ended_classes;
         plan->meshes[plan->n_meshes++] = m;
     }
     plan->truncated |= plan->n_meshes < p->n_meshes;

@@ -36,6 +36,7 @@ struct change_mesh_plan {
     uint64_t pairs;
     struct plan_diff diff;
     size_t below_degree; /* mesh_below_degree(), then */
+    size_t ended_classes; /* of which no run is to come */
 };
 /* A pair that comes ('+'), goes ('-') or gets other settings ('~'). */
 struct change_pair {

@@ -178,6 +178,21 @@ static enum tw_rc add_cost(struct plan_cost *cost, const struct wanted *w)
     return rc;
 }
 
+/* Times are the same for all pairs of a class, but for their phases. */
+static size_t count_ended(const struct mesh *m, int64_t now_ns)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->n_classes; i++) {
+        const struct class_times *t = m->classes[i].times;
+        const struct pair_key any = { m->name, m->classes[i].name, "", "", 0, class_times_every(t) ? 1 : 0 };
+
+        n += t && t->id && class_times_is_idle(t, &any, now_ns) &&
+             class_times_next(t, &any, now_ns) == TIMES_NEVER;
+    }
+    return n;
+}
+
 static enum tw_rc plan_mesh(struct change *ch, const struct change_mesh *cm, const struct wanted *now)
 {
     struct change_plan *plan = &ch->plan;
@@ -192,6 +207,7 @@ static enum tw_rc plan_mesh(struct change *ch, const struct change_mesh *cm, con
                 : !before             ? MESH_ADDED
                 : cm->put || cm->mesh ? MESH_CHANGED
                                       : MESH_UNCHANGED;
+    p->ended_classes = after ? count_ended(after->mesh, ch->now_ns) : 0;
     plan_compare(before ? &before->pairs : NULL, after ? &after->pairs : NULL, &p->diff);
     plan->pairs += p->pairs;
     plan->diff.added += p->diff.added;

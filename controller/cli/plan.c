@@ -36,8 +36,8 @@ static void print_meshes(const Tw__Plan *p)
     if (p->n_meshes == 1 || !p->n_meshes) {
         printf("Mesh ");
         out_safe(stdout, p->mesh, false);
-        printf(": %" PRIu64 " pairs: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " removed\n", p->pairs,
-               p->added, p->changed, p->removed);
+        printf(": %" PRIu64 " pair%s: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " removed\n",
+               p->pairs, p->pairs == 1 ? "" : "s", p->added, p->changed, p->removed);
         return;
     }
     printf("%zu meshes: %" PRIu64 " pairs: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " removed\n",
@@ -61,6 +61,22 @@ static void print_below_degree(const Tw__Plan *p)
         out_safe(stdout, m->mesh, false);
         printf(": %" PRIu64 " agent%s fewer targets or sources than the degree asks for, since pairs are excluded\n",
                m->below_degree, m->below_degree == 1 ? " has" : "s have");
+    }
+}
+
+/* A slip in a year would be found out only much later. */
+static void print_ended(const Tw__Plan *p)
+{
+    for (size_t i = 0; i < p->n_meshes; i++) {
+        const Tw__PlanMesh *m = p->meshes[i];
+
+        if (!m->ended_classes)
+            continue;
+        fputs("Mesh ", stdout);
+        out_safe(stdout, m->mesh, false);
+        printf(": no run is to come of %" PRIu64
+               " class%s: the times are over, or maintenance stops what is left\n",
+               m->ended_classes, m->ended_classes == 1 ? "" : "es");
     }
 }
 
@@ -88,6 +104,7 @@ static void print_totals(const Tw__Plan *p)
 
     print_meshes(p);
     print_below_degree(p);
+    print_ended(p);
     printf("All meshes: %" PRIu64 " pairs now, %" PRIu64 " then; %" PRIu64 " Prometheus series now, %" PRIu64
            " then;\n  %.1f MB stored per day now, %.1f MB then (%s in 30 days);\n",
            p->pairs_before, p->pairs_after, p->series_before, p->series, p->store_bytes_per_day_before / 1e6,
@@ -198,6 +215,7 @@ static cJSON *meshes_tree(const Tw__Plan *p)
         out_u64(&r, "removed", m->removed);
         out_u64(&r, "changed", m->changed);
         out_u64(&r, "below_degree", m->below_degree);
+        out_u64(&r, "ended_classes", m->ended_classes);
     }
     return take_array(&r);
 }

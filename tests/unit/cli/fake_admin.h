@@ -432,6 +432,7 @@ static void fill_details(Tw__Plan *p, const Tw__ScheduleApplyRequest *rq, const 
         meshes[i].removed = i == 2 ? 6 : 0;
         meshes[i].paused = i == 0;
         meshes[i].below_degree = i == 0 ? 2 : 0;
+        meshes[i].ended_classes = i == 0;
     }
     p->pairs_before = 6;
     p->pairs_after = 12;

@@ -559,7 +559,7 @@ struct op_result {
     bool done, ok;
     Tw__Status status;
     char detail[512];
-    uint64_t generation, pairs, added, removed, below_degree;
+    uint64_t generation, pairs, added, removed, below_degree, ended_classes;
     double pps, mean_pps;
     bool in_document;
     uint32_t line;
@@ -616,8 +616,10 @@ static inline void apply_done(const Tw__ScheduleApplyReply *m, void *ctx)
         r->removed = m->plan->removed;
         r->pps = m->plan->packets_per_second;
         r->mean_pps = m->plan->mean_packets_per_second;
-        for (size_t i = 0; i < m->plan->n_meshes; i++)
+        for (size_t i = 0; i < m->plan->n_meshes; i++) {
             r->below_degree += m->plan->meshes[i]->below_degree;
+            r->ended_classes += m->plan->meshes[i]->ended_classes;
+        }
     }
     if (m->error) {
         r->in_document = true;

@@ -290,6 +290,40 @@ static void a_plan_says_whose_degree_is_below(void **state)
     assert_int_equal(r.below_degree, 2); /* a has one target less, b one source */
 }
 
+static void a_plan_says_what_never_runs(void **state)
+{
+    static const struct {
+        const char *times;
+        size_t ended;
+    } cases[] = {
+        { "", 0 },
+        { "schedule: { every: 1h, count: 5 }\n", 0 },
+        { "schedule: { at: \"2020-01-01 00:00\", count: 5 }\n", 1 },
+        { "schedule: { at: \"2099-01-01 00:00\", count: 5 }\n", 0 },
+        { "schedule: { at: \"2099-01-01 00:00\", count: 5 }\n"
+          "maintenance: [{ from: \"2098-12-31 00:00\", to: \"2099-02-01 00:00\", reason: r, probes: stop "
+          "}]\n",
+          1 },
+        { "schedule: { every: 1m, count: 5, until: \"2020-01-01 00:00\" }\n", 1 },
+        { "schedule: { start: \"2019-01-01 00:00\", until: \"2020-01-01 00:00\" }\n", 1 },
+        { "schedule: { start: \"2019-01-01 00:00\" }\n", 0 },
+    };
+    struct fixture *f = *state;
+
+    bring_up(f, "a", "127.0.0.1");
+    bring_up(f, "b", "127.0.0.2");
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct op_result r;
+        char document[600];
+
+        snprintf(document, sizeof document, "mesh: m\ntopology: full\nmembers: [a, b]\nclasses: {c: {}}\n%s",
+                 cases[i].times);
+        r = apply(f, document, true);
+        if (!r.ok || r.ended_classes != cases[i].ended)
+            fail_msg("case %zu: %zu classes have ended: %s", i, (size_t)r.ended_classes, r.text);
+    }
+}
+
 static void a_plan_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -747,6 +781,7 @@ int main(void)
         T(a_bad_document_changes_nothing),
         T(a_plan_changes_nothing),
         T(a_plan_says_whose_degree_is_below),
+        T(a_plan_says_what_never_runs),
         T(a_mesh_says_when_it_runs),
         T(pause_resume_delete),
         T(an_operator_sees_what_is),
