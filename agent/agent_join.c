@@ -100,8 +100,10 @@ static void on_joined(void *ctx)
 
     join_stop(a->join);
     a->join = NULL;
-    if (a->uplink) /* it dials by the new one */
+    if (a->uplink) { /* it dials by the new one */
+        uplink_dial_now(a->uplink);
         return;
+    }
     if (start_uplink(a, &err) == TW_OK)
         return;
     log_error("cannot connect", LOG_S("reason", err.text));

@@ -306,6 +306,11 @@ void uplink_kick(struct uplink *u)
     pump(u);
 }
 
+void uplink_dial_now(struct uplink *u)
+{
+    rpc_client_dial_now(u->client);
+}
+
 /* ---- Calls to the controller ---- */
 
 static void log_failure(const char *event)

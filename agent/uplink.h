@@ -61,6 +61,8 @@ bool uplink_is_up(const struct uplink *u);
 uint64_t uplink_backlog(const struct uplink *u);
 /* There is something new in the spool. */
 void uplink_kick(struct uplink *u);
+/* There is another certificate: does not wait any longer for the next dial. */
+void uplink_dial_now(struct uplink *u);
 /* The schedule has been taken over, or changed what it refuses: tell the controller. */
 void uplink_send_ack(struct uplink *u);
 

@@ -81,7 +81,7 @@ static void renew_server(struct joining *j, int64_t now_ns)
     j->stats.server_renewals++;
     authority_server_info(j->ca, &info);
     log_info("the controller's certificate is renewed", LOG_S("serial", info.serial));
-    secure_renewed(j->c);
+    secure_renewed(j->c, j->ca);
 }
 
 static void on_renew(struct loop_timer *t)
@@ -211,7 +211,7 @@ enum tw_rc joining_reload(struct joining *j, struct tw_err *err)
         return rc;
     j->ca = fresh;
     if (strcmp(authority_server_pem(old), authority_server_pem(fresh)))
-        secure_renewed(j->c);
+        secure_renewed(j->c, j->ca);
     authority_free(old);
     on_renew(&j->renew);
     return TW_OK;

@@ -36,9 +36,9 @@ static void renew_of(struct rpc_server *s, const struct rpc_tls *tls)
         log_error("a listener does not take the controller's renewed certificate", LOG_S("error", err.text));
 }
 
-void secure_renewed(struct controller *c)
+void secure_renewed(struct controller *c, const struct authority *ca)
 {
-    const struct rpc_tls tls = of_authority(joining_authority(c->joining));
+    const struct rpc_tls tls = of_authority(ca);
 
     renew_of(c->fleet, &tls);
     renew_of(c->admin, &tls);

@@ -2,6 +2,7 @@
 #ifndef TW_CONTROLLER_SECURE_H
 #define TW_CONTROLLER_SECURE_H
 
+#include "common/net/authority.h"
 #include "common/net/rpc.h"
 #include "controller/controller.h"
 
@@ -10,7 +11,8 @@ bool secure_is_tls(const char *url);
  * changes. TW_ENOENT with *err: there is no authority. */
 enum tw_rc secure_tls(const struct controller *c, const char *url, struct rpc_tls *buf, const struct rpc_tls **ret,
                       struct tw_err *err);
-/* The authority has another certificate for the controller: the next handshakes get it. Connections go on. */
-void secure_renewed(struct controller *c);
+/* The authority has another certificate for the controller: the next handshakes get it. Connections go on.
+ * Also during the start, when there is no listener and c->joining not yet. */
+void secure_renewed(struct controller *c, const struct authority *ca);
 
 #endif

@@ -224,6 +224,8 @@ struct rpc_client_conf {
 enum tw_rc rpc_client_start(const struct rpc_client_conf *c, struct rpc_client **ret, struct tw_err *err);
 /* As rpc_server_stop(). */
 void rpc_client_stop(struct rpc_client *c);
+/* Does not wait any longer, if it waits for the next dial: what kept it from coming in has changed. */
+void rpc_client_dial_now(struct rpc_client *c);
 void rpc_client_counters(const struct rpc_client *c, struct rpc_counters *ret); /* any thread */
 /* From HELLO_OK, valid in and after on_up(). */
 struct rpc_welcome rpc_client_welcome(const struct rpc_client *c);

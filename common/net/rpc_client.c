@@ -33,6 +33,7 @@ struct rpc_client {
     nng_stream *dialed; /* nng's thread sets it, the loop takes it */
     struct loop_task dial_task;
     bool dialing;
+    bool waiting;            /* for the next dial */
     struct loop_timer timer; /* dialing: the watchdog; else the next dial */
     int64_t backoff_ns;
     struct tw_mono up_since;
@@ -155,13 +156,21 @@ static void failed(struct rpc_client *c, bool was_up, Tw__Status status, const c
         log_warn(was_up ? "connection to the controller lost" : "cannot connect to the controller",
                  LOG_S("url", c->url), LOG_S("status", rpc_status_name(status)), LOG_S("reason", detail),
                  LOG_U("not_logged", held));
+    c->waiting = true;
     set_timer(c, next_wait(c, retry_ms));
+}
+
+void rpc_client_dial_now(struct rpc_client *c)
+{
+    if (c->waiting)
+        set_timer(c, 0);
 }
 
 static void on_timer(struct loop_timer *t)
 {
     struct rpc_client *c = t->ctx;
 
+    c->waiting = false;
     if (c->dialing)
         nng_stream_dialer_close(c->dialer); /* the dial then ends with NNG_ECLOSED */
     else

@@ -57,6 +57,8 @@ SCENARIOS = {
     "corrupted database": "corruption.database",
     "a host set back to an earlier copy of its disk": "copies.set_back",
     "name servers fail": "names.name_servers",
+    "certificates run out while the controller is away": "certificates.run_out",
+    "an authority that comes to its end": "certificates.another_authority",
     "slow readers of every route": "readers.slow_readers",
     "an upgrade that older releases cannot work with": "release.breaking_and_back",
     "a hostile agent": "strangers.hostile_agent",

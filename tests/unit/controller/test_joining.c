@@ -18,12 +18,12 @@ static void restart(struct fixture *f)
     start_operator(f);
 }
 
-static int setup(void **state)
+static int setup_of_age(void **state, int64_t age_ns)
 {
     static const char *const hosts[] = { "ctl" };
     struct authority_make m = { .hosts = hosts,
                                 .n_hosts = 1,
-                                .now_ns = tw_wall_now().ns,
+                                .now_ns = tw_wall_now().ns - age_ns,
                                 .ca_life_ns = 100 * FX_DAY,
                                 .server_life_ns = FX_DAY };
     struct tw_err err = { 0 };
@@ -39,6 +39,17 @@ static int setup(void **state)
         fail_msg("%s", err.text);
     restart(f);
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_of_age(state, 0);
+}
+
+/* It was away for longer than its certificate lives. */
+static int setup_over(void **state)
+{
+    return setup_of_age(state, 2 * FX_DAY);
 }
 
 struct made {
@@ -362,6 +373,16 @@ static void without_authority(void **state)
     joiner_free(&j);
 }
 
+static void a_certificate_that_is_over_at_the_start_is_renewed(void **state)
+{
+    struct fixture *f = *state;
+    struct joining_stats s;
+
+    joining_stats(f->c->joining, tw_wall_now().ns, &s);
+    assert_int_equal(s.server_renewals, 1);
+    assert_true(s.server_expires_ns > tw_wall_now().ns);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
@@ -371,6 +392,8 @@ int main(void)
         TEST(who_is_not_let_in),
         TEST(wrong_tokens_are_limited),
         TEST(revoked_and_removed_get_nothing),
+        cmocka_unit_test_setup_teardown(a_certificate_that_is_over_at_the_start_is_renewed, setup_over,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(without_authority, fixture_setup, fixture_teardown),
     };
 
