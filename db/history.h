@@ -33,6 +33,8 @@ struct history_conf {
     const char *location; /* without the scheme: a path */
     bool may_be_away; /* open(): a server that cannot be reached is no error; look() and begin() open it then
                        */
+    uint64_t owner; /* whose it is: one that is another's is not opened, and what is nobody's is from then on;
+                       0: nobody asks */
 };
 
 /* ---- Retention

@@ -1,6 +1,11 @@
 #include "db/where.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
 #include "db/clickhouse/ch_history.h"
 #include "db/clickhouse/ch_location.h"
 #include "db/store_priv.h"
@@ -40,6 +45,46 @@ enum tw_rc store_where_check(const char *history, struct tw_err *err)
     return rc ? rc : d->check(rest, err);
 }
 
+/* ---- By what a database knows its controller: a number beside the control state's file ---- */
+
+static enum tw_rc write_owner(const char *path, uint64_t *ret)
+{
+    FILE *f = fopen(path, "wxe");
+    bool ok;
+
+    if (!f)
+        return tw_rc_errno(errno);
+    do
+        ok = getrandom(ret, sizeof *ret, 0) == (ssize_t)sizeof *ret;
+    while (ok && !(*ret &= INT64_MAX));
+    ok = ok && fprintf(f, "%" PRIu64 "\n", *ret) > 0 && fflush(f) == 0 && fsync(fileno(f)) == 0;
+    if (fclose(f) || !ok) {
+        remove(path);
+        return TW_EIO;
+    }
+    return TW_OK;
+}
+
+static enum tw_rc find_owner(const char *control, uint64_t *ret, struct tw_err *err)
+{
+    char path[4096];
+    enum tw_rc rc = TW_OK;
+    FILE *f;
+
+    if (snprintf(path, sizeof path, "%s.history-owner", control) >= (int)sizeof path)
+        return tw_err_set(err, TW_EINVAL, "%.100s...: the path is too long", control);
+    f = fopen(path, "re");
+    if (!f)
+        rc = errno == ENOENT ? write_owner(path, ret) : tw_rc_errno(errno);
+    else if (fscanf(f, "%" SCNu64, ret) != 1 || !*ret || *ret > INT64_MAX)
+        rc = TW_ECORRUPT;
+    if (f)
+        fclose(f);
+    return rc ? tw_err_set(err, rc, "%.150s, by which the history's database knows this controller: %s", path,
+                           tw_rc_name(rc))
+              : TW_OK;
+}
+
 enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct tw_err *err)
 {
     struct history_conf conf = { .may_be_away = true };
@@ -50,6 +95,8 @@ enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct
     if (!w->history)
         return store_open(w->control, ret, err);
     rc = find(w->history, &d, &conf.location, err);
+    if (!rc)
+        rc = find_owner(w->control, &conf.owner, err);
     if (!rc)
         rc = d->ops->open(&conf, &h, err);
     return rc ? rc : store_open_with(w->control, h, ret, err);

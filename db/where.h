@@ -17,6 +17,8 @@ enum tw_rc store_where_check(const char *history, struct tw_err *err);
 /* As store_open(). A history whose servers cannot be reached is no error: it is opened when they can be, by
  * store_look_history() or the first transaction that needs it; one that is of a newer program is. Takes up to
  * some seconds for each of its servers. */
+/* The history is this control state's alone: PATH.history-owner has the number by which its database knows that. TW_EINUSE: it is
+ * another one's. */
 enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct tw_err *err);
 /* As store_reader_open(): of a history elsewhere nothing is asked yet. */
 enum tw_rc store_reader_open_at(const struct store_where *w, struct store_reader **ret, struct tw_err *err);

@@ -18,10 +18,54 @@ static void close_history(struct history *base)
     free(h);
 }
 
+static enum tw_rc count_owners(struct ch_history *h, int64_t *ret_ours, int64_t *ret_others,
+                               struct tw_err *err)
+{
+    int64_t n[2];
+    enum tw_rc rc;
+
+    ch_sql_begin(&h->db.sql,
+                 "SELECT " CH_ROW_MARK
+                 ", toInt64(countIf(id = %lld)), toInt64(countIf(id != %lld)) FROM %s.owner FORMAT RowBinary",
+                 (long long)h->owner, (long long)h->owner, h->db.name);
+    rc = ch_get_numbers(h->db.http, &h->db.sql, n, 2, err);
+    if (rc)
+        return rc;
+    *ret_ours = n[0];
+    *ret_others = n[1];
+    return TW_OK;
+}
+
+/* It is looked again behind the insert: of two that are first at the same moment one at least sees the other,
+ * and takes nothing. */
+static enum tw_rc check_owner(struct ch_history *h, struct tw_err *err)
+{
+    int64_t ours = 0, others = 0;
+    enum tw_rc rc = h->owner ? count_owners(h, &ours, &others, err) : TW_OK;
+
+    if (rc || !h->owner)
+        return rc;
+    if (!ours && !others) {
+        ch_sql_begin(&h->db.sql, "INSERT INTO %s.owner (id) VALUES (%lld)", h->db.name, (long long)h->owner);
+        rc = ch_run(h->db.http, &h->db.sql, err);
+        if (!rc)
+            rc = count_owners(h, &ours, &others, err);
+    }
+    if (rc || !others)
+        return rc;
+    return tw_err_set(err, TW_EINUSE,
+                      "clickhouse database %.63s is another controller's: give this one a database of its "
+                      "own; if that one is no "
+                      "more: TRUNCATE TABLE %.63s.owner",
+                      h->db.name, h->db.name);
+}
+
 enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err)
 {
     enum tw_rc rc = h->opened ? TW_OK : ch_schema_open(h->db.http, h->db.name, err);
 
+    if (!rc && !h->opened)
+        rc = check_owner(h, err);
     if (rc || h->opened)
         return rc;
     h->opened = true; /* what follows asks for it */
@@ -36,7 +80,7 @@ enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err)
  * password is set, a disk is there again. */
 static bool may_come(enum tw_rc rc)
 {
-    return rc != TW_EVERSION && rc != TW_ECORRUPT && rc != TW_ENOMEM;
+    return rc != TW_EVERSION && rc != TW_EINUSE && rc != TW_ECORRUPT && rc != TW_ENOMEM;
 }
 
 static enum tw_rc open_history(const struct history_conf *conf, struct history **ret, struct tw_err *err)
@@ -47,6 +91,7 @@ static enum tw_rc open_history(const struct history_conf *conf, struct history *
     if (!h)
         return ch_no_memory(err);
     h->base.ops = &clickhouse_history;
+    h->owner = (int64_t)(conf->owner & INT64_MAX);
     rc = ch_db_open(&h->db, conf->location, err);
     ch_write_init(h);
     if (!rc) {

@@ -52,6 +52,7 @@ struct ch_history {
     struct cursors cursors;
     int64_t done_txn, txn; /* the last that is done; of the next transaction, or the open one */
     bool opened;           /* its tables are known to be there, and what is in them */
+    int64_t owner;         /* as in history_conf */
     bool in_txn, broken;
     bool uncertain; /* something of txn may be at the server: the number is not to be used again */
     struct ch_insert summaries, runs, gaps, marks;

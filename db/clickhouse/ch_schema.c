@@ -48,6 +48,7 @@ static const struct {
     { "cursor", "agent_id Int64, spool_id FixedString(16), first_seq Int64, last_seq Int64, txn UInt64",
       "ReplacingMergeTree(txn) PARTITION BY tuple() ORDER BY (agent_id, spool_id, first_seq)" },
     { "burnt", "txn UInt64", "ReplacingMergeTree() PARTITION BY tuple() ORDER BY txn" },
+    { "owner", "id Int64", "MergeTree() PARTITION BY tuple() ORDER BY id" },
     { "progress", "name String, txn UInt64", "ReplacingMergeTree(txn) PARTITION BY tuple() ORDER BY name" },
 };
 

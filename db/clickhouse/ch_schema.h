@@ -12,6 +12,7 @@
  *   gap, cursor, burnt
  *   cell_1min, cell_10min, cell_1h, cell_1d: a row has all summaries of its cell with numbers up to its txn
  *   progress    the roll-up is done with all numbers up to its txn
+ *   owner       the controller whose it is
  *   schema_version */
 #ifndef TW_DB_CH_SCHEMA_H
 #define TW_DB_CH_SCHEMA_H

@@ -1,11 +1,12 @@
 """A controller whose history is on ClickHouse, while that is away: all else goes on, it is said loudly, and nothing is lost."""
 import json
 import os
+import shutil
 import signal
 import time
 
 from clickhouse import ClickHouse
-from lab import Lab, expect, wait
+from lab import Failure, Lab, expect, wait
 from meshes import full
 from test_outage import all_past, nothing_lost_or_doubled
 
@@ -20,6 +21,16 @@ class Fleet(Lab):
     def ready(self):
         expect(self.controller.alive(), f"the controller ended: {self.controller.tail()}")
         return self.http("/readyz", check=False)[0] in (200, 503) and self.let_in()
+
+    def start_refused(self, *options):
+        """The controller, which ends by itself with an error."""
+        try:
+            self.start_controller(*options)
+        except Failure:
+            pass
+        expect(self.controller.popen.wait(10) == 1, "the controller did not refuse to start")
+        refused, self.controller = self.controller, None
+        return refused
 
     def problems(self):
         status, body = self.http("/readyz", check=False)
@@ -119,6 +130,29 @@ def test_start_without_it(build):
         ch.start()
         is_back(lab)
         whole(lab)
+
+
+def test_is_for_one_controller(build):
+    """A second one is kept out, whether it starts with the server or before it; the first comes again."""
+    with Fleet(build, []) as lab, ClickHouse(lab) as ch:
+        ch.start()
+        lab.start_controller("--history", ch.location())
+        wait("the first to be ready", lab.is_ready)
+        expect(lab.controller.stop() == 0, "the controller did not end cleanly")
+        first = lab.controller
+        shutil.move(f"{lab.dir}/controller", f"{lab.dir}/first")
+        second = lab.start_refused("--history", ch.location())
+        expect("is another controller's: give this one a database of its own" in second.tail(), second.tail())
+        ch.kill()
+        lab.start_controller("--history", ch.location())
+        ch.start()
+        wait("the second to say why not", lambda: [p for p in lab.problems() if "is another controller's" in p])
+        expect(lab.controller.stop() == 0, "the controller did not end cleanly")
+        shutil.rmtree(f"{lab.dir}/controller")
+        shutil.move(f"{lab.dir}/first", f"{lab.dir}/controller")
+        lab.start_controller("--history", ch.location())
+        wait("the first to be ready again", lab.is_ready)
+        expect(first is not lab.controller, "it is the same process")
 
 
 def test_stands_still_and_dies(build):
