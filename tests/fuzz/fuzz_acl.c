@@ -6,8 +6,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool by_hand(const struct acl_rules *rules, const struct tw_addr *from)
+/* An IPv4-mapped address is one of IPv4: no range of IPv6 is about it. */
+static struct tw_addr plain(const struct tw_addr *a)
 {
+    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+    struct tw_addr ret = { .family = 4 };
+
+    if (a->family == 4 || memcmp(a->ip, mapped, sizeof mapped) != 0)
+        return *a;
+    memcpy(ret.ip, a->ip + sizeof mapped, 4);
+    return ret;
+}
+
+static bool by_hand(const struct acl_rules *rules, const struct tw_addr *addr)
+{
+    struct tw_addr from = plain(addr);
     bool verdict = true;
     int longest = -1;
 
@@ -15,7 +28,7 @@ static bool by_hand(const struct acl_rules *rules, const struct tw_addr *from)
         verdict &= !rules->v[i].allow;
     for (size_t i = 0; i < rules->n; i++) {
         const struct acl_rule *r = &rules->v[i];
-        if (tw_prefix_contains(&r->prefix, from) && r->prefix.len > longest) {
+        if (tw_prefix_contains(&r->prefix, &from) && r->prefix.len > longest) {
             longest = r->prefix.len;
             verdict = r->allow;
         }
