@@ -257,7 +257,7 @@ export function report(query, now = Date.now()) {
   const { from, to } = spanOf(query, now);
   const step = STEPS.find((s) => (to - from) / s <= 400) ?? STEPS.at(-1);
   const parts = stepsOf(from, to, step, BEGIN, 0).flatMap((s) => s.parts);
-  const expected = Math.floor((to - from) / PERIOD);
+  const expected = Math.ceil(to / PERIOD) - Math.floor(from / PERIOD);
   const stored = step === PERIOD ? parts.length : expected;
   return {
     schema: 'twampmesh/report/v1',
