@@ -22,7 +22,7 @@ static const struct {
 
 struct parsing {
     struct http_location *to;
-    const char *port;
+    const struct http_location_form *form;
     size_t used; /* of to->text */
     struct tw_err *err;
 };
@@ -40,12 +40,12 @@ static const char *keep(struct parsing *p, const char *before, const char *text,
     return at;
 }
 
-static bool is_name(const char *p, size_t len)
+static bool is_name(const struct http_location_form *form, const char *p, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (!isalnum((unsigned char)p[i]) && p[i] != '_' && p[i] != '-')
+        if (!isalnum((unsigned char)p[i]) && p[i] != '_' && (form->word || p[i] != '-'))
             return false;
-    return len && len < HTTP_LOCATION_NAME;
+    return len && len < HTTP_LOCATION_NAME && !(form->word && isdigit((unsigned char)p[0]));
 }
 
 static enum tw_rc take_option(struct parsing *p, const char *text, size_t len)
@@ -116,17 +116,17 @@ static enum tw_rc take_hosts(struct parsing *p, const char *text, size_t len)
         if (to->n_endpoints == HTTP_CLIENT_SERVERS)
             return tw_err_set(p->err, TW_EINVAL, "expected at most %d hosts", HTTP_CLIENT_SERVERS);
         if (!has_port)
-            snprintf(port, sizeof port, ":%s", p->port);
+            snprintf(port, sizeof port, ":%s", to->tls ? p->form->tls_port : p->form->port);
         to->endpoints[to->n_endpoints++] = keep(p, to->tls ? "https://" : "http://", text, n, port);
         text += n + 1;
     }
     return TW_OK;
 }
 
-enum tw_rc http_location_parse(const char *text, const char *port, struct http_location *ret,
-                               struct tw_err *err)
+enum tw_rc http_location_parse(const char *text, const struct http_location_form *form,
+                               struct http_location *ret, struct tw_err *err)
 {
-    struct parsing p = { .to = ret, .port = port, .err = err };
+    struct parsing p = { .to = ret, .form = form, .err = err };
     const char *slash = strchr(text, '/'), *options = strchr(text, '?');
     size_t name_len = slash ? strcspn(slash + 1, "?") : 0;
     enum tw_rc rc;
@@ -134,10 +134,10 @@ enum tw_rc http_location_parse(const char *text, const char *port, struct http_l
     *ret = (struct http_location){ .n_endpoints = 0 };
     if (strlen(text) >= HTTP_LOCATION_MAX)
         return tw_err_set(err, TW_EINVAL, "expected less than %d characters", HTTP_LOCATION_MAX);
-    if (!slash || (options && options < slash) || !is_name(slash + 1, name_len))
+    if (!slash || (options && options < slash) || !is_name(form, slash + 1, name_len))
         return tw_err_set(err, TW_EINVAL,
-                          "'%.80s': expected HOST:PORT/NAME, a name of less than %d letters, digits, - and _",
-                          text, HTTP_LOCATION_NAME);
+                          "'%.80s': expected HOST:PORT/%s, a name of less than %d letters, digits%s", text,
+                          form->name, HTTP_LOCATION_NAME, form->word ? " and _" : ", - and _");
     ret->name = keep(&p, "", slash + 1, name_len, "");
     rc = options ? take_options(&p, options + 1) : TW_OK;
     return rc ? rc : take_hosts(&p, text, (size_t)(slash - text));

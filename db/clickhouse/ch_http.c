@@ -10,6 +10,7 @@
 #include "common/net/now.h"
 #include "common/version.h"
 #include "db/clickhouse/ch_error.h"
+#include "db/http_location.h"
 
 #define ANSWER_MAX 1000 /* of an exception's text */
 #define HEADER_MAX 1024
@@ -73,25 +74,6 @@ static enum tw_rc add_header(struct ch_http *h, const char *text, struct tw_err 
     return TW_OK;
 }
 
-/* What could end the header is refused. */
-static enum tw_rc read_password(const char *path, char *ret, size_t cap, struct tw_err *err)
-{
-    FILE *f = fopen(path, "re");
-
-    if (!f)
-        return tw_err_set(err, tw_rc_errno(errno), "cannot read the password file %.100s: %s", path, strerror(errno));
-    if (!fgets(ret, (int)cap, f))
-        ret[0] = '\0';
-    fclose(f);
-    ret[strcspn(ret, "\r\n")] = '\0';
-    if (!ret[0])
-        return tw_err_set(err, TW_EINVAL, "the password file %.100s has nothing in its first line", path);
-    for (const char *p = ret; *p; p++)
-        if (*p < ' ' || *p > '~')
-            return tw_err_set(err, TW_EINVAL, "the password file %.100s: expected printable ASCII", path);
-    return TW_OK;
-}
-
 static enum tw_rc add_credentials(struct ch_http *h, const struct ch_http_cfg *cfg, struct tw_err *err)
 {
     char password[HEADER_MAX - 32], line[HEADER_MAX];
@@ -103,7 +85,7 @@ static enum tw_rc add_credentials(struct ch_http *h, const struct ch_http_cfg *c
     }
     if (rc || !cfg->password_file)
         return rc;
-    rc = read_password(cfg->password_file, password, sizeof password, err);
+    rc = http_password_take(cfg->password_file, password, sizeof password, err);
     if (rc)
         return rc;
     snprintf(line, sizeof line, "X-ClickHouse-Key: %s", password);

@@ -1,16 +1,16 @@
-/* db/clickhouse/ch_location.h - where ClickHouse is, as an operator writes it:
+/* db/clickhouse/ch_location.h - where ClickHouse is, as an operator writes it (db/http_location.h):
  *     HOST[:PORT][,HOST[:PORT]...]/DATABASE[?KEY=VALUE[&KEY=VALUE...]]
- * with the keys user, password-file, ca-file, cert-file, key-file (paths) and tls (yes or no). Pure. */
+ * Pure. */
 #ifndef TW_DB_CH_LOCATION_H
 #define TW_DB_CH_LOCATION_H
 
 #include "db/clickhouse/ch_http.h"
+#include "db/http_location.h"
 
-#define CH_LOCATION_MAX 4096
 struct ch_location {
-    struct ch_http_cfg http; /* its texts are in `text`; no database: statements name it */
+    struct ch_http_cfg http; /* its texts are in `said`; no database: statements name it */
     const char *database;    /* letters, digits and _: needs no quotes */
-    char text[CH_LOCATION_MAX + CH_ENDPOINTS_MAX * 32];
+    struct http_location said;
 };
 /* TW_EINVAL: *err says what was expected, and *ret is not to be used. */
 enum tw_rc ch_location_parse(const char *text, struct ch_location *ret, struct tw_err *err);

@@ -7,6 +7,8 @@
 #define ANSWER_MAX (64 << 20)
 #define PASSWORD_MAX 256
 
+const struct http_location_form etcd_location = { .port = "2379", .tls_port = "2379", .name = "CLUSTER" };
+
 struct etcd {
     struct http_client *http;
     char *user, password[PASSWORD_MAX];

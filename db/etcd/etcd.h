@@ -18,7 +18,7 @@
 
 struct etcd;
 
-#define ETCD_PORT "2379"
+extern const struct http_location_form etcd_location; /* HOST[:2379].../CLUSTER */
 #define ETCD_KEY_MAX 1024 /* of a key or prefix, with its NUL */
 
 /* Times as in http_client.h. `l`: copied. Reads the password. */

@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         return 1;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    must(http_location_parse(argv[1], ETCD_PORT, &place, &err), argv[1]);
+    must(http_location_parse(argv[1], &etcd_location, &place, &err), argv[1]);
     s = open_in(argv[2], "one");
     small_changes(s);
     from = seconds();

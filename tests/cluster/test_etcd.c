@@ -37,7 +37,7 @@ static struct etcd *client(const char *options)
 
     etcd_cluster_hosts(&cluster, hosts, sizeof hosts);
     snprintf(text, sizeof text, "%s/c%s", hosts, options);
-    CHECK_OK(http_location_parse(text, ETCD_PORT, &l, &err));
+    CHECK_OK(http_location_parse(text, &etcd_location, &l, &err));
     CHECK_OK(etcd_new(&l, STALL, &e, &err));
     return e;
 }

@@ -124,7 +124,7 @@ static int setup(void **state)
     etcd_cluster_start(&cluster, 3, false);
     etcd_cluster_hosts(&cluster, hosts, sizeof hosts);
     snprintf(location, sizeof location, "%s/c", hosts);
-    assert_int_equal(http_location_parse(location, ETCD_PORT, &place, &err), TW_OK);
+    assert_int_equal(http_location_parse(location, &etcd_location, &place, &err), TW_OK);
     for (int i = 0; i < WHO; i++)
         start(i);
     return 0;

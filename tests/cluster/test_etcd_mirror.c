@@ -17,7 +17,7 @@ static void find_place(const char *name)
 
     etcd_cluster_hosts(&cluster, hosts, sizeof hosts);
     snprintf(location, sizeof location, "%s/%s", hosts, name);
-    CHECK_OK(http_location_parse(location, ETCD_PORT, &place, &test_err));
+    CHECK_OK(http_location_parse(location, &etcd_location, &place, &test_err));
 }
 
 /* ---- The suite ---- */

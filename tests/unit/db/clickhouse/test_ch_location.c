@@ -92,7 +92,7 @@ static void says_what_it_expected(void **state)
 
 static void bounds_the_length(void **state)
 {
-    char text[CH_LOCATION_MAX + 2];
+    char text[HTTP_LOCATION_MAX + 2];
     struct ch_location l;
     struct tw_err err = { 0 };
 
@@ -100,8 +100,8 @@ static void bounds_the_length(void **state)
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = '\0';
     assert_int_equal(ch_location_parse(text, &l, &err), TW_EINVAL);
-    text[CH_LOCATION_MAX - 1] = '\0'; /* the longest: one host */
-    memcpy(text + CH_LOCATION_MAX - 3, "/d", 3);
+    text[HTTP_LOCATION_MAX - 1] = '\0'; /* the longest: one host */
+    memcpy(text + HTTP_LOCATION_MAX - 3, "/d", 3);
     assert_int_equal(ch_location_parse(text, &l, &err), TW_OK);
 }
 

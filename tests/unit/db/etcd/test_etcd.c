@@ -61,7 +61,7 @@ static struct etcd *client_of(const char *options, size_t servers)
 
     snprintf(text, sizeof text, "%.60s%s%.60s/c%.200s", one.url + 7, servers > 1 ? "," : "",
              servers > 1 ? two.url + 7 : "", options);
-    if (http_location_parse(text, ETCD_PORT, &l, &err) || etcd_new(&l, STALL, &e, &err))
+    if (http_location_parse(text, &etcd_location, &l, &err) || etcd_new(&l, STALL, &e, &err))
         fail_msg("%s", err.text);
     return e;
 }
@@ -385,7 +385,7 @@ static void locations(void **state)
 
     (void)state;
     assert_int_equal(
-        http_location_parse("e1,[::1]:1,e3:2380/prod-1?tls=yes&ca-file=/a/b&user=u", ETCD_PORT, &l, &err),
+        http_location_parse("e1,[::1]:1,e3:2380/prod-1?tls=yes&ca-file=/a/b&user=u", &etcd_location, &l, &err),
         TW_OK);
     assert_string_equal(l.name, "prod-1");
     assert_int_equal(l.n_endpoints, 3);
@@ -396,7 +396,7 @@ static void locations(void **state)
     assert_string_equal(l.user, "u");
     assert_null(l.password_file);
     for (size_t i = 0; i < TW_NELEM(bad); i++)
-        if (http_location_parse(bad[i], ETCD_PORT, &l, &err) != TW_EINVAL || !strstr(err.text, "expected"))
+        if (http_location_parse(bad[i], &etcd_location, &l, &err) != TW_EINVAL || !strstr(err.text, "expected"))
             fail_msg("%s: %s", bad[i], err.text);
 }
 
