@@ -11,6 +11,7 @@
 
 #define HEADERS 8
 #define POLL_MS 1000
+#define SILENT_NS (100 * TW_NS_PER_MS) /* after that a server may be gone */
 
 struct http_client {
     const char *what;
@@ -22,7 +23,9 @@ struct http_client {
     char *endpoints[HTTP_CLIENT_SERVERS], *ca_file, *cert_file, *key_file;
     size_t n, at; /* at: the one in use */
     int64_t connect_ns, stall_ns, quiet_ns;
+    const struct http_client_request *knock;
     struct tw_mono moved; /* when `at` left the first */
+    struct tw_mono heard; /* when the one in use answered last; 0: it did not yet */
     atomic_bool interrupted;
     _Atomic int64_t hurry_ns;
     struct http_client_stats stats;
@@ -73,6 +76,7 @@ static enum tw_rc copy_cfg(struct http_client *c, const struct http_client_cfg *
     c->connect_ns = cfg->connect_ns ? cfg->connect_ns : 3 * TW_NS_PER_S;
     c->stall_ns = cfg->stall_ns ? cfg->stall_ns : 5 * TW_NS_PER_S;
     c->quiet_ns = cfg->quiet_ns ? cfg->quiet_ns : 60 * TW_NS_PER_S;
+    c->knock = cfg->knock;
     atomic_init(&c->hurry_ns, INT64_MAX);
     return TW_OK;
 }
@@ -183,6 +187,11 @@ void http_client_interrupt(struct http_client *c)
     curl_multi_wakeup(c->multi);
 }
 
+void http_client_resume(struct http_client *c)
+{
+    atomic_store(&c->interrupted, false);
+}
+
 void http_client_hurry(struct http_client *c, int64_t by_mono_ns)
 {
     atomic_store(&c->hurry_ns, by_mono_ns);
@@ -203,7 +212,7 @@ static size_t take_answer(char *data, size_t size, size_t n, void *ctx)
 
     if (!a->status)
         curl_easy_getinfo(a->c->easy, CURLINFO_RESPONSE_CODE, &a->status);
-    if (a->status != 200) {
+    if (a->status != 200 || !a->r->fn) {
         memcpy(a->text + a->text_len, data, take);
         a->text_len += take;
         return len;
@@ -267,7 +276,8 @@ static void set_request(struct attempt *a, const char *url)
 /* How long nothing may move from now on; <= 0: no longer. */
 static int64_t patience_ns(const struct attempt *a)
 {
-    int64_t until_ns = a->progress.ns + a->c->stall_ns, hurry_ns = atomic_load(&a->c->hurry_ns);
+    int64_t stall_ns = a->r->stall_ns ? a->r->stall_ns : a->c->stall_ns;
+    int64_t until_ns = a->progress.ns + stall_ns, hurry_ns = atomic_load(&a->c->hurry_ns);
 
     return (until_ns < hurry_ns ? until_ns : hurry_ns) - tw_mono_now().ns;
 }
@@ -299,7 +309,7 @@ static enum tw_rc transfer(struct attempt *a, CURLcode *ret)
     return TW_OK;
 }
 
-static const char *server(const struct http_client *c)
+const char *http_client_server(const struct http_client *c)
 {
     return strstr(c->endpoints[c->at], "://") + 3;
 }
@@ -313,21 +323,22 @@ static enum tw_rc judge_curl(const struct http_client *c, CURLcode code, bool *r
                                                                                                  : TW_EIO;
 
     *ret_elsewhere = code != CURLE_SSL_CACERT_BADFILE && code != CURLE_SSL_CERTPROBLEM;
-    return tw_err_set(err, rc, "%s %.60s: %.160s", c->what, server(c), why);
+    return tw_err_set(err, rc, "%s %.60s: %.160s", c->what, http_client_server(c), why);
 }
 
 static enum tw_rc judge(const struct attempt *a, CURLcode code, bool *ret_elsewhere, struct tw_err *err)
 {
     if (atomic_load(&a->c->interrupted))
-        return tw_err_set(err, TW_ECLOSED, "%s %.60s: interrupted", a->c->what, server(a->c));
+        return tw_err_set(err, TW_ECLOSED, "%s %.60s: interrupted", a->c->what, http_client_server(a->c));
     if (a->fn_rc)
         return a->fn_rc; /* the text is fn's */
     if (code != CURLE_OK)
         return judge_curl(a->c, code, ret_elsewhere, err);
-    if (a->status == 200)
+    a->c->heard = tw_mono_now();
+    if (a->status == 200 && a->r->fn)
         return TW_OK;
     return a->r->judge(a->r->ctx,
-                       &(struct http_client_refusal){ server(a->c), a->status, a->text, a->text_len },
+                       &(struct http_client_refusal){ http_client_server(a->c), a->status, a->text, a->text_len },
                        ret_elsewhere, err);
 }
 
@@ -353,7 +364,7 @@ static enum tw_rc try_server(struct attempt *a, bool *ret_elsewhere, struct tw_e
     if (!rc || rc == TW_ECLOSED)
         return judge(a, code, ret_elsewhere, err);
     *ret_elsewhere = rc == TW_ETIMEOUT;
-    return tw_err_set(err, rc, "%s %.60s: no answer for %.1f s", c->what, server(c),
+    return tw_err_set(err, rc, "%s %.60s: no answer for %.1f s", c->what, http_client_server(c),
                       (double)(tw_mono_now().ns - a->progress.ns) / 1e9);
 }
 
@@ -361,15 +372,32 @@ static enum tw_rc try_server(struct attempt *a, bool *ret_elsewhere, struct tw_e
 
 static void return_to_first(struct http_client *c)
 {
-    if (c->at && tw_mono_now().ns - c->moved.ns >= c->quiet_ns)
-        c->at = 0;
+    if (!c->at || tw_mono_now().ns - c->moved.ns < c->quiet_ns)
+        return;
+    c->at = 0;
+    c->heard.ns = 0;
 }
 
 void http_client_move(struct http_client *c)
 {
     c->at = (c->at + 1) % c->n;
     c->moved = tw_mono_now();
+    c->heard.ns = 0;
     c->stats.moves++;
+}
+
+/* The server in use; r NULL: it is only to be there. */
+static enum tw_rc ask(struct http_client *c, const struct http_client_request *r, bool *ret_elsewhere, struct tw_err *err)
+{
+    struct attempt knock = { .c = c, .r = c->knock }, a = { .c = c, .r = r };
+    enum tw_rc rc = TW_OK;
+
+    if (c->knock && (!c->heard.ns || tw_mono_now().ns - c->heard.ns >= SILENT_NS))
+        rc = try_server(&knock, ret_elsewhere, err);
+    if (!rc && r)
+        rc = try_server(&a, ret_elsewhere, err);
+    *ret_elsewhere &= !a.handed && tw_mono_now().ns < atomic_load(&c->hurry_ns);
+    return rc;
 }
 
 enum tw_rc http_client_run(struct http_client *c, const struct http_client_request *r, struct tw_err *err)
@@ -380,14 +408,20 @@ enum tw_rc http_client_run(struct http_client *c, const struct http_client_reque
     c->stats.requests++;
     return_to_first(c);
     for (size_t tried = 0; tried < c->n && rc && elsewhere; tried++) {
-        struct attempt a = { .c = c, .r = r };
         if (tried)
             http_client_move(c);
-        rc = try_server(&a, &elsewhere, err);
-        elsewhere &= !a.handed && tw_mono_now().ns < atomic_load(&c->hurry_ns);
+        rc = ask(c, r, &elsewhere, err);
     }
     if (rc && elsewhere && c->n > 1)
         http_client_move(c); /* the next request does not begin with the one that failed last */
+    if (rc)
+        c->heard.ns = 0;
     c->stats.failures += rc != TW_OK;
     return rc;
+}
+
+enum tw_rc http_client_knock(struct http_client *c, struct tw_err *err)
+{
+    c->heard.ns = 0;
+    return http_client_run(c, NULL, err);
 }

@@ -16,6 +16,7 @@
 #include "common/rc.h"
 
 struct http_client;
+struct http_client_request;
 
 #define HTTP_CLIENT_SERVERS 16
 #define HTTP_CLIENT_TEXT 1000 /* of an answer that is none */
@@ -29,6 +30,9 @@ struct http_client_cfg {
     int64_t connect_ns;                         /* for a connection; 0: 3 s */
     int64_t stall_ns;                           /* without an octet either way; 0: 5 s */
     int64_t quiet_ns;                           /* until the first server is tried again; 0: 60 s */
+    /* Not NULL: a server that said nothing just now is asked this before a request goes to it, which may take
+     * its time: a server that stands still takes connections all the same. It lives as long as the client. */
+    const struct http_client_request *knock;
 };
 
 /* Copies *cfg. TW_EINVAL (an endpoint), TW_ENOMEM. */
@@ -39,17 +43,21 @@ void http_client_free(struct http_client *c); /* also of NULL */
 enum tw_rc http_client_header(struct http_client *c, const char *name, const char *value, struct tw_err *err);
 /* The request that runs now, and every later one, ends with TW_ECLOSED at once. Any thread. */
 void http_client_interrupt(struct http_client *c);
+/* Those from now on are wanted again. The owner's thread. */
+void http_client_resume(struct http_client *c);
 /* No request lasts beyond that moment (monotonic clock): TW_ETIMEOUT. INT64_MAX: as long as it takes. Any
  * thread. */
 void http_client_hurry(struct http_client *c, int64_t by_mono_ns);
 /* The next request goes to the next server. */
 void http_client_move(struct http_client *c);
+/* "HOST:PORT" of the server that is in use. The owner's thread; valid until the next request. */
+const char *http_client_server(const struct http_client *c);
 
 /* A piece of an answer of status 200, in order; what it returns if not TW_OK ends the request and is its
  * result, the text is its own. */
 typedef enum tw_rc (*http_client_data_fn)(void *ctx, const uint8_t *data, size_t len);
-/* An answer of another status, with the request's ctx. What it means: never TW_OK. *ret_elsewhere, false
- * before: another server may do it. */
+/* An answer of another status, with the request's ctx; and any answer to a request without fn. What it means:
+ * TW_OK only of status 200. *ret_elsewhere, false before: another server may do it. */
 struct http_client_refusal {
     const char *server; /* HOST:PORT */
     long status;
@@ -63,15 +71,18 @@ struct http_client_request {
     const char *path; /* "/v3/..." */
     const char *body; /* of a POST */
     size_t body_len;
-    http_client_data_fn fn;
+    http_client_data_fn fn;   /* NULL: the answer is text for judge */
     void (*again)(void *ctx); /* before each try */
     void *ctx;
     http_client_judge_fn judge;
+    int64_t stall_ns; /* 0: the client's */
 };
 /* TW_OK: all of an answer of status 200 was handed out. Else what fn or judge returned; TW_EIO (no server can
  * be reached, or the answer broke off), TW_ETIMEOUT, TW_ECLOSED (interrupted), TW_EPERM (certificate). The
  * text names the server and is one line. */
 enum tw_rc http_client_run(struct http_client *c, const struct http_client_request *r, struct tw_err *err);
+/* Is one of the servers there, and takes what is asked for a knock? */
+enum tw_rc http_client_knock(struct http_client *c, struct tw_err *err);
 
 struct http_client_stats {
     uint64_t requests, failures; /* failures: after all servers were tried */

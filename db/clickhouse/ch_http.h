@@ -1,10 +1,9 @@
 /* db/clickhouse/ch_http.h - statements to ClickHouse over HTTP, one at a time, by the thread that owns the client; only
  * ch_http_interrupt() is for others. Connections stay open between statements.
  *
- * Of several endpoints the first that answers is used: the next one takes a statement when a connection fails or the server says
- * that it cannot (5xx), if no octet of an answer was handed out yet. Every statement given to this client must therefore be one that may
- * come twice: reads, CREATE ... IF NOT EXISTS, and inserts into tables whose key tells a repetition. After a quiet time the first
- * endpoint is tried again.
+ * Of several endpoints one is used as db/http_client.h says; the next one takes a statement also when the server says that it cannot
+ * (5xx). Every statement given to this client must therefore be one that may come twice: reads, CREATE ... IF NOT EXISTS, and inserts
+ * into tables whose key tells a repetition.
  *
  * User and password travel in headers, never in an URL, an error or a log. Certificates are always checked. Needs
  * curl_global_init() before. */
