@@ -79,6 +79,9 @@ DAEMON_ROWS = {
         use={" ...": " --listen tls+tcp://10.0.0.1:9620 --data-dir second"}, before=SECOND, serves="event=ready"),
     "twamp-controller --admin-tls tls+tcp://192.0.2.1:8621 ...": Row(
         use={"192.0.2.1:8621 ...": "192.0.2.1:9621 --listen tls+tcp://10.0.0.1:9620 --data-dir second"}, before=SECOND, serves="event=ready"),
+    # Its servers are nobody's here: whether that is written right.
+    "twamp-controller --history 'clickhouse://ch1.example.net,ch2.example.net/twamp?tls=yes&ca-file=/etc/twampmesh/ch-ca.crt&user=twamp&password-file=/etc/twampmesh/ch.password' ...": Row(
+        use={" ...": " --listen tls+tcp://10.0.0.1:9620 --data-dir second --check-config"}, before=SECOND),
     "twamp-agent --controller tls+tcp://10.0.0.1:8620 --join-token-file token --name ams --label site=ams": Row(
         host="new", use={"--name ams": "--name new-1"}, serves="waiting for approval", stays=True),
     "twamp-agent --controller tls+tcp://10.0.0.1:8620 --name ams --label site=ams --join-token-file ams.token": Row(
