@@ -234,8 +234,10 @@ static void add_to_groups(struct publish *p, const struct pair *pair, const stru
     for (enum group_by by = 0; by < GROUP_KINDS; by++) {
         struct group *g = publish_group(p, by, &pair->row);
 
-        if (g)
-            metrics_group_add(&g->sum, g->delay, p->conf.native_buckets, s, view);
+        if (!g)
+            continue;
+        g->fed = true;
+        metrics_group_add(&g->sum, g->delay, p->conf.native_buckets, s, view);
     }
 }
 

@@ -14,17 +14,22 @@ struct group {
     struct group_key key;
     struct metrics_group sum; /* names NULL here; pairs and pairs_fresh are counted for each page */
     struct hist delay[3];     /* the same delays as native histograms */
+    bool
+        fed; /* a summary came since the copy for a page was begun: it has a pair, be it one that came then */
     size_t at;                /* where it stands on the page that is being made */
     UT_hash_handle hh;
 };
 
 struct page;
+struct page_job;
 struct publish {
     struct publish_conf conf;
     int64_t started_ns;
     struct group *groups[GROUP_KINDS]; /* uthash by key */
     struct late_table late;
     struct page *pages;            /* newest use first */
+    struct page_job *copying;      /* the first is being copied, the others wait for it */
+    struct loop_task copy_task;
 };
 
 /* Finds or makes; NULL: no memory. */

@@ -2,7 +2,7 @@
 #include "tests/unit/controller/http_get.h"
 #include <stdatomic.h>
 #include "common/loss_runs.h"
-#include "controller/publish_page.h" /* to set when the process started */
+#include "controller/publish_copy.h"
 #include "controller/report.h"
 
 struct rig {
@@ -33,7 +33,21 @@ static void serve(void *ctx, struct http_req *rq)
                    http_query(rq, "pb") ? PUBLISH_PROTOBUF : PUBLISH_TEXT);
 }
 
-static const struct http_route routes[] = { { .path = "/metrics", .help = "", .fn = serve } };
+/* All ends after the first slice of the copy. */
+static void serve_and_end(void *ctx, struct http_req *rq)
+{
+    struct publish *p = ((struct rig *)ctx)->publish;
+
+    publish_answer(p, rq, METRICS_DEFAULT, NULL, PUBLISH_TEXT);
+    assert_non_null(p->copying);
+    p->copy_task.fn(&p->copy_task);
+    assert_non_null(p->copying);
+    publish_free_pages(p);
+    assert_null(p->copying);
+}
+
+static const struct http_route routes[] = { { .path = "/metrics", .help = "", .fn = serve },
+                                            { .path = "/end", .help = "", .fn = serve_and_end } };
 
 static struct rig *rig_new(int64_t page_interval_ns)
 {
@@ -41,7 +55,9 @@ static struct rig *rig_new(int64_t page_interval_ns)
     struct publish_conf pc = {
         .self = self, .self_ctx = r, .page_interval_ns = page_interval_ns, .native_buckets = 160
     };
-    struct httpd_conf hc = { .address = "127.0.0.1:0", .routes = routes, .n_routes = 1, .ctx = r };
+    struct httpd_conf hc = {
+        .address = "127.0.0.1:0", .routes = routes, .n_routes = TW_NELEM(routes), .ctx = r
+    };
 
     r->f = fx_new(1, 20);
     pc.loop = hc.loop = r->f->loop;
@@ -432,6 +448,179 @@ static void requests_share_a_page_of_deleted_pairs(void **state)
     rig_free(r);
 }
 
+enum { MANY = 40, SLICE = 4 };
+
+/* Without the store. */
+static void publish_live(struct rig *r, struct pair *p, int64_t start_ns)
+{
+    struct tw_summary s = fx_summary(r->f, p, 0, start_ns);
+
+    publish_summary(r->publish, p, &s);
+    summary_free(&s);
+}
+
+/* The store does not know them. */
+static struct pair *many_pairs(struct rig *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char target[STORE_NAME_MAX];
+        struct store_pair row = {
+            .id = i + 1, .mesh = "m", .class_name = "c", .source = "ams", .target = target
+        };
+        struct pair *p;
+
+        snprintf(target, sizeof target, "t%03zu", i);
+        p = inventory_add_pair(&r->f->inv, &row);
+        assert_non_null(p);
+        p->flows = 1;
+        p->report_period_ns = FX_PERIOD;
+        p->scheduled = true;
+        p->scheduled_since_ns = 1;
+        publish_live(r, p, r->start_ns);
+    }
+    return pair_table_at(&r->f->inv.pairs, 0);
+}
+
+/* Goes on for one slice, and sees that it was none too long. */
+static enum tw_rc slice(struct page_copy *c)
+{
+    size_t was = c->snap.n_pairs, at = c->at;
+    enum tw_rc rc = publish_copy_go_on(c, SLICE);
+
+    assert_true(c->snap.n_pairs - was <= SLICE && c->at - at <= SLICE);
+    return rc;
+}
+
+static uint64_t shown_sent(const struct page_copy *c, const char *target, bool *ret_shown)
+{
+    *ret_shown = false;
+    for (size_t i = 0; i < c->snap.n_pairs; i++)
+        if (!strcmp(c->pairs[i].target, target)) {
+            *ret_shown = true;
+            return c->pairs[i].sent;
+        }
+    return 0;
+}
+
+static void copy_to_the_end(struct page_copy *c)
+{
+    while (publish_copy_go_on(c, SLICE) == TW_EAGAIN)
+        ;
+    assert_int_equal(c->stage, COPY_DONE);
+}
+
+/* Between two slices of a copy summaries come, pairs leave, and pairs and groups are added. */
+static void a_copy_is_taken_in_slices(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *first = many_pairs(r, MANY), *last = pair_table_at(&r->f->inv.pairs, MANY - 1), *added;
+    struct page_copy c = { .p = r->publish, .levels = METRICS_DEFAULT | METRICS_SITE, .native = true },
+                     next = { .p = r->publish, .levels = METRICS_DEFAULT };
+    unsigned slices = 1;
+    bool shown;
+
+    (void)state;
+    assert_int_equal(slice(&c), TW_EAGAIN);
+    publish_live(r, first, r->start_ns + FX_PERIOD); /* is copied already */
+    publish_live(r, last, r->start_ns + FX_PERIOD);  /* is not */
+    pair_table_at(&r->f->inv.pairs, 0)->scheduled = false;
+    publish_forget(r->publish, first);
+    pair_table_at(&r->f->inv.pairs, MANY / 2)->scheduled = false;
+    publish_forget(r->publish, pair_table_at(&r->f->inv.pairs, MANY / 2));
+    added = fx_pair(r->f, "n", "c", "ams", "new", 1, 1); /* a mesh that has no group yet */
+    publish_period(r, added, 0, r->start_ns, NULL);
+    for (enum tw_rc rc = TW_EAGAIN; rc; slices++) {
+        rc = slice(&c);
+        assert_true(!rc || rc == TW_EAGAIN);
+    }
+    assert_true(slices >= MANY / SLICE);
+    assert_int_equal(c.snap.n_pairs, MANY - 1);
+    assert_int_equal(c.snap.meshes[0].pairs, MANY - 1);
+    assert_int_equal(c.snap.n_meshes, 1);
+    assert_int_equal(c.snap.meshes[0].sent, 100 * (MANY + 2));
+    assert_int_equal(shown_sent(&c, "t000", &shown), 100);
+    assert_true(shown);
+    assert_int_equal(shown_sent(&c, last->row.target, &shown), 200);
+    assert_int_equal(shown_sent(&c, "new", &shown), 0);
+    assert_false(shown);
+    publish_copy_free(&c);
+    publish_period(r, added, 0, r->start_ns + FX_PERIOD, NULL);
+    copy_to_the_end(&next); /* its group was not thrown away with what had been counted */
+    assert_int_equal(shown_sent(&next, "new", &shown), 200);
+    assert_int_equal(next.snap.n_meshes, 2);
+    assert_int_equal(next.snap.meshes[1].sent, 200);
+    publish_copy_free(&next);
+    rig_free(r);
+}
+
+/* A group is gone with its last pair; and without histograms none are shown, also if they are turned on
+ * meanwhile. */
+static void slices_let_go_of_empty_groups(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct pair *p = many_pairs(r, MANY);
+    struct page_copy c = { .p = r->publish, .levels = METRICS_DEFAULT, .native = true };
+
+    (void)state;
+    p->scheduled = false;
+    publish_forget(r->publish, p);
+    for (size_t i = 0; i < MANY; i++)
+        pair_table_at(&r->f->inv.pairs, i)->scheduled = false;
+    publish_set_native_buckets(r->publish, 0);
+    assert_int_equal(slice(&c), TW_EAGAIN);
+    publish_set_native_buckets(r->publish, 160);
+    copy_to_the_end(&c);
+    assert_int_equal(c.snap.n_pairs, 0);
+    assert_null(c.pair_delays);
+    assert_null(c.groups[BY_MESH].delays);
+    for (enum group_by by = 0; by < GROUP_KINDS; by++)
+        assert_null(r->publish->groups[by]);
+    publish_copy_free(&c);
+    rig_free(r);
+}
+
+/* More pairs than one slice has, three pages at once: one is copied after the other, and each is whole. */
+static void pages_are_copied_one_after_the_other(void **state)
+{
+    static const char *const targets[] = { "/metrics", "/metrics?mesh=m", "/metrics?mesh=n" };
+    struct rig *r = rig_new(3600 * TW_NS_PER_S);
+    struct get g[TW_NELEM(targets)];
+
+    (void)state;
+    many_pairs(r, 2 * COPY_SLICE + 10);
+    publish_period(r, fx_pair(r->f, "n", "c", "ams", "fra", 1, 1), 0, r->start_ns, NULL);
+    for (size_t i = 0; i < TW_NELEM(targets); i++)
+        get_start(&g[i], r->f->loop, httpd_port(r->httpd), targets[i]);
+    for (size_t i = 0; i < TW_NELEM(targets); i++) {
+        get_await(&g[i], r->f);
+        if (i < 2)
+            expect(g[i].text, "twamp_mesh_pairs{mesh=\"m\",class=\"c\"} ", 2 * COPY_SLICE + 10);
+        else
+            absent(g[i].text, "mesh=\"m\"");
+        if (i != 1)
+            expect(g[i].text, "twamp_mesh_pairs{mesh=\"n\",class=\"c\"} ", 1);
+        free(g[i].text);
+    }
+    assert_int_equal(r->snapshots, TW_NELEM(targets));
+    rig_free(r);
+}
+
+/* The process ends while a page is copied: who asked is answered, and nothing is kept. */
+static void an_end_in_between_slices(void **state)
+{
+    struct rig *r = rig_new(1);
+    struct get g;
+
+    (void)state;
+    many_pairs(r, 2 * COPY_SLICE);
+    get_start(&g, r->f->loop, httpd_port(r->httpd), "/end");
+    get_await(&g, r->f);
+    assert_int_equal(g.status, 503);
+    assert_int_equal(r->snapshots, 0);
+    free(g.text);
+    rig_free(r);
+}
+
 static void completeness_of_the_last_hour(void **state)
 {
     static const struct {
@@ -553,6 +742,10 @@ int main(void)
         cmocka_unit_test(lateness),
         cmocka_unit_test(pages_are_kept_for_an_interval),
         cmocka_unit_test(requests_share_a_page_of_deleted_pairs),
+        cmocka_unit_test(a_copy_is_taken_in_slices),
+        cmocka_unit_test(slices_let_go_of_empty_groups),
+        cmocka_unit_test(pages_are_copied_one_after_the_other),
+        cmocka_unit_test(an_end_in_between_slices),
         cmocka_unit_test(completeness_of_the_last_hour),
         cmocka_unit_test(why_summaries_are_missing),
     };
