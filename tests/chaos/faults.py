@@ -56,6 +56,7 @@ SCENARIOS = {
     "corrupted spool": "corruption.spool",
     "corrupted database": "corruption.database",
     "a host set back to an earlier copy of its disk": "copies.set_back",
+    "a host that comes back with another address": "address.follows",
     "name servers fail": "names.name_servers",
     "certificates run out while the controller is away": "certificates.run_out",
     "an authority that comes to its end": "certificates.another_authority",
