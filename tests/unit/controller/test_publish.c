@@ -464,12 +464,11 @@ static struct pair *many_pairs(struct rig *r, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         char target[STORE_NAME_MAX];
-        struct store_pair row = {
-            .id = i + 1, .mesh = "m", .class_name = "c", .source = "ams", .target = target
-        };
+        struct store_pair row = { .mesh = "m", .class_name = "c", .source = "ams", .target = target };
         struct pair *p;
 
         snprintf(target, sizeof target, "t%03zu", i);
+        row.id = store_pair_id(&row);
         p = inventory_add_pair(&r->f->inv, &row);
         assert_non_null(p);
         p->flows = 1;
