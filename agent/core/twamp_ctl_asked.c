@@ -238,16 +238,14 @@ static void give_start(struct ctl_client *c)
     cl_act(c, CTLC_REFUSED, CTL_ALL)->accept = CTL_FAILED; /* the server has accepted none */
 }
 
-/* None of those named runs, and so there is nothing to say to the server; others may run on. */
+/* None of those named runs, and so there is nothing to say to the server; others may run on. Whoever asked
+ * waits for this. */
 static void told_stopped(struct ctl_client *c)
 {
-    if (!c->current->n) {
+    if (!c->current->n)
         cl_act(c, CTLC_STOPPED, CTL_ALL);
-        return;
-    }
-    for (uint32_t i = 0; i < c->cfg.max_sessions; i++)
-        if (c->sessions[i].state != CL_FREE && is_named(c->current, c->sessions[i].id))
-            cl_act(c, CTLC_STOPPED, c->sessions[i].id);
+    for (size_t i = 0; i < c->current->n; i++)
+        cl_act(c, CTLC_STOPPED, c->current->ids[i]);
 }
 
 static void give_stop(struct ctl_client *c)

@@ -43,7 +43,7 @@ static void on_refused(struct play *p, const struct ctl_client_out *o)
 /* What did not run stays as it is. */
 static void on_stopped(struct play *p, const struct ctl_client_out *o)
 {
-    CHECK(o->id == CTL_ALL || (o->id < SESSIONS && p->told[o->id] != NEW));
+    CHECK(o->id == CTL_ALL || o->id < SESSIONS);
     if (o->id == CTL_ALL || p->told[o->id] == RUNNING)
         on_told(p, o, RUNNING, NEW);
 }
