@@ -149,19 +149,21 @@ static void rendered(struct reader_job *job)
     page_made((struct page_job *)job);
 }
 
-/* A slice, with whatever else the loop has to do in between. */
+/* A slice, with whatever else the loop has to do in between. What was submitted is the reader's. */
 static void copy_slice(struct loop_task *t)
 {
     struct publish *p = t->ctx;
     struct page_job *j = p->copying;
+    enum tw_rc rc = publish_copy_go_on(&j->copy, COPY_SLICE);
 
-    j->rc = publish_copy_go_on(&j->copy, COPY_SLICE);
-    if (j->rc != TW_EAGAIN) {
+    if (rc != TW_EAGAIN) {
         LL_DELETE(p->copying, j);
-        if (!j->rc)
-            j->rc = reader_submit(p->conf.readers, &j->job);
-        if (j->rc)
+        if (!rc)
+            rc = reader_submit(p->conf.readers, &j->job);
+        if (rc) {
+            j->rc = rc;
             page_made(j);
+        }
     }
     if (p->copying)
         loop_post(p->conf.loop, t);
