@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin.pb-c.h"
 #include "common/net/now.h"
 #include "controller/admin.h"
 #include "tests/fuzz/check.h"
@@ -126,6 +127,46 @@ static void change_values(const char *path, const uint8_t *data, size_t size)
 
 /* ---- Use ---- */
 
+static unsigned ask(struct fake_controller *f, unsigned method, const uint8_t *body, size_t len)
+{
+    if (!fake_controller_call(f, FAKE_OPERATOR, RPC_ADMIN * 256 + method, body, len))
+        return 0;
+    fake_loop_run(f->loop);
+    return 1;
+}
+
+/* What can be wanted to know of pairs, beside everything of now: spans that reach into roll-ups, rows, pages,
+ * groups, comparisons. */
+static unsigned ask_of_pairs(struct fake_controller *f, unsigned method)
+{
+    const int64_t day_ns = 86400 * TW_NS_PER_S, now_ns = FAKE_LOOP_START_NS;
+    Tw__PairFilter q[8];
+    uint8_t body[512];
+    unsigned asked = 0;
+
+    for (size_t i = 0; i < TW_NELEM(q); i++) {
+        tw__pair_filter__init(&q[i]);
+        q[i].from_ns = now_ns - 400 * day_ns;
+        q[i].to_ns = now_ns + day_ns;
+    }
+    q[1].flows = q[1].on_demand = true;
+    q[2].latest = true;
+    q[2].from_ns = q[2].to_ns = 0;
+    q[3].group_by = (char *)"mesh";
+    q[4].sort_by = (char *)"loss_ratio";
+    q[4].top = 3;
+    q[5].paged = true;
+    q[5].page_form = (char *)"csv";
+    q[6].from_ns = now_ns - day_ns;
+    q[6].before_from_ns = now_ns - 2 * day_ns;
+    q[6].before_to_ns = now_ns - day_ns;
+    q[7].from_ns = now_ns - 3600 * TW_NS_PER_S;
+    q[7].incomplete = true;
+    for (size_t i = 0; i < TW_NELEM(q); i++)
+        asked += ask(f, method, body, tw__pair_filter__pack(&q[i], body));
+    return asked;
+}
+
 /* Every call that changes nothing, about everything there is. */
 static void read_everything(struct fake_controller *f)
 {
@@ -134,12 +175,13 @@ static void read_everything(struct fake_controller *f)
     unsigned asked = 0;
 
     n_answers = 0;
-    for (unsigned i = 0; i < d->n_methods; i++)
-        if (!admin_needs(i).changes &&
-            fake_controller_call(f, FAKE_OPERATOR, RPC_ADMIN * 256 + i, empty_filter, 0)) {
-            asked++;
-            fake_loop_run(f->loop);
-        }
+    for (unsigned i = 0; i < d->n_methods; i++) {
+        if (admin_needs(i).changes)
+            continue;
+        asked += ask(f, i, empty_filter, 0);
+        if (d->methods[i].input == &tw__pair_filter__descriptor)
+            asked += ask_of_pairs(f, i);
+    }
     for (unsigned n = 0; n < 4; n++)
         fake_loop_advance(f->loop, 15 * TW_NS_PER_S);
     CHECK(n_answers == asked || !fake_controller_is_up(f, FAKE_OPERATOR));
