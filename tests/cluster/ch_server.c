@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/cluster/own_server.h"
+
 #define PROGRAM "clickhouse-server"
 #define START_MS 30000
 
@@ -58,18 +60,6 @@ static FILE *file_in(const struct ch_server *s, const char *name)
     f = fopen(path, "w");
     assert_non_null(f);
     return f;
-}
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
 }
 
 static int answers(const struct ch_server *s)
@@ -128,31 +118,18 @@ void ch_server_again(struct ch_server *s)
     }
 }
 
-static void make_certificate(struct ch_server *s)
-{
-    char command[400];
-
-    snprintf(s->ca_file, sizeof s->ca_file, "%s/cert.pem", s->folder);
-    snprintf(command, sizeof command,
-             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s/key.pem -out "
-             "%s -days 2 "
-             "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null",
-             s->folder, s->ca_file);
-    assert_int_equal(system(command), 0);
-}
-
 void ch_server_start(struct ch_server *s)
 {
-    unsigned tls_port = free_port();
+    unsigned tls_port = own_server_port();
     FILE *f;
 
-    *s = (struct ch_server){ .port = free_port() };
+    *s = (struct ch_server){ .port = own_server_port() };
     snprintf(s->folder, sizeof s->folder, "/tmp/twtest-ch-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
     snprintf(s->endpoint, sizeof s->endpoint, "127.0.0.1:%u", s->port);
     snprintf(s->url, sizeof s->url, "http://%s", s->endpoint);
     snprintf(s->tls_url, sizeof s->tls_url, "https://127.0.0.1:%u", tls_port);
-    make_certificate(s);
+    own_server_certificate(s->folder, s->ca_file, sizeof s->ca_file);
     f = file_in(s, "config.xml");
     fprintf(f, config, s->folder, s->port, tls_port);
     fclose(f);
@@ -164,21 +141,11 @@ void ch_server_start(struct ch_server *s)
 
 void ch_server_kill(struct ch_server *s)
 {
-    if (!s->pid)
-        return;
-    kill(s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
-    s->pid = 0;
+    own_server_kill(&s->pid);
 }
 
 void ch_server_stop(struct ch_server *s)
 {
-    char command[96];
-
     ch_server_kill(s);
-    if (!s->folder[0])
-        return;
-    snprintf(command, sizeof command, "rm -rf '%s'", s->folder);
-    if (system(command))
-        fprintf(stderr, "%s stays\n", s->folder);
+    own_server_remove(s->folder);
 }

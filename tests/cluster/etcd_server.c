@@ -1,6 +1,5 @@
 #include "tests/cluster/etcd_server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,25 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "tests/cluster/own_server.h"
+
 #define PROGRAM "etcd"
 #define START_MS 30000
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
 
 static const char *scheme(const struct etcd_cluster *c)
 {
@@ -138,29 +126,16 @@ void etcd_member_again(struct etcd_cluster *c, unsigned i)
     await_member(c, i);
 }
 
-static void make_certificate(struct etcd_cluster *c)
-{
-    char command[400];
-
-    snprintf(c->ca_file, sizeof c->ca_file, "%s/cert.pem", c->folder);
-    snprintf(command, sizeof command,
-             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s/key.pem -out "
-             "%s -days 2 "
-             "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 2>/dev/null",
-             c->folder, c->ca_file);
-    assert_int_equal(system(command), 0);
-}
-
 void etcd_cluster_start(struct etcd_cluster *c, unsigned n, bool tls)
 {
     *c = (struct etcd_cluster){ .n = n, .tls = tls };
     snprintf(c->folder, sizeof c->folder, "/tmp/twtest-etcd-XXXXXX");
     assert_non_null(mkdtemp(c->folder));
     if (tls)
-        make_certificate(c);
+        own_server_certificate(c->folder, c->ca_file, sizeof c->ca_file);
     for (unsigned i = 0; i < n; i++) {
-        c->member[i].port = free_port();
-        c->member[i].peer_port = free_port();
+        c->member[i].port = own_server_port();
+        c->member[i].peer_port = own_server_port();
     }
     for (unsigned i = 0; i < n; i++)
         start_member(c, i);
@@ -199,13 +174,7 @@ unsigned etcd_cluster_leader(const struct etcd_cluster *c)
 
 void etcd_member_kill(struct etcd_cluster *c, unsigned i)
 {
-    struct etcd_member *m = &c->member[i];
-
-    if (!m->pid)
-        return;
-    kill(m->pid, SIGKILL);
-    waitpid(m->pid, NULL, 0);
-    m->pid = 0;
+    own_server_kill(&c->member[i].pid);
 }
 
 void etcd_member_pause(struct etcd_cluster *c, unsigned i, bool pause)
@@ -215,14 +184,8 @@ void etcd_member_pause(struct etcd_cluster *c, unsigned i, bool pause)
 
 void etcd_cluster_stop(struct etcd_cluster *c)
 {
-    char command[96];
-
     for (unsigned i = 0; i < c->n; i++)
         etcd_member_kill(c, i);
-    if (!c->folder[0])
-        return;
-    snprintf(command, sizeof command, "rm -rf '%s'", c->folder);
-    if (system(command))
-        fprintf(stderr, "%s stays\n", c->folder);
+    own_server_remove(c->folder);
     *c = (struct etcd_cluster){ .n = 0 };
 }

@@ -17,6 +17,7 @@
 #include "db/clickhouse/ch_history.h"
 #include "db/clickhouse/ch_priv.h"
 #include "tests/cluster/ch_server.h"
+#include "tests/cluster/own_server.h"
 #include "tests/unit/db/clickhouse/any_summary.h"
 
 #define DAY0 (INT64_C(20000) * CH_DAY_NS)
@@ -26,13 +27,6 @@ static struct ch_server server;
 static struct tw_err err;
 static unsigned databases;
 static char location[128];
-
-#define CHECK_OK(call)                                                \
-    do {                                                              \
-        enum tw_rc rc_ = (call);                                      \
-        if (rc_)                                                      \
-            fail_msg("%s: %s: %s", #call, tw_rc_name(rc_), err.text); \
-    } while (0)
 
 static int start(void **state)
 {

@@ -14,18 +14,12 @@
 #include "db/clickhouse/ch_row.h"
 #include "db/clickhouse/ch_rows.h"
 #include "tests/cluster/ch_server.h"
+#include "tests/cluster/own_server.h"
 #include "tests/unit/db/clickhouse/any_summary.h"
 
 static struct ch_server server;
 static struct ch_http *http;
 static struct tw_err err;
-
-#define CHECK_OK(call)                                                \
-    do {                                                              \
-        enum tw_rc rc_ = (call);                                      \
-        if (rc_)                                                      \
-            fail_msg("%s: %s: %s", #call, tw_rc_name(rc_), err.text); \
-    } while (0)
 
 static int setup(void **state)
 {

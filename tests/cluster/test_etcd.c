@@ -16,18 +16,12 @@
 #include "common/net/now.h"
 #include "db/etcd/etcd.h"
 #include "tests/cluster/etcd_server.h"
+#include "tests/cluster/own_server.h"
 
 #define STALL (2 * TW_NS_PER_S)
 
 static struct etcd_cluster cluster;
 static struct tw_err err;
-
-#define CHECK_OK(call)                                                \
-    do {                                                              \
-        enum tw_rc rc_ = (call);                                      \
-        if (rc_)                                                      \
-            fail_msg("%s: %s: %s", #call, tw_rc_name(rc_), err.text); \
-    } while (0)
 
 static struct etcd *client(const char *options)
 {
