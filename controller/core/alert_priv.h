@@ -89,14 +89,55 @@ struct alert_engine {
     size_t n_labels;
 };
 
-/* alert.c */
-struct seen_pair *alert_pair_of(const struct alert_engine *e, uint64_t id);
+/* By report periods, as against what is looked at once a second. */
+static inline bool alert_is_of_periods(enum alert_metric m)
+{
+    return m != ALERT_NO_DATA && m != ALERT_AGENT_DOWN;
+}
+
+/* alert.c: counts that, and returns TW_ENOMEM. */
+enum tw_rc alert_no_memory(struct alert_engine *e);
+/* alert_life.c */
+struct alert *alert_find_active(const struct alert_engine *e, const struct alert_key *key);
+/* p: the pair that it is of; NULL: it is of none. Here, since each number of each period asks. */
+static inline struct alert *alert_active_of(const struct alert_engine *e, const struct seen_pair *p,
+                                            const struct alert_key *key)
+{
+    struct alert *a = p ? p->alerts : NULL;
+
+    if (!p)
+        return alert_find_active(e, key);
+    while (a && a->key.slot != key->slot)
+        a = a->next_of_pair;
+    return a;
+}
+/* Into the tables; false: no memory, it is in none. */
+bool alert_add(struct alert_engine *e, struct alert *a);
 /* NULL: no memory, which is counted. */
 struct alert *alert_make(struct alert_engine *e, const struct alert_key *key, const char *rule);
 void alert_fire(struct alert_engine *e, struct alert *a, int64_t now_ns);
 void alert_finish(struct alert_engine *e, struct alert *a, const char *reason, int64_t now_ns);
-bool alert_is_late(const struct alert_facts *f, int64_t now_ns);
+/* It was pending, and is no alert. */
+void alert_drop(struct alert_engine *e, struct alert *a);
+/* Into the ring of resolved ones; what it pushes out is forgotten. */
+void alert_keep_done(struct alert_engine *e, struct alert *a);
+/* So many more (fewer) of its pair go on, and fire. */
+void alert_note_active(struct alert_engine *e, struct alert *a, int active, int firing);
+void alert_note_fired(struct alert_engine *e, const struct alert_key *key, int64_t now_ns);
+/* The clear-time of what has fired again and again within the hour. */
+int64_t alert_clear_for(struct alert_engine *e, const struct alert_key *key, int64_t ns, int64_t now_ns);
+/* alert_pairs.c */
+struct seen_pair *alert_pair_of(const struct alert_engine *e, uint64_t id);
+struct seen_pair *alert_make_pair(struct alert_engine *e,
+                                  uint64_t id); /* or the one that there is; NULL: no memory */
+void alert_free_pair(struct alert_engine *e, struct seen_pair *p);
+/* Makes it known, with the rules that its labels have now; NULL: no memory, which is counted. */
+struct seen_pair *alert_know(struct alert_engine *e, const struct alert_subject *s, int64_t now_ns);
+/* The site's node; -1: it has none. */
+int32_t alert_site_of(struct alert_engine *e, const struct tw_label *labels, size_t n);
 struct track *alert_track_of(struct alert_engine *e, struct seen_pair *p, unsigned slot, enum track_kind kind);
+/* alert_feed.c */
+bool alert_is_late(const struct alert_facts *f, int64_t now_ns);
 /* alert_memory.c */
 struct tw_num alert_value_of(struct alert_engine *e, struct seen_pair *p, const struct alert_rule *r, unsigned slot,
                              const struct alert_facts *f, int64_t now_ns);
