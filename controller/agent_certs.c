@@ -55,6 +55,24 @@ bool agent_certs_have(const struct agent_certs *certs, const char *serial)
     return false;
 }
 
+void agent_certs_drop(struct agent_certs **certs, const char *serial)
+{
+    struct agent_certs *c = *certs;
+    size_t n = 0;
+
+    if (!agent_certs_have(c, serial))
+        return;
+    if (!strcmp(c->v[0].serial, serial)) { /* an agent that has it, but none after it, was removed */
+        agent_certs_free(c);
+        *certs = NULL;
+        return;
+    }
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->v[i].serial, serial) != 0)
+            c->v[n++] = c->v[i];
+    c->n = n;
+}
+
 const struct agent_cert *agent_certs_newest(const struct agent_certs *certs)
 {
     return certs && certs->n ? &certs->v[0] : NULL;

@@ -25,6 +25,8 @@ enum tw_rc agent_certs_add(struct agent_certs **certs, const uint8_t *der, size_
 void agent_certs_free(struct agent_certs *certs); /* NULL is allowed, here and below */
 /* Was the certificate of this serial number given to this agent? */
 bool agent_certs_have(const struct agent_certs *certs, const char *serial);
+/* It counts no more; with the newest go all. */
+void agent_certs_drop(struct agent_certs **certs, const char *serial);
 /* The newest; NULL: there is none. */
 const struct agent_cert *agent_certs_newest(const struct agent_certs *certs);
 

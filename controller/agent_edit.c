@@ -246,8 +246,10 @@ static void expanded(void *ctx, const struct change_result *r)
 static void take_one(struct edit *e, struct edited *v)
 {
     struct controller *c = e->c;
-    struct agent *a = inventory_agent(&c->inv, v->name); /* nobody could remove it meanwhile */
+    struct agent *a = inventory_agent_by_id(&c->inv, v->row.id);
 
+    if (!a) /* another controller removed it */
+        return;
     a->editing = false;
     if (agent_set_ops(&c->inv, a, v->ops) != TW_OK)
         log_error("no memory for the labels of an agent: it has none now", LOG_S("agent", a->row.name));
@@ -258,6 +260,17 @@ static void take_one(struct edit *e, struct edited *v)
         a->row.approved = false;
         fleet_revoked(a);
     }
+    if (a->save_again)
+        fleet_save(c, a);
+}
+
+static void end_edit(struct controller *c, const struct edited *v)
+{
+    struct agent *a = inventory_agent_by_id(&c->inv, v->row.id);
+
+    if (!a) /* another controller removed it */
+        return;
+    a->editing = false;
     if (a->save_again)
         fleet_save(c, a);
 }
@@ -275,7 +288,7 @@ static void edit_stored(struct writer_job *j)
 
     if (j->rc != TW_OK) {
         for (size_t i = 0; i < e->n; i++)
-            inventory_agent(&e->c->inv, e->v[i].name)->editing = false;
+            end_edit(e->c, &e->v[i]);
         e->result.status = j->rc == TW_ECLOSED ? TW__STATUS__STATUS_UNAVAILABLE : TW__STATUS__STATUS_INTERNAL;
         e->result.err = j->err;
         answer(e);

@@ -5,6 +5,7 @@
 #include "common/net/now.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
+#include "controller/follow.h"
 #include "controller/intervals.h"
 #include "db/store_join.h"
 
@@ -210,8 +211,7 @@ static void close_stray_intervals(struct changes *s)
         change_expand(s);
 }
 
-/* From now on they run something else than what is wanted. */
-static void note_behind(struct inventory *inv, int64_t now_ns)
+void change_note_behind(struct inventory *inv, int64_t now_ns)
 {
     for (struct agent *a = inv->agents; a; a = a->hh.next)
         if (a->acked_current)
@@ -234,7 +234,7 @@ static void take_over(struct change *ch)
         rc = take_meshes(ch);
     if (rc == TW_OK)
         rc = schedule_adopt(&c->inv, &ch->wanted, ch->now_ns, forget, c);
-    note_behind(&c->inv, ch->now_ns);
+    change_note_behind(&c->inv, ch->now_ns);
     if (rc != TW_OK) /* the store has it: a restart, or the next change, brings it */
         log_error("the new schedule is stored but cannot be taken over", LOG_S("error", tw_rc_name(rc)));
     if (ch->drop_agent)
@@ -385,8 +385,11 @@ static void run_waiting(struct changes *s)
     if (s->running) /* a done() submitted another one */
         return;
     s->running = true;
-    while (s->first && !s->busy)
-        run_one(take_first(s));
+    do {
+        follow_go(s->c->follow); /* first what others did, which the next one builds on */
+        if (s->first && !s->busy)
+            run_one(take_first(s));
+    } while (s->first && !s->busy);
     s->running = false;
 }
 

@@ -139,7 +139,7 @@ static enum tw_rc begin_remove(struct change *ch)
 
     if (rc != TW_OK)
         return rc;
-    ch->agent_row.id = ch->agent->row.id;
+    ch->agent_row = ch->agent->row; /* its texts are nobody's */
     ch->overlay.remove = ch->agent;
     ch->drop_agent = ch->agent->changing = true;
     return TW_OK;
@@ -318,6 +318,15 @@ static enum tw_rc list_moved(struct change *ch)
     return TW_OK;
 }
 
+/* The controller that the source is connected to opens it, and does not tell others. To close one that is not
+ * open is no error. */
+static bool is_open_elsewhere(const struct change *ch, const struct pair *p)
+{
+    const struct agent *source = pair_source(p);
+
+    return ch->owner->c->shared && p->scheduled && !(source && source->peer);
+}
+
 /* Open intervals of pairs that go, are paused, or get other sessions: the report period in which those change is in two summaries,
  * none of them whole, and so must be in no interval. */
 static bool has_to_be_closed(const struct change *ch, const struct wanted_change *c)
@@ -325,7 +334,7 @@ static bool has_to_be_closed(const struct change *ch, const struct wanted_change
     const struct pair *p = c->row == PAIR_NEW ? NULL : pair_table_at(&ch->owner->c->inv.pairs, c->row);
     struct wanted_pair w;
 
-    if (!p || p->interval == INTERVAL_CLOSED)
+    if (!p || (p->interval == INTERVAL_CLOSED && !is_open_elsewhere(ch, p)))
         return false;
     if (c->what == WANTED_REMOVED)
         return true;

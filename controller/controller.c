@@ -16,6 +16,7 @@
 #include "controller/doctor.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
+#include "controller/follow.h"
 #include "controller/gate.h"
 #include "controller/http/export.h"
 #include "controller/http/login.h"
@@ -213,7 +214,7 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     enum tw_rc rc = open_store(c, conf, err);
 
     if (rc == TW_OK && (ingest_new(c, &c->ingest) != TW_OK || changes_new(c, &c->changes) != TW_OK ||
-                        intervals_new(c, &c->intervals) != TW_OK))
+                        intervals_new(c, &c->intervals) != TW_OK || follow_new(c, &c->follow) != TW_OK))
         rc = tw_err_set(err, TW_ENOMEM, "out of memory");
     if (rc == TW_OK)
         rc = load_all(c, err);
@@ -430,6 +431,8 @@ void controller_stop(struct controller *c)
     if (c->changes)
         changes_free(c->changes);
     c->changes = NULL;
+    follow_free(c->follow);
+    c->follow = NULL;
     intervals_free(c->intervals);
     if (c->readers)
         reader_pool_stop(c->readers);

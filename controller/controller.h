@@ -29,6 +29,7 @@ struct dbjob;   /* controller/dbjob.h */
 struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
 struct gate;    /* controller/gate.h */
+struct follow;  /* controller/follow.h */
 struct login;   /* controller/http/login.h */
 struct audit;   /* controller/audit.h */
 struct matrix_pages; /* controller/matrix.h */
@@ -65,6 +66,8 @@ struct controller {
     char warning[256]; /* what somebody has to do before it is a problem */
     struct store *store; /* the writer thread's while that runs */
     struct changes *changes;
+    struct follow *follow;
+    bool shared; /* others may change the control state, too */
     struct intervals *intervals;
     struct fleet *fleet_state;
     struct push_queue *pushes; /* controller/fleet_push.h */

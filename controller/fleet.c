@@ -61,7 +61,7 @@ static enum tw_rc run_save(struct writer_job *j, struct store *s, struct tw_err 
 {
     struct save_job *sj = (struct save_job *)j;
     struct store_agent row = sj->row; /* another run begins anew: a rolled back insert's id means nothing */
-    enum tw_rc rc = store_put_agent(s, &row, err);
+    enum tw_rc rc = row.id ? store_put_contact(s, &row, err) : store_put_agent(s, &row, err);
 
     sj->stored_id = row.id;
     return rc;
@@ -70,13 +70,14 @@ static enum tw_rc run_save(struct writer_job *j, struct store *s, struct tw_err 
 static void save_done(struct writer_job *j)
 {
     struct save_job *sj = (struct save_job *)j;
-    struct agent *a = inventory_agent(&sj->c->inv, sj->row.name);
+    struct agent *a = sj->row.id ? inventory_agent_by_id(&sj->c->inv, sj->row.id)
+                                 : inventory_agent(&sj->c->inv, sj->row.name);
 
     if (j->rc != TW_OK && j->rc != TW_ECLOSED)
         log_error("an agent cannot be stored", LOG_S("agent", sj->row.name), LOG_S("error", j->err.text));
     if (a) {
         a->saving = false;
-        if (j->rc == TW_OK)
+        if (j->rc == TW_OK && !a->row.id)
             a->row.id = sj->stored_id;
         if (j->rc == TW_OK && a->save_again)
             fleet_save(sj->c, a);
@@ -400,7 +401,7 @@ static uint64_t hash_text(uint64_t h, const char *text)
     return tw_fnv1a(h, text, strlen(text) + 1);
 }
 
-/* What decides, besides, which groups it is in: labels, and all addresses. Sessions go to the first of a family, `cidr` asks for any. */
+/* Labels, and all addresses: sessions go to the first of a family, `cidr` asks for any. */
 static uint64_t hash_grouping(const struct agent *a)
 {
     uint64_t h = TW_FNV1A_INIT;
@@ -412,13 +413,25 @@ static uint64_t hash_grouping(const struct agent *a)
     return h;
 }
 
+void fleet_place_of(const struct agent *a, struct fleet_place *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    reach_of(a, &ret->reach);
+    ret->grouping = hash_grouping(a);
+    ret->approved = a->row.approved;
+}
+
+bool fleet_place_same(const struct fleet_place *a, const struct fleet_place *b)
+{
+    return (!a->approved && !b->approved) || !memcmp(a, b, sizeof *a);
+}
+
 static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
 {
     struct agent *a = l->agent;
-    uint64_t grouping_before = hash_grouping(a);
-    struct reach before, after;
+    struct fleet_place before, after;
 
-    reach_of(a, &before);
+    fleet_place_of(a, &before);
     if (a->enrolment)
         tw__enrol_request__free_unpacked(a->enrolment, NULL);
     a->enrolment = m;
@@ -426,10 +439,10 @@ static void take_enrolment(struct fleet_link *l, Tw__EnrolRequest *m)
     if (agent_refresh(a) != TW_OK)
         log_error("no memory for the labels of an agent: it has none now", LOG_S("agent", a->row.name));
     snprintf(a->peer_address, sizeof a->peer_address, "%s", rpc_peer_hello(l->peer)->address);
-    reach_of(a, &after);
+    fleet_place_of(a, &after);
     fleet_save(l->c, a);
     events_note(l->c->events, EVENT_AGENTS);
-    if (a->row.approved && (memcmp(&before, &after, sizeof before) != 0 || hash_grouping(a) != grouping_before))
+    if (!fleet_place_same(&before, &after))
         change_expand_for(l->c->changes, a->row.name);
 }
 

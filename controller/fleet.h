@@ -4,6 +4,7 @@
 #define TW_CONTROLLER_FLEET_H
 
 #include "controller/controller.h"
+#include "controller/schedule.h"
 
 #define FLEET_REASON_MAX 512   /* octets of an agent's reason to refuse a session, or keys */
 #define FLEET_MAX_PENDING 1000 /* agents that wait for approval; more are sent away */
@@ -58,6 +59,14 @@ void fleet_approved(struct controller *c, struct agent *a, int64_t now_ns);
 void fleet_removed(struct controller *c, struct agent *a);
 /* It is stored that an agent is revoked: cuts it off. */
 void fleet_revoked(struct agent *a);
+/* What the meshes depend on of an agent: a difference means that they may come out otherwise. */
+struct fleet_place {
+    struct reach reach;
+    uint64_t grouping; /* a hash of what decides which groups it is in */
+    uint64_t approved;
+};
+void fleet_place_of(const struct agent *a, struct fleet_place *ret);
+bool fleet_place_same(const struct fleet_place *a, const struct fleet_place *b); /* or neither counts */
 /* Offers its schedule to every connected agent that does not run it yet. */
 void fleet_push_all(struct controller *c);
 

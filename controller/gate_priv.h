@@ -30,6 +30,11 @@ struct gate {
 };
 
 /* gate_tokens.c */
+/* False: it is none. */
+bool gate_token_of_row(const struct store_access_token *row, struct access_token *ret);
+/* v, which it sorts, is all that there are in the store, where others made and revoked some. What is no more,
+ * and what they let in, works no longer. TW_ENOMEM, TW_ENOSPC: not all are known. */
+enum tw_rc gate_follow(struct gate *g, struct access_token *v, size_t n);
 enum tw_rc gate_load(struct gate *g, struct tw_err *err);
 /* Stores when tokens were last used, for those whose use is newer than what is stored. */
 void gate_flush_uses(struct gate *g);

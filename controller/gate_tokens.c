@@ -11,9 +11,8 @@
 
 /* ---- Reading ---- */
 
-static enum tw_rc load_one(void *ctx, const struct store_access_token *row)
+bool gate_token_of_row(const struct store_access_token *row, struct access_token *ret)
 {
-    struct gate *g = ctx;
     struct access_token t = { .role = (enum access_role)row->role,
                               .created_ns = row->created_ns,
                               .expires_ns = row->expires_ns,
@@ -23,13 +22,22 @@ static enum tw_rc load_one(void *ctx, const struct store_access_token *row)
     if (!access_id_ok(row->id) || row->role <= ACCESS_NOBODY || row->role >= ACCESS_ROLES) {
         log_warn("an access token in the database is none: it is left out", LOG_S("id", row->id),
                  LOG_U("role", row->role));
-        return TW_OK;
+        return false;
     }
     snprintf(t.id, sizeof t.id, "%s", row->id);
     snprintf(t.name, sizeof t.name, "%s", row->name);
     snprintf(t.author, sizeof t.author, "%s", row->author);
     memcpy(t.digest, row->digest, sizeof t.digest);
-    return access_put(g->tokens, &t);
+    *ret = t;
+    return true;
+}
+
+static enum tw_rc load_one(void *ctx, const struct store_access_token *row)
+{
+    struct gate *g = ctx;
+    struct access_token t;
+
+    return gate_token_of_row(row, &t) ? access_put(g->tokens, &t) : TW_OK;
 }
 
 enum tw_rc gate_load(struct gate *g, struct tw_err *err)
@@ -41,6 +49,47 @@ enum tw_rc gate_load(struct gate *g, struct tw_err *err)
                : rc;
 }
 
+/* ---- What others did ---- */
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct access_token *)a)->id, ((const struct access_token *)b)->id);
+}
+
+/* One whose revocation is on its way to the disk works no more already. */
+static enum tw_rc follow_one(struct gate *g, const struct access_token *row)
+{
+    const struct access_token *known = access_get(g->tokens, row->id);
+    struct access_token t = *row;
+
+    if (known && known->revoked_ns && !t.revoked_ns)
+        t.revoked_ns = known->revoked_ns;
+    if (known && known->used_ns > t.used_ns)
+        t.used_ns = known->used_ns;
+    return access_put(g->tokens, &t);
+}
+
+enum tw_rc gate_follow(struct gate *g, struct access_token *v, size_t n)
+{
+    enum tw_rc rc = TW_OK;
+
+    if (n)
+        qsort(v, n, sizeof *v, by_id);
+    for (size_t i = access_count(g->tokens); i-- > 0;) {
+        struct access_token t = *access_at(g->tokens, i);
+
+        if (!n || !bsearch(&t, v, n, sizeof *v, by_id))
+            access_remove(g->tokens, t.id);
+    }
+    for (size_t i = 0; i < n; i++) {
+        enum tw_rc one = follow_one(g, &v[i]);
+
+        rc = rc == TW_OK ? one : rc;
+    }
+    gate_sweep(g);
+    return rc;
+}
+
 /* ---- Writing ---- */
 
 struct save {
@@ -50,6 +99,7 @@ struct save {
     char forget[ACCESS_ID_TEXT]; /* makes room; "": nobody */
     char text[ACCESS_TOKEN_TEXT];
     bool is_new;
+    bool is_use;              /* only when it was used last */
     struct save *prev, *next; /* of those that are new */
     void (*done)(void *ctx, const struct access_token *t, const char *text, const struct tw_err *err);
     void *ctx;
@@ -63,6 +113,8 @@ static enum tw_rc run_save(struct writer_job *j, struct store *s, struct tw_err 
                                       v->t.expires_ns, v->t.revoked_ns, v->t.used_ns };
     enum tw_rc rc = *v->forget ? store_remove_access_token(s, v->forget, err) : TW_OK;
 
+    if (v->is_use)
+        return store_use_access_token(s, v->t.id, v->t.used_ns, err);
     memcpy(row.digest, v->t.digest, sizeof row.digest);
     return rc == TW_OK ? store_put_access_token(s, &row, err) : rc;
 }
@@ -264,6 +316,7 @@ void gate_flush_uses(struct gate *g)
             continue;
         v->g = g;
         v->t = *t;
+        v->is_use = true;
         submit(v, NULL); /* for people: if it does not work this time, the next use is noted */
     }
     g->used_flushed_ns = loop_now(g->c->loop).wall.ns;

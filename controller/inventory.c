@@ -220,6 +220,20 @@ enum tw_rc inventory_put_mesh(struct inventory *inv, const struct store_mesh *ro
     return TW_OK;
 }
 
+enum tw_rc inventory_touch_mesh(struct mesh_state *m, const struct store_mesh *row)
+{
+    char *author = strdup(row->author ? row->author : "");
+
+    if (!author)
+        return TW_ENOMEM;
+    free(m->author);
+    m->author = author;
+    m->row = *row;
+    m->row.document = m->document;
+    m->row.author = m->author;
+    return TW_OK;
+}
+
 void inventory_drop_mesh(struct inventory *inv, struct mesh_state *m)
 {
     HASH_DEL(inv->meshes, m);

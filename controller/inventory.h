@@ -80,6 +80,7 @@ struct agent {
     bool changing;                    /* a change that approves or removes it is on the way */
     bool editing;                     /* what operators say of it is on the way to the store: agent_edit.c */
     bool welcomed;                    /* its last HELLO was answered with approved = true */
+    bool gone;                        /* follow_agents.c: it is in the store no more */
     uint32_t pairs_learned;           /* pairs that only its summaries told of, since the controller's start */
     UT_hash_handle hh;                /* by row.name */
 };
@@ -159,6 +160,8 @@ void inventory_drop_agent(struct inventory *inv, struct agent *a);
 struct mesh_state *inventory_mesh(const struct inventory *inv, const char *name);
 /* Puts or replaces; copies the texts of *row and takes the mesh, but only on TW_OK. */
 enum tw_rc inventory_put_mesh(struct inventory *inv, const struct store_mesh *row, struct mesh *mesh);
+/* It has another row, but the same document. TW_ENOMEM: nothing has changed. */
+enum tw_rc inventory_touch_mesh(struct mesh_state *m, const struct store_mesh *row);
 void inventory_drop_mesh(struct inventory *inv, struct mesh_state *m);
 /* Keeps copies of the names; the id must be new. */
 struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *row);

@@ -36,6 +36,17 @@ static struct owner *owners_of(struct inventory *inv)
     return all;
 }
 
+static void free_owners(struct owner *all)
+{
+    struct owner *o, *next;
+
+    HASH_ITER(hh, all, o, next)
+    {
+        HASH_DEL(all, o);
+        free(o);
+    }
+}
+
 static enum tw_rc load_certificate(void *ctx, const struct store_certificate *c)
 {
     struct owner *all = ctx, *o;
@@ -55,14 +66,40 @@ static enum tw_rc load_certificate(void *ctx, const struct store_certificate *c)
 
 static enum tw_rc load_certificates(struct joining *j, struct tw_err *err)
 {
-    struct owner *all = owners_of(&j->c->inv), *o, *next;
+    struct owner *all = owners_of(&j->c->inv);
     enum tw_rc rc = store_each_certificate(j->c->store, load_certificate, all, err);
 
-    HASH_ITER(hh, all, o, next)
-    {
-        HASH_DEL(all, o);
-        free(o);
+    free_owners(all);
+    return rc;
+}
+
+static struct owner *owner_of(struct owner *all, const struct store_certificate *c)
+{
+    struct owner *o;
+
+    HASH_FIND(hh, all, c->public_key, sizeof c->public_key, o);
+    return o;
+}
+
+enum tw_rc joining_follow_certificates(struct joining *j, const struct store_certificate *v, size_t n)
+{
+    struct owner *all = owners_of(&j->c->inv);
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < n; i++) {
+        struct owner *o = owner_of(all, &v[i]);
+
+        if (!o)
+            continue;
+        agent_certs_free(o->agent->certs);
+        o->agent->certs = NULL;
     }
+    for (size_t i = 0; i < n; i++) {
+        enum tw_rc one = load_certificate(all, &v[i]);
+
+        rc = rc == TW_OK ? one : rc;
+    }
+    free_owners(all);
     return rc;
 }
 

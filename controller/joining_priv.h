@@ -2,6 +2,7 @@
 #ifndef TW_CONTROLLER_JOINING_PRIV_H
 #define TW_CONTROLLER_JOINING_PRIV_H
 
+#include "common/log.h"
 #include "controller/core/access_tries.h"
 #include "controller/joining.h"
 #include "controller/writer.h"
@@ -29,6 +30,12 @@ enum tw_rc joining_load_tokens(struct joining *j, struct tw_err *err);
 struct join_token *joining_token(struct joining *j, const char *id); /* NULL: there is none */
 void joining_token_row(const struct join_token *t, char labels[JOIN_LABELS_TEXT],
                        struct store_join_token *ret);
+void joining_token_of_row(const struct store_join_token *row, struct join_token *ret);
+/* All that there are in the store, oldest first; takes v, which is malloc'ed. */
+void joining_follow_tokens(struct joining *j, struct join_token *v, size_t n);
+/* joining.c: these are all certificates of the agents that any of them is of, each agent's from the oldest to
+ * the newest. TW_ENOMEM: some agents have none now. */
+enum tw_rc joining_follow_certificates(struct joining *j, const struct store_certificate *v, size_t n);
 /* joining_calls.c */
 void joining_calls_init(struct joining *j);
 

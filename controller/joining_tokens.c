@@ -41,7 +41,7 @@ static enum tw_rc append(struct joining *j, const struct join_token *t)
     return TW_OK;
 }
 
-static enum tw_rc load_token(void *ctx, const struct store_join_token *row)
+void joining_token_of_row(const struct store_join_token *row, struct join_token *ret)
 {
     struct join_token t = { .created_ns = row->created_ns,
                             .expires_ns = row->expires_ns,
@@ -58,6 +58,14 @@ static enum tw_rc load_token(void *ctx, const struct store_join_token *row)
         log_error("the labels of a join token cannot be read: it lets nobody in", LOG_S("id", t.id));
         t.uses = 0;
     }
+    *ret = t;
+}
+
+static enum tw_rc load_token(void *ctx, const struct store_join_token *row)
+{
+    struct join_token t;
+
+    joining_token_of_row(row, &t);
     return append(ctx, &t);
 }
 
@@ -80,6 +88,22 @@ size_t joining_tokens(const struct joining *j, const struct join_token **ret)
 {
     *ret = j->tokens;
     return j->n_tokens;
+}
+
+/* What is on its way to the disk counts already: that one is revoked, a use. */
+void joining_follow_tokens(struct joining *j, struct join_token *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct join_token *known = joining_token(j, v[i].id);
+
+        if (known && known->revoked_ns && !v[i].revoked_ns)
+            v[i].revoked_ns = known->revoked_ns;
+        if (known && known->used > v[i].used)
+            v[i].used = known->used;
+    }
+    free(j->tokens);
+    j->tokens = v;
+    j->n_tokens = j->cap_tokens = n;
 }
 
 static void forget_old(struct joining *j, int64_t before_ns)

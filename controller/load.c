@@ -19,29 +19,51 @@ static enum tw_rc no_memory(const struct load *l)
     return tw_err_set(l->err, TW_ENOMEM, "out of memory");
 }
 
-static enum tw_rc load_agent(void *ctx, const struct store_agent *row)
+enum tw_rc load_agent_ops(struct inventory *inv, struct agent *a, const struct store_agent *row,
+                          struct tw_err *err)
 {
-    struct load *l = ctx;
-    struct agent *a = inventory_add_agent(&l->c->inv, row);
     struct agent_ops *ops = NULL;
+    enum tw_rc rc = row->ops ? agent_ops_from_json(row->ops, &ops) : TW_OK;
+
+    if (rc == TW_ECORRUPT) /* it may say that the agent is revoked: better not to start */
+        return tw_err_set(err, rc, "what operators said of agent %s cannot be read from the database",
+                          row->name);
+    if (rc == TW_OK)
+        rc = agent_set_ops(inv, a, ops);
+    return rc == TW_OK ? rc : tw_err_set(err, TW_ENOMEM, "out of memory");
+}
+
+enum tw_rc load_agent_enrolment(struct agent *a, const struct store_agent *row)
+{
     enum tw_rc rc;
 
-    if (!a)
-        return no_memory(l);
-    rc = row->ops ? agent_ops_from_json(row->ops, &ops) : TW_OK;
-    if (rc == TW_ECORRUPT) /* it may say that the agent is revoked: better not to start */
-        return tw_err_set(l->err, rc, "what operators said of agent %s cannot be read from the database", row->name);
-    if (rc == TW_OK && row->enrolment)
-        rc = enrolment_from_json(row->enrolment, &a->enrolment, a->peer_address, sizeof a->peer_address);
-    if (rc != TW_OK && rc != TW_ENOMEM) { /* it enrols again when it connects */
-        log_warn("what an agent enrolled with cannot be read", LOG_S("agent", row->name));
-        rc = TW_OK;
-    }
-    if (rc == TW_OK)
-        rc = agent_set_ops(&l->c->inv, a, ops);
-    else
-        free(ops);
-    return rc == TW_OK ? rc : no_memory(l);
+    if (a->enrolment)
+        tw__enrol_request__free_unpacked(a->enrolment, NULL);
+    a->enrolment = NULL;
+    if (!row->enrolment)
+        return TW_OK;
+    rc = enrolment_from_json(row->enrolment, &a->enrolment, a->peer_address, sizeof a->peer_address);
+    if (rc == TW_OK || rc == TW_ENOMEM)
+        return rc;
+    log_warn("what an agent enrolled with cannot be read",
+             LOG_S("agent", row->name)); /* it enrols again when it connects */
+    return TW_OK;
+}
+
+enum tw_rc load_agent(struct inventory *inv, const struct store_agent *row, struct tw_err *err)
+{
+    struct agent *a = inventory_add_agent(inv, row);
+
+    if (!a || load_agent_enrolment(a, row) != TW_OK)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    return load_agent_ops(inv, a, row, err);
+}
+
+static enum tw_rc load_one_agent(void *ctx, const struct store_agent *row)
+{
+    struct load *l = ctx;
+
+    return load_agent(&l->c->inv, row, l->err);
 }
 
 static enum tw_rc load_mesh(void *ctx, const struct store_mesh *row)
@@ -140,7 +162,7 @@ static enum tw_rc settle_intervals(struct controller *c, struct tw_err *err)
 enum tw_rc load_all(struct controller *c, struct tw_err *err)
 {
     struct load l = { c, err };
-    enum tw_rc rc = store_each_agent(c->store, load_agent, &l, err);
+    enum tw_rc rc = store_each_agent(c->store, load_one_agent, &l, err);
 
     if (rc == TW_OK)
         rc = store_each_mesh(c->store, load_mesh, &l, err);

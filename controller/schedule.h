@@ -87,6 +87,7 @@ struct overlay {
     const struct overlay_mesh *meshes; /* each name once */
     size_t n_meshes;
     const struct agent *approve, *remove;
+    bool keep_slots; /* pairs that come have theirs already: by the store, where somebody else put them */
 };
 
 /* Expands everything and compares it with what is scheduled. On TW_EINVAL *err says what is wrong in which document of the
@@ -123,6 +124,9 @@ void schedule_free(struct inventory *inv);
 /* The agent has another name, a kept one, and so have its pairs: brings what is scheduled into order again. What is different for sessions by that
  * is found by the next comparison. */
 void schedule_rename(struct inventory *inv, const struct agent *a, const char *name);
+/* The pair has another slot in the store, which somebody else gave it: what is different by that is found by
+ * the next comparison. TW_ENOMEM. */
+enum tw_rc schedule_move(struct inventory *inv, struct pair *p, uint8_t slot);
 /* Every change of pair.interval goes through here: agents count the pairs that wait for theirs to open. */
 void schedule_set_interval(struct pair *p, enum pair_interval state);
 /* Lets go of those strays that are none any more; true: some are left. */

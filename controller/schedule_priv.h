@@ -8,7 +8,8 @@
 /* schedule_diff.c: fills rows, changes, and the counts of w. */
 enum tw_rc wanted_find_changes(struct inventory *inv, struct wanted *w);
 /* schedule_spread.c: gives pairs that come, or come to another interval, their slots. */
-enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w);
+/* keep: those that have one keep it, whoever gave it to them. */
+enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w, bool keep);
 /* Of a pair whose class has an interval. */
 struct spread_runs wanted_runs(const struct wanted_pair *w);
 

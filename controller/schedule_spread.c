@@ -5,7 +5,7 @@
 struct choosing {
     const struct inventory *inv;
     struct wanted *w;
-    bool restart; /* nothing is scheduled yet: who has a slot keeps it */
+    bool keeps; /* who has a slot keeps it: nothing is scheduled yet, or others chose it */
 };
 
 static const struct pair *row_of(const struct choosing *g, const struct wanted_change *c)
@@ -92,19 +92,20 @@ static enum tw_rc settle_others(struct choosing *g)
     for (size_t i = 0; rc == TW_OK && i < g->w->n_changes; i++) {
         struct wanted_change *c = &g->w->changes[i];
 
-        if (stays(g, c))
+        if (stays(g, c)) {
             c->slot = had_slot(g, c);
-        else if (g->restart && has_interval(g, c) && had_slot(g, c))
+            continue;
+        }
+        leave(g, c);
+        if (g->keeps && has_interval(g, c) && had_slot(g, c))
             rc = join(g, c, had_slot(g, c));
-        else
-            leave(g, c);
     }
     return rc;
 }
 
-enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w)
+enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w, bool keep)
 {
-    struct choosing g = { inv, w, !inv->scheduled };
+    struct choosing g = { inv, w, keep || !inv->scheduled };
     enum tw_rc rc = spread_copy(&inv->spread, &w->spread);
 
     if (rc == TW_OK)
@@ -113,4 +114,23 @@ enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w)
         if (!w->changes[i].slot && has_interval(&g, &w->changes[i]))
             rc = join(&g, &w->changes[i], 0);
     return rc;
+}
+
+/* What runs by an interval is in the spread; the next comparison has to look at it, which looks at the pairs
+ * of agents of which something is different. */
+enum tw_rc schedule_move(struct inventory *inv, struct pair *p, uint8_t slot)
+{
+    struct spread_runs r = { present_every(p), spread_source(p->row.source), p->flows };
+    struct wanted *w = inv->scheduled;
+    enum tw_rc rc = r.every_ns && slot ? spread_add(&inv->spread, &r, slot) : TW_OK;
+
+    if (rc != TW_OK)
+        return rc;
+    if (r.every_ns)
+        spread_remove(&inv->spread, &r, p->row.slot);
+    p->row.slot = slot;
+    for (size_t i = 0; w && i < w->n_agents; i++)
+        if (w->names[i] == p->row.source)
+            w->reach[i].name = 0; /* no name's hash */
+    return TW_OK;
 }

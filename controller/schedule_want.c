@@ -298,7 +298,7 @@ enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct w
     if (rc == TW_OK)
         rc = wanted_find_changes(inv, &w);
     if (rc == TW_OK)
-        rc = wanted_choose_slots(inv, &w);
+        rc = wanted_choose_slots(inv, &w, o->keep_slots);
     if (rc == TW_ENOMEM)
         tw_err_set(err, rc, "out of memory");
     if (rc != TW_OK) {

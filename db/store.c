@@ -219,6 +219,16 @@ enum tw_rc store_forget_history(struct store *s, int64_t agent_id, struct tw_err
     return TW_OK;
 }
 
+enum tw_rc store_glance(struct store *s, enum tw_rc (*fn)(void *ctx, struct store *s, struct tw_err *err),
+                        void *ctx, struct tw_err *err)
+{
+    bool touched = s->q->touched;
+    enum tw_rc rc = fn(ctx, s, err);
+
+    s->q->touched = touched;
+    return rc;
+}
+
 static enum tw_rc commit_file(struct store *s, struct tw_err *err)
 {
     struct sq_cur c;

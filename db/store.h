@@ -43,5 +43,9 @@ enum tw_rc store_begin_history(struct store *s, struct tw_err *err);
  */
 enum tw_rc store_commit(struct store *s, struct tw_err *err);
 void store_rollback(struct store *s);
+/* In the open transaction: what fn reads decides nothing in it, so others may change it before the commit
+ * (db/control.h). */
+enum tw_rc store_glance(struct store *s, enum tw_rc (*fn)(void *ctx, struct store *s, struct tw_err *err),
+                        void *ctx, struct tw_err *err);
 
 #endif

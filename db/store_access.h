@@ -17,6 +17,9 @@ struct store_access_token {
 };
 /* Puts or replaces. */
 enum tw_rc store_put_access_token(struct store *s, const struct store_access_token *t, struct tw_err *err);
+/* It was used then, if that is later than is known; nothing else of it changes, nor anything if there is
+ * none. */
+enum tw_rc store_use_access_token(struct store *s, const char *id, int64_t used_ns, struct tw_err *err);
 enum tw_rc store_remove_access_token(struct store *s, const char *id, struct tw_err *err);
 enum tw_rc store_each_access_token(struct store *s,
                                    enum tw_rc (*fn)(void *ctx, const struct store_access_token *t), void *ctx,

@@ -18,6 +18,9 @@ struct store_agent {
 };
 /* TW_EEXIST: another agent has the name. TW_ENOENT: no agent has the id. */
 enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err *err);
+/* When it was last heard of, by which program, and what it enrolled with; nothing else of its row changes,
+ * nor anything if there is none. For who knows an agent, but perhaps not what was decided of it just now. */
+enum tw_rc store_put_contact(struct store *s, const struct store_agent *a, struct tw_err *err);
 /* Everything that has this name as source or target gets the other one: pairs keep their ids, and with them
  * their history. In the open transaction. TW_EEXIST: there is such a pair under the new name already. */
 enum tw_rc store_rename_source(struct store *s, const char *from, const char *to, struct tw_err *err);

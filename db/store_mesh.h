@@ -43,6 +43,15 @@ enum tw_rc store_put_slot(struct store *s, uint64_t pair_id, uint8_t slot, struc
 enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p),
                            void *ctx, struct tw_err *err);
 
+/* At most `limit` of those with a higher id, in order of ids. */
+enum tw_rc store_each_pair_after(struct store *s, uint64_t id, size_t limit,
+                                 enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
+                                 struct tw_err *err);
+/* Those of one source in one class of a mesh. */
+enum tw_rc store_each_pair_of(struct store *s, const char *mesh, const char *class_name, const char *source,
+                              enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
+                              struct tw_err *err);
+
 /* When a pair was scheduled and what to do, so that what is missing can be told from what was never asked
  * for. Opens an interval at from_ns, or closes the open one at until_ns. Scheduling a pair again with the
  * same expectation changes nothing (the session runs on; if it begins anew, unschedule it first); with

@@ -19,6 +19,7 @@ static const char *const statements[ST_COUNT] = {
     [ST_AGENT_UPDATE] =
         "UPDATE agent SET name = ?, public_key = ?, approved = ?, first_seen_ns = ?, approved_ns = ?,"
         " last_contact_ns = ?, software = ?, enrolment = ?, ops = ? WHERE id = ? RETURNING id",
+    [ST_AGENT_CONTACT] = "UPDATE agent SET last_contact_ns = ?2, software = ?3, enrolment = ?4 WHERE id = ?1",
     [ST_AGENT_DELETE] = "DELETE FROM agent WHERE id = ? RETURNING id",
     [ST_AGENT_EACH] =
         "SELECT id, name, public_key, approved, first_seen_ns, approved_ns, last_contact_ns, software,"
@@ -48,6 +49,10 @@ static const char *const statements[ST_COUNT] = {
         "INSERT INTO pair (mesh, class_name, source, target, id, slot) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO NOTHING RETURNING id",
     [ST_PAIR_EACH] = "SELECT id, mesh, class_name, source, target, slot FROM pair ORDER BY id",
+    [ST_PAIR_OF] = "SELECT id, mesh, class_name, source, target, slot FROM pair"
+                   " WHERE mesh = ? AND class_name = ? AND source = ?",
+    [ST_PAIR_AFTER] = "SELECT id, mesh, class_name, source, target, slot FROM pair"
+                      " WHERE id > ? ORDER BY id LIMIT ?",
     [ST_PAIR_SLOT] = "UPDATE pair SET slot = ?2 WHERE id = ?1 RETURNING id",
     [ST_RULE_PUT] = "INSERT OR IGNORE INTO times_rule (id, octets) VALUES (?, ?)",
     [ST_INTERVAL_SAME] = "SELECT ifnull(period_ns = ?2 AND flows = ?3 AND rule_id = ?4 AND spacing_ns = ?5"
@@ -218,6 +223,7 @@ static const char *const statements[ST_COUNT] = {
     [ST_ACCESS_PUT] = "INSERT OR REPLACE INTO access_token (id, digest, role, name, author, created_ns, "
                       "expires_ns, revoked_ns,"
                       " used_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ST_ACCESS_USED] = "UPDATE access_token SET used_ns = ?2 WHERE id = ?1 AND used_ns < ?2",
     [ST_ACCESS_REMOVE] = "DELETE FROM access_token WHERE id = ?",
     [ST_ACCESS_EACH] = "SELECT id, digest, role, name, author, created_ns, expires_ns, revoked_ns, used_ns "
                        "FROM access_token",

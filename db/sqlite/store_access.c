@@ -24,6 +24,18 @@ enum tw_rc store_put_access_token(struct store *s, const struct store_access_tok
     return sq_run(&c, err);
 }
 
+enum tw_rc store_use_access_token(struct store *s, const char *id, int64_t used_ns, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(s->q, ST_ACCESS_USED, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, id);
+    sq_put_i64(&c, used_ns);
+    return sq_run(&c, err);
+}
+
 enum tw_rc store_remove_access_token(struct store *s, const char *id, struct tw_err *err)
 {
     struct sq_cur c;

@@ -43,6 +43,20 @@ enum tw_rc store_put_agent(struct store *s, struct store_agent *a, struct tw_err
     return rc;
 }
 
+enum tw_rc store_put_contact(struct store *s, const struct store_agent *a, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(s->q, ST_AGENT_CONTACT, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, a->id);
+    sq_put_i64(&c, a->last_contact_ns);
+    sq_put_text(&c, a->software);
+    sq_put_text(&c, a->enrolment);
+    return sq_run(&c, err);
+}
+
 enum tw_rc store_remove_agent(struct store *s, int64_t id, struct tw_err *err)
 {
     struct sq_cur c;

@@ -155,26 +155,61 @@ enum tw_rc store_put_pair(struct store *s, struct store_pair *p, struct tw_err *
                             p->source, p->target, p->class_name, p->mesh);
 }
 
-enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p),
-                           void *ctx, struct tw_err *err)
+static enum tw_rc each_pair(struct sq_cur *c, enum tw_rc (*fn)(void *ctx, const struct store_pair *p),
+                            void *ctx, struct tw_err *err)
 {
-    struct sq_cur c;
     struct store_pair p;
-    enum tw_rc rc = sq_start(s->q, ST_PAIR_EACH, &c, err);
+    enum tw_rc rc;
 
-    if (rc)
-        return rc;
-    while ((rc = sq_next(&c, err)) == TW_OK) {
-        p.id = (uint64_t)sq_take_i64(&c);
-        p.mesh = sq_take_text(&c);
-        p.class_name = sq_take_text(&c);
-        p.source = sq_take_text(&c);
-        p.target = sq_take_text(&c);
-        p.slot = (uint8_t)sq_take_i64(&c);
+    while ((rc = sq_next(c, err)) == TW_OK) {
+        p.id = (uint64_t)sq_take_i64(c);
+        p.mesh = sq_take_text(c);
+        p.class_name = sq_take_text(c);
+        p.source = sq_take_text(c);
+        p.target = sq_take_text(c);
+        p.slot = (uint8_t)sq_take_i64(c);
         if ((rc = fn(ctx, &p)) != TW_OK) {
-            sq_end(&c);
+            sq_end(c);
             return rc;
         }
     }
     return rc == TW_ENOENT ? TW_OK : rc;
+}
+
+enum tw_rc store_each_pair(struct store *s, enum tw_rc (*fn)(void *ctx, const struct store_pair *p),
+                           void *ctx, struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(s->q, ST_PAIR_EACH, &c, err);
+
+    return rc ? rc : each_pair(&c, fn, ctx, err);
+}
+
+enum tw_rc store_each_pair_after(struct store *s, uint64_t id, size_t limit,
+                                 enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
+                                 struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(s->q, ST_PAIR_AFTER, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)id);
+    sq_put_i64(&c, (int64_t)limit);
+    return each_pair(&c, fn, ctx, err);
+}
+
+enum tw_rc store_each_pair_of(struct store *s, const char *mesh, const char *class_name, const char *source,
+                              enum tw_rc (*fn)(void *ctx, const struct store_pair *p), void *ctx,
+                              struct tw_err *err)
+{
+    struct sq_cur c;
+    enum tw_rc rc = sq_start(s->q, ST_PAIR_OF, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_text(&c, mesh);
+    sq_put_text(&c, class_name);
+    sq_put_text(&c, source);
+    return each_pair(&c, fn, ctx, err);
 }

@@ -1,0 +1,129 @@
+/* Pairs: their numbers and slots. A piece at a time, since there may be a million. */
+#include <stdlib.h>
+#include <string.h>
+#include "controller/follow_priv.h"
+#include "controller/schedule.h"
+#include "db/etcd/mirror_key.h"
+
+#define PIECE_ROWS 16384
+
+struct pair_row {
+    struct store_pair p;
+    char texts[];
+};
+struct pair_rows {
+    struct pair_row **v;
+    size_t n, cap;
+};
+
+static void free_rows(void *data)
+{
+    struct pair_rows *r = data;
+
+    for (size_t i = 0; i < r->n; i++)
+        free(r->v[i]);
+    free(r->v);
+    free(r);
+}
+
+static const char *keep(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = memcpy(*at, text, size);
+
+    *at += size;
+    return copy;
+}
+
+static struct pair_row *row_new(const struct store_pair *p)
+{
+    struct pair_row *row = malloc(sizeof *row + strlen(p->mesh) + strlen(p->class_name) + strlen(p->source) +
+                                  strlen(p->target) + 4);
+    char *at = row ? row->texts : NULL;
+
+    if (row)
+        row->p = (struct store_pair){ .id = p->id,
+                                      .mesh = keep(&at, p->mesh),
+                                      .class_name = keep(&at, p->class_name),
+                                      .source = keep(&at, p->source),
+                                      .target = keep(&at, p->target),
+                                      .slot = p->slot };
+    return row;
+}
+
+static enum tw_rc add_row(void *ctx, const struct store_pair *p)
+{
+    struct pair_rows *r = ctx;
+
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? 2 * r->cap : 64;
+        struct pair_row **v = reallocarray(r->v, cap, sizeof(struct pair_row *));
+
+        if (!v)
+            return TW_ENOMEM;
+        r->v = v;
+        r->cap = cap;
+    }
+    r->v[r->n] = row_new(p);
+    return r->v[r->n] ? r->n++, TW_OK : TW_ENOMEM;
+}
+
+/* The pairs of one source in a class of a mesh. */
+static enum tw_rc read_key(struct store *s, const char *text, struct pair_rows *r, struct tw_err *err)
+{
+    char *copy = strdup(text), *part[3];
+    enum tw_rc rc = TW_OK;
+
+    if (!copy)
+        return TW_ENOMEM;
+    if (mirror_key_parse(copy, part, 3))
+        rc = store_each_pair_of(s, part[0], part[1], part[2], add_row, r, err);
+    free(copy);
+    return rc;
+}
+
+static enum tw_rc read_rows(const struct follow_keys *keys, struct store *s, void **ret, struct tw_err *err)
+{
+    struct pair_rows *r = *ret = calloc(1, sizeof *r);
+    enum tw_rc rc = TW_OK;
+
+    if (!r)
+        return TW_ENOMEM;
+    if (keys->all)
+        return store_each_pair_after(s, keys->after, PIECE_ROWS, add_row, r, err);
+    for (const struct follow_key *k = keys->v; rc == TW_OK && k; k = k->hh.next)
+        rc = read_key(s, k->text, r, err);
+    return rc;
+}
+
+/* Its names are those of its agents, which have been, or will be, renamed with it. */
+static enum tw_rc take_row(struct controller *c, const struct store_pair *row)
+{
+    struct pair *p = inventory_pair(&c->inv, row->id);
+
+    if (!p) {
+        follow_expand(c); /* it may have been missing */
+        return inventory_add_pair(&c->inv, row) ? TW_OK : TW_ENOMEM;
+    }
+    p->unstored = false;
+    if (p->row.slot == row->slot)
+        return TW_OK;
+    follow_expand(c);
+    return schedule_move(&c->inv, p, row->slot);
+}
+
+static enum tw_rc take_rows(struct controller *c, struct follow_keys *keys, void *data)
+{
+    const struct pair_rows *r = data;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < r->n; i++)
+        rc = take_row(c, &r->v[i]->p);
+    if (rc == TW_OK && keys->all && r->n == PIECE_ROWS)
+        keys->after = r->v[r->n - 1]->p.id;
+    else if (rc == TW_OK)
+        keys->after = 0;
+    return rc;
+}
+
+const struct follow_part follow_pairs = { "pairs", true, read_rows, take_rows, free_rows };

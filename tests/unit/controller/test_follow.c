@@ -1,0 +1,617 @@
+/* Memory follows what another controller changed: A does random things, B has its store changed behind its
+ * back and is told where, and must then answer as a third one that was started on the same store. The seed is
+ * printed when something is wrong. */
+#include "tests/unit/controller/follow_fx.h"
+#include <sys/stat.h>
+#include "common/net/authority.h"
+#include "controller/enrolment.h"
+#include "controller/fleet.h"
+#include "controller/gate.h"
+#include "controller/joining.h"
+#include "tests/unit/common/rng.h"
+
+#define AGENTS 8
+#define ROUNDS 12
+#define OPS 6
+
+/* ---- What a controller answers ---- */
+
+/* Of when it was started, and what is of its own connections. */
+static const char *const own[] = { "\"started", "\"uptime", "\"scheduled_since", "\"behind",
+                                   "\"version", "\"at\"",   "\"at_ns\"",         "\"now" };
+
+static char *without_own(char *text)
+{
+    char *ret = strdup(""), *rest = text, *line;
+
+    while ((line = strsep(&rest, "\n"))) {
+        bool is_own = false;
+
+        for (size_t i = 0; i < TW_NELEM(own); i++)
+            is_own |= strstr(line, own[i]) != NULL;
+        if (is_own)
+            continue;
+        ret = append_text(append_text(ret, line), "\n");
+    }
+    free(text);
+    return ret;
+}
+
+static int by_line(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Memory has no order. */
+static char *sorted(char *text)
+{
+    char *lines[4096], *rest = text, *line, *ret = strdup("");
+    size_t n = 0;
+
+    while ((line = strsep(&rest, "\n")) && n < TW_NELEM(lines))
+        lines[n++] = line;
+    qsort(lines, n, sizeof(char *), by_line);
+    for (size_t i = 0; i < n; i++)
+        ret = append_text(append_text(ret, lines[i]), "\n");
+    free(text);
+    return ret;
+}
+
+static const struct {
+    const char *method, *rq;
+    bool unordered;
+} asked[] = {
+    { "AgentList", "{}", false },      { "ScheduleList", "{}", true },     { "ScheduleRollout", "{}", false },
+    { "ScheduleExport", "{}", false }, { "ScheduleHistory", "{}", false }, { "AccessList", "{}", false },
+    { "AuditList", "{}", false },      { "JoinTokenList", "{}", false },
+};
+
+static char *answers_of(struct fixture *f)
+{
+    char *all = strdup("");
+
+    for (size_t i = 0; i < TW_NELEM(asked); i++) {
+        char *text = without_own(call_admin(f, asked[i].method, asked[i].rq, NULL));
+
+        text = asked[i].unordered ? sorted(text) : text;
+        all = append_text(append_text(append_text(all, asked[i].method), "\n"), text);
+        free(text);
+    }
+    return all;
+}
+
+/* What is behind it: pairs, digests, the spread. */
+static char *memory_of(struct fixture *f)
+{
+    struct inventory *inv = &f->c->inv;
+    char line[1024], *all = strdup("");
+    const struct agent **v = clocks_sorted(inv, &(size_t){ 0 });
+
+    free(v);
+    snprintf(line, sizeof line, "generation %llu, pending %u, revoked %u, %zu pairs\n",
+             (unsigned long long)inv->generation, inv->pending, inv->revoked, inv->pairs.n);
+    all = append_text(all, line);
+    for (const struct agent *a = inv->agents; a; a = a->hh.next) {
+        char hex[2 * AGENT_DIGEST_LEN + 1] = "", *ops = a->ops ? agent_ops_to_json(a->ops) : strdup("-");
+
+        for (size_t i = 0; i < AGENT_DIGEST_LEN; i++)
+            sprintf(hex + 2 * i, "%02x", a->digest[i]);
+        snprintf(line, sizeof line, "agent %s %lld %d pairs %llu sessions %llu certs %zu %s %.600s\n",
+                 a->row.name, (long long)a->row.id, a->row.approved, (unsigned long long)a->pairs,
+                 (unsigned long long)a->sessions, a->certs ? a->certs->n : 0, hex, ops);
+        free(ops);
+        all = append_text(all, line);
+    }
+    for (size_t i = 0; i < inv->pairs.n; i++) {
+        const struct pair *p = pair_table_at(&inv->pairs, i);
+
+        snprintf(line, sizeof line, "pair %llu %s/%s %s>%s slot %u %d%d%d flows %u sum %llx\n",
+                 (unsigned long long)p->row.id, p->row.mesh, p->row.class_name, p->row.source, p->row.target,
+                 p->row.slot, p->scheduled, p->paused,
+                 p->drained && p->paused, /* a restart forgets why others are not scheduled */
+                 p->scheduled ? p->flows : 0, p->scheduled ? (unsigned long long)p->sum[0] : 0);
+        all = append_text(all, line);
+    }
+    for (size_t i = 0; i < inv->spread.n; i++) {
+        const struct spread_group *g = inv->spread.v[i];
+
+        snprintf(line, sizeof line, "spread %lld %llx %llu:", (long long)g->every_ns,
+                 (unsigned long long)g->source, (unsigned long long)g->sessions);
+        for (size_t k = 0; k < SPREAD_SLOTS; k++)
+            if (g->load[k])
+                snprintf(line + strlen(line), sizeof line - strlen(line), " %zu=%u", k, g->load[k]);
+        all = append_text(append_text(all, line), "\n");
+    }
+    return all;
+}
+
+static void expect_same(char *b, char *c, uint64_t seed, int round, const char *what)
+{
+    size_t i = 0, from = 0;
+
+    while (b[i] && b[i] == c[i]) {
+        if (b[i] == '\n')
+            from = i + 1;
+        i++;
+    }
+    if (b[i] != c[i])
+        fail_msg("seed %llu, round %d, after %s: follows\n%.600s\nbut a fresh one has\n%.600s",
+                 (unsigned long long)seed, round, what, b + from, c + from);
+    free(b);
+    free(c);
+}
+
+/* ---- Controllers ---- */
+
+static void make_ca(const char *data)
+{
+    static const char *const hosts[] = { "localhost" };
+    char dir[200];
+    struct tw_err err = { 0 };
+
+    mkdir(data, 0700);
+    snprintf(dir, sizeof dir, "%s/ca", data);
+    if (authority_make(&(struct authority_make){ dir, hosts, 1, tw_wall_now().ns, 100 * FX_DAY, 50 * FX_DAY },
+                       &err) != TW_OK)
+        fail_msg("authority: %s", err.text);
+}
+
+static void begin(struct fixture *f, struct loop *l, const char *dir, const char *name)
+{
+    f->loop = l;
+    snprintf(f->dir, sizeof f->dir, "%s", dir);
+    snprintf(f->fleet_url, sizeof f->fleet_url, "ipc://%s/%s-fleet.sock", dir, name);
+    snprintf(f->admin_url, sizeof f->admin_url, "ipc://%s/%s-ctl.sock", dir, name);
+    snprintf(f->data, sizeof f->data, "%s/%s", dir, name);
+}
+
+static void start(struct fixture *f)
+{
+    start_controller(f);
+    f->c->shared = true;
+    start_operator(f);
+}
+
+static void end(struct fixture *f)
+{
+    for (size_t i = 0; i < f->n_fakes; i++) {
+        stop_fake(f->fakes[i]);
+        identity_free(f->fakes[i]->id);
+        free(f->fakes[i]);
+    }
+    rpc_client_stop(f->operator_);
+    f->operator_ = NULL;
+    f->op = NULL;
+    stop_controller(f);
+}
+
+/* B's store as it is. */
+static void copy_store(const struct fixture *from, const struct fixture *to)
+{
+    char path[200], sql[300];
+    sqlite3 *db;
+
+    mkdir(to->data, 0700);
+    snprintf(path, sizeof path, "%s/controller.db", to->data);
+    unlink(path);
+    assert_int_equal(sqlite3_open_v2(from->c->db_path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    snprintf(sql, sizeof sql, "VACUUM INTO '%s'", path);
+    copy_sql(db, sql);
+    sqlite3_close(db);
+}
+
+struct world {
+    struct fixture a, b, c;
+    struct loop *loop;
+    char dir[64];
+    uint64_t rng, seed;
+    char what[4096]; /* was done in this round */
+    unsigned names, accesses;
+};
+
+static void world_begin(struct world *w, uint64_t seed)
+{
+    *w = (struct world){ .rng = seed, .seed = seed };
+    log_init("test", LOG_ERROR_, LOG_TEXT);
+    strcpy(w->dir, "/tmp/tw-follow-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    assert_int_equal(loop_new(&w->loop), TW_OK);
+    begin(&w->a, w->loop, w->dir, "a");
+    begin(&w->b, w->loop, w->dir, "b");
+    begin(&w->c, w->loop, w->dir, "c");
+    make_ca(w->a.data);
+    make_ca(w->b.data);
+    make_ca(w->c.data);
+    start(&w->a);
+    start(&w->b);
+}
+
+static void world_end(struct world *w)
+{
+    char cmd[128];
+
+    end(&w->a);
+    end(&w->b);
+    loop_free(w->loop);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
+    assert_int_equal(system(cmd), 0);
+}
+
+/* ---- What A does ---- */
+
+static unsigned draw(struct world *w, unsigned n)
+{
+    return (unsigned)(rng_next(&w->rng) % n);
+}
+
+static struct agent *any_agent(struct world *w)
+{
+    unsigned n = HASH_COUNT(w->a.c->inv.agents), at = n ? draw(w, n) : 0;
+    struct agent *a = w->a.c->inv.agents;
+
+    for (unsigned i = 0; a && i < at; i++)
+        a = a->hh.next;
+    return a;
+}
+
+/* The calls may be refused: then nothing changes. */
+__attribute__((format(printf, 3, 4))) static void ask(struct world *w, const char *method, const char *fmt,
+                                                      ...)
+{
+    char json[2048];
+    va_list ap;
+    Tw__Status status;
+    char *text;
+
+    va_start(ap, fmt);
+    vsnprintf(json, sizeof json, fmt, ap);
+    va_end(ap);
+    text = call_admin(&w->a, method, json, &status);
+    snprintf(w->what + strlen(w->what), sizeof w->what - strlen(w->what), "%s %.300s%s%.120s; ", method, json,
+             status ? ": " : "", status ? text : "");
+    if (!status && strstr(text, "\"error\":\t{"))
+        fail_msg("%s %s: %s", method, json, text); /* the document is wrong */
+    free(text);
+}
+
+static void set_enrolment(struct world *w, struct agent *a)
+{
+    Tw__EnrolRequest rq = TW__ENROL_REQUEST__INIT;
+    char address[32], key[] = "site", value[8], times[] = "times", stamp[] = "stamp",
+                      *addresses[] = { address }, *can[] = { times, stamp };
+    Tw__Label label = TW__LABEL__INIT, *labels = &label;
+
+    snprintf(address, sizeof address, "192.0.2.%u", 1 + draw(w, 250));
+    snprintf(value, sizeof value, "s%u", draw(w, 3));
+    label.key = key;
+    label.value = value;
+    rq.n_labels = 1;
+    rq.labels = &labels;
+    rq.n_addresses = draw(w, 8) != 0;
+    rq.addresses = addresses;
+    rq.capabilities = can;
+    rq.n_capabilities = 2;
+    rq.reflector_port = 862;
+    if (a->enrolment)
+        tw__enrol_request__free_unpacked(a->enrolment, NULL);
+    a->enrolment = message_clone(&rq.base);
+    assert_int_equal(agent_refresh(a), TW_OK);
+}
+
+static void settle(struct world *w)
+{
+    struct fixture *f = &w->a;
+
+    WAIT(!f->c->edits);
+    for (struct agent *a = f->c->inv.agents; a; a = a->hh.next)
+        WAIT(!a->saving && !a->save_again && !a->changing);
+}
+
+static void do_enrol(struct world *w)
+{
+    struct fixture *f = &w->a;
+    uint8_t key[STORE_KEY_LEN] = { 1, (uint8_t)++w->names };
+    char name[16];
+    struct agent *a;
+
+    if (HASH_COUNT(f->c->inv.agents) >= AGENTS)
+        return;
+    snprintf(name, sizeof name, "%c%u", 'a' + (char)draw(w, 5), w->names);
+    a = fleet_new_agent(f->c, name, "test 1", key, "192.0.2.1");
+    assert_non_null(a);
+    set_enrolment(w, a);
+    fleet_save(f->c, a);
+    WAIT(a->row.id);
+    if (draw(w, 5))
+        ask(w, "AgentApprove", "{\"name\":\"%s\"}", name);
+}
+
+static void do_move(struct world *w)
+{
+    struct agent *a = any_agent(w);
+
+    if (!a)
+        return;
+    set_enrolment(w, a);
+    fleet_save(w->a.c, a);
+    change_expand_for(w->a.c->changes, a->row.name);
+    settle(w);
+    snprintf(w->what + strlen(w->what), sizeof w->what - strlen(w->what), "move %s; ", a->row.name);
+}
+
+static void do_agent(struct world *w)
+{
+    static const char *const methods[] = { "AgentApprove", "AgentRemove", "AgentDrain",       "AgentUndrain",
+                                           "AgentRevoke",  "AgentLabel",  "AgentMaintenance", "AgentRename" };
+    struct agent *a = any_agent(w);
+    char extra[160] = "";
+    unsigned which = draw(w, TW_NELEM(methods));
+
+    if (!a || (which == 4 && draw(w, 3)))
+        return;
+    if (which == 5)
+        snprintf(extra, sizeof extra, ",\"set_labels\":[{\"key\":\"site\",\"value\":\"s%u\"}]", draw(w, 3));
+    if (which == 6)
+        snprintf(extra, sizeof extra, ",\"from_ns\":\"%lld\",\"to_ns\":\"%lld\"", (long long)tw_wall_now().ns,
+                 (long long)tw_wall_now().ns + (1 + draw(w, 5)) * 3600 * TW_NS_PER_S);
+    if (which == 7)
+        snprintf(extra, sizeof extra, ",\"new_name\":\"%c%u\"", 'a' + (char)draw(w, 5), ++w->names);
+    ask(w, methods[which], "{\"name\":\"%s\",\"reason\":\"why\",\"author\":\"eve\"%s}", a->row.name, extra);
+}
+
+static void do_mesh(struct world *w)
+{
+    static const char *const classes[] = {
+        "x: { spacing: 20ms }",
+        "x: { spacing: 50ms }\\n  y: { schedule: { every: 5m, for: 10s } }",
+        "x: { schedule: { every: 5m, for: 10s } }\\n  z: { flows: 2 }",
+        "x: { schedule: { every: 1h, for: 20s } }\\n  y: { schedule: { every: 5m, for: 10s } }",
+    };
+    static const char *const topologies[] = {
+        "full\\nmembers: [\\\"@all\\\", t]\\ntargets: { t: 192.0.2.251 }",
+        "full\\nmembers: [\\\"@all\\\", t]\\ntargets: { t: 192.0.2.252 }",
+        "k-regular\\ndegree: 2\\nmembers: [\\\"@all\\\"]",
+    };
+    unsigned mesh = draw(w, 3);
+
+    switch (draw(w, 6)) {
+    case 0:
+        ask(w, "SchedulePause", "{\"name\":\"m%u\"}", mesh);
+        break;
+    case 1:
+        ask(w, "ScheduleResume", "{\"name\":\"m%u\"}", mesh);
+        break;
+    case 2:
+        if (draw(w, 3) == 0)
+            ask(w, "ScheduleDelete", "{\"name\":\"m%u\"}", mesh);
+        else
+            ask(w, "ScheduleRollback", "{\"generation\":%llu}",
+                (unsigned long long)(1 + draw(w, (unsigned)w->a.c->inv.generation + 1)));
+        break;
+    default:
+        ask(w, "ScheduleApply",
+            "{\"file\":\"x\",\"author\":\"eve\",\"document\":\"mesh: m%u\\ntopology: %s\\ngroups: { all: { "
+            "select: \\\"%s\\\", "
+            "allow_empty: true } }\\nclasses:\\n  %s\\n\"}",
+            mesh, topologies[draw(w, 3)], draw(w, 2) ? "*" : "site=s1", classes[draw(w, TW_NELEM(classes))]);
+    }
+}
+
+static void do_token(struct world *w)
+{
+    struct fixture *f = &w->a;
+    struct access *t = gate_tokens(f->c->gate);
+    const struct join_token *j;
+    size_t n = joining_tokens(f->c->joining, &j);
+
+    switch (draw(w, 4)) {
+    case 0:
+        ask(w, "AccessCreate", "{\"name\":\"t%u\",\"role\":\"viewer\"}", ++w->accesses);
+        break;
+    case 1:
+        if (access_count(t))
+            ask(w, "AccessRevoke", "{\"id\":\"%s\"}", access_at(t, draw(w, (unsigned)access_count(t)))->id);
+        break;
+    case 2:
+        ask(w, "JoinTokenCreate", "{\"uses\":%u,\"name_glob\":\"*\",\"ttl_ns\":3600000000000}",
+            1 + draw(w, 3));
+        break;
+    default:
+        if (n)
+            ask(w, "JoinTokenRevoke", "{\"id\":\"%s\"}", j[draw(w, (unsigned)n)].id);
+    }
+}
+
+static void (*const does[])(struct world *w) = { do_enrol, do_enrol, do_move, do_agent, do_agent,
+                                                 do_agent, do_mesh,  do_mesh, do_token };
+
+/* ---- The property ---- */
+
+static void compare(struct world *w, int round)
+{
+    copy_store(&w->b, &w->c);
+    start_controller(&w->c);
+    start_operator(&w->c);
+    expect_same(sorted(memory_of(&w->b)), sorted(memory_of(&w->c)), w->seed, round, w->what);
+    expect_same(answers_of(&w->b), answers_of(&w->c), w->seed, round, w->what);
+    end(&w->c);
+}
+
+static void follow_seed(uint64_t seed)
+{
+    struct world w;
+
+    world_begin(&w, seed);
+    for (int round = 0; round < ROUNDS; round++) {
+        w.what[0] = '\0';
+        for (unsigned n = 1 + draw(&w, OPS); n; n--)
+            does[draw(&w, TW_NELEM(does))](&w);
+        settle(&w);
+        follow_other(&w.b, &w.a, draw(&w, 4) == 0);
+        if (getenv("FOLLOW_SHOW"))
+            print_message("seed %llu, round %d: %s\n%s", (unsigned long long)seed, round, w.what,
+                          memory_of(&w.b));
+        compare(&w, round);
+    }
+    world_end(&w);
+}
+
+static void follows_as_if_loaded(void **state)
+{
+    const char *text = getenv("FOLLOW_SEED"), *many = getenv("FOLLOW_SEEDS");
+    uint64_t first = text ? strtoull(text, NULL, 10) : 1, n = many ? strtoull(many, NULL, 10) : 3;
+
+    (void)state;
+    for (uint64_t seed = first; seed < first + n; seed++)
+        follow_seed(seed);
+}
+
+/* ---- Agents that are connected to B ---- */
+
+static struct world *two(void)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    world_begin(w, 1);
+    return w;
+}
+
+/* By its row. */
+static size_t open_intervals(struct fixture *f)
+{
+    size_t n = 0;
+    sqlite3_stmt *st;
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open_v2(f->c->db_path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM pair_interval WHERE until_ns IS NULL", -1, &st, NULL),
+        SQLITE_OK);
+    if (sqlite3_step(st) == SQLITE_ROW)
+        n = (size_t)sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return n;
+}
+
+/* Both ways, since agents have come to both. */
+static void follow_each_other(struct world *w)
+{
+    follow_other(&w->b, &w->a, false);
+}
+
+static void connected_agents_are_told(void **state)
+{
+    struct world *w = two();
+    struct fixture *f = &w->b;
+    struct fake *a, *b, *late;
+    struct op_result r;
+
+    (void)state;
+    /* They come to B; A has what B has. */
+    a = bring_up(f, "a", "192.0.2.1");
+    b = bring_up(f, "b", "192.0.2.2");
+    WAIT(!inventory_agent(&f->c->inv, "a")->saving && !inventory_agent(&f->c->inv, "b")->saving);
+    follow_other(&w->a, f, false);
+
+    /* Applied at A: both get it from B, and run it. */
+    must(&w->a, "ScheduleApply",
+         "{\"file\":\"x\",\"document\":\"mesh: lab\\ntopology: full\\nmembers: [a, b]\\nclasses: { x: {} "
+         "}\\n\"}");
+    follow_each_other(w);
+    WAIT(a->n_sessions == 1 && b->n_sessions == 1 && inventory_agent(&f->c->inv, "a")->acked_current &&
+         inventory_agent(&f->c->inv, "b")->acked_current);
+    assert_string_equal(a->targets[0], "b");
+    assert_int_equal(a->generation, w->a.c->inv.generation);
+    WAIT(open_intervals(f) == 2);
+    follow_other(&w->a, f, false);
+
+    /* Another class at A: its change closes what B had opened. */
+    must(&w->a, "ScheduleApply",
+         "{\"file\":\"x\",\"document\":\"mesh: lab\\ntopology: full\\nmembers: [a, b]\\nclasses: { x: { "
+         "size: 1000 } }\\n\"}");
+    assert_int_equal(open_intervals(&w->a), 0);
+    follow_each_other(w);
+    WAIT(a->generation == 2 && inventory_agent(&f->c->inv, "a")->acked_current &&
+         inventory_agent(&f->c->inv, "b")->acked_current);
+    WAIT(open_intervals(f) == 2);
+    follow_other(&w->a, f, false);
+
+    /* One waits at B, and is approved at A. */
+    late = new_fake(f, "c", "c", "192.0.2.3");
+    connect_fake(late);
+    WAIT(late->n_enrolled);
+    WAIT(inventory_agent(&f->c->inv, "c")->row.id);
+    WAIT(!inventory_agent(&f->c->inv, "c")->saving);
+    follow_other(&w->a, f, false);
+    r = approve(&w->a, "c", "");
+    assert_true(r.ok);
+    follow_each_other(w);
+    WAIT(late->n_enrolled == 2 && late->peer);
+    WAIT(!inventory_agent(&f->c->inv, "c")->saving);
+    follow_other(&w->a, f, false);
+
+    /* Revoked at A: cut off at B, and it is told to stop. */
+    must(&w->a, "AgentRevoke", "{\"name\":\"b\",\"reason\":\"stolen\"}");
+    follow_each_other(w);
+    WAIT(b->n_down && !inventory_agent(&f->c->inv, "b")->peer);
+    assert_int_equal(b->n_sessions, 0);
+    assert_int_equal(b->down_status, TW__STATUS__STATUS_PERMISSION_DENIED);
+    WAIT(a->generation == w->a.c->inv.generation && a->n_sessions == 0);
+
+    /* Removed at A. */
+    must(&w->a, "AgentRemove", "{\"name\":\"c\"}");
+    follow_each_other(w);
+    WAIT(late->n_down >= 2);
+    assert_null(inventory_agent(&f->c->inv, "c")
+                    ? inventory_agent(&f->c->inv, "c")->row.approved ? "approved" : NULL
+                    : NULL);
+    world_end(w);
+    free(w);
+}
+
+static void a_token_that_is_gone_ends_connections(void **state)
+{
+    struct world *w = two();
+    struct fixture *f = &w->b;
+    struct access_who who;
+    int64_t wait_ns;
+    Tw__Status status;
+    char *reply, *text, *end_of_it, id[ACCESS_ID_TEXT];
+
+    (void)state;
+    reply = call_admin(&w->a, "AccessCreate", "{\"name\":\"eve\",\"role\":\"operator\"}", &status);
+    text = strstr(reply, "twa1.");
+    assert_non_null(text);
+    end_of_it = strchr(text, '"');
+    *end_of_it = '\0';
+    assert_int_not_equal(gate_token(f->c->gate, "tls", "192.0.2.9", text, &who, &wait_ns), ACCESS_OK);
+    follow_other(f, &w->a, false);
+    assert_int_equal(gate_token(f->c->gate, "tls", "192.0.2.9", text, &who, &wait_ns), ACCESS_OK);
+    assert_string_equal(who.name, "eve");
+    snprintf(id, sizeof id, "%s", who.id);
+
+    /* Revoked at B; what A still notes of its use does not bring it back. */
+    must(f, "AccessRevoke", (snprintf(w->what, sizeof w->what, "{\"id\":\"%s\"}", id), w->what));
+    assert_int_equal(gate_token(w->a.c->gate, "tls", "192.0.2.9", text, &who, &wait_ns), ACCESS_OK);
+    follow_other(&w->a, f, true);
+    assert_int_equal(gate_token(w->a.c->gate, "tls", "192.0.2.9", text, &who, &wait_ns), ACCESS_REVOKED);
+    gate_stop(w->a.c->gate);
+    must(&w->a, "AccessList", "{}");
+    follow_other(f, &w->a, true);
+    assert_int_equal(gate_token(f->c->gate, "tls", "192.0.2.9", text, &who, &wait_ns), ACCESS_REVOKED);
+    free(reply);
+    world_end(w);
+    free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connected_agents_are_told),
+        cmocka_unit_test(a_token_that_is_gone_ends_connections),
+        cmocka_unit_test(follows_as_if_loaded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
