@@ -26,7 +26,8 @@ static void on_join_failed(void *ctx, const char *why)
 static enum tw_rc start_join(struct agent *a, const char *token, struct tw_err *err)
 {
     struct join_conf c = { .loop = a->loop,
-                           .url = a->opt.controller,
+                           .urls = (const char *const *)a->opt.controllers.v,
+                           .n_urls = a->opt.controllers.n,
                            .name = a->opt.name,
                            .token = token,
                            .identity = a->identity,
@@ -68,7 +69,8 @@ static enum tw_rc give_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
 static enum tw_rc start_uplink(struct agent *a, struct tw_err *err)
 {
     struct uplink_conf c = { .loop = a->loop,
-                             .url = a->opt.controller,
+                             .urls = (const char *const *)a->opt.controllers.v,
+                             .n_urls = a->opt.controllers.n,
                              .name = a->opt.name,
                              .identity = a->identity,
                              .credentials = a->credentials,
@@ -111,10 +113,18 @@ static void on_joined(void *ctx)
     loop_stop(a->loop);
 }
 
+static bool uses_tls(const struct conf_strlist *urls)
+{
+    for (size_t i = 0; i < urls->n; i++)
+        if (!strncmp(urls->v[i], "tls+tcp://", 10))
+            return true;
+    return false;
+}
+
 /* Joins first if a token was given, or TLS needs a certificate, and there is none. */
 enum tw_rc agent_connect(struct agent *a, struct tw_err *err)
 {
-    bool tls = !strncmp(a->opt.controller, "tls+tcp://", 10);
+    bool tls = uses_tls(&a->opt.controllers);
     char token[JOIN_TOKEN_TEXT];
     enum tw_rc rc;
 

@@ -28,7 +28,8 @@ struct checker {
     const struct agent_options *o;
     struct loop *loop;
     struct selfcheck_facts f;
-    struct tw_addr to; /* family 0: the controller's address is not known */
+    struct selfcheck_way *w; /* the one that is looked at */
+    struct tw_addr to;       /* family 0: the controller's address is not known */
     bool settled;
     struct identity *identity;
     struct credentials *credentials; /* for TLS; NULL: they cannot be read */
@@ -50,18 +51,18 @@ static void on_name(struct diag_lookup *l)
 static void look_up(struct checker *k, uint16_t port)
 {
     struct diag_lookup *l;
-    enum tw_rc rc = diag_lookup_start(k->loop, k->f.host, 0, on_name, k, &l);
+    enum tw_rc rc = diag_lookup_start(k->loop, k->w->host, 0, on_name, k, &l);
 
     k->settled = false;
     if (rc) {
-        snprintf(k->f.lookup_error, sizeof k->f.lookup_error, "cannot look it up: %s", tw_rc_name(rc));
+        snprintf(k->w->lookup_error, sizeof k->w->lookup_error, "cannot look it up: %s", tw_rc_name(rc));
         return;
     }
     if (!wait_for(k, LOOKUP_NS))
-        snprintf(k->f.lookup_error, sizeof k->f.lookup_error, "no answer from the name servers");
+        snprintf(k->w->lookup_error, sizeof k->w->lookup_error, "no answer from the name servers");
     else
-        snprintf(k->f.lookup_error, sizeof k->f.lookup_error, "%s", l->error);
-    if (!*k->f.lookup_error) {
+        snprintf(k->w->lookup_error, sizeof k->w->lookup_error, "%s", l->error);
+    if (!*k->w->lookup_error) {
         k->to = l->addresses[0];
         k->to.port = port;
     }
@@ -71,19 +72,19 @@ static void look_up(struct checker *k, uint16_t port)
 /* "tcp://host:port" */
 static void find_controller(struct checker *k)
 {
-    const char *text = strstr(k->o->controller, "://"), *colon;
+    const char *text = strstr(k->w->url, "://"), *colon;
     size_t len;
 
-    if (!text || !strncmp(k->o->controller, "ipc:", 4))
+    if (!text || !strncmp(k->w->url, "ipc:", 4))
         return;
     text += 3;
     if (tw_addr_parse(text, DEFAULT_PORT, &k->to) == TW_OK)
         return;
     colon = strrchr(text, ':');
     len = colon ? (size_t)(colon - text) : strlen(text);
-    if (len >= sizeof k->f.host)
+    if (len >= sizeof k->w->host)
         return;
-    memcpy(k->f.host, text, len);
+    memcpy(k->w->host, text, len);
     look_up(k, (uint16_t)(colon ? strtoul(colon + 1, NULL, 10) : DEFAULT_PORT));
 }
 
@@ -102,12 +103,14 @@ static bool is_controller(const struct diag_connect *c)
 /* On TLS the client speaks first. */
 static enum selfcheck_reach who_answers(struct checker *k, const struct diag_connect *c)
 {
-    bool tls = !strncmp(k->o->controller, "tls+", 4), silent = c->state == DIAG_MUTE && !c->why[0];
+    bool tls = !strncmp(k->w->url, "tls+", 4), silent = c->state == DIAG_MUTE && !c->why[0];
 
     if (tls && is_controller(c))
-        snprintf(k->f.reach_error, sizeof k->f.reach_error, "it speaks plain text there: use tcp://, or let it listen on tls+tcp://");
+        snprintf(k->w->reach_error, sizeof k->w->reach_error,
+                 "it speaks plain text there: use tcp://, or let it listen on tls+tcp://");
     else if (!tls && silent)
-        snprintf(k->f.reach_error, sizeof k->f.reach_error, "it says nothing, as one that listens on tls+tcp:// does");
+        snprintf(k->w->reach_error, sizeof k->w->reach_error,
+                 "it says nothing, as one that listens on tls+tcp:// does");
     return tls == silent && (tls || is_controller(c)) ? REACH_OK : REACH_STRANGE;
 }
 
@@ -118,25 +121,25 @@ static void connect_to_controller(struct checker *k)
 
     if (!k->to.family)
         return;
-    snprintf(k->f.address, sizeof k->f.address, "%s", tw_addr_format(&k->to, text));
+    snprintf(k->w->address, sizeof k->w->address, "%s", tw_addr_format(&k->to, text));
     k->settled = false;
     if (diag_connect_start(&c, k->loop, &k->to) != TW_OK)
         return;
     wait_for(k, 2 * LOOKUP_NS);
-    snprintf(k->f.reach_error, sizeof k->f.reach_error, "%s", c.why);
+    snprintf(k->w->reach_error, sizeof k->w->reach_error, "%s", c.why);
     switch (c.state) {
     case DIAG_SPOKEN:
     case DIAG_MUTE:
-        k->f.reach = who_answers(k, &c);
+        k->w->reach = who_answers(k, &c);
         break;
     case DIAG_REFUSED:
-        k->f.reach = REACH_REFUSED;
+        k->w->reach = REACH_REFUSED;
         break;
     case DIAG_UNREACHABLE:
-        k->f.reach = REACH_UNREACHABLE;
+        k->w->reach = REACH_UNREACHABLE;
         break;
     default:
-        k->f.reach = REACH_TIMEOUT;
+        k->w->reach = REACH_TIMEOUT;
         break;
     }
     diag_connect_close(&c);
@@ -149,8 +152,8 @@ static void on_up(void *ctx, struct rpc_peer *p)
     struct checker *k = ctx;
 
     (void)p;
-    if (k->f.hello == HELLO_NOT_TRIED)
-        k->f.hello = HELLO_APPROVED; /* or pending: see the welcome */
+    if (k->w->hello == HELLO_NOT_TRIED)
+        k->w->hello = HELLO_APPROVED; /* or pending: see the welcome */
     k->settled = true;
 }
 
@@ -160,8 +163,9 @@ static void on_down(void *ctx, struct rpc_peer *p, Tw__Status status, const char
 
     (void)p;
     if (!k->settled && status != TW__STATUS__STATUS_UNAVAILABLE) {
-        k->f.hello = HELLO_REFUSED;
-        snprintf(k->f.hello_error, sizeof k->f.hello_error, "%s", detail ? detail : rpc_status_name(status));
+        k->w->hello = HELLO_REFUSED;
+        snprintf(k->w->hello_error, sizeof k->w->hello_error, "%s",
+                 detail ? detail : rpc_status_name(status));
     }
     k->settled = true;
 }
@@ -182,7 +186,7 @@ static void say_hello(struct checker *k)
 {
     uint8_t boot_id[RPC_ID_LEN] = { 0 };
     struct rpc_client_conf c = { .loop = k->loop,
-                                 .url = k->o->controller,
+                                 .url = k->w->url,
                                  .role = TW__ROLE__ROLE_AGENT,
                                  .name = k->o->name,
                                  .software = tw_software_agent,
@@ -195,15 +199,15 @@ static void say_hello(struct checker *k)
     struct rpc_client *client;
     struct tw_err err = { 0 };
 
-    if (!k->identity || !k->spool || k->f.reach != REACH_OK)
+    if (!k->identity || !k->spool || k->w->reach != REACH_OK)
         return;
     c.spool_id = spool_id(k->spool);
     k->settled = false;
     if (identity_random(boot_id, sizeof boot_id) || rpc_client_start(&c, &client, &err))
         return;
     wait_for(k, HELLO_NS);
-    if (k->f.hello == HELLO_APPROVED && !rpc_client_welcome(client).approved)
-        k->f.hello = HELLO_PENDING;
+    if (k->w->hello == HELLO_APPROVED && !rpc_client_welcome(client).approved)
+        k->w->hello = HELLO_PENDING;
     rpc_client_stop(client);
 }
 
@@ -360,25 +364,31 @@ static void print(const struct checker *k, const struct findings *f, double seco
 
 static void gather(struct checker *k)
 {
-    find_controller(k);
-    connect_to_controller(k);
+    for (k->w = k->f.ways; k->w < k->f.ways + k->f.n_ways; k->w++) {
+        k->to = (struct tw_addr){ 0 };
+        find_controller(k);
+        connect_to_controller(k);
+    }
     look_at_files(k);
     look_at_secrets(k);
     for (size_t i = 0; i < k->o->reflect.n; i++)
         look_at_port(k, k->o->reflect.v[i]);
     look_at_kernel(k);
-    say_hello(k);
+    for (k->w = k->f.ways; k->w < k->f.ways + k->f.n_ways; k->w++)
+        say_hello(k);
 }
 
 int check_run(const struct agent_options *o, FILE *to)
 {
-    struct checker k = { .o = o, .f = { .name = o->name, .url = o->controller, .data_dir = o->data_dir } };
+    struct checker k = { .o = o, .f = { .name = o->name, .data_dir = o->data_dir } };
     struct findings found = { 0 };
     int64_t began = tw_mono_now().ns;
     int code;
 
     if (loop_new(&k.loop) != TW_OK)
         return 1;
+    for (; k.f.n_ways < o->controllers.n; k.f.n_ways++)
+        k.f.ways[k.f.n_ways].url = o->controllers.v[k.f.n_ways];
     gather(&k);
     selfcheck_examine(&k.f, &found);
     print(&k, &found, (double)(tw_mono_now().ns - began) / (double)TW_NS_PER_S, to);

@@ -22,7 +22,9 @@ struct join {
     struct loop_timer timer;
     enum join_do doing;
     int64_t pause_ns; /* before the next step */
-    unsigned failures;
+    unsigned failures;        /* in a row */
+    size_t order[HOMING_MAX]; /* in which they are asked */
+    size_t which;             /* of that order */
     bool waits, told; /* said in the log that it waits */
     char final[256];  /* it cannot go on, since ...; "" else */
     struct log_limit failed_log;
@@ -67,14 +69,24 @@ static void give_up(struct join *j, const char *why)
     step_over(j, 0);
 }
 
+static const char *url_of(const struct join *j)
+{
+    return j->conf.urls[j->order[j->which]];
+}
+
 static void try_later(struct join *j, const char *status, const char *why)
 {
-    int64_t pause = join_pause_ns(j->failures++);
+    int64_t pause = join_pause_ns(j->failures / (unsigned)j->conf.n_urls);
+    const char *url = url_of(j);
     unsigned held;
 
+    j->failures++;
+    j->which = (j->which + 1) % j->conf.n_urls;
+    if (j->failures % j->conf.n_urls) /* not all of them have been asked */
+        pause = 0;
     if (log_limit_ok(&j->failed_log, tw_mono_now().ns, &held))
-        log_warn("joining the fleet does not go on yet", LOG_S("status", status), LOG_S("reason", why),
-                 LOG_U("held_back", held));
+        log_warn("joining the fleet does not go on yet", LOG_S("url", url), LOG_S("status", status),
+                 LOG_S("reason", why), LOG_U("held_back", held));
     step_over(j, pause);
 }
 
@@ -218,7 +230,7 @@ static enum tw_rc give_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
 static void start_step(struct join *j)
 {
     struct rpc_client_conf c = { .loop = j->conf.loop,
-                                 .url = j->conf.url,
+                                 .url = url_of(j),
                                  .role = TW__ROLE__ROLE_JOINER,
                                  .name = j->conf.name,
                                  .software = tw_software_agent,
@@ -304,6 +316,7 @@ enum tw_rc join_start(const struct join_conf *c, struct join **ret, struct tw_er
     j->conf = *c;
     j->timer = (struct loop_timer){ .fn = on_timer, .ctx = j };
     j->failed_log.burst = 5;
+    homing_rank(c->name, c->urls, c->n_urls, j->order);
     rc = take_token(j, err);
     j->conf.token = NULL; /* the caller's */
     if (!rc && (rc = loop_timer_set(c->loop, &j->timer, tw_mono_now())) != TW_OK)

@@ -7,6 +7,7 @@
 #ifndef TW_AGENT_JOIN_H
 #define TW_AGENT_JOIN_H
 
+#include "agent/core/homing.h"
 #include "agent/credentials.h"
 #include "common/net/rpc.h"
 
@@ -32,7 +33,10 @@ bool join_is_final(Tw__Status s);
 struct join;
 struct join_conf {
     struct loop *loop;
-    const char *url, *name;
+    const char *const
+        *urls; /* of controllers of one authority: the next one is asked when one does not answer; borrowed */
+    size_t n_urls; /* 1 to HOMING_MAX */
+    const char *name;
     const char *token; /* NULL: none; copied */
     const struct identity *identity;
     struct credentials *credentials;

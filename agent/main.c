@@ -166,9 +166,10 @@ static void log_ready(const struct agent *a)
 
     identity_public(a->identity, key);
     identity_fingerprint(key, fingerprint);
-    log_info("ready", LOG_S("name", a->opt.name), LOG_S("controller", a->opt.controller),
-             LOG_S("version", tw_version), LOG_U("reflector_port", a->reflector_port),
-             LOG_U("control_port", control_port(a->control)), LOG_S("fingerprint", fingerprint));
+    log_info("ready", LOG_S("name", a->opt.name), LOG_S("controller", a->opt.controllers.v[0]),
+             LOG_U("controllers", a->opt.controllers.n), LOG_S("version", tw_version),
+             LOG_U("reflector_port", a->reflector_port), LOG_U("control_port", control_port(a->control)),
+             LOG_S("fingerprint", fingerprint));
 }
 
 static int run(struct agent *a)

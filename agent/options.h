@@ -14,8 +14,9 @@ struct port_range {
 struct agent_options {
     struct confine_options confine;
     struct conf_file_options file;
-    char *http, *http_tls_cert, *http_tls_key, *xdp, *controller, *join_token_file, *name, *data_dir, *secrets;
-    struct conf_strlist reflect, reflect_allow, reflect_deny, probe_allow, advertise, labels, control, hw_timestamps;
+    char *http, *http_tls_cert, *http_tls_key, *xdp, *join_token_file, *name, *data_dir, *secrets;
+    struct conf_strlist controllers, reflect, reflect_allow, reflect_deny, probe_allow, advertise, labels,
+        control, hw_timestamps;
     struct conf_strlist control_allow, control_deny;
     char *reflect_acl, *control_acl;
     int64_t reflect_rate, reflect_burst, control_rate;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/core/homing.h"
 #include "agent/core/twamp_form.h"
 #include "common/acl.h"
 #include "common/addr.h"
@@ -134,21 +135,34 @@ static bool begins_with(const char *url, const char *const *begins, size_t n)
     return false;
 }
 
-static void check_controller(struct agent_options *o, struct conf_errors *e)
+static void check_controller(const struct agent_options *o, const char *url, struct conf_errors *e)
 {
     static const char *const known[] = { "tcp://", "tls+tcp://", "ipc://" };
     static const char *const safe[] = { "tls+tcp://", "tcp://127.",
                                         "tcp://[::1]:", "tcp://localhost:", "ipc://" };
 
-    if (!begins_with(o->controller, known, TW_NELEM(known)))
+    if (!begins_with(url, known, TW_NELEM(known)))
         conf_errors_set(e, "controller",
-                        "\"%.100s\" is no URL; expected tls+tcp://HOST:PORT or tcp://HOST:PORT",
-                        o->controller);
-    else if (!o->allow_plaintext && !begins_with(o->controller, safe, TW_NELEM(safe)))
+                        "\"%.100s\" is no URL; expected tls+tcp://HOST:PORT or tcp://HOST:PORT", url);
+    else if (!o->allow_plaintext && !begins_with(url, safe, TW_NELEM(safe)))
         conf_errors_set(e, "controller",
                         "%.100s is not on this host and would not be encrypted; use tls+tcp://, or "
                         "give --allow-plaintext if that network is trusted",
-                        o->controller);
+                        url);
+}
+
+static void check_controllers(struct agent_options *o, struct conf_errors *e)
+{
+    const struct conf_strlist *list = &o->controllers;
+
+    if (!list->n || list->n > HOMING_MAX)
+        conf_errors_set(e, "controller", "expected 1 to %d of them", HOMING_MAX);
+    for (size_t i = 0; i < list->n; i++) {
+        check_controller(o, list->v[i], e);
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(list->v[i], list->v[k]))
+                conf_errors_set(e, "controller", "%.100s is given twice", list->v[i]);
+    }
 }
 
 static void check_http(struct agent_options *o, struct conf_errors *e)
@@ -164,8 +178,8 @@ static void check_http(struct agent_options *o, struct conf_errors *e)
 void agent_options_check(void *target, struct conf_errors *errors)
 {
     static void (*const checks[])(struct agent_options *,
-                                  struct conf_errors *) = { check_name,    check_labels,     check_addresses,
-                                                            check_secrets, check_controller, check_http };
+                                  struct conf_errors *) = { check_name,    check_labels,      check_addresses,
+                                                            check_secrets, check_controllers, check_http };
 
     for (size_t i = 0; i < TW_NELEM(checks); i++)
         checks[i](target, errors);

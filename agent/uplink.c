@@ -28,7 +28,7 @@
 
 struct uplink {
     struct uplink_conf conf;
-    struct rpc_client *client;
+    struct roam *roam;
     struct renewal *renewal; /* NULL: there is nothing to renew */
     struct rpc_peer *peer;   /* NULL: not connected */
     bool approved;
@@ -308,7 +308,7 @@ void uplink_kick(struct uplink *u)
 
 void uplink_dial_now(struct uplink *u)
 {
-    rpc_client_dial_now(u->client);
+    roam_hurry(u->roam);
 }
 
 /* ---- Calls to the controller ---- */
@@ -431,7 +431,7 @@ static void on_refused(void *ctx, Tw__Status status, const char *detail)
 static void on_up(void *ctx, struct rpc_peer *p)
 {
     struct uplink *u = ctx;
-    struct rpc_welcome w = rpc_client_welcome(u->client);
+    struct rpc_welcome w = roam_welcome(u->roam);
     struct lanes_grant g;
 
     if (u->unwanted && u->conf.on_wanted)
@@ -443,7 +443,7 @@ static void on_up(void *ctx, struct rpc_peer *p)
     u->paused = false;
     g = grant_of(w.through_seq, &w.ahead, w.window);
     set_position(u, &g);
-    log_info("connected to the controller", LOG_S("url", u->conf.url),
+    log_info("connected to the controller", LOG_S("url", roam_url(u->roam)),
              LOG_S("state", w.approved ? "approved" : "pending"), LOG_U("through_seq", w.through_seq));
     enrol(u);
     loop_timer_set(u->conf.loop, &u->health, tw_mono_now());
@@ -632,11 +632,10 @@ static void serve_threads(Tw__FleetAgent_Service *s, const Tw__ThreadsRequest *r
 
 /* ---- Lifetime ---- */
 
-static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
+static enum tw_rc start_roaming(struct uplink *u, struct tw_err *err)
 {
     const struct rpc_client_conf c = {
         .loop = u->conf.loop,
-        .url = u->conf.url,
         .tls = u->conf.tls,
         .tls_ctx = u->conf.tls_ctx,
         .role = TW__ROLE__ROLE_AGENT,
@@ -650,7 +649,17 @@ static enum tw_rc start_client(struct uplink *u, struct tw_err *err)
         .hooks = { .ctx = u, .on_up = on_up, .on_down = on_down, .on_refused = on_refused, .on_ack = on_ack },
     };
 
-    return rpc_client_start(&c, &u->client, err);
+    return roam_start(&(struct roam_conf){ u->conf.urls, u->conf.n_urls, c }, &u->roam, err);
+}
+
+size_t uplink_controllers(const struct uplink *u, struct roam_view ret[HOMING_MAX])
+{
+    return u ? roam_view(u->roam, ret) : 0;
+}
+
+uint64_t uplink_moves(const struct uplink *u)
+{
+    return u ? roam_moves(u->roam) : 0;
 }
 
 enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct tw_err *err)
@@ -689,7 +698,7 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
     if (rc != TW_OK)
         tw_err_set(err, rc, "cannot prepare the uplink: %s", tw_rc_name(rc));
     else
-        rc = start_client(u, err);
+        rc = start_roaming(u, err);
     if (rc != TW_OK) {
         uplink_stop(u);
         return rc;
@@ -702,8 +711,7 @@ void uplink_stop(struct uplink *u)
 {
     if (!u)
         return;
-    if (u->client)
-        rpc_client_stop(u->client);
+    roam_stop(u->roam);
     renewal_free(u->renewal);
     loop_timer_cancel(u->conf.loop, &u->health);
     loop_timer_cancel(u->conf.loop, &u->resume);

@@ -1,13 +1,19 @@
-/* agent/uplink.h - the agent's side of the connection to the controller: delivers what is in the spool within
- * the granted window, takes schedules, answers Live, reports health. Loop thread only.
+/* agent/uplink.h - the agent's side of the connection to its controller, the best of its list that answers
+ * (roam.h): delivers what is in the spool within the granted window, takes schedules, answers Live, reports
+ * health. Loop thread only.
  *
  * Every number of the spool is delivered, as a record or as part of a gap, until the controller says that it
  * is durable: in order, but for fresh ones, which do not wait behind the backlog of an outage (core/lanes.h).
  * If the controller is ahead of the spool (which is then an old copy), the numbers in between are given up,
- * so that no new record is taken for a repetition. */
+ * so that no new record is taken for a repetition.
+ *
+ * What is sent again to another controller says its welcome: what it has of the spool. Controllers that share
+ * a history go on where the last one was; what was under way to that one is sent twice and stored once. One
+ * that knows nothing of the spool gets all that is left in it. */
 #ifndef TW_AGENT_UPLINK_H
 #define TW_AGENT_UPLINK_H
 
+#include "agent/roam.h"
 #include "agent/schedule_run.h"
 #include "common/net/rpc.h"
 #include "db/spool.h"
@@ -21,7 +27,9 @@ struct uplink;
 
 struct uplink_conf {
     struct loop *loop;
-    const char *url, *name;
+    const char *const *urls; /* of controllers, as roam_conf */
+    size_t n_urls;
+    const char *name;
     /* What to show and to believe on a tls+tcp:// url, as rpc_client_conf.tls. */
     enum tw_rc (*tls)(void *ctx, struct rpc_tls *ret, struct tw_err *err);
     void *tls_ctx;
@@ -57,6 +65,9 @@ enum tw_rc uplink_start(const struct uplink_conf *c, struct uplink **ret, struct
 void uplink_stop(struct uplink *u);
 /* Connected to the controller, and let in? NULL: no. */
 bool uplink_is_up(const struct uplink *u);
+/* Its controllers, the best first, and how often it moved from one to another. */
+size_t uplink_controllers(const struct uplink *u, struct roam_view ret[HOMING_MAX]);
+uint64_t uplink_moves(const struct uplink *u);
 /* Records in the spool that wait behind fresh ones; 0 while everything goes in order. */
 uint64_t uplink_backlog(const struct uplink *u);
 /* There is something new in the spool. */

@@ -407,6 +407,23 @@ void controller_reload(struct controller *c, void (*options)(void *ctx, struct c
     reload_end(&c->reload);
 }
 
+#define LEAVE_NS (500 * TW_NS_PER_MS)
+#define LEAVE_LOOK_NS (10 * TW_NS_PER_MS)
+
+/* Agents that have another controller are there when this one is still busy with ending. */
+static void send_agents_away(struct controller *c)
+{
+    static const bool never = false;
+    int64_t now_ns = tw_mono_now().ns, end_ns = now_ns + LEAVE_NS;
+    struct rpc_counters n;
+
+    rpc_server_send_away(c->fleet, "this controller ends");
+    for (rpc_server_counters(c->fleet, &n); n.peers && now_ns < end_ns; now_ns = tw_mono_now().ns) {
+        loop_run_until(c->loop, &never, (struct tw_mono){ now_ns + LEAVE_LOOK_NS });
+        rpc_server_counters(c->fleet, &n);
+    }
+}
+
 /* First nothing new comes in, then what has come goes to the disk, then the rest goes. */
 void controller_stop(struct controller *c)
 {
@@ -414,8 +431,10 @@ void controller_stop(struct controller *c)
         return;
     loop_timer_cancel(c->loop, &c->retention);
     doctor_stop(c->doctor);
-    if (c->fleet)
+    if (c->fleet) {
+        send_agents_away(c);
         rpc_server_stop(c->fleet);
+    }
     c->fleet = NULL; /* operators may ask for the status until the writer has stopped */
     if (c->http)
         httpd_stop(c->http);

@@ -35,42 +35,59 @@ static bool tell(const struct selfcheck_facts *f, const struct selfcheck *c, str
     return *error && find(f, c, out, "%.300s", error);
 }
 
-CHECK(check_name)
+/* A check of each way to a controller. */
+#define CHECK_WAYS(name)                                                                  \
+    static bool name##_of(const struct selfcheck_facts *f, const struct selfcheck_way *w, \
+                          const struct selfcheck *c, struct findings *out);               \
+    CHECK(name)                                                                           \
+    {                                                                                     \
+        bool found = false;                                                               \
+                                                                                          \
+        for (size_t i = 0; i < f->n_ways; i++)                                            \
+            found |= name##_of(f, &f->ways[i], c, out);                                   \
+        return found;                                                                     \
+    }                                                                                     \
+    static bool name##_of(const struct selfcheck_facts *f, const struct selfcheck_way *w, \
+                          const struct selfcheck *c, struct findings *out)
+
+CHECK_WAYS(check_name)
 {
-    return *f->lookup_error && find(f, c, out, "\"%.100s\": %s", f->host, f->lookup_error);
+    return *w->lookup_error && find(f, c, out, "\"%.100s\": %s", w->host, w->lookup_error);
 }
 
-CHECK(check_refused)
+CHECK_WAYS(check_refused)
 {
-    return f->reach == REACH_REFUSED && find(f, c, out, "%s: %s", f->address, f->reach_error);
+    return w->reach == REACH_REFUSED && find(f, c, out, "%s: %s", w->address, w->reach_error);
 }
 
-CHECK(check_blocked)
+CHECK_WAYS(check_blocked)
 {
-    return f->reach == REACH_TIMEOUT &&
-           find(f, c, out, "%s: no answer to a TCP connection within 2 s", f->address);
+    return w->reach == REACH_TIMEOUT &&
+           find(f, c, out, "%s: no answer to a TCP connection within 2 s", w->address);
 }
 
-CHECK(check_unreachable)
+CHECK_WAYS(check_unreachable)
 {
-    return f->reach == REACH_UNREACHABLE && find(f, c, out, "%s: %s", f->address, f->reach_error);
+    return w->reach == REACH_UNREACHABLE && find(f, c, out, "%s: %s", w->address, w->reach_error);
 }
 
-CHECK(check_strange)
+CHECK_WAYS(check_strange)
 {
-    return f->reach == REACH_STRANGE && find(f, c, out, "%s: what answers there is no controller%s%s",
-                                             f->address, *f->reach_error ? ": " : "", f->reach_error);
+    return w->reach == REACH_STRANGE && find(f, c, out, "%s: what answers there is no controller%s%s",
+                                             w->address, *w->reach_error ? ": " : "", w->reach_error);
 }
 
-CHECK(check_hello)
+/* Which one, only if there are several. */
+CHECK_WAYS(check_hello)
 {
-    return f->hello == HELLO_REFUSED && find(f, c, out, "%.300s", f->hello_error);
+    return w->hello == HELLO_REFUSED && find(f, c, out, "%s%s%.300s", f->n_ways > 1 ? w->address : "",
+                                             f->n_ways > 1 ? ": " : "", w->hello_error);
 }
 
-CHECK(check_pending)
+CHECK_WAYS(check_pending)
 {
-    return f->hello == HELLO_PENDING &&
-           find(f, c, out, "the controller at %s knows the key and waits for an operator", f->address);
+    return w->hello == HELLO_PENDING &&
+           find(f, c, out, "the controller at %s knows the key and waits for an operator", w->address);
 }
 
 CHECK(check_data)

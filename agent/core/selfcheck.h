@@ -5,6 +5,7 @@
 #define TW_AGENT_SELFCHECK_H
 
 #include <stdint.h>
+#include "agent/core/homing.h"
 #include "common/clkstate.h"
 #include "common/finding.h"
 
@@ -18,9 +19,9 @@ enum selfcheck_reach {
 };
 enum selfcheck_hello { HELLO_NOT_TRIED, HELLO_APPROVED, HELLO_PENDING, HELLO_REFUSED };
 
-#define SELFCHECK_PORTS 16
-struct selfcheck_facts {
-    const char *name, *url, *data_dir;
+/* To one of its controllers. */
+struct selfcheck_way {
+    const char *url;
     char host[256];         /* of the controller; "" = the URL has none */
     char lookup_error[160]; /* "" = it has an address */
     char address[80];
@@ -28,6 +29,13 @@ struct selfcheck_facts {
     char reach_error[160];
     enum selfcheck_hello hello;
     char hello_error[600];
+};
+
+#define SELFCHECK_PORTS 16
+struct selfcheck_facts {
+    const char *name, *data_dir;
+    struct selfcheck_way ways[HOMING_MAX]; /* as they stand in --controller */
+    size_t n_ways;
     bool runs;                                              /* an agent has the data directory open */
     char data_error[300], key_error[300], spool_error[300]; /* "" = nothing wrong */
     bool new_here; /* there is no key yet: it has never run with this directory */

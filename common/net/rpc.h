@@ -28,6 +28,9 @@ enum rpc_service_number { RPC_FLEET_AGENT = 1, RPC_FLEET_CONTROLLER = 2, RPC_ADM
 #define RPC_MAX_FRAME (2u << 20)
 #define RPC_ID_LEN 16 /* boot_id, spool_id */
 
+/* Is it one that a server or client takes? TW_EINVAL + *err. */
+enum tw_rc rpc_check_url(const char *url, struct tw_err *err);
+
 struct rpc_peer; /* one connection, from HELLO_OK until on_down() has returned */
 
 /* A generated service that we offer to the peer. */
@@ -89,6 +92,7 @@ struct rpc_hello {       /* what the peer said of itself; strings live as long a
     const struct rpc_certificate *certificate; /* the peer's, verified; NULL: it has shown none */
     /* Server only. Of operators, during on_hello() and not after: the text of their access token, "" without. */
     const char *token;
+    bool others;      /* of agents: they have other controllers that they have not tried yet */
     int64_t uid, pid; /* on ipc, as the kernel says; -1: not known */
 };
 const struct rpc_hello *rpc_peer_hello(const struct rpc_peer *p);
@@ -120,6 +124,7 @@ struct rpc_welcome {
     struct rpc_ahead ahead;
     uint32_t window;
     uint32_t retry_ms; /* refused: come again after so long; 0: as after any lost connection */
+    bool elsewhere;    /* refused: an agent that has another controller goes there */
     uint32_t grant; /* RPC_SERVICE_BIT()s beyond what the connection gives. An operator on TLS gets what is granted here and
                        is refused without */
 };
@@ -174,6 +179,9 @@ struct rpc_server_conf {
 enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server **ret, struct tw_err *err);
 /* Closes everything; on_down() runs for each peer before this returns. Not from inside a hook, handler or done(). */
 void rpc_server_stop(struct rpc_server *s);
+/* All agents that are connected, or come from now on, are sent away, to another controller if they have one.
+ * Their connections end within a second or so, as the loop runs. `why` must live as long as the server. */
+void rpc_server_send_away(struct rpc_server *s, const char *why);
 bool rpc_server_is_tls(const struct rpc_server *s);
 /* From the next handshake on; connections that are there go on. TW_EINVAL: *err says why, and nothing has changed. */
 enum tw_rc rpc_server_set_tls(struct rpc_server *s, const struct rpc_tls *tls, struct tw_err *err);
@@ -217,6 +225,7 @@ struct rpc_client_conf {
     enum tw_rc (*tls)(void *ctx, struct rpc_tls *ret, struct tw_err *err);
     void *tls_ctx;
     bool once; /* no reconnecting: the first failure calls on_down(ctx, NULL, status, why) */
+    bool others; /* said in HELLO, see rpc_hello */
     struct rpc_times times;
 };
 /* Dials and keeps dialling: after 0.2 s doubling to 30 s, full jitter (a uniform draw from 0 to the bound). A dial that takes
@@ -227,6 +236,15 @@ void rpc_client_stop(struct rpc_client *c);
 /* Does not wait any longer, if it waits for the next dial: what kept it from coming in has changed. */
 void rpc_client_dial_now(struct rpc_client *c);
 void rpc_client_counters(const struct rpc_client *c, struct rpc_counters *ret); /* any thread */
+/* How its connection ended, or its attempt: valid when on_down() has returned, so with `once` from any task
+ * or timer after that. */
+struct rpc_client_end {
+    bool sent_away;    /* by GOAWAY: the server is there, and has said why */
+    bool elsewhere;    /* and that another one is to be used */
+    bool silent;       /* nothing came for too long */
+    uint32_t retry_ms; /* as in rpc_welcome */
+};
+struct rpc_client_end rpc_client_end(const struct rpc_client *c);
 /* From HELLO_OK, valid in and after on_up(). */
 struct rpc_welcome rpc_client_welcome(const struct rpc_client *c);
 

@@ -25,6 +25,7 @@ struct rpc_client {
     struct tw_err tls_failed;        /* rc: there is no session for the next dial, and why */
     struct rpc_tls_session *session; /* for the dial that is under way; NULL: plain */
     bool once;
+    struct rpc_client_end end;
     struct rpc_welcome welcome;
 
     nng_stream_dialer *dialer; /* NULL: to be made before the next dial */
@@ -197,6 +198,7 @@ static void dial_done(struct loop_task *t)
         if (c->dialer)
             nng_stream_dialer_free(c->dialer); /* whatever was wrong with it, the next one is new */
         c->dialer = NULL;
+        c->end = (struct rpc_client_end){ .silent = c->dial_error == NNG_ETIMEDOUT };
         snprintf(text, sizeof text, "cannot connect to %s: %s", c->url, nng_strerror(c->dial_error));
         failed(c, false, TW__STATUS__STATUS_UNAVAILABLE, text, 0);
     } else if (peer_new(&c->side, stream, session, &p)) {
@@ -282,11 +284,17 @@ static void on_ended(struct rpc_peer *p)
 {
     struct rpc_client *c = (struct rpc_client *)p->side;
 
+    c->end = (struct rpc_client_end){ p->sent_away, p->elsewhere, p->silent, p->retry_ms };
     if (p->sent_away && !p->was_up && !c->side.stopping && c->side.hooks.on_refused)
         c->side.hooks.on_refused(c->side.hooks.ctx, p->end_status, p->end_detail);
     if (p->was_up && loop_now(c->side.loop).mono.ns - c->up_since.ns >= STEADY_NS)
         c->backoff_ns = BACKOFF_MIN_NS;
     failed(c, p->was_up, p->end_status, p->end_detail, p->retry_ms);
+}
+
+struct rpc_client_end rpc_client_end(const struct rpc_client *c)
+{
+    return c->end;
 }
 
 struct rpc_welcome rpc_client_welcome(const struct rpc_client *c)
@@ -303,6 +311,7 @@ static enum tw_rc fill_id(struct rpc_client *c, const struct rpc_client_conf *co
     c->tls = conf->tls;
     c->tls_ctx = conf->tls_ctx;
     id->role = conf->role;
+    id->others = conf->others;
     if (snprintf(id->name, sizeof id->name, "%s", conf->name) >= (int)sizeof id->name ||
         (conf->role == TW__ROLE__ROLE_AGENT && !hello_agent_name_ok(conf->name)))
         return tw_err_set(err, TW_EINVAL, "name \"%s\": expected 1 to 63 of a-z 0-9 . -", conf->name);

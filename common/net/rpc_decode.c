@@ -142,6 +142,7 @@ static enum tw_rc fill(struct rpc_peer *p, const Tw__Frame *m, struct rpc_in_fra
     f->deadline_ms = m->deadline_ms;
     f->window = m->window;
     f->retry_ms = m->retry_ms;
+    f->elsewhere = m->elsewhere;
     f->status = m->status;
     if (!(p->in.up ? row->after_up : row->before_up))
         return tw_err_set(err, TW_EINVAL, "frame kind %d does not belong %s the handshake", (int)m->kind,

@@ -82,6 +82,7 @@ static Tw__Status take_agent(const Tw__ClientHello *m, const struct hello_channe
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "boot_id and spool_id have 16 octets");
     if (!copy_octets(&m->public_key, id->public_key, IDENTITY_KEY_LEN))
         return no(TW__STATUS__STATUS_INVALID_ARGUMENT, err, "public_key has 32 octets");
+    id->others = m->others;
     hello_proof_text(id, ch, text, &n);
     if (!identity_verify(id->public_key, text, n, m->proof.data, m->proof.len))
         return no(TW__STATUS__STATUS_UNAUTHENTICATED, err,
@@ -205,6 +206,7 @@ enum tw_rc hello_make_client(const struct hello_id *id, const struct identity *k
     ret->role = id->role;
     ret->name = (char *)id->name;
     ret->software = (char *)id->software;
+    ret->others = id->others;
     if (*id->token)
         ret->token = (char *)id->token;
     if (!key)

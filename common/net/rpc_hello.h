@@ -29,6 +29,7 @@ struct hello_id {
     uint8_t boot_id[HELLO_ID_LEN], spool_id[HELLO_ID_LEN];
     uint8_t public_key[IDENTITY_KEY_LEN];
     char token[HELLO_TOKEN_TEXT]; /* of operators; "": none */
+    bool others;                  /* of agents: see ClientHello */
 };
 
 /* Which roles may come in. */

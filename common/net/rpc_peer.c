@@ -58,6 +58,7 @@ void peer_name(struct rpc_peer *p, const struct hello_id *id)
     p->hello.tls = conn_is_tls(p->conn);
     p->hello.certificate = conn_certificate(p->conn, &p->certificate) ? &p->certificate : NULL;
     p->hello.token = p->id.token;
+    p->hello.others = p->id.others;
 }
 
 void peer_forget_token(struct rpc_peer *p)
@@ -183,26 +184,27 @@ void peer_doom(struct rpc_peer *p, Tw__Status status, const char *detail)
     set_timer(p, from_now(p, 0));
 }
 
-void peer_refuse(struct rpc_peer *p, Tw__Status status, const char *detail)
-{
-    peer_refuse_for(p, status, detail, 0);
-}
-
-void peer_refuse_for(struct rpc_peer *p, Tw__Status status, const char *detail, uint32_t retry_ms)
+void peer_go_away(struct rpc_peer *p, const struct rpc_welcome *w)
 {
     Tw__Frame f = TW__FRAME__INIT;
 
     if (p->state > PEER_UP)
         return;
-    peer_reason(p, status, detail);
+    peer_reason(p, w->status, w->detail ? w->detail : "refused");
     f.kind = TW__FRAME_KIND__FRAME_GOAWAY;
-    f.status = status;
+    f.status = w->status;
     f.detail = p->end_detail;
-    f.retry_ms = retry_ms;
+    f.retry_ms = w->retry_ms;
+    f.elsewhere = w->elsewhere;
     if (peer_send_control(p, &f, NULL))
         return; /* doomed */
     p->state = PEER_LINGER;
     set_timer(p, from_now(p, LINGER_NS));
+}
+
+void peer_refuse(struct rpc_peer *p, Tw__Status status, const char *detail)
+{
+    peer_go_away(p, &(struct rpc_welcome){ .status = status, .detail = detail });
 }
 
 void rpc_peer_close(struct rpc_peer *p, Tw__Status status, const char *detail)
@@ -305,6 +307,7 @@ static void on_goaway(struct rpc_peer *p, struct rpc_in_frame *f)
 {
     p->sent_away = true;
     p->retry_ms = f->retry_ms;
+    p->elsewhere = f->elsewhere;
     peer_doom(p, f->status ? f->status : TW__STATUS__STATUS_UNAVAILABLE,
               f->detail ? f->detail : "closed by the peer");
 }
@@ -377,6 +380,7 @@ static void tick(struct rpc_peer *p)
         p->last_in = now; /* what it sent meanwhile may still be in the socket */
     if (now.ns - p->last_in.ns >= ms(p->side->times.dead_ms)) {
         rpc_count(&p->side->stats.dead_peers, 1);
+        p->silent = true;
         peer_reason(p, TW__STATUS__STATUS_UNAVAILABLE, "the peer has been silent for too long");
         peer_down(p);
         return;
@@ -424,6 +428,7 @@ static void on_timer(struct loop_timer *t)
         return;
     if (p->state == PEER_HELLO) {
         p->end_counter = &p->side->stats.handshakes_timed_out;
+        p->silent = true;
         peer_reason(p, TW__STATUS__STATUS_DEADLINE_EXCEEDED, why_silent(p));
     }
     peer_down(p);

@@ -46,6 +46,7 @@ struct rpc_in_frame {
     Tw__FrameKind kind;
     uint64_t id, through_seq;
     uint32_t deadline_ms, window, retry_ms;
+    bool elsewhere;
     Tw__Status status; /* REQUEST and a client's HELLO: why it is refused */
     char *detail;      /* NULL: none */
     uint8_t *body;     /* REPLY, ACK and what a client gets of the handshake: a copy */
@@ -90,7 +91,9 @@ struct rpc_peer {
     struct rpc_certificate certificate; /* if hello.certificate */
     bool greeted; /* client: the server's HELLO has come */
     uint32_t retry_ms; /* client: of that GOAWAY */
+    bool elsewhere;    /* client: likewise */
     bool sent_away; /* by the peer's GOAWAY: end_status and end_detail are its words */
+    bool silent;    /* it ends since nothing came for too long */
     struct hello_id id;
     struct rpc_hello hello; /* points into id and address */
     char address[CONN_ADDRESS_TEXT], local[CONN_ADDRESS_TEXT];
@@ -161,8 +164,8 @@ void peer_forget_token(struct rpc_peer *p);
 void peer_doom(struct rpc_peer *p, Tw__Status status, const char *detail);
 /* GOAWAY, then soon. */
 void peer_refuse(struct rpc_peer *p, Tw__Status status, const char *detail);
-/* The same, and the peer shall come again after so long (0: as it likes). */
-void peer_refuse_for(struct rpc_peer *p, Tw__Status status, const char *detail, uint32_t retry_ms);
+/* The same, by the status, detail, retry_ms and elsewhere of a welcome that is none. */
+void peer_go_away(struct rpc_peer *p, const struct rpc_welcome *w);
 /* Now; not below a hook. */
 void peer_down(struct rpc_peer *p);
 /* Sets the reason that peer_down() reports, if there is none yet. */

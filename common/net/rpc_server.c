@@ -25,6 +25,7 @@ struct rpc_server {
     nng_stream *accepted; /* nng's thread sets it, the loop takes it */
     struct loop_task accept_task;
     struct loop_timer retry;
+    const char *away; /* not NULL: agents are sent away, since ... */
     struct log_limit refused, unable;
     struct rpc_failure failures[RPC_FAILURES_KEPT]; /* the newest first */
     size_t n_failures;
@@ -74,7 +75,12 @@ static void ask_user(struct rpc_server *s, struct rpc_peer *p, struct rpc_welcom
     if (s->side.n_up >= s->max_peers)
         *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
                                      .detail = "too many connections",
-                                     .retry_ms = FULL_RETRY_MS };
+                                     .retry_ms = FULL_RETRY_MS,
+                                     .elsewhere = true };
+    else if (s->away && p->hello.role == TW__ROLE__ROLE_AGENT)
+        *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_UNAVAILABLE,
+                                     .detail = s->away,
+                                     .elsewhere = true };
     else if (s->side.hooks.on_hello)
         s->side.hooks.on_hello(s->side.hooks.ctx, &p->hello, ret);
     p->allowed = p->hello.tls && p->hello.role == TW__ROLE__ROLE_OPERATOR ? ret->grant : UINT32_MAX;
@@ -139,7 +145,7 @@ static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
     peer_forget_token(p);
     OPENSSL_cleanse(f->hello->token, sizeof f->hello->token);
     if (w.status) {
-        peer_refuse_for(p, w.status, w.detail ? w.detail : "refused", w.retry_ms);
+        peer_go_away(p, &w);
         return;
     }
     welcome(p, &w);
@@ -382,6 +388,15 @@ enum tw_rc rpc_server_start(const struct rpc_server_conf *c, struct rpc_server *
     accept_next(s);
     *ret = s;
     return TW_OK;
+}
+
+void rpc_server_send_away(struct rpc_server *s, const char *why)
+{
+    s->away = why;
+    for (struct rpc_peer *p = s->side.up; p; p = p->next)
+        if (p->hello.role == TW__ROLE__ROLE_AGENT)
+            peer_go_away(p, &(struct rpc_welcome){
+                                .status = TW__STATUS__STATUS_UNAVAILABLE, .detail = why, .elsewhere = true });
 }
 
 void rpc_server_stop(struct rpc_server *s)

@@ -102,6 +102,11 @@ enum tw_rc side_check_url(const char *url, struct tw_err *err)
     return tw_err_set(err, TW_EINVAL, "%s: expected tls+tcp://HOST:PORT, tcp://HOST:PORT or ipc:///PATH", url);
 }
 
+enum tw_rc rpc_check_url(const char *url, struct tw_err *err)
+{
+    return side_check_url(url, err);
+}
+
 #define TLS_PREFIX "tls+"
 
 bool side_is_tls(const char *url)

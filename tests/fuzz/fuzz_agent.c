@@ -259,6 +259,7 @@ static void make_spool(void)
 static void start(void)
 {
     static char name[] = "ams", address[] = "10.0.0.1", *addresses[] = { address };
+    static const char *const url = "ipc:///fuzz";
     static Tw__EnrolRequest enrolment = TW__ENROL_REQUEST__INIT;
     struct tw_err err = { 0 };
 
@@ -293,7 +294,8 @@ static void start(void)
                                                 .recording = true },
                        &w.recorder) == TW_OK);
     CHECK(uplink_start(&(struct uplink_conf){ .loop = w.loop,
-                                              .url = "ipc:///fuzz",
+                                              .urls = &url,
+                                              .n_urls = 1,
                                               .name = name,
                                               .identity = identity,
                                               .spool = w.spool,

@@ -362,6 +362,7 @@ static void prepare(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const char *const url = "ipc:///fuzz";
     struct tw_err err = { 0 };
     char path[128];
     uint8_t flags;
@@ -377,7 +378,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     snprintf(path, sizeof path, "%s/agent", dir);
     CHECK(credentials_open(path, &w.credentials, &err) == TW_OK);
     CHECK(join_start(&(struct join_conf){ .loop = w.loop,
-                                          .url = "ipc:///fuzz",
+                                          .urls = &url,
+                                          .n_urls = 1,
                                           .name = "ams",
                                           .token = flags & 1 ? NULL : token,
                                           .identity = identity,

@@ -315,8 +315,10 @@ static void on_wanted(void *ctx)
 static void start_uplink(struct fx *f)
 {
     struct tw_err err = { 0 };
+    const char *const url = f->url; /* the texts are borrowed, not the list */
     struct uplink_conf c = { .loop = f->loop,
-                             .url = f->url,
+                             .urls = &url,
+                             .n_urls = 1,
                              .name = "ams-1",
                              .identity = f->key,
                              .spool = f->spool,

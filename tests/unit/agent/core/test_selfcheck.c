@@ -12,12 +12,17 @@
 static void make(struct selfcheck_facts *f)
 {
     *f = (struct selfcheck_facts){ .name = "ams",
-                                   .url = "tcp://10.0.0.1:8620",
                                    .data_dir = "/var/lib/x",
-                                   .host = "controller.example",
-                                   .address = "10.0.0.1:8620",
-                                   .reach = REACH_OK,
-                                   .hello = HELLO_APPROVED,
+                                   .ways = { { .url = "tcp://10.0.0.1:8620",
+                                               .host = "controller.example",
+                                               .address = "10.0.0.1:8620",
+                                               .reach = REACH_OK,
+                                               .hello = HELLO_APPROVED },
+                                             { .url = "tcp://10.0.0.2:8620",
+                                               .address = "10.0.0.2:8620",
+                                               .reach = REACH_OK,
+                                               .hello = HELLO_APPROVED } },
+                                   .n_ways = 2,
                                    .disk_known = true,
                                    .disk_free = UINT64_C(1) << 40,
                                    .ports = { { "0.0.0.0:862", "" } },
@@ -34,13 +39,15 @@ static void make(struct selfcheck_facts *f)
         body                                    \
     }
 FAULT(nothing, (void)f;)
-FAULT(no_name, strcpy(f->lookup_error, "no such name"); f->reach = REACH_NOT_TRIED;)
-FAULT(refused, f->reach = REACH_REFUSED; strcpy(f->reach_error, "Connection refused");)
-FAULT(blocked, f->reach = REACH_TIMEOUT;)
-FAULT(unreachable, f->reach = REACH_UNREACHABLE; strcpy(f->reach_error, "No route to host");)
-FAULT(strange, f->reach = REACH_STRANGE;)
-FAULT(not_let_in, f->hello = HELLO_REFUSED; strcpy(f->hello_error, "another key is enrolled");)
-FAULT(pending, f->hello = HELLO_PENDING;)
+FAULT(no_name, strcpy(f->ways[0].lookup_error, "no such name"); f->ways[0].reach = REACH_NOT_TRIED;)
+FAULT(refused, f->ways[0].reach = REACH_REFUSED; strcpy(f->ways[0].reach_error, "Connection refused");)
+FAULT(blocked, f->ways[0].reach = REACH_TIMEOUT;)
+FAULT(unreachable, f->ways[0].reach = REACH_UNREACHABLE; strcpy(f->ways[0].reach_error, "No route to host");)
+FAULT(strange, f->ways[0].reach = REACH_STRANGE;)
+FAULT(not_let_in, f->ways[0].hello = HELLO_REFUSED;
+      strcpy(f->ways[0].hello_error, "another key is enrolled");)
+FAULT(second_refused, f->ways[1].reach = REACH_REFUSED; strcpy(f->ways[1].reach_error, "Connection refused");)
+FAULT(pending, f->ways[0].hello = HELLO_PENDING;)
 FAULT(data, strcpy(f->data_error, "/var/lib/x: Permission denied");)
 FAULT(key, strcpy(f->key_error, "others may read it");)
 FAULT(spool, strcpy(f->spool_error, "it is corrupt");)
@@ -63,7 +70,8 @@ static const struct {
     { blocked, "controller-blocked", "no answer" },
     { unreachable, "controller-unreachable", "No route to host" },
     { strange, "controller-strange", "no controller" },
-    { not_let_in, "hello-refused", "another key" },
+    { not_let_in, "hello-refused", "10.0.0.1:8620: another key" },
+    { second_refused, "controller-refused", "10.0.0.2:8620: Connection refused" },
     { pending, "hello-pending", "waits" },
     { data, "data-dir", "Permission denied" },
     { key, "key-unreadable", "others" },
