@@ -65,6 +65,45 @@ static void fill_history(const struct controller *c, struct arena *ar, Tw__Datab
             (char *)"the history, which is in a database of its own: copy and check that by its own means";
 }
 
+static void fill_shared(const struct controller *c, const struct writer_stats *w, struct arena *ar,
+                        Tw__DatabaseControl *m)
+{
+    m->backend = (char *)"etcd";
+    m->address = admin_text(ar, w->control.address);
+    m->mirror = (char *)c->db_path;
+    m->reachable = !w->control_problem[0];
+    m->problem = admin_text(ar, w->control_problem);
+    m->last_error = admin_text(ar, w->control_error);
+    m->last_failed_ns = w->control_error_ns;
+    m->revision = w->control.revision;
+    m->transactions = w->control.transactions;
+    m->conflicts = w->control.conflicts;
+    m->decided_again = w->decided;
+    m->loads = w->control.loads;
+    m->settled = w->control.settled;
+    m->retries = w->control_retries;
+}
+
+static void fill_control(const struct controller *c, struct arena *ar, Tw__DatabaseReply *reply)
+{
+    Tw__DatabaseControl *m = arena_alloc(ar, sizeof *m);
+    struct writer_stats w;
+
+    if (!m)
+        return;
+    writer_stats(c->writer, &w);
+    tw__database_control__init(m);
+    reply->control = m;
+    if (w.control.shared) {
+        fill_shared(c, &w, ar, m);
+        return;
+    }
+    m->backend = (char *)"sqlite";
+    m->address = (char *)c->db_path;
+    m->reachable = !w.problem[0];
+    m->problem = admin_text(ar, w.problem);
+}
+
 static void answer(struct controller *c, Tw__DatabaseReply_Closure closure, void *closure_data)
 {
     struct arena *ar = admin_arena(c);
@@ -87,6 +126,7 @@ static void answer(struct controller *c, Tw__DatabaseReply_Closure closure, void
     reply.bytes = s->bytes;
     fill_checks(s, ar, &reply);
     fill_history(c, ar, &reply);
+    fill_control(c, ar, &reply);
     closure(&reply, closure_data);
 }
 

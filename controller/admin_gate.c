@@ -6,6 +6,7 @@
 #include "controller/audit.h"
 #include "controller/core/changed_lines.h"
 #include "controller/gate.h"
+#include "controller/writer.h"
 
 const char *admin_refusal_text(const char *what, enum access_role need, const struct access_who *who,
                                char *buf, size_t cap)
@@ -116,6 +117,18 @@ static void forbid(struct controller *c, const struct actor *who, const char *me
     rpc_fail(closure_data, TW__STATUS__STATUS_PERMISSION_DENIED, "%s", text);
 }
 
+/* Whoever asks would wait until it comes back, and not know what became of it. Doctor is asked why. */
+static bool is_barred(struct controller *c, const char *method, void *closure_data)
+{
+    struct writer_stats w;
+
+    writer_stats(c->writer, &w);
+    if (!w.control_problem[0] || !strncmp(method, "Doctor", strlen("Doctor")))
+        return false;
+    rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "%s; nothing was changed", w.control_problem);
+    return true;
+}
+
 void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *rq,
                   ProtobufCClosure closure, void *closure_data)
 {
@@ -129,6 +142,8 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
         forbid(c, &who, name, needs.role, rq, closure_data);
         return;
     }
+    if (needs.changes && is_barred(c, name, closure_data))
+        return;
     if (needs.changes && !admin_is_trial(rq) && !record(c, &who, name, rq, closure_data))
         return;
     before = reader_on_behalf(c->readers, (struct reader_client){ .key = gate_client(&who) });

@@ -165,12 +165,17 @@ static enum tw_rc open_store(struct controller *c, const struct controller_conf 
     int n = conf->backup_dir ? snprintf(c->backup_dir, sizeof c->backup_dir, "%s", conf->backup_dir)
                              : snprintf(c->backup_dir, sizeof c->backup_dir, "%s/backups", conf->data_dir);
 
-    if (rc == TW_OK && snprintf(c->db_path, sizeof c->db_path, "%s/controller.db", conf->data_dir) >= (int)sizeof c->db_path)
+    if (rc == TW_OK && snprintf(c->db_path, sizeof c->db_path, "%s/%s", conf->data_dir,
+                                conf->control ? "mirror.db" : "controller.db") >= (int)sizeof c->db_path)
         rc = tw_err_set(err, TW_EINVAL, "the path of --data-dir is too long");
     if (rc == TW_OK && n >= (int)sizeof c->backup_dir)
         rc = tw_err_set(err, TW_EINVAL, "the path of --backup-dir is too long");
-    return rc == TW_OK ? store_open_at(&(struct store_where){ c->db_path, conf->history }, &c->store, err)
-                       : rc;
+    if (rc)
+        return rc;
+    rc = store_open_at(&(struct store_where){ c->db_path, conf->history, conf->control }, &c->store, err);
+    if (rc == TW_OK && conf->control)
+        log_info("the control state is shared", LOG_S("mirror", c->db_path));
+    return rc;
 }
 
 static enum tw_rc start_publish(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
@@ -208,6 +213,12 @@ static enum tw_rc start_joining(struct controller *c, const struct controller_co
                        &c->joining, err);
 }
 
+static void take_news(void *ctx, const char *const *keys, size_t n, uint64_t number)
+{
+    (void)number;
+    follow_changed(ctx, keys, n);
+}
+
 /* Everything behind the servers. */
 static enum tw_rc start_inside(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
@@ -229,9 +240,11 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     if (rc == TW_OK)
         rc = alerts_new(c, &c->alerts, err);
     if (rc == TW_OK)
-        rc = writer_start(&(struct writer_conf){ .loop = c->loop, .store = c->store }, &c->writer, err);
+        rc = writer_start(&(struct writer_conf){
+                              .loop = c->loop, .store = c->store, .news = take_news, .ctx = c },
+                          &c->writer, err);
     if (rc == TW_OK)
-        rc = reader_pool_start(c->loop, &(struct store_where){ c->db_path, conf->history },
+        rc = reader_pool_start(c->loop, &(struct store_where){ c->db_path, conf->history, NULL },
                                CONTROLLER_READERS, READER_JOBS, &c->readers, err);
     if (rc == TW_OK)
         rc = start_publish(c, conf, err);

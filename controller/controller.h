@@ -61,7 +61,7 @@ struct controller {
     const char *name, *data_dir;
     char host_name[HOSTNAME_MAX];   /* of the machine */
     struct conf_strlist http_names; /* the configuration's */
-    char problem[256], history_problem[256]; /* why we are not ready: "" = ready */
+    char problem[256], control_problem[256], history_problem[256]; /* why we are not ready: "" = ready */
     char skew[160];    /* agents of another release */
     char warning[256]; /* what somebody has to do before it is a problem */
     struct store *store; /* the writer thread's while that runs */
@@ -100,6 +100,7 @@ struct controller_conf {
     const char *web_root;              /* directory of the page's files; NULL: those inside the program */
     const char *data_dir, *name;
     const char *history;    /* db/where.h; NULL: in the database of data_dir */
+    const char *control;    /* db/where.h, `shared`; NULL: in the database of data_dir */
     const char *ca_dir;     /* of the certificate authority; NULL: ca in data_dir */
     int64_t certificate_life_ns; /* of agents' certificates */
     const char *backup_dir; /* where copies of the database go; NULL: backups in data_dir */

@@ -599,8 +599,10 @@ static void fill_controller(struct known *k)
     ret->version = tw_version;
     ret->problems = k->problems;
     ret->n_problems = controller_problems(c, k->problems, TW_NELEM(k->problems));
+    ret->control_problem = c->control_problem;
     ret->history_problem = c->history_problem;
-    ret->n_problems -= c->history_problem[0] != '\0'; /* the last one, with a check of its own */
+    ret->n_problems -= (c->control_problem[0] != '\0') +
+                       (c->history_problem[0] != '\0'); /* the last, with checks of their own */
     ret->reload_error = c->reload.error;
     ret->restart_needed = c->reload.restart;
     ret->database = w.history.apart ? size_of(c->db_path) : w.store.file_bytes;

@@ -107,6 +107,7 @@ static struct controller_conf conf_of(struct loop *loop, const struct controller
                                      .web_root = o->web_root,
                                      .data_dir = o->data_dir,
                                      .history = o->history,
+                                     .control = o->control,
                                      .name = name,
                                      .backup_dir = o->backup_dir,
                                      .ca_dir = o->ca_dir,

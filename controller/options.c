@@ -123,6 +123,18 @@ static const struct conf_opt opts[] = {
               "user, password-file, tls "
               "(yes or no), ca-file, cert-file and key-file. While it is away all else goes on, and agents "
               "keep their results." },
+    { .name = "control",
+      .type = CONF_STR,
+      .offset = OPT(control),
+      .arg = "URL",
+      .help =
+          "The control state (agents, meshes, schedules, alerts, access) in etcd instead of the database in "
+          "--data-dir, which then has a mirror of it: "
+          "etcd://HOST[:PORT][,HOST[:PORT]...]/CLUSTER[?KEY=VALUE[&KEY=VALUE...]] with the keys of "
+          "--history, which "
+          "it needs. A start needs etcd; while it is away later, nothing can be changed, and results are "
+          "still "
+          "stored." },
     { .name = "backup-dir",
       .type = CONF_STR,
       .offset = OPT(backup_dir),
@@ -291,6 +303,14 @@ static void check_history(const char *history, struct conf_errors *errors)
         conf_errors_set(errors, "history", "%s", err.text);
 }
 
+static void check_control(const struct controller_options *o, struct conf_errors *errors)
+{
+    struct tw_err err = { 0 };
+
+    if (o->control && store_where_check_shared(o->control, o->history, &err) != TW_OK)
+        conf_errors_set(errors, "control", "%s", err.text);
+}
+
 static void check_http(const struct controller_options *o, struct conf_errors *errors)
 {
     struct httpd_conf c = { .address = o->http,
@@ -314,6 +334,7 @@ void controller_options_check(void *target, struct conf_errors *errors)
         check_url(o->admin_tls, false, "admin-tls", errors);
     check_http(o, errors);
     check_history(o->history, errors);
+    check_control(o, errors);
     for (size_t i = 0; i < o->http_names.n; i++)
         if (!hostname_ok(o->http_names.v[i]))
             conf_errors_set(errors, "http-name", "%.100s: expected the name of a host, without a port",

@@ -169,6 +169,29 @@ static void add_history(struct rows *r, const struct writer_stats *w)
     counter(r, "twamp_history_retries_total", "Groups of results that are tried again.", w->history_retries);
 }
 
+/* Of control state that others change, too. */
+static void add_control(struct rows *r, const struct writer_stats *w)
+{
+    gauge(r, "twamp_control_reachable", "1: the shared control state can be used. 0: changes wait for it.",
+          w->control_problem[0] ? 0 : 1);
+    counter(r, "twamp_control_transactions_total",
+            "Transactions of ours that changed the shared control state.", w->control.transactions);
+    counter(r, "twamp_control_conflicts_total",
+            "Transactions that were not done since another controller's came first.", w->control.conflicts);
+    counter(r, "twamp_control_again_total", "Groups of changes that were run again at once because of that.",
+            w->again);
+    counter(r, "twamp_control_decided_again_total",
+            "Changes that were to be decided again, since what they were decided by was changed by others.",
+            w->decided);
+    counter(r, "twamp_control_loads_total", "Times that all of the shared control state was read.",
+            w->control.loads);
+    counter(r, "twamp_control_settled_total",
+            "Transactions whose answer was lost, and whose outcome was found out afterwards.",
+            w->control.settled);
+    counter(r, "twamp_control_retries_total", "Groups of changes that are tried again, since it is away.",
+            w->control_retries);
+}
+
 static void add_store(struct rows *r, const struct controller *c)
 {
     static const char commit[] = "twamp_ingest_commit_seconds",
@@ -190,6 +213,8 @@ static void add_store(struct rows *r, const struct controller *c)
     gauge(r, "twamp_store_wal_bytes", "Size of its write-ahead log.", (double)w.store.wal_bytes);
     if (w.history.apart)
         add_history(r, &w);
+    if (w.control.shared)
+        add_control(r, &w);
     add_rollup(r, &w.store, loop_now(c->loop).wall.ns);
     counter(r, "twamp_reader_refused_total", "Queries refused because too many ran.",
             reader_refused(c->readers));
@@ -531,9 +556,12 @@ size_t controller_problems(struct controller *c, const char **ret, size_t cap)
 
     writer_stats(c->writer, &w);
     snprintf(c->problem, sizeof c->problem, "%.255s", w.problem);
+    snprintf(c->control_problem, sizeof c->control_problem, "%.255s", w.control_problem);
     snprintf(c->history_problem, sizeof c->history_problem, "%.255s", w.history_problem);
     if (c->problem[0] && n < cap)
         ret[n++] = c->problem;
+    if (c->control_problem[0] && n < cap)
+        ret[n++] = c->control_problem;
     if (c->history_problem[0] && n < cap)
         ret[n++] = c->history_problem;
     return n;

@@ -8,6 +8,7 @@
 #include <time.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/writer_priv.h"
 
 #define MAX_ROWS 32768
 #define GROUP_ROWS 1000
@@ -20,50 +21,12 @@
 #define ROLLUP_LATE_NS TW_NS_PER_S
 #define GROUPS_MIN 6
 
-struct job_list {
-    struct writer_job *first, **end;
-    size_t rows;
-    bool urgent;
-};
-
-struct writer {
-    struct writer_conf conf;
-    pthread_t thread;
-    pthread_mutex_t lock; /* all below */
-    pthread_cond_t wake;
-    struct job_list control, queue, finished;
-    int64_t first_queued_ns; /* when the oldest job of the queue came */
-    size_t rows;             /* queued or being committed */
-    size_t wanted_rows;      /* should be, at most */
-    size_t lost_rows, lost_jobs; /* not written at the end; jobs: those without rows */
-    bool stopping;
-    int64_t stop_by_ns;
-    struct writer_stats stats;
-    struct loop_task deliver;
-    struct writer_job *delivering; /* loop thread */
-    struct work work;         /* commits and slices of roll-ups */
-    struct hist commit_ns;    /* writer thread only, as all below */
-    int64_t rollup_due_ns;    /* monotonic; the next slice, or look */
-    bool rollup_failing;
-    double rows_per_s;      /* when there is enough to do; 0: not known */
-    int64_t commit_took_ns; /* the last one */
-    bool tried;             /* a commit since it is to stop */
-    bool apart;             /* the history is in a database of its own */
-    struct job_list held;   /* for that, and to be tried again at held_due_ns */
-    int64_t held_due_ns;
-    struct {
-        int64_t at_ns;
-        uint64_t inserts;
-    } pace;                 /* since then inserts_per_s is counted */
-    int64_t slice_ns;       /* what the last slice took, if it followed a full commit */
-};
-
-static void list_init(struct job_list *l)
+void writer_list_init(struct job_list *l)
 {
     *l = (struct job_list){ .end = &l->first };
 }
 
-static void list_add(struct job_list *l, struct writer_job *j)
+void writer_list_add(struct job_list *l, struct writer_job *j)
 {
     j->next = NULL;
     *l->end = j;
@@ -93,7 +56,7 @@ static struct writer_job *take_finished(struct writer *w)
 
     pthread_mutex_lock(&w->lock);
     j = w->finished.first;
-    list_init(&w->finished);
+    writer_list_init(&w->finished);
     pthread_mutex_unlock(&w->lock);
     return j;
 }
@@ -195,8 +158,40 @@ static bool is_retryable(const struct writer *w, enum tw_rc rc)
 {
     if (w->apart && (rc == TW_ETIMEOUT || rc == TW_ECLOSED))
         return true;
-    return rc == TW_ENOSPC || rc == TW_EIO || rc == TW_ENOMEM || rc == TW_EBUSY || rc == TW_EAGAIN ||
-           rc == TW_EPERM;
+    return rc == TW_ENOSPC || rc == TW_EIO || rc == TW_ENOMEM || rc == TW_EBUSY || rc == TW_EPERM;
+}
+
+/* Decided by what is not true any more. */
+static bool is_outdated(struct writer *w, const struct writer_job *j, struct tw_err *err)
+{
+    if (!j->decided || j->decided == w->memory)
+        return false;
+    tw_err_set(err, TW_EAGAIN, "another controller changed the control state meanwhile");
+    pthread_mutex_lock(&w->lock);
+    w->stats.decided++;
+    pthread_mutex_unlock(&w->lock);
+    return true;
+}
+
+/* While control state is away: what of the history needs it, too, must not hold up the rest. False: it does
+ * not. */
+static bool set_aside(struct writer *w, struct job_list *group, const struct writer_job *which)
+{
+    struct job_list all;
+    struct writer_job *j;
+
+    if (!w->splits || !store_shared_touched(w->conf.store))
+        return false;
+    store_rollback(w->conf.store);
+    writer_list_init(&all);
+    while ((j = list_take(group)))
+        writer_list_add(&all, j);
+    pthread_mutex_lock(&w->lock);
+    while ((j = list_take(&all)))
+        writer_list_add(j == which ? &w->held_both.jobs : group, j);
+    w->held_both.due_ns = tw_mono_now().ns + w->conf.retry_ns;
+    pthread_mutex_unlock(&w->lock);
+    return true;
 }
 
 /* Jobs that failed by themselves have rc set and are left out. TW_EAGAIN: one more did, begin again without
@@ -209,7 +204,9 @@ static enum tw_rc run_jobs(struct writer *w, struct job_list *group, struct tw_e
         if (j->rc != TW_OK)
             continue;
         j->err = (struct tw_err){ 0 };
-        rc = j->run(j, w->conf.store, &j->err);
+        rc = is_outdated(w, j, &j->err) ? TW_EAGAIN : j->run(j, w->conf.store, &j->err);
+        if (set_aside(w, group, j))
+            return TW_EAGAIN;
         if (rc == TW_OK)
             continue;
         store_rollback(w->conf.store);
@@ -224,24 +221,40 @@ static enum tw_rc run_jobs(struct writer *w, struct job_list *group, struct tw_e
     return TW_OK;
 }
 
+/* In a transaction that is begun. */
+static enum tw_rc run_group(struct writer *w, struct job_list *group, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    if (group->first && is_for_history(group->first) &&
+        (rc = store_begin_history(w->conf.store, err)) != TW_OK) {
+        store_rollback(w->conf.store);
+        err->rc = rc;
+        return rc;
+    }
+    return run_jobs(w, group, err);
+}
+
+/* TW_EAGAIN: others came first. */
 static enum tw_rc commit_once(struct writer *w, struct job_list *group, struct tw_err *err)
 {
     enum tw_rc rc;
-    bool again;
 
     do {
         *err = (struct tw_err){ 0 };
         rc = store_begin(w->conf.store, err);
+        writer_tell_news(w);
+        w->failed_shared = rc != TW_OK;
         if (rc != TW_OK)
             return rc;
-        if (is_for_history(group->first) && (rc = store_begin_history(w->conf.store, err)) != TW_OK) {
-            store_rollback(w->conf.store);
-            return rc;
-        }
-        rc = run_jobs(w, group, err);
-        again = rc == TW_EAGAIN && err->rc == TW_OK;
-    } while (again);
-    return rc == TW_OK ? store_commit(w->conf.store, err) : rc;
+        rc = run_group(w, group, err);
+    } while (rc == TW_EAGAIN && err->rc == TW_OK);
+    if (rc != TW_OK)
+        return rc;
+    w->touched_shared = store_shared_touched(w->conf.store);
+    rc = store_commit(w->conf.store, err);
+    w->failed_shared = store_shared_failed(w->conf.store);
+    return rc;
 }
 
 /* False: stopping. */
@@ -267,6 +280,19 @@ static bool stop_is_due(struct writer *w)
     due = w->stopping && tw_mono_now().ns > w->stop_by_ns;
     pthread_mutex_unlock(&w->lock);
     return due;
+}
+
+/* Until it is known what became of it: others' changes are no failure. */
+static enum tw_rc commit_after_others(struct writer *w, struct job_list *group, struct tw_err *err)
+{
+    enum tw_rc rc;
+
+    while ((rc = commit_once(w, group, err)) == TW_EAGAIN && !stop_is_due(w)) {
+        pthread_mutex_lock(&w->lock);
+        w->stats.again++;
+        pthread_mutex_unlock(&w->lock);
+    }
+    return rc;
 }
 
 /* When it is to stop there is no point in waiting for a disk, but another program may let go of the database:
@@ -336,7 +362,7 @@ static void finish(struct writer *w, struct job_list *group, enum tw_rc rc)
             j->rc = rc;
         w->lost_rows += rc != TW_OK ? j->rows : 0;
         w->lost_jobs += rc != TW_OK && !j->rows;
-        list_add(&w->finished, j);
+        writer_list_add(&w->finished, j);
     }
     pthread_mutex_unlock(&w->lock);
     loop_post(w->conf.loop, &w->deliver);
@@ -410,14 +436,23 @@ static struct timespec timespec_of(int64_t mono_ns)
     return (struct timespec){ mono_ns / TW_NS_PER_S, mono_ns % TW_NS_PER_S };
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* With the lock, which it gives up meanwhile. False: `until_ns` has passed. */
 static bool pass_time(struct writer *w, int64_t until_ns)
 {
-    bool may_roll_up = !w->held.first; /* else it is known to be away, and held_due_ns is when to try again */
-    int64_t wake = may_roll_up && w->rollup_due_ns < until_ns ? w->rollup_due_ns : until_ns;
-    struct timespec ts = timespec_of(wake);
+    bool may_roll_up = !w->held_history.jobs.first; /* else it is known to be away, and when to try again */
+    int64_t wake = earlier(until_ns, w->follow_due_ns);
+    struct timespec ts = timespec_of(may_roll_up ? earlier(wake, w->rollup_due_ns) : wake);
 
-    if (may_roll_up && rollup_is_due(w)) {
+    if (tw_mono_now().ns >= w->follow_due_ns) {
+        pthread_mutex_unlock(&w->lock);
+        writer_follow(w);
+        pthread_mutex_lock(&w->lock);
+    } else if (may_roll_up && rollup_is_due(w)) {
         pthread_mutex_unlock(&w->lock);
         roll_up(w);
         pthread_mutex_lock(&w->lock);
@@ -427,41 +462,80 @@ static bool pass_time(struct writer *w, int64_t until_ns)
     return tw_mono_now().ns < until_ns;
 }
 
-static void linger(struct writer *w)
+/* Is there something to be written now of those that wait, or of the queue behind them? */
+static bool is_due(const struct writer *w, const struct writer_held *held, const struct job_list *queue)
 {
-    int64_t due = w->first_queued_ns + w->conf.linger_ns;
-
-    while (!w->stopping && !w->control.urgent && w->queue.rows < w->conf.group_rows && pass_time(w, due))
-        ;
+    return held->jobs.first ? w->stopping || tw_mono_now().ns >= held->due_ns : queue->first != NULL;
 }
 
-static bool held_is_due(const struct writer *w)
+/* Of those that wait for both: they go when the history is there, and are set aside again if the other is
+ * not. */
+static bool both_are_due(const struct writer *w)
 {
-    return w->stopping || tw_mono_now().ns >= w->held_due_ns;
+    return w->held_both.jobs.first && !w->held_history.jobs.first &&
+           (w->stopping || tw_mono_now().ns >= w->held_both.due_ns);
 }
 
 static bool is_idle(const struct writer *w)
 {
-    if (w->control.first)
-        return false;
-    return w->held.first ? !held_is_due(w) : !w->queue.first;
+    return !is_due(w, &w->held_control, &w->control) && !is_due(w, &w->held_history, &w->queue) &&
+           !both_are_due(w);
+}
+
+static int64_t due_of(const struct writer_held *held)
+{
+    return held->jobs.first ? held->due_ns : INT64_MAX;
+}
+
+static int64_t held_due_ns(const struct writer *w)
+{
+    int64_t history = w->held_history.jobs.first ? w->held_history.due_ns : due_of(&w->held_both);
+
+    return earlier(due_of(&w->held_control), history);
+}
+
+static bool held_is_due(const struct writer *w)
+{
+    return held_due_ns(w) <= tw_mono_now().ns;
+}
+
+static void linger(struct writer *w)
+{
+    int64_t due = w->first_queued_ns + w->conf.linger_ns;
+
+    while (!w->stopping && !(w->control.urgent && is_due(w, &w->held_control, &w->control)) &&
+           w->queue.rows < w->conf.group_rows && pass_time(w, due))
+        ;
+}
+
+static void move_all(struct job_list *from, struct job_list *to)
+{
+    while (from->first)
+        writer_list_add(to, list_take(from));
 }
 
 /* What people wait for, all of it, and as many results as a commit takes. */
 static void fill_group(struct writer *w, struct job_list *ret)
 {
-    while (w->control.first)
-        list_add(ret, list_take(&w->control));
-    w->control.urgent = false;
+    if (is_due(w, &w->held_control, &w->control)) {
+        move_all(&w->held_control.jobs, ret);
+        move_all(&w->control, ret);
+        w->control.urgent = false;
+    }
     if (w->apart && ret->first) /* what waits for the history must not hold it up */
         return;
-    if (w->held.first) {
-        *ret = w->held;
-        list_init(&w->held);
+    if (both_are_due(w)) {
+        move_all(&w->held_both.jobs, ret);
+        return;
+    }
+    if (!is_due(w, &w->held_history, &w->queue))
+        return;
+    if (w->held_history.jobs.first) {
+        move_all(&w->held_history.jobs, ret);
         return;
     }
     while (w->queue.first && (!ret->rows || ret->rows + w->queue.first->rows <= w->conf.group_rows))
-        list_add(ret, list_take(&w->queue));
+        writer_list_add(ret, list_take(&w->queue));
 }
 
 /* One commit is always tried; others only if they will be over in time, as far as the last one tells. */
@@ -473,11 +547,11 @@ static bool is_too_late(const struct writer *w, int64_t now_ns)
 /* False: stopped, and nothing is left. *ret_give_up: there is no time left to write it. */
 static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up)
 {
-    list_init(ret);
+    writer_list_init(ret);
     pthread_mutex_lock(&w->lock);
     while (is_idle(w) && !w->stopping)
-        pass_time(w, w->held.first ? w->held_due_ns : INT64_MAX);
-    if (!is_idle(w) && !w->held.first)
+        pass_time(w, held_due_ns(w));
+    if (!is_idle(w) && !held_is_due(w))
         linger(w);
     fill_group(w, ret);
     w->first_queued_ns = tw_mono_now().ns;
@@ -487,25 +561,74 @@ static bool take_group(struct writer *w, struct job_list *ret, bool *ret_give_up
     return ret->first != NULL;
 }
 
-/* For a history that is apart, once. False: it waits. */
-static bool write_history(struct writer *w, struct job_list *group, enum tw_rc *ret)
+static void note_failure(struct writer *w, bool history, const struct tw_err *err)
 {
+    bool shared = w->shared && (!history || w->failed_shared);
+
+    if (shared)
+        writer_note_control(w, err);
+    else
+        set_history_problem(w, err);
+    pthread_mutex_lock(&w->lock);
+    if (shared)
+        w->stats.control_retries++;
+    else
+        w->stats.history_retries++;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Not at the end: what is left then is tried once. */
+static bool may_split(struct writer *w)
+{
+    struct store_shared_info info;
+    bool stopping;
+
+    store_shared_info(w->conf.store, &info);
+    pthread_mutex_lock(&w->lock);
+    stopping = w->stopping;
+    pthread_mutex_unlock(&w->lock);
+    return info.away && !stopping;
+}
+
+/* To a database that may be away: once. False: the group waits. */
+static bool write_or_hold(struct writer *w, struct job_list *group, enum tw_rc *ret)
+{
+    bool history = is_for_history(group->first), hold;
+    struct writer_held *held = history ? &w->held_history : &w->held_control;
     struct tw_err err;
 
-    err.rc = commit_once(w, group, &err);
+    w->splits = history && may_split(w);
+    err.rc = commit_after_others(w, group, &err);
+    w->splits = false;
     *ret = err.rc;
     if (err.rc == TW_OK)
         return true;
-    set_history_problem(w, &err);
+    note_failure(w, history, &err);
     pthread_mutex_lock(&w->lock);
-    w->stats.history_retries++;
-    if (!w->stopping) {
-        w->held = *group;
-        w->held_due_ns = tw_mono_now().ns + w->conf.retry_ns;
-    }
+    hold = !w->stopping;
+    if (hold)
+        move_all(group, &held->jobs);
+    held->due_ns = tw_mono_now().ns + w->conf.retry_ns;
     pthread_mutex_unlock(&w->lock);
     *ret = TW_ECLOSED;
-    return !w->held.first;
+    return !hold;
+}
+
+/* False: the group waits. */
+static bool write_group(struct writer *w, struct job_list *group, enum tw_rc *ret)
+{
+    if (w->apart && (w->shared || is_for_history(group->first)))
+        return write_or_hold(w, group, ret);
+    *ret = commit_until_done(w, group);
+    return true;
+}
+
+static void note_written(struct writer *w, bool history, size_t rows, int64_t took_ns)
+{
+    note_commit(w, history, took_ns);
+    note_pace(w, rows, took_ns);
+    if (w->touched_shared)
+        writer_note_control(w, &(struct tw_err){ .rc = TW_OK });
 }
 
 static void *writer_main(void *arg)
@@ -521,22 +644,17 @@ static void *writer_main(void *arg)
         enum tw_rc rc = TW_ECLOSED;
 
         work_begin(&w->work, start);
-        if (!give_up && w->apart && history)
-            over = write_history(w, &group, &rc);
-        else if (!give_up)
-            rc = commit_until_done(w, &group);
-        if (!over) {
-            work_end(&w->work, tw_mono_now().ns);
-            continue;
-        }
-        if (rc == TW_OK) {
-            note_commit(w, history, tw_mono_now().ns - start);
-            note_pace(w, rows, tw_mono_now().ns - start);
-        }
-        finish(w, &group, rc);
+        if (!give_up)
+            over = write_group(w, &group, &rc);
+        if (over && rc == TW_OK)
+            note_written(w, history, rows, tw_mono_now().ns - start);
+        if (over)
+            finish(w, &group, rc);
         work_end(&w->work, tw_mono_now().ns);
         if (rc == TW_OK && !w->tried && rollup_is_due(w) && (rows >= w->conf.group_rows || rollup_is_late(w)))
             roll_up(w);
+        if (tw_mono_now().ns >= w->follow_due_ns)
+            writer_follow(w);
     }
     return NULL;
 }
@@ -557,7 +675,7 @@ enum tw_rc writer_submit(struct writer *w, struct writer_job *j)
     } else {
         if (is_idle(w))
             w->first_queued_ns = tw_mono_now().ns;
-        list_add((w->apart ? is_for_history(j) : j->rows && !j->urgent) ? &w->queue : &w->control, j);
+        writer_list_add((w->apart ? is_for_history(j) : j->rows && !j->urgent) ? &w->queue : &w->control, j);
         w->rows += j->rows;
         pthread_cond_signal(&w->wake);
     }
@@ -621,6 +739,7 @@ static void writer_free(struct writer *w)
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->lock);
     hist_free(&w->commit_ns);
+    writer_shared_free(w);
     free(w);
 }
 
@@ -647,15 +766,18 @@ enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct
     w->conf = *c;
     set_defaults(&w->conf);
     w->wanted_rows = w->conf.max_rows;
-    list_init(&w->control);
-    list_init(&w->queue);
-    list_init(&w->finished);
-    list_init(&w->held);
+    writer_list_init(&w->control);
+    writer_list_init(&w->queue);
+    writer_list_init(&w->finished);
+    writer_list_init(&w->held_history.jobs);
+    writer_list_init(&w->held_control.jobs);
+    writer_list_init(&w->held_both.jobs);
     hist_init(&w->commit_ns);
     w->deliver = (struct loop_task){ .fn = deliver, .ctx = w };
     store_stats(c->store, &w->stats.store);
     store_history_info(c->store, &w->stats.history);
     w->apart = w->stats.history.apart;
+    writer_shared_start(w);
     init_sync(w);
     work_init(&w->work, tw_mono_now().ns);
     e = start_thread(w);

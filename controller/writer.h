@@ -12,6 +12,11 @@
  * does not wait for it. While it is away, or fails, the group that was to be written stays and is tried
  * again, and it is looked for, also when nothing waits.
  *
+ * Control state that others change, too (db/store_shared.h), is followed, within WRITER_FOLLOW_S also while
+ * nothing is to be written; what they did is told on the loop's thread, in order with the jobs that are done.
+ * A commit that another one's was before is run again at once. While that database is away what is to be
+ * changed waits, and is tried again; results are still stored.
+ *
  * A disk that is full or fails loses nothing: the transaction is rolled back, the jobs stay, and all of it is
  * tried again until it works; meanwhile writer_stats() says what is wrong. A job that fails for a reason of
  * its own (TW_EINVAL, TW_ENOENT, ...) ends alone, the others go on. */
@@ -20,8 +25,11 @@
 
 #include "common/net/loop.h"
 #include "db/store.h"
+#include "db/store_shared.h"
 
 struct writer;
+#define WRITER_FOLLOW_S 1
+#define WRITER_MEMORY_START 1 /* what memory is at before others did anything */
 struct writer_job {
     /* Writer thread, inside a transaction; touches only the job and the store. It may run again after a rollback, so it must not
      * build on what an earlier run found. */
@@ -30,6 +38,11 @@ struct writer_job {
     size_t rows;                        /* what it counts in the queue; 0 = always taken, for jobs whose number is bounded elsewhere */
     bool urgent;                        /* somebody waits: do not wait for company */
     bool history; /* rows 0: it writes to the history, too. Urgent ones with rows do not */
+    /* 0: a fact, which is true whatever others did. Else it was decided by what memory had: the number of the
+     * last news that memory had followed before it was looked at (writer_conf.news; WRITER_MEMORY_START). If
+     * others have changed something since, it ends alone with TW_EAGAIN: nothing of it is stored, and what
+     * was wanted is to be decided anew. */
+    uint64_t decided;
     enum tw_rc rc;                      /* TW_OK: committed. TW_ECLOSED: the writer was stopped before it could be */
     struct tw_err err;
     struct writer_job *next;            /* writer's own */
@@ -42,6 +55,10 @@ struct writer_conf {
     size_t group_rows;    /* about so many in one commit; 0 = 1000 */
     int64_t linger_ns;    /* how long the first job of a group waits for others; 0 = 200 ms */
     int64_t retry_ns;     /* pause before a failed commit is tried again; 0 = 1 s */
+    /* Loop thread: others changed these keys of control state, "TABLE/KEY"; "": anything. When memory has
+     * followed, it is at that number. May be NULL. */
+    void (*news)(void *ctx, const char *const *keys, size_t n, uint64_t number);
+    void *ctx;
 };
 enum tw_rc writer_start(const struct writer_conf *c, struct writer **ret, struct tw_err *err);
 /* Loop thread. TW_EBUSY: the queue is full and the job was not taken. */
@@ -73,6 +90,13 @@ struct writer_stats {
     int64_t history_error_ns;  /* when that was; wall */
     uint64_t history_retries;
     double inserts_per_s; /* in the last ten seconds or so */
+    /* Of control state that others change, too. */
+    struct store_shared_info control;
+    char control_problem[256], control_error[256];
+    int64_t control_error_ns;
+    uint64_t control_retries;
+    uint64_t again;   /* groups that were run again since others came first */
+    uint64_t decided; /* jobs that ended with TW_EAGAIN */
 };
 void writer_stats(struct writer *w, struct writer_stats *ret); /* any thread */
 

@@ -246,6 +246,7 @@ static enum tw_rc commit_control(struct store *s, struct tw_err *err)
     enum tw_rc rc = s->shared ? s->shared->agree(s->shared, err) : TW_OK;
     bool committed;
 
+    s->shared_failed = rc != TW_OK;
     if (rc)
         return rc;
     rc = commit_file(s, err);
@@ -289,6 +290,7 @@ enum tw_rc store_commit(struct store *s, struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
 
+    s->shared_failed = false;
     if (s->broken)
         rc = tw_err_set(err, s->broken, "%s %s: a write of this transaction failed (%s)", s->q->spec->what,
                         s->q->path, tw_rc_name(s->broken));

@@ -6,6 +6,7 @@
 #include "db/history.h"
 #include "db/sqlite/statements.h"
 #include "db/store.h"
+#include "db/store_shared.h"
 
 /* What store_retain() is at. */
 struct kept_level {
@@ -33,6 +34,8 @@ struct control_shared {
     enum tw_rc (*agree)(struct control_shared *c, struct tw_err *err);
     void (*done)(struct control_shared *c, bool committed); /* in the file */
     void (*hurry)(struct control_shared *c, int64_t by_mono_ns);
+    void (*listen)(struct control_shared *c, void (*fn)(void *ctx, const char *key), void *ctx);
+    void (*info)(struct control_shared *c, struct store_shared_info *ret);
     void (*close)(struct control_shared *c);
 };
 
@@ -41,6 +44,7 @@ struct store {
     struct history *history;
     struct sq *q; /* control state: the history's own file, or `own` */
     struct sq own;
+    bool shared_failed; /* the last commit, because of `shared` */
     enum tw_rc broken; /* a write of the open transaction failed half-way: it cannot be committed */
     struct kept kept;
     bool history_begun; /* the open transaction is one of the history apart, too */

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include "db/clickhouse/ch_history.h"
 #include "db/clickhouse/ch_location.h"
+#include "common/clk.h"
+#include "db/etcd/mirror.h"
 #include "db/store_priv.h"
 
 /* Those of databases of their own; a location is SCHEME://REST. */
@@ -43,6 +45,54 @@ enum tw_rc store_where_check(const char *history, struct tw_err *err)
     enum tw_rc rc = find(history, &d, &rest, err);
 
     return rc ? rc : d->check(rest, err);
+}
+
+/* ---- Shared control state: etcd ---- */
+
+#define ETCD "etcd://"
+#define STALL_NS (3 * TW_NS_PER_S)
+#define SETTLE_NS (2 * TW_NS_PER_S)
+
+static enum tw_rc parse_shared(const char *shared, struct http_location *ret, struct tw_err *err)
+{
+    if (strncmp(shared, ETCD, strlen(ETCD)) != 0)
+        return tw_err_set(err, TW_EINVAL,
+                          "expected " ETCD
+                          "HOST[:PORT][,HOST[:PORT]...]/CLUSTER, or nothing for the database in "
+                          "--data-dir");
+    return http_location_parse(shared + strlen(ETCD), &etcd_location, ret, err);
+}
+
+enum tw_rc store_where_check_shared(const char *shared, const char *history, struct tw_err *err)
+{
+    struct http_location at;
+    enum tw_rc rc = parse_shared(shared, &at, err);
+
+    if (!rc && !history)
+        rc = tw_err_set(
+            err, TW_EINVAL,
+            "needs --history with a database of its own: results in a file of --data-dir would know "
+            "agents by numbers that all controllers give");
+    return rc;
+}
+
+/* The history becomes the store's, or is closed. */
+static enum tw_rc open_shared(const struct store_where *w, struct history *h, struct store **ret,
+                              struct tw_err *err)
+{
+    struct http_location at;
+    enum tw_rc rc = parse_shared(w->shared, &at, err);
+
+    if (rc) {
+        h->ops->close(h);
+        return rc;
+    }
+    return mirror_open(&(struct mirror_conf){ .at = &at,
+                                              .file = w->control,
+                                              .stall_ns = STALL_NS,
+                                              .settle_ns = SETTLE_NS,
+                                              .look_ns = TW_NS_PER_S },
+                       h, ret, err);
 }
 
 /* ---- By what a database knows its controller: a number beside the control state's file ---- */
@@ -92,6 +142,8 @@ enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct
     struct history *h;
     enum tw_rc rc;
 
+    if (!w->history && w->shared)
+        return store_where_check_shared(w->shared, NULL, err);
     if (!w->history)
         return store_open(w->control, ret, err);
     rc = find(w->history, &d, &conf.location, err);
@@ -99,7 +151,9 @@ enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct
         rc = find_owner(w->control, &conf.owner, err);
     if (!rc)
         rc = d->ops->open(&conf, &h, err);
-    return rc ? rc : store_open_with(w->control, h, ret, err);
+    if (rc)
+        return rc;
+    return w->shared ? open_shared(w, h, ret, err) : store_open_with(w->control, h, ret, err);
 }
 
 enum tw_rc store_reader_open_at(const struct store_where *w, struct store_reader **ret, struct tw_err *err)

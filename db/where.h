@@ -9,16 +9,22 @@
 struct store_where {
     const char *control; /* PATH */
     const char *history; /* SCHEME://..., see docs/scaling.md; NULL: in the control state's file */
+    /* SCHEME://..., where the control state is that several controllers share; PATH is then a mirror of it,
+     * and is emptied. NULL: PATH is all there is. */
+    const char *shared;
 };
 
 /* Is that how a history's location is written? Nothing is asked or read. TW_EINVAL: *err says what was
  * expected; what may be a secret is not in it. */
 enum tw_rc store_where_check(const char *history, struct tw_err *err);
+/* The same of a shared control state's; history may be NULL: that is wrong with it, too. */
+enum tw_rc store_where_check_shared(const char *shared, const char *history, struct tw_err *err);
 /* As store_open(). A history whose servers cannot be reached is no error: it is opened when they can be, by
  * store_look_history() or the first transaction that needs it; one that is of a newer program is. Takes up to
  * some seconds for each of its servers. */
-/* The history is this control state's alone: PATH.history-owner has the number by which its database knows that. TW_EINUSE: it is
- * another one's. */
+/* Shared control state is read, so its servers have to answer; later they may be away. */
+/* The history is this control state's alone: PATH.history-owner has the number by which its database knows
+ * that. TW_EINUSE: it is another one's. */
 enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct tw_err *err);
 /* As store_reader_open(): of a history elsewhere nothing is asked yet. */
 enum tw_rc store_reader_open_at(const struct store_where *w, struct store_reader **ret, struct tw_err *err);

@@ -34,6 +34,7 @@ struct doctor_controller {
     const char *version;
     const char *const *problems; /* what makes it not ready */
     size_t n_problems;
+    const char *control_problem; /* of shared control state; "" or NULL: none */
     const char *history_problem; /* of a history in a database of its own; "" or NULL: none */
     bool disk_known;
     uint64_t disk_free, disk_size; /* octets, where the database is */

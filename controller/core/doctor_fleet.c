@@ -33,13 +33,21 @@ bool check_store(struct doctor_exam *e)
     return c->n_problems > 0;
 }
 
-bool check_history(struct doctor_exam *e)
+static bool check_problem(struct doctor_exam *e, const char *problem)
 {
-    const char *problem = e->facts->controller.history_problem;
-
     if (problem && *problem)
         doctor_find(e, "%.250s", problem);
     return problem && *problem;
+}
+
+bool check_control(struct doctor_exam *e)
+{
+    return check_problem(e, e->facts->controller.control_problem);
+}
+
+bool check_history(struct doctor_exam *e)
+{
+    return check_problem(e, e->facts->controller.history_problem);
 }
 
 static void say_disk(struct doctor_exam *e)

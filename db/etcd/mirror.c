@@ -21,6 +21,40 @@ static enum tw_rc make_names(struct mirror *m, struct tw_err *err)
     return TW_OK;
 }
 
+/* The first member stands for all. */
+static void make_address(struct mirror *m)
+{
+    const char *mark = strstr(m->conf.at->endpoints[0], "://");
+
+    snprintf(m->address, sizeof m->address, "%.90s/%s", mark ? mark + 3 : m->conf.at->endpoints[0],
+             m->conf.at->name);
+}
+
+static void listen(struct control_shared *shared, void (*fn)(void *ctx, const char *key), void *ctx)
+{
+    struct mirror *m = (struct mirror *)shared;
+
+    m->conf.changed = fn;
+    m->conf.ctx = ctx;
+}
+
+static void info(struct control_shared *shared, struct store_shared_info *ret)
+{
+    const struct mirror *m = (const struct mirror *)shared;
+    struct tw_err why = m->blind;
+
+    if (!why.rc && m->look)
+        why.rc = mirror_look_last(m->look, &why);
+    ret->away = why.rc != TW_OK;
+    snprintf(ret->why, sizeof ret->why, "%s", ret->away ? why.text : "");
+    snprintf(ret->address, sizeof ret->address, "%s", m->address);
+    ret->revision = m->at;
+    ret->transactions = m->stats.transactions;
+    ret->conflicts = m->stats.conflicts;
+    ret->loads = m->stats.loads;
+    ret->settled = m->stats.settled;
+}
+
 static void hurry(struct control_shared *shared, int64_t by_mono_ns)
 {
     etcd_hurry(((struct mirror *)shared)->e, by_mono_ns);
@@ -43,6 +77,7 @@ static void close_mirror(struct control_shared *shared)
 {
     struct mirror *m = (struct mirror *)shared;
 
+    mirror_look_stop(m->look);
     mirror_feed_stop(m->feed);
     if (m->e)
         leave(m);
@@ -104,10 +139,20 @@ static enum tw_rc first_load(struct mirror *m, struct tw_err *err)
     return rc;
 }
 
+static enum tw_rc start_look(struct mirror *m, struct tw_err *err)
+{
+    struct etcd *e;
+    enum tw_rc rc = etcd_new(m->conf.at, m->conf.stall_ns, &e, err);
+
+    return rc ? rc : mirror_look_start(e, m->head_key, m->conf.look_ns, &m->look, err);
+}
+
 static enum tw_rc start(struct mirror *m, struct tw_err *err)
 {
     struct etcd *watcher = NULL;
     enum tw_rc rc = make_names(m, err);
+
+    make_address(m);
 
     if (!rc)
         rc = etcd_new(m->conf.at, m->conf.stall_ns, &m->e, err);
@@ -117,7 +162,9 @@ static enum tw_rc start(struct mirror *m, struct tw_err *err)
         rc = first_load(m, err);
     if (!rc)
         rc = etcd_new(m->conf.at, m->conf.watch_ns ? m->conf.watch_ns : 60 * TW_NS_PER_S, &watcher, err);
-    return rc ? rc : mirror_feed_start(watcher, m->prefix, m->at + 1, &m->feed, err);
+    if (!rc)
+        rc = mirror_feed_start(watcher, m->prefix, m->at + 1, &m->feed, err);
+    return rc || !m->conf.look_ns ? rc : start_look(m, err);
 }
 
 enum tw_rc mirror_open(const struct mirror_conf *conf, struct history *history, struct store **ret,
@@ -134,7 +181,13 @@ enum tw_rc mirror_open(const struct mirror_conf *conf, struct history *history, 
         store_close(s);
         return tw_err_set(err, TW_ENOMEM, "etcd: out of memory");
     }
-    m->shared = (struct control_shared){ mirror_take_in, mirror_agree, mirror_done, hurry, close_mirror };
+    m->shared = (struct control_shared){ .follow = mirror_take_in,
+                                         .agree = mirror_agree,
+                                         .done = mirror_done,
+                                         .hurry = hurry,
+                                         .listen = listen,
+                                         .info = info,
+                                         .close = close_mirror };
     m->conf = *conf;
     m->q = s->q;
     s->shared = &m->shared;
@@ -147,11 +200,6 @@ enum tw_rc mirror_open(const struct mirror_conf *conf, struct history *history, 
     }
     *ret = s;
     return TW_OK;
-}
-
-enum tw_rc mirror_follow(struct store *s, struct tw_err *err)
-{
-    return mirror_take_in(s->shared, err);
 }
 
 void mirror_fence(struct store *s, const char *role, int64_t number)

@@ -30,18 +30,17 @@ struct mirror_conf {
     int64_t stall_ns;  /* how long a member may be silent; 0: 5 s */
     int64_t settle_ns; /* how long the outcome of a transaction is asked for; 0: 10 s */
     int64_t watch_ns;  /* silence after which another member is watched; 0: 60 s */
-    /* A key that others changed, "TABLE/..."; "": anything may have changed. From within store_begin() and
-     * mirror_follow(): the store is read after that. May be NULL. */
-    void (*changed)(void *ctx, const char *key);
+    /* How often a thread asks whether etcd is there; 0: never. With it, what needs no control state goes on
+     * while it is not: store_begin() works, and store_commit() fails if something of it was looked at or
+     * changed. */
+    int64_t look_ns;
+    void (*changed)(void *ctx, const char *key); /* store_listen(); may be NULL */
     void *ctx;
 };
 /* Reads everything. The history becomes the store's, also on an error. TW_EVERSION: a newer release has been
  * at work on it. */
 enum tw_rc mirror_open(const struct mirror_conf *conf, struct history *history, struct store **ret,
                        struct tw_err *err);
-/* Outside of a transaction: takes in what others changed, if anything came. */
-enum tw_rc mirror_follow(struct store *s, struct tw_err *err);
-
 /* Transactions from now on are done only while /twampmesh/CLUSTER/holder/ROLE is what it was when it got this
  * number (holder.h); 0: all are. Else store_commit() says TW_EPERM, and nothing is done. Outside of a
  * transaction. */

@@ -137,6 +137,15 @@ static enum tw_rc check_head(struct mirror *m, struct tw_err *err)
     return head == m->head ? TW_OK : mirror_conflict(m, err);
 }
 
+/* Is there a point in asking etcd? */
+static enum tw_rc check_there(const struct mirror *m, struct tw_err *err)
+{
+    if (!m->blind.rc)
+        return m->look ? mirror_look_last(m->look, err) : TW_OK;
+    *err = m->blind;
+    return m->blind.rc;
+}
+
 enum tw_rc mirror_agree(struct control_shared *shared, struct tw_err *err)
 {
     struct mirror *m = (struct mirror *)shared;
@@ -144,6 +153,8 @@ enum tw_rc mirror_agree(struct control_shared *shared, struct tw_err *err)
     int64_t head = m->head;
     enum tw_rc rc = mirror_rows_changes(m->rows, &c, err);
 
+    if (!rc && (c.n || m->q->touched))
+        rc = check_there(m, err);
     if (!rc && c.n)
         rc = send_all(m, &c, &head, err);
     else if (!rc && m->q->touched)

@@ -111,9 +111,8 @@ static enum tw_rc check_untold(struct mirror *m, struct tw_err *err)
     return rc ? rc : tw_err_set(err, TW_EINVAL, "control state was changed outside of a transaction: undone");
 }
 
-enum tw_rc mirror_take_in(struct control_shared *shared, struct tw_err *err)
+static enum tw_rc take_in(struct mirror *m, struct tw_err *err)
 {
-    struct mirror *m = (struct mirror *)shared;
     struct mirror_outcome ignored; /* if it was done, it comes as what others do */
     enum tw_rc rc = m->doubt ? mirror_settle(m, m->doubt_head, &ignored, err) : check_untold(m, err);
 
@@ -124,4 +123,26 @@ enum tw_rc mirror_take_in(struct control_shared *shared, struct tw_err *err)
     if (!rc && m->need > m->at)
         rc = mirror_load_again(m, err);
     return rc;
+}
+
+static bool is_behind(const struct mirror *m)
+{
+    return m->doubt || m->stale || m->need > m->at;
+}
+
+enum tw_rc mirror_take_in(struct control_shared *shared, struct tw_err *err)
+{
+    struct mirror *m = (struct mirror *)shared;
+    enum tw_rc rc = TW_OK;
+
+    if (m->look && is_behind(m))
+        rc = mirror_look_last(m->look, err);
+    if (!rc)
+        rc = take_in(m, err);
+    m->blind = (struct tw_err){ .rc = TW_OK };
+    if (!rc || !m->look)
+        return rc;
+    m->blind = *err;
+    m->blind.rc = rc;
+    return TW_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "db/etcd/mirror.h"
 #include "db/etcd/mirror_feed.h"
+#include "db/etcd/mirror_look.h"
 #include "db/etcd/mirror_rows.h"
 
 struct mirror {
@@ -15,6 +16,9 @@ struct mirror {
     struct mirror_rows *rows;
     struct etcd *e;
     struct mirror_feed *feed;
+    struct mirror_look *look; /* NULL: nobody asks */
+    struct tw_err blind;      /* rc not TW_OK: why it is not known what is true; then nothing of it is used */
+    char address[160];
     char prefix[96], head_key[128], writer_key[160], id[17];
     int64_t at;     /* revision of etcd that the file is at */
     int64_t head;   /* of `head` then; 0: there is none */

@@ -82,6 +82,8 @@ DAEMON_ROWS = {
     # Its servers are nobody's here: whether that is written right.
     "twamp-controller --history 'clickhouse://ch1.example.net,ch2.example.net/twamp?tls=yes&ca-file=/etc/twampmesh/ch-ca.crt&user=twamp&password-file=/etc/twampmesh/ch.password' ...": Row(
         use={" ...": " --listen tls+tcp://10.0.0.1:9620 --data-dir second --check-config"}, before=SECOND),
+    "twamp-controller --control 'etcd://e1.example.net,e2.example.net,e3.example.net/CLUSTER' --history 'clickhouse://ch1.example.net/twamp' ...": Row(
+        use={" ...": " --listen tls+tcp://10.0.0.1:9620 --data-dir second --check-config"}, before=SECOND),
     "twamp-agent --controller tls+tcp://10.0.0.1:8620 --join-token-file token --name ams --label site=ams": Row(
         host="new", use={"--name ams": "--name new-1"}, serves="waiting for approval", stays=True),
     "twamp-agent --controller tls+tcp://10.0.0.1:8620 --name ams --label site=ams --join-token-file ams.token": Row(

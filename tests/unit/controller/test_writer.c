@@ -282,6 +282,217 @@ static void a_stop_without_the_history_says_what_is_lost(void **state)
     assert_int_equal(stored(f), 1);
 }
 
+/* ---- Control state that others change, too ---- */
+
+static struct {
+    struct control_shared shared; /* first */
+    struct store *s;
+    atomic_bool away;
+    atomic_uint conflicts;    /* commits that others come before */
+    const char *_Atomic news; /* a key that others changed */
+    void (*fn)(void *ctx, const char *key);
+    void *ctx;
+} others;
+
+static enum tw_rc follow_others(struct control_shared *c, struct tw_err *err)
+{
+    const char *key = atomic_exchange(&others.news, NULL);
+
+    (void)c;
+    (void)err;
+    if (key && others.fn)
+        others.fn(others.ctx, key);
+    return TW_OK;
+}
+
+static enum tw_rc agree_with_others(struct control_shared *c, struct tw_err *err)
+{
+    (void)c;
+    if (others.away && others.s->q->touched)
+        return tw_err_set(err, TW_ETIMEOUT, "nobody knows");
+    if (others.conflicts && others.conflicts--)
+        return tw_err_set(err, TW_EAGAIN, "others were first");
+    return TW_OK;
+}
+
+static void done_with_others(struct control_shared *c, bool committed)
+{
+    (void)c;
+    assert_true(committed);
+}
+
+static void hurry_others(struct control_shared *c, int64_t by_mono_ns)
+{
+    (void)c;
+    (void)by_mono_ns;
+}
+
+static void listen_to_others(struct control_shared *c, void (*fn)(void *ctx, const char *key), void *ctx)
+{
+    (void)c;
+    others.fn = fn;
+    others.ctx = ctx;
+}
+
+static void tell_others(struct control_shared *c, struct store_shared_info *ret)
+{
+    (void)c;
+    snprintf(ret->address, sizeof ret->address, "there");
+    ret->away = others.away;
+    snprintf(ret->why, sizeof ret->why, "%s", others.away ? "nobody answers" : "");
+}
+
+static void leave_others(struct control_shared *c)
+{
+    (void)c;
+}
+
+static struct {
+    unsigned n;
+    uint64_t number;
+    char last[32];
+} heard;
+
+static void hear(void *ctx, const char *const *keys, size_t n, uint64_t number)
+{
+    (void)ctx;
+    assert_true(n > 0 && number >= heard.number);
+    heard.n += (unsigned)n;
+    heard.number = number;
+    snprintf(heard.last, sizeof heard.last, "%s", keys[n - 1]);
+}
+
+static void start_shared(struct fixture *f)
+{
+    memset(&others, 0, sizeof others);
+    memset(&heard, 0, sizeof heard);
+    away = false;
+    open_apart(f);
+    others.shared = (struct control_shared){ .follow = follow_others,
+                                             .agree = agree_with_others,
+                                             .done = done_with_others,
+                                             .hurry = hurry_others,
+                                             .listen = listen_to_others,
+                                             .info = tell_others,
+                                             .close = leave_others };
+    others.s = f->store;
+    f->store->shared = &others.shared;
+    start(f, (struct writer_conf){ .linger_ns = TW_NS_PER_MS, .retry_ns = 20 * TW_NS_PER_MS, .news = hear });
+}
+
+static enum tw_rc run_result(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    (void)s;
+    (void)err;
+    ((struct job *)j)->runs++;
+    return TW_OK;
+}
+
+static void results_do_not_wait_for_shared_control_state(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[8];
+
+    start_shared(f);
+    others.away = true;
+    WAIT(strstr(stats(f).control_problem, "control state at there cannot be used: nobody answers"));
+    for (unsigned i = 0; i < 4; i++) {
+        init_job(f, &j[i], i, i == 2);
+        if (i == 2)
+            j[i].job.run = run_result;
+        j[i].job.urgent = i == 1;
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(j[2].done);
+    WAIT(stats(f).control_retries >= 3);
+    assert_int_equal(f->n_done, 1);
+    assert_string_equal(stats(f).history_problem, "");
+    assert_string_equal(stats(f).problem, "");
+    assert_true(*stats(f).control_problem);
+    for (unsigned i = 4; i < 8;
+         i++) { /* those that have to look at control state wait for that, and do not hold up others */
+        init_job(f, &j[i], i, 1);
+        if (i % 2)
+            j[i].job.run = run_result;
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(j[5].done && j[7].done);
+    WAIT(j[4].runs >= 3 && j[6].runs >= 3);
+    assert_int_equal(f->n_done, 3);
+    assert_int_equal(stats(f).queued_rows, 2);
+    assert_string_equal(stats(f).history_problem, "");
+    assert_true(*stats(f).control_problem);
+    others.away = false;
+    WAIT(f->n_done == 8);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(j[i].outcome, TW_OK);
+    WAIT(!*stats(f).control_problem);
+    assert_true(*stats(f).control_error);
+    stop(f);
+    assert_int_equal(stored(f), 5);
+}
+
+static void who_comes_second_is_run_again_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[2];
+
+    start_shared(f);
+    for (unsigned i = 0; i < 2; i++) {
+        others.conflicts = 3;
+        init_job(f, &j[i], i, i);
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+        WAIT(j[i].done);
+        assert_int_equal(j[i].outcome, TW_OK);
+        assert_int_equal(j[i].runs, 4);
+    }
+    assert_int_equal(stats(f).again, 6);
+    assert_int_equal(stats(f).control_retries + stats(f).history_retries + stats(f).retries, 0);
+    assert_string_equal(stats(f).control_error, "");
+    stop(f);
+}
+
+static void what_was_decided_by_what_is_gone_is_not_done(void **state)
+{
+    static const struct {
+        const char *news;
+        uint64_t decided, number;
+        enum tw_rc rc;
+    } cases[] = {
+        { NULL, WRITER_MEMORY_START, 0, TW_OK },
+        { "audit/7", WRITER_MEMORY_START, WRITER_MEMORY_START, TW_OK }, /* a note */
+        { "agent/1", WRITER_MEMORY_START, WRITER_MEMORY_START + 1, TW_EAGAIN },
+        { NULL, WRITER_MEMORY_START + 1, WRITER_MEMORY_START + 1, TW_OK },
+        { "", WRITER_MEMORY_START + 1, WRITER_MEMORY_START + 2, TW_EAGAIN },
+    };
+    struct fixture *f = *state;
+
+    start_shared(f);
+    for (unsigned i = 0; i < TW_NELEM(cases); i++) {
+        struct job decided, fact;
+
+        init_job(f, &decided, i, 0);
+        init_job(f, &fact, i + 20, 0);
+        decided.job.decided = cases[i].decided;
+        fact.job.urgent = true;
+        others.news = cases[i].news;
+        assert_int_equal(writer_submit(f->w, &decided.job), TW_OK);
+        assert_int_equal(writer_submit(f->w, &fact.job), TW_OK);
+        WAIT(decided.done && fact.done);
+        assert_int_equal(decided.outcome, cases[i].rc);
+        assert_int_equal(fact.outcome, TW_OK);
+        WAIT(heard.number == cases[i].number);
+        if (cases[i].news)
+            assert_string_equal(heard.last, cases[i].news);
+    }
+    assert_int_equal(stats(f).decided, 2);
+    assert_int_equal(heard.n, 3);
+    others.news = "mesh/m"; /* with nothing to write */
+    WAIT(heard.number == WRITER_MEMORY_START + 3);
+    stop(f);
+    assert_int_equal(stored(f), 8);
+}
+
 static sqlite3 *other_program(struct fixture *f, const char *sql)
 {
     sqlite3 *db = NULL;
@@ -557,6 +768,9 @@ int main(void)
         T(a_full_disk_is_waited_for),
         T(what_needs_no_history_does_not_wait_for_it),
         T(a_stop_without_the_history_says_what_is_lost),
+        T(results_do_not_wait_for_shared_control_state),
+        T(who_comes_second_is_run_again_at_once),
+        T(what_was_decided_by_what_is_gone_is_not_done),
         T(a_locked_database_is_waited_for),
         T(a_job_that_is_wrong_fails_alone),
         T(the_queue_is_bounded_and_says_when_it_fills),

@@ -146,6 +146,8 @@ static void lose_all(struct fleet *t)
     }
 static const char *const full_disk[] = { "the disk is full" };
 FAULT(store, t->f.controller.problems = full_disk; t->f.controller.n_problems = 1;)
+FAULT(control, t->f.controller.control_problem =
+                   "control state at e1:2379/tw cannot be used: etcd e1:2379: no answer for 3.0 s";)
 FAULT(history, t->f.controller.history_problem =
                    "history at ch1:8123/tw cannot be used: clickhouse ch1:8123: no answer for 3.0 s";)
 FAULT(disk, t->f.controller.disk_free = 1 << 20;)
@@ -284,6 +286,7 @@ static const struct {
 } rows[] = {
     { nothing, NULL, NULL, NULL },
     { store, "controller-store", "controller", "the disk is full" },
+    { control, "controller-control", "controller", "control state at e1:2379/tw cannot be used" },
     { history, "controller-history", "controller", "history at ch1:8123/tw cannot be used" },
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },

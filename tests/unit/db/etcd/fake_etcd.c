@@ -1,5 +1,6 @@
 #include "tests/unit/db/etcd/fake_etcd.h"
 
+#include <stdatomic.h>
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ static struct {
     size_t n_late;
     unsigned one_in, transactions, breaks;
     bool down;
+    atomic_bool silent;
     uint64_t seed;
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER, .revision = 1 };
 
@@ -304,7 +306,8 @@ static void snapshot(const char *prefix, struct etcd_answer *ret)
 enum tw_rc etcd_get(struct etcd *e, const char *key, struct etcd_answer *ret, struct tw_err *err)
 {
     (void)e;
-    (void)err;
+    if (server.silent)
+        return tw_err_set(err, TW_EIO, "etcd: nobody answers");
     snapshot(key, ret);
     ret->n = ret->n && !strcmp(ret->kv[0].key, key);
     return TW_OK;
@@ -426,6 +429,7 @@ void fake_etcd_reset(void)
     server.compacted = 0;
     server.one_in = server.transactions = 0;
     server.down = false;
+    server.silent = false;
 }
 
 void fake_etcd_faults(unsigned one_in, uint64_t seed)
@@ -434,6 +438,11 @@ void fake_etcd_faults(unsigned one_in, uint64_t seed)
     server.one_in = one_in;
     server.seed = seed;
     pthread_mutex_unlock(&server.lock);
+}
+
+void fake_etcd_silent(bool silent)
+{
+    server.silent = silent;
 }
 
 void fake_etcd_down(bool down)

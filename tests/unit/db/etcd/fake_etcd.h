@@ -10,6 +10,8 @@ void fake_etcd_reset(void); /* no client may be open */
 void fake_etcd_faults(unsigned one_in, uint64_t seed);
 /* From now on no transaction is answered; every second one comes. */
 void fake_etcd_down(bool down);
+/* Nobody answers those who only ask, either. */
+void fake_etcd_silent(bool silent);
 /* What is on its way comes, or never will. */
 void fake_etcd_flush(bool come);
 void fake_etcd_break(void); /* watches end */

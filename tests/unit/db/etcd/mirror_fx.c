@@ -21,6 +21,7 @@ void controller_restart(struct controller *c, const struct http_location *at, in
                                       .settle_ns = settle_ns,
                                       .stall_ns = 2 * TW_NS_PER_S,
                                       .watch_ns = 3 * TW_NS_PER_S,
+                                      .look_ns = c->look_ns,
                                       .changed = note_change,
                                       .ctx = c };
     struct history_reader *r;
@@ -79,7 +80,7 @@ static void resolve(struct crowd *w, struct controller *c, const struct model *a
         rc = TW_OK;
     }
     for (unsigned tries = 0; rc && tries < 200; tries++)
-        rc = mirror_follow(c->s, &test_err);
+        rc = store_follow(c->s, &test_err);
     if (rc)
         fail_msg("%s", test_err.text);
     if (is_model(after, c))

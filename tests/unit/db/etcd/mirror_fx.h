@@ -13,6 +13,7 @@ struct controller {
     char file[PATH_SIZE], history[PATH_SIZE];
     struct store *s;
     struct store_reader *r;
+    int64_t look_ns;  /* mirror_conf */
     unsigned changed; /* keys told of */
     char last[64];    /* the last of them */
 };

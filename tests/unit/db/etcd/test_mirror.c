@@ -9,7 +9,9 @@
 
 #define SETTLE (300 * TW_NS_PER_MS)
 
-static const struct http_location place = { .name = "c" };
+static const struct http_location place = { .endpoints = { "http://e1:2379" },
+                                            .n_endpoints = 1,
+                                            .name = "c" };
 
 /* ---- The suite of control state ---- */
 
@@ -84,7 +86,7 @@ static enum tw_rc commit(struct controller *c)
 static void await(struct controller *c, const char *key)
 {
     for (int i = 0; i < 500 && strcmp(c->last, key) != 0; i++) {
-        CHECK_OK(mirror_follow(c->s, &test_err));
+        CHECK_OK(store_follow(c->s, &test_err));
         usleep(10000);
     }
     assert_string_equal(c->last, key);
@@ -350,13 +352,13 @@ static void what_is_no_row_is_told(void **state)
         snprintf(key, sizeof key, "/twampmesh/c/%s", bad[i][0]);
         fake_etcd_put(key, bad[i][1]);
         for (int k = 0; k < 500 && !rc; k++) {
-            rc = mirror_follow(one.s, &test_err);
+            rc = store_follow(one.s, &test_err);
             usleep(10000);
         }
         if (rc != TW_ECORRUPT || !strstr(test_err.text, bad[i][0]))
             fail_msg("%s: %s: %s", key, tw_rc_name(rc), test_err.text);
         fake_etcd_put(key, NULL); /* as an operator would */
-        CHECK_OK(mirror_follow(one.s, &test_err));
+        CHECK_OK(store_follow(one.s, &test_err));
     }
     fake_etcd_put("/twampmesh/c/unknown/x", "whatever"); /* of a newer release */
     fake_etcd_put("/twampmesh/c/agent/5",
@@ -385,7 +387,7 @@ static void an_older_release_stays_away(void **state)
     await(&one, "");
     fake_etcd_put("/twampmesh/c/schema", "{\"version\":1000,\"floor\":1000}");
     for (int i = 0; i < 500 && !rc; i++) {
-        rc = mirror_follow(one.s, &test_err);
+        rc = store_follow(one.s, &test_err);
         usleep(10000);
     }
     assert_int_equal(rc, TW_EVERSION);
@@ -411,6 +413,68 @@ static void writing_needs_a_transaction(void **state)
     CHECK_OK(store_begin(one.s, &test_err));
     store_rollback(one.s);
     check_model(&nothing, one.s, one.r, "undone");
+}
+
+static bool is_away(struct store *s)
+{
+    struct store_shared_info info;
+
+    store_shared_info(s, &info);
+    assert_string_equal(info.address, "e1:2379/c");
+    assert_int_equal(info.away, *info.why != '\0');
+    return info.away;
+}
+
+static void await_away(struct controller *c, bool away)
+{
+    for (int i = 0; i < 500 && is_away(c->s) != away; i++) {
+        CHECK_OK(store_follow(c->s, &test_err)); /* also while nobody answers */
+        usleep(10000);
+    }
+    assert_int_equal(is_away(c->s), away);
+}
+
+static void commit_nothing(struct controller *c)
+{
+    CHECK_OK(store_begin(c->s, &test_err));
+    CHECK_OK(commit(c));
+}
+
+static void what_needs_no_control_state_goes_on(void **state)
+{
+    struct controller three = { .changed = 0 };
+    int64_t id = 0;
+
+    (void)state;
+    in_dir(three.file, "look.db");
+    in_dir(three.history, "look_history.db");
+    three.look_ns = 10 * TW_NS_PER_MS;
+    controller_restart(&three, &place, 100 * TW_NS_PER_MS);
+    for (int doubt = 0; doubt < 2; doubt++) {
+        fake_etcd_down(true);
+        if (doubt) { /* it comes, or not, and nobody says so */
+            put_named(&three, &id, "in doubt");
+            assert_int_equal(commit(&three), TW_ETIMEOUT);
+            assert_true(store_shared_failed(three.s));
+        }
+        fake_etcd_silent(true);
+        await_away(&three, true);
+        commit_nothing(&three);
+        assert_false(store_shared_failed(three.s));
+        id = 0;
+        put_named(&three, &id, doubt ? "a" : "b");
+        assert_int_equal(commit(&three), TW_EIO);
+        assert_non_null(strstr(test_err.text, "nobody answers"));
+        assert_true(store_shared_failed(three.s));
+        commit_nothing(&three);
+        fake_etcd_silent(false);
+        fake_etcd_down(false);
+        await_away(&three, false);
+        id = 0;
+        put_named(&three, &id, doubt ? "a" : "b");
+        CHECK_OK(commit(&three));
+    }
+    controller_stop(&three);
 }
 
 static void writers_that_are_gone_are_forgotten(void **state)
@@ -528,6 +592,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_row_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(an_older_release_stays_away, setup, teardown),
         cmocka_unit_test_setup_teardown(writing_needs_a_transaction, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_needs_no_control_state_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(writers_that_are_gone_are_forgotten, setup, teardown),
         cmocka_unit_test(three_work_at_once),
         cmocka_unit_test(three_work_and_much_goes_wrong),
