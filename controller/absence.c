@@ -119,8 +119,11 @@ void absence_acked(struct controller *c, struct agent *a)
 
 enum tw_rc absence_begin(struct controller *c, struct tw_err *err)
 {
-    enum tw_rc rc = store_begin(c->store, err);
+    enum tw_rc rc;
 
+    if (c->shared) /* they may be connected to another controller */
+        return TW_OK;
+    rc = store_begin(c->store, err);
     for (struct agent *a = c->inv.agents; a && !rc; a = a->hh.next)
         if (a->row.approved)
             rc = store_agent_lost(c->store, a->row.name, a->last_contact_ns, err);

@@ -9,9 +9,9 @@
 /* One change. */
 struct op {
     struct op *next;
-    enum { OP_ALERT, OP_DROP, OP_BASELINE, OP_SILENCE, OP_NOTICE, OP_NOTICE_GONE, OP_DOCUMENT } kind;
+    enum { OP_ALERT, OP_ACK, OP_DROP, OP_BASELINE, OP_SILENCE, OP_NOTICE, OP_NOTICE_GONE, OP_DOCUMENT } kind;
     uint64_t id;
-    bool open;
+    bool open, shared;
     unsigned slot;
     int64_t time_ns;
     char *text;            /* the body */
@@ -77,11 +77,92 @@ uint64_t alert_save_lost(const struct alert_save *s)
 
 /* ---- The writer thread ---- */
 
+struct stored {
+    bool known, open;
+    struct alert a;
+};
+
+static enum tw_rc take_stored(void *ctx, const struct store_alert *row)
+{
+    struct stored *st = ctx;
+
+    st->known = alert_row_read(row->body, &st->a) == TW_OK;
+    st->open = row->open;
+    return TW_OK;
+}
+
+static enum tw_rc put_body(const struct op *o, bool open, const struct alert *a, struct store *s,
+                           struct tw_err *err)
+{
+    char *text = alert_row_write(a);
+    enum tw_rc rc =
+        text ? store_put_alert(s, &(struct store_alert){ o->id, open, o->time_ns, text }, err) : TW_ENOMEM;
+
+    free(text);
+    return rc;
+}
+
+/* Who judges an alert, and who acknowledges it, may be two controllers that know it as it was a moment ago.
+ */
+static enum tw_rc put_shared(const struct op *o, struct store *s, struct tw_err *err)
+{
+    struct stored st = { 0 };
+    enum tw_rc rc = store_find_alert(s, o->id, take_stored, &st, err);
+    struct alert a;
+
+    if (rc != TW_OK && rc != TW_ENOENT)
+        return rc;
+    if (!st.known || !st.a.acked_ns || alert_row_read(o->text, &a) != TW_OK || a.acked_ns >= st.a.acked_ns)
+        return store_put_alert(s, &(struct store_alert){ o->id, o->open, o->time_ns, o->text }, err);
+    a.acked_ns = st.a.acked_ns;
+    snprintf(a.ack_author, sizeof a.ack_author, "%s", st.a.ack_author);
+    snprintf(a.ack_reason, sizeof a.ack_reason, "%s", st.a.ack_reason);
+    return put_body(o, o->open, &a, s, err);
+}
+
+static enum tw_rc put_ack(const struct op *o, struct store *s, struct tw_err *err)
+{
+    struct stored st = { 0 };
+    enum tw_rc rc = store_find_alert(s, o->id, take_stored, &st, err);
+
+    if (rc != TW_OK || !st.known)
+        return rc == TW_ENOENT ? TW_OK : rc;
+    st.a.acked_ns = o->time_ns;
+    snprintf(st.a.ack_author, sizeof st.a.ack_author, "%s", o->a);
+    snprintf(st.a.ack_reason, sizeof st.a.ack_reason, "%s", o->b);
+    return put_body(o, st.open, &st.a, s, err);
+}
+
+static enum tw_rc take_version(void *ctx, const struct store_alert_document *d)
+{
+    *(uint64_t *)ctx = d->version;
+    return TW_OK;
+}
+
+static enum tw_rc put_document(const struct op *o, struct store *s, struct tw_err *err)
+{
+    uint64_t last = 0;
+    enum tw_rc rc = store_last_alert_document(s, take_version, &last, err);
+
+    if (rc != TW_OK && rc != TW_ENOENT)
+        return rc;
+    if (last >= o->id)
+        return tw_err_set(err, TW_EEXIST,
+                          "another document was applied meanwhile, version %llu: look at it first",
+                          (unsigned long long)last);
+    return store_put_alert_document(
+        s, &(struct store_alert_document){ o->id, o->time_ns, o->a, o->b, o->text }, err);
+}
+
 static enum tw_rc run_op(const struct op *o, struct store *s, struct tw_err *err)
 {
     switch (o->kind) {
     case OP_ALERT:
-        return store_put_alert(s, &(struct store_alert){ o->id, o->open, o->time_ns, o->text }, err);
+        return o->shared
+                   ? put_shared(o, s, err)
+                   : store_put_alert(s, &(struct store_alert){ o->id, o->open, o->time_ns, o->text }, err);
+    case OP_ACK:
+        return put_ack(o, s, err);
     case OP_DROP:
         return store_remove_alert(s, o->id, err);
     case OP_BASELINE:
@@ -94,8 +175,7 @@ static enum tw_rc run_op(const struct op *o, struct store *s, struct tw_err *err
     case OP_NOTICE_GONE:
         return store_remove_alert_notice(s, o->id, err);
     default:
-        return store_put_alert_document(
-            s, &(struct store_alert_document){ o->id, o->time_ns, o->a, o->b, o->text }, err);
+        return put_document(o, s, err);
     }
 }
 
@@ -195,7 +275,16 @@ void alert_save_alert(struct alert_save *s, const struct alert *a, int64_t now_n
     if (!o)
         return;
     o->open = a->state != ALERT_RESOLVED;
+    o->shared = s->conf.shared;
     o->time_ns = now_ns;
+}
+
+void alert_save_ack(struct alert_save *s, const struct alert *a)
+{
+    struct op *o = add(s, OP_ACK, a->id, NULL, a->ack_author, a->ack_reason);
+
+    if (o)
+        o->time_ns = a->acked_ns;
 }
 
 void alert_save_drop(struct alert_save *s, uint64_t id)
@@ -248,8 +337,11 @@ void alert_save_document(struct alert_save *s, uint64_t version, const char *tex
                          void (*done)(void *ctx, enum tw_rc rc, const struct tw_err *err), void *ctx)
 {
     char *own = strdup(text);
-    struct op *o = own ? add(s, OP_DOCUMENT, version, own, author, reason) : NULL;
     struct tw_err err = { 0 };
+    struct op *o;
+
+    alert_save_flush(s); /* it may be refused, and is so alone */
+    o = own ? add(s, OP_DOCUMENT, version, own, author, reason) : NULL;
 
     if (!o) {
         done(ctx, tw_err_set(&err, TW_ENOMEM, "out of memory"), &err);

@@ -13,6 +13,7 @@
 #include "controller/flight.h"
 #include "controller/maintenance.h"
 #include "controller/notify_format.h"
+#include "controller/shared_id.h"
 #include "db/store_alert.h"
 
 #define TICK_NS TW_NS_PER_S
@@ -92,6 +93,12 @@ static int64_t mono_of(const struct alerts *a)
     return loop_now(a->c->loop).mono.ns;
 }
 
+/* Where others give numbers, too, theirs must be others. */
+static uint64_t next_number(struct alerts *a, uint64_t *last)
+{
+    return a->c->shared ? shared_id_next(loop_now(a->c->loop).wall, last) : ++*last;
+}
+
 /* ---- Subjects ---- */
 
 static struct agent *agent_named(const struct alerts *a, const char *name)
@@ -130,7 +137,10 @@ static void on_changed(void *ctx, const struct alert *al)
 {
     struct alerts *a = ctx;
 
-    alert_save_alert(a->save, al, now_of(a));
+    if (al->elsewhere)
+        alert_save_ack(a->save, al);
+    else
+        alert_save_alert(a->save, al, now_of(a));
     events_note(a->c->events, EVENT_ALERTS);
 }
 
@@ -323,7 +333,7 @@ static void on_notice(void *ctx, const struct alert *al, enum alert_notice n)
     body = n_to ? body_of(a, al, alert_notice_name(n), key) : NULL;
     for (size_t i = 0; i < n_to && body; i++)
         if (n != ALERT_NOTICE_RESOLVED || receiver_of(a, to[i])->resolved)
-            alert_save_notice(a->save, ++a->last_notice, to[i], key, body, now_of(a));
+            alert_save_notice(a->save, next_number(a, &a->last_notice), to[i], key, body, now_of(a));
     free(body);
 }
 
@@ -475,11 +485,17 @@ static struct tw_num silent_s(const struct alerts *a, const struct pair *p, int6
     return silent_ns < 0 ? (struct tw_num){ 0 } : in_seconds(silent_ns);
 }
 
+/* Who an agent is connected to judges what it measures, and that it is not any more. */
+static bool is_judged_here(const struct alerts *a, const struct agent *source)
+{
+    return !a->c->shared || (source && source->ours);
+}
+
 static void scan_pair(struct alerts *a, struct pair *p, int64_t now_ns)
 {
     struct alert_subject s;
 
-    if (!p->scheduled || p->paused) {
+    if (!p->scheduled || p->paused || !is_judged_here(a, pair_source(p))) {
         alert_engine_forget(a->engine, p->row.id);
         return;
     }
@@ -517,7 +533,8 @@ static void scan_agents(struct alerts *a, int64_t now_ns)
     for (const struct agent *ag = a->c->inv.agents; ag; ag = ag->hh.next) {
         struct alert_subject s = alerts_agent_subject(ag);
 
-        if (is_watched(ag) && alert_engine_agent(a->engine, &s, down_s(a, ag, now_ns), now_ns) != TW_OK)
+        if (is_watched(ag) && is_judged_here(a, ag) &&
+            alert_engine_agent(a->engine, &s, down_s(a, ag, now_ns), now_ns) != TW_OK)
             log_error("no memory for alerts: an agent was not looked at");
     }
 }
@@ -685,7 +702,7 @@ enum tw_rc alerts_silence(struct alerts *a, struct alert_silence *s)
 {
     enum tw_rc rc;
 
-    s->id = ++a->last_silence;
+    s->id = next_number(a, &a->last_silence);
     s->made_ns = now_of(a);
     rc = alert_engine_silence(a->engine, s);
     if (rc)
@@ -705,6 +722,64 @@ enum tw_rc alerts_unsilence(struct alerts *a, uint64_t id, const char *author, s
     alert_save_flush(a->save);
     events_note(a->c->events, EVENT_ALERTS);
     return TW_OK;
+}
+
+/* ---- What others did ---- */
+
+enum tw_rc alerts_follow_document(struct alerts *a, const struct store_alert_document *row,
+                                  struct tw_err *err)
+{
+    struct alerts_document d = { .version = row->version, .time_ns = row->time_ns };
+    struct alert_rules rules;
+    enum tw_rc rc;
+
+    if (row->version == a->doc.version)
+        return TW_OK;
+    alert_rules_init(&rules);
+    rc = alert_doc_parse("the document", row->text, strlen(row->text), &rules, err);
+    if (rc == TW_OK && !(d.text = strdup(row->text)))
+        rc = TW_ENOMEM;
+    snprintf(d.author, sizeof d.author, "%s", row->author);
+    snprintf(d.reason, sizeof d.reason, "%s", row->reason);
+    if (rc == TW_OK)
+        rc = put_in_force(a, &rules, &d);
+    alert_rules_clear(&rules);
+    free_document(&d);
+    return rc;
+}
+
+enum tw_rc alerts_follow_silence(struct alerts *a, struct alert_silence *s)
+{
+    events_note(a->c->events, EVENT_ALERTS);
+    return alert_engine_silence(a->engine, s);
+}
+
+enum tw_rc alerts_follow(struct alerts *a, const struct alert *row)
+{
+    events_note(a->c->events, EVENT_ALERTS);
+    return alert_engine_show(a->engine, row);
+}
+
+void alerts_follow_gone(struct alerts *a, uint64_t id)
+{
+    events_note(a->c->events, EVENT_ALERTS);
+    alert_engine_hide(a->engine, id);
+}
+
+void alerts_agent_came(struct alerts *a, struct agent *ag)
+{
+    bool came = !ag->ours;
+
+    ag->ours = true;
+    if (a && came && a->c->shared)
+        alert_engine_claim(a->engine, ag->row.name, now_of(a));
+}
+
+void alerts_agent_went(struct alerts *a, struct agent *ag)
+{
+    if (ag->ours)
+        alert_engine_give(a->engine, ag->row.name);
+    ag->ours = false;
 }
 
 /* ---- Looking ---- */
@@ -757,6 +832,8 @@ static enum tw_rc load_alert(void *ctx, const struct store_alert *row)
         log_warn("a stored alert cannot be read, and is left out", LOG_U("id", row->id));
         return TW_OK;
     }
+    if (a->c->shared) /* until its agent comes to us */
+        return alert_engine_show(a->engine, &al);
     return alert_engine_restore(a->engine, &al) == TW_ENOMEM ? TW_ENOMEM : TW_OK;
 }
 
@@ -835,7 +912,9 @@ static enum tw_rc make_engine(struct alerts *a, struct tw_err *err)
     uint64_t now_s = (uint64_t)(a->c->started_ns / TW_NS_PER_S);
     enum tw_rc rc = store_last_alert(a->c->store, &conf.last_id, err);
 
-    conf.last_id = conf.last_id > now_s ? conf.last_id : now_s;
+    conf.last_id = a->c->shared           ? shared_id_begin((struct tw_wall){ a->c->started_ns })
+                   : conf.last_id > now_s ? conf.last_id
+                                          : now_s;
     return rc == TW_OK ? alert_engine_new(&conf, &a->engine) : rc;
 }
 
@@ -849,8 +928,10 @@ enum tw_rc alerts_new(struct controller *c, struct alerts **ret, struct tw_err *
     a->c = c;
     a->started_ns = c->started_ns;
     a->timer = (struct loop_timer){ .fn = tick, .ctx = a };
-    rc = alert_save_new(&(struct alert_save_conf){ .writer = &c->writer, .send = on_committed, .ctx = a },
-                        &a->save);
+    rc = alert_save_new(
+        &(struct alert_save_conf){
+            .shared = c->shared, .writer = &c->writer, .send = on_committed, .ctx = a },
+        &a->save);
     if (rc == TW_OK)
         rc = notify_new(
             &(struct notify_conf){ .loop = c->loop, .controller = c->name, .ended = on_ended, .ctx = a },

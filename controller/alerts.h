@@ -44,6 +44,18 @@ enum tw_rc alerts_ack(struct alerts *a, uint64_t id, const char *author, const c
 /* Takes s->match; fills s->id. */
 enum tw_rc alerts_silence(struct alerts *a, struct alert_silence *s);
 enum tw_rc alerts_unsilence(struct alerts *a, uint64_t id, const char *author, struct alert_silence *ret);
+/* What other controllers stored. The document in force is another one; TW_EINVAL: it cannot be read here. */
+struct store_alert_document;
+enum tw_rc alerts_follow_document(struct alerts *a, const struct store_alert_document *row,
+                                  struct tw_err *err);
+enum tw_rc alerts_follow_silence(struct alerts *a, struct alert_silence *s); /* takes s->match */
+enum tw_rc alerts_follow(struct alerts *a, const struct alert *row);
+void alerts_follow_gone(struct alerts *a, uint64_t id);
+/* The agent is connected here: what it measures is judged here, too, until another controller says that it
+ * has it. a NULL: only the first. */
+void alerts_agent_came(struct alerts *a, struct agent *ag);
+void alerts_agent_went(struct alerts *a, struct agent *ag);
+
 /* Names of receivers that are told of an alert, by the routes; at most cap, how many. They stay the rules'.
  */
 size_t alerts_receivers_of(struct alerts *a, const struct alert *al, const char **ret, size_t cap);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "controller/controller.h"
+#include "controller/shared_id.h"
 #include "controller/writer.h"
 #include "db/store_access.h"
 
@@ -29,6 +30,11 @@ struct audit_entry {
     int64_t time_ns;
     char *method, *subject, *request, *before;
 };
+
+static uint64_t next_id(struct audit *a)
+{
+    return a->c->shared ? shared_id_next(loop_now(a->c->loop).wall, &a->last_id) : ++a->last_id;
+}
 
 /* ---- A row on its way to the disk ---- */
 
@@ -205,7 +211,7 @@ struct audit_entry *audit_begin(struct audit *a, const struct actor *who, const 
     struct store_audit row;
 
     if (e) {
-        e->id = ++a->last_id;
+        e->id = next_id(a);
         row = row_of_entry(e);
         if (write_row(a, &row))
             return e;
@@ -255,7 +261,7 @@ void audit_refused(struct audit *a, const struct actor *who, const char *method,
         a->n.held_back++;
         return;
     }
-    row.id = ++a->last_id;
+    row.id = next_id(a);
     row.time_ns = loop_now(a->c->loop).wall.ns;
     row.method = method;
     row.subject = subject;

@@ -99,6 +99,7 @@ struct controller_conf {
     struct conf_strlist http_names;    /* by which browsers ask for it */
     const char *web_root;              /* directory of the page's files; NULL: those inside the program */
     const char *data_dir, *name;
+    bool shared;            /* others change the store of control state, too */
     const char *history;    /* db/where.h; NULL: in the database of data_dir */
     const char *control;    /* db/where.h, `shared`; NULL: in the database of data_dir */
     const char *ca_dir;     /* of the certificate authority; NULL: ca in data_dir */

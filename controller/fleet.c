@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/absence.h"
+#include "controller/alerts.h"
 #include "controller/change.h"
 #include "controller/enrolment.h"
 #include "controller/events.h"
@@ -297,6 +298,7 @@ static void attach(struct controller *c, struct agent *a, struct fleet_link *l, 
     a->link = l;
     a->peer = p;
     a->last_contact_ns = tw_wall_now().ns;
+    alerts_agent_came(c->alerts, a);
     snprintf(a->row.software, sizeof a->row.software, "%s", h->software);
     events_note(c->events, EVENT_AGENTS);
     log_info("agent connected", LOG_S("agent", a->row.name), LOG_S("state", agent_state(a)),

@@ -11,21 +11,59 @@
 
 #define RETRY_NS TW_NS_PER_S
 
-enum { PAIRS };
-static const struct follow_part *const parts[] = { [PAIRS] = &follow_pairs, &follow_agents,
-                                                   &follow_certificates,    &follow_meshes,
-                                                   &follow_join_tokens,     &follow_access_tokens };
-enum { PARTS = TW_NELEM(parts), MESHES = 3 };
-#define PIECE_KEYS 16 /* of pairs, with up to a thousand each */
+/* In the order in which they are taken. */
+enum {
+    PAIRS,
+    AGENTS,
+    CERTIFICATES,
+    MESHES,
+    JOIN_TOKENS,
+    ACCESS_TOKENS,
+    ALERT_RULES,
+    SILENCES,
+    ALERTS,
+    ABSENCES,
+    PARTS
+};
+static const struct follow_part *const parts[] = {
+    [PAIRS] = &follow_pairs,
+    [AGENTS] = &follow_agents,
+    [CERTIFICATES] = &follow_certificates,
+    [MESHES] = &follow_meshes,
+    [JOIN_TOKENS] = &follow_join_tokens,
+    [ACCESS_TOKENS] = &follow_access_tokens,
+    [ALERT_RULES] = &follow_alert_rules,
+    [SILENCES] = &follow_silences,
+    [ALERTS] = &follow_alert_rows,
+    [ABSENCES] = &follow_absences,
+};
+_Static_assert(TW_NELEM(parts) == PARTS, "each has its place");
+#define PIECE_KEYS 4 /* of pairs, with up to a thousand each: results are written in between */
 
 const struct follow_table follow_tables[] = {
     { "agent", "agents", NULL },
+    { "agent_former", "", "read where it is asked for: which numbers a name had" },
+    { "agent_maintenance", "", "read for reports of the past; what goes on is in the agent's row" },
+    { "certificate", "certificates", NULL },
     { "pair", "pairs", NULL },
+    { "pair_interval", "", "whoever an agent is connected to opens them, and knows what is open" },
+    { "times_rule", "", "read with the intervals that name it" },
     { "mesh", "meshes", NULL },
     { "generation", "meshes", NULL },
-    { "certificate", "certificates", NULL },
+    { "mesh_version", "", "read for the history of the schedule" },
+    { "document", "", "read with the versions that name it" },
+    { "level_kept", "", "read where history is dropped" },
+    { "absence", "absences", NULL },
+    { "test", "",
+      "a test is run by the controller that was asked, and its numbers are nobody else's; lists are read" },
+    { "test_run", "", "as test" },
+    { "alert_document", "alert rules", NULL },
+    { "alert", "alerts", NULL },
+    { "alert_silence", "silences", NULL },
+    { "alert_notice", "", "whoever made a notice sends it" },
     { "join_token", "join tokens", NULL },
     { "access_token", "access tokens", NULL },
+    { "audit", "", "read where it is asked for; its numbers are nobody else's" },
 };
 const size_t follow_tables_n = TW_NELEM(follow_tables);
 
@@ -34,6 +72,7 @@ struct look {
     struct writer_job job; /* first */
     struct follow *f;
     bool ordered;
+    uint64_t number; /* of the last news of which nothing is left then; 0: something is */
     struct follow_keys keys[PARTS];
     void *data[PARTS];
 };
@@ -44,6 +83,8 @@ struct follow {
     bool expand;                    /* follow_expand() */
     bool waits;                     /* for the timer, after a failure */
     struct loop_timer retry;
+    uint64_t told;  /* number of the last news */
+    uint64_t at[2]; /* in memory: of parts that are not ordered, and that are */
     struct follow_stats stats;
 };
 
@@ -219,6 +260,7 @@ static void wait_a_little(struct follow *f)
         loop_timer_set(f->c->loop, &f->retry, (struct tw_mono){ tw_mono_now().ns + RETRY_NS }) == TW_OK;
 }
 
+static bool wants(const struct follow *f, bool ordered);
 static void submit(struct follow *f, bool ordered);
 
 static void look_done(struct writer_job *j)
@@ -232,12 +274,16 @@ static void look_done(struct writer_job *j)
     if (j->rc == TW_OK) {
         take_all(l);
         f->stats.rounds++;
+        if (l->number && !f->waits)
+            f->at[ordered] = l->number;
     } else if (!closed) {
         log_error("what another controller changed cannot be read", LOG_S("error", j->err.text));
         for (size_t i = 0; i < PARTS; i++)
             merge_keys(&f->keys[i], &l->keys[i]);
         f->waits = true;
     }
+    if (!closed && !wants(f, !ordered))
+        f->at[!ordered] = f->told;
     took_ns = tw_mono_now().ns - begin_ns;
     if (took_ns > f->stats.longest_ns)
         f->stats.longest_ns = took_ns;
@@ -299,8 +345,10 @@ static void submit(struct follow *f, bool ordered)
 {
     struct look *l = calloc(1, sizeof *l);
 
-    if (l)
+    if (l) {
         choose_keys(f, ordered, l);
+        l->number = wants(f, ordered) ? 0 : f->told;
+    }
     if (l) {
         l->f = f;
         l->ordered = ordered;
@@ -335,11 +383,29 @@ static void on_retry(struct loop_timer *t)
     follow_go(f);
 }
 
+void follow_news(struct controller *c, const char *const *keys, size_t n, uint64_t number)
+{
+    struct follow *f = c->follow;
+
+    for (size_t i = 0; i < n; i++)
+        note(f, keys[i]);
+    f->told = number;
+    for (int ordered = 0; ordered < 2; ordered++)
+        if (!f->busy && !wants(f, ordered)) /* nothing of it concerns memory */
+            f->at[ordered] = number;
+    follow_go(f);
+}
+
 void follow_changed(struct controller *c, const char *const *keys, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        note(c->follow, keys[i]);
-    follow_go(c->follow);
+    follow_news(c, keys, n, c->follow->told);
+}
+
+uint64_t follow_at(const struct controller *c)
+{
+    const struct follow *f = c->follow;
+
+    return f->at[0] < f->at[1] ? f->at[0] : f->at[1];
 }
 
 void follow_expand(struct controller *c)
@@ -374,6 +440,7 @@ enum tw_rc follow_new(struct controller *c, struct follow **ret)
     if (!f)
         return TW_ENOMEM;
     f->c = c;
+    f->told = f->at[0] = f->at[1] = FOLLOW_START;
     f->retry = (struct loop_timer){ .fn = on_retry, .ctx = f };
     *ret = f;
     return TW_OK;

@@ -15,12 +15,17 @@
 #include "controller/controller.h"
 
 struct follow;
+#define FOLLOW_START 1 /* what memory is at before anything was told */
 enum tw_rc follow_new(struct controller *c, struct follow **ret);
 void follow_free(struct follow *f); /* after the writer has stopped; NULL is fine */
 
 /* Others changed the rows of these keys, "TABLE/..." of db/etcd/mirror_tables.h; "": anything may have
  * changed. What cannot be followed, for want of memory or since the store says no, is tried again. */
 void follow_changed(struct controller *c, const char *const *keys, size_t n);
+/* The same with a number, as writer_conf.news has it. */
+void follow_news(struct controller *c, const char *const *keys, size_t n, uint64_t number);
+/* The number of the last news of which all is in memory; FOLLOW_START: of none. */
+uint64_t follow_at(const struct controller *c);
 /* All that was told so far is in memory. */
 bool follow_is_even(const struct controller *c);
 /* For change.c: nothing of the schedule is under way, another change might begin. If there is something to

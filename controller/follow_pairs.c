@@ -96,7 +96,26 @@ static enum tw_rc read_rows(const struct follow_keys *keys, struct store *s, voi
     return rc;
 }
 
-/* Its names are those of its agents, which have been, or will be, renamed with it. */
+/* Its agent was renamed, and may have been removed since, so that its row says nothing of it. Where another
+ * one still has the new name that one was renamed, too, and agents come later. */
+static enum tw_rc take_name(struct controller *c, const char *mine, const char *theirs)
+{
+    struct inventory *inv = &c->inv;
+    struct agent *a = inventory_agent(inv, mine);
+    const char *kept = strcmp(mine, theirs) != 0 ? names_keep(&inv->names, theirs) : mine;
+
+    if (!kept)
+        return TW_ENOMEM;
+    if (kept == mine || (a && inventory_agent(inv, theirs)))
+        return TW_OK;
+    follow_expand(c);
+    if (a)
+        inventory_rename_agent(inv, a, theirs);
+    else
+        inventory_rename_pairs(inv, mine, kept);
+    return TW_OK;
+}
+
 static enum tw_rc take_row(struct controller *c, const struct store_pair *row)
 {
     struct pair *p = inventory_pair(&c->inv, row->id);
@@ -106,6 +125,9 @@ static enum tw_rc take_row(struct controller *c, const struct store_pair *row)
         return inventory_add_pair(&c->inv, row) ? TW_OK : TW_ENOMEM;
     }
     p->unstored = false;
+    if (take_name(c, p->row.source, row->source) != TW_OK ||
+        take_name(c, p->row.target, row->target) != TW_OK)
+        return TW_ENOMEM;
     if (p->row.slot == row->slot)
         return TW_OK;
     follow_expand(c);

@@ -326,15 +326,8 @@ struct pair *inventory_add_pair(struct inventory *inv, const struct store_pair *
     return p;
 }
 
-void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *name)
+void inventory_rename_pairs(struct inventory *inv, const char *old, const char *kept)
 {
-    const char *old = names_find(&inv->names, a->row.name), *kept = names_find(&inv->names, name);
-
-    name_of(old)->agent = NULL;
-    name_of(kept)->agent = a;
-    HASH_DEL(inv->agents, a);
-    snprintf(a->row.name, sizeof a->row.name, "%s", name);
-    HASH_ADD_STR(inv->agents, row.name, a);
     for (size_t i = 0; i < inv->pairs.n; i++) {
         struct pair *p = pair_table_at(&inv->pairs, i);
 
@@ -345,6 +338,18 @@ void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *
         p->row.target = p->row.target == old ? kept : p->row.target;
         alias_put(inv, (uint32_t)i);
     }
+}
+
+void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *name)
+{
+    const char *old = names_find(&inv->names, a->row.name), *kept = names_find(&inv->names, name);
+
+    name_of(old)->agent = NULL;
+    name_of(kept)->agent = a;
+    HASH_DEL(inv->agents, a);
+    snprintf(a->row.name, sizeof a->row.name, "%s", name);
+    HASH_ADD_STR(inv->agents, row.name, a);
+    inventory_rename_pairs(inv, old, kept);
     spread_rename(&inv->spread, spread_source(old), spread_source(kept));
     schedule_rename(inv, a, kept);
 }

@@ -80,6 +80,7 @@ struct agent {
     bool changing;                    /* a change that approves or removes it is on the way */
     bool editing;                     /* what operators say of it is on the way to the store: agent_edit.c */
     bool welcomed;                    /* its last HELLO was answered with approved = true */
+    bool ours;                        /* it has been connected here, and to nobody else since: alerts.h */
     bool gone;                        /* follow_agents.c: it is in the store no more */
     uint32_t pairs_learned;           /* pairs that only its summaries told of, since the controller's start */
     UT_hash_handle hh;                /* by row.name */
@@ -155,6 +156,8 @@ void inventory_free(struct inventory *inv);
 struct agent *inventory_add_agent(struct inventory *inv, const struct store_agent *row);
 /* The new name must be kept in inv->names, and free, of pairs, too. Its pairs keep their ids, and with them their history. */
 void inventory_rename_agent(struct inventory *inv, struct agent *a, const char *name);
+/* The same of pairs that no agent has any more; both names are kept in inv->names. */
+void inventory_rename_pairs(struct inventory *inv, const char *old, const char *kept);
 /* Its pairs stay, without a source. */
 void inventory_drop_agent(struct inventory *inv, struct agent *a);
 struct mesh_state *inventory_mesh(const struct inventory *inv, const char *name);

@@ -102,10 +102,29 @@ static void forget_nothing(void *ctx, struct pair *p)
     (void)p;
 }
 
-/* Those whose slots are chosen now: the database is from before there were any, or was refilled. */
-static enum tw_rc keep_slots(struct controller *c, const struct wanted *w, struct tw_err *err)
+#define TRIES 10
+/* Where others write, too, they may come first; what they did comes to memory when all is loaded. */
+static enum tw_rc commit(struct controller *c,
+                         enum tw_rc (*fn)(struct controller *c, void *ctx, struct tw_err *err), void *ctx,
+                         struct tw_err *err)
 {
-    enum tw_rc rc = store_begin(c->store, err);
+    enum tw_rc rc = TW_EAGAIN;
+
+    for (int i = 0; rc == TW_EAGAIN && i < TRIES; i++) {
+        rc = store_begin(c->store, err);
+        if (rc == TW_OK && (rc = fn(c, ctx, err)) != TW_OK)
+            store_rollback(c->store);
+        if (rc == TW_OK)
+            rc = store_commit(c->store, err);
+    }
+    return rc;
+}
+
+/* Those whose slots are chosen now: the database is from before there were any, or was refilled. */
+static enum tw_rc keep_slots(struct controller *c, void *ctx, struct tw_err *err)
+{
+    const struct wanted *w = ctx;
+    enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; i < w->n_changes && rc == TW_OK; i++) {
         const struct wanted_change *ch = &w->changes[i];
@@ -114,9 +133,6 @@ static enum tw_rc keep_slots(struct controller *c, const struct wanted *w, struc
         if (p && ch->slot && ch->slot != p->row.slot)
             rc = store_put_slot(c->store, p->row.id, ch->slot, err);
     }
-    if (rc == TW_OK)
-        return store_commit(c->store, err);
-    store_rollback(c->store);
     return rc;
 }
 
@@ -127,7 +143,7 @@ static enum tw_rc adopt(struct controller *c, struct tw_err *err)
 
     if (rc != TW_OK)
         return rc;
-    rc = keep_slots(c, &w, err);
+    rc = commit(c, keep_slots, &w, err);
     if (rc != TW_OK) {
         wanted_free(&w);
         return rc;
@@ -139,24 +155,31 @@ static enum tw_rc adopt(struct controller *c, struct tw_err *err)
 
 /* What is scheduled may have an open interval, depending on whether its agent had acknowledged it. What is
  * not must not have one: a crash between two commits may have left it. */
+static enum tw_rc close_intervals(struct controller *c, void *ctx, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    (void)ctx;
+    for (size_t i = 0; i < c->inv.pairs.n && rc == TW_OK; i++) {
+        const struct pair *p = pair_table_at(&c->inv.pairs, i);
+
+        if (!p->scheduled)
+            rc = store_pair_unscheduled(c->store, p->row.id, c->started_ns, err);
+    }
+    return rc;
+}
+
 static enum tw_rc settle_intervals(struct controller *c, struct tw_err *err)
 {
-    enum tw_rc rc = store_begin(c->store, err);
-
-    for (size_t i = 0; i < c->inv.pairs.n && rc == TW_OK; i++) {
+    for (size_t i = 0; i < c->inv.pairs.n; i++) {
         struct pair *p = pair_table_at(&c->inv.pairs, i);
 
-        if (!p->scheduled) {
-            rc = store_pair_unscheduled(c->store, p->row.id, c->started_ns, err);
+        if (!p->scheduled)
             continue;
-        }
         schedule_set_interval(p, INTERVAL_MAYBE);
         pair_interval_set(p);
     }
-    if (rc == TW_OK)
-        return store_commit(c->store, err);
-    store_rollback(c->store);
-    return rc;
+    return commit(c, close_intervals, NULL, err);
 }
 
 enum tw_rc load_all(struct controller *c, struct tw_err *err)

@@ -10,6 +10,7 @@
 #include "controller/enrolment.h"
 #include "controller/events.h"
 #include "controller/ondemand_plan.h"
+#include "controller/shared_id.h"
 #include "controller/writer.h"
 
 #define CALL_DEADLINE_MS 5000u
@@ -628,6 +629,8 @@ static uint64_t next_id(struct ondemand *o)
 {
     uint64_t now = (uint64_t)(wall_ns() / TW_NS_PER_S);
 
+    if (o->c->shared)
+        return shared_id_next((struct tw_wall){ wall_ns() }, &o->last_id);
     o->last_id = now > o->last_id ? now : o->last_id + 1;
     return o->last_id;
 }

@@ -15,6 +15,10 @@ struct store_alert {
 };
 /* Puts or replaces. */
 enum tw_rc store_put_alert(struct store *s, const struct store_alert *a, struct tw_err *err);
+/* TW_ENOENT: there is none. */
+enum tw_rc store_find_alert(struct store *s, uint64_t id,
+                            enum tw_rc (*fn)(void *ctx, const struct store_alert *a), void *ctx,
+                            struct tw_err *err);
 /* It was nothing. */
 enum tw_rc store_remove_alert(struct store *s, uint64_t id, struct tw_err *err);
 /* Those that go on, and the newest `closed` others, in order of id. */

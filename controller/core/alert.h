@@ -70,6 +70,7 @@ struct alert {
     enum alert_quiet quiet;
     char quiet_text[128];
     bool lost_sight; /* restored, and nothing was heard of it since */
+    bool elsewhere;  /* another controller judges it */
     struct alert *next_of_pair; /* the engine's */
     UT_hash_handle hh, hh_id;
 };
@@ -174,6 +175,17 @@ void alert_engine_stepped(struct alert_engine *e, int64_t by_ns);
 /* What was stored. Before anything is fed. */
 enum tw_rc alert_engine_restore(struct alert_engine *e, const struct alert *row);
 void alert_engine_restore_baseline(struct alert_engine *e, uint64_t pair_id, unsigned slot, const char *text);
+
+/* An alert that another controller judges, as that one stored it: it is among all, and can be acknowledged,
+ * but nobody is told of it and nothing looks at it. One that we judge only takes over that it was
+ * acknowledged. TW_ENOMEM. */
+enum tw_rc alert_engine_show(struct alert_engine *e, const struct alert *row);
+/* It was nothing. */
+void alert_engine_hide(struct alert_engine *e, uint64_t id);
+/* An agent has gone to another controller: so have the alerts of what it measures, and that it is down. */
+void alert_engine_give(struct alert_engine *e, const char *source);
+/* It has come to us. */
+void alert_engine_claim(struct alert_engine *e, const char *source, int64_t now_ns);
 
 /* TW_ENOENT: no such alert that goes on. */
 enum tw_rc alert_engine_ack(struct alert_engine *e, uint64_t id, const char *author, const char *reason,

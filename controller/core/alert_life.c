@@ -22,10 +22,15 @@ const struct alert *alert_engine_find(const struct alert_engine *e, uint64_t id)
     return a;
 }
 
-bool alert_add(struct alert_engine *e, struct alert *a)
+bool alert_add_shown(struct alert_engine *e, struct alert *a)
 {
     HASH_ADD(hh_id, e->by_id, id, sizeof a->id, a);
-    if (!a->hh_id.tbl)
+    return a->hh_id.tbl != NULL;
+}
+
+bool alert_add(struct alert_engine *e, struct alert *a)
+{
+    if (!alert_add_shown(e, a))
         return false;
     if (a->state == ALERT_RESOLVED)
         return true;
@@ -154,8 +159,7 @@ void alert_fire(struct alert_engine *e, struct alert *a, int64_t now_ns)
     e->counts.fired++;
 }
 
-/* Nobody may look at it any more as one that goes on. */
-static void detach(struct alert_engine *e, struct alert *a)
+void alert_detach(struct alert_engine *e, struct alert *a)
 {
     alert_note_active(e, a, -1, a->state == ALERT_FIRING ? -1 : 0);
     alert_blame_forget_alert(e, a);
@@ -174,7 +178,7 @@ static void detach(struct alert_engine *e, struct alert *a)
 
 void alert_drop(struct alert_engine *e, struct alert *a)
 {
-    detach(e, a);
+    alert_detach(e, a);
     e->conf.dropped(e->conf.ctx, a);
     HASH_DELETE(hh_id, e->by_id, a);
     free(a);
@@ -186,7 +190,7 @@ void alert_finish(struct alert_engine *e, struct alert *a, const char *reason, i
         alert_drop(e, a);
         return;
     }
-    detach(e, a);
+    alert_detach(e, a);
     a->state = ALERT_RESOLVED;
     a->ended_ns = now_ns;
     snprintf(a->end_reason, sizeof a->end_reason, "%s", reason);

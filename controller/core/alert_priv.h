@@ -113,6 +113,10 @@ static inline struct alert *alert_active_of(const struct alert_engine *e, const 
 }
 /* Into the tables; false: no memory, it is in none. */
 bool alert_add(struct alert_engine *e, struct alert *a);
+/* The same of one that is only shown. */
+bool alert_add_shown(struct alert_engine *e, struct alert *a);
+/* Nobody may look at it any more as one that goes on. */
+void alert_detach(struct alert_engine *e, struct alert *a);
 /* NULL: no memory, which is counted. */
 struct alert *alert_make(struct alert_engine *e, const struct alert_key *key, const char *rule);
 void alert_fire(struct alert_engine *e, struct alert *a, int64_t now_ns);

@@ -186,6 +186,7 @@ static const char *const statements[ST_COUNT] = {
     [ST_ALERT_LAST] = "SELECT ifnull(max(id), 0) FROM alert",
     [ST_ALERT_EACH] = "SELECT id, open, changed_ns, body FROM alert WHERE open = 1 OR id IN"
                       " (SELECT id FROM alert WHERE open = 0 ORDER BY id DESC LIMIT ?) ORDER BY id",
+    [ST_ALERT_FIND] = "SELECT id, open, changed_ns, body FROM alert WHERE id = ?",
     [ST_ALERT_DOCUMENT_PUT] = "INSERT OR REPLACE INTO alert_document (version, time_ns, author, reason, "
                               "text) VALUES (?, ?, ?, ?, ?)",
     [ST_ALERT_DOCUMENTS] = "SELECT version, time_ns, author, reason, text FROM alert_document"

@@ -57,28 +57,57 @@ enum tw_rc store_last_alert(struct store *s, uint64_t *ret, struct tw_err *err)
     return last(s, ST_ALERT_LAST, ret, err);
 }
 
+static enum tw_rc each_alert(struct sq_cur *c, size_t *ret_n,
+                             enum tw_rc (*fn)(void *ctx, const struct store_alert *a), void *ctx,
+                             struct tw_err *err)
+{
+    struct store_alert a;
+    enum tw_rc rc;
+
+    *ret_n = 0;
+    while ((rc = sq_next(c, err)) == TW_OK) {
+        a.id = (uint64_t)sq_take_i64(c);
+        a.open = sq_take_i64(c) != 0;
+        a.changed_ns = sq_take_i64(c);
+        a.body = sq_take_text(c);
+        ++*ret_n;
+        if ((rc = fn(ctx, &a)) != TW_OK) {
+            sq_end(c);
+            return rc;
+        }
+    }
+    return rc == TW_ENOENT ? TW_OK : rc;
+}
+
 enum tw_rc store_each_alert(struct store *s, uint64_t closed,
                             enum tw_rc (*fn)(void *ctx, const struct store_alert *a), void *ctx,
                             struct tw_err *err)
 {
     struct sq_cur c;
-    struct store_alert a;
+    size_t n;
     enum tw_rc rc = start(s, ST_ALERT_EACH, &c, err);
 
     if (rc)
         return rc;
     sq_put_i64(&c, (int64_t)closed);
-    while ((rc = sq_next(&c, err)) == TW_OK) {
-        a.id = (uint64_t)sq_take_i64(&c);
-        a.open = sq_take_i64(&c) != 0;
-        a.changed_ns = sq_take_i64(&c);
-        a.body = sq_take_text(&c);
-        if ((rc = fn(ctx, &a)) != TW_OK) {
-            sq_end(&c);
-            return rc;
-        }
-    }
-    return rc == TW_ENOENT ? TW_OK : rc;
+    return each_alert(&c, &n, fn, ctx, err);
+}
+
+enum tw_rc store_find_alert(struct store *s, uint64_t id,
+                            enum tw_rc (*fn)(void *ctx, const struct store_alert *a), void *ctx,
+                            struct tw_err *err)
+{
+    struct sq_cur c;
+    size_t n;
+    enum tw_rc rc = start(s, ST_ALERT_FIND, &c, err);
+
+    if (rc)
+        return rc;
+    sq_put_i64(&c, (int64_t)id);
+    rc = each_alert(&c, &n, fn, ctx, err);
+    if (rc == TW_OK && !n)
+        rc = tw_err_set(err, TW_ENOENT, "there is no alert %llu", (unsigned long long)id);
+    return rc;
 }
 
 /* ---- Documents ---- */

@@ -89,7 +89,7 @@ struct fixture {
     size_t n_fakes;
     struct rpc_client *operator_;
     struct rpc_peer *op;
-    bool auto_approve;
+    bool auto_approve, shared;
 };
 
 /* ---- Controller ---- */
@@ -106,7 +106,9 @@ static inline void start_controller(struct fixture *f)
                                     .data_dir = f->data,
                                     .name = "test",
                                     .auto_approve = f->auto_approve,
-                                    .keep = { { 30 * FX_DAY, 30 * FX_DAY, 90 * FX_DAY, 730 * FX_DAY, 3650 * FX_DAY } },
+                                    .shared = f->shared,
+                                    .keep = { { 30 * FX_DAY, 30 * FX_DAY, 90 * FX_DAY, 730 * FX_DAY,
+                                                3650 * FX_DAY } },
                                     .history_days = 30 };
 
     if (controller_start(&conf, &f->c, &err) != TW_OK)

@@ -4,15 +4,37 @@
 #include "tests/unit/controller/follow_fx.h"
 #include <sys/stat.h>
 #include "common/net/authority.h"
+#include "controller/alert_row.h"
+#include "controller/alerts.h"
 #include "controller/enrolment.h"
 #include "controller/fleet.h"
 #include "controller/gate.h"
 #include "controller/joining.h"
+#include "db/store_alert.h"
 #include "tests/unit/common/rng.h"
 
 #define AGENTS 8
 #define ROUNDS 12
 #define OPS 6
+
+/* ---- Every table is somebody's ---- */
+
+static void every_table_has_a_row(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < mirror_tables_n; i++) {
+        size_t rows = 0;
+
+        for (size_t k = 0; k < follow_tables_n; k++)
+            rows += !strcmp(follow_tables[k].table, mirror_tables[i].name);
+        if (rows != 1)
+            fail_msg("table %s has %zu rows in follow_tables", mirror_tables[i].name, rows);
+    }
+    for (size_t k = 0; k < follow_tables_n; k++)
+        if (!follow_tables[k].part[0] != (follow_tables[k].why != NULL))
+            fail_msg("table %s: expected a part, or why there is none", follow_tables[k].table);
+    assert_int_equal(follow_tables_n, mirror_tables_n);
+}
 
 /* ---- What a controller answers ---- */
 
@@ -61,9 +83,14 @@ static const struct {
     const char *method, *rq;
     bool unordered;
 } asked[] = {
-    { "AgentList", "{}", false },      { "ScheduleList", "{}", true },     { "ScheduleRollout", "{}", false },
-    { "ScheduleExport", "{}", false }, { "ScheduleHistory", "{}", false }, { "AccessList", "{}", false },
-    { "AuditList", "{}", false },      { "JoinTokenList", "{}", false },
+    { "AgentList", "{}", false },       { "ScheduleList", "{}", true },
+    { "ScheduleRollout", "{}", false }, { "ScheduleExport", "{}", false },
+    { "ScheduleHistory", "{}", false }, { "AccessList", "{}", false },
+    { "AuditList", "{}", false },       { "AlertRules", "{}", false },
+    { "AlertExport", "{}", false },     { "AlertHistory", "{}", false },
+    { "AlertReceivers", "{}", false },  { "AlertList", "{\"state\":\"all\"}", false },
+    { "AlertSilences", "{}", false },   { "TestList", "{}", false },
+    { "JoinTokenList", "{}", false },
 };
 
 static char *answers_of(struct fixture *f)
@@ -167,8 +194,8 @@ static void begin(struct fixture *f, struct loop *l, const char *dir, const char
 
 static void start(struct fixture *f)
 {
+    f->shared = true;
     start_controller(f);
-    f->c->shared = true;
     start_operator(f);
 }
 
@@ -238,6 +265,23 @@ static void world_end(struct world *w)
 }
 
 /* ---- What A does ---- */
+
+/* What it has to store is stored. */
+static enum tw_rc run_none(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    (void)j;
+    (void)s;
+    (void)err;
+    return TW_OK;
+}
+
+static void alert_flush(struct fixture *f)
+{
+    struct copy_job j = { .job = { .run = run_none, .done = copy_done, .urgent = true } };
+
+    assert_int_equal(writer_submit(f->c->writer, &j.job), TW_OK);
+    WAIT(j.done);
+}
 
 static unsigned draw(struct world *w, unsigned n)
 {
@@ -422,16 +466,42 @@ static void do_token(struct world *w)
     }
 }
 
+static void do_alert(struct world *w)
+{
+    static const char *const levels[] = { "1%", "2%", "5%" };
+    size_t n;
+    const struct alert_silence *s = alert_engine_silences(alerts_engine(w->a.c->alerts), &n);
+
+    switch (draw(w, 3)) {
+    case 0:
+        ask(w, "AlertApply",
+            "{\"file\":\"x\",\"author\":\"eve\",\"document\":\"rules:\\n  l: { metric: loss, warning: { "
+            "raise: %s } }\\n"
+            "receivers:\\n  r: { webhook: \\\"http://192.0.2.1/\\\" }\\nroutes:\\n  - { receiver: r }\\n\"}",
+            levels[draw(w, 3)]);
+        break;
+    case 1:
+        ask(w, "AlertSilence",
+            "{\"match\":\"source=a%u\",\"duration_ns\":3600000000000,\"author\":\"eve\",\"reason\":\"r\"}",
+            draw(w, 9));
+        break;
+    default:
+        if (n)
+            ask(w, "AlertUnsilence", "{\"id\":%llu,\"author\":\"eve\"}",
+                (unsigned long long)s[draw(w, (unsigned)n)].id);
+    }
+    alert_flush(&w->a);
+}
+
 static void (*const does[])(struct world *w) = { do_enrol, do_enrol, do_move, do_agent, do_agent,
-                                                 do_agent, do_mesh,  do_mesh, do_token };
+                                                 do_agent, do_mesh,  do_mesh, do_token, do_alert };
 
 /* ---- The property ---- */
 
 static void compare(struct world *w, int round)
 {
     copy_store(&w->b, &w->c);
-    start_controller(&w->c);
-    start_operator(&w->c);
+    start(&w->c);
     expect_same(sorted(memory_of(&w->b)), sorted(memory_of(&w->c)), w->seed, round, w->what);
     expect_same(answers_of(&w->b), answers_of(&w->c), w->seed, round, w->what);
     end(&w->c);
@@ -603,11 +673,103 @@ static void a_token_that_is_gone_ends_connections(void **state)
     free(w);
 }
 
+/* ---- Alerts ---- */
+
+struct alert_job {
+    struct copy_job j; /* first */
+    struct store_alert row;
+};
+
+static enum tw_rc run_alert(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    return store_put_alert(s, &((struct alert_job *)j)->row, err);
+}
+
+/* As if it had judged it. */
+static void put_alert(struct fixture *f, const struct alert *a)
+{
+    struct alert_job j = { .j.job = { .run = run_alert, .done = copy_done, .urgent = true } };
+    char *body = alert_row_write(a);
+
+    j.row = (struct store_alert){ a->id, a->state != ALERT_RESOLVED, tw_wall_now().ns, body };
+    assert_int_equal(writer_submit(f->c->writer, &j.j.job), TW_OK);
+    WAIT(j.j.done);
+    free(body);
+}
+
+static const struct alert *alert_at(struct fixture *f, uint64_t id)
+{
+    return alert_engine_find(alerts_engine(f->c->alerts), id);
+}
+
+static void alerts_are_judged_by_one(void **state)
+{
+    struct world *w = two();
+    struct fixture *f = &w->b;
+    struct alert a;
+    char rq[128];
+    struct fake *fake;
+
+    (void)state;
+    memset(&a, 0, sizeof a);
+    a.id = 1000;
+    a.key = (struct alert_key){ .kind = ALERT_AGENT, .slot = ALERT_NO_DATA * 4 };
+    snprintf(a.key.subject, sizeof a.key.subject, "a");
+    snprintf(a.rule, sizeof a.rule, "down");
+    a.state = ALERT_FIRING;
+    a.pending_ns = a.fired_ns = tw_wall_now().ns;
+    assert_int_equal(alert_engine_restore(alerts_engine(w->a.c->alerts), &a), TW_OK); /* A's */
+    put_alert(&w->a, &a);
+
+    /* B shows it, and does nothing about it. */
+    follow_other(f, &w->a, false);
+    assert_non_null(alert_at(f, 1000));
+    assert_true(alert_at(f, 1000)->elsewhere);
+
+    /* Acknowledged at B: A knows, and what A says of it later does not take that back. */
+    snprintf(rq, sizeof rq, "{\"id\":1000,\"author\":\"eve\",\"reason\":\"known\"}");
+    must(f, "AlertAck", rq);
+    alert_flush(f);
+    follow_other(&w->a, f, false);
+    assert_int_equal(alert_at(&w->a, 1000)->acked_ns, alert_at(f, 1000)->acked_ns);
+    assert_string_equal(alert_at(&w->a, 1000)->ack_author, "eve");
+    assert_false(alert_at(&w->a, 1000)->elsewhere);
+
+    /* It is over at A. */
+    a.id = 1001;
+    a.key.slot++;
+    put_alert(&w->a, &a);
+    follow_other(f, &w->a, false);
+    assert_non_null(alert_at(f, 1001));
+    a.state = ALERT_RESOLVED;
+    put_alert(&w->a, &a);
+    follow_other(f, &w->a, false);
+    assert_int_equal(alert_at(f, 1001)->state, ALERT_RESOLVED);
+    assert_false(alert_at(f, 1001)->elsewhere);
+
+    /* The agent comes to B: so does the alert. */
+    fake = new_fake(f, "a", "a", "192.0.2.1");
+    connect_fake(fake);
+    WAIT(fake->n_enrolled);
+    assert_false(alert_at(f, 1000)->elsewhere);
+    stop_fake(fake);
+    WAIT(!inventory_agent(&f->c->inv, "a")->peer);
+    assert_true(inventory_agent(&f->c->inv, "a")->ours); /* nobody else has it */
+    follow_changed(f->c, (const char *const[]){ "absence/a" }, 1);
+    WAIT(follow_is_even(f->c));
+    assert_false(inventory_agent(&f->c->inv, "a")->ours);
+    assert_true(alert_at(f, 1000)->elsewhere);
+    world_end(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_table_has_a_row),
         cmocka_unit_test(connected_agents_are_told),
         cmocka_unit_test(a_token_that_is_gone_ends_connections),
+        cmocka_unit_test(alerts_are_judged_by_one),
         cmocka_unit_test(follows_as_if_loaded),
     };
 

@@ -1,5 +1,6 @@
 /* Agents, meshes, pairs, generations, and what was expected and dropped. */
 #include "common/times.h"
+#include "db/control.h"
 #include "tests/unit/db/db_fixture.h"
 
 struct fx {
@@ -456,11 +457,124 @@ static void maintenance_is_what_was_said_then(void **state)
     expect_maintenance(f, "c", 0, INT64_MAX, "100-110 160-165 165-175 ");
 }
 
+/* ---- What one controller notes of what another one decides ---- */
+
+static void a_contact_changes_nothing_else(void **state)
+{
+    struct fx *f = *state;
+    struct store_agent a = { .name = "ams1", .approved = true, .ops = (char[]){ "{\"drained\":1}" } };
+    struct store_agent stale = {
+        .name = "old", .software = "2", .last_contact_ns = 9, .enrolment = (char[]){ "{}" }
+    };
+    struct agents got = { .n = 0 };
+
+    CHECK_OK(store_put_agent(f->s, &a, &test_err));
+    stale.id = a.id;
+    CHECK_OK(store_put_contact(f->s, &stale, &test_err));
+    stale.id = a.id + 1; /* is no more */
+    CHECK_OK(store_put_contact(f->s, &stale, &test_err));
+    CHECK_OK(store_each_agent(f->s, collect_agent, &got, &test_err));
+    assert_int_equal(got.n, 1);
+    assert_string_equal(got.a[0].name, "ams1");
+    assert_true(got.a[0].approved);
+    assert_non_null(got.a[0].ops);
+    assert_string_equal(got.a[0].software, "2");
+    assert_int_equal(got.a[0].last_contact_ns, 9);
+    assert_string_equal(got.enrolment[0], "{}");
+}
+
+static enum tw_rc collect_token(void *ctx, const struct store_access_token *t)
+{
+    struct store_access_token *got = ctx;
+
+    got->revoked_ns = t->revoked_ns;
+    got->used_ns = t->used_ns;
+    return TW_OK;
+}
+
+static void a_use_does_not_take_back_a_revocation(void **state)
+{
+    struct fx *f = *state;
+    struct store_access_token t = { .id = "0011223344556677",
+                                    .role = 1,
+                                    .name = "n",
+                                    .author = "a",
+                                    .revoked_ns = 5,
+                                    .used_ns = 3 },
+                              got = { 0 };
+
+    CHECK_OK(store_put_access_token(f->s, &t, &test_err));
+    CHECK_OK(store_use_access_token(f->s, t.id, 7, &test_err));
+    CHECK_OK(store_use_access_token(f->s, t.id, 4, &test_err)); /* earlier */
+    CHECK_OK(store_use_access_token(f->s, "none", 4, &test_err));
+    CHECK_OK(store_each_access_token(f->s, collect_token, &got, &test_err));
+    assert_int_equal(got.revoked_ns, 5);
+    assert_int_equal(got.used_ns, 7);
+}
+
+struct some_pairs {
+    uint64_t ids[16];
+    size_t n;
+};
+
+static enum tw_rc collect_some(void *ctx, const struct store_pair *p)
+{
+    struct some_pairs *s = ctx;
+
+    s->ids[s->n++] = p->id;
+    return TW_OK;
+}
+
+static void pairs_in_parts(void **state)
+{
+    static const char *const sources[] = { "a", "b", "b", "c" }, *const targets[] = { "t", "t", "u", "t" };
+    struct some_pairs all = { .n = 0 }, part = { .n = 0 };
+    struct fx *f = *state;
+
+    for (size_t i = 0; i < TW_NELEM(sources); i++) {
+        struct store_pair p = { .mesh = "m", .class_name = "x", .source = sources[i], .target = targets[i] };
+
+        CHECK_OK(store_put_pair(f->s, &p, &test_err));
+    }
+    CHECK_OK(store_each_pair_of(f->s, "m", "x", "b", collect_some, &part, &test_err));
+    assert_int_equal(part.n, 2);
+    part.n = 0;
+    CHECK_OK(store_each_pair_of(f->s, "m", "y", "b", collect_some, &part, &test_err));
+    assert_int_equal(part.n, 0);
+    CHECK_OK(store_each_pair(f->s, collect_some, &all, &test_err));
+    CHECK_OK(store_each_pair_after(f->s, 0, 3, collect_some, &part, &test_err));
+    assert_int_equal(part.n, 3);
+    CHECK_OK(store_each_pair_after(f->s, part.ids[2], 3, collect_some, &part, &test_err));
+    assert_int_equal(part.n, 4);
+    assert_memory_equal(part.ids, all.ids, sizeof part.ids[0] * 4);
+}
+
+static enum tw_rc collect_body(void *ctx, const struct store_alert *a)
+{
+    snprintf(ctx, 16, "%s", a->body);
+    return TW_OK;
+}
+
+static void an_alert_is_found(void **state)
+{
+    struct fx *f = *state;
+    char body[16] = "";
+
+    CHECK_OK(store_put_alert(f->s, &(struct store_alert){ 7, false, 1, "over" }, &test_err));
+    CHECK_OK(store_find_alert(f->s, 7, collect_body, body, &test_err));
+    assert_string_equal(body, "over");
+    assert_int_equal(store_find_alert(f->s, 8, collect_body, body, &test_err), TW_ENOENT);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_STORE(a_contact_changes_nothing_else),
+        WITH_STORE(a_use_does_not_take_back_a_revocation),
+        WITH_STORE(pairs_in_parts),
+        WITH_STORE(an_alert_is_found),
         WITH_STORE(agents_survive_a_restart),
         WITH_STORE(maintenance_is_what_was_said_then),
         WITH_STORE(agents_keep_names_and_ids_apart),
