@@ -35,6 +35,8 @@ struct history_conf {
                        */
     uint64_t owner; /* whose it is: one that is another's is not opened, and what is nobody's is from then on;
                        0: nobody asks */
+    bool carrying;  /* open(): also one that another history is being carried into (below), which else is
+                       TW_EINUSE until all of that is there */
 };
 
 /* ---- Retention
@@ -87,6 +89,49 @@ struct history_gap {
     int64_t received_ns;
     int64_t from_ns, until_ns; /* when they had come into the spool; 0: not known */
 };
+
+/* ---- Carrying a history from one database to another (db/carry.h)
+ * ------------------------------------------------------------------------------------------ */
+
+/* In the order in which they are carried. */
+enum history_kind {
+    HISTORY_ROLLED, /* summaries that are in the cells there are, or in none ever */
+    HISTORY_CELL,
+    HISTORY_WAITING, /* summaries that are yet to be rolled up */
+    HISTORY_RUN,
+    HISTORY_CHAIN, /* of loss runs */
+    HISTORY_GAP,
+    HISTORY_CURSOR,
+    HISTORY_KINDS
+};
+/* Rows of one kind and, of cells, level, of some time. */
+struct history_part {
+    enum history_kind kind;
+    enum store_level level; /* of cells; else STORE_RAW */
+    int64_t from_ns, to_ns; /* rows begin in it */
+    uint64_t rows;          /* about so many */
+};
+/* Only what its kind has is set. */
+struct history_row {
+    enum history_kind kind;
+    enum store_level level;
+    uint64_t at;                      /* its place in the part, from 1 on; several may have the same */
+    const struct tw_summary *summary; /* also what is merged in a cell; its runs are rows of their own */
+    bool early; /* of a clock that was ahead: it is not the latest of its flow while there is another */
+    int64_t cell_ns, longest_ns;
+    uint64_t n_rows, n_whole;
+    uint64_t pair_id, parts; /* of a run or chain */
+    const struct tw_loss_run *run;
+    const struct history_gap *gap;
+    int64_t agent_id; /* of a cursor; of a summary, with spool and number what tells it from all others */
+    uint8_t spool_id[STORE_ID_LEN]; /* of a cursor, gap or summary */
+    uint64_t seq;
+    struct store_cursor cursor;
+};
+/* Whose cursors say how far it has come: no agent has that number. Of one that is under way, and of what is
+ * all there. */
+#define HISTORY_CARRYING (-INT64_MAX)
+#define HISTORY_CARRIED (-INT64_MAX + 1)
 
 /* ---- The operations
  * ----------------------------------------------------------------------------------------- */
@@ -182,6 +227,21 @@ struct history_ops {
                             enum history_gap_time by, int64_t from_ns, int64_t to_ns,
                             enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,
                             struct tw_err *err);
+
+    /* Carrying. These may be NULL: nothing is taken from that database, or put into it.
+     * export_parts(): everything that is stored, in parts of which none overlap; no order. Nobody writes
+     * meanwhile. export_rows(): a part's rows from behind place `after` on, in order of places. A row that
+     * cannot be read is an error. */
+    enum tw_rc (*export_parts)(struct history_reader *r,
+                               enum tw_rc (*fn)(void *ctx, const struct history_part *p), void *ctx,
+                               struct tw_err *err);
+    enum tw_rc (*export_rows)(struct history_reader *r, const struct history_part *p, uint64_t after,
+                              enum tw_rc (*fn)(void *ctx, const struct history_row *row), void *ctx,
+                              struct tw_err *err);
+    /* In the open transaction of a history opened as `carrying`, kinds in their order; at least one row of a
+     * cursor in each transaction, which moves on. The same row again, in this or a later transaction, is one.
+     * After an error the transaction can only be rolled back. */
+    enum tw_rc (*import)(struct history *h, const struct history_row *row, struct tw_err *err);
 };
 
 #endif

@@ -97,4 +97,7 @@ void kept_forget(struct store *s);
 /* A history_keeper of a reader. */
 enum tw_rc kept_read(void *ctx, uint64_t pair_id, struct history_kept *ret, struct tw_err *err);
 
+/* sqlite/backup.c: nobody else has the file open while the descriptor is. TW_EINUSE: a controller has. */
+enum tw_rc store_lock(const char *path, int *ret_fd, struct tw_err *err);
+
 #endif

@@ -115,7 +115,7 @@ static enum tw_rc write_owner(const char *path, uint64_t *ret)
     return TW_OK;
 }
 
-static enum tw_rc find_owner(const char *control, uint64_t *ret, struct tw_err *err)
+enum tw_rc store_where_owner(const char *control, uint64_t *ret, struct tw_err *err)
 {
     char path[4096];
     enum tw_rc rc = TW_OK;
@@ -135,6 +135,17 @@ static enum tw_rc find_owner(const char *control, uint64_t *ret, struct tw_err *
               : TW_OK;
 }
 
+enum tw_rc store_where_find(const char *history, const struct history_ops **ret, const char **ret_location,
+                            struct tw_err *err)
+{
+    const struct database *d;
+    enum tw_rc rc = find(history, &d, ret_location, err);
+
+    if (!rc)
+        *ret = d->ops;
+    return rc;
+}
+
 enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct tw_err *err)
 {
     struct history_conf conf = { .may_be_away = true };
@@ -148,7 +159,7 @@ enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct
         return store_open(w->control, ret, err);
     rc = find(w->history, &d, &conf.location, err);
     if (!rc)
-        rc = find_owner(w->control, &conf.owner, err);
+        rc = store_where_owner(w->control, &conf.owner, err);
     if (!rc)
         rc = d->ops->open(&conf, &h, err);
     if (rc)

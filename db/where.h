@@ -6,6 +6,8 @@
 
 #include "db/store.h"
 
+struct history_ops;
+
 struct store_where {
     const char *control; /* PATH */
     const char *history; /* SCHEME://..., see docs/scaling.md; NULL: in the control state's file */
@@ -26,6 +28,11 @@ enum tw_rc store_where_check_shared(const char *shared, const char *history, str
 /* The history is this control state's alone: PATH.history-owner has the number by which its database knows
  * that. TW_EINUSE: it is another one's. */
 enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct tw_err *err);
+/* Which database a history's location is of, and what its operations call the location. TW_EINVAL. */
+enum tw_rc store_where_find(const char *history, const struct history_ops **ret, const char **ret_location,
+                            struct tw_err *err);
+/* The number in PATH.history-owner, which is made if it is not there. */
+enum tw_rc store_where_owner(const char *control, uint64_t *ret, struct tw_err *err);
 /* As store_reader_open(): of a history elsewhere nothing is asked yet. */
 enum tw_rc store_reader_open_at(const struct store_where *w, struct store_reader **ret, struct tw_err *err);
 

@@ -41,6 +41,8 @@ struct cli_options {
     char *group_by, *sort_by, *before_from, *before_to, *objectives, *availability, *loss, *p95, *p99;
     int64_t top, back_ns;
     char *data_dir, *agent, *out;
+    char *to_history;
+    bool dry_run;
     char *dir;                  /* ca */
     struct conf_strlist names, labels;
     int64_t life_ns, ttl_ns, uses; /* of certificates and tokens */
@@ -258,6 +260,7 @@ enum cli_exit cmd_context_remove(struct cli *c);
 enum cli_exit cmd_doctor(struct cli *c);
 enum cli_exit cmd_db_backup(struct cli *c);
 enum cli_exit cmd_db_restore(struct cli *c);
+enum cli_exit cmd_db_migrate(struct cli *c);
 enum cli_exit cmd_db_check(struct cli *c);
 enum cli_exit cmd_watch(struct cli *c);
 enum cli_exit cmd_ca_init(struct cli *c); /* cmd_ca.c */

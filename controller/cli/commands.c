@@ -445,6 +445,24 @@ static const struct conf_opt restore_opts[] = {
       .help = "The controller's --data-dir." },
 };
 
+static const struct conf_opt migrate_opts[] = {
+    { .name = "data-dir",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(data_dir),
+      .dflt = "/var/lib/twampmesh-controller",
+      .arg = "DIR",
+      .help = "The controller's --data-dir." },
+    { .name = "history",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(to_history),
+      .arg = "LOCATION",
+      .help = "Where the history is to be, as the controller's --history." },
+    { .name = "dry-run",
+      .type = CONF_FLAG,
+      .offset = CLI_FIELD(dry_run),
+      .help = "Say what would be copied and how long that takes, and do nothing." },
+};
+
 static const struct conf_opt ca_server_opts[] = {
     { .name = "dir",
       .type = CONF_STR,
@@ -1339,6 +1357,17 @@ const struct cli_command cli_commands[] = {
       .examples = "  twampctl db check\n"
                   "  twampctl db check backups/before-upgrade.db\n",
       .run = cmd_db_check },
+    { .group = "db",
+      .name = "migrate",
+      .brief = "carry the history to a database that takes more than a file",
+      .doc = "On the controller's host, with the controller stopped, and as its user or root. Copies the whole history from the file in --data-dir to "
+             "--history: summaries, cells of every level, loss runs, gaps, and how far each agent's spool is stored. Then every row is read on both sides and "
+             "compared, by numbers and a digest of each kind, level and day. Until that is done no controller opens the database. It can be interrupted at any "
+             "moment: the same command goes on where it was. The file stays as it is; the controller uses what else is in it as before.",
+      .examples = "  twampctl db migrate --history clickhouse://ch1.example.net/twamp --dry-run\n"
+                  "  twampctl db migrate --history clickhouse://ch1.example.net/twamp\n",
+      OPTS(migrate_opts),
+      .run = cmd_db_migrate },
     { .group = "ca",
       .name = "init",
       .brief = "make the authority that agents and controller trust",

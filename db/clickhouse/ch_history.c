@@ -12,6 +12,7 @@ static void close_history(struct history *base)
     if (!h)
         return;
     ch_write_close(h);
+    ch_import_close(h);
     ch_rollup_close(h);
     free(h->drops);
     ch_db_close(&h->db);
@@ -70,6 +71,11 @@ enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err)
         return rc;
     h->opened = true; /* what follows asks for it */
     rc = ch_be_certain(h, err);
+    if (!rc && !h->carrying && ch_import_is_under_way(h))
+        rc = tw_err_set(err, TW_EINUSE,
+                        "clickhouse database %.63s: a history is being carried into it, and not all of it is "
+                        "there: end that first (twampctl db migrate)",
+                        h->db.name);
     if (!rc)
         rc = ch_rollup_open(h, err);
     h->opened = !rc;
@@ -92,6 +98,7 @@ static enum tw_rc open_history(const struct history_conf *conf, struct history *
         return ch_no_memory(err);
     h->base.ops = &clickhouse_history;
     h->owner = (int64_t)(conf->owner & INT64_MAX);
+    h->carrying = conf->carrying;
     rc = ch_db_open(&h->db, conf->location, err);
     ch_write_init(h);
     if (!rc) {
@@ -167,4 +174,7 @@ const struct history_ops clickhouse_history = {
     .read_loss_chains = ch_read_loss_chains,
     .read_latest = ch_read_latest,
     .read_gaps = ch_read_gaps,
+    .export_parts = ch_export_parts,
+    .export_rows = ch_export_rows,
+    .import = ch_import,
 };

@@ -4,9 +4,6 @@
 
 #include <stdlib.h>
 
-/* A row that starts later than it was received came of a clock that was ahead: it must not hide those that
- * come after it. */
-#define AHEAD "60000000000"
 #define FAR (INT64_C(1) << 62) /* it comes behind every row whose clock was right */
 #define TOGETHER_NS (600 * TW_NS_PER_S)
 
@@ -62,9 +59,9 @@ static enum tw_rc find_flows(struct latest *l, const uint64_t *ids, size_t n, in
 
     ch_sql_begin(&db->sql,
                  "SELECT " CH_ROW_MARK ", pair_id, flow,"
-                 " max(if(received_ns = 0 OR start_ns <= received_ns + " AHEAD
-                 ", start_ns, start_ns - %lld)) FROM %s.summary WHERE pair_id IN ",
-                 (long long)FAR, db->name);
+                 " max(if(received_ns = 0 OR start_ns <= received_ns + %lld,"
+                 " start_ns, start_ns - %lld)) FROM %s.summary WHERE pair_id IN ",
+                 (long long)CH_EARLY_NS, (long long)FAR, db->name);
     ch_sql_add_numbers(&db->sql, ids, n);
     ch_db_add_visible(db, done);
     ch_sql_add(&db->sql, " GROUP BY pair_id, flow ORDER BY pair_id, flow");

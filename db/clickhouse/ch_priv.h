@@ -13,6 +13,9 @@
 #include "db/level.h"
 
 #define CH_DAY_NS (86400 * TW_NS_PER_S)
+/* A row that starts so much later than it was received came of a clock that was ahead: it must not hide those
+ * that come after it. */
+#define CH_EARLY_NS (60 * TW_NS_PER_S)
 /* Pairs that one statement names: their numbers must fit max_query_size, 256 KiB by default. */
 #define CH_PAIRS_MAX 5000
 
@@ -56,6 +59,8 @@ struct ch_history {
     bool in_txn, broken;
     bool uncertain; /* something of txn may be at the server: the number is not to be used again */
     struct ch_insert summaries, runs, gaps, marks;
+    struct ch_import *import; /* ch_import.c; NULL: nothing was */
+    bool carrying;            /* as in history_conf */
     uint64_t txn_rows, txn_batches;
     struct store_stats stats; /* file_bytes and levels: of the moment stats_ns */
     int64_t stats_ns;         /* monotonic; 0: never */
@@ -78,6 +83,11 @@ struct ch_history {
     } * drops;
     size_t n_drops, cap_drops;
 };
+
+/* ch_write.c. Before a row of that partition; what was put before it may go to the server. */
+enum tw_rc ch_insert_room(struct ch_history *h, struct ch_insert *to, int64_t partition, struct tw_err *err);
+enum tw_rc ch_insert_send(struct ch_history *h, struct ch_insert *to, struct tw_err *err);
+void ch_insert_forget(struct ch_insert *to);
 
 /* ch_history.c: opens it, if that could not be done before. Outside of transactions. */
 enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err);
@@ -105,6 +115,8 @@ enum tw_rc ch_forget_agent(struct history *base, int64_t agent_id, struct tw_err
 enum tw_rc ch_rollup_open(struct ch_history *h, struct tw_err *err);
 void ch_rollup_close(struct ch_history *h);
 enum tw_rc ch_rollup_note(struct ch_history *h, int64_t start_ns, int64_t received_ns, struct tw_err *err);
+/* It is done with all numbers up to this one. */
+enum tw_rc ch_rollup_reached(struct ch_history *h, int64_t txn, struct tw_err *err);
 /* One slice, whether it is time or not; more: the round is not at its end. */
 enum tw_rc ch_rollup_slice(struct ch_history *h, int64_t now_ns, size_t max_rows, bool *ret_more,
                            struct tw_err *err);
@@ -114,6 +126,12 @@ void ch_rollup_committed(struct ch_history *h);
 bool ch_rollup_waits(const struct ch_history *h, int64_t day);
 enum tw_rc ch_rollup(struct history *base, int64_t now_ns, size_t max_rows, bool *ret_more,
                      struct tw_err *err);
+/* ch_import.c */
+enum tw_rc ch_import(struct history *base, const struct history_row *row, struct tw_err *err);
+enum tw_rc ch_import_send(struct ch_history *h, struct tw_err *err); /* before the marks */
+void ch_import_forget(struct ch_history *h);
+void ch_import_close(struct ch_history *h);
+bool ch_import_is_under_way(const struct ch_history *h);
 /* ch_stats.c */
 void ch_stats(struct history *base, struct store_stats *ret);
 
@@ -166,6 +184,18 @@ enum tw_rc ch_read_gaps(struct history_reader *base, const int64_t *agent_ids, s
 enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids, size_t n_pairs, unsigned without,
                           enum tw_rc (*fn)(void *ctx, const struct tw_summary *s), void *ctx,
                           struct tw_err *err);
+/* ch_export.c */
+enum tw_rc ch_export_parts(struct history_reader *base,
+                           enum tw_rc (*fn)(void *ctx, const struct history_part *p), void *ctx,
+                           struct tw_err *err);
+enum tw_rc ch_export_rows(struct history_reader *base, const struct history_part *p, uint64_t after,
+                          enum tw_rc (*fn)(void *ctx, const struct history_row *row), void *ctx,
+                          struct tw_err *err);
+/* A row of runs or chains; ch_read.c. TW_ECORRUPT */
+enum tw_rc ch_take_run(const struct ch_reader *r, struct wire_rd *row, struct tw_loss_run *ret,
+                       uint64_t *ret_parts, struct tw_err *err);
+/* The stretches of table cursor, spool by spool; ch_cursors.c */
+enum tw_rc ch_load_cursors(struct ch_db *db, struct cursors *ret, struct tw_err *err);
 /* ch_span.c */
 enum tw_rc ch_read_span(struct history_reader *base, const struct store_span *span,
                         const struct history_keeper *keeper, struct tw_err *err);

@@ -157,9 +157,9 @@ struct runs {
 static const enum ch_type run_types[] = { CH_I64, CH_U32, CH_U32, CH_I64, CH_I64, CH_U8, CH_U8, CH_I64 };
 
 /* What is in a database need not be what was put there. */
-static enum tw_rc take_run(void *ctx, struct wire_rd *row, struct tw_err *err)
+enum tw_rc ch_take_run(const struct ch_reader *reader, struct wire_rd *row, struct tw_loss_run *ret,
+                       uint64_t *ret_parts, struct tw_err *err)
 {
-    const struct runs *to = ctx;
     struct tw_loss_run r = { .start_ns = ch_get_i64(row) };
     int64_t parts, probes;
     uint8_t direction, continues;
@@ -174,12 +174,26 @@ static enum tw_rc take_run(void *ctx, struct wire_rd *row, struct tw_err *err)
     if (r.start_ns < 0 || r.length_ns < 0 || r.length_ns > INT64_MAX - r.start_ns || probes < 1 ||
         direction >= TW_DIRECTION_COUNT || parts < 1)
         return tw_err_set(err, TW_ECORRUPT, "clickhouse %s: a loss run at %lld ns is not valid",
-                          to->r->db.name, (long long)r.start_ns);
+                          reader->db.name, (long long)r.start_ns);
     r.probes = (uint64_t)probes;
     r.direction = (enum tw_direction)direction;
     r.continues_before = continues & 1;
     r.continues_after = continues & 2;
-    return to->fn ? to->fn(to->ctx, &r) : to->chain_fn(to->ctx, &r, (uint64_t)parts);
+    *ret = r;
+    *ret_parts = (uint64_t)parts;
+    return TW_OK;
+}
+
+static enum tw_rc take_run(void *ctx, struct wire_rd *row, struct tw_err *err)
+{
+    const struct runs *to = ctx;
+    struct tw_loss_run r;
+    uint64_t parts;
+    enum tw_rc rc = ch_take_run(to->r, row, &r, &parts, err);
+
+    if (rc)
+        return rc;
+    return to->fn ? to->fn(to->ctx, &r) : to->chain_fn(to->ctx, &r, parts);
 }
 
 static enum tw_rc read_runs(struct ch_reader *r, const char *table, uint64_t pair_id, int64_t from_ns,

@@ -439,13 +439,21 @@ static void give_up_round(struct ch_history *h)
     h->days_known = false;
 }
 
+enum tw_rc ch_rollup_reached(struct ch_history *h, int64_t txn, struct tw_err *err)
+{
+    enum tw_rc rc = put_progress(h, "done", txn, err);
+
+    if (!rc)
+        h->rolled_txn = txn;
+    return rc;
+}
+
 static enum tw_rc end_round(struct ch_history *h, struct tw_err *err)
 {
-    enum tw_rc rc = put_progress(h, "done", h->round_txn, err);
+    enum tw_rc rc = ch_rollup_reached(h, h->round_txn, err);
 
     if (rc)
         return rc;
-    h->rolled_txn = h->round_txn;
     h->round_txn = 0;
     h->stats.rollup_waiting -= h->days_known ? h->round_rows : 0;
     return h->days_known ? TW_OK : count_waiting(h, err);

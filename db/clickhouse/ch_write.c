@@ -14,7 +14,7 @@ static struct ch_history *own(struct history *base)
 
 /* ---- Inserts ---- */
 
-static enum tw_rc send(struct ch_history *h, struct ch_insert *to, struct tw_err *err)
+enum tw_rc ch_insert_send(struct ch_history *h, struct ch_insert *to, struct tw_err *err)
 {
     enum tw_rc rc;
 
@@ -35,7 +35,7 @@ static enum tw_rc send(struct ch_history *h, struct ch_insert *to, struct tw_err
 }
 
 /* Before a row of that day. */
-static enum tw_rc make_room(struct ch_history *h, struct ch_insert *to, int64_t day, struct tw_err *err)
+enum tw_rc ch_insert_room(struct ch_history *h, struct ch_insert *to, int64_t day, struct tw_err *err)
 {
     size_t i = 0;
     enum tw_rc rc = TW_OK;
@@ -43,14 +43,14 @@ static enum tw_rc make_room(struct ch_history *h, struct ch_insert *to, int64_t 
     while (i < to->n_days && to->days[i] != day)
         i++;
     if ((i == to->n_days && i == TW_NELEM(to->days)) || to->rows.len > INSERT_OCTETS)
-        rc = send(h, to, err);
+        rc = ch_insert_send(h, to, err);
     if (!rc && (i == to->n_days || !to->n_days))
         to->days[to->n_days++] = day;
     to->n++;
     return rc;
 }
 
-static void forget(struct ch_insert *to)
+void ch_insert_forget(struct ch_insert *to)
 {
     ch_buf_reset(&to->rows);
     to->n = to->n_days = 0;
@@ -58,10 +58,11 @@ static void forget(struct ch_insert *to)
 
 static void forget_all(struct ch_history *h)
 {
-    forget(&h->summaries);
-    forget(&h->runs);
-    forget(&h->gaps);
-    forget(&h->marks);
+    ch_insert_forget(&h->summaries);
+    ch_insert_forget(&h->runs);
+    ch_insert_forget(&h->gaps);
+    ch_insert_forget(&h->marks);
+    ch_import_forget(h);
     h->txn_rows = h->txn_batches = 0;
     h->n_drops = h->txn_days.n = 0;
 }
@@ -75,7 +76,7 @@ static enum tw_rc put_runs(struct ch_history *h, const struct tw_summary *s, str
 
     for (size_t i = 0; i < s->runs.n && !rc; i++) {
         const struct tw_loss_run *r = &s->runs.v[i];
-        rc = make_room(h, &h->runs, r->start_ns / CH_DAY_NS, err);
+        rc = ch_insert_room(h, &h->runs, r->start_ns / CH_DAY_NS, err);
         ch_put_i64(b, (int64_t)s->pair_id);
         ch_put_i64(b, r->start_ns);
         ch_put_u32(b, s->flow);
@@ -94,7 +95,7 @@ static enum tw_rc put_summary(struct ch_history *h, const struct store_batch *b,
 {
     const struct tw_summary *s = &b->rows[seq - b->first_seq];
     struct ch_buf *to = &h->summaries.rows;
-    enum tw_rc rc = make_room(h, &h->summaries, s->start_ns / CH_DAY_NS, err);
+    enum tw_rc rc = ch_insert_room(h, &h->summaries, s->start_ns / CH_DAY_NS, err);
 
     if (rc)
         return rc;
@@ -115,7 +116,7 @@ static enum tw_rc put_gap(struct ch_history *h, const struct store_batch *b, con
 {
     struct ch_buf *to = &h->gaps.rows;
     const char *reason = b->gap_reason ? b->gap_reason : "";
-    enum tw_rc rc = make_room(h, &h->gaps, b->received_ns / CH_DAY_NS, err);
+    enum tw_rc rc = ch_insert_room(h, &h->gaps, b->received_ns / CH_DAY_NS, err);
 
     ch_put_i64(to, b->agent_id);
     ch_put_octets(to, b->spool_id, STORE_ID_LEN);
@@ -158,79 +159,13 @@ static void put_marks(struct ch_history *h)
 
 /* ---- What is stored ---- */
 
-struct loading {
-    struct cursors *to;
-    struct cursor at; /* now: of the spool that is being read */
-    int64_t forgotten_agent, forgotten_txn;
-};
-
-static enum tw_rc end_spool(struct loading *l, struct tw_err *err)
-{
-    if (!l->at.now.through)
-        return TW_OK;
-    return cursors_set(l->to, l->at.agent_id, l->at.spool_id, &l->at.now) ? ch_no_memory(err) : TW_OK;
-}
-
-/* In order of (agent, spool, first): a stretch that became part of another comes behind that. */
-static enum tw_rc take_mark(void *ctx, struct wire_rd *row, struct tw_err *err)
-{
-    struct loading *l = ctx;
-    int64_t agent_id = ch_get_i64(row), first, last, txn;
-    const uint8_t *spool_id = wire_take(row, STORE_ID_LEN);
-    enum tw_rc rc = TW_OK;
-
-    first = ch_get_i64(row);
-    last = ch_get_i64(row);
-    txn = ch_get_i64(row);
-    if (row->bad || first < 0 || last < first)
-        return tw_err_set(err, TW_ECORRUPT, "clickhouse: a row of table cursor is damaged");
-    if (!first) {
-        l->forgotten_agent = agent_id;
-        l->forgotten_txn = txn;
-        return TW_OK;
-    }
-    if (l->forgotten_agent == agent_id && txn <= l->forgotten_txn)
-        return TW_OK;
-    if (agent_id != l->at.agent_id || memcmp(spool_id, l->at.spool_id, STORE_ID_LEN) != 0) {
-        rc = end_spool(l, err);
-        l->at = (struct cursor){ .agent_id = agent_id };
-        memcpy(l->at.spool_id, spool_id, STORE_ID_LEN);
-    }
-    if (rc)
-        return rc;
-    if ((uint64_t)first <= l->at.now.through + 1) {
-        if ((uint64_t)last > l->at.now.through)
-            l->at.now.through = seqset_absorb(&l->at.now.ahead, (uint64_t)last);
-        return TW_OK;
-    }
-    if (seqset_add(&l->at.now.ahead, (uint64_t)first, (uint64_t)last))
-        return tw_err_set(err, TW_ECORRUPT, "clickhouse: table cursor has too many stretches of agent %lld",
-                          (long long)agent_id);
-    return TW_OK;
-}
-
 static enum tw_rc load_cursors(struct ch_history *h, struct tw_err *err)
 {
-    static const enum ch_type types[] = { CH_I64, CH_ID, CH_I64, CH_I64, CH_I64 };
     struct cursors fresh = { 0 };
-    struct loading l = { .to = &fresh };
-    enum tw_rc rc;
+    enum tw_rc rc = ch_load_cursors(&h->db, &fresh, err);
 
-    ch_sql_begin(
-        &h->db.sql,
-        "SELECT " CH_ROW_MARK
-        ", agent_id, spool_id, first_seq, last_seq, toInt64(txn) FROM %s.cursor FINAL WHERE first_seq >= 0",
-        h->db.name);
-    ch_db_add_visible(&h->db, INT64_MAX);
-    ch_sql_add(&h->db.sql, " ORDER BY agent_id, first_seq > 0, spool_id, first_seq");
-    rc = ch_db_select(&h->db, types, TW_NELEM(types), take_mark, &l, err);
-    if (!rc)
-        rc = end_spool(&l, err);
-    if (rc) {
-        cursors_free(&fresh);
+    if (rc)
         return rc;
-    }
-    cursors_commit(&fresh);
     cursors_free(&h->cursors);
     h->cursors = fresh;
     return TW_OK;
@@ -345,16 +280,18 @@ static void note_commit(struct ch_history *h)
 /* The marks last: with them it is done. */
 static enum tw_rc write_all(struct ch_history *h, struct tw_err *err)
 {
-    enum tw_rc rc = send(h, &h->summaries, err);
+    enum tw_rc rc = ch_insert_send(h, &h->summaries, err);
 
     if (!rc)
-        rc = send(h, &h->runs, err);
+        rc = ch_insert_send(h, &h->runs, err);
     if (!rc)
-        rc = send(h, &h->gaps, err);
+        rc = ch_insert_send(h, &h->gaps, err);
+    if (!rc)
+        rc = ch_import_send(h, err);
     put_marks(h);
     if (rc || !h->marks.n)
         return rc;
-    rc = send(h, &h->marks, err);
+    rc = ch_insert_send(h, &h->marks, err);
     if (!rc)
         note_commit(h);
     return rc;

@@ -71,7 +71,7 @@ static enum tw_rc check_source(struct sq *from, const struct store_progress *p, 
     return tw_err_set(err, TW_ECORRUPT, "%s is damaged and not taken: %s", from->path, bad.text);
 }
 
-static enum tw_rc lock_path(const char *path, int *ret_fd, struct tw_err *err)
+enum tw_rc store_lock(const char *path, int *ret_fd, struct tw_err *err)
 {
     char name[PATH_MAX];
 
@@ -141,7 +141,7 @@ enum tw_rc store_restore(const char *from, const char *path, int64_t now_ns, con
         return tw_err_set(err, TW_EINVAL, "%s: path too long", path);
     if (access(from, R_OK)) /* before any word of a lock */
         return sq_path_fail(from, err);
-    rc = lock_path(path, &lock, err);
+    rc = store_lock(path, &lock, err);
     if (rc)
         return rc;
     rc = sq_open_source(&source, from, &store_spec, err);

@@ -199,24 +199,20 @@ static int64_t key_of(int64_t day, unsigned without)
     return day + (int64_t)without * (DAY_MAX - DAY_MIN + 1);
 }
 
-static enum tw_rc count_columns(struct sq *q, const char *name, int64_t *ret, struct tw_err *err)
+enum tw_rc day_leave_out_foreign_digest(struct sq *q, const char *name, bool *have, struct tw_err *err)
 {
     char text[96];
+    int64_t n = 0, known = 0;
+    enum tw_rc rc;
 
     snprintf(text, sizeof text, "SELECT count(*) FROM pragma_table_info('%s')", name);
-    return sq_get_int(q, text, ret, err);
-}
-
-/* A newer program's digests are of columns, too, that we do not know: those rows are not compared. */
-static void leave_out_foreign_digest(bool *have, size_t n_columns)
-{
-    size_t known = 0;
-
+    rc = sq_get_int(q, text, &n, err);
     for (size_t i = 0; i < row_cols_n; i++)
         known += have[i];
-    for (size_t i = 0; i < row_cols_n; i++)
-        if (row_cols[i].kind == ROW_DIGEST && n_columns > known)
+    for (size_t i = 0; i < row_cols_n && !rc; i++)
+        if (row_cols[i].kind == ROW_DIGEST && n > known)
             have[i] = false;
+    return rc;
 }
 
 enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, unsigned without,
@@ -224,7 +220,6 @@ enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, uns
 {
     char name[DAY_NAME];
     bool have[ROW_MAX], any;
-    int64_t n_columns = 0;
     sqlite3_str *sql;
     enum tw_rc rc;
 
@@ -234,10 +229,9 @@ enum tw_rc day_select_behind(struct sq *q, struct day_cache *c, int64_t day, uns
     if (!rc && !any)
         return tw_err_set(err, TW_ENOENT, "%s %s: no table %s", q->spec->what, q->path, name);
     if (!rc)
-        rc = count_columns(q, name, &n_columns, err);
+        rc = day_leave_out_foreign_digest(q, name, have, err);
     if (rc)
         return rc;
-    leave_out_foreign_digest(have, (size_t)n_columns);
     sql = sqlite3_str_new(q->db);
     sqlite3_str_appendf(sql, "SELECT ");
     day_put_columns(sql, have, without, "s.");

@@ -55,6 +55,8 @@ void day_put_columns(sqlite3_str *sql, const bool *have, unsigned without, const
 enum tw_rc day_finish(struct sq *q, sqlite3_str *sql, sqlite3_stmt **ret, struct tw_err *err);
 /* have[i]: the table has row_cols[i]. *ret_any false: there is no such table. */
 enum tw_rc day_columns(struct sq *q, const char *name, bool *have, bool *ret_any, struct tw_err *err);
+/* A newer program's digests are of columns, too, that we do not know: those rows are not compared. */
+enum tw_rc day_leave_out_foreign_digest(struct sq *q, const char *name, bool *have, struct tw_err *err);
 /* Adds the columns that it does not have. */
 enum tw_rc day_widen(struct sq *q, const char *name, const bool *have, struct tw_err *err);
 

@@ -260,4 +260,6 @@ const struct history_ops sqlite_history = {
     .read_loss_chains = sqlite_read_loss_chains,
     .read_latest = sqlite_read_latest,
     .read_gaps = sqlite_read_gaps,
+    .export_parts = sqlite_export_parts,
+    .export_rows = sqlite_export_rows,
 };

@@ -180,4 +180,12 @@ enum tw_rc sqlite_read_gaps(struct history_reader *r, const int64_t *agent_ids, 
                             enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,
                             struct tw_err *err);
 
+/* history_export.c */
+enum tw_rc sqlite_export_parts(struct history_reader *r,
+                               enum tw_rc (*fn)(void *ctx, const struct history_part *p), void *ctx,
+                               struct tw_err *err);
+enum tw_rc sqlite_export_rows(struct history_reader *r, const struct history_part *p, uint64_t after,
+                              enum tw_rc (*fn)(void *ctx, const struct history_row *row), void *ctx,
+                              struct tw_err *err);
+
 #endif

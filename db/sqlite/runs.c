@@ -6,11 +6,10 @@
 #include "common/loss_runs.h"
 
 #define PREFIX "loss_run_"
-#define GLOB PREFIX "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]"
 
 enum { BEFORE = 1, AFTER = 2 }; /* column continues */
 
-static const char *run_table(int64_t day, char buf[DAY_NAME])
+const char *runs_table(int64_t day, char buf[DAY_NAME])
 {
     char summary[DAY_NAME];
 
@@ -35,7 +34,7 @@ static enum tw_rc prepare_insert(struct sq *q, struct day_cache *c, int64_t day,
              " seq_first INTEGER NOT NULL, length_ns INTEGER NOT NULL, probes INTEGER NOT NULL,"
              " direction INTEGER NOT NULL, continues INTEGER NOT NULL,"
              " PRIMARY KEY (pair_id, start_ns, flow, seq_first)) STRICT, WITHOUT ROWID",
-             run_table(day, name));
+             runs_table(day, name));
     rc = sq_exec(q, sql, err);
     if (rc)
         return rc;
@@ -81,7 +80,7 @@ enum tw_rc runs_insert(struct sq *q, struct day_cache *c, const struct tw_summar
 }
 
 /* What is in the file need not be what was put there. */
-static enum tw_rc take_run(struct sq *q, struct sq_cur *cur, struct tw_loss_run *ret, struct tw_err *err)
+enum tw_rc runs_take(struct sq *q, struct sq_cur *cur, struct tw_loss_run *ret, struct tw_err *err)
 {
     int64_t start = sq_take_i64(cur), flow = sq_take_i64(cur), seq = sq_take_i64(cur),
             length = sq_take_i64(cur);
@@ -124,6 +123,12 @@ static int year_of_day(int64_t day)
     return year;
 }
 
+const char *runs_chain_table(int64_t day, char buf[DAY_NAME])
+{
+    snprintf(buf, DAY_NAME, "loss_chain_%04d", year_of_day(day));
+    return buf;
+}
+
 static enum tw_rc put_chain(struct sq *q, sqlite3_stmt *st, const struct chain *c, struct tw_err *err)
 {
     struct sq_cur cur;
@@ -155,7 +160,7 @@ static enum tw_rc join_parts(struct sq *q, sqlite3_stmt *from, sqlite3_stmt *to,
         uint64_t pair_id = (uint64_t)sq_take_i64(&cur);
         struct tw_err why = { 0 };
         struct tw_loss_run r;
-        if (take_run(q, &cur, &r, &why))
+        if (runs_take(q, &cur, &r, &why))
             continue;
         if (c.parts && c.pair_id == pair_id && c.run.start_ns / HOUR_NS == r.start_ns / HOUR_NS &&
             loss_run_continues(&c.run, &r)) {
@@ -185,7 +190,7 @@ static enum tw_rc keep_chains(struct sq *q, int64_t day, struct tw_err *err)
     snprintf(sql, sizeof sql,
              "SELECT pair_id, start_ns, flow, seq_first, length_ns, probes, direction, continues FROM %s"
              " WHERE continues != 0 ORDER BY pair_id, flow, start_ns, seq_first",
-             run_table(day, name));
+             runs_table(day, name));
     if (!rc)
         rc = sq_prepare(q, sql, &from, err);
     snprintf(sql, sizeof sql,
@@ -205,22 +210,20 @@ enum tw_rc runs_drop_days(struct sq *q, struct day_cache *c, int64_t first_kept,
 {
     int64_t *days = NULL;
     size_t n = 0;
-    enum tw_rc rc = day_list_of(q, GLOB, DAY_MIN, first_kept - 1, &days, &n, err);
+    enum tw_rc rc = day_list_of(q, RUNS_GLOB, DAY_MIN, first_kept - 1, &days, &n, err);
 
     for (size_t i = 0; i < n && !rc; i++) {
         char name[DAY_NAME], sql[DAY_NAME + 16] = "DROP TABLE ";
         day_cache_drop(c, days[i]);
         rc = keep_chains(q, days[i], err);
         if (!rc)
-            rc = sq_exec(q, strcat(sql, run_table(days[i], name)), err);
+            rc = sq_exec(q, strcat(sql, runs_table(days[i], name)), err);
     }
     free(days);
     return rc;
 }
 
-#define YEARS_MAX 600 /* that there are tables of: 1677 to 2262 */
-
-static enum tw_rc list_years(struct sq *q, int *years, size_t *ret_n, struct tw_err *err)
+enum tw_rc runs_years(struct sq *q, int *years, size_t *ret_n, struct tw_err *err)
 {
     sqlite3_stmt *st;
     enum tw_rc rc = sq_prepare(
@@ -230,16 +233,16 @@ static enum tw_rc list_years(struct sq *q, int *years, size_t *ret_n, struct tw_
     *ret_n = 0;
     if (rc)
         return rc;
-    while (sqlite3_step(st) == SQLITE_ROW && *ret_n < YEARS_MAX)
+    while (sqlite3_step(st) == SQLITE_ROW && *ret_n < RUNS_YEARS_MAX)
         *ret_n += sscanf((const char *)sqlite3_column_text(st, 0), "loss_chain_%4d", &years[*ret_n]) == 1;
     return sqlite3_finalize(st) == SQLITE_OK ? TW_OK : sq_fail(q, err);
 }
 
 enum tw_rc runs_drop_chains(struct sq *q, int64_t first_kept, struct tw_err *err)
 {
-    int years[YEARS_MAX];
+    int years[RUNS_YEARS_MAX];
     size_t n = 0;
-    enum tw_rc rc = list_years(q, years, &n, err);
+    enum tw_rc rc = runs_years(q, years, &n, err);
 
     for (size_t i = 0; i < n && !rc; i++) {
         char sql[40];
@@ -264,7 +267,7 @@ static enum tw_rc prepare_select(struct sq *q, struct day_cache *c, int64_t day,
     snprintf(sql, sizeof sql,
              "SELECT start_ns, flow, seq_first, length_ns, probes, direction, continues FROM %s"
              " WHERE pair_id = ? AND start_ns >= ? AND start_ns < ? ORDER BY start_ns, flow, seq_first",
-             run_table(day, name));
+             runs_table(day, name));
     rc = sq_prepare(q, sql, ret, err);
     if (!rc)
         day_cache_put(c, day, *ret);
@@ -276,7 +279,7 @@ enum tw_rc runs_read(struct sq *q, struct day_cache *c, uint64_t pair_id, int64_
 {
     int64_t *days = NULL;
     size_t n = 0;
-    enum tw_rc rc = day_list_of(q, GLOB, day_of(from_ns), day_of(to_ns - 1), &days, &n, err);
+    enum tw_rc rc = day_list_of(q, RUNS_GLOB, day_of(from_ns), day_of(to_ns - 1), &days, &n, err);
 
     for (size_t i = 0; i < n && !rc; i++) {
         sqlite3_stmt *st;
@@ -290,7 +293,7 @@ enum tw_rc runs_read(struct sq *q, struct day_cache *c, uint64_t pair_id, int64_
         sq_put_i64(&cur, from_ns);
         sq_put_i64(&cur, to_ns);
         while ((rc = sq_next(&cur, err)) == TW_OK) {
-            rc = take_run(q, &cur, &r, err);
+            rc = runs_take(q, &cur, &r, err);
             if (!rc)
                 rc = fn(ctx, &r);
             if (rc) {
@@ -337,7 +340,7 @@ static enum tw_rc read_year(struct sq *q, int year, uint64_t pair_id, int64_t fr
     sq_put_i64(&cur, to_ns);
     while ((rc = sq_next(&cur, err)) == TW_OK) {
         struct tw_loss_run r;
-        rc = take_run(q, &cur, &r, err);
+        rc = runs_take(q, &cur, &r, err);
         if (!rc)
             rc = p->fn(p->ctx, &r, (uint64_t)sq_take_i64(&cur));
         if (rc) {
@@ -354,9 +357,9 @@ enum tw_rc runs_read_chains(struct sq *q, struct day_cache *c, uint64_t pair_id,
                             struct tw_err *err)
 {
     struct plain p = { fn, ctx };
-    int years[YEARS_MAX], first = year_of_day(day_of(from_ns)), last = year_of_day(day_of(to_ns - 1));
+    int years[RUNS_YEARS_MAX], first = year_of_day(day_of(from_ns)), last = year_of_day(day_of(to_ns - 1));
     size_t n = 0;
-    enum tw_rc rc = list_years(q, years, &n, err);
+    enum tw_rc rc = runs_years(q, years, &n, err);
 
     for (size_t i = 0; i < n && !rc; i++)
         if (years[i] >= first && years[i] <= last)

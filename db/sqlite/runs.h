@@ -21,4 +21,14 @@ enum tw_rc runs_read_chains(struct sq *q, struct day_cache *c, uint64_t pair_id,
                             enum tw_rc (*fn)(void *ctx, const struct tw_loss_run *r, uint64_t parts), void *ctx,
                             struct tw_err *err);
 
+#define RUNS_GLOB "loss_run_[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]"
+#define RUNS_YEARS_MAX 600 /* that there are tables of: 1677 to 2262 */
+/* The tables' names by a day, and the years that there are chains of. */
+const char *runs_table(int64_t day, char buf[DAY_NAME]);
+const char *runs_chain_table(int64_t day, char buf[DAY_NAME]);
+enum tw_rc runs_years(struct sq *q, int *years, size_t *ret_n, struct tw_err *err);
+/* A row of either as it is read: (start, flow, seq_first, length, probes, direction, continues). TW_ECORRUPT
+ */
+enum tw_rc runs_take(struct sq *q, struct sq_cur *cur, struct tw_loss_run *ret, struct tw_err *err);
+
 #endif

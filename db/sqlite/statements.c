@@ -97,6 +97,8 @@ static const char *const statements[ST_COUNT] = {
     [ST_CURSOR_FORGET] = "DELETE FROM cursor WHERE agent_id = ?",
     [ST_AHEAD_FORGET] = "DELETE FROM cursor_ahead WHERE agent_id = ?",
     [ST_AHEAD_EACH] = "SELECT agent_id, spool_id, first_seq, last_seq FROM cursor_ahead",
+    [ST_AHEAD_OF] =
+        "SELECT first_seq, last_seq FROM cursor_ahead WHERE agent_id = ? AND spool_id = ? ORDER BY first_seq",
     [ST_AHEAD_DELETE] = "DELETE FROM cursor_ahead WHERE agent_id = ? AND spool_id = ?",
     [ST_AHEAD_PUT] = "INSERT INTO cursor_ahead (agent_id, spool_id, first_seq, last_seq) VALUES (?, ?, ?, ?)",
     [ST_FLOOR_PUT] = "UPDATE schema_floor SET oldest = ? WHERE one = 1",

@@ -61,6 +61,7 @@ enum store_stmt {
     ST_CURSOR_PUT,
     ST_CURSOR_FORGET,
     ST_AHEAD_EACH,
+    ST_AHEAD_OF,
     ST_AHEAD_DELETE,
     ST_AHEAD_PUT,
     ST_AHEAD_FORGET,

@@ -63,6 +63,9 @@ ip netns exec fra nft 'delete table inet t'
 for i in $(seq 60); do twampctl outages --source ams -o csv | grep -q ,forward, && break; sleep 0.5; done"""
 GENERATIONS = "last=$(twampctl -o csv schedule history | sed -n 2p | cut -d, -f1)"
 
+MIGRATE = ("twampctl db migrate --history 'clickhouse://ch1.example.net,ch2.example.net/twamp?tls=yes&ca-file=/etc/twampmesh/ch-ca.crt&user=twamp"
+           "&password-file=/etc/twampmesh/ch.password'")
+
 ROWS = {
     # A second authority and a second controller, beside the fleet's.
     "twampctl ca init --name 10.0.0.1": Row(use={"--name": "--dir $(mktemp -d)/ca --name"}),
@@ -147,6 +150,8 @@ ROWS |= DAEMON_ROWS | {
     "twampctl db restore /var/lib/twampmesh-controller/controller.db.before-v12": Row(
         before="rm -rf restored; mkdir restored; [ -n \"" + BACKUP + "\" ] || twampctl db backup; cp " + BACKUP + " /var/lib/twampmesh-controller/controller.db.before-v12",
         use={"before-v12": "before-v12 --data-dir restored"}),
+    MIGRATE + " --dry-run": Row(code=1, shape=False),  # the controller runs
+    MIGRATE: Row(code=1, shape=False),  # tests/cluster/test_migrate.py has a server, and stops the controller
     "twampctl db restore FILE": Row(before="rm -rf restored; mkdir restored", use={"FILE": f"{BACKUP} --data-dir restored"}),
 
     # The fleet's own plaintext passphrases: the far host's are others.

@@ -51,7 +51,16 @@ struct conform_test {
     const char *name;
     void (*fn)(void **state);
 };
-extern const struct conform_test conform_append[], conform_read[], conform_span[], conform_random[];
-extern const size_t conform_append_n, conform_read_n, conform_span_n, conform_random_n;
+extern const struct conform_test conform_append[], conform_read[], conform_span[], conform_random[],
+    conform_carry[];
+extern const size_t conform_append_n, conform_read_n, conform_span_n, conform_random_n, conform_carry_n;
+
+/* conform_carry.c: something of everything, some of which is rolled up, and some gone; of a fx without a
+ * spool_b. */
+void carry_fill(struct fx *f);
+void carry_more(struct fx *f, size_t n);
+/* All that their readers tell is the same. */
+void carry_same(struct fx *a, struct fx *b);
+void carry_open(struct fx *to, const struct history_ops *ops, const char *location);
 
 #endif

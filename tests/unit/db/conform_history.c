@@ -264,6 +264,7 @@ int conform_history(const struct conform_backend *b)
     n = add_tests(tests, conform_append, conform_append_n);
     n += add_tests(tests + n, conform_read, conform_read_n);
     n += add_tests(tests + n, conform_span, conform_span_n);
+    n += add_tests(tests + n, conform_carry, conform_carry_n);
     n += add_tests(tests + n, conform_random, conform_random_n);
     return _cmocka_run_group_tests(b->name, tests, n, NULL, NULL);
 }
