@@ -95,13 +95,6 @@ static enum tw_rc add(struct listing *l, const struct history_part *p, struct tw
     return TW_OK;
 }
 
-static int64_t times(int64_t n, int64_t ns)
-{
-    int64_t at;
-
-    return __builtin_mul_overflow(n, ns, &at) ? (n < 0 ? INT64_MIN : INT64_MAX) : at;
-}
-
 /* Partition 0 has what is before 1970, too. Every kind and level of that table. */
 static enum tw_rc take_partition(void *ctx, struct wire_rd *row, struct tw_err *err)
 {
@@ -116,8 +109,8 @@ static enum tw_rc take_partition(void *ctx, struct wire_rd *row, struct tw_err *
             int64_t ns = partition_ns((enum history_kind)k, (enum store_level)l);
             struct history_part p = { .kind = (enum history_kind)k,
                                       .level = (enum store_level)l,
-                                      .from_ns = number ? times(number, ns) : -ns,
-                                      .to_ns = times(number + 1, ns),
+                                      .from_ns = number ? ch_partition_begin(number, ns) : -ns,
+                                      .to_ns = ch_partition_begin(number + 1, ns),
                                       .rows = (uint64_t)rows };
             if ((k == HISTORY_CELL) == (l > STORE_RAW) && strlen(name) == len && !memcmp(name, table, len))
                 rc = add(ctx, &p, err);

@@ -16,6 +16,14 @@
 /* A row that starts so much later than it was received came of a clock that was ahead: it must not hide those
  * that come after it. */
 #define CH_EARLY_NS (60 * TW_NS_PER_S)
+/* Where a partition of that length begins: as far as there are numbers. */
+static inline int64_t ch_partition_begin(int64_t number, int64_t length_ns)
+{
+    int64_t at;
+
+    return __builtin_mul_overflow(number, length_ns, &at) ? (number < 0 ? INT64_MIN : INT64_MAX) : at;
+}
+
 /* Pairs that one statement names: their numbers must fit max_query_size, 256 KiB by default. */
 #define CH_PAIRS_MAX 5000
 

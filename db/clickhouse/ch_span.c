@@ -54,12 +54,13 @@ static enum tw_rc take_partition(void *ctx, struct wire_rd *row, struct tw_err *
 
     (void)err;
     for (int l = 0; table && l < STORE_LEVELS; l++) {
-        int64_t ns = ch_level_partition_ns(l);
+        int64_t ns = ch_level_partition_ns(l), begin = ch_partition_begin(first, ns),
+                end = ch_partition_begin(last + 1, ns);
         if (strlen(ch_level_tables[l]) != len || memcmp(ch_level_tables[l], table, len) != 0)
             continue;
         /* Partition 0 has what is before 1970, too. */
-        g->first_ns = first * ns < g->first_ns ? first * ns : g->first_ns;
-        g->end_ns = (last + 1) * ns > g->end_ns ? (last + 1) * ns : g->end_ns;
+        g->first_ns = begin < g->first_ns ? begin : g->first_ns;
+        g->end_ns = end > g->end_ns ? end : g->end_ns;
     }
     return TW_OK;
 }
