@@ -4,7 +4,7 @@
  * usage: bench_databases LOCATION SQLITE-FILE [summaries [read]]     LOCATION: HOST:PORT/DATABASE of
  * ClickHouse; that and the file are to be empty; 200,000 summaries unless said otherwise: of 1,000 pairs, one
  * a minute each, 600 probes, of SHAPES shapes, so that a column has none twice where it is compressed. read:
- * only asks what a run before has written. Each query is asked six times: the first, and the median of the
+ * only asks what a run before has written. A "-" instead of either leaves that one out. Each query is asked six times: the first, and the median of the
  * others. */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #define PAIRS 1000
 #define BATCH 50    /* of an agent */
 #define COMMIT 5000 /* summaries: a group commit of a busy controller */
-#define SLICE 20000 /* summaries rolled up at once */
+#define SLICE 100000/* summaries rolled up at once */
 #define SHAPES 49999
 #define MINUTE (60 * TW_NS_PER_S)
 #define DAY_NS (1440 * MINUTE)
@@ -214,8 +214,10 @@ static void write_history(struct history *h, uint64_t n)
         die("agents");
     in = write_all(h, n);
     ops->stats(h, &stats);
+    printf("%s: %.0f summaries/s\n", ops->scheme, (double)n / in);
+    fflush(stdout);
     cells = roll_up(h);
-    printf("%s: %.0f summaries/s, %.0f octets each, rolled up at %.0f/s\n", ops->scheme, (double)n / in,
+    printf("  %.0f octets each, rolled up at %.0f/s\n",
            (double)(ops == &sqlite_history ? stats.file_bytes + stats.wal_bytes
                                            : stats.levels[STORE_RAW].bytes) /
                (double)n,
@@ -256,8 +258,10 @@ int main(int argc, char **argv)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     for (unsigned i = 0; i < SHAPES; i++)
         make_shape(&shapes[i], i);
-    run(&sqlite_history, argv[2], n, only_read);
-    run(&clickhouse_history, argv[1], n, only_read);
+    if (strcmp(argv[2], "-") != 0)
+        run(&sqlite_history, argv[2], n, only_read);
+    if (strcmp(argv[1], "-") != 0)
+        run(&clickhouse_history, argv[1], n, only_read);
     for (unsigned i = 0; i < SHAPES; i++)
         summary_free(&shapes[i]);
     curl_global_cleanup();
