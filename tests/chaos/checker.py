@@ -5,7 +5,7 @@ every commit of the spool with the number of records that became durable by it. 
 file, read by Python's sqlite3. Summaries are decoded here, by the field numbers in proto/measure.proto; names of fields are names of
 columns, by convention of the house.
 
-    lost     durable on the agent's disk, neither stored nor in a gap that the agent counted and reported
+    lost     durable on the agent's disk, neither stored nor in a gap that the agent counted and reported (without those of what was never closed)
     doubled  stored more often than closed
     altered  stored under the right key with another content
     made up  stored, and never closed by anybody
@@ -162,16 +162,28 @@ def stored_count(path):
 
 
 def never_closed(closed):
-    """Summaries that a session lost before anybody could pack them (there was no memory): its numbers jump by what whole periods send."""
-    sessions, lost = collections.defaultdict(list), 0
+    """By source: summaries that a session lost before anybody could pack them: there was no memory, or it stood still and nobody took them."""
+    sessions = collections.defaultdict(list)
     for c in closed:
-        sessions[c.source, c.row["pair_id"], c.row.get("flow", 0)].append((c.mono_ns, c.row.get("seq_first", 0), c.row.get("sent", 0)))
-    for rows in sessions.values():
-        rows.sort()
-        typical = max(1, statistics.median(sent for _, _, sent in rows))
-        for (_, first, sent), (_, then, _) in zip(rows, rows[1:]):
-            if then > first + sent:  # not a new session, which begins with 0
-                lost += round((then - first - sent) / typical)
+        sessions[c.source, c.row["pair_id"], c.row.get("flow", 0)].append(c)
+    lost = collections.Counter()
+    for (source, *_), rows in sessions.items():
+        lost[source] += lost_between(rows)
+    return lost
+
+
+def lost_between(rows):
+    """Of one pair and flow. Periods follow each other by the clock also when nothing is sent, but for clocks that were stepped; there the
+    numbers of probes have to tell, which jump by what whole periods send."""
+    rows, lost = [c.row for c in sorted(rows, key=lambda c: (c.mono_ns, c.row.get("seq_first", 0)))], 0
+    sends = max(1, statistics.median(r.get("sent", 0) for r in rows))
+    lasts = max(1, statistics.median(r["end_ns"] - r["start_ns"] for r in rows))
+    for r, after in zip(rows, rows[1:]):
+        seq, then = r.get("seq_first", 0) + r.get("sent", 0), after.get("seq_first", 0)
+        if not then or then < seq:
+            continue  # a new session begins with 0
+        stepped = r.get("clock_steps", 0) or after.get("clock_steps", 0)
+        lost += max(0, round((then - seq) / sends if stepped else (after["start_ns"] - r["end_ns"]) / lasts))
     return lost
 
 
@@ -191,7 +203,8 @@ def differences(row, closed):
 
 class Verdict:
     def __init__(self, closed, db):
-        self.never_closed = never_closed(closed)
+        holes = never_closed(closed)
+        self.never_closed = sum(holes.values())
         self.closed, self.durable = len(closed), sum(c.durable for c in closed)
         self.stored, self.gaps = len(db.rows), db.gaps
         self.lost, self.doubled, self.altered, self.made_up, self.undurable = [], [], [], [], []
@@ -209,7 +222,7 @@ class Verdict:
         self.missing_runs = [r for c in closed if by_key.get(key(c.source, c.row)) for r in c.runs
                              if not db.runs[c.row["pair_id"], c.row.get("flow", 0), r["start_ns"], r["probes"]]]
         for source, n in self.dropped.items():
-            counted = sum(v for (s, _), v in db.gaps.items() if s == source)
+            counted = sum(v for (s, _), v in db.gaps.items() if s == source) - holes[source]
             if counted < n:
                 self.lost.append(f"{source}: {n} durable summaries are not stored, {counted} are counted as dropped")
 

@@ -10,7 +10,6 @@ from rig import ALL
 # group: which scenario of test_faults.py has it. on: who can have it: "agent", "controller" or "any". effect: None, or whether it has been noticed.
 # most: how long at most.
 Fault = collections.namedtuple("Fault", "group name on inject heal effect most", defaults=[None, 60.0])
-STILL_S = 2.0  # a session keeps so many periods that nobody takes; those of a longer standstill are dropped and counted, but the checker cannot tell how many
 
 
 def shim(name, on, calls, rate, error=0, delay=0.0, **parties):
@@ -24,7 +23,7 @@ def network(name, incoming, outgoing):
 FAULTS = [
     Fault("network", "kill -9", "any", k.kill, k.start),
     Fault("network", "SIGTERM", "any", k.stop, k.start),
-    Fault("network", "SIGSTOP", "any", k.freeze, k.thaw, most=STILL_S),
+    Fault("network", "SIGSTOP", "any", k.freeze, k.thaw),
     network("partition", "drop", "drop"),
     network("one way: nothing comes in", "drop", "accept"),
     network("one way: nothing gets out", "accept", "drop"),
@@ -68,6 +67,9 @@ SCENARIOS = {
     "everything of FAULTS, over what a host runs out of": "faults.host",
     "the controller's clock a month ahead": "wallclock.a_month_ahead",
     "the controller's clock days behind": "wallclock.days_behind",
+    "memory that a limit of the host denies: the kernel ends who wants more": "memory.killed",
+    "memory that a limit of the host denies: who wants more waits": "memory.waits",
+    "a standstill of many report periods": "standstill.long",
     "this table": "faults.table",
 }
 Step = collections.namedtuple("Step", "gap fault who hold")

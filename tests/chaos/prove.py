@@ -1,4 +1,5 @@
 """Is the checker able to fail? Damages copies of a good database in each of the ways that it is to find, and one counter."""
+import collections
 import re
 import shutil
 import sqlite3
@@ -17,6 +18,20 @@ DAMAGE = [
 ]
 
 
+def prove_holes(closed):
+    """A summary that a session did not keep, between others of its session."""
+    sessions = collections.defaultdict(list)
+    for c in closed:
+        sessions[c.source, c.row["pair_id"], c.row.get("flow", 0)].append(c)
+    rows = max(sessions.values(), key=len)
+    first = [c.row.get("seq_first", 0) for c in rows]
+    inner = [b for i, (a, b, c) in enumerate(zip(rows, rows[1:], rows[2:])) if 0 < first[i] < first[i + 1] < first[i + 2]
+             and a.row["end_ns"] == b.row["start_ns"] and b.row["end_ns"] == c.row["start_ns"]]
+    expect(inner, "no session has three summaries in a row")
+    before, after = (sum(checker.never_closed(some).values()) for some in (closed, [c for c in closed if c is not inner[0]]))
+    expect(after == before + 1, f"the checker does not find that a summary was never closed: {before}, then {after}")
+
+
 def prove(lab):
     closed = checker.journals(f"{lab.dir}/journal")
     for i, (sql, what) in enumerate(DAMAGE):
@@ -30,6 +45,7 @@ def prove(lab):
         source.close()
         v = checker.Verdict(closed, checker.Database(copy))
         expect(getattr(v, what), f"the checker does not find that a summary is {what}: {v.text()}")
+    prove_holes(closed)
     one_less = shutil.copy(copy, f"{lab.dir}/counted.db")
     con = sqlite3.connect(one_less)
     con.execute("insert into gap (source, spool_id, first_seq, last_seq, reason, received_ns) values (?, x'00', 1, 1, 'spool_full', 1)", (lab.names[0],))
