@@ -387,9 +387,9 @@ static void run_waiting(struct changes *s)
     s->running = true;
     do {
         follow_go(s->c->follow); /* first what others did, which the next one builds on */
-        if (s->first && !s->busy)
+        if (s->first && !s->busy && !follow_is_behind(s->c->follow))
             run_one(take_first(s));
-    } while (s->first && !s->busy);
+    } while (s->first && !s->busy && !follow_is_behind(s->c->follow));
     s->running = false;
 }
 
@@ -426,6 +426,11 @@ bool change_hold(struct changes *s)
 void change_release(struct changes *s)
 {
     s->busy = false;
+    run_waiting(s);
+}
+
+void change_go_on(struct changes *s)
+{
     run_waiting(s);
 }
 
