@@ -20,6 +20,8 @@ static Tw__Status status_of(enum tw_rc rc)
         return TW__STATUS__STATUS_NOT_FOUND;
     case TW_ECLOSED:
         return TW__STATUS__STATUS_UNAVAILABLE;
+    case TW_EAGAIN:
+        return TW__STATUS__STATUS_ABORTED;
     default:
         return TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
     }

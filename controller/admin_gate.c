@@ -5,6 +5,7 @@
 #include "controller/admin.h"
 #include "controller/audit.h"
 #include "controller/core/changed_lines.h"
+#include "controller/decide.h"
 #include "controller/gate.h"
 #include "controller/writer.h"
 
@@ -19,6 +20,7 @@ const char *admin_refusal_text(const char *what, enum access_role need, const st
 /* ---- A change ---- */
 
 struct change {
+    struct decide_call call;
     struct controller *c;
     struct audit_entry *entry;
     const ProtobufCMessage *rq; /* valid until it is answered */
@@ -86,20 +88,20 @@ static struct audit_entry *begin(struct controller *c, const struct actor *who, 
 }
 
 /* False: it cannot be recorded, so it is not done. */
-static bool record(struct controller *c, const struct actor *who, const char *method,
-                   const ProtobufCMessage *rq, void *closure_data)
+static bool record(const struct decide_call *call, const struct actor *who, const char *method)
 {
     struct change *ch = malloc(sizeof *ch);
-    struct audit_entry *e = ch ? begin(c, who, method, rq) : NULL;
+    struct audit_entry *e = ch ? begin(call->c, who, method, call->rq) : NULL;
 
     if (!e) {
         free(ch);
-        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+        rpc_fail(call->closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
                  "the audit log takes no more entries at the moment, so nothing may be changed: try again");
         return false;
     }
-    *ch = (struct change){ c, e, rq };
-    rpc_call_observe(closure_data, on_answer, ch);
+    *ch = (struct change){ *call, call->c, e, call->rq };
+    rpc_call_observe(call->closure_data, on_answer, ch);
+    decide_watch(&ch->call);
     return true;
 }
 
@@ -136,6 +138,13 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
     const char *name = service->descriptor->methods[method].name;
     struct actor who = *gate_caller(closure_data);
     struct admin_needs needs = admin_needs(method);
+    struct decide_call call = { .c = c,
+                                .service = service,
+                                .method = method,
+                                .rq = rq,
+                                .closure = closure,
+                                .closure_data = closure_data,
+                                .client = { .key = gate_client(&who) } };
     struct reader_client before;
 
     if (who.who.role < needs.role) {
@@ -144,9 +153,9 @@ void admin_invoke(ProtobufCService *service, unsigned method, const ProtobufCMes
     }
     if (needs.changes && is_barred(c, name, closure_data))
         return;
-    if (needs.changes && !admin_is_trial(rq) && !record(c, &who, name, rq, closure_data))
+    if (needs.changes && !admin_is_trial(rq) && !record(&call, &who, name))
         return;
-    before = reader_on_behalf(c->readers, (struct reader_client){ .key = gate_client(&who) });
+    before = reader_on_behalf(c->readers, call.client);
     protobuf_c_service_invoke_internal(service, method, rq, closure, closure_data);
     reader_on_behalf(c->readers, before);
 }

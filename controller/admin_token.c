@@ -44,6 +44,7 @@ static Tw__Status status_of(enum tw_rc rc)
 {
     return rc == TW_ENOENT    ? TW__STATUS__STATUS_NOT_FOUND
            : rc == TW_ECLOSED ? TW__STATUS__STATUS_UNAVAILABLE
+           : rc == TW_EAGAIN  ? TW__STATUS__STATUS_ABORTED
                               : TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
 }
 

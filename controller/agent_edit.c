@@ -7,6 +7,7 @@
 #include "common/net/now.h"
 #include "controller/agent_edit_kinds.h"
 #include "controller/change.h"
+#include "controller/decide.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/schedule.h"
@@ -289,7 +290,9 @@ static void edit_stored(struct writer_job *j)
     if (j->rc != TW_OK) {
         for (size_t i = 0; i < e->n; i++)
             end_edit(e->c, &e->v[i]);
-        e->result.status = j->rc == TW_ECLOSED ? TW__STATUS__STATUS_UNAVAILABLE : TW__STATUS__STATUS_INTERNAL;
+        e->result.status = j->rc == TW_ECLOSED  ? TW__STATUS__STATUS_UNAVAILABLE
+                           : j->rc == TW_EAGAIN ? TW__STATUS__STATUS_ABORTED
+                                                : TW__STATUS__STATUS_INTERNAL;
         e->result.err = j->err;
         answer(e);
         return;
@@ -308,7 +311,9 @@ static void start(struct edit *e)
 {
     for (size_t i = 0; i < e->n; i++)
         inventory_agent(&e->c->inv, e->v[i].name)->editing = true;
-    e->job = (struct writer_job){ .run = run_edit, .done = edit_stored, .urgent = true };
+    e->job = (struct writer_job){
+        .run = run_edit, .done = edit_stored, .urgent = true, .decided = decide_memory(e->c)
+    };
     if (writer_submit(e->c->writer, &e->job) == TW_OK) /* it has no rows: it is always taken */
         return;
     e->job.rc = TW_ECLOSED;

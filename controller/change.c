@@ -3,6 +3,8 @@
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/decide.h"
+#include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/follow.h"
 #include "controller/intervals.h"
@@ -146,6 +148,108 @@ static enum tw_rc run_change(struct writer_job *j, struct store *s, struct tw_er
     return rc;
 }
 
+/* ---- It is durable ---- */
+
+/* Ingest may have learned of a pair meanwhile. */
+static enum tw_rc take_pairs(struct change *ch)
+{
+    struct inventory *inv = &ch->owner->c->inv;
+
+    for (size_t i = 0; i < ch->n_added; i++) {
+        struct pair *p = inventory_pair(inv, ch->added[i].id);
+
+        if (!p)
+            p = inventory_add_pair(inv, &ch->added[i]);
+        if (!p)
+            return TW_ENOMEM;
+        p->unstored = false;
+    }
+    for (size_t i = 0; i < ch->n_closed; i++)
+        schedule_set_interval(inventory_pair(inv, ch->closed[i]), INTERVAL_CLOSED);
+    return TW_OK;
+}
+
+static enum tw_rc take_mesh(struct inventory *inv, struct change_mesh *cm)
+{
+    struct mesh_state *m = inventory_mesh(inv, cm->row.name);
+    enum tw_rc rc = TW_OK;
+
+    if (cm->drop) {
+        inventory_drop_mesh(inv, m);
+    } else if (cm->mesh) {
+        rc = inventory_put_mesh(inv, &cm->row, cm->mesh);
+        if (rc == TW_OK)
+            cm->mesh = NULL;
+    } else if (cm->put) {
+        m->row.paused = cm->row.paused;
+        m->row.generation = cm->row.generation;
+        m->row.changed_ns = cm->row.changed_ns;
+    }
+    return rc;
+}
+
+/* The expansion refers to meshes that are being replaced only by name, so the order does not matter: the new
+ * ones are in `wanted`. */
+static enum tw_rc take_meshes(struct change *ch)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < ch->n_meshes; i++)
+        rc = take_mesh(&ch->owner->c->inv, &ch->meshes[i]);
+    return rc;
+}
+
+static void forget(void *ctx, struct pair *p)
+{
+    publish_forget(((struct controller *)ctx)->publish, p);
+}
+
+/* An agent that acknowledged the old schedule while the change was on its way has opened intervals behind it.
+ */
+static void close_stray_intervals(struct changes *s)
+{
+    if (schedule_settle_strays(&s->c->inv))
+        change_expand(s);
+}
+
+void change_note_behind(struct inventory *inv, int64_t now_ns)
+{
+    for (struct agent *a = inv->agents; a; a = a->hh.next)
+        if (a->acked_current)
+            a->behind_ns = 0;
+        else if (!a->behind_ns)
+            a->behind_ns = now_ns;
+}
+
+static void take_over(struct change *ch)
+{
+    struct controller *c = ch->owner->c;
+    enum tw_rc rc;
+
+    if (ch->renumber)
+        change_numbered(ch);
+    if (ch->put_agent)
+        fleet_approved(c, ch->agent, ch->now_ns);
+    rc = take_pairs(ch);
+    if (rc == TW_OK)
+        rc = take_meshes(ch);
+    if (rc == TW_OK)
+        rc = schedule_adopt(&c->inv, &ch->wanted, ch->now_ns, forget, c);
+    change_note_behind(&c->inv, ch->now_ns);
+    if (rc != TW_OK) /* the store has it: a restart, or the next change, brings it */
+        log_error("the new schedule is stored but cannot be taken over", LOG_S("error", tw_rc_name(rc)));
+    if (ch->drop_agent)
+        fleet_removed(c, ch->agent);
+    if (ch->renumber)
+        log_info("schedule changed", LOG_U("generation", c->inv.generation), LOG_S("what", ch->what),
+                 LOG_S("author", ch->rq.author), LOG_S("reason", ch->rq.reason),
+                 LOG_U("pairs", ch->diff.pairs), LOG_U("added", ch->diff.added),
+                 LOG_U("removed", ch->diff.removed), LOG_U("changed", ch->diff.changed));
+    events_note(c->events, EVENT_SCHEDULE);
+    events_note(c->events, EVENT_AGENTS);
+    fleet_push_all(c);
+}
+
 /* ---- One after the other ---- */
 
 static void run_waiting(struct changes *s);
@@ -173,8 +277,9 @@ static void answer(struct change *ch, enum tw_rc rc)
     if (rc != TW_OK && ch->result.status == TW__STATUS__STATUS_OK)
         ch->result.status = ch->result.in_document || ch->result.over_budget
                                 ? TW__STATUS__STATUS_INVALID_ARGUMENT
-                            : rc == TW_ECLOSED     ? TW__STATUS__STATUS_UNAVAILABLE
-                                                   : TW__STATUS__STATUS_INTERNAL;
+                            : rc == TW_ECLOSED ? TW__STATUS__STATUS_UNAVAILABLE
+                            : rc == TW_EAGAIN  ? TW__STATUS__STATUS_ABORTED
+                                               : TW__STATUS__STATUS_INTERNAL;
     ch->result.generation = ch->rq.plan_only ? 0 : ch->owner->c->inv.generation;
     ch->result.unchanged = rc == TW_OK && !ch->rq.plan_only && !ch->renumber;
     ch->result.plan = (rc == TW_OK || ch->result.over_budget) && is_apply(ch) ? &ch->plan : NULL;
@@ -185,56 +290,47 @@ static void answer(struct change *ch, enum tw_rc rc)
     change_free(ch);
 }
 
-/* An agent that acknowledged the old schedule while the change was on its way has opened intervals behind it.
- */
-static void close_stray_intervals(struct changes *s)
-{
-    if (schedule_settle_strays(&s->c->inv))
-        change_expand(s);
-}
-
-static void end(struct change *ch, enum tw_rc rc)
+/* Others changed what it was made from: it is made anew from its request, before those that wait. False: it
+ * has been often enough, or there is no memory. */
+static bool begin_again(struct change *ch)
 {
     struct changes *s = ch->owner;
+    struct change *next = ch->tries + 1 < DECIDE_TRIES ? change_new(s, &ch->rq) : NULL;
 
-    s->busy = false;
-    if (rc != TW_OK && ch->agent && ch->agent->save_again) /* it was held back for the change */
-        fleet_save(s->c, ch->agent);
-    answer(ch, rc);
-    if (rc == TW_OK)
-        close_stray_intervals(s);
-    if (rc != TW_ECLOSED)
-        run_waiting(s);
-}
-
-/* A piece of the loop: the others wait, and agents have their turn in between. */
-static void take_some(struct loop_task *t)
-{
-    struct change *ch = t->ctx;
-
-    if (change_take_some(ch)) {
-        loop_post(ch->owner->c->loop, t);
-        return;
-    }
-    ch->owner->taking = NULL;
-    end(ch, TW_OK);
+    if (!next)
+        return false;
+    next->names = ch->names;
+    next->tries = ch->tries + 1;
+    next->next = s->first;
+    if (!s->first)
+        s->end = &next->next;
+    s->first = next;
+    s->waiting++;
+    change_free(ch);
+    return true;
 }
 
 static void change_stored(struct writer_job *j)
 {
     struct change *ch = (struct change *)j;
     struct changes *s = ch->owner;
+    enum tw_rc rc = j->rc;
 
-    if (j->rc != TW_OK) {
-        if (ch->agent)
-            ch->agent->changing = false;
+    if (ch->agent)
+        ch->agent->changing = false;
+    s->busy = false;
+    if (rc == TW_OK)
+        take_over(ch);
+    else
         ch->result.err = j->err;
-        end(ch, j->rc);
-        return;
-    }
-    s->taking = ch;
-    s->take_task = (struct loop_task){ .fn = take_some, .ctx = ch };
-    take_some(&s->take_task);
+    if (rc != TW_OK && ch->agent && ch->agent->save_again) /* it was held back for the change */
+        fleet_save(s->c, ch->agent);
+    if (rc != TW_EAGAIN || !begin_again(ch))
+        answer(ch, rc);
+    if (rc == TW_OK)
+        close_stray_intervals(s);
+    if (rc != TW_ECLOSED)
+        run_waiting(s);
 }
 
 static enum tw_rc run_nothing(struct writer_job *j, struct store *s, struct tw_err *err)
@@ -278,9 +374,11 @@ static enum tw_rc prepare(struct change *ch)
 /* TW_EAGAIN: it is with the writer now. */
 static enum tw_rc start(struct change *ch)
 {
+    uint64_t decided;
     enum tw_rc rc;
 
     ch->now_ns = tw_wall_now().ns;
+    decided = decide_memory(ch->owner->c);
     rc = prepare(ch);
     if (ch->await_agent)
         ch->job = (struct writer_job){ .run = run_nothing, .done = agent_awaited, .urgent = true };
@@ -288,7 +386,9 @@ static enum tw_rc start(struct change *ch)
              (!ch->renumber && !ch->put_agent && !ch->drop_agent && !ch->n_closed))
         return rc;
     else
-        ch->job = (struct writer_job){ .run = run_change, .done = change_stored, .urgent = true };
+        ch->job = (struct writer_job){
+            .run = run_change, .done = change_stored, .urgent = true, .decided = decided
+        };
     intervals_flush(ch->owner->c->intervals); /* of which the change may close some */
     rc = writer_submit(ch->owner->c->writer, &ch->job);
     return rc == TW_OK ? TW_EAGAIN : tw_err_set(&ch->result.err, rc, "the controller is stopping");
@@ -314,9 +414,9 @@ static void run_waiting(struct changes *s)
     s->running = true;
     do {
         follow_go(s->c->follow); /* first what others did, which the next one builds on */
-        if (s->first && !s->busy && !follow_is_behind(s->c->follow))
+        if (s->first && !s->busy)
             run_one(take_first(s));
-    } while (s->first && !s->busy && !follow_is_behind(s->c->follow));
+    } while (s->first && !s->busy);
     s->running = false;
 }
 
@@ -353,11 +453,6 @@ bool change_hold(struct changes *s)
 void change_release(struct changes *s)
 {
     s->busy = false;
-    run_waiting(s);
-}
-
-void change_go_on(struct changes *s)
-{
     run_waiting(s);
 }
 
@@ -415,11 +510,6 @@ void changes_free(struct changes *s)
     if (!s)
         return;
     loop_timer_cancel(s->c->loop, &s->expand_timer);
-    loop_unpost(s->c->loop, &s->take_task);
-    while (s->taking && change_take_some(s->taking))
-        ;
-    if (s->taking)
-        answer(s->taking, TW_OK);
     if (s->expand_held)
         enqueue(s, s->expand_waiting);
     while (s->first) {

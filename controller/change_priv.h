@@ -44,6 +44,7 @@ struct change {
     struct change_plan plan;
     struct change_result result;
     int64_t now_ns;
+    unsigned tries; /* that others came before */
     bool await_agent; /* its agent is on the way to the store: go on when it has arrived */
     bool awaited;     /* it has been waited for once */
 
@@ -58,10 +59,6 @@ struct change {
     size_t n_moved;
     uint64_t *closed; /* ids of pairs whose interval ends */
     size_t n_closed;
-
-    /* It is durable, and is taken over. */
-    enum tw_rc taken;
-    size_t n_taken; /* of those that were added */
 };
 
 /* The last generation, if only agents made it: another one like it within a minute takes its row in the history. */
@@ -78,9 +75,7 @@ struct changes {
     struct controller *c;
     struct change *first, **end;
     unsigned waiting;
-    bool busy; /* the first one is with the writer, or being taken over */
-    struct change *taking;
-    struct loop_task take_task;
+    bool busy;           /* the first one is with the writer */
     bool running;        /* run_waiting() is on the stack */
     struct change *expand_waiting; /* a CHANGE_EXPAND that has not begun */
     bool expand_held;    /* it is not in the list yet: the timer puts it there */
@@ -105,10 +100,6 @@ enum tw_rc change_check_budgets(struct change *ch);
 /* Fills the plan's list of pairs; now: what is scheduled. */
 enum tw_rc change_list_pairs(struct change *ch, const struct wanted *now);
 /* change_plan.c: do any of the mesh's pairs go over IPv6? */
-
-/* change_take.c: takes over some of what is durable; true: not all of it. All that others can see changes
- * with the last of it. */
-bool change_take_some(struct change *ch);
 
 /* change_history.c */
 void change_names_add(struct change_names *n, const char *name);

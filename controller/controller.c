@@ -13,6 +13,7 @@
 #include "controller/audit.h"
 #include "controller/change.h"
 #include "controller/dbjob.h"
+#include "controller/decide.h"
 #include "controller/doctor.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
@@ -213,12 +214,6 @@ static enum tw_rc start_joining(struct controller *c, const struct controller_co
                        &c->joining, err);
 }
 
-static void take_news(void *ctx, const char *const *keys, size_t n, uint64_t number)
-{
-    (void)number;
-    follow_changed(ctx, keys, n);
-}
-
 /* Everything behind the servers. */
 static enum tw_rc start_inside(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
 {
@@ -241,7 +236,7 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
         rc = alerts_new(c, &c->alerts, err);
     if (rc == TW_OK)
         rc = writer_start(&(struct writer_conf){
-                              .loop = c->loop, .store = c->store, .news = take_news, .ctx = c },
+                              .loop = c->loop, .store = c->store, .news = decide_news, .ctx = c },
                           &c->writer, err);
     if (rc == TW_OK)
         rc = reader_pool_start(c->loop, &(struct store_where){ c->db_path, conf->history, NULL },
@@ -374,7 +369,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->data_dir = conf->data_dir;
     gethostname(c->host_name, sizeof c->host_name - 1);
     c->started_ns = tw_wall_now().ns;
-    c->shared = conf->shared || conf->control;
+    c->shared = conf->shared;
     controller_use(c, conf);
     c->retention = (struct loop_timer){ .fn = retain, .ctx = c };
     rc = start_inside(c, conf, err);
@@ -445,6 +440,7 @@ void controller_stop(struct controller *c)
         return;
     loop_timer_cancel(c->loop, &c->retention);
     doctor_stop(c->doctor);
+    decide_stop(c);
     if (c->fleet) {
         send_agents_away(c);
         rpc_server_stop(c->fleet);

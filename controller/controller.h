@@ -28,6 +28,7 @@ struct alerts;   /* controller/alerts.h */
 struct dbjob;   /* controller/dbjob.h */
 struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
+struct decide_call; /* controller/decide.h */
 struct gate;    /* controller/gate.h */
 struct follow;  /* controller/follow.h */
 struct login;   /* controller/http/login.h */
@@ -75,6 +76,10 @@ struct controller {
     struct gate *gate;   /* who comes in */
     struct login *login; /* at the page; NULL without HTTP */
     struct audit *audit; /* what they change */
+    /* controller/decide.h: the number of what others changed last, and up to which memory has followed. */
+    uint64_t news, memory;
+    struct decide_call *deciding; /* calls that are to run again */
+    bool decide_no_more;
     unsigned edits; /* of agents, on their way: agent_edit.c */
     struct reload reload;
     char restart[320]; /* a warning: what waits for it */

@@ -8,6 +8,7 @@
 #include "controller/absence.h"
 #include "controller/alerts.h"
 #include "controller/change.h"
+#include "controller/decide.h"
 #include "controller/enrolment.h"
 #include "controller/events.h"
 #include "controller/fleet_push.h"
@@ -74,13 +75,13 @@ static void save_done(struct writer_job *j)
     struct agent *a = sj->row.id ? inventory_agent_by_id(&sj->c->inv, sj->row.id)
                                  : inventory_agent(&sj->c->inv, sj->row.name);
 
-    if (j->rc != TW_OK && j->rc != TW_ECLOSED)
+    if (j->rc != TW_OK && j->rc != TW_ECLOSED && j->rc != TW_EAGAIN)
         log_error("an agent cannot be stored", LOG_S("agent", sj->row.name), LOG_S("error", j->err.text));
     if (a) {
         a->saving = false;
         if (j->rc == TW_OK && !a->row.id)
             a->row.id = sj->stored_id;
-        if (j->rc == TW_OK && a->save_again)
+        if (j->rc == TW_EAGAIN || (j->rc == TW_OK && a->save_again))
             fleet_save(sj->c, a);
     }
     fleet_agent_row_clear(&sj->row);
@@ -101,7 +102,9 @@ void fleet_save(struct controller *c, struct agent *a)
         return; /* the next contact saves it */
     }
     j->c = c;
-    j->job = (struct writer_job){ .run = run_save, .done = save_done, .urgent = !a->row.id };
+    j->job = (struct writer_job){
+        .run = run_save, .done = save_done, .urgent = !a->row.id, .decided = a->row.id ? 0 : decide_memory(c)
+    };
     if (writer_submit(c->writer, &j->job) == TW_OK) {
         a->saving = true;
         return;
@@ -373,7 +376,7 @@ void fleet_push_all(struct controller *c)
 {
     for (struct agent *a = c->inv.agents; a; a = a->hh.next)
         if (a->link)
-            fleet_push_soon(a->link);
+            fleet_push(a->link);
 }
 
 /* ---- Calls ---- */
@@ -630,7 +633,6 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
         f->offered[1] = *joining_service(c->joining);
     f->c = c;
     c->pushes = &f->pushes;
-    fleet_push_start(c->pushes);
     f->refused_log.burst = 10;
     rc = rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
                                                      .url = url,
@@ -660,7 +662,5 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
 
 void fleet_free(struct fleet *f)
 {
-    if (f)
-        fleet_push_stop(&f->pushes, f->c->loop);
     free(f);
 }

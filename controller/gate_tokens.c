@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
+#include "controller/decide.h"
 #include "controller/gate_priv.h"
 #include "controller/writer.h"
 
@@ -154,6 +155,8 @@ static enum tw_rc submit(struct save *v, struct tw_err *err)
     v->job.run = run_save;
     v->job.done = save_done;
     v->job.urgent = v->done != NULL;
+    v->job.decided =
+        v->is_new ? decide_memory(v->g->c) : 0; /* the name is free; the rest is true in any case */
     rc = writer_submit(v->g->c->writer, &v->job);
     if (rc == TW_OK) {
         if (v->is_new)

@@ -12,6 +12,7 @@
 #include "common/net/now.h"
 #include "common/net/rpc_hello.h"
 #include "controller/change.h"
+#include "controller/decide.h"
 #include "controller/fleet.h"
 #include "controller/joining_priv.h"
 
@@ -228,7 +229,9 @@ static void issue(struct join_call *call, const struct agent *a)
                "%s", err.text);
         return;
     }
-    call->job = (struct writer_job){ .run = run_issue, .done = issue_done, .urgent = true };
+    call->job = (struct writer_job){
+        .run = run_issue, .done = issue_done, .urgent = true, .decided = decide_memory(call->j->c)
+    };
     if (writer_submit(call->j->c->writer, &call->job) != TW_OK)
         refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "the controller is busy: try again");
 }
@@ -374,7 +377,9 @@ static void admit(struct join_call *call, struct join_token *t, struct agent *a)
         return;
     }
     call->token.used = ++t->used;
-    call->job = (struct writer_job){ .run = run_admit, .done = admit_done, .urgent = true };
+    call->job = (struct writer_job){
+        .run = run_admit, .done = admit_done, .urgent = true, .decided = decide_memory(c)
+    };
     a->saving = true;
     if (writer_submit(c->writer, &call->job) == TW_OK)
         return;

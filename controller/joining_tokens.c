@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/joining_priv.h"
+#include "controller/decide.h"
 
 #define KEPT_NS (INT64_C(30) * 86400 * TW_NS_PER_S) /* after its end, for those who look */
 
@@ -160,6 +161,15 @@ static void take_token(struct token_job *tj)
              LOG_S("approve", t->approve ? "yes" : "no"));
 }
 
+static void not_stored(struct token_job *tj)
+{
+    struct join_token *t = joining_token(tj->j, tj->r.token.id);
+
+    tj->r.err = tj->job.err;
+    if (tj->job.rc == TW_EAGAIN && t && !tj->made) /* it is asked for again */
+        t->revoked_ns = 0;
+}
+
 static void token_stored(struct writer_job *job)
 {
     struct token_job *tj = (struct token_job *)job;
@@ -168,7 +178,7 @@ static void token_stored(struct writer_job *job)
     if (job->rc == TW_OK)
         take_token(tj);
     else
-        tj->r.err = job->err;
+        not_stored(tj);
     tj->done(tj->ctx, &tj->r);
     free(tj);
 }
@@ -182,13 +192,15 @@ static void submit(struct joining *j, const struct joining_token_result *r, bool
     if (!failed.rc && !tj)
         failed.rc = tw_err_set(&failed.err, TW_ENOMEM, "out of memory");
     if (tj) {
-        *tj = (struct token_job){ .job = { .run = run_token, .done = token_stored, .urgent = true },
-                                  .j = j,
-                                  .r = *r,
-                                  .forget_before_ns = tw_wall_now().ns - KEPT_NS,
-                                  .made = made,
-                                  .done = done,
-                                  .ctx = ctx };
+        *tj = (struct token_job){
+            .job = { .run = run_token, .done = token_stored, .urgent = true, .decided = decide_memory(j->c) },
+            .j = j,
+            .r = *r,
+            .forget_before_ns = tw_wall_now().ns - KEPT_NS,
+            .made = made,
+            .done = done,
+            .ctx = ctx
+        };
         if (writer_submit(j->c->writer, &tj->job) == TW_OK)
             return;
         free(tj);

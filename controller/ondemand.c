@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "common/net/summary_pb.h"
+#include "controller/decide.h"
 #include "controller/enrolment.h"
 #include "controller/events.h"
 #include "controller/ondemand_plan.h"
@@ -574,7 +575,8 @@ static void stored_start(struct writer_job *job)
     for (size_t i = 0; job->rc == TW_OK && i < j->n; i++)
         inventory_pair(&j->owner->c->inv, j->pairs[i].id)->unstored = false;
     if (!t || job->rc != TW_OK) {
-        answer(j->done, j->ctx, TW__STATUS__STATUS_INTERNAL,
+        answer(j->done, j->ctx,
+               job->rc == TW_EAGAIN ? TW__STATUS__STATUS_ABORTED : TW__STATUS__STATUS_INTERNAL,
                job->err.text[0] ? job->err.text : "the store is closed", 0);
         if (t) {
             t->owner->counters.running--;
@@ -677,7 +679,11 @@ static void submit(struct test *t, ondemand_done done, void *ctx)
     t->owner->counters.running++;
     t->owner->counters.started++;
     if (j) {
-        j->job = (struct writer_job){ .run = run_store, .done = stored_start, .rows = 1, .urgent = true };
+        j->job = (struct writer_job){ .run = run_store,
+                                      .done = stored_start,
+                                      .rows = 1,
+                                      .urgent = true,
+                                      .decided = decide_memory(t->owner->c) };
         j->done = done;
         j->ctx = ctx;
         rc = writer_submit(t->owner->c->writer, &j->job);

@@ -58,6 +58,9 @@ void rpc_call_local(struct loop *l, ProtobufCService *service, unsigned method, 
                     void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx);
 /* NULL: the call came over a connection. */
 const void *rpc_call_caller(void *closure_data);
+/* The call is not over when its handler fails with ABORTED and fn says true: fn sees to it that the handler is called again, later and
+ * with the same request, closure and closure_data. */
+void rpc_call_again(void *closure_data, bool (*fn)(void *ctx), void *ctx);
 /* Lets fn know how a call ends that we serve: before the answer goes out, also if nobody waits for it any more. Once for a call. reply is
  * NULL unless the status is OK. */
 void rpc_call_observe(void *closure_data, void (*fn)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply), void *ctx);

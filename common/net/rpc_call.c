@@ -33,6 +33,8 @@ struct rpc_in_call {
     struct arena *arena; /* holds the request */
     void (*observe)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply);
     void *observe_ctx;
+    bool (*again)(void *ctx);
+    void *again_ctx;
     /* Of our own: */
     const void *caller;
     void (*done)(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply);
@@ -241,6 +243,14 @@ void rpc_call_observe(void *closure_data, void (*fn)(void *ctx, const struct rpc
     c->observe_ctx = ctx;
 }
 
+void rpc_call_again(void *closure_data, bool (*fn)(void *ctx), void *ctx)
+{
+    struct rpc_in_call *c = closure_data;
+
+    c->again = fn;
+    c->again_ctx = ctx;
+}
+
 static void tell_observer(const struct rpc_in_call *c, const struct rpc_result *r,
                           const ProtobufCMessage *reply)
 {
@@ -293,6 +303,8 @@ static void fail_with(struct rpc_in_call *c, Tw__Status status, uint32_t retry_m
     char text[1024];
     const struct rpc_result r = { status, text, true, retry_ms };
 
+    if (status == TW__STATUS__STATUS_ABORTED && c->again && c->again(c->again_ctx))
+        return;
     vsnprintf(text, sizeof text, fmt, ap);
     tell_observer(c, &r, NULL);
     if (c->peer && r.retry_ms)

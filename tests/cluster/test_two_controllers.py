@@ -1,0 +1,100 @@
+"""Two controllers on one etcd: what one changes the other has, also in its memory, and what both change at once is done once each, by what was true."""
+import json
+import threading
+import time
+
+from clickhouse import ClickHouse
+from etcd import Etcd
+from lab import CONTROLLER, NET4, Process, expect, sh, wait
+from meshes import full
+from test_away import TWO, Fleet
+
+EACH = 15
+SOON_S = 3
+
+
+class Second:
+    """The lab's second controller, beside the first in its namespace."""
+
+    def __init__(self, lab):
+        self.lab, self.admin, self.http = lab, f"ipc://{lab.dir}/second.sock", f"http://{NET4}.{CONTROLLER}:8081"
+        self.process = None
+
+    def start(self, *databases):
+        lab, at = self.lab, f"{NET4}.{CONTROLLER}"
+        self.process = Process([f"{lab.build}/controller/twamp-controller", "--listen", f"tcp://{at}:8621", "--allow-plaintext", "--admin-listen", self.admin,
+                                "--http", f"{at}:8081", "--http-plaintext", "--open-metrics", "--data-dir", f"{lab.dir}/second", "--name", "second", *databases],
+                               f"{lab.dir}/second.log", ns=lab.ns("ctl"))
+        wait("the second controller to be ready", lambda: lab.exec("ctl", "curl", "-sf", "-m", "5", f"{self.http}/readyz", check=False))
+
+    def ctl(self, *args, check=True):
+        return sh(f"{self.lab.build}/controller/cli/twampctl", "--controller", self.admin, *args, check=check)
+
+    def metric(self, name):
+        page = self.lab.exec("ctl", "curl", "-sf", "-m", "5", f"{self.http}/metrics")
+        return float(next(x.split()[1] for x in page.splitlines() if x.startswith(name + " ")))
+
+
+def labels(ctl, agent):
+    listed = json.loads(ctl("-o", "json", "agent", "list"))["agents"]
+    return json.dumps(next(a for a in listed if a["name"] == agent)["labels"], sort_keys=True)
+
+
+def both(lab, ch, etcd):
+    """First and second, with histories of their own, and two agents at the first that the second has approved."""
+    ch.start()
+    etcd.start()
+    lab.start_controller("--history", ch.location(), "--control", etcd.location())
+    second = Second(lab)
+    second.start("--history", ch.location("tw2"), "--control", etcd.location())
+    for name in TWO:
+        lab.start_agent(name)
+    for name in TWO:
+        wait(f"the second to know {name}", lambda: name in second.ctl("agent", "list"), SOON_S)
+        second.ctl("agent", "approve", name)
+    return second
+
+
+def at_once(*tasks):
+    failed = []
+
+    def run(task):
+        try:
+            task()
+        except Exception as e:  # told by the one who waits
+            failed.append(e)
+
+    threads = [threading.Thread(target=run, args=[t]) for t in tasks]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    expect(not failed, f"{failed}")
+
+
+def test_change_the_same(build):
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        second = both(lab, ch, etcd)
+        with open(f"{lab.dir}/mesh.yaml", "w") as f:
+            f.write(full(TWO))
+        second.ctl("schedule", "apply", "-f", f.name)
+        wait("results of what the second had scheduled, at the first", lambda: len(lab.results("mesh=lab")) >= 4)
+
+        def label(ctl, who):
+            for i in range(EACH):
+                ctl("agent", "label", "a1", f"{who}{i}={i}")
+
+        began = time.monotonic()
+        at_once(lambda: label(lab.ctl, "first"), lambda: label(second.ctl, "second"))
+        took_s = time.monotonic() - began
+        want = {f"{who}{i}" for who in ["first", "second"] for i in range(EACH)}
+        wait("both to have all labels", lambda: labels(lab.ctl, "a1") == labels(second.ctl, "a1"), SOON_S)
+        missing = [k for k in want if f'"{k}"' not in labels(lab.ctl, "a1")]
+        expect(not missing, f"labels that got lost: {missing}")
+        again = lab.metric("twamp_control_decided_again_total") + second.metric("twamp_control_decided_again_total")
+        conflicts = lab.metric("twamp_control_conflicts_total") + second.metric("twamp_control_conflicts_total")
+        expect(conflicts + again > 0, "nothing happened at once")
+        # Generations of both.
+        at_once(lambda: [lab.ctl("schedule", x, "lab") for x in ["pause", "resume"] * 5], lambda: [second.ctl("agent", x, "a2") for x in ["drain", "undrain"] * 5])
+        wait("both to be at the same generation", lambda: lab.ctl("-o", "json", "schedule", "history") == second.ctl("-o", "json", "schedule", "history"), SOON_S)
+        print(f"# {conflicts:.0f} conflicts, {again:.0f} decided again, in {took_s:.1f} s")
