@@ -313,6 +313,16 @@ static bool is_up(void *ctx)
     return uplink_is_up(((struct agent *)ctx)->uplink);
 }
 
+static size_t ways(void *ctx, struct roam_view ret[HOMING_MAX])
+{
+    return uplink_controllers(((struct agent *)ctx)->uplink, ret);
+}
+
+static uint64_t moves(void *ctx)
+{
+    return uplink_moves(((struct agent *)ctx)->uplink);
+}
+
 enum tw_rc agent_start_metrics(struct agent *a, struct tw_err *err)
 {
     struct metrics_server_conf c = { .loop = a->loop,
@@ -324,6 +334,8 @@ enum tw_rc agent_start_metrics(struct agent *a, struct tw_err *err)
                                      .schedule = a->schedule,
                                      .fill_health = agent_fill_health,
                                      .is_up = is_up,
+                                     .ways = ways,
+                                     .moves = moves,
                                      .reload = &a->reload,
                                      .ctx = a };
 

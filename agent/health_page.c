@@ -31,9 +31,21 @@ static void print_warnings(FILE *to, const Tw__HealthReport *h, bool up, const c
         fputs("warning: the clock is not synchronised: one-way delays are not valid\n", to);
 }
 
-bool health_page(const Tw__HealthReport *h, bool up, const char *reload_error, char **ret, size_t *ret_len)
+/* Which one is used, and why the others are not. */
+static void print_way(FILE *to, const struct roam_view *w)
 {
-    bool ready = up || h->generation; /* without a controller it measures by the schedule that it has */
+    char since[TW_TIME_TEXT];
+
+    fprintf(to, "controller %s: %s", w->url, w->connected ? "connected" : *w->why ? w->why : "not tried");
+    if (w->since_ns)
+        fprintf(to, ", since %s", tw_wall_format((struct tw_wall){ w->since_ns }, since));
+    fputc('\n', to);
+}
+
+bool health_page(const struct health_page_facts *f, char **ret, size_t *ret_len)
+{
+    const Tw__HealthReport *h = f->health;
+    bool ready = f->up || h->generation; /* without a controller it measures by the schedule that it has */
     FILE *to;
 
     *ret = NULL;
@@ -42,7 +54,9 @@ bool health_page(const Tw__HealthReport *h, bool up, const char *reload_error, c
         return false;
     fputs(ready ? "ready\n" : "not ready: it has no controller and no schedule, so it measures nothing\n",
           to);
-    print_warnings(to, h, up, reload_error);
+    print_warnings(to, h, f->up, f->reload_error);
+    for (size_t i = 0; i < f->n_ways; i++)
+        print_way(to, &f->ways[i]);
     if (fclose(to)) {
         free(*ret);
         *ret = NULL;

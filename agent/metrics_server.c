@@ -21,7 +21,7 @@
 #define MOST_SERIES 100000        /* of one level, as the controller's default */
 #define MOST_BUCKETS 160          /* of a native histogram, as the controller's default */
 #define CONNECTIONS 16
-#define MOST_SELF 20
+#define MOST_SELF (24 + HOMING_MAX)
 
 struct own_pair {
     uint64_t id;
@@ -156,6 +156,7 @@ struct snapshot {
     struct metrics_group *groups;
     struct metrics_agent agent;
     struct metrics_self self[MOST_SELF];
+    struct roam_view ways[HOMING_MAX];
 };
 
 /* As the controller has it: the next summary is not overdue. */
@@ -247,6 +248,27 @@ static void show_agent(struct metrics_server *m, struct snapshot *x)
     x->s.n_fleet = 1;
 }
 
+/* The last of x->self, n of which are there. Returns how many there are then. */
+static size_t show_ways(const struct metrics_server *m, struct snapshot *x, size_t n)
+{
+    size_t n_ways = m->conf.ways(m->conf.ctx, x->ways);
+
+    for (size_t i = 0; i < n_ways; i++)
+        x->self[n++] = (struct metrics_self){ "twamp_agent_controller_connected",
+                                              "1: the agent is connected to this controller of its list.",
+                                              "gauge",
+                                              "controller",
+                                              x->ways[i].url,
+                                              x->ways[i].connected };
+    x->self[n++] = (struct metrics_self){ "twamp_agent_controller_moves_total",
+                                          "How often the agent went from one controller to another.",
+                                          "counter",
+                                          NULL,
+                                          NULL,
+                                          (double)m->conf.moves(m->conf.ctx) };
+    return n;
+}
+
 static void show_self(const struct metrics_server *m, struct snapshot *x)
 {
     struct httpd_counters c;
@@ -272,6 +294,7 @@ static void show_self(const struct metrics_server *m, struct snapshot *x)
     if (m->conf.reload)
         n += reload_metrics(m->conf.reload, x->self + n);
     n += loop_metrics(m->conf.loop, x->self + n);
+    n = show_ways(m, x, n);
     x->s.self = x->self;
     x->s.n_self = n;
 }
@@ -381,6 +404,8 @@ static void answer_readyz(void *ctx, struct http_req *rq)
     Tw__HealthReport h = TW__HEALTH_REPORT__INIT;
     Tw__ClockState clock = TW__CLOCK_STATE__INIT;
     Tw__Noise noise = TW__NOISE__INIT;
+    struct roam_view ways[HOMING_MAX];
+    struct health_page_facts facts = { .health = &h, .up = m->conf.is_up(m->conf.ctx), .ways = ways };
     char *text;
     size_t len;
     bool ready;
@@ -388,7 +413,9 @@ static void answer_readyz(void *ctx, struct http_req *rq)
     h.clock = &clock;
     h.noise = &noise;
     m->conf.fill_health(m->conf.ctx, &h);
-    ready = health_page(&h, m->conf.is_up(m->conf.ctx), m->conf.reload ? m->conf.reload->error : NULL, &text, &len);
+    facts.n_ways = m->conf.ways(m->conf.ctx, ways);
+    facts.reload_error = m->conf.reload ? m->conf.reload->error : NULL;
+    ready = health_page(&facts, &text, &len);
     answer_text(rq, ready ? 200 : 503, text, len);
 }
 

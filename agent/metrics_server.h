@@ -4,6 +4,7 @@
 #ifndef TW_AGENT_METRICS_SERVER_H
 #define TW_AGENT_METRICS_SERVER_H
 
+#include "agent/roam.h"
 #include "agent/schedule_run.h"
 #include "common/net/reload.h"
 #include "common/stats.h"
@@ -19,6 +20,8 @@ struct metrics_server_conf {
     const struct schedule_run *schedule; /* says which pairs there are; outlives it */
     void (*fill_health)(void *ctx, Tw__HealthReport *ret); /* clock and noise are there to be filled */
     bool (*is_up)(void *ctx);                              /* connected to the controller */
+    size_t (*ways)(void *ctx, struct roam_view ret[HOMING_MAX]); /* to its controllers */
+    uint64_t (*moves)(void *ctx);                                /* between them */
     const struct reload *reload;                           /* what became of SIGHUP; NULL: there is none */
     void *ctx;
 };

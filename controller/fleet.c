@@ -209,6 +209,16 @@ static bool refuse_certificate(struct fleet *f, const struct agent *a, const str
     return true;
 }
 
+/* Only who has somewhere else to go is sent there: to the last one that it tries an agent may come all the
+ * same. */
+static bool cannot_store(struct controller *c)
+{
+    struct writer_stats w;
+
+    writer_stats(c->writer, &w);
+    return w.problem[0] || w.history_problem[0];
+}
+
 static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
 {
     struct fleet *f = ctx;
@@ -240,6 +250,13 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
     if (!a) {
         snprintf(f->refused, sizeof f->refused, "out of memory");
         refuse(f, h, ret, TW__STATUS__STATUS_UNAVAILABLE);
+        return;
+    }
+    if (a->row.approved && h->others && cannot_store(c)) {
+        snprintf(f->refused, sizeof f->refused,
+                 "results cannot be stored here at the moment, so another controller is to be tried");
+        refuse(f, h, ret, TW__STATUS__STATUS_UNAVAILABLE);
+        ret->elsewhere = true;
         return;
     }
     a->welcomed = a->row.approved;

@@ -126,10 +126,16 @@ def everything_wrong(name, folder):
     expect(f"{name}: a file that was named has to be there", missing.returncode == 1 and "cannot be read: No such file" in missing.stderr, missing)
 
 
+def examples():
+    path = f"{top}/deploy/config/agent-three-controllers.yaml"
+    expect("the example of several controllers is good", out("agent", "--config", path, "--check-config").strip() == f"{path}: good, 3 keys")
+
+
 with tempfile.TemporaryDirectory() as folder:
     for name in DAEMONS:
         currency(name)
         again(name, folder)
         everything_wrong(name, folder)
     tool()
+    examples()
 sys.exit(1 if failures else 0)

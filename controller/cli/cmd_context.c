@@ -219,7 +219,7 @@ enum cli_exit cmd_context_add(struct cli *c)
         return cli_fail(CLI_USAGE,
                         "--controller: is required: which controller is it? expected " CONFIG_URLS
                         "; twampctl context add --help tells more");
-    if (!config_is_url(add.values[CONTEXT_CONTROLLER]))
+    if (!config_is_urls(add.values[CONTEXT_CONTROLLER]))
         return cli_fail(CLI_USAGE,
                         "--controller: \"%.60s\" is no URL: expected " CONFIG_URLS,
                         add.values[CONTEXT_CONTROLLER]);

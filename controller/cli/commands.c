@@ -8,7 +8,8 @@ static const struct conf_opt global_opts[] = {
       .offset = CLI_FIELD(controller),
       .dflt = "ipc:///run/twampmesh/ctl.sock",
       .arg = "URL",
-      .help = "The controller's --admin-listen, or from another host its --admin-tls." },
+      .help = "The controller's --admin-listen, or from another host its --admin-tls. Of several, with commas, the "
+              "next one is asked when one does not answer." },
     { .name = "token-file",
       .type = CONF_STR,
       .offset = CLI_FIELD(token_file),

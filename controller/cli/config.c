@@ -55,6 +55,16 @@ bool config_is_url(const char *url)
     return false;
 }
 
+bool config_is_urls(const char *urls)
+{
+    size_t n = 1;
+
+    for (const char *p = urls; p; p = strchr(p, ','), p = p ? p + 1 : NULL, n++)
+        if (!config_is_url(p) || n > CTL_URLS_MAX)
+            return false;
+    return true;
+}
+
 const struct context *config_find(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->n; i++)
@@ -79,7 +89,7 @@ static enum tw_rc keep_setting(struct doc *d, const yaml_node_t *value, struct c
     if (conf_set(o, &scratch, text, &why) != TW_OK)
         return doc_fail(d, value, "%s", why.text);
     conf_free(&cli_global, &scratch);
-    if (setting == CONTEXT_CONTROLLER && !config_is_url(text))
+    if (setting == CONTEXT_CONTROLLER && !config_is_urls(text))
         return doc_fail(d, value, "\"%.60s\" is no URL: expected " CONFIG_URLS, text);
     x->values[setting] = strdup(text);
     x->last_line = (unsigned)value->end_mark.line + 1;

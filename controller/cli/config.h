@@ -74,6 +74,8 @@ bool config_is_name(const char *name);
 #define CONFIG_URLS "tls+tcp://HOST:PORT, tcp://HOST:PORT or ipc:///PATH"
 /* Begins as one; what else is wrong with it, connecting will tell. */
 bool config_is_url(const char *url);
+/* One, or several with commas. */
+bool config_is_urls(const char *urls);
 
 /* config_edit.c: each writes the file anew, at once and as 0600, or leaves it as it was. */
 enum tw_rc config_use(const struct config *c, const char *name, struct tw_err *err); /* NULL: none */

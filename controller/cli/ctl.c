@@ -18,6 +18,7 @@
 
 #define PEM_BYTES_MAX 65536u
 #define GRACE_NS (500 * TW_NS_PER_MS) /* a call ends itself at its deadline; only then do we */
+#define IMPATIENCE_NS (3 * TW_NS_PER_S) /* with one of several controllers that says nothing */
 #define MEANWHILE_NS (200 * TW_NS_PER_MS)
 #define PATIENCE_NS (3600 * TW_NS_PER_S)
 #define RETRIES 6                     /* of a call that the controller could not take at the moment */
@@ -27,7 +28,10 @@ struct ctl {
     struct loop *loop;
     struct rpc_client *client;
     struct rpc_peer *peer; /* NULL: not connected */
-    const char *url;
+    const char *url;       /* the one that is used or tried */
+    const char *urls[CTL_URLS_MAX];
+    size_t n_urls, at;
+    char *list; /* holds them */
     char token[128];
     struct ctl_tls tls;
     char *ca; /* what the file said at the last dial */
@@ -90,6 +94,18 @@ static enum tw_rc catch (struct ctl *c) {
     return rc ? rc : loop_on_signal(c->loop, SIGTERM, on_signal, c);
 }
 
+static enum tw_rc take_urls(struct ctl *c, const char *text)
+{
+    char *rest = c->list = strdup(text), *one;
+
+    if (!rest)
+        return TW_ENOMEM;
+    while ((one = strsep(&rest, ",")) && c->n_urls < CTL_URLS_MAX)
+        c->urls[c->n_urls++] = one;
+    c->url = c->urls[0];
+    return TW_OK;
+}
+
 enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, struct ctl **ret)
 {
     struct ctl *c = calloc(1, sizeof *c);
@@ -97,9 +113,10 @@ enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, stru
 
     if (!c)
         return TW_ENOMEM;
-    c->url = url;
     c->timeout_ns = timeout_ns;
-    rc = loop_new(&c->loop);
+    rc = take_urls(c, url);
+    if (rc == TW_OK)
+        rc = loop_new(&c->loop);
     if (rc == TW_OK && catch_signals)
         rc = catch (c);
     if (rc != TW_OK) {
@@ -154,6 +171,7 @@ void ctl_free(struct ctl *c)
     disconnect(c);
     if (c->loop)
         loop_free(c->loop);
+    free(c->list);
     free(c->ca);
     forget_text(&c->cert);
     forget_text(&c->key);
@@ -303,7 +321,8 @@ static enum tw_rc show_tls(void *ctx, struct rpc_tls *ret, struct tw_err *err)
     return TW_OK;
 }
 
-enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
+/* To c->url. */
+static enum cli_exit connect_to(struct ctl *c, int64_t timeout_ns, struct ctl_error *err)
 {
     char user[64];
     struct tw_err why = { 0 };
@@ -317,8 +336,6 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
                                     .tls_ctx = c,
                                     .once = true };
 
-    if (c->peer)
-        return CLI_OK;
     disconnect(c);
     c->settled = c->interrupted;
     if (is_tls(c)) {
@@ -333,11 +350,49 @@ enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
         tw_err_format(&why, err->text, sizeof err->text);
         return why.rc == TW_EINVAL ? CLI_USAGE : CLI_FAILED;
     }
-    if (wait_until_settled(c, c->timeout_ns) == TW_ETIMEOUT)
+    if (wait_until_settled(c, timeout_ns) == TW_ETIMEOUT)
         return timed_out(c, "accept the connection", err);
     if (c->interrupted)
         return interrupted(err);
     return c->peer ? CLI_OK : unreachable(c, err);
+}
+
+/* Would another controller answer otherwise? Who is not let in here has the wrong token for all of them. */
+static bool another_may_do(const struct ctl *c, enum cli_exit code)
+{
+    return code == CLI_TIMEOUT ||
+           (code == CLI_UNREACHABLE && c->status != TW__STATUS__STATUS_UNAUTHENTICATED);
+}
+
+static void none_answers(const struct ctl *c, struct ctl_error *err)
+{
+    char last[800];
+
+    snprintf(last, sizeof last, "%.799s", err->text);
+    snprintf(err->text, sizeof err->text, "none of %zu controllers answers; the last one: %s", c->n_urls,
+             last);
+}
+
+enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err)
+{
+    int64_t short_ns = c->timeout_ns < IMPATIENCE_NS ? c->timeout_ns : IMPATIENCE_NS;
+
+    if (c->peer)
+        return CLI_OK;
+    for (size_t i = 1;; i++) {
+        enum cli_exit code;
+
+        c->url = c->urls[c->at];
+        code = connect_to(c, i < c->n_urls ? short_ns : c->timeout_ns, err);
+        if (!another_may_do(c, code))
+            return code;
+        if (i >= c->n_urls) {
+            if (i > 1)
+                none_answers(c, err);
+            return code;
+        }
+        c->at = (c->at + 1) % c->n_urls;
+    }
 }
 
 /* ---- Calling ---- */

@@ -22,7 +22,10 @@ struct ctl_error {
     char text[1024]; /* one line: what is wrong and what to do */
 };
 
-/* Makes a loop and nothing else. With catch_signals SIGINT and SIGTERM end any waiting and are remembered. */
+#define CTL_URLS_MAX 16
+
+/* Makes a loop and nothing else. url: one, or several with commas: the next one is tried when one does not
+ * answer; copied. With catch_signals SIGINT and SIGTERM end any waiting and are remembered. */
 enum tw_rc ctl_new(const char *url, int64_t timeout_ns, bool catch_signals, struct ctl **ret);
 /* To show when it connects; copied. "": none. */
 void ctl_set_token(struct ctl *c, const char *token);
@@ -36,7 +39,8 @@ struct ctl_tls {
 };
 void ctl_set_tls(struct ctl *c, const struct ctl_tls *t);
 void ctl_free(struct ctl *c);
-/* Connects unless connected. */
+/* Connects unless connected, to the first that answers, from the one on that was used at last. A call that
+ * was under way when its connection ended is not made again by itself: nobody knows whether it was done. */
 enum cli_exit ctl_connect(struct ctl *c, struct ctl_error *err);
 /* Connects if need be and calls a method of Admin by its name. *ret belongs to the caller
  * (protobuf_c_message_free_unpacked(m, NULL)). What the controller cannot take at the moment is tried again

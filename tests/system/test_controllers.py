@@ -32,19 +32,19 @@ class Controller:
         self.process = self.token = None
         lab.plug(self.who, n)
 
-    def start(self):
+    def start(self, *extra):
         lab = self.lab
         self.process = Process([f"{lab.build}/controller/twamp-controller", "--listen", self.url, "--allow-plaintext", "--auto-approve",
                                 "--admin-listen", self.admin, "--http", f"{self.address}:8080", "--http-plaintext", "--data-dir",
-                                f"{lab.dir}/{self.who}", "--name", self.who], f"{lab.dir}/{self.who}.log", ns=lab.ns(self.who))
-        wait(f"{self.who} to be ready", lambda: self.http("/readyz", ok=False))
+                                f"{lab.dir}/{self.who}", "--name", self.who, *extra], f"{lab.dir}/{self.who}.log", ns=lab.ns(self.who))
+        wait(f"{self.who} to be there", lambda: self.http("/healthz", ok=False))
         self.token = self.token or self.ctl("access", "token", "create", "--role", "viewer", "--name", "lab").strip()
 
     def ctl(self, *args):
         return sh(f"{self.lab.build}/controller/cli/twampctl", "--controller", self.admin, *args)
 
     def http(self, path, ok=True):
-        who = ["-H", f"Authorization: Bearer {self.token}"] if self.token and path != "/readyz" else []
+        who = ["-H", f"Authorization: Bearer {self.token}"] if self.token else []
         return self.lab.exec(self.who, "curl", "-sf", "-m", "5", *who, f"http://{self.address}:8080{path}", check=ok)
 
     def results(self, agent):
@@ -150,3 +150,35 @@ def lifecycle(lab, one, two, home, a, b):
         expect(lab.agents[name].alive(), f"{name} ended: {lab.agents[name].tail()}")
         whole(name, one, two)
     whole(a, two)  # its spool had all of it for each of them
+
+
+def test_one_that_cannot_store_is_passed_over(build):
+    """As long as there is another one; a controller without its history is better than none."""
+    with Lab(build, []) as lab:
+        good, bad = Controller(lab, 2), Controller(lab, 3)
+        name = name_at(bad, good)
+        lab.names.append(name)
+        lab.plug(name, 11)
+        try:
+            good.start()
+            bad.start("--history", "clickhouse://127.0.0.1:1/twamp")
+            lab.start_agent(name, "--controller", f"{bad.url},{good.url}", "--http", "127.0.0.1:9862")
+            wait("the agent at the other controller", lambda: good.has(name), 10)
+            page = wait("the agent to say why", lambda: agent_page(lab, name, "/readyz"))
+            expect(f"controller {good.url}: connected, since " in page, page)
+            expect(f"controller {bad.url}: results cannot be stored here at the moment" in page, page)
+            page = agent_page(lab, name, "/metrics")
+            expect(f'twamp_agent_controller_connected{{controller="{good.url}"}} 1\n' in page, page)
+            expect(f'twamp_agent_controller_connected{{controller="{bad.url}"}} 0\n' in page, page)
+            good.process.kill()
+            wait("the agent at what there is", lambda: bad.has(name), 10)
+            listed = sh(f"{build}/controller/cli/twampctl", "--controller", f"{good.admin},{bad.admin}", "agent", "list")
+            expect(name in listed, listed)
+        finally:
+            for c in (good, bad):
+                if c.process:
+                    c.process.kill()
+
+
+def agent_page(lab, name, path):
+    return lab.exec(name, "curl", "-sf", "-m", "5", f"http://127.0.0.1:9862{path}")

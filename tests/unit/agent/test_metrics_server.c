@@ -31,6 +31,25 @@ static bool is_up(void *ctx)
     return up;
 }
 
+static size_t ways(void *ctx, struct roam_view ret[HOMING_MAX])
+{
+    (void)ctx;
+    ret[0] = (struct roam_view){ .url = "tls+tcp://c2:8620",
+                                 .since_ns = 1790000000 * TW_NS_PER_S,
+                                 .why = "Connection refused" };
+    ret[1] = (struct roam_view){ .url = "tls+tcp://c1:8620",
+                                 .since_ns = 1790000001 * TW_NS_PER_S,
+                                 .connected = true };
+    ret[2] = (struct roam_view){ .url = "tls+tcp://c3:8620" };
+    return 3;
+}
+
+static uint64_t moves(void *ctx)
+{
+    (void)ctx;
+    return 4;
+}
+
 struct get {
     struct loop *loop;
     uint16_t port;
@@ -99,6 +118,8 @@ static struct metrics_server *start(struct fx *f)
                                      .schedule = f->run,
                                      .fill_health = fill_health,
                                      .is_up = is_up,
+                                     .ways = ways,
+                                     .moves = moves,
                                      .reload = &reload };
     struct metrics_server *m;
     struct tw_err err = { 0 };
@@ -167,6 +188,10 @@ static void pairs_and_their_sums(void **state)
     has(text, "twamp_agent_up{agent=\"ams\"} 1\n");
     has(text, "twamp_agent_spool_summaries{agent=\"ams\"} 3\n");
     has(text, "twamp_metrics_lost_total 0\n");
+    has(text, "twamp_agent_controller_connected{controller=\"tls+tcp://c2:8620\"} 0\n"
+              "twamp_agent_controller_connected{controller=\"tls+tcp://c1:8620\"} 1\n"
+              "twamp_agent_controller_connected{controller=\"tls+tcp://c3:8620\"} 0\n");
+    has(text, "twamp_agent_controller_moves_total 4\n");
     lacks(text, "1000");
     lacks(text, "summaries_missing"); /* only the controller knows */
     lacks(text, "twamp_completeness_ratio");
@@ -276,6 +301,10 @@ static void readiness_has_its_reasons(void **state)
           "warning: 6 summaries could not be kept\nwarning: 7 names of targets have no address\n"
           "warning: the clock is not synchronised: one-way delays are not valid\n" },
     };
+    static const char list[] =
+        "controller tls+tcp://c2:8620: Connection refused, since 2026-09-21T14:13:20.000Z\n"
+        "controller tls+tcp://c1:8620: connected, since 2026-09-21T14:13:21.000Z\n"
+        "controller tls+tcp://c3:8620: not tried\n";
     struct fx *f = *state;
     struct metrics_server *m = start(f);
     char *page = ask(f, m, "/healthz", "");
@@ -284,6 +313,7 @@ static void readiness_has_its_reasons(void **state)
     free(page);
     for (size_t i = 0; i < TW_NELEM(rows); i++) {
         const char *body;
+        char want[2048];
 
         up = rows[i].up;
         troubled = rows[i].troubled;
@@ -291,7 +321,8 @@ static void readiness_has_its_reasons(void **state)
         snprintf(reload.error, sizeof reload.error, "%s", rows[i].reload);
         page = ask(f, m, "/readyz", "");
         body = strstr(page, "\r\n\r\n");
-        if (!body || strcmp(body + 4, rows[i].page) || strncmp(page + 9, rows[i].status, 3))
+        snprintf(want, sizeof want, "%s%s", rows[i].page, list);
+        if (!body || strcmp(body + 4, want) || strncmp(page + 9, rows[i].status, 3))
             fail_msg("%zu: %s", i, page);
         free(page);
     }

@@ -1252,6 +1252,8 @@ static void contexts(void **state)
         { "context add lab -c tcp://127.0.0.1:1 --timeout 3s", 0, "Added lab", NULL, NULL },
         { "context add lab -c tcp://127.0.0.1:1", 1, NULL, "already", NULL },
         { "context add x -c nowhere", 2, NULL, "is no URL", NULL },
+        { "context add x -c tcp://127.0.0.1:1,nowhere", 2, NULL, "is no URL", NULL },
+        { "context add x -c tcp://127.0.0.1:1,", 2, NULL, "is no URL", NULL },
         { "context add x", 2, NULL, "--controller: is required", NULL },
         { "context add a/b -c tcp://127.0.0.1:1", 2, NULL, "is no name of a context", NULL },
         { "context use x", 1, NULL, "there is no context \"x\"", NULL },
@@ -1285,6 +1287,31 @@ static void contexts(void **state)
     remove_file(f, "twampmesh/twampctl.yaml");
     snprintf(words, sizeof words, "%s/twampmesh", f->dir);
     rmdir(words);
+}
+
+/* Any of several controllers will do, for reading and for changing. */
+static void the_next_controller_is_asked(void **state)
+{
+    struct fake *f = *state;
+    char words[512];
+
+    snprintf(words, sizeof words, "agent list -c tcp://127.0.0.1:1,ipc:///nowhere,%s", f->url);
+    check(f, &(struct expectation){ words, 0, "ams", NULL, NULL });
+    snprintf(words, sizeof words, "agent undrain fra -c %s,tcp://127.0.0.1:1", f->url);
+    check(f, &(struct expectation){ words, 0, "Undrained ams already", NULL, NULL });
+    check(f, &(struct expectation){
+                 "agent list -c tcp://127.0.0.1:1,ipc:///nowhere", 3, NULL,
+                 "none of 2 controllers answers; the last one: cannot reach the controller at "
+                 "ipc:///nowhere: there is no such socket",
+                 NULL });
+    unset_controller = true;
+    snprintf(words, sizeof words, "contexts:\n  both:\n    controller: tcp://127.0.0.1:1,%s\ncurrent: both\n",
+             f->url);
+    write_in(f, "other.yaml", words);
+    snprintf(words, sizeof words, "--config %s/other.yaml agent list", f->dir);
+    check(f, &(struct expectation){ words, 0, "ams", NULL, NULL });
+    unset_controller = false;
+    remove_file(f, "other.yaml");
 }
 
 static size_t count_lines(const char *text)
@@ -1410,6 +1437,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_busy_controller_is_asked_again),
         cmocka_unit_test(completion_names_what_there_is),
         cmocka_unit_test(contexts),
+        cmocka_unit_test(the_next_controller_is_asked),
         cmocka_unit_test(ca_init),
     };
 
