@@ -4,7 +4,6 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/decide.h"
-#include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/follow.h"
 #include "controller/intervals.h"
@@ -148,108 +147,6 @@ static enum tw_rc run_change(struct writer_job *j, struct store *s, struct tw_er
     return rc;
 }
 
-/* ---- It is durable ---- */
-
-/* Ingest may have learned of a pair meanwhile. */
-static enum tw_rc take_pairs(struct change *ch)
-{
-    struct inventory *inv = &ch->owner->c->inv;
-
-    for (size_t i = 0; i < ch->n_added; i++) {
-        struct pair *p = inventory_pair(inv, ch->added[i].id);
-
-        if (!p)
-            p = inventory_add_pair(inv, &ch->added[i]);
-        if (!p)
-            return TW_ENOMEM;
-        p->unstored = false;
-    }
-    for (size_t i = 0; i < ch->n_closed; i++)
-        schedule_set_interval(inventory_pair(inv, ch->closed[i]), INTERVAL_CLOSED);
-    return TW_OK;
-}
-
-static enum tw_rc take_mesh(struct inventory *inv, struct change_mesh *cm)
-{
-    struct mesh_state *m = inventory_mesh(inv, cm->row.name);
-    enum tw_rc rc = TW_OK;
-
-    if (cm->drop) {
-        inventory_drop_mesh(inv, m);
-    } else if (cm->mesh) {
-        rc = inventory_put_mesh(inv, &cm->row, cm->mesh);
-        if (rc == TW_OK)
-            cm->mesh = NULL;
-    } else if (cm->put) {
-        m->row.paused = cm->row.paused;
-        m->row.generation = cm->row.generation;
-        m->row.changed_ns = cm->row.changed_ns;
-    }
-    return rc;
-}
-
-/* The expansion refers to meshes that are being replaced only by name, so the order does not matter: the new
- * ones are in `wanted`. */
-static enum tw_rc take_meshes(struct change *ch)
-{
-    enum tw_rc rc = TW_OK;
-
-    for (size_t i = 0; rc == TW_OK && i < ch->n_meshes; i++)
-        rc = take_mesh(&ch->owner->c->inv, &ch->meshes[i]);
-    return rc;
-}
-
-static void forget(void *ctx, struct pair *p)
-{
-    publish_forget(((struct controller *)ctx)->publish, p);
-}
-
-/* An agent that acknowledged the old schedule while the change was on its way has opened intervals behind it.
- */
-static void close_stray_intervals(struct changes *s)
-{
-    if (schedule_settle_strays(&s->c->inv))
-        change_expand(s);
-}
-
-void change_note_behind(struct inventory *inv, int64_t now_ns)
-{
-    for (struct agent *a = inv->agents; a; a = a->hh.next)
-        if (a->acked_current)
-            a->behind_ns = 0;
-        else if (!a->behind_ns)
-            a->behind_ns = now_ns;
-}
-
-static void take_over(struct change *ch)
-{
-    struct controller *c = ch->owner->c;
-    enum tw_rc rc;
-
-    if (ch->renumber)
-        change_numbered(ch);
-    if (ch->put_agent)
-        fleet_approved(c, ch->agent, ch->now_ns);
-    rc = take_pairs(ch);
-    if (rc == TW_OK)
-        rc = take_meshes(ch);
-    if (rc == TW_OK)
-        rc = schedule_adopt(&c->inv, &ch->wanted, ch->now_ns, forget, c);
-    change_note_behind(&c->inv, ch->now_ns);
-    if (rc != TW_OK) /* the store has it: a restart, or the next change, brings it */
-        log_error("the new schedule is stored but cannot be taken over", LOG_S("error", tw_rc_name(rc)));
-    if (ch->drop_agent)
-        fleet_removed(c, ch->agent);
-    if (ch->renumber)
-        log_info("schedule changed", LOG_U("generation", c->inv.generation), LOG_S("what", ch->what),
-                 LOG_S("author", ch->rq.author), LOG_S("reason", ch->rq.reason),
-                 LOG_U("pairs", ch->diff.pairs), LOG_U("added", ch->diff.added),
-                 LOG_U("removed", ch->diff.removed), LOG_U("changed", ch->diff.changed));
-    events_note(c->events, EVENT_SCHEDULE);
-    events_note(c->events, EVENT_AGENTS);
-    fleet_push_all(c);
-}
-
 /* ---- One after the other ---- */
 
 static void run_waiting(struct changes *s);
@@ -290,6 +187,14 @@ static void answer(struct change *ch, enum tw_rc rc)
     change_free(ch);
 }
 
+/* An agent that acknowledged the old schedule while the change was on its way has opened intervals behind it.
+ */
+static void close_stray_intervals(struct changes *s)
+{
+    if (schedule_settle_strays(&s->c->inv))
+        change_expand(s);
+}
+
 /* Others changed what it was made from: it is made anew from its request, before those that wait. False: it
  * has been often enough, or there is no memory. */
 static bool begin_again(struct change *ch)
@@ -310,19 +215,11 @@ static bool begin_again(struct change *ch)
     return true;
 }
 
-static void change_stored(struct writer_job *j)
+static void end(struct change *ch, enum tw_rc rc)
 {
-    struct change *ch = (struct change *)j;
     struct changes *s = ch->owner;
-    enum tw_rc rc = j->rc;
 
-    if (ch->agent)
-        ch->agent->changing = false;
     s->busy = false;
-    if (rc == TW_OK)
-        take_over(ch);
-    else
-        ch->result.err = j->err;
     if (rc != TW_OK && ch->agent && ch->agent->save_again) /* it was held back for the change */
         fleet_save(s->c, ch->agent);
     if (rc != TW_EAGAIN || !begin_again(ch))
@@ -331,6 +228,36 @@ static void change_stored(struct writer_job *j)
         close_stray_intervals(s);
     if (rc != TW_ECLOSED)
         run_waiting(s);
+}
+
+/* A piece of the loop: the others wait, and agents have their turn in between. */
+static void take_some(struct loop_task *t)
+{
+    struct change *ch = t->ctx;
+
+    if (change_take_some(ch)) {
+        loop_post(ch->owner->c->loop, t);
+        return;
+    }
+    ch->owner->taking = NULL;
+    end(ch, TW_OK);
+}
+
+static void change_stored(struct writer_job *j)
+{
+    struct change *ch = (struct change *)j;
+    struct changes *s = ch->owner;
+
+    if (j->rc != TW_OK) {
+        if (ch->agent)
+            ch->agent->changing = false;
+        ch->result.err = j->err;
+        end(ch, j->rc);
+        return;
+    }
+    s->taking = ch;
+    s->take_task = (struct loop_task){ .fn = take_some, .ctx = ch };
+    take_some(&s->take_task);
 }
 
 static enum tw_rc run_nothing(struct writer_job *j, struct store *s, struct tw_err *err)
@@ -414,9 +341,9 @@ static void run_waiting(struct changes *s)
     s->running = true;
     do {
         follow_go(s->c->follow); /* first what others did, which the next one builds on */
-        if (s->first && !s->busy)
+        if (s->first && !s->busy && !follow_is_behind(s->c->follow))
             run_one(take_first(s));
-    } while (s->first && !s->busy);
+    } while (s->first && !s->busy && !follow_is_behind(s->c->follow));
     s->running = false;
 }
 
@@ -453,6 +380,11 @@ bool change_hold(struct changes *s)
 void change_release(struct changes *s)
 {
     s->busy = false;
+    run_waiting(s);
+}
+
+void change_go_on(struct changes *s)
+{
     run_waiting(s);
 }
 
@@ -510,6 +442,11 @@ void changes_free(struct changes *s)
     if (!s)
         return;
     loop_timer_cancel(s->c->loop, &s->expand_timer);
+    loop_unpost(s->c->loop, &s->take_task);
+    while (s->taking && change_take_some(s->taking))
+        ;
+    if (s->taking)
+        answer(s->taking, TW_OK);
     if (s->expand_held)
         enqueue(s, s->expand_waiting);
     while (s->first) {

@@ -96,6 +96,8 @@ enum tw_rc change_submit(struct changes *s, const struct change_request *rq);
 /* Nothing begins until it is released: for who changes what changes build on. False: one is under way. */
 bool change_hold(struct changes *s);
 void change_release(struct changes *s);
+/* Those that wait for what others did (follow.h) may begin. */
+void change_go_on(struct changes *s);
 /* Another schedule was taken over: who does not run it is behind since then. */
 void change_note_behind(struct inventory *inv, int64_t now_ns);
 /* Addresses or the set of agents changed. Many calls become one change. */

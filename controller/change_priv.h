@@ -59,6 +59,10 @@ struct change {
     size_t n_moved;
     uint64_t *closed; /* ids of pairs whose interval ends */
     size_t n_closed;
+
+    /* It is durable, and is taken over. */
+    enum tw_rc taken;
+    size_t n_taken; /* of those that were added */
 };
 
 /* The last generation, if only agents made it: another one like it within a minute takes its row in the history. */
@@ -75,7 +79,9 @@ struct changes {
     struct controller *c;
     struct change *first, **end;
     unsigned waiting;
-    bool busy;           /* the first one is with the writer */
+    bool busy; /* the first one is with the writer, or being taken over */
+    struct change *taking;
+    struct loop_task take_task;
     bool running;        /* run_waiting() is on the stack */
     struct change *expand_waiting; /* a CHANGE_EXPAND that has not begun */
     bool expand_held;    /* it is not in the list yet: the timer puts it there */
@@ -100,6 +106,10 @@ enum tw_rc change_check_budgets(struct change *ch);
 /* Fills the plan's list of pairs; now: what is scheduled. */
 enum tw_rc change_list_pairs(struct change *ch, const struct wanted *now);
 /* change_plan.c: do any of the mesh's pairs go over IPv6? */
+
+/* change_take.c: takes over some of what is durable; true: not all of it. All that others can see changes
+ * with the last of it. */
+bool change_take_some(struct change *ch);
 
 /* change_history.c */
 void change_names_add(struct change_names *n, const char *name);

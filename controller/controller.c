@@ -369,7 +369,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     c->data_dir = conf->data_dir;
     gethostname(c->host_name, sizeof c->host_name - 1);
     c->started_ns = tw_wall_now().ns;
-    c->shared = conf->shared;
+    c->shared = conf->shared || conf->control;
     controller_use(c, conf);
     c->retention = (struct loop_timer){ .fn = retain, .ctx = c };
     rc = start_inside(c, conf, err);

@@ -393,7 +393,7 @@ void fleet_push_all(struct controller *c)
 {
     for (struct agent *a = c->inv.agents; a; a = a->hh.next)
         if (a->link)
-            fleet_push(a->link);
+            fleet_push_soon(a->link);
 }
 
 /* ---- Calls ---- */
@@ -650,6 +650,7 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
         f->offered[1] = *joining_service(c->joining);
     f->c = c;
     c->pushes = &f->pushes;
+    fleet_push_start(c->pushes);
     f->refused_log.burst = 10;
     rc = rpc_server_start(&(struct rpc_server_conf){ .loop = c->loop,
                                                      .url = url,
@@ -679,5 +680,7 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
 
 void fleet_free(struct fleet *f)
 {
+    if (f)
+        fleet_push_stop(&f->pushes, f->c->loop);
     free(f);
 }

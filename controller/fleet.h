@@ -17,6 +17,7 @@ struct fleet_link;
 #define PUSH_SESSIONS 65536
 struct push_queue {
     struct fleet_link *first;
+    struct loop_task task; /* it is somebody's turn */
     size_t under_way;
     uint64_t lists, differences; /* sent: requests; of a list in parts each counts */
     uint64_t refused;            /* that an agent did not take, or that did not reach it */

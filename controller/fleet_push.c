@@ -48,6 +48,29 @@ static void leave_queue(struct fleet_link *l)
     l->queued = false;
 }
 
+static bool is_free(const struct push_queue *q)
+{
+    return q->first && q->under_way < PUSH_SESSIONS;
+}
+
+/* Others have their turn in between. */
+static void push_next(struct loop_task *t)
+{
+    struct push_queue *q = t->ctx;
+    int64_t until_ns = tw_mono_now().ns + LOOP_SLICE_NS;
+
+    while (is_free(q)) {
+        struct fleet_link *next = q->first;
+
+        if (tw_mono_now().ns >= until_ns) {
+            loop_post(next->c->loop, t);
+            return;
+        }
+        leave_queue(next);
+        fleet_push(next);
+    }
+}
+
 /* Something has arrived, or never will. */
 static void end_turn(struct fleet_link *l)
 {
@@ -55,23 +78,22 @@ static void end_turn(struct fleet_link *l)
 
     q->under_way -= l->under_way;
     l->under_way = 0;
-    while (q->first && q->under_way < PUSH_SESSIONS) {
-        struct fleet_link *next = q->first;
+    if (is_free(q))
+        loop_post(l->c->loop, &q->task);
+}
 
-        leave_queue(next);
-        fleet_push(next);
-    }
+static void enqueue(struct fleet_link *l)
+{
+    if (!l->queued)
+        DL_APPEND(l->c->pushes->first, l);
+    l->queued = true;
 }
 
 static bool must_wait(struct fleet_link *l)
 {
-    struct push_queue *q = l->c->pushes;
-
-    if (q->under_way < PUSH_SESSIONS)
+    if (l->c->pushes->under_way < PUSH_SESSIONS)
         return false;
-    if (!l->queued)
-        DL_APPEND(q->first, l);
-    l->queued = true;
+    enqueue(l);
     return true;
 }
 
@@ -213,12 +235,38 @@ static void push_done(const Tw__ScheduleReply *reply, void *ctx)
     fleet_link_unref(l);
 }
 
+/* It does not run what is wanted, and is not being told. */
+static bool is_due(const struct fleet_link *l)
+{
+    const struct agent *a = l->agent;
+
+    return a && !l->down && !l->pushing && a->row.approved && a->listed && !a->acked_current &&
+           l->c->inv.generation;
+}
+
+void fleet_push_soon(struct fleet_link *l)
+{
+    if (!is_due(l))
+        return;
+    enqueue(l);
+    loop_post(l->c->loop, &l->c->pushes->task);
+}
+
+void fleet_push_start(struct push_queue *q)
+{
+    q->task = (struct loop_task){ .fn = push_next, .ctx = q };
+}
+
+void fleet_push_stop(struct push_queue *q, struct loop *loop)
+{
+    loop_unpost(loop, &q->task);
+}
+
 void fleet_push(struct fleet_link *l)
 {
     struct agent *a = l->agent;
 
-    if (!a || l->down || l->pushing || !a->row.approved || !a->listed || a->acked_current ||
-        !l->c->inv.generation || must_wait(l))
+    if (!is_due(l) || must_wait(l))
         return;
     loop_timer_cancel(l->c->loop, &l->push);
     l->part = 0;

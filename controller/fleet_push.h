@@ -7,6 +7,10 @@
 void fleet_push_init(struct fleet_link *l);
 /* No effect if the agent runs what is wanted, or is being told. */
 void fleet_push(struct fleet_link *l);
+/* The same when it is its turn, for many at once: they are not told in one piece of the loop. */
+void fleet_push_soon(struct fleet_link *l);
+void fleet_push_start(struct push_queue *q);
+void fleet_push_stop(struct push_queue *q, struct loop *loop);
 /* A stranger that runs sessions which this controller once gave it was removed: it is told to stop them, once. (One that
  * comes to a controller without its history goes on, so that a lost database leaves no hole.) */
 void fleet_push_nothing(struct fleet_link *l);

@@ -72,7 +72,6 @@ struct look {
     struct writer_job job; /* first */
     struct follow *f;
     bool ordered;
-    uint64_t number; /* of the last news of which nothing is left then; 0: something is */
     struct follow_keys keys[PARTS];
     void *data[PARTS];
 };
@@ -83,8 +82,6 @@ struct follow {
     bool expand;                    /* follow_expand() */
     bool waits;                     /* for the timer, after a failure */
     struct loop_timer retry;
-    uint64_t told;  /* number of the last news */
-    uint64_t at[2]; /* in memory: of parts that are not ordered, and that are */
     struct follow_stats stats;
 };
 
@@ -260,7 +257,6 @@ static void wait_a_little(struct follow *f)
         loop_timer_set(f->c->loop, &f->retry, (struct tw_mono){ tw_mono_now().ns + RETRY_NS }) == TW_OK;
 }
 
-static bool wants(const struct follow *f, bool ordered);
 static void submit(struct follow *f, bool ordered);
 
 static void look_done(struct writer_job *j)
@@ -274,16 +270,12 @@ static void look_done(struct writer_job *j)
     if (j->rc == TW_OK) {
         take_all(l);
         f->stats.rounds++;
-        if (l->number && !f->waits)
-            f->at[ordered] = l->number;
     } else if (!closed) {
         log_error("what another controller changed cannot be read", LOG_S("error", j->err.text));
         for (size_t i = 0; i < PARTS; i++)
             merge_keys(&f->keys[i], &l->keys[i]);
         f->waits = true;
     }
-    if (!closed && !wants(f, !ordered))
-        f->at[!ordered] = f->told;
     took_ns = tw_mono_now().ns - begin_ns;
     if (took_ns > f->stats.longest_ns)
         f->stats.longest_ns = took_ns;
@@ -293,11 +285,11 @@ static void look_done(struct writer_job *j)
     if (f->waits)
         wait_a_little(f);
     if (!ordered)
-        follow_go(f);
+        change_go_on(f->c->changes); /* which comes back to us */
     else if (!f->waits && f->keys[PAIRS].any)
         submit(f, true);
     else
-        change_release(f->c->changes); /* which comes back to us */
+        change_release(f->c->changes);
 }
 
 static bool wants(const struct follow *f, bool ordered)
@@ -345,10 +337,8 @@ static void submit(struct follow *f, bool ordered)
 {
     struct look *l = calloc(1, sizeof *l);
 
-    if (l) {
+    if (l)
         choose_keys(f, ordered, l);
-        l->number = wants(f, ordered) ? 0 : f->told;
-    }
     if (l) {
         l->f = f;
         l->ordered = ordered;
@@ -380,32 +370,19 @@ static void on_retry(struct loop_timer *t)
     struct follow *f = t->ctx;
 
     f->waits = false;
-    follow_go(f);
-}
-
-void follow_news(struct controller *c, const char *const *keys, size_t n, uint64_t number)
-{
-    struct follow *f = c->follow;
-
-    for (size_t i = 0; i < n; i++)
-        note(f, keys[i]);
-    f->told = number;
-    for (int ordered = 0; ordered < 2; ordered++)
-        if (!f->busy && !wants(f, ordered)) /* nothing of it concerns memory */
-            f->at[ordered] = number;
-    follow_go(f);
+    change_go_on(f->c->changes); /* which comes back to us */
 }
 
 void follow_changed(struct controller *c, const char *const *keys, size_t n)
 {
-    follow_news(c, keys, n, c->follow->told);
+    for (size_t i = 0; i < n; i++)
+        note(c->follow, keys[i]);
+    follow_go(c->follow);
 }
 
-uint64_t follow_at(const struct controller *c)
+bool follow_is_behind(const struct follow *f)
 {
-    const struct follow *f = c->follow;
-
-    return f->at[0] < f->at[1] ? f->at[0] : f->at[1];
+    return f && !f->waits && (f->busy || wants(f, true));
 }
 
 void follow_expand(struct controller *c)
@@ -440,7 +417,6 @@ enum tw_rc follow_new(struct controller *c, struct follow **ret)
     if (!f)
         return TW_ENOMEM;
     f->c = c;
-    f->told = f->at[0] = f->at[1] = FOLLOW_START;
     f->retry = (struct loop_timer){ .fn = on_retry, .ctx = f };
     *ret = f;
     return TW_OK;

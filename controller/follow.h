@@ -15,22 +15,20 @@
 #include "controller/controller.h"
 
 struct follow;
-#define FOLLOW_START 1 /* what memory is at before anything was told */
 enum tw_rc follow_new(struct controller *c, struct follow **ret);
 void follow_free(struct follow *f); /* after the writer has stopped; NULL is fine */
 
 /* Others changed the rows of these keys, "TABLE/..." of db/etcd/mirror_tables.h; "": anything may have
  * changed. What cannot be followed, for want of memory or since the store says no, is tried again. */
 void follow_changed(struct controller *c, const char *const *keys, size_t n);
-/* The same with a number, as writer_conf.news has it. */
-void follow_news(struct controller *c, const char *const *keys, size_t n, uint64_t number);
-/* The number of the last news of which all is in memory; FOLLOW_START: of none. */
-uint64_t follow_at(const struct controller *c);
 /* All that was told so far is in memory. */
 bool follow_is_even(const struct controller *c);
 /* For change.c: nothing of the schedule is under way, another change might begin. If there is something to
  * follow that changes build on it holds them (change_hold()) until it is in memory. */
 void follow_go(struct follow *f);
+/* Something that changes build on is not in memory yet: another one would be made from what is not true any more. When it
+ * is, or cannot be, change_go_on() is called. */
+bool follow_is_behind(const struct follow *f);
 
 /* Which function follows a table: "" for those of which memory has nothing. */
 struct follow_table {

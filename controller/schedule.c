@@ -151,28 +151,53 @@ static void give_up_slot(struct adoption *d, const struct wanted_pair *w, const 
         spread_remove(&d->w->spread, &r, c->slot);
 }
 
+/* Its row, which the change may not have known. PAIR_NEW: it is without an id. */
+static uint32_t row_of(const struct inventory *inv, struct wanted *w, const struct wanted_change *c,
+                       const struct wanted_pair *p)
+{
+    uint32_t *row = &w->meshes[c->mesh].rows[c->at];
+    const struct store_pair names = {
+        .mesh = p->mesh->name, .class_name = p->class_->name, .source = p->source, .target = p->target
+    };
+
+    if (*row == PAIR_NEW)
+        *row = inventory_pair_row(inv, &names);
+    return *row;
+}
+
+/* It may come back to an interval. */
+static uint8_t slot_then(const struct pair *p, const struct wanted_change *c)
+{
+    return c->slot ? c->slot : p->row.slot;
+}
+
+static enum tw_rc sum_then(struct adoption *d, const struct wanted_change *c, const struct wanted_pair *w,
+                           const struct pair *p, struct digest_sum *ret)
+{
+    size_t i = (size_t)(c - d->w->changes);
+
+    if (i >= d->w->n_sums)
+        return summer_pair(&d->summer, w, p->row.id, p->row.slot, ret);
+    *ret = d->w->sums[i];
+    return TW_OK;
+}
+
 static enum tw_rc put_pair(struct adoption *d, const struct wanted_change *c)
 {
     struct wanted_mesh *m = &d->w->meshes[c->mesh];
     struct digest_sum sum;
     struct wanted_pair w;
-    struct store_pair row;
     struct pair *p;
     bool was_listed;
 
     wanted_change_pair(d->w, c, &w);
-    row = (struct store_pair){
-        .mesh = w.mesh->name, .class_name = w.class_->name, .source = w.source, .target = w.target
-    };
-    if (m->rows[c->at] == PAIR_NEW)
-        m->rows[c->at] = inventory_pair_row(d->inv, &row);
-    if (m->rows[c->at] == PAIR_NEW) { /* without an id */
+    if (row_of(d->inv, d->w, c, &w) == PAIR_NEW) {
         give_up_slot(d, &w, c);
         return TW_OK;
     }
     p = pair_table_at(&d->inv->pairs, m->rows[c->at]);
-    p->row.slot = c->slot ? c->slot : p->row.slot; /* it may come back to an interval */
-    if (summer_pair(&d->summer, &w, p, &sum) != TW_OK) {
+    p->row.slot = slot_then(p, c);
+    if (sum_then(d, c, &w, p, &sum) != TW_OK) {
         unlist(p, m->rows[c->at]);
         give_up_slot(d, &w, c);
         p->scheduled = p->paused = false;
@@ -184,6 +209,46 @@ static enum tw_rc put_pair(struct adoption *d, const struct wanted_change *c)
     set_pair(d, p, &w, &sum);
     list(p, m->rows[c->at], was_listed);
     return note_stray(d->inv, p, m->rows[c->at]);
+}
+
+/* ---- Ahead ---- */
+
+static enum tw_rc sum_change(struct summer *s, struct inventory *inv, struct wanted *w,
+                             const struct wanted_change *c, struct digest_sum *ret)
+{
+    struct wanted_pair wanted;
+    const struct pair *p;
+    uint32_t row;
+
+    *ret = (struct digest_sum){ 0 };
+    if (c->what == WANTED_REMOVED)
+        return TW_OK;
+    wanted_change_pair(w, c, &wanted);
+    row = row_of(inv, w, c, &wanted);
+    if (row == PAIR_NEW)
+        return TW_ENOENT; /* ingest may bring it */
+    p = pair_table_at(&inv->pairs, row);
+    return summer_pair(s, &wanted, p->row.id, slot_then(p, c), ret);
+}
+
+bool wanted_sum(struct inventory *inv, struct wanted *w, size_t most)
+{
+    size_t end = w->n_changes - w->n_sums > most ? w->n_sums + most : w->n_changes;
+    enum tw_rc rc = TW_OK;
+    struct summer s;
+
+    if (w->n_sums == w->n_changes)
+        return false;
+    if (!w->sums)
+        w->sums = calloc(w->n_changes, sizeof *w->sums);
+    if (!w->sums || summer_init(&s) != TW_OK)
+        return false;
+    while (rc == TW_OK && w->n_sums < end) {
+        rc = sum_change(&s, inv, w, &w->changes[w->n_sums], &w->sums[w->n_sums]);
+        w->n_sums += rc == TW_OK;
+    }
+    summer_free(&s);
+    return rc == TW_OK && w->n_sums < w->n_changes;
 }
 
 /* ---- All of it ---- */
@@ -219,9 +284,11 @@ static void take_wanted(struct inventory *inv, struct wanted *w, struct wanted *
     w->spread = (struct spread){ 0 };
     roster_free(w->roster);
     free(w->changes);
+    free(w->sums);
     w->roster = NULL;
     w->changes = NULL;
-    w->n_changes = 0;
+    w->sums = NULL;
+    w->n_changes = w->n_sums = 0;
     for (size_t i = 0; i < w->n_meshes; i++)
         w->meshes[i].pairs.agents = NULL;
     *inv->scheduled = *w;

@@ -72,6 +72,8 @@ struct wanted {
     struct wanted_change *changes; /* mesh by mesh, in order of the pairs */
     size_t n_changes;
     struct spread spread;   /* as inventory.spread will be; empty once it is scheduled */
+    struct digest_sum *sums; /* of the first n_sums changes, see wanted_sum(); NULL once it is scheduled */
+    size_t n_sums;
 };
 
 /* The inventory as it will be when a change has happened. All zero: as it is. */
@@ -108,6 +110,11 @@ struct wanted_diff {
     bool differs;   /* also in what is paused */
 };
 void wanted_compare(const struct inventory *inv, const struct wanted *w, struct wanted_diff *ret);
+
+/* Works out ahead what takes schedule_adopt() the longest, of the next `most` changes, so that neither is a
+ * long piece of the loop. The pairs that come have to be in the inventory. False: of all of them, or there is
+ * no memory for more; schedule_adopt() does the rest itself. */
+bool wanted_sum(struct inventory *inv, struct wanted *w, size_t most);
 
 /* Which of the capabilities that matter to schedules an agent has, as bits. */
 uint32_t schedule_abilities(const struct agent *a);

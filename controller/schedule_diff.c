@@ -234,7 +234,7 @@ static enum tw_rc compare(struct merge *g, size_t old_at, size_t at)
     g->w->n++;
     m->rows[at] = g->old.m->rows[old_at];
     p = pair_table_at(&g->inv->pairs, m->rows[at]);
-    rc = summer_pair(&g->summer, &w, p, &sum);
+    rc = summer_pair(&g->summer, &w, p->row.id, p->row.slot, &sum);
     if (rc != TW_OK || pair_is_as_wanted(p, &w, &sum))
         return rc;
     rc = add_change(g, WANTED_CHANGED, mesh_number(&g->new), at, m->rows[at]);

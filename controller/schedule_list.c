@@ -47,26 +47,35 @@ void schedule_fill_class(const struct mesh_class *c, bool ipv6, uint32_t imix[ME
     s->size_bytes = sizes[MESH_IMIX - 1];
 }
 
-static void fill_times(const struct wanted_pair *w, const struct pair *p, uint32_t flow, Tw__SessionSpec *s)
+/* Which pair of the store it is. */
+struct stored {
+    uint64_t id;
+    uint8_t slot;
+};
+
+static struct stored stored_of(const struct pair *p)
+{
+    return (struct stored){ p->row.id, p->row.slot };
+}
+
+static void fill_times(const struct wanted_pair *w, struct stored p, uint32_t flow, Tw__SessionSpec *s)
 {
     const struct mesh_class *c = w->class_;
 
     s->phase_ns = plan_phase_ns(w->mesh->name, c->name, w->source, w->target, flow, c->spacing_ns);
     if (c->times && c->times->id) {
-        const struct pair_key key = {
-            w->mesh->name, c->name, w->source, w->target, p->row.id, p->row.slot
-        };
+        const struct pair_key key = { w->mesh->name, c->name, w->source, w->target, p.id, p.slot };
 
         s->times_id = c->times->id;
         s->times_phase_ns = class_times_pace(c->times, &key, flow).phase_ns;
     }
 }
 
-static void fill_spec(const struct wanted_pair *w, const struct pair *p, uint32_t flow, struct spec_room *room,
+static void fill_spec(const struct wanted_pair *w, struct stored p, uint32_t flow, struct spec_room *room,
                       Tw__SessionSpec *s)
 {
     tw__session_spec__init(s);
-    s->pair_id = p->row.id;
+    s->pair_id = p.id;
     s->flow = flow;
     s->mesh = (char *)w->mesh->name;
     s->class_name = (char *)w->class_->name;
@@ -137,7 +146,7 @@ static enum tw_rc add_spec(struct summer *s, const Tw__SessionSpec *spec, struct
     return TW_OK;
 }
 
-enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, const struct pair *p,
+enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, uint64_t id, uint8_t slot,
                        struct digest_sum *ret)
 {
     struct digest_sum sum = { 0 };
@@ -147,7 +156,7 @@ enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, const stru
         struct spec_room room;
         Tw__SessionSpec spec;
 
-        fill_spec(w, p, flow, &room, &spec);
+        fill_spec(w, (struct stored){ id, slot }, flow, &room, &spec);
         rc = add_spec(s, &spec, &sum);
     }
     if (rc == TW_OK)
@@ -192,7 +201,7 @@ static bool list_add(struct session_list *l, const struct wanted_pair *w, const 
         return false;
     for (uint32_t flow = 0; flow < w->class_->flows && l->n < l->cap; flow++, l->n++) {
         l->list[l->n] = &l->specs[l->n];
-        fill_spec(w, p, flow, &l->rooms[l->n], &l->specs[l->n]);
+        fill_spec(w, stored_of(p), flow, &l->rooms[l->n], &l->specs[l->n]);
     }
     return true;
 }
@@ -440,7 +449,7 @@ bool schedule_session(const struct inventory *inv, const struct pair *p, uint32_
 
     if (!p->scheduled || !inv->scheduled || !find_scheduled(inv->scheduled, p, &w))
         return false;
-    fill_spec(&w, p, flow, room, ret);
+    fill_spec(&w, stored_of(p), flow, room, ret);
     return true;
 }
 

@@ -20,8 +20,9 @@ struct summer {
 };
 enum tw_rc summer_init(struct summer *s);
 void summer_free(struct summer *s);
-/* TW_ENOMEM only. */
-enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, const struct pair *p, struct digest_sum *ret);
+/* Of the pair with this id, in this slot. TW_ENOMEM only. */
+enum tw_rc summer_pair(struct summer *s, const struct wanted_pair *w, uint64_t id, uint8_t slot,
+                       struct digest_sum *ret);
 
 static inline void digest_sum_add(struct digest_sum *s, const struct digest_sum *more)
 {

@@ -319,6 +319,7 @@ void wanted_free(struct wanted *w)
     }
     free(w->meshes);
     free(w->changes);
+    free(w->sums);
     free(w->agents);
     free(w->names);
     free(w->reach);

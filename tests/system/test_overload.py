@@ -171,10 +171,10 @@ def test_a_small_client_beside_a_large_one(build):
 class Operator:
     """A connection of the Admin service that asks without waiting."""
 
-    def __init__(self, c, method):
+    def __init__(self, admin, method):
         self.s = socket.socket(socket.AF_UNIX)
         self.s.settimeout(30)
-        self.s.connect(c.admin.removeprefix("ipc://"))
+        self.s.connect(admin.removeprefix("ipc://"))
         self.buf, self.id, self.method = b"", 1, 3 << 8 | method
         expect(self.take()[1] == wire.HELLO, "no HELLO")
         hello = wire.number(1, 1) + wire.number(2, 2) + wire.octets(3, "flood") + wire.octets(4, "test 1")
@@ -196,13 +196,38 @@ class Operator:
 
     def burst(self, n, count):
         """Asks n times, takes n answers; counts them by status and whether it may help to come again."""
-        self.s.sendall(b"".join(wire.frame(wire.REQUEST, wire.number(2, self.id + 2 * i), wire.number(3, self.method), wire.number(6, 20000))
-                                for i in range(n)))
-        self.id += 2 * n
+        self.s.sendall(self.requests(n))
         for _ in range(n):
             got = self.take()
             expect(got[1] == wire.REPLY, f"{got}")
             count[got.get(4, 0), got.get(10, 0) > 0] += 1
+
+
+    def requests(self, n):
+        first, self.id = self.id, self.id + 2 * n
+        return b"".join(wire.frame(wire.REQUEST, wire.number(2, first + 2 * i), wire.number(3, self.method), wire.number(6, 20000)) for i in range(n))
+
+    def keep(self, n, seconds):
+        """Has n calls unanswered all the while, since each answer is followed by another call: (served, refused). No faster than an interpreter
+        can be, so what an answer says is not looked at further than to its status."""
+        count, end = [0, 0], time.monotonic() + seconds
+        self.s.sendall(self.requests(n))
+        while time.monotonic() < end:
+            self.buf += self.s.recv(1 << 18)
+            at, answered = 0, 0
+            while len(self.buf) - at >= 4 and len(self.buf) - at >= 4 + (size := int.from_bytes(self.buf[at:at + 4], "big")):
+                p, at = at + 4, at + 4 + size
+                if self.buf[p + 1] == wire.PING:
+                    self.s.sendall(wire.frame(wire.PONG))
+                    continue
+                p += 3  # behind the kind, and the tag of the id
+                while self.buf[p] & 0x80:
+                    p += 1
+                count[p + 1 < at and self.buf[p + 1] == 4 << 3] += 1
+                answered += 1
+            self.buf = self.buf[at:]
+            self.s.sendall(self.requests(answered))
+        return count
 
 
 def method_number(name):
@@ -216,7 +241,7 @@ def flood_calls(c, method, connections, burst, seconds):
 
     def run(count):
         try:
-            op, end = Operator(c, method), time.monotonic() + seconds
+            op, end = Operator(c.admin, method), time.monotonic() + seconds
             while time.monotonic() < end:
                 op.burst(burst, count)
             op.s.close()
