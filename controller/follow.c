@@ -10,6 +10,7 @@
 #include "db/etcd/mirror_key.h"
 
 #define RETRY_NS TW_NS_PER_S
+#define FINISH_NS (10 * TW_NS_PER_S) /* for another controller to schedule what it changed */
 
 /* In the order in which they are taken. */
 enum {
@@ -81,7 +82,7 @@ struct follow {
     bool busy;                      /* a look is with the writer */
     bool expand;                    /* follow_expand() */
     bool waits;                     /* for the timer, after a failure */
-    struct loop_timer retry;
+    struct loop_timer retry, finish;
     struct follow_stats stats;
 };
 
@@ -390,6 +391,20 @@ void follow_expand(struct controller *c)
     c->follow->expand = true;
 }
 
+static void on_finish(struct loop_timer *t)
+{
+    change_expand(((struct follow *)t->ctx)->c->changes);
+}
+
+void follow_missing(struct controller *c, size_t n)
+{
+    struct follow *f = c->follow;
+
+    loop_timer_cancel(c->loop, &f->finish);
+    if (n && loop_timer_set(c->loop, &f->finish, (struct tw_mono){ tw_mono_now().ns + FINISH_NS }) != TW_OK)
+        change_expand(c->changes);
+}
+
 bool follow_must_expand(const struct controller *c)
 {
     return c->follow->expand;
@@ -418,6 +433,7 @@ enum tw_rc follow_new(struct controller *c, struct follow **ret)
         return TW_ENOMEM;
     f->c = c;
     f->retry = (struct loop_timer){ .fn = on_retry, .ctx = f };
+    f->finish = (struct loop_timer){ .fn = on_finish, .ctx = f };
     *ret = f;
     return TW_OK;
 }
@@ -427,6 +443,7 @@ void follow_free(struct follow *f)
     if (!f)
         return;
     loop_timer_cancel(f->c->loop, &f->retry);
+    loop_timer_cancel(f->c->loop, &f->finish);
     for (size_t i = 0; i < PARTS; i++)
         clear_keys(&f->keys[i]);
     free(f);

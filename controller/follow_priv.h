@@ -40,6 +40,9 @@ extern const struct follow_part follow_pairs, follow_agents, follow_certificates
 void follow_expand(struct controller *c);
 bool follow_must_expand(const struct controller *c);
 void follow_expanded(struct controller *c);
+/* So many pairs have come to the schedule that are not in the store: whoever changed what they come of has
+ * not gone on to schedule them. If it does not soon, we do. */
+void follow_missing(struct controller *c, size_t n);
 /* Expands them at once, by the documents that are in memory; nobody is told yet. */
 enum tw_rc follow_now(struct controller *c);
 

@@ -236,6 +236,16 @@ static enum tw_rc overlay_of(const struct mesh_rows *r, struct overlay *ret, str
     return TW_OK;
 }
 
+/* Nobody has stored them. */
+static size_t count_missing(const struct wanted *w)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_changes; i++)
+        n += w->changes[i].what == WANTED_ADDED && w->changes[i].row == PAIR_NEW;
+    return n;
+}
+
 /* r NULL: the meshes are the same. */
 static enum tw_rc expand(struct controller *c, struct mesh_rows *r)
 {
@@ -249,6 +259,8 @@ static enum tw_rc expand(struct controller *c, struct mesh_rows *r)
         return rc;
     rc = wanted_build(&c->inv, &o, &w, &err);
     free(meshes);
+    if (rc == TW_OK)
+        follow_missing(c, count_missing(&w));
     if (rc == TW_OK && r)
         rc = take_meshes(&c->inv, r);
     if (rc == TW_OK)

@@ -673,6 +673,51 @@ static void a_token_that_is_gone_ends_connections(void **state)
     free(w);
 }
 
+/* ---- One that ends between ---- */
+
+struct approve_job {
+    struct copy_job j; /* first */
+    struct store_agent row;
+};
+
+static enum tw_rc run_approve(struct writer_job *j, struct store *s, struct tw_err *err)
+{
+    struct store_agent row = ((struct approve_job *)j)->row;
+
+    return store_put_agent(s, &row, err);
+}
+
+/* Somebody let two agents in, and ended before it had expanded the mesh that selects them. */
+static void what_nobody_finishes_is_finished(void **state)
+{
+    struct world *w = two();
+    struct fixture *f = &w->b;
+    struct approve_job j = { .j.job = { .run = run_approve, .done = copy_done, .urgent = true } };
+
+    (void)state;
+    must(&w->a, "ScheduleApply",
+         "{\"file\":\"x\",\"document\":\"mesh: m\\ntopology: full\\nmembers: [\\\"@g\\\", t]\\ntargets: { t: "
+         "192.0.2.9 }\\n"
+         "groups: { g: { select: \\\"*\\\", allow_empty: true } }\\nclasses: { x: {} }\\n\"}");
+    follow_other(f, &w->a, false);
+    j.row = (struct store_agent){ .name = "a",
+                                  .approved = true,
+                                  .approved_ns = 1,
+                                  .public_key = { 1 },
+                                  .enrolment =
+                                      (char[]){ "{\"addresses\":[\"192.0.2.1\"],\"reflector_port\":862}" } };
+    assert_int_equal(writer_submit(f->c->writer, &j.j.job), TW_OK);
+    WAIT(j.j.done);
+    follow_changed(f->c, (const char *const[]){ "agent/1" }, 1);
+    WAIT(follow_is_even(f->c));
+    assert_non_null(inventory_agent(&f->c->inv, "a"));
+    assert_int_equal(f->c->inv.generation, 1);
+    WAIT(f->c->inv.generation == 2); /* 10 s */
+    assert_int_equal(inventory_agent(&f->c->inv, "a")->pairs, 1);
+    world_end(w);
+    free(w);
+}
+
 /* ---- Alerts ---- */
 
 struct alert_job {
@@ -770,6 +815,7 @@ int main(void)
         cmocka_unit_test(connected_agents_are_told),
         cmocka_unit_test(a_token_that_is_gone_ends_connections),
         cmocka_unit_test(alerts_are_judged_by_one),
+        cmocka_unit_test(what_nobody_finishes_is_finished),
         cmocka_unit_test(follows_as_if_loaded),
     };
 
