@@ -62,6 +62,38 @@ enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool
     return TW_OK;
 }
 
+static void join_stretch(struct store_cursor *to, const struct seq_span *s)
+{
+    if (s->last <= to->through)
+        return;
+    if (s->first <= to->through + 1)
+        to->through = seqset_absorb(&to->ahead, s->last);
+    else
+        (void)seqset_add(&to->ahead, s->first, s->last); /* no room: its rows are stored once more */
+}
+
+static void join(struct store_cursor *to, const struct store_cursor *more)
+{
+    join_stretch(to, &(struct seq_span){ 1, more->through });
+    for (size_t i = 0; i < more->ahead.n; i++)
+        join_stretch(to, &more->ahead.v[i]);
+}
+
+enum tw_rc cursors_learn(struct cursors *c, int64_t agent_id, const uint8_t *spool_id,
+                         const struct store_cursor *at)
+{
+    size_t i = lower_bound(c, agent_id, spool_id);
+    enum tw_rc rc = TW_OK;
+
+    if (i == c->n || compare(&c->e[i], agent_id, spool_id) != 0)
+        rc = cursors_set(c, agent_id, spool_id, &(struct store_cursor){ 0 });
+    if (rc)
+        return rc;
+    join(&c->e[i].now, at);
+    join(&c->e[i].durable, at);
+    return TW_OK;
+}
+
 void cursors_drop_agent(struct cursors *c, int64_t agent_id)
 {
     for (size_t i = 0; i < c->n; i++)

@@ -20,6 +20,10 @@ const struct cursor *cursors_find(const struct cursors *c, int64_t agent_id, con
 /* TW_ENOMEM */
 enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool_id,
                        const struct store_cursor *at);
+/* Somebody else stored that much of it, which is durable, too. A stretch ahead for which there is no room is
+ * not remembered. TW_ENOMEM */
+enum tw_rc cursors_learn(struct cursors *c, int64_t agent_id, const uint8_t *spool_id,
+                         const struct store_cursor *at);
 bool cursors_same(const struct store_cursor *a, const struct store_cursor *b);
 /* Is anything of any spool stored beyond its cursor? */
 bool cursors_any_ahead(const struct cursors *c);

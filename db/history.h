@@ -34,7 +34,12 @@ struct history_conf {
     bool may_be_away; /* open(): a server that cannot be reached is no error; look() and begin() open it then
                        */
     uint64_t owner; /* whose it is: one that is another's is not opened, and what is nobody's is from then on;
-                       0: nobody asks */
+                       0: nobody asks. Those who write it at the same time have different numbers */
+    uint64_t cluster; /* not 0: it is owned by all whose control state has this number, too */
+    /* May this one roll up and delete now? A number that is higher whenever it becomes so again; 0: no. The
+     * history's thread. NULL: it always may. */
+    int64_t (*maintainer)(void *ctx);
+    void *maintainer_ctx;
     bool carrying;  /* open(): also one that another history is being carried into (below), which else is
                        TW_EINUSE until all of that is there */
 };
@@ -170,6 +175,10 @@ struct history_ops {
                               enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
                                                const struct store_cursor *at),
                               void *ctx, struct tw_err *err);
+    /* What others that write the same database have stored of these agents: cursor() knows it from now on,
+     * also in and behind the open transaction. Of a database that nobody else writes there is nothing to do.
+     */
+    enum tw_rc (*learn_cursors)(struct history *h, const int64_t *agent_ids, size_t n, struct tw_err *err);
     /* Forgets the cursors of an agent, whose number will not be used again; what it measured stays. In the
      * open transaction, or else in its own. */
     enum tw_rc (*forget_agent)(struct history *h, int64_t agent_id, struct tw_err *err);

@@ -6,7 +6,7 @@
 struct loading {
     struct cursors *to;
     struct cursor at; /* now: of the spool that is being read */
-    int64_t forgotten_agent, forgotten_txn;
+    int64_t forgotten_agent;
 };
 
 static enum tw_rc end_spool(struct loading *l, struct tw_err *err)
@@ -20,21 +20,19 @@ static enum tw_rc end_spool(struct loading *l, struct tw_err *err)
 static enum tw_rc take_mark(void *ctx, struct wire_rd *row, struct tw_err *err)
 {
     struct loading *l = ctx;
-    int64_t agent_id = ch_get_i64(row), first, last, txn;
+    int64_t agent_id = ch_get_i64(row), first, last;
     const uint8_t *spool_id = wire_take(row, STORE_ID_LEN);
     enum tw_rc rc = TW_OK;
 
     first = ch_get_i64(row);
     last = ch_get_i64(row);
-    txn = ch_get_i64(row);
     if (row->bad || first < 0 || last < first)
         return tw_err_set(err, TW_ECORRUPT, "clickhouse: a row of table cursor is damaged");
     if (!first) {
         l->forgotten_agent = agent_id;
-        l->forgotten_txn = txn;
         return TW_OK;
     }
-    if (l->forgotten_agent == agent_id && txn <= l->forgotten_txn)
+    if (l->forgotten_agent == agent_id)
         return TW_OK;
     if (agent_id != l->at.agent_id || memcmp(spool_id, l->at.spool_id, STORE_ID_LEN) != 0) {
         rc = end_spool(l, err);
@@ -54,18 +52,22 @@ static enum tw_rc take_mark(void *ctx, struct wire_rd *row, struct tw_err *err)
     return TW_OK;
 }
 
-enum tw_rc ch_load_cursors(struct ch_db *db, struct cursors *ret, struct tw_err *err)
+enum tw_rc ch_load_cursors(struct ch_db *db, const int64_t *agents, size_t n, struct cursors *ret,
+                           struct tw_err *err)
 {
-    static const enum ch_type types[] = { CH_I64, CH_ID, CH_I64, CH_I64, CH_I64 };
+    static const enum ch_type types[] = { CH_I64, CH_ID, CH_I64, CH_I64 };
     struct loading l = { .to = ret };
     enum tw_rc rc;
 
-    ch_sql_begin(
-        &db->sql,
-        "SELECT " CH_ROW_MARK
-        ", agent_id, spool_id, first_seq, last_seq, toInt64(txn) FROM %s.cursor FINAL WHERE first_seq >= 0",
-        db->name);
-    ch_db_add_visible(db, INT64_MAX);
+    ch_sql_begin(&db->sql,
+                 "SELECT " CH_ROW_MARK
+                 ", agent_id, spool_id, first_seq, last_seq FROM %s.cursor FINAL WHERE agent_id != 0"
+                 " AND (writer != 0 OR txn NOT IN (SELECT txn FROM %s.burnt WHERE writer = 0))",
+                 db->name, db->name);
+    if (agents) {
+        ch_sql_add(&db->sql, " AND agent_id IN ");
+        ch_sql_add_numbers(&db->sql, (const uint64_t *)agents, n);
+    }
     ch_sql_add(&db->sql, " ORDER BY agent_id, first_seq > 0, spool_id, first_seq");
     rc = ch_db_select(db, types, TW_NELEM(types), take_mark, &l, err);
     if (!rc)

@@ -46,20 +46,13 @@ enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_ty
     return rc;
 }
 
-enum tw_rc ch_db_done_txn(struct ch_db *db, int64_t *ret, struct tw_err *err)
+void ch_db_begin_no_copy(struct ch_db *db, const struct ch_commits *rolled)
 {
-    ch_sql_begin(
+    ch_sql_add(
         &db->sql,
-        "SELECT " CH_ROW_MARK
-        ", toInt64(max(txn)) FROM %s.cursor WHERE txn NOT IN (SELECT txn FROM %s.burnt) FORMAT RowBinary",
-        db->name, db->name);
-    return ch_get_numbers(db->http, &db->sql, ret, 1, err);
-}
-
-void ch_db_add_visible(struct ch_db *db, int64_t done_txn)
-{
-    ch_sql_add(&db->sql, " AND txn <= %lld AND txn NOT IN (SELECT txn FROM %s.burnt)", (long long)done_txn,
-               db->name);
+        " AND (agent_id, spool_id, seq) NOT IN (SELECT agent_id, spool_id, seq FROM %s.summary WHERE 1",
+        db->name);
+    ch_commits_where(&db->sql, rolled);
 }
 
 size_t ch_row_types(enum ch_type *types, size_t n_own)

@@ -147,7 +147,6 @@ struct exporting {
     const struct history_part *p;
     row_fn fn;
     void *ctx;
-    int64_t done_txn, rolled_txn;
     struct history_row row;
     struct history_gap gap;
     struct tw_loss_run run;
@@ -246,17 +245,19 @@ static void add_source(struct exporting *e, const char *final, uint64_t after)
     const struct history_part *p = e->p;
     struct ch_db *db = &e->r->db;
     const char *time = sources[p->kind].time;
+    const struct ch_view *v = &e->r->view;
 
     ch_sql_add(&db->sql, " FROM %s.%s%s WHERE %s >= %lld AND %s < %lld", db->name,
                table_of(p->kind, p->level), final, time, (long long)p->from_ns, time, (long long)p->to_ns);
     if (p->kind != HISTORY_GAP)
         ch_sql_add(&db->sql, " AND pair_id > %lld",
                    (long long)(after > INT64_MAX ? INT64_MAX : (int64_t)after));
-    if (p->kind == HISTORY_ROLLED || p->kind == HISTORY_WAITING)
-        ch_sql_add(&db->sql, " AND txn %s %lld", p->kind == HISTORY_ROLLED ? "<=" : ">",
-                   (long long)e->rolled_txn);
+    if (p->kind == HISTORY_ROLLED)
+        ch_commits_where(&db->sql, &v->rolled);
+    if (p->kind == HISTORY_WAITING)
+        ch_commits_where(&db->sql, &v->fresh);
     if (p->kind != HISTORY_CELL && p->kind != HISTORY_CHAIN)
-        ch_db_add_visible(db, e->done_txn);
+        ch_commits_where(&db->sql, &v->done);
 }
 
 /* Statements end between pairs. */
@@ -275,6 +276,27 @@ static enum tw_rc find_last_pair(struct exporting *e, uint64_t after, int64_t *r
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
+/* One of each that is stored twice. */
+static void add_once(struct exporting *e, uint64_t after, int64_t last)
+{
+    const struct history_part *p = e->p;
+    struct ch_db *db = &e->r->db;
+    bool copies = ch_view_copies(&e->r->view);
+
+    if (p->kind == HISTORY_WAITING && copies) {
+        ch_db_begin_no_copy(db, &e->r->view.rolled);
+        ch_sql_add(&db->sql,
+                   " AND start_ns >= %lld AND start_ns < %lld AND pair_id > %lld AND pair_id <= %lld)",
+                   (long long)p->from_ns, (long long)p->to_ns, (long long)after, (long long)last);
+    }
+    if (p->kind != HISTORY_GAP)
+        ch_sql_add(&db->sql, " ORDER BY pair_id");
+    if (copies && (p->kind == HISTORY_ROLLED || p->kind == HISTORY_WAITING))
+        ch_sql_add(&db->sql, " LIMIT 1 BY " CH_SUMMARY_KEY);
+    if (copies && p->kind == HISTORY_RUN)
+        ch_sql_add(&db->sql, " LIMIT 1 BY pair_id, start_ns, flow, seq_first");
+}
+
 static enum tw_rc read_rows(struct exporting *e, uint64_t after, int64_t last, struct tw_err *err)
 {
     const struct source *s = &sources[e->p->kind];
@@ -289,14 +311,15 @@ static enum tw_rc read_rows(struct exporting *e, uint64_t after, int64_t last, s
                  s->summary ? ch_row_names() : "");
     add_source(e, " FINAL", after);
     if (e->p->kind != HISTORY_GAP)
-        ch_sql_add(&db->sql, " AND pair_id <= %lld ORDER BY pair_id", (long long)last);
+        ch_sql_add(&db->sql, " AND pair_id <= %lld", (long long)last);
+    add_once(e, after, last);
     return ch_reader_select(e->r, types, n, take_row, e, err);
 }
 
 static enum tw_rc export_cursors(struct exporting *e, uint64_t after, struct tw_err *err)
 {
     struct cursors all = { 0 };
-    enum tw_rc rc = ch_load_cursors(&e->r->db, &all, err);
+    enum tw_rc rc = ch_load_cursors(&e->r->db, NULL, 0, &all, err);
 
     for (size_t i = 0; i < all.n && !rc; i++) {
         const struct cursor *c = &all.e[i];
@@ -315,24 +338,14 @@ static enum tw_rc export_cursors(struct exporting *e, uint64_t after, struct tw_
 /* Cells of a round that broke off have what the end of it knows nothing of. */
 static enum tw_rc load_progress(struct exporting *e, struct tw_err *err)
 {
-    struct ch_db *db = &e->r->db;
-    int64_t n[2] = { 0 };
-    enum tw_rc rc = ch_db_done_txn(db, &e->done_txn, err);
+    enum tw_rc rc = ch_reader_look(e->r, err);
 
-    ch_sql_begin(&db->sql,
-                 "SELECT " CH_ROW_MARK
-                 ", toInt64(maxIf(txn, name = 'done')), toInt64(maxIf(txn, name = 'round'))"
-                 " FROM %s.progress FORMAT RowBinary",
-                 db->name);
-    if (!rc)
-        rc = ch_get_numbers(db->http, &db->sql, n, 2, err);
-    e->rolled_txn = n[0];
-    if (!rc && n[1] > n[0])
-        rc = tw_err_set(
-            err, TW_EAGAIN,
-            "clickhouse %s: a roll-up broke off: start the controller on it, until there is none under way",
-            db->name);
-    return rc;
+    if (rc || !e->r->view.round_no)
+        return rc;
+    return tw_err_set(
+        err, TW_EAGAIN,
+        "clickhouse %s: a roll-up broke off: start the controller on it, until there is none under way",
+        e->r->db.name);
 }
 
 enum tw_rc ch_export_rows(struct history_reader *base, const struct history_part *p, uint64_t after,

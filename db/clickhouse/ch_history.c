@@ -19,16 +19,19 @@ static void close_history(struct history *base)
     free(h);
 }
 
+/* ours: as this one is; others: controllers of which no row says that they are of this cluster. */
 static enum tw_rc count_owners(struct ch_history *h, int64_t *ret_ours, int64_t *ret_others,
                                struct tw_err *err)
 {
-    int64_t n[2];
+    int64_t n[2], us = h->owner, cluster = h->cluster;
     enum tw_rc rc;
 
-    ch_sql_begin(&h->db.sql,
-                 "SELECT " CH_ROW_MARK
-                 ", toInt64(countIf(id = %lld)), toInt64(countIf(id != %lld)) FROM %s.owner FORMAT RowBinary",
-                 (long long)h->owner, (long long)h->owner, h->db.name);
+    ch_sql_begin(
+        &h->db.sql,
+        "SELECT " CH_ROW_MARK ", toInt64(countIf(id = %lld AND here > 0)), toInt64(countIf(id != %lld AND "
+        "(%lld = 0 OR here = 0))) FROM (SELECT id, countIf(cluster = %lld) AS here FROM %s.owner GROUP BY id)"
+        " FORMAT RowBinary",
+        (long long)us, (long long)us, (long long)cluster, (long long)cluster, h->db.name);
     rc = ch_get_numbers(h->db.http, &h->db.sql, n, 2, err);
     if (rc)
         return rc;
@@ -47,23 +50,18 @@ static enum tw_rc check_owner(struct ch_history *h, struct tw_err *err)
     if (rc || !h->owner)
         return rc;
     if (!ours && !others) {
-        ch_sql_begin(&h->db.sql, "INSERT INTO %s.owner (id) VALUES (%lld)", h->db.name, (long long)h->owner);
+        ch_sql_begin(&h->db.sql, "INSERT INTO %s.owner (id, cluster) VALUES (%lld, %lld)", h->db.name,
+                     (long long)h->owner, (long long)h->cluster);
         rc = ch_run(h->db.http, &h->db.sql, err);
         if (!rc)
             rc = count_owners(h, &ours, &others, err);
     }
-    if (rc || !others)
-        return rc;
-    return tw_err_set(err, TW_EINUSE,
-                      "clickhouse database %.63s is another controller's: give this one a database of its "
-                      "own; if that one is no "
-                      "more: TRUNCATE TABLE %.63s.owner",
-                      h->db.name, h->db.name);
+    return rc || !others ? rc : ch_refuse_owner(h->db.name, err);
 }
 
 enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err)
 {
-    enum tw_rc rc = h->opened ? TW_OK : ch_schema_open(h->db.http, h->db.name, err);
+    enum tw_rc rc = h->opened ? TW_OK : ch_schema_open(h->db.http, h->db.name, h->owner, err);
 
     if (!rc && !h->opened)
         rc = check_owner(h, err);
@@ -99,6 +97,10 @@ static enum tw_rc open_history(const struct history_conf *conf, struct history *
     h->base.ops = &clickhouse_history;
     h->owner = (int64_t)(conf->owner & INT64_MAX);
     h->carrying = conf->carrying;
+    h->cluster = (int64_t)(conf->cluster & INT64_MAX);
+    h->writer = h->owner ? h->owner : 1;
+    h->maintainer = conf->maintainer;
+    h->maintainer_ctx = conf->maintainer_ctx;
     rc = ch_db_open(&h->db, conf->location, err);
     ch_write_init(h);
     if (!rc) {
@@ -158,6 +160,7 @@ const struct history_ops clickhouse_history = {
     .append = ch_append,
     .cursor = ch_cursor,
     .each_cursor = ch_each_cursor,
+    .learn_cursors = ch_learn_cursors,
     .forget_agent = ch_forget_agent,
     .retain = ch_retain,
     .rollup = ch_rollup,

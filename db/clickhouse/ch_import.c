@@ -2,8 +2,8 @@
  * commits, and how far it has come is a cursor that each commit moves: so a commit counts as a whole, and a
  * row that is put twice is one.
  *
- * Summaries that are in cells come first, and are then said to be rolled up; cells have the number of the
- * last of those; what waits has higher ones. */
+ * Summaries that are in cells come first, and are then said to be rolled up, by a round of which the cells
+ * are; what waits comes by later commits. */
 #include "db/clickhouse/ch_priv.h"
 
 #include <stdio.h>
@@ -23,7 +23,7 @@ static enum tw_rc begin_import(struct ch_history *h, struct tw_err *err)
     h->import = calloc(1, sizeof *h->import);
     if (!h->import)
         return ch_no_memory(err);
-    snprintf(columns, sizeof columns, "cell_ns, n_rows, n_whole, longest_ns, txn, %s", ch_row_names());
+    snprintf(columns, sizeof columns, "cell_ns, n_rows, n_whole, longest_ns, txn, has, %s", ch_row_names());
     for (int l = STORE_1MIN; l < STORE_LEVELS; l++) {
         h->import->cells[l].table = ch_level_tables[l];
         h->import->cells[l].columns = columns;
@@ -80,7 +80,7 @@ static enum tw_rc put_summary(struct ch_history *h, const struct history_row *ro
     ch_put_octets(to, row->spool_id, STORE_ID_LEN);
     ch_put_i64(to, (int64_t)row->seq);
     ch_put_i64(to, row->early ? s->start_ns - CH_EARLY_NS - 1 : 0);
-    ch_put_i64(to, h->txn);
+    ch_put_commit(h, to);
     rc = ch_row_put(to, s, true);
     h->txn_rows++;
     return rc ? bad_row(row, err) : ch_rollup_note(h, s->start_ns, 0, err);
@@ -99,7 +99,8 @@ static enum tw_rc put_cell(struct ch_history *h, const struct history_row *row, 
     ch_put_i64(&to->rows, (int64_t)row->n_rows);
     ch_put_i64(&to->rows, (int64_t)row->n_whole);
     ch_put_i64(&to->rows, row->longest_ns);
-    ch_put_i64(&to->rows, h->rolled_txn);
+    ch_put_i64(&to->rows, h->view.rolled_no);
+    ch_rollup_put_has(h, &to->rows);
     return ch_row_put(&to->rows, row->summary, false) ? bad_row(row, err) : TW_OK;
 }
 
@@ -118,7 +119,10 @@ static enum tw_rc put_run(struct ch_history *h, const struct history_row *row, s
     ch_put_i64(&to->rows, (int64_t)r->probes);
     ch_put_u8(&to->rows, (uint8_t)r->direction);
     ch_put_u8(&to->rows, (uint8_t)(r->continues_before | r->continues_after << 1));
-    ch_put_i64(&to->rows, chain ? (int64_t)row->parts : h->txn);
+    if (chain)
+        ch_put_i64(&to->rows, (int64_t)row->parts);
+    else
+        ch_put_commit(h, &to->rows);
     return rc;
 }
 
@@ -136,7 +140,7 @@ static enum tw_rc put_gap(struct ch_history *h, const struct history_row *row, s
     ch_put_i64(to, g->received_ns);
     ch_put_i64(to, g->from_ns);
     ch_put_i64(to, g->until_ns);
-    ch_put_i64(to, h->txn);
+    ch_put_commit(h, to);
     return rc;
 }
 
@@ -168,8 +172,8 @@ enum tw_rc ch_import(struct history *base, const struct history_row *row, struct
     if (!rc && (!h->in_txn || h->broken))
         return tw_err_set(err, TW_EINVAL, "clickhouse: import without a good transaction");
     /* All summaries that are in cells are committed: so far it is rolled up. */
-    if (!rc && !h->rolled_txn && (row->kind == HISTORY_CELL || row->kind == HISTORY_WAITING))
-        rc = ch_rollup_reached(h, h->done_txn, err);
+    if (!rc && !h->view.rolled_no && (row->kind == HISTORY_CELL || row->kind == HISTORY_WAITING))
+        rc = ch_rollup_reached(h, err);
     if (!rc)
         rc = put_row(h, row, err);
     h->broken |= rc != TW_OK;

@@ -51,8 +51,7 @@ static enum tw_rc take_flow(void *ctx, struct wire_rd *row, struct tw_err *err)
     return TW_OK;
 }
 
-static enum tw_rc find_flows(struct latest *l, const uint64_t *ids, size_t n, int64_t done,
-                             struct tw_err *err)
+static enum tw_rc find_flows(struct latest *l, const uint64_t *ids, size_t n, struct tw_err *err)
 {
     static const enum ch_type types[] = { CH_I64, CH_U32, CH_I64 };
     struct ch_db *db = &l->r->db;
@@ -63,7 +62,7 @@ static enum tw_rc find_flows(struct latest *l, const uint64_t *ids, size_t n, in
                  " start_ns, start_ns - %lld)) FROM %s.summary WHERE pair_id IN ",
                  (long long)CH_EARLY_NS, (long long)FAR, db->name);
     ch_sql_add_numbers(&db->sql, ids, n);
-    ch_db_add_visible(db, done);
+    ch_commits_where(&db->sql, &l->r->view.done);
     ch_sql_add(&db->sql, " GROUP BY pair_id, flow ORDER BY pair_id, flow");
     return ch_reader_select(l->r, types, TW_NELEM(types), take_flow, l, err);
 }
@@ -140,8 +139,7 @@ static enum tw_rc take_row(void *ctx, struct wire_rd *row, struct tw_err *err)
     return rc;
 }
 
-static enum tw_rc read_some(struct latest *l, const struct pair *v, size_t n, int64_t done,
-                            struct tw_err *err)
+static enum tw_rc read_some(struct latest *l, const struct pair *v, size_t n, struct tw_err *err)
 {
     enum ch_type types[ROW_MAX];
     struct ch_db *db = &l->r->db;
@@ -156,14 +154,14 @@ static enum tw_rc read_some(struct latest *l, const struct pair *v, size_t n, in
     }
     ch_sql_add(&db->sql, ") AND start_ns >= %lld AND start_ns <= %lld", (long long)from,
                (long long)v[0].to_ns);
-    ch_db_add_visible(db, done);
-    ch_sql_add(&db->sql, " ORDER BY pair_id, flow, txn, seq");
+    ch_commits_where(&db->sql, &l->r->view.done);
+    ch_sql_add(&db->sql, " ORDER BY pair_id, flow, received_ns, txn, seq");
     l->held = false;
     rc = ch_reader_select(l->r, types, ch_row_types(types, 0), take_row, l, err);
     return !rc && l->held ? l->fn(l->ctx, &l->r->row) : rc;
 }
 
-static enum tw_rc read_rows(struct latest *l, int64_t done, struct tw_err *err)
+static enum tw_rc read_rows(struct latest *l, struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
 
@@ -172,7 +170,7 @@ static enum tw_rc read_rows(struct latest *l, int64_t done, struct tw_err *err)
                     l->pairs[at].to_ns - l->pairs[at + n].from_ns <= TOGETHER_NS;
              n++)
             ;
-        rc = read_some(l, l->pairs + at, n, done, err);
+        rc = read_some(l, l->pairs + at, n, err);
     }
     return rc;
 }
@@ -182,18 +180,17 @@ enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids,
 {
     struct latest l = { .r = (struct ch_reader *)base, .fn = fn, .ctx = ctx };
     uint64_t *ids = NULL;
-    int64_t done = 0;
     enum tw_rc rc = ch_reader_begin(l.r, pair_ids, &n_pairs, &ids, err);
 
     (void)without; /* it reads whole rows */
     if (!rc && n_pairs)
-        rc = ch_db_done_txn(&l.r->db, &done, err);
+        rc = ch_reader_look(l.r, err);
     for (size_t at = 0; at < n_pairs && !rc; at += CH_PAIRS_MAX)
-        rc = find_flows(&l, ids + at, n_pairs - at < CH_PAIRS_MAX ? n_pairs - at : CH_PAIRS_MAX, done, err);
+        rc = find_flows(&l, ids + at, n_pairs - at < CH_PAIRS_MAX ? n_pairs - at : CH_PAIRS_MAX, err);
     if (!rc)
         rc = make_pairs(&l, err);
     if (!rc)
-        rc = read_rows(&l, done, err);
+        rc = read_rows(&l, err);
     free(l.flows);
     free(l.pairs);
     free(ids);

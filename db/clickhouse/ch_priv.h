@@ -9,6 +9,7 @@
 #include "db/clickhouse/ch_row.h"
 #include "db/clickhouse/ch_rows.h"
 #include "db/clickhouse/ch_schema.h"
+#include "db/clickhouse/ch_view.h"
 #include "db/cursors.h"
 #include "db/level.h"
 
@@ -41,10 +42,11 @@ enum tw_rc ch_no_memory(struct tw_err *err);
 enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_types,
                         enum tw_rc (*fn)(void *ctx, struct wire_rd *row, struct tw_err *err), void *ctx,
                         struct tw_err *err);
-/* The largest number of a commit that is done; 0: none. */
-enum tw_rc ch_db_done_txn(struct ch_db *db, int64_t *ret, struct tw_err *err);
-/* " AND txn <= done AND it is not burnt", to db->sql. */
-void ch_db_add_visible(struct ch_db *db, int64_t done_txn);
+/* " AND no copy of the row is among those of `rolled`", to db->sql; the caller adds what else is asked of
+ * copies, and ")". */
+void ch_db_begin_no_copy(struct ch_db *db, const struct ch_commits *rolled);
+/* What copies of a summary have in common. */
+#define CH_SUMMARY_KEY "pair_id, start_ns, flow, agent_id, spool_id, seq"
 
 /* ---- Writing ---- */
 
@@ -61,9 +63,12 @@ struct ch_history {
     struct history base;
     struct ch_db db;
     struct cursors cursors;
-    int64_t done_txn, txn; /* the last that is done; of the next transaction, or the open one */
-    bool opened;           /* its tables are known to be there, and what is in them */
-    int64_t owner;         /* as in history_conf */
+    int64_t writer, txn;    /* of the next transaction, or the open one */
+    int64_t run_first;      /* all of ours from this number on were done, but for txn */
+    bool opened;            /* its tables are known to be there, and what is in them */
+    int64_t owner, cluster; /* as in history_conf */
+    int64_t (*maintainer)(void *ctx);
+    void *maintainer_ctx;
     bool in_txn, broken;
     bool uncertain; /* something of txn may be at the server: the number is not to be used again */
     struct ch_insert summaries, runs, gaps, marks;
@@ -74,9 +79,11 @@ struct ch_history {
     int64_t stats_ns;         /* monotonic; 0: never */
 
     /* Roll-up: ch_rollup.c. */
-    int64_t rolled_txn; /* all up to it is in cells */
-    int64_t round_txn;  /* what the round under way goes up to; 0: none is */
-    bool days_known;    /* days has all that have something committed behind rolled_txn */
+    struct ch_view view;     /* of when the round began; round_no: 0: none is under way */
+    struct ch_buf has;       /* what cells have with this round, as a column's octets */
+    int64_t lease, term;     /* maintainer()'s number when the term began; 0: none has */
+    bool days_known;         /* days has all that have something of `noted` that no round has taken */
+    struct ch_commits noted; /* of ours, since the start */
     struct ch_days {
         int64_t *v; /* sorted */
         size_t n, cap;
@@ -84,6 +91,7 @@ struct ch_history {
     int64_t next_pair, looked_ns, fresh_since_ns;
     uint64_t round_rows; /* that waited when it began */
     bool mutating;       /* ch_retain.c: rows are being deleted */
+    int64_t retain_now_ns, retain_rolled_no; /* the retention at hand, and the last round when it began */
     /* Partitions that go when the transaction is committed. */
     struct ch_drop {
         size_t what; /* ch_retain.c's own */
@@ -92,7 +100,9 @@ struct ch_history {
     size_t n_drops, cap_drops;
 };
 
-/* ch_write.c. Before a row of that partition; what was put before it may go to the server. */
+/* ch_write.c. txn, writer, nr of the open transaction: nr is txn, as a part of the key. */
+void ch_put_commit(const struct ch_history *h, struct ch_buf *b);
+/* Before a row of that partition; what was put before it may go to the server. */
 enum tw_rc ch_insert_room(struct ch_history *h, struct ch_insert *to, int64_t partition, struct tw_err *err);
 enum tw_rc ch_insert_send(struct ch_history *h, struct ch_insert *to, struct tw_err *err);
 void ch_insert_forget(struct ch_insert *to);
@@ -117,17 +127,24 @@ enum tw_rc ch_each_cursor(struct history *base,
                           enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
                                            const struct store_cursor *at),
                           void *ctx, struct tw_err *err);
+enum tw_rc ch_learn_cursors(struct history *base, const int64_t *agent_ids, size_t n, struct tw_err *err);
 enum tw_rc ch_forget_agent(struct history *base, int64_t agent_id, struct tw_err *err);
 
 /* ch_rollup.c */
 enum tw_rc ch_rollup_open(struct ch_history *h, struct tw_err *err);
 void ch_rollup_close(struct ch_history *h);
 enum tw_rc ch_rollup_note(struct ch_history *h, int64_t start_ns, int64_t received_ns, struct tw_err *err);
-/* It is done with all numbers up to this one. */
-enum tw_rc ch_rollup_reached(struct ch_history *h, int64_t txn, struct tw_err *err);
+/* All that is done by now is in cells, as of a round that has ended. */
+enum tw_rc ch_rollup_reached(struct ch_history *h, struct tw_err *err);
+/* What cells have with that round, as octets of the column; empty: no memory. */
+void ch_rollup_put_has(const struct ch_history *h, struct ch_buf *to);
 /* One slice, whether it is time or not; more: the round is not at its end. */
 enum tw_rc ch_rollup_slice(struct ch_history *h, int64_t now_ns, size_t max_rows, bool *ret_more,
                            struct tw_err *err);
+/* What others have committed by now waits, too. */
+enum tw_rc ch_rollup_look(struct ch_history *h, struct tw_err *err);
+/* May this controller roll up and delete now? */
+bool ch_may_maintain(const struct ch_history *h);
 /* The open transaction is committed. */
 void ch_rollup_committed(struct ch_history *h);
 /* May something of the day that is committed be in no cell yet? */
@@ -155,11 +172,14 @@ struct ch_reader {
     struct history_reader base;
     struct ch_db db;
     atomic_bool stop; /* the operation that runs */
+    struct ch_view view;
     struct tw_summary row;
 };
 /* Begins an operation of n pairs: *ret_ids sorted, each once, to be freed. */
 enum tw_rc ch_reader_begin(struct ch_reader *r, const uint64_t *pair_ids, size_t *n, uint64_t **ret_ids,
                            struct tw_err *err);
+/* r->view, for the operation. */
+enum tw_rc ch_reader_look(struct ch_reader *r, struct tw_err *err);
 /* ch_db_select(), unless somebody wants no more. */
 enum tw_rc ch_reader_select(struct ch_reader *r, const enum ch_type *types, size_t n_types,
                             enum tw_rc (*fn)(void *ctx, struct wire_rd *row, struct tw_err *err), void *ctx,
@@ -202,8 +222,10 @@ enum tw_rc ch_export_rows(struct history_reader *base, const struct history_part
 /* A row of runs or chains; ch_read.c. TW_ECORRUPT */
 enum tw_rc ch_take_run(const struct ch_reader *r, struct wire_rd *row, struct tw_loss_run *ret,
                        uint64_t *ret_parts, struct tw_err *err);
-/* The stretches of table cursor, spool by spool; ch_cursors.c */
-enum tw_rc ch_load_cursors(struct ch_db *db, struct cursors *ret, struct tw_err *err);
+/* The stretches of table cursor, spool by spool, into *ret, which is empty; ch_cursors.c. agents: NULL: all.
+ */
+enum tw_rc ch_load_cursors(struct ch_db *db, const int64_t *agents, size_t n, struct cursors *ret,
+                           struct tw_err *err);
 /* ch_span.c */
 enum tw_rc ch_read_span(struct history_reader *base, const struct store_span *span,
                         const struct history_keeper *keeper, struct tw_err *err);

@@ -38,6 +38,7 @@ void ch_reader_close(struct history_reader *base)
     if (!r)
         return;
     ch_db_close(&r->db);
+    ch_view_free(&r->view);
     summary_free(&r->row);
     free(r);
 }
@@ -76,6 +77,11 @@ enum tw_rc ch_reader_begin(struct ch_reader *r, const uint64_t *pair_ids, size_t
     *n = kept;
     *ret_ids = ids;
     return TW_OK;
+}
+
+enum tw_rc ch_reader_look(struct ch_reader *r, struct tw_err *err)
+{
+    return ch_view_load(r->db.http, r->db.name, &r->view, err);
 }
 
 enum tw_rc ch_reader_select(struct ch_reader *r, const enum ch_type *types, size_t n_types,
@@ -128,18 +134,19 @@ enum tw_rc ch_read_summaries(struct history_reader *base, const uint64_t *pair_i
     struct summaries to = { r, fn, ctx };
     enum ch_type types[ROW_MAX];
     uint64_t *ids = NULL;
-    int64_t done = 0;
     enum tw_rc rc = ch_reader_begin(r, pair_ids, &n_pairs, &ids, err);
 
     if (!rc && n_pairs)
-        rc = ch_db_done_txn(&r->db, &done, err);
+        rc = ch_reader_look(r, err);
     for (size_t at = 0; at < n_pairs && !rc; at += CH_PAIRS_MAX) {
         ch_sql_begin(q, "SELECT " CH_ROW_MARK ", %s FROM %s.summary FINAL WHERE pair_id IN ", ch_row_names(),
                      r->db.name);
         ch_sql_add_numbers(q, ids + at, some_of(at, n_pairs));
         ch_sql_add(q, " AND start_ns >= %lld AND start_ns < %lld", (long long)from_ns, (long long)to_ns);
-        ch_db_add_visible(&r->db, done);
-        ch_sql_add(q, " ORDER BY pair_id, start_ns, flow, txn, agent_id, seq");
+        ch_commits_where(q, &r->view.done);
+        ch_sql_add(q, " ORDER BY pair_id, start_ns, flow, received_ns, txn, agent_id, seq");
+        if (ch_view_copies(&r->view))
+            ch_sql_add(q, " LIMIT 1 BY " CH_SUMMARY_KEY);
         rc = ch_reader_select(r, types, ch_row_types(types, 0), take_summary, &to, err);
     }
     free(ids);
@@ -196,8 +203,9 @@ static enum tw_rc take_run(void *ctx, struct wire_rd *row, struct tw_err *err)
     return to->fn ? to->fn(to->ctx, &r) : to->chain_fn(to->ctx, &r, parts);
 }
 
-static enum tw_rc read_runs(struct ch_reader *r, const char *table, uint64_t pair_id, int64_t from_ns,
-                            int64_t to_ns, int64_t done, struct runs *to, struct tw_err *err)
+/* chains: of what is left of runs. */
+static enum tw_rc read_runs(struct ch_reader *r, bool chains, uint64_t pair_id, int64_t from_ns,
+                            int64_t to_ns, struct runs *to, struct tw_err *err)
 {
     struct ch_sql *q = &r->db.sql;
 
@@ -205,11 +213,13 @@ static enum tw_rc read_runs(struct ch_reader *r, const char *table, uint64_t pai
                  "SELECT " CH_ROW_MARK
                  ", start_ns, flow, seq_first, length_ns, probes, direction, continues, %s FROM %s.%s FINAL"
                  " WHERE pair_id = %llu AND start_ns >= %lld AND start_ns < %lld",
-                 done ? "toInt64(1)" : "parts", r->db.name, table, (unsigned long long)pair_id,
-                 (long long)from_ns, (long long)to_ns);
-    if (done)
-        ch_db_add_visible(&r->db, done);
+                 chains ? "parts" : "toInt64(1)", r->db.name, chains ? "loss_chain" : "loss_run",
+                 (unsigned long long)pair_id, (long long)from_ns, (long long)to_ns);
+    if (!chains)
+        ch_commits_where(q, &r->view.done);
     ch_sql_add(q, " ORDER BY start_ns, flow, seq_first");
+    if (!chains && ch_view_copies(&r->view))
+        ch_sql_add(q, " LIMIT 1 BY start_ns, flow, seq_first");
     return ch_reader_select(r, run_types, TW_NELEM(run_types), take_run, to, err);
 }
 
@@ -219,12 +229,11 @@ enum tw_rc ch_read_loss_runs(struct history_reader *base, uint64_t pair_id, int6
 {
     struct ch_reader *r = own(base);
     struct runs to = { .r = r, .fn = fn, .ctx = ctx };
-    int64_t done = 0;
     enum tw_rc rc;
 
     atomic_store(&r->stop, false);
-    rc = ch_db_done_txn(&r->db, &done, err);
-    return rc || !done ? rc : read_runs(r, "loss_run", pair_id, from_ns, to_ns, done, &to, err);
+    rc = ch_reader_look(r, err);
+    return rc ? rc : read_runs(r, false, pair_id, from_ns, to_ns, &to, err);
 }
 
 enum tw_rc ch_read_loss_chains(struct history_reader *base, uint64_t pair_id, int64_t from_ns, int64_t to_ns,
@@ -233,32 +242,67 @@ enum tw_rc ch_read_loss_chains(struct history_reader *base, uint64_t pair_id, in
 {
     struct ch_reader *r = own(base);
     struct runs to = { .r = r, .chain_fn = fn, .ctx = ctx };
-    int64_t done = 0;
     enum tw_rc rc;
 
     atomic_store(&r->stop, false);
-    rc = ch_db_done_txn(&r->db, &done, err);
+    rc = ch_reader_look(r, err);
     if (!rc)
-        rc = read_runs(r, "loss_chain", pair_id, from_ns, to_ns, 0, &to, err);
-    return rc || !done ? rc : read_runs(r, "loss_run", pair_id, from_ns, to_ns, done, &to, err);
+        rc = read_runs(r, true, pair_id, from_ns, to_ns, &to, err);
+    return rc ? rc : read_runs(r, false, pair_id, from_ns, to_ns, &to, err);
 }
 
 /* ---- Gaps ---- */
 
+/* A gap that came by two commits is there twice, and one of them may go further: each number counts where it
+ * was received first. They came within minutes of each other, so it is enough to look a day further. */
+#define FURTHER_NS CH_DAY_NS
+
 struct gaps {
     enum tw_rc (*fn)(void *ctx, const struct history_gap *g);
     void *ctx;
+    enum history_gap_time by;
+    int64_t from_ns, to_ns;
     char reason[256];
+    int64_t agent_id;
+    uint8_t spool_id[STORE_ID_LEN];
+    struct ch_commits taken, all, rest; /* numbers of the spool, of no writer */
 };
+
+static bool is_asked_for(const struct gaps *to, const struct history_gap *g)
+{
+    if (to->by == HISTORY_RECEIVED)
+        return g->received_ns >= to->from_ns && g->received_ns < to->to_ns;
+    return g->until_ns > to->from_ns && g->from_ns < to->to_ns && g->until_ns != 0;
+}
+
+/* What of the gap no other one had. */
+static enum tw_rc tell_gap(struct gaps *to, struct history_gap *g)
+{
+    int64_t first = (int64_t)g->first_seq, last = (int64_t)g->last_seq;
+    enum tw_rc rc;
+
+    ch_commits_clear(&to->all);
+    ch_commits_clear(&to->rest);
+    rc = ch_commits_add(&to->all, 0, first, last);
+    if (!rc)
+        rc = ch_commits_add_rest(&to->rest, &to->all, &to->taken);
+    if (!rc)
+        rc = ch_commits_add(&to->taken, 0, first, last);
+    for (size_t i = 0; i < to->rest.n && !rc && is_asked_for(to, g); i++) {
+        g->first_seq = (uint64_t)to->rest.v[i].first;
+        g->last_seq = (uint64_t)to->rest.v[i].last;
+        rc = to->fn(to->ctx, g);
+    }
+    return rc;
+}
 
 static enum tw_rc take_gap(void *ctx, struct wire_rd *row, struct tw_err *err)
 {
     struct gaps *to = ctx;
     struct history_gap g = { .agent_id = ch_get_i64(row), .reason = to->reason };
-    const uint8_t *reason;
+    const uint8_t *spool_id = wire_take(row, STORE_ID_LEN), *reason;
     size_t len;
 
-    (void)err;
     g.first_seq = (uint64_t)ch_get_i64(row);
     g.last_seq = (uint64_t)ch_get_i64(row);
     reason = ch_get_string(row, &len);
@@ -269,27 +313,41 @@ static enum tw_rc take_gap(void *ctx, struct wire_rd *row, struct tw_err *err)
     g.received_ns = ch_get_i64(row);
     g.from_ns = ch_get_i64(row);
     g.until_ns = ch_get_i64(row);
-    return to->fn(to->ctx, &g);
+    if (row->bad || g.first_seq > g.last_seq || g.last_seq > INT64_MAX)
+        return tw_err_set(err, TW_ECORRUPT, "clickhouse: a row of table gap is damaged");
+    if (g.agent_id != to->agent_id || memcmp(spool_id, to->spool_id, STORE_ID_LEN) != 0)
+        ch_commits_clear(&to->taken);
+    to->agent_id = g.agent_id;
+    memcpy(to->spool_id, spool_id, STORE_ID_LEN);
+    return tell_gap(to, &g);
 }
 
-static void gaps_statement(struct ch_reader *r, const uint64_t *ids, size_t n, enum history_gap_time by,
-                           int64_t from_ns, int64_t to_ns, int64_t done)
+/* t - FURTHER_NS or t + FURTHER_NS, of any t. */
+static int64_t further(int64_t t, int64_t by)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(t, by, &sum) ? t : sum;
+}
+
+static void gaps_statement(struct ch_reader *r, const uint64_t *ids, size_t n, const struct gaps *to)
 {
     struct ch_sql *q = &r->db.sql;
+    long long from = further(to->from_ns, -FURTHER_NS), until = further(to->to_ns, FURTHER_NS);
 
-    ch_sql_begin(q,
-                 "SELECT " CH_ROW_MARK
-                 ", agent_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns FROM %s.gap FINAL"
-                 " WHERE agent_id IN ",
-                 r->db.name);
+    ch_sql_begin(
+        q,
+        "SELECT " CH_ROW_MARK
+        ", agent_id, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns FROM %s.gap FINAL"
+        " WHERE agent_id IN ",
+        r->db.name);
     ch_sql_add_numbers(q, ids, n);
-    if (by == HISTORY_RECEIVED)
-        ch_sql_add(q, " AND received_ns >= %lld AND received_ns < %lld", (long long)from_ns,
-                   (long long)to_ns);
+    if (to->by == HISTORY_RECEIVED)
+        ch_sql_add(q, " AND received_ns >= %lld AND received_ns < %lld", from, until);
     else
-        ch_sql_add(q, " AND until_ns > %lld AND from_ns < %lld AND until_ns != 0", (long long)from_ns,
-                   (long long)to_ns);
-    ch_db_add_visible(&r->db, done);
+        ch_sql_add(q, " AND until_ns > %lld AND from_ns < %lld AND until_ns != 0", from, until);
+    ch_commits_where(q, &r->view.done);
+    ch_sql_add(q, " ORDER BY agent_id, spool_id, received_ns, first_seq, txn");
 }
 
 enum tw_rc ch_read_gaps(struct history_reader *base, const int64_t *agent_ids, size_t n_agents,
@@ -297,19 +355,21 @@ enum tw_rc ch_read_gaps(struct history_reader *base, const int64_t *agent_ids, s
                         enum tw_rc (*fn)(void *ctx, const struct history_gap *g), void *ctx,
                         struct tw_err *err)
 {
-    static const enum ch_type types[] = { CH_I64, CH_I64, CH_I64, CH_STRING, CH_I64, CH_I64, CH_I64 };
+    static const enum ch_type types[] = { CH_I64, CH_ID, CH_I64, CH_I64, CH_STRING, CH_I64, CH_I64, CH_I64 };
     struct ch_reader *r = own(base);
-    struct gaps to = { .fn = fn, .ctx = ctx };
+    struct gaps to = { .fn = fn, .ctx = ctx, .by = by, .from_ns = from_ns, .to_ns = to_ns };
     uint64_t *ids = NULL;
-    int64_t done = 0;
     enum tw_rc rc = ch_reader_begin(r, (const uint64_t *)agent_ids, &n_agents, &ids, err);
 
     if (!rc && n_agents)
-        rc = ch_db_done_txn(&r->db, &done, err);
+        rc = ch_reader_look(r, err);
     for (size_t at = 0; at < n_agents && !rc; at += CH_PAIRS_MAX) {
-        gaps_statement(r, ids + at, some_of(at, n_agents), by, from_ns, to_ns, done);
+        gaps_statement(r, ids + at, some_of(at, n_agents), &to);
         rc = ch_reader_select(r, types, TW_NELEM(types), take_gap, &to, err);
     }
+    ch_commits_free(&to.taken);
+    ch_commits_free(&to.all);
+    ch_commits_free(&to.rest);
     free(ids);
     return rc;
 }

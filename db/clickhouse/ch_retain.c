@@ -69,7 +69,7 @@ static enum tw_rc take_partition(void *ctx, struct wire_rd *row, struct tw_err *
 
     for (size_t i = 0; table && i < N_DROPPABLE; i++)
         if (strlen(table_of(i)) == len && !memcmp(table_of(i), table, len) &&
-            (partition + 1) * partition_ns(i) <= l->r->from_ns[level_of(i)])
+            ch_partition_begin(partition + 1, partition_ns(i)) <= l->r->from_ns[level_of(i)])
             return add_drop(l->h, i, partition, err);
     return TW_OK;
 }
@@ -170,6 +170,7 @@ static enum tw_rc take_part(void *ctx, struct wire_rd *row, struct tw_err *err)
 static enum tw_rc keep_chains(struct ch_history *h, int64_t day, struct tw_err *err)
 {
     struct chains c = { .parts = 0 };
+    struct ch_view now = { .round_no = 0 };
     enum tw_rc rc;
 
     ch_sql_begin(
@@ -178,9 +179,12 @@ static enum tw_rc keep_chains(struct ch_history *h, int64_t day, struct tw_err *
         ", pair_id, start_ns, flow, seq_first, length_ns, probes, direction, continues FROM %s.loss_run FINAL"
         " WHERE start_ns >= %lld AND start_ns < %lld AND continues != 0",
         h->db.name, (long long)(day * CH_DAY_NS), (long long)((day + 1) * CH_DAY_NS));
-    ch_db_add_visible(&h->db, h->done_txn);
-    ch_sql_add(&h->db.sql, " ORDER BY pair_id, flow, start_ns, seq_first");
-    rc = ch_db_select(&h->db, run_types, TW_NELEM(run_types), take_part, &c, err);
+    rc = ch_view_load(h->db.http, h->db.name, &now, err);
+    ch_commits_where(&h->db.sql, &now.done);
+    ch_sql_add(&h->db.sql,
+               " ORDER BY pair_id, flow, start_ns, seq_first LIMIT 1 BY pair_id, flow, start_ns, seq_first");
+    if (!rc)
+        rc = ch_db_select(&h->db, run_types, TW_NELEM(run_types), take_part, &c, err);
     if (!rc) {
         end_chain(&c);
         ch_sql_begin(&h->db.sql,
@@ -193,6 +197,7 @@ static enum tw_rc keep_chains(struct ch_history *h, int64_t day, struct tw_err *
                  : ch_http_insert(h->db.http, ch_sql_text(&h->db.sql), c.rows.p, c.rows.len, err);
     }
     ch_buf_free(&c.rows);
+    ch_view_free(&now);
     return rc;
 }
 
@@ -235,6 +240,8 @@ static enum tw_rc delete_rows(struct ch_history *h, const struct history_group *
                      ch_level_tables[level], level ? "cell_ns" : "start_ns", (long long)g->from_ns[level]);
         ch_sql_add_numbers(&h->db.sql, g->pair_ids + at,
                            g->n_pairs - at < CH_PAIRS_MAX ? g->n_pairs - at : CH_PAIRS_MAX);
+        if (level == STORE_RAW && h->cluster) /* what others commit meanwhile is rolled up first */
+            ch_commits_where(&h->db.sql, &h->view.rolled);
         rc = ch_run(h->db.http, &h->db.sql, err);
     }
     h->mutating |= !rc;
@@ -306,6 +313,23 @@ static enum tw_rc wait_for_server(struct ch_history *h, const struct history_ret
     return tell_done(r, err);
 }
 
+static enum tw_rc begin_retention(struct ch_history *h, const struct history_retention *r, struct tw_err *err)
+{
+    enum tw_rc rc = ch_rollup_look(h, err);
+
+    if (!rc && h->retain_now_ns != r->now_ns) {
+        h->retain_now_ns = r->now_ns;
+        h->retain_rolled_no = h->view.rolled_no;
+    }
+    return rc;
+}
+
+/* Others may go on committing: what was there when the retention began is rolled up with the next round. */
+static bool is_behind(const struct ch_history *h)
+{
+    return h->view.round_no || (h->view.fresh.n && (!h->cluster || h->view.rolled_no <= h->retain_rolled_no));
+}
+
 enum tw_rc ch_retain(struct history *base, const struct history_retention *r, bool *ret_more,
                      struct tw_err *err)
 {
@@ -315,14 +339,18 @@ enum tw_rc ch_retain(struct history *base, const struct history_retention *r, bo
     *ret_more = false;
     if (!h->in_txn)
         return tw_err_set(err, TW_EINVAL, "clickhouse: no transaction is open");
+    if (!ch_may_maintain(h))
+        return TW_OK;
     if (h->mutating)
         return wait_for_server(h, r, ret_more, err);
-    rc = list_partitions(h, r, err);
+    rc = begin_retention(h, r, err);
+    if (!rc)
+        rc = list_partitions(h, r, err);
     for (size_t i = 0; i < h->txn_days.n && !rc; i++)
         rc = add_txn_day(h, h->txn_days.v[i], r, err);
     if (rc)
         return rc;
-    if (waits_for_rollup(h) || (any_wanted(r) && h->done_txn > h->rolled_txn)) {
+    if (waits_for_rollup(h) || (any_wanted(r) && is_behind(h))) {
         *ret_more = true;
         return ch_rollup_slice(h, r->now_ns, SLICE_ROWS, &(bool){ false }, err);
     }

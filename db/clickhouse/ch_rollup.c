@@ -1,12 +1,25 @@
-/* Roll-ups. A round takes all commits behind the last one up to the newest, day by day, pairs in order: what
- * it finds is added to the cells that there are, and each goes back with the round's number. A cell that has
- * it already is done, so a round that broke off is done again, up to the same number (progress, "round"), and
- * counts nothing twice. Merging is addition: it does not matter when a summary comes, nor that those before
- * it are gone. */
+/* Roll-ups. A round takes all commits that are done and that no round took, of all writers, day by day, pairs
+ * in order: what it finds is added to the cells that there are, and each goes back with the round's number
+ * and with what it has (column `has`: all that rounds took so far). A cell that has the number already is
+ * left alone, so a round that broke off is done again, with the same commits (table `round`), and counts
+ * nothing twice, whoever does it. Merging is addition: it does not matter when a summary comes, nor that
+ * those before it are gone.
+ *
+ * What is done later, be its number below others of its writer, is taken by the next round. Of copies
+ * (ch_schema.h) the round takes one, and none if an earlier round took one. All copies of a summary start on
+ * the same day, so they are in one slice; which commits a round takes does not change, so a round that is
+ * done again finds the same.
+ *
+ * One controller at a time rolls up (history_conf.maintainer). One that was that, and stood still, does no
+ * harm when it goes on: what it writes of a round that another one ended is below the number of the cells
+ * there are, or the same, and of a round that it wanted to begin it writes nothing before it has asked again
+ * whether it may. */
 #include "db/clickhouse/ch_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define FAR_COMMITS 100000 /* nothing is done so much later than others of its writer */
 
 /* A cell in the making. */
 struct cell {
@@ -77,79 +90,157 @@ enum tw_rc ch_rollup_note(struct ch_history *h, int64_t start_ns, int64_t receiv
 
 bool ch_rollup_waits(const struct ch_history *h, int64_t day)
 {
-    return !h->days_known || has_day(&h->days, day) || (h->round_txn && has_day(&h->round, day));
+    return !h->days_known || has_day(&h->days, day) || (h->view.round_no && has_day(&h->round, day));
 }
 
 void ch_rollup_committed(struct ch_history *h)
 {
     struct tw_err err = { 0 };
 
+    if (ch_commits_add(&h->noted, h->writer, h->txn, h->txn))
+        h->days_known = false;
     for (size_t i = 0; i < h->txn_days.n; i++)
         if (add_day(&h->days, h->txn_days.v[i], &err))
             h->days_known = false; /* it is looked for */
 }
 
-static enum tw_rc take_day(void *ctx, struct wire_rd *row, struct tw_err *err)
+struct waiting {
+    struct ch_days *days;
+    uint64_t rows;
+};
+
+static enum tw_rc take_waiting(void *ctx, struct wire_rd *row, struct tw_err *err)
 {
-    return add_day(ctx, ch_get_i64(row), err);
+    struct waiting *to = ctx;
+    int64_t day = ch_get_i64(row);
+
+    to->rows += (uint64_t)ch_get_i64(row);
+    return add_day(to->days, day, err);
 }
 
-/* After a start nobody knows which days have something. */
-static enum tw_rc load_days(struct ch_history *h, struct tw_err *err)
+/* The days of what came by those commits, and how many summaries they have. */
+static enum tw_rc load_days(struct ch_history *h, const struct ch_commits *c, struct ch_days *ret,
+                            uint64_t *ret_rows, struct tw_err *err)
 {
-    static const enum ch_type types[] = { CH_I64 };
+    static const enum ch_type types[] = { CH_I64, CH_I64 };
+    struct waiting to = { .days = ret };
     enum tw_rc rc;
 
-    if (h->days_known)
+    if (!c->n)
         return TW_OK;
     ch_sql_begin(&h->db.sql,
                  "SELECT " CH_ROW_MARK
-                 ", intDiv(start_ns, 86400000000000) AS day FROM %s.summary WHERE txn > %lld",
-                 h->db.name, (long long)h->rolled_txn);
-    ch_db_add_visible(&h->db, h->done_txn);
+                 ", intDiv(start_ns, 86400000000000) AS day, toInt64(count()) FROM %s.summary WHERE 1",
+                 h->db.name);
+    ch_commits_where(&h->db.sql, c);
     ch_sql_add(&h->db.sql, " GROUP BY day ORDER BY day");
-    rc = ch_db_select(&h->db, types, 1, take_day, &h->days, err);
-    h->days_known = !rc;
+    rc = ch_db_select(&h->db, types, TW_NELEM(types), take_waiting, &to, err);
+    *ret_rows = to.rows;
     return rc;
 }
 
-/* ---- Progress ---- */
-
-static enum tw_rc load_progress(struct ch_history *h, const char *name, int64_t *ret, struct tw_err *err)
+static enum tw_rc load_view(struct ch_history *h, struct tw_err *err)
 {
-    ch_sql_begin(&h->db.sql,
-                 "SELECT " CH_ROW_MARK
-                 ", toInt64(max(txn)) FROM %s.progress WHERE name = '%s' FORMAT RowBinary",
-                 h->db.name, name);
-    return ch_get_numbers(h->db.http, &h->db.sql, ret, 1, err);
+    return ch_view_load(h->db.http, h->db.name, &h->view, err);
 }
 
-static enum tw_rc put_progress(struct ch_history *h, const char *name, int64_t txn, struct tw_err *err)
+/* Are the days of all of them in h->days? Not of what others wrote, nor of what was found not to be done, and
+ * is after all. */
+static enum tw_rc know_days(const struct ch_history *h, const struct ch_commits *c, bool *ret,
+                            struct tw_err *err)
 {
-    ch_sql_begin(&h->db.sql, "INSERT INTO %s.progress (name, txn) VALUES ('%s', %lld)", h->db.name, name,
-                 (long long)txn);
-    return ch_run(h->db.http, &h->db.sql, err);
+    struct ch_commits rest = { 0 };
+    enum tw_rc rc = ch_commits_add_rest(&rest, c, &h->noted);
+
+    *ret = h->days_known && !rest.n;
+    ch_commits_free(&rest);
+    return rc ? ch_no_memory(err) : TW_OK;
 }
 
-static enum tw_rc count_waiting(struct ch_history *h, struct tw_err *err)
+/* Those of what waits behind the round under way, if one is. */
+static enum tw_rc find_days(struct ch_history *h, const struct ch_commits *waits, struct tw_err *err)
 {
-    int64_t n = 0;
+    uint64_t rows = 0;
+    bool known;
+    enum tw_rc rc = know_days(h, waits, &known, err);
+
+    if (rc || known)
+        return rc;
+    h->days.n = 0;
+    rc = load_days(h, waits, &h->days, &rows, err);
+    h->days_known = !rc;
+    h->stats.rollup_waiting = rows + (h->view.round_no ? h->round_rows : 0);
+    return rc;
+}
+
+enum tw_rc ch_rollup_look(struct ch_history *h, struct tw_err *err)
+{
+    struct ch_view now = { .round_no = 0 };
+    struct ch_commits behind = { 0 };
+    enum tw_rc rc = ch_view_load(h->db.http, h->db.name, &now, err);
+
+    if (!rc && h->view.round_no) {
+        rc = ch_commits_add_rest(&behind, &now.fresh, &h->view.round) ? ch_no_memory(err)
+                                                                      : find_days(h, &behind, err);
+    } else if (!rc) {
+        struct ch_view old = h->view;
+        h->view = now;
+        h->view.round_no = 0; /* none that we have under way */
+        now = old;
+        rc = find_days(h, &h->view.fresh, err);
+    }
+    ch_commits_free(&behind);
+    ch_view_free(&now);
+    return rc;
+}
+
+/* ---- Who does it ---- */
+
+static int64_t lease(const struct ch_history *h)
+{
+    return h->maintainer ? h->maintainer(h->maintainer_ctx) : 1;
+}
+
+bool ch_may_maintain(const struct ch_history *h)
+{
+    return lease(h) != 0;
+}
+
+static enum tw_rc lost_lease(struct tw_err *err)
+{
+    return tw_err_set(err, TW_EBUSY, "clickhouse: another controller rolls up now");
+}
+
+/* A round may be under way that somebody else began: it is ours from now on. */
+static enum tw_rc begin_term(struct ch_history *h, struct tw_err *err)
+{
+    int64_t now = lease(h), term;
     enum tw_rc rc;
 
-    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", toInt64(count()) FROM %s.summary WHERE txn > %lld",
-                 h->db.name, (long long)h->rolled_txn);
-    ch_db_add_visible(&h->db, h->done_txn);
-    ch_sql_add(&h->db.sql, " FORMAT RowBinary");
-    rc = ch_get_numbers(h->db.http, &h->db.sql, &n, 1, err);
-    h->stats.rollup_waiting = (uint64_t)n;
-    return rc;
+    if (!now)
+        return lost_lease(err);
+    if (h->term && h->lease == now)
+        return TW_OK;
+    h->term = 0;
+    term = h->view.term + 2;
+    rc = ch_round_put(h->db.http, h->db.name, CH_ROUND_TERM, NULL, 0, ch_round_ver(term - 1, 0), err);
+    if (!rc && lease(h) != now)
+        rc = lost_lease(err);
+    if (!rc && h->view.round_no)
+        rc = ch_round_put(h->db.http, h->db.name, CH_ROUND_UNDERWAY, &h->view.round, h->view.round_no,
+                          ch_round_ver(term, h->view.round_no), err);
+    if (rc)
+        return rc;
+    h->term = term;
+    h->lease = now;
+    return TW_OK;
 }
 
 enum tw_rc ch_rollup_open(struct ch_history *h, struct tw_err *err)
 {
-    enum tw_rc rc = load_progress(h, "done", &h->rolled_txn, err);
-
-    return rc ? rc : count_waiting(h, err);
+    h->term = h->view.round_no = 0;
+    h->days_known = false;
+    return ch_rollup_look(h, err);
 }
 
 void ch_rollup_close(struct ch_history *h)
@@ -157,6 +248,26 @@ void ch_rollup_close(struct ch_history *h)
     free(h->days.v);
     free(h->txn_days.v);
     free(h->round.v);
+    ch_view_free(&h->view);
+    ch_commits_free(&h->noted);
+    ch_buf_free(&h->has);
+}
+
+/* ---- What is carried in ---- */
+
+enum tw_rc ch_rollup_reached(struct ch_history *h, struct tw_err *err)
+{
+    enum tw_rc rc = load_view(h, err);
+
+    if (!rc)
+        rc = ch_round_put(h->db.http, h->db.name, CH_ROUND_DONE, &h->view.done, h->view.last_no + 1,
+                          h->view.last_no + 1, err);
+    return rc ? rc : ch_rollup_look(h, err);
+}
+
+void ch_rollup_put_has(const struct ch_history *h, struct ch_buf *to)
+{
+    ch_commits_put(to, &h->view.rolled);
 }
 
 /* ---- Making cells ---- */
@@ -228,16 +339,18 @@ static enum tw_rc take_row(void *ctx, struct wire_rd *row, struct tw_err *err)
     return rc;
 }
 
+static void add_day_and_pairs(struct ch_history *h, int64_t day)
+{
+    ch_sql_add(&h->db.sql, " AND start_ns >= %lld AND start_ns < %lld AND pair_id >= %lld",
+               (long long)(day * CH_DAY_NS), (long long)((day + 1) * CH_DAY_NS), (long long)h->next_pair);
+}
+
 /* " FROM summary ..." of what the round has of the day. */
 static void add_source(struct ch_history *h, int64_t day)
 {
-    ch_sql_add(
-        &h->db.sql,
-        " FROM %s.summary FINAL WHERE start_ns >= %lld AND start_ns < %lld AND txn > %lld AND test_id = 0",
-        h->db.name, (long long)(day * CH_DAY_NS), (long long)((day + 1) * CH_DAY_NS),
-        (long long)h->rolled_txn);
-    ch_db_add_visible(&h->db, h->round_txn);
-    ch_sql_add(&h->db.sql, " AND pair_id >= %lld", (long long)h->next_pair);
+    ch_sql_add(&h->db.sql, " FROM %s.summary FINAL WHERE test_id = 0", h->db.name);
+    add_day_and_pairs(h, day);
+    ch_commits_where(&h->db.sql, &h->view.round);
 }
 
 /* Slices end between pairs. */
@@ -264,7 +377,15 @@ static enum tw_rc read_rows(struct slice *s, struct tw_err *err)
 
     ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", %s", ch_row_names());
     add_source(h, s->day);
-    ch_sql_add(&h->db.sql, " AND pair_id <= %lld ORDER BY pair_id, flow, start_ns", (long long)s->last_pair);
+    ch_sql_add(&h->db.sql, " AND pair_id <= %lld", (long long)s->last_pair);
+    if (ch_view_copies(&h->view)) {
+        ch_db_begin_no_copy(&h->db, &h->view.rolled);
+        add_day_and_pairs(h, s->day);
+        ch_sql_add(&h->db.sql, " AND pair_id <= %lld)", (long long)s->last_pair);
+    }
+    ch_sql_add(&h->db.sql, " ORDER BY pair_id, flow, start_ns");
+    if (ch_view_copies(&h->view))
+        ch_sql_add(&h->db.sql, " LIMIT 1 BY " CH_SUMMARY_KEY);
     return ch_db_select(&h->db, types, ch_row_types(types, 0), take_row, s, err);
 }
 
@@ -315,7 +436,7 @@ static enum tw_rc take_stored(void *ctx, struct wire_rd *row, struct tw_err *err
     if (s->at == c->n || compare(&c->v[s->at], s->row.pair_id, s->row.flow, stored.cell_ns))
         return TW_OK;
     s->damaged += rc != TW_OK;
-    if (rc || txn >= s->h->round_txn)
+    if (rc || txn >= s->h->view.round_no)
         c->v[s->at].done = true;
     else
         join(&c->v[s->at], &stored, &s->row);
@@ -363,7 +484,8 @@ static enum tw_rc put_cells(struct slice *s, struct ch_buf *b, uint64_t *ret_n, 
         ch_put_i64(b, (int64_t)c->v[i].rows);
         ch_put_i64(b, (int64_t)c->v[i].whole);
         ch_put_i64(b, c->v[i].longest_ns);
-        ch_put_i64(b, s->h->round_txn);
+        ch_put_i64(b, s->h->view.round_no);
+        ch_put_octets(b, s->h->has.p, s->h->has.len);
         rc = ch_row_put(b, &c->v[i].merged, false);
         ++*ret_n;
     }
@@ -380,9 +502,10 @@ static enum tw_rc write_level(struct slice *s, struct tw_err *err)
     if (!rc)
         rc = put_cells(s, &b, &n, err);
     if (!rc) {
-        ch_sql_begin(&h->db.sql,
-                     "INSERT INTO %s.%s (cell_ns, n_rows, n_whole, longest_ns, txn, %s) FORMAT RowBinary",
-                     h->db.name, ch_level_tables[s->level], ch_row_names());
+        ch_sql_begin(
+            &h->db.sql,
+            "INSERT INTO %s.%s (cell_ns, n_rows, n_whole, longest_ns, txn, has, %s) FORMAT RowBinary",
+            h->db.name, ch_level_tables[s->level], ch_row_names());
         rc = ch_sql_text(&h->db.sql) ? ch_http_insert(h->db.http, ch_sql_text(&h->db.sql), b.p, b.len, err)
                                      : ch_no_memory(err);
     }
@@ -404,59 +527,119 @@ static enum tw_rc write_cells(struct slice *s, struct tw_err *err)
 
 /* ---- Rounds ---- */
 
+/* What cells have with the round: `view.rolled` and `view.round`. */
+static enum tw_rc sum_up(struct ch_history *h, struct ch_commits *ret, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < h->view.rolled.n && !rc; i++)
+        rc = ch_commits_add(ret, h->view.rolled.v[i].writer, h->view.rolled.v[i].first,
+                            h->view.rolled.v[i].last);
+    for (size_t i = 0; i < h->view.round.n && !rc; i++)
+        rc =
+            ch_commits_add(ret, h->view.round.v[i].writer, h->view.round.v[i].first, h->view.round.v[i].last);
+    if (rc)
+        return ch_no_memory(err);
+    ch_commits_close_holes(ret, FAR_COMMITS);
+    return TW_OK;
+}
+
+static enum tw_rc make_has(struct ch_history *h, struct tw_err *err)
+{
+    struct ch_commits all = { 0 };
+    enum tw_rc rc = sum_up(h, &all, err);
+
+    ch_buf_reset(&h->has);
+    if (!rc) {
+        ch_commits_put(&h->has, &all);
+        rc = h->has.bad ? ch_no_memory(err) : TW_OK;
+    }
+    ch_commits_free(&all);
+    return rc;
+}
+
+/* All that is fresh. */
+static enum tw_rc new_round(struct ch_history *h, struct tw_err *err)
+{
+    struct ch_view *v = &h->view;
+    enum tw_rc rc = find_days(h, &v->fresh, err);
+
+    ch_commits_clear(&v->round);
+    for (size_t i = 0; i < v->fresh.n && !rc; i++)
+        rc = ch_commits_add(&v->round, v->fresh.v[i].writer, v->fresh.v[i].first, v->fresh.v[i].last);
+    for (size_t i = 0; i < h->days.n && !rc; i++)
+        rc = add_day(&h->round, h->days.v[i], err);
+    if (!rc)
+        rc = ch_round_put(h->db.http, h->db.name, CH_ROUND_UNDERWAY, &v->round, v->last_no + 1,
+                          ch_round_ver(h->term, v->last_no + 1), err);
+    if (rc)
+        return rc;
+    v->round_no = v->last_no + 1;
+    h->days.n = 0;
+    h->round_rows = h->stats.rollup_waiting;
+    return TW_OK;
+}
+
+/* One that broke off. Days behind it are looked for when it ended. */
+static enum tw_rc old_round(struct ch_history *h, struct tw_err *err)
+{
+    h->days_known = false;
+    h->days.n = 0;
+    h->looked_ns = 0;
+    return load_days(h, &h->view.round, &h->round, &h->round_rows, err);
+}
+
 static enum tw_rc begin_round(struct ch_history *h, int64_t now_ns, struct tw_err *err)
 {
-    int64_t broken_off;
     enum tw_rc rc = h->in_txn ? TW_OK : ch_be_certain(h, err);
 
     if (!rc)
-        rc = load_days(h, err);
+        rc = load_view(h, err);
     if (!rc)
-        rc = load_progress(h, "round", &broken_off, err);
+        rc = begin_term(h, err);
     if (rc)
         return rc;
     h->round.n = 0;
-    for (size_t i = 0; i < h->days.n && !rc; i++)
-        rc = add_day(&h->round, h->days.v[i], err);
-    if (!rc && broken_off <= h->rolled_txn)
-        rc = put_progress(h, "round", h->done_txn, err);
-    if (rc)
-        return rc;
-    h->round_txn = broken_off > h->rolled_txn ? broken_off : h->done_txn;
-    h->days_known = h->round_txn == h->done_txn; /* else days behind it are looked for anew */
-    h->days.n = 0;
     h->next_pair = 0;
-    h->looked_ns = h->days_known ? now_ns : 0;
-    h->round_rows = h->stats.rollup_waiting;
+    h->looked_ns = now_ns;
+    if (!h->view.round_no && !h->view.fresh.n) {
+        h->stats.rollup_waiting = 0;
+        return TW_OK;
+    }
+    rc = h->view.round_no ? old_round(h, err) : new_round(h, err);
+    if (!rc)
+        rc = make_has(h, err);
+    if (!rc && lease(h) != h->lease)
+        rc = lost_lease(err);
     h->fresh_since_ns = 0;
-    return TW_OK;
+    return rc;
 }
 
 /* Begins anew where it is known to be. */
 static void give_up_round(struct ch_history *h)
 {
-    h->round_txn = h->looked_ns = 0;
+    h->view.round_no = h->looked_ns = 0;
     h->days_known = false;
-}
-
-enum tw_rc ch_rollup_reached(struct ch_history *h, int64_t txn, struct tw_err *err)
-{
-    enum tw_rc rc = put_progress(h, "done", txn, err);
-
-    if (!rc)
-        h->rolled_txn = txn;
-    return rc;
 }
 
 static enum tw_rc end_round(struct ch_history *h, struct tw_err *err)
 {
-    enum tw_rc rc = ch_rollup_reached(h, h->round_txn, err);
+    struct ch_commits all = { 0 };
+    uint64_t *waiting = &h->stats.rollup_waiting;
+    enum tw_rc rc = sum_up(h, &all, err);
 
+    if (!rc)
+        rc = ch_round_put(h->db.http, h->db.name, CH_ROUND_DONE, &all, h->view.round_no, h->view.round_no,
+                          err);
+    ch_commits_free(&all);
     if (rc)
         return rc;
-    h->round_txn = 0;
-    h->stats.rollup_waiting -= h->days_known ? h->round_rows : 0;
-    return h->days_known ? TW_OK : count_waiting(h, err);
+    h->view.rolled_no = h->view.round_no;
+    h->view.round_no = 0;
+    *waiting -= h->round_rows < *waiting ? h->round_rows : *waiting;
+    if (h->days_known)
+        return TW_OK;
+    return ch_rollup_look(h, err);
 }
 
 static enum tw_rc run_slice(struct ch_history *h, size_t max_rows, struct tw_err *err)
@@ -488,23 +671,26 @@ static enum tw_rc run_slice(struct ch_history *h, size_t max_rows, struct tw_err
 enum tw_rc ch_rollup_slice(struct ch_history *h, int64_t now_ns, size_t max_rows, bool *ret_more,
                            struct tw_err *err)
 {
-    enum tw_rc rc = h->round_txn ? TW_OK : begin_round(h, now_ns, err);
+    enum tw_rc rc = h->view.round_no ? TW_OK : begin_round(h, now_ns, err);
 
-    if (!rc && h->round.n)
+    if (!rc && h->view.round_no && h->round.n)
         rc = run_slice(h, max_rows, err);
-    if (!rc && !h->round.n)
+    if (!rc && h->view.round_no && !h->round.n)
         rc = end_round(h, err);
     if (rc)
         give_up_round(h);
-    *ret_more = !rc && h->round_txn;
+    *ret_more = !rc && h->view.round_no;
     return rc;
 }
 
+/* What others wrote is not known before it is looked for. */
 static bool is_due(const struct ch_history *h, int64_t now_ns)
 {
-    const struct level_day d = { .last = (int64_t)h->stats.rollup_waiting, .looked_ns = h->looked_ns };
+    struct level_day d = { .last = (int64_t)h->stats.rollup_waiting, .looked_ns = h->looked_ns };
 
-    return h->round_txn || level_is_due(&d, now_ns);
+    if (!d.last && h->cluster)
+        d.last = 1;
+    return h->view.round_no || level_is_due(&d, now_ns);
 }
 
 enum tw_rc ch_rollup(struct history *base, int64_t now_ns, size_t max_rows, bool *ret_more,
@@ -514,10 +700,17 @@ enum tw_rc ch_rollup(struct history *base, int64_t now_ns, size_t max_rows, bool
     enum tw_rc rc;
 
     *ret_more = false;
+    if (!ch_may_maintain(h)) {
+        give_up_round(h);
+        h->stats.rollup_waiting = 0; /* that is told by who does it */
+        return TW_OK;
+    }
     rc = h->in_txn ? TW_OK : ch_be_open(h, err);
     if (rc || !is_due(h, now_ns))
         return rc;
     rc = ch_rollup_slice(h, now_ns, max_rows, ret_more, err);
+    if (rc == TW_EBUSY && lease(h) != h->lease)
+        rc = TW_OK; /* it went to another one meanwhile */
     *ret_more = *ret_more || (!rc && is_due(h, now_ns));
     return rc;
 }

@@ -5,7 +5,7 @@
 #include "db/clickhouse/ch_row.h"
 #include "db/clickhouse/ch_rows.h"
 
-#define VERSION 1 /* of what is below, but for columns of a summary, which are added as they come */
+#define VERSION 2 /* of what is below, but for columns of a summary, which are added as they come */
 #define DAY "86400000000000"
 #define GRANULE_ROWS 1024 /* of some 400 octets: a pair has 1440 a day, and is what is mostly asked for */
 
@@ -23,34 +23,39 @@ int64_t ch_level_partition_ns(int level)
     return levels[level].partition * 86400 * TW_NS_PER_S;
 }
 
-/* But for summaries and cells, whose columns are those of a summary. */
+/* But for summaries and cells, whose columns are those of a summary. What version 1 had, which knew one
+ * writer and no column of `added`, is made to be the same. */
 static const struct {
-    const char *table, *columns, *engine;
+    const char *table, *columns, *added;
+    const char *version; /* of a ReplacingMergeTree; NULL: a MergeTree */
+    const char *partition, *key, *key_added;
 } tables[] = {
     { "loss_run",
       "pair_id Int64, start_ns Int64, flow UInt32, seq_first UInt32, length_ns Int64, probes Int64, "
       "direction UInt8, continues UInt8, "
       "txn UInt64",
-      "ReplacingMergeTree(txn) PARTITION BY intDiv(start_ns, " DAY
-      ") ORDER BY (pair_id, start_ns, flow, seq_first)" },
+      "writer Int64, nr UInt64", "txn", "intDiv(start_ns, " DAY ")", "pair_id, start_ns, flow, seq_first",
+      "writer, nr" },
     { "loss_chain",
       "pair_id Int64, start_ns Int64, flow UInt32, seq_first UInt32, length_ns Int64, probes Int64, "
       "direction UInt8, continues UInt8, "
       "parts Int64",
-      "ReplacingMergeTree() PARTITION BY intDiv(start_ns, 365 * " DAY
-      ") ORDER BY (pair_id, start_ns, flow, seq_first)" },
+      NULL, "", "intDiv(start_ns, 365 * " DAY ")", "pair_id, start_ns, flow, seq_first", NULL },
     { "gap",
       "agent_id Int64, spool_id FixedString(16), first_seq Int64, last_seq Int64, reason String, received_ns "
       "Int64, from_ns Int64, "
       "until_ns Int64, txn UInt64",
-      "ReplacingMergeTree(txn) PARTITION BY intDiv(received_ns, " DAY
-      ") ORDER BY (agent_id, spool_id, first_seq)" },
+      "writer Int64, nr UInt64", "txn", "intDiv(received_ns, " DAY ")", "agent_id, spool_id, first_seq",
+      "writer, nr" },
     { "cursor", "agent_id Int64, spool_id FixedString(16), first_seq Int64, last_seq Int64, txn UInt64",
-      "ReplacingMergeTree(txn) PARTITION BY tuple() ORDER BY (agent_id, spool_id, first_seq)" },
-    { "burnt", "txn UInt64", "ReplacingMergeTree() PARTITION BY tuple() ORDER BY txn" },
-    { "owner", "id Int64", "MergeTree() PARTITION BY tuple() ORDER BY id" },
-    { "progress", "name String, txn UInt64", "ReplacingMergeTree(txn) PARTITION BY tuple() ORDER BY name" },
+      "writer Int64", "txn", "tuple()", "agent_id, spool_id, first_seq", "writer" },
+    { "burnt", "txn UInt64", "writer Int64", "", "tuple()", "txn", "writer" },
+    { "owner", "id Int64", "cluster Int64", NULL, "tuple()", "id", NULL },
+    { "round", "state UInt8, writer Int64, nr Int64, first Int64, last Int64, number Int64, ver UInt64", NULL,
+      "ver", "tuple()", "state, writer, nr", NULL },
 };
+#define LEVEL_ADDED(level) ((level) ? "has String" : "writer Int64, nr UInt64")
+#define LEVEL_KEY_ADDED "writer, nr"
 
 enum tw_rc ch_run(struct ch_http *h, struct ch_sql *s, struct tw_err *err)
 {
@@ -137,20 +142,39 @@ static enum tw_rc make_database(struct ch_http *h, struct ch_sql *s, const char 
     return rc ? rc : ch_run(h, s, err);
 }
 
+static const char *level_key(size_t level)
+{
+    return level ? "pair_id, cell_ns, flow" : "pair_id, start_ns, flow, agent_id, spool_id, seq";
+}
+
 static enum tw_rc make_level(struct ch_http *h, struct ch_sql *s, const char *db, size_t level,
                              struct tw_err *err)
 {
     const char *own = level ? "cell_ns Int64, n_rows Int64, n_whole Int64, longest_ns Int64"
                             : "agent_id Int64, spool_id FixedString(16), seq Int64, received_ns Int64";
-    const char *time = level ? "cell_ns" : "start_ns",
-               *key = level ? "flow" : "flow, agent_id, spool_id, seq";
 
-    ch_sql_begin(s, "CREATE TABLE IF NOT EXISTS %s.%s (%s, txn UInt64, %s) ENGINE = ReplacingMergeTree(txn)",
-                 db, levels[level].table, own, ch_row_definitions());
-    ch_sql_add(s,
-               " PARTITION BY intDiv(%s, %lld * " DAY
-               ") ORDER BY (pair_id, %s, %s) SETTINGS index_granularity = %d",
-               time, (long long)levels[level].partition, time, key, GRANULE_ROWS);
+    ch_sql_begin(s,
+                 "CREATE TABLE IF NOT EXISTS %s.%s (%s, txn UInt64, %s, %s) ENGINE = ReplacingMergeTree(txn)",
+                 db, levels[level].table, own, ch_row_definitions(), LEVEL_ADDED(level));
+    ch_sql_add(s, " PARTITION BY intDiv(%s, %lld * " DAY ") ORDER BY (%s%s) SETTINGS index_granularity = %d",
+               level ? "cell_ns" : "start_ns", (long long)levels[level].partition, level_key(level),
+               level ? "" : ", " LEVEL_KEY_ADDED, GRANULE_ROWS);
+    return ch_run(h, s, err);
+}
+
+static enum tw_rc make_table(struct ch_http *h, struct ch_sql *s, const char *db, size_t i,
+                             struct tw_err *err)
+{
+    const char *added = tables[i].added, *key = tables[i].key_added;
+
+    ch_sql_begin(s, "CREATE TABLE IF NOT EXISTS %s.%s (%s%s%s) ENGINE = ", db, tables[i].table,
+                 tables[i].columns, added ? ", " : "", added ? added : "");
+    if (tables[i].version)
+        ch_sql_add(s, "ReplacingMergeTree(%s)", tables[i].version);
+    else
+        ch_sql_add(s, "MergeTree()");
+    ch_sql_add(s, " PARTITION BY %s ORDER BY (%s%s%s)", tables[i].partition, tables[i].key, key ? ", " : "",
+               key ? key : "");
     return ch_run(h, s, err);
 }
 
@@ -160,12 +184,74 @@ static enum tw_rc make_tables(struct ch_http *h, struct ch_sql *s, const char *d
 
     for (size_t i = 0; i < TW_NELEM(levels) && !rc; i++)
         rc = make_level(h, s, db, i, err);
-    for (size_t i = 0; i < TW_NELEM(tables) && !rc; i++) {
-        ch_sql_begin(s, "CREATE TABLE IF NOT EXISTS %s.%s (%s) ENGINE = %s", db, tables[i].table,
-                     tables[i].columns, tables[i].engine);
-        rc = ch_run(h, s, err);
-    }
+    for (size_t i = 0; i < TW_NELEM(tables) && !rc; i++)
+        rc = make_table(h, s, db, i, err);
     return rc;
+}
+
+/* ---- From version 1 ---- */
+
+/* Of a database of that version nothing is touched by who does not own it. */
+static enum tw_rc check_old_owner(struct ch_http *h, struct ch_sql *s, const char *db, int64_t owner,
+                                  struct tw_err *err)
+{
+    int64_t others = 0;
+    enum tw_rc rc;
+
+    ch_sql_begin(s, "SELECT " CH_ROW_MARK ", toInt64(countIf(id != %lld)) FROM %s.owner FORMAT RowBinary",
+                 (long long)owner, db);
+    rc = owner ? ch_get_numbers(h, s, &others, 1, err) : TW_OK;
+    return rc || !others ? rc : ch_refuse_owner(db, err);
+}
+
+/* "a Int64, b UInt64" as " ADD COLUMN a Int64, ADD COLUMN b UInt64". */
+static void add_columns(struct ch_sql *s, const char *columns)
+{
+    const char *before = "";
+
+    for (size_t len; *columns; columns += len + (columns[len] ? 2 : 0)) {
+        len = strcspn(columns, ",");
+        ch_sql_add(s, "%s ADD COLUMN %.*s", before, (int)len, columns);
+        before = ",";
+    }
+}
+
+/* Both in one statement: a key takes new columns at its end, where all rows that there are have the same. */
+static enum tw_rc add_to_table(struct ch_http *h, struct ch_sql *s, const char *db, const char *table,
+                               const char *added, const char *key, const char *key_added, struct tw_err *err)
+{
+    int64_t have = 0;
+    enum tw_rc rc;
+
+    ch_sql_begin(s,
+                 "SELECT " CH_ROW_MARK
+                 ", toInt64(count()) FROM system.columns WHERE database = '%s' AND table = '%s' "
+                 "AND name = '%.*s' FORMAT RowBinary",
+                 db, table, (int)strcspn(added, " "), added);
+    rc = ch_get_numbers(h, s, &have, 1, err);
+    if (rc || have)
+        return rc;
+    ch_sql_begin(s, "ALTER TABLE %s.%s", db, table);
+    add_columns(s, added);
+    if (key_added)
+        ch_sql_add(s, ", MODIFY ORDER BY (%s, %s)", key, key_added);
+    return ch_run(h, s, err);
+}
+
+static enum tw_rc from_version_1(struct ch_http *h, struct ch_sql *s, const char *db, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < TW_NELEM(levels) && !rc; i++)
+        rc = add_to_table(h, s, db, levels[i].table, LEVEL_ADDED(i), level_key(i), i ? NULL : LEVEL_KEY_ADDED,
+                          err);
+    for (size_t i = 0; i < TW_NELEM(tables) && !rc; i++)
+        if (tables[i].added)
+            rc = add_to_table(h, s, db, tables[i].table, tables[i].added, tables[i].key, tables[i].key_added,
+                              err);
+    if (!rc)
+        rc = make_tables(h, s, db, err);
+    return rc ? rc : ch_upgrade_state(h, db, err);
 }
 
 /* ---- Columns of newer counters ---- */
@@ -213,7 +299,16 @@ static enum tw_rc widen(struct ch_http *h, struct ch_sql *s, const char *db, con
     return rc;
 }
 
-enum tw_rc ch_schema_open(struct ch_http *h, const char *database, struct tw_err *err)
+enum tw_rc ch_refuse_owner(const char *database, struct tw_err *err)
+{
+    return tw_err_set(err, TW_EINUSE,
+                      "clickhouse database %.63s is another controller's: give this one a database of its "
+                      "own; if that one is no "
+                      "more: TRUNCATE TABLE %.63s.owner",
+                      database, database);
+}
+
+enum tw_rc ch_schema_open(struct ch_http *h, const char *database, int64_t owner, struct tw_err *err)
 {
     struct ch_sql s = { { 0 } };
     int64_t version = 0;
@@ -221,11 +316,13 @@ enum tw_rc ch_schema_open(struct ch_http *h, const char *database, struct tw_err
 
     if (!rc && !version)
         rc = make_database(h, &s, database, err);
+    if (!rc && version == 1)
+        rc = check_old_owner(h, &s, database, owner, err);
     if (!rc)
-        rc = make_tables(h, &s, database, err);
+        rc = version == 1 ? from_version_1(h, &s, database, err) : make_tables(h, &s, database, err);
     for (size_t i = 0; i < TW_NELEM(levels) && !rc; i++)
         rc = widen(h, &s, database, levels[i].table, err);
-    if (!rc && !version)
+    if (!rc && version < VERSION)
         rc = note_version(h, &s, database, err);
     ch_sql_free(&s);
     return rc;

@@ -1,19 +1,28 @@
 /* db/clickhouse/ch_schema.h - the tables of the history in a ClickHouse database. SQL that 18.16 and current
  * releases take.
  *
- * Every row has the number of the commit that it came by (txn). A commit is one insert into each table that
- * it has rows for, the one into `cursor` last: with that it is done. What has a higher number than any cursor
- * is of a commit that was not done, and numbers in `burnt` are of commits that never will be: nobody looks at
- * either, and each number is used once. So a commit counts as a whole or not at all, wherever a controller or
- * server ends, and a repeated insert of the same rows is one (ReplacingMergeTree).
+ * Every row has the commit that it came by: (writer, txn), the controller's number and one that it uses once.
+ * A commit is one insert into each table that it has rows for, the one into `cursor` last, and that one only
+ * when the others are confirmed: with it the commit is done. It has a row of agent 0 that says so: "of this
+ * writer first_seq to last_seq are done". What no such row has is of a commit that is not done (yet): nobody
+ * looks at it. So a commit counts as a whole or not at all, wherever a controller or server ends, and a
+ * repeated insert of the same rows is one (ReplacingMergeTree).
+ *
+ * What is done stays done. A writer that does not know what became of a commit does not use the number again
+ * and counts it as not done, but when its insert comes after all, however late, it is done: somebody may have
+ * seen that. Its summaries may then be stored twice, by that commit and by one that came when their agent had
+ * sent them again, to this writer or to another one. Both copies have the same pair, start, flow, agent,
+ * spool and number, and the same content. Whoever reads summaries takes one of them; whoever adds them to
+ * cells leaves out those of which a copy is in a cell (ch_rollup.c, ch_span.c).
  *
  *   summary     raw, by UTC day (partition = day since 1970)
  *   loss_run    likewise; loss_chain: what is left of them, by year of 365 days
- *   gap, cursor, burnt
- *   cell_1min, cell_10min, cell_1h, cell_1d: a row has all summaries of its cell with numbers up to its txn
- *   progress    the roll-up is done with all numbers up to its txn
- *   owner       the controller whose it is
- *   schema_version */
+ *   gap
+ *   cursor      stretches of a spool that are stored; column txn is last_seq again: of those of a writer that
+ * begin alike the longest stays burnt       numbers that a writer does not use (again) cell_1min, cell_10min,
+ * cell_1h, cell_1d: a row has all summaries of its cell that came by the commits in `has`; txn is the number
+ * of the round that wrote it round       which commits are in cells, and which the round under way adds
+ * (ch_view.c) owner       the controllers whose it is schema_version, progress: of version 1 */
 #ifndef TW_DB_CH_SCHEMA_H
 #define TW_DB_CH_SCHEMA_H
 
@@ -21,8 +30,12 @@
 #include "db/clickhouse/ch_sql.h"
 
 /* Makes what is not there, and adds columns of newer counters. TW_EVERSION: made by a newer program; nothing
- * is touched. */
-enum tw_rc ch_schema_open(struct ch_http *h, const char *database, struct tw_err *err);
+ * is touched. TW_EINUSE: of version 1, and another owner's; nothing is touched. */
+enum tw_rc ch_schema_open(struct ch_http *h, const char *database, int64_t owner, struct tw_err *err);
+/* What says that the database is another's. */
+enum tw_rc ch_refuse_owner(const char *database, struct tw_err *err);
+/* ch_upgrade.c: what version 1 knew of commits and rounds, as this version says it. Can be repeated. */
+enum tw_rc ch_upgrade_state(struct ch_http *h, const char *database, struct tw_err *err);
 
 /* "summary", "cell_1min", ... by enum store_level. */
 extern const char *const ch_level_tables[];

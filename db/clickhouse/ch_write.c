@@ -69,6 +69,13 @@ static void forget_all(struct ch_history *h)
 
 /* ---- Rows ---- */
 
+void ch_put_commit(const struct ch_history *h, struct ch_buf *b)
+{
+    ch_put_i64(b, h->txn);
+    ch_put_i64(b, h->writer);
+    ch_put_i64(b, h->txn);
+}
+
 static enum tw_rc put_runs(struct ch_history *h, const struct tw_summary *s, struct tw_err *err)
 {
     struct ch_buf *b = &h->runs.rows;
@@ -85,7 +92,7 @@ static enum tw_rc put_runs(struct ch_history *h, const struct tw_summary *s, str
         ch_put_i64(b, (int64_t)r->probes);
         ch_put_u8(b, (uint8_t)r->direction);
         ch_put_u8(b, (uint8_t)(r->continues_before | r->continues_after << 1));
-        ch_put_i64(b, h->txn);
+        ch_put_commit(h, b);
     }
     return rc;
 }
@@ -103,7 +110,7 @@ static enum tw_rc put_summary(struct ch_history *h, const struct store_batch *b,
     ch_put_octets(to, b->spool_id, STORE_ID_LEN);
     ch_put_i64(to, (int64_t)seq);
     ch_put_i64(to, b->received_ns);
-    ch_put_i64(to, h->txn);
+    ch_put_commit(h, to);
     rc = ch_row_put(to, s, true);
     if (rc)
         return tw_err_set(err, rc, "pair %llu: histogram cannot be encoded", (unsigned long long)s->pair_id);
@@ -126,12 +133,12 @@ static enum tw_rc put_gap(struct ch_history *h, const struct store_batch *b, con
     ch_put_i64(to, b->received_ns);
     ch_put_i64(to, b->gap_from_ns);
     ch_put_i64(to, b->gap_until_ns);
-    ch_put_i64(to, h->txn);
+    ch_put_commit(h, to);
     return rc;
 }
 
 /* A stretch that is stored; those that it has grown from are in it. 0..0 of no spool: of this agent there is
- * nothing. */
+ * nothing. Of agent 0: commits of ours that are done, with this one. */
 static void put_mark(struct ch_history *h, int64_t agent_id, const uint8_t *spool_id, uint64_t first,
                      uint64_t last)
 {
@@ -141,12 +148,15 @@ static void put_mark(struct ch_history *h, int64_t agent_id, const uint8_t *spoo
     ch_put_octets(to, spool_id, STORE_ID_LEN);
     ch_put_i64(to, (int64_t)first);
     ch_put_i64(to, (int64_t)last);
-    ch_put_i64(to, h->txn);
+    ch_put_i64(to, (int64_t)last); /* txn: of rows that begin alike the longest stays, whatever comes late */
+    ch_put_i64(to, h->writer);
     h->marks.n++;
 }
 
 static void put_marks(struct ch_history *h)
 {
+    static const uint8_t no_spool[STORE_ID_LEN];
+
     for (size_t i = 0; i < h->cursors.n; i++) {
         const struct cursor *c = &h->cursors.e[i];
         if (!c->now.through || cursors_same(&c->now, &c->durable))
@@ -155,6 +165,8 @@ static void put_marks(struct ch_history *h)
         for (size_t k = 0; k < c->now.ahead.n; k++)
             put_mark(h, c->agent_id, c->spool_id, c->now.ahead.v[k].first, c->now.ahead.v[k].last);
     }
+    if (h->marks.n)
+        put_mark(h, 0, no_spool, (uint64_t)h->run_first, (uint64_t)h->txn);
 }
 
 /* ---- What is stored ---- */
@@ -162,7 +174,7 @@ static void put_marks(struct ch_history *h)
 static enum tw_rc load_cursors(struct ch_history *h, struct tw_err *err)
 {
     struct cursors fresh = { 0 };
-    enum tw_rc rc = ch_load_cursors(&h->db, &fresh, err);
+    enum tw_rc rc = ch_load_cursors(&h->db, NULL, 0, &fresh, err);
 
     if (rc)
         return rc;
@@ -171,25 +183,30 @@ static enum tw_rc load_cursors(struct ch_history *h, struct tw_err *err)
     return TW_OK;
 }
 
+/* The largest number of ours that was used; 0: none. */
 static enum tw_rc last_txn(struct ch_history *h, int64_t *ret, struct tw_err *err)
 {
-    int64_t marks, burnt;
+    int64_t done, burnt;
     enum tw_rc rc;
 
-    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", toInt64(max(txn)) FROM %s.cursor FORMAT RowBinary",
-                 h->db.name);
-    rc = ch_get_numbers(h->db.http, &h->db.sql, &marks, 1, err);
-    ch_sql_begin(&h->db.sql, "SELECT " CH_ROW_MARK ", toInt64(max(txn)) FROM %s.burnt FORMAT RowBinary",
-                 h->db.name);
+    ch_sql_begin(&h->db.sql,
+                 "SELECT " CH_ROW_MARK
+                 ", max(last_seq) FROM %s.cursor WHERE agent_id = 0 AND writer = %lld FORMAT RowBinary",
+                 h->db.name, (long long)h->writer);
+    rc = ch_get_numbers(h->db.http, &h->db.sql, &done, 1, err);
+    ch_sql_begin(&h->db.sql,
+                 "SELECT " CH_ROW_MARK
+                 ", toInt64(max(txn)) FROM %s.burnt WHERE writer = %lld FORMAT RowBinary",
+                 h->db.name, (long long)h->writer);
     if (!rc)
         rc = ch_get_numbers(h->db.http, &h->db.sql, &burnt, 1, err);
     if (!rc)
-        *ret = marks > burnt ? marks : burnt;
+        *ret = done > burnt ? done : burnt;
     return rc;
 }
 
-/* Whoever wrote before, we or one that is no more, may have left something of the next number, or it may be
- * on its way yet: it is burnt, and from then on what is done is certain. */
+/* An earlier process of ours, or we, may have left something of the next number, or it may be on its way yet:
+ * it is not used again. If it becomes done it is, and what its agents send again meanwhile is there twice. */
 static enum tw_rc make_certain(struct ch_history *h, struct tw_err *err)
 {
     int64_t last;
@@ -197,15 +214,14 @@ static enum tw_rc make_certain(struct ch_history *h, struct tw_err *err)
 
     if (rc)
         return rc;
-    ch_sql_begin(&h->db.sql, "INSERT INTO %s.burnt (txn) VALUES (%lld)", h->db.name, (long long)last + 1);
+    ch_sql_begin(&h->db.sql, "INSERT INTO %s.burnt (txn, writer) VALUES (%lld, %lld)", h->db.name,
+                 (long long)last + 1, (long long)h->writer);
     rc = ch_run(h->db.http, &h->db.sql, err);
-    if (!rc)
-        rc = ch_db_done_txn(&h->db, &h->done_txn, err);
     if (!rc)
         rc = load_cursors(h, err);
     if (rc)
         return rc;
-    h->txn = last + 2;
+    h->txn = h->run_first = last + 2;
     h->uncertain = false;
     return TW_OK;
 }
@@ -214,15 +230,18 @@ void ch_write_init(struct ch_history *h)
 {
     static char columns[ROW_MAX * 64];
 
-    snprintf(columns, sizeof columns, "agent_id, spool_id, seq, received_ns, txn, %s", ch_row_names());
+    snprintf(columns, sizeof columns, "agent_id, spool_id, seq, received_ns, txn, writer, nr, %s",
+             ch_row_names());
     h->summaries.table = "summary";
     h->summaries.columns = columns;
     h->runs.table = "loss_run";
-    h->runs.columns = "pair_id, start_ns, flow, seq_first, length_ns, probes, direction, continues, txn";
+    h->runs.columns =
+        "pair_id, start_ns, flow, seq_first, length_ns, probes, direction, continues, txn, writer, nr";
     h->gaps.table = "gap";
-    h->gaps.columns = "agent_id, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns, txn";
+    h->gaps.columns =
+        "agent_id, spool_id, first_seq, last_seq, reason, received_ns, from_ns, until_ns, txn, writer, nr";
     h->marks.table = "cursor";
-    h->marks.columns = "agent_id, spool_id, first_seq, last_seq, txn";
+    h->marks.columns = "agent_id, spool_id, first_seq, last_seq, txn, writer";
     h->uncertain = true;
 }
 
@@ -268,10 +287,10 @@ void ch_rollback(struct history *base)
 
 static void note_commit(struct ch_history *h)
 {
-    h->done_txn = h->txn++;
     h->uncertain = false;
     cursors_commit(&h->cursors);
     ch_rollup_committed(h);
+    h->txn++;
     h->stats.rows_written += h->txn_rows;
     h->stats.batches += h->txn_batches;
     h->stats.rollup_waiting += h->txn_rows;
@@ -392,6 +411,34 @@ enum tw_rc ch_each_cursor(struct history *base,
         if (c->now.through)
             rc = fn(ctx, c->agent_id, c->spool_id, &c->now);
     }
+    return rc;
+}
+
+static enum tw_rc learn_some(struct ch_history *h, const int64_t *agent_ids, size_t n, struct tw_err *err)
+{
+    struct cursors fresh = { 0 };
+    enum tw_rc rc = ch_load_cursors(&h->db, agent_ids, n, &fresh, err);
+
+    for (size_t i = 0; i < fresh.n && !rc; i++) {
+        const struct cursor *c = &fresh.e[i];
+        if (cursors_learn(&h->cursors, c->agent_id, c->spool_id, &c->now))
+            rc = ch_no_memory(err);
+    }
+    cursors_free(&fresh);
+    return rc;
+}
+
+enum tw_rc ch_learn_cursors(struct history *base, const int64_t *agent_ids, size_t n, struct tw_err *err)
+{
+    struct ch_history *h = own(base);
+    enum tw_rc rc = TW_OK;
+
+    if (!h->cluster)
+        return TW_OK; /* nobody else writes it */
+    if (!h->in_txn)
+        rc = ch_be_certain(h, err);
+    for (size_t at = 0; at < n && !rc; at += CH_PAIRS_MAX)
+        rc = learn_some(h, agent_ids + at, n - at < CH_PAIRS_MAX ? n - at : CH_PAIRS_MAX, err);
     return rc;
 }
 

@@ -247,6 +247,7 @@ const struct history_ops sqlite_history = {
     .append = sqlite_append,
     .cursor = sqlite_cursor,
     .each_cursor = sqlite_each_cursor,
+    .learn_cursors = sqlite_learn_cursors,
     .forget_agent = sqlite_forget_agent,
     .retain = sqlite_retain,
     .rollup = sqlite_rollup,

@@ -21,6 +21,15 @@ enum tw_rc sqlite_cursor(struct history *h, int64_t agent_id, const uint8_t spoo
     return TW_OK;
 }
 
+enum tw_rc sqlite_learn_cursors(struct history *h, const int64_t *agent_ids, size_t n, struct tw_err *err)
+{
+    (void)h; /* nobody else writes it */
+    (void)agent_ids;
+    (void)n;
+    (void)err;
+    return TW_OK;
+}
+
 enum tw_rc sqlite_each_cursor(struct history *h,
                               enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
                                                const struct store_cursor *at),

@@ -143,6 +143,7 @@ enum tw_rc sqlite_append(struct history *h, const struct store_batch *b, enum st
                          uint64_t *ret_through, struct tw_err *err);
 enum tw_rc sqlite_cursor(struct history *h, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
                          struct store_cursor *ret, struct tw_err *err);
+enum tw_rc sqlite_learn_cursors(struct history *h, const int64_t *agent_ids, size_t n, struct tw_err *err);
 enum tw_rc sqlite_each_cursor(struct history *h,
                               enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
                                                const struct store_cursor *at),

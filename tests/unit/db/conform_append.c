@@ -367,6 +367,31 @@ static void forgotten_agents_have_no_cursor(void **state)
     check_rows(f, "what it measured stays", "1.0@0#1 ");
 }
 
+/* Where nobody else writes, there is nothing to learn, and nothing to be lost by it. */
+static void what_is_known_is_learnt_again(void **state)
+{
+    static const int64_t agents[] = { 1, 2, 77 };
+    struct fx *f = *state;
+    struct tw_summary row = plain(1, 0, DAY0, 1);
+    uint64_t through;
+
+    CHECK_OK(f->ops->learn_cursors(f->h, agents, TW_NELEM(agents), &test_err));
+    add_rows(f, &row, 1);
+    CHECK_OK(f->ops->learn_cursors(f->h, agents, 0, &test_err));
+    CHECK_OK(f->ops->learn_cursors(f->h, agents, TW_NELEM(agents), &test_err));
+    assert_int_equal(cursor_of(f, 1, spool_a).through, 1);
+    begin(f);
+    append(f, spool_a, 2, &row, 1, false, &through);
+    append(f, spool_a, 9, &row, 1, true, &through);
+    CHECK_OK(f->ops->learn_cursors(f->h, agents, TW_NELEM(agents), &test_err));
+    assert_int_equal(cursor_of(f, 1, spool_a).through, 2);
+    assert_int_equal(cursor_of(f, 1, spool_a).ahead.n, 1);
+    f->ops->rollback(f->h);
+    assert_int_equal(cursor_of(f, 1, spool_a).through, 1);
+    assert_int_equal(cursor_of(f, 1, spool_a).ahead.n, 0);
+    assert_int_equal(cursor_of(f, 77, spool_a).through, 0);
+}
+
 /* Numbers of one agent say nothing of another's, with the same spool id or another. */
 static void agents_do_not_meet(void **state)
 {
@@ -457,6 +482,7 @@ const struct conform_test conform_append[] = {
     ROW(misuse_is_an_error),
     ROW(readers_see_what_is_committed),
     ROW(forgotten_agents_have_no_cursor),
+    ROW(what_is_known_is_learnt_again),
     ROW(agents_do_not_meet),
     ROW(gaps_are_found_by_either_time),
 };

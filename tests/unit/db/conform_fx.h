@@ -12,6 +12,7 @@ extern const uint8_t spool_a[STORE_ID_LEN], spool_b[STORE_ID_LEN];
 struct fx {
     char location[CONFORM_LOCATION];
     const struct history_ops *ops;
+    uint64_t cluster; /* of history_conf */
     struct history *h;
     struct history_reader *r;
     uint64_t seq; /* of spool_a, with add_rows() */

@@ -6,16 +6,18 @@ const uint8_t spool_a[STORE_ID_LEN] = "spool-a", spool_b[STORE_ID_LEN] = "spool-
 
 static void open_history(struct fx *f)
 {
-    const struct history_conf conf = { .location = f->location };
+    const struct history_conf conf = { .location = f->location, .cluster = f->cluster };
 
     CHECK_OK(f->ops->open(&conf, &f->h, &test_err));
 }
 
 int conform_setup(void **state)
 {
+    static uint64_t tests;
     struct fx *f = calloc(1, sizeof *f);
 
     *state = f;
+    f->cluster = tests++ % 2; /* all of it must hold either way */
     f->ops = conform_under_test->ops;
     f->seed = 4711;
     for (int l = 0; l < STORE_LEVELS; l++)
