@@ -117,11 +117,20 @@ static void claim_one(struct alert_engine *e, struct alert *a, int64_t now_ns)
         e->conf.changed(e->conf.ctx, find(e, row.id));
 }
 
+static struct alert *find_claimed(const struct alert_engine *e, const char *source)
+{
+    struct alert *a = e->by_id;
+
+    while (a && !(a->elsewhere && is_of(a, source)))
+        a = a->hh_id.next;
+    return a;
+}
+
+/* Each anew from the beginning: what is claimed may push a resolved one out. */
 void alert_engine_claim(struct alert_engine *e, const char *source, int64_t now_ns)
 {
-    struct alert *a, *next;
+    struct alert *a;
 
-    HASH_ITER(hh_id, e->by_id, a, next)
-    if (a->elsewhere && is_of(a, source))
+    while ((a = find_claimed(e, source)))
         claim_one(e, a, now_ns);
 }

@@ -1132,6 +1132,69 @@ static void feeding_in_between(void **state)
         assert_string_equal(w->told[i].subject, "site s3");
 }
 
+/* ---- Several controllers ---- */
+
+static struct alert of_agent(uint64_t id, unsigned slot, enum alert_state state)
+{
+    struct alert a;
+
+    memset(&a, 0, sizeof a); /* its key is hashed, padding and all */
+    a.id = id;
+    a.key.kind = ALERT_AGENT;
+    a.key.slot = slot;
+    snprintf(a.key.subject, sizeof a.key.subject, "a");
+    a.state = state;
+    a.severity = ALERT_WARNING;
+    a.pending_ns = a.fired_ns = T0;
+    return a;
+}
+
+/* More of them are over than are kept, so that taking one over pushes another out. */
+static void alerts_go_with_their_agent(void **state)
+{
+    struct world *w = *state;
+    struct alert a;
+
+    start(w);
+    for (uint64_t id = 1; id <= ALERT_DONE_MAX; id++) {
+        a = of_agent(id, 0, ALERT_RESOLVED);
+        assert_int_equal(alert_engine_show(w->e, &a), TW_OK);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        a = of_agent(5000 + i, i, ALERT_FIRING);
+        assert_int_equal(alert_engine_show(w->e, &a), TW_OK);
+        assert_true(alert_engine_find(w->e, 5000 + i)->elsewhere);
+    }
+    /* We have found half of it ourselves. */
+    for (unsigned i = 0; i < 10; i++) {
+        a = of_agent(6000 + i, i, ALERT_FIRING);
+        assert_int_equal(alert_engine_restore(w->e, &a), TW_OK);
+    }
+    alert_engine_claim(w->e, "b", w->now); /* another agent's: none */
+    assert_true(alert_engine_find(w->e, 5000)->elsewhere);
+    alert_engine_claim(w->e, "a", w->now);
+    for (unsigned i = 0; i < 20; i++) {
+        const struct alert *found = alert_engine_find(w->e, 5000 + i);
+
+        assert_false(found->elsewhere);
+        assert_int_equal(found->state, i < 10 ? ALERT_RESOLVED : ALERT_FIRING);
+    }
+    assert_null(alert_engine_find(w->e, 1)); /* pushed out */
+    assert_int_equal(w->n_told, 0);
+
+    /* And away again: what is said of them there counts. */
+    alert_engine_give(w->e, "a");
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(alert_engine_find(w->e, 6000 + i)->elsewhere);
+    a = of_agent(6000, 0, ALERT_RESOLVED);
+    assert_int_equal(alert_engine_show(w->e, &a), TW_OK);
+    assert_int_equal(alert_engine_find(w->e, 6000)->state, ALERT_RESOLVED);
+    alert_engine_hide(w->e, 6001);
+    assert_null(alert_engine_find(w->e, 6001));
+    alert_engine_hide(w->e, 6000); /* over: kept */
+    assert_non_null(alert_engine_find(w->e, 6000));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_world, free_world)
@@ -1164,6 +1227,7 @@ int main(void)
         PIECES(a_site_has_the_severity_of_all),
         T(single_pairs),
         PIECES(single_pairs),
+        T(alerts_go_with_their_agent),
         cmocka_unit_test_setup_teardown(feeding_in_between, make_world, free_world),
     };
 
