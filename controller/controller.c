@@ -31,6 +31,7 @@
 #include "controller/secure.h"
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
+#include "controller/planner.h"
 #include "controller/writer.h"
 #include "db/store_access.h"
 #include "db/store_alert.h"
@@ -51,7 +52,7 @@ struct retain_job {
     struct store_mesh_keep *meshes;
     char (*names)[STORE_NAME_MAX];
     int64_t history_before_ns, audit_before_ns;
-    bool more;
+    bool more, planner;
 };
 
 static enum tw_rc run_retain(struct writer_job *j, struct store *s, struct tw_err *err)
@@ -59,8 +60,9 @@ static enum tw_rc run_retain(struct writer_job *j, struct store *s, struct tw_er
     struct retain_job *r = (struct retain_job *)j;
     enum tw_rc rc = store_retain(s, &r->r, &r->more, err);
 
-    if (rc == TW_OK)
-        rc = store_retain_history(s, r->history_before_ns, err);
+    if (rc != TW_OK || !r->planner) /* of control state another one does it */
+        return rc;
+    rc = store_retain_history(s, r->history_before_ns, err);
     if (rc == TW_OK)
         rc = store_retain_alerts(s, r->history_before_ns, err);
     return rc == TW_OK ? store_retain_audit(s, r->audit_before_ns, err) : rc;
@@ -77,7 +79,7 @@ static void retain_done(struct writer_job *j)
 {
     struct retain_job *r = (struct retain_job *)j;
 
-    if (j->rc != TW_OK && j->rc != TW_ECLOSED)
+    if (j->rc != TW_OK && j->rc != TW_ECLOSED && j->rc != TW_EPERM) /* the last: another one does it now */
         log_error("old results cannot be dropped", LOG_S("error", j->err.text));
     if (j->rc != TW_OK || !r->more || writer_submit(r->c->writer, &r->job) != TW_OK)
         retain_free(r);
@@ -120,6 +122,7 @@ static struct retain_job *retain_job_new(struct controller *c)
     if (!r)
         return NULL;
     r->job = (struct writer_job){ .run = run_retain, .done = retain_done, .history = true };
+    r->planner = planner_take(c->planner, &r->job.fence);
     r->c = c;
     r->meshes = calloc(n + 1, sizeof *r->meshes);
     r->names = calloc(n + 1, sizeof *r->names);
@@ -171,6 +174,8 @@ static enum tw_rc open_store(struct controller *c, const struct controller_conf 
         rc = tw_err_set(err, TW_EINVAL, "the path of --data-dir is too long");
     if (rc == TW_OK && n >= (int)sizeof c->backup_dir)
         rc = tw_err_set(err, TW_EINVAL, "the path of --backup-dir is too long");
+    if (rc == TW_OK)
+        rc = planner_start(conf->control, conf->name, &c->planner, err);
     if (rc)
         return rc;
     rc = store_open_at(&(struct store_where){ c->db_path, conf->history, conf->control }, &c->store, err);
@@ -489,5 +494,6 @@ void controller_stop(struct controller *c)
     dbjob_free(c->dbjob); /* after whoever asks it */
     inventory_free(&c->inv);
     store_close(c->store);
+    planner_stop(c->planner);
     free(c);
 }

@@ -28,6 +28,7 @@ struct alerts;   /* controller/alerts.h */
 struct dbjob;   /* controller/dbjob.h */
 struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
+struct planner;     /* controller/planner.h */
 struct decide_call; /* controller/decide.h */
 struct gate;    /* controller/gate.h */
 struct follow;  /* controller/follow.h */
@@ -88,6 +89,7 @@ struct controller {
     int64_t history_ns, audit_ns;
     int64_t newest_ns; /* end of the newest result taken since the start; 0: none yet */
     struct budget_limits budgets;
+    struct planner *planner; /* controller/planner.h */
     struct loop_timer retention;
 };
 

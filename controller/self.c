@@ -18,6 +18,7 @@
 #include "controller/joining.h"
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
+#include "controller/planner.h"
 #include "controller/writer.h"
 
 struct rows {
@@ -211,6 +212,9 @@ static void add_store(struct rows *r, const struct controller *c)
           w.problem[0] ? 0 : 1);
     gauge(r, "twamp_store_file_bytes", "Size of the database file.", (double)w.store.file_bytes);
     gauge(r, "twamp_store_wal_bytes", "Size of its write-ahead log.", (double)w.store.wal_bytes);
+    gauge(r, "twamp_controller_planner",
+          "1: this controller does what only one may do (retention, roll-ups).",
+          planner_is(c->planner) ? 1 : 0);
     if (w.history.apart)
         add_history(r, &w);
     if (w.control.shared)

@@ -8,6 +8,7 @@
 #include <time.h>
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/planner.h"
 #include "controller/writer_priv.h"
 
 #define MAX_ROWS 32768
@@ -515,6 +516,15 @@ static void move_all(struct job_list *from, struct job_list *to)
 }
 
 /* What people wait for, all of it, and as many results as a commit takes. */
+static bool fits(const struct writer *w, const struct job_list *group)
+{
+    const struct writer_job *next = w->queue.first;
+
+    if (group->first && (next->fence || group->first->fence))
+        return false;
+    return !group->rows || group->rows + next->rows <= w->conf.group_rows;
+}
+
 static void fill_group(struct writer *w, struct job_list *ret)
 {
     if (is_due(w, &w->held_control, &w->control)) {
@@ -534,7 +544,7 @@ static void fill_group(struct writer *w, struct job_list *ret)
         move_all(&w->held_history.jobs, ret);
         return;
     }
-    while (w->queue.first && (!ret->rows || ret->rows + w->queue.first->rows <= w->conf.group_rows))
+    while (w->queue.first && fits(w, ret))
         writer_list_add(ret, list_take(&w->queue));
 }
 
@@ -595,12 +605,18 @@ static bool write_or_hold(struct writer *w, struct job_list *group, enum tw_rc *
 {
     bool history = is_for_history(group->first), hold;
     struct writer_held *held = history ? &w->held_history : &w->held_control;
+    int64_t fence = group->first->fence;
     struct tw_err err;
 
-    w->splits = history && may_split(w);
+    w->splits = history && !fence && may_split(w);
+    store_fence(w->conf.store, PLANNER_ROLE, fence);
     err.rc = commit_after_others(w, group, &err);
     w->splits = false;
     *ret = err.rc;
+    if (err.rc && fence && w->failed_shared) { /* whoever is the planner does it */
+        group->first->rc = TW_EPERM;
+        *ret = err.rc = TW_OK;
+    }
     if (err.rc == TW_OK)
         return true;
     note_failure(w, history, &err);

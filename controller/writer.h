@@ -43,6 +43,9 @@ struct writer_job {
      * others have changed something since, it ends alone with TW_EAGAIN: nothing of it is stored, and what
      * was wanted is to be decided anew. */
     uint64_t decided;
+    /* Not 0: it is only done while the planner is the one with this number (planner.h), in a commit of its own; else it ends with
+     * TW_EPERM. */
+    int64_t fence;
     enum tw_rc rc;                      /* TW_OK: committed. TW_ECLOSED: the writer was stopped before it could be */
     struct tw_err err;
     struct writer_job *next;            /* writer's own */

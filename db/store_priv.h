@@ -36,6 +36,7 @@ struct control_shared {
     void (*hurry)(struct control_shared *c, int64_t by_mono_ns);
     void (*listen)(struct control_shared *c, void (*fn)(void *ctx, const char *key), void *ctx);
     void (*info)(struct control_shared *c, struct store_shared_info *ret);
+    void (*fence)(struct control_shared *c, const char *role, int64_t number);
     void (*close)(struct control_shared *c);
 };
 

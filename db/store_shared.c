@@ -20,6 +20,12 @@ void store_listen(struct store *s, void (*fn)(void *ctx, const char *key), void 
         s->shared->listen(s->shared, fn, ctx);
 }
 
+void store_fence(struct store *s, const char *role, int64_t number)
+{
+    if (s->shared)
+        s->shared->fence(s->shared, role, number);
+}
+
 bool store_shared_touched(const struct store *s)
 {
     return s->shared && s->q->touched;

@@ -26,6 +26,10 @@ enum tw_rc store_follow(struct store *s, struct tw_err *err);
 /* fn is told of what others changed: "TABLE/KEY", or "": it may be anything. From within store_begin() and
  * store_follow(); the store is read after that. */
 void store_listen(struct store *s, void (*fn)(void *ctx, const char *key), void *ctx);
+/* Transactions from now on are done only while the holder of that role is the one with this number
+ * (etcd/holder.h); 0: all are. Else store_commit() says TW_EPERM, and nothing of the control state is
+ * changed. Outside of a transaction. */
+void store_fence(struct store *s, const char *role, int64_t number);
 /* Has the open transaction looked at what is shared, or changed it? Else it needs nothing of it. */
 bool store_shared_touched(const struct store *s);
 /* Did the last store_commit() fail because of what is shared? */

@@ -9,6 +9,7 @@
 #include "db/clickhouse/ch_history.h"
 #include "db/clickhouse/ch_location.h"
 #include "common/clk.h"
+#include "db/etcd/holder.h"
 #include "db/etcd/mirror.h"
 #include "db/store_priv.h"
 
@@ -74,6 +75,15 @@ enum tw_rc store_where_check_shared(const char *shared, const char *history, str
             "needs --history with a database of its own: results in a file of --data-dir would know "
             "agents by numbers that all controllers give");
     return rc;
+}
+
+enum tw_rc store_where_hold(const char *shared, const char *role, const char *name, int64_t lease_ns,
+                            struct holder **ret, struct tw_err *err)
+{
+    struct http_location at;
+    enum tw_rc rc = parse_shared(shared, &at, err);
+
+    return rc ? rc : holder_start(&(struct holder_conf){ &at, role, name, lease_ns }, ret, err);
 }
 
 /* The history becomes the store's, or is closed. */

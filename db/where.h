@@ -21,6 +21,10 @@ struct store_where {
 enum tw_rc store_where_check(const char *history, struct tw_err *err);
 /* The same of a shared control state's; history may be NULL: that is wrong with it, too. */
 enum tw_rc store_where_check_shared(const char *shared, const char *history, struct tw_err *err);
+struct holder;
+/* Starts to hold a role of that shared control state, or to wait for it (etcd/holder.h). */
+enum tw_rc store_where_hold(const char *shared, const char *role, const char *name, int64_t lease_ns,
+                            struct holder **ret, struct tw_err *err);
 /* As store_open(). A history whose servers cannot be reached is no error: it is opened when they can be, by
  * store_look_history() or the first transaction that needs it; one that is of a newer program is. Takes up to
  * some seconds for each of its servers. */

@@ -5,7 +5,7 @@
  * A lease lasts at least its time to live from when it was granted or kept; we count from when that was asked
  * for, and not all of it, so that whoever is paused, or waits for answers, gives up before another can have
  * the key. The number that comes with the key rises with each holder. It is compared by each transaction that
- * is the holder's (mirror_fence()), so that one which was under way meanwhile is refused.
+ * is the holder's (store_fence()), so that one which was under way meanwhile is refused.
  *
  * Times are ns of one clock that goes on while the machine sleeps (CLOCK_BOOTTIME); it may go wrong by 5 %.
  */

@@ -55,6 +55,14 @@ static void info(struct control_shared *shared, struct store_shared_info *ret)
     ret->settled = m->stats.settled;
 }
 
+static void fence(struct control_shared *shared, const char *role, int64_t number)
+{
+    struct mirror *m = (struct mirror *)shared;
+
+    snprintf(m->fence_key, sizeof m->fence_key, "%sholder/%s", m->prefix, role);
+    m->fence = number;
+}
+
 static void hurry(struct control_shared *shared, int64_t by_mono_ns)
 {
     etcd_hurry(((struct mirror *)shared)->e, by_mono_ns);
@@ -187,6 +195,7 @@ enum tw_rc mirror_open(const struct mirror_conf *conf, struct history *history, 
                                          .hurry = hurry,
                                          .listen = listen,
                                          .info = info,
+                                         .fence = fence,
                                          .close = close_mirror };
     m->conf = *conf;
     m->q = s->q;
@@ -200,14 +209,6 @@ enum tw_rc mirror_open(const struct mirror_conf *conf, struct history *history, 
     }
     *ret = s;
     return TW_OK;
-}
-
-void mirror_fence(struct store *s, const char *role, int64_t number)
-{
-    struct mirror *m = (struct mirror *)s->shared;
-
-    snprintf(m->fence_key, sizeof m->fence_key, "%sholder/%s", m->prefix, role);
-    m->fence = number;
 }
 
 struct mirror_stats mirror_stats(const struct store *s)

@@ -41,11 +41,6 @@ struct mirror_conf {
  * at work on it. */
 enum tw_rc mirror_open(const struct mirror_conf *conf, struct history *history, struct store **ret,
                        struct tw_err *err);
-/* Transactions from now on are done only while /twampmesh/CLUSTER/holder/ROLE is what it was when it got this
- * number (holder.h); 0: all are. Else store_commit() says TW_EPERM, and nothing is done. Outside of a
- * transaction. */
-void mirror_fence(struct store *s, const char *role, int64_t number);
-
 struct mirror_stats {
     int64_t revision; /* of etcd that the mirror is at */
     uint64_t transactions, conflicts, loads;

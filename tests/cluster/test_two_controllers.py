@@ -1,5 +1,6 @@
 """Two controllers on one etcd: what one changes the other has, also in its memory, and what both change at once is done once each, by what was true."""
 import json
+import signal
 import threading
 import time
 
@@ -98,3 +99,20 @@ def test_change_the_same(build):
         at_once(lambda: [lab.ctl("schedule", x, "lab") for x in ["pause", "resume"] * 5], lambda: [second.ctl("agent", x, "a2") for x in ["drain", "undrain"] * 5])
         wait("both to be at the same generation", lambda: lab.ctl("-o", "json", "schedule", "history") == second.ctl("-o", "json", "schedule", "history"), SOON_S)
         print(f"# {conflicts:.0f} conflicts, {again:.0f} decided again, in {took_s:.1f} s")
+
+
+def test_one_plans(build):
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        second = both(lab, ch, etcd)
+
+        def planner():
+            return lab.metric("twamp_controller_planner"), second.metric("twamp_controller_planner")
+
+        wait("the first to be the planner", lambda: planner() == (1, 0))
+        expect('"name":"lab"' in etcd.ctl("get", "/twampmesh/tw/holder/planner"), "etcd does not say who")
+        lab.controller.popen.send_signal(signal.SIGSTOP)
+        wait("the second to be the planner", lambda: second.metric("twamp_controller_planner") == 1, 20)
+        lab.controller.popen.send_signal(signal.SIGCONT)
+        wait("the first to know", lambda: planner() == (0, 1))
+        expect(second.process.stop() == 0, "the second did not end cleanly")
+        wait("the first to be it again, at once", lambda: lab.metric("twamp_controller_planner") == 1, 5)

@@ -288,6 +288,7 @@ static struct {
     struct control_shared shared; /* first */
     struct store *s;
     atomic_bool away;
+    atomic_llong holder, fence; /* who holds the role, and who has to */
     atomic_uint conflicts;    /* commits that others come before */
     const char *_Atomic news; /* a key that others changed */
     void (*fn)(void *ctx, const char *key);
@@ -310,6 +311,8 @@ static enum tw_rc agree_with_others(struct control_shared *c, struct tw_err *err
     (void)c;
     if (others.away && others.s->q->touched)
         return tw_err_set(err, TW_ETIMEOUT, "nobody knows");
+    if (others.fence && others.fence != others.holder)
+        return tw_err_set(err, TW_EPERM, "others hold it");
     if (others.conflicts && others.conflicts--)
         return tw_err_set(err, TW_EAGAIN, "others were first");
     return TW_OK;
@@ -340,6 +343,13 @@ static void tell_others(struct control_shared *c, struct store_shared_info *ret)
     snprintf(ret->address, sizeof ret->address, "there");
     ret->away = others.away;
     snprintf(ret->why, sizeof ret->why, "%s", others.away ? "nobody answers" : "");
+}
+
+static void fence_off_others(struct control_shared *c, const char *role, int64_t number)
+{
+    (void)c;
+    assert_string_equal(role, "planner");
+    others.fence = number;
 }
 
 static void leave_others(struct control_shared *c)
@@ -374,6 +384,7 @@ static void start_shared(struct fixture *f)
                                              .hurry = hurry_others,
                                              .listen = listen_to_others,
                                              .info = tell_others,
+                                             .fence = fence_off_others,
                                              .close = leave_others };
     others.s = f->store;
     f->store->shared = &others.shared;
@@ -450,6 +461,37 @@ static void who_comes_second_is_run_again_at_once(void **state)
     assert_int_equal(stats(f).control_retries + stats(f).history_retries + stats(f).retries, 0);
     assert_string_equal(stats(f).control_error, "");
     stop(f);
+}
+
+static void what_only_the_planner_does_is_done_by_nobody_else(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[5];
+
+    start_shared(f);
+    others.holder = 7;
+    for (unsigned i = 0; i < 5; i++) { /* in one group, but for those that are fenced */
+        init_job(f, &j[i], i, 1);
+        j[i].job.fence = i == 1 ? 7 : i == 3 ? 6 : 0;
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(f->n_done == 5);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(j[i].outcome, i == 3 ? TW_EPERM : TW_OK);
+        assert_int_equal(f->order[i], i);
+    }
+    assert_string_equal(stats(f).control_problem, "");
+    assert_string_equal(stats(f).history_problem, "");
+    others.away = true; /* a fenced one waits for nobody, and holds nobody up */
+    WAIT(*stats(f).control_problem);
+    init_job(f, &j[0], 9, 1);
+    j[0].job.fence = 7;
+    assert_int_equal(writer_submit(f->w, &j[0].job), TW_OK);
+    WAIT(j[0].done);
+    assert_int_equal(j[0].outcome, TW_EPERM);
+    others.away = false;
+    stop(f);
+    assert_int_equal(stored(f), 4);
 }
 
 static void what_was_decided_by_what_is_gone_is_not_done(void **state)
@@ -771,6 +813,7 @@ int main(void)
         T(results_do_not_wait_for_shared_control_state),
         T(who_comes_second_is_run_again_at_once),
         T(what_was_decided_by_what_is_gone_is_not_done),
+        T(what_only_the_planner_does_is_done_by_nobody_else),
         T(a_locked_database_is_waited_for),
         T(a_job_that_is_wrong_fails_alone),
         T(the_queue_is_bounded_and_says_when_it_fills),

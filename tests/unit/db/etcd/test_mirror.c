@@ -196,7 +196,7 @@ static void who_holds_it_no_more_does_nothing(void **state)
     CHECK_OK(etcd_get(NULL, "/twampmesh/c/holder/planner", &a, &test_err));
     number = a.kv[0].create_revision;
     etcd_answer_free(&a);
-    mirror_fence(one.s, "planner", number);
+    store_fence(one.s, "planner", number);
     put_named(&one, &id, "ams");
     assert_int_equal(commit(&one), TW_OK);
     id = 0;
@@ -214,7 +214,7 @@ static void who_holds_it_no_more_does_nothing(void **state)
     assert_int_equal(commit(&one), TW_ETIMEOUT);
     fake_etcd_down(false);
     assert_int_equal(fake_etcd_keys("/twampmesh/c/agent/"), 1);
-    mirror_fence(one.s, "", 0);
+    store_fence(one.s, "", 0);
     id = 0;
     put_named(&one, &id, "fra");
     assert_int_equal(commit(&one), TW_OK);
