@@ -192,7 +192,8 @@ static enum tw_rc start_publish(struct controller *c, const struct controller_co
                                                         .max_pair_series = conf->max_pair_series,
                                                         .native_buckets = conf->native_buckets,
                                                         .self = controller_self,
-                                                        .self_ctx = c },
+                                                        .self_ctx = c,
+                                                        .shared = c->shared },
                                 &c->publish);
 
     return rc == TW_OK ? rc : tw_err_set(err, rc, "cannot prepare the metrics pages: %s", tw_rc_name(rc));

@@ -18,6 +18,8 @@ struct publish_conf {
     /* Fills rows about ourselves (ingest, store, rpc, http); returns how many. */
     size_t (*self)(void *ctx, struct metrics_self *rows, size_t cap); /* strings outlive the process's pages: static */
     void *self_ctx;
+    bool shared; /* pairs and agents of other controllers are in the inventory, too: pages have only those
+                    whose agent is here, or was last */
 };
 enum tw_rc publish_new(const struct publish_conf *c, struct publish **ret);
 /* From the next page on. 0: the usual. */

@@ -150,11 +150,17 @@ static enum tw_rc count_in_groups(struct publish *p, const struct pair *pair, bo
     return TW_OK;
 }
 
+/* Else it is another controller that shows it: nobody's figures are there twice. */
+static bool is_ours(const struct page_copy *c, const struct agent *a)
+{
+    return !c->p->conf.shared || (a && a->ours);
+}
+
 static enum tw_rc take_pair(struct page_copy *c, const struct pair *pair, int64_t now_ns)
 {
     enum tw_rc rc;
 
-    if (!pair->scheduled || pair->paused || !in_scope(c, pair->row.mesh))
+    if (!pair->scheduled || pair->paused || !in_scope(c, pair->row.mesh) || !is_ours(c, pair_source(pair)))
         return TW_OK;
     rc = take_figures(c, pair, now_ns);
     if (!rc)
@@ -314,7 +320,8 @@ static enum tw_rc take_fleet(struct page_copy *c, size_t *budget)
     publish_missing_place(&c->lacking);
     late_sweep(&c->p->late, now);
     for (const struct agent *a = c->p->conf.inventory->agents; a; a = a->hh.next)
-        take_agent(c, a, now);
+        if (is_ours(c, a))
+            take_agent(c, a, now);
     point_to(c);
     c->stage = COPY_DONE;
     return TW_OK;

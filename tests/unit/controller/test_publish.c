@@ -201,6 +201,45 @@ static void sites_are_groups(void **state)
     rig_free(r);
 }
 
+/* Both ways between two agents, of which the first is here; the caller frees it. */
+static char *page_of_two(bool shared)
+{
+    struct rig *r = rig_new(1);
+    struct store_agent rows[] = { { .id = 1, .name = "ams", .approved = true },
+                                  { .id = 2, .name = "fra", .approved = true } };
+    struct pair *p;
+    char *text;
+
+    for (size_t i = 0; i < TW_NELEM(rows); i++)
+        assert_non_null(inventory_add_agent(&r->f->inv, &rows[i]));
+    inventory_agent(&r->f->inv, "ams")->ours = true;
+    p = fx_pair(r->f, "m", "voice", "ams", "fra", 1, r->start_ns - 100 * FX_PERIOD);
+    fx_pair(r->f, "m", "voice", "fra", "ams", 1, r->start_ns - 100 * FX_PERIOD);
+    publish_period(r, p, 0, r->start_ns, NULL);
+    r->publish->conf.shared = shared;
+    text = page(r, "/metrics?level=pair,agent,fleet");
+    rig_free(r);
+    return text;
+}
+
+/* Of several controllers each shows what its own agents measure, and no two the same. */
+static void each_controller_shows_its_own(void **state)
+{
+    static const char *const here[] = { "source=\"ams\",target=\"fra\"", "twamp_agent_up{agent=\"ams\"}" };
+    static const char *const there[] = { "source=\"fra\",target=\"ams\"", "twamp_agent_up{agent=\"fra\"}" };
+    char *alone = page_of_two(false), *shared = page_of_two(true);
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(here); i++) {
+        assert_non_null(strstr(alone, here[i]));
+        assert_non_null(strstr(alone, there[i])); /* also what nothing comes of */
+        assert_non_null(strstr(shared, here[i]));
+        assert_null(strstr(shared, there[i]));
+    }
+    free(alone);
+    free(shared);
+}
+
 static void lateness(void **state)
 {
     struct late_table t = { 0 };
@@ -738,6 +777,7 @@ int main(void)
         cmocka_unit_test(stale_pairs_leave),
         cmocka_unit_test(native_histograms_have_a_cap),
         cmocka_unit_test(sites_are_groups),
+        cmocka_unit_test(each_controller_shows_its_own),
         cmocka_unit_test(lateness),
         cmocka_unit_test(pages_are_kept_for_an_interval),
         cmocka_unit_test(requests_share_a_page_of_deleted_pairs),
