@@ -31,8 +31,11 @@ class Second:
     def ctl(self, *args, check=True):
         return sh(f"{self.lab.build}/controller/cli/twampctl", "--controller", self.admin, *args, check=check)
 
+    def page(self, query=""):
+        return self.lab.exec("ctl", "curl", "-sf", "-m", "5", f"{self.http}/metrics{query}")
+
     def metric(self, name):
-        page = self.lab.exec("ctl", "curl", "-sf", "-m", "5", f"{self.http}/metrics")
+        page = self.page()
         return float(next(x.split()[1] for x in page.splitlines() if x.startswith(name + " ")))
 
 
@@ -116,3 +119,30 @@ def test_one_plans(build):
         wait("the first to know", lambda: planner() == (0, 1))
         expect(second.process.stop() == 0, "the second did not end cleanly")
         wait("the first to be it again, at once", lambda: lab.metric("twamp_controller_planner") == 1, 5)
+
+
+def pairs_shown(page):
+    return {x.split(" ")[0] for x in page.splitlines() if x.startswith("twamp_pair_status{")}
+
+
+def test_agents_go_to_the_other(build):
+    """Agents of both controllers: whom they are at shows them, and no other; when it is killed the other one does."""
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        second = both(lab, ch, etcd)
+        lab.apply(full(TWO))
+        wait("results at the first", lambda: len(lab.results("mesh=lab")) >= 4)
+        wait("its page to have the pairs", lambda: pairs_shown(lab.http("/metrics?level=pair")[1]))
+        for name in TWO:
+            lab.agents[name].stop()
+            lab.start_agent(name, "--controller", f"tcp://{NET4}.{CONTROLLER}:8620,tcp://{NET4}.{CONTROLLER}:8621")
+
+        def once():
+            one, other = pairs_shown(lab.http("/metrics?level=pair")[1]), pairs_shown(second.page("?level=pair"))
+            return not one & other and len(one | other) > 1
+
+        wait("each pair to be on one page", once, 30)
+        lab.controller.kill()
+        killed = time.monotonic()
+        wait("all agents at the second", lambda: second.ctl("agent", "list").count(" up ") == len(TWO), 10)
+        print(f"# all agents were at the other controller {time.monotonic() - killed:.1f} s after the first was killed")
+        wait("its page to have all pairs", lambda: len({x.split("source=")[1] for x in pairs_shown(second.page("?level=pair"))}) > 1, 20)
