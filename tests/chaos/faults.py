@@ -56,8 +56,6 @@ SCENARIOS = {
     "corrupted database": "corruption.database",
     "a host set back to an earlier copy of its disk": "copies.set_back",
     "two hosts with a copy of the same disk at once": "copies.two_at_once",
-    "a host that stands still for long": "standstill.stands_still",
-    "killed by the kernel for want of memory": "memory.killed_for_memory",
     "a host that comes back with another address": "address.follows",
     "name servers fail": "names.name_servers",
     "certificates run out while the controller is away": "certificates.run_out",

@@ -1,71 +1,62 @@
-"""A host gives its daemons only so much memory (cgroup): the kernel ends who wants more, in the middle of whatever it does."""
+"""A host allows a program only so much memory: the kernel ends who wants more, or lets it wait."""
 import contextlib
-import errno
-import os
 
-from kinds import pathwrite
-from lab import Failure, expect, wait
+from cgroup import MemoryGroup
+from faults import must_live, pass_time
+from lab import Process, expect, wait
 from meshes import full
 from rig import ChaosLab
 
 TWO = ["a1", "a2"]
-MEMORY = "/sys/fs/cgroup/memory"
-ROOM = 512 << 10
-CLASSES = 12  # that a program in need of memory is asked to run
+ROOM = 256 << 10  # beyond what it has, in octets
+MORE = {f"c{i}": "spacing: 50ms, size: 100, flows: 8" for i in range(6)}  # to be measured: agents and controller want memory for it
 
 
-class Group:
-    """What a program has from now on is charged to a group of its own."""
-
-    def __init__(self, lab, who):
-        self.path = f"{MEMORY}/{lab.tag}-{who}"
-        os.makedirs(self.path)
-        pathwrite(f"{self.path}/cgroup.procs", lab.process(who).popen.pid)
-        pathwrite(f"{self.path}/memory.limit_in_bytes", self.usage() + ROOM)
-
-    def usage(self):
-        with open(f"{self.path}/memory.usage_in_bytes") as f:
-            return int(f.read())
-
-    def killed(self):
-        with open(f"{self.path}/memory.oom_control") as f:
-            return dict(line.split() for line in f)["oom_kill"] != "0"
-
-    def end(self):
-        def gone():
-            try:
-                os.rmdir(self.path)
-            except OSError as e:
-                return e.errno == errno.ENOENT
-            return True
-
-        with contextlib.suppress(FileNotFoundError):
-            wait("the group to be empty", gone)
+@contextlib.contextmanager
+def short_of_memory(lab, who, kill):
+    """It has little room, and much to do: there are new pairs to be measured and stored. Nobody waits for whoever asked for them: who has no memory may not answer."""
+    document = f"{lab.dir}/more-{who}.yaml"
+    with open(document, "w") as f:
+        f.write(full(TWO, name=f"more-{who}", classes=MORE))
+    with MemoryGroup(lab.tag, ROOM, kill) as group:
+        group.take(lab.process(who).popen.pid)
+        lab.say(f"{who} may have {ROOM >> 10} kB more")
+        asks = Process([f"{lab.build}/controller/cli/twampctl", "--controller", lab.admin, "schedule", "apply", "-f", document], f"{lab.dir}/asks.log")
+        try:
+            yield group
+        finally:
+            asks.kill()
 
 
-def starve(lab, who, n):
-    """Until it wants more than there is: it measures for a mesh that is larger, or answers for all of its history."""
-    group = Group(lab, who)
-    try:
-        with contextlib.suppress(Failure):  # a controller may end of it
-            lab.apply(full(TWO, name=f"more{n}", classes={f"c{i}": "spacing: 50ms" for i in range(CLASSES)}))
-        wait(f"{who} to want more memory than there is", lambda: lab.http("/metrics", check=False) and not lab.process(who).alive(), 60)
-        expect(group.killed() and lab.process(who).popen.wait() == -9, f"{who} was not ended for want of memory: {lab.process(who).popen.returncode}: {lab.process(who).tail()}")
-        lab.say(f"{who} is killed: its memory is over")
-    finally:
-        group.end()
-
-
-def test_killed_for_memory(build, seed):
-    if not os.access(f"{MEMORY}/cgroup.procs", os.W_OK):
-        print(f"# not tried: {MEMORY} cannot be written, so nothing here can bound the memory of a program")
-        return
+def test_killed(build, seed):
     with ChaosLab(build, TWO, seed) as lab:
         lab.start_fleet()
         lab.apply(full(TWO))
         lab.progress("first results")
-        for n, who in enumerate(lab.rng.sample(["a1", "controller"], 2)):
-            starve(lab, who, n)
+        for who in lab.rng.sample([*TWO, "controller"], 3):
+            with short_of_memory(lab, who, kill=True) as group:
+                wait(f"the kernel to end {who}", lambda w=who: not lab.process(w).alive(), 30)
+                lab.say(f"  ended with {lab.process(who).popen.returncode}, {group.said('oom_kill')} times by the kernel")
+                expect(lab.process(who).popen.returncode == -9 and group.said("oom_kill"), f"{who} ended otherwise: {lab.process(who).tail()}")
             lab.start_again(who)
-            lab.progress(f"results after {who} was killed", 60)
-        lab.verdict()
+            lab.progress("results after that", 60)
+        must_live(lab)
+        lab.verdict(max_undurable=400)
+
+
+def test_waits(build, seed):
+    with ChaosLab(build, TWO, seed) as lab:
+        lab.start_fleet()
+        lab.apply(full(TWO))
+        lab.progress("first results")
+        for who in lab.rng.sample([*TWO, "controller"], 3):
+            with short_of_memory(lab, who, kill=False) as group:
+                wait(f"{who} to wait for memory", lambda g=group: g.said("under_oom"), 30)
+                hold = lab.rng.uniform(1.0, 6.0)
+                lab.say(f"{who} waits for memory, for {hold:.2f} s")
+                pass_time(hold)
+                group.lift()
+            must_live(lab)
+            lab.progress("results after that", 60)
+        v = lab.verdict(exact=False)  # what a session did not keep that has just begun follows upon nothing that the checker has
+        expect(sum(v.gaps.values()) >= v.never_closed > 0, f"who waited has not counted what it did not keep: {v.text()}")
