@@ -201,12 +201,14 @@ static enum tw_rc keep_chains(struct ch_history *h, int64_t day, struct tw_err *
     return rc;
 }
 
-/* What the transaction itself brought of a day is in its cells before the day goes. */
-static enum tw_rc roll_up_rest(struct ch_history *h, struct tw_err *err)
+/* What the transaction itself brought of a day is in its cells before the day goes: with the round under way, or
+ * with one behind it. */
+static enum tw_rc roll_up_rest(struct ch_history *h, int64_t day, struct tw_err *err)
 {
+    bool more;
     enum tw_rc rc = TW_OK;
 
-    for (bool more = true; more && !rc;)
+    while (!rc && ch_rollup_waits(h, day))
         rc = ch_rollup_slice(h, h->looked_ns, SLICE_ROWS, &more, err);
     return rc;
 }
@@ -217,7 +219,7 @@ void ch_retain_drop(struct ch_history *h)
 
     for (size_t i = 0; i < h->n_drops; i++) {
         const struct ch_drop *d = &h->drops[i];
-        if (d->what == STORE_RAW && ch_rollup_waits(h, d->partition) && roll_up_rest(h, &err))
+        if (d->what == STORE_RAW && roll_up_rest(h, d->partition, &err))
             continue;
         if (d->what == LOSS_RUNS && keep_chains(h, d->partition, &err))
             continue;
@@ -352,6 +354,7 @@ enum tw_rc ch_retain(struct history *base, const struct history_retention *r, bo
         return rc;
     if (waits_for_rollup(h) || (any_wanted(r) && is_behind(h))) {
         *ret_more = true;
+        h->n_drops = 0; /* not with this transaction, if it ends before the round does */
         return ch_rollup_slice(h, r->now_ns, SLICE_ROWS, &(bool){ false }, err);
     }
     rc = delete_groups(h, r, err);

@@ -603,7 +603,8 @@ static enum tw_rc begin_round(struct ch_history *h, int64_t now_ns, struct tw_er
     h->next_pair = 0;
     h->looked_ns = now_ns;
     if (!h->view.round_no && !h->view.fresh.n) {
-        h->stats.rollup_waiting = 0;
+        h->stats.rollup_waiting = h->days.n = 0;
+        h->days_known = true;
         return TW_OK;
     }
     rc = h->view.round_no ? old_round(h, err) : new_round(h, err);
