@@ -9,6 +9,7 @@ from etcd import Etcd
 from lab import CONTROLLER, NET4, Process, expect, sh, wait
 from meshes import full
 from test_away import TWO, Fleet
+from test_outage import nothing_lost_or_doubled
 
 EACH = 15
 SOON_S = 3
@@ -146,3 +147,40 @@ def test_agents_go_to_the_other(build):
         wait("all agents at the second", lambda: second.ctl("agent", "list").count(" up ") == len(TWO), 10)
         print(f"# all agents were at the other controller {time.monotonic() - killed:.1f} s after the first was killed")
         wait("its page to have all pairs", lambda: len({x.split("source=")[1] for x in pairs_shown(second.page("?level=pair"))}) > 1, 20)
+
+
+def test_agents_lose_and_double_nothing(build):
+    """An agent goes on at the other, whatever was under way: what they have together is without a hole, and neither has anything twice."""
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        second = both(lab, ch, etcd)
+        for name in TWO:
+            lab.agents[name].stop()
+            lab.start_agent(name, "--controller", f"tcp://{NET4}.{CONTROLLER}:8620,tcp://{NET4}.{CONTROLLER}:8621")
+        lab.apply(full(TWO))
+
+        def at_second():
+            text = lab.exec("ctl", "curl", "-sf", "-m", "20", *lab.bearer(), f"{second.http}/api/v1/summaries?limit=100000&from=-1d&mesh=lab")
+            return json.loads(text)["summaries"]
+
+        def at_first():
+            return lab.results("mesh=lab")
+
+        def flows(*where):
+            """All pairs have results of after now."""
+            since = time.time_ns()
+            wait("results of all pairs", lambda: len({(r["source"], r["class"]) for f in where for r in f() if r["start_ns"] > since}) == 4, 20)
+            return (time.time_ns() - since) / 1e9
+
+        flows(at_first, at_second)
+        lab.controller.kill()
+        print(f"# all pairs had results of after the kill, at the other controller, after {flows(at_second):.1f} s")
+        lab.start_controller("--history", ch.location(), "--control", etcd.location())
+        rows = at_second()
+        second.process.stop()
+        print(f"# and after the other had ended, at the first, after {flows(at_first):.1f} s")
+        together = {}
+        for mine in [rows, at_first()]:
+            known = {(r["source"], r["class"], r["start_ns"]): r for r in mine}
+            expect(len(known) == len(mine), "a controller has something twice")
+            together.update(known)
+        nothing_lost_or_doubled(list(together.values()), restarts_allowed=True)
