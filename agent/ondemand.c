@@ -692,7 +692,7 @@ static size_t read_flow(struct ondemand *o, const struct run *r, uint32_t flow, 
     }
     while (first < f->n_tail && f->tail[first].t1_ns < from_ns)
         first++;
-    *ret = f->tail + first;
+    *ret = first < f->n_tail ? f->tail + first : NULL;
     return f->n_tail - first < n ? f->n_tail - first : n;
 }
 

@@ -161,13 +161,14 @@ static bool decode_run(struct wire_rd *r, int64_t last, struct tw_unavail_run *r
 
 enum tw_rc unavail_decode(struct tw_unavail *l, const uint8_t *data, size_t len)
 {
-    struct wire_rd r = { .p = data, .end = data + len };
+    struct wire_rd r = { .p = data };
     int64_t last = 0;
     uint8_t version, n;
 
     l->n = 0;
-    if (!len)
+    if (!len) /* and maybe no data */
         return TW_OK;
+    r.end = data + len;
     version = wire_get_u8(&r);
     n = wire_get_u8(&r);
     if (!r.bad && version != BLOB_VERSION)

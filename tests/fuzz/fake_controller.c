@@ -16,6 +16,7 @@
 #include "measure.pb-c.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/fake_net.h"
+#include "tests/fuzz/fake_results.h"
 
 #define DAY_NS (86400 * TW_NS_PER_S)
 #define BODY_MAX 65536
@@ -103,7 +104,8 @@ static struct {
     struct fake_controller *now;
     enum fake_peer of_conn[FAKE_CONNS];
     uint64_t next_id;
-    uint64_t generation, pair_id; /* of the schedule that was sent last */
+    uint64_t through[FAKE_PEERS];             /* that was acknowledged of each */
+    uint64_t generation, pair_id[FAKE_PEERS]; /* of the schedule that each was sent last */
 } w;
 
 /* ---- Files ---- */
@@ -165,14 +167,14 @@ static void write_db(const uint8_t *db, size_t len)
 
 /* ---- Connections ---- */
 
-static void take_schedule(const Tw__Frame *f)
+static void take_schedule(enum fake_peer peer, const Tw__Frame *f)
 {
     Tw__ScheduleRequest *rq = tw__schedule_request__unpack(NULL, f->body.len, f->body.data);
 
     CHECK(rq);
     w.generation = rq->generation;
     if (rq->n_sessions)
-        w.pair_id = rq->sessions[0]->pair_id;
+        w.pair_id[peer] = rq->sessions[0]->pair_id;
     tw__schedule_request__free_unpacked(rq, NULL);
 }
 
@@ -184,9 +186,11 @@ static void take_frame(enum fake_peer peer, const Tw__Frame *f)
         n->on_answer(n->ctx,
                      &(struct fake_answer){ peer, f->id, f->status, f->detail, f->body.data, f->body.len });
     if (f->kind == TW__FRAME_KIND__FRAME_REQUEST && f->method == RPC_FLEET_AGENT * 256)
-        take_schedule(f);
+        take_schedule(peer, f);
     if (f->kind == TW__FRAME_KIND__FRAME_REQUEST && n && n->on_call)
         n->on_call(n->ctx, peer, f->id, f->method);
+    if (f->kind == TW__FRAME_KIND__FRAME_ACK)
+        w.through[peer] = f->status ? 0 : f->through_seq;
 }
 
 static void on_out(struct conn *c, size_t number, const uint8_t *data, size_t len)
@@ -453,30 +457,18 @@ static void apply_documents(struct fake_controller *f)
     pack_call(f, FAKE_OPERATOR, method_of("ScheduleApply"), &mesh.base);
     pack_call(f, FAKE_OPERATOR, method_of("AlertApply"), &alerts.base);
     fake_loop_advance(f->loop, 10 * TW_NS_PER_S); /* so that agents have their schedule */
-    CHECK(w.generation && w.pair_id);
+    CHECK(w.generation && w.pair_id[FAKE_AMS] && w.pair_id[FAKE_FRA]);
 }
 
-static void send_results(struct fake_controller *f)
+static void send_results(struct fake_controller *f, enum fake_peer peer)
 {
-    Tw__SummaryBatch batch = TW__SUMMARY_BATCH__INIT;
-    Tw__Summary s = TW__SUMMARY__INIT, *list[] = { &s };
-    uint8_t body[4096];
-    size_t len;
+    uint8_t body[BODY_MAX];
+    size_t len =
+        fake_results(w.pair_id[peer], w.generation, (uint8_t)peer, tw_wall_now().ns, body, sizeof body);
 
-    s.pair_id = w.pair_id;
-    s.generation = w.generation;
-    s.start_ns = tw_wall_now().ns - 20 * TW_NS_PER_S;
-    s.end_ns = s.start_ns + 10 * TW_NS_PER_S;
-    s.status = TW_STATUS_ALL_LOST;
-    s.sent = s.lost_unknown = 10;
-    batch.first_seq = 1;
-    batch.summaries = list;
-    batch.n_summaries = 1;
-    len = tw__summary_batch__get_packed_size(&batch);
-    CHECK(len <= sizeof body);
-    tw__summary_batch__pack(&batch, body);
-    fake_controller_data(f, FAKE_AMS, body, len);
+    fake_controller_data(f, peer, body, len);
     fake_loop_advance(f->loop, TW_NS_PER_S);
+    CHECK(w.through[peer] == FAKE_RESULTS); /* all are stored */
 }
 
 static void make_ca(void)
@@ -554,7 +546,10 @@ static void prepare(void)
     start(&f, false);
     connect_all(&f);
     apply_documents(&f);
-    send_results(&f);
+    send_results(&f, FAKE_AMS);
+    send_results(&f, FAKE_FRA);
+    for (unsigned n = 0; n < 8; n++) /* roll-ups and alerts */
+        fake_loop_advance(f.loop, 15 * TW_NS_PER_S);
     stop(&f);
     loop_free(f.loop);
     read_db();

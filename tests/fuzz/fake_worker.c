@@ -4,16 +4,24 @@
 #include "agent/core/form.h"
 #include "agent/core/session.h"
 #include "agent/io/ctl_dialer.h"
+#include "common/net/now.h"
 #include "common/prefix.h"
 #include "tests/fuzz/check.h"
+#include "tests/fuzz/fake_results.h"
 
-enum { NOTICES = 4 * FAKE_SESSIONS };
+enum { NOTICES = 4 * FAKE_SESSIONS, NEWS = 16, RECORDS = 8 };
 
 struct one {
     uint64_t pair_id;
     uint32_t flow;
     struct form *form;
-    bool used, removed;
+    bool used, removed, keep_tail;
+};
+
+struct news {
+    uint64_t pair_id;
+    uint32_t flow;
+    unsigned how;
 };
 
 struct worker {
@@ -24,6 +32,9 @@ struct worker {
     struct one v[FAKE_SESSIONS];
     struct worker_notice notices[NOTICES];
     size_t n_notices, taken;
+    struct news summaries[NEWS], incidents[NEWS];
+    size_t n_summaries, n_incidents;
+    struct flight_record records[RECORDS];
     struct loop_task news;
 };
 
@@ -71,11 +82,29 @@ static struct one *find(const struct worker *w, uint64_t pair_id, uint32_t flow)
     return NULL;
 }
 
+/* What it recorded lately: some of each fate. */
+static const struct flight_record *look_back(struct worker *w)
+{
+    for (unsigned i = 0; i < RECORDS; i++)
+        w->records[i] = (struct flight_record){ .t1_ns = tw_wall_now().ns - (RECORDS - i) * TW_NS_PER_S / 4,
+                                                .seq = i,
+                                                .forward_ns = TW_NS_PER_MS,
+                                                .backward_ns = -TW_NS_PER_MS,
+                                                .fate = (uint8_t)(i % FLIGHT_FATE_COUNT),
+                                                .way = (uint8_t)(i % 2 ? TW_UNKNOWN : TW_FORWARD),
+                                                .flags = (uint8_t)(i * 37) };
+    return w->records;
+}
+
 static void end(struct worker *w, struct one *s, enum tw_rc rc)
 {
     CHECK(w->n_notices < NOTICES);
-    w->notices[w->n_notices++] =
-        (struct worker_notice){ .pair_id = s->pair_id, .flow = s->flow, .rc = rc, .removed = s->removed };
+    w->notices[w->n_notices++] = (struct worker_notice){ .pair_id = s->pair_id,
+                                                         .flow = s->flow,
+                                                         .rc = rc,
+                                                         .removed = s->removed,
+                                                         .tail = s->keep_tail ? look_back(w) : NULL,
+                                                         .n_tail = s->keep_tail ? RECORDS : 0 };
     form_free(s->form);
     *s = (struct one){ .used = false };
     loop_post(w->loop, &w->news);
@@ -87,6 +116,26 @@ void fake_worker_end_one(struct worker *w, size_t which, enum tw_rc rc)
 
     if (s->used)
         end(w, s, rc);
+}
+
+static void add_news(struct worker *w, struct news *v, size_t *n, size_t which, unsigned how)
+{
+    const struct one *s = &w->v[which % FAKE_SESSIONS];
+
+    if (!s->used || *n == NEWS)
+        return;
+    v[(*n)++] = (struct news){ s->pair_id, s->flow, how };
+    loop_post(w->loop, &w->news);
+}
+
+void fake_worker_summary(struct worker *w, size_t which, unsigned how)
+{
+    add_news(w, w->summaries, &w->n_summaries, which, how);
+}
+
+void fake_worker_incident(struct worker *w, size_t which, unsigned how)
+{
+    add_news(w, w->incidents, &w->n_incidents, which, how);
 }
 
 /* ---- What the agent asks of it ---- */
@@ -146,7 +195,11 @@ enum tw_rc worker_set_form(struct worker *w, uint64_t pair_id, uint32_t flow, st
 
 enum tw_rc worker_keep_tail(struct worker *w, uint64_t pair_id, uint32_t flow)
 {
-    return find(w, pair_id, flow) ? TW_OK : TW_ENOENT;
+    struct one *s = find(w, pair_id, flow);
+
+    if (s)
+        s->keep_tail = true;
+    return s ? TW_OK : TW_ENOENT;
 }
 
 size_t worker_flows(const struct worker *w, uint64_t pair_id, uint32_t *ret, size_t cap)
@@ -176,16 +229,34 @@ enum tw_rc worker_next_notice(struct worker *w, struct worker_notice *ret)
 
 enum tw_rc worker_next_summary(struct worker *w, struct tw_summary *ret)
 {
-    (void)w;
-    (void)ret;
-    return TW_EAGAIN;
+    const struct news *n = w->summaries;
+
+    if (!w->n_summaries)
+        return TW_EAGAIN;
+    summary_free(ret);
+    summary_init(ret);
+    ret->pair_id = n->pair_id;
+    ret->flow = n->flow;
+    fake_result_fill(ret, n->how % FAKE_RESULTS, tw_wall_now().ns);
+    memmove(w->summaries, n + 1, --w->n_summaries * sizeof *n);
+    return TW_OK;
 }
 
 enum tw_rc worker_next_incident(struct worker *w, struct worker_incident *ret)
 {
-    (void)w;
-    (void)ret;
-    return TW_EAGAIN;
+    const struct news *n = w->incidents;
+
+    if (!w->n_incidents)
+        return TW_EAGAIN;
+    *ret = (struct worker_incident){ .pair_id = n->pair_id,
+                                     .flow = n->flow,
+                                     .what = { .at_ns = tw_wall_now().ns - (n->how & 7) * TW_NS_PER_S,
+                                               .probes = 3 + n->how,
+                                               .ended = n->how & 1 },
+                                     .timeout_ns = TW_NS_PER_S,
+                                     .holds_ns = (n->how & 3) * 20 * TW_NS_PER_S };
+    memmove(w->incidents, n + 1, --w->n_incidents * sizeof *n);
+    return TW_OK;
 }
 
 void worker_counters(const struct worker *w, struct worker_counters *ret)
@@ -212,19 +283,23 @@ enum tw_rc worker_peek(struct worker *w, uint64_t pair_id, uint32_t flow, struct
     return find(w, pair_id, flow) ? TW_OK : TW_ENOENT;
 }
 
-/* A few records, the same each time. */
+/* Those of the span, at most `limit`. */
 enum tw_rc worker_flight(struct worker *w, uint64_t pair_id, uint32_t flow, const struct flight_span *span,
                          size_t limit, struct worker_flight *ret)
 {
-    static struct flight_record records[8];
+    const struct flight_record *v = look_back(w);
+    size_t first = 0, n = RECORDS;
 
-    (void)span;
-    CHECK(limit <= WORKER_FLIGHT_MAX);
     if (!find(w, pair_id, flow))
         return TW_ENOENT;
-    for (uint32_t i = 0; i < 8; i++)
-        records[i].seq = i;
-    *ret = (struct worker_flight){ .total = 8, .records = records, .n = limit < 8 ? limit : 8 };
+    while (first < n && v[first].t1_ns < span->from_ns)
+        first++;
+    while (n > first && v[n - 1].t1_ns >= span->to_ns)
+        n--;
+    *ret = (struct worker_flight){ .kept = { v[0].t1_ns, v[RECORDS - 1].t1_ns, RECORDS },
+                                   .total = n - first,
+                                   .records = v + first,
+                                   .n = limit < n - first ? limit : n - first };
     return TW_OK;
 }
 

@@ -22,6 +22,7 @@
 #include "common/net/rpc_hello.h"
 #include "common/net/summary_pb.h"
 #include "common/prefix.h"
+#include "common/times.h"
 #include "db/spool.h"
 #include "fleet.pb-c.h"
 #include "measure.pb-c.h"
@@ -96,15 +97,51 @@ static uint8_t octet(void)
 
 /* ---- The agent, as main.c wires it ---- */
 
+/* As agent/results.c does: named, and into the spool. */
+static void keep_summary(const struct tw_summary *s)
+{
+    struct spool_record rec;
+    Tw__Summary *m = NULL;
+    uint8_t packed[8192];
+    struct arena *a;
+    uint64_t first;
+
+    CHECK(arena_new(1 << 20, &a) == TW_OK && summary_to_pb(s, a, &m) == TW_OK);
+    ondemand_note(w.ondemand, s);
+    if (!ondemand_name(w.ondemand, m))
+        schedule_run_name(w.schedule, m);
+    rec = (struct spool_record){ packed, tw__summary__get_packed_size(m) };
+    CHECK(rec.len <= sizeof packed);
+    tw__summary__pack(m, packed);
+    arena_free(a);
+    CHECK(spool_append(w.spool, tw_wall_now().ns, &rec, 1, &first) == TW_OK);
+    if (w.uplink)
+        uplink_kick(w.uplink);
+}
+
+static void take_summaries(void)
+{
+    struct tw_summary s;
+
+    summary_init(&s);
+    for (size_t i = 0; i < WORKERS; i++)
+        while (worker_next_summary(w.workers[i], &s) == TW_OK)
+            keep_summary(&s);
+    summary_free(&s);
+}
+
 static void on_results(void *ctx)
 {
     struct worker_notice n;
 
     (void)ctx;
+    take_summaries();
     for (size_t i = 0; i < WORKERS; i++)
         while (worker_next_notice(w.workers[i], &n) == TW_OK)
             if (!ondemand_notice(w.ondemand, &n))
                 schedule_run_notice(w.schedule, &n);
+    if (w.recorder)
+        recorder_on_results(w.recorder);
 }
 
 static void on_applied(void *ctx)
@@ -182,9 +219,16 @@ static void fill_health(void *ctx, Tw__HealthReport *h)
     recorder_fill_health(w.recorder, h);
 }
 
+static void fill_threads(void *ctx, struct thread_list *l)
+{
+    (void)ctx;
+    CHECK(l);
+}
+
 static void collect(void *ctx)
 {
-    on_results(ctx);
+    (void)ctx;
+    take_summaries();
 }
 
 static void fill_spool(void)
@@ -256,6 +300,25 @@ static void make_spool(void)
     close(fd);
 }
 
+static void start_recorder(void)
+{
+    CHECK(frozen_new(&(struct frozen_conf){ .loop = w.loop, .spool = w.spool, .max_octets = 1u << 20 },
+                     &w.frozen) == TW_OK);
+    CHECK(recorder_new(&(struct recorder_conf){ .loop = w.loop,
+                                                .workers = w.workers,
+                                                .n_workers = WORKERS,
+                                                .frozen = w.frozen,
+                                                .recording = true },
+                       &w.recorder) == TW_OK);
+}
+
+static void stop_recorder(void)
+{
+    recorder_free(w.recorder);
+    w.recorder = NULL;
+    frozen_free(w.frozen);
+}
+
 static void start(void)
 {
     static char name[] = "ams", address[] = "10.0.0.1", *addresses[] = { address };
@@ -268,7 +331,6 @@ static void start(void)
     CHECK(loop_new(&w.loop) == TW_OK);
     for (size_t i = 0; i < WORKERS; i++)
         w.workers[i] = fake_worker_new(w.loop, on_results, NULL, &fence);
-    write_spool();
     open_spool();
     CHECK(schedule_run_new(&(struct schedule_run_conf){ .loop = w.loop,
                                                         .workers = w.workers,
@@ -285,14 +347,7 @@ static void start(void)
                                                 .recording = true,
                                                 .collect = collect },
                        &w.ondemand) == TW_OK);
-    CHECK(frozen_new(&(struct frozen_conf){ .loop = w.loop, .spool = w.spool, .max_octets = 1u << 20 },
-                     &w.frozen) == TW_OK);
-    CHECK(recorder_new(&(struct recorder_conf){ .loop = w.loop,
-                                                .workers = w.workers,
-                                                .n_workers = WORKERS,
-                                                .frozen = w.frozen,
-                                                .recording = true },
-                       &w.recorder) == TW_OK);
+    start_recorder();
     CHECK(uplink_start(&(struct uplink_conf){ .loop = w.loop,
                                               .urls = &url,
                                               .n_urls = 1,
@@ -308,7 +363,8 @@ static void start(void)
                                               .on_schedule = on_schedule,
                                               .on_unwanted = on_unwanted,
                                               .on_wanted = on_wanted,
-                                              .fill_health = fill_health },
+                                              .fill_health = fill_health,
+                                              .fill_threads = fill_threads },
                        &w.uplink, &err) == TW_OK);
     fake_loop_run(w.loop);
 }
@@ -317,13 +373,13 @@ static void stop(void)
 {
     uplink_stop(w.uplink);
     w.uplink = NULL;
-    recorder_free(w.recorder);
+    stop_recorder();
     ondemand_free(w.ondemand);
     schedule_run_free(w.schedule);
-    frozen_free(w.frozen);
     schedule_parts_drop(&w.parts);
     if (w.last)
         tw__schedule_request__free_unpacked(w.last, NULL);
+    w.last = NULL;
     for (size_t i = 0; i < WORKERS; i++)
         fake_worker_free(w.workers[i]);
     spool_close(w.spool);
@@ -554,6 +610,52 @@ static void call_schedule(uint8_t which)
     call(0, out, tw__schedule_request__pack(&rq, out));
 }
 
+/* Sessions that run now and then: every few seconds, or once, a moment from now. */
+static size_t some_rule(uint8_t which, uint8_t *out, size_t cap)
+{
+    struct tw_err err = { 0 };
+    struct times *t;
+    size_t len;
+
+    CHECK(times_new(&t) == TW_OK);
+    t->kind = which & 1 ? TIMES_INTERVAL : TIMES_ONCE;
+    t->every_ns = (30 + which % 8) * TW_NS_PER_S;
+    t->at_ns = tw_wall_now().ns / TW_NS_PER_S * TW_NS_PER_S + (which >> 4) * TW_NS_PER_S;
+    if (which & 2)
+        t->count = 20;
+    else
+        t->for_ns = (2 + which % 16) * TW_NS_PER_S;
+    CHECK(times_compile(t, &err) == TW_OK && times_pack(t, out, cap, &len) == TW_OK);
+    times_unref(t);
+    return len;
+}
+
+static void call_timed(uint8_t which)
+{
+    Tw__ScheduleRequest rq = TW__SCHEDULE_REQUEST__INIT;
+    Tw__TimesRule rule = TW__TIMES_RULE__INIT, *rules = &rule;
+    Tw__SessionSpec specs[4], *list[4];
+    uint8_t packed[TIMES_PACKED_MAX], digest[32], out[BODY_MAX];
+
+    memset(digest, which, sizeof digest);
+    for (uint8_t i = 0; i < 4; i++) {
+        tw__session_spec__init(&specs[i]);
+        fill_good(&specs[i], i);
+        specs[i].times_id = i < 3 ? 1 : 0;
+        specs[i].times_phase_ns = (int64_t)i * TW_NS_PER_S;
+        list[i] = &specs[i];
+    }
+    rule.id = 1;
+    rule.rule = (ProtobufCBinaryData){ some_rule(which, packed, sizeof packed), packed };
+    rq.generation = which;
+    rq.digest = (ProtobufCBinaryData){ sizeof digest, digest };
+    rq.times = &rules;
+    rq.n_times = 1;
+    rq.sessions = list;
+    rq.n_sessions = 4;
+    call(0, out, tw__schedule_request__pack(&rq, out));
+}
+
 static void call_test(uint8_t which)
 {
     Tw__TestRunRequest rq = TW__TEST_RUN_REQUEST__INIT;
@@ -561,6 +663,7 @@ static void call_test(uint8_t which)
     uint8_t out[BODY_MAX];
 
     fill_good(&spec, which);
+    spec.flow = 0;
     rq.test_id = 1 + which % 4;
     rq.spec = &spec;
     rq.flows = octet() % 5;
@@ -571,6 +674,137 @@ static void call_test(uint8_t which)
     for (unsigned i = 0; i < tw__fleet_agent__descriptor.n_methods; i++)
         if (!strcmp(tw__fleet_agent__descriptor.methods[i].name, "TestStart"))
             call(i, out, tw__test_run_request__pack(&rq, out));
+}
+
+/* ---- What a good controller asks of what runs ---- */
+
+static void call_named(const char *method, const ProtobufCMessage *m)
+{
+    const ProtobufCServiceDescriptor *d = &tw__fleet_agent__descriptor;
+    uint8_t out[BODY_MAX];
+
+    for (unsigned i = 0; i < d->n_methods; i++)
+        if (!strcmp(d->methods[i].name, method))
+            call(i, out, protobuf_c_message_pack(m, out));
+}
+
+static void call_flight(uint8_t which)
+{
+    Tw__FlightRequest rq = TW__FLIGHT_REQUEST__INIT;
+
+    rq.pair_id = 1 + which % 32;
+    rq.one_flow = which & 0x20;
+    rq.flow = which >> 6;
+    rq.at_ns = tw_wall_now().ns - octet() * TW_NS_PER_S / 16;
+    rq.from_ns = rq.at_ns - octet() * TW_NS_PER_S / 4;
+    rq.to_ns = rq.at_ns + octet() * TW_NS_PER_S / 4;
+    rq.limit = octet() % 16;
+    call_named("Flight", &rq.base);
+}
+
+static void call_freeze(uint8_t which)
+{
+    Tw__FlightFreezeRequest rq = TW__FLIGHT_FREEZE_REQUEST__INIT;
+    uint64_t pairs[3] = { 1 + which % 32, 2 + which % 32, 3 };
+
+    rq.pair_ids = pairs;
+    rq.n_pair_ids = 1 + which % 3;
+    rq.cause = (Tw__FlightCause)(octet() % 3);
+    rq.reason = (char *)words[octet() % TW_NELEM(words)];
+    rq.at_ns = tw_wall_now().ns;
+    rq.from_ns = rq.at_ns - octet() * TW_NS_PER_S / 4;
+    rq.to_ns = rq.at_ns + TW_NS_PER_S;
+    call_named("FlightFreeze", &rq.base);
+}
+
+static void call_progress(uint8_t which)
+{
+    Tw__TestRunProgressRequest rq = TW__TEST_RUN_PROGRESS_REQUEST__INIT;
+
+    rq.test_id = 1 + which % 4;
+    rq.pair_id = 1 + which % 32;
+    rq.lease_ns = (1 + octet() % 62) * TW_NS_PER_S;
+    rq.packets = which & 0x80;
+    rq.packets_from_ns = tw_wall_now().ns - octet() * TW_NS_PER_S / 64;
+    call_named("TestProgress", &rq.base);
+}
+
+static void call_stop(uint8_t which)
+{
+    Tw__TestRunStopRequest rq = TW__TEST_RUN_STOP_REQUEST__INIT;
+
+    rq.test_id = 1 + which % 4;
+    rq.pair_id = 1 + which % 32;
+    call_named("TestStop", &rq.base);
+}
+
+/* Measured during an outage, or now. */
+static void append_many(uint8_t which)
+{
+    Tw__Summary s = TW__SUMMARY__INIT;
+    struct spool_record rec[128];
+    uint8_t packed[256];
+    uint64_t first;
+    int64_t now_ns = tw_wall_now().ns - (which & 0x80 ? 3600 * TW_NS_PER_S : 0);
+
+    s.pair_id = 1;
+    s.start_ns = now_ns - 20 * TW_NS_PER_S;
+    s.end_ns = s.start_ns + 10 * TW_NS_PER_S;
+    s.status = TW_STATUS_NOT_RUN;
+    for (size_t i = 0; i < TW_NELEM(rec); i++)
+        rec[i] = (struct spool_record){ packed, tw__summary__pack(&s, packed) };
+    for (unsigned i = 0; i < which % 8; i++)
+        CHECK(spool_append(w.spool, now_ns, rec, TW_NELEM(rec), &first) == TW_OK);
+    uplink_kick(w.uplink);
+}
+
+/* The agent starts again, on its own spool; what is kept there of the flight recorder may be damaged. */
+static void restart(uint8_t which)
+{
+    uint8_t some[64];
+    size_t n = which & 0x3f;
+
+    stop();
+    open_spool();
+    for (size_t i = 0; i < n; i++)
+        some[i] = octet();
+    if (n)
+        CHECK(spool_put_value(w.spool, which & 0x40 ? "flight/0" : "flight/7", some, n) == TW_OK);
+    spool_close(w.spool);
+    w.n_calls = w.n_asked = 0;
+    start();
+}
+
+static void step_good(uint8_t what, uint8_t which)
+{
+    switch (what % 16) {
+    case 0:
+        fake_worker_summary(w.workers[which & 1], which >> 1 & 7, which >> 4);
+        break;
+    case 1:
+        fake_worker_incident(w.workers[which & 1], which >> 1 & 7, which >> 4);
+        break;
+    case 2:
+        call_flight(which);
+        break;
+    case 3:
+        call_freeze(which);
+        break;
+    case 4:
+        call_progress(which);
+        break;
+    case 5:
+        call_stop(which);
+        break;
+    case 6:
+        append_many(which);
+        break;
+    case 7:
+        call_timed(which);
+        break;
+    default:
+        restart(which);
+    }
 }
 
 static void answer(uint8_t which, bool raw)
@@ -620,6 +854,11 @@ static void step(void)
     uint8_t what = octet(), which = octet();
     bool raw = what & 0x80;
 
+    if (what / 16 == 7) {
+        step_good(what, which);
+        what = 9;
+        which = 0;
+    }
     switch (what % 10) {
     case 0:
         welcome(which);
@@ -699,6 +938,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&w, 0, sizeof w);
     w.in = (struct pb_make){ data, data + size, words, TW_NELEM(words), tw_wall_now().ns };
     flags = octet();
+    write_spool();
     start();
     if (!(flags & 1))
         welcome(flags);
