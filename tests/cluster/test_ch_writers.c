@@ -436,7 +436,7 @@ static void come_to_rest(void)
 static void nothing_is_lost_or_twice(void **state)
 {
     const char *said = getenv("WRITERS_SEED"), *steps = getenv("WRITERS_STEPS");
-    unsigned n = steps ? (unsigned)strtoul(steps, NULL, 10) : 600;
+    unsigned n = steps ? (unsigned)strtoul(steps, NULL, 10) : 300;
 
     (void)state;
     seed = said ? strtoull(said, NULL, 10) : 4711;
