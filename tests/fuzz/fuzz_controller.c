@@ -2,8 +2,8 @@
  * controller: each call is answered exactly once, with a reply of its type or a reason; nothing of it keeps
  * the controller from stopping, or from starting again with what it has stored.
  *
- * Input: u8 flags, then records of { u8 what, u8 which }: octets of a message (pb_make.h), or as they are.
- * Methods are those of the descriptors. */
+ * Input: u8 flags, then records of { u8 what, u8 which }: octets of a message (pb_make.h), or as they are; or
+ * a call as people make them (good_calls.h). Methods are those of the descriptors. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +15,7 @@
 #include "measure.pb-c.h"
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/fake_controller.h"
+#include "tests/fuzz/good_calls.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum tw_rc __wrap_identity_random(uint8_t *buf, size_t len);
@@ -118,6 +119,20 @@ static void call(enum fake_peer peer, uint32_t service, const ProtobufCServiceDe
     w.n_calls += c->id != 0; /* it is answered when the loop runs, not before */
 }
 
+static void call_good(uint8_t which)
+{
+    uint8_t out[BODY_MAX];
+    unsigned method;
+    size_t len = good_call(which, tw_wall_now().ns, out, sizeof out, &method);
+    struct call *c = &w.calls[w.n_calls];
+
+    if (w.n_calls == CALLS_MAX)
+        return;
+    *c = (struct call){ .peer = FAKE_OPERATOR, .output = tw__admin__descriptor.methods[method].output };
+    c->id = fake_controller_call(&w.f, FAKE_OPERATOR, RPC_ADMIN * 256 + method, out, len);
+    w.n_calls += c->id != 0;
+}
+
 static void answer(uint8_t which, bool raw)
 {
     const ProtobufCServiceDescriptor *d = &tw__fleet_agent__descriptor;
@@ -142,6 +157,11 @@ static void step(void)
     bool raw = what & 0x80;
     enum fake_peer agent = what & 0x40 ? FAKE_FRA : FAKE_AMS;
 
+    if (what / 8 == 15) {
+        call_good(which);
+        fake_loop_run(w.f.loop);
+        return;
+    }
     switch (what % 8) {
     case 0:
     case 1:
