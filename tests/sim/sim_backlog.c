@@ -399,8 +399,8 @@ static const struct sim_case {
     { "a line that takes 1.25 of what is fresh", SEQSET_MAX, false, 120, 200, 1250, 0, 34, 2000, 0, 0 },
     { "a line that takes 1.05 of it", SEQSET_MAX, false, 120, 200, 1050, 0, 68, 2000, 0, 0 },
     { "a line that takes 0.95 of it", SEQSET_MAX, false, 120, 200, 950, 0, 68, 2000, 900, 20 * 750 },
-    /* For good: after a quarter of an hour all stretches are used. Then the mark may jump only when the oldest
-     * hole is filled, for which the tenth of this line takes more than half an hour. */
+    /* For good: after a quarter of an hour all stretches are used. Then the mark may jump only when the
+     * oldest hole is filled, for which the tenth of this line takes more than half an hour. */
     { "a line that takes half of it", SEQSET_MAX, false, 120, 200, 500, 0, 700, 2000, 1800, 20 * 450 },
 };
 
