@@ -257,6 +257,7 @@ static enum tw_rc export_summaries(struct exporting *e, uint64_t after)
     if (rc)
         return rc;
     e->row.summary = &e->r->row;
+    memcpy(e->row.spool_id, &day, sizeof day); /* numbers are a table's own */
     rc = run_export(e, st, after, take_summary);
     sqlite3_finalize(st);
     return rc;

@@ -210,23 +210,52 @@ void carry_same(struct fx *a, struct fx *b)
 
 /* ---- Parts and places ---- */
 
+/* What tells a summary from all others. */
+struct identity {
+    int64_t agent_id;
+    uint64_t seq;
+    uint8_t spool_id[STORE_ID_LEN];
+};
 struct places {
     uint64_t last, n;
+    struct identity *all; /* of all parts; NULL: not noted */
+    size_t *n_all;
 };
+#define IDENTITIES 2000
+
+static void note_identity(struct places *p, const struct history_row *row)
+{
+    struct identity *to = p->all ? &p->all[(*p->n_all)++] : NULL;
+
+    if (!to)
+        return;
+    assert_true(*p->n_all <= IDENTITIES);
+    memset(to, 0, sizeof *to);
+    to->agent_id = row->agent_id;
+    to->seq = row->seq;
+    memcpy(to->spool_id, row->spool_id, STORE_ID_LEN);
+}
+
+static int compare_identities(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct identity));
+}
 
 static enum tw_rc note_place(void *ctx, const struct history_row *row)
 {
     struct places *p = ctx;
 
     assert_true(row->at >= p->last && row->at >= 1);
+    if (row->kind == HISTORY_ROLLED || row->kind == HISTORY_WAITING)
+        note_identity(p, row);
     p->last = row->at;
     p->n++;
     return TW_OK;
 }
 
-static void look_at_part(struct fx *f, const struct history_part *part)
+static void look_at_part(struct fx *f, const struct history_part *part, struct identity *ids, size_t *n_ids)
 {
-    struct places all = { 0 }, rest = { 0 };
+    struct places all = { .all = ids, .n_all = n_ids }, rest = { 0 };
     uint64_t middle;
 
     CHECK_OK(f->ops->export_rows(f->r, part, 0, note_place, &all, &test_err));
@@ -254,6 +283,8 @@ static enum tw_rc keep_part(void *ctx, const struct history_part *part)
 static void parts_can_be_gone_on_with(void **state)
 {
     static struct some_parts parts;
+    static struct identity ids[IDENTITIES];
+    size_t n_ids = 0;
     struct fx *f = *state;
 
     if (!f->ops->export_parts)
@@ -263,7 +294,11 @@ static void parts_can_be_gone_on_with(void **state)
     CHECK_OK(f->ops->export_parts(f->r, keep_part, &parts, &test_err));
     assert_true(parts.n > 10);
     for (size_t i = 0; i < parts.n; i++)
-        look_at_part(f, &parts.v[i]);
+        look_at_part(f, &parts.v[i], ids, &n_ids);
+    assert_true(n_ids > 500);
+    qsort(ids, n_ids, sizeof *ids, compare_identities);
+    for (size_t i = 1; i < n_ids; i++)
+        assert_int_not_equal(compare_identities(&ids[i - 1], &ids[i]), 0);
 }
 
 /* ---- Carried ---- */
