@@ -150,6 +150,7 @@ ROWS |= DAEMON_ROWS | {
     "twampctl db restore /var/lib/twampmesh-controller/controller.db.before-v12": Row(
         before="rm -rf restored; mkdir restored; [ -n \"" + BACKUP + "\" ] || twampctl db backup; cp " + BACKUP + " /var/lib/twampmesh-controller/controller.db.before-v12",
         use={"before-v12": "before-v12 --data-dir restored"}),
+    "twampctl db migrate --history LOCATION": Row(use={"LOCATION": "clickhouse://ch1.example.net/twamp"}, code=1, shape=False),  # the controller runs
     MIGRATE + " --dry-run": Row(code=1, shape=False),  # the controller runs
     MIGRATE: Row(code=1, shape=False),  # tests/cluster/test_migrate.py has a server, and stops the controller
     "twampctl db restore FILE": Row(before="rm -rf restored; mkdir restored", use={"FILE": f"{BACKUP} --data-dir restored"}),
