@@ -178,7 +178,12 @@ static enum tw_rc open_store(struct controller *c, const struct controller_conf 
         rc = planner_start(conf->control, conf->name, &c->planner, err);
     if (rc)
         return rc;
-    rc = store_open_at(&(struct store_where){ c->db_path, conf->history, conf->control }, &c->store, err);
+    rc = store_open_at(&(struct store_where){ .control = c->db_path,
+                                              .history = conf->history,
+                                              .shared = conf->control,
+                                              .maintainer = planner_number,
+                                              .ctx = c->planner },
+                       &c->store, err);
     if (rc == TW_OK && conf->control)
         log_info("the control state is shared", LOG_S("mirror", c->db_path));
     return rc;
@@ -245,7 +250,7 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
                               .loop = c->loop, .store = c->store, .news = decide_news, .ctx = c },
                           &c->writer, err);
     if (rc == TW_OK)
-        rc = reader_pool_start(c->loop, &(struct store_where){ c->db_path, conf->history, NULL },
+        rc = reader_pool_start(c->loop, &(struct store_where){ .control = c->db_path, .history = conf->history },
                                CONTROLLER_READERS, READER_JOBS, &c->readers, err);
     if (rc == TW_OK)
         rc = start_publish(c, conf, err);

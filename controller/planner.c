@@ -45,3 +45,10 @@ bool planner_take(const struct planner *p, int64_t *ret_fence)
     *ret_fence = p && p->holder ? holder_number(p->holder) : 0;
     return !p || !p->holder || *ret_fence;
 }
+
+int64_t planner_number(void *planner)
+{
+    const struct planner *p = planner;
+
+    return p->holder ? holder_number(p->holder) : 1;
+}

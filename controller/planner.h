@@ -15,6 +15,8 @@ enum tw_rc planner_start(const char *shared, const char *name, struct planner **
 void planner_stop(struct planner *p); /* gives it up; also of NULL */
 /* Is it this one now? Any thread; NULL: alone. */
 bool planner_is(const struct planner *p);
+/* history_conf.maintainer */
+int64_t planner_number(void *planner);
 /* The same, with what is writer_job.fence of what it does then; 0: nobody else could do it. */
 bool planner_take(const struct planner *p, int64_t *ret_fence);
 

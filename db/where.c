@@ -11,6 +11,7 @@
 #include "common/clk.h"
 #include "db/etcd/holder.h"
 #include "db/etcd/mirror.h"
+#include "db/etcd/number.h"
 #include "db/store_priv.h"
 
 /* Those of databases of their own; a location is SCHEME://REST. */
@@ -84,6 +85,23 @@ enum tw_rc store_where_hold(const char *shared, const char *role, const char *na
     enum tw_rc rc = parse_shared(shared, &at, err);
 
     return rc ? rc : holder_start(&(struct holder_conf){ &at, role, name, lease_ns }, ret, err);
+}
+
+/* All who share the control state share the history. */
+static enum tw_rc share_history(const struct store_where *w, struct history_conf *conf, struct tw_err *err)
+{
+    struct http_location at;
+    int64_t number;
+    enum tw_rc rc = parse_shared(w->shared, &at, err);
+
+    if (!rc)
+        rc = etcd_number(&at, STALL_NS, &number, err);
+    if (rc)
+        return rc;
+    conf->cluster = (uint64_t)number;
+    conf->maintainer = w->maintainer;
+    conf->maintainer_ctx = w->ctx;
+    return TW_OK;
 }
 
 /* The history becomes the store's, or is closed. */
@@ -170,6 +188,8 @@ enum tw_rc store_open_at(const struct store_where *w, struct store **ret, struct
     rc = find(w->history, &d, &conf.location, err);
     if (!rc)
         rc = store_where_owner(w->control, &conf.owner, err);
+    if (!rc && w->shared)
+        rc = share_history(w, &conf, err);
     if (!rc)
         rc = d->ops->open(&conf, &h, err);
     if (rc)

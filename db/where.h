@@ -14,6 +14,9 @@ struct store_where {
     /* SCHEME://..., where the control state is that several controllers share; PATH is then a mirror of it,
      * and is emptied. NULL: PATH is all there is. */
     const char *shared;
+    /* history_conf.maintainer: who rolls up and deletes in a history that is shared, too. */
+    int64_t (*maintainer)(void *ctx);
+    void *ctx;
 };
 
 /* Is that how a history's location is written? Nothing is asked or read. TW_EINVAL: *err says what was

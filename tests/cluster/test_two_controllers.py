@@ -46,17 +46,18 @@ def labels(ctl, agent):
 
 
 def both(lab, ch, etcd):
-    """First and second, with histories of their own, and two agents at the first that the second has approved."""
+    """First and second, and two agents at the first that the second has approved."""
     ch.start()
     etcd.start()
     lab.start_controller("--history", ch.location(), "--control", etcd.location())
     second = Second(lab)
-    second.start("--history", ch.location("tw2"), "--control", etcd.location())
+    second.start("--history", ch.location(), "--control", etcd.location())
     for name in TWO:
         lab.start_agent(name)
     for name in TWO:
         wait(f"the second to know {name}", lambda: name in second.ctl("agent", "list"), SOON_S)
         second.ctl("agent", "approve", name)
+    wait("the first to have followed", lambda: all(a["state"] == "up" for a in lab.agent_list()), SOON_S)
     return second
 
 
@@ -84,6 +85,8 @@ def test_change_the_same(build):
             f.write(full(TWO))
         second.ctl("schedule", "apply", "-f", f.name)
         wait("results of what the second had scheduled, at the first", lambda: len(lab.results("mesh=lab")) >= 4)
+
+        wait("those results at the second", lambda: len(second.ctl("-o", "csv", "results", "--mesh", "lab").splitlines()) >= 5)
 
         def label(ctl, who):
             for i in range(EACH):
