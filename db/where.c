@@ -65,6 +65,11 @@ static enum tw_rc parse_shared(const char *shared, struct http_location *ret, st
     return http_location_parse(shared + strlen(ETCD), &etcd_location, ret, err);
 }
 
+enum tw_rc store_where_shared(const char *shared, struct http_location *ret, struct tw_err *err)
+{
+    return parse_shared(shared, ret, err);
+}
+
 enum tw_rc store_where_check_shared(const char *shared, const char *history, struct tw_err *err)
 {
     struct http_location at;

@@ -40,6 +40,9 @@ enum tw_rc store_where_find(const char *history, const struct history_ops **ret,
                             struct tw_err *err);
 /* The number in PATH.history-owner, which is made if it is not there. */
 enum tw_rc store_where_owner(const char *control, uint64_t *ret, struct tw_err *err);
+/* What a shared control state's location is. TW_EINVAL. */
+struct http_location;
+enum tw_rc store_where_shared(const char *shared, struct http_location *ret, struct tw_err *err);
 /* As store_reader_open(): of a history elsewhere nothing is asked yet. */
 enum tw_rc store_reader_open_at(const struct store_where *w, struct store_reader **ret, struct tw_err *err);
 

@@ -41,7 +41,7 @@ struct cli_options {
     char *group_by, *sort_by, *before_from, *before_to, *objectives, *availability, *loss, *p95, *p99;
     int64_t top, back_ns;
     char *data_dir, *agent, *out;
-    char *to_history;
+    char *to_history, *to_control;
     bool dry_run;
     char *dir;                  /* ca */
     struct conf_strlist names, labels;

@@ -39,13 +39,22 @@ static bool show_progress(void *ctx, enum carry_phase phase, uint64_t done, uint
     return true;
 }
 
+static bool show_rows(void *ctx, uint64_t done, uint64_t total)
+{
+    struct migrating *m = ctx;
+
+    progress_say(&m->progress, done, total, "%" PRIu64 " of %" PRIu64 " rows of control state", done, total);
+    return true;
+}
+
 /* ---- What was found ---- */
 
 struct outcome {
-    const char *file, *history;
+    const char *file, *history, *control; /* NULL: not asked for */
     bool dry_run;
     double elapsed_s, estimate_s; /* 0: none was asked for */
     struct carry_report report;
+    struct mirror_filled filled;
 };
 
 static void put_sum(struct out_records *r, const void *row, const void *ctx)
@@ -69,11 +78,14 @@ static void put_head(struct out_records *r, const void *ctx)
     const struct outcome *o = ctx;
 
     out_text(r, "file", o->file);
-    out_text(r, "history", o->history);
+    out_text(r, "history", o->history ? o->history : "");
+    out_text(r, "control", o->control ? o->control : "");
     out_bool(r, "dry_run", o->dry_run);
     out_u64(r, "rows", o->report.rows);
     out_u64(r, "rows_found", o->report.found_there);
     out_bool(r, "was_there", o->report.was_there);
+    out_u64(r, "control_rows", o->filled.rows);
+    out_bool(r, "control_was_there", o->filled.was_there);
     out_real(r, "elapsed_seconds", o->elapsed_s);
     out_real(r, "estimate_seconds", o->estimate_s);
 }
@@ -113,47 +125,78 @@ static enum cli_exit print(struct cli *c, const struct outcome *o)
 
     if (!cli_for_people(c))
         return cli_print_answer(c, &a);
-    code = print_table(c, o);
+    code = o->history ? print_table(c, o) : CLI_OK;
     if (code)
         return code;
-    if (o->dry_run)
-        printf("about %" PRIu64
-               " rows would be copied and compared, in some %.0f min or more; nothing was done\n",
-               o->report.rows, o->estimate_s / 60 + 0.5);
-    else if (o->report.was_there)
-        printf("all %" PRIu64 " rows were there already, and are the same on both sides\n", o->report.rows);
-    else
-        printf("%" PRIu64
-               " rows are the same on both sides, in %.0f s; now start the controller with --history '%s'\n",
-               o->report.rows, o->elapsed_s, o->history);
+    if (o->dry_run) {
+        printf("about %" PRIu64 " rows of history and %" PRIu64
+               " of control state would be copied and compared, in some %.0f min or more; nothing was done\n",
+               o->report.rows, o->filled.rows, o->estimate_s / 60 + 0.5);
+        return CLI_OK;
+    }
+    if (o->history)
+        printf("%" PRIu64 " rows of history are the same on both sides%s\n", o->report.rows,
+               o->report.was_there ? ", and were there already" : "");
+    if (o->control)
+        printf("%" PRIu64 " rows of control state are the same on both sides%s\n", o->filled.rows,
+               o->filled.was_there ? ", and were there already" : "");
+    printf("now start the controller with%s%s%s%s%s%s\n", o->history ? " --history '" : "",
+           o->history ? o->history : "", o->history ? "'" : "", o->control ? " --control '" : "",
+           o->control ? o->control : "", o->control ? "'" : "");
     return CLI_OK;
+}
+
+struct paths {
+    char file[PATH_MAX], mirror[PATH_MAX];
+};
+
+static enum tw_rc look(struct outcome *o, struct migrating *m, struct tw_err *err)
+{
+    const struct migrate_conf conf = { .path = o->file, .history = o->history, .ctx = m };
+    double rate = 0;
+    enum tw_rc rc = o->history ? migrate_look(&conf, &o->report, &rate, err) : TW_OK;
+
+    o->estimate_s = rate > 0 ? PASSES * (double)o->report.rows / rate : 0;
+    return rc || !o->control ? rc : mirror_fill_count(o->file, &o->filled.rows, err);
+}
+
+static enum tw_rc migrate(struct outcome *o, struct migrating *m, const char *mirror, struct tw_err *err)
+{
+    const struct migrate_conf conf = {
+        .path = o->file, .history = o->history, .progress = show_progress, .ctx = m
+    };
+    enum tw_rc rc = o->history ? migrate_history(&conf, &o->report, err) : TW_OK;
+
+    return rc || !o->control ? rc
+                             : migrate_control(o->file, o->control, mirror, show_rows, m, &o->filled, err);
 }
 
 enum cli_exit cmd_db_migrate(struct cli *c)
 {
     static struct migrating m;
     static struct outcome o;
+    static struct paths paths;
     struct tw_err err = { 0 };
-    char path[PATH_MAX];
-    const struct migrate_conf conf = {
-        .path = path, .history = c->opt.to_history, .progress = show_progress, .ctx = &m
-    };
     int64_t began_ns = tw_mono_now().ns;
-    double rate = 0;
     enum tw_rc rc;
 
-    if (!c->opt.to_history)
-        return cli_fail(CLI_USAGE, "--history says where to: clickhouse://HOST/DATABASE");
-    if (snprintf(path, sizeof path, "%s/controller.db", c->opt.data_dir) >= (int)sizeof path)
+    if (!c->opt.to_history && !c->opt.to_control)
+        return cli_fail(
+            CLI_USAGE,
+            "--history says where to: clickhouse://HOST/DATABASE; or --control: etcd://HOST/CLUSTER");
+    if (snprintf(paths.file, PATH_MAX, "%s/controller.db", c->opt.data_dir) >= PATH_MAX ||
+        snprintf(paths.mirror, PATH_MAX, "%s/mirror.db", c->opt.data_dir) >= PATH_MAX)
         return cli_fail(CLI_USAGE, "the path of --data-dir is too long");
     m = (struct migrating){ .since_ns = 0 };
-    o = (struct outcome){ .file = path, .history = c->opt.to_history, .dry_run = c->opt.dry_run };
+    o = (struct outcome){ .file = paths.file,
+                          .history = c->opt.to_history,
+                          .control = c->opt.to_control,
+                          .dry_run = c->opt.dry_run };
     progress_begin(&m.progress, cli_progress(c), "db");
-    rc = o.dry_run ? migrate_look(&conf, &o.report, &rate, &err) : migrate_history(&conf, &o.report, &err);
+    rc = o.dry_run ? look(&o, &m, &err) : migrate(&o, &m, paths.mirror, &err);
     progress_end(&m.progress);
     if (rc)
         return cli_fail(rc == TW_EINVAL ? CLI_USAGE : CLI_FAILED, "%s", err.text);
     o.elapsed_s = out_ns_to_s(tw_mono_now().ns - began_ns);
-    o.estimate_s = rate > 0 ? PASSES * (double)o.report.rows / rate : 0;
     return print(c, &o);
 }

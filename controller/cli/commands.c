@@ -458,6 +458,11 @@ static const struct conf_opt migrate_opts[] = {
       .offset = CLI_FIELD(to_history),
       .arg = "LOCATION",
       .help = "Where the history is to be, as the controller's --history." },
+    { .name = "control",
+      .type = CONF_STR,
+      .offset = CLI_FIELD(to_control),
+      .arg = "LOCATION",
+      .help = "Where the control state is to be, as the controller's --control." },
     { .name = "dry-run",
       .type = CONF_FLAG,
       .offset = CLI_FIELD(dry_run),
@@ -1360,13 +1365,15 @@ const struct cli_command cli_commands[] = {
       .run = cmd_db_check },
     { .group = "db",
       .name = "migrate",
-      .brief = "carry the history to a database that takes more than a file",
+      .brief = "carry history and control state to databases that take more than a file",
       .doc = "On the controller's host, with the controller stopped, and as its user or root. Copies the whole history from the file in --data-dir to "
              "--history: summaries, cells of every level, loss runs, gaps, and how far each agent's spool is stored. Then every row is read on both sides and "
              "compared, by numbers and a digest of each kind, level and day. Until that is done no controller opens the database. It can be interrupted at any "
-             "moment: the same command goes on where it was. The file stays as it is; the controller uses what else is in it as before.",
+             "moment: the same command goes on where it was. The file stays as it is; without --control the controller uses what else is in it as before. With --control agents, meshes, "
+             "schedules, alerts, access and the audit log go there, too, and are compared; one of the two may be left out where that is done already.",
       .examples = "  twampctl db migrate --history clickhouse://ch1.example.net/twamp --dry-run\n"
-                  "  twampctl db migrate --history clickhouse://ch1.example.net/twamp\n",
+                  "  twampctl db migrate --history clickhouse://ch1.example.net/twamp\n"
+                  "  twampctl db migrate --history clickhouse://ch1.example.net/twamp --control etcd://e1.example.net/CLUSTER\n",
       OPTS(migrate_opts),
       .run = cmd_db_migrate },
     { .group = "ca",

@@ -34,6 +34,7 @@ struct mirror_conf {
      * while it is not: store_begin() works, and store_commit() fails if something of it was looked at or
      * changed. */
     int64_t look_ns;
+    bool filling; /* also of one that is being filled (mirror_fill.h), which else is TW_EINUSE */
     void (*changed)(void *ctx, const char *key); /* store_listen(); may be NULL */
     void *ctx;
 };

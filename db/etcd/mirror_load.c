@@ -95,6 +95,12 @@ static enum tw_rc load_key(void *ctx, const struct etcd_kv *kv)
         return add_row(l, table, key, kv);
     if (!strcmp(key, "head"))
         l->head = kv->mod_revision;
+    else if (!strcmp(key, "filling") && !l->m->conf.filling)
+        return tw_err_set(
+            l->err, TW_EINUSE,
+            "etcd: control state is being put to %.90s, and not all of it is there: end that first "
+            "(twampctl db migrate)",
+            l->m->prefix);
     else if (!strncmp(key, "writer/", 7))
         note_writer(l, kv);
     else if (!strcmp(key, "schema")) {

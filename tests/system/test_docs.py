@@ -150,8 +150,10 @@ ROWS |= DAEMON_ROWS | {
     "twampctl db restore /var/lib/twampmesh-controller/controller.db.before-v12": Row(
         before="rm -rf restored; mkdir restored; [ -n \"" + BACKUP + "\" ] || twampctl db backup; cp " + BACKUP + " /var/lib/twampmesh-controller/controller.db.before-v12",
         use={"before-v12": "before-v12 --data-dir restored"}),
-    "twampctl db migrate --history LOCATION": Row(use={"LOCATION": "clickhouse://ch1.example.net/twamp"}, code=1, shape=False),  # the controller runs
+    "twampctl db migrate": Row(code=2, shape=False),  # it wants one of two options
     MIGRATE + " --dry-run": Row(code=1, shape=False),  # the controller runs
+    "twampctl db migrate --control 'etcd://e1.example.net,e2.example.net,e3.example.net/CLUSTER' --history 'clickhouse://ch1.example.net/twamp'": Row(
+        code=1, shape=False),
     MIGRATE: Row(code=1, shape=False),  # tests/cluster/test_migrate.py has a server, and stops the controller
     "twampctl db restore FILE": Row(before="rm -rf restored; mkdir restored", use={"FILE": f"{BACKUP} --data-dir restored"}),
 
