@@ -62,9 +62,7 @@ __attribute__((unused)) static void fx_free(struct fx *f)
     char cmd[64];
 
     reader_pool_stop(f->readers);
-    pair_table_free(&f->inv.pairs);
-    pair_groups_free(&f->inv.groups);
-    names_free(&f->inv.names);
+    inventory_free(&f->inv);
     loop_free(f->loop);
     store_close(f->store);
     snprintf(cmd, sizeof cmd, "rm -rf '%s'", f->dir);
