@@ -120,9 +120,9 @@ static const char *read_target(const Tw__SessionSpec *p, struct session_spec *s)
     if (p->port < 1 || p->port > 65535)
         return "no pair or port";
     if (!*p->host)
-        return tw_addr_parse(p->address, (uint16_t)p->port, &s->target) == TW_OK
+        return tw_addr_parse(p->address, (uint16_t)p->port, &s->target) == TW_OK && s->target.port == p->port
                    ? NULL
-                   : "target address is not numeric";
+                   : "target address is not numeric, or has another port";
     if (*p->address)
         return "the target has an address and a host name";
     if (!hostname_ok(p->host))
