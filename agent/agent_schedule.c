@@ -11,7 +11,7 @@
 #include "db/spool.h"
 
 #define SCHEDULE_KEY "schedule"
-#define TAKEN_KEY "schedule-taken" /* when; eight octets, big-endian */
+#define TAKEN_KEY "schedule-taken" /* when, and which generation; eight octets each, big-endian */
 
 void agent_on_applied(void *ctx)
 {
@@ -28,30 +28,33 @@ void agent_on_clock_step(void *ctx)
     schedule_run_clock_set(((struct agent *)ctx)->schedule);
 }
 
-static enum tw_rc keep_moment(struct agent *a)
+static enum tw_rc keep_moment(struct agent *a, uint64_t generation)
 {
-    uint8_t buf[8];
+    uint8_t buf[16];
     struct wire_wr w = { .p = buf, .end = buf + sizeof buf };
 
     a->schedule_taken_ns = tw_wall_now().ns;
     wire_put_u64(&w, (uint64_t)a->schedule_taken_ns);
+    wire_put_u64(&w, generation);
     return spool_put_value(a->spool, TAKEN_KEY, buf, sizeof buf);
 }
 
-/* 0: an earlier release did not keep it. */
-static int64_t kept_moment(struct agent *a)
+/* An earlier release kept no generation (eight octets), or nothing: 0. Who was killed after a schedule was
+ * kept and before its moment was has that of the one before: it runs since now. */
+static void take_kept_moment(struct agent *a, uint64_t generation)
 {
     uint8_t *data = NULL;
     size_t len = 0;
-    int64_t taken_ns = 0;
 
-    if (spool_get_value(a->spool, TAKEN_KEY, &data, &len) == TW_OK && len == 8) {
+    a->schedule_taken_ns = 0;
+    if (spool_get_value(a->spool, TAKEN_KEY, &data, &len) == TW_OK && (len == 8 || len == 16)) {
         struct wire_rd r = { .p = data, .end = data + len };
 
-        taken_ns = (int64_t)wire_get_u64(&r);
+        a->schedule_taken_ns = (int64_t)wire_get_u64(&r);
+        if (len == 16 && wire_get_u64(&r) != generation)
+            keep_moment(a, generation);
     }
     free(data);
-    return taken_ns;
 }
 
 static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
@@ -65,7 +68,7 @@ static void keep_schedule(struct agent *a, const Tw__ScheduleRequest *rq)
         rc = spool_put_value(a->spool, SCHEDULE_KEY, data, len);
     }
     if (rc == TW_OK)
-        rc = keep_moment(a);
+        rc = keep_moment(a, rq->generation);
     if (rc != TW_OK)
         log_warn("the schedule cannot be kept for a restart", LOG_S("reason", tw_rc_name(rc)));
     free(data);
@@ -99,7 +102,7 @@ void agent_apply_kept(struct agent *a)
 
     if (rq) {
         schedule_run_apply(a->schedule, rq, &err);
-        a->schedule_taken_ns = kept_moment(a);
+        take_kept_moment(a, rq->generation);
     }
     if (err.rc != TW_OK)
         log_error("the kept schedule cannot be used, waiting for the controller", LOG_S("reason", err.text));
