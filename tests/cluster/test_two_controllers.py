@@ -27,6 +27,7 @@ class Second:
         self.process = Process([f"{lab.build}/controller/twamp-controller", "--listen", f"tcp://{at}:8621", "--allow-plaintext", "--admin-listen", self.admin,
                                 "--http", f"{at}:8081", "--http-plaintext", "--open-metrics", "--data-dir", f"{lab.dir}/second", "--name", "second", *databases],
                                f"{lab.dir}/second.log", ns=lab.ns("ctl"))
+        lab.agents["second"] = self.process # which are ended with the lab
         wait("the second controller to be ready", lambda: lab.exec("ctl", "curl", "-sf", "-m", "5", f"{self.http}/readyz", check=False))
 
     def ctl(self, *args, check=True):
