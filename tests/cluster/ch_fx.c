@@ -118,10 +118,9 @@ struct sums read_raw(uint64_t pair)
     return s;
 }
 
-struct sums read_cells(uint64_t pair)
+static struct sums read_kept(uint64_t pair, const struct history_keeper *keeper)
 {
     struct history_reader *r = reader();
-    struct history_keeper everything = { 0 };
     struct sums s = { 0 };
     struct store_span span = { .pair_ids = &pair,
                                .n_pairs = 1,
@@ -131,9 +130,14 @@ struct sums read_cells(uint64_t pair)
                                .fn = add_cell,
                                .ctx = &s };
 
-    CHECK_OK(clickhouse_history.read_span(r, &span, &everything, &err));
+    CHECK_OK(clickhouse_history.read_span(r, &span, keeper, &err));
     clickhouse_history.reader_close(r);
     return s;
+}
+
+struct sums read_cells(uint64_t pair)
+{
+    return read_kept(pair, &(struct history_keeper){ 0 });
 }
 
 /* Where nothing finer than an hour is kept. */
@@ -149,20 +153,7 @@ static enum tw_rc only_hours(void *ctx, uint64_t pair_id, struct history_kept *r
 
 struct sums read_hours(uint64_t pair)
 {
-    struct history_reader *r = reader();
-    struct history_keeper keeper = { .fn = only_hours };
-    struct sums s = { 0 };
-    struct store_span span = { .pair_ids = &pair,
-                               .n_pairs = 1,
-                               .from_ns = DAY0,
-                               .to_ns = DAY0 + 10 * CH_DAY_NS,
-                               .raw_from_ns = INT64_MAX,
-                               .fn = add_cell,
-                               .ctx = &s };
-
-    CHECK_OK(clickhouse_history.read_span(r, &span, &keeper, &err));
-    clickhouse_history.reader_close(r);
-    return s;
+    return read_kept(pair, &(struct history_keeper){ .fn = only_hours });
 }
 
 void expect(uint64_t pair, uint64_t n)
