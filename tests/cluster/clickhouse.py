@@ -1,9 +1,9 @@
 """A clickhouse-server of a lab's own: a plain process in a namespace of the lab, with its own folder, that ends with the test."""
 import os
-import signal
 import urllib.parse
 
 from lab import Process, expect, sh, wait
+from server import Server
 
 # The same for 18.16 and for current releases: those read <yandex>, too.
 CONFIG = """<?xml version="1.0"?>
@@ -28,7 +28,7 @@ USERS = """<?xml version="1.0"?>
 """
 
 
-class ClickHouse:
+class ClickHouse(Server):
     """with ClickHouse(lab) as ch: ... It is not started yet. In the controller's namespace, on loopback."""
 
     def __init__(self, lab, port=8123, more=""):
@@ -56,17 +56,6 @@ class ClickHouse:
 
     def ask(self, query, check=True):
         return self.lab.exec("ctl", "curl", "-sf", "-m", "20", f"http://127.0.0.1:{self.port}/?query={urllib.parse.quote(query)}", check=check)
-
-    def kill(self):
-        if self.process and self.process.alive():
-            os.kill(self.process.popen.pid, signal.SIGKILL)
-            self.process.popen.wait()
-
-    def stop(self):
-        os.kill(self.process.popen.pid, signal.SIGSTOP)
-
-    def go_on(self):
-        os.kill(self.process.popen.pid, signal.SIGCONT)
 
     def location(self, database="tw"):
         return f"clickhouse://127.0.0.1:{self.port}/{database}"

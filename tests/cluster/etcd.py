@@ -1,11 +1,11 @@
 """One member of etcd of a lab's own: a plain process in a namespace of the lab, with its own folder, that ends with the test."""
 import os
-import signal
 
 from lab import Process, expect, wait
+from server import Server
 
 
-class Etcd:
+class Etcd(Server):
     """with Etcd(lab) as etcd: ... It is not started yet. In the controller's namespace, on loopback."""
 
     def __init__(self, lab, port=2379):
@@ -33,17 +33,6 @@ class Etcd:
 
     def ctl(self, *args):
         return self.lab.exec("ctl", "env", "ETCDCTL_API=3", "etcdctl", "--endpoints", f"127.0.0.1:{self.port}", *args)
-
-    def kill(self):
-        if self.process and self.process.alive():
-            os.kill(self.process.popen.pid, signal.SIGKILL)
-            self.process.popen.wait()
-
-    def stop(self):
-        os.kill(self.process.popen.pid, signal.SIGSTOP)
-
-    def go_on(self):
-        os.kill(self.process.popen.pid, signal.SIGCONT)
 
     def location(self, cluster="tw"):
         return f"etcd://127.0.0.1:{self.port}/{cluster}"
