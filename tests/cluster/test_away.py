@@ -24,11 +24,11 @@ class Fleet(Lab):
 
     def start_refused(self, *options):
         """The controller, which ends by itself with an error."""
-        try:
-            self.start_controller(*options)
-        except Failure:
-            pass
-        expect(self.controller.popen.wait(10) == 1, "the controller did not refuse to start")
+        def ended():
+            return self.controller.popen.poll() is not None
+
+        self.start_controller(*options, ready=ended)
+        expect(self.controller.popen.returncode == 1, "the controller did not refuse to start")
         refused, self.controller = self.controller, None
         return refused
 

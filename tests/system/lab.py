@@ -216,12 +216,12 @@ class Lab:
         """The command that runs as `who`; tests of faults put something before it."""
         return args
 
-    def start_controller(self, *extra):
+    def start_controller(self, *extra, ready=None):
         self.controller = Process(self.program("controller", given(
             [f"{self.build}/controller/twamp-controller", "--listen", f"tcp://{NET4}.{CONTROLLER}:8620", "--allow-plaintext",
              "--admin-listen", self.admin, "--http", f"{NET4}.{CONTROLLER}:8080", "--http-plaintext", "--open-metrics", "--data-dir", f"{self.dir}/controller",
              "--name", "lab"], extra)), f"{self.dir}/controller.log", ns=self.ns("ctl"))
-        wait("the controller to be ready", self.ready)
+        wait("the controller to be ready" if ready is None else "the controller to end", ready or self.ready)
 
     def ready(self):
         expect(self.controller.alive(), f"the controller ended: {self.controller.tail()}")
