@@ -3,10 +3,12 @@
  * the controller from stopping, or from starting again with what it has stored.
  *
  * Input: u8 flags, then records of { u8 what, u8 which }: octets of a message (pb_make.h), or as they are; or
- * a call as people make them (good_calls.h). Methods are those of the descriptors. */
+ * a call as people (good_calls.h) or agents that want to join (good_joins.h) make them, the latter with the
+ * token that was told last. Methods are those of the descriptors. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/net/join_token.h"
 #include "common/net/now.h"
 #include "common/net/rpc_frame.h"
 #include "controller/admin.h"
@@ -16,6 +18,8 @@
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/fake_controller.h"
 #include "tests/fuzz/good_calls.h"
+#include "tests/fuzz/good_joins.h"
+#include "token.pb-c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum tw_rc __wrap_identity_random(uint8_t *buf, size_t len);
@@ -41,6 +45,7 @@ static struct play {
     struct call calls[CALLS_MAX];
     struct asked asked[ASKED_MAX];
     size_t n_calls, n_asked;
+    char token[JOIN_TOKEN_TEXT]; /* for joining, that was told last */
 } w;
 
 static uint64_t random_state;
@@ -55,6 +60,12 @@ enum tw_rc __wrap_identity_random(uint8_t *buf, size_t len)
     for (size_t i = 0; i < len; i++)
         buf[i] = (uint8_t)((random_state = random_state * 6364136223846793005u + 1442695040888963407u) >> 56);
     return TW_OK;
+}
+
+static void take_token(const ProtobufCMessage *m)
+{
+    if (m->descriptor == &tw__join_token_create_reply__descriptor)
+        snprintf(w.token, sizeof w.token, "%s", ((const Tw__JoinTokenCreateReply *)m)->token);
 }
 
 static void on_answer(void *ctx, const struct fake_answer *a)
@@ -77,6 +88,7 @@ static void on_answer(void *ctx, const struct fake_answer *a)
         }
         CHECK(arena_new(64u << 20, &ar) == TW_OK);
         CHECK(rpc_body_unpack(c->output, a->body, a->len, ar, &m, &err) == TW_OK);
+        take_token(m);
         arena_free(ar);
         return;
     }
@@ -102,21 +114,26 @@ static size_t body(const ProtobufCMessageDescriptor *d, uint8_t *out, bool raw)
     return n;
 }
 
+static void send_call(enum fake_peer peer, uint32_t method, const ProtobufCMessageDescriptor *output,
+                      const uint8_t *data, size_t len)
+{
+    struct call *c = &w.calls[w.n_calls];
+
+    if (w.n_calls == CALLS_MAX)
+        return;
+    *c = (struct call){ .peer = peer, .output = output };
+    c->id = fake_controller_call(&w.f, peer, method, data, len);
+    w.n_calls += c->id != 0; /* it is answered when the loop runs, not before */
+}
+
 static void call(enum fake_peer peer, uint32_t service, const ProtobufCServiceDescriptor *d, unsigned method,
                  bool raw)
 {
     uint8_t out[BODY_MAX];
-    size_t len;
-    struct call *c;
 
-    if (w.n_calls == CALLS_MAX)
-        return;
     method %= d->n_methods;
-    len = body(d->methods[method].input, out, raw);
-    c = &w.calls[w.n_calls];
-    *c = (struct call){ .peer = peer, .output = d->methods[method].output };
-    c->id = fake_controller_call(&w.f, peer, service * 256 + method, out, len);
-    w.n_calls += c->id != 0; /* it is answered when the loop runs, not before */
+    send_call(peer, service * 256 + method, d->methods[method].output, out,
+              body(d->methods[method].input, out, raw));
 }
 
 static void call_good(uint8_t which)
@@ -124,13 +141,34 @@ static void call_good(uint8_t which)
     uint8_t out[BODY_MAX];
     unsigned method;
     size_t len = good_call(which, tw_wall_now().ns, out, sizeof out, &method);
-    struct call *c = &w.calls[w.n_calls];
 
-    if (w.n_calls == CALLS_MAX)
+    send_call(FAKE_OPERATOR, RPC_ADMIN * 256 + method, tw__admin__descriptor.methods[method].output, out,
+              len);
+}
+
+static unsigned method_of(const ProtobufCServiceDescriptor *d, const char *name)
+{
+    const ProtobufCMethodDescriptor *m = protobuf_c_service_descriptor_get_method_by_name(d, name);
+
+    CHECK(m);
+    return (unsigned)(m - d->methods);
+}
+
+/* Renew is an agent's that is in already; who has no token yet, or says so, asks whether it is approved. */
+static void call_good_join(uint8_t which)
+{
+    bool poll = (which & 0x40) || !w.token[0];
+    uint8_t out[BODY_MAX];
+
+    if (which & 0x80) {
+        send_call(FAKE_AMS,
+                  RPC_FLEET_CONTROLLER * 256 + method_of(&tw__fleet_controller__descriptor, "Renew"),
+                  &tw__join_reply__descriptor, out, good_renew(which, out, sizeof out));
         return;
-    *c = (struct call){ .peer = FAKE_OPERATOR, .output = tw__admin__descriptor.methods[method].output };
-    c->id = fake_controller_call(&w.f, FAKE_OPERATOR, RPC_ADMIN * 256 + method, out, len);
-    w.n_calls += c->id != 0;
+    }
+    fake_controller_connect(&w.f, FAKE_STRANGER);
+    send_call(FAKE_STRANGER, RPC_JOIN * 256 + method_of(&tw__join__descriptor, poll ? "Poll" : "Join"),
+              &tw__join_reply__descriptor, out, good_join(which, poll ? "" : w.token, out, sizeof out));
 }
 
 static void answer(uint8_t which, bool raw)
@@ -158,7 +196,10 @@ static void step(void)
     enum fake_peer agent = what & 0x40 ? FAKE_FRA : FAKE_AMS;
 
     if (what / 8 == 15) {
-        call_good(which);
+        if (what % 8 == 4)
+            call_good_join(which);
+        else
+            call_good(which);
         fake_loop_run(w.f.loop);
         return;
     }
