@@ -157,6 +157,31 @@ __attribute__((unused)) static int setup(void **state)
     return setup_with(state, true);
 }
 
+__attribute__((unused)) static void turn(struct fx *f)
+{
+    static const bool never = false;
+
+    loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + TW_NS_PER_MS });
+}
+
+#define WAIT(f, condition)                                    \
+    do {                                                      \
+        int64_t wait_end_ns = tw_mono_now().ns + PATIENCE_NS; \
+        while (!(condition)) {                                \
+            if (tw_mono_now().ns > wait_end_ns)               \
+                fail_msg("never happened: %s", #condition);   \
+            turn(f);                                          \
+        }                                                     \
+    } while (0)
+
+__attribute__((unused)) static bool commands_done(struct fx *f)
+{
+    for (size_t i = 0; i < WORKERS; i++)
+        if (atomic_load(&f->workers[i]->cmds_done) != f->workers[i]->cmds_sent)
+            return false;
+    return true;
+}
+
 static void on_keys_changed(void *ctx)
 {
     ((struct fx *)ctx)->keys_changed = true;
@@ -207,6 +232,7 @@ __attribute__((unused)) static int setup_with_keys(void **state)
                                                                    .ctx = f },
                                       &f->run),
                      TW_OK);
+    WAIT(f, commands_done(f)); /* the one that reflects has the keys before anything is signed */
     return 0;
 }
 
@@ -235,23 +261,6 @@ __attribute__((unused)) static int teardown(void **state)
     return 0;
 }
 
-__attribute__((unused)) static void turn(struct fx *f)
-{
-    static const bool never = false;
-
-    loop_run_until(f->loop, &never, (struct tw_mono){ tw_mono_now().ns + TW_NS_PER_MS });
-}
-
-#define WAIT(f, condition)                                    \
-    do {                                                      \
-        int64_t wait_end_ns = tw_mono_now().ns + PATIENCE_NS; \
-        while (!(condition)) {                                \
-            if (tw_mono_now().ns > wait_end_ns)               \
-                fail_msg("never happened: %s", #condition);   \
-            turn(f);                                          \
-        }                                                     \
-    } while (0)
-
 /* ---- Schedules ---- */
 
 __attribute__((unused)) static Tw__SessionSpec *add(struct fx *f, uint64_t pair, uint32_t flow)
@@ -271,7 +280,7 @@ __attribute__((unused)) static Tw__SessionSpec *add(struct fx *f, uint64_t pair,
     p->size_bytes = 64;
     p->ttl = 255;
     p->timeout_ns = 200 * TW_NS_PER_MS;
-    p->report_period_ns = 1000 * TW_NS_PER_S; /* so that only a stop closes it */
+    p->report_period_ns = 366 * 86400 * TW_NS_PER_S; /* the longest, so that only a stop closes it */
     p->reflector_stateful = true;
     return p;
 }
@@ -387,6 +396,18 @@ __attribute__((unused)) static void received_more(struct fx *f, uint64_t pair)
     uint64_t before = totals_of(f, pair).received;
 
     WAIT(f, totals_of(f, pair).received >= before + 20);
+}
+
+/* What was commanded is in force, and everything that the session sent before is answered, however long its
+ * worker or the one that reflects had to wait for a processor. */
+__attribute__((unused)) static void answered_so_far(struct fx *f, uint64_t pair)
+{
+    uint64_t before, sent;
+
+    WAIT(f, commands_done(f));
+    before = sent_by(f, pair);
+    WAIT(f, (sent = sent_by(f, pair)) > before); /* figures of after that */
+    WAIT(f, totals_of(f, pair).received >= sent);
 }
 
 #endif

@@ -175,6 +175,7 @@ static void a_key_changes_without_a_gap(void **state)
         add_signed(f, 1, "site");
         apply(f, 1); /* the kept schedule, as main does */
         assert_int_equal(refusals(f), 0);
+        answered_so_far(f, 1); /* as an operator does: the next step when this one is everywhere */
         received_more(f, 1);
     }
     t = totals_of(f, 1);
