@@ -323,7 +323,8 @@ static void applied(void *ctx, enum tw_rc rc, const struct tw_err *err)
     } else if (rc == TW_ECLOSED) {
         rpc_fail(call->closure_data, TW__STATUS__STATUS_UNAVAILABLE, "the controller is stopping");
     } else {
-        rpc_fail(call->closure_data, TW__STATUS__STATUS_INTERNAL, "%s", err->text);
+        rpc_fail(call->closure_data,
+                 rc == TW_EAGAIN ? TW__STATUS__STATUS_ABORTED : TW__STATUS__STATUS_INTERNAL, "%s", err->text);
     }
     free(call);
 }

@@ -25,6 +25,7 @@ struct batch {
     struct alert_save *owner;
     struct op *first, **end;
     bool any_notice;
+    uint64_t decided; /* of a document, which is alone */
 };
 struct alert_save {
     struct alert_save_conf conf;
@@ -195,7 +196,7 @@ static void batch_done(struct writer_job *j)
     struct batch *b = (struct batch *)j;
     struct alert_save *s = b->owner;
 
-    if (j->rc != TW_OK && j->rc != TW_ECLOSED)
+    if (j->rc != TW_OK && j->rc != TW_ECLOSED && j->rc != TW_EAGAIN)
         log_error("alerts cannot be stored", LOG_S("error", j->err.text));
     for (struct op *o = b->first; o; o = o->next) {
         if (o->notice && j->rc == TW_OK) {
@@ -215,7 +216,9 @@ void alert_save_flush(struct alert_save *s)
     if (!b || !*s->conf.writer)
         return;
     s->batch = NULL;
-    b->job = (struct writer_job){ .run = run_batch, .done = batch_done, .urgent = b->any_notice };
+    b->job = (struct writer_job){
+        .run = run_batch, .done = batch_done, .urgent = b->any_notice, .decided = b->decided
+    };
     if (writer_submit(*s->conf.writer, &b->job) == TW_OK)
         return;
     b->job.rc = TW_ECLOSED; /* stopping: nothing else refuses it */
@@ -333,7 +336,7 @@ void alert_save_notice_gone(struct alert_save *s, uint64_t id)
 }
 
 void alert_save_document(struct alert_save *s, uint64_t version, const char *text, const char *author,
-                         const char *reason, int64_t now_ns,
+                         const char *reason, int64_t now_ns, uint64_t decided,
                          void (*done)(void *ctx, enum tw_rc rc, const struct tw_err *err), void *ctx)
 {
     char *own = strdup(text);
@@ -351,4 +354,6 @@ void alert_save_document(struct alert_save *s, uint64_t version, const char *tex
     o->done = done;
     o->ctx = ctx;
     s->batch->any_notice = true; /* somebody waits */
+    s->batch->decided = decided;
+    alert_save_flush(s);
 }

@@ -28,9 +28,10 @@ void alert_save_silence(struct alert_save *s, const struct alert_silence *i);
 void alert_save_notice(struct alert_save *s, uint64_t id, const char *receiver, const char *key,
                        const char *body, int64_t now_ns);
 void alert_save_notice_gone(struct alert_save *s, uint64_t id);
-/* TW_EEXIST: there is one of that version, or a later one. */
+/* decided: see writer_job. TW_EAGAIN: others changed something since. TW_EEXIST: there is one of that
+ * version, or a later one. */
 void alert_save_document(struct alert_save *s, uint64_t version, const char *text, const char *author,
-                         const char *reason, int64_t now_ns,
+                         const char *reason, int64_t now_ns, uint64_t decided,
                          void (*done)(void *ctx, enum tw_rc rc, const struct tw_err *err), void *ctx);
 /* Gives all of it to the writer. */
 void alert_save_flush(struct alert_save *s);

@@ -9,6 +9,7 @@
 #include "controller/alert_past.h"
 #include "controller/alert_row.h"
 #include "controller/alert_save.h"
+#include "controller/decide.h"
 #include "controller/events.h"
 #include "controller/flight.h"
 #include "controller/maintenance.h"
@@ -684,8 +685,8 @@ enum tw_rc alerts_apply(struct alerts *a, const char *text, struct alert_rules *
     a->apply.busy = true;
     a->apply.done = done;
     a->apply.ctx = ctx;
-    alert_save_document(a->save, d->version, text, author, reason, d->time_ns, applied, a);
-    alert_save_flush(a->save);
+    alert_save_document(a->save, d->version, text, author, reason, d->time_ns, decide_memory(a->c), applied,
+                        a);
     return TW_OK;
 }
 

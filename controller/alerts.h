@@ -33,7 +33,8 @@ const struct alerts_document *alerts_document(const struct alerts *a);
 const struct alert_rules *alerts_rules(const struct alerts *a);
 struct notify *alerts_notify(struct alerts *a);
 
-/* done() runs once it is stored, on the loop. version: of the document then in force. */
+/* done() runs once it is stored, on the loop. TW_EAGAIN: it is not, since another controller changed
+ * something meanwhile. */
 typedef void alerts_done(void *ctx, enum tw_rc rc, const struct tw_err *err);
 /* Takes the rules, which are what `text` says, on TW_OK; done() is not called otherwise. TW_EBUSY: another
  * one is on its way. */

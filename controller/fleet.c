@@ -612,6 +612,18 @@ static void fleet_renew(Tw__FleetController_Service *service, const Tw__RenewReq
         joining_renew(l->c->joining, l->agent, rpc_peer_hello(l->peer)->name, rq, closure, closure_data);
 }
 
+/* Renew is of joining's calls. */
+static void fleet_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *rq,
+                         ProtobufCClosure closure, void *closure_data)
+{
+    bool renews = service->descriptor->methods[method].input == &tw__renew_request__descriptor;
+    struct fleet_link *l = renews ? caller(closure_data, true) : NULL;
+
+    if (renews && (!l || !joining_admits(l->c->joining, service, method, rq, closure, closure_data)))
+        return;
+    protobuf_c_service_invoke_internal(service, method, rq, closure, closure_data);
+}
+
 /* ---- Start ---- */
 
 static void on_data(void *ctx, struct rpc_peer *p, void *object)
@@ -645,6 +657,7 @@ enum tw_rc fleet_start(struct controller *c, const char *url, struct fleet **ret
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     f->tls = tls != NULL;
     f->service = (Tw__FleetController_Service)TW__FLEET_CONTROLLER__INIT(fleet_);
+    f->service.base.invoke = fleet_invoke;
     f->offered[0] = (struct rpc_service){ RPC_FLEET_CONTROLLER, &f->service.base };
     if (c->joining)
         f->offered[1] = *joining_service(c->joining);

@@ -33,8 +33,13 @@ const struct rpc_service *joining_service(struct joining *j);
 /* NULL: there is none. */
 struct authority *joining_authority(struct joining *j);
 
+/* Before a call that ends in a certificate: false: there are too many, and it is answered. Else it is made
+ * again by itself, from its beginning, when what it was decided by has been changed by another controller
+ * (decide.h). */
+bool joining_admits(struct joining *j, ProtobufCService *service, unsigned method, const ProtobufCMessage *rq,
+                    ProtobufCClosure closure, void *closure_data);
 /* The next certificate of an agent that is connected and approved; `name`: as it calls itself. Answers the
- * call. */
+ * call, which joining_admits(). */
 void joining_renew(struct joining *j, struct agent *a, const char *name, const Tw__RenewRequest *rq,
                    Tw__JoinReply_Closure closure, void *closure_data);
 

@@ -46,7 +46,6 @@ struct join_call {
 
 static void call_free(struct join_call *call)
 {
-    call->j->under_way--;
     fleet_agent_row_clear(&call->row);
     free(call->ops);
     free(call->csr);
@@ -69,6 +68,13 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct join_call *call,
         log_warn("no certificate for an agent", LOG_S("agent", call->name), LOG_S("reason", text),
                  LOG_U("held_back", held));
     rpc_fail(call->closure_data, status, "%s", text);
+    call_free(call);
+}
+
+/* Of what another controller changed: it is called again, or ends (see watch). */
+static void outdated(struct join_call *call)
+{
+    rpc_fail(call->closure_data, TW__STATUS__STATUS_ABORTED, "%s", call->job.err.text);
     call_free(call);
 }
 
@@ -159,6 +165,10 @@ static void issue_done(struct writer_job *job)
     struct join_call *call = (struct join_call *)job;
     struct agent *a = NULL;
 
+    if (job->rc == TW_EAGAIN) {
+        outdated(call);
+        return;
+    }
     if (job->rc != TW_OK) {
         refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "the certificate cannot be stored: %s", job->err.text);
         return;
@@ -293,13 +303,16 @@ static enum tw_rc run_admit(struct writer_job *job, struct store *s, struct tw_e
     return rc ? rc : store_put_join_token(s, &token, err);
 }
 
-static void admit_failed(struct join_call *call, const char *why)
+static void admit_failed(struct join_call *call, enum tw_rc rc, const char *why)
 {
     struct join_token *t = joining_token(call->j, call->token.id);
 
     if (t && t->used)
         t->used--;
-    refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "the agent cannot be stored: %s", why);
+    if (rc == TW_EAGAIN)
+        outdated(call);
+    else
+        refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "the agent cannot be stored: %s", why);
 }
 
 static void admit_done(struct writer_job *job)
@@ -319,7 +332,7 @@ static void admit_done(struct writer_job *job)
             fleet_save(call->j->c, a);
     }
     if (job->rc != TW_OK) {
-        admit_failed(call, job->err.text);
+        admit_failed(call, job->rc, job->err.text);
         return;
     }
     log_info("agent joined", LOG_S("agent", call->name), LOG_S("token", call->token.id),
@@ -384,7 +397,7 @@ static void admit(struct join_call *call, struct join_token *t, struct agent *a)
     if (writer_submit(c->writer, &call->job) == TW_OK)
         return;
     a->saving = false;
-    admit_failed(call, "the controller is busy: try again");
+    admit_failed(call, TW_EBUSY, "the controller is busy: try again");
 }
 
 /* Whose token counts no more, but who came in by it, asks again since an answer was lost. */
@@ -449,6 +462,54 @@ static bool too_many(struct joining *j)
     return ++j->in_second > CALLS_A_SECOND || j->under_way >= CALLS_AT_ONCE;
 }
 
+/* As long as a call lasts, however often it is made again. */
+struct watch {
+    struct decide_call call;
+    struct joining *j;
+};
+
+static void watch_over(void *ctx, const struct rpc_result *r, const ProtobufCMessage *reply)
+{
+    struct watch *w = ctx;
+
+    (void)reply;
+    w->j->under_way--;
+    w->j->stats.refused += r->status == TW__STATUS__STATUS_ABORTED;
+    free(w);
+}
+
+bool joining_admits(struct joining *j, ProtobufCService *service, unsigned method, const ProtobufCMessage *rq,
+                    ProtobufCClosure closure, void *closure_data)
+{
+    struct watch *w = NULL;
+
+    j->stats.calls++;
+    if (too_many(j) || !(w = malloc(sizeof *w))) {
+        j->stats.limited++;
+        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+                 "too many agents ask for certificates: try again");
+        return false;
+    }
+    *w = (struct watch){ .call = { .c = j->c,
+                                   .service = service,
+                                   .method = method,
+                                   .rq = rq,
+                                   .closure = closure,
+                                   .closure_data = closure_data },
+                         .j = j };
+    j->under_way++;
+    rpc_call_observe(closure_data, watch_over, w);
+    decide_watch(&w->call);
+    return true;
+}
+
+static void join_invoke(ProtobufCService *service, unsigned method, const ProtobufCMessage *rq,
+                        ProtobufCClosure closure, void *closure_data)
+{
+    if (joining_admits((struct joining *)service, service, method, rq, closure, closure_data))
+        protobuf_c_service_invoke_internal(service, method, rq, closure, closure_data);
+}
+
 /* NULL: the call is answered. */
 static struct join_call *call_new(struct joining *j, const ProtobufCBinaryData *csr,
                                   Tw__JoinReply_Closure closure, void *closure_data)
@@ -458,13 +519,6 @@ static struct join_call *call_new(struct joining *j, const ProtobufCBinaryData *
     struct pki_csr *q = NULL;
     struct tw_err err = { 0 };
 
-    j->stats.calls++;
-    if (too_many(j)) {
-        j->stats.limited++;
-        rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
-                 "too many agents ask for certificates: try again");
-        return NULL;
-    }
     if (!j->ca)
         rpc_fail(closure_data, TW__STATUS__STATUS_FAILED_PRECONDITION,
                  "this controller has no certificate authority: twampctl ca init makes it, then restart the "
@@ -486,7 +540,6 @@ static struct join_call *call_new(struct joining *j, const ProtobufCBinaryData *
     call->csr_len = csr->len;
     pki_csr_hash(q, call->csr_hash);
     pki_csr_free(q);
-    j->under_way++;
     return call;
 }
 
@@ -524,11 +577,10 @@ static void join_ca_certificate(Tw__Join_Service *service, const Tw__JoinCaReque
     struct pki_octets der = { 0 };
 
     (void)rq;
-    j->stats.calls++;
-    if (!j->ca || too_many(j) || pki_cert_to_der(authority_ca(j->ca), &der) != TW_OK) {
+    if (!j->ca || pki_cert_to_der(authority_ca(j->ca), &der) != TW_OK) {
         rpc_fail(closure_data,
                  j->ca ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED : TW__STATUS__STATUS_FAILED_PRECONDITION, "%s",
-                 j->ca ? "too many agents ask for certificates: try again"
+                 j->ca ? "out of memory: try again"
                        : "this controller has no certificate authority: twampctl ca init makes it, then "
                          "restart the controller");
         return;
@@ -589,5 +641,6 @@ void joining_renew(struct joining *j, struct agent *a, const char *name, const T
 void joining_calls_init(struct joining *j)
 {
     j->service = (Tw__Join_Service)TW__JOIN__INIT(join_);
+    j->service.base.invoke = join_invoke;
     j->offered = (struct rpc_service){ RPC_JOIN, &j->service.base };
 }

@@ -12,6 +12,7 @@ from test_away import TWO, Fleet
 from test_outage import nothing_lost_or_doubled
 
 EACH = 15
+EACH_RULES = 6
 SOON_S = 3
 
 
@@ -79,6 +80,24 @@ def at_once(*tasks):
     expect(not failed, f"{failed}")
 
 
+def rules(level):
+    return f"rules:\n  loss: {{ metric: loss, warning: {{ raise: {level}% }} }}\n"
+
+
+def apply_rules_at_once(lab, second):
+    """Of two documents that come at the same moment none is refused, and none takes the place of another one in what is kept."""
+    def apply(ctl, who, first):
+        for i in range(EACH_RULES):
+            with open(f"{lab.dir}/{who}.yaml", "w") as f:
+                f.write(rules(first + i))
+            ctl("alert", "apply", "-f", f.name)
+
+    at_once(lambda: apply(lab.ctl, "first", 10), lambda: apply(second.ctl, "second", 50))
+    kept = [d["version"] for d in json.loads(lab.ctl("-o", "json", "alert", "history"))["documents"]]
+    expect(sorted(int(v) for v in kept) == list(range(1, 2 * EACH_RULES + 1)), f"documents that are kept: {kept}")
+    wait("both to have the same rules in force", lambda: lab.ctl("alert", "export") == second.ctl("alert", "export"), SOON_S)
+
+
 def test_change_the_same(build):
     with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
         second = both(lab, ch, etcd)
@@ -106,6 +125,7 @@ def test_change_the_same(build):
         # Generations of both.
         at_once(lambda: [lab.ctl("schedule", x, "lab") for x in ["pause", "resume"] * 5], lambda: [second.ctl("agent", x, "a2") for x in ["drain", "undrain"] * 5])
         wait("both to be at the same generation", lambda: lab.ctl("-o", "json", "schedule", "history") == second.ctl("-o", "json", "schedule", "history"), SOON_S)
+        apply_rules_at_once(lab, second)
         print(f"# {conflicts:.0f} conflicts, {again:.0f} decided again, in {took_s:.1f} s")
 
 

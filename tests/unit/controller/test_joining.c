@@ -1,5 +1,5 @@
 /* Tokens, and how agents get certificates by them. */
-#include "tests/unit/controller/fixture.h"
+#include "tests/unit/controller/stale.h"
 #include "common/net/authority.h"
 #include "common/net/join_token.h"
 #include "controller/core/access_tries.h"
@@ -383,6 +383,71 @@ static void a_certificate_that_is_over_at_the_start_is_renewed(void **state)
     assert_true(s.server_expires_ns > tw_wall_now().ns);
 }
 
+/* ---- While another controller changes something ---- */
+
+static uint64_t calls(struct fixture *f)
+{
+    struct joining_stats s;
+
+    joining_stats(f->c->joining, tw_wall_now().ns, &s);
+    return s.calls;
+}
+
+static void what_was_decided_too_early_is_decided_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct made t = make_token(f, "", 2, true);
+    struct joiner j = joiner_new(f, "a");
+    struct stale s;
+    struct answer a;
+
+    stale_begin(&s, f->c, 3);
+    a = ask(f, &j, "a", t.text, false);
+    expect(&a, TW__STATUS__STATUS_OK, "issued");
+    assert_true(a.good);
+    assert_int_equal(stale_decided(f->c), 3);
+    assert_int_equal(used(f, t.id), 1);
+    assert_int_equal(calls(f), 1); /* as its agent sees it */
+    /* A certificate alone. */
+    pki_key_free(j.key);
+    assert_int_equal(pki_key_make(&j.key), TW_OK);
+    inventory_agent(&f->c->inv, "a")->certs->v[0].issued_ns -= 2 * TW_NS_PER_S;
+    stale_begin(&s, f->c, 1);
+    a = ask(f, &j, "a", "", false);
+    expect(&a, TW__STATUS__STATUS_OK, "issued");
+    assert_true(a.good);
+    assert_int_equal(stale_decided(f->c), 4);
+    stale_end(&s);
+    restart(f);
+    assert_int_equal(used(f, t.id), 1);
+    assert_int_equal(inventory_agent(&f->c->inv, "a")->certs->n, 2);
+    joiner_free(&j);
+}
+
+static void it_is_not_tried_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct made t = make_token(f, "", 1, true);
+    struct joiner j = joiner_new(f, "a");
+    struct joining_stats stats;
+    struct stale s;
+    struct answer a;
+
+    stale_begin(&s, f->c, DECIDE_TRIES + 1);
+    a = ask(f, &j, "a", t.text, false);
+    expect(&a, TW__STATUS__STATUS_ABORTED, "another controller changed the control state meanwhile");
+    assert_int_equal(stale_decided(f->c), DECIDE_TRIES);
+    stale_end(&s);
+    assert_int_equal(used(f, t.id), 0);
+    joining_stats(f->c->joining, tw_wall_now().ns, &stats);
+    assert_int_equal(stats.calls, 1);
+    assert_int_equal(stats.refused, 1);
+    a = ask(f, &j, "a", t.text, false); /* as agents do */
+    expect(&a, TW__STATUS__STATUS_OK, "issued");
+    assert_int_equal(used(f, t.id), 1);
+    joiner_free(&j);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
@@ -392,6 +457,8 @@ int main(void)
         TEST(who_is_not_let_in),
         TEST(wrong_tokens_are_limited),
         TEST(revoked_and_removed_get_nothing),
+        TEST(what_was_decided_too_early_is_decided_anew),
+        TEST(it_is_not_tried_for_ever),
         cmocka_unit_test_setup_teardown(a_certificate_that_is_over_at_the_start_is_renewed, setup_over,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(without_authority, fixture_setup, fixture_teardown),

@@ -1,0 +1,57 @@
+/* What was decided by memory while others changed something: it is decided anew. */
+#include "controller/alerts.h"
+#include "tests/unit/controller/follow_fx.h"
+#include "tests/unit/controller/stale.h"
+
+#define DOCUMENT(level)                                                                                 \
+    "{\"file\":\"x\",\"author\":\"eve\",\"reason\":\"r\",\"document\":\"rules:\\n  l: { metric: loss, " \
+    "warning: { raise: " level " } }\\n\"}"
+
+static char *apply_text(struct fixture *f, const char *document, Tw__Status *ret)
+{
+    return call_admin(f, "AlertApply", document, ret);
+}
+
+static void applied_as(struct fixture *f, const char *document, uint64_t version)
+{
+    Tw__Status status;
+    char *text = apply_text(f, document, &status);
+
+    if (status)
+        fail_msg("%s", text);
+    free(text);
+    assert_int_equal(alerts_document(f->c->alerts)->version, version);
+}
+
+static void rules_of_alerts(void **state)
+{
+    struct fixture *f = *state;
+    struct stale s;
+    Tw__Status status;
+    char *text;
+
+    applied_as(f, DOCUMENT("1%"), 1);
+    stale_begin(&s, f->c, 3);
+    applied_as(f, DOCUMENT("2%"), 2);
+    assert_int_equal(stale_decided(f->c), 3);
+    stale_end(&s);
+    stale_begin(&s, f->c, DECIDE_TRIES + 1);
+    text = apply_text(f, DOCUMENT("5%"), &status);
+    assert_int_equal(status, TW__STATUS__STATUS_ABORTED);
+    assert_non_null(strstr(text, "another controller changed the control state meanwhile"));
+    free(text);
+    assert_int_equal(stale_decided(f->c), 3 + DECIDE_TRIES);
+    stale_end(&s);
+    assert_int_equal(alerts_document(f->c->alerts)->version, 2);
+    assert_non_null(strstr(alerts_document(f->c->alerts)->text, "2%"));
+    applied_as(f, DOCUMENT("5%"), 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rules_of_alerts, fixture_setup, fixture_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
