@@ -4,10 +4,12 @@
 #include "common/net/now.h"
 #include "controller/admin.h"
 #include "controller/maintenance.h"
+#include "controller/registry.h"
 
 #define SELF_MAX 192
 #define PROBLEMS_MAX 8
 #define MAINTENANCE_MAX 20
+#define CONTROLLERS_MAX 100
 
 static const char *unit_of(const char *name)
 {
@@ -103,6 +105,50 @@ static void fill_maintenance(const struct inventory *inv, int64_t now_ns, struct
             add_maintenance(&now, m->row.name, ar, reply);
 }
 
+/* ---- Controllers ---- */
+
+static Tw__ControllerInfo *controller_info(const struct registry_row *row, struct arena *ar)
+{
+    const struct registry_facts *f = row->facts;
+    bool up = row->state == REGISTRY_UP;
+    Tw__ControllerInfo *m = arena_alloc(ar, sizeof *m);
+
+    if (!m)
+        return NULL;
+    tw__controller_info__init(m);
+    m->name = (char *)f->name;
+    m->state = (char *)registry_state_name(row->state);
+    m->self = row->self;
+    m->version = (char *)f->version;
+    m->host = (char *)f->host;
+    m->agents_address = (char *)f->agents_at;
+    m->admin_address = (char *)f->admin_at;
+    m->http_address = (char *)f->http_at;
+    m->started_ns = f->started_ns;
+    m->gone_ns = row->gone_ns;
+    m->agents = up ? f->agents : 0;
+    m->planner = up && f->planner;
+    m->ready = up && f->ready;
+    m->problem = (char *)(up ? f->problem : "");
+    m->twin = row->twin;
+    m->other_release = up && strcmp(f->version, tw_version) != 0;
+    return m;
+}
+
+static void fill_controllers(struct controller *c, struct arena *ar, Tw__StatusReply *reply)
+{
+    const struct registry_row *rows;
+    size_t n = registry_rows(c->registry, &rows);
+
+    reply->controllers = arena_alloc(ar, sizeof *reply->controllers * (n + 1));
+    for (size_t i = 0; reply->controllers && i < n && i < CONTROLLERS_MAX; i++) {
+        Tw__ControllerInfo *m = controller_info(&rows[i], ar);
+
+        if (m)
+            reply->controllers[reply->n_controllers++] = m;
+    }
+}
+
 void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__StatusReply_Closure closure,
                   void *closure_data)
 {
@@ -118,6 +164,7 @@ void admin_status(Tw__Admin_Service *service, const Tw__StatusRequest *rq, Tw__S
     reply.generation = c->inv.generation;
     count_all(&c->inv, now_ns, &reply);
     fill_maintenance(&c->inv, now_ns, ar, &reply);
+    fill_controllers(c, ar, &reply);
     fill_counters(c, ar, &reply);
     reply.n_problems = controller_problems(c, problems, PROBLEMS_MAX);
     reply.problems = (char **)problems;

@@ -32,6 +32,7 @@
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
 #include "controller/planner.h"
+#include "controller/registry.h"
 #include "controller/writer.h"
 #include "db/store_access.h"
 #include "db/store_alert.h"
@@ -388,6 +389,8 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
         tw_err_set(err, rc, "out of memory");
     if (rc == TW_OK)
         rc = start_servers(c, conf, err);
+    if (rc == TW_OK && conf->control)
+        rc = registry_start(c, conf, &c->registry, err);
     if (rc != TW_OK) {
         controller_stop(c);
         return rc;
@@ -461,6 +464,8 @@ void controller_stop(struct controller *c)
         httpd_stop(c->http);
     c->http = NULL;
     exports_stop(c);
+    registry_stop(c->registry);
+    c->registry = NULL;
     alerts_stop(c->alerts);
     if (c->writer) {
         intervals_flush(c->intervals);

@@ -29,6 +29,7 @@ struct dbjob;   /* controller/dbjob.h */
 struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
 struct planner;     /* controller/planner.h */
+struct registry;    /* controller/registry.h */
 struct decide_call; /* controller/decide.h */
 struct gate;    /* controller/gate.h */
 struct follow;  /* controller/follow.h */
@@ -90,6 +91,7 @@ struct controller {
     int64_t newest_ns; /* end of the newest result taken since the start; 0: none yet */
     struct budget_limits budgets;
     struct planner *planner; /* controller/planner.h */
+    struct registry *registry; /* controller/registry.h; NULL without --control */
     struct loop_timer retention;
 };
 
@@ -106,6 +108,7 @@ struct controller_conf {
     struct conf_strlist http_names;    /* by which browsers ask for it */
     const char *web_root;              /* directory of the page's files; NULL: those inside the program */
     const char *data_dir, *name;
+    struct conf_strlist advertise; /* HOST, and http[s]://HOST[:PORT]: where others reach it; with `control` */
     bool shared;            /* others change the store of control state, too */
     const char *history;    /* db/where.h; NULL: in the database of data_dir */
     const char *control;    /* db/where.h, `shared`; NULL: in the database of data_dir */

@@ -11,8 +11,10 @@
 #include "controller/schedule.h"
 #include "controller/writer.h"
 #include "controller/near.h"
+#include "controller/registry.h"
 
 #define WAYS_MAX 20000u
+#define PEERS_MAX 32u
 #define DOWN_PROBED 50u /* agents that are down, whose reflectors are asked */
 #define JUDGES 2u       /* each, by so many others */
 
@@ -457,6 +459,7 @@ struct known {
     const char *problems[8];
     struct rpc_failure failures[RPC_FAILURES_KEPT];
     struct doctor_refusal refused[RPC_FAILURES_KEPT];
+    struct doctor_peer peers[PEERS_MAX];
 };
 
 static void fill_health(const Tw__HealthReport *m, struct doctor_health *ret)
@@ -588,6 +591,24 @@ static uint64_t size_of(const char *path)
     return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+static void fill_peers(struct known *k)
+{
+    const struct registry_row *rows;
+    size_t n = registry_rows(k->run->d->c->registry, &rows);
+
+    k->facts.controller.peers = k->peers;
+    for (size_t i = 0; i < n && i < PEERS_MAX; i++)
+        k->peers[k->facts.controller.n_peers++] =
+            (struct doctor_peer){ .name = rows[i].facts->name,
+                                  .version = rows[i].facts->version,
+                                  .host = rows[i].facts->host,
+                                  .self = rows[i].self,
+                                  .up = rows[i].state == REGISTRY_UP,
+                                  .ended = rows[i].state == REGISTRY_ENDED,
+                                  .twin = rows[i].twin,
+                                  .gone_ns = rows[i].gone_ns };
+}
+
 static void fill_controller(struct known *k)
 {
     struct controller *c = k->run->d->c;
@@ -615,6 +636,7 @@ static void fill_controller(struct known *k)
         ret->disk_size = (uint64_t)fs.f_blocks * fs.f_frsize;
     }
     fill_refused(k);
+    fill_peers(k);
 }
 
 static void fill_ways(struct known *k)

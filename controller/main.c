@@ -109,6 +109,7 @@ static struct controller_conf conf_of(struct loop *loop, const struct controller
                                      .history = o->history,
                                      .control = o->control,
                                      .name = name,
+                                     .advertise = o->advertise,
                                      .backup_dir = o->backup_dir,
                                      .ca_dir = o->ca_dir,
                                      .certificate_life_ns = o->certificate_life,

@@ -2,6 +2,9 @@
 #include "controller/options.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include "common/addr.h"
 #include "common/clk.h"
 #include "common/hostname.h"
 #include "common/log.h"
@@ -162,6 +165,14 @@ static const struct conf_opt opts[] = {
       .offset = OPT(name),
       .arg = "NAME",
       .help = "Name of this controller, shown to agents and operators; the host's name if not given." },
+    { .name = "advertise",
+      .type = CONF_STRLIST,
+      .offset = OPT(advertise),
+      .arg = "HOST",
+      .help = "With --control: the name or address at which agents, operators, other controllers and "
+              "Prometheus reach this one, instead of that in --listen, --admin-tls and --http; where those "
+              "are of all addresses the host's name if not given. Again as http://HOST[:PORT] or "
+              "https://HOST[:PORT] where HTTP is reached otherwise." },
     { .name = "auto-approve",
       .type = CONF_FLAG,
       .offset = OPT(auto_approve),
@@ -311,6 +322,27 @@ static void check_control(const struct controller_options *o, struct conf_errors
         conf_errors_set(errors, "control", "%s", err.text);
 }
 
+/* http[s]://HOST[:PORT] */
+static bool is_base_url(const char *text)
+{
+    const char *host = strstr(text, "://");
+
+    return host && (!strncmp(text, "http:", 5) || !strncmp(text, "https:", 6)) && host[3] &&
+           !strpbrk(host + 3, "/ ?#@\"\\");
+}
+
+static void check_advertise(const struct controller_options *o, struct conf_errors *errors)
+{
+    for (size_t i = 0; i < o->advertise.n; i++) {
+        const char *v = o->advertise.v[i];
+        struct tw_addr addr;
+
+        if (strlen(v) >= HOSTNAME_MAX || !(is_base_url(v) || hostname_ok(v) || tw_addr_parse(v, 1, &addr) == TW_OK))
+            conf_errors_set(errors, "advertise",
+                            "%.100s: expected a host's name or address without a port, or http[s]://HOST[:PORT]", v);
+    }
+}
+
 static void check_http(const struct controller_options *o, struct conf_errors *errors)
 {
     struct httpd_conf c = { .address = o->http,
@@ -335,6 +367,7 @@ void controller_options_check(void *target, struct conf_errors *errors)
     check_http(o, errors);
     check_history(o->history, errors);
     check_control(o, errors);
+    check_advertise(o, errors);
     for (size_t i = 0; i < o->http_names.n; i++)
         if (!hostname_ok(o->http_names.v[i]))
             conf_errors_set(errors, "http-name", "%.100s: expected the name of a host, without a port",

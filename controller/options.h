@@ -11,7 +11,7 @@ struct controller_options {
     struct conf_file_options file;
     char *listen, *admin_listen, *admin_tls, *http, *http_tls_cert, *http_tls_key, *web_root, *data_dir,
         *name, *backup_dir, *ca_dir, *history, *control;
-    struct conf_strlist http_names;
+    struct conf_strlist http_names, advertise;
     bool allow_plaintext, auto_approve, http_write, http_plaintext, open_metrics;
     int64_t http_events_max, max_pair_series, native_buckets, history_days, audit_days, keep_raw, keep_1min,
         keep_10min, keep_1h, keep_1d;

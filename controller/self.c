@@ -19,6 +19,7 @@
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
 #include "controller/planner.h"
+#include "controller/registry.h"
 #include "controller/writer.h"
 
 struct rows {
@@ -193,6 +194,21 @@ static void add_control(struct rows *r, const struct writer_stats *w)
             w->control_retries);
 }
 
+/* Those that it is shared with. */
+static void add_controllers(struct rows *r, const struct controller *c)
+{
+    struct registry_counts n = registry_counts(c->registry);
+
+    for (enum registry_state s = REGISTRY_UP; s < REGISTRY_STATES; s++)
+        add_labelled(r, "twamp_controllers", "gauge",
+                     "Controllers that share the control state, this one among them.", "state",
+                     registry_state_name(s), (double)n.of[s]);
+    gauge(r, "twamp_controllers_other_release",
+          "Of those that are up, how many are of another release than this one.", (double)n.other_release);
+    gauge(r, "twamp_controllers_of_one_name",
+          "Of those that are up, how many have a name that another one has, too.", (double)n.twins);
+}
+
 static void add_store(struct rows *r, const struct controller *c)
 {
     static const char commit[] = "twamp_ingest_commit_seconds",
@@ -219,6 +235,8 @@ static void add_store(struct rows *r, const struct controller *c)
         add_history(r, &w);
     if (w.control.shared)
         add_control(r, &w);
+    if (c->registry)
+        add_controllers(r, c);
     add_rollup(r, &w.store, loop_now(c->loop).wall.ns);
     counter(r, "twamp_reader_refused_total", "Queries refused because too many ran.",
             reader_refused(c->readers));
@@ -547,6 +565,8 @@ size_t controller_warnings(struct controller *c, const char **ret, size_t cap)
         snprintf(c->restart, sizeof c->restart, "options were changed that need a restart: %s", c->reload.restart);
     if (c->reload.restart[0] && n < cap)
         ret[n++] = c->restart;
+    if (*registry_warning(c->registry) && n < cap)
+        ret[n++] = registry_warning(c->registry);
     look_at_releases(c);
     if (c->skew[0] && n < cap)
         ret[n++] = c->skew;

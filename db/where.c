@@ -12,6 +12,7 @@
 #include "db/etcd/holder.h"
 #include "db/etcd/mirror.h"
 #include "db/etcd/number.h"
+#include "db/etcd/presence.h"
 #include "db/store_priv.h"
 
 /* Those of databases of their own; a location is SCHEME://REST. */
@@ -90,6 +91,17 @@ enum tw_rc store_where_hold(const char *shared, const char *role, const char *na
     enum tw_rc rc = parse_shared(shared, &at, err);
 
     return rc ? rc : holder_start(&(struct holder_conf){ &at, role, name, lease_ns }, ret, err);
+}
+
+enum tw_rc store_where_presence(const char *shared, const struct presence_conf *conf, struct presence **ret,
+                                struct tw_err *err)
+{
+    struct presence_conf own = *conf;
+    struct http_location at;
+    enum tw_rc rc = parse_shared(shared, &at, err);
+
+    own.at = &at;
+    return rc ? rc : presence_start(&own, ret, err);
 }
 
 /* All who share the control state share the history. */

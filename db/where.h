@@ -28,6 +28,12 @@ struct holder;
 /* Starts to hold a role of that shared control state, or to wait for it (etcd/holder.h). */
 enum tw_rc store_where_hold(const char *shared, const char *role, const char *name, int64_t lease_ns,
                             struct holder **ret, struct tw_err *err);
+struct presence;
+struct presence_conf;
+/* Says that we are there to others of that shared control state, and hears of them (etcd/presence.h; conf->at
+ * is not read). */
+enum tw_rc store_where_presence(const char *shared, const struct presence_conf *conf, struct presence **ret,
+                                struct tw_err *err);
 /* As store_open(). A history whose servers cannot be reached is no error: it is opened when they can be, by
  * store_look_history() or the first transaction that needs it; one that is of a newer program is. Takes up to
  * some seconds for each of its servers. */

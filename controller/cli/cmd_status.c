@@ -1,8 +1,8 @@
-/* twampctl status: how the controller itself is, and its counters. */
+/* twampctl status: how the controller itself is, those that share its control state, and its counters. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "controller/cli/cli.h"
+#include "controller/cli/controllers.h"
 
 /* ---- The controller ---- */
 
@@ -194,6 +194,7 @@ static void print_facts(struct cli *c, const void *ctx)
     print_maintenance(s);
     print_list(s->problems, s->n_problems, c->colour ? "\033[31mProblem\033[0m        " : "Problem        ");
     print_list(s->warnings, s->n_warnings, c->colour ? "\033[33mWarning\033[0m        " : "Warning        ");
+    controllers_print(c, s);
     if (s->n_counters)
         putchar('\n');
 }
@@ -212,12 +213,15 @@ static enum cli_exit print(struct cli *c, const Tw__StatusReply *s)
 {
     size_t shown = c->opt.output == FORMAT_TABLE ? sort_out(s->counters, s->n_counters) : s->n_counters;
     struct answer a = { s, s->n_counters - shown };
+    struct cli_answer answer = { .main = { &counters, OUT_ROWS(s->counters, shown) },
+                                 .head = put_head,
+                                 .before = print_facts,
+                                 .after = print_left_out,
+                                 .ctx = &a };
 
-    return cli_print_answer(c, &(struct cli_answer){ .main = { &counters, OUT_ROWS(s->counters, shown) },
-                                                     .head = put_head,
-                                                     .before = print_facts,
-                                                     .after = print_left_out,
-                                                     .ctx = &a });
+    if (s->n_controllers)
+        answer.more[0] = (struct cli_part){ &controllers_listing, OUT_ROWS(s->controllers, s->n_controllers) };
+    return cli_print_answer(c, &answer);
 }
 
 enum cli_exit cmd_status(struct cli *c)

@@ -30,8 +30,18 @@ struct doctor_too_much {
     uint64_t requests, queries, calls, batches; /* HTTP; to the database; of operators; summaries of agents */
 };
 
+/* Of those that share our control state. */
+struct doctor_peer {
+    const char *name, *version, *host;
+    bool self, up, ended; /* ended: by itself */
+    bool twin;            /* another one that is up has its name */
+    int64_t gone_ns;
+};
+
 struct doctor_controller {
     const char *version;
+    const struct doctor_peer *peers; /* itself among them; none: it shares it with nobody */
+    size_t n_peers;
     const char *const *problems; /* what makes it not ready */
     size_t n_problems;
     const char *control_problem; /* of shared control state; "" or NULL: none */

@@ -50,6 +50,57 @@ bool check_history(struct doctor_exam *e)
     return check_problem(e, e->facts->controller.history_problem);
 }
 
+/* Of the controllers that are there already is told what is so of them; each is one finding. */
+static bool each_peer(struct doctor_exam *e, bool (*fn)(struct doctor_exam *e, const struct doctor_peer *p))
+{
+    const struct doctor_controller *c = &e->facts->controller;
+    bool found = false;
+
+    for (size_t i = 0; i < c->n_peers; i++)
+        found |= fn(e, &c->peers[i]);
+    return found;
+}
+
+static bool is_missing(struct doctor_exam *e, const struct doctor_peer *p)
+{
+    if (p->up || p->ended)
+        return false;
+    doctor_find(e, "controller %.60s (on %.60s) has been missing for %.0f s", p->name, p->host,
+                seconds(e->facts->now_ns - p->gone_ns));
+    return true;
+}
+
+static bool is_twin(struct doctor_exam *e, const struct doctor_peer *p)
+{
+    if (p->twin)
+        doctor_find(e, "one of several controllers with the name %.60s runs on %.60s", p->name, p->host);
+    return p->twin;
+}
+
+static bool is_of_other_release(struct doctor_exam *e, const struct doctor_peer *p)
+{
+    if (!p->up || p->self || !strcmp(p->version, e->facts->controller.version))
+        return false;
+    doctor_find(e, "controller %.60s runs %.40s, this one %.40s", p->name, p->version,
+                e->facts->controller.version);
+    return true;
+}
+
+bool check_missing_controllers(struct doctor_exam *e)
+{
+    return each_peer(e, is_missing);
+}
+
+bool check_twin_controllers(struct doctor_exam *e)
+{
+    return each_peer(e, is_twin);
+}
+
+bool check_controller_releases(struct doctor_exam *e)
+{
+    return each_peer(e, is_of_other_release);
+}
+
 static void say_disk(struct doctor_exam *e)
 {
     const struct doctor_controller *c = &e->facts->controller;

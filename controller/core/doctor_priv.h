@@ -24,6 +24,9 @@ void doctor_next(struct doctor_exam *e, struct finding *f, const char *text);
 /* doctor_fleet.c */
 bool check_store(struct doctor_exam *e);
 bool check_control(struct doctor_exam *e);
+bool check_missing_controllers(struct doctor_exam *e);
+bool check_twin_controllers(struct doctor_exam *e);
+bool check_controller_releases(struct doctor_exam *e);
 bool check_history(struct doctor_exam *e);
 bool check_disk(struct doctor_exam *e);
 bool check_disk_filling(struct doctor_exam *e);

@@ -27,6 +27,7 @@
 #include "controller/listen.h"
 #include "controller/report.h"
 #include "controller/report_group.h"
+#include "controller/registry_row.h"
 #include "controller/sla_doc.h"
 #include "db/level.h"
 #include "db/store.h"
@@ -267,6 +268,18 @@ static void silence(const char *text)
     selector_free(again.match);
 }
 
+static void other_controller(const char *text)
+{
+    static struct registry_facts f, again;
+    char *json;
+
+    if (registry_row_read(text, &f) != TW_OK)
+        return;
+    json = registry_row_write(&f);
+    CHECK(json && registry_row_read(json, &again) == TW_OK && registry_row_same(&f, &again) && again.time_ns == f.time_ns);
+    free(json);
+}
+
 static void baseline(const char *text)
 {
     struct alert_baseline b, before;
@@ -337,6 +350,7 @@ static void (*const rows[])(const char *text) = {
     wall,       local, duration,     filter,     address,     prefix,    listening,
     dscp,       words, report_words, join_token, join_labels, name_glob, contexts,
     objectives, alert, silence,      baseline,   ops,         enrolment, path,
+    other_controller,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -62,6 +62,7 @@ struct fake {
     bool truncate;    /* a report of all sources does not fit */
     bool cut_lists;   /* neither do all agents */
     bool other_version; /* than that of twampctl */
+    bool shared; /* with other controllers */
     unsigned busy, status_calls; /* so many calls of Status are told to come again; all of them */
     uint32_t busy_ms;            /* told: after so long; 0 = 20 */
     unsigned doctor_looks; /* since DoctorStart */
@@ -1053,6 +1054,35 @@ static void fake_report(Tw__Admin_Service *s, const Tw__PairFilter *rq, Tw__Repo
     closure(&reply, data);
 }
 
+/* Of a control state that is shared. */
+static void fake_controllers(Tw__StatusReply *reply)
+{
+    static Tw__ControllerInfo v[4], *list[] = { &v[0], &v[1], &v[2], &v[3] };
+    static const char *const names[] = { "ctl-1", "ctl-2", "ctl-3", "ctl-3" };
+
+    if (!fake->shared)
+        return;
+    for (size_t i = 0; i < 4; i++) {
+        tw__controller_info__init(&v[i]);
+        v[i].name = (char *)names[i];
+        v[i].state = (char *)(i == 1 ? "missing" : "up");
+        v[i].version = (char *)(i == 2 ? "0.0.9" : TW_VERSION);
+        v[i].host = (char *)"h";
+        v[i].agents_address = (char *)"tls+tcp://ctl:8620";
+        v[i].http_address = (char *)"https://ctl:8443";
+        v[i].started_ns = 900 * MINUTE_NS;
+        v[i].ready = i == 0;
+        v[i].agents = 334;
+    }
+    v[0].self = v[0].planner = true;
+    v[1].gone_ns = 1000 * MINUTE_NS;
+    v[2].other_release = true;
+    v[2].problem = (char *)"the disk is full";
+    v[2].twin = v[3].twin = true;
+    reply->controllers = list;
+    reply->n_controllers = 4;
+}
+
 static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__StatusReply_Closure closure,
                         void *data)
 {
@@ -1096,6 +1126,7 @@ static void fake_status(Tw__Admin_Service *s, const Tw__StatusRequest *rq, Tw__S
     reply.n_counters = 3;
     reply.problems = problems;
     reply.n_problems = 1;
+    fake_controllers(&reply);
     closure(&reply, data);
 }
 

@@ -207,23 +207,38 @@ static void expect_same(const char *name, const char *got, const char *want)
                  want + start);
 }
 
-static void golden(void **state)
+static void check_golden(struct fake *f, const char *name, const char *words, const char *input)
 {
     static char got[MAX_OUT + 32768], want[MAX_OUT + 32768];
+    char path[256];
+
+    f->list_calls = 0;
+    run_ctl(f, words, input, &r);
+    snprintf(got, sizeof got, "$ twampctl %s\n%s%s%s$ echo $?\n%d\n", words, r.out,
+             r.err[0] ? "---- standard error\n" : "", r.err, r.code);
+    snprintf(path, sizeof path, GOLDEN "%s.txt", name);
+    if (getenv("TW_UPDATE_GOLDEN"))
+        write_golden(path, got);
+    read_golden(path, want, sizeof want);
+    expect_same(name, got, want);
+}
+
+static void golden(void **state)
+{
+    for (size_t i = 0; i < TW_NELEM(golden_cases); i++)
+        check_golden(*state, golden_cases[i].name, golden_cases[i].words, golden_cases[i].input);
+}
+
+/* Of a controller that shares its control state with others. */
+static void golden_shared(void **state)
+{
     struct fake *f = *state;
 
-    for (size_t i = 0; i < TW_NELEM(golden_cases); i++) {
-        char path[256];
-        f->list_calls = 0;
-        run_ctl(f, golden_cases[i].words, golden_cases[i].input, &r);
-        snprintf(got, sizeof got, "$ twampctl %s\n%s%s%s$ echo $?\n%d\n", golden_cases[i].words, r.out,
-                 r.err[0] ? "---- standard error\n" : "", r.err, r.code);
-        snprintf(path, sizeof path, GOLDEN "%s.txt", golden_cases[i].name);
-        if (getenv("TW_UPDATE_GOLDEN"))
-            write_golden(path, got);
-        read_golden(path, want, sizeof want);
-        expect_same(golden_cases[i].name, got, want);
-    }
+    f->shared = true;
+    check_golden(f, "status-shared", "status", NULL);
+    check_golden(f, "status-shared-wide", "status -o wide", NULL);
+    check_golden(f, "status-shared-json", "status -o json", NULL);
+    f->shared = false;
 }
 
 /* ---- YAML has what JSON has ---- */
@@ -1411,6 +1426,7 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),
+        cmocka_unit_test(golden_shared),
         cmocka_unit_test(the_reference_is_current),
         cmocka_unit_test(progress_for_scripts),
         cmocka_unit_test(a_slow_apply_is_waited_for),

@@ -148,6 +148,25 @@ static const char *const full_disk[] = { "the disk is full" };
 FAULT(store, t->f.controller.problems = full_disk; t->f.controller.n_problems = 1;)
 FAULT(control, t->f.controller.control_problem =
                    "control state at e1:2379/tw cannot be used: etcd e1:2379: no answer for 3.0 s";)
+static const struct doctor_peer peers[] = {
+    { .name = "ctl-1", .version = "1.2.3", .self = true, .up = true },
+    { .name = "ctl-2", .version = "1.2.3", .host = "h2", .up = true },
+    { .name = "ctl-3", .version = "1.2.3", .ended = true, .gone_ns = NOW },
+};
+static const struct doctor_peer missing_peers[] = {
+    { .name = "ctl-2", .version = "1.2.2", .host = "h2", .gone_ns = NOW - 90 * TW_NS_PER_S },
+};
+static const struct doctor_peer twin_peers[] = {
+    { .name = "ctl-1", .version = "1.2.3", .host = "h2", .up = true, .twin = true },
+};
+static const struct doctor_peer skewed_peers[] = {
+    { .name = "ctl-1", .version = "1.2.2", .host = "h1", .up = true, .self = true },
+    { .name = "ctl-2", .version = "1.2.2", .host = "h2", .up = true },
+};
+FAULT(well_peers, t->f.controller.peers = peers; t->f.controller.n_peers = TW_NELEM(peers);)
+FAULT(missing_controller, t->f.controller.peers = missing_peers; t->f.controller.n_peers = 1;)
+FAULT(twin_controllers, t->f.controller.peers = twin_peers; t->f.controller.n_peers = 1;)
+FAULT(skewed_controllers, t->f.controller.peers = skewed_peers; t->f.controller.n_peers = 2;)
 FAULT(history, t->f.controller.history_problem =
                    "history at ch1:8123/tw cannot be used: clickhouse ch1:8123: no answer for 3.0 s";)
 FAULT(disk, t->f.controller.disk_free = 1 << 20;)
@@ -287,6 +306,10 @@ static const struct {
     { nothing, NULL, NULL, NULL },
     { store, "controller-store", "controller", "the disk is full" },
     { control, "controller-control", "controller", "control state at e1:2379/tw cannot be used" },
+    { well_peers, NULL, NULL, NULL },
+    { missing_controller, "controller-missing", "controller", "controller ctl-2 (on h2) has been missing for 90 s" },
+    { twin_controllers, "controller-twins", "controller", "with the name ctl-1 runs on h2" },
+    { skewed_controllers, "controller-skew", "controller", "controller ctl-2 runs 1.2.2, this one 1.2.3" },
     { history, "controller-history", "controller", "history at ch1:8123/tw cannot be used" },
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },
