@@ -127,8 +127,8 @@ def everything_wrong(name, folder):
 
 
 def examples():
-    path = f"{top}/deploy/config/agent-three-controllers.yaml"
-    expect("the example of several controllers is good", out("agent", "--config", path, "--check-config").strip() == f"{path}: good, 3 keys")
+    for name, path, keys in [("agent", f"{top}/deploy/config/agent-three-controllers.yaml", 3), ("controller", f"{top}/deploy/cluster/controller.yaml", 7)]:
+        expect(f"{path} is good", out(name, "--config", path, "--check-config").strip() == f"{path}: good, {keys} keys")
 
 
 with tempfile.TemporaryDirectory() as folder:

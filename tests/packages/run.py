@@ -176,6 +176,17 @@ def test_lintian(out):
         expect(bad.returncode != 0 and "no-copyright-file" in bad.stdout, f"lintian finds nothing: {bad.stdout}")
 
 
+def test_examples(out):
+    """Of a cluster, which docs/cluster.md copies from where they are put."""
+    there = sh("dpkg-deb", "-c", deb(out, "twampmesh-controller"))
+    files = [p for p in (HERE.parent.parent / "deploy/cluster").rglob("*") if p.is_file()]
+    expect(len(files) > 6, f"{files}")
+    for p in files:
+        mode = "-rwxr-xr-x" if p.name == "certificates" else "-rw-r--r--"
+        name = f"./usr/share/doc/twampmesh-controller/examples/cluster/{p.relative_to(HERE.parent.parent / 'deploy/cluster')}"
+        expect(any(x.startswith(mode) and x.endswith(" " + name) for x in there.splitlines()), f"no {mode} {name} in {there}")
+
+
 def test_same_octets_again(out):
     """Packing anew, later, gives the same files."""
     build = out.parent

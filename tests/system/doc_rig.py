@@ -16,7 +16,6 @@ from lab import Failure, sh
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 FENCE = re.compile(r"^\s*```(.*)$")
-OVERLAYS = ["/etc", "/var/lib"]
 
 
 class Block:
@@ -91,28 +90,33 @@ def unlike(shown, came):
 # ---- A machine ----
 
 class World:
-    """with World(build) as w: w.run("twampctl status"). One bash that goes on from command to command, as at a terminal."""
+    """with World(build) as w: w.run("twampctl status"). One bash that goes on from command to command, as at a terminal.
+    name: of the host, if it is to have one of its own."""
 
     made = 0
+    OVERLAYS = ["/etc", "/var/lib"]
 
-    def __init__(self, build, env=None):
+    def __init__(self, build, env=None, name=None):
         World.made += 1
         self.ns = f"twd{os.getpid() % 100000}x{World.made}"
         self.dir = tempfile.mkdtemp(prefix="twdoc-")
         build = os.path.abspath(build)
         path = [f"{build}/controller/cli", f"{build}/controller", f"{build}/agent", os.environ["PATH"]]
         self.env = {**os.environ, "PATH": ":".join(path), "HOME": f"{self.dir}/home", "TMPDIR": f"{self.dir}/tmp", **(env or {})}
-        self.shell = None
+        self.shell, self.name = None, name
 
     def __enter__(self):
         for d in ["home", "work", "tmp"]:
             os.mkdir(f"{self.dir}/{d}")
         sh("ip", "netns", "add", self.ns)
         mounts = [f"mount -t tmpfs upper {self.dir}/tmp", "mount -t tmpfs run /run"]
-        for i, at in enumerate(OVERLAYS):
+        for i, at in enumerate(self.OVERLAYS):
             upper = f"{self.dir}/tmp/{i}"
             mounts += [f"mkdir {upper} {upper}w", f"mount -t overlay -o lowerdir={at},upperdir={upper},workdir={upper}w twdoc {at}"]
-        self.shell = subprocess.Popen(["ip", "netns", "exec", self.ns, "unshare", "--mount", "--pid", "--fork", "--kill-child", "bash"],
+        if self.name:
+            mounts.append(f"hostname {self.name}")
+        own = ["--uts"] if self.name else []
+        self.shell = subprocess.Popen(["ip", "netns", "exec", self.ns, "unshare", "--mount", "--pid", *own, "--fork", "--kill-child", "bash"],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,
                                       cwd=f"{self.dir}/work", start_new_session=True)
         try:

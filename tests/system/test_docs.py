@@ -10,7 +10,7 @@ from doc_rig import TOP, World, blocks, in_order, unlike, words
 from lab import Failure, expect
 
 # Documents that another test follows from begin to end.
-OTHERS = {"docs/tutorial.md": "tests/system/test_tutorial.py", "docs/install.md": "tests/packages/run.py"}
+OTHERS = {"docs/tutorial.md": "tests/system/test_tutorial.py", "docs/install.md": "tests/packages/run.py", "docs/cluster.md": "tests/cluster/test_recipe.py"}
 
 # Commands (or how they begin) that are not run here: the test that does it, or why none can.
 ELSEWHERE = {

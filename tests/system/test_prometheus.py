@@ -294,6 +294,8 @@ def test_files(build):
     for args in (["check", "config", "prometheus.yml"], ["check", "rules", "rules.yml", "alerts.yml"], ["test", "rules", "rules_test.yml"]):
         done = subprocess.run(["promtool", *args], cwd=DEPLOY / "prometheus", capture_output=True, text=True, timeout=60)
         expect(done.returncode == 0, f"promtool {' '.join(args)}: {done.stdout}{done.stderr}")
+    done = subprocess.run(["promtool", "check", "config", "--syntax-only", "prometheus.yml"], cwd=DEPLOY / "cluster", capture_output=True, text=True, timeout=60)
+    expect(done.returncode == 0, f"promtool check config: {done.stdout}{done.stderr}")
     alerts = (DEPLOY / "prometheus" / "alerts.yml").read_text()
     tests = (DEPLOY / "prometheus" / "rules_test.yml").read_text()
     anchors = {"#" + x[4:].lower() for x in (DEPLOY.parent / "docs" / "runbooks.md").read_text().splitlines() if x.startswith("### ")}
