@@ -14,10 +14,10 @@ THIS, NEXT = "0.1.0", "0.2.0"
 
 @contextlib.contextmanager
 def release(lab, which):
-    """What is started here, and twampctl, is of that release."""
+    """What is started here, and twampctl, is of that release: THIS, NEXT, or a folder of the build."""
     mine = lab.build
-    if which == NEXT:
-        lab.build = f"{mine}/next"
+    if which != THIS:
+        lab.build = f"{mine}/{'next' if which == NEXT else which}"
     try:
         yield
     finally:
