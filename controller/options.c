@@ -120,12 +120,14 @@ static const struct conf_opt opts[] = {
       .type = CONF_STR,
       .offset = OPT(history),
       .arg = "URL",
-      .help = "The history (results and what they add up to) in a database of its own instead of that in "
-              "--data-dir: "
-              "clickhouse://HOST[:PORT][,HOST[:PORT]...]/DATABASE[?KEY=VALUE[&KEY=VALUE...]] with the keys "
-              "user, password-file, tls "
-              "(yes or no), ca-file, cert-file and key-file. While it is away all else goes on, and agents "
-              "keep their results." },
+      .help =
+          "The history (results and what they add up to) in a database of its own instead of that in "
+          "--data-dir: "
+          "clickhouse://HOST[:PORT][,HOST[:PORT]...]/DATABASE[?KEY=VALUE[&KEY=VALUE...]] with the keys "
+          "user, password-file, tls "
+          "(yes or no), ca-file, cert-file, key-file, cluster (of replicas) and quorum. While it is away all "
+          "else goes on, and agents "
+          "keep their results." },
     { .name = "control",
       .type = CONF_STR,
       .offset = OPT(control),

@@ -23,7 +23,9 @@ struct http_client {
     char *endpoints[HTTP_CLIENT_SERVERS], *ca_file, *cert_file, *key_file;
     size_t n, at; /* at: the one in use */
     int64_t connect_ns, stall_ns, quiet_ns;
-    const struct http_client_request *knock;
+    const struct http_client_request *knock, *enter;
+    size_t n_enter;
+    bool entered;         /* the server in use */
     struct tw_mono moved; /* when `at` left the first */
     struct tw_mono heard; /* when the one in use answered last; 0: it did not yet */
     atomic_bool interrupted;
@@ -376,6 +378,14 @@ static void return_to_first(struct http_client *c)
         return;
     c->at = 0;
     c->heard.ns = 0;
+    c->entered = false;
+}
+
+void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n)
+{
+    c->enter = v;
+    c->n_enter = n;
+    c->entered = false;
 }
 
 void http_client_move(struct http_client *c)
@@ -383,7 +393,20 @@ void http_client_move(struct http_client *c)
     c->at = (c->at + 1) % c->n;
     c->moved = tw_mono_now();
     c->heard.ns = 0;
+    c->entered = false;
     c->stats.moves++;
+}
+
+static enum tw_rc enter(struct http_client *c, bool *ret_elsewhere, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; i < c->n_enter && !c->entered && !rc; i++) {
+        struct attempt a = { .c = c, .r = &c->enter[i] };
+        rc = try_server(&a, ret_elsewhere, err);
+    }
+    c->entered = !rc;
+    return rc;
 }
 
 /* The server in use; r NULL: it is only to be there. */
@@ -394,6 +417,8 @@ static enum tw_rc ask(struct http_client *c, const struct http_client_request *r
 
     if (c->knock && (!c->heard.ns || tw_mono_now().ns - c->heard.ns >= SILENT_NS))
         rc = try_server(&knock, ret_elsewhere, err);
+    if (!rc && r)
+        rc = enter(c, ret_elsewhere, err);
     if (!rc && r)
         rc = try_server(&a, ret_elsewhere, err);
     *ret_elsewhere &= !a.handed && tw_mono_now().ns < atomic_load(&c->hurry_ns);
@@ -414,8 +439,10 @@ enum tw_rc http_client_run(struct http_client *c, const struct http_client_reque
     }
     if (rc && elsewhere && c->n > 1)
         http_client_move(c); /* the next request does not begin with the one that failed last */
-    if (rc)
+    if (rc) {
         c->heard.ns = 0;
+        c->entered = false;
+    }
     c->stats.failures += rc != TW_OK;
     return rc;
 }

@@ -48,6 +48,18 @@ static bool is_name(const struct http_location_form *form, const char *p, size_t
     return len && len < HTTP_LOCATION_NAME && !(form->word && isdigit((unsigned char)p[0]));
 }
 
+static enum tw_rc unknown_option(const struct parsing *p, const char *text, size_t len)
+{
+    char more[HTTP_LOCATION_MORE * 16] = "";
+
+    for (size_t i = 0, at = 0; i < HTTP_LOCATION_MORE && p->form->more[i]; i++)
+        at += (size_t)snprintf(more + at, sizeof more - at, ", %s=", p->form->more[i]);
+    return tw_err_set(
+        p->err, TW_EINVAL,
+        "%.*s: expected user=, password-file=, ca-file=, cert-file=, key-file=%s or tls=, each with a value",
+        (int)(len < 60 ? len : 60), text, more);
+}
+
 static enum tw_rc take_option(struct parsing *p, const char *text, size_t len)
 {
     const char *eq = memchr(text, '=', len), *value = eq ? eq + 1 : NULL;
@@ -66,10 +78,12 @@ static enum tw_rc take_option(struct parsing *p, const char *text, size_t len)
             memcpy((char *)p->to + keys[i].offset, &kept, sizeof kept);
             return TW_OK;
         }
-    return tw_err_set(
-        p->err, TW_EINVAL,
-        "%.*s: expected user=, password-file=, ca-file=, cert-file=, key-file= or tls=, each with a value",
-        (int)(len < 60 ? len : 60), text);
+    for (size_t i = 0; value_len && i < HTTP_LOCATION_MORE && p->form->more[i]; i++)
+        if (strlen(p->form->more[i]) == key_len && !strncmp(p->form->more[i], text, key_len)) {
+            p->to->more[i] = keep(p, "", value, value_len, "");
+            return TW_OK;
+        }
+    return unknown_option(p, text, len);
 }
 
 static enum tw_rc take_options(struct parsing *p, const char *text)

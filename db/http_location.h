@@ -11,11 +11,13 @@
 
 #define HTTP_LOCATION_MAX 4096
 #define HTTP_LOCATION_NAME 64
+#define HTTP_LOCATION_MORE 2 /* keys of a kind of database */
 struct http_location {
     const char *endpoints[HTTP_CLIENT_SERVERS]; /* http://HOST:PORT or https://HOST:PORT */
     size_t n_endpoints;
     const char *name;
     const char *user, *password_file, *ca_file, *cert_file, *key_file; /* NULL: not said */
+    const char *more[HTTP_LOCATION_MORE];                              /* likewise, of the form's */
     bool tls;
     char text[HTTP_LOCATION_MAX + HTTP_CLIENT_SERVERS * 32];
 };
@@ -25,6 +27,7 @@ struct http_location_form {
     const char *name;            /* what errors call it: "DATABASE" */
     bool word;                   /* the name is of letters, digits and '_', and begins with no digit: else
                                     it may, and have '-', too */
+    const char *more[HTTP_LOCATION_MORE]; /* keys besides those above; NULL: none */
 };
 /* TW_EINVAL: *err says what was expected, and *ret is not to be used. */
 enum tw_rc http_location_parse(const char *text, const struct http_location_form *form,

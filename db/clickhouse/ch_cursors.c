@@ -57,8 +57,10 @@ enum tw_rc ch_load_cursors(struct ch_db *db, const int64_t *agents, size_t n, st
 {
     static const enum ch_type types[] = { CH_I64, CH_ID, CH_I64, CH_I64 };
     struct loading l = { .to = ret };
-    enum tw_rc rc;
+    enum tw_rc rc = ch_http_sync(db->http, ch_http_bit(CH_CURSOR), err);
 
+    if (rc)
+        return rc;
     ch_sql_begin(&db->sql,
                  "SELECT " CH_ROW_MARK
                  ", agent_id, spool_id, first_seq, last_seq FROM %s.cursor FINAL WHERE agent_id != 0"

@@ -127,6 +127,11 @@ enum tw_rc ch_export_parts(struct history_reader *base, part_fn fn, void *ctx, s
     enum tw_rc rc;
 
     atomic_store(&r->stop, false);
+    rc = ch_db_join(&r->db, err);
+    if (!rc)
+        rc = ch_http_sync(r->db.http, CH_ALL, err);
+    if (rc)
+        return rc;
     ch_sql_begin(&r->db.sql,
                  "SELECT " CH_ROW_MARK ", table, toInt64OrZero(partition) AS number, toInt64(sum(rows))"
                  " FROM system.parts WHERE database = '%s' AND active GROUP BY table, number",
@@ -338,7 +343,7 @@ static enum tw_rc export_cursors(struct exporting *e, uint64_t after, struct tw_
 /* Cells of a round that broke off have what the end of it knows nothing of. */
 static enum tw_rc load_progress(struct exporting *e, struct tw_err *err)
 {
-    enum tw_rc rc = ch_reader_look(e->r, err);
+    enum tw_rc rc = ch_reader_look(e->r, CH_ALL, err);
 
     if (rc || !e->r->view.round_no)
         return rc;

@@ -24,8 +24,10 @@ static enum tw_rc count_owners(struct ch_history *h, int64_t *ret_ours, int64_t 
                                struct tw_err *err)
 {
     int64_t n[2], us = h->owner, cluster = h->cluster;
-    enum tw_rc rc;
+    enum tw_rc rc = ch_http_sync(h->db.http, ch_http_bit(CH_OWNER), err);
 
+    if (rc)
+        return rc;
     ch_sql_begin(
         &h->db.sql,
         "SELECT " CH_ROW_MARK ", toInt64(countIf(id = %lld AND here > 0)), toInt64(countIf(id != %lld AND "
@@ -59,12 +61,21 @@ static enum tw_rc check_owner(struct ch_history *h, struct tw_err *err)
     return rc || !others ? rc : ch_refuse_owner(h->db.name, err);
 }
 
+static enum tw_rc open_tables(struct ch_history *h, struct tw_err *err)
+{
+    struct ch_place place = { .database = h->db.name, .cluster = h->db.where.cluster };
+    enum tw_rc rc = ch_db_join(&h->db, err);
+
+    place.hosts = h->db.hosts;
+    if (!rc)
+        rc = ch_schema_open(h->db.http, &place, h->owner, err);
+    return rc ? rc : check_owner(h, err);
+}
+
 enum tw_rc ch_be_open(struct ch_history *h, struct tw_err *err)
 {
-    enum tw_rc rc = h->opened ? TW_OK : ch_schema_open(h->db.http, h->db.name, h->owner, err);
+    enum tw_rc rc = h->opened ? TW_OK : open_tables(h, err);
 
-    if (!rc && !h->opened)
-        rc = check_owner(h, err);
     if (rc || h->opened)
         return rc;
     h->opened = true; /* what follows asks for it */

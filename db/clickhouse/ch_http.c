@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "common/clk.h"
+#include "common/net/now.h"
 #include "db/clickhouse/ch_error.h"
 #include "db/http_client.h"
 #include "db/http_location.h"
@@ -13,12 +15,29 @@
 /* A table of summaries has more than a hundred columns, and a server takes such a buffer for each of each
  * part: by default a MiB. */
 #define SELECT_SETTINGS "max_read_buffer_size=65536"
+#define SYNC_SETTINGS "receive_timeout=3" /* s that a server waits for what others have; 18.16: for ever */
+#define SYNC_STALL_NS (4 * TW_NS_PER_S)
+/* Of inserts with a quorum a table takes one at a time, of all controllers. */
+#define CODE_TURN 286
+#define TURN_NS (5 * TW_NS_PER_S)
+#define SHORT_TURN_NS TW_NS_PER_S  /* where it goes without a quorum as well */
+#define ALONE_NS (5 * TW_NS_PER_S) /* until a quorum is tried again */
+#define CODE_FEW_REPLICAS 285
+#define CODE_UNKNOWN_STATUS 319
+#define CODE_BEHIND 159
+#define CODE_NO_TABLE 60
+#define CODE_NO_DATABASE 81
 
 _Static_assert(CH_ENDPOINTS_MAX == HTTP_CLIENT_SERVERS, "each is a server");
 
 struct ch_http {
     struct http_client *http;
-    char *database, *settings;
+    char *database, *settings, *alone_settings, *select_settings;
+    int64_t alone_until_ns;
+    bool replicas;
+    char *gate, *syncs[CH_SYNCS_MAX], *sync_path;
+    struct http_client_request enter[1 + CH_SYNCS_MAX]; /* the gate first */
+    size_t n_syncs;
     struct http_client_request knock;
     int64_t insert_stall_ns;
     uint64_t inserts, insert_bytes;
@@ -32,6 +51,7 @@ struct statement {
     size_t body_len;
     ch_data_fn fn;
     void *ctx;
+    int code; /* of ClickHouse's exception, if fn is NULL */
 };
 
 static enum tw_rc no_memory(struct tw_err *err)
@@ -42,21 +62,61 @@ static enum tw_rc no_memory(struct tw_err *err)
 /* ---- What the server says ---- */
 
 /* Also of a 200: a statement that has no answer got one. */
-static enum tw_rc judge(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere, struct tw_err *err)
+static enum tw_rc judge_code(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
+                             struct tw_err *err)
 {
     char why[CH_WHY_MAX];
     int code;
 
-    (void)ctx;
+    *(int *)ctx = 0;
     if (r->status == 200 && !r->len)
         return TW_OK;
     ch_error_parse(r->text, r->len, &code, why);
+    *(int *)ctx = code;
     if (r->status == 200 && !code)
         return TW_OK;
     *ret_elsewhere = (r->status >= 500 || r->status == 200) && ch_error_elsewhere(code);
     if (!code)
         return tw_err_set(err, TW_EIO, "clickhouse %.60s: HTTP status %ld: %s", r->server, r->status, why);
     return tw_err_set(err, ch_error_rc(code), "clickhouse %.60s: code %d: %s", r->server, code, why);
+}
+
+static enum tw_rc judge(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
+                        struct tw_err *err)
+{
+    int code;
+
+    (void)ctx;
+    return judge_code(&code, r, ret_elsewhere, err);
+}
+
+static enum tw_rc is_behind(const struct http_client_refusal *r, struct tw_err *err)
+{
+    return tw_err_set(err, TW_ETIMEOUT, "clickhouse %.60s: it has not got yet what other replicas have",
+                      r->server);
+}
+
+static enum tw_rc judge_sync(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
+                             struct tw_err *err)
+{
+    int code;
+    enum tw_rc rc = judge_code(&code, r, ret_elsewhere, err);
+
+    (void)ctx;
+    if (code == CODE_NO_TABLE || code == CODE_NO_DATABASE)
+        return TW_OK;
+    return code == CODE_BEHIND ? is_behind(r, err) : rc;
+}
+
+/* What is not "0". */
+static enum tw_rc judge_gate(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
+                             struct tw_err *err)
+{
+    if (r->status == 200 && r->len && r->text[0] >= '1' && r->text[0] <= '9') {
+        *ret_elsewhere = true;
+        return is_behind(r, err);
+    }
+    return judge(ctx, r, ret_elsewhere, err);
 }
 
 /* ---- Making ---- */
@@ -133,8 +193,14 @@ void ch_http_free(struct ch_http *h)
     if (!h)
         return;
     http_client_free(h->http);
+    for (size_t i = 0; i < h->n_syncs; i++)
+        free(h->syncs[i]);
+    free(h->gate);
+    free(h->sync_path);
     free(h->database);
     free(h->settings);
+    free(h->alone_settings);
+    free(h->select_settings);
     free(h);
 }
 
@@ -191,15 +257,15 @@ static char *make_path(const struct ch_http *h, const struct statement *s)
     return path;
 }
 
-static enum tw_rc run(struct ch_http *h, const struct statement *s, struct tw_err *err)
+static enum tw_rc run(struct ch_http *h, struct statement *s, struct tw_err *err)
 {
     char *path = make_path(h, s);
     struct http_client_request r = { .path = path,
                                      .body = s->body,
                                      .body_len = s->body_len,
                                      .fn = s->fn,
-                                     .ctx = s->ctx,
-                                     .judge = judge,
+                                     .ctx = s->fn ? s->ctx : &s->code,
+                                     .judge = s->fn ? judge : judge_code,
                                      .stall_ns = s->query_in_url ? h->insert_stall_ns : 0 };
     enum tw_rc rc;
 
@@ -208,6 +274,94 @@ static enum tw_rc run(struct ch_http *h, const struct statement *s, struct tw_er
     free(path);
     return rc;
 }
+
+/* With the quorum, if there is one to be had. */
+static void choose_settings(const struct ch_http *h, struct statement *s)
+{
+    bool alone = h->alone_settings && tw_mono_now().ns < h->alone_until_ns;
+
+    if (h->replicas)
+        s->settings = alone ? h->alone_settings : h->settings;
+    s->code = 0;
+}
+
+/* After a failure. */
+static bool goes_alone(struct ch_http *h, const struct statement *s)
+{
+    if (!h->alone_settings || s->settings == h->alone_settings ||
+        (s->code != CODE_TURN && s->code != CODE_FEW_REPLICAS && s->code != CODE_UNKNOWN_STATUS))
+        return false;
+    h->alone_until_ns = tw_mono_now().ns + ALONE_NS;
+    return true;
+}
+
+/* One that changes something. */
+static enum tw_rc run_change(struct ch_http *h, struct statement *s, struct tw_err *err)
+{
+    int64_t until_ns = tw_mono_now().ns + (h->alone_settings ? SHORT_TURN_NS : TURN_NS);
+
+    for (;;) {
+        enum tw_rc rc;
+        int64_t now_ns;
+        choose_settings(h, s);
+        rc = run(h, s, err);
+        now_ns = tw_mono_now().ns;
+        if (rc && s->code == CODE_TURN && now_ns < until_ns)
+            usleep(5000 + (useconds_t)(now_ns / 1000 % 20000)); /* not all at the same moment */
+        else if (!rc || !goes_alone(h, s))
+            return rc;
+    }
+}
+
+/* ---- Replicas ---- */
+
+static struct http_client_request sync_request(const struct ch_http *h, const char *statement,
+                                               http_client_judge_fn judge_it)
+{
+    return (struct http_client_request){ .path = h->sync_path,
+                                         .body = statement,
+                                         .body_len = strlen(statement),
+                                         .judge = judge_it,
+                                         .stall_ns = SYNC_STALL_NS };
+}
+
+enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r, struct tw_err *err)
+{
+    if (h->replicas)
+        return TW_OK;
+    free(h->settings);
+    h->settings = NULL;
+    if (!copy(&h->settings, r->change_settings) || !copy(&h->alone_settings, r->alone_settings) ||
+        !copy(&h->sync_path, "/?" SYNC_SETTINGS) ||
+        asprintf(&h->select_settings, "%s%s%s", SELECT_SETTINGS, r->select_settings ? "&" : "",
+                 r->select_settings ? r->select_settings : "") < 0)
+        return no_memory(err);
+    if (!copy(&h->gate, r->gate))
+        return no_memory(err);
+    h->enter[0] = sync_request(h, h->gate, judge_gate);
+    for (size_t i = 0; i < r->n_syncs; i++) {
+        if (!copy(&h->syncs[i], r->syncs[i]))
+            return no_memory(err);
+        h->enter[1 + i] = sync_request(h, h->syncs[i], judge_sync);
+        h->n_syncs++;
+    }
+    http_client_enter(h->http, h->enter, 1 + h->n_syncs);
+    h->replicas = true;
+    return TW_OK;
+}
+
+enum tw_rc ch_http_sync(struct ch_http *h, unsigned which, struct tw_err *err)
+{
+    enum tw_rc rc = TW_OK;
+
+    http_client_resume(h->http);
+    for (size_t i = 0; i < h->n_syncs && !rc; i++)
+        if (which & ch_http_bit((unsigned)i))
+            rc = http_client_run(h->http, &h->enter[1 + i], err);
+    return rc;
+}
+
+/* ---- What is asked for ---- */
 
 enum tw_rc ch_http_knock(struct ch_http *h, struct tw_err *err)
 {
@@ -218,7 +372,7 @@ enum tw_rc ch_http_knock(struct ch_http *h, struct tw_err *err)
 enum tw_rc ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx, struct tw_err *err)
 {
     struct statement s = { .query = query,
-                           .settings = SELECT_SETTINGS,
+                           .settings = h->select_settings ? h->select_settings : SELECT_SETTINGS,
                            .body = query,
                            .body_len = strlen(query),
                            .fn = fn,
@@ -229,7 +383,9 @@ enum tw_rc ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, v
 
 enum tw_rc ch_http_run(struct ch_http *h, const char *query, struct tw_err *err)
 {
-    return run(h, &(struct statement){ .query = query, .body = query, .body_len = strlen(query) }, err);
+    struct statement s = { .query = query, .body = query, .body_len = strlen(query) };
+
+    return run_change(h, &s, err);
 }
 
 enum tw_rc ch_http_insert(struct ch_http *h, const char *query, const void *rows, size_t len, struct tw_err *err)
@@ -237,7 +393,7 @@ enum tw_rc ch_http_insert(struct ch_http *h, const char *query, const void *rows
     struct statement s = {
         .query = query, .query_in_url = true, .settings = h->settings, .body = rows, .body_len = len
     };
-    enum tw_rc rc = len ? run(h, &s, err) : TW_OK;
+    enum tw_rc rc = len ? run_change(h, &s, err) : TW_OK;
 
     h->inserts += len && !rc;
     h->insert_bytes += rc ? 0 : len;

@@ -42,6 +42,32 @@ void ch_http_free(struct ch_http *h); /* also of NULL */
 void ch_http_interrupt(struct ch_http *h);
 /* From now on no statement lasts beyond that moment (monotonic clock): TW_ETIMEOUT. Any thread. */
 void ch_http_hurry(struct ch_http *h, int64_t by_mono_ns);
+
+#define CH_SYNCS_MAX 16
+/* The endpoints are replicas of each other. */
+struct ch_http_replicas {
+    const char *change_settings; /* "insert_quorum=2&...": of all but selects, instead of insert_settings */
+    const char *alone_settings;  /* those when the quorum is not there; NULL: then it fails */
+    const char *select_settings; /* NULL: none */
+    /* Answers "0\n", unless a server has been behind for so long that there is no use in waiting for it. */
+    const char *gate;
+    /* Each has a server wait until it has what the others confirmed of a table by now. */
+    const char *syncs[CH_SYNCS_MAX];
+    size_t n_syncs;
+};
+/* Copies. From now on gate and all of syncs come before the first statement to an endpoint that was not the
+ * last to answer, and after any failure: so what was confirmed by one, or read there, is there at the next.
+ * TW_ENOMEM
+ */
+enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r, struct tw_err *err);
+/* Those of the bits in `which`, now; nothing if there are no replicas. A table that is not there is no error;
+ * TW_ETIMEOUT: all of them are behind. */
+enum tw_rc ch_http_sync(struct ch_http *h, unsigned which, struct tw_err *err);
+static inline unsigned ch_http_bit(unsigned number)
+{
+    return 1U << number;
+}
+
 /* Is one of the endpoints there, and does it know us? With a knock_ns. */
 enum tw_rc ch_http_knock(struct ch_http *h, struct tw_err *err);
 /* "HOST:PORT" of the endpoint that is in use. The owner's thread; valid until the next statement. */

@@ -184,7 +184,7 @@ enum tw_rc ch_read_latest(struct history_reader *base, const uint64_t *pair_ids,
 
     (void)without; /* it reads whole rows */
     if (!rc && n_pairs)
-        rc = ch_reader_look(l.r, err);
+        rc = ch_reader_look(l.r, ch_http_bit(CH_SUMMARY), err);
     for (size_t at = 0; at < n_pairs && !rc; at += CH_PAIRS_MAX)
         rc = find_flows(&l, ids + at, n_pairs - at < CH_PAIRS_MAX ? n_pairs - at : CH_PAIRS_MAX, err);
     if (!rc)

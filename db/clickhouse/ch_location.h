@@ -1,6 +1,7 @@
 /* db/clickhouse/ch_location.h - where ClickHouse is, as an operator writes it (db/http_location.h):
  *     HOST[:PORT][,HOST[:PORT]...]/DATABASE[?KEY=VALUE[&KEY=VALUE...]]
- * Pure. */
+ * with two keys more: cluster=NAME, one that the servers know, and quorum=N, on how many of its replicas what
+ * is written must be before it is confirmed. Unless said: on two, or on the one that is there. Pure. */
 #ifndef TW_DB_CH_LOCATION_H
 #define TW_DB_CH_LOCATION_H
 
@@ -9,6 +10,8 @@
 
 struct ch_location {
     struct ch_http_cfg http; /* its texts are in `said`; no database: statements name it */
+    const char *cluster;     /* NULL: tables are one server's */
+    unsigned quorum;         /* 0: not said */
     const char *database;    /* letters, digits and _: needs no quotes */
     struct http_location said;
 };

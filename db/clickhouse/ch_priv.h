@@ -32,11 +32,19 @@ struct ch_db {
     struct ch_location where;
     struct ch_http *http;
     const char *name;  /* of the database */
+    int64_t hosts;     /* of the cluster: replicas; 0: no cluster, or not known yet */
     struct ch_sql sql; /* the statement being put together */
 };
 enum tw_rc ch_db_open(struct ch_db *db, const char *location, struct tw_err *err);
 void ch_db_close(struct ch_db *db);
 enum tw_rc ch_no_memory(struct tw_err *err);
+
+/* ch_replica.c: learns what cluster= of the location means; before any other statement. Nothing if that is
+ * done, or there is none. TW_ENOENT, TW_EINVAL: the servers know no such cluster, or it is none of replicas.
+ */
+enum tw_rc ch_db_join(struct ch_db *db, struct tw_err *err);
+/* What was read of the table at this server until now is confirmed. */
+enum tw_rc ch_db_settle(struct ch_db *db, enum ch_table table, struct tw_err *err);
 
 /* The statement in db->sql, row by row. */
 enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_types,
@@ -178,8 +186,8 @@ struct ch_reader {
 /* Begins an operation of n pairs: *ret_ids sorted, each once, to be freed. */
 enum tw_rc ch_reader_begin(struct ch_reader *r, const uint64_t *pair_ids, size_t *n, uint64_t **ret_ids,
                            struct tw_err *err);
-/* r->view, for the operation. */
-enum tw_rc ch_reader_look(struct ch_reader *r, struct tw_err *err);
+/* r->view, for the operation, which will read those tables (ch_http_bit()). */
+enum tw_rc ch_reader_look(struct ch_reader *r, unsigned tables, struct tw_err *err);
 /* ch_db_select(), unless somebody wants no more. */
 enum tw_rc ch_reader_select(struct ch_reader *r, const enum ch_type *types, size_t n_types,
                             enum tw_rc (*fn)(void *ctx, struct wire_rd *row, struct tw_err *err), void *ctx,

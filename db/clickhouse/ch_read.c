@@ -79,9 +79,11 @@ enum tw_rc ch_reader_begin(struct ch_reader *r, const uint64_t *pair_ids, size_t
     return TW_OK;
 }
 
-enum tw_rc ch_reader_look(struct ch_reader *r, struct tw_err *err)
+enum tw_rc ch_reader_look(struct ch_reader *r, unsigned tables, struct tw_err *err)
 {
-    return ch_view_load(r->db.http, r->db.name, &r->view, err);
+    enum tw_rc rc = ch_db_join(&r->db, err);
+
+    return rc ? rc : ch_view_load(r->db.http, r->db.name, tables, &r->view, err);
 }
 
 enum tw_rc ch_reader_select(struct ch_reader *r, const enum ch_type *types, size_t n_types,
@@ -137,7 +139,7 @@ enum tw_rc ch_read_summaries(struct history_reader *base, const uint64_t *pair_i
     enum tw_rc rc = ch_reader_begin(r, pair_ids, &n_pairs, &ids, err);
 
     if (!rc && n_pairs)
-        rc = ch_reader_look(r, err);
+        rc = ch_reader_look(r, ch_http_bit(CH_SUMMARY), err);
     for (size_t at = 0; at < n_pairs && !rc; at += CH_PAIRS_MAX) {
         ch_sql_begin(q, "SELECT " CH_ROW_MARK ", %s FROM %s.summary FINAL WHERE pair_id IN ", ch_row_names(),
                      r->db.name);
@@ -232,7 +234,7 @@ enum tw_rc ch_read_loss_runs(struct history_reader *base, uint64_t pair_id, int6
     enum tw_rc rc;
 
     atomic_store(&r->stop, false);
-    rc = ch_reader_look(r, err);
+    rc = ch_reader_look(r, ch_http_bit(CH_LOSS_RUN), err);
     return rc ? rc : read_runs(r, false, pair_id, from_ns, to_ns, &to, err);
 }
 
@@ -245,7 +247,7 @@ enum tw_rc ch_read_loss_chains(struct history_reader *base, uint64_t pair_id, in
     enum tw_rc rc;
 
     atomic_store(&r->stop, false);
-    rc = ch_reader_look(r, err);
+    rc = ch_reader_look(r, ch_http_bit(CH_LOSS_RUN) | ch_http_bit(CH_LOSS_CHAIN), err);
     if (!rc)
         rc = read_runs(r, true, pair_id, from_ns, to_ns, &to, err);
     return rc ? rc : read_runs(r, false, pair_id, from_ns, to_ns, &to, err);
@@ -362,7 +364,7 @@ enum tw_rc ch_read_gaps(struct history_reader *base, const int64_t *agent_ids, s
     enum tw_rc rc = ch_reader_begin(r, (const uint64_t *)agent_ids, &n_agents, &ids, err);
 
     if (!rc && n_agents)
-        rc = ch_reader_look(r, err);
+        rc = ch_reader_look(r, ch_http_bit(CH_GAP), err);
     for (size_t at = 0; at < n_agents && !rc; at += CH_PAIRS_MAX) {
         gaps_statement(r, ids + at, some_of(at, n_agents), &to);
         rc = ch_reader_select(r, types, TW_NELEM(types), take_gap, &to, err);

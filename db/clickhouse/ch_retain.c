@@ -179,7 +179,7 @@ static enum tw_rc keep_chains(struct ch_history *h, int64_t day, struct tw_err *
         ", pair_id, start_ns, flow, seq_first, length_ns, probes, direction, continues FROM %s.loss_run FINAL"
         " WHERE start_ns >= %lld AND start_ns < %lld AND continues != 0",
         h->db.name, (long long)(day * CH_DAY_NS), (long long)((day + 1) * CH_DAY_NS));
-    rc = ch_view_load(h->db.http, h->db.name, &now, err);
+    rc = ch_view_load(h->db.http, h->db.name, ch_http_bit(CH_LOSS_RUN), &now, err);
     ch_commits_where(&h->db.sql, &now.done);
     ch_sql_add(&h->db.sql,
                " ORDER BY pair_id, flow, start_ns, seq_first LIMIT 1 BY pair_id, flow, start_ns, seq_first");

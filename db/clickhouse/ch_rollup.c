@@ -141,7 +141,7 @@ static enum tw_rc load_days(struct ch_history *h, const struct ch_commits *c, st
 
 static enum tw_rc load_view(struct ch_history *h, struct tw_err *err)
 {
-    return ch_view_load(h->db.http, h->db.name, &h->view, err);
+    return ch_view_load(h->db.http, h->db.name, ch_http_bit(CH_SUMMARY) | CH_CELLS, &h->view, err);
 }
 
 /* Are the days of all of them in h->days? Not of what others wrote, nor of what was found not to be done, and
@@ -177,7 +177,7 @@ enum tw_rc ch_rollup_look(struct ch_history *h, struct tw_err *err)
 {
     struct ch_view now = { .round_no = 0 };
     struct ch_commits behind = { 0 };
-    enum tw_rc rc = ch_view_load(h->db.http, h->db.name, &now, err);
+    enum tw_rc rc = ch_view_load(h->db.http, h->db.name, ch_http_bit(CH_SUMMARY), &now, err);
 
     if (!rc && h->view.round_no) {
         rc = ch_commits_add_rest(&behind, &now.fresh, &h->view.round) ? ch_no_memory(err)
@@ -413,6 +413,18 @@ static void join(struct cell *to, struct cell *stored, struct tw_summary *merged
         to->longest_ns = stored->longest_ns;
 }
 
+/* A replica may have it and no other one, and lose it: it is written once more as it is. */
+static void take_over(struct cell *to, const struct cell *stored, struct tw_summary *merged)
+{
+    struct tw_summary made = to->merged;
+
+    to->merged = *merged;
+    *merged = made; /* its memory is used again */
+    to->rows = stored->rows;
+    to->whole = stored->whole;
+    to->longest_ns = stored->longest_ns;
+}
+
 /* In order, too. */
 static enum tw_rc take_stored(void *ctx, struct wire_rd *row, struct tw_err *err)
 {
@@ -436,7 +448,9 @@ static enum tw_rc take_stored(void *ctx, struct wire_rd *row, struct tw_err *err
     if (s->at == c->n || compare(&c->v[s->at], s->row.pair_id, s->row.flow, stored.cell_ns))
         return TW_OK;
     s->damaged += rc != TW_OK;
-    if (rc || txn >= s->h->view.round_no)
+    if (!rc && txn == s->h->view.round_no && s->h->db.hosts)
+        take_over(&c->v[s->at], &stored, &s->row);
+    else if (rc || txn >= s->h->view.round_no)
         c->v[s->at].done = true;
     else
         join(&c->v[s->at], &stored, &s->row);
@@ -595,6 +609,10 @@ static enum tw_rc begin_round(struct ch_history *h, int64_t now_ns, struct tw_er
 
     if (!rc)
         rc = load_view(h, err);
+    if (!rc)
+        rc = ch_db_settle(&h->db, CH_ROUND, err);
+    if (!rc)
+        rc = ch_db_settle(&h->db, CH_CURSOR, err);
     if (!rc)
         rc = begin_term(h, err);
     if (rc)

@@ -1,12 +1,17 @@
 #include "db/clickhouse/ch_schema.h"
 
 #include <string.h>
+#include <unistd.h>
 #include "common/clk.h"
+#include "common/net/now.h"
 #include "db/clickhouse/ch_row.h"
 #include "db/clickhouse/ch_rows.h"
 
 #define VERSION 2 /* of what is below, but for columns of a summary, which are added as they come */
 #define DAY "86400000000000"
+#define VERSION_TABLE "schema_version"
+#define TABLES_NS (20 * TW_NS_PER_S) /* for this server to make its tables; and for the others */
+#define PEERS_NS (3 * TW_NS_PER_S)
 #define GRANULE_ROWS 1024 /* of some 400 octets: a pair has 1440 a day, and is what is mostly asked for */
 
 /* By enum store_level; `partition`: days. A partition goes as a whole. */
@@ -54,6 +59,14 @@ static const struct {
     { "round", "state UInt8, writer Int64, nr Int64, first Int64, last Int64, number Int64, ver UInt64", NULL,
       "ver", "tuple()", "state, writer, nr", NULL },
 };
+_Static_assert(CH_LOSS_RUN == TW_NELEM(levels) && CH_TABLES == TW_NELEM(levels) + TW_NELEM(tables),
+               "each is one");
+
+const char *ch_table_name(size_t table)
+{
+    return table < TW_NELEM(levels) ? levels[table].table : tables[table - TW_NELEM(levels)].table;
+}
+
 #define LEVEL_ADDED(level) ((level) ? "has String" : "writer Int64, nr UInt64")
 #define LEVEL_KEY_ADDED "writer, nr"
 
@@ -129,17 +142,42 @@ static enum tw_rc note_version(struct ch_http *h, struct ch_sql *s, const char *
 
 /* ---- Tables ---- */
 
-static enum tw_rc make_database(struct ch_http *h, struct ch_sql *s, const char *db, struct tw_err *err)
+/* "CREATE ... IF NOT EXISTS db.table ON CLUSTER c (" */
+static void begin_table(struct ch_sql *s, const struct ch_place *p, const char *table)
+{
+    ch_sql_begin(s, "CREATE TABLE IF NOT EXISTS %s.%s%s%s (", p->database, table,
+                 p->cluster ? " ON CLUSTER " : "", p->cluster ? p->cluster : "");
+}
+
+/* ") ENGINE = ReplacingMergeTree(version)", or that of a replicated one. */
+static void add_engine(struct ch_sql *s, const struct ch_place *p, const char *table, const char *version)
+{
+    const char *kind = version ? "Replacing" : "";
+
+    if (!version)
+        version = "";
+    if (p->cluster)
+        ch_sql_add(s, ") ENGINE = Replicated%sMergeTree('" CH_ZK_PATH "', '{replica}'%s%s)", kind, p->cluster,
+                   p->database, table, *version ? ", " : "", version);
+    else
+        ch_sql_add(s, ") ENGINE = %sMergeTree(%s)", kind, version);
+}
+
+static enum tw_rc make_database(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
+                                struct tw_err *err)
 {
     enum tw_rc rc;
 
-    ch_sql_begin(s, "CREATE DATABASE IF NOT EXISTS %s", db);
+    ch_sql_begin(s, "CREATE DATABASE IF NOT EXISTS %s%s%s", p->database, p->cluster ? " ON CLUSTER " : "",
+                 p->cluster ? p->cluster : "");
     rc = ch_run(h, s, err);
-    ch_sql_begin(s,
-                 "CREATE TABLE IF NOT EXISTS %s.schema_version (version UInt32) ENGINE = MergeTree() "
-                 "PARTITION BY tuple() ORDER BY version",
-                 db);
-    return rc ? rc : ch_run(h, s, err);
+    if (rc)
+        return rc;
+    begin_table(s, p, VERSION_TABLE);
+    ch_sql_add(s, "version UInt32");
+    add_engine(s, p, VERSION_TABLE, NULL);
+    ch_sql_add(s, " PARTITION BY tuple() ORDER BY version");
+    return ch_run(h, s, err);
 }
 
 static const char *level_key(size_t level)
@@ -147,46 +185,122 @@ static const char *level_key(size_t level)
     return level ? "pair_id, cell_ns, flow" : "pair_id, start_ns, flow, agent_id, spool_id, seq";
 }
 
-static enum tw_rc make_level(struct ch_http *h, struct ch_sql *s, const char *db, size_t level,
+static enum tw_rc make_level(struct ch_http *h, struct ch_sql *s, const struct ch_place *p, size_t level,
                              struct tw_err *err)
 {
     const char *own = level ? "cell_ns Int64, n_rows Int64, n_whole Int64, longest_ns Int64"
                             : "agent_id Int64, spool_id FixedString(16), seq Int64, received_ns Int64";
 
-    ch_sql_begin(s,
-                 "CREATE TABLE IF NOT EXISTS %s.%s (%s, txn UInt64, %s, %s) ENGINE = ReplacingMergeTree(txn)",
-                 db, levels[level].table, own, ch_row_definitions(), LEVEL_ADDED(level));
+    begin_table(s, p, levels[level].table);
+    ch_sql_add(s, "%s, txn UInt64, %s, %s", own, ch_row_definitions(), LEVEL_ADDED(level));
+    add_engine(s, p, levels[level].table, "txn");
     ch_sql_add(s, " PARTITION BY intDiv(%s, %lld * " DAY ") ORDER BY (%s%s) SETTINGS index_granularity = %d",
                level ? "cell_ns" : "start_ns", (long long)levels[level].partition, level_key(level),
                level ? "" : ", " LEVEL_KEY_ADDED, GRANULE_ROWS);
     return ch_run(h, s, err);
 }
 
-static enum tw_rc make_table(struct ch_http *h, struct ch_sql *s, const char *db, size_t i,
+static enum tw_rc make_table(struct ch_http *h, struct ch_sql *s, const struct ch_place *p, size_t i,
                              struct tw_err *err)
 {
     const char *added = tables[i].added, *key = tables[i].key_added;
 
-    ch_sql_begin(s, "CREATE TABLE IF NOT EXISTS %s.%s (%s%s%s) ENGINE = ", db, tables[i].table,
-                 tables[i].columns, added ? ", " : "", added ? added : "");
-    if (tables[i].version)
-        ch_sql_add(s, "ReplacingMergeTree(%s)", tables[i].version);
-    else
-        ch_sql_add(s, "MergeTree()");
+    begin_table(s, p, tables[i].table);
+    ch_sql_add(s, "%s%s%s", tables[i].columns, added ? ", " : "", added ? added : "");
+    add_engine(s, p, tables[i].table, tables[i].version);
     ch_sql_add(s, " PARTITION BY %s ORDER BY (%s%s%s)", tables[i].partition, tables[i].key, key ? ", " : "",
                key ? key : "");
     return ch_run(h, s, err);
 }
 
-static enum tw_rc make_tables(struct ch_http *h, struct ch_sql *s, const char *db, struct tw_err *err)
+static enum tw_rc make_tables(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
+                              struct tw_err *err)
 {
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; i < TW_NELEM(levels) && !rc; i++)
-        rc = make_level(h, s, db, i, err);
+        rc = make_level(h, s, p, i, err);
     for (size_t i = 0; i < TW_NELEM(tables) && !rc; i++)
-        rc = make_table(h, s, db, i, err);
+        rc = make_table(h, s, p, i, err);
     return rc;
+}
+
+/* ---- On replicas ---- */
+
+/* How many of the tables are there, of those how many are replicated, and at how many servers at least. */
+struct there {
+    int64_t tables, replicated, replicas;
+};
+
+static enum tw_rc count_tables(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
+                               struct there *ret, struct tw_err *err)
+{
+    int64_t n[2];
+    enum tw_rc rc;
+
+    *ret = (struct there){ .tables = 0 };
+    ch_sql_begin(s,
+                 "SELECT " CH_ROW_MARK
+                 ", toInt64(count()), toInt64(countIf(engine LIKE 'Replicated%%')) FROM system.tables WHERE "
+                 "database = '%s' AND name IN ('" VERSION_TABLE "'",
+                 p->database);
+    for (size_t i = 0; i < CH_TABLES; i++)
+        ch_sql_add(s, ", '%s'", ch_table_name(i));
+    ch_sql_add(s, ") FORMAT RowBinary");
+    rc = ch_get_numbers(h, s, n, 2, err);
+    if (rc)
+        return rc;
+    ret->tables = n[0];
+    ret->replicated = n[1];
+    if (!n[1])
+        return TW_OK;
+    ch_sql_begin(s,
+                 "SELECT " CH_ROW_MARK
+                 ", toInt64(min(total_replicas)) FROM system.replicas WHERE database = '%s' FORMAT RowBinary",
+                 p->database);
+    return ch_get_numbers(h, s, &ret->replicas, 1, err);
+}
+
+static enum tw_rc check_kind(const struct ch_place *p, const struct there *t, struct tw_err *err)
+{
+    if (p->cluster && t->replicated < t->tables)
+        return tw_err_set(
+            err, TW_EINVAL,
+            "clickhouse database %.63s has tables that are not replicated: for cluster=%.63s give "
+            "another database",
+            p->database, p->cluster);
+    if (!p->cluster && t->replicated)
+        return tw_err_set(err, TW_EINVAL,
+                          "clickhouse database %.63s has replicated tables: expected ?cluster=NAME behind it",
+                          p->database);
+    return TW_OK;
+}
+
+static bool all_there(const struct ch_place *p, const struct there *t)
+{
+    return t->tables == CH_TABLES + 1 && t->replicas >= p->hosts;
+}
+
+/* Servers make them by themselves, one behind the other; those that are away when they are back. */
+static enum tw_rc await_tables(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
+                               struct tw_err *err)
+{
+    int64_t begun_ns = tw_mono_now().ns;
+    struct there t = { .tables = 0 };
+    enum tw_rc rc = TW_OK;
+
+    for (int64_t waited_ns = 0;
+         !rc && !all_there(p, &t) && waited_ns < (t.tables == CH_TABLES + 1 ? PEERS_NS : TABLES_NS);
+         waited_ns = tw_mono_now().ns - begun_ns) {
+        usleep(50000);
+        rc = count_tables(h, s, p, &t, err);
+    }
+    if (rc || t.tables == CH_TABLES + 1)
+        return rc;
+    return tw_err_set(
+        err, TW_ETIMEOUT,
+        "clickhouse %.60s: of %d tables ON CLUSTER %.63s it has made %lld so far: see its log for DDLWorker",
+        ch_http_server(h), CH_TABLES + 1, p->cluster, (long long)t.tables);
 }
 
 /* ---- From version 1 ---- */
@@ -238,8 +352,10 @@ static enum tw_rc add_to_table(struct ch_http *h, struct ch_sql *s, const char *
     return ch_run(h, s, err);
 }
 
-static enum tw_rc from_version_1(struct ch_http *h, struct ch_sql *s, const char *db, struct tw_err *err)
+static enum tw_rc from_version_1(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
+                                 struct tw_err *err)
 {
+    const char *db = p->database;
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; i < TW_NELEM(levels) && !rc; i++)
@@ -250,7 +366,7 @@ static enum tw_rc from_version_1(struct ch_http *h, struct ch_sql *s, const char
             rc = add_to_table(h, s, db, tables[i].table, tables[i].added, tables[i].key, tables[i].key_added,
                               err);
     if (!rc)
-        rc = make_tables(h, s, db, err);
+        rc = make_tables(h, s, p, err);
     return rc ? rc : ch_upgrade_state(h, db, err);
 }
 
@@ -295,6 +411,8 @@ static enum tw_rc widen(struct ch_http *h, struct ch_sql *s, const char *db, con
         ch_sql_begin(s, "ALTER TABLE %s.%s ADD COLUMN %s %s", db, table, row_cols[i].name,
                      ch_type_name(ch_row_type(&row_cols[i])));
         rc = ch_run(h, s, err);
+        if (rc == TW_EAGAIN) /* a replica that is away does it when it is back */
+            rc = TW_OK;
     }
     return rc;
 }
@@ -308,18 +426,35 @@ enum tw_rc ch_refuse_owner(const char *database, struct tw_err *err)
                       database, database);
 }
 
-enum tw_rc ch_schema_open(struct ch_http *h, const char *database, int64_t owner, struct tw_err *err)
+/* What is there already of a cluster's is not asked for once more: each of these takes its time. */
+static enum tw_rc make_all(struct ch_http *h, struct ch_sql *s, const struct ch_place *p, int64_t version,
+                           struct tw_err *err)
 {
+    struct there t;
+    enum tw_rc rc = count_tables(h, s, p, &t, err);
+
+    if (!rc)
+        rc = check_kind(p, &t, err);
+    if (rc || (p->cluster && all_there(p, &t)))
+        return rc;
+    if (!version || p->cluster)
+        rc = make_database(h, s, p, err);
+    if (!rc)
+        rc = version == 1 ? from_version_1(h, s, p, err) : make_tables(h, s, p, err);
+    return rc || !p->cluster ? rc : await_tables(h, s, p, err);
+}
+
+enum tw_rc ch_schema_open(struct ch_http *h, const struct ch_place *place, int64_t owner, struct tw_err *err)
+{
+    const char *database = place->database;
     struct ch_sql s = { { 0 } };
     int64_t version = 0;
     enum tw_rc rc = check_version(h, &s, database, &version, err);
 
-    if (!rc && !version)
-        rc = make_database(h, &s, database, err);
     if (!rc && version == 1)
         rc = check_old_owner(h, &s, database, owner, err);
     if (!rc)
-        rc = version == 1 ? from_version_1(h, &s, database, err) : make_tables(h, &s, database, err);
+        rc = make_all(h, &s, place, version, err);
     for (size_t i = 0; i < TW_NELEM(levels) && !rc; i++)
         rc = widen(h, &s, database, levels[i].table, err);
     if (!rc && version < VERSION)

@@ -29,9 +29,41 @@
 #include "db/clickhouse/ch_http.h"
 #include "db/clickhouse/ch_sql.h"
 
+/* The tables, but for the last two; by enum store_level first. */
+enum ch_table {
+    CH_SUMMARY,
+    CH_CELL_1MIN,
+    CH_CELL_10MIN,
+    CH_CELL_1H,
+    CH_CELL_1D,
+    CH_LOSS_RUN,
+    CH_LOSS_CHAIN,
+    CH_GAP,
+    CH_CURSOR,
+    CH_BURNT,
+    CH_OWNER,
+    CH_ROUND,
+    CH_TABLES
+};
+const char *ch_table_name(size_t table);
+/* Sets of tables: for ch_http_sync(). */
+#define CH_CELLS                                                                        \
+    (ch_http_bit(CH_CELL_1MIN) | ch_http_bit(CH_CELL_10MIN) | ch_http_bit(CH_CELL_1H) | \
+     ch_http_bit(CH_CELL_1D))
+#define CH_ALL ((1U << CH_TABLES) - 1)
+
+/* In ZooKeeper, of a cluster, a database, a table. */
+#define CH_ZK_PATH "/clickhouse/tables/%s/%s/%s"
+
+/* Where they are. */
+struct ch_place {
+    const char *database, *cluster; /* cluster: NULL: they are one server's */
+    int64_t hosts;                  /* of the cluster */
+};
 /* Makes what is not there, and adds columns of newer counters. TW_EVERSION: made by a newer program; nothing
- * is touched. TW_EINUSE: of version 1, and another owner's; nothing is touched. */
-enum tw_rc ch_schema_open(struct ch_http *h, const char *database, int64_t owner, struct tw_err *err);
+ * is touched. TW_EINUSE: of version 1, and another owner's; nothing is touched. TW_EINVAL: tables are there
+ * that are replicated and should not be, or the other way round. */
+enum tw_rc ch_schema_open(struct ch_http *h, const struct ch_place *place, int64_t owner, struct tw_err *err);
 /* What says that the database is another's. */
 enum tw_rc ch_refuse_owner(const char *database, struct tw_err *err);
 /* ch_upgrade.c: what version 1 knew of commits and rounds, as this version says it. Can be repeated. */

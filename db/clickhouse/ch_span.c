@@ -679,7 +679,7 @@ enum tw_rc ch_read_span(struct history_reader *base, const struct store_span *sp
     g.ids = ids;
     g.n_ids = n;
     if (!rc)
-        rc = ch_reader_look(g.r, err);
+        rc = ch_reader_look(g.r, ch_http_bit(CH_SUMMARY) | CH_CELLS, err);
     if (!rc)
         rc = load_bounds(&g);
     for (size_t at = 0; at < n && !rc; at += SPAN_PAIRS)

@@ -77,7 +77,8 @@ static enum tw_rc select_rows(struct ch_http *h, const char *database, struct lo
     return rc;
 }
 
-enum tw_rc ch_view_load(struct ch_http *h, const char *database, struct ch_view *ret, struct tw_err *err)
+enum tw_rc ch_view_load(struct ch_http *h, const char *database, unsigned tables, struct ch_view *ret,
+                        struct tw_err *err)
 {
     struct loading l = { .v = ret };
     enum tw_rc rc;
@@ -87,7 +88,11 @@ enum tw_rc ch_view_load(struct ch_http *h, const char *database, struct ch_view 
     ch_commits_clear(&ret->fresh);
     ch_commits_clear(&ret->round);
     ret->round_no = ret->rolled_no = ret->last_no = ret->term = 0;
-    rc = select_rows(h, database, &l, err);
+    rc = ch_http_sync(h, ch_http_bit(CH_CURSOR) | ch_http_bit(CH_ROUND), err);
+    if (!rc)
+        rc = select_rows(h, database, &l, err);
+    if (!rc)
+        rc = ch_http_sync(h, tables, err);
     if (rc)
         return rc;
     if (ret->round_no <= ret->rolled_no) {

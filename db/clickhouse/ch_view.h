@@ -23,8 +23,10 @@ struct ch_view {                      /* zeroed: nothing is */
     int64_t round_no;                 /* 0: none is under way */
     int64_t rolled_no, last_no, term; /* of the last round that ended, the last of all, and the highest */
 };
-/* As the database is now, which a reader's operation takes as its moment. */
-enum tw_rc ch_view_load(struct ch_http *h, const char *database, struct ch_view *ret, struct tw_err *err);
+/* As the database is now, which a reader's operation takes as its moment. tables (ch_http_bit()): those from
+ * which it will read what is done are complete so far, at the server in use and any later one. */
+enum tw_rc ch_view_load(struct ch_http *h, const char *database, unsigned tables, struct ch_view *ret,
+                        struct tw_err *err);
 void ch_view_free(struct ch_view *v); /* and is zeroed */
 /* May a summary be stored twice? */
 static inline bool ch_view_copies(const struct ch_view *v)

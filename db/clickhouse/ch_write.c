@@ -176,8 +176,12 @@ static enum tw_rc load_cursors(struct ch_history *h, struct tw_err *err)
     struct cursors fresh = { 0 };
     enum tw_rc rc = ch_load_cursors(&h->db, NULL, 0, &fresh, err);
 
-    if (rc)
+    if (!rc)
+        rc = ch_db_settle(&h->db, CH_CURSOR, err);
+    if (rc) {
+        cursors_free(&fresh);
         return rc;
+    }
     cursors_free(&h->cursors);
     h->cursors = fresh;
     return TW_OK;
@@ -187,8 +191,10 @@ static enum tw_rc load_cursors(struct ch_history *h, struct tw_err *err)
 static enum tw_rc last_txn(struct ch_history *h, int64_t *ret, struct tw_err *err)
 {
     int64_t done, burnt;
-    enum tw_rc rc;
+    enum tw_rc rc = ch_http_sync(h->db.http, ch_http_bit(CH_CURSOR) | ch_http_bit(CH_BURNT), err);
 
+    if (rc)
+        return rc;
     ch_sql_begin(&h->db.sql,
                  "SELECT " CH_ROW_MARK
                  ", max(last_seq) FROM %s.cursor WHERE agent_id = 0 AND writer = %lld FORMAT RowBinary",
@@ -419,6 +425,8 @@ static enum tw_rc learn_some(struct ch_history *h, const int64_t *agent_ids, siz
     struct cursors fresh = { 0 };
     enum tw_rc rc = ch_load_cursors(&h->db, agent_ids, n, &fresh, err);
 
+    if (!rc)
+        rc = ch_db_settle(&h->db, CH_CURSOR, err);
     for (size_t i = 0; i < fresh.n && !rc; i++) {
         const struct cursor *c = &fresh.e[i];
         if (cursors_learn(&h->cursors, c->agent_id, c->spool_id, &c->now))

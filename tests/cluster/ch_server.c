@@ -39,6 +39,7 @@ static const char config[] =
     "  <default_profile>default</default_profile>\n"
     "  <default_database>default</default_database>\n"
     "  <mark_cache_size>67108864</mark_cache_size>\n"
+    "%4$s"
     "</yandex>\n";
 static const char users[] =
     "<?xml version=\"1.0\"?>\n"
@@ -118,7 +119,7 @@ void ch_server_again(struct ch_server *s)
     }
 }
 
-void ch_server_start(struct ch_server *s)
+void ch_server_start_with(struct ch_server *s, const char *more)
 {
     unsigned tls_port = own_server_port();
     FILE *f;
@@ -131,12 +132,17 @@ void ch_server_start(struct ch_server *s)
     snprintf(s->tls_url, sizeof s->tls_url, "https://127.0.0.1:%u", tls_port);
     own_server_certificate(s->folder, s->ca_file, sizeof s->ca_file);
     f = file_in(s, "config.xml");
-    fprintf(f, config, s->folder, s->port, tls_port);
+    fprintf(f, config, s->folder, s->port, tls_port, more);
     fclose(f);
     f = file_in(s, "users.xml");
     fputs(users, f);
     fclose(f);
     ch_server_again(s);
+}
+
+void ch_server_start(struct ch_server *s)
+{
+    ch_server_start_with(s, "");
 }
 
 void ch_server_kill(struct ch_server *s)

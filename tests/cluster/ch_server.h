@@ -17,6 +17,8 @@ struct ch_server {
 #define CH_USER "measurer"
 #define CH_PASSWORD "s3cr&t"
 void ch_server_start(struct ch_server *s);
+/* With that in its configuration, too. */
+void ch_server_start_with(struct ch_server *s, const char *more);
 /* SIGKILL, now; data stay. */
 void ch_server_kill(struct ch_server *s);
 /* After a kill: on the same folder and port. */

@@ -53,6 +53,21 @@ static void takes_files(void **state)
     assert_string_equal(l.http.ca_file, "/c");
     assert_string_equal(l.http.cert_file, "/x.pem");
     assert_string_equal(l.http.key_file, "/k");
+    assert_null(l.cluster);
+}
+
+static void takes_clusters(void **state)
+{
+    struct ch_location l;
+    struct tw_err err = { 0 };
+
+    (void)state;
+    assert_int_equal(ch_location_parse("a,b/d?cluster=pair_1", &l, &err), TW_OK);
+    assert_string_equal(l.cluster, "pair_1");
+    assert_int_equal(l.quorum, 0);
+    assert_int_equal(ch_location_parse("a,b/d?quorum=2&cluster=c&user=u", &l, &err), TW_OK);
+    assert_string_equal(l.cluster, "c");
+    assert_int_equal(l.quorum, 2);
 }
 
 static const struct {
@@ -77,6 +92,12 @@ static const struct {
     { "h/d?user=", "expected user=" },
     { "h/d?password=secret", "expected user=" },
     { "h/d?user", "expected user=" },
+    { "h/d?x=1", "key-file=, cluster=, quorum= or tls=" },
+    { "h/d?cluster=a-b", "letters, digits and _" },
+    { "h/d?cluster=1a", "letters, digits and _" },
+    { "h/d?quorum=2", "and cluster= with it" },
+    { "h/d?cluster=c&quorum=0", "a number of replicas" },
+    { "h/d?cluster=c&quorum=2x", "a number of replicas" },
 };
 
 static void says_what_it_expected(void **state)
@@ -123,9 +144,9 @@ static void puts_statements_together(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_locations),          cmocka_unit_test(takes_files),
-        cmocka_unit_test(says_what_it_expected),    cmocka_unit_test(bounds_the_length),
-        cmocka_unit_test(puts_statements_together),
+        cmocka_unit_test(takes_locations),   cmocka_unit_test(takes_files),
+        cmocka_unit_test(takes_clusters),    cmocka_unit_test(says_what_it_expected),
+        cmocka_unit_test(bounds_the_length), cmocka_unit_test(puts_statements_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,154 @@
+/* One history on several servers: tables that are replicated through ZooKeeper, each complete at each of
+ * them.
+ *
+ * A server has what others confirmed some milliseconds later, each table by itself, and one that was away may
+ * be far behind. But what is done must stay done wherever one looks, a commit must be there as a whole, and a
+ * round must find the cells of the one before it. So nothing that matters is read without a sync: the server
+ * first gets all of a table that was confirmed anywhere by then (SYSTEM SYNC REPLICA), or says that it
+ * cannot, and another one is asked.
+ *   - At a server that was not the last to answer: all tables, before anything else (ch_http_replicas()).
+ *     What was confirmed by another one, or read there, is there, too.
+ *   - Where others may have written meanwhile, at whichever server: tables cursor and round before it is
+ * looked which commits are done, and behind that the tables that are read (ch_view_load()). All of a commit
+ * was confirmed before the row that says that it is done was sent, so what is done is complete.
+ *
+ * Two things can be read that may vanish: rows of an insert that a server had when it lost ZooKeeper in the
+ * middle, and whose insert was not confirmed (it looks after some minutes whether they count, and says until
+ * then that it has parts to check), and rows whose quorum is not there yet (they go if the server dies
+ * before). What is built on such rows (what agents are told, which rounds there were) is written once more
+ * first, and confirmed (ch_db_settle()). */
+#include "db/clickhouse/ch_priv.h"
+
+#include <stdio.h>
+
+#define FAR_BEHIND_S 3       /* what a server lacks for so long is nowhere to be had, or much */
+#define LIGHTWEIGHT_SINCE 24 /* what it waits for is inserts, not merges */
+#define QUORUM_MS 3000       /* less than an insert may stand still */
+
+struct cluster {
+    int64_t hosts, shards, parallel, version;
+};
+
+static enum tw_rc ask_cluster(struct ch_db *db, struct cluster *ret, struct tw_err *err)
+{
+    int64_t n[4];
+    enum tw_rc rc;
+
+    ch_sql_begin(&db->sql,
+                 "SELECT " CH_ROW_MARK
+                 ", toInt64(count()), toInt64(max(shard_num)), toInt64((SELECT count() FROM system.settings"
+                 " WHERE name = 'insert_quorum_parallel')), toInt64(toUInt32OrZero(splitByChar('.', "
+                 "version())[1])) FROM system.clusters WHERE cluster = '%s' FORMAT RowBinary",
+                 db->where.cluster);
+    rc = ch_get_numbers(db->http, &db->sql, n, TW_NELEM(n), err);
+    if (!rc)
+        *ret = (struct cluster){ n[0], n[1], n[2], n[3] };
+    return rc;
+}
+
+static enum tw_rc check_cluster(const struct ch_db *db, const struct cluster *c, struct tw_err *err)
+{
+    const char *server = ch_http_server(db->http), *name = db->where.cluster;
+
+    if (!c->hosts)
+        return tw_err_set(err, TW_ENOENT, "clickhouse %.60s: it knows no cluster %.64s (remote_servers)",
+                          server, name);
+    if (c->shards != 1)
+        return tw_err_set(
+            err, TW_EINVAL,
+            "clickhouse %.60s: cluster %.64s has %lld shards: expected one, of which each replica has "
+            "everything",
+            server, name, (long long)c->shards);
+    if (db->where.quorum > c->hosts)
+        return tw_err_set(err, TW_EINVAL, "quorum=%u: cluster %.64s has %lld replicas", db->where.quorum,
+                          name, (long long)c->hosts);
+    return TW_OK;
+}
+
+/* Keys tell what is there already, whatever a server thinks of it. Tables are waited for once, behind the
+ * last. */
+static void put_settings(const struct cluster *c, int64_t quorum, char *ret, size_t cap)
+{
+    int n = snprintf(ret, cap, "%s", "insert_deduplicate=0&distributed_ddl_task_timeout=0");
+
+    if (quorum > 1)
+        snprintf(ret + n, cap - (size_t)n, "&insert_quorum=%lld&insert_quorum_timeout=%d%s",
+                 (long long)quorum, QUORUM_MS, c->parallel ? "&insert_quorum_parallel=0" : "");
+}
+
+/* Where it must not go without a quorum nothing is read that has none. */
+static enum tw_rc set_up(struct ch_db *db, const struct cluster *c, struct tw_err *err)
+{
+    int64_t quorum = db->where.quorum ? db->where.quorum : c->hosts > 1 ? 2 : 1;
+    char settings[160], alone[160], gate[256], sync[CH_TABLES][3 * CH_NAME_MAX];
+    struct ch_http_replicas r = { .change_settings = settings, .n_syncs = CH_TABLES };
+
+    snprintf(gate, sizeof gate,
+             "SELECT count() FROM system.replicas WHERE database = '%s' AND inserts_in_queue > 0 AND "
+             "inserts_oldest_time < now() - %d",
+             db->name, FAR_BEHIND_S);
+    r.gate = gate;
+    put_settings(c, quorum, settings, sizeof settings);
+    put_settings(c, 1, alone, sizeof alone);
+    if (!db->where.quorum)
+        r.alone_settings = alone;
+    else if (quorum > 1)
+        r.select_settings = "select_sequential_consistency=1";
+    for (size_t i = 0; i < CH_TABLES; i++) {
+        snprintf(sync[i], sizeof sync[i], "SYSTEM SYNC REPLICA %s.%s%s", db->name, ch_table_name(i),
+                 c->version >= LIGHTWEIGHT_SINCE ? " LIGHTWEIGHT" : "");
+        r.syncs[i] = sync[i];
+    }
+    return ch_http_replicas(db->http, &r, err);
+}
+
+enum tw_rc ch_db_join(struct ch_db *db, struct tw_err *err)
+{
+    struct cluster c;
+    enum tw_rc rc;
+
+    if (!db->where.cluster || db->hosts)
+        return TW_OK;
+    rc = ask_cluster(db, &c, err);
+    if (!rc)
+        rc = check_cluster(db, &c, err);
+    if (!rc)
+        rc = set_up(db, &c, err);
+    if (!rc)
+        db->hosts = c.hosts;
+    return rc;
+}
+
+/* ---- What may vanish ---- */
+
+static enum tw_rc is_doubtful(struct ch_db *db, const char *table, bool *ret, struct tw_err *err)
+{
+    int64_t to_check = 0, pending = 0;
+    enum tw_rc rc;
+
+    ch_sql_begin(&db->sql,
+                 "SELECT " CH_ROW_MARK ", toInt64(countIf(parts_to_check > 0)) FROM system.replicas WHERE "
+                 "database = '%s' AND table = '%s' FORMAT RowBinary",
+                 db->name, table);
+    rc = ch_get_numbers(db->http, &db->sql, &to_check, 1, err);
+    ch_sql_begin(&db->sql,
+                 "SELECT " CH_ROW_MARK ", toInt64(count()) FROM system.zookeeper WHERE path = '" CH_ZK_PATH
+                 "/quorum' AND name = 'status' FORMAT RowBinary",
+                 db->where.cluster, db->name, table);
+    if (!rc && !to_check)
+        rc = ch_get_numbers(db->http, &db->sql, &pending, 1, err);
+    *ret = to_check || pending;
+    return rc;
+}
+
+enum tw_rc ch_db_settle(struct ch_db *db, enum ch_table table, struct tw_err *err)
+{
+    const char *name = ch_table_name(table);
+    bool doubtful = false;
+    enum tw_rc rc = db->hosts ? is_doubtful(db, name, &doubtful, err) : TW_OK;
+
+    if (rc || !doubtful)
+        return rc;
+    ch_sql_begin(&db->sql, "INSERT INTO %s.%s SELECT * FROM %s.%s", db->name, name, db->name, name);
+    return ch_run(db->http, &db->sql, err);
+}

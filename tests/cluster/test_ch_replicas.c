@@ -1,0 +1,331 @@
+/* A history on two replicas: which of them is asked does not matter, one that is behind is not asked, and
+ * what was acknowledged stays, whichever of them, or ZooKeeper, is away. cluster_ch_writers pair does it at
+ * random. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/cluster/ch_fx.h"
+#include "tests/cluster/ch_pair.h"
+#include "tests/cluster/own_server.h"
+
+static struct ch_pair pair;
+static int64_t agent; /* of the test at hand; and its pair. Tables are the same: making them takes its time */
+
+static int start(void **state)
+{
+    (void)state;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    ch_pair_start(&pair);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    ch_pair_stop(&pair);
+    curl_global_cleanup();
+    return 0;
+}
+
+static int all_there(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        if (!pair.r[i].pid)
+            ch_server_again(&pair.r[i]);
+    if (!pair.zk)
+        ch_pair_zk_again(&pair);
+    agent++;
+    return 0;
+}
+
+static void use(unsigned first, unsigned quorum)
+{
+    ch_pair_location(&pair, first, "tw", quorum, location, sizeof location);
+}
+
+/* A replica alone. */
+static void use_only(unsigned which)
+{
+    snprintf(location, sizeof location, "%s/tw?cluster=" CH_PAIR_CLUSTER "&quorum=1", pair.r[which].endpoint);
+}
+
+/* Directly at one of them. */
+__attribute__((format(printf, 2, 3))) static void tell(unsigned which, const char *fmt, ...)
+{
+    struct ch_http *http = NULL;
+    struct ch_http_cfg cfg = { .endpoints = { pair.r[which].url }, .n_endpoints = 1 };
+    char statement[128];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(statement, sizeof statement, fmt, ap);
+    va_end(ap);
+    CHECK_OK(ch_http_new(&cfg, &http, &err));
+    CHECK_OK(ch_http_run(http, statement, &err));
+    ch_http_free(http);
+}
+
+static enum tw_rc count_summary(void *ctx, const struct tw_summary *s)
+{
+    ((struct sums *)ctx)->rows++;
+    (void)s;
+    return TW_OK;
+}
+
+static enum tw_rc try_read(struct sums *ret)
+{
+    struct history_reader *r = NULL;
+    const uint64_t one = (uint64_t)agent;
+    enum tw_rc rc;
+
+    *ret = (struct sums){ 0 };
+    CHECK_OK(clickhouse_history.reader_open(&(struct history_conf){ .location = location }, &r, &err));
+    rc = clickhouse_history.read_summaries(r, &one, 1, DAY0, DAY0 + CH_DAY_NS, count_summary, ret, &err);
+    clickhouse_history.reader_close(r);
+    return rc;
+}
+
+/* One that comes back takes its time. */
+static void await_reading(void)
+{
+    struct sums s;
+    enum tw_rc rc = TW_EIO;
+
+    for (int tries = 0; rc && tries < 300; tries++) {
+        rc = try_read(&s);
+        if (rc)
+            usleep(100000);
+    }
+    CHECK_OK(rc);
+}
+
+static enum tw_rc commit_again(struct history *h, uint64_t first, size_t n)
+{
+    enum store_append_result res;
+
+    return commit_of(h, agent, first, n, &res);
+}
+
+/* Until it is stored: a replica that comes back takes its time. */
+static void commit_for_sure(struct history *h, uint64_t first, size_t n)
+{
+    enum tw_rc rc = TW_EIO;
+
+    for (int tries = 0; rc && tries < 300; tries++) {
+        rc = commit_again(h, first, n);
+        if (rc)
+            usleep(100000);
+    }
+    CHECK_OK(rc);
+}
+
+static void roll_up_for_sure(struct history *h)
+{
+    static int64_t now_ns = DAY0 + CH_DAY_NS;
+    bool more = true;
+    enum tw_rc rc = TW_OK;
+
+    for (int tries = 0; more && tries < 300; now_ns += 600 * TW_NS_PER_S) {
+        rc = clickhouse_history.rollup(h, now_ns, 10, &more, &err);
+        if (rc) {
+            more = true;
+            tries++;
+            usleep(100000);
+        }
+    }
+    CHECK_OK(rc);
+}
+
+/* ---- Both there ---- */
+
+static void each_has_everything(void **state)
+{
+    struct history *h;
+    enum store_append_result res;
+
+    (void)state;
+    use(0, 0);
+    h = open_it();
+    CHECK_OK(commit_of(h, agent, 1, 40, &res));
+    use_only(1);
+    expect((uint64_t)agent, 40);
+    roll_up(h);
+    expect((uint64_t)agent, 40);
+    use_only(0);
+    assert_true(read_cells((uint64_t)agent).cells > 0);
+    expect((uint64_t)agent, 40);
+    clickhouse_history.close(h);
+    use(1, 0);
+    h = open_it();
+    CHECK_OK(commit_of(h, agent, 21, 40, &res)); /* it knows what came by the other one */
+    use_only(0);
+    expect((uint64_t)agent, 60);
+    clickhouse_history.close(h);
+}
+
+/* ---- One of them is away ---- */
+
+/* In the middle of commits and of a round: the other one goes on where it was. */
+static void one_goes_on_and_the_other_catches_up(void **state)
+{
+    struct history *h;
+    bool more;
+
+    (void)state;
+    use(0, 0);
+    h = open_it();
+    commit_for_sure(h, 1, 20);
+    CHECK_OK(clickhouse_history.rollup(h, DAY0 + CH_DAY_NS, 10, &more, &err));
+    ch_server_kill(&pair.r[0]);
+    for (uint64_t seq = 21; seq <= 60; seq += 10)
+        commit_for_sure(h, seq, 10);
+    use_only(1);
+    expect((uint64_t)agent, 60);
+    roll_up_for_sure(h);
+    expect((uint64_t)agent, 60);
+    ch_server_again(&pair.r[0]);
+    use_only(0);
+    await_reading();
+    expect((uint64_t)agent, 60);
+    clickhouse_history.close(h);
+    use(0, 0);
+    h = open_it();
+    commit_for_sure(h, 61, 3);
+    expect((uint64_t)agent, 63);
+    clickhouse_history.close(h);
+}
+
+/* What was acknowledged by one that died before the other one had it is missed, not forgotten. */
+static void one_that_is_behind_is_not_asked(void **state)
+{
+    static const char *const tables[] = { "summary", "cursor" };
+    struct history *h;
+    struct sums s;
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(tables); i++) {
+        if (!pair.r[0].pid)
+            ch_server_again(&pair.r[0]);
+        use(0, 1);
+        h = open_it();
+        commit_for_sure(h, 1, 10);
+        tell(1, "SYSTEM STOP FETCHES tw.%s", tables[i]);
+        commit_for_sure(h, 11, 10);
+        ch_server_kill(&pair.r[0]);
+        assert_int_not_equal(commit_again(h, 21, 5), TW_OK); /* nothing is decided by the other one */
+        use_only(1);
+        assert_int_equal(try_read(&s), TW_ETIMEOUT);
+        if (!strstr(err.text, "not got yet"))
+            fail_msg("%s", err.text);
+        use(0, 1);
+        tell(1, "SYSTEM START FETCHES tw.%s", tables[i]);
+        ch_server_again(&pair.r[0]);
+        commit_for_sure(h, 21, 5);
+        expect((uint64_t)agent, 25);
+        clickhouse_history.close(h);
+        agent++;
+    }
+}
+
+/* ---- Quorum ---- */
+
+static void without_a_quorum_nothing_is_acknowledged(void **state)
+{
+    struct history *h;
+    struct sums s;
+
+    (void)state;
+    use(0, 2);
+    h = open_it();
+    commit_for_sure(h, 1, 10);
+    ch_server_kill(&pair.r[1]);
+    assert_int_not_equal(commit_again(h, 11, 10), TW_OK);
+    assert_int_not_equal(commit_again(h, 11, 10), TW_OK);
+    CHECK_OK(try_read(&s)); /* what there is can be read */
+    assert_int_equal(s.rows, 10);
+    ch_server_again(&pair.r[1]);
+    commit_for_sure(h, 11, 10);
+    roll_up_for_sure(h);
+    expect((uint64_t)agent, 20);
+    ch_server_kill(&pair.r[0]);
+    await_reading();
+    expect((uint64_t)agent, 20); /* the other one has all of it at once */
+    clickhouse_history.close(h);
+}
+
+/* ---- ZooKeeper is away ---- */
+
+static void nothing_goes_without_zookeeper_and_then_it_goes_on(void **state)
+{
+    struct history *h;
+    bool more;
+    enum tw_rc rc;
+
+    (void)state;
+    use(0, 0);
+    h = open_it();
+    commit_for_sure(h, 1, 30);
+    CHECK_OK(clickhouse_history.rollup(h, DAY0 + CH_DAY_NS, 10, &more, &err));
+    ch_pair_kill_zk(&pair);
+    assert_int_not_equal(commit_again(h, 31, 10), TW_OK);
+    rc = clickhouse_history.rollup(h, DAY0 + 2 * CH_DAY_NS, 10, &more, &err);
+    assert_int_not_equal(rc, TW_OK);
+    ch_pair_zk_again(&pair);
+    commit_for_sure(h, 31, 10);
+    roll_up_for_sure(h);
+    await_reading();
+    expect((uint64_t)agent, 40);
+    clickhouse_history.close(h);
+}
+
+/* ---- What is refused ---- */
+
+static void refuse(const char *where, enum tw_rc rc, const char *why)
+{
+    struct history *h = NULL;
+    enum tw_rc got;
+
+    snprintf(location, sizeof location, "%s/%s", pair.r[0].endpoint, where);
+    got = clickhouse_history.open(&(struct history_conf){ .location = location }, &h, &err);
+    if (got != rc || !strstr(err.text, why))
+        fail_msg("%s: %s: %s", location, tw_rc_name(got), err.text);
+}
+
+static void what_cannot_be_is_said(void **state)
+{
+    (void)state;
+    refuse("a?cluster=nowhere", TW_ENOENT, "knows no cluster nowhere");
+    refuse("a?cluster=" CH_PAIR_SHARDS, TW_EINVAL, "has 2 shards: expected one");
+    refuse("a?cluster=" CH_PAIR_CLUSTER "&quorum=3", TW_EINVAL, "has 2 replicas");
+    snprintf(location, sizeof location, "%s/plain", pair.r[0].endpoint);
+    clickhouse_history.close(open_it());
+    refuse("plain?cluster=" CH_PAIR_CLUSTER, TW_EINVAL, "not replicated");
+    snprintf(location, sizeof location, "%s/both?cluster=" CH_PAIR_CLUSTER, pair.r[0].endpoint);
+    clickhouse_history.close(open_it());
+    refuse("both", TW_EINVAL, "expected ?cluster=NAME");
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(each_has_everything, all_there),
+        cmocka_unit_test_setup(one_goes_on_and_the_other_catches_up, all_there),
+        cmocka_unit_test_setup(one_that_is_behind_is_not_asked, all_there),
+        cmocka_unit_test_setup(without_a_quorum_nothing_is_acknowledged, all_there),
+        cmocka_unit_test_setup(nothing_goes_without_zookeeper_and_then_it_goes_on, all_there),
+        cmocka_unit_test_setup(what_cannot_be_is_said, all_there),
+    };
+
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, start, stop);
+}
