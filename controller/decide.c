@@ -27,16 +27,17 @@ void decide_news(void *ctx, const char *const *keys, size_t n, uint64_t number)
 static void run_again(struct loop_timer *t)
 {
     struct decide_call *d = (struct decide_call *)t;
+    struct controller *c = d->c; /* the call may be over at once, and *d with it */
     int64_t now_ns = tw_mono_now().ns;
     struct reader_client before;
 
-    if (!follow_is_even(d->c) && now_ns < d->wait_until_ns &&
-        loop_timer_set(d->c->loop, t, (struct tw_mono){ now_ns + PAUSE_NS }) == TW_OK)
+    if (!follow_is_even(c) && now_ns < d->wait_until_ns &&
+        loop_timer_set(c->loop, t, (struct tw_mono){ now_ns + PAUSE_NS }) == TW_OK)
         return;
-    DL_DELETE(d->c->deciding, d);
-    before = reader_on_behalf(d->c->readers, d->client);
+    DL_DELETE(c->deciding, d);
+    before = reader_on_behalf(c->readers, d->client);
     protobuf_c_service_invoke_internal(d->service, d->method, d->rq, d->closure, d->closure_data);
-    reader_on_behalf(d->c->readers, before);
+    reader_on_behalf(c->readers, before);
 }
 
 /* In the call that has failed: not from within it. */

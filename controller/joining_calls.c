@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 #include "common/log.h"
 #include "common/net/now.h"
 #include "common/net/rpc_hello.h"
 #include "controller/change.h"
 #include "controller/decide.h"
+#include "controller/events.h"
 #include "controller/fleet.h"
 #include "controller/joining_priv.h"
 
@@ -23,6 +25,7 @@
 
 struct join_call {
     struct writer_job job; /* first */
+    struct join_call *prev, *next; /* in joining.admitting */
     struct joining *j;
     Tw__JoinReply_Closure closure;
     void *closure_data;
@@ -303,16 +306,41 @@ static enum tw_rc run_admit(struct writer_job *job, struct store *s, struct tw_e
     return rc ? rc : store_put_join_token(s, &token, err);
 }
 
-static void admit_failed(struct join_call *call, enum tw_rc rc, const char *why)
+uint32_t joining_uses(const struct joining *j, const struct join_token *t)
+{
+    uint32_t n = t->used;
+    const struct join_call *call;
+
+    DL_FOREACH(j->admitting, call)
+    n += !strcmp(call->token.id, t->id);
+    return n;
+}
+
+/* Memory has only uses that are stored: what others stored is taken over as it is. */
+static void note_use(struct join_call *call)
 {
     struct join_token *t = joining_token(call->j, call->token.id);
 
-    if (t && t->used)
-        t->used--;
+    if (t && t->used < call->token.used)
+        t->used = call->token.used;
+}
+
+static void admit_failed(struct join_call *call, enum tw_rc rc, const char *why)
+{
     if (rc == TW_EAGAIN)
         outdated(call);
     else
         refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "the agent cannot be stored: %s", why);
+}
+
+/* Who is known by a call alone that was refused in the end would wait for approval for ever, and only here.
+ */
+static void forget(struct controller *c, struct agent *a)
+{
+    if (a->row.id || a->row.approved || a->peer || a->saving || a->changing || a->editing)
+        return;
+    inventory_drop_agent(&c->inv, a);
+    events_note(c->events, EVENT_AGENTS);
 }
 
 static void admit_done(struct writer_job *job)
@@ -320,6 +348,9 @@ static void admit_done(struct writer_job *job)
     struct join_call *call = (struct join_call *)job;
     struct agent *a = NULL;
 
+    DL_DELETE(call->j->admitting, call);
+    if (job->rc == TW_OK)
+        note_use(call);
     a = by_key(call);
     if (a) {
         a->saving = false;
@@ -330,6 +361,8 @@ static void admit_done(struct writer_job *job)
         }
         if (a->save_again)
             fleet_save(call->j->c, a);
+        if (job->rc != TW_OK)
+            forget(call->j->c, a);
     }
     if (job->rc != TW_OK) {
         admit_failed(call, job->rc, job->err.text);
@@ -368,7 +401,7 @@ static enum tw_rc prepare_row(struct join_call *call, const struct agent *a)
 }
 
 /* The first time that it shows this token. */
-static void admit(struct join_call *call, struct join_token *t, struct agent *a)
+static void admit(struct join_call *call, const struct join_token *t, struct agent *a)
 {
     struct controller *c = call->j->c;
 
@@ -389,13 +422,15 @@ static void admit(struct join_call *call, struct join_token *t, struct agent *a)
         refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "out of memory, or too many labels");
         return;
     }
-    call->token.used = ++t->used;
+    call->token.used = joining_uses(call->j, t) + 1;
     call->job = (struct writer_job){
         .run = run_admit, .done = admit_done, .urgent = true, .decided = decide_memory(c)
     };
     a->saving = true;
+    DL_APPEND(call->j->admitting, call);
     if (writer_submit(c->writer, &call->job) == TW_OK)
         return;
+    DL_DELETE(call->j->admitting, call);
     a->saving = false;
     admit_failed(call, TW_EBUSY, "the controller is busy: try again");
 }
@@ -418,7 +453,7 @@ static struct join_token *check_token(struct join_call *call, const char *text, 
     int64_t now_ns = tw_wall_now().ns;
     struct join_token_parts parts;
     struct tw_err err = { 0 };
-    struct join_token *t = NULL;
+    struct join_token *t = NULL, soon;
     enum join_state state;
 
     if (access_tries_wait_ns(call->j->tries, tw_mono_now(), whose_tries(call))) {
@@ -435,7 +470,9 @@ static struct join_token *check_token(struct join_call *call, const char *text, 
                err.text[0] ? err.text : "no such join token: twampctl token list shows them");
         return NULL;
     }
-    state = join_token_state(t, now_ns);
+    soon = *t;
+    soon.used = joining_uses(call->j, t);
+    state = join_token_state(&soon, now_ns);
     if (state != JOIN_USABLE && !(state != JOIN_REVOKED && came_by(a, t))) {
         refuse(call, TW__STATUS__STATUS_PERMISSION_DENIED,
                "the join token %s is %s: twampctl token create makes another", t->id, join_state_name(state));

@@ -17,6 +17,7 @@ struct joining {
     int64_t life_ns;
     struct join_token *tokens; /* oldest first */
     size_t n_tokens, cap_tokens;
+    struct join_call *admitting; /* whose agents, with a use of a token, are on the way to the store */
     struct access_tries *tries; /* with wrong tokens */
     int64_t second; /* of the calls in in_second */
     unsigned in_second, under_way;
@@ -37,6 +38,7 @@ void joining_follow_tokens(struct joining *j, struct join_token *v, size_t n);
  * the newest. TW_ENOMEM: some agents have none now. */
 enum tw_rc joining_follow_certificates(struct joining *j, const struct store_certificate *v, size_t n);
 /* joining_calls.c */
+uint32_t joining_uses(const struct joining *j, const struct join_token *t); /* with those on the way */
 void joining_calls_init(struct joining *j);
 
 #endif

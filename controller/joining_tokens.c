@@ -91,7 +91,7 @@ size_t joining_tokens(const struct joining *j, const struct join_token **ret)
     return j->n_tokens;
 }
 
-/* What is on its way to the disk counts already: that one is revoked, a use. */
+/* What is on its way to the disk counts already: that one is revoked. */
 void joining_follow_tokens(struct joining *j, struct join_token *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -99,8 +99,6 @@ void joining_follow_tokens(struct joining *j, struct join_token *v, size_t n)
 
         if (known && known->revoked_ns && !v[i].revoked_ns)
             v[i].revoked_ns = known->revoked_ns;
-        if (known && known->used > v[i].used)
-            v[i].used = known->used;
     }
     free(j->tokens);
     j->tokens = v;
@@ -249,5 +247,6 @@ void joining_token_revoke(struct joining *j, const char *id, joining_token_done 
     }
     t->revoked_ns = tw_wall_now().ns; /* at once, whether it can be stored or not */
     r.token = *t;
+    r.token.used = joining_uses(j, t);
     submit(j, &r, false, done, ctx);
 }

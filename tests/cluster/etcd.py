@@ -22,7 +22,8 @@ class Etcd(Server):
 
     def start(self):
         url, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.port + 1}"
-        self.process = Process(["etcd", "--name", "m0", "--data-dir", f"{self.dir}/data", "--listen-client-urls", url, "--advertise-client-urls", url,
+        self.process = Process(["etcd", "--name", "m0", "--data-dir", f"{self.dir}/data", "--listen-client-urls",
+                                f"{url},http://127.0.0.2:{self.port}", "--advertise-client-urls", url,
                                 "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"m0={peer}",
                                 "--logger", "zap", "--log-level", "warn"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
         wait("etcd to answer", self.answers, 30)
@@ -34,5 +35,6 @@ class Etcd(Server):
     def ctl(self, *args):
         return self.lab.exec("ctl", "env", "ETCDCTL_API=3", "etcdctl", "--endpoints", f"127.0.0.1:{self.port}", *args)
 
-    def location(self, cluster="tw"):
-        return f"etcd://127.0.0.1:{self.port}/{cluster}"
+    def location(self, cluster="tw", host="127.0.0.1"):
+        """127.0.0.2 is the same member, for who may be cut off from it alone."""
+        return f"etcd://{host}:{self.port}/{cluster}"

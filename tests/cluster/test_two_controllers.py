@@ -6,7 +6,7 @@ import time
 
 from clickhouse import ClickHouse
 from etcd import Etcd
-from lab import CONTROLLER, NET4, Process, expect, sh, wait
+from lab import CONTROLLER, NET4, Process, expect, given, sh, wait
 from meshes import full
 from test_away import TWO, Fleet
 from test_outage import nothing_lost_or_doubled
@@ -23,13 +23,19 @@ class Second:
         self.lab, self.admin, self.http = lab, f"ipc://{lab.dir}/second.sock", f"http://{NET4}.{CONTROLLER}:8081"
         self.process = None
 
-    def start(self, *databases):
+    def start(self, *options):
         lab, at = self.lab, f"{NET4}.{CONTROLLER}"
-        self.process = Process([f"{lab.build}/controller/twamp-controller", "--listen", f"tcp://{at}:8621", "--allow-plaintext", "--admin-listen", self.admin,
-                                "--http", f"{at}:8081", "--http-plaintext", "--open-metrics", "--data-dir", f"{lab.dir}/second", "--name", "second", *databases],
-                               f"{lab.dir}/second.log", ns=lab.ns("ctl"))
+        self.process = Process(given([f"{lab.build}/controller/twamp-controller", "--listen", f"tcp://{at}:8621", "--allow-plaintext", "--admin-listen",
+                                      self.admin, "--http", f"{at}:8081", "--http-plaintext", "--open-metrics", "--data-dir", f"{lab.dir}/second",
+                                      "--name", "second"], options), f"{lab.dir}/second.log", ns=lab.ns("ctl"))
         lab.agents["second"] = self.process # which are ended with the lab
-        wait("the second controller to be ready", lambda: lab.exec("ctl", "curl", "-sf", "-m", "5", f"{self.http}/readyz", check=False))
+        wait("the second controller to be ready", lambda: not self.problems())
+
+    def problems(self):
+        """What /readyz tells."""
+        expect(self.process.alive(), f"the second controller ended: {self.process.tail()}")
+        said = self.lab.exec("ctl", "curl", "-s", "-m", "5", f"{self.http}/readyz", check=False)
+        return json.loads(said)["problems"] if said.startswith("{") else [said or "no answer"]
 
     def ctl(self, *args, check=True):
         return sh(f"{self.lab.build}/controller/cli/twampctl", "--controller", self.admin, *args, check=check)
@@ -47,13 +53,13 @@ def labels(ctl, agent):
     return json.dumps(next(a for a in listed if a["name"] == agent)["labels"], sort_keys=True)
 
 
-def both(lab, ch, etcd):
+def both(lab, ch, etcd, second_control=None):
     """First and second, and two agents at the first that the second has approved."""
     ch.start()
     etcd.start()
     lab.start_controller("--history", ch.location(), "--control", etcd.location())
     second = Second(lab)
-    second.start("--history", ch.location(), "--control", etcd.location())
+    second.start("--history", ch.location(), "--control", second_control or etcd.location())
     for name in TWO:
         lab.start_agent(name)
     for name in TWO:

@@ -47,10 +47,55 @@ static void rules_of_alerts(void **state)
     applied_as(f, DOCUMENT("5%"), 3);
 }
 
+/* ---- An answer that is there at once ---- */
+
+struct applied {
+    bool done, unchanged;
+    uint64_t version;
+};
+
+static void on_applied(const Tw__AlertApplyReply *m, void *ctx)
+{
+    struct applied *a = ctx;
+
+    a->done = true;
+    a->unchanged = m && m->unchanged;
+    a->version = m ? m->version : 0;
+}
+
+static void begin_apply(struct fixture *f, struct applied *a)
+{
+    Tw__AlertApplyRequest rq = TW__ALERT_APPLY_REQUEST__INIT;
+
+    *a = (struct applied){ 0 };
+    rq.document = (char *)"rules:\n  l: { metric: loss, warning: { raise: 7% } }\n";
+    rq.author = (char *)"eve";
+    tw__admin__alert_apply(admin_stub(f), &rq, on_applied, a);
+}
+
+/* What the first wants to be done is done by the second while it waits. */
+static void what_is_done_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct applied first, second;
+    struct stale s;
+
+    stale_begin(&s, f->c, 6);
+    begin_apply(f, &first);
+    WAIT(stale_decided(f->c) >= 6);
+    stale_end(&s);
+    begin_apply(f, &second);
+    WAIT(first.done && second.done);
+    assert_int_equal(first.unchanged + second.unchanged, 1);
+    assert_int_equal(first.version, 1);
+    assert_int_equal(second.version, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rules_of_alerts, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_done_meanwhile, fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

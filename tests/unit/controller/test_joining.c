@@ -3,7 +3,7 @@
 #include "common/net/authority.h"
 #include "common/net/join_token.h"
 #include "controller/core/access_tries.h"
-#include "controller/joining.h"
+#include "controller/joining_priv.h"
 #include "join.pb-c.h"
 
 /* ---- What is asked ---- */
@@ -166,15 +166,16 @@ static void answered(void *ctx, const struct rpc_result *r, const ProtobufCMessa
 #define JOIN_METHOD 1
 #define POLL_METHOD 2
 
-static struct answer ask(struct fixture *f, const struct joiner *j, const char *name, const char *token,
-                         bool spoil)
+/* *q is valid until it is done. */
+static void begin_ask(struct fixture *f, const struct joiner *j, const char *name, const char *token,
+                      bool spoil, struct asked *q)
 {
-    struct asked q = { .f = f, .j = j };
     Tw__JoinRequest rq = TW__JOIN_REQUEST__INIT;
     uint8_t text[JOIN_PROOF_TEXT], sig[IDENTITY_SIG_LEN], key[IDENTITY_KEY_LEN];
     struct pki_octets csr = { 0 };
     size_t n;
 
+    *q = (struct asked){ .f = f, .j = j };
     assert_int_equal(pki_csr_make(j->key, name, &csr), TW_OK);
     join_proof_text(csr.data, csr.len, name, token, text, &n);
     text[n - 1] ^= spoil;
@@ -186,9 +187,17 @@ static struct answer ask(struct fixture *f, const struct joiner *j, const char *
     rq.public_key = (ProtobufCBinaryData){ sizeof key, key };
     rq.proof = (ProtobufCBinaryData){ sizeof sig, sig };
     rpc_call_local(f->loop, joining_service(f->c->joining)->service, *token ? JOIN_METHOD : POLL_METHOD,
-                   &rq.base, NULL, answered, &q);
-    WAIT(q.a.done);
+                   &rq.base, NULL, answered, q);
     pki_octets_free(&csr);
+}
+
+static struct answer ask(struct fixture *f, const struct joiner *j, const char *name, const char *token,
+                         bool spoil)
+{
+    struct asked q;
+
+    begin_ask(f, j, name, token, spoil, &q);
+    WAIT(q.a.done);
     return q.a;
 }
 
@@ -424,6 +433,56 @@ static void what_was_decided_too_early_is_decided_anew(void **state)
     joiner_free(&j);
 }
 
+/* Another controller's agents used it while one of ours was on its way to the store. */
+static void a_token_lets_in_as_many_as_it_says(void **state)
+{
+    struct fixture *f = *state;
+    struct made t = make_token(f, "", 3, true);
+    struct joiner j = joiner_new(f, "a"), k = joiner_new(f, "b");
+    const struct join_token *now;
+    struct join_token *theirs;
+    struct asked first;
+    struct answer a;
+    struct stale s;
+
+    stale_begin(&s, f->c, 2);
+    begin_ask(f, &j, "a", t.text, false, &first);
+    assert_int_equal(joining_tokens(f->c->joining, &now), 1);
+    theirs = malloc(sizeof *theirs);
+    *theirs = *now;
+    theirs->used = 2;
+    joining_follow_tokens(f->c->joining, theirs, 1);
+    WAIT(first.a.done);
+    expect(&first.a, TW__STATUS__STATUS_OK, "issued");
+    stale_end(&s);
+    assert_int_equal(used(f, t.id), 3);
+    a = ask(f, &k, "b", t.text, false);
+    expect(&a, TW__STATUS__STATUS_PERMISSION_DENIED, "is used");
+    restart(f);
+    assert_int_equal(used(f, t.id), 3);
+    joiner_free(&j);
+    joiner_free(&k);
+}
+
+/* Two of ours at once, of which the first is not stored yet. */
+static void not_more_of_two_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct made t = make_token(f, "", 1, true);
+    struct joiner j = joiner_new(f, "a"), k = joiner_new(f, "b");
+    struct asked first, second;
+
+    begin_ask(f, &j, "a", t.text, false, &first);
+    begin_ask(f, &k, "b", t.text, false, &second);
+    assert_true(second.a.done);
+    expect(&second.a, TW__STATUS__STATUS_PERMISSION_DENIED, "is used");
+    WAIT(first.a.done);
+    expect(&first.a, TW__STATUS__STATUS_OK, "issued");
+    assert_int_equal(used(f, t.id), 1);
+    joiner_free(&j);
+    joiner_free(&k);
+}
+
 static void it_is_not_tried_for_ever(void **state)
 {
     struct fixture *f = *state;
@@ -439,6 +498,7 @@ static void it_is_not_tried_for_ever(void **state)
     assert_int_equal(stale_decided(f->c), DECIDE_TRIES);
     stale_end(&s);
     assert_int_equal(used(f, t.id), 0);
+    assert_null(inventory_agent(&f->c->inv, "a")); /* nobody has it in the store */
     joining_stats(f->c->joining, tw_wall_now().ns, &stats);
     assert_int_equal(stats.calls, 1);
     assert_int_equal(stats.refused, 1);
@@ -458,6 +518,8 @@ int main(void)
         TEST(wrong_tokens_are_limited),
         TEST(revoked_and_removed_get_nothing),
         TEST(what_was_decided_too_early_is_decided_anew),
+        TEST(a_token_lets_in_as_many_as_it_says),
+        TEST(not_more_of_two_at_once),
         TEST(it_is_not_tried_for_ever),
         cmocka_unit_test_setup_teardown(a_certificate_that_is_over_at_the_start_is_renewed, setup_over,
                                         fixture_teardown),
