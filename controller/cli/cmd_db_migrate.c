@@ -98,6 +98,14 @@ static const struct out_column columns[] = { { "WHAT", false, 0 },       { "LEVE
                                              { "PROBES SENT", true, 0 }, { "LOST", true, 0 },
                                              { "DIGEST", true, 0 } };
 
+/* What only who has read all of it knows. */
+static void print_sums(struct out_table *t, const struct carry_sum *s)
+{
+    out_cell(t, OUT_PLAIN, "%" PRIu64, s->sent);
+    out_cell(t, OUT_PLAIN, "%" PRIu64, s->lost);
+    out_cell(t, OUT_PLAIN, "%016" PRIx64, s->digest);
+}
+
 static enum cli_exit print_table(struct cli *c, const struct outcome *o)
 {
     struct out_table t;
@@ -107,11 +115,15 @@ static enum cli_exit print_table(struct cli *c, const struct outcome *o)
         const struct carry_sum *s = &o->report.v[i];
         out_cell(&t, OUT_PLAIN, "%s", carry_kind_name(s->kind));
         out_cell(&t, OUT_PLAIN, "%s", s->kind == HISTORY_CELL ? store_level_name(s->level) : "");
-        out_cell(&t, OUT_PLAIN, o->dry_run ? "" : "%" PRIu64, s->days);
+        if (o->dry_run)
+            out_cell(&t, OUT_PLAIN, "%s", "");
+        else
+            out_cell(&t, OUT_PLAIN, "%" PRIu64, s->days);
         out_cell(&t, OUT_PLAIN, "%s%" PRIu64, o->dry_run ? "about " : "", s->rows);
-        out_cell(&t, OUT_PLAIN, o->dry_run ? "" : "%" PRIu64, s->sent);
-        out_cell(&t, OUT_PLAIN, o->dry_run ? "" : "%" PRIu64, s->lost);
-        out_cell(&t, OUT_PLAIN, o->dry_run ? "" : "%016" PRIx64, s->digest);
+        for (int k = 0; k < 3 && o->dry_run; k++)
+            out_cell(&t, OUT_PLAIN, "%s", "");
+        if (!o->dry_run)
+            print_sums(&t, s);
     }
     return cli_print_table(c, &t);
 }
