@@ -25,6 +25,7 @@
 #include "controller/ingest.h"
 #include "controller/intervals.h"
 #include "controller/joining.h"
+#include "controller/learn.h"
 #include "controller/listen.h"
 #include "controller/load.h"
 #include "controller/schedule.h"
@@ -232,7 +233,8 @@ static enum tw_rc start_inside(struct controller *c, const struct controller_con
     enum tw_rc rc = open_store(c, conf, err);
 
     if (rc == TW_OK && (ingest_new(c, &c->ingest) != TW_OK || changes_new(c, &c->changes) != TW_OK ||
-                        intervals_new(c, &c->intervals) != TW_OK || follow_new(c, &c->follow) != TW_OK))
+                        intervals_new(c, &c->intervals) != TW_OK || follow_new(c, &c->follow) != TW_OK ||
+                        learn_new(c, &c->learn) != TW_OK))
         rc = tw_err_set(err, TW_ENOMEM, "out of memory");
     if (rc == TW_OK)
         rc = load_all(c, err);
@@ -492,6 +494,7 @@ void controller_stop(struct controller *c)
     doctor_free(c->doctor); /* after those that it waits for */
     if (c->publish)
         publish_free(c->publish);
+    learn_free(c->learn);
     ingest_free(c->ingest);
     fleet_free(c->fleet_state);
     admin_free(c->admin_state);

@@ -70,6 +70,7 @@ struct controller {
     struct store *store; /* the writer thread's while that runs */
     struct changes *changes;
     struct follow *follow;
+    struct learn *learn; /* of the history what others stored */
     bool shared; /* others may change the control state, too */
     struct intervals *intervals;
     struct fleet *fleet_state;

@@ -14,6 +14,7 @@
 #include "controller/fleet_push.h"
 #include "controller/ingest.h"
 #include "controller/joining.h"
+#include "controller/learn.h"
 #include "controller/schedule.h"
 #include "controller/secure.h"
 #include "controller/writer.h"
@@ -259,8 +260,12 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
         ret->elsewhere = true;
         return;
     }
-    a->welcomed = a->row.approved;
     *ret = (struct rpc_welcome){ .approved = a->row.approved, .detail = "" };
+    if (a->row.approved && !cannot_store(c) && !learn_is_over(c->learn, a, h)) {
+        ret->later = true;
+        return;
+    }
+    a->welcomed = a->row.approved;
     if (!a->row.approved)
         return;
     ret->window = ingest_window(c->ingest);

@@ -82,6 +82,8 @@ struct agent {
     bool welcomed;                    /* its last HELLO was answered with approved = true */
     bool ours;                        /* it has been connected here, and to nobody else since: alerts.h */
     bool gone;                        /* follow_agents.c: it is in the store no more */
+    uint64_t learn_number;            /* learn.c: the question that its spool is in ... */
+    int64_t learn_by_ns;              /* ... which is waited for until then; monotonic */
     uint32_t pairs_learned;           /* pairs that only its summaries told of, since the controller's start */
     UT_hash_handle hh;                /* by row.name */
 };

@@ -15,6 +15,7 @@
 #include "controller/gate.h"
 #include "controller/http/login.h"
 #include "controller/ingest.h"
+#include "controller/learn.h"
 #include "controller/joining.h"
 #include "controller/matrix.h"
 #include "controller/ondemand.h"
@@ -49,8 +50,10 @@ static void gauge(struct rows *r, const char *name, const char *help, double val
 static void add_ingest(struct rows *r, const struct controller *c)
 {
     struct ingest_counters in;
+    struct learn_counters learn;
 
     ingest_counters(c->ingest, &in);
+    learn_counters(c->learn, &learn);
     counter(r, "twamp_ingest_summaries_total", "Summaries stored.", in.summaries);
     counter(r, "twamp_ingest_batches_total", "Batches stored.", in.batches);
     counter(r, "twamp_ingest_repeated_batches_total",
@@ -63,6 +66,11 @@ static void add_ingest(struct rows *r, const struct controller *c)
     counter(r, "twamp_ingest_backlog_summaries_total",
             "Summaries stored that came after later ones of their agent: what waited while it could not deliver.",
             in.backlog_summaries);
+    counter(r, "twamp_ingest_read_back_total",
+            "Spools of agents that connected, of which a history that other controllers write, too, was asked how far they are stored.",
+            learn.spools);
+    counter(r, "twamp_ingest_read_back_late_total",
+            "Of these: agents that were not kept waiting for the answer, and send again what is stored.", learn.late);
     gauge(r, "twamp_ingest_spools_ahead",
           "Agents' spools of which later summaries are stored than some that are to come: their backlog is not drained.",
           (double)in.spools_ahead);

@@ -374,6 +374,11 @@ enum tw_rc store_full_cursor(struct store *s, int64_t agent_id, const uint8_t sp
     return rc == TW_ENOENT ? TW_OK : rc;
 }
 
+enum tw_rc store_learn_cursors(struct store *s, const int64_t *agent_ids, size_t n, struct tw_err *err)
+{
+    return s->history->ops->learn_cursors(s->history, agent_ids, n, err);
+}
+
 enum tw_rc store_each_cursor(struct store *s,
                              enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
                                               const struct store_cursor *at),

@@ -60,6 +60,8 @@ enum tw_rc store_cursor(struct store *s, int64_t agent_id, const uint8_t spool_i
 /* And what is stored beyond it; all zero: nothing of it. */
 enum tw_rc store_full_cursor(struct store *s, int64_t agent_id, const uint8_t spool_id[STORE_ID_LEN],
                              struct store_cursor *ret, struct tw_err *err);
+/* What other controllers have stored of these agents is known from now on; see history_ops.learn_cursors. */
+enum tw_rc store_learn_cursors(struct store *s, const int64_t *agent_ids, size_t n, struct tw_err *err);
 enum tw_rc store_each_cursor(struct store *s,
                              enum tw_rc (*fn)(void *ctx, int64_t agent_id, const uint8_t *spool_id,
                                               const struct store_cursor *at),

@@ -96,6 +96,7 @@ struct rpc_hello {       /* what the peer said of itself; strings live as long a
     /* Server only. Of operators, during on_hello() and not after: the text of their access token, "" without. */
     const char *token;
     bool others;      /* of agents: they have other controllers that they have not tried yet */
+    bool again;       /* in on_hello(): it was put off, and this is not the first time */
     int64_t uid, pid; /* on ipc, as the kernel says; -1: not known */
 };
 const struct rpc_hello *rpc_peer_hello(const struct rpc_peer *p);
@@ -128,6 +129,7 @@ struct rpc_welcome {
     uint32_t window;
     uint32_t retry_ms; /* refused: come again after so long; 0: as after any lost connection */
     bool elsewhere;    /* refused: an agent that has another controller goes there */
+    bool later;        /* server only: not known yet, see rpc_server_ask_again() */
     uint32_t grant; /* RPC_SERVICE_BIT()s beyond what the connection gives. An operator on TLS gets what is granted here and
                        is refused without */
 };
@@ -185,6 +187,9 @@ void rpc_server_stop(struct rpc_server *s);
 /* All agents that are connected, or come from now on, are sent away, to another controller if they have one.
  * Their connections end within a second or so, as the loop runs. `why` must live as long as the server. */
 void rpc_server_send_away(struct rpc_server *s, const char *why);
+/* Whoever on_hello() said `later` of is asked about again, with rpc_hello.again, and may be put off once more. Until then
+ * nothing that they send is read, and their handshake's time goes on. Not from inside a hook. */
+void rpc_server_ask_again(struct rpc_server *s);
 bool rpc_server_is_tls(const struct rpc_server *s);
 /* From the next handshake on; connections that are there go on. TW_EINVAL: *err says why, and nothing has changed. */
 enum tw_rc rpc_server_set_tls(struct rpc_server *s, const struct rpc_tls *tls, struct tw_err *err);

@@ -242,7 +242,6 @@ static void on_server_hello(struct rpc_client *c, struct rpc_peer *p, const stru
 static void on_hello_ok(struct rpc_client *c, struct rpc_peer *p, const struct rpc_in_frame *f,
                         struct arena *a)
 {
-    struct hello_id id = p->id; /* peer_up() writes there */
     ProtobufCMessage *any = NULL;
     struct rpc_ahead ahead = { 0 };
 
@@ -257,7 +256,8 @@ static void on_hello_ok(struct rpc_client *c, struct rpc_peer *p, const struct r
                                        .ahead = ahead,
                                        .window = f->window };
     c->up_since = loop_now(c->side.loop).mono;
-    peer_up(p, &id);
+    peer_name(p, &p->id);
+    peer_up(p);
     if (c->side.hooks.on_up)
         c->side.hooks.on_up(c->side.hooks.ctx, p);
 }

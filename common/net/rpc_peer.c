@@ -347,8 +347,13 @@ static void on_readable(void *ctx)
     }
     if (p->in.bad && p->state <= PEER_UP)
         on_bad(p);
-    /* Reading on is how the end of the connection is noticed; what was bad stays unread otherwise and comes
-     * again. */
+    if (!p->put_off)
+        peer_read_on(p);
+}
+
+/* That is how the end of the connection is noticed, too; what was bad stays unread otherwise and comes again. */
+void peer_read_on(struct rpc_peer *p)
+{
     p->in.discard = p->state > PEER_UP;
     conn_resume(p->conn);
 }
@@ -514,11 +519,10 @@ fail_free:
     return rc;
 }
 
-void peer_up(struct rpc_peer *p, const struct hello_id *id)
+void peer_up(struct rpc_peer *p)
 {
     struct rpc_side *s = p->side;
 
-    peer_name(p, id);
     DL_DELETE(s->handshakes, p);
     s->n_handshakes--;
     if (p->joiner) {
@@ -531,7 +535,7 @@ void peer_up(struct rpc_peer *p, const struct hello_id *id)
     }
     p->was_up = true;
     p->state = PEER_UP;
-    p->in.up = true; /* called from on_readable(): nothing is being received */
+    p->in.up = true;
     p->last_in = loop_now(s->loop).mono;
     p->next_ping = from_now(p, ms(s->times.ping_ms));
     arm_tick(p);

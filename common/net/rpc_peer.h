@@ -84,6 +84,7 @@ struct rpc_peer {
     struct conn *conn;
     enum rpc_state state;
     bool was_up;
+    bool put_off;     /* server: its HELLO is to be answered later; nothing is received meanwhile */
     struct rpc_inbox in;
     uint8_t nonce[HELLO_NONCE_LEN];
     bool joiner;      /* server: a stranger, of which the hooks hear nothing */
@@ -152,8 +153,10 @@ const char *side_nng_url(const char *url);
 /* Takes the stream and the session (NULL: plain), also on failure; the handshake's clock starts. */
 enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_tls_session *tls, struct rpc_peer **ret);
 void peer_free(struct rpc_peer *p);
-/* The handshake is over; the caller then calls on_up(). */
-void peer_up(struct rpc_peer *p, const struct hello_id *id);
+/* The handshake is over, with whom peer_name() was told; the caller then calls on_up(). Nothing is being received. */
+void peer_up(struct rpc_peer *p);
+/* What comes is dealt with again. */
+void peer_read_on(struct rpc_peer *p);
 /* The connection as a proof is made for it; any thread that has the peer. */
 enum tw_rc peer_channel(struct rpc_peer *p, struct hello_channel *ret);
 /* Hands who `id` is to p->hello, and the certificate. */

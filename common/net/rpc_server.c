@@ -128,22 +128,19 @@ static void welcome(struct rpc_peer *p, const struct rpc_welcome *w)
         peer_doom(p, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
 }
 
-static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
+static void admit(struct rpc_peer *p)
 {
     struct rpc_server *s = (struct rpc_server *)p->side;
     struct rpc_welcome w;
 
-    if (f->status) {
-        peer_refuse(p, f->status, f->detail);
-        return;
-    }
-    peer_name(p, f->hello);
     if (p->hello.role == TW__ROLE__ROLE_JOINER)
         admit_joiner(s, p, &w);
     else
         ask_user(s, p, &w);
     peer_forget_token(p);
-    OPENSSL_cleanse(f->hello->token, sizeof f->hello->token);
+    p->put_off = w.later && !w.status;
+    if (p->put_off)
+        return;
     if (w.status) {
         peer_go_away(p, &w);
         return;
@@ -151,9 +148,38 @@ static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
     welcome(p, &w);
     if (p->state != PEER_HELLO)
         return;
-    peer_up(p, f->hello);
+    peer_up(p);
     if (s->side.hooks.on_up && !p->joiner)
         s->side.hooks.on_up(s->side.hooks.ctx, p);
+}
+
+static void on_handshake(struct rpc_peer *p, const struct rpc_in_frame *f)
+{
+    if (f->status) {
+        peer_refuse(p, f->status, f->detail);
+    } else if (p->put_off || p->state != PEER_HELLO) {
+        p->put_off = false;
+        peer_refuse(p, TW__STATUS__STATUS_INVALID_ARGUMENT, "a second HELLO");
+    } else {
+        peer_name(p, f->hello);
+        OPENSSL_cleanse(f->hello->token, sizeof f->hello->token);
+        admit(p);
+    }
+}
+
+void rpc_server_ask_again(struct rpc_server *s)
+{
+    struct rpc_peer *next;
+
+    for (struct rpc_peer *p = s->side.handshakes; p; p = next) {
+        next = p->next;
+        if (!p->put_off)
+            continue;
+        p->hello.again = true;
+        admit(p);
+        if (!p->put_off)
+            peer_read_on(p);
+    }
 }
 
 /* Strangers choose how often they fail, but not how much is kept. */

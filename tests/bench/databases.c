@@ -100,13 +100,20 @@ static double write_all(struct history *h, uint64_t n)
     return seconds() - before;
 }
 
+/* What is left of a day is due when its next ten minutes are over: until nothing waits. */
 static double roll_up(struct history *h)
 {
     double before = seconds();
+    struct store_stats stats = { 0 };
+    int64_t now_ns = INT64_C(1) << 61;
 
-    for (bool more = true; more;)
-        if (h->ops->rollup(h, INT64_C(1) << 61, SLICE, &more, &err))
-            die("roll-up");
+    do {
+        for (bool more = true; more;)
+            if (h->ops->rollup(h, now_ns, SLICE, &more, &err))
+                die("roll-up");
+        h->ops->stats(h, &stats);
+        now_ns += 10 * MINUTE;
+    } while (stats.rollup_waiting);
     return seconds() - before;
 }
 
@@ -234,7 +241,7 @@ static void run(const struct history_ops *ops, const char *location, uint64_t n,
     if (ops->open(&conf, &h, &err) || ops->reader_open(&conf, &r, &err))
         die("open");
     if (only_read)
-        printf("%s:\n", ops->scheme);
+        printf("%s: the rest was rolled up in %.1f s\n", ops->scheme, roll_up(h));
     else
         write_history(h, n);
     read_all(r, n);

@@ -191,7 +191,9 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
     if (!strcmp(h->name, "refused"))
         *ret = (struct rpc_welcome){ .status = TW__STATUS__STATUS_PERMISSION_DENIED, .detail = "not you" };
     else
-        *ret = (struct rpc_welcome){ .approved = true, .window = 100, .through_seq = 7 };
+        *ret = (struct rpc_welcome){
+            .approved = true, .window = 100, .through_seq = 7, .later = !strcmp(h->name, "x") && !h->again
+        };
 }
 
 static const struct rpc_hooks hooks = { .ctx = &w,
@@ -445,6 +447,8 @@ static void step(void)
             on_raw(c);
         break;
     case 6:
+        if (w.server && (arg & 1))
+            rpc_server_ask_again(w.s);
         fake_loop_advance(w.loop, arg * TW_NS_PER_S / 4);
         return;
     case 7:

@@ -38,6 +38,7 @@ struct end {
     uint32_t window;
     struct rpc_welcome welcome; /* server: what to say */
     bool refuse_data, hello_seen;
+    unsigned hellos_again;
     unsigned data_order_errors;
     uint64_t data_next;
 };
@@ -173,6 +174,7 @@ static void hook_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome 
 
     assert_non_null(h->name);
     e->hello_seen = true;
+    e->hellos_again += h->again;
     *ret = e->welcome;
 }
 

@@ -244,9 +244,9 @@ static void a_refused_client_comes_again_when_it_was_told(void **state)
     struct tw_mono begun = tw_mono_now();
     bool never = false;
 
-    f->srv.welcome = (struct rpc_welcome){
-        .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED, .detail = "full", .retry_ms = 700
-    };
+    f->srv.welcome = (struct rpc_welcome){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
+                                           .detail = "full",
+                                           .retry_ms = 700 };
     serve(f, server_conf(f));
     dial_in(f, client_conf(f));
     loop_run_until(f->loop, &never, (struct tw_mono){ begun.ns + 300 * TW_NS_PER_MS });
@@ -346,6 +346,102 @@ static void bad_configuration_is_refused_with_a_reason(void **state)
 static bool timed_out(struct fixture *f, uint64_t n)
 {
     return counters(f).handshakes_timed_out >= n;
+}
+
+static bool hello_seen(struct fixture *f, uint64_t arg)
+{
+    (void)arg;
+    return f->srv.hello_seen;
+}
+
+static bool nobody_waits(struct fixture *f, uint64_t arg)
+{
+    (void)arg;
+    rpc_server_ask_again(f->server); /* which is how it is noticed that somebody has gone */
+    return counters(f).peers == 0 && f->srv.ups == f->srv.downs;
+}
+
+static void a_welcome_may_come_later(void **state)
+{
+    struct fixture *f = *state;
+
+    f->srv.welcome.later = true;
+    serve(f, server_conf(f));
+    dial_in(f, client_conf(f));
+    WAIT(hello_seen, 0);
+    rpc_server_ask_again(f->server);
+    assert_int_equal(f->srv.hellos_again, 1);
+    assert_int_equal(f->srv.ups, 0);
+    f->srv.welcome.later = false;
+    rpc_server_ask_again(f->server);
+    assert_int_equal(f->srv.ups, 1);
+    WAIT(both_up, 0);
+    assert_int_equal(rpc_client_welcome(f->client).through_seq, 41);
+    rpc_server_ask_again(f->server); /* nobody */
+    assert_int_equal(f->srv.hellos_again, 2);
+    /* What comes is read. */
+    rpc_client_stop(f->client);
+    f->client = NULL;
+    WAIT(server_downs, 1);
+}
+
+static void a_refusal_may_come_later(void **state)
+{
+    struct fixture *f = *state;
+    struct rpc_client_conf c;
+
+    f->srv.welcome.later = true;
+    serve(f, server_conf(f));
+    c = client_conf(f);
+    c.once = true;
+    dial_in(f, c);
+    WAIT(hello_seen, 0);
+    f->srv.welcome = (struct rpc_welcome){ .status = TW__STATUS__STATUS_PERMISSION_DENIED,
+                                           .detail = "not you",
+                                           .later = true };
+    rpc_server_ask_again(f->server);
+    WAIT(client_downs, 1);
+    assert_int_equal(f->cli.down_status, TW__STATUS__STATUS_PERMISSION_DENIED);
+    assert_non_null(strstr(f->cli.down_detail, "not you"));
+    WAIT(failed_handshakes, 1);
+}
+
+/* It says more than it may before it is answered, and goes. */
+static void whoever_is_put_off_is_not_read(void **state)
+{
+    struct fixture *f = *state;
+    struct raw r = { .fd = -1 };
+    Tw__Frame frame = TW__FRAME__INIT;
+
+    f->srv.welcome.later = true;
+    serve(f, server_conf(f));
+    r.fd = raw_connect(f);
+    say_hello(f, &r, nothing);
+    WAIT(hello_seen, 0);
+    frame.kind = TW__FRAME_KIND__FRAME_DATA;
+    raw_send(&r, &frame, NULL);
+    close(r.fd);
+    f->srv.welcome.later = false;
+    WAIT(nobody_waits, 0);
+    assert_int_equal(f->srv.ups, 1);
+    assert_int_equal(f->srv.downs, 1);
+}
+
+static void whoever_is_put_off_for_too_long_is_cut_off(void **state)
+{
+    struct fixture *f = *state;
+    struct rpc_server_conf c = server_conf(f);
+    struct raw r = { .fd = -1 };
+
+    f->srv.welcome.later = true;
+    c.times.hello_timeout_ms = 100;
+    serve(f, c);
+    r.fd = raw_connect(f);
+    say_hello(f, &r, nothing);
+    WAIT(timed_out, 1);
+    rpc_server_ask_again(f->server);
+    assert_int_equal(f->srv.hellos_again, 0);
+    close(r.fd);
 }
 
 static void a_silent_connection_is_cut_off(void **state)
@@ -609,6 +705,10 @@ int main(void)
         T(no_nonce_is_given_twice),
         T(a_welcome_carries_what_the_server_said),
         T(a_pending_agent_is_up_but_not_approved),
+        T(a_welcome_may_come_later),
+        T(a_refusal_may_come_later),
+        T(whoever_is_put_off_is_not_read),
+        T(whoever_is_put_off_for_too_long_is_cut_off),
         T(a_refusal_reaches_the_user),
         T(a_refused_client_comes_again_when_it_was_told),
         T(nobody_there_reaches_the_user),
