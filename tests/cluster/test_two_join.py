@@ -48,11 +48,11 @@ def token_id(text):
     return text.split(".")[1]
 
 
-def join(lab, name, url, text):
+def join(lab, name, url, text, *more):
     path = f"{lab.dir}/{name}.token"
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
         f.write(text + "\n")
-    lab.start_agent(name, "--controller", url, "--join-token-file", path)
+    lab.start_agent(name, "--controller", url, "--join-token-file", path, *more)
 
 
 def agent(who, name):
@@ -151,3 +151,39 @@ def test_one_token_at_both(build):
         wait("all to be up, each where it came", lambda: all(agent([lab, second][i % 2], n)["state"] == "up" for i, n in enumerate(names) if n in inside))
         again = lab.metric("twamp_control_decided_again_total") + second.metric("twamp_control_decided_again_total")
         print(f"# {USES} of {SOME} agents were in after {took_s:.1f} s, with {again:.0f} decisions that were made again")
+
+
+def twins(lab):
+    """How it went for each of the two: "in", what it was refused by, or None."""
+    found = []
+    for name in ["a1", "a2"]:
+        p = lab.agents[name]
+        refused = not p.alive() and p.said("another key is enrolled under the name twin")
+        found.append("in" if p.said("this agent has a certificate") else "refused" if refused else None)
+    return found
+
+
+def test_one_name_at_both(build):
+    """Two with different keys call themselves the same, at two controllers at the same moment: one of them is in, at both; and the other one when
+    that one was removed, by the controller where it is not connected."""
+    with Fleet(build, ["a1", "a2"]) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        second = start(lab, ch, etcd)
+        text = token(second, "--approve", "--uses", "3")
+        is_known_at(lab, text)
+        urls = {"a1": FIRST, "a2": SECOND}
+        for name, url in urls.items():
+            join(lab, name, url, text, "--name", "twin")
+        wait("one to be in and the other one to be refused", lambda: sorted(str(x) for x in twins(lab)) == ["in", "refused"])
+        inside, outside = ("a1", "a2") if twins(lab)[0] == "in" else ("a2", "a1")
+        mine, other = (lab, second) if inside == "a1" else (second, lab)
+        wait("it to be up", lambda: agent(mine, "twin")["state"] == "up")
+        key = agent(mine, "twin")["fingerprint"]
+        wait("it to be the one at the other controller, too", lambda: agent(other, "twin").get("fingerprint") == key, SOON_S)
+        expect(lab.agents.pop(outside).popen.wait(5) == 1, "who is refused ends otherwise")
+        other.ctl("agent", "remove", "twin", "--yes")
+        wait("it to be cut off", lambda: lab.agents[inside].said("does not want this agent"), SOON_S)
+        lab.agents.pop(inside).kill()
+        wait("it to be gone at both", lambda: all(agent(w, "twin")["state"] == "unknown" for w in (lab, second)), SOON_S)
+        join(lab, outside, urls[outside], text, "--name", "twin")
+        wait("the other one to be up", lambda: agent(other, "twin")["state"] == "up")
+        wait("both to know it by its key", lambda: agent(mine, "twin").get("fingerprint") == agent(other, "twin")["fingerprint"] != key, SOON_S)
