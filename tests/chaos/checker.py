@@ -254,7 +254,7 @@ class Verdict:
                 f"lost before they were closed {self.never_closed}, counted {sum(self.gaps.values())}, not durable when killed {len(self.undurable)}; " + ("; ".join(wrong) or "nothing wrong"))
 
 
-def check(folder, database, apart=()):
-    db = Database(database)
+def check(folder, db, apart=()):
+    """db: a Database, or who has the same of another one."""
     db.rows = [r for r in db.rows if r["pair_id"] not in apart]
     return Verdict(journals(folder), db)

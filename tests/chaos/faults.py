@@ -71,6 +71,7 @@ SCENARIOS = {
     "memory that a limit of the host denies: the kernel ends who wants more": "memory.killed",
     "memory that a limit of the host denies: who wants more waits": "memory.waits",
     "a standstill of many report periods": "standstill.long",
+    "several controllers: each part dies, or stands still, one after another": "cluster.one_after_another",
     "this table": "faults.table",
 }
 Step = collections.namedtuple("Step", "gap fault who hold")

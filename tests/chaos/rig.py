@@ -227,17 +227,25 @@ class ChaosLab(Lab):
     def database(self):
         return f"{self.data('controller')}/controller.db"
 
+    def stored_count(self):
+        """(summaries stored, numbers of gaps)"""
+        return checker.stored_count(self.database)
+
+    def stored(self):
+        """All of it, as checker.Verdict wants it."""
+        return checker.Database(self.database)
+
     def progress(self, what="results", seconds=45.0):
         """New summaries of every agent are stored."""
-        before = checker.stored_count(self.database)[0]
-        wait(what, lambda: checker.stored_count(self.database)[0] >= before + 2 * len(self.names), seconds)
+        before = self.stored_count()[0]
+        wait(what, lambda: self.stored_count()[0] >= before + 2 * len(self.names), seconds)
 
     def at_rest(self):
         """Every durable summary is stored or counted, and for three report periods nothing more was closed."""
         now = checker.counts(f"{self.dir}/journal")
         if now != self.closed[1:]:
             self.closed = (time.monotonic(), *now)
-        rows, gaps = checker.stored_count(self.database)
+        rows, gaps = self.stored_count()
         return rows + gaps >= now[1] and time.monotonic() - self.closed[0] > 3
 
     def verdict(self, max_undurable=None, exact=True, apart=()):
@@ -246,7 +254,7 @@ class ChaosLab(Lab):
         for mesh in {m["name"] for m in self.json("schedule", "list")["meshes"]}:
             self.ctl("schedule", "delete", mesh)
         wait("everything to be stored, and nothing more to come", self.at_rest, EXACT_SECONDS)
-        v = checker.check(f"{self.dir}/journal", self.database, apart)
+        v = checker.check(f"{self.dir}/journal", self.stored(), apart)
         self.say(v.text())
         expect(v.good(), f"seed {self.seed}: {v.text()}")
         expect(not exact or v.exact(), f"seed {self.seed}: what was dropped is not what was counted: {v.text()}: {v.gaps}")

@@ -99,6 +99,6 @@ def test_two_at_once(build, seed):
         lab.progress("results afterwards", 90)
         lab.ctl("schedule", "delete", "lab")
         wait("what is left to be delivered", lambda: is_quiet(lab), 90)
-        v = checker.check(f"{lab.dir}/journal", lab.database)
+        v = checker.check(f"{lab.dir}/journal", lab.stored())
         lab.say(v.text())
         expect(not (v.doubled or v.altered or v.made_up or v.missing_runs), f"seed {seed}: {v.text()}")

@@ -8,8 +8,10 @@ from server import Server
 class Etcd(Server):
     """with Etcd(lab) as etcd: ... It is not started yet. In the controller's namespace, on loopback."""
 
-    def __init__(self, lab, port=2379):
+    def __init__(self, lab, port=2379, ports=()):
+        """ports: of all members, if there are others."""
         self.lab, self.port, self.dir, self.process = lab, port, f"{lab.dir}/etcd{port}", None
+        self.ports = list(ports) or [port]
         os.makedirs(self.dir)
 
     def __enter__(self):
@@ -21,12 +23,17 @@ class Etcd(Server):
         self.kill()
 
     def start(self):
-        url, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.port + 1}"
-        self.process = Process(["etcd", "--name", "m0", "--data-dir", f"{self.dir}/data", "--listen-client-urls",
-                                f"{url},http://127.0.0.2:{self.port}", "--advertise-client-urls", url,
-                                "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"m0={peer}",
-                                "--logger", "zap", "--log-level", "warn"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
+        self.begin()
         wait("etcd to answer", self.answers, 30)
+
+    def begin(self):
+        url, peers = f"http://127.0.0.1:{self.port}", [f"http://127.0.0.1:{p + 1}" for p in self.ports]
+        mine = self.ports.index(self.port)
+        self.process = Process(["etcd", "--name", f"m{mine}", "--data-dir", f"{self.dir}/data", "--listen-client-urls",
+                                f"{url},http://127.0.0.2:{self.port}", "--advertise-client-urls", url,
+                                "--listen-peer-urls", peers[mine], "--initial-advertise-peer-urls", peers[mine],
+                                "--initial-cluster", ",".join(f"m{i}={p}" for i, p in enumerate(peers)),
+                                "--logger", "zap", "--log-level", "warn"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
 
     def answers(self):
         expect(self.process.popen.poll() is None, f"etcd ended: {self.process.tail()}")
@@ -38,3 +45,38 @@ class Etcd(Server):
     def location(self, cluster="tw", host="127.0.0.1"):
         """127.0.0.2 is the same member, for who may be cut off from it alone."""
         return f"etcd://{host}:{self.port}/{cluster}"
+
+
+class Members:
+    """Several members on loopback of the controller's namespace: with Members(lab, 3) as etcd: ... They are not started yet."""
+
+    def __init__(self, lab, n):
+        ports = [2379 + 10 * i for i in range(n)]
+        self.lab, self.members = lab, [Etcd(lab, p, ports) for p in ports]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for m in self.members:
+            m.__exit__(kind, value, trace)
+
+    def start(self):
+        for m in self.members:
+            m.begin()
+        for m in self.members:
+            wait(f"member {m.port} of etcd to answer", m.answers, 30)
+
+    def leader(self):
+        """The member that leads; None: none does, or nobody says so."""
+        for m in self.members:
+            said = self.lab.exec("ctl", "env", "ETCDCTL_API=3", "etcdctl", "--command-timeout=2s", "--endpoints", f"127.0.0.1:{m.port}", "endpoint", "status", check=False)
+            if len(said.split(", ")) > 4 and said.split(", ")[4] == "true":
+                return m
+        return None
+
+    def ctl(self, *args):
+        return self.lab.exec("ctl", "env", "ETCDCTL_API=3", "etcdctl", "--endpoints", ",".join(f"127.0.0.1:{m.port}" for m in self.members), *args)
+
+    def location(self, cluster="tw"):
+        return "etcd://" + ",".join(f"127.0.0.1:{m.port}" for m in self.members) + f"/{cluster}"
