@@ -19,6 +19,7 @@ struct http_listener {
     pthread_t thread;
     int fd, end; /* end: readable when it is time to stop */
     _Atomic uint64_t waits;
+    uint64_t given; /* its thread's, until that has ended */
     struct log_limit limit;
 };
 
@@ -58,7 +59,8 @@ static void *listener_main(void *arg)
         int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC), error = errno;
 
         if (fd >= 0) {
-            MHD_add_connection(l->daemon, fd, (struct sockaddr *)&from, len); /* closes fd if it cannot */
+            /* It closes fd if it cannot. */
+            l->given += MHD_add_connection(l->daemon, fd, (struct sockaddr *)&from, len) == MHD_YES;
             continue;
         }
         if (!is_short(error))
@@ -90,18 +92,20 @@ enum tw_rc http_listener_start(int fd, struct MHD_Daemon *daemon, struct http_li
     return TW_EIO;
 }
 
-void http_listener_stop(struct http_listener *l)
+uint64_t http_listener_stop(struct http_listener *l)
 {
-    uint64_t one = 1;
+    uint64_t one = 1, given;
 
     if (!l)
-        return;
+        return 0;
     while (write(l->end, &one, sizeof one) < 0 && errno == EINTR)
         ;
     pthread_join(l->thread, NULL);
     close(l->end);
     close(l->fd);
+    given = l->given;
     free(l);
+    return given;
 }
 
 uint64_t http_listener_waits(const struct http_listener *l)

@@ -14,8 +14,8 @@ struct http_listener;
  * MHD_USE_NO_LISTEN_SOCKET; it is to be stopped after this. TW_EIO, TW_ENOMEM: no thread, or no descriptor to
  * end it by. */
 enum tw_rc http_listener_start(int fd, struct MHD_Daemon *daemon, struct http_listener **ret);
-/* Takes no more. Of NULL: nothing. */
-void http_listener_stop(struct http_listener *l);
+/* Takes no more. Returned: how many connections libmicrohttpd has been given. Of NULL: 0. */
+uint64_t http_listener_stop(struct http_listener *l);
 /* How often a connection had to wait because this process or host has no descriptor or memory left. Any
  * thread. Of NULL: 0. */
 uint64_t http_listener_waits(const struct http_listener *l);

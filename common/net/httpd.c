@@ -5,6 +5,7 @@
  * may resume it without asking whether the client is still there. */
 #include "common/net/httpd_priv.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #define DEFAULT_PER_ADDRESS 64u
 #define MEMORY_LIMIT ((size_t)32 * 1024) /* a connection's buffers: bounds the head of a request */
 #define IDLE_S 30u
+#define BEGIN_NS (TW_NS_PER_S / 2) /* when it stops: threads that have no processor for so long are not waited for */
 #define BACKLOG 511
 #define DFLT_PORT 8080
 #define MOST_CONNECTIONS 32768u        /* never reached: the crowd has its bounds, which may change */
@@ -317,13 +319,26 @@ static void end_streams(struct httpd *h)
     http_end_stream(s);
 }
 
+/* Connections that were given to libmicrohttpd when it stops, and that none of its threads has begun with, it closes without a lock,
+ * behind nothing but a plain flag. So they are to be begun with before. One for which there was no memory then never is. */
+static void await_begun(struct httpd *h, uint64_t given)
+{
+    struct tw_mono until = { tw_mono_now().ns + BEGIN_NS };
+
+    while (atomic_load(&h->begun) < given && tw_mono_now().ns < until.ns)
+        poll(NULL, 0, 1);
+}
+
 void httpd_stop(struct httpd *h)
 {
+    uint64_t given;
+
     if (!h)
         return;
-    http_listener_stop(h->listener);
+    given = http_listener_stop(h->listener);
     answer_all(h);
     end_streams(h);
+    await_begun(h, given);
     MHD_stop_daemon(h->daemon);
     free_parts(h);
 }

@@ -428,6 +428,7 @@ static void come_or_go(struct httpd *h, struct MHD_Connection *conn, void **sock
         *socket_ctx = calloc(1, sizeof(struct conn_note)); /* without it every request is refused */
         if (*socket_ctx)
             enter(h, conn, *socket_ctx);
+        atomic_fetch_add(&h->begun, 1);
         return;
     }
     atomic_fetch_sub(&h->open, 1);

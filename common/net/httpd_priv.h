@@ -74,6 +74,7 @@ struct httpd {
     pthread_mutex_t crowd_lock;  /* a leaf: nothing of libmicrohttpd's is called with it */
     struct http_crowd crowd;
     struct http_threads threads;
+    _Atomic uint64_t begun; /* connections, ever */
     _Atomic uint64_t requests, refused, errors_4xx, errors_5xx, open, unasked, handshakes;
     const char *tls_cert, *tls_key; /* files; NULL: HTTP */
     const char *client_ca;          /* PEM; until the daemon has started */
