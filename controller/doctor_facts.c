@@ -460,6 +460,7 @@ struct known {
     struct rpc_failure failures[RPC_FAILURES_KEPT];
     struct doctor_refusal refused[RPC_FAILURES_KEPT];
     struct doctor_peer peers[PEERS_MAX];
+    char lacks[160]; /* replicas of the history */
 };
 
 static void fill_health(const Tw__HealthReport *m, struct doctor_health *ret)
@@ -622,6 +623,8 @@ static void fill_controller(struct known *k)
     ret->n_problems = controller_problems(c, k->problems, TW_NELEM(k->problems));
     ret->control_problem = c->control_problem;
     ret->history_problem = c->history_problem;
+    snprintf(k->lacks, sizeof k->lacks, "%s", w.history.lacks);
+    ret->history_lacks = k->lacks;
     ret->n_problems -= (c->control_problem[0] != '\0') +
                        (c->history_problem[0] != '\0'); /* the last, with checks of their own */
     ret->reload_error = c->reload.error;

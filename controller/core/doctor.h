@@ -46,6 +46,7 @@ struct doctor_controller {
     size_t n_problems;
     const char *control_problem; /* of shared control state; "" or NULL: none */
     const char *history_problem; /* of a history in a database of its own; "" or NULL: none */
+    const char *history_lacks;   /* what it goes on without; likewise */
     bool disk_known;
     uint64_t disk_free, disk_size; /* octets, where the database is */
     uint64_t database;             /* octets */

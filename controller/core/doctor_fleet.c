@@ -50,6 +50,14 @@ bool check_history(struct doctor_exam *e)
     return check_problem(e, e->facts->controller.history_problem);
 }
 
+/* While it cannot be used at all that is the finding. */
+bool check_history_replicas(struct doctor_exam *e)
+{
+    const char *problem = e->facts->controller.history_problem;
+
+    return !(problem && *problem) && check_problem(e, e->facts->controller.history_lacks);
+}
+
 /* Of the controllers that are there already is told what is so of them; each is one finding. */
 static bool each_peer(struct doctor_exam *e, bool (*fn)(struct doctor_exam *e, const struct doctor_peer *p))
 {

@@ -28,6 +28,7 @@ bool check_missing_controllers(struct doctor_exam *e);
 bool check_twin_controllers(struct doctor_exam *e);
 bool check_controller_releases(struct doctor_exam *e);
 bool check_history(struct doctor_exam *e);
+bool check_history_replicas(struct doctor_exam *e);
 bool check_disk(struct doctor_exam *e);
 bool check_disk_filling(struct doctor_exam *e);
 bool check_queue(struct doctor_exam *e);

@@ -149,6 +149,7 @@ static void info(struct history *base, struct store_history_info *ret)
     if (at < cap)
         snprintf(ret->address + at, cap - at, "/%s", h->db.name);
     snprintf(ret->server, sizeof ret->server, "%s", ch_http_server(h->db.http));
+    snprintf(ret->lacks, sizeof ret->lacks, "%s", h->lacks);
     ret->inserts = n.inserts;
     ret->insert_bytes = n.insert_bytes;
     ret->statements = n.statements;

@@ -43,6 +43,8 @@ enum tw_rc ch_no_memory(struct tw_err *err);
  * done, or there is none. TW_ENOENT, TW_EINVAL: the servers know no such cluster, or it is none of replicas.
  */
 enum tw_rc ch_db_join(struct ch_db *db, struct tw_err *err);
+/* What replicas are not as they should be, as the server in use knows it: "" if nothing is. */
+enum tw_rc ch_db_lacks(struct ch_db *db, char *ret, size_t cap, struct tw_err *err);
 /* What was read of the table at this server until now is confirmed. */
 enum tw_rc ch_db_settle(struct ch_db *db, enum ch_table table, struct tw_err *err);
 
@@ -85,6 +87,7 @@ struct ch_history {
     uint64_t txn_rows, txn_batches;
     struct store_stats stats; /* file_bytes and levels: of the moment stats_ns */
     int64_t stats_ns;         /* monotonic; 0: never */
+    char lacks[160];          /* as of then: store_history_info */
 
     /* Roll-up: ch_rollup.c. */
     struct ch_view view;     /* of when the round began; round_no: 0: none is under way */

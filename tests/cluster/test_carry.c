@@ -16,6 +16,7 @@
 #include "db/carry.h"
 #include "db/clickhouse/ch_history.h"
 #include "db/sqlite/history.h"
+#include "tests/cluster/ch_pair.h"
 #include "tests/cluster/ch_server.h"
 #include "tests/unit/db/conform_fx.h"
 
@@ -171,6 +172,37 @@ static void a_server_that_is_killed_and_stopped(void **state)
     same_there();
 }
 
+/* Onto replicas, one of which is killed meanwhile; in the end it has all of it by itself. */
+static void replicas_one_of_which_is_killed(void **state)
+{
+    struct ch_pair pair;
+    struct history *h;
+    struct carry_report report;
+    int status;
+    pid_t pid;
+
+    (void)state;
+    ch_pair_start(&pair);
+    ch_pair_location(&pair, 0, "carried", 0, location, sizeof location);
+    CHECK_OK(clickhouse_history.open(&(struct history_conf){ .location = location }, &h, &test_err));
+    clickhouse_history.close(h); /* tables are there */
+    pid = carry_apart();
+    usleep(700000);
+    ch_server_kill(&pair.r[0]);
+    usleep(1000000);
+    ch_server_again(&pair.r[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status))
+        CHECK_OK(carry(&report));
+    for (int i = 0; i < 2; i++) {
+        snprintf(location, sizeof location, "%s/carried?cluster=" CH_PAIR_CLUSTER "&quorum=1",
+                 pair.r[i].endpoint);
+        same_there();
+    }
+    ch_pair_stop(&pair);
+}
+
 /* What is not the same is not said to be there. */
 static void a_row_that_is_missing_is_found(void **state)
 {
@@ -198,6 +230,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(a_process_that_is_killed),
                                         cmocka_unit_test(a_server_that_is_killed_and_stopped),
+                                        cmocka_unit_test(replicas_one_of_which_is_killed),
                                         cmocka_unit_test(a_row_that_is_missing_is_found) };
 
     if (argc > 1)

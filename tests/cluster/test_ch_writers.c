@@ -3,7 +3,9 @@
  * another controller, and one of them rolls up, until another one does. After each step: what was
  * acknowledged is stored, everything that can be seen is there once, and all ways of reading say the same as
  * a plain table of it. usage: cluster_ch_writers; WRITERS_SEED=N in the environment: another sequence than
- * always the same; WRITERS_STEPS=N: so long. */
+ * always the same; WRITERS_STEPS=N: so long. cluster_ch_writers pair: the database is on two replicas, of
+ * which each controller prefers another one, and replicas and ZooKeeper are killed or stand still meanwhile;
+ * what is only at one of those that are away may not be read then, but nothing else than right. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,12 +13,15 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <curl/curl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/splitmix.h"
 #include "db/clickhouse/ch_history.h"
 #include "db/clickhouse/ch_priv.h"
+#include "tests/cluster/ch_pair.h"
 #include "tests/cluster/ch_server.h"
 #include "tests/cluster/own_server.h"
 
@@ -25,7 +30,10 @@
 #define CLUSTER 7
 enum { WRITERS = 3, AGENTS = 4, NUMBERS = 400, BATCH = 12, LATE = 64 };
 
-static struct ch_server server;
+static struct ch_server server; /* or: */
+static struct ch_pair pair;
+static bool on_pair;
+static bool away; /* a replica or ZooKeeper: anything may fail, and nothing else than that */
 static struct tw_err err;
 static char location[128];
 static uint64_t seed;
@@ -33,6 +41,12 @@ static uint64_t seed;
 static uint64_t draw(uint64_t n)
 {
     return tw_splitmix64(&seed) % n;
+}
+
+/* Is it an error that may be for a while? A replica that is back has to come to itself. */
+static bool may_fail(enum tw_rc rc)
+{
+    return on_pair && (rc == TW_EIO || rc == TW_ETIMEOUT || rc == TW_EBUSY);
 }
 
 /* ---- Inserts that get lost, or come later ---- */
@@ -72,10 +86,59 @@ static void land(struct ch_http *http)
 {
     struct late *l = &late[draw(n_late)];
 
-    CHECK_OK(__real_ch_http_insert(http, l->query, l->rows, l->len, &err));
+    enum tw_rc rc = __real_ch_http_insert(http, l->query, l->rows, l->len, &err);
+
+    if (may_fail(rc))
+        return;
+    CHECK_OK(rc);
     free(l->query);
     free(l->rows);
     *l = late[--n_late];
+}
+
+/* ---- What may be away ---- */
+
+static bool stands_still[2]; /* of the replicas */
+
+/* "": where `first` prefers to go. */
+static void locate(unsigned first, const char *database)
+{
+    if (on_pair)
+        ch_pair_location(&pair, first % 2, database, 0, location, sizeof location);
+    else
+        snprintf(location, sizeof location, "%s/%s", server.endpoint, database);
+}
+
+static void all_back(void)
+{
+    if (!pair.zk)
+        ch_pair_zk_again(&pair);
+    for (int i = 0; i < 2; i++) {
+        if (!pair.r[i].pid)
+            ch_server_again(&pair.r[i]);
+        if (stands_still[i])
+            kill(pair.r[i].pid, SIGCONT);
+        stands_still[i] = false;
+    }
+    away = false;
+}
+
+static void do_outage(void)
+{
+    unsigned what = (unsigned)draw(5), which = (unsigned)draw(2);
+
+    if (away) {
+        all_back();
+    } else if (what < 2) {
+        ch_server_kill(&pair.r[which]);
+        away = true;
+    } else if (what < 4) {
+        kill(pair.r[which].pid, SIGSTOP);
+        away = stands_still[which] = true;
+    } else {
+        ch_pair_kill_zk(&pair);
+        away = true;
+    }
 }
 
 /* ---- The world ---- */
@@ -126,13 +189,17 @@ static void make_row(struct tw_summary *s, unsigned agent, uint64_t seq)
 
 static void open_writer(unsigned w)
 {
+    enum tw_rc rc;
     const struct history_conf conf = { .location = location,
                                        .owner = 100 + w,
                                        .cluster = CLUSTER,
                                        .maintainer = maintainer,
                                        .maintainer_ctx = &writers[w] };
 
-    CHECK_OK(clickhouse_history.open(&conf, &writers[w].h, &err));
+    locate(w, "shared");
+    rc = clickhouse_history.open(&conf, &writers[w].h, &err);
+    if (!may_fail(rc))
+        CHECK_OK(rc);
 }
 
 /* Its agents find out. */
@@ -161,7 +228,10 @@ static void do_connect(unsigned a)
 
     if (!writers[w].h)
         return;
-    CHECK_OK(clickhouse_history.learn_cursors(writers[w].h, &id, 1, &err));
+    rc = clickhouse_history.learn_cursors(writers[w].h, &id, 1, &err);
+    if (may_fail(rc))
+        return;
+    CHECK_OK(rc);
     rc = clickhouse_history.cursor(writers[w].h, id, (const uint8_t *)"the spool of it", &at, &err);
     assert_true(rc == TW_OK || rc == TW_ENOENT);
     if (writers[w].in_txn && at.through > agents[a].acked) /* some of it is in its open transaction, maybe */
@@ -172,6 +242,17 @@ static void do_connect(unsigned a)
 }
 
 /* The next ones: either summaries or a gap. */
+static bool begin(struct writer *w)
+{
+    enum tw_rc rc = w->in_txn ? TW_OK : clickhouse_history.begin(w->h, &err);
+
+    w->in_txn = !rc;
+    if (may_fail(rc))
+        return false;
+    CHECK_OK(rc);
+    return true;
+}
+
 static void send_batch(unsigned a)
 {
     static struct tw_summary rows[BATCH];
@@ -183,6 +264,8 @@ static void send_batch(unsigned a)
     };
     enum store_append_result res;
 
+    if (!begin(w))
+        return;
     for (n = 0; n < most && first + n < NUMBERS && !is_gap(a, first + n); n++)
         make_row(&rows[n], a, first + n);
     b.n = n;
@@ -191,9 +274,6 @@ static void send_batch(unsigned a)
         b.gap_last_seq = first;
         b.gap_reason = "spool_full";
     }
-    if (!w->in_txn)
-        CHECK_OK(clickhouse_history.begin(w->h, &err));
-    w->in_txn = true;
     CHECK_OK(clickhouse_history.append(w->h, &b, &res, &through, &err));
     assert_int_not_equal(res, STORE_OUT_OF_SEQ);
     g->sent = first + (n ? n : 1) - 1;
@@ -232,9 +312,8 @@ static void do_commit(unsigned w)
     lose = draw(3) ? NULL : tables[draw(TW_NELEM(tables))];
     rc = clickhouse_history.commit(writers[w].h, &err);
     lose = NULL;
-    if (rc && !lost)
+    if (rc && !lost && !may_fail(rc))
         fail_msg("%s", err.text);
-    assert_true(!rc || lost);
     settle(w, !rc);
     if (rc && draw(2))
         end_writer(w);
@@ -255,7 +334,7 @@ static void do_rollup(void)
     for (uint64_t slices = 1 + draw(6); slices && more && !rc; slices--, now_ns += 600 * TW_NS_PER_S)
         rc = clickhouse_history.rollup(w->h, now_ns, 1 + draw(40), &more, &err);
     lose = NULL;
-    if (rc && !lost)
+    if (rc && !lost && !may_fail(rc))
         fail_msg("%s", err.text);
 }
 
@@ -263,6 +342,8 @@ static void do_something(void)
 {
     unsigned what = (unsigned)draw(100), w = (unsigned)draw(WRITERS), a = (unsigned)draw(AGENTS);
 
+    if (on_pair && draw(away ? 8 : 25) == 0)
+        do_outage();
     if (what < 12) {
         do_connect(a);
     } else if (what < 55) {
@@ -351,8 +432,10 @@ static enum tw_rc only_from(void *ctx, uint64_t pair_id, struct history_kept *re
 static const uint64_t pair_ids[AGENTS] = { 1, 2, 3, 4 };
 
 /* The coarsest that fit, and then nothing finer than each level. */
-static void check_cells(struct history_reader *r, const struct seen *want)
+static enum tw_rc check_cells(struct history_reader *r, const struct seen *want)
 {
+    enum tw_rc rc;
+
     for (int level = STORE_RAW; level < STORE_LEVELS; level++) {
         struct history_keeper keeper = { .fn = only_from, .ctx = &level };
         struct seen got = { .rows = { 0 } };
@@ -363,7 +446,9 @@ static void check_cells(struct history_reader *r, const struct seen *want)
                                    .raw_from_ns = INT64_MAX,
                                    .fn = take_cell,
                                    .ctx = &got };
-        CHECK_OK(clickhouse_history.read_span(r, &span, &keeper, &err));
+        rc = clickhouse_history.read_span(r, &span, &keeper, &err);
+        if (rc)
+            return rc;
         for (unsigned a = 0; a < AGENTS; a++)
             if (got.rows[a] != want->rows[a] || got.sum[a] != want->sum[a])
                 fail_msg("agent %u by level %s: %llu rows and numbers to %llu, not %llu and %llu", a,
@@ -371,6 +456,7 @@ static void check_cells(struct history_reader *r, const struct seen *want)
                          (unsigned long long)got.sum[a], (unsigned long long)want->rows[a],
                          (unsigned long long)want->sum[a]);
     }
+    return TW_OK;
 }
 
 static void check_acked(const struct seen *rows, const struct seen *gaps)
@@ -385,62 +471,103 @@ static void check_acked(const struct seen *rows, const struct seen *gaps)
         }
 }
 
-static void check(void)
+/* Whatever could be read is right. */
+static enum tw_rc try_check(struct history_reader *r)
 {
     static const int64_t ids[AGENTS] = { 1, 2, 3, 4 };
-    struct history_reader *r = NULL;
     struct seen rows = { .rows = { 0 } }, gaps = { .rows = { 0 } };
+    enum tw_rc rc = clickhouse_history.read_summaries(r, pair_ids, AGENTS, DAY0, DAY0 + 20 * CH_DAY_NS,
+                                                      take_summary, &rows, &err);
 
-    CHECK_OK(clickhouse_history.reader_open(&(struct history_conf){ .location = location }, &r, &err));
-    CHECK_OK(clickhouse_history.read_summaries(r, pair_ids, AGENTS, DAY0, DAY0 + 20 * CH_DAY_NS, take_summary,
-                                               &rows, &err));
-    CHECK_OK(clickhouse_history.read_gaps(r, ids, AGENTS, HISTORY_RECEIVED, DAY0, DAY0 + 60 * CH_DAY_NS,
-                                          take_gap, &gaps, &err));
-    CHECK_OK(clickhouse_history.read_latest(r, pair_ids, AGENTS, 0, take_latest, &rows, &err));
+    if (!rc)
+        rc = clickhouse_history.read_gaps(r, ids, AGENTS, HISTORY_RECEIVED, DAY0, DAY0 + 60 * CH_DAY_NS,
+                                          take_gap, &gaps, &err);
+    if (!rc)
+        rc = clickhouse_history.read_latest(r, pair_ids, AGENTS, 0, take_latest, &rows, &err);
+    if (rc)
+        return rc;
     check_acked(&rows, &gaps);
-    check_cells(r, &rows);
+    return check_cells(r, &rows);
+}
+
+static enum tw_rc check(unsigned first)
+{
+    struct history_reader *r = NULL;
+    enum tw_rc rc;
+
+    locate(first, "shared");
+    CHECK_OK(clickhouse_history.reader_open(&(struct history_conf){ .location = location }, &r, &err));
+    rc = try_check(r);
     clickhouse_history.reader_close(r);
+    if (!may_fail(rc))
+        CHECK_OK(rc);
+    return rc;
 }
 
 /* ---- The end of it ---- */
 
-/* Everybody sends the rest, what is late comes, and all of it is rolled up. */
-static void come_to_rest(void)
+/* A replica that is back takes its time: what may fail is tried for so long. */
+#define AGAIN_US 100000
+static bool goes_on(const char *what)
 {
-    struct ch_history *h;
-    bool more = true;
+    static unsigned tries;
 
+    if (++tries > 1200)
+        fail_msg("%s: %s", what, err.text);
+    usleep(on_pair ? AGAIN_US : 0);
+    return true;
+}
+
+static void open_all(void)
+{
     for (unsigned w = 0; w < WRITERS; w++) {
         if (writers[w].h)
             end_writer(w);
-        open_writer(w);
+        while (!writers[w].h && goes_on("open"))
+            open_writer(w);
     }
+}
+
+static void store_all(void)
+{
     for (unsigned a = 0; a < AGENTS; a++)
-        while (agents[a].writer < 0)
-            do_connect(a);
-    for (unsigned a = 0; a < AGENTS; a++)
-        while (agents[a].sent + 1 < NUMBERS)
-            send_batch(a);
-    for (unsigned w = 0; w < WRITERS; w++)
-        if (writers[w].in_txn) {
-            CHECK_OK(clickhouse_history.commit(writers[w].h, &err));
-            settle(w, true);
+        while (agents[a].acked + 1 < NUMBERS && goes_on("store")) {
+            while (agents[a].writer < 0)
+                do_connect(a);
+            while (agents[a].sent + 1 < NUMBERS && begin(&writers[agents[a].writer]))
+                send_batch(a);
+            do_commit((unsigned)agents[a].writer);
         }
-    h = (struct ch_history *)writers[0].h;
-    while (n_late)
-        land(h->db.http);
-    for (int64_t now_ns = DAY0 + 4000 * CH_DAY_NS, n = 0; more || n < 3; n++, now_ns += 600 * TW_NS_PER_S)
-        CHECK_OK(clickhouse_history.rollup(writers[holder].h, now_ns, 100, &more, &err));
+}
+
+/* Everybody sends the rest, what is late comes, and all of it is rolled up. */
+static void come_to_rest(void)
+{
+    int64_t now_ns = DAY0 + 4000 * CH_DAY_NS;
+    bool more = true;
+    enum tw_rc rc = TW_OK;
+
+    if (on_pair)
+        all_back();
+    open_all();
+    store_all();
+    open_all(); /* some may have ended */
+    while (n_late && goes_on("what is late"))
+        land(((struct ch_history *)writers[0].h)->db.http);
+    for (int n = 0; more || rc || n < 3; n++, now_ns += 600 * TW_NS_PER_S) {
+        rc = clickhouse_history.rollup(writers[holder].h, now_ns, 100, &more, &err);
+        if (rc)
+            goes_on("roll-up");
+    }
 }
 
 static void nothing_is_lost_or_twice(void **state)
 {
     const char *said = getenv("WRITERS_SEED"), *steps = getenv("WRITERS_STEPS");
-    unsigned n = steps ? (unsigned)strtoul(steps, NULL, 10) : 300;
+    unsigned n = steps ? (unsigned)strtoul(steps, NULL, 10) : on_pair ? 40 : 300, read = 0;
 
     (void)state;
     seed = said ? strtoull(said, NULL, 10) : 4711;
-    snprintf(location, sizeof location, "%s/shared", server.endpoint);
     for (unsigned w = 0; w < WRITERS; w++)
         open_writer(w);
     for (unsigned a = 0; a < AGENTS; a++)
@@ -450,10 +577,13 @@ static void nothing_is_lost_or_twice(void **state)
         if (n_late && writers[0].h && draw(12) == 0)
             land(((struct ch_history *)writers[0].h)->db.http);
         if (i % 8 == 0)
-            check();
+            read += check(i) == TW_OK;
     }
     come_to_rest();
-    check();
+    for (unsigned first = 0; first < 2; first++)
+        while (check(first) && goes_on("read"))
+            ;
+    print_message("read %u times meanwhile\n", read);
     for (unsigned a = 0; a < AGENTS; a++)
         assert_int_equal(agents[a].acked, NUMBERS - 1);
     for (unsigned w = 0; w < WRITERS; w++)
@@ -479,7 +609,7 @@ static void a_foreign_controller_is_refused(void **state)
     };
 
     (void)state;
-    snprintf(location, sizeof location, "%s/owners", server.endpoint);
+    locate(0, "owners");
     for (size_t i = 0; i < TW_NELEM(steps); i++) {
         const struct history_conf conf = { .location = location,
                                            .owner = steps[i].owner,
@@ -492,7 +622,7 @@ static void a_foreign_controller_is_refused(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_foreign_controller_is_refused),
@@ -500,9 +630,14 @@ int main(void)
     };
     int failed;
 
+    on_pair = argc > 1 && !strcmp(argv[1], "pair");
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    ch_server_start(&server);
+    if (on_pair)
+        ch_pair_start(&pair);
+    else
+        ch_server_start(&server);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
+    ch_pair_stop(&pair);
     ch_server_stop(&server);
     curl_global_cleanup();
     return failed;

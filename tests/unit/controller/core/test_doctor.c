@@ -167,6 +167,7 @@ FAULT(well_peers, t->f.controller.peers = peers; t->f.controller.n_peers = TW_NE
 FAULT(missing_controller, t->f.controller.peers = missing_peers; t->f.controller.n_peers = 1;)
 FAULT(twin_controllers, t->f.controller.peers = twin_peers; t->f.controller.n_peers = 1;)
 FAULT(skewed_controllers, t->f.controller.peers = skewed_peers; t->f.controller.n_peers = 2;)
+FAULT(history_replicas, t->f.controller.history_lacks = "of 2 replicas in cluster pair 1 are there";)
 FAULT(history, t->f.controller.history_problem =
                    "history at ch1:8123/tw cannot be used: clickhouse ch1:8123: no answer for 3.0 s";)
 FAULT(disk, t->f.controller.disk_free = 1 << 20;)
@@ -307,10 +308,12 @@ static const struct {
     { store, "controller-store", "controller", "the disk is full" },
     { control, "controller-control", "controller", "control state at e1:2379/tw cannot be used" },
     { well_peers, NULL, NULL, NULL },
-    { missing_controller, "controller-missing", "controller", "controller ctl-2 (on h2) has been missing for 90 s" },
+    { missing_controller, "controller-missing", "controller",
+      "controller ctl-2 (on h2) has been missing for 90 s" },
     { twin_controllers, "controller-twins", "controller", "with the name ctl-1 runs on h2" },
     { skewed_controllers, "controller-skew", "controller", "controller ctl-2 runs 1.2.2, this one 1.2.3" },
     { history, "controller-history", "controller", "history at ch1:8123/tw cannot be used" },
+    { history_replicas, "controller-history-replicas", "controller", "of 2 replicas in cluster pair 1" },
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },
     { queue, "controller-queue", "controller", "501 summaries" },
