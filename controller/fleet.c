@@ -220,6 +220,24 @@ static bool cannot_store(struct controller *c)
     return w.problem[0] || w.history_problem[0];
 }
 
+/* Another controller may have approved it. */
+static bool cannot_know(struct controller *c, const struct agent *a)
+{
+    struct writer_stats w;
+
+    if (!c->shared || (a && a->row.approved))
+        return false;
+    writer_stats(c->writer, &w);
+    return w.control_problem[0];
+}
+
+static void send_on(struct fleet *f, const struct rpc_hello *h, struct rpc_welcome *ret, const char *why)
+{
+    snprintf(f->refused, sizeof f->refused, "%s at the moment, so another controller is to be tried", why);
+    refuse(f, h, ret, TW__STATUS__STATUS_UNAVAILABLE);
+    ret->elsewhere = true;
+}
+
 static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
 {
     struct fleet *f = ctx;
@@ -229,6 +247,10 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
 
     if (refuse_revoked(f, a, h, ret))
         return;
+    if (h->others && cannot_know(c, a)) {
+        send_on(f, h, ret, "it is not known here who is approved");
+        return;
+    }
     if (a && memcmp(a->row.public_key, h->public_key, sizeof a->row.public_key) != 0) {
         snprintf(f->refused, sizeof f->refused,
                  "another key is enrolled under this name; twampctl agent remove %s, then approve", h->name);
@@ -254,10 +276,7 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
         return;
     }
     if (a->row.approved && h->others && cannot_store(c)) {
-        snprintf(f->refused, sizeof f->refused,
-                 "results cannot be stored here at the moment, so another controller is to be tried");
-        refuse(f, h, ret, TW__STATUS__STATUS_UNAVAILABLE);
-        ret->elsewhere = true;
+        send_on(f, h, ret, "results cannot be stored here");
         return;
     }
     *ret = (struct rpc_welcome){ .approved = a->row.approved, .detail = "" };

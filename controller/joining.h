@@ -33,9 +33,9 @@ const struct rpc_service *joining_service(struct joining *j);
 /* NULL: there is none. */
 struct authority *joining_authority(struct joining *j);
 
-/* Before a call that ends in a certificate: false: there are too many, and it is answered. Else it is made
- * again by itself, from its beginning, when what it was decided by has been changed by another controller
- * (decide.h). */
+/* Before a call that ends in a certificate: false: there are too many, or the control state cannot be used,
+ * and it is answered. Else it is made again by itself, from its beginning, when what it was decided by has
+ * been changed by another controller (decide.h). */
 bool joining_admits(struct joining *j, ProtobufCService *service, unsigned method, const ProtobufCMessage *rq,
                     ProtobufCClosure closure, void *closure_data);
 /* The next certificate of an agent that is connected and approved; `name`: as it calls itself. Answers the

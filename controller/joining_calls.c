@@ -515,6 +515,20 @@ static void watch_over(void *ctx, const struct rpc_result *r, const ProtobufCMes
     free(w);
 }
 
+/* While others may have made tokens, approved or revoked, and it cannot be known: an agent with other
+ * controllers asks one that knows. */
+static bool is_barred(struct joining *j, void *closure_data)
+{
+    struct writer_stats w;
+
+    writer_stats(j->c->writer, &w);
+    if (!w.control_problem[0])
+        return false;
+    j->stats.refused++;
+    rpc_fail(closure_data, TW__STATUS__STATUS_UNAVAILABLE, "%s; nothing was changed", w.control_problem);
+    return true;
+}
+
 bool joining_admits(struct joining *j, ProtobufCService *service, unsigned method, const ProtobufCMessage *rq,
                     ProtobufCClosure closure, void *closure_data)
 {
@@ -525,6 +539,10 @@ bool joining_admits(struct joining *j, ProtobufCService *service, unsigned metho
         j->stats.limited++;
         rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
                  "too many agents ask for certificates: try again");
+        return false;
+    }
+    if (is_barred(j, closure_data)) {
+        free(w);
         return false;
     }
     *w = (struct watch){ .call = { .c = j->c,

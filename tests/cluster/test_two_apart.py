@@ -17,6 +17,8 @@ AWAY = "control state at 127.0.0.2:2379/tw cannot be used"
 SAID_S = 15
 PLANNER_S = 25
 STALE = "a3"  # it is revoked at the other while its controller cannot know
+NEW = "a6"  # it comes meanwhile, and would rather go to the second
+BOTH = f"tcp://{NET4}.{CONTROLLER}:8620,tcp://{NET4}.{CONTROLLER}:8621"
 
 
 def cut(lab):
@@ -39,7 +41,7 @@ def start(lab, ch, etcd):
     for name in TWO:
         lab.agents[name].stop()
     for name in [*TWO, STALE]:
-        lab.start_agent(name, "--controller", f"tcp://{NET4}.{CONTROLLER}:8620,tcp://{NET4}.{CONTROLLER}:8621")
+        lab.start_agent(name, "--controller", BOTH)
     wait("the third to be known", lambda: STALE in lab.ctl("agent", "list"))
     lab.ctl("agent", "approve", STALE)
     wait("each to be where it belongs", lambda: [state(lab, "a1"), state(second, "a2"), state(second, STALE)] == ["up"] * 3)
@@ -73,6 +75,14 @@ def the_first_goes_on(lab, second):
     expect([state(second, "a2"), state(second, STALE)] == ["up"] * 2, "agents left a controller that stores their results")
 
 
+def a_new_one_comes(lab):
+    """The second, to which it comes first, cannot know whether somebody has approved it."""
+    lab.start_agent(NEW, "--controller", BOTH)
+    wait("it to be known at the first", lambda: NEW in lab.ctl("agent", "list"))
+    lab.ctl("agent", "approve", NEW)
+    wait("it to be up there", lambda: state(lab, NEW) == "up")
+
+
 def all_is_even(lab, second):
     wait("the second to be ready", lambda: not second.problems(), 30)
     wait("the label to be at the second", lambda: "seen=apart" in second.ctl("agent", "list"), SOON_S)
@@ -85,13 +95,14 @@ def all_is_even(lab, second):
 
 
 def test_cut_off_from_etcd(build):
-    with Fleet(build, [*TWO, STALE]) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+    with Fleet(build, [*TWO, STALE, NEW]) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
         second = start(lab, ch, etcd)
         lab.apply(full(TWO, classes=MESH))
         results_of_now(lab, {(name, "voice") for name in TWO})
         cut(lab)
         is_said(lab, second)
         the_first_goes_on(lab, second)
+        a_new_one_comes(lab)
         heal(lab)
         all_is_even(lab, second)
         # The other one dies meanwhile.

@@ -10,15 +10,17 @@ from etcd import Etcd
 from lab import CONTROLLER, NET4, expect, wait
 from meshes import full
 from test_away import Fleet
+from test_two_apart import cut, heal
 from test_two_controllers import SOON_S, Second
 
 FIRST, SECOND = (f"tls+tcp://{NET4}.{CONTROLLER}:{port}" for port in (8620, 8621))
 LIFE = "6s"  # of certificates: renewed after 4 s
 SOME = 6
+LATE = "a4"  # it would rather go to the second
 USES = 5
 
 
-def start(lab, ch, etcd):
+def start(lab, ch, etcd, second_control=None):
     """First and second, each with a copy of the authority."""
     ch.start()
     etcd.start()
@@ -28,12 +30,12 @@ def start(lab, ch, etcd):
     shutil.copytree(f"{lab.dir}/controller/ca", f"{lab.dir}/second/ca")
     second = Second(lab)
     start_first(lab, ch, etcd)
-    second.start(*options(ch, etcd), "--listen", SECOND)
+    second.start(*options(ch, etcd, second_control), "--listen", SECOND)
     return second
 
 
-def options(ch, etcd):
-    return ["--history", ch.location(), "--control", etcd.location(), "--agent-certificate-life", LIFE]
+def options(ch, etcd, control=None):
+    return ["--history", ch.location(), "--control", control or etcd.location(), "--agent-certificate-life", LIFE]
 
 
 def start_first(lab, ch, etcd):
@@ -187,3 +189,20 @@ def test_one_name_at_both(build):
         join(lab, outside, urls[outside], text, "--name", "twin")
         wait("the other one to be up", lambda: agent(other, "twin")["state"] == "up")
         wait("both to know it by its key", lambda: agent(mine, "twin").get("fingerprint") == agent(other, "twin")["fingerprint"] != key, SOON_S)
+
+
+def test_join_where_one_is_cut_off(build):
+    """From etcd, before the token was made: who comes to that one first is let in by the other, and comes to it when it knows."""
+    with Fleet(build, ["a1", LATE]) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        second = start(lab, ch, etcd, etcd.location(host="127.0.0.2"))
+        cut(lab)
+        wait("the second to say that it is cut off", second.problems)
+        join(lab, LATE, f"{SECOND},{FIRST}", token(lab, "--approve"))
+        wait("it to be up at the first", lambda: agent(lab, LATE)["state"] == "up")
+        expect(lab.agents[LATE].said("127.0.0.2:2379/tw cannot be used"), "it was not the second that was asked first")
+        heal(lab)
+        wait("the second to be ready", lambda: not second.problems(), 30)
+        wait("the second to know it", lambda: agent(second, LATE)["state"] != "unknown", SOON_S)
+        lab.agents[LATE].stop()
+        lab.start_agent(LATE, "--controller", SECOND)
+        wait("it to be let in there by its certificate", lambda: agent(second, LATE)["state"] == "up")
