@@ -28,6 +28,11 @@
     "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 60\r\n\r\n" \
     "Code: 62, e.displayText() = DB::Exception: Syntax error: no\n"
 
+#define ONE_IS_BEHIND "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1\n"
+#define NO_DATABASE                                        \
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 67\r\n\r\n" \
+    "Code: 81, e.displayText() = DB::Exception: Database d doesn't exist"
+
 static struct fake_http one, two;
 
 static int setup(void **state)
@@ -165,6 +170,63 @@ static void moves_on_and_back(void **state)
     assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
     assert_int_equal(fake_http_requests(&one), 1);
     assert_int_equal(fake_http_requests(&two), 2);
+    ch_http_free(h);
+}
+
+static const struct ch_http_replicas replicas = { .change_settings = "insert_quorum=2",
+                                                  .select_settings = "sequential=1",
+                                                  .gate = "SELECT gate",
+                                                  .syncs = { "SYNC a", "SYNC b" },
+                                                  .n_syncs = 2 };
+
+/* Gate and syncs come before the first statement at each. */
+static void syncs_a_replica_before_it_is_asked(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct text t = { .len = 0 };
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, OK_EMPTY, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_sync(h, 3, &err), TW_OK); /* nothing: there are no replicas yet */
+    assert_int_equal(fake_http_requests(&one), 0);
+    assert_int_equal(ch_http_replicas(h, &replicas, &err), TW_OK);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 4);
+    assert_true(fake_http_has(&one, "insert_quorum=2"));
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 5);
+    assert_int_equal(ch_http_sync(h, 2, &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 6);
+    assert_true(fake_http_has(&one, "SYNC b"));
+    fake_http_say(&one, READ_ONLY, false);
+    assert_int_equal(ch_http_select(h, "SELECT x", keep, &t, &err), TW_OK);
+    assert_int_equal(fake_http_requests(&two), 4);
+    assert_true(fake_http_has(&two, "sequential=1"));
+    ch_http_free(h);
+}
+
+static void passes_over_a_replica_that_is_behind(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, ONE_IS_BEHIND, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_replicas(h, &replicas, &err), TW_OK);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    assert_int_equal(fake_http_requests(&one), 1);
+    assert_int_equal(fake_http_requests(&two), 4);
+    fake_http_say(&two, NO_DATABASE, false); /* a sync of a table that is not there yet is none */
+    assert_int_equal(ch_http_sync(h, 3, &err), TW_OK);
+    ch_http_free(h);
+    h = client(&(struct ch_http_cfg){ 0 });
+    fake_http_say(&two, ONE_IS_BEHIND, false);
+    assert_int_equal(ch_http_replicas(h, &replicas, &err), TW_OK);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
+    assert_non_null(strstr(err.text, "not got yet"));
     ch_http_free(h);
 }
 
@@ -339,6 +401,8 @@ int main(void)
         cmocka_unit_test(sends_rows_and_secrets_where_they_belong),
         cmocka_unit_test(refuses_bad_configuration),
         cmocka_unit_test(moves_on_and_back),
+        cmocka_unit_test(syncs_a_replica_before_it_is_asked),
+        cmocka_unit_test(passes_over_a_replica_that_is_behind),
         cmocka_unit_test(does_not_repeat_what_fails_everywhere),
         cmocka_unit_test(notices_what_breaks_off),
         cmocka_unit_test(reads_an_exception_where_no_answer_belongs),
