@@ -288,6 +288,7 @@ static void free_in_call(struct rpc_in_call *c)
     if (c->peer) {
         HASH_DEL(c->peer->serving, c);
         rpc_uncount(&c->peer->side->stats.calls_now);
+        peer_served(c->peer, HASH_COUNT(c->peer->serving));
     }
     if (c->load)
         c->load->calls--;
@@ -307,8 +308,10 @@ static void fail_with(struct rpc_in_call *c, Tw__Status status, uint32_t retry_m
         return;
     vsnprintf(text, sizeof text, fmt, ap);
     tell_observer(c, &r, NULL);
-    if (c->peer && r.retry_ms)
+    if (c->peer && r.retry_ms) {
         rpc_count(&c->peer->side->stats.calls_refused, 1);
+        c->peer->refused++;
+    }
     if (c->done)
         c->done(c->ctx, &r, NULL);
     else if (somebody_waits(c))
@@ -392,6 +395,7 @@ static bool is_full(struct rpc_peer *p, uint64_t id)
     if (!many && s->load->calls < s->max_calls_all)
         return false;
     rpc_count(&p->side->stats.calls_refused, 1);
+    p->refused++;
     send_failure_later(
         p, id,
         &(struct rpc_result){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED,

@@ -31,6 +31,7 @@ struct conn {
     char tls_why[256];
     bool tls_ready;
     size_t rx_base; /* what in.cap shrinks back to */
+    size_t rx_most; /* of a receive; 0: any number */
     struct loop_task rx_task;
     bool rx_busy; /* the loop's, as is tx_busy */
 
@@ -101,6 +102,8 @@ static void start_receive(struct conn *c)
 
     if (c->tls)
         iov = (nng_iov){ .iov_buf = c->cipher, .iov_len = CIPHER_BYTES };
+    if (c->rx_most && iov.iov_len > c->rx_most)
+        iov.iov_len = c->rx_most;
     nng_aio_set_iov(c->rx, 1, &iov);
     nng_stream_recv(c->stream, c->rx);
 }
@@ -195,6 +198,12 @@ enum tw_rc conn_set_receive(struct conn *c, size_t buffer, uint32_t timeout_ms)
     nng_aio_set_timeout(c->rx, timeout_ms ? (nng_duration)timeout_ms : NNG_DURATION_INFINITE);
     c->rx_base = buffer;
     return buffer > c->in.cap ? set_cap(&c->in, buffer) : TW_OK;
+}
+
+void conn_set_most(struct conn *c, size_t octets)
+{
+    if (!c->rx_busy)
+        c->rx_most = octets;
 }
 
 void conn_resume(struct conn *c)

@@ -34,6 +34,9 @@ enum tw_rc conn_new(struct loop *l, nng_stream *stream, struct rpc_tls_session *
 /* Octets that a receive may bring in one piece, and how long it may wait for the first (0 = for ever). From
  * the next conn_resume() on. */
 enum tw_rc conn_set_receive(struct conn *c, size_t buffer, uint32_t timeout_ms);
+/* A receive takes no more octets than that, 0: what the buffer has room for. Before
+ * conn_resume(). */
+void conn_set_most(struct conn *c, size_t octets);
 /* What comes and goes by it is dealt with before other connections of the loop. */
 void conn_set_urgent(struct conn *c);
 /* First deals with what has been received already. */

@@ -13,6 +13,8 @@
 #define HELLO_PATIENCE 3          /* times hello_timeout_ms */
 #define BUFFER_BEFORE_HELLO (RPC_MAX_FRAME_BEFORE_HELLO + RPC_FRAME_HEADER)
 #define BUFFER 65536
+#define FEW_OCTETS 1024 /* some sixty small calls */
+#define HOLD_NS (20 * TW_NS_PER_MS)
 #define LINGER_NS (1 * TW_NS_PER_S) /* for the peer to read our GOAWAY and close */
 #define LATE_NS (1 * TW_NS_PER_S)   /* a timer this late says that we, not the peer, were held up */
 
@@ -240,6 +242,8 @@ void peer_down(struct rpc_peer *p)
         return;
     p->state = PEER_DOWN;
     loop_timer_cancel(s->loop, &p->timer);
+    loop_timer_cancel(s->loop, &p->hold);
+    p->held = false;
     leave_list(p);
     call_end_all(p);
     if (p->was_up && !p->joiner && s->hooks.on_down)
@@ -333,6 +337,42 @@ static void on_bad(struct rpc_peer *p)
     peer_refuse(p, TW__STATUS__STATUS_INVALID_ARGUMENT, tw_err_format(&p->in.error, text, sizeof text));
 }
 
+static void read_again(struct rpc_peer *p)
+{
+    p->held = false;
+    peer_read_on(p);
+}
+
+static void on_hold_over(struct loop_timer *t)
+{
+    read_again(t->ctx);
+}
+
+/* A peer that asks for more than it is given is read in small pieces, and only when there is room again, or
+ * soon: the rest waits in the network, which holds it back. To refuse whatever it can send would take the
+ * time that calls are served with. */
+static bool hold_back(struct rpc_peer *p)
+{
+    bool many = p->refused && p->state == PEER_UP;
+
+    if (many)
+        p->most = FEW_OCTETS;
+    else
+        p->most = p->most < BUFFER ? 2 * p->most : 0;
+    p->refused = 0;
+    conn_set_most(p->conn, p->most);
+    p->held = many && loop_timer_set(p->side->loop, &p->hold, from_now(p, HOLD_NS)) == TW_OK;
+    return p->held;
+}
+
+void peer_served(struct rpc_peer *p, unsigned still)
+{
+    if (!p->held || (still && still != p->side->max_calls / 2))
+        return;
+    loop_timer_cancel(p->side->loop, &p->hold);
+    read_again(p);
+}
+
 static void on_readable(void *ctx)
 {
     struct rpc_peer *p = ctx;
@@ -347,7 +387,7 @@ static void on_readable(void *ctx)
     }
     if (p->in.bad && p->state <= PEER_UP)
         on_bad(p);
-    if (!p->put_off)
+    if (!p->put_off && !hold_back(p))
         peer_read_on(p);
 }
 
@@ -495,6 +535,7 @@ enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_tls_sessi
     p->next_id = s->server ? 2 : 1;
     p->end_counter = &s->stats.handshakes_failed;
     p->timer = (struct loop_timer){ .fn = on_timer, .ctx = p };
+    p->hold = (struct loop_timer){ .fn = on_hold_over, .ctx = p };
     rc = conn_new(s->loop, stream, tls, &conn_hooks, p, &p->conn);
     if (rc)
         goto fail_free;

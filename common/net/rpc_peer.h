@@ -111,6 +111,11 @@ struct rpc_peer {
     struct rpc_out_call *calls;  /* hash by id: ours, unanswered */
     struct rpc_in_call *serving; /* hash by id: the peer's, unanswered */
     struct rpc_stub stub;
+
+    unsigned refused; /* of the peer's calls, since its frames were last read: there were too many */
+    size_t most;      /* octets that are read at a time; 0: any number */
+    bool held;        /* nothing is read from it for a moment */
+    struct loop_timer hold;
 };
 
 /* How many calls handlers have. Calls outlive their connection, and the side. */
@@ -153,6 +158,8 @@ const char *side_nng_url(const char *url);
 /* Takes the stream and the session (NULL: plain), also on failure; the handshake's clock starts. */
 enum tw_rc peer_new(struct rpc_side *s, nng_stream *stream, struct rpc_tls_session *tls, struct rpc_peer **ret);
 void peer_free(struct rpc_peer *p);
+/* One of the calls that the peer waited for is over. */
+void peer_served(struct rpc_peer *p, unsigned still);
 /* The handshake is over, with whom peer_name() was told; the caller then calls on_up(). Nothing is being received. */
 void peer_up(struct rpc_peer *p);
 /* What comes is dealt with again. */

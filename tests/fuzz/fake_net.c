@@ -410,6 +410,12 @@ void conn_free(struct conn *c)
     release(c);
 }
 
+void conn_set_most(struct conn *c, size_t octets)
+{
+    (void)c;
+    (void)octets;
+}
+
 void conn_set_urgent(struct conn *c)
 {
     (void)c;

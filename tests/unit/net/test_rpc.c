@@ -275,16 +275,18 @@ static void expect_full(struct raw *r, uint64_t id, const char *detail)
     tw__frame__free_unpacked(m, NULL);
 }
 
+#define LIVE                                                                                             \
+    ((uint32_t)RPC_FLEET_AGENT << 8 |                                                                    \
+     (uint32_t)(protobuf_c_service_descriptor_get_method_by_name(&tw__fleet_agent__descriptor, "Live") - \
+                tw__fleet_agent__descriptor.methods))
+
 /* Handlers have at most two calls of a connection and three in all; those of who has hung up count until they
  * end. */
 static void unanswered_calls_are_bounded(void **state)
 {
     struct fixture *f = *state;
     struct rpc_server_conf c = server_conf(f);
-    uint32_t live =
-        (uint32_t)RPC_FLEET_AGENT << 8 |
-        (uint32_t)(protobuf_c_service_descriptor_get_method_by_name(&tw__fleet_agent__descriptor, "Live") -
-                   tw__fleet_agent__descriptor.methods);
+    const uint32_t live = LIVE;
     struct raw a, b;
 
     c.services = f->agent_services;
@@ -320,6 +322,43 @@ static void unanswered_calls_are_bounded(void **state)
     assert_int_equal(counters(f).calls_refused, 4);
     assert_int_equal(counters(f).calls_now, 0);
     close(b.fd);
+}
+
+/* Beyond its bound a connection is read in pieces of some sixty calls, and not for 20 ms behind each: every
+ * one is told so, and whoever goes on asking waits. Once there is room it is served as before. */
+static void who_asks_without_end_is_held_back(void **state)
+{
+    enum { MORE = 1000, PIECE = 1024 / 10, HELD_MS = 20 }; /* 10 octets: less than a call has */
+    struct fixture *f = *state;
+    struct rpc_server_conf c = server_conf(f);
+    struct tw_mono begin;
+    struct raw r;
+
+    c.services = f->agent_services;
+    c.max_calls = 2;
+    serve(f, c);
+    raw_up(f, &r);
+    for (uint64_t id = 1; id <= 5; id += 2)
+        raw_request(&r, id, LIVE, "", 0);
+    expect_full(&r, 5, "on this connection");
+    begin = tw_mono_now();
+    for (uint64_t i = 0; i < MORE; i++)
+        raw_request(&r, 7 + 2 * i, LIVE, "", 0);
+    for (uint64_t i = 0; i < MORE; i++)
+        expect_full(&r, 7 + 2 * i, "on this connection");
+    assert_true(tw_mono_now().ns - begin.ns >= (MORE / PIECE - 1) * HELD_MS * TW_NS_PER_MS);
+    assert_int_equal(counters(f).calls_refused, MORE + 1);
+    answer_live(f, 0, 0);
+    answer_live(f, 1, 0);
+    f->n_waiting = 0;
+    tw__frame__free_unpacked(expect_status(&r, 1, TW__STATUS__STATUS_OK), NULL);
+    tw__frame__free_unpacked(expect_status(&r, 3, TW__STATUS__STATUS_OK), NULL);
+    raw_request(&r, 7 + 2 * MORE, LIVE, "", 0);
+    WAIT(n_waiting, 1);
+    answer_live(f, 0, 0);
+    f->n_waiting = 0;
+    tw__frame__free_unpacked(expect_status(&r, 7 + 2 * MORE, TW__STATUS__STATUS_OK), NULL);
+    close(r.fd);
 }
 
 static void breaking_the_rules_ends_the_connection(void **state)
@@ -688,6 +727,7 @@ int main(void)
         T(a_deadline_ends_a_call_and_cancels_it),
         T(requests_that_cannot_be_served_are_answered),
         T(unanswered_calls_are_bounded),
+        T(who_asks_without_end_is_held_back),
         T(breaking_the_rules_ends_the_connection),
         T(a_reply_nobody_waits_for_is_counted),
         T(a_peer_that_dies_ends_its_calls),
