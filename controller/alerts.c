@@ -1,69 +1,18 @@
-#include "controller/alerts.h"
-#include <math.h>
+#include "controller/alerts_priv.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/alert_doc.h"
-#include "controller/alert_past.h"
 #include "controller/alert_row.h"
-#include "controller/alert_save.h"
 #include "controller/decide.h"
 #include "controller/events.h"
-#include "controller/flight.h"
 #include "controller/maintenance.h"
-#include "controller/notify_format.h"
 #include "controller/shared_id.h"
 #include "db/store_alert.h"
 
-#define TICK_NS TW_NS_PER_S
-#define SCAN_MAX 20000   /* pairs of one round: a million take a minute */
-#define SCAN_PIECE 64    /* of them at a time, */
-#define LOOKS_PIECE 2000 /* and of pairs and alerts by the engine, */
-#define PIECE_NS                                                                              \
-    (5 * TW_NS_PER_MS) /* until so much time has passed: then the loop has other things to do \
-                        */
-#define PAUSE_NS TW_NS_PER_MS
-#define SHARE 10                     /* of the loop's time, at most: a tenth */
-#define FRESH_NS (120 * TW_NS_PER_S) /* after our start: what has not come yet may be on its way */
-#define AGENTS_NS (60 * TW_NS_PER_S) /* agents come back within that */
-#define FLOWS_NS (3 * TW_NS_PER_S)   /* a period whose flows have not all come by then goes as it is */
-#define FREEZES_MAX 100              /* of one minute: a fleet that burns must not be kept busy by it */
-#define FREEZE_AROUND_NS (30 * TW_NS_PER_S)
-#define RESEND_MAX 1000              /* alerts of one message */
 #define STEP_NS (500 * TW_NS_PER_MS) /* by which the wall clock runs away between two looks: it was set */
-
-struct alerts {
-    struct controller *c;
-    struct alert_engine *engine;
-    struct alert_rules rules;
-    struct alerts_document doc;
-    struct alert_save *save;
-    struct alert_pasts *pasts;
-    struct notify *notify;
-    struct loop_timer timer;
-    size_t scan_at;
-    struct {
-        bool on, scanned;
-        size_t left;                /* pairs to scan */
-        int64_t began_ns, spent_ns; /* monotonic */
-    } round;
-    uint64_t last_notice, last_silence;
-    int64_t minute_ns; /* mono, as resent_ns */
-    unsigned freezes_of_minute;
-    int64_t resent_ns[64]; /* by receiver */
-    int64_t started_ns;    /* by the wall clock as it is now */
-    int64_t ahead_ns;      /* of the wall clock before the monotonic one; 0: not looked yet */
-    struct alerts_counters counters;
-    struct {
-        bool busy;
-        struct alert_rules rules;
-        struct alerts_document doc;
-        alerts_done *done;
-        void *ctx;
-    } apply;
-};
 
 /* The clock was set: what goes on has begun so much later, or earlier, by it. Periods are of the agents'
  * clocks. */
@@ -77,7 +26,7 @@ static void stepped(struct alerts *a, int64_t by_ns)
     alert_engine_stepped(a->engine, by_ns);
 }
 
-static int64_t now_of(struct alerts *a)
+int64_t alerts_now(struct alerts *a)
 {
     struct tw_now now = loop_now(a->c->loop);
     int64_t ahead_ns = now.wall.ns - now.mono.ns, by_ns = ahead_ns - a->ahead_ns;
@@ -89,27 +38,27 @@ static int64_t now_of(struct alerts *a)
     return now.wall.ns;
 }
 
-static int64_t mono_of(const struct alerts *a)
+int64_t alerts_mono(const struct alerts *a)
 {
     return loop_now(a->c->loop).mono.ns;
 }
 
 /* Where others give numbers, too, theirs must be others. */
-static uint64_t next_number(struct alerts *a, uint64_t *last)
+uint64_t alerts_next_number(struct alerts *a, uint64_t *last)
 {
     return a->c->shared ? shared_id_next(loop_now(a->c->loop).wall, last) : ++*last;
 }
 
 /* ---- Subjects ---- */
 
-static struct agent *agent_named(const struct alerts *a, const char *name)
+struct agent *alerts_agent(const struct alerts *a, const char *name)
 {
     return inventory_agent(&a->c->inv, name);
 }
 
 struct alert_subject alerts_subject(struct alerts *a, const struct pair *p)
 {
-    const struct agent *source = agent_named(a, p->row.source), *target = agent_named(a, p->row.target);
+    const struct agent *source = alerts_agent(a, p->row.source), *target = alerts_agent(a, p->row.target);
 
     return (struct alert_subject){ .pair_id = p->row.id,
                                    .mesh = p->row.mesh,
@@ -141,7 +90,7 @@ static void on_changed(void *ctx, const struct alert *al)
     if (al->elsewhere)
         alert_save_ack(a->save, al);
     else
-        alert_save_alert(a->save, al, now_of(a));
+        alert_save_alert(a->save, al, alerts_now(a));
     events_note(a->c->events, EVENT_ALERTS);
 }
 
@@ -175,7 +124,7 @@ static void on_baseline(void *ctx, uint64_t pair_id, unsigned slot, const char *
     alert_save_baseline(((struct alerts *)ctx)->save, pair_id, slot, text);
 }
 
-static bool is_watched(const struct agent *ag)
+bool alerts_is_watched(const struct agent *ag)
 {
     return ag && ag->row.approved && !agent_is_revoked(ag) && !agent_is_drained(ag);
 }
@@ -186,14 +135,14 @@ static bool is_alive(void *ctx, const struct alert *al)
     const struct pair *p;
 
     if (al->key.kind == ALERT_AGENT)
-        return is_watched(agent_named(a, al->key.subject));
+        return alerts_is_watched(alerts_agent(a, al->key.subject));
     p = inventory_pair(&a->c->inv, al->key.pair_id);
     return p && p->scheduled && !p->paused;
 }
 
 static bool agent_works(const struct alerts *a, const char *name, int64_t now_ns, char *buf, size_t cap)
 {
-    const struct agent *ag = agent_named(a, name);
+    const struct agent *ag = alerts_agent(a, name);
     const struct agent_span *span = ag ? agent_ops_span_at(ag->ops, now_ns) : NULL;
 
     if (!span)
@@ -209,7 +158,7 @@ static bool site_works(const struct alerts *a, const char *site, int64_t now_ns,
     for (const struct agent *ag = a->c->inv.agents; ag; ag = ag->hh.next) {
         const char *of = label_value(ag->labels, ag->n_labels, a->rules.site_label);
 
-        if (!of || strcmp(of, site) != 0 || !is_watched(ag))
+        if (!of || strcmp(of, site) != 0 || !alerts_is_watched(ag))
             continue;
         any = true;
         if (!agent_works(a, ag->row.name, now_ns, buf, cap))
@@ -242,389 +191,10 @@ static size_t on_labels(void *ctx, const struct alert *al, unsigned end, const s
                        : al->key.kind == ALERT_PAIR ? (end ? al->target : al->source)
                        : end                        ? ""
                                                     : al->key.subject;
-    const struct agent *ag = *name ? agent_named(ctx, name) : NULL;
+    const struct agent *ag = *name ? alerts_agent(ctx, name) : NULL;
 
     *ret = ag ? ag->labels : NULL;
     return ag ? ag->n_labels : 0;
-}
-
-/* ---- Telling ---- */
-
-size_t alerts_receivers_of(struct alerts *a, const struct alert *al, const char **ret, size_t cap)
-{
-    const struct tw_label *labels;
-    size_t n_labels = alert_engine_labels(a->engine, al, &labels), n = 0;
-    const char *name = al->key.kind == ALERT_PAIR ? al->source : al->key.subject;
-
-    for (size_t i = 0; i < a->rules.n_routes && n < cap; i++) {
-        const struct alert_route *r = &a->rules.routes[i];
-        bool known = false;
-
-        if (al->severity < r->least || !selector_match(r->match, labels, n_labels, name))
-            continue;
-        for (size_t k = 0; k < n; k++)
-            known |= !strcmp(ret[k], r->receiver);
-        if (!known)
-            ret[n++] = r->receiver;
-        if (r->last)
-            break;
-    }
-    return n;
-}
-
-static const struct alert_receiver *receiver_of(const struct alerts *a, const char *name)
-{
-    for (size_t i = 0; i < a->rules.n_receivers; i++)
-        if (!strcmp(a->rules.receivers[i].name, name))
-            return &a->rules.receivers[i];
-    return NULL;
-}
-
-static char *body_of(struct alerts *a, const struct alert *al, const char *event, const char *key)
-{
-    const struct tw_label *labels;
-    size_t n = alert_engine_labels(a->engine, al, &labels);
-
-    return notify_body(al, event, key, a->c->name ? a->c->name : "", labels, n, now_of(a));
-}
-
-static void frozen(void *ctx, const struct flight_rows *r)
-{
-    (void)ctx;
-    if (r->status && r->status != TW__STATUS__STATUS_NOT_FOUND)
-        log_warn("the flight recorder of an alert could not be frozen", LOG_S("error", r->text));
-}
-
-/* What happened around the begin stays, at the agent that measured it. */
-static void freeze(struct alerts *a, const struct alert *al)
-{
-    struct flight_query q = { .pair_id = al->key.pair_id,
-                              .at_ns = al->pending_ns,
-                              .before_ns = FREEZE_AROUND_NS,
-                              .after_ns = FREEZE_AROUND_NS,
-                              .cause = TW__FLIGHT_CAUSE__FLIGHT_CAUSE_ALERT };
-
-    if (!a->rules.freeze || al->key.kind != ALERT_PAIR || a->freezes_of_minute++ >= FREEZES_MAX)
-        return;
-    snprintf(q.reason, sizeof q.reason, "alert %llu: rule %s", (unsigned long long)al->id, al->rule);
-    a->counters.freezes++;
-    flight_freeze(a->c, &q, frozen, a);
-}
-
-static void on_notice(void *ctx, const struct alert *al, enum alert_notice n)
-{
-    struct alerts *a = ctx;
-    const char *to[64];
-    struct alert told = *al;
-    size_t n_to;
-    char key[64], *body;
-
-    /* Whom only the worst of it concerned is told of the end, too. */
-    if (n == ALERT_NOTICE_RESOLVED && al->told_worst > told.severity)
-        told.severity = al->told_worst;
-    n_to = alerts_receivers_of(a, &told, to, TW_NELEM(to));
-
-    snprintf(key, sizeof key, "%llu-%u", (unsigned long long)al->id, al->notices);
-    log_info("alert", LOG_S("event", alert_notice_name(n)), LOG_U("id", al->id),
-             LOG_S("severity", alert_severity_name(al->severity)), LOG_S("rule", al->rule),
-             LOG_S("subject", al->key.subject), LOG_S("source", al->source), LOG_S("target", al->target),
-             LOG_U("receivers", n_to));
-    if (n == ALERT_NOTICE_FIRING)
-        freeze(a, al);
-    body = n_to ? body_of(a, al, alert_notice_name(n), key) : NULL;
-    for (size_t i = 0; i < n_to && body; i++)
-        if (n != ALERT_NOTICE_RESOLVED || receiver_of(a, to[i])->resolved)
-            alert_save_notice(a->save, next_number(a, &a->last_notice), to[i], key, body, now_of(a));
-    free(body);
-}
-
-static void on_committed(void *ctx, const char *receiver, struct notice *n)
-{
-    struct alerts *a = ctx;
-
-    if (a->notify)
-        notify_submit(a->notify, receiver, n);
-    else
-        notice_free(n); /* stopping: the database has it */
-}
-
-static void on_ended(void *ctx, const struct notice *n, const char *receiver)
-{
-    struct alerts *a = ctx;
-
-    if (n->end != NOTICE_SENT)
-        log_warn(n->end == NOTICE_REFUSED ? "a receiver refuses a notice of an alert"
-                                          : "a notice of an alert is dropped",
-                 LOG_S("receiver", receiver), LOG_S("key", n->key));
-    alert_save_notice_gone(a->save, n->id);
-}
-
-/* ---- Alertmanagers forget what they do not hear again ---- */
-
-struct resend {
-    struct alerts *a;
-    const char *receiver;
-    char *bodies[RESEND_MAX];
-    size_t n;
-};
-
-static enum tw_rc collect(void *ctx, const struct alert *al)
-{
-    struct resend *r = ctx;
-    const char *to[64];
-    size_t n;
-
-    if (al->state != ALERT_FIRING || !al->told)
-        return TW_OK;
-    n = alerts_receivers_of(r->a, al, to, TW_NELEM(to));
-    for (size_t i = 0; i < n && r->n < RESEND_MAX; i++)
-        if (!strcmp(to[i], r->receiver) && (r->bodies[r->n] = body_of(r->a, al, "refresh", "")))
-            r->n++;
-    return TW_OK;
-}
-
-static void resend_to(struct alerts *a, const char *receiver)
-{
-    struct resend *r = calloc(1, sizeof *r);
-    struct notice *n;
-    char *body;
-
-    if (!r)
-        return;
-    r->a = a;
-    r->receiver = receiver;
-    alert_engine_each(a->engine, collect, r);
-    body = r->n ? notify_bodies(r->bodies, r->n) : NULL;
-    n = body ? notice_new(0, "refresh", body) : NULL;
-    if (n)
-        notify_refresh(a->notify, receiver, n);
-    free(body);
-    for (size_t i = 0; i < r->n; i++)
-        free(r->bodies[i]);
-    free(r);
-}
-
-static void resend_due(struct alerts *a)
-{
-    int64_t now_ns = mono_of(a);
-
-    for (size_t i = 0; i < a->rules.n_receivers && i < TW_NELEM(a->resent_ns); i++) {
-        const struct alert_receiver *r = &a->rules.receivers[i];
-
-        if (r->format != ALERT_FORMAT_ALERTMANAGER || r->kind != ALERT_TO_WEBHOOK ||
-            now_ns - a->resent_ns[i] < r->resend_ns)
-            continue;
-        a->resent_ns[i] = now_ns;
-        resend_to(a, r->name);
-    }
-}
-
-/* ---- Feeding ---- */
-
-/* The worse of what the mesh clock audit finds of the clocks of both ends, if it finds one of them wrong. */
-static struct tw_num audited_offset(const struct alerts *a, const struct pair *p)
-{
-    const struct agent *ends[] = { agent_named(a, p->row.source), agent_named(a, p->row.target) };
-    struct tw_num worst = { 0 };
-
-    for (size_t i = 0; i < TW_NELEM(ends); i++) {
-        const struct agent_audit *f = ends[i] ? &ends[i]->audit : NULL;
-        double off = f ? fabs(f->host.offset_s) : 0;
-
-        if (f && f->known && f->host.verdict == CLOCK_OFFSET && off > worst.value)
-            worst = (struct tw_num){ true, off };
-    }
-    return worst;
-}
-
-static void feed(struct alerts *a, struct pair *p, int64_t now_ns)
-{
-    struct pair_live *l = p->live;
-    struct alert_subject s = alerts_subject(a, p);
-    struct alert_facts f = { .start_ns = l->last_start_ns,
-                             .end_ns = l->last_end_ns,
-                             .period_ns = l->report_period_ns,
-                             .view = publish_view(p),
-                             .completeness = publish_completeness(a->c->publish, p, now_ns),
-                             .clock_offset = audited_offset(a, p) };
-
-    l->judged_end_ns = l->last_end_ns;
-    if (alert_engine_feed(a->engine, &s, &f, now_ns) != TW_OK)
-        log_error("no memory for alerts: a report period was not judged");
-}
-
-static bool is_new(const struct pair *p)
-{
-    return p->live && p->live->last_end_ns != p->live->judged_end_ns; /* a clock that was ahead may go back */
-}
-
-void alerts_note(struct alerts *a, struct pair *p)
-{
-    if (a && a->doc.version && p->scheduled && !p->paused && is_new(p) && p->live->last_flows >= p->flows)
-        feed(a, p, now_of(a));
-}
-
-static struct tw_num in_seconds(int64_t ns)
-{
-    return (struct tw_num){ true, ns > 0 ? (double)ns / (double)TW_NS_PER_S : 0 };
-}
-
-/* For how long nothing came that should, whatever clocks say; unknown: nothing should, or it cannot be told
- * yet. */
-static struct tw_num silent_s(const struct alerts *a, const struct pair *p, int64_t now_ns)
-{
-    const struct pair_key key = pair_key_of(p);
-    int64_t since_ns = p->scheduled_since_ns > a->started_ns ? p->scheduled_since_ns : a->started_ns,
-            silent_ns;
-    bool heard = p->live && p->live->last_end_ns;
-
-    if (!heard && now_ns - a->started_ns < FRESH_NS && since_ns == a->started_ns)
-        return (struct tw_num){ 0 };
-    if (heard && now_ns - (mono_of(a) - p->live->heard.ns) > since_ns)
-        since_ns = now_ns - (mono_of(a) - p->live->heard.ns);
-    silent_ns = class_times_silence(p->times, &key, since_ns, now_ns);
-    return silent_ns < 0 ? (struct tw_num){ 0 } : in_seconds(silent_ns);
-}
-
-/* Who an agent is connected to judges what it measures, and that it is not any more. */
-static bool is_judged_here(const struct alerts *a, const struct agent *source)
-{
-    return !a->c->shared || (source && source->ours);
-}
-
-static void scan_pair(struct alerts *a, struct pair *p, int64_t now_ns)
-{
-    struct alert_subject s;
-
-    if (!p->scheduled || p->paused || !is_judged_here(a, pair_source(p))) {
-        alert_engine_forget(a->engine, p->row.id);
-        return;
-    }
-    if (is_new(p) && now_ns - p->live->last_end_ns > FLOWS_NS)
-        feed(a, p, now_ns);
-    s = alerts_subject(a, p);
-    if (alert_engine_absent(a->engine, &s, silent_s(a, p, now_ns), now_ns) != TW_OK)
-        log_error("no memory for alerts: a pair was not looked at");
-}
-
-static void scan_piece(struct alerts *a, int64_t now_ns)
-{
-    size_t n = a->c->inv.pairs.n;
-
-    for (unsigned i = 0; i < SCAN_PIECE && a->round.left; i++, a->round.left--) {
-        if (a->scan_at >= n)
-            a->scan_at = 0;
-        scan_pair(a, pair_table_at(&a->c->inv.pairs, a->scan_at++), now_ns);
-    }
-}
-
-static struct tw_num down_s(const struct alerts *a, const struct agent *ag, int64_t now_ns)
-{
-    int64_t since_ns = ag->last_contact_ns > a->started_ns ? ag->last_contact_ns : a->started_ns;
-
-    if (ag->peer)
-        return (struct tw_num){ true, 0 };
-    if (now_ns - a->started_ns < AGENTS_NS)
-        return (struct tw_num){ 0 };
-    return in_seconds(now_ns - since_ns);
-}
-
-static void scan_agents(struct alerts *a, int64_t now_ns)
-{
-    for (const struct agent *ag = a->c->inv.agents; ag; ag = ag->hh.next) {
-        struct alert_subject s = alerts_agent_subject(ag);
-
-        if (is_watched(ag) && is_judged_here(a, ag) &&
-            alert_engine_agent(a->engine, &s, down_s(a, ag, now_ns), now_ns) != TW_OK)
-            log_error("no memory for alerts: an agent was not looked at");
-    }
-}
-
-/* ---- Once a second, or as often as a tenth of the loop's time allows ---- */
-
-static void begin_round(struct alerts *a)
-{
-    size_t n = a->c->inv.pairs.n;
-
-    a->round.on = true;
-    a->round.scanned = false;
-    a->round.left = n < SCAN_MAX ? n : SCAN_MAX;
-    a->round.began_ns = tw_mono_now().ns;
-    a->round.spent_ns = 0;
-    if (mono_of(a) - a->minute_ns >= 60 * TW_NS_PER_S) {
-        a->minute_ns = mono_of(a);
-        a->freezes_of_minute = 0;
-    }
-}
-
-static void end_round(struct alerts *a)
-{
-    a->round.on = false;
-    resend_due(a);
-    alert_pasts_go(a->pasts);
-    alert_save_flush(a->save);
-}
-
-/* False: the round is over. */
-static bool go_on(struct alerts *a, int64_t now_ns)
-{
-    bool more = true;
-
-    if (a->round.left) {
-        scan_piece(a, now_ns);
-    } else if (!a->round.scanned) {
-        scan_agents(a, now_ns);
-        a->round.scanned = true;
-    } else {
-        alert_engine_work(a->engine, now_ns, LOOKS_PIECE, &more);
-    }
-    return more;
-}
-
-/* A million pairs and their alerts take longer than anybody at the loop should wait: a piece of the round at
- * a time. */
-static void work(struct alerts *a, int64_t now_ns)
-{
-    int64_t start_ns = tw_mono_now().ns, spent_ns;
-    bool more;
-
-    if (!a->round.on)
-        begin_round(a);
-    do {
-        more = go_on(a, now_ns);
-        spent_ns = tw_mono_now().ns - start_ns;
-    } while (more && spent_ns < PIECE_NS);
-    a->round.spent_ns += spent_ns;
-    if (!more)
-        end_round(a);
-}
-
-static int64_t next_ns(const struct alerts *a)
-{
-    int64_t soon_ns = tw_mono_now().ns + PAUSE_NS, pause_ns = SHARE * a->round.spent_ns,
-            due_ns = a->round.began_ns + (pause_ns > TICK_NS ? pause_ns : TICK_NS);
-
-    return a->round.on || due_ns < soon_ns ? soon_ns : due_ns;
-}
-
-/* There are no rules. */
-static void idle(struct alerts *a)
-{
-    a->round.began_ns = tw_mono_now().ns;
-    a->round.spent_ns = 0;
-    alert_save_flush(a->save);
-}
-
-static void tick(struct loop_timer *t)
-{
-    struct alerts *a = t->ctx;
-
-    if (a->doc.version)
-        work(a, now_of(a));
-    else
-        idle(a);
-    if (loop_timer_set(a->c->loop, t, (struct tw_mono){ next_ns(a) }) != TW_OK)
-        log_error("no memory for the timer of alerts: they stand still until a restart");
 }
 
 /* ---- Changes ---- */
@@ -674,8 +244,9 @@ enum tw_rc alerts_apply(struct alerts *a, const char *text, struct alert_rules *
 
     if (a->apply.busy)
         return TW_EBUSY;
-    *d =
-        (struct alerts_document){ .version = a->doc.version + 1, .time_ns = now_of(a), .text = strdup(text) };
+    *d = (struct alerts_document){ .version = a->doc.version + 1,
+                                   .time_ns = alerts_now(a),
+                                   .text = strdup(text) };
     if (!d->text)
         return TW_ENOMEM;
     snprintf(d->author, sizeof d->author, "%s", author);
@@ -692,7 +263,7 @@ enum tw_rc alerts_apply(struct alerts *a, const char *text, struct alert_rules *
 
 enum tw_rc alerts_ack(struct alerts *a, uint64_t id, const char *author, const char *reason)
 {
-    enum tw_rc rc = alert_engine_ack(a->engine, id, author, reason, now_of(a));
+    enum tw_rc rc = alert_engine_ack(a->engine, id, author, reason, alerts_now(a));
 
     if (rc == TW_OK)
         alert_save_flush(a->save);
@@ -703,8 +274,8 @@ enum tw_rc alerts_silence(struct alerts *a, struct alert_silence *s)
 {
     enum tw_rc rc;
 
-    s->id = next_number(a, &a->last_silence);
-    s->made_ns = now_of(a);
+    s->id = alerts_next_number(a, &a->last_silence);
+    s->made_ns = alerts_now(a);
     rc = alert_engine_silence(a->engine, s);
     if (rc)
         return rc;
@@ -716,7 +287,7 @@ enum tw_rc alerts_silence(struct alerts *a, struct alert_silence *s)
 
 enum tw_rc alerts_unsilence(struct alerts *a, uint64_t id, const char *author, struct alert_silence *ret)
 {
-    if (!alert_engine_unsilence(a->engine, id, now_of(a), ret))
+    if (!alert_engine_unsilence(a->engine, id, alerts_now(a), ret))
         return TW_ENOENT;
     log_info("silence ended", LOG_U("id", id), LOG_S("author", author));
     alert_save_silence(a->save, ret);
@@ -773,7 +344,7 @@ void alerts_agent_came(struct alerts *a, struct agent *ag)
 
     ag->ours = true;
     if (a && came && a->c->shared)
-        alert_engine_claim(a->engine, ag->row.name, now_of(a));
+        alert_engine_claim(a->engine, ag->row.name, alerts_now(a));
 }
 
 void alerts_agent_went(struct alerts *a, struct agent *ag)
@@ -904,7 +475,7 @@ static enum tw_rc make_engine(struct alerts *a, struct tw_err *err)
     struct alert_conf conf = { .ctx = a,
                                .changed = on_changed,
                                .dropped = on_dropped,
-                               .notice = on_notice,
+                               .notice = alerts_on_notice,
                                .alive = is_alive,
                                .maintenance = on_maintenance,
                                .end_labels = on_labels,
@@ -928,14 +499,15 @@ enum tw_rc alerts_new(struct controller *c, struct alerts **ret, struct tw_err *
         return tw_err_set(err, TW_ENOMEM, "out of memory");
     a->c = c;
     a->started_ns = c->started_ns;
-    a->timer = (struct loop_timer){ .fn = tick, .ctx = a };
+    a->timer = (struct loop_timer){ .fn = alerts_tick, .ctx = a };
     rc = alert_save_new(
         &(struct alert_save_conf){
-            .shared = c->shared, .writer = &c->writer, .send = on_committed, .ctx = a },
+            .shared = c->shared, .writer = &c->writer, .send = alerts_on_committed, .ctx = a },
         &a->save);
     if (rc == TW_OK)
         rc = notify_new(
-            &(struct notify_conf){ .loop = c->loop, .controller = c->name, .ended = on_ended, .ctx = a },
+            &(struct notify_conf){
+                .loop = c->loop, .controller = c->name, .ended = alerts_on_ended, .ctx = a },
             &a->notify);
     if (rc == TW_OK)
         rc = alert_pasts_new(
