@@ -447,7 +447,50 @@ static const char *whose_tries(const struct join_call *call)
     return call->address[0] ? call->address : "::1";
 }
 
-/* NULL: the call is answered. */
+static void refuse_unknown(struct join_call *call, const char *why)
+{
+    access_tries_wrong(call->j->tries, tw_mono_now(), whose_tries(call));
+    refuse(call, TW__STATUS__STATUS_PERMISSION_DENIED, "%s",
+           *why ? why : "no such join token: twampctl token list shows them");
+}
+
+static enum tw_rc skip_token(void *ctx, const struct store_join_token *row)
+{
+    (void)ctx;
+    (void)row;
+    return TW_OK;
+}
+
+/* It is to be read only: that is enough to find out that others have changed something. */
+static enum tw_rc run_look(struct writer_job *job, struct store *s, struct tw_err *err)
+{
+    (void)job;
+    return store_each_join_token(s, skip_token, NULL, err);
+}
+
+static void looked(struct writer_job *job)
+{
+    struct join_call *call = (struct join_call *)job;
+
+    if (job->rc == TW_OK)
+        refuse_unknown(call, "");
+    else if (job->rc == TW_EAGAIN)
+        outdated(call);
+    else
+        refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "the join token cannot be looked up: %s", job->err.text);
+}
+
+/* A refusal is final. Another controller may have made it a moment ago: is memory what the store has? */
+static void look_for_token(struct join_call *call)
+{
+    call->job = (struct writer_job){
+        .run = run_look, .done = looked, .urgent = true, .decided = decide_memory(call->j->c)
+    };
+    if (writer_submit(call->j->c->writer, &call->job) != TW_OK)
+        refuse(call, TW__STATUS__STATUS_UNAVAILABLE, "the controller is busy: try again");
+}
+
+/* NULL: the call is answered, or will be. */
 static struct join_token *check_token(struct join_call *call, const char *text, const struct agent *a)
 {
     int64_t now_ns = tw_wall_now().ns;
@@ -464,10 +507,12 @@ static struct join_token *check_token(struct join_call *call, const char *text, 
     }
     if (join_token_parse(text, &parts, &err) == TW_OK)
         t = joining_token(call->j, parts.id);
+    if (!t && !err.text[0] && call->j->c->shared) {
+        look_for_token(call);
+        return NULL;
+    }
     if (!t || !join_token_is(t, parts.digest)) {
-        access_tries_wrong(call->j->tries, tw_mono_now(), whose_tries(call));
-        refuse(call, TW__STATUS__STATUS_PERMISSION_DENIED, "%s",
-               err.text[0] ? err.text : "no such join token: twampctl token list shows them");
+        refuse_unknown(call, err.text);
         return NULL;
     }
     soon = *t;

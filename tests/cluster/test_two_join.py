@@ -69,8 +69,6 @@ def is_known_at(who, text):
 def comes_in(lab, second):
     """a1 at the first, by a token of the second, which approves it; a2 at the second, by one of the first, at once."""
     waits, at_once = token(second, "--name", "a1", "--label", "role=edge"), token(lab, "--approve")
-    is_known_at(lab, waits)
-    is_known_at(second, at_once)
     join(lab, "a2", SECOND, at_once)
     join(lab, "a1", FIRST, waits)
     wait("a1 to wait for approval", lambda: lab.agents["a1"].said("waiting for approval"))

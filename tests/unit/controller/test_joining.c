@@ -464,6 +464,36 @@ static void a_token_lets_in_as_many_as_it_says(void **state)
     joiner_free(&k);
 }
 
+/* Another controller has made it, and the agent was faster than the news of that. */
+static void a_token_that_is_not_known_yet(void **state)
+{
+    struct fixture *f = *state;
+    struct made t = make_token(f, "", 1, true);
+    struct joiner j = joiner_new(f, "a"), k = joiner_new(f, "b");
+    const struct join_token *now;
+    struct join_token *theirs = malloc(sizeof *theirs);
+    struct asked first;
+    struct answer a;
+    struct stale s;
+
+    f->c->shared = true;
+    assert_int_equal(joining_tokens(f->c->joining, &now), 1);
+    *theirs = *now;
+    joining_follow_tokens(f->c->joining, NULL, 0);
+    a = ask(f, &k, "b", t.text, false); /* it is not, in the store either for all that is known */
+    expect(&a, TW__STATUS__STATUS_PERMISSION_DENIED, "no such join token");
+    stale_begin(&s, f->c, 1);
+    begin_ask(f, &j, "a", t.text, false, &first);
+    joining_follow_tokens(f->c->joining, theirs, 1);
+    WAIT(first.a.done);
+    expect(&first.a, TW__STATUS__STATUS_OK, "issued");
+    assert_int_equal(stale_decided(f->c), 1);
+    stale_end(&s);
+    f->c->shared = false;
+    joiner_free(&j);
+    joiner_free(&k);
+}
+
 /* Two of ours at once, of which the first is not stored yet. */
 static void not_more_of_two_at_once(void **state)
 {
@@ -519,6 +549,7 @@ int main(void)
         TEST(revoked_and_removed_get_nothing),
         TEST(what_was_decided_too_early_is_decided_anew),
         TEST(a_token_lets_in_as_many_as_it_says),
+        TEST(a_token_that_is_not_known_yet),
         TEST(not_more_of_two_at_once),
         TEST(it_is_not_tried_for_ever),
         cmocka_unit_test_setup_teardown(a_certificate_that_is_over_at_the_start_is_renewed, setup_over,
