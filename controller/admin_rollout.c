@@ -16,7 +16,7 @@
 static const char *word_of(const struct agent *a, int64_t now_ns)
 {
     if (!a->peer)
-        return "away";
+        return a->elsewhere ? "elsewhere" : "away";
     if (!a->acked_current)
         return a->behind_ns && now_ns - a->behind_ns > SLOW_NS ? "slow" : "behind";
     return a->ack && a->ack->n_refusals ? "refuses" : "current";
@@ -82,13 +82,13 @@ static Tw__AgentRollout *rollout_row(const struct controller *c, const struct ag
         return NULL;
     tw__agent_rollout__init(r);
     r->agent = (char *)a->row.name;
-    r->state = (char *)agent_state(a);
+    r->state = (char *)agent_state_here(a);
     r->generation = agent_generation(&c->inv, a);
     r->current = a->acked_current;
     r->word = (char *)word_of(a, now_ns);
     r->acked_ns = a->acked_ns;
     r->behind_ns = a->acked_current ? 0 : a->behind_ns;
-    r->last_contact_ns = a->peer ? now_ns : a->last_contact_ns ? a->last_contact_ns : a->row.last_contact_ns;
+    r->last_contact_ns = agent_is_up(a) ? now_ns : a->last_contact_ns ? a->last_contact_ns : a->row.last_contact_ns;
     r->software = (char *)a->row.software;
     r->skew = (char *)tw_skew_name(skew_of(a));
     fill_sessions(a, r);
@@ -103,7 +103,7 @@ static void count(Tw__ScheduleRolloutReply *reply, const struct agent *a)
     reply->agents++;
     reply->agents_current += a->acked_current;
     reply->agents_behind += a->peer && !a->acked_current;
-    reply->agents_away += !a->peer;
+    reply->agents_away += !agent_is_up(a);
     reply->agents_refusing += a->ack && a->ack->n_refusals;
     reply->agents_skewed += skew_of(a) >= TW_SKEW_TOO_OLD;
 }

@@ -85,7 +85,7 @@ static void list_rollout(const struct controller *c, struct arena *ar, Tw__Sched
             continue;
         tw__agent_rollout__init(r);
         r->agent = (char *)a->row.name;
-        r->state = (char *)agent_state(a);
+        r->state = (char *)agent_state_here(a);
         r->generation = agent_generation(&c->inv, a);
         r->current = a->acked_current;
         r->refusals = agent_refusals(a);

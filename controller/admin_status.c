@@ -55,7 +55,7 @@ static void count_agent(const struct agent *a, int64_t now_ns, Tw__StatusReply *
     }
     if (!a->row.approved)
         reply->agents_pending++;
-    else if (a->peer)
+    else if (agent_is_up(a))
         reply->agents_up++;
     else
         reply->agents_down++;

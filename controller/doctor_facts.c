@@ -61,15 +61,18 @@ bool run_wants_agent(const struct run *r, const struct agent *a)
     return !*q->mesh || is_in_mesh(r, a);
 }
 
-/* Drained or in maintenance: an operator knows of it. Who asks for it by name is told all the same. */
+/* Drained or in maintenance: an operator knows of it. Who asks for it by name is told all the same. Of one that
+ * another controller has that one tells. */
 static bool is_away(const struct run *r, const struct agent *a)
 {
+    if (a && !a->peer && a->elsewhere)
+        return true;
     return a && !*r->query.source && (agent_is_drained(a) || agent_in_maintenance(a, loop_now(r->d->c->loop).wall.ns));
 }
 
 static enum doctor_state state_of(const struct agent *a)
 {
-    return !a->row.approved ? DOCTOR_PENDING : a->peer ? DOCTOR_UP : DOCTOR_DOWN;
+    return !a->row.approved ? DOCTOR_PENDING : agent_is_up(a) ? DOCTOR_UP : DOCTOR_DOWN;
 }
 
 /* ---- Ways: made ---- */
@@ -407,7 +410,7 @@ static void count(struct run *r)
         bool wanted = run_wants_agent(r, a);
 
         r->info.agents += wanted;
-        r->info.set_aside += wanted && is_away(r, a);
+        r->info.set_aside += wanted && is_away(r, a) && (a->peer || !a->elsewhere);
     }
     for (const struct mesh_state *m = inv->meshes; m; m = m->hh.next)
         r->info.meshes += !*r->query.mesh || !strcmp(m->row.name, r->query.mesh);

@@ -172,7 +172,7 @@ const char *agent_state(const struct agent *a)
         return "revoked";
     if (!a->row.approved)
         return "pending";
-    return a->peer ? "up" : "down";
+    return agent_is_up(a) ? "up" : "down";
 }
 
 uint64_t agent_generation(const struct inventory *inv, const struct agent *a)
@@ -483,6 +483,8 @@ const char *pair_state(const struct pair *p, int64_t now_ns)
         return "idle";
     if (is_fresh(p, now_ns))
         return tw_status_name(p->live->last.status);
+    if (source && !source->peer && source->elsewhere)
+        return "elsewhere";
     if (source && source->peer && p->refused_in && p->refused_in == source->ack_serial)
         return tw_status_name(TW_STATUS_REFUSED);
     return (source && source->peer) || may_still_come(p, now_ns) ? "no_data" : "agent_down";

@@ -51,6 +51,7 @@ struct agent {
     struct tw_label *labels;          /* that count, sorted by key: agent_refresh() */
     size_t n_labels;
     struct rpc_peer *peer;            /* NULL = not connected */
+    const char *elsewhere;            /* registry.c: the controller that it is connected to instead; NULL: none */
     Tw__EnrolRequest *enrolment;      /* last one, unpacked; NULL = never enrolled */
     Tw__HealthReport *health;         /* last one; NULL = none since start */
     int64_t clock_ahead_ns;           /* its wall clock minus ours, as its last health report came; rough */
@@ -226,8 +227,18 @@ static inline bool agent_in_maintenance(const struct agent *a, int64_t now_ns)
 {
     return agent_ops_span_at(a->ops, now_ns) != NULL;
 }
+/* Is it connected to us, or to another controller? */
+static inline bool agent_is_up(const struct agent *a)
+{
+    return a->peer || a->elsewhere;
+}
 /* State of an agent: "pending", "up", "down", "revoked". */
 const char *agent_state(const struct agent *a);
+/* The same, but "elsewhere" where another controller has it: what it runs only that one knows. */
+static inline const char *agent_state_here(const struct agent *a)
+{
+    return a->elsewhere && !a->peer && a->row.approved && !agent_is_revoked(a) ? "elsewhere" : agent_state(a);
+}
 /* The generation that an agent runs: the present one, too, if its part of it is what it acknowledged earlier. */
 uint64_t agent_generation(const struct inventory *inv, const struct agent *a);
 /* Takes over an agent's acknowledgement: which of its pairs it refuses. */
@@ -255,7 +266,7 @@ void pair_interval_set(struct pair *p);
 void inventory_stepped(struct inventory *inv, int64_t by_ns);
 bool pair_has_backlog(const struct pair *p);
 /* State of a pair as in PairReport.state: its last status, or "idle" (outside of its times), or "refused" (and nothing of it comes), "agent_down", "no_data",
- * "not_scheduled", "paused", "drained". */
+ * "elsewhere" (another controller has its source, and shows it), "not_scheduled", "paused", "drained". */
 const char *pair_state(const struct pair *p, int64_t now_ns);
 
 #endif

@@ -1,4 +1,5 @@
 /* controller/ondemand_plan.c - see ondemand_plan.h. */
+#include "controller/registry.h"
 #include "controller/near.h"
 #include "controller/ondemand_plan.h"
 
@@ -66,6 +67,8 @@ bool ondemand_absent(struct controller *c, const char *name, char *text, size_t 
         snprintf(text, cap, "agent %s has been removed", name);
     else if (!a->row.approved)
         snprintf(text, cap, "agent %s is not approved: twampctl agent approve %s", name, name);
+    else if (!a->peer && a->elsewhere)
+        registry_say_where(c->registry, a, text, cap);
     else if (!a->peer && a->last_contact_ns)
         snprintf(text, cap, "agent %s is not connected since %.19sZ", name,
                  tw_wall_format((struct tw_wall){ a->last_contact_ns }, when));

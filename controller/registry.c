@@ -7,22 +7,30 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "common/version.h"
+#include "controller/events.h"
 #include "controller/planner.h"
+#include "controller/registry_homes.h"
 #include "db/where.h"
 
 #define LOOK_NS (500 * TW_NS_PER_MS)
 #define WRITE_NS (2 * TW_NS_PER_S)  /* what is different goes no more often */
 #define RENEW_NS (60 * TW_NS_PER_S) /* and by then in any case: it says when we were there last */
 #define FORGET_NS (7 * 86400 * TW_NS_PER_S)
+#define NAMES_MAX 64 /* of controllers that agents were at since our start: those of more are not told */
 
 struct registry {
     struct controller *c;
     struct presence *presence;
     struct registry_list list;
     struct registry_facts own; /* as it was said last */
+    struct homes homes;        /* of agents, by what the others say */
+    struct homes_own mine;
+    uint64_t said_sum[HOMES_SLOTS];
+    char *names[NAMES_MAX];    /* of controllers; agents refer to them */
     struct loop_timer timer;
     struct loop_task heard;
     int64_t said_ns; /* monotonic; 0: never */
+    int64_t lease;   /* ours; 0: none */
     bool twin;       /* told */
     char warning[320];
 };
@@ -51,18 +59,43 @@ static void fill(struct registry *r, struct registry_facts *f)
     snprintf(f->problem, sizeof f->problem, "%s", n ? problem : "");
 }
 
+/* Which agents we have, and which we had last. False: there is nothing new. */
+static bool say_agents(struct registry *r)
+{
+    bool any = false;
+
+    homes_own_clear(&r->mine);
+    for (const struct agent *a = r->c->inv.agents; a; a = a->hh.next)
+        if (a->row.id > 0 && (a->peer || a->ours) && homes_own_add(&r->mine, a->row.id, a->peer != NULL) != TW_OK)
+            return false;
+    for (unsigned i = 0; i < HOMES_SLOTS; i++) {
+        const struct homes_part *p = &r->mine.parts[i];
+        char *text;
+
+        if (r->said_ns && p->sum == r->said_sum[i])
+            continue;
+        text = homes_text(p);
+        if (!text)
+            continue;
+        presence_put(r->presence, 1 + i, text);
+        r->said_sum[i] = p->sum;
+        any = true;
+    }
+    return any;
+}
+
 static void say(struct registry *r)
 {
     struct registry_facts now = r->own;
     int64_t mono_ns = tw_mono_now().ns, age_ns = mono_ns - r->said_ns;
+    bool other;
     char *text;
 
     if (r->said_ns && age_ns < WRITE_NS)
         return;
     fill(r, &now);
-    if (r->said_ns && age_ns < RENEW_NS && registry_row_same(&now, &r->own))
-        return;
-    text = registry_row_write(&now);
+    other = say_agents(r) || !r->said_ns || age_ns >= RENEW_NS || !registry_row_same(&now, &r->own);
+    text = other ? registry_row_write(&now) : NULL;
     if (!text)
         return;
     presence_put(r->presence, 0, text);
@@ -78,6 +111,46 @@ static void take(void *ctx, const struct presence_text *t)
 
     if (!t->slot && registry_list_take(&r->list, t, tw_wall_now().ns) == TW_ECORRUPT)
         log_debug("what a controller says of itself cannot be read", LOG_S("name", t->name));
+}
+
+static const char *keep_name(struct registry *r, const char *name)
+{
+    for (size_t i = 0; i < NAMES_MAX; i++) {
+        if (!r->names[i])
+            r->names[i] = strdup(name);
+        if (!r->names[i] || !strcmp(r->names[i], name))
+            return r->names[i];
+    }
+    return NULL;
+}
+
+/* After all of slot 0 was taken: only those of others that are there count. */
+static void take_agents(void *ctx, const struct presence_text *t)
+{
+    struct registry *r = ctx;
+    const struct registry_member *m = t->slot && t->slot <= HOMES_SLOTS && t->lease != r->lease
+                                          ? registry_list_member(&r->list, t->lease)
+                                          : NULL;
+    const char *name = m ? keep_name(r, m->facts.name) : NULL;
+
+    if (name && homes_take(&r->homes, name, t->lease, t->slot, t->revision, t->text) == TW_ECORRUPT)
+        log_debug("which agents a controller has cannot be read", LOG_S("name", name));
+}
+
+/* Agents may be new, too, so all are looked at in any case. */
+static void place_agents(struct registry *r)
+{
+    bool any = false;
+
+    for (struct agent *a = r->c->inv.agents; a; a = a->hh.next) {
+        const struct home *home = a->row.id > 0 ? homes_find(&r->homes, a->row.id) : NULL;
+        const char *at = home && home->connected ? home->controller : NULL;
+
+        any |= a->elsewhere != at;
+        a->elsewhere = at;
+    }
+    if (any)
+        events_note(r->c->events, EVENT_AGENTS);
 }
 
 static void look_for_twin(struct registry *r)
@@ -173,6 +246,11 @@ static void look(struct registry *r)
     if (registry_list_end(&r->list, state.lease, tw_wall_now().ns) == TW_OK)
         tell(&r->list, before);
     free(before);
+    r->lease = state.lease;
+    homes_begin(&r->homes);
+    presence_read(r->presence, take_agents, r);
+    homes_end(&r->homes);
+    place_agents(r);
     look_for_twin(r);
     forget_old(r);
 }
@@ -211,6 +289,19 @@ size_t registry_rows(const struct registry *r, const struct registry_row **ret)
 const char *registry_warning(const struct registry *r)
 {
     return r ? r->warning : "";
+}
+
+void registry_say_where(const struct registry *r, const struct agent *a, char *text, size_t cap)
+{
+    const char *at = "", *http = "";
+
+    for (size_t i = 0; r && i < r->list.n_rows; i++)
+        if (r->list.rows[i].state == REGISTRY_UP && !strcmp(r->list.rows[i].facts->name, a->elsewhere)) {
+            at = r->list.rows[i].facts->admin_at;
+            http = r->list.rows[i].facts->http_at;
+        }
+    snprintf(text, cap, "agent %s is connected to controller %s: ask that one%s%s%s", a->row.name, a->elsewhere,
+             *at ? " (twampctl --controller " : *http ? " (" : "", *at ? at : http, *at || *http ? ")" : "");
 }
 
 struct registry_counts registry_counts(const struct registry *r)
@@ -273,7 +364,7 @@ static enum tw_rc begin(struct registry *r, const struct controller_conf *conf, 
     rc = store_where_presence(
         conf->control,
         &(struct presence_conf){
-            .name = r->own.name, .ttl_ns = REGISTRY_LEASE_NS, .slots = 1, .changed = changed, .ctx = r },
+            .name = r->own.name, .ttl_ns = REGISTRY_LEASE_NS, .slots = 1 + HOMES_SLOTS, .changed = changed, .ctx = r },
         &r->presence, err);
     if (!rc)
         on_timer(&r->timer);
@@ -313,6 +404,12 @@ void registry_stop(struct registry *r)
     presence_stop(r->presence, last);
     free(last);
     loop_unpost(r->c->loop, &r->heard);
+    for (struct agent *a = r->c->inv.agents; a; a = a->hh.next)
+        a->elsewhere = NULL;
     registry_list_free(&r->list);
+    homes_free(&r->homes);
+    homes_own_free(&r->mine);
+    for (size_t i = 0; i < NAMES_MAX; i++)
+        free(r->names[i]);
     free(r);
 }

@@ -20,6 +20,9 @@ size_t registry_rows(const struct registry *r, const struct registry_row **ret);
 /* What somebody has to see to, with ours: "" if nothing. */
 const char *registry_warning(const struct registry *r);
 
+/* That an agent is connected to another controller (agent.elsewhere), and where that is asked. */
+void registry_say_where(const struct registry *r, const struct agent *a, char *text, size_t cap);
+
 struct registry_counts {
     size_t of[REGISTRY_STATES];
     size_t other_release, twins; /* of those that are up */

@@ -215,6 +215,7 @@ static void put_operators(struct out_records *r, const Tw__AgentInfo *a)
     out_tree(r, "maintenance", spans(a));
 }
 
+
 /* Which sessions an agent refuses is a list of its own, which only JSON can hold. */
 static cJSON *refused(const Tw__AgentInfo *a)
 {
@@ -258,6 +259,7 @@ static void put_values(struct out_records *r, const Tw__AgentInfo *a)
     put_reflector(r, a->health);
     put_operators(r, a);
     put_newer_counts(r, a->health);
+    out_text(r, "controller", a->controller);
     out_tree(r, "refused", refused(a));
 }
 
@@ -348,6 +350,7 @@ static const struct out_col columns[] = {
     { .title = "DRAINED BECAUSE", .name = "drained_reason", .wide = true },
     { .title = "CAPABILITIES", .name = "capabilities", .wide = true },
     { .title = "SOFTWARE", .name = "software", .wide = true },
+    { .title = "CONTROLLER", .name = "controller", .wide = true },
 };
 static const Tw__AgentInfo no_agent = TW__AGENT_INFO__INIT;
 const struct out_listing agents_listing = {

@@ -238,6 +238,7 @@ static const struct out_col columns[] = {
     { .title = "Certificate", SET },
     { .title = "Software", .name = "software" },
     { .title = "Connects from", .name = "peer_address" },
+    { .title = "Controller", .name = "controller", SET },
     { .title = "Reflector" },
     { .title = "TWAMP-Control port", .name = "control_port", COUNT, SET },
     { .title = "Capabilities", .name = "capabilities" },

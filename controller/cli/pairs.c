@@ -195,7 +195,7 @@ static const struct {
     enum out_style style;
     int severity;
 } states[] = {
-    { "ok", OUT_PLAIN, 0 },       { "paused", OUT_DIM, 1 }, { "drained", OUT_DIM, 1 },     { "not_scheduled", OUT_DIM, 1 },
+    { "ok", OUT_PLAIN, 0 },       { "paused", OUT_DIM, 1 }, { "drained", OUT_DIM, 1 },     { "not_scheduled", OUT_DIM, 1 }, { "elsewhere", OUT_DIM, 1 },
     { "idle", OUT_DIM, 0 },
     { "partial", OUT_DOUBT, 2 },  { "no_data", OUT_DOUBT, 3 },  { "not_run", OUT_DOUBT, 3 },
     { "send_error", OUT_BAD, 4 }, { "name_error", OUT_BAD, 4 }, { "refused", OUT_BAD, 4 },

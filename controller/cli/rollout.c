@@ -172,6 +172,8 @@ void rollout_tell(const Tw__ScheduleRolloutReply *reply, uint64_t generation)
     for (size_t i = 0; i < reply->n_rollout; i++) {
         const Tw__AgentRollout *a = reply->rollout[i];
 
+        if (!strcmp(a->state, "elsewhere")) /* its controller gives it the schedule */
+            continue;
         if (!is_up(a))
             cli_fail(CLI_OK, "agent %s is %s: it gets the schedule when it is back", a->agent, a->state);
         else if (!a->current && a->generation < generation)

@@ -31,8 +31,8 @@ class Controller:
         wait(f"controller {self.n} to be ready", lambda: self.get("/readyz"))
         return self
 
-    def get(self, path, check=False):
-        return self.lab.exec("ctl", "curl", "-sf", "-m", "5", self.http + path, check=check)
+    def get(self, path, check=False, token=None):
+        return self.lab.exec("ctl", "curl", "-sf", "-m", "5", *self.lab.bearer(token), self.http + path, check=check)
 
     def ctl(self, *args, check=True):
         return sh(f"{self.lab.build}/controller/cli/twampctl", "--controller", self.admin, *args, check=check)
@@ -144,6 +144,52 @@ def test_scrape_all(build):
         wait("it to be back", lambda: states(a)["two"] == ["up"], SEEN_S)
         b.end()
         wait("one that ended to be listed no more", lambda: [x["targets"][0] for x in targets(a)] == [f"{AT}:8081"] * 2, SEEN_S)
+
+
+def agents(who):
+    return {x["name"]: x for x in json.loads(who.ctl("-o", "json", "agent", "list"))["agents"]}
+
+
+def where(who):
+    """(state, controller) of each agent."""
+    return {name: (x["state"], x["controller"]) for name, x in agents(who).items()}
+
+
+def pair_states(who, token):
+    """By source, as the API says it."""
+    found = {}
+    for p in json.loads(who.get("/api/v1/pairs", True, token))["pairs"]:
+        found.setdefault(p["source"], set()).add(p["state"])
+    return found
+
+
+def test_agents_elsewhere(build):
+    """An agent is up at whichever controller one asks, which says where it is; its pairs are not down; who dies has none any more."""
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        these = databases(lab, ch, etcd)
+        a, b = Controller(lab, "one", 1, *these).start("--auto-approve"), Controller(lab, "two", 2, *these).start("--auto-approve")
+        for name, c in zip(TWO, [a, b]):
+            lab.start_agent(name, "--controller", c.url)
+        both = {"a1": ("up", "one"), "a2": ("up", "two")}
+        for c in [a, b]:
+            timed("both to be up, and where", lambda: where(c) == both, SEEN_S)
+        with open(f"{lab.dir}/mesh.yaml", "w") as f:
+            f.write(full(TWO))
+        a.ctl("schedule", "apply", "-f", f.name)
+        token = a.ctl("access", "token", "create", "--role", "viewer", "--name", "test").strip()
+        wait("pairs of the other to be elsewhere", lambda: pair_states(a, token).get("a2") == {"elsewhere"} and pair_states(b, token).get("a1") == {"elsewhere"}, 30)
+        status = json.loads(a.ctl("-o", "json", "status"))
+        expect((status["agents_up"], status["agents_down"]) == (2, 0), f"{status['agents_up']} up, {status['agents_down']} down")
+        expect("two" in a.ctl("-o", "wide", "agent", "list") and "Controller" in a.ctl("agent", "show", "a2"), "people see it, too")
+        expect('agent-down' not in a.ctl("doctor", "-o", "json", check=False), "doctor takes nobody for down")
+        lab.agents.pop("a2").kill()
+        timed("one that went to be down at both", lambda: where(a)["a2"] == where(b)["a2"] == ("down", None), SEEN_S)
+        lab.start_agent("a2", "--controller", a.url)
+        wait("one that moved to be where it is now", lambda: where(a)["a2"] == where(b)["a2"] == ("up", "one"), SEEN_S)
+        b.kill()
+        a.kill()
+        b.start()
+        timed("agents of one that was killed to be down at the other", lambda: where(b)["a1"] == ("down", None), GONE_S)
 
 
 def test_one_name(build):

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/clk.h"
+#include "controller/registry_homes.h"
 #include "controller/registry_list.h"
 
 #define T0 (INT64_C(1800000000) * TW_NS_PER_S)
@@ -248,12 +249,128 @@ static void not_of_its_key(void **state)
     registry_list_free(&l);
 }
 
+/* ---- Which agents they have ---- */
+
+static void own_agents(void **state)
+{
+    struct homes_own h = { 0 };
+    uint64_t sum;
+    char *text;
+
+    (void)state;
+    for (int64_t id = 1; id <= 50; id++)
+        assert_int_equal(homes_own_add(&h, id, id != 17), TW_OK);
+    text = homes_text(&h.parts[1]);
+    assert_string_equal(text, "[1,-17,33,49]");
+    free(text);
+    sum = h.parts[1].sum;
+    homes_own_clear(&h);
+    text = homes_text(&h.parts[1]);
+    assert_string_equal(text, "[]");
+    free(text);
+    homes_own_add(&h, 49, true);
+    homes_own_add(&h, 17, false);
+    homes_own_add(&h, 33, true);
+    homes_own_add(&h, 1, true);
+    assert_true(h.parts[1].sum == sum); /* in whatever order */
+    homes_own_clear(&h);
+    homes_own_add(&h, 49, true);
+    homes_own_add(&h, 17, true);
+    homes_own_add(&h, 33, true);
+    homes_own_add(&h, 1, true);
+    assert_true(h.parts[1].sum != sum);
+    homes_own_free(&h);
+}
+
+static void texts_of_agents(void **state)
+{
+    static const struct {
+        const char *text;
+        enum tw_rc rc;
+    } rows[] = {
+        { "[]", TW_OK },
+        { "[1]", TW_OK },
+        { "[-1,999999999999999999]", TW_OK },
+        { "", TW_ECORRUPT },
+        { "[", TW_ECORRUPT },
+        { "1]", TW_ECORRUPT },
+        { "[1", TW_ECORRUPT },
+        { "[1,]", TW_ECORRUPT },
+        { "[,1]", TW_ECORRUPT },
+        { "[1] ", TW_ECORRUPT },
+        { "[0]", TW_ECORRUPT },
+        { "[-]", TW_ECORRUPT },
+        { "[+1]", TW_ECORRUPT },
+        { "[1.5]", TW_ECORRUPT },
+        { "[1000000000000000000]", TW_ECORRUPT },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct homes h = { 0 };
+
+        homes_begin(&h);
+        if (homes_take(&h, "a", 1, 1, 1, rows[i].text) != rows[i].rc)
+            fail_msg("%s", rows[i].text);
+        homes_free(&h);
+    }
+}
+
+static void expect_home(const struct homes *h, int64_t id, const char *controller, bool connected)
+{
+    const struct home *at = homes_find(h, id);
+
+    if (!at ? controller != NULL : !controller || strcmp(at->controller, controller) != 0 || at->connected != connected)
+        fail_msg("%lld: %s, not %s", (long long)id, at ? at->controller : "nowhere", controller ? controller : "nowhere");
+}
+
+/* One moves: for a moment both have it, or nobody; who has it counts more than who had it. */
+static void an_agent_moves(void **state)
+{
+    struct homes h = { 0 };
+
+    (void)state;
+    homes_begin(&h);
+    homes_take(&h, "a", 1, 1, 5, "[1,17]");
+    homes_take(&h, "b", 2, 1, 6, "[33]");
+    assert_true(homes_end(&h));
+    expect_home(&h, 17, "a", true);
+    expect_home(&h, 33, "b", true);
+    expect_home(&h, 16, NULL, false);
+    expect_home(&h, 18, NULL, false);
+    homes_begin(&h);
+    homes_take(&h, "a", 1, 1, 7, "[1,-17]");
+    homes_take(&h, "b", 2, 1, 6, "[33]");
+    assert_true(homes_end(&h));
+    expect_home(&h, 17, "a", false);
+    homes_begin(&h);
+    homes_take(&h, "a", 1, 1, 7, "[1,-17]");
+    homes_take(&h, "b", 2, 1, 8, "[33,17]");
+    assert_true(homes_end(&h));
+    expect_home(&h, 17, "b", true);
+    homes_begin(&h);
+    homes_take(&h, "a", 1, 1, 7, "[1,-17]");
+    homes_take(&h, "b", 2, 1, 8, "[33,17]");
+    assert_false(homes_end(&h));
+    expect_home(&h, 17, "b", true);
+    homes_begin(&h);
+    homes_take(&h, "a", 1, 1, 7, "[1,-17]");
+    assert_true(homes_end(&h)); /* b has died */
+    expect_home(&h, 17, "a", false);
+    expect_home(&h, 33, NULL, false);
+    homes_begin(&h);
+    assert_true(homes_end(&h));
+    expect_home(&h, 1, NULL, false);
+    homes_free(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back), cmocka_unit_test(other_texts),   cmocka_unit_test(addresses),
         cmocka_unit_test(comes_and_goes), cmocka_unit_test(gone_before),   cmocka_unit_test(twins),
         cmocka_unit_test(started_again),  cmocka_unit_test(another_lease), cmocka_unit_test(not_of_its_key),
+        cmocka_unit_test(own_agents),    cmocka_unit_test(texts_of_agents), cmocka_unit_test(an_agent_moves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,7 @@ const looks: Record<string, Look> = {
   paused: { tone: 'off', sign: '\u2016' },
   drained: { tone: 'off', sign: '\u2016' },
   idle: { tone: 'off', sign: '\u00b7' },
+  elsewhere: { tone: 'off', sign: '\u2197' },
   not_scheduled: { tone: 'off', sign: '\u2013' },
 };
 

@@ -40,7 +40,7 @@ export function Legend(p: { model: Model }) {
     [{ body: 'no_data' }, 'no data'],
     [{ body: 'cannot' }, 'cannot send, or refused'],
     [{ body: 'paused' }, 'paused, drained'],
-    [{ body: 'idle' }, 'idle, between its runs'],
+    [{ body: 'idle' }, 'idle, between its runs, or shown by another controller'],
     [{ body: 'none' }, 'not scheduled'],
     ...(m.unit === 'ratio' ? [[{ body: 'split', a: 'ok', b: 'ok', middle: 'critical' }, 'diamond: lost, direction unknown'] as [Partial<Look> & { body: Look['body'] }, string]] : []),
     ...(m.unit === 's' ? [[{ body: 'whole', a: 'ok', marks: FLAG_ONE_WAY_INVALID }, 'not split, ?: one-way delay is not reliable, round trip shown'] as [Partial<Look> & { body: Look['body'] }, string]] : []),

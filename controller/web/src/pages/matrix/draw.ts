@@ -72,6 +72,7 @@ const bodies: Record<string, Look['body']> = {
   paused: 'paused',
   drained: 'paused',
   idle: 'idle',
+  elsewhere: 'idle',
 };
 
 function plain(body: Look['body'], marks = 0, dimmed = false): Look {

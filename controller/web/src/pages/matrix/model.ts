@@ -69,7 +69,7 @@ const stateRanks: Record<string, number> = {
   not_run: 2,
 };
 /* Nothing is measured in these, and nobody expects it. */
-const RESTING = new Set(['paused', 'idle', 'drained', 'not_scheduled']);
+const RESTING = new Set(['paused', 'idle', 'elsewhere', 'drained', 'not_scheduled']);
 
 export function isMeasured(state: string): boolean {
   return state === 'ok' || state === 'partial';
