@@ -600,6 +600,32 @@ static bool may_split(struct writer *w)
     return info.away && !stopping;
 }
 
+/* More than control state takes in one transaction: the later half of the group waits for the next one, at
+ * once. A job that is too large by itself fails. */
+static void halve(struct writer *w, struct job_list *group, const struct tw_err *err)
+{
+    struct job_list all = *group, later;
+    struct writer_job *j;
+    size_t n = 0, i = 0;
+
+    for (j = all.first; j; j = j->next)
+        n++;
+    if (n == 1) {
+        all.first->rc = err->rc;
+        all.first->err = *err;
+        return;
+    }
+    writer_list_init(group);
+    writer_list_init(&later);
+    while ((j = list_take(&all)))
+        writer_list_add(i++ < n / 2 ? group : &later, j);
+    pthread_mutex_lock(&w->lock);
+    move_all(&w->held_control.jobs, &later); /* what an earlier half has left is behind it */
+    move_all(&later, &w->held_control.jobs);
+    w->held_control.due_ns = 0;
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* To a database that may be away: once. False: the group waits. */
 static bool write_or_hold(struct writer *w, struct job_list *group, enum tw_rc *ret)
 {
@@ -610,7 +636,8 @@ static bool write_or_hold(struct writer *w, struct job_list *group, enum tw_rc *
 
     w->splits = history && !fence && may_split(w);
     store_fence(w->conf.store, PLANNER_ROLE, fence);
-    err.rc = commit_after_others(w, group, &err);
+    while ((err.rc = commit_after_others(w, group, &err)) == TW_ERANGE && !history)
+        halve(w, group, &err);
     w->splits = false;
     *ret = err.rc;
     if (err.rc && fence && w->failed_shared) { /* whoever is the planner does it */

@@ -39,7 +39,10 @@ struct job {
     _Atomic unsigned runs;
     enum tw_rc outcome;
     bool done;
+    unsigned weight; /* so many keys of control state; 0: one */
 };
+
+static unsigned keys_changed; /* by jobs of the open transaction; the writer's thread */
 
 static int setup(void **state)
 {
@@ -88,6 +91,7 @@ static enum tw_rc run(struct writer_job *j, struct store *s, struct tw_err *err)
     usleep(job->slow_ms * 1000);
     if (job->fails)
         return tw_err_set(err, job->fail_rc, "made to fail");
+    keys_changed += job->weight ? job->weight : 1;
     snprintf(a.name, sizeof a.name, "agent-%u", job->number);
     return store_put_agent(s, &a, err);
 }
@@ -290,6 +294,7 @@ static struct {
     atomic_bool away;
     atomic_llong holder, fence; /* who holds the role, and who has to */
     atomic_uint conflicts;    /* commits that others come before */
+    atomic_uint most;         /* keys of a commit; 0: any number */
     const char *_Atomic news; /* a key that others changed */
     void (*fn)(void *ctx, const char *key);
     void *ctx;
@@ -301,6 +306,7 @@ static enum tw_rc follow_others(struct control_shared *c, struct tw_err *err)
 
     (void)c;
     (void)err;
+    keys_changed = 0;
     if (key && others.fn)
         others.fn(others.ctx, key);
     return TW_OK;
@@ -315,6 +321,8 @@ static enum tw_rc agree_with_others(struct control_shared *c, struct tw_err *err
         return tw_err_set(err, TW_EPERM, "others hold it");
     if (others.conflicts && others.conflicts--)
         return tw_err_set(err, TW_EAGAIN, "others were first");
+    if (others.most && keys_changed > others.most)
+        return tw_err_set(err, TW_ERANGE, "%u keys are too many", keys_changed);
     return TW_OK;
 }
 
@@ -461,6 +469,32 @@ static void who_comes_second_is_run_again_at_once(void **state)
     assert_int_equal(stats(f).control_retries + stats(f).history_retries + stats(f).retries, 0);
     assert_string_equal(stats(f).control_error, "");
     stop(f);
+}
+
+/* As when many agents join while etcd is away. */
+static void what_is_too_much_for_one_commit_goes_in_several(void **state)
+{
+    struct fixture *f = *state;
+    struct job j[40];
+
+    start_shared(f);
+    others.most = 6;
+    others.away = true;
+    for (unsigned i = 0; i < 40; i++) {
+        init_job(f, &j[i], i, 0);
+        j[i].weight = i == 17 ? 7 : 1; /* which is too large by itself */
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(stats(f).control_retries >= 1);
+    others.away = false;
+    WAIT(f->n_done == 40);
+    for (unsigned i = 0; i < 40; i++) {
+        assert_int_equal(f->order[i], i);
+        assert_int_equal(j[i].outcome, i == 17 ? TW_ERANGE : TW_OK);
+    }
+    assert_string_equal(j[17].job.err.text, "7 keys are too many");
+    stop(f);
+    assert_int_equal(stored(f), 39);
 }
 
 static void what_only_the_planner_does_is_done_by_nobody_else(void **state)
@@ -812,6 +846,7 @@ int main(void)
         T(a_stop_without_the_history_says_what_is_lost),
         T(results_do_not_wait_for_shared_control_state),
         T(who_comes_second_is_run_again_at_once),
+        T(what_is_too_much_for_one_commit_goes_in_several),
         T(what_was_decided_by_what_is_gone_is_not_done),
         T(what_only_the_planner_does_is_done_by_nobody_else),
         T(a_locked_database_is_waited_for),
