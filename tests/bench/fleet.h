@@ -19,6 +19,7 @@ struct fleet_session {
 
 struct fleet_agent {
     struct fleet *f;
+    const char *url; /* NULL: the fleet's */
     char name[40], address[64];
     uint8_t boot[RPC_ID_LEN], spool[RPC_ID_LEN];
     struct identity *key;

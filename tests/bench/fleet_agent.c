@@ -372,7 +372,7 @@ static void connect(struct fleet_agent *a)
 {
     struct tw_err err = { 0 };
     struct rpc_client_conf c = { .loop = a->f->loop,
-                                 .url = a->f->url,
+                                 .url = a->url ? a->url : a->f->url,
                                  .role = TW__ROLE__ROLE_AGENT,
                                  .name = a->name,
                                  .software = "bench",
