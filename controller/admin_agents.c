@@ -134,7 +134,7 @@ void controller_fill_agent(const struct controller *c, const struct agent *a, st
     ret->fingerprint = admin_text(ar, fingerprint);
     ret->software = (char *)a->row.software;
     ret->approved_ns = a->row.approved_ns;
-    ret->last_contact_ns = a->elsewhere ? loop_now(c->loop).wall.ns : a->last_contact_ns;
+    ret->last_contact_ns = a->last_contact_ns;
     ret->controller = (char *)(a->elsewhere && !a->peer ? a->elsewhere : a->peer && c->registry ? c->name : "");
     ret->generation = agent_generation(&c->inv, a);
     ret->generation_wanted = c->inv.generation;

@@ -328,8 +328,14 @@ enum tw_rc alerts_follow_silence(struct alerts *a, struct alert_silence *s)
 
 enum tw_rc alerts_follow(struct alerts *a, const struct alert *row)
 {
+    const struct agent *ag =
+        inventory_agent(&a->c->inv, row->key.kind == ALERT_AGENT ? row->key.subject : row->source);
+    enum tw_rc rc = alert_engine_show(a->engine, row);
+
     events_note(a->c->events, EVENT_ALERTS);
-    return alert_engine_show(a->engine, row);
+    if (rc == TW_OK && ag && ag->peer) /* who judged it meanwhile did not know yet that we have it */
+        alert_engine_claim(a->engine, ag->row.name, loop_now(a->c->loop).wall.ns);
+    return rc;
 }
 
 void alerts_follow_gone(struct alerts *a, uint64_t id)

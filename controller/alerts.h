@@ -52,7 +52,7 @@ enum tw_rc alerts_follow_document(struct alerts *a, const struct store_alert_doc
 enum tw_rc alerts_follow_silence(struct alerts *a, struct alert_silence *s); /* takes s->match */
 enum tw_rc alerts_follow(struct alerts *a, const struct alert *row);
 void alerts_follow_gone(struct alerts *a, uint64_t id);
-/* The agent is connected here: what it measures is judged here, too, until another controller says that it
+/* The agent is connected here, or nobody that is there had it last, and it is for us to judge: what it measures is judged here, too, until another controller says that it
  * has it. a NULL: only the first. */
 void alerts_agent_came(struct alerts *a, struct agent *ag);
 void alerts_agent_went(struct alerts *a, struct agent *ag);

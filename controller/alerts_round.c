@@ -122,7 +122,7 @@ static struct tw_num down_s(const struct alerts *a, const struct agent *ag, int6
 
     if (ag->peer)
         return (struct tw_num){ true, 0 };
-    if (now_ns - a->started_ns < AGENTS_NS)
+    if (now_ns - a->started_ns < AGENTS_NS && !(a->c->shared && ag->last_contact_ns > a->started_ns))
         return (struct tw_num){ 0 };
     return in_seconds(now_ns - since_ns);
 }

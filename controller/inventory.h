@@ -52,6 +52,8 @@ struct agent {
     size_t n_labels;
     struct rpc_peer *peer;            /* NULL = not connected */
     const char *elsewhere;            /* registry.c: the controller that it is connected to instead; NULL: none */
+    bool was_elsewhere;               /* registry.c: it was last */
+    int64_t nobodys_ns; /* registry.c, monotonic: since when no controller judges it; 0: one does */
     Tw__EnrolRequest *enrolment;      /* last one, unpacked; NULL = never enrolled */
     Tw__HealthReport *health;         /* last one; NULL = none since start */
     int64_t clock_ahead_ns;           /* its wall clock minus ours, as its last health report came; rough */
@@ -81,7 +83,8 @@ struct agent {
     bool changing;                    /* a change that approves or removes it is on the way */
     bool editing;                     /* what operators say of it is on the way to the store: agent_edit.c */
     bool welcomed;                    /* its last HELLO was answered with approved = true */
-    bool ours;                        /* it has been connected here, and to nobody else since: alerts.h */
+    bool
+        ours; /* it has been connected here, or to nobody that is there, and to nobody else since: alerts.h */
     bool gone;                        /* follow_agents.c: it is in the store no more */
     uint64_t learn_number;            /* learn.c: the question that its spool is in ... */
     int64_t learn_by_ns;              /* ... which is waited for until then; monotonic */

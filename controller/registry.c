@@ -7,6 +7,8 @@
 #include "common/log.h"
 #include "common/net/now.h"
 #include "common/version.h"
+#include "controller/absence.h"
+#include "controller/alerts.h"
 #include "controller/events.h"
 #include "controller/planner.h"
 #include "controller/registry_homes.h"
@@ -16,6 +18,7 @@
 #define WRITE_NS (2 * TW_NS_PER_S)  /* what is different goes no more often */
 #define RENEW_NS (60 * TW_NS_PER_S) /* and by then in any case: it says when we were there last */
 #define FORGET_NS (7 * 86400 * TW_NS_PER_S)
+#define ADOPT_NS (3 * WRITE_NS)
 #define NAMES_MAX 64 /* of controllers that agents were at since our start: those of more are not told */
 
 struct registry {
@@ -31,6 +34,7 @@ struct registry {
     struct loop_task heard;
     int64_t said_ns; /* monotonic; 0: never */
     int64_t lease;   /* ours; 0: none */
+    bool hears;      /* we are there for the others, and hear of them: who is not there is gone */
     bool twin;       /* told */
     char warning[320];
 };
@@ -137,10 +141,56 @@ static void take_agents(void *ctx, const struct presence_text *t)
         log_debug("which agents a controller has cannot be read", LOG_S("name", name));
 }
 
+/* ---- Who judges an agent that nobody has ---- */
+
+static bool is_planner(const struct registry *r, const char *controller)
+{
+    for (size_t i = 0; i < r->list.n_rows; i++)
+        if (r->list.rows[i].state == REGISTRY_UP && r->list.rows[i].facts->planner &&
+            !strcmp(r->list.rows[i].facts->name, controller))
+            return true;
+    return false;
+}
+
+/* Whoever had it last, until another one has it. Of two, of which one was thought to be gone, the planner. */
+static void give_up(struct registry *r, struct agent *a, const struct home *home, bool planner)
+{
+    if (home && (home->connected || (!planner && is_planner(r, home->controller))))
+        alerts_agent_went(r->c->alerts, a);
+}
+
+/* Its controller is gone, or it has been at none since all were started: after a while in which others may
+ * say that they have it the planner takes it over. Its controller may have ended any time in its lease. */
+static void adopt(struct registry *r, struct agent *a, int64_t now_ns)
+{
+    if (!a->nobodys_ns)
+        a->nobodys_ns = now_ns;
+    if (now_ns - a->nobodys_ns < ADOPT_NS)
+        return;
+    a->nobodys_ns = 0;
+    a->last_contact_ns -= a->was_elsewhere ? REGISTRY_LEASE_NS : 0;
+    a->was_elsewhere = false;
+    absence_lost(r->c, a);
+    alerts_agent_came(r->c->alerts, a);
+}
+
+static void judge(struct registry *r, struct agent *a, const struct home *home, bool planner)
+{
+    bool nobodys = !home && !a->ours && a->row.approved && !agent_is_revoked(a);
+
+    if (a->ours)
+        give_up(r, a, home, planner);
+    if (nobodys && planner && r->hears)
+        adopt(r, a, tw_mono_now().ns);
+    else
+        a->nobodys_ns = 0;
+}
+
 /* Agents may be new, too, so all are looked at in any case. */
 static void place_agents(struct registry *r)
 {
-    bool any = false;
+    bool any = false, planner = planner_is(r->c->planner);
+    int64_t now_ns = tw_wall_now().ns;
 
     for (struct agent *a = r->c->inv.agents; a; a = a->hh.next) {
         const struct home *home = a->row.id > 0 ? homes_find(&r->homes, a->row.id) : NULL;
@@ -148,6 +198,12 @@ static void place_agents(struct registry *r)
 
         any |= a->elsewhere != at;
         a->elsewhere = at;
+        a->was_elsewhere = !a->peer && (at || a->was_elsewhere);
+        if (a->peer)
+            continue;
+        if (at)
+            a->last_contact_ns = now_ns;
+        judge(r, a, home, planner);
     }
     if (any)
         events_note(r->c->events, EVENT_AGENTS);
@@ -247,6 +303,7 @@ static void look(struct registry *r)
         tell(&r->list, before);
     free(before);
     r->lease = state.lease;
+    r->hears = state.heard && state.hears && state.lease;
     homes_begin(&r->homes);
     presence_read(r->presence, take_agents, r);
     homes_end(&r->homes);

@@ -192,6 +192,87 @@ def test_agents_elsewhere(build):
         timed("agents of one that was killed to be down at the other", lambda: where(b)["a1"] == ("down", None), GONE_S)
 
 
+DOWN = """rules:
+  down: { metric: agent_down, warning: { raise: 3s } }
+receivers:
+  log: { command: [/bin/true] }
+routes:
+  - { receiver: log }
+"""
+
+
+def alerts_of(who, agent):
+    """States of the alerts about it, those that are over, too."""
+    listed = json.loads(who.ctl("-o", "json", "alert", "list", "--state", "all"))["alerts"]
+    return sorted(x["state"] for x in listed if agent in (x["source"], x["subject"]))
+
+
+def shown_pairs(who, source):
+    return {x.split(" ")[0].partition(",status=")[0] for x in who.get("/metrics?level=pair", True).splitlines()
+            if x.startswith("twamp_pair_status{") and f'source="{source}"' in x}
+
+
+def told(*who):
+    return sum(c.metric("twamp_alert_notices_sent_total") for c in who)
+
+
+def test_agents_of_a_dead_controller(build):
+    """The planner judges them: alerts fire and end, once, wherever they are noticed, and their pairs are on its page. One that stood still and goes on is no
+    second judge."""
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        these = databases(lab, ch, etcd)
+        a, b = Controller(lab, "one", 1, *these).start("--auto-approve"), Controller(lab, "two", 2, *these).start("--auto-approve")
+        wait("the planner", lambda: all_of(a)["one"][0]["planner"], SEEN_S)
+        with open(f"{lab.dir}/alerts.yaml", "w") as f:
+            f.write(DOWN)
+        a.ctl("alert", "apply", "-f", f.name)
+        for name, c in zip(TWO, [a, b]):
+            lab.start_agent(name, "--controller", c.url)
+        wait("both agents", lambda: where(a) == where(b) == {"a1": ("up", "one"), "a2": ("up", "two")}, SEEN_S)
+        with open(f"{lab.dir}/mesh.yaml", "w") as f:
+            f.write(full(TWO))
+        a.ctl("schedule", "apply", "-f", f.name)
+        wait("its pairs to be on the page of its controller alone", lambda: shown_pairs(b, "a2") and not shown_pairs(a, "a2"), 20)
+        b.process.popen.send_signal(signal.SIGSTOP)
+        timed("the planner to tell of its agent", lambda: alerts_of(a, "a2") == ["firing"], 120)
+        timed("and to show its pairs", lambda: shown_pairs(a, "a2"), 20)
+        wait("that to be told once", lambda: told(a) == 1)
+        b.process.popen.send_signal(signal.SIGCONT)
+        timed("its controller to find it again", lambda: alerts_of(a, "a2") == alerts_of(b, "a2") == ["resolved"], 40)
+        wait("its pairs to be on its page alone again", lambda: shown_pairs(b, "a2") and not shown_pairs(a, "a2"), 20)
+        wait("its end to be told once", lambda: told(a, b) == 2)
+        b.kill()
+        timed("the planner to tell of it again", lambda: alerts_of(a, "a2") == ["firing", "resolved"], 60)
+
+
+def test_agents_that_nobody_has(build):
+    """An agent that is not there when all controllers start is judged, and shown, by one of them."""
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        these = databases(lab, ch, etcd)
+        a, b = Controller(lab, "one", 1, *these).start("--auto-approve"), Controller(lab, "two", 2, *these).start("--auto-approve")
+        for name, c in zip(TWO, [a, b]):
+            lab.start_agent(name, "--controller", c.url)
+        wait("both agents", lambda: set(where(a)) == set(TWO))
+        with open(f"{lab.dir}/mesh.yaml", "w") as f:
+            f.write(full(TWO))
+        a.ctl("schedule", "apply", "-f", f.name)
+        wait("its pairs", lambda: shown_pairs(b, "a2"), 20)
+        a.end()
+        b.end()
+        lab.agents.pop("a2").kill()
+        a.start()
+        b.start()
+
+        def once():
+            one, two = shown_pairs(a, "a2"), shown_pairs(b, "a2")
+            return (one or two) and not (one & two)
+
+        timed("its pairs to be on one page", once, 30)
+        judge, other = (a, b) if shown_pairs(a, "a2") else (b, a)
+        lab.start_agent("a2", "--controller", other.url)
+        timed("to be on that of the controller that it comes to", lambda: shown_pairs(other, "a2") and not shown_pairs(judge, "a2"), 20)
+
+
 def test_one_name(build):
     """Two of one name are both shown, and both say it; one that was killed and starts again is no second one."""
     with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:

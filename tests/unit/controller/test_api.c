@@ -9,6 +9,7 @@
 #include "controller/http/export.h"
 #include "controller/http/page.h"
 #include "controller/http/login.h"
+#include "controller/registry.h"
 #include "controller/http/pb_json.h"
 
 /* ---- Stand-ins for the rest of the controller ---- */
@@ -65,6 +66,13 @@ size_t controller_problems(struct controller *c, const char **ret, size_t cap)
     assert_true(cap > 0);
     ret[0] = problem;
     return problem ? 1 : 0;
+}
+
+size_t registry_rows(const struct registry *r, const struct registry_row **ret)
+{
+    (void)r;
+    *ret = NULL;
+    return 0;
 }
 
 size_t controller_warnings(struct controller *c, const char **ret, size_t cap)
