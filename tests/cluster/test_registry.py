@@ -216,22 +216,27 @@ def told(*who):
     return sum(c.metric("twamp_alert_notices_sent_total") for c in who)
 
 
+def one_each(lab, these):
+    """The planner, and another one, with an agent each, a mesh of both, and an alert for one that is down."""
+    a, b = Controller(lab, "one", 1, *these).start("--auto-approve"), Controller(lab, "two", 2, *these).start("--auto-approve")
+    wait("the planner", lambda: all_of(a)["one"][0]["planner"], SEEN_S)
+    with open(f"{lab.dir}/alerts.yaml", "w") as f:
+        f.write(DOWN)
+    a.ctl("alert", "apply", "-f", f.name)
+    for name, c in zip(TWO, [a, b]):
+        lab.start_agent(name, "--controller", c.url)
+    wait("both agents", lambda: where(a) == where(b) == {"a1": ("up", "one"), "a2": ("up", "two")}, SEEN_S)
+    with open(f"{lab.dir}/mesh.yaml", "w") as f:
+        f.write(full(TWO))
+    a.ctl("schedule", "apply", "-f", f.name)
+    return a, b
+
+
 def test_agents_of_a_dead_controller(build):
     """The planner judges them: alerts fire and end, once, wherever they are noticed, and their pairs are on its page. One that stood still and goes on is no
     second judge."""
     with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
-        these = databases(lab, ch, etcd)
-        a, b = Controller(lab, "one", 1, *these).start("--auto-approve"), Controller(lab, "two", 2, *these).start("--auto-approve")
-        wait("the planner", lambda: all_of(a)["one"][0]["planner"], SEEN_S)
-        with open(f"{lab.dir}/alerts.yaml", "w") as f:
-            f.write(DOWN)
-        a.ctl("alert", "apply", "-f", f.name)
-        for name, c in zip(TWO, [a, b]):
-            lab.start_agent(name, "--controller", c.url)
-        wait("both agents", lambda: where(a) == where(b) == {"a1": ("up", "one"), "a2": ("up", "two")}, SEEN_S)
-        with open(f"{lab.dir}/mesh.yaml", "w") as f:
-            f.write(full(TWO))
-        a.ctl("schedule", "apply", "-f", f.name)
+        a, b = one_each(lab, databases(lab, ch, etcd))
         wait("its pairs to be on the page of its controller alone", lambda: shown_pairs(b, "a2") and not shown_pairs(a, "a2"), 20)
         b.process.popen.send_signal(signal.SIGSTOP)
         timed("the planner to tell of its agent", lambda: alerts_of(a, "a2") == ["firing"], 120)
@@ -243,6 +248,18 @@ def test_agents_of_a_dead_controller(build):
         wait("its end to be told once", lambda: told(a, b) == 2)
         b.kill()
         timed("the planner to tell of it again", lambda: alerts_of(a, "a2") == ["firing", "resolved"], 60)
+
+
+def test_an_agent_comes_after_its_controller_died(build):
+    """Its alert, of whoever judged it meanwhile, is over."""
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        a, b = one_each(lab, databases(lab, ch, etcd))
+        wait("its pairs", lambda: shown_pairs(b, "a2"), 20)
+        b.kill()
+        timed("the planner to tell that its agent is down", lambda: alerts_of(a, "a2") == ["firing"], 60)
+        lab.agents["a2"].kill()
+        lab.start_agent("a2", "--controller", a.url)
+        timed("the end of that, when it comes", lambda: alerts_of(a, "a2") == ["resolved"], 40)
 
 
 def test_agents_that_nobody_has(build):
