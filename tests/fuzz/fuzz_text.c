@@ -27,6 +27,7 @@
 #include "controller/listen.h"
 #include "controller/report.h"
 #include "controller/report_group.h"
+#include "controller/registry_homes.h"
 #include "controller/registry_row.h"
 #include "controller/sla_doc.h"
 #include "db/level.h"
@@ -276,8 +277,38 @@ static void other_controller(const char *text)
     if (registry_row_read(text, &f) != TW_OK)
         return;
     json = registry_row_write(&f);
-    CHECK(json && registry_row_read(json, &again) == TW_OK && registry_row_same(&f, &again) && again.time_ns == f.time_ns);
+    CHECK(json && registry_row_read(json, &again) == TW_OK && registry_row_same(&f, &again) &&
+          again.time_ns == f.time_ns);
     free(json);
+}
+
+/* What is taken of it can be said again, and means the same. */
+static void agents_of_another(const char *text)
+{
+    struct homes h = { 0 };
+    struct homes_own own = { 0 };
+
+    homes_begin(&h);
+    if (homes_take(&h, "other", 1, 0, 1, text) == TW_OK) {
+        CHECK(homes_take(&h, "other", 1, 0, 1, text) == TW_OK && h.n_said == 1);
+        homes_end(&h);
+        for (size_t i = 0; i < h.n; i++) {
+            const struct home *home = homes_find(&h, h.v[i].id);
+            CHECK(home && home->id > 0 && home->id == h.v[i].id && !strcmp(home->controller, "other"));
+            CHECK(homes_own_add(&own, home->id, home->connected) == TW_OK);
+        }
+        homes_begin(&h);
+        for (unsigned slot = 0; slot < HOMES_SLOTS; slot++) {
+            char *again = homes_text(&own.parts[slot]);
+            CHECK(again && homes_take(&h, "again", 2, slot, 1, again) == TW_OK);
+            free(again);
+        }
+        homes_end(&h);
+        for (size_t i = 0; i < h.n; i++)
+            CHECK(!strcmp(h.v[i].controller, "again"));
+    }
+    homes_own_free(&own);
+    homes_free(&h);
 }
 
 static void baseline(const char *text)
@@ -347,10 +378,9 @@ static void path(const char *text)
 }
 
 static void (*const rows[])(const char *text) = {
-    wall,       local, duration,     filter,     address,     prefix,    listening,
-    dscp,       words, report_words, join_token, join_labels, name_glob, contexts,
-    objectives, alert, silence,      baseline,   ops,         enrolment, path,
-    other_controller,
+    wall,    local,        duration,   filter,      address,   prefix,           listening,         dscp,
+    words,   report_words, join_token, join_labels, name_glob, contexts,         objectives,        alert,
+    silence, baseline,     ops,        enrolment,   path,      other_controller, agents_of_another,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

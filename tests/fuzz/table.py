@@ -87,13 +87,13 @@ ROWS = {
     "text": row("every small text: times, addresses, names of things, join tokens, contexts of twampctl, objectives, alerts and agents as the "
                 "database keeps them, what controllers say of themselves, paths", "what is taken and printed means the same again; what is refused says why and changes nothing",
                 "common/clk_text.c common/addr.c common/prefix.c common/dscp.c common/net/join_token.c controller/cli/config.c "
-                "controller/sla_doc.c controller/alert_row.c controller/registry_row.c controller/agent_ops.c controller/enrolment.c controller/core/alert_track.c "
+                "controller/sla_doc.c controller/alert_row.c controller/registry_row.c controller/registry_homes.c controller/agent_ops.c controller/enrolment.c controller/core/alert_track.c "
                 "common/net/http_path.c",
                 "tw_wall_parse tw_local_parse tw_duration_parse filter_parse_time tw_addr_parse tw_prefix_parse listen_check dscp_parse "
                 "tw_direction_parse tw_status_parse store_level_parse log_level_parse dbjob_kind_parse access_role_parse alert_metric_parse "
                 "alert_severity_parse cell_metric_parse report_by_parse report_sort_check join_token_parse join_labels_parse config_parse "
                 "sla_doc_parse alert_row_read alert_silence_read alert_baseline_load agent_ops_from_json enrolment_from_json "
-                "registry_row_read"),
+                "registry_row_read homes_take"),
     "pki": row("what a stranger sends to get a certificate, or shows as one: PEM, DER, CSR", "none of a foreign CA passes; names within bounds",
                "common/net/pki.c common/net/pki_issue.c", "pki_key_from_pem pki_cert_from_der pki_cert_from_pem pki_csr_from_der"),
     "reflect_session": row("datagrams into the reflector of a controlled session", "answered or counted exactly once; only what is authentic is "
