@@ -14,11 +14,12 @@ import socket, struct, sys
 family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
 six = family == socket.AF_INET6
 level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
-s = None
+s, kept = None, []  # all are kept open: a port that comes again would be the session that it was
 for row in sys.argv[2:]:
     port, tos, data = row.split(',')
     if port != '-' or s is None:
         s = socket.socket(family, socket.SOCK_DGRAM)
+        kept.append(s)
         s.bind(('::' if six else '0.0.0.0', int(port) if port != '-' else 0))
         s.settimeout(0.3)
         s.setsockopt(level, 66 if six else 13, 1)  # (IPV6_RECV)TCLASS, IP_RECVTOS
