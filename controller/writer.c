@@ -649,8 +649,10 @@ static bool write_or_hold(struct writer *w, struct job_list *group, enum tw_rc *
     note_failure(w, history, &err);
     pthread_mutex_lock(&w->lock);
     hold = !w->stopping;
-    if (hold)
+    if (hold) {
+        move_all(&held->jobs, group); /* a later half is behind this one */
         move_all(group, &held->jobs);
+    }
     held->due_ns = tw_mono_now().ns + w->conf.retry_ns;
     pthread_mutex_unlock(&w->lock);
     *ret = TW_ECLOSED;

@@ -295,6 +295,7 @@ static struct {
     atomic_llong holder, fence; /* who holds the role, and who has to */
     atomic_uint conflicts;    /* commits that others come before */
     atomic_uint most;         /* keys of a commit; 0: any number */
+    atomic_bool leaves;       /* it is away once it has refused such a commit */
     const char *_Atomic news; /* a key that others changed */
     void (*fn)(void *ctx, const char *key);
     void *ctx;
@@ -321,8 +322,12 @@ static enum tw_rc agree_with_others(struct control_shared *c, struct tw_err *err
         return tw_err_set(err, TW_EPERM, "others hold it");
     if (others.conflicts && others.conflicts--)
         return tw_err_set(err, TW_EAGAIN, "others were first");
-    if (others.most && keys_changed > others.most)
+    if (others.most && keys_changed > others.most) {
+        if (others.leaves)
+            others.away = true;
+        others.leaves = false;
         return tw_err_set(err, TW_ERANGE, "%u keys are too many", keys_changed);
+    }
     return TW_OK;
 }
 
@@ -476,6 +481,7 @@ static void what_is_too_much_for_one_commit_goes_in_several(void **state)
 {
     struct fixture *f = *state;
     struct job j[40];
+    uint64_t tries;
 
     start_shared(f);
     others.most = 6;
@@ -486,6 +492,11 @@ static void what_is_too_much_for_one_commit_goes_in_several(void **state)
         assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
     }
     WAIT(stats(f).control_retries >= 1);
+    others.leaves = true;
+    others.away = false;
+    WAIT(others.away && !others.leaves); /* between two halves */
+    tries = stats(f).control_retries;
+    WAIT(stats(f).control_retries > tries + 1);
     others.away = false;
     WAIT(f->n_done == 40);
     for (unsigned i = 0; i < 40; i++) {
