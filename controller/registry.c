@@ -137,8 +137,10 @@ static void take_agents(void *ctx, const struct presence_text *t)
                                           : NULL;
     const char *name = m ? keep_name(r, m->facts.name) : NULL;
 
-    if (name && homes_take(&r->homes, name, t->lease, t->slot, t->revision, t->text) == TW_ECORRUPT)
-        log_debug("which agents a controller has cannot be read", LOG_S("name", name));
+    if (!m || (name && homes_take(&r->homes, name, t->lease, t->slot, t->revision, t->text) == TW_OK))
+        return;
+    r->hears = false; /* in this round: agents that seem to be nobody's may be that one's */
+    log_debug("which agents a controller has cannot be taken", LOG_S("name", m->facts.name));
 }
 
 /* ---- Who judges an agent that nobody has ---- */
