@@ -80,9 +80,9 @@ static void what_is_done_meanwhile(void **state)
     struct applied first, second;
     struct stale s;
 
-    stale_begin(&s, f->c, 6);
+    stale_begin(&s, f->c, 2);
     begin_apply(f, &first);
-    WAIT(stale_decided(f->c) >= 6);
+    WAIT(stale_decided(f->c) >= 2);
     stale_end(&s);
     begin_apply(f, &second);
     WAIT(first.done && second.done);
