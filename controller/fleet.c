@@ -238,12 +238,32 @@ static void send_on(struct fleet *f, const struct rpc_hello *h, struct rpc_welco
     ret->elsewhere = true;
 }
 
+/* It is approved, and begins where its spool stands, as far as that can be known. */
+static void let_in(struct fleet *f, struct agent *a, const struct rpc_hello *h, struct rpc_welcome *ret)
+{
+    struct controller *c = f->c;
+    bool stores = !cannot_store(c);
+    struct store_cursor at;
+
+    if (h->others && !stores) {
+        send_on(f, h, ret, "results cannot be stored here");
+        return;
+    }
+    ret->later = stores && !learn_is_over(c->learn, a, h);
+    if (ret->later)
+        return;
+    a->welcomed = true;
+    ret->window = ingest_window(c->ingest);
+    at = ingest_cursor(c->ingest, a->row.id, h->spool_id);
+    ret->through_seq = at.through;
+    ret->ahead = ingest_ahead(c->ingest, &at);
+}
+
 static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *ret)
 {
     struct fleet *f = ctx;
     struct controller *c = f->c;
     struct agent *a = agent_of(&c->inv, h);
-    struct store_cursor at;
 
     if (refuse_revoked(f, a, h, ret))
         return;
@@ -275,22 +295,11 @@ static void on_hello(void *ctx, const struct rpc_hello *h, struct rpc_welcome *r
         refuse(f, h, ret, TW__STATUS__STATUS_UNAVAILABLE);
         return;
     }
-    if (a->row.approved && h->others && cannot_store(c)) {
-        send_on(f, h, ret, "results cannot be stored here");
-        return;
-    }
     *ret = (struct rpc_welcome){ .approved = a->row.approved, .detail = "" };
-    if (a->row.approved && !cannot_store(c) && !learn_is_over(c->learn, a, h)) {
-        ret->later = true;
-        return;
-    }
-    a->welcomed = a->row.approved;
-    if (!a->row.approved)
-        return;
-    ret->window = ingest_window(c->ingest);
-    at = ingest_cursor(c->ingest, a->row.id, h->spool_id);
-    ret->through_seq = at.through;
-    ret->ahead = ingest_ahead(c->ingest, &at);
+    if (a->row.approved)
+        let_in(f, a, h, ret);
+    else
+        a->welcomed = false;
 }
 
 /* ---- Connections ---- */

@@ -103,7 +103,6 @@ static void ask(struct learn *l)
     l->n = l->cap = 0;
     l->asked++;
     l->under_way = q->n;
-    l->counters.questions++;
     l->counters.spools += q->n;
     (void)writer_submit(l->c->writer, &q->job); /* one without rows is always taken */
 }
@@ -174,6 +173,7 @@ bool learn_is_over(struct learn *l, struct agent *a, const struct rpc_hello *h)
 void learn_counters(const struct learn *l, struct learn_counters *ret)
 {
     *ret = l->counters;
+    ret->questions = l->asked;
     ret->waiting = l->n + l->under_way;
 }
 

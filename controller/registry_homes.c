@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/splitmix.h"
+
 #define ID_TEXT 22 /* of a number with its sign and comma */
 
 /* ---- What we say ---- */
@@ -22,18 +24,10 @@ void homes_own_free(struct homes_own *h)
     *h = (struct homes_own){ 0 };
 }
 
-/* splitmix64 */
-static uint64_t mix(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 enum tw_rc homes_own_add(struct homes_own *h, int64_t id, bool connected)
 {
     struct homes_part *p = &h->parts[(uint64_t)id % HOMES_SLOTS];
+    uint64_t state;
 
     if (p->n == p->cap) {
         size_t cap = p->cap ? 2 * p->cap : 16;
@@ -45,7 +39,8 @@ enum tw_rc homes_own_add(struct homes_own *h, int64_t id, bool connected)
         p->cap = cap;
     }
     p->v[p->n] = connected ? id : -id;
-    p->sum += mix((uint64_t)p->v[p->n++]);
+    state = (uint64_t)p->v[p->n++];
+    p->sum += tw_splitmix64(&state);
     return TW_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "agent/core/homing.h"
 #include <string.h>
+#include "common/fnv1a.h"
 #include "common/splitmix.h"
 
 #define DEAD_MS 7000u
@@ -10,18 +11,11 @@
 
 /* ---- Rank ---- */
 
-static uint64_t fnv1a(uint64_t h, const char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)p[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 static uint64_t weight(const char *name, const char *url)
 {
-    uint64_t h = fnv1a(UINT64_C(0xcbf29ce484222325), name, strlen(name) + 1);
+    uint64_t h = tw_fnv1a(TW_FNV1A_INIT, name, strlen(name) + 1);
 
-    h = fnv1a(h, url, strlen(url));
+    h = tw_fnv1a(h, url, strlen(url));
     return tw_splitmix64(&h);
 }
 
