@@ -71,7 +71,8 @@ SCENARIOS = {
     "memory that a limit of the host denies: the kernel ends who wants more": "memory.killed",
     "memory that a limit of the host denies: who wants more waits": "memory.waits",
     "a standstill of many report periods": "standstill.long",
-    "several controllers: each part dies, or stands still, one after another": "cluster.one_after_another",
+    "several controllers: each part dies, stands still or is cut off, one after another": "cluster.one_after_another",
+    "several controllers and replicas of the history: two parts at once": "cluster.two_at_once",
     "this table": "faults.table",
 }
 Step = collections.namedtuple("Step", "gap fault who hold")

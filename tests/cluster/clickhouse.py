@@ -10,7 +10,7 @@ CONFIG = """<?xml version="1.0"?>
 <yandex>
   <logger><level>warning</level><log>{dir}/log</log><errorlog>{dir}/errors</errorlog></logger>
   <http_port>{port}</http_port>
-  <listen_host>127.0.0.1</listen_host>
+  <listen_host>127.0.0.1</listen_host> <listen_host>127.0.0.2</listen_host> <listen_host>127.0.0.3</listen_host> <listen_host>127.0.0.4</listen_host>
   <path>{dir}/data/</path> <tmp_path>{dir}/tmp/</tmp_path> <user_files_path>{dir}/files/</user_files_path>
   <users_config>{dir}/users.xml</users_config>
   <default_profile>default</default_profile> <default_database>default</default_database>
@@ -29,7 +29,7 @@ USERS = """<?xml version="1.0"?>
 
 
 class ClickHouse(Server):
-    """with ClickHouse(lab) as ch: ... It is not started yet. In the controller's namespace, on loopback."""
+    """with ClickHouse(lab) as ch: ... It is not started yet. In the controller's namespace, on loopback: 127.0.0.1 to .4."""
 
     def __init__(self, lab, port=8123, more=""):
         self.lab, self.port, self.dir, self.process = lab, port, f"{lab.dir}/ch{port}", None
@@ -47,8 +47,11 @@ class ClickHouse(Server):
         self.kill()
 
     def start(self):
-        self.process = Process(["clickhouse-server", f"--config-file={self.dir}/config.xml"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
+        self.begin()
         wait("clickhouse-server to answer", self.answers, 40)
+
+    def begin(self):
+        self.process = Process(["clickhouse-server", f"--config-file={self.dir}/config.xml"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
 
     def answers(self):
         expect(self.process.popen.poll() is None, f"clickhouse-server ended: {self.process.tail()}")
@@ -57,5 +60,5 @@ class ClickHouse(Server):
     def ask(self, query, check=True):
         return self.lab.exec("ctl", "curl", "-sf", "-m", "20", f"http://127.0.0.1:{self.port}/?query={urllib.parse.quote(query)}", check=check)
 
-    def location(self, database="tw"):
-        return f"clickhouse://127.0.0.1:{self.port}/{database}"
+    def location(self, database="tw", host="127.0.0.1"):
+        return f"clickhouse://{host}:{self.port}/{database}"

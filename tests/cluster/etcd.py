@@ -18,7 +18,7 @@ class Etcd(Server):
         return self
 
     def __exit__(self, kind, value, trace):
-        if kind is not None and self.process:
+        if kind is not None and os.path.exists(f"{self.dir}/out"):
             print("# ---- etcd\n" + "".join(f"# {x[:300]}\n" for x in self.process.tail().splitlines()[-8:]))
         self.kill()
 
@@ -30,7 +30,7 @@ class Etcd(Server):
         url, peers = f"http://127.0.0.1:{self.port}", [f"http://127.0.0.1:{p + 1}" for p in self.ports]
         mine = self.ports.index(self.port)
         self.process = Process(["etcd", "--name", f"m{mine}", "--data-dir", f"{self.dir}/data", "--listen-client-urls",
-                                f"{url},http://127.0.0.2:{self.port}", "--advertise-client-urls", url,
+                                ",".join(f"http://127.0.0.{i}:{self.port}" for i in (1, 2, 3, 4)), "--advertise-client-urls", url,
                                 "--listen-peer-urls", peers[mine], "--initial-advertise-peer-urls", peers[mine],
                                 "--initial-cluster", ",".join(f"m{i}={p}" for i, p in enumerate(peers)),
                                 "--logger", "zap", "--log-level", "warn"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
@@ -43,7 +43,7 @@ class Etcd(Server):
         return self.lab.exec("ctl", "env", "ETCDCTL_API=3", "etcdctl", "--endpoints", f"127.0.0.1:{self.port}", *args)
 
     def location(self, cluster="tw", host="127.0.0.1"):
-        """127.0.0.2 is the same member, for who may be cut off from it alone."""
+        """127.0.0.2 to .4 are the same member, for who may be cut off from it alone."""
         return f"etcd://{host}:{self.port}/{cluster}"
 
 
@@ -78,5 +78,5 @@ class Members:
     def ctl(self, *args):
         return self.lab.exec("ctl", "env", "ETCDCTL_API=3", "etcdctl", "--endpoints", ",".join(f"127.0.0.1:{m.port}" for m in self.members), *args)
 
-    def location(self, cluster="tw"):
-        return "etcd://" + ",".join(f"127.0.0.1:{m.port}" for m in self.members) + f"/{cluster}"
+    def location(self, cluster="tw", host="127.0.0.1"):
+        return "etcd://" + ",".join(f"{host}:{m.port}" for m in self.members) + f"/{cluster}"
