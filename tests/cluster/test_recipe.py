@@ -125,9 +125,11 @@ class Site:
         return len(mine) == 4 and all(rows[-1]["start_ns"] > moment_ns for rows in mine.values())
 
     def judge(self, host, before, what):
-        """Fresh results come, nothing that was there is gone or different, and there is neither a hole nor anything twice."""
-        now = time.time_ns()
+        """Fresh results come, nothing that was there is gone or different, and there is neither a hole nor anything twice. What came after a copy that was put back is
+        delivered again."""
+        now, idents = time.time_ns(), {ident(r) for r in before}
         wait(f"results of all pairs at {host} after {what}", lambda: self.past(host, now), SOON_S)
+        wait(f"all results that were there before {what}", lambda: idents <= {ident(r) for r in self.results(host)}, SOON_S)
         rows = self.results(host)
         follow_each_other(rows)
         there = {ident(r): r for r in rows}
