@@ -176,7 +176,12 @@ void lanes_sent(struct lanes *l, const struct lanes_pick *p, uint64_t last, uint
 {
     int64_t from_ns = l->backlog_due_ns > now.ns ? l->backlog_due_ns : now.ns;
 
-    (void)seqset_add(&l->sent, p->first, last); /* has_room() has seen to it */
+    /* has_room() has seen to it, unless the controller has more stretches than it says it takes: what was
+     * sent must be noted, or it is sent for ever. What is forgotten for it is sent again. */
+    if (seqset_add(&l->sent, p->first, last) == TW_ENOSPC) {
+        l->sent.n--;
+        (void)seqset_add(&l->sent, p->first, last);
+    }
     if (p->backlog && l->grant.backlog_per_s)
         l->backlog_due_ns = from_ns + (int64_t)records * TW_NS_PER_S / l->grant.backlog_per_s;
 }

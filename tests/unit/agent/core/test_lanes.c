@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "agent/core/lanes.h"
+#include "common/splitmix.h"
 
 static struct tw_mono at(int64_t ms)
 {
@@ -256,6 +257,66 @@ static void jumps_are_bounded(void **state)
     assert_int_equal(fresh, 40001 - 10);
 }
 
+static uint64_t below(uint64_t *seed, uint64_t n)
+{
+    return tw_splitmix64(seed) % n;
+}
+
+static struct lanes_grant any_grant(uint64_t *seed)
+{
+    struct lanes_grant g = grant(below(seed, 3) ? 0 : below(seed, 50), (uint32_t)below(seed, 20),
+                                 1 + (uint32_t)below(seed, 200));
+    uint64_t seq = g.through + 1, n = below(seed, SEQSET_MAX + 1);
+
+    g.anchored = below(seed, 4) != 0;
+    g.backlog_per_s = (uint32_t)below(seed, 2) * 1000;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t first = seq + 1 + below(seed, 20);
+
+        seq = first + below(seed, 400);
+        seqset_add(&g.ahead, first, seq);
+    }
+    return g;
+}
+
+/* Sends what may be sent now: that ends. */
+static void send_all(struct lanes *l, uint64_t last_seq, int64_t ms, uint64_t *seed)
+{
+    struct lanes_pick p;
+    unsigned n = 0;
+
+    for (; lanes_next(l, last_seq, at(ms), &p); n++) {
+        uint64_t take = 1 + below(seed, p.last - p.first + 1);
+
+        assert_true(p.first > 0 && p.first <= p.last && p.last <= last_seq);
+        if (n > l->grant.window + 2 * last_seq) /* what was forgotten and is durable is in no window */
+            fail_msg("%llu-%llu is sent for ever", (unsigned long long)p.first, (unsigned long long)p.last);
+        lanes_sent(l, &p, p.first + take - 1, take, at(ms));
+    }
+}
+
+/* Also as many stretches as a set holds, none of which begins at the first number. */
+static void whatever_a_controller_has_sending_ends(void **state)
+{
+    uint64_t seed = 1;
+
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        struct lanes l = { 0 };
+        struct lanes_grant g = any_grant(&seed);
+        uint64_t last_seq = seqset_end(&g.ahead) + below(&seed, 2000);
+
+        lanes_reset(&l, &g);
+        for (int64_t ms = 0; ms < 4000; ms += 1000) {
+            send_all(&l, last_seq, ms, &seed);
+            last_seq += below(&seed, 1000);
+            lanes_jump(&l, last_seq, last_seq - below(&seed, last_seq + 1));
+            g = any_grant(&seed);
+            lanes_ack(&l, &g);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_controller_that_takes_nothing_ahead_gets_all_in_order),
         cmocka_unit_test(a_refusal_begins_anew),
         cmocka_unit_test(jumps_are_bounded),
+        cmocka_unit_test(whatever_a_controller_has_sending_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
