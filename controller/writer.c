@@ -15,6 +15,7 @@
 #define GROUP_ROWS 1000
 #define LINGER_NS (200 * TW_NS_PER_MS)
 #define RETRY_NS TW_NS_PER_S
+#define TURN_NS (500 * TW_NS_PER_MS)
 #define STOP_NS (1500 * TW_NS_PER_MS)
 #define SLICE_ROWS 1000
 #define LOOK_NS (5 * TW_NS_PER_S) /* how often to ask whether it is time to roll up */
@@ -525,15 +526,33 @@ static bool fits(const struct writer *w, const struct job_list *group)
     return !group->rows || group->rows + next->rows <= w->conf.group_rows;
 }
 
+/* However much there is of control state, results go in between. */
+static bool is_turn_of_history(const struct writer *w)
+{
+    return w->control_last && !w->stopping && tw_mono_now().ns - w->history_at_ns > w->conf.turn_ns &&
+           (both_are_due(w) || is_due(w, &w->held_history, &w->queue));
+}
+
+/* All that waits; once that was too much for one commit, as many jobs as it may take. */
+static void fill_control(struct writer *w, struct job_list *ret)
+{
+    move_all(&w->control, &w->held_control.jobs);
+    w->control.urgent = false;
+    for (size_t n = 0; w->held_control.jobs.first && (!w->most_jobs || n < w->most_jobs); n++)
+        writer_list_add(ret, list_take(&w->held_control.jobs));
+    w->held_control.due_ns = 0; /* what is left goes next */
+}
+
 static void fill_group(struct writer *w, struct job_list *ret)
 {
-    if (is_due(w, &w->held_control, &w->control)) {
-        move_all(&w->held_control.jobs, ret);
-        move_all(&w->control, ret);
-        w->control.urgent = false;
-    }
+    bool control = is_due(w, &w->held_control, &w->control) && !(w->apart && is_turn_of_history(w));
+
+    if (control)
+        fill_control(w, ret);
+    w->control_last = control;
     if (w->apart && ret->first) /* what waits for the history must not hold it up */
         return;
+    w->history_at_ns = tw_mono_now().ns;
     if (both_are_due(w)) {
         move_all(&w->held_both.jobs, ret);
         return;
@@ -610,6 +629,7 @@ static void halve(struct writer *w, struct job_list *group, const struct tw_err 
 
     for (j = all.first; j; j = j->next)
         n++;
+    w->most_jobs = n > 1 ? n / 2 : 1;
     if (n == 1) {
         all.first->rc = err->rc;
         all.first->err = *err;
@@ -668,8 +688,21 @@ static bool write_group(struct writer *w, struct job_list *group, enum tw_rc *re
     return true;
 }
 
+/* So many fitted: a few more may, too, until nothing is left of what was too much. */
+static void widen(struct writer *w)
+{
+    bool left;
+
+    pthread_mutex_lock(&w->lock);
+    left = w->held_control.jobs.first != NULL;
+    pthread_mutex_unlock(&w->lock);
+    w->most_jobs = left ? w->most_jobs + (w->most_jobs + 1) / 2 : 0;
+}
+
 static void note_written(struct writer *w, bool history, size_t rows, int64_t took_ns)
 {
+    if (!history && w->most_jobs)
+        widen(w);
     note_commit(w, history, took_ns);
     note_pace(w, rows, took_ns);
     if (w->touched_shared)
@@ -765,6 +798,7 @@ static void set_defaults(struct writer_conf *c)
     c->group_rows = c->group_rows ? c->group_rows : GROUP_ROWS;
     c->linger_ns = c->linger_ns ? c->linger_ns : LINGER_NS;
     c->retry_ns = c->retry_ns ? c->retry_ns : RETRY_NS;
+    c->turn_ns = c->turn_ns ? c->turn_ns : TURN_NS;
 }
 
 /* Waits are by the monotonic clock: a step of the wall clock must not stretch them. */

@@ -58,6 +58,7 @@ struct writer_conf {
     size_t group_rows;    /* about so many in one commit; 0 = 1000 */
     int64_t linger_ns;    /* how long the first job of a group waits for others; 0 = 200 ms */
     int64_t retry_ns;     /* pause before a failed commit is tried again; 0 = 1 s */
+    int64_t turn_ns;      /* so long results wait behind changes of control state, at most; 0 = 500 ms */
     /* Loop thread: others changed these keys of control state, "TABLE/KEY"; "": anything. When memory has
      * followed, it is at that number. May be NULL. */
     void (*news)(void *ctx, const char *const *keys, size_t n, uint64_t number);

@@ -46,6 +46,9 @@ struct writer {
     bool touched_shared;    /* the last commit looked at that */
     bool failed_shared;     /* it failed because of that */
     bool control_failed;    /* a commit did, and none that needs it worked since */
+    size_t most_jobs;       /* of control state in one commit, since more were too many; 0: all that wait */
+    bool control_last;      /* the last group was of control state */
+    int64_t history_at_ns;  /* when the last one of the history was taken */
     struct writer_held held_history, held_control;
     struct writer_held held_both; /* for the history, and control state that is away */
     int64_t follow_due_ns;        /* of what others changed; INT64_MAX: nobody does */

@@ -18,7 +18,7 @@
 #include "db/store_priv.h"
 #include "tests/unit/controller/wait.h"
 
-#define MAX_JOBS 64
+#define MAX_JOBS 512
 
 struct fixture {
     char dir[64], path[128];
@@ -401,7 +401,10 @@ static void start_shared(struct fixture *f)
                                              .close = leave_others };
     others.s = f->store;
     f->store->shared = &others.shared;
-    start(f, (struct writer_conf){ .linger_ns = TW_NS_PER_MS, .retry_ns = 20 * TW_NS_PER_MS, .news = hear });
+    start(f, (struct writer_conf){ .linger_ns = TW_NS_PER_MS,
+                                   .retry_ns = 20 * TW_NS_PER_MS,
+                                   .turn_ns = TW_NS_PER_MS,
+                                   .news = hear });
 }
 
 static enum tw_rc run_result(struct writer_job *j, struct store *s, struct tw_err *err)
@@ -506,6 +509,45 @@ static void what_is_too_much_for_one_commit_goes_in_several(void **state)
     assert_string_equal(j[17].job.err.text, "7 keys are too many");
     stop(f);
     assert_int_equal(stored(f), 39);
+}
+
+/* As many as take many commits: none is run again for each of them, and results go in between. */
+static void what_takes_many_commits_does_not_hold_up_results(void **state)
+{
+    enum { MANY = 160, FIT = 6 };
+    struct fixture *f = *state;
+    struct job *j = calloc(MANY + 1, sizeof *j);
+    unsigned runs = 0;
+
+    assert_non_null(j);
+    start_shared(f);
+    others.most = FIT;
+    others.away = true;
+    for (unsigned i = 0; i < MANY; i++) {
+        init_job(f, &j[i], i, 0);
+        j[i].slow_ms = 1; /* so that it takes longer than a try of the history */
+        assert_int_equal(writer_submit(f->w, &j[i].job), TW_OK);
+    }
+    WAIT(stats(f).control_retries >= 1);
+    init_job(f, &j[MANY], MANY, 1);
+    j[MANY].job.run = run_result;
+    runs = j[0].runs;
+    away = true; /* it is not written before the first of them */
+    assert_int_equal(writer_submit(f->w, &j[MANY].job), TW_OK);
+    others.away = false;
+    WAIT(j[0].done);
+    away = false;
+    WAIT(f->n_done == MANY + 1);
+    assert_int_not_equal(f->order[MANY], MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(j[i].outcome, TW_OK);
+        runs += i ? j[i].runs : j[i].runs - runs;
+    }
+    if (runs > 8 * MANY)
+        fail_msg("%u jobs were run %u times", MANY, runs);
+    stop(f);
+    assert_int_equal(stored(f), MANY);
+    free(j);
 }
 
 static void what_only_the_planner_does_is_done_by_nobody_else(void **state)
@@ -858,6 +900,7 @@ int main(void)
         T(results_do_not_wait_for_shared_control_state),
         T(who_comes_second_is_run_again_at_once),
         T(what_is_too_much_for_one_commit_goes_in_several),
+        T(what_takes_many_commits_does_not_hold_up_results),
         T(what_was_decided_by_what_is_gone_is_not_done),
         T(what_only_the_planner_does_is_done_by_nobody_else),
         T(a_locked_database_is_waited_for),
