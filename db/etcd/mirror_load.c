@@ -119,6 +119,9 @@ static enum tw_rc load_into(struct mirror_loading *l, int64_t *ret_revision)
         rc = mirror_rows_wipe(m->rows, l->err);
     if (!rc)
         rc = etcd_each(m->e, m->prefix, PAGE, load_key, l, ret_revision, l->err);
+    if (rc == TW_ERANGE) /* read anew it is there: nothing that a change could be too large for */
+        rc = tw_err_set(l->err, TW_EIO, "etcd: changes were forgotten (compacted) while %.90s was read",
+                        m->prefix);
     if (!rc)
         rc = flush(l);
     if (!rc)

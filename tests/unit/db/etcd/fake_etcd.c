@@ -313,6 +313,8 @@ enum tw_rc etcd_get(struct etcd *e, const char *key, struct etcd_answer *ret, st
     return TW_OK;
 }
 
+static atomic_uint compact_reads;
+
 enum tw_rc etcd_each(struct etcd *e, const char *prefix, int64_t page,
                      enum tw_rc (*fn)(void *ctx, const struct etcd_kv *kv), void *ctx, int64_t *ret_revision,
                      struct tw_err *err)
@@ -322,10 +324,11 @@ enum tw_rc etcd_each(struct etcd *e, const char *prefix, int64_t page,
 
     (void)e;
     (void)page;
-    (void)err;
     snapshot(prefix, &a);
     for (size_t i = 0; i < a.n && !rc; i++)
         rc = fn(ctx, &a.kv[i]);
+    if (!rc && compact_reads && compact_reads--)
+        rc = tw_err_set(err, TW_ERANGE, "etcd fake: required revision has been compacted");
     *ret_revision = a.revision;
     etcd_answer_free(&a);
     return rc;
@@ -470,6 +473,11 @@ void fake_etcd_break(void)
     server.breaks++;
     pthread_cond_broadcast(&server.moved);
     pthread_mutex_unlock(&server.lock);
+}
+
+void fake_etcd_compact_in_reads(unsigned n)
+{
+    compact_reads = n;
 }
 
 void fake_etcd_compact(void)

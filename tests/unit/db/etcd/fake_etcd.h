@@ -17,6 +17,8 @@ void fake_etcd_flush(bool come);
 void fake_etcd_break(void); /* watches end */
 /* And changes up to now are known no more. */
 void fake_etcd_compact(void);
+/* That is done in the middle of the next so many reads of everything. */
+void fake_etcd_compact_in_reads(unsigned n);
 /* The value of a key, "" if there is none; valid until the next change. */
 const char *fake_etcd_value(const char *key);
 /* As by hand; value NULL: deletes. */
