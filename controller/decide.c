@@ -35,6 +35,10 @@ static void run_again(struct loop_timer *t)
         loop_timer_set(c->loop, t, (struct tw_mono){ now_ns + PAUSE_NS }) == TW_OK)
         return;
     DL_DELETE(c->deciding, d);
+    if (!rpc_call_awaited(d->closure_data)) {
+        rpc_fail(d->closure_data, TW__STATUS__STATUS_UNAVAILABLE, "who asked for it has gone");
+        return;
+    }
     before = reader_on_behalf(c->readers, d->client);
     protobuf_c_service_invoke_internal(d->service, d->method, d->rq, d->closure, d->closure_data);
     reader_on_behalf(c->readers, before);

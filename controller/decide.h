@@ -28,8 +28,8 @@ struct decide_call {
     struct reader_client client;
     int64_t wait_until_ns; /* for memory; ours */
 };
-/* The call is run again, at most DECIDE_TRIES times, when it fails with ABORTED; *d has to last as long as it
- * does, and all from `c` on is filled in. */
+/* The call is run again, at most DECIDE_TRIES times, when it fails with ABORTED, as long as somebody waits
+ * for its answer; *d has to last as long as it does, and all from `c` on is filled in. */
 void decide_watch(struct decide_call *d);
 /* Calls that wait for memory fail, and none is run again any more. */
 void decide_stop(struct controller *c);

@@ -50,6 +50,8 @@ void rpc_fail_later(void *closure_data, uint32_t retry_ms, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Who asks; NULL if the peer has gone meanwhile, or if it is ourselves. */
 struct rpc_peer *rpc_call_peer(void *closure_data);
+/* Does anybody wait for the answer yet? Not if the peer has gone, has cancelled it, or its time is over. */
+bool rpc_call_awaited(void *closure_data);
 struct rpc_result;
 /* Calls a handler of ours as a peer would, for those who come by another way than a connection. The request is copied and checked.
  * done() runs exactly once, perhaps before this returns; what it gets is valid during it, and reply is NULL unless the status is OK.

@@ -283,6 +283,13 @@ static bool somebody_waits(const struct rpc_in_call *c)
     return c->peer && !c->cancelled && loop_now(c->loop).mono.ns < c->due.ns;
 }
 
+bool rpc_call_awaited(void *closure_data)
+{
+    struct rpc_in_call *c = closure_data;
+
+    return c->done || somebody_waits(c);
+}
+
 static void free_in_call(struct rpc_in_call *c)
 {
     if (c->peer) {

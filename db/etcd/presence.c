@@ -30,16 +30,29 @@ struct says {
     size_t n;
 };
 
-static void add_op(struct says *s, const char *text, int64_t lease)
+/* False: no memory, and nothing is added. */
+static bool add_op(struct says *s, const char *text, int64_t lease)
 {
     s->texts[s->n] = text ? strdup(text) : NULL;
+    if (text && !s->texts[s->n])
+        return false;
     s->ops[s->n] = (struct etcd_op){ text ? ETCD_PUT : ETCD_DELETE, s->keys[s->n], s->texts[s->n],
                                      text ? strlen(text) : 0, text ? lease : 0 };
-    if (!text || s->texts[s->n])
-        s->n++;
+    s->n++;
+    return true;
 }
 
-/* Under the lock. */
+static bool add_slot(struct presence *p, struct says *s, const char *own, unsigned i)
+{
+    const char *text = p->own[i].text;
+
+    snprintf(s->keys[s->n], ETCD_KEY_MAX, "%.900s/%lld/%u", own, (long long)p->lease, i);
+    if (!add_op(s, text, p->lease))
+        return false;
+    return i || !text || !key_of(p, "controller-known", p->name, s->keys[s->n]) || add_op(s, text, 0);
+}
+
+/* Under the lock. What there is no memory for stays due. */
 static void collect(struct presence *p, struct says *s)
 {
     char own[ETCD_KEY_MAX];
@@ -47,15 +60,9 @@ static void collect(struct presence *p, struct says *s)
     s->n = 0;
     if (!key_of(p, "controller", p->name, own))
         return;
-    for (unsigned i = 0; i < p->slots; i++) {
-        if (!p->own[i].due)
-            continue;
-        snprintf(s->keys[s->n], ETCD_KEY_MAX, "%.900s/%lld/%u", own, (long long)p->lease, i);
-        add_op(s, p->own[i].text, p->lease);
-        p->own[i].due = false;
-        if (!i && p->own[i].text && key_of(p, "controller-known", p->name, s->keys[s->n]))
-            add_op(s, p->own[i].text, 0);
-    }
+    for (unsigned i = 0; i < p->slots; i++)
+        if (p->own[i].due)
+            p->own[i].due = !add_slot(p, s, own, i);
 }
 
 static void says_free(struct says *s)
@@ -114,9 +121,12 @@ static enum tw_rc step(struct presence *p, struct tw_err *err)
     if (lease && now_ns < p->keep_ns) {
         struct says *s = calloc(1, sizeof *s);
 
-        if (!s)
+        if (s)
+            collect(p, s);
+        if (!s || !s->n) {
+            free(s);
             return tw_err_set(err, TW_ENOMEM, "out of memory");
-        collect(p, s);
+        }
         pthread_mutex_unlock(&p->lock);
         err->rc = TW_OK;
         say(p, s, err);

@@ -22,7 +22,7 @@ struct presence_conf {
     const char *name;               /* of this member; others may have it, too */
     int64_t ttl_ns;                 /* how long it is there after its end; whole seconds, 2 s at least */
     unsigned slots;                 /* texts of its own */
-    void (*changed)(void *ctx);     /* there is something new to read; a thread of its own */
+    void (*changed)(void *ctx);     /* there is something new to read; a thread of its own; not NULL */
     void *ctx;
 };
 /* Copies *conf. Nothing is asked yet. */

@@ -91,11 +91,39 @@ static void what_is_done_meanwhile(void **state)
     assert_int_equal(second.version, 1);
 }
 
+static uint64_t operators(struct fixture *f)
+{
+    struct rpc_counters n;
+
+    rpc_server_counters(f->c->admin, &n);
+    return n.peers;
+}
+
+/* An agent that has gone will ask again; and nobody can tell any more from where it asked. */
+static void who_has_gone_gets_nothing_done(void **state)
+{
+    struct fixture *f = *state;
+    struct applied first;
+    struct stale s;
+
+    stale_begin(&s, f->c, 1000);
+    begin_apply(f, &first);
+    WAIT(stale_decided(f->c) >= 2);
+    rpc_client_stop(f->operator_);
+    f->op = NULL;
+    WAIT(operators(f) == 0);
+    stale_end(&s);
+    WAIT(!f->c->deciding);
+    start_operator(f);
+    applied_as(f, DOCUMENT("2%"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rules_of_alerts, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_done_meanwhile, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(who_has_gone_gets_nothing_done, fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

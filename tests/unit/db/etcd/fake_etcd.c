@@ -15,7 +15,7 @@ enum { LATER = 16 };
 struct key {
     char *key, *value;
     size_t len;
-    int64_t created, modified;
+    int64_t created, modified, lease;
 };
 
 /* A change, or a transaction that is under way. */
@@ -44,6 +44,7 @@ static struct {
     struct late late[LATER];
     size_t n_late;
     unsigned one_in, transactions, breaks;
+    int64_t first_lease, last_lease; /* those between are alive */
     bool down;
     atomic_bool silent;
     uint64_t seed;
@@ -81,7 +82,7 @@ static void note(const char *key, const char *value, size_t len, int64_t revisio
         (struct event){ dup(key, strlen(key)), value ? dup(value, len) : NULL, len, revision };
 }
 
-static void put(const char *key, const char *value, size_t len, int64_t revision)
+static void put(const char *key, const char *value, size_t len, int64_t lease, int64_t revision)
 {
     struct key *k = find(key);
 
@@ -94,6 +95,7 @@ static void put(const char *key, const char *value, size_t len, int64_t revision
     k->value = dup(value, len);
     k->len = len;
     k->modified = revision;
+    k->lease = lease;
     note(key, value, len, revision);
 }
 
@@ -179,7 +181,7 @@ static void run(const struct etcd_txn *t, struct etcd_answer *ret)
     server.transactions++;
     for (size_t i = 0; i < n; i++) {
         if (op[i].kind == ETCD_PUT)
-            put(op[i].key, op[i].value, op[i].value_len, server.revision + 1);
+            put(op[i].key, op[i].value, op[i].value_len, op[i].lease, server.revision + 1);
         changed |=
             op[i].kind == ETCD_PUT || (op[i].kind == ETCD_DELETE && delete (op[i].key, server.revision + 1));
         if (op[i].kind == ETCD_GET && find(op[i].key))
@@ -267,16 +269,83 @@ static bool goes_wrong(const struct etcd_txn *t)
 
 enum tw_rc etcd_txn(struct etcd *e, const struct etcd_txn *t, struct etcd_answer *ret, struct tw_err *err)
 {
-    bool lost;
+    bool lost, ended = false;
 
     (void)e;
     pthread_mutex_lock(&server.lock);
     pass_time();
-    lost = goes_wrong(t);
-    if (!lost)
+    for (size_t i = 0; i < t->n_then; i++)
+        ended |= t->then[i].lease && t->then[i].lease <= server.first_lease;
+    lost = !ended && goes_wrong(t);
+    if (!lost && !ended)
         run(t, ret);
     pthread_mutex_unlock(&server.lock);
+    if (ended)
+        return tw_err_set(err, TW_ENOENT, "etcd fake: no such lease");
     return lost ? silent(err) : TW_OK;
+}
+
+/* ---- Leases: they end when the test says so ---- */
+
+/* Under the lock: those from `first` to `last`. */
+static void end_leases(int64_t first, int64_t last)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < server.n; i++)
+        if (server.key[i].lease && server.key[i].lease >= first && server.key[i].lease <= last) {
+            char *key = dup(server.key[i].key, strlen(server.key[i].key));
+
+            changed |= delete (key, server.revision + 1);
+            free(key);
+            i--; /* another one is in its place */
+        }
+    server.revision += changed;
+    pthread_cond_broadcast(&server.moved);
+}
+
+enum tw_rc etcd_grant(struct etcd *e, int64_t ttl_s, int64_t *ret_id, int64_t *ret_ttl_s, struct tw_err *err)
+{
+    (void)e;
+    if (server.silent)
+        return silent(err);
+    pthread_mutex_lock(&server.lock);
+    *ret_id = ++server.last_lease;
+    *ret_ttl_s = ttl_s;
+    pthread_mutex_unlock(&server.lock);
+    return TW_OK;
+}
+
+enum tw_rc etcd_keep(struct etcd *e, int64_t id, int64_t *ret_ttl_s, struct tw_err *err)
+{
+    bool alive;
+
+    (void)e;
+    if (server.silent)
+        return silent(err);
+    pthread_mutex_lock(&server.lock);
+    alive = id > server.first_lease;
+    pthread_mutex_unlock(&server.lock);
+    *ret_ttl_s = 10;
+    return alive ? TW_OK : tw_err_set(err, TW_ENOENT, "etcd fake: no such lease");
+}
+
+enum tw_rc etcd_revoke(struct etcd *e, int64_t id, struct tw_err *err)
+{
+    (void)e;
+    (void)err;
+    pthread_mutex_lock(&server.lock);
+    end_leases(id, id);
+    pthread_mutex_unlock(&server.lock);
+    return TW_OK;
+}
+
+void fake_etcd_end_leases(void)
+{
+    pthread_mutex_lock(&server.lock);
+    end_leases(1, server.last_lease);
+    server.first_lease = server.last_lease;
+    pthread_mutex_unlock(&server.lock);
 }
 
 /* ---- Reading ---- */

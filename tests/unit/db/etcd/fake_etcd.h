@@ -19,6 +19,8 @@ void fake_etcd_break(void); /* watches end */
 void fake_etcd_compact(void);
 /* That is done in the middle of the next so many reads of everything. */
 void fake_etcd_compact_in_reads(unsigned n);
+/* As if nobody had kept those there are. */
+void fake_etcd_end_leases(void);
 /* The value of a key, "" if there is none; valid until the next change. */
 const char *fake_etcd_value(const char *key);
 /* As by hand; value NULL: deletes. */
