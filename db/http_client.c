@@ -26,6 +26,7 @@ struct http_client {
     const struct http_client_request *knock, *enter;
     size_t n_enter;
     bool entered;         /* the server in use */
+    uint64_t changes;     /* of the server in use */
     struct tw_mono moved; /* when `at` left the first */
     struct tw_mono heard; /* when the one in use answered last; 0: it did not yet */
     atomic_bool interrupted;
@@ -372,13 +373,23 @@ static enum tw_rc try_server(struct attempt *a, bool *ret_elsewhere, struct tw_e
 
 /* ---- All of them ---- */
 
-static void return_to_first(struct http_client *c)
+static void use_server(struct http_client *c, size_t at)
 {
-    if (!c->at || tw_mono_now().ns - c->moved.ns < c->quiet_ns)
-        return;
-    c->at = 0;
+    c->at = at;
     c->heard.ns = 0;
     c->entered = false;
+    c->changes++;
+}
+
+static void return_to_first(struct http_client *c)
+{
+    if (c->at && tw_mono_now().ns - c->moved.ns >= c->quiet_ns)
+        use_server(c, 0);
+}
+
+uint64_t http_client_changes(const struct http_client *c)
+{
+    return c->changes;
 }
 
 void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n)
@@ -390,10 +401,8 @@ void http_client_enter(struct http_client *c, const struct http_client_request *
 
 void http_client_move(struct http_client *c)
 {
-    c->at = (c->at + 1) % c->n;
+    use_server(c, (c->at + 1) % c->n);
     c->moved = tw_mono_now();
-    c->heard.ns = 0;
-    c->entered = false;
     c->stats.moves++;
 }
 

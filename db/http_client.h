@@ -58,6 +58,10 @@ void http_client_move(struct http_client *c);
 /* "HOST:PORT" of the server that is in use. The owner's thread; valid until the next request. */
 const char *http_client_server(const struct http_client *c);
 
+/* How often another server came into use, for whatever reason: while it stays the same all answers are one
+ * server's. The owner's thread. */
+uint64_t http_client_changes(const struct http_client *c);
+
 /* A piece of an answer of status 200, in order; what it returns if not TW_OK ends the request and is its
  * result, the text is its own. */
 typedef enum tw_rc (*http_client_data_fn)(void *ctx, const uint8_t *data, size_t len);

@@ -226,6 +226,11 @@ const char *ch_http_server(const struct ch_http *h)
     return http_client_server(h->http);
 }
 
+uint64_t ch_http_changes(const struct ch_http *h)
+{
+    return http_client_changes(h->http);
+}
+
 /* ---- Statements ---- */
 
 /* "?a", then "&b": an empty one would be a setting without a name. */

@@ -72,6 +72,8 @@ static inline unsigned ch_http_bit(unsigned number)
 enum tw_rc ch_http_knock(struct ch_http *h, struct tw_err *err);
 /* "HOST:PORT" of the endpoint that is in use. The owner's thread; valid until the next statement. */
 const char *ch_http_server(const struct ch_http *h);
+/* While it stays the same all answers are one endpoint's. The owner's thread. */
+uint64_t ch_http_changes(const struct ch_http *h);
 
 /* A piece of an answer, in order; what it returns if not TW_OK ends the statement and is its result. */
 typedef enum tw_rc (*ch_data_fn)(void *ctx, const uint8_t *data, size_t len);

@@ -45,8 +45,12 @@ enum tw_rc ch_no_memory(struct tw_err *err);
 enum tw_rc ch_db_join(struct ch_db *db, struct tw_err *err);
 /* What replicas are not as they should be, as the server in use knows it: "" if nothing is. */
 enum tw_rc ch_db_lacks(struct ch_db *db, char *ret, size_t cap, struct tw_err *err);
-/* What was read of the table at this server until now is confirmed. */
-enum tw_rc ch_db_settle(struct ch_db *db, enum ch_table table, struct tw_err *err);
+/* Reads, from the beginning, what it then leaves to its ctx. */
+typedef enum tw_rc (*ch_load_fn)(void *ctx, struct tw_err *err);
+/* load(), and what it read of the tables (ch_http_bit()) is confirmed. It is called again if another server
+ * came into use before that; what it left counts once this is TW_OK. TW_ETIMEOUT: servers come and go. */
+enum tw_rc ch_db_load_settled(struct ch_db *db, unsigned tables, ch_load_fn load, void *ctx,
+                              struct tw_err *err);
 
 /* The statement in db->sql, row by row. */
 enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_types,

@@ -16,13 +16,14 @@
  * middle, and whose insert was not confirmed (it looks after some minutes whether they count, and says until
  * then that it has parts to check), and rows whose quorum is not there yet (they go if the server dies
  * before). What is built on such rows (what agents are told, which rounds there were) is written once more
- * first, and confirmed (ch_db_settle()). */
+ * first, and confirmed, at the server where it was read (ch_db_load_settled()). */
 #include "db/clickhouse/ch_priv.h"
 
 #include <stdio.h>
 
 #define FAR_BEHIND_S 3       /* what a server lacks for so long is nowhere to be had, or much */
 #define LIGHTWEIGHT_SINCE 24 /* what it waits for is inserts, not merges */
+#define LOAD_TRIES 4         /* at replicas that come and go */
 #define QUORUM_MS 3000       /* less than an insert may stand still */
 
 struct cluster {
@@ -141,7 +142,7 @@ static enum tw_rc is_doubtful(struct ch_db *db, const char *table, bool *ret, st
     return rc;
 }
 
-enum tw_rc ch_db_settle(struct ch_db *db, enum ch_table table, struct tw_err *err)
+static enum tw_rc settle(struct ch_db *db, enum ch_table table, struct tw_err *err)
 {
     const char *name = ch_table_name(table);
     bool doubtful = false;
@@ -151,6 +152,25 @@ enum tw_rc ch_db_settle(struct ch_db *db, enum ch_table table, struct tw_err *er
         return rc;
     ch_sql_begin(&db->sql, "INSERT INTO %s.%s SELECT * FROM %s.%s", db->name, name, db->name, name);
     return ch_run(db->http, &db->sql, err);
+}
+
+/* Another server knows nothing of what may vanish at the one before it. */
+enum tw_rc ch_db_load_settled(struct ch_db *db, unsigned tables, ch_load_fn load, void *ctx,
+                              struct tw_err *err)
+{
+    for (int tries = 0; tries < LOAD_TRIES; tries++) {
+        uint64_t changes = ch_http_changes(db->http);
+        enum tw_rc rc = load(ctx, err);
+
+        for (unsigned i = 0; i < CH_TABLES && !rc; i++)
+            if (tables & ch_http_bit(i))
+                rc = settle(db, i, err);
+        if (rc || !db->hosts || changes == ch_http_changes(db->http))
+            return rc;
+    }
+    return tw_err_set(err, TW_ETIMEOUT,
+                      "clickhouse %.60s: no replica answers for as long as it takes to read",
+                      ch_http_server(db->http));
 }
 
 /* ---- What is told ---- */

@@ -139,9 +139,17 @@ static enum tw_rc load_days(struct ch_history *h, const struct ch_commits *c, st
     return rc;
 }
 
+static enum tw_rc read_view(void *ctx, struct tw_err *err)
+{
+    struct ch_history *h = ctx;
+
+    return ch_view_load(h->db.http, h->db.name, ch_http_bit(CH_SUMMARY) | CH_CELLS, &h->view, err);
+}
+
+/* What a round is built on. */
 static enum tw_rc load_view(struct ch_history *h, struct tw_err *err)
 {
-    return ch_view_load(h->db.http, h->db.name, ch_http_bit(CH_SUMMARY) | CH_CELLS, &h->view, err);
+    return ch_db_load_settled(&h->db, ch_http_bit(CH_ROUND) | ch_http_bit(CH_CURSOR), read_view, h, err);
 }
 
 /* Are the days of all of them in h->days? Not of what others wrote, nor of what was found not to be done, and
@@ -609,10 +617,6 @@ static enum tw_rc begin_round(struct ch_history *h, int64_t now_ns, struct tw_er
 
     if (!rc)
         rc = load_view(h, err);
-    if (!rc)
-        rc = ch_db_settle(&h->db, CH_ROUND, err);
-    if (!rc)
-        rc = ch_db_settle(&h->db, CH_CURSOR, err);
     if (!rc)
         rc = begin_term(h, err);
     if (rc)

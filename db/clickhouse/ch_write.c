@@ -171,19 +171,33 @@ static void put_marks(struct ch_history *h)
 
 /* ---- What is stored ---- */
 
+/* How far spools are stored, of some agents (NULL: of all). */
+struct reading {
+    struct ch_db *db;
+    const int64_t *agents;
+    size_t n;
+    struct cursors fresh;
+};
+
+static enum tw_rc read_cursors(void *ctx, struct tw_err *err)
+{
+    struct reading *r = ctx;
+
+    cursors_free(&r->fresh);
+    return ch_load_cursors(r->db, r->agents, r->n, &r->fresh, err);
+}
+
 static enum tw_rc load_cursors(struct ch_history *h, struct tw_err *err)
 {
-    struct cursors fresh = { 0 };
-    enum tw_rc rc = ch_load_cursors(&h->db, NULL, 0, &fresh, err);
+    struct reading r = { .db = &h->db };
+    enum tw_rc rc = ch_db_load_settled(&h->db, ch_http_bit(CH_CURSOR), read_cursors, &r, err);
 
-    if (!rc)
-        rc = ch_db_settle(&h->db, CH_CURSOR, err);
     if (rc) {
-        cursors_free(&fresh);
+        cursors_free(&r.fresh);
         return rc;
     }
     cursors_free(&h->cursors);
-    h->cursors = fresh;
+    h->cursors = r.fresh;
     return TW_OK;
 }
 
@@ -422,17 +436,15 @@ enum tw_rc ch_each_cursor(struct history *base,
 
 static enum tw_rc learn_some(struct ch_history *h, const int64_t *agent_ids, size_t n, struct tw_err *err)
 {
-    struct cursors fresh = { 0 };
-    enum tw_rc rc = ch_load_cursors(&h->db, agent_ids, n, &fresh, err);
+    struct reading r = { .db = &h->db, .agents = agent_ids, .n = n };
+    enum tw_rc rc = ch_db_load_settled(&h->db, ch_http_bit(CH_CURSOR), read_cursors, &r, err);
 
-    if (!rc)
-        rc = ch_db_settle(&h->db, CH_CURSOR, err);
-    for (size_t i = 0; i < fresh.n && !rc; i++) {
-        const struct cursor *c = &fresh.e[i];
+    for (size_t i = 0; i < r.fresh.n && !rc; i++) {
+        const struct cursor *c = &r.fresh.e[i];
         if (cursors_learn(&h->cursors, c->agent_id, c->spool_id, &c->now))
             rc = ch_no_memory(err);
     }
-    cursors_free(&fresh);
+    cursors_free(&r.fresh);
     return rc;
 }
 

@@ -305,6 +305,94 @@ static void without_a_quorum_nothing_is_acknowledged(void **state)
     clickhouse_history.close(h);
 }
 
+/* ---- What may vanish ---- */
+
+static void (*behind_cursors)(void); /* once, when table cursor was read */
+
+enum tw_rc __real_ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx,
+                                 struct tw_err *e);
+enum tw_rc __wrap_ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx,
+                                 struct tw_err *e);
+enum tw_rc __wrap_ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx,
+                                 struct tw_err *e)
+{
+    enum tw_rc rc = __real_ch_http_select(h, query, fn, ctx, e);
+    void (*then)(void) = behind_cursors;
+
+    if (!then || !strstr(query, ".cursor FINAL"))
+        return rc;
+    behind_cursors = NULL;
+    then();
+    return rc;
+}
+
+static int64_t ask(unsigned which, const char *query)
+{
+    struct ch_http *http = NULL;
+    struct ch_http_cfg cfg = { .endpoints = { pair.r[which].url }, .n_endpoints = 1 };
+    struct ch_sql s = { { 0 } };
+    int64_t n;
+
+    CHECK_OK(ch_http_new(&cfg, &http, &err));
+    ch_sql_begin(&s, "SELECT " CH_ROW_MARK ", toInt64(%s) FORMAT RowBinary", query);
+    CHECK_OK(ch_get_numbers(http, &s, &n, 1, &err));
+    ch_sql_free(&s);
+    ch_http_free(http);
+    return n;
+}
+
+/* What it knows of and has not got yet. */
+static void await_empty_queue(unsigned which, const char *tables)
+{
+    char query[160];
+    int64_t wanted = 1;
+
+    snprintf(
+        query, sizeof query,
+        "(SELECT max(inserts_in_queue) FROM system.replicas WHERE database = 'tw' AND table %s 'cursor')",
+        tables);
+    for (int tries = 0; wanted && tries < 300; tries++) {
+        usleep(tries ? 100000 : 0);
+        wanted = ask(which, query);
+    }
+    assert_int_equal(wanted, 0);
+}
+
+/* The only one that has them dies, and the other one gives them up. */
+static void lose_what_was_read(void)
+{
+    await_empty_queue(1, "!=");
+    ch_server_kill(&pair.r[0]);
+    tell(1, "SYSTEM START FETCHES tw.cursor");
+    await_empty_queue(1, "=");
+}
+
+/* Neither if another server answers when it is looked whether they may. */
+static void rows_that_vanish_are_told_to_nobody(void **state)
+{
+    static const uint8_t spool[STORE_ID_LEN] = { 7 };
+    struct store_cursor at;
+    struct history *h;
+
+    (void)state;
+    use(0, 2);
+    h = open_for_sure();
+    commit_for_sure(h, 1, 10);
+    tell(1, "SYSTEM STOP FETCHES tw.cursor");
+    assert_int_not_equal(commit_again(h, 11, 10), TW_OK);
+    clickhouse_history.close(h);
+    use(0, 0);
+    behind_cursors = lose_what_was_read;
+    h = open_for_sure();
+    assert_null(behind_cursors);
+    CHECK_OK(clickhouse_history.cursor(h, agent, spool, &at, &err));
+    assert_int_equal(at.through, 10);
+    ch_server_again(&pair.r[0]);
+    commit_for_sure(h, 11, 10);
+    expect((uint64_t)agent, 20);
+    clickhouse_history.close(h);
+}
+
 /* ---- ZooKeeper is away ---- */
 
 static void nothing_goes_without_zookeeper_and_then_it_goes_on(void **state)
@@ -364,6 +452,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(one_goes_on_and_the_other_catches_up, all_there),
         cmocka_unit_test_setup(one_that_is_behind_is_not_asked, all_there),
         cmocka_unit_test_setup(without_a_quorum_nothing_is_acknowledged, all_there),
+        cmocka_unit_test_setup(rows_that_vanish_are_told_to_nobody, all_there),
         cmocka_unit_test_setup(nothing_goes_without_zookeeper_and_then_it_goes_on, all_there),
         cmocka_unit_test_setup(what_cannot_be_is_said, all_there),
     };

@@ -165,11 +165,13 @@ static void moves_on_and_back(void **state)
     assert_int_equal(fake_http_requests(&one), 1);
     assert_int_equal(fake_http_requests(&two), 2);
     assert_int_equal(ch_http_stats(h).moves, 1);
+    assert_int_equal(ch_http_changes(h), 1);
     fake_http_say(&one, OK_EMPTY, false);
     usleep(350000);
     assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
     assert_int_equal(fake_http_requests(&one), 1);
     assert_int_equal(fake_http_requests(&two), 2);
+    assert_int_equal(ch_http_changes(h), 2); /* that it went back is one, too */
     ch_http_free(h);
 }
 
