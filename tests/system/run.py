@@ -1,6 +1,6 @@
 """Runs the system tests: every function test_* of every test_*.py beside this file, or those whose name contains a word given.
 
-usage: run.py [-j N] [--only together|alone] [--folder DIR] BUILD-DIR [WORD...]      prints "ok NAME" or "not ok NAME" for each
+usage: run.py [-j N] [--only together|alone] [--without WORD] [--folder DIR] BUILD-DIR [WORD...]      prints "ok NAME" or "not ok NAME" for each
 
 -j N: so many at a time, each a process with network namespaces of its own (1). Most tests wait more than they work. Those of a
 module that says ALONE = True judge times or rates, or use addresses of the host itself: they run by themselves, after the others.
@@ -21,13 +21,14 @@ sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
 
-def tests(folder, words):
+def tests(folder, words, without):
     """(name, module, function, alone) of each."""
     for path in sorted(folder.glob("test_*.py")):
         module = importlib.import_module(path.stem)
         for name, fn in list(vars(module).items()):
             full = f"{path.stem[5:]}.{name[5:]}"
-            if name.startswith("test_") and callable(fn) and (not words or any(w in full for w in words)):
+            if name.startswith("test_") and callable(fn) and (not words or any(w in full for w in words)) \
+                    and not (without and without in full):
                 yield full, path.stem, name, getattr(module, "ALONE", False)
 
 
@@ -59,6 +60,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-j", type=int, default=1, metavar="N")
     parser.add_argument("--only", choices=["together", "alone"])
+    parser.add_argument("--without", metavar="WORD", help="none whose name contains it")
     parser.add_argument("--folder", type=pathlib.Path, default=HERE, metavar="DIR", help="of the tests (that of this file)")
     parser.add_argument("build")
     parser.add_argument("words", nargs="*")
@@ -66,7 +68,7 @@ def main():
     together, alone = [], []
     folder = args.folder.resolve()
     sys.path.insert(0, str(folder))
-    for full, module, name, by_itself in tests(folder, args.words):
+    for full, module, name, by_itself in tests(folder, args.words, args.without):
         if args.only in (None, "alone" if by_itself else "together"):
             (alone if by_itself or args.j < 2 else together).append((folder, full, module, name, args.build))
     good = bool(together or alone)
