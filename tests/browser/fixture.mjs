@@ -117,6 +117,53 @@ export function agents(n, now) {
   return {
     schema: 'twampmesh/agents/v1',
     generation: 1,
-    agents: matrix(n, new URLSearchParams(), now).nodes.map((node) => ({ ...node, last_contact: new Date(now - (node.state === 'down' ? 600_000 : 1000)).toISOString() })),
+    agents: matrix(n, new URLSearchParams(), now).nodes.map((node, i) => ({
+      addresses: [],
+      peer_address: '',
+      software: 'twamp-agent 0.2.0',
+      refusals: [],
+      health: null,
+      clock: null,
+      drained: null,
+      revoked: null,
+      in_maintenance: false,
+      maintenance: [],
+      pairs: n - 1,
+      generation_wanted: 1,
+      controller: node.state === 'down' ? '' : `ctl-${(i % 2) + 1}`,
+      ...node,
+      generation: 1,
+      last_contact: new Date(now - (node.state === 'down' ? 600_000 : 1000)).toISOString(),
+    })),
+  };
+}
+
+/* Three controllers, of which one died a while ago. */
+export function status(n, now) {
+  const at = (ms) => new Date(now - ms).toISOString();
+  const one = (name, change) => ({
+    name,
+    state: 'up',
+    self: false,
+    version: '0.2.0',
+    host: name,
+    agents_address: `tls+tcp://${name}.example.net:8620`,
+    http_address: `https://${name}.example.net:8443`,
+    started: at(86_400_000),
+    gone: null,
+    agents: Math.floor(n / 2),
+    planner: false,
+    ready: true,
+    problem: '',
+    twin: false,
+    other_release: false,
+    ...change,
+  });
+  return {
+    controllers: [
+      one('ctl-1', { self: true, planner: true }),
+      one('ctl-2', { ready: false, problem: 'history at ch-1.example.net:8443/twamp cannot be used' }),
+      one('ctl-3', { state: 'missing', gone: at(200_000), http_address: 'javascript:alert(1)', ready: false, agents: 0 }),
+    ],
   };
 }

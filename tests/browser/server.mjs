@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { agents, alerts, matrix } from './fixture.mjs';
+import { agents, alerts, matrix, status } from './fixture.mjs';
 import * as pair from './fixture_pair.mjs';
 
 const dist = fileURLToPath(new URL('../../controller/web/dist/', import.meta.url));
@@ -41,6 +41,7 @@ function fixture(size, url, res) {
   else if (name === 'whoami') json(res, { name: 'local', role: 'viewer', by: 'address', tokens: false, csrf: null, session_ends: null });
   else if (name === 'matrix') json(res, matrix(size, url.searchParams));
   else if (name === 'agents') json(res, agents(size, Date.now()));
+  else if (name === 'status') json(res, status(size, Date.now()));
   else if (name === 'alerts') json(res, alerts(size, Date.now()));
   else if (Object.hasOwn(pair, name)) json(res, pair[name](url.searchParams));
   else res.writeHead(404, { 'Content-Type': 'application/json' }).end('{"error":"the fixture has no such answer"}');

@@ -39,6 +39,22 @@ async function write(page, change) {
 }
 
 export default {
+  async several_controllers_are_listed_and_one_is_not(t) {
+    const alone = await open(t, 'fleet');
+    await row(alone, 'Agents', 'ams').waitFor({ timeout: 30000 });
+    assert.equal(await alone.getByRole('table', { name: 'Controllers' }).count(), 0, 'one that shares its control state with nobody');
+    assert.equal(await alone.getByRole('columnheader', { name: 'Controller' }).count(), 0);
+    const page = await t.page(`${await t.fixture(8)}/#/fleet`);
+    await row(page, 'Controllers', 'ctl-1').waitFor({ timeout: 30000 });
+    assert.match(await row(page, 'Controllers', 'ctl-1').innerText(), /ready.*planner, this one.*4/s);
+    assert.match(await row(page, 'Controllers', 'ctl-2').innerText(), /not ready.*history at ch-1.example.net:8443\/twamp cannot be used/s);
+    assert.match(await row(page, 'Controllers', 'ctl-3').innerText(), /missing.*missing for 3 min/s);
+    assert.deepEqual(await page.getByRole('table', { name: 'Controllers' }).getByRole('link').evaluateAll((all) => all.map((a) => a.href)), ['https://ctl-2.example.net:8443/#/fleet'], 'those whose page can be gone to');
+    assert.match(await row(page, 'Agents', 'site01-host2').innerText(), /ctl-2/);
+    await t.shot(page, 'controllers');
+    await t.axe(page, 'controllers');
+  },
+
   async an_agent_that_waits_is_let_in_by_its_key(t) {
     const page = await open(t, 'fleet');
     await t.fleet.ctl('agent', 'remove', 'par', '--yes');

@@ -3,6 +3,7 @@ import { ApiError } from '../src/api/client';
 import { matchOf } from '../src/pages/alerts/actions';
 import { quietText, worst } from '../src/pages/alerts/list';
 import { concerns } from '../src/pages/fleet/concerns';
+import { controllerConcerns, type Controller } from '../src/pages/fleet/controllers';
 import { duration, inGroups, labelChange, nanos, nsText, until } from '../src/pages/ops/text';
 import type { Agent, Alert, Probe, Progress, ReportRow, Test, TestRun, Total } from '../src/pages/ops/types';
 import { apiQuery, before, objectives } from '../src/pages/reports/query';
@@ -193,4 +194,21 @@ describe('tests on demand', () => {
     const { keeper } = await kept([part(1, 1), part(2, 2), part(3, 0)]);
     expect(keeper.get(7)!.progress!.runs.map((r) => r.source)).toEqual(['s1', 's2', 's3']);
   });
+});
+
+describe('what is the matter with a controller', () => {
+  const now = Date.parse('2026-11-27T12:03:00Z');
+  const c = (change: Partial<Controller>): Controller => ({
+    name: 'ctl-1', state: 'up', self: false, version: '0.2.0', host: 'h', agents_address: '', http_address: '', started: null, gone: null, agents: 1, planner: false, ready: true,
+    problem: '', twin: false, other_release: false, ...change,
+  });
+  for (const [name, change, want] of [
+    ['nothing', {}, []],
+    ['missing', { state: 'missing', gone: '2026-11-27T12:00:00Z', ready: false }, ['missing for 3 min']],
+    ['ended by itself', { state: 'ended', gone: '2026-11-27T12:00:00Z', ready: false, other_release: true }, []],
+    ['not ready', { ready: false, problem: 'history at ch cannot be used' }, ['history at ch cannot be used']],
+    ['not ready, and does not say why', { ready: false }, ['not ready']],
+    ['two of a name, of two releases', { twin: true, other_release: true, version: '0.1.0' }, ['another one has its name', 'of another release: 0.1.0']],
+  ] as [string, Partial<Controller>, string[]][])
+    it(name, () => expect(controllerConcerns(c(change), now).map((x) => x.text)).toEqual(want));
 });

@@ -9,7 +9,8 @@ import { inGroups } from '../ops/text';
 import type { Agent, AgentSpan, Mark, Rollout, RolloutRow } from '../ops/types';
 import * as act from './actions';
 import { clockText, concerns, files, told } from './concerns';
-import { Concerns, Labels } from './index';
+import { Labels } from './index';
+import { Concerns } from './parts';
 
 const mark = (m: Mark | null) => (m ? `${time(m.time)}${m.author ? ` by ${m.author}` : ''}${m.reason ? `: ${m.reason}` : ''}` : null);
 const list = (labels: Record<string, string>) => (Object.keys(labels).length ? <Labels labels={labels} /> : null);
@@ -35,6 +36,7 @@ function Identity({ a }: { a: Agent }) {
         ['Reflector', a.reflector_port ? `UDP port ${a.reflector_port}` : 'none'],
         ['TWAMP-Control', a.control_port ? `TCP port ${a.control_port}` : null],
         ['Connects from', a.peer_address],
+        ['Controller', a.controller || null, 'that it is connected to, of those that share the control state'],
         ['Version', a.software],
         ['Labels', list(a.labels)],
         ['set by operators', list(a.operator_labels)],

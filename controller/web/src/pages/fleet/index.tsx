@@ -12,7 +12,9 @@ import { inGroups } from '../ops/text';
 import type { Agent } from '../ops/types';
 import { remove } from './actions';
 import { AgentView } from './agent';
-import { concerns, weight, type Concern } from './concerns';
+import { concerns, weight } from './concerns';
+import { Controllers } from './controllers';
+import { Concerns } from './parts';
 
 interface Agents {
   generation: number;
@@ -20,24 +22,6 @@ interface Agents {
 }
 
 const order = { down: 0, pending: 1, up: 2, revoked: 3 };
-const signs = { critical: '\u2715', warning: '!', info: 'i' };
-
-export function Concerns(p: { list: readonly Concern[] }) {
-  if (!p.list.length) return null;
-  return (
-    <ul class="concerns">
-      {p.list.map((c) => (
-        <li key={c.text} class={`tone-${c.tone}`}>
-          <span class="sign" aria-hidden="true">
-            {signs[c.tone]}
-          </span>
-          <span>{c.text}</span>
-        </li>
-      ))}
-    </ul>
-  );
-}
-
 export function Labels(p: { labels: Record<string, string>; link?: boolean }) {
   return (
     <span class="labels">
@@ -64,6 +48,7 @@ export function clockCell(a: Agent): ComponentChildren {
   );
 }
 
+const controller: Column<Agent> = { key: 'controller', title: 'Controller', hint: 'that it is connected to', sort: (a) => a.controller || null, cell: (a) => a.controller || '-' };
 const columns: readonly Column<Agent>[] = [
   { key: 'name', title: 'Agent', sort: (a) => a.name, cell: (a) => <a href={href('fleet', { agent: a.name })}>{a.name}</a> },
   { key: 'state', title: 'State', sort: (a) => order[a.state], cell: (a) => <StateBadge state={a.state === 'up' && a.drained ? 'drained' : a.state} /> },
@@ -183,6 +168,7 @@ function FleetList() {
   useNow(10_000);
   return (
     <OpsPage title="Fleet" aside={<AsOf at={shown.at} />}>
+      <Controllers />
       {all.data ? <Requests agents={all.data.agents.filter((a) => a.state === 'pending')} reload={all.reload} /> : null}
       <div class="bar">
         {all.data ? <Tallies agents={all.data.agents} state={state} /> : null}
@@ -194,7 +180,7 @@ function FleetList() {
           {(data) => (
             <Table
               caption="Agents"
-              columns={columns}
+              columns={data.agents.some((a) => a.controller) ? [...columns, controller] : columns}
               rows={data.agents.filter((a) => wanted(a, state, text))}
               rowKey={(a) => a.name}
               initialSort="-trouble"

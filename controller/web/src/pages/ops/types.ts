@@ -27,6 +27,7 @@ export interface Refusal {
   reason: string;
 }
 export interface Agent extends AgentBase {
+  controller?: string; // of several
   reflector_port: number;
   control_port: number;
   capabilities: string[];
