@@ -16,6 +16,8 @@
 #define EXPAND_SHARE 5
 #define EXPAND_HOLD_MAX_NS (2 * TW_NS_PER_S)
 
+#define PREPARE_IN_A_PIECE 2000 /* pairs: 1 to 3 ms */
+
 /* ---- Requests ---- */
 
 static void free_documents(const struct change_document *v, size_t n)
@@ -45,6 +47,8 @@ static void change_free(struct change *ch)
     free((char *)ch->rq.reason);
     free((char *)ch->rq.fingerprint);
     free_documents(ch->rq.documents, ch->rq.n_documents);
+    wanting_free(ch->wanting);
+    change_compare_free(ch->compare);
     wanted_free(&ch->wanted);
     free_meshes(ch);
     free(ch->plan.meshes);
@@ -286,52 +290,99 @@ static void agent_awaited(struct writer_job *j)
     answer(ch, j->rc);
 }
 
-static enum tw_rc prepare(struct change *ch)
+/* A piece of the loop. TW_EAGAIN: there are more, or it waits for its agent. */
+static enum tw_rc prepare(struct change *ch, enum tw_rc (*fn)(struct change *ch))
 {
     struct changes *s = ch->owner;
     struct tw_mono begin = tw_mono_now();
-    enum tw_rc rc = change_prepare(ch);
-    int64_t now = tw_mono_now().ns, hold = (EXPAND_SHARE - 1) * (now - begin.ns);
+    enum tw_rc rc = fn(ch);
+    int64_t now = tw_mono_now().ns, hold;
 
+    ch->prepare_ns += now - begin.ns;
+    hold = (EXPAND_SHARE - 1) * ch->prepare_ns;
     if (ch->rq.kind == CHANGE_EXPAND)
         s->expand_from.ns = now + (hold < EXPAND_HOLD_MAX_NS ? hold : EXPAND_HOLD_MAX_NS);
     return rc;
 }
 
-/* TW_EAGAIN: it is with the writer now. */
-static enum tw_rc start(struct change *ch)
+static enum tw_rc go_on(struct change *ch)
 {
-    uint64_t decided;
+    size_t left = PREPARE_IN_A_PIECE;
+
+    return change_prepare_some(ch, &left);
+}
+
+/* TW_EAGAIN: it is with the writer now. */
+static enum tw_rc hand_over(struct change *ch)
+{
     enum tw_rc rc;
 
-    ch->now_ns = tw_wall_now().ns;
-    decided = decide_memory(ch->owner->c);
-    rc = prepare(ch);
     if (ch->await_agent)
         ch->job = (struct writer_job){ .run = run_nothing, .done = agent_awaited, .urgent = true };
-    else if (rc != TW_OK || ch->rq.plan_only ||
-             (!ch->renumber && !ch->put_agent && !ch->drop_agent && !ch->n_closed))
-        return rc;
+    else if (ch->rq.plan_only || (!ch->renumber && !ch->put_agent && !ch->drop_agent && !ch->n_closed))
+        return TW_OK;
     else
         ch->job = (struct writer_job){
-            .run = run_change, .done = change_stored, .urgent = true, .decided = decided
+            .run = run_change, .done = change_stored, .urgent = true, .decided = ch->decided
         };
     intervals_flush(ch->owner->c->intervals); /* of which the change may close some */
     rc = writer_submit(ch->owner->c->writer, &ch->job);
     return rc == TW_OK ? TW_EAGAIN : tw_err_set(&ch->result.err, rc, "the controller is stopping");
 }
 
-static void run_one(struct change *ch)
+static void prepared(struct change *ch, enum tw_rc rc)
 {
-    enum tw_rc rc = start(ch);
+    struct agent *a = ch->agent;
 
+    if (rc == TW_OK || ch->await_agent)
+        rc = hand_over(ch);
     if (rc == TW_EAGAIN) {
         ch->owner->busy = true;
         return;
     }
-    if (ch->agent)
-        ch->agent->changing = false;
+    if (a)
+        a->changing = false;
+    if (a && a->save_again) /* it was held back for the change */
+        fleet_save(ch->owner->c, a);
     answer(ch, rc);
+}
+
+/* The others wait, and agents have their turn in between. */
+static void prepare_some(struct loop_task *t)
+{
+    struct change *ch = t->ctx;
+    struct changes *s = ch->owner;
+    enum tw_rc rc = prepare(ch, go_on);
+
+    if (rc == TW_EAGAIN) {
+        loop_post(s->c->loop, t);
+        return;
+    }
+    s->preparing = NULL;
+    s->busy = false;
+    prepared(ch, rc);
+    run_waiting(s);
+}
+
+/* What takes but one piece is prepared when this returns. */
+static void run_one(struct change *ch)
+{
+    struct changes *s = ch->owner;
+    enum tw_rc rc;
+
+    ch->now_ns = tw_wall_now().ns;
+    ch->decided = decide_memory(s->c);
+    rc = prepare(ch, change_prepare);
+    if (rc == TW_OK)
+        rc = prepare(ch, go_on);
+    if (rc != TW_EAGAIN || ch->await_agent) {
+        prepared(ch, rc);
+        return;
+    }
+    s->busy = true;
+    s->preparing = ch;
+    s->prepare_task = (struct loop_task){ .fn = prepare_some, .ctx = ch };
+    loop_post(s->c->loop, &s->prepare_task);
 }
 
 static void run_waiting(struct changes *s)
@@ -437,23 +488,28 @@ enum tw_rc changes_new(struct controller *c, struct changes **ret)
     return TW_OK;
 }
 
+static void drop(struct change *ch)
+{
+    tw_err_set(&ch->result.err, TW_ECLOSED, "the controller is stopping");
+    answer(ch, TW_ECLOSED);
+}
+
 void changes_free(struct changes *s)
 {
     if (!s)
         return;
     loop_timer_cancel(s->c->loop, &s->expand_timer);
+    loop_unpost(s->c->loop, &s->prepare_task);
     loop_unpost(s->c->loop, &s->take_task);
+    if (s->preparing)
+        drop(s->preparing);
     while (s->taking && change_take_some(s->taking))
         ;
     if (s->taking)
         answer(s->taking, TW_OK);
     if (s->expand_held)
         enqueue(s, s->expand_waiting);
-    while (s->first) {
-        struct change *ch = take_first(s);
-
-        tw_err_set(&ch->result.err, TW_ECLOSED, "the controller is stopping");
-        answer(ch, TW_ECLOSED);
-    }
+    while (s->first)
+        drop(take_first(s));
     free(s);
 }

@@ -168,82 +168,22 @@ static enum tw_rc (*const begin[])(struct change *ch) = {
 
 /* ---- The plan of an apply ---- */
 
-static enum tw_rc add_cost(struct plan_cost *cost, const struct wanted *w)
+static enum tw_rc plan_apply(struct change *ch, size_t *left)
 {
     enum tw_rc rc = TW_OK;
 
-    for (size_t i = 0; rc == TW_OK && i < w->n_meshes; i++)
-        if (!w->meshes[i].paused)
-            rc = plan_add(cost, &w->meshes[i].pairs, wanted_has_ipv6(w, &w->meshes[i]));
-    return rc;
-}
-
-/* Times are the same for all pairs of a class, but for their phases. */
-static size_t count_ended(const struct mesh *m, int64_t now_ns)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < m->n_classes; i++) {
-        const struct class_times *t = m->classes[i].times;
-        const struct pair_key any = { m->name, m->classes[i].name, "", "", 0, class_times_every(t) ? 1 : 0 };
-
-        n += t && t->id && class_times_is_idle(t, &any, now_ns) &&
-             class_times_next(t, &any, now_ns) == TIMES_NEVER;
-    }
-    return n;
-}
-
-static enum tw_rc plan_mesh(struct change *ch, const struct change_mesh *cm, const struct wanted *now)
-{
-    struct change_plan *plan = &ch->plan;
-    struct change_mesh_plan *p = &plan->meshes[plan->n_meshes++];
-    const struct wanted_mesh *before = wanted_find_mesh(now, cm->row.name);
-    const struct wanted_mesh *after = wanted_find_mesh(&ch->wanted, cm->row.name);
-
-    *p = (struct change_mesh_plan){ .mesh = cm->row.name,
-                                    .paused = cm->row.paused,
-                                    .pairs = after ? after->pairs.n : 0 };
-    p->action = cm->drop              ? MESH_DELETED
-                : !before             ? MESH_ADDED
-                : cm->put || cm->mesh ? MESH_CHANGED
-                                      : MESH_UNCHANGED;
-    p->ended_classes = after ? count_ended(after->mesh, ch->now_ns) : 0;
-    plan_compare(before ? &before->pairs : NULL, after ? &after->pairs : NULL, &p->diff);
-    plan->pairs += p->pairs;
-    plan->diff.added += p->diff.added;
-    plan->diff.removed += p->diff.removed;
-    plan->diff.changed += p->diff.changed;
-    plan->diff.kept += p->diff.kept;
-    return after ? mesh_below_degree(&after->pairs, &p->below_degree) : TW_OK;
-}
-
-static enum tw_rc fill_plan(struct change *ch)
-{
-    struct inventory *inv = &ch->owner->c->inv;
-    struct wanted now = { 0 };
-    enum tw_rc rc = wanted_build(inv, &(struct overlay){ 0 }, &now, &ch->result.err);
-
-    if (rc != TW_OK)
+    if (ch->rq.kind != CHANGE_APPLY && ch->rq.kind != CHANGE_ROLLBACK)
+        return TW_OK;
+    if (!ch->compare)
+        rc = change_compare_new(ch, &ch->compare);
+    if (rc == TW_OK)
+        rc = change_compare_go_on(ch->compare, left);
+    if (rc == TW_EAGAIN)
         return rc;
-    ch->plan.meshes = calloc(ch->n_meshes + 1, sizeof *ch->plan.meshes);
-    if (!ch->plan.meshes)
-        rc = TW_ENOMEM;
-    for (size_t i = 0; rc == TW_OK && i < ch->n_meshes; i++)
-        rc = plan_mesh(ch, &ch->meshes[i], &now);
-    if (rc == TW_OK)
-        rc = add_cost(&ch->plan.before, &now);
-    if (rc == TW_OK)
-        rc = add_cost(&ch->plan.after, &ch->wanted);
-    if (rc == TW_OK)
-        rc = change_list_pairs(ch, &now);
-    wanted_free(&now);
-    return rc == TW_OK ? rc : tw_err_set(&ch->result.err, rc, "out of memory");
-}
-
-static enum tw_rc plan_apply(struct change *ch)
-{
-    enum tw_rc rc = fill_plan(ch);
-
+    change_compare_free(ch->compare);
+    ch->compare = NULL;
+    if (rc == TW_ENOMEM)
+        tw_err_set(&ch->result.err, rc, "out of memory");
     return rc == TW_OK ? change_check_budgets(ch) : rc;
 }
 
@@ -261,35 +201,43 @@ static bool has_to_be_stored(const struct change *ch, const struct wanted_change
            (c->row == PAIR_NEW || !is_stored(pair_table_at(&ch->owner->c->inv.pairs, c->row)));
 }
 
-static bool keep_names(struct names *names, const struct wanted_pair *w, struct store_pair *ret)
+/* Room for one more; NULL: no memory. */
+static void *more(void *v, size_t n, size_t *cap, size_t size)
 {
-    *ret = (struct store_pair){ .mesh = names_keep(names, w->mesh->name),
-                                .class_name = names_keep(names, w->class_->name),
-                                .source = names_keep(names, w->source),
-                                .target = names_keep(names, w->target) };
-    return ret->mesh && ret->class_name && ret->source && ret->target;
+    size_t room = *cap ? 2 * *cap : 64;
+
+    if (v && n < *cap)
+        return v;
+    v = reallocarray(v, room, size);
+    if (v)
+        *cap = room;
+    return v;
 }
 
-static enum tw_rc list_added(struct change *ch)
+/* By kept names, which outlive the change. */
+static void name_pair(const struct wanted *w, const struct wanted_change *c, struct store_pair *ret)
 {
-    const struct wanted *w = &ch->wanted;
-    size_t n = 0;
+    const struct wanted_mesh *m = &w->meshes[c->mesh];
+    const struct mesh_pair *p = &m->pairs.v[c->at];
 
-    for (size_t i = 0; i < w->n_changes; i++)
-        n += has_to_be_stored(ch, &w->changes[i]);
-    ch->added = calloc(n + 1, sizeof *ch->added);
-    if (!ch->added)
+    *ret = (struct store_pair){ .mesh = m->name,
+                                .class_name = m->classes[p->class_index],
+                                .source = w->names[p->source],
+                                .target = p->target >= 0 ? w->names[p->target] : m->targets[~p->target],
+                                .slot = c->slot };
+}
+
+static enum tw_rc list_added(struct change *ch, const struct wanted_change *c)
+{
+    struct store_pair *v;
+
+    if (!has_to_be_stored(ch, c))
+        return TW_OK;
+    v = more(ch->added, ch->n_added, &ch->cap_added, sizeof *v);
+    if (!v)
         return TW_ENOMEM;
-    for (size_t i = 0; i < w->n_changes; i++) {
-        struct wanted_pair p;
-
-        if (!has_to_be_stored(ch, &w->changes[i]))
-            continue;
-        wanted_change_pair(w, &w->changes[i], &p);
-        if (!keep_names(&ch->owner->c->inv.names, &p, &ch->added[ch->n_added]))
-            return TW_ENOMEM;
-        ch->added[ch->n_added++].slot = w->changes[i].slot;
-    }
+    ch->added = v;
+    name_pair(&ch->wanted, c, &v[ch->n_added++]);
     return TW_OK;
 }
 
@@ -300,21 +248,18 @@ static bool has_to_be_moved(const struct change *ch, const struct wanted_change 
            pair_table_at(&ch->owner->c->inv.pairs, c->row)->row.slot != c->slot;
 }
 
-static enum tw_rc list_moved(struct change *ch)
+static enum tw_rc list_moved(struct change *ch, const struct wanted_change *c)
 {
-    const struct wanted *w = &ch->wanted;
-    size_t n = 0;
+    struct change_slot *v;
 
-    for (size_t i = 0; i < w->n_changes; i++)
-        n += has_to_be_moved(ch, &w->changes[i]);
-    ch->moved = calloc(n + 1, sizeof *ch->moved);
-    if (!ch->moved)
+    if (!has_to_be_moved(ch, c))
+        return TW_OK;
+    v = more(ch->moved, ch->n_moved, &ch->cap_moved, sizeof *v);
+    if (!v)
         return TW_ENOMEM;
-    for (size_t i = 0; i < w->n_changes; i++)
-        if (has_to_be_moved(ch, &w->changes[i]))
-            ch->moved[ch->n_moved++] = (struct change_slot){
-                pair_table_at(&ch->owner->c->inv.pairs, w->changes[i].row)->row.id, w->changes[i].slot
-            };
+    ch->moved = v;
+    v[ch->n_moved++] =
+        (struct change_slot){ pair_table_at(&ch->owner->c->inv.pairs, c->row)->row.id, c->slot };
     return TW_OK;
 }
 
@@ -343,20 +288,50 @@ static bool has_to_be_closed(const struct change *ch, const struct wanted_change
            !pair_interval_fits(p, w.class_->report_period_ns, w.class_->flows, w.class_->times, c->slot);
 }
 
-static enum tw_rc list_closed(struct change *ch)
+static enum tw_rc close_one(struct change *ch, uint32_t row)
 {
-    const struct inventory *inv = &ch->owner->c->inv;
+    uint64_t *v = more(ch->closed, ch->n_closed, &ch->cap_closed, sizeof *v);
+
+    if (!v)
+        return TW_ENOMEM;
+    ch->closed = v;
+    v[ch->n_closed++] = pair_table_at(&ch->owner->c->inv.pairs, row)->row.id;
+    return TW_OK;
+}
+
+static enum tw_rc list_change(struct change *ch, const struct wanted_change *c)
+{
+    enum tw_rc rc = list_added(ch, c);
+
+    wanted_compare_change(&ch->owner->c->inv, &ch->wanted, c, &ch->diff);
+    if (rc == TW_OK)
+        rc = list_moved(ch, c);
+    return rc == TW_OK && has_to_be_closed(ch, c) ? close_one(ch, c->row) : rc;
+}
+
+static enum tw_rc list_changes(struct change *ch, size_t *left)
+{
     const struct wanted *w = &ch->wanted;
 
-    ch->closed = calloc(w->n_changes + inv->n_strays + 1, sizeof *ch->closed);
-    if (!ch->closed)
-        return TW_ENOMEM;
-    for (size_t i = 0; i < w->n_changes; i++)
-        if (has_to_be_closed(ch, &w->changes[i]))
-            ch->closed[ch->n_closed++] = pair_table_at(&inv->pairs, w->changes[i].row)->row.id;
-    for (size_t i = 0; i < inv->n_strays; i++)
-        ch->closed[ch->n_closed++] = pair_table_at(&inv->pairs, inv->strays[i])->row.id;
+    if (!ch->n_listed)
+        wanted_compare_begin(w, &ch->diff);
+    for (; ch->n_listed < w->n_changes; ch->n_listed++, --*left) {
+        enum tw_rc rc = *left ? list_change(ch, &w->changes[ch->n_listed]) : TW_EAGAIN;
+
+        if (rc != TW_OK)
+            return rc;
+    }
     return TW_OK;
+}
+
+static enum tw_rc list_strays(struct change *ch)
+{
+    const struct inventory *inv = &ch->owner->c->inv;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t i = 0; rc == TW_OK && i < inv->n_strays; i++)
+        rc = close_one(ch, inv->strays[i]);
+    return rc;
 }
 
 static bool changes_schedule(const struct change *ch)
@@ -367,17 +342,16 @@ static bool changes_schedule(const struct change *ch)
     return ch->diff.differs || ch->rq.renames;
 }
 
-static enum tw_rc prepare_job(struct change *ch)
+static enum tw_rc prepare_job(struct change *ch, size_t *left)
 {
-    enum tw_rc rc = list_added(ch);
+    enum tw_rc rc = ch->rq.plan_only ? TW_OK : list_changes(ch, left);
 
+    if (ch->rq.plan_only || rc == TW_EAGAIN)
+        return rc;
     if (rc == TW_OK)
-        rc = list_moved(ch);
-    if (rc == TW_OK)
-        rc = list_closed(ch);
+        rc = list_strays(ch);
     if (rc != TW_OK)
         return tw_err_set(&ch->result.err, rc, "out of memory");
-    wanted_compare(&ch->owner->c->inv, &ch->wanted, &ch->diff);
     ch->renumber = changes_schedule(ch);
     change_number(ch);
     for (size_t i = 0; i < ch->n_meshes; i++) {
@@ -437,11 +411,31 @@ enum tw_rc change_prepare(struct change *ch)
 
     if (rc == TW_OK)
         rc = lay_over(ch);
-    if (rc == TW_OK)
-        rc = wanted_build(&ch->owner->c->inv, &ch->overlay, &ch->wanted, &ch->result.err);
+    return rc == TW_OK ? wanting_new(&ch->owner->c->inv, &ch->overlay, &ch->wanting, &ch->result.err) : rc;
+}
+
+static enum tw_rc want(struct change *ch, size_t *left)
+{
+    enum tw_rc rc = wanting_go_on(ch->wanting, left, &ch->wanted);
+
     if (rc == TW_EINVAL || rc == TW_ENOSPC) /* more pairs than a mesh may have */
         ch->result.in_document = true;
-    if (rc == TW_OK && (ch->rq.kind == CHANGE_APPLY || ch->rq.kind == CHANGE_ROLLBACK))
-        rc = plan_apply(ch);
-    return rc != TW_OK || ch->rq.plan_only ? rc : prepare_job(ch);
+    if (rc == TW_EAGAIN)
+        return rc;
+    wanting_free(ch->wanting);
+    ch->wanting = NULL;
+    return rc;
+}
+
+static enum tw_rc (*const steps[])(struct change *ch, size_t *left) = {
+    [CHANGE_WANT] = want, [CHANGE_PLAN] = plan_apply, [CHANGE_LIST] = prepare_job
+};
+
+enum tw_rc change_prepare_some(struct change *ch, size_t *left)
+{
+    enum tw_rc rc;
+
+    while ((rc = *left ? steps[ch->step](ch, left) : TW_EAGAIN) == TW_OK && ch->step < CHANGE_LIST)
+        ch->step++;
+    return rc;
 }

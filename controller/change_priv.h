@@ -27,6 +27,9 @@ struct change_slot {
     uint8_t slot;
 };
 
+/* Preparing: each may take many pieces of the loop. */
+enum change_step { CHANGE_WANT, CHANGE_PLAN, CHANGE_LIST };
+
 struct change {
     struct writer_job job; /* first */
     struct changes *owner;
@@ -38,12 +41,17 @@ struct change {
     size_t n_meshes, cap_meshes;
     struct overlay_mesh *overlay_meshes;
     struct overlay overlay;
+    enum change_step step;
+    struct wanting *wanting;        /* CHANGE_WANT */
+    struct change_compare *compare; /* CHANGE_PLAN */
+    size_t n_listed;                /* CHANGE_LIST: of wanted.changes */
     struct wanted wanted;
     struct wanted_diff diff;
     struct agent *agent; /* approve, remove */
     struct change_plan plan;
     struct change_result result;
-    int64_t now_ns;
+    int64_t now_ns, prepare_ns; /* when it began; so long it has kept the loop */
+    uint64_t decided;           /* by that memory */
     unsigned tries; /* that others came before */
     bool await_agent; /* its agent is on the way to the store: go on when it has arrived */
     bool awaited;     /* it has been waited for once */
@@ -54,11 +62,11 @@ struct change {
     struct store_generation generation;
     char what[2 * CHANGE_NAMES + 80];
     struct store_pair *added; /* get their ids there */
-    size_t n_added;
+    size_t n_added, cap_added;
     struct change_slot *moved; /* pairs that the store knows, with another slot */
-    size_t n_moved;
+    size_t n_moved, cap_moved;
     uint64_t *closed; /* ids of pairs whose interval ends */
-    size_t n_closed;
+    size_t n_closed, cap_closed;
 
     /* It is durable, and is taken over. */
     enum tw_rc taken;
@@ -79,9 +87,9 @@ struct changes {
     struct controller *c;
     struct change *first, **end;
     unsigned waiting;
-    bool busy; /* the first one is with the writer, or being taken over */
-    struct change *taking;
-    struct loop_task take_task;
+    bool busy; /* the first one is being prepared, with the writer, or being taken over */
+    struct change *preparing, *taking;
+    struct loop_task prepare_task, take_task;
     bool running;        /* run_waiting() is on the stack */
     struct change *expand_waiting; /* a CHANGE_EXPAND that has not begun */
     bool expand_held;    /* it is not in the list yet: the timer puts it there */
@@ -90,9 +98,12 @@ struct changes {
     struct change_fleet fleet;
 };
 
-/* From the request to what the writer has to do. TW_EAGAIN with await_agent: not yet. Else a failure, with what to answer in
- * ch->result. */
+/* From the request to what the writer has to do: begins with it. TW_EAGAIN with await_agent: not yet. Else a
+ * failure, with what to answer in ch->result. */
 enum tw_rc change_prepare(struct change *ch);
+/* Then goes on with it, and looks at about *left pairs at most; what it did is taken off that. TW_EAGAIN:
+ * there is more to do. */
+enum tw_rc change_prepare_some(struct change *ch, size_t *left);
 __attribute__((format(printf, 4, 5))) enum tw_rc change_refuse(struct change *ch, Tw__Status status, enum tw_rc rc,
                                                                const char *fmt, ...);
 /* The next of ch->meshes, zeroed but for its name; NULL: no memory. Pointers to others move. */
@@ -101,11 +112,14 @@ struct change_mesh *change_add_mesh(struct change *ch, const char *name);
 /* change_docs.c: the meshes that a set of documents puts, and with prune those that it deletes. */
 enum tw_rc change_read_documents(struct change *ch);
 
+/* change_compare.c: fills the plan, but for what is beyond the budgets. ch->wanted is there, and stays.
+ * TW_ENOMEM. */
+struct change_compare;
+enum tw_rc change_compare_new(struct change *ch, struct change_compare **ret);
+enum tw_rc change_compare_go_on(struct change_compare *g, size_t *left); /* as change_prepare_some() */
+void change_compare_free(struct change_compare *g);                      /* NULL is allowed */
 /* change_budget.c: TW_EINVAL and over_budget: it costs too much. The plan's costs are known. */
 enum tw_rc change_check_budgets(struct change *ch);
-/* Fills the plan's list of pairs; now: what is scheduled. */
-enum tw_rc change_list_pairs(struct change *ch, const struct wanted *now);
-/* change_plan.c: do any of the mesh's pairs go over IPv6? */
 
 /* change_take.c: takes over some of what is durable; true: not all of it. All that others can see changes
  * with the last of it. */

@@ -75,11 +75,14 @@ struct look {
     bool ordered;
     struct follow_keys keys[PARTS];
     void *data[PARTS];
+    size_t part; /* that is being taken */
 };
 struct follow {
     struct controller *c;
     struct follow_keys keys[PARTS]; /* told, and not with the writer yet */
-    bool busy;                      /* a look is with the writer */
+    bool busy;                      /* a look is with the writer, or being taken */
+    struct look *taking;
+    struct loop_task take_task;
     bool expand;                    /* follow_expand() */
     bool waits;                     /* for the timer, after a failure */
     struct loop_timer retry, finish;
@@ -232,14 +235,17 @@ static enum tw_rc run_look(struct writer_job *j, struct store *s, struct tw_err 
 
 /* ---- Loop thread ---- */
 
-/* What is not taken, or was not all, is looked at again. */
-static void take_all(struct look *l)
+/* What is not taken, or was not all, is looked at again. True: there is more. */
+static bool take_some(struct look *l)
 {
     struct follow *f = l->f;
 
-    for (size_t i = 0; i < PARTS; i++) {
+    for (; l->part < PARTS; l->part++) {
+        size_t i = l->part;
         enum tw_rc rc = l->keys[i].any ? parts[i]->take(f->c, &l->keys[i], l->data[i]) : TW_OK;
 
+        if (rc == TW_EAGAIN)
+            return true;
         if (rc == TW_OK && l->keys[i].after)
             merge_keys(&f->keys[i], &l->keys[i]);
         if (rc == TW_OK)
@@ -249,6 +255,7 @@ static void take_all(struct look *l)
         merge_keys(&f->keys[i], &l->keys[i]);
         f->waits = true;
     }
+    return false;
 }
 
 static void wait_a_little(struct follow *f)
@@ -260,29 +267,13 @@ static void wait_a_little(struct follow *f)
 
 static void submit(struct follow *f, bool ordered);
 
-static void look_done(struct writer_job *j)
+static void look_over(struct look *l)
 {
-    struct look *l = (struct look *)j;
     struct follow *f = l->f;
-    bool ordered = l->ordered, closed = j->rc == TW_ECLOSED;
-    int64_t begin_ns = tw_mono_now().ns, took_ns;
+    bool ordered = l->ordered;
 
     f->busy = false;
-    if (j->rc == TW_OK) {
-        take_all(l);
-        f->stats.rounds++;
-    } else if (!closed) {
-        log_error("what another controller changed cannot be read", LOG_S("error", j->err.text));
-        for (size_t i = 0; i < PARTS; i++)
-            merge_keys(&f->keys[i], &l->keys[i]);
-        f->waits = true;
-    }
-    took_ns = tw_mono_now().ns - begin_ns;
-    if (took_ns > f->stats.longest_ns)
-        f->stats.longest_ns = took_ns;
     look_free(l);
-    if (closed)
-        return;
     if (f->waits)
         wait_a_little(f);
     if (!ordered)
@@ -291,6 +282,48 @@ static void look_done(struct writer_job *j)
         submit(f, true);
     else
         change_release(f->c->changes);
+}
+
+/* A piece of the loop: agents and operators have their turn in between, changes wait. */
+static void take_piece(struct loop_task *t)
+{
+    struct follow *f = t->ctx;
+    struct look *l = f->taking;
+    int64_t begin_ns = tw_mono_now().ns, took_ns;
+    bool more = take_some(l);
+
+    took_ns = tw_mono_now().ns - begin_ns;
+    if (took_ns > f->stats.longest_ns)
+        f->stats.longest_ns = took_ns;
+    if (more) {
+        loop_post(f->c->loop, t);
+        return;
+    }
+    f->stats.rounds++;
+    f->taking = NULL;
+    look_over(l);
+}
+
+static void look_done(struct writer_job *j)
+{
+    struct look *l = (struct look *)j;
+    struct follow *f = l->f;
+
+    if (j->rc == TW_OK) {
+        f->taking = l;
+        take_piece(&f->take_task);
+        return;
+    }
+    if (j->rc == TW_ECLOSED) {
+        f->busy = false;
+        look_free(l);
+        return;
+    }
+    log_error("what another controller changed cannot be read", LOG_S("error", j->err.text));
+    for (size_t i = 0; i < PARTS; i++)
+        merge_keys(&f->keys[i], &l->keys[i]);
+    f->waits = true;
+    look_over(l);
 }
 
 static bool wants(const struct follow *f, bool ordered)
@@ -434,6 +467,7 @@ enum tw_rc follow_new(struct controller *c, struct follow **ret)
     f->c = c;
     f->retry = (struct loop_timer){ .fn = on_retry, .ctx = f };
     f->finish = (struct loop_timer){ .fn = on_finish, .ctx = f };
+    f->take_task = (struct loop_task){ .fn = take_piece, .ctx = f };
     *ret = f;
     return TW_OK;
 }
@@ -444,6 +478,9 @@ void follow_free(struct follow *f)
         return;
     loop_timer_cancel(f->c->loop, &f->retry);
     loop_timer_cancel(f->c->loop, &f->finish);
+    loop_unpost(f->c->loop, &f->take_task);
+    if (f->taking) /* what it would come to is in the store */
+        look_free(f->taking);
     for (size_t i = 0; i < PARTS; i++)
         clear_keys(&f->keys[i]);
     free(f);

@@ -13,6 +13,7 @@ struct agent_rows {
     struct store_agent *v; /* by id */
     struct agent **of;     /* loop thread: each row's in memory; NULL: none yet */
     size_t n, cap;
+    struct follow_expansion *leaving; /* what is scheduled without those that are gone */
 };
 
 static void free_rows(void *data)
@@ -23,6 +24,7 @@ static void free_rows(void *data)
         fleet_agent_row_clear(&r->v[i]);
     free(r->v);
     free(r->of);
+    follow_expansion_free(r->leaving);
     free(r);
 }
 
@@ -260,13 +262,21 @@ static enum tw_rc rename_all(struct controller *c, const struct agent_rows *r)
     return busy ? TW_EBUSY : TW_OK;
 }
 
+/* TW_EAGAIN: others have their turn first. */
+static enum tw_rc leave_all(struct controller *c, const struct follow_keys *keys, struct agent_rows *r)
+{
+    enum tw_rc rc = TW_OK;
+
+    if (!r->leaving && leave(c, keys, r))
+        rc = follow_now(c, &r->leaving);
+    return rc == TW_OK && r->leaving ? follow_expansion_go_on(c, r->leaving) : rc;
+}
+
 static enum tw_rc take_rows(struct controller *c, struct follow_keys *keys, void *data)
 {
     struct agent_rows *r = data;
-    enum tw_rc rc = TW_OK;
+    enum tw_rc rc = leave_all(c, keys, r);
 
-    if (leave(c, keys, r))
-        rc = follow_now(c);
     if (rc != TW_OK)
         return rc;
     drop_gone(c);

@@ -6,6 +6,7 @@
 #include "db/etcd/mirror_key.h"
 
 #define PIECE_ROWS 16384
+#define TAKE_IN_A_PIECE 2000 /* 1 to 3 ms */
 
 struct pair_row {
     struct store_pair p;
@@ -14,6 +15,7 @@ struct pair_row {
 struct pair_rows {
     struct pair_row **v;
     size_t n, cap;
+    size_t taken;
 };
 
 static void free_rows(void *data)
@@ -136,11 +138,14 @@ static enum tw_rc take_row(struct controller *c, const struct store_pair *row)
 
 static enum tw_rc take_rows(struct controller *c, struct follow_keys *keys, void *data)
 {
-    const struct pair_rows *r = data;
+    struct pair_rows *r = data;
+    size_t end = r->n - r->taken > TAKE_IN_A_PIECE ? r->taken + TAKE_IN_A_PIECE : r->n;
     enum tw_rc rc = TW_OK;
 
-    for (size_t i = 0; rc == TW_OK && i < r->n; i++)
-        rc = take_row(c, &r->v[i]->p);
+    while (rc == TW_OK && r->taken < end)
+        rc = take_row(c, &r->v[r->taken++]->p);
+    if (rc == TW_OK && end < r->n)
+        return TW_EAGAIN;
     if (rc == TW_OK && keys->all && r->n == PIECE_ROWS)
         keys->after = r->v[r->n - 1]->p.id;
     else if (rc == TW_OK)

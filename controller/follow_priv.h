@@ -26,7 +26,8 @@ struct follow_part {
     /* Writer thread, in a transaction, and perhaps again in another: touches only keys, store and *ret, which
      * is NULL. */
     enum tw_rc (*read)(const struct follow_keys *keys, struct store *s, void **ret, struct tw_err *err);
-    /* Loop thread. TW_ENOMEM and the like: it is read and taken again. */
+    /* Loop thread. TW_EAGAIN: there is more, it is called again after others had their turn. TW_ENOMEM and
+     * the like: it is read and taken again. */
     enum tw_rc (*take)(struct controller *c, struct follow_keys *keys, void *data);
     void (*free)(void *data);
 };
@@ -43,7 +44,12 @@ void follow_expanded(struct controller *c);
 /* So many pairs have come to the schedule that are not in the store: whoever changed what they come of has
  * not gone on to schedule them. If it does not soon, we do. */
 void follow_missing(struct controller *c, size_t n);
-/* Expands them at once, by the documents that are in memory; nobody is told yet. */
-enum tw_rc follow_now(struct controller *c);
+/* Expands them before all parts are in memory, by the documents that are; nobody is told yet. In pieces:
+ * TW_EAGAIN, there is more; TW_OK: what is scheduled is by them. The caller frees it with
+ * follow_expansion_free(), NULL is allowed. */
+struct follow_expansion;
+enum tw_rc follow_now(struct controller *c, struct follow_expansion **ret);
+enum tw_rc follow_expansion_go_on(struct controller *c, struct follow_expansion *x);
+void follow_expansion_free(struct follow_expansion *x);
 
 #endif

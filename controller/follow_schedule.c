@@ -10,6 +10,8 @@
 #include "controller/follow_priv.h"
 #include "controller/schedule.h"
 
+#define FOLLOW_IN_A_PIECE 2000 /* pairs: 1 to 3 ms */
+
 struct mesh_row {
     struct store_mesh row; /* its texts are ours */
     struct mesh
@@ -21,6 +23,8 @@ struct mesh_rows {
     struct mesh_row *v;
     size_t n;
     uint64_t generation;
+    bool begun;                         /* to be taken */
+    struct follow_expansion *expansion; /* NULL: nothing is different, or it has come to its end */
 };
 
 static void free_rows(void *data)
@@ -33,6 +37,7 @@ static void free_rows(void *data)
         mesh_free(r->v[i].mesh);
     }
     free(r->v);
+    follow_expansion_free(r->expansion);
     free(r);
 }
 
@@ -221,19 +226,57 @@ static enum tw_rc take_meshes(struct inventory *inv, struct mesh_rows *r)
     return rc;
 }
 
-static enum tw_rc overlay_of(const struct mesh_rows *r, struct overlay *ret, struct overlay_mesh **ret_meshes)
-{
-    struct overlay_mesh *v = calloc((r ? r->n : 0) + 1, sizeof *v);
+struct follow_expansion {
+    struct mesh_rows *rows; /* NULL: the meshes are the same */
+    struct overlay_mesh *meshes;
+    struct overlay overlay;
+    struct wanting *wanting; /* NULL: it is there */
+    struct wanted wanted;
+    struct tw_err err;
+};
 
-    if (!v)
-        return TW_ENOMEM;
-    for (size_t i = 0; r && i < r->n; i++)
+void follow_expansion_free(struct follow_expansion *x)
+{
+    if (!x)
+        return;
+    wanting_free(x->wanting);
+    wanted_free(&x->wanted);
+    free(x->meshes);
+    free(x);
+}
+
+static bool fill_overlay(struct follow_expansion *x, const struct mesh_rows *r)
+{
+    struct overlay_mesh *v = x->meshes = calloc((r ? r->n : 0) + 1, sizeof *v);
+
+    for (size_t i = 0; v && r && i < r->n; i++)
         v[i] = (struct overlay_mesh){
             .name = r->v[i].row.name, .put = r->v[i].mesh, .drop = r->v[i].drop, .paused = r->v[i].row.paused
         };
-    *ret = (struct overlay){ .meshes = v, .n_meshes = r ? r->n : 0, .keep_slots = true };
-    *ret_meshes = v;
+    x->overlay = (struct overlay){ .meshes = v, .n_meshes = r ? r->n : 0, .keep_slots = true };
+    return v != NULL;
+}
+
+static enum tw_rc expansion_new(struct controller *c, struct mesh_rows *r, struct follow_expansion **ret)
+{
+    struct follow_expansion *x = calloc(1, sizeof *x);
+    enum tw_rc rc = x && fill_overlay(x, r) ? TW_OK : TW_ENOMEM;
+
+    if (rc == TW_OK) {
+        x->rows = r;
+        rc = wanting_new(&c->inv, &x->overlay, &x->wanting, &x->err);
+    }
+    if (rc != TW_OK) {
+        follow_expansion_free(x);
+        return rc;
+    }
+    *ret = x;
     return TW_OK;
+}
+
+enum tw_rc follow_now(struct controller *c, struct follow_expansion **ret)
+{
+    return expansion_new(c, NULL, ret);
 }
 
 /* Nobody has stored them. */
@@ -246,46 +289,52 @@ static size_t count_missing(const struct wanted *w)
     return n;
 }
 
-/* r NULL: the meshes are the same. */
-static enum tw_rc expand(struct controller *c, struct mesh_rows *r)
+static enum tw_rc take_over(struct controller *c, struct follow_expansion *x)
 {
-    struct overlay_mesh *meshes;
-    struct wanted w = { 0 };
-    struct tw_err err = { 0 };
-    struct overlay o;
-    enum tw_rc rc = overlay_of(r, &o, &meshes);
+    enum tw_rc rc = x->rows ? take_meshes(&c->inv, x->rows) : TW_OK;
 
-    if (rc != TW_OK)
-        return rc;
-    rc = wanted_build(&c->inv, &o, &w, &err);
-    free(meshes);
-    if (rc == TW_OK)
-        follow_missing(c, count_missing(&w));
-    if (rc == TW_OK && r)
-        rc = take_meshes(&c->inv, r);
-    if (rc == TW_OK)
-        rc = adopt(c, &w, tw_wall_now().ns);
-    wanted_free(&w);
-    return rc;
+    return rc == TW_OK ? adopt(c, &x->wanted, tw_wall_now().ns) : rc;
 }
 
-enum tw_rc follow_now(struct controller *c)
+/* Digests are worked out ahead, so that to take it over is a short piece. */
+enum tw_rc follow_expansion_go_on(struct controller *c, struct follow_expansion *x)
 {
-    return expand(c, NULL);
+    size_t left = FOLLOW_IN_A_PIECE;
+
+    if (x->wanting) {
+        enum tw_rc rc = wanting_go_on(x->wanting, &left, &x->wanted);
+
+        if (rc != TW_OK)
+            return rc;
+        wanting_free(x->wanting);
+        x->wanting = NULL;
+        follow_missing(c, count_missing(&x->wanted));
+    }
+    if (!left || wanted_sum(&c->inv, &x->wanted, (left + 1) / 2))
+        return TW_EAGAIN;
+    return take_over(c, x);
 }
 
 /* ---- After all parts ---- */
 
-static enum tw_rc take_rows(struct controller *c, struct follow_keys *keys, void *data)
+static enum tw_rc begin_to_take(struct controller *c, const struct follow_keys *keys, struct mesh_rows *r)
 {
-    struct mesh_rows *r = data;
     enum tw_rc rc = add_dropped(&c->inv, keys, r);
 
     if (rc != TW_OK)
         return rc;
+    r->begun = true;
     keep_different(&c->inv, r);
-    if (r->n || follow_must_expand(c))
-        rc = expand(c, r);
+    return r->n || follow_must_expand(c) ? expansion_new(c, r, &r->expansion) : TW_OK;
+}
+
+static enum tw_rc take_rows(struct controller *c, struct follow_keys *keys, void *data)
+{
+    struct mesh_rows *r = data;
+    enum tw_rc rc = r->begun ? TW_OK : begin_to_take(c, keys, r);
+
+    if (rc == TW_OK && r->expansion)
+        rc = follow_expansion_go_on(c, r->expansion);
     if (rc != TW_OK)
         return rc;
     follow_expanded(c);

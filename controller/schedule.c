@@ -171,12 +171,18 @@ static uint8_t slot_then(const struct pair *p, const struct wanted_change *c)
     return c->slot ? c->slot : p->row.slot;
 }
 
+/* It was not worked out; no pair has such a sum, since it would be a digest. */
+static bool is_nothing(const struct digest_sum *s)
+{
+    return !(s->v[0] | s->v[1] | s->v[2] | s->v[3]);
+}
+
 static enum tw_rc sum_then(struct adoption *d, const struct wanted_change *c, const struct wanted_pair *w,
                            const struct pair *p, struct digest_sum *ret)
 {
     size_t i = (size_t)(c - d->w->changes);
 
-    if (i >= d->w->n_sums)
+    if (i >= d->w->n_sums || is_nothing(&d->w->sums[i]))
         return summer_pair(&d->summer, w, p->row.id, p->row.slot, ret);
     *ret = d->w->sums[i];
     return TW_OK;
@@ -226,7 +232,7 @@ static enum tw_rc sum_change(struct summer *s, struct inventory *inv, struct wan
     wanted_change_pair(w, c, &wanted);
     row = row_of(inv, w, c, &wanted);
     if (row == PAIR_NEW)
-        return TW_ENOENT; /* ingest may bring it */
+        return TW_OK; /* who is known meanwhile by ingest is summed up when it comes */
     p = pair_table_at(&inv->pairs, row);
     return summer_pair(s, &wanted, p->row.id, slot_then(p, c), ret);
 }

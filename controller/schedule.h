@@ -46,6 +46,8 @@ struct wanted_mesh {
     bool paused;
     uint64_t unresolved; /* names that are no approved agent */
     uint64_t unreachable;/* pairs left out since an end has no address yet */
+    uint64_t drained;    /* pairs of the others of which an end is */
+    bool ipv6;           /* a pair goes to an agent's IPv6 address */
     /* For the next comparison, when the document may have gone: */
     const char *name, **classes, **targets; /* kept names; the lists end with NULL and are by the numbers that pairs have */
 };
@@ -65,7 +67,7 @@ struct wanted {
     const char **names;     /* theirs, kept */
     struct reach *reach;
     size_t n_agents;
-    bool any_drained;       /* of the agents */
+    bool any_drained, any_ipv6; /* of the agents: is drained, has such an address */
     struct wanted_mesh *meshes;
     size_t n_meshes;
     uint64_t n;             /* pairs, without those that are absent */
@@ -96,20 +98,33 @@ struct overlay {
  * overlay. Valid as long as meshes and agents stay, and until the next schedule_adopt(). */
 enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct wanted *ret, struct tw_err *err);
 void wanted_free(struct wanted *w);
+/* The same in pieces, for the loop has others to serve. Until it has come to its end, or is freed, nothing
+ * may be adopted, no agent renamed or freed, and no mesh of the inventory or of *o altered: no change of the
+ * schedule but the one that it is for, see change.c. Pairs may come, agents may enrol, have labels or be
+ * drained meanwhile; they count as they were at the beginning. *o and *err have to stay. */
+struct wanting;
+enum tw_rc wanting_new(struct inventory *inv, const struct overlay *o, struct wanting **ret,
+                       struct tw_err *err);
+/* Looks at about *left pairs at most, and takes what it did off that; what takes longer counts as more of
+ * them. TW_EAGAIN: there is more to do. Otherwise as wanted_build(). */
+enum tw_rc wanting_go_on(struct wanting *g, size_t *left, struct wanted *ret);
+void wanting_free(struct wanting *g); /* NULL is allowed */
 const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *name);
 /* Pair `at` of a mesh. False: an end has no address yet. */
 bool wanted_pair(const struct wanted *w, const struct wanted_mesh *m, size_t at, struct wanted_pair *ret);
 /* The pair of a change that is none of WANTED_REMOVED. */
 void wanted_change_pair(const struct wanted *w, const struct wanted_change *c, struct wanted_pair *ret);
-/* Does any of the mesh's pairs go to an IPv6 address? */
-bool wanted_has_ipv6(const struct wanted *w, const struct wanted_mesh *m);
 /* How it differs from what is scheduled; a pair that is paused counts as none. */
 struct wanted_diff {
     uint64_t pairs; /* then */
     uint64_t added, removed, changed;
     bool differs;   /* also in what is paused */
 };
-void wanted_compare(const struct inventory *inv, const struct wanted *w, struct wanted_diff *ret);
+void wanted_compare_begin(const struct wanted *w, struct wanted_diff *ret); /* then each of its changes: */
+void wanted_compare_change(const struct inventory *inv, const struct wanted *w, const struct wanted_change *c,
+                           struct wanted_diff *d);
+/* A pair of a mesh, for the agents of *w, goes to an agent's IPv6 address. */
+bool wanted_goes_over_ipv6(const struct wanted *w, const struct mesh *m, const struct mesh_pair *p);
 
 /* Works out ahead what takes schedule_adopt() the longest, of the next `most` changes, so that neither is a
  * long piece of the loop. The pairs that come have to be in the inventory. False: of all of them, or there is

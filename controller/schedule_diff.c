@@ -2,16 +2,21 @@
  *
  * Both are sorted by names, so they are merged. Names are compared as ranks in the order of all names that
  * occur; a pair that both have, of the same document and with agents of which nothing is different, costs a
- * few loads and no look at its row. */
+ * few loads and no look at its row. What may be a million pairs is done in pieces; names are ranked at the
+ * beginning, since another comparison may begin meanwhile, which ranks others. */
 #include <stdlib.h>
 #include <string.h>
 #include "controller/schedule_priv.h"
+
+#define LOOKS_OF_A_SUM 4 /* what a digest takes, in pairs that come */
 
 /* One side of the comparison, mesh by mesh. */
 struct side {
     const struct wanted *w;
     const struct wanted_mesh *m; /* NULL: there is none */
     uint32_t *agent_rank, *target_rank;
+    uint32_t **target_ranks; /* by number of the mesh; ends with NULL */
+    size_t at, end;          /* the next pair; of its class */
 };
 struct merge {
     struct inventory *inv;
@@ -21,6 +26,9 @@ struct merge {
     bool other_document;
     struct summer summer;
     size_t cap;
+    size_t mesh; /* the next one: those that are wanted, then those that are scheduled */
+    bool in_mesh;
+    size_t *left; /* looks in this piece */
 };
 
 /* ---- Ranks ---- */
@@ -96,24 +104,35 @@ static enum tw_rc side_init(struct side *s, const struct wanted *w)
     if (!w)
         return TW_OK;
     s->agent_rank = ranks_of(w->names, w->n_agents);
-    return s->agent_rank ? TW_OK : TW_ENOMEM;
+    s->target_ranks = calloc(w->n_meshes + 1, sizeof(uint32_t *));
+    if (!s->agent_rank || !s->target_ranks)
+        return TW_ENOMEM;
+    for (size_t i = 0; i < w->n_meshes; i++) {
+        s->target_ranks[i] = ranks_of(w->meshes[i].targets, target_count(&w->meshes[i]));
+        if (!s->target_ranks[i])
+            return TW_ENOMEM;
+    }
+    return TW_OK;
 }
 
-static enum tw_rc side_mesh(struct side *s, const struct wanted_mesh *m)
+static size_t mesh_number(const struct side *s)
 {
-    free(s->target_rank);
-    s->target_rank = NULL;
+    return (size_t)(s->m - s->w->meshes);
+}
+
+static void side_mesh(struct side *s, const struct wanted_mesh *m)
+{
     s->m = m;
-    if (!m)
-        return TW_OK;
-    s->target_rank = ranks_of(m->targets, target_count(m));
-    return s->target_rank ? TW_OK : TW_ENOMEM;
+    s->at = s->end = 0;
+    s->target_rank = m ? s->target_ranks[mesh_number(s)] : NULL;
 }
 
 static void side_free(struct side *s)
 {
+    for (size_t i = 0; s->target_ranks && s->target_ranks[i]; i++)
+        free(s->target_ranks[i]);
+    free(s->target_ranks);
     free(s->agent_rank);
-    free(s->target_rank);
 }
 
 /* (source, target) within a class. */
@@ -169,11 +188,6 @@ static enum tw_rc add_change(struct merge *g, enum wanted_what what, size_t mesh
 static struct wanted_mesh *new_mesh(struct merge *g)
 {
     return (struct wanted_mesh *)g->new.m;
-}
-
-static size_t mesh_number(const struct side *s)
-{
-    return (size_t)(s->m - s->w->meshes);
 }
 
 static bool was_there(const struct merge *g, size_t old_at)
@@ -234,6 +248,7 @@ static enum tw_rc compare(struct merge *g, size_t old_at, size_t at)
     g->w->n++;
     m->rows[at] = g->old.m->rows[old_at];
     p = pair_table_at(&g->inv->pairs, m->rows[at]);
+    *g->left -= *g->left < LOOKS_OF_A_SUM ? *g->left : LOOKS_OF_A_SUM;
     rc = summer_pair(&g->summer, &w, p->row.id, p->row.slot, &sum);
     if (rc != TW_OK || pair_is_as_wanted(p, &w, &sum))
         return rc;
@@ -264,57 +279,76 @@ static enum tw_rc both(struct merge *g, size_t old_at, size_t at)
 
 /* ---- Class by class, mesh by mesh ---- */
 
+/* The pairs of a class are together. */
 static size_t end_of_class(const struct side *s, size_t from)
 {
-    size_t end = from;
+    size_t low = from, high = s->m->pairs.n;
+    uint16_t k = s->m->pairs.v[from].class_index;
 
-    while (end < s->m->pairs.n && s->m->pairs.v[end].class_index == s->m->pairs.v[from].class_index)
-        end++;
-    return end;
-}
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
 
-static enum tw_rc merge_class(struct merge *g, size_t o, size_t old_end, size_t n, size_t new_end)
-{
-    enum tw_rc rc = TW_OK;
-
-    while (rc == TW_OK && o < old_end && n < new_end) {
-        uint64_t x = key_of(&g->old, o), y = key_of(&g->new, n);
-
-        if (x == y)
-            rc = both(g, o++, n++);
+        if (s->m->pairs.v[middle].class_index == k)
+            low = middle;
         else
-            rc = x < y ? removed(g, o++) : added(g, n++);
+            high = middle;
     }
-    while (rc == TW_OK && o < old_end)
-        rc = removed(g, o++);
-    while (rc == TW_OK && n < new_end)
-        rc = added(g, n++);
-    return rc;
+    return low + 1;
 }
 
-static const char *class_at(const struct side *s, size_t i)
+static enum tw_rc merge_next(struct merge *g)
 {
-    return s->m && i < s->m->pairs.n ? s->m->classes[s->m->pairs.v[i].class_index] : NULL;
+    struct side *o = &g->old, *n = &g->new;
+    uint64_t x = o->at < o->end ? key_of(o, o->at) : UINT64_MAX;
+    uint64_t y = n->at < n->end ? key_of(n, n->at) : UINT64_MAX;
+
+    if (x == y)
+        return both(g, o->at++, n->at++);
+    return x < y ? removed(g, o->at++) : added(g, n->at++);
+}
+
+static enum tw_rc merge_class(struct merge *g)
+{
+    while (g->old.at < g->old.end || g->new.at < g->new.end) {
+        enum tw_rc rc = *g->left ? TW_OK : TW_EAGAIN;
+
+        if (rc == TW_OK) {
+            --*g->left;
+            rc = merge_next(g);
+        }
+        if (rc != TW_OK)
+            return rc;
+    }
+    return TW_OK;
+}
+
+static const char *next_class(const struct side *s)
+{
+    return s->m && s->at < s->m->pairs.n ? s->m->classes[s->m->pairs.v[s->at].class_index] : NULL;
+}
+
+/* False: there is none. */
+static bool find_class(struct merge *g)
+{
+    const char *x = next_class(&g->old), *y = next_class(&g->new);
+    int order = !x ? 1 : !y ? -1 : strcmp(x, y);
+
+    if (!x && !y)
+        return false;
+    g->old.end = order <= 0 && x ? end_of_class(&g->old, g->old.at) : g->old.at;
+    g->new.end = order >= 0 && y ? end_of_class(&g->new, g->new.at) : g->new.at;
+    return true;
 }
 
 static enum tw_rc merge_mesh(struct merge *g)
 {
-    size_t o = 0, n = 0, old_end, new_end;
-    enum tw_rc rc = TW_OK;
+    do {
+        enum tw_rc rc = merge_class(g);
 
-    while (rc == TW_OK) {
-        const char *x = class_at(&g->old, o), *y = class_at(&g->new, n);
-        int order = !x ? 1 : !y ? -1 : strcmp(x, y);
-
-        if (!x && !y)
-            break;
-        old_end = order <= 0 ? end_of_class(&g->old, o) : o;
-        new_end = order >= 0 ? end_of_class(&g->new, n) : n;
-        rc = merge_class(g, o, old_end, n, new_end);
-        o = old_end;
-        n = new_end;
-    }
-    return rc;
+        if (rc != TW_OK)
+            return rc;
+    } while (find_class(g));
+    return TW_OK;
 }
 
 static const struct wanted_mesh *same_mesh(const struct wanted *w, const char *kept_name)
@@ -325,55 +359,85 @@ static const struct wanted_mesh *same_mesh(const struct wanted *w, const char *k
     return NULL;
 }
 
-static enum tw_rc merge_pair_of_meshes(struct merge *g, const struct wanted_mesh *old,
+static enum tw_rc begin_pair_of_meshes(struct merge *g, const struct wanted_mesh *old,
                                        struct wanted_mesh *new)
 {
-    enum tw_rc rc = side_mesh(&g->old, old);
-
-    if (rc == TW_OK)
-        rc = side_mesh(&g->new, new);
-    if (rc != TW_OK)
-        return rc;
+    side_mesh(&g->old, old);
+    side_mesh(&g->new, new);
     if (new) {
         new->rows = malloc((new->pairs.n + 1) * sizeof *new->rows);
         if (!new->rows)
             return TW_ENOMEM;
     }
     g->other_document = old && new && (old->mesh != new->mesh || old->paused != new->paused);
-    return merge_mesh(g);
+    return TW_OK;
+}
+
+static enum tw_rc begin_mesh(struct merge *g)
+{
+    const struct wanted *old = g->old.w;
+    size_t gone = g->mesh - g->w->n_meshes;
+
+    if (g->mesh < g->w->n_meshes)
+        return begin_pair_of_meshes(g, same_mesh(old, g->w->meshes[g->mesh].name), &g->w->meshes[g->mesh]);
+    return begin_pair_of_meshes(g, same_mesh(g->w, old->meshes[gone].name) ? NULL : &old->meshes[gone], NULL);
 }
 
 static enum tw_rc merge_all(struct merge *g)
 {
-    const struct wanted *old = g->inv->scheduled;
+    size_t n = g->w->n_meshes + (g->old.w ? g->old.w->n_meshes : 0);
     enum tw_rc rc = TW_OK;
 
-    for (size_t i = 0; rc == TW_OK && i < g->w->n_meshes; i++)
-        rc = merge_pair_of_meshes(g, same_mesh(old, g->w->meshes[i].name), &g->w->meshes[i]);
-    for (size_t i = 0; rc == TW_OK && old && i < old->n_meshes; i++)
-        if (!same_mesh(g->w, old->meshes[i].name))
-            rc = merge_pair_of_meshes(g, &old->meshes[i], NULL);
-    return rc;
+    for (; g->mesh < n; g->mesh++, g->in_mesh = false) {
+        if (!g->in_mesh)
+            rc = begin_mesh(g);
+        g->in_mesh = true;
+        if (rc == TW_OK)
+            rc = merge_mesh(g);
+        if (rc != TW_OK)
+            return rc;
+    }
+    return TW_OK;
 }
 
-enum tw_rc wanted_find_changes(struct inventory *inv, struct wanted *w)
+enum tw_rc wanted_merge_new(struct inventory *inv, struct wanted *w, struct merge **ret)
 {
-    struct merge g = { .inv = inv, .w = w };
-    enum tw_rc rc = rank_names(inv->scheduled, w);
+    struct merge *g = calloc(1, sizeof *g);
+    enum tw_rc rc = g ? rank_names(inv->scheduled, w) : TW_ENOMEM;
 
+    if (!g)
+        return rc;
+    g->inv = inv;
+    g->w = w;
     if (rc == TW_OK)
-        rc = side_init(&g.old, inv->scheduled);
+        rc = side_init(&g->old, inv->scheduled);
     if (rc == TW_OK)
-        rc = side_init(&g.new, w);
+        rc = side_init(&g->new, w);
     if (rc == TW_OK)
-        rc = find_altered(&g);
+        rc = find_altered(g);
     if (rc == TW_OK)
-        rc = summer_init(&g.summer);
-    if (rc == TW_OK)
-        rc = merge_all(&g);
-    summer_free(&g.summer);
-    side_free(&g.old);
-    side_free(&g.new);
-    free(g.altered);
-    return rc;
+        rc = summer_init(&g->summer);
+    if (rc != TW_OK) {
+        wanted_merge_free(g);
+        return rc;
+    }
+    *ret = g;
+    return TW_OK;
+}
+
+enum tw_rc wanted_merge_go_on(struct merge *g, size_t *left)
+{
+    g->left = left;
+    return merge_all(g);
+}
+
+void wanted_merge_free(struct merge *g)
+{
+    if (!g)
+        return;
+    summer_free(&g->summer);
+    side_free(&g->old);
+    side_free(&g->new);
+    free(g->altered);
+    free(g);
 }

@@ -5,11 +5,20 @@
 #include <openssl/evp.h>
 #include "controller/schedule.h"
 
+/* In pieces: *left is how many pairs may be looked at, and what is done is taken off it; TW_EAGAIN: there is
+ * more. Until the end nothing may be adopted or renamed; *w has to stay where it is. */
+
 /* schedule_diff.c: fills rows, changes, and the counts of w. */
-enum tw_rc wanted_find_changes(struct inventory *inv, struct wanted *w);
+struct merge;
+enum tw_rc wanted_merge_new(struct inventory *inv, struct wanted *w, struct merge **ret);
+enum tw_rc wanted_merge_go_on(struct merge *g, size_t *left);
+void wanted_merge_free(struct merge *g);
 /* schedule_spread.c: gives pairs that come, or come to another interval, their slots. */
 /* keep: those that have one keep it, whoever gave it to them. */
-enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w, bool keep);
+struct choosing;
+enum tw_rc wanted_choice_new(const struct inventory *inv, struct wanted *w, bool keep, struct choosing **ret);
+enum tw_rc wanted_choice_go_on(struct choosing *g, size_t *left);
+void wanted_choice_free(struct choosing *g);
 /* Of a pair whose class has an interval. */
 struct spread_runs wanted_runs(const struct wanted_pair *w);
 

@@ -1,11 +1,14 @@
 /* controller/schedule_spread.c - which slot of their interval (spread.h) pairs get that come into the
  * schedule. */
+#include <stdlib.h>
 #include "controller/schedule_priv.h"
 
 struct choosing {
     const struct inventory *inv;
     struct wanted *w;
     bool keeps; /* who has a slot keeps it: nothing is scheduled yet, or others chose it */
+    bool settled; /* the others are, and those that come choose */
+    size_t at;
 };
 
 static const struct pair *row_of(const struct choosing *g, const struct wanted_change *c)
@@ -84,36 +87,62 @@ static enum tw_rc join(struct choosing *g, struct wanted_change *c, unsigned slo
     return spread_add(&g->w->spread, &r, slot);
 }
 
-/* First, so that who chooses sees what is free. */
-static enum tw_rc settle_others(struct choosing *g)
+/* All of these first, so that who chooses sees what is free. */
+static enum tw_rc settle_one(struct choosing *g, struct wanted_change *c)
 {
-    enum tw_rc rc = TW_OK;
-
-    for (size_t i = 0; rc == TW_OK && i < g->w->n_changes; i++) {
-        struct wanted_change *c = &g->w->changes[i];
-
-        if (stays(g, c)) {
-            c->slot = had_slot(g, c);
-            continue;
-        }
-        leave(g, c);
-        if (g->keeps && has_interval(g, c) && had_slot(g, c))
-            rc = join(g, c, had_slot(g, c));
+    if (stays(g, c)) {
+        c->slot = had_slot(g, c);
+        return TW_OK;
     }
-    return rc;
+    leave(g, c);
+    return g->keeps && has_interval(g, c) && had_slot(g, c) ? join(g, c, had_slot(g, c)) : TW_OK;
 }
 
-enum tw_rc wanted_choose_slots(const struct inventory *inv, struct wanted *w, bool keep)
+static enum tw_rc choose_one(struct choosing *g, struct wanted_change *c)
 {
-    struct choosing g = { inv, w, keep || !inv->scheduled };
-    enum tw_rc rc = spread_copy(&inv->spread, &w->spread);
+    return !c->slot && has_interval(g, c) ? join(g, c, 0) : TW_OK;
+}
 
-    if (rc == TW_OK)
-        rc = settle_others(&g);
-    for (size_t i = 0; rc == TW_OK && i < w->n_changes; i++)
-        if (!w->changes[i].slot && has_interval(&g, &w->changes[i]))
-            rc = join(&g, &w->changes[i], 0);
-    return rc;
+static enum tw_rc each_change(struct choosing *g,
+                              enum tw_rc (*fn)(struct choosing *g, struct wanted_change *c), size_t *left)
+{
+    for (; g->at < g->w->n_changes; g->at++, --*left) {
+        enum tw_rc rc = *left ? fn(g, &g->w->changes[g->at]) : TW_EAGAIN;
+
+        if (rc != TW_OK)
+            return rc;
+    }
+    return TW_OK;
+}
+
+enum tw_rc wanted_choice_new(const struct inventory *inv, struct wanted *w, bool keep, struct choosing **ret)
+{
+    struct choosing *g = malloc(sizeof *g);
+
+    if (!g || spread_copy(&inv->spread, &w->spread) != TW_OK) {
+        free(g);
+        return TW_ENOMEM;
+    }
+    *g = (struct choosing){ .inv = inv, .w = w, .keeps = keep || !inv->scheduled };
+    *ret = g;
+    return TW_OK;
+}
+
+enum tw_rc wanted_choice_go_on(struct choosing *g, size_t *left)
+{
+    enum tw_rc rc = g->settled ? TW_OK : each_change(g, settle_one, left);
+
+    if (rc != TW_OK)
+        return rc;
+    if (!g->settled)
+        g->at = 0;
+    g->settled = true;
+    return each_change(g, choose_one, left);
+}
+
+void wanted_choice_free(struct choosing *g)
+{
+    free(g);
 }
 
 /* What runs by an interval is in the spread; the next comparison has to look at it, which looks at the pairs

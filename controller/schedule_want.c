@@ -6,9 +6,17 @@
 #include "common/fnv1a.h"
 #include "controller/core/class_times.h"
 
-struct view {
+/* An expansion under way. */
+struct wanting {
     struct inventory *inv;
     const struct overlay *o;
+    struct tw_err *err;
+    struct wanted w;
+    enum { EXPAND, COMPARE, CHOOSE, LOOK } stage;
+    struct mesh_expansion *mesh; /* of the one at hand; NULL: it has not begun */
+    struct merge *merge;
+    struct choosing *choosing;
+    size_t at, pair; /* the next mesh, and of its pairs */
 };
 
 /* ---- Which meshes ---- */
@@ -26,7 +34,7 @@ static void add_mesh(struct wanted *w, const struct mesh *m, bool paused)
     w->meshes[w->n_meshes++] = (struct wanted_mesh){ .mesh = m, .paused = paused, .pairs = { .mesh = m } };
 }
 
-static enum tw_rc list_meshes(const struct view *v, struct wanted *w)
+static enum tw_rc list_meshes(const struct wanting *v, struct wanted *w)
 {
     const struct overlay *o = v->o;
 
@@ -58,21 +66,42 @@ static enum tw_rc fail_in_file(const struct overlay_mesh *om, enum tw_rc rc, str
     return rc;
 }
 
-static enum tw_rc expand_meshes(const struct view *v, struct wanted *w, struct tw_err *err)
+/* To look up the names costs about as much as a pair for each agent. */
+static enum tw_rc begin_mesh(struct wanting *g, struct wanted_mesh *m, bool strict, size_t *left)
 {
-    for (size_t i = 0; i < w->n_meshes; i++) {
-        struct wanted_mesh *m = &w->meshes[i];
-        const struct overlay_mesh *om = find_overlay(v->o, m->mesh->name);
-        bool strict = om && om->put && om->strict;
-        size_t unresolved = 0;
-        enum tw_rc rc;
+    size_t n = g->w.roster->agents.n;
 
-        m->pairs.agents = &w->roster->agents;
-        rc = mesh_expand(m->mesh, m->pairs.agents, strict, &m->pairs.v, &m->pairs.n,
-                         &unresolved, err);
+    m->pairs.agents = &g->w.roster->agents;
+    *left -= n < *left ? n : *left;
+    return mesh_expansion_new(m->mesh, m->pairs.agents, strict, &g->mesh, g->err);
+}
+
+static enum tw_rc expand_mesh(struct wanting *g, struct wanted_mesh *m, size_t *left)
+{
+    const struct overlay_mesh *om = find_overlay(g->o, m->mesh->name);
+    size_t unresolved = 0;
+    enum tw_rc rc = g->mesh ? TW_OK : begin_mesh(g, m, om && om->put && om->strict, left);
+
+    if (rc == TW_OK)
+        rc = mesh_expansion_go_on(g->mesh, left);
+    if (rc == TW_EAGAIN)
+        return rc;
+    if (rc != TW_OK)
+        return fail_in_file(om, rc, g->err);
+    mesh_expansion_take(g->mesh, &m->pairs.v, &m->pairs.n, &unresolved);
+    m->unresolved = unresolved;
+    mesh_expansion_free(g->mesh);
+    g->mesh = NULL;
+    return TW_OK;
+}
+
+static enum tw_rc expand_meshes(struct wanting *g, size_t *left)
+{
+    for (; g->at < g->w.n_meshes; g->at++) {
+        enum tw_rc rc = *left ? expand_mesh(g, &g->w.meshes[g->at], left) : TW_EAGAIN;
+
         if (rc != TW_OK)
-            return fail_in_file(om, rc, err);
-        m->unresolved = unresolved;
+            return rc;
     }
     return TW_OK;
 }
@@ -217,19 +246,43 @@ void wanted_change_pair(const struct wanted *w, const struct wanted_change *c, s
     (void)there;
 }
 
-bool wanted_has_ipv6(const struct wanted *w, const struct wanted_mesh *m)
+bool wanted_goes_over_ipv6(const struct wanted *w, const struct mesh *m, const struct mesh_pair *p)
 {
     struct tw_addr address;
 
-    for (size_t i = 0; i < m->pairs.n; i++) {
-        const struct mesh_pair *p = &m->pairs.v[i];
+    return p->target >= 0 && target_address(m, p, &w->reach[p->source], &w->reach[p->target], &address) &&
+           address.family == 6;
+}
 
-        if (p->target >= 0 &&
-            target_address(m->mesh, p, &w->reach[p->source], &w->reach[p->target], &address) &&
-            address.family == 6)
-            return true;
+static bool has_drained_end(const struct wanted *w, const struct mesh_pair *p)
+{
+    return w->reach[p->source].drained || (p->target >= 0 && w->reach[p->target].drained);
+}
+
+static enum tw_rc look_at_mesh(struct wanting *g, struct wanted_mesh *m, size_t *left)
+{
+    const struct wanted *w = &g->w;
+
+    for (; g->pair < m->pairs.n && (w->any_drained || (w->any_ipv6 && !m->ipv6)); g->pair++, --*left) {
+        const struct mesh_pair *p = &m->pairs.v[g->pair];
+
+        if (!*left)
+            return TW_EAGAIN;
+        m->ipv6 = m->ipv6 || (w->any_ipv6 && wanted_goes_over_ipv6(w, m->mesh, p));
+        m->drained += w->any_drained && m->rows[g->pair] != PAIR_ABSENT && has_drained_end(w, p);
     }
-    return false;
+    return TW_OK;
+}
+
+static enum tw_rc look_at_meshes(struct wanting *g, size_t *left)
+{
+    for (; g->at < g->w.n_meshes; g->at++, g->pair = 0) {
+        enum tw_rc rc = look_at_mesh(g, &g->w.meshes[g->at], left);
+
+        if (rc != TW_OK)
+            return rc;
+    }
+    return TW_OK;
 }
 
 /* ---- All of it ---- */
@@ -251,6 +304,7 @@ static enum tw_rc list_agents(struct inventory *inv, struct wanted *w)
             return TW_ENOMEM;
         reach_of(w->agents[i], &w->reach[i]);
         w->any_drained |= w->reach[i].drained != 0;
+        w->any_ipv6 |= w->reach[i].any.family == 6 || w->reach[i].v6.family;
     }
     w->n_agents = n;
     return TW_OK;
@@ -282,31 +336,96 @@ static enum tw_rc keep_all_names(struct inventory *inv, struct wanted *w)
     return rc;
 }
 
+static enum tw_rc begin(struct wanting *g)
+{
+    struct wanted *w = &g->w;
+    enum tw_rc rc;
+
+    w->roster = roster_new(g->inv, g->o->approve, g->o->remove);
+    rc = w->roster ? list_meshes(g, w) : TW_ENOMEM;
+    if (rc == TW_OK)
+        rc = list_agents(g->inv, w);
+    return rc == TW_OK ? keep_all_names(g->inv, w) : rc;
+}
+
+enum tw_rc wanting_new(struct inventory *inv, const struct overlay *o, struct wanting **ret,
+                       struct tw_err *err)
+{
+    struct wanting *g = calloc(1, sizeof *g);
+    enum tw_rc rc = TW_ENOMEM;
+
+    if (g) {
+        g->inv = inv;
+        g->o = o;
+        g->err = err;
+        rc = begin(g);
+    }
+    if (rc != TW_OK) {
+        wanting_free(g);
+        return tw_err_set(err, rc, "out of memory");
+    }
+    *ret = g;
+    return TW_OK;
+}
+
+static enum tw_rc compare(struct wanting *g, size_t *left)
+{
+    enum tw_rc rc = g->merge ? TW_OK : wanted_merge_new(g->inv, &g->w, &g->merge);
+
+    return rc == TW_OK ? wanted_merge_go_on(g->merge, left) : rc;
+}
+
+static enum tw_rc choose(struct wanting *g, size_t *left)
+{
+    enum tw_rc rc = g->choosing ? TW_OK : wanted_choice_new(g->inv, &g->w, g->o->keep_slots, &g->choosing);
+
+    return rc == TW_OK ? wanted_choice_go_on(g->choosing, left) : rc;
+}
+
+static enum tw_rc (*const stages[])(struct wanting *g, size_t *left) = {
+    [EXPAND] = expand_meshes, [COMPARE] = compare, [CHOOSE] = choose, [LOOK] = look_at_meshes
+};
+
+enum tw_rc wanting_go_on(struct wanting *g, size_t *left, struct wanted *ret)
+{
+    enum tw_rc rc;
+
+    while ((rc = stages[g->stage](g, left)) == TW_OK && g->stage < LOOK) {
+        g->stage++;
+        g->at = 0;
+    }
+    if (rc == TW_ENOMEM)
+        tw_err_set(g->err, rc, "out of memory");
+    if (rc != TW_OK)
+        return rc;
+    *ret = g->w;
+    g->w = (struct wanted){ 0 };
+    return TW_OK;
+}
+
+void wanting_free(struct wanting *g)
+{
+    if (!g)
+        return;
+    mesh_expansion_free(g->mesh);
+    wanted_merge_free(g->merge);
+    wanted_choice_free(g->choosing);
+    wanted_free(&g->w);
+    free(g);
+}
+
 enum tw_rc wanted_build(struct inventory *inv, const struct overlay *o, struct wanted *ret,
                         struct tw_err *err)
 {
-    struct wanted w = { .roster = roster_new(inv, o->approve, o->remove) };
-    struct view v = { inv, o };
-    enum tw_rc rc = w.roster ? list_meshes(&v, &w) : TW_ENOMEM;
+    struct wanting *g;
+    size_t all = SIZE_MAX;
+    enum tw_rc rc = wanting_new(inv, o, &g, err);
 
-    if (rc == TW_OK)
-        rc = expand_meshes(&v, &w, err);
-    if (rc == TW_OK)
-        rc = list_agents(inv, &w);
-    if (rc == TW_OK)
-        rc = keep_all_names(inv, &w);
-    if (rc == TW_OK)
-        rc = wanted_find_changes(inv, &w);
-    if (rc == TW_OK)
-        rc = wanted_choose_slots(inv, &w, o->keep_slots);
-    if (rc == TW_ENOMEM)
-        tw_err_set(err, rc, "out of memory");
-    if (rc != TW_OK) {
-        wanted_free(&w);
+    if (rc != TW_OK)
         return rc;
-    }
-    *ret = w;
-    return TW_OK;
+    rc = wanting_go_on(g, &all, ret);
+    wanting_free(g);
+    return rc;
 }
 
 void wanted_free(struct wanted *w)
@@ -336,20 +455,6 @@ const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *n
     return NULL;
 }
 
-/* Of a mesh that is not paused. */
-static uint64_t count_drained(const struct wanted *w, const struct wanted_mesh *m)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; w->any_drained && i < m->pairs.n; i++) {
-        const struct mesh_pair *p = &m->pairs.v[i];
-
-        n += m->rows[i] != PAIR_ABSENT &&
-             (w->reach[p->source].drained || (p->target >= 0 && w->reach[p->target].drained));
-    }
-    return n;
-}
-
 static bool will_run(const struct wanted *w, const struct wanted_change *c)
 {
     struct wanted_pair p;
@@ -362,21 +467,21 @@ static bool will_run(const struct wanted *w, const struct wanted_change *c)
     return !p.paused;
 }
 
-void wanted_compare(const struct inventory *inv, const struct wanted *w, struct wanted_diff *ret)
+void wanted_compare_begin(const struct wanted *w, struct wanted_diff *ret)
 {
-    struct wanted_diff d = { .differs = w->n_changes > 0 };
-
+    *ret = (struct wanted_diff){ .differs = w->n_changes > 0 };
     for (size_t i = 0; i < w->n_meshes; i++)
         if (!w->meshes[i].paused)
-            d.pairs += w->meshes[i].pairs.n - w->meshes[i].unreachable - count_drained(w, &w->meshes[i]);
-    for (size_t i = 0; i < w->n_changes; i++) {
-        const struct wanted_change *c = &w->changes[i];
-        bool was = c->row != PAIR_NEW && pair_table_at(&inv->pairs, c->row)->scheduled;
-        bool will = will_run(w, c);
+            ret->pairs += w->meshes[i].pairs.n - w->meshes[i].unreachable - w->meshes[i].drained;
+}
 
-        d.added += will && !was;
-        d.changed += will && was;
-        d.removed += was && !will;
-    }
-    *ret = d;
+void wanted_compare_change(const struct inventory *inv, const struct wanted *w, const struct wanted_change *c,
+                           struct wanted_diff *d)
+{
+    bool was = c->row != PAIR_NEW && pair_table_at(&inv->pairs, c->row)->scheduled;
+    bool will = will_run(w, c);
+
+    d->added += will && !was;
+    d->changed += will && was;
+    d->removed += was && !will;
 }

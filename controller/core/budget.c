@@ -81,25 +81,67 @@ static void keep_share(struct budget_excess *e, const struct budget_share *s)
     e->shares[i] = *s;
 }
 
-/* The pairs are in order of class. */
+/* The first pair from `from` on that is of a later class. */
+static size_t end_of_class(const struct mesh_pairs *m, size_t from)
+{
+    size_t low = from, high = m->n;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if (m->v[middle].class_index == m->v[from].class_index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low + 1;
+}
+
+/* The first of a class whose source is not before the agent. */
+static size_t find_source(const struct mesh_pairs *m, size_t from, size_t end, const char *agent)
+{
+    while (from < end) {
+        size_t middle = from + (end - from) / 2;
+
+        if (strcmp(mesh_pair_source(m->agents, &m->v[middle]), agent) < 0)
+            from = middle + 1;
+        else
+            end = middle;
+    }
+    return from;
+}
+
+/* What is not of an agent is the same for all pairs of a class. */
+static void count_share(struct budget_share *s, const struct budget_excess *e, const struct budget_mesh *m,
+                        size_t from, size_t end)
+{
+    const struct mesh_pairs *pairs = m->pairs;
+
+    if (!e->agent) {
+        s->pairs = end - from;
+        s->value = (double)s->pairs * cost_of(m, &pairs->v[from], e->kind);
+        return;
+    }
+    for (size_t i = find_source(pairs, from, end, e->agent);
+         i < end && !strcmp(mesh_pair_source(pairs->agents, &pairs->v[i]), e->agent); i++) {
+        s->value += cost_of(m, &pairs->v[i], e->kind);
+        s->pairs++;
+    }
+}
+
+/* The pairs are in order of class, then source: there may be a million, and this is one piece. */
 static void find_shares(struct budget_excess *e, const struct budget_mesh *m)
 {
-    struct budget_share s = { .mesh = m->pairs->mesh->name };
-    const struct mesh_pair *p = m->pairs->v;
+    const struct mesh_pairs *pairs = m->pairs;
 
-    for (size_t i = 0; i < m->pairs->n; i++) {
-        if (i && p[i].class_index != p[i - 1].class_index) {
-            keep_share(e, &s);
-            s.value = 0;
-            s.pairs = 0;
-        }
-        s.class_name = m->pairs->mesh->classes[p[i].class_index].name;
-        if (e->agent && strcmp(mesh_pair_source(m->pairs->agents, &p[i]), e->agent) != 0)
-            continue;
-        s.value += cost_of(m, &p[i], e->kind);
-        s.pairs++;
+    for (size_t from = 0, end; from < pairs->n; from = end) {
+        struct budget_share s = { .mesh = pairs->mesh->name,
+                                  .class_name = pairs->mesh->classes[pairs->v[from].class_index].name };
+
+        end = end_of_class(pairs, from);
+        count_share(&s, e, m, from, end);
+        keep_share(e, &s);
     }
-    keep_share(e, &s);
 }
 
 /* ---- What would fit ---- */

@@ -211,8 +211,21 @@ static inline const char *mesh_pair_target(const struct mesh *m, const struct me
  * document's target is meant. *ret is malloc'ed, also when *ret_n is 0. More than MESH_PAIRS_MAX pairs: TW_ENOSPC. */
 enum tw_rc mesh_expand(const struct mesh *m, const struct mesh_agents *agents, bool strict, struct mesh_pair **ret, size_t *ret_n,
                        size_t *ret_unresolved, struct tw_err *err);
-/* Agents of a k-regular mesh that have fewer targets or sources than its degree, since pairs are excluded. 0 for other topologies.
- * TW_ENOMEM. */
+/* The same in pieces, for who must not be held up by a mesh of a million pairs. What agents are (labels,
+ * addresses) is looked at by mesh_expansion_new() alone; names and documents have to stay until it is freed,
+ * and *err, which any of these may fill. */
+struct mesh_expansion;
+enum tw_rc mesh_expansion_new(const struct mesh *m, const struct mesh_agents *agents, bool strict,
+                              struct mesh_expansion **ret, struct tw_err *err);
+/* Looks at about *left pairs at most, and takes what it did off that. TW_EAGAIN: there is more to do; *left
+ * is 0 then. */
+enum tw_rc mesh_expansion_go_on(struct mesh_expansion *x, size_t *left);
+/* Once, after TW_OK. */
+void mesh_expansion_take(struct mesh_expansion *x, struct mesh_pair **ret, size_t *ret_n,
+                         size_t *ret_unresolved);
+void mesh_expansion_free(struct mesh_expansion *x); /* NULL is allowed */
+/* Agents of a k-regular mesh that have fewer targets or sources than its degree, since pairs are excluded. 0
+ * for other topologies. TW_ENOMEM. */
 enum tw_rc mesh_below_degree(const struct mesh_pairs *pairs, size_t *ret);
 
 #endif

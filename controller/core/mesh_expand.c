@@ -1,5 +1,6 @@
 /* From a mesh to its pairs: sets of names, links between them, exclusions, classes. */
 #include "controller/core/mesh_flatten.h"
+#include "controller/core/mesh_links.h"
 #include "controller/core/mesh_regular.h"
 
 #include "common/splitmix.h"
@@ -8,89 +9,76 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A link is source << 32 | target, so order by number is order by (source, target). */
-struct links {
-    uint64_t *v;
+/* Each of one set to each of another; of `one_way` both are the same set, and of two one leads to the other.
+ */
+struct product {
+    struct id_set sources, targets;
+    bool one_way;
+};
+struct product_list {
+    struct product *v;
     size_t n, cap;
+    size_t at, i, j; /* the next one, and where in it */
 };
 
-static enum tw_rc link_push(const struct flatten *f, struct links *l, uint32_t source, uint32_t target)
-{
-    if (source == target || f->nodes[source].end < 0)
-        return TW_OK;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        uint64_t *v = reallocarray(l->v, cap, sizeof *v);
+/* What is left to do: the sets are known. */
+enum stage { EXCLUDE, ORDER_EXCLUDED, CHOOSE, LINK, ORDER, THIN, FILL };
+struct mesh_expansion {
+    struct flatten f;
+    enum stage stage;
+    struct links links, gone;
+    struct product_list products, gone_products;
+    struct links_sort sort, gone_sort;
+    struct links_thin thin;
+    struct id_set members;     /* k-regular */
+    struct name_index classes; /* in order of name */
+    size_t at_class, at_link;
+    struct mesh_pair *pairs;
+    size_t n_pairs;
+};
 
-        if (!v)
-            return tw_err_set(f->err, TW_ENOMEM, "out of memory");
-        l->v = v;
+static enum tw_rc no_memory(const struct flatten *f)
+{
+    return tw_err_set(f->err, TW_ENOMEM, "out of memory");
+}
+
+/* ---- Products ---- */
+
+static bool id_set_copy(const struct id_set *s, struct id_set *ret)
+{
+    *ret = (struct id_set){ .v = malloc((s->n + 1) * sizeof *s->v), .n = s->n, .cap = s->n + 1 };
+    if (ret->v && s->n)
+        memcpy(ret->v, s->v, s->n * sizeof *s->v);
+    return ret->v != NULL;
+}
+
+static enum tw_rc product_add(const struct flatten *f, struct product_list *l, const struct id_set *sources,
+                              const struct id_set *targets, bool one_way)
+{
+    struct product *p;
+
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 2;
+
+        p = reallocarray(l->v, cap, sizeof *p);
+        if (!p)
+            return no_memory(f);
+        l->v = p;
         l->cap = cap;
     }
-    l->v[l->n++] = (uint64_t)source << 32 | target;
-    return TW_OK;
+    p = &l->v[l->n++];
+    *p = (struct product){ .one_way = one_way };
+    return id_set_copy(sources, &p->sources) && id_set_copy(targets, &p->targets) ? TW_OK : no_memory(f);
 }
 
-static enum tw_rc link_sets(const struct flatten *f, struct links *l, const struct id_set *sources,
-                            const struct id_set *targets)
+static void products_free(struct product_list *l)
 {
-    for (size_t i = 0; i < sources->n; i++) {
-        for (size_t j = 0; j < targets->n; j++) {
-            enum tw_rc rc = link_push(f, l, sources->v[i], targets->v[j]);
-            if (rc)
-                return rc;
-        }
-        if (l->n > 2 * (size_t)MESH_PAIRS_MAX) /* duplicates among them may still go */
-            return tw_err_set(f->err, TW_ENOSPC, "more than %d pairs", MESH_PAIRS_MAX);
-    }
-    return TW_OK;
-}
-
-static int compare_link(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static bool is_sorted(const struct links *l)
-{
-    for (size_t i = 1; i < l->n; i++)
-        if (l->v[i - 1] >= l->v[i])
-            return false;
-    return true;
-}
-
-static void links_sort(struct links *l)
-{
-    size_t out = 0;
-
-    if (is_sorted(l)) /* a full mesh comes so */
-        return;
-    qsort(l->v, l->n, sizeof *l->v, compare_link);
-    for (size_t i = 0; i < l->n; i++)
-        if (!out || l->v[out - 1] != l->v[i])
-            l->v[out++] = l->v[i];
-    l->n = out;
-}
-
-/* Both sorted. */
-static void links_subtract(struct links *l, const struct links *gone)
-{
-    size_t out = 0, g = 0;
-
     for (size_t i = 0; i < l->n; i++) {
-        while (g < gone->n && gone->v[g] < l->v[i])
-            g++;
-        if (g == gone->n || gone->v[g] != l->v[i])
-            l->v[out++] = l->v[i];
+        id_set_free(&l->v[i].sources);
+        id_set_free(&l->v[i].targets);
     }
-    l->n = out;
+    free(l->v);
 }
-
-struct sets {
-    struct id_set a, b;
-};
 
 /* One direction of each pair of agents, by a hash of both names: whoever comes later changes nobody's. To a
  * target there is but one. */
@@ -107,73 +95,106 @@ static bool leads_up(const struct flatten *f, uint32_t lower, uint32_t upper)
     return tw_splitmix64(&h) & 1;
 }
 
-static enum tw_rc links_full_one_way(struct flatten *f, struct sets *s, struct links *l)
+static enum tw_rc link_two(const struct flatten *f, struct links *l, uint32_t source, uint32_t target)
 {
-    enum tw_rc rc = TW_OK;
+    if (source == target || f->nodes[source].end < 0)
+        return TW_OK;
+    return links_push(l, source, target) == TW_OK ? TW_OK : no_memory(f);
+}
 
-    for (size_t i = 0; !rc && i < s->a.n; i++) {
-        for (size_t j = i + 1; !rc && j < s->a.n; j++) {
-            bool up = leads_up(f, s->a.v[i], s->a.v[j]);
-            rc = link_push(f, l, s->a.v[up ? i : j], s->a.v[up ? j : i]);
-        }
-        if (l->n > 2 * (size_t)MESH_PAIRS_MAX)
-            return tw_err_set(f->err, TW_ENOSPC, "more than %d pairs", MESH_PAIRS_MAX);
+static enum tw_rc link_one(const struct flatten *f, const struct product *p, size_t i, size_t j,
+                           struct links *l)
+{
+    uint32_t source = p->sources.v[i], target = p->targets.v[j];
+
+    if (p->one_way && j <= i)
+        return TW_OK;
+    return p->one_way && !leads_up(f, source, target) ? link_two(f, l, target, source)
+                                                      : link_two(f, l, source, target);
+}
+
+/* The rest of what the next source has to do. */
+static enum tw_rc link_source(const struct flatten *f, struct product_list *p, struct links *l, size_t *left)
+{
+    const struct product *at = &p->v[p->at];
+
+    for (; p->j < at->targets.n; p->j++, --*left) {
+        enum tw_rc rc = *left ? link_one(f, at, p->i, p->j, l) : TW_EAGAIN;
+
+        if (rc != TW_OK)
+            return rc;
     }
-    return rc;
+    if (l->n > 2 * (size_t)MESH_PAIRS_MAX) /* duplicates among them may still go */
+        return tw_err_set(f->err, TW_ENOSPC, "more than %d pairs", MESH_PAIRS_MAX);
+    p->j = 0;
+    p->i++;
+    return TW_OK;
 }
 
-static enum tw_rc links_full(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
+static enum tw_rc link_products(const struct flatten *f, struct product_list *p, struct links *l,
+                                size_t *left)
 {
-    enum tw_rc rc = flatten_names(f, &f->m->members, "members", &s->a);
+    for (; p->at < p->n; p->at++, p->i = 0)
+        while (p->i < p->v[p->at].sources.n) {
+            enum tw_rc rc = link_source(f, p, l, left);
 
-    (void)gone;
-    if (rc)
-        return rc;
-    return f->m->one_way ? links_full_one_way(f, s, l) : link_sets(f, l, &s->a, &s->a);
+            if (rc != TW_OK)
+                return rc;
+        }
+    return TW_OK;
 }
 
-static enum tw_rc links_both(struct flatten *f, struct sets *s, struct links *l)
-{
-    enum tw_rc rc = link_sets(f, l, &s->a, &s->b);
+/* ---- Topologies: which sets; the links come later ---- */
 
-    return rc || f->m->one_way ? rc : link_sets(f, l, &s->b, &s->a);
+struct sets {
+    struct id_set a, b;
+};
+
+static enum tw_rc sets_full(struct mesh_expansion *x, struct sets *s)
+{
+    enum tw_rc rc = flatten_names(&x->f, &x->f.m->members, "members", &s->a);
+
+    return rc ? rc : product_add(&x->f, &x->products, &s->a, &s->a, x->f.m->one_way);
 }
 
-static enum tw_rc links_hub_spoke(struct flatten *f, struct sets *s, const struct links *gone,
-                                  struct links *l)
+static enum tw_rc add_both(struct mesh_expansion *x, struct sets *s)
 {
-    enum tw_rc rc = flatten_names(f, &f->m->hubs, "hubs", &s->a);
+    enum tw_rc rc = product_add(&x->f, &x->products, &s->a, &s->b, false);
 
-    (void)gone;
+    return rc || x->f.m->one_way ? rc : product_add(&x->f, &x->products, &s->b, &s->a, false);
+}
+
+static enum tw_rc sets_hub_spoke(struct mesh_expansion *x, struct sets *s)
+{
+    enum tw_rc rc = flatten_names(&x->f, &x->f.m->hubs, "hubs", &s->a);
+
     if (!rc)
-        rc = flatten_names(f, &f->m->spokes, "spokes", &s->b);
+        rc = flatten_names(&x->f, &x->f.m->spokes, "spokes", &s->b);
     if (rc)
         return rc;
     id_set_subtract(&s->b, &s->a);
-    return links_both(f, s, l);
+    return add_both(x, s);
 }
 
-static enum tw_rc links_disjoint(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
+static enum tw_rc sets_disjoint(struct mesh_expansion *x, struct sets *s)
 {
-    enum tw_rc rc = flatten_names(f, &f->m->left, "left", &s->a);
+    enum tw_rc rc = flatten_names(&x->f, &x->f.m->left, "left", &s->a);
 
-    (void)gone;
     if (!rc)
-        rc = flatten_names(f, &f->m->right, "right", &s->b);
-    return rc ? rc : links_both(f, s, l);
+        rc = flatten_names(&x->f, &x->f.m->right, "right", &s->b);
+    return rc ? rc : add_both(x, s);
 }
 
-static enum tw_rc links_ring(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
+static enum tw_rc sets_ring(struct mesh_expansion *x, struct sets *s)
 {
-    enum tw_rc rc = flatten_names(f, &f->m->members, "members", &s->a);
+    enum tw_rc rc = flatten_names(&x->f, &x->f.m->members, "members", &s->a);
 
-    (void)gone;
     for (size_t i = 0; !rc && i < s->a.n; i++) {
         uint32_t here = s->a.v[i], next = s->a.v[(i + 1) % s->a.n];
 
-        rc = link_push(f, l, here, next);
-        if (!rc && !f->m->one_way)
-            rc = link_push(f, l, next, here);
+        rc = link_two(&x->f, &x->links, here, next);
+        if (!rc && !x->f.m->one_way)
+            rc = link_two(&x->f, &x->links, next, here);
     }
     return rc;
 }
@@ -220,7 +241,7 @@ static size_t localise(const struct id_set *s, const struct links *gone, uint64_
     return n;
 }
 
-static enum tw_rc make_regular(struct flatten *f, const struct id_set *s, const struct links *gone,
+static enum tw_rc make_regular(const struct flatten *f, const struct id_set *s, const struct links *gone,
                                struct links *l)
 {
     const char **names = calloc(s->n + 1, sizeof *names);
@@ -235,12 +256,13 @@ static enum tw_rc make_regular(struct flatten *f, const struct id_set *s, const 
         l->v[i] = (uint64_t)s->v[l->v[i] >> 32] << 32 | s->v[(uint32_t)l->v[i]];
     free(names);
     free(excluded);
-    return rc ? tw_err_set(f->err, rc, "out of memory") : TW_OK;
+    return rc ? no_memory(f) : TW_OK;
 }
 
-static enum tw_rc links_k_regular(struct flatten *f, struct sets *s, const struct links *gone,
-                                  struct links *l)
+/* It is made when all that is excluded is known, for others take the places of those. */
+static enum tw_rc sets_k_regular(struct mesh_expansion *x, struct sets *s)
 {
+    struct flatten *f = &x->f;
     enum tw_rc rc = flatten_names(f, &f->m->members, "members", &s->a);
     size_t most;
 
@@ -251,13 +273,22 @@ static enum tw_rc links_k_regular(struct flatten *f, struct sets *s, const struc
     if (s->a.n * (uint64_t)(f->m->degree < most ? f->m->degree : most) > MESH_PAIRS_MAX)
         return tw_err_set(f->err, TW_ENOSPC, "%zu members with %u targets each are more than %d pairs",
                           s->a.n, f->m->degree, MESH_PAIRS_MAX);
-    return make_regular(f, &s->a, gone, l);
+    return id_set_copy(&s->a, &x->members) ? TW_OK : no_memory(f);
 }
 
-/* ---- Lists, and all of it ---- */
+/* ---- Lists, and all sets ---- */
 
-static enum tw_rc links_listed(struct flatten *f, const char *field, const struct mesh_link *v, size_t n,
-                               struct sets *s, struct links *l)
+/* A link of two names is no set. */
+static enum tw_rc add_listed(const struct flatten *f, const struct sets *s, struct links *l,
+                             struct product_list *p)
+{
+    if (s->a.n == 1 && s->b.n == 1)
+        return link_two(f, l, s->a.v[0], s->b.v[0]);
+    return product_add(f, p, &s->a, &s->b, false);
+}
+
+static enum tw_rc sets_listed(struct flatten *f, const char *field, const struct mesh_link *v, size_t n,
+                              struct sets *s, struct links *l, struct product_list *p)
 {
     for (size_t i = 0; i < n; i++) {
         struct mesh_name names[2] = { v[i].source, v[i].target };
@@ -269,101 +300,182 @@ static enum tw_rc links_listed(struct flatten *f, const char *field, const struc
         if (!rc)
             rc = flatten_names(f, &(struct mesh_names){ &names[1], 1 }, path, &s->b);
         if (!rc)
-            rc = link_sets(f, l, &s->a, &s->b);
+            rc = add_listed(f, s, l, p);
         if (rc)
             return rc;
     }
-    links_sort(l);
     return TW_OK;
 }
 
-static enum tw_rc links_list(struct flatten *f, struct sets *s, const struct links *gone, struct links *l)
+static enum tw_rc sets_list(struct mesh_expansion *x, struct sets *s)
 {
-    (void)gone;
-    return links_listed(f, "pairs", f->m->pairs, f->m->n_pairs, s, l);
+    return sets_listed(&x->f, "pairs", x->f.m->pairs, x->f.m->n_pairs, s, &x->links, &x->products);
 }
 
-/* gone: the exclusions, which the caller takes out; k-regular looks for others instead. */
-static enum tw_rc (*const topologies[MESH_TOPOLOGIES])(struct flatten *f, struct sets *s,
-                                                       const struct links *gone, struct links *l) = {
-    [MESH_FULL] = links_full,         [MESH_HUB_SPOKE] = links_hub_spoke, [MESH_LIST] = links_list,
-    [MESH_DISJOINT] = links_disjoint, [MESH_RING] = links_ring,           [MESH_K_REGULAR] = links_k_regular,
+static enum tw_rc (*const topologies[MESH_TOPOLOGIES])(struct mesh_expansion *x, struct sets *s) = {
+    [MESH_FULL] = sets_full,         [MESH_HUB_SPOKE] = sets_hub_spoke, [MESH_LIST] = sets_list,
+    [MESH_DISJOINT] = sets_disjoint, [MESH_RING] = sets_ring,           [MESH_K_REGULAR] = sets_k_regular,
 };
 
-static enum tw_rc links_of_mesh(struct flatten *f, struct links *l)
+static enum tw_rc find_sets(struct mesh_expansion *x)
 {
-    struct links gone = { 0 };
+    const struct mesh *m = x->f.m;
     struct sets s = { 0 };
-    enum tw_rc rc = links_listed(f, "exclude", f->m->exclude, f->m->n_exclude, &s, &gone);
+    enum tw_rc rc = sets_listed(&x->f, "exclude", m->exclude, m->n_exclude, &s, &x->gone, &x->gone_products);
 
     if (!rc)
-        rc = topologies[f->m->topology](f, &s, &gone, l);
-    if (!rc && f->strict)
-        rc = flatten_check_empty(f, &s.a);
-    if (!rc) {
-        links_sort(l);
-        links_subtract(l, &gone);
-    }
+        rc = topologies[m->topology](x, &s);
+    if (!rc && x->f.strict)
+        rc = flatten_check_empty(&x->f, &s.a);
     id_set_free(&s.a);
     id_set_free(&s.b);
-    free(gone.v);
     return rc;
 }
 
-static struct mesh_pair *fill_class(const struct flatten *f, const struct links *l, uint32_t class_index,
-                                    struct mesh_pair *out)
+/* ---- Pairs ---- */
+
+static enum tw_rc begin_pairs(struct mesh_expansion *x)
 {
-    for (size_t i = 0; i < l->n; i++)
-        *out++ = (struct mesh_pair){ .source = (uint32_t)f->nodes[l->v[i] >> 32].end,
-                                     .target = f->nodes[(uint32_t)l->v[i]].end,
-                                     .class_index = (uint16_t)class_index };
-    return out;
+    const struct mesh *m = x->f.m;
+
+    if (m->n_classes && x->links.n > MESH_PAIRS_MAX / m->n_classes)
+        return tw_err_set(x->f.err, TW_ENOSPC, "%zu links in %zu classes are more than %d pairs", x->links.n,
+                          m->n_classes, MESH_PAIRS_MAX);
+    if (name_index_init(&x->classes, m->n_classes))
+        return no_memory(&x->f);
+    for (size_t i = 0; i < m->n_classes; i++)
+        name_index_add(&x->classes, m->classes[i].name, (uint32_t)i);
+    name_index_sort(&x->classes);
+    x->pairs = calloc(x->links.n * m->n_classes + 1, sizeof *x->pairs);
+    return x->pairs ? TW_OK : no_memory(&x->f);
 }
 
-static enum tw_rc fill_pairs(const struct flatten *f, const struct links *l, struct mesh_pair **ret,
-                             size_t *ret_n)
+static enum tw_rc fill_pairs(struct mesh_expansion *x, size_t *left)
 {
-    const struct mesh *m = f->m;
-    struct name_index classes;
-    struct mesh_pair *pairs, *end;
+    const struct flatten *f = &x->f;
 
-    if (m->n_classes && l->n > MESH_PAIRS_MAX / m->n_classes)
-        return tw_err_set(f->err, TW_ENOSPC, "%zu links in %zu classes are more than %d pairs", l->n,
-                          m->n_classes, MESH_PAIRS_MAX);
-    if (name_index_init(&classes, m->n_classes))
-        return tw_err_set(f->err, TW_ENOMEM, "out of memory");
-    end = pairs = calloc(l->n * m->n_classes + 1, sizeof *pairs);
-    if (!pairs) {
-        name_index_free(&classes);
-        return tw_err_set(f->err, TW_ENOMEM, "out of memory");
-    }
-    for (size_t i = 0; i < m->n_classes; i++)
-        name_index_add(&classes, m->classes[i].name, (uint32_t)i);
-    name_index_sort(&classes);
-    for (size_t i = 0; i < m->n_classes; i++)
-        end = fill_class(f, l, classes.v[i].value, end);
-    name_index_free(&classes);
-    *ret = pairs;
-    *ret_n = (size_t)(end - pairs);
+    for (; x->at_class < f->m->n_classes; x->at_class++, x->at_link = 0)
+        for (; x->at_link < x->links.n; x->at_link++, --*left) {
+            uint64_t link = x->links.v[x->at_link];
+
+            if (!*left)
+                return TW_EAGAIN;
+            x->pairs[x->n_pairs++] =
+                (struct mesh_pair){ .source = (uint32_t)f->nodes[link >> 32].end,
+                                    .target = f->nodes[(uint32_t)link].end,
+                                    .class_index = (uint16_t)x->classes.v[x->at_class].value };
+        }
     return TW_OK;
+}
+
+/* ---- All of it ---- */
+
+static enum tw_rc no_room(const struct mesh_expansion *x, enum tw_rc rc)
+{
+    return rc == TW_ENOMEM ? no_memory(&x->f) : rc;
+}
+
+static enum tw_rc choose(struct mesh_expansion *x)
+{
+    return x->f.m->topology == MESH_K_REGULAR ? make_regular(&x->f, &x->members, &x->gone, &x->links) : TW_OK;
+}
+
+static enum tw_rc thin(struct mesh_expansion *x, size_t *left)
+{
+    enum tw_rc rc = links_thin_go_on(&x->thin, &x->links, &x->gone, left);
+
+    return rc ? rc : begin_pairs(x);
+}
+
+static enum tw_rc go_on(struct mesh_expansion *x, size_t *left)
+{
+    switch (x->stage) {
+    case EXCLUDE:
+        return link_products(&x->f, &x->gone_products, &x->gone, left);
+    case ORDER_EXCLUDED:
+        return no_room(x, links_sort_go_on(&x->gone_sort, &x->gone, left));
+    case CHOOSE:
+        return choose(x);
+    case LINK:
+        return link_products(&x->f, &x->products, &x->links, left);
+    case ORDER:
+        return no_room(x, links_sort_go_on(&x->sort, &x->links, left));
+    case THIN:
+        return thin(x, left);
+    case FILL:
+        break;
+    }
+    return fill_pairs(x, left);
+}
+
+enum tw_rc mesh_expansion_new(const struct mesh *m, const struct mesh_agents *agents, bool strict,
+                              struct mesh_expansion **ret, struct tw_err *err)
+{
+    struct mesh_expansion *x = calloc(1, sizeof *x);
+    enum tw_rc rc;
+
+    if (!x)
+        return tw_err_set(err, TW_ENOMEM, "out of memory");
+    rc = flatten_init(&x->f, m, agents, strict, err);
+    if (!rc)
+        rc = find_sets(x);
+    if (rc) {
+        mesh_expansion_free(x);
+        return rc;
+    }
+    *ret = x;
+    return TW_OK;
+}
+
+enum tw_rc mesh_expansion_go_on(struct mesh_expansion *x, size_t *left)
+{
+    enum tw_rc rc;
+
+    while ((rc = go_on(x, left)) == TW_OK && x->stage < FILL)
+        x->stage++;
+    return rc;
+}
+
+void mesh_expansion_take(struct mesh_expansion *x, struct mesh_pair **ret, size_t *ret_n,
+                         size_t *ret_unresolved)
+{
+    *ret = x->pairs;
+    *ret_n = x->n_pairs;
+    if (ret_unresolved)
+        *ret_unresolved = x->f.unresolved;
+    x->pairs = NULL;
+}
+
+void mesh_expansion_free(struct mesh_expansion *x)
+{
+    if (!x)
+        return;
+    links_free(&x->links);
+    links_free(&x->gone);
+    products_free(&x->products);
+    products_free(&x->gone_products);
+    links_sort_free(&x->sort);
+    links_sort_free(&x->gone_sort);
+    id_set_free(&x->members);
+    name_index_free(&x->classes);
+    free(x->pairs);
+    flatten_free(&x->f);
+    free(x);
 }
 
 enum tw_rc mesh_expand(const struct mesh *m, const struct mesh_agents *agents, bool strict,
                        struct mesh_pair **ret, size_t *ret_n, size_t *ret_unresolved, struct tw_err *err)
 {
-    struct links l = { 0 };
-    struct flatten f;
-    enum tw_rc rc = flatten_init(&f, m, agents, strict, err);
+    struct mesh_expansion *x;
+    size_t all = SIZE_MAX;
+    enum tw_rc rc = mesh_expansion_new(m, agents, strict, &x, err);
 
     if (rc)
         return rc;
-    rc = links_of_mesh(&f, &l);
+    rc = mesh_expansion_go_on(x, &all);
     if (!rc)
-        rc = fill_pairs(&f, &l, ret, ret_n);
-    if (!rc && ret_unresolved)
-        *ret_unresolved = f.unresolved;
-    free(l.v);
-    flatten_free(&f);
+        mesh_expansion_take(x, ret, ret_n, ret_unresolved);
+    mesh_expansion_free(x);
     return rc;
 }
 

@@ -200,17 +200,12 @@ void plan_pair_cost(const struct mesh_pairs *pairs, const struct mesh_pair *p, b
 }
 
 /* The pairs are in order, so a new group begins wherever the class or the source changes. */
-static uint64_t count_series(const struct mesh_pair *p, size_t n)
+static uint64_t series_of(const struct mesh_pair *p, size_t i)
 {
-    uint64_t groups = 0;
+    bool new_class = !i || p[i].class_index != p[i - 1].class_index;
+    bool new_source = new_class || p[i].source != p[i - 1].source;
 
-    for (size_t i = 0; i < n; i++) {
-        bool new_class = !i || p[i].class_index != p[i - 1].class_index;
-
-        groups += new_class;
-        groups += new_class || p[i].source != p[i - 1].source;
-    }
-    return n * metrics_series_per_pair() + groups * metrics_series_per_group();
+    return metrics_series_per_pair() + ((uint64_t)new_class + new_source) * metrics_series_per_group();
 }
 
 static int compare_agent(const void *a, const void *b)
@@ -218,20 +213,53 @@ static int compare_agent(const void *a, const void *b)
     return strcmp(((const struct plan_agent *)a)->name, ((const struct plan_agent *)b)->name);
 }
 
-static enum tw_rc collect(const struct plan_cost *c, struct table *t)
+struct plan_costs {
+    struct table t;
+    struct plan_cost sum; /* without agents */
+};
+
+struct plan_costs *plan_costs_new(void)
 {
-    for (size_t i = 0; i < c->n_agents; i++) {
-        struct plan_agent *a = table_get(t, c->agents[i].name);
-        if (!a)
+    return calloc(1, sizeof(struct plan_costs));
+}
+
+struct plan_costs *plan_costs_copy(const struct plan_costs *from)
+{
+    struct plan_costs *s = malloc(sizeof *s);
+
+    if (!s)
+        return NULL;
+    *s = *from;
+    s->t.v = malloc((from->t.cap + 1) * sizeof *s->t.v);
+    if (!s->t.v) {
+        free(s);
+        return NULL;
+    }
+    if (from->t.cap)
+        memcpy(s->t.v, from->t.v, from->t.cap * sizeof *s->t.v);
+    return s;
+}
+
+enum tw_rc plan_costs_add(struct plan_costs *s, const struct mesh_pairs *pairs, bool ipv6, size_t *at,
+                          size_t *left)
+{
+    for (; *at < pairs->n; ++*at, --*left) {
+        const struct mesh_pair *p = &pairs->v[*at];
+
+        if (!*left)
+            return TW_EAGAIN;
+        if (add_pair(&s->t, pairs, p, ipv6) != TW_OK)
             return TW_ENOMEM;
-        *a = c->agents[i];
+        add_class(&s->sum, &pairs->mesh->classes[p->class_index]);
+        s->sum.series += series_of(pairs->v, *at);
     }
     return TW_OK;
 }
 
 /* The table itself becomes the sorted list. */
-static void take_table(struct plan_cost *c, struct table *t)
+void plan_costs_take(struct plan_costs *s, struct plan_cost *ret)
 {
+    struct table *t = &s->t;
     size_t out = 0;
 
     for (size_t i = 0; i < t->cap; i++)
@@ -239,26 +267,45 @@ static void take_table(struct plan_cost *c, struct table *t)
             t->v[out++] = t->v[i];
     if (out)
         qsort(t->v, out, sizeof *t->v, compare_agent);
-    free(c->agents);
-    c->agents = t->v;
-    c->n_agents = out;
+    *ret = s->sum;
+    ret->agents = t->v;
+    ret->n_agents = out;
+    free(s);
+}
+
+void plan_costs_free(struct plan_costs *s)
+{
+    if (s)
+        free(s->t.v);
+    free(s);
+}
+
+static enum tw_rc collect(const struct plan_cost *c, struct plan_costs *s)
+{
+    s->sum = *c;
+    for (size_t i = 0; i < c->n_agents; i++) {
+        struct plan_agent *a = table_get(&s->t, c->agents[i].name);
+        if (!a)
+            return TW_ENOMEM;
+        *a = c->agents[i];
+    }
+    return TW_OK;
 }
 
 enum tw_rc plan_add(struct plan_cost *c, const struct mesh_pairs *pairs, bool ipv6)
 {
-    struct table t = { 0 };
-    enum tw_rc rc = collect(c, &t);
+    struct plan_costs *s = plan_costs_new();
+    enum tw_rc rc = s ? collect(c, s) : TW_ENOMEM;
+    size_t at = 0, all = SIZE_MAX;
 
-    for (size_t i = 0; !rc && i < pairs->n; i++)
-        rc = add_pair(&t, pairs, &pairs->v[i], ipv6);
+    if (!rc)
+        rc = plan_costs_add(s, pairs, ipv6, &at, &all);
     if (rc) {
-        free(t.v);
+        plan_costs_free(s);
         return rc;
     }
-    for (size_t i = 0; i < pairs->n; i++)
-        add_class(c, &pairs->mesh->classes[pairs->v[i].class_index]);
-    c->series += count_series(pairs->v, pairs->n);
-    take_table(c, &t);
+    free(c->agents);
+    plan_costs_take(s, c);
     return TW_OK;
 }
 
@@ -300,40 +347,41 @@ static bool same_settings(const struct mesh_pairs *x, const struct mesh_pair *a,
            same_target(x->mesh, a, y->mesh, b);
 }
 
-void plan_compare(const struct mesh_pairs *before, const struct mesh_pairs *after, struct plan_diff *ret)
+static void tell(struct plan_walk *w, const struct mesh_pair *before, const struct mesh_pair *after)
 {
-    size_t b = 0, a = 0, nb = before ? before->n : 0, na = after ? after->n : 0;
-    struct plan_diff d = { 0 };
-
-    while (b < nb && a < na) {
-        int order = compare_pair(before, &before->v[b], after, &after->v[a]);
-        bool same = !order && same_settings(before, &before->v[b], after, &after->v[a]);
-
-        d.removed += order < 0;
-        d.added += order > 0;
-        d.kept += same;
-        d.changed += !order && !same;
-        b += order <= 0;
-        a += order >= 0;
-    }
-    d.removed += nb - b;
-    d.added += na - a;
-    *ret = d;
+    if (w->fn && !w->fn(w->ctx, before, after))
+        w->fn = NULL;
 }
 
-void plan_each_change(const struct mesh_pairs *before, const struct mesh_pairs *after,
-                      bool (*fn)(void *ctx, const struct mesh_pair *before, const struct mesh_pair *after),
-                      void *ctx)
+enum tw_rc plan_walk_go_on(struct plan_walk *w, size_t *left)
 {
-    size_t b = 0, a = 0, nb = before ? before->n : 0, na = after ? after->n : 0;
-    bool go_on = true;
+    size_t nb = w->before ? w->before->n : 0, na = w->after ? w->after->n : 0;
 
-    while (go_on && (b < nb || a < na)) {
-        int order = b == nb ? 1 : a == na ? -1 : compare_pair(before, &before->v[b], after, &after->v[a]);
+    for (; w->b < nb || w->a < na; --*left) {
+        const struct mesh_pair *b = w->b < nb ? &w->before->v[w->b] : NULL;
+        const struct mesh_pair *a = w->a < na ? &w->after->v[w->a] : NULL;
+        int order = !b ? 1 : !a ? -1 : compare_pair(w->before, b, w->after, a);
+        bool same = !order && same_settings(w->before, b, w->after, a);
 
-        if (order || !same_settings(before, &before->v[b], after, &after->v[a]))
-            go_on = fn(ctx, order <= 0 ? &before->v[b] : NULL, order >= 0 ? &after->v[a] : NULL);
-        b += order <= 0;
-        a += order >= 0;
+        if (!*left)
+            return TW_EAGAIN;
+        if (!same)
+            tell(w, order <= 0 ? b : NULL, order >= 0 ? a : NULL);
+        w->diff.removed += order < 0;
+        w->diff.added += order > 0;
+        w->diff.kept += same;
+        w->diff.changed += !order && !same;
+        w->b += order <= 0;
+        w->a += order >= 0;
     }
+    return TW_OK;
+}
+
+void plan_compare(const struct mesh_pairs *before, const struct mesh_pairs *after, struct plan_diff *ret)
+{
+    struct plan_walk w = { .before = before, .after = after };
+    size_t all = SIZE_MAX;
+
+    plan_walk_go_on(&w, &all);
+    *ret = w.diff;
 }

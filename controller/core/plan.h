@@ -36,6 +36,16 @@ struct plan_cost {
  * ipv6: between agents count 40 instead of 20 octets of IP header; targets have their own address. TW_ENOMEM: *c is as before. */
 enum tw_rc plan_add(struct plan_cost *c, const struct mesh_pairs *pairs, bool ipv6);
 void plan_free(struct plan_cost *c);
+/* The same of several meshes, and in pieces. */
+struct plan_costs;
+struct plan_costs *plan_costs_new(void);                           /* NULL: no memory */
+struct plan_costs *plan_costs_copy(const struct plan_costs *from); /* NULL: no memory */
+/* The pairs of a mesh from *at on, about *left of them; what is done is added to the one and taken off the
+ * other. TW_EAGAIN: there are more. TW_ENOMEM: then it is of no use any more. */
+enum tw_rc plan_costs_add(struct plan_costs *s, const struct mesh_pairs *pairs, bool ipv6, size_t *at,
+                          size_t *left);
+void plan_costs_take(struct plan_costs *s, struct plan_cost *ret); /* and frees it; *ret is overwritten */
+void plan_costs_free(struct plan_costs *s);                        /* NULL is allowed */
 /* The same for one pair. */
 struct plan_pair_cost {
     double pps, bps, store_bytes_per_day;
@@ -48,8 +58,17 @@ struct plan_diff {
     uint64_t added, removed, changed, kept;
 };
 void plan_compare(const struct mesh_pairs *before, const struct mesh_pairs *after, struct plan_diff *ret);
-/* Calls fn for each pair that differs, in order of names; before or after is NULL if it comes or goes. fn: false stops. */
-void plan_each_change(const struct mesh_pairs *before, const struct mesh_pairs *after,
-                      bool (*fn)(void *ctx, const struct mesh_pair *before, const struct mesh_pair *after), void *ctx);
+/* The same in pieces, and fn is called for each pair that differs, in order of names; before or after is NULL
+ * if it comes or goes. fn: false stops the calls. All else zero at first. */
+struct plan_walk {
+    const struct mesh_pairs *before, *after;
+    bool (*fn)(void *ctx, const struct mesh_pair *before,
+               const struct mesh_pair *after); /* NULL: nobody is told */
+    void *ctx;
+    size_t b, a;           /* the next ones */
+    struct plan_diff diff; /* so far */
+};
+/* About *left pairs, which are taken off that. TW_EAGAIN: there are more. */
+enum tw_rc plan_walk_go_on(struct plan_walk *w, size_t *left);
 
 #endif

@@ -32,6 +32,7 @@ struct world {
     uint64_t rng;
     unsigned forgotten;
     unsigned deltas, lists;
+    bool disturbed; /* agents became others while the schedule was made */
 };
 
 static const char *const first_names[AGENTS] = {
@@ -97,18 +98,6 @@ static void add_new_pairs(struct inventory *inv, const struct wanted *w)
             row.id++;
         assert_non_null(inventory_add_pair(inv, &row));
     }
-}
-
-static void adopt(struct inventory *inv, const struct overlay *o, struct world *w)
-{
-    struct tw_err err = { 0 };
-    struct wanted wanted;
-
-    if (wanted_build(inv, o, &wanted, &err) != TW_OK)
-        fail_msg("wanted_build: %s", err.text);
-    add_new_pairs(inv, &wanted);
-    assert_int_equal(schedule_adopt(inv, &wanted, 1, forget, w), TW_OK);
-    wanted_free(&wanted);
 }
 
 static void put_mesh(struct inventory *inv, const char *text, bool paused)
@@ -184,6 +173,66 @@ static void drain_or_not(struct world *w, struct agent *a)
     assert_non_null(ops);
     ops->drained.at_ns = !agent_is_drained(a);
     assert_int_equal(agent_set_ops(&w->inv, a, ops), TW_OK);
+}
+
+/* ---- A piece of a schedule at a time ---- */
+
+/* What may happen between two pieces: agents enrol or are drained, somebody else expands the meshes. */
+static void disturb(struct world *w)
+{
+    struct agent *a = inventory_agent(&w->inv, w->names[rng_below(&w->rng, AGENTS)]);
+    struct wanted other;
+    struct tw_err err;
+
+    switch (a ? rng_below(&w->rng, 8) : 0) {
+    case 0:
+        assert_int_equal(wanted_build(&w->inv, &(struct overlay){ .remove = a }, &other, &err), TW_OK);
+        wanted_free(&other);
+        break;
+    case 1:
+        random_enrolment(w, a);
+        w->disturbed = true;
+        break;
+    case 2:
+        drain_or_not(w, a);
+        w->disturbed = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static void build(struct inventory *inv, const struct overlay *o, struct world *w, struct wanted *ret)
+{
+    struct tw_err err = { 0 };
+    enum tw_rc rc = TW_EAGAIN;
+    struct wanting *g;
+
+    assert_int_equal(wanting_new(inv, o, &g, &err), TW_OK);
+    while (rc == TW_EAGAIN) {
+        size_t left = 1 + rng_below(&w->rng, 60);
+
+        rc = wanting_go_on(g, &left, ret);
+        if (rc == TW_EAGAIN)
+            disturb(w);
+    }
+    wanting_free(g);
+    if (rc != TW_OK)
+        fail_msg("wanting_go_on: %s", err.text);
+}
+
+static void adopt(struct inventory *inv, const struct overlay *o, struct world *w)
+{
+    struct tw_err err = { 0 };
+    struct wanted wanted;
+
+    if (inv == &w->inv)
+        build(inv, o, w, &wanted);
+    else if (wanted_build(inv, o, &wanted, &err) != TW_OK)
+        fail_msg("wanted_build: %s", err.text);
+    add_new_pairs(inv, &wanted);
+    assert_int_equal(schedule_adopt(inv, &wanted, 1, forget, w), TW_OK);
+    wanted_free(&wanted);
 }
 
 /* To a place before, after or between the others. */
@@ -507,7 +556,10 @@ static void any_order_of_changes_leads_to_the_same(void **state)
             step_agent(w);
         else
             step_mesh(w);
-        adopt(&w->inv, &(struct overlay){ 0 }, w);
+        do {
+            w->disturbed = false;
+            adopt(&w->inv, &(struct overlay){ 0 }, w);
+        } while (w->disturbed);
         compare_with_scratch(w);
         exchange(w);
     }

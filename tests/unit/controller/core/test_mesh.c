@@ -734,6 +734,29 @@ static void shuffle(struct random_mesh *r)
     }
 }
 
+/* With another number of looks each time. Returned: how many pieces it was. */
+static unsigned expand_in_pieces(const struct mesh *m, const struct mesh_agents *all, unsigned most,
+                                 struct mesh_pair **ret, size_t *ret_n)
+{
+    struct mesh_expansion *x;
+    enum tw_rc rc = TW_EAGAIN;
+    unsigned pieces = 0;
+
+    assert_int_equal(mesh_expansion_new(m, all, true, &x, NULL), TW_OK);
+    while (rc == TW_EAGAIN) {
+        size_t left = 1 + rnd(most), was = left;
+
+        rc = mesh_expansion_go_on(x, &left);
+        assert_true(left <= was);
+        assert_true(rc == TW_OK || !left);
+        pieces++;
+    }
+    assert_int_equal(rc, TW_OK);
+    mesh_expansion_take(x, ret, ret_n, NULL);
+    mesh_expansion_free(x);
+    return pieces;
+}
+
 static void agrees_with_bitmap(void **state)
 {
     static struct random_mesh r;
@@ -750,7 +773,7 @@ static void agrees_with_bitmap(void **state)
             fail_msg("round %u: %s", round, e.text);
         is_choice(&r.m) ? check_choice(&r, round, p, n) : check_random(&r, round, p, n);
         shuffle(&r);
-        assert_int_equal(mesh_expand(&r.m, &random_agents, true, &again, &n_again, NULL, &e), TW_OK);
+        expand_in_pieces(&r.m, &random_agents, 1 + round % 60, &again, &n_again);
         assert_int_equal(n, n_again);
         assert_memory_equal(p, again, n * sizeof *p);
         free(p);
@@ -771,8 +794,9 @@ static void many_agents(void **state)
     const struct mesh_agents all = { many, MANY };
     struct mesh m = { .members = { names, MANY }, CLASS("k") };
     struct timespec a, b;
-    struct mesh_pair *p;
-    size_t n;
+    struct mesh_pair *p, *again;
+    size_t n, n_again;
+    unsigned pieces;
     double s;
 
     (void)state;
@@ -789,6 +813,11 @@ static void many_agents(void **state)
     assert_int_equal(n, MANY * (MANY - 1));
     assert_string_equal(mesh_pair_target(&m, &all, &p[0]), "agent-001.example.net");
     assert_string_equal(mesh_pair_target(&m, &all, &p[n - 1]), "agent-998.example.net");
+    pieces = expand_in_pieces(&m, &all, 1000, &again, &n_again); /* 500 on the average; four looks at each */
+    assert_true(pieces > 4 * n / 1000 && pieces < 16 * n / 1000);
+    assert_int_equal(n_again, n);
+    assert_memory_equal(again, p, n * sizeof *p);
+    free(again);
     free(p);
     if (s > 2)
         fail_msg("%.3f s of processor time", s);

@@ -293,14 +293,95 @@ static void changes_are_told_apart(void **state)
     assert_int_equal(d.added, 0);
 }
 
+struct told {
+    unsigned n, stop_after; /* 0: never */
+};
+
+static bool hear(void *ctx, const struct mesh_pair *before, const struct mesh_pair *after)
+{
+    struct told *t = ctx;
+
+    assert_true(before || after);
+    return ++t->n != t->stop_after;
+}
+
+/* However small they are, and if whoever is told has heard enough. */
+static void changes_come_in_pieces(void **state)
+{
+    struct mesh_pair fewer[] = { pair[0], pair[2], pair[3] };
+    const struct mesh_pairs then = { &mesh, &agents, fewer, TW_NELEM(fewer) };
+
+    (void)state;
+    for (size_t piece = 1; piece < 8; piece++) {
+        struct told t = { .stop_after = piece % 2 };
+        struct plan_walk w = { .before = &pairs, .after = &then, .fn = hear, .ctx = &t };
+        size_t left = piece, pieces = 1;
+
+        for (; plan_walk_go_on(&w, &left) == TW_EAGAIN; pieces++) {
+            assert_int_equal(left, 0);
+            left = piece;
+        }
+        assert_int_equal(w.diff.removed, pairs.n - 3);
+        assert_int_equal(w.diff.kept, 3);
+        assert_int_equal(w.diff.added + w.diff.changed, 0);
+        assert_int_equal(t.n, piece % 2 ? 1 : pairs.n - 3);
+        assert_int_equal(pieces, (pairs.n + piece - 1) / piece);
+    }
+}
+
+static void expect_same_cost(const struct plan_cost *a, const struct plan_cost *b)
+{
+    assert_int_equal(a->pairs, b->pairs);
+    assert_int_equal(a->series, b->series);
+    assert_true(a->pps == b->pps && a->store_bytes_per_day == b->store_bytes_per_day);
+    assert_int_equal(a->n_agents, b->n_agents);
+    for (size_t i = 0; i < a->n_agents; i++) {
+        assert_string_equal(a->agents[i].name, b->agents[i].name);
+        assert_true(a->agents[i].bps == b->agents[i].bps && a->agents[i].pairs == b->agents[i].pairs);
+    }
+}
+
+static void costs_come_in_pieces(void **state)
+{
+    struct plan_cost once = { 0 }, twice = { 0 }, c;
+    struct plan_costs *s = plan_costs_new(), *more;
+    size_t at = 0;
+
+    (void)state;
+    assert_int_equal(plan_add(&once, &pairs, false), TW_OK);
+    assert_int_equal(plan_add(&twice, &pairs, false), TW_OK);
+    assert_int_equal(plan_add(&twice, &pairs, true), TW_OK);
+    for (size_t left = 2; plan_costs_add(s, &pairs, false, &at, &left) == TW_EAGAIN; left = 1)
+        assert_int_equal(left, 0);
+    assert_int_equal(at, pairs.n);
+    more = plan_costs_copy(s);
+    at = 0;
+    for (size_t left = 1; plan_costs_add(more, &pairs, true, &at, &left) == TW_EAGAIN; left = 3)
+        assert_int_equal(left, 0);
+    plan_costs_take(s, &c);
+    expect_same_cost(&c, &once);
+    plan_free(&c);
+    plan_costs_take(more, &c);
+    expect_same_cost(&c, &twice);
+    plan_free(&c);
+    plan_free(&once);
+    plan_free(&twice);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phases_stay),         cmocka_unit_test(phases_spread),
+        cmocka_unit_test(changes_come_in_pieces),
+        cmocka_unit_test(costs_come_in_pieces),
+        cmocka_unit_test(phases_stay),
+        cmocka_unit_test(phases_spread),
         cmocka_unit_test(phases_of_earlier_runs_stay),
-        cmocka_unit_test(costs_add_up),        cmocka_unit_test(nothing_costs_nothing),
-        cmocka_unit_test(imix_costs_its_mean), cmocka_unit_test(every_setting_is_a_change),
-        cmocka_unit_test(many_agents),         cmocka_unit_test(changes_are_told_apart),
+        cmocka_unit_test(costs_add_up),
+        cmocka_unit_test(nothing_costs_nothing),
+        cmocka_unit_test(imix_costs_its_mean),
+        cmocka_unit_test(every_setting_is_a_change),
+        cmocka_unit_test(many_agents),
+        cmocka_unit_test(changes_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
