@@ -526,11 +526,12 @@ static bool fits(const struct writer *w, const struct job_list *group)
     return !group->rows || group->rows + next->rows <= w->conf.group_rows;
 }
 
-/* However much there is of control state, results go in between. */
+/* However much there is of control state, results go in between; but not to a history that may be away, and
+ * would hold up the others for as long as a try takes. */
 static bool is_turn_of_history(const struct writer *w)
 {
-    return w->control_last && !w->stopping && tw_mono_now().ns - w->history_at_ns > w->conf.turn_ns &&
-           (both_are_due(w) || is_due(w, &w->held_history, &w->queue));
+    return w->control_last && !w->stopping && !w->held_history.jobs.first &&
+           tw_mono_now().ns - w->history_at_ns > w->conf.turn_ns && (both_are_due(w) || w->queue.first);
 }
 
 /* All that waits; once that was too much for one commit, as many jobs as it may take. */
