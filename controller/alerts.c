@@ -438,8 +438,11 @@ static enum tw_rc load_baseline(void *ctx, const struct store_alert_baseline *ro
 static enum tw_rc load_notice(void *ctx, const struct store_alert_notice *row)
 {
     struct alerts *a = ctx;
-    struct notice *n = notice_new(row->id, row->key, row->body);
+    struct notice *n;
 
+    if (a->c->shared && !alerts_adopt_is_of(row->body, a->c->name))
+        return TW_OK; /* whoever made it sends it, or the planner if that has gone */
+    n = notice_new(row->id, row->key, row->body);
     if (!n)
         return TW_ENOMEM;
     notify_submit(a->notify, row->receiver, n);
@@ -521,6 +524,8 @@ enum tw_rc alerts_new(struct controller *c, struct alerts **ret, struct tw_err *
                 .readers = &c->readers, .learn = on_past, .flows = flows_of, .ctx = a },
             &a->pasts);
     if (rc == TW_OK)
+        rc = alerts_adopt_new(c, ALERTS_ADOPT_NS, alerts_on_committed, a, &a->adopt);
+    if (rc == TW_OK)
         rc = make_engine(a, err);
     if (rc == TW_OK)
         rc = load_rules(a, err);
@@ -562,6 +567,7 @@ void alerts_free(struct alerts *a)
     notify_free(a->notify);
     alert_engine_free(a->engine);
     alert_pasts_free(a->pasts);
+    alerts_adopt_free(a->adopt);
     alert_save_free(a->save);
     alert_rules_clear(&a->rules);
     alert_rules_clear(&a->apply.rules);

@@ -6,6 +6,7 @@
 #include "controller/alert_past.h"
 #include "controller/alert_save.h"
 #include "controller/alerts.h"
+#include "controller/alerts_adopt.h"
 
 #define TICK_NS TW_NS_PER_S /* from one round to the next, if rounds are short */
 
@@ -17,6 +18,7 @@ struct alerts {
     struct alert_save *save;
     struct alert_pasts *pasts;
     struct notify *notify;
+    struct alerts_adopt *adopt;
     struct loop_timer timer;
     size_t scan_at;
     struct {

@@ -221,6 +221,7 @@ void alerts_tick(struct loop_timer *t)
         work(a, alerts_now(a));
     else
         idle(a);
+    alerts_adopt_look(a->adopt, alerts_mono(a));
     if (loop_timer_set(a->c->loop, t, (struct tw_mono){ next_ns(a) }) != TW_OK)
         log_error("no memory for the timer of alerts: they stand still until a restart");
 }

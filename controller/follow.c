@@ -23,6 +23,7 @@ enum {
     ALERT_RULES,
     SILENCES,
     ALERTS,
+    NOTICES,
     ABSENCES,
     PARTS
 };
@@ -36,6 +37,7 @@ static const struct follow_part *const parts[] = {
     [ALERT_RULES] = &follow_alert_rules,
     [SILENCES] = &follow_silences,
     [ALERTS] = &follow_alert_rows,
+    [NOTICES] = &follow_notices,
     [ABSENCES] = &follow_absences,
 };
 _Static_assert(TW_NELEM(parts) == PARTS, "each has its place");
@@ -61,7 +63,7 @@ const struct follow_table follow_tables[] = {
     { "alert_document", "alert rules", NULL },
     { "alert", "alerts", NULL },
     { "alert_silence", "silences", NULL },
-    { "alert_notice", "", "whoever made a notice sends it" },
+    { "alert_notice", "notices", NULL },
     { "join_token", "join tokens", NULL },
     { "access_token", "access tokens", NULL },
     { "audit", "", "read where it is asked for; its numbers are nobody else's" },

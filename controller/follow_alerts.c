@@ -227,3 +227,73 @@ static enum tw_rc take_alerts(struct controller *c, struct follow_keys *keys, vo
 }
 
 const struct follow_part follow_alert_rows = { "alerts", false, read_alerts, take_alerts, free_bodies };
+
+/* ---- Notices that are on their way: some of ours another one may have brought ---- */
+
+struct numbers {
+    const struct follow_keys *keys;
+    uint64_t *v; /* in order */
+    size_t n, cap;
+};
+
+static enum tw_rc add_number(void *ctx, const struct store_alert_notice *row)
+{
+    struct numbers *r = ctx;
+
+    if (!follow_keys_have_number(r->keys, (int64_t)row->id))
+        return TW_OK;
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? 2 * r->cap : 64;
+        uint64_t *v = reallocarray(r->v, cap, sizeof *v);
+
+        if (!v)
+            return TW_ENOMEM;
+        r->v = v;
+        r->cap = cap;
+    }
+    r->v[r->n++] = row->id;
+    return TW_OK;
+}
+
+static void free_numbers(void *data)
+{
+    struct numbers *r = data;
+
+    free(r->v);
+    free(r);
+}
+
+static enum tw_rc read_notices(const struct follow_keys *keys, struct store *s, void **ret,
+                               struct tw_err *err)
+{
+    struct numbers *r = *ret = calloc(1, sizeof *r);
+
+    if (!r)
+        return TW_ENOMEM;
+    r->keys = keys;
+    return store_each_alert_notice(s, add_number, r, err);
+}
+
+static int in_order(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static bool is_brought(void *ctx, uint64_t id)
+{
+    const struct numbers *r = ctx;
+
+    return follow_keys_have_number(r->keys, (int64_t)id) &&
+           !(r->n && bsearch(&id, r->v, r->n, sizeof id, in_order));
+}
+
+static enum tw_rc take_notices(struct controller *c, struct follow_keys *keys, void *data)
+{
+    (void)keys;
+    notify_forget(alerts_notify(c->alerts), is_brought, data);
+    return TW_OK;
+}
+
+const struct follow_part follow_notices = { "notices", false, read_notices, take_notices, free_numbers };

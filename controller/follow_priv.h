@@ -35,7 +35,7 @@ struct follow_part {
 /* In the order in which they are taken. */
 extern const struct follow_part follow_pairs, follow_agents, follow_certificates, follow_meshes,
     follow_join_tokens, follow_access_tokens, follow_alert_rules, follow_silences, follow_alert_rows,
-    follow_absences;
+    follow_notices, follow_absences;
 
 /* Meshes may come out otherwise: the part of meshes, which is the last of those in order, expands them. */
 void follow_expand(struct controller *c);

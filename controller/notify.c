@@ -176,11 +176,11 @@ static int64_t pause_ns(struct receiver *r, unsigned tries)
     return ns / 2 + (int64_t)(tw_splitmix64(&r->random) % (uint64_t)(ns / 2 + 1));
 }
 
-static void wait_until(struct receiver *r, int64_t mono_ns)
+static void wait_until(struct receiver *r, const struct notice *n, int64_t mono_ns)
 {
     struct timespec ts = { mono_ns / TW_NS_PER_S, mono_ns % TW_NS_PER_S };
 
-    while (!r->stop && pthread_cond_timedwait(&r->wake, &r->lock, &ts) != ETIMEDOUT)
+    while (!r->stop && !n->gone && pthread_cond_timedwait(&r->wake, &r->lock, &ts) != ETIMEDOUT)
         ;
 }
 
@@ -216,13 +216,13 @@ static enum tw_rc try_once(struct receiver *r, const struct notice *n, struct tw
     return rc;
 }
 
-/* Until it is taken, refused for good, or we stop. */
+/* Until it is taken, refused for good or gone, or we stop. */
 static void bring(struct receiver *r, struct notice *n)
 {
     struct tw_err err;
     enum tw_rc rc = TW_ECLOSED;
 
-    for (unsigned tries = 1; !r->stop; tries++) {
+    for (unsigned tries = 1; !r->stop && !n->gone; tries++) {
         err = (struct tw_err){ 0 };
         rc = try_once(r, n, &err);
         if (rc == TW_OK || rc == TW_ECLOSED)
@@ -230,7 +230,7 @@ static void bring(struct receiver *r, struct notice *n)
         note_failure(r, &err, tries < 32 ? tries : 32);
         if (rc == TW_EINVAL || !n->id)
             break;
-        wait_until(r, r->next_try_ns);
+        wait_until(r, n, r->next_try_ns);
     }
     r->state.next_try_ns = 0;
     if (rc == TW_OK) {
@@ -239,7 +239,7 @@ static void bring(struct receiver *r, struct notice *n)
         end_notice(r, n, NOTICE_SENT);
     } else if (rc == TW_EINVAL) {
         end_notice(r, n, NOTICE_REFUSED);
-    } else if (r->keep) {
+    } else if (r->keep || n->gone) {
         notice_free(n);
     } else {
         end_notice(r, n, NOTICE_DROPPED);
@@ -495,6 +495,34 @@ enum tw_rc notify_refresh(struct notify *n, const char *receiver, struct notice 
     if (old)
         notice_free(notice);
     return TW_OK;
+}
+
+static void forget_of(struct receiver *r, bool (*gone)(void *ctx, uint64_t id), void *ctx)
+{
+    struct list all;
+    struct notice *n;
+
+    pthread_mutex_lock(&r->lock);
+    all = r->queue;
+    if (!all.first)
+        all.end = &all.first;
+    list_init(&r->queue);
+    while ((n = list_take(&all))) {
+        if (n->id && gone(ctx, n->id))
+            notice_free(n);
+        else
+            list_add(&r->queue, n);
+    }
+    if (r->current && r->current->id && gone(ctx, r->current->id))
+        r->current->gone = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void notify_forget(struct notify *n, bool (*gone)(void *ctx, uint64_t id), void *ctx)
+{
+    for (size_t i = 0; n && i < n->n; i++)
+        forget_of(n->v[i], gone, ctx);
 }
 
 /* ---- Looking ---- */

@@ -16,6 +16,7 @@ struct notice {
     char *key;           /* stable: the same in every try, and after a restart */
     char *body;          /* JSON of an object, notify_format.h */
     enum notice_end { NOTICE_SENT, NOTICE_REFUSED, NOTICE_DROPPED } end;
+    bool gone; /* notify's own: nobody waits for it any more */
 };
 /* NULL: no memory. Copies. */
 struct notice *notice_new(uint64_t id, const char *key, const char *body);
@@ -39,6 +40,9 @@ enum tw_rc notify_set_receivers(struct notify *n, const struct alert_rules *rule
 enum tw_rc notify_submit(struct notify *n, const char *receiver, struct notice *notice);
 /* For what is only worth while fresh: replaces what waits under the same key. */
 enum tw_rc notify_refresh(struct notify *n, const char *receiver, struct notice *notice);
+
+/* Of what `gone` says is gone nothing is tried any more, and ended() is not called: somebody else has brought it. */
+void notify_forget(struct notify *n, bool (*gone)(void *ctx, uint64_t id), void *ctx);
 
 struct notify_state {
     char name[ALERT_NAME_MAX];

@@ -259,6 +259,13 @@ enum tw_rc notify_refresh(struct notify *n, const char *receiver, struct notice 
     return notify_submit(n, receiver, notice);
 }
 
+void notify_forget(struct notify *n, bool (*gone)(void *ctx, uint64_t id), void *ctx)
+{
+    (void)n;
+    (void)gone;
+    (void)ctx;
+}
+
 size_t notify_states(struct notify *n, struct notify_state *ret, size_t cap)
 {
     (void)n;

@@ -6,6 +6,7 @@
 #include "common/net/authority.h"
 #include "controller/alert_row.h"
 #include "controller/alerts.h"
+#include "controller/alerts_adopt.h"
 #include "controller/enrolment.h"
 #include "controller/fleet.h"
 #include "controller/gate.h"
@@ -808,6 +809,116 @@ static void alerts_are_judged_by_one(void **state)
     free(w);
 }
 
+/* ---- Notices of alerts ---- */
+
+struct notice_job {
+    struct copy_job j; /* first */
+    uint64_t id;
+    const char *maker; /* NULL: it is taken away */
+};
+
+static enum tw_rc run_notice(struct writer_job *job, struct store *s, struct tw_err *err)
+{
+    const struct notice_job *j = (struct notice_job *)job;
+    char body[128];
+
+    if (!j->maker)
+        return store_remove_alert_notice(s, j->id, err);
+    snprintf(body, sizeof body, "{\"notification_id\":\"9-1\",\"controller\":\"%s\"}", j->maker);
+    return store_put_alert_notice(s, &(struct store_alert_notice){ j->id, 1, "r", "9-1", body }, err);
+}
+
+static void put_notice(struct fixture *f, uint64_t id, const char *maker)
+{
+    struct notice_job j = { { .job = { .run = run_notice, .done = copy_done, .urgent = true } }, id, maker };
+
+    assert_int_equal(writer_submit(f->c->writer, &j.j.job), TW_OK);
+    WAIT(j.j.done);
+    assert_int_equal(j.j.job.rc, TW_OK);
+}
+
+static unsigned queued(struct fixture *f)
+{
+    struct notify_state s = { 0 };
+
+    assert_int_equal(notify_states(alerts_notify(f->c->alerts), &s, 1), 1);
+    return s.queued;
+}
+
+struct adopted {
+    struct fixture *f;
+    struct alerts_adopt *adopt;
+    struct loop_timer timer;
+    unsigned n;
+    uint64_t id;
+};
+
+static void adopt(void *ctx, const char *receiver, struct notice *n)
+{
+    struct adopted *a = ctx;
+
+    a->n++;
+    a->id = n->id;
+    assert_string_equal(n->key, "9-1");
+    notify_submit(alerts_notify(a->f->c->alerts), receiver, n);
+}
+
+static void look_again(struct loop_timer *t)
+{
+    struct adopted *a = t->ctx;
+    int64_t now_ns = tw_mono_now().ns;
+
+    alerts_adopt_look(a->adopt, now_ns);
+    assert_int_equal(loop_timer_set(a->f->loop, t, (struct tw_mono){ now_ns + 10 * TW_NS_PER_MS }), TW_OK);
+}
+
+static void notices_of_who_is_gone(void **state)
+{
+    struct world *w = two();
+    struct fixture *f = &w->b;
+    struct adopted a = { .f = f, .timer = { .fn = look_again, .ctx = &a } };
+
+    (void)state;
+    must(&w->a, "AlertApply",
+         "{\"file\":\"x\",\"author\":\"eve\",\"document\":\"rules:\\n  l: { metric: loss, warning: { raise: 9% } }\\n"
+         "receivers:\\n  r: { webhook: \\\"http://127.0.0.1:1/\\\" }\\nroutes:\\n  - { receiver: r }\\n\"}");
+    put_notice(&w->a, 77, "gone");
+    put_notice(&w->a, 78, "test"); /* who has our name is us */
+    follow_other(f, &w->a, false);
+    assert_int_equal(queued(f), 0); /* who made one sends it */
+
+    assert_int_equal(alerts_adopt_new(f->c, 50 * TW_NS_PER_MS, adopt, &a, &a.adopt), TW_OK);
+    look_again(&a.timer);
+    WAIT(a.n); /* nobody is there, by what is known here */
+    assert_int_equal(a.id, 77);
+    assert_int_equal(queued(f), 1);
+    put_notice(&w->a, 79, "gone");
+    follow_other(f, &w->a, false);
+    WAIT(a.id == 79);
+    assert_int_equal(a.n, 2); /* each once */
+    assert_int_equal(queued(f), 2);
+
+    put_notice(&w->a, 77, NULL); /* who made it was back, and brought it */
+    put_notice(&w->a, 78, NULL);
+    follow_other(f, &w->a, false);
+    WAIT(queued(f) == 1);
+    loop_timer_cancel(f->loop, &a.timer);
+    alert_flush(f); /* a look that is with the writer is over */
+    alerts_adopt_free(a.adopt);
+
+    put_notice(f, 80, "test");
+    end(f);
+    start(f);
+    assert_int_equal(queued(f), 1); /* 80, and 79 is another's */
+    f->shared = false;
+    end(f);
+    start_controller(f);
+    start_operator(f);
+    assert_int_equal(queued(f), 2);
+    world_end(w);
+    free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -815,6 +926,7 @@ int main(void)
         cmocka_unit_test(connected_agents_are_told),
         cmocka_unit_test(a_token_that_is_gone_ends_connections),
         cmocka_unit_test(alerts_are_judged_by_one),
+        cmocka_unit_test(notices_of_who_is_gone),
         cmocka_unit_test(what_nobody_finishes_is_finished),
         cmocka_unit_test(follows_as_if_loaded),
     };

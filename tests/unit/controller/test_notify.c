@@ -272,6 +272,38 @@ static void bounds(void **state)
     assert_int_equal(w->dropped, NOTIFY_QUEUE_MAX + 51);
 }
 
+static bool is_even(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id % 2 == 0;
+}
+
+/* Somebody else has brought them: those that wait, and the one that is tried again and again. */
+static void what_others_brought(void **state)
+{
+    struct world *w = *state;
+
+    set_mode(w, "500");
+    start_python(w);
+    add_webhook(w, "hook", 500 * MS);
+    for (uint64_t i = 2; i <= 7; i++)
+        submit(w, "hook", i);
+    wait_for_failures(w, 1);
+    notify_forget(w->notify, is_even, NULL);
+    for (int i = 0; i < 3000 && state_of(w, 0).queued != 3; i++)
+        usleep(10000);
+    assert_int_equal(state_of(w, 0).queued, 3);
+    assert_int_equal(w->ended, 0);
+    set_mode(w, "ok");
+    wait_for(w, 3);
+    assert_int_equal(w->sent, 3);
+    assert_int_equal(state_of(w, 0).dropped, 0);
+    notify_forget(w->notify, is_even, NULL);
+    submit(w, "hook", 8); /* it goes on */
+    wait_for(w, 4);
+    assert_int_equal(w->sent, 4);
+}
+
 /* ---- Commands ---- */
 
 static void script(struct world *w, char path[112], const char *text)
@@ -498,6 +530,7 @@ int main(void)
         T(a_receiver_that_fails_in_every_way),
         T(what_is_refused_for_good),
         T(bounds),
+        T(what_others_brought),
         T(commands),
         T(a_command_that_hangs),
         T(tokens),
