@@ -68,7 +68,11 @@ static enum tw_rc open_tables(struct ch_history *h, struct tw_err *err)
 
     place.hosts = h->db.hosts;
     if (!rc)
+        rc = ch_db_find_tables(&h->db, err);
+    if (!rc)
         rc = ch_schema_open(h->db.http, &place, h->owner, err);
+    if (!rc)
+        ch_http_expect_tables(h->db.http);
     return rc ? rc : check_owner(h, err);
 }
 

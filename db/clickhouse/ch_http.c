@@ -34,7 +34,8 @@ struct ch_http {
     struct http_client *http;
     char *database, *settings, *alone_settings, *select_settings;
     int64_t alone_until_ns;
-    bool replicas;
+    bool replicas, tables; /* tables: each endpoint is to have them */
+    bool bare;             /* one had none */
     char *gate, *syncs[CH_SYNCS_MAX], *sync_path;
     struct http_client_request enter[1 + CH_SYNCS_MAX]; /* the gate first */
     size_t n_syncs;
@@ -96,15 +97,27 @@ static enum tw_rc is_behind(const struct http_client_refusal *r, struct tw_err *
                       r->server);
 }
 
+/* Its disk was lost, or it is new: others have everything. */
+static enum tw_rc is_bare(struct ch_http *h, const struct http_client_refusal *r, bool *ret_elsewhere,
+                          struct tw_err *err)
+{
+    if (!h->tables) {
+        *ret_elsewhere = false;
+        return TW_OK;
+    }
+    h->bare = *ret_elsewhere = true;
+    return tw_err_set(err, TW_ETIMEOUT, "clickhouse %.60s: it has no tables, which other replicas have",
+                      r->server);
+}
+
 static enum tw_rc judge_sync(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
                              struct tw_err *err)
 {
     int code;
     enum tw_rc rc = judge_code(&code, r, ret_elsewhere, err);
 
-    (void)ctx;
     if (code == CODE_NO_TABLE || code == CODE_NO_DATABASE)
-        return TW_OK;
+        return is_bare(ctx, r, ret_elsewhere, err);
     return code == CODE_BEHIND ? is_behind(r, err) : rc;
 }
 
@@ -320,10 +333,11 @@ static enum tw_rc run_change(struct ch_http *h, struct statement *s, struct tw_e
 
 /* ---- Replicas ---- */
 
-static struct http_client_request sync_request(const struct ch_http *h, const char *statement,
+static struct http_client_request sync_request(struct ch_http *h, const char *statement,
                                                http_client_judge_fn judge_it)
 {
     return (struct http_client_request){ .path = h->sync_path,
+                                         .ctx = h,
                                          .body = statement,
                                          .body_len = strlen(statement),
                                          .judge = judge_it,
@@ -353,6 +367,27 @@ enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r,
     http_client_enter(h->http, h->enter, 1 + h->n_syncs);
     h->replicas = true;
     return TW_OK;
+}
+
+void ch_http_expect_tables(struct ch_http *h)
+{
+    h->tables = true;
+}
+
+bool ch_http_saw_bare(const struct ch_http *h)
+{
+    return h->bare;
+}
+
+void ch_http_forget_bare(struct ch_http *h)
+{
+    h->bare = false;
+}
+
+void ch_http_pass_bare(struct ch_http *h)
+{
+    h->bare = true;
+    http_client_move(h->http);
 }
 
 enum tw_rc ch_http_sync(struct ch_http *h, unsigned which, struct tw_err *err)

@@ -10,6 +10,7 @@
 #ifndef TW_DB_CH_HTTP_H
 #define TW_DB_CH_HTTP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/rc.h"
 
@@ -60,8 +61,16 @@ struct ch_http_replicas {
  * TW_ENOMEM
  */
 enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r, struct tw_err *err);
-/* Those of the bits in `which`, now; nothing if there are no replicas. A table that is not there is no error;
- * TW_ETIMEOUT: all of them are behind. */
+/* Until this is called a sync of a table that is not there is no error. From now on the endpoint is passed
+ * over: its disk was lost. */
+void ch_http_expect_tables(struct ch_http *h);
+/* Such an endpoint was there; until it is forgotten. */
+bool ch_http_saw_bare(const struct ch_http *h);
+void ch_http_forget_bare(struct ch_http *h);
+/* The one in use is such a one: the next statement goes to the next. */
+void ch_http_pass_bare(struct ch_http *h);
+/* Those of the bits in `which`, now; nothing if there are no replicas. TW_ETIMEOUT: all of them are behind.
+ */
 enum tw_rc ch_http_sync(struct ch_http *h, unsigned which, struct tw_err *err);
 static inline unsigned ch_http_bit(unsigned number)
 {

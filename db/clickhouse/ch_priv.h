@@ -43,6 +43,11 @@ enum tw_rc ch_no_memory(struct tw_err *err);
  * done, or there is none. TW_ENOENT, TW_EINVAL: the servers know no such cluster, or it is none of replicas.
  */
 enum tw_rc ch_db_join(struct ch_db *db, struct tw_err *err);
+/* Of replicas one is used that has the tables, if any has. */
+enum tw_rc ch_db_find_tables(struct ch_db *db, struct tw_err *err);
+/* Has a replica make its tables that was found without any, once ZooKeeper no longer takes it for what it
+ * was. */
+enum tw_rc ch_db_mend(struct ch_db *db, struct tw_err *err);
 /* What replicas are not as they should be, as the server in use knows it: "" if nothing is. */
 enum tw_rc ch_db_lacks(struct ch_db *db, char *ret, size_t cap, struct tw_err *err);
 /* Reads, from the beginning, what it then leaves to its ctx. */

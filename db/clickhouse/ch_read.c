@@ -27,6 +27,7 @@ enum tw_rc ch_reader_open(const struct history_conf *conf, struct history_reader
         ch_reader_close(&r->base);
         return rc;
     }
+    ch_http_expect_tables(r->db.http);
     *ret = &r->base;
     return TW_OK;
 }

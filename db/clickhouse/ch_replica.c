@@ -120,6 +120,44 @@ enum tw_rc ch_db_join(struct ch_db *db, struct tw_err *err)
     return rc;
 }
 
+/* ---- Without tables ---- */
+
+enum tw_rc ch_db_find_tables(struct ch_db *db, struct tw_err *err)
+{
+    bool here = !db->hosts;
+    enum tw_rc rc = TW_OK;
+
+    for (size_t tried = 0; tried < db->where.http.n_endpoints && !here && !rc; tried++) {
+        rc = ch_schema_is_here(db->http, db->name, &here, err);
+        if (!rc && !here)
+            ch_http_pass_bare(db->http);
+    }
+    if (!rc && !here)
+        ch_http_forget_bare(db->http); /* nobody has: it is the first time */
+    return rc;
+}
+
+enum tw_rc ch_db_mend(struct ch_db *db, struct tw_err *err)
+{
+    struct ch_place place = { .database = db->name, .cluster = db->where.cluster, .hosts = db->hosts };
+    int64_t active;
+    enum tw_rc rc;
+
+    if (!db->hosts || !ch_http_saw_bare(db->http))
+        return TW_OK;
+    ch_sql_begin(&db->sql,
+                 "SELECT " CH_ROW_MARK ", toInt64(max(active_replicas)) FROM system.replicas WHERE "
+                 "database = '%s' FORMAT RowBinary",
+                 db->name);
+    rc = ch_get_numbers(db->http, &db->sql, &active, 1, err);
+    if (rc || active >= db->hosts)
+        return rc;
+    rc = ch_schema_again(db->http, &place, err);
+    if (!rc)
+        ch_http_forget_bare(db->http);
+    return rc;
+}
+
 /* ---- What may vanish ---- */
 
 static enum tw_rc is_doubtful(struct ch_db *db, const char *table, bool *ret, struct tw_err *err)

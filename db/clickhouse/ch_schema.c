@@ -142,10 +142,11 @@ static enum tw_rc note_version(struct ch_http *h, struct ch_sql *s, const char *
 
 /* ---- Tables ---- */
 
-/* "CREATE ... IF NOT EXISTS db.table ON CLUSTER c (" */
+/* "CREATE ... IF NOT EXISTS db.table ON CLUSTER c (". ATTACH makes one of which ZooKeeper knows the replica.
+ */
 static void begin_table(struct ch_sql *s, const struct ch_place *p, const char *table)
 {
-    ch_sql_begin(s, "CREATE TABLE IF NOT EXISTS %s.%s%s%s (", p->database, table,
+    ch_sql_begin(s, "%s TABLE IF NOT EXISTS %s.%s%s%s (", p->again ? "ATTACH" : "CREATE", p->database, table,
                  p->cluster ? " ON CLUSTER " : "", p->cluster ? p->cluster : "");
 }
 
@@ -163,20 +164,21 @@ static void add_engine(struct ch_sql *s, const struct ch_place *p, const char *t
         ch_sql_add(s, ") ENGINE = %sMergeTree(%s)", kind, version);
 }
 
-static enum tw_rc make_database(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
-                                struct tw_err *err)
+static enum tw_rc make_version_table(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
+                                     struct tw_err *err)
 {
-    enum tw_rc rc;
-
-    ch_sql_begin(s, "CREATE DATABASE IF NOT EXISTS %s%s%s", p->database, p->cluster ? " ON CLUSTER " : "",
-                 p->cluster ? p->cluster : "");
-    rc = ch_run(h, s, err);
-    if (rc)
-        return rc;
     begin_table(s, p, VERSION_TABLE);
     ch_sql_add(s, "version UInt32");
     add_engine(s, p, VERSION_TABLE, NULL);
     ch_sql_add(s, " PARTITION BY tuple() ORDER BY version");
+    return ch_run(h, s, err);
+}
+
+static enum tw_rc make_database(struct ch_http *h, struct ch_sql *s, const struct ch_place *p,
+                                struct tw_err *err)
+{
+    ch_sql_begin(s, "CREATE DATABASE IF NOT EXISTS %s%s%s", p->database, p->cluster ? " ON CLUSTER " : "",
+                 p->cluster ? p->cluster : "");
     return ch_run(h, s, err);
 }
 
@@ -439,9 +441,40 @@ static enum tw_rc make_all(struct ch_http *h, struct ch_sql *s, const struct ch_
         return rc;
     if (!version || p->cluster)
         rc = make_database(h, s, p, err);
+    if (!rc && (!version || p->cluster))
+        rc = make_version_table(h, s, p, err);
     if (!rc)
         rc = version == 1 ? from_version_1(h, s, p, err) : make_tables(h, s, p, err);
     return rc || !p->cluster ? rc : await_tables(h, s, p, err);
+}
+
+enum tw_rc ch_schema_is_here(struct ch_http *h, const char *database, bool *ret, struct tw_err *err)
+{
+    struct ch_sql s = { { 0 } };
+    struct there t;
+    enum tw_rc rc = count_tables(h, &s, &(struct ch_place){ .database = database }, &t, err);
+
+    ch_sql_free(&s);
+    *ret = !rc && t.tables;
+    return rc;
+}
+
+/* A replica that is new makes them by the first pass. One whose disk was lost, and which ZooKeeper knows,
+ * cannot: it takes the second one. */
+enum tw_rc ch_schema_again(struct ch_http *h, const struct ch_place *place, struct tw_err *err)
+{
+    struct ch_place p = *place;
+    struct ch_sql s = { { 0 } };
+    enum tw_rc rc = make_database(h, &s, &p, err);
+
+    for (int pass = 0; pass < 2 && !rc; pass++) {
+        p.again = pass == 1;
+        rc = make_tables(h, &s, &p, err);
+        if (!rc)
+            rc = make_version_table(h, &s, &p, err);
+    }
+    ch_sql_free(&s);
+    return rc;
 }
 
 enum tw_rc ch_schema_open(struct ch_http *h, const struct ch_place *place, int64_t owner, struct tw_err *err)

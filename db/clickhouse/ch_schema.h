@@ -59,11 +59,18 @@ const char *ch_table_name(size_t table);
 struct ch_place {
     const char *database, *cluster; /* cluster: NULL: they are one server's */
     int64_t hosts;                  /* of the cluster */
+    bool again;                     /* ZooKeeper knows the tables of a replica that has them no more */
 };
 /* Makes what is not there, and adds columns of newer counters. TW_EVERSION: made by a newer program; nothing
  * is touched. TW_EINUSE: of version 1, and another owner's; nothing is touched. TW_EINVAL: tables are there
  * that are replicated and should not be, or the other way round. */
 enum tw_rc ch_schema_open(struct ch_http *h, const struct ch_place *place, int64_t owner, struct tw_err *err);
+/* Has the server in use any of the tables? */
+enum tw_rc ch_schema_is_here(struct ch_http *h, const char *database, bool *ret, struct tw_err *err);
+/* Has those replicas of the cluster make the tables that have none. They do it by themselves, later, and get
+ * all of what the others have. Only while nobody takes them for active: a replica that starts anew says that
+ * it has everything before it knows what it lacks. */
+enum tw_rc ch_schema_again(struct ch_http *h, const struct ch_place *place, struct tw_err *err);
 /* What says that the database is another's. */
 enum tw_rc ch_refuse_owner(const char *database, struct tw_err *err);
 /* ch_upgrade.c: what version 1 knew of commits and rounds, as this version says it. Can be repeated. */

@@ -40,6 +40,8 @@ static void look(struct ch_history *h)
                  h->db.name);
     if (ch_db_select(&h->db, types, TW_NELEM(types), take_table, &fresh, &err))
         return;
+    if (ch_db_mend(&h->db, &err)) /* it is tried again */
+        return;
     if (ch_db_lacks(&h->db, h->lacks, sizeof h->lacks, &err))
         h->lacks[0] = '\0'; /* that it cannot be used is said elsewhere */
     h->stats.file_bytes = fresh.file_bytes;

@@ -341,30 +341,29 @@ static int64_t ask(unsigned which, const char *query)
     return n;
 }
 
-/* What it knows of and has not got yet. */
-static void await_empty_queue(unsigned which, const char *tables)
+/* It has those tables, and all of them that it knows of. */
+static void await_fetched(unsigned which, const char *tables, int64_t n)
 {
     char query[160];
-    int64_t wanted = 1;
+    int64_t have = 0;
 
-    snprintf(
-        query, sizeof query,
-        "(SELECT max(inserts_in_queue) FROM system.replicas WHERE database = 'tw' AND table %s 'cursor')",
-        tables);
-    for (int tries = 0; wanted && tries < 300; tries++) {
+    snprintf(query, sizeof query,
+             "(SELECT countIf(inserts_in_queue = 0) FROM system.replicas WHERE database = 'tw' AND table %s)",
+             tables);
+    for (int tries = 0; have != n && tries < 300; tries++) {
         usleep(tries ? 100000 : 0);
-        wanted = ask(which, query);
+        have = ask(which, query);
     }
-    assert_int_equal(wanted, 0);
+    assert_int_equal(have, n);
 }
 
 /* The only one that has them dies, and the other one gives them up. */
 static void lose_what_was_read(void)
 {
-    await_empty_queue(1, "!=");
+    await_fetched(1, "!= 'cursor'", CH_TABLES);
     ch_server_kill(&pair.r[0]);
     tell(1, "SYSTEM START FETCHES tw.cursor");
-    await_empty_queue(1, "=");
+    await_fetched(1, "= 'cursor'", 1);
 }
 
 /* Neither if another server answers when it is looked whether they may. */
@@ -390,6 +389,63 @@ static void rows_that_vanish_are_told_to_nobody(void **state)
     ch_server_again(&pair.r[0]);
     commit_for_sure(h, 11, 10);
     expect((uint64_t)agent, 20);
+    clickhouse_history.close(h);
+}
+
+/* ---- A disk that was lost ---- */
+
+static void empty_the_disk(unsigned which)
+{
+    char command[128];
+
+    ch_server_kill(&pair.r[which]);
+    snprintf(command, sizeof command, "rm -rf %s/data", pair.r[which].folder);
+    assert_int_equal(system(command), 0);
+    ch_server_again(&pair.r[which]);
+}
+
+/* As soon as ZooKeeper has forgotten the one that it was. */
+static void await_mending(struct history *h)
+{
+    struct ch_history *ch = (struct ch_history *)h;
+    struct store_stats stats;
+
+    assert_true(ch_http_saw_bare(ch->db.http));
+    for (int tries = 0; ch_http_saw_bare(ch->db.http) && tries < 300; tries++) {
+        usleep(tries ? 100000 : 0);
+        ch->stats_ns = 0;
+        clickhouse_history.stats(h, &stats);
+    }
+    assert_false(ch_http_saw_bare(ch->db.http));
+}
+
+/* Who had it open goes on with the other one, who starts does, too, and then it gets everything again. */
+static void an_empty_disk_is_filled(void **state)
+{
+    struct history *h, *later;
+
+    (void)state;
+    use(0, 0);
+    h = open_for_sure();
+    commit_for_sure(h, 1, 20);
+    use_only(1); /* it has everything */
+    await_reading();
+    use(0, 0);
+    empty_the_disk(0);
+    commit_for_sure(h, 21, 10);
+    later = open_for_sure();
+    expect((uint64_t)agent, 30);
+    roll_up_for_sure(later);
+    clickhouse_history.close(later);
+    await_mending(h);
+    await_fetched(0, "!= ''", CH_TABLES + 1);
+    use_only(0);
+    await_reading();
+    expect((uint64_t)agent, 30);
+    clickhouse_history.close(h);
+    h = open_for_sure();
+    commit_for_sure(h, 31, 10);
+    expect((uint64_t)agent, 40);
     clickhouse_history.close(h);
 }
 
@@ -453,6 +509,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(one_that_is_behind_is_not_asked, all_there),
         cmocka_unit_test_setup(without_a_quorum_nothing_is_acknowledged, all_there),
         cmocka_unit_test_setup(rows_that_vanish_are_told_to_nobody, all_there),
+        cmocka_unit_test_setup(an_empty_disk_is_filled, all_there),
         cmocka_unit_test_setup(nothing_goes_without_zookeeper_and_then_it_goes_on, all_there),
         cmocka_unit_test_setup(what_cannot_be_is_said, all_there),
     };

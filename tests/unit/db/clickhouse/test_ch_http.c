@@ -221,14 +221,35 @@ static void passes_over_a_replica_that_is_behind(void **state)
     assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
     assert_int_equal(fake_http_requests(&one), 1);
     assert_int_equal(fake_http_requests(&two), 4);
-    fake_http_say(&two, NO_DATABASE, false); /* a sync of a table that is not there yet is none */
-    assert_int_equal(ch_http_sync(h, 3, &err), TW_OK);
     ch_http_free(h);
     h = client(&(struct ch_http_cfg){ 0 });
     fake_http_say(&two, ONE_IS_BEHIND, false);
     assert_int_equal(ch_http_replicas(h, &replicas, &err), TW_OK);
     assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
     assert_non_null(strstr(err.text, "not got yet"));
+    ch_http_free(h);
+}
+
+/* Tables are not there yet, or at one of them no more. */
+static void passes_over_a_replica_without_tables(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, OK_EMPTY, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_replicas(h, &replicas, &err), TW_OK);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    fake_http_say(&one, NO_DATABASE, false);
+    assert_int_equal(ch_http_sync(h, 3, &err), TW_OK);
+    assert_false(ch_http_saw_bare(h));
+    ch_http_expect_tables(h);
+    assert_int_equal(ch_http_sync(h, 3, &err), TW_OK);
+    assert_true(ch_http_saw_bare(h));
+    ch_http_forget_bare(h);
+    assert_false(ch_http_saw_bare(h));
+    assert_string_equal(ch_http_server(h), strstr(two.url, "://") + 3);
     ch_http_free(h);
 }
 
@@ -405,6 +426,7 @@ int main(void)
         cmocka_unit_test(moves_on_and_back),
         cmocka_unit_test(syncs_a_replica_before_it_is_asked),
         cmocka_unit_test(passes_over_a_replica_that_is_behind),
+        cmocka_unit_test(passes_over_a_replica_without_tables),
         cmocka_unit_test(does_not_repeat_what_fails_everywhere),
         cmocka_unit_test(notices_what_breaks_off),
         cmocka_unit_test(reads_an_exception_where_no_answer_belongs),
