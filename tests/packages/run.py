@@ -182,7 +182,7 @@ def test_examples(out):
     files = [p for p in (HERE.parent.parent / "deploy/cluster").rglob("*") if p.is_file()]
     expect(len(files) > 6, f"{files}")
     for p in files:
-        mode = "-rwxr-xr-x" if p.name == "certificates" else "-rw-r--r--"
+        mode = "-rwxr-xr-x" if p.read_bytes().startswith(b"#!") else "-rw-r--r--"
         name = f"./usr/share/doc/twampmesh-controller/examples/cluster/{p.relative_to(HERE.parent.parent / 'deploy/cluster')}"
         expect(any(x.startswith(mode) and x.endswith(" " + name) for x in there.splitlines()), f"no {mode} {name} in {there}")
 
