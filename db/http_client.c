@@ -25,7 +25,9 @@ struct http_client {
     int64_t connect_ns, stall_ns, quiet_ns;
     const struct http_client_request *knock, *enter;
     size_t n_enter;
+    int64_t enter_ns;
     bool entered;         /* the server in use */
+    bool refused;         /* it answered, and said what any would say */
     uint64_t changes;     /* of the server in use */
     struct tw_mono moved; /* when `at` left the first */
     struct tw_mono heard; /* when the one in use answered last; 0: it did not yet */
@@ -46,6 +48,7 @@ struct attempt {
     size_t text_len;
     curl_off_t octets; /* both ways */
     struct tw_mono progress;
+    int64_t until_ns; /* 0: as long as something moves */
 };
 
 /* ---- Making ---- */
@@ -282,6 +285,8 @@ static int64_t patience_ns(const struct attempt *a)
     int64_t stall_ns = a->r->stall_ns ? a->r->stall_ns : a->c->stall_ns;
     int64_t until_ns = a->progress.ns + stall_ns, hurry_ns = atomic_load(&a->c->hurry_ns);
 
+    if (a->until_ns && a->until_ns < until_ns)
+        until_ns = a->until_ns;
     return (until_ns < hurry_ns ? until_ns : hurry_ns) - tw_mono_now().ns;
 }
 
@@ -331,6 +336,8 @@ static enum tw_rc judge_curl(const struct http_client *c, CURLcode code, bool *r
 
 static enum tw_rc judge(const struct attempt *a, CURLcode code, bool *ret_elsewhere, struct tw_err *err)
 {
+    enum tw_rc rc;
+
     if (atomic_load(&a->c->interrupted))
         return tw_err_set(err, TW_ECLOSED, "%s %.60s: interrupted", a->c->what, http_client_server(a->c));
     if (a->fn_rc)
@@ -340,9 +347,11 @@ static enum tw_rc judge(const struct attempt *a, CURLcode code, bool *ret_elsewh
     a->c->heard = tw_mono_now();
     if (a->status == 200 && a->r->fn)
         return TW_OK;
-    return a->r->judge(a->r->ctx,
-                       &(struct http_client_refusal){ http_client_server(a->c), a->status, a->text, a->text_len },
-                       ret_elsewhere, err);
+    rc = a->r->judge(
+        a->r->ctx, &(struct http_client_refusal){ http_client_server(a->c), a->status, a->text, a->text_len },
+        ret_elsewhere, err);
+    a->c->refused = rc && !*ret_elsewhere;
+    return rc;
 }
 
 static enum tw_rc try_server(struct attempt *a, bool *ret_elsewhere, struct tw_err *err)
@@ -352,7 +361,7 @@ static enum tw_rc try_server(struct attempt *a, bool *ret_elsewhere, struct tw_e
     CURLcode code = CURLE_OK;
     enum tw_rc rc;
 
-    *ret_elsewhere = false;
+    *ret_elsewhere = c->refused = false;
     if (asprintf(&url, "%s%s", c->endpoints[c->at], a->r->path) < 0)
         return no_memory(c->what, err);
     if (a->r->again)
@@ -392,10 +401,17 @@ uint64_t http_client_changes(const struct http_client *c)
     return c->changes;
 }
 
-void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n)
+void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n,
+                       int64_t within_ns)
 {
     c->enter = v;
     c->n_enter = n;
+    c->enter_ns = within_ns;
+    c->entered = false;
+}
+
+void http_client_leave(struct http_client *c)
+{
     c->entered = false;
 }
 
@@ -408,10 +424,11 @@ void http_client_move(struct http_client *c)
 
 static enum tw_rc enter(struct http_client *c, bool *ret_elsewhere, struct tw_err *err)
 {
+    int64_t until_ns = tw_mono_now().ns + c->enter_ns;
     enum tw_rc rc = TW_OK;
 
     for (size_t i = 0; i < c->n_enter && !c->entered && !rc; i++) {
-        struct attempt a = { .c = c, .r = &c->enter[i] };
+        struct attempt a = { .c = c, .r = &c->enter[i], .until_ns = until_ns };
         rc = try_server(&a, ret_elsewhere, err);
     }
     c->entered = !rc;
@@ -448,7 +465,7 @@ enum tw_rc http_client_run(struct http_client *c, const struct http_client_reque
     }
     if (rc && elsewhere && c->n > 1)
         http_client_move(c); /* the next request does not begin with the one that failed last */
-    if (rc) {
+    if (rc && !c->refused) {
         c->heard.ns = 0;
         c->entered = false;
     }

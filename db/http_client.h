@@ -45,11 +45,13 @@ enum tw_rc http_client_header(struct http_client *c, const char *name, const cha
 void http_client_interrupt(struct http_client *c);
 /* Those from now on are wanted again. The owner's thread. */
 void http_client_resume(struct http_client *c);
-/* Before the first request to a server that was not the last to answer, and after any failure, these are
- * made, in order. If one fails so does the request, there: another server may do it. They live as long as the
- * client.
- */
-void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n);
+/* Before the first request to a server that was not the last to answer, and after any failure but an answer
+ * that others would give, too, these are made, in order, all of them within that time. If one fails so does
+ * the request, there: another server may do it. They live as long as the client. */
+void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n,
+                       int64_t within_ns);
+/* They are made before the next request. */
+void http_client_leave(struct http_client *c);
 /* No request lasts beyond that moment (monotonic clock): TW_ETIMEOUT. INT64_MAX: as long as it takes. Any
  * thread. */
 void http_client_hurry(struct http_client *c, int64_t by_mono_ns);

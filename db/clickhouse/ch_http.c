@@ -17,10 +17,11 @@
 #define SELECT_SETTINGS "max_read_buffer_size=65536"
 #define SYNC_SETTINGS "receive_timeout=3" /* s that a server waits for what others have; 18.16: for ever */
 #define SYNC_STALL_NS (4 * TW_NS_PER_S)
+#define SYNCS_NS (8 * TW_NS_PER_S) /* for all that are made together */
 /* Of inserts with a quorum a table takes one at a time, of all controllers. */
 #define CODE_TURN 286
 #define TURN_NS (5 * TW_NS_PER_S)
-#define SHORT_TURN_NS TW_NS_PER_S  /* where it goes without a quorum as well */
+#define STUCK_NS (TW_NS_PER_S / 2) /* until it is asked again whether there will be a turn */
 #define ALONE_NS (5 * TW_NS_PER_S) /* until a quorum is tried again */
 #define CODE_FEW_REPLICAS 285
 #define CODE_UNKNOWN_STATUS 319
@@ -36,7 +37,7 @@ struct ch_http {
     int64_t alone_until_ns;
     bool replicas, tables; /* tables: each endpoint is to have them */
     bool bare;             /* one had none */
-    char *gate, *syncs[CH_SYNCS_MAX], *sync_path;
+    char *gate, *stuck, *syncs[CH_SYNCS_MAX], *sync_path;
     struct http_client_request enter[1 + CH_SYNCS_MAX]; /* the gate first */
     size_t n_syncs;
     struct http_client_request knock;
@@ -209,6 +210,7 @@ void ch_http_free(struct ch_http *h)
     for (size_t i = 0; i < h->n_syncs; i++)
         free(h->syncs[i]);
     free(h->gate);
+    free(h->stuck);
     free(h->sync_path);
     free(h->database);
     free(h->settings);
@@ -289,6 +291,8 @@ static enum tw_rc run(struct ch_http *h, struct statement *s, struct tw_err *err
 
     http_client_resume(h->http);
     rc = path ? http_client_run(h->http, &r, err) : no_memory(err);
+    if (rc == TW_ENOENT)
+        http_client_leave(h->http); /* its disk may have been lost: a sync will tell */
     free(path);
     return rc;
 }
@@ -303,12 +307,34 @@ static void choose_settings(const struct ch_http *h, struct statement *s)
     s->code = 0;
 }
 
-/* After a failure. */
-static bool goes_alone(struct ch_http *h, const struct statement *s)
+static enum tw_rc take_count(void *ctx, const uint8_t *data, size_t len)
 {
+    *(bool *)ctx |= len && data[0] >= '1' && data[0] <= '9';
+    return TW_OK;
+}
+
+/* Does it wait for a replica that is away, or gets nothing, and not for another controller's insert? */
+static bool is_stuck(struct ch_http *h)
+{
+    struct tw_err err = { 0 };
+    bool stuck = false;
+
+    return !ch_http_select(h, h->stuck, take_count, &stuck, &err) && stuck;
+}
+
+/* After a failure. */
+static bool goes_alone(struct ch_http *h, const struct statement *s, int64_t *ask_ns)
+{
+    int64_t now_ns = tw_mono_now().ns;
+    bool turn = s->code == CODE_TURN;
+
     if (!h->alone_settings || s->settings == h->alone_settings ||
-        (s->code != CODE_TURN && s->code != CODE_FEW_REPLICAS && s->code != CODE_UNKNOWN_STATUS))
+        (!turn && s->code != CODE_FEW_REPLICAS && s->code != CODE_UNKNOWN_STATUS))
         return false;
+    if (turn && (now_ns < *ask_ns || !is_stuck(h))) {
+        *ask_ns = now_ns < *ask_ns ? *ask_ns : tw_mono_now().ns + STUCK_NS;
+        return false;
+    }
     h->alone_until_ns = tw_mono_now().ns + ALONE_NS;
     return true;
 }
@@ -316,7 +342,7 @@ static bool goes_alone(struct ch_http *h, const struct statement *s)
 /* One that changes something. */
 static enum tw_rc run_change(struct ch_http *h, struct statement *s, struct tw_err *err)
 {
-    int64_t until_ns = tw_mono_now().ns + (h->alone_settings ? SHORT_TURN_NS : TURN_NS);
+    int64_t until_ns = tw_mono_now().ns + TURN_NS, ask_ns = 0;
 
     for (;;) {
         enum tw_rc rc;
@@ -324,10 +350,13 @@ static enum tw_rc run_change(struct ch_http *h, struct statement *s, struct tw_e
         choose_settings(h, s);
         rc = run(h, s, err);
         now_ns = tw_mono_now().ns;
-        if (rc && s->code == CODE_TURN && now_ns < until_ns)
-            usleep(5000 + (useconds_t)(now_ns / 1000 % 20000)); /* not all at the same moment */
-        else if (!rc || !goes_alone(h, s))
+        if (!rc)
+            return TW_OK;
+        if (goes_alone(h, s, &ask_ns))
+            continue;
+        if (s->code != CODE_TURN || now_ns >= until_ns)
             return rc;
+        usleep(5000 + (useconds_t)(now_ns / 1000 % 20000)); /* not all at the same moment */
     }
 }
 
@@ -355,7 +384,7 @@ enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r,
         asprintf(&h->select_settings, "%s%s%s", SELECT_SETTINGS, r->select_settings ? "&" : "",
                  r->select_settings ? r->select_settings : "") < 0)
         return no_memory(err);
-    if (!copy(&h->gate, r->gate))
+    if (!copy(&h->gate, r->gate) || !copy(&h->stuck, r->stuck))
         return no_memory(err);
     h->enter[0] = sync_request(h, h->gate, judge_gate);
     for (size_t i = 0; i < r->n_syncs; i++) {
@@ -364,7 +393,7 @@ enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r,
         h->enter[1 + i] = sync_request(h, h->syncs[i], judge_sync);
         h->n_syncs++;
     }
-    http_client_enter(h->http, h->enter, 1 + h->n_syncs);
+    http_client_enter(h->http, h->enter, 1 + h->n_syncs, SYNCS_NS);
     h->replicas = true;
     return TW_OK;
 }
@@ -392,12 +421,20 @@ void ch_http_pass_bare(struct ch_http *h)
 
 enum tw_rc ch_http_sync(struct ch_http *h, unsigned which, struct tw_err *err)
 {
+    int64_t until_ns = tw_mono_now().ns + SYNCS_NS;
     enum tw_rc rc = TW_OK;
 
     http_client_resume(h->http);
-    for (size_t i = 0; i < h->n_syncs && !rc; i++)
-        if (which & ch_http_bit((unsigned)i))
-            rc = http_client_run(h->http, &h->enter[1 + i], err);
+    for (size_t i = 0; i < h->n_syncs && !rc; i++) {
+        int64_t left_ns = until_ns - tw_mono_now().ns;
+        struct http_client_request r = h->enter[1 + i];
+        if (!(which & ch_http_bit((unsigned)i)))
+            continue;
+        r.stall_ns = left_ns > SYNC_STALL_NS  ? SYNC_STALL_NS
+                     : left_ns > TW_NS_PER_MS ? left_ns
+                                              : TW_NS_PER_MS;
+        rc = http_client_run(h->http, &r, err);
+    }
     return rc;
 }
 

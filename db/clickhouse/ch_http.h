@@ -52,6 +52,9 @@ struct ch_http_replicas {
     const char *select_settings; /* NULL: none */
     /* Answers "0\n", unless a server has been behind for so long that there is no use in waiting for it. */
     const char *gate;
+    /* Answers "0\n", unless an insert that others wait for will not get its quorum soon. With alone_settings.
+     */
+    const char *stuck;
     /* Each has a server wait until it has what the others confirmed of a table by now. */
     const char *syncs[CH_SYNCS_MAX];
     size_t n_syncs;

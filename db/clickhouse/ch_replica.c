@@ -77,12 +77,32 @@ static void put_settings(const struct cluster *c, int64_t quorum, char *ret, siz
                  (long long)quorum, QUORUM_MS, c->parallel ? "&insert_quorum_parallel=0" : "");
 }
 
+/* A replica is away, or a quorum is waited for by now longer than any insert waits: by a replica that is
+ * there and gets nothing. */
+static enum tw_rc put_stuck(struct ch_db *db, const char **ret, struct tw_err *err)
+{
+    ch_sql_begin(
+        &db->sql,
+        "SELECT count() FROM (SELECT toUInt8(1) AS one FROM system.replicas WHERE database = '%s' AND "
+        "active_replicas < 2",
+        db->name);
+    for (size_t i = 0; i < CH_TABLES; i++)
+        ch_sql_add(&db->sql,
+                   " UNION ALL SELECT toUInt8(1) AS one FROM system.zookeeper WHERE path = '" CH_ZK_PATH
+                   "/quorum' AND name = 'status' AND ctime < now() - %d",
+                   db->where.cluster, db->name, ch_table_name(i), QUORUM_MS / 1000 + 1);
+    ch_sql_add(&db->sql, ")");
+    *ret = ch_sql_text(&db->sql);
+    return *ret ? TW_OK : ch_no_memory(err);
+}
+
 /* Where it must not go without a quorum nothing is read that has none. */
 static enum tw_rc set_up(struct ch_db *db, const struct cluster *c, struct tw_err *err)
 {
     int64_t quorum = db->where.quorum ? db->where.quorum : c->hosts > 1 ? 2 : 1;
     char settings[160], alone[160], gate[256], sync[CH_TABLES][3 * CH_NAME_MAX];
     struct ch_http_replicas r = { .change_settings = settings, .n_syncs = CH_TABLES };
+    enum tw_rc rc;
 
     snprintf(gate, sizeof gate,
              "SELECT count() FROM system.replicas WHERE database = '%s' AND inserts_in_queue > 0 AND "
@@ -100,7 +120,8 @@ static enum tw_rc set_up(struct ch_db *db, const struct cluster *c, struct tw_er
                  c->version >= LIGHTWEIGHT_SINCE ? " LIGHTWEIGHT" : "");
         r.syncs[i] = sync[i];
     }
-    return ch_http_replicas(db->http, &r, err);
+    rc = put_stuck(db, &r.stuck, err);
+    return rc ? rc : ch_http_replicas(db->http, &r, err);
 }
 
 enum tw_rc ch_db_join(struct ch_db *db, struct tw_err *err)

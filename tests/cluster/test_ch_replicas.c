@@ -305,6 +305,24 @@ static void without_a_quorum_nothing_is_acknowledged(void **state)
     clickhouse_history.close(h);
 }
 
+/* One that is there, and gets nothing: its quorum is not waited for any longer than an insert may take. */
+static void a_replica_that_gets_nothing_stops_nobody(void **state)
+{
+    struct history *h;
+
+    (void)state;
+    use(0, 0);
+    h = open_for_sure();
+    commit_for_sure(h, 1, 10);
+    tell(1, "SYSTEM STOP FETCHES tw.cursor");
+    commit_for_sure(h, 11, 5);
+    usleep(5500000); /* until the quorum is tried again */
+    CHECK_OK(commit_again(h, 16, 5));
+    tell(1, "SYSTEM START FETCHES tw.cursor");
+    expect((uint64_t)agent, 20);
+    clickhouse_history.close(h);
+}
+
 /* ---- What may vanish ---- */
 
 static void (*behind_cursors)(void); /* once, when table cursor was read */
@@ -508,6 +526,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(one_goes_on_and_the_other_catches_up, all_there),
         cmocka_unit_test_setup(one_that_is_behind_is_not_asked, all_there),
         cmocka_unit_test_setup(without_a_quorum_nothing_is_acknowledged, all_there),
+        cmocka_unit_test_setup(a_replica_that_gets_nothing_stops_nobody, all_there),
         cmocka_unit_test_setup(rows_that_vanish_are_told_to_nobody, all_there),
         cmocka_unit_test_setup(an_empty_disk_is_filled, all_there),
         cmocka_unit_test_setup(nothing_goes_without_zookeeper_and_then_it_goes_on, all_there),

@@ -13,6 +13,7 @@
 #include "common/clk.h"
 #include "common/net/now.h"
 #include "db/clickhouse/ch_http.h"
+#include "db/http_client.h"
 #include "tests/unit/db/clickhouse/fake_http.h"
 
 #define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -27,6 +28,10 @@
 #define SYNTAX                                                            \
     "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 60\r\n\r\n" \
     "Code: 62, e.displayText() = DB::Exception: Syntax error: no\n"
+
+#define NOT_YOUR_TURN                                                  \
+    "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 64\r\n\r\n" \
+    "Code: 286, e.displayText() = DB::Exception: Quorum for previous\n"
 
 #define ONE_IS_BEHIND "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1\n"
 #define NO_DATABASE                                        \
@@ -178,6 +183,7 @@ static void moves_on_and_back(void **state)
 static const struct ch_http_replicas replicas = { .change_settings = "insert_quorum=2",
                                                   .select_settings = "sequential=1",
                                                   .gate = "SELECT gate",
+                                                  .stuck = "SELECT stuck",
                                                   .syncs = { "SYNC a", "SYNC b" },
                                                   .n_syncs = 2 };
 
@@ -227,6 +233,70 @@ static void passes_over_a_replica_that_is_behind(void **state)
     assert_int_equal(ch_http_replicas(h, &replicas, &err), TW_OK);
     assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
     assert_non_null(strstr(err.text, "not got yet"));
+    ch_http_free(h);
+}
+
+static enum tw_rc take_any(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
+                           struct tw_err *err)
+{
+    (void)ctx;
+    (void)r;
+    (void)ret_elsewhere;
+    (void)err;
+    return TW_OK;
+}
+
+/* However many requests it takes to enter a server, and however patient each is. */
+static void enters_within_its_time(void **state)
+{
+    const struct http_client_request rq = { .path = "/", .body = "x", .body_len = 1, .judge = take_any },
+                                     enter[] = { rq, rq, rq };
+    struct http_client_cfg cfg = {
+        .what = "test", .endpoints = { one.url }, .n_endpoints = 1, .stall_ns = 60 * TW_NS_PER_S
+    };
+    struct tw_mono before = tw_mono_now();
+    struct http_client *c = NULL;
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, NULL, false);
+    assert_int_equal(http_client_new(&cfg, &c, &err), TW_OK);
+    http_client_enter(c, enter, TW_NELEM(enter), 200 * TW_NS_PER_MS);
+    assert_int_equal(http_client_run(c, &rq, &err), TW_ETIMEOUT);
+    assert_true(tw_mono_now().ns - before.ns < 30 * TW_NS_PER_S);
+    assert_int_equal(fake_http_requests(&one), 1);
+    http_client_free(c);
+}
+
+static void *end_turn(void *ctx)
+{
+    (void)ctx;
+    usleep(1300000);
+    fake_http_say(&one, OK_EMPTY, false);
+    return NULL;
+}
+
+/* Another controller's insert has its turn: that is no reason to go without a quorum, nor to enter anew. */
+static void waits_for_its_turn(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct ch_http_replicas with_alone = replicas;
+    struct tw_err err = { 0 };
+    pthread_t t;
+
+    (void)state;
+    with_alone.alone_settings = "alone=1";
+    fake_http_say(&one, OK_EMPTY, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_replicas(h, &with_alone, &err), TW_OK);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    fake_http_say(&one, NOT_YOUR_TURN, false);
+    assert_int_equal(pthread_create(&t, NULL, end_turn, NULL), 0);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    assert_true(fake_http_has(&one, "insert_quorum=2"));
+    pthread_join(t, NULL);
+    assert_in_range(fake_http_requests(&one), 1, 2); /* with the question that may have been under way */
+    assert_int_equal(fake_http_requests(&two), 0);
     ch_http_free(h);
 }
 
@@ -426,6 +496,8 @@ int main(void)
         cmocka_unit_test(moves_on_and_back),
         cmocka_unit_test(syncs_a_replica_before_it_is_asked),
         cmocka_unit_test(passes_over_a_replica_that_is_behind),
+        cmocka_unit_test(waits_for_its_turn),
+        cmocka_unit_test(enters_within_its_time),
         cmocka_unit_test(passes_over_a_replica_without_tables),
         cmocka_unit_test(does_not_repeat_what_fails_everywhere),
         cmocka_unit_test(notices_what_breaks_off),
