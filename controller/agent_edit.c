@@ -10,9 +10,9 @@
 #include "controller/decide.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
-#include "controller/schedule.h"
-#include "controller/writer.h"
 #include "controller/near.h"
+#include "controller/roster.h"
+#include "controller/writer.h"
 
 /* One agent that does change. */
 struct edited {
@@ -323,24 +323,36 @@ static void start(struct edit *e)
 
 /* ---- Rename ---- */
 
-/* The documents that say its name themselves: they would not find it any more. */
-static enum tw_rc list_documents(struct edit *e, const struct agent *a, char *ret, size_t cap)
+/* Does a document say names that are no agent's any more without this one? */
+static enum tw_rc find_named(const struct mesh *m, const struct roster *with, const struct roster *without,
+                             bool *ret)
 {
-    struct inventory *inv = &e->c->inv;
-    struct wanted with = { 0 }, without = { 0 };
-    enum tw_rc rc = wanted_build(inv, &(struct overlay){ 0 }, &with, &e->result.err);
-    size_t len = 0;
+    size_t before, after;
+    enum tw_rc rc = mesh_count_unresolved(m, &with->agents, &before);
 
     if (rc == TW_OK)
-        rc = wanted_build(inv, &(struct overlay){ .remove = a }, &without, &e->result.err);
-    for (size_t i = 0; rc == TW_OK && i < with.n_meshes && len < cap; i++) {
-        const struct wanted_mesh *m = wanted_find_mesh(&without, with.meshes[i].mesh->name);
+        rc = mesh_count_unresolved(m, &without->agents, &after);
+    if (rc == TW_OK)
+        *ret = after > before;
+    return rc;
+}
 
-        if (m && m->unresolved > with.meshes[i].unresolved)
-            len += (size_t)snprintf(ret + len, cap - len, "%s%s", len ? ", " : "", m->mesh->name);
+/* The documents that say its name themselves: they would not find it any more. */
+static enum tw_rc list_documents(const struct inventory *inv, const struct agent *a, char *ret, size_t cap)
+{
+    struct roster *with = roster_new(inv, NULL, NULL), *without = roster_new(inv, NULL, a);
+    enum tw_rc rc = with && without ? TW_OK : TW_ENOMEM;
+    size_t len = 0;
+
+    for (const struct mesh_state *m = inv->meshes; rc == TW_OK && m && len < cap; m = m->hh.next) {
+        bool named = false;
+
+        rc = find_named(m->mesh, with, without, &named);
+        if (named)
+            len += (size_t)snprintf(ret + len, cap - len, "%s%s", len ? ", " : "", m->row.name);
     }
-    wanted_free(&with);
-    wanted_free(&without);
+    roster_free(with);
+    roster_free(without);
     return rc;
 }
 
@@ -368,7 +380,7 @@ static enum tw_rc check_new_name(struct edit *e, const struct agent *a, const ch
     if (has_history(&e->c->inv, name))
         return refuse(e, TW__STATUS__STATUS_FAILED_PRECONDITION, TW_EEXIST,
                       "there are results of another \"%s\": choose a name that was never used", name);
-    rc = list_documents(e, a, documents, sizeof documents);
+    rc = list_documents(&e->c->inv, a, documents, sizeof documents);
     if (rc != TW_OK || !names_keep(&e->c->inv.names, name)) /* afterwards there must be room for it */
         return no_memory(e);
     if (documents[0])

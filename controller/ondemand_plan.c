@@ -499,7 +499,7 @@ static Tw__Status plan_mesh(struct controller *c, const Tw__TestStartRequest *rq
         return fail(err, TW__STATUS__STATUS_INVALID_ARGUMENT,
                     "a mesh is tested with its own classes: leave out %.40s", rq->settings[0]->key);
     status = begin_choice(c, rq, &ch, err);
-    if (!status && wanted_build(&c->inv, &(struct overlay){ 0 }, &w, err) != TW_OK)
+    if (!status && wanted_of_mesh(&c->inv, m, &w, err) != TW_OK)
         status = TW__STATUS__STATUS_INTERNAL;
     else if (!status) {
         status = list_goals(&ch, m->mesh, &w, p, err);

@@ -109,6 +109,9 @@ enum tw_rc wanting_new(struct inventory *inv, const struct overlay *o, struct wa
  * them. TW_EAGAIN: there is more to do. Otherwise as wanted_build(). */
 enum tw_rc wanting_go_on(struct wanting *g, size_t *left, struct wanted *ret);
 void wanting_free(struct wanting *g); /* NULL is allowed */
+/* The pairs of this mesh alone, as they would be now: without rows and changes. */
+enum tw_rc wanted_of_mesh(struct inventory *inv, const struct mesh_state *m, struct wanted *ret,
+                          struct tw_err *err);
 const struct wanted_mesh *wanted_find_mesh(const struct wanted *w, const char *name);
 /* Pair `at` of a mesh. False: an end has no address yet. */
 bool wanted_pair(const struct wanted *w, const struct wanted_mesh *m, size_t at, struct wanted_pair *ret);

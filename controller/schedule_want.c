@@ -55,6 +55,15 @@ static enum tw_rc list_meshes(const struct wanting *v, struct wanted *w)
     return TW_OK;
 }
 
+static enum tw_rc list_mesh(const struct mesh_state *m, struct wanted *w)
+{
+    w->meshes = calloc(2, sizeof *w->meshes);
+    if (!w->meshes)
+        return TW_ENOMEM;
+    add_mesh(w, m->mesh, m->row.paused);
+    return TW_OK;
+}
+
 /* The line is that of the document, whoever reads it has the file. */
 static enum tw_rc fail_in_file(const struct overlay_mesh *om, enum tw_rc rc, struct tw_err *err)
 {
@@ -336,16 +345,38 @@ static enum tw_rc keep_all_names(struct inventory *inv, struct wanted *w)
     return rc;
 }
 
-static enum tw_rc begin(struct wanting *g)
+/* only: this mesh alone; NULL: all. */
+static enum tw_rc begin(struct wanting *g, const struct mesh_state *only)
 {
     struct wanted *w = &g->w;
     enum tw_rc rc;
 
     w->roster = roster_new(g->inv, g->o->approve, g->o->remove);
-    rc = w->roster ? list_meshes(g, w) : TW_ENOMEM;
+    if (!w->roster)
+        return TW_ENOMEM;
+    rc = only ? list_mesh(only, w) : list_meshes(g, w);
     if (rc == TW_OK)
         rc = list_agents(g->inv, w);
     return rc == TW_OK ? keep_all_names(g->inv, w) : rc;
+}
+
+enum tw_rc wanted_of_mesh(struct inventory *inv, const struct mesh_state *m, struct wanted *ret,
+                          struct tw_err *err)
+{
+    struct wanting g = { .inv = inv, .o = &(struct overlay){ 0 }, .err = err };
+    size_t all = SIZE_MAX;
+    enum tw_rc rc = begin(&g, m);
+
+    if (rc == TW_OK)
+        rc = expand_meshes(&g, &all);
+    if (rc == TW_ENOMEM)
+        tw_err_set(err, rc, "out of memory");
+    if (rc == TW_OK)
+        *ret = g.w;
+    else
+        wanted_free(&g.w);
+    mesh_expansion_free(g.mesh);
+    return rc;
 }
 
 enum tw_rc wanting_new(struct inventory *inv, const struct overlay *o, struct wanting **ret,
@@ -358,7 +389,7 @@ enum tw_rc wanting_new(struct inventory *inv, const struct overlay *o, struct wa
         g->inv = inv;
         g->o = o;
         g->err = err;
-        rc = begin(g);
+        rc = begin(g, NULL);
     }
     if (rc != TW_OK) {
         wanting_free(g);

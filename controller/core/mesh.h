@@ -224,6 +224,8 @@ enum tw_rc mesh_expansion_go_on(struct mesh_expansion *x, size_t *left);
 void mesh_expansion_take(struct mesh_expansion *x, struct mesh_pair **ret, size_t *ret_n,
                          size_t *ret_unresolved);
 void mesh_expansion_free(struct mesh_expansion *x); /* NULL is allowed */
+/* What *ret_unresolved of mesh_expand() would be, if not strict, without a look at any pair. TW_ENOMEM. */
+enum tw_rc mesh_count_unresolved(const struct mesh *m, const struct mesh_agents *agents, size_t *ret);
 /* Agents of a k-regular mesh that have fewer targets or sources than its degree, since pairs are excluded. 0
  * for other topologies. TW_ENOMEM. */
 enum tw_rc mesh_below_degree(const struct mesh_pairs *pairs, size_t *ret);

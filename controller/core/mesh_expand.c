@@ -31,6 +31,7 @@ struct mesh_expansion {
     struct links_sort sort, gone_sort;
     struct links_thin thin;
     struct id_set members;     /* k-regular */
+    struct rings *rings;       /* of these, once they are begun */
     struct name_index classes; /* in order of name */
     size_t at_class, at_link;
     struct mesh_pair *pairs;
@@ -241,22 +242,38 @@ static size_t localise(const struct id_set *s, const struct links *gone, uint64_
     return n;
 }
 
-static enum tw_rc make_regular(const struct flatten *f, const struct id_set *s, const struct links *gone,
-                               struct links *l)
+static enum tw_rc begin_rings(struct mesh_expansion *x)
 {
+    const struct id_set *s = &x->members;
     const char **names = calloc(s->n + 1, sizeof *names);
-    uint64_t *excluded = calloc(gone->n + 1, sizeof *excluded);
+    uint64_t *excluded = calloc(x->gone.n + 1, sizeof *excluded);
     enum tw_rc rc = TW_ENOMEM;
 
     for (size_t i = 0; names && i < s->n; i++)
-        names[i] = f->nodes[s->v[i]].name;
+        names[i] = x->f.nodes[s->v[i]].name;
     if (names && excluded)
-        rc = mesh_regular(names, s->n, f->m->degree, excluded, localise(s, gone, excluded), &l->v, &l->n);
-    for (size_t i = 0; !rc && i < l->n; i++)
-        l->v[i] = (uint64_t)s->v[l->v[i] >> 32] << 32 | s->v[(uint32_t)l->v[i]];
+        rc =
+            mesh_rings_new(names, s->n, x->f.m->degree, excluded, localise(s, &x->gone, excluded), &x->rings);
     free(names);
     free(excluded);
-    return rc ? no_memory(f) : TW_OK;
+    return rc ? no_memory(&x->f) : TW_OK;
+}
+
+static enum tw_rc make_rings(struct mesh_expansion *x, size_t *left)
+{
+    struct links *l = &x->links;
+    const uint32_t *id = x->members.v;
+    enum tw_rc rc = x->rings ? TW_OK : begin_rings(x);
+
+    if (!rc)
+        rc = mesh_rings_go_on(x->rings, left);
+    if (rc)
+        return rc;
+    mesh_rings_take(x->rings, &l->v, &l->n);
+    l->cap = l->n;
+    for (size_t i = 0; i < l->n; i++)
+        l->v[i] = (uint64_t)id[l->v[i] >> 32] << 32 | id[(uint32_t)l->v[i]];
+    return TW_OK;
 }
 
 /* It is made when all that is excluded is known, for others take the places of those. */
@@ -375,11 +392,6 @@ static enum tw_rc no_room(const struct mesh_expansion *x, enum tw_rc rc)
     return rc == TW_ENOMEM ? no_memory(&x->f) : rc;
 }
 
-static enum tw_rc choose(struct mesh_expansion *x)
-{
-    return x->f.m->topology == MESH_K_REGULAR ? make_regular(&x->f, &x->members, &x->gone, &x->links) : TW_OK;
-}
-
 static enum tw_rc thin(struct mesh_expansion *x, size_t *left)
 {
     enum tw_rc rc = links_thin_go_on(&x->thin, &x->links, &x->gone, left);
@@ -395,7 +407,7 @@ static enum tw_rc go_on(struct mesh_expansion *x, size_t *left)
     case ORDER_EXCLUDED:
         return no_room(x, links_sort_go_on(&x->gone_sort, &x->gone, left));
     case CHOOSE:
-        return choose(x);
+        return x->f.m->topology == MESH_K_REGULAR ? make_rings(x, left) : TW_OK;
     case LINK:
         return link_products(&x->f, &x->products, &x->links, left);
     case ORDER:
@@ -457,6 +469,7 @@ void mesh_expansion_free(struct mesh_expansion *x)
     links_sort_free(&x->sort);
     links_sort_free(&x->gone_sort);
     id_set_free(&x->members);
+    mesh_rings_free(x->rings);
     name_index_free(&x->classes);
     free(x->pairs);
     flatten_free(&x->f);
@@ -477,6 +490,18 @@ enum tw_rc mesh_expand(const struct mesh *m, const struct mesh_agents *agents, b
         mesh_expansion_take(x, ret, ret_n, ret_unresolved);
     mesh_expansion_free(x);
     return rc;
+}
+
+enum tw_rc mesh_count_unresolved(const struct mesh *m, const struct mesh_agents *agents, size_t *ret)
+{
+    struct mesh_expansion *x;
+    enum tw_rc rc = mesh_expansion_new(m, agents, false, &x, NULL);
+
+    if (rc)
+        return rc;
+    *ret = x->f.unresolved;
+    mesh_expansion_free(x);
+    return TW_OK;
 }
 
 /* ---- Degrees ---- */

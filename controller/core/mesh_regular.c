@@ -49,6 +49,11 @@ struct rings {
     uint32_t *next, *last;  /* by member: its target, its source in the ring at hand; NOBODY */
     uint32_t *queue, *from; /* of search() */
     struct pair_set used;   /* pairs that cannot be taken any more */
+    bool dense;             /* the rings say what is left out */
+    uint32_t n_rings, ring; /* that there will be; the next one */
+    uint32_t row;           /* then, of what is not left out: the next member */
+    uint64_t *v;            /* what comes of it */
+    size_t out;
 };
 
 static uint64_t pair_of(uint32_t source, uint32_t target)
@@ -154,22 +159,26 @@ static void repair_ring(struct rings *r)
             search(r, r->order[i].member);
 }
 
-/* *ret: room for all; those of `degree` rings. */
-static void make_rings(struct rings *r, uint32_t degree, uint64_t *ret, size_t *ret_n)
+static void make_ring(struct rings *r)
 {
-    size_t out = 0;
+    order_ring(r, r->ring);
+    repair_ring(r);
+    for (uint32_t i = 0; i < r->n; i++) {
+        uint64_t pair = pair_of(i, r->next[i]);
 
-    for (uint32_t ring = 0; ring < degree; ring++) {
-        order_ring(r, ring);
-        repair_ring(r);
-        for (uint32_t i = 0; i < r->n; i++)
-            if (r->next[i] != NOBODY) {
-                ret[out] = pair_of(i, r->next[i]);
-                *pair_set_place(&r->used, ret[out]) = ret[out];
-                out++;
-            }
+        if (r->next[i] == NOBODY)
+            continue;
+        *pair_set_place(&r->used, pair) = pair;
+        if (!r->dense)
+            r->v[r->out++] = pair;
     }
-    *ret_n = out;
+}
+
+static void fill_row(struct rings *r)
+{
+    for (uint32_t t = 0; t < r->n; t++)
+        if (is_free(r, r->row, t))
+            r->v[r->out++] = pair_of(r->row, t);
 }
 
 /* ---- All of it ---- */
@@ -184,8 +193,10 @@ static uint64_t name_hash(const char *name)
     return h;
 }
 
-static void rings_free(struct rings *r)
+void mesh_rings_free(struct rings *r)
 {
+    if (!r)
+        return;
     free(r->hash);
     free(r->order);
     free(r->next);
@@ -193,25 +204,77 @@ static void rings_free(struct rings *r)
     free(r->queue);
     free(r->from);
     free(r->used.v);
+    free(r->v);
+    free(r);
 }
 
-static enum tw_rc rings_init(struct rings *r, const char *const *names, size_t n, size_t pairs)
+static enum tw_rc rings_init(struct rings *r, const char *const *names, size_t n, size_t used, size_t pairs)
 {
-    *r = (struct rings){ .n = n };
+    r->n = n;
     r->hash = calloc(n + 1, sizeof *r->hash);
     r->order = calloc(n + 1, sizeof *r->order);
     r->next = calloc(n + 1, sizeof *r->next);
     r->last = calloc(n + 1, sizeof *r->last);
     r->queue = calloc(n + 1, sizeof *r->queue);
     r->from = calloc(n + 1, sizeof *r->from);
-    if (!r->hash || !r->order || !r->next || !r->last || !r->queue || !r->from ||
-        pair_set_init(&r->used, pairs)) {
-        rings_free(r);
+    r->v = calloc(pairs + 1, sizeof *r->v);
+    if (!r->hash || !r->order || !r->next || !r->last || !r->queue || !r->from || !r->v ||
+        pair_set_init(&r->used, used))
         return TW_ENOMEM;
-    }
     for (size_t i = 0; i < n; i++)
         r->hash[i] = name_hash(names[i]);
     return TW_OK;
+}
+
+enum tw_rc mesh_rings_new(const char *const *names, size_t n, uint32_t degree, const uint64_t *excluded,
+                          size_t n_excluded, struct rings **ret)
+{
+    uint32_t most = n ? (uint32_t)(n - 1) : 0;
+    struct rings *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return TW_ENOMEM;
+    r->dense = degree > most - most / 4;
+    degree = degree < most ? degree : most;
+    r->n_rings = r->dense ? most - degree : degree;
+    if (rings_init(r, names, n, n * r->n_rings + n_excluded, n * (r->dense ? n : degree)) != TW_OK) {
+        mesh_rings_free(r);
+        return TW_ENOMEM;
+    }
+    /* What is left out is chosen first: the same, whatever is excluded besides. */
+    for (size_t i = 0; !r->dense && i < n_excluded; i++)
+        *pair_set_place(&r->used, excluded[i]) = excluded[i];
+    *ret = r;
+    return TW_OK;
+}
+
+static void spend(size_t *left, size_t n)
+{
+    *left -= n < *left ? n : *left;
+}
+
+enum tw_rc mesh_rings_go_on(struct rings *r, size_t *left)
+{
+    for (; r->ring < r->n_rings; r->ring++) {
+        if (!*left)
+            return TW_EAGAIN;
+        make_ring(r);
+        spend(left, r->n);
+    }
+    for (; r->dense && r->row < r->n; r->row++) {
+        if (!*left)
+            return TW_EAGAIN;
+        fill_row(r);
+        spend(left, r->n);
+    }
+    return TW_OK;
+}
+
+void mesh_rings_take(struct rings *r, uint64_t **ret, size_t *ret_n)
+{
+    *ret = r->v;
+    *ret_n = r->out;
+    r->v = NULL;
 }
 
 static int compare_pair(const void *a, const void *b)
@@ -221,53 +284,18 @@ static int compare_pair(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum tw_rc direct(struct rings *r, uint32_t degree, uint64_t **ret, size_t *ret_n)
-{
-    uint64_t *v = calloc(r->n * degree + 1, sizeof *v);
-
-    if (!v)
-        return TW_ENOMEM;
-    make_rings(r, degree, v, ret_n);
-    qsort(v, *ret_n, sizeof *v, compare_pair);
-    *ret = v;
-    return TW_OK;
-}
-
-static enum tw_rc all_but(struct rings *r, uint32_t left_out, uint64_t **ret, size_t *ret_n)
-{
-    uint64_t *v = calloc(r->n * r->n + 1, sizeof *v);
-    size_t out = 0;
-
-    if (!v)
-        return TW_ENOMEM;
-    make_rings(r, left_out, v, &out);
-    out = 0;
-    for (uint32_t s = 0; s < r->n; s++)
-        for (uint32_t t = 0; t < r->n; t++)
-            if (is_free(r, s, t))
-                v[out++] = pair_of(s, t);
-    *ret = v;
-    *ret_n = out;
-    return TW_OK;
-}
-
 enum tw_rc mesh_regular(const char *const *names, size_t n, uint32_t degree, const uint64_t *excluded,
                         size_t n_excluded, uint64_t **ret, size_t *ret_n)
 {
-    uint32_t most = n ? (uint32_t)(n - 1) : 0, rings;
-    bool dense = degree > most - most / 4;
-    struct rings r;
-    enum tw_rc rc;
+    size_t all = SIZE_MAX;
+    struct rings *r;
+    enum tw_rc rc = mesh_rings_new(names, n, degree, excluded, n_excluded, &r);
 
-    degree = degree < most ? degree : most;
-    rings = dense ? most - degree : degree;
-    rc = rings_init(&r, names, n, n * rings + n_excluded);
     if (rc)
         return rc;
-    /* What is left out is chosen first: the same, whatever is excluded besides. */
-    for (size_t i = 0; !dense && i < n_excluded; i++)
-        *pair_set_place(&r.used, excluded[i]) = excluded[i];
-    rc = dense ? all_but(&r, rings, ret, ret_n) : direct(&r, degree, ret, ret_n);
-    rings_free(&r);
-    return rc;
+    mesh_rings_go_on(r, &all);
+    mesh_rings_take(r, ret, ret_n);
+    mesh_rings_free(r);
+    qsort(*ret, *ret_n, sizeof **ret, compare_pair);
+    return TW_OK;
 }

@@ -23,4 +23,14 @@
 enum tw_rc mesh_regular(const char *const *names, size_t n, uint32_t degree, const uint64_t *excluded,
                         size_t n_excluded, uint64_t **ret, size_t *ret_n);
 
+/* The same a ring at a time, and what comes of it is in no order. names and excluded are not needed any more
+ * when this returns. */
+struct rings;
+enum tw_rc mesh_rings_new(const char *const *names, size_t n, uint32_t degree, const uint64_t *excluded,
+                          size_t n_excluded, struct rings **ret);
+/* About *left members' places in a ring, which are taken off that. TW_EAGAIN: there are more. */
+enum tw_rc mesh_rings_go_on(struct rings *r, size_t *left);
+void mesh_rings_take(struct rings *r, uint64_t **ret, size_t *ret_n);
+void mesh_rings_free(struct rings *r); /* NULL is allowed */
+
 #endif

@@ -415,7 +415,7 @@ static void expands(void **state)
     for (size_t i = 0; i < TW_NELEM(cases); i++) {
         struct tw_err e = { .file = "x" };
         struct mesh_pair *p = NULL;
-        size_t n = 0, unresolved = 0;
+        size_t n = 0, unresolved = 0, counted;
         char text[1024];
         enum tw_rc rc = mesh_expand(&cases[i].m, &agents, cases[i].strict, &p, &n, &unresolved, &e);
 
@@ -427,6 +427,8 @@ static void expands(void **state)
         }
         if (rc)
             fail_msg("%s: %s", cases[i].name, e.text);
+        assert_int_equal(mesh_count_unresolved(&cases[i].m, &agents, &counted), TW_OK);
+        assert_int_equal(counted, unresolved);
         list_pairs(&cases[i].m, p, n, text, sizeof text);
         if (strcmp(text, cases[i].pairs) || unresolved != cases[i].unresolved)
             fail_msg("%s: %s, %zu unresolved\nexpected %s, %zu", cases[i].name, text, unresolved,
@@ -823,6 +825,39 @@ static void many_agents(void **state)
         fail_msg("%.3f s of processor time", s);
 }
 
+/* A ring is a piece, and then comes the order. */
+static void a_regular_one_in_pieces(void **state)
+{
+    static char sorted[MANY][MESH_NAME_MAX];
+    static struct mesh_agent many[MANY];
+    static struct mesh_name names[MANY];
+    const struct mesh_agents all = { many, MANY };
+    const unsigned degrees[] = { 40, MANY - 100 }; /* by whom it has, by whom it has not */
+    struct mesh m = { .topology = MESH_K_REGULAR, .members = { names, MANY }, CLASS("k") };
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++) {
+        sprintf(sorted[i], "agent-%03u", i);
+        strcpy(names[i].name, sorted[i]);
+        many[i].name = sorted[i];
+    }
+    for (size_t i = 0; i < TW_NELEM(degrees); i++) {
+        struct mesh_pair *p, *once;
+        size_t n, n_once;
+        unsigned pieces;
+
+        m.degree = degrees[i];
+        pieces = expand_in_pieces(&m, &all, 2000, &p, &n);
+        assert_true(pieces > n / 2000);
+        assert_int_equal(n, MANY * degrees[i]);
+        assert_int_equal(mesh_expand(&m, &all, true, &once, &n_once, NULL, NULL), TW_OK);
+        assert_int_equal(n_once, n);
+        assert_memory_equal(p, once, n * sizeof *p);
+        free(p);
+        free(once);
+    }
+}
+
 static void too_many_pairs(void **state)
 {
     static struct mesh_name names[3 * MANY];
@@ -927,6 +962,7 @@ int main(void)
         cmocka_unit_test(degrees_below),
         cmocka_unit_test(many_agents),
         cmocka_unit_test(too_many_pairs),
+        cmocka_unit_test(a_regular_one_in_pieces),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
