@@ -1,6 +1,7 @@
 #include "controller/core/orphans.h"
 
 #include <stdlib.h>
+#define HASH_NONFATAL_OOM 1 /* then hh.tbl is NULL after HASH_ADD */
 #include <uthash.h>
 
 struct orphan {
@@ -59,6 +60,10 @@ bool orphans_see(struct orphans *o, uint64_t id, bool there, int64_t now_ns)
         one->id = id;
         one->since_ns = now_ns;
         HASH_ADD(hh, o->v, id, sizeof one->id, one);
+        if (!one->hh.tbl) { /* no memory: next time */
+            free(one);
+            return false;
+        }
     }
     if (!one)
         return false;
