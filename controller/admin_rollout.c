@@ -104,6 +104,7 @@ static void count(Tw__ScheduleRolloutReply *reply, const struct agent *a)
     reply->agents_current += a->acked_current;
     reply->agents_behind += a->peer && !a->acked_current;
     reply->agents_away += !agent_is_up(a);
+    reply->agents_elsewhere += !a->peer && a->elsewhere;
     reply->agents_refusing += a->ack && a->ack->n_refusals;
     reply->agents_skewed += skew_of(a) >= TW_SKEW_TOO_OLD;
 }

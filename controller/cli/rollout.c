@@ -146,6 +146,9 @@ void rollout_print_count(const Tw__ScheduleRolloutReply *reply)
                reply->agents_behind == 1 ? "is" : "are");
     if (reply->agents_away)
         printf(", %" PRIu64 " %s away", reply->agents_away, reply->agents_away == 1 ? "is" : "are");
+    if (reply->agents_elsewhere)
+        printf(", %" PRIu64 " %s connected to other controllers", reply->agents_elsewhere,
+               reply->agents_elsewhere == 1 ? "is" : "are");
     if (reply->agents_refusing)
         printf(", %" PRIu64 " refuse%s sessions", reply->agents_refusing,
                reply->agents_refusing == 1 ? "s" : "");
@@ -182,6 +185,11 @@ void rollout_tell(const Tw__ScheduleRolloutReply *reply, uint64_t generation)
         else if (a->refusals)
             tell_refusals(a);
     }
+    if (reply->agents_elsewhere)
+        cli_fail(CLI_OK,
+                 "not waited for: %" PRIu64 " agent%s of other controllers: \"twampctl schedule rollout\" at those "
+                 "tells (twampctl status lists them)",
+                 reply->agents_elsewhere, plural(reply->agents_elsewhere));
     if (reply->truncated)
         cli_fail(CLI_OK, "there are more agents than shown: narrow it with --select");
 }
@@ -235,6 +243,7 @@ static void put_head(struct out_records *r, const void *ctx)
     out_u64(r, "agents_current", reply->agents_current);
     out_u64(r, "agents_behind", reply->agents_behind);
     out_u64(r, "agents_away", reply->agents_away);
+    out_u64(r, "agents_elsewhere", reply->agents_elsewhere);
     out_u64(r, "agents_refusing", reply->agents_refusing);
     out_u64(r, "agents_skewed", reply->agents_skewed);
     out_bool(r, "truncated", reply->truncated);
@@ -299,7 +308,7 @@ static bool all_have_taken(const Tw__ScheduleRolloutReply *reply, uint64_t gener
 
 static void show_progress(struct progress *p, const Tw__ScheduleRolloutReply *reply)
 {
-    uint64_t connected = reply->agents - reply->agents_away, done = connected - reply->agents_behind;
+    uint64_t connected = reply->agents - reply->agents_away - reply->agents_elsewhere, done = connected - reply->agents_behind;
 
     progress_say(p, done, connected, "%" PRIu64 " of %" PRIu64 " connected agents run it", done, connected);
 }

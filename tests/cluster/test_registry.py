@@ -175,7 +175,8 @@ def test_agents_elsewhere(build):
             timed("both to be up, and where", lambda: where(c) == both, SEEN_S)
         with open(f"{lab.dir}/mesh.yaml", "w") as f:
             f.write(full(TWO))
-        a.ctl("schedule", "apply", "-f", f.name)
+        applied = a.ctl("schedule", "apply", "-f", f.name)
+        expect(", 1 is connected to other controllers" in applied, f"apply says nothing of the other's agent: {applied}")
         token = a.ctl("access", "token", "create", "--role", "viewer", "--name", "test").strip()
         wait("pairs of the other to be elsewhere", lambda: pair_states(a, token).get("a2") == {"elsewhere"} and pair_states(b, token).get("a1") == {"elsewhere"}, 30)
         status = json.loads(a.ctl("-o", "json", "status"))

@@ -55,6 +55,7 @@ struct fake {
     unsigned list_calls; /* of ScheduleList */
     uint64_t rollback_to;
     bool prune, force, refusing;
+    unsigned elsewhere; /* agents at other controllers */
     char selector[128];
     unsigned report_calls;
     char objectives[256];
@@ -648,6 +649,7 @@ static void fake_schedule_rollout(Tw__Admin_Service *s, const Tw__ScheduleRollou
     refusing.software = (char *)"twamp-agent 0.1.9";
     refusing.skew = (char *)"too_old";
     reply.agents_skewed = fake->refusing;
+    reply.agents_elsewhere = fake->elsewhere;
     reply.generation = 5;
     reply.rollout = rollout;
     reply.n_rollout = fake->empty ? 0 : fake->refusing ? 3 : 2;

@@ -1353,6 +1353,25 @@ static void rollout_tells_of_releases_that_are_too_far(void **state)
         fail_msg("%s%s", r.out, r.err);
 }
 
+/* Nothing is waited for that is not connected here, and that is said. */
+static void rollout_tells_of_other_controllers(void **state)
+{
+    struct fake *f = *state;
+
+    f->elsewhere = 2;
+    run_ctl(f, "schedule apply -f -", GOOD, &r);
+    if (!strstr(r.out, ", 2 are connected to other controllers\n") || !strstr(r.err, "not waited for: 2 agents of other controllers"))
+        fail_msg("%s%s", r.out, r.err);
+    f->elsewhere = 1;
+    run_ctl(f, "schedule rollout", NULL, &r);
+    if (!strstr(r.out, ", 1 is connected to other controllers\n") || strstr(r.err, "not waited for"))
+        fail_msg("%s%s", r.out, r.err);
+    f->elsewhere = 0;
+    run_ctl(f, "schedule apply -f -", GOOD, &r);
+    if (strstr(r.out, "other controllers") || strstr(r.err, "other controllers"))
+        fail_msg("%s%s", r.out, r.err);
+}
+
 /* Three pages of two rows: whole, with one heading, or as many as were asked for. */
 static void results_by_pages(void **state)
 {
@@ -1448,6 +1467,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(large_reports_come_in_parts),
         cmocka_unit_test(results_by_pages),
         cmocka_unit_test(rollout_tells_of_releases_that_are_too_far),
+        cmocka_unit_test(rollout_tells_of_other_controllers),
         cmocka_unit_test(nothing_there),
         cmocka_unit_test(version_skew),
         cmocka_unit_test(a_busy_controller_is_asked_again),
