@@ -492,6 +492,101 @@ static void nothing_goes_without_zookeeper_and_then_it_goes_on(void **state)
     clickhouse_history.close(h);
 }
 
+/* ---- Retention ---- */
+
+static void retain_for_sure(struct history *h, const struct history_retention *r)
+{
+    bool more = true;
+    enum tw_rc rc = TW_EIO;
+
+    for (int tries = 0; (rc || more) && tries < 600; tries++) {
+        more = false;
+        rc = clickhouse_history.begin(h, &err);
+        if (!rc)
+            rc = clickhouse_history.retain(h, r, &more, &err);
+        if (!rc)
+            rc = clickhouse_history.commit(h, &err);
+        else
+            clickhouse_history.rollback(h);
+        if (rc)
+            usleep(100000);
+    }
+    CHECK_OK(rc);
+    assert_false(more);
+}
+
+/* Of the pair there are so many summaries, and as many in cells of hours: the other replica deletes by
+ * itself, later. */
+static void await_rows(unsigned which, int64_t of, uint64_t raw, uint64_t in_hours)
+{
+    struct sums s = { .rows = UINT64_MAX };
+
+    use_only(which);
+    await_reading();
+    for (int tries = 0; s.rows != raw && tries < 300; tries++) {
+        usleep(tries ? 100000 : 0);
+        s = read_raw((uint64_t)of);
+    }
+    assert_int_equal(s.rows, raw);
+    assert_int_equal(read_hours((uint64_t)of).rows, in_hours);
+}
+
+/* 18.16 deletes nothing in the part that was confirmed last of a table: there has to be another one. */
+static void delete_for_sure(struct history *h, const struct history_retention *r)
+{
+    bool more;
+
+    roll_up_for_sure(h);
+    CHECK_OK(clickhouse_history.begin(h, &err));
+    CHECK_OK(clickhouse_history.retain(h, r, &more, &err));
+    CHECK_OK(clickhouse_history.commit(h, &err));
+    agent++;
+    commit_for_sure(h, 21, 1);
+    agent--;
+    roll_up_for_sure(h);
+    retain_for_sure(h, r);
+}
+
+/* Rows of those who keep less, and then the whole day; by one replica and then by the other, of which one is
+ * not the leader. */
+static void what_is_not_kept_goes_at_both(void **state)
+{
+    const uint64_t less = (uint64_t)agent;
+    struct history_group g = { .pair_ids = &less, .n_pairs = 1 };
+    struct history_retention r = { .now_ns = DAY0 + 40 * CH_DAY_NS, .groups = &g, .n_groups = 1 };
+    struct history *h;
+
+    (void)state;
+    for (int l = 0; l < STORE_LEVELS; l++) {
+        g.done_ns[l] = INT64_MIN;
+        g.from_ns[l] = l < STORE_1H ? DAY0 + CH_DAY_NS : DAY0;
+        r.from_ns[l] = DAY0;
+    }
+    use(0, 0);
+    h = open_for_sure();
+    commit_for_sure(h, 1, 20);
+    agent++;
+    commit_for_sure(h, 1, 20);
+    agent--;
+    delete_for_sure(h, &r);
+    clickhouse_history.close(h);
+    for (unsigned i = 0; i < 2; i++) {
+        await_rows(i, agent, 0, 20);
+        await_rows(i, agent + 1, 21, 21);
+    }
+    for (int l = 0; l < STORE_1H; l++)
+        r.from_ns[l] = DAY0 + 30 * CH_DAY_NS;
+    use(1, 0);
+    h = open_for_sure();
+    retain_for_sure(h, &r);
+    clickhouse_history.close(h);
+    for (unsigned i = 0; i < 2; i++) {
+        await_rows(i, agent, 0, 20);
+        await_rows(i, agent + 1, 0, 21);
+    }
+    agent++;
+}
+
 /* ---- What is refused ---- */
 
 static void refuse(const char *where, enum tw_rc rc, const char *why)
@@ -530,6 +625,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(rows_that_vanish_are_told_to_nobody, all_there),
         cmocka_unit_test_setup(an_empty_disk_is_filled, all_there),
         cmocka_unit_test_setup(nothing_goes_without_zookeeper_and_then_it_goes_on, all_there),
+        cmocka_unit_test_setup(what_is_not_kept_goes_at_both, all_there),
         cmocka_unit_test_setup(what_cannot_be_is_said, all_there),
     };
 
