@@ -15,7 +15,7 @@ from lab import Process, expect, wait
 ALONE = True  # it uses ports of the host itself
 
 ROLES = ["none", "viewer", "operator", "admin"]
-PORT = 38090
+PORT = 18090
 
 
 class Controller:
@@ -257,7 +257,7 @@ def test_audit_log(build):
         expect(admin not in open(f"{c.dir}/data/controller.db", "rb").read().decode("latin-1"), "the database has a token's secret")
 
 
-TLS = "tls+tcp://127.0.0.1:38091"
+TLS = "tls+tcp://127.0.0.1:18091"
 
 
 def write(c, name, text):
@@ -301,7 +301,7 @@ def test_operators_come_from_elsewhere_over_tls(build):
         expect(done.returncode == 0 and "access" in done.stdout, f"by the context alone: {done.stderr}")
     code, _, err = Controller(build).ctl_run("status")  # nobody there
     expect(code == 3, err)
-    lone = subprocess.run([f"{build}/controller/twamp-controller", "--admin-tls", "tcp://127.0.0.1:38091", "--data-dir", c.dir], capture_output=True,
+    lone = subprocess.run([f"{build}/controller/twamp-controller", "--admin-tls", "tcp://127.0.0.1:18091", "--data-dir", c.dir], capture_output=True,
                           text=True, timeout=60)
     expect(lone.returncode == 2 and "tls+tcp://" in lone.stderr, f"{lone.returncode} {lone.stderr}")
 
@@ -313,13 +313,13 @@ def test_operators_by_certificate(build):
     ca = f"{c.dir}/data/ca"
     c.ctl("ca", "init", "--dir", ca, "--name", "127.0.0.1")
     c.ctl("ca", "init", "--dir", f"{c.dir}/other", "--name", "127.0.0.1")
-    c.extra += ("--http", "127.0.0.1:38092", "--http-tls-cert", f"{ca}/server.pem", "--http-tls-key", f"{ca}/server.pem")
+    c.extra += ("--http", "127.0.0.1:18092", "--http-tls-cert", f"{ca}/server.pem", "--http-tls-key", f"{ca}/server.pem")
     there = ["-c", TLS, "--ca-file", f"{ca}/ca.pem"]
 
     def https(cert, path, *more):
         """(status, text)"""
         done = subprocess.run(["curl", "-s", "-m", "10", "--cacert", f"{ca}/ca.pem", *(["--cert", cert] if cert else []), "-w", "\n%{http_code}", *more,
-                               f"https://127.0.0.1:38092{path}"], capture_output=True, text=True)
+                               f"https://127.0.0.1:18092{path}"], capture_output=True, text=True)
         text, _, status = done.stdout.rpartition("\n")
         return int(status), text
 
@@ -349,7 +349,7 @@ def test_operators_by_certificate(build):
         change = ["-X", "POST", "-H", "Content-Type: application/json", "-d", "{}"]
         path = "/api/v1/schedule/nosuch/pause"
         expect(https(pem["operator"], path, *change)[0] == 404, "an operator may not change anything")
-        expect(https(pem["operator"], path, *change, "-H", "Origin: https://127.0.0.1:38092")[0] == 404, "nor from our own page")
+        expect(https(pem["operator"], path, *change, "-H", "Origin: https://127.0.0.1:18092")[0] == 404, "nor from our own page")
         status, text = https(pem["operator"], path, *change, "-H", "Origin: https://evil.example")
         expect(status == 403 and "own page only" in text, f"another site's page changes something: {status} {text}")
 
@@ -369,7 +369,7 @@ def test_operators_by_certificate(build):
             expect(https(other, "/api/v1/status")[0] in (0, 401), other)
 
         # who is revoked goes at once: a stream of events, and the next call
-        events = subprocess.Popen(["curl", "-sN", "--cacert", f"{ca}/ca.pem", "--cert", pem["viewer"], "https://127.0.0.1:38092/api/v1/events"],
+        events = subprocess.Popen(["curl", "-sN", "--cacert", f"{ca}/ca.pem", "--cert", pem["viewer"], "https://127.0.0.1:18092/api/v1/events"],
                                   stdout=subprocess.DEVNULL)
         try:
             time.sleep(0.5)

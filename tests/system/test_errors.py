@@ -50,8 +50,8 @@ def test_bad_documents_are_refused_whole(build):
 
 
 def controller(build, data, *extra, **kw):
-    return subprocess.run([f"{build}/controller/twamp-controller", "--listen", "tcp://127.0.0.1:38620", "--admin-listen",
-                           f"ipc://{data}/ctl.sock", "--http", "127.0.0.1:38080", "--data-dir", data, *extra],
+    return subprocess.run([f"{build}/controller/twamp-controller", "--listen", "tcp://127.0.0.1:18620", "--admin-listen",
+                           f"ipc://{data}/ctl.sock", "--http", "127.0.0.1:18080", "--data-dir", data, *extra],
                           capture_output=True, text=True, timeout=30, **kw)
 
 
@@ -91,11 +91,11 @@ def test_port_in_use_and_no_permission(build):
         args = ["ip", "netns", "exec", lab.ns("ctl"), f"{lab.build}/controller/twamp-controller", "--allow-plaintext"]
         run = lambda *a: subprocess.run([*args, *a], capture_output=True, text=True, timeout=30)
         other = ["--admin-listen", sock, "--data-dir", f"{lab.dir}/other"]
-        refuses(run("--listen", "tcp://10.99.77.1:8620", "--http", "127.0.0.1:38081", *other), "8620", "in use")
+        refuses(run("--listen", "tcp://10.99.77.1:8620", "--http", "127.0.0.1:18081", *other), "8620", "in use")
         refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "10.99.77.1:8080", "--http-plaintext", *other), "8080", "in use")
-        refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "127.0.0.1:38081", "--admin-listen", sock, "--data-dir",
+        refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "127.0.0.1:18081", "--admin-listen", sock, "--data-dir",
                     f"{lab.dir}/controller"), "controller.db")
-        refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "127.0.0.1:38081", "--admin-listen", sock, "--data-dir",
+        refuses(run("--listen", "tcp://10.99.77.1:8621", "--http", "127.0.0.1:18081", "--admin-listen", sock, "--data-dir",
                     "/proc/nowhere"), "/proc/nowhere")
         agent = ["ip", "netns", "exec", lab.ns("a1"), f"{lab.build}/agent/twamp-agent", "--name", "x", "--data-dir", f"{lab.dir}/x"]
         refuses(subprocess.run([*agent, "--reflect", f"{lab.ip4('a1')}:862"], capture_output=True, text=True, timeout=30), "862", "in use")
