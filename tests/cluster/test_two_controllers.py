@@ -99,8 +99,12 @@ def apply_rules_at_once(lab, second):
             ctl("alert", "apply", "-f", f.name)
 
     at_once(lambda: apply(lab.ctl, "first", 10), lambda: apply(second.ctl, "second", 50))
-    kept = [d["version"] for d in json.loads(lab.ctl("-o", "json", "alert", "history"))["documents"]]
-    expect(sorted(int(v) for v in kept) == list(range(1, 2 * EACH_RULES + 1)), f"documents that are kept: {kept}")
+
+    def kept():
+        return sorted(int(d["version"]) for d in json.loads(lab.ctl("-o", "json", "alert", "history"))["documents"])
+
+    wait("the first to have followed the second's last one", lambda: len(kept()) >= 2 * EACH_RULES, SOON_S)
+    expect(kept() == list(range(1, 2 * EACH_RULES + 1)), f"documents that are kept: {kept()}")
     wait("both to have the same rules in force", lambda: lab.ctl("alert", "export") == second.ctl("alert", "export"), SOON_S)
 
 
