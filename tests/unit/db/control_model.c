@@ -613,6 +613,9 @@ static enum tw_rc say_absence(void *ctx, const struct store_absence *a)
 
 static bool was_said(const struct model *m, unsigned i)
 {
+    for (unsigned a = 0; a < M_AGENTS; a++)
+        if (!strcmp(m->agent[a].name, m->absence[i].source))
+            return true;
     for (unsigned before = 0; before < i; before++)
         if (!strcmp(m->absence[before].source, m->absence[i].source))
             return true;
@@ -639,6 +642,10 @@ char *store_text(const struct model *m, struct store *s, struct store_reader *r)
     CHECK_OK(store_read_tests(r, 0, M_ROWS, say_test, &to, &test_err));
     CHECK_OK(store_read_audit(r, &all, say_audit, &to, &test_err));
     CHECK_OK(store_read_generations(r, 0, M_GENERATIONS, say_generation, &to, &test_err));
+    /* Also of agents that should have none. */
+    for (unsigned i = 0; i < M_AGENTS; i++)
+        if (*m->agent[i].name)
+            CHECK_OK(store_read_absences(r, m->agent[i].name, 0, INT64_MAX, say_absence, &to, &test_err));
     for (unsigned i = 0; i < m->n_absences; i++)
         if (!was_said(m, i))
             CHECK_OK(store_read_absences(r, m->absence[i].source, 0, INT64_MAX, say_absence, &to, &test_err));
