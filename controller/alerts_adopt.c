@@ -91,17 +91,6 @@ static enum tw_rc run_look(struct writer_job *job, struct store *s, struct tw_er
 
 /* ---- Loop thread ---- */
 
-static bool is_there(const struct controller *c, const char *name)
-{
-    const struct registry_row *v;
-    size_t n = registry_rows(c->registry, &v);
-
-    for (size_t i = 0; i < n; i++)
-        if (v[i].state == REGISTRY_UP && !strcmp(v[i].facts->name, name))
-            return true;
-    return false;
-}
-
 static void looked(struct writer_job *job)
 {
     struct alerts_adopt *p = (struct alerts_adopt *)job;
@@ -112,7 +101,8 @@ static void looked(struct writer_job *job)
     if (job->rc == TW_OK) {
         orphans_begin(p->orphans);
         for (size_t i = 0; i < p->n; i++)
-            if (orphans_see(p->orphans, p->v[i].id, is_there(p->c, p->v[i].maker), now_ns)) {
+            if (orphans_see(p->orphans, p->v[i].id, registry_find_up(p->c->registry, p->v[i].maker) != NULL,
+                            now_ns)) {
                 p->take(p->ctx, p->v[i].receiver, p->v[i].notice);
                 p->v[i].notice = NULL;
                 taken++;

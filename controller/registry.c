@@ -350,15 +350,19 @@ const char *registry_warning(const struct registry *r)
     return r ? r->warning : "";
 }
 
+const struct registry_row *registry_find_up(const struct registry *r, const char *name)
+{
+    for (size_t i = r ? r->list.n_rows : 0; i--;)
+        if (r->list.rows[i].state == REGISTRY_UP && !strcmp(r->list.rows[i].facts->name, name))
+            return &r->list.rows[i];
+    return NULL;
+}
+
 void registry_say_where(const struct registry *r, const struct agent *a, char *text, size_t cap)
 {
-    const char *at = "", *http = "";
+    const struct registry_row *row = registry_find_up(r, a->elsewhere);
+    const char *at = row ? row->facts->admin_at : "", *http = row ? row->facts->http_at : "";
 
-    for (size_t i = 0; r && i < r->list.n_rows; i++)
-        if (r->list.rows[i].state == REGISTRY_UP && !strcmp(r->list.rows[i].facts->name, a->elsewhere)) {
-            at = r->list.rows[i].facts->admin_at;
-            http = r->list.rows[i].facts->http_at;
-        }
     snprintf(text, cap, "agent %s is connected to controller %s: ask that one%s%s%s", a->row.name, a->elsewhere,
              *at ? " (twampctl --controller " : *http ? " (" : "", *at ? at : http, *at || *http ? ")" : "");
 }

@@ -17,6 +17,9 @@ void registry_stop(struct registry *r);
 
 /* Of NULL: none. By name; they are good until the loop goes on. */
 size_t registry_rows(const struct registry *r, const struct registry_row **ret);
+/* The one of that name that is there, the last if there are two; NULL: none is. r may be NULL. Good until the
+ * loop goes on. */
+const struct registry_row *registry_find_up(const struct registry *r, const char *name);
 /* What somebody has to see to, with ours: "" if nothing. */
 const char *registry_warning(const struct registry *r);
 

@@ -7,7 +7,6 @@ from lab import expect, wait
 
 # name, who can have it, fault(victim), heal(victim), in which order heals are done: whoever starts needs those before.
 Kind = collections.namedtuple("Kind", "name who fault heal turn")
-ETCD_PORTS = [2379, 2389, 2399]
 AT_ONCE, BEGIN, START = range(3)
 
 
@@ -65,7 +64,7 @@ def join(v):
 
 
 def from_etcd(v):
-    cut(v, ETCD_PORTS, v.lab.loopback(v.name))
+    cut(v, [m.port for m in v.lab.etcd.members], v.lab.loopback(v.name))
 
 
 def from_history(v):

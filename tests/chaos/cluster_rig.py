@@ -23,7 +23,6 @@ class One:
     def __init__(self, lab):
         self.lab, self.one = lab, ClickHouse(lab)
         self.servers = {"clickhouse": self.one}
-        self.ports_between = []
 
     def start(self):
         self.one.start()
