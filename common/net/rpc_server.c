@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
+#include "common/net/listening.h"
 #include "common/net/rpc_ahead.h"
 #include "common/net/rpc_peer.h"
 #include "common/version.h"
@@ -337,6 +338,8 @@ static enum tw_rc listen_on(struct rpc_server *s, const char *url, struct tw_err
         return explain(e, url, err);
     if (nng_stream_listener_get_int(s->listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0)
         s->port = (uint16_t)port;
+    if (s->port && !listening_lengthen(s->port))
+        log_warn("few connections can wait to be accepted: /proc is not there", LOG_S("listener", url));
     return nng_aio_alloc(&s->accept, on_accepted, s) ? tw_err_set(err, TW_ENOMEM, "out of memory") : TW_OK;
 }
 

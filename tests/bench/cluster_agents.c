@@ -18,14 +18,16 @@
 #define TELL_NS (100 * TW_NS_PER_MS)
 #define CONNECT_BURST 16
 #define CONNECT_NS (300 * TW_NS_PER_S)
-/* Without a connection: then the next controller is tried, and after that one the next. */
+/* Without a connection: then the next controller is tried, and after that one the next. As homing.c has it, the last of a round gets longer. */
 #define BROKEN_NS (300 * TW_NS_PER_MS)
-#define SILENT_NS (5 * TW_NS_PER_S)
+#define SILENT_NS (3 * TW_NS_PER_S)
+#define LAST_NS (30 * TW_NS_PER_S)
 
 static volatile sig_atomic_t ended;
 
 struct way {
     size_t rank[HOMING_MAX], at;
+    size_t tried; /* others, since it has no connection */
     int64_t gone_ns; /* since when it has no connection; 0: it has one */
     int64_t wait_ns; /* so long from then on */
 };
@@ -103,10 +105,11 @@ static void move(struct fleet *f, struct ways *w)
         if (!mine->gone_ns) {
             mine->gone_ns = now;
             mine->wait_ns = BROKEN_NS;
+            mine->tried = 0;
         }
         if (w->n == 1 || now - mine->gone_ns < mine->wait_ns)
             continue;
-        mine->wait_ns = SILENT_NS;
+        mine->wait_ns = ++mine->tried % w->n == w->n - 1 ? LAST_NS : SILENT_NS;
         mine->at = (mine->at + 1) % w->n;
         mine->gone_ns = now;
         fleet_agent_drops(f, i);

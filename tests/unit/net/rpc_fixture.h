@@ -387,17 +387,26 @@ static inline int teardown(void **state)
 
 /* ---- Raw clients ---- */
 
-static inline int raw_connect(struct fixture *f)
+static inline int raw_connect_as(struct fixture *f, int type)
 {
     struct sockaddr_in sa = { .sin_family = AF_INET,
                               .sin_port = htons(rpc_server_port(f->server)),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof sa) < 0)
+    if (fd < 0 || (connect(fd, (struct sockaddr *)&sa, sizeof sa) < 0 && errno != EINPROGRESS))
         fail_msg("connect: %s", strerror(errno));
     fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
+}
+static inline int raw_connect(struct fixture *f)
+{
+    return raw_connect_as(f, SOCK_STREAM);
+}
+/* Does not wait until it is connected. */
+static inline int raw_connect_begin(struct fixture *f)
+{
+    return raw_connect_as(f, SOCK_STREAM | SOCK_NONBLOCK);
 }
 
 /* One frame at a time; runs the loop meanwhile. */

@@ -1,4 +1,5 @@
 /* Calls and streamed results between two ends that are up. */
+#include <poll.h>
 #include <pthread.h>
 #include "tests/unit/net/rpc_fixture.h"
 
@@ -716,6 +717,27 @@ static void two_threads_exchange_results(void **state)
     assert_int_equal(f->srv.data_order_errors + o.end.data_order_errors, 0);
 }
 
+/* ---- Many at once ---- */
+
+/* A server that has other things to do while agents of another controller come: none is dropped by the kernel, which lets
+ * them wait for seconds. */
+static void who_waits_to_be_accepted_is_not_dropped(void **state)
+{
+    enum { CROWD = 600 };
+    struct fixture *f = *state;
+    struct pollfd fds[CROWD];
+    size_t up = 0;
+
+    serve(f, server_conf(f));
+    for (size_t i = 0; i < CROWD; i++)
+        fds[i] = (struct pollfd){ .fd = raw_connect_begin(f), .events = POLLOUT };
+    for (size_t i = 0; i < CROWD; i++)
+        up += poll(&fds[i], 1, 500) == 1; /* the first one that is dropped tries again after a second */
+    for (size_t i = 0; i < CROWD; i++)
+        close(fds[i].fd);
+    assert_int_equal(up, CROWD);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -743,6 +765,7 @@ int main(void)
         T(pings_keep_an_idle_connection_alive),
         T(a_peer_that_does_not_read_is_cut_off),
         T(two_threads_exchange_results),
+        T(who_waits_to_be_accepted_is_not_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
