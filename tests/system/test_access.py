@@ -12,7 +12,7 @@ import time
 
 from lab import Process, expect, wait
 
-ALONE = True  # it uses ports of the host itself
+HOST = True
 
 ROLES = ["none", "viewer", "operator", "admin"]
 PORT = 18090

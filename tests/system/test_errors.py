@@ -10,7 +10,7 @@ from lab import Lab, expect, sh, wait
 from meshes import full, one_way
 from test_outage import all_past, nothing_lost_or_doubled
 
-ALONE = True  # ports of the host itself
+HOST = True
 
 GOOD = one_way("a1", "a2")
 BAD = [  # what is wrong, document, line, field, words that the message must have
