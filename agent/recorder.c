@@ -7,6 +7,7 @@
 #include <string.h>
 #include "agent/flight_pb.h"
 #include "agent/ondemand.h"
+#include "common/grow.h"
 #include "common/log.h"
 #include "common/net/now.h"
 
@@ -389,14 +390,8 @@ struct parts {
 /* NULL: no memory. */
 static Tw__FlightFrozen *add_part(struct parts *v, const struct frozen_part *p)
 {
-    if (v->n == v->cap) {
-        size_t cap = v->cap ? 2 * v->cap : 64;
-        Tw__FlightFrozen *grown = realloc(v->part, cap * sizeof *grown);
-        if (!grown)
-            return NULL;
-        v->part = grown;
-        v->cap = cap;
-    }
+    if (!TW_GROW(&v->part, v->n, &v->cap, 64))
+        return NULL;
     frozen_describe(p, &v->part[v->n]);
     return &v->part[v->n++];
 }

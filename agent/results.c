@@ -2,6 +2,7 @@
 #include "agent/results.h"
 
 #include <stdlib.h>
+#include "common/grow.h"
 #include "common/log.h"
 #include "common/net/arena.h"
 #include "common/net/now.h"
@@ -25,19 +26,7 @@ struct results {
 
 static bool make_room(struct results *r)
 {
-    size_t cap = r->cap ? r->cap * 2 : 256;
-    struct spool_record *grown;
-
-    if (r->n >= HELD_MAX)
-        return false;
-    if (r->n < r->cap)
-        return true;
-    grown = realloc(r->held, cap * sizeof *grown);
-    if (!grown)
-        return false;
-    r->held = grown;
-    r->cap = cap;
-    return true;
+    return r->n < HELD_MAX && TW_GROW(&r->held, r->n, &r->cap, 256);
 }
 
 /* Packs a summary behind the held ones. */

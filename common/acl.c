@@ -1,6 +1,7 @@
 /* common/acl.c - the ranges of a family nest or are apart, so they cut its addresses into pieces that lie
  * side by side, each with one verdict: a look is a binary search for the piece. */
 #include "common/acl.h"
+#include "common/grow.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -38,18 +39,10 @@ void acl_rules_free(struct acl_rules *l)
 
 static enum tw_rc make_room(struct acl_rules *l, struct tw_err *err)
 {
-    size_t cap = l->cap ? l->cap * 2 : 16;
-    struct acl_rule *v;
-
-    if (l->n < l->cap)
-        return TW_OK;
     if (l->n >= ACL_RULES_MAX)
         return tw_err_set(err, TW_ENOSPC, "an access list has at most %d ranges", ACL_RULES_MAX);
-    v = realloc(l->v, cap * sizeof *v);
-    if (!v)
+    if (!TW_GROW(&l->v, l->n, &l->cap, 16))
         return tw_err_set(err, TW_ENOMEM, "out of memory");
-    l->v = v;
-    l->cap = cap;
     return TW_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/change_priv.h"
+#include "common/grow.h"
 #include "controller/fleet.h"
 #include "controller/near.h"
 
@@ -201,19 +202,6 @@ static bool has_to_be_stored(const struct change *ch, const struct wanted_change
            (c->row == PAIR_NEW || !is_stored(pair_table_at(&ch->owner->c->inv.pairs, c->row)));
 }
 
-/* Room for one more; NULL: no memory. */
-static void *more(void *v, size_t n, size_t *cap, size_t size)
-{
-    size_t room = *cap ? 2 * *cap : 64;
-
-    if (v && n < *cap)
-        return v;
-    v = reallocarray(v, room, size);
-    if (v)
-        *cap = room;
-    return v;
-}
-
 /* By kept names, which outlive the change. */
 static void name_pair(const struct wanted *w, const struct wanted_change *c, struct store_pair *ret)
 {
@@ -229,15 +217,11 @@ static void name_pair(const struct wanted *w, const struct wanted_change *c, str
 
 static enum tw_rc list_added(struct change *ch, const struct wanted_change *c)
 {
-    struct store_pair *v;
-
     if (!has_to_be_stored(ch, c))
         return TW_OK;
-    v = more(ch->added, ch->n_added, &ch->cap_added, sizeof *v);
-    if (!v)
+    if (!TW_GROW(&ch->added, ch->n_added, &ch->cap_added, 64))
         return TW_ENOMEM;
-    ch->added = v;
-    name_pair(&ch->wanted, c, &v[ch->n_added++]);
+    name_pair(&ch->wanted, c, &ch->added[ch->n_added++]);
     return TW_OK;
 }
 
@@ -250,15 +234,11 @@ static bool has_to_be_moved(const struct change *ch, const struct wanted_change 
 
 static enum tw_rc list_moved(struct change *ch, const struct wanted_change *c)
 {
-    struct change_slot *v;
-
     if (!has_to_be_moved(ch, c))
         return TW_OK;
-    v = more(ch->moved, ch->n_moved, &ch->cap_moved, sizeof *v);
-    if (!v)
+    if (!TW_GROW(&ch->moved, ch->n_moved, &ch->cap_moved, 64))
         return TW_ENOMEM;
-    ch->moved = v;
-    v[ch->n_moved++] =
+    ch->moved[ch->n_moved++] =
         (struct change_slot){ pair_table_at(&ch->owner->c->inv.pairs, c->row)->row.id, c->slot };
     return TW_OK;
 }
@@ -290,12 +270,9 @@ static bool has_to_be_closed(const struct change *ch, const struct wanted_change
 
 static enum tw_rc close_one(struct change *ch, uint32_t row)
 {
-    uint64_t *v = more(ch->closed, ch->n_closed, &ch->cap_closed, sizeof *v);
-
-    if (!v)
+    if (!TW_GROW(&ch->closed, ch->n_closed, &ch->cap_closed, 64))
         return TW_ENOMEM;
-    ch->closed = v;
-    v[ch->n_closed++] = pair_table_at(&ch->owner->c->inv.pairs, row)->row.id;
+    ch->closed[ch->n_closed++] = pair_table_at(&ch->owner->c->inv.pairs, row)->row.id;
     return TW_OK;
 }
 

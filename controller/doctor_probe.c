@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include "common/net/now.h"
+#include "common/grow.h"
 #include "controller/doctor_reply.h"
 #include "controller/doctor_run.h"
 
@@ -179,14 +180,8 @@ static void note_cannot(struct run *r, const char *name)
     for (size_t i = 0; i < r->n_cannot; i++)
         if (r->cannot_diagnose[i] == name)
             return;
-    if (r->n_cannot == r->cap_cannot) {
-        size_t cap = r->cap_cannot ? 2 * r->cap_cannot : 16;
-        const char **grown = realloc(r->cannot_diagnose, cap * sizeof *grown);
-        if (!grown)
-            return;
-        r->cannot_diagnose = grown;
-        r->cap_cannot = cap;
-    }
+    if (!TW_GROW(&r->cannot_diagnose, r->n_cannot, &r->cap_cannot, 16))
+        return;
     r->cannot_diagnose[r->n_cannot++] = name;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
+#include "common/grow.h"
 #include "controller/enrolment.h"
 #include "controller/events.h"
 #include "controller/fleet.h"
@@ -42,15 +43,8 @@ static enum tw_rc add_row(void *ctx, const struct store_agent *a)
 
     if (!follow_keys_have_number(r->keys, a->id))
         return TW_OK;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 8;
-        struct store_agent *v = reallocarray(r->v, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        r->v = v;
-        r->cap = cap;
-    }
+    if (!TW_GROW(&r->v, r->n, &r->cap, 8))
+        return TW_ENOMEM;
     row = &r->v[r->n++];
     *row = *a;
     enrolment = copy_text(a->enrolment, &row->enrolment);

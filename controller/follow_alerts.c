@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
+#include "common/grow.h"
 #include "controller/alert_row.h"
 #include "controller/alerts.h"
 #include "controller/follow_priv.h"
@@ -88,15 +89,8 @@ static enum tw_rc add_body(struct body_rows *r, uint64_t id, const char *body)
 {
     if (!follow_keys_have_number(r->keys, (int64_t)id))
         return TW_OK;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 8;
-        struct body_row *v = reallocarray(r->v, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        r->v = v;
-        r->cap = cap;
-    }
+    if (!TW_GROW(&r->v, r->n, &r->cap, 8))
+        return TW_ENOMEM;
     r->v[r->n] = (struct body_row){ id, strdup(body) };
     return r->v[r->n].body ? r->n++, TW_OK : TW_ENOMEM;
 }
@@ -242,15 +236,8 @@ static enum tw_rc add_number(void *ctx, const struct store_alert_notice *row)
 
     if (!follow_keys_have_number(r->keys, (int64_t)row->id))
         return TW_OK;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 64;
-        uint64_t *v = reallocarray(r->v, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        r->v = v;
-        r->cap = cap;
-    }
+    if (!TW_GROW(&r->v, r->n, &r->cap, 64))
+        return TW_ENOMEM;
     r->v[r->n++] = row->id;
     return TW_OK;
 }

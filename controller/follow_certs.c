@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/follow_priv.h"
+#include "common/grow.h"
 #include "controller/joining_priv.h"
 
 /* Whose certificates are read. */
@@ -64,15 +65,8 @@ static enum tw_rc add_row(void *ctx, const struct store_certificate *c)
 
     if (!find_owner(r, c))
         return TW_OK;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 8;
-        struct store_certificate *v = reallocarray(r->v, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        r->v = v;
-        r->cap = cap;
-    }
+    if (!TW_GROW(&r->v, r->n, &r->cap, 8))
+        return TW_ENOMEM;
     row = &r->v[r->n++];
     *row = *c;
     row->serial = strdup(c->serial);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/follow_priv.h"
+#include "common/grow.h"
 #include "controller/schedule.h"
 #include "db/etcd/mirror_key.h"
 
@@ -57,15 +58,8 @@ static enum tw_rc add_row(void *ctx, const struct store_pair *p)
 {
     struct pair_rows *r = ctx;
 
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 64;
-        struct pair_row **v = reallocarray(r->v, cap, sizeof(struct pair_row *));
-
-        if (!v)
-            return TW_ENOMEM;
-        r->v = v;
-        r->cap = cap;
-    }
+    if (!TW_GROW(&r->v, r->n, &r->cap, 64))
+        return TW_ENOMEM;
     r->v[r->n] = row_new(p);
     return r->v[r->n] ? r->n++, TW_OK : TW_ENOMEM;
 }

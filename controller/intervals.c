@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "common/grow.h"
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/schedule.h"
@@ -77,8 +78,6 @@ static void flush_due(struct loop_timer *t)
 static bool make_room(struct intervals *v)
 {
     struct open_job *o = v->waiting;
-    struct interval *more;
-    size_t cap;
 
     if (!o) {
         o = v->waiting = calloc(1, sizeof *o);
@@ -88,17 +87,7 @@ static bool make_room(struct intervals *v)
             o = v->waiting = NULL;
         }
     }
-    if (!o)
-        return false;
-    if (o->n < o->cap)
-        return true;
-    cap = o->cap ? 2 * o->cap : 64;
-    more = reallocarray(o->v, cap, sizeof *more);
-    if (!more)
-        return false;
-    o->v = more;
-    o->cap = cap;
-    return true;
+    return o && TW_GROW(&o->v, o->n, &o->cap, 64);
 }
 
 static bool take_rule(struct open_job *o, const struct pair *p, struct store_expectation *x)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
+#include "common/grow.h"
 #include "common/net/now.h"
 #include "controller/joining_priv.h"
 #include "controller/decide.h"
@@ -29,15 +30,8 @@ void joining_token_row(const struct join_token *t, char labels[JOIN_LABELS_TEXT]
 
 static enum tw_rc append(struct joining *j, const struct join_token *t)
 {
-    if (j->n_tokens == j->cap_tokens) {
-        size_t cap = j->cap_tokens ? 2 * j->cap_tokens : 16;
-        struct join_token *v = realloc(j->tokens, cap * sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        j->tokens = v;
-        j->cap_tokens = cap;
-    }
+    if (!TW_GROW(&j->tokens, j->n_tokens, &j->cap_tokens, 16))
+        return TW_ENOMEM;
     j->tokens[j->n_tokens++] = *t;
     return TW_OK;
 }

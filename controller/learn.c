@@ -1,6 +1,7 @@
 #include "controller/learn.h"
 #include <stdlib.h>
 #include <string.h>
+#include "common/grow.h"
 #include "common/log.h"
 #include "common/net/now.h"
 #include "controller/ingest.h"
@@ -124,15 +125,8 @@ static void on_patience(struct loop_timer *t)
 
 static bool gather(struct learn *l, int64_t agent_id, const uint8_t *spool_id)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        struct spool *grown = realloc(l->waiting, cap * sizeof *grown);
-
-        if (!grown)
-            return false;
-        l->waiting = grown;
-        l->cap = cap;
-    }
+    if (!TW_GROW(&l->waiting, l->n, &l->cap, 64))
+        return false;
     l->waiting[l->n] = (struct spool){ .agent_id = agent_id };
     memcpy(l->waiting[l->n++].id, spool_id, STORE_ID_LEN);
     return true;

@@ -1,6 +1,7 @@
 #include "controller/outages.h"
 #include <stdlib.h>
 #include <string.h>
+#include "common/grow.h"
 #include "common/loss_runs.h"
 
 /* How far around the span the other parts of its outages are looked for: at first, and at most. */
@@ -107,14 +108,8 @@ static enum tw_rc keep(struct outages_job *j, const struct found *f)
         sift_down(j->heap, j->n);
         return TW_OK;
     }
-    if (j->n == j->cap) {
-        size_t cap = j->cap ? 2 * j->cap : 64;
-        struct found *more = realloc(j->heap, cap * sizeof *more);
-        if (!more)
-            return TW_ENOMEM;
-        j->heap = more;
-        j->cap = cap;
-    }
+    if (!TW_GROW(&j->heap, j->n, &j->cap, 64))
+        return TW_ENOMEM;
     j->heap[j->n] = *f;
     sift_up(j->heap, j->n++);
     return TW_OK;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "common/grow.h"
 #include "controller/report_flows.h"
 #include "controller/sla_history.h"
 
@@ -109,18 +110,12 @@ static enum tw_rc find_maintenance(struct sla_job *j, struct store_reader *db, s
 
 static enum tw_rc note_outage(struct sla_pair *p, const struct tw_unavail_run *r)
 {
-    struct tw_unavail_run *more;
-    size_t cap = p->cap_outages ? 2 * p->cap_outages : 16;
-
     if (p->n_outages == p->cap_outages) {
         p->n_outages = p->cap_outages = sla_join_outages(p->outages, p->n_outages);
         if (p->n_outages >= SLA_OUTAGES_MAX)
             return TW_OK; /* counted as unlisted */
-        more = realloc(p->outages, cap * sizeof *more);
-        if (!more)
+        if (!TW_GROW(&p->outages, p->n_outages, &p->cap_outages, 16))
             return TW_ENOMEM;
-        p->outages = more;
-        p->cap_outages = cap;
     }
     p->outages[p->n_outages++] = *r;
     return TW_OK;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
+#include "common/grow.h"
 #include "common/net/now.h"
 #include "controller/http/report_text.h"
 
@@ -43,18 +44,6 @@ static void results_job_free(struct results_job *j)
     free(j);
 }
 
-static enum tw_rc grow_rows(struct results_job *j)
-{
-    size_t cap = j->cap ? 2 * j->cap : 64;
-    struct result_row *rows = realloc(j->res->rows, cap * sizeof *rows);
-
-    if (!rows)
-        return TW_ENOMEM;
-    j->res->rows = rows;
-    j->cap = cap;
-    return TW_OK;
-}
-
 static size_t row_bytes(const struct tw_summary *s)
 {
     size_t n = s->send_lateness.n;
@@ -85,7 +74,7 @@ static enum tw_rc add_row(void *ctx, const struct tw_summary *s)
         r->next_ns = s->start_ns;
         return TW_EAGAIN;
     }
-    if (r->n_rows == j->cap && grow_rows(j))
+    if (!TW_GROW(&r->rows, r->n_rows, &j->cap, 64))
         return TW_ENOMEM;
     row = &r->rows[r->n_rows];
     row->pair = j->pairs[j->at];

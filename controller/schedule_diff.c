@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/schedule_priv.h"
+#include "common/grow.h"
 
 #define LOOKS_OF_A_SUM 4 /* what a digest takes, in pairs that come */
 
@@ -170,15 +171,8 @@ static enum tw_rc add_change(struct merge *g, enum wanted_what what, size_t mesh
 {
     struct wanted *w = g->w;
 
-    if (w->n_changes == g->cap) {
-        size_t cap = g->cap ? 2 * g->cap : 256;
-        struct wanted_change *v = reallocarray(w->changes, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        w->changes = v;
-        g->cap = cap;
-    }
+    if (!TW_GROW(&w->changes, w->n_changes, &g->cap, 256))
+        return TW_ENOMEM;
     w->changes[w->n_changes++] = (struct wanted_change){
         .what = (uint8_t)what, .mesh = (uint16_t)mesh, .at = (uint32_t)at, .row = row
     };

@@ -1,6 +1,7 @@
 #include "controller/sla_history.h"
 #include <stdlib.h>
 #include <string.h>
+#include "common/grow.h"
 #include "controller/core/class_times.h"
 #include "controller/core/mesh.h"
 
@@ -67,12 +68,8 @@ static enum tw_rc take_moment(void *ctx, const struct store_generation *g)
 
     if (g->time_ns >= h->span.to_ns)
         return TW_OK;
-    if (h->n == h->cap) {
-        struct moment *more = realloc(h->moments, (h->cap = h->cap ? 2 * h->cap : 16) * sizeof *more);
-        if (!more)
-            return TW_ENOMEM;
-        h->moments = more;
-    }
+    if (!TW_GROW(&h->moments, h->n, &h->cap, 16))
+        return TW_ENOMEM;
     h->moments[h->n++] = (struct moment){ g->number, g->time_ns, g->complete };
     return g->time_ns <= h->span.from_ns ? TW_EAGAIN : TW_OK;
 }
@@ -104,13 +101,9 @@ struct look {
 /* Takes `document`. */
 static enum tw_rc add_epoch(struct mesh_epochs *m, int64_t from_ns, struct mesh *document)
 {
-    if (m->n == m->cap) {
-        struct epoch *more = realloc(m->v, (m->cap = m->cap ? 2 * m->cap : 4) * sizeof *more);
-        if (!more) {
-            mesh_free(document);
-            return TW_ENOMEM;
-        }
-        m->v = more;
+    if (!TW_GROW(&m->v, m->n, &m->cap, 4)) {
+        mesh_free(document);
+        return TW_ENOMEM;
     }
     m->v[m->n++] = (struct epoch){ from_ns, document };
     return TW_OK;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/log.h"
+#include "common/grow.h"
 #include "common/net/now.h"
 #include "controller/writer_priv.h"
 
@@ -80,15 +81,9 @@ static void on_change(void *ctx, const char *key)
     struct writer *w = ctx;
     char *copy;
 
-    if (w->n_news == w->cap_news) {
-        size_t cap = w->cap_news ? 2 * w->cap_news : 16;
-        char **more = realloc(w->news, cap * sizeof *more);
-        if (!more) {
-            w->news_lost = true;
-            return;
-        }
-        w->news = more;
-        w->cap_news = cap;
+    if (!TW_GROW(&w->news, w->n_news, &w->cap_news, 16)) {
+        w->news_lost = true;
+        return;
     }
     copy = strdup(key);
     if (copy)

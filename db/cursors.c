@@ -1,4 +1,5 @@
 #include "db/cursors.h"
+#include "common/grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,14 +48,8 @@ enum tw_rc cursors_set(struct cursors *c, int64_t agent_id, const uint8_t *spool
         c->e[i].now = *at;
         return TW_OK;
     }
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 64;
-        struct cursor *more = realloc(c->e, cap * sizeof *more);
-        if (!more)
-            return TW_ENOMEM;
-        c->e = more;
-        c->cap = cap;
-    }
+    if (!TW_GROW(&c->e, c->n, &c->cap, 64))
+        return TW_ENOMEM;
     memmove(&c->e[i + 1], &c->e[i], (c->n - i) * sizeof *c->e);
     c->n++;
     c->e[i] = (struct cursor){ .agent_id = agent_id, .now = *at };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/cli/out.h"
+#include "common/grow.h"
 
 void out_records_free(struct out_records *r)
 {
@@ -21,32 +22,14 @@ void out_record(struct out_records *r)
     r->n_records++;
 }
 
-/* For one more of `size` octets in an array of n; returns the array, or NULL. */
-static void *make_room(void *array, size_t n, size_t *cap, size_t size)
-{
-    size_t more = *cap ? 2 * *cap : 256;
-    void *grown;
-
-    if (n < *cap)
-        return array;
-    grown = reallocarray(array, more, size);
-    if (grown)
-        *cap = more;
-    return grown;
-}
-
 static void put(struct out_records *r, struct out_field f)
 {
-    struct out_field *fields =
-        r->no_memory ? NULL : make_room(r->fields, r->n_fields, &r->cap, sizeof *fields);
-
-    if (!fields) {
+    if (r->no_memory || !TW_GROW(&r->fields, r->n_fields, &r->cap, 256)) {
         if (f.kind == OUT_TREE)
             cJSON_Delete(f.v.tree);
         r->no_memory = true;
         return;
     }
-    r->fields = fields;
     r->fields[r->n_fields++] = f;
     if (r->n_records == 1)
         r->per_record = r->n_fields;
@@ -125,16 +108,12 @@ void out_tree(struct out_records *r, const char *name, cJSON *tree)
 /* Takes text. */
 static void put_shown(struct out_records *r, const char *name, enum out_style style, char *text)
 {
-    struct out_shown *shown =
-        r->no_memory ? NULL : make_room(r->shown, r->n_shown, &r->cap_shown, sizeof *shown);
-
-    if (!shown) {
+    if (r->no_memory || !TW_GROW(&r->shown, r->n_shown, &r->cap_shown, 256)) {
         free(text);
         r->no_memory = true;
         return;
     }
-    r->shown = shown;
-    shown[r->n_shown++] = (struct out_shown){ r->n_records - 1, name, text, style };
+    r->shown[r->n_shown++] = (struct out_shown){ r->n_records - 1, name, text, style };
 }
 
 void out_style(struct out_records *r, const char *name, enum out_style style)

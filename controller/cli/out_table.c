@@ -3,6 +3,7 @@
 #include <string.h>
 #include <wchar.h>
 #include "controller/cli/out.h"
+#include "common/grow.h"
 
 #define GAP 2          /* blanks between columns */
 #define MAX_COLUMNS 32 /* bits of `hidden` */
@@ -79,21 +80,6 @@ void out_table_free(struct out_table *t)
     *t = (struct out_table){ 0 };
 }
 
-static bool make_room(struct out_table *t)
-{
-    size_t cap = t->cap ? 2 * t->cap : 256;
-    struct out_cell *cells;
-
-    if (t->n_cells < t->cap)
-        return true;
-    cells = realloc(t->cells, cap * sizeof *cells);
-    if (!cells)
-        return false;
-    t->cells = cells;
-    t->cap = cap;
-    return true;
-}
-
 /* As out_safe(), in memory. */
 static void defuse(char *text, bool lines)
 {
@@ -122,7 +108,7 @@ void out_cell(struct out_table *t, enum out_style style, const char *fmt, ...)
     if (t->no_memory)
         return;
     va_start(ap, fmt);
-    if (make_room(t))
+    if (TW_GROW(&t->cells, t->n_cells, &t->cap, 256))
         n = vasprintf(&text, fmt, ap);
     va_end(ap);
     if (n < 0) {

@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/grow.h"
 #include "common/hextext.h"
 #include "common/id_secret.h"
 
@@ -152,19 +153,9 @@ static size_t place(const struct access *a, const char *id, bool *ret_found)
 
 static enum tw_rc make_room(struct access *a)
 {
-    size_t cap = a->cap ? 2 * a->cap : 16;
-    struct access_token *p;
-
     if (a->n >= a->max)
         return TW_ENOSPC;
-    if (a->n < a->cap)
-        return TW_OK;
-    p = realloc(a->tokens, cap * sizeof *p);
-    if (!p)
-        return TW_ENOMEM;
-    a->tokens = p;
-    a->cap = cap;
-    return TW_OK;
+    return TW_GROW(&a->tokens, a->n, &a->cap, 16) ? TW_OK : TW_ENOMEM;
 }
 
 enum tw_rc access_put(struct access *a, const struct access_token *t)

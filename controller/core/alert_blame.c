@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controller/core/alert_priv.h"
+#include "common/grow.h"
 
 #define RESTORED_NS \
     (120 * TW_NS_PER_S) /* so long what was stored counts, until all pairs have been looked at */
@@ -19,14 +20,8 @@ int32_t alert_node_index(struct alert_engine *e, enum alert_kind kind, const cha
     HASH_FIND(hh, e->nodes, &key, sizeof key, n);
     if (n)
         return (int32_t)n->index;
-    if (e->n_nodes == e->cap_nodes) {
-        size_t cap = e->cap_nodes ? 2 * e->cap_nodes : 64;
-        struct node **at = realloc(e->node_at, cap * sizeof(*at));
-        if (!at)
-            return -1;
-        e->node_at = at;
-        e->cap_nodes = cap;
-    }
+    if (!TW_GROW(&e->node_at, e->n_nodes, &e->cap_nodes, 64))
+        return -1;
     n = calloc(1, sizeof *n);
     if (!n)
         return -1;

@@ -1,5 +1,6 @@
 /* From a mesh to its pairs: sets of names, links between them, exclusions, classes. */
 #include "controller/core/mesh_flatten.h"
+#include "common/grow.h"
 #include "controller/core/mesh_links.h"
 #include "controller/core/mesh_regular.h"
 
@@ -58,15 +59,8 @@ static enum tw_rc product_add(const struct flatten *f, struct product_list *l, c
 {
     struct product *p;
 
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 2;
-
-        p = reallocarray(l->v, cap, sizeof *p);
-        if (!p)
-            return no_memory(f);
-        l->v = p;
-        l->cap = cap;
-    }
+    if (!TW_GROW(&l->v, l->n, &l->cap, 2))
+        return no_memory(f);
     p = &l->v[l->n++];
     *p = (struct product){ .one_way = one_way };
     return id_set_copy(sources, &p->sources) && id_set_copy(targets, &p->targets) ? TW_OK : no_memory(f);

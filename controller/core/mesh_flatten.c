@@ -1,4 +1,5 @@
 #include "controller/core/mesh_flatten.h"
+#include "common/grow.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -186,15 +187,8 @@ void id_set_free(struct id_set *s)
 
 static enum tw_rc id_set_push(struct id_set *s, uint32_t id)
 {
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 16;
-        uint32_t *v = reallocarray(s->v, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        s->v = v;
-        s->cap = cap;
-    }
+    if (!TW_GROW(&s->v, s->n, &s->cap, 16))
+        return TW_ENOMEM;
     s->v[s->n++] = id;
     return TW_OK;
 }

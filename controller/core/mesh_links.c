@@ -1,18 +1,12 @@
 #include "controller/core/mesh_links.h"
+#include "common/grow.h"
 
 #include <stdlib.h>
 
 enum tw_rc links_push(struct links *l, uint32_t source, uint32_t target)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 64;
-        uint64_t *v = reallocarray(l->v, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        l->v = v;
-        l->cap = cap;
-    }
+    if (!TW_GROW(&l->v, l->n, &l->cap, 64))
+        return TW_ENOMEM;
     l->v[l->n++] = (uint64_t)source << 32 | target;
     return TW_OK;
 }
@@ -27,15 +21,8 @@ void links_free(struct links *l)
 
 static enum tw_rc add_run(struct links_sort *s, size_t begin)
 {
-    if (s->n_runs == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 16;
-        size_t *v = reallocarray(s->runs, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        s->runs = v;
-        s->cap = cap;
-    }
+    if (!TW_GROW(&s->runs, s->n_runs, &s->cap, 16))
+        return TW_ENOMEM;
     s->runs[s->n_runs++] = begin;
     return TW_OK;
 }

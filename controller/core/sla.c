@@ -1,4 +1,5 @@
 #include "controller/core/sla.h"
+#include "common/grow.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -140,14 +141,8 @@ static enum tw_rc insert(struct sla_spans *s, size_t at, struct sla_span span)
 {
     if (s->n == SLA_SPANS_MAX)
         return TW_ENOSPC;
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 4;
-        struct sla_span *more = realloc(s->v, cap * sizeof *more);
-        if (!more)
-            return TW_ENOMEM;
-        s->v = more;
-        s->cap = cap;
-    }
+    if (!TW_GROW(&s->v, s->n, &s->cap, 4))
+        return TW_ENOMEM;
     memmove(&s->v[at + 1], &s->v[at], (s->n - at) * sizeof *s->v);
     s->v[at] = span;
     s->n++;

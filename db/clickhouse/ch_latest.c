@@ -1,6 +1,7 @@
 /* The latest summary of each flow: first which those are, by narrow columns alone; then their rows, of as
  * many pairs as have theirs about the same time in one statement, so that the server reads little else. */
 #include "db/clickhouse/ch_priv.h"
+#include "common/grow.h"
 
 #include <stdlib.h>
 
@@ -39,14 +40,8 @@ static enum tw_rc take_flow(void *ctx, struct wire_rd *row, struct tw_err *err)
     f.start_ns = ch_get_i64(row);
     if (f.start_ns < -FAR / 2)
         f.start_ns += FAR;
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? 2 * l->cap : 256;
-        struct flow *more = realloc(l->flows, cap * sizeof *more);
-        if (!more)
-            return ch_no_memory(err);
-        l->flows = more;
-        l->cap = cap;
-    }
+    if (!TW_GROW(&l->flows, l->n, &l->cap, 256))
+        return ch_no_memory(err);
     l->flows[l->n++] = f;
     return TW_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/grow.h"
 #include "common/loss_runs.h"
 
 #define SLICE_ROWS 1000
@@ -48,14 +49,8 @@ static enum tw_rc add_drop(struct ch_history *h, size_t what, int64_t partition,
     for (size_t i = 0; i < h->n_drops; i++)
         if (h->drops[i].what == what && h->drops[i].partition == partition)
             return TW_OK;
-    if (h->n_drops == h->cap_drops) {
-        size_t cap = h->cap_drops ? 2 * h->cap_drops : 64;
-        struct ch_drop *more = realloc(h->drops, cap * sizeof *more);
-        if (!more)
-            return ch_no_memory(err);
-        h->drops = more;
-        h->cap_drops = cap;
-    }
+    if (!TW_GROW(&h->drops, h->n_drops, &h->cap_drops, 64))
+        return ch_no_memory(err);
     h->drops[h->n_drops++] = (struct ch_drop){ what, partition };
     return TW_OK;
 }

@@ -15,6 +15,7 @@
  * there are, or the same, and of a round that it wanted to begin it writes nothing before it has asked again
  * whether it may. */
 #include "db/clickhouse/ch_priv.h"
+#include "common/grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,14 +69,8 @@ static enum tw_rc add_day(struct ch_days *d, int64_t day, struct tw_err *err)
 
     if (i < d->n && d->v[i] == day)
         return TW_OK;
-    if (d->n == d->cap) {
-        size_t cap = d->cap ? 2 * d->cap : 16;
-        int64_t *more = realloc(d->v, cap * sizeof *more);
-        if (!more)
-            return ch_no_memory(err);
-        d->v = more;
-        d->cap = cap;
-    }
+    if (!TW_GROW(&d->v, d->n, &d->cap, 16))
+        return ch_no_memory(err);
     memmove(d->v + i + 1, d->v + i, (d->n++ - i) * sizeof *d->v);
     d->v[i] = day;
     return TW_OK;
@@ -282,14 +277,8 @@ void ch_rollup_put_has(const struct ch_history *h, struct ch_buf *to)
 
 static enum tw_rc new_cell(struct cells *c, struct cell **ret, struct tw_err *err)
 {
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 64;
-        struct cell *more = realloc(c->v, cap * sizeof *more);
-        if (!more)
-            return ch_no_memory(err);
-        c->v = more;
-        c->cap = cap;
-    }
+    if (!TW_GROW(&c->v, c->n, &c->cap, 64))
+        return ch_no_memory(err);
     *ret = &c->v[c->n++];
     **ret = (struct cell){ .rows = 0 };
     summary_init(&(*ret)->merged);

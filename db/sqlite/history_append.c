@@ -1,5 +1,6 @@
 /* Summaries in, each exactly once. */
 #include "db/batch.h"
+#include "common/grow.h"
 #include "db/sqlite/history_priv.h"
 
 #include <stdlib.h>
@@ -150,14 +151,8 @@ static enum tw_rc write_floor(struct sqlite_history *s, struct tw_err *err)
 static enum tw_rc note_latest(struct sqlite_history *s, const struct tw_summary *row, int64_t day,
                               int64_t received_ns)
 {
-    if (s->n_latest == s->cap_latest) {
-        size_t cap = s->cap_latest ? 2 * s->cap_latest : 1024;
-        struct latest_row *more = realloc(s->latest, cap * sizeof *more);
-        if (!more)
-            return TW_ENOMEM;
-        s->latest = more;
-        s->cap_latest = cap;
-    }
+    if (!TW_GROW(&s->latest, s->n_latest, &s->cap_latest, 1024))
+        return TW_ENOMEM;
     s->latest[s->n_latest++] = (struct latest_row){
         .pair_id = row->pair_id,
         .flow = row->flow,

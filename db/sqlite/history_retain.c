@@ -1,6 +1,7 @@
 /* Retention, step by step: tables that nobody keeps go whole; then the rows of pairs that keep less than
  * others go from theirs. */
 #include "db/sqlite/history_priv.h"
+#include "common/grow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +22,8 @@ static enum tw_rc add_todo(struct sqlite_history *s, const struct retain_todo *t
 {
     struct retain *t = &s->retain;
 
-    if (t->n_todo == t->cap_todo) {
-        size_t cap = t->cap_todo ? 2 * t->cap_todo : 16;
-        struct retain_todo *more = realloc(t->todo, cap * sizeof *more);
-        if (!more)
-            return sq_no_memory(&s->q, err);
-        t->todo = more;
-        t->cap_todo = cap;
-    }
+    if (!TW_GROW(&t->todo, t->n_todo, &t->cap_todo, 16))
+        return sq_no_memory(&s->q, err);
     t->todo[t->n_todo++] = *todo;
     return TW_OK;
 }

@@ -1,6 +1,7 @@
 /* A span of pairs, by whatever level serves it best. All of it is one read transaction: cells, and summaries
  * that are in no cell yet, are of the same moment. */
 #include "db/sqlite/history_priv.h"
+#include "common/grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +44,9 @@ static enum tw_rc load_days(struct reading *g)
         d.through = sq_take_i64(&c);
         d.until = sq_take_i64(&c);
         d.next_pair = sq_take_i64(&c);
-        if (g->n_days == cap) {
-            struct level_day *more = realloc(g->days, (cap = cap ? 2 * cap : 64) * sizeof *more);
-            if (!more) {
-                sq_end(&c);
-                return no_memory(g);
-            }
-            g->days = more;
+        if (!TW_GROW(&g->days, g->n_days, &cap, 64)) {
+            sq_end(&c);
+            return no_memory(g);
         }
         g->days[g->n_days++] = d;
     }

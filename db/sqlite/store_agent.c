@@ -1,5 +1,6 @@
 /* Agents. */
 #include "db/store_priv.h"
+#include "common/grow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,14 +100,10 @@ enum tw_rc control_agents_named(struct store_reader *r, const char *name, int64_
         return rc;
     sq_put_text(&c, name);
     while ((rc = sq_next(&c, err)) == TW_OK) {
-        if (n == cap) {
-            int64_t *more = realloc(ids, (cap = cap ? 2 * cap : 4) * sizeof *more);
-            if (!more) {
-                sq_end(&c);
-                free(ids);
-                return tw_err_set(err, TW_ENOMEM, "out of memory");
-            }
-            ids = more;
+        if (!TW_GROW(&ids, n, &cap, 4)) {
+            sq_end(&c);
+            free(ids);
+            return tw_err_set(err, TW_ENOMEM, "out of memory");
         }
         ids[n++] = sq_take_i64(&c);
     }

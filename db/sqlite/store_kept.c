@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
 #include "db/level.h"
 
 #define TEST_MESH "on-demand" /* what tests on demand measure is in no cell */
@@ -52,12 +53,8 @@ static enum tw_rc add_mesh(struct store *s, const char *name, const struct store
     int64_t wanted[STORE_LEVELS];
     struct kept_mesh *m;
 
-    if (k->n_meshes == *cap) {
-        struct kept_mesh *more = realloc(k->meshes, (*cap = *cap ? 2 * *cap : 16) * sizeof *more);
-        if (!more)
-            return no_memory(s, err);
-        k->meshes = more;
-    }
+    if (!TW_GROW(&k->meshes, k->n_meshes, cap, 16))
+        return no_memory(s, err);
     m = &k->meshes[k->n_meshes++];
     *m = (struct kept_mesh){ .name = "" };
     snprintf(m->name, sizeof m->name, "%s", name);
@@ -163,13 +160,9 @@ static enum tw_rc load_pairs(struct store *s, const char *mesh, uint64_t **ret, 
         return rc;
     sq_put_text(&c, mesh);
     while ((rc = sq_next(&c, err)) == TW_OK) {
-        if (*ret_n == cap) {
-            uint64_t *more = realloc(*ret, (cap = cap ? 2 * cap : 256) * sizeof *more);
-            if (!more) {
-                sq_end(&c);
-                return no_memory(s, err);
-            }
-            *ret = more;
+        if (!TW_GROW(ret, *ret_n, &cap, 256)) {
+            sq_end(&c);
+            return no_memory(s, err);
         }
         (*ret)[(*ret_n)++] = (uint64_t)sq_take_i64(&c);
     }
