@@ -13,6 +13,12 @@
 #define POLL_MS 1000
 #define SILENT_NS (100 * TW_NS_PER_MS) /* after that a server may be gone */
 
+struct visit {
+    http_client_visit_fn fn;
+    void *ctx;
+    int64_t within_ns;
+};
+
 struct http_client {
     const char *what;
     CURLM *multi;
@@ -23,9 +29,8 @@ struct http_client {
     char *endpoints[HTTP_CLIENT_SERVERS], *ca_file, *cert_file, *key_file;
     size_t n, at; /* at: the one in use */
     int64_t connect_ns, stall_ns, quiet_ns;
-    const struct http_client_request *knock, *enter;
-    size_t n_enter;
-    int64_t enter_ns;
+    const struct http_client_request *knock;
+    struct visit enter;   /* fn NULL: none */
     bool entered;         /* the server in use */
     bool refused;         /* it answered, and said what any would say */
     uint64_t changes;     /* of the server in use */
@@ -401,12 +406,9 @@ uint64_t http_client_changes(const struct http_client *c)
     return c->changes;
 }
 
-void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n,
-                       int64_t within_ns)
+void http_client_enter(struct http_client *c, http_client_visit_fn fn, void *ctx, int64_t within_ns)
 {
-    c->enter = v;
-    c->n_enter = n;
-    c->enter_ns = within_ns;
+    c->enter = (struct visit){ fn, ctx, within_ns };
     c->entered = false;
 }
 
@@ -422,36 +424,49 @@ void http_client_move(struct http_client *c)
     c->stats.moves++;
 }
 
+enum tw_rc http_client_ask(struct http_client *c, const struct http_client_request *r, int64_t until_ns,
+                           bool *ret_elsewhere, struct tw_err *err)
+{
+    struct attempt a = { .c = c, .r = r, .until_ns = until_ns };
+
+    return try_server(&a, ret_elsewhere, err);
+}
+
+static enum tw_rc visit(const struct visit *v, bool *ret_elsewhere, struct tw_err *err)
+{
+    *ret_elsewhere = false;
+    return v->fn(v->ctx, tw_mono_now().ns + v->within_ns, ret_elsewhere, err);
+}
+
 static enum tw_rc enter(struct http_client *c, bool *ret_elsewhere, struct tw_err *err)
 {
-    int64_t until_ns = tw_mono_now().ns + c->enter_ns;
-    enum tw_rc rc = TW_OK;
+    enum tw_rc rc = c->enter.fn && !c->entered ? visit(&c->enter, ret_elsewhere, err) : TW_OK;
 
-    for (size_t i = 0; i < c->n_enter && !c->entered && !rc; i++) {
-        struct attempt a = { .c = c, .r = &c->enter[i], .until_ns = until_ns };
-        rc = try_server(&a, ret_elsewhere, err);
-    }
     c->entered = !rc;
     return rc;
 }
 
-/* The server in use; r NULL: it is only to be there. */
-static enum tw_rc ask(struct http_client *c, const struct http_client_request *r, bool *ret_elsewhere, struct tw_err *err)
+/* The server in use; r and v NULL: it is only to be there. */
+static enum tw_rc go(struct http_client *c, const struct http_client_request *r, const struct visit *v,
+                     bool *ret_elsewhere, struct tw_err *err)
 {
     struct attempt knock = { .c = c, .r = c->knock }, a = { .c = c, .r = r };
     enum tw_rc rc = TW_OK;
 
     if (c->knock && (!c->heard.ns || tw_mono_now().ns - c->heard.ns >= SILENT_NS))
         rc = try_server(&knock, ret_elsewhere, err);
-    if (!rc && r)
+    if (!rc && (r || v))
         rc = enter(c, ret_elsewhere, err);
     if (!rc && r)
         rc = try_server(&a, ret_elsewhere, err);
+    if (!rc && v)
+        rc = visit(v, ret_elsewhere, err);
     *ret_elsewhere &= !a.handed && tw_mono_now().ns < atomic_load(&c->hurry_ns);
     return rc;
 }
 
-enum tw_rc http_client_run(struct http_client *c, const struct http_client_request *r, struct tw_err *err)
+static enum tw_rc go_anywhere(struct http_client *c, const struct http_client_request *r,
+                              const struct visit *v, struct tw_err *err)
 {
     bool elsewhere = true;
     enum tw_rc rc = TW_EIO;
@@ -461,7 +476,7 @@ enum tw_rc http_client_run(struct http_client *c, const struct http_client_reque
     for (size_t tried = 0; tried < c->n && rc && elsewhere; tried++) {
         if (tried)
             http_client_move(c);
-        rc = ask(c, r, &elsewhere, err);
+        rc = go(c, r, v, &elsewhere, err);
     }
     if (rc && elsewhere && c->n > 1)
         http_client_move(c); /* the next request does not begin with the one that failed last */
@@ -473,8 +488,19 @@ enum tw_rc http_client_run(struct http_client *c, const struct http_client_reque
     return rc;
 }
 
+enum tw_rc http_client_run(struct http_client *c, const struct http_client_request *r, struct tw_err *err)
+{
+    return go_anywhere(c, r, NULL, err);
+}
+
+enum tw_rc http_client_visit(struct http_client *c, http_client_visit_fn fn, void *ctx, int64_t within_ns,
+                             struct tw_err *err)
+{
+    return go_anywhere(c, NULL, &(struct visit){ fn, ctx, within_ns }, err);
+}
+
 enum tw_rc http_client_knock(struct http_client *c, struct tw_err *err)
 {
     c->heard.ns = 0;
-    return http_client_run(c, NULL, err);
+    return go_anywhere(c, NULL, NULL, err);
 }

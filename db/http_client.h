@@ -45,12 +45,20 @@ enum tw_rc http_client_header(struct http_client *c, const char *name, const cha
 void http_client_interrupt(struct http_client *c);
 /* Those from now on are wanted again. The owner's thread. */
 void http_client_resume(struct http_client *c);
+/* Something that takes some requests to the server in use, by http_client_ask(), until that moment (monotonic
+ * clock) at most. *ret_elsewhere, false before: another server may do it. */
+typedef enum tw_rc (*http_client_visit_fn)(void *ctx, int64_t until_ns, bool *ret_elsewhere,
+                                           struct tw_err *err);
 /* Before the first request to a server that was not the last to answer, and after any failure but an answer
- * that others would give, too, these are made, in order, all of them within that time. If one fails so does
- * the request, there: another server may do it. They live as long as the client. */
-void http_client_enter(struct http_client *c, const struct http_client_request *v, size_t n,
-                       int64_t within_ns);
-/* They are made before the next request. */
+ * that others would give, too, fn is called, and has so long. If it fails so does the request, there. */
+void http_client_enter(struct http_client *c, http_client_visit_fn fn, void *ctx, int64_t within_ns);
+/* fn, at a server that it enters like a request; another one when it says so. Errors as http_client_run(). */
+enum tw_rc http_client_visit(struct http_client *c, http_client_visit_fn fn, void *ctx, int64_t within_ns,
+                             struct tw_err *err);
+/* From such a function alone: the server in use and no other one. */
+enum tw_rc http_client_ask(struct http_client *c, const struct http_client_request *r, int64_t until_ns,
+                           bool *ret_elsewhere, struct tw_err *err);
+/* It is called before the next request. */
 void http_client_leave(struct http_client *c);
 /* No request lasts beyond that moment (monotonic clock): TW_ETIMEOUT. INT64_MAX: as long as it takes. Any
  * thread. */

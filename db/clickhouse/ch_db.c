@@ -27,6 +27,7 @@ void ch_db_close(struct ch_db *db)
 {
     ch_http_free(db->http);
     ch_sql_free(&db->sql);
+    ch_sync_free(&db->sync);
 }
 
 enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_types,

@@ -15,9 +15,8 @@
 /* A table of summaries has more than a hundred columns, and a server takes such a buffer for each of each
  * part: by default a MiB. */
 #define SELECT_SETTINGS "max_read_buffer_size=65536"
-#define SYNC_SETTINGS "receive_timeout=3" /* s that a server waits for what others have; 18.16: for ever */
-#define SYNC_STALL_NS (4 * TW_NS_PER_S)
-#define SYNCS_NS (8 * TW_NS_PER_S) /* for all that are made together */
+#define SYNC_STALL_NS (4 * TW_NS_PER_S) /* a question of it */
+#define SYNC_NS (8 * TW_NS_PER_S)       /* until a server is behind */
 /* Of inserts with a quorum a table takes one at a time, of all controllers. */
 #define CODE_TURN 286
 #define TURN_NS (5 * TW_NS_PER_S)
@@ -25,9 +24,6 @@
 #define ALONE_NS (5 * TW_NS_PER_S) /* until a quorum is tried again */
 #define CODE_FEW_REPLICAS 285
 #define CODE_UNKNOWN_STATUS 319
-#define CODE_BEHIND 159
-#define CODE_NO_TABLE 60
-#define CODE_NO_DATABASE 81
 
 _Static_assert(CH_ENDPOINTS_MAX == HTTP_CLIENT_SERVERS, "each is a server");
 
@@ -37,9 +33,11 @@ struct ch_http {
     int64_t alone_until_ns;
     bool replicas, tables; /* tables: each endpoint is to have them */
     bool bare;             /* one had none */
-    char *gate, *stuck, *syncs[CH_SYNCS_MAX], *sync_path;
-    struct http_client_request enter[1 + CH_SYNCS_MAX]; /* the gate first */
-    size_t n_syncs;
+    char *stuck;
+    ch_http_sync_fn sync; /* NULL: no replicas */
+    void *sync_ctx;
+    unsigned sync_which;
+    bool synced; /* all tables, since the last one was asked for */
     struct http_client_request knock;
     int64_t insert_stall_ns;
     uint64_t inserts, insert_bytes;
@@ -90,47 +88,6 @@ static enum tw_rc judge(void *ctx, const struct http_client_refusal *r, bool *re
 
     (void)ctx;
     return judge_code(&code, r, ret_elsewhere, err);
-}
-
-static enum tw_rc is_behind(const struct http_client_refusal *r, struct tw_err *err)
-{
-    return tw_err_set(err, TW_ETIMEOUT, "clickhouse %.60s: it has not got yet what other replicas have",
-                      r->server);
-}
-
-/* Its disk was lost, or it is new: others have everything. */
-static enum tw_rc is_bare(struct ch_http *h, const struct http_client_refusal *r, bool *ret_elsewhere,
-                          struct tw_err *err)
-{
-    if (!h->tables) {
-        *ret_elsewhere = false;
-        return TW_OK;
-    }
-    h->bare = *ret_elsewhere = true;
-    return tw_err_set(err, TW_ETIMEOUT, "clickhouse %.60s: it has no tables, which other replicas have",
-                      r->server);
-}
-
-static enum tw_rc judge_sync(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
-                             struct tw_err *err)
-{
-    int code;
-    enum tw_rc rc = judge_code(&code, r, ret_elsewhere, err);
-
-    if (code == CODE_NO_TABLE || code == CODE_NO_DATABASE)
-        return is_bare(ctx, r, ret_elsewhere, err);
-    return code == CODE_BEHIND ? is_behind(r, err) : rc;
-}
-
-/* What is not "0". */
-static enum tw_rc judge_gate(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
-                             struct tw_err *err)
-{
-    if (r->status == 200 && r->len && r->text[0] >= '1' && r->text[0] <= '9') {
-        *ret_elsewhere = true;
-        return is_behind(r, err);
-    }
-    return judge(ctx, r, ret_elsewhere, err);
 }
 
 /* ---- Making ---- */
@@ -207,11 +164,7 @@ void ch_http_free(struct ch_http *h)
     if (!h)
         return;
     http_client_free(h->http);
-    for (size_t i = 0; i < h->n_syncs; i++)
-        free(h->syncs[i]);
-    free(h->gate);
     free(h->stuck);
-    free(h->sync_path);
     free(h->database);
     free(h->settings);
     free(h->alone_settings);
@@ -362,15 +315,38 @@ static enum tw_rc run_change(struct ch_http *h, struct statement *s, struct tw_e
 
 /* ---- Replicas ---- */
 
-static struct http_client_request sync_request(struct ch_http *h, const char *statement,
-                                               http_client_judge_fn judge_it)
+/* Its disk was lost, or it is new: others have everything. */
+static enum tw_rc is_bare(struct ch_http *h, bool *ret_elsewhere, struct tw_err *err)
 {
-    return (struct http_client_request){ .path = h->sync_path,
-                                         .ctx = h,
-                                         .body = statement,
-                                         .body_len = strlen(statement),
-                                         .judge = judge_it,
-                                         .stall_ns = SYNC_STALL_NS };
+    if (!h->tables)
+        return TW_OK;
+    h->bare = *ret_elsewhere = true;
+    return tw_err_set(err, TW_ETIMEOUT, "clickhouse %.60s: it has no tables, which other replicas have",
+                      ch_http_server(h));
+}
+
+static enum tw_rc sync_tables(struct ch_http *h, unsigned which, int64_t until_ns, bool *ret_elsewhere,
+                              struct tw_err *err)
+{
+    enum tw_rc rc = h->sync(h->sync_ctx, which, until_ns, ret_elsewhere, err);
+
+    return rc == TW_ENOENT ? is_bare(h, ret_elsewhere, err) : rc;
+}
+
+static enum tw_rc sync_all(void *ctx, int64_t until_ns, bool *ret_elsewhere, struct tw_err *err)
+{
+    struct ch_http *h = ctx;
+    enum tw_rc rc = sync_tables(h, ~0U, until_ns, ret_elsewhere, err);
+
+    h->synced = !rc;
+    return rc;
+}
+
+static enum tw_rc sync_some(void *ctx, int64_t until_ns, bool *ret_elsewhere, struct tw_err *err)
+{
+    struct ch_http *h = ctx;
+
+    return h->synced ? TW_OK : sync_tables(h, h->sync_which, until_ns, ret_elsewhere, err);
 }
 
 enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r, struct tw_err *err)
@@ -380,22 +356,30 @@ enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r,
     free(h->settings);
     h->settings = NULL;
     if (!copy(&h->settings, r->change_settings) || !copy(&h->alone_settings, r->alone_settings) ||
-        !copy(&h->sync_path, "/?" SYNC_SETTINGS) ||
         asprintf(&h->select_settings, "%s%s%s", SELECT_SETTINGS, r->select_settings ? "&" : "",
                  r->select_settings ? r->select_settings : "") < 0)
         return no_memory(err);
-    if (!copy(&h->gate, r->gate) || !copy(&h->stuck, r->stuck))
+    if (!copy(&h->stuck, r->stuck))
         return no_memory(err);
-    h->enter[0] = sync_request(h, h->gate, judge_gate);
-    for (size_t i = 0; i < r->n_syncs; i++) {
-        if (!copy(&h->syncs[i], r->syncs[i]))
-            return no_memory(err);
-        h->enter[1 + i] = sync_request(h, h->syncs[i], judge_sync);
-        h->n_syncs++;
-    }
-    http_client_enter(h->http, h->enter, 1 + h->n_syncs, SYNCS_NS);
+    h->sync = r->sync;
+    h->sync_ctx = r->sync_ctx;
+    http_client_enter(h->http, sync_all, h, SYNC_NS);
     h->replicas = true;
     return TW_OK;
+}
+
+enum tw_rc ch_http_ask(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx, int64_t until_ns,
+                       bool *ret_elsewhere, struct tw_err *err)
+{
+    struct http_client_request r = { .path = "/",
+                                     .body = query,
+                                     .body_len = strlen(query),
+                                     .fn = fn,
+                                     .ctx = ctx,
+                                     .judge = judge,
+                                     .stall_ns = SYNC_STALL_NS };
+
+    return http_client_ask(h->http, &r, until_ns, ret_elsewhere, err);
 }
 
 void ch_http_expect_tables(struct ch_http *h)
@@ -421,21 +405,12 @@ void ch_http_pass_bare(struct ch_http *h)
 
 enum tw_rc ch_http_sync(struct ch_http *h, unsigned which, struct tw_err *err)
 {
-    int64_t until_ns = tw_mono_now().ns + SYNCS_NS;
-    enum tw_rc rc = TW_OK;
-
+    if (!h->sync || !which)
+        return TW_OK;
     http_client_resume(h->http);
-    for (size_t i = 0; i < h->n_syncs && !rc; i++) {
-        int64_t left_ns = until_ns - tw_mono_now().ns;
-        struct http_client_request r = h->enter[1 + i];
-        if (!(which & ch_http_bit((unsigned)i)))
-            continue;
-        r.stall_ns = left_ns > SYNC_STALL_NS  ? SYNC_STALL_NS
-                     : left_ns > TW_NS_PER_MS ? left_ns
-                                              : TW_NS_PER_MS;
-        rc = http_client_run(h->http, &r, err);
-    }
-    return rc;
+    h->sync_which = which;
+    h->synced = false;
+    return http_client_visit(h->http, sync_some, h, SYNC_NS, err);
 }
 
 /* ---- What is asked for ---- */

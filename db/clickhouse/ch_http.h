@@ -44,27 +44,34 @@ void ch_http_interrupt(struct ch_http *h);
 /* From now on no statement lasts beyond that moment (monotonic clock): TW_ETIMEOUT. Any thread. */
 void ch_http_hurry(struct ch_http *h, int64_t by_mono_ns);
 
-#define CH_SYNCS_MAX 16
+/* A piece of an answer, in order; what it returns if not TW_OK ends the statement and is its result. */
+typedef enum tw_rc (*ch_data_fn)(void *ctx, const uint8_t *data, size_t len);
+
+/* Waits, by ch_http_ask(), until the server in use has what all others had confirmed of those tables
+ * (ch_http_bit()) when it was called, until_ns (monotonic) at most. TW_ENOENT: some are not there, and of the
+ * others it has all; TW_ETIMEOUT: it is behind. *ret_elsewhere, false before: another server may do it. */
+typedef enum tw_rc (*ch_http_sync_fn)(void *ctx, unsigned which, int64_t until_ns, bool *ret_elsewhere,
+                                      struct tw_err *err);
 /* The endpoints are replicas of each other. */
 struct ch_http_replicas {
     const char *change_settings; /* "insert_quorum=2&...": of all but selects, instead of insert_settings */
     const char *alone_settings;  /* those when the quorum is not there; NULL: then it fails */
     const char *select_settings; /* NULL: none */
-    /* Answers "0\n", unless a server has been behind for so long that there is no use in waiting for it. */
-    const char *gate;
     /* Answers "0\n", unless an insert that others wait for will not get its quorum soon. With alone_settings.
      */
     const char *stuck;
-    /* Each has a server wait until it has what the others confirmed of a table by now. */
-    const char *syncs[CH_SYNCS_MAX];
-    size_t n_syncs;
+    ch_http_sync_fn sync;
+    void *sync_ctx; /* lives as long as the client */
 };
-/* Copies. From now on gate and all of syncs come before the first statement to an endpoint that was not the
+/* Copies. From now on all tables are synced before the first statement to an endpoint that was not the
  * last to answer, and after any failure: so what was confirmed by one, or read there, is there at the next.
  * TW_ENOMEM
  */
 enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r, struct tw_err *err);
-/* Until this is called a sync of a table that is not there is no error. From now on the endpoint is passed
+/* From a ch_http_sync_fn alone: a select, at the server in use and no other one. */
+enum tw_rc ch_http_ask(struct ch_http *h, const char *query, ch_data_fn fn, void *ctx, int64_t until_ns,
+                       bool *ret_elsewhere, struct tw_err *err);
+/* Until this is called tables that are not there are no error of a sync. From now on the endpoint is passed
  * over: its disk was lost. */
 void ch_http_expect_tables(struct ch_http *h);
 /* Such an endpoint was there; until it is forgotten. */
@@ -72,7 +79,7 @@ bool ch_http_saw_bare(const struct ch_http *h);
 void ch_http_forget_bare(struct ch_http *h);
 /* The one in use is such a one: the next statement goes to the next. */
 void ch_http_pass_bare(struct ch_http *h);
-/* Those of the bits in `which`, now; nothing if there are no replicas. TW_ETIMEOUT: all of them are behind.
+/* Tables `which` (ch_http_bit()), now; nothing if there are no replicas. TW_ETIMEOUT: all of them are behind.
  */
 enum tw_rc ch_http_sync(struct ch_http *h, unsigned which, struct tw_err *err);
 static inline unsigned ch_http_bit(unsigned number)
@@ -86,9 +93,6 @@ enum tw_rc ch_http_knock(struct ch_http *h, struct tw_err *err);
 const char *ch_http_server(const struct ch_http *h);
 /* While it stays the same all answers are one endpoint's. The owner's thread. */
 uint64_t ch_http_changes(const struct ch_http *h);
-
-/* A piece of an answer, in order; what it returns if not TW_OK ends the statement and is its result. */
-typedef enum tw_rc (*ch_data_fn)(void *ctx, const uint8_t *data, size_t len);
 
 /* Errors: what fn returned; what ClickHouse's exception means (ch_error.h); TW_EIO (no endpoint can be reached), TW_ETIMEOUT, TW_ECLOSED
  * (interrupted), TW_EPERM (certificate). The text names the endpoint and is one line.

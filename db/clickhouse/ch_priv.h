@@ -9,6 +9,7 @@
 #include "db/clickhouse/ch_row.h"
 #include "db/clickhouse/ch_rows.h"
 #include "db/clickhouse/ch_schema.h"
+#include "db/clickhouse/ch_sync.h"
 #include "db/clickhouse/ch_view.h"
 #include "db/cursors.h"
 #include "db/level.h"
@@ -34,6 +35,7 @@ struct ch_db {
     const char *name;  /* of the database */
     int64_t hosts;     /* of the cluster: replicas; 0: no cluster, or not known yet */
     struct ch_sql sql; /* the statement being put together */
+    struct ch_sync sync;
 };
 enum tw_rc ch_db_open(struct ch_db *db, const char *location, struct tw_err *err);
 void ch_db_close(struct ch_db *db);

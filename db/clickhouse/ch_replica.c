@@ -3,9 +3,9 @@
  *
  * A server has what others confirmed some milliseconds later, each table by itself, and one that was away may
  * be far behind. But what is done must stay done wherever one looks, a commit must be there as a whole, and a
- * round must find the cells of the one before it. So nothing that matters is read without a sync: the server
- * first gets all of a table that was confirmed anywhere by then (SYSTEM SYNC REPLICA), or says that it
- * cannot, and another one is asked.
+ * round must find the cells of the one before it. So nothing that matters is read without a sync: it is
+ * waited until the server has all of a table that was confirmed anywhere by then (ch_sync.h), and if that
+ * takes too long another one is asked.
  *   - At a server that was not the last to answer: all tables, before anything else (ch_http_replicas()).
  *     What was confirmed by another one, or read there, is there, too.
  *   - Where others may have written meanwhile, at whichever server: tables cursor and round before it is
@@ -21,29 +21,27 @@
 
 #include <stdio.h>
 
-#define FAR_BEHIND_S 3       /* what a server lacks for so long is nowhere to be had, or much */
-#define LIGHTWEIGHT_SINCE 24 /* what it waits for is inserts, not merges */
-#define LOAD_TRIES 4         /* at replicas that come and go */
-#define QUORUM_MS 3000       /* less than an insert may stand still */
+#define LOAD_TRIES 4   /* at replicas that come and go */
+#define QUORUM_MS 3000 /* less than an insert may stand still */
 
 struct cluster {
-    int64_t hosts, shards, parallel, version;
+    int64_t hosts, shards, parallel;
 };
 
 static enum tw_rc ask_cluster(struct ch_db *db, struct cluster *ret, struct tw_err *err)
 {
-    int64_t n[4];
+    int64_t n[3];
     enum tw_rc rc;
 
     ch_sql_begin(&db->sql,
                  "SELECT " CH_ROW_MARK
                  ", toInt64(count()), toInt64(max(shard_num)), toInt64((SELECT count() FROM system.settings"
-                 " WHERE name = 'insert_quorum_parallel')), toInt64(toUInt32OrZero(splitByChar('.', "
-                 "version())[1])) FROM system.clusters WHERE cluster = '%s' FORMAT RowBinary",
+                 " WHERE name = 'insert_quorum_parallel')) FROM system.clusters WHERE cluster = '%s' FORMAT "
+                 "RowBinary",
                  db->where.cluster);
     rc = ch_get_numbers(db->http, &db->sql, n, TW_NELEM(n), err);
     if (!rc)
-        *ret = (struct cluster){ n[0], n[1], n[2], n[3] };
+        *ret = (struct cluster){ n[0], n[1], n[2] };
     return rc;
 }
 
@@ -100,26 +98,19 @@ static enum tw_rc put_stuck(struct ch_db *db, const char **ret, struct tw_err *e
 static enum tw_rc set_up(struct ch_db *db, const struct cluster *c, struct tw_err *err)
 {
     int64_t quorum = db->where.quorum ? db->where.quorum : c->hosts > 1 ? 2 : 1;
-    char settings[160], alone[160], gate[256], sync[CH_TABLES][3 * CH_NAME_MAX];
-    struct ch_http_replicas r = { .change_settings = settings, .n_syncs = CH_TABLES };
+    char settings[160], alone[160];
+    struct ch_http_replicas r = { .change_settings = settings, .sync = ch_sync_run, .sync_ctx = &db->sync };
     enum tw_rc rc;
 
-    snprintf(gate, sizeof gate,
-             "SELECT count() FROM system.replicas WHERE database = '%s' AND inserts_in_queue > 0 AND "
-             "inserts_oldest_time < now() - %d",
-             db->name, FAR_BEHIND_S);
-    r.gate = gate;
+    db->sync.http = db->http;
+    db->sync.database = db->name;
+    db->sync.cluster = db->where.cluster;
     put_settings(c, quorum, settings, sizeof settings);
     put_settings(c, 1, alone, sizeof alone);
     if (!db->where.quorum)
         r.alone_settings = alone;
     else if (quorum > 1)
         r.select_settings = "select_sequential_consistency=1";
-    for (size_t i = 0; i < CH_TABLES; i++) {
-        snprintf(sync[i], sizeof sync[i], "SYSTEM SYNC REPLICA %s.%s%s", db->name, ch_table_name(i),
-                 c->version >= LIGHTWEIGHT_SINCE ? " LIGHTWEIGHT" : "");
-        r.syncs[i] = sync[i];
-    }
     rc = put_stuck(db, &r.stuck, err);
     return rc ? rc : ch_http_replicas(db->http, &r, err);
 }

@@ -74,6 +74,21 @@ __attribute__((format(printf, 2, 3))) static void tell(unsigned which, const cha
     ch_http_free(http);
 }
 
+static int64_t ask(unsigned which, const char *query)
+{
+    struct ch_http *http = NULL;
+    struct ch_http_cfg cfg = { .endpoints = { pair.r[which].url }, .n_endpoints = 1 };
+    struct ch_sql s = { { 0 } };
+    int64_t n;
+
+    CHECK_OK(ch_http_new(&cfg, &http, &err));
+    ch_sql_begin(&s, "SELECT " CH_ROW_MARK ", toInt64(%s) FORMAT RowBinary", query);
+    CHECK_OK(ch_get_numbers(http, &s, &n, 1, &err));
+    ch_sql_free(&s);
+    ch_http_free(http);
+    return n;
+}
+
 static enum tw_rc count_summary(void *ctx, const struct tw_summary *s)
 {
     ((struct sums *)ctx)->rows++;
@@ -279,6 +294,70 @@ static void one_that_is_behind_is_not_asked(void **state)
     }
 }
 
+/* One that was killed is there again before ZooKeeper has taken it for gone: it may say nothing, but no less
+ * than everything. */
+static void one_that_comes_back_at_once_says_nothing_less(void **state)
+{
+    struct history *h;
+    struct sums s;
+    enum tw_rc rc = TW_EIO;
+
+    (void)state;
+    use(0, 1);
+    h = open_for_sure();
+    commit_for_sure(h, 1, 10);
+    use_only(1);
+    await_reading();
+    ch_server_kill(&pair.r[1]);
+    commit_for_sure(h, 11, 10);
+    ch_server_again(&pair.r[1]);
+    for (int tries = 0, read = 0; read < 20 && tries < 600; tries++) {
+        rc = try_read(&s);
+        if (!rc)
+            assert_int_equal(s.rows, 20);
+        read += !rc;
+        usleep(rc ? 50000 : 0);
+    }
+    CHECK_OK(rc);
+    clickhouse_history.close(h);
+}
+
+static void await_mutations(unsigned which)
+{
+    int64_t n = 0;
+
+    for (int tries = 0; !n && tries < 300; tries++) {
+        usleep(tries ? 100000 : 0);
+        n = ask(which, "(SELECT count() FROM system.replication_queue WHERE database = 'tw' AND table = "
+                       "'summary' AND type = 'MUTATE_PART')");
+    }
+    assert_true(n > 0);
+}
+
+/* Mutations, which bring nothing, may take as long as they want: here for ever. */
+static void one_that_has_work_left_is_asked(void **state)
+{
+    unsigned which;
+    struct history *h;
+
+    (void)state;
+    use(0, 0);
+    h = open_for_sure();
+    commit_for_sure(h, 1, 10);
+    commit_for_sure(h, 11, 10);
+    which =
+        ask(0, "(SELECT is_leader FROM system.replicas WHERE database = 'tw' AND table = 'summary')") ? 1 : 0;
+    tell(which, "SYSTEM STOP MERGES tw.summary");
+    tell(!which, "ALTER TABLE tw.summary DELETE WHERE pair_id = 999999");
+    await_mutations(which);
+    use_only(which);
+    await_reading();
+    expect((uint64_t)agent, 20);
+    await_mutations(which); /* still */
+    tell(which, "SYSTEM START MERGES tw.summary");
+    clickhouse_history.close(h);
+}
+
 /* ---- Quorum ---- */
 
 static void without_a_quorum_nothing_is_acknowledged(void **state)
@@ -342,21 +421,6 @@ enum tw_rc __wrap_ch_http_select(struct ch_http *h, const char *query, ch_data_f
     behind_cursors = NULL;
     then();
     return rc;
-}
-
-static int64_t ask(unsigned which, const char *query)
-{
-    struct ch_http *http = NULL;
-    struct ch_http_cfg cfg = { .endpoints = { pair.r[which].url }, .n_endpoints = 1 };
-    struct ch_sql s = { { 0 } };
-    int64_t n;
-
-    CHECK_OK(ch_http_new(&cfg, &http, &err));
-    ch_sql_begin(&s, "SELECT " CH_ROW_MARK ", toInt64(%s) FORMAT RowBinary", query);
-    CHECK_OK(ch_get_numbers(http, &s, &n, 1, &err));
-    ch_sql_free(&s);
-    ch_http_free(http);
-    return n;
 }
 
 /* It has those tables, and all of them that it knows of. */
@@ -620,6 +684,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(each_has_everything, all_there),
         cmocka_unit_test_setup(one_goes_on_and_the_other_catches_up, all_there),
         cmocka_unit_test_setup(one_that_is_behind_is_not_asked, all_there),
+        cmocka_unit_test_setup(one_that_comes_back_at_once_says_nothing_less, all_there),
+        cmocka_unit_test_setup(one_that_has_work_left_is_asked, all_there),
         cmocka_unit_test_setup(without_a_quorum_nothing_is_acknowledged, all_there),
         cmocka_unit_test_setup(a_replica_that_gets_nothing_stops_nobody, all_there),
         cmocka_unit_test_setup(rows_that_vanish_are_told_to_nobody, all_there),
