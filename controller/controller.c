@@ -34,6 +34,7 @@
 #include "controller/ondemand.h"
 #include "controller/planner.h"
 #include "controller/registry.h"
+#include "controller/relay.h"
 #include "controller/writer.h"
 #include "db/store_access.h"
 #include "db/store_alert.h"
@@ -368,6 +369,15 @@ void controller_use(struct controller *c, const struct controller_conf *conf)
                          CONNECTIONS_EACH + conf->http_events_max);
 }
 
+static enum tw_rc start_registry(struct controller *c, const struct controller_conf *conf, struct tw_err *err)
+{
+    enum tw_rc rc = relay_new(c, &c->relay);
+
+    if (rc != TW_OK)
+        return tw_err_set(err, rc, "out of memory");
+    return registry_start(c, conf, &c->registry, err);
+}
+
 enum tw_rc controller_start(const struct controller_conf *conf, struct controller **ret, struct tw_err *err)
 {
     struct controller *c;
@@ -392,7 +402,7 @@ enum tw_rc controller_start(const struct controller_conf *conf, struct controlle
     if (rc == TW_OK)
         rc = start_servers(c, conf, err);
     if (rc == TW_OK && conf->control)
-        rc = registry_start(c, conf, &c->registry, err);
+        rc = start_registry(c, conf, err);
     if (rc != TW_OK) {
         controller_stop(c);
         return rc;
@@ -468,6 +478,8 @@ void controller_stop(struct controller *c)
     exports_stop(c);
     registry_stop(c->registry);
     c->registry = NULL;
+    relay_free(c->relay);
+    c->relay = NULL;
     alerts_stop(c->alerts);
     if (c->writer) {
         intervals_flush(c->intervals);

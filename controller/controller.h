@@ -30,6 +30,7 @@ struct joining; /* controller/joining.h */
 struct events;  /* controller/events.h */
 struct planner;     /* controller/planner.h */
 struct registry;    /* controller/registry.h */
+struct relay;       /* controller/relay.h */
 struct decide_call; /* controller/decide.h */
 struct gate;    /* controller/gate.h */
 struct follow;  /* controller/follow.h */
@@ -93,6 +94,7 @@ struct controller {
     struct budget_limits budgets;
     struct planner *planner; /* controller/planner.h */
     struct registry *registry; /* controller/registry.h; NULL without --control */
+    struct relay *relay;       /* controller/relay.h; likewise */
     struct loop_timer retention;
 };
 

@@ -11,6 +11,7 @@
 #include "controller/enrolment.h"
 #include "controller/events.h"
 #include "controller/ondemand_plan.h"
+#include "controller/relay.h"
 #include "controller/shared_id.h"
 #include "controller/writer.h"
 
@@ -27,6 +28,7 @@ struct run {
     char *reason;    /* NULL: the end says all */
     bool asked;      /* a call for its progress is under way */
     bool stop_sent;
+    bool relayed; /* its agent was at another controller when it began */
     int64_t started_ns, ended_ns, heard_ns;
     Tw__TestRunProgress *last; /* NULL: nothing yet */
 };
@@ -48,6 +50,7 @@ struct ondemand {
     struct controller *c;
     struct test *tests;
     uint64_t last_id;
+    size_t relayed; /* runs that go on, and began so */
     struct ondemand_counters counters;
 };
 
@@ -241,6 +244,8 @@ static void end_run(struct test *t, size_t i, const char *end, const char *reaso
     r->ended_ns = wall_ns();
     if (reason && *reason)
         r->reason = strndup(reason, REASON_MAX);
+    t->owner->relayed -= r->relayed;
+    r->relayed = false;
     t->owner->counters.runs_failed += failed;
     test_queue_end(&t->queue, i, failed);
     events_note(t->owner->c->events, EVENT_TESTS);
@@ -250,18 +255,17 @@ static void end_run(struct test *t, size_t i, const char *end, const char *reaso
 
 /* ---- Calls to agents ---- */
 
-static struct rpc_peer *peer_of(const struct test *t, size_t run)
-{
-    const struct agent *a = inventory_agent(&t->owner->c->inv, t->plan.goals[run].source);
-
-    return a && a->row.approved ? a->peer : NULL;
-}
-
+/* Wherever it is connected now: it may move while it runs. */
 static ProtobufCService *agent_of(const struct test *t, size_t run)
 {
-    struct rpc_peer *p = peer_of(t, run);
+    struct controller *c = t->owner->c;
+    const struct agent *a = inventory_agent(&c->inv, t->plan.goals[run].source);
 
-    return p ? rpc_peer_service(p, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, CALL_DEADLINE_MS) : NULL;
+    if (!a || !a->row.approved)
+        return NULL;
+    return a->peer
+               ? rpc_peer_service(a->peer, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, CALL_DEADLINE_MS)
+               : relay_agent(c->relay, a);
 }
 
 static struct call *new_call(const struct test *t, size_t run)
@@ -457,6 +461,26 @@ static void start_done(const Tw__TestRunReply *reply, void *ctx)
     free(call);
 }
 
+/* What controllers can tell each other is bounded: so many runs get their turn within the lease. */
+static bool may_relay(struct test *t, size_t i, char *why, size_t cap)
+{
+    struct ondemand *o = t->owner;
+    const struct agent *a = inventory_agent(&o->c->inv, t->plan.goals[i].source);
+
+    if (!a || a->peer)
+        return true;
+    if (o->relayed >= ONDEMAND_RELAYED_MAX) {
+        snprintf(
+            why, cap,
+            "%u runs of agents of other controllers go on already: try again later, or ask controller %.100s",
+            ONDEMAND_RELAYED_MAX, a->elsewhere);
+        return false;
+    }
+    t->runs[i].relayed = true;
+    o->relayed++;
+    return true;
+}
+
 static void start_run(struct test *t, size_t i)
 {
     Tw__TestRunRequest rq = TW__TEST_RUN_REQUEST__INIT;
@@ -464,7 +488,8 @@ static void start_run(struct test *t, size_t i)
     char address[TW_ADDR_TEXT], why[REASON_MAX];
     uint32_t imix[MESH_IMIX];
     const struct ondemand_goal *g = &t->plan.goals[i];
-    struct call *call = NULL;
+    ProtobufCService *agent;
+    struct call *call;
 
     t->runs[i].state = RUN_STARTING;
     t->owner->counters.runs++;
@@ -476,6 +501,10 @@ static void start_run(struct test *t, size_t i)
         end_run(t, i, "agent_down", why, true);
         return;
     }
+    if (!may_relay(t, i, why, sizeof why)) {
+        end_run(t, i, "refused", why, true);
+        return;
+    }
     ondemand_plan_spec(&t->plan, i, address, imix, &spec);
     spec.pair_id = t->runs[i].pair_id;
     rq.test_id = t->id;
@@ -485,9 +514,10 @@ static void start_run(struct test *t, size_t i)
     rq.duration_ns = t->plan.duration_ns;
     rq.lease_ns = ONDEMAND_LEASE_NS;
     rq.packets = t->plan.n == 1;
-    call = new_call(t, i);
+    agent = agent_of(t, i);
+    call = agent ? new_call(t, i) : NULL;
     if (call)
-        tw__fleet_agent__test_start(agent_of(t, i), &rq, start_done, call);
+        tw__fleet_agent__test_start(agent, &rq, start_done, call);
     else
         end_run(t, i, "failed", "out of memory", true);
 }

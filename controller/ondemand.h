@@ -5,8 +5,9 @@
  * Numbers: whoever started a test asks for its progress several times a second. Each time the agents are
  * asked in turn, which gives each run a lease of ONDEMAND_LEASE_NS on its agent. When nobody has asked for
  * ONDEMAND_CLIENT_NS the test is abandoned: what runs is stopped, what waits does not start. When the
- * controller itself is gone the leases run out. What was measured comes in any case, as summaries of the mesh
- * "on-demand" with the number of the test. */
+ * controller itself is gone the leases run out. An agent that is connected to another controller is asked
+ * through that one (relay.h), also when it moves while a run goes on. What was measured comes in any case, as
+ * summaries of the mesh "on-demand" with the number of the test. */
 #ifndef TW_CONTROLLER_ONDEMAND_H
 #define TW_CONTROLLER_ONDEMAND_H
 
@@ -15,6 +16,7 @@
 
 #define ONDEMAND_TESTS_MAX 32u /* that run at once */
 #define ONDEMAND_TOTAL 64u     /* runs at once of one test */
+#define ONDEMAND_RELAYED_MAX 256u /* runs at once, of all tests, whose agents are at other controllers */
 #define ONDEMAND_LEASE_NS (10 * TW_NS_PER_S)
 #define ONDEMAND_CLIENT_NS (5 * TW_NS_PER_S)
 #define ONDEMAND_POLL_NS (200 * TW_NS_PER_MS)

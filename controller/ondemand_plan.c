@@ -1,5 +1,6 @@
 /* controller/ondemand_plan.c - see ondemand_plan.h. */
 #include "controller/registry.h"
+#include "controller/relay.h"
 #include "controller/near.h"
 #include "controller/ondemand_plan.h"
 
@@ -61,18 +62,18 @@ bool ondemand_absent(struct controller *c, const char *name, char *text, size_t 
     const struct agent *a = inventory_agent(&c->inv, name);
     char when[TW_TIME_TEXT];
 
-    if (a && a->row.approved && a->peer && agent_can(a, "test"))
+    if (a && a->row.approved && (a->peer || relay_reaches(c->relay, a)) && agent_can(a, "test"))
         return false;
     if (!a)
         snprintf(text, cap, "agent %s has been removed", name);
     else if (!a->row.approved)
         snprintf(text, cap, "agent %s is not approved: twampctl agent approve %s", name, name);
-    else if (!a->peer && a->elsewhere)
+    else if (!a->peer && a->elsewhere && !relay_reaches(c->relay, a))
         registry_say_where(c->registry, a, text, cap);
-    else if (!a->peer && a->last_contact_ns)
+    else if (!agent_is_up(a) && a->last_contact_ns)
         snprintf(text, cap, "agent %s is not connected since %.19sZ", name,
                  tw_wall_format((struct tw_wall){ a->last_contact_ns }, when));
-    else if (!a->peer)
+    else if (!agent_is_up(a))
         snprintf(text, cap, "agent %s is not connected", name);
     else
         snprintf(text, cap, "agent %s runs no tests on demand: its program is older than this controller",

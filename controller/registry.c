@@ -12,6 +12,7 @@
 #include "controller/events.h"
 #include "controller/planner.h"
 #include "controller/registry_homes.h"
+#include "controller/relay.h"
 #include "db/where.h"
 
 #define LOOK_NS (500 * TW_NS_PER_MS)
@@ -19,6 +20,8 @@
 #define RENEW_NS (60 * TW_NS_PER_S) /* and by then in any case: it says when we were there last */
 #define FORGET_NS (7 * 86400 * TW_NS_PER_S)
 #define ADOPT_NS (3 * WRITE_NS)
+#define SLOT_RELAY (1 + HOMES_SLOTS)
+#define SLOTS (SLOT_RELAY + 1)
 #define NAMES_MAX 64 /* of controllers that agents were at since our start: those of more are not told */
 
 struct registry {
@@ -312,6 +315,7 @@ static void look(struct registry *r)
     place_agents(r);
     look_for_twin(r);
     forget_old(r);
+    relay_look(r->c->relay);
 }
 
 static void on_heard(struct loop_task *t)
@@ -356,6 +360,37 @@ const struct registry_row *registry_find_up(const struct registry *r, const char
         if (r->list.rows[i].state == REGISTRY_UP && !strcmp(r->list.rows[i].facts->name, name))
             return &r->list.rows[i];
     return NULL;
+}
+
+bool registry_takes_calls(const struct registry *r, const char *name)
+{
+    const struct registry_row *row = registry_find_up(r, name);
+
+    return row && row->facts->takes_calls;
+}
+
+void registry_put_relay(struct registry *r, char *text)
+{
+    presence_put(r->presence, SLOT_RELAY, text);
+}
+
+struct relay_reader {
+    struct registry *r;
+    void (*fn)(void *ctx, const struct presence_text *t);
+    void *ctx;
+};
+
+static void read_relay(void *ctx, const struct presence_text *t)
+{
+    const struct relay_reader *rd = ctx;
+
+    if (t->slot == SLOT_RELAY && t->lease != rd->r->lease && registry_list_member(&rd->r->list, t->lease))
+        rd->fn(rd->ctx, t);
+}
+
+void registry_read_relay(struct registry *r, void (*fn)(void *ctx, const struct presence_text *t), void *ctx)
+{
+    presence_read(r->presence, read_relay, &(struct relay_reader){ r, fn, ctx });
 }
 
 void registry_say_where(const struct registry *r, const struct agent *a, char *text, size_t cap)
@@ -424,10 +459,11 @@ static enum tw_rc begin(struct registry *r, const struct controller_conf *conf, 
     fill_addresses(conf, c->host_name, &r->own);
     r->own.owner = (int64_t)owner;
     r->own.started_ns = c->started_ns;
+    r->own.takes_calls = true;
     rc = store_where_presence(
         conf->control,
         &(struct presence_conf){
-            .name = r->own.name, .ttl_ns = REGISTRY_LEASE_NS, .slots = 1 + HOMES_SLOTS, .changed = changed, .ctx = r },
+            .name = r->own.name, .ttl_ns = REGISTRY_LEASE_NS, .slots = SLOTS, .changed = changed, .ctx = r },
         &r->presence, err);
     if (!rc)
         on_timer(&r->timer);

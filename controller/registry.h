@@ -20,10 +20,17 @@ size_t registry_rows(const struct registry *r, const struct registry_row **ret);
 /* The one of that name that is there, the last if there are two; NULL: none is. r may be NULL. Good until the
  * loop goes on. */
 const struct registry_row *registry_find_up(const struct registry *r, const char *name);
+/* Is it there, and does it make calls for others (relay.h)? r may be NULL. */
+bool registry_takes_calls(const struct registry *r, const char *name);
+/* For relay.c: one more text beside what we say of ourselves, taken, NULL: none, and those of the others that
+ * are there. */
+void registry_put_relay(struct registry *r, char *text);
+void registry_read_relay(struct registry *r, void (*fn)(void *ctx, const struct presence_text *t), void *ctx);
 /* What somebody has to see to, with ours: "" if nothing. */
 const char *registry_warning(const struct registry *r);
 
-/* That an agent is connected to another controller (agent.elsewhere), and where that is asked. */
+/* That an agent is connected to another controller (agent.elsewhere), which does not take calls for it, and
+ * where that is asked. */
 void registry_say_where(const struct registry *r, const struct agent *a, char *text, size_t cap);
 
 struct registry_counts {

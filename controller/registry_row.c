@@ -19,7 +19,7 @@ static const struct field {
     }
     F(name, TEXT),    F(version, TEXT), F(host, TEXT),    F(agents_at, TEXT), F(admin_at, TEXT),
     F(http_at, TEXT), F(problem, TEXT), F(owner, I64),    F(started_ns, I64), F(time_ns, I64),
-    F(ended_ns, I64), F(agents, U32),   F(planner, BOOL), F(ready, BOOL),
+    F(ended_ns, I64), F(agents, U32),   F(planner, BOOL), F(ready, BOOL),     F(takes_calls, BOOL),
 #undef F
 };
 

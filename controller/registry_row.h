@@ -20,6 +20,7 @@ struct registry_facts {
     int64_t started_ns, time_ns /* when this was written */, ended_ns /* 0: not */;
     uint32_t agents; /* connected */
     bool planner, ready;
+    bool takes_calls; /* for its agents, from other controllers: relay.h */
 };
 /* From malloc(). NULL: no memory. */
 char *registry_row_write(const struct registry_facts *f);

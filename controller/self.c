@@ -21,6 +21,7 @@
 #include "controller/ondemand.h"
 #include "controller/planner.h"
 #include "controller/registry.h"
+#include "controller/relay.h"
 #include "controller/writer.h"
 
 struct rows {
@@ -205,6 +206,19 @@ static void add_control(struct rows *r, const struct writer_stats *w)
             w->control_retries);
 }
 
+/* Calls to agents that another controller has. */
+static void add_relay(struct rows *r, struct relay_counts n)
+{
+    counter(r, "twamp_relay_calls_total", "Calls to agents of other controllers that those were to make.",
+            n.asked);
+    counter(r, "twamp_relay_calls_failed_total", "Of these, calls that no agent answered.", n.failed);
+    counter(r, "twamp_relay_served_total", "Calls to agents of this controller that others asked for.",
+            n.made);
+    counter(r, "twamp_relay_unread_total", "Texts of other controllers that cannot be read.", n.unread);
+    counter(r, "twamp_relay_ignored_total", "Calls of other controllers beyond what this one serves.",
+            n.ignored);
+}
+
 /* Those that it is shared with. */
 static void add_controllers(struct rows *r, const struct controller *c)
 {
@@ -218,6 +232,7 @@ static void add_controllers(struct rows *r, const struct controller *c)
           "Of those that are up, how many are of another release than this one.", (double)n.other_release);
     gauge(r, "twamp_controllers_of_one_name",
           "Of those that are up, how many have a name that another one has, too.", (double)n.twins);
+    add_relay(r, relay_counts(c->relay));
 }
 
 static void add_store(struct rows *r, const struct controller *c)

@@ -71,7 +71,7 @@ def bench(name):
 
 
 KINDS = {"unit": unit, "system": in_python("system"), "chaos": in_python("chaos"), "packages": in_python("packages"), "browser": browser,
-         "sim": sim, "fuzz": fuzz, "web": web, "check": check, "bench": bench}
+         "cluster": in_python("cluster"), "sim": sim, "fuzz": fuzz, "web": web, "check": check, "bench": bench}
 DOCUMENTS = {"docs/security.md": (5, 20), "docs/promises.md": (3, 60)}  # cells of a row, the last names the tests; rows at least
 
 

@@ -84,6 +84,8 @@ struct rpc_result {
 };
 /* Inside done(): the outcome of this call. */
 struct rpc_result rpc_result(void);
+/* For who carries a call another way than over a connection: done(reply, ctx), in which rpc_result() is r. */
+void rpc_tell(ProtobufCClosure done, void *ctx, struct rpc_result r, const ProtobufCMessage *reply);
 const char *rpc_status_name(Tw__Status s); /* "NOT_FOUND" */
 
 /* ---- Peers -------------------------------------------------------------------------------------------------- */

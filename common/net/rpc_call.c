@@ -57,7 +57,7 @@ const char *rpc_status_name(Tw__Status s)
     return v ? v->name + strlen("STATUS_") : "UNKNOWN";
 }
 
-static void tell(ProtobufCClosure closure, void *data, struct rpc_result r, const ProtobufCMessage *reply)
+void rpc_tell(ProtobufCClosure closure, void *data, struct rpc_result r, const ProtobufCMessage *reply)
 {
     struct rpc_result outer = result; /* a done() may make a call that fails at once */
 
@@ -70,7 +70,7 @@ static void end_with(struct rpc_out_call *c, struct rpc_result r, const Protobuf
 {
     HASH_DEL(c->peer->calls, c);
     loop_timer_cancel(c->peer->side->loop, &c->timer);
-    tell(c->closure, c->closure_data, r, reply);
+    rpc_tell(c->closure, c->closure_data, r, reply);
     free(c);
 }
 
@@ -156,10 +156,10 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
     struct rpc_out_call *c;
 
     if (p->state == PEER_DOWN) {
-        tell(closure, closure_data,
-             (struct rpc_result){ .status = TW__STATUS__STATUS_UNAVAILABLE,
-                                  .detail = "the connection is closed" },
-             NULL);
+        rpc_tell(closure, closure_data,
+                 (struct rpc_result){ .status = TW__STATUS__STATUS_UNAVAILABLE,
+                                      .detail = "the connection is closed" },
+                 NULL);
         return;
     }
     c = calloc(1, sizeof *c);
@@ -175,9 +175,10 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
             return;
     }
     free(c);
-    tell(closure, closure_data,
-         (struct rpc_result){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED, .detail = "out of memory" },
-         NULL);
+    rpc_tell(
+        closure, closure_data,
+        (struct rpc_result){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED, .detail = "out of memory" },
+        NULL);
 }
 
 ProtobufCService *rpc_peer_service(struct rpc_peer *p, enum rpc_service_number number,

@@ -132,6 +132,8 @@ ROWS = {
     "diagnose": row("the controller's Diagnose calls, with a network and a clock made up", "each is answered once and in time; packets and targets "
                     "within what is promised", "agent/diagnose.c agent/diagnose_call.c"),
     "diagnose_reply": row("agents' answers to Diagnose", "every text of every finding ends where it should", "controller/doctor_reply.c"),
+    "relay": row("what stands in etcd in place of other controllers' calls and answers", "no call is made twice, each of ours ends once, what we say can "
+                 "be read", "controller/relay_text.c controller/relay_ours.c controller/relay_theirs.c", "relay_text_read"),
     "probe_run": row("answers of an unknown reflector to `twamp probe`", "it ends; what it finds does not contradict itself",
                      "agent/core/probe_run.c agent/core/probe_classify.c", "probe_answer_read"),
     "times": row("rules of times, from schedules and as cron texts", "they answer quickly and without contradiction", "common/times.c "
@@ -147,7 +149,7 @@ GROUPS = {
     "packets": "reflect* stamp_tlv stamp_pkt twamp_pkt twamp_form reflect_session session* probe_run acl",
     "TWAMP-Control": "ctl_server* ctl_client* ctl_msg",
     "envelope of RPC": "frame rpc_conn* join pki access_token",
-    "messages of RPC": "controller* agent* twampctl* summary session_spec schedule_merge diagnose diagnose_reply times test_settings text",
+    "messages of RPC": "controller* agent* twampctl* summary session_spec schedule_merge diagnose diagnose_reply times test_settings text relay",
     "documents": "mesh_doc* conf_file alert_doc* selector hostname",
     "HTTP": "http* pb_json* query accept web_headers",
     "spool": "spool_file",
