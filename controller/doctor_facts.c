@@ -158,6 +158,7 @@ static void take_spec(struct way *w, const Tw__SessionSpec *s)
 static void add_losses(struct doctor_way *w, const struct tw_summary *s)
 {
     w->sent += s->sent;
+    w->not_sent += s->send_errors;
     w->received += s->received;
     w->lost_forward += s->lost_forward;
     w->lost_backward += s->lost_backward;
@@ -253,6 +254,13 @@ static bool is_wanted(const struct run *r, const struct pair *p)
            (target && matches_selector(q->selector, target));
 }
 
+/* What is lost is in the state, what was not sent is not. */
+static bool looks_well(const struct pair *p, const char *state)
+{
+    return !strcmp(state, "ok") &&
+           !(p->live && doctor_is_much_not_sent(p->live->last.send_errors, p->live->last.sent));
+}
+
 /* With `all` every way, else those that look bad. */
 static enum tw_rc collect_ways(struct run *r, bool all)
 {
@@ -271,7 +279,7 @@ static enum tw_rc collect_ways(struct run *r, bool all)
         if (*r->query.mesh && (add_member(r, p->row.source) || add_member(r, p->row.target)))
             return TW_ENOMEM;
         state = pair_state(p, now_ns);
-        if (HASH_COUNT(r->ways) >= WAYS_MAX || (!all && !strcmp(state, "ok")))
+        if (HASH_COUNT(r->ways) >= WAYS_MAX || (!all && looks_well(p, state)))
             continue;
         w = get_way(r, p->row.source, p->row.target, p->row.mesh);
         if (!w)

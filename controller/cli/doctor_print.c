@@ -117,8 +117,10 @@ static void print_line(const char *label, const char *text, const Tw__DoctorFind
 
 static void print_subjects(Tw__DoctorFinding **v, size_t n)
 {
-    out_safe(stdout, v[0]->about, false);
-    fputs(n == 1 ? " " : "s ", stdout);
+    if (strcmp(v[0]->about, v[0]->subject) != 0) { /* there is one controller */
+        out_safe(stdout, v[0]->about, false);
+        fputs(n == 1 ? " " : "s ", stdout);
+    }
     for (size_t i = 0; i < n && i < SUBJECTS; i++) {
         fputs(i ? ", " : "", stdout);
         out_safe(stdout, v[i]->subject, false);

@@ -160,6 +160,7 @@ struct doctor_way {
     bool source_behind; /* or refuses them: no wonder that nothing comes */
     uint32_t pairs, all_lost, partial, no_data, name_error, send_error, refused, idle;
     uint64_t sent, received, lost_forward, lost_backward, lost_unknown; /* of their last report periods */
+    uint64_t not_sent;                                                  /* likewise: its host refused them */
     bool back_known, back_works;                                        /* of the pairs the other way */
     bool auth;                                                          /* any class signs or encrypts */
     const char *refusal; /* of a pair, by its TWAMP-Control server; NULL: none is refused for that */
@@ -204,6 +205,8 @@ void doctor_examine(const struct doctor_facts *facts, struct findings *ret);
 
 /* Is this way worth a probe? What is well by its numbers is not. */
 bool doctor_way_is_suspect(const struct doctor_way *w);
+/* Of one report period: has the source's host refused so many that it is worth telling? */
+bool doctor_is_much_not_sent(uint64_t not_sent, uint64_t sent);
 /* "ICMP port unreachable from 10.0.0.2", for texts; returns buf. */
 const char *doctor_icmp_text(const struct doctor_icmp *i, char *buf, size_t cap);
 /* -1, 0, 1 by the numbers in "twamp-agent 0.1.0"; equal if either has none. */

@@ -109,13 +109,25 @@ bool check_controller_releases(struct doctor_exam *e)
     return each_peer(e, is_of_other_release);
 }
 
+#define SIZE_TEXT 16
+
+static const char *size_text(uint64_t octets, char buf[SIZE_TEXT])
+{
+    if (octets < 1000 * 1000 * 1000)
+        snprintf(buf, SIZE_TEXT, "%.1f MB", (double)octets / 1e6);
+    else
+        snprintf(buf, SIZE_TEXT, "%.1f GB", (double)octets / 1e9);
+    return buf;
+}
+
 static void say_disk(struct doctor_exam *e)
 {
     const struct doctor_controller *c = &e->facts->controller;
+    char left[SIZE_TEXT], all[SIZE_TEXT], database[SIZE_TEXT];
 
-    doctor_find(e, "%.2f of %.1f GB free (%.1f %%), the database has %.2f GB", (double)c->disk_free / 1e9,
-                (double)c->disk_size / 1e9, 100.0 * (double)c->disk_free / (double)c->disk_size,
-                (double)c->database / 1e9);
+    doctor_find(e, "%s of %s free (%.1f %%), the database has %s", size_text(c->disk_free, left),
+                size_text(c->disk_size, all), 100.0 * (double)c->disk_free / (double)c->disk_size,
+                size_text(c->database, database));
 }
 
 bool check_disk(struct doctor_exam *e)

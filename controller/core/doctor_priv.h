@@ -95,6 +95,7 @@ bool check_one_way_only(struct doctor_exam *e);
 bool check_all_lost(struct doctor_exam *e);
 bool check_recovered(struct doctor_exam *e);
 bool check_send_error(struct doctor_exam *e);
+bool check_not_sent(struct doctor_exam *e);
 bool check_no_data(struct doctor_exam *e);
 bool check_not_probed(struct doctor_exam *e);
 

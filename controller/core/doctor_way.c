@@ -5,18 +5,33 @@
 #include <string.h>
 #include "controller/core/doctor_priv.h"
 
-#define LOSSY 0.05
+#define LOSSY 0.01     /* of what was sent; from there on the alert rules that we ship warn, too */
+#define LOSSY_LEAST 3u /* probes: one of a hundred may be chance */
 #define ICMP_UNREACHABLE 3
 #define ICMP6_UNREACHABLE 1
 #define ICMP_PORT 3
 #define ICMP6_PORT 4
 
+static uint64_t lost_of(const struct doctor_way *w)
+{
+    return w->lost_forward + w->lost_backward + w->lost_unknown;
+}
+
+/* So many of so many are worth telling. */
+static bool is_much(uint64_t n, uint64_t of)
+{
+    return n >= LOSSY_LEAST && (double)n > LOSSY * (double)of;
+}
+
+bool doctor_is_much_not_sent(uint64_t not_sent, uint64_t sent)
+{
+    return is_much(not_sent, sent + not_sent);
+}
+
 bool doctor_way_is_suspect(const struct doctor_way *w)
 {
-    uint64_t lost = w->lost_forward + w->lost_backward + w->lost_unknown;
-
     return w->all_lost || w->no_data || w->refusal || w->name_error || w->send_error ||
-           (double)lost > LOSSY * (double)w->sent;
+           is_much(lost_of(w), w->sent) || doctor_is_much_not_sent(w->not_sent, w->sent);
 }
 
 const char *doctor_icmp_text(const struct doctor_icmp *i, char *buf, size_t cap)
@@ -340,8 +355,7 @@ static void say_losses(struct doctor_exam *e, const char *more)
     doctor_find(e,
                 "%" PRIu64 " of %" PRIu64 " probes of the last report period lost (%" PRIu64
                 " on the way there, %" PRIu64 " on the way back), %u of %u pairs all lost%s",
-                w->lost_forward + w->lost_backward + w->lost_unknown, w->sent, w->lost_forward,
-                w->lost_backward, w->all_lost, w->pairs, more);
+                lost_of(w), w->sent, w->lost_forward, w->lost_backward, w->all_lost, w->pairs, more);
 }
 
 bool check_keys_differ(struct doctor_exam *e)
@@ -377,6 +391,19 @@ bool check_send_error(struct doctor_exam *e)
     return true;
 }
 
+bool check_not_sent(struct doctor_exam *e)
+{
+    const struct doctor_way *w = e->way;
+
+    if (!doctor_is_much_not_sent(w->not_sent, w->sent))
+        return false;
+    doctor_find(e,
+                "%" PRIu64 " of %" PRIu64 " probes of the last report period were refused by the host of %s: "
+                "they were not sent, and do not count as lost",
+                w->not_sent, w->sent + w->not_sent, w->source);
+    return true;
+}
+
 bool check_recovered(struct doctor_exam *e)
 {
     if (!e->way->all_lost || !probe_is_good(e))
@@ -388,14 +415,13 @@ bool check_recovered(struct doctor_exam *e)
 bool check_lossy(struct doctor_exam *e)
 {
     const struct doctor_way *w = e->way;
-    uint64_t lost = w->lost_forward + w->lost_backward + w->lost_unknown;
 
     if (probe(e) && small(e)->received && small(e)->received < small(e)->sent) {
         doctor_find(e, "%u of %u packets of doctor lost", small(e)->sent - small(e)->received,
                     small(e)->sent);
         return true;
     }
-    if (!w->sent || (double)lost <= LOSSY * (double)w->sent)
+    if (!is_much(lost_of(w), w->sent))
         return false;
     say_losses(e, "");
     return true;

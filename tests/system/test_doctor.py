@@ -106,6 +106,11 @@ def test_ways_that_are_blocked(build):
         with rules(lab, "a3", "output", f"udp dport {REFLECTOR} drop"):
             finds(lab, "problem", ("send-refused", "a3"), seen=["Operation not permitted"])
 
+        with rules(lab, "a3", "output", f"ip daddr {lab.ip4('a1')} udp dport {REFLECTOR} numgen random mod 100 < 40 drop"):
+            wait("probes that are not sent", lambda: ("not-sent", "a3:a1") in of(doctor(lab, "a3:a1"), "warning"))
+        with rules(lab, "a1", "prerouting", f"ip saddr {lab.ip4('a2')} udp dport {REFLECTOR} numgen random mod 100 < 30 drop"):
+            wait("what gets lost", lambda: ("lossy", "a2:a1") in of(doctor(lab, "a2:a1"), "warning"))
+
 
 def test_agents_that_are_not_as_they_should_be(build):
     with Lab(build, ["a1", "a2", "a3"]) as lab:

@@ -171,6 +171,8 @@ FAULT(history_replicas, t->f.controller.history_lacks = "of 2 replicas in cluste
 FAULT(history, t->f.controller.history_problem =
                    "history at ch1:8123/tw cannot be used: clickhouse ch1:8123: no answer for 3.0 s";)
 FAULT(disk, t->f.controller.disk_free = 1 << 20;)
+FAULT(small_disk, t->f.controller.disk_size = 25000000; t->f.controller.disk_free = 20800000;
+      t->f.controller.database = 2600000;)
 FAULT(disk_filling, t->f.controller.disk_free = UINT64_C(40) << 30;)
 FAULT(queue, t->f.controller.queued_rows = 501;)
 FAULT(own_config, t->f.controller.reload_error = "configuration: controller.yaml:3: budget-pairs: must be a number";)
@@ -282,6 +284,10 @@ FAULT(send_errors, WAY.send_error = 1; WAY.probe = NULL;)
 FAULT(recovered, lose_all(t);)
 FAULT(lossy, WAY.lost_forward = 100; WAY.received -= 100;)
 FAULT(lossy_probe, SMALL.received = 8;)
+FAULT(a_little_lossy, WAY.lost_forward = 30; WAY.received -= 30;)
+FAULT(one_of_few, WAY.sent = 20; WAY.received = 19; WAY.lost_backward = 1;)
+FAULT(not_sent, WAY.sent = 950; WAY.received = 950; WAY.not_sent = 50;)
+FAULT(few_not_sent, WAY.not_sent = 5;)
 FAULT(few_losses, WAY.lost_forward = 10; WAY.received -= 10;)
 FAULT(no_data, WAY.no_data = 1;)
 FAULT(no_data_explained, WAY.no_data = 1; WAY.source_behind = true;)
@@ -315,6 +321,7 @@ static const struct {
     { history, "controller-history", "controller", "history at ch1:8123/tw cannot be used" },
     { history_replicas, "controller-history-replicas", "controller", "of 2 replicas in cluster pair 1" },
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
+    { small_disk, "controller-disk", "controller", "20.8 MB of 25.0 MB free (83.2 %), the database has 2.6 MB" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },
     { queue, "controller-queue", "controller", "501 summaries" },
     { own_config, "controller-config-error", "controller", "controller.yaml:3: budget-pairs" },
@@ -395,6 +402,10 @@ static const struct {
     { recovered, "recovered", "ams:fra", "come back" },
     { lossy, "lossy", "ams:fra", "100 of 1000 probes of the last report period lost (100 on the way there" },
     { lossy_probe, "lossy", "ams:fra", "2 of 10" },
+    { a_little_lossy, "lossy", "ams:fra", "30 of 1000 probes" },
+    { one_of_few, NULL, NULL, NULL },
+    { not_sent, "not-sent", "ams:fra", "50 of 1000 probes of the last report period were refused by the host of ams" },
+    { few_not_sent, NULL, NULL, NULL },
     { few_losses, NULL, NULL, NULL },
     { no_data, "no-data", "ams:fra", "1 of 2 pairs" },
     { no_data_explained, NULL, NULL, NULL },
