@@ -43,8 +43,7 @@ enum tw_rc ch_db_select(struct ch_db *db, const enum ch_type *types, size_t n_ty
     rc = text ? ch_http_select(db->http, text, ch_rows_feed, &r, err) : ch_no_memory(err);
     if (!rc)
         return ch_rows_end(&r);
-    ch_rows_free(&r);
-    return rc;
+    return ch_rows_fail(&r, rc);
 }
 
 void ch_db_begin_no_copy(struct ch_db *db, const struct ch_commits *rolled)

@@ -119,6 +119,7 @@ static enum tw_rc open_history(const struct history_conf *conf, struct history *
     rc = ch_db_open(&h->db, conf->location, err);
     ch_write_init(h);
     if (!rc) {
+        ch_http_ask_settings(h->db.http);
         rc = ch_be_open(h, err);
         if (rc && conf->may_be_away && may_come(rc))
             rc = TW_OK;

@@ -8,6 +8,7 @@
 #include "common/clk.h"
 #include "common/net/now.h"
 #include "db/clickhouse/ch_error.h"
+#include "db/clickhouse/ch_settings.h"
 #include "db/http_client.h"
 #include "db/http_location.h"
 
@@ -37,7 +38,11 @@ struct ch_http {
     ch_http_sync_fn sync; /* NULL: no replicas */
     void *sync_ctx;
     unsigned sync_which;
-    bool synced; /* all tables, since the last one was asked for */
+    bool synced;              /* all tables, since the last one was asked for */
+    bool asks;                /* for what follows */
+    struct ch_settings known; /* to the server that was entered last */
+    char *known_at;           /* where they stand in the path of the statement that runs */
+    char known_after;         /* '?' or '&' */
     struct http_client_request knock;
     int64_t insert_stall_ns;
     uint64_t inserts, insert_bytes;
@@ -46,7 +51,7 @@ struct ch_http {
 /* A statement. */
 struct statement {
     const char *query, *settings;
-    bool query_in_url;
+    bool query_in_url, changes;
     const void *body;
     size_t body_len;
     ch_data_fn fn;
@@ -60,6 +65,12 @@ static enum tw_rc no_memory(struct tw_err *err)
 }
 
 /* ---- What the server says ---- */
+
+/* 18.16 says 500 of all that it could not do just now; current releases say it of what takes too long by 408. */
+static bool is_servers_fault(long status)
+{
+    return status >= 500 || status == 408 || status == 200;
+}
 
 /* Also of a 200: a statement that has no answer got one. */
 static enum tw_rc judge_code(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
@@ -75,7 +86,7 @@ static enum tw_rc judge_code(void *ctx, const struct http_client_refusal *r, boo
     *(int *)ctx = code;
     if (r->status == 200 && !code)
         return TW_OK;
-    *ret_elsewhere = (r->status >= 500 || r->status == 200) && ch_error_elsewhere(code);
+    *ret_elsewhere = is_servers_fault(r->status) && ch_error_elsewhere(code);
     if (!code)
         return tw_err_set(err, TW_EIO, "clickhouse %.60s: HTTP status %ld: %s", r->server, r->status, why);
     return tw_err_set(err, ch_error_rc(code), "clickhouse %.60s: code %d: %s", r->server, code, why);
@@ -88,6 +99,27 @@ static enum tw_rc judge(void *ctx, const struct http_client_refusal *r, bool *re
 
     (void)ctx;
     return judge_code(&code, r, ret_elsewhere, err);
+}
+
+/* Servers differ: it is put into the path when the server is known that the statement goes to. */
+static void put_known(struct ch_http *h)
+{
+    if (h->known_at)
+        snprintf(h->known_at, 1 + CH_SETTINGS_MAX, *h->known.changes ? "%c%s" : "", h->known_after,
+                 h->known.changes);
+}
+
+static enum tw_rc judge_settings(void *ctx, const struct http_client_refusal *r, bool *ret_elsewhere,
+                                 struct tw_err *err)
+{
+    struct ch_http *h = ctx;
+    enum tw_rc rc = judge(NULL, r, ret_elsewhere, err);
+
+    if (rc)
+        return rc;
+    ch_settings_take(r->text, r->len, &h->known);
+    put_known(h);
+    return TW_OK;
 }
 
 /* ---- Making ---- */
@@ -215,14 +247,29 @@ static bool add_part(char **path, const char *name, const char *value)
     return true;
 }
 
+/* Room for what the server knows. */
+static bool add_known(struct ch_http *h, char **path)
+{
+    size_t len = strlen(*path);
+    char *longer = realloc(*path, len + 1 + CH_SETTINGS_MAX);
+
+    if (!longer)
+        return false;
+    *path = longer;
+    h->known_at = longer + len;
+    h->known_after = strchr(longer, '?') ? '&' : '?';
+    put_known(h);
+    return true;
+}
+
 /* NULL: no memory. */
-static char *make_path(const struct ch_http *h, const struct statement *s)
+static char *make_path(struct ch_http *h, const struct statement *s)
 {
     char *query = s->query_in_url ? curl_easy_escape(NULL, s->query, 0) : NULL, *path = strdup("/");
     bool ok = path && (query || !s->query_in_url);
 
     if (!ok || !add_part(&path, "database=", h->database) || !add_part(&path, "", s->settings) ||
-        !add_part(&path, "query=", query)) {
+        !add_part(&path, "query=", query) || (s->changes && !add_known(h, &path))) {
         free(path);
         path = NULL;
     }
@@ -246,6 +293,7 @@ static enum tw_rc run(struct ch_http *h, struct statement *s, struct tw_err *err
     rc = path ? http_client_run(h->http, &r, err) : no_memory(err);
     if (rc == TW_ENOENT)
         http_client_leave(h->http); /* its disk may have been lost: a sync will tell */
+    h->known_at = NULL;
     free(path);
     return rc;
 }
@@ -349,6 +397,32 @@ static enum tw_rc sync_some(void *ctx, int64_t until_ns, bool *ret_elsewhere, st
     return h->synced ? TW_OK : sync_tables(h, h->sync_which, until_ns, ret_elsewhere, err);
 }
 
+/* Before anything else is asked of a server. */
+static enum tw_rc enter(void *ctx, int64_t until_ns, bool *ret_elsewhere, struct tw_err *err)
+{
+    struct ch_http *h = ctx;
+    const struct http_client_request r = { .path = "/",
+                                           .ctx = h,
+                                           .body = ch_settings_query,
+                                           .body_len = strlen(ch_settings_query),
+                                           .judge = judge_settings,
+                                           .stall_ns = SYNC_STALL_NS };
+    enum tw_rc rc = h->asks ? http_client_ask(h->http, &r, until_ns, ret_elsewhere, err) : TW_OK;
+
+    return rc || !h->sync ? rc : sync_all(h, until_ns, ret_elsewhere, err);
+}
+
+void ch_http_ask_settings(struct ch_http *h)
+{
+    h->asks = true;
+    http_client_enter(h->http, enter, h, SYNC_NS);
+}
+
+bool ch_http_drops_any(const struct ch_http *h)
+{
+    return h->known.drop_any;
+}
+
 enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r, struct tw_err *err)
 {
     if (h->replicas)
@@ -363,7 +437,7 @@ enum tw_rc ch_http_replicas(struct ch_http *h, const struct ch_http_replicas *r,
         return no_memory(err);
     h->sync = r->sync;
     h->sync_ctx = r->sync_ctx;
-    http_client_enter(h->http, sync_all, h, SYNC_NS);
+    http_client_enter(h->http, enter, h, SYNC_NS);
     h->replicas = true;
     return TW_OK;
 }
@@ -435,16 +509,19 @@ enum tw_rc ch_http_select(struct ch_http *h, const char *query, ch_data_fn fn, v
 
 enum tw_rc ch_http_run(struct ch_http *h, const char *query, struct tw_err *err)
 {
-    struct statement s = { .query = query, .body = query, .body_len = strlen(query) };
+    struct statement s = { .query = query, .changes = true, .body = query, .body_len = strlen(query) };
 
     return run_change(h, &s, err);
 }
 
 enum tw_rc ch_http_insert(struct ch_http *h, const char *query, const void *rows, size_t len, struct tw_err *err)
 {
-    struct statement s = {
-        .query = query, .query_in_url = true, .settings = h->settings, .body = rows, .body_len = len
-    };
+    struct statement s = { .query = query,
+                           .query_in_url = true,
+                           .changes = true,
+                           .settings = h->settings,
+                           .body = rows,
+                           .body_len = len };
     enum tw_rc rc = len ? run_change(h, &s, err) : TW_OK;
 
     h->inserts += len && !rc;

@@ -28,6 +28,7 @@ struct cluster {
     int64_t hosts, shards, parallel;
 };
 
+/* Of current releases a SELECT that stands for its value may be NULL, whatever it is of. */
 static enum tw_rc ask_cluster(struct ch_db *db, struct cluster *ret, struct tw_err *err)
 {
     int64_t n[3];
@@ -35,9 +36,9 @@ static enum tw_rc ask_cluster(struct ch_db *db, struct cluster *ret, struct tw_e
 
     ch_sql_begin(&db->sql,
                  "SELECT " CH_ROW_MARK
-                 ", toInt64(count()), toInt64(max(shard_num)), toInt64((SELECT count() FROM system.settings"
-                 " WHERE name = 'insert_quorum_parallel')) FROM system.clusters WHERE cluster = '%s' FORMAT "
-                 "RowBinary",
+                 ", toInt64(count()), toInt64(max(shard_num)), toInt64(assumeNotNull((SELECT count() FROM "
+                 "system.settings WHERE name = 'insert_quorum_parallel'))) FROM system.clusters WHERE "
+                 "cluster = '%s' FORMAT RowBinary",
                  db->where.cluster);
     rc = ch_get_numbers(db->http, &db->sql, n, TW_NELEM(n), err);
     if (!rc)

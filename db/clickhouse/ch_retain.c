@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "common/grow.h"
 #include "common/loss_runs.h"
+#include "db/clickhouse/ch_settings.h"
 
 #define SLICE_ROWS 1000
 #define WAIT_US 20000 /* for the server */
@@ -218,8 +219,8 @@ void ch_retain_drop(struct ch_history *h)
             continue;
         if (d->what == LOSS_RUNS && keep_chains(h, d->partition, &err))
             continue;
-        ch_sql_begin(&h->db.sql, "ALTER TABLE %s.%s DROP PARTITION %lld", h->db.name, table_of(d->what),
-                     (long long)d->partition);
+        ch_sql_begin(&h->db.sql, "ALTER TABLE %s.%s DROP PARTITION %lld%s", h->db.name, table_of(d->what),
+                     (long long)d->partition, ch_http_drops_any(h->db.http) ? CH_SETTINGS_DROP_ANY : "");
         ch_run(h->db.http, &h->db.sql, &err);
     }
     h->n_drops = 0;

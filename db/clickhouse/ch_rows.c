@@ -102,11 +102,19 @@ enum tw_rc ch_rows_end(struct ch_rows *r)
         rc = tell_exception(r, r->rest.p, r->rest.len);
     else if (r->rest.len)
         rc = tw_err_set(r->err, TW_ETRUNC, "clickhouse: the answer ends within row %llu", (unsigned long long)r->rows + 1);
-    ch_rows_free(r);
+    ch_buf_free(&r->rest);
     return rc;
 }
 
-void ch_rows_free(struct ch_rows *r)
+enum tw_rc ch_rows_fail(struct ch_rows *r, enum tw_rc rc)
 {
+    int code = 0;
+    char why[CH_WHY_MAX];
+
+    if (is_exception(r->rest.p, r->rest.len))
+        ch_error_parse((const char *)r->rest.p, r->rest.len, &code, why);
+    if (code)
+        rc = tell_exception(r, r->rest.p, r->rest.len);
     ch_buf_free(&r->rest);
+    return rc;
 }

@@ -1,6 +1,7 @@
-/* db/clickhouse/ch_rows.h - cuts an answer in RowBinary into rows, however the octets come, and tells the exception that a server
- * writes into an answer it had begun (up to 24.x; later ones break off) from a row. For that each row begins with a column that is
- * always 1: "SELECT toUInt8(1), ...". Memory: one row and one piece of the answer. Pure. */
+/* db/clickhouse/ch_rows.h - cuts an answer in RowBinary into rows, however the octets come, and tells the
+ * exception that a server writes into an answer it had begun from a row (up to 25.10 the answer is complete
+ * then; later ones put it between tags, and break the answer off behind it). For that each row begins with a
+ * column that is always 1: "SELECT toUInt8(1), ...". Memory: one row and one piece of the answer. Pure. */
 #ifndef TW_DB_CH_ROWS_H
 #define TW_DB_CH_ROWS_H
 
@@ -23,7 +24,8 @@ struct ch_rows {
 enum tw_rc ch_rows_feed(void *ctx, const uint8_t *data, size_t len);
 /* The answer is at its end. TW_ETRUNC: within a row; or what an exception means. Frees. */
 enum tw_rc ch_rows_end(struct ch_rows *r);
-/* Instead of that, after an error. */
-void ch_rows_free(struct ch_rows *r);
+/* Instead of that, when the answer broke off with rc, or fn ended it: rc, unless the server had said why.
+ * Frees. */
+enum tw_rc ch_rows_fail(struct ch_rows *r, enum tw_rc rc);
 
 #endif

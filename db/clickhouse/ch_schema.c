@@ -104,11 +104,7 @@ enum tw_rc ch_get_numbers(struct ch_http *h, struct ch_sql *s, int64_t *ret, siz
     enum tw_rc rc = text ? ch_http_select(h, text, ch_rows_feed, &r, err)
                          : tw_err_set(err, TW_ENOMEM, "clickhouse: out of memory");
 
-    if (rc) {
-        ch_rows_free(&r);
-        return rc;
-    }
-    rc = ch_rows_end(&r);
+    rc = rc ? ch_rows_fail(&r, rc) : ch_rows_end(&r);
     return rc ? rc : r.rows ? TW_OK : tw_err_set(err, TW_ENOENT, "clickhouse: no row");
 }
 
@@ -403,10 +399,7 @@ static enum tw_rc widen(struct ch_http *h, struct ch_sql *s, const char *db, con
                  ", name FROM system.columns WHERE database = '%s' AND table = '%s' FORMAT RowBinary",
                  db, table);
     rc = ch_http_select(h, ch_sql_text(s) ? ch_sql_text(s) : "", ch_rows_feed, &r, err);
-    if (!rc)
-        rc = ch_rows_end(&r);
-    else
-        ch_rows_free(&r);
+    rc = rc ? ch_rows_fail(&r, rc) : ch_rows_end(&r);
     for (size_t i = 0; i < row_cols_n && !rc; i++) {
         if (c.have[i])
             continue;

@@ -49,10 +49,7 @@ static enum tw_rc ask(struct look *l, const enum ch_type *types, size_t n_types,
     if (!text)
         return tw_err_set(err, TW_ENOMEM, "clickhouse: out of memory");
     rc = ch_http_ask(l->s->http, text, ch_rows_feed, &r, l->until_ns, l->elsewhere, err);
-    if (!rc)
-        return ch_rows_end(&r);
-    ch_rows_free(&r);
-    return rc;
+    return rc ? ch_rows_fail(&r, rc) : ch_rows_end(&r);
 }
 
 /* ---- The pointers ---- */

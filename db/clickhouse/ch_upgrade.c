@@ -42,8 +42,7 @@ static enum tw_rc load_burnt(struct upgrade *u, struct tw_err *err)
                             : tw_err_set(err, TW_ENOMEM, "clickhouse: out of memory");
     if (!rc)
         return ch_rows_end(&r);
-    ch_rows_free(&r);
-    return rc;
+    return ch_rows_fail(&r, rc);
 }
 
 /* *to: first..last, without what is burnt. */

@@ -73,8 +73,7 @@ static enum tw_rc select_rows(struct ch_http *h, const char *database, struct lo
     ch_sql_free(&q);
     if (!rc)
         return ch_rows_end(&r);
-    ch_rows_free(&r);
-    return rc;
+    return ch_rows_fail(&r, rc);
 }
 
 enum tw_rc ch_view_load(struct ch_http *h, const char *database, unsigned tables, struct ch_view *ret,

@@ -56,10 +56,7 @@ static enum tw_rc sum_of(const char *query, int64_t *ret, uint64_t *ret_rows)
     *ret = 0;
     rc = ch_http_select(http, query, ch_rows_feed, &r, &err);
     *ret_rows = r.rows;
-    if (!rc)
-        return ch_rows_end(&r);
-    ch_rows_free(&r);
-    return rc;
+    return rc ? ch_rows_fail(&r, rc) : ch_rows_end(&r);
 }
 
 static void many_rows_come(void **state)
@@ -200,6 +197,41 @@ static void passwords_are_checked(void **state)
                      TW_EPERM);
 }
 
+/* Keys tell what is there already. A server that leaves out what it had before would confirm, of replicas,
+ * what has no quorum yet; from 26.2 on insert_deduplicate=0 does not keep it from that. */
+static void a_repetition_is_stored(void **state)
+{
+    const struct ch_http_cfg cfg = { .endpoints = { server.url },
+                                     .n_endpoints = 1,
+                                     .insert_settings = "insert_deduplicate=0" };
+    static const char insert[] = "INSERT INTO r (v) FORMAT RowBinary",
+                      window[] = "non_replicated_deduplication_window";
+    struct ch_http *h = NULL;
+    char text[200];
+    int64_t v = 1, sum;
+    uint64_t rows;
+
+    (void)state;
+    snprintf(text, sizeof text, "CREATE TABLE r (v Int64) ENGINE = MergeTree() ORDER BY v SETTINGS %s = 100",
+             window);
+    if (ch_http_run(http, text, &err)) {
+        assert_non_null(strstr(err.text, window)); /* 18.16 does so of replicas only */
+        return;
+    }
+    CHECK_OK(ch_http_new(&cfg, &h, &err));
+    ch_http_ask_settings(h);
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(ch_http_insert(h, insert, &v, sizeof v, &err));
+    CHECK_OK(ch_http_run(h, "INSERT INTO r VALUES (2)", &err));
+    CHECK_OK(ch_http_run(h, "INSERT INTO r VALUES (2)", &err));
+    CHECK_OK(ch_http_run(h, "INSERT INTO r SELECT v FROM r ORDER BY v", &err));
+    CHECK_OK(ch_http_run(h, "INSERT INTO r SELECT v FROM r WHERE v = 1 ORDER BY v LIMIT 3", &err));
+    CHECK_OK(sum_of("SELECT toUInt8(1), v FROM r FORMAT RowBinary", &sum, &rows));
+    assert_int_equal(rows, 13);
+    assert_int_equal(sum, 17);
+    ch_http_free(h);
+}
+
 /* What was confirmed is there after the server was killed at once. */
 static void what_is_confirmed_outlives_a_kill(void **state)
 {
@@ -227,6 +259,7 @@ int main(void)
         cmocka_unit_test(summaries_are_stored_as_they_are),
         cmocka_unit_test(certificates_are_checked),
         cmocka_unit_test(passwords_are_checked),
+        cmocka_unit_test(a_repetition_is_stored),
         cmocka_unit_test(what_is_confirmed_outlives_a_kill),
     };
 

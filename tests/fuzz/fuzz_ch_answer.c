@@ -67,10 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         types[i] = ch_row_type(&row_cols[i]);
     for (size_t at = 1; at < size && !rc; at += piece)
         rc = ch_rows_feed(&r, data + at, size - at < piece ? size - at : piece);
-    if (!rc)
-        rc = ch_rows_end(&r);
-    else
-        ch_rows_free(&r);
+    rc = rc ? ch_rows_fail(&r, rc) : ch_rows_end(&r);
     CHECK(!rc || err.text[0]);
     CHECK(!seen.bad || rc);
     CHECK(seen.rows == r.rows || seen.rows + 1 == r.rows || rc);

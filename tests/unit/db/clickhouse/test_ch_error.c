@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "db/clickhouse/ch_error.h"
+#include "db/clickhouse/ch_settings.h"
 
 static const struct {
     const char *text;
@@ -61,10 +62,49 @@ static void knows_codes(void **state)
     assert_true(ch_error_elsewhere(242)); /* TABLE_IS_READ_ONLY: this replica has no ZooKeeper */
 }
 
+static void settings_are_those_that_a_server_knows(void **state)
+{
+    static const struct {
+        const char *said, *changes;
+        bool drop_any;
+    } rows[] = {
+        { "", "", false },
+        { "async_insert\n", "async_insert=0", false },
+        { "max_partition_size_to_drop\nasync_insert\ndeduplicate_insert_select\ndeduplicate_insert\n",
+          "async_insert=0&deduplicate_insert_select=disable&deduplicate_insert=disable", true },
+        { "async_insert", "async_insert=0", false },
+        { "\n\nasync_inserts\nasync\n<html>\n", "", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        struct ch_settings got = { .changes = "old=1", .drop_any = true };
+        ch_settings_take(rows[i].said, strlen(rows[i].said), &got);
+        assert_string_equal(got.changes, rows[i].changes);
+        assert_int_equal(got.drop_any, rows[i].drop_any);
+    }
+}
+
+/* However often it says so. */
+static void a_server_that_says_too_much_is_bounded(void **state)
+{
+    char said[2000] = "";
+    struct ch_settings got;
+
+    (void)state;
+    for (int i = 0; i < 80; i++)
+        strcat(said, "deduplicate_insert\n");
+    ch_settings_take(said, strlen(said), &got);
+    assert_int_equal(strlen(got.changes), CH_SETTINGS_MAX - 1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(reads_exceptions), cmocka_unit_test(cuts_long_texts_and_numbers),
-                                        cmocka_unit_test(knows_codes) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(reads_exceptions),
+                                        cmocka_unit_test(cuts_long_texts_and_numbers),
+                                        cmocka_unit_test(knows_codes),
+                                        cmocka_unit_test(settings_are_those_that_a_server_knows),
+                                        cmocka_unit_test(a_server_that_says_too_much_is_bounded) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

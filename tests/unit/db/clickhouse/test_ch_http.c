@@ -33,6 +33,11 @@
     "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 64\r\n\r\n" \
     "Code: 286, e.displayText() = DB::Exception: Quorum for previous\n"
 
+/* By a current release. */
+#define TOO_LONG                                                          \
+    "HTTP/1.1 408 Request Time-out\r\nContent-Length: 66\r\n\r\n"   \
+    "Code: 159. DB::Exception: Timeout: 3 s elapsed (TIMEOUT_EXCEEDED)\n"
+
 #define ONE_IS_BEHIND "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1\n"
 #define NO_DATABASE                                        \
     "HTTP/1.1 404 Not Found\r\nContent-Length: 67\r\n\r\n" \
@@ -211,6 +216,36 @@ static const struct ch_http_replicas replicas = { .change_settings = "insert_quo
                                                   .stuck = "SELECT stuck",
                                                   .sync = two_questions };
 
+/* What a current release knows of ch_settings.h; it says so to any statement here. */
+#define KNOWS_TWO                                   \
+    "HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n" \
+    "deduplicate_insert\nmax_partition_size_to_drop\n"
+
+/* Each server is told what it knows, also when one takes over in the middle. */
+static void tells_servers_what_they_know(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .insert_settings = "insert_quorum=2" });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, KNOWS_TWO, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    ch_http_ask_settings(h);
+    assert_false(ch_http_drops_any(h));
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    assert_true(
+        fake_http_has(&one, "POST /?insert_quorum=2&query=INSERT&deduplicate_insert=disable HTTP/1.1"));
+    assert_true(ch_http_drops_any(h));
+    assert_int_equal(ch_http_run(h, "CREATE", &err), TW_OK);
+    assert_true(fake_http_has(&one, "POST /?deduplicate_insert=disable HTTP/1.1"));
+    assert_int_equal(fake_http_requests(&one), 3); /* it was asked once */
+    fake_http_say(&one, READ_ONLY, false);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    assert_true(fake_http_has(&two, "POST /?insert_quorum=2&query=INSERT HTTP/1.1"));
+    assert_false(ch_http_drops_any(h));
+    ch_http_free(h);
+}
+
 static void replicate(struct ch_http *h, const struct ch_http_replicas *r)
 {
     struct tw_err err = { 0 };
@@ -267,6 +302,22 @@ static void passes_over_a_replica_that_is_behind(void **state)
     replicate(h, &replicas);
     assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
     assert_non_null(strstr(err.text, "not got yet"));
+    ch_http_free(h);
+}
+
+/* Of a current release, which says so by another status than 18.16. */
+static void passes_over_a_server_that_takes_too_long(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ 0 });
+    struct tw_err err = { 0 };
+
+    (void)state;
+    fake_http_say(&one, TOO_LONG, false);
+    fake_http_say(&two, OK_EMPTY, false);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    assert_int_equal(fake_http_requests(&two), 1);
+    fake_http_say(&two, TOO_LONG, false);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
     ch_http_free(h);
 }
 
@@ -537,8 +588,10 @@ int main(void)
         cmocka_unit_test(sends_rows_and_secrets_where_they_belong),
         cmocka_unit_test(refuses_bad_configuration),
         cmocka_unit_test(moves_on_and_back),
+        cmocka_unit_test(tells_servers_what_they_know),
         cmocka_unit_test(syncs_a_replica_before_it_is_asked),
         cmocka_unit_test(passes_over_a_replica_that_is_behind),
+        cmocka_unit_test(passes_over_a_server_that_takes_too_long),
         cmocka_unit_test(waits_for_its_turn),
         cmocka_unit_test(enters_within_its_time),
         cmocka_unit_test(passes_over_a_replica_without_tables),

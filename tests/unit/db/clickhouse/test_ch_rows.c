@@ -114,10 +114,7 @@ static enum tw_rc feed(struct ch_rows *r, const struct ch_buf *b, size_t piece)
 
     for (size_t at = 0; at < b->len && !rc; at += piece)
         rc = ch_rows_feed(r, b->p + at, b->len - at < piece ? b->len - at : piece);
-    if (!rc)
-        return ch_rows_end(r);
-    ch_rows_free(r);
-    return rc;
+    return rc ? ch_rows_fail(r, rc) : ch_rows_end(r);
 }
 
 static void answers_come_in_any_pieces(void **state)
@@ -175,6 +172,39 @@ static void errors_in_answers_are_told(void **state)
         }
 }
 
+#define TAGGED                                                                          \
+    "\r\n__exception__\r\nqmrtcjxmkpsdnbtw\r\nCode: 241. DB::Exception: Memory limit. " \
+    "(MEMORY_LIMIT_EXCEEDED) "                                                          \
+    "(version 26.5.1.1)\r\n88 qmrtcjxmkpsdnbtw\r\n__exception__\r\n"
+
+/* From 25.11 on the connection fails behind it. */
+static void a_reason_is_told_of_what_broke_off(void **state)
+{
+    static const struct {
+        const char *tail;
+        enum tw_rc rc;
+        const char *text;
+    } cases[] = { { TAGGED, TW_ENOMEM, "code 241 after 1 rows: Memory limit. (MEMORY_LIMIT_EXCEEDED)" },
+                  { "\r\n__exce", TW_EIO, "recv" },
+                  { "", TW_EIO, "recv" } };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct seen s = { 0 };
+        struct tw_err err = { 0 };
+        struct ch_rows r = { .types = types, .n_types = TW_NELEM(types), .fn = take, .ctx = &s, .err = &err };
+        struct ch_buf b = { 0 };
+        put_row(&b, 1, 20);
+        ch_put_octets(&b, cases[i].tail, strlen(cases[i].tail));
+        assert_int_equal(ch_rows_feed(&r, b.p, b.len), TW_OK);
+        tw_err_set(&err, TW_EIO, "recv failed");
+        assert_int_equal(ch_rows_fail(&r, TW_EIO), cases[i].rc);
+        if (!strstr(err.text, cases[i].text))
+            fail_msg("%zu: %s", i, err.text);
+        ch_buf_free(&b);
+    }
+}
+
 static void rows_have_bounds(void **state)
 {
     struct seen s = { 0 };
@@ -221,10 +251,14 @@ static void names_are_those_of_the_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(summaries_go_and_come),      cmocka_unit_test(altered_rows_are_noticed),
-        cmocka_unit_test(answers_come_in_any_pieces), cmocka_unit_test(errors_in_answers_are_told),
-        cmocka_unit_test(rows_have_bounds),           cmocka_unit_test(a_reader_ends_it),
+        cmocka_unit_test(summaries_go_and_come),
+        cmocka_unit_test(altered_rows_are_noticed),
+        cmocka_unit_test(answers_come_in_any_pieces),
+        cmocka_unit_test(errors_in_answers_are_told),
+        cmocka_unit_test(rows_have_bounds),
+        cmocka_unit_test(a_reader_ends_it),
         cmocka_unit_test(names_are_those_of_the_table),
+        cmocka_unit_test(a_reason_is_told_of_what_broke_off),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
