@@ -66,7 +66,8 @@ static enum tw_rc no_memory(struct tw_err *err)
 
 /* ---- What the server says ---- */
 
-/* 18.16 says 500 of all that it could not do just now; current releases say it of what takes too long by 408. */
+/* 18.16 says 500 of all that it could not do just now; current releases say it of what takes too long by 408.
+ */
 static bool is_servers_fault(long status)
 {
     return status >= 500 || status == 408 || status == 200;

@@ -44,10 +44,12 @@ void ch_http_interrupt(struct ch_http *h);
 /* From now on no statement lasts beyond that moment (monotonic clock): TW_ETIMEOUT. Any thread. */
 void ch_http_hurry(struct ch_http *h, int64_t by_mono_ns);
 
-/* From now on each server is asked once which settings of ch_settings.h it knows, before the first statement to an endpoint that was not
- * the last to answer, and after any failure; those go with what changes something. */
+/* From now on each server is asked once which settings of ch_settings.h it knows, before the first statement
+ * to an endpoint that was not the last to answer, and after any failure; those go with what changes
+ * something. */
 void ch_http_ask_settings(struct ch_http *h);
-/* May a partition of any size be dropped, by CH_SETTINGS_DROP_ANY? As the server in use said; false before it was asked. */
+/* May a partition of any size be dropped, by CH_SETTINGS_DROP_ANY? As the server in use said; false before it
+ * was asked. */
 bool ch_http_drops_any(const struct ch_http *h);
 
 /* A piece of an answer, in order; what it returns if not TW_OK ends the statement and is its result. */

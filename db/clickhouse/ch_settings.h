@@ -2,8 +2,8 @@
  * the setting: 18.16 refuses a statement with one that it does not have, and current releases have made
  * defaults of what must not be here. Pure.
  *
- * async_insert=0: an insert is written at once. From 26.2 on it waits 50 to 200 ms for others otherwise, and a
- * commit is several of them.
+ * async_insert=0: an insert is written at once. From 26.2 on it waits 50 to 200 ms for others otherwise, and
+ * a commit is several of them.
  *
  * deduplicate_insert=disable, deduplicate_insert_select=disable: blocks are not compared with earlier ones.
  * From 26.2 on insert_deduplicate=0 does not say so any more.

@@ -89,6 +89,7 @@ static void show_errors(const struct ch_server *s)
 
 static void run_server(const struct ch_server *s)
 {
+    const char *current = getenv(CH_CURRENT);
     char path[128], arg[160];
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -96,7 +97,10 @@ static void run_server(const struct ch_server *s)
     if (!freopen(path, "a", stdout) || !freopen(path, "a", stderr))
         _exit(126);
     snprintf(arg, sizeof arg, "--config-file=%s/config.xml", s->folder);
-    execlp(PROGRAM, PROGRAM, arg, (char *)NULL);
+    if (current)
+        execl(CURRENT_CLICKHOUSE, CURRENT_CLICKHOUSE, current, arg, (char *)NULL);
+    else
+        execlp(PROGRAM, PROGRAM, arg, (char *)NULL);
     _exit(127);
 }
 

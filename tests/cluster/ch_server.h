@@ -14,6 +14,9 @@ struct ch_server {
 
 /* Makes the folder and starts: waits until it answers. It knows user default without a password, and CH_USER.
  */
+/* An environment variable: the libchdb.so whose engine the server is, instead of the clickhouse-server of
+ * $PATH. That has no replicas. */
+#define CH_CURRENT "TW_CLICKHOUSE_CURRENT"
 #define CH_USER "measurer"
 #define CH_PASSWORD "s3cr&t"
 void ch_server_start(struct ch_server *s);

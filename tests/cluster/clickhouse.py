@@ -51,7 +51,9 @@ class ClickHouse(Server):
         wait("clickhouse-server to answer", self.answers, 40)
 
     def begin(self):
-        self.process = Process(["clickhouse-server", f"--config-file={self.dir}/config.xml"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
+        current = os.environ.get("TW_CLICKHOUSE_CURRENT") # a libchdb.so (tests/cluster/ch_server.h)
+        program = [f"{self.lab.build}/tests/cluster/current_clickhouse", current] if current else ["clickhouse-server"]
+        self.process = Process([*program, f"--config-file={self.dir}/config.xml"], f"{self.dir}/out", ns=self.lab.ns("ctl"))
 
     def answers(self):
         expect(self.process.popen.poll() is None, f"clickhouse-server ended: {self.process.tail()}")

@@ -23,7 +23,9 @@ static int start(void **state)
 {
     (void)state;
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    ch_server_start(&server);
+    /* Retention goes on whatever a current release is told of accidents; 18.16 would keep what is larger. */
+    ch_server_start_with(
+        &server, getenv(CH_CURRENT) ? "<max_partition_size_to_drop>10</max_partition_size_to_drop>" : "");
     return 0;
 }
 
@@ -270,6 +272,19 @@ static void pairs_that_keep_less_lose_their_rows(void **state)
     clickhouse_history.close(h);
 }
 
+/* The question is understood by servers of all releases. */
+static void an_unknown_cluster_is_named(void **state)
+{
+    struct history *h = NULL;
+    char in_cluster[160];
+
+    (void)state;
+    snprintf(in_cluster, sizeof in_cluster, "%s?cluster=nowhere", location);
+    assert_int_equal(clickhouse_history.open(&(struct history_conf){ .location = in_cluster }, &h, &err),
+                     TW_ENOENT);
+    assert_non_null(strstr(err.text, "it knows no cluster nowhere"));
+}
+
 static void a_newer_database_is_left_alone(void **state)
 {
     struct history *h = open_it();
@@ -310,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup(a_round_that_broke_off_counts_nothing_twice, fresh_database),
         cmocka_unit_test_setup(days_go_and_their_cells_stay, fresh_database),
         cmocka_unit_test_setup(pairs_that_keep_less_lose_their_rows, fresh_database),
+        cmocka_unit_test_setup(an_unknown_cluster_is_named, fresh_database),
         cmocka_unit_test_setup(a_newer_database_is_left_alone, fresh_database),
         cmocka_unit_test_setup(columns_of_newer_counters_are_added, fresh_database),
     };

@@ -34,8 +34,8 @@
     "Code: 286, e.displayText() = DB::Exception: Quorum for previous\n"
 
 /* By a current release. */
-#define TOO_LONG                                                          \
-    "HTTP/1.1 408 Request Time-out\r\nContent-Length: 66\r\n\r\n"   \
+#define TOO_LONG                                                  \
+    "HTTP/1.1 408 Request Time-out\r\nContent-Length: 66\r\n\r\n" \
     "Code: 159. DB::Exception: Timeout: 3 s elapsed (TIMEOUT_EXCEEDED)\n"
 
 #define ONE_IS_BEHIND "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1\n"
