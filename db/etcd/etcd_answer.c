@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,7 +212,7 @@ static const struct {
     { 5, 404, TW_ENOENT, false },    /* NOT_FOUND: a lease */
     { 6, 409, TW_EEXIST, false },    /* ALREADY_EXISTS */
     { 7, 403, TW_EPERM, false },     /* PERMISSION_DENIED */
-    { 8, 429, TW_ENOSPC, false },    /* RESOURCE_EXHAUSTED: its quota, or a message that is too large */
+    { 8, 429, TW_EIO, true },        /* RESOURCE_EXHAUSTED: too many requests, or one of the two below */
     { 9, 412, TW_EINVAL, false },    /* FAILED_PRECONDITION: authentication is not enabled, ... */
     { 11, 416, TW_ERANGE, false },   /* OUT_OF_RANGE: a revision that is compacted, or not there yet */
     { 12, 501, TW_EVERSION, false }, /* UNIMPLEMENTED */
@@ -240,6 +241,15 @@ static int code_of(const cJSON *o)
     return cJSON_IsNumber(code) ? code->valueint : 0;
 }
 
+/* Of all members, until somebody does something about it: what, is said, too. */
+static void refuse_full(struct etcd_refusal *ret)
+{
+    ret->rc = TW_ENOSPC;
+    ret->elsewhere = false;
+    snprintf(ret->why, sizeof ret->why,
+             "its quota is used up: etcdctl compact, defrag, alarm disarm (database space exceeded)");
+}
+
 static void judge(int code, long status, struct etcd_refusal *ret)
 {
     ret->rc = TW_EIO;
@@ -250,8 +260,12 @@ static void judge(int code, long status, struct etcd_refusal *ret)
             ret->elsewhere = codes[i].elsewhere;
         }
     ret->too_large = code == 8 && strstr(ret->why, "larger than max");
-    if (ret->too_large)
+    if (ret->too_large) {
         ret->rc = TW_EINVAL;
+        ret->elsewhere = false;
+    }
+    if (code == 8 && strstr(ret->why, "space exceeded"))
+        refuse_full(ret);
     ret->token =
         code == 16 || strstr(ret->why, "invalid auth token") || strstr(ret->why, "user name is empty");
     if (ret->token)

@@ -171,7 +171,7 @@ static enum tw_rc start(struct mirror *m, struct tw_err *err)
     if (!rc)
         rc = etcd_new(m->conf.at, m->conf.watch_ns ? m->conf.watch_ns : 60 * TW_NS_PER_S, &watcher, err);
     if (!rc)
-        rc = mirror_feed_start(watcher, m->prefix, m->at + 1, &m->feed, err);
+        rc = mirror_feed_start(watcher, m->prefix, m->at + 1, &m->head, &m->feed, err);
     return rc || !m->conf.look_ns ? rc : start_look(m, err);
 }
 

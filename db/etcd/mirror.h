@@ -3,7 +3,7 @@
  * done there and in etcd, or nowhere.
  *
  *     /twampmesh/CLUSTER/TABLE/...    the rows (mirror_tables.h)
- *     /twampmesh/CLUSTER/head         changed by each transaction
+ *     /twampmesh/CLUSTER/head         changed by each transaction (mirror_head.h)
  *     /twampmesh/CLUSTER/writer/ID    of each that writes: the number of its last transaction
  *     /twampmesh/CLUSTER/schema       which programs may work with it
  *
@@ -13,6 +13,9 @@
  * yet is barred by another change of `head`. Where that cannot be done in time, since no member answers,
  * store_commit() fails (TW_EIO, TW_ETIMEOUT: "not known whether"), and the next store_begin() finds out
  * before anything else; if it had been stored it is then as if somebody else had done it.
+ *
+ * Where etcd has another history than before (an older snapshot was restored) all is read anew. Where it is
+ * empty that is TW_ECORRUPT, and the mirror stays. TW_ENOSPC: its quota is used up, and nothing was changed.
  *
  * Each write is in a transaction; one outside makes the next store_begin() fail once (TW_EINVAL), and is
  * gone. */

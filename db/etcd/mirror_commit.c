@@ -75,8 +75,8 @@ static bool fill(struct mirror *m, struct batch *b)
 }
 
 /* In as many transactions as it takes. */
-static enum tw_rc send_part(struct mirror *m, const struct mirror_changes *c, enum part part, int64_t *head,
-                            struct tw_err *err)
+static enum tw_rc send_part(struct mirror *m, const struct mirror_changes *c, enum part part,
+                            struct mirror_head *head, struct tw_err *err)
 {
     struct batch *b = malloc(sizeof *b);
     enum tw_rc rc = TW_OK;
@@ -104,7 +104,7 @@ static enum tw_rc too_large(const struct mirror_changes *c, struct tw_err *err)
 
 /* What is late is deleted when it is too late to say no: rows that stay come back into the file, and go
  * another time. */
-static enum tw_rc send_all(struct mirror *m, const struct mirror_changes *c, int64_t *head,
+static enum tw_rc send_all(struct mirror *m, const struct mirror_changes *c, struct mirror_head *head,
                            struct tw_err *err)
 {
     struct tw_err ignored;
@@ -126,15 +126,17 @@ static enum tw_rc send_all(struct mirror *m, const struct mirror_changes *c, int
 static enum tw_rc check_head(struct mirror *m, struct tw_err *err)
 {
     struct etcd_answer a;
-    int64_t head;
+    const struct etcd_kv *head;
     enum tw_rc rc = etcd_get(m->e, m->head_key, &a, err);
 
     if (rc)
         return rc;
-    head = mirror_revision_of(mirror_find(&a, m->head_key));
+    head = mirror_find(&a, m->head_key);
+    if (mirror_revision_of(head) != m->head.revision)
+        rc = mirror_conflict(m, err);
+    mirror_note_head(m, &m->head, head);
     etcd_answer_free(&a);
-    mirror_need(m, head);
-    return head == m->head ? TW_OK : mirror_conflict(m, err);
+    return rc;
 }
 
 /* Is there a point in asking etcd? */
@@ -150,7 +152,7 @@ enum tw_rc mirror_agree(struct control_shared *shared, struct tw_err *err)
 {
     struct mirror *m = (struct mirror *)shared;
     struct mirror_changes c = { .n = 0 };
-    int64_t head = m->head;
+    struct mirror_head head = m->head;
     enum tw_rc rc = mirror_rows_changes(m->rows, &c, err);
 
     if (!rc && (c.n || m->q->touched))
@@ -163,11 +165,11 @@ enum tw_rc mirror_agree(struct control_shared *shared, struct tw_err *err)
         m->stale = true;
     mirror_changes_free(&c);
     if (rc) {
-        mirror_need(m, head > m->head ? head : 0);
+        mirror_need(m, head.revision > m->head.revision ? head.revision : 0);
         return rc;
     }
     m->head = head;
-    m->at = head > m->at ? head : m->at;
+    m->at = head.revision > m->at ? head.revision : m->at;
     return TW_OK;
 }
 

@@ -14,7 +14,7 @@
 
 struct mirror_feed {
     struct etcd *e;
-    char prefix[ETCD_KEY_MAX];
+    char prefix[ETCD_KEY_MAX], head_key[ETCD_KEY_MAX + 4];
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t moved;
@@ -25,6 +25,7 @@ struct mirror_feed {
     bool lost, stop;
     /* The thread's own. */
     int64_t next; /* to be watched from */
+    struct mirror_head head; /* before that */
     struct tw_err err;
 };
 
@@ -89,18 +90,48 @@ static void add(struct mirror_feed *f, const struct etcd_kv *kv)
     f->last = &e->next;
 }
 
+static void tell_other(const struct mirror_feed *f, int64_t revision)
+{
+    log_error(
+        "etcd has another history of the control state than before, as after a snapshot was restored: all is "
+        "read anew, and what was changed since then is gone",
+        LOG_S("prefix", f->prefix), LOG_I("revision_before", f->next - 1), LOG_I("revision", revision));
+}
+
+/* Is what came behind what was here? Else what is here is not what etcd has. */
+static bool follows(struct mirror_feed *f, const struct etcd_answer *a)
+{
+    bool follows = true;
+
+    for (size_t i = 0; i < a->n; i++) {
+        const struct etcd_kv *kv = &a->kv[i];
+        if (strcmp(kv->key, f->head_key) != 0)
+            continue;
+        follows &= kv->deleted || mirror_head_follows(&f->head, kv->value);
+        f->head = kv->deleted ? (struct mirror_head){ 0 }
+                              : mirror_head_of(kv->mod_revision, kv->value, kv->value_len);
+    }
+    return follows;
+}
+
 /* Thread. */
 static enum tw_rc take(void *ctx, const struct etcd_answer *a)
 {
     struct mirror_feed *f = ctx;
+    bool well;
 
     for (size_t i = 0; i < a->n; i++)
         if (strncmp(a->kv[i].key, f->prefix, strlen(f->prefix)) != 0 || a->kv[i].mod_revision < f->next)
             return tw_err_set(&f->err, TW_ECORRUPT,
                               "etcd: its watch tells of %.100s, which was not asked for", a->kv[i].key);
+    well = follows(f, a);
+    if (!well)
+        tell_other(f, a->revision);
     pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < a->n; i++)
         add(f, &a->kv[i]);
+    if (!well)
+        lose(f);
     if (a->n) {
         f->seen = a->kv[a->n - 1].mod_revision;
         f->next = f->seen + 1;
@@ -110,20 +141,37 @@ static enum tw_rc take(void *ctx, const struct etcd_answer *a)
     return TW_OK;
 }
 
-/* What etcd knows no more is read anew by the owner, later than now: so it is enough to go on from now. */
-static enum tw_rc skip(struct mirror_feed *f)
+/* All is read anew by the owner, later than now: so it is enough to go on from now. */
+static void skip_to(struct mirror_feed *f, int64_t revision, const struct mirror_head *head)
+{
+    pthread_mutex_lock(&f->lock);
+    lose(f);
+    f->seen = revision;
+    f->next = revision + 1;
+    f->head = *head;
+    pthread_cond_broadcast(&f->moved);
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Before it is watched: is etcd what it was? Where a snapshot was restored revisions begin again at that
+ * one's. A watch from ours on would be silent until there are as many, and then go on in a history that is
+ * not ours. `forgot`: it does not know what is next. */
+static enum tw_rc look(struct mirror_feed *f, bool forgot)
 {
     struct etcd_answer a;
-    enum tw_rc rc = etcd_get(f->e, f->prefix, &a, &f->err);
+    struct mirror_head now = { 0 };
+    bool other;
+    enum tw_rc rc = etcd_get(f->e, f->head_key, &a, &f->err);
 
     if (rc)
         return rc;
-    pthread_mutex_lock(&f->lock);
-    lose(f);
-    f->seen = a.revision;
-    f->next = a.revision + 1;
-    pthread_cond_broadcast(&f->moved);
-    pthread_mutex_unlock(&f->lock);
+    if (a.n)
+        now = mirror_head_of(a.kv[0].mod_revision, a.kv[0].value, a.kv[0].value_len);
+    other = a.revision < f->next - 1 || mirror_head_is_of_another(&f->head, f->next - 1, &now);
+    if (other)
+        tell_other(f, a.revision);
+    if (other || forgot)
+        skip_to(f, a.revision, &now);
     etcd_answer_free(&a);
     return TW_OK;
 }
@@ -160,9 +208,11 @@ static void *run(void *ctx)
     bool well = true;
 
     while (rest(f, well ? 0 : PAUSE_NS)) {
-        enum tw_rc rc = etcd_watch(f->e, f->prefix, f->next, take, f, &f->err);
+        enum tw_rc rc = look(f, false);
+        if (!rc)
+            rc = etcd_watch(f->e, f->prefix, f->next, take, f, &f->err);
         if (rc == TW_ERANGE)
-            rc = skip(f);
+            rc = look(f, true);
         if (rc && rc != TW_ECLOSED && rc != TW_ETIMEOUT && well)
             log_warn("control state is not watched", LOG_S("error", f->err.text));
         well = !rc || rc == TW_ETIMEOUT;
@@ -170,8 +220,8 @@ static void *run(void *ctx)
     return NULL;
 }
 
-enum tw_rc mirror_feed_start(struct etcd *e, const char *prefix, int64_t revision, struct mirror_feed **ret,
-                             struct tw_err *err)
+enum tw_rc mirror_feed_start(struct etcd *e, const char *prefix, int64_t revision,
+                             const struct mirror_head *head, struct mirror_feed **ret, struct tw_err *err)
 {
     struct mirror_feed *f = calloc(1, sizeof *f);
     pthread_condattr_t attr;
@@ -184,7 +234,9 @@ enum tw_rc mirror_feed_start(struct etcd *e, const char *prefix, int64_t revisio
     f->e = e;
     f->next = revision;
     f->last = &f->first;
+    f->head = *head;
     snprintf(f->prefix, sizeof f->prefix, "%s", prefix);
+    snprintf(f->head_key, sizeof f->head_key, "%shead", f->prefix);
     pthread_mutex_init(&f->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

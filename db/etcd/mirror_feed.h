@@ -4,13 +4,14 @@
 #define TW_DB_MIRROR_FEED_H
 
 #include "db/etcd/etcd.h"
+#include "db/etcd/mirror_head.h"
 
 struct mirror_feed;
 
-/* Changes from `revision` on. `e` becomes the feed's, also on an error; it must not wait for long (its
- * stall_ns), since silence is how a member that is gone is known. */
-enum tw_rc mirror_feed_start(struct etcd *e, const char *prefix, int64_t revision, struct mirror_feed **ret,
-                             struct tw_err *err);
+/* Changes from `revision` on, behind that of *head. `e` becomes the feed's, also on an error; it must not
+ * wait for long (its stall_ns), since silence is how a member that is gone is known. */
+enum tw_rc mirror_feed_start(struct etcd *e, const char *prefix, int64_t revision,
+                             const struct mirror_head *head, struct mirror_feed **ret, struct tw_err *err);
 void mirror_feed_stop(struct mirror_feed *f); /* also of NULL */
 
 struct mirror_event {
@@ -20,7 +21,8 @@ struct mirror_event {
     size_t len;
 };
 /* All that came, in order; the owner's. *ret_lost: others came and were lost (etcd did not know them any
- * more, or they were too many): all is to be read anew, now. */
+ * more, they were too many, or it has another history now, as of an older snapshot): all is to be read anew,
+ * now. */
 struct mirror_event *mirror_feed_take(struct mirror_feed *f, bool *ret_lost);
 void mirror_event_free(struct mirror_event *e);
 /* Until one of that revision has come, or some were lost; false: not in this time. */

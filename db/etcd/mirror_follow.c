@@ -10,7 +10,7 @@
 /* What is at one revision. */
 struct moment {
     struct mirror_changes c;
-    int64_t head;
+    struct mirror_head head;
     enum tw_rc rc;
 };
 
@@ -20,8 +20,10 @@ static void add_event(struct mirror *m, struct mirror_event *e, struct moment *t
     struct mirror_change ch = { mirror_rows_table(e->key), e->key, e->value, e->len }, *more;
     int64_t version;
 
-    if (!strcmp(e->key, "head"))
-        to->head = e->value ? e->revision : 0;
+    if (!strcmp(e->key, "head") && e->value)
+        to->head = mirror_head_of(e->revision, e->value, e->len);
+    else if (!strcmp(e->key, "head") && !to->rc)
+        to->rc = mirror_gone(m, err);
     if (!strcmp(e->key, "schema") && e->value && !to->rc)
         to->rc = mirror_check_schema(m, e->value, &version, err);
     more = ch.table != UINT_MAX ? reallocarray(to->c.v, to->c.n + 1, sizeof *more) : NULL;
@@ -114,7 +116,7 @@ static enum tw_rc check_untold(struct mirror *m, struct tw_err *err)
 static enum tw_rc take_in(struct mirror *m, struct tw_err *err)
 {
     struct mirror_outcome ignored; /* if it was done, it comes as what others do */
-    enum tw_rc rc = m->doubt ? mirror_settle(m, m->doubt_head, &ignored, err) : check_untold(m, err);
+    enum tw_rc rc = m->doubt ? mirror_settle(m, &m->doubt_head, &ignored, err) : check_untold(m, err);
 
     if (!rc && m->need > m->at)
         mirror_feed_wait(m->feed, m->need, FOLLOW_NS);

@@ -94,7 +94,7 @@ static enum tw_rc load_key(void *ctx, const struct etcd_kv *kv)
     if (table != UINT_MAX)
         return add_row(l, table, key, kv);
     if (!strcmp(key, "head"))
-        l->head = kv->mod_revision;
+        l->head = mirror_head_of(kv->mod_revision, kv->value, kv->value_len);
     else if (!strcmp(key, "filling") && !l->m->conf.filling)
         return tw_err_set(
             l->err, TW_EINUSE,
@@ -110,6 +110,16 @@ static enum tw_rc load_key(void *ctx, const struct etcd_kv *kv)
     return TW_OK;
 }
 
+/* An etcd that is empty is a new one at a start; to who has what was in it that is lost, and not to be lost
+ * here, too. */
+enum tw_rc mirror_gone(const struct mirror *m, struct tw_err *err)
+{
+    return tw_err_set(
+        err, TW_ECORRUPT,
+        "etcd: %.90s is empty and was not before: restore its snapshot (etcdctl snapshot restore)",
+        m->prefix);
+}
+
 static enum tw_rc load_into(struct mirror_loading *l, int64_t *ret_revision)
 {
     struct mirror *m = l->m;
@@ -122,6 +132,8 @@ static enum tw_rc load_into(struct mirror_loading *l, int64_t *ret_revision)
     if (rc == TW_ERANGE) /* read anew it is there: nothing that a change could be too large for */
         rc = tw_err_set(l->err, TW_EIO, "etcd: changes were forgotten (compacted) while %.90s was read",
                         m->prefix);
+    if (!rc && !l->head.revision && m->head.revision)
+        rc = mirror_gone(m, l->err);
     if (!rc)
         rc = flush(l);
     if (!rc)
@@ -147,6 +159,7 @@ enum tw_rc mirror_load(struct mirror *m, struct mirror_loading *l, struct tw_err
     m->head = l->head;
     m->writer = l->writer;
     m->stale = false;
+    m->need = 0; /* it had all that was ever said to be there, unless it went back */
     m->stats.loads++;
     mirror_tell(m, "");
     return TW_OK;

@@ -6,6 +6,7 @@
 
 #include "db/etcd/mirror.h"
 #include "db/etcd/mirror_feed.h"
+#include "db/etcd/mirror_head.h"
 #include "db/etcd/mirror_look.h"
 #include "db/etcd/mirror_rows.h"
 
@@ -21,8 +22,8 @@ struct mirror {
     char address[160];
     char prefix[96], head_key[128], writer_key[160], id[17];
     int64_t at;     /* revision of etcd that the file is at */
-    int64_t head;   /* of `head` then; 0: there is none */
-    int64_t writer; /* of our key; 0: there is none */
+    struct mirror_head head; /* then */
+    int64_t writer;          /* of our key; 0: there is none */
     int64_t need;   /* revision that the file has to be at before there is a point in another transaction */
     bool stale;     /* the file is to be made anew */
     char fence_key[160];
@@ -31,7 +32,7 @@ struct mirror {
     int64_t time_s;  /* when it was */
     /* The transaction that nobody knows the outcome of. */
     bool doubt;
-    int64_t doubt_head;
+    struct mirror_head doubt_head;
     struct mirror_stats stats;
 };
 
@@ -64,9 +65,14 @@ struct mirror_outcome {
 /* One of our own, if head is *head, which is then that of this one; `then` has room for two more. TW_EAGAIN:
  * others came first. TW_EPERM: we do not hold what is in m->fence_key. Else it failed; m->doubt: nobody knows
  * whether. */
-enum tw_rc mirror_send(struct mirror *m, int64_t *head, struct etcd_op *then, size_t n, struct tw_err *err);
+enum tw_rc mirror_send(struct mirror *m, struct mirror_head *head, struct etcd_op *then, size_t n,
+                       struct tw_err *err);
 /* What became of our last one, that was sent when head was this. An error: it is not known yet. */
-enum tw_rc mirror_settle(struct mirror *m, int64_t head, struct mirror_outcome *ret, struct tw_err *err);
+enum tw_rc mirror_settle(struct mirror *m, const struct mirror_head *head, struct mirror_outcome *ret,
+                         struct tw_err *err);
+/* etcd has another head than *head, by which we asked: others came first, or it has not the history any more
+ * that the file is of, which is then made anew. NULL: it has none. */
+void mirror_note_head(struct mirror *m, const struct mirror_head *head, const struct etcd_kv *now);
 /* TW_EAGAIN, with a text. */
 enum tw_rc mirror_conflict(struct mirror *m, struct tw_err *err);
 
@@ -81,7 +87,8 @@ struct mirror_loading {
     struct mirror *m;
     struct mirror_changes c;
     struct tw_err *err;
-    int64_t head, schema, schema_version, writer;
+    struct mirror_head head;
+    int64_t schema, schema_version, writer;
     char *old[16]; /* writers that have gone */
     int64_t old_revision[16];
     size_t n_old;
@@ -90,6 +97,8 @@ struct mirror_loading {
 enum tw_rc mirror_load(struct mirror *m, struct mirror_loading *l, struct tw_err *err);
 void mirror_free_loading(struct mirror_loading *l);
 enum tw_rc mirror_load_again(struct mirror *m, struct tw_err *err);
+/* TW_ECORRUPT: etcd has nothing of what it had. */
+enum tw_rc mirror_gone(const struct mirror *m, struct tw_err *err);
 enum tw_rc mirror_check_schema(const struct mirror *m, const char *value, int64_t *ret_version,
                                struct tw_err *err);
 enum tw_rc mirror_exec(struct mirror *m, const char *sql, struct tw_err *err);

@@ -8,25 +8,37 @@
 #include "db/etcd/mirror_priv.h"
 
 #define PAUSE_NS (100 * TW_NS_PER_MS)
-#define MARK_MAX 128
+#define MARK_MAX 160
 
-/* What a transaction leaves at head and at its writer's key. */
-static void mark(const struct mirror *m, const char *what, char ret[MARK_MAX])
+/* What a transaction on *head leaves there and at its writer's key. */
+static void mark(const struct mirror *m, const struct mirror_head *head, const char *what, char ret[MARK_MAX])
 {
-    snprintf(ret, MARK_MAX, "{\"writer\":\"%s\",\"%s\":%" PRIu64 ",\"time_s\":%" PRId64 "}", m->id, what,
-             m->number, m->time_s);
+    snprintf(ret, MARK_MAX,
+             "{\"writer\":\"%s\",\"%s\":%" PRIu64 ",\"time_s\":%" PRId64 ",\"after\":\"%016" PRIx64 "\"}",
+             m->id, what, m->number, m->time_s, (uint64_t)head->digest);
+}
+
+void mirror_note_head(struct mirror *m, const struct mirror_head *head, const struct etcd_kv *now)
+{
+    const struct mirror_head got =
+        now ? mirror_head_of(now->mod_revision, now->value, now->value_len) : (struct mirror_head){ 0 };
+
+    mirror_need(m, got.revision);
+    if (mirror_head_is_of_another(head, head->revision > m->at ? head->revision : m->at, &got))
+        m->stale = true;
 }
 
 /* A compare did not hold: ours was done all the same, if this is a repetition of it; or others came first. */
-static struct mirror_outcome judge(struct mirror *m, const struct etcd_answer *a)
+static struct mirror_outcome judge(struct mirror *m, const struct mirror_head *sent_on,
+                                   const struct etcd_answer *a)
 {
     const struct etcd_kv *head = mirror_find(a, m->head_key), *writer = mirror_find(a, m->writer_key),
                          *holder = mirror_find(a, m->fence_key);
     char own[MARK_MAX];
 
-    mark(m, "txn", own);
+    mark(m, sent_on, "txn", own);
     m->writer = mirror_revision_of(writer);
-    mirror_need(m, mirror_revision_of(head));
+    mirror_note_head(m, sent_on, head);
     if (writer && !strcmp(writer->value, own))
         return (struct mirror_outcome){ .done = true, .revision = writer->mod_revision };
     return (struct mirror_outcome){ .fenced = m->fence && (!holder || holder->create_revision != m->fence) };
@@ -34,10 +46,11 @@ static struct mirror_outcome judge(struct mirror *m, const struct etcd_answer *a
 
 /* If head and our key are as we know them, and the fence holds, if it counts. ret->done: it was so, or `then`
  * was done by an earlier try. */
-static enum tw_rc attempt(struct mirror *m, int64_t head, const struct etcd_op *then, size_t n, bool fenced,
-                          bool *ret_held, struct mirror_outcome *ret, struct tw_err *err)
+static enum tw_rc attempt(struct mirror *m, const struct mirror_head *head, const struct etcd_op *then,
+                          size_t n, bool fenced, bool *ret_held, struct mirror_outcome *ret,
+                          struct tw_err *err)
 {
-    const struct etcd_compare compare[] = { { m->head_key, head, false },
+    const struct etcd_compare compare[] = { { m->head_key, head->revision, false },
                                             { m->writer_key, m->writer, false },
                                             { m->fence_key, m->fence, true } };
     const struct etcd_op otherwise[] = { { ETCD_GET, m->head_key, NULL, 0, 0 },
@@ -51,14 +64,15 @@ static enum tw_rc attempt(struct mirror *m, int64_t head, const struct etcd_op *
     if (rc)
         return rc;
     *ret_held = a.succeeded;
-    *ret = a.succeeded ? (struct mirror_outcome){ .done = true, .revision = a.revision } : judge(m, &a);
+    *ret = a.succeeded ? (struct mirror_outcome){ .done = true, .revision = a.revision } : judge(m, head, &a);
     etcd_answer_free(&a);
     return TW_OK;
 }
 
 /* Changes head, so that our transaction cannot come any more; or finds that it did, or that others changed
  * head. */
-static enum tw_rc bar(struct mirror *m, int64_t head, struct mirror_outcome *ret, struct tw_err *err)
+static enum tw_rc bar(struct mirror *m, const struct mirror_head *head, struct mirror_outcome *ret,
+                      struct tw_err *err)
 {
     char text[MARK_MAX];
     struct etcd_op put = { ETCD_PUT, m->head_key, text, 0, 0 };
@@ -66,7 +80,7 @@ static enum tw_rc bar(struct mirror *m, int64_t head, struct mirror_outcome *ret
     bool barred;
     enum tw_rc rc;
 
-    mark(m, "barred", text);
+    mark(m, head, "barred", text);
     put.value_len = strlen(text);
     rc = attempt(m, head, &put, 1, false, &barred, &o, err);
     if (rc)
@@ -83,17 +97,20 @@ static void rest(void)
     nanosleep(&ts, NULL);
 }
 
-/* Until it is known, or time is up. */
-enum tw_rc mirror_settle(struct mirror *m, int64_t head, struct mirror_outcome *ret, struct tw_err *err)
+/* Until it is known, or time is up. An etcd whose quota is used up is not asked again and again: somebody has
+ * to do something about it. */
+enum tw_rc mirror_settle(struct mirror *m, const struct mirror_head *head, struct mirror_outcome *ret,
+                         struct tw_err *err)
 {
     int64_t by_ns = tw_mono_now().ns + (m->conf.settle_ns ? m->conf.settle_ns : 10 * TW_NS_PER_S);
     struct tw_err why = { 0 };
     enum tw_rc rc;
 
-    while ((rc = bar(m, head, ret, &why)) != TW_OK && rc != TW_ECLOSED && tw_mono_now().ns < by_ns)
+    while ((rc = bar(m, head, ret, &why)) != TW_OK && rc != TW_ECLOSED && rc != TW_ENOSPC &&
+           tw_mono_now().ns < by_ns)
         rest();
     m->doubt = rc != TW_OK;
-    m->doubt_head = head;
+    m->doubt_head = *head;
     m->stats.settled += rc == TW_OK;
     return rc ? tw_err_set(err, rc, "it is not known whether a change is stored: %.180s", why.text) : TW_OK;
 }
@@ -104,9 +121,18 @@ enum tw_rc mirror_conflict(struct mirror *m, struct tw_err *err)
     return tw_err_set(err, TW_EAGAIN, "another controller changed the control state first");
 }
 
-/* One of our own. `then` has room for two more. */
-enum tw_rc mirror_send(struct mirror *m, int64_t *head, struct etcd_op *then, size_t n, struct tw_err *err)
+/* Nothing is put while etcd's quota is used up. But where an answer was lost before, another member's says
+ * nothing of what that one did. */
+static bool is_refused(const struct mirror *m, enum tw_rc failed, uint64_t moves)
 {
+    return failed == TW_ENOSPC && etcd_stats(m->e).moves == moves;
+}
+
+/* One of our own. `then` has room for two more. */
+enum tw_rc mirror_send(struct mirror *m, struct mirror_head *head, struct etcd_op *then, size_t n,
+                       struct tw_err *err)
+{
+    uint64_t moves = etcd_stats(m->e).moves;
     char own[MARK_MAX];
     struct mirror_outcome o = { .done = false };
     enum tw_rc rc, failed;
@@ -114,14 +140,17 @@ enum tw_rc mirror_send(struct mirror *m, int64_t *head, struct etcd_op *then, si
 
     m->number++;
     m->time_s = tw_wall_now().ns / TW_NS_PER_S;
-    mark(m, "txn", own);
+    mark(m, head, "txn", own);
     then[n++] = (struct etcd_op){ ETCD_PUT, m->head_key, own, strlen(own), 0 };
     then[n++] = (struct etcd_op){ ETCD_PUT, m->writer_key, own, strlen(own), 0 };
-    failed = attempt(m, *head, then, n, true, &held, &o, err);
-    if (failed && (rc = mirror_settle(m, *head, &o, err)) != TW_OK)
+    failed = attempt(m, head, then, n, true, &held, &o, err);
+    if (is_refused(m, failed, moves))
+        return failed;
+    if (failed && (rc = mirror_settle(m, head, &o, err)) != TW_OK)
         return rc;
     if (o.done) {
-        m->writer = *head = o.revision;
+        *head = mirror_head_of(o.revision, own, strlen(own));
+        m->writer = o.revision;
         m->stats.transactions++;
         return TW_OK;
     }

@@ -187,12 +187,24 @@ static enum tw_rc load(struct presence *p, const char *prefix)
     return TW_OK;
 }
 
+/* A member that is behind, or a snapshot that was restored, from where revisions go on: then nothing would be
+ * heard until there are as many. */
+static enum tw_rc check_revision(struct presence *p, const struct etcd_answer *a)
+{
+    if (!a->revision || a->revision >= p->next - 1)
+        return TW_OK;
+    return tw_err_set(&p->err, TW_EIO, "etcd: it is at revision %lld, and was at %lld",
+                      (long long)a->revision, (long long)p->next - 1);
+}
+
 static enum tw_rc take(void *ctx, const struct etcd_answer *a)
 {
     struct presence *p = ctx;
-    enum tw_rc rc = TW_OK;
+    enum tw_rc rc = check_revision(p, a);
     bool heard;
 
+    if (rc)
+        return rc;
     pthread_mutex_lock(&p->lock);
     heard = !p->hears || a->n;
     p->hears = true;
@@ -246,11 +258,12 @@ void *presence_hear(void *ctx)
     strcpy(prefix, p->prefix);
     strcat(prefix, KINDS);
     while (go_on(p, rc)) {
-        if (!p->next || rc == TW_ERANGE || rc == TW_ENOMEM)
+        if (!p->next)
             rc = load(p, prefix);
         else
             rc = etcd_watch(p->hears_by, prefix, p->next, take, p, &p->err);
-        if (rc == TW_ENOMEM)
+        if (rc && rc != TW_ETIMEOUT &&
+            rc != TW_ECLOSED) /* when it answers again it may have an older state */
             p->next = 0;
     }
     return NULL;

@@ -30,7 +30,7 @@ struct late {
 };
 
 struct etcd {
-    bool interrupted;
+    bool interrupted, watches;
 };
 
 static struct {
@@ -45,9 +45,12 @@ static struct {
     size_t n_late;
     unsigned one_in, transactions, breaks;
     int64_t first_lease, last_lease; /* those between are alive */
-    bool down;
+    bool down, full, cut;
     atomic_bool silent;
     uint64_t seed;
+    struct key *saved;
+    size_t n_saved;
+    int64_t saved_revision;
 } server = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER, .revision = 1 };
 
 static void *must(void *p)
@@ -267,19 +270,30 @@ static bool goes_wrong(const struct etcd_txn *t)
     return how && how != 4;
 }
 
+static bool puts_any(const struct etcd_txn *t)
+{
+    for (size_t i = 0; i < t->n_then; i++)
+        if (t->then[i].kind == ETCD_PUT)
+            return true;
+    return false;
+}
+
 enum tw_rc etcd_txn(struct etcd *e, const struct etcd_txn *t, struct etcd_answer *ret, struct tw_err *err)
 {
-    bool lost, ended = false;
+    bool lost, ended = false, full;
 
     (void)e;
     pthread_mutex_lock(&server.lock);
     pass_time();
     for (size_t i = 0; i < t->n_then; i++)
         ended |= t->then[i].lease && t->then[i].lease <= server.first_lease;
-    lost = !ended && goes_wrong(t);
-    if (!lost && !ended)
+    full = server.full && puts_any(t);
+    lost = !ended && !full && goes_wrong(t);
+    if (!lost && !ended && !full)
         run(t, ret);
     pthread_mutex_unlock(&server.lock);
+    if (full)
+        return tw_err_set(err, TW_ENOSPC, "etcd fake: database space exceeded");
     if (ended)
         return tw_err_set(err, TW_ENOENT, "etcd fake: no such lease");
     return lost ? silent(err) : TW_OK;
@@ -372,10 +386,19 @@ static void snapshot(const char *prefix, struct etcd_answer *ret)
     pthread_mutex_unlock(&server.lock);
 }
 
+static bool is_cut(const struct etcd *e)
+{
+    bool cut;
+
+    pthread_mutex_lock(&server.lock);
+    cut = server.cut && e && e->watches;
+    pthread_mutex_unlock(&server.lock);
+    return cut;
+}
+
 enum tw_rc etcd_get(struct etcd *e, const char *key, struct etcd_answer *ret, struct tw_err *err)
 {
-    (void)e;
-    if (server.silent)
+    if (server.silent || is_cut(e))
         return tw_err_set(err, TW_EIO, "etcd: nobody answers");
     snapshot(key, ret);
     ret->n = ret->n && !strcmp(ret->kv[0].key, key);
@@ -428,7 +451,10 @@ enum tw_rc etcd_watch(struct etcd *e, const char *prefix, int64_t revision,
 
     pthread_mutex_lock(&server.lock);
     breaks = server.breaks;
-    if (revision <= server.compacted)
+    e->watches = true;
+    if (server.cut)
+        rc = tw_err_set(err, TW_EIO, "etcd fake: nobody answers who watches");
+    else if (revision <= server.compacted)
         rc = tw_err_set(err, TW_ERANGE, "etcd fake: compacted");
     while (!rc) {
         struct etcd_answer a;
@@ -473,6 +499,13 @@ void etcd_interrupt(struct etcd *e)
     pthread_mutex_unlock(&server.lock);
 }
 
+struct http_client_stats etcd_stats(const struct etcd *e)
+{
+    (void)e;
+    return (struct http_client_stats){ .moves =
+                                           server.down }; /* an answer got lost, and another member says no */
+}
+
 void etcd_hurry(struct etcd *e, int64_t by_mono_ns)
 {
     (void)e;
@@ -481,18 +514,78 @@ void etcd_hurry(struct etcd *e, int64_t by_mono_ns)
 
 /* ---- The test's ---- */
 
+static void free_keys(struct key *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(v[i].key);
+        free(v[i].value);
+    }
+    free(v);
+}
+
+static struct key *copy_keys(const struct key *v, size_t n)
+{
+    struct key *to = must(calloc(n + 1, sizeof *to));
+
+    for (size_t i = 0; i < n; i++) {
+        to[i] = v[i];
+        to[i].key = dup(v[i].key, strlen(v[i].key));
+        to[i].value = dup(v[i].value, v[i].len);
+    }
+    return to;
+}
+
+void fake_etcd_save(void)
+{
+    pthread_mutex_lock(&server.lock);
+    free_keys(server.saved, server.n_saved);
+    server.saved = copy_keys(server.key, server.n);
+    server.n_saved = server.n;
+    server.saved_revision = server.revision;
+    pthread_mutex_unlock(&server.lock);
+}
+
+void fake_etcd_restore(void)
+{
+    pthread_mutex_lock(&server.lock);
+    free_keys(server.key, server.n);
+    server.key = copy_keys(server.saved, server.n_saved);
+    server.n = server.n_saved;
+    server.revision = server.saved_revision;
+    while (server.n_events && server.event[server.n_events - 1].revision > server.revision) {
+        free(server.event[--server.n_events].key);
+        free(server.event[server.n_events].value);
+    }
+    pthread_mutex_unlock(&server.lock);
+    fake_etcd_break();
+}
+
+void fake_etcd_cut_watchers(bool cut)
+{
+    pthread_mutex_lock(&server.lock);
+    server.cut = cut;
+    pthread_mutex_unlock(&server.lock);
+    fake_etcd_break();
+}
+
+void fake_etcd_full(bool full)
+{
+    pthread_mutex_lock(&server.lock);
+    server.full = full;
+    pthread_mutex_unlock(&server.lock);
+}
+
 void fake_etcd_reset(void)
 {
     fake_etcd_flush(false);
-    for (size_t i = 0; i < server.n; i++) {
-        free(server.key[i].key);
-        free(server.key[i].value);
-    }
+    free_keys(server.saved, server.n_saved);
+    free_keys(server.key, server.n);
+    server.saved = NULL;
+    server.n_saved = 0;
     for (size_t i = 0; i < server.n_events; i++) {
         free(server.event[i].key);
         free(server.event[i].value);
     }
-    free(server.key);
     free(server.event);
     server.key = NULL;
     server.event = NULL;
@@ -500,7 +593,7 @@ void fake_etcd_reset(void)
     server.revision = 1;
     server.compacted = 0;
     server.one_in = server.transactions = 0;
-    server.down = false;
+    server.down = server.full = server.cut = false;
     server.silent = false;
 }
 

@@ -19,6 +19,13 @@ void fake_etcd_break(void); /* watches end */
 void fake_etcd_compact(void);
 /* That is done in the middle of the next so many reads of everything. */
 void fake_etcd_compact_in_reads(unsigned n);
+/* As `etcdctl snapshot save`, and as if all members had ended and begun anew with that: the revision, too. */
+void fake_etcd_save(void);
+void fake_etcd_restore(void);
+/* Clients that watch are answered nothing meanwhile; those that do not are. */
+void fake_etcd_cut_watchers(bool cut);
+/* Its quota is used up: what puts anything is refused. */
+void fake_etcd_full(bool full);
 /* As if nobody had kept those there are. */
 void fake_etcd_end_leases(void);
 /* The value of a key, "" if there is none; valid until the next change. */

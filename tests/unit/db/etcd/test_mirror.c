@@ -506,6 +506,156 @@ static void writers_that_are_gone_are_forgotten(void **state)
     assert_string_equal(fake_etcd_value("/twampmesh/c/writer/old"), "");
 }
 
+/* ---- An etcd that is not what it was ---- */
+
+static void put_agents(struct controller *c, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t id = 0;
+        put_named(c, &id, names[i]);
+        assert_int_equal(commit(c), TW_OK);
+    }
+}
+
+static void await_loads(struct controller *c, unsigned n)
+{
+    for (int i = 0; i < 500 && mirror_stats(c->s).loads < n; i++) {
+        CHECK_OK(store_follow(c->s, &test_err));
+        usleep(10000);
+    }
+    assert_int_equal(mirror_stats(c->s).loads, n);
+}
+
+static int64_t agents_in(const struct controller *c)
+{
+    return sql_int(c->file, "SELECT count(*) FROM agent");
+}
+
+/* Another history begins where the snapshot ends: none of what was behind it stays, and what comes is taken.
+ */
+static void an_older_snapshot_is_read_anew(void **state)
+{
+    static const char *const before[] = { "ams" }, *const after[] = { "fra", "par", "rom" };
+
+    (void)state;
+    put_agents(&one, before, 1);
+    fake_etcd_save();
+    put_agents(&one, after, 3);
+    await(&two, "agent/4");
+    fake_etcd_restore();
+    await_loads(&one, 2);
+    await_loads(&two, 2);
+    assert_string_equal(two.last, ""); /* memory is told that anything may be different */
+    assert_true(agents_in(&one) == 1 && agents_in(&two) == 1);
+    assert_int_equal(mirror_stats(one.s).revision, mirror_stats(two.s).revision);
+    put_agents(&two, (const char *const[]){ "oslo" }, 1);
+    await(&one, "agent/5"); /* no number comes twice here, though etcd knows nothing of 2 to 4 any more */
+    put_agents(&one, after, 3);
+    await(&two, "agent/8");
+    assert_int_equal(agents_in(&two), 5);
+    assert_int_equal(mirror_stats(one.s).loads, 2);
+}
+
+/* Whoever commits before it hears of it finds that nothing fits, and reads it anew at once. */
+static void a_commit_sees_that_etcd_went_back(void **state)
+{
+    static const char *const names[] = { "ams", "fra", "par" };
+    int64_t id = 0;
+
+    (void)state;
+    put_agents(&one, names, 1);
+    fake_etcd_save();
+    put_agents(&one, names + 1, 2);
+    fake_etcd_cut_watchers(true);
+    fake_etcd_restore();
+    put_named(&one, &id, "oslo");
+    assert_int_equal(commit(&one), TW_EAGAIN);
+    put_agents(&one, (const char *const[]){ "oslo" }, 1);
+    assert_int_equal(agents_in(&one), 2);
+    CHECK_OK(store_begin(one.s, &test_err)); /* nothing to do, by what is true */
+    CHECK_OK(store_agent_found(one.s, "ams", 7, &test_err));
+    assert_int_equal(commit(&one), TW_OK);
+    fake_etcd_cut_watchers(false);
+}
+
+/* Who was cut off meanwhile, and comes back when the other history is longer than its own. */
+static void a_history_that_went_on_is_not_mixed(void **state)
+{
+    static const char *const lost[] = { "fra", "par" }, *const others[] = { "a", "b", "c", "d", "e", "f" };
+
+    (void)state;
+    put_agents(&one, (const char *const[]){ "ams" }, 1);
+    fake_etcd_save();
+    put_agents(&one, lost, 2);
+    await(&two, "agent/3");
+    fake_etcd_cut_watchers(true);
+    usleep(50000);
+    fake_etcd_restore();
+    assert_int_equal(store_begin(one.s, &test_err), TW_OK);
+    CHECK_OK(store_put_agent(one.s, &(struct store_agent){ .name = "x" }, &test_err));
+    assert_int_equal(commit(&one), TW_EAGAIN);
+    put_agents(&one, others, 6);
+    assert_true(mirror_stats(one.s).revision > mirror_stats(two.s).revision);
+    fake_etcd_cut_watchers(false);
+    await_loads(&two, 2);
+    assert_int_equal(agents_in(&two), 7);
+    assert_int_equal(sql_int(two.file, "SELECT count(*) FROM agent WHERE name IN ('fra', 'par', 'x')"), 0);
+}
+
+/* An etcd that is empty is a new one, but not to who has what was in it. */
+static void what_is_gone_as_a_whole_is_not_followed(void **state)
+{
+    enum tw_rc rc = TW_OK;
+
+    (void)state;
+    fake_etcd_save();
+    put_agents(&one, (const char *const[]){ "ams" }, 1);
+    await(&two, "agent/1");
+    for (int how = 0; how < 2; how++) {
+        if (how)
+            fake_etcd_put("/twampmesh/c/head", NULL);
+        else
+            fake_etcd_restore();
+        for (int i = 0; i < 500 && (rc = store_follow(two.s, &test_err)) == TW_OK; i++)
+            usleep(10000);
+        assert_int_equal(rc, TW_ECORRUPT);
+        assert_non_null(strstr(test_err.text, "snapshot"));
+        assert_int_equal(store_begin(two.s, &test_err), TW_ECORRUPT);
+        assert_int_equal(agents_in(&two), 1);
+        fake_etcd_put("/twampmesh/c/head", "{}"); /* as if all of it came back */
+        CHECK_OK(store_follow(two.s, &test_err));
+        assert_int_equal(agents_in(&two), how);
+        put_agents(&two, (const char *const[]){ how ? "par" : "fra" }, 1);
+    }
+}
+
+static void an_etcd_that_is_full_says_so_and_is_used_again(void **state)
+{
+    int64_t id = 0;
+
+    (void)state;
+    put_agents(&one, (const char *const[]){ "ams" }, 1);
+    fake_etcd_full(true);
+    put_named(&one, &id, "fra");
+    assert_int_equal(commit(&one), TW_ENOSPC);
+    assert_null(strstr(test_err.text, "not known"));
+    CHECK_OK(store_begin(one.s, &test_err)); /* nothing is in doubt */
+    store_rollback(one.s);
+    fake_etcd_full(false);
+    put_agents(&one, (const char *const[]){ "fra" }, 1);
+    await(&two, "agent/2");
+    fake_etcd_down(true); /* in doubt when it became full: known when it is not */
+    id = 0;
+    put_named(&one, &id, "par");
+    assert_int_equal(commit(&one), TW_ETIMEOUT);
+    fake_etcd_full(true);
+    assert_int_equal(store_begin(one.s, &test_err), TW_ENOSPC);
+    fake_etcd_full(false);
+    fake_etcd_down(false);
+    CHECK_OK(store_begin(one.s, &test_err));
+    store_rollback(one.s);
+}
+
 /* ---- Three of them, and everything goes wrong ---- */
 
 static void compact_at_times(void *ctx, unsigned round)
@@ -606,6 +756,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(writing_needs_a_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(what_needs_no_control_state_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(writers_that_are_gone_are_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_older_snapshot_is_read_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_commit_sees_that_etcd_went_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_history_that_went_on_is_not_mixed, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_gone_as_a_whole_is_not_followed, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_etcd_that_is_full_says_so_and_is_used_again, setup, teardown),
         cmocka_unit_test(three_work_at_once),
         cmocka_unit_test(three_work_and_much_goes_wrong),
     };

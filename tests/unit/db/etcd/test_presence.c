@@ -130,6 +130,28 @@ static void who_was_away_for_too_long_is_there_again(void **state)
     presence_stop(b, NULL);
 }
 
+/* Revisions begin again at the snapshot's: what comes is heard all the same, and what is gone is not there.
+ */
+static void an_older_snapshot_is_heard(void **state)
+{
+    struct presence *a = begin("a"), *b = begin("b");
+
+    (void)state;
+    say(a, 0, "one");
+    WAIT(!strcmp(heard(b, true), "a/0=one"));
+    fake_etcd_save();
+    say(a, 1, "two");
+    WAIT(!strcmp(heard(b, true), "a/0=one a/1=two"));
+    say(a, 1, "three");
+    WAIT(!strcmp(heard(b, true), "a/0=one a/1=three"));
+    fake_etcd_restore();
+    WAIT(!strcmp(heard(b, true), "a/0=one"));
+    say(a, 2, "four");
+    WAIT(!strcmp(heard(b, true), "a/0=one a/2=four"));
+    presence_stop(a, NULL);
+    presence_stop(b, NULL);
+}
+
 static void without_memory_it_is_said_later(void **state)
 {
     (void)state;
@@ -157,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(others_hear_who_comes_and_goes, setup),
         cmocka_unit_test_setup(who_was_away_for_too_long_is_there_again, setup),
+        cmocka_unit_test_setup(an_older_snapshot_is_heard, setup),
         cmocka_unit_test_setup(without_memory_it_is_said_later, setup),
     };
 
