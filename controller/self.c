@@ -171,6 +171,9 @@ static void add_history(struct rows *r, const struct writer_stats *w)
     gauge(r, "twamp_history_complete",
           "0: a replica of the history is away, only readable or far behind, and it goes on without that.",
           w->history.lacks[0] ? 0 : 1);
+    gauge(r, "twamp_history_replica_behind_seconds",
+          "Age of the oldest change that a replica of the history which is there has not got yet.",
+          (double)w->history.behind_s);
     counter(r, "twamp_history_inserts_total", "Inserts that the history's database has confirmed.",
             w->history.inserts);
     counter(r, "twamp_history_insert_bytes_total", "Octets of those inserts.", w->history.insert_bytes);

@@ -115,6 +115,7 @@ struct store_history_info {
     uint64_t statements, failures;  /* that no server took */
     uint64_t moves;                 /* to another server */
     char lacks[160]; /* of what should be there though it goes on without: a replica; "": nothing */
+    int64_t behind_s; /* of replicas: the age of the oldest change that one which is there has not got yet */
 };
 void store_history_info(struct store *s, struct store_history_info *ret);
 /* Is the history there? Outside of transactions. Always of one that is not apart. May take some seconds. */

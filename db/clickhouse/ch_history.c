@@ -154,7 +154,8 @@ static void info(struct history *base, struct store_history_info *ret)
     if (at < cap)
         snprintf(ret->address + at, cap - at, "/%s", h->db.name);
     snprintf(ret->server, sizeof ret->server, "%s", ch_http_server(h->db.http));
-    snprintf(ret->lacks, sizeof ret->lacks, "%s", h->lacks);
+    snprintf(ret->lacks, sizeof ret->lacks, "%s", h->lacks.text);
+    ret->behind_s = h->lacks.behind_s;
     ret->inserts = n.inserts;
     ret->insert_bytes = n.insert_bytes;
     ret->statements = n.statements;

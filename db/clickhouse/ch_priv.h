@@ -50,8 +50,14 @@ enum tw_rc ch_db_find_tables(struct ch_db *db, struct tw_err *err);
 /* Has a replica make its tables that was found without any, once ZooKeeper no longer takes it for what it
  * was. */
 enum tw_rc ch_db_mend(struct ch_db *db, struct tw_err *err);
-/* What replicas are not as they should be, as the server in use knows it: "" if nothing is. */
-enum tw_rc ch_db_lacks(struct ch_db *db, char *ret, size_t cap, struct tw_err *err);
+/* ch_peers.c: what replicas are not as they should be. */
+struct ch_lacks {
+    char text[160];        /* "": nothing */
+    int64_t behind_s;      /* the worst of those that are there; as of looked_ns */
+    char who[CH_NAME_MAX]; /* that one */
+    int64_t looked_ns;     /* monotonic; 0: never */
+};
+enum tw_rc ch_db_lacks(struct ch_db *db, struct ch_lacks *l, struct tw_err *err);
 /* Reads, from the beginning, what it then leaves to its ctx. */
 typedef enum tw_rc (*ch_load_fn)(void *ctx, struct tw_err *err);
 /* load(), and what it read of the tables (ch_http_bit()) is confirmed. It is called again if another server
@@ -98,7 +104,7 @@ struct ch_history {
     uint64_t txn_rows, txn_batches;
     struct store_stats stats; /* file_bytes and levels: of the moment stats_ns */
     int64_t stats_ns;         /* monotonic; 0: never */
-    char lacks[160];          /* as of then: store_history_info */
+    struct ch_lacks lacks;    /* as of then */
 
     /* Roll-up: ch_rollup.c. */
     struct ch_view view;     /* of when the round began; round_no: 0: none is under way */

@@ -223,35 +223,3 @@ enum tw_rc ch_db_load_settled(struct ch_db *db, unsigned tables, ch_load_fn load
                       "clickhouse %.60s: no replica answers for as long as it takes to read",
                       ch_http_server(db->http));
 }
-
-/* ---- What is told ---- */
-
-#define BEHIND_S 30
-
-enum tw_rc ch_db_lacks(struct ch_db *db, char *ret, size_t cap, struct tw_err *err)
-{
-    const char *server = ch_http_server(db->http), *cluster = db->where.cluster;
-    int64_t n[3];
-    enum tw_rc rc;
-
-    ret[0] = '\0';
-    if (!db->hosts)
-        return TW_OK;
-    ch_sql_begin(&db->sql,
-                 "SELECT " CH_ROW_MARK ", toInt64(min(active_replicas)), toInt64(countIf(is_readonly)), "
-                 "toInt64(max(absolute_delay)) FROM system.replicas WHERE database = '%s' "
-                 "FORMAT RowBinary",
-                 db->name);
-    rc = ch_get_numbers(db->http, &db->sql, n, TW_NELEM(n), err);
-    if (rc)
-        return rc;
-    if (n[1])
-        snprintf(ret, cap, "%.50s: %lld tables can only be read: it has no ZooKeeper", server,
-                 (long long)n[1]);
-    else if (n[0] < db->hosts)
-        snprintf(ret, cap, "of %lld replicas in cluster %.40s %lld are there", (long long)db->hosts, cluster,
-                 (long long)n[0]);
-    else if (n[2] > BEHIND_S)
-        snprintf(ret, cap, "%.50s is %lld s behind other replicas", server, (long long)n[2]);
-    return TW_OK;
-}

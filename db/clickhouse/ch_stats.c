@@ -42,8 +42,8 @@ static void look(struct ch_history *h)
         return;
     if (ch_db_mend(&h->db, &err)) /* it is tried again */
         return;
-    if (ch_db_lacks(&h->db, h->lacks, sizeof h->lacks, &err))
-        h->lacks[0] = '\0'; /* that it cannot be used is said elsewhere */
+    if (ch_db_lacks(&h->db, &h->lacks, &err))
+        h->lacks.text[0] = '\0'; /* that it cannot be used is said elsewhere */
     h->stats.file_bytes = fresh.file_bytes;
     memcpy(h->stats.levels, fresh.levels, sizeof fresh.levels);
 }

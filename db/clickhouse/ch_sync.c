@@ -16,7 +16,7 @@
 struct table {
     bool there, pulled, done; /* pulled: its pointer is where it has to be */
     bool maybe_empty;         /* its log: a number says 0 of no entry and of the first one */
-    int64_t in_log;           /* of such a one */
+    bool in_log;              /* something, of such a one */
     int64_t pointer;          /* where it has to be; 0: it is not known yet */
     int64_t newest;           /* of the queue when it was looked at first, plus one; 0: it was not yet */
     char path[PATH_MAX_OCTETS + 1]; /* of the replica */
@@ -131,82 +131,78 @@ static enum tw_rc look_at_pointers(struct look *l, struct tw_err *err)
 
 /* ---- The queues ---- */
 
+/* One of them has no row if nothing is in it. */
 static enum tw_rc take_queue(void *ctx, struct wire_rd *row, struct tw_err *err)
 {
     struct look *l = ctx;
     size_t i = ch_get_u8(row);
     uint8_t is_log = ch_get_u8(row);
-    int64_t entries = ch_get_i64(row), newest = ch_get_i64(row), oldest = ch_get_i64(row);
+    int64_t newest = ch_get_i64(row), oldest = ch_get_i64(row);
     struct table *t = i < CH_TABLES ? &l->tables[i] : NULL;
 
     if (!t)
         return tw_err_set(err, TW_ECORRUPT, "clickhouse: table %zu: there is none", i);
     if (is_log) {
-        t->in_log = entries;
+        t->in_log = true;
         return TW_OK;
     }
     if (!t->newest)
         t->newest = newest + 1;
-    t->done = !entries || oldest >= t->newest;
+    t->done = oldest >= t->newest;
     return TW_OK;
 }
 
-#define NUMBER "toInt64OrZero(substring(name, 7))" /* of "queue-0000000123" */
-
-static void add_queue(struct look *l, size_t i)
-{
-    struct ch_sql *q = &l->s->sql;
-
-    ch_sql_add(q,
-               "SELECT toUInt8(%zu) AS i, toUInt8(0) AS is_log, toInt64(count()) AS n, max(" NUMBER
-               ") AS newest, min(if(" CH_SYNC_BRINGS ", " NUMBER
-               ", toInt64(%lld))) AS oldest FROM system.zookeeper WHERE "
-               "path = '%s/queue'",
-               i, (long long)INT64_MAX, l->tables[i].path);
-}
-
-static void add_log(struct look *l, size_t i)
-{
-    ch_sql_add(
-        &l->s->sql,
-        " UNION ALL SELECT toUInt8(%zu) AS i, toUInt8(1) AS is_log, toInt64(count()) AS n, toInt64(0) AS "
-        "newest, toInt64(0) AS oldest FROM system.zookeeper WHERE path = '" CH_ZK_PATH "/log'",
-        i, l->s->cluster, l->s->database, ch_table_name(i));
-}
-
 /* What the queue had counts only if the pointer was where it has to be before. */
-static void judge_log(struct table *t)
+static void judge(struct table *t)
 {
+    if (t->maybe_empty)
+        t->pulled = !t->in_log;
     t->maybe_empty = false;
-    t->pulled = !t->in_log;
+    if (t->pulled && !t->newest)
+        t->newest = 1; /* of nothing */
     if (t->pulled)
         return;
     t->done = false;
     t->newest = 0;
 }
 
+static const char *add_rows(struct ch_sql *q, const char *before, size_t i, bool is_log)
+{
+    ch_sql_add(
+        q,
+        "%sSELECT toUInt8(%zu) AS i, toUInt8(%d) AS is_log, name, value FROM system.zookeeper WHERE path = ",
+        before, i, is_log);
+    return " UNION ALL ";
+}
+
 static enum tw_rc look_at_queues(struct look *l, struct tw_err *err)
 {
-    static const enum ch_type types[] = { CH_U8, CH_U8, CH_I64, CH_I64, CH_I64 };
-    const char *before = "";
+    static const enum ch_type types[] = { CH_U8, CH_U8, CH_I64, CH_I64 };
+    struct ch_sql *q = &l->s->sql;
+    const char *before = "", number[] = "toInt64OrZero(substring(name, 7))"; /* of "queue-0000000123" */
     enum tw_rc rc;
 
-    ch_sql_begin(&l->s->sql, "SELECT " CH_ROW_MARK ", i, is_log, n, newest, oldest FROM (");
+    ch_sql_begin(q,
+                 "SELECT " CH_ROW_MARK ", i, is_log, max(%s), min(if(" CH_SYNC_BRINGS
+                 ", %s, toInt64(%lld))) FROM (",
+                 number, number, (long long)INT64_MAX);
     for (size_t i = 0; i < CH_TABLES; i++) {
         struct table *t = &l->tables[i];
         if (!t->there || t->done)
             continue;
-        ch_sql_add(&l->s->sql, "%s", before);
-        add_queue(l, i);
-        if (t->maybe_empty)
-            add_log(l, i);
-        before = " UNION ALL ";
+        t->done = true;
+        before = add_rows(q, before, i, false);
+        ch_sql_add(q, "'%s/queue'", t->path);
+        if (!t->maybe_empty)
+            continue;
+        before = add_rows(q, before, i, true);
+        ch_sql_add(q, "'" CH_ZK_PATH "/log'", l->s->cluster, l->s->database, ch_table_name(i));
     }
-    ch_sql_add(&l->s->sql, ")");
+    ch_sql_add(q, ") GROUP BY i, is_log");
     rc = *before ? ask(l, types, TW_NELEM(types), take_queue, err) : TW_OK;
     for (size_t i = 0; i < CH_TABLES && !rc; i++)
-        if (l->tables[i].maybe_empty)
-            judge_log(&l->tables[i]);
+        if (l->tables[i].there)
+            judge(&l->tables[i]);
     return rc;
 }
 

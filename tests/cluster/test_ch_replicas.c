@@ -322,6 +322,53 @@ static void one_that_comes_back_at_once_says_nothing_less(void **state)
     clickhouse_history.close(h);
 }
 
+/* Asked is another one. */
+static struct store_history_info look_now(struct history *h)
+{
+    struct store_history_info info = { .lacks = "" };
+    struct store_stats stats;
+
+    ((struct ch_history *)h)->stats_ns = ((struct ch_history *)h)->lacks.looked_ns = 0;
+    clickhouse_history.stats(h, &stats);
+    clickhouse_history.info(h, &info);
+    return info;
+}
+
+static void await_behind(struct history *h, int64_t from_s, int64_t to_s)
+{
+    struct store_history_info info = look_now(h);
+
+    for (int tries = 0; (info.behind_s < from_s || info.behind_s > to_s) && tries < 900; tries++) {
+        usleep(100000);
+        info = look_now(h);
+    }
+    assert_in_range(info.behind_s, from_s, to_s);
+    if ((info.behind_s > 30) != (strstr(info.lacks, " s behind the others") != NULL))
+        fail_msg("%lld s: \"%s\"", (long long)info.behind_s, info.lacks);
+}
+
+static void one_that_is_behind_is_seen_by_the_other(void **state)
+{
+    int64_t s = getenv("TW_TEST_LONG") ? 31 : 2;
+    struct history *h;
+
+    (void)state;
+    use(0, 1);
+    h = open_for_sure();
+    commit_for_sure(h, 1, 10);
+    await_behind(h, 0, 0);
+    tell(1, "SYSTEM STOP FETCHES tw.cursor");
+    commit_for_sure(h, 11, 10);
+    await_behind(h, s, 1000);
+    tell(1, "SYSTEM START FETCHES tw.cursor");
+    await_behind(h, 0, 0);
+    ch_server_kill(&pair.r[1]); /* that is another thing */
+    commit_for_sure(h, 21, 10);
+    await_lack(h, "of 2 replicas in cluster pair 1 are there");
+    assert_int_equal(look_now(h).behind_s, 0);
+    clickhouse_history.close(h);
+}
+
 static void await_mutations(unsigned which)
 {
     int64_t n = 0;
@@ -685,6 +732,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(one_goes_on_and_the_other_catches_up, all_there),
         cmocka_unit_test_setup(one_that_is_behind_is_not_asked, all_there),
         cmocka_unit_test_setup(one_that_comes_back_at_once_says_nothing_less, all_there),
+        cmocka_unit_test_setup(one_that_is_behind_is_seen_by_the_other, all_there),
         cmocka_unit_test_setup(one_that_has_work_left_is_asked, all_there),
         cmocka_unit_test_setup(without_a_quorum_nothing_is_acknowledged, all_there),
         cmocka_unit_test_setup(a_replica_that_gets_nothing_stops_nobody, all_there),

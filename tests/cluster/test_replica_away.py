@@ -34,6 +34,7 @@ def test_is_told(build):
             history.replicas[0].start()
             complete(lab, 1)
             expect(not is_found(lab), "doctor still finds it away")
+            wait("it to have everything", lambda: lab.metric("twamp_history_replica_behind_seconds") == 0, 60)
         finally:
             for s in servers:
                 s.kill()
