@@ -149,13 +149,17 @@ static enum tw_rc post(struct asking *a, const char *path, http_client_data_fn f
     return http_client_run(a->e->http, &r, a->err);
 }
 
+/* A token that is no more valid is a reason for etcd to refuse that, too: so it goes without one. */
 static enum tw_rc log_in(struct etcd *e, struct tw_err *err)
 {
     struct asking a = { .e = e, .err = err };
     struct etcd_text kept = e->ask; /* the request that waits for it */
     struct etcd_answer got;
-    enum tw_rc rc;
+    enum tw_rc rc = http_client_header(e->http, "Authorization", NULL, err);
 
+    e->has_token = false;
+    if (rc)
+        return rc;
     e->ask = (struct etcd_text){ .p = NULL };
     etcd_ask_token(&e->ask, e->user, e->password);
     rc = post(&a, "/v3/auth/authenticate", gather);
@@ -173,7 +177,8 @@ static enum tw_rc log_in(struct etcd *e, struct tw_err *err)
     return rc;
 }
 
-/* A token lasts as long as etcd wants: one that is refused is got anew, once. */
+/* A token lasts as long as etcd wants, until a member is started again, or until users are changed: one that
+ * is refused is got anew, once. */
 static enum tw_rc ask(struct asking *a, const char *path, http_client_data_fn fn)
 {
     struct etcd *e = a->e;
@@ -184,7 +189,6 @@ static enum tw_rc ask(struct asking *a, const char *path, http_client_data_fn fn
         rc = post(a, path, fn);
     if (rc != TW_EPERM || fresh || !e->user || !e->no.token)
         return rc;
-    e->has_token = false;
     rc = log_in(e, a->err);
     return rc ? rc : post(a, path, fn);
 }
@@ -317,6 +321,14 @@ enum tw_rc etcd_revoke(struct etcd *e, int64_t id, struct tw_err *err)
 
 /* ---- Watching ---- */
 
+/* A token that is no more valid is told that way, too, by an answer of status 200. */
+static enum tw_rc ended(struct asking *a, const char *reason)
+{
+    etcd_refusal_parse(reason, strlen(reason), 500, &a->e->no);
+    return tw_err_set(a->err, a->e->no.token ? TW_EPERM : TW_EIO, "etcd: the watch was ended: %.160s",
+                      reason);
+}
+
 static enum tw_rc take_line(struct asking *a, const char *text, size_t len)
 {
     struct etcd_answer got;
@@ -328,7 +340,7 @@ static enum tw_rc take_line(struct asking *a, const char *text, size_t len)
         rc = tw_err_set(a->err, TW_ERANGE, "etcd: changes before revision %lld are not known any more",
                         (long long)got.compacted);
     else if (got.canceled)
-        rc = tw_err_set(a->err, TW_EIO, "etcd: the watch was ended: %.160s", got.reason);
+        rc = ended(a, got.reason);
     else
         rc = a->line(a->ctx, &got);
     etcd_answer_free(&got);

@@ -266,8 +266,8 @@ static void judge(int code, long status, struct etcd_refusal *ret)
     }
     if (code == 8 && strstr(ret->why, "space exceeded"))
         refuse_full(ret);
-    ret->token =
-        code == 16 || strstr(ret->why, "invalid auth token") || strstr(ret->why, "user name is empty");
+    ret->token = code == 16 || strstr(ret->why, "invalid auth token") ||
+                 strstr(ret->why, "user name is empty") || strstr(ret->why, "revision of auth store is old");
     if (ret->token)
         ret->rc = TW_EPERM;
 }

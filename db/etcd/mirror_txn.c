@@ -97,8 +97,14 @@ static void rest(void)
     nanosleep(&ts, NULL);
 }
 
-/* Until it is known, or time is up. An etcd whose quota is used up is not asked again and again: somebody has
- * to do something about it. */
+/* Somebody has to do something about it (its quota is used up, a user may not any more): nothing comes of
+ * asking again. */
+static bool is_refusal(enum tw_rc rc)
+{
+    return rc == TW_ENOSPC || rc == TW_EPERM || rc == TW_EINVAL;
+}
+
+/* Until it is known, or time is up. */
 enum tw_rc mirror_settle(struct mirror *m, const struct mirror_head *head, struct mirror_outcome *ret,
                          struct tw_err *err)
 {
@@ -106,7 +112,7 @@ enum tw_rc mirror_settle(struct mirror *m, const struct mirror_head *head, struc
     struct tw_err why = { 0 };
     enum tw_rc rc;
 
-    while ((rc = bar(m, head, ret, &why)) != TW_OK && rc != TW_ECLOSED && rc != TW_ENOSPC &&
+    while ((rc = bar(m, head, ret, &why)) != TW_OK && rc != TW_ECLOSED && !is_refusal(rc) &&
            tw_mono_now().ns < by_ns)
         rest();
     m->doubt = rc != TW_OK;
@@ -121,11 +127,11 @@ enum tw_rc mirror_conflict(struct mirror *m, struct tw_err *err)
     return tw_err_set(err, TW_EAGAIN, "another controller changed the control state first");
 }
 
-/* Nothing is put while etcd's quota is used up. But where an answer was lost before, another member's says
- * nothing of what that one did. */
+/* It was not done, then. But where an answer was lost before, another member's says nothing of what that one
+ * did. */
 static bool is_refused(const struct mirror *m, enum tw_rc failed, uint64_t moves)
 {
-    return failed == TW_ENOSPC && etcd_stats(m->e).moves == moves;
+    return is_refusal(failed) && etcd_stats(m->e).moves == moves;
 }
 
 /* One of our own. `then` has room for two more. */

@@ -1,5 +1,5 @@
 /* Control state in a real etcd that an operator had to repair, under controllers that go on: one of which an
- * older snapshot was restored, and one whose quota was used up. */
+ * older snapshot was restored, one whose quota was used up, and one that takes a token no more. */
 #include <curl/curl.h>
 
 #include "common/net/now.h"
@@ -15,18 +15,28 @@ static struct etcd_cluster cluster;
 static struct http_location place;
 static struct controller one, two;
 
-static int start(void **state)
+static void find_place(const char *options)
 {
     static char location[600];
     char hosts[128];
 
-    (void)state;
-    etcd_cluster_start(&cluster, 1, false);
     etcd_cluster_hosts(&cluster, hosts, sizeof hosts);
-    snprintf(location, sizeof location, "%s/c", hosts);
+    snprintf(location, sizeof location, "%s/c%s", hosts, options);
     CHECK_OK(http_location_parse(location, &etcd_location, &place, &test_err));
+}
+
+static void start_controllers(void)
+{
     controller_start(&one, &place, SETTLE);
     controller_start(&two, &place, SETTLE);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    etcd_cluster_start(&cluster, 1, false);
+    find_place("");
+    start_controllers();
     return 0;
 }
 
@@ -44,6 +54,7 @@ static int stop(void **state)
     controller_stop(&one);
     controller_stop(&two);
     etcd_cluster_stop(&cluster);
+    unsetenv("ETCDCTL_USER");
     return 0;
 }
 
@@ -182,11 +193,103 @@ static void a_quota_that_is_used_up_is_told_and_got_over(void **state)
     await_agents(&two, 2);
 }
 
+/* ---- Passwords ---- */
+
+/* Tokens that are checked by their signature, and last for long. */
+static void make_keys(char options[300])
+{
+    char folder[] = "/tmp/twtest-jwt-XXXXXX", command[400];
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command,
+             "cd %s && openssl genrsa -out key.pem 2048 2>/dev/null && openssl rsa -in key.pem -pubout -out "
+             "pub.pem "
+             "2>/dev/null",
+             folder);
+    assert_int_equal(system(command), 0);
+    snprintf(options, 300, "jwt,pub-key=%s/pub.pem,priv-key=%s/key.pem,sign-method=RS256,ttl=1h", folder,
+             folder);
+}
+
+static void remove_keys(const char *options)
+{
+    char command[100];
+    const char *at = strchr(options, '=') + 1;
+
+    snprintf(command, sizeof command, "rm -r %.*s", (int)(strstr(at, "/pub.pem") - at), at);
+    assert_int_equal(system(command), 0);
+}
+
+static int start_with_password(void **state)
+{
+    static const char *const commands[][2] = { { "user add root:pw", "created" },
+                                               { "user grant-role root root", "granted" },
+                                               { "auth enable", "Enabled" } };
+    char jwt[300], path[100], options[200];
+    FILE *f;
+
+    if (*state) {
+        make_keys(jwt);
+        setenv("ETCD_AUTH_TOKEN", jwt, 1);
+    }
+    etcd_cluster_start(&cluster, 1, false);
+    unsetenv("ETCD_AUTH_TOKEN");
+    for (size_t i = 0; i < TW_NELEM(commands); i++)
+        ctl(commands[i][0], commands[i][1]);
+    setenv("ETCDCTL_USER", "root:pw", 1);
+    snprintf(path, sizeof path, "%s/password", cluster.folder);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "pw\n");
+    assert_int_equal(fclose(f), 0);
+    snprintf(options, sizeof options, "?user=root&password-file=%s", path);
+    find_place(options);
+    start_controllers();
+    if (*state)
+        remove_keys(jwt);
+    return 0;
+}
+
+static void both_go_on(const char *const *names, int64_t before)
+{
+    CHECK_OK(put(&one, names[0]));
+    await_agents(&two, before + 1);
+    CHECK_OK(put(&two, names[1]));
+    await_agents(&one, before + 2);
+    assert_true(mirror_stats(one.s).loads == 1 && mirror_stats(two.s).loads == 1);
+}
+
+/* Etcd's simple tokens are in the memory of a member. */
+static void a_token_ends_with_its_member(void **state)
+{
+    (void)state;
+    both_go_on((const char *const[]){ "a", "b" }, 0);
+    etcd_member_kill(&cluster, 0);
+    etcd_member_again(&cluster, 0);
+    both_go_on((const char *const[]){ "c", "d" }, 2);
+}
+
+/* Those with a signature when a user or a role is changed. */
+static void a_token_ends_when_users_change(void **state)
+{
+    (void)state;
+    both_go_on((const char *const[]){ "a", "b" }, 0);
+    ctl("user add other:x", "created");
+    both_go_on((const char *const[]){ "c", "d" }, 2);
+    etcd_member_pause(&cluster, 0, true); /* until nothing was heard for 3 s, and the watch begins anew */
+    usleep(4000000);
+    etcd_member_pause(&cluster, 0, false);
+    both_go_on((const char *const[]){ "e", "f" }, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_restored_snapshot_is_read_anew, start, stop),
         cmocka_unit_test_setup_teardown(a_quota_that_is_used_up_is_told_and_got_over, start_small, stop),
+        cmocka_unit_test_setup_teardown(a_token_ends_with_its_member, start_with_password, stop),
+        cmocka_unit_test_prestate_setup_teardown(a_token_ends_when_users_change, start_with_password, stop,
+                                                 (void *)"jwt"),
     };
     int failed;
 

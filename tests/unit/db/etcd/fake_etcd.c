@@ -45,7 +45,8 @@ static struct {
     size_t n_late;
     unsigned one_in, transactions, breaks;
     int64_t first_lease, last_lease; /* those between are alive */
-    bool down, full, cut;
+    bool down, cut;
+    enum tw_rc refuse;
     atomic_bool silent;
     uint64_t seed;
     struct key *saved;
@@ -280,20 +281,21 @@ static bool puts_any(const struct etcd_txn *t)
 
 enum tw_rc etcd_txn(struct etcd *e, const struct etcd_txn *t, struct etcd_answer *ret, struct tw_err *err)
 {
-    bool lost, ended = false, full;
+    bool lost, ended = false;
+    enum tw_rc refuse;
 
     (void)e;
     pthread_mutex_lock(&server.lock);
     pass_time();
     for (size_t i = 0; i < t->n_then; i++)
         ended |= t->then[i].lease && t->then[i].lease <= server.first_lease;
-    full = server.full && puts_any(t);
-    lost = !ended && !full && goes_wrong(t);
-    if (!lost && !ended && !full)
+    refuse = puts_any(t) ? server.refuse : TW_OK;
+    lost = !ended && !refuse && goes_wrong(t);
+    if (!lost && !ended && !refuse)
         run(t, ret);
     pthread_mutex_unlock(&server.lock);
-    if (full)
-        return tw_err_set(err, TW_ENOSPC, "etcd fake: database space exceeded");
+    if (refuse)
+        return tw_err_set(err, refuse, "etcd fake: refused");
     if (ended)
         return tw_err_set(err, TW_ENOENT, "etcd fake: no such lease");
     return lost ? silent(err) : TW_OK;
@@ -568,10 +570,10 @@ void fake_etcd_cut_watchers(bool cut)
     fake_etcd_break();
 }
 
-void fake_etcd_full(bool full)
+void fake_etcd_refuse(enum tw_rc rc)
 {
     pthread_mutex_lock(&server.lock);
-    server.full = full;
+    server.refuse = rc;
     pthread_mutex_unlock(&server.lock);
 }
 
@@ -593,7 +595,8 @@ void fake_etcd_reset(void)
     server.revision = 1;
     server.compacted = 0;
     server.one_in = server.transactions = 0;
-    server.down = server.full = server.cut = false;
+    server.down = server.cut = false;
+    server.refuse = TW_OK;
     server.silent = false;
 }
 

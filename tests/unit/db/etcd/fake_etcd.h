@@ -24,8 +24,8 @@ void fake_etcd_save(void);
 void fake_etcd_restore(void);
 /* Clients that watch are answered nothing meanwhile; those that do not are. */
 void fake_etcd_cut_watchers(bool cut);
-/* Its quota is used up: what puts anything is refused. */
-void fake_etcd_full(bool full);
+/* What puts anything is refused that way: TW_ENOSPC, its quota is used up; TW_EPERM. TW_OK: nothing is. */
+void fake_etcd_refuse(enum tw_rc rc);
 /* As if nobody had kept those there are. */
 void fake_etcd_end_leases(void);
 /* The value of a key, "" if there is none; valid until the next change. */

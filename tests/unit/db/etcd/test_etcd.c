@@ -281,20 +281,27 @@ static void ends_a_range_that_has_no_end(void **state)
     etcd_free(e);
 }
 
-static void logs_in_and_keeps_secrets(void **state)
+static struct etcd *client_with_password(void)
 {
     char path[] = "/tmp/tw_etcd_passXXXXXX", options[64];
     int fd = mkstemp(path);
     struct etcd *e;
-    struct etcd_answer a;
-    struct tw_err err = { 0 };
 
-    (void)state;
     assert_int_equal(write(fd, "s3\"r\\t\n", 7), 7);
     close(fd);
     snprintf(options, sizeof options, "?user=me&password-file=%s", path);
     e = client_of(options, 1);
     unlink(path);
+    return e;
+}
+
+static void logs_in_and_keeps_secrets(void **state)
+{
+    struct etcd *e = client_with_password();
+    struct etcd_answer a;
+    struct tw_err err = { 0 };
+
+    (void)state;
     say(&one, 200, "{" HEAD ",\"token\":\"abc.1\"}");
     assert_int_equal(etcd_get(e, "/a", &a, &err), TW_OK);
     etcd_answer_free(&a);
@@ -307,6 +314,7 @@ static void logs_in_and_keeps_secrets(void **state)
     assert_int_equal(etcd_get(e, "/a", &a, &err), TW_EPERM); /* and again, in vain */
     assert_int_equal(fake_http_requests(&one), 2);
     assert_true(fake_http_has(&one, "{\"name\":\"me\",\"password\":\"s3\\\"r\\\\t\"}"));
+    assert_false(fake_http_has(&one, "Authorization")); /* or etcd would refuse that for the old token */
     assert_null(strstr(err.text, "s3"));
     etcd_free(e);
 }
@@ -353,6 +361,39 @@ static void watches(void **state)
     assert_int_equal(etcd_watch(e, "/", 5, until_seven, seen, &err), TW_ERANGE);
     say(&one, 200, "no JSON\n");
     assert_int_equal(etcd_watch(e, "/", 5, until_seven, seen, &err), TW_ECORRUPT);
+    etcd_free(e);
+}
+
+/* Each tells in another way that a token is no more valid: it logs in again, and asks once more. */
+static void a_token_that_ended_is_got_anew(void **state)
+{
+    static const char *const told[] = {
+        "{\"result\":{" HEAD
+        ",\"watch_id\":\"-1\",\"created\":true,\"canceled\":true,\"cancel_reason\":\"rpc error: code = "
+        "Unauthenticated desc = etcdserver: invalid auth token\"}}\n",
+        "{\"result\":{" HEAD ",\"created\":true,\"canceled\":true,\"cancel_reason\":\"rpc error: code = "
+        "InvalidArgument desc = etcdserver: revision of auth store is old\"}}\n",
+    };
+    struct etcd *e = client_with_password();
+    struct etcd_answer a;
+    struct tw_err err = { 0 };
+
+    (void)state;
+    say(&one, 200, "{" HEAD ",\"token\":\"abc.1\"}");
+    assert_int_equal(etcd_get(e, "/a", &a, &err), TW_OK);
+    etcd_answer_free(&a);
+    say(&one, 400, "{\"error\":\"etcdserver: revision of auth store is old\",\"code\":3}");
+    assert_int_equal(etcd_get(e, "/a", &a, &err), TW_EPERM);
+    assert_int_equal(fake_http_requests(&one), 2); /* the second is for a token */
+    for (size_t i = 0; i < TW_NELEM(told); i++) {
+        say(&one, 200, "{" HEAD ",\"token\":\"abc.2\"}");
+        assert_int_equal(etcd_get(e, "/a", &a, &err), TW_OK);
+        etcd_answer_free(&a);
+        say(&one, 200, told[i]);
+        assert_int_equal(etcd_watch(e, "/", 5, until_seven, (char[100]){ 0 }, &err), TW_ECORRUPT);
+        assert_int_equal(fake_http_requests(&one), 2);
+        assert_true(fake_http_has(&one, "\"password\"")); /* what it said is no token */
+    }
     etcd_free(e);
 }
 
@@ -414,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ends_a_range_that_has_no_end, setup, teardown),
         cmocka_unit_test_setup_teardown(logs_in_and_keeps_secrets, setup, teardown),
         cmocka_unit_test_setup_teardown(watches, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_token_that_ended_is_got_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(leases, setup, teardown),
         cmocka_unit_test(locations),
     };

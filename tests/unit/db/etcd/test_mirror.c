@@ -629,31 +629,43 @@ static void what_is_gone_as_a_whole_is_not_followed(void **state)
     }
 }
 
-static void an_etcd_that_is_full_says_so_and_is_used_again(void **state)
+/* Its quota is used up, or a user may not any more: it is known that nothing was done, and nobody asks again
+ * and again. */
+static void a_refusal_is_known_and_got_over(enum tw_rc refusal)
 {
     int64_t id = 0;
 
-    (void)state;
-    put_agents(&one, (const char *const[]){ "ams" }, 1);
-    fake_etcd_full(true);
+    fake_etcd_refuse(refusal);
     put_named(&one, &id, "fra");
-    assert_int_equal(commit(&one), TW_ENOSPC);
+    assert_int_equal(commit(&one), refusal);
     assert_null(strstr(test_err.text, "not known"));
     CHECK_OK(store_begin(one.s, &test_err)); /* nothing is in doubt */
     store_rollback(one.s);
-    fake_etcd_full(false);
+    fake_etcd_refuse(TW_OK);
     put_agents(&one, (const char *const[]){ "fra" }, 1);
-    await(&two, "agent/2");
-    fake_etcd_down(true); /* in doubt when it became full: known when it is not */
+    fake_etcd_down(true); /* in doubt when it began to refuse: known when it does not */
     id = 0;
     put_named(&one, &id, "par");
     assert_int_equal(commit(&one), TW_ETIMEOUT);
-    fake_etcd_full(true);
-    assert_int_equal(store_begin(one.s, &test_err), TW_ENOSPC);
-    fake_etcd_full(false);
+    fake_etcd_refuse(refusal);
+    assert_int_equal(store_begin(one.s, &test_err), refusal);
+    assert_non_null(strstr(test_err.text, "not known"));
+    fake_etcd_refuse(TW_OK);
     fake_etcd_down(false);
     CHECK_OK(store_begin(one.s, &test_err));
     store_rollback(one.s);
+}
+
+static void an_etcd_that_is_full_is_used_again(void **state)
+{
+    (void)state;
+    a_refusal_is_known_and_got_over(TW_ENOSPC);
+}
+
+static void an_etcd_that_does_not_want_us_is_used_again(void **state)
+{
+    (void)state;
+    a_refusal_is_known_and_got_over(TW_EPERM);
 }
 
 /* ---- Three of them, and everything goes wrong ---- */
@@ -760,7 +772,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_commit_sees_that_etcd_went_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_history_that_went_on_is_not_mixed, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_gone_as_a_whole_is_not_followed, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_etcd_that_is_full_says_so_and_is_used_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_etcd_that_is_full_is_used_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_etcd_that_does_not_want_us_is_used_again, setup, teardown),
         cmocka_unit_test(three_work_at_once),
         cmocka_unit_test(three_work_and_much_goes_wrong),
     };
