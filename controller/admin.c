@@ -9,9 +9,13 @@
 #define ADMIN_CALLS 32u /* unanswered, of one connection */
 #define ADMIN_CALLS_ALL 256u
 
-struct admin {
+struct admin_door {
     Tw__Admin_Service service; /* first */
     struct controller *c;
+    bool trusted; /* who may has been seen to where it was asked */
+};
+struct admin {
+    struct admin_door door, trusted;
     struct rpc_service offered;
     struct arena *arena;
     struct pair_lists lists;
@@ -19,12 +23,22 @@ struct admin {
 
 Tw__Admin_Service *admin_service(struct controller *c)
 {
-    return &c->admin_state->service;
+    return &c->admin_state->door.service;
 }
 
 struct controller *admin_controller(Tw__Admin_Service *service)
 {
-    return ((struct admin *)service)->c;
+    return ((struct admin_door *)service)->c;
+}
+
+Tw__Admin_Service *admin_trusted(struct controller *c)
+{
+    return &c->admin_state->trusted.service;
+}
+
+bool admin_is_trusted(const Tw__Admin_Service *service)
+{
+    return ((const struct admin_door *)service)->trusted;
 }
 
 struct pair_lists *admin_pair_lists(struct controller *c)
@@ -89,7 +103,7 @@ void admin_free(struct admin *a)
 
 static enum tw_rc listen_at(struct admin *a, const char *url, struct rpc_server **ret, struct tw_err *err)
 {
-    struct controller *c = a->c;
+    struct controller *c = a->door.c;
     const struct rpc_tls *tls;
     struct rpc_tls shown;
     enum tw_rc rc = secure_tls(c, url, &shown, &tls, err);
@@ -120,10 +134,10 @@ enum tw_rc admin_start(struct controller *c, const char *url, const char *remote
         admin_free(a);
         return tw_err_set(err, rc, "out of memory");
     }
-    a->service = (Tw__Admin_Service)TW__ADMIN__INIT(admin_);
-    a->service.base.invoke = admin_invoke;
-    a->offered = (struct rpc_service){ RPC_ADMIN, &a->service.base };
-    a->c = c;
+    a->door = a->trusted = (struct admin_door){ .service = TW__ADMIN__INIT(admin_), .c = c };
+    a->door.service.base.invoke = admin_invoke;
+    a->trusted.trusted = true;
+    a->offered = (struct rpc_service){ RPC_ADMIN, &a->door.service.base };
     *ret = a; /* also if one of two listens: whoever stops the server frees it afterwards */
     rc = listen_at(a, url, &c->admin, err);
     return rc || !remote_url ? rc : listen_at(a, remote_url, &c->admin_remote, err);

@@ -16,6 +16,10 @@ enum tw_rc admin_start(struct controller *c, const char *url, const char *remote
 void admin_free(struct admin *a);
 
 struct controller *admin_controller(Tw__Admin_Service *service);
+/* The same service for what another controller asks for (relay.c): who may, and the audit log, are its
+ * matter. */
+Tw__Admin_Service *admin_trusted(struct controller *c);
+bool admin_is_trusted(const Tw__Admin_Service *service);
 /* Of those that ask page by page. */
 struct pair_lists *admin_pair_lists(struct controller *c);
 #define ADMIN_RETRY_MS 500 /* when too much of something waits: rpc_fail_later() */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "controller/admin.h"
 #include "controller/ondemand.h"
+#include "controller/relay.h"
 
 #define LIST_DEFAULT 20u
 #define LIST_MAX 1000u
@@ -13,11 +14,13 @@ struct test_call {
     struct controller *c;
     union {
         Tw__TestStartReply_Closure started;
+        Tw__TestStopReply_Closure stopped;
         Tw__TestProgressReply_Closure progress;
         Tw__TestListReply_Closure listed;
     } closure;
     void *closure_data;
     uint64_t test_id;
+    size_t octets_max; /* of runs in a reply */
     Tw__TestProgressRequest asked;
 };
 
@@ -30,6 +33,22 @@ static struct test_call *new_call(Tw__Admin_Service *service, void *closure_data
     else
         rpc_fail(closure_data, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
     return call;
+}
+
+/* The controller that runs a test that does not run here; NULL: none does, or it is another one that asks. */
+static ProtobufCService *owner_of(Tw__Admin_Service *service, uint64_t id)
+{
+    return admin_is_trusted(service) ? NULL : relay_test_owner(admin_controller(service)->relay, id);
+}
+
+/* What the owner answers. */
+static bool passed(const ProtobufCMessage *reply, void *closure_data)
+{
+    struct rpc_result r = rpc_result();
+
+    if (!reply)
+        rpc_fail(closure_data, r.status, "%s", r.detail && *r.detail ? r.detail : rpc_status_name(r.status));
+    return reply != NULL;
 }
 
 static void unknown(uint64_t id, void *closure_data)
@@ -70,6 +89,33 @@ void admin_test_start(Tw__Admin_Service *service, const Tw__TestStartRequest *rq
     ondemand_start(call->c->ondemand, rq, started, call);
 }
 
+static void stop_passed(const Tw__TestStopReply *reply, void *ctx)
+{
+    struct test_call *call = ctx;
+
+    if (passed(reply ? &reply->base : NULL, call->closure_data))
+        call->closure.stopped(reply, call->closure_data);
+    free(call);
+}
+
+/* It runs at another controller, or nowhere. */
+static void stop_elsewhere(Tw__Admin_Service *service, const Tw__TestStopRequest *rq,
+                           Tw__TestStopReply_Closure closure, void *closure_data)
+{
+    ProtobufCService *owner = owner_of(service, rq->test_id);
+    struct test_call *call;
+
+    if (!owner) {
+        unknown(rq->test_id, closure_data);
+        return;
+    }
+    call = new_call(service, closure_data);
+    if (!call)
+        return;
+    call->closure.stopped = closure;
+    tw__admin__test_stop(owner, rq, stop_passed, call);
+}
+
 void admin_test_stop(Tw__Admin_Service *service, const Tw__TestStopRequest *rq,
                      Tw__TestStopReply_Closure closure, void *closure_data)
 {
@@ -78,7 +124,7 @@ void admin_test_stop(Tw__Admin_Service *service, const Tw__TestStopRequest *rq,
     Tw__TestInfo info;
 
     if (!ondemand_stop(c->ondemand, rq->test_id) || !ondemand_info(c->ondemand, rq->test_id, &info)) {
-        unknown(rq->test_id, closure_data);
+        stop_elsewhere(service, rq, closure, closure_data);
         return;
     }
     reply.info = &info;
@@ -100,7 +146,7 @@ static void add_runs(struct test_call *call, struct arena *ar, Tw__TestProgressR
         if (!m || !ondemand_run(o, call->test_id, call->asked.from_run + i, m))
             return;
         octets += tw__test_run__get_packed_size(m) + 8;
-        if (octets > ADMIN_REPLY_MAX / 2) {
+        if (octets > call->octets_max) {
             reply->next_run = call->asked.from_run + (uint32_t)i;
             return;
         }
@@ -138,12 +184,22 @@ static void got_packets(void *ctx, const struct ondemand_result *r, const Tw__Te
     answer_progress(ctx, p);
 }
 
+static void progress_passed(const Tw__TestProgressReply *reply, void *ctx)
+{
+    struct test_call *call = ctx;
+
+    if (passed(reply ? &reply->base : NULL, call->closure_data))
+        call->closure.progress(reply, call->closure_data);
+    free(call);
+}
+
 void admin_test_progress(Tw__Admin_Service *service, const Tw__TestProgressRequest *rq,
                          Tw__TestProgressReply_Closure closure, void *closure_data)
 {
     struct test_call *call;
+    bool here = ondemand_touch(admin_controller(service)->ondemand, rq->test_id);
 
-    if (!ondemand_touch(admin_controller(service)->ondemand, rq->test_id)) {
+    if (!here && !owner_of(service, rq->test_id)) {
         unknown(rq->test_id, closure_data);
         return;
     }
@@ -153,7 +209,10 @@ void admin_test_progress(Tw__Admin_Service *service, const Tw__TestProgressReque
     call->closure.progress = closure;
     call->test_id = rq->test_id;
     call->asked = *rq;
-    if (rq->packets)
+    call->octets_max = admin_is_trusted(service) ? RELAY_PAGE_MAX : ADMIN_REPLY_MAX / 2;
+    if (!here)
+        tw__admin__test_progress(owner_of(service, rq->test_id), rq, progress_passed, call);
+    else if (rq->packets)
         ondemand_packets(call->c->ondemand, rq->test_id, rq->packets_from_ns, got_packets, call);
     else
         answer_progress(call, NULL);
@@ -202,7 +261,9 @@ static enum tw_rc add_test(void *ctx, const struct store_test *t)
     m->author = copy(t->author);
     m->what = copy(t->what);
     m->settings = copy(t->settings);
-    m->state = copy(t->ended_ns ? t->state : "interrupted"); /* unless it runs: see answer_list() */
+    m->state = copy(
+        t->ended_ns ? t->state
+                    : "interrupted"); /* unless it runs, here or at another controller: see answer_list() */
     m->count = t->count;
     m->duration_ns = t->duration_ns;
     m->runs = m->done = t->runs;
@@ -302,7 +363,8 @@ static void answer_list(struct list_job *j)
     for (size_t i = 0; i < j->n_tests; i++) {
         if (j->tests[i].ended_ns)
             continue;
-        if (!ondemand_info(c->ondemand, j->tests[i].test_id, &live)) {
+        if (!ondemand_info(c->ondemand, j->tests[i].test_id, &live) &&
+            !relay_test_info(c->relay, j->tests[i].test_id, &live)) {
             interrupt_runs(j);
             continue;
         }

@@ -806,6 +806,19 @@ bool ondemand_info(const struct ondemand *o, uint64_t test_id, Tw__TestInfo *ret
     return t != NULL;
 }
 
+static size_t add_tests(const struct ondemand *o, bool run, Tw__TestInfo *ret, size_t n, size_t cap)
+{
+    for (const struct test *t = o->tests; t && n < cap; t = t->hh.next)
+        if (!t->ended_ns == run)
+            fill_info(t, &ret[n++]);
+    return n;
+}
+
+size_t ondemand_tests(const struct ondemand *o, Tw__TestInfo *ret, size_t cap)
+{
+    return add_tests(o, false, ret, add_tests(o, true, ret, 0, cap), cap);
+}
+
 bool ondemand_run(const struct ondemand *o, uint64_t test_id, size_t i, Tw__TestRun *ret)
 {
     const struct test *t = find_test(o, test_id);

@@ -45,6 +45,8 @@ bool ondemand_stop(struct ondemand *o, uint64_t test_id);
 bool ondemand_touch(struct ondemand *o, uint64_t test_id);
 /* The test in numbers; the texts are the test's. */
 bool ondemand_info(const struct ondemand *o, uint64_t test_id, Tw__TestInfo *ret);
+/* The tests that it knows, those that run first. */
+size_t ondemand_tests(const struct ondemand *o, Tw__TestInfo *ret, size_t cap);
 /* Run i of it; total is the last that its agent told, the caller must not change it. False: there are not so
  * many. */
 bool ondemand_run(const struct ondemand *o, uint64_t test_id, size_t i, Tw__TestRun *ret);

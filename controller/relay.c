@@ -6,17 +6,13 @@
 
 #include "common/log.h"
 #include "common/net/now.h"
+#include "controller/events.h"
 #include "controller/registry.h"
-#include "controller/relay_ours.h"
-#include "controller/relay_theirs.h"
+#include "controller/relay_priv.h"
 #include "controller/shared_id.h"
 
-#define AGENT_DEADLINE_MS 5000u
 #define TIDY_NS TW_NS_PER_S    /* what nobody waits for goes no sooner after the last time */
 #define OCTET_NS INT64_C(8000) /* 128 KB/s */
-
-/* What an agent can be asked for by another controller: what it answers soon, and ends by itself. */
-static const char *const methods[] = { "TestStart", "TestStop", "TestProgress" };
 
 /* A call of ours: who waits. */
 struct waiter {
@@ -24,45 +20,32 @@ struct waiter {
     void *ctx;
     const ProtobufCMessageDescriptor *output;
 };
-/* A call of another controller's that an agent of ours has. */
-struct served {
-    struct relay *owner;
-    uint64_t asker, id;
-};
-
-struct relay {
-    ProtobufCService stub;                             /* first */
-    char to[REGISTRY_NAME_MAX], agent[STORE_NAME_MAX]; /* of the stub */
-    struct controller *c;
-    uint64_t self;
-    struct relay_ours ours;
-    struct relay_theirs theirs;
-    struct loop_timer timer; /* when something may be said */
-    int64_t next_ns;
-    struct relay_counts counts;
-    struct log_limit unread_log;
-};
 
 /* ---- What we say ---- */
 
 static enum relay_changed changed(const struct relay *r)
 {
-    return r->ours.changed > r->theirs.changed ? r->ours.changed : r->theirs.changed;
+    enum relay_changed calls = r->ours.changed > r->theirs.changed ? r->ours.changed : r->theirs.changed;
+
+    return calls > r->tests_changed ? calls : r->tests_changed;
 }
 
 static char *compose(struct relay *r, bool *ret_empty)
 {
     Tw__RelaySaid m = TW__RELAY_SAID__INIT;
+    Tw__RelayTest tests[RELAY_TESTS_MAX], *list[RELAY_TESTS_MAX];
     char *text = NULL;
 
     *ret_empty = false;
     m.self = r->self;
+    m.tests = list;
+    m.n_tests = relay_tests_fill(r, tests, list);
     m.calls = calloc(RELAY_CALLS_MAX, sizeof(*m.calls));
     m.answers = calloc(RELAY_ANSWERS_MAX, sizeof(*m.answers));
     if (m.calls && m.answers) {
         relay_ours_fill(&r->ours, &m);
         relay_theirs_fill(&r->theirs, &m);
-        *ret_empty = !m.n_calls && !m.n_answers;
+        *ret_empty = !m.n_calls && !m.n_answers && !m.n_tests;
         text = *ret_empty ? NULL : relay_text_write(&m);
     }
     free(m.calls);
@@ -76,7 +59,7 @@ static void wait_until(struct relay *r, int64_t due_ns)
         log_error("no memory for the timer of calls to other controllers: they wait");
 }
 
-static void say(struct relay *r)
+void relay_say(struct relay *r)
 {
     int64_t now_ns = tw_mono_now().ns, due_ns = r->next_ns + (changed(r) == RELAY_NEWS ? 0 : TIDY_NS),
             pace_ns;
@@ -129,10 +112,9 @@ static void tell_reply(struct relay *r, struct waiter *w, const struct relay_out
 static void make_here(struct relay *r, struct waiter *w, const struct relay_out *c)
 {
     struct agent *ag = inventory_agent(&r->c->inv, c->call.agent);
-    ProtobufCService *agent =
-        ag && ag->peer
-            ? rpc_peer_service(ag->peer, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, AGENT_DEADLINE_MS)
-            : NULL;
+    ProtobufCService *agent = ag && ag->peer ? rpc_peer_service(ag->peer, RPC_FLEET_AGENT,
+                                                                &tw__fleet_agent__descriptor, RELAY_AGENT_MS)
+                                             : NULL;
     const ProtobufCMessageDescriptor *input = tw__fleet_agent__descriptor.methods[c->call.method].input;
     struct arena *a = NULL;
     struct tw_err err = { 0 };
@@ -201,7 +183,7 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
         rc = ask(r, method, input, w);
     }
     if (!rc) {
-        say(r);
+        relay_say(r);
         return;
     }
     free(w);
@@ -216,6 +198,15 @@ static void invoke(ProtobufCService *service, unsigned method, const ProtobufCMe
         NULL);
 }
 
+static ProtobufCService *stub(struct relay *r, const char *to, const char *agent,
+                              const ProtobufCServiceDescriptor *d)
+{
+    snprintf(r->to, sizeof r->to, "%s", to);
+    snprintf(r->agent, sizeof r->agent, "%s", agent);
+    r->stub = (ProtobufCService){ .descriptor = d, .invoke = invoke };
+    return &r->stub;
+}
+
 bool relay_reaches(const struct relay *r, const struct agent *a)
 {
     return r && !a->peer && a->elsewhere && registry_takes_calls(r->c->registry, a->elsewhere);
@@ -223,102 +214,15 @@ bool relay_reaches(const struct relay *r, const struct agent *a)
 
 ProtobufCService *relay_agent(struct relay *r, const struct agent *a)
 {
-    if (!relay_reaches(r, a))
-        return NULL;
-    snprintf(r->to, sizeof r->to, "%s", a->elsewhere);
-    snprintf(r->agent, sizeof r->agent, "%s", a->row.name);
-    r->stub = (ProtobufCService){ .descriptor = &tw__fleet_agent__descriptor, .invoke = invoke };
-    return &r->stub;
+    return relay_reaches(r, a) ? stub(r, a->elsewhere, a->row.name, &tw__fleet_agent__descriptor) : NULL;
 }
 
-/* ---- Calls of theirs ---- */
-
-static void answer(struct relay *r, uint64_t asker, uint64_t id, const struct relay_result *res)
+ProtobufCService *relay_test_owner(struct relay *r, uint64_t test_id)
 {
-    relay_theirs_answer(&r->theirs, asker, id, res);
-}
+    const struct relay_running *test;
+    const char *owner = r ? relay_theirs_test(&r->theirs, test_id, &test) : NULL;
 
-static void served_done(const ProtobufCMessage *reply, void *ctx)
-{
-    struct served *s = ctx;
-    struct rpc_result got = rpc_result();
-    struct relay_result res = { .status = reply ? TW__STATUS__STATUS_OK : got.status, .detail = got.detail };
-    uint8_t *packed = NULL;
-
-    if (reply) {
-        res.len = protobuf_c_message_get_packed_size(reply);
-        res.reply = packed = malloc(res.len + 1);
-        if (packed)
-            protobuf_c_message_pack(reply, packed);
-        else
-            res = (struct relay_result){ .status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED,
-                                         .detail = "out of memory" };
-    }
-    answer(s->owner, s->asker, s->id, &res);
-    say(s->owner);
-    free(packed);
-    free(s);
-}
-
-static bool is_allowed(unsigned method)
-{
-    const ProtobufCServiceDescriptor *d = &tw__fleet_agent__descriptor;
-
-    for (size_t i = 0; method < d->n_methods && i < TW_NELEM(methods); i++)
-        if (!strcmp(d->methods[method].name, methods[i]))
-            return true;
-    return false;
-}
-
-/* The agent copies what it is told: the request is not needed any more. */
-static enum tw_rc pass_on(struct relay *r, struct rpc_peer *peer, const struct relay_in *c, uint64_t asker,
-                          struct tw_err *err)
-{
-    ProtobufCService *agent =
-        rpc_peer_service(peer, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, AGENT_DEADLINE_MS);
-    struct served *s = malloc(sizeof *s);
-    struct arena *a = NULL;
-    ProtobufCMessage *m = NULL;
-    enum tw_rc rc = s ? arena_new(RPC_ARENA_CAP(c->len), &a) : TW_ENOMEM;
-
-    if (rc)
-        tw_err_set(err, rc, "out of memory");
-    else
-        rc = rpc_body_unpack(tw__fleet_agent__descriptor.methods[c->method].input, c->request, c->len, a, &m,
-                             err);
-    if (rc) {
-        free(s);
-    } else {
-        *s = (struct served){ r, asker, c->id };
-        agent->invoke(agent, c->method, m, served_done, s);
-    }
-    arena_free(a);
-    return rc;
-}
-
-static void make(struct relay *r, const struct relay_in *c, uint64_t asker)
-{
-    const struct agent *a = inventory_agent(&r->c->inv, c->agent);
-    struct tw_err err = { 0 };
-    enum tw_rc rc;
-
-    r->counts.made++;
-    if (!is_allowed(c->method)) {
-        answer(r, asker, c->id,
-               &(struct relay_result){ .status = TW__STATUS__STATUS_UNIMPLEMENTED,
-                                       .detail = "this controller does not do that for another one" });
-        return;
-    }
-    if (!a || !a->row.approved || !a->peer) {
-        answer(r, asker, c->id, &(struct relay_result){ .not_here = true });
-        return;
-    }
-    rc = pass_on(r, a->peer, c, asker, &err);
-    if (rc)
-        answer(r, asker, c->id,
-               &(struct relay_result){ .status = rc == TW_ENOMEM ? TW__STATUS__STATUS_RESOURCE_EXHAUSTED
-                                                                 : TW__STATUS__STATUS_INVALID_ARGUMENT,
-                                       .detail = err.text });
+    return owner ? stub(r, owner, "", &tw__admin__descriptor) : NULL;
 }
 
 /* ---- What we hear ---- */
@@ -380,17 +284,21 @@ void relay_look(struct relay *r)
     relay_theirs_begin(&r->theirs);
     registry_read_relay(r->c->registry, hear, r);
     relay_theirs_end(&r->theirs, now_ns);
+    if (r->theirs.tests_changed)
+        events_note(r->c->events, EVENT_TESTS);
+    r->theirs.tests_changed = false;
+    relay_tests_look(r);
     relay_ours_route(&r->ours, &(struct relay_places){ r->c->name, where, is_up, r });
     relay_ours_expire(&r->ours, now_ns);
     while ((c = relay_theirs_next(&r->theirs, &asker)))
-        make(r, c, asker);
+        relay_make(r, c, asker);
     end_ours(r);
-    say(r);
+    relay_say(r);
 }
 
 static void on_timer(struct loop_timer *t)
 {
-    say(t->ctx);
+    relay_say(t->ctx);
 }
 
 /* ---- Life ---- */

@@ -26,6 +26,14 @@ bool relay_reaches(const struct relay *r, const struct agent *a);
  * not. Only those methods that relay.c lists are made at the other end. Good until the next call. */
 ProtobufCService *relay_agent(struct relay *r, const struct agent *a);
 
+/* For generated stubs of Admin, of the controller that runs that test on demand: TestStop and TestProgress.
+ * NULL: none that is there does. */
+ProtobufCService *relay_test_owner(struct relay *r, uint64_t test_id);
+/* How that test goes at another controller: fills in state and numbers. False: none runs it. r may be NULL.
+ */
+bool relay_test_info(const struct relay *r, uint64_t test_id, Tw__TestInfo *ret);
+#define RELAY_PAGE_MAX (96u << 10) /* octets of a reply that may be cut into pages */
+
 /* For registry.c: something is different, or half a second is over. r may be NULL. */
 void relay_look(struct relay *r);
 

@@ -31,6 +31,7 @@ static void drop_calls(struct relay_theirs *t, struct relay_asker *a)
 {
     while (a->calls)
         drop_call(t, a, a->calls);
+    t->tests_changed |= a->n_tests != 0;
     a->n_tests = 0;
 }
 
@@ -203,18 +204,24 @@ static enum tw_rc take_calls(struct relay_theirs *t, struct relay_asker *a, cons
     return rc;
 }
 
-static void take_tests(struct relay_asker *a, const Tw__RelaySaid *said)
+static void take_tests(struct relay_theirs *t, struct relay_asker *a, const Tw__RelaySaid *said)
 {
-    a->n_tests = 0;
-    for (size_t i = 0; i < said->n_tests && a->n_tests < RELAY_TESTS_MAX; i++) {
-        const Tw__RelayTest *m = said->tests[i];
-        struct relay_running *v = &a->tests[a->n_tests++];
+    struct relay_running v[RELAY_TESTS_MAX] = { 0 };
+    size_t n = 0;
 
-        *v = (struct relay_running){
-            .id = m->test_id, .queued = m->queued, .running = m->running, .done = m->done, .failed = m->failed
-        };
-        snprintf(v->state, sizeof v->state, "%s", m->state);
+    for (; n < said->n_tests && n < RELAY_TESTS_MAX; n++) {
+        const Tw__RelayTest *m = said->tests[n];
+
+        v[n].id = m->test_id;
+        v[n].queued = m->queued;
+        v[n].running = m->running;
+        v[n].done = m->done;
+        v[n].failed = m->failed;
+        snprintf(v[n].state, sizeof v[n].state, "%s", m->state);
     }
+    t->tests_changed |= n != a->n_tests || memcmp(v, a->tests, sizeof v) != 0;
+    memcpy(a->tests, v, sizeof v);
+    a->n_tests = n;
 }
 
 /* What cannot be read counts as nothing, and only once. */
@@ -254,7 +261,7 @@ enum tw_rc relay_theirs_take(struct relay_theirs *t, const char *own, const stru
     a->seen = true;
     a->gone_ns = 0;
     rc = take_calls(t, a, own, said);
-    take_tests(a, said);
+    take_tests(t, a, said);
     a->lease = from->lease;
     a->revision = rc ? 0 : from->revision;
     return rc;

@@ -46,6 +46,7 @@ struct relay_theirs {
     struct relay_asker *askers;
     size_t n, n_waiting;        /* n_waiting: answers that there was no room for */
     uint64_t ignored;           /* calls and askers beyond what we serve */
+    bool tests_changed;         /* since the caller took it back */
     enum relay_changed changed; /* since relay_theirs_fill() */
 };
 

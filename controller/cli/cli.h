@@ -239,6 +239,7 @@ enum cli_exit cmd_schedule_delete(struct cli *c);
 enum cli_exit cmd_test(struct cli *c);
 enum cli_exit cmd_test_list(struct cli *c);
 enum cli_exit cmd_test_show(struct cli *c);
+enum cli_exit cmd_test_stop(struct cli *c);
 enum cli_exit cmd_results(struct cli *c);
 enum cli_exit cmd_report(struct cli *c);
 enum cli_exit cmd_report_top(struct cli *c);

@@ -1,4 +1,5 @@
-/* twampctl test list, test show: tests that were, and what is stored of them. */
+/* twampctl test list, test show, test stop: tests that were, what is stored of them, and the end of one that
+ * runs. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,34 @@ enum cli_exit cmd_test_show(struct cli *c)
         code = print_test(c, list, report);
     if (report)
         tw__report_reply__free_unpacked(report, NULL);
+    cli_free_reply(m);
+    return code;
+}
+
+/* ---- Its end ---- */
+
+static enum cli_exit print_stopped(struct cli *c, const Tw__TestInfo *i)
+{
+    if (!i)
+        return cli_fail(CLI_FAILED, "the controller's answer lacks the test");
+    if (!cli_for_people(c))
+        return cli_print_list(c, &listing, OUT_ONE_ROW(i), NULL);
+    printf("Test %" PRIu64 ", ", i->test_id);
+    out_safe(stdout, i->what, false);
+    printf(", is %s; twampctl test show %" PRIu64 " has what was measured\n", i->state, i->test_id);
+    return CLI_OK;
+}
+
+enum cli_exit cmd_test_stop(struct cli *c)
+{
+    Tw__TestStopRequest rq = TW__TEST_STOP_REQUEST__INIT;
+    ProtobufCMessage *m = NULL;
+    enum cli_exit code = read_id(c->args.v[0], &rq.test_id);
+
+    if (!code)
+        code = cli_call(c, "TestStop", &rq.base, &m);
+    if (!code)
+        code = print_stopped(c, ((const Tw__TestStopReply *)m)->info);
     cli_free_reply(m);
     return code;
 }

@@ -87,10 +87,56 @@ def test_from_any(build):
         with open(f"{lab.dir}/mesh.yaml", "w") as f:
             f.write(full(TWO))
         one.ctl("schedule", "apply", "-f", f.name)
+        wait("the mesh to be known", lambda: "lab" in three.ctl("schedule", "list"), SEEN_S)
         runs = result(run(three, "--mesh", "lab", "--class", "voice", "--count", "50"))
         expect(len(runs) == 2 and all(r["state"] == "complete" and r["sent"] == 50 for r in runs), f"a mesh: {runs}")
         expect(three.metric("twamp_relay_calls_total") > 2 and one.metric("twamp_relay_served_total") > 2, "metrics")
         expect(not any(c.metric("twamp_relay_unread_total") for c in [one, two, three]), "what one says another cannot read")
+
+
+def post(c, token, path):
+    return json.loads(c.lab.exec("ctl", "curl", "-sf", "-m", "10", *c.lab.bearer(token), "-H", "Content-Type: application/json", "-d", "{}", c.http + path))
+
+
+def test_of_another(build):
+    """A test that one controller runs is watched, kept alive and stopped at another one, by its command and over HTTP, in the name of who does it."""
+    with Fleet(build, TWO) as lab, ClickHouse(lab) as ch, Etcd(lab) as etcd:
+        one, two, three = fleet(lab, ch, etcd, ["one", "two", "three"], {"a1": [0], "a2": [1]})
+        token = three.ctl("access", "token", "create", "--role", "operator", "--name", "night").strip()
+        p = run(two, "a1", "a2", "--duration", "1h", "--spacing", "10ms")
+        for c in [one, two, three]:
+            until_running(c)
+        test = newest(two)["test_id"]
+        began = time.monotonic()
+        p.kill() # nobody asks at `two` any more
+        p.communicate()
+        seen = []
+        while time.monotonic() < began + 7:
+            got = json.loads(three.get(f"/api/v1/tests/{test}/progress?runs=true", True, token))
+            seen.append(int(got["runs"][0]["total"]["sent"]))
+            time.sleep(0.2)
+        expect(got["info"]["state"] == "running" and len(set(seen)) > 5 and seen == sorted(seen), f"{got['info']}: {seen}")
+        got = post(three, token, f"/api/v1/tests/{test}/stop")
+        expect(got["info"]["state"] in ("stopping", "stopped"), f"{got}")
+        for c in [one, two, three]:
+            wait("it to be known as stopped", lambda c=c: newest(c)["state"] == "stopped", SEEN_S)
+            entries = json.loads(c.ctl("-o", "json", "audit", "--what", "TestStop"))["entries"]
+            expect([x["who"] for x in entries] == ["night"], f"the audit log has {entries}")
+        p = run(two, "a1", "a2", "--duration", "1h", "--spacing", "10ms")
+        until_running(one)
+        said = one.ctl("test", "stop", str(newest(one)["test_id"]))
+        expect("a1 > a2, is stop" in said, said)
+        expect(result(p)[0]["state"] == "stopped", "its state")
+        two.kill()
+        err = two_is_gone(one)
+        expect("no test" in err and "runs" in err, err)
+
+
+def two_is_gone(one):
+    """What stopping the newest test says then."""
+    wait("the other's tests to be nobody's", lambda: one.ctl("test", "stop", str(newest(one)["test_id"]), check=False) == "", 20)
+    return subprocess.run([f"{one.lab.build}/controller/cli/twampctl", "--controller", one.admin, "test", "stop", str(newest(one)["test_id"])],
+                          capture_output=True, text=True).stderr
 
 
 def own_key(etcd, name, slot):

@@ -1418,11 +1418,12 @@ static void fake_test_stop(Tw__Admin_Service *s, const Tw__TestStopRequest *rq, 
                            void *data)
 {
     Tw__TestStopReply reply = TW__TEST_STOP_REPLY__INIT;
-    Tw__TestInfo info = test_info(false);
+    Tw__TestInfo info;
 
     (void)s;
     (void)rq;
     fake_test_stopped = true;
+    info = test_info(true);
     reply.info = &info;
     closure(&reply, data);
 }

@@ -539,6 +539,43 @@ static void texts_that_are_too_long(void **state)
     free(text);
 }
 
+/* Which tests another one runs: until it does not say so any more, or is not there. */
+static void tests_of_others(void **state)
+{
+    Tw__RelaySaid m = TW__RELAY_SAID__INIT;
+    Tw__RelayTest tests[RELAY_TESTS_MAX + 1], *list[RELAY_TESTS_MAX + 1];
+    const struct relay_running *got = NULL;
+    struct side b = make("two", 22);
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(tests); i++) {
+        tw__relay_test__init(&tests[i]);
+        tests[i].test_id = 100 + i;
+        tests[i].state = (char *)"a state that is longer than any of ours";
+        tests[i].running = 3;
+        list[i] = &tests[i];
+    }
+    m.self = 11;
+    m.tests = list;
+    m.n_tests = TW_NELEM(list);
+    for (int64_t round = 1; round <= 2; round++) {
+        relay_theirs_begin(&b.theirs);
+        assert_int_equal(relay_theirs_take(&b.theirs, "two", &(struct relay_from){ "one", 11, round }, &m),
+                         TW_OK);
+        relay_theirs_end(&b.theirs, round);
+        assert_int_equal(b.theirs.tests_changed, round == 1);
+        b.theirs.tests_changed = false;
+    }
+    assert_string_equal(relay_theirs_test(&b.theirs, 100, &got), "one");
+    assert_true(got->id == 100 && got->running == 3);
+    assert_string_equal(got->state, "a state that is");
+    assert_null(relay_theirs_test(&b.theirs, 100 + RELAY_TESTS_MAX, &got));
+    hear(&b, NULL, 3);
+    assert_null(relay_theirs_test(&b.theirs, 100, &got));
+    assert_true(b.theirs.tests_changed);
+    drop(&b);
+}
+
 /* It is looked at once, and again when it is another one. */
 static void unread(void **state)
 {
@@ -581,6 +618,7 @@ int main(void)
         cmocka_unit_test(texts),
         cmocka_unit_test(texts_that_are_too_long),
         cmocka_unit_test(unread),
+        cmocka_unit_test(tests_of_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
