@@ -20,8 +20,9 @@
 #define SYNC_NS (8 * TW_NS_PER_S)       /* until a server is behind */
 /* Of inserts with a quorum a table takes one at a time, of all controllers. */
 #define CODE_TURN 286
-#define TURN_NS (5 * TW_NS_PER_S)
-#define STUCK_NS (TW_NS_PER_S / 2) /* until it is asked again whether there will be a turn */
+#define TURN_NS (15 * TW_NS_PER_S)
+#define FIRST_ASK_NS (TW_NS_PER_S / 10) /* until it is asked whether there will be a turn */
+#define STUCK_NS (TW_NS_PER_S / 2)      /* and again */
 #define ALONE_NS (5 * TW_NS_PER_S) /* until a quorum is tried again */
 #define CODE_FEW_REPLICAS 285
 #define CODE_UNKNOWN_STATUS 319
@@ -324,19 +325,21 @@ static bool is_stuck(struct ch_http *h)
     return !ch_http_select(h, h->stuck, take_count, &stuck, &err) && stuck;
 }
 
-/* After a failure. */
-static bool goes_alone(struct ch_http *h, const struct statement *s, int64_t *ask_ns)
+/* After a failure: is there no use in waiting for a turn? Mostly others are done before anybody is asked. */
+static bool waits_in_vain(struct ch_http *h, int64_t *ask_ns)
 {
-    int64_t now_ns = tw_mono_now().ns;
-    bool turn = s->code == CODE_TURN;
+    if (!h->stuck || tw_mono_now().ns < *ask_ns)
+        return false;
+    if (is_stuck(h))
+        return true;
+    *ask_ns = tw_mono_now().ns + STUCK_NS;
+    return false;
+}
 
-    if (!h->alone_settings || s->settings == h->alone_settings ||
-        (!turn && s->code != CODE_FEW_REPLICAS && s->code != CODE_UNKNOWN_STATUS))
+static bool goes_alone(struct ch_http *h, const struct statement *s)
+{
+    if (!h->alone_settings || s->settings == h->alone_settings)
         return false;
-    if (turn && (now_ns < *ask_ns || !is_stuck(h))) {
-        *ask_ns = now_ns < *ask_ns ? *ask_ns : tw_mono_now().ns + STUCK_NS;
-        return false;
-    }
     h->alone_until_ns = tw_mono_now().ns + ALONE_NS;
     return true;
 }
@@ -344,19 +347,22 @@ static bool goes_alone(struct ch_http *h, const struct statement *s, int64_t *as
 /* One that changes something. */
 static enum tw_rc run_change(struct ch_http *h, struct statement *s, struct tw_err *err)
 {
-    int64_t until_ns = tw_mono_now().ns + TURN_NS, ask_ns = 0;
+    int64_t begun_ns = tw_mono_now().ns, ask_ns = begun_ns + FIRST_ASK_NS;
 
     for (;;) {
         enum tw_rc rc;
         int64_t now_ns;
+        bool no_quorum;
         choose_settings(h, s);
         rc = run(h, s, err);
         now_ns = tw_mono_now().ns;
         if (!rc)
             return TW_OK;
-        if (goes_alone(h, s, &ask_ns))
+        no_quorum = s->code == CODE_FEW_REPLICAS || s->code == CODE_UNKNOWN_STATUS ||
+                    (s->code == CODE_TURN && waits_in_vain(h, &ask_ns));
+        if (no_quorum && goes_alone(h, s))
             continue;
-        if (s->code != CODE_TURN || now_ns >= until_ns)
+        if (no_quorum || s->code != CODE_TURN || now_ns - begun_ns >= TURN_NS)
             return rc;
         usleep(5000 + (useconds_t)(now_ns / 1000 % 20000)); /* not all at the same moment */
     }

@@ -65,8 +65,8 @@ struct ch_http_replicas {
     const char *change_settings; /* "insert_quorum=2&...": of all but selects, instead of insert_settings */
     const char *alone_settings;  /* those when the quorum is not there; NULL: then it fails */
     const char *select_settings; /* NULL: none */
-    /* Answers "0\n", unless an insert that others wait for will not get its quorum soon. With alone_settings.
-     */
+    /* Answers "0\n", unless an insert that others wait for will not get its quorum soon: then there is no use
+     * in waiting for its end. */
     const char *stuck;
     ch_http_sync_fn sync;
     void *sync_ctx; /* lives as long as the client */

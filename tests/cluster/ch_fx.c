@@ -10,7 +10,7 @@
 
 #include "tests/cluster/own_server.h"
 
-struct tw_err err;
+_Thread_local struct tw_err err;
 char location[128];
 
 struct history *open_it(void)

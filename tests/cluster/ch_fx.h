@@ -1,5 +1,6 @@
 /* ch_fx.h - what tests of a history in ClickHouse share: summaries of one flow of a pair, a minute each from
- * DAY0 on, that are written and counted. One thread. */
+ * DAY0 on, that are written and counted. append() and commit_of() may be called by several threads, each with
+ * a history of its own; all else is for one. */
 #ifndef TW_TEST_CH_FX_H
 #define TW_TEST_CH_FX_H
 
@@ -11,7 +12,8 @@
 #define DAY0 (INT64_C(20000) * CH_DAY_NS)
 #define MINUTE (60 * TW_NS_PER_S)
 
-extern struct tw_err err __attribute__((visibility("hidden"))); /* a function of that name is in libc */
+extern _Thread_local struct tw_err err
+    __attribute__((visibility("hidden")));                      /* a function of that name is in libc */
 extern char location[128];                                      /* of the database at hand */
 
 struct history *open_it(void);

@@ -41,6 +41,7 @@ static void close_client(struct client *c)
 static void serve(struct fake_http *f, struct client *c)
 {
     ssize_t n = read(c->fd, c->buf + c->len, sizeof c->buf - c->len);
+    const char *answer;
     size_t len;
 
     if (n <= 0) {
@@ -55,7 +56,8 @@ static void serve(struct fake_http *f, struct client *c)
     memcpy(f->request, c->buf, len);
     f->request_len = len;
     c->len = 0;
-    if (f->answer && write(c->fd, f->answer, strlen(f->answer)) < 0)
+    answer = f->question && memmem(c->buf, len, f->question, strlen(f->question)) ? f->its_answer : f->answer;
+    if (answer && write(c->fd, answer, strlen(answer)) < 0)
         close_client(c);
     else if (f->cut)
         close_client(c);
@@ -135,6 +137,14 @@ void fake_http_stop(struct fake_http *f)
     close(f->stop_pipe[0]);
     close(f->stop_pipe[1]);
     pthread_mutex_destroy(&f->lock);
+}
+
+void fake_http_say_to(struct fake_http *f, const char *question, const char *answer)
+{
+    pthread_mutex_lock(&f->lock);
+    f->question = question;
+    f->its_answer = answer;
+    pthread_mutex_unlock(&f->lock);
 }
 
 void fake_http_say(struct fake_http *f, const char *answer, bool cut)

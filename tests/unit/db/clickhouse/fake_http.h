@@ -13,6 +13,7 @@ struct fake_http {
     pthread_mutex_t lock;
     const char *answer; /* whole, with its head; NULL: none, and the connection stays open */
     bool cut;           /* close after the answer */
+    const char *question, *its_answer; /* of requests that have it; NULL: none */
     unsigned requests, connections;
     char request[FAKE_REQUEST_MAX]; /* the last one */
     size_t request_len;
@@ -24,6 +25,8 @@ struct fake_http {
 void fake_http_start(struct fake_http *f);
 void fake_http_stop(struct fake_http *f);
 void fake_http_say(struct fake_http *f, const char *answer, bool cut);
+/* And that, whole, to requests that have the question in them. */
+void fake_http_say_to(struct fake_http *f, const char *question, const char *answer);
 unsigned fake_http_requests(struct fake_http *f);
 /* Is the text in the last request? */
 bool fake_http_has(struct fake_http *f, const char *text);

@@ -38,7 +38,7 @@
     "HTTP/1.1 408 Request Time-out\r\nContent-Length: 66\r\n\r\n" \
     "Code: 159. DB::Exception: Timeout: 3 s elapsed (TIMEOUT_EXCEEDED)\n"
 
-#define ONE_IS_BEHIND "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1\n"
+#define COUNT_OF_ONE "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1\n"
 #define NO_DATABASE                                        \
     "HTTP/1.1 404 Not Found\r\nContent-Length: 67\r\n\r\n" \
     "Code: 81, e.displayText() = DB::Exception: Database d doesn't exist"
@@ -288,7 +288,7 @@ static void passes_over_a_replica_that_is_behind(void **state)
     struct tw_err err = { 0 };
 
     (void)state;
-    fake_http_say(&one, ONE_IS_BEHIND, false);
+    fake_http_say(&one, COUNT_OF_ONE, false);
     fake_http_say(&two, OK_EMPTY, false);
     replicate(h, &replicas);
     assert_int_equal(ch_http_sync(h, 3, &err),
@@ -298,7 +298,7 @@ static void passes_over_a_replica_that_is_behind(void **state)
     assert_int_equal(fake_http_requests(&two), 3);
     ch_http_free(h);
     h = client(&(struct ch_http_cfg){ 0 });
-    fake_http_say(&two, ONE_IS_BEHIND, false);
+    fake_http_say(&two, COUNT_OF_ONE, false);
     replicate(h, &replicas);
     assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_ETIMEOUT);
     assert_non_null(strstr(err.text, "not got yet"));
@@ -368,6 +368,27 @@ static void *end_turn(void *ctx)
     usleep(1300000);
     fake_http_say(&one, OK_EMPTY, false);
     return NULL;
+}
+
+/* The other's insert will not come to its end, and without a quorum there is none of this one: it is said at
+ * once, and not when a turn should have come. */
+static void does_not_wait_for_what_is_stuck(void **state)
+{
+    struct ch_http *h = client(&(struct ch_http_cfg){ .endpoints = { one.url }, .n_endpoints = 1 });
+    struct tw_err err = { 0 };
+    int64_t begun_ns;
+
+    (void)state;
+    fake_http_say(&one, OK_EMPTY, false);
+    replicate(h, &replicas);
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_OK);
+    fake_http_say_to(&one, "SELECT stuck", COUNT_OF_ONE);
+    fake_http_say(&one, NOT_YOUR_TURN, false);
+    begun_ns = tw_mono_now().ns;
+    assert_int_equal(ch_http_insert(h, "INSERT", "x", 1, &err), TW_EBUSY);
+    assert_true(tw_mono_now().ns - begun_ns < 10 * TW_NS_PER_S);
+    fake_http_say_to(&one, NULL, NULL);
+    ch_http_free(h);
 }
 
 /* Another controller's insert has its turn: that is no reason to go without a quorum, nor to enter anew. */
@@ -592,6 +613,7 @@ int main(void)
         cmocka_unit_test(syncs_a_replica_before_it_is_asked),
         cmocka_unit_test(passes_over_a_replica_that_is_behind),
         cmocka_unit_test(passes_over_a_server_that_takes_too_long),
+        cmocka_unit_test(does_not_wait_for_what_is_stuck),
         cmocka_unit_test(waits_for_its_turn),
         cmocka_unit_test(enters_within_its_time),
         cmocka_unit_test(passes_over_a_replica_without_tables),
