@@ -23,8 +23,10 @@ struct ch_sync {
 enum tw_rc ch_sync_run(void *ctx, unsigned which, int64_t until_ns, bool *ret_elsewhere, struct tw_err *err);
 void ch_sync_free(struct ch_sync *s);
 
-/* "is the entry one that brings something?", of a row of system.zookeeper. */
-#define CH_SYNC_BRINGS \
-    "NOT match(value, '\\nblock_id: [^\\n]*\\n(merge|mutate|drop|detach|clear_column|clear_index)\\n')"
+/* "is the entry one that brings something?", of a row of system.zookeeper. Later releases may have lines
+ * between block_id and the kind of an entry (log_entry_id). */
+#define CH_SYNC_BRINGS                                                \
+    "NOT match(value, '\\nblock_id: [^\\n]*\\n([a-z_]+: [^\\n]*\\n)*" \
+    "(merge|mutate|drop|detach|clear_column|clear_index)\\n')"
 
 #endif

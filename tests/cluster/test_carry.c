@@ -135,7 +135,7 @@ static void a_process_that_is_killed(void **state)
         else
             assert_int_equal(rc, TW_EINUSE);
         kills++;
-        longest += 200;
+        longest += longest / 4; /* however slow the machine is */
     }
     print_message("killed %u times\n", kills);
     assert_true(kills > 3);
@@ -210,6 +210,8 @@ static void replicas_one_of_which_is_killed(void **state)
     pid_t pid;
 
     (void)state;
+    if (getenv(CH_CURRENT))
+        skip(); /* it has no replicas */
     ch_pair_start(&pair);
     ch_pair_location(&pair, 0, "carried", 0, location, sizeof location);
     CHECK_OK(clickhouse_history.open(&(struct history_conf){ .location = location }, &h, &test_err));

@@ -13,6 +13,7 @@
 #include "db/clickhouse/ch_http.h"
 #include "db/clickhouse/ch_row.h"
 #include "db/clickhouse/ch_rows.h"
+#include "db/clickhouse/ch_sync.h"
 #include "tests/cluster/ch_server.h"
 #include "tests/cluster/own_server.h"
 #include "tests/unit/db/clickhouse/any_summary.h"
@@ -232,6 +233,37 @@ static void a_repetition_is_stored(void **state)
     ch_http_free(h);
 }
 
+/* Of a replica's queue, in the forms of old and current releases. */
+static void entries_that_bring_rows_are_told(void **state)
+{
+#define HEAD "format version: 4\\ncreate_time: 2026-01-01 00:00:00\\nsource replica: r1\\nblock_id: "
+    static const struct {
+        const char *entry;
+        bool brings;
+    } rows[] = { { HEAD "20000_1_2\\nget\\n20000_0_0_0", true },
+                 { HEAD "\\nattach\\n20000_0_0_0\\npart_checksum: 0A", true },
+                 { HEAD "\\nmerge\\n1_0_0_0\\n1_1_1_0\\ninto\\n1_0_1_1\\ndeduplicate: 0", false },
+                 { HEAD "\\nlog_entry_id: x\\nmerge\\n1_0_0_0\\ninto\\n1_0_0_1\\n", false },
+                 { HEAD "\\nlog_entry_id: x\\nget\\n1_0_0_0", true },
+                 { HEAD "\\nmutate\\n1_0_0_0\\nto\\n1_0_0_0_1\\n", false },
+                 { HEAD "\\ndrop\\n20000_0_5_999999999\\n", false },
+                 { HEAD "\\nreplace_range\\ndrop_range_name: x\\n", true } };
+    char text[600];
+    int64_t brings;
+    uint64_t n;
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(rows); i++) {
+        snprintf(text, sizeof text,
+                 "SELECT toUInt8(1), toInt64(" CH_SYNC_BRINGS
+                 ") FROM (SELECT '%s' AS value) FORMAT RowBinary",
+                 rows[i].entry);
+        CHECK_OK(sum_of(text, &brings, &n));
+        if (brings != rows[i].brings)
+            fail_msg("%s", rows[i].entry);
+    }
+}
+
 /* What was confirmed is there after the server was killed at once. */
 static void what_is_confirmed_outlives_a_kill(void **state)
 {
@@ -260,6 +292,7 @@ int main(void)
         cmocka_unit_test(certificates_are_checked),
         cmocka_unit_test(passwords_are_checked),
         cmocka_unit_test(a_repetition_is_stored),
+        cmocka_unit_test(entries_that_bring_rows_are_told),
         cmocka_unit_test(what_is_confirmed_outlives_a_kill),
     };
 
