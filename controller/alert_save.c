@@ -30,6 +30,7 @@ struct batch {
 struct alert_save {
     struct alert_save_conf conf;
     struct batch *batch; /* being collected; NULL: none */
+    unsigned silences;   /* there, and with the writer */
     uint64_t lost;
 };
 
@@ -69,6 +70,11 @@ void alert_save_free(struct alert_save *s)
     if (s->batch)
         free_batch(s->batch);
     free(s);
+}
+
+bool alert_save_has_silence(const struct alert_save *s)
+{
+    return s->silences;
 }
 
 uint64_t alert_save_lost(const struct alert_save *s)
@@ -199,6 +205,7 @@ static void batch_done(struct writer_job *j)
     if (j->rc != TW_OK && j->rc != TW_ECLOSED && j->rc != TW_EAGAIN)
         log_error("alerts cannot be stored", LOG_S("error", j->err.text));
     for (struct op *o = b->first; o; o = o->next) {
+        s->silences -= o->kind == OP_SILENCE;
         if (o->notice && j->rc == TW_OK) {
             s->conf.send(s->conf.ctx, o->a, o->notice);
             o->notice = NULL;
@@ -310,6 +317,7 @@ void alert_save_silence(struct alert_save *s, const struct alert_silence *i)
     char *text = alert_silence_write(i);
     struct op *o = text ? add(s, OP_SILENCE, i->id, text, NULL, NULL) : NULL;
 
+    s->silences += o != NULL;
     s->lost += !text;
     if (o)
         o->time_ns = i->end_ns;

@@ -35,6 +35,8 @@ void alert_save_document(struct alert_save *s, uint64_t version, const char *tex
                          void (*done)(void *ctx, enum tw_rc rc, const struct tw_err *err), void *ctx);
 /* Gives all of it to the writer. */
 void alert_save_flush(struct alert_save *s);
+/* One is not committed yet. */
+bool alert_save_has_silence(const struct alert_save *s);
 uint64_t alert_save_lost(const struct alert_save *s);
 
 #endif

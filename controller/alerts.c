@@ -305,7 +305,7 @@ enum tw_rc alerts_follow_document(struct alerts *a, const struct store_alert_doc
     struct alert_rules rules;
     enum tw_rc rc;
 
-    if (row->version == a->doc.version)
+    if (row->version == a->doc.version && row->time_ns == a->doc.time_ns)
         return TW_OK;
     alert_rules_init(&rules);
     rc = alert_doc_parse("the document", row->text, strlen(row->text), &rules, err);
@@ -320,10 +320,36 @@ enum tw_rc alerts_follow_document(struct alerts *a, const struct store_alert_doc
     return rc;
 }
 
+enum tw_rc alerts_follow_no_document(struct alerts *a)
+{
+    struct alerts_document none = { 0 };
+    struct alert_rules rules;
+    enum tw_rc rc;
+
+    if (!a->doc.version)
+        return TW_OK;
+    alert_rules_init(&rules);
+    rc = put_in_force(a, &rules, &none);
+    alert_rules_clear(&rules);
+    return rc;
+}
+
 enum tw_rc alerts_follow_silence(struct alerts *a, struct alert_silence *s)
 {
     events_note(a->c->events, EVENT_ALERTS);
     return alert_engine_silence(a->engine, s);
+}
+
+void alerts_follow_silences(struct alerts *a, bool (*is_gone)(const void *ctx, const struct alert_silence *s),
+                            const void *ctx)
+{
+    size_t n;
+    const struct alert_silence *v = alert_engine_silences(a->engine, &n);
+
+    while (n-- && !alert_save_has_silence(a->save))
+        if (is_gone(ctx, &v[n]))
+            alert_engine_forget_silence(a->engine, v[n].id);
+    events_note(a->c->events, EVENT_ALERTS);
 }
 
 enum tw_rc alerts_follow(struct alerts *a, const struct alert *row)

@@ -49,7 +49,11 @@ enum tw_rc alerts_unsilence(struct alerts *a, uint64_t id, const char *author, s
 struct store_alert_document;
 enum tw_rc alerts_follow_document(struct alerts *a, const struct store_alert_document *row,
                                   struct tw_err *err);
+enum tw_rc alerts_follow_no_document(struct alerts *a);                      /* there is none any more */
 enum tw_rc alerts_follow_silence(struct alerts *a, struct alert_silence *s); /* takes s->match */
+/* Those that are gone from the store; while one that was just made is not there yet all stay. */
+void alerts_follow_silences(struct alerts *a, bool (*is_gone)(const void *ctx, const struct alert_silence *s),
+                            const void *ctx);
 enum tw_rc alerts_follow(struct alerts *a, const struct alert *row);
 void alerts_follow_gone(struct alerts *a, uint64_t id);
 /* The agent is connected here, or nobody that is there had it last, and it is for us to judge: what it measures is judged here, too, until another controller says that it

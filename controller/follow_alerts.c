@@ -50,7 +50,8 @@ static enum tw_rc take_document(struct controller *c, struct follow_keys *keys, 
 {
     const struct document_row *r = data;
     struct tw_err err = { 0 };
-    enum tw_rc rc = r->text ? alerts_follow_document(c->alerts, &r->d, &err) : TW_OK;
+    enum tw_rc rc =
+        r->text ? alerts_follow_document(c->alerts, &r->d, &err) : alerts_follow_no_document(c->alerts);
 
     (void)keys;
     if (rc != TW_EINVAL)
@@ -134,6 +135,17 @@ static enum tw_rc take_silence(struct controller *c, const struct body_row *row)
     return rc;
 }
 
+/* It was told of, and is not there. There are few. */
+static bool is_silence_gone(const void *ctx, const struct alert_silence *s)
+{
+    const struct body_rows *r = ctx;
+
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].id == s->id)
+            return false;
+    return follow_keys_have_number(r->keys, (int64_t)s->id);
+}
+
 static enum tw_rc take_silences(struct controller *c, struct follow_keys *keys, void *data)
 {
     const struct body_rows *r = data;
@@ -142,6 +154,8 @@ static enum tw_rc take_silences(struct controller *c, struct follow_keys *keys, 
     (void)keys;
     for (size_t i = 0; rc == TW_OK && i < r->n; i++)
         rc = take_silence(c, &r->v[i]);
+    if (rc == TW_OK)
+        alerts_follow_silences(c->alerts, is_silence_gone, r);
     return rc;
 }
 

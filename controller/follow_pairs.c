@@ -130,12 +130,22 @@ static enum tw_rc take_row(struct controller *c, const struct store_pair *row)
     return schedule_move(&c->inv, p, row->slot);
 }
 
+/* All are read: those that do not come are in the store no more, as where it went back to an older state.
+ * Their numbers stay theirs, and whoever wants one stores it again. */
+static void doubt_all(struct inventory *inv)
+{
+    for (size_t i = 0; i < inv->pairs.n; i++)
+        pair_table_at(&inv->pairs, i)->unstored = true;
+}
+
 static enum tw_rc take_rows(struct controller *c, struct follow_keys *keys, void *data)
 {
     struct pair_rows *r = data;
     size_t end = r->n - r->taken > TAKE_IN_A_PIECE ? r->taken + TAKE_IN_A_PIECE : r->n;
     enum tw_rc rc = TW_OK;
 
+    if (keys->all && !keys->after && !r->taken)
+        doubt_all(&c->inv);
     while (rc == TW_OK && r->taken < end)
         rc = take_row(c, &r->v[r->taken++]->p);
     if (rc == TW_OK && end < r->n)

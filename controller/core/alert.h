@@ -195,6 +195,8 @@ enum tw_rc alert_engine_ack(struct alert_engine *e, uint64_t id, const char *aut
 enum tw_rc alert_engine_silence(struct alert_engine *e, const struct alert_silence *s);
 /* It ends now: false: there is none that goes on, or is to come. */
 bool alert_engine_unsilence(struct alert_engine *e, uint64_t id, int64_t now_ns, struct alert_silence *ret);
+/* The store does not have it any more. */
+void alert_engine_forget_silence(struct alert_engine *e, uint64_t id);
 const struct alert_silence *alert_engine_silences(const struct alert_engine *e, size_t *ret_n);
 
 const struct alert *alert_engine_find(const struct alert_engine *e, uint64_t id);

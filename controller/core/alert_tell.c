@@ -171,6 +171,16 @@ bool alert_engine_unsilence(struct alert_engine *e, uint64_t id, int64_t now_ns,
 }
 
 /* Those that are over stay for a day, to be looked at; the database has them longer. */
+void alert_engine_forget_silence(struct alert_engine *e, uint64_t id)
+{
+    struct alert_silence *s = find_silence(e, id);
+
+    if (!s)
+        return;
+    selector_free(s->match);
+    memmove(s, s + 1, (size_t)(e->silences + --e->n_silences - s) * sizeof *s);
+}
+
 void alert_prune_silences(struct alert_engine *e, int64_t now_ns)
 {
     size_t kept = 0;

@@ -179,10 +179,9 @@ static inline void copy_done(struct writer_job *job)
 }
 
 /* all: only that something is different, not what. */
-static inline void follow_other(struct fixture *f, const struct fixture *other, bool all)
+static inline void follow_file(struct fixture *f, const char *path, bool all)
 {
-    struct copy_job j = { .job = { .run = run_copy, .done = copy_done, .urgent = true },
-                          .from = other->c->db_path };
+    struct copy_job j = { .job = { .run = run_copy, .done = copy_done, .urgent = true }, .from = path };
     const char *any = "";
 
     assert_int_equal(writer_submit(f->c->writer, &j.job), TW_OK);
@@ -196,6 +195,11 @@ static inline void follow_other(struct fixture *f, const struct fixture *other, 
         free(j.keys[i]);
     free(j.keys);
     WAIT(follow_is_even(f->c));
+}
+
+static inline void follow_other(struct fixture *f, const struct fixture *other, bool all)
+{
+    follow_file(f, other->c->db_path, all);
 }
 
 /* ---- Any method, by JSON ---- */

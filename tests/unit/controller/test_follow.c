@@ -39,9 +39,10 @@ static void every_table_has_a_row(void **state)
 
 /* ---- What a controller answers ---- */
 
-/* Of when it was started, and what is of its own connections. */
-static const char *const own[] = { "\"started", "\"uptime", "\"scheduled_since", "\"behind",
-                                   "\"version", "\"at\"",   "\"at_ns\"",         "\"now" };
+/* Of when it was started, or of the moment, and what is of its own connections. */
+static const char *const own[] = { "\"started",  "\"uptime",    "\"scheduled_since", "\"behind",
+                                   "\"version",  "\"at\"",      "\"at_ns\"",         "\"now",
+                                   "\"next_run", "\"pairs_idle" };
 
 static char *without_own(char *text)
 {
@@ -108,16 +109,25 @@ static char *answers_of(struct fixture *f)
     return all;
 }
 
+/* One that is in the store no more is remembered, and nothing else. */
+static bool is_told(const struct pair *p)
+{
+    return p->scheduled || !p->unstored;
+}
+
 /* What is behind it: pairs, digests, the spread. */
 static char *memory_of(struct fixture *f)
 {
     struct inventory *inv = &f->c->inv;
     char line[1024], *all = strdup("");
+    size_t n = 0;
     const struct agent **v = clocks_sorted(inv, &(size_t){ 0 });
 
     free(v);
+    for (size_t i = 0; i < inv->pairs.n; i++)
+        n += is_told(pair_table_at(&inv->pairs, i));
     snprintf(line, sizeof line, "generation %llu, pending %u, revoked %u, %zu pairs\n",
-             (unsigned long long)inv->generation, inv->pending, inv->revoked, inv->pairs.n);
+             (unsigned long long)inv->generation, inv->pending, inv->revoked, n);
     all = append_text(all, line);
     for (const struct agent *a = inv->agents; a; a = a->hh.next) {
         char hex[2 * AGENT_DIGEST_LEN + 1] = "", *ops = a->ops ? agent_ops_to_json(a->ops) : strdup("-");
@@ -133,6 +143,8 @@ static char *memory_of(struct fixture *f)
     for (size_t i = 0; i < inv->pairs.n; i++) {
         const struct pair *p = pair_table_at(&inv->pairs, i);
 
+        if (!is_told(p))
+            continue;
         snprintf(line, sizeof line, "pair %llu %s/%s %s>%s slot %u %d%d%d flows %u sum %llx\n",
                  (unsigned long long)p->row.id, p->row.mesh, p->row.class_name, p->row.source, p->row.target,
                  p->row.slot, p->scheduled, p->paused,
@@ -213,19 +225,26 @@ static void end(struct fixture *f)
     stop_controller(f);
 }
 
-/* B's store as it is. */
-static void copy_store(const struct fixture *from, const struct fixture *to)
+static void copy_file(const struct fixture *from, const char *path)
 {
-    char path[200], sql[300];
+    char sql[300];
     sqlite3 *db;
 
-    mkdir(to->data, 0700);
-    snprintf(path, sizeof path, "%s/controller.db", to->data);
     unlink(path);
     assert_int_equal(sqlite3_open_v2(from->c->db_path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
     snprintf(sql, sizeof sql, "VACUUM INTO '%s'", path);
     copy_sql(db, sql);
     sqlite3_close(db);
+}
+
+/* B's store as it is. */
+static void copy_store(const struct fixture *from, const struct fixture *to)
+{
+    char path[200];
+
+    mkdir(to->data, 0700);
+    snprintf(path, sizeof path, "%s/controller.db", to->data);
+    copy_file(from, path);
 }
 
 struct world {
@@ -535,6 +554,38 @@ static void follows_as_if_loaded(void **state)
     (void)state;
     for (uint64_t seed = first; seed < first + n; seed++)
         follow_seed(seed);
+}
+
+/* As where an older snapshot was restored: all that came since then goes, also what else nobody takes away.
+ */
+static void follow_older(uint64_t seed)
+{
+    struct world w;
+    char older[128];
+
+    world_begin(&w, seed);
+    snprintf(older, sizeof older, "%s/older.db", w.dir);
+    for (int round = 0; round < 6; round++) {
+        for (unsigned n = 2 * OPS; n; n--)
+            does[draw(&w, TW_NELEM(does))](&w);
+        settle(&w);
+        if (round % 3 == 0) /* first of all it is of before anything */
+            copy_file(round ? &w.a : &w.b, older);
+        follow_other(&w.b, &w.a, false);
+        w.what[0] = '\0';
+        if (round % 3 == 2) {
+            follow_file(&w.b, older, true);
+            compare(&w, round);
+        }
+    }
+    world_end(&w);
+}
+
+static void follows_an_older_state(void **state)
+{
+    (void)state;
+    follow_older(1);
+    follow_older(2);
 }
 
 /* ---- Agents that are connected to B ---- */
@@ -929,6 +980,7 @@ int main(void)
         cmocka_unit_test(notices_of_who_is_gone),
         cmocka_unit_test(what_nobody_finishes_is_finished),
         cmocka_unit_test(follows_as_if_loaded),
+        cmocka_unit_test(follows_an_older_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
