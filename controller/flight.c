@@ -5,6 +5,8 @@
 #include <string.h>
 #include "common/net/now.h"
 #include "controller/near.h"
+#include "controller/registry.h"
+#include "controller/relay.h"
 
 #define CANDIDATES_SHOWN 3
 #define ROWS_MAX 20000u
@@ -126,6 +128,8 @@ static void say_absent(const struct controller *c, const char *name, char *text,
         snprintf(text, cap, "agent %s has been removed, and its flight recorder with it", name);
     else if (!a->row.approved)
         snprintf(text, cap, "agent %s is not approved", name);
+    else if (a->elsewhere)
+        registry_say_where(c->registry, a, text, cap);
     else if (a->last_contact_ns)
         snprintf(text, cap,
                  "agent %s is not connected since %.19sZ: what it recorded can be read when it is back", name,
@@ -139,6 +143,17 @@ static struct rpc_peer *peer_of(const struct controller *c, const char *name)
     const struct agent *a = inventory_agent((struct inventory *)&c->inv, name);
 
     return a && a->row.approved ? a->peer : NULL;
+}
+
+/* Also of an agent that is connected to another controller. */
+static ProtobufCService *service_of(const struct controller *c, const char *name)
+{
+    const struct agent *a = inventory_agent((struct inventory *)&c->inv, name);
+    struct rpc_peer *p = peer_of(c, name);
+
+    if (p)
+        return rpc_peer_service(p, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, FLIGHT_DEADLINE_MS);
+    return a && a->row.approved ? relay_agent(c->relay, a) : NULL;
 }
 
 /* Why a call to it came to nothing; inside its done(). */
@@ -185,7 +200,7 @@ static void fetch_done(const Tw__FlightReply *reply, void *ctx)
     free(f);
 }
 
-static void call_flight(struct rpc_peer *p, struct fetch *f, const struct flight_query *q)
+static void call_flight(ProtobufCService *agent, struct fetch *f, const struct flight_query *q)
 {
     Tw__FlightRequest rq = TW__FLIGHT_REQUEST__INIT;
 
@@ -196,9 +211,7 @@ static void call_flight(struct rpc_peer *p, struct fetch *f, const struct flight
     rq.at_ns = f->span.at_ns;
     rq.to_ns = f->span.to_ns;
     rq.limit = q->limit;
-    tw__fleet_agent__flight(
-        rpc_peer_service(p, RPC_FLEET_AGENT, &tw__fleet_agent__descriptor, FLIGHT_DEADLINE_MS), &rq,
-        fetch_done, f);
+    tw__fleet_agent__flight(agent, &rq, fetch_done, f);
 }
 
 void flight_fetch(struct controller *c, const struct flight_query *q,
@@ -207,13 +220,13 @@ void flight_fetch(struct controller *c, const struct flight_query *q,
     char text[512] = "";
     struct flight_result r = { .text = text };
     struct fetch *f = NULL;
-    struct rpc_peer *peer = NULL;
+    ProtobufCService *agent = NULL;
     struct span span;
 
     r.status = find_span(q, &span, text, sizeof text);
     if (!r.status)
         r.status = find_pair(c, q, &r.pair, text, sizeof text);
-    if (!r.status && !(peer = peer_of(c, r.pair->row.source))) {
+    if (!r.status && !(agent = service_of(c, r.pair->row.source))) {
         say_absent(c, r.pair->row.source, text, sizeof text);
         r.status = TW__STATUS__STATUS_UNAVAILABLE;
     }
@@ -227,7 +240,7 @@ void flight_fetch(struct controller *c, const struct flight_query *q,
     }
     *f = (struct fetch){ .c = c, .done = done, .ctx = ctx, .pair_id = r.pair->row.id, .span = span };
     snprintf(f->agent, sizeof f->agent, "%s", r.pair->row.source);
-    call_flight(peer, f, q);
+    call_flight(agent, f, q);
 }
 
 /* ---- Asking many agents ---- */

@@ -5,7 +5,7 @@
  *
  * Numbers: a controller writes its text at once, and then each RELAY_PACE_NS at most, and no more than some
  * 128 KB each second. A call that is not answered within RELAY_CALL_NS has failed; it may have been made, so
- * agents are asked only for what ends by itself when nobody asks on (tests on demand). */
+ * agents are asked only for what changes nothing, or ends by itself when nobody asks on (tests on demand). */
 #ifndef TW_CONTROLLER_RELAY_H
 #define TW_CONTROLLER_RELAY_H
 
@@ -23,7 +23,7 @@ void relay_free(struct relay *r);
 /* Is it connected to another controller which is there and takes calls? r may be NULL. */
 bool relay_reaches(const struct relay *r, const struct agent *a);
 /* For generated stubs of FleetAgent, as rpc_peer_service(), of an agent that relay_reaches(); NULL: it does
- * not. Only those methods that relay.c lists are made at the other end. Good until the next call. */
+ * not. Only those methods that relay_serve.c lists are made at the other end. Good until the next call. */
 ProtobufCService *relay_agent(struct relay *r, const struct agent *a);
 
 /* For generated stubs of Admin, of the controller that runs that test on demand: TestStop and TestProgress.

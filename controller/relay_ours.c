@@ -213,8 +213,7 @@ void relay_ours_expire(struct relay_ours *o, int64_t now_ns)
             end(o, c, TW__STATUS__STATUS_UNAVAILABLE,
                 "agent %s is not connected to controller %.200s any more", c->call.agent, c->call.to);
         else
-            end(o, c, TW__STATUS__STATUS_DEADLINE_EXCEEDED, "controller %.200s did not answer in time",
-                c->call.to);
+            end(o, c, TW__STATUS__STATUS_UNAVAILABLE, "controller %.200s did not answer in time", c->call.to);
     }
 }
 

@@ -6,9 +6,9 @@
 #include "controller/admin.h"
 #include "controller/relay_priv.h"
 
-/* What an agent can be asked for by another controller: what it answers soon, and ends by itself. And what a
- * controller, of its own tests. */
-static const char *const of_agents[] = { "TestStart", "TestStop", "TestProgress" },
+/* What an agent can be asked for by another controller: what it answers soon, and changes nothing or ends by
+ * itself. And what a controller, of its own tests. */
+static const char *const of_agents[] = { "TestStart", "TestStop", "TestProgress", "Flight" },
                          *const of_controllers[] = { "TestStop", "TestProgress" };
 
 /* Who gets the answer. */

@@ -38,6 +38,12 @@ def result(p, code=0):
     return json.loads(out)["runs"] if out else err
 
 
+def flight(c, pair):
+    """What a recorder has, or why there is nothing."""
+    done = subprocess.run([f"{c.lab.build}/controller/cli/twampctl", "--controller", c.admin, "-o", "json", "flight", pair], capture_output=True, text=True)
+    return done.stdout or done.stderr
+
+
 def newest(c):
     tests = json.loads(c.ctl("-o", "json", "test", "list"))["tests"]
     return tests[0] if tests else {}
@@ -90,6 +96,7 @@ def test_from_any(build):
         wait("the mesh to be known", lambda: "lab" in three.ctl("schedule", "list"), SEEN_S)
         runs = result(run(three, "--mesh", "lab", "--class", "voice", "--count", "50"))
         expect(len(runs) == 2 and all(r["state"] == "complete" and r["sent"] == 50 for r in runs), f"a mesh: {runs}")
+        wait("single probes that another one's agent recorded", lambda: flight(three, "lab/voice/a1:a2").count('"received"') > 10)
         expect(three.metric("twamp_relay_calls_total") > 2 and one.metric("twamp_relay_served_total") > 2, "metrics")
         expect(not any(c.metric("twamp_relay_unread_total") for c in [one, two, three]), "what one says another cannot read")
 

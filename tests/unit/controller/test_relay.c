@@ -363,7 +363,7 @@ static void no_answer(void **state)
     relay_ours_expire(&a.ours, 6 * S - 1);
     assert_string_equal(over(&a), "-");
     relay_ours_expire(&a.ours, 6 * S);
-    assert_string_equal(over(&a), "4 controller two did not answer in time");
+    assert_string_equal(over(&a), "14 controller two did not answer in time");
     assert_int_equal(a.ours.changed, RELAY_TIDIER);
     ask(&a, "x");
     say(&a);
