@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "common/rc.h"
 
 enum tw_severity {
@@ -24,6 +25,8 @@ struct finding {
     const char *about; /* "controller", "mesh", "agent", "pair", "host" */
     enum tw_severity severity;
     char subject[FINDING_SUBJECT]; /* "ams"; of a pair "ams:fra" */
+    int64_t since_ns;              /* wall clock; 0: it is not known since when */
+    bool since_or_before;          /* then, or earlier */
     char observed[FINDING_TEXT], cause[FINDING_TEXT], next[FINDING_TEXT];
     bool merged; /* the caller's mark */
 };

@@ -20,6 +20,8 @@ static Tw__DoctorFinding *finding_of(const struct finding *f, struct arena *ar)
     m->observed = (char *)f->observed;
     m->cause = (char *)f->cause;
     m->next = (char *)f->next;
+    m->since_ns = f->since_ns;
+    m->since_or_before = f->since_or_before;
     m->title = (char *)(check ? check->title : "");
     return m;
 }

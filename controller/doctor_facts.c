@@ -165,6 +165,12 @@ static void add_losses(struct doctor_way *w, const struct tw_summary *s)
     w->lost_unknown += s->lost_unknown;
 }
 
+static void take_since(struct doctor_since *ret, const struct pair_trouble *t)
+{
+    if (t->since_ns && (!ret->ns || t->since_ns < ret->ns))
+        *ret = (struct doctor_since){ .ns = t->since_ns, .or_before = t->or_before };
+}
+
 static uint32_t *counter_of(struct doctor_way *w, const char *state)
 {
     const struct {
@@ -225,6 +231,10 @@ static void add_pair(struct run *r, struct way *w, const struct pair *p, const c
         ++*counter;
     if (p->live && (!strcmp(state, "all_lost") || !strcmp(state, "partial") || !strcmp(state, "ok")))
         add_losses(&w->facts, &p->live->last);
+    if (p->live && !strcmp(state, "all_lost"))
+        take_since(&w->facts.silent, &p->live->silent);
+    if (p->live && (!strcmp(state, "all_lost") || !strcmp(state, "partial")))
+        take_since(&w->facts.lossy, &p->live->lossy);
     if (!strcmp(back_state, "ok") || !strcmp(back_state, "partial"))
         w->facts.back_known = w->facts.back_works = true;
     else if (!strcmp(back_state, "all_lost"))
@@ -640,7 +650,7 @@ static void fill_controller(struct known *k)
                        (c->history_problem[0] != '\0'); /* the last, with checks of their own */
     ret->reload_error = c->reload.error;
     ret->restart_needed = c->reload.restart;
-    ret->database = w.history.apart ? size_of(c->db_path) : w.store.file_bytes;
+    ret->database = w.history.apart ? size_of(c->db_path) : w.store.file_bytes + w.store.wal_bytes;
     ret->queued_rows = w.queued_rows;
     ret->max_rows = w.wanted_rows;
     doctor_too_much(k->run->d, &ret->too_much);

@@ -101,11 +101,19 @@ struct mesh_state {
     UT_hash_handle hh;                /* by row.name */
 };
 
+/* Report periods in a row that had it. */
+struct pair_trouble {
+    int64_t since_ns; /* start of the first of them; 0: the last one had it not */
+    bool or_before;   /* that was the first one since the start of the controller: it may be older */
+};
+
 /* Live state of one pair: what the newest committed summaries say. publish.c keeps it. */
 struct pair_live {
     struct tw_summary last;           /* latest closed report period, flows merged */
     int64_t last_start_ns, last_end_ns;
     uint32_t last_flows;              /* flows merged into last */
+    struct pair_trouble silent,
+        lossy; /* nothing, or not all came back; by periods of which all flows are there */
     struct tw_mono heard;             /* when the last one of any time came */
     int64_t judged_end_ns;            /* alerts.c's: the period that it looked at last */
     int64_t report_period_ns;

@@ -15,6 +15,7 @@
 struct live {
     struct pair_live pub; /* first */
     struct stats_view view;
+    bool judged; /* a whole period has come since the start */
 };
 
 /* ---- Live state of a pair ---- */
@@ -85,7 +86,29 @@ static void note_minute(struct pair_live *l, int64_t end_ns)
     l->minute_periods[i]++;
 }
 
-static void note_last(struct live *l, const struct tw_summary *s, const struct stats_view *view)
+static void note_trouble(struct pair_trouble *t, bool has, int64_t start_ns, bool or_before)
+{
+    if (!has)
+        *t = (struct pair_trouble){ 0 };
+    else if (!t->since_ns)
+        *t = (struct pair_trouble){ .since_ns = start_ns, .or_before = or_before };
+}
+
+/* A period counts when all flows are there: until then others may have what one of them has not. */
+static void note_troubles(struct live *l, const struct pair *pair)
+{
+    struct pair_live *pub = &l->pub;
+    const struct tw_summary *s = &pub->last;
+
+    if (pub->last_flows < pair->flows)
+        return;
+    note_trouble(&pub->silent, s->sent && !s->received, s->start_ns, !l->judged);
+    note_trouble(&pub->lossy, s->sent > s->received, s->start_ns, !l->judged);
+    l->judged = true;
+}
+
+static void note_last(struct live *l, const struct pair *pair, const struct tw_summary *s,
+                      const struct stats_view *view)
 {
     struct pair_live *pub = &l->pub;
 
@@ -94,6 +117,7 @@ static void note_last(struct live *l, const struct tw_summary *s, const struct s
     metrics_take_last(&pub->last, &pub->last_flows, &l->view, s, view);
     pub->last_start_ns = pub->last.start_ns;
     pub->last_end_ns = pub->last.end_ns;
+    note_troubles(l, pair);
 }
 
 static uint64_t stored_periods(const struct pair_live *l, int64_t from_minute, int64_t to_minute)
@@ -254,7 +278,7 @@ void publish_backlog(struct publish *p, struct pair *pair, const struct tw_summa
     l->pub.report_period_ns = pair->report_period_ns;
     metrics_count(&l->pub.n, s);
     note_minute(&l->pub, s->end_ns);
-    note_last(l, s, &view);
+    note_last(l, pair, s, &view);
     for (int d = 0; d < 3; d++)
         if (metrics_counts(&view, d))
             metrics_add_native(&l->pub.delay[d], &s->delay[d], p->conf.native_buckets);

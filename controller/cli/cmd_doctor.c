@@ -24,6 +24,8 @@ static void put_finding(struct out_records *r, const void *row, const void *ctx)
     out_text(r, "cause", f->cause);
     out_text(r, "next", f->next);
     out_text(r, "title", f->title);
+    out_ns(r, "since_ns", f->since_ns);
+    out_bool(r, "since_or_before", f->since_or_before);
 }
 
 static const Tw__DoctorFinding none = TW__DOCTOR_FINDING__INIT;
@@ -50,7 +52,7 @@ static void put_head(struct out_records *r, const void *ctx)
 
 static enum cli_exit print_people(struct cli *c, const Tw__DoctorReply *d)
 {
-    doctor_print(d, c->colour);
+    doctor_print(d, c->wall_ns(), c->colour);
     return CLI_OK;
 }
 

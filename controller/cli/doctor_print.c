@@ -115,6 +115,20 @@ static void print_line(const char *label, const char *text, const Tw__DoctorFind
     putchar('\n');
 }
 
+/* Of many the earliest: they say the same, and one of them may have begun it. */
+static void print_since(Tw__DoctorFinding **v, size_t n, int64_t now_ns)
+{
+    const Tw__DoctorFinding *first = v[0];
+    char time[OUT_NUM], ago[OUT_NUM];
+
+    for (size_t i = 1; i < n; i++)
+        if (v[i]->since_ns && (!first->since_ns || v[i]->since_ns < first->since_ns))
+            first = v[i];
+    if (first->since_ns > 0)
+        printf("  since  %s%s (%s ago)\n", out_time(first->since_ns, time),
+               first->since_or_before ? " or before" : "", out_ago(first->since_ns, now_ns, ago));
+}
+
 static void print_subjects(Tw__DoctorFinding **v, size_t n)
 {
     if (strcmp(v[0]->about, v[0]->subject) != 0) { /* there is one controller */
@@ -129,7 +143,7 @@ static void print_subjects(Tw__DoctorFinding **v, size_t n)
         printf(" and %zu more", n - SUBJECTS);
 }
 
-static void print_findings(Tw__DoctorFinding **v, size_t n, bool colour)
+static void print_findings(Tw__DoctorFinding **v, size_t n, int64_t now_ns, bool colour)
 {
     static const struct {
         const char *severity, *shown, *colour;
@@ -146,16 +160,17 @@ static void print_findings(Tw__DoctorFinding **v, size_t n, bool colour)
     out_safe(stdout, v[0]->id, false);
     puts(")");
     print_line("seen", v[0]->observed, v[0], n > 1);
+    print_since(v, n, now_ns);
     print_line("cause", v[0]->cause, v[0], n > 1);
     print_line("do", v[0]->next, v[0], n > 1);
 }
 
-void doctor_print(const Tw__DoctorReply *d, bool colour)
+void doctor_print(const Tw__DoctorReply *d, int64_t now_ns, bool colour)
 {
     print_counts(d);
     for (size_t i = 0, n; i < d->n_findings; i += n) {
         n = group_of(d->findings + i, d->n_findings - i);
-        print_findings(d->findings + i, n, colour);
+        print_findings(d->findings + i, n, now_ns, colour);
     }
     if (d->lost)
         printf("\nand %u findings more, for which there was no room\n", d->lost);

@@ -6,6 +6,6 @@
 #include "admin.pb-c.h"
 
 /* Of an answer that is over and whole. */
-void doctor_print(const Tw__DoctorReply *d, bool colour);
+void doctor_print(const Tw__DoctorReply *d, int64_t now_ns, bool colour); /* now_ns: by this host's clock */
 
 #endif

@@ -324,6 +324,15 @@ static void subject(const struct doctor_exam *e, char ret[FINDING_SUBJECT])
                            : "controller");
 }
 
+static struct doctor_since since_of(const struct doctor_exam *e)
+{
+    if (e->way)
+        return e->way->all_lost ? e->way->silent : e->way->lossy;
+    if (e->agent && e->agent->state == DOCTOR_DOWN)
+        return (struct doctor_since){ .ns = e->agent->last_contact_ns };
+    return (struct doctor_since){ 0 };
+}
+
 struct finding *doctor_find(struct doctor_exam *e, const char *fmt, ...)
 {
     char text[FINDING_SUBJECT];
@@ -334,6 +343,8 @@ struct finding *doctor_find(struct doctor_exam *e, const char *fmt, ...)
     f = findings_add(e->out, e->check->id, about(e->check), e->check->severity, text);
     if (!f)
         return NULL;
+    f->since_ns = since_of(e).ns;
+    f->since_or_before = since_of(e).or_before;
     va_start(ap, fmt);
     vsnprintf(f->observed, sizeof f->observed, fmt, ap);
     va_end(ap);
@@ -412,6 +423,10 @@ static void merge(struct findings *f, size_t at, size_t n, bool by_target)
             size_t k = by_target ? source_len(x) : strlen(target_of(x));
             len += (size_t)snprintf(names + len, sizeof names - len, "%s%.*s", named > 1 ? ", " : "", (int)k,
                                     by_target ? x->subject : target_of(x));
+        }
+        if (x->since_ns && (!first->since_ns || x->since_ns < first->since_ns)) {
+            first->since_ns = x->since_ns;
+            first->since_or_before = x->since_or_before;
         }
         if (i > at)
             x->merged = true;

@@ -49,7 +49,7 @@ struct doctor_controller {
     const char *history_lacks;   /* what it goes on without; likewise */
     bool disk_known;
     uint64_t disk_free, disk_size; /* octets, where the database is */
-    uint64_t database;             /* octets */
+    uint64_t database;             /* octets, with what waits in its log */
     uint64_t queued_rows, max_rows; /* max_rows: as many as should wait, at most */
     const char *reload_error;      /* why it goes on with what a file said before; "" or NULL: nothing */
     const char *restart_needed;    /* options that wait for a restart; "" or NULL: none */
@@ -151,6 +151,12 @@ struct doctor_probe {
     char connect_error[160];
 };
 
+/* ns 0: it is not so, or nobody knows; or_before: or earlier. */
+struct doctor_since {
+    int64_t ns;
+    bool or_before;
+};
+
 /* From a source to a target, all classes together. */
 struct doctor_way {
     const char *source, *target, *mesh;           /* mesh: of the first pair; "" = none has it */
@@ -160,6 +166,7 @@ struct doctor_way {
     bool source_behind; /* or refuses them: no wonder that nothing comes */
     uint32_t pairs, all_lost, partial, no_data, name_error, send_error, refused, idle;
     uint64_t sent, received, lost_forward, lost_backward, lost_unknown; /* of their last report periods */
+    struct doctor_since silent, lossy;                                  /* of the pair that has it longest */
     uint64_t not_sent;                                                  /* likewise: its host refused them */
     bool back_known, back_works;                                        /* of the pairs the other way */
     bool auth;                                                          /* any class signs or encrypts */

@@ -71,10 +71,13 @@ static bool each_peer(struct doctor_exam *e, bool (*fn)(struct doctor_exam *e, c
 
 static bool is_missing(struct doctor_exam *e, const struct doctor_peer *p)
 {
+    struct finding *f;
+
     if (p->up || p->ended)
         return false;
-    doctor_find(e, "controller %.60s (on %.60s) has been missing for %.0f s", p->name, p->host,
-                seconds(e->facts->now_ns - p->gone_ns));
+    f = doctor_find(e, "controller %.60s (on %.60s) is missing", p->name, p->host);
+    if (f)
+        f->since_ns = p->gone_ns;
     return true;
 }
 
@@ -346,8 +349,8 @@ bool check_cut_off(struct doctor_exam *e)
 
     if (a->state != DOCTOR_DOWN || !a->reflector_answered)
         return false;
-    doctor_find(e, "not connected for %.0f s, but its reflector answers %u of %u agents that asked it",
-                seconds(e->facts->now_ns - a->last_contact_ns), a->reflector_answered, a->reflector_asked);
+    doctor_find(e, "not connected, but its reflector answers %u of %u agents that asked it",
+                a->reflector_answered, a->reflector_asked);
     return true;
 }
 
@@ -358,7 +361,7 @@ bool check_down(struct doctor_exam *e)
 
     if (a->state != DOCTOR_DOWN)
         return false;
-    f = doctor_find(e, "not connected for %.0f s", seconds(e->facts->now_ns - a->last_contact_ns));
+    f = doctor_find(e, "not connected");
     if (f && a->reflector_asked)
         snprintf(f->observed + strlen(f->observed), sizeof f->observed - strlen(f->observed),
                  ", and its reflector answers none of %u agents that asked it", a->reflector_asked);

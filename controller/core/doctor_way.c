@@ -348,21 +348,21 @@ static bool probe_is_good(const struct doctor_exam *e)
     return probe(e) && small(e)->sent && small(e)->received == small(e)->sent;
 }
 
-static void say_losses(struct doctor_exam *e, const char *more)
+static void say_losses(struct doctor_exam *e, const char *before, const char *more)
 {
     const struct doctor_way *w = e->way;
 
     doctor_find(e,
                 "%" PRIu64 " of %" PRIu64 " probes of the last report period lost (%" PRIu64
-                " on the way there, %" PRIu64 " on the way back), %u of %u pairs all lost%s",
-                lost_of(w), w->sent, w->lost_forward, w->lost_backward, w->all_lost, w->pairs, more);
+                " on the way there, %" PRIu64 " on the way back), %u of %u pairs all lost%s%s",
+                lost_of(w), w->sent, w->lost_forward, w->lost_backward, w->all_lost, w->pairs, before, more);
 }
 
 bool check_keys_differ(struct doctor_exam *e)
 {
     if (!e->way->auth || !e->way->all_lost || (!probe_is_good(e) && !is_refused_by_demand(e)))
         return false;
-    say_losses(e, is_refused_by_demand(e) ? "; packets of doctor arrive" : "; packets of doctor come back");
+    say_losses(e, "; packets of doctor ", is_refused_by_demand(e) ? "arrive" : "come back");
     return true;
 }
 
@@ -370,7 +370,7 @@ bool check_one_way_only(struct doctor_exam *e)
 {
     if (probe(e) || !e->way->all_lost || !e->way->back_known || !e->way->back_works)
         return false;
-    say_losses(e, "; the pair the other way works");
+    say_losses(e, "; ", "the pair the other way works");
     return true;
 }
 
@@ -378,7 +378,7 @@ bool check_all_lost(struct doctor_exam *e)
 {
     if (probe(e) || !e->way->all_lost)
         return false;
-    say_losses(e, "");
+    say_losses(e, "", "");
     return true;
 }
 
@@ -408,22 +408,24 @@ bool check_recovered(struct doctor_exam *e)
 {
     if (!e->way->all_lost || !probe_is_good(e))
         return false;
-    say_losses(e, "; all packets of doctor come back");
+    say_losses(e, "; ", "all packets of doctor come back");
     return true;
 }
 
 bool check_lossy(struct doctor_exam *e)
 {
-    const struct doctor_way *w = e->way;
+    bool by_probe = probe(e) && small(e)->received && small(e)->received < small(e)->sent;
+    char more[64] = "";
 
-    if (probe(e) && small(e)->received && small(e)->received < small(e)->sent) {
-        doctor_find(e, "%u of %u packets of doctor lost", small(e)->sent - small(e)->received,
-                    small(e)->sent);
-        return true;
+    if (by_probe)
+        snprintf(more, sizeof more, "%u of %u packets of doctor lost", small(e)->sent - small(e)->received,
+                 small(e)->sent);
+    if (!is_much(lost_of(e->way), e->way->sent)) {
+        if (by_probe)
+            doctor_find(e, "%s", more);
+        return by_probe;
     }
-    if (!is_much(lost_of(w), w->sent))
-        return false;
-    say_losses(e, "");
+    say_losses(e, by_probe ? "; " : "", more);
     return true;
 }
 

@@ -20,7 +20,7 @@ bool pb_json_is_moment(const char *field_name)
                                            "pending_ns", "fired_ns",        "made_ns",   "last_sent_ns",
                                            "last_failed_ns", "next_try_ns",     "until_ns",
                                            "maintenance_until_ns", "created_ns", "expires_ns", "revoked_ns", "issued_ns", "not_after_ns", "used_ns",
-                                           "next_ns", "page_ns", "gone_ns" };
+                                           "next_ns", "page_ns", "gone_ns", "since_ns" };
 
     for (size_t i = 0; i < TW_NELEM(moments); i++)
         if (!strcmp(moments[i], field_name))

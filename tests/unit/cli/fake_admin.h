@@ -1508,6 +1508,8 @@ static Tw__DoctorFinding *doctor_finding(size_t i)
     v[i].cause = (char *)text[i][5];
     v[i].next = (char *)text[i][6];
     v[i].title = (char *)text[i][7];
+    v[i].since_ns = i ? 0 : NOW_NS - 90 * TW_NS_PER_S;
+    v[i].since_or_before = !i;
     return &v[i];
 }
 

@@ -339,6 +339,52 @@ static void last_period_and_counters(void **state)
     rig_free(r);
 }
 
+/* A period of a flow of which so many of 100 came back. */
+static void publish_received(struct rig *r, struct pair *p, uint32_t flow, int64_t start_ns,
+                             uint64_t received)
+{
+    struct tw_summary s = fx_summary(r->f, p, flow, start_ns);
+
+    s.sent = 100;
+    s.received = received;
+    s.lost_forward = 100 - received;
+    publish_summary(r->publish, p, &s);
+    summary_free(&s);
+}
+
+/* Of two flows; silent and lossy: in periods from the first on, -1: it is not. */
+static void trouble_has_a_beginning(void **state)
+{
+    static const struct {
+        uint64_t received[2];
+        int silent, lossy;
+        bool or_before;
+    } periods[] = {
+        { { 0, 0 }, 0, 0, true },    { { 0, 0 }, 0, 0, true }, /* nobody saw it begin */
+        { { 100, 0 }, -1, 0, true }, { { 100, 100 }, -1, -1, false }, { { 100, 97 }, -1, 4, false },
+        { { 0, 0 }, 5, 4, false },   { { 0, 0 }, 5, 4, false },       { { 0, 100 }, -1, 4, false },
+    };
+    struct rig *r = rig_new(1);
+    struct pair *p = fx_pair(r->f, "m", "c", "ams", "fra", 2, 1);
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(periods); i++) {
+        int64_t start_ns = r->start_ns + (int64_t)i * FX_PERIOD;
+
+        publish_received(r, p, 0, start_ns, periods[i].received[0]);
+        publish_received(r, p, 1, start_ns, periods[i].received[1]);
+        if (p->live->silent.since_ns !=
+                (periods[i].silent < 0 ? 0 : r->start_ns + periods[i].silent * FX_PERIOD) ||
+            p->live->lossy.since_ns !=
+                (periods[i].lossy < 0 ? 0 : r->start_ns + periods[i].lossy * FX_PERIOD) ||
+            p->live->lossy.or_before != periods[i].or_before)
+            fail_msg("period %zu: silent %lld, lossy %lld", i,
+                     (long long)(p->live->silent.since_ns - r->start_ns),
+                     (long long)(p->live->lossy.since_ns - r->start_ns));
+    }
+    rig_free(r);
+}
+
 static void a_run_over_two_periods_counts_once(void **state)
 {
     struct rig *r = rig_new(1);
@@ -771,6 +817,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shows_what_the_report_says),
         cmocka_unit_test(last_period_and_counters),
+        cmocka_unit_test(trouble_has_a_beginning),
         cmocka_unit_test(a_run_over_two_periods_counts_once),
         cmocka_unit_test(a_wrong_clock_does_not_hide_the_present),
         cmocka_unit_test(a_step_back_moves_the_start),

@@ -284,6 +284,7 @@ FAULT(send_errors, WAY.send_error = 1; WAY.probe = NULL;)
 FAULT(recovered, lose_all(t);)
 FAULT(lossy, WAY.lost_forward = 100; WAY.received -= 100;)
 FAULT(lossy_probe, SMALL.received = 8;)
+FAULT(lossy_all_round, lossy(t); lossy_probe(t);)
 FAULT(a_little_lossy, WAY.lost_forward = 30; WAY.received -= 30;)
 FAULT(one_of_few, WAY.sent = 20; WAY.received = 19; WAY.lost_backward = 1;)
 FAULT(not_sent, WAY.sent = 950; WAY.received = 950; WAY.not_sent = 50;)
@@ -314,14 +315,14 @@ static const struct {
     { store, "controller-store", "controller", "the disk is full" },
     { control, "controller-control", "controller", "control state at e1:2379/tw cannot be used" },
     { well_peers, NULL, NULL, NULL },
-    { missing_controller, "controller-missing", "controller",
-      "controller ctl-2 (on h2) has been missing for 90 s" },
+    { missing_controller, "controller-missing", "controller", "controller ctl-2 (on h2) is missing" },
     { twin_controllers, "controller-twins", "controller", "with the name ctl-1 runs on h2" },
     { skewed_controllers, "controller-skew", "controller", "controller ctl-2 runs 1.2.2, this one 1.2.3" },
     { history, "controller-history", "controller", "history at ch1:8123/tw cannot be used" },
     { history_replicas, "controller-history-replicas", "controller", "of 2 replicas in cluster pair 1" },
     { disk, "controller-disk", "controller", "of 1073.7 GB free" },
-    { small_disk, "controller-disk", "controller", "20.8 MB of 25.0 MB free (83.2 %), the database has 2.6 MB" },
+    { small_disk, "controller-disk", "controller",
+      "20.8 MB of 25.0 MB free (83.2 %), the database has 2.6 MB" },
     { disk_filling, "controller-disk-filling", "controller", "4.0 %" },
     { queue, "controller-queue", "controller", "501 summaries" },
     { own_config, "controller-config-error", "controller", "controller.yaml:3: budget-pairs" },
@@ -402,9 +403,11 @@ static const struct {
     { recovered, "recovered", "ams:fra", "come back" },
     { lossy, "lossy", "ams:fra", "100 of 1000 probes of the last report period lost (100 on the way there" },
     { lossy_probe, "lossy", "ams:fra", "2 of 10" },
+    { lossy_all_round, "lossy", "ams:fra", "0 of 2 pairs all lost; 2 of 10 packets of doctor lost" },
     { a_little_lossy, "lossy", "ams:fra", "30 of 1000 probes" },
     { one_of_few, NULL, NULL, NULL },
-    { not_sent, "not-sent", "ams:fra", "50 of 1000 probes of the last report period were refused by the host of ams" },
+    { not_sent, "not-sent", "ams:fra",
+      "50 of 1000 probes of the last report period were refused by the host of ams" },
     { few_not_sent, NULL, NULL, NULL },
     { few_losses, NULL, NULL, NULL },
     { no_data, "no-data", "ams:fra", "1 of 2 pairs" },
@@ -464,6 +467,40 @@ static void counters_count_from_the_start_without_an_earlier_report(void **state
     findings_free(&f);
 }
 
+/* Of ways by their results, of who is away by the last that was heard. */
+static void it_is_said_since_when(void **state)
+{
+    static const struct doctor_since early = { .ns = NOW - 90 * TW_NS_PER_S, .or_before = true },
+                                     late = { .ns = NOW - 30 * TW_NS_PER_S };
+    static const struct {
+        void (*fault)(struct fleet *t);
+        int64_t since_ns;
+        bool or_before;
+    } cases[] = {
+        { forward, NOW - 30 * TW_NS_PER_S, false },
+        { lossy, NOW - 90 * TW_NS_PER_S, true },
+        { cut_off, NOW - 60 * TW_NS_PER_S, false },
+        { missing_controller, NOW - 90 * TW_NS_PER_S, false },
+        { refusals, 0, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TW_NELEM(cases); i++) {
+        struct fleet t;
+        struct findings f = { 0 };
+
+        make(&t);
+        t.ways[0].silent = late;
+        t.ways[0].lossy = early;
+        cases[i].fault(&t);
+        doctor_examine(&t.f, &f);
+        assert_int_equal(f.n, 1);
+        if (f.v[0].since_ns != cases[i].since_ns || f.v[0].since_or_before != cases[i].or_before)
+            fail_msg("%s: %lld s ago", f.v[0].id, (long long)((NOW - f.v[0].since_ns) / TW_NS_PER_S));
+        findings_free(&f);
+    }
+}
+
 /* What all find of one is one finding, and what one finds of all. */
 static void many_become_one(void **state)
 {
@@ -477,6 +514,7 @@ static void many_become_one(void **state)
     for (size_t c = 0; c < TW_NELEM(cases); c++) {
         struct fleet t;
         struct findings f = { 0 };
+        int64_t since_ns = NOW;
 
         make(&t);
         for (size_t i = 0; i < WAYS; i++) {
@@ -485,12 +523,16 @@ static void many_become_one(void **state)
                 continue;
             p->packets[DOCTOR_SMALL].received = 0;
             p->seen[DOCTOR_SMALL] = (struct doctor_seen){ 0 };
+            t.ways[i].all_lost = 1;
+            t.ways[i].silent.ns = NOW - (i % 5) * TW_NS_PER_S;
+            since_ns = t.ways[i].silent.ns < since_ns ? t.ways[i].silent.ns : since_ns;
         }
         doctor_examine(&t.f, &f);
         assert_int_equal(f.n, 1);
         assert_string_equal(f.v[0].id, "udp-blocked-forward");
         assert_string_equal(f.v[0].about, "agent");
         assert_string_equal(f.v[0].subject, cases[c].subject);
+        assert_true(f.v[0].since_ns == since_ns); /* the first of them */
         if (!strstr(f.v[0].observed, cases[c].seen))
             fail_msg("%s", f.v[0].observed);
         findings_free(&f);
@@ -554,6 +596,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fault_is_found),
         cmocka_unit_test(counters_count_from_the_start_without_an_earlier_report),
+        cmocka_unit_test(it_is_said_since_when),
         cmocka_unit_test(many_become_one),
         cmocka_unit_test(versions_compare_by_number),
         cmocka_unit_test(the_manual_knows_all),
