@@ -191,7 +191,7 @@ void ch_stats(struct history *base, struct store_stats *ret);
 /* ch_retain.c */
 enum tw_rc ch_retain(struct history *base, const struct history_retention *r, bool *ret_more,
                      struct tw_err *err);
-/* After the commit. What cannot be dropped now is found again by the next retention. */
+/* After the commit. What cannot be dropped now is said, and found again by the next retention. */
 void ch_retain_drop(struct ch_history *h);
 
 /* ---- Reading ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/grow.h"
+#include "common/log.h"
 #include "common/loss_runs.h"
 #include "db/clickhouse/ch_settings.h"
 
@@ -209,20 +210,36 @@ static enum tw_rc roll_up_rest(struct ch_history *h, int64_t day, struct tw_err 
     return rc;
 }
 
+static enum tw_rc drop(struct ch_history *h, const struct ch_drop *d, struct tw_err *err)
+{
+    enum tw_rc rc = d->what == STORE_RAW ? roll_up_rest(h, d->partition, err) : TW_OK;
+
+    if (!rc && d->what == LOSS_RUNS)
+        rc = keep_chains(h, d->partition, err);
+    if (rc)
+        return rc;
+    ch_sql_begin(&h->db.sql, "ALTER TABLE %s.%s DROP PARTITION %lld%s", h->db.name, table_of(d->what),
+                 (long long)d->partition, ch_http_drops_any(h->db.http) ? CH_SETTINGS_DROP_ANY : "");
+    return ch_run(h->db.http, &h->db.sql, err);
+}
+
 void ch_retain_drop(struct ch_history *h)
 {
-    struct tw_err err = { 0 };
+    const struct ch_drop *stays = NULL;
+    struct tw_err first = { 0 };
+    size_t n = 0;
 
     for (size_t i = 0; i < h->n_drops; i++) {
-        const struct ch_drop *d = &h->drops[i];
-        if (d->what == STORE_RAW && roll_up_rest(h, d->partition, &err))
-            continue;
-        if (d->what == LOSS_RUNS && keep_chains(h, d->partition, &err))
-            continue;
-        ch_sql_begin(&h->db.sql, "ALTER TABLE %s.%s DROP PARTITION %lld%s", h->db.name, table_of(d->what),
-                     (long long)d->partition, ch_http_drops_any(h->db.http) ? CH_SETTINGS_DROP_ANY : "");
-        ch_run(h->db.http, &h->db.sql, &err);
+        struct tw_err err = { 0 };
+        if (drop(h, &h->drops[i], &err) && !n++) {
+            stays = &h->drops[i];
+            first = err;
+        }
     }
+    if (stays)
+        log_warn("history that is too old stays on the disk: its partitions cannot be dropped",
+                 LOG_U("partitions", n), LOG_S("table", table_of(stays->what)),
+                 LOG_I("partition", stays->partition), LOG_S("error", first.text));
     h->n_drops = 0;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "tests/cluster/ch_fx.h"
 #include "tests/cluster/own_server.h"
 
@@ -243,6 +244,66 @@ static void days_go_and_their_cells_stay(void **state)
     clickhouse_history.close(h);
 }
 
+static void rename_table(struct history *base, const char *from, const char *to)
+{
+    struct ch_history *h = (struct ch_history *)base;
+
+    ch_sql_begin(&h->db.sql, "RENAME TABLE %s.%s TO %s.%s", h->db.name, from, h->db.name, to);
+    CHECK_OK(ch_run(h->db.http, &h->db.sql, &err));
+}
+
+/* What is logged from now on. */
+static FILE *listen_to_log(void)
+{
+    FILE *f = tmpfile();
+
+    assert_non_null(f);
+    log_init("test", LOG_WARN_, LOG_TEXT);
+    log_to(fileno(f));
+    return f;
+}
+static void assert_logged(FILE *f, const char *what)
+{
+    char text[4096];
+    size_t n;
+
+    rewind(f);
+    n = fread(text, 1, sizeof text - 1, f);
+    text[n] = '\0';
+    assert_non_null(strstr(text, what));
+    log_to(2);
+    fclose(f);
+}
+
+/* A disk that fills up for that is not a riddle then. */
+static void what_cannot_be_dropped_is_told_and_dropped_later(void **state)
+{
+    struct history *h = open_it();
+    struct history_retention r = { .now_ns = DAY0 + 400 * CH_DAY_NS };
+    enum store_append_result res;
+    bool more = true;
+    FILE *log;
+
+    (void)state;
+    for (int l = 0; l < STORE_LEVELS; l++)
+        r.from_ns[l] = l < STORE_1H ? DAY0 + 390 * CH_DAY_NS : DAY0;
+    CHECK_OK(commit_of(h, 1, 1, 64, &res));
+    roll_up(h);
+    CHECK_OK(clickhouse_history.begin(h, &err));
+    while (more)
+        CHECK_OK(clickhouse_history.retain(h, &r, &more, &err));
+    rename_table(h, ch_level_tables[1], "away");
+    log = listen_to_log();
+    CHECK_OK(clickhouse_history.commit(h, &err));
+    rename_table(h, "away", ch_level_tables[1]);
+    assert_logged(log, "history that is too old stays on the disk");
+    assert_int_not_equal(read_cells(1).rows, 0);
+    retain(h, &r);
+    assert_int_equal(read_raw(1).rows, 0);
+    assert_int_equal(read_hours(1).rows, 64);
+    clickhouse_history.close(h);
+}
+
 static void pairs_that_keep_less_lose_their_rows(void **state)
 {
     struct history *h = open_it();
@@ -324,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup(a_killed_server_loses_and_doubles_nothing, fresh_database),
         cmocka_unit_test_setup(a_round_that_broke_off_counts_nothing_twice, fresh_database),
         cmocka_unit_test_setup(days_go_and_their_cells_stay, fresh_database),
+        cmocka_unit_test_setup(what_cannot_be_dropped_is_told_and_dropped_later, fresh_database),
         cmocka_unit_test_setup(pairs_that_keep_less_lose_their_rows, fresh_database),
         cmocka_unit_test_setup(an_unknown_cluster_is_named, fresh_database),
         cmocka_unit_test_setup(a_newer_database_is_left_alone, fresh_database),
