@@ -53,6 +53,7 @@ struct conf_program {
     const struct conf_opt *opts;
     size_t n_opts;
     int min_args, max_args;
+    const struct conf_program *beside; /* whose options may stand on the same line, for who mistypes one; NULL: none */
     const char *file_manual; /* of its configuration file, section 5; NULL: it has none (conf_file.h) */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/conf_priv.h"
+#include "common/name_index.h"
 
 enum { KEY_HELP = 0x10000, KEY_VERSION, KEY_FIRST_OPT };
 
@@ -156,31 +157,64 @@ static enum tw_rc needs_value(const struct conf_opt *o, struct tw_err *err)
     return tw_err_set(err, TW_EINVAL, "needs a value: --%s=%s", o->name, conf_placeholder(o));
 }
 
-static enum tw_rc unknown_option(const struct conf_program *p, struct tw_err *err)
+static enum tw_rc unknown_option(const struct conf_program *p, const char *meant, struct tw_err *err)
 {
-    return tw_err_set(err, TW_EINVAL, "is not an option of %s (--help lists them)", p->name);
+    return tw_err_set(err, TW_EINVAL, "is not an option of %s%s%s%s (--help lists them)", p->name,
+                      meant ? ": did you mean \"--" : "", meant ? meant : "", meant ? "\"?" : "");
+}
+
+/* The option that `name` (len octets) is, or the last one of those that it abbreviates; and how many they
+ * are. */
+static const struct conf_opt *match_long(const struct conf_program *p, const char *name, size_t len,
+                                         size_t *ret_matches)
+{
+    const struct conf_opt *match = named(p, name, len);
+
+    *ret_matches = match != NULL;
+    if (match)
+        return match;
+    for (size_t i = 0; i < p->n_opts; i++)
+        if (!strncmp(p->opts[i].name, name, len)) {
+            match = &p->opts[i];
+            ++*ret_matches;
+        }
+    return match;
+}
+
+static bool is_help_or_version(const char *name, size_t len)
+{
+    return !strncmp("help", name, len) || !strncmp("version", name, len);
+}
+
+static void look_near(struct name_near *near, const struct conf_program *p)
+{
+    for (size_t i = 0; p && i < p->n_opts; i++)
+        name_near_look(near, p->opts[i].name);
+}
+
+static enum tw_rc explain_unknown(const struct conf_program *p, const char *name, size_t len,
+                                  struct tw_err *err)
+{
+    char wanted[64];
+    struct name_near near = { .wanted = wanted };
+
+    snprintf(wanted, sizeof wanted, "%.*s", (int)len, name);
+    look_near(&near, p);
+    look_near(&near, p->beside);
+    return unknown_option(p, name_near_get(&near), err);
 }
 
 static enum tw_rc explain_long(const struct conf_program *p, const char *name, struct tw_err *err)
 {
-    size_t len = strcspn(name, "="), matches = 0;
-    const struct conf_opt *match = NULL;
+    size_t len = strcspn(name, "="), matches;
+    const struct conf_opt *match = match_long(p, name, len, &matches);
 
-    for (size_t i = 0; i < p->n_opts; i++)
-        if (!strncmp(p->opts[i].name, name, len)) {
-            match = &p->opts[i];
-            if (strlen(match->name) == len) {
-                matches = 1;
-                break;
-            }
-            matches++;
-        }
     if (matches > 1)
         return tw_err_set(err, TW_EINVAL, "could be several options: write it in full (--help lists them)");
-    if (!match && (!strncmp("help", name, len) || !strncmp("version", name, len)))
+    if (!match && is_help_or_version(name, len))
         return tw_err_set(err, TW_EINVAL, "takes no value");
     if (!match)
-        return unknown_option(p, err);
+        return explain_unknown(p, name, len, err);
     return name[len] ? tw_err_set(err, TW_EINVAL, "takes no value") : needs_value(match, err);
 }
 
@@ -211,15 +245,28 @@ static enum tw_rc explain(const struct conf_program *p, const char *word, struct
     else if (err)
         snprintf(err->field, sizeof err->field, "%.*s", (int)strcspn(word, "="), word);
     if (letter)
-        return unknown_option(p, err);
+        return unknown_option(p, NULL, err);
     if (is_cluster(word))
         return needs_value(opt_of_key(p, word[strlen(word) - 1]), err);
     return explain_long(p, word + strspn(word, "-"), err);
 }
 
+/* "--nope", or "--con" that could be several. */
+static bool is_bad_long(const struct conf_program *p, const char *word)
+{
+    size_t len = strcspn(word, "="), matches;
+
+    if (strncmp(word, "--", 2) != 0 || len == 2 || is_help_or_version(word + 2, len - 2))
+        return false;
+    match_long(p, word + 2, len - 2, &matches);
+    return matches != 1;
+}
+
 /* The word that argp could not use is the one before `at`, unless it stopped within a cluster of letters. */
 static const char *culprit(const struct conf_program *p, int argc, char **argv, int at)
 {
+    if (at < argc && at > 0 && is_bad_long(p, argv[at - 1]))
+        return argv[at - 1]; /* "--nope -1h": what comes behind is not looked at */
     if (at < argc && is_cluster(argv[at]) && unknown_letter(p, argv[at]))
         return argv[at];
     return argv[at > 0 ? at - 1 : 0];

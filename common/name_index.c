@@ -64,29 +64,31 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
     return ab < c ? ab : c;
 }
 
-/* Levenshtein's distance, one row of the matrix at a time. */
+/* Levenshtein's distance, where two neighbours that have changed places are one edit, too; a row of the
+ * matrix at a time, of which the two before are needed. */
 unsigned name_distance(const char *a, const char *b)
 {
     size_t na = strnlen(a, DISTANCE_MAX), nb = strnlen(b, DISTANCE_MAX);
-    unsigned row[DISTANCE_MAX + 1];
+    unsigned rows[3][DISTANCE_MAX + 1];
 
     for (unsigned j = 0; j <= nb; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (unsigned i = 1; i <= na; i++) {
-        unsigned diagonal = row[0];
+        unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+
         row[0] = i;
         for (unsigned j = 1; j <= nb; j++) {
-            unsigned above = row[j];
-            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
+            row[j] = least(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && above2[j - 2] + 1 < row[j])
+                row[j] = above2[j - 2] + 1;
         }
     }
-    return row[nb];
+    return rows[na % 3][nb];
 }
 
 bool name_is_near(unsigned distance, const char *name)
 {
-    return distance <= (strlen(name) < 4 ? 1 : 2 + strlen(name) / 8);
+    return distance <= (strlen(name) < 5 ? 1 : 2 + strlen(name) / 8); /* two of four would be another word */
 }
 
 void name_near_look(struct name_near *n, const char *name)

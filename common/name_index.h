@@ -36,7 +36,8 @@ void name_near_look(struct name_near *n, const char *name);
 const char *name_near_get(const struct name_near *n);
 /* The name most like `name` if it is near enough to be a slip of the fingers, else NULL. */
 const char *name_index_nearest(const struct name_index *x, const char *name);
-/* Number of single-character edits between two texts of at most 63 characters; longer ones are cut. */
+/* Number of single-character edits between two texts of at most 63 characters; longer ones are cut. Two
+ * neighbours that have changed places are one. */
 unsigned name_distance(const char *a, const char *b);
 /* Whether an edit distance is that of a slip, for a name so long. */
 bool name_is_near(unsigned distance, const char *name);

@@ -386,6 +386,7 @@ static int run(struct cli *c, struct words *w)
     struct conf_program own = { .usage_args = c->command->args,
                                 .opts = c->command->opts,
                                 .n_opts = c->command->n_opts,
+                                .beside = &cli_global,
                                 .min_args = c->command->n_args,
                                 .max_args = c->command->max_args ? c->command->max_args : c->command->n_args };
     struct tw_err err = { 0 };
@@ -463,6 +464,11 @@ static int help_on_words(char *const *words, int n)
     return group ? help_about(joined, n - 1 < 3 ? n - 1 : 3) : help_about(words, n);
 }
 
+static bool takes_arguments(const struct cli_command *cmd)
+{
+    return cmd->n_args || cmd->max_args;
+}
+
 static int dispatch(struct words *w, int64_t (*wall_ns)(void))
 {
     struct cli c = { .wall_ns = wall_ns };
@@ -477,6 +483,10 @@ static int dispatch(struct words *w, int64_t (*wall_ns)(void))
         return help_about((char *const *)w->command, w->n_command);
     if (w->n_command && !w->stray)
         c.command = find_command(w->command[0], w->command[1]);
+    if (c.command && w->alone && !takes_arguments(c.command) && w->n_own > 1 && w->own[1][0] != '-') {
+        cli_unknown_command(w->command[0], w->own[1]);
+        return CLI_USAGE;
+    }
     return c.command ? run(&c, w) : no_command(w);
 }
 

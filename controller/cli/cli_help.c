@@ -1,6 +1,8 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/name_index.h"
 #include "controller/cli/cli.h"
 
 const char *cli_command_words(const struct cli_command *cmd, char buf[64])
@@ -131,39 +133,14 @@ void cli_complete_commands(const char *group, const char *word, FILE *to)
 
 /* ---- Suggestions ---- */
 
-/* Edits from a to b (Levenshtein); words are short. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[65], n = strlen(b);
-
-    if (n >= TW_NELEM(row))
-        return SIZE_MAX;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j <= n; j++) {
-            size_t best = diagonal + (a[i] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 /* What the user may have typed in place of the whole command. */
-static size_t command_distance(const struct cli_command *cmd, const char *group, const char *word)
+static unsigned command_distance(const struct cli_command *cmd, const char *group, const char *word)
 {
-    size_t d = distance(word, cmd->name), by_group;
+    unsigned d = name_distance(word, cmd->name), by_group;
 
     if (group)
-        return cmd->group && !strcmp(cmd->group, group) ? d : SIZE_MAX;
-    by_group = cmd->group ? distance(word, cmd->group) : SIZE_MAX;
+        return cmd->group && !strcmp(cmd->group, group) ? d : UINT_MAX;
+    by_group = cmd->group ? name_distance(word, cmd->group) : UINT_MAX;
     return by_group < d ? by_group : d;
 }
 
@@ -203,13 +180,13 @@ static const struct cli_command *same_in_group(const char *group, const char *wo
     return NULL;
 }
 
-static const struct cli_command *nearest(const char *group, const char *word, size_t *ret_distance)
+static const struct cli_command *nearest(const char *group, const char *word, unsigned *ret_distance)
 {
     const struct cli_command *best = NULL;
-    size_t least = strlen(word) > 3 ? 3 : 2; /* further away is no misspelling */
+    unsigned least = strlen(word) > 4 ? 3 : 2; /* further away is no misspelling: "nope" is not "top" */
 
     for (const struct cli_command *cmd = cli_commands; cmd->name; cmd++) {
-        size_t d = command_distance(cmd, group, word);
+        unsigned d = command_distance(cmd, group, word);
         if (d < least) {
             least = d;
             best = cmd;
@@ -221,13 +198,13 @@ static const struct cli_command *nearest(const char *group, const char *word, si
 
 void cli_unknown_command(const char *group, const char *word)
 {
-    size_t least = 0;
+    unsigned least = 0;
     const struct cli_command *best = same_in_group(group, word);
     char words[64] = "";
 
     if (!best)
         best = nearest(group, word, &least);
-    if (best && !group && best->group && distance(word, best->group) == least)
+    if (best && !group && best->group && name_distance(word, best->group) == least)
         snprintf(words, sizeof words, "%s", best->group); /* it was the group that was misspelt */
     else if (best)
         cli_command_words(best, words);

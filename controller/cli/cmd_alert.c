@@ -21,8 +21,24 @@ static void list_head(struct out_records *r, const void *ctx)
     out_bool(r, "truncated", reply->truncated);
 }
 
+/* "No alert" of a controller that looks at nothing would be taken for good news. */
+static bool looks_at_nothing(struct cli *c)
+{
+    Tw__AlertRulesRequest rq = TW__ALERT_RULES_REQUEST__INIT;
+    ProtobufCMessage *m = NULL;
+    struct ctl_error err;
+    bool nothing;
+
+    if (!cli_for_people(c) || ctl_call(c->ctl, "AlertRules", &rq.base, &m, &err))
+        return false;
+    nothing = !((const Tw__AlertRulesReply *)m)->version;
+    cli_free_reply(m);
+    return nothing;
+}
+
 enum cli_exit cmd_alert_list(struct cli *c)
 {
+    struct out_listing list = alerts_listing;
     Tw__AlertListRequest rq = TW__ALERT_LIST_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
     const Tw__AlertListReply *reply;
@@ -37,10 +53,14 @@ enum cli_exit cmd_alert_list(struct cli *c)
     if (code)
         return code;
     reply = (const Tw__AlertListReply *)m;
-    code = cli_print_answer(
-        c, &(struct cli_answer){ .main = { &alerts_listing, OUT_ROWS(reply->alerts, reply->n_alerts) },
-                                 .head = list_head,
-                                 .ctx = reply });
+    if (!reply->n_alerts && looks_at_nothing(c))
+        list.empty =
+            "No alert, because nothing is looked at: no alert document was applied yet (twampctl alert apply "
+            "-f FILE). \"twampctl doctor\" tells what is wrong now.";
+    code =
+        cli_print_answer(c, &(struct cli_answer){ .main = { &list, OUT_ROWS(reply->alerts, reply->n_alerts) },
+                                                  .head = list_head,
+                                                  .ctx = reply });
     if (!code && reply->truncated)
         cli_fail(CLI_OK, "there are more alerts than these %zu: narrow it, or raise --limit",
                  reply->n_alerts);

@@ -3,10 +3,10 @@
 
 static const struct out_col columns[] = {
     { .title = "HOUR", .name = "start_ns", .as = OUT_AS_TIME },
-    { .title = "MESH/CLASS", .drop = 2 },
+    { .title = "MESH/CLASS" },
     { .title = "PAIR" },
-    { .title = "EXPECTED", .name = "expected", .as = OUT_AS_COUNT },
-    { .title = "STORED", .name = "stored", .as = OUT_AS_COUNT },
+    { .title = "EXPECTED", .name = "expected", .as = OUT_AS_COUNT, .drop = 2 },
+    { .title = "STORED", .name = "stored", .as = OUT_AS_COUNT, .drop = 2 },
     { .title = "COMPLETE", .name = "completeness_ratio", .as = OUT_AS_RATIO },
     { .title = "REFUSED", .name = "missing_refused", .as = OUT_AS_COUNT, .drop = 1 },
     { .title = "DROPPED", .name = "missing_dropped", .as = OUT_AS_COUNT, .drop = 1 },

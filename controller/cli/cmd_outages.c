@@ -4,11 +4,11 @@
 
 static const struct out_col columns[] = {
     { .title = "START", .name = "start_ns", .as = OUT_AS_EXACT },
-    { .title = "END", .name = "end_ns", .as = OUT_AS_EXACT, .drop = 3 },
+    { .title = "END", .name = "end_ns", .as = OUT_AS_EXACT, .drop = 2 },
     { .title = "DURATION", .name = "duration_seconds", .as = OUT_AS_SECONDS },
     { .title = "LOST", .name = "probes", .as = OUT_AS_COUNT },
     { .title = "DIRECTION", .name = "direction" },
-    { .title = "MESH/CLASS", .drop = 2 },
+    { .title = "MESH/CLASS", .drop = 3 },
     { .title = "PAIR" },
     { .title = "FLOW", .name = "flow", .as = OUT_AS_COUNT, .drop = 1 },
     { .title = "FIRST SEQ", .name = "seq_first", .as = OUT_AS_COUNT, .wide = true },

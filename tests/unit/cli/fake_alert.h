@@ -62,7 +62,7 @@ static void fake_alert_list(Tw__Admin_Service *s, const Tw__AlertListRequest *rq
 
     (void)s;
     reply.alerts = all;
-    reply.n_alerts = !strcmp(rq->state, "resolved") ? 0 : rq->roots ? 1 : 3;
+    reply.n_alerts = fake->empty || !strcmp(rq->state, "resolved") ? 0 : rq->roots ? 1 : 3;
     reply.firing = 2;
     reply.pending = 1;
     reply.truncated = rq->limit == 3;
@@ -134,7 +134,7 @@ static void fake_alert_rules(Tw__Admin_Service *s, const Tw__AlertRulesRequest *
     b.matches = (char *)"select=(role=lab)";
     b.off = true;
     b.line = 20;
-    reply.version = 3;
+    reply.version = fake->empty ? 0 : 3;
     reply.time_ns = FAKE_ALERT_NS;
     reply.author = (char *)"op";
     reply.rules = rules;

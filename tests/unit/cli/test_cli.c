@@ -571,6 +571,23 @@ static void an_empty_answer_says_why(void **state)
     }
 }
 
+/* Nobody shall sleep well because nothing is looked at. */
+static void no_alert_without_rules_says_so(void **state)
+{
+    struct fake *f = *state;
+
+    run_ctl(f, "alert list --state resolved", GOOD, &r);
+    assert_non_null(strstr(r.out, "No alert. \"twampctl alert rules\""));
+    f->empty = true;
+    run_ctl(f, "alert list", GOOD, &r);
+    assert_int_equal(r.code, 0);
+    assert_non_null(
+        strstr(r.out, "No alert, because nothing is looked at: no alert document was applied yet"));
+    run_ctl(f, "alert list -o csv", GOOD, &r);
+    assert_null(strstr(r.out, "No alert"));
+    f->empty = false;
+}
+
 static void several_agents_are_approved_at_once(void **state)
 {
     const char *second;
@@ -786,6 +803,15 @@ static void wrong_usage(void **state)
         { "agent lst", 2, NULL, "did you mean \"agent list\"?", NULL },
         { "list", 2, NULL, "did you mean \"agent list\"?", NULL },
         { "reprot", 2, NULL, "did you mean \"report\"?", NULL },
+        { "nope", 2, NULL, "there is no command \"nope\"; twampctl --help", NULL },
+        { "agent lsit", 2, NULL, "did you mean \"agent list\"?", NULL },
+        { "report tpo", 2, NULL, "there is no command \"report tpo\": did you mean \"report top\"?", NULL },
+        { "report matrix", 2, NULL, "there is no command \"report matrix\"; twampctl help report lists all",
+          NULL },
+        { "agent list --otput csv", 2, NULL,
+          "--otput: is not an option of twampctl agent list: did you mean \"--output\"?", NULL },
+        { "report --form -1h", 2, NULL,
+          "--form: is not an option of twampctl report: did you mean \"--from\"?", NULL },
         { "frobnicate", 2, NULL, "there is no command \"frobnicate\"; twampctl --help", NULL },
         { "help frobnicate", 2, NULL, "no command \"frobnicate\"", NULL },
         { "schedule remove voice", 2, NULL,
@@ -1453,6 +1479,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(progress_for_scripts),
         cmocka_unit_test(a_slow_apply_is_waited_for),
         cmocka_unit_test(an_empty_answer_says_why),
+        cmocka_unit_test(no_alert_without_rules_says_so),
         cmocka_unit_test(several_agents_are_approved_at_once),
         cmocka_unit_test(flight_questions),
         cmocka_unit_test(doctor_asks),

@@ -326,6 +326,7 @@ static size_t widest(const char *text)
 static void narrow_terminals_show_what_matters(void **state)
 {
     static const char *const commands[] = { "watch --count 1", "watch --once", "report", "agent list" };
+    static const char *const of_classes[] = { "completeness", "outages" };
     struct screen *s = &screen;
 
     for (size_t i = 0; i < TW_NELEM(commands); i++) {
@@ -338,6 +339,12 @@ static void narrow_terminals_show_what_matters(void **state)
             fail_msg("%s does not show what matters: %s", commands[i], s->text);
         if (strstr(s->text, "one-way delay"))
             fail_msg("%s explains a mark that it does not show: %s", commands[i], s->text);
+    }
+    for (size_t i = 0; i < TW_NELEM(of_classes); i++) { /* two classes of a pair are not the same row */
+        start_sized(s, *state, of_classes[i], (struct winsize){ .ws_row = 24, .ws_col = 80 });
+        assert_int_equal(finish(s), 0);
+        if (!strstr(s->text, "MESH/CLASS") || !strstr(s->text, " left out"))
+            fail_msg("%s does not say of which class: %s", of_classes[i], s->text);
     }
     start(s, *state, "watch --once", 24);
     assert_int_equal(finish(s), 0);

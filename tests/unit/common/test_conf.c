@@ -284,7 +284,11 @@ static const struct {
     { "--log-format xml", "log-format", "must be one of text, json, not \"xml\"" },
     { "--nope", "--nope", "is not an option" },
     { "--nope=5 a", "--nope", "is not an option" },
-    { "a --nope b", "--nope", "is not an option" },
+    { "a --nope b", "--nope", "is not an option of prog (--help lists them)" },
+    { "--nope -1h", "--nope", "is not an option" }, /* and not -1 */
+    { "--controller -zv", "--controller", "could be several options" },
+    { "--evrey 20ms", "--evrey", "is not an option of prog: did you mean \"--every\"? (--help lists them)" },
+    { "--log-fromat=json", "--log-fromat", "did you mean \"--log-format\"?" },
     { "-z", "-z", "is not an option" },
     { "-vz", "-z", "is not an option" },
     { "-zv", "-z", "is not an option" },
