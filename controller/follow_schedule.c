@@ -31,13 +31,13 @@ static void free_rows(void *data)
 {
     struct mesh_rows *r = data;
 
+    follow_expansion_free(r->expansion); /* it borrows the meshes */
     for (size_t i = 0; i < r->n; i++) {
         free((char *)r->v[i].row.document);
         free((char *)r->v[i].row.author);
         mesh_free(r->v[i].mesh);
     }
     free(r->v);
-    follow_expansion_free(r->expansion);
     free(r);
 }
 

@@ -18,6 +18,8 @@ static struct counts {
     size_t rows, sums, most_rows, most_sums;
 } counts;
 
+static bool small_pieces; /* far smaller than they are */
+
 enum tw_rc __real_wanting_go_on(struct wanting *g, size_t *left, struct wanted *ret);
 enum tw_rc __wrap_wanting_go_on(struct wanting *g, size_t *left, struct wanted *ret);
 uint32_t __real_inventory_pair_row(const struct inventory *inv, const struct store_pair *row);
@@ -29,8 +31,10 @@ enum tw_rc __wrap_summer_pair(struct summer *s, const struct wanted_pair *w, uin
 
 enum tw_rc __wrap_wanting_go_on(struct wanting *g, size_t *left, struct wanted *ret)
 {
+    size_t few = 1;
+
     counts.pieces++;
-    return __real_wanting_go_on(g, left, ret);
+    return __real_wanting_go_on(g, small_pieces ? &few : left, ret);
 }
 
 uint32_t __wrap_inventory_pair_row(const struct inventory *inv, const struct store_pair *row)
@@ -139,7 +143,7 @@ struct other {
     struct fixture *f;
     uint64_t generation; /* until all of it is taken over */
     size_t scheduled;    /* of agent a001 */
-    unsigned stop_after; /* turns; 0: never */
+    unsigned stop_after; /* pieces of what is wanted; 0: never */
     bool stopped, over;
 };
 
@@ -156,7 +160,7 @@ static void have_a_turn(struct loop_task *t)
         assert_false(change_hold(c->changes));
         assert_int_equal(c->inv.generation, o->generation);
         assert_int_equal(inventory_agent(&c->inv, "a001")->pairs, o->scheduled);
-        o->stopped = o->stop_after && counts.turns >= o->stop_after;
+        o->stopped = o->stop_after && counts.pieces >= o->stop_after;
     }
     if (!o->stopped && !o->over)
         loop_post(o->f->loop, t);
@@ -230,19 +234,31 @@ static void an_agent_goes_in_pieces(void **state)
     expect_as_if_loaded(f, AGENTS - 2);
 }
 
-static void a_stop_while_it_is_followed(void **state)
+static void stop_while_it_is_followed(struct fixture *f, unsigned pieces)
 {
-    struct fixture *f = *state;
-    struct other o = { .stop_after = 5 };
+    struct other o = { .stop_after = pieces };
 
     begin(f);
     follow(f, &o, false);
     assert_true(o.stopped);
     assert_int_equal(f->c->inv.generation, 0);
     stop_controller(f);
+    small_pieces = false;
     start_controller(f);
     assert_int_equal(f->c->inv.generation, 1);
     assert_int_equal(inventory_agent(&f->c->inv, "a001")->pairs, AGENTS - 1);
+}
+
+static void a_stop_while_it_is_followed(void **state)
+{
+    stop_while_it_is_followed(*state, 5);
+}
+
+/* What expands a mesh borrows it. */
+static void a_stop_while_a_mesh_is_expanded(void **state)
+{
+    small_pieces = true;
+    stop_while_it_is_followed(*state, 1);
 }
 
 int main(void)
@@ -251,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_piece_looks_at_few_pairs, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(an_agent_goes_in_pieces, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_stop_while_it_is_followed, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_stop_while_a_mesh_is_expanded, fixture_setup, fixture_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
