@@ -66,6 +66,9 @@ bool ondemand_absent(struct controller *c, const char *name, char *text, size_t 
         return false;
     if (!a)
         snprintf(text, cap, "agent %s has been removed", name);
+    else if (agent_is_revoked(a))
+        snprintf(text, cap, "agent %s is revoked; to let it in again: twampctl agent remove %s, then approve",
+                 name, name);
     else if (!a->row.approved)
         snprintf(text, cap, "agent %s is not approved: twampctl agent approve %s", name, name);
     else if (!a->peer && a->elsewhere && !relay_reaches(c->relay, a))

@@ -192,6 +192,8 @@ def test_revoked_agents_probe_no_more(build):
         expect(lab.agents["a1"].stop() == 3, "the exit status does not say that it was revoked")
         expect(stored(lab, "a1", "a3") > 0, "its history went with it")
         expect(states(lab).keys() == {("a2", "a3"), ("a3", "a2")}, f"pairs: {states(lab)}")
+        code, _, said = lab.ctl_run("test", "a1", "a3")
+        expect(code != 0 and "agent a1 is revoked; to let it in again: twampctl agent remove a1" in said, f"a test from it: {code} {said}")
 
         # One that is away then: it measures on, until it hears of it.
         lost = "connection to the controller lost" # it has said so once already, when it was approved
