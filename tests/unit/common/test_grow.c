@@ -64,23 +64,11 @@ static void without_memory_all_is_as_it_was(void **state)
     free(l.v);
 }
 
-/* More octets than there are numbers for them. */
-static void what_has_no_size_is_refused(void **state)
-{
-    char *v = NULL;
-    size_t cap = SIZE_MAX / 4;
-
-    (void)state;
-    assert_false(tw_grow(&v, cap, &cap, 64, 1));
-    assert_int_equal(cap, SIZE_MAX / 4);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_doubles_and_keeps_what_it_has),
         cmocka_unit_test(without_memory_all_is_as_it_was),
-        cmocka_unit_test(what_has_no_size_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
