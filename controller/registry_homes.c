@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
 #include "common/splitmix.h"
 
 #define ID_TEXT 22 /* of a number with its sign and comma */
@@ -29,15 +30,8 @@ enum tw_rc homes_own_add(struct homes_own *h, int64_t id, bool connected)
     struct homes_part *p = &h->parts[(uint64_t)id % HOMES_SLOTS];
     uint64_t state;
 
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? 2 * p->cap : 16;
-        int64_t *v = reallocarray(p->v, cap, sizeof *v);
-
-        if (!v)
-            return TW_ENOMEM;
-        p->v = v;
-        p->cap = cap;
-    }
+    if (!TW_GROW(&p->v, p->n, &p->cap, 16))
+        return TW_ENOMEM;
     p->v[p->n] = connected ? id : -id;
     state = (uint64_t)p->v[p->n++];
     p->sum += tw_splitmix64(&state);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
 #include "db/sqlite/history.h"
 
 /* ---- Opening ------------------------------------------------------------------------------------ */
@@ -207,14 +208,8 @@ enum tw_rc store_forget_history(struct store *s, int64_t agent_id, struct tw_err
 
     if (is_joint(s))
         return s->history->ops->forget_agent(s->history, agent_id, err);
-    if (f->n + f->n_new == f->cap) {
-        size_t cap = f->cap ? 2 * f->cap : 8;
-        int64_t *more = realloc(f->v, cap * sizeof *more);
-        if (!more)
-            return no_memory(err);
-        f->v = more;
-        f->cap = cap;
-    }
+    if (!TW_GROW(&f->v, f->n + f->n_new, &f->cap, 8))
+        return no_memory(err);
     f->v[f->n + f->n_new++] = agent_id;
     return TW_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
 #include "db/digest.h"
 #include "db/etcd/mirror_key.h"
 #include "db/etcd/mirror_sql.h"
@@ -106,16 +107,7 @@ static enum tw_rc read_value(struct mirror_rows *r, struct mirror_change *ch, st
 
 static enum tw_rc grow(struct mirror_rows *r, struct mirror_changes *to, struct tw_err *err)
 {
-    struct mirror_change *more;
-
-    if (to->n < to->cap)
-        return TW_OK;
-    more = reallocarray(to->v, to->cap ? 2 * to->cap : 16, sizeof *more);
-    if (!more)
-        return no_memory(r, err);
-    to->v = more;
-    to->cap = to->cap ? 2 * to->cap : 16;
-    return TW_OK;
+    return TW_GROW(&to->v, to->n, &to->cap, 16) ? TW_OK : no_memory(r, err);
 }
 
 /* If it is other than what is known. */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/clk.h"
+#include "common/grow.h"
 #include "common/log.h"
 #include "db/etcd/mirror_key.h"
 
@@ -83,15 +84,8 @@ static struct presence_entry *add(struct presence *p, const struct place *at)
 {
     struct presence_entry *v;
 
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? 2 * p->cap : 32;
-
-        v = reallocarray(p->v, cap, sizeof *v);
-        if (!v)
-            return NULL;
-        p->v = v;
-        p->cap = cap;
-    }
+    if (!TW_GROW(&p->v, p->n, &p->cap, 32))
+        return NULL;
     v = &p->v[p->n++];
     *v = (struct presence_entry){ .lease = at->lease, .slot = at->slot };
     strcpy(v->name, at->name);
