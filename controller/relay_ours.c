@@ -13,6 +13,15 @@ static void note(struct relay_ours *o, enum relay_changed c)
         o->changed = c;
 }
 
+uint8_t *relay_copy(const uint8_t *data, size_t len)
+{
+    uint8_t *copy = malloc(len + 1);
+
+    if (copy && len)
+        memcpy(copy, data, len);
+    return copy;
+}
+
 void relay_out_free(struct relay_out *c)
 {
     if (!c)
@@ -33,13 +42,11 @@ static struct relay_out *new_out(const struct relay_ask *what)
     tw__relay_call__init(&c->call);
     c->call.to = strdup(what->to);
     c->call.agent = strdup(what->agent);
-    c->call.request.data = malloc(what->len + 1);
+    c->call.request.data = relay_copy(what->request, what->len);
     if (!c->call.to || !c->call.agent || !c->call.request.data) {
         relay_out_free(c);
         return NULL;
     }
-    if (what->len)
-        memcpy(c->call.request.data, what->request, what->len);
     c->call.request.len = what->len;
     c->call.method = what->method;
     c->by_ns = what->by_ns;
@@ -129,13 +136,11 @@ static void take_answer(struct relay_ours *o, struct relay_out *c, const Tw__Rel
         end(o, c, status_of(a->status), "%s", a->detail);
         return;
     }
-    c->reply = malloc(a->reply.len + 1);
+    c->reply = relay_copy(a->reply.data, a->reply.len);
     if (!c->reply) {
         end(o, c, TW__STATUS__STATUS_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    if (a->reply.len)
-        memcpy(c->reply, a->reply.data, a->reply.len);
     c->reply_len = a->reply.len;
     end(o, c, TW__STATUS__STATUS_OK, "%s", "");
 }

@@ -76,6 +76,8 @@ void relay_out_free(struct relay_out *c);
 /* Points m->calls, which has room for RELAY_CALLS_MAX, at those that there is room for. Good until the next
  * call of any of these. */
 void relay_ours_fill(struct relay_ours *o, Tw__RelaySaid *m);
+/* From malloc(), also of no octets; NULL: no memory. */
+uint8_t *relay_copy(const uint8_t *data, size_t len);
 /* How many octets a message takes in another one. */
 size_t relay_octets(const ProtobufCMessage *m);
 

@@ -141,15 +141,13 @@ static bool add_call(struct relay_asker *a, const Tw__RelayCall *call)
         return false;
     tw__relay_answer__init(&c->answer);
     c->agent = strdup(call->agent);
-    c->request = malloc(call->request.len + 1);
+    c->request = relay_copy(call->request.data, call->request.len);
     if (!c->agent || !c->request) {
         free(c->agent);
         free(c->request);
         free(c);
         return false;
     }
-    if (call->request.len)
-        memcpy(c->request, call->request.data, call->request.len);
     c->len = call->request.len;
     c->id = call->id;
     c->method = call->method;
@@ -323,7 +321,7 @@ static void fill_answer(Tw__RelayAnswer *m, const struct relay_result *r)
         m->detail = detail;
     if (r->status || r->not_here)
         return;
-    m->reply.data = large ? NULL : malloc(r->len + 1);
+    m->reply.data = large ? NULL : relay_copy(r->reply, r->len);
     if (!m->reply.data) {
         m->status = TW__STATUS__STATUS_RESOURCE_EXHAUSTED;
         m->detail = strdup(large ? "the answer is larger than what one controller may tell another"
@@ -331,8 +329,6 @@ static void fill_answer(Tw__RelayAnswer *m, const struct relay_result *r)
         m->detail = m->detail ? m->detail : (char *)protobuf_c_empty_string;
         return;
     }
-    if (r->len)
-        memcpy(m->reply.data, r->reply, r->len);
     m->reply.len = r->len;
 }
 
